@@ -1,0 +1,77 @@
+"""Names to functions: the registries behind preprocessing strings and config strings.
+
+Parses calls written as text (`"resize(112)"`) with literal arguments only; it evaluates no code
+and knows nothing of what is registered.
+"""
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+
+class Registry:
+    """A table of named factories.
+
+    Args:
+        what: what the table holds, in words; it appears in error messages.
+    """
+
+    def __init__(self, what: str):
+        self._what = what
+        self._table: dict[str, Callable[..., Any]] = {}
+
+    def register(self, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+        """Returns a decorator that stores a function under `name`; a second use of it is an error."""
+
+        def decorator(fn: Callable[..., Any]) -> Callable[..., Any]:
+            if name in self._table:
+                raise ValueError(f"{self._what}: {name!r} is registered twice")
+            self._table[name] = fn
+            return fn
+
+        return decorator
+
+    def get(self, name: str) -> Callable[..., Any]:
+        """Returns the function called `name`.
+
+        Raises:
+            KeyError: no such name; the message lists those that exist.
+        """
+        if name not in self._table:
+            raise KeyError(f"no {self._what} named {name!r}; known: {', '.join(self.names())}")
+        return self._table[name]
+
+    def names(self) -> list[str]:
+        """Returns the known names, sorted."""
+        return sorted(self._table)
+
+
+def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    """Splits `name(literal, key=literal)`, or a bare `name`, into its parts.
+
+    Args:
+        text: one call; every argument must be a Python literal.
+
+    Returns:
+        (name, positional arguments, keyword arguments).
+
+    Raises:
+        ValueError: the text is not such a call.
+    """
+    hint = f"{text!r} is not a call with literal arguments, such as \"resize(112)\""
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError as e:
+        raise ValueError(hint) from e
+    if isinstance(node, ast.Name):
+        return node.id, (), {}
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+        raise ValueError(hint)
+    try:
+        args = tuple(ast.literal_eval(a) for a in node.args)
+        kwargs = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg is not None}
+    except ValueError as e:
+        raise ValueError(hint) from e
+    if len(kwargs) != len(node.keywords):
+        raise ValueError(hint)
+    return node.func.id, args, kwargs
