@@ -1,0 +1,104 @@
+"""Config files: loading, arguments after the colon, checks, and a JSON form.
+
+A config file is Python with `get_config(arg)`; `arg` is what stands after the colon in
+`configs/radgrounder_det.py:variant=tiny,data=phantom`. Knows nothing of models or data.
+"""
+
+import hashlib
+import importlib.util
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import ml_collections
+
+
+def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
+    """Reads `key=value,key=value` against typed defaults; a bare boolean key means True.
+
+    Args:
+        arg: the text after the colon, or None.
+        **defaults: every known key with its default; values take the default's type.
+
+    Raises:
+        ValueError: an unknown key, or a value of another type.
+    """
+    result = dict(defaults)
+    for item in filter(None, (arg or "").split(",")):
+        key, sep, value = item.partition("=")
+        if key not in defaults:
+            raise ValueError(f"config argument {key!r}: unknown; known: {', '.join(defaults)}")
+        kind = type(defaults[key])
+        try:
+            if kind is bool:
+                result[key] = {"": True, "true": True, "false": False, "1": True, "0": False}[
+                    value.lower()
+                ]
+            elif not sep:
+                raise ValueError
+            else:
+                result[key] = kind(value)
+        except (ValueError, KeyError):
+            raise ValueError(f"config argument {item!r}: needs {key}=<{kind.__name__}>") from None
+    return ml_collections.ConfigDict(result)
+
+
+def load(spec: str) -> ml_collections.ConfigDict:
+    """Loads `path.py` or `path.py:arg`.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    path, _, arg = spec.partition(":")
+    if not pathlib.Path(path).is_file():
+        raise FileNotFoundError(f"config file {path!r} does not exist; see configs/")
+    module_spec = importlib.util.spec_from_file_location("_config", path)
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    return module.get_config(arg or None)
+
+
+def num_steps(config: Any, examples_per_epoch: int) -> int:
+    """Returns the training steps that `total_steps`, `total_epochs` or `total_examples` gives.
+
+    Raises:
+        ValueError: none or several of them are set.
+    """
+    names = ("total_steps", "total_epochs", "total_examples")
+    given = {n: config.get(n) for n in names if config.get(n) is not None}
+    if len(given) != 1:
+        raise ValueError(f"config: set exactly one of {', '.join(names)}; set: {sorted(given)}")
+    ((name, value),) = given.items()
+    if name == "total_steps":
+        return int(value)
+    examples = value if name == "total_examples" else value * examples_per_epoch
+    return max(1, round(examples / config.input.batch_size))
+
+
+def to_json(config: Any) -> str:
+    """Returns the config as JSON, keys sorted."""
+    plain = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config
+    return json.dumps(plain, indent=1, sort_keys=True, default=_plain)
+
+
+def from_json(text: str) -> ml_collections.ConfigDict:
+    """Inverse of `to_json`; sequences come back as tuples."""
+    return ml_collections.ConfigDict(_tuples(json.loads(text)))
+
+
+def fingerprint(config: Any) -> str:
+    """Returns the sha256 of the config's JSON."""
+    return hashlib.sha256(to_json(config).encode()).hexdigest()
+
+
+def _plain(x: Any) -> Any:
+    if isinstance(x, Mapping):
+        return dict(x)
+    raise TypeError(f"config: a value of type {type(x).__name__} has no JSON form; use a literal")
+
+
+def _tuples(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {k: _tuples(v) for k, v in x.items()}
+    return tuple(_tuples(v) for v in x) if isinstance(x, list) else x

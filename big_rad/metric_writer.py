@@ -1,0 +1,59 @@
+"""Metrics of a run: one JSON line a logged step, and TensorBoard beside it.
+
+On resume, lines past the restored step are cut off, so that no line is missing or doubled.
+"""
+
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+
+import tensorboardX
+
+
+class MetricWriter:
+    """Writes `metrics.jsonl` and TensorBoard events in a run directory.
+
+    Args:
+        workdir: the run directory.
+        resume_step: the last step whose metrics stay; None starts over.
+    """
+
+    def __init__(self, workdir: str | pathlib.Path, resume_step: int | None = None):
+        folder = pathlib.Path(workdir)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._path = folder / "metrics.jsonl"
+        _truncate(self._path, -1 if resume_step is None else resume_step)
+        self._file = open(self._path, "a", encoding="utf-8")
+        self._board = tensorboardX.SummaryWriter(str(folder / "tensorboard"))
+
+    def write(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Writes one line; a value that is no finite number becomes null."""
+        values = {k: float(v) for k, v in metrics.items()}
+        line = {k: v if math.isfinite(v) else None for k, v in values.items()}
+        self._file.write(json.dumps({"step": int(step), **line}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            self._board.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Flushes and closes both files."""
+        self._file.close()
+        self._board.close()
+
+
+def read(path: str | pathlib.Path) -> list[dict]:
+    """Returns the lines of a `metrics.jsonl`; a last line that was cut short is left out."""
+    rows = []
+    for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+def _truncate(path: pathlib.Path, step: int) -> None:
+    if path.exists():
+        kept = [json.dumps(row) + "\n" for row in read(path) if row["step"] <= step]
+        path.write_text("".join(kept), encoding="utf-8")

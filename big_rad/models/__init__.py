@@ -1,0 +1,1 @@
+"""The models, in pure Flax linen: each module offers `Model` and `load`."""

@@ -1,0 +1,330 @@
+"""Gemma 2 decoder: embedding, scanned blocks, final norm, tied output logits.
+
+Works on embeddings and explicit masks and positions; knows nothing of images, tokenizers or
+sampling. The parameter tree is the `llm` part of the original PaliGemma 2 checkpoints.
+Reference: Gemma Team 2024, "Gemma 2: Improving Open Language Models at a Practical Size".
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from big_rad.models import common
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "tiny": dict(width=96, depth=2, mlp_dim=288, num_heads=4, num_kv_heads=2, head_dim=24),
+    "gemma2_2b": dict(
+        width=2304, depth=26, mlp_dim=9216, num_heads=8, num_kv_heads=4, head_dim=256
+    ),
+    "gemma2_9b": dict(
+        width=3584, depth=42, mlp_dim=14336, num_heads=16, num_kv_heads=8, head_dim=256
+    ),
+    "gemma2_27b": dict(
+        width=4608,
+        depth=46,
+        mlp_dim=36864,
+        num_heads=32,
+        num_kv_heads=16,
+        head_dim=128,
+        query_scale=(4608 / 32) ** -0.5,
+    ),
+}
+_MASKED = -2.3819763e38  # What the original uses: close to the lowest float32, and finite.
+
+
+@dataclasses.dataclass(frozen=True)
+class Dims:
+    """Sizes and numerics of the decoder, all known.
+
+    Attributes:
+        query_scale: factor on the queries; None means head_dim ** -0.5.
+        attn_logits_softcap: c in c * tanh(logits / c) of the attention; 0 turns it off.
+        final_logits_softcap: the same of the output logits.
+    """
+
+    width: int
+    depth: int
+    mlp_dim: int
+    num_heads: int
+    num_kv_heads: int
+    head_dim: int
+    vocab_size: int
+    query_scale: float | None = None
+    attn_logits_softcap: float = 50.0
+    final_logits_softcap: float = 0.0
+    scan: bool = True
+    remat_policy: str = "none"
+    dtype_mm: str = "float32"
+
+
+def soft_cap(x: jax.Array, cap: float) -> jax.Array:
+    """Returns cap * tanh(x / cap), or x where cap is 0."""
+    return cap * jnp.tanh(x / cap) if cap else x
+
+
+def apply_rope(x: jax.Array, positions: jax.Array, base: float = 10_000.0) -> jax.Array:
+    """Rotary position embedding over all features, first half paired with second half.
+
+    Args:
+        x: [B, T, heads, head_dim].
+        positions: [B, T], 0-based.
+        base: the longest wavelength is 2 pi * base.
+
+    Returns:
+        As x. Source: Su et al. 2021, "RoFormer", in the half-split layout of Gemma.
+    """
+    half = x.shape[-1] // 2
+    timescale = base ** (jnp.arange(half, dtype=jnp.float32) / half)
+    radians = positions[..., None, None].astype(jnp.float32) / timescale
+    sin, cos = jnp.sin(radians), jnp.cos(radians)
+    x1, x2 = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+    return jnp.concatenate([x1 * cos - x2 * sin, x2 * cos + x1 * sin], axis=-1).astype(x.dtype)
+
+
+class RMSNorm(nn.Module):
+    """x * rsqrt(mean(x^2) + 1e-6) * (1 + scale), computed in float32."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [..., width] to the same shape and dtype."""
+        scale = self.param("scale", nn.initializers.zeros_init(), (x.shape[-1],))
+        y = x.astype(jnp.float32)
+        y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + 1e-6)
+        return (y * (1 + scale.astype(jnp.float32))).astype(x.dtype)
+
+
+class Einsum(nn.Module):
+    """An einsum against one weight `w`."""
+
+    shape: tuple[int, ...]
+    in_axis: tuple[int, ...]
+
+    @nn.compact
+    def __call__(self, equation: str, x: jax.Array) -> jax.Array:
+        """Returns einsum(equation, x, w) in the dtype of x."""
+        return jnp.einsum(equation, x, _weight(self, "w", self.shape, self.in_axis, x.dtype))
+
+
+def _weight(
+    module: nn.Module, name: str, shape: tuple[int, ...], in_axis: tuple[int, ...], dtype: Any
+) -> jax.Array:
+    # `shape` is (batch axes..., input axes, output axis) with the input axes named.
+    out_axis = len(shape) - 1
+    batch = tuple(i for i in range(out_axis) if i not in in_axis)
+    init = nn.initializers.variance_scaling(
+        1.0, "fan_in", "normal", in_axis=in_axis, out_axis=out_axis, batch_axis=batch
+    )
+    return module.param(name, init, shape).astype(dtype)
+
+
+class Attention(nn.Module):
+    """Grouped-query attention with rotary positions and a soft cap on the logits."""
+
+    dims: Dims
+
+    @nn.compact
+    def __call__(
+        self,
+        x: jax.Array,
+        positions: jax.Array,
+        mask: jax.Array,
+        cache: dict[str, jax.Array] | None,
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Attends from x to the cache, if there is one, followed by x itself.
+
+        Args:
+            x: [B, T, width].
+            positions: [B, T].
+            mask: bool [B, T, S + T], S the cache's slots (0 without a cache): may q see k.
+            cache: None, or earlier keys and values `k`, `v`, each [B, S, kv, head_dim].
+
+        Returns:
+            ([B, T, width], the keys and values of x, each [B, T, kv, head_dim]).
+        """
+        d = self.dims
+        q = Einsum((d.num_heads, d.width, d.head_dim), (1,), name="q_einsum")("btd,ndh->btnh", x)
+        k, v = Einsum((2, d.num_kv_heads, d.width, d.head_dim), (2,), name="kv_einsum")(
+            "btd,ckdh->cbtkh", x
+        )
+        q = apply_rope(q, positions) * (d.query_scale or d.head_dim**-0.5)
+        k = apply_rope(k, positions)
+        b, t = x.shape[:2]
+        q = q.reshape(b, t, d.num_kv_heads, d.num_heads // d.num_kv_heads, d.head_dim)
+        keys, values = ([k], [v]) if cache is None else ([cache["k"], k], [cache["v"], v])
+        logits = [
+            jnp.einsum("btkgh,bskh->bkgts", q, key, preferred_element_type=jnp.float32)
+            for key in keys
+        ]
+        logits = soft_cap(jnp.concatenate(logits, axis=-1), d.attn_logits_softcap)
+        logits = jnp.where(mask[:, None, None], logits, _MASKED)
+        probs = jax.nn.softmax(logits, axis=-1).astype(x.dtype)
+        probs = jnp.split(probs, [keys[0].shape[1]], axis=-1) if len(keys) > 1 else [probs]
+        encoded = sum(jnp.einsum("bkgts,bskh->btkgh", p, w) for p, w in zip(probs, values))
+        encoded = encoded.reshape(b, t, d.num_heads, d.head_dim)
+        out = Einsum((d.num_heads, d.head_dim, d.width), (0, 1), name="attn_vec_einsum")
+        return out("btnh,nhd->btd", encoded), {"k": k, "v": v}
+
+
+class FeedForward(nn.Module):
+    """GeGLU: gelu(x gate) * (x up), then down."""
+
+    dims: Dims
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [B, T, width] to [B, T, width]."""
+        d = self.dims
+        gating = _weight(self, "gating_einsum", (2, d.width, d.mlp_dim), (1,), x.dtype)
+        linear = _weight(self, "linear", (d.mlp_dim, d.width), (0,), x.dtype)
+        gate = nn.gelu(jnp.dot(x, gating[0]), approximate=True)
+        return jnp.dot(gate * jnp.dot(x, gating[1]), linear)
+
+
+class Block(nn.Module):
+    """A Gemma 2 block: norms before and after attention and feed-forward."""
+
+    dims: Dims
+
+    @nn.compact
+    def __call__(
+        self,
+        x: jax.Array,
+        positions: jax.Array,
+        mask: jax.Array,
+        cache: dict[str, jax.Array] | None,
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Maps [B, T, width] to itself and gives its keys and values; see `Attention`."""
+        y, kv = Attention(self.dims, name="attn")(
+            RMSNorm(name="pre_attention_norm")(x), positions, mask, cache
+        )
+        x = x + RMSNorm(name="post_attention_norm")(y)
+        y = FeedForward(self.dims, name="mlp")(RMSNorm(name="pre_ffw_norm")(x))
+        return x + RMSNorm(name="post_ffw_norm")(y), kv
+
+
+class Embedder(nn.Module):
+    """The token table, used at both ends."""
+
+    dims: Dims
+
+    def setup(self) -> None:
+        """Creates the table."""
+        init = nn.initializers.normal(self.dims.width**-0.5)
+        self.input_embedding = self.param(
+            "input_embedding", init, (self.dims.vocab_size, self.dims.width)
+        )
+
+    def encode(self, tokens: jax.Array) -> jax.Array:
+        """Maps ids [...] to embeddings [..., width], scaled by sqrt(width)."""
+        dtype = jnp.dtype(self.dims.dtype_mm)
+        x = jnp.take(self.input_embedding, tokens, axis=0).astype(dtype)
+        return x * jnp.asarray(self.dims.width**0.5, dtype)
+
+    def decode(self, x: jax.Array) -> jax.Array:
+        """Maps [..., width] to float32 logits [..., vocab_size], capped if so configured."""
+        table = self.input_embedding.astype(x.dtype)
+        logits = jnp.einsum("...d,vd->...v", x, table, preferred_element_type=jnp.float32)
+        return soft_cap(logits, self.dims.final_logits_softcap)
+
+
+class Model(nn.Module):
+    """The decoder. Attributes are those of `Dims`; None takes them from `variant`."""
+
+    variant: str | None = None
+    width: int | None = None
+    depth: int | None = None
+    mlp_dim: int | None = None
+    num_heads: int | None = None
+    num_kv_heads: int | None = None
+    head_dim: int | None = None
+    vocab_size: int = 257_152
+    query_scale: float | None = None
+    attn_logits_softcap: float = 50.0
+    final_logits_softcap: float = 0.0
+    scan: bool = True
+    remat_policy: str = "none"
+    dtype_mm: str = "float32"
+
+    def dims(self) -> Dims:
+        """Returns all sizes, variant and explicit ones joined."""
+        names = ("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim")
+        sizes = common.resolve_variant(
+            "gemma", VARIANTS, self.variant, **{n: getattr(self, n) for n in names}
+        )
+        if self.query_scale is not None:
+            sizes["query_scale"] = self.query_scale
+        return Dims(
+            **sizes,
+            vocab_size=self.vocab_size,
+            attn_logits_softcap=self.attn_logits_softcap,
+            final_logits_softcap=self.final_logits_softcap,
+            scan=self.scan,
+            remat_policy=self.remat_policy,
+            dtype_mm=self.dtype_mm,
+        )
+
+    def setup(self) -> None:
+        """Creates embedder, layers and final norm under the original's names."""
+        d = self.dims()
+        self.embedder = Embedder(d)
+        self.final_norm = RMSNorm()
+        scanned = nn.scan(
+            common.remat(Block, d.remat_policy),
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            in_axes=(nn.broadcast, nn.broadcast, 0),
+            out_axes=0,
+            length=d.depth,
+            unroll=1 if d.scan else d.depth,
+        )
+        self.layers = scanned(d)
+
+    def embed(self, tokens: jax.Array) -> jax.Array:
+        """Maps ids [B, T] to scaled embeddings [B, T, width]."""
+        return self.embedder.encode(tokens)
+
+    def logits(self, x: jax.Array) -> jax.Array:
+        """Maps final hidden states [..., width] to float32 logits [..., vocab_size]."""
+        return self.embedder.decode(x)
+
+    def __call__(
+        self,
+        x: jax.Array,
+        positions: jax.Array,
+        mask: jax.Array,
+        cache: dict[str, jax.Array] | None = None,
+    ) -> tuple[jax.Array, dict[str, Any]]:
+        """Runs the blocks and the final norm on embeddings.
+
+        Args:
+            x: [B, T, width].
+            positions: i32 [B, T].
+            mask: bool [B, T, S + T]; see `Attention`.
+            cache: None, or `k` and `v`, each [depth, B, S, kv, head_dim].
+
+        Returns:
+            (hidden states after the final norm [B, T, width], out) with `out["kv"]` the new keys
+            and values, each [depth, B, T, kv, head_dim].
+        """
+        x, kv = self.layers(x, positions, mask, cache)
+        return self.final_norm(x), {"kv": kv}
+
+
+def load(
+    init_params: Mapping[str, Any],
+    tree: Mapping[str, Any],
+    model_cfg: Mapping[str, Any] | None = None,
+    dont_load: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Fits a loaded tree to the decoder; a smaller embedding table is extended.
+
+    Raises:
+        ValueError: tensors that are missing, unexpected or of another shape.
+    """
+    del model_cfg
+    adapt = {"embedder/input_embedding": common.extend_embedding}
+    return common.merge(init_params, tree, dont_load=dont_load, adapt=adapt)

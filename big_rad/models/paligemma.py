@@ -1,0 +1,248 @@
+"""PaliGemma: image tokens and text in one Gemma sequence, under a prefix-LM attention mask.
+
+Two mask modes. "paligemma" is the original: image and prefix see each other fully, the suffix is
+causal. In "image_isolated" the image tokens see only the image, so several texts of one image can
+share a row: each text segment sees the image and itself, and its positions restart after the
+image. Knows nothing of tokenizers, prompts or sampling (that is `big_rad.decode`).
+Reference: Steiner et al. 2024, "PaliGemma 2: A Family of Versatile VLMs for Transfer".
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from big_rad.models import common, gemma, siglip
+
+MASK_MODES = ("paligemma", "image_isolated")
+VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
+    "tiny": dict(img=dict(variant="tiny"), llm=dict(variant="tiny")),
+    "3b": dict(img=dict(variant="So400m/14"), llm=dict(variant="gemma2_2b")),
+    "10b": dict(img=dict(variant="So400m/14"), llm=dict(variant="gemma2_9b")),
+    "28b": dict(img=dict(variant="So400m/14"), llm=dict(variant="gemma2_27b")),
+}
+
+
+def make_attn_mask(
+    num_image: int,
+    text_valid: jax.Array,
+    mask_ar: jax.Array,
+    segment: jax.Array | None = None,
+    mask_mode: str = "paligemma",
+) -> jax.Array:
+    """Builds the mask over [image | text].
+
+    With c the running sum of `mask_ar` (0 on the image), q sees k iff c[k] <= c[q] and both are
+    valid. In "image_isolated" image tokens also see no text, and text sees no other segment.
+
+    Args:
+        num_image: N, the number of image tokens; all are valid.
+        text_valid: bool [B, T].
+        mask_ar: i32 [B, T]; 1 where a token may not be seen by those before it.
+        segment: i32 [B, T] of text ids from 1 on, 0 on padding; None means one text a row.
+        mask_mode: one of `MASK_MODES`.
+
+    Returns:
+        bool [B, N + T, N + T], queries first.
+
+    Raises:
+        ValueError: unknown mode, or segments in a mode where they cannot be kept apart.
+    """
+    if mask_mode not in MASK_MODES:
+        raise ValueError(f"no mask_mode {mask_mode!r}; known: {', '.join(MASK_MODES)}")
+    if mask_mode == "paligemma" and segment is not None:
+        raise ValueError(
+            'mask_mode "paligemma" has image tokens that see the text, so a row holds one text: '
+            'drop "segment" from the batch (tok(pack=False)) or use mask_mode "image_isolated"'
+        )
+    b = text_valid.shape[0]
+    image = jnp.ones((b, num_image), bool)
+    valid = jnp.concatenate([image, text_valid], axis=1)
+    c = jnp.cumsum(jnp.concatenate([jnp.zeros_like(image, mask_ar.dtype), mask_ar], axis=1), axis=1)
+    mask = (c[:, None, :] <= c[:, :, None]) & valid[:, None, :] & valid[:, :, None]
+    if mask_mode == "image_isolated":
+        if segment is None:
+            segment = text_valid.astype(jnp.int32)
+        row = jnp.concatenate([jnp.zeros_like(image, segment.dtype), segment], axis=1)
+        is_image = jnp.arange(row.shape[1]) < num_image
+        mask &= is_image[None, None, :] | (row[:, None, :] == row[:, :, None])
+    return mask
+
+
+def make_positions(
+    num_image: int,
+    text_valid: jax.Array,
+    segment: jax.Array | None = None,
+) -> jax.Array:
+    """Positions over [image | text]: 0-based, skipping padding, restarting for each segment.
+
+    Args:
+        num_image: N.
+        text_valid: bool [B, T].
+        segment: i32 [B, T] with ascending ids, or None for one text a row.
+
+    Returns:
+        i32 [B, N + T]; each text starts at N. Padding gets some position that nothing sees.
+    """
+    b, t = text_valid.shape
+    count = jnp.cumsum(text_valid.astype(jnp.int32), axis=1)
+    if segment is not None:
+        # The running count at the last token before the present segment began.
+        starts = jnp.diff(segment, axis=1, prepend=jnp.zeros((b, 1), segment.dtype)) != 0
+        before = jnp.where(starts, count - text_valid, 0)
+        count = count - jax.lax.cummax(before, axis=1)
+    image = jnp.broadcast_to(jnp.arange(num_image), (b, num_image))
+    return jnp.concatenate([image, num_image + jnp.maximum(count - 1, 0)], axis=1)
+
+
+class Model(nn.Module):
+    """PaliGemma.
+
+    Attributes:
+        img: arguments of `siglip.Model`; `num_classes` follows from the language model.
+        llm: arguments of `gemma.Model`.
+        mask_mode: one of `MASK_MODES`.
+    """
+
+    img: Mapping[str, Any]
+    llm: Mapping[str, Any]
+    mask_mode: str = "paligemma"
+
+    def setup(self) -> None:
+        """Creates the two towers as `img` and `llm`."""
+        llm = gemma.Model(**self.llm)
+        self._llm = llm.copy(name="llm")
+        img = {"num_classes": llm.dims().width, **self.img}
+        self._img = siglip.Model(**img, name="img")
+
+    def __call__(
+        self,
+        image: jax.Array,
+        text: jax.Array,
+        mask_ar: jax.Array,
+        *,
+        segment: jax.Array | None = None,
+        mask_pos: jax.Array | None = None,
+        logits_pos: jax.Array | None = None,
+        train: bool = False,
+    ) -> tuple[jax.Array, dict[str, Any]]:
+        """Runs image and text through the model.
+
+        Args:
+            image: f32 [B, H, W, 3].
+            text: i32 [B, T]; 0 is padding.
+            mask_ar: i32 [B, T].
+            segment: i32 [B, T], for rows with several texts ("image_isolated" only).
+            mask_pos: unused here; `radgrounder.Model` reads hidden states at these positions.
+            logits_pos: where logits are wanted: i32 [M] in the flattened [B * T] text, or
+                i32 [B, K] in each row (which stays local to a device); None means everywhere.
+            train: passed to the image tower.
+
+        Returns:
+            (logits f32 [B, T, V], or [M, V] or [B, K, V] at `logits_pos`; out) where `out["img/..."]` holds
+            the tower's intermediates and `out["hidden"]` [B, T, width] the final hidden states
+            of the text.
+        """
+        del mask_pos
+        tokens, out = self.embed_image(image, train=train)
+        hidden, _ = self._forward(tokens, text, mask_ar, segment)
+        out["hidden"] = hidden
+        if logits_pos is not None and logits_pos.ndim == 1:
+            hidden = jnp.take(hidden.reshape(-1, hidden.shape[-1]), logits_pos, axis=0)
+        elif logits_pos is not None:
+            hidden = jnp.take_along_axis(hidden, logits_pos[..., None], axis=1)
+        return self._llm.logits(hidden), out
+
+    def embed_image(
+        self, image: jax.Array, *, train: bool = False
+    ) -> tuple[jax.Array, dict[str, Any]]:
+        """Encodes images [B, H, W, 3] into (tokens [B, N, width], intermediates)."""
+        tokens, out = self._img(image, train=train)
+        return tokens, {f"img/{k}": v for k, v in out.items()}
+
+    def prefill(
+        self, image: jax.Array, text: jax.Array, mask_ar: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array], jax.Array]:
+        """Runs the prompt and keeps its keys and values.
+
+        Args:
+            image: f32 [B, H, W, 3].
+            text: i32 [B, T], valid tokens first, then zeros; at least one valid token a row.
+            mask_ar: i32 [B, T].
+
+        Returns:
+            (logits f32 [B, V] at the last valid token, keys and values of all N + T slots
+            [depth, B, N + T, kv, head_dim], valid slots bool [B, N + T]).
+        """
+        tokens, _ = self.embed_image(image)
+        hidden, out = self._forward(tokens, text, mask_ar, None)
+        valid = text != 0
+        last = jnp.maximum(valid.sum(axis=1) - 1, 0)
+        hidden = jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
+        image_valid = jnp.ones(tokens.shape[:2], bool)
+        return (
+            self._llm.logits(hidden),
+            out["kv"],
+            jnp.concatenate([image_valid, valid], axis=1),
+        )
+
+    def decode_step(
+        self,
+        token: jax.Array,
+        position: jax.Array,
+        cache: dict[str, jax.Array],
+        valid: jax.Array,
+    ) -> tuple[jax.Array, dict[str, jax.Array], jax.Array]:
+        """Runs one new token a row against the cache.
+
+        Args:
+            token: i32 [B].
+            position: i32 [B], of the new token.
+            cache: keys and values, each [depth, B, S, kv, head_dim].
+            valid: bool [B, S], the slots that may be seen.
+
+        Returns:
+            (logits f32 [B, V], the token's keys and values [depth, B, 1, kv, head_dim], its
+            final hidden state [B, width]).
+        """
+        x = self._llm.embed(token[:, None])
+        mask = jnp.concatenate([valid, jnp.ones_like(valid[:, :1])], axis=1)[:, None]
+        hidden, out = self._llm(x, position[:, None], mask, cache)
+        return self._llm.logits(hidden[:, 0]), out["kv"], hidden[:, 0]
+
+    def _forward(
+        self,
+        image_tokens: jax.Array,
+        text: jax.Array,
+        mask_ar: jax.Array,
+        segment: jax.Array | None,
+    ) -> tuple[jax.Array, dict[str, Any]]:
+        # Returns the hidden states of the text [B, T, width].
+        n = image_tokens.shape[1]
+        valid = text != 0
+        x = self._llm.embed(text)
+        x = jnp.concatenate([image_tokens.astype(x.dtype), x], axis=1)
+        mask = make_attn_mask(n, valid, mask_ar, segment, self.mask_mode)
+        hidden, out = self._llm(x, make_positions(n, valid, segment), mask)
+        return hidden[:, n:], out
+
+
+def load(
+    init_params: Mapping[str, Any],
+    tree: Mapping[str, Any],
+    model_cfg: Mapping[str, Any] | None = None,
+    dont_load: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Fits a loaded tree to the model: position embedding resized, embedding table extended.
+
+    Raises:
+        ValueError: tensors that are missing, unexpected or of another shape.
+    """
+    del model_cfg
+    adapt = {
+        "img/pos_embedding": common.resize_position_embedding,
+        "llm/embedder/input_embedding": common.extend_embedding,
+    }
+    return common.merge(init_params, tree, dont_load=dont_load, adapt=adapt)

@@ -1,0 +1,189 @@
+"""SigLIP image tower: a pre-norm ViT without class token or pooling, and a linear head.
+
+The parameter tree is the `img` part of the original PaliGemma checkpoints, scanned over layers.
+Knows nothing of text. Reference: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training".
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from big_rad.models import common
+
+VARIANTS: dict[str, dict[str, Any]] = {
+    "tiny": dict(width=96, depth=3, mlp_dim=288, num_heads=4, patch_size=14),
+    "So400m/14": dict(width=1152, depth=27, mlp_dim=4304, num_heads=16, patch_size=14),
+}
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with biases, softmax in float32."""
+
+    num_heads: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [B, N, width] to [B, N, width]."""
+        head_dim = x.shape[-1] // self.num_heads
+        q, k, v = (
+            nn.DenseGeneral((self.num_heads, head_dim), dtype=self.dtype, name=name)(x)
+            for name in ("query", "key", "value")
+        )
+        logits = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
+        probs = jax.nn.softmax(logits * head_dim**-0.5, axis=-1).astype(v.dtype)
+        encoded = jnp.einsum("bhqk,bkhd->bqhd", probs, v)
+        return nn.DenseGeneral(x.shape[-1], axis=(-2, -1), dtype=self.dtype, name="out")(encoded)
+
+
+class MlpBlock(nn.Module):
+    """Two dense layers with a tanh-approximated GELU between them."""
+
+    mlp_dim: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [B, N, width] to [B, N, width]."""
+        width = x.shape[-1]
+        x = nn.gelu(nn.Dense(self.mlp_dim, dtype=self.dtype)(x), approximate=True)
+        return nn.Dense(width, dtype=self.dtype)(x)
+
+
+class EncoderBlock(nn.Module):
+    """A pre-norm transformer block."""
+
+    mlp_dim: int
+    num_heads: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array, _: None) -> tuple[jax.Array, None]:
+        """Maps [B, N, width] to ([B, N, width], None), as `nn.scan` wants it."""
+        y = nn.LayerNorm(epsilon=1e-6, dtype=jnp.float32)(x).astype(self.dtype)
+        y = Attention(self.num_heads, self.dtype, name="MultiHeadDotProductAttention_0")(y)
+        x = x + y
+        y = nn.LayerNorm(epsilon=1e-6, dtype=jnp.float32)(x).astype(self.dtype)
+        return x + MlpBlock(self.mlp_dim, self.dtype)(y), None
+
+
+class Transformer(nn.Module):
+    """The stack of blocks, scanned, and the final norm."""
+
+    depth: int
+    mlp_dim: int
+    num_heads: int
+    dtype: Any
+    scan: bool
+    remat_policy: str
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Maps [B, N, width] to [B, N, width]."""
+        layers = nn.scan(
+            common.remat(EncoderBlock, self.remat_policy),
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            length=self.depth,
+            unroll=1 if self.scan else self.depth,
+        )
+        x, _ = layers(self.mlp_dim, self.num_heads, self.dtype, name="encoderblock")(x, None)
+        return nn.LayerNorm(epsilon=1e-6, dtype=jnp.float32, name="encoder_norm")(x)
+
+
+class Model(nn.Module):
+    """The image tower.
+
+    Attributes:
+        variant: a name in `VARIANTS`; explicit dimensions override it.
+        num_classes: output width of `head`; 0 leaves the head out.
+        scan: run the layers as a loop; False unrolls them. The parameters are the same.
+        remat_policy: "none", "full", "dots" or "dots_no_batch".
+        dtype_mm: dtype of the matrix products; norms and softmax stay in float32.
+    """
+
+    variant: str | None = None
+    width: int | None = None
+    depth: int | None = None
+    mlp_dim: int | None = None
+    num_heads: int | None = None
+    patch_size: int | None = None
+    num_classes: int = 0
+    scan: bool = True
+    remat_policy: str = "none"
+    dtype_mm: str = "float32"
+
+    @nn.compact
+    def __call__(
+        self, image: jax.Array, *, train: bool = False
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Encodes images.
+
+        Args:
+            image: [B, H, W, 3], values in the range of the configured normalisation.
+            train: unused, kept for the shared interface (the tower has no dropout).
+
+        Returns:
+            (tokens [B, N, num_classes], out) where `out["encoded"]` [B, N, width] is what the
+            final norm gives, before the head.
+        """
+        del train
+        dims = self.dims()
+        dtype = jnp.dtype(self.dtype_mm)
+        patch = dims["patch_size"]
+        out = {}
+        x = nn.Conv(
+            dims["width"], (patch, patch), (patch, patch), "VALID", dtype=dtype, name="embedding"
+        )(image.astype(dtype))
+        x = x.reshape(x.shape[0], -1, dims["width"])
+        position = self.param(
+            "pos_embedding",
+            nn.initializers.normal(dims["width"] ** -0.5),
+            (1, x.shape[1], dims["width"]),
+        )
+        x = out["stem"] = x + position.astype(dtype)
+        x = Transformer(
+            dims["depth"],
+            dims["mlp_dim"],
+            dims["num_heads"],
+            dtype,
+            self.scan,
+            self.remat_policy,
+            name="Transformer",
+        )(x)
+        x = out["encoded"] = x.astype(dtype)
+        if self.num_classes:
+            x = out["tokens"] = nn.Dense(self.num_classes, dtype=dtype, name="head")(x)
+        return x, out
+
+    def dims(self) -> dict[str, Any]:
+        """Returns width, depth, mlp_dim, num_heads and patch_size."""
+        return common.resolve_variant(
+            "siglip",
+            VARIANTS,
+            self.variant,
+            width=self.width,
+            depth=self.depth,
+            mlp_dim=self.mlp_dim,
+            num_heads=self.num_heads,
+            patch_size=self.patch_size,
+        )
+
+
+def load(
+    init_params: Mapping[str, Any],
+    tree: Mapping[str, Any],
+    model_cfg: Mapping[str, Any] | None = None,
+    dont_load: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Fits a loaded tree to the tower; a position embedding of another grid is resized.
+
+    Raises:
+        ValueError: tensors that are missing, unexpected or of another shape.
+    """
+    del model_cfg
+    adapt = {"pos_embedding": common.resize_position_embedding}
+    return common.merge(init_params, tree, dont_load=dont_load, adapt=adapt)

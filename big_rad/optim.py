@@ -1,0 +1,189 @@
+"""Optimizers and schedules from a config; freezing, learning rates and decay as regex lists.
+
+Parameters are a flat dict, `/`-joined name -> array. Every parameter must be matched by every
+list, and every pattern must match some parameter, so that a misspelt one cannot pass unseen.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+Schedule = Callable[[Any], Any]
+Rules = Sequence[tuple[str, Any]]
+_LAYERED = re.compile(r"(^|/)(layers|encoderblock)/")
+
+
+@dataclasses.dataclass(frozen=True)
+class Optimizer:
+    """What the trainer needs.
+
+    Attributes:
+        tx: the transformation, over the flat dict of trainable parameters.
+        trainable: name -> whether it is trained.
+        learning_rate: step -> learning rate of the first trained group, for logging.
+    """
+
+    tx: optax.GradientTransformation
+    trainable: dict[str, bool]
+    learning_rate: Schedule
+
+
+def match(names: Sequence[str], rules: Rules, what: str) -> dict[str, Any]:
+    """Returns for each name the value of the first rule whose pattern matches it whole.
+
+    Raises:
+        ValueError: a name that no pattern matches, or a pattern that matches no name.
+    """
+    idle = [p for p, _ in rules if not any(re.fullmatch(p, n) for n in names)]
+    if idle:
+        raise ValueError(f"{what}: pattern {idle[0]!r} matches no parameter")
+    result = {}
+    for name in names:
+        hits = [value for pattern, value in rules if re.fullmatch(pattern, name)]
+        if not hits:
+            raise ValueError(f"{what}: no pattern matches parameter {name!r}; end with ('.*', ...)")
+        result[name] = hits[0]
+    return result
+
+
+def make_schedule(
+    total_steps: int,
+    *,
+    decay_type: str = "cosine",
+    warmup_steps: int | None = None,
+    warmup_percent: float | None = None,
+    end: float = 0.0,
+) -> Schedule:
+    """Returns step -> factor in [0, 1]: linear warm-up, then the decay.
+
+    Args:
+        total_steps: steps of the run.
+        decay_type: "cosine", "linear", "rsqrt" or "constant".
+        warmup_steps: steps of the warm-up, or
+        warmup_percent: its share of `total_steps`.
+        end: the factor at the end ("cosine" and "linear").
+    """
+    if warmup_steps is not None and warmup_percent is not None:
+        raise ValueError("schedule: give warmup_steps or warmup_percent, not both")
+    warmup = warmup_steps if warmup_steps is not None else int((warmup_percent or 0) * total_steps)
+    rest = max(total_steps - warmup, 1)
+    decays: dict[str, Schedule] = {
+        "cosine": optax.cosine_decay_schedule(1.0, rest, alpha=end),
+        "linear": optax.linear_schedule(1.0, end, rest),
+        "rsqrt": lambda step: jnp.sqrt(max(warmup, 1) / (step + max(warmup, 1))),
+        "constant": optax.constant_schedule(1.0),
+    }
+    if decay_type not in decays:
+        raise ValueError(f"schedule: decay_type {decay_type!r}; known: {', '.join(decays)}")
+    if not warmup:
+        return decays[decay_type]
+    ramp = lambda step: (step + 1) / warmup  # noqa: E731 -- the first step already moves
+    return optax.join_schedules([ramp, decays[decay_type]], [warmup])
+
+
+def make(config: Any, params: Mapping[str, Any], total_steps: int) -> Optimizer:
+    """Builds the optimizer of a config.
+
+    Args:
+        config: fields `optimizer` ("adafactor" | "adamw"), `optimizer_args`, `lr`, `wd`,
+            `grad_clip_norm` (0: off), and rule lists `schedule` (arguments of `make_schedule`,
+            or None to freeze), `lr_mults` and `wd_mults` (factors).
+        params: flat dict of all parameters (shapes suffice).
+        total_steps: steps of the run.
+
+    Returns:
+        The optimizer; its updates are: clipped by global norm, preconditioned, weight decay
+        added, all times -lr * schedule * lr_mult. So decay is multiplied by the learning rate.
+    """
+    names = list(params)
+    rules = [
+        (p, tuple(sorted(dict(a).items())) if a is not None else None) for p, a in config.schedule
+    ]
+    by_name = match(names, rules, "config.schedule")
+    trainable = {n: by_name[n] is not None for n in names}
+    kept = [n for n in names if trainable[n]]
+    if not kept:
+        raise ValueError("config.schedule freezes every parameter; nothing is left to train")
+    schedules = {a: make_schedule(total_steps, **dict(a)) for a in {by_name[n] for n in kept}}
+    lr_mults = match(names, config.lr_mults, "config.lr_mults")
+    wd_mults = match(names, config.wd_mults, "config.wd_mults")
+
+    def step_size(step: Any) -> dict[str, Any]:
+        return {n: -config.lr * lr_mults[n] * schedules[by_name[n]](step) for n in kept}
+
+    parts = []
+    if config.grad_clip_norm:
+        parts.append(optax.clip_by_global_norm(config.grad_clip_norm))
+    parts.append(_preconditioner(config.optimizer, dict(config.get("optimizer_args", {}))))
+    if config.wd:
+        parts.append(_add_decay({n: config.wd * wd_mults[n] for n in kept}))
+    parts.append(_scale_by_name(step_size))
+    return Optimizer(
+        tx=optax.chain(*parts),
+        trainable=trainable,
+        learning_rate=lambda step: -step_size(step)[kept[0]],
+    )
+
+
+def _preconditioner(name: str, args: dict[str, Any]) -> optax.GradientTransformation:
+    if name == "adamw":
+        return optax.scale_by_adam(**args)
+    if name == "adafactor":
+        return _adafactor(**args)
+    raise ValueError(f"config.optimizer {name!r}; known: adafactor, adamw")
+
+
+def _adafactor(
+    decay_rate: float = 0.8, clip_threshold: float = 1.0, min_dim_size_to_factor: int = 128
+) -> optax.GradientTransformation:
+    # As Hugging Face's: factored second moments with exponent decay and updates clipped by their
+    # RMS per tensor; no parameter scale, no relative step, no momentum. A scanned stack of layers
+    # is one array here, but each layer keeps its own statistics and its own clip.
+    inner = optax.chain(
+        optax.scale_by_factored_rms(
+            decay_rate=decay_rate, min_dim_size_to_factor=min_dim_size_to_factor
+        ),
+        optax.clip_by_block_rms(clip_threshold),
+    )
+
+    def layered(fn: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda name, *xs: (jax.vmap(fn) if _LAYERED.search(name) else fn)(*xs)
+
+    def init(params: dict[str, Any]) -> dict[str, Any]:
+        return {n: layered(inner.init)(n, p) for n, p in params.items()}
+
+    def update(updates: dict[str, Any], state: dict[str, Any], params: Any = None) -> Any:
+        del params
+        # The parameters only tell shapes to scale_by_factored_rms; the gradients do as well.
+        both = {
+            n: layered(lambda g, s: inner.update(g, s, g))(n, g, state[n])
+            for n, g in updates.items()
+        }
+        return {n: u for n, (u, _) in both.items()}, {n: s for n, (_, s) in both.items()}
+
+    return optax.GradientTransformation(init, update)
+
+
+def _add_decay(decay: dict[str, float]) -> optax.GradientTransformation:
+    def update(updates: dict[str, Any], state: Any, params: Any = None) -> Any:
+        return {n: u + decay[n] * params[n] if decay[n] else u for n, u in updates.items()}, state
+
+    return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
+
+
+def _scale_by_name(step_size: Callable[[Any], dict[str, Any]]) -> optax.GradientTransformation:
+    def update(updates: dict[str, Any], state: Any, params: Any = None) -> Any:
+        del params
+        sizes = step_size(state.count)
+        new = optax.ScaleByScheduleState(optax.safe_increment(state.count))
+        return {n: u * sizes[n] for n, u in updates.items()}, new
+
+    return optax.GradientTransformation(
+        lambda _: optax.ScaleByScheduleState(jnp.zeros([], jnp.int32)), update
+    )
+

@@ -1,0 +1,119 @@
+"""Meshes and sharding rules: where parameters and batches lie.
+
+Rules are a list of (regex, strategy); strategies are "replicate", "fsdp" (split the largest
+divisible axis over the mesh axis "data") and "shard(axis, 'mesh axis')". Knows no model.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from big_rad import optim, registry
+
+
+def make_mesh(axes: Sequence[tuple[str, int]], devices: Sequence[Any] | None = None) -> Mesh:
+    """Builds a mesh with automatic axes.
+
+    Args:
+        axes: (name, size) pairs; one size may be -1, which takes what is left.
+        devices: defaults to all devices.
+
+    Raises:
+        ValueError: the sizes do not use all devices, or no axis is called "data".
+    """
+    devices = list(jax.devices() if devices is None else devices)
+    names, sizes = [n for n, _ in axes], [int(s) for _, s in axes]
+    if "data" not in names:
+        raise ValueError(f'config.mesh needs an axis "data", got {names}')
+    if sizes.count(-1) == 1:
+        sizes[sizes.index(-1)] = len(devices) // -math.prod(sizes)
+    if math.prod(sizes) != len(devices):
+        raise ValueError(f"config.mesh {dict(axes)} does not fit {len(devices)} devices")
+    return jax.make_mesh(
+        sizes, names, axis_types=(AxisType.Auto,) * len(names), devices=devices
+    )
+
+
+def batch_sharding(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of batches: split on the first axis over "data"."""
+    return NamedSharding(mesh, PartitionSpec("data"))
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding that copies to all devices."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def infer(
+    params: Mapping[str, Any], rules: optim.Rules, mesh: Mesh
+) -> dict[str, NamedSharding]:
+    """Returns a sharding for each parameter of a flat dict (shapes suffice).
+
+    Raises:
+        ValueError: an unknown strategy, an axis that does not divide, or an unmatched name.
+    """
+    chosen = optim.match(list(params), rules, "config.sharding_strategy")
+    return {n: NamedSharding(mesh, _spec(n, chosen[n], p.shape, mesh)) for n, p in params.items()}
+
+
+def like_params(tree: Any, shardings: Mapping[str, NamedSharding], mesh: Mesh) -> Any:
+    """Returns shardings for an optimizer state over a flat dict of parameters.
+
+    A leaf that lies under a parameter's name and has the rank of its sharding is split as the
+    parameter; all else (counts, factored statistics) is copied to every device.
+
+    Args:
+        tree: the state (shapes suffice).
+        shardings: of the parameters.
+        mesh: the mesh.
+    """
+
+    def leaf(path: Any, x: Any) -> NamedSharding:
+        keys = [getattr(k, "key", None) for k in path]
+        name = next((k for k in keys if isinstance(k, str) and k in shardings), None)
+        if name is None or not _fits(shardings[name], x.shape, mesh):
+            return replicated(mesh)
+        return shardings[name]
+
+    return jax.tree_util.tree_map_with_path(leaf, tree)
+
+
+def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+    """Puts this process's rows of a batch onto the devices, split over "data"."""
+    sharding = batch_sharding(mesh)
+    return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}
+
+
+def _fits(sharding: NamedSharding, shape: Sequence[int], mesh: Mesh) -> bool:
+    spec = sharding.spec
+    return len(spec) <= len(shape) and all(
+        axis is None or (shape[i] % mesh.shape[axis] == 0) for i, axis in enumerate(spec)
+    )
+
+
+def _spec(name: str, strategy: str, shape: Sequence[int], mesh: Mesh) -> PartitionSpec:
+    kind, args, _ = registry.parse_call(strategy)
+    if kind == "replicate":
+        return PartitionSpec()
+    if kind == "fsdp":
+        size = mesh.shape["data"]
+        axes = [i for i in range(len(shape)) if shape[i] % size == 0 and shape[i] >= size]
+        if size == 1 or not axes:
+            return PartitionSpec()
+        best = max(axes, key=lambda i: shape[i])
+        return PartitionSpec(*("data" if i == best else None for i in range(best + 1)))
+    if kind == "shard" and len(args) == 2:
+        axis, mesh_axis = args
+        if mesh_axis not in mesh.shape or shape[axis] % mesh.shape[mesh_axis]:
+            raise ValueError(
+                f"config.sharding_strategy: cannot split axis {axis} of {name} {tuple(shape)} "
+                f"over mesh axis {mesh_axis!r} of {dict(mesh.shape)}"
+            )
+        return PartitionSpec(*(mesh_axis if i == axis % len(shape) else None for i in range(len(shape))))
+    raise ValueError(
+        f"config.sharding_strategy: {strategy!r}; known: replicate, fsdp, shard(axis, 'mesh axis')"
+    )
