@@ -1,0 +1,141 @@
+"""Boxes: (x1, y1, x2, y2), x2 and y2 exclusive, in pixels or normalised to 0..1.
+
+Makes them from label maps, compares them and moves them along with their image. Knows nothing of
+tokens, text or what the class ids mean.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+Box = tuple[float, float, float, float]
+
+
+def from_label_map(segmap: np.ndarray) -> dict[int, tuple[int, int, int, int]]:
+    """One box a class: the union box over all its components.
+
+    Args:
+        segmap: integer [H, W] of class ids, 0 = background.
+
+    Returns:
+        {class id: (x1, y1, x2, y2)} in pixels, in the order of class ids.
+
+    Raises:
+        ValueError: `segmap` is not a 2-D array of non-negative integers.
+    """
+    segmap = np.asarray(segmap)
+    if segmap.ndim != 2 or segmap.dtype.kind not in "iub":
+        raise ValueError(
+            f"segmap must be an integer array [H, W] of class ids, got {segmap.dtype} "
+            f"{list(segmap.shape)}"
+        )
+    ys, xs = np.nonzero(segmap)
+    ids = segmap[ys, xs].astype(np.int64)
+    if not ids.size:
+        return {}
+    if ids.min() < 0:
+        raise ValueError(f"segmap holds the negative id {ids.min()}; class ids begin at 1")
+    n = int(ids.max()) + 1
+    low = np.full((2, n), max(segmap.shape), np.int64)
+    high = np.full((2, n), -1, np.int64)
+    for axis, at in enumerate((xs, ys)):
+        np.minimum.at(low[axis], ids, at)
+        np.maximum.at(high[axis], ids, at)
+    return {
+        int(c): (int(low[0, c]), int(low[1, c]), int(high[0, c]) + 1, int(high[1, c]) + 1)
+        for c in np.flatnonzero(high[0] >= 0)
+    }
+
+
+def area(box: Sequence[float]) -> float:
+    """Area of a box; 0 for one that is empty or inverted."""
+    x1, y1, x2, y2 = box
+    return max(x2 - x1, 0) * max(y2 - y1, 0)
+
+
+def iou(a: Sequence[float], b: Sequence[float]) -> float:
+    """Intersection over union of two boxes in the same unit; 0 if either has no area."""
+    return float(pairwise_iou([a], [b])[0, 0])
+
+
+def pairwise_iou(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> np.ndarray:
+    """Intersection over union of every box of `a` with every box of `b`.
+
+    Args:
+        a: [N, 4] boxes; N may be 0.
+        b: [M, 4] boxes in the same unit.
+
+    Returns:
+        float64 [N, M] in 0..1; 0 where a box is empty, inverted or NaN.
+    """
+    a = np.asarray(a, np.float64).reshape(-1, 4)
+    b = np.asarray(b, np.float64).reshape(-1, 4)
+    top_left = np.maximum(a[:, None, :2], b[None, :, :2])
+    bottom_right = np.minimum(a[:, None, 2:], b[None, :, 2:])
+    overlap = np.clip(bottom_right - top_left, 0, None).prod(-1)
+    area_a = np.clip(a[:, 2:] - a[:, :2], 0, None).prod(-1)
+    area_b = np.clip(b[:, 2:] - b[:, :2], 0, None).prod(-1)
+    union = area_a[:, None] + area_b[None, :] - overlap
+    result = np.zeros(overlap.shape)
+    np.divide(overlap, union, out=result, where=overlap > 0)
+    return np.minimum(result, 1.0)
+
+
+def normalise(box: Sequence[float], width: float, height: float) -> Box:
+    """Pixels to 0..1."""
+    x1, y1, x2, y2 = box
+    return x1 / width, y1 / height, x2 / width, y2 / height
+
+
+def to_pixels(box01: Sequence[float], width: float, height: float) -> Box:
+    """0..1 to pixels (floats; not rounded)."""
+    return scale(box01, width, height)
+
+
+def scale(box: Sequence[float], sx: float, sy: float) -> Box:
+    """The box after its image was resized by `sx` horizontally and `sy` vertically."""
+    x1, y1, x2, y2 = box
+    return x1 * sx, y1 * sy, x2 * sx, y2 * sy
+
+
+def clip(box: Sequence[float], width: float, height: float) -> Box | None:
+    """The part of the box inside an image of this size, or None if none is."""
+    x1, y1, x2, y2 = box
+    inside = (max(x1, 0), max(y1, 0), min(x2, width), min(y2, height))
+    return inside if area(inside) > 0 else None
+
+
+def crop(box: Sequence[float], window: Sequence[float]) -> Box | None:
+    """The box in the coordinates of a crop of its image, clipped to it.
+
+    Args:
+        box: (x1, y1, x2, y2).
+        window: the crop as a box in the same unit.
+
+    Returns:
+        The box relative to the window's top left corner, or None if it lies outside.
+    """
+    left, top, right, bottom = window
+    x1, y1, x2, y2 = box
+    return clip((x1 - left, y1 - top, x2 - left, y2 - top), right - left, bottom - top)
+
+
+def flip(box: Sequence[float], width: float, height: float, axis: str) -> Box:
+    """The box after its image was mirrored.
+
+    Args:
+        box: (x1, y1, x2, y2).
+        width: of the image, in the unit of the box (1 if normalised).
+        height: of the image.
+        axis: "x" mirrors left and right, "y" top and bottom. The class id is the caller's: a
+            mirrored left kidney is still the left kidney of the patient.
+
+    Raises:
+        ValueError: another axis.
+    """
+    x1, y1, x2, y2 = box
+    if axis == "x":
+        return width - x2, y1, width - x1, y2
+    if axis == "y":
+        return x1, height - y2, x2, height - y1
+    raise ValueError(f"flip: axis is {axis!r}; use 'x' or 'y'")
