@@ -1,0 +1,199 @@
+"""Evaluation data: preprocessed once a process, shared by evaluators, with image controls.
+
+The same questions are asked three times (real, blank and shuffled image), so examples are kept
+after the first use. Knows no model and no metric.
+"""
+
+import collections
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from big_rad import input_pipeline
+from big_rad.pp import builder as pp_builder
+
+CONTROLS = ("none", "blank", "shuffled")
+BLANK_VALUE = -1.0
+MODEL_FIELDS = ("image", "text", "mask_ar")
+
+_DATA_FIELDS = ("builder", "split", "builder_args", "expand", "pp", "limit")
+_LIMIT_SEED = 42  # the paper's protocol draws its subset with this seed
+_SHUFFLE_SEED = 7
+_KEEP_BYTES = 2 << 30
+_CACHE_SIZE = 8
+_cache: collections.OrderedDict[str, "EvalData"] = collections.OrderedDict()
+
+
+class EvalData:
+    """Preprocessed evaluation examples, one text each, in a fixed order.
+
+    An item is a dict of `image`, `text`, `mask_ar` (arrays), `reference` (str) and `meta`: `id`,
+    `patient`, `modality`, `plane`, `task`, `lang`, `question_type`.
+
+    Args:
+        source: random access to examples with one text each (`datasets.core.expand`).
+        preprocess: example -> example with the arrays and `reference`.
+        limit: only so many items, drawn with a fixed seed; None is all.
+    """
+
+    def __init__(self, source: Any, preprocess: Any, limit: int | None = None):
+        self._source, self._preprocess = source, preprocess
+        self._indices = np.arange(len(source))
+        if limit is not None and limit < len(source):
+            order = np.random.default_rng(_LIMIT_SEED).permutation(len(source))
+            self._indices = order[:limit]
+        if not len(self._indices):
+            raise ValueError("evaluation data is empty: check split, expand and limit of the eval")
+        self._kept: dict[int, dict[str, Any]] = {}
+        self._bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        if i in self._kept:
+            return self._kept[i]
+        item = self._make(int(self._indices[i]))
+        size = sum(item[k].nbytes for k in MODEL_FIELDS)
+        if self._bytes + size <= _KEEP_BYTES:
+            self._kept[i] = item
+            self._bytes += size
+        return item
+
+    def patients(self) -> list[str]:
+        """Returns the patient of every item."""
+        return [self[i]["meta"]["patient"] for i in range(len(self))]
+
+    def _make(self, index: int) -> dict[str, Any]:
+        raw = self._source[index]
+        texts = raw["texts"]
+        if len(texts) != 1:
+            raise ValueError(
+                f"example {raw['id']!r} has {len(texts)} texts, an evaluator scores one an item: "
+                'set `expand` in the eval\'s config, such as dict(task="vqa", lang="en")'
+            )
+        out = self._preprocess({**raw, "rng": np.random.default_rng((0, 0, index))})
+        missing = [k for k in (*MODEL_FIELDS, "reference") if k not in out]
+        if missing:
+            raise ValueError(
+                f"eval pp leaves no {', '.join(missing)}: end it with tok(..., answer=False) and "
+                'keep("image", "text", "mask_ar", "reference")'
+            )
+        reference = out["reference"]
+        meta = {k: str(raw.get(k, "")) for k in ("id", "patient", "modality", "plane")}
+        meta |= {k: str(texts[0].get(k, "")).strip() for k in ("task", "lang", "question_type")}
+        return {
+            **{k: np.asarray(out[k]) for k in MODEL_FIELDS},
+            "reference": reference if isinstance(reference, str) else reference[0],
+            "meta": meta,
+        }
+
+
+class View:
+    """The model's inputs of `EvalData` under a control; a sequence for `eval_batches`.
+
+    Args:
+        data: the examples.
+        control: "none"; "blank": the image of an empty slice, constant at the lowest value after
+            normalisation; "shuffled": the same prompt with the image of another patient
+            (`shuffled_indices`).
+        blank_value: that lowest value.
+    """
+
+    def __init__(self, data: EvalData, control: str = "none", blank_value: float = BLANK_VALUE):
+        if control not in CONTROLS:
+            raise ValueError(f"no control {control!r}; known: {', '.join(CONTROLS)}")
+        self._data, self._control, self._blank = data, control, blank_value
+        self._donor = shuffled_indices(data.patients()) if control == "shuffled" else None
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def __getitem__(self, i: int) -> dict[str, np.ndarray]:
+        item = self._data[i]
+        return {k: item[k] for k in MODEL_FIELDS} | {"image": self.image(i)}
+
+    def image(self, i: int) -> np.ndarray:
+        """Returns the image that item i is asked about, f32 [H, W, 3]."""
+        if self._control == "blank":
+            return np.full_like(self._data[i]["image"], self._blank)
+        return self._data[self.donor(i)]["image"]
+
+    def shown_id(self, i: int) -> str:
+        """Returns the id of the example whose image item i gets, "" for a blank one."""
+        return "" if self._control == "blank" else self._data[self.donor(i)]["meta"]["id"]
+
+    def donor(self, i: int) -> int:
+        """Returns the index of the item whose image item i gets."""
+        return i if self._donor is None else int(self._donor[i])
+
+
+def shuffled_indices(patients: Sequence[str], seed: int = _SHUFFLE_SEED) -> np.ndarray:
+    """For each item, an item of another patient.
+
+    A derangement of patients: one random cycle through all of them (Sattolo's algorithm, fixed
+    seed), so each patient's items get the images of one other patient, in order and repeated if
+    there are fewer of them. It is drawn over the whole evaluated set and does not look at
+    modality, plane or body part: a CT question may meet an MR image, so questions whose answer
+    is the modality lose their score as well.
+
+    Args:
+        patients: the patient of every item.
+        seed: of the cycle.
+
+    Returns:
+        int [N].
+
+    Raises:
+        ValueError: there is only one patient.
+    """
+    items: dict[str, list[int]] = {}
+    for i, patient in enumerate(patients):
+        items.setdefault(patient, []).append(i)
+    names = list(items)
+    if len(names) < 2:
+        raise ValueError(
+            'control="shuffled" needs items of two patients or more: raise `limit` in the eval\'s '
+            "config or drop this control"
+        )
+    rng, order = np.random.default_rng(seed), np.arange(len(names))
+    for i in range(len(order) - 1, 0, -1):
+        j = rng.integers(i)
+        order[i], order[j] = order[j], order[i]
+    result = np.empty(len(patients), np.int64)
+    for name, k in zip(names, order, strict=True):
+        donors = items[names[k]]
+        for n, i in enumerate(items[name]):
+            result[i] = donors[n % len(donors)]
+    return result
+
+
+def load(spec: Mapping[str, Any], data_dir: str) -> EvalData:
+    """Returns the data that an evaluator's config names; equal data is the same object.
+
+    Args:
+        spec: `builder`, `split`, `pp`, optionally `builder_args`, `expand`, `limit`.
+        data_dir: where the datasets lie.
+    """
+    key = data_key(spec, data_dir)
+    if key not in _cache:
+        source = input_pipeline.make_source(spec, data_dir)
+        preprocess = pp_builder.get_preprocess_fn(spec["pp"])
+        _cache[key] = EvalData(source, preprocess, spec.get("limit"))
+    _cache.move_to_end(key)
+    while len(_cache) > _CACHE_SIZE:
+        _cache.popitem(last=False)
+    return _cache[key]
+
+
+def data_key(spec: Mapping[str, Any], data_dir: str = "") -> str:
+    """Returns a text that is equal exactly for specs over the same preprocessed data."""
+    part = {k: spec.get(k) for k in _DATA_FIELDS}
+    return json.dumps([str(data_dir), part], sort_keys=True, default=dict)
+
+
+def clear_cache() -> None:
+    """Frees the examples that are kept."""
+    _cache.clear()

@@ -1,0 +1,182 @@
+"""Overlays: boxes and labels on an image, with Pillow.
+
+Takes pixels and boxes and gives pictures; knows nothing of models, markup or files.
+Colours are from Okabe and Ito's set that colour-blind readers can tell apart.
+"""
+
+import base64
+import dataclasses
+import io
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+BLUE, ORANGE = "#0072B2", "#E69F00"
+CT_SOFT_TISSUE = 1  # channel of the three CT windows that is (width 350, level 40)
+
+Rect = tuple[float, float, float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mark:
+    """A box to draw.
+
+    Attributes:
+        box: (x1, y1, x2, y2) in pixels of the image given, x2 and y2 exclusive.
+        label: text beside the box; may be empty.
+        colour: "#RRGGBB".
+        dashed: dashed instead of solid.
+        below: put the label below the box if there is room, else above.
+    """
+
+    box: Rect
+    label: str = ""
+    colour: str = ORANGE
+    dashed: bool = False
+    below: bool = False
+
+
+def reference(box: Rect, label: str = "") -> Mark:
+    """Returns the mark of a true box: solid blue, label above."""
+    return Mark(box, label, BLUE)
+
+
+def prediction(box: Rect, label: str = "") -> Mark:
+    """Returns the mark of a predicted box: dashed orange, label below."""
+    return Mark(box, label, ORANGE, dashed=True, below=True)
+
+
+def displayable(image: np.ndarray, modality: str) -> np.ndarray:
+    """Turns a model's input image into something to look at.
+
+    Args:
+        image: f32 [H, W, 3] in -1..1; another range is stretched from its least to its greatest.
+        modality: "CT" shows the soft-tissue window, "MR" its one grey channel, else RGB.
+
+    Returns:
+        uint8 [H, W] or [H, W, 3].
+    """
+    image = np.asarray(image, np.float32)
+    image = image[..., CT_SOFT_TISSUE] if modality in ("CT", "MR") else image
+    low, high = -1.0, 1.0
+    if image.min() < low - 1e-3 or image.max() > high + 1e-3:
+        low, high = float(image.min()), float(image.max())
+    scaled = (image - low) / max(high - low, 1e-6)
+    return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def window(pixels: np.ndarray, modality: str) -> np.ndarray:
+    """Turns a slice as stored into something to look at.
+
+    Args:
+        pixels: [H, W] in HU for "CT" (shown with width 350, level 40); [H, W] of other modalities
+            is stretched from its least to its greatest value; [H, W, 3] uint8 stays.
+        modality: "CT", "MR" or "OT".
+
+    Returns:
+        uint8 [H, W] or [H, W, 3].
+    """
+    pixels = np.asarray(pixels)
+    if pixels.ndim == 3:
+        return pixels.astype(np.uint8)
+    pixels = pixels.astype(np.float32)
+    low, high = (-135.0, 215.0) if modality == "CT" else (pixels.min(), pixels.max())
+    scaled = (pixels - low) / max(float(high - low), 1e-6)
+    return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def overlay(pixels: np.ndarray, marks: Sequence[Mark] = (), min_side: int = 448) -> Image.Image:
+    """Draws marks on an image, which is enlarged first if it is small.
+
+    Args:
+        pixels: uint8 [H, W] or [H, W, 3].
+        marks: what to draw, in this order.
+        min_side: the longer side of the picture is at least this many pixels.
+
+    Returns:
+        An RGB picture.
+    """
+    picture = Image.fromarray(np.asarray(pixels, np.uint8)).convert("RGB")
+    factor = max(1.0, min_side / max(picture.size))
+    if factor > 1:
+        size = tuple(round(s * factor) for s in picture.size)
+        picture = picture.resize(size, Image.Resampling.BICUBIC)
+    draw = ImageDraw.Draw(picture)
+    unit = max(picture.size) / 448
+    font = ImageFont.load_default(max(11, round(13 * unit)))
+    boxes = [tuple(c * factor for c in m.box) for m in marks]
+    for mark, box in zip(marks, boxes, strict=True):
+        _box(draw, box, mark, max(2, round(2 * unit)))
+    taken: list[Rect] = []
+    for mark, box in zip(marks, boxes, strict=True):
+        if mark.label:
+            taken.append(_label(draw, box, mark, font, picture.size, taken))
+    return picture
+
+
+def png(picture: Image.Image, colours: int | None = None) -> bytes:
+    """Returns the picture as a PNG file; `colours` reduces the palette to save space."""
+    out = io.BytesIO()
+    picture = picture if colours is None else picture.quantize(colours)
+    picture.save(out, "PNG", optimize=True)
+    return out.getvalue()
+
+
+def data_uri(picture: Image.Image, colours: int | None = 160) -> str:
+    """Returns the picture as a `data:image/png;base64,...` address."""
+    return "data:image/png;base64," + base64.b64encode(png(picture, colours)).decode("ascii")
+
+
+def _box(draw: ImageDraw.ImageDraw, box: Rect, mark: Mark, width: int) -> None:
+    x1, y1, x2, y2 = box
+    if not mark.dashed:
+        draw.rectangle((x1, y1, max(x1, x2 - 1), max(y1, y2 - 1)), outline=mark.colour, width=width)
+        return
+    x2, y2 = x2 - 1, y2 - 1
+    corners = [(x1, y1), (x2, y1), (x2, y2), (x1, y2)]
+    for a, b in zip(corners, corners[1:] + corners[:1], strict=True):
+        for start, end in _dashes(a, b, on=4 * width, off=3 * width):
+            draw.line((start, end), fill=mark.colour, width=width)
+
+
+def _dashes(
+    a: tuple[float, float], b: tuple[float, float], on: float, off: float
+) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
+    length = max(abs(b[0] - a[0]), abs(b[1] - a[1]))  # sides are horizontal or vertical
+    position = 0.0
+    while position < length:
+        ends = (position / length, min(position + on, length) / length)
+        yield tuple((a[0] + (b[0] - a[0]) * t, a[1] + (b[1] - a[1]) * t) for t in ends)
+        position += on + off
+
+
+def _label(
+    draw: ImageDraw.ImageDraw,
+    box: Rect,
+    mark: Mark,
+    font: ImageFont.FreeTypeFont,
+    size: tuple[int, int],
+    taken: Sequence[Rect],
+) -> Rect:
+    # Writes the label where it covers no other label, if there is such a place; returns the place.
+    left, top, right, bottom = draw.textbbox((0, 0), mark.label, font=font)
+    w, h = right - left + 6, bottom - top + 4
+    x1, y1, x2, y2 = box
+    above, under = (x1, y1 - h), (x2 - w, y2)
+    inside = [(x1, y1), (x2 - w, y2 - h), (x1, y2 - h), (x2 - w, y1)]
+    spots = ([under, above] if mark.below else [above, under]) + inside
+    spots += [(x1, y1 - h + step * h) for step in range(2, 12)]
+    spots = [
+        (min(max(x, 0), max(size[0] - w, 0)), min(max(y, 0), max(size[1] - h, 0))) for x, y in spots
+    ]
+    rects = [(x, y, x + w, y + h) for x, y in spots]
+    rect = next((r for r in rects if not any(_touch(r, t) for t in taken)), rects[0])
+    draw.rectangle(rect, fill=mark.colour)
+    ink = "#ffffff" if mark.colour == BLUE else "#000000"
+    draw.text((rect[0] + 3 - left, rect[1] + 2 - top), mark.label, fill=ink, font=font)
+    return rect
+
+
+def _touch(a: Rect, b: Rect) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -1,0 +1,286 @@
+"""What generating evaluators share: batches through the model, samples, their file.
+
+Knows prompts and answers as text only; what counts as right is the evaluators' business.
+"""
+
+import dataclasses
+import json
+import math
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from big_rad import decode, input_pipeline
+from big_rad.evaluators import data as eval_data
+from big_rad.grounding import classes, markup
+from big_rad.grounding import codec as codecs
+
+Generate = Callable[..., Mapping[str, np.ndarray]]
+Record = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One question and the model's answer.
+
+    Attributes:
+        index: position in the evaluated data.
+        id: the example's id in its dataset.
+        prompt: the prefix as the model got it, decoded from its tokens.
+        reference: the target, with markup.
+        prediction: the model's text, with markup.
+        logprob: summed log probability of the generated tokens.
+        finished: False if the model used up `max_new_tokens` without ending.
+        modality, plane, task, lang, question_type: of the example; "" if it does not say.
+        image_id: id of the example whose image was shown; "" for a blank image.
+    """
+
+    index: int
+    id: str
+    prompt: str
+    reference: str
+    prediction: str
+    logprob: float
+    finished: bool
+    modality: str
+    plane: str
+    task: str
+    lang: str
+    question_type: str
+    image_id: str
+
+
+def make_generate_fn(
+    model: Any,
+    tokenizer: Any,
+    put_batch: Callable[[dict[str, np.ndarray]], Mapping[str, jax.Array]] | None = None,
+) -> Generate:
+    """Builds `predict_fns["generate"]` of a model: greedy decoding.
+
+    Args:
+        model: a `paligemma.Model`.
+        tokenizer: its tokenizer; padded and reserved rows are never predicted.
+        put_batch: numpy arrays -> device arrays; by default JAX's default device.
+
+    Returns:
+        A function (params, batch, max_new_tokens=...) -> dict of numpy `tokens` i32 [B, L],
+        `logprob` f32 [B], `length` i32 [B]. The batch has `image`, `text`, `mask_ar`.
+    """
+    made: dict[int, Any] = {}
+
+    def generate(
+        params: Any, batch: Mapping[str, np.ndarray], *, max_new_tokens: int
+    ) -> dict[str, np.ndarray]:
+        if max_new_tokens not in made:
+            made[max_new_tokens] = decode.make_generate(
+                model,
+                max_new_tokens=max_new_tokens,
+                vocab_size=tokenizer.vocab_size,
+                never=(tokenizer.pad_id, tokenizer.bos_id, tokenizer.reserved_id),
+                eos_id=tokenizer.eos_id,
+            )
+        arrays = {k: np.asarray(batch[k]) for k in eval_data.MODEL_FIELDS}
+        arrays = arrays if put_batch is None else put_batch(arrays)
+        out = made[max_new_tokens](params, arrays["image"], arrays["text"], arrays["mask_ar"])
+        return jax.device_get(out)
+
+    return generate
+
+
+def run(
+    generate: Generate,
+    params: Any,
+    data: eval_data.EvalData,
+    tokenizer: Any,
+    *,
+    batch_size: int,
+    max_new_tokens: int,
+    view: eval_data.View | None = None,
+) -> list[Sample]:
+    """Asks the model every question of the data.
+
+    Args:
+        generate: `predict_fns["generate"]`.
+        params: the model's parameters, passed through.
+        data: the examples.
+        tokenizer: decodes prompts and answers.
+        batch_size: rows of every batch; the last is filled up and the fill is dropped.
+        max_new_tokens: the most tokens of an answer.
+        view: the images to show; None shows the real ones.
+
+    Returns:
+        One sample an item, in the order of the data.
+    """
+    view = eval_data.View(data) if view is None else view
+    samples: list[Sample] = []
+    for batch in input_pipeline.eval_batches(view, batch_size):
+        out = generate(params, batch, max_new_tokens=max_new_tokens)
+        for row in np.flatnonzero(batch["_mask"]):
+            i = len(samples)
+            item = data[i]
+            ids, finished = _until_eos(out["tokens"][row], tokenizer.eos_id)
+            meta = {k: v for k, v in item["meta"].items() if k != "patient"}
+            samples.append(
+                Sample(
+                    index=i,
+                    prompt=tokenizer.decode(_nonzero(item["text"]), skip_special=True),
+                    reference=item["reference"],
+                    prediction=tokenizer.decode(ids, skip_special=True),
+                    logprob=float(out["logprob"][row]),
+                    finished=finished,
+                    image_id=view.shown_id(i),
+                    **meta,
+                )
+            )
+    return samples
+
+
+class Evaluator:
+    """Base of the evaluators that generate text; subclasses say how a sample is scored.
+
+    Args:
+        predict_fns: needs "generate", see `make_generate_fn`.
+        data: what to evaluate on.
+        name: names the samples file.
+        tokenizer: decodes ids.
+        samples_dir: folder of `<name>.jsonl`; None writes none.
+        batch_size, max_new_tokens: see `run`.
+        control: "none", "blank" or "shuffled", see `data.View`.
+        codec: name of the box codec, such as "radgrounder(grid=224)".
+        grid: option of the codec.
+
+    Attributes:
+        records: the lines of the samples file of the last run.
+    """
+
+    type = ""
+
+    def __init__(
+        self,
+        predict_fns: Mapping[str, Generate],
+        data: eval_data.EvalData,
+        *,
+        name: str,
+        tokenizer: Any,
+        samples_dir: str | pathlib.Path | None = None,
+        batch_size: int = 16,
+        max_new_tokens: int = 200,
+        control: str = "none",
+        codec: str = "radgrounder",
+        grid: int | None = None,
+        blank_value: float = eval_data.BLANK_VALUE,
+    ):
+        if control not in eval_data.CONTROLS:
+            raise ValueError(
+                f"eval {name!r}: no control {control!r}; known: {', '.join(eval_data.CONTROLS)}"
+            )
+        self.name, self.data, self.control = name, data, control
+        self.codec = codecs.get_codec(codec, grid=grid)
+        self.records: list[Record] = []
+        self._generate, self._tokenizer = predict_fns["generate"], tokenizer
+        self._samples_dir, self._blank = samples_dir, blank_value
+        self._sizes = dict(batch_size=batch_size, max_new_tokens=max_new_tokens)
+        self._view: eval_data.View | None = None
+
+    def run(self, params: Any) -> Iterator[tuple[str, float]]:
+        """Evaluates; yields (metric name, value) and writes the samples file."""
+        samples = run(
+            self._generate, params, self.data, self._tokenizer, view=self.view, **self._sizes
+        )
+        metrics, scores = self.score(samples)
+        self.records = [self._record(s, x) for s, x in zip(samples, scores, strict=True)]
+        if self._samples_dir is not None and jax.process_index() == 0:
+            write_records(pathlib.Path(self._samples_dir) / f"{self.name}.jsonl", self.records)
+        yield from metrics.items()
+        yield "unfinished", mean([not s.finished for s in samples])
+        yield "mean_logprob", mean([s.logprob for s in samples])
+
+    def score(self, samples: Sequence[Sample]) -> tuple[dict[str, float], list[dict[str, Any]]]:
+        """Returns (metrics of the run, scores of each sample; None: not counted)."""
+        raise NotImplementedError
+
+    @property
+    def view(self) -> eval_data.View:
+        """The images as the model sees them under this evaluator's control."""
+        if self._view is None:
+            self._view = eval_data.View(self.data, self.control, self._blank)
+        return self._view
+
+    def image(self, index: int) -> np.ndarray:
+        """Returns the image f32 [H, W, 3] that the sample of this index was asked about."""
+        return self.view.image(index)
+
+    def _record(self, sample: Sample, scores: Mapping[str, Any]) -> Record:
+        height, width = self.data[sample.index]["image"].shape[:2]
+        fields = dataclasses.asdict(sample)
+        boxes = {}
+        for side in ("reference", "prediction"):
+            parsed = markup.parse(fields[side], self.codec)
+            fields[f"{side}_text"] = parsed.text
+            boxes[side] = [_entity(e, width, height) for e in parsed.entities]
+        return {
+            **fields,
+            "control": self.control,
+            "scores": dict(scores),
+            "image_size": [height, width],
+            "boxes": boxes,
+        }
+
+
+def write_records(path: str | pathlib.Path, records: Sequence[Record]) -> None:
+    """Writes one JSON line a record; the file appears whole or not at all."""
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(_finite(r), ensure_ascii=False, allow_nan=False) + "\n" for r in records]
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text("".join(lines), encoding="utf-8")
+    partial.replace(path)
+
+
+def read_records(path: str | pathlib.Path) -> list[Record]:
+    """Reads a samples file."""
+    text = pathlib.Path(path).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.split("\n") if line]
+
+
+def mean(values: Sequence[Any]) -> float:
+    """Mean of the values that are not None; nan if there are none."""
+    kept = [float(v) for v in values if v is not None]
+    return sum(kept) / len(kept) if kept else math.nan
+
+
+def _until_eos(tokens: np.ndarray, eos_id: int) -> tuple[list[int], bool]:
+    ends = np.flatnonzero((tokens == eos_id) | (tokens == 0))
+    return [int(t) for t in (tokens[: ends[0]] if len(ends) else tokens)], bool(len(ends))
+
+
+def _nonzero(text: np.ndarray) -> list[int]:
+    return [int(t) for t in text if t]
+
+
+def _entity(entity: Any, width: int, height: int) -> Record:
+    known = 1 <= (entity.class_id or 0) <= classes.NUM_CLASSES
+    box = entity.box
+    return {
+        "phrase": entity.phrase,
+        "class_id": entity.class_id,
+        "class_name": classes.by_id(entity.class_id).name if known else "",
+        "box": None if box is None else [round(float(c), 5) for c in box],
+        "box_pixels": None
+        if box is None
+        else [round(float(c) * s, 2) for c, s in zip(box, (width, height) * 2, strict=True)],
+        "span": list(entity.span),
+    }
+
+
+def _finite(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {k: _finite(v) for k, v in x.items()}
+    if isinstance(x, list | tuple):
+        return [_finite(v) for v in x]
+    if isinstance(x, np.generic):
+        x = x.item()
+    return None if isinstance(x, float) and not math.isfinite(x) else x

@@ -1,0 +1,79 @@
+"""Visual question answering: token F1, recall and exact-match accuracy, by kind of question.
+
+Open or closed comes from the dataset's own field, never from the words of an answer.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from big_rad.evaluators import generate
+from big_rad.metrics import text as text_metrics
+
+_SCORES = ("f1", "recall", "accuracy")
+
+
+class Evaluator(generate.Evaluator):
+    """Scores answers; see `generate.Evaluator` for the arguments.
+
+    Yields `f1`, `recall`, `accuracy` and `n` overall and, as `<group>/f1` and so on, for each kind
+    of question that occurs (`yes_no`, `multiple`, `closed`, `open`) and, where there are several,
+    for each language and modality (`lang_en`, `modality_CT`).
+    """
+
+    type = "vqa"
+
+    def score(
+        self, samples: Sequence[generate.Sample]
+    ) -> tuple[dict[str, float], list[dict[str, Any]]]:
+        """Returns (metrics, scores of each sample)."""
+        scores = [
+            {
+                "f1": text_metrics.f1(s.prediction, s.reference),
+                "recall": text_metrics.recall(s.prediction, s.reference),
+                "accuracy": text_metrics.accuracy(s.prediction, s.reference),
+            }
+            for s in samples
+        ]
+        return summarise(samples, scores, _SCORES, [question_kind(s) for s in samples]), scores
+
+
+def question_kind(sample: generate.Sample) -> str:
+    """Returns yes_no, multiple, closed, open, or what else the dataset's field says."""
+    kind = sample.question_type.strip().lower().replace("/", "").replace("_", "").replace(" ", "")
+    return {"yesno": "yes_no", "multiplechoice": "multiple"}.get(kind, kind)
+
+
+def summarise(
+    samples: Sequence[generate.Sample],
+    scores: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    kinds: Sequence[str] = (),
+) -> dict[str, float]:
+    """Means over all samples and over groups of them.
+
+    Args:
+        samples: what was asked.
+        scores: the scores of each.
+        names: the scores to average; None is left out.
+        kinds: a first grouping, one name a sample; "" is no group.
+
+    Returns:
+        {`name`, `n`, `<group>/name`, `<group>/n`}: groups of `kinds` always, of language and
+        modality only if there are several.
+    """
+    groups: dict[str, list[int]] = {"": list(range(len(samples)))}
+    for i, kind in enumerate(kinds):
+        if kind:
+            groups.setdefault(kind, []).append(i)
+    for field in ("lang", "modality"):
+        values = [getattr(s, field) for s in samples]
+        if len(set(values)) > 1:
+            for i, value in enumerate(values):
+                groups.setdefault(f"{field}_{value or 'unknown'}", []).append(i)
+    result = {}
+    for group, members in groups.items():
+        prefix = f"{group}/" if group else ""
+        for name in names:
+            result[prefix + name] = generate.mean([scores[i].get(name) for i in members])
+        result[prefix + "n"] = len(members)
+    return result
