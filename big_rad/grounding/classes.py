@@ -1,0 +1,290 @@
+"""The anatomy classes that can be grounded: ids, names in English and German, and a lexicon.
+
+A phrase is looked up by what it says, not how it is spelt: case, umlauts (`ä`, `ae`), hyphens, word
+order, endings and the many words for left and right are folded. Knows nothing of sentences: it
+takes one phrase, and finds no phrases in a text.
+"""
+
+import dataclasses
+import functools
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+from big_rad.grounding import class_table as table
+
+NUM_CLASSES = 121
+
+
+@dataclasses.dataclass(frozen=True)
+class AnatomyClass:
+    """One anatomy class.
+
+    Attributes:
+        id: 1..121; what `<segNNN>` holds and a label map contains.
+        name: TotalSegmentator's name, e.g. "kidney_left".
+        en: English name, e.g. "left kidney".
+        de: German name, e.g. "linke Niere".
+        synonyms_en: other English names.
+        synonyms_de: other German names.
+    """
+
+    id: int
+    name: str
+    en: str
+    de: str
+    synonyms_en: tuple[str, ...] = ()
+    synonyms_de: tuple[str, ...] = ()
+
+    def names(self, lang: str | None = None) -> tuple[str, ...]:
+        """All names in "en", "de" or both (None), the main name first; `name` is not among them.
+
+        Raises:
+            ValueError: another language.
+        """
+        _check_lang(lang)
+        en = (self.en, *self.synonyms_en) if lang != "de" else ()
+        de = (self.de, *self.synonyms_de) if lang != "en" else ()
+        return en + de
+
+
+def by_id(class_id: int) -> AnatomyClass:
+    """The class with this id.
+
+    Raises:
+        KeyError: not in 1..121.
+    """
+    if not 1 <= class_id <= NUM_CLASSES:
+        raise KeyError(f"class id {class_id} is not in 1..{NUM_CLASSES} (0 is background)")
+    return CLASSES[int(class_id) - 1]
+
+
+def by_name(name: str) -> AnatomyClass:
+    """The class with this TotalSegmentator name; `lookup` takes words instead.
+
+    Raises:
+        KeyError: no such name.
+    """
+    try:
+        return _BY_NAME[name]
+    except KeyError:
+        raise KeyError(
+            f"no anatomy class is named {name!r}; names are those of TotalSegmentator, such as "
+            "'kidney_left' (big_rad.grounding.classes.CLASSES has all)"
+        ) from None
+
+
+def lookup(phrase: str, lang: str | None = None) -> AnatomyClass | None:
+    """The one class a phrase names.
+
+    Args:
+        phrase: e.g. "left kidney", "der linken Niere", "LWK-5", "Leberparenchym", "liver".
+        lang: "en" or "de" to use only the names of that language, None for both.
+
+    Returns:
+        The class, or None if the phrase is not in the lexicon or names several ("the kidneys").
+
+    Raises:
+        ValueError: another language.
+    """
+    for tokens in _readings(phrase):
+        class_id = _lexicon(lang).get(_key(tokens))
+        if class_id is not None:
+            return by_id(class_id)
+    return None
+
+
+def lookup_all(phrase: str, lang: str | None = None) -> tuple[AnatomyClass, ...]:
+    """All classes a phrase may mean: both kidneys for "kidneys", five vertebrae for "LWS".
+
+    Args:
+        phrase: as for `lookup`; words such as "both" and "bilateral" are passed over.
+        lang: "en", "de" or None.
+
+    Returns:
+        Classes by id; one if `lookup` finds it; none if the phrase is not in the lexicon.
+
+    Raises:
+        ValueError: another language.
+    """
+    found = lookup(phrase, lang)
+    if found is not None:
+        return (found,)
+    for tokens in _readings(phrase):
+        ids = _groups(lang).get(_key(t for t in tokens if t not in _BOTH))
+        if ids:
+            return tuple(by_id(i) for i in ids)
+    return ()
+
+
+def _build() -> Iterator[AnatomyClass]:
+    extra = {i: (en, de) for i, en, de in table.EXTRA}
+    for class_id, name, en, de, more_en, more_de in table.SINGLE:
+        yield AnatomyClass(class_id, name, en, de, more_en, more_de)
+    for left, right, stem, en, de, gender, more_en, more_de in table.PAIRED:
+        for class_id, side in ((left, "left"), (right, "right")):
+            extra_en, extra_de = extra.get(class_id, ((), ()))
+            yield AnatomyClass(
+                class_id,
+                f"{stem}_{side}",
+                f"{side} {en}",
+                f"{_adjective(side, gender)} {de}",
+                tuple(f"{side} {s}" for s in more_en) + extra_en,
+                tuple(f"{s} {_ADVERB[side]}" for s in (de, *more_de)) + extra_de,
+            )
+    for row in table.VERTEBRAE:
+        yield from _vertebrae(*row)
+    for side, first in table.RIBS.items():
+        for n in range(1, 13):
+            yield AnatomyClass(
+                first + n - 1,
+                f"rib_{side}_{n}",
+                f"{side} rib {n}",
+                f"{n}. Rippe {_ADVERB[side]}",
+                (f"{_ORDINALS_EN[n - 1]} {side} rib",),
+                (f"{_adjective(side, 'f')} {n}. Rippe", f"Costa {n} {_ADVERB[side]}"),
+            )
+
+
+def _vertebrae(letter: str, first: int, count: int, en: str, stems: tuple, short: tuple) -> list:
+    result = []
+    for n in range(1, count + 1):
+        class_id = first - n + 1
+        code = f"{letter}{n}"
+        synonyms_en = [f"{code} vertebral body", f"{_ORDINALS_EN[n - 1]} {en} vertebra"]
+        synonyms_en += [f"{en} vertebra {n}", f"{en} vertebral body {n}", f"vertebral body {code}"]
+        synonyms_de = [f"{s}{part} {n}" for s in stems for part in ("wirbelkörper", "wirbel")]
+        synonyms_de = [*synonyms_de[1:], *(f"{s}{n}" for s in short)]
+        synonyms_de.append(f"Wirbelkörper {code}")
+        if code not in table.NOT_A_VERTEBRA:
+            synonyms_en.append(code)
+        if class_id in table.NAMED_VERTEBRAE:
+            named_en, named_de = table.NAMED_VERTEBRAE[class_id]
+            synonyms_en.append(named_en)
+            synonyms_de.append(named_de)
+        name, main_de = f"vertebrae_{code}", f"{stems[0]}wirbelkörper {n}"
+        result.append(
+            AnatomyClass(
+                class_id, name, f"{code} vertebra", main_de, tuple(synonyms_en), tuple(synonyms_de)
+            )
+        )
+    return result
+
+
+_ORDINALS_EN = (
+    *("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth"),
+    *("tenth", "eleventh", "twelfth"),
+)
+_ORDINALS_DE = (
+    *("erst", "zweit", "dritt", "viert", "fuenft", "sechst", "siebt", "acht", "neunt", "zehnt"),
+    *("elft", "zwoelft"),
+)
+_ADVERB = {"left": "links", "right": "rechts"}
+_DE_ENDINGS = ("", "e", "er", "en", "es", "em")
+# Folded words to what they stand for in a key; "" drops the word.
+_WORDS = {
+    **{f"{n}{suffix}": str(n) for n in range(1, 13) for suffix in ("st", "nd", "rd", "th")},
+    **{word: str(n + 1) for n, word in enumerate(_ORDINALS_EN)},
+    **{word + end: str(n + 1) for n, word in enumerate(_ORDINALS_DE) for end in _DE_ENDINGS[1:]},
+    **{stem + e: "left" for stem in ("link", "linksseitig") for e in _DE_ENDINGS},
+    **{stem + e: "right" for stem in ("recht", "rechtsseitig") for e in _DE_ENDINGS},
+    **dict.fromkeys(("left", "links", "li", "leftsided", "sinister", "sinistra"), "left"),
+    **dict.fromkeys(("right", "rechts", "re", "rightsided", "dexter", "dextra"), "right"),
+    **dict.fromkeys(("der", "die", "das", "des", "dem", "den", "von", "auf", "seite"), ""),
+    **dict.fromkeys(("the", "of", "on", "side", "sided"), ""),
+    **dict.fromkeys(("v",), "vena"),
+    **dict.fromkeys(("a",), "arteria"),
+    **dict.fromkeys(("m",), "musculus"),
+}
+_BOTH = {"both", "bilateral", "beid", "beidseit", "beidseitig", "bd", "bds", "all"}
+# Parts that add nothing to which organ is meant, at the end of a compound or as words.
+_PARTS_DE = ("parenchym", "gewebe", "wand", "rand", "kontur", "region", "knochen")
+_PARTS_EN = ("parenchyma", "tissue", "wall", "margin", "contour", "region", "bone", "muscle")
+
+
+def _fold(phrase: str) -> list[str]:
+    """A phrase as words: lower case, umlauts written out, no punctuation, numbers apart."""
+    text = unicodedata.normalize("NFC", phrase).lower()
+    for umlaut, written in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss")):
+        text = text.replace(umlaut, written)
+    text = "".join(
+        c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)
+    ).replace("'s", "s")
+    return re.findall(r"[0-9]+(?:st|nd|rd|th)\b|[a-z]+|[0-9]+", text)
+
+
+def _stem(word: str) -> str:
+    """Cuts plural and case endings; crude, but names and phrases are cut alike."""
+    if len(word) < 4:
+        return word
+    if word.endswith("s") and not word.endswith("ss"):
+        word = word[:-1]
+    for ending in ("en", "em", "ae", "e", "a", "n"):
+        if word.endswith(ending) and len(word) - len(ending) >= 4:
+            return word[: -len(ending)]
+    return word[:-1] + "i" if word.endswith("y") and len(word) > 4 else word
+
+
+def _canonical(words: Iterable[str]) -> list[str]:
+    mapped = (_WORDS.get(w, w) for w in words)
+    return [w if w in ("left", "right") else _stem(w) for w in mapped if w]
+
+
+def _readings(phrase: str) -> Iterator[list[str]]:
+    """A phrase as canonical words, first as it is, then without parts such as "-parenchym"."""
+    words = _fold(phrase)
+    yield _canonical(words)
+    kept = [w for w in words if w not in _PARTS_DE and w not in _PARTS_EN]
+    for i, word in enumerate(kept):
+        for part in _PARTS_DE:
+            if word.endswith(part) and len(word) - len(part) >= 4:
+                kept[i] = word.removesuffix(part)
+    if kept and kept != words:
+        yield _canonical(kept)
+
+
+def _key(words: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(words))
+
+
+def _check_lang(lang: str | None) -> None:
+    if lang not in (None, "en", "de"):
+        raise ValueError(f"lang is {lang!r}; the lexicon has 'en' and 'de' (None for both)")
+
+
+@functools.cache
+def _lexicon(lang: str | None) -> dict[tuple[str, ...], int]:
+    _check_lang(lang)
+    entries = {}
+    for c in CLASSES:
+        for name in (*c.names(lang), c.name):
+            entries.setdefault(_key(_canonical(_fold(name))), c.id)
+    return entries
+
+
+@functools.cache
+def _groups(lang: str | None) -> dict[tuple[str, ...], tuple[int, ...]]:
+    _check_lang(lang)
+    rows = list(table.GROUPS)
+    for left, right, _, en, de, _, more_en, more_de in table.PAIRED:
+        rows.append((tuple(sorted((left, right))), (en, *more_en), (de, *more_de)))
+    for n in range(1, 13):
+        ids = (table.RIBS["left"] + n - 1, table.RIBS["right"] + n - 1)
+        rows.append((ids, (f"rib {n}",), (f"{n}. Rippe",)))
+    entries = {}
+    for ids, en, de in rows:
+        for name in (en if lang != "de" else ()) + (de if lang != "en" else ()):
+            entries.setdefault(_key(_canonical(_fold(name))), ids)
+    return entries
+
+
+def _adjective(side: str, gender: str) -> str:
+    stem = {"left": "link", "right": "recht"}[side]
+    return stem + {"m": "er", "f": "e", "n": "es"}[gender]
+
+
+CLASSES: tuple[AnatomyClass, ...] = tuple(sorted(_build(), key=lambda c: c.id))
+_BY_NAME = {c.name: c for c in CLASSES}
+
+# Index in TotalSegmentator's `total_mr` task (1..50) -> class id.
+MR_TO_ID: dict[int, int] = {i: _BY_NAME[name].id for i, name in enumerate(table.MR_NAMES, start=1)}
