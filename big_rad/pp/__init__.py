@@ -1,0 +1,1 @@
+"""Preprocessing: named operations on examples, prompts and the tokenizer."""

@@ -1,0 +1,142 @@
+"""The prompt strings of RadGrounder, in English and German, and the text cleaner that goes with them.
+
+Released checkpoints were trained on exactly these strings, so a changed character costs quality.
+After the image and `<bos>` a model reads `"\n" + context + "\n" + prompt + " " + "\n"`. Knows
+nothing of tokens, examples or markup.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+LANGS = ("en", "de")
+TASKS = ("report", "vqa", "detect")
+STYLES = ("none", "clinical", "question", "both")
+GROUNDINGS = ("none", "boxes", "masks")
+
+REPORT = {
+    ("en", "none"): "Caption this image:",
+    ("en", "boxes"): "Caption this image and detect keywords:",
+    ("en", "masks"): "Caption this image and segment keywords:",
+    ("de", "none"): "Beschreibe dieses Bild:",
+    ("de", "boxes"): "Beschreibe dieses Bild und detektiere Schlüsselwörter:",
+    ("de", "masks"): "Beschreibe dieses Bild und segmentiere die Schlüsselwörter:",
+}
+ANSWER = {"en": "Answer:", "de": "Antwort:"}
+CLINICAL = {"en": "Clinical information:", "de": "Klinische angaben:"}
+QUESTION = {"en": "Question:", "de": "Fragestellung:"}
+
+# Characters that the released cleaner maps: odd spaces, invisible marks, Windows-1252 left-overs.
+_ODD = str.maketrans(
+    dict.fromkeys("\u202f\u2009\xa0\x0b\u2006\u2003", " ")
+    | dict.fromkeys("\xad\u200b\x1f\x7f\x02\u200c\u2060\ufeff\u200d\x00\u200e\x8f", "")
+    | dict.fromkeys("\x93\x84\x94", '"')
+    | dict.fromkeys("\x91\x92\x82", "'")
+    | {"\x96": "-", "\x85": "...", "\u2028": "\n", "\x8a": "S", "\x80": "€"}
+)
+_SPACE_BEFORE_MARK = re.compile(r"\s+([.,:;!?])")
+_MARK_BEFORE_WORD = re.compile(r"([.,:;!?])(?![\s.,:;!?])")
+_SPACE_BEFORE_NEWLINE = re.compile(r"\s+\n")
+
+
+def full(task: str, lang: str, context: str, grounding: str = "none") -> str:
+    """Returns the whole prefix string, which is tokenised in one piece.
+
+    Args:
+        task: "report", "vqa", or "detect", whose question stands alone, without a prompt line.
+        lang: "en" or "de".
+        context: what precedes the prompt: `report_context(...)` or the question.
+        grounding: what a report is asked to mark: "none", "boxes" or "masks".
+
+    Raises:
+        ValueError: an unknown task, language or grounding.
+    """
+    if task not in TASKS or lang not in LANGS or grounding not in GROUNDINGS:
+        raise ValueError(
+            f"task={task!r}, lang={lang!r}, grounding={grounding!r}: tasks are {TASKS}, languages "
+            f"{LANGS}, groundings {GROUNDINGS}"
+        )
+    if task == "detect":
+        return f"\n{context} \n"
+    line = REPORT[lang, grounding] if task == "report" else ANSWER[lang]
+    return f"\n{context}\n{line} \n"
+
+
+def report_context(style: str, clinical: str, question: str, lang: str) -> str:
+    """Returns what a report's prompt tells about the patient.
+
+    Args:
+        style: "none", "clinical" (clinical information), "question" (of the referring doctor) or
+            "both", one a line, or the first only if they are equal.
+        clinical: the clinical information; may be empty.
+        question: the question; may be empty.
+        lang: "en" or "de".
+
+    Returns:
+        the lines, "" if the fields asked for are empty. In style "both" an empty field next to
+        one that is not keeps its line, as the released model saw it.
+    """
+    if style not in STYLES or lang not in LANGS:
+        raise ValueError(f"style={style!r}, lang={lang!r}: styles are {STYLES}, languages {LANGS}")
+    first, second = clinical.strip(), question.strip()
+    lines = {
+        "none": "",
+        "clinical": f"{CLINICAL[lang]} {first}" if first else "",
+        "question": f"{QUESTION[lang]} {second}" if second else "",
+    }
+    if style != "both":
+        return lines[style]
+    if first == second:
+        return lines["clinical"]
+    return f"{CLINICAL[lang]} {first}\n{QUESTION[lang]} {second}".strip()
+
+
+def vqa_context(question: str, question_type: str = "open", choices: Sequence[str] = ()) -> str:
+    """Returns the question; those of type "multiple" are followed by the choices, one a line."""
+    return "\n".join([question, *choices]) if question_type == "multiple" else question
+
+
+def context(text: Mapping[str, Any], style: str = "both") -> str:
+    """Returns the context of one text of an example, of any task.
+
+    Args:
+        text: a text as the datasets yield it; absent optional fields count as empty.
+        style: for reports, see `report_context`.
+    """
+    if text["task"] == "report":
+        return report_context(
+            style, text.get("clinical") or "", text.get("question") or "", text["lang"]
+        )
+    if text["task"] == "vqa":
+        return vqa_context(
+            text["question"], text.get("question_type", "open"), text.get("choices") or ()
+        )
+    return text["question"]
+
+
+def target(text: Mapping[str, Any]) -> str:
+    """Returns what is to be said about the image: the sentence of a report, or the answer."""
+    return text["sentence"] if text["task"] == "report" else text["answer"]
+
+
+def clean(text: str) -> str:
+    """Sets white space around . , : ; ! ? as the released preprocessing does.
+
+    Removes it before a mark, puts a space after each mark that is followed by something else
+    (decimals included: `1.2 x 3,4 cm` becomes `1. 2 x 3, 4 cm`), ends with a full stop if with
+    no mark, and maps odd control and space characters. Empty text stays empty.
+    """
+    if not text:
+        return text
+    text = _SPACE_BEFORE_MARK.sub(r"\1", text)
+    text = _MARK_BEFORE_WORD.sub(r"\1 ", text)
+    text = _SPACE_BEFORE_NEWLINE.sub("\n", text).strip()
+    if not text.endswith((".", "!", "?")):
+        text += "."
+    return text.translate(_ODD)
+
+
+def corpus() -> list[str]:
+    """Returns every prompt string once, for training a tokenizer."""
+    lines = [*REPORT.values(), *ANSWER.values(), *CLINICAL.values(), *QUESTION.values()]
+    return [f"{line} " for line in lines]

@@ -1,0 +1,271 @@
+"""Text to token ids and back: a SentencePiece model plus the token sets of grounded radiology.
+
+Ids, in order: the base pieces of the SentencePiece model, 1,024 location tokens, 128 segment
+tokens, one reserved row, then the markup sets asked for. With the 256,000 pieces of Gemma that
+gives the ids of PaliGemma 2 (`<loc0000>` = 256000, `<seg000>` = 257024, markup from 257153).
+Special tokens are looked for only where the caller says that a text may hold them, so that no
+report and no question can forge one. Knows nothing of prompts, rows or what the tokens mean.
+"""
+
+import functools
+import hashlib
+import json
+import pathlib
+import re
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import sentencepiece as spm
+
+NUM_LOC = 1024
+NUM_SEG = 128
+LOC_TOKENS = tuple(f"<loc{i:04d}>" for i in range(NUM_LOC))
+SEG_TOKENS = tuple(f"<seg{i:03d}>" for i in range(NUM_SEG))
+MARKUP_SETS: dict[str, tuple[str, ...]] = {
+    "detection": ("<p bbox=", "</p>", "id="),
+    "segmentation": ("<seg>", "</seg>"),
+}
+RESERVED = "<reserved>"
+CONTROL_IDS = {"<pad>": 0, "<eos>": 1, "<bos>": 2, "<unk>": 3}
+
+_LOC_SEG = (
+    r"<loc(?:0[0-9]{3}|10(?:[01][0-9]|2[0-3]))>"  # 0000..1023
+    r"|<seg(?:0[0-9]{2}|1(?:[01][0-9]|2[0-7]))>"  # 000..127
+)
+_LOC_SEG_RE = re.compile(_LOC_SEG)
+_TINY = pathlib.Path(__file__).with_name("tiny_tokenizer.model")
+_IN_FOLDER = ("tokenizer.model", "paligemma_tokenizer.model", "gemma_tokenizer.model")
+_WHERE = (
+    "the original is `paligemma_tokenizer.model` of Kaggle model google/paligemma-2, or "
+    "`tokenizer.model` of Hugging Face repository google/paligemma2-3b-pt-224 (both after "
+    "accepting the Gemma licence there); the name 'tiny' is the small model that comes along"
+)
+
+
+def load(
+    name_or_path: str | pathlib.Path = "tiny",
+    sets: Sequence[str] = ("detection", "segmentation"),
+) -> "Tokenizer":
+    """Loads a tokenizer; a second call for the same unchanged file returns the same object.
+
+    Args:
+        name_or_path: "tiny" for the shipped model, or a SentencePiece `.model` file, or a folder
+            that holds one.
+        sets: names of MARKUP_SETS, in the order of their ids.
+
+    Raises:
+        FileNotFoundError: no such file; the message says where the original is to be had.
+        ValueError: the file is not a usable SentencePiece model, or a set is unknown.
+    """
+    path = _TINY if str(name_or_path) == "tiny" else pathlib.Path(name_or_path)
+    if path.is_dir():
+        inside = [path / n for n in _IN_FOLDER if (path / n).is_file()]
+        if not inside:
+            raise FileNotFoundError(f"{path} holds none of {', '.join(_IN_FOLDER)}: {_WHERE}")
+        path = inside[0]
+    if not path.is_file():
+        raise FileNotFoundError(f"no tokenizer file {path}: {_WHERE}")
+    stat = path.stat()
+    return _load(str(path), tuple(sets), stat.st_mtime_ns, stat.st_size)
+
+
+class Tokenizer:
+    """Encodes and decodes text.
+
+    Args:
+        model: bytes of a SentencePiece model with pad, eos, bos, unk = 0..3. It holds all `loc`
+            and `seg` pieces after its other pieces, or none.
+        sets: names of MARKUP_SETS, in the order of their ids.
+        source: the file the bytes came from, for messages.
+
+    Attributes:
+        model: the bytes given; write them to a file to keep a tokenizer beside a checkpoint.
+        sets: the markup sets.
+        vocab_size: number of ids that mean something.
+        padded_vocab_size: vocab_size rounded up to a multiple of 128: rows of the embedding.
+        loc_ids, seg_ids: int32 [1024] and [128].
+        reserved_id: the row that is kept free (`<image>` in other ports).
+        markup: {token: id} of the loaded sets.
+    """
+
+    pad_id, eos_id, bos_id, unk_id = CONTROL_IDS.values()
+
+    def __init__(
+        self,
+        model: bytes,
+        sets: Sequence[str] = ("detection", "segmentation"),
+        source: str = "",
+    ):
+        self.model, self.sets, self.source = bytes(model), _check_sets(sets), source
+        self._sp = _processor(self.model, source or "the model")
+        base = _num_base_pieces(self._sp, source or "the model")
+        self.loc_ids = np.arange(base, base + NUM_LOC, dtype=np.int32)
+        self.seg_ids = np.arange(NUM_SEG, dtype=np.int32) + (base + NUM_LOC)
+        self.reserved_id = base + NUM_LOC + NUM_SEG
+        tokens = [t for s in self.sets for t in MARKUP_SETS[s]]
+        self.markup = {t: self.reserved_id + 1 + i for i, t in enumerate(tokens)}
+        self.vocab_size = self.reserved_id + 1 + len(tokens)
+        self.padded_vocab_size = -(-self.vocab_size // 128) * 128
+
+        self._base = base
+        names = [*LOC_TOKENS, *SEG_TOKENS, RESERVED, *tokens]
+        self._name_of = {base + i: t for i, t in enumerate(names)}
+        self._id_of = {t: i for i, t in self._name_of.items() if t != RESERVED} | CONTROL_IDS
+        self._control = {i for i in range(base) if self._sp.is_control(i)} | {self.reserved_id}
+        self._special_re = re.compile("|".join([_LOC_SEG, *map(re.escape, tokens)]))
+        self._plain = functools.lru_cache(maxsize=16384)(self._encode_plain)
+
+    def encode(
+        self, text: str, bos: bool = False, eos: bool = False, specials: bool = False
+    ) -> list[int]:
+        """Encodes a text.
+
+        Args:
+            text: any text; a white space character stays as it is.
+            bos: put `<bos>` in front.
+            eos: put `<eos>` at the end.
+            specials: True cuts the loc, seg and loaded markup tokens out first and encodes what
+                is between them apart. False makes no special token at all: one spelt out in
+                `text` becomes ordinary pieces.
+
+        Returns:
+            ids; control pieces (`<bos>` and so on) never come out of `text`.
+        """
+        ids = [self.bos_id] if bos else []
+        if specials:
+            end = 0
+            for found in self._special_re.finditer(text):
+                if found.start() > end:
+                    ids += self._plain(text[end : found.start()])
+                ids.append(self._id_of[found.group()])
+                end = found.end()
+            text = text[end:]
+        if text:
+            ids += self._plain(text)
+        if eos:
+            ids.append(self.eos_id)
+        return ids
+
+    def decode(self, ids: Iterable[int], skip_special: bool = False) -> str:
+        """Turns ids into text.
+
+        Args:
+            ids: ints in [0, vocab_size), of any integer type.
+            skip_special: drop the control pieces (pad, eos, bos, ...) and the reserved row; loc,
+                seg and markup tokens are part of the text and stay.
+
+        Raises:
+            ValueError: an id that is no token (the padding rows of the table are none).
+        """
+        parts: list[str] = []
+        run: list[int] = []
+        for token in map(int, ids):
+            if not 0 <= token < self.vocab_size:
+                raise ValueError(
+                    f"token id {token} is not in [0, {self.vocab_size}): the ids come from another "
+                    "tokenizer, or padding rows of the embedding were not masked"
+                )
+            if token < self._base and token not in self._control:
+                run.append(token)
+                continue
+            if run:
+                parts.append(self._sp.decode(run))
+                run = []
+            if token not in self._control:
+                parts.append(self._name_of[token])
+            elif not skip_special:
+                parts.append(self._name_of.get(token) or self._sp.id_to_piece(token))
+        if run:
+            parts.append(self._sp.decode(run))
+        return "".join(parts)
+
+    def id_of(self, token: str) -> int:
+        """Returns the id of a loc, seg, markup or control token, such as "</p>" or "<eos>".
+
+        Raises:
+            KeyError: it is none, or its set is not loaded.
+        """
+        if token not in self._id_of:
+            raise KeyError(
+                f"{token!r} is no special token of this tokenizer, whose sets are "
+                f"{list(self.sets)}; all sets: {MARKUP_SETS}"
+            )
+        return self._id_of[token]
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Sha256 (hex) of the model and the sets: equal exactly if all ids mean the same."""
+        digest = hashlib.sha256(self.model)
+        digest.update(json.dumps([NUM_LOC, NUM_SEG, list(self.markup.items())]).encode())
+        return digest.hexdigest()
+
+    def __reduce__(self):
+        if self.source:
+            return _reload, (self.source, self.sets, self.fingerprint)
+        return Tokenizer, (self.model, self.sets)
+
+    def __repr__(self):
+        return f"Tokenizer({self.source or len(self.model)!r}, sets={self.sets}, {self.vocab_size})"
+
+    def _encode_plain(self, text: str) -> tuple[int, ...]:
+        """Encodes a text without special tokens, also where the model has pieces for them."""
+        cuts = [found.start() + 1 for found in _LOC_SEG_RE.finditer(text)]  # "<" goes apart
+        if not cuts:
+            return tuple(self._sp.encode(text))
+        parts = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+        return tuple(i for part in parts for i in self._sp.encode(part))
+
+
+@functools.lru_cache(maxsize=8)
+def _load(path: str, sets: tuple[str, ...], mtime: int, size: int) -> Tokenizer:
+    del mtime, size  # part of the cache key: a changed file is read again
+    return Tokenizer(pathlib.Path(path).read_bytes(), sets, source=path)
+
+
+def _reload(source: str, sets: tuple[str, ...], fingerprint: str) -> Tokenizer:
+    """Unpickles: only the path travels, so workers on one machine share the file."""
+    tokenizer = load(source, sets)
+    if tokenizer.fingerprint != fingerprint:
+        raise ValueError(f"{source} changed since this tokenizer was pickled; put the file back")
+    return tokenizer
+
+
+def _check_sets(sets: Sequence[str]) -> tuple[str, ...]:
+    sets = (sets,) if isinstance(sets, str) else tuple(sets)
+    unknown = [s for s in sets if s not in MARKUP_SETS]
+    if unknown or len(set(sets)) != len(sets):
+        raise ValueError(f"sets={list(sets)}: name each of {list(MARKUP_SETS)} at most once")
+    return sets
+
+
+def _processor(model: bytes, source: str) -> spm.SentencePieceProcessor:
+    sp = spm.SentencePieceProcessor()
+    try:
+        sp.load_from_serialized_proto(model)
+    except RuntimeError as e:
+        raise ValueError(
+            f"{source} is not a SentencePiece model ({len(model)} bytes): {_WHERE}"
+        ) from e
+    have = {sp.id_to_piece(i): i for i in range(min(4, sp.get_piece_size()))}
+    if have != CONTROL_IDS:
+        raise ValueError(
+            f"{source} starts with the pieces {list(have)}; a model of the Gemma family starts with "
+            f"{list(CONTROL_IDS)}: {_WHERE}"
+        )
+    return sp
+
+
+def _num_base_pieces(sp: spm.SentencePieceProcessor, source: str) -> int:
+    """Returns the number of pieces before the loc and seg pieces, which may be absent."""
+    size = sp.get_piece_size()
+    names = [*LOC_TOKENS, *SEG_TOKENS]
+    held = [n for n in names if not sp.is_unknown(sp.piece_to_id(n))]
+    if not held:
+        return size
+    base = size - len(names)
+    if base < 0 or any(sp.id_to_piece(base + i) != n for i, n in enumerate(names)):
+        raise ValueError(
+            f"{source} holds {len(held)} of {len(names)} loc and seg pieces, or not in order at "
+            f"its end; it must hold all of them there, or none: {_WHERE}"
+        )
+    return base
