@@ -1,0 +1,1 @@
+"""Metrics: pure functions of predictions and references; no model, no files, no network."""
