@@ -249,7 +249,7 @@ def _processor(model: bytes, source: str) -> spm.SentencePieceProcessor:
     have = {sp.id_to_piece(i): i for i in range(min(4, sp.get_piece_size()))}
     if have != CONTROL_IDS:
         raise ValueError(
-            f"{source} starts with the pieces {list(have)}; a model of the Gemma family starts with "
+            f"{source} starts with the pieces {list(have)}; one of the Gemma family starts with "
             f"{list(CONTROL_IDS)}: {_WHERE}"
         )
     return sp
