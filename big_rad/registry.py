@@ -21,7 +21,7 @@ class Registry:
         self._table: dict[str, Callable[..., Any]] = {}
 
     def register(self, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Returns a decorator that stores a function under `name`; a second use of it is an error."""
+        """Returns a decorator that stores a function; a name used twice is an error."""
 
         def decorator(fn: Callable[..., Any]) -> Callable[..., Any]:
             if name in self._table:
@@ -58,7 +58,7 @@ def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     Raises:
         ValueError: the text is not such a call.
     """
-    hint = f"{text!r} is not a call with literal arguments, such as \"resize(112)\""
+    hint = f'{text!r} is not a call with literal arguments, such as "resize(112)"'
     try:
         node = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as e:

@@ -33,9 +33,7 @@ def make_mesh(axes: Sequence[tuple[str, int]], devices: Sequence[Any] | None = N
         sizes[sizes.index(-1)] = len(devices) // -math.prod(sizes)
     if math.prod(sizes) != len(devices):
         raise ValueError(f"config.mesh {dict(axes)} does not fit {len(devices)} devices")
-    return jax.make_mesh(
-        sizes, names, axis_types=(AxisType.Auto,) * len(names), devices=devices
-    )
+    return jax.make_mesh(sizes, names, axis_types=(AxisType.Auto,) * len(names), devices=devices)
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -48,9 +46,7 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def infer(
-    params: Mapping[str, Any], rules: optim.Rules, mesh: Mesh
-) -> dict[str, NamedSharding]:
+def infer(params: Mapping[str, Any], rules: optim.Rules, mesh: Mesh) -> dict[str, NamedSharding]:
     """Returns a sharding for each parameter of a flat dict (shapes suffice).
 
     Raises:
@@ -113,7 +109,9 @@ def _spec(name: str, strategy: str, shape: Sequence[int], mesh: Mesh) -> Partiti
                 f"config.sharding_strategy: cannot split axis {axis} of {name} {tuple(shape)} "
                 f"over mesh axis {mesh_axis!r} of {dict(mesh.shape)}"
             )
-        return PartitionSpec(*(mesh_axis if i == axis % len(shape) else None for i in range(len(shape))))
+        return PartitionSpec(
+            *(mesh_axis if i == axis % len(shape) else None for i in range(len(shape)))
+        )
     raise ValueError(
         f"config.sharding_strategy: {strategy!r}; known: replicate, fsdp, shard(axis, 'mesh axis')"
     )

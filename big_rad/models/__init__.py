@@ -1,1 +1,38 @@
 """The models, in pure Flax linen: each module offers `Model` and `load`."""
+
+import importlib
+from collections.abc import Mapping
+from types import ModuleType
+from typing import Any
+
+import flax.linen as nn
+
+
+def get(name: str) -> ModuleType:
+    """Returns the model module called `name`, such as "paligemma".
+
+    Raises:
+        ValueError: no such model.
+    """
+    try:
+        return importlib.import_module(f"big_rad.models.{name}")
+    except ModuleNotFoundError as e:
+        raise ValueError(f"config.model_name {name!r}: no such module in big_rad/models") from e
+
+
+def make(name: str, model_cfg: Mapping[str, Any], vocab_size: int) -> nn.Module:
+    """Builds a model whose table has a row for every token.
+
+    Args:
+        name: module name.
+        model_cfg: arguments of its `Model`; `llm.vocab_size` may be left out.
+        vocab_size: rows that the tokenizer needs, padding included.
+
+    Raises:
+        ValueError: `llm.vocab_size` is given and smaller.
+    """
+    cfg = {k: dict(v) if isinstance(v, Mapping) else v for k, v in model_cfg.items()}
+    rows = cfg["llm"].setdefault("vocab_size", vocab_size)
+    if rows < vocab_size:
+        raise ValueError(f"config.model.llm.vocab_size is {rows}, the tokenizer needs {vocab_size}")
+    return get(name).Model(**cfg)

@@ -13,7 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from big_rad.models import common
+from big_rad.models import attention, common
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "tiny": dict(width=96, depth=2, mlp_dim=288, num_heads=4, num_kv_heads=2, head_dim=24),
@@ -33,7 +33,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
         query_scale=(4608 / 32) ** -0.5,
     ),
 }
-_MASKED = -2.3819763e38  # What the original uses: close to the lowest float32, and finite.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,11 +58,6 @@ class Dims:
     scan: bool = True
     remat_policy: str = "none"
     dtype_mm: str = "float32"
-
-
-def soft_cap(x: jax.Array, cap: float) -> jax.Array:
-    """Returns cap * tanh(x / cap), or x where cap is 0."""
-    return cap * jnp.tanh(x / cap) if cap else x
 
 
 def apply_rope(x: jax.Array, positions: jax.Array, base: float = 10_000.0) -> jax.Array:
@@ -131,7 +125,7 @@ class Attention(nn.Module):
         self,
         x: jax.Array,
         positions: jax.Array,
-        mask: jax.Array,
+        mask: attention.Mask,
         cache: dict[str, jax.Array] | None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Attends from x to the cache, if there is one, followed by x itself.
@@ -139,7 +133,8 @@ class Attention(nn.Module):
         Args:
             x: [B, T, width].
             positions: [B, T].
-            mask: bool [B, T, S + T], S the cache's slots (0 without a cache): may q see k.
+            mask: bool [B, T, S + T], S the cache's slots (0 without a cache): may q see k; or,
+                without a cache, an `attention.BlockMask`.
             cache: None, or earlier keys and values `k`, `v`, each [B, S, kv, head_dim].
 
         Returns:
@@ -154,16 +149,11 @@ class Attention(nn.Module):
         k = apply_rope(k, positions)
         b, t = x.shape[:2]
         q = q.reshape(b, t, d.num_kv_heads, d.num_heads // d.num_kv_heads, d.head_dim)
-        keys, values = ([k], [v]) if cache is None else ([cache["k"], k], [cache["v"], v])
-        logits = [
-            jnp.einsum("btkgh,bskh->bkgts", q, key, preferred_element_type=jnp.float32)
-            for key in keys
-        ]
-        logits = soft_cap(jnp.concatenate(logits, axis=-1), d.attn_logits_softcap)
-        logits = jnp.where(mask[:, None, None], logits, _MASKED)
-        probs = jax.nn.softmax(logits, axis=-1).astype(x.dtype)
-        probs = jnp.split(probs, [keys[0].shape[1]], axis=-1) if len(keys) > 1 else [probs]
-        encoded = sum(jnp.einsum("bkgts,bskh->btkgh", p, w) for p, w in zip(probs, values))
+        if isinstance(mask, attention.BlockMask):
+            encoded = attention.attend_blocks(q, k, v, mask, d.attn_logits_softcap)
+        else:
+            keys, values = ([k], [v]) if cache is None else ([cache["k"], k], [cache["v"], v])
+            encoded = attention.attend(q, keys, values, mask, d.attn_logits_softcap)
         encoded = encoded.reshape(b, t, d.num_heads, d.head_dim)
         out = Einsum((d.num_heads, d.head_dim, d.width), (0, 1), name="attn_vec_einsum")
         return out("btnh,nhd->btd", encoded), {"k": k, "v": v}
@@ -194,7 +184,7 @@ class Block(nn.Module):
         self,
         x: jax.Array,
         positions: jax.Array,
-        mask: jax.Array,
+        mask: attention.Mask,
         cache: dict[str, jax.Array] | None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Maps [B, T, width] to itself and gives its keys and values; see `Attention`."""
@@ -228,7 +218,7 @@ class Embedder(nn.Module):
         """Maps [..., width] to float32 logits [..., vocab_size], capped if so configured."""
         table = self.input_embedding.astype(x.dtype)
         logits = jnp.einsum("...d,vd->...v", x, table, preferred_element_type=jnp.float32)
-        return soft_cap(logits, self.dims.final_logits_softcap)
+        return attention.soft_cap(logits, self.dims.final_logits_softcap)
 
 
 class Model(nn.Module):
@@ -295,7 +285,7 @@ class Model(nn.Module):
         self,
         x: jax.Array,
         positions: jax.Array,
-        mask: jax.Array,
+        mask: attention.Mask,
         cache: dict[str, jax.Array] | None = None,
     ) -> tuple[jax.Array, dict[str, Any]]:
         """Runs the blocks and the final norm on embeddings.

@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from big_rad.models import common, gemma, siglip
+from big_rad.models import attention, common, gemma, siglip
 
 MASK_MODES = ("paligemma", "image_isolated")
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -71,6 +71,30 @@ def make_attn_mask(
     return mask
 
 
+def make_block_mask(
+    num_image: int, text_valid: jax.Array, mask_ar: jax.Array, segment: jax.Array, block: int
+) -> attention.BlockMask:
+    """The mask of "image_isolated" for rows whose texts never cross a border of `block` tokens.
+
+    Args:
+        num_image: N.
+        text_valid: bool [B, T], T a multiple of `block`.
+        mask_ar: i32 [B, T].
+        segment: i32 [B, T].
+        block: tokens of a block.
+
+    Returns:
+        The blocks on the diagonal of `make_attn_mask`, and N.
+    """
+
+    def blocks(x: jax.Array) -> jax.Array:
+        return x.reshape(x.shape[0], -1, block)
+
+    c, row, valid = (blocks(x) for x in (jnp.cumsum(mask_ar, axis=1), segment, text_valid))
+    mask = (c[..., None, :] <= c[..., :, None]) & (row[..., None, :] == row[..., :, None])
+    return attention.BlockMask(mask & valid[..., None, :] & valid[..., :, None], num_image)
+
+
 def make_positions(
     num_image: int,
     text_valid: jax.Array,
@@ -104,11 +128,14 @@ class Model(nn.Module):
         img: arguments of `siglip.Model`; `num_classes` follows from the language model.
         llm: arguments of `gemma.Model`.
         mask_mode: one of `MASK_MODES`.
+        text_block: with segments, texts never cross a border of this many tokens (see
+            `tok(block=...)`), so attention is computed block by block; 0 allows any packing.
     """
 
     img: Mapping[str, Any]
     llm: Mapping[str, Any]
     mask_mode: str = "paligemma"
+    text_block: int = 0
 
     def setup(self) -> None:
         """Creates the two towers as `img` and `llm`."""
@@ -141,9 +168,9 @@ class Model(nn.Module):
             train: passed to the image tower.
 
         Returns:
-            (logits f32 [B, T, V], or [M, V] or [B, K, V] at `logits_pos`; out) where `out["img/..."]` holds
-            the tower's intermediates and `out["hidden"]` [B, T, width] the final hidden states
-            of the text.
+            (logits, out): logits are f32 [B, T, V], or [M, V] or [B, K, V] at `logits_pos`;
+            `out["img/..."]` holds the tower's intermediates and `out["hidden"]` [B, T, width]
+            the final hidden states of the text.
         """
         del mask_pos
         tokens, out = self.embed_image(image, train=train)
@@ -224,7 +251,10 @@ class Model(nn.Module):
         valid = text != 0
         x = self._llm.embed(text)
         x = jnp.concatenate([image_tokens.astype(x.dtype), x], axis=1)
-        mask = make_attn_mask(n, valid, mask_ar, segment, self.mask_mode)
+        if self.text_block and segment is not None and self.mask_mode == "image_isolated":
+            mask = make_block_mask(n, valid, mask_ar, segment, self.text_block)
+        else:
+            mask = make_attn_mask(n, valid, mask_ar, segment, self.mask_mode)
         hidden, out = self._llm(x, make_positions(n, valid, segment), mask)
         return hidden[:, n:], out
 

@@ -1,0 +1,416 @@
+"""The trainer: config, mesh, data, model, optimizer, resume, loop, evaluation. Read it downwards.
+
+    python -m big_rad.train --config=configs/demo.py --workdir=runs/demo
+
+Knows no task: the loss, the model, the data and the evaluators are named in the config.
+"""
+
+import functools
+import json
+import pathlib
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import app, flags
+from clu import parameter_overview
+from ml_collections import config_flags
+
+from big_rad import (
+    checkpoint,
+    evaluators,
+    input_pipeline,
+    losses,
+    metric_writer,
+    models,
+    optim,
+    sharding,
+    weights,
+)
+from big_rad import config as config_lib
+from big_rad.evaluators import generate as generate_lib
+from big_rad.evaluators import page
+from big_rad.models import common
+from big_rad.pp import tokenizer as tokenizer_lib
+
+Log = Callable[[str], None]
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says where, why and what to do."""
+
+
+def train(
+    config: Any,
+    workdir: str | pathlib.Path,
+    data_dir: str,
+    log: Log = print,
+    stop_after: int | None = None,
+) -> dict[str, float]:
+    """Runs a config to its end, from the newest checkpoint in `workdir` if there is one.
+
+    Args:
+        config: see configs/common.py for the fields.
+        workdir: the run directory; created.
+        data_dir: where the built datasets lie.
+        log: receives the lines of progress.
+        stop_after: stop as SIGTERM would, with a checkpoint, after this step.
+
+    Returns:
+        The metrics of the last evaluation, `evaluator/name` -> value; empty if stopped early.
+
+    Raises:
+        TrainingError: the loss is not finite, or targets did not fit.
+        FileNotFoundError: missing data or weights.
+    """
+    # ---- Run directory -----------------------------------------------------------------------
+    workdir = pathlib.Path(workdir)
+    workdir.mkdir(parents=True, exist_ok=True)
+    start_time = time.monotonic()
+    _check_same_config(config, workdir)
+    for path in filter(None, (config.get("model_init"), config.get("model_init_img"))):
+        weights.check(path)  # Before anything slow.
+
+    # ---- Devices -----------------------------------------------------------------------------
+    mesh = sharding.make_mesh(config.mesh)
+    log(f"devices: {mesh.size} x {jax.devices()[0].device_kind}, mesh {dict(mesh.shape)}")
+
+    # ---- Tokenizer and data ------------------------------------------------------------------
+    tokenizer = tokenizer_lib.load(config.tokenizer.path, tuple(config.tokenizer.sets))
+    train_input = input_pipeline.make_train(config, config.seed, data_dir)
+    data = train_input.iterator
+    total_steps = config_lib.num_steps(config, train_input.examples_per_epoch)
+    log(f"data: {train_input.examples_per_epoch} items, {total_steps} steps")
+
+    # ---- Model and parameters ----------------------------------------------------------------
+    model = models.make(config.model_name, config.model, tokenizer.padded_vocab_size)
+    abstract = common.flatten(init_shapes(model, config))
+    optimizer = optim.make(config, abstract, total_steps)
+    dtypes = {
+        n: jnp.float32 if t else jnp.dtype(config.frozen_dtype)
+        for n, t in optimizer.trainable.items()
+    }
+    param_shardings = sharding.infer(abstract, config.sharding_strategy, mesh)
+
+    def init_state(rng: jax.Array) -> dict[str, Any]:
+        params = common.flatten(_init_params(model, config, rng))
+        params = {n: p.astype(dtypes[n]) for n, p in params.items()}
+        trained = {n: p for n, p in params.items() if optimizer.trainable[n]}
+        return {
+            "params": common.unflatten(params),
+            "opt_state": optimizer.tx.init(trained),
+            "step": jnp.zeros([], jnp.int32),
+        }
+
+    rng = jax.random.key(config.seed)
+    state_shapes = jax.eval_shape(init_state, rng)
+    state_shardings = {
+        "params": common.unflatten(param_shardings),
+        "opt_state": sharding.like_params(state_shapes["opt_state"], param_shardings, mesh),
+        "step": sharding.replicated(mesh),
+    }
+
+    # ---- Resume, or start --------------------------------------------------------------------
+    checkpoints = checkpoint.Checkpointer(workdir, keep=config.get("ckpt_keep", 2))
+    first_step, train_seconds = checkpoints.latest_step(), 0.0
+    if first_step is not None:
+        target = jax.tree.map(
+            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+            state_shapes,
+            state_shardings,
+        )
+        state, position, _ = checkpoints.restore(target)
+        data.set_state(position["iterator"])
+        train_seconds = position["train_seconds"]
+        log(f"resumed from {workdir}, step {first_step}")
+    else:
+        first_step = 0
+        state = jax.jit(init_state, out_shardings=state_shardings)(rng)
+        state["params"] = _load_weights(state["params"], config, state_shardings["params"])
+        log(parameter_overview.get_parameter_overview(state["params"], include_stats=False))
+    writer = metric_writer.MetricWriter(workdir, first_step)
+
+    # ---- The step ----------------------------------------------------------------------------
+    train_step = jax.jit(
+        make_train_step(model, losses.get(config.loss), optimizer, config.get("grad_accum", 1)),
+        donate_argnums=0,
+        in_shardings=(state_shardings, None, None),
+        out_shardings=(state_shardings, None),
+    )
+
+    # ---- Evaluators --------------------------------------------------------------------------
+    put_batch = functools.partial(sharding.put_batch, mesh=mesh)
+    predict_fns = {"generate": generate_lib.make_generate_fn(model, tokenizer, put_batch)}
+    evals = {
+        name: evaluators.build(
+            name,
+            spec,
+            predict_fns=predict_fns,
+            tokenizer=tokenizer,
+            data_dir=data_dir,
+            samples_dir=workdir / "samples",
+        )
+        for name, spec in config.get("evals", {}).items()
+    }
+
+    def evaluate(step: int, final: bool) -> dict[str, float]:
+        metrics = {}
+        for name, evaluator in evals.items():
+            every = config.evals[name].get("every", 0)
+            if final or (every and step % every == 0):
+                metrics |= {f"{name}/{k}": float(v) for k, v in evaluator.run(state["params"])}
+        return metrics
+
+    def save(step: int) -> None:
+        position = {"iterator": data.get_state(), "train_seconds": seconds()}
+        checkpoints.save(step, state, position, _meta(config, tokenizer))
+
+    def seconds() -> float:
+        return train_seconds + time.monotonic() - start_time
+
+    # ---- The loop ----------------------------------------------------------------------------
+    (workdir / "config.json").write_text(config_lib.to_json(config), encoding="utf-8")
+    (workdir / "tokenizer.model").write_bytes(tokenizer.model)
+    progress = _Progress(first_step, total_steps, config.input.batch_size, log)
+    stop = _StopSignal()
+    pending = []
+    for step in range(first_step + 1, total_steps + 1):
+        batch = next(data)
+        ids = batch.pop("id", [])
+        state, metrics = train_step(state, sharding.put_batch(batch, mesh), rng)
+        pending.append((step, ids, metrics))
+        if step % config.log_training_steps == 0 or step == total_steps or step == first_step + 1:
+            values = _fetch_checked(pending)
+            pending = []
+            values["learning_rate"] = float(optimizer.learning_rate(step - 1))
+            values["examples_per_second"] = progress.line(step, values)
+            writer.write(step, values)
+        stopping = stop.requested or step == stop_after
+        if stopping or step % config.ckpt_steps == 0 or step == total_steps:
+            _fetch_checked(pending)
+            save(step)
+        if stopping and step < total_steps:
+            checkpoints.close()
+            writer.close()
+            log(f"stopped after step {step}; the same command goes on from there")
+            return {}
+        if step < total_steps and (measured := evaluate(step, final=False)):
+            writer.write(step, measured)
+            progress.restart(step)
+    checkpoints.wait()
+
+    # ---- At the end: evaluate, summarise ---------------------------------------------------------------------
+    log("training done, evaluating")
+    metrics = evaluate(total_steps, final=True)
+    if metrics:
+        writer.write(total_steps, metrics)
+    summary = {alias: metrics[name] for alias, name in config.get("summary", {}).items()}
+    summary |= {"seconds": round(seconds(), 1), "steps": total_steps}
+    (workdir / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    if evals and jax.process_index() == 0:
+        path = page.write_run(workdir, summary, metrics, config, evals)
+        log(f"page: {path}")
+    for name, value in summary.items():
+        log(f"{name:28s} {value:10.4f}" if isinstance(value, float) else f"{name:28s} {value:10d}")
+    checkpoints.close()
+    writer.close()
+    return metrics
+
+
+def init_shapes(model: Any, config: Any) -> dict[str, Any]:
+    """Returns the nested parameters of a model as shapes, without allocating them."""
+    return jax.eval_shape(lambda: _init_params(model, config, jax.random.key(0)))
+
+
+def make_train_step(
+    model: Any, loss_fn: losses.Loss, optimizer: optim.Optimizer, grad_accum: int
+) -> Callable[..., tuple[dict[str, Any], dict[str, jax.Array]]]:
+    """Builds (state, batch, rng) -> (state, metrics).
+
+    Args:
+        model: the Flax module.
+        loss_fn: (model, params, batch, rng) -> (loss, metrics with `weight`).
+        optimizer: what to train and how.
+        grad_accum: microbatches of a batch, run one after another; joined by `weight`, so that
+            the result is the mean over the whole batch.
+    """
+
+    def split(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        flat = common.flatten(params)
+        trained = {n: p for n, p in flat.items() if optimizer.trainable[n]}
+        return trained, {n: p for n, p in flat.items() if not optimizer.trainable[n]}
+
+    def grads_of(trained: Any, frozen: Any, batch: Any, rng: jax.Array) -> Any:
+        def of(trained: Any) -> Any:
+            return loss_fn(model, common.unflatten({**frozen, **trained}), batch, rng)
+
+        (loss, metrics), grads = jax.value_and_grad(of, has_aux=True)(trained)
+        return grads, metrics | {"training_loss": loss}
+
+    def accumulated(trained: Any, frozen: Any, batch: Any, rng: jax.Array) -> Any:
+        # Rows are dealt out like cards, so that each device keeps its own.
+        micro = jax.tree.map(
+            lambda x: x.reshape(-1, grad_accum, *x.shape[1:]).swapaxes(0, 1), batch
+        )
+
+        def body(total: Any, i_and_batch: Any) -> Any:
+            i, batch = i_and_batch
+            grads, metrics = grads_of(trained, frozen, batch, jax.random.fold_in(rng, i))
+            weighted = jax.tree.map(lambda x: x * metrics["weight"], (grads, metrics))
+            return jax.tree.map(jnp.add, total, weighted), metrics["weight"]
+
+        shapes = jax.eval_shape(grads_of, trained, frozen, jax.tree.map(lambda x: x[0], micro), rng)
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), shapes)
+        total, each = jax.lax.scan(body, zeros, (jnp.arange(grad_accum), micro))
+        grads, metrics = jax.tree.map(lambda x: x / each.sum(), total)
+        return grads, metrics | {"weight": each.sum()}
+
+    def train_step(state: dict[str, Any], batch: Any, rng: jax.Array) -> Any:
+        rng = jax.random.fold_in(rng, state["step"])
+        trained, frozen = split(state["params"])
+        compute = grads_of if grad_accum == 1 else accumulated
+        grads, metrics = compute(trained, frozen, batch, rng)
+        updates, opt_state = optimizer.tx.update(grads, state["opt_state"], trained)
+        trained = jax.tree.map(jnp.add, trained, updates)
+        metrics |= {"l2_grads": _l2(grads), "l2_params": _l2(trained), "l2_updates": _l2(updates)}
+        params = common.unflatten({**frozen, **trained})
+        return {"params": params, "opt_state": opt_state, "step": state["step"] + 1}, metrics
+
+    return train_step
+
+
+def _init_params(model: Any, config: Any, rng: jax.Array) -> dict[str, Any]:
+    image = jnp.zeros((1, config.image.size, config.image.size, 3))
+    tokens = jnp.ones((1, 4), jnp.int32)
+    return model.init(rng, image, tokens, jnp.zeros_like(tokens))["params"]
+
+
+def _load_weights(params: dict[str, Any], config: Any, shardings: Any) -> dict[str, Any]:
+    module = models.get(config.model_name)
+    if config.get("model_init"):
+        params = module.load(
+            params,
+            weights.load(config.model_init),
+            config.model,
+            tuple(config.get("dont_load", ())),
+        )
+    if config.get("model_init_img"):
+        tree = weights.load(config.model_init_img)
+        image = models.get("siglip").load(params["img"], tree.get("img", tree))
+        params = {**params, "img": image}
+    return jax.device_put(params, shardings)
+
+
+def _l2(tree: Any) -> jax.Array:
+    return jnp.sqrt(sum(jnp.sum(jnp.square(x.astype(jnp.float32))) for x in jax.tree.leaves(tree)))
+
+
+def _fetch_checked(pending: list[tuple[int, list[str], Any]]) -> dict[str, float]:
+    # Returns the newest metrics; stops if any step since the last look went wrong.
+    values = {}
+    for step, ids, metrics in pending:
+        values = {k: float(v) for k, v in metrics.items()}
+        where = f"step {step}, batch ids {', '.join(map(str, ids)) or 'unknown'}"
+        if not np.isfinite([values["training_loss"], values["l2_grads"]]).all():
+            raise TrainingError(
+                f"the loss or its gradient is not finite at {where}. The last checkpoint is from "
+                "before; look at these examples, or lower config.lr or raise the warm-up."
+            )
+        if values.get("dropped_tokens"):
+            raise TrainingError(
+                f"{values['dropped_tokens']:.0f} target tokens did not fit at {where}. Raise "
+                "`positions` in config.loss, or set `max_loss` of the op tok to the same number."
+            )
+    return values
+
+
+def _check_same_config(config: Any, workdir: pathlib.Path) -> None:
+    path = workdir / "config.json"
+    if not path.exists() or not (workdir / "checkpoints").exists():
+        return
+    old = config_lib.from_json(path.read_text(encoding="utf-8"))
+    new = config_lib.from_json(config_lib.to_json(config))
+    for name in ("model_name", "model", "tokenizer", "codec", "image"):
+        if old.get(name) != new.get(name):
+            raise TrainingError(
+                f"{workdir} holds a run whose config.{name} is {old.get(name)}, not "
+                f"{new.get(name)}. Choose another --workdir, or remove this one."
+            )
+
+
+def _meta(config: Any, tokenizer: Any) -> dict[str, Any]:
+    return {
+        "config": json.loads(config_lib.to_json(config)),
+        "tokenizer": tokenizer.fingerprint,
+        "versions": checkpoint.versions(),
+    }
+
+
+class _Progress:
+    """Prints a line of progress and measures examples a second."""
+
+    def __init__(self, first_step: int, total_steps: int, batch_size: int, log: Log):
+        self._total, self._batch, self._log = total_steps, batch_size, log
+        self.restart(first_step)
+
+    def restart(self, step: int) -> None:
+        self._step, self._time = step, time.monotonic()
+
+    def line(self, step: int, values: Mapping[str, float]) -> float:
+        now = time.monotonic()
+        rate = (step - self._step) / max(now - self._time, 1e-9)
+        self.restart(step)
+        eta = (self._total - step) / max(rate, 1e-9)
+        self._log(
+            f"step {step}/{self._total}  loss {values['training_loss']:.4f}  "
+            f"acc {values.get('token_accuracy', 0):.3f}  l2_grads {values['l2_grads']:.3f}  "
+            f"{rate * self._batch:.1f} ex/s  ETA {eta / 60:.1f} min"
+        )
+        return rate * self._batch
+
+
+class _StopSignal:
+    """Notes SIGTERM and SIGINT, so that the loop ends after a whole step; a second one ends now."""
+
+    def __init__(self):
+        self.requested = False
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, self._note)
+            signal.signal(signal.SIGINT, self._note)
+
+    def _note(self, number: int, frame: Any) -> None:
+        del frame
+        self.requested = True
+        signal.signal(number, signal.SIG_DFL)
+
+
+_CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, as path.py:arguments.")
+_WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; default runs/<config name>.")
+_DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where the built datasets lie.")
+
+
+def _main(argv: list[str]) -> None:
+    if len(argv) > 1:
+        raise app.UsageError(f"unknown argument {argv[1]!r}")
+    name = pathlib.Path(flags.FLAGS["config"].config_filename.partition(":")[0]).stem
+    try:
+        train(_CONFIG.value, _WORKDIR.value or f"runs/{name}", _DATA_DIR.value)
+    except (TrainingError, FileNotFoundError, ValueError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        sys.exit(2)
+
+
+def main() -> None:
+    """Entry point of the command line."""
+    flags.mark_flag_as_required("config")
+    app.run(_main)
+
+
+if __name__ == "__main__":
+    main()
