@@ -48,7 +48,7 @@ def build(
             f"{', '.join(sorted(_OPTIONS + _IGNORED))}"
         )
     options = {k: spec[k] for k in _OPTIONS if spec.get(k) is not None}
-    if isinstance(options.get("codec"), Mapping):  # as in `config.codec`: name and options
+    if hasattr(options.get("codec"), "items"):  # as in `config.codec`: name and options
         codec = dict(options["codec"])
         options |= {"codec": codec["name"], "grid": codec.get("grid")}
     # Imported here, so that drawing and pages do without the input pipeline.

@@ -10,8 +10,6 @@ from big_rad.evaluators import generate, vqa
 from big_rad.metrics import grounding as grounding_metrics
 from big_rad.metrics import text as text_metrics
 
-_LEFT_OUT = ("per_sample",)
-
 
 class Evaluator(generate.Evaluator):
     """Scores boxes and words; see `generate.Evaluator` for the arguments.
@@ -26,24 +24,24 @@ class Evaluator(generate.Evaluator):
     def score(
         self, samples: Sequence[generate.Sample]
     ) -> tuple[dict[str, float], list[dict[str, Any]]]:
-        """Returns (metrics, scores of each sample; `g_iou` None where the reference has no box)."""
+        """Returns (metrics, scores of each sample; None where one does not count)."""
         predictions = [s.prediction for s in samples]
         references = [s.reference for s in samples]
         result = grounding_metrics.g_iou(
             predictions, references, mode="paper", similarity="class_id", codec=self.codec
         )
         scores = [
-            {"g_iou": g, "report_f1": text_metrics.f1(p, r)}
-            for g, p, r in zip(_per_sample(result), predictions, references, strict=True)
+            {**_scores(each), "report_f1": text_metrics.f1(p, r)}
+            for each, p, r in zip(result["per_sample"], predictions, references, strict=True)
         ]
-        metrics = {
-            k: v
-            for k, v in result.items()
-            if k not in _LEFT_OUT and isinstance(v, int | float) and not isinstance(v, bool)
-        }
-        groups = vqa.summarise(samples, scores, ("g_iou", "report_f1"))
-        return {**groups, **metrics, "n_samples": len(samples)}, scores
+        metrics = {k: v for k, v in result.items() if isinstance(v, int | float)}
+        return {**vqa.summarise(samples, scores, ("g_iou", "report_f1")), **metrics}, scores
 
 
-def _per_sample(result: dict[str, Any]) -> list[float | None]:
-    return [x["g_iou"] if isinstance(x, dict) else x for x in result["per_sample"]]
+def _scores(sample: dict[str, Any]) -> dict[str, float | None]:
+    # Each averages, without None, to the run's metric of the same name.
+    return {
+        "g_iou": sample["g_iou"],
+        "hallucination_rate": None if sample["n_ref"] else float(sample["hallucination"]),
+        "valid_markup": float(sample["valid"]),
+    }

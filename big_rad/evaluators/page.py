@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from big_rad import checkpoint, metric_writer
 from big_rad.evaluators import draw, page_style
 
 Record = Mapping[str, Any]
@@ -103,6 +104,43 @@ def write(
     return path
 
 
+def write_run(
+    workdir: str | pathlib.Path,
+    summary: Mapping[str, Any],
+    metrics: Mapping[str, float],
+    config: Mapping[str, Any],
+    evals: Mapping[str, Any],
+) -> pathlib.Path:
+    """Writes the page of a run that has just been evaluated, as `<workdir>/report.html`.
+
+    Args:
+        workdir: the run directory; the loss is read from its `metrics.jsonl`.
+        summary: facts in front: `steps`, `seconds` and the scores that the config picks out.
+        metrics: `<evaluator>/<metric>` -> value, of the last evaluation.
+        config: the run's config; reads `seed` and `codec`.
+        evals: name -> evaluator that has run.
+    """
+    workdir = pathlib.Path(workdir)
+    results: dict[str, dict[str, float]] = {name: {} for name in evals}
+    for key, value in metrics.items():
+        name, _, metric = key.partition("/")
+        results.setdefault(name, {})[metric] = value
+    log = workdir / "metrics.jsonl"
+    rows = metric_writer.read(log) if log.is_file() else []
+    facts = {k.replace("_", " "): _number(v) for k, v in summary.items()}
+    facts |= {"seed": config.get("seed", "–"), "box codec": _codec_name(config.get("codec"))}
+    facts |= checkpoint.versions()
+    return write(
+        workdir / "report.html",
+        {
+            "title": f"RadGrounder: {workdir.resolve().name}",
+            "facts": facts,
+            "loss": [(r["step"], r["training_loss"]) for r in rows if "training_loss" in r],
+        },
+        sections_of(evals, results),
+    )
+
+
 def sections_of(
     evaluators: Mapping[str, Any], results: Mapping[str, Mapping[str, float]]
 ) -> list[Section]:
@@ -176,6 +214,10 @@ def _number(x: Any) -> str:
     if isinstance(x, bool) or not isinstance(x, int | float | np.number):
         return _esc(x)
     return str(int(x)) if float(x).is_integer() and abs(x) > 1 else f"{float(x):.3f}"
+
+
+def _codec_name(codec: Any) -> str:
+    return ", ".join(map(str, codec.values())) if hasattr(codec, "values") else str(codec or "–")
 
 
 def _head(summary: Mapping[str, Any]) -> str:

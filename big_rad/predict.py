@@ -1,0 +1,439 @@
+"""RadGrounder from a checkpoint: report, answer and detect on one slice; and its command line.
+
+    python -m big_rad.predict --checkpoint=runs/demo image.dcm --task=report --ground=boxes
+
+Preprocessing is built from the same ops as training's. Knows nothing of datasets or scores.
+Outputs hold no value of the DICOM header but modality and plane.
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+import math
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from big_rad import checkpoint as checkpoints
+from big_rad import models
+from big_rad.dicom import read as dicom_read
+from big_rad.evaluators import draw, generate
+from big_rad.grounding import boxes, classes, markup
+from big_rad.grounding import codec as codecs
+from big_rad.pp import builder as pp_builder
+from big_rad.pp import tokenizer as tokenizers
+
+NOTE = "AI output, unverified; not for diagnostic use"
+
+_MAX_PROMPT = 256  # token slots of a prompt, <bos> included
+_BUCKETS = (32, 64, 128, _MAX_PROMPT)  # prompts are padded to one of these: few compilations
+_DETECT = {"en": "Where is the {}?", "de": "Wo befindet sich {}?"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Entity:
+    """Something the model named and pointed at.
+
+    Attributes:
+        phrase: the words in the text.
+        class_id: 1..121, 0 if unknown.
+        class_name: name of the class, "" if unknown.
+        box: (x1, y1, x2, y2) in pixels of the original image, x2 and y2 exclusive; None if the
+            model wrote none that can be read.
+        mask: None; models with boxes make no masks.
+        score: geometric mean of the probabilities of all generated tokens. It belongs to the
+            whole text and is the same for all its entities; it is not calibrated.
+    """
+
+    phrase: str
+    class_id: int
+    class_name: str
+    box: tuple[float, float, float, float] | None
+    mask: np.ndarray | None
+    score: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What the model wrote.
+
+    Attributes:
+        text: the text without markup.
+        entities: in the order of the text.
+        logprob: summed log probability of the generated tokens.
+        raw: the text with markup, as generated.
+    """
+
+    text: str
+    entities: tuple[Entity, ...]
+    logprob: float
+    raw: str = ""
+
+
+class CheckpointError(Exception):
+    """The checkpoint is missing or cannot be run; the message says which and why."""
+
+
+class RadGrounder:
+    """A model that writes, answers and points. `load` makes one from a checkpoint.
+
+    Args:
+        model: a `paligemma.Model`.
+        params: its parameters.
+        tokenizer: what the model was trained with, see `pp.tokenizer.load`.
+        tokenizer_path: file or name of the tokenizer, for the preprocessing ops.
+        codec: the box codec of the training.
+        image_size: side of the model's input image in pixels.
+        normalize: name of the normalisation of the training.
+        generate_fn: `evaluators.generate.make_generate_fn` of the model by default.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        params: Mapping[str, Any],
+        tokenizer: tokenizers.Tokenizer,
+        *,
+        tokenizer_path: str = "tiny",
+        codec: codecs.BoxCodec,
+        image_size: int,
+        normalize: str = "medgemma",
+        generate_fn: generate.Generate | None = None,
+    ):
+        self.codec, self.tokenizer = codec, tokenizer
+        self._params, self._tokenizer_path = params, tokenizer_path
+        self._image_size, self._normalize = image_size, normalize
+        self._generate = generate_fn or generate.make_generate_fn(model, tokenizer)
+        self._pp = functools.lru_cache(maxsize=64)(self._make_pp)
+
+    @classmethod
+    def load(cls, checkpoint: str | pathlib.Path) -> "RadGrounder":
+        """Loads a model.
+
+        Args:
+            checkpoint: a run directory, its `checkpoints` folder or the folder of one step.
+
+        Raises:
+            CheckpointError: it is missing, damaged or of an unknown model.
+        """
+        try:
+            params, meta = checkpoints.load_params(checkpoint)
+        except FileNotFoundError as e:
+            raise CheckpointError(str(e)) from e
+        except Exception as e:  # Orbax raises many kinds for damaged folders.
+            raise CheckpointError(f"{checkpoint}: not a readable checkpoint: {e}") from e
+        try:
+            return cls._from_parts(params, meta["config"], _workdir(checkpoint))
+        except KeyError as e:
+            raise CheckpointError(
+                f"{checkpoint}: its config has no {e}; it needs model_name, model, tokenizer, "
+                "codec and image (was it written by big_rad.train?)"
+            ) from e
+        except (ValueError, OSError) as e:
+            raise CheckpointError(f"{checkpoint}: {e}") from e
+
+    @classmethod
+    def _from_parts(
+        cls, params: Mapping[str, Any], config: Mapping[str, Any], workdir: pathlib.Path
+    ) -> "RadGrounder":
+        path, spec = workdir / "tokenizer.model", config["tokenizer"]
+        path = str(path if path.is_file() else spec["path"])
+        tokenizer = tokenizers.load(path, sets=tuple(spec["sets"]))
+        codec, image = config["codec"], config["image"]
+        return cls(
+            models.make(config["model_name"], config["model"], tokenizer.padded_vocab_size),
+            params,
+            tokenizer,
+            tokenizer_path=path,
+            codec=codecs.get_codec(codec["name"], grid=codec.get("grid")),
+            image_size=int(image["size"]),
+            normalize=image["normalize"],
+        )
+
+    def report(
+        self,
+        image: "str | pathlib.Path | dicom_read.Slice",
+        lang: str = "en",
+        clinical: str = "",
+        question: str = "",
+        ground: str = "boxes",
+        max_new_tokens: int = 200,
+    ) -> Prediction:
+        """Writes a report sentence.
+
+        Args:
+            image: a file or a slice read before.
+            lang: "en" or "de".
+            clinical: clinical information, may be empty.
+            question: the referrer's question, may be empty.
+            ground: "boxes" or "none".
+            max_new_tokens: the most tokens that are generated.
+        """
+        if ground not in ("boxes", "none"):
+            raise ValueError(f'ground is {ground!r}; this model knows "boxes" and "none"')
+        text = dict(task="report", sentence="", clinical=clinical, question=question)
+        styles = {(True, True): "both", (True, False): "clinical", (False, True): "question"}
+        style = styles.get((bool(clinical), bool(question)), "none")
+        return self._run(image, text, lang, style, ground == "boxes", max_new_tokens)
+
+    def answer(
+        self,
+        image: "str | pathlib.Path | dicom_read.Slice",
+        question: str,
+        choices: Sequence[str] = (),
+        lang: str = "en",
+        max_new_tokens: int = 64,
+    ) -> Prediction:
+        """Answers a question; `choices` makes it multiple choice."""
+        if not question.strip():
+            raise ValueError("question is empty; give one")
+        text = dict(
+            task="vqa",
+            question=question,
+            answer="",
+            question_type="multiple" if choices else "open",
+            choices=list(choices),
+            source="finding",
+        )
+        return self._run(image, text, lang, "none", False, max_new_tokens)
+
+    def detect(
+        self,
+        image: "str | pathlib.Path | dicom_read.Slice",
+        question: str | Sequence[str],
+        lang: str = "en",
+        max_new_tokens: int = 200,
+    ) -> Prediction:
+        """Finds organs.
+
+        Args:
+            image: a file or a slice read before.
+            question: a whole question, or names of organs in either language; they are asked for
+                one by one with the question of the training data and the answers are joined.
+            lang: "en" or "de".
+            max_new_tokens: the most tokens of one answer.
+        """
+        if isinstance(question, str):
+            if not question.strip():
+                raise ValueError("question is empty; give one, or a list of organs")
+            text = dict(task="detect", question=question, answer="")
+            return self._run(image, text, lang, "none", True, max_new_tokens)
+        if not question:
+            raise ValueError("the list of organs is empty; name one")
+        image = _as_slice(image)
+        asked = [
+            self.detect(image, detect_question(n, lang), lang, max_new_tokens) for n in question
+        ]
+        return Prediction(
+            text=" ".join(p.text for p in asked),
+            entities=tuple(e for p in asked for e in p.entities),
+            logprob=sum(p.logprob for p in asked),
+            raw=" ".join(p.raw for p in asked),
+        )
+
+    def preprocess(
+        self,
+        image: dicom_read.Slice,
+        text: Mapping[str, Any],
+        lang: str,
+        style: str,
+        grounded: bool,
+    ) -> dict[str, np.ndarray]:
+        """Makes a batch of one: `image` [1, S, S, 3], `text` and `mask_ar` i32 [1, T].
+
+        T is one of a few lengths, so repeated calls do not compile again.
+        """
+        example = {
+            "id": "",
+            "patient": "",
+            "image": image.pixels,
+            "modality": image.modality,
+            "plane": image.plane,
+            "body_part": "",
+            "texts": [{"keywords": [], "template": "", "lang": lang, **text}],
+            "rng": np.random.default_rng(0),
+        }
+        out = self._pp(text["task"], lang, style, grounded)(example)
+        used = int((out["text"] != 0).sum())
+        length = next(b for b in _BUCKETS if b >= used)
+        batch = {k: np.asarray(out[k])[None] for k in ("image", "text", "mask_ar")}
+        return batch | {k: _fit(batch[k], length) for k in ("text", "mask_ar")}
+
+    def _make_pp(self, task: str, lang: str, style: str, grounded: bool) -> Any:
+        return pp_builder.get_preprocess_fn(
+            f"load|normalize({self._normalize!r})|resize({self._image_size})"
+            f"|prompt(tasks={task!r}, n=1, lang={lang!r}, style={style!r}, grounded={grounded})"
+            f"|tok(tokenizer={self._tokenizer_path!r}, length={_MAX_PROMPT - 1}, answer=False)"
+            '|keep("image", "text", "mask_ar")'
+        )
+
+    def _run(
+        self,
+        image: Any,
+        text: Mapping[str, Any],
+        lang: str,
+        style: str,
+        grounded: bool,
+        max_new_tokens: int,
+    ) -> Prediction:
+        if lang not in ("en", "de"):
+            raise ValueError(f'lang is {lang!r}; use "en" or "de"')
+        slice_ = _as_slice(image)
+        batch = self.preprocess(slice_, text, lang, style, grounded)
+        out = self._generate(self._params, batch, max_new_tokens=max_new_tokens)
+        tokens, logprob = np.asarray(out["tokens"])[0], float(np.asarray(out["logprob"])[0])
+        count = max(1, int((tokens != 0).sum()))  # <eos> included, as in logprob
+        raw = self.tokenizer.decode(tokens[tokens != 0], skip_special=True)
+        parsed = markup.parse(raw, self.codec)
+        height, width = slice_.pixels.shape[:2]
+        score = math.exp(logprob / count)
+        entities = tuple(
+            Entity(
+                phrase=e.phrase,
+                class_id=e.class_id,
+                class_name=classes.by_id(e.class_id).name if e.class_id else "",
+                box=None if e.box is None else boxes.to_pixels(e.box, width, height),
+                mask=None,
+                score=score,
+            )
+            for e in parsed.entities
+        )
+        return Prediction(parsed.text, entities, logprob, raw)
+
+
+def detect_question(organ: str, lang: str = "en") -> str:
+    """Returns the training data's question for an organ named in either language."""
+    known = classes.lookup(organ)
+    name = getattr(known, lang) if known is not None else organ
+    return _DETECT[lang].format(name)
+
+
+def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> dict[str, Any]:
+    """Returns a prediction as plain data.
+
+    Args:
+        prediction: what to write.
+        image: the slice it is about.
+        **fields: put in front, such as `file` and `task`.
+    """
+    height, width = image.pixels.shape[:2]
+    return {
+        **fields,
+        "modality": image.modality,
+        "plane": image.plane,
+        "width": width,
+        "height": height,
+        "text": prediction.text,
+        "entities": [
+            {
+                "phrase": e.phrase,
+                "class_id": e.class_id,
+                "class_name": e.class_name,
+                "box": None if e.box is None else [round(float(c), 2) for c in e.box],
+                "score": round(e.score, 4),
+            }
+            for e in prediction.entities
+        ],
+        "logprob": round(prediction.logprob, 4),
+        "note": NOTE,
+    }
+
+
+def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
+    """Draws the boxes on the original image (CT: soft-tissue window), enlarged if it is small."""
+    marks = [
+        draw.prediction(e.box, (e.class_name or e.phrase).replace("_", " "))
+        for e in prediction.entities
+        if e.box is not None
+    ]
+    return draw.overlay(draw.window(image.pixels, image.modality), marks, min_side=768)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        images = [_as_slice(path, args.frame) for path in args.images]
+        model = RadGrounder.load(args.checkpoint)
+        for stem, image in zip(_stems(args.images), images, strict=True):
+            _predict_one(model, image, stem, args)
+    except (CheckpointError, dicom_read.ReadError, ValueError, OSError) as e:
+        print(f"big_rad.predict: {' '.join(str(e).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _predict_one(model: RadGrounder, image: Any, stem: str, args: argparse.Namespace) -> None:
+    options = dict(lang=args.lang)
+    if args.max_new_tokens:
+        options["max_new_tokens"] = args.max_new_tokens
+    if args.task == "report":
+        options |= dict(clinical=args.clinical, question=args.question, ground=args.ground)
+        prediction = model.report(image, **options)
+    elif args.task == "vqa":
+        prediction = model.answer(image, args.question, choices=args.choice, **options)
+    else:
+        prediction = model.detect(image, args.organ or args.question, **options)
+    plain = to_json(prediction, image, file=stem, task=args.task, lang=args.lang)
+    text = json.dumps(plain, ensure_ascii=False, indent=1)
+    print(text)
+    if args.out:
+        out = pathlib.Path(args.out)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
+        overlay(prediction, image).save(out / f"{stem}_overlay.png")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m big_rad.predict", description=NOTE)
+    add = parser.add_argument
+    add("images", nargs="+", help="DICOM, PNG or JPEG files")
+    add("--checkpoint", required=True, help="a run directory or a checkpoint folder")
+    add("--task", choices=("report", "vqa", "detect"), default="report")
+    add("--question", default="", help="the question (vqa, detect), or the referrer's (report)")
+    add("--clinical", default="", help="clinical information (report)")
+    add("--choice", action="append", default=[], help="an answer to choose from (vqa); repeat")
+    add("--organ", action="append", default=[], help="an organ to find (detect); repeat")
+    add("--lang", choices=("en", "de"), default="en")
+    add("--ground", choices=("boxes", "none"), default="boxes")
+    add("--frame", type=int, default=None, help="which frame of a multi-frame file, from 0")
+    add("--max_new_tokens", type=int, default=0, help="0: the task's own limit")
+    add("--out", default="", help="folder for <stem>.json and <stem>_overlay.png")
+    return parser
+
+
+def _as_slice(image: Any, frame: int | None = None) -> dicom_read.Slice:
+    return dicom_read.read(image, frame=frame) if isinstance(image, str | pathlib.Path) else image
+
+
+def _stems(paths: Sequence[str]) -> list[str]:
+    # Files of the same name from several folders must not overwrite each other's output.
+    stems: list[str] = []
+    for path in paths:
+        name = pathlib.Path(path).name
+        stem = unique = pathlib.Path(name.removesuffix(".zst")).stem
+        while unique in stems:
+            unique = f"{stem}_{sum(s.startswith(stem) for s in stems) + 1}"
+        stems.append(unique)
+    return stems
+
+
+def _workdir(checkpoint: str | pathlib.Path) -> pathlib.Path:
+    folder = pathlib.Path(checkpoint).absolute()
+    if folder.name.isdigit() and (folder / "state").is_dir():
+        folder = folder.parent
+    return folder.parent if folder.name == "checkpoints" else folder
+
+
+def _fit(array: np.ndarray, length: int) -> np.ndarray:
+    array = array[:, :length]
+    return np.pad(array, ((0, 0), (0, length - array.shape[1])))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+import io
+
+import numpy as np
+from PIL import Image
+
+from big_rad.evaluators import draw
+
+BLUE, ORANGE = (0, 0x72, 0xB2), (0xE6, 0x9F, 0)
+
+
+def where(picture, colour):
+    ys, xs = np.nonzero((np.asarray(picture) == colour).all(-1))
+    return xs.min(), ys.min(), xs.max() + 1, ys.max() + 1
+
+
+def test_box_lands_where_it_should_at_the_picture_scale():
+    picture = draw.overlay(np.zeros((56, 56), np.uint8), [draw.reference((10, 20, 30, 50))], 448)
+    assert picture.size == (448, 448)
+    assert where(picture, BLUE) == (80, 160, 240, 400)
+
+
+def test_predicted_box_is_dashed_and_within_its_bounds():
+    picture = draw.overlay(np.zeros((448, 448), np.uint8), [draw.prediction((100, 50, 300, 200))])
+    x1, y1, x2, y2 = where(picture, ORANGE)
+    assert abs(x1 - 100) <= 2 and abs(y1 - 50) <= 2 and abs(x2 - 300) <= 2 and abs(y2 - 200) <= 2
+    row = (np.asarray(picture)[50, 100:300] == ORANGE).all(-1)
+    assert 0.3 < row.mean() < 0.9
+
+
+def test_large_images_keep_their_size():
+    assert draw.overlay(np.zeros((600, 500), np.uint8)).size == (500, 600)
+
+
+def test_labels_of_equal_boxes_do_not_cover_each_other():
+    marks = [draw.reference((50, 50, 90, 90), "liver"), draw.prediction((50, 50, 90, 90), "liver")]
+    both = np.asarray(draw.overlay(np.zeros((112, 112), np.uint8), marks))
+    alone = np.asarray(draw.overlay(np.zeros((112, 112), np.uint8), marks[:1]))
+    blue = [(x == BLUE).all(-1).sum() for x in (both, alone)]
+    assert blue[0] > 0.6 * blue[1]  # the dashes cover some of the solid line, not the label
+
+
+def test_ct_shows_the_soft_tissue_window_and_others_their_own():
+    image = np.zeros((4, 4, 3), np.float32)
+    image[..., 0], image[..., 1], image[..., 2] = -1, 1, -1
+    assert (draw.displayable(image, "CT") == 255).all()
+    assert draw.displayable(image, "OT").shape == (4, 4, 3)
+
+
+def test_window_of_hounsfield_units_is_width_350_level_40():
+    shown = draw.window(np.array([[-1000, -135], [40, 215]], np.int16), "CT")
+    assert shown.tolist() == [[0, 0], [128, 255]]
+
+
+def test_data_uri_is_a_png():
+    import base64
+
+    uri = draw.data_uri(draw.overlay(np.zeros((8, 8), np.uint8)))
+    head, _, body = uri.partition(",")
+    assert head == "data:image/png;base64"
+    assert Image.open(io.BytesIO(base64.b64decode(body))).size == (448, 448)

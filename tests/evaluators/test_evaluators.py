@@ -1,0 +1,285 @@
+import json
+import math
+
+import numpy as np
+import pytest
+
+from big_rad import evaluators
+from big_rad.evaluators import data as eval_data
+from big_rad.evaluators import generate, grounded, vqa
+from big_rad.grounding import codec as codecs
+from big_rad.pp import tokenizer as tokenizers
+
+CODEC = "radgrounder(grid=224)"
+ANSWERS = ["yes", "no", "left kidney", "spleen", "axial", "two", "no", "yes", "liver", "coronal"]
+KINDS = ["yesno", "yesno", "multiple", "open", "closed", "open", "yesno", "yesno", "open", "closed"]
+
+
+def tiny():
+    return tokenizers.load("tiny")
+
+
+class Source:
+    """Ten examples of five patients, two each, with the patient written into the image."""
+
+    def __init__(self, references, task="vqa", patients=5):
+        self.references, self.task, self.patients = references, task, patients
+
+    def __len__(self):
+        return len(self.references)
+
+    def __getitem__(self, i):
+        patient = i % self.patients
+        return {
+            "id": f"slice-{i}",
+            "patient": f"patient-{patient}",
+            "image": np.full((8, 8, 3), patient / 10, np.float32),
+            "modality": "CT" if patient % 2 else "MR",
+            "plane": "axial",
+            "texts": [
+                {
+                    "task": self.task,
+                    "lang": "de" if i % 3 == 0 else "en",
+                    "question": f"Question {i}?",
+                    "question_type": KINDS[i % len(KINDS)],
+                    "suffix": self.references[i],
+                }
+            ],
+        }
+
+
+def preprocess(example):
+    ids = tiny().encode("\n" + example["texts"][0]["question"] + "\nAnswer: \n", bos=True)
+    text = np.zeros(33, np.int32)
+    text[: len(ids)] = ids
+    return {
+        "image": example["image"],
+        "text": text,
+        "mask_ar": np.zeros_like(text),
+        "reference": example["texts"][0]["suffix"],
+    }
+
+
+class Model:
+    """Answers from a table by the order of the questions; remembers the batches."""
+
+    def __init__(self, answers, length=24):
+        self.answers, self.length, self.batches, self.next = answers, length, [], 0
+
+    def __call__(self, params, batch, *, max_new_tokens):
+        self.batches.append(batch)
+        rows = len(batch["text"])
+        tokens = np.zeros((rows, max_new_tokens), np.int32)
+        for row in range(rows):
+            answer = self.answers[min(self.next + row, len(self.answers) - 1)]
+            ids = tiny().encode(answer, eos=True, specials=True)
+            tokens[row, : len(ids)] = ids
+        self.next += rows
+        return {"tokens": tokens, "logprob": np.full(rows, -2.0), "length": (tokens > 1).sum(1)}
+
+
+def evaluator(kind, references, answers, tmp_path=None, **options):
+    data = eval_data.EvalData(Source(references), preprocess)
+    model = Model(answers)
+    made = kind.Evaluator(
+        {"generate": model},
+        data,
+        name="test",
+        tokenizer=tiny(),
+        samples_dir=tmp_path,
+        batch_size=4,
+        max_new_tokens=48,
+        codec=CODEC,
+        **options,
+    )
+    return made, model
+
+
+def box(class_id, phrase, corners):
+    return f"<p bbox={codecs.get_codec(CODEC).encode(corners)} id=<seg{class_id:03d}>>{phrase}</p>"
+
+
+@pytest.mark.parametrize("patients", [["a", "b"], list("aabbbc"), list("abcdefg") * 3])
+def test_shuffled_never_gives_the_same_patient_and_is_deterministic(patients):
+    donors = eval_data.shuffled_indices(patients)
+    assert all(patients[i] != patients[d] for i, d in enumerate(donors))
+    assert (donors == eval_data.shuffled_indices(patients)).all()
+
+
+def test_shuffled_gives_each_patient_one_other_and_leaves_none_out():
+    patients = list("abcdefgh")
+    assert sorted(eval_data.shuffled_indices(patients)) == list(range(8))
+
+
+def test_shuffled_needs_two_patients():
+    with pytest.raises(ValueError, match="two patients"):
+        eval_data.shuffled_indices(["a", "a"])
+
+
+def test_shuffled_images_are_of_other_patients_and_prompts_stay():
+    data = eval_data.EvalData(Source(ANSWERS), preprocess)
+    view = eval_data.View(data, "shuffled")
+    for i in range(len(data)):
+        assert view[i]["image"].max() != data[i]["image"].max()
+        assert (view[i]["text"] == data[i]["text"]).all()
+
+
+def test_blank_images_are_constant_at_the_lowest_value():
+    view = eval_data.View(eval_data.EvalData(Source(ANSWERS), preprocess), "blank")
+    assert all((view[i]["image"] == -1).all() for i in range(len(view)))
+
+
+def test_unknown_control_names_the_known_ones():
+    with pytest.raises(ValueError, match="shuffled"):
+        evaluator(vqa, ANSWERS, ANSWERS, control="noise")
+
+
+def test_padding_examples_are_not_scored_and_batches_keep_their_shape():
+    made, model = evaluator(vqa, ANSWERS, ANSWERS)
+    metrics = dict(made.run({}))
+    assert metrics["n"] == len(made.records) == 10
+    assert {b["text"].shape for b in model.batches} == {(4, 33)}
+    assert metrics["accuracy"] == metrics["f1"] == metrics["recall"] == 1.0
+
+
+def test_vqa_groups_by_the_dataset_field_and_counts():
+    answers = ["no"] + ANSWERS[1:]  # one wrong yes/no answer
+    made, _ = evaluator(vqa, ANSWERS, answers)
+    metrics = dict(made.run({}))
+    assert metrics["accuracy"] == pytest.approx(0.9)
+    assert metrics["yes_no/accuracy"] == pytest.approx(0.75)
+    counts = {k: metrics[f"{k}/n"] for k in ("yes_no", "multiple", "closed", "open")}
+    assert counts == {"yes_no": 4, "multiple": 1, "closed": 2, "open": 3}
+    assert metrics["lang_de/n"] + metrics["lang_en/n"] == 10
+    assert metrics["modality_CT/n"] + metrics["modality_MR/n"] == 10
+
+
+@pytest.mark.parametrize("control", eval_data.CONTROLS)
+def test_sample_scores_average_to_the_yielded_values(control, tmp_path):
+    made, _ = evaluator(vqa, ANSWERS, ANSWERS[::-1], tmp_path, control=control)
+    metrics = dict(made.run({}))
+    records = generate.read_records(tmp_path / "test.jsonl")
+    assert len(records) == 10
+    for name in ("f1", "recall", "accuracy"):
+        assert generate.mean([r["scores"][name] for r in records]) == pytest.approx(metrics[name])
+
+
+def test_grounded_samples_average_to_the_yielded_values_and_hold_pixel_boxes(tmp_path):
+    liver, spleen = box(5, "liver", (0.25, 0.25, 0.5, 0.75)), box(1, "spleen", (0, 0, 0.5, 0.5))
+    references = [f"The {liver}.", f"A {spleen}.", "Nothing.", "Nothing.", f"{liver}"] * 2
+    answers = [f"The {liver}.", f"A {liver}.", f"A {spleen}.", "Nothing.", "The <p bbox="] * 2
+    made, _ = evaluator(grounded, references, answers, tmp_path)
+    metrics = dict(made.run({}))
+    records = generate.read_records(tmp_path / "test.jsonl")
+    for name in ("g_iou", "report_f1", "hallucination_rate", "valid_markup"):
+        expected = generate.mean([r["scores"][name] for r in records])
+        assert metrics[name] == pytest.approx(expected), name
+    assert metrics["g_iou"] == pytest.approx(1 / 3)
+    assert metrics["hallucination_rate"] == 0.5
+    (entity,) = records[0]["boxes"]["prediction"]
+    assert entity["class_name"] == "liver"
+    assert entity["box"] == pytest.approx([0.25, 0.25, 0.5, 0.75], abs=1e-4)
+    assert entity["box_pixels"] == pytest.approx([2, 2, 4, 6], abs=1e-2)  # of the 8 x 8 input
+    a, b = entity["span"]
+    assert records[0]["prediction_text"][a:b] == "liver"
+    assert records[0]["reference_text"] == "The liver."
+
+
+def test_samples_file_has_strict_json_and_no_patient(tmp_path):
+    made, _ = evaluator(grounded, ["Nothing."] * 10, ["Nothing."], tmp_path)
+    metrics = dict(made.run({}))
+    assert math.isnan(metrics["g_iou"])
+    text = (tmp_path / "test.jsonl").read_text(encoding="utf-8")
+    assert "patient" not in text
+    for line in text.splitlines():
+        json.loads(line, parse_constant=lambda c: pytest.fail(f"{c} is not JSON"))
+
+
+def test_the_answer_is_not_in_the_prompt(tmp_path):
+    answers = [f"unique{i}" for i in range(10)]
+    made, model = evaluator(vqa, answers, answers, tmp_path)
+    list(made.run({}))
+    for record in made.records:
+        assert record["reference"] not in record["prompt"]
+        assert record["prompt"].startswith("\nQuestion")
+    for batch in model.batches:
+        assert set(batch) == {"image", "text", "mask_ar", "_mask"}
+
+
+def test_samples_name_the_image_that_was_shown():
+    real, _ = evaluator(vqa, ANSWERS, ANSWERS)
+    shuffled, _ = evaluator(vqa, ANSWERS, ANSWERS, control="shuffled")
+    blank, _ = evaluator(vqa, ANSWERS, ANSWERS, control="blank")
+    for made in (real, shuffled, blank):
+        list(made.run({}))
+    assert all(r["image_id"] == r["id"] for r in real.records)
+    assert all(r["image_id"] != r["id"] for r in shuffled.records)
+    assert all(r["image_id"] == "" for r in blank.records)
+
+
+def test_answers_that_never_end_are_counted():
+    made, model = evaluator(vqa, ANSWERS, ANSWERS)
+    plain = model.__call__
+
+    def endless(params, batch, *, max_new_tokens):
+        out = plain(params, batch, max_new_tokens=max_new_tokens)
+        out["tokens"][:] = tiny().encode("x")[-1]
+        return out
+
+    made._generate = endless
+    assert dict(made.run({}))["unfinished"] == 1.0
+
+
+def test_limit_takes_a_fixed_subset_and_keeps_order():
+    one = eval_data.EvalData(Source(ANSWERS), preprocess, limit=4)
+    two = eval_data.EvalData(Source(ANSWERS), preprocess, limit=4)
+    ids = [one[i]["meta"]["id"] for i in range(len(one))]
+    assert ids == [two[i]["meta"]["id"] for i in range(len(two))]
+    assert len(set(ids)) == 4
+
+
+def test_examples_are_preprocessed_once_for_several_evaluators():
+    calls = []
+
+    def counted(example):
+        calls.append(example["id"])
+        return preprocess(example)
+
+    data = eval_data.EvalData(Source(ANSWERS), counted)
+    for control in eval_data.CONTROLS:
+        view = eval_data.View(data, control)
+        [view[i] for i in range(len(view))]
+    assert len(calls) == len(set(calls)) == 10
+
+
+def test_data_key_depends_on_the_data_part_only():
+    spec = dict(type="vqa", builder="x", split="test", pp="load", expand=dict(task="vqa"))
+    same = {**spec, "control": "blank", "batch_size": 3, "every": 7}
+    other = {**spec, "expand": dict(task="report")}
+    assert eval_data.data_key(spec) == eval_data.data_key(same) != eval_data.data_key(other)
+
+
+def test_several_texts_an_item_is_an_error_that_names_expand():
+    source = Source(ANSWERS)
+    example = source[0]
+    example["texts"] *= 2
+    with pytest.raises(ValueError, match="expand"):
+        eval_data.EvalData([example], preprocess)[0]
+
+
+def test_pp_that_drops_a_field_is_an_error_that_names_it():
+    def dropping(example):
+        out = preprocess(example)
+        del out["reference"]
+        return out
+
+    with pytest.raises(ValueError, match="reference"):
+        eval_data.EvalData(Source(ANSWERS), dropping)[0]
+
+
+def test_build_refuses_unknown_types_and_fields():
+    common = dict(predict_fns={}, tokenizer=None, data_dir="")
+    with pytest.raises(ValueError, match="grounded, vqa"):
+        evaluators.build("x", dict(type="nope"), **common)
+    with pytest.raises(ValueError, match="unknown contrl"):
+        evaluators.build("x", dict(type="vqa", contrl="blank"), **common)

@@ -1,0 +1,307 @@
+import json
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+from pydicom.data import get_testdata_file
+
+from big_rad import checkpoint, models, predict
+from big_rad.dicom import read as dicom_read
+from big_rad.grounding import codec as codecs
+from big_rad.models import paligemma
+from big_rad.pp import tokenizer as tokenizers
+
+SIZE = 28
+CODEC = dict(name="radgrounder", grid=None)
+CONFIG = dict(
+    model_name="paligemma",
+    model=dict(
+        img=dict(variant="tiny", width=16, depth=1, mlp_dim=16, num_heads=2, patch_size=14),
+        llm=dict(
+            variant="tiny", width=16, depth=1, mlp_dim=16, num_heads=2, num_kv_heads=1, head_dim=8
+        ),
+        mask_mode="image_isolated",
+    ),
+    tokenizer=dict(path="tiny", sets=["detection", "segmentation"]),
+    codec=CODEC,
+    image=dict(size=SIZE, normalize="medgemma"),
+)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    """A run directory with a checkpoint of random weights."""
+    workdir = tmp_path_factory.mktemp("run")
+    vocab = tokenizers.load("tiny").padded_vocab_size
+    model = models.make(CONFIG["model_name"], CONFIG["model"], vocab)
+    assert isinstance(model, paligemma.Model)
+    text = jnp.ones((1, 4), jnp.int32)
+    image = jnp.zeros((1, SIZE, SIZE, 3))
+    params = model.init(jax.random.key(0), image, text, jnp.zeros_like(text))["params"]
+    checkpoints = checkpoint.Checkpointer(workdir)
+    checkpoints.save(3, {"params": params, "step": jnp.array(3)}, {}, {"config": CONFIG})
+    checkpoints.close()
+    return workdir
+
+
+@pytest.fixture(scope="module")
+def model(run_dir):
+    return predict.RadGrounder.load(run_dir)
+
+
+def always(text, batches=None):
+    """A generate that writes the same text for every row, each token with probability one half."""
+    tokenizer = tokenizers.load("tiny")
+
+    def generate(params, batch, *, max_new_tokens):
+        if batches is not None:
+            batches.append(batch)
+        ids = tokenizer.encode(text, eos=True, specials=True)
+        tokens = np.zeros((len(batch["text"]), max_new_tokens), np.int32)
+        tokens[:, : len(ids)] = ids
+        logprob = np.full(len(tokens), len(ids) * math.log(0.5))
+        return {"tokens": tokens, "logprob": logprob, "length": np.full(len(tokens), len(ids) - 1)}
+
+    return generate
+
+
+def fixed(text, batches=None, **options):
+    return predict.RadGrounder(
+        None,
+        {},
+        tokenizers.load("tiny"),
+        codec=codecs.get_codec("radgrounder"),
+        image_size=SIZE,
+        generate_fn=always(text, batches),
+        **options,
+    )
+
+
+def grey(height, width):
+    pixels = np.random.default_rng(0).integers(-900, 900, (height, width)).astype(np.int16)
+    return dicom_read.Slice(pixels, "CT", (1.0, 1.0), "axial", "HU")
+
+
+def prompt_of(batch):
+    ids = batch["text"][0]
+    return tokenizers.load("tiny").decode(ids[ids != 0], skip_special=True)
+
+
+def test_boxes_land_in_pixels_of_the_original_image():
+    # Bins of 512, x first: 128 -> 1/4, 64 -> 1/8, 256 -> 1/2, 512 would be the edge.
+    text = "The <p bbox=<loc0128><loc0064><loc0256><loc0512> id=<seg005>>liver</p>."
+    result = fixed(text).report(grey(100, 200))
+    (entity,) = result.entities
+    assert entity.box == pytest.approx((50, 12.5, 100, 100))
+    assert (entity.phrase, entity.class_id, entity.class_name) == ("liver", 5, "liver")
+    assert result.text == "The liver."
+    assert entity.score == pytest.approx(0.5)
+
+
+def test_unreadable_box_keeps_the_words_and_unknown_class_has_no_name():
+    result = fixed("A <p bbox=<loc0200><loc0200><loc0100><loc0100> id=<seg000>>x</p>").report(
+        grey(50, 50)
+    )
+    (entity,) = result.entities
+    assert entity.box is None and entity.class_id == 0 and entity.class_name == ""
+    assert result.text == "A x"
+
+
+def test_prompts_are_those_of_training():
+    batches = []
+    model = fixed("yes", batches)
+    image = grey(40, 40)
+    model.report(image, clinical="Pain.", question="Cyst?")
+    model.report(image, lang="de", ground="none")
+    model.answer(image, "Which organ?", choices=["liver", "spleen"])
+    model.detect(image, "Where is the liver?")
+    assert [prompt_of(b) for b in batches] == [
+        "\nClinical information: Pain.\nQuestion: Cyst?\n"
+        "Caption this image and detect keywords: \n",
+        "\n\nBeschreibe dieses Bild: \n",
+        "\nWhich organ?\nliver\nspleen\nAnswer: \n",
+        "\nWhere is the liver? \n",
+    ]
+
+
+def test_prompts_are_padded_to_few_lengths():
+    batches = []
+    model = fixed("yes", batches)
+    for n in range(1, 60):
+        model.answer(grey(30, 30), "why " * n)
+    lengths = {b["text"].shape for b in batches}
+    assert len(lengths) <= 4
+    assert all(b["image"].shape == (1, SIZE, SIZE, 3) for b in batches)
+
+
+def test_organs_are_asked_for_one_by_one_in_the_language():
+    batches = []
+    text = "<p bbox=<loc0000><loc0000><loc0256><loc0256> id=<seg005>>liver</p>"
+    result = fixed(text, batches).detect(grey(64, 64), ["Leber", "spleen"], lang="en")
+    assert len(result.entities) == len(batches) == 2
+    assert "liver" in prompt_of(batches[0]) and "spleen" in prompt_of(batches[1])
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m: m.answer(grey(9, 9), " "),
+        lambda m: m.detect(grey(9, 9), []),
+        lambda m: m.detect(grey(9, 9), ""),
+        lambda m: m.report(grey(9, 9), lang="fr"),
+        lambda m: m.report(grey(9, 9), ground="masks"),
+    ],
+)
+def test_wrong_requests_are_value_errors(call):
+    with pytest.raises(ValueError):
+        call(fixed("yes"))
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm"])
+def test_loaded_model_writes_valid_predictions(model, name):
+    path = get_testdata_file(name)
+    image = dicom_read.read(path)
+    result = model.report(path, max_new_tokens=8)
+    assert math.isfinite(result.logprob) and isinstance(result.text, str)
+    plain = predict.to_json(result, image, file="x")
+    json.dumps(plain, allow_nan=False)
+    assert plain["modality"] == name[:2]
+    assert (plain["height"], plain["width"]) == image.pixels.shape
+
+
+@pytest.mark.parametrize("where", ["", "checkpoints", "checkpoints/3"])
+def test_load_takes_a_run_its_checkpoints_or_one_step(run_dir, where, model):
+    other = predict.RadGrounder.load(run_dir / where)
+    image = grey(60, 60)
+    assert other.report(image, max_new_tokens=4) == model.report(image, max_new_tokens=4)
+
+
+def test_tokenizer_of_the_run_directory_comes_first(run_dir, tmp_path):
+    import shutil
+
+    copy = tmp_path / "run"
+    shutil.copytree(run_dir, copy)
+    (copy / "tokenizer.model").write_bytes(tokenizers.load("tiny").model)
+    loaded = predict.RadGrounder.load(copy)
+    assert loaded.tokenizer.source == str(copy / "tokenizer.model")
+
+
+def test_repeated_calls_do_not_compile_again(model):
+    image = grey(60, 60)
+    model.report(image, max_new_tokens=4)
+    with jax.log_compiles(), pytest.MonkeyPatch.context() as patch:
+        compiled = []
+        patch.setattr("jax._src.compiler.compile_or_get_cached", lambda *a, **k: compiled.append(a))
+        model.report(grey(61, 80), max_new_tokens=4)
+    assert not compiled
+
+
+# ---- Command line --------------------------------------------------------------------------
+
+
+def run_cli(capsys, *args):
+    code = predict.main([str(a) for a in args])
+    out, err = capsys.readouterr()
+    return code, out, err
+
+
+@pytest.mark.parametrize("name", ["CT_small.dcm", "MR_small.dcm"])
+def test_cli_writes_json_and_overlay(run_dir, tmp_path, capsys, name):
+    image = get_testdata_file(name)
+    code, out, err = run_cli(
+        capsys, f"--checkpoint={run_dir}", image, f"--out={tmp_path}", "--max_new_tokens=8"
+    )
+    assert code == 0, err
+    stem = name.removesuffix(".dcm")
+    plain = json.loads((tmp_path / f"{stem}.json").read_text(encoding="utf-8"))
+    assert plain == json.loads(out)
+    assert list(plain) == [
+        "file", "task", "lang", "modality", "plane", "width", "height",
+        "text", "entities", "logprob", "note",
+    ]  # fmt: skip
+    assert "not for diagnostic use" in plain["note"]
+    with Image.open(tmp_path / f"{stem}_overlay.png") as picture:
+        assert max(picture.size) >= 448
+
+
+def test_cli_outputs_hold_no_identity(run_dir, tmp_path, capsys):
+    ds = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    ds.PatientName, ds.PatientID, ds.AccessionNumber = "Zzyzx^Quuxbert", "PID-55512", "ACC-77123"
+    path = tmp_path / "anonymous.dcm"
+    ds.save_as(path)
+    code, out, err = run_cli(
+        capsys, f"--checkpoint={run_dir}", path, f"--out={tmp_path / 'o'}", "--max_new_tokens=4"
+    )
+    assert code == 0
+    written = b"".join(p.read_bytes() for p in (tmp_path / "o").iterdir()).decode("latin1")
+    for secret in ("Zzyzx", "Quuxbert", "PID-55512", "ACC-77123", str(ds.SOPInstanceUID)):
+        assert secret not in out + err + written
+
+
+def test_cli_takes_several_images_of_the_same_name(run_dir, tmp_path, capsys):
+    for folder in "ab":
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.full((20, 30, 3), 99, np.uint8)).save(tmp_path / folder / "x.png")
+    code, _, err = run_cli(
+        capsys,
+        f"--checkpoint={run_dir}",
+        tmp_path / "a/x.png",
+        tmp_path / "b/x.png",
+        f"--out={tmp_path / 'out'}",
+        "--task=vqa",
+        "--question=What is it?",
+        "--max_new_tokens=4",
+    )
+    assert code == 0, err
+    names = {p.name for p in (tmp_path / "out").iterdir()}
+    assert names == {"x.json", "x_overlay.png", "x_2.json", "x_2_overlay.png"}
+
+
+def _truncated(tmp_path):
+    path = tmp_path / "truncated.dcm"
+    data = open(get_testdata_file("CT_small.dcm"), "rb").read()
+    path.write_bytes(data[: len(data) // 2])
+    return path
+
+
+def _text(tmp_path):
+    path = tmp_path / "text.dcm"
+    path.write_text("This is no image.\n" * 50)
+    return path
+
+
+@pytest.mark.parametrize("make", [lambda p: p / "missing.dcm", _text, _truncated])
+def test_cli_bad_image_is_one_line_with_the_file_and_exit_code_2(run_dir, tmp_path, capsys, make):
+    path = make(tmp_path)
+    code, out, err = run_cli(capsys, f"--checkpoint={run_dir}", path)
+    assert code == 2 and out == ""
+    assert err.count("\n") == 1 and path.name in err
+
+
+def test_cli_missing_checkpoint_is_one_line_and_exit_code_2(tmp_path, capsys):
+    image = get_testdata_file("CT_small.dcm")
+    code, out, err = run_cli(capsys, f"--checkpoint={tmp_path / 'nowhere'}", image)
+    assert code == 2 and out == ""
+    assert err.count("\n") == 1 and "nowhere" in err and "--workdir" in err
+
+
+def test_cli_damaged_checkpoint_is_one_line_and_exit_code_2(run_dir, tmp_path, capsys):
+    import shutil
+
+    copy = tmp_path / "damaged"
+    shutil.copytree(run_dir, copy)
+    for path in (copy / "checkpoints/3/state").rglob("*"):
+        if path.is_file():
+            path.write_bytes(b"")
+    code, _, err = run_cli(capsys, f"--checkpoint={copy}", get_testdata_file("CT_small.dcm"))
+    assert code == 2 and err.count("\n") == 1 and "damaged" in err
+
+
+def test_cli_question_is_needed_for_vqa(run_dir, capsys):
+    image = get_testdata_file("CT_small.dcm")
+    code, _, err = run_cli(capsys, f"--checkpoint={run_dir}", image, "--task=vqa")
+    assert code == 2 and err.count("\n") == 1 and "question" in err
