@@ -36,9 +36,7 @@ class Checkpointer:
         """Returns the newest whole checkpoint's step, or None."""
         return self._manager.latest_step()
 
-    def save(
-        self, step: int, state: Any, data: Mapping[str, Any], meta: Mapping[str, Any]
-    ) -> None:
+    def save(self, step: int, state: Any, data: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
         """Starts saving; returns once the arrays are copied, and a step saved before is kept."""
         if step in self._manager.all_steps():
             return

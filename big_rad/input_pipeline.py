@@ -90,9 +90,7 @@ def dataset(source: Any, pp: str, *, seed: int, shuffle: bool) -> grain.MapDatas
     return ds.random_map(_Preprocess(preprocess))
 
 
-def eval_batches(
-    examples: Sequence[Example] | Any, batch_size: int
-) -> Iterator[dict[str, Any]]:
+def eval_batches(examples: Sequence[Example] | Any, batch_size: int) -> Iterator[dict[str, Any]]:
     """Yields batches in order, the last filled up with copies that `_mask` marks with 0.
 
     Args:

@@ -186,4 +186,3 @@ def _scale_by_name(step_size: Callable[[Any], dict[str, Any]]) -> optax.Gradient
     return optax.GradientTransformation(
         lambda _: optax.ScaleByScheduleState(jnp.zeros([], jnp.int32)), update
     )
-
