@@ -257,7 +257,7 @@ def _lexicon(lang: str | None) -> dict[tuple[str, ...], int]:
     _check_lang(lang)
     entries = {}
     for c in CLASSES:
-        for name in (*c.names(lang), c.name):
+        for name in c.names(lang) + ((c.name,) if lang != "de" else ()):
             entries.setdefault(_key(_canonical(_fold(name))), c.id)
     return entries
 

@@ -6,6 +6,7 @@ trained on. Knows nothing of pixels, classes or the markup around the tokens.
 
 import dataclasses
 import math
+import re
 from collections.abc import Sequence
 
 Box = tuple[float, float, float, float]
@@ -151,17 +152,20 @@ def get_codec(name: str, grid: int | None = None) -> BoxCodec:
     Raises:
         ValueError: no such codec; the message lists those that exist.
     """
-    base, _, options = name.partition("(")
-    if options:
-        key, _, value = options.rstrip(")").partition("=")
-        if key != "grid" or not value.isdecimal() or grid not in (None, int(value)):
-            raise ValueError(f"box codec {name!r}: expected a form such as 'radgrounder(grid=224)'")
-        grid = int(value)
+    match = re.fullmatch(r"([a-z]+)(?:\(grid=([0-9]+)\))?", name)
+    base, spec_grid = match.groups() if match else ("", None)
+    if spec_grid is not None:
+        if grid not in (None, int(spec_grid)):
+            raise ValueError(f"box codec {name!r} was asked for with grid={grid}; drop one of them")
+        grid = int(spec_grid)
     if base == "radgrounder":
         return BoxCodec("radgrounder", num_bins=512, order="xyxy", grid=grid)
     if base == "paligemma":
         return BoxCodec("paligemma", num_bins=1024, order="yxyx", rounded=True, grid=grid)
-    raise ValueError(f"no box codec named {name!r}; there are 'radgrounder' and 'paligemma'")
+    raise ValueError(
+        f"no box codec named {name!r}; there are 'radgrounder', 'radgrounder(grid=224)' (any grid) "
+        "and 'paligemma'"
+    )
 
 
 def _check(box01: Sequence[float]) -> Box:

@@ -33,7 +33,7 @@ def g_iou(
     similarity: str | Similarity = "class_id",
     codec: BoxCodec | None = None,
 ) -> dict[str, Any]:
-    """G-IoU of generated texts against references (facts: "G-IoU", mode `paper`).
+    """G-IoU of generated texts against references, as the RadGrounder paper defines it.
 
     A sample scores sum(IoU x max(0, similarity)) over matched pairs / max(n_pred, n_ref). Pairs are
     one to one, of greatest summed similarity (negative ones count as none) and, among equal sums,
