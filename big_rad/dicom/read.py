@@ -107,7 +107,7 @@ def read(path: str | pathlib.Path | bytes, frame: int | None = None) -> Slice:
             raise FrameError(f"{name}: frame {frame} of a PNG or JPEG, which has one; leave it out")
         return _read_picture(data, name)
     raise NotAnImageError(
-        f"{name}: neither DICOM (with its 128-byte preamble), PNG nor JPEG; convert it to one of them"
+        f"{name}: neither DICOM (with its 128-byte preamble), PNG nor JPEG; convert it to one"
     )
 
 

@@ -1,9 +1,8 @@
 """The prompt strings of RadGrounder, in English and German, and its text cleaner.
 
 Released checkpoints were trained on exactly these strings, so a changed character costs quality.
-After the image and `<bos>` a model reads a newline, the context, a newline, the prompt, a space, a
-newline. Knows
-nothing of tokens, examples or markup.
+After the image and `<bos>` a model reads a newline, the context, a newline, the prompt, a space and
+a newline. Knows nothing of tokens, examples or markup.
 """
 
 import re

@@ -1,0 +1,33 @@
+"""The table of preprocessing ops: functions dict -> dict on one example, each made by a factory.
+
+@OPS.register("name")
+def get_name(argument):
+    def _op(example): ...
+    return _op
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from big_rad.registry import Registry
+
+Example = dict[str, Any]
+Op = Callable[[Example], Example]
+
+OPS = Registry("preprocessing op")
+
+
+def rng_of(example: Example) -> np.random.Generator:
+    """Returns the example's own generator.
+
+    Raises:
+        KeyError: there is none; the input pipeline puts it there.
+    """
+    if "rng" not in example:
+        raise KeyError(
+            "the example has no 'rng', which a random op needs: add "
+            "rng=np.random.default_rng((seed, epoch, index)), or make the op deterministic"
+        )
+    return example["rng"]

@@ -1,0 +1,82 @@
+"""The op that writes boxes or masks into the texts, from the label map.
+
+Knows nothing of tokens.
+"""
+
+import re
+
+from big_rad.grounding import boxes as box_lib
+from big_rad.grounding import markup
+from big_rad.grounding.codec import get_codec
+from big_rad.pp import prompts
+from big_rad.pp.ops import OPS, Example, Op
+
+# What a tokenizer would read as markup. A sentence that holds it already is left as it is.
+_LOOKS_SPECIAL = re.compile(r"<p bbox=|</p>|id=|</?seg>|<loc[0-9]{4}>|<seg[0-9]{3}>")
+
+
+@OPS.register("ground")
+def get_ground(mode: str = "boxes", codec: str = "radgrounder", grid: int | None = None) -> Op:
+    """Writes markup into the targets of grounded texts, and what is asked for into their prompts.
+
+    A keyword whose class is not in the (cropped, moved) label map stays plain. Boxes are those of
+    the label map before `resize`.
+
+    Args:
+        mode: "boxes", "masks", or "none", which makes all texts plain.
+        codec: name of the box codec.
+        grid: see `big_rad.grounding.codec`; 224 for the targets of the released model.
+    """
+    if mode not in prompts.GROUNDINGS:
+        raise ValueError(f"ground: {mode!r} is none of {', '.join(prompts.GROUNDINGS)}")
+    box_codec = get_codec(codec, grid=grid)
+
+    def _ground(example: Example) -> Example:
+        texts = example.get("texts") or []
+        if any("prefix" not in t for t in texts):
+            raise ValueError("ground: put prompt(...) before it")
+        boxes = _boxes(example, mode) if any(t["grounded"] for t in texts) else {}
+        return example | {"texts": [_one(t, boxes) for t in texts]}
+
+    def _one(text: Example, boxes: dict[int, box_lib.Box]) -> Example:
+        if not text["grounded"]:
+            return text
+        text = text | {"grounding": mode, "grounded": mode != "none", "markup": False}
+        text["prefix"] = prompts.full(text["task"], text["lang"], text["context"], mode)
+        sentence = text["suffix"]
+        if mode == "none" or _LOOKS_SPECIAL.search(sentence):
+            return text
+        mentions = [markup.Mention(k, int(c), boxes.get(int(c))) for k, c in text["keywords"]]
+        if mode == "boxes":
+            suffix = markup.render(sentence, mentions, "boxes", box_codec)
+        else:
+            suffix, text["mask_classes"] = _with_masks(sentence, mentions)
+        return text | {"suffix": suffix, "markup": suffix != sentence}
+
+    return _ground
+
+
+def _boxes(example: Example, mode: str) -> dict[int, box_lib.Box]:
+    """Returns {class id: box in 0..1} of what the label map shows."""
+    if example.get("segmap") is None:
+        raise ValueError(
+            "ground: a text is grounded, but the example has no segmap; "
+            "use prompt(..., grounded=False) for this dataset"
+        )
+    full = example.get("segmap_full")
+    # Masks are made from the resized map: a class that it lost would have an empty mask.
+    segmap = example["segmap"] if full is None or mode == "masks" else full
+    height, width = segmap.shape
+    found = box_lib.from_label_map(segmap)
+    return {c: box_lib.normalise(box, width, height) for c, box in found.items()}
+
+
+def _with_masks(sentence: str, mentions: list[markup.Mention]) -> tuple[str, list[int]]:
+    """Marks the mentions whose class is there; also returns the class of each mask in order."""
+    parts, classes, done = [], [], 0
+    for start, end, mention in markup.locate(sentence, mentions, "masks"):
+        if mention.box is not None:
+            parts += [sentence[done:start], "<seg>", sentence[start:end], "</seg>"]
+            classes.append(mention.class_id)
+            done = end
+    return "".join([*parts, sentence[done:]]), classes

@@ -1,0 +1,343 @@
+"""Ops on the image and the label map that lies on it.
+
+Between the ops an image is [H, W] (grey, stored values) or [H, W, 3]; `normalize` makes it float32
+[H, W, 3]. Knows nothing of text.
+"""
+
+import functools
+import pathlib
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from big_rad.dicom import read as dicom_read
+from big_rad.pp.ops import OPS, Example, Op, rng_of
+
+CT_WINDOWS = (
+    (2250.0, -100.0),
+    (350.0, 40.0),
+    (80.0, 40.0),
+)  # (width, level) in HU: lung, soft, brain
+AIR_HU = -1000.0
+EPS = 1e-5
+DATASET_STATS = {"CT": (-610.19, 737.39), "MR": (141.12, 255.40)}  # (mean, std) of RefRad2D
+MIN_MAX_RANGES = {"CT": (-1000.0, 3000.0), "MR": (0.0, 4096.0)}
+MODALITIES = ("CT", "MR", "OT")
+NORMALIZATIONS = ("medgemma", "dataset_stats", "min_max")
+
+
+@OPS.register("load")
+def get_load(colour_size: int | None = None) -> Op:
+    """Reads the image at example["path"] if there is no example["image"], and checks the fields.
+
+    Args:
+        colour_size: colour images are resized to this by Pillow (bicubic, antialiased) at once,
+            as PNG and JPEG sets were for the released model; the label map follows.
+    """
+
+    def _load(example: Example) -> Example:
+        if "image" not in example and "path" in example:
+            found = dicom_read.read(pathlib.Path(example["path"]), frame=example.get("frame"))
+            given = {k: v for k, v in example.items() if v not in (None, "")}
+            example = {"modality": found.modality, "plane": found.plane} | given
+            example["image"] = found.pixels
+        _check(example)
+        image = example["image"]
+        if image.ndim == 3 and colour_size and image.shape[:2] != (colour_size, colour_size):
+            picture = Image.fromarray(image).resize((colour_size, colour_size), Image.BICUBIC)
+            example = example | {"image": np.asarray(picture)}
+            if example.get("segmap") is not None:
+                example["segmap_full"] = example["segmap"]
+                example["segmap"] = resize_nearest(example["segmap"], colour_size)
+        return example
+
+    return _load
+
+
+@OPS.register("augment")
+def get_augment(
+    shift: int = 0,
+    crop: Any = None,
+    gamma: tuple[float, float] | None = None,
+    gamma_p: float = 0.3,
+    intensity: float = 0.0,
+    intensity_p: float = 0.5,
+    channel_repeat: float = 0.0,
+) -> Op:
+    """Random changes of the image; the label map follows. All are off by default.
+
+    The segmentation run of RadGrounder is `augment(crop=(0.9, 1.0), gamma=(0.7, 1.2),
+    intensity=20, channel_repeat=0.2)`.
+
+    Args:
+        shift: moves by up to so many pixels each way; what comes in has the lowest value of the
+            slice (air) and is background.
+        crop: (lowest, highest) share of each side that is kept, at a random place; 0.9 stands for
+            (0.9, 1.0), None or 0 for none.
+        gamma: range of the exponent on values scaled to 0..1 over the slice; not for colour.
+        gamma_p: how often.
+        intensity: adds up to +- so much (HU in CT, stored values else); not for colour.
+        intensity_p: how often.
+        channel_repeat: how often one of the three CT windows is shown in all channels; takes
+            effect in `normalize('medgemma')`.
+    """
+    if not crop:
+        low, high = 1.0, 1.0
+    else:
+        low, high = crop if isinstance(crop, tuple | list) else (crop, 1.0)
+    if not 0 < low <= high <= 1:
+        raise ValueError(f"augment: crop={crop!r} must lie in (0, 1], such as (0.9, 1.0)")
+    if shift < 0:
+        raise ValueError(f"augment: shift={shift} must be at least 0")
+
+    def _augment(example: Example) -> Example:
+        rng, example = rng_of(example), dict(example)
+        maps = {k: example[k] for k in ("image", "segmap") if example.get(k) is not None}
+        if (low, high) != (1.0, 1.0):
+            maps = _cropped(maps, rng, low, high)
+        if shift:
+            dy, dx = (int(rng.integers(-shift, shift + 1)) for _ in range(2))
+            maps = {k: shifted(v, dy, dx, v.min() if k == "image" else 0) for k, v in maps.items()}
+        if maps["image"].ndim == 2:
+            if gamma and rng.random() < gamma_p:
+                maps["image"] = _gamma(maps["image"], rng.uniform(*gamma))
+            if intensity and rng.random() < intensity_p:
+                offset = np.float32(rng.uniform(-intensity, intensity))
+                maps["image"] = maps["image"] + offset
+        if channel_repeat and rng.random() < channel_repeat:
+            example["repeat_channel"] = int(rng.integers(3))
+        if "segmap" in maps:
+            example.pop("segmap_full", None)
+        return example | maps
+
+    return _augment
+
+
+@OPS.register("normalize")
+def get_normalize(kind: str = "medgemma") -> Op:
+    """Scales stored values for the model and makes three channels.
+
+    Args:
+        kind: "medgemma": CT as three windows, each in [-1, 1]; others per image to [-1, 1].
+            "dataset_stats": zero mean, unit deviation of the modality, clipped to [-2, 2].
+            "min_max": clipped to the modality's range, then per image to [0, 1].
+    """
+    if kind not in NORMALIZATIONS:
+        raise ValueError(f"normalize: {kind!r} is none of {', '.join(NORMALIZATIONS)}")
+
+    def _normalize(example: Example) -> Example:
+        image, modality = example["image"], example["modality"]
+        repeat = example.get("repeat_channel")
+        if image.ndim == 3:
+            return example | {"image": _colour(image, kind)}
+        if kind == "medgemma" and modality == "CT":
+            return example | {"image": ct_windows(image, repeat)}
+        grey = _grey(image.astype(np.float32), modality, kind)
+        return example | {"image": np.broadcast_to(grey[..., None], (*grey.shape, 3))}
+
+    return _normalize
+
+
+@OPS.register("resize")
+def get_resize(size: int, antialias: bool = False) -> Op:
+    """Resizes the image (bilinear) to size x size and the label map (nearest) with it.
+
+    The label map of before stays as "segmap_full", so that boxes keep its precision.
+
+    Args:
+        size: pixels a side.
+        antialias: False samples at half-pixel centres without smoothing, as the released model
+            was trained; True averages over the pixels that fall together.
+    """
+
+    def _resize(example: Example) -> Example:
+        example = dict(example)
+        image = example["image"]
+        if image.dtype != np.float32 or image.ndim != 3:
+            raise ValueError(
+                f"resize: the image is {image.dtype} {list(image.shape)}; put normalize(...) before"
+            )
+        example["image"] = resize_bilinear(image, size, antialias)
+        if example.get("segmap") is not None:
+            example.setdefault("segmap_full", example["segmap"])
+            example["segmap"] = resize_nearest(example["segmap"], size)
+        return example
+
+    return _resize
+
+
+@OPS.register("keep")
+def get_keep(*names: str) -> Op:
+    """Keeps only these fields."""
+
+    def _keep(example: Example) -> Example:
+        missing = [n for n in names if n not in example]
+        if missing:
+            raise KeyError(f"keep: no {', '.join(missing)}; there are {', '.join(example)}")
+        kept = {n: example[n] for n in names}
+        return {
+            n: np.ascontiguousarray(v) if isinstance(v, np.ndarray) else v for n, v in kept.items()
+        }
+
+    return _keep
+
+
+def ct_windows(hu: np.ndarray, only: int | None = None) -> np.ndarray:
+    """Three CT windows as channels: (x - lo) / (hi - lo + 1e-5) * 2 - 1, clipped to the window.
+
+    Args:
+        hu: [H, W] in HU; below -1000 counts as -1000.
+        only: show this window in all three channels.
+
+    Returns:
+        float32 [H, W, 3] in [-1, 1]; a view of a channels-first array.
+    """
+    hu = np.maximum(hu, AIR_HU, dtype=np.float32)
+    result = np.empty((3, *hu.shape), np.float32)
+    for channel, (width, level) in zip(result, CT_WINDOWS, strict=True):
+        lo, hi = level - width / 2, level + width / 2
+        np.clip(hu, lo, hi, out=channel)
+        channel -= np.float32(lo)
+        channel *= np.float32(2 / (hi - lo + EPS))
+        channel -= np.float32(1)
+    if only is not None:
+        result[:] = result[only]
+    return np.moveaxis(result, 0, -1)
+
+
+def shifted(x: np.ndarray, dy: int, dx: int, fill: Any) -> np.ndarray:
+    """Returns [H, W] or [H, W, C] moved down by `dy` and right by `dx` pixels."""
+    result = np.full_like(x, fill)
+    h, w = x.shape[:2]
+    if abs(dy) < h and abs(dx) < w:
+        rows, columns = slice(max(dy, 0), h + min(dy, 0)), slice(max(dx, 0), w + min(dx, 0))
+        from_rows = slice(max(-dy, 0), h + min(-dy, 0))
+        from_columns = slice(max(-dx, 0), w + min(-dx, 0))
+        result[rows, columns] = x[from_rows, from_columns]
+    return result
+
+
+def resize_bilinear(image: np.ndarray, size: int, antialias: bool = False) -> np.ndarray:
+    """Bilinear resize with half-pixel centres (torch's interpolate with align_corners=False).
+
+    Args:
+        image: float32 [H, W, C].
+        size: pixels a side of the result.
+        antialias: widen the triangle filter by the factor of a reduction.
+
+    Returns:
+        float32 [size, size, C], contiguous.
+    """
+    grey = image.shape[-1] > 1 and image.strides[-1] == 0  # one channel, shown three times
+    x = np.moveaxis(image[..., :1] if grey else image, -1, 0)
+    if antialias:
+        rows, columns = (_triangle(n, size) for n in x.shape[1:])
+        x = rows @ x @ columns.T
+    else:
+        if x.shape[1] != size:
+            at, after, weight = _taps(x.shape[1], size)
+            x, below = x.take(at, axis=1), x.take(after, axis=1)
+            below -= x
+            below *= weight[:, None]
+            x += below
+        if x.shape[2] != size:
+            at, after, weight = _taps(x.shape[2], size)
+            x, right = x.take(at, axis=2), x.take(after, axis=2)
+            right -= x
+            right *= weight
+            x += right
+    x = np.moveaxis(x, 0, -1)
+    return np.repeat(x, image.shape[-1], axis=-1) if grey else np.ascontiguousarray(x)
+
+
+def resize_nearest(labels: np.ndarray, size: int) -> np.ndarray:
+    """Nearest-neighbour resize of a label map [H, W] with half-pixel centres."""
+    if labels.shape == (size, size):
+        return labels
+    rows, columns = (
+        np.minimum((np.arange(size) + 0.5) * n / size, n - 1).astype(np.intp) for n in labels.shape
+    )
+    return labels[rows[:, None], columns]
+
+
+@functools.lru_cache(maxsize=64)
+def _taps(size_in: int, size_out: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns for each output the two inputs and the weight of the second."""
+    at = np.maximum((np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5, 0)
+    first = np.minimum(at.astype(np.intp), size_in - 1)
+    return first, np.minimum(first + 1, size_in - 1), (at - first).astype(np.float32)
+
+
+@functools.lru_cache(maxsize=64)
+def _triangle(size_in: int, size_out: int) -> np.ndarray:
+    """Returns the antialiasing filter [size_out, size_in]; rows sum to one."""
+    scale = max(size_in / size_out, 1.0)
+    centre = (np.arange(size_out)[:, None] + 0.5) * size_in / size_out
+    weight = np.maximum(1 - np.abs(np.arange(size_in) + 0.5 - centre) / scale, 0)
+    return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
+
+
+def _scale(x: np.ndarray) -> np.ndarray:
+    """Scales an image to 0..1 over its own range."""
+    low, high = x.min(), x.max()
+    return (x - low) / (high - low + np.float32(EPS))
+
+
+def _grey(x: np.ndarray, modality: str, kind: str) -> np.ndarray:
+    if modality == "CT":
+        x = np.maximum(x, np.float32(AIR_HU))
+    if kind == "medgemma":
+        return _scale(x) * 2 - 1
+    if kind == "min_max":
+        return _scale(np.clip(x, *MIN_MAX_RANGES.get(modality, (None, None))))
+    if modality not in DATASET_STATS:
+        raise ValueError(
+            f"normalize: 'dataset_stats' has no numbers for {modality!r}; use medgemma"
+        )
+    mean, std = DATASET_STATS[modality]
+    return np.clip((x - np.float32(mean)) / np.float32(std), -2, 2)
+
+
+def _colour(image: np.ndarray, kind: str) -> np.ndarray:
+    if kind == "dataset_stats":
+        raise ValueError("normalize: 'dataset_stats' has no numbers for colour; use medgemma")
+    x = _scale(image.astype(np.float32) / 255)
+    return x * 2 - 1 if kind == "medgemma" else x
+
+
+def _gamma(image: np.ndarray, exponent: float) -> np.ndarray:
+    x = image.astype(np.float32)
+    low, span = x.min(), np.ptp(x)
+    return ((x - low) / (span + np.float32(1e-7))) ** np.float32(exponent) * span + low
+
+
+def _cropped(
+    maps: dict[str, np.ndarray], rng: np.random.Generator, low: float, high: float
+) -> dict[str, np.ndarray]:
+    window = []
+    for n in maps["image"].shape[:2]:
+        kept = max(1, round(n * rng.uniform(low, high)))
+        start = int(rng.integers(n - kept + 1))
+        window.append(slice(start, start + kept))
+    return {k: v[tuple(window)] for k, v in maps.items()}
+
+
+def _check(example: Example) -> None:
+    image = example.get("image")
+    if not isinstance(image, np.ndarray):
+        raise ValueError("load: the example has neither an image array nor a path to one")
+    grey = image.ndim == 2 and image.dtype.kind in "iuf"
+    if not image.size or not (grey or image.ndim == 3 and image.shape[2] == 3):
+        raise ValueError(
+            f"load: image is {image.dtype} {list(image.shape)}; give [H, W] numbers or uint8 [H, W, 3]"
+        )
+    if image.ndim == 3 and image.dtype != np.uint8:
+        raise ValueError(f"load: a colour image is {image.dtype}; give uint8")
+    if example.get("modality") not in MODALITIES:
+        raise ValueError(f"load: modality is {example.get('modality')!r}; give one of {MODALITIES}")
+    segmap = example.get("segmap")
+    if segmap is not None and segmap.shape != image.shape[:2]:
+        raise ValueError(
+            f"load: segmap {list(segmap.shape)} does not lie on image {list(image.shape)}"
+        )

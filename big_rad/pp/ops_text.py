@@ -1,0 +1,317 @@
+"""Ops on the texts: which are asked, how they are asked, and their row of tokens.
+
+Knows nothing of pixels; `ground` (in `ops_grounding`) stands between `prompt` and `tok`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from big_rad.pp import prompts
+from big_rad.pp import tokenizer as tokenizer_lib
+from big_rad.pp.ops import OPS, Example, Op, rng_of
+
+_REPORT_FIELDS = ("sentence", "clinical", "question")
+# Fields of the text that an evaluator may need beside the arrays; "" where a text has none.
+_META_FIELDS = ("task", "lang", "question", "question_type", "source", "template", "prefix")
+
+
+@OPS.register("clean")
+def get_clean(kind: str = "released") -> Op:
+    """Cleans the report texts (not questions and answers) as the released model's were.
+
+    Goes before `prompt`. See `prompts.clean` for what it does, also to decimals.
+    """
+    if kind != "released":
+        raise ValueError(f"clean: {kind!r} is not known; there is 'released'")
+
+    def _clean(example: Example) -> Example:
+        if any("prefix" in text for text in example["texts"]):
+            raise ValueError("clean: put it before prompt(...), which uses the cleaned fields")
+        return example | {"texts": [_one(text) for text in example["texts"]]}
+
+    def _one(text: Example) -> Example:
+        if text["task"] != "report":
+            return text
+        fields = {k: prompts.clean(text[k]) for k in _REPORT_FIELDS if text.get(k)}
+        keywords = [[_phrase(k), c] for k, c in text.get("keywords") or ()]
+        return text | fields | {"keywords": keywords}
+
+    def _phrase(keyword: str) -> str:
+        cleaned = prompts.clean(keyword)
+        return cleaned if keyword.rstrip().endswith((".", "!", "?")) else cleaned.removesuffix(".")
+
+    return _clean
+
+
+@OPS.register("prompt")
+def get_prompt(
+    tasks: str = "report,vqa,detect",
+    n: int | str = 1,
+    lang: str = "both",
+    style: str = "random",
+    grounded: bool | str = True,
+    balance: bool = True,
+) -> Op:
+    """Chooses texts of the example and writes their prefix and target.
+
+    Each chosen text keeps its fields and gets `context`, `prefix` (the whole string before the
+    target), `suffix` (the target, still without markup) and `grounded`.
+
+    Args:
+        tasks: which tasks, joined by commas.
+        n: how many texts are drawn, without repeats, fewer if there are not so many; "all" takes
+            all in order.
+        lang: "en", "de" or "both".
+        style: of a report's context: "none", "clinical", "question", "both", or "random", which
+            draws one of the four for each text.
+        grounded: True asks for boxes or masks where the text has keywords and the example a label
+            map; "random" in half of these cases; "always" in any report; False never.
+        balance: draw task and language uniformly first, then the text; False draws uniformly
+            among the texts.
+    """
+    wanted = tuple(t.strip() for t in tasks.split(","))
+    langs = prompts.LANGS if lang == "both" else (lang,)
+    if not set(wanted) <= set(prompts.TASKS) or not set(langs) <= set(prompts.LANGS):
+        raise ValueError(
+            f"prompt: tasks={tasks!r}, lang={lang!r}: {prompts.TASKS}, {prompts.LANGS}"
+        )
+    if style not in (*prompts.STYLES, "random") or grounded not in (
+        True,
+        False,
+        "random",
+        "always",
+    ):
+        raise ValueError(
+            f"prompt: style={style!r}, grounded={grounded!r}: styles are {prompts.STYLES} and "
+            "'random'; grounded is True, False, 'random' or 'always'"
+        )
+    if n != "all" and not (isinstance(n, int) and n > 0):
+        raise ValueError(f"prompt: n={n!r} must be a positive number or 'all'")
+
+    def _prompt(example: Example) -> Example:
+        pool = [t for t in example["texts"] if t["task"] in wanted and t["lang"] in langs]
+        if not pool:
+            raise ValueError(
+                f"prompt: none of the {len(example['texts'])} texts has tasks={tasks!r}, "
+                f"lang={lang!r}; leave this example out of the split, or ask for what it has"
+            )
+        if n != "all":
+            pool = _draw(pool, n, rng_of(example), balance)
+        return example | {"texts": [_write(text, example) for text in pool]}
+
+    def _write(text: Example, example: Example) -> Example:
+        chosen = style
+        if text["task"] == "report" and style == "random":
+            chosen = prompts.STYLES[int(rng_of(example).random() * len(prompts.STYLES))]
+        context = prompts.context(text, chosen)
+        asks = _asks(text, example)
+        grounding = "boxes" if asks else "none"
+        return text | {
+            "keywords": text.get("keywords") or [],
+            "context": context,
+            "prefix": prompts.full(text["task"], text["lang"], context, grounding),
+            "suffix": prompts.target(text),
+            "grounding": grounding,
+            "grounded": asks,
+        }
+
+    def _asks(text: Example, example: Example) -> bool:
+        if text["task"] == "vqa" or grounded is False:
+            return False
+        possible = bool(text.get("keywords")) and example.get("segmap") is not None
+        if text["task"] == "detect" or grounded is True:
+            return possible
+        if grounded == "always":
+            return example.get("segmap") is not None
+        return possible and rng_of(example).random() < 0.5
+
+    return _prompt
+
+
+@OPS.register("tok")
+def get_tok(
+    tokenizer: str = "tiny",
+    sets: Sequence[str] = ("detection", "segmentation"),
+    length: int = 256,
+    max_text: int = 200,
+    pack: bool = False,
+    answer: bool = True,
+    masks: int = 0,
+) -> Op:
+    """Writes the texts into one row of tokens.
+
+    A text is `<bos> prefix suffix <eos>`; a row holds one, or with `pack` as many as fit, then
+    zeros. Adds, all int32 [length + 1] (the model sees all but the last, and predicts all but
+    the first): `text`; `mask_ar`, 1 on suffix and `<eos>`; `mask_loss`, the same; `segment`, the
+    number of the text from 1, 0 on padding.
+
+    A text of more than `max_text` tokens (without `<bos>` and `<eos>`) is cut: first the context
+    of its prompt, to no less than half of what the prompt line leaves, then the suffix, never
+    within markup. `<eos>` stays.
+
+    Args:
+        tokenizer: name or file, see `tokenizer.load`.
+        sets: markup token sets.
+        length: positions of the row that the model sees.
+        max_text: the most tokens of one text.
+        pack: several texts in a row.
+        answer: False for evaluation: the row holds `<bos> prefix` of the one text; the target is
+            left beside it as `reference` (with markup), and so are the text's fields.
+        masks: K > 0 adds int32 [K] `mask_class` and `mask_pos`: class id of the k-th mask and
+            position of its `</seg>` in `text`; 0 and -1 where unused.
+    """
+    tok = tokenizer_lib.load(tokenizer, tuple(sets))
+    budget = min(max_text, length - 1)
+
+    def _tok(example: Example) -> Example:
+        texts = example["texts"]
+        if any("prefix" not in t for t in texts):
+            raise ValueError("tok: put prompt(...) before it")
+        if any(t["grounded"] and "markup" not in t for t in texts):
+            raise ValueError("tok: a text is grounded but not marked; put ground(...) before it")
+        if len(texts) != 1 and not (pack and answer):
+            raise ValueError(
+                f"tok: {len(texts)} texts for one row; draw one with prompt(n=1), or "
+                "tok(pack=True) in training"
+            )
+        row, classes, positions = _Row(length + 1), [], []
+        for text in texts:
+            prefix, suffix = fit(tok, text, budget, answer)
+            start = row.add([tok.bos_id, *prefix], [*suffix, tok.eos_id] if answer else [])
+            if start is None:
+                break
+            if masks and answer:
+                ends = _mask_ends(tok, suffix)
+                positions += [start + 1 + len(prefix) + i for i in ends]
+                classes += text.get("mask_classes", [])[: len(ends)]
+        example = example | row.arrays()
+        if masks:
+            example["mask_class"] = _padded(classes, masks, 0)
+            example["mask_pos"] = _padded(positions, masks, -1)
+        return example if answer else example | _meta(texts[0], example)
+
+    return _tok
+
+
+def fit(
+    tok: tokenizer_lib.Tokenizer, text: Example, budget: int, answer: bool = True
+) -> tuple[list[int], list[int]]:
+    """Returns prefix and suffix tokens of a text, cut to a budget.
+
+    Args:
+        tok: the tokenizer.
+        text: as `prompt` and `ground` leave it.
+        budget: the most tokens of both together.
+        answer: False leaves the suffix empty, and does not let it influence the prefix.
+
+    Raises:
+        ValueError: not even the prompt line fits.
+    """
+    prefix = tok.encode(text["prefix"])
+    suffix = tok.encode(text["suffix"], specials=text.get("markup", False)) if answer else []
+    excess = len(prefix) + len(suffix) - budget
+    if excess <= 0:
+        return prefix, suffix
+    context = tok.encode(text["context"])
+    rest = budget - (len(prefix) - len(context))
+    keep = min(len(context), max(rest // 2, len(context) - excess))
+    allowed = len(prefix) - len(context) + keep
+    while len(prefix) > allowed and keep >= 0:  # cutting may part a piece that spans the end
+        shorter = tok.decode(context[:keep]).rstrip("\ufffd")
+        prefix = tok.encode(
+            prompts.full(text["task"], text["lang"], shorter, text.get("grounding", "none"))
+        )
+        keep -= 1
+    if len(prefix) > budget:
+        raise ValueError(
+            f"tok: the prompt line alone has {len(prefix)} tokens, {budget} fit; raise length or "
+            "max_text"
+        )
+    return prefix, cut(tok, suffix, budget - len(prefix))
+
+
+def cut(tok: tokenizer_lib.Tokenizer, ids: list[int], n: int) -> list[int]:
+    """Returns at most n tokens of a target, ending neither within markup nor within a character."""
+    if len(ids) <= n:
+        return ids
+    ids = ids[: max(n, 0)]
+    opening = {i for t, i in tok.markup.items() if t in ("<p bbox=", "<seg>")}
+    closing = {i for t, i in tok.markup.items() if t in ("</p>", "</seg>")}
+    for i in reversed(range(len(ids))):
+        if ids[i] in closing:
+            break
+        if ids[i] in opening:
+            ids = ids[:i]
+            break
+    while ids and tok.decode(ids[-4:]).endswith("\ufffd"):
+        ids = ids[:-1]
+    return ids
+
+
+class _Row:
+    """A row of tokens that is filled from the left."""
+
+    def __init__(self, size: int):
+        self._size = size
+        self._tokens: list[int] = []
+        self._learned: list[int] = []
+        self._segment: list[int] = []
+
+    def add(self, seen: list[int], learned: list[int]) -> int | None:
+        """Appends a text; returns where it starts, or None if it does not fit."""
+        start, added = len(self._tokens), len(seen) + len(learned)
+        if start + added > self._size:
+            return None
+        self._tokens += seen
+        self._tokens += learned
+        self._learned += [0] * len(seen) + [1] * len(learned)
+        self._segment += [self._segment[-1] + 1 if self._segment else 1] * added
+        return start
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        learned = _padded(self._learned, self._size, 0)
+        return {
+            "text": _padded(self._tokens, self._size, 0),
+            "mask_ar": learned,
+            "mask_loss": learned.copy(),
+            "segment": _padded(self._segment, self._size, 0),
+        }
+
+
+def _draw(pool: list[Example], n: int, rng: np.random.Generator, balance: bool) -> list[Example]:
+    """Draws n texts without repeats."""
+    pool, drawn = list(pool), []
+    while pool and len(drawn) < n:
+        some = pool
+        if balance:
+            for key in ("task", "lang"):
+                values = sorted({t[key] for t in some})
+                if len(values) > 1:
+                    value = values[int(rng.random() * len(values))]
+                    some = [t for t in some if t[key] == value]
+        chosen = some[int(rng.random() * len(some))]
+        drawn.append(chosen)
+        pool = [t for t in pool if t is not chosen]
+    return drawn
+
+
+def _mask_ends(tok: tokenizer_lib.Tokenizer, suffix: list[int]) -> list[int]:
+    end = tok.markup.get("</seg>")
+    return [i for i, token in enumerate(suffix) if token == end]
+
+
+def _padded(values: list[int], size: int, fill: int) -> np.ndarray:
+    result = np.full(size, fill, np.int32)
+    result[: min(len(values), size)] = values[:size]
+    return result
+
+
+def _meta(text: Example, example: Example) -> dict[str, Any]:
+    meta: dict[str, Any] = {k: text.get(k) or "" for k in _META_FIELDS}
+    meta["choices"] = list(text.get("choices") or ())
+    meta["keywords"] = [list(k) for k in text["keywords"]]
+    meta["reference"] = text["suffix"]
+    meta["mask_input"] = (example["text"] != 0).astype(np.int32)
+    return meta
