@@ -1,0 +1,35 @@
+# Every target makes .venv if it is missing. `make demo` needs nothing installed but Python >= 3.11.
+PYTHON ?= python3
+VENV ?= .venv
+PY = $(VENV)/bin/python
+PIP_INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test lint bench clean
+
+demo: $(VENV)/.runtime  ## phantom data, training, evaluation, a page: about ten minutes on two cores
+	$(PY) -m tools.build_dataset phantom --config=demo --data_dir=data
+	$(PY) -m big_rad.train --config=configs/demo.py --data_dir=data --workdir=runs/demo
+
+test: $(VENV)/.dev  ## the whole test suite
+	$(PY) -m pytest -n auto --dist=worksteal
+
+lint: $(VENV)/.dev  ## style and format
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+bench: $(VENV)/.runtime  ## speed, as ratios against the plain path in the same run
+	$(PY) -m tools.bench
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: requirements.txt constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) -r requirements.txt
+	touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
+	$(PIP_INSTALL) -r requirements-dev.txt
+	touch $@
+
+clean:
+	rm -rf $(VENV) runs data

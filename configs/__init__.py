@@ -1,0 +1,1 @@
+"""Recipes: one file each, with `get_config(arg)`."""

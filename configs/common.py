@@ -1,0 +1,115 @@
+"""What the recipes share: every field of a config with its meaning, and parts for evaluation.
+
+A config is a plain `ml_collections.ConfigDict`; any field can be set on the command line
+(`--config.lr=1e-4`), and an unknown one is an error.
+"""
+
+from typing import Any
+
+import ml_collections
+
+CODEC = dict(name="radgrounder", grid=None)
+CONTROLS = ("none", "blank", "shuffled")
+_NORMS_AND_BIASES = r".*/(scale|bias)"
+
+
+def base() -> ml_collections.ConfigDict:
+    """Returns a config with every field of the trainer."""
+    c = ml_collections.ConfigDict()
+    c.seed = 0
+    # Length of the run: exactly one of the three is set.
+    c.total_steps = ml_collections.config_dict.placeholder(int)
+    c.total_epochs = ml_collections.config_dict.placeholder(float)
+    c.total_examples = ml_collections.config_dict.placeholder(int)
+    c.log_training_steps = 50
+    c.ckpt_steps = 1000
+    c.ckpt_keep = 2
+
+    # Data: name -> weight in the mixture; `c.input[name]` says builder, split and preprocessing.
+    c.input = ml_collections.ConfigDict()
+    c.input.data = ml_collections.ConfigDict()
+    c.input.batch_size = 24
+    c.input.num_threads = 2
+    c.input.prefetch = 16
+
+    # Text, boxes and images: what a checkpoint must be used with.
+    c.tokenizer = dict(path="paligemma_tokenizer.model", sets=("detection", "segmentation"))
+    c.codec = dict(CODEC)
+    c.image = dict(size=224, normalize="medgemma")
+
+    # Model, and where its weights come from ("" starts from random ones).
+    c.model_name = "paligemma"
+    c.model = ml_collections.ConfigDict()
+    c.model_init = ""
+    c.model_init_img = ""
+    c.dont_load = ()
+
+    # Optimisation. The rule lists are (regex, value); the first full match of a name counts.
+    c.loss = "text_xent()"
+    c.grad_accum = 1
+    c.optimizer = "adafactor"
+    c.optimizer_args = ml_collections.ConfigDict()
+    c.lr = 5e-5
+    c.wd = 0.01
+    c.grad_clip_norm = 1.0
+    c.schedule = ((".*", dict(decay_type="cosine", warmup_percent=0.1)),)
+    c.lr_mults = ((".*", 1.0),)
+    c.wd_mults = ((_NORMS_AND_BIASES, 0.0), (".*", 1.0))
+    c.frozen_dtype = "bfloat16"
+
+    # Devices.
+    c.mesh = (("data", -1),)
+    c.sharding_strategy = ((".*", "fsdp"),)
+
+    # Evaluation: name -> evaluator; `summary` gives short names to some of its figures.
+    c.evals = ml_collections.ConfigDict()
+    c.summary = ml_collections.ConfigDict()
+    return c
+
+
+def train_pp(
+    c: ml_collections.ConfigDict,
+    *,
+    prompt: str,
+    tok: str,
+    ground: str = "ground('boxes')",
+    augment: str = "",
+    packed: bool = False,
+) -> str:
+    """Returns the preprocessing string of training examples; ops that are "" are left out."""
+    keep = ["id", "image", "text", "mask_ar", "mask_loss"] + ["segment"] * packed
+    return "|".join(
+        filter(
+            None,
+            [
+                "load",
+                augment,
+                f"normalize('{c.image.normalize}')",
+                f"resize({c.image.size})",
+                prompt,
+                ground,
+                tok,
+                f"keep({', '.join(map(repr, keep))})",
+            ],
+        )
+    )
+
+
+def eval_pp(
+    c: ml_collections.ConfigDict, *, prompt: str, tok: str, ground: str = "ground('boxes')"
+) -> str:
+    """Returns the preprocessing string of evaluation examples; the answer stays outside the row."""
+    ops = ["load", f"normalize('{c.image.normalize}')", f"resize({c.image.size})"]
+    return "|".join([*ops, prompt, ground, tok])
+
+
+def add_eval(
+    evals: ml_collections.ConfigDict,
+    name: str,
+    spec: dict[str, Any],
+    controls: tuple[str, ...] = CONTROLS,
+) -> None:
+    """Adds an evaluator, and beside it the same questions with blank and shuffled images."""
+    for control in controls:
+        suffix = "" if control == "none" else f"_{control}"
+        evals[name + suffix] = dict(spec, control=control)
