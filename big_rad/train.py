@@ -205,7 +205,7 @@ def train(
             progress.restart(step)
     checkpoints.wait()
 
-    # ---- At the end: evaluate, summarise ---------------------------------------------------------------------
+    # ---- At the end: evaluate, summarise ---------------------------------------------------------
     log("training done, evaluating")
     metrics = evaluate(total_steps, final=True)
     if metrics:
