@@ -139,6 +139,8 @@ def get_tok(
     pack: bool = False,
     answer: bool = True,
     masks: int = 0,
+    block: int = 0,
+    max_loss: int = 0,
 ) -> Op:
     """Writes the texts into one row of tokens.
 
@@ -159,11 +161,17 @@ def get_tok(
         pack: several texts in a row.
         answer: False for evaluation: the row holds `<bos> prefix` of the one text; the target is
             left beside it as `reference` (with markup), and so are the text's fields.
+        block: with `pack`, a text never crosses a border of this many tokens, so that attention
+            may be computed block by block; each text goes to the first block with room. 0: no
+            borders.
+        max_loss: the most target tokens of a row, 0 for any; see `positions` of the loss.
         masks: K > 0 adds int32 [K] `mask_class` and `mask_pos`: class id of the k-th mask and
             position of its `</seg>` in `text`; 0 and -1 where unused.
     """
     tok = tokenizer_lib.load(tokenizer, tuple(sets))
-    budget = min(max_text, length - 1)
+    if block and (length % block or not pack):
+        raise ValueError(f"tok: block={block} needs pack=True and a length ({length}) it divides")
+    budget = min(max_text, (block - 2) if block else length - 1)
 
     def _tok(example: Example) -> Example:
         texts = example["texts"]
@@ -176,11 +184,13 @@ def get_tok(
                 f"tok: {len(texts)} texts for one row; draw one with prompt(n=1), or "
                 "tok(pack=True) in training"
             )
-        row, classes, positions = _Row(length + 1), [], []
+        row, classes, positions = _Row(length + 1, block, max_loss), [], []
         for text in texts:
             prefix, suffix = fit(tok, text, budget, answer)
             start = row.add([tok.bos_id, *prefix], [*suffix, tok.eos_id] if answer else [])
             if start is None:
+                if block:
+                    continue
                 break
             if masks and answer:
                 ends = _mask_ends(tok, suffix)
@@ -251,32 +261,38 @@ def cut(tok: tokenizer_lib.Tokenizer, ids: list[int], n: int) -> list[int]:
 
 
 class _Row:
-    """A row of tokens that is filled from the left."""
+    """A row of tokens that is filled block by block; without blocks it is one."""
 
-    def __init__(self, size: int):
-        self._size = size
-        self._tokens: list[int] = []
-        self._learned: list[int] = []
-        self._segment: list[int] = []
+    def __init__(self, size: int, block: int, max_loss: int):
+        self._tokens = np.zeros(size, np.int32)
+        self._learned = np.zeros(size, np.int32)
+        self._segment = np.zeros(size, np.int32)
+        self._used = [0] * ((size - 1) // block if block else 1)
+        self._block = block or size
+        self._loss_left = max_loss or size
 
     def add(self, seen: list[int], learned: list[int]) -> int | None:
-        """Appends a text; returns where it starts, or None if it does not fit."""
-        start, added = len(self._tokens), len(seen) + len(learned)
-        if start + added > self._size:
+        """Puts a text into the first block with room; returns where it starts, None if nowhere."""
+        count = len(seen) + len(learned)
+        fitting = (i for i, used in enumerate(self._used) if used + count <= self._block)
+        if len(learned) > self._loss_left or (i := next(fitting, None)) is None:
             return None
-        self._tokens += seen
-        self._tokens += learned
-        self._learned += [0] * len(seen) + [1] * len(learned)
-        self._segment += [self._segment[-1] + 1 if self._segment else 1] * added
+        start = i * self._block + self._used[i]
+        middle, end = start + len(seen), start + count
+        self._tokens[start:middle], self._tokens[middle:end] = seen, learned
+        self._learned[middle:end] = 1
+        self._segment[start] = 1  # Marks the start; `arrays` numbers them.
+        self._used[i] += count
+        self._loss_left -= len(learned)
         return start
 
     def arrays(self) -> dict[str, np.ndarray]:
-        learned = _padded(self._learned, self._size, 0)
+        segment = np.cumsum(self._segment, dtype=np.int32) * (self._tokens != 0)
         return {
-            "text": _padded(self._tokens, self._size, 0),
-            "mask_ar": learned,
-            "mask_loss": learned.copy(),
-            "segment": _padded(self._segment, self._size, 0),
+            "text": self._tokens,
+            "mask_ar": self._learned,
+            "mask_loss": self._learned.copy(),
+            "segment": segment.astype(np.int32),
         }
 
 
