@@ -1,0 +1,1 @@
+"""Datasets: random-access sources of images, label maps and texts."""

@@ -1,0 +1,204 @@
+"""One synthetic patient: body, pose, lesions, missing organs and tissue appearance.
+
+A patient is a function of (seed, number) alone. Knows nothing of slices, texts or files.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from big_rad.datasets.phantom import skeleton, tissues, torso
+from big_rad.datasets.phantom.shapes import Column, Ellipsoid, rotation
+
+REGIONS: tuple[str, ...] = ("chest", "abdomen", "pelvis", "head")
+_REGION_SHARE = (0.22, 0.43, 0.20, 0.15)
+CT_SHARE = 0.6
+
+# The demo's classes, and how the finer ones are merged into them (TotalSegmentator ids).
+# 121 stands for the whole vertebral column there: vertebrae, their discs left in.
+DEMO_CLASSES: tuple[int, ...] = (
+    1, 2, 3, 4, 5, 6, 7, 21, 25, 51, 52, 75, 76, 77, 78, 90, 91, 118, 119, 121,
+)  # fmt: skip
+_MERGE = {**{i: 118 for i in (10, 11)}, **{i: 119 for i in (12, 13, 14)}, 120: 121}
+_MERGE |= {i: 121 for i in range(26, 51)}
+DEMO_LABELS = np.zeros(256, np.uint8)
+for _c in DEMO_CLASSES:
+    DEMO_LABELS[_c] = _c
+for _fine, _coarse in _MERGE.items():
+    DEMO_LABELS[_fine] = _coarse
+
+# organs that can hold a lesion: class id -> (fine labels, tissue)
+LESION_HOSTS: dict[int, tuple[tuple[int, ...], str]] = {
+    1: ((1,), "spleen"),
+    2: ((2,), "kidney_cortex"),
+    3: ((3,), "kidney_cortex"),
+    5: ((5,), "liver"),
+    90: ((90,), "gray_matter"),
+    118: ((10, 11), "lung"),
+    119: ((12, 13, 14), "lung"),
+}
+_REGION_HOSTS = {"chest": (118, 119, 5), "abdomen": (1, 2, 3, 5), "pelvis": (), "head": (90,)}
+# what a slice may be centred on
+_REGION_FOCUS = {
+    "chest": (51, 52, 118, 119, 121, 118, 119),
+    "abdomen": (1, 2, 3, 4, 5, 5, 6, 7, 52, 121, 1, 2, 3),
+    "pelvis": (21, 25, 75, 76, 77, 78, 21),
+    "head": (90, 91, 90),
+}
+_FIXED_ANCHORS = {
+    118: ((76, 6, 170), (52, 80, 110)),
+    119: ((-76, 6, 170), (52, 80, 95)),
+    121: ((0, 62, 40), (22, 30, 220)),
+    52: ((14, 20, 140), (18, 40, 110)),
+}
+
+
+@dataclass(frozen=True)
+class Lesion:
+    """A round lesion: host class id, diameter in mm, bright or dark, centre in the body's mm."""
+
+    host: int
+    diameter: float
+    bright: bool
+    center: tuple[float, float, float]
+
+    @property
+    def large(self) -> bool:
+        """Whether texts call it large (30 mm and more)."""
+        return self.diameter >= 30
+
+
+@dataclass
+class Patient:
+    """Everything needed to draw slices of one patient; made by `make_patient`.
+
+    Attributes:
+        pose, shift: scanner mm = pose @ body mm + shift (the warp left aside).
+        warp: amplitudes, wave vectors and phases of the body's smooth deformation.
+        anchors: class id -> (centre, half size) in body mm, for choosing planes.
+        lesions: the k-th has the label `lesion_label(k)` while slices are painted.
+        values, textures: [number of tissues + number of lesions].
+    """
+
+    number: int
+    modality: str
+    region: str
+    male: bool
+    missing: frozenset[int]
+    bodies: list[torso.Body]
+    trunk: Column
+    wall: float
+    fat: float
+    pose: np.ndarray
+    shift: np.ndarray
+    warp: tuple[np.ndarray, np.ndarray, np.ndarray]
+    anchors: dict[int, tuple[np.ndarray, np.ndarray]]
+    lesions: list[Lesion]
+    values: np.ndarray
+    textures: np.ndarray
+
+    @property
+    def id(self) -> str:
+        """The patient's identifier."""
+        return f"P{self.number:06d}"
+
+    @property
+    def hosts(self) -> tuple[int, ...]:
+        """Classes of this region that could hold a lesion and are not missing."""
+        return tuple(h for h in _REGION_HOSTS[self.region] if h not in self.missing)
+
+    @property
+    def focuses(self) -> tuple[int, ...]:
+        """Classes a slice of this patient may be centred on."""
+        return tuple(c for c in _REGION_FOCUS[self.region] if c not in self.missing)
+
+    def lesion_tissue(self, k: int) -> int:
+        """Returns the tissue number of the k-th lesion."""
+        return len(tissues.NAMES) + k
+
+
+def make_patient(seed: int, number: int, region: str | None = None) -> Patient:
+    """Makes a patient.
+
+    Args:
+        seed: the data set's seed.
+        number: the patient's number; (seed, number) decides everything.
+        region: one of REGIONS, or None to draw one.
+
+    Returns:
+        The patient.
+    """
+    rng = np.random.default_rng([seed, number, 7])
+    drawn = str(rng.choice(REGIONS, p=_REGION_SHARE))
+    region = region or drawn
+    modality = "CT" if rng.random() < CT_SHARE else "MR"
+    male = bool(rng.random() < 0.5)
+    missing = frozenset(c for c, p in ((4, 0.12), (2, 0.06), (3, 0.06), (1, 0.05))
+                        if rng.random() < p)  # fmt: skip
+    trunk = torso.cavity(rng)
+    bodies = [*skeleton.trunk_wall(rng), *torso.lungs(rng), *torso.heart(rng), *torso.gut(rng)]
+    bodies += torso.upper_abdomen(rng, missing)
+    bodies += torso.pelvic_organs(rng, male)
+    bodies += [*skeleton.muscles(rng), *skeleton.spine(rng), *skeleton.ribcage(rng, trunk)]
+    bodies += [*skeleton.pelvis(rng), *skeleton.head(rng)]
+    size = rng.uniform(0.88, 1.12) * rng.uniform(0.93, 1.07, 3)
+    turn = rotation(rng.uniform(-7, 7), rng.uniform(-7, 7), rng.uniform(-15, 15))
+    values, textures = tissues.tables(modality, rng)
+    patient = Patient(
+        number=number, modality=modality, region=region, male=male, missing=missing,
+        bodies=bodies, trunk=trunk, wall=float(rng.uniform(13, 18)),
+        fat=float(rng.gamma(3.0, 5.0) + 4), pose=turn @ np.diag(size),
+        shift=rng.uniform(-20, 20, 3), warp=_warp(rng), anchors=_anchors(bodies, missing),
+        lesions=[], values=values, textures=textures,
+    )  # fmt: skip
+    _add_lesions(patient, rng)
+    return patient
+
+
+def _warp(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Draws a smooth deformation: per axis two waves of 120 to 300 mm and up to 4 mm height."""
+    amplitude = rng.uniform(1.5, 4.0, (3, 2)).astype(np.float32)
+    direction = rng.normal(size=(3, 2, 3))
+    direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
+    vectors = direction * (2 * np.pi / rng.uniform(120, 300, (3, 2, 1)))
+    return amplitude, vectors.astype(np.float32), rng.uniform(0, 2 * np.pi, (3, 2))
+
+
+def _anchors(
+    bodies: list[torso.Body], missing: frozenset[int]
+) -> dict[int, tuple[np.ndarray, np.ndarray]]:
+    anchors = {}
+    for body in bodies:
+        if isinstance(body.label, int) and body.label in DEMO_CLASSES:
+            low, high = body.shape.box
+            anchors.setdefault(body.label, ((low + high) / 2, (high - low) / 2))
+    for label, (center, half) in _FIXED_ANCHORS.items():
+        anchors[label] = (np.array(center, float), np.array(half, float))
+    return {c: a for c, a in anchors.items() if c not in missing}
+
+
+def _add_lesions(patient: Patient, rng: np.random.Generator) -> None:
+    """Gives each possible host, with probability one half, a lesion that lies inside it."""
+    from big_rad.datasets.phantom.render import paint_points  # render needs Patient
+
+    for host in patient.hosts:
+        has, bright, large = rng.random(3) < (0.5, 0.5, 0.5)
+        small_mm, large_mm = rng.uniform(16, 23), rng.uniform(36, 50)
+        diameter = float(large_mm if large else small_mm)
+        center, half = patient.anchors[host]
+        points = center + rng.uniform(-0.9, 0.9, (96, 3)) * half
+        if not has:
+            continue
+        fine, tissue = LESION_HOSTS[host]
+        around = np.concatenate([np.eye(3), -np.eye(3), np.zeros((1, 3))]) * diameter * 0.42
+        inside = np.isin(paint_points(patient, points[:, None] + around), fine).mean(1)
+        best = points[int(np.argmax(inside))]
+        bright = bool(bright or tissue == "lung")
+        lesion = Lesion(host, diameter, bright, tuple(float(v) for v in best))
+        shape = Ellipsoid(best, np.array([1, 1, 1]) * diameter / 2, ripple=0.05, wave=15)
+        k = len(patient.lesions)
+        patient.lesions.append(lesion)
+        patient.bodies.append(torso.Body(shape, None, k, "", over=fine))
+        value = tissues.lesion_value(patient.modality, tissue, bright, patient.values)
+        patient.values = np.append(patient.values, np.float32(value))
+        patient.textures = np.append(patient.textures, np.float32(6))

@@ -1,0 +1,203 @@
+"""Slices of a patient: which voxel is what, and what the scanner makes of it.
+
+Planes are given in scanner coordinates, which are DICOM's: x to the patient's left, y to the
+back, z to the head, in mm. Axial and coronal images show the patient's left on the right, as
+radiologists view them. Knows nothing of texts or files.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from big_rad.datasets.phantom import tissues
+from big_rad.datasets.phantom.anatomy import Patient
+
+# direction of growing column and of growing row, per plane
+AXES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
+    "axial": ((1, 0, 0), (0, 1, 0)),
+    "coronal": ((1, 0, 0), (0, 0, -1)),
+    "sagittal": ((0, 1, 0), (0, 0, -1)),
+}
+
+
+@dataclass(frozen=True)
+class Plane:
+    """Where a slice lies.
+
+    Attributes:
+        name: "axial", "coronal" or "sagittal".
+        center: [3] mm, scanner coordinates of the image's centre.
+        fov: side of the square image in mm.
+        size: pixels a side.
+    """
+
+    name: str
+    center: tuple[float, float, float]
+    fov: float
+    size: int
+
+    @property
+    def spacing(self) -> float:
+        """Pixel size in mm."""
+        return self.fov / self.size
+
+    @property
+    def origin(self) -> np.ndarray:
+        """[3] mm, the centre of the first pixel (row 0, column 0)."""
+        col, row = (np.array(a, float) for a in AXES[self.name])
+        return np.array(self.center) - (col + row) * self.spacing * (self.size - 1) / 2
+
+
+def labels(patient: Patient, plane: Plane) -> tuple[np.ndarray, np.ndarray]:
+    """Paints a slice.
+
+    Returns:
+        (class ids uint8 [size, size], fine TotalSegmentator ids; tissue numbers uint8 of the
+        same shape).
+    """
+    col, row = (np.array(a, float) * plane.spacing for a in AXES[plane.name])
+    steps = np.arange(plane.size)
+    scanner = (
+        plane.origin[:, None, None]
+        + col[:, None, None] * steps[None, None, :]
+        + row[:, None, None] * steps[None, :, None]
+    )
+    body = _to_body(patient, scanner)
+    windows = _windows(patient, plane)
+    return _paint(patient, *body, windows)
+
+
+def paint_points(patient: Patient, points: np.ndarray) -> np.ndarray:
+    """Returns the class ids (uint8 [...]) at points [..., 3] in undeformed body mm."""
+    x, y, z = (np.ascontiguousarray(points[..., i], np.float32) for i in range(3))
+    return _paint(patient, x, y, z, None)[0]
+
+
+def image(
+    patient: Patient, tissue: np.ndarray, rng: np.random.Generator, noise: float | None = None
+) -> np.ndarray:
+    """Turns tissue numbers into an int16 image: HU for CT, arbitrary positive units for MR.
+
+    Args:
+        patient: gives the tissues' values.
+        tissue: uint8 [H,W] from `labels`.
+        rng: texture, noise, bias field.
+        noise: standard deviation in HU (CT) or relative to fat's signal (MR); None draws one.
+    """
+    shape = tissue.shape
+    level = patient.values[tissue] + patient.textures[tissue] * _smooth(
+        rng.standard_normal(shape, np.float32) * 2.0
+    )
+    level = _smooth(level)
+    if patient.modality == "CT":
+        sigma = float(rng.uniform(8, 20)) if noise is None else noise
+        level = level + _smooth(rng.standard_normal(shape, np.float32) * (1.6 * sigma))
+        return np.clip(np.round(level), -1024, 3071).astype(np.int16)
+    sigma = float(rng.uniform(12, 35)) if noise is None else noise * 900
+    u, v = np.meshgrid(*(np.linspace(-1, 1, n, dtype=np.float32) for n in shape[::-1]))
+    a = rng.uniform(-0.25, 0.25, 5).astype(np.float32)
+    level = level * np.exp(a[0] * u + a[1] * v + a[2] * u * u + a[3] * v * v + a[4] * u * v)
+    real = level + sigma * rng.standard_normal(shape, np.float32)
+    level = np.hypot(real, sigma * rng.standard_normal(shape, np.float32))  # Rician
+    gain = np.float32(rng.uniform(0.5, 2.0))
+    return np.clip(np.round(level * gain), 0, 32767).astype(np.int16)
+
+
+def to_scanner(patient: Patient, point: np.ndarray) -> np.ndarray:
+    """Returns scanner mm of a point in body mm (the deformation of a few mm left aside)."""
+    return patient.pose @ np.asarray(point, float) + patient.shift
+
+
+def _to_body(patient: Patient, scanner: np.ndarray) -> list[np.ndarray]:
+    inverse = np.linalg.inv(patient.pose)
+    base = np.einsum("ij,j...->i...", inverse, scanner - patient.shift[:, None, None])
+    base = base.astype(np.float32)
+    amplitude, vectors, phases = patient.warp
+    out = []
+    for axis in range(3):
+        moved = base[axis]
+        for k in range(2):
+            v = vectors[axis, k]
+            angle = base[0] * v[0] + base[1] * v[1] + base[2] * v[2]
+            moved = moved + amplitude[axis, k] * np.sin(angle + np.float32(phases[axis, k]))
+        out.append(moved)
+    return out
+
+
+def _windows(patient: Patient, plane: Plane) -> list[tuple[slice, slice] | None]:
+    """Returns for each body the part of the image it can touch, or None."""
+    boxes = np.array([b.shape.box for b in patient.bodies])  # [n, 2, 3]
+    pick = np.array([[i >> 2 & 1, i >> 1 & 1, i & 1] for i in range(8)])
+    corners = boxes[:, pick, np.arange(3)]  # [n, 8, 3]
+    corners = corners @ patient.pose.T + patient.shift - plane.origin
+    col, row = (np.array(a, float) for a in AXES[plane.name])
+    depth = corners @ np.cross(col, row)
+    margin = 12.0
+    away = (depth.min(1) > margin) | (depth.max(1) < -margin)
+    spans = []
+    for axis in (row, col):
+        at = corners @ axis
+        low = np.floor((at.min(1) - margin) / plane.spacing)
+        high = np.ceil((at.max(1) + margin) / plane.spacing) + 1
+        spans.append((np.clip(low, 0, plane.size), np.clip(high, 0, plane.size)))
+        away |= spans[-1][0] >= spans[-1][1]
+    (r0, r1), (c0, c1) = ([v.astype(int) for v in s] for s in spans)
+    return [
+        None if away[i] else (slice(r0[i], r1[i]), slice(c0[i], c1[i])) for i in range(len(boxes))
+    ]
+
+
+def _paint(
+    patient: Patient,
+    x: np.ndarray,
+    y: np.ndarray,
+    z: np.ndarray,
+    windows: list[tuple[slice, slice] | None] | None,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paints the trunk, then every body over it, in order."""
+    index = tissues.INDEX
+    trunk = patient.trunk
+    label = np.zeros(x.shape, np.uint8)
+    tissue = np.full(x.shape, index["air"], np.uint8)
+    out = trunk.outward(x, y, z)
+    high = (z >= trunk.z[0]) & (z <= trunk.z[-1])
+    tissue[high & (out < patient.wall + patient.fat)] = index["fat"]
+    tissue[high & (out < patient.wall)] = index["muscle"]
+    inner = high & (out < 0)
+    # The shoulders and thighs lie outside the trunk's wall: painted before the cavity.
+    first = True
+    for i, body in enumerate(patient.bodies):
+        if first and body.clip:
+            tissue[inner] = index["fat"]
+            first = False
+        where = (slice(None),) * x.ndim if windows is None else windows[i]
+        if where is None:
+            continue
+        px, py, pz = x[where], y[where], z[where]
+        mask = body.shape.inside(px, py, pz)
+        if body.clip:
+            mask &= inner[where]
+        if body.over is not None:
+            mask &= _among(label[where], body.over)
+        if body.label is not None:
+            ids = body.label if isinstance(body.label, int) else body.label(px, py, pz)[mask]
+            label[where][mask] = ids
+        number = body.tissue if isinstance(body.tissue, int) else index[body.tissue]
+        if isinstance(body.tissue, int):
+            number += len(tissues.NAMES)
+        tissue[where][mask] = number
+    return label, tissue
+
+
+def _among(label: np.ndarray, ids: tuple[int, ...]) -> np.ndarray:
+    keep = label == ids[0]
+    for i in ids[1:]:
+        keep |= label == i
+    return keep
+
+
+def _smooth(a: np.ndarray) -> np.ndarray:
+    """A 3x3 binomial filter, edges repeated."""
+    p = np.pad(a, 1, mode="edge")
+    p = (p[:-2] + p[2:] + 2 * p[1:-1]) * np.float32(0.25)
+    return (p[:, :-2] + p[:, 2:] + 2 * p[:, 1:-1]) * np.float32(0.25)

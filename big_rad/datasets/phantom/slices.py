@@ -1,0 +1,162 @@
+"""Chooses slices of a patient and states what they show.
+
+Planes and fields of view vary so much that the place of an organ in the image cannot be known
+without looking. Knows nothing of wording or files.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from big_rad.datasets.phantom import render
+from big_rad.datasets.phantom.anatomy import DEMO_LABELS, LESION_HOSTS, Patient, make_patient
+
+SHOWN_AREA = 0.0035  # fraction of the image from which on an organ counts as shown
+LESION_AREA = 0.0009
+_PLANES = ("axial", "coronal", "sagittal")
+_PLANE_SHARE = (0.87, 0.07, 0.06)
+
+
+@dataclass(frozen=True)
+class SeenLesion:
+    """A lesion visible in a slice; size is "large", "small" or "" where it is in between."""
+
+    host: int
+    bright: bool
+    size: str
+
+
+@dataclass
+class Facts:
+    """What can be said of one slice.
+
+    Attributes:
+        shown: class id -> fraction of the image, largest first; only clearly visible ones.
+        absent: class ids (of the configuration) with not one pixel.
+        lesions: visible ones; `vague` holds classes with a lesion too small here to judge.
+        focus: the class the slice was centred on.
+    """
+
+    modality: str
+    plane: str
+    region: str
+    shown: dict[int, float]
+    absent: tuple[int, ...]
+    lesions: list[SeenLesion] = field(default_factory=list)
+    vague: frozenset[int] = frozenset()
+    focus: int = 0
+
+    @property
+    def intact(self) -> tuple[int, ...]:
+        """Shown organs that could hold a lesion and certainly have none here."""
+        sick = {lesion.host for lesion in self.lesions} | set(self.vague)
+        return tuple(c for c in self.shown if c in LESION_HOSTS and c not in sick)
+
+    @property
+    def judged(self) -> tuple[int, ...]:
+        """Shown organs about whose state something can be said."""
+        return tuple(c for c in self.shown if c not in self.vague)
+
+
+@dataclass
+class Slice:
+    """One image of a patient with its label map and facts."""
+
+    patient: Patient
+    plane: render.Plane
+    image: np.ndarray
+    segmap: np.ndarray
+    facts: Facts
+
+
+def make_slices(
+    seed: int, number: int, count: int, size: int, classes: tuple[int, ...], demo: bool
+) -> list[Slice]:
+    """Makes a patient's slices.
+
+    Args:
+        seed: the data set's seed.
+        number: the patient's number.
+        count: how many slices.
+        size: pixels a side.
+        classes: class ids the texts may speak of.
+        demo: whether labels are merged to the demo's classes.
+
+    Returns:
+        `count` slices; they depend on nothing but the arguments.
+    """
+    patient = make_patient(seed, number)
+    return [make_slice(patient, seed, k, size, classes, demo) for k in range(count)]
+
+
+def make_slice(
+    patient: Patient, seed: int, k: int, size: int, classes: tuple[int, ...], demo: bool
+) -> Slice:
+    """Makes the k-th slice of a patient (see `make_slices`)."""
+    rng = np.random.default_rng([seed, patient.number, 11, k])
+    plane, focus = _choose_plane(patient, rng, size)
+    fine, tissue = render.labels(patient, plane)
+    segmap = DEMO_LABELS[fine] if demo else fine
+    image = render.image(patient, tissue, rng)
+    facts = _facts(patient, plane, segmap, tissue, classes, focus)
+    return Slice(patient, plane, image, segmap, facts)
+
+
+def _choose_plane(
+    patient: Patient, rng: np.random.Generator, size: int
+) -> tuple[render.Plane, int]:
+    """Draws a plane through one organ, and through its lesion if it has one."""
+    focus = int(rng.choice(patient.focuses))
+    center, half = patient.anchors[focus]
+    name = str(rng.choice(_PLANES, p=_PLANE_SHARE))
+    target = center + half * rng.uniform(-0.75, 0.75, 3)
+    for lesion in patient.lesions:
+        if lesion.host == focus:
+            target = np.array(lesion.center) + rng.uniform(-0.2, 0.2, 3) * lesion.diameter
+    aim = render.to_scanner(patient, target)
+    col, row = (np.array(a, float) for a in render.AXES[name])
+    normal = np.cross(col, row)
+    fov = float(rng.uniform(*((165, 330) if patient.region == "head" else (220, 420))))
+    # In the plane: somewhere between the body's axis and the target, then shifted, such that
+    # the target stays in the image.
+    axis = render.to_scanner(patient, np.array([0.0, 0.0, target[2]]))
+    pull = rng.uniform(0, 1)
+    shift = rng.uniform(-0.22, 0.22, 2) * fov
+    middle = axis * (1 - pull) + aim * pull + col * shift[0] + row * shift[1]
+    for direction in (col, row):
+        off = float((middle - aim) @ direction)
+        middle = middle - direction * (off - np.clip(off, -0.4 * fov, 0.4 * fov))
+    middle = middle + normal * float((aim - middle) @ normal)
+    return render.Plane(name, tuple(float(v) for v in middle), fov, size), focus
+
+
+def _facts(
+    patient: Patient,
+    plane: render.Plane,
+    segmap: np.ndarray,
+    tissue: np.ndarray,
+    classes: tuple[int, ...],
+    focus: int,
+) -> Facts:
+    pixels = segmap.size
+    counts = np.bincount(segmap.ravel(), minlength=256)
+    shares = {c: float(counts[c] / pixels) for c in classes}
+    shown = {c: s for c, s in sorted(shares.items(), key=lambda i: -i[1]) if s >= SHOWN_AREA}
+    lesions, vague = [], set()
+    for k, lesion in enumerate(patient.lesions):
+        here = segmap[tissue == patient.lesion_tissue(k)]
+        if not len(here):
+            continue
+        host = int(np.bincount(here).argmax())
+        if len(here) / pixels < LESION_AREA or host not in shown:
+            vague.add(host)
+            continue
+        across = 2 * np.sqrt(len(here) / np.pi) * plane.spacing
+        size = "large" if across >= 30 else "small" if across <= 24 else ""
+        lesions.append(SeenLesion(host, lesion.bright, size))
+    lesions.sort(key=lambda seen: seen.host)
+    return Facts(
+        modality=patient.modality, plane=plane.name, region=patient.region, shown=shown,
+        absent=tuple(c for c in classes if not counts[c]), lesions=lesions,
+        vague=frozenset(vague), focus=focus,
+    )  # fmt: skip

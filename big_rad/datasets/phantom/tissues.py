@@ -1,0 +1,110 @@
+"""What each tissue looks like: CT numbers by contrast phase, MR signal by weighting.
+
+The values are typical ones from radiology textbooks, rounded; they are meant to make organs look
+plausible and tell them apart, not to model a scanner. Knows nothing of shapes.
+"""
+
+import numpy as np
+
+# tissue: (HU, T1 signal, T2 signal, texture: standard deviation in HU or signal / 10)
+_TISSUES: dict[str, tuple[float, float, float, float]] = {
+    "air": (-1000, 5, 5, 2),
+    "fat": (-100, 900, 700, 6),
+    "muscle": (52, 330, 170, 6),
+    "soft": (40, 380, 320, 8),
+    "lung": (-820, 45, 70, 25),
+    "lung_vessel": (20, 160, 160, 10),
+    "airway_wall": (10, 250, 250, 8),
+    "liver": (58, 470, 250, 6),
+    "liver_vessel": (42, 210, 120, 6),
+    "bile": (8, 160, 950, 4),
+    "spleen": (48, 300, 480, 6),
+    "pancreas": (38, 560, 330, 12),
+    "kidney_cortex": (34, 430, 520, 6),
+    "kidney_medulla": (30, 320, 620, 6),
+    "adrenal": (28, 380, 330, 5),
+    "stomach_wall": (42, 350, 300, 6),
+    "stomach_fluid": (14, 190, 880, 8),
+    "bowel_wall": (38, 360, 310, 8),
+    "bowel_content": (22, 300, 600, 28),
+    "urine": (4, 120, 1000, 3),
+    "prostate": (40, 340, 480, 8),
+    "heart_muscle": (55, 340, 250, 6),
+    "blood_left": (44, 120, 90, 6),
+    "blood_right": (44, 140, 110, 6),
+    "artery": (44, 110, 60, 5),
+    "vein": (42, 150, 90, 5),
+    "thyroid": (95, 420, 460, 6),
+    "bone_cortex": (780, 50, 45, 60),
+    "bone_marrow": (230, 610, 380, 45),
+    "bone_thin": (520, 120, 90, 60),
+    "cartilage": (110, 330, 220, 15),
+    "disc": (82, 260, 330, 10),
+    "cord": (34, 430, 330, 4),
+    "csf": (6, 90, 1000, 3),
+    "white_matter": (28, 580, 290, 3),
+    "gray_matter": (39, 430, 400, 3),
+    "eye": (10, 120, 950, 4),
+    "skin": (20, 420, 300, 5),
+}
+NAMES: tuple[str, ...] = tuple(_TISSUES)
+INDEX: dict[str, int] = {name: i for i, name in enumerate(NAMES)}
+
+# HU added to the native values
+_PHASES: dict[str, dict[str, float]] = {
+    "native": {},
+    "arterial": {
+        "artery": 260, "blood_left": 230, "blood_right": 190, "heart_muscle": 45, "vein": 40,
+        "kidney_cortex": 130, "kidney_medulla": 35, "liver": 12, "liver_vessel": 60,
+        "spleen": 75, "pancreas": 65, "stomach_wall": 30, "bowel_wall": 30, "lung_vessel": 120,
+        "thyroid": 60, "muscle": 5, "adrenal": 35, "prostate": 20, "soft": 8,
+    },
+    "venous": {
+        "artery": 110, "blood_left": 105, "blood_right": 100, "heart_muscle": 50, "vein": 115,
+        "kidney_cortex": 125, "kidney_medulla": 95, "liver": 52, "liver_vessel": 115,
+        "spleen": 68, "pancreas": 55, "stomach_wall": 35, "bowel_wall": 40, "lung_vessel": 90,
+        "thyroid": 45, "muscle": 12, "adrenal": 40, "prostate": 35, "soft": 15,
+    },
+}  # fmt: skip
+
+# contrast of a dark and of a bright lesion against its organ, in HU; in the lung only bright
+_LESION_HU: dict[str, tuple[float, float]] = {"gray_matter": (-26, 36), "lung": (850, 850)}
+_LESION_HU_DEFAULT = (-65, 80)
+
+
+def tables(modality: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draws one patient's tissue appearance.
+
+    Args:
+        modality: "CT" or "MR".
+        rng: source of contrast phase, weighting and individual variation.
+
+    Returns:
+        (values, texture), float32 [number of tissues]: mean and standard deviation, in HU or in
+        arbitrary signal units.
+    """
+    base = np.array([_TISSUES[n] for n in NAMES], np.float32)
+    if modality == "CT":
+        phase = rng.choice(["native", "arterial", "venous"], p=[0.35, 0.2, 0.45])
+        values = base[:, 0].copy()
+        strength = rng.uniform(0.8, 1.2)
+        for name, plus in _PHASES[str(phase)].items():
+            values[INDEX[name]] += plus * strength
+        soft = (values > -150) & (values < 250)
+        values[soft] += rng.normal(0, 4, int(soft.sum()))
+        values[INDEX["bone_cortex"]] *= rng.uniform(0.8, 1.15)
+        values[INDEX["bone_marrow"]] *= rng.uniform(0.7, 1.25)
+        return values, base[:, 3].copy()
+    column = 1 if rng.random() < 0.5 else 2
+    values = base[:, column] * rng.uniform(0.88, 1.12, len(base)).astype(np.float32)
+    return values, base[:, 3] * np.float32(1.2)
+
+
+def lesion_value(modality: str, host: str, bright: bool, values: np.ndarray) -> float:
+    """Returns the mean value of a dark or bright lesion inside the tissue `host`."""
+    own = float(values[INDEX[host]])
+    if modality == "CT":
+        return own + _LESION_HU.get(host, _LESION_HU_DEFAULT)[int(bright)]
+    if host == "lung":
+        return own + 450.0
+    return own * 1.8 if bright else own * 0.35
