@@ -32,7 +32,7 @@ NOTE = "AI output, unverified; not for diagnostic use"
 
 _MAX_PROMPT = 256  # token slots of a prompt, <bos> included
 _BUCKETS = (32, 64, 128, _MAX_PROMPT)  # prompts are padded to one of these: few compilations
-_DETECT = {"en": "Where is the {}?", "de": "Wo befindet sich {}?"}
+_DETECT = {"en": "Detect: {}.", "de": "Detektiere: {}."}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -255,6 +255,8 @@ class RadGrounder:
             "modality": image.modality,
             "plane": image.plane,
             "body_part": "",
+            # Empty: it only tells `prompt` that boxes may be asked for.
+            "segmap": np.zeros(image.pixels.shape[:2], np.uint8),
             "texts": [{"keywords": [], "template": "", "lang": lang, **text}],
             "rng": np.random.default_rng(0),
         }
@@ -265,10 +267,13 @@ class RadGrounder:
         return batch | {k: _fit(batch[k], length) for k in ("text", "mask_ar")}
 
     def _make_pp(self, task: str, lang: str, style: str, grounded: bool) -> Any:
+        asks = "always" if grounded else False
         return pp_builder.get_preprocess_fn(
             f"load|normalize({self._normalize!r})|resize({self._image_size})"
-            f"|prompt(tasks={task!r}, n=1, lang={lang!r}, style={style!r}, grounded={grounded})"
-            f"|tok(tokenizer={self._tokenizer_path!r}, length={_MAX_PROMPT - 1}, answer=False)"
+            f"|prompt(tasks={task!r}, lang={lang!r}, style={style!r}, grounded={asks!r})"
+            f"|ground('boxes', codec={self.codec.name!r}, grid={self.codec.grid!r})"
+            f"|tok(tokenizer={self._tokenizer_path!r}, sets={self.tokenizer.sets!r}"
+            f", length={_MAX_PROMPT - 1}, answer=False)"
             '|keep("image", "text", "mask_ar")'
         )
 

@@ -104,7 +104,7 @@ def overlay(pixels: np.ndarray, marks: Sequence[Mark] = (), min_side: int = 448)
         picture = picture.resize(size, Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(picture)
     unit = max(picture.size) / 448
-    font = ImageFont.load_default(max(11, round(13 * unit)))
+    font = ImageFont.load_default(max(12, round(14 * unit)))
     boxes = [tuple(c * factor for c in m.box) for m in marks]
     for mark, box in zip(marks, boxes, strict=True):
         _box(draw, box, mark, max(2, round(2 * unit)))

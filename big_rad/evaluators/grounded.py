@@ -16,7 +16,7 @@ class Evaluator(generate.Evaluator):
 
     Yields what `metrics.grounding.g_iou` returns (mode "paper", similarity "class_id"),
     `report_f1` (token F1 of the text without markup) and, where there are several, `report_f1` and
-    `g_iou` for each language and modality (`lang_en/g_iou`).
+    `g_iou` for each language and modality (`g_iou_de`).
     """
 
     type = "grounded"

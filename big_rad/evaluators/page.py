@@ -34,11 +34,11 @@ HEADLINES = {
         ("f1", "F1"),
         ("recall", "recall"),
         ("accuracy", "accuracy"),
-        ("yes_no/accuracy", "accuracy, yes/no"),
-        ("multiple/accuracy", "accuracy, multiple choice"),
-        ("closed/accuracy", "accuracy, closed"),
-        ("open/f1", "F1, open"),
-        ("open/accuracy", "accuracy, open"),
+        ("accuracy_yes_no", "accuracy, yes/no"),
+        ("accuracy_multiple", "accuracy, multiple choice"),
+        ("accuracy_closed", "accuracy, closed"),
+        ("f1_open", "F1, open"),
+        ("accuracy_open", "accuracy, open"),
     ),
 }
 _LOWER_IS_BETTER = ("hallucination_rate",)
@@ -71,7 +71,7 @@ def write(
     summary: Mapping[str, Any],
     sections: Sequence[Section],
     *,
-    per_group: int = 4,
+    per_group: int = 3,
     seed: int = 0,
 ) -> pathlib.Path:
     """Writes the page.
@@ -309,9 +309,11 @@ def _card(section: Section, record: Record) -> str:
     marks += [draw.prediction(e["box_pixels"], _name(e)) for e in boxes["prediction"] if _drawn(e)]
     pixels = draw.displayable(section.image(record["index"]), record["modality"])
     uri = draw.data_uri(draw.overlay(pixels, marks))
+    labels = dict(HEADLINES[section.kind])
     chips = "".join(
-        f"<span>{_esc(k.replace('_', ' '))} <b>{_number(v)}</b></span>"
+        f"<span>{_esc(labels.get(k, k))} <b>{_number(v)}</b></span>"
         for k, v in record["scores"].items()
+        if v is not None
     )
     where = " · ".join(filter(None, (record["modality"], record["plane"], record["lang"])))
     reference = mark_entities(record["reference_text"], boxes["reference"], "ref")

@@ -85,6 +85,7 @@ mark.pred { background: #fdefd0; box-shadow: inset 0 -2px var(--pred); }
 .key.pred { border: 3px dashed var(--pred); }
 .vqa img { width: 88px; height: auto; display: block; border-radius: 4px; background: #000; }
 .vqa td { overflow-wrap: anywhere; }
+.vqa td:last-child { white-space: nowrap; }
 .vqa td:nth-child(2) { width: 44%; }
 @media (max-width: 640px) {
   main { padding: 20px 14px 40px; }

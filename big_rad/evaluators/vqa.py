@@ -15,9 +15,9 @@ _SCORES = ("f1", "recall", "accuracy")
 class Evaluator(generate.Evaluator):
     """Scores answers; see `generate.Evaluator` for the arguments.
 
-    Yields `f1`, `recall`, `accuracy` and `n` overall and, as `<group>/f1` and so on, for each kind
-    of question that occurs (`yes_no`, `multiple`, `closed`, `open`) and, where there are several,
-    for each language and modality (`lang_en`, `modality_CT`).
+    Yields `f1`, `recall`, `accuracy` and `n` overall, for each kind of question that occurs
+    (`_open`, `_closed`, `_yes_no`, `_multiple` behind the name: `f1_open`) and, where there are
+    several, for each language and modality (`f1_de`, `f1_CT`).
     """
 
     type = "vqa"
@@ -58,8 +58,8 @@ def summarise(
         kinds: a first grouping, one name a sample; "" is no group.
 
     Returns:
-        {`name`, `n`, `<group>/name`, `<group>/n`}: groups of `kinds` always, of language and
-        modality only if there are several.
+        {name, "n", name_group, n_group}: groups of `kinds` always, of language and modality only
+        if there are several.
     """
     groups: dict[str, list[int]] = {"": list(range(len(samples)))}
     for i, kind in enumerate(kinds):
@@ -69,11 +69,11 @@ def summarise(
         values = [getattr(s, field) for s in samples]
         if len(set(values)) > 1:
             for i, value in enumerate(values):
-                groups.setdefault(f"{field}_{value or 'unknown'}", []).append(i)
+                groups.setdefault(value or f"no_{field}", []).append(i)
     result = {}
     for group, members in groups.items():
-        prefix = f"{group}/" if group else ""
+        suffix = f"_{group}" if group else ""
         for name in names:
-            result[prefix + name] = generate.mean([scores[i].get(name) for i in members])
-        result[prefix + "n"] = len(members)
+            result[name + suffix] = generate.mean([scores[i].get(name) for i in members])
+        result["n" + suffix] = len(members)
     return result

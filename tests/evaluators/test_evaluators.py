@@ -147,11 +147,11 @@ def test_vqa_groups_by_the_dataset_field_and_counts():
     made, _ = evaluator(vqa, ANSWERS, answers)
     metrics = dict(made.run({}))
     assert metrics["accuracy"] == pytest.approx(0.9)
-    assert metrics["yes_no/accuracy"] == pytest.approx(0.75)
-    counts = {k: metrics[f"{k}/n"] for k in ("yes_no", "multiple", "closed", "open")}
+    assert metrics["accuracy_yes_no"] == pytest.approx(0.75)
+    counts = {k: metrics[f"n_{k}"] for k in ("yes_no", "multiple", "closed", "open")}
     assert counts == {"yes_no": 4, "multiple": 1, "closed": 2, "open": 3}
-    assert metrics["lang_de/n"] + metrics["lang_en/n"] == 10
-    assert metrics["modality_CT/n"] + metrics["modality_MR/n"] == 10
+    assert metrics["n_de"] + metrics["n_en"] == 10
+    assert metrics["n_CT"] + metrics["n_MR"] == 10
 
 
 @pytest.mark.parametrize("control", eval_data.CONTROLS)

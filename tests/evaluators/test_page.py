@@ -93,7 +93,8 @@ def test_gallery_shows_every_sample_chosen_once(tmp_path, n):
     groups = page.choose(records, "g_iou", per_group=4)
     chosen = [r["id"] for group in groups.values() for r in group]
     assert len(chosen) == len(set(chosen)) == min(n, 12)
-    text = made(tmp_path, [section(records)])
+    path = page.write(tmp_path / "p.html", {}, [section(records)], per_group=4)
+    text = path.read_text(encoding="utf-8")
     assert sorted(re.findall(r"<code>(slice-\d+)</code>", text)) == sorted(chosen)
 
 
