@@ -16,12 +16,14 @@ from collections.abc import Sequence
 import sentencepiece as spm
 from sentencepiece import sentencepiece_model_pb2 as pb
 
+from big_rad.datasets.phantom import text as phantom_text
 from big_rad.grounding import classes
 from big_rad.pp import prompts
 from big_rad.pp import tokenizer as tokenizer_lib
 
 TINY_PIECES = 2000
 GEMMA_PIECES = 256_000
+PROMPT_WEIGHT = 200  # prompts are few lines, but stand before every text
 # The pieces 4..107 of Gemma, so that newlines start at 108 as they do there.
 GEMMA_CONTROL = (
     ["<mask>", "<2mass>", "[@BOS@]"]
@@ -35,9 +37,7 @@ _UNUSED = pb.ModelProto.SentencePiece.UNUSED
 
 def corpus() -> list[str]:
     """Returns the lines to learn from: phantom texts, prompts, names of all classes."""
-    from big_rad.datasets.phantom import text
-
-    lines = [*text.corpus(), *prompts.corpus()]
+    lines = [*phantom_text.corpus(), *prompts.corpus() * PROMPT_WEIGHT]
     for c in classes.CLASSES:
         lines += [c.en, c.de, *c.synonyms_en, *c.synonyms_de]
     return [part for line in lines for part in line.split("\n") if part.strip()]
@@ -83,7 +83,7 @@ def train(lines: Sequence[str], num_pieces: int = TINY_PIECES) -> bytes:
 
 def with_loc_seg(model: bytes) -> bytes:
     """Appends the loc and seg pieces, as PaliGemma's model has them."""
-    return _append(model, [*tokenizer_lib.LOC_TOKENS, *tokenizer_lib.SEG_TOKENS], _USER_DEFINED)
+    return append_pieces(model, [*tokenizer_lib.LOC_TOKENS, *tokenizer_lib.SEG_TOKENS])
 
 
 def build_tiny() -> bytes:
@@ -91,21 +91,25 @@ def build_tiny() -> bytes:
     return with_loc_seg(train(corpus()))
 
 
-def build_real_layout(loc_seg: bool = True, lines: Sequence[str] | None = None) -> bytes:
+def build_real_layout(
+    loc_seg: bool = True, lines: Sequence[str] | None = None, num_pieces: int = TINY_PIECES
+) -> bytes:
     """Returns a model with the id layout of the real one: 256,000 pieces, most of them unused.
 
     Args:
         loc_seg: True as `paligemma_tokenizer.model` (257,152 pieces), False as
             `gemma_tokenizer.model`.
         lines: what to learn from; by default the corpus of the small model.
+        num_pieces: how many pieces are real; the others are fillers that never occur.
     """
-    model = train(corpus() if lines is None else lines)
-    fillers = [f"<filler{i}>" for i in range(GEMMA_PIECES - TINY_PIECES)]
-    model = _append(model, fillers, _UNUSED)
+    model = train(corpus() if lines is None else lines, num_pieces)
+    fillers = [f"<filler{i}>" for i in range(GEMMA_PIECES - num_pieces)]
+    model = append_pieces(model, fillers, _UNUSED)
     return with_loc_seg(model) if loc_seg else model
 
 
-def _append(model: bytes, pieces: Sequence[str], kind: int) -> bytes:
+def append_pieces(model: bytes, pieces: Sequence[str], kind: int = _USER_DEFINED) -> bytes:
+    """Appends pieces of a kind (of `sentencepiece_model_pb2`) to a model."""
     proto = pb.ModelProto()
     proto.ParseFromString(model)
     for piece in pieces:

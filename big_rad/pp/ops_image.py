@@ -14,11 +14,8 @@ from PIL import Image
 from big_rad.dicom import read as dicom_read
 from big_rad.pp.ops import OPS, Example, Op, rng_of
 
-CT_WINDOWS = (
-    (2250.0, -100.0),
-    (350.0, 40.0),
-    (80.0, 40.0),
-)  # (width, level) in HU: lung, soft, brain
+# (width, level) in HU: lung, soft tissue, brain.
+CT_WINDOWS = ((2250.0, -100.0), (350.0, 40.0), (80.0, 40.0))
 AIR_HU = -1000.0
 EPS = 1e-5
 DATASET_STATS = {"CT": (-610.19, 737.39), "MR": (141.12, 255.40)}  # (mean, std) of RefRad2D
@@ -330,7 +327,8 @@ def _check(example: Example) -> None:
     grey = image.ndim == 2 and image.dtype.kind in "iuf"
     if not image.size or not (grey or image.ndim == 3 and image.shape[2] == 3):
         raise ValueError(
-            f"load: image is {image.dtype} {list(image.shape)}; give [H, W] numbers or uint8 [H, W, 3]"
+            f"load: image is {image.dtype} {list(image.shape)}; give numbers [H, W] or uint8 "
+            "[H, W, 3]"
         )
     if image.ndim == 3 and image.dtype != np.uint8:
         raise ValueError(f"load: a colour image is {image.dtype}; give uint8")
