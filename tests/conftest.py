@@ -1,6 +1,60 @@
-"""Settings of all tests: property tests have no deadline, since machines share their cores."""
+"""Settings and the smallest models of all tests.
 
+Property tests have no deadline, since machines share their cores.
+"""
+
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
 from hypothesis import settings
+
+from big_rad.models import paligemma
 
 settings.register_profile("big_rad", deadline=None)
 settings.load_profile("big_rad")
+
+IMG = dict(width=16, depth=2, mlp_dim=32, num_heads=2, patch_size=4)
+LLM = dict(width=16, depth=2, mlp_dim=32, num_heads=4, num_kv_heads=2, head_dim=8, vocab_size=64)
+
+
+def make_model(mask_mode="paligemma", img=None, llm=None, **kw):
+    """Returns a PaliGemma of two layers and width 16; `img` and `llm` override dimensions."""
+    return paligemma.Model(
+        img={**IMG, **(img or {})}, llm={**LLM, **(llm or {})}, mask_mode=mask_mode, **kw
+    )
+
+
+def randomise(shapes, seed=0):
+    """Returns parameters of which none is zero or one, biases and norms included.
+
+    Matrices are of unit gain, so that no test compares numbers that are nearly nothing.
+    """
+    rng = np.random.default_rng(seed)
+
+    def draw(path, x):
+        name = jax.tree_util.keystr(path)
+        norm_like = "scale" in name or "bias" in name
+        gain = 0.3 if norm_like else float(np.prod(x.shape[-2:-1])) ** -0.5
+        return (gain * rng.standard_normal(x.shape) + ("LayerNorm" in name)).astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(draw, shapes)
+
+
+@pytest.fixture(scope="session")
+def tiny():
+    """The smallest PaliGemma: `make(mask_mode, img=, llm=)`, `params` for all of them, `image`."""
+    image = np.random.default_rng(1).uniform(-1, 1, (4, 8, 8, 3)).astype(np.float32)
+    tokens = np.ones((1, 4), np.int32)
+    shapes = jax.eval_shape(
+        lambda: make_model().init(jax.random.key(0), image[:1], tokens, 0 * tokens)
+    )
+    return SimpleNamespace(
+        make=make_model,
+        randomise=randomise,
+        params=randomise(shapes["params"]),
+        image=image,
+        num_image=4,
+        vocab_size=64,
+    )

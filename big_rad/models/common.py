@@ -144,9 +144,9 @@ def extend_embedding(old: Any, new: Any) -> Any:
         new: the loaded table [u, width] with u <= v.
 
     Returns:
-        [v, width] float32, or None if the loaded table is the larger one.
+        [v, width] float32, or None if the loaded table is the larger one or of another width.
     """
-    if np.shape(new)[1] != np.shape(old)[1] or np.shape(new)[0] > np.shape(old)[0]:
+    if np.shape(new)[1:] != np.shape(old)[1:] or np.shape(new)[0] > np.shape(old)[0]:
         return None
     rows = np.shape(old)[0] - np.shape(new)[0]
     table = jnp.asarray(new, jnp.float32)

@@ -1,0 +1,123 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from big_rad.models import attention
+
+
+def naive(q, k, v, mask, cap):
+    """Grouped-query attention in plain loops; q [B, T, heads, d], k and v [B, S, kv, d]."""
+    b, t, heads, d = q.shape
+    group = heads // k.shape[2]
+    out = np.zeros((b, t, heads, d))
+    for i in range(b):
+        for h in range(heads):
+            for j in range(t):
+                logits = k[i, :, h // group] @ q[i, j, h]
+                logits = cap * np.tanh(logits / cap) if cap else logits
+                logits = np.where(mask[i, j], logits, -np.inf)
+                weights = np.exp(logits - logits.max())
+                out[i, j, h] = weights / weights.sum() @ v[i, :, h // group]
+    return out
+
+
+def draw(seed, b, t, s, kv=2, group=3, d=4):
+    rng = np.random.default_rng(seed)
+    q = 2 * rng.standard_normal((b, t, kv * group, d), np.float32)
+    k, v = (rng.standard_normal((b, s, kv, d), np.float32) for _ in range(2))
+    return q, k, v
+
+
+@pytest.mark.parametrize("cap", [0.0, 2.0])
+def test_grouped_queries_are_ordered_kv_then_group_and_match_plain_loops(cap):
+    q, k, v = draw(0, 2, 3, 5)
+    mask = np.random.default_rng(1).random((2, 3, 5)) < 0.6
+    mask[..., 0] = True
+    got = attention.attend(q.reshape(2, 3, 2, 3, 4), [k], [v], jnp.asarray(mask), cap)
+    np.testing.assert_allclose(np.reshape(got, (2, 3, 6, 4)), naive(q, k, v, mask, cap), atol=1e-5)
+
+
+def test_keys_in_pieces_equal_keys_in_one_piece():
+    q, k, v = draw(2, 2, 3, 7)
+    mask = jnp.asarray(np.random.default_rng(3).random((2, 3, 7)) < 0.7).at[..., 0].set(True)
+    q = q.reshape(2, 3, 2, 3, 4)
+    whole = attention.attend(q, [k], [v], mask, 5.0)
+    parts = [slice(0, 2), slice(2, 3), slice(3, 7)]
+    pieces = attention.attend(q, [k[:, p] for p in parts], [v[:, p] for p in parts], mask, 5.0)
+    np.testing.assert_allclose(whole, pieces, atol=1e-6)
+
+
+def test_no_mask_equals_a_mask_of_ones():
+    q, k, v = draw(4, 1, 3, 3)
+    q = q.reshape(1, 3, 2, 3, 4)
+    ones = jnp.ones((1, 3, 3), bool)
+    np.testing.assert_array_equal(
+        attention.attend(q, [k], [v], None, 50.0), attention.attend(q, [k], [v], ones, 50.0)
+    )
+
+
+def test_a_query_that_sees_nothing_gives_finite_values_and_gradients():
+    q, k, v = draw(5, 1, 2, 3)
+    q = q.reshape(1, 2, 2, 3, 4)
+    mask = jnp.zeros((1, 2, 3), bool)
+
+    def total(q, k, v):
+        return attention.attend(q, [k], [v], mask, 50.0).sum()
+
+    value, grads = jax.jit(jax.value_and_grad(total, (0, 1, 2)))(q, k, v)
+    assert np.isfinite(value) and all(np.isfinite(g).all() for g in grads)
+
+
+def test_logits_and_softmax_are_float32_for_bf16_inputs():
+    # Logits 256 and 257 are the same number in bf16, but not in float32.
+    q = jnp.asarray([[[[[16.0, 1.0]]]]], jnp.bfloat16)
+    k = jnp.asarray([[[[16.0, 0.0]], [[16.0, 1.0]]]], jnp.bfloat16)
+    v = jnp.asarray([[[[0.0, 0.0]], [[1.0, 1.0]]]], jnp.bfloat16)
+    out = attention.attend(q, [k], [v], None, 0.0)
+    assert out.dtype == jnp.bfloat16
+    np.testing.assert_allclose(np.float32(out).ravel(), 1 / (1 + np.exp(-1)), rtol=4e-3)
+
+
+def test_soft_cap_has_the_values_of_the_formula_and_zero_turns_it_off():
+    x = jnp.asarray([-1000.0, -50.0, 0.0, 1.0, 50.0, 1000.0])
+    want = [-50, -50 * np.tanh(1), 0, 50 * np.tanh(0.02), 50 * np.tanh(1), 50]
+    np.testing.assert_allclose(attention.soft_cap(x, 50.0), want, rtol=1e-6)
+    np.testing.assert_array_equal(attention.soft_cap(x, 0.0), x)
+
+
+def test_block_attention_equals_dense_attention_in_value_and_gradient_on_ragged_blocks():
+    b, n, length, blocks = 2, 3, 4, 2
+    t = length * blocks
+    q, k, v = draw(6, b, n + t, n + t)
+    q = q.reshape(b, n + t, 2, 3, 4)
+    # Block 1 of row 0 holds one text of 3 and padding; row 1 has two texts in its first block.
+    segment = np.array([[1, 1, 1, 0, 2, 2, 2, 2], [1, 1, 2, 2, 0, 0, 0, 0]])
+    small = np.zeros((b, blocks, length, length), bool)
+    dense = np.zeros((b, n + t, n + t), bool)
+    dense[:, :n, :n] = True
+    for i in range(b):
+        for x in range(t):
+            for y in range(t):
+                if segment[i, x] and segment[i, x] == segment[i, y] and y <= x:
+                    dense[i, n + x, n + y] = True
+                    small[i, x // length, x % length, y % length] = True
+            if segment[i, x]:
+                dense[i, n + x, :n] = True
+    seen = np.concatenate([np.ones((b, n), bool), segment > 0], axis=1)[..., None, None, None]
+
+    @jax.jit
+    def by_blocks(q, k, v):
+        mask = attention.BlockMask(jnp.asarray(small), n)
+        return attention.attend_blocks(q, k, v, mask, 3.0) * seen
+
+    @jax.jit
+    def by_dense(q, k, v):
+        return attention.attend(q, [k], [v], jnp.asarray(dense), 3.0) * seen
+
+    got, got_vjp = jax.vjp(by_blocks, q, k, v)
+    want, want_vjp = jax.vjp(by_dense, q, k, v)
+    np.testing.assert_allclose(got, want, atol=1e-5)
+    weight = np.random.default_rng(7).standard_normal(q.shape, np.float32)
+    for x, y in zip(got_vjp(weight), want_vjp(weight)):
+        np.testing.assert_allclose(x, y, atol=1e-5)
