@@ -75,7 +75,8 @@ def get_prompt(
     langs = prompts.LANGS if lang == "both" else (lang,)
     if not set(wanted) <= set(prompts.TASKS) or not set(langs) <= set(prompts.LANGS):
         raise ValueError(
-            f"prompt: tasks={tasks!r}, lang={lang!r}: {prompts.TASKS}, {prompts.LANGS}"
+            f"prompt: tasks={tasks!r}, lang={lang!r}: tasks are {prompts.TASKS}, languages "
+            f"{prompts.LANGS} or 'both'"
         )
     if style not in (*prompts.STYLES, "random") or grounded not in (
         True,
@@ -172,6 +173,11 @@ def get_tok(
     if block and (length % block or not pack):
         raise ValueError(f"tok: block={block} needs pack=True and a length ({length}) it divides")
     budget = min(max_text, (block - 2) if block else length - 1)
+    if max_loss and max_loss <= budget:
+        raise ValueError(
+            f"tok: a text may have {budget + 1} target tokens, more than max_loss={max_loss}, and "
+            "would never be learned; lower max_text or raise max_loss"
+        )
 
     def _tok(example: Example) -> Example:
         texts = example["texts"]

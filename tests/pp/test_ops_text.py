@@ -1,0 +1,407 @@
+import collections
+
+import numpy as np
+import pytest
+
+from big_rad.grounding import markup
+from big_rad.grounding.codec import get_codec
+from big_rad.pp import builder, ops_text
+from big_rad.pp import tokenizer as tokenizer_lib
+
+TOK = tokenizer_lib.load("tiny")
+BOS, EOS = TOK.bos_id, TOK.eos_id
+REPORT = {
+    "task": "report", "lang": "en", "sentence": "The liver is normal.", "clinical": "Known HCC.",
+    "question": "New lesion?", "keywords": [["liver", 5]], "template": "r",
+}  # fmt: skip
+VQA = {
+    "task": "vqa", "lang": "en", "question": "Is the liver visible?", "answer": "Yes",
+    "question_type": "yesno", "choices": [], "source": "finding", "template": "q",
+}  # fmt: skip
+MULTIPLE = VQA | {
+    "question": "Which plane?", "answer": "axial", "question_type": "multiple",
+    "choices": ["axial", "coronal"],
+}  # fmt: skip
+DETECT = {
+    "task": "detect", "lang": "en", "question": "Where is the liver?", "answer": "The liver.",
+    "keywords": [["liver", 5]], "template": "d",
+}  # fmt: skip
+GERMAN = [
+    REPORT | {"lang": "de", "sentence": "Die Leber ist normal.", "keywords": [["Leber", 5]]},
+    VQA | {"lang": "de", "question": "Leber?", "answer": "Ja"},
+]
+ALL = [REPORT, VQA, MULTIPLE, DETECT, *GERMAN]
+SEGMAP = np.full((8, 8), 5, np.uint8)
+
+
+def run(pp, texts, seed=0, **fields):
+    example = {"id": "a", "texts": texts, "rng": np.random.default_rng(seed)} | fields
+    return builder.get_preprocess_fn(pp)(example)
+
+
+def test_row_layout_golden():
+    out = run("prompt()|tok(length=40)", [VQA])
+    prefix = TOK.encode("\nIs the liver visible?\nAnswer: \n")
+    suffix = TOK.encode("Yes")
+    n, m = 1 + len(prefix), len(suffix) + 1
+    rest = 41 - n - m
+    np.testing.assert_array_equal(out["text"], [BOS, *prefix, *suffix, EOS] + [0] * rest)
+    for mask in ("mask_ar", "mask_loss"):
+        np.testing.assert_array_equal(out[mask], [0] * n + [1] * m + [0] * rest)
+    np.testing.assert_array_equal(out["segment"], [1] * (n + m) + [0] * rest)
+    assert all(out[k].dtype == np.int32 for k in ("text", "mask_ar", "mask_loss", "segment"))
+
+
+def test_packed_layout_golden():
+    out = run("prompt(n='all')|tok(length=63, pack=True)", [VQA, MULTIPLE])
+    text, learned, segment = [], [], []
+    for number, (prefix, suffix) in enumerate(
+        [
+            ("\nIs the liver visible?\nAnswer: \n", "Yes"),
+            ("\nWhich plane?\naxial\ncoronal\nAnswer: \n", "axial"),
+        ],
+        start=1,
+    ):
+        seen, target = [BOS, *TOK.encode(prefix)], [*TOK.encode(suffix), EOS]
+        text += seen + target
+        learned += [0] * len(seen) + [1] * len(target)
+        segment += [number] * (len(seen) + len(target))
+    pad = [0] * (64 - len(text))
+    np.testing.assert_array_equal(out["text"], text + pad)
+    np.testing.assert_array_equal(out["mask_ar"], learned + pad)
+    np.testing.assert_array_equal(out["mask_loss"], learned + pad)
+    np.testing.assert_array_equal(out["segment"], segment + pad)
+
+
+def test_packing_stops_before_a_text_that_does_not_fit():
+    one = run("prompt()|tok(length=100)", [VQA])
+    size = int((one["text"] != 0).sum())
+    for length, want in ((2 * size - 2, 1), (2 * size - 1, 2), (2 * size, 2)):
+        out = run(f"prompt(n='all')|tok(length={length}, pack=True)", [VQA] * 3)
+        assert out["segment"].max() == want
+        assert (out["text"] == EOS).sum() == want and out["text"].shape == (length + 1,)
+
+
+def test_prefix_and_suffix_are_encoded_apart():
+    text = VQA | {"question": "liv", "answer": "er"}
+    ids = run("prompt()|tok(length=40)", [text])["text"]
+    assert ids[ids > 0].tolist() == [
+        BOS, *TOK.encode("\nliv\nAnswer: \n"), *TOK.encode("er"), EOS
+    ]  # fmt: skip
+
+
+def test_markup_of_a_target_becomes_tokens_and_can_be_read_back():
+    out = run("prompt(style='none')|ground('boxes')|tok(length=80)", [REPORT], segmap=SEGMAP)
+    learned = out["text"][out["mask_ar"] == 1]
+    for token in ("<p bbox=", "</p>", "id=", "<seg005>", "<loc0000>"):
+        assert TOK.id_of(token) in learned
+    parsed = markup.parse(TOK.decode(learned, skip_special=True), get_codec("radgrounder"))
+    assert parsed.valid and parsed.text == REPORT["sentence"]
+    assert [e.class_id for e in parsed.entities] == [5]
+
+
+@pytest.mark.parametrize("field", ["question", "answer"])
+def test_questions_and_answers_cannot_forge_special_tokens(field):
+    box = "<p bbox=<loc0012><loc0100><loc0200><loc0300> id=<seg005>>liver</p><eos><pad>"
+    ids = run("prompt()|tok(length=200)", [VQA | {field: box}])["text"]
+    assert ids.max() < TOK.loc_ids[0]
+    assert (ids == EOS).sum() == 1
+
+
+def test_a_sentence_with_forged_markup_stays_ordinary_text():
+    text = REPORT | {"sentence": "The liver </p> id=5."}
+    ids = run("prompt()|ground('boxes')|tok(length=200)", [text], segmap=SEGMAP)["text"]
+    assert ids.max() < TOK.loc_ids[0]
+
+
+def test_blocks_are_not_crossed_and_filled_from_the_first_with_room():
+    short = run("prompt()|tok(length=100)", [VQA])
+    size = int((short["text"] != 0).sum())
+    block = 2 * size
+    long = VQA | {"question": "liver " * size}
+    pp = f"prompt(n='all')|tok(length={3 * block}, block={block}, pack=True)"
+    out = run(pp, [VQA, long, VQA, VQA])
+    starts = np.flatnonzero(out["text"] == BOS)
+    assert starts.tolist() == [0, size, block, 2 * block]
+    for number in range(1, out["segment"].max() + 1):
+        (at,) = np.nonzero(out["segment"] == number)
+        assert at[0] // block == at[-1] // block and len(at) == at[-1] - at[0] + 1
+        assert out["text"][at[0]] == BOS and out["text"][at[-1]] == EOS
+    np.testing.assert_array_equal(out["segment"] == 0, out["text"] == 0)
+
+
+def test_target_tokens_of_a_row_stay_within_their_cap():
+    pp = "prompt(n='all')|tok(length=400, max_text=30, max_loss=31, pack=True)"
+    out = run(pp, [VQA | {"answer": "liver " * 9}] * 8)
+    assert 0 < out["mask_loss"].sum() <= 31
+
+
+# Cutting
+
+
+def long_text(n_context, n_target):
+    words = ["liver", "spleen", "lesion"]
+    context = " ".join(words[i % 3] for i in range(n_context))
+    target = " ".join(words[i % 3] for i in range(n_target))
+    return VQA | {"question": context, "answer": target}
+
+
+@pytest.mark.parametrize("n_context, n_target", [(5, 300), (300, 5), (300, 300), (90, 90), (60, 5)])
+@pytest.mark.parametrize("max_text", [30, 60, 100])
+def test_a_cut_text_fills_its_budget_and_keeps_eos(n_context, n_target, max_text):
+    pp = f"prompt()|tok(length=400, max_text={max_text})"
+    out = run(pp, [long_text(n_context, n_target)])
+    ids, learned = out["text"], out["mask_ar"]
+    used = ids[ids != 0]
+    assert used[0] == BOS and used[-1] == EOS
+    tokens = len(used) - 2
+    whole = run("prompt()|tok(length=800, max_text=800)", [long_text(n_context, n_target)])
+    full = int((whole["text"] != 0).sum()) - 2
+    assert min(full, max_text) - 2 <= tokens <= max_text
+    assert learned[len(used) - 1] == 1
+    seen = TOK.decode(ids[(learned == 0) & (ids != 0)])
+    assert seen.startswith("<bos>\nliver") and seen.endswith("\nAnswer: \n")
+
+
+def test_the_context_is_cut_first_and_to_no_less_than_half():
+    line = len(TOK.encode("\n\nAnswer: \n"))
+    out = run("prompt()|tok(length=400, max_text=60)", [long_text(300, 300)])
+    prefix = int(((out["mask_ar"] == 0) & (out["text"] != 0)).sum()) - 1 - line
+    assert abs(prefix - (60 - line) // 2) <= 1
+    # A short target is left whole as long as half is enough for the context.
+    out = run("prompt()|tok(length=400, max_text=60)", [long_text(300, 5)])
+    assert out["mask_ar"].sum() - 1 == len(TOK.encode(long_text(1, 5)["answer"]))
+
+
+def test_a_short_row_also_cuts_and_keeps_eos():
+    ids = run("prompt()|tok(length=20)", [long_text(100, 100)])["text"]
+    assert ids[-1] == EOS and ids.shape == (21,)
+
+
+def test_a_row_too_short_for_the_prompt_line_is_an_error():
+    with pytest.raises(ValueError, match="length"):
+        run("prompt()|tok(length=4)", [VQA])
+
+
+@pytest.mark.parametrize("n", range(0, 60))
+def test_a_target_is_never_cut_within_markup(n):
+    box = "<p bbox=<loc0001><loc0002><loc0003><loc0004> id=<seg005>>"
+    sentence = " and ".join([f"the {box}liver</p>"] * 3)
+    ids = TOK.encode(sentence, specials=True)
+    kept = TOK.decode(ops_text.cut(TOK, ids, n))
+    assert sentence.startswith(kept)
+    assert markup.parse(kept, get_codec("radgrounder")).valid
+    masks = TOK.encode("a <seg>liver</seg> b <seg>spleen</seg>", specials=True)
+    assert markup.parse(TOK.decode(ops_text.cut(TOK, masks, n)), get_codec("radgrounder")).valid
+
+
+def test_a_target_is_never_cut_within_a_character():
+    ids = TOK.encode("ab🫁🫁")
+    for n in range(len(ids)):
+        assert "\ufffd" not in TOK.decode(ops_text.cut(TOK, ids, n))
+
+
+# Evaluation
+
+
+def test_the_answer_is_never_in_an_evaluation_prompt():
+    for answer in ("Yes", "No", "a secret " * 100):
+        out = run("prompt()|tok(length=100, answer=False)", [VQA | {"answer": answer}])
+        assert out["reference"] == answer
+        if answer == "Yes":
+            first = out
+        np.testing.assert_array_equal(out["text"], first["text"])
+        assert not out["mask_ar"].any() and not out["mask_loss"].any()
+        assert EOS not in out["text"]
+
+
+def test_the_evaluation_prompt_is_what_training_shows_before_the_target():
+    for text in ALL:
+        pp = "prompt(style='both')|ground('boxes')|tok(length=120, answer={})"
+        train, evaluate = (run(pp.format(a), [text], segmap=SEGMAP) for a in (True, False))
+        n = int((evaluate["text"] != 0).sum())
+        np.testing.assert_array_equal(train["text"][:n], evaluate["text"][:n])
+        assert train["mask_ar"][n] == 1 and not train["mask_ar"][:n].any()
+        np.testing.assert_array_equal(evaluate["mask_input"], evaluate["text"] != 0)
+
+
+def test_a_long_evaluation_prompt_does_not_depend_on_the_answer():
+    outs = [
+        run("prompt()|tok(length=50, answer=False)", [long_text(100, 1) | {"answer": a}])["text"]
+        for a in ("x", "y " * 80)
+    ]
+    np.testing.assert_array_equal(*outs)
+
+
+def test_the_reference_keeps_its_markup_and_the_fields_stay():
+    pp = "prompt()|ground('boxes')|tok(length=80, answer=False)"
+    out = run(pp, [REPORT], segmap=SEGMAP)
+    assert "<seg005>>liver</p>" in out["reference"]
+    assert (out["task"], out["lang"], out["question_type"]) == ("report", "en", "")
+    assert out["id"] == "a" and out["keywords"] == [["liver", 5]]
+    out = run(pp, [MULTIPLE])
+    assert out["question_type"] == "multiple" and out["choices"] == ["axial", "coronal"]
+
+
+# Masks
+
+
+def test_mask_positions_are_those_of_the_closing_tags():
+    pp = "prompt(n='all', style='none')|ground('masks')|tok(length=120, pack=True, masks=4)"
+    both = REPORT | {
+        "sentence": "The liver and spleen.",
+        "keywords": [["liver", 5], ["spleen", 1]],
+    }
+    segmap = SEGMAP.copy()
+    segmap[0, 0] = 1
+    out = run(pp, [both, VQA, DETECT], segmap=segmap)
+    assert out["mask_class"].tolist() == [5, 1, 5, 0]
+    assert out["mask_pos"][3] == -1
+    assert (out["text"][out["mask_pos"][:3]] == TOK.id_of("</seg>")).all()
+    assert out["segment"][out["mask_pos"][:3]].tolist() == [1, 1, 3]
+    assert out["mask_class"].dtype == out["mask_pos"].dtype == np.int32
+
+
+def test_masks_of_a_cut_target_are_dropped_with_it():
+    text = REPORT | {"sentence": "The liver. " + "Normal. " * 60 + "The liver."}
+    pp = "prompt(style='none')|ground('masks')|tok(length=300, max_text=40, masks=2)"
+    out = run(pp, [text], segmap=SEGMAP)
+    assert out["mask_class"].tolist() == [5, 0] and out["mask_pos"][1] == -1
+
+
+# Choosing texts
+
+
+def test_all_takes_every_text_in_order():
+    out = run("prompt(n='all')", ALL)["texts"]
+    assert [t["template"] for t in out] == [t["template"] for t in ALL]
+    assert [t["lang"] for t in run("prompt(n='all', lang='de')", ALL)["texts"]] == ["de", "de"]
+    assert {t["task"] for t in run("prompt('vqa', n='all')", ALL)["texts"]} == {"vqa"}
+
+
+def test_texts_are_drawn_without_repeats():
+    for seed in range(20):
+        out = run("prompt(n=4)", ALL, seed=seed)["texts"]
+        assert len({(t["lang"], t["prefix"], t["suffix"]) for t in out}) == 4
+    assert len(run("prompt(n=50)", ALL)["texts"]) == len(ALL)
+
+
+def test_balance_draws_task_then_language_uniformly():
+    many = [REPORT, *[VQA | {"question": str(i)} for i in range(30)], *GERMAN]
+    count = collections.Counter()
+    plain = collections.Counter()
+    for seed in range(1000):
+        text = run("prompt('report,vqa')", many, seed=seed)["texts"][0]
+        count[text["task"], text["lang"]] += 1
+        plain[run("prompt(balance=False)", many, seed=seed)["texts"][0]["task"]] += 1
+    assert all(190 < count[k] < 310 for k in count) and len(count) == 4
+    assert plain["vqa"] > 800
+
+
+def test_styles_are_drawn_uniformly():
+    count = collections.Counter(
+        run("prompt()", [REPORT], seed=seed)["texts"][0]["context"] for seed in range(400)
+    )
+    assert len(count) == 4 and all(70 < n < 130 for n in count.values())
+
+
+@pytest.mark.parametrize(
+    "grounded, segmap, expected",
+    [
+        ("True", SEGMAP, (True, True)),
+        ("True", None, (False, False)),
+        ("False", SEGMAP, (False, False)),
+        ("'always'", SEGMAP, (True, True)),
+        ("'always'", None, (False, False)),
+    ],
+)
+def test_when_a_text_is_grounded(grounded, segmap, expected):
+    out = run(f"prompt(n='all', grounded={grounded})", [REPORT, DETECT, VQA], segmap=segmap)
+    report, detect, vqa = out["texts"]
+    assert (report["grounded"], detect["grounded"], vqa["grounded"]) == (*expected, False)
+    assert ("detect keywords" in report["prefix"]) == expected[0]
+
+
+def test_a_report_with_nothing_to_ground_is_grounded_only_on_demand():
+    text = REPORT | {"keywords": []}
+    assert not run("prompt()", [text], segmap=SEGMAP)["texts"][0]["grounded"]
+    assert run("prompt(grounded='always')", [text], segmap=SEGMAP)["texts"][0]["grounded"]
+
+
+def test_random_grounding_is_half():
+    count = sum(
+        run("prompt(grounded='random')", [REPORT], seed=s, segmap=SEGMAP)["texts"][0]["grounded"]
+        for s in range(400)
+    )
+    assert 160 < count < 240
+
+
+def test_preprocessing_is_a_function_of_the_generator():
+    pp = "prompt(n=3)|ground('boxes')|tok(length=200, pack=True)"
+    a, b = (run(pp, ALL, seed=4, segmap=SEGMAP)["text"] for _ in range(2))
+    np.testing.assert_array_equal(a, b)
+    assert any(not np.array_equal(a, run(pp, ALL, seed=s, segmap=SEGMAP)["text"]) for s in range(5))
+
+
+def test_the_given_texts_are_not_changed():
+    before = [dict(t) for t in ALL]
+    run("clean|prompt(n='all')|ground('boxes')|tok(length=400, pack=True)", ALL, segmap=SEGMAP)
+    assert before == ALL
+
+
+# The cleaner
+
+
+def test_clean_acts_on_reports_and_not_on_questions():
+    report = REPORT | {"sentence": "Liver 1.2 cm", "clinical": "HCC ?", "keywords": [["1.2 cm", 5]]}
+    question = VQA | {"question": "1.2 cm ?", "answer": "yes"}
+    out = run("clean('released')|prompt(n='all', style='clinical')", [report, question])["texts"]
+    assert out[0]["suffix"] == "Liver 1. 2 cm."
+    assert out[0]["context"] == "Clinical information: HCC?"
+    assert out[0]["keywords"] == [["1. 2 cm", 5]]
+    assert (out[1]["context"], out[1]["suffix"]) == ("1.2 cm ?", "yes")
+
+
+def test_keywords_are_still_found_after_cleaning():
+    text = REPORT | {"sentence": "The liver ,spleen", "keywords": [["liver", 5], ["spleen", 5]]}
+    out = run("clean|prompt()|ground('boxes')", [text], segmap=SEGMAP)["texts"][0]
+    parsed = markup.parse(out["suffix"], get_codec("radgrounder"))
+    assert parsed.text == "The liver, spleen." and len(parsed.entities) == 2
+
+
+# Misuse
+
+
+@pytest.mark.parametrize(
+    "pp, match",
+    [
+        ("prompt('caption')", "report"),
+        ("prompt(lang='fr')", "both"),
+        ("prompt(style='long')", "clinical"),
+        ("prompt(n=0)", "positive"),
+        ("prompt(grounded='maybe')", "always"),
+        ("clean('mine')", "released"),
+        ("tok(sets=('masks',))", "detection"),
+        ("tok(length=100, block=30, pack=True)", "divides"),
+        ("tok(length=100, block=50)", "pack"),
+        ("tok(length=100, max_text=60, max_loss=50)", "max_loss"),
+    ],
+)
+def test_wrong_arguments_are_refused_when_built(pp, match):
+    with pytest.raises(ValueError, match=match):
+        builder.get_preprocess_fn(pp)
+
+
+@pytest.mark.parametrize(
+    "pp, match",
+    [
+        ("tok(length=50)", r"prompt\(...\) before"),
+        ("prompt(n='all', grounded=False)|tok(length=50)", "pack=True"),
+        ("prompt()|clean", "before prompt"),
+        ("prompt('report')|tok(length=50)", r"ground\(...\) before"),
+        ("prompt(lang='de')", "leave this example out"),
+    ],
+)
+def test_wrong_order_or_missing_texts_are_refused(pp, match):
+    with pytest.raises(ValueError, match=match):
+        run(pp, [REPORT, VQA], segmap=SEGMAP)
