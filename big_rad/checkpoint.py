@@ -5,7 +5,6 @@ input) and `meta` (config, tokenizer, box codec, class schema, versions). Knows 
 """
 
 import importlib.metadata
-import logging
 import pathlib
 from collections.abc import Mapping
 from typing import Any
@@ -13,9 +12,6 @@ from typing import Any
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
-
-logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax tells every step at INFO.
-
 
 class Checkpointer:
     """Saves and restores the checkpoints of one run directory.

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from absl import app, flags
+from absl import app, flags, logging
 from clu import parameter_overview
 from ml_collections import config_flags
 
@@ -398,6 +398,7 @@ _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where the built datasets li
 def _main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unknown argument {argv[1]!r}")
+    logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell every step at INFO.
     name = pathlib.Path(flags.FLAGS["config"].config_filename.partition(":")[0]).stem
     try:
         train(_CONFIG.value, _WORKDIR.value or f"runs/{name}", _DATA_DIR.value)

@@ -14,9 +14,9 @@ import ml_collections
 from big_rad import config as config_lib
 from configs import common, radgrounder_det
 
-_BLOCK = 64  # A text has at most this many tokens; attention is computed block by block.
-_BLOCKS = 4
-_MAX_LOSS = 160  # Target tokens of a row.
+_BLOCK = 80  # A text has at most this many tokens; attention is computed block by block.
+_BLOCKS = 3
+_MAX_LOSS = 136  # Target tokens of a row.
 _MAX_PROMPT = 64
 
 
@@ -45,7 +45,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         pp=common.train_pp(
             c,
             augment="augment(shift=10)",
-            prompt=f"prompt(n={a.texts}, style='both', grounded='always')",
+            prompt=f"prompt(n={a.texts}, style='question', grounded='always')",
             tok=f"tok(length={_BLOCK * _BLOCKS}, block={_BLOCK}, max_loss={_MAX_LOSS}, pack=True)",
             packed=True,
         ),
@@ -70,7 +70,7 @@ def _add_evals(c: ml_collections.ConfigDict, spec: dict) -> None:
     def pp(task: str) -> str:
         return common.eval_pp(
             c,
-            prompt=f"prompt(tasks='{task}', n=1, style='both', grounded='always')",
+            prompt=f"prompt(tasks='{task}', n=1, style='question', grounded='always')",
             tok=f"tok(length={_MAX_PROMPT}, max_text={_MAX_PROMPT}, answer=False)",
         )
 

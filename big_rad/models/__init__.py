@@ -31,7 +31,7 @@ def make(name: str, model_cfg: Mapping[str, Any], vocab_size: int) -> nn.Module:
     Raises:
         ValueError: `llm.vocab_size` is given and smaller.
     """
-    cfg = {k: dict(v) if isinstance(v, Mapping) else v for k, v in model_cfg.items()}
+    cfg = {k: dict(v) if hasattr(v, "items") else v for k, v in model_cfg.items()}
     rows = cfg["llm"].setdefault("vocab_size", vocab_size)
     if rows < vocab_size:
         raise ValueError(f"config.model.llm.vocab_size is {rows}, the tokenizer needs {vocab_size}")
