@@ -270,7 +270,8 @@ def _hu(values: np.ndarray, fields: _Fields, name: str) -> np.ndarray:
             f"{name}: CT without RescaleSlope and RescaleIntercept, so its HU are unknown; export "
             "the original slice, not a derived one"
         )
-    hu = values * np.float32(slope) + np.float32(intercept)
+    with np.errstate(all="ignore"):
+        hu = values * np.float32(slope) + np.float32(intercept)
     if not np.isfinite(hu).all():
         raise NotAnImageError(f"{name}: HU are not finite; check RescaleSlope, RescaleIntercept")
     return np.clip(np.rint(hu), -32768, 32767).astype(np.int16)
