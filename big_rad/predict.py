@@ -10,6 +10,7 @@ import argparse
 import dataclasses
 import functools
 import json
+import logging
 import math
 import pathlib
 import sys
@@ -362,6 +363,7 @@ def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     args = _parser().parse_args(argv)
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of what it need not read.
     try:
         images = [_as_slice(path, args.frame) for path in args.images]
         model = RadGrounder.load(args.checkpoint)

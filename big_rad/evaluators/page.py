@@ -41,6 +41,11 @@ HEADLINES = {
         ("accuracy_open", "accuracy, open"),
     ),
 }
+_TITLES = {  # of the evaluators' usual names, in the page's order
+    "report": "Reports with boxes",
+    "detect": "Organs detected by name",
+    "vqa": "Visual question answering",
+}
 _LOWER_IS_BETTER = ("hallucination_rate",)
 _MAIN_SCORE = {"grounded": "g_iou", "vqa": "f1"}
 
@@ -78,8 +83,8 @@ def write(
 
     Args:
         path: the HTML file.
-        summary: `title`; optionally `lead` (a sentence), `facts` {name: value} (steps, seconds,
-            versions) and `loss` [(step, value), ...], drawn as a line.
+        summary: `title`; optionally `lead` (a sentence), `facts` {name: value} (steps, seconds),
+            `loss` [(step, value), ...], drawn as a line, and `footer` (versions).
         sections: in order.
         per_group: how many best, worst and random samples a section shows.
         seed: of the random choice.
@@ -96,6 +101,8 @@ def write(
             f'<section id="s{number}"><h2>{_esc(section.title)}</h2>{note}'
             f"{body(section, per_group, seed)}</section>"
         )
+    if summary.get("footer"):
+        parts.append(f'<footer class="note">{_esc(summary["footer"])}</footer>')
     title = _esc(summary.get("title", "RadGrounder"))
     text = page_style.DOCUMENT.format(title=title, style=page_style.CSS, body="\n".join(parts))
     path = pathlib.Path(path)
@@ -115,9 +122,10 @@ def write_run(
 
     Args:
         workdir: the run directory; the loss is read from its `metrics.jsonl`.
-        summary: facts in front: `steps`, `seconds` and the scores that the config picks out.
+        summary: facts in front, such as `steps` and `seconds`; scores that the config picks out
+            for the summary are left to the table.
         metrics: `<evaluator>/<metric>` -> value, of the last evaluation.
-        config: the run's config; reads `seed` and `codec`.
+        config: the run's config; reads `seed`, `codec` and `summary`.
         evals: name -> evaluator that has run.
     """
     workdir = pathlib.Path(workdir)
@@ -127,14 +135,16 @@ def write_run(
         results.setdefault(name, {})[metric] = value
     log = workdir / "metrics.jsonl"
     rows = metric_writer.read(log) if log.is_file() else []
-    facts = {k.replace("_", " "): _number(v) for k, v in summary.items()}
+    in_table = config.get("summary") or {}
+    facts = {k.replace("_", " "): _number(v) for k, v in summary.items() if k not in in_table}
     facts |= {"seed": config.get("seed", "–"), "box codec": _codec_name(config.get("codec"))}
-    facts |= checkpoint.versions()
+    versions = " · ".join(f"{k} {v}" for k, v in checkpoint.versions().items())
     return write(
         workdir / "report.html",
         {
             "title": f"RadGrounder: {workdir.resolve().name}",
             "facts": facts,
+            "footer": versions,
             "loss": [(r["step"], r["training_loss"]) for r in rows if "training_loss" in r],
         },
         sections_of(evals, results),
@@ -161,14 +171,15 @@ def sections_of(
         }
         sections.append(
             Section(
-                title=name.replace("_", " ").strip().capitalize(),
+                title=_TITLES.get(name, name.replace("_", " ").strip().capitalize()),
                 kind=evaluator.type,
                 results=same,
                 records=evaluator.records,
                 image=evaluator.image,
             )
         )
-    return sections
+    order = list(_TITLES.values())
+    return sorted(sections, key=lambda s: order.index(s.title) if s.title in order else len(order))
 
 
 def choose(
@@ -213,11 +224,16 @@ def _number(x: Any) -> str:
         return "–"
     if isinstance(x, bool) or not isinstance(x, int | float | np.number):
         return _esc(x)
-    return str(int(x)) if float(x).is_integer() and abs(x) > 1 else f"{float(x):.3f}"
+    if abs(x) > 1:
+        return f"{float(x):.1f}".removesuffix(".0")
+    return f"{float(x):.3f}"
 
 
 def _codec_name(codec: Any) -> str:
-    return ", ".join(map(str, codec.values())) if hasattr(codec, "values") else str(codec or "–")
+    if not hasattr(codec, "items"):
+        return str(codec or "–")
+    grid = f"(grid={codec['grid']})" if codec.get("grid") else ""
+    return codec.get("name", "–") + grid
 
 
 def _head(summary: Mapping[str, Any]) -> str:
@@ -287,7 +303,8 @@ def _gain(metric: str, values: Sequence[float | None]) -> str:
     if real is None or not controls or metric in _LOWER_IS_BETTER:
         return "–"
     gain = real - max(controls)
-    return f'<b class="{"up" if gain > 0 else "down"}">{gain:+.3f}</b>'
+    css_class = "same" if abs(gain) < 5e-4 else "up" if gain > 0 else "down"
+    return f'<b class="{css_class}">{gain:+.3f}</b>'
 
 
 def _grounded_body(section: Section, per_group: int, seed: int) -> str:

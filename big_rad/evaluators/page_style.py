@@ -39,9 +39,9 @@ section { margin-top: 40px; }
 .note, .meta, figcaption, small { color: var(--soft); font-size: .85rem; }
 .note { max-width: 80ch; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: 1px;
-  margin: 16px 0 0; background: var(--line); border: 1px solid var(--line); border-radius: 8px;
+  margin: 16px 0 0; background: var(--paper); border: 1px solid var(--line); border-radius: 8px;
   overflow: hidden; }
-.facts div { background: var(--paper); padding: 10px 14px; }
+.facts div { box-shadow: 0 0 0 1px var(--line); padding: 10px 14px; }
 dt { color: var(--soft); font-size: .78rem; }
 dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 figure { margin: 0; }
@@ -60,6 +60,9 @@ thead th { font-size: .8rem; color: var(--soft); font-weight: 600; }
 .scores tbody th { font-weight: 400; }
 .scores td:nth-child(2) { font-weight: 600; }
 .scores .group th { background: var(--ground); font-weight: 600; }
+footer { margin-top: 40px; padding-top: 12px; border-top: 1px solid var(--line); }
+.scroll + .note, figcaption { margin-top: 6px; }
+.same { color: var(--soft); }
 .up { color: var(--up); }
 .down { color: var(--down); }
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 16px; }
