@@ -35,7 +35,8 @@ def get_ground(mode: str = "boxes", codec: str = "radgrounder", grid: int | None
         texts = example.get("texts") or []
         if any("prefix" not in t for t in texts):
             raise ValueError("ground: put prompt(...) before it")
-        boxes = _boxes(example, mode) if any(t["grounded"] for t in texts) else {}
+        marks = mode != "none" and any(t["grounded"] and t["keywords"] for t in texts)
+        boxes = _boxes(example, mode) if marks else {}
         return example | {"texts": [_one(t, boxes) for t in texts]}
 
     def _one(text: Example, boxes: dict[int, box_lib.Box]) -> Example:

@@ -12,6 +12,7 @@ from big_rad.pp import prompts
 from big_rad.pp import tokenizer as tokenizer_lib
 from big_rad.pp.ops import OPS, Example, Op, rng_of
 
+_GROUNDED = (True, False, "random", "always")
 _REPORT_FIELDS = ("sentence", "clinical", "question")
 # Fields of the text that an evaluator may need beside the arrays; "" where a text has none.
 _META_FIELDS = ("task", "lang", "question", "question_type", "source", "template", "prefix")
@@ -67,7 +68,8 @@ def get_prompt(
         style: of a report's context: "none", "clinical", "question", "both", or "random", which
             draws one of the four for each text.
         grounded: True asks for boxes or masks where the text has keywords and the example a label
-            map; "random" in half of these cases; "always" in any report; False never.
+            map; "random" in half of these cases (detection always); "always" in every report, also
+            of an image without any; False never.
         balance: draw task and language uniformly first, then the text; False draws uniformly
             among the texts.
     """
@@ -78,15 +80,10 @@ def get_prompt(
             f"prompt: tasks={tasks!r}, lang={lang!r}: tasks are {prompts.TASKS}, languages "
             f"{prompts.LANGS} or 'both'"
         )
-    if style not in (*prompts.STYLES, "random") or grounded not in (
-        True,
-        False,
-        "random",
-        "always",
-    ):
+    if style not in (*prompts.STYLES, "random") or grounded not in _GROUNDED:
         raise ValueError(
             f"prompt: style={style!r}, grounded={grounded!r}: styles are {prompts.STYLES} and "
-            "'random'; grounded is True, False, 'random' or 'always'"
+            f"'random'; grounded is one of {_GROUNDED}"
         )
     if n != "all" and not (isinstance(n, int) and n > 0):
         raise ValueError(f"prompt: n={n!r} must be a positive number or 'all'")
@@ -100,33 +97,7 @@ def get_prompt(
             )
         if n != "all":
             pool = _draw(pool, n, rng_of(example), balance)
-        return example | {"texts": [_write(text, example) for text in pool]}
-
-    def _write(text: Example, example: Example) -> Example:
-        chosen = style
-        if text["task"] == "report" and style == "random":
-            chosen = prompts.STYLES[int(rng_of(example).random() * len(prompts.STYLES))]
-        context = prompts.context(text, chosen)
-        asks = _asks(text, example)
-        grounding = "boxes" if asks else "none"
-        return text | {
-            "keywords": text.get("keywords") or [],
-            "context": context,
-            "prefix": prompts.full(text["task"], text["lang"], context, grounding),
-            "suffix": prompts.target(text),
-            "grounding": grounding,
-            "grounded": asks,
-        }
-
-    def _asks(text: Example, example: Example) -> bool:
-        if text["task"] == "vqa" or grounded is False:
-            return False
-        possible = bool(text.get("keywords")) and example.get("segmap") is not None
-        if text["task"] == "detect" or grounded is True:
-            return possible
-        if grounded == "always":
-            return example.get("segmap") is not None
-        return possible and rng_of(example).random() < 0.5
+        return example | {"texts": [_write(text, example, style, grounded) for text in pool]}
 
     return _prompt
 
@@ -170,26 +141,11 @@ def get_tok(
             position of its `</seg>` in `text`; 0 and -1 where unused.
     """
     tok = tokenizer_lib.load(tokenizer, tuple(sets))
-    if block and (length % block or not pack):
-        raise ValueError(f"tok: block={block} needs pack=True and a length ({length}) it divides")
-    budget = min(max_text, (block - 2) if block else length - 1)
-    if max_loss and max_loss <= budget:
-        raise ValueError(
-            f"tok: a text may have {budget + 1} target tokens, more than max_loss={max_loss}, and "
-            "would never be learned; lower max_text or raise max_loss"
-        )
+    budget = _budget(length, max_text, pack, block, max_loss)
 
     def _tok(example: Example) -> Example:
         texts = example["texts"]
-        if any("prefix" not in t for t in texts):
-            raise ValueError("tok: put prompt(...) before it")
-        if any(t["grounded"] and "markup" not in t for t in texts):
-            raise ValueError("tok: a text is grounded but not marked; put ground(...) before it")
-        if len(texts) != 1 and not (pack and answer):
-            raise ValueError(
-                f"tok: {len(texts)} texts for one row; draw one with prompt(n=1), or "
-                "tok(pack=True) in training"
-            )
+        _check_texts(texts, several=pack and answer)
         row, classes, positions = _Row(length + 1, block, max_loss), [], []
         for text in texts:
             prefix, suffix = fit(tok, text, budget, answer)
@@ -266,6 +222,32 @@ def cut(tok: tokenizer_lib.Tokenizer, ids: list[int], n: int) -> list[int]:
     return ids
 
 
+def _budget(length: int, max_text: int, pack: bool, block: int, max_loss: int) -> int:
+    """Checks how `tok` is to fill a row; returns the most tokens of prefix and suffix together."""
+    if block and (length % block or not pack):
+        raise ValueError(f"tok: block={block} needs pack=True and a length ({length}) it divides")
+    budget = min(max_text, (block - 2) if block else length - 1)
+    if max_loss and max_loss <= budget:
+        raise ValueError(
+            f"tok: a text may have {budget + 1} target tokens, more than max_loss={max_loss}, and "
+            "would never be learned; lower max_text or raise max_loss"
+        )
+    return budget
+
+
+def _check_texts(texts: Sequence[Example], several: bool) -> None:
+    """Checks that `prompt` and `ground` have been there, and that a row can take the texts."""
+    if any("prefix" not in t for t in texts):
+        raise ValueError("tok: put prompt(...) before it")
+    if any(t["grounded"] and "markup" not in t for t in texts):
+        raise ValueError("tok: a text is grounded but not marked; put ground(...) before it")
+    if len(texts) != 1 and not several:
+        raise ValueError(
+            f"tok: {len(texts)} texts for one row; draw one with prompt(n=1), or tok(pack=True) in "
+            "training"
+        )
+
+
 class _Row:
     """A row of tokens that is filled block by block; without blocks it is one."""
 
@@ -300,6 +282,35 @@ class _Row:
             "mask_loss": self._learned.copy(),
             "segment": segment.astype(np.int32),
         }
+
+
+def _write(text: Example, example: Example, style: str, grounded: bool | str) -> Example:
+    """Returns a text with its prompt; see `get_prompt`."""
+    if text["task"] == "report" and style == "random":
+        style = prompts.STYLES[int(rng_of(example).random() * len(prompts.STYLES))]
+    context = prompts.context(text, style)
+    asks = _asks(text, example, grounded)
+    grounding = "boxes" if asks else "none"
+    return text | {
+        "keywords": text.get("keywords") or [],
+        "context": context,
+        "prefix": prompts.full(text["task"], text["lang"], context, grounding),
+        "suffix": prompts.target(text),
+        "grounding": grounding,
+        "grounded": asks,
+    }
+
+
+def _asks(text: Example, example: Example, grounded: bool | str) -> bool:
+    """Returns whether boxes or masks are asked for; see `get_prompt`."""
+    if text["task"] == "vqa" or grounded is False:
+        return False
+    if text["task"] == "report" and grounded == "always":
+        return True
+    possible = bool(text.get("keywords")) and example.get("segmap") is not None
+    if text["task"] == "detect" or grounded is True:
+        return possible
+    return possible and rng_of(example).random() < 0.5
 
 
 def _draw(pool: list[Example], n: int, rng: np.random.Generator, balance: bool) -> list[Example]:

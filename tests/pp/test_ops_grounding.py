@@ -3,7 +3,7 @@ import pytest
 
 from big_rad.grounding import markup
 from big_rad.grounding.codec import get_codec
-from big_rad.pp import builder, ops_grounding
+from big_rad.pp import builder
 
 CODEC = get_codec("radgrounder")
 TEXT = {
@@ -111,6 +111,15 @@ def test_ungrounded_texts_are_untouched_and_need_no_label_map():
     assert out["suffix"] == "liver" and out["prefix"] == "\nLiver?\nAnswer: \n"
 
 
+def test_a_prompt_for_boxes_needs_a_label_map_only_where_there_are_keywords():
+    pp = "prompt(grounded='always', style='none')|ground('boxes')"
+    out = run(pp, text=TEXT | {"keywords": []}, segmap=None)
+    assert out["prefix"] == "\n\nCaption this image and detect keywords: \n"
+    assert out["suffix"] == PLAIN
+    with pytest.raises(ValueError, match="segmap"):
+        run(pp, segmap=None)
+
+
 def test_detection_answers_carry_boxes():
     text = {
         "task": "detect", "lang": "de", "question": "Wo ist die Leber?",
@@ -134,4 +143,3 @@ def test_the_given_texts_are_not_changed():
     before = dict(TEXT)
     run("prompt()|ground('boxes')")
     assert before == TEXT
-    assert ops_grounding.get_ground  # registered by import of the builder

@@ -312,7 +312,7 @@ def test_styles_are_drawn_uniformly():
         ("True", None, (False, False)),
         ("False", SEGMAP, (False, False)),
         ("'always'", SEGMAP, (True, True)),
-        ("'always'", None, (False, False)),
+        ("'always'", None, (True, False)),
     ],
 )
 def test_when_a_text_is_grounded(grounded, segmap, expected):
