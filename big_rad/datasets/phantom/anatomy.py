@@ -3,11 +3,12 @@
 A patient is a function of (seed, number) alone. Knows nothing of slices, texts or files.
 """
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
-from big_rad.datasets.phantom import skeleton, tissues, torso
+from big_rad.datasets.phantom import shapes, skeleton, tissues, torso
 from big_rad.datasets.phantom.shapes import Column, Ellipsoid, rotation
 
 REGIONS: tuple[str, ...] = ("chest", "abdomen", "pelvis", "head")
@@ -50,6 +51,8 @@ _FIXED_ANCHORS = {
     119: ((-76, 6, 170), (52, 80, 95)),
     121: ((0, 62, 40), (22, 30, 220)),
     52: ((14, 20, 140), (18, 40, 110)),
+    75: ((116, 6, -304), (24, 18, 34)),
+    76: ((-116, 6, -304), (24, 18, 34)),
 }
 
 
@@ -96,6 +99,26 @@ class Patient:
     lesions: list[Lesion]
     values: np.ndarray
     textures: np.ndarray
+
+    @functools.cached_property
+    def pieces(self) -> list[torso.Body]:
+        """The bodies split into simple parts, in the order of painting."""
+        return [
+            torso.Body(part, body.label, body.tissue, body.clip, body.over)
+            for body in self.bodies
+            for part in shapes.pieces(body.shape)
+        ]
+
+    @functools.cached_property
+    def boxes(self) -> np.ndarray:
+        """[n,2,3] lowest and highest corner of each piece in body mm."""
+        return np.array([p.shape.box for p in self.pieces])
+
+    @functools.cached_property
+    def corners(self) -> np.ndarray:
+        """[n,8,3] scanner mm of the corners of each piece's box."""
+        pick = np.array([[i >> 2 & 1, i >> 1 & 1, i & 1] for i in range(8)])
+        return self.boxes[:, pick, np.arange(3)] @ self.pose.T + self.shift
 
     @property
     def id(self) -> str:
@@ -186,7 +209,7 @@ def _add_lesions(patient: Patient, rng: np.random.Generator) -> None:
         small_mm, large_mm = rng.uniform(16, 23), rng.uniform(36, 50)
         diameter = float(large_mm if large else small_mm)
         center, half = patient.anchors[host]
-        points = center + rng.uniform(-0.9, 0.9, (96, 3)) * half
+        points = center + rng.uniform(-0.9, 0.9, (48, 3)) * half
         if not has:
             continue
         fine, tissue = LESION_HOSTS[host]
@@ -198,7 +221,11 @@ def _add_lesions(patient: Patient, rng: np.random.Generator) -> None:
         shape = Ellipsoid(best, np.array([1, 1, 1]) * diameter / 2, ripple=0.05, wave=15)
         k = len(patient.lesions)
         patient.lesions.append(lesion)
-        patient.bodies.append(torso.Body(shape, None, k, "", over=fine))
+        body = torso.Body(shape, None, k, "", over=fine)
+        patient.bodies.append(body)
+        patient.pieces.append(body)
+        for cached in ("boxes", "corners"):  # computed anew, with this lesion
+            patient.__dict__.pop(cached, None)
         value = tissues.lesion_value(patient.modality, tissue, bright, patient.values)
         patient.values = np.append(patient.values, np.float32(value))
         patient.textures = np.append(patient.textures, np.float32(6))

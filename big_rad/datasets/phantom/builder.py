@@ -7,6 +7,7 @@ is in two splits. Knows nothing of training.
 
 import dataclasses
 import functools
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -25,6 +26,10 @@ from big_rad.datasets.phantom.slices import Slice, make_slices
 
 FULL_CLASSES: tuple[int, ...] = tuple(c for c in SPOKEN if c not in (118, 119, 121))
 _PARAMS = "phantom.json"
+_DECIDING = (
+    "shapes.py", "tissues.py", "torso.py", "skeleton.py", "anatomy.py", "render.py", "slices.py",
+    "lexicon.py", "text.py", "questions.py", "rates.json", "builder.py",
+)  # fmt: skip
 _VERSION = "1.0.0"
 
 
@@ -128,6 +133,8 @@ def build(
 ) -> tuple[Path, dict[str, int], bool]:
     """Builds the dataset, or finds it already built.
 
+    A dataset built by another version of this code is built anew.
+
     Args:
         config: "demo" or "full".
         data_dir: the folder under which `phantom/<config>/<version>` lies.
@@ -150,12 +157,16 @@ def build(
     chosen = dataclasses.replace(CONFIGS[config], **params)
     folder = Path(data_dir) / "phantom" / config / _VERSION
     note = folder / _PARAMS
+    wanted = {**chosen.params(), "code": _fingerprint()}
     if note.exists():
-        if json.loads(note.read_text()) == chosen.params():
+        found = json.loads(note.read_text())
+        if found == wanted:
             return folder, _counts(folder), True
-        if not overwrite:
+        differs = [k for k in chosen.params() if found.get(k) != wanted[k]]
+        if differs and not overwrite:
+            was = ", ".join(f"{k}={found.get(k)} (now {wanted[k]})" for k in differs)
             raise ValueError(
-                f"{folder} was built with {note.read_text().strip()}, not {chosen.params()}; "
+                f"{folder} was built with {was}; "
                 "pass --overwrite, another --data_dir, or the same parameters"
             )
     if folder.exists():
@@ -168,7 +179,7 @@ def build(
         file_format="array_record",
         download_config=tfds.download.DownloadConfig(try_download_gcs=False),
     )
-    note.write_text(json.dumps(chosen.params()) + "\n")
+    note.write_text(json.dumps(wanted) + "\n")
     return folder, _counts(folder), False
 
 
@@ -181,6 +192,15 @@ def texts_of(piece: Slice, seed: int, number: int, k: int, demo: bool) -> list[d
         *questions.detect(piece.facts, rng),
         *questions.vqa(piece.facts, rng, spoken),
     ]
+
+
+def _fingerprint() -> str:
+    """Returns a digest of the code that decides what the data look like."""
+    here = Path(__file__).parent
+    digest = hashlib.sha256()
+    for name in _DECIDING:
+        digest.update((here / name).read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _image_feature(dtype: Any) -> tfds.features.Tensor:

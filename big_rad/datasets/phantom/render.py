@@ -70,37 +70,56 @@ def labels(patient: Patient, plane: Plane) -> tuple[np.ndarray, np.ndarray]:
 def paint_points(patient: Patient, points: np.ndarray) -> np.ndarray:
     """Returns the class ids (uint8 [...]) at points [..., 3] in undeformed body mm."""
     x, y, z = (np.ascontiguousarray(points[..., i], np.float32) for i in range(3))
-    return _paint(patient, x, y, z, None)[0]
+    low, high = (np.array([f(x), f(y), f(z)]) for f in (np.min, np.max))
+    boxes = patient.boxes
+    near = ((boxes[:, 0] <= high) & (boxes[:, 1] >= low)).all(1)
+    everything = (slice(None),) * x.ndim
+    return _paint(patient, x, y, z, [everything if n else None for n in near])[0]
 
 
-def image(
-    patient: Patient, tissue: np.ndarray, rng: np.random.Generator, noise: float | None = None
-) -> np.ndarray:
+@dataclass(frozen=True)
+class Look:
+    """How one acquisition turns tissue into numbers, the same for all slices of a volume.
+
+    Attributes:
+        noise: standard deviation, in HU (CT) or signal units (MR).
+        bias: coefficients of the MR receive field's logarithm: x, y, x^2, y^2, xy.
+        gain: MR units per signal.
+    """
+
+    noise: float
+    bias: tuple[float, ...]
+    gain: float
+
+
+def draw_look(patient: Patient, rng: np.random.Generator) -> Look:
+    """Draws an acquisition's noise, bias field and gain."""
+    low, high = (8, 20) if patient.modality == "CT" else (12, 35)
+    bias = tuple(float(v) for v in rng.uniform(-0.25, 0.25, 5))
+    return Look(float(rng.uniform(low, high)), bias, float(rng.uniform(0.5, 2.0)))
+
+
+def image(patient: Patient, tissue: np.ndarray, rng: np.random.Generator, look: Look) -> np.ndarray:
     """Turns tissue numbers into an int16 image: HU for CT, arbitrary positive units for MR.
 
     Args:
         patient: gives the tissues' values.
         tissue: uint8 [H,W] from `labels`.
-        rng: texture, noise, bias field.
-        noise: standard deviation in HU (CT) or relative to fat's signal (MR); None draws one.
+        rng: texture and noise.
+        look: from `draw_look`.
     """
     shape = tissue.shape
-    level = patient.values[tissue] + patient.textures[tissue] * _smooth(
-        rng.standard_normal(shape, np.float32) * 2.0
-    )
-    level = _smooth(level)
+    grain = _smooth(rng.standard_normal(shape, np.float32) * 2.0)
+    level = _smooth(patient.values[tissue] + patient.textures[tissue] * grain)
     if patient.modality == "CT":
-        sigma = float(rng.uniform(8, 20)) if noise is None else noise
-        level = level + _smooth(rng.standard_normal(shape, np.float32) * (1.6 * sigma))
+        level = level + _smooth(rng.standard_normal(shape, np.float32) * (1.6 * look.noise))
         return np.clip(np.round(level), -1024, 3071).astype(np.int16)
-    sigma = float(rng.uniform(12, 35)) if noise is None else noise * 900
     u, v = np.meshgrid(*(np.linspace(-1, 1, n, dtype=np.float32) for n in shape[::-1]))
-    a = rng.uniform(-0.25, 0.25, 5).astype(np.float32)
+    a = np.array(look.bias, np.float32)
     level = level * np.exp(a[0] * u + a[1] * v + a[2] * u * u + a[3] * v * v + a[4] * u * v)
-    real = level + sigma * rng.standard_normal(shape, np.float32)
-    level = np.hypot(real, sigma * rng.standard_normal(shape, np.float32))  # Rician
-    gain = np.float32(rng.uniform(0.5, 2.0))
-    return np.clip(np.round(level * gain), 0, 32767).astype(np.int16)
+    real = level + look.noise * rng.standard_normal(shape, np.float32)
+    level = np.hypot(real, look.noise * rng.standard_normal(shape, np.float32))  # Rician noise
+    return np.clip(np.round(level * look.gain), 0, 32767).astype(np.int16)
 
 
 def to_scanner(patient: Patient, point: np.ndarray) -> np.ndarray:
@@ -126,10 +145,7 @@ def _to_body(patient: Patient, scanner: np.ndarray) -> list[np.ndarray]:
 
 def _windows(patient: Patient, plane: Plane) -> list[tuple[slice, slice] | None]:
     """Returns for each body the part of the image it can touch, or None."""
-    boxes = np.array([b.shape.box for b in patient.bodies])  # [n, 2, 3]
-    pick = np.array([[i >> 2 & 1, i >> 1 & 1, i & 1] for i in range(8)])
-    corners = boxes[:, pick, np.arange(3)]  # [n, 8, 3]
-    corners = corners @ patient.pose.T + patient.shift - plane.origin
+    corners = patient.corners - plane.origin
     col, row = (np.array(a, float) for a in AXES[plane.name])
     depth = corners @ np.cross(col, row)
     margin = 12.0
@@ -143,7 +159,7 @@ def _windows(patient: Patient, plane: Plane) -> list[tuple[slice, slice] | None]
         away |= spans[-1][0] >= spans[-1][1]
     (r0, r1), (c0, c1) = ([v.astype(int) for v in s] for s in spans)
     return [
-        None if away[i] else (slice(r0[i], r1[i]), slice(c0[i], c1[i])) for i in range(len(boxes))
+        None if away[i] else (slice(r0[i], r1[i]), slice(c0[i], c1[i])) for i in range(len(corners))
     ]
 
 
@@ -152,7 +168,7 @@ def _paint(
     x: np.ndarray,
     y: np.ndarray,
     z: np.ndarray,
-    windows: list[tuple[slice, slice] | None] | None,
+    windows: list[tuple[slice, ...] | None],
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paints the trunk, then every body over it, in order."""
     index = tissues.INDEX
@@ -166,12 +182,11 @@ def _paint(
     inner = high & (out < 0)
     # The shoulders and thighs lie outside the trunk's wall: painted before the cavity.
     first = True
-    for i, body in enumerate(patient.bodies):
+    for i, body in enumerate(patient.pieces):
         if first and body.clip:
             tissue[inner] = index["fat"]
             first = False
-        where = (slice(None),) * x.ndim if windows is None else windows[i]
-        if where is None:
+        if (where := windows[i]) is None:
             continue
         px, py, pz = x[where], y[where], z[where]
         mask = body.shape.inside(px, py, pz)

@@ -98,8 +98,21 @@ class Tube:
         p = np.asarray(self.points, float)
         r = np.broadcast_to(np.asarray(self.radii, float), (len(p),))
         self.points, self.radii = p, r
-        reach = r[:, None] * np.array([1, max(self.flat, 1e-3), 1])
-        self.box = np.array([(p - reach).min(0), (p + reach).max(0)])
+        reach = r[:, None] * np.array([1, self.flat, 1])
+        self._low, self._high = p - reach, p + reach
+        self.box = np.array([self._low.min(0), self._high.max(0)])
+
+    def segments(self) -> list["Tube"]:
+        """Returns the straight pieces, each a tube of its own."""
+        low = np.minimum(self._low[:-1], self._low[1:])
+        high = np.maximum(self._high[:-1], self._high[1:])
+        out = []
+        for i, box in enumerate(np.stack([low, high], 1)):
+            part = object.__new__(Tube)  # all is known: skip the work of the constructor
+            part.points, part.radii = self.points[i : i + 2], self.radii[i : i + 2]
+            part.flat, part.box = self.flat, box
+            out.append(part)
+        return out
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Returns a bool array: the points of the solid."""
@@ -113,7 +126,8 @@ class Tube:
             d = (b - a).astype(np.float32)
             n = np.float32(max(float(d @ d), 1e-6))
             px, py, pz = x - np.float32(a[0]), yy - np.float32(a[1]), z - np.float32(a[2])
-            t = np.clip((px * d[0] + py * d[1] + pz * d[2]) / n, 0, 1)
+            t = (px * d[0] + py * d[1] + pz * d[2]) / n
+            t = np.minimum(np.maximum(t, 0, out=t), 1, out=t)
             qx, qy, qz = px - t * d[0], py - t * d[1], pz - t * d[2]
             r = np.float32(ra) + t * np.float32(rb - ra)
             keep |= qx * qx + qy * qy + qz * qz < r * r
@@ -152,7 +166,8 @@ class Column:
 
     def outward(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
         """Returns the radial distance to the surface in mm, negative inside."""
-        i = np.clip(z - np.float32(self._fine[0]), 0, len(self._fine) - 1).astype(np.int32)
+        i = z - np.float32(self._fine[0])
+        i = np.minimum(np.maximum(i, 0, out=i), len(self._fine) - 1, out=i).astype(np.int32)
         cx, cy, a, b = (row[i] for row in self._rows)
         dx, dy = x - cx, y - cy
         u, v = np.abs(dx) / a, np.abs(dy) / b
@@ -184,6 +199,19 @@ class Union:
         for part in self.parts[1:]:
             keep |= part.inside(x, y, z)
         return keep
+
+
+def pieces(shape: object) -> list[object]:
+    """Splits unions and bent tubes into simple parts, which have tighter boxes.
+
+    Returns:
+        Shapes whose union is `shape`.
+    """
+    if isinstance(shape, Union):
+        return [p for part in shape.parts for p in pieces(part)]
+    if isinstance(shape, Tube) and len(shape.points) > 2:
+        return shape.segments()
+    return [shape]
 
 
 @dataclass

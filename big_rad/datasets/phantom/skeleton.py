@@ -239,8 +239,9 @@ class _Ribs:
         near = (np.abs(h - i) * self.spacing < 6.5) & (i >= 0) & (i <= 11)
         # the last two pairs float: they end at the flank
         near &= ~((i >= 10) & (y < 5)) & (np.abs(x) > 14)
-        out = self._trunk.outward(x, y, z)
-        return near & (out > 1.5) & (out < 10)
+        out = self._trunk.outward(x[near], y[near], z[near])
+        near[near] = (out > 1.5) & (out < 10)
+        return near
 
 
 class _Sternum:

@@ -97,8 +97,8 @@ def make_slice(
     plane, focus = _choose_plane(patient, rng, size)
     fine, tissue = render.labels(patient, plane)
     segmap = DEMO_LABELS[fine] if demo else fine
-    image = render.image(patient, tissue, rng)
-    facts = _facts(patient, plane, segmap, tissue, classes, focus)
+    image = render.image(patient, tissue, rng, render.draw_look(patient, rng))
+    facts = facts_of(patient, plane, segmap, tissue, classes, focus)
     return Slice(patient, plane, image, segmap, facts)
 
 
@@ -130,7 +130,7 @@ def _choose_plane(
     return render.Plane(name, tuple(float(v) for v in middle), fov, size), focus
 
 
-def _facts(
+def facts_of(
     patient: Patient,
     plane: render.Plane,
     segmap: np.ndarray,
@@ -138,6 +138,16 @@ def _facts(
     classes: tuple[int, ...],
     focus: int,
 ) -> Facts:
+    """States what a painted slice shows.
+
+    Args:
+        patient: the patient.
+        plane: where the slice lies.
+        segmap: uint8 [H,W] class ids as the texts use them.
+        tissue: uint8 [H,W] from `render.labels`; tells where lesions are.
+        classes: class ids the texts may speak of.
+        focus: the class the slice is centred on.
+    """
     pixels = segmap.size
     counts = np.bincount(segmap.ravel(), minlength=256)
     shares = {c: float(counts[c] / pixels) for c in classes}

@@ -73,7 +73,7 @@ def cavity(rng: np.random.Generator) -> Column:
 
 
 def lungs(rng: np.random.Generator) -> list[Body]:
-    """Returns both lungs (by lobe), their vessels, the diaphragm's dome and the mediastinum."""
+    """Returns both lungs (by lobe), their vessels, the diaphragm's domes, mediastinum and neck."""
     jit = Jitter(rng, 4)
     bodies = []
     tilt_left, tilt_right = rng.uniform(0.6, 1.1, 2)
@@ -101,6 +101,7 @@ def lungs(rng: np.random.Generator) -> list[Body]:
         dome = jit.ellipsoid((side * 68, 2, 20), (68, 95, 82 if side < 0 else 74))
         bodies.append(Body(dome, 0, "fat"))
     bodies.append(Body(Ellipsoid((0, 5, 225), (31, 66, 100)), 0, "fat"))
+    bodies.append(Body(Ellipsoid((0, 16, 432), (40, 44, 82)), 0, "muscle"))
     return bodies
 
 
