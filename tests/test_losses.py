@@ -1,0 +1,135 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from big_rad import losses
+
+B, T, V = 3, 9, 11
+
+
+class Logits:
+    """Stands in for a model: its parameter is the logits [B, T, V]."""
+
+    def apply(self, variables, image, text, mask_ar, *, segment, logits_pos, train):
+        del image, segment
+        assert text.shape == mask_ar.shape == (B, T) and train
+        logits = variables["params"]
+        if logits_pos is not None:
+            logits = jnp.take_along_axis(logits, logits_pos[..., None], axis=1)
+        return logits, {}
+
+
+def make_batch(packed):
+    """Ragged rows [B, T + 1]; packed ones hold two texts, the last row also a text of one token."""
+    rng = np.random.default_rng(0)
+    text = rng.integers(3, V, (B, T + 1)).astype(np.int32)
+    mask_loss, segment = np.zeros_like(text), np.ones_like(text)
+    text[1, 8:] = text[2, 6:] = 0
+    mask_loss[0, 3:], mask_loss[1, 2:8], mask_loss[2, 5:6] = 1, 1, 1
+    if packed:
+        segment[0, 5:], mask_loss[0, 5:7] = 2, 0  # Targets 3, 4 and 7, 8, 9.
+        segment[1, 4:], mask_loss[1, 4:6] = 2, 0  # Targets 2, 3 and 6, 7.
+    segment *= text != 0
+    batch = dict(image=np.zeros((B, 1)), text=text, mask_ar=mask_loss, mask_loss=mask_loss)
+    return batch | ({"segment": segment} if packed else {})
+
+
+def naive(logits, batch, mean):
+    """(loss, weight, accuracy) by loops."""
+    segments = batch.get("segment", np.ones_like(batch["text"]))
+    texts, correct = {}, []
+    for b in range(B):
+        for t in range(1, T + 1):
+            if batch["mask_loss"][b, t] and batch["text"][b, t]:
+                z, target = np.float64(logits[b, t - 1]), batch["text"][b, t]
+                texts.setdefault((b, segments[b, t]), []).append(
+                    np.log(np.exp(z).sum()) - z[target]
+                )
+                correct.append(z.argmax() == target)
+    parts = [sum(v) for v in texts.values()]
+    weight = sum(len(v) for v in texts.values())
+    if mean == "example":
+        parts, weight = [np.mean(v) for v in texts.values()], len(texts)
+    return sum(parts) / weight, weight, np.mean(correct)
+
+
+def draw():
+    return np.random.default_rng(1).standard_normal((B, T, V)).astype(np.float32)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("mean", ["token", "example"])
+@pytest.mark.parametrize("positions", [None, 7])
+def test_loss_weight_and_accuracy_equal_a_computation_by_loops(packed, mean, positions):
+    batch, logits = make_batch(packed), draw()
+    loss, metrics = losses.text_xent(Logits(), logits, batch, None, positions=positions, mean=mean)
+    want, weight, accuracy = naive(logits, batch, mean)
+    np.testing.assert_allclose(loss, want, rtol=1e-5)
+    np.testing.assert_allclose(metrics["weight"], weight, rtol=1e-6)
+    np.testing.assert_allclose(metrics["token_accuracy"], accuracy, rtol=1e-6)
+    assert metrics["dropped_tokens"] == 0
+
+
+def test_token_and_example_means_differ_on_ragged_texts():
+    values = [naive(draw(), make_batch(True), mean)[0] for mean in ("token", "example")]
+    assert abs(values[0] - values[1]) > 1e-2
+
+
+def test_only_logits_at_targets_get_a_gradient_and_padding_gets_none():
+    batch = make_batch(False)
+    batch["mask_loss"] = batch["mask_loss"].copy()
+    batch["mask_loss"][2, 6:] = 1  # Padding, wrongly marked.
+    grads = jax.grad(lambda p: losses.text_xent(Logits(), p, batch, None)[0])(draw())
+    wanted = (batch["mask_loss"] * (batch["text"] != 0))[:, 1:] == 1
+    np.testing.assert_array_equal(np.abs(grads).sum(-1) > 0, wanted)
+
+
+def test_targets_beyond_the_positions_are_counted_and_the_first_are_kept():
+    batch, logits = make_batch(False), draw()
+    loss, metrics = losses.text_xent(Logits(), logits, batch, None, positions=4)
+    assert metrics["dropped_tokens"] == 3 + 2  # Rows have 7, 6 and 1 targets.
+    cut = dict(batch, mask_loss=batch["mask_loss"].copy())
+    cut["mask_loss"][0, 7:] = cut["mask_loss"][1, 6:] = 0
+    np.testing.assert_allclose(loss, naive(logits, cut, "token")[0], rtol=1e-5)
+
+
+def test_a_batch_without_targets_has_zero_loss_and_gradient():
+    batch = make_batch(False)
+    batch["mask_loss"] = np.zeros_like(batch["mask_loss"])
+    loss, grads = jax.value_and_grad(lambda p: losses.text_xent(Logits(), p, batch, None)[0])(
+        draw()
+    )
+    assert loss == 0 and not np.any(grads)
+
+
+def test_logits_only_at_positions_give_the_same_gradient_of_the_model(tiny):
+    rng = np.random.default_rng(2)
+    text = rng.integers(3, 64, (4, 9)).astype(np.int32)
+    text[1, 6:] = 0
+    mask = (np.arange(9) >= 4) & (text > 0)
+    batch = dict(image=tiny.image, text=text, mask_ar=np.int32(mask), mask_loss=np.int32(mask))
+    model = tiny.make()
+
+    def grad(positions):
+        def loss(p):
+            return losses.text_xent(model, p, batch, None, positions=positions)[0]
+
+        return jax.jit(jax.value_and_grad(loss))(tiny.params)
+
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), grad(None), grad(5))
+
+
+def test_a_loss_is_named_with_literal_arguments():
+    batch, logits = make_batch(True), draw()
+    got = losses.get("text_xent(positions=7, mean='example')")(Logits(), logits, batch, None)[0]
+    np.testing.assert_allclose(got, naive(logits, batch, "example")[0], rtol=1e-5)
+
+
+def test_unknown_names_and_arguments_are_errors():
+    with pytest.raises(KeyError, match="no loss named 'focal'.*text_xent"):
+        losses.get("focal()")
+    with pytest.raises(ValueError, match="by name"):
+        losses.get("text_xent(7)")
+    with pytest.raises(ValueError, match='"token" or "example"'):
+        losses.get("text_xent(mean='row')")(Logits(), draw(), make_batch(False), None)

@@ -1,0 +1,253 @@
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from big_rad import optim
+
+NORMS = (r".*/(scale|bias)", 0.0)
+
+
+def make_config(**kw):
+    return ml_collections.ConfigDict(
+        dict(
+            optimizer="adafactor",
+            optimizer_args={},
+            lr=0.01,
+            wd=0.1,
+            grad_clip_norm=0.0,
+            schedule=((".*", dict(decay_type="constant")),),
+            lr_mults=((".*", 1.0),),
+            wd_mults=(NORMS, (".*", 1.0)),
+        )
+        | kw
+    )
+
+
+def make_params(seed=0):
+    """A matrix, a norm, a bias, and a stack of two layers, as in the models."""
+    rng = np.random.default_rng(seed)
+    shapes = {
+        "llm/table": (6, 4),
+        "llm/final_norm/scale": (4,),
+        "img/head/bias": (4,),
+        "llm/layers/mlp/linear": (2, 3, 5),
+        "llm/layers/norm/scale": (2, 4),
+    }
+    return {n: jnp.asarray(rng.standard_normal(s), jnp.float32) for n, s in shapes.items()}
+
+
+def trained(optimizer, params):
+    return {n: p for n, p in params.items() if optimizer.trainable[n]}
+
+
+def run(config, params, all_grads, total_steps=10):
+    """Returns the parameters after each step."""
+    optimizer = optim.make(config, params, total_steps)
+    params = trained(optimizer, params)
+    state, history = optimizer.tx.init(params), []
+    step = jax.jit(optimizer.tx.update)
+    for grads in all_grads:
+        updates, state = step({n: grads[n] for n in params}, state, params)
+        params = {n: p + updates[n] for n, p in params.items()}
+        history.append(params)
+    return history
+
+
+# ---- Rules ----
+
+
+def test_the_first_full_match_counts():
+    rules = (("a/.*", 1), (".*b", 2), (".*", 3))
+    assert optim.match(["a/b", "b", "bc"], rules, "x") == {"a/b": 1, "b": 2, "bc": 3}
+
+
+def test_an_unmatched_parameter_and_an_idle_pattern_are_errors():
+    with pytest.raises(ValueError, match="config.lr_mults: no pattern matches parameter 'b'"):
+        optim.match(["a", "b"], (("a", 1),), "config.lr_mults")
+    with pytest.raises(ValueError, match="config.lr_mults: pattern 'c.*' matches no parameter"):
+        optim.match(["a", "b"], (("c.*", 1), (".*", 2)), "config.lr_mults")
+
+
+@pytest.mark.parametrize("field", ["schedule", "lr_mults", "wd_mults"])
+def test_a_misspelt_pattern_in_any_rule_list_is_an_error(field):
+    value = dict(decay_type="constant") if field == "schedule" else 1.0
+    config = make_config(**{field: (("lmm/.*", value), (".*", value))})
+    with pytest.raises(ValueError, match=f"config.{field}: pattern 'lmm/"):
+        optim.make(config, make_params(), 10)
+
+
+def test_freezing_everything_and_unknown_optimizers_are_errors():
+    with pytest.raises(ValueError, match="freezes every parameter"):
+        optim.make(make_config(schedule=((".*", None),)), make_params(), 10)
+    with pytest.raises(ValueError, match="'sgd'; known: adafactor, adamw"):
+        optim.make(make_config(optimizer="sgd"), make_params(), 10)
+
+
+# ---- Schedules ----
+
+
+@pytest.mark.parametrize(
+    "kw, points",
+    [
+        # step -> factor; with a warm-up of 10 steps the first step already moves.
+        (dict(warmup_steps=10), {0: 0.1, 4: 0.5, 9: 1.0, 10: 1.0, 55: 0.5, 100: 0.0}),
+        (dict(warmup_percent=0.1, end=0.2), {9: 1.0, 55: 0.6, 100: 0.2}),
+        (dict(decay_type="linear", warmup_steps=10), {9: 1.0, 10: 1.0, 55: 0.5, 100: 0.0}),
+        (dict(decay_type="linear", end=0.5), {0: 1.0, 50: 0.75, 100: 0.5}),
+        (dict(decay_type="constant", warmup_steps=4), {0: 0.25, 3: 1.0, 70: 1.0}),
+        (dict(decay_type="rsqrt", warmup_steps=4), {3: 1.0, 4: 1.0, 16: 0.5}),
+        (dict(), {0: 1.0, 50: 0.5, 100: 0.0}),
+    ],
+)
+def test_schedules_at_known_points(kw, points):
+    schedule = optim.make_schedule(100, **kw)
+    for step, want in points.items():
+        np.testing.assert_allclose(schedule(jnp.asarray(step)), want, atol=1e-6)
+
+
+def test_schedule_arguments_that_make_no_sense_are_errors():
+    with pytest.raises(ValueError, match="warmup_steps or warmup_percent"):
+        optim.make_schedule(10, warmup_steps=1, warmup_percent=0.1)
+    with pytest.raises(ValueError, match="'step'; known: cosine"):
+        optim.make_schedule(10, decay_type="step")
+
+
+def test_the_schedule_and_the_multipliers_scale_the_update():
+    params = make_params()
+    grads = [jax.tree.map(jnp.ones_like, params)] * 3
+    config = make_config(
+        optimizer="adamw",
+        wd=0.0,
+        schedule=(
+            ("img/.*", dict(decay_type="linear", warmup_steps=0)),
+            (".*", dict(decay_type="constant")),
+        ),
+        lr_mults=((".*/linear", 0.5), (".*", 1.0)),
+    )
+    after = run(config, params, grads, total_steps=4)
+    # Adam moves by the learning rate when all gradients are the same.
+    moved = jax.tree.map(lambda x, y: np.mean(x - y), params, after[2])
+    np.testing.assert_allclose(moved["llm/table"], 3 * 0.01, rtol=1e-3)
+    np.testing.assert_allclose(moved["llm/layers/mlp/linear"], 3 * 0.005, rtol=1e-3)
+    np.testing.assert_allclose(moved["img/head/bias"], (1 + 0.75 + 0.5) * 0.01, rtol=1e-3)
+    optimizer = optim.make(config, params, 4)
+    assert float(optimizer.learning_rate(0)) == pytest.approx(0.01)
+
+
+# ---- Decay, freezing, precision ----
+
+
+@pytest.mark.parametrize("name", ["adafactor", "adamw"])
+def test_without_gradient_a_weight_shrinks_by_lr_times_wd_and_norms_and_biases_stay(name):
+    params = make_params()
+    zeros = [jax.tree.map(jnp.zeros_like, params)]
+    (after,) = run(make_config(optimizer=name), params, zeros)
+    for n, p in params.items():
+        factor = 1 if n.endswith(("scale", "bias")) else 1 - 0.01 * 0.1
+        np.testing.assert_allclose(after[n], p * factor, rtol=1e-6, err_msg=n)
+
+
+def test_frozen_parameters_get_no_update_and_no_state():
+    params = make_params()
+    config = make_config(optimizer="adamw", schedule=(("img/.*|llm/table", None), (".*", dict())))
+    optimizer = optim.make(config, params, 10)
+    assert not optimizer.trainable["llm/table"] and not optimizer.trainable["img/head/bias"]
+    state = optimizer.tx.init(trained(optimizer, params))
+    paths = [jax.tree_util.keystr(p) for p, _ in jax.tree_util.tree_leaves_with_path(state)]
+    assert any("mlp/linear" in p for p in paths)
+    assert not any("table" in p or "img/" in p for p in paths)
+
+
+def test_float32_weights_move_at_a_rate_where_bf16_would_not():
+    params = make_params()
+    grads = [jax.tree.map(jnp.ones_like, params)]
+    (after,) = run(make_config(lr=1e-5, wd=0.0), params, grads)
+    before, now = params["llm/table"], after["llm/table"]
+    assert (now != before).all()
+    same = now.astype(jnp.bfloat16) == before.astype(jnp.bfloat16)
+    assert same.mean() > 0.95
+
+
+def test_gradients_are_clipped_by_their_norm_over_all_trained_parameters():
+    params, grads = make_params(), make_params(seed=1)
+    frozen = make_config(
+        optimizer="adamw",
+        optimizer_args=dict(b1=0.0, b2=0.0, eps=1.0),
+        wd=0.0,
+        grad_clip_norm=0.5,
+        schedule=(("img/.*", None), (".*", dict(decay_type="constant"))),
+    )
+    (after,) = run(frozen, params, [grads])
+    kept = {n: np.float64(g) for n, g in grads.items() if not n.startswith("img/")}
+    norm = np.sqrt(sum((g**2).sum() for g in kept.values()))
+    assert norm > 0.5
+    for n, g in kept.items():
+        g = g * 0.5 / norm
+        np.testing.assert_allclose(
+            after[n], params[n] - 0.01 * g / (np.abs(g) + 1), rtol=1e-5, atol=1e-6
+        )
+
+
+# ---- Adafactor ----
+
+
+class NaiveAdafactor:
+    """Hugging Face's rule for one tensor, float64: relative_step=False, scale_parameter=False,
+    beta1=None, clip_threshold=1.0, decay_rate=-0.8, eps[0]=1e-30."""
+
+    def __init__(self, shape, factored):
+        self.factored, self.step = factored, 0
+        self.row, self.col, self.full = np.zeros(shape[:-1]), np.zeros(shape[-1:]), np.zeros(shape)
+
+    def update(self, grad, param, lr, wd):
+        self.step += 1
+        beta = 1 - self.step**-0.8
+        square = grad**2 + 1e-30
+        if self.factored:
+            self.row = beta * self.row + (1 - beta) * square.mean(-1)
+            self.col = beta * self.col + (1 - beta) * square.mean(-2)
+            update = grad / np.sqrt(self.row / self.row.mean())[:, None] / np.sqrt(self.col)
+        else:
+            self.full = beta * self.full + (1 - beta) * square
+            update = grad / np.sqrt(self.full)
+        update = update / max(1.0, np.sqrt((update**2).mean()) / 1.0)
+        return param - lr * wd * param - lr * update
+
+
+@pytest.mark.parametrize("factored", [True, False])
+def test_adafactor_follows_the_rule_of_hugging_face_for_each_layer_of_a_stack(factored):
+    params = make_params()
+    rng = np.random.default_rng(3)
+    # Growing gradients, of very different size in the two layers: the clip bites, per layer.
+    grads = [
+        {n: (i + 1) ** 2 * rng.standard_normal(p.shape) for n, p in params.items()}
+        for i in range(4)
+    ]
+    for g in grads:
+        g["llm/layers/mlp/linear"][1] *= 100
+    args = dict(min_dim_size_to_factor=2 if factored else 128)
+    history = run(
+        make_config(optimizer_args=args),
+        params,
+        [jax.tree.map(lambda x: x.astype(np.float32), g) for g in grads],
+    )
+    for n, p in params.items():
+        stacked = "/layers/" in n
+        for i in range(2 if stacked else 1):
+            at = (i,) if stacked else ()
+            value = np.float64(p[at])
+            rule = NaiveAdafactor(value.shape, factored and value.ndim > 1)
+            for step, after in enumerate(history):
+                wd = 0 if n.endswith(("scale", "bias")) else 0.1
+                value = rule.update(grads[step][n][at], value, 0.01, wd)
+                np.testing.assert_allclose(after[n][at], value, rtol=1e-4, atol=1e-6, err_msg=n)
+
+
+def test_adafactor_keeps_rows_and_columns_of_each_layer_only():
+    params = {"llm/layers/mlp/linear": jnp.zeros((3, 200, 130)), "table": jnp.zeros((300, 128))}
+    optimizer = optim.make(make_config(wd_mults=((".*", 1.0),)), params, 10)
+    state = jax.eval_shape(optimizer.tx.init, params)
+    sizes = sum(x.size for x in jax.tree.leaves(state))
+    assert 3 * (200 + 130) + 300 + 128 <= sizes < 3 * (200 + 130) + 300 + 128 + 30
