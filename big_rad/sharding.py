@@ -23,16 +23,19 @@ def make_mesh(axes: Sequence[tuple[str, int]], devices: Sequence[Any] | None = N
         devices: defaults to all devices.
 
     Raises:
-        ValueError: the sizes do not use all devices, or no axis is called "data".
+        ValueError: the sizes do not use all devices, or the names are not distinct or lack "data".
     """
     devices = list(jax.devices() if devices is None else devices)
     names, sizes = [n for n, _ in axes], [int(s) for _, s in axes]
-    if "data" not in names:
-        raise ValueError(f'config.mesh needs an axis "data", got {names}')
+    if "data" not in names or len(set(names)) < len(names):
+        raise ValueError(f'config.mesh needs distinct axes, one called "data"; got {names}')
     if sizes.count(-1) == 1:
-        sizes[sizes.index(-1)] = len(devices) // -math.prod(sizes)
-    if math.prod(sizes) != len(devices):
-        raise ValueError(f"config.mesh {dict(axes)} does not fit {len(devices)} devices")
+        sizes[sizes.index(-1)] = len(devices) // max(1, -math.prod(sizes))
+    if min(sizes) < 1 or math.prod(sizes) != len(devices):
+        raise ValueError(
+            f"config.mesh {dict(axes)} does not fit {len(devices)} devices; "
+            'use (("data", -1),) for all of them'
+        )
     return jax.make_mesh(sizes, names, axis_types=(AxisType.Auto,) * len(names), devices=devices)
 
 
@@ -79,8 +82,19 @@ def like_params(tree: Any, shardings: Mapping[str, NamedSharding], mesh: Mesh) -
 
 
 def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Puts this process's rows of a batch onto the devices, split over "data"."""
+    """Puts this process's rows of a batch onto the devices, split over "data".
+
+    Raises:
+        ValueError: the rows cannot be split evenly.
+    """
     sharding = batch_sharding(mesh)
+    for name, value in batch.items():
+        rows = len(value) * jax.process_count()
+        if rows % mesh.shape["data"]:
+            raise ValueError(
+                f"config.input.batch_size: {name} has {rows} rows, which do not divide over the "
+                f'{mesh.shape["data"]} devices of mesh axis "data"'
+            )
     return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}
 
 
@@ -104,7 +118,8 @@ def _spec(name: str, strategy: str, shape: Sequence[int], mesh: Mesh) -> Partiti
         return PartitionSpec(*("data" if i == best else None for i in range(best + 1)))
     if kind == "shard" and len(args) == 2:
         axis, mesh_axis = args
-        if mesh_axis not in mesh.shape or shape[axis] % mesh.shape[mesh_axis]:
+        inside = -len(shape) <= axis < len(shape)
+        if not inside or mesh_axis not in mesh.shape or shape[axis] % mesh.shape[mesh_axis]:
             raise ValueError(
                 f"config.sharding_strategy: cannot split axis {axis} of {name} {tuple(shape)} "
                 f"over mesh axis {mesh_axis!r} of {dict(mesh.shape)}"

@@ -1,0 +1,61 @@
+import json
+import math
+
+from big_rad import metric_writer
+
+
+def write(folder, steps, resume_step=None):
+    writer = metric_writer.MetricWriter(folder, resume_step)
+    for step in steps:
+        writer.write(step, {"training_loss": step / 10})
+    writer.close()
+    return folder / "metrics.jsonl"
+
+
+def steps_of(path):
+    return [row["step"] for row in metric_writer.read(path)]
+
+
+def test_a_line_is_json_with_the_step_and_the_values(tmp_path):
+    writer = metric_writer.MetricWriter(tmp_path / "new" / "run")
+    writer.write(3, {"training_loss": 0.5, "vqa/f1": 1})
+    line = (tmp_path / "new" / "run" / "metrics.jsonl").read_text(encoding="utf-8")
+    assert json.loads(line) == {"step": 3, "training_loss": 0.5, "vqa/f1": 1.0}
+    assert line.endswith("\n")  # Written at once, not only on close.
+    writer.close()
+
+
+def test_what_is_no_finite_number_becomes_null_so_that_lines_stay_json(tmp_path):
+    writer = metric_writer.MetricWriter(tmp_path)
+    writer.write(1, {"a": math.nan, "b": math.inf, "c": 1.0})
+    writer.close()
+    text = (tmp_path / "metrics.jsonl").read_text(encoding="utf-8")
+    assert "NaN" not in text and "Infinity" not in text
+    assert metric_writer.read(tmp_path / "metrics.jsonl") == [
+        {"step": 1, "a": None, "b": None, "c": 1.0}
+    ]
+
+
+def test_on_resume_no_line_is_missing_or_doubled(tmp_path):
+    write(tmp_path, [1, 2, 3, 4, 5])  # Died after step 5, its last checkpoint is of step 3.
+    path = write(tmp_path, [4, 5, 6], resume_step=3)
+    assert steps_of(path) == [1, 2, 3, 4, 5, 6]
+
+
+def test_several_lines_of_the_restored_step_stay(tmp_path):
+    write(tmp_path, [1, 2, 2, 3])
+    assert steps_of(write(tmp_path, [3], resume_step=2)) == [1, 2, 2, 3]
+
+
+def test_a_line_that_was_cut_short_is_dropped(tmp_path):
+    path = write(tmp_path, [1, 2, 3])
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole[:-7], encoding="utf-8")
+    assert steps_of(path) == [1, 2]
+    assert steps_of(write(tmp_path, [3, 4], resume_step=2)) == [1, 2, 3, 4]
+
+
+def test_a_new_run_starts_over(tmp_path):
+    write(tmp_path, [0, 1, 2])
+    assert steps_of(write(tmp_path, [1])) == [1]
+    assert steps_of(write(tmp_path, [1, 2], resume_step=0)) == [1, 2]
