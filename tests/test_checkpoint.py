@@ -1,0 +1,140 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from big_rad import checkpoint
+
+META = {"config": {"lr": 0.1, "mesh": [["data", -1]]}, "versions": {"jax": "1"}}
+
+
+def make_state(seed=0):
+    """A trainer's state: nested parameters of two dtypes, flat names in the optimizer's part."""
+    rng = np.random.default_rng(seed)
+    w = jnp.asarray(rng.standard_normal((3, 4)), jnp.float32)
+    params = {
+        "img": {"head": {"kernel": w.astype(jnp.bfloat16), "bias": jnp.zeros(4, jnp.bfloat16)}},
+        "llm": {"w": w, "scalar": w[0, 0]},
+    }
+    adam = optax.ScaleByAdamState(jnp.int32(7), {"llm/w": w / 3}, {"llm/w": w / 7})
+    opt_state = (optax.EmptyState(), adam, {"llm/w": {"v": w}})
+    return {"params": params, "opt_state": opt_state, "step": jnp.int32(5)}
+
+
+def abstract(state):
+    def leaf(x):
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding)
+
+    return jax.tree.map(leaf, state)
+
+
+def assert_same(got, want):
+    assert jax.tree.structure(got) == jax.tree.structure(want)
+    for x, y in zip(jax.tree.leaves(got), jax.tree.leaves(want)):
+        assert x.dtype == y.dtype
+        np.testing.assert_array_equal(np.asarray(x), np.asarray(y))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """A run directory with checkpoints of steps 1, 2 and 3, of which two are kept."""
+    writer = checkpoint.Checkpointer(tmp_path, keep=2)
+    assert writer.latest_step() is None
+    for step in (1, 2, 3):
+        writer.save(step, make_state(step), {"iterator": {"next_index": 10 * step}}, META)
+    writer.close()
+    return tmp_path
+
+
+def test_what_is_restored_is_bit_identical_names_with_slashes_included(saved):
+    reader = checkpoint.Checkpointer(saved)
+    state, data, meta = reader.restore(abstract(make_state()))
+    reader.close()
+    assert_same(state, make_state(3))
+    assert data == {"iterator": {"next_index": 30}} and meta == META
+
+
+def test_the_newest_checkpoints_are_kept(saved):
+    steps = sorted(p.name for p in (saved / "checkpoints").iterdir() if p.name.isdigit())
+    assert steps == ["2", "3"]
+    reader = checkpoint.Checkpointer(saved)
+    assert reader.latest_step() == 3
+    reader.close()
+
+
+def test_a_checkpoint_goes_on_after_a_restart(saved):
+    again = checkpoint.Checkpointer(saved, keep=2)
+    again.save(3, make_state(9), {}, META)  # Of that step there is one: it stays.
+    again.save(4, make_state(4), {"iterator": {}}, META)
+    again.wait()
+    assert_same(again.restore(abstract(make_state()))[0], make_state(4))
+    again.close()
+    assert_same(checkpoint.load_params(saved, step=3)[0], make_state(3)["params"])
+
+
+def test_the_state_may_be_overwritten_right_after_saving(tmp_path):
+    # The trainer donates it to the next step while it is still being written.
+    advance = jax.jit(lambda x: x + 1, donate_argnums=0)
+    writer = checkpoint.Checkpointer(tmp_path)
+    state = {"params": {"w": jnp.zeros((1000, 1000))}}
+    writer.save(1, state, {}, {})
+    for _ in range(20):
+        state = jax.tree.map(advance, state)
+    writer.close()
+    params, _ = checkpoint.load_params(tmp_path)
+    assert not params["w"].any()
+
+
+def test_parameters_alone_come_as_numpy_arrays_with_the_meta(saved):
+    params, meta = checkpoint.load_params(saved)
+    assert all(type(x) is np.ndarray for x in jax.tree.leaves(params))
+    assert_same(params, make_state(3)["params"])
+    assert meta == META
+
+
+@pytest.mark.parametrize("where, step", [("checkpoints", 3), ("checkpoints/2", 2)])
+def test_a_run_its_checkpoints_or_one_step_can_be_named(saved, where, step):
+    assert_same(checkpoint.load_params(saved / where)[0], make_state(step)["params"])
+
+
+def test_a_missing_run_or_step_is_an_error_that_names_the_path(saved, tmp_path_factory):
+    with pytest.raises(FileNotFoundError, match="nowhere: no checkpoint here.*--workdir"):
+        checkpoint.load_params(saved / "nowhere")
+    with pytest.raises(FileNotFoundError, match=r"step 1; steps here: \[2, 3\]"):
+        checkpoint.load_params(saved, step=1)
+    with pytest.raises(FileNotFoundError, match="no whole checkpoint.*none"):
+        checkpoint.load_params(tmp_path_factory.mktemp("empty"))
+    checkpoint.Checkpointer(saved / "fresh").close()
+    with pytest.raises(FileNotFoundError, match="no whole checkpoint"):
+        checkpoint.load_params(saved / "fresh")
+
+
+def test_a_checkpoint_that_was_not_finished_does_not_count(saved):
+    # Orbax writes into a folder of another name and renames it in the end.
+    half = saved / "checkpoints" / "4.orbax-checkpoint-tmp-0" / "state"
+    half.mkdir(parents=True)
+    reader = checkpoint.Checkpointer(saved)
+    assert reader.latest_step() == 3
+    reader.close()
+    assert_same(checkpoint.load_params(saved)[0], make_state(3)["params"])
+
+
+def test_a_state_that_does_not_fit_is_refused_and_each_tensor_named(saved):
+    other = make_state()
+    other["params"]["llm"]["w"] = jnp.zeros((4, 3))
+    other["params"]["img"]["head"]["bias"] = jnp.zeros(4)  # float32, that is no longer frozen.
+    other["params"]["new"] = jnp.zeros(2)
+    other["opt_state"] = other["opt_state"][:2]
+    reader = checkpoint.Checkpointer(saved)
+    with pytest.raises(ValueError, match="checkpoints/3 was written by another model") as e:
+        reader.restore(abstract(other))
+    reader.close()
+    message = str(e.value)
+    for name in ("params.llm.w", "params.img.head.bias", "params.new", "opt_state.2.llm/w.v"):
+        assert name + ": " in message
+    assert message.count("in the checkpoint") == 4 and "--workdir" in message
+
+
+def test_versions_name_what_decides_results():
+    assert {"jax", "flax", "optax", "orbax-checkpoint", "numpy"} <= set(checkpoint.versions())
