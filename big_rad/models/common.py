@@ -70,8 +70,12 @@ def merge(
 ) -> dict[str, Any]:
     """Puts a loaded tree in the place of freshly initialised parameters, accounting for all.
 
+    Arrays are taken one at a time, the largest first while there is most room, so a tree of lazy
+    arrays (see `big_rad.weights`) never lies in memory as a whole.
+
     Args:
-        init_params: nested parameters of the model; they give names, shapes and dtypes.
+        init_params: nested parameters of the model, or `jax.ShapeDtypeStruct`s; they give names,
+            shapes and dtypes, and, unless they are numpy arrays, the devices to put arrays onto.
         tree: nested tree that was read from a checkpoint.
         dont_load: regular expressions (full match) of names that keep their initial value and
             may be absent from, or present in, `tree`.
@@ -83,34 +87,36 @@ def merge(
 
     Raises:
         ValueError: missing, unexpected or mis-shaped tensors; the message lists each of them.
+            Or `dont_load` keeps a tensor of which `init_params` gives only the shape.
     """
-    init, loaded, adapt = flatten(init_params), flatten(tree), adapt or {}
-
-    def skip(name: str) -> bool:
-        return any(re.fullmatch(p, name) for p in dont_load)
-
-    problems = [f"missing: {n}" for n in init if n not in loaded and not skip(n)]
-    problems += [f"unexpected: {n}" for n in loaded if n not in init and not skip(n)]
-    result = {}
-    for name, old in init.items():
-        if skip(name) or name not in loaded:
-            result[name] = old
-            continue
-        new = loaded[name]
-        if np.shape(new) != np.shape(old):
-            adapted = adapt[name](old, new) if name in adapt else None
-            if adapted is None or np.shape(adapted) != np.shape(old):
+    init, loaded = flatten(init_params), flatten(tree)
+    keep = [n for n in {**init, **loaded} if any(re.fullmatch(p, n) for p in dont_load)]
+    taken = [n for n in init if n not in keep]
+    problems = [f"missing: {n}" for n in taken if n not in loaded]
+    problems += [f"unexpected: {n}" for n in loaded if n not in init and n not in keep]
+    adapted = {}
+    for name in taken:
+        old, new = init[name], loaded.get(name)
+        if new is not None and np.shape(new) != np.shape(old):
+            value = adapt[name](old, np.asarray(new)) if name in (adapt or {}) else None
+            if value is None or np.shape(value) != np.shape(old):
                 problems.append(f"shape: {name} is {np.shape(new)}, the model has {np.shape(old)}")
-                continue
-            new = adapted
-        result[name] = new.astype(old.dtype)
+            else:
+                adapted[name] = value
     if problems:
         raise ValueError(
             "the checkpoint does not fit the model:\n  "
             + "\n  ".join(sorted(problems))
             + "\nChange the model config, or name what to leave out in dont_load."
         )
-    return unflatten(result)
+    result = {n: init[n] for n in init if n in keep}
+    abstract = [n for n, x in result.items() if isinstance(x, jax.ShapeDtypeStruct)]
+    if abstract:
+        raise ValueError(f"dont_load keeps {', '.join(sorted(abstract))}: give initial values")
+    for name in sorted(taken, key=lambda n: -np.prod(np.shape(init[n]))):
+        old, value = init[name], adapted.pop(name, loaded[name])
+        result[name] = place(value, old.dtype, getattr(old, "sharding", None))
+    return unflatten({n: result[n] for n in init})
 
 
 def resize_position_embedding(old: Any, new: Any) -> Any:
@@ -144,12 +150,34 @@ def extend_embedding(old: Any, new: Any) -> Any:
         new: the loaded table [u, width] with u <= v.
 
     Returns:
-        [v, width] float32, or None if the loaded table is the larger one or of another width.
+        [v, width], in the dtype of both tables or else in float32; None if the loaded table is
+        of another width or the larger one.
     """
-    if np.shape(new)[1:] != np.shape(old)[1:] or np.shape(new)[0] > np.shape(old)[0]:
+    if np.ndim(new) != 2 or new.shape[1] != old.shape[1] or new.shape[0] > old.shape[0]:
         return None
-    rows = np.shape(old)[0] - np.shape(new)[0]
-    table = jnp.asarray(new, jnp.float32)
-    noise = np.random.default_rng(0).standard_normal((rows, table.shape[1]), np.float32)
-    added = table.mean(axis=0) + 0.01 * table.std(axis=0) * noise
-    return jnp.concatenate([table, added])
+    rows, width = new.shape
+    # In pieces and sums, since the table of a real model is 2.4 GB in float32.
+    pieces = range(0, rows, 16384)
+    mean = sum(new[i : i + 16384].astype(np.float64).sum(axis=0) for i in pieces) / rows
+    square = sum(((new[i : i + 16384] - mean) ** 2).sum(axis=0) for i in pieces) / rows
+    noise = np.random.default_rng(0).standard_normal((old.shape[0] - rows, width), np.float32)
+    table = np.empty(old.shape, new.dtype if new.dtype == old.dtype else np.float32)
+    table[:rows] = new
+    table[rows:] = mean + 0.01 * np.sqrt(square) * noise
+    return table
+
+
+def place(value: Any, dtype: Any, sharding: jax.sharding.Sharding | None = None) -> Any:
+    """Reads one array, converts it, and puts it onto devices.
+
+    Args:
+        value: an array, or an object that `np.asarray` reads.
+        dtype: of the result.
+        sharding: where to put it; None leaves a numpy array.
+    """
+    host = np.asarray(value).astype(dtype, copy=False)
+    if sharding is None:
+        return host
+    if sharding.is_fully_addressable:
+        return jax.device_put(host, sharding)
+    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
