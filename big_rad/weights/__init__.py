@@ -4,25 +4,88 @@ Fitting a tree to a model (resizing, extending, accounting) is the model modules
 """
 
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
-from big_rad.weights import npz
+import flax
+
+from big_rad.weights import npz, tensors
 
 _WHERE = (
     "PaliGemma 2 weights are on Kaggle (models/google/paligemma-2, framework JAX, for example "
-    "paligemma2-3b-pt-224) and on Hugging Face (google/paligemma2-3b-pt-224-jax); both ask for an "
-    "account and for the Gemma licence to be accepted. Download the file and give its path."
+    "paligemma2-3b-pt-224) and on Hugging Face (google/paligemma2-3b-pt-224-jax for the npz, "
+    "google/paligemma2-3b-pt-224 for safetensors); both ask for an account and for the Gemma "
+    "licence to be accepted. Download it and give its path."
 )
+_TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
+KINDS = ("npz", "orbax", "huggingface", "huggingface_siglip", "siglip_torch")
 
 
-def load(path: str | pathlib.Path) -> dict[str, Any]:
-    """Reads a checkpoint: an original `.npz` (`file.npz:img` for a subtree) or a run of big_rad.
+def load(
+    path: str | pathlib.Path,
+    *,
+    lazy: bool = False,
+    dtype: tensors.ByName = None,
+    sharding: tensors.ByName = None,
+    log: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Reads a checkpoint of any known format.
+
+    An original `.npz` (`file.npz:img` for a subtree), a Hugging Face folder of PaliGemma 2 or
+    SigLIP, a torch file of a SigLIP tower, or a run of big_rad.
 
     Args:
-        path: the file, or a run directory written by `big_rad.train`.
+        path: the file or folder.
+        lazy: give arrays that are read when `np.asarray` is called on them, so that the `load` of
+            a model module takes them one at a time.
+        dtype: what to convert to, or a function of the name; None keeps what is stored.
+        sharding: where to put arrays, or a function of the name; None gives numpy arrays.
+        log: receives what was left out on purpose.
 
     Returns:
-        Nested parameters, as numpy arrays.
+        Nested parameters `{"img", "llm"}`; image towers alone are `{"img"}`, without its head.
+
+    Raises:
+        FileNotFoundError: nothing there; the message says where the original is to be had.
+        ValueError: no known format, a damaged file, or tensors that are not accounted for.
+    """
+    flat = read(path, log=log)
+    if not lazy:
+        flat = tensors.materialise(flat, dtype, sharding)
+    return flax.traverse_util.unflatten_dict(flat, sep="/")
+
+
+def read(
+    path: str | pathlib.Path, *, log: Callable[[str], None] = print
+) -> dict[str, tensors.Lazy]:
+    """Lists a checkpoint of any known format as flat lazy arrays; see `load`."""
+    kind_of = kind(path)
+    if kind_of == "npz":
+        flat = npz.read(path)
+        from big_rad.weights import infer
+
+        infer.check_version(flat, str(path))
+        return flat
+    # Each of these imports takes its time, and npz needs none of them.
+    if kind_of == "orbax":
+        from big_rad.weights import orbax
+
+        return orbax.read(path)[0]
+    if kind_of == "huggingface":
+        from big_rad.weights import huggingface
+
+        return huggingface.read(path, log=log)[1]
+    if kind_of == "huggingface_siglip":
+        from big_rad.weights import huggingface
+
+        return huggingface.read_siglip(path, log=log)[1]
+    from big_rad.weights import siglip_torch
+
+    return siglip_torch.read(path, log=log)
+
+
+def kind(path: str | pathlib.Path) -> str:
+    """Returns which of `KINDS` a checkpoint is of.
 
     Raises:
         FileNotFoundError: nothing there; the message says where the original is to be had.
@@ -30,13 +93,22 @@ def load(path: str | pathlib.Path) -> dict[str, Any]:
     """
     check(path)
     file, _ = npz.split_subtree(path)
-    if file.is_dir():
-        from big_rad import checkpoint  # Orbax takes a second to import; npz does not need it.
+    if file.is_file() and file.suffix == ".npz":
+        return "npz"
+    if file.is_file() and file.suffix in _TORCH_SUFFIXES:
+        return "siglip_torch"
+    if (file / "checkpoints").is_dir() or file.name == "checkpoints" or (file / "state").is_dir():
+        return "orbax"
+    if (file / "config.json").is_file():
+        from big_rad.weights import hf_config
 
-        return checkpoint.load_params(file)[0]
-    if file.suffix == ".npz":
-        return npz.load(path)
-    raise ValueError(f"checkpoint {str(file)!r}: not an .npz file or a run directory. {_WHERE}")
+        siglip = str(hf_config.read(file).get("model_type")).startswith("siglip")
+        return "huggingface_siglip" if siglip else "huggingface"
+    raise ValueError(
+        f"checkpoint {str(file)!r} is of no known kind: an .npz file, a Hugging Face folder (with "
+        f"config.json), a run directory (with checkpoints/), or a SigLIP tower "
+        f"({', '.join(_TORCH_SUFFIXES)}). {_WHERE}"
+    )
 
 
 def check(path: str | pathlib.Path) -> None:

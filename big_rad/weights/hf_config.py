@@ -1,0 +1,261 @@
+"""`config.json` of a Hugging Face PaliGemma 2, read into a model config, and written from one.
+
+Values that a file leaves out have the defaults of transformers. What our model does not compute
+is refused by name instead of being ignored. Knows no tensors.
+"""
+
+import json
+import math
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+_VISION_DEFAULTS = dict(
+    hidden_size=1152,
+    num_hidden_layers=27,
+    intermediate_size=4304,
+    num_attention_heads=16,
+    patch_size=14,
+    image_size=224,
+)
+_TEXT_DEFAULTS = dict(
+    hidden_size=2304,
+    num_hidden_layers=26,
+    intermediate_size=9216,
+    num_attention_heads=8,
+    num_key_value_heads=4,
+    head_dim=256,
+    query_pre_attn_scalar=256,
+    attn_logit_softcapping=50.0,
+    final_logit_softcapping=30.0,
+    vocab_size=257152,
+    sliding_window=4096,
+)
+# What the models compute, whatever a file says; other values would be another function.
+_VISION_FIXED = dict(
+    hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6, attention_dropout=0.0, num_channels=3
+)
+_TEXT_FIXED = dict(
+    hidden_activation="gelu_pytorch_tanh",
+    rms_norm_eps=1e-6,
+    attention_bias=False,
+    attention_dropout=0.0,
+    rope_theta=10_000.0,
+    tie_word_embeddings=True,
+)
+IMAGE_TOKEN = 257_152
+
+
+def read(folder: pathlib.Path) -> dict[str, Any]:
+    """Reads `config.json`.
+
+    Raises:
+        ValueError: it is missing or damaged.
+    """
+    path = folder / "config.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as e:
+        raise ValueError(f"{folder} has no config.json: not a Hugging Face checkpoint") from e
+    except ValueError as e:
+        raise ValueError(f"{path} is no JSON ({e}); download it again") from e
+
+
+def to_model_cfg(
+    config: Mapping[str, Any],
+    where: str,
+    final_logits_softcap: float | None = None,
+    log: Callable[[str], None] = print,
+) -> tuple[dict[str, Any], int]:
+    """Turns a PaliGemma 2 config into arguments of `radgrounder.Model`.
+
+    The final soft cap: transformers 5 applies `final_logit_softcapping`, all releases before it
+    ignored it in PaliGemma. A file written by an older release therefore gets 0.
+
+    Args:
+        config: contents of `config.json`.
+        where: the file's name, for messages.
+        final_logits_softcap: overrides the rule above.
+        log: receives remarks.
+
+    Returns:
+        (model config with explicit dimensions, image side in pixels).
+
+    Raises:
+        ValueError: PaliGemma 1 or another model, or a setting that is not supported.
+    """
+    text, vision = dict(config.get("text_config") or {}), dict(config.get("vision_config") or {})
+    _check_kind(config, text, where)
+    rope = text.get("rope_parameters") or {}
+    text.setdefault("rope_theta", rope.get("rope_theta", 10_000.0))
+    _check_fixed(text, _TEXT_FIXED, f"{where}: text_config")
+    _check_fixed(vision, _VISION_FIXED, f"{where}: vision_config")
+    if text.get("rope_scaling") or rope.get("rope_type", "default") != "default":
+        raise ValueError(f"{where}: text_config asks for scaled rotary positions: not supported")
+    if not config.get("tie_word_embeddings", True):
+        raise ValueError(f"{where}: tie_word_embeddings is false; PaliGemma 2 ties them")
+    text, vision = _TEXT_DEFAULTS | text, _VISION_DEFAULTS | vision
+    if final_logits_softcap is None:
+        final_logits_softcap = _final_cap(config, text, log)
+    llm = dict(
+        width=text["hidden_size"],
+        depth=text["num_hidden_layers"],
+        mlp_dim=text["intermediate_size"],
+        num_heads=text["num_attention_heads"],
+        num_kv_heads=text["num_key_value_heads"],
+        head_dim=text["head_dim"],
+        vocab_size=text["vocab_size"],
+        query_scale=text["query_pre_attn_scalar"] ** -0.5,
+        attn_logits_softcap=float(text["attn_logit_softcapping"] or 0),
+        final_logits_softcap=float(final_logits_softcap),
+    )
+    cfg = dict(img=vision_cfg(vision), llm=llm, mask_decoder=None, mask_mode="paligemma")
+    tokens = (vision["image_size"] // vision["patch_size"]) ** 2
+    if (text["sliding_window"] or math.inf) <= tokens:
+        log(
+            f"{where}: sliding_window {text['sliding_window']} is no longer than the {tokens} "
+            "image tokens; as in the original, big_rad has no window"
+        )
+    return cfg, vision["image_size"]
+
+
+def vision_cfg(vision: Mapping[str, Any]) -> dict[str, int]:
+    """Returns arguments of `siglip.Model` for a vision config that names all sizes."""
+    return dict(
+        width=vision["hidden_size"],
+        depth=vision["num_hidden_layers"],
+        mlp_dim=vision["intermediate_size"],
+        num_heads=vision["num_attention_heads"],
+        patch_size=vision["patch_size"],
+    )
+
+
+def siglip_cfg(config: Mapping[str, Any], where: str) -> dict[str, int]:
+    """Turns the config of a Hugging Face SigLIP into arguments of `siglip.Model`.
+
+    Raises:
+        ValueError: a setting that is not supported.
+    """
+    vision = dict(config.get("vision_config") or config)
+    _check_fixed(vision, _VISION_FIXED, f"{where}: vision_config")
+    base = dict(
+        hidden_size=768,
+        num_hidden_layers=12,
+        intermediate_size=3072,
+        num_attention_heads=12,
+        patch_size=16,
+        image_size=224,
+    )
+    return vision_cfg(base | vision)
+
+
+def from_model_cfg(
+    model_cfg: Mapping[str, Any], image_size: int, dtype: str, image_token: int = IMAGE_TOKEN
+) -> dict[str, Any]:
+    """Returns the `config.json` of a model.
+
+    Args:
+        model_cfg: with explicit dimensions.
+        image_size: side in pixels.
+        dtype: name of the parameters' dtype.
+        image_token: id that stands for image tokens.
+    """
+    img, llm = model_cfg["img"], model_cfg["llm"]
+    head_dim = llm["head_dim"]
+    scalar = (llm.get("query_scale") or head_dim**-0.5) ** -2
+    if abs(scalar - round(scalar)) > 1e-6 * scalar:
+        raise ValueError(
+            f"llm.query_scale {llm['query_scale']} has no query_pre_attn_scalar: "
+            "transformers wants 1 / query_scale^2 to be a whole number"
+        )
+    num_image = (image_size // img["patch_size"]) ** 2
+    return dict(
+        architectures=["PaliGemmaForConditionalGeneration"],
+        model_type="paligemma",
+        bos_token_id=2,
+        eos_token_id=1,
+        pad_token_id=0,
+        hidden_size=llm["width"],
+        projection_dim=llm["width"],
+        image_token_index=image_token,
+        num_hidden_layers=llm["depth"],
+        tie_word_embeddings=True,
+        torch_dtype=dtype,
+        dtype=dtype,
+        transformers_version="5.0.0",  # From here on the final soft cap below is applied.
+        text_config=dict(
+            architectures=["Gemma2ForCausalLM"],
+            model_type="gemma2",
+            hidden_size=llm["width"],
+            num_hidden_layers=llm["depth"],
+            intermediate_size=llm["mlp_dim"],
+            num_attention_heads=llm["num_heads"],
+            num_key_value_heads=llm["num_kv_heads"],
+            head_dim=head_dim,
+            query_pre_attn_scalar=round(scalar),
+            attn_logit_softcapping=llm.get("attn_logits_softcap", 50.0) or None,
+            final_logit_softcapping=llm.get("final_logits_softcap", 0.0) or None,
+            hidden_act="gelu_pytorch_tanh",
+            hidden_activation="gelu_pytorch_tanh",
+            rms_norm_eps=1e-6,
+            max_position_embeddings=8192,
+            sliding_window=4096,
+            num_image_tokens=num_image,
+            vocab_size=llm["vocab_size"],
+            tie_word_embeddings=True,
+            torch_dtype=dtype,
+        ),
+        vision_config=dict(
+            model_type="siglip_vision_model",
+            hidden_size=img["width"],
+            num_hidden_layers=img["depth"],
+            intermediate_size=img["mlp_dim"],
+            num_attention_heads=img["num_heads"],
+            patch_size=img["patch_size"],
+            image_size=image_size,
+            num_image_tokens=num_image,
+            num_positions=num_image,
+            projection_dim=llm["width"],
+            hidden_act="gelu_pytorch_tanh",
+            layer_norm_eps=1e-6,
+            torch_dtype=dtype,
+            vision_use_head=False,
+        ),
+    )
+
+
+def _check_kind(config: Mapping[str, Any], text: Mapping[str, Any], where: str) -> None:
+    kind = config.get("model_type")
+    if kind != "paligemma":
+        raise ValueError(f"{where}: model_type is {kind!r}; big_rad loads paligemma (version 2)")
+    if text.get("model_type", "gemma") == "gemma":
+        raise ValueError(
+            f"{where}: this is PaliGemma 1 (text_config.model_type 'gemma'), another architecture; "
+            "take a PaliGemma 2 checkpoint, such as google/paligemma2-3b-pt-224"
+        )
+    if text["model_type"] != "gemma2":
+        raise ValueError(
+            f"{where}: text_config.model_type is {text['model_type']!r}; PaliGemma 2 has 'gemma2'"
+        )
+
+
+def _check_fixed(given: Mapping[str, Any], fixed: Mapping[str, Any], where: str) -> None:
+    wrong = [
+        f"{k} = {given[k]!r}" for k, v in fixed.items() if given.get(k) is not None and given[k] != v
+    ]
+    if wrong:
+        raise ValueError(f"{where}: {', '.join(wrong)} is not supported; PaliGemma 2 has {fixed}")
+
+
+def _final_cap(
+    config: Mapping[str, Any], text: Mapping[str, Any], log: Callable[[str], None]
+) -> float:
+    cap = float(text["final_logit_softcapping"] or 0)
+    major = str(config.get("transformers_version") or "4").split(".")[0]
+    if cap and not (major.isdigit() and int(major) >= 5):
+        log(
+            f"final_logit_softcapping {cap:g} is not applied: the file comes from transformers "
+            f"{config.get('transformers_version', '4')}, which ignored it"
+        )
+        return 0.0
+    return cap

@@ -1,0 +1,220 @@
+"""Writing a Hugging Face folder of a PaliGemma 2: weights in shards, configs, tokenizer, notices.
+
+Tensors have the names of the hub, which every release of transformers and vLLM reads. Parameters
+are read one at a time and written shard by shard. Knows nothing of other formats.
+"""
+
+import json
+import pathlib
+import shutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from big_rad.pp import tokenizer_json
+from big_rad.weights import hf_config, hf_layout, infer, rearrange, tensors
+
+_GEMMA = """\
+If the weights in this folder come from PaliGemma 2 or Gemma:
+Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms.
+They are modified files in the sense of those terms; whoever passes them on passes on the terms.
+"""
+_CC = """\
+
+The weights come from a checkpoint under the Creative Commons licence BY-NC-SA 4.0
+(https://creativecommons.org/licenses/by-nc-sa/4.0/): give credit, no commercial use, and share
+what you make of it under the same licence.
+"""
+_TOKENIZER_FILES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+)
+
+
+def save(
+    folder: pathlib.Path,
+    model_cfg: Mapping[str, Any],
+    flat: Mapping[str, Any],
+    tokenizer: Any = None,
+    *,
+    dtype: Any = None,
+    max_shard_bytes: int = 2**31,
+    image_token: int | None = None,
+    cc_by_nc_sa: bool = False,
+) -> list[str]:
+    """Writes a folder that `PaliGemmaForConditionalGeneration.from_pretrained` loads.
+
+    Args:
+        folder: created; must not hold other files.
+        model_cfg: arguments of the model, by variant or by dimensions.
+        flat: name -> array, `tensors.Lazy` ones included.
+        tokenizer: a `pp.tokenizer.Tokenizer`, or a folder whose tokenizer files are copied.
+        dtype: what to convert to; None keeps what is stored.
+        max_shard_bytes: a shard is no larger, unless it holds a single tensor.
+        image_token: id that stands for image tokens; by default the tokenizer's reserved row, or
+            PaliGemma 2's.
+        cc_by_nc_sa: the source was under that licence.
+
+    Returns:
+        The names of the files.
+
+    Raises:
+        FileExistsError: the folder holds files.
+        ValueError: parameters that are missing, unexpected or of another shape.
+    """
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{folder} is not empty; name a new folder")
+    where = "the parameters"
+    if model_cfg.get("mask_decoder") is not None:
+        raise ValueError("transformers' PaliGemma has no mask decoder; export without it")
+    rows = infer.model_cfg(flat, where)["llm"]["vocab_size"]
+    cfg = infer.explicit(model_cfg, rows)
+    image_size = infer.image_size(flat, where)
+    tokens = (image_size // cfg["img"]["patch_size"]) ** 2
+    axes = hf_layout.sizes(cfg, tokens)
+    _check(flat, axes)
+    folder.mkdir(parents=True, exist_ok=True)
+    stored = tensors.dtype_of(dtype) if dtype is not None else flat["llm/final_norm/scale"].dtype
+    if image_token is None:
+        image_token = getattr(tokenizer, "reserved_id", hf_config.IMAGE_TOKEN)
+    config = hf_config.from_model_cfg(cfg, image_size, str(stored), image_token)
+    _write_json(folder / "config.json", config)
+    _write_json(folder / "generation_config.json", _generation())
+    _write_json(folder / "preprocessor_config.json", _preprocessor(image_size, tokens))
+    (folder / "NOTICE").write_text(_GEMMA + (_CC if cc_by_nc_sa else ""), encoding="utf-8")
+    _write_tokenizer(folder, tokenizer)
+    _write_weights(folder, flat, axes, dtype, max_shard_bytes)
+    return sorted(p.name for p in folder.iterdir())
+
+
+def _check(flat: Mapping[str, Any], axes: Mapping[str, Mapping[str, int]]) -> None:
+    problems, used = [], set()
+    for rule in hf_layout.RULES:
+        shape = hf_layout.our_shape(rule, axes[rule.ours.split("/")[0]])
+        used.add(rule.ours)
+        if rule.ours not in flat:
+            problems.append(f"missing: {rule.ours}")
+        elif tuple(flat[rule.ours].shape) != shape:
+            problems.append(f"shape: {rule.ours} is {flat[rule.ours].shape}, not {shape}")
+    problems += [f"unexpected: {n}" for n in flat if n not in used]
+    if problems:
+        raise ValueError("the parameters are no PaliGemma 2:\n  " + "\n  ".join(sorted(problems)))
+
+
+def _write_weights(
+    folder: pathlib.Path,
+    flat: Mapping[str, Any],
+    axes: Mapping[str, Mapping[str, int]],
+    dtype: Any,
+    max_shard_bytes: int,
+) -> None:
+    import safetensors.numpy
+
+    plan = _plan(flat, axes, dtype, max_shard_bytes)
+    number = plan[-1][1] + 1
+    names = ["model.safetensors"] if number == 1 else [
+        f"model-{i + 1:05d}-of-{number:05d}.safetensors" for i in range(number)
+    ]
+    shard_of = {name: names[shard] for name, shard, _ in plan}
+    held: dict[str, np.ndarray] = {}
+    pieces = _pieces(flat, axes, dtype)
+    for i, (name, shard, _) in enumerate(plan):
+        got, value = next(pieces)
+        assert got == name
+        held[name] = value
+        if i + 1 == len(plan) or plan[i + 1][1] != shard:
+            safetensors.numpy.save_file(held, folder / names[shard], {"format": "pt"})
+            held = {}
+    if number > 1:
+        index = {
+            "metadata": {"total_size": sum(size for _, _, size in plan)},
+            "weight_map": shard_of,
+        }
+        _write_json(folder / "model.safetensors.index.json", index)
+
+
+def _plan(
+    flat: Mapping[str, Any], axes: Mapping[str, Any], dtype: Any, max_shard_bytes: int
+) -> list[tuple[str, int, int]]:
+    # Which tensor goes into which shard, in the order in which `_pieces` gives them.
+    plan, shard, filled = [], 0, 0
+    for rule in hf_layout.RULES:
+        itemsize = tensors.dtype_of(dtype or flat[rule.ours].dtype).itemsize
+        for name, shape in hf_layout.expected([rule], axes).items():
+            size = int(np.prod(shape)) * itemsize
+            if filled and filled + size > max_shard_bytes:
+                shard, filled = shard + 1, 0
+            filled += size
+            plan.append((name, shard, size))
+    return plan
+
+
+def _pieces(
+    flat: Mapping[str, Any], axes: Mapping[str, Any], dtype: Any
+) -> Iterator[tuple[str, np.ndarray]]:
+    for rule in hf_layout.RULES:
+        value = np.asarray(flat[rule.ours])
+        value = value.astype(tensors.dtype_of(dtype or value.dtype), copy=False)
+        yield from hf_layout.to_theirs(rule, value, axes[rule.ours.split("/")[0]])
+
+
+def _write_tokenizer(folder: pathlib.Path, tokenizer: Any) -> None:
+    if tokenizer is None:
+        return
+    if isinstance(tokenizer, str | pathlib.Path):
+        for name in _TOKENIZER_FILES:
+            if (pathlib.Path(tokenizer) / name).is_file():
+                shutil.copy(pathlib.Path(tokenizer) / name, folder / name)
+        return
+    (folder / "tokenizer.model").write_bytes(tokenizer.model)
+    _write_json(folder / "tokenizer.json", tokenizer_json.from_tokenizer(tokenizer), indent=None)
+    special = dict(
+        bos_token="<bos>", eos_token="<eos>", pad_token="<pad>", unk_token="<unk>"
+    )
+    _write_json(
+        folder / "tokenizer_config.json",
+        special
+        | dict(
+            tokenizer_class="GemmaTokenizer",
+            processor_class="PaliGemmaProcessor",
+            add_bos_token=True,
+            add_eos_token=False,
+            additional_special_tokens=[tokenizer_json.IMAGE],
+            clean_up_tokenization_spaces=False,
+            model_max_length=8192,
+        ),
+    )
+    _write_json(
+        folder / "special_tokens_map.json",
+        special | dict(additional_special_tokens=[tokenizer_json.IMAGE]),
+    )
+
+
+def _generation() -> dict[str, Any]:
+    return dict(bos_token_id=2, eos_token_id=1, pad_token_id=0, do_sample=False)
+
+
+def _preprocessor(image_size: int, tokens: int) -> dict[str, Any]:
+    # To [-1, 1], as the model wants it. CT windows and min-max are for the caller to apply.
+    return dict(
+        image_processor_type="SiglipImageProcessor",
+        processor_class="PaliGemmaProcessor",
+        do_convert_rgb=True,
+        do_resize=True,
+        size=dict(height=image_size, width=image_size),
+        resample=2,  # Bilinear.
+        do_rescale=True,
+        rescale_factor=1 / 255,
+        do_normalize=True,
+        image_mean=[0.5, 0.5, 0.5],
+        image_std=[0.5, 0.5, 0.5],
+        image_seq_length=tokens,
+    )
+
+
+def _write_json(path: pathlib.Path, value: Any, indent: int | None = 2) -> None:
+    path.write_text(json.dumps(value, indent=indent, ensure_ascii=False), encoding="utf-8")

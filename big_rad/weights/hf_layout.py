@@ -1,0 +1,235 @@
+"""Which Hugging Face tensors make up which parameter, with the axes of both.
+
+Three layouts of names are in use for the same tensors: files on the hub
+(`vision_tower.vision_model.*`, `language_model.model.*`), the state dict of transformers 4.5x
+(`model.vision_tower.vision_model.*`, `model.language_model.*`) and that of 5.x
+(`model.vision_tower.*`). `canonical` maps all onto the first, without the wrappers that training
+frameworks put around a model. Knows no files.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from big_rad.weights import rearrange, tensors
+
+VISION, TEXT = "vision_tower.vision_model.", "language_model.model."
+LM_HEAD = "language_model.lm_head.weight"
+EMBEDDING = TEXT + "embed_tokens.weight"
+
+_KNOWN = re.compile(
+    r"(?:model\.)?(?:"
+    r"vision_tower\.(?:vision_model\.)?(?P<vision>(?:embeddings|encoder|post_layernorm|head)\..+)"
+    r"|(?P<projector>multi_modal_projector\.linear\..+)"
+    r"|language_model\.(?:model\.)?(?P<text>(?:embed_tokens|layers|norm)\..+)"
+    r"|(?:language_model\.)?(?P<lm_head>lm_head\.weight))"
+)
+_ANCHOR = "multi_modal_projector.linear.weight"  # Every checkpoint has it exactly once.
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One parameter of ours and the tensors of theirs.
+
+    Attributes:
+        ours: name in the tree.
+        theirs: names; "{i}" stands for the layer. Several are stacked on the axis after layers.
+        pattern: from one of theirs to ours, without the layer axis; see `rearrange`.
+    """
+
+    ours: str
+    theirs: tuple[str, ...]
+    pattern: str
+
+    @property
+    def stacked(self) -> bool:
+        """Is there a layer axis in front?"""
+        return "{i}" in self.theirs[0]
+
+
+def _vision() -> list[Rule]:
+    block, layer = "img/Transformer/encoderblock", VISION + "encoder.layers.{i}"
+    attn, mlp = f"{block}/MultiHeadDotProductAttention_0", f"{block}/MlpBlock_0"
+    rules = [
+        ("img/embedding/kernel", VISION + "embeddings.patch_embedding.weight", "w c p q -> p q c w"),
+        ("img/embedding/bias", VISION + "embeddings.patch_embedding.bias", "w"),
+        ("img/pos_embedding", VISION + "embeddings.position_embedding.weight", "n w -> 1 n w"),
+        ("img/Transformer/encoder_norm/scale", VISION + "post_layernorm.weight", "w"),
+        ("img/Transformer/encoder_norm/bias", VISION + "post_layernorm.bias", "w"),
+        (f"{attn}/out/kernel", f"{layer}.self_attn.out_proj.weight", "w (a h) -> a h w"),
+        (f"{attn}/out/bias", f"{layer}.self_attn.out_proj.bias", "w"),
+        (f"{mlp}/Dense_0/kernel", f"{layer}.mlp.fc1.weight", "f w -> w f"),
+        (f"{mlp}/Dense_0/bias", f"{layer}.mlp.fc1.bias", "f"),
+        (f"{mlp}/Dense_1/kernel", f"{layer}.mlp.fc2.weight", "w f -> f w"),
+        (f"{mlp}/Dense_1/bias", f"{layer}.mlp.fc2.bias", "w"),
+    ]
+    for i in (0, 1):
+        for ours, theirs in (("scale", "weight"), ("bias", "bias")):
+            rules.append((f"{block}/LayerNorm_{i}/{ours}", f"{layer}.layer_norm{i + 1}.{theirs}", "w"))
+    for name in ("query", "key", "value"):
+        theirs = f"{layer}.self_attn.{name[0]}_proj"
+        rules.append((f"{attn}/{name}/kernel", f"{theirs}.weight", "(a h) w -> w a h"))
+        rules.append((f"{attn}/{name}/bias", f"{theirs}.bias", "(a h) -> a h"))
+    return [Rule(ours, (theirs,), pattern) for ours, theirs, pattern in rules]
+
+
+def _text() -> list[Rule]:
+    layer = TEXT + "layers.{i}"
+    attn, mlp = f"{layer}.self_attn", f"{layer}.mlp"
+    norms = {
+        "pre_attention_norm": "input_layernorm",
+        "post_attention_norm": "post_attention_layernorm",
+        "pre_ffw_norm": "pre_feedforward_layernorm",
+        "post_ffw_norm": "post_feedforward_layernorm",
+    }
+    return [
+        Rule("llm/embedder/input_embedding", (EMBEDDING,), "v d"),
+        Rule("llm/final_norm/scale", (TEXT + "norm.weight",), "d"),
+        Rule("llm/layers/attn/q_einsum/w", (f"{attn}.q_proj.weight",), "(n h) d -> n d h"),
+        Rule(
+            "llm/layers/attn/kv_einsum/w",
+            (f"{attn}.k_proj.weight", f"{attn}.v_proj.weight"),
+            "(k h) d -> k d h",
+        ),
+        Rule("llm/layers/attn/attn_vec_einsum/w", (f"{attn}.o_proj.weight",), "d (n h) -> n h d"),
+        Rule(
+            "llm/layers/mlp/gating_einsum",
+            (f"{mlp}.gate_proj.weight", f"{mlp}.up_proj.weight"),
+            "f d -> d f",
+        ),
+        Rule("llm/layers/mlp/linear", (f"{mlp}.down_proj.weight",), "d f -> f d"),
+        *(
+            Rule(f"llm/layers/{ours}/scale", (f"{layer}.{theirs}.weight",), "d")
+            for ours, theirs in norms.items()
+        ),
+    ]
+
+
+_HEAD = [
+    Rule("img/head/kernel", ("multi_modal_projector.linear.weight",), "d w -> w d"),
+    Rule("img/head/bias", ("multi_modal_projector.linear.bias",), "d"),
+]
+VISION_RULES, RULES = _vision(), [*_vision(), *_HEAD, *_text()]
+
+
+def canonical(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
+    """Maps names of any layout onto those of the hub.
+
+    Returns:
+        ({name: canonical name}, the names that are no part of PaliGemma).
+    """
+    names = list(names)
+    # What lies around the model in a wrapped checkpoint, such as "module." or "base.".
+    anchor = next((n for n in names if n.endswith(_ANCHOR)), _ANCHOR)
+    wrapper = anchor.removesuffix(_ANCHOR).removesuffix("model.")
+    known, others = {}, []
+    for name in names:
+        found = _KNOWN.fullmatch(name.removeprefix(wrapper))
+        if found is None or (wrapper and not name.startswith(wrapper)):
+            others.append(name)
+        elif found["vision"]:
+            known[name] = VISION + found["vision"]
+        elif found["text"]:
+            known[name] = TEXT + found["text"]
+        else:
+            known[name] = found["projector"] or LM_HEAD
+    return known, others
+
+
+def sizes(model_cfg: Mapping[str, Any], num_positions: int = 0) -> dict[str, dict[str, int]]:
+    """Returns the axis lengths of the two towers, keyed "img" and "llm", "depth" among them.
+
+    Args:
+        model_cfg: with explicit dimensions, see `hf_config`.
+        num_positions: image tokens.
+    """
+    llm = model_cfg["llm"]
+    return {
+        "img": vision_sizes(model_cfg["img"], num_positions) | {"d": llm["width"]},
+        "llm": dict(
+            depth=llm["depth"],
+            d=llm["width"],
+            f=llm["mlp_dim"],
+            n=llm["num_heads"],
+            k=llm["num_kv_heads"],
+            h=llm["head_dim"],
+            v=llm["vocab_size"],
+        ),
+    }
+
+
+def vision_sizes(img: Mapping[str, Any], num_positions: int) -> dict[str, int]:
+    """Returns the axis lengths of an image tower."""
+    return dict(
+        depth=img["depth"],
+        w=img["width"],
+        f=img["mlp_dim"],
+        a=img["num_heads"],
+        h=img["width"] // img["num_heads"],
+        p=img["patch_size"],
+        q=img["patch_size"],
+        c=3,
+        n=num_positions,
+    )
+
+
+def expected(rules: Iterable[Rule], by_tower: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
+    """Returns {canonical name: shape} of all tensors that the rules use."""
+    result = {}
+    for rule in rules:
+        axes = by_tower[rule.ours.split("/")[0]]
+        shape, _ = rearrange.shapes(rule.pattern, axes)
+        for theirs in rule.theirs:
+            for i in range(axes["depth"] if rule.stacked else 1):
+                result[theirs.replace("{i}", str(i))] = shape
+    return result
+
+
+def our_shape(rule: Rule, axes: Mapping[str, int]) -> tuple[int, ...]:
+    """Returns the shape of a parameter."""
+    _, piece = rearrange.shapes(rule.pattern, axes)
+    depth, many = (axes["depth"],) * rule.stacked, (len(rule.theirs),) * (len(rule.theirs) > 1)
+    return (*depth, *many, *piece)
+
+
+def to_ours(
+    rule: Rule, source: Mapping[str, Any], axes: Mapping[str, int]
+) -> tensors.Lazy:
+    """Makes a lazy parameter out of lazy tensors.
+
+    Args:
+        rule: which parameter.
+        source: canonical name -> array.
+        axes: axis lengths of the tower.
+    """
+    _, piece = rearrange.shapes(rule.pattern, axes)
+    depth = axes["depth"] if rule.stacked else 1
+    names = [[t.replace("{i}", str(i)) for t in rule.theirs] for i in range(depth)]
+    dtype = np.result_type(*{source[n].dtype for layer in names for n in layer})
+    shape = our_shape(rule, axes)
+
+    def read() -> np.ndarray:
+        out = np.empty((depth, len(rule.theirs), *piece), dtype)
+        for i, layer in enumerate(names):
+            for j, name in enumerate(layer):
+                out[i, j] = rearrange.apply(np.asarray(source[name]), rule.pattern, axes)
+        return out.reshape(shape)
+
+    return tensors.Lazy(shape, dtype, read)
+
+
+def to_theirs(
+    rule: Rule, value: np.ndarray, axes: Mapping[str, int]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Takes a parameter apart into tensors of the hub's names, in the order of `expected`."""
+    depth = axes["depth"] if rule.stacked else 1
+    _, piece = rearrange.shapes(rule.pattern, axes)
+    value = value.reshape(depth, len(rule.theirs), *piece)
+    back = rearrange.invert(rule.pattern)
+    for j, theirs in enumerate(rule.theirs):
+        for i in range(depth):
+            piece = rearrange.apply(value[i, j], back, axes)
+            yield theirs.replace("{i}", str(i)), np.ascontiguousarray(piece)

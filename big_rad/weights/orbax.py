@@ -1,0 +1,65 @@
+"""Checkpoints of big_rad's own runs, as lazy arrays, and written without a training run.
+
+Knows the layout of a run directory from `big_rad.checkpoint`, and nothing of models.
+"""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import flax
+import numpy as np
+
+from big_rad import checkpoint
+from big_rad.weights import tensors
+
+
+def read(path: str | pathlib.Path) -> tuple[dict[str, tensors.Lazy], dict[str, Any]]:
+    """Lists the parameters of a run's newest checkpoint as flat lazy arrays.
+
+    Args:
+        path: a run directory, its `checkpoints` folder, or one step's folder.
+
+    Returns:
+        (name -> array, the checkpoint's meta).
+
+    Raises:
+        FileNotFoundError: no checkpoint there.
+    """
+    with checkpoint.ParamsReader(path) as reader:
+        shapes = flax.traverse_util.flatten_dict(reader.shapes)
+        meta = reader.meta()
+
+    def read_one(keys: tuple[str, ...]) -> np.ndarray:
+        with checkpoint.ParamsReader(path) as reader:
+            one = flax.traverse_util.unflatten_dict({keys: shapes[keys]})
+            return flax.traverse_util.flatten_dict(reader.read(one))[keys]
+
+    return {
+        "/".join(keys): tensors.Lazy(x.shape, x.dtype, lambda k=keys: read_one(k))
+        for keys, x in shapes.items()
+    }, meta
+
+
+def save(
+    workdir: str | pathlib.Path,
+    params: Mapping[str, Any],
+    config: Mapping[str, Any],
+    tokenizer: Any = None,
+) -> None:
+    """Writes parameters as step 0 of a run directory, for `predict` and `model_init`.
+
+    Args:
+        workdir: the run directory; created.
+        params: nested numpy arrays.
+        config: what `predict` needs: model_name, model, tokenizer, codec, image.
+        tokenizer: a `pp.tokenizer.Tokenizer` to keep beside it, or None.
+    """
+    workdir = pathlib.Path(workdir)
+    state = {"params": dict(params), "step": np.zeros([], np.int32)}
+    meta = {"config": dict(config), "versions": checkpoint.versions()}
+    checkpoints = checkpoint.Checkpointer(workdir)
+    checkpoints.save(0, state, {}, meta)
+    checkpoints.close()
+    if tokenizer is not None:
+        (workdir / "tokenizer.model").write_bytes(tokenizer.model)

@@ -1,0 +1,152 @@
+"""SigLIP image towers that open_clip or timm saved from torch, as the `img` subtree.
+
+The attention pool, the text tower and the logit scale of such a checkpoint are left out, by name.
+There is no `img/head` in it: that is PaliGemma's projector. Knows no configs.
+"""
+
+import pathlib
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax
+import numpy as np
+
+from big_rad.weights import huggingface, hf_layout, shards, tensors
+
+# Width -> heads of the published SigLIP towers (base, large, So400m, giant), whose fused
+# query-key-value matrix does not tell the number.
+_HEADS = {768: 12, 1024: 16, 1152: 16, 1536: 16}
+
+_TRUNK = re.compile(r"(?P<wrapper>.*?)patch_embed\.proj\.weight")
+_BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
+_INSIDE = {
+    "norm1": "layer_norm1",
+    "norm2": "layer_norm2",
+    "attn.proj": "self_attn.out_proj",
+    "mlp.fc1": "mlp.fc1",
+    "mlp.fc2": "mlp.fc2",
+}
+_OUTSIDE = {
+    "patch_embed.proj.weight": "embeddings.patch_embedding.weight",
+    "patch_embed.proj.bias": "embeddings.patch_embedding.bias",
+    "pos_embed": "embeddings.position_embedding.weight",
+    "norm.weight": "post_layernorm.weight",
+    "norm.bias": "post_layernorm.bias",
+}
+_LEFT_OUT = (
+    (r".*attn_pool\..*", "SigLIP's attention pool, unused by PaliGemma"),
+    (r"(.*\.)?text\..*", "the text tower"),
+    (r"(.*\.)?logit_(scale|bias)", "a scalar of the contrastive loss"),
+)
+
+
+def load(
+    path: str | pathlib.Path,
+    *,
+    num_heads: int | None = None,
+    dtype: tensors.ByName = None,
+    sharding: tensors.ByName = None,
+    log: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Loads an image tower.
+
+    Args:
+        path: a `.pt`, `.pth`, `.bin`, `.ckpt` or `.safetensors` file with names such as
+            `model.visual.trunk.blocks.0.attn.qkv.weight`, whatever stands before `blocks`.
+        num_heads: of the attention; known for the published widths.
+        dtype: what to convert to, or a function of our name; None keeps what is stored.
+        sharding: where to put arrays, or a function of our name; None gives numpy arrays.
+        log: receives what was left out.
+
+    Returns:
+        The nested `img` subtree, without `head`.
+
+    Raises:
+        ValueError: a damaged file, no such tower, or tensors that are missing, unexpected or of
+            another shape; the message lists each of them.
+    """
+    flat = read(path, num_heads=num_heads, log=log)
+    flat = {name.removeprefix("img/"): value for name, value in flat.items()}
+    return flax.traverse_util.unflatten_dict(tensors.materialise(flat, dtype, sharding), sep="/")
+
+
+def read(
+    path: str | pathlib.Path,
+    *,
+    num_heads: int | None = None,
+    log: Callable[[str], None] = print,
+) -> dict[str, tensors.Lazy]:
+    """Lists an image tower as flat lazy parameters `img/...`; see `load`."""
+    file = pathlib.Path(path)
+    stored = shards.read([file])
+    anchor = next((m for m in map(_TRUNK.fullmatch, stored) if m), None)
+    if anchor is None:
+        raise ValueError(
+            f"{file} holds no SigLIP image tower of open_clip or timm: no tensor is called "
+            f"*patch_embed.proj.weight; it has {', '.join(list(stored)[:5])}, ..."
+        )
+    source: dict[str, Any] = {}
+    unexpected = []
+    for name, value in stored.items():
+        inner = name.removeprefix(anchor["wrapper"])
+        named = _canonical(inner, value) if name.startswith(anchor["wrapper"]) else {}
+        source |= named
+        if not named:
+            why = next((why for p, why in _LEFT_OUT if re.fullmatch(p, name)), None)
+            log(f"left out: {name}: {why}") if why else unexpected.append(name)
+    axes = {"img": _axes(source, num_heads, file)}
+    expected = hf_layout.expected(hf_layout.VISION_RULES, axes)
+    source = huggingface.check(source, expected, file, unexpected, log)
+    return {r.ours: hf_layout.to_ours(r, source, axes["img"]) for r in hf_layout.VISION_RULES}
+
+
+def _canonical(name: str, value: tensors.Lazy) -> dict[str, Any]:
+    # One tensor of timm gives one of the canonical layout, or three: query, key and value.
+    if name == "pos_embed" and value.ndim == 3:
+        return {hf_layout.VISION + _OUTSIDE[name]: _part(value, lambda x: x[0], value.shape[1:])}
+    if name in _OUTSIDE:
+        return {hf_layout.VISION + _OUTSIDE[name]: value}
+    block = _BLOCK.fullmatch(name)
+    if block is None:
+        return {}
+    layer, kind = f"{hf_layout.VISION}encoder.layers.{block[1]}.", block[2].rsplit(".", 1)[-1]
+    if block[2] == f"attn.qkv.{kind}" and value.shape[0] % 3 == 0:
+        shape = (value.shape[0] // 3, *value.shape[1:])
+        return {
+            f"{layer}self_attn.{n}_proj.{kind}": _part(value, _third(i), shape)
+            for i, n in enumerate("qkv")
+        }
+    inside = _INSIDE.get(block[2].rsplit(".", 1)[0])
+    return {f"{layer}{inside}.{kind}": value} if inside else {}
+
+
+def _third(i: int) -> Callable[[np.ndarray], np.ndarray]:
+    return lambda x: np.split(x, 3)[i]
+
+
+def _part(
+    value: tensors.Lazy, cut: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...]
+) -> tensors.Lazy:
+    return tensors.Lazy(shape, value.dtype, lambda: cut(np.asarray(value)))
+
+
+def _axes(source: Mapping[str, Any], num_heads: int | None, file: pathlib.Path) -> dict[str, int]:
+    names = ("embeddings.patch_embedding.weight", "embeddings.position_embedding.weight")
+    names += ("encoder.layers.0.mlp.fc1.weight",)
+    missing = [n for n in names if hf_layout.VISION + n not in source]
+    if missing:
+        raise ValueError(f"{file} does not hold the tower:\n  missing: " + ", ".join(missing))
+    patch, positions, mlp = (source[hf_layout.VISION + n].shape for n in names)
+    width = patch[0]
+    heads = num_heads or _HEADS.get(width)
+    if not heads or width % heads:
+        raise ValueError(
+            f"{file}: how many heads does a tower of width {width} have? Give num_heads (known "
+            f"widths: {_HEADS})"
+        )
+    layers = {int(m[1]) for m in (re.search(r"encoder\.layers\.(\d+)\.", n) for n in source) if m}
+    cfg = dict(
+        width=width, depth=max(layers) + 1, mlp_dim=mlp[0], num_heads=heads, patch_size=patch[-1]
+    )
+    return hf_layout.vision_sizes(cfg, positions[0])

@@ -1,0 +1,113 @@
+"""Arrays of foreign checkpoints that are read when they are wanted, and moved one at a time.
+
+A flat dict of `Lazy` arrays describes a whole file by names, shapes and dtypes; only the array in
+hand is in memory. Knows nothing of formats or of models.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+from big_rad.models import common
+
+BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+ByName = Any  # One value for all arrays, or a function of an array's name, or None.
+
+
+class Lazy:
+    """An array on disk: shape and dtype are known, `np.asarray(lazy)` reads it.
+
+    Args:
+        shape: of the array.
+        dtype: of the array.
+        read: returns it; called anew each time.
+    """
+
+    __slots__ = ("_read", "dtype", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: Any, read: Callable[[], np.ndarray]):
+        self.shape, self.dtype, self._read = tuple(shape), np.dtype(dtype), read
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.size * self.dtype.itemsize
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None):
+        value = self._read()
+        return value if dtype is None else value.astype(dtype, copy=False)
+
+    def __repr__(self):
+        return f"Lazy({self.shape}, {self.dtype})"
+
+
+def materialise(
+    flat: Mapping[str, Any], dtype: ByName = None, sharding: ByName = None
+) -> dict[str, Any]:
+    """Reads arrays one after another, the largest first, while there is most room.
+
+    Args:
+        flat: name -> array or `Lazy`.
+        dtype: what to convert to; None keeps what is stored. A value, or a function of the name.
+        sharding: a `jax.sharding.Sharding` to put arrays onto; None leaves numpy arrays. A value,
+            or a function of the name.
+
+    Returns:
+        name -> numpy array or `jax.Array`, in the order of `flat`.
+    """
+    done = {}
+    for name in sorted(flat, key=lambda n: -nbytes(flat[n])):
+        to = dtype_of(_of(dtype, name) or flat[name].dtype)
+        done[name] = common.place(flat[name], to, _of(sharding, name))
+    return {name: done[name] for name in flat}
+
+
+def sha256(name: str, value: Any) -> str:
+    """Returns the sha256 (hex) of an array's name, dtype, shape and contents in C order."""
+    value = np.ascontiguousarray(np.asarray(value)).reshape(value.shape)
+    digest = hashlib.sha256(f"{name} {value.dtype} {value.shape}".encode())
+    digest.update(value.reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
+def dtype_of(dtype: Any) -> np.dtype:
+    """Returns the numpy dtype of a name, a jax or a numpy dtype."""
+    return BFLOAT16 if str(dtype) == "bfloat16" else np.dtype(dtype)
+
+
+def nbytes(value: Any) -> int:
+    """Returns the size of an array in bytes, without reading it."""
+    return math.prod(value.shape) * np.dtype(value.dtype).itemsize
+
+
+def count(flat: Mapping[str, Any]) -> int:
+    """Returns the number of elements of all arrays."""
+    return sum(math.prod(x.shape) for x in flat.values())
+
+
+def _of(by_name: ByName, name: str) -> Any:
+    # A dtype class such as np.float32 is callable too, so functions are told by their kind.
+    is_function = callable(by_name) and not isinstance(by_name, type) and not _is_dtype(by_name)
+    return by_name(name) if is_function else by_name
+
+
+def _is_dtype(x: Any) -> bool:
+    try:
+        np.dtype(x)
+    except TypeError:
+        return False
+    return True
