@@ -1,4 +1,6 @@
-"""Builds a dataset: `python -m tools.build_dataset phantom --config=demo --data_dir=data`.
+"""Builds a dataset.
+
+    python -m tools.build_dataset phantom --config=demo --data_dir=data
 
 Prints the number of examples, the seconds and the folder. A dataset already built with the same
 parameters is left as it is.

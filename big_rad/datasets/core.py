@@ -7,7 +7,7 @@ is one, segmap. Knows nothing of any particular dataset, of preprocessing or of 
 import importlib
 import json
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -155,17 +155,6 @@ class expand:
 
     def __iter__(self) -> Iterator[Example]:
         return (self[i] for i in range(len(self)))
-
-
-def class_boxes(segmap: np.ndarray, ids: Sequence[int]) -> dict[int, tuple[int, int, int, int]]:
-    """Returns (x1, y1, x2, y2), x2 and y2 exclusive, of the classes that are in a label map."""
-    boxes = {}
-    for c in ids:
-        rows, cols = np.nonzero(segmap == c)
-        if len(rows):
-            box = cols.min(), rows.min(), cols.max() + 1, rows.max() + 1
-            boxes[int(c)] = tuple(int(v) for v in box)
-    return boxes
 
 
 def _plain(value: Any) -> Any:

@@ -83,6 +83,7 @@ class Patient:
         values, textures: [number of tissues + number of lesions].
     """
 
+    seed: int
     number: int
     modality: str
     region: str
@@ -168,7 +169,7 @@ def make_patient(seed: int, number: int, region: str | None = None) -> Patient:
     turn = rotation(rng.uniform(-7, 7), rng.uniform(-7, 7), rng.uniform(-15, 15))
     values, textures = tissues.tables(modality, rng)
     patient = Patient(
-        number=number, modality=modality, region=region, male=male, missing=missing,
+        seed=seed, number=number, modality=modality, region=region, male=male, missing=missing,
         bodies=bodies, trunk=trunk, wall=float(rng.uniform(13, 18)),
         fat=float(rng.gamma(3.0, 5.0) + 4), pose=turn @ np.diag(size),
         shift=rng.uniform(-20, 20, 3), warp=_warp(rng), anchors=_anchors(bodies, missing),

@@ -5,9 +5,11 @@ of worker processes. Patients are numbered through train, validation and test, s
 is in two splits. Knows nothing of training.
 """
 
+import contextlib
 import dataclasses
 import functools
 import hashlib
+import io
 import json
 import shutil
 from collections.abc import Iterator
@@ -175,10 +177,11 @@ def build(
     absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS warns of every custom configuration
     builder = Phantom(data_dir=str(data_dir), config=chosen)
     builder.workers = workers
-    builder.download_and_prepare(
-        file_format="array_record",
-        download_config=tfds.download.DownloadConfig(try_download_gcs=False),
-    )
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads; there are none
+        builder.download_and_prepare(
+            file_format="array_record",
+            download_config=tfds.download.DownloadConfig(try_download_gcs=False),
+        )
     note.write_text(json.dumps(wanted) + "\n")
     return folder, _counts(folder), False
 

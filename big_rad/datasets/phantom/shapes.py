@@ -30,7 +30,7 @@ class Ellipsoid:
         radii: [3] mm along the shape's own axes.
         turn: [3,3] rotation from the shape's own axes to the body's, or None.
         power: 2 is an ellipsoid, larger is boxier.
-        ripple: relative height of a surface wave (0.1 = 10 % of the radius).
+        ripple: relative height of a surface wave (0.1: about 10 % of the radius), below 0.5.
         wave: length of that wave in mm.
         cuts: (normal [3], offset): the part with normal . point > offset is removed.
         hollow: relative radius of an inner ellipsoid that is left out (0: solid).
@@ -49,7 +49,7 @@ class Ellipsoid:
     def __post_init__(self):
         self.center = np.asarray(self.center, float)
         self.radii = np.asarray(self.radii, float)
-        reach = self.radii * (1 + self.ripple)
+        reach = self.radii / np.sqrt(1 - 2 * self.ripple)  # where all three waves crest
         if self.turn is not None:
             reach = np.abs(self.turn) @ reach
         self.box = np.array([self.center - reach, self.center + reach])

@@ -1,0 +1,87 @@
+import json
+
+import numpy as np
+import pytest
+
+from big_rad.datasets import core
+from big_rad.datasets.phantom import builder
+from big_rad.datasets.phantom.anatomy import DEMO_CLASSES
+from big_rad.datasets.phantom.slices import make_slices
+
+
+def files(folder):
+    return {p.name: p.read_bytes() for p in folder.iterdir() if ".array_record" in p.name}
+
+
+def test_the_number_of_workers_does_not_change_a_byte(built, tmp_path):
+    sizes = json.loads((built / "phantom/demo/1.0.0/phantom.json").read_text())
+    sizes = {k: sizes[k] for k in ("train", "validation", "test")}
+    folder, counts, reused = builder.build("demo", tmp_path, workers=1, **sizes)
+    assert not reused and counts == sizes
+    assert files(folder) == files(built / "phantom/demo/1.0.0")
+    assert len(files(folder)) == 3
+
+
+def test_no_patient_is_in_two_splits(built):
+    patients = [
+        {e["patient"] for e in core.load_source("phantom", s, built)}
+        for s in ("train", "validation", "test")
+    ]
+    assert [len(p) for p in patients] == [30, 30, 30]
+    assert len(set.union(*patients)) == 90
+
+
+def test_what_is_read_is_what_was_made(built):
+    source = core.load_source("phantom", "train", built)
+    config = builder.CONFIGS["demo"]
+    for example in (source[0], source[57]):
+        number, k = (int(v) for v in example["id"].removeprefix("P").split("-"))
+        piece = make_slices(config.seed, number, config.per_patient, 112, DEMO_CLASSES, True)[k]
+        np.testing.assert_array_equal(example["image"], piece.image)
+        np.testing.assert_array_equal(example["segmap"], piece.segmap)
+        assert example["texts"] == builder.texts_of(piece, config.seed, number, k, True)
+        assert example["plane"] == piece.plane.name
+
+
+def test_building_again_reuses_and_other_sizes_are_refused(built):
+    before = files(built / "phantom/demo/1.0.0")
+    *_, reused = builder.build("demo", built, train=120, validation=30, test=30)
+    assert reused
+    with pytest.raises(ValueError, match=r"train=120 \(now 124\).*--overwrite"):
+        builder.build("demo", built, train=124, validation=30, test=30)
+    assert files(built / "phantom/demo/1.0.0") == before
+
+
+def test_data_of_other_code_are_built_anew(tmp_path, monkeypatch):
+    sizes = dict(train=2, validation=1, test=1, workers=1)
+    folder, *_ = builder.build("demo", tmp_path, **sizes)
+    monkeypatch.setattr(builder, "_fingerprint", lambda: "other")
+    assert builder.build("demo", tmp_path, **sizes) == (
+        folder,
+        {"train": 2, "validation": 1, "test": 1},
+        False,
+    )
+    assert json.loads((folder / "phantom.json").read_text())["code"] == "other"
+
+
+def test_the_full_configuration_has_fine_classes(tmp_path):
+    builder.build("full", tmp_path, workers=1, train=8, validation=1, test=1)
+    source = core.load_source("phantom", "train", tmp_path, config="full")
+    seen = set()
+    for example in source:
+        assert example["image"].shape == (224, 224)
+        seen |= set(np.unique(example["segmap"]).tolist())
+    assert len(seen) > 24 and max(seen) <= 121
+    assert not seen & {118, 119, 121}
+
+
+def test_wrong_names_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="no config 'tiny'; there are demo, full"):
+        builder.build("tiny", tmp_path)
+    with pytest.raises(ValueError, match="no parameter .'trian'.*'train'"):
+        builder.build("demo", tmp_path, trian=3)
+
+
+def test_at_least_24_classes_are_in_the_anatomy():
+    assert len(DEMO_CLASSES) == 20
+    assert len(builder.FULL_CLASSES) >= 40

@@ -1,0 +1,90 @@
+import pickle
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from big_rad.datasets import core
+
+
+@pytest.fixture(scope="module")
+def test_split(built):
+    return core.load_source("phantom", "test", built)
+
+
+def test_an_example_has_the_fields_of_the_contract(test_split):
+    example = test_split[0]
+    assert example["image"].dtype == np.int16 and example["image"].shape == (112, 112)
+    assert example["segmap"].dtype == np.uint8 and example["segmap"].shape == (112, 112)
+    assert example["modality"] in ("CT", "MR")
+    assert example["plane"] in ("axial", "coronal", "sagittal")
+    assert all(isinstance(example[k], str) for k in ("id", "patient", "body_part"))
+    assert {t["task"] for t in example["texts"]} == {"report", "vqa", "detect"}
+
+
+def test_ids_are_unique(test_split):
+    assert len({e["id"] for e in test_split}) == len(test_split) == 30
+
+
+def test_split_slicing(built):
+    whole = core.load_source("phantom", "train", built)
+    first = core.load_source("phantom", "train[:10]", built)
+    rest = core.load_source("phantom", "train[10:]", built)
+    assert len(first) == 10 and len(rest) == len(whole) - 10
+    assert first[3]["id"] == whole[3]["id"] and rest[0]["id"] == whole[10]["id"]
+
+
+def test_a_source_survives_pickling(test_split):
+    again = pickle.loads(pickle.dumps(test_split))
+    assert again[5]["texts"] == test_split[5]["texts"]
+    np.testing.assert_array_equal(again[5]["image"], test_split[5]["image"])
+
+
+def test_threads_read_what_one_thread_reads(test_split):
+    order = list(range(len(test_split))) * 4
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(lambda i: test_split[i]["image"].tobytes(), order))
+    assert got == [test_split[i]["image"].tobytes() for i in order]
+
+
+def test_negative_and_too_large_indices(test_split):
+    assert test_split[-1]["id"] == test_split[len(test_split) - 1]["id"]
+    with pytest.raises(IndexError, match="example 30 of 30"):
+        test_split[30]
+
+
+def test_missing_data_names_folder_and_command(tmp_path):
+    with pytest.raises(FileNotFoundError) as e:
+        core.load_source("phantom", "train", tmp_path)
+    assert str(tmp_path) in str(e.value) and "tools.build_dataset phantom" in str(e.value)
+
+
+def test_unknown_names_list_the_known(built):
+    with pytest.raises(ValueError, match="known: .*phantom"):
+        core.load_source("fantom", "train", built)
+    with pytest.raises(ValueError, match="'test', 'train', 'validation'"):
+        core.load_source("phantom", "dev", built)
+
+
+def test_expand_gives_one_matching_text_an_item(test_split):
+    items = core.expand(test_split, task="vqa", lang="de", question_type="yesno")
+    wanted = sum(
+        t["task"] == "vqa" and t["lang"] == "de" and t["question_type"] == "yesno"
+        for e in test_split
+        for t in e["texts"]
+    )
+    assert len(items) == wanted > 0
+    assert len({e["id"] for e in items}) == len(items)
+    for item in items:
+        (text,) = item["texts"]
+        assert (text["lang"], text["question_type"]) == ("de", "yesno")
+        assert item["id"].split("#")[0] == item["image_id"]
+
+
+def test_expand_draws_the_same_texts_for_the_same_seed(test_split):
+    draws = [
+        [e["id"] for e in core.expand(test_split, task="report", per_image=1, seed=s)]
+        for s in (1, 1, 2)
+    ]
+    assert draws[0] == draws[1] != draws[2]
+    assert len(draws[0]) <= len(test_split)
