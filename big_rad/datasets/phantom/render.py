@@ -148,7 +148,8 @@ def _windows(patient: Patient, plane: Plane) -> list[tuple[slice, slice] | None]
     corners = patient.corners - plane.origin
     col, row = (np.array(a, float) for a in AXES[plane.name])
     depth = corners @ np.cross(col, row)
-    margin = 12.0
+    # how far the warp can move a point along an axis, the turn of the body included
+    margin = 1.2 * float(patient.warp[0].sum(1).max() * np.linalg.norm(patient.pose, 2)) + 0.5
     away = (depth.min(1) > margin) | (depth.max(1) < -margin)
     spans = []
     for axis in (row, col):

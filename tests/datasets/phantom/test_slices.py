@@ -146,3 +146,14 @@ def test_a_patient_depends_on_seed_and_number_alone():
         assert first.facts == second.facts
     other = slices.make_slices(2, 7, 1, 48, DEMO_CLASSES, True)[0]
     assert not np.array_equal(other.image, a[0].image)
+
+
+def test_leaving_out_far_bodies_changes_no_pixel(monkeypatch):
+    whole = (slice(None), slice(None))
+    for number in range(12):
+        piece = slices.make_slices(7, number, 1, SIZE, DEMO_CLASSES, True)[0]
+        quick = render.labels(piece.patient, piece.plane)
+        with monkeypatch.context() as patched:
+            patched.setattr(render, "_windows", lambda p, _: [whole] * len(p.pieces))
+            slow = render.labels(piece.patient, piece.plane)
+        np.testing.assert_array_equal(quick, slow)
