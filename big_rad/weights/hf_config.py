@@ -241,7 +241,9 @@ def _check_kind(config: Mapping[str, Any], text: Mapping[str, Any], where: str) 
 
 def _check_fixed(given: Mapping[str, Any], fixed: Mapping[str, Any], where: str) -> None:
     wrong = [
-        f"{k} = {given[k]!r}" for k, v in fixed.items() if given.get(k) is not None and given[k] != v
+        f"{k} = {given[k]!r}"
+        for k, v in fixed.items()
+        if given.get(k) is not None and given[k] != v
     ]
     if wrong:
         raise ValueError(f"{where}: {', '.join(wrong)} is not supported; PaliGemma 2 has {fixed}")

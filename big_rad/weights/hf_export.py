@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from big_rad.pp import tokenizer_json
-from big_rad.weights import hf_config, hf_layout, infer, rearrange, tensors
+from big_rad.weights import hf_config, hf_layout, infer, tensors
 
 _GEMMA = """\
 If the weights in this folder come from PaliGemma 2 or Gemma:
@@ -116,9 +116,11 @@ def _write_weights(
 
     plan = _plan(flat, axes, dtype, max_shard_bytes)
     number = plan[-1][1] + 1
-    names = ["model.safetensors"] if number == 1 else [
-        f"model-{i + 1:05d}-of-{number:05d}.safetensors" for i in range(number)
-    ]
+    names = (
+        ["model.safetensors"]
+        if number == 1
+        else [f"model-{i + 1:05d}-of-{number:05d}.safetensors" for i in range(number)]
+    )
     shard_of = {name: names[shard] for name, shard, _ in plan}
     held: dict[str, np.ndarray] = {}
     pieces = _pieces(flat, axes, dtype)
@@ -172,9 +174,7 @@ def _write_tokenizer(folder: pathlib.Path, tokenizer: Any) -> None:
         return
     (folder / "tokenizer.model").write_bytes(tokenizer.model)
     _write_json(folder / "tokenizer.json", tokenizer_json.from_tokenizer(tokenizer), indent=None)
-    special = dict(
-        bos_token="<bos>", eos_token="<eos>", pad_token="<pad>", unk_token="<unk>"
-    )
+    special = dict(bos_token="<bos>", eos_token="<eos>", pad_token="<pad>", unk_token="<unk>")
     _write_json(
         folder / "tokenizer_config.json",
         special

@@ -54,7 +54,11 @@ def _vision() -> list[Rule]:
     block, layer = "img/Transformer/encoderblock", VISION + "encoder.layers.{i}"
     attn, mlp = f"{block}/MultiHeadDotProductAttention_0", f"{block}/MlpBlock_0"
     rules = [
-        ("img/embedding/kernel", VISION + "embeddings.patch_embedding.weight", "w c p q -> p q c w"),
+        (
+            "img/embedding/kernel",
+            VISION + "embeddings.patch_embedding.weight",
+            "w c p q -> p q c w",
+        ),
         ("img/embedding/bias", VISION + "embeddings.patch_embedding.bias", "w"),
         ("img/pos_embedding", VISION + "embeddings.position_embedding.weight", "n w -> 1 n w"),
         ("img/Transformer/encoder_norm/scale", VISION + "post_layernorm.weight", "w"),
@@ -68,7 +72,9 @@ def _vision() -> list[Rule]:
     ]
     for i in (0, 1):
         for ours, theirs in (("scale", "weight"), ("bias", "bias")):
-            rules.append((f"{block}/LayerNorm_{i}/{ours}", f"{layer}.layer_norm{i + 1}.{theirs}", "w"))
+            rules.append(
+                (f"{block}/LayerNorm_{i}/{ours}", f"{layer}.layer_norm{i + 1}.{theirs}", "w")
+            )
     for name in ("query", "key", "value"):
         theirs = f"{layer}.self_attn.{name[0]}_proj"
         rules.append((f"{attn}/{name}/kernel", f"{theirs}.weight", "(a h) w -> w a h"))
@@ -195,9 +201,7 @@ def our_shape(rule: Rule, axes: Mapping[str, int]) -> tuple[int, ...]:
     return (*depth, *many, *piece)
 
 
-def to_ours(
-    rule: Rule, source: Mapping[str, Any], axes: Mapping[str, int]
-) -> tensors.Lazy:
+def to_ours(rule: Rule, source: Mapping[str, Any], axes: Mapping[str, int]) -> tensors.Lazy:
     """Makes a lazy parameter out of lazy tensors.
 
     Args:

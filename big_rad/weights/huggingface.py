@@ -102,7 +102,9 @@ def read_siglip(
     stored = shards.read(shards.find(folder))
     source, unexpected = {}, []
     for name, value in stored.items():
-        found = re.fullmatch(r"(?:vision_model\.)?((?:embeddings|encoder|post_layernorm)\..*)", name)
+        found = re.fullmatch(
+            r"(?:vision_model\.)?((?:embeddings|encoder|post_layernorm)\..*)", name
+        )
         if found:
             source[hf_layout.VISION + found[1]] = value
         elif not re.match(r"text_model\.|(vision_model\.)?head\.|logit_(scale|bias)", name):

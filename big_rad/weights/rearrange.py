@@ -9,9 +9,7 @@ from collections.abc import Mapping
 import numpy as np
 
 
-def shapes(
-    pattern: str, sizes: Mapping[str, int]
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
+def shapes(pattern: str, sizes: Mapping[str, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Returns the shapes on both sides of a pattern.
 
     Args:

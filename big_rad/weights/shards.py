@@ -30,7 +30,9 @@ def find(folder: pathlib.Path) -> list[pathlib.Path]:
         index = folder / f"{stem}.index.json"
         if index.is_file():
             try:
-                names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+                names = sorted(
+                    set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+                )
             except (ValueError, KeyError) as e:
                 raise ValueError(f"{index} is no index of shards ({e}); download it again") from e
             missing = [n for n in names if not (folder / n).is_file()]
@@ -83,7 +85,7 @@ def read_safetensors(file: pathlib.Path) -> dict[str, tensors.Lazy]:
     result = {}
     try:
         with open_file() as f:
-            for name in f.keys():  # noqa: SIM118  (not a dict)
+            for name in f.keys():
                 part = f.get_slice(name)
                 kind = part.get_dtype()
                 dtype = _SAFE_DTYPES.get(kind, "int64" if kind.startswith(("I", "U")) else None)
@@ -146,7 +148,9 @@ def _from_state_dict(loaded: Any, file: pathlib.Path) -> dict[str, tensors.Lazy]
         raise ValueError(f"{file} holds a {type(loaded).__name__}, not a state dict of tensors")
     odd = [str(k) for k, v in loaded.items() if not isinstance(v, torch.Tensor)]
     if odd:
-        raise ValueError(f"{file}: {', '.join(odd[:5])} are no tensors; re-save the state_dict alone")
+        raise ValueError(
+            f"{file}: {', '.join(odd[:5])} are no tensors; re-save the state_dict alone"
+        )
 
     def reader(tensor: Any) -> Any:
         def read_one() -> np.ndarray:

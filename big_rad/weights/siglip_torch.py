@@ -12,7 +12,7 @@ from typing import Any
 import flax
 import numpy as np
 
-from big_rad.weights import huggingface, hf_layout, shards, tensors
+from big_rad.weights import hf_layout, huggingface, shards, tensors
 
 # Width -> heads of the published SigLIP towers (base, large, So400m, giant), whose fused
 # query-key-value matrix does not tell the number.

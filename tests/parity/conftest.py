@@ -44,7 +44,7 @@ VISION = dict(
 )
 
 
-def make_reference(seed=0, text=None, vision=None):
+def make_reference(seed=0, text=None, vision=None, **gains):
     """Returns a random `PaliGemmaForConditionalGeneration` with eager attention (soft cap on)."""
     text = TEXT | (text or {})
     config = transformers.PaliGemmaConfig(
@@ -56,13 +56,17 @@ def make_reference(seed=0, text=None, vision=None):
         attn_implementation="eager",
     )
     model = transformers.PaliGemmaForConditionalGeneration(config).float().eval()
-    randomise(model, seed)
+    randomise(model, seed, **gains)
     model.generation_config.eos_token_id = 1
     return model
 
 
-def randomise(model, seed=0):
-    """Draws every parameter of a torch module."""
+def randomise(model, seed=0, query_key=3.5, embedding=1.0):
+    """Draws every parameter of a torch module.
+
+    With `embedding` below 1, tokens weigh less against what the layers add, so that a token does
+    not predict itself for ever.
+    """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
@@ -70,9 +74,11 @@ def randomise(model, seed=0):
             if p.ndim > 1:
                 gain = (p.numel() / p.shape[0]) ** -0.5  # Matrices of unit gain.
             if "embed_tokens" in name:
-                gain = p.shape[1] ** -0.5
+                gain = embedding * p.shape[1] ** -0.5
             if "language_model" in name and ("q_proj" in name or "k_proj" in name):
-                gain *= 3.5
+                gain *= query_key
+            if name.endswith("language_model.norm.weight"):
+                gain /= embedding
             p.copy_(gain * torch.randn(p.shape, generator=generator))
             if "layer_norm" in name and name.endswith("weight"):
                 p.add_(1)
