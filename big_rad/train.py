@@ -40,6 +40,7 @@ from big_rad.models import common
 from big_rad.pp import tokenizer as tokenizer_lib
 
 Log = Callable[[str], None]
+_COUNTS = ("weight", "dropped_tokens")  # Metrics that add up over microbatches; others are means.
 
 
 class TrainingError(RuntimeError):
@@ -263,13 +264,15 @@ def make_train_step(
             i, batch = i_and_batch
             grads, metrics = grads_of(trained, frozen, batch, jax.random.fold_in(rng, i))
             weighted = jax.tree.map(lambda x: x * metrics["weight"], (grads, metrics))
-            return jax.tree.map(jnp.add, total, weighted), metrics["weight"]
+            counts = {k: metrics[k] for k in _COUNTS if k in metrics}
+            return jax.tree.map(jnp.add, total, weighted), counts
 
         shapes = jax.eval_shape(grads_of, trained, frozen, jax.tree.map(lambda x: x[0], micro), rng)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), shapes)
         total, each = jax.lax.scan(body, zeros, (jnp.arange(grad_accum), micro))
-        grads, metrics = jax.tree.map(lambda x: x / each.sum(), total)
-        return grads, metrics | {"weight": each.sum()}
+        counts = {k: v.sum() for k, v in each.items()}
+        grads, metrics = jax.tree.map(lambda x: x / counts["weight"], total)
+        return grads, metrics | counts
 
     def train_step(state: dict[str, Any], batch: Any, rng: jax.Array) -> Any:
         rng = jax.random.fold_in(rng, state["step"])

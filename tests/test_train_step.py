@@ -1,0 +1,95 @@
+"""The trainer's step: microbatches, frozen weights, what the metrics mean."""
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import numpy as np
+import pytest
+
+from big_rad import optim, train
+
+
+def loss_fn(model, params, batch, rng):
+    """A weighted mean of squares; rows have weights of very different size."""
+    del model, rng
+    y = batch["x"] @ params["llm"]["w"] * params["img"]["gain"].astype(jnp.float32)
+    weight = batch["weight"].sum()
+    metrics = {
+        "weight": weight,
+        "token_accuracy": (batch["weight"] * (y > 0)).sum() / weight,
+        "dropped_tokens": batch["dropped"].sum(),
+    }
+    return (batch["weight"] * jnp.square(y - 1)).sum() / weight, metrics
+
+
+def make(grad_accum, loss=loss_fn):
+    params = {
+        "img": {"gain": jnp.asarray([0.7], jnp.bfloat16)},
+        "llm": {"w": jnp.asarray([0.3, -0.2, 0.5])},
+    }
+    flat = {"img/gain": params["img"]["gain"], "llm/w": params["llm"]["w"]}
+    config = ml_collections.ConfigDict(
+        dict(
+            optimizer="adamw",
+            lr=1e-2,
+            wd=0.0,
+            grad_clip_norm=0.0,
+            schedule=(("img/.*", None), (".*", dict(decay_type="constant"))),
+            lr_mults=((".*", 1.0),),
+            wd_mults=((".*", 1.0),),
+        )
+    )
+    chosen = optim.make(config, flat, 10)
+    state = {
+        "params": params,
+        "opt_state": chosen.tx.init({"llm/w": flat["llm/w"]}),
+        "step": jnp.int32(0),
+    }
+    return jax.jit(train.make_train_step(None, loss, chosen, grad_accum)), state
+
+
+def make_batch():
+    rng = np.random.default_rng(0)
+    return {
+        "x": rng.standard_normal((8, 3)).astype(np.float32),
+        "weight": rng.integers(1, 200, 8).astype(np.float32),
+        "dropped": np.array([0, 0, 3, 0, 0, 1, 0, 0], np.float32),
+    }
+
+
+@pytest.mark.parametrize("grad_accum", [2, 4, 8])
+def test_microbatches_give_the_step_and_the_metrics_of_the_whole_batch(grad_accum):
+    results = []
+    for accum in (1, grad_accum):
+        step, state = make(accum)
+        results.append(step(state, make_batch(), jax.random.key(0)))
+    (want, want_metrics), (got, metrics) = results
+    np.testing.assert_allclose(got["params"]["llm"]["w"], want["params"]["llm"]["w"], rtol=1e-6)
+    assert metrics.keys() == want_metrics.keys()
+    for name, value in want_metrics.items():
+        np.testing.assert_allclose(metrics[name], value, rtol=1e-5, err_msg=name)
+    assert metrics["dropped_tokens"] == 4
+
+
+def test_frozen_weights_stay_bit_identical_and_trained_ones_stay_float32():
+    step, state = make(2)
+    before = np.asarray(state["params"]["img"]["gain"])
+    for _ in range(3):
+        state, _ = step(state, make_batch(), jax.random.key(0))
+    after = np.asarray(state["params"]["img"]["gain"])
+    assert after.dtype == before.dtype and after.tobytes() == before.tobytes()
+    assert state["params"]["llm"]["w"].dtype == jnp.float32 and state["step"] == 3
+
+
+def test_each_microbatch_and_each_step_draws_anew():
+    seen = []
+
+    def drawing(model, params, batch, rng):
+        jax.debug.callback(lambda x: seen.append(int(x)), jax.random.randint(rng, (), 0, 1 << 30))
+        return loss_fn(model, params, batch, rng)
+
+    step, state = make(4, drawing)
+    for _ in range(2):
+        state, _ = step(state, make_batch(), jax.random.key(0))
+    jax.effects_barrier()
+    assert len(seen) == len(set(seen)) == 8
