@@ -17,6 +17,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import sentencepiece as spm
 
+from big_rad.pp import tokenizer_json
+
 NUM_LOC = 1024
 NUM_SEG = 128
 LOC_TOKENS = tuple(f"<loc{i:04d}>" for i in range(NUM_LOC))
@@ -34,7 +36,12 @@ _LOC_SEG = (
 )
 _LOC_SEG_RE = re.compile(_LOC_SEG)
 _TINY = pathlib.Path(__file__).with_name("tiny_tokenizer.model")
-_IN_FOLDER = ("tokenizer.model", "paligemma_tokenizer.model", "gemma_tokenizer.model")
+_IN_FOLDER = (
+    "tokenizer.model",
+    "paligemma_tokenizer.model",
+    "gemma_tokenizer.model",
+    "tokenizer.json",
+)
 _WHERE = (
     "the original is `paligemma_tokenizer.model` of Kaggle model google/paligemma-2, or "
     "`tokenizer.model` of Hugging Face repository google/paligemma2-3b-pt-224 (both after "
@@ -49,13 +56,14 @@ def load(
     """Loads a tokenizer; a second call for the same unchanged file returns the same object.
 
     Args:
-        name_or_path: "tiny" for the shipped model, or a SentencePiece `.model` file, or a folder
-            that holds one.
+        name_or_path: "tiny" for the shipped model, or a SentencePiece `.model` file, or a
+            `tokenizer.json` of Hugging Face, or a folder that holds one of them.
         sets: names of MARKUP_SETS, in the order of their ids.
 
     Raises:
         FileNotFoundError: no such file; the message says where the original is to be had.
-        ValueError: the file is not a usable SentencePiece model, or a set is unknown.
+        ValueError: the file is not a usable tokenizer of the Gemma family, a set is unknown, or
+            the folder gives the markup tokens other ids than `sets`.
     """
     path = _TINY if str(name_or_path) == "tiny" else pathlib.Path(name_or_path)
     if path.is_dir():
@@ -219,7 +227,28 @@ class Tokenizer:
 @functools.lru_cache(maxsize=8)
 def _load(path: str, sets: tuple[str, ...], mtime: int, size: int) -> Tokenizer:
     del mtime, size  # part of the cache key: a changed file is read again
-    return Tokenizer(pathlib.Path(path).read_bytes(), sets, source=path)
+    file = pathlib.Path(path)
+    if file.suffix == ".json":
+        model, added = tokenizer_json.read(file)
+    else:
+        model, added = file.read_bytes(), tokenizer_json.read_added(file.parent)
+    tokenizer = Tokenizer(model, sets, source=path)
+    _check_added(tokenizer, added)
+    return tokenizer
+
+
+def _check_added(tokenizer: Tokenizer, added: dict[str, int]) -> None:
+    """Compares our ids with those that a Hugging Face folder gives to its added tokens."""
+    ours = {**tokenizer.markup, **{t: tokenizer.id_of(t) for t in (*LOC_TOKENS, *SEG_TOKENS)}}
+    theirs = {i: t for t, i in added.items() if t in ours or i in ours.values()}
+    wrong = [f"{t!r} = {i}" for i, t in theirs.items() if ours.get(t, i) != i or t not in ours]
+    if wrong:
+        held = [s for s, tokens in MARKUP_SETS.items() if set(tokens) <= added.keys()]
+        held.sort(key=lambda s: added[MARKUP_SETS[s][0]])
+        raise ValueError(
+            f"{tokenizer.source}: its folder has {', '.join(sorted(wrong)[:5])}, but "
+            f"sets={list(tokenizer.sets)} gives {tokenizer.markup}; load it with sets={held}"
+        )
 
 
 def _reload(source: str, sets: tuple[str, ...], fingerprint: str) -> Tokenizer:

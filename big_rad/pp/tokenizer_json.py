@@ -53,6 +53,19 @@ def read(path: pathlib.Path) -> tuple[bytes, dict[str, int]]:
     return proto.SerializeToString(deterministic=True), extra
 
 
+def read_added(folder: pathlib.Path) -> dict[str, int]:
+    """Returns {token: id} of the tokens that a Hugging Face folder adds, as far as it says so."""
+    try:
+        if (folder / "added_tokens.json").is_file():
+            return json.loads((folder / "added_tokens.json").read_text(encoding="utf-8"))
+        if (folder / "tokenizer.json").is_file():
+            data = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+            return {t["content"]: t["id"] for t in data["added_tokens"]}
+    except (ValueError, KeyError, TypeError) as e:
+        raise ValueError(f"{folder}: damaged tokenizer files ({e!r}); download them again") from e
+    return {}
+
+
 def from_tokenizer(tokenizer: Any) -> dict[str, Any]:
     """Returns the contents of a `tokenizer.json` for a `pp.tokenizer.Tokenizer`.
 

@@ -21,7 +21,7 @@ _STEMS = ("model.safetensors", "pytorch_model.bin")
 
 
 def find(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the weight files of a Hugging Face folder, an index first followed where there is one.
+    """Returns the weight files of a Hugging Face folder; an index says which, if there is one.
 
     Raises:
         ValueError: no weights, or shards that are missing.
@@ -91,7 +91,7 @@ def read_safetensors(file: pathlib.Path) -> dict[str, tensors.Lazy]:
                 dtype = _SAFE_DTYPES.get(kind, "int64" if kind.startswith(("I", "U")) else None)
                 if dtype is None:
                     raise ValueError(
-                        f"{file}: {name} has dtype {kind}; big_rad reads {', '.join(_SAFE_DTYPES)}. "
+                        f"{file}: {name} has dtype {kind}; known: {', '.join(_SAFE_DTYPES)}. "
                         "Quantised checkpoints have to be converted to one of these first."
                     )
                 result[name] = tensors.Lazy(tuple(part.get_shape()), dtype, reader(name))
