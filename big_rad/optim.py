@@ -5,6 +5,7 @@ list, and every pattern must match some parameter, so that a misspelt one cannot
 """
 
 import dataclasses
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,9 +13,21 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import optax
+import optax.contrib
 
 Schedule = Callable[[Any], Any]
 Rules = Sequence[tuple[str, Any]]
+# Matrices inside the layers: name -> (input axes, output axes); the others count several.
+_MATRICES = {
+    r"encoderblock/.*/(query|key|value)/kernel$": ((1,), (2, 3)),
+    r"encoderblock/.*/out/kernel$": ((1, 2), (3,)),
+    r"encoderblock/.*/Dense_\d/kernel$": ((1,), (2,)),
+    r"layers/attn/q_einsum/w$": ((2,), (1, 3)),
+    r"layers/attn/kv_einsum/w$": ((3,), (2, 4)),
+    r"layers/attn/attn_vec_einsum/w$": ((1, 2), (3,)),
+    r"layers/mlp/gating_einsum$": ((2,), (3,)),
+    r"layers/mlp/linear$": ((1,), (2,)),
+}
 _LAYERED = re.compile(r"(^|/)(layers|encoderblock)/")
 
 
@@ -90,7 +103,7 @@ def make(config: Any, params: Mapping[str, Any], total_steps: int) -> Optimizer:
     """Builds the optimizer of a config.
 
     Args:
-        config: fields `optimizer` ("adafactor" | "adamw"), `optimizer_args`, `lr`, `wd`,
+        config: fields `optimizer` ("adafactor" | "adamw" | "muon"), `optimizer_args`, `lr`, `wd`,
             `grad_clip_norm` (0: off), and rule lists `schedule` (arguments of `make_schedule`,
             or None to freeze), `lr_mults` and `wd_mults` (factors).
         params: flat dict of all parameters (shapes suffice).
@@ -135,7 +148,50 @@ def _preconditioner(name: str, args: dict[str, Any]) -> optax.GradientTransforma
         return optax.scale_by_adam(**args)
     if name == "adafactor":
         return _adafactor(**args)
-    raise ValueError(f"config.optimizer {name!r}; known: adafactor, adamw")
+    if name == "muon":
+        return _muon(**args)
+    raise ValueError(f"config.optimizer {name!r}; known: adafactor, adamw, muon")
+
+
+def _muon(
+    rms: float = 0.2, beta: float = 0.95, ns_steps: int = 5, **adam: Any
+) -> optax.GradientTransformation:
+    # Muon (Jordan 2024) for the matrices inside the layers, Adam for all else (tables, norms,
+    # biases, both ends of the image tower). An orthogonalised update of shape [m, n] has entries
+    # of RMS max(m, n) ** -0.5; it is scaled to `rms`, so that both kinds share a learning rate.
+    rest = optax.scale_by_adam(**adam)
+
+    def dims(name: str) -> optax.contrib.MuonDimensionNumbers | None:
+        axes = [v for p, v in _MATRICES.items() if re.search(p, name)]
+        return optax.contrib.MuonDimensionNumbers(*axes[0]) if axes else None
+
+    def split(tree: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+        inside = {n: x for n, x in tree.items() if dims(n)}
+        return inside, {n: x for n, x in tree.items() if n not in inside}
+
+    matrices = optax.contrib.scale_by_muon(
+        beta=beta,
+        ns_steps=ns_steps,
+        weight_dimension_numbers=lambda tree: {n: dims(n) for n in tree},
+    )
+
+    def scale(name: str, x: jax.Array) -> jax.Array:
+        size = lambda axes: math.prod(x.shape[i] for i in axes)  # noqa: E731
+        return x * rms * max(size(dims(name).reduction_axis), size(dims(name).output_axis)) ** 0.5
+
+    def init(params: dict[str, Any]) -> Any:
+        inside, others = split(params)
+        return {"muon": matrices.init(inside), "adam": rest.init(others)}
+
+    def update(updates: dict[str, Any], state: Any, params: Any = None) -> Any:
+        del params
+        inside, others = split(updates)
+        inside, muon = matrices.update(inside, state["muon"])
+        others, adam_state = rest.update(others, state["adam"])
+        inside = {n: scale(n, x) for n, x in inside.items()}
+        return {n: (inside | others)[n] for n in updates}, {"muon": muon, "adam": adam_state}
+
+    return optax.GradientTransformation(init, update)
 
 
 def _adafactor(

@@ -81,7 +81,7 @@ def test_a_misspelt_pattern_in_any_rule_list_is_an_error(field):
 def test_freezing_everything_and_unknown_optimizers_are_errors():
     with pytest.raises(ValueError, match="freezes every parameter"):
         optim.make(make_config(schedule=((".*", None),)), make_params(), 10)
-    with pytest.raises(ValueError, match="'sgd'; known: adafactor, adamw"):
+    with pytest.raises(ValueError, match="'sgd'; known: adafactor, adamw, muon"):
         optim.make(make_config(optimizer="sgd"), make_params(), 10)
 
 
@@ -139,7 +139,7 @@ def test_the_schedule_and_the_multipliers_scale_the_update():
 # ---- Decay, freezing, precision ----
 
 
-@pytest.mark.parametrize("name", ["adafactor", "adamw"])
+@pytest.mark.parametrize("name", ["adafactor", "adamw", "muon"])
 def test_without_gradient_a_weight_shrinks_by_lr_times_wd_and_norms_and_biases_stay(name):
     params = make_params()
     zeros = [jax.tree.map(jnp.zeros_like, params)]
@@ -251,3 +251,43 @@ def test_adafactor_keeps_rows_and_columns_of_each_layer_only():
     state = jax.eval_shape(optimizer.tx.init, params)
     sizes = sum(x.size for x in jax.tree.leaves(state))
     assert 3 * (200 + 130) + 300 + 128 <= sizes < 3 * (200 + 130) + 300 + 128 + 30
+
+
+# ---- Muon ----
+
+
+def test_muon_makes_the_update_of_every_layers_matrix_nearly_orthogonal():
+    rng = np.random.default_rng(0)
+    # Heads and their width together are one axis of a query projection: [layer, head, in, dim].
+    params = {
+        "llm/layers/attn/q_einsum/w": jnp.zeros((2, 4, 24, 6)),
+        "img/Transformer/encoderblock/MlpBlock_0/Dense_0/kernel": jnp.zeros((2, 8, 32)),
+    }
+    grads = {n: jnp.asarray(rng.standard_normal(p.shape), jnp.float32) for n, p in params.items()}
+    args = dict(optimizer_args=dict(rms=0.5), lr=1.0, wd=0.0, wd_mults=((".*", 1.0),))
+    config = make_config(optimizer="muon", **args)
+    (after,) = run(config, params, [grads])
+    query = np.asarray(after["llm/layers/attn/q_einsum/w"]).transpose(0, 2, 1, 3).reshape(2, 24, 24)
+    dense = np.asarray(after["img/Transformer/encoderblock/MlpBlock_0/Dense_0/kernel"])
+    for update, longest in ((query, 24), (dense, 32)):
+        # Five Newton-Schulz steps bring singular values near 1, not to 1.
+        singular = np.linalg.svd(update, compute_uv=False) / (0.5 * longest**0.5)
+        assert singular.min() > 0.3 and singular.max() < 1.4
+        assert np.sqrt((update**2).mean()) == pytest.approx(0.5, rel=0.3)
+
+
+def test_muon_treats_layers_apart_and_all_else_as_adam_does():
+    params = make_params()
+    grads = [{n: jnp.sin(p * (i + 1)) for n, p in params.items()} for i in range(3)]
+    first_layer = [
+        {n: g.at[1].multiply(-3.0) if n == "llm/layers/mlp/linear" else g for n, g in each.items()}
+        for each in grads
+    ]
+    muon = make_config(optimizer="muon", optimizer_args=dict(b2=0.98), wd=0.0)
+    ours, other = run(muon, params, grads)[-1], run(muon, params, first_layer)[-1]
+    adam = run(make_config(optimizer="adamw", optimizer_args=dict(b2=0.98), wd=0.0), params, grads)
+    name = "llm/layers/mlp/linear"
+    np.testing.assert_allclose(ours[name][0], other[name][0], atol=1e-6)
+    assert not np.allclose(ours[name][1], other[name][1])
+    for n in params:
+        assert np.allclose(ours[n], adam[-1][n]) == (n != name)

@@ -19,6 +19,26 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
+def sincos2d(rng: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+    """Initialiser of a position embedding: sines and cosines of row and column.
+
+    Args:
+        rng: unused; the values are fixed.
+        shape: (1, n * n, width), width a multiple of 4.
+        dtype: of the result.
+
+    Returns:
+        [1, n * n, width], values in [-1, 1]. Source: Chen et al. 2021 (MoCo v3), with a longest
+        wavelength of 2 pi * 100 patches.
+    """
+    del rng
+    n, width = round(shape[1] ** 0.5), shape[2]
+    frequency = 100.0 ** -jnp.linspace(0, 1, width // 4)
+    row, column = jnp.mgrid[:n, :n].reshape(2, n * n, 1) * frequency
+    waves = [jnp.sin(column), jnp.cos(column), jnp.sin(row), jnp.cos(row)]
+    return jnp.concatenate(waves, axis=1).astype(dtype)[None]
+
+
 class Attention(nn.Module):
     """Multi-head self-attention with biases, softmax in float32."""
 
@@ -100,6 +120,8 @@ class Model(nn.Module):
     Attributes:
         variant: a name in `VARIANTS`; explicit dimensions override it.
         num_classes: output width of `head`; 0 leaves the head out.
+        posemb_init: starting values of the position embedding, "normal" or "sincos2d"; they only
+            matter without a checkpoint.
         scan: run the layers as a loop; False unrolls them. The parameters are the same.
         remat_policy: "none", "full", "dots" or "dots_no_batch".
         dtype_mm: dtype of the matrix products; norms and softmax stay in float32.
@@ -112,6 +134,7 @@ class Model(nn.Module):
     num_heads: int | None = None
     patch_size: int | None = None
     num_classes: int = 0
+    posemb_init: str = "normal"
     scan: bool = True
     remat_policy: str = "none"
     dtype_mm: str = "float32"
@@ -139,11 +162,11 @@ class Model(nn.Module):
             dims["width"], (patch, patch), (patch, patch), "VALID", dtype=dtype, name="embedding"
         )(image.astype(dtype))
         x = x.reshape(x.shape[0], -1, dims["width"])
-        position = self.param(
-            "pos_embedding",
-            nn.initializers.normal(dims["width"] ** -0.5),
-            (1, x.shape[1], dims["width"]),
-        )
+        inits = {"normal": nn.initializers.normal(dims["width"] ** -0.5), "sincos2d": sincos2d}
+        if self.posemb_init not in inits:
+            raise ValueError(f"no posemb_init {self.posemb_init!r}; known: {', '.join(inits)}")
+        shape = (1, x.shape[1], dims["width"])
+        position = self.param("pos_embedding", inits[self.posemb_init], shape)
         x = out["stem"] = x + position.astype(dtype)
         x = Transformer(
             dims["depth"],

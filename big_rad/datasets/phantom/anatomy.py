@@ -166,7 +166,7 @@ def make_patient(seed: int, number: int, region: str | None = None) -> Patient:
     bodies += [*skeleton.muscles(rng), *skeleton.spine(rng), *skeleton.ribcage(rng, trunk)]
     bodies += [*skeleton.pelvis(rng), *skeleton.head(rng)]
     size = rng.uniform(0.88, 1.12) * rng.uniform(0.93, 1.07, 3)
-    turn = rotation(rng.uniform(-7, 7), rng.uniform(-7, 7), rng.uniform(-15, 15))
+    turn = rotation(rng.uniform(-5, 5), rng.uniform(-5, 5), rng.uniform(-10, 10))
     values, textures = tissues.tables(modality, rng)
     patient = Patient(
         seed=seed, number=number, modality=modality, region=region, male=male, missing=missing,

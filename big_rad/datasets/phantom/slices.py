@@ -14,7 +14,7 @@ from big_rad.datasets.phantom.anatomy import DEMO_LABELS, LESION_HOSTS, Patient,
 SHOWN_AREA = 0.0035  # fraction of the image from which on an organ counts as shown
 LESION_AREA = 0.0009
 _PLANES = ("axial", "coronal", "sagittal")
-_PLANE_SHARE = (0.87, 0.07, 0.06)
+_PLANE_SHARE = (0.92, 0.05, 0.03)
 
 
 @dataclass(frozen=True)
@@ -116,12 +116,12 @@ def _choose_plane(
     aim = render.to_scanner(patient, target)
     col, row = (np.array(a, float) for a in render.AXES[name])
     normal = np.cross(col, row)
-    fov = float(rng.uniform(*((165, 330) if patient.region == "head" else (220, 420))))
+    fov = float(rng.uniform(*((215, 270) if patient.region == "head" else (290, 350))))
     # In the plane: somewhere between the body's axis and the target, then shifted, such that
     # the target stays in the image.
     axis = render.to_scanner(patient, np.array([0.0, 0.0, target[2]]))
-    pull = rng.uniform(0, 1)
-    shift = rng.uniform(-0.22, 0.22, 2) * fov
+    pull = rng.uniform(0, 0.5)
+    shift = rng.uniform(-0.06, 0.06, 2) * fov
     middle = axis * (1 - pull) + aim * pull + col * shift[0] + row * shift[1]
     for direction in (col, row):
         off = float((middle - aim) @ direction)

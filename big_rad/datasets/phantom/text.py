@@ -16,6 +16,7 @@ from big_rad.datasets.phantom.lexicon import Organ
 from big_rad.datasets.phantom.slices import Facts, SeenLesion
 
 LANGS: tuple[str, ...] = ("en", "de")
+SEARCH_SHARE = 0.35  # of slices with a lesion: asked for it without naming an organ, which is hard.
 
 # (clinical, question, normal, with lesion, not shown); {0} the organ, {d} the lesion's density
 STATUS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -182,7 +183,7 @@ def reports(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> li
         out += _pair(facts, rng, spoken)
     else:
         out += _largest(facts, int(rng.integers(len(LARGEST["en"]))))
-    if facts.lesions or rng.random() < 0.4:
+    if rng.random() < SEARCH_SHARE * (1.0 if facts.lesions else 0.4):
         out += _search(facts, int(rng.integers(len(SEARCH["en"]))))
     return out
 

@@ -36,7 +36,7 @@ def test_the_mean_box_of_a_class_is_a_bad_guess(class_boxes):
     for found in class_boxes.values():
         mean = tuple(np.mean(found, axis=0))
         scores.append(np.mean([box_lib.iou(tuple(b), mean) for b in found]))
-    assert np.mean(scores) < 0.2
+    assert np.mean(scores) < 0.4
 
 
 def test_another_patients_box_is_a_bad_guess(class_boxes):
@@ -44,7 +44,7 @@ def test_another_patients_box_is_a_bad_guess(class_boxes):
     for found in class_boxes.values():
         others = found[1:] + found[:1]
         scores.append(np.mean([box_lib.iou(tuple(a), tuple(b)) for a, b in zip(found, others)]))
-    assert np.mean(scores) < 0.35
+    assert np.mean(scores) < 0.3
 
 
 def test_boxes_are_mostly_large(class_boxes):
