@@ -30,7 +30,7 @@ _GRID = 56
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    a = config_lib.parse_arg(arg, steps=4000, texts=8, batch=8, full=False, limit=300)
+    a = config_lib.parse_arg(arg, steps=4500, texts=8, batch=8, full=False, limit=300)
     c = radgrounder_det.get_config("variant=tiny,data=phantom,size=112")
     c.total_epochs = None
     c.total_steps = a.steps

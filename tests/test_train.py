@@ -1,0 +1,159 @@
+"""The trainer from end to end, on a tiny model and a few phantom slices."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import pytest
+
+from big_rad import checkpoint, metric_writer, train
+from big_rad import config as config_lib
+from big_rad.datasets.phantom import builder
+from big_rad.evaluators import data as eval_data
+
+ROOT = pathlib.Path(__file__).parents[1]
+STEPS = 6
+# The speed of a run is no property of it.
+UNSTABLE = ("examples_per_second",)
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    builder.build("demo", folder, workers=1, train=24, validation=2, test=6)
+    return str(folder)
+
+
+def make_config(**overrides):
+    config = config_lib.load(f"configs/demo.py:steps={STEPS},limit=4,batch=4")
+    config.model.img.update(width=32, depth=1, mlp_dim=48, num_heads=2)
+    config.model.llm.update(width=32, depth=1, mlp_dim=48, num_heads=2, num_kv_heads=1, head_dim=16)
+    config.log_training_steps = 1
+    config.ckpt_steps = 3
+    kept = {}
+    for name in ("report", "report_blank", "report_shuffled", "yes_no"):
+        kept[name] = dict(config.evals[name], max_new_tokens=4, batch_size=4)
+    config.evals = kept
+    config.summary = {"g_iou": "report/g_iou", "yes_no": "yes_no/accuracy"}
+    config.update(overrides)
+    return config
+
+
+def run(config, workdir, data_dir, **kw):
+    eval_data.clear_cache()
+    return train.train(config, workdir, data_dir, log=kw.pop("log", lambda line: None), **kw)
+
+
+def lines(workdir):
+    rows = metric_writer.read(workdir / "metrics.jsonl")
+    return [{k: v for k, v in row.items() if k not in UNSTABLE} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, data_dir):
+    """An uninterrupted run: (metrics, run directory)."""
+    workdir = tmp_path_factory.mktemp("whole")
+    return run(make_config(), workdir, data_dir), workdir
+
+
+@pytest.fixture(autouse=True)
+def in_the_repository(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    handlers = {s: signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stop_after", [2, 3, 5])
+def test_a_run_stopped_at_any_step_ends_bit_for_bit_as_the_undisturbed_one(
+    whole, data_dir, tmp_path, stop_after
+):
+    metrics, workdir = whole
+    assert run(make_config(), tmp_path, data_dir, stop_after=stop_after) == {}
+    assert checkpoint.Checkpointer(tmp_path).latest_step() == stop_after
+    resumed = run(make_config(), tmp_path, data_dir)
+    np.testing.assert_equal(resumed, metrics)
+    np.testing.assert_equal(lines(tmp_path), lines(workdir))
+    ours, theirs = (checkpoint.load_params(d)[0] for d in (tmp_path, workdir))
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+
+
+@pytest.mark.slow
+def test_the_loss_falls_and_the_run_directory_holds_everything(whole):
+    _, workdir = whole
+    losses = [row["training_loss"] for row in lines(workdir) if "training_loss" in row]
+    assert len(losses) == STEPS and losses[-1] < losses[0] - 0.2
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert set(summary) == {"g_iou", "yes_no", "seconds", "steps"} and summary["steps"] == STEPS
+    config = config_lib.from_json((workdir / "config.json").read_text())
+    assert config.model.mask_mode == "image_isolated"
+    for name in ("tokenizer.model", "report.html", "samples/report.jsonl", "tensorboard"):
+        assert (workdir / name).exists(), name
+
+
+@pytest.mark.slow
+def test_sigterm_writes_a_checkpoint_of_the_step_it_came_in(data_dir, tmp_path):
+    def log(line):
+        if line.startswith("step 2/"):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    said = []
+    run(make_config(), tmp_path, data_dir, log=lambda line: (said.append(line), log(line)))
+    assert checkpoint.Checkpointer(tmp_path).latest_step() == 2
+    assert said[-1].startswith("stopped after step 2")
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_batch_ids(data_dir, tmp_path):
+    with pytest.raises(train.TrainingError, match=r"not finite at step 2, batch ids P\d+-\d, P\d+"):
+        run(make_config(lr=float("inf")), tmp_path, data_dir)
+
+
+@pytest.mark.slow
+def test_targets_that_do_not_fit_stop_the_run_with_the_remedy(data_dir, tmp_path):
+    config = make_config(loss="text_xent(positions=8)")
+    with pytest.raises(train.TrainingError, match="did not fit at step 1.*Raise `positions`"):
+        run(config, tmp_path, data_dir)
+
+
+@pytest.mark.slow
+def test_a_run_directory_of_another_model_is_refused(whole, data_dir):
+    config = make_config()
+    config.model.llm.width = 48
+    with pytest.raises(train.TrainingError, match="holds a run whose config.model is"):
+        run(config, whole[1], data_dir)
+
+
+def command(*args):
+    return subprocess.run(
+        [sys.executable, "-m", "big_rad.train", *args], capture_output=True, text=True, cwd=ROOT
+    )
+
+
+@pytest.mark.slow
+def test_missing_weights_are_an_error_that_names_the_file_and_how_to_get_it(tmp_path):
+    result = command(
+        "--config=configs/radgrounder_det.py",
+        "--config.model_init=MISSING.npz",
+        f"--workdir={tmp_path}",
+    )
+    assert result.returncode == 2
+    message = result.stderr.strip().splitlines()[-1]
+    for part in ("MISSING.npz", "does not exist", "Kaggle", "Hugging Face"):
+        assert part in message
+    assert "Traceback" not in result.stderr
+
+
+@pytest.mark.slow
+def test_an_unknown_field_on_the_command_line_is_an_error(tmp_path):
+    result = command(
+        "--config=configs/demo.py", "--config.learning_rate=1", f"--workdir={tmp_path}"
+    )
+    assert result.returncode != 0 and "learning_rate" in result.stderr
