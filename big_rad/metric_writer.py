@@ -33,8 +33,13 @@ class MetricWriter:
         line = {k: v if math.isfinite(v) else None for k, v in values.items()}
         self._file.write(json.dumps({"step": int(step), **line}) + "\n")
         self._file.flush()
-        for name, value in values.items():
-            self._board.add_scalar(name, value, step)
+        for name, value in line.items():
+            if value is not None:
+                self._board.add_scalar(name, value, step)
+
+    def has(self, step: int, metrics: Mapping[str, float]) -> bool:
+        """Returns whether a line of this step holds all these metrics already."""
+        return any(r["step"] == step and r.keys() >= metrics.keys() for r in read(self._path))
 
     def close(self) -> None:
         """Flushes and closes both files."""

@@ -78,6 +78,12 @@ def train(
     for path in filter(None, (config.get("model_init"), config.get("model_init_img"))):
         weights.check(path)  # Before anything slow.
 
+    if config.input.batch_size % config.get("grad_accum", 1):
+        raise ValueError(
+            f"config.input.batch_size {config.input.batch_size} does not divide into "
+            f"config.grad_accum {config.grad_accum} microbatches"
+        )
+
     # ---- Devices -----------------------------------------------------------------------------
     mesh = sharding.make_mesh(config.mesh)
     log(f"devices: {mesh.size} x {jax.devices()[0].device_kind}, mesh {dict(mesh.shape)}")
@@ -119,7 +125,7 @@ def train(
 
     # ---- Resume, or start --------------------------------------------------------------------
     checkpoints = checkpoint.Checkpointer(workdir, keep=config.get("ckpt_keep", 2))
-    first_step, train_seconds = checkpoints.latest_step(), 0.0
+    first_step, train_seconds, evaluated = checkpoints.latest_step(), 0.0, True
     if first_step is not None:
         target = jax.tree.map(
             lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
@@ -128,7 +134,7 @@ def train(
         )
         state, position, _ = checkpoints.restore(target)
         data.set_state(position["iterator"])
-        train_seconds = position["train_seconds"]
+        train_seconds, evaluated = position["train_seconds"], position["evaluated"]
         log(f"resumed from {workdir}, step {first_step}")
     else:
         first_step = 0
@@ -160,16 +166,26 @@ def train(
         for name, spec in config.get("evals", {}).items()
     }
 
+    def is_due(name: str, step: int) -> bool:
+        every = config.evals[name].get("every", 0)
+        return bool(every) and step % every == 0 and step < total_steps
+
+    def eval_due(step: int) -> bool:
+        return any(is_due(name, step) for name in evals)
+
     def evaluate(step: int, final: bool) -> dict[str, float]:
         metrics = {}
         for name, evaluator in evals.items():
-            every = config.evals[name].get("every", 0)
-            if final or (every and step % every == 0):
+            if final or is_due(name, step):
                 metrics |= {f"{name}/{k}": float(v) for k, v in evaluator.run(state["params"])}
         return metrics
 
-    def save(step: int) -> None:
-        position = {"iterator": data.get_state(), "train_seconds": seconds()}
+    def save(step: int, evaluated: bool) -> None:
+        position = {
+            "iterator": data.get_state(),
+            "train_seconds": seconds(),
+            "evaluated": evaluated,
+        }
         checkpoints.save(step, state, position, _meta(config, tokenizer))
 
     def seconds() -> float:
@@ -180,36 +196,39 @@ def train(
     (workdir / "tokenizer.model").write_bytes(tokenizer.model)
     progress = _Progress(first_step, total_steps, config.input.batch_size, log)
     stop = _StopSignal()
+    if not evaluated:  # It was stopped at a step whose evaluation was due.
+        writer.write(first_step, evaluate(first_step, final=False))
     pending = []
     for step in range(first_step + 1, total_steps + 1):
         batch = next(data)
         ids = batch.pop("id", [])
         state, metrics = train_step(state, sharding.put_batch(batch, mesh), rng)
         pending.append((step, ids, metrics))
-        if step % config.log_training_steps == 0 or step == total_steps or step == first_step + 1:
+        if step % config.log_training_steps == 0 or step in (1, total_steps):
             values = _fetch_checked(pending)
             pending = []
             values["learning_rate"] = float(optimizer.learning_rate(step - 1))
             values["examples_per_second"] = progress.line(step, values)
             writer.write(step, values)
         stopping = stop.requested or step == stop_after
+        due = eval_due(step)
+        if due and not stopping:
+            writer.write(step, evaluate(step, final=False))
+            progress.restart(step)
         if stopping or step % config.ckpt_steps == 0 or step == total_steps:
             _fetch_checked(pending)
-            save(step)
+            save(step, evaluated=not (due and stopping))
         if stopping and step < total_steps:
             checkpoints.close()
             writer.close()
             log(f"stopped after step {step}; the same command goes on from there")
             return {}
-        if step < total_steps and (measured := evaluate(step, final=False)):
-            writer.write(step, measured)
-            progress.restart(step)
     checkpoints.wait()
 
     # ---- At the end: evaluate, summarise ---------------------------------------------------------
     log("training done, evaluating")
     metrics = evaluate(total_steps, final=True)
-    if metrics:
+    if metrics and not writer.has(total_steps, metrics):  # A finished run may be run again.
         writer.write(total_steps, metrics)
     summary = {alias: metrics[name] for alias, name in config.get("summary", {}).items()}
     summary |= {"seconds": round(seconds(), 1), "steps": total_steps}
@@ -405,7 +424,15 @@ def _main(argv: list[str]) -> None:
     name = pathlib.Path(flags.FLAGS["config"].config_filename.partition(":")[0]).stem
     try:
         train(_CONFIG.value, _WORKDIR.value or f"runs/{name}", _DATA_DIR.value)
-    except (TrainingError, FileNotFoundError, ValueError) as e:
+    except (TrainingError, OSError, ValueError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _parse(argv: list[str]) -> list[str]:
+    try:
+        return app.parse_flags_with_usage(argv)
+    except (AttributeError, KeyError, OSError, ValueError) as e:  # Of the config file or a field.
         print(f"error: {e}", file=sys.stderr)
         sys.exit(2)
 
@@ -413,7 +440,7 @@ def _main(argv: list[str]) -> None:
 def main() -> None:
     """Entry point of the command line."""
     flags.mark_flag_as_required("config")
-    app.run(_main)
+    app.run(_main, flags_parser=_parse)
 
 
 if __name__ == "__main__":

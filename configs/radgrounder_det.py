@@ -12,7 +12,7 @@ VQA-RAD.
 import ml_collections
 
 from big_rad import config as config_lib
-from big_rad.models import paligemma
+from big_rad.models import gemma, paligemma, siglip
 from configs import common
 
 _REFRAD2D_SENTENCES = 192_000  # Items an epoch; decides only the share of the public sets.
@@ -24,6 +24,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     c = common.base()
     c.image.size = a.size
     c.model = paligemma.VARIANTS[a.variant]
+    c.model.img.update(siglip.VARIANTS[c.model.img.variant])  # So that any size can be overridden.
+    c.model.llm.update(gemma.VARIANTS[c.model.llm.variant])
     if a.variant == "tiny":
         c.tokenizer.path = "tiny"
         c.frozen_dtype = "float32"
