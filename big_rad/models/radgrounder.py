@@ -29,7 +29,7 @@ class Model(paligemma.Model):
         """
         if self.mask_decoder is not None:
             raise ValueError(
-                f"config.model.mask_decoder is {self.mask_decoder!r}: this version has no mask "
+                f"config.model.mask_decoder is {dict(self.mask_decoder)}: this version has no mask "
                 "decoder; set it to None (boxes are written as text and need none)"
             )
         super().setup()

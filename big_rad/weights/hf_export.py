@@ -45,6 +45,7 @@ def save(
     max_shard_bytes: int = 2**31,
     image_token: int | None = None,
     cc_by_nc_sa: bool = False,
+    allow_other_mask: bool = False,
 ) -> list[str]:
     """Writes a folder that `PaliGemmaForConditionalGeneration.from_pretrained` loads.
 
@@ -58,25 +59,34 @@ def save(
         image_token: id that stands for image tokens; by default the tokenizer's reserved row, or
             PaliGemma 2's.
         cc_by_nc_sa: the source was under that licence.
+        allow_other_mask: export weights of a `mask_mode` that transformers does not compute.
 
     Returns:
         The names of the files.
 
     Raises:
         FileExistsError: the folder holds files.
-        ValueError: parameters that are missing, unexpected or of another shape.
+        ValueError: parameters that are missing, unexpected or of another shape; or a model that
+            transformers does not compute.
     """
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; name a new folder")
     where = "the parameters"
     if model_cfg.get("mask_decoder") is not None:
         raise ValueError("transformers' PaliGemma has no mask decoder; export without it")
+    mode = model_cfg.get("mask_mode", "paligemma")
+    if mode != "paligemma" and not allow_other_mask:
+        raise ValueError(
+            f"mask_mode is {mode!r}, and transformers knows only 'paligemma', in which image "
+            "tokens see the prompt: the same weights would give other outputs there. Set "
+            "allow_other_mask to export them all the same."
+        )
     rows = infer.model_cfg(flat, where)["llm"]["vocab_size"]
     cfg = infer.explicit(model_cfg, rows)
     image_size = infer.image_size(flat, where)
     tokens = (image_size // cfg["img"]["patch_size"]) ** 2
     axes = hf_layout.sizes(cfg, tokens)
-    _check(flat, axes)
+    hf_layout.check_ours(flat, axes, where)
     folder.mkdir(parents=True, exist_ok=True)
     stored = tensors.dtype_of(dtype) if dtype is not None else flat["llm/final_norm/scale"].dtype
     if image_token is None:
@@ -89,20 +99,6 @@ def save(
     _write_tokenizer(folder, tokenizer)
     _write_weights(folder, flat, axes, dtype, max_shard_bytes)
     return sorted(p.name for p in folder.iterdir())
-
-
-def _check(flat: Mapping[str, Any], axes: Mapping[str, Mapping[str, int]]) -> None:
-    problems, used = [], set()
-    for rule in hf_layout.RULES:
-        shape = hf_layout.our_shape(rule, axes[rule.ours.split("/")[0]])
-        used.add(rule.ours)
-        if rule.ours not in flat:
-            problems.append(f"missing: {rule.ours}")
-        elif tuple(flat[rule.ours].shape) != shape:
-            problems.append(f"shape: {rule.ours} is {flat[rule.ours].shape}, not {shape}")
-    problems += [f"unexpected: {n}" for n in flat if n not in used]
-    if problems:
-        raise ValueError("the parameters are no PaliGemma 2:\n  " + "\n  ".join(sorted(problems)))
 
 
 def _write_weights(

@@ -201,6 +201,31 @@ def our_shape(rule: Rule, axes: Mapping[str, int]) -> tuple[int, ...]:
     return (*depth, *many, *piece)
 
 
+def check_ours(
+    flat: Mapping[str, Any], by_tower: Mapping[str, Mapping[str, int]], where: str
+) -> None:
+    """Accounts for all parameters of a PaliGemma 2 of known sizes.
+
+    Args:
+        flat: name -> array.
+        by_tower: axis lengths, see `sizes`.
+        where: the checkpoint, for messages.
+
+    Raises:
+        ValueError: lists what is missing, unexpected or of another shape.
+    """
+    shapes = {r.ours: our_shape(r, by_tower[r.ours.split("/")[0]]) for r in RULES}
+    problems = [f"missing: {n}" for n in shapes if n not in flat]
+    problems += [f"unexpected: {n}" for n in flat if n not in shapes]
+    problems += [
+        f"shape: {n} is {tuple(flat[n].shape)}, the other tensors ask for {shape}"
+        for n, shape in shapes.items()
+        if n in flat and tuple(flat[n].shape) != shape
+    ]
+    if problems:
+        raise ValueError(f"{where}: no PaliGemma 2:\n  " + "\n  ".join(sorted(problems)))
+
+
 def to_ours(rule: Rule, source: Mapping[str, Any], axes: Mapping[str, int]) -> tensors.Lazy:
     """Makes a lazy parameter out of lazy tensors.
 

@@ -1,0 +1,195 @@
+import json
+import subprocess
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+
+from big_rad import checkpoint, predict, weights
+from big_rad.models import paligemma
+from big_rad.pp import tokenizer as tokenizers
+from big_rad.weights import huggingface, npz
+from tools import convert
+
+ROWS = 3158  # More than the tiny tokenizer's ids, fewer than its padded table.
+CFG = dict(
+    img=dict(width=16, depth=2, mlp_dim=32, num_heads=2, patch_size=14),
+    llm=dict(
+        width=16,
+        depth=2,
+        mlp_dim=32,
+        num_heads=4,
+        num_kv_heads=2,
+        head_dim=8,
+        vocab_size=ROWS,
+        query_scale=0.2,
+        attn_logits_softcap=40.0,
+        final_logits_softcap=20.0,
+    ),
+)
+SIZE = 28
+
+
+def flat(params):
+    return flax.traverse_util.flatten_dict(params, sep="/")
+
+
+def run(*args, **kw):
+    lines = []
+    sums = convert.convert(*args, log=lines.append, **kw)
+    return sums, lines
+
+
+def read(path):
+    return flat(weights.load(path, log=lambda _: None))
+
+
+def assert_same(a, b):
+    assert a.keys() == b.keys()
+    for name in a:
+        assert a[name].dtype == b[name].dtype
+        assert a[name].tobytes() == b[name].tobytes(), name
+
+
+@pytest.fixture(scope="module")
+def source(tiny, tmp_path_factory):
+    """A Hugging Face folder of odd numerics, with the tokenizer of a released detection model."""
+    image, tokens = jnp.zeros((1, SIZE, SIZE, 3)), jnp.ones((1, 2), jnp.int32)
+    model = paligemma.Model(**CFG)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), image, tokens, tokens)["params"]
+    folder = tmp_path_factory.mktemp("convert") / "hf"
+    tokenizer = tokenizers.load("tiny", sets=("detection",))
+    huggingface.save(folder, CFG, tiny.randomise(shapes), tokenizer, cc_by_nc_sa=True)
+    return folder
+
+
+def test_every_way_around_keeps_every_bit_and_the_config(source, tmp_path):
+    want = read(source)
+    run(source, tmp_path / "a.npz")
+    run(tmp_path / "a.npz", tmp_path / "back")
+    assert_same(read(tmp_path / "a.npz"), want)
+    assert_same(read(tmp_path / "back"), want)
+    a, b = (json.loads((p / "config.json").read_text()) for p in (source, tmp_path / "back"))
+    assert a == b
+    assert "BY-NC-SA" in (tmp_path / "back/NOTICE").read_text()
+
+
+def test_a_run_is_made_that_predict_can_load(source, tmp_path):
+    _, lines = run(source, tmp_path / "run", to="orbax")
+    assert any("rows added" in line for line in lines)
+    params, meta = checkpoint.load_params(tmp_path / "run")
+    want, got = read(source), flat(params)
+    table = "llm/embedder/input_embedding"
+    np.testing.assert_array_equal(got[table][:ROWS], want.pop(table))
+    assert len(got.pop(table)) == tokenizers.load("tiny").padded_vocab_size
+    assert_same(got, want)
+    assert meta["config"]["tokenizer"]["sets"] == ["detection"]
+    assert meta["config"]["codec"] == dict(name="radgrounder", grid=224)
+    model = predict.RadGrounder.load(tmp_path / "run")
+    assert model.codec.name.startswith("radgrounder")
+    run(tmp_path / "run", tmp_path / "hf")
+    again = tokenizers.load(tmp_path / "hf", sets=("detection",))
+    assert again.markup == tokenizers.load(source, sets=("detection",)).markup
+
+
+def test_dtype_is_converted_by_rounding(source, tmp_path):
+    run(source, tmp_path / "a.npz", dtype="bfloat16")
+    want = {n: x.astype("bfloat16") for n, x in read(source).items()}
+    assert_same(read(tmp_path / "a.npz"), want)
+
+
+def test_dry_run_prints_every_tensor_and_writes_nothing(source, tmp_path):
+    sums, lines = run(source, tmp_path / "a.npz", dry_run=True)
+    assert list(tmp_path.iterdir()) == []
+    text = "\n".join(lines)
+    assert all(name in text for name in sums) and len(sums) == 34
+    assert f"{sum(x.size for x in read(source).values()):,} parameters" in text
+
+
+def test_sha256sums_are_those_of_the_files(source, tmp_path):
+    run(source, tmp_path / "a.npz")
+    run(source, tmp_path / "b.npz")
+    run(source, tmp_path / "hf")
+    for folder, files in ((tmp_path, {"a.npz", "a.npz.json", "b.npz", "b.npz.json"}),):
+        held = {line.split()[1] for line in (folder / "SHA256SUMS").read_text().splitlines()}
+        assert held == files
+    for folder in (tmp_path, tmp_path / "hf"):
+        done = subprocess.run(
+            ["sha256sum", "-c", "--strict", "SHA256SUMS"], cwd=folder, capture_output=True
+        )
+        assert done.returncode == 0, done.stdout
+
+
+def test_an_npz_without_its_sidecar_goes_by_the_shapes(source, tmp_path):
+    run(source, tmp_path / "a.npz")
+    (tmp_path / "a.npz.json").unlink()
+    run(tmp_path / "a.npz", tmp_path / "hf")
+    assert_same(read(tmp_path / "hf"), read(source))
+
+
+def test_what_does_not_read_back_gets_no_name(source, tmp_path, monkeypatch):
+    save = npz.save
+
+    def faulty(path, params):
+        save(path, params)
+        again = npz.load(path)
+        again["img"]["head"]["bias"][0] += 1
+        save(path, again)
+
+    monkeypatch.setattr(npz, "save", faulty)
+    with pytest.raises(ValueError, match="does not read back.*img/head/bias"):
+        run(source, tmp_path / "a.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("change", ["dropped", "extra", "transposed"])
+def test_tensors_of_an_npz_are_accounted_for(change, source, tmp_path):
+    arrays, name = read(source), "llm/layers/attn/attn_vec_einsum/w"
+    if change == "dropped":
+        del arrays[name]
+        want = f"missing: {name}"
+    elif change == "extra":
+        arrays["llm/more"] = np.zeros(2)
+        want = "unexpected: llm/more"
+    else:
+        arrays[name] = arrays[name].swapaxes(1, 2)
+        want = f"shape: {name}"
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(ValueError, match=want):
+        run(tmp_path / "a.npz", tmp_path / "hf")
+    assert not (tmp_path / "hf").exists()
+
+
+def test_an_image_tower_converts_to_npz_only(tmp_path):
+    tower = {"visual.trunk.patch_embed.proj.weight": torch.zeros(768, 3, 2, 2)}
+    tower |= {"visual.trunk.patch_embed.proj.bias": torch.zeros(768)}
+    tower |= {"visual.trunk.pos_embed": torch.zeros(1, 4, 768)}
+    tower |= {f"visual.trunk.norm.{k}": torch.zeros(768) for k in ("weight", "bias")}
+    b = "visual.trunk.blocks.0."
+    for name, (n, m) in dict(qkv=(2304, 768), proj=(768, 768)).items():
+        tower |= {f"{b}attn.{name}.weight": torch.zeros(n, m)}
+        tower |= {f"{b}attn.{name}.bias": torch.zeros(n)}
+    for name, (n, m) in dict(fc1=(8, 768), fc2=(768, 8)).items():
+        tower |= {f"{b}mlp.{name}.weight": torch.zeros(n, m), f"{b}mlp.{name}.bias": torch.zeros(n)}
+    tower |= {f"{b}norm{i}.{k}": torch.ones(768) for i in (1, 2) for k in ("weight", "bias")}
+    torch.save(tower, tmp_path / "a.pt")
+    run(tmp_path / "a.pt", tmp_path / "a.npz")
+    assert all(name.startswith("img/") for name in read(tmp_path / "a.npz"))
+    with pytest.raises(ValueError, match="image tower alone"):
+        run(tmp_path / "a.pt", tmp_path / "hf")
+
+
+def test_mistakes_of_the_command_line_are_one_line_and_exit_code_2(source, tmp_path, capsys):
+    assert convert.main([str(tmp_path / "none.npz"), str(tmp_path / "b.npz")]) == 2
+    assert "Kaggle" in capsys.readouterr().err
+    (tmp_path / "b.npz").touch()
+    assert convert.main([str(source), str(tmp_path / "b.npz")]) == 2
+    assert "exists" in capsys.readouterr().err
+    run(source, tmp_path / "a.npz")
+    assert convert.main([str(tmp_path / "a.npz"), str(tmp_path / "r"), "--to=orbax"]) == 2
+    assert "--tokenizer" in capsys.readouterr().err
+    args = [str(tmp_path / "a.npz"), str(tmp_path / "r"), "--to=orbax", "--tokenizer=tiny"]
+    assert convert.main(args) == 0

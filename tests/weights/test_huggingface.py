@@ -1,0 +1,331 @@
+import argparse
+import json
+
+import flax
+import ml_dtypes
+import numpy as np
+import pytest
+import safetensors.numpy
+import torch
+
+from big_rad.models import radgrounder
+from big_rad.pp import tokenizer as tokenizers
+from big_rad.weights import hf_config, huggingface
+
+CFG = dict(
+    img=dict(width=16, depth=2, mlp_dim=32, num_heads=2, patch_size=4),
+    llm=dict(width=16, depth=2, mlp_dim=32, num_heads=4, num_kv_heads=2, head_dim=8, vocab_size=64),
+)
+
+
+def flat(params):
+    return flax.traverse_util.flatten_dict(params, sep="/")
+
+
+@pytest.fixture
+def folder(tiny, tmp_path):
+    """A small PaliGemma 2 in the layout of the hub."""
+    huggingface.save(tmp_path / "hf", CFG, tiny.params)
+    return tmp_path / "hf"
+
+
+def read(folder):
+    return safetensors.numpy.load_file(folder / "model.safetensors")
+
+
+def write(folder, state):
+    safetensors.numpy.save_file(state, folder / "model.safetensors", {"format": "pt"})
+
+
+def edit_config(folder, **changes):
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    for key, value in changes.items():
+        node = config
+        *above, leaf = key.split("__")
+        for name in above:
+            node = node[name]
+        if value is None:
+            node.pop(leaf)
+        else:
+            node[leaf] = value
+    path.write_text(json.dumps(config))
+
+
+def load(folder, **kw):
+    lines = []
+    cfg, params = huggingface.load(folder, log=lines.append, **kw)
+    return cfg, params, lines
+
+
+def assert_same(params, want):
+    got, want = flat(params), flat(want)
+    assert got.keys() == want.keys()
+    for name in want:
+        np.testing.assert_array_equal(got[name], want[name], err_msg=name)
+
+
+# ---- What is read ----
+
+
+def test_the_model_config_and_parameters_just_run(folder, tiny):
+    cfg, params, _ = load(folder)
+    text = np.full((4, 3), 5, np.int32)
+    model = radgrounder.Model(**cfg)
+    logits, _ = model.apply({"params": params}, tiny.image, text, 0 * text)
+    want, _ = tiny.make().apply({"params": tiny.params}, tiny.image, text, 0 * text)
+    np.testing.assert_array_equal(logits, want)
+    assert cfg["mask_decoder"] is None
+
+
+LAYOUTS = {
+    "hub": lambda n: n,
+    "saved by 5.23": lambda n: n.replace("vision_tower.vision_model.", "vision_tower."),
+    "state dict of 4.54": lambda n: (
+        "model." + n.replace("language_model.model.", "language_model.")
+    ),
+    "state dict of 5.23": lambda n: (
+        "model."
+        + n.replace("language_model.model.", "language_model.").replace("vision_model.", "")
+    ),
+    "wrapped": lambda n: "module.paligemma." + n,
+    "wrapped state dict": lambda n: (
+        "net.model." + n.replace("language_model.model.", "language_model.")
+    ),
+}
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_every_layout_of_names_gives_the_same_parameters(layout, folder, tiny):
+    write(folder, {LAYOUTS[layout](n): x for n, x in read(folder).items()})
+    assert_same(load(folder)[1], tiny.params)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_torch_shards_are_read_like_safetensors(dtype, folder):
+    state = {n: torch.tensor(x).to(dtype) for n, x in read(folder).items()}
+    want = {n: x.float().numpy() for n, x in state.items()}
+    (folder / "model.safetensors").unlink()
+    names = sorted(state)
+    shards = {"a.bin": names[::2], "b.bin": names[1::2]}
+    for file, held in shards.items():
+        torch.save({n: state[n] for n in held}, folder / file)
+    index = {"weight_map": {n: f for f, held in shards.items() for n in held}}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps(index))
+    params = load(folder)[1]
+    table = params["llm"]["embedder"]["input_embedding"]
+    assert str(table.dtype) == str(dtype).removeprefix("torch.")
+    name = "language_model.model.embed_tokens.weight"
+    np.testing.assert_array_equal(table.astype(np.float32), want[name])
+
+
+def test_an_old_style_torch_pickle_is_read(folder, tiny):
+    state = {n: torch.tensor(x) for n, x in read(folder).items()}
+    (folder / "model.safetensors").unlink()
+    torch.save(state, folder / "pytorch_model.bin", _use_new_zipfile_serialization=False)
+    assert_same(load(folder)[1], tiny.params)
+
+
+def test_a_tied_head_that_is_stored_too_is_accepted_and_another_one_is_not(folder, tiny):
+    state = read(folder)
+    table = state["language_model.model.embed_tokens.weight"]
+    write(folder, state | {"language_model.lm_head.weight": table.copy()})
+    assert_same(load(folder)[1], tiny.params)
+    write(folder, state | {"lm_head.weight": table + 1})
+    with pytest.raises(ValueError, match="lm_head.weight differs"):
+        load(folder)
+
+
+def test_mask_decoder_of_the_released_model_is_left_out_by_name_and_printed(folder, tiny):
+    extra = {
+        "segmentation_head.proj.weight": np.zeros((2, 2), np.float32),
+        "model.segmentation_head.out.bias": np.zeros(2, np.float32),
+        "vision_tower.vision_model.head.probe": np.zeros(2, np.float32),
+    }
+    write(folder, read(folder) | extra)
+    cfg, params, lines = load(folder)
+    assert cfg["mask_decoder"] is None
+    assert_same(params, tiny.params)
+    for name in extra:
+        assert any(f"left out: {name}" in line for line in lines)
+
+
+def test_a_resized_embedding_gives_the_rows_of_the_file(folder):
+    state, name = read(folder), "language_model.model.embed_tokens.weight"
+    write(folder, state | {name: np.concatenate([state[name], state[name][:3]])})
+    cfg, params, lines = load(folder)
+    assert cfg["llm"]["vocab_size"] == 67 == len(params["llm"]["embedder"]["input_embedding"])
+    assert any("67 rows" in line for line in lines)
+
+
+def test_dtypes_go_by_our_names(folder):
+    _, params, _ = load(folder, dtype=lambda n: "bfloat16" if n.startswith("img") else None)
+    assert params["img"]["head"]["bias"].dtype == ml_dtypes.bfloat16
+    assert params["llm"]["final_norm"]["scale"].dtype == np.float32
+
+
+# ---- What is refused ----
+
+
+@pytest.mark.parametrize("change", ["dropped", "renamed", "extra", "transposed"])
+def test_a_tensor_that_is_dropped_renamed_extra_or_transposed_is_named(change, folder):
+    state, name = read(folder), "language_model.model.layers.1.mlp.down_proj.weight"
+    if change == "dropped":
+        del state[name]
+        want = [f"missing: {name}"]
+    elif change == "renamed":
+        state["language_model.model.layers.1.mlp.down.weight"] = state.pop(name)
+        want = [f"missing: {name}", "unexpected: language_model.model.layers.1.mlp.down.weight"]
+    elif change == "extra":
+        state["adapter.lora_A"] = np.zeros(3, np.float32)
+        want = ["unexpected: adapter.lora_A"]
+    else:
+        state[name] = np.ascontiguousarray(state[name].T)
+        want = [f"shape: {name} is (32, 16), config.json gives (16, 32)"]
+    write(folder, state)
+    with pytest.raises(ValueError) as e:
+        load(folder)
+    assert [line.strip() for line in str(e.value).splitlines()[1:]] == want
+
+
+def test_a_layer_too_many_is_unexpected(folder):
+    edit_config(folder, text_config__num_hidden_layers=1)
+    with pytest.raises(ValueError, match=r"unexpected: language_model\.model\.layers\.1"):
+        load(folder)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (dict(text_config__model_type="gemma"), "PaliGemma 1"),
+        (dict(text_config__model_type=None), "PaliGemma 1"),
+        (dict(text_config__model_type="llama"), "'llama'"),
+        (dict(model_type="gemma3"), "'gemma3'"),
+        (dict(text_config__attention_bias=True), "attention_bias = True"),
+        (dict(text_config__rope_theta=1e6), "rope_theta = 1000000.0"),
+        (dict(text_config__rope_parameters=dict(rope_theta=1e6)), "rope_theta"),
+        (dict(text_config__rope_parameters=dict(rope_type="yarn")), "rotary"),
+        (dict(text_config__rms_norm_eps=1e-5), "rms_norm_eps"),
+        (dict(vision_config__hidden_act="gelu"), "hidden_act = 'gelu'"),
+        (dict(tie_word_embeddings=False), "tie_word_embeddings"),
+    ],
+)
+def test_another_model_or_function_is_refused_by_name(changes, message, folder):
+    edit_config(folder, **changes)
+    with pytest.raises(ValueError, match=message):
+        load(folder)
+
+
+def test_damaged_files_are_named(folder, tmp_path):
+    path = folder / "model.safetensors"
+    whole = path.read_bytes()
+    for keep in (len(whole) - 8, 100, 0):
+        path.write_bytes(whole[:keep])
+        with pytest.raises(ValueError, match=r"model\.safetensors.*truncated"):
+            load(folder)
+    path.unlink()
+    with pytest.raises(ValueError, match="holds no weights"):
+        load(folder)
+    index = {"weight_map": {"a": "model-00001-of-00002.safetensors"}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match="lacks model-00001-of-00002.safetensors"):
+        load(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(ValueError, match="config.json is no JSON"):
+        load(folder)
+
+
+def test_a_torch_file_with_foreign_objects_says_how_to_save_it_again(folder):
+    state = {n: torch.tensor(x) for n, x in read(folder).items()}
+    (folder / "model.safetensors").unlink()
+    torch.save(
+        {"state_dict": state, "args": argparse.Namespace(lr=1)}, folder / "pytorch_model.bin"
+    )
+    with pytest.raises(ValueError, match=r"Python objects.*re-save.*state_dict"):
+        load(folder)
+    (folder / "pytorch_model.bin").write_bytes(b"PK\x03\x04 no zip")
+    with pytest.raises(ValueError, match="no readable torch file"):
+        load(folder)
+
+
+# ---- Final soft cap ----
+
+
+@pytest.mark.parametrize(
+    "version, cap, applied",
+    [("5.23.0", 30.0, 30.0), ("4.54.1", 30.0, 0.0), (None, 30.0, 0.0), ("5.0.0", None, 30.0)],
+)
+def test_final_soft_cap_follows_what_that_release_computed(version, cap, applied, folder):
+    edit_config(folder, transformers_version=version, text_config__final_logit_softcapping=cap)
+    cfg, _, lines = load(folder)
+    assert cfg["llm"]["final_logits_softcap"] == applied
+    assert any("not applied" in line for line in lines) == (applied == 0)
+    assert load(folder, final_logits_softcap=7)[0]["llm"]["final_logits_softcap"] == 7
+
+
+def test_defaults_of_a_sparse_config_are_those_of_paligemma_2_3b():
+    sparse = dict(
+        model_type="paligemma",
+        transformers_version="4.46.0",
+        text_config=dict(model_type="gemma2", vocab_size=257216),
+        vision_config=dict(model_type="siglip_vision_model"),
+    )
+    cfg, size = hf_config.to_model_cfg(sparse, "config.json", log=lambda _: None)
+    assert size == 224
+    assert cfg["img"] == dict(width=1152, depth=27, mlp_dim=4304, num_heads=16, patch_size=14)
+    want = dict(width=2304, depth=26, mlp_dim=9216, num_heads=8, num_kv_heads=4, head_dim=256)
+    assert cfg["llm"].items() >= want.items()
+    assert cfg["llm"]["query_scale"] == 1 / 16 and cfg["llm"]["vocab_size"] == 257216
+
+
+# ---- What is written ----
+
+
+def test_export_holds_configs_tokenizer_and_notices(tiny, tmp_path):
+    tokenizer = tokenizers.load("tiny", sets=("detection",))
+    files = huggingface.save(tmp_path / "hf", CFG, tiny.params, tokenizer, cc_by_nc_sa=True)
+    assert files == [
+        "NOTICE",
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "preprocessor_config.json",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer.model",
+        "tokenizer_config.json",
+    ]
+    notice = (tmp_path / "hf/NOTICE").read_text()
+    assert "ai.google.dev/gemma/terms" in notice and "BY-NC-SA" in notice
+    config = json.loads((tmp_path / "hf/config.json").read_text())
+    assert config["image_token_index"] == tokenizer.reserved_id
+    again = tokenizers.load(tmp_path / "hf", sets=("detection",))
+    assert again.encode("<p bbox=", specials=True) == tokenizer.encode("<p bbox=", specials=True)
+
+
+def test_shards_hold_what_the_index_says(tiny, tmp_path):
+    huggingface.save(tmp_path / "hf", CFG, tiny.params, max_shard_bytes=10_000)
+    index = json.loads((tmp_path / "hf/model.safetensors.index.json").read_text())
+    seen = {}
+    for file in (tmp_path / "hf").glob("model-*.safetensors"):
+        held = safetensors.numpy.load_file(file)
+        assert sum(x.nbytes for x in held.values()) <= 10_000 or len(held) == 1
+        seen |= dict.fromkeys(held, file.name)
+    assert seen == index["weight_map"] and len(set(seen.values())) > 2
+    assert_same(load(tmp_path / "hf")[1], tiny.params)
+
+
+def test_what_transformers_cannot_compute_is_not_exported(tiny, tmp_path):
+    with pytest.raises(ValueError, match="image_isolated.*other outputs"):
+        huggingface.save(tmp_path / "a", CFG | dict(mask_mode="image_isolated"), tiny.params)
+    with pytest.raises(ValueError, match="mask decoder"):
+        huggingface.save(tmp_path / "a", CFG | dict(mask_decoder={}), tiny.params)
+    extra = {**tiny.params, "mask_decoder": {"w": np.zeros(2)}}
+    with pytest.raises(ValueError, match="unexpected: mask_decoder/w"):
+        huggingface.save(tmp_path / "a", CFG, extra)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_folder_that_holds_files_is_not_overwritten(folder, tiny):
+    with pytest.raises(FileExistsError, match="not empty"):
+        huggingface.save(folder, CFG, tiny.params)

@@ -1,0 +1,360 @@
+"""Converts checkpoints among npz, Hugging Face folders and runs of big_rad.
+
+    python -m tools.convert paligemma2-3b-pt-224.npz out.hf            # a Hugging Face folder
+    python -m tools.convert FOLDER model.npz --dtype bfloat16          # the original format
+    python -m tools.convert FOLDER runs/released --to orbax            # for big_rad.predict
+    python -m tools.convert open_clip_pytorch_model.bin siglip.npz     # an image tower alone
+    python -m tools.convert SRC DST --dry-run                          # only the accounting
+
+Kinds are detected. Tensors are converted one at a time (a run is written as a whole). What was
+written is read back and compared, tensor by tensor, by sha256, before it gets its name; the
+sha256 of every file goes to SHA256SUMS. An npz has no config: what shapes do not tell lies beside
+it as `<name>.npz.json`. Knows nothing of how a model computes.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import pathlib
+import re
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import flax
+import numpy as np
+
+from big_rad import weights
+from big_rad.models import common
+from big_rad.pp import tokenizer as tokenizers
+from big_rad.pp import tokenizer_json
+from big_rad.weights import hf_config, hf_export, hf_layout, infer, npz, tensors
+
+Log = Callable[[str], None]
+TARGETS = ("npz", "huggingface", "orbax")
+_TABLE = "llm/embedder/input_embedding"
+_TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json")
+
+
+@dataclasses.dataclass
+class Source:
+    """An opened checkpoint.
+
+    Attributes:
+        path: where it lies.
+        kind: one of `weights.KINDS`.
+        flat: name -> lazy array.
+        model: arguments of `radgrounder.Model`; empty for an image tower alone.
+        tokenizer: a folder with tokenizer files, or None.
+        extra: what else goes along: `image_token`, `cc_by_nc_sa`, and the `config` of a run.
+    """
+
+    path: str
+    kind: str
+    flat: dict[str, tensors.Lazy]
+    model: dict[str, Any]
+    tokenizer: pathlib.Path | None
+    extra: dict[str, Any]
+
+
+def convert(
+    src: str | pathlib.Path,
+    dst: str | pathlib.Path,
+    *,
+    to: str | None = None,
+    dtype: str = "keep",
+    dry_run: bool = False,
+    tokenizer: str | None = None,
+    allow_other_mask: bool = False,
+    log: Log = print,
+) -> dict[str, str]:
+    """Converts one checkpoint.
+
+    Args:
+        src: an npz file, a Hugging Face folder, a run, or a torch file of a SigLIP tower.
+        dst: the new file or folder.
+        to: one of `TARGETS`; by default npz if `dst` ends in `.npz`, else huggingface.
+        dtype: "keep", "float32", "bfloat16" or "float16".
+        dry_run: account for the tensors and write nothing.
+        tokenizer: file or folder of a tokenizer, if the source has none.
+        allow_other_mask: see `hf_export.save`.
+        log: receives the accounting.
+
+    Returns:
+        name -> sha256 of every tensor; without values on a dry run.
+
+    Raises:
+        FileNotFoundError: no source.
+        FileExistsError: the destination exists.
+        ValueError: tensors that are not accounted for, or a target that cannot hold them.
+    """
+    dst = pathlib.Path(dst)
+    to = to or ("npz" if dst.suffix == ".npz" else "huggingface")
+    if dst.exists():
+        raise FileExistsError(f"{dst} exists; name a new file or folder, or remove it")
+    source = open_source(src, log)
+    if tokenizer is not None:
+        source.tokenizer = pathlib.Path(tokenizer)
+    if not source.model and to != "npz":
+        raise ValueError(f"{src} is an image tower alone; it converts to npz only")
+    if to == "orbax":
+        _extend_table(source, log)
+    flat = _cast(source.flat, dtype)
+    _account(source, flat, to, log)
+    if dry_run:
+        return dict.fromkeys(flat, "")
+    sums: dict[str, str] = {}
+    partial = dst.with_name(f"{dst.name}.partial" + ".npz" * (to == "npz"))
+    dst.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _remove(partial)
+        _write(source, _hashing(flat, sums), partial, to, allow_other_mask)
+        _verify(partial, sums, log)
+        partial.rename(dst)
+    finally:
+        _remove(partial)
+    _write_sidecar(source, dst, to)
+    _write_sums(dst)
+    log(f"wrote {dst}: {len(sums)} tensors, read back and compared by sha256")
+    return sums
+
+
+def open_source(path: str | pathlib.Path, log: Log = print) -> Source:
+    """Opens a checkpoint of any kind.
+
+    Raises:
+        FileNotFoundError: nothing there.
+        ValueError: no known format, or damaged.
+    """
+    kind, where = weights.kind(path), str(path)
+    folder = pathlib.Path(path)
+    model: dict[str, Any] = {}
+    extra: dict[str, Any] = {}
+    tokenizer = None
+    if kind == "huggingface":
+        from big_rad.weights import huggingface
+
+        model, flat = huggingface.read(path, log=log)
+        extra["image_token"] = hf_config.read(folder).get("image_token_index")
+        extra["cc_by_nc_sa"] = _is_cc_by_nc_sa(folder)
+        tokenizer = folder
+    elif kind == "orbax":
+        from big_rad.weights import orbax
+
+        flat, meta = orbax.read(path)
+        extra["config"] = meta["config"]
+        model = meta["config"]["model"]
+        tokenizer = next((p for p in (folder, *folder.parents[:2]) if _has_tokenizer(p)), None)
+    else:
+        flat = weights.read(path, log=log)
+        if kind == "npz":
+            extra = _read_sidecar(npz.split_subtree(path)[0])
+            model = extra.pop("model", {})
+    if any(name.startswith("llm/") for name in flat):
+        infer.check_version(flat, where)
+        rows = infer.model_cfg(flat, where)["llm"]["vocab_size"]
+        model = infer.explicit(model or infer.model_cfg(flat, where), rows)
+    if tokenizer is not None and not _has_tokenizer(tokenizer):
+        tokenizer = None
+    return Source(where, kind, flat, model, tokenizer, extra)
+
+
+def _account(source: Source, flat: Mapping[str, Any], to: str, log: Log) -> None:
+    # Compares names and shapes with those of the model, and prints every tensor.
+    if source.model:
+        side = infer.image_size(flat, source.path)
+        tokens = (side // source.model["img"]["patch_size"]) ** 2
+        hf_layout.check_ours(flat, hf_layout.sizes(source.model, tokens), source.path)
+    for name, value in flat.items():
+        log(f"{name:75s} {str(value.dtype):9s} {tuple(value.shape)}")
+    size = sum(tensors.nbytes(x) for x in flat.values())
+    log(
+        f"{source.path} ({source.kind}) -> {to}: {len(flat)} tensors, "
+        f"{tensors.count(flat):,} parameters, {size / 1e9:.2f} GB; all accounted for"
+    )
+
+
+def _cast(flat: Mapping[str, Any], dtype: str) -> dict[str, Any]:
+    if dtype == "keep":
+        return dict(flat)
+    to = tensors.dtype_of(dtype)
+    return {
+        name: tensors.Lazy(x.shape, to, lambda x=x: np.asarray(x).astype(to, copy=False))
+        for name, x in flat.items()
+    }
+
+
+def _hashing(flat: Mapping[str, Any], sums: dict[str, str]) -> dict[str, Any]:
+    # The same arrays; reading one notes its sha256.
+    def read(name: str) -> np.ndarray:
+        value = np.asarray(flat[name])
+        sums[name] = tensors.sha256(name, value)
+        return value
+
+    return {n: tensors.Lazy(x.shape, x.dtype, lambda n=n: read(n)) for n, x in flat.items()}
+
+
+def _extend_table(source: Source, log: Log) -> None:
+    # A run's table has a row for every token of its tokenizer.
+    if source.tokenizer is None:
+        raise ValueError(f"{source.path} has no tokenizer, and a run needs one: give --tokenizer")
+    need = _load_tokenizer(source.tokenizer).padded_vocab_size
+    table = source.flat[_TABLE]
+    if table.shape[0] >= need:
+        return
+    log(f"{_TABLE}: {need - table.shape[0]} rows added, from the mean of the others")
+    shape = (need, table.shape[1])
+    like = np.broadcast_to(np.zeros((), table.dtype), shape)
+    source.flat[_TABLE] = tensors.Lazy(
+        shape, table.dtype, lambda: common.extend_embedding(like, np.asarray(table))
+    )
+    source.model["llm"]["vocab_size"] = need
+
+
+def _write(
+    source: Source, flat: Mapping[str, Any], dst: pathlib.Path, to: str, allow_other_mask: bool
+) -> None:
+    if to == "npz":
+        npz.save(dst, flax.traverse_util.unflatten_dict(flat, sep="/"))
+        return
+    if to == "orbax":
+        from big_rad.weights import orbax
+
+        nested = flax.traverse_util.unflatten_dict(tensors.materialise(flat), sep="/")
+        tokenizer = _load_tokenizer(source.tokenizer)
+        orbax.save(dst, nested, _run_config(source, flat, tokenizer), tokenizer)
+        return
+    tokenizer = source.tokenizer
+    if tokenizer is not None and source.kind != "huggingface":
+        tokenizer = _load_tokenizer(tokenizer, source.extra.get("config"))
+    hf_export.save(
+        dst,
+        source.model,
+        flat,
+        tokenizer,
+        image_token=source.extra.get("image_token"),
+        cc_by_nc_sa=bool(source.extra.get("cc_by_nc_sa")),
+        allow_other_mask=allow_other_mask,
+    )
+
+
+def _run_config(source: Source, flat: Mapping[str, Any], tokenizer: Any) -> dict[str, Any]:
+    # What `big_rad.predict` needs to know. Markup tokens in the source tell a released RadGrounder.
+    if "config" in source.extra:
+        return source.extra["config"] | dict(model=source.model)
+    added = tokenizer_json.read_added(source.tokenizer) if source.tokenizer.is_dir() else {}
+    released = any(set(t) <= added.keys() for t in tokenizers.MARKUP_SETS.values())
+    codec = dict(name="radgrounder", grid=224) if released else dict(name="paligemma", grid=None)
+    return dict(
+        model_name="radgrounder",
+        model=source.model,
+        tokenizer=dict(path=str(source.tokenizer), sets=list(tokenizer.sets)),
+        codec=codec,
+        image=dict(size=infer.image_size(flat, source.path), normalize="medgemma"),
+    )
+
+
+def _verify(written: pathlib.Path, sums: Mapping[str, str], log: Log) -> None:
+    again = weights.read(written, log=lambda _: None)
+    wrong = sorted(sums.keys() ^ again.keys())
+    wrong += [n for n in sums.keys() & again.keys() if tensors.sha256(n, again[n]) != sums[n]]
+    if wrong:
+        raise ValueError(
+            f"{written} does not read back as it was written: {', '.join(wrong[:5])}; is the disk "
+            "full or faulty?"
+        )
+
+
+def _load_tokenizer(path: pathlib.Path, config: Mapping[str, Any] | None = None) -> Any:
+    if config is not None:
+        return tokenizers.load(path, tuple(config["tokenizer"]["sets"]))
+    added = tokenizer_json.read_added(path) if path.is_dir() else {}
+    held = [s for s, names in tokenizers.MARKUP_SETS.items() if set(names) <= added.keys()]
+    held.sort(key=lambda s: added[tokenizers.MARKUP_SETS[s][0]])
+    return tokenizers.load(path, held or tuple(tokenizers.MARKUP_SETS))
+
+
+def _has_tokenizer(folder: pathlib.Path) -> bool:
+    return folder.is_file() or any((folder / n).is_file() for n in _TOKENIZER_FILES)
+
+
+def _is_cc_by_nc_sa(folder: pathlib.Path) -> bool:
+    texts = [p for n in ("README*", "LICENSE*", "NOTICE*") for p in folder.glob(n)]
+    pattern = re.compile(r"by-nc-sa", re.IGNORECASE)
+    return any(pattern.search(p.read_text(encoding="utf-8", errors="replace")) for p in texts)
+
+
+def _sidecar(file: pathlib.Path) -> pathlib.Path:
+    return file.with_name(file.name + ".json")
+
+
+def _read_sidecar(file: pathlib.Path) -> dict[str, Any]:
+    path = _sidecar(file)
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as e:
+        raise ValueError(f"{path} is no JSON ({e}); remove it to go by the shapes alone") from e
+
+
+def _write_sidecar(source: Source, dst: pathlib.Path, to: str) -> None:
+    if to != "npz" or not source.model:
+        return
+    keep = {k: source.extra[k] for k in ("image_token", "cc_by_nc_sa") if source.extra.get(k)}
+    text = json.dumps(dict(model=source.model, **keep), indent=1)
+    _sidecar(dst).write_text(text + "\n", encoding="utf-8")
+
+
+def _write_sums(dst: pathlib.Path) -> None:
+    # Of a folder's files inside it; of an npz and its sidecar beside them, other lines kept.
+    if dst.is_dir():
+        root, files = dst, sorted(p for p in dst.rglob("*") if p.is_file())
+    else:
+        root, files = dst.parent, [p for p in (dst, _sidecar(dst)) if p.is_file()]
+    path, lines = root / "SHA256SUMS", {}
+    if path.is_file():
+        lines = {line.split("  ", 1)[1]: line for line in path.read_text().splitlines() if line}
+    for file in files:
+        with open(file, "rb") as f:
+            name = file.relative_to(root).as_posix()
+            lines[name] = f"{hashlib.file_digest(f, 'sha256').hexdigest()}  {name}"
+    path.write_text("\n".join(lines.values()) + "\n", encoding="utf-8")
+
+
+def _remove(path: pathlib.Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command line; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("src", help="npz file, Hugging Face folder, run, or SigLIP torch file")
+    parser.add_argument("dst", help="new .npz file or folder")
+    parser.add_argument("--to", choices=TARGETS, help="by default .npz, else Hugging Face")
+    dtypes = ("keep", "float32", "bfloat16", "float16")
+    parser.add_argument("--dtype", choices=dtypes, default="keep")
+    parser.add_argument("--dry-run", action="store_true", help="print the accounting only")
+    parser.add_argument("--tokenizer", help="tokenizer file or folder, if the source has none")
+    parser.add_argument(
+        "--allow-other-mask",
+        action="store_true",
+        help="export to Hugging Face though its attention mask is not the model's",
+    )
+    try:
+        convert(**vars(parser.parse_args(argv)))
+    except (ValueError, OSError) as e:
+        print(f"tools.convert: {e}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
