@@ -11,7 +11,7 @@ demo: $(VENV)/.runtime  ## phantom data, training, evaluation, a page: about ten
 	$(PY) -m big_rad.train --config=configs/demo.py --data_dir=data --workdir=runs/demo
 
 test: $(VENV)/.dev  ## the whole test suite
-	$(PY) -m pytest -n auto --dist=worksteal
+	$(PY) -m pytest -n auto --dist=loadfile
 
 lint: $(VENV)/.dev  ## style and format
 	$(VENV)/bin/ruff check .

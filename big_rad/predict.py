@@ -129,7 +129,7 @@ class RadGrounder:
         except Exception as e:  # Orbax raises many kinds for damaged folders.
             raise CheckpointError(f"{checkpoint}: not a readable checkpoint: {e}") from e
         try:
-            return cls._from_parts(params, meta["config"], _workdir(checkpoint))
+            return cls._from_parts(params, meta, _workdir(checkpoint))
         except KeyError as e:
             raise CheckpointError(
                 f"{checkpoint}: its config has no {e}; it needs model_name, model, tokenizer, "
@@ -140,11 +140,20 @@ class RadGrounder:
 
     @classmethod
     def _from_parts(
-        cls, params: Mapping[str, Any], config: Mapping[str, Any], workdir: pathlib.Path
+        cls, params: Mapping[str, Any], meta: Mapping[str, Any], workdir: pathlib.Path
     ) -> "RadGrounder":
+        config = meta["config"]
         path, spec = workdir / "tokenizer.model", config["tokenizer"]
         path = str(path if path.is_file() else spec["path"])
         tokenizer = tokenizers.load(path, sets=tuple(spec["sets"]))
+        if meta.get("tokenizer", tokenizer.fingerprint) != tokenizer.fingerprint:
+            raise ValueError(
+                f"it was not trained with the tokenizer {path}; put the tokenizer.model of its run "
+                "into the run directory"
+            )
+        names = [c.name for c in classes.CLASSES]
+        if meta.get("classes", names) != names:
+            raise ValueError("its classes differ from those of this version of big_rad")
         codec, image = config["codec"], config["image"]
         return cls(
             models.make(config["model_name"], config["model"], tokenizer.padded_vocab_size),

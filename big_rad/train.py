@@ -36,6 +36,7 @@ from big_rad import (
 from big_rad import config as config_lib
 from big_rad.evaluators import generate as generate_lib
 from big_rad.evaluators import page
+from big_rad.grounding import classes
 from big_rad.models import common
 from big_rad.pp import tokenizer as tokenizer_lib
 
@@ -370,6 +371,7 @@ def _meta(config: Any, tokenizer: Any) -> dict[str, Any]:
     return {
         "config": json.loads(config_lib.to_json(config)),
         "tokenizer": tokenizer.fingerprint,
+        "classes": [c.name for c in classes.CLASSES],
         "versions": checkpoint.versions(),
     }
 

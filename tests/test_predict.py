@@ -190,6 +190,21 @@ def test_tokenizer_of_the_run_directory_comes_first(run_dir, tmp_path):
     assert loaded.tokenizer.source == str(copy / "tokenizer.model")
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [("tokenizer", "0" * 64, "tokenizer.model"), ("classes", ["spleen"], "its classes differ")],
+)
+def test_a_checkpoint_of_another_tokenizer_or_class_table_is_refused(
+    run_dir, tmp_path, field, value, said
+):
+    params, meta = checkpoint.load_params(run_dir)
+    checkpoints = checkpoint.Checkpointer(tmp_path)
+    checkpoints.save(3, {"params": params}, {}, {**meta, field: value})
+    checkpoints.close()
+    with pytest.raises(predict.CheckpointError, match=said):
+        predict.RadGrounder.load(tmp_path)
+
+
 def test_repeated_calls_do_not_compile_again(model, caplog):
     def compilations(max_new_tokens):
         caplog.clear()

@@ -141,6 +141,18 @@ def test_a_run_directory_of_another_model_is_refused(whole, data_dir):
 
 
 @pytest.mark.slow
+def test_the_published_recipe_runs_shrunk_to_the_phantom(data_dir, tmp_path):
+    config = config_lib.load("configs/radgrounder_det.py:variant=tiny,data=phantom,size=56")
+    config.total_epochs, config.total_steps = None, 3
+    config.input.batch_size, config.grad_accum = 4, 2
+    config.ckpt_steps, config.log_training_steps, config.lr = 3, 1, 1e-2
+    assert config.optimizer == "adafactor" and config.model.get("mask_mode") is None
+    assert run(config, tmp_path, data_dir) == {}
+    losses = [row["training_loss"] for row in lines(tmp_path)]
+    assert len(losses) == 3 and losses[-1] < losses[0]
+
+
+@pytest.mark.slow
 def test_microbatches_that_do_not_divide_the_batch_are_refused(data_dir, tmp_path):
     with pytest.raises(ValueError, match="config.input.batch_size 4 does not divide into"):
         run(make_config(grad_accum=3), tmp_path, data_dir)
