@@ -106,41 +106,46 @@ def train(
     }
     param_shardings = sharding.infer(abstract, config.sharding_strategy, mesh)
 
-    def init_state(rng: jax.Array) -> dict[str, Any]:
+    def init_params(rng: jax.Array) -> dict[str, Any]:
         params = common.flatten(_init_params(model, config, rng))
-        params = {n: p.astype(dtypes[n]) for n, p in params.items()}
-        trained = {n: p for n, p in params.items() if optimizer.trainable[n]}
-        return {
-            "params": common.unflatten(params),
-            "opt_state": optimizer.tx.init(trained),
-            "step": jnp.zeros([], jnp.int32),
-        }
+        return common.unflatten({n: p.astype(dtypes[n]) for n, p in params.items()})
+
+    def init_opt_state(params: dict[str, Any]) -> Any:
+        flat = common.flatten(params)
+        return optimizer.tx.init({n: p for n, p in flat.items() if optimizer.trainable[n]})
 
     rng = jax.random.key(config.seed)
-    state_shapes = jax.eval_shape(init_state, rng)
+    state_shapes = {"params": jax.eval_shape(init_params, rng)}
+    state_shapes["opt_state"] = jax.eval_shape(init_opt_state, state_shapes["params"])
+    state_shapes["step"] = jax.ShapeDtypeStruct((), jnp.int32)
     state_shardings = {
         "params": common.unflatten(param_shardings),
         "opt_state": sharding.like_params(state_shapes["opt_state"], param_shardings, mesh),
         "step": sharding.replicated(mesh),
     }
+    target = jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
+        state_shapes,
+        state_shardings,
+    )
 
     # ---- Resume, or start --------------------------------------------------------------------
     checkpoints = checkpoint.Checkpointer(workdir, keep=config.get("ckpt_keep", 2))
     first_step, train_seconds, evaluated = checkpoints.latest_step(), 0.0, True
     if first_step is not None:
-        target = jax.tree.map(
-            lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
-            state_shapes,
-            state_shardings,
-        )
         state, position, _ = checkpoints.restore(target)
         data.set_state(position["iterator"])
         train_seconds, evaluated = position["train_seconds"], position["evaluated"]
         log(f"resumed from {workdir}, step {first_step}")
     else:
         first_step = 0
-        state = jax.jit(init_state, out_shardings=state_shardings)(rng)
-        state["params"] = _load_weights(state["params"], config, state_shardings["params"])
+        params = _initial_params(config, init_params, target["params"], rng)
+        make_opt_state = jax.jit(init_opt_state, out_shardings=state_shardings["opt_state"])
+        state = {
+            "params": params,
+            "opt_state": make_opt_state(params),
+            "step": jax.device_put(jnp.zeros((), jnp.int32), state_shardings["step"]),
+        }
         log(parameter_overview.get_parameter_overview(state["params"], include_stats=False))
     writer = metric_writer.MetricWriter(workdir, first_step)
 
@@ -314,20 +319,25 @@ def _init_params(model: Any, config: Any, rng: jax.Array) -> dict[str, Any]:
     return model.init(rng, image, tokens, jnp.zeros_like(tokens))["params"]
 
 
-def _load_weights(params: dict[str, Any], config: Any, shardings: Any) -> dict[str, Any]:
-    module = models.get(config.model_name)
+def _initial_params(
+    config: Any, init_params: Callable[[jax.Array], Any], target: dict[str, Any], rng: jax.Array
+) -> dict[str, Any]:
+    # Random, or read array by array onto the devices; `target` gives shapes, dtypes, shardings.
+    params, dont_load = target, tuple(config.get("dont_load", ()))
+    if not config.get("model_init") or dont_load:
+        shardings = jax.tree.map(lambda x: x.sharding, target)
+        params = jax.jit(init_params, out_shardings=shardings)(rng)
     if config.get("model_init"):
-        params = module.load(
-            params,
-            weights.load(config.model_init),
-            config.model,
-            tuple(config.get("dont_load", ())),
-        )
+        tree = weights.load(config.model_init, lazy=True)
+        params = models.get(config.model_name).load(params, tree, config.model, dont_load)
     if config.get("model_init_img"):
-        tree = weights.load(config.model_init_img)
-        image = models.get("siglip").load(params["img"], tree.get("img", tree))
+        tree = weights.load(config.model_init_img, lazy=True)
+        tree = tree.get("img", tree)
+        # A tower trained alone has no projector to the language model: the present one stays.
+        dont_load = () if "head" in tree else ("head/.*",)
+        image = models.get("siglip").load(params["img"], tree, dont_load=dont_load)
         params = {**params, "img": image}
-    return jax.device_put(params, shardings)
+    return params
 
 
 def _l2(tree: Any) -> jax.Array:

@@ -15,6 +15,7 @@ from big_rad import checkpoint, metric_writer, train
 from big_rad import config as config_lib
 from big_rad.datasets.phantom import builder
 from big_rad.evaluators import data as eval_data
+from big_rad.weights import npz
 
 ROOT = pathlib.Path(__file__).parents[1]
 STEPS = 6
@@ -138,6 +139,23 @@ def test_a_run_directory_of_another_model_is_refused(whole, data_dir):
     config.model.llm.width = 48
     with pytest.raises(train.TrainingError, match="holds a run whose config.model is"):
         run(config, whole[1], data_dir)
+
+
+@pytest.mark.slow
+def test_a_run_starts_from_a_whole_model_and_an_image_tower_of_another_file(
+    whole, data_dir, tmp_path
+):
+    old, _ = checkpoint.load_params(whole[1])
+    tower = jax.tree.map(lambda x: x + 1, {k: v for k, v in old["img"].items() if k != "head"})
+    npz.save(tmp_path / "model.npz", old)
+    npz.save(tmp_path / "tower.npz", {"img": tower})
+    config = make_config(lr=0.0, total_steps=1, evals={}, summary={})
+    config.model_init = str(tmp_path / "model.npz")
+    config.model_init_img = str(tmp_path / "tower.npz")
+    run(config, tmp_path / "run", data_dir)
+    new, _ = checkpoint.load_params(tmp_path / "run")
+    expected = {**old, "img": {**old["img"], **tower}}
+    jax.tree.map(np.testing.assert_array_equal, new, expected)
 
 
 @pytest.mark.slow
