@@ -179,5 +179,8 @@ def place(value: Any, dtype: Any, sharding: jax.sharding.Sharding | None = None)
     if sharding is None:
         return host
     if sharding.is_fully_addressable:
-        return jax.device_put(host, sharding)
-    return jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+        placed = jax.device_put(host, sharding)
+    else:
+        placed = jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
+    # Until the copy is done the host array cannot go; the next one may need its room.
+    return jax.block_until_ready(placed)
