@@ -125,7 +125,10 @@ def _write_weights(
         assert got == name
         held[name] = value
         if i + 1 == len(plan) or plan[i + 1][1] != shard:
-            safetensors.numpy.save_file(held, folder / names[shard], {"format": "pt"})
+            path = folder / names[shard]
+            safetensors.numpy.save_file(held, path, {"format": "pt"})
+            # safetensors lets only the owner read; be as open as the other files.
+            path.chmod((folder / "config.json").stat().st_mode & 0o777)
             held = {}
     if number > 1:
         index = {

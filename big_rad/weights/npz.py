@@ -15,7 +15,7 @@ import numpy as np
 
 from big_rad.weights import tensors
 
-_STAMP = (1980, 1, 1, 0, 0, 0)  # The same parameters give the same bytes.
+_STAMP = (1980, 1, 1, 0, 0, 0)  # No clock in the file.
 
 
 def split_subtree(path: str | pathlib.Path) -> tuple[pathlib.Path, str]:
@@ -82,7 +82,8 @@ def read(path: str | pathlib.Path) -> dict[str, tensors.Lazy]:
 def save(path: str | pathlib.Path, params: Mapping[str, Any]) -> None:
     """Writes nested parameters in the original format (no prefix, bf16 as `|V2`).
 
-    The file appears under its name only when it is whole.
+    The file appears under its name only when it is whole. Names are sorted, so that the same
+    parameters give the same bytes.
 
     Args:
         path: the file; it should end in `.npz`.
@@ -92,8 +93,9 @@ def save(path: str | pathlib.Path, params: Mapping[str, Any]) -> None:
     partial = path.with_name(path.name + ".partial")
     try:
         with zipfile.ZipFile(partial, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
-            for name, value in flax.traverse_util.flatten_dict(dict(params), sep="/").items():
-                value = np.asarray(value)
+            flat = flax.traverse_util.flatten_dict(dict(params), sep="/")
+            for name in sorted(flat):
+                value = np.asarray(flat[name])
                 if value.dtype == tensors.BFLOAT16:
                     value = value.view("V2")
                 info = zipfile.ZipInfo(f"{name}.npy", _STAMP)

@@ -11,6 +11,7 @@ import flax
 import numpy as np
 
 from big_rad import checkpoint
+from big_rad.grounding import classes
 from big_rad.weights import tensors
 
 
@@ -57,7 +58,13 @@ def save(
     """
     workdir = pathlib.Path(workdir)
     state = {"params": dict(params), "step": np.zeros([], np.int32)}
-    meta = {"config": dict(config), "versions": checkpoint.versions()}
+    meta = {
+        "config": dict(config),
+        "classes": [c.name for c in classes.CLASSES],
+        "versions": checkpoint.versions(),
+    }
+    if tokenizer is not None:
+        meta["tokenizer"] = tokenizer.fingerprint
     checkpoints = checkpoint.Checkpointer(workdir)
     checkpoints.save(0, state, {}, meta)
     checkpoints.close()

@@ -309,6 +309,7 @@ def test_shards_hold_what_the_index_says(tiny, tmp_path):
     seen = {}
     for file in (tmp_path / "hf").glob("model-*.safetensors"):
         held = safetensors.numpy.load_file(file)
+        assert file.stat().st_mode == (tmp_path / "hf/config.json").stat().st_mode
         assert sum(x.nbytes for x in held.values()) <= 10_000 or len(held) == 1
         seen |= dict.fromkeys(held, file.name)
     assert seen == index["weight_map"] and len(set(seen.values())) > 2

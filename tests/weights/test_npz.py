@@ -81,6 +81,13 @@ def test_what_is_written_is_what_the_original_looks_like(file, tmp_path):
         assert b["img/head/bias"].dtype == np.dtype("V2")
 
 
+def test_the_same_parameters_in_any_order_give_the_same_bytes(tmp_path):
+    a, b = np.ones(3, np.float32), np.zeros((2, 2), np.float32)
+    npz.save(tmp_path / "a.npz", {"x": {"b": b, "a": a}, "c": a})
+    npz.save(tmp_path / "b.npz", {"c": a, "x": {"a": a, "b": b}})
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
 def test_a_write_that_fails_leaves_nothing_behind(tmp_path):
     class Broken:
         shape, dtype = (1,), np.dtype("f4")
