@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 import safetensors.numpy
 import transformers
+from PIL import Image
 
+from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import huggingface, npz
 
 
@@ -85,3 +87,23 @@ def test_npz_to_big_rad_to_npz_is_equal_byte_for_byte(tmp_path, loaded):
     npz.save(tmp_path / "a.npz", params)
     npz.save(tmp_path / "b.npz", npz.load(tmp_path / "a.npz"))
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_the_processor_of_transformers_makes_our_rows_from_an_exported_folder(tmp_path, parity):
+    reference = parity.make_reference(text=dict(vocab_size=3200))
+    reference.save_pretrained(tmp_path / "theirs")
+    tokenizer = tokenizers.load("tiny")
+    huggingface.save(tmp_path / "out", *huggingface.load(tmp_path / "theirs", log=quiet), tokenizer)
+    processor = transformers.AutoProcessor.from_pretrained(tmp_path / "out")
+    prefix, suffix = "<image>Größe der Milz?", "<seg>Milz</seg> 3 cm"
+    red = Image.new("RGB", (40, 30), (255, 0, 0))
+    row = processor(images=red, text=prefix, suffix=suffix, return_tensors="pt")
+    want = [tokenizer.reserved_id] * 16
+    want += tokenizer.encode("Größe der Milz?\n", bos=True)
+    target = tokenizer.encode(suffix, eos=True, specials=True)
+    assert row["input_ids"][0].tolist() == want + target
+    assert row["token_type_ids"][0].tolist() == [0] * len(want) + [1] * len(target)
+    pixels = row["pixel_values"][0].numpy()
+    np.testing.assert_allclose(pixels, np.broadcast_to([[[1]], [[-1]], [[-1]]], (3, 28, 28)))
+    text = processor.tokenizer.decode(target, skip_special_tokens=True)
+    assert text == suffix
