@@ -32,6 +32,7 @@ from big_rad.pp import tokenizer as tokenizers
 NOTE = "AI output, unverified; not for diagnostic use"
 
 _MAX_PROMPT = 256  # token slots of a prompt, <bos> included
+_MAX_TEXT = 200  # tokens of a prompt, as in training
 _BUCKETS = (32, 64, 128, _MAX_PROMPT)  # prompts are padded to one of these: few compilations
 _DETECT = {"en": "Detect: {}.", "de": "Detektiere: {}."}
 
@@ -202,6 +203,8 @@ class RadGrounder:
         """Answers a question; `choices` makes it multiple choice."""
         if not question.strip():
             raise ValueError("question is empty; give one")
+        if isinstance(choices, str):
+            raise ValueError("choices is one string; give a list of them")
         text = dict(
             task="vqa",
             question=question,
@@ -235,15 +238,21 @@ class RadGrounder:
             return self._run(image, text, lang, "none", True, max_new_tokens)
         if not question:
             raise ValueError("the list of organs is empty; name one")
+        for name in question:
+            if classes.lookup(name) is None:
+                raise ValueError(
+                    f"organ {name!r} is none of the {classes.NUM_CLASSES} classes, in English or "
+                    "German; for anything else give a whole question"
+                )
         image = _as_slice(image)
         asked = [
             self.detect(image, detect_question(n, lang), lang, max_new_tokens) for n in question
         ]
         return Prediction(
-            text=" ".join(p.text for p in asked),
+            text="; ".join(p.text for p in asked),
             entities=tuple(e for p in asked for e in p.entities),
             logprob=sum(p.logprob for p in asked),
-            raw=" ".join(p.raw for p in asked),
+            raw="; ".join(p.raw for p in asked),
         )
 
     def preprocess(
@@ -271,6 +280,12 @@ class RadGrounder:
             "rng": np.random.default_rng(0),
         }
         out = self._pp(text["task"], lang, style, grounded)(example)
+        count = len(self.tokenizer.encode(out["prefix"]))
+        if count > _MAX_TEXT:
+            raise ValueError(
+                f"the prompt has {count} tokens, {_MAX_TEXT} fit; shorten the question, the "
+                "choices or the clinical information"
+            )
         used = int((out["text"] != 0).sum())
         length = next(b for b in _BUCKETS if b >= used)
         batch = {k: np.asarray(out[k])[None] for k in ("image", "text", "mask_ar")}
@@ -283,8 +298,8 @@ class RadGrounder:
             f"|prompt(tasks={task!r}, lang={lang!r}, style={style!r}, grounded={asks!r})"
             f"|ground('boxes', codec={self.codec.name!r}, grid={self.codec.grid!r})"
             f"|tok(tokenizer={self._tokenizer_path!r}, sets={self.tokenizer.sets!r}"
-            f", length={_MAX_PROMPT - 1}, answer=False)"
-            '|keep("image", "text", "mask_ar")'
+            f", length={_MAX_PROMPT - 1}, max_text={_MAX_TEXT}, answer=False)"
+            '|keep("image", "text", "mask_ar", "prefix")'
         )
 
     def _run(
@@ -298,6 +313,8 @@ class RadGrounder:
     ) -> Prediction:
         if lang not in ("en", "de"):
             raise ValueError(f'lang is {lang!r}; use "en" or "de"')
+        if max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens is {max_new_tokens}; it must be positive")
         slice_ = _as_slice(image)
         batch = self.preprocess(slice_, text, lang, style, grounded)
         out = self._generate(self._params, batch, max_new_tokens=max_new_tokens)
@@ -307,6 +324,8 @@ class RadGrounder:
         parsed = markup.parse(raw, self.codec)
         height, width = slice_.pixels.shape[:2]
         score = math.exp(logprob / count)
+        if text["task"] == "report" and not grounded:  # A small model may point all the same.
+            return Prediction(parsed.text, (), logprob, raw)
         entities = tuple(
             Entity(
                 phrase=e.phrase,
@@ -374,6 +393,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of what it need not read.
     try:
+        if args.out:
+            pathlib.Path(args.out).mkdir(parents=True, exist_ok=True)
         images = [_as_slice(path, args.frame) for path in args.images]
         model = RadGrounder.load(args.checkpoint)
         for stem, image in zip(_stems(args.images), images, strict=True):
@@ -386,7 +407,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _predict_one(model: RadGrounder, image: Any, stem: str, args: argparse.Namespace) -> None:
     options = dict(lang=args.lang)
-    if args.max_new_tokens:
+    if args.max_new_tokens is not None:
         options["max_new_tokens"] = args.max_new_tokens
     if args.task == "report":
         options |= dict(clinical=args.clinical, question=args.question, ground=args.ground)
@@ -397,16 +418,18 @@ def _predict_one(model: RadGrounder, image: Any, stem: str, args: argparse.Names
         prediction = model.detect(image, args.organ or args.question, **options)
     plain = to_json(prediction, image, file=stem, task=args.task, lang=args.lang)
     text = json.dumps(plain, ensure_ascii=False, indent=1)
-    print(text)
+    print(text if len(args.images) == 1 else json.dumps(plain, ensure_ascii=False))
     if args.out:
         out = pathlib.Path(args.out)
-        out.mkdir(parents=True, exist_ok=True)
         (out / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
         overlay(prediction, image).save(out / f"{stem}_overlay.png")
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m big_rad.predict", description=NOTE)
+    parser = argparse.ArgumentParser(
+        prog="python -m big_rad.predict",
+        description=f"Prints JSON, for several images a line each. {NOTE}.",
+    )
     add = parser.add_argument
     add("images", nargs="+", help="DICOM, PNG or JPEG files")
     add("--checkpoint", required=True, help="a run directory or a checkpoint folder")
@@ -418,7 +441,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--lang", choices=("en", "de"), default="en")
     add("--ground", choices=("boxes", "none"), default="boxes")
     add("--frame", type=int, default=None, help="which frame of a multi-frame file, from 0")
-    add("--max_new_tokens", type=int, default=0, help="0: the task's own limit")
+    add("--max_new_tokens", type=int, help="by default the task's own limit")
     add("--out", default="", help="folder for <stem>.json and <stem>_overlay.png")
     return parser
 

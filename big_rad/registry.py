@@ -9,6 +9,13 @@ from collections.abc import Callable
 from typing import Any
 
 
+class UnknownNameError(KeyError, ValueError):
+    """A name that is in no table; a `ValueError` too, since it came from a config."""
+
+    def __str__(self):
+        return str(self.args[0])
+
+
 class Registry:
     """A table of named factories.
 
@@ -35,10 +42,12 @@ class Registry:
         """Returns the function called `name`.
 
         Raises:
-            KeyError: no such name; the message lists those that exist.
+            UnknownNameError: no such name; the message lists those that exist.
         """
         if name not in self._table:
-            raise KeyError(f"no {self._what} named {name!r}; known: {', '.join(self.names())}")
+            raise UnknownNameError(
+                f"no {self._what} named {name!r}; known: {', '.join(self.names())}"
+            )
         return self._table[name]
 
     def names(self) -> list[str]:

@@ -198,7 +198,8 @@ def train(
         return train_seconds + time.monotonic() - start_time
 
     # ---- The loop ----------------------------------------------------------------------------
-    (workdir / "config.json").write_text(config_lib.to_json(config), encoding="utf-8")
+    if first_step < total_steps:  # The config of a finished run stays as it was.
+        (workdir / "config.json").write_text(config_lib.to_json(config), encoding="utf-8")
     (workdir / "tokenizer.model").write_bytes(tokenizer.model)
     progress = _Progress(first_step, total_steps, config.input.batch_size, log)
     stop = _StopSignal()
@@ -443,9 +444,14 @@ def _main(argv: list[str]) -> None:
 
 def _parse(argv: list[str]) -> list[str]:
     try:
-        return app.parse_flags_with_usage(argv)
-    except (AttributeError, KeyError, OSError, ValueError) as e:  # Of the config file or a field.
-        print(f"error: {e}", file=sys.stderr)
+        rest = flags.FLAGS(argv)
+        _CONFIG.value  # noqa: B018 -- a config file that fails to load says so only when read
+        return rest
+    except Exception as e:  # A wrong flag, a config file's own error, an unknown field.
+        if isinstance(e, flags.Error):  # What the config file itself said is the useful part.
+            while e.__cause__ or e.__context__:
+                e = e.__cause__ or e.__context__
+        print(f"error: {' '.join(str(e).split())}", file=sys.stderr)
         sys.exit(2)
 
 

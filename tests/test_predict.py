@@ -322,3 +322,31 @@ def test_cli_question_is_needed_for_vqa(run_dir, capsys):
     image = get_testdata_file("CT_small.dcm")
     code, _, err = run_cli(capsys, f"--checkpoint={run_dir}", image, "--task=vqa")
     assert code == 2 and err.count("\n") == 1 and "question" in err
+
+
+def test_a_report_without_grounding_has_no_boxes_even_if_the_model_writes_some():
+    boxed = "The <p bbox=<loc0100><loc0100><loc0200><loc0200> id=<seg005>>liver</p>."
+    result = fixed(boxed).report(grey(50, 50), ground="none")
+    assert result.text == "The liver." and result.entities == ()
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda m: m.report(grey(9, 9), clinical="pain " * 300, question="Liver?"), "tokens"),
+        (lambda m: m.detect(grey(9, 9), ["pacemaker"]), "'pacemaker' is none of the 121"),
+        (lambda m: m.detect(grey(9, 9), [""]), "is none of the 121"),
+        (lambda m: m.answer(grey(9, 9), "Is it?", choices="yes"), "one string"),
+        (lambda m: m.report(grey(9, 9), max_new_tokens=-3), "positive"),
+    ],
+)
+def test_requests_that_would_be_answered_wrongly_are_refused(call, said):
+    with pytest.raises(ValueError, match=said):
+        call(fixed("no matter"))
+
+
+def test_cli_prints_a_line_an_image_for_several(run_dir, capsys):
+    files = [str(get_testdata_file(n)) for n in ("CT_small.dcm", "MR_small.dcm")]
+    code, out, _ = run_cli(capsys, f"--checkpoint={run_dir}", "--max_new_tokens=3", *files)
+    assert code == 0
+    assert [json.loads(line)["modality"] for line in out.splitlines()] == ["CT", "MR"]

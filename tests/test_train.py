@@ -196,9 +196,17 @@ def test_missing_weights_are_an_error_that_names_the_file_and_how_to_get_it(tmp_
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.slow
-def test_an_unknown_field_on_the_command_line_is_an_error(tmp_path):
-    result = command(
-        "--config=configs/demo.py", "--config.learning_rate=1", f"--workdir={tmp_path}"
-    )
-    assert result.returncode == 2 and "learning_rate" in result.stderr.splitlines()[-1]
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (["--config=configs/demo.py", "--config.learning_rate=1"], "learning_rate"),
+        (["--config=configs/demo.py:stepz=3"], "'stepz': unknown; known: steps"),
+        (["--config=configs/nope.py"], "configs/nope.py"),
+        (["--config=configs/demo.py", "--nope=3"], "nope"),
+        ([], "--config"),
+    ],
+)
+def test_wrong_arguments_are_one_line_and_exit_code_2(args, said):
+    result = command(*args)
+    assert result.returncode == 2
+    assert said in result.stderr.splitlines()[-1] and "Traceback" not in result.stderr

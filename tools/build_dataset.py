@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     params = ("train", "validation", "test", "size", "per_patient", "seed")
     given = {p: getattr(args, p) for p in params if getattr(args, p) is not None}
+    small = [p for p in params if p != "seed" and given.get(p, 1) < 1]
+    if small:
+        parser.error(f"--{small[0]}={given[small[0]]}: must be at least 1")
     start = time.time()
     try:
         folder, counts, reused = builder.build(
