@@ -161,13 +161,6 @@ def from_model_cfg(
         image_token: id that stands for image tokens.
     """
     img, llm = model_cfg["img"], model_cfg["llm"]
-    head_dim = llm["head_dim"]
-    scalar = (llm.get("query_scale") or head_dim**-0.5) ** -2
-    if abs(scalar - round(scalar)) > 1e-6 * scalar:
-        raise ValueError(
-            f"llm.query_scale {llm['query_scale']} has no query_pre_attn_scalar: "
-            "transformers wants 1 / query_scale^2 to be a whole number"
-        )
     num_image = (image_size // img["patch_size"]) ** 2
     return dict(
         architectures=["PaliGemmaForConditionalGeneration"],
@@ -183,44 +176,8 @@ def from_model_cfg(
         torch_dtype=dtype,
         dtype=dtype,
         transformers_version="5.0.0",  # From here on the final soft cap below is applied.
-        text_config=dict(
-            architectures=["Gemma2ForCausalLM"],
-            model_type="gemma2",
-            hidden_size=llm["width"],
-            num_hidden_layers=llm["depth"],
-            intermediate_size=llm["mlp_dim"],
-            num_attention_heads=llm["num_heads"],
-            num_key_value_heads=llm["num_kv_heads"],
-            head_dim=head_dim,
-            query_pre_attn_scalar=round(scalar),
-            attn_logit_softcapping=llm.get("attn_logits_softcap", 50.0) or None,
-            final_logit_softcapping=llm.get("final_logits_softcap", 0.0) or None,
-            hidden_act="gelu_pytorch_tanh",
-            hidden_activation="gelu_pytorch_tanh",
-            rms_norm_eps=1e-6,
-            max_position_embeddings=8192,
-            sliding_window=4096,
-            num_image_tokens=num_image,
-            vocab_size=llm["vocab_size"],
-            tie_word_embeddings=True,
-            torch_dtype=dtype,
-        ),
-        vision_config=dict(
-            model_type="siglip_vision_model",
-            hidden_size=img["width"],
-            num_hidden_layers=img["depth"],
-            intermediate_size=img["mlp_dim"],
-            num_attention_heads=img["num_heads"],
-            patch_size=img["patch_size"],
-            image_size=image_size,
-            num_image_tokens=num_image,
-            num_positions=num_image,
-            projection_dim=llm["width"],
-            hidden_act="gelu_pytorch_tanh",
-            layer_norm_eps=1e-6,
-            torch_dtype=dtype,
-            vision_use_head=False,
-        ),
+        text_config=_text_config(llm, num_image, dtype),
+        vision_config=_vision_config(img, llm, image_size, dtype),
     )
 
 
@@ -261,3 +218,57 @@ def _final_cap(
         )
         return 0.0
     return cap
+
+
+def _text_config(llm: Mapping[str, Any], num_image: int, dtype: str) -> dict[str, Any]:
+    head_dim = llm["head_dim"]
+    scalar = (llm.get("query_scale") or head_dim**-0.5) ** -2
+    if abs(scalar - round(scalar)) > 1e-6 * scalar:
+        raise ValueError(
+            f"llm.query_scale {llm['query_scale']} has no query_pre_attn_scalar: "
+            "transformers wants 1 / query_scale^2 to be a whole number"
+        )
+    return dict(
+        architectures=["Gemma2ForCausalLM"],
+        model_type="gemma2",
+        hidden_size=llm["width"],
+        num_hidden_layers=llm["depth"],
+        intermediate_size=llm["mlp_dim"],
+        num_attention_heads=llm["num_heads"],
+        num_key_value_heads=llm["num_kv_heads"],
+        head_dim=head_dim,
+        query_pre_attn_scalar=round(scalar),
+        attn_logit_softcapping=llm.get("attn_logits_softcap", 50.0) or None,
+        final_logit_softcapping=llm.get("final_logits_softcap", 0.0) or None,
+        hidden_act="gelu_pytorch_tanh",
+        hidden_activation="gelu_pytorch_tanh",
+        rms_norm_eps=1e-6,
+        max_position_embeddings=8192,
+        sliding_window=4096,
+        num_image_tokens=num_image,
+        vocab_size=llm["vocab_size"],
+        tie_word_embeddings=True,
+        torch_dtype=dtype,
+    )
+
+
+def _vision_config(
+    img: Mapping[str, Any], llm: Mapping[str, Any], image_size: int, dtype: str
+) -> dict[str, Any]:
+    num_image = (image_size // img["patch_size"]) ** 2
+    return dict(
+        model_type="siglip_vision_model",
+        hidden_size=img["width"],
+        num_hidden_layers=img["depth"],
+        intermediate_size=img["mlp_dim"],
+        num_attention_heads=img["num_heads"],
+        patch_size=img["patch_size"],
+        image_size=image_size,
+        num_image_tokens=num_image,
+        num_positions=num_image,
+        projection_dim=llm["width"],
+        hidden_act="gelu_pytorch_tanh",
+        layer_norm_eps=1e-6,
+        torch_dtype=dtype,
+        vision_use_head=False,
+    )

@@ -72,15 +72,7 @@ def save(
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; name a new folder")
     where = "the parameters"
-    if model_cfg.get("mask_decoder") is not None:
-        raise ValueError("transformers' PaliGemma has no mask decoder; export without it")
-    mode = model_cfg.get("mask_mode", "paligemma")
-    if mode != "paligemma" and not allow_other_mask:
-        raise ValueError(
-            f"mask_mode is {mode!r}, and transformers knows only 'paligemma', in which image "
-            "tokens see the prompt: the same weights would give other outputs there. Set "
-            "allow_other_mask to export them all the same."
-        )
+    _check_function(model_cfg, allow_other_mask)
     rows = infer.model_cfg(flat, where)["llm"]["vocab_size"]
     cfg = infer.explicit(model_cfg, rows)
     image_size = infer.image_size(flat, where)
@@ -99,6 +91,18 @@ def save(
     _write_tokenizer(folder, tokenizer)
     _write_weights(folder, flat, axes, dtype, max_shard_bytes)
     return sorted(p.name for p in folder.iterdir())
+
+
+def _check_function(model_cfg: Mapping[str, Any], allow_other_mask: bool) -> None:
+    if model_cfg.get("mask_decoder") is not None:
+        raise ValueError("transformers' PaliGemma has no mask decoder; export without it")
+    mode = model_cfg.get("mask_mode", "paligemma")
+    if mode != "paligemma" and not allow_other_mask:
+        raise ValueError(
+            f"mask_mode is {mode!r}, and transformers knows only 'paligemma', in which image "
+            "tokens see the prompt: the same weights would give other outputs there. Set "
+            "allow_other_mask to export them all the same."
+        )
 
 
 def _write_weights(
