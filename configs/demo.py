@@ -10,7 +10,7 @@ What differs from the recipe, and why:
 - 112 px, and several texts of an image in one row (`image_isolated`): twice the texts a second;
 - the loss is averaged over texts, or yes/no answers of one token would hardly count;
 - the patch embedding learns slowly and positions start as waves: neighbouring pixels are so alike
-  that Adam would blow the patches up until the positions drown, and no box is ever learnt;
+  that Adam blew the patches up until the positions drowned, and boxes were hardly learnt;
 - boxes are written on a grid of 56 lines, two pixels apart: half the coordinates to tell apart;
 - the attention's soft cap is off, as PaliGemma 2's authors had it for fine-tuning: less to compute.
 """
