@@ -115,7 +115,8 @@ def train(
         return optimizer.tx.init({n: p for n, p in flat.items() if optimizer.trainable[n]})
 
     rng = jax.random.key(config.seed)
-    state_shapes = {"params": jax.eval_shape(init_params, rng)}
+    shapes = {n: jax.ShapeDtypeStruct(p.shape, dtypes[n]) for n, p in abstract.items()}
+    state_shapes = {"params": common.unflatten(shapes)}
     state_shapes["opt_state"] = jax.eval_shape(init_opt_state, state_shapes["params"])
     state_shapes["step"] = jax.ShapeDtypeStruct((), jnp.int32)
     state_shardings = {

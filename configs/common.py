@@ -72,11 +72,13 @@ def train_pp(
     *,
     prompt: str,
     tok: str,
-    ground: str = "ground('boxes')",
     augment: str = "",
     packed: bool = False,
 ) -> str:
-    """Returns the preprocessing string of training examples; ops that are "" are left out."""
+    """Returns the preprocessing string of training examples; ops that are "" are left out.
+
+    Boxes are written with `c.codec`, which the checkpoint names.
+    """
     keep = ["id", "image", "text", "mask_ar", "mask_loss"] + ["segment"] * packed
     return "|".join(
         filter(
@@ -87,7 +89,7 @@ def train_pp(
                 f"normalize('{c.image.normalize}')",
                 f"resize({c.image.size})",
                 prompt,
-                ground,
+                f"ground('boxes', codec={c.codec.name!r}, grid={c.codec.grid!r})",
                 tok,
                 f"keep({', '.join(map(repr, keep))})",
             ],

@@ -59,7 +59,6 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             c,
             augment="augment(shift=4)",
             prompt=f"prompt(n={a.texts}, style='question', grounded='always')",
-            ground=f"ground('boxes', grid={_GRID})",
             tok=f"tok(length={_BLOCK * _BLOCKS}, block={_BLOCK}, max_loss={_MAX_LOSS}, pack=True)",
             packed=True,
         ),

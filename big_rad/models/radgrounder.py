@@ -4,7 +4,7 @@ Without a mask decoder it is the function of `paligemma.Model`, with the same pa
 `{"img", "llm"}`, so checkpoints of either serve both. Knows no tokens, prompts or files.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from big_rad.models import paligemma
@@ -35,15 +35,4 @@ class Model(paligemma.Model):
         super().setup()
 
 
-def load(
-    init_params: Mapping[str, Any],
-    tree: Mapping[str, Any],
-    model_cfg: Mapping[str, Any] | None = None,
-    dont_load: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Fits a loaded tree to the model; see `paligemma.load`.
-
-    Raises:
-        ValueError: tensors that are missing, unexpected or of another shape.
-    """
-    return paligemma.load(init_params, tree, model_cfg, dont_load)
+load = paligemma.load
