@@ -39,14 +39,12 @@ def main(argv: Sequence[str] | None = None) -> None:
         parser.error(f"--{small[0]}={given[small[0]]}: must be at least 1")
     start = time.time()
     try:
-        folder, counts, reused = builder.build(
-            args.config, args.data_dir, args.workers, args.overwrite, **given
-        )
+        built = builder.build(args.config, args.data_dir, args.workers, args.overwrite, **given)
     except ValueError as e:
         parser.error(str(e))
-    shown = ", ".join(f"{n} {split}" for split, n in counts.items())
-    how = "already built" if reused else f"built in {time.time() - start:.1f} s"
-    print(f"phantom/{args.config}: {shown} examples; {how}; {folder}")
+    shown = ", ".join(f"{n} {split}" for split, n in built.counts.items())
+    how = "already built" if built.reused else f"built in {time.time() - start:.1f} s"
+    print(f"phantom/{args.config}: {shown} examples; {how}; {built.folder}")
 
 
 if __name__ == "__main__":

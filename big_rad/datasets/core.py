@@ -1,7 +1,9 @@
 """Random-access sources of examples: what every dataset looks like to the input pipeline.
 
-An example is a dict with id, patient, image, modality, plane, body_part, texts and, where there
-is one, segmap. Knows nothing of any particular dataset, of preprocessing or of batches.
+An example is a dict with id, patient and one image: `image` (packed, see `pp.packed`), modality,
+plane, body_part, texts and, where there are any, `segmap` (packed) and `boxes`. One with several
+images to draw from has them in `images`, each a dict of these fields; the op `view` chooses.
+Knows nothing of any particular dataset or of batches.
 """
 
 import importlib
@@ -14,6 +16,7 @@ from typing import Any, Protocol
 import numpy as np
 
 Example = dict[str, Any]
+_PACKED = ("image", "segmap")
 
 
 class Source(Protocol):
@@ -57,7 +60,7 @@ def names() -> list[str]:
 
 
 class RecordSource:
-    """A TFDS dataset in ArrayRecord files whose `texts` field is JSON.
+    """A dataset built by `datasets.records`.
 
     Args:
         folder: the version folder of the built dataset.
@@ -95,9 +98,13 @@ class RecordSource:
         if not -len(self) <= index < len(self):
             raise IndexError(f"example {index} of {len(self)} in {self._folder}, {self._split}")
         record = self._data[int(index) % len(self)]
-        example = {k: _plain(v) for k, v in record.items()}
-        example["texts"] = json.loads(example["texts"])
-        return example
+        columns = record["images"]
+        images = [
+            _image(dict(zip(columns, row, strict=True)))
+            for row in zip(*columns.values(), strict=True)
+        ]
+        example = {"id": record["id"].decode(), "patient": record["patient"].decode()}
+        return {**images[0], **example} if len(images) == 1 else {**example, "images": images}
 
     def __iter__(self) -> Iterator[Example]:
         return (self[i] for i in range(len(self)))
@@ -157,5 +164,8 @@ class expand:
         return (self[i] for i in range(len(self)))
 
 
-def _plain(value: Any) -> Any:
-    return value.decode() if isinstance(value, bytes) else value
+def _image(row: dict[str, bytes]) -> dict[str, Any]:
+    """Returns an image's fields as the ops expect them; arrays stay packed."""
+    image = {k: v if k in _PACKED else v.decode() for k, v in row.items()}
+    image |= {k: json.loads(image[k]) for k in ("boxes", "texts")}
+    return {k: v for k, v in image.items() if k not in ("segmap", "boxes") or v}

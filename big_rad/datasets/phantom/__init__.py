@@ -2,7 +2,10 @@
 
 from pathlib import Path
 
+from big_rad.datasets import records
 from big_rad.datasets.core import RecordSource
+
+VERSION = "2.0.0"
 
 
 def load(split: str, data_dir: str | Path, config: str = "demo") -> RecordSource:
@@ -16,6 +19,5 @@ def load(split: str, data_dir: str | Path, config: str = "demo") -> RecordSource
     Returns:
         The source.
     """
-    folder = Path(data_dir) / "phantom" / config / "1.0.0"
     command = f"python -m tools.build_dataset phantom --config={config} --data_dir={data_dir}"
-    return RecordSource(folder, split, command)
+    return records.open("phantom", config, VERSION, split, data_dir, command)

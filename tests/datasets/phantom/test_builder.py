@@ -7,6 +7,7 @@ from big_rad.datasets import core
 from big_rad.datasets.phantom import builder
 from big_rad.datasets.phantom.anatomy import DEMO_CLASSES
 from big_rad.datasets.phantom.slices import make_slices
+from big_rad.pp import packed
 
 
 def files(folder):
@@ -14,12 +15,12 @@ def files(folder):
 
 
 def test_the_number_of_workers_does_not_change_a_byte(built, tmp_path):
-    sizes = json.loads((built / "phantom/demo/1.0.0/phantom.json").read_text())
+    sizes = json.loads((built / "phantom/demo/2.0.0/build.json").read_text())["params"]
     sizes = {k: sizes[k] for k in ("train", "validation", "test")}
-    folder, counts, reused = builder.build("demo", tmp_path, workers=1, **sizes)
-    assert not reused and counts == sizes
-    assert files(folder) == files(built / "phantom/demo/1.0.0")
-    assert len(files(folder)) == 3
+    again = builder.build("demo", tmp_path, workers=1, **sizes)
+    assert not again.reused and again.counts == sizes
+    assert files(again.folder) == files(built / "phantom/demo/2.0.0")
+    assert len(files(again.folder)) == 3
 
 
 def test_no_patient_is_in_two_splits(built):
@@ -37,31 +38,27 @@ def test_what_is_read_is_what_was_made(built):
     for example in (source[0], source[57]):
         number, k = (int(v) for v in example["id"].removeprefix("P").split("-"))
         piece = make_slices(config.seed, number, config.per_patient, 112, DEMO_CLASSES, True)[k]
-        np.testing.assert_array_equal(example["image"], piece.image)
-        np.testing.assert_array_equal(example["segmap"], piece.segmap)
+        np.testing.assert_array_equal(packed.unpack(example["image"]), piece.image)
+        np.testing.assert_array_equal(packed.unpack(example["segmap"]), piece.segmap)
         assert example["texts"] == builder.texts_of(piece, config.seed, number, k, True)
         assert example["plane"] == piece.plane.name
 
 
 def test_building_again_reuses_and_other_sizes_are_refused(built):
-    before = files(built / "phantom/demo/1.0.0")
-    *_, reused = builder.build("demo", built, train=120, validation=30, test=30)
-    assert reused
+    before = files(built / "phantom/demo/2.0.0")
+    assert builder.build("demo", built, train=120, validation=30, test=30).reused
     with pytest.raises(ValueError, match=r"train=120 \(now 124\).*--overwrite"):
         builder.build("demo", built, train=124, validation=30, test=30)
-    assert files(built / "phantom/demo/1.0.0") == before
+    assert files(built / "phantom/demo/2.0.0") == before
 
 
 def test_data_of_other_code_are_built_anew(tmp_path, monkeypatch):
     sizes = dict(train=2, validation=1, test=1, workers=1)
-    folder, *_ = builder.build("demo", tmp_path, **sizes)
+    first = builder.build("demo", tmp_path, **sizes)
     monkeypatch.setattr(builder, "_fingerprint", lambda: "other")
-    assert builder.build("demo", tmp_path, **sizes) == (
-        folder,
-        {"train": 2, "validation": 1, "test": 1},
-        False,
-    )
-    assert json.loads((folder / "phantom.json").read_text())["code"] == "other"
+    again = builder.build("demo", tmp_path, **sizes)
+    assert again == first and not again.reused
+    assert json.loads((first.folder / "build.json").read_text())["params"]["code"] == "other"
 
 
 def test_the_full_configuration_has_fine_classes(tmp_path):
@@ -69,8 +66,8 @@ def test_the_full_configuration_has_fine_classes(tmp_path):
     source = core.load_source("phantom", "train", tmp_path, config="full")
     seen = set()
     for example in source:
-        assert example["image"].shape == (224, 224)
-        seen |= set(np.unique(example["segmap"]).tolist())
+        assert packed.unpack(example["image"]).shape == (224, 224)
+        seen |= set(np.unique(packed.unpack(example["segmap"])).tolist())
     assert len(seen) > 24 and max(seen) <= 121
     assert not seen & {118, 119, 121}
 

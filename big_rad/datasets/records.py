@@ -1,0 +1,433 @@
+"""Builds any dataset into ArrayRecord files with TFDS, without TensorFlow, and opens it again.
+
+A dataset gives small jobs and a function that makes the records of a job; this module runs them in
+this process, in worker processes or on Apache Beam, with the same result. Items that cannot be used
+are listed beside the records. Knows nothing of any published format.
+
+    <data_dir>/<name>/<config>/<version>/*.array_record-*, build.json, rejects.jsonl
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import io
+import json
+import logging
+import shutil
+import tempfile
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from big_rad.datasets import core
+from big_rad.pp import packed
+
+Record = dict[str, Any]
+NOTE = "build.json"
+REJECTS = "rejects.jsonl"
+_FREE = 20  # So many items may be bad whatever the share: small sets have no share to speak of.
+
+
+class SourceError(ValueError):
+    """A source folder that cannot be used; the message says what is missing, and where it is."""
+
+
+class BuildError(ValueError):
+    """Too many items of a source cannot be used; the message gives the first reasons."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Something wrong in a source.
+
+    Attributes:
+        file: name as published, relative to the source folder.
+        line: 1-based line (row of a table), or None.
+        field: which field, "" if the file itself.
+        message: what is wrong and the remedy; holds no patient's identity.
+        level: "error", or "warning" if the data can be used.
+    """
+
+    file: str
+    line: int | None
+    field: str
+    message: str
+    level: str = "error"
+
+    def __str__(self) -> str:
+        parts = [self.file, *([str(self.line)] if self.line is not None else [])]
+        return ": ".join([":".join(parts), *([self.field] if self.field else []), self.message])
+
+
+@dataclasses.dataclass
+class Built:
+    """A built dataset.
+
+    Attributes:
+        folder: where its files lie.
+        counts: records by split.
+        reused: it was there already.
+        rejects: items left out; `rejects.jsonl` in the folder lists them.
+        notes: lines for the user: splits, counts, digests, warnings.
+    """
+
+    folder: Path
+    counts: dict[str, int]
+    reused: bool
+    rejects: int = 0
+    notes: list[str] = dataclasses.field(default_factory=list)
+
+
+def image_record(
+    id: str,
+    modality: str,
+    image: np.ndarray,
+    *,
+    plane: str = "",
+    body_part: str = "",
+    segmap: np.ndarray | None = None,
+    boxes: Iterable[Sequence[float]] = (),
+    texts: Iterable[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """Returns one image of a record.
+
+    Args:
+        id: of the image.
+        modality: "CT", "MR" or "OT".
+        image: int16 [H, W] (CT in HU, MR as stored), float32 [H, W], or uint8 [H, W, 3].
+        plane: "axial", "coronal", "sagittal" or "".
+        body_part: free text.
+        segmap: uint8 [H, W] of class ids.
+        boxes: (x1, y1, x2, y2, class id) in pixels, x2 and y2 exclusive.
+        texts: see the contract of examples in `datasets.core`.
+    """
+    return {
+        "id": id,
+        "modality": modality,
+        "plane": plane,
+        "body_part": body_part,
+        "image": packed.pack(image),
+        "segmap": b"" if segmap is None else packed.pack(np.asarray(segmap, np.uint8)),
+        "boxes": json.dumps([list(b) for b in boxes]),
+        "texts": json.dumps(list(texts), ensure_ascii=False),
+    }
+
+
+def record(id: str, patient: str, images: Sequence[Mapping[str, Any]]) -> Record:
+    """Returns a record: an item with one image, or several to draw from.
+
+    Args:
+        id: unique in the split.
+        patient: pseudonym.
+        images: of `image_record`; at least one.
+    """
+    if not images:
+        raise ValueError(f"record {id!r} has no image")
+    return {"id": id, "patient": patient, "images": [dict(i) for i in images]}
+
+
+def build(
+    name: str,
+    *,
+    config: str = "default",
+    version: str,
+    description: str,
+    splits: Mapping[str, Sequence[Any]],
+    make: Callable[[Any], Iterable[Record | Problem]],
+    params: Mapping[str, Any],
+    data_dir: str | Path,
+    workers: int = 2,
+    overwrite: bool = False,
+    ignore: Sequence[str] = (),
+    beam: Sequence[str] | None = None,
+    max_reject_share: float = 0.01,
+) -> Built:
+    """Builds a dataset, or finds it built with the same parameters.
+
+    Args:
+        name: of the dataset.
+        config: of the variant.
+        version: of the format, "1.0.0".
+        description: one line.
+        splits: the jobs of each split; small and picklable.
+        make: makes the records of a job, or a `Problem` for an item that has to be left out;
+            picklable.
+        params: everything that decides the content, JSON-able.
+        data_dir: the folder under which the dataset lies.
+        workers: processes; they do not change the result.
+        overwrite: replace a dataset that was built with other parameters.
+        ignore: parameters that do not need `overwrite`: if only they differ, it is built anew.
+        beam: options of a Beam pipeline, such as ["--runner=DirectRunner"]; None builds here.
+        max_reject_share: the build fails when more items than this share are bad (a few always
+            may be).
+
+    Returns:
+        Where it is, and what is in it.
+
+    Raises:
+        ValueError: the folder holds a dataset of other parameters, or two records share an id.
+        BuildError: too many bad items.
+    """
+    folder = Path(data_dir) / name / config / version
+    params = json.loads(json.dumps(dict(params)))
+    found = _note(folder)
+    if found is not None:
+        old = found["params"]
+        differs = sorted(k for k in params | old if params.get(k) != old.get(k))
+        if not differs:
+            return Built(folder, found["counts"], True, found["rejects"])
+        differs = [k for k in differs if k not in ignore]
+        if differs and not overwrite:
+            was = ", ".join(f"{k}={old.get(k)} (now {params.get(k)})" for k in differs)
+            raise ValueError(
+                f"{folder} was built with {was}; "
+                "pass --overwrite, another --data_dir, or the same parameters"
+            )
+    shutil.rmtree(folder, ignore_errors=True)
+    plan = _Plan(name, config, version, description, splits, make, workers, max_reject_share)
+    with tempfile.TemporaryDirectory() as scratch:
+        rejects = _write(plan, data_dir, folder, beam, Path(scratch))
+    counts = _counts(folder)
+    lines = (json.dumps(dataclasses.asdict(p), ensure_ascii=False) + "\n" for p in rejects)
+    (folder / REJECTS).write_text("".join(lines), encoding="utf-8")
+    files = {p.name: p for p in sorted(folder.glob("*.array_record*"))}
+    note = {
+        "params": params,
+        "counts": counts,
+        "rejects": len(rejects),
+        "sizes": {k: p.stat().st_size for k, p in files.items()},
+        "sha256": {k: sha256(p) for k, p in files.items()},
+    }
+    (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    return Built(folder, counts, False, len(rejects))
+
+
+def open(
+    name: str, config: str, version: str, split: str, data_dir: str | Path, command: str
+) -> core.RecordSource:
+    """Opens a split of a built dataset.
+
+    Args:
+        name: of the dataset.
+        config: of the variant.
+        version: of the format.
+        split: a split's name or a slice of it.
+        data_dir: as for `build`.
+        command: what builds it, for the error message.
+
+    Raises:
+        FileNotFoundError: it is not built, or a file of it is missing or cut off.
+        ValueError: no such split.
+    """
+    folder = Path(data_dir) / name / config / version
+    for file, size in ((_note(folder) or {}).get("sizes") or {}).items():
+        path = folder / file
+        if not path.exists() or path.stat().st_size != size:
+            raise FileNotFoundError(
+                f"{path} is missing or not of the {size} bytes it had; "
+                f"build the dataset again: {command} --overwrite"
+            )
+    return core.RecordSource(folder, split, command)
+
+
+def sha256(path: str | Path) -> str:
+    """Returns the digest of a file's content."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as f:
+        while chunk := f.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    name: str
+    config: str
+    version: str
+    description: str
+    splits: Mapping[str, Sequence[Any]]
+    make: Callable[[Any], Iterable[Record | Problem]]
+    workers: int
+    max_reject_share: float
+
+    def check(self, split: str, made: int, rejects: Sequence[Problem]) -> None:
+        if len(rejects) > max(_FREE, self.max_reject_share * (made + len(rejects))):
+            first = "\n".join(f"  {p}" for p in rejects[:5])
+            raise BuildError(
+                f"{self.name}, {split}: {len(rejects)} of {made + len(rejects)} items cannot be "
+                f"used, more than max_reject_share={self.max_reject_share:g}. The first:\n{first}\n"
+                f"`python -m tools.validate_data {self.name}` lists all"
+            )
+
+
+def _write(
+    plan: _Plan, data_dir: str | Path, folder: Path, beam: Sequence[str] | None, scratch: Path
+) -> list[Problem]:
+    """Runs TFDS; returns the items left out."""
+    import absl.logging
+    import tensorflow_datasets as tfds  # slow to import
+
+    tfds.disable_progress_bar()
+    absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS warns of every custom configuration
+    rejects: list[Problem] = []
+    made = _builder_class(plan, beam, scratch, rejects)
+    builder = made(data_dir=str(data_dir), config=tfds.core.BuilderConfig(name=plan.config))
+    download = tfds.download.DownloadConfig(try_download_gcs=False)
+    if beam is not None:
+        download = dataclasses.replace(download, beam_options=_beam_options(beam))
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
+        builder.download_and_prepare(file_format="array_record", download_config=download)
+    if beam is not None:
+        for split in plan.splits:
+            bad = _read_rejects(scratch, split)
+            try:
+                plan.check(split, _counts(folder).get(split, 0), bad)
+            except BuildError:
+                shutil.rmtree(folder)
+                raise
+            rejects += bad
+    return sorted(rejects, key=str)
+
+
+def _builder_class(
+    plan: _Plan, beam: Sequence[str] | None, scratch: Path, rejects: list[Problem]
+) -> type:
+    import tensorflow_datasets as tfds
+
+    def info(self: Any) -> Any:
+        return tfds.core.DatasetInfo(
+            builder=self, description=plan.description, features=_features(), license="see source"
+        )
+
+    def splits(self: Any, dl_manager: Any) -> dict[str, Any]:
+        del self, dl_manager
+        return {s: _here(plan, s, jobs, rejects) for s, jobs in plan.splits.items()}
+
+    def splits_on_beam(self: Any, dl_manager: Any, pipeline: Any) -> dict[str, Any]:
+        del self, dl_manager
+        return {s: _on_beam(pipeline, plan.make, s, j, scratch) for s, j in plan.splits.items()}
+
+    def generate(self: Any) -> None:
+        raise NotImplementedError("the splits give their own generators")
+
+    body = {
+        "name": plan.name,
+        "VERSION": tfds.core.Version(plan.version),
+        "BUILDER_CONFIGS": [],
+        "_info": info,
+        "_split_generators": splits if beam is None else splits_on_beam,
+        "_generate_examples": generate,
+        "__module__": __name__,
+    }
+    return types.new_class(
+        "Records",
+        (tfds.core.GeneratorBasedBuilder,),
+        {"skip_registration": True},
+        lambda namespace: namespace.update(body),
+    )
+
+
+def _features() -> Any:
+    import tensorflow_datasets as tfds
+
+    text = tfds.features.Text
+    data = functools.partial(tfds.features.Tensor, shape=(), dtype=np.object_)
+    image = {k: text() for k in ("id", "modality", "plane", "body_part", "boxes", "texts")}
+    image |= {"image": data(), "segmap": data()}
+    return tfds.features.FeaturesDict(
+        {"id": text(), "patient": text(), "images": tfds.features.Sequence(image)}
+    )
+
+
+def _here(
+    plan: _Plan, split: str, jobs: Sequence[Any], rejects: list[Problem]
+) -> Iterator[tuple[str, Record]]:
+    ids: set[str] = set()
+    bad: list[Problem] = []
+    for results in _map(functools.partial(_run, plan.make), jobs, plan.workers):
+        for result in results:
+            if isinstance(result, Problem):
+                bad.append(result)
+                continue
+            if result["id"] in ids:
+                raise ValueError(f"{plan.name}, {split}: two records have the id {result['id']!r}")
+            ids.add(result["id"])
+            yield result["id"], result
+    plan.check(split, len(ids), bad)
+    rejects += bad
+
+
+def _run(make: Callable[[Any], Iterable[Any]], job: Any) -> list[Any]:
+    return list(make(job))
+
+
+def _map(job: Callable[[Any], Any], items: Sequence[Any], workers: int) -> Iterator[Any]:
+    """Applies `job` in order, in processes that start clean (no fork of a threaded parent)."""
+    if workers <= 1 or len(items) < 2:
+        yield from map(job, items)
+        return
+    chunk = max(1, min(8, len(items) // (4 * workers)))
+    with get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap(job, items, chunksize=chunk)
+
+
+def _on_beam(
+    pipeline: Any, make: Callable[[Any], Iterable[Any]], split: str, jobs: Any, scratch: Path
+) -> Any:
+    """Returns the PCollection of a split; its problems go to text files."""
+    import apache_beam as beam
+
+    def route(job: Any) -> Iterator[Any]:
+        for result in make(job):
+            if isinstance(result, Problem):
+                line = json.dumps(dataclasses.asdict(result), ensure_ascii=False)
+                yield beam.pvalue.TaggedOutput("rejects", line)
+            else:
+                yield result["id"], result
+
+    parts = (
+        pipeline
+        | f"jobs of {split}" >> beam.Create(list(jobs))
+        | f"spread {split}" >> beam.Reshuffle()
+        | f"make {split}" >> beam.FlatMap(route).with_outputs("rejects", main="records")
+    )
+    where = str(scratch / split)
+    parts.rejects | f"rejects of {split}" >> beam.io.WriteToText(where, num_shards=1)
+    return parts.records
+
+
+def _read_rejects(scratch: Path, split: str) -> list[Problem]:
+    lines = [
+        line
+        for path in sorted(scratch.glob(f"{split}-*"))
+        for line in path.read_text(encoding="utf-8").splitlines()
+    ]
+    return [Problem(**json.loads(line)) for line in lines]
+
+
+def _beam_options(options: Sequence[str]) -> Any:
+    try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError as e:
+        raise ValueError(
+            "--beam needs Apache Beam: pip install apache-beam -c constraints.txt"
+        ) from e
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    return PipelineOptions(list(options))
+
+
+def _note(folder: Path) -> dict[str, Any] | None:
+    path = folder / NOTE
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _counts(folder: Path) -> dict[str, int]:
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(str(folder))
+    return {name: info.num_examples for name, info in builder.info.splits.items()}
