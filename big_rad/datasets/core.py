@@ -15,6 +15,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from big_rad.pp import packed
+
 Example = dict[str, Any]
 _PACKED = ("image", "segmap")
 
@@ -162,6 +164,11 @@ class expand:
 
     def __iter__(self) -> Iterator[Example]:
         return (self[i] for i in range(len(self)))
+
+
+def unpacked(example: Example) -> Example:
+    """Returns an example (or an entry of its `images`) with its packed arrays as arrays."""
+    return {k: packed.array(v) if k in _PACKED else v for k, v in example.items()}
 
 
 def _image(row: dict[str, bytes]) -> dict[str, Any]:

@@ -154,7 +154,7 @@ def build(
         config: of the variant.
         version: of the format, "1.0.0".
         description: one line.
-        splits: the jobs of each split; small and picklable.
+        splits: the jobs of each split; small and picklable. A split without any is left out.
         make: makes the records of a job, or a `Problem` for an item that has to be left out;
             picklable.
         params: everything that decides the content, JSON-able.
@@ -175,6 +175,9 @@ def build(
     """
     folder = Path(data_dir) / name / config / version
     params = json.loads(json.dumps(dict(params)))
+    splits = {split: jobs for split, jobs in splits.items() if len(jobs)}
+    if not splits:
+        raise SourceError(f"{name}: the source has no items")
     found = _note(folder)
     if found is not None:
         old = found["params"]
@@ -256,7 +259,8 @@ class _Plan:
     max_reject_share: float
 
     def check(self, split: str, made: int, rejects: Sequence[Problem]) -> None:
-        if len(rejects) > max(_FREE, self.max_reject_share * (made + len(rejects))):
+        allowed = max(_FREE, self.max_reject_share * (made + len(rejects)))
+        if len(rejects) > allowed or (rejects and not made):
             first = "\n".join(f"  {p}" for p in rejects[:5])
             raise BuildError(
                 f"{self.name}, {split}: {len(rejects)} of {made + len(rejects)} items cannot be "
@@ -280,13 +284,19 @@ def _write(
     download = tfds.download.DownloadConfig(try_download_gcs=False)
     if beam is not None:
         download = dataclasses.replace(download, beam_options=_beam_options(beam))
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
-        builder.download_and_prepare(file_format="array_record", download_config=download)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
+            builder.download_and_prepare(file_format="array_record", download_config=download)
+    except Exception:
+        for split in plan.splits if beam is not None else ():
+            plan.check(split, 0, _read_rejects(scratch, split))  # A clearer reason, if it is that.
+        raise
     if beam is not None:
+        counts = _counts(folder)
         for split in plan.splits:
             bad = _read_rejects(scratch, split)
             try:
-                plan.check(split, _counts(folder).get(split, 0), bad)
+                plan.check(split, counts[split], bad)
             except BuildError:
                 shutil.rmtree(folder)
                 raise

@@ -1,0 +1,134 @@
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from big_rad.datasets import core, records
+
+SPLITS = {"train": list(range(12)), "test": list(range(100, 103))}
+
+
+def make(job):
+    """Two records a job; job 5 has a bad item, job 7 a record of two images."""
+    if job == 5:
+        yield records.Problem("data.jsonl", 6, "image", "is missing")
+        return
+    for k in range(2):
+        rng = np.random.default_rng([job, k])
+        images = [
+            records.image_record(
+                f"{job}-{k}-{i}",
+                "CT",
+                rng.integers(-1000, 1000, (5, 4 + i)).astype(np.int16),
+                plane="axial",
+                segmap=rng.integers(0, 121, (5, 4 + i)) if k else None,
+                boxes=[[0, 1, 2, 3, 5]] if k else [],
+                texts=[{"task": "report", "lang": "de", "sentence": "Größe ½"}],
+            )
+            for i in range(2 if job == 7 else 1)
+        ]
+        yield records.record(f"{job}-{k}", f"p{job}", images)
+
+
+def all_bad(job):
+    yield records.Problem("12/x.dcm.zst", None, "", f"item {job} is damaged")
+
+
+def same_id(job):
+    yield records.record("same", "p", [records.image_record("i", "CT", np.zeros((2, 2), np.int16))])
+
+
+def build(data_dir, make=make, splits=SPLITS, params=(("a", 1),), **kw):
+    return records.build(
+        "things", version="1.0.0", description="Things.", splits=splits, make=make,
+        params=dict(params), data_dir=data_dir, **{"workers": 1, **kw},
+    )  # fmt: skip
+
+
+def content(data_dir, split):
+    source = records.open("things", "default", "1.0.0", split, data_dir, "build it")
+    return {e["id"]: pickle.dumps(e) for e in source}
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    data_dir = tmp_path_factory.mktemp("records")
+    return data_dir, build(data_dir)
+
+
+def test_bad_items_are_left_out_listed_and_counted(built):
+    _, result = built
+    assert (result.counts, result.rejects) == ({"train": 22, "test": 6}, 1)
+    (line,) = (result.folder / "rejects.jsonl").read_text().splitlines()
+    assert json.loads(line) == {
+        "file": "data.jsonl", "line": 6, "field": "image", "message": "is missing",
+        "level": "error",
+    }  # fmt: skip
+
+
+def test_what_is_read_is_what_was_written(built):
+    data_dir, _ = built
+    source = records.open("things", "default", "1.0.0", "train", data_dir, "")
+    by_id = {e["id"]: e for e in source}
+    one = by_id["3-1"]
+    rng = np.random.default_rng([3, 1])
+    np.testing.assert_array_equal(
+        core.unpacked(one)["image"], rng.integers(-1000, 1000, (5, 4)).astype(np.int16)
+    )
+    np.testing.assert_array_equal(core.unpacked(one)["segmap"], rng.integers(0, 121, (5, 4)))
+    assert one["boxes"] == [[0, 1, 2, 3, 5]] and one["patient"] == "p3"
+    assert one["texts"] == [{"task": "report", "lang": "de", "sentence": "Größe ½"}]
+    assert not {"segmap", "boxes", "images"} & set(by_id["3-0"])
+    assert [i["id"] for i in by_id["7-0"]["images"]] == ["7-0-0", "7-0-1"]
+
+
+@pytest.mark.parametrize("how", ["processes", "beam"])
+def test_processes_and_beam_give_the_same_records(built, tmp_path, how):
+    if how == "beam":
+        pytest.importorskip("apache_beam")
+        result = build(tmp_path, beam=["--runner=DirectRunner"])
+    else:
+        result = build(tmp_path, workers=2)
+    assert (result.counts, result.rejects) == (built[1].counts, 1)
+    for split in SPLITS:
+        assert content(tmp_path, split) == content(built[0], split)
+    rejects = (result.folder / "rejects.jsonl").read_text()
+    assert rejects == (built[1].folder / "rejects.jsonl").read_text()
+
+
+@pytest.mark.parametrize("beam", [None, ["--runner=DirectRunner"]])
+def test_too_many_bad_items_fail_the_build_with_the_reasons(tmp_path, beam):
+    if beam:
+        pytest.importorskip("apache_beam")
+    splits = {"train": list(range(30))}
+    with pytest.raises(records.BuildError, match=r"30 of 30 items.*\n.*12/x.dcm.zst: item 0"):
+        build(tmp_path, all_bad, splits, beam=beam)
+    assert not (tmp_path / "things/default/1.0.0").exists()
+
+
+def test_two_records_of_one_id_are_refused(tmp_path):
+    with pytest.raises(ValueError, match="two records have the id 'same'"):
+        build(tmp_path, same_id)
+
+
+def test_other_parameters_need_overwrite_and_equal_ones_reuse(built):
+    data_dir, _ = built
+    assert build(data_dir).reused
+    with pytest.raises(ValueError, match=r"a=1 \(now 2\).*--overwrite"):
+        build(data_dir, params={"a": 2}.items())
+
+
+def test_a_file_cut_off_is_noticed_on_opening(tmp_path):
+    folder = build(tmp_path).folder
+    path = next(folder.glob("*train.array_record*"))
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(FileNotFoundError, match=f"{path.name} is missing or not of the .* again"):
+        records.open("things", "default", "1.0.0", "train", tmp_path, "build it")
+
+
+def test_the_note_has_the_digest_of_every_file(built):
+    folder = built[1].folder
+    note = json.loads((folder / "build.json").read_text())
+    assert set(note["sha256"]) == {p.name for p in folder.glob("*.array_record*")}
+    assert all(records.sha256(folder / k) == v for k, v in note["sha256"].items())
