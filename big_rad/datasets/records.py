@@ -284,13 +284,8 @@ def _write(
     download = tfds.download.DownloadConfig(try_download_gcs=False)
     if beam is not None:
         download = dataclasses.replace(download, beam_options=_beam_options(beam))
-    try:
-        with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
-            builder.download_and_prepare(file_format="array_record", download_config=download)
-    except Exception:
-        for split in plan.splits if beam is not None else ():
-            plan.check(split, 0, _read_rejects(scratch, split))  # A clearer reason, if it is that.
-        raise
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
+        builder.download_and_prepare(file_format="array_record", download_config=download)
     if beam is not None:
         counts = _counts(folder)
         for split in plan.splits:
