@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 BLUE, ORANGE = "#0072B2", "#E69F00"
+PALETTE = (ORANGE, "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", BLUE)
 CT_SOFT_TISSUE = 1  # channel of the three CT windows that is (width 350, level 40)
 
 Rect = tuple[float, float, float, float]
@@ -20,7 +21,7 @@ Rect = tuple[float, float, float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Mark:
-    """A box to draw.
+    """A box or a mask to draw.
 
     Attributes:
         box: (x1, y1, x2, y2) in pixels of the image given, x2 and y2 exclusive.
@@ -28,6 +29,8 @@ class Mark:
         colour: "#RRGGBB".
         dashed: dashed instead of solid.
         below: put the label below the box if there is room, else above.
+        mask: bool [H, W] on the image given; drawn as a tint with a contour in place of the
+            rectangle, and the box only says where the label goes.
     """
 
     box: Rect
@@ -35,6 +38,7 @@ class Mark:
     colour: str = ORANGE
     dashed: bool = False
     below: bool = False
+    mask: np.ndarray | None = dataclasses.field(default=None, compare=False)
 
 
 def reference(box: Rect, label: str = "") -> Mark:
@@ -102,12 +106,16 @@ def overlay(pixels: np.ndarray, marks: Sequence[Mark] = (), min_side: int = 448)
     if factor > 1:
         size = tuple(round(s * factor) for s in picture.size)
         picture = picture.resize(size, Image.Resampling.BICUBIC)
+    for mark in marks:
+        if mark.mask is not None:
+            picture = _tinted(picture, mark.mask, mark.colour)
     draw = ImageDraw.Draw(picture)
     unit = max(picture.size) / 448
     font = ImageFont.load_default(max(12, round(14 * unit)))
     boxes = [tuple(c * factor for c in m.box) for m in marks]
     for mark, box in zip(marks, boxes, strict=True):
-        _box(draw, box, mark, max(2, round(2 * unit)))
+        if mark.mask is None:
+            _box(draw, box, mark, max(2, round(2 * unit)))
     taken: list[Rect] = []
     for mark, box in zip(marks, boxes, strict=True):
         if mark.label:
@@ -126,6 +134,20 @@ def png(picture: Image.Image, colours: int | None = None) -> bytes:
 def data_uri(picture: Image.Image, colours: int | None = 160) -> str:
     """Returns the picture as a `data:image/png;base64,...` address."""
     return "data:image/png;base64," + base64.b64encode(png(picture, colours)).decode("ascii")
+
+
+def _tinted(picture: Image.Image, mask: np.ndarray, colour: str) -> Image.Image:
+    """Lays a mask over the picture: a contour of two pixels, its inside tinted."""
+    shape = Image.fromarray(np.asarray(mask, bool)).resize(picture.size, Image.Resampling.NEAREST)
+    inside = np.asarray(shape)
+    core = inside.copy()
+    for _ in range(2):
+        padded = np.pad(core, 1)
+        core = core & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
+    share = np.where(core, 0.25, np.where(inside, 1.0, 0.0))[..., None]
+    rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
+    mixed = np.asarray(picture) * (1 - share) + rgb * share
+    return Image.fromarray((mixed + 0.5).astype(np.uint8))
 
 
 def _box(draw: ImageDraw.ImageDraw, box: Rect, mark: Mark, width: int) -> None:
@@ -173,7 +195,7 @@ def _label(
     rects = [(x, y, x + w, y + h) for x, y in spots]
     rect = next((r for r in rects if not any(_touch(r, t) for t in taken)), rects[0])
     draw.rectangle(rect, fill=mark.colour)
-    ink = "#ffffff" if mark.colour == BLUE else "#000000"
+    ink = "#ffffff" if mark.colour == BLUE else "#000000"  # The others are light.
     draw.text((rect[0] + 3 - left, rect[1] + 2 - top), mark.label, fill=ink, font=font)
     return rect
 

@@ -5,7 +5,6 @@ records and metrics; knows no model and reads no dataset.
 """
 
 import dataclasses
-import html
 import math
 import pathlib
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from big_rad import checkpoint, metric_writer
-from big_rad.evaluators import draw, page_style
+from big_rad.evaluators import draw
+from big_rad.evaluators.page_parts import esc, header, mark_entities, number, save
 
 Record = Mapping[str, Any]
 ImageOf = Callable[[int], np.ndarray]
@@ -92,23 +92,18 @@ def write(
     Returns:
         The path.
     """
-    parts = [_head(summary), _loss(summary.get("loss") or ())]
+    parts = [header(summary), _loss(summary.get("loss") or ())]
     parts += [_scores(sections)] if sections else []
-    for number, section in enumerate(sections):
+    for i, section in enumerate(sections):
         body = _vqa_body if section.kind == "vqa" else _grounded_body
-        note = f'<p class="note">{_esc(section.note)}</p>' if section.note else ""
+        note = f'<p class="note">{esc(section.note)}</p>' if section.note else ""
         parts.append(
-            f'<section id="s{number}"><h2>{_esc(section.title)}</h2>{note}'
+            f'<section id="s{i}"><h2>{esc(section.title)}</h2>{note}'
             f"{body(section, per_group, seed)}</section>"
         )
     if summary.get("footer"):
-        parts.append(f'<footer class="note">{_esc(summary["footer"])}</footer>')
-    title = _esc(summary.get("title", "RadGrounder"))
-    text = page_style.DOCUMENT.format(title=title, style=page_style.CSS, body="\n".join(parts))
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    return path
+        parts.append(f'<footer class="note">{esc(summary["footer"])}</footer>')
+    return save(path, summary.get("title", "RadGrounder"), parts)
 
 
 def write_run(
@@ -136,7 +131,7 @@ def write_run(
     log = workdir / "metrics.jsonl"
     rows = metric_writer.read(log) if log.is_file() else []
     in_table = config.get("summary") or {}
-    facts = {k.replace("_", " "): _number(v) for k, v in summary.items() if k not in in_table}
+    facts = {k.replace("_", " "): number(v) for k, v in summary.items() if k not in in_table}
     facts |= {"seed": config.get("seed", "–"), "box codec": _codec_name(config.get("codec"))}
     versions = " · ".join(f"{k} {v}" for k, v in checkpoint.versions().items())
     return write(
@@ -201,54 +196,11 @@ def choose(
     return {"best": best, "worst": worst, "random": [rest[i] for i in sorted(order)]}
 
 
-def mark_entities(text: str, entities: Sequence[Record], css_class: str) -> str:
-    """Returns escaped text with the entities' phrases in <mark>; entities that overlap are left."""
-    parts, end = [], 0
-    for entity in sorted(entities, key=lambda e: e["span"]):
-        a, b = entity["span"]
-        if a < end or b > len(text):
-            continue
-        title = entity["class_name"] or f"class {entity['class_id']}"
-        parts += [_esc(text[end:a]), f'<mark class="{css_class}" title="{_esc(title)}">']
-        parts += [_esc(text[a:b]), "</mark>"]
-        end = b
-    return "".join(parts) + _esc(text[end:])
-
-
-def _esc(x: Any) -> str:
-    return html.escape(str(x), quote=True)
-
-
-def _number(x: Any) -> str:
-    if x is None or (isinstance(x, float) and not math.isfinite(x)):
-        return "–"
-    if isinstance(x, bool) or not isinstance(x, int | float | np.number):
-        return _esc(x)
-    if abs(x) > 1:
-        return f"{float(x):.1f}".removesuffix(".0")
-    return f"{float(x):.3f}"
-
-
 def _codec_name(codec: Any) -> str:
     if not hasattr(codec, "items"):
         return str(codec or "–")
     grid = f"(grid={codec['grid']})" if codec.get("grid") else ""
     return codec.get("name", "–") + grid
-
-
-def _head(summary: Mapping[str, Any]) -> str:
-    facts = "".join(
-        f"<div><dt>{_esc(k)}</dt><dd>{_esc(v)}</dd></div>"
-        for k, v in (summary.get("facts") or {}).items()
-    )
-    lead = summary.get("lead", "")
-    return (
-        f"<header><h1>{_esc(summary.get('title', 'RadGrounder'))}</h1>"
-        + (f'<p class="lead">{_esc(lead)}</p>' if lead else "")
-        + '<p class="warn">Research software. Not for diagnostic use.</p>'
-        + (f'<dl class="facts">{facts}</dl>' if facts else "")
-        + "</header>"
-    )
 
 
 def _loss(points: Sequence[Sequence[float]]) -> str:
@@ -273,19 +225,19 @@ def _loss(points: Sequence[Sequence[float]]) -> str:
 
 def _scores(sections: Sequence[Section]) -> str:
     rows = []
-    for number, section in enumerate(sections):
+    for i, section in enumerate(sections):
         real = section.results.get("none", {})
         rows.append(
-            f'<tr class="group"><th colspan="5" scope="rowgroup"><a href="#s{number}">'
-            f"{_esc(section.title)}</a> <small>n = {len(section.records)}</small></th></tr>"
+            f'<tr class="group"><th colspan="5" scope="rowgroup"><a href="#s{i}">'
+            f"{esc(section.title)}</a> <small>n = {len(section.records)}</small></th></tr>"
         )
         for metric, label in HEADLINES[section.kind]:
             if metric not in real:
                 continue
             values = [section.results.get(c, {}).get(metric) for c in CONTROLS]
-            cells = "".join(f"<td>{_number(v)}</td>" for v in values)
+            cells = "".join(f"<td>{number(v)}</td>" for v in values)
             gain = _gain(metric, values)
-            rows.append(f'<tr><th scope="row">{_esc(label)}</th>{cells}<td>{gain}</td></tr>')
+            rows.append(f'<tr><th scope="row">{esc(label)}</th>{cells}<td>{gain}</td></tr>')
     return (
         '<section><h2>Scores</h2><div class="scroll"><table class="scores"><thead><tr>'
         "<th>metric</th><th>real image</th><th>blank</th><th>shuffled</th>"
@@ -328,7 +280,7 @@ def _card(section: Section, record: Record) -> str:
     uri = draw.data_uri(draw.overlay(pixels, marks))
     labels = dict(HEADLINES[section.kind])
     chips = "".join(
-        f"<span>{_esc(labels.get(k, k))} <b>{_number(v)}</b></span>"
+        f"<span>{esc(labels.get(k, k))} <b>{number(v)}</b></span>"
         for k, v in record["scores"].items()
         if v is not None
     )
@@ -336,9 +288,9 @@ def _card(section: Section, record: Record) -> str:
     reference = mark_entities(record["reference_text"], boxes["reference"], "ref")
     prediction = mark_entities(record["prediction_text"], boxes["prediction"], "pred")
     return (
-        f'<article class="card"><img src="{uri}" alt="{_esc(where)} slice with boxes" '
-        f'loading="lazy"><div class="text"><p class="meta">{_esc(where)} '
-        f'<code>{_esc(record["id"])}</code></p><p class="prompt">{_esc(record["prompt"].strip())}'
+        f'<article class="card"><img src="{uri}" alt="{esc(where)} slice with boxes" '
+        f'loading="lazy"><div class="text"><p class="meta">{esc(where)} '
+        f'<code>{esc(record["id"])}</code></p><p class="prompt">{esc(record["prompt"].strip())}'
         f"</p><h4>Reference</h4><p>{reference or '–'}</p><h4>Prediction</h4>"
         f'<p>{prediction or "–"}</p><p class="chips">{chips}</p></div></article>'
     )
@@ -375,11 +327,11 @@ def _vqa_row(section: Section, record: Record) -> str:
     verdict = '<b class="up">✓ right</b>' if right else '<b class="down">✗ not exact</b>'
     kind = " · ".join(filter(None, (record["question_type"], record["modality"], record["lang"])))
     return (
-        f'<tr><td data-label="image"><img src="{uri}" alt="{_esc(kind)}" loading="lazy"></td>'
-        f'<td data-label="question"><p class="prompt">{_esc(record["prompt"].strip())}</p>'
-        f'<p class="meta">{_esc(kind)} <code>{_esc(record["id"])}</code></p></td>'
-        f'<td data-label="reference">{_esc(record["reference_text"]) or "–"}</td>'
-        f'<td data-label="prediction">{_esc(record["prediction_text"]) or "–"}</td>'
-        f'<td data-label="scores">{verdict}<br><small>F1 {_number(record["scores"]["f1"])}</small>'
+        f'<tr><td data-label="image"><img src="{uri}" alt="{esc(kind)}" loading="lazy"></td>'
+        f'<td data-label="question"><p class="prompt">{esc(record["prompt"].strip())}</p>'
+        f'<p class="meta">{esc(kind)} <code>{esc(record["id"])}</code></p></td>'
+        f'<td data-label="reference">{esc(record["reference_text"]) or "–"}</td>'
+        f'<td data-label="prediction">{esc(record["prediction_text"]) or "–"}</td>'
+        f'<td data-label="scores">{verdict}<br><small>F1 {number(record["scores"]["f1"])}</small>'
         "</td></tr>"
     )

@@ -1,0 +1,94 @@
+"""What all pages share: the document, its head, escaped text, figures, and marked phrases.
+
+Everything is inline and every text is escaped, since texts come from data and from a model.
+"""
+
+import html
+import math
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from big_rad.evaluators import page_style
+
+Record = Mapping[str, Any]
+
+
+def save(
+    path: str | pathlib.Path, title: str, parts: Sequence[str], style: str = ""
+) -> pathlib.Path:
+    """Writes a self-contained page.
+
+    Args:
+        path: the HTML file; its folder is made.
+        title: of the window; escaped here.
+        parts: HTML of the body, in order.
+        style: CSS after that of all pages.
+
+    Returns:
+        The path.
+    """
+    text = page_style.DOCUMENT.format(
+        title=esc(title), style=page_style.CSS + style, body="\n".join(parts)
+    )
+    path = pathlib.Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8", errors="replace")
+    return path
+
+
+def header(summary: Mapping[str, Any]) -> str:
+    """Returns the page's head: `title`, `lead` (a sentence) and `facts` {name: value}."""
+    facts = "".join(
+        f"<div><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>"
+        for k, v in (summary.get("facts") or {}).items()
+    )
+    lead = summary.get("lead", "")
+    return (
+        f"<header><h1>{esc(summary.get('title', 'RadGrounder'))}</h1>"
+        + (f'<p class="lead">{esc(lead)}</p>' if lead else "")
+        + '<p class="warn">Research software. Not for diagnostic use.</p>'
+        + (f'<dl class="facts">{facts}</dl>' if facts else "")
+        + "</header>"
+    )
+
+
+def esc(x: Any) -> str:
+    """Returns text that is safe in HTML, in attributes too."""
+    return html.escape(str(x), quote=True)
+
+
+def number(x: Any) -> str:
+    """Returns a figure to read; anything else escaped, "–" for none."""
+    if x is None or (isinstance(x, float) and not math.isfinite(x)):
+        return "–"
+    if isinstance(x, bool) or not isinstance(x, int | float | np.number):
+        return esc(x)
+    if abs(x) > 1:
+        return f"{float(x):.1f}".removesuffix(".0")
+    return f"{float(x):.3f}"
+
+
+def mark_entities(
+    text: str, entities: Sequence[Record], css_class: str | Callable[[Record], str]
+) -> str:
+    """Returns escaped text with phrases in <mark>; of entities that overlap, the first.
+
+    Args:
+        text: plain text.
+        entities: dicts with `span`, `class_id` and `class_name`.
+        css_class: of the marks, or a function of the entity.
+    """
+    parts, end = [], 0
+    for entity in sorted(entities, key=lambda e: e["span"]):
+        a, b = entity["span"]
+        if a < end or b > len(text):
+            continue
+        title = entity["class_name"] or f"class {entity['class_id']}"
+        css = css_class(entity) if callable(css_class) else css_class
+        parts += [esc(text[end:a]), f'<mark class="{css}" title="{esc(title)}">']
+        parts += [esc(text[a:b]), "</mark>"]
+        end = b
+    return "".join(parts) + esc(text[end:])
