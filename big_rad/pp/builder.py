@@ -1,23 +1,36 @@
 """Preprocessing from a string: `"load|normalize('medgemma')|resize(224)|..."` to a function.
 
-Only puts ops one after another; what they do is in `ops_image`, `ops_text` and `ops_grounding`.
+Only puts ops one after another and gives each its own generator; what they do is in the modules
+`ops_*`.
 """
 
-from big_rad.pp import ops_grounding, ops_image, ops_text
+import numpy as np
+
+from big_rad.pp import ops_grounding, ops_image, ops_load, ops_prompt, ops_text
 from big_rad.pp.ops import OPS, Example, Op
 from big_rad.registry import parse_call
 
-__all__ = ["OPS", "get_preprocess_fn", "split"]
+__all__ = ["OPS", "TEXT_OPS", "get_preprocess_fn", "split"]
 
-_OP_MODULES = (ops_image, ops_text, ops_grounding)  # importing them registers their ops
+# Importing them registers their ops.
+_OP_MODULES = (ops_load, ops_image, ops_prompt, ops_grounding, ops_text)
+# Ops that make the texts and need no pixels.
+TEXT_OPS = ("view", "clean", "detect_vqa", "prompt", "ground", "tok", "keep")
 
 
-def get_preprocess_fn(pp: str) -> Op:
+def get_preprocess_fn(pp: str, text_only: bool = False) -> Op:
     """Builds the preprocessing that a string names.
+
+    Each op draws from a generator of its own, made from the example's generator and the op's place
+    in the string: no op changes what another draws.
 
     Args:
         pp: ops with literal arguments, joined by `|`. A `load` in front of a `resize` learns its
             size, because colour images are resized before anything else.
+        text_only: run only `TEXT_OPS`, which is much cheaper. The texts are the same ones, in
+            rows of the same length, but boxes are those of the whole image, and where `augment`
+            or `resize` loses a class there is more markup. "text_bound" (see `tok`) holds for the
+            full run as well. `keep` keeps what is there of its fields, and "text_bound".
 
     Returns:
         a function example -> example; the given dict is not changed.
@@ -29,17 +42,27 @@ def get_preprocess_fn(pp: str) -> Op:
     calls = [parse_call(part) for part in split(pp)]
     sizes = [args[0] if args else kwargs.get("size") for n, args, kwargs in calls if n == "resize"]
     steps = []
-    for name, args, kwargs in calls:
+    for place, (name, args, kwargs) in enumerate(calls):
         if name == "load" and not args and sizes:
             kwargs = {"colour_size": sizes[0]} | kwargs
+        if name == "keep" and text_only:
+            args, kwargs = (*args, "text_bound"), kwargs | {"optional": True}
         try:
-            steps.append((name, OPS.get(name)(*args, **kwargs)))
+            op = OPS.get(name)(*args, **kwargs)
         except TypeError as e:
             raise ValueError(f"preprocessing op {name!r}: {e}") from e
+        if not text_only or name in TEXT_OPS:
+            steps.append((place, name, op))
 
     def preprocess(example: Example) -> Example:
         example = dict(example)
-        for name, op in steps:
+        base = None
+        if "rng" in example:
+            base = example["rng"].integers(1 << 64, dtype=np.uint64)
+        for place, name, op in steps:
+            if base is not None and "rng" in example:
+                key = np.array([base, place], np.uint64)
+                example = example | {"rng": np.random.Generator(np.random.Philox(key=key))}
             try:
                 example = op(example)
             except Exception as e:

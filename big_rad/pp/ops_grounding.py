@@ -1,4 +1,4 @@
-"""The op that writes boxes or masks into the texts, from the label map.
+"""The op that writes boxes or masks into the texts, from the label map or from boxes.
 
 Knows nothing of tokens.
 """
@@ -8,7 +8,7 @@ import re
 from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import markup
 from big_rad.grounding.codec import get_codec
-from big_rad.pp import prompts
+from big_rad.pp import prompts, shown
 from big_rad.pp.ops import OPS, Example, Op
 
 # What a tokenizer would read as markup. A sentence that holds it already is left as it is.
@@ -19,11 +19,11 @@ _LOOKS_SPECIAL = re.compile(r"<p bbox=|</p>|id=|</?seg>|<loc[0-9]{4}>|<seg[0-9]{
 def get_ground(mode: str = "boxes", codec: str = "radgrounder", grid: int | None = None) -> Op:
     """Writes markup into the targets of grounded texts, and what is asked for into their prompts.
 
-    A keyword whose class is not in the (cropped, moved) label map stays plain. Boxes are those of
-    the label map before `resize`.
+    A keyword whose class is not in the (cropped, moved) image stays plain. Boxes are those of the
+    label map before `resize`, and of the field "boxes" for classes that the map lacks.
 
     Args:
-        mode: "boxes", "masks", or "none", which makes all texts plain.
+        mode: "boxes", "masks" (of the label map only), or "none", which makes all texts plain.
         codec: name of the box codec.
         grid: see `big_rad.grounding.codec`; 224 for the targets of the released model.
     """
@@ -58,26 +58,25 @@ def get_ground(mode: str = "boxes", codec: str = "radgrounder", grid: int | None
 
 
 def _boxes(example: Example, mode: str) -> dict[int, box_lib.Box]:
-    """Returns {class id: box in 0..1} of what the label map shows."""
-    if example.get("segmap") is None:
+    """Returns {class id: box in 0..1} of what may be marked."""
+    if not shown.any_possible(example):
         raise ValueError(
-            "ground: a text is grounded, but the example has no segmap; "
+            "ground: a text is grounded, but the example has neither segmap nor boxes; "
             "use prompt(..., grounded=False) for this dataset"
         )
-    full = example.get("segmap_full")
+    if mode == "boxes":
+        return shown.boxes(example)
     # Masks are made from the resized map: a class that it lost would have an empty mask.
-    segmap = example["segmap"] if full is None or mode == "masks" else full
-    height, width = segmap.shape
-    found = box_lib.from_label_map(segmap)
-    return {c: box_lib.normalise(box, width, height) for c, box in found.items()}
+    segmap = shown.label_map(example, full=False)
+    return {} if segmap is None else shown.from_label_map(segmap)
 
 
 def _with_masks(sentence: str, mentions: list[markup.Mention]) -> tuple[str, list[int]]:
     """Marks the mentions whose class is there; also returns the class of each mask in order."""
     parts, classes, done = [], [], 0
-    for start, end, mention in markup.locate(sentence, mentions, "masks"):
-        if mention.box is not None:
-            parts += [sentence[done:start], "<seg>", sentence[start:end], "</seg>"]
-            classes.append(mention.class_id)
-            done = end
+    # As for boxes: a mention without one claims its words but stays plain.
+    for start, end, mention in markup.locate(sentence, mentions, "boxes"):
+        parts += [sentence[done:start], "<seg>", sentence[start:end], "</seg>"]
+        classes.append(mention.class_id)
+        done = end
     return "".join([*parts, sentence[done:]]), classes

@@ -1,17 +1,16 @@
-"""Ops on the image and the label map that lies on it.
+"""Ops on the image, and on the label map and the boxes that lie on it.
 
 Between the ops an image is [H, W] (grey, stored values) or [H, W, 3]; `normalize` makes it float32
-[H, W, 3]. Knows nothing of text.
+[H, W, 3]. Boxes are (x1, y1, x2, y2, class id) in its pixels. Knows nothing of text.
 """
 
 import functools
-import pathlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from big_rad.dicom import read as dicom_read
+from big_rad.grounding import boxes as box_lib
 from big_rad.pp.ops import OPS, Example, Op, rng_of
 
 # (width, level) in HU: lung, soft tissue, brain.
@@ -20,36 +19,7 @@ AIR_HU = -1000.0
 EPS = 1e-5
 DATASET_STATS = {"CT": (-610.19, 737.39), "MR": (141.12, 255.40)}  # (mean, std) of RefRad2D
 MIN_MAX_RANGES = {"CT": (-1000.0, 3000.0), "MR": (0.0, 4096.0)}
-MODALITIES = ("CT", "MR", "OT")
 NORMALIZATIONS = ("medgemma", "dataset_stats", "min_max")
-
-
-@OPS.register("load")
-def get_load(colour_size: int | None = None) -> Op:
-    """Reads the image at example["path"] if there is no example["image"], and checks the fields.
-
-    Args:
-        colour_size: colour images are resized to this by Pillow (bicubic, antialiased) at once,
-            as PNG and JPEG sets were for the released model; the label map follows.
-    """
-
-    def _load(example: Example) -> Example:
-        if "image" not in example and "path" in example:
-            found = dicom_read.read(pathlib.Path(example["path"]), frame=example.get("frame"))
-            given = {k: v for k, v in example.items() if v not in (None, "")}
-            example = {"modality": found.modality, "plane": found.plane} | given
-            example["image"] = found.pixels
-        _check(example)
-        image = example["image"]
-        if image.ndim == 3 and colour_size and image.shape[:2] != (colour_size, colour_size):
-            picture = Image.fromarray(image).resize((colour_size, colour_size), Image.BICUBIC)
-            example = example | {"image": np.asarray(picture)}
-            if example.get("segmap") is not None:
-                example["segmap_full"] = example["segmap"]
-                example["segmap"] = resize_nearest(example["segmap"], colour_size)
-        return example
-
-    return _load
 
 
 @OPS.register("augment")
@@ -62,7 +32,10 @@ def get_augment(
     intensity_p: float = 0.5,
     channel_repeat: float = 0.0,
 ) -> Op:
-    """Random changes of the image; the label map follows. All are off by default.
+    """Random changes of the image; label map and boxes follow. All are off by default.
+
+    What was there before stays as "before", so that what is asked about an image does not depend
+    on its crop.
 
     The segmentation run of RadGrounder is `augment(crop=(0.9, 1.0), gamma=(0.7, 1.2),
     intensity=20, channel_repeat=0.2)`.
@@ -89,24 +62,23 @@ def get_augment(
         raise ValueError(f"augment: shift={shift} must be at least 0")
 
     def _augment(example: Example) -> Example:
-        rng, example = rng_of(example), dict(example)
-        maps = {k: example[k] for k in ("image", "segmap") if example.get(k) is not None}
+        rng, example = rng_of(example), {"before": _before(example), **example}
         if (low, high) != (1.0, 1.0):
-            maps = _cropped(maps, rng, low, high)
+            example = _cropped(example, rng, low, high)
         if shift:
             dy, dx = (int(rng.integers(-shift, shift + 1)) for _ in range(2))
-            maps = {k: shifted(v, dy, dx, v.min() if k == "image" else 0) for k, v in maps.items()}
-        if maps["image"].ndim == 2:
+            example = _moved(example, dy, dx)
+        image = example["image"]
+        if image.ndim == 2:
             if gamma and rng.random() < gamma_p:
-                maps["image"] = _gamma(maps["image"], rng.uniform(*gamma))
+                image = _gamma(image, rng.uniform(*gamma))
             if intensity and rng.random() < intensity_p:
-                offset = np.float32(rng.uniform(-intensity, intensity))
-                maps["image"] = maps["image"] + offset
+                image = image + np.float32(rng.uniform(-intensity, intensity))
         if channel_repeat and rng.random() < channel_repeat:
             example["repeat_channel"] = int(rng.integers(3))
-        if "segmap" in maps:
+        if example.get("segmap") is not None:
             example.pop("segmap_full", None)
-        return example | maps
+        return example | {"image": image}
 
     return _augment
 
@@ -138,7 +110,7 @@ def get_normalize(kind: str = "medgemma") -> Op:
 
 @OPS.register("resize")
 def get_resize(size: int, antialias: bool = False) -> Op:
-    """Resizes the image (bilinear) to size x size and the label map (nearest) with it.
+    """Resizes the image (bilinear) to size x size, and label map (nearest) and boxes with it.
 
     The label map of before stays as "segmap_full", so that boxes keep its precision.
 
@@ -156,28 +128,14 @@ def get_resize(size: int, antialias: bool = False) -> Op:
                 f"resize: the image is {image.dtype} {list(image.shape)}; put normalize(...) before"
             )
         example["image"] = resize_bilinear(image, size, antialias)
+        height, width = image.shape[:2]
+        example |= _boxes(example, lambda b: box_lib.scale(b, size / width, size / height))
         if example.get("segmap") is not None:
             example.setdefault("segmap_full", example["segmap"])
             example["segmap"] = resize_nearest(example["segmap"], size)
         return example
 
     return _resize
-
-
-@OPS.register("keep")
-def get_keep(*names: str) -> Op:
-    """Keeps only these fields."""
-
-    def _keep(example: Example) -> Example:
-        missing = [n for n in names if n not in example]
-        if missing:
-            raise KeyError(f"keep: no {', '.join(missing)}; there are {', '.join(example)}")
-        kept = {n: example[n] for n in names}
-        return {
-            n: np.ascontiguousarray(v) if isinstance(v, np.ndarray) else v for n, v in kept.items()
-        }
-
-    return _keep
 
 
 def ct_windows(hu: np.ndarray, only: int | None = None) -> np.ndarray:
@@ -309,33 +267,49 @@ def _gamma(image: np.ndarray, exponent: float) -> np.ndarray:
     return ((x - low) / (span + np.float32(1e-7))) ** np.float32(exponent) * span + low
 
 
-def _cropped(
-    maps: dict[str, np.ndarray], rng: np.random.Generator, low: float, high: float
-) -> dict[str, np.ndarray]:
+def _before(example: Example) -> Example:
+    """Returns what `shown` needs of an example that is about to lose parts."""
+    return {
+        "segmap": example.get("segmap_full", example.get("segmap")),
+        "boxes": example.get("boxes"),
+        "size": example["image"].shape[:2],
+    }
+
+
+def _cropped(example: Example, rng: np.random.Generator, low: float, high: float) -> Example:
     window = []
-    for n in maps["image"].shape[:2]:
+    for n in example["image"].shape[:2]:
         kept = max(1, round(n * rng.uniform(low, high)))
         start = int(rng.integers(n - kept + 1))
         window.append(slice(start, start + kept))
-    return {k: v[tuple(window)] for k, v in maps.items()}
+    rows, columns = window
+    edges = (columns.start, rows.start, columns.stop, rows.stop)
+    return (
+        example
+        | {k: example[k][rows, columns] for k in _maps(example)}
+        | _boxes(example, lambda box: box_lib.crop(box, edges))
+    )
 
 
-def _check(example: Example) -> None:
-    image = example.get("image")
-    if not isinstance(image, np.ndarray):
-        raise ValueError("load: the example has neither an image array nor a path to one")
-    grey = image.ndim == 2 and image.dtype.kind in "iuf"
-    if not image.size or not (grey or image.ndim == 3 and image.shape[2] == 3):
-        raise ValueError(
-            f"load: image is {image.dtype} {list(image.shape)}; give numbers [H, W] or uint8 "
-            "[H, W, 3]"
-        )
-    if image.ndim == 3 and image.dtype != np.uint8:
-        raise ValueError(f"load: a colour image is {image.dtype}; give uint8")
-    if example.get("modality") not in MODALITIES:
-        raise ValueError(f"load: modality is {example.get('modality')!r}; give one of {MODALITIES}")
-    segmap = example.get("segmap")
-    if segmap is not None and segmap.shape != image.shape[:2]:
-        raise ValueError(
-            f"load: segmap {list(segmap.shape)} does not lie on image {list(image.shape)}"
-        )
+def _moved(example: Example, dy: int, dx: int) -> Example:
+    height, width = example["image"].shape[:2]
+    maps = {k: example[k] for k in _maps(example)}
+    return (
+        example
+        | {k: shifted(v, dy, dx, v.min() if k == "image" else 0) for k, v in maps.items()}
+        | _boxes(example, lambda b: box_lib.crop(b, (-dx, -dy, width - dx, height - dy)))
+    )
+
+
+def _maps(example: Example) -> list[str]:
+    return [k for k in ("image", "segmap") if example.get(k) is not None]
+
+
+def _boxes(
+    example: Example, move: Callable[[Sequence[float]], box_lib.Box | None]
+) -> dict[str, list[list[float]]]:
+    """Returns the field "boxes" with every box moved, without those that are lost; {} if none."""
+    if not example.get("boxes"):
+        return {}
+    moved = [(move(b[:4]), b[4]) for b in example["boxes"]]
+    return {"boxes": [[*box, class_id] for box, class_id in moved if box is not None]}

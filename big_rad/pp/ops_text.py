@@ -1,6 +1,6 @@
-"""Ops on the texts: which are asked, how they are asked, and their row of tokens.
+"""The op that makes the texts one row of tokens.
 
-Knows nothing of pixels; `ground` (in `ops_grounding`) stands between `prompt` and `tok`.
+Knows nothing of pixels, nor of how a text was chosen and marked: `prompt` and `ground` did that.
 """
 
 from collections.abc import Sequence
@@ -10,96 +10,10 @@ import numpy as np
 
 from big_rad.pp import prompts
 from big_rad.pp import tokenizer as tokenizer_lib
-from big_rad.pp.ops import OPS, Example, Op, rng_of
+from big_rad.pp.ops import OPS, Example, Op
 
-_GROUNDED = (True, False, "random", "always")
-_REPORT_FIELDS = ("sentence", "clinical", "question")
 # Fields of the text that an evaluator may need beside the arrays; "" where a text has none.
 _META_FIELDS = ("task", "lang", "question", "question_type", "source", "template", "prefix")
-
-
-@OPS.register("clean")
-def get_clean(kind: str = "released") -> Op:
-    """Cleans the report texts (not questions and answers) as the released model's were.
-
-    Goes before `prompt`. See `prompts.clean` for what it does, also to decimals.
-    """
-    if kind != "released":
-        raise ValueError(f"clean: {kind!r} is not known; there is 'released'")
-
-    def _clean(example: Example) -> Example:
-        if any("prefix" in text for text in example["texts"]):
-            raise ValueError("clean: put it before prompt(...), which uses the cleaned fields")
-        return example | {"texts": [_one(text) for text in example["texts"]]}
-
-    def _one(text: Example) -> Example:
-        if text["task"] != "report":
-            return text
-        fields = {k: prompts.clean(text[k]) for k in _REPORT_FIELDS if text.get(k)}
-        keywords = [[_phrase(k), c] for k, c in text.get("keywords") or ()]
-        return text | fields | {"keywords": keywords}
-
-    def _phrase(keyword: str) -> str:
-        cleaned = prompts.clean(keyword)
-        return cleaned if keyword.rstrip().endswith((".", "!", "?")) else cleaned.removesuffix(".")
-
-    return _clean
-
-
-@OPS.register("prompt")
-def get_prompt(
-    tasks: str = "report,vqa,detect",
-    n: int | str = 1,
-    lang: str = "both",
-    style: str = "random",
-    grounded: bool | str = True,
-    balance: bool = True,
-) -> Op:
-    """Chooses texts of the example and writes their prefix and target.
-
-    Each chosen text keeps its fields and gets `context`, `prefix` (the whole string before the
-    target), `suffix` (the target, still without markup) and `grounded`.
-
-    Args:
-        tasks: which tasks, joined by commas.
-        n: how many texts are drawn, without repeats, fewer if there are not so many; "all" takes
-            all in order.
-        lang: "en", "de" or "both".
-        style: of a report's context: "none", "clinical", "question", "both", or "random", which
-            draws one of the four for each text.
-        grounded: True asks for boxes or masks where the text has keywords and the example a label
-            map; "random" in half of these cases (detection always); "always" in every report, also
-            of an image without any; False never.
-        balance: draw task and language uniformly first, then the text; False draws uniformly
-            among the texts.
-    """
-    wanted = tuple(t.strip() for t in tasks.split(","))
-    langs = prompts.LANGS if lang == "both" else (lang,)
-    if not set(wanted) <= set(prompts.TASKS) or not set(langs) <= set(prompts.LANGS):
-        raise ValueError(
-            f"prompt: tasks={tasks!r}, lang={lang!r}: tasks are {prompts.TASKS}, languages "
-            f"{prompts.LANGS} or 'both'"
-        )
-    if style not in (*prompts.STYLES, "random") or grounded not in _GROUNDED:
-        raise ValueError(
-            f"prompt: style={style!r}, grounded={grounded!r}: styles are {prompts.STYLES} and "
-            f"'random'; grounded is one of {_GROUNDED}"
-        )
-    if n != "all" and not (isinstance(n, int) and n > 0):
-        raise ValueError(f"prompt: n={n!r} must be a positive number or 'all'")
-
-    def _prompt(example: Example) -> Example:
-        pool = [t for t in example["texts"] if t["task"] in wanted and t["lang"] in langs]
-        if not pool:
-            raise ValueError(
-                f"prompt: none of the {len(example['texts'])} texts has tasks={tasks!r}, "
-                f"lang={lang!r}; leave this example out of the split, or ask for what it has"
-            )
-        if n != "all":
-            pool = _draw(pool, n, rng_of(example), balance)
-        return example | {"texts": [_write(text, example, style, grounded) for text in pool]}
-
-    return _prompt
 
 
 @OPS.register("tok")
@@ -119,7 +33,8 @@ def get_tok(
     A text is `<bos> prefix suffix <eos>`; a row holds one, or with `pack` as many as fit, then
     zeros. Adds, all int32 [length + 1] (the model sees all but the last, and predicts all but
     the first): `text`; `mask_ar`, 1 on suffix and `<eos>`; `mask_loss`, the same; `segment`, the
-    number of the text from 1, 0 on padding.
+    number of the text from 1, 0 on padding. Also adds `text_bound`, an int: the row's texts take up
+    no more tokens than this if some of their classes, but no others, are shown.
 
     A text of more than `max_text` tokens (without `<bos>` and `<eos>`) is cut: first the context
     of its prompt, to no less than half of what the prompt line leaves, then the suffix, never
@@ -146,9 +61,10 @@ def get_tok(
     def _tok(example: Example) -> Example:
         texts = example["texts"]
         _check_texts(texts, several=pack and answer)
-        row, classes, positions = _Row(length + 1, block, max_loss), [], []
+        row, classes, positions, bound = _Row(length + 1, block, max_loss), [], [], 0
         for text in texts:
-            prefix, suffix = fit(tok, text, budget, answer)
+            prefix, suffix, most = fit(tok, text, budget, answer)
+            bound += most + 1 + answer
             start = row.add([tok.bos_id, *prefix], [*suffix, tok.eos_id] if answer else [])
             if start is None:
                 if block:
@@ -158,7 +74,7 @@ def get_tok(
                 ends = _mask_ends(tok, suffix)
                 positions += [start + 1 + len(prefix) + i for i in ends]
                 classes += text.get("mask_classes", [])[: len(ends)]
-        example = example | row.arrays()
+        example = example | row.arrays() | {"text_bound": min(bound, length + 1)}
         if masks:
             example["mask_class"] = _padded(classes, masks, 0)
             example["mask_pos"] = _padded(positions, masks, -1)
@@ -169,8 +85,11 @@ def get_tok(
 
 def fit(
     tok: tokenizer_lib.Tokenizer, text: Example, budget: int, answer: bool = True
-) -> tuple[list[int], list[int]]:
-    """Returns prefix and suffix tokens of a text, cut to a budget.
+) -> tuple[list[int], list[int], int]:
+    """Returns prefix and suffix tokens of a text, cut to a budget, and the most they may be.
+
+    The third is the number of tokens of both, or the budget if they were cut: less markup makes a
+    text shorter, but it may then be cut at another place.
 
     Args:
         tok: the tokenizer.
@@ -185,7 +104,8 @@ def fit(
     suffix = tok.encode(text["suffix"], specials=text.get("markup", False)) if answer else []
     excess = len(prefix) + len(suffix) - budget
     if excess <= 0:
-        return prefix, suffix
+        other = tok.encode(text["answer_unseen"]) if answer and "answer_unseen" in text else ()
+        return prefix, suffix, min(budget, len(prefix) + max(len(suffix), len(other)))
     context = tok.encode(text["context"])
     rest = budget - (len(prefix) - len(context))
     keep = min(len(context), max(rest // 2, len(context) - excess))
@@ -201,7 +121,7 @@ def fit(
             f"tok: the prompt line alone has {len(prefix)} tokens, {budget} fit; raise length or "
             "max_text"
         )
-    return prefix, cut(tok, suffix, budget - len(prefix))
+    return prefix, cut(tok, suffix, budget - len(prefix)), budget
 
 
 def cut(tok: tokenizer_lib.Tokenizer, ids: list[int], n: int) -> list[int]:
@@ -282,52 +202,6 @@ class _Row:
             "mask_loss": self._learned.copy(),
             "segment": segment.astype(np.int32),
         }
-
-
-def _write(text: Example, example: Example, style: str, grounded: bool | str) -> Example:
-    """Returns a text with its prompt; see `get_prompt`."""
-    if text["task"] == "report" and style == "random":
-        style = prompts.STYLES[int(rng_of(example).random() * len(prompts.STYLES))]
-    context = prompts.context(text, style)
-    asks = _asks(text, example, grounded)
-    grounding = "boxes" if asks else "none"
-    return text | {
-        "keywords": text.get("keywords") or [],
-        "context": context,
-        "prefix": prompts.full(text["task"], text["lang"], context, grounding),
-        "suffix": prompts.target(text),
-        "grounding": grounding,
-        "grounded": asks,
-    }
-
-
-def _asks(text: Example, example: Example, grounded: bool | str) -> bool:
-    """Returns whether boxes or masks are asked for; see `get_prompt`."""
-    if text["task"] == "vqa" or grounded is False:
-        return False
-    if text["task"] == "report" and grounded == "always":
-        return True
-    possible = bool(text.get("keywords")) and example.get("segmap") is not None
-    if text["task"] == "detect" or grounded is True:
-        return possible
-    return possible and rng_of(example).random() < 0.5
-
-
-def _draw(pool: list[Example], n: int, rng: np.random.Generator, balance: bool) -> list[Example]:
-    """Draws n texts without repeats."""
-    pool, drawn = list(pool), []
-    while pool and len(drawn) < n:
-        some = pool
-        if balance:
-            for key in ("task", "lang"):
-                values = sorted({t[key] for t in some})
-                if len(values) > 1:
-                    value = values[int(rng.random() * len(values))]
-                    some = [t for t in some if t[key] == value]
-        chosen = some[int(rng.random() * len(some))]
-        drawn.append(chosen)
-        pool = [t for t in pool if t is not chosen]
-    return drawn
 
 
 def _mask_ends(tok: tokenizer_lib.Tokenizer, suffix: list[int]) -> list[int]:

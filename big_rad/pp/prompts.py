@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 LANGS = ("en", "de")
+VQA_LANGS = (*LANGS, "zh")  # Chinese questions (SLAKE) are beyond the published recipe.
 TASKS = ("report", "vqa", "detect")
 STYLES = ("none", "clinical", "question", "both")
 GROUNDINGS = ("none", "boxes", "masks")
@@ -22,7 +23,7 @@ REPORT = {
     ("de", "boxes"): "Beschreibe dieses Bild und detektiere Schlüsselwörter:",
     ("de", "masks"): "Beschreibe dieses Bild und segmentiere die Schlüsselwörter:",
 }
-ANSWER = {"en": "Answer:", "de": "Antwort:"}
+ANSWER = {"en": "Answer:", "de": "Antwort:", "zh": "Answer:"}
 CLINICAL = {"en": "Clinical information:", "de": "Klinische angaben:"}
 QUESTION = {"en": "Question:", "de": "Fragestellung:"}
 
@@ -44,17 +45,18 @@ def full(task: str, lang: str, context: str, grounding: str = "none") -> str:
 
     Args:
         task: "report", "vqa", or "detect", whose question stands alone, without a prompt line.
-        lang: "en" or "de".
+        lang: "en" or "de"; for "vqa" also "zh", whose prompt line is the English one.
         context: what precedes the prompt: `report_context(...)` or the question.
         grounding: what a report is asked to mark: "none", "boxes" or "masks".
 
     Raises:
         ValueError: an unknown task, language or grounding.
     """
-    if task not in TASKS or lang not in LANGS or grounding not in GROUNDINGS:
+    langs = VQA_LANGS if task == "vqa" else LANGS
+    if task not in TASKS or lang not in langs or grounding not in GROUNDINGS:
         raise ValueError(
             f"task={task!r}, lang={lang!r}, grounding={grounding!r}: tasks are {TASKS}, languages "
-            f"{LANGS}, groundings {GROUNDINGS}"
+            f"{langs}, groundings {GROUNDINGS}"
         )
     if task == "detect":
         return f"\n{context} \n"
@@ -139,4 +141,4 @@ def clean(text: str) -> str:
 def corpus() -> list[str]:
     """Returns every prompt string once, for training a tokenizer."""
     lines = [*REPORT.values(), *ANSWER.values(), *CLINICAL.values(), *QUESTION.values()]
-    return [f"{line} " for line in lines]
+    return [f"{line} " for line in dict.fromkeys(lines)]

@@ -1,0 +1,142 @@
+"""Ops at both ends of a preprocessing string: which image, its pixels as an array, what is kept.
+
+Knows nothing of text, and of values only which kinds there are.
+"""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from big_rad.dicom import read as dicom_read
+from big_rad.grounding import boxes as box_lib
+from big_rad.pp import packed
+from big_rad.pp.ops import OPS, Example, Op, rng_of
+from big_rad.pp.ops_image import resize_nearest
+
+MODALITIES = ("CT", "MR", "OT")
+_VIEWS = ("random", "first")
+_READ_BY = ("frame",)  # What an example may tell the reader of its file.
+
+
+@OPS.register("view")
+def get_view(which: str = "random") -> Op:
+    """Takes one image of an item that has several under "images", with its texts.
+
+    The image's fields become the example's; its id becomes "image_id", and the id of the item
+    stays. Nothing happens to an example that is one image already.
+
+    Args:
+        which: "random", or "first" for evaluation.
+    """
+    if which not in _VIEWS:
+        raise ValueError(f"view: {which!r} is none of {', '.join(_VIEWS)}")
+
+    def _view(example: Example) -> Example:
+        if "images" not in example:
+            return example
+        rest = dict(example)
+        images = rest.pop("images")
+        if not images:
+            raise ValueError("view: the example has no image; leave it out of the split")
+        index = int(rng_of(example).random() * len(images)) if which == "random" else 0
+        return {**images[index], **rest, "image_id": images[index]["id"]}
+
+    return _view
+
+
+@OPS.register("load")
+def get_load(colour_size: int | None = None) -> Op:
+    """Makes arrays of packed image and label map, or reads the file at example["path"].
+
+    Checks the fields. What the example says of its file ("frame") is passed to the reader.
+
+    Args:
+        colour_size: colour images are resized to this by Pillow (bicubic, antialiased) at once,
+            as PNG and JPEG sets were for the released model; label map and boxes follow.
+    """
+
+    def _load(example: Example) -> Example:
+        example = dict(example)
+        if "images" in example:
+            raise ValueError("load: the example has several images; put view(...) before it")
+        if "image" not in example and "path" in example:
+            example = _read(example)
+        for field in ("image", "segmap"):
+            if isinstance(example.get(field), bytes):
+                example[field] = packed.unpack(example[field])
+        _check(example)
+        if example["image"].ndim == 3 and colour_size:
+            example = _resize_colour(example, colour_size)
+        return example
+
+    return _load
+
+
+@OPS.register("keep")
+def get_keep(*names: str, optional: bool = False) -> Op:
+    """Keeps only these fields.
+
+    Args:
+        names: of the fields.
+        optional: pass over those that are not there.
+    """
+
+    def _keep(example: Example) -> Example:
+        missing = [n for n in names if n not in example]
+        if missing and not optional:
+            raise KeyError(f"keep: no {', '.join(missing)}; there are {', '.join(example)}")
+        kept = {n: example[n] for n in names if n in example}
+        return {
+            n: np.ascontiguousarray(v) if isinstance(v, np.ndarray) else v for n, v in kept.items()
+        }
+
+    return _keep
+
+
+def _read(example: Example) -> Example:
+    """Adds the pixels of the file, and modality and plane where the example has none."""
+    given: dict[str, Any] = {
+        k: v for k, v in example.items() if v is not None and not (isinstance(v, str) and not v)
+    }
+    told = {k: given[k] for k in _READ_BY if k in given}
+    found = dicom_read.read(pathlib.Path(example["path"]), **told)
+    return {"modality": found.modality, "plane": found.plane, **given, "image": found.pixels}
+
+
+def _resize_colour(example: Example, size: int) -> Example:
+    height, width = example["image"].shape[:2]
+    if (height, width) == (size, size):
+        return example
+    picture = Image.fromarray(example["image"]).resize((size, size), Image.BICUBIC)
+    example["image"] = np.asarray(picture)
+    if example.get("segmap") is not None:
+        example["segmap_full"] = example["segmap"]
+        example["segmap"] = resize_nearest(example["segmap"], size)
+    if example.get("boxes"):
+        example["boxes"] = [
+            [*box_lib.scale(b[:4], size / width, size / height), b[4]] for b in example["boxes"]
+        ]
+    return example
+
+
+def _check(example: Example) -> None:
+    image = example.get("image")
+    if not isinstance(image, np.ndarray):
+        raise ValueError("load: the example has neither an image array nor a path to one")
+    grey = image.ndim == 2 and image.dtype.kind in "iuf"
+    if not image.size or not (grey or image.ndim == 3 and image.shape[2] == 3):
+        raise ValueError(
+            f"load: image is {image.dtype} {list(image.shape)}; give numbers [H, W] or uint8 "
+            "[H, W, 3]"
+        )
+    if image.ndim == 3 and image.dtype != np.uint8:
+        raise ValueError(f"load: a colour image is {image.dtype}; give uint8")
+    if example.get("modality") not in MODALITIES:
+        raise ValueError(f"load: modality is {example.get('modality')!r}; give one of {MODALITIES}")
+    segmap = example.get("segmap")
+    if segmap is not None and segmap.shape != image.shape[:2]:
+        raise ValueError(
+            f"load: segmap {list(segmap.shape)} does not lie on image {list(image.shape)}"
+        )

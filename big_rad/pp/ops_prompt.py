@@ -1,0 +1,192 @@
+"""Ops that choose the texts of an example and write what is asked and what is to be answered.
+
+Knows nothing of tokens and of pixels; `ground` (in `ops_grounding`) puts the markup in.
+"""
+
+import numpy as np
+
+from big_rad.pp import prompts, shown
+from big_rad.pp.ops import OPS, Example, Op, rng_of
+
+_GROUNDED = (True, False, "random", "always")
+_REPORT_FIELDS = ("sentence", "clinical", "question")
+
+
+@OPS.register("clean")
+def get_clean(kind: str = "released") -> Op:
+    """Cleans the report texts (not questions and answers) as the released model's were.
+
+    Goes before `prompt`. See `prompts.clean` for what it does, also to decimals.
+    """
+    if kind != "released":
+        raise ValueError(f"clean: {kind!r} is not known; there is 'released'")
+
+    def _clean(example: Example) -> Example:
+        if any("prefix" in text for text in example["texts"]):
+            raise ValueError("clean: put it before prompt(...), which uses the cleaned fields")
+        return example | {"texts": [_one(text) for text in example["texts"]]}
+
+    def _one(text: Example) -> Example:
+        if text["task"] != "report":
+            return text
+        fields = {k: prompts.clean(text[k]) for k in _REPORT_FIELDS if text.get(k)}
+        keywords = [[_phrase(k), c] for k, c in text.get("keywords") or ()]
+        return text | fields | {"keywords": keywords}
+
+    def _phrase(keyword: str) -> str:
+        cleaned = prompts.clean(keyword)
+        return cleaned if keyword.rstrip().endswith((".", "!", "?")) else cleaned.removesuffix(".")
+
+    return _clean
+
+
+@OPS.register("prompt")
+def get_prompt(
+    tasks: str = "report,vqa,detect",
+    n: int | str = 1,
+    lang: str = "both",
+    style: str = "random",
+    grounded: bool | str = True,
+    balance: bool = True,
+    ground_share: float | None = None,
+) -> Op:
+    """Chooses texts of the example and writes their prefix and target.
+
+    Each chosen text keeps its fields and gets `context`, `prefix` (the whole string before the
+    target), `suffix` (the target, still without markup) and `grounded`.
+
+    Args:
+        tasks: which tasks, joined by commas.
+        n: how many texts are drawn, without repeats, fewer if there are not so many; "all" takes
+            all in order.
+        lang: "en", "de", "zh" (questions only), "both" for English and German, or "all".
+        style: of a report's context: "none", "clinical", "question", "both", or "random", which
+            draws one of the four for each text.
+        grounded: True asks for boxes or masks where the text has keywords and the example a label
+            map or boxes; "random" in half of these cases (detection always); "always" in every
+            report, also of an image without any; False never.
+        balance: draw task and language uniformly first, then the text; False draws uniformly
+            among the texts.
+        ground_share: None, or a number in 0..1 that replaces `grounded` for reports: each text
+            drawn is, with this probability, a grounded report, if the example can be grounded (it
+            shows a class, and has a report with keywords in every language it has reports in) and
+            such a report is left; otherwise it is drawn as ever and a report stays plain. The
+            published recipe is 1.0. With n="all": each report that can be is grounded with this
+            probability.
+    """
+    wanted = tuple(t.strip() for t in tasks.split(","))
+    langs = {"both": prompts.LANGS, "all": prompts.VQA_LANGS}.get(lang, (lang,))
+    if not set(wanted) <= set(prompts.TASKS) or not set(langs) <= set(prompts.VQA_LANGS):
+        raise ValueError(
+            f"prompt: tasks={tasks!r}, lang={lang!r}: tasks are {prompts.TASKS}, languages "
+            f"{prompts.VQA_LANGS}, 'both' ({' and '.join(prompts.LANGS)}) or 'all'"
+        )
+    if style not in (*prompts.STYLES, "random") or grounded not in _GROUNDED:
+        raise ValueError(
+            f"prompt: style={style!r}, grounded={grounded!r}: styles are {prompts.STYLES} and "
+            f"'random'; grounded is one of {_GROUNDED}"
+        )
+    if n != "all" and not (isinstance(n, int) and n > 0):
+        raise ValueError(f"prompt: n={n!r} must be a positive number or 'all'")
+    if ground_share is not None and not (grounded is True and 0 <= ground_share <= 1):
+        raise ValueError(
+            f"prompt: ground_share={ground_share!r} must lie in 0..1, and grounded={grounded!r} be "
+            "left out"
+        )
+
+    def _prompt(example: Example) -> Example:
+        pool = [t for t in example["texts"] if t["task"] in wanted and t["lang"] in langs]
+        if not pool:
+            raise ValueError(
+                f"prompt: none of the {len(example['texts'])} texts has tasks={tasks!r}, "
+                f"lang={lang!r}; leave this example out of the split, or ask for what it has"
+            )
+        if ground_share is not None:
+            chosen = _share_out(pool, n, example, balance, ground_share)
+        else:
+            if n != "all":
+                pool = _draw(pool, n, rng_of(example), balance)
+            chosen = [(text, grounded) for text in pool]
+        return example | {"texts": [_write(text, example, style, how) for text, how in chosen]}
+
+    return _prompt
+
+
+def _write(text: Example, example: Example, style: str, grounded: bool | str) -> Example:
+    """Returns a text with its prompt; see `get_prompt`."""
+    if text["task"] == "report" and style == "random":
+        style = prompts.STYLES[int(rng_of(example).random() * len(prompts.STYLES))]
+    context = prompts.context(text, style)
+    asks = _asks(text, example, grounded)
+    grounding = "boxes" if asks else "none"
+    return text | {
+        "keywords": text.get("keywords") or [],
+        "context": context,
+        "prefix": prompts.full(text["task"], text["lang"], context, grounding),
+        "suffix": prompts.target(text),
+        "grounding": grounding,
+        "grounded": asks,
+    }
+
+
+def _asks(text: Example, example: Example, grounded: bool | str) -> bool:
+    """Returns whether boxes or masks are asked for; see `get_prompt`."""
+    if text["task"] == "vqa" or grounded is False:
+        return False
+    if text["task"] == "report" and grounded == "always":
+        return True
+    possible = bool(text.get("keywords")) and shown.any_possible(example)
+    if text["task"] == "detect" or grounded is True:
+        return possible
+    return possible and rng_of(example).random() < 0.5
+
+
+def _share_out(
+    pool: list[Example], n: int | str, example: Example, balance: bool, ground_share: float
+) -> list[tuple[Example, bool | str]]:
+    """Draws by `ground_share`; returns texts with how each is grounded, as `_asks` takes it."""
+    share = ground_share if _can_be_grounded(example) else 0.0
+    if n == "all":
+        lot = [share and _groundable(t) and rng_of(example).random() < share for t in pool]
+        return [(t, "always" if g else _plain(t)) for t, g in zip(pool, lot, strict=True)]
+    pool, chosen = list(pool), []
+    while pool and len(chosen) < n:
+        reports = [t for t in pool if _groundable(t)] if share else []
+        ask = bool(reports) and rng_of(example).random() < share
+        (text,) = _draw(reports if ask else pool, 1, rng_of(example), balance)
+        chosen.append((text, "always" if ask else _plain(text)))
+        pool = [t for t in pool if t is not text]
+    return chosen
+
+
+def _can_be_grounded(example: Example) -> bool:
+    reports = [t for t in example["texts"] if t["task"] == "report"]
+    langs = {t["lang"] for t in reports}
+    named = {t["lang"] for t in reports if t.get("keywords")}
+    return bool(langs) and langs == named and shown.any_class(example)
+
+
+def _groundable(text: Example) -> bool:
+    return text["task"] == "report" and bool(text.get("keywords"))
+
+
+def _plain(text: Example) -> bool:
+    """Returns how a text is grounded that was not drawn to be: only detection is."""
+    return text["task"] == "detect"
+
+
+def _draw(pool: list[Example], n: int, rng: np.random.Generator, balance: bool) -> list[Example]:
+    """Draws n texts without repeats."""
+    pool, drawn = list(pool), []
+    while pool and len(drawn) < n:
+        some = pool
+        if balance:
+            for key in ("task", "lang"):
+                values = sorted({t[key] for t in some})
+                if len(values) > 1:
+                    value = values[int(rng.random() * len(values))]
+                    some = [t for t in some if t[key] == value]
+        chosen = some[int(rng.random() * len(some))]
+        drawn.append(chosen)
+        pool = [t for t in pool if t is not chosen]
+    return drawn

@@ -1,0 +1,98 @@
+"""What an example shows: its classes, their boxes and how much of the image they take up.
+
+Classes come from the label map, and from the boxes those that the map lacks. Works on packed
+arrays too. Knows nothing of text.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from big_rad.grounding import boxes as box_lib
+from big_rad.pp import packed
+
+Example = dict[str, Any]
+
+
+def any_possible(example: Example) -> bool:
+    """Returns whether there is anything to point with: a label map, or boxes."""
+    return example.get("segmap") is not None or bool(example.get("boxes"))
+
+
+def any_class(example: Example) -> bool:
+    """Returns whether the example showed a class before it was augmented."""
+    example = before(example)
+    return bool(example.get("boxes")) or bool(
+        (segmap := label_map(example)) is not None and segmap.any()
+    )
+
+
+def before(example: Example) -> Example:
+    """Returns the part of the example that the functions here need, as it was before `augment`."""
+    return example.get("before", example)
+
+
+def label_map(example: Example, full: bool = True) -> np.ndarray | None:
+    """Returns the label map [H, W], or None.
+
+    Args:
+        example: an example.
+        full: the one from before `resize`, if there was one.
+    """
+    segmap = example.get("segmap_full") if full else None
+    segmap = example.get("segmap") if segmap is None else segmap
+    return None if segmap is None else packed.array(segmap)
+
+
+def boxes(example: Example) -> dict[int, box_lib.Box]:
+    """Returns {class id: box in 0..1}: a class's union box, as precise as can be had."""
+    found = _union(example)
+    segmap = label_map(example)
+    if segmap is not None:
+        found |= from_label_map(segmap)
+    return found
+
+
+def from_label_map(segmap: np.ndarray) -> dict[int, box_lib.Box]:
+    """Returns {class id: box in 0..1} of what a label map [H, W] shows."""
+    height, width = segmap.shape
+    found = box_lib.from_label_map(segmap)
+    return {c: box_lib.normalise(box, width, height) for c, box in found.items()}
+
+
+def shares(example: Example) -> dict[int, float]:
+    """Returns {class id: share of the image that it takes up}, the box's share without a map."""
+    found = {c: box_lib.area(box) for c, box in _union(example).items()}
+    segmap = label_map(example)
+    if segmap is not None:
+        counts = np.bincount(segmap.ravel())
+        found |= {int(c): counts[c] / segmap.size for c in np.flatnonzero(counts) if c}
+    # Rounded, so that equal areas are equal whatever size the image has been given.
+    return {c: round(float(share), 9) for c, share in found.items()}
+
+
+def _union(example: Example) -> dict[int, box_lib.Box]:
+    """Returns the boxes of the field "boxes", clipped to the image, one a class, in 0..1."""
+    given = example.get("boxes") or ()
+    found: dict[int, box_lib.Box] = {}
+    if not given:
+        return found
+    height, width = _size(example)
+    for *box, class_id in given:
+        inside = box_lib.clip(box_lib.normalise(box, width, height), 1, 1)
+        if inside is None:
+            continue
+        x1, y1, x2, y2 = inside
+        a1, b1, a2, b2 = found.get(int(class_id), inside)
+        found[int(class_id)] = (min(x1, a1), min(y1, b1), max(x2, a2), max(y2, b2))
+    return found
+
+
+def _size(example: Example) -> tuple[int, int]:
+    """Returns height and width of the image that the boxes lie on."""
+    if "size" in example:
+        return example["size"]
+    if "image" not in example:
+        raise ValueError("boxes lie on an image that is not there yet; put load before")
+    height, width = packed.array(example["image"]).shape[:2]
+    return height, width
