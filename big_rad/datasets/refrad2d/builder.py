@@ -1,0 +1,305 @@
+"""Builds RefRad2D from its published files, or lists all that is wrong with them.
+
+The set has about a million images and a terabyte of pixels: the parquet and the box JSONs are
+streamed into an index once (see `index`), and jobs are a few sentences each. An image that cannot
+be used is left out of its sentence. Knows nothing of training.
+"""
+
+import argparse
+import dataclasses
+import functools
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from big_rad.datasets import records
+from big_rad.datasets.records import Problem
+from big_rad.datasets.refrad2d import VERSION, index, items
+from big_rad.datasets.refrad2d.items import Job, Setting
+from big_rad.datasets.refrad2d.source import (
+    MODALITIES,
+    SPLITS,
+    JsonError,
+    Places,
+    Sentence,
+    read_split,
+)
+
+__all__ = ["VERSION", "add_arguments", "build", "validate"]
+
+# Where an item is in two splits, it stays in the first of these.
+_KEPT_FIRST = ("test", "validation", "train")
+_JOB_IMAGES = 32
+
+
+@dataclasses.dataclass
+class _Read:
+    """The split JSONs of a source: sentences and problems by (split, modality)."""
+
+    sentences: dict[tuple[str, str], list[Sentence]]
+    problems: dict[tuple[str, str], list[Problem]]
+
+    def ids(self) -> set[str]:
+        return {i for some in self.sentences.values() for s in some for i in s.ids}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this dataset."""
+    parser.add_argument("--modalities", default="ct,mr", help="ct, mr or ct,mr")
+    parser.add_argument(
+        "--limit", type=int, default=0,
+        help="sentences of each split and modality, for trying out; 0: all",
+    )  # fmt: skip
+    parser.add_argument(
+        "--max_images", type=int, default=256,
+        help="images kept of one sentence, the first ones; a stock phrase may have thousands",
+    )  # fmt: skip
+    parser.add_argument("--dicoms", help="folder of {id[:2]}/{id}.dcm.zst, if it lies apart")
+    parser.add_argument("--parquet", help="file of texts and questions, if it lies apart")
+    parser.add_argument("--segments", help="folder of box JSONs and label maps, if it lies apart")
+    parser.add_argument("--splits", help="folder of filtered_{ct,mr}_splits, if it lies apart")
+
+
+def build(
+    source: str | Path,
+    data_dir: str | Path,
+    *,
+    workers: int = 2,
+    overwrite: bool = False,
+    beam: Sequence[str] | None = None,
+    max_reject_share: float = 0.01,
+    modalities: str | Sequence[str] = "ct,mr",
+    limit: int = 0,
+    max_images: int = 256,
+    **apart: str | Path | None,
+) -> records.Built:
+    """Builds the dataset; see `records.build` for what is common to all.
+
+    Args:
+        source: folder of the published files.
+        data_dir: the folder under which the dataset lies; also takes a temporary index.
+        workers, overwrite, beam, max_reject_share: see `records.build`; an image is an item.
+        modalities: "ct,mr", "ct" or "mr".
+        limit: sentences of each split and modality; 0 for all.
+        max_images: images kept of one sentence.
+        apart: dicoms, parquet, segments or splits, where one lies elsewhere.
+
+    Raises:
+        records.SourceError: a piece is missing or cannot be read; the message names all.
+    """
+    chosen, places = _modalities(modalities), Places.under(source, **apart)
+    if missing := places.missing(chosen):
+        raise records.SourceError("\n".join(map(str, missing)))
+    params = _params(places, chosen, limit, max_images)
+    config = "default" if len(chosen) > 1 else chosen[0].lower()
+    note = Path(data_dir) / "refrad2d" / config / VERSION / records.NOTE
+    known = note.exists() and json.loads(note.read_text(encoding="utf-8"))["params"] == params
+    read, unreadable = _read_splits(places, chosen, limit)
+    if unreadable:
+        raise records.SourceError("\n".join(map(str, unreadable)))
+    Path(data_dir).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".refrad2d-index-", dir=data_dir) as folder:
+        if not known:
+            wanted = read.ids()
+            try:
+                index.write_rows(places, wanted, Path(folder))
+                index.write_entries(places, chosen, wanted, Path(folder))
+            except (index.ParquetError, JsonError) as e:
+                raise records.SourceError(str(e)) from None
+        setting = Setting(places, folder, entries=chosen, masks=params["label_maps"])
+        made = records.build(
+            "refrad2d", config=config, version=VERSION,
+            description="CT and MR slices with report sentences, questions, boxes and label maps.",
+            splits={s: _jobs(places, read, s, chosen, max_images) for s in SPLITS},
+            make=functools.partial(items.make, setting), params=params, data_dir=data_dir,
+            workers=workers, overwrite=overwrite, beam=beam, max_reject_share=max_reject_share,
+        )  # fmt: skip
+    made.notes += _notes(made, params, read, max_images)
+    return made
+
+
+def validate(
+    source: str | Path,
+    *,
+    pixels: bool = True,
+    workers: int = 1,
+    modalities: str | Sequence[str] = "ct,mr",
+    limit: int = 0,
+    max_images: int = 256,
+    **apart: str | Path | None,
+) -> Iterator[Problem]:
+    """Yields every problem of a source; what can be checked is, also when pieces are missing.
+
+    Args:
+        source: folder of the published files.
+        pixels: False only checks that images and label maps are there.
+        workers: processes.
+        modalities, limit, max_images, apart: as for `build`.
+    """
+    chosen, places = _modalities(modalities), Places.under(source, **apart)
+    missing = places.missing(chosen)
+    yield from missing
+    if not places.masks.is_dir():
+        message = "no label maps, so there are only boxes, no masks"
+        yield Problem(places.name(places.masks), None, "", message, "warning")
+    read, unreadable = _read_splits(places, chosen, limit)
+    yield from (p for p in unreadable if p.file not in {m.file for m in missing})
+    wanted = read.ids()
+    with tempfile.TemporaryDirectory() as folder:
+        rows, entries = places.parquet.is_file(), []
+        if rows:
+            try:
+                index.write_rows(places, wanted, Path(folder))
+            except index.ParquetError as e:
+                rows = False
+                yield e.problem
+        for modality in chosen:
+            try:
+                index.write_entries(places, [modality], wanted, Path(folder))
+                entries.append(modality)
+            except JsonError as e:
+                if places.boxes(modality).is_file():
+                    yield e.problem
+        setting = Setting(
+            places, folder, pixels=pixels, rows=rows, dicoms=places.dicoms.is_dir(),
+            entries=tuple(entries), masks=places.masks.is_dir(),
+        )  # fmt: skip
+        for split in SPLITS:
+            jobs = _jobs(places, read, split, chosen, max_images)
+            yield from _checked(functools.partial(items.check, setting), jobs, workers)
+            yield from _too_many(places, read, split, chosen, max_images)
+
+
+def _modalities(given: str | Sequence[str]) -> tuple[str, ...]:
+    parts = given.split(",") if isinstance(given, str) else list(given)
+    wanted = {p.strip().upper() for p in parts}
+    if not wanted or not wanted <= set(MODALITIES):
+        raise ValueError(f"modalities={given!r}: give ct, mr or ct,mr")
+    return tuple(m for m in MODALITIES if m in wanted)
+
+
+def _params(
+    places: Places, modalities: Sequence[str], limit: int, max_images: int
+) -> dict[str, Any]:
+    """Returns what decides the content, digests of the files included."""
+    paths = [places.split(s, m) for s in SPLITS for m in modalities]
+    paths += [places.boxes(m) for m in modalities] + [places.parquet]
+    return {
+        "version": VERSION,
+        "modalities": list(modalities),
+        "limit": limit,
+        "max_images": max_images,
+        "label_maps": places.masks.is_dir(),
+        "sha256": {places.name(p): records.sha256(p) for p in paths},
+    }
+
+
+def _read_splits(
+    places: Places, modalities: Sequence[str], limit: int
+) -> tuple[_Read, list[Problem]]:
+    """Reads all split JSONs, leaves leaks out; also returns what is wrong with whole files."""
+    read, unreadable = _Read({}, {}), []
+    for split in SPLITS:
+        for modality in modalities:
+            key = (split, modality)
+            try:
+                read.sentences[key], read.problems[key] = read_split(places, *key)
+            except JsonError as e:
+                read.sentences[key], read.problems[key] = [], []
+                unreadable.append(e.problem)
+    _leave_leaks_out(places, read)
+    if limit:
+        read.sentences = {k: some[:limit] for k, some in read.sentences.items()}
+    return read, unreadable
+
+
+def _leave_leaks_out(places: Places, read: _Read) -> None:
+    """Removes ids and sentences that another split has too."""
+    homes: dict[str, tuple[str, str]] = {}  # of ids
+    said: dict[str, list[tuple[str, str]]] = {}
+    order = [(s, m) for s in _KEPT_FIRST for m in MODALITIES if (s, m) in read.sentences]
+    for key in order:
+        name, kept = places.name(places.split(*key)), []
+        for sentence in read.sentences[key]:
+            others = [o for o in said.get(sentence.text, ()) if o[0] != key[0]]
+            for other in others[:1]:
+                same = [o for o in others if o[1] == key[1]]
+                where = places.name(places.split(*(same or [other])[0]))
+                level = "error" if same else "warning"
+                message = f"the same sentence is in {where}" + ("; it stays there" * bool(same))
+                read.problems[key].append(Problem(name, sentence.line, "", message, level))
+            said.setdefault(sentence.text, []).append(key)
+            if any(o[1] == key[1] for o in others):
+                continue
+            fresh = []
+            for i in sentence.ids:
+                home = homes.setdefault(i, key)
+                if home[0] == key[0]:
+                    fresh.append(i)
+                    continue
+                message = f"{i} is also in {places.name(places.split(*home))}; it stays there"
+                read.problems[key].append(Problem(name, sentence.line, "ids", message))
+            if fresh:
+                kept.append(dataclasses.replace(sentence, ids=tuple(fresh)))
+        read.sentences[key] = kept
+
+
+def _jobs(
+    places: Places, read: _Read, split: str, modalities: Sequence[str], max_images: int
+) -> list[Job]:
+    """Cuts a split into jobs of a few images."""
+    jobs: list[Job] = []
+    for modality in modalities:
+        name = places.name(places.split(split, modality))
+        if read.problems[split, modality]:
+            jobs.append(Job(name, modality, problems=tuple(read.problems[split, modality])))
+        some: list[Sentence] = []
+        for sentence in read.sentences[split, modality]:
+            some.append(dataclasses.replace(sentence, ids=sentence.ids[:max_images]))
+            if sum(len(s.ids) for s in some) >= _JOB_IMAGES:
+                jobs.append(Job(name, modality, tuple(some)))
+                some = []
+        if some:
+            jobs.append(Job(name, modality, tuple(some)))
+    return jobs
+
+
+def _too_many(
+    places: Places, read: _Read, split: str, modalities: Sequence[str], max_images: int
+) -> Iterator[Problem]:
+    for modality in modalities:
+        for s in read.sentences[split, modality]:
+            if len(s.ids) > max_images:
+                name = places.name(places.split(split, modality))
+                message = f"{len(s.ids)} images; the first {max_images} are kept (--max_images)"
+                yield Problem(name, s.line, "ids", message, "warning")
+
+
+def _checked(check: Any, jobs: list[Job], workers: int) -> Iterator[Problem]:
+    if workers <= 1 or len(jobs) < 2:
+        for job in jobs:
+            yield from check(job)
+        return
+    with get_context("spawn").Pool(workers) as pool:
+        for problems in pool.imap(check, jobs):
+            yield from problems
+
+
+def _notes(made: records.Built, params: dict[str, Any], read: _Read, max_images: int) -> list[str]:
+    """Returns lines for the user: counts and digests."""
+    notes = []
+    for split, count in made.counts.items():
+        keys = [k for k in read.sentences if k[0] == split]
+        images = ", ".join(
+            f"{sum(len(s.ids) for s in read.sentences[k])} {k[1]} images" for k in keys
+        )
+        notes.append(f"refrad2d {split}: {count} sentences made; listed: {images}")
+    many = [s for some in read.sentences.values() for s in some if len(s.ids) > max_images]
+    if many:
+        notes.append(f"{len(many)} sentences have more images; the first {max_images} are kept")
+    if not params["label_maps"]:
+        notes.append("no label maps: boxes only")
+    return notes + [f"sha256 {digest} {name}" for name, digest in params["sha256"].items()]

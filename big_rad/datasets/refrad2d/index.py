@@ -1,0 +1,170 @@
+"""Rows of the parquet and entries of the box JSONs by image id, for a million of them.
+
+Both are streamed once into uncompressed Arrow files that worker processes map into memory, each
+with a sorted array of ids; only what the splits name is kept. Knows nothing of what a row says.
+"""
+
+import bisect
+import functools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from big_rad.datasets.records import Problem
+from big_rad.datasets.refrad2d import source
+
+LANGUAGES = {"en": "english", "de": "german"}
+FIELDS = (
+    "dicom_vqa", "snippet_vqa", "ReportFragestellungCleaned", "ReportKlinischeAngabenCleaned",
+    "CleanedSentence",
+)  # fmt: skip
+_PLAIN = ("rsopid", "modality", "body_part")
+_BATCH = 2048
+
+
+class ParquetError(ValueError):
+    """The parquet cannot be used; `problem` says why."""
+
+    def __init__(self, problem: Problem):
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+def write_rows(places: source.Places, wanted: Iterable[str], folder: Path) -> None:
+    """Writes the rows of wanted ids to `folder`/rows.*; a column "row" tells their number.
+
+    Raises:
+        ParquetError: it is damaged, or a column is missing or of another type.
+    """
+    name = places.name(places.parquet)
+    value_set = pa.array(sorted(wanted), pa.string())
+    try:
+        with pq.ParquetFile(places.parquet) as file:
+            columns = _columns(file.schema_arrow, name)
+            batches = file.iter_batches(batch_size=_BATCH, columns=columns)
+            _write(folder, "rows", _filtered(batches, value_set))
+    except (pa.ArrowException, OSError) as e:
+        message = f"damaged, or no parquet ({type(e).__name__} while reading it); copy it again"
+        raise ParquetError(Problem(name, None, "", message)) from None
+
+
+def write_entries(
+    places: source.Places, modalities: Sequence[str], wanted: set[str], folder: Path
+) -> None:
+    """Writes the box entries of wanted ids to `folder`/<modality>.*.
+
+    Raises:
+        source.JsonError: a file cannot be read.
+    """
+    for modality in modalities:
+        path = places.boxes(modality)
+        found = (m for m in source.members(path, places.name(path)) if m[0] in wanted)
+        _write(folder, modality, _entry_batches(found))
+
+
+class Table:
+    """Rows by id, of what one of the functions above wrote."""
+
+    def __init__(self, folder: str | Path, name: str):
+        self._ids = np.load(Path(folder) / f"{name}.ids.npy", mmap_mode="r")
+        self._at = np.load(Path(folder) / f"{name}.at.npy", mmap_mode="r")
+        self._file = pa.ipc.open_file(pa.memory_map(str(Path(folder) / f"{name}.arrow")))
+        self._batch = functools.lru_cache(16)(self._file.get_batch)
+
+    def get(self, image_id: str) -> list[dict[str, Any]]:
+        """Returns all rows of an id: one, or none, or, in a broken source, several."""
+        key = image_id.encode()
+        i = bisect.bisect_left(self._ids, key)
+        out = []
+        while i < len(self._ids) and self._ids[i] == key:
+            batch, offset = (int(v) for v in self._at[i])
+            out += self._batch(batch).slice(offset, 1).to_pylist()
+            i += 1
+        return out
+
+
+def _columns(schema: pa.Schema, name: str) -> list[str]:
+    """Checks the columns; returns what of them is to be read."""
+    missing = [c for c in (*_PLAIN, *LANGUAGES.values()) if c not in schema.names]
+    if missing:
+        message = f"no such column; there are {', '.join(schema.names)}; {source.WHERE}"
+        raise ParquetError(Problem(name, None, missing[0], message))
+    for column in _PLAIN:
+        if not _is_text(schema.field(column).type) and column == "rsopid":
+            message = f"is {schema.field(column).type}, must be text; write the ids as strings"
+            raise ParquetError(Problem(name, None, column, message))
+    out = list(_PLAIN)
+    for column in LANGUAGES.values():
+        kind = schema.field(column).type
+        if _is_text(kind):
+            out.append(column)
+            continue
+        if not pa.types.is_struct(kind):
+            message = f"is {kind}, must be a struct or JSON text with {', '.join(FIELDS)}"
+            raise ParquetError(Problem(name, None, column, message))
+        there = [kind.field(i).name for i in range(kind.num_fields)]
+        if missing := [f for f in FIELDS if f not in there]:
+            message = f"no such field; there are {', '.join(there)}; {source.WHERE}"
+            raise ParquetError(Problem(name, None, f"{column}.{missing[0]}", message))
+        out += [f"{column}.{field}" for field in FIELDS]
+    return out
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _filtered(batches: Iterable[pa.RecordBatch], wanted: pa.Array) -> Iterator[pa.RecordBatch]:
+    """Keeps wanted rows, numbers them, and makes all text columns of one type."""
+    row = 1
+    for batch in batches:
+        columns = {n: batch.column(n) for n in batch.schema.names}
+        for name, column in columns.items():
+            if pa.types.is_dictionary(column.type) or pa.types.is_large_string(column.type):
+                columns[name] = column.cast(pa.string())
+        columns["row"] = pa.array(np.arange(row, row + batch.num_rows))
+        row += batch.num_rows
+        made = pa.record_batch(columns)
+        yield made.filter(pc.is_in(made.column("rsopid"), value_set=wanted))
+
+
+def _entry_batches(found: Iterable[tuple[str, Any, int]]) -> Iterator[pa.RecordBatch]:
+    rows: list[dict[str, Any]] = []
+    schema = pa.schema({"rsopid": pa.string(), "line": pa.int64(), "json": pa.string()})
+    for key, value, line in found:
+        rows.append({"rsopid": key, "line": line, "json": json.dumps(value)})
+        if len(rows) == _BATCH:
+            yield pa.RecordBatch.from_pylist(rows, schema)
+            rows = []
+    yield pa.RecordBatch.from_pylist(rows, schema)
+
+
+def _write(folder: Path, name: str, batches: Iterable[pa.RecordBatch]) -> None:
+    """Writes the batches that are not empty, and where each id is."""
+    ids, at, writer, number = [np.zeros(0, "S1")], [np.zeros((0, 2), np.int64)], None, 0
+    path = str(folder / f"{name}.arrow")
+    try:
+        for batch in batches:
+            if not batch.num_rows:
+                continue
+            writer = writer or pa.ipc.new_file(path, batch.schema)
+            writer.write_batch(batch)
+            ids.append(np.array([i.encode() for i in batch.column("rsopid").to_pylist()]))
+            at.append(np.stack([np.full(batch.num_rows, number), np.arange(batch.num_rows)], 1))
+            number += 1
+        writer = writer or pa.ipc.new_file(path, pa.schema({"rsopid": pa.string()}))
+    finally:
+        if writer:
+            writer.close()
+    every = np.concatenate(ids)
+    order = np.argsort(every, kind="stable")
+    np.save(folder / f"{name}.ids.npy", every[order])
+    np.save(folder / f"{name}.at.npy", np.concatenate(at)[order])
