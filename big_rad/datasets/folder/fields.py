@@ -1,0 +1,190 @@
+"""What each field of a line of data.jsonl may hold, and what to say when it holds something else.
+
+A checker takes a JSON value and returns the value to keep, or raises `Bad`. Messages name what is
+expected and never quote the value: it may be a report or a name. Knows nothing of files or lines.
+"""
+
+import dataclasses
+import math
+import re
+from collections.abc import Callable
+from typing import Any
+
+from big_rad.grounding import classes
+
+MAX_ID, MAX_TEXT, MAX_LIST = 200, 100_000, 1_000
+_MAX_PIXEL = 1 << 20
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+
+class Bad(ValueError):
+    """A value that cannot be used; the message says what is expected."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Box:
+    """A box of a line.
+
+    Attributes:
+        box: (x1, y1, x2, y2) in pixels of the image, x2 and y2 exclusive.
+        class_id: 1..121.
+        phrase: the words of the report that it belongs to, or "".
+    """
+
+    box: tuple[float, float, float, float]
+    class_id: int
+    phrase: str = ""
+
+
+def name(value: Any) -> str:
+    """A pseudonym: a short text without control characters; a whole number is taken as text."""
+    if _is_int(value) and abs(value) < 10**18:
+        value = str(value)
+    value = text(value)
+    if len(value) > MAX_ID or "\n" in value or "\r" in value or "\t" in value:
+        raise Bad(f"must be one line of at most {MAX_ID} characters")
+    return value
+
+
+def text(value: Any) -> str:
+    """A text that is not empty, without outer white space."""
+    if not isinstance(value, str):
+        raise Bad("must be a text in quotation marks")
+    if _SURROGATE.search(value) or _CONTROL.search(value):
+        raise Bad("holds characters that are no text (control codes or half a surrogate pair)")
+    if len(value) > MAX_TEXT:
+        raise Bad(f"is longer than {MAX_TEXT} characters; split it")
+    if not value.strip():
+        raise Bad("is empty; leave the field out")
+    return value.strip()
+
+
+def answer(value: Any) -> str:
+    """A text or a number."""
+    if isinstance(value, bool):
+        raise Bad('must be a text or a number; write "yes" or "no"')
+    if isinstance(value, int | float) and abs(value) < 1e15:
+        return str(value)
+    return text(value)
+
+
+def choices(value: Any) -> tuple[str, ...]:
+    """At least two different answers."""
+    found = tuple(answer(v) for v in _list(value))
+    if len(found) < 2 or len({c.casefold() for c in found}) < len(found):
+        raise Bad("must be a list of two or more different answers")
+    return found
+
+
+def frame(value: Any) -> int:
+    """A number of a frame, from 0."""
+    if not _is_int(value) or not 0 <= value < 1 << 31:
+        raise Bad("must be a whole number from 0")
+    return value
+
+
+def one_of(*known: str) -> Callable[[Any], str]:
+    """Makes the checker of a field with few values."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str) or value not in known:
+            raise Bad(f"must be one of {', '.join(known)}")
+        return value
+
+    return check
+
+
+def boxes(value: Any) -> tuple[Box, ...]:
+    """[[x1, y1, x2, y2, class], ...] or [{"box": [x1, y1, x2, y2], "class": ...}, ...]."""
+    return _each(value, _box)
+
+
+def keywords(value: Any) -> tuple[tuple[str, int], ...]:
+    """[[phrase, class], ...]."""
+    return _each(value, _keyword)
+
+
+def class_id(value: Any) -> int:
+    """A class by its id, its TotalSegmentator name or a phrase in English or German."""
+    if _is_int(value):
+        if not 1 <= value <= classes.NUM_CLASSES:
+            raise Bad(f"class ids are 1 to {classes.NUM_CLASSES}")
+        return value
+    if not isinstance(value, str):
+        raise Bad('the class must be an id, a TotalSegmentator name or words such as "left kidney"')
+    found = classes.lookup_all(value[:MAX_ID])
+    if len(found) > 1:
+        some = ", ".join(c.name for c in found[:3])
+        raise Bad(f"the class names {len(found)} classes; name one of them ({some}, ...)")
+    if not found:
+        raise Bad(
+            "the class is not known; the ids and names are in big_rad/grounding/class_table.py"
+        )
+    return found[0].id
+
+
+def _each(value: Any, check: Callable[[Any], Any]) -> tuple:
+    found = []
+    for n, item in enumerate(_list(value), start=1):
+        try:
+            found.append(check(item))
+        except Bad as e:
+            raise Bad(f"entry {n}: {e}") from None
+    return tuple(found)
+
+
+def _list(value: Any) -> list:
+    if not isinstance(value, list) or not value:
+        raise Bad("must be a list that is not empty; leave the field out if there is none")
+    if len(value) > MAX_LIST:
+        raise Bad(f"has more than {MAX_LIST} entries")
+    return value
+
+
+def _box(item: Any) -> Box:
+    phrase = ""
+    if isinstance(item, dict):
+        if unknown := sorted(set(item) - {"box", "class", "phrase"}):
+            raise Bad(f"{quoted(unknown[0])} is not known; a box has box, class and phrase")
+        if "box" not in item or "class" not in item:
+            raise Bad("needs both box and class")
+        corners, what = item["box"], item["class"]
+        phrase = "" if item.get("phrase") is None else text(item["phrase"])
+    elif isinstance(item, list) and len(item) == 5:
+        corners, what = item[:4], item[4]
+    else:
+        raise Bad('must be [x1, y1, x2, y2, class] or {"box": [x1, y1, x2, y2], "class": ...}')
+    return Box(_corners(corners), class_id(what), phrase)
+
+
+def _corners(value: Any) -> tuple[float, float, float, float]:
+    if not isinstance(value, list) or len(value) != 4 or not all(map(_is_number, value)):
+        raise Bad("the box must be four numbers x1, y1, x2, y2")
+    if not all(0 <= v <= _MAX_PIXEL for v in value):
+        raise Bad("the box leaves the image; coordinates are pixels from its upper left corner")
+    x1, y1, x2, y2 = value
+    if x2 <= 1 and y2 <= 1:
+        raise Bad("the box is given in 0 to 1; coordinates are pixels of the image")
+    if x1 >= x2 or y1 >= y2:
+        raise Bad("the box is empty; x1 < x2 and y1 < y2, not a width and a height")
+    return x1, y1, x2, y2
+
+
+def _keyword(item: Any) -> tuple[str, int]:
+    if not isinstance(item, list) or len(item) != 2:
+        raise Bad("must be [phrase, class]")
+    return text(item[0]), class_id(item[1])
+
+
+def quoted(field: str) -> str:
+    """A field's name for a message; one that does not look like a name is not shown."""
+    return repr(field) if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}", field) else "a field"
+
+
+def _is_int(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_number(value: Any) -> bool:
+    return _is_int(value) or (isinstance(value, float) and math.isfinite(value))

@@ -1,0 +1,374 @@
+"""Reads data.jsonl, the list of a group's own images and texts, into typed rows and problems.
+
+A line is checked by itself first; lines of one image are then put together, and every patient into
+one split. Knows which fields there are; opens no image.
+"""
+
+import dataclasses
+import difflib
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from big_rad.datasets.folder import fields
+from big_rad.datasets.records import Problem, SourceError
+from big_rad.grounding import markup
+
+FILE = "data.jsonl"
+SPLITS = ("train", "validation", "test")
+PLANES = ("axial", "coronal", "sagittal")
+MODALITIES = ("CT", "MR", "OT")
+QUESTION_TYPES = ("open", "closed", "yesno", "multiple")
+_MAX_LINE = 1 << 22
+_YESNO = ("yes", "no", "ja", "nein")
+_SHARES = ((0.8, "train"), (0.9, "validation"), (1.0, "test"))
+_ONLY_SEEN = "no line of this id has a text: the image serves generated detection questions only"
+_NOTHING = "no line of this id has a report, a question, boxes or a mask; there is nothing to learn"
+# What lines of the same image must agree on, if they say it.
+_SHARED = ("image", "frame", "plane", "modality", "patient", "mask", "split")
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """A line of data.jsonl. Fields that the line leaves out are None or empty."""
+
+    line: int
+    id: str
+    patient: str | None = None
+    image: str | None = None
+    frame: int | None = None
+    plane: str | None = None
+    modality: str | None = None
+    report: str = ""
+    language: str = "en"
+    clinical: str = ""
+    indication: str = ""
+    boxes: tuple[fields.Box, ...] = ()
+    mask: str | None = None
+    keywords: tuple[tuple[str, int], ...] = ()
+    question: str = ""
+    answer: str = ""
+    question_type: str = "open"
+    choices: tuple[str, ...] = ()
+    split: str | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """All lines of one image, in one split.
+
+    Attributes:
+        rows: in the order of the file; at least one.
+        id, patient, image, frame, plane, modality, mask: what the lines say together.
+        split: "train", "validation" or "test".
+    """
+
+    rows: tuple[Row, ...]
+    id: str
+    patient: str
+    image: str
+    frame: int | None
+    plane: str | None
+    modality: str | None
+    mask: str | None
+    split: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """A data.jsonl that was read.
+
+    Attributes:
+        path: of the file; paths in it start at its folder.
+        items: the images that can be used, by first line.
+        problems: of lines that cannot, and warnings.
+        drawn: how many patients have no split of their own and were put into one by their hash.
+    """
+
+    path: Path
+    items: list[Item]
+    problems: list[Problem]
+    drawn: int
+
+
+_FIELDS: dict[str, Callable[[Any], Any]] = {
+    "id": fields.name,
+    "patient": fields.name,
+    "image": fields.text,
+    "frame": fields.frame,
+    "plane": fields.one_of(*PLANES),
+    "modality": fields.one_of(*MODALITIES),
+    "report": fields.text,
+    "language": fields.one_of("en", "de"),
+    "clinical": fields.text,
+    "indication": fields.text,
+    "boxes": fields.boxes,
+    "mask": fields.text,
+    "keywords": fields.keywords,
+    "question": fields.text,
+    "answer": fields.answer,
+    "question_type": fields.one_of(*QUESTION_TYPES),
+    "choices": fields.choices,
+    "split": fields.one_of(*SPLITS),
+}
+_ALIASES = {
+    "path": "image", "file": "image", "sentence": "report", "text": "report", "lang": "language",
+    "subject": "patient", "segmap": "mask", "bbox": "boxes", "fold": "split", "type":
+    "question_type", "options": "choices",
+}  # fmt: skip
+
+
+def locate(source: str | Path) -> Path:
+    """Returns the JSONL file of a source.
+
+    Raises:
+        SourceError: there is none.
+    """
+    path = Path(source)
+    path = path / FILE if path.is_dir() else path
+    if not path.is_file():
+        raise SourceError(
+            f"--source must be a folder with a {FILE}, or the JSONL file itself; there is no "
+            f"{path.name} (docs/data.md describes it)"
+        )
+    return path
+
+
+def read(source: str | Path) -> Listing:
+    """Reads a source.
+
+    Args:
+        source: a folder with data.jsonl, or a JSONL file.
+
+    Raises:
+        SourceError: there is no such file, or it cannot be opened.
+    """
+    path = locate(source)
+    rows, problems = [], []
+    for line, data in _lines(path):
+        row, found = parse(data, line, path.name)
+        problems += found
+        if row is not None:
+            rows.append(row)
+    items, found, drawn = gather(rows, path.name)
+    return Listing(path, items, problems + found, drawn)
+
+
+def parse(data: bytes, line: int, file: str = FILE) -> tuple[Row | None, list[Problem]]:
+    """Reads one line.
+
+    Args:
+        data: its bytes; UTF-8, with or without a byte order mark.
+        line: its number, from 1.
+        file: name for the problems.
+
+    Returns:
+        The row, or None if it cannot be used or the line is empty; and what is wrong with it.
+    """
+    try:
+        values = _json(data)
+    except fields.Bad as e:
+        return None, [Problem(file, line, "", str(e))]
+    if values is None:
+        return None, []
+    kept, bad = {}, []
+    for key, value in values.items():
+        if key not in _FIELDS:
+            bad.append(("", _unknown(key)))
+        elif value is not None:
+            try:
+                kept[key] = _FIELDS[key](value)
+            except fields.Bad as e:
+                bad.append((key, str(e)))
+    if "id" not in values or values["id"] is None:
+        bad.append(("id", "is missing; give every image a pseudonym"))
+    if not bad:
+        row = Row(line=line, **kept)
+        bad = list(_contradictions(row, kept))
+    problems = [Problem(file, line, field, message) for field, message in bad]
+    if problems:
+        return None, problems
+    return row, [Problem(file, line, f, m, "warning") for f, m in _doubts(row, kept)]
+
+
+def gather(rows: Iterable[Row], file: str = FILE) -> tuple[list[Item], list[Problem], int]:
+    """Puts the lines of an image together and every patient into one split.
+
+    Lines that contradict an earlier one are left out.
+
+    Returns:
+        (items, problems, number of patients whose split was drawn by their hash).
+    """
+    groups, problems = _grouped(rows, file)
+    given: dict[str, tuple[str, int]] = {}  # patient -> split, line
+    whole, drawn = [], set()
+    for id_, group in groups.items():
+        shared = {field: _said(group, field) for field in _SHARED}
+        shared["patient"] = shared["patient"] or id_
+        if shared["image"] is None:
+            message = "is missing; no line of this id names an image file"
+            problems.append(Problem(file, group[0].line, "image", message))
+            continue
+        if not any(r.report or r.question for r in group):
+            seen = shared["mask"] is not None or any(r.boxes for r in group)
+            message = _ONLY_SEEN if seen else _NOTHING
+            level = "warning" if seen else "error"
+            problems.append(Problem(file, group[0].line, "", message, level))
+            if not seen:
+                continue
+        if shared["split"] is not None:
+            split, line = given.setdefault(shared["patient"], (shared["split"], group[0].line))
+            if split != shared["split"]:
+                message = f"the patient of line {line} would be in two splits; name the same one"
+                problems += [Problem(file, r.line, "split", message) for r in group]
+                continue
+        whole.append((id_, group, shared))
+    items = []
+    for id_, group, shared in whole:
+        patient = shared["patient"]
+        if patient not in given:
+            drawn.add(patient)
+        shared["split"] = given[patient][0] if patient in given else drawn_split(patient)
+        items.append(Item(rows=tuple(group), id=id_, **shared))
+    return items, problems, len(drawn)
+
+
+def drawn_split(patient: str) -> str:
+    """Returns the split of a patient that has none: 80/10/10 by the digest of the pseudonym."""
+    digest = hashlib.sha256(f"big_rad folder split\n{patient}".encode()).digest()
+    place = int.from_bytes(digest[:8], "big") / 2**64
+    return next(split for share, split in _SHARES if place < share)
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yields the lines of a file; of one that is too long, only the start."""
+    try:
+        with path.open("rb") as f:
+            number = 0
+            while data := f.readline(_MAX_LINE + 1):
+                number += 1
+                yield number, data
+                while not data.endswith(b"\n") and (rest := f.readline(_MAX_LINE)):
+                    data = rest
+    except OSError as e:
+        raise SourceError(f"{path.name}: cannot be read ({type(e).__name__})") from None
+
+
+def _json(data: bytes) -> dict[str, Any] | None:
+    """Returns the object on a line, or None if it is empty."""
+    if len(data) > _MAX_LINE:
+        raise fields.Bad(f"the line is longer than {_MAX_LINE} bytes; one line is one image's text")
+    try:
+        text = data.decode("utf-8-sig").strip()
+    except UnicodeDecodeError as e:
+        raise fields.Bad(f"byte {e.start + 1} of the line is not UTF-8; save it as UTF-8") from None
+    if not text:
+        return None
+    try:
+        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
+    except json.JSONDecodeError as e:
+        raise fields.Bad(f"not JSON at column {e.colno}: {e.msg}") from None
+    except fields.Bad:
+        raise
+    except (ValueError, RecursionError):  # A number of thousands of digits; brackets in brackets.
+        raise fields.Bad("not JSON that can be read: a number or a nesting is too long") from None
+    if not isinstance(value, dict):
+        raise fields.Bad('the line must be an object: {"id": ..., "image": ..., ...}')
+    return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [k for k, _ in pairs]
+        twice = next(k for k in keys if keys.count(k) > 1)
+        raise fields.Bad(f"{fields.quoted(twice)} stands twice in one object; keep one")
+    return found
+
+
+def _constant(name: str) -> None:
+    raise fields.Bad(f"{name} is no JSON; leave the field out")
+
+
+def _unknown(key: str) -> str:
+    near = _ALIASES.get(key.lower())
+    if near is None:
+        near = next(iter(difflib.get_close_matches(key.lower()[:40], _FIELDS, 1, 0.6)), None)
+    hint = f"did you mean {near!r}?" if near else f"the fields are {', '.join(_FIELDS)}"
+    return f"{fields.quoted(key)} is no field; {hint}"
+
+
+def _contradictions(row: Row, kept: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields (field, message) of what is wrong between the fields of a line."""
+    if row.question and not row.answer:
+        yield "answer", "is missing; a question needs an answer"
+    for field in ("answer", "question_type", "choices"):
+        if field in kept and not row.question:
+            yield field, "stands without a question"
+    phrases = [k for k, _ in row.keywords] + [b.phrase for b in row.boxes if b.phrase]
+    if phrases and not row.report:
+        yield "keywords" if row.keywords else "boxes", "phrases stand without a report"
+    else:
+        for field, listed in (("keywords", row.keywords), ("boxes", _phrases(row))):
+            for n, (phrase, class_id) in enumerate(listed, start=1):
+                if not _stands_in(row.report, phrase, class_id):
+                    yield field, f"phrase {n} does not stand in the report as whole words"
+    if not row.question:
+        return
+    if row.question_type == "yesno" and row.answer.rstrip(".!").casefold() not in _YESNO:
+        yield "answer", 'must be yes or no (ja, nein); else question_type is "closed"'
+    if row.question_type == "multiple":
+        if not row.choices:
+            yield "choices", "are missing; a multiple choice question lists them"
+        elif row.answer.casefold() not in {c.casefold() for c in row.choices}:
+            yield "answer", "must be one of the choices"
+
+
+def _doubts(row: Row, kept: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields (field, message) of what can be used but may not be meant."""
+    if not row.report:
+        for field in ("clinical", "indication"):
+            if field in kept:
+                yield field, "is not used; it belongs to a report, and the line has none"
+    if row.choices and row.question_type != "multiple":
+        yield "choices", 'are shown only with question_type "multiple"'
+
+
+def _phrases(row: Row) -> list[tuple[str, int]]:
+    return [(b.phrase, b.class_id) for b in row.boxes if b.phrase]
+
+
+def _stands_in(report: str, phrase: str, class_id: int) -> bool:
+    mention = markup.Mention(phrase, class_id, (0.0, 0.0, 1.0, 1.0))
+    return bool(markup.locate(report, [mention]))
+
+
+def _grouped(rows: Iterable[Row], file: str) -> tuple[dict[str, list[Row]], list[Problem]]:
+    groups: dict[str, list[Row]] = {}
+    problems = []
+    for row in rows:
+        group = groups.setdefault(row.id, [])
+        clash = _clash(group, row)
+        if clash:
+            message = f"differs from line {clash[1]}, which has the same id"
+            problems.append(Problem(file, row.line, clash[0], message))
+        else:
+            group.append(row)
+    return groups, problems
+
+
+def _clash(group: list[Row], row: Row) -> tuple[str, int] | None:
+    """Returns (field, line) of the first thing that earlier lines of an id say differently."""
+    for field in _SHARED:
+        value = getattr(row, field)
+        for other in group if value is not None else ():
+            said = getattr(other, field)
+            if said is not None and said != value:
+                return field, other.line
+    return None
+
+
+def _said(group: list[Row], field: str) -> Any:
+    return next((v for r in group if (v := getattr(r, field)) is not None), None)
