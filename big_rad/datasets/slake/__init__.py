@@ -1,0 +1,24 @@
+"""SLAKE: questions about CT, MR and X-ray pictures, with organs as boxes and label maps."""
+
+from pathlib import Path
+
+from big_rad.datasets import records
+from big_rad.datasets.core import RecordSource
+
+VERSION = "1.0.0"
+
+
+def load(split: str, data_dir: str | Path, config: str = "en") -> RecordSource:
+    """Opens a built split (see `big_rad.datasets.core.load_source`).
+
+    Args:
+        split: "train", "validation", "test", or a slice such as "train[:100]".
+        data_dir: the folder given to `python -m tools.build_dataset slake`.
+        config: the languages it was built with: "en", "zh" or "en_zh".
+
+    Returns:
+        The source; an example is an image with all its questions.
+    """
+    command = "python -m tools.build_dataset slake --source=DIR "
+    command += f"--languages={config.replace('_', ',')} --data_dir={data_dir}"
+    return records.open("slake", config, VERSION, split, data_dir, command)

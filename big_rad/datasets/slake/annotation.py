@@ -1,0 +1,228 @@
+"""The organs of one SLAKE image: detection.json and mask.png as boxes and a label map of classes.
+
+detection.json holds [{name: [x, y, w, h]}, ...] in pixels, mask.png one value an organ, and
+mask.txt at the root of the set which value is what ("70:Liver"). Without mask.txt, or with a mask
+in colours, a value is the organ whose box it fills. Knows nothing of questions.
+"""
+
+import dataclasses
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from big_rad.datasets.records import Problem
+from big_rad.datasets.slake import organs
+from big_rad.dicom import read
+from big_rad.grounding import boxes as box_ops
+
+DETECTION, MASK, VALUES = "detection.json", "mask.png", "mask.txt"
+SAME_IOU = 0.7  # From here on a value's box is that of an organ ...
+SAME_MARGIN = 0.1  # ... if the next organ's box fits by so much less.
+DIFFERS_IOU = 0.5  # Below it, the mask and the box of an organ are reported as different.
+_LINE = re.compile(r"\s*(\d+)\s*[:=,\s]\s*(\S.*?)\s*")
+Box = tuple[float, float, float, float]
+
+
+@dataclasses.dataclass
+class Annotation:
+    """What can be grounded in an image.
+
+    Attributes:
+        boxes: [x1, y1, x2, y2, class id], one a class (the union of its parts), by class id.
+        segmap: uint8 [H, W] of class ids, or None if no class has a pixel.
+        problems: what is wrong; of level "error" where something is left out that should be there.
+    """
+
+    boxes: list[list[float]]
+    segmap: np.ndarray | None
+    problems: list[Problem]
+
+
+def values_of(root: Path) -> tuple[dict[int, str], list[Problem]]:
+    """Reads mask.txt: which pixel value is which name; empty if there is none."""
+    path = root / VALUES
+    if not path.is_file():
+        return {}, []
+    found, problems = {}, []
+    for number, line in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), 1):
+        match = _LINE.fullmatch(line)
+        if match:
+            found[int(match[1])] = match[2]
+            if not organs.is_known(match[2]):
+                problems.append(_unknown(VALUES, number, match[2]))
+        elif line.strip():
+            problems.append(Problem(VALUES, number, "", "not 'value:name'; the line is not used"))
+    return found, problems
+
+
+def annotate(
+    root: Path, folder: str, shape: tuple[int, int] | None, values: Mapping[int, str]
+) -> Annotation:
+    """Reads the organs of an image.
+
+    Args:
+        root: of the set.
+        folder: of the image, relative to the root.
+        shape: (rows, columns) of the image; None leaves out what needs it (clipping, the mask).
+        values: of mask.txt.
+    """
+    named, problems = _detections(root / folder / DETECTION, f"{folder}/{DETECTION}", shape)
+    problems += _sides(named, f"{folder}/{DETECTION}")
+    classes = {organs.class_id(n): box for n, box in named.items() if organs.class_id(n)}
+    boxes = [[*(_number(v) for v in box), c] for c, box in sorted(classes.items())]
+    segmap = None
+    if shape is not None and (root / folder / MASK).is_file():
+        file = f"{folder}/{MASK}"
+        segmap, found = _mask(root / folder / MASK, file, shape, named, values)
+        problems += found
+    return Annotation(boxes, segmap, problems)
+
+
+def _detections(
+    path: Path, file: str, shape: tuple[int, int] | None
+) -> tuple[dict[str, Box], list[Problem]]:
+    """Returns the union box of each name, and what is wrong."""
+    if not path.is_file():
+        return {}, []
+    try:
+        content = json.loads(path.read_text("utf-8-sig"))
+    except ValueError as e:
+        return {}, [Problem(file, getattr(e, "lineno", 1), "", "broken JSON; download it again")]
+    if not isinstance(content, list) or not all(isinstance(c, dict) for c in content):
+        return {}, [Problem(file, 1, "", "not a list of {name: [x, y, w, h]}; no box is used")]
+    named: dict[str, Box] = {}
+    problems: list[Problem] = []
+    for number, (name, value) in enumerate((n, v) for c in content for n, v in c.items()):
+        line = _line(path, number)
+        if not organs.is_known(name):
+            problems.append(_unknown(file, line, name))
+        box = _box(value)
+        if box is None:
+            message = f"{name}: not four numbers x, y, w, h with w and h above 0; left out"
+            problems.append(Problem(file, line, name, message))
+            continue
+        clipped = box if shape is None else _clip(box, shape)
+        if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
+            problems.append(Problem(file, line, name, "the box is outside the image; left out"))
+            continue
+        if clipped != box:
+            message = "the box reaches over the edge of the image; it is cut there"
+            problems.append(Problem(file, line, name, message, "warning"))
+        old = named.get(organs.key(name), clipped)
+        lower, upper = np.minimum(old[:2], clipped[:2]), np.maximum(old[2:], clipped[2:])
+        named[organs.key(name)] = tuple(float(v) for v in (*lower, *upper))
+    return named, problems
+
+
+def _mask(
+    path: Path,
+    file: str,
+    shape: tuple[int, int],
+    named: Mapping[str, Box],
+    values: Mapping[int, str],
+) -> tuple[np.ndarray | None, list[Problem]]:
+    try:
+        codes, is_grey = _codes(read.read(path).pixels)
+    except read.ReadError as e:
+        return None, [Problem(file, None, "", str(e).removeprefix(f"{path.name}: "))]
+    if codes.shape != shape:
+        size, wanted = (f"{s[0]} x {s[1]}" for s in (codes.shape, shape))
+        message = f"{size} pixels, the image has {wanted}; the mask is left out"
+        return None, [Problem(file, None, "", message)]
+    found = {int(c): codes == c for c in np.unique(codes) if c}
+    if is_grey and values:
+        names = {c: organs.key(values[c]) for c in found if c in values}
+    else:
+        names = _match({c: _extent(m) for c, m in found.items()}, named)
+    problems = []
+    if lost := sorted(set(found) - set(names)):
+        pixels = sum(int(found[c].sum()) for c in lost)
+        known = VALUES if is_grey and values else f"organ's box in {DETECTION}"
+        message = f"{len(lost)} values ({pixels} pixels) are in no {known}; taken as background"
+        problems.append(Problem(file, None, "", message, "warning"))
+    segmap = np.zeros(shape, np.uint8)
+    union: dict[str, np.ndarray] = {}
+    for code, name in names.items():
+        union[name] = union.get(name, False) | found[code]
+        segmap[found[code]] = organs.class_id(name) or 0
+    for name, where in union.items():
+        if name in named and box_ops.iou(_extent(where), named[name]) < DIFFERS_IOU:
+            message = f"mask and box of {name} differ; is the mask of this image?"
+            problems.append(Problem(file, None, name, message, "warning"))
+    return (segmap if segmap.any() else None), problems
+
+
+def _codes(pixels: np.ndarray) -> tuple[np.ndarray, bool]:
+    """Returns one number a pixel, 0 for black, and whether it is a grey value."""
+    if pixels.ndim == 2:
+        return pixels.astype(np.int64), True
+    channels = pixels.astype(np.int64)
+    if (channels == channels[..., :1]).all():
+        return channels[..., 0], True
+    return channels @ np.array([1 << 16, 1 << 8, 1]), False
+
+
+def _match(extents: Mapping[int, Box], named: Mapping[str, Box]) -> dict[int, str]:
+    """Pairs values with organs by their boxes, best fit first; the doubtful stay unpaired."""
+    fits = sorted(
+        ((box_ops.iou(box, other), code, name) for code, box in extents.items() for name, other in
+         named.items()), reverse=True,
+    )  # fmt: skip
+    paired: dict[int, str] = {}
+    for iou, code, name in fits:
+        rivals = [i for i, c, n in fits if (c == code) != (n == name)]
+        clear = iou >= SAME_IOU and iou - max(rivals, default=0.0) >= SAME_MARGIN
+        if clear and code not in paired and name not in paired.values():
+            paired[code] = name
+    return paired
+
+
+def _sides(named: Mapping[str, Box], file: str) -> list[Problem]:
+    """Warns where the patient's left lies on the viewer's left."""
+    problems = []
+    for name, box in named.items():
+        other = named.get(name.replace("left ", "right ", 1)) if name[:5] == "left " else None
+        if other is not None and box[0] + box[2] < other[0] + other[2]:
+            message = "lies left of its right counterpart; the patient's left belongs on the right"
+            problems.append(Problem(file, None, name, message, "warning"))
+    return problems
+
+
+def _unknown(file: str, line: int, name: str) -> Problem:
+    message = f"{name!r} is in no table of SLAKE's names; it gives no class"
+    return Problem(file, line, "name", message, "warning")
+
+
+def _line(path: Path, number: int) -> int:
+    """Returns the line of the n-th box of a file."""
+    text = path.read_text("utf-8-sig")
+    starts = [m.start() for m in re.finditer(r'"\s*:\s*', text)]
+    return text.count("\n", 0, starts[number]) + 1 if number < len(starts) else 1
+
+
+def _box(value: Any) -> Box | None:
+    if not isinstance(value, list) or len(value) != 4:
+        return None
+    if not all(isinstance(v, int | float) and math.isfinite(v) for v in value):
+        return None
+    x, y, w, h = (float(v) for v in value)
+    return (x, y, x + w, y + h) if w > 0 and h > 0 else None
+
+
+def _clip(box: Box, shape: tuple[int, int]) -> Box:
+    x1, y1, x2, y2 = box
+    return max(x1, 0.0), max(y1, 0.0), min(x2, float(shape[1])), min(y2, float(shape[0]))
+
+
+def _extent(where: np.ndarray) -> Box:
+    ys, xs = np.nonzero(where)
+    return float(xs.min()), float(ys.min()), float(xs.max() + 1), float(ys.max() + 1)
+
+
+def _number(value: float) -> float | int:
+    return int(value) if value == int(value) else value

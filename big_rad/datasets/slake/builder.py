@@ -1,0 +1,257 @@
+"""Builds SLAKE 1.0 from its published files, and says what is wrong with them.
+
+    source/{train,validate,test}.json  mask.txt  imgs/xmlabN/{source.jpg,mask.png,detection.json}
+
+("validation.json" is read too, and imgs/imgs.) A record is an image with all its questions, its
+boxes and its label map. In English alone, and in Chinese alone, no image is in two splits; taken
+together, many are. Knows nothing of preprocessing.
+"""
+
+import argparse
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from big_rad.datasets import records, vqa_json
+from big_rad.datasets.records import Problem, SourceError
+from big_rad.datasets.slake import VERSION, annotation
+
+SPLIT_FILES = {
+    "train": ("train.json",),
+    "validation": ("validate.json", "validation.json"),
+    "test": ("test.json",),
+}
+# Rows as published; the English ones include one without an answer.
+PUBLISHED = {
+    "en": {"train": 4919, "validation": 1053, "test": 1061},
+    "zh": {"train": 4916, "validation": 1046, "test": 1033},
+}
+MODALITIES = {"ct": "CT", "mri": "MR"}
+WHERE = "SLAKE 1.0 is to be had, free of charge, from the site of its authors, med-vqa.com/slake"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this dataset."""
+    parser.add_argument(
+        "--languages", default="en", help="of the questions: en (default), zh or en,zh"
+    )
+    parser.add_argument(
+        "--allow_other_counts",
+        action="store_true",
+        help="build although a split has not the published number of questions",
+    )
+    parser.add_argument(
+        "--allow_shared_images",
+        action="store_true",
+        help="build although images are in more than one split, as they are with en,zh",
+    )
+
+
+def build(
+    source: str | Path,
+    data_dir: str | Path,
+    *,
+    languages: str | Sequence[str] = "en",
+    allow_other_counts: bool = False,
+    allow_shared_images: bool = False,
+    workers: int = 2,
+    overwrite: bool = False,
+    beam: Sequence[str] | None = None,
+    max_reject_share: float = 0.01,
+) -> records.Built:
+    """Builds the dataset; its config is named after the languages ("en", "zh", "en_zh").
+
+    Args:
+        source: the folder with the published files.
+        data_dir: the folder under which `slake/<config>/<version>` lies.
+        languages: "en", "zh" or both, as "en,zh" or a sequence.
+        allow_other_counts: build although a split has not the published number of questions.
+        allow_shared_images: build although an image is in more than one split.
+        workers, overwrite, beam, max_reject_share: see `records.build`.
+
+    Raises:
+        SourceError: files are missing or broken, the counts are not the published ones, or splits
+            share images.
+    """
+    source, chosen = Path(source), _languages(languages)
+    plan = read(source, chosen)
+    warnings = list(vqa_json.other_counts(plan, _expected(chosen), _names(source)))
+    if warnings and not allow_other_counts:
+        listed = "; ".join(str(p) for p in warnings)
+        raise SourceError(
+            f"{listed}. Download SLAKE 1.0 again, or pass --allow_other_counts if it is meant to be"
+        )
+    shared = plan.shared()
+    if shared and not allow_shared_images:
+        raise SourceError(
+            f"{len(shared)} images are in more than one split, so test images would be trained on; "
+            "build one language at a time (--languages=en), or pass --allow_shared_images"
+        )
+    config = "_".join(chosen)
+    built = records.build(
+        "slake",
+        config=config,
+        version=VERSION,
+        description="SLAKE 1.0: questions, boxes and label maps of CT, MR and X-ray pictures.",
+        splits=plan.jobs,
+        make=functools.partial(make, annotation.values_of(source)[0]),
+        params={
+            "languages": chosen,
+            "questions": plan.sha256,
+            "values": annotation.values_of(source)[0],
+            "images": {
+                s: vqa_json.digest(jobs, (annotation.DETECTION, annotation.MASK))
+                for s, jobs in plan.jobs.items()
+            },
+        },
+        data_dir=data_dir,
+        workers=workers,
+        overwrite=overwrite,
+        beam=beam,
+        max_reject_share=max_reject_share,
+    )
+    built.notes += vqa_json.notes(built, plan, "slake", config, VERSION)
+    built.notes += [f"warning: {p}" for p in warnings]
+    if shared:
+        built.notes.append(f"warning: {len(shared)} images are in more than one split")
+    return built
+
+
+def validate(
+    source: str | Path,
+    *,
+    pixels: bool = True,
+    workers: int = 1,
+    languages: str | Sequence[str] = "en",
+    allow_other_counts: bool = False,
+    allow_shared_images: bool = False,
+) -> Iterator[Problem]:
+    """Yields every problem of the published files.
+
+    Args:
+        source: the folder with them.
+        pixels: whether to open images and masks.
+        workers: threads that open images.
+        languages: as for `build`.
+        allow_other_counts: do not report other counts than the published ones.
+        allow_shared_images: report shared images in one warning.
+    """
+    source, chosen = Path(source), _languages(languages)
+    try:
+        plan = read(source, chosen)
+    except vqa_json.JsonError as e:
+        yield e.problem
+        return
+    yield from plan.problems()
+    if not allow_other_counts:
+        yield from vqa_json.other_counts(plan, _expected(chosen), _names(source))
+    yield from vqa_json.report_shared(plan, "img_name", brief=allow_shared_images)
+    values, found = annotation.values_of(source)
+    yield from found
+    yield from vqa_json.check_images(plan, functools.partial(_check, values, pixels), workers)
+
+
+def read(source: Path, languages: Sequence[str]) -> vqa_json.Plan:
+    """Reads the questions of the chosen languages.
+
+    Raises:
+        SourceError: a file or the folder of images is missing, or a file is broken.
+    """
+    names = _names(source)
+    missing = [n for n in names.values() if not (source / n).is_file()]
+    missing += [] if (source / "imgs").is_dir() else ["imgs"]
+    if missing:
+        listed = ", ".join(missing)
+        raise SourceError(f"the source folder has no {listed}. {WHERE}")
+    nested = (source / "imgs" / "imgs").is_dir()
+    rows = {split: vqa_json.read_rows(source / name) for split, name in names.items()}
+    ask = _Ask("imgs/imgs/" if nested else "imgs/", tuple(languages))
+    return vqa_json.plan(source, rows, [source / n for n in names.values()], ask)
+
+
+def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Record | Problem]:
+    """Makes the record of an image; what is left out of it, or of the set, comes as problems."""
+    yield from job.problems
+    if not job.image:
+        return
+    image = vqa_json.pixels(job)
+    if isinstance(image, Problem):
+        yield image
+        return
+    found = annotation.annotate(job.root, _folder(job), image.shape[:2], values)
+    yield from (p for p in found.problems if p.level == "error")
+    made = records.image_record(
+        job.id,
+        job.modality,
+        image,
+        body_part=job.body_part,
+        segmap=found.segmap,
+        boxes=found.boxes,
+        texts=job.texts,
+    )
+    yield records.record(job.id, job.id, [made])
+
+
+class _Ask:
+    """Makes the question of a row; a class so that each file's qids are checked against all."""
+
+    def __init__(self, folder: str, languages: Sequence[str]):
+        self._folder, self._languages = folder, languages
+        self._seen: set[object] = set()
+
+    def __call__(self, row: vqa_json.Row) -> Iterator[vqa_json.Asked | Problem]:
+        fields = row.fields
+        lang = fields.get("q_lang")
+        if lang not in PUBLISHED:
+            yield row.problem("q_lang", "neither en nor zh; the row is left out")
+            return
+        if lang not in self._languages:
+            return
+        qid = fields.get("qid")
+        if qid is not None and qid in self._seen:
+            yield row.problem("qid", "another row has it already; the row is left out")
+            return
+        self._seen.add(qid)
+        image = vqa_json.image_name(row, "img_name")
+        text = vqa_json.text_of(row, "question", "answer", "answer_type", lang)
+        for part in (image, text):
+            if isinstance(part, Problem):
+                yield part
+                return
+        modality = MODALITIES.get(str(fields.get("modality")).lower(), "OT")
+        body_part = str(fields.get("location") or "")
+        yield vqa_json.Asked(f"{self._folder}{image}", text, modality, body_part)
+
+
+def _check(values: Mapping[int, str], pixels: bool, job: vqa_json.Job) -> list[Problem]:
+    shape, problems = None, []
+    if pixels:
+        image = vqa_json.pixels(job)
+        problems += [image] if isinstance(image, Problem) else []
+        shape = None if problems else image.shape[:2]
+    elif missing := vqa_json.missing(job):
+        problems.append(missing)
+    return problems + annotation.annotate(job.root, _folder(job), shape, values).problems
+
+
+def _folder(job: vqa_json.Job) -> str:
+    return job.image.rpartition("/")[0]
+
+
+def _names(source: Path) -> dict[str, str]:
+    """Returns the file of each split: the one that is there, else the published name."""
+    return {
+        split: next((n for n in names if (source / n).is_file()), names[0])
+        for split, names in SPLIT_FILES.items()
+    }
+
+
+def _expected(languages: Sequence[str]) -> dict[str, int]:
+    return {s: sum(PUBLISHED[lang][s] for lang in languages) for s in SPLIT_FILES}
+
+
+def _languages(languages: str | Sequence[str]) -> list[str]:
+    given = languages.split(",") if isinstance(languages, str) else list(languages)
+    if not given or set(given) - set(PUBLISHED):
+        raise ValueError(f"languages is {','.join(given)!r}; give en, zh or en,zh")
+    return [lang for lang in PUBLISHED if lang in given]

@@ -1,0 +1,332 @@
+"""What the public VQA sets share: JSON arrays of questions, checked row by row, then by image.
+
+A row is one question about one image; a job is one image of a split with its questions. Knows
+nothing of any one set's fields, and opens no image before `record` or `check_images`.
+"""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from big_rad.datasets import records
+from big_rad.datasets.records import Problem, SourceError
+from big_rad.dicom import read
+
+QUESTION_TYPES = ("open", "closed")
+_NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")
+
+
+class JsonError(SourceError):
+    """A file that holds no JSON array of questions; `problem` says where it breaks."""
+
+    def __init__(self, problem: Problem):
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """One element of a JSON array.
+
+    Attributes:
+        file: name of the JSON file.
+        line: 1-based line where it starts (published files often have one line in all).
+        number: 1-based number of the element.
+        fields: its content.
+    """
+
+    file: str
+    line: int
+    number: int
+    fields: Mapping[str, Any]
+
+    def problem(self, field: str, message: str, level: str = "error") -> Problem:
+        """Returns a problem of this row."""
+        qid = f" (qid {self.fields['qid']})" if isinstance(self.fields.get("qid"), int) else ""
+        return Problem(self.file, self.line, field, f"row {self.number}{qid}: {message}", level)
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One image of a split with its questions; picklable.
+
+    Attributes:
+        root: the source folder.
+        image: the image's name relative to it; "" if there are only problems.
+        id: of the record.
+        row: the first row that asks about it.
+        texts: the questions as an example's texts.
+        modality: "CT", "MR" or "OT".
+        body_part: free text.
+        problems: of rows that are left out.
+    """
+
+    root: Path
+    image: str
+    id: str
+    row: Row | None
+    texts: tuple[dict[str, Any], ...] = ()
+    modality: str = "OT"
+    body_part: str = ""
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclasses.dataclass
+class Plan:
+    """A source as its JSON files describe it.
+
+    Attributes:
+        jobs: by split.
+        counts: rows in the chosen languages by split, those left out included.
+        dropped: rows without an answer, by split.
+        sha256: of the files with the questions.
+        warnings: problems that leave nothing out.
+    """
+
+    jobs: dict[str, list[Job]]
+    counts: dict[str, int]
+    dropped: dict[str, int]
+    sha256: dict[str, str]
+    warnings: list[Problem]
+
+    def problems(self) -> list[Problem]:
+        """Returns what is wrong in the rows, in the order of the files."""
+        found = [p for jobs in self.jobs.values() for job in jobs for p in job.problems]
+        order = {name: i for i, name in enumerate(self.sha256)}
+        return sorted(found + self.warnings, key=lambda p: (order[p.file], p.line or 0))
+
+    def shared(self) -> dict[str, list[Job]]:
+        """Returns the images that are in more than one split, with their jobs."""
+        seen: dict[str, list[Job]] = {}
+        for jobs in self.jobs.values():
+            for job in jobs:
+                if job.image:
+                    seen.setdefault(job.image, []).append(job)
+        return {image: jobs for image, jobs in seen.items() if len(jobs) > 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """A usable row: its image, the question as a text, and what is known of the image."""
+
+    image: str
+    text: dict[str, Any]
+    modality: str = "OT"
+    body_part: str = ""
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Reads a JSON array of objects with the line where each starts.
+
+    Raises:
+        JsonError: the file is no such array.
+    """
+    name, decoder, rows = path.name, json.JSONDecoder(), []
+
+    def broken(line: int, message: str) -> JsonError:
+        return JsonError(Problem(name, line, "", f"{message}; download the file again"))
+
+    try:
+        text = path.read_text("utf-8-sig")
+    except UnicodeDecodeError:
+        raise broken(1, "not UTF-8") from None
+    position = _skip(text, 0)
+    if text[position : position + 1] != "[":
+        raise broken(1, "not a JSON array of questions")
+    position, line, counted = _skip(text, position + 1), 1, 0
+    while text[position : position + 1] != "]":
+        line, counted = line + text.count("\n", counted, position), position
+        try:
+            fields, position = decoder.raw_decode(text, position)
+        except json.JSONDecodeError as e:
+            raise broken(e.lineno, f"broken JSON after {len(rows)} rows ({e.msg})") from None
+        if not isinstance(fields, dict):
+            raise broken(line, f"row {len(rows) + 1} is no JSON object")
+        rows.append(Row(name, line, len(rows) + 1, fields))
+        position = _skip(text, position)
+        if text[position : position + 1] == ",":
+            position = _skip(text, position + 1)
+        elif text[position : position + 1] != "]":
+            raise broken(line, f"the array is cut off after {len(rows)} rows")
+    return rows
+
+
+def plan(
+    root: Path,
+    files: Mapping[str, Sequence[Row]],
+    paths: Iterable[Path],
+    ask: Callable[[Row], Iterable[Asked | Problem]],
+) -> Plan:
+    """Groups rows by image.
+
+    Args:
+        root: the source folder, under which the images lie.
+        files: the rows of each split.
+        paths: the files they come from.
+        ask: makes the usable questions of a row (none for one that is not wanted), or says what
+            is wrong with it.
+    """
+    made = Plan({}, {}, {}, {p.name: records.sha256(p) for p in paths}, [])
+    for split, rows in files.items():
+        images: dict[str, Job] = {}
+        bad, total, dropped = [], 0, 0
+        for row in rows:
+            for asked in ask(row):
+                total += 1
+                if isinstance(asked, Problem):
+                    dropped += asked.level == "warning"
+                    (made.warnings if asked.level == "warning" else bad).append(asked)
+                    continue
+                job = images.get(asked.image) or Job(
+                    root, asked.image, _id(asked.image), row, (), asked.modality, asked.body_part
+                )
+                images[asked.image] = dataclasses.replace(job, texts=(*job.texts, asked.text))
+        made.jobs[split] = list(images.values())
+        if bad:
+            made.jobs[split].append(Job(root, "", "", None, problems=tuple(bad)))
+        made.counts[split], made.dropped[split] = total, dropped
+    return made
+
+
+def text_of(
+    row: Row, question: str, answer: str, kind: str, lang: str = "en"
+) -> dict[str, Any] | Problem:
+    """Returns a question as a text of an example, or what is wrong with it.
+
+    Args:
+        row: with the fields.
+        question: name of the field with the question.
+        answer: of the one with the answer: text or a number.
+        kind: of the one with "open" or "closed", in any case, spaces around it allowed.
+        lang: "en" or "zh".
+    """
+    fields = row.fields
+    asked = fields.get(question)
+    if not isinstance(asked, str) or not asked.strip():
+        return row.problem(question, "no question; the row is left out")
+    value = fields.get(answer)
+    if isinstance(value, bool) or not isinstance(value, str | int | float | None):
+        return row.problem(answer, "neither text nor a number; the row is left out")
+    said = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    if not said.strip():
+        return row.problem(answer, "empty; the row is left out", "warning")
+    found = str(fields.get(kind)).strip().lower()
+    if found not in QUESTION_TYPES:
+        return row.problem(kind, "neither open nor closed; the row is left out")
+    text = {"task": "vqa", "lang": lang, "question": asked.strip(), "answer": said.strip()}
+    return text | {"question_type": found, "choices": [], "source": "", "template": ""}
+
+
+def image_name(row: Row, field: str) -> str | Problem:
+    """Returns the name of a row's image, or what is wrong with it."""
+    name = row.fields.get(field)
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
+        return row.problem(field, "not the name of an image; the row is left out")
+    return name
+
+
+def other_counts(
+    plan: Plan, expected: Mapping[str, int], files: Mapping[str, str]
+) -> Iterator[Problem]:
+    """Yields a warning for each split that has not the published number of rows."""
+    for split, count in plan.counts.items():
+        if count != expected[split]:
+            message = f"{count} questions, the published {split} split has {expected[split]}"
+            yield Problem(files[split], None, "", message, "warning")
+
+
+def report_shared(plan: Plan, field: str, *, brief: bool = False) -> Iterator[Problem]:
+    """Yields the images that are in more than one split, or one warning of how many there are."""
+    shared = plan.shared()
+    if brief and shared:
+        first = next(iter(shared.values()))[1].row
+        message = f"{len(shared)} images are in more than one split: test images are trained on"
+        yield Problem(first.file, None, field, message, "warning")
+    for image, jobs in {} if brief else shared.items():
+        first, *others = jobs
+        for job in others:
+            yield job.row.problem(
+                field, f"{image} is in {first.row.file} too; no image may be in two splits"
+            )
+
+
+def digest(jobs: Iterable[Job], beside: Sequence[str] = ()) -> str:
+    """Returns a digest of the images of jobs, and of the files named so beside them."""
+    total = hashlib.sha256()
+    for job in jobs:
+        image = job.root / job.image
+        for path in (image, *(image.parent / name for name in beside)) if job.image else ():
+            total.update(records.sha256(path).encode() if path.is_file() else b"-")
+    return total.hexdigest()
+
+
+def missing(job: Job) -> Problem | None:
+    """Returns a problem if the image of a job is not there."""
+    if (job.root / job.image).is_file():
+        return None
+    field = "image_name" if "image_name" in job.row.fields else "img_name"
+    return job.row.problem(field, f"{job.image} is missing; {len(job.texts)} questions need it")
+
+
+def pixels(job: Job) -> np.ndarray | Problem:
+    """Returns the image of a job as uint8 [H, W, 3], or what is wrong with it."""
+    path = job.root / job.image
+    if gone := missing(job):
+        return gone
+    try:
+        values = read.read(path).pixels
+    except read.ReadError as e:
+        return Problem(job.image, None, "", str(e).removeprefix(f"{path.name}: "))
+    if values.ndim == 2:
+        if values.min() < 0 or values.max() > 255:
+            return Problem(job.image, None, "", "more than 8 bits; the set has 8-bit pictures")
+        values = np.repeat(values[..., None], 3, axis=-1)
+    return values.astype(np.uint8)
+
+
+def check_images(
+    plan: Plan, check: Callable[[Job], list[Problem]], workers: int
+) -> Iterator[Problem]:
+    """Yields what `check` finds in each image once, in order, with so many threads."""
+    jobs = {j.image: j for jobs in plan.jobs.values() for j in jobs if j.image}
+    with ThreadPoolExecutor(max(1, workers)) as pool:
+        for found in pool.map(check, jobs.values()):
+            yield from found
+
+
+def notes(built: records.Built, plan: Plan, name: str, config: str, version: str) -> list[str]:
+    """Returns a line on each split and each file with questions, for the user."""
+    lines = []
+    for split in plan.jobs:
+        data = records.open(name, config, version, split, built.folder.parents[2], "")
+        examples = [
+            (len(e["texts"]), len(e.get("boxes", ())), "segmap" in e) for e in data
+        ]  # the images stay packed
+        texts, boxes, maps = (sum(column) for column in zip(*examples, strict=True))
+        line = f"{name}/{config} {split}: {len(examples)} images, {texts} questions"
+        line += f" of {plan.counts[split]} rows"
+        if plan.dropped[split]:
+            line += f" ({plan.dropped[split]} without an answer left out)"
+        if boxes or maps:
+            line += f", {boxes} boxes, {maps} label maps"
+        lines.append(line)
+    return lines + [f"{file}: sha256 {digest}" for file, digest in plan.sha256.items()]
+
+
+def _id(image: str) -> str:
+    """The image's name without folders and ending; SLAKE has all in the folder's name."""
+    path = Path(image)
+    return path.parent.name if path.stem == "source" else path.stem
+
+
+def _skip(text: str, position: int) -> int:
+    while position < len(text) and text[position] in " \t\r\n":
+        position += 1
+    return position
