@@ -6,14 +6,14 @@ Only puts ops one after another and gives each its own generator; what they do i
 
 import numpy as np
 
-from big_rad.pp import ops_grounding, ops_image, ops_load, ops_prompt, ops_text
+from big_rad.pp import ops_detect, ops_grounding, ops_image, ops_load, ops_prompt, ops_text
 from big_rad.pp.ops import OPS, Example, Op
 from big_rad.registry import parse_call
 
 __all__ = ["OPS", "TEXT_OPS", "get_preprocess_fn", "split"]
 
 # Importing them registers their ops.
-_OP_MODULES = (ops_load, ops_image, ops_prompt, ops_grounding, ops_text)
+_OP_MODULES = (ops_load, ops_image, ops_prompt, ops_detect, ops_grounding, ops_text)
 # Ops that make the texts and need no pixels.
 TEXT_OPS = ("view", "clean", "detect_vqa", "prompt", "ground", "tok", "keep")
 

@@ -33,8 +33,8 @@ def get_tok(
     A text is `<bos> prefix suffix <eos>`; a row holds one, or with `pack` as many as fit, then
     zeros. Adds, all int32 [length + 1] (the model sees all but the last, and predicts all but
     the first): `text`; `mask_ar`, 1 on suffix and `<eos>`; `mask_loss`, the same; `segment`, the
-    number of the text from 1, 0 on padding. Also adds `text_bound`, an int: the row's texts take up
-    no more tokens than this if some of their classes, but no others, are shown.
+    number of the text from 1, 0 on padding. Also adds `text_bound`, an int: with the same texts, if
+    no other classes are shown but perhaps fewer, no row takes up more tokens than this.
 
     A text of more than `max_text` tokens (without `<bos>` and `<eos>`) is cut: first the context
     of its prompt, to no less than half of what the prompt line leaves, then the suffix, never
@@ -74,7 +74,8 @@ def get_tok(
                 ends = _mask_ends(tok, suffix)
                 positions += [start + 1 + len(prefix) + i for i in ends]
                 classes += text.get("mask_classes", [])[: len(ends)]
-        example = example | row.arrays() | {"text_bound": min(bound, length + 1)}
+        bound = length + 1 if block else min(bound, length + 1)
+        example = example | row.arrays() | {"text_bound": bound}
         if masks:
             example["mask_class"] = _padded(classes, masks, 0)
             example["mask_pos"] = _padded(positions, masks, -1)

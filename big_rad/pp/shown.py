@@ -15,16 +15,16 @@ Example = dict[str, Any]
 
 
 def any_possible(example: Example) -> bool:
-    """Returns whether there is anything to point with: a label map, or boxes."""
+    """Returns whether there is anything to point with: a label map, or boxes before `augment`."""
+    example = before(example)
     return example.get("segmap") is not None or bool(example.get("boxes"))
 
 
 def any_class(example: Example) -> bool:
     """Returns whether the example showed a class before it was augmented."""
     example = before(example)
-    return bool(example.get("boxes")) or bool(
-        (segmap := label_map(example)) is not None and segmap.any()
-    )
+    segmap = label_map(example)
+    return bool(example.get("boxes")) or segmap is not None and bool(segmap.any())
 
 
 def before(example: Example) -> Example:
