@@ -1,50 +1,146 @@
 """Builds a dataset.
 
     python -m tools.build_dataset phantom --config=demo --data_dir=data
+    python -m tools.build_dataset slake --source=Slake1.0 --data_dir=data --workers=4
 
-Prints the number of examples, the seconds and the folder. A dataset already built with the same
-parameters is left as it is.
+Prints the number of examples, the seconds and the folder, and for each split its size and the
+digest of its list. A dataset already built with the same parameters is left as it is. Exit code 1
+if too much of the source cannot be used, 2 if it cannot be found. docs/data.md says how to get each
+source.
 """
 
 import argparse
+import importlib
+import shlex
+import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+DATASETS = {
+    "refrad2d": "RefRad2D as published: DICOM slices, sentences, questions, boxes",
+    "slake": "SLAKE 1.0: questions on CT, MR and X-ray, with boxes and masks",
+    "vqa_rad": "VQA-RAD: questions on radiographs, CT and MR",
+    "folder": "your own images and texts, listed in data.jsonl",
+}
+_SIZES = (
+    ("train", "slices in the training split"),
+    ("validation", "slices, one a patient"),
+    ("test", "slices, one a patient"),
+    ("size", "pixels a side"),
+    ("per_patient", "training slices a patient"),
+    ("seed", "decides everything random"),
+)
+_COMMON = ("dataset", "source", "data_dir", "workers", "overwrite", "max_reject_share", "beam")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parses the command line and builds."""
-    parser = argparse.ArgumentParser(prog="python -m tools.build_dataset", description=__doc__)
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.build_dataset",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     sub = parser.add_subparsers(dest="dataset", required=True)
-    phantom = sub.add_parser("phantom", help="procedural CT and MR slices")
-    phantom.add_argument("--config", default="demo", choices=["demo", "full"])
-    phantom.add_argument("--data_dir", default="data")
-    phantom.add_argument("--workers", type=int, default=2)
-    phantom.add_argument("--overwrite", action="store_true")
-    for name, what in (
-        ("train", "slices in the training split"),
-        ("validation", "slices, one a patient"),
-        ("test", "slices, one a patient"),
-        ("size", "pixels a side"),
-        ("per_patient", "training slices a patient"),
-        ("seed", "decides everything random"),
-    ):
-        phantom.add_argument(f"--{name}", type=int, help=what)
+    _add_phantom(sub.add_parser("phantom", help="procedural CT and MR slices"))
+    for name, what in DATASETS.items():
+        one = sub.add_parser(name, help=what, description=what)
+        _add_common(one)
+        if argv[:1] == [name]:  # Only the chosen dataset is imported.
+            builder_of(name).add_arguments(one)
     args = parser.parse_args(argv)
-    from big_rad.datasets.phantom import builder  # after parsing: --help is quick
+    from big_rad.datasets.records import BuildError  # after parsing: --help is quick
 
-    params = ("train", "validation", "test", "size", "per_patient", "seed")
-    given = {p: getattr(args, p) for p in params if getattr(args, p) is not None}
-    small = [p for p in params if p != "seed" and given.get(p, 1) < 1]
-    if small:
-        parser.error(f"--{small[0]}={given[small[0]]}: must be at least 1")
     start = time.time()
     try:
-        built = builder.build(args.config, args.data_dir, args.workers, args.overwrite, **given)
-    except ValueError as e:
-        parser.error(str(e))
-    shown = ", ".join(f"{n} {split}" for split, n in built.counts.items())
-    how = "already built" if built.reused else f"built in {time.time() - start:.1f} s"
-    print(f"phantom/{args.config}: {shown} examples; {how}; {built.folder}")
+        built = _build_phantom(args) if args.dataset == "phantom" else _build(args)
+    except BuildError as e:
+        print(f"{parser.prog}: {e}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except (ValueError, OSError) as e:
+        parser.error(" ".join(str(e).split()))
+    _show(built, args, time.time() - start)
+
+
+def builder_of(name: str) -> ModuleType:
+    """Returns the builder module of a dataset: `build`, `validate` and `add_arguments`."""
+    return importlib.import_module(f"big_rad.datasets.{name}.builder")
+
+
+def at_least_one(text: str) -> int:
+    """Reads a whole number from 1, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError("must be from 0 to 1")
+    return value
+
+
+def _add_phantom(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", default="demo", choices=["demo", "full"])
+    parser.add_argument("--data_dir", default="data")
+    parser.add_argument("--workers", type=at_least_one, default=2)
+    parser.add_argument("--overwrite", action="store_true")
+    for name, what in _SIZES:
+        kind = int if name == "seed" else at_least_one
+        parser.add_argument(f"--{name}", type=kind, help=what)
+
+
+def _add_common(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--source", type=Path, required=True, help="folder as published")
+    parser.add_argument("--data_dir", default="data", help="where built datasets lie")
+    parser.add_argument("--workers", type=at_least_one, default=2, help="processes")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace one built with other parameters"
+    )
+    parser.add_argument(
+        "--max_reject_share", type=_share, default=0.01,
+        help="fail if more than this share of a split cannot be used (default: 0.01)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--beam", action="append", metavar="OPTIONS",
+        help='build with Apache Beam and these options, e.g. --beam="--runner=DirectRunner"',
+    )  # fmt: skip
+
+
+def _build(args: argparse.Namespace) -> Any:
+    own = {k: v for k, v in vars(args).items() if k not in _COMMON}
+    beam = None if args.beam is None else [o for part in args.beam for o in shlex.split(part)]
+    return builder_of(args.dataset).build(
+        args.source,
+        args.data_dir,
+        workers=args.workers,
+        overwrite=args.overwrite,
+        beam=beam,
+        max_reject_share=args.max_reject_share,
+        **own,
+    )
+
+
+def _build_phantom(args: argparse.Namespace) -> Any:
+    given = {p: getattr(args, p) for p, _ in _SIZES if getattr(args, p) is not None}
+    builder = builder_of("phantom")
+    return builder.build(args.config, args.data_dir, args.workers, args.overwrite, **given)
+
+
+def _show(built: Any, args: argparse.Namespace, seconds: float) -> None:
+    counts = ", ".join(f"{n} {split}" for split, n in built.counts.items())
+    how = "already built" if built.reused else f"built in {seconds:.1f} s"
+    config = built.folder.parent.name
+    print(f"{args.dataset}/{config}: {counts} examples; {how}; {built.folder}")
+    for note in built.notes:
+        print(f"  {note}")
+    if built.rejects:
+        print(f"  {built.rejects} left out; {built.folder / 'rejects.jsonl'} says which and why")
 
 
 if __name__ == "__main__":

@@ -315,7 +315,7 @@ def _contradictions(row: Row, kept: dict[str, Any]) -> Iterator[tuple[str, str]]
             for n, (phrase, class_id) in enumerate(listed, start=1):
                 if not _stands_in(row.report, phrase, class_id):
                     yield field, f"phrase {n} does not stand in the report as whole words"
-    if not row.question:
+    if not row.question or not row.answer:
         return
     if row.question_type == "yesno" and row.answer.rstrip(".!").casefold() not in _YESNO:
         yield "answer", 'must be yes or no (ja, nein); else question_type is "closed"'

@@ -1,0 +1,80 @@
+"""Lists every problem of a dataset's source before anything is built or trained.
+
+    python -m tools.validate_data folder --source=my_data
+    python -m tools.validate_data slake --source=Slake1.0 --no_pixels
+
+One line a problem: file, line, field, what is wrong and what to do. Exit code 1 if there is an
+error, 0 if there are only warnings or nothing, 2 if the source cannot be checked at all.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tools.build_dataset import DATASETS, at_least_one, builder_of
+
+_COMMON = ("dataset", "source", "no_pixels", "workers", "json")
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parses the command line, prints the problems and exits with the code."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.validate_data",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    sub = parser.add_subparsers(dest="dataset", required=True)
+    for name, what in DATASETS.items():
+        one = sub.add_parser(name, help=what, description=what)
+        one.add_argument("--source", type=Path, required=True, help="folder as published")
+        one.add_argument("--no_pixels", action="store_true", help="do not open images (quick)")
+        one.add_argument("--workers", type=at_least_one, default=1, help="processes")
+        one.add_argument("--json", type=Path, metavar="FILE", help="also write the problems here")
+        if argv[:1] == [name]:  # Only the chosen dataset is imported.
+            builder_of(name).add_arguments(one)
+    args = parser.parse_args(argv)
+    own = {k: v for k, v in vars(args).items() if k not in _COMMON}
+    try:
+        found = builder_of(args.dataset).validate(
+            args.source, pixels=not args.no_pixels, workers=args.workers, **own
+        )
+        problems = sorted(found, key=_place)
+        errors = sum(p.level == "error" for p in problems)
+        if args.json is not None:
+            _write(args.json, args.dataset, problems, errors)
+    except (ValueError, OSError) as e:
+        parser.error(" ".join(str(e).split()))
+    for problem in problems:
+        print(f"{problem.level}: {problem}")
+    warnings = len(problems) - errors
+    counts = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
+    print(f"{args.dataset}: {counts if problems else 'no problem found'}")
+    if errors:
+        raise SystemExit(1)
+
+
+def _place(problem: Any) -> tuple:
+    return problem.file, problem.line or 0, problem.field, problem.message
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def _write(path: Path, dataset: str, problems: Sequence[Any], errors: int) -> None:
+    report = {
+        "dataset": dataset,
+        "errors": errors,
+        "warnings": len(problems) - errors,
+        "problems": [dataclasses.asdict(p) for p in problems],
+    }
+    path.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
