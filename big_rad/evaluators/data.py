@@ -18,7 +18,7 @@ CONTROLS = ("none", "blank", "shuffled")
 BLANK_VALUE = -1.0
 MODEL_FIELDS = ("image", "text", "mask_ar")
 
-_DATA_FIELDS = ("builder", "split", "builder_args", "expand", "pp", "limit")
+_DATA_FIELDS = ("builder", "split", "builder_args", "only", "expand", "pp", "limit")
 _LIMIT_SEED = 42  # the paper's protocol draws its subset with this seed
 _SHUFFLE_SEED = 7
 _KEEP_BYTES = 2 << 30

@@ -7,6 +7,7 @@ Colours are from Okabe and Ito's set that colour-blind readers can tell apart.
 import base64
 import dataclasses
 import io
+import unicodedata
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -14,6 +15,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 BLUE, ORANGE = "#0072B2", "#E69F00"
 PALETTE = (ORANGE, "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", BLUE)
+_UMLAUTS = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"}
+)
 CT_SOFT_TISSUE = 1  # channel of the three CT windows that is (width 350, level 40)
 
 Rect = tuple[float, float, float, float]
@@ -182,7 +186,8 @@ def _label(
     taken: Sequence[Rect],
 ) -> Rect:
     # Writes the label where it covers no other label, if there is such a place; returns the place.
-    left, top, right, bottom = draw.textbbox((0, 0), mark.label, font=font)
+    text = _plain(mark.label)
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     w, h = right - left + 6, bottom - top + 4
     x1, y1, x2, y2 = box
     above, under = (x1, y1 - h), (x2 - w, y2)
@@ -196,8 +201,14 @@ def _label(
     rect = next((r for r in rects if not any(_touch(r, t) for t in taken)), rects[0])
     draw.rectangle(rect, fill=mark.colour)
     ink = "#ffffff" if mark.colour == BLUE else "#000000"  # The others are light.
-    draw.text((rect[0] + 3 - left, rect[1] + 2 - top), mark.label, fill=ink, font=font)
+    draw.text((rect[0] + 3 - left, rect[1] + 2 - top), text, fill=ink, font=font)
     return rect
+
+
+def _plain(text: str) -> str:
+    """Writes a label without letters that Pillow's own font has not."""
+    text = text.translate(_UMLAUTS)
+    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
 def _touch(a: Rect, b: Rect) -> bool:

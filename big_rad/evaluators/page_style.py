@@ -1,10 +1,11 @@
-"""The document and the style sheet of the run page; no logic."""
+"""The document and the style sheets of the pages, for light and dark screens; no logic."""
 
 DOCUMENT = """<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy"
  content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
 <title>{title}</title>
@@ -20,7 +21,13 @@ DOCUMENT = """<!doctype html>
 
 CSS = """
 :root { --ink: #1b2229; --soft: #5a6673; --line: #dde3e8; --paper: #fff; --ground: #f4f6f8;
-  --ref: #0072b2; --pred: #e69f00; --up: #006b4f; --down: #b03a00; }
+  --ref: #0072b2; --pred: #e69f00; --up: #006b4f; --down: #b03a00; --in-ref: #d3e8f5;
+  --in-pred: #fdefd0; --warn: #fff4d6; --warn-line: #eed9a0; }
+@media (prefers-color-scheme: dark) {
+  :root { --ink: #e6eaee; --soft: #a3afba; --line: #35404a; --paper: #1b2229; --ground: #12171c;
+    --ref: #56b4e9; --pred: #e69f00; --up: #4cc9a0; --down: #f08a5d; --in-ref: #16405c;
+    --in-pred: #4f3a0a; --warn: #3d3212; --warn-line: #6b571d; }
+}
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--ground); color: var(--ink);
   font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, Arial, sans-serif; }
@@ -34,8 +41,8 @@ p { margin: 0 0 8px; }
 a { color: inherit; }
 section { margin-top: 40px; }
 .lead { font-size: 1.05rem; max-width: 70ch; }
-.warn { display: inline-block; padding: 2px 10px; border-radius: 4px; background: #fff4d6;
-  border: 1px solid #eed9a0; font-size: .85rem; }
+.warn { display: inline-block; padding: 2px 10px; border-radius: 4px; background: var(--warn);
+  border: 1px solid var(--warn-line); font-size: .85rem; }
 .note, .meta, figcaption, small { color: var(--soft); font-size: .85rem; }
 .note { max-width: 80ch; }
 .facts { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: 1px;
@@ -76,8 +83,8 @@ footer { margin-top: 40px; padding-top: 12px; border-top: 1px solid var(--line);
   font-size: .9rem; }
 code { font-size: .78rem; overflow-wrap: anywhere; }
 mark { padding: 0 2px; border-radius: 2px; color: inherit; }
-mark.ref { background: #d3e8f5; box-shadow: inset 0 -2px var(--ref); }
-mark.pred { background: #fdefd0; box-shadow: inset 0 -2px var(--pred); }
+mark.ref { background: var(--in-ref); box-shadow: inset 0 -2px var(--ref); }
+mark.pred { background: var(--in-pred); box-shadow: inset 0 -2px var(--pred); }
 .chips { margin-top: auto; padding-top: 8px; }
 .chips span { display: inline-block; font-size: .8rem; background: var(--ground); padding: 1px 8px;
   border-radius: 10px; margin: 2px 4px 0 0; }
@@ -105,4 +112,87 @@ mark.pred { background: #fdefd0; box-shadow: inset 0 -2px var(--pred); }
   .vqa td:first-child::before { display: none; }
 }
 @media print { body { background: #fff; } .card { break-inside: avoid; } }
+"""
+
+# What the page of `tools.inspect_data` adds.
+INSPECT = """
+:root { --t-prompt: #e3e8ed; --t-target: #cdeadb; --t-edge: #1b2229; --t-edge-ink: #fff;
+  --t-sep: #f5c26b; --t-sep-ink: #1b2229; }
+@media (prefers-color-scheme: dark) {
+  :root { --t-prompt: #333d47; --t-target: #1d5440; --t-edge: #dfe5ea; --t-edge-ink: #12171c; }
+}
+nav a { display: inline-block; margin: 0 14px 4px 0; }
+.two { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 16px;
+  align-items: start; }
+.panel { background: var(--paper); border: 1px solid var(--line); border-radius: 8px;
+  padding: 12px 14px; min-width: 0; }
+.panel table { border: 0; }
+.panel table + table { margin-top: 14px; }
+.panel th, .panel td { padding: 4px 8px; font-size: .88rem; font-weight: 400; }
+.panel td.n { text-align: right; font-variant-numeric: tabular-nums; width: 1%;
+  white-space: nowrap; }
+.panel td.b { width: 40%; }
+.bar { display: block; height: 10px; margin-top: 6px; border-radius: 2px; background: var(--ref);
+  min-width: 1px; }
+.bar.out { background: var(--pred); }
+caption { text-align: left; font-weight: 600; font-size: .9rem; padding: 4px 8px; }
+.hist { width: 100%; height: auto; display: block; overflow: visible; }
+.hist rect { fill: var(--ref); }
+.hist line { stroke: var(--pred); stroke-width: 1.5; }
+.hist .axis { stroke: var(--line); }
+.hist text { fill: var(--soft); font-size: 11px; }
+.hist text.bucket { fill: var(--ink); }
+details { margin-top: 8px; }
+summary { cursor: pointer; color: var(--soft); font-size: .88rem; padding: 4px 0; }
+.example { background: var(--paper); border: 1px solid var(--line); border-radius: 8px;
+  padding: 16px; margin-bottom: 20px; }
+.example h4 { font-size: 1rem; text-transform: none; letter-spacing: 0; color: var(--ink);
+  margin: 0 0 10px; }
+.example h5 { font-size: .72rem; margin: 10px 0 2px; text-transform: uppercase;
+  letter-spacing: .06em; color: var(--soft); }
+.look { display: grid; grid-template-columns: minmax(0, 400px) minmax(0, 1fr); gap: 18px; }
+.look img { width: 100%; height: auto; display: block; background: #000; border-radius: 4px; }
+.channels { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 6px;
+  margin-top: 8px; }
+.channels figcaption { font-size: .72rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.text { border-left: 3px solid var(--line); padding: 0 0 4px 12px; margin-bottom: 14px;
+  overflow-wrap: anywhere; }
+.text .meta { margin: 0; }
+pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .82rem;
+  line-height: 1.45; font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+.nl::before { content: "↵"; color: var(--down); }
+.tag { color: var(--soft); font-size: .92em; }
+mark { background: none; color: inherit; font-weight: 600; box-shadow: inset 0 -3px var(--c); }
+.e0 { --c: #e69f00; } .e1 { --c: #56b4e9; } .e2 { --c: #009e73; } .e3 { --c: #f0e442; }
+.e4 { --c: #d55e00; } .e5 { --c: #cc79a7; } .e6 { --c: #0072b2; }
+.found { width: auto; max-width: 100%; border: 0; background: none; }
+.found th, .found td { padding: 2px 12px 2px 0; font-size: .85rem; font-weight: 400; border: 0; }
+.found td.n { font-variant-numeric: tabular-nums; }
+.swatch { display: inline-block; width: 12px; height: 12px; border-radius: 2px; margin-right: 6px;
+  background: var(--c); vertical-align: -1px; }
+.warned { color: var(--down); }
+.strip { line-height: 1; margin: 0 0 6px; }
+.strip > span { display: inline-block; padding: 3px 4px 2px; margin: 0 2px 3px 0; min-width: 1.9em;
+  border-radius: 3px; background: var(--t-prompt); text-align: center; font-size: .8rem; }
+.strip b { display: block; font-weight: 400; white-space: pre; }
+.strip i { display: block; font-style: normal; font-size: .62rem; color: var(--soft);
+  margin-top: 2px; font-variant-numeric: tabular-nums; }
+.strip .target, .strip .eos { box-shadow: inset 0 -3px var(--up); }
+.strip .target { background: var(--t-target); }
+.strip .bos, .strip .eos { background: var(--t-edge); color: var(--t-edge-ink); }
+.strip .bos i, .strip .eos i { color: inherit; opacity: .8; }
+.strip .separator { background: var(--t-sep); color: var(--t-sep-ink); }
+.strip .separator i { color: inherit; }
+.strip .pad { background: none; border: 1px dashed var(--line); }
+.tokens td, .tokens th { padding: 2px 10px; font-size: .8rem; white-space: pre;
+  font-variant-numeric: tabular-nums; }
+.tokens tr.target td:first-child, .tokens tr.eos td:first-child {
+  box-shadow: inset 3px 0 var(--up); }
+.tokens tr.bos td { border-top: 2px solid var(--t-edge); }
+.tokens tr.separator td { border-bottom: 2px solid var(--t-sep); }
+@media (max-width: 760px) {
+  .look { grid-template-columns: minmax(0, 1fr); }
+  .example { padding: 12px; }
+  .two { grid-template-columns: minmax(0, 1fr); }
+}
 """
