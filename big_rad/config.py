@@ -19,11 +19,14 @@ def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
 
     Args:
         arg: the text after the colon, or None.
-        **defaults: every known key with its default; values take the default's type.
+        **defaults: every known key with its default; values take the default's type. A tuple
+            lists the values there are, the default first.
 
     Raises:
         ValueError: an unknown key, or a value of another type.
     """
+    choices = {k: v for k, v in defaults.items() if isinstance(v, tuple)}
+    defaults |= {k: v[0] for k, v in choices.items()}
     result = dict(defaults)
     for item in filter(None, (arg or "").split(",")):
         key, sep, value = item.partition("=")
@@ -41,6 +44,9 @@ def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
                 result[key] = kind(value)
         except (ValueError, KeyError):
             raise ValueError(f"config argument {item!r}: needs {key}=<{kind.__name__}>") from None
+        if key in choices and result[key] not in choices[key]:
+            known = ", ".join(map(str, choices[key]))
+            raise ValueError(f"config argument {item!r}: {key} is one of {known}")
     return ml_collections.ConfigDict(result)
 
 

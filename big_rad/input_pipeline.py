@@ -1,21 +1,34 @@
-"""Input: sources -> shuffled, preprocessed examples -> weighted mixture -> batches, with Grain.
+"""Input: sources -> shuffled mixture -> preprocessed examples -> batches, with Grain.
 
-Batch i is a function of the config, the seed and i alone, whatever the number of threads, and the
-position is one small dict that belongs into the checkpoint. Knows no model.
+Batch i is a function of the config, the seed and i alone, whatever the number of threads and
+processes; the position in the stream is one number, which belongs into the checkpoint. A bad
+example does not stop training: its row weighs nothing and its reason travels with the batch. Knows
+no model.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import inspect
+import itertools
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import grain
 import jax
 import numpy as np
+from absl import flags
 
 from big_rad.datasets import core
 from big_rad.pp import builder as pp_builder
+from big_rad.registry import parse_call
 
 Example = dict[str, Any]
+WEIGHTS = ("shares", "epochs")
+_ROW_FIELDS = ("text", "mask_ar", "mask_loss", "segment")
+_REASON = 300  # characters of a reject's reason that are kept
+_TRIES = 100  # examples that are tried when all of a batch are bad
+_PLANS = 4  # windows whose plan is kept
 
 
 @dataclasses.dataclass
@@ -23,11 +36,11 @@ class TrainInput:
     """The training input.
 
     Attributes:
-        iterator: Grain iterator over batches; `get_state` and `set_state` are its position.
-        examples_per_epoch: items of the sources, each weighted dataset once.
+        iterator: batches; `get_state` and `set_state` are its position.
+        examples_per_epoch: rows that make an epoch.
     """
 
-    iterator: Any
+    iterator: "BatchIterator"
     examples_per_epoch: int
 
 
@@ -35,59 +48,108 @@ def make_train(config: Any, seed: int, data_dir: str) -> TrainInput:
     """Builds the mixture of `config.input`.
 
     Args:
-        config: the whole config; reads `input.data` {name: weight}, `input.batch_size`,
-            `input.num_threads` and `input[name]` with `builder`, `split` and `pp`.
+        config: the whole config; reads `input.data` {name: weight}, `input.weights`, `batch_size`,
+            `num_threads`, `num_workers`, `prefetch`, `buckets`, `bucket_window` (see
+            configs/common.py) and `input[name]` with `builder`, `split` and `pp`.
         seed: of shuffling, mixing and every example's own generator.
         data_dir: where the datasets lie.
 
     Returns:
-        The input; a batch is a dict of stacked arrays and, under "id", a list of ids. Each
-        process gets its own rows of the batch.
+        The input; a batch is a dict of stacked arrays, under "id" a list of ids, and under
+        "rejects" a list of {"dataset", "id", "error", "reason"}. Each process gets its own rows.
+
+    Raises:
+        ValueError: a setting that cannot be.
     """
     inputs = config.input
-    sources = {name: make_source(inputs[name], data_dir) for name in inputs.data}
+    names = list(inputs.data)
+    for name in names:
+        check_pp(config, f"config.input.{name}.pp", inputs[name].pp)
+    sources = {name: make_source(inputs[name], data_dir) for name in names}
+    weights, per_epoch = _weights(inputs, {name: len(s) for name, s in sources.items()})
     parts = [
-        dataset(source, inputs[name].pp, seed=seed + i, shuffle=True)
+        grain.MapDataset.source(_Named(name, source))
+        .seed(seed + i)
+        .shuffle()
+        .repeat()
+        .random_map(_WithRng())
         for i, (name, source) in enumerate(sources.items())
     ]
-    weights = [float(w) for w in inputs.data.values()]
-    mixed = grain.MapDataset.mix(parts, weights=weights) if len(parts) > 1 else parts[0]
-    batches = mixed.batch(inputs.batch_size, drop_remainder=True, batch_fn=_collate_local)
-    options = grain.ReadOptions(
-        num_threads=inputs.get("num_threads", 2), prefetch_buffer_size=inputs.get("prefetch", 16)
+    batches = _Batches(
+        grain.MapDataset.mix(parts, weights=weights) if len(parts) > 1 else parts[0],
+        {name: inputs[name].pp for name in names},
+        batch_size=inputs.batch_size,
+        buckets=tuple(inputs.get("buckets", ())),
+        window=inputs.get("bucket_window", 16),
+        seed=seed,
     )
-    return TrainInput(
-        iterator=iter(batches.to_iter_dataset(options)),
-        examples_per_epoch=sum(len(s) for s in sources.values()),
+    iterator = BatchIterator(
+        batches,
+        num_threads=inputs.get("num_threads", 2),
+        num_workers=inputs.get("num_workers", 0),
+        prefetch=inputs.get("prefetch", 16),
     )
+    return TrainInput(iterator, per_epoch)
 
 
 def make_source(spec: Mapping[str, Any], data_dir: str) -> Any:
     """Returns the random-access source that a dataset's config names.
 
     Args:
-        spec: `builder`, `split`, optionally `builder_args`, and `expand` (arguments of
-            `datasets.core.expand`: one text an item, for evaluation).
+        spec: `builder`, `split`, optionally `builder_args`, `only` ("grounded": examples that
+            have boxes or a label map), and `expand` (arguments of `datasets.core.expand`: one
+            text an item).
         data_dir: where the datasets lie.
+
+    Raises:
+        ValueError: another `only`.
     """
     source = core.load_source(
         spec["builder"], spec["split"], data_dir, **dict(spec.get("builder_args", {}))
     )
+    if spec.get("only", "grounded") != "grounded":
+        raise ValueError(f"only={spec['only']!r} of a dataset's config: there is 'grounded'")
+    if spec.get("only"):
+        source = core.grounded(source)
     if spec.get("expand"):
         source = core.expand(source, **dict(spec["expand"]))
     return source
 
 
-def dataset(source: Any, pp: str, *, seed: int, shuffle: bool) -> grain.MapDataset:
-    """Returns preprocessed examples: endless and shuffled anew each epoch, or once in order.
+def check_pp(config: Any, field: str, pp: str) -> None:
+    """Checks that training data are made the way that `config` tells users of the checkpoint.
 
-    Each example gets a generator `rng` that is seeded by the seed, the epoch and the index.
+    Args:
+        config: the whole config; `image`, `tokenizer` and `codec` are compared.
+        field: name of the field that holds `pp`, for the message.
+        pp: a preprocessing string.
+
+    Raises:
+        ValueError: an op differs from the config.
     """
-    preprocess = pp_builder.get_preprocess_fn(pp)
-    ds = grain.MapDataset.source(source).seed(seed)
-    if shuffle:
-        ds = ds.shuffle().repeat()
-    return ds.random_map(_Preprocess(preprocess))
+    wanted = {
+        "resize": {"size": ("image.size", config.get("image", {}).get("size"))},
+        "normalize": {"kind": ("image.normalize", config.get("image", {}).get("normalize"))},
+        "tok": {"tokenizer": ("tokenizer.path", config.get("tokenizer", {}).get("path"))},
+        "ground": {
+            "codec": ("codec.name", config.get("codec", {}).get("name")),
+            "grid": ("codec.grid", config.get("codec", {}).get("grid")),
+        },
+    }
+    for name, args, kwargs in map(parse_call, pp_builder.split(pp)):
+        if name not in wanted:
+            continue
+        bound = inspect.signature(pp_builder.OPS.get(name)).bind(*args, **kwargs)
+        bound.apply_defaults()
+        if name == "ground" and bound.arguments["mode"] != "boxes":
+            continue
+        for argument, (place, value) in wanted[name].items():
+            if bound.arguments[argument] != value and place.split(".")[0] in config:
+                raise ValueError(
+                    f"{field}: {name} has {argument}={bound.arguments[argument]!r}, but "
+                    f"config.{place} is {value!r}. The checkpoint would be used with the latter: "
+                    "make both equal (the config file builds this string; give the value there)"
+                )
 
 
 def eval_batches(examples: Sequence[Example] | Any, batch_size: int) -> Iterator[dict[str, Any]]:
@@ -114,19 +176,244 @@ def collate(rows: Sequence[Example]) -> dict[str, Any]:
     }
 
 
-class _Preprocess(grain.transforms.RandomMap):
-    def __init__(self, preprocess: Callable[[Example], Example]):
-        self._preprocess = preprocess
+class BatchIterator:
+    """An endless iterator over batches that can be set to any of them.
 
-    def random_map(self, element: Example, rng: np.random.Generator) -> Example:
-        return self._preprocess({**element, "rng": rng})
+    Args:
+        batches: random access to batches.
+        num_threads: that make batches; 0 makes them in the caller's.
+        num_workers: processes that make batches, each with so many threads; 0 for none.
+        prefetch: batches made ahead.
+    """
+
+    def __init__(self, batches: "_Batches", num_threads: int, num_workers: int, prefetch: int):
+        self._batches = batches
+        self._read = grain.ReadOptions(num_threads=num_threads, prefetch_buffer_size=prefetch)
+        self._workers = num_workers
+        self.set_state({"next_index": 0})
+
+    def __iter__(self) -> "BatchIterator":
+        return self
+
+    def __next__(self) -> dict[str, Any]:
+        batch = next(self._iterator)
+        self._next += 1
+        return batch
+
+    def get_state(self) -> dict[str, int]:
+        """Returns the position, JSON-able."""
+        return {"next_index": self._next}
+
+    def set_state(self, state: Mapping[str, int]) -> None:
+        """Goes to a position of `get_state`, also of an iterator with other threads or workers."""
+        self._next = int(state["next_index"])
+        source = _From(self._batches, self._next)
+        dataset = grain.MapDataset.source(source).to_iter_dataset(self._read)
+        if self._workers:
+            if not flags.FLAGS.is_parsed():  # Grain reads its own flags when it starts processes.
+                flags.FLAGS.mark_as_parsed()
+            dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=self._workers))
+        self.close()
+        self._iterator = iter(dataset)
+
+    def close(self) -> None:
+        """Ends worker processes, if there are any."""
+        close = getattr(getattr(self, "_iterator", None), "close", None)
+        if close is not None:
+            close()
 
 
-def _collate_local(rows: Sequence[Example]) -> dict[str, Any]:
-    count, index = jax.process_count(), jax.process_index()
-    if len(rows) % count:
+class _Named:
+    """A source whose items know its name; an item that cannot be read becomes its error."""
+
+    def __init__(self, name: str, source: Any):
+        self._name, self._source = name, source
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> tuple[str, Example]:
+        try:
+            return self._name, self._source[index]
+        except Exception as e:
+            return self._name, {"id": f"item {index}", "error": e}
+
+
+class _WithRng(grain.transforms.RandomMap):
+    """Gives each item a generator of its own; Grain takes back the one it lends."""
+
+    def random_map(
+        self, element: tuple[str, Example], rng: np.random.Generator
+    ) -> tuple[str, Example]:
+        name, example = element
+        key = rng.integers(1 << 63, size=2, dtype=np.uint64)
+        return name, {**example, "rng": np.random.Generator(np.random.Philox(key=key))}
+
+
+class _From:
+    """Batches from a given one on."""
+
+    def __init__(self, batches: "_Batches", start: int):
+        self._batches, self._start = batches, start
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self._batches[self._start + index]
+
+
+class _Batches:
+    """Random access to batches, of which there are infinitely many.
+
+    With `buckets`, the examples of a window of batches are sorted by the length of their rows,
+    dealt into batches, and cut to the shortest bucket that holds all of a batch. The lengths are
+    those before augmentation, which can only shorten a row, so pixels are not needed for the plan
+    and all processes make the same one.
+    """
+
+    def __init__(
+        self,
+        examples: Any,
+        pps: Mapping[str, str],
+        *,
+        batch_size: int,
+        buckets: Sequence[int],
+        window: int,
+        seed: int,
+    ):
+        processes = jax.process_count()
+        if batch_size % processes:
+            raise ValueError(
+                f"config.input.batch_size {batch_size} does not divide among {processes} processes"
+            )
+        if list(buckets) != sorted(set(buckets)) or min((1, *buckets)) < 1:
+            raise ValueError(f"config.input.buckets {tuple(buckets)} must be rising lengths")
+        each = batch_size // processes
+        self._mine = slice(jax.process_index() * each, (jax.process_index() + 1) * each)
+        self._examples, self._pps, self._size = examples, dict(pps), batch_size
+        self._buckets, self._window, self._seed = tuple(buckets), window, seed
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self._full = {k: pp_builder.get_preprocess_fn(pp) for k, pp in self._pps.items()}
+        self._text = {}
+        if self._buckets:
+            self._text = {
+                k: pp_builder.get_preprocess_fn(pp, text_only=True) for k, pp in self._pps.items()
+            }
+        self._plans: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+        self._lock = threading.Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        built = ("_full", "_text", "_plans", "_lock")
+        return {k: v for k, v in self.__dict__.items() if k not in built}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._prepare()
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not self._buckets:
+            wanted, length = np.arange(index * self._size, (index + 1) * self._size), None
+        else:
+            order, lengths = self._plan(index // self._window)
+            k = index % self._window
+            wanted, length = order[k], int(lengths[k])
+        made = [self._make(int(i)) for i in wanted[self._mine]]
+        rejects = [r for _, r in made if r is not None]
+        template = self._template(made, index) if rejects else {}
+        rows = [e if r is None else _weightless(template, r["id"]) for e, r in made]
+        if length is not None:
+            rows = [_cut(row, length) for row in rows]
+        return collate(rows) | {"rejects": rejects}
+
+    def _template(self, made: Sequence[tuple[Example, Any]], batch: int) -> Example:
+        """Returns an example that can be used, from this batch if possible."""
+        start = (batch + 1) * self._size
+        others = (self._make(i) for i in range(start, start + _TRIES))
+        for example, reason in itertools.chain(made, others):
+            if reason is None:
+                return example
+        first = made[0][1]
         raise ValueError(
-            f"config.input.batch_size {len(rows)} does not divide among {count} processes"
+            f"no example can be used; the first is {first['id']!r} of {first['dataset']}: "
+            f"{first['error']}: {first['reason']}"
         )
-    each = len(rows) // count
-    return collate(rows[index * each : (index + 1) * each])
+
+    def _make(self, index: int) -> tuple[Example, dict[str, str] | None]:
+        """Returns an example, and why it cannot be used, or None."""
+        name, raw = self._examples[index]
+        try:
+            if "error" in raw:
+                raise raw["error"]
+            return self._full[name](raw), None
+        except Exception as e:
+            reason = " ".join([str(e), *getattr(e, "__notes__", ())])[:_REASON]
+            id = str(raw.get("id", "?"))
+            return {}, {"dataset": name, "id": id, "error": type(e).__name__, "reason": reason}
+
+    def _plan(self, window: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the example numbers [window, batch] of a window's batches, and row lengths."""
+        with self._lock:
+            if window in self._plans:
+                return self._plans[window]
+            start = window * self._window * self._size
+            numbers = np.arange(start, start + self._window * self._size)
+            lengths = np.array([self._length(int(i)) for i in numbers])
+            order = np.argsort(lengths, kind="stable").reshape(self._window, self._size)
+            longest = lengths[order].max(axis=1)
+            # Short and long batches take turns at random.
+            turn = np.random.default_rng([self._seed, window]).permutation(self._window)
+            bucket = np.searchsorted(self._buckets, longest)
+            lengths = np.array([*self._buckets, sys.maxsize])[bucket]
+            self._plans[window] = numbers[order][turn], lengths[turn]
+            while len(self._plans) > _PLANS:
+                del self._plans[min(self._plans)]
+            return self._plans[window]
+
+    def _length(self, index: int) -> int:
+        name, raw = self._examples[index]
+        try:
+            if "error" in raw:
+                return 0
+            return row_length(self._text[name](raw)["text"])
+        except Exception:
+            return 0  # `_make` finds out why.
+
+
+def row_length(text: np.ndarray) -> int:
+    """Returns how many positions of a row [T + 1] the model has to see."""
+    used = np.flatnonzero(text)
+    return int(used[-1]) if used.size else 0
+
+
+def _cut(row: Example, length: int) -> Example:
+    if row_length(row["text"]) > length:
+        raise AssertionError(f"row of {row['id']!r} is longer than was planned: {length}")
+    return row | {k: row[k][: length + 1] for k in _ROW_FIELDS if k in row}
+
+
+def _weightless(template: Example, id: str) -> Example:
+    """Returns a copy of an example that has nothing to learn."""
+    row = dict(template)
+    if "mask_loss" in row:
+        row["mask_loss"] = np.zeros_like(row["mask_loss"])
+    for name, empty in (("mask_class", 0), ("mask_pos", -1)):
+        if name in row:
+            row[name] = np.full_like(row[name], empty)
+    return row | ({"id": id} if "id" in row else {})
+
+
+def _weights(inputs: Any, lengths: Mapping[str, int]) -> tuple[list[float], int]:
+    """Returns each dataset's share of the mixture, and the rows of an epoch."""
+    given = {name: float(w) for name, w in inputs.data.items()}
+    how = inputs.get("weights", "shares")
+    if how not in WEIGHTS:
+        raise ValueError(f"config.input.weights {how!r} is none of {', '.join(WEIGHTS)}")
+    if bad := [name for name, w in given.items() if w <= 0]:
+        raise ValueError(f"config.input.data.{bad[0]} is {given[bad[0]]}; leave the dataset out")
+    if how == "shares":
+        return list(given.values()), sum(lengths.values())
+    rows = {name: w * lengths[name] for name, w in given.items()}
+    return list(rows.values()), round(sum(rows.values()))

@@ -1,4 +1,4 @@
-"""Metrics of a run: one JSON line a logged step, and TensorBoard beside it.
+"""Metrics of a run: one JSON line a logged step, TensorBoard beside it, and the examples left out.
 
 On resume, lines past the restored step are cut off, so that no line is missing or doubled.
 """
@@ -6,7 +6,7 @@ On resume, lines past the restored step are cut off, so that no line is missing 
 import json
 import math
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import tensorboardX
 
@@ -47,6 +47,32 @@ class MetricWriter:
         self._board.close()
 
 
+class RejectWriter:
+    """Lists the examples that training left out, one JSON line each, in `rejects.jsonl`.
+
+    Args:
+        workdir: the run directory.
+        resume_step: the last step whose lines stay; None starts over.
+
+    Attributes:
+        count: lines so far.
+    """
+
+    def __init__(self, workdir: str | pathlib.Path, resume_step: int | None = None):
+        self.path = pathlib.Path(workdir) / "rejects.jsonl"
+        _truncate(self.path, -1 if resume_step is None else resume_step)
+        self.count = len(read(self.path)) if self.path.exists() else 0
+
+    def write(self, step: int, rejects: Sequence[Mapping[str, str]]) -> None:
+        """Adds the examples left out of a step: `dataset`, `id`, `error`, `reason`."""
+        if not rejects:
+            return
+        lines = (json.dumps({"step": step, **r}, ensure_ascii=False) + "\n" for r in rejects)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write("".join(lines))
+        self.count += len(rejects)
+
+
 def read(path: str | pathlib.Path) -> list[dict]:
     """Returns the lines of a `metrics.jsonl`; a last line that was cut short is left out."""
     rows = []
@@ -60,5 +86,7 @@ def read(path: str | pathlib.Path) -> list[dict]:
 
 def _truncate(path: pathlib.Path, step: int) -> None:
     if path.exists():
-        kept = [json.dumps(row) + "\n" for row in read(path) if row["step"] <= step]
+        kept = [
+            json.dumps(row, ensure_ascii=False) + "\n" for row in read(path) if row["step"] <= step
+        ]
         path.write_text("".join(kept), encoding="utf-8")

@@ -149,6 +149,7 @@ def train(
         }
         log(parameter_overview.get_parameter_overview(state["params"], include_stats=False))
     writer = metric_writer.MetricWriter(workdir, first_step)
+    rejected = metric_writer.RejectWriter(workdir, first_step)
 
     # ---- The step ----------------------------------------------------------------------------
     train_step = jax.jit(
@@ -210,6 +211,8 @@ def train(
     for step in range(first_step + 1, total_steps + 1):
         batch = next(data)
         ids = batch.pop("id", [])
+        rejected.write(step, batch.pop("rejects"))
+        _check_rejects(config, rejected, step)
         state, metrics = train_step(state, sharding.put_batch(batch, mesh), rng)
         pending.append((step, ids, metrics))
         if step % config.log_training_steps == 0 or step in (1, total_steps):
@@ -217,6 +220,7 @@ def train(
             pending = []
             values["learning_rate"] = float(optimizer.learning_rate(step - 1))
             values["examples_per_second"] = progress.line(step, values)
+            values["rejected_examples"] = rejected.count
             writer.write(step, values)
         stopping = stop.requested or step == stop_after
         due = eval_due(step)
@@ -229,6 +233,7 @@ def train(
         if stopping and step < total_steps:
             checkpoints.close()
             writer.close()
+            data.close()
             log(f"stopped after step {step}; the same command goes on from there")
             return {}
     checkpoints.wait()
@@ -248,6 +253,7 @@ def train(
         log(f"{name:28s} {value:10.4f}" if isinstance(value, float) else f"{name:28s} {value:10d}")
     checkpoints.close()
     writer.close()
+    data.close()
     return metrics
 
 
@@ -363,6 +369,18 @@ def _fetch_checked(pending: list[tuple[int, list[str], Any]]) -> dict[str, float
                 "`positions` in config.loss, or set `max_loss` of the op tok to the same number."
             )
     return values
+
+
+def _check_rejects(config: Any, rejected: metric_writer.RejectWriter, step: int) -> None:
+    # The share is of at least 1,000 examples, so that one bad file does not end a run at its start.
+    share = config.input.get("max_reject_share", 0.01)
+    if rejected.count > share * max(step * config.input.batch_size, 1000):
+        last = metric_writer.read(rejected.path)[-1]
+        raise TrainingError(
+            f"{rejected.count} of {step * config.input.batch_size} examples could not be used, "
+            f"more than config.input.max_reject_share={share:g}; {rejected.path} lists them. The "
+            f"last, {last['id']!r} of {last['dataset']}: {last['error']}: {last['reason']}"
+        )
 
 
 def _check_same_config(config: Any, workdir: pathlib.Path) -> None:

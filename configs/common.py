@@ -28,9 +28,14 @@ def base() -> ml_collections.ConfigDict:
     # Data: name -> weight in the mixture; `c.input[name]` says builder, split and preprocessing.
     c.input = ml_collections.ConfigDict()
     c.input.data = ml_collections.ConfigDict()
+    c.input.weights = "shares"  # Of the mixture; "epochs": how often an epoch holds each item.
     c.input.batch_size = 24
     c.input.num_threads = 2
+    c.input.num_workers = 0  # Processes that make batches; threads are faster on few cores.
     c.input.prefetch = 16
+    c.input.buckets = ()  # Row lengths below that of `tok`; batches of short rows are cut to one.
+    c.input.bucket_window = 16  # Batches among whose examples rows of like length are put together.
+    c.input.max_reject_share = 0.01  # Training stops when more examples than this are unusable.
 
     # Text, boxes and images: what a checkpoint must be used with.
     c.tokenizer = dict(path="paligemma_tokenizer.model", sets=("detection", "segmentation"))
@@ -72,7 +77,10 @@ def train_pp(
     *,
     prompt: str,
     tok: str,
+    view: str = "",
     augment: str = "",
+    clean: str = "",
+    detect: str = "",
     packed: bool = False,
 ) -> str:
     """Returns the preprocessing string of training examples; ops that are "" are left out.
@@ -80,29 +88,34 @@ def train_pp(
     Boxes are written with `c.codec`, which the checkpoint names.
     """
     keep = ["id", "image", "text", "mask_ar", "mask_loss"] + ["segment"] * packed
-    return "|".join(
-        filter(
-            None,
-            [
-                "load",
-                augment,
-                f"normalize('{c.image.normalize}')",
-                f"resize({c.image.size})",
-                prompt,
-                f"ground('boxes', codec={c.codec.name!r}, grid={c.codec.grid!r})",
-                tok,
-                f"keep({', '.join(map(repr, keep))})",
-            ],
-        )
-    )
+    ops = [
+        view,
+        "load",
+        augment,
+        f"normalize('{c.image.normalize}')",
+        f"resize({c.image.size})",
+        clean,
+        detect,
+        prompt,
+        f"ground('boxes', codec={c.codec.name!r}, grid={c.codec.grid!r})",
+        tok,
+        f"keep({', '.join(map(repr, keep))})",
+    ]
+    return "|".join(filter(None, ops))
 
 
 def eval_pp(
-    c: ml_collections.ConfigDict, *, prompt: str, tok: str, ground: str = "ground('boxes')"
+    c: ml_collections.ConfigDict,
+    *,
+    prompt: str,
+    tok: str,
+    view: str = "",
+    clean: str = "",
+    ground: str = "ground('boxes')",
 ) -> str:
     """Returns the preprocessing string of evaluation examples; the answer stays outside the row."""
-    ops = ["load", f"normalize('{c.image.normalize}')", f"resize({c.image.size})"]
-    return "|".join([*ops, prompt, ground, tok])
+    ops = [view, "load", f"normalize('{c.image.normalize}')", f"resize({c.image.size})"]
+    return "|".join(filter(None, [*ops, clean, prompt, ground, tok]))
 
 
 def add_eval(

@@ -1,13 +1,33 @@
-"""RadGrounder with boxes: the published recipe, and arguments that shrink it.
+"""RadGrounder with boxes: the published recipe, its ablations, and arguments that shrink it.
 
     --config=configs/radgrounder_det.py
+    --config=configs/radgrounder_det.py:siglip=unfrozen
     --config=configs/radgrounder_det.py:variant=tiny,data=phantom,size=112
 
 PaliGemma 2 3B at 224 px, its SigLIP adapted to RefRad2D and frozen (give it as
 `--config.model_init_img`), projector and language model trained with Adafactor at 5e-5, 288
 examples a step, 6 epochs. Reports, questions and grounded reports are mixed with SLAKE and
-VQA-RAD.
+VQA-RAD; an epoch holds every RefRad2D sentence, with one of its images, and every public question
+once.
+
+| row of the published table | arguments |
+|---|---|
+| detection, frozen adapted SigLIP | (none) |
+| SigLIP unfrozen (adapted) | siglip=unfrozen |
+| SigLIP unfrozen (original) | siglip=original |
+| no grounding | ground=none |
+| external data only | data=external,ground=none |
+| internal data, no grounding | data=internal,ground=none |
+| internal data, detection | data=internal |
+
+Beyond the recipe: `vqa_per_image=k` also trains k questions of each sentence an epoch (the recipe
+draws one text a sentence, and never a question where there are boxes), `ground_share=0.5` lets
+images with boxes train plain reports and questions half of the time, `texts=n` puts n texts of an
+image in one row (another attention mask than the original's: `image_isolated`), `released=True`
+spaces punctuation and cuts boxes to whole pixels as the released checkpoints saw it.
 """
+
+from typing import Any
 
 import ml_collections
 
@@ -15,54 +35,155 @@ from big_rad import config as config_lib
 from big_rad.models import gemma, paligemma, siglip
 from configs import common
 
-_REFRAD2D_SENTENCES = 192_000  # Items an epoch; decides only the share of the public sets.
-_PUBLIC = {"slake": 4_919, "vqa_rad": 785}
+_PUBLIC = ("slake", "vqa_rad")
+_DATA = {"all": ("refrad2d", *_PUBLIC), "internal": ("refrad2d",), "external": _PUBLIC}
+_LENGTH = 202  # 200 text tokens, <bos> and <eos>
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    a = config_lib.parse_arg(arg, variant="3b", data="refrad2d", size=224)
-    c = common.base()
-    c.image.size = a.size
-    c.model = paligemma.VARIANTS[a.variant]
-    c.model.img.update(siglip.VARIANTS[c.model.img.variant])  # So that any size can be overridden.
-    c.model.llm.update(gemma.VARIANTS[c.model.llm.variant])
-    if a.variant == "tiny":
-        c.tokenizer.path = "tiny"
-        c.frozen_dtype = "float32"
-    else:
-        c.model_init = f"paligemma2-{a.variant}-pt-{a.size}.npz"
-        c.model.img.update(remat_policy="none", dtype_mm="bfloat16")
-        c.model.llm.update(remat_policy="dots_no_batch", dtype_mm="bfloat16")
-        c.schedule = (
-            ("img/head/.*", dict(decay_type="cosine", warmup_percent=0.1)),
-            ("img/.*", None),
-            (".*", dict(decay_type="cosine", warmup_percent=0.1)),
-        )
+    a = config_lib.parse_arg(
+        arg,
+        variant="3b",
+        size=224,
+        data=("all", "internal", "external", "phantom"),
+        siglip=("frozen", "unfrozen", "original"),
+        ground=("boxes", "none"),
+        vqa_per_image=0,
+        ground_share=1.0,
+        texts=1,
+        released=False,
+    )
+    c = model_config(a.variant, a.size, tower=a.siglip)
+    c.codec.grid = 224 if a.released else None
     c.input.batch_size = 288
     c.grad_accum = 12
     c.total_epochs = 6.0
-    {"refrad2d": _refrad2d, "phantom": _phantom}[a.data](c)
+    if a.data == "phantom":
+        _phantom(c, a)
+        return c
+    if a.texts > 1:
+        c.model.mask_mode = "image_isolated"
+    c.input.weights = "epochs"
+    c.input.data = dict.fromkeys(_DATA[a.data], 1.0)
+    for name in _PUBLIC if a.data != "internal" else ():
+        c.input[name] = public(c, name, texts=a.texts)
+    if a.data != "external":
+        c.input.refrad2d = _refrad2d(c, a, _prompt(a))
+        if a.vqa_per_image:
+            c.input.data.refrad2d_vqa = float(a.vqa_per_image)
+            c.input.refrad2d_vqa = _refrad2d(c, a, f"prompt('vqa', n={a.texts})")
+    _evals(c, a)
     return c
 
 
-def _refrad2d(c: ml_collections.ConfigDict) -> None:
-    c.input.data = dict(refrad2d=_REFRAD2D_SENTENCES, **_PUBLIC)
-    for name in c.input.data:
-        c.input[name] = dict(builder=name, split="train", pp=_train_pp(c))
+def model_config(variant: str, size: int, tower: str = "frozen") -> ml_collections.ConfigDict:
+    """Returns a config of the model and its optimisation, without data.
+
+    Args:
+        variant: "3b", "10b", "28b" or "tiny" (random weights).
+        size: pixels a side.
+        tower: SigLIP "frozen" or "unfrozen" (adapted weights in `model_init_img`), or "original"
+            (unfrozen, PaliGemma's own).
+    """
+    c = common.base()
+    c.image.size = size
+    c.model = paligemma.VARIANTS[variant]
+    c.model.img.update(siglip.VARIANTS[c.model.img.variant])  # So that any size can be overridden.
+    c.model.llm.update(gemma.VARIANTS[c.model.llm.variant])
+    if variant == "tiny":
+        c.tokenizer.path = "tiny"
+        c.frozen_dtype = "float32"
+        return c
+    c.model_init = f"paligemma2-{variant}-pt-{size}.npz"
+    c.model.img.update(remat_policy="none", dtype_mm="bfloat16")
+    c.model.llm.update(remat_policy="dots_no_batch", dtype_mm="bfloat16")
+    if tower == "frozen":
+        cosine = dict(decay_type="cosine", warmup_percent=0.1)
+        c.schedule = (("img/head/.*", cosine), ("img/.*", None), (".*", cosine))
+    return c
 
 
-def _phantom(c: ml_collections.ConfigDict) -> None:
+def tok(c: ml_collections.ConfigDict, texts: int = 1, answer: bool = True) -> str:
+    """Returns the op that makes rows: one text of at most 200 tokens, or several of one image."""
+    start = f"tok('{c.tokenizer.path}', {tuple(c.tokenizer.sets)}"
+    if not answer:
+        return f"{start}, length={_LENGTH}, max_text=200, answer=False)"
+    if texts > 1:
+        return f"{start}, length={min(texts, 4) * _LENGTH}, max_text=200, pack=True)"
+    return f"{start}, length={_LENGTH}, max_text=200)"
+
+
+def public(c: ml_collections.ConfigDict, name: str, texts: int = 1, **kw: str) -> dict[str, Any]:
+    """Returns the training entry of a public set: each of its questions is an item."""
+    pp = common.train_pp(c, prompt="prompt('vqa')", tok=tok(c, texts), packed=texts > 1, **kw)
+    return dict(builder=name, split="train", expand=dict(task="vqa"), pp=pp)
+
+
+def public_eval(c: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
+    """Returns the evaluation of a public set's validation questions."""
+    pp = common.eval_pp(c, prompt="prompt('vqa')", tok=tok(c, answer=False))
+    return dict(
+        type="vqa",
+        builder=name,
+        split="validation",
+        expand=dict(task="vqa"),
+        pp=pp,
+        batch_size=32,
+        max_new_tokens=200,
+    )
+
+
+def _prompt(a: Any) -> str:
+    if a.ground == "none":
+        return f"prompt('report,vqa', n={a.texts}, grounded=False)"
+    return f"prompt('report,vqa', n={a.texts}, ground_share={a.ground_share})"
+
+
+def _refrad2d(c: ml_collections.ConfigDict, a: Any, prompt: str) -> dict[str, Any]:
+    pp = common.train_pp(
+        c,
+        view="view('random')",
+        clean="clean('released')" if a.released else "",
+        prompt=prompt,
+        tok=tok(c, a.texts),
+        packed=a.texts > 1,
+    )
+    return dict(builder="refrad2d", split="train", pp=pp)
+
+
+def _evals(c: ml_collections.ConfigDict, a: Any) -> None:
+    # The published protocol: 2,000 sentences a language, the first image of each, greedy, 200 new
+    # tokens; here of the validation split, since a test split must not choose between checkpoints.
+    for lang in ("en", "de") if a.data != "external" else ():
+        pp = common.eval_pp(
+            c,
+            view="view('first')",
+            clean="clean('released')" if a.released else "",
+            prompt=f"prompt('report', lang='{lang}', style='both', grounded={a.ground == 'boxes'})",
+            tok=tok(c, answer=False),
+        )
+        c.evals[f"refrad2d_{lang}"] = dict(
+            type="grounded",
+            builder="refrad2d",
+            split="validation",
+            expand=dict(task="report", lang=lang, items=2000, view="first"),
+            pp=pp,
+            batch_size=32,
+            max_new_tokens=200,
+            codec=common.CODEC,
+        )
+    for name in _PUBLIC if a.data != "internal" else ():
+        c.evals[name] = public_eval(c, name)
+
+
+def _phantom(c: ml_collections.ConfigDict, a: Any) -> None:
     c.input.data = dict(phantom=1.0)
+    prompt = f"prompt('report,vqa', n=1, grounded={a.ground != 'none'})"
     c.input.phantom = dict(
-        builder="phantom", builder_args=dict(config="demo"), split="train", pp=_train_pp(c)
+        builder="phantom",
+        builder_args=dict(config="demo"),
+        split="train",
+        pp=common.train_pp(c, prompt=prompt, tok=tok(c)),
     )
     c.input.batch_size = 24
     c.grad_accum = 1
-
-
-def _train_pp(c: ml_collections.ConfigDict) -> str:
-    return common.train_pp(
-        c,
-        prompt="prompt(tasks='report,vqa', n=1, grounded=True)",
-        tok=f"tok('{c.tokenizer.path}', {tuple(c.tokenizer.sets)}, length=202, max_text=200)",
-    )

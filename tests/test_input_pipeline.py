@@ -1,7 +1,9 @@
 import collections
+import functools
 import itertools
 import json
 import time
+import zlib
 
 import jax
 import ml_collections
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 
 from big_rad import input_pipeline
+from big_rad.dicom.errors import ReadError
 from big_rad.input_pipeline import core, pp_builder
 
 
@@ -29,13 +32,35 @@ class Source:
         return {"id": f"{self.name}-{i}", "image": np.full((2, 2), i, np.float32)}
 
 
-def preprocess(example):
-    """Adds what was drawn from the example's generator."""
-    return {
+def preprocess(example, text_only=False):
+    """Adds what was drawn from the example's generator, and a row of one to twenty tokens."""
+    if int(example["id"].split("-")[1]) in BAD:
+        raise ReadError("scan.dcm: damaged")
+    length = 1 + hash_of(example["id"]) % 20
+    text = (np.arange(24) <= length).astype(np.int32)
+    rows = {"text": text, "mask_ar": text, "mask_loss": text}
+    if text_only:
+        return rows
+    return rows | {
         "id": example["id"],
         "image": example["image"],
         "drawn": example["rng"].integers(1 << 30),
     }
+
+
+BAD = set()
+FAKES = {"x": preprocess}
+
+
+def hash_of(text):
+    return zlib.crc32(text.encode())
+
+
+@pytest.fixture
+def bad():
+    """Numbers of items that cannot be used."""
+    yield BAD
+    BAD.clear()
 
 
 @pytest.fixture(autouse=True)
@@ -45,13 +70,16 @@ def fakes(monkeypatch):
         return Source(builder, kw["length"])
 
     monkeypatch.setattr(core, "load_source", load_source)
-    monkeypatch.setattr(pp_builder, "get_preprocess_fn", lambda pp: preprocess)
+    monkeypatch.setattr(
+        pp_builder, "get_preprocess_fn", lambda pp, **kw: functools.partial(FAKES[pp], **kw)
+    )
 
 
-def make(lengths, weights=None, *, batch_size=4, num_threads=2, seed=0):
+def make(lengths, data=None, *, batch_size=4, num_threads=2, seed=0, **inputs):
     config = ml_collections.ConfigDict(dict(input=dict(batch_size=batch_size)))
     config.input.num_threads = num_threads
-    config.input.data = dict(weights or dict.fromkeys(lengths, 1.0))
+    config.input.update(inputs)
+    config.input.data = dict(data or dict.fromkeys(lengths, 1.0))
     for name, length in lengths.items():
         config.input[name] = dict(
             builder=name, split="train", pp="x", builder_args=dict(length=length)
@@ -67,7 +95,7 @@ def assert_same(got, want):
     assert len(got) == len(want)
     for x, y in zip(got, want):
         assert x.keys() == y.keys()
-        for k in x:
+        for k in x.keys() - {"rejects"}:
             np.testing.assert_array_equal(x[k], y[k])
 
 
@@ -150,17 +178,8 @@ def test_a_batch_that_does_not_divide_among_processes_is_an_error(monkeypatch):
         take(make({"a": 13}, num_threads=0), 1)
 
 
-def test_without_shuffling_examples_come_once_in_order_with_repeatable_draws():
-    examples = input_pipeline.dataset(Source("a", 5), "x", seed=3, shuffle=False)
-    assert len(examples) == 5
-    assert [examples[i]["id"] for i in range(5)] == [f"a-{i}" for i in range(5)]
-    again = input_pipeline.dataset(Source("a", 5), "x", seed=3, shuffle=False)
-    assert [examples[i]["drawn"] for i in range(5)] == [again[i]["drawn"] for i in range(5)]
-    assert len({examples[i]["drawn"] for i in range(5)}) == 5
-
-
 def test_the_last_batch_of_an_evaluation_is_filled_up_and_masked():
-    examples = input_pipeline.dataset(Source("a", 5), "x", seed=0, shuffle=False)
+    examples = Source("a", 5)
     batches = list(input_pipeline.eval_batches(examples, 2))
     assert [b["id"] for b in batches] == [["a-0", "a-1"], ["a-2", "a-3"], ["a-4", "a-4"]]
     assert [b["_mask"].tolist() for b in batches] == [[1, 1], [1, 1], [1, 0]]
@@ -171,3 +190,156 @@ def test_expand_and_builder_arguments_reach_the_source(monkeypatch):
     monkeypatch.setattr(core, "expand", lambda source, **kw: (source.length, kw))
     spec = dict(builder="a", split="train", builder_args=dict(length=4), expand=dict(task="vqa"))
     assert input_pipeline.make_source(spec, "somewhere") == (4, {"task": "vqa"})
+
+
+@pytest.mark.parametrize("num_threads", [0, 3])
+def test_a_bad_example_weighs_nothing_and_is_listed(bad, num_threads):
+    want = take(make({"a": 12}), 3)
+    bad |= {4, 9}
+    got = take(make({"a": 12}, num_threads=num_threads), 3)
+    assert ids(got) == ids(want)
+    rejects = [r for b in got for r in b["rejects"]]
+    assert sorted(rejects, key=lambda r: r["id"]) == [
+        {"dataset": "a", "id": f"a-{i}", "error": "ReadError", "reason": "scan.dcm: damaged"}
+        for i in (4, 9)
+    ]
+    for g, w in zip(got, want):
+        for row, name in enumerate(g["id"]):
+            if name in ("a-4", "a-9"):
+                assert not g["mask_loss"][row].any() and g["text"][row].any()
+            else:
+                for k in ("image", "drawn", "text", "mask_loss"):
+                    np.testing.assert_array_equal(g[k][row], w[k][row])
+
+
+def test_a_batch_of_bad_examples_only_has_rows_that_weigh_nothing(bad):
+    bad |= set(range(12)) - {7}
+    batches = take(make({"a": 12}), 3)
+    assert sum(b["mask_loss"].any(axis=1).sum() for b in batches) == 1
+    assert sum(len(b["rejects"]) for b in batches) == 11
+
+
+def test_if_nothing_can_be_used_the_first_reason_is_raised(bad):
+    bad |= set(range(12))
+    with pytest.raises(ValueError, match=r"no example.*'a-\d+' of a: ReadError: scan.dcm"):
+        take(make({"a": 12}, num_threads=0), 1)
+
+
+def test_an_item_that_the_source_cannot_read_is_a_reject(monkeypatch):
+    def read(self, i):
+        if i == 3:
+            raise OSError("record is cut off")
+        return {"id": f"a-{i}", "image": np.zeros((2, 2), np.float32)}
+
+    monkeypatch.setattr(Source, "__getitem__", read)
+    (reject,) = [r for b in take(make({"a": 8}), 2) for r in b["rejects"]]
+    assert (reject["id"], reject["reason"]) == ("item 3", "record is cut off")
+
+
+BUCKETS = dict(buckets=(6, 12, 16), bucket_window=4)
+
+
+def test_buckets_hold_the_same_examples_of_a_window_in_shorter_rows():
+    plain, bucketed = (take(make({"a": 13, "b": 50}, **kw), 12) for kw in ({}, BUCKETS))
+    for w in range(0, 12, 4):
+        assert sorted(ids(bucketed[w : w + 4])) == sorted(ids(plain[w : w + 4]))
+    rows = {(i, d): t for b in plain for i, d, t in zip(b["id"], b["drawn"].tolist(), b["text"])}
+    for batch in bucketed:
+        length = batch["text"].shape[1] - 1
+        assert length in (6, 12, 16, 23)
+        for i, d, text in zip(batch["id"], batch["drawn"].tolist(), batch["text"]):
+            row = rows[i, d]
+            np.testing.assert_array_equal(text, row[: length + 1])
+            assert not row[length + 1 :].any()
+    assert np.mean([b["text"].shape[1] for b in bucketed]) < 18
+    assert len({b["text"].shape[1] for b in bucketed}) > 2
+
+
+def test_buckets_are_the_shortest_that_fit():
+    for batch in take(make({"a": 50}, **BUCKETS), 12):
+        longest = max(input_pipeline.row_length(t) for t in batch["text"])
+        fits = [b for b in (6, 12, 16, 23) if b >= longest]
+        assert batch["text"].shape[1] - 1 == fits[0]
+
+
+def test_bucketed_batches_do_not_depend_on_threads_or_where_one_starts():
+    want = take(make({"a": 13, "b": 5}, **BUCKETS), 14)
+    assert_same(take(make({"a": 13, "b": 5}, num_threads=5, **BUCKETS), 14), want)
+    resumed = make({"a": 13, "b": 5}, **BUCKETS)
+    resumed.iterator.set_state({"next_index": 9})
+    assert_same(take(resumed, 5), want[9:])
+
+
+def test_all_processes_cut_to_the_same_bucket(monkeypatch):
+    whole = take(make({"a": 40}, **BUCKETS), 8)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    parts = []
+    for index in range(2):
+        monkeypatch.setattr(jax, "process_index", lambda i=index: i)
+        parts.append(take(make({"a": 40}, **BUCKETS), 8))
+    joined = [{k: list(x[k]) + list(y[k]) for k in x} for x, y in zip(*parts)]
+    assert_same(joined, whole)
+
+
+def test_a_process_reads_only_its_own_rows(monkeypatch):
+    read = []
+    original = Source.__getitem__
+
+    def noting(self, i):
+        if self.name == "noted":  # Threads of other tests may still be reading ahead.
+            read.append(i)
+        return original(self, i)
+
+    monkeypatch.setattr(Source, "__getitem__", noting)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    monkeypatch.setattr(jax, "process_index", lambda: 1)
+    batches = take(make({"noted": 40}, num_threads=0), 5)
+    assert read == [int(i.split("-")[1]) for i in ids(batches)] and len(read) == 10
+
+
+def test_weights_by_epoch_count_how_often_an_epoch_holds_an_item():
+    made = make({"a": 60, "b": 40}, {"a": 1.0, "b": 2.0}, batch_size=7, weights="epochs")
+    assert made.examples_per_epoch == 140
+    counts = collections.Counter(i[0] for i in ids(take(made, 20)))
+    assert abs(counts["a"] - 60) <= 1 and abs(counts["b"] - 80) <= 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (dict(weights="share"), "config.input.weights 'share' is none of shares, epochs"),
+        (dict(buckets=(12, 6)), "must be rising"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        make({"a": 6}, **settings)
+
+
+def test_a_weight_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="config.input.data.b is 0.0; leave the dataset out"):
+        make({"a": 6, "b": 4}, {"a": 1.0, "b": 0.0})
+
+
+@pytest.mark.parametrize(
+    ("pp", "field"),
+    [
+        ("resize(56)", "image.size"),
+        ("normalize('min_max')", "image.normalize"),
+        ("tok('other.model')", "tokenizer.path"),
+        ("ground('boxes', codec='paligemma')", "codec.name"),
+        ("ground(grid=224)", "codec.grid"),
+    ],
+)
+def test_preprocessing_that_differs_from_the_config_is_refused(pp, field):
+    config = ml_collections.ConfigDict(
+        dict(
+            image=dict(size=112, normalize="medgemma"),
+            tokenizer=dict(path="tiny"),
+            codec=dict(name="radgrounder", grid=56),
+        )
+    )
+    good = "load|normalize('medgemma')|resize(112)|ground('boxes', grid=56)|tok(length=8)"
+    input_pipeline.check_pp(config, "config.input.a.pp", good)
+    with pytest.raises(ValueError, match=f"config.input.a.pp: .*config.{field} is"):
+        input_pipeline.check_pp(config, "config.input.a.pp", f"load|{pp}")

@@ -113,7 +113,7 @@ class RecordSource:
 
 
 class expand:
-    """A source with one text an item, for evaluation.
+    """A source with one text an item, for evaluation, and for sets whose items are questions.
 
     Args:
         source: the source to take texts from.
@@ -122,6 +122,9 @@ class expand:
         question_type: of vqa texts, "open", "yesno", ... or None.
         per_image: at most so many texts of an image, drawn with `seed`; None keeps all.
         seed: of that draw.
+        items: only so many examples of the source, drawn as `default_rng(42).choice` does, which
+            is how the published evaluation took its 2,000 sentences; None keeps all.
+        view: of an example with several images, "first" or "all".
 
     Items are examples whose `texts` has one entry and whose `id` is "<image id>#<text number>";
     the image's own id is in `image_id`.
@@ -135,35 +138,79 @@ class expand:
         question_type: str | None = None,
         per_image: int | None = None,
         seed: int = 0,
+        items: int | None = None,
+        view: str = "first",
     ):
+        if view not in ("first", "all"):
+            raise ValueError(f"expand: view={view!r} is neither 'first' nor 'all'")
         self._source = source
-        self._items: list[tuple[int, int]] = []
+        self._items: list[tuple[int, int, int]] = []
         wanted = {"task": task, "lang": lang, "question_type": question_type}
         wanted = {k: v for k, v in wanted.items() if v is not None}
-        for i in range(len(source)):
-            found = [
-                j
-                for j, t in enumerate(source[i]["texts"])
-                if all(t.get(k) == v for k, v in wanted.items())
-            ]
-            if per_image is not None and len(found) > per_image:
-                rng = np.random.default_rng([seed, i])
-                found = sorted(rng.choice(found, per_image, replace=False).tolist())
-            self._items += [(i, j) for j in found]
+        chosen: Any = range(len(source))
+        if items is not None and items < len(source):
+            chosen = np.random.default_rng(42).choice(len(source), items, replace=False).tolist()
+        for i in chosen:
+            images = images_of(source[i])
+            for k, image in enumerate(images[:1] if view == "first" else images):
+                found = [
+                    j
+                    for j, t in enumerate(image["texts"])
+                    if all(t.get(k) == v for k, v in wanted.items())
+                ]
+                if per_image is not None and len(found) > per_image:
+                    rng = np.random.default_rng([seed, i, k] if k else [seed, i])
+                    found = sorted(rng.choice(found, per_image, replace=False).tolist())
+                self._items += [(i, k, j) for j in found]
 
     def __len__(self) -> int:
         return len(self._items)
 
     def __getitem__(self, index: int) -> Example:
-        i, j = self._items[index]
-        example = dict(self._source[i])
-        example["image_id"] = example["id"]
-        example["id"] = f"{example['id']}#{j}"
+        i, k, j = self._items[index]
+        example = dict(images_of(self._source[i])[k])
+        example["image_id"] = example.get("image_id", example["id"])
+        example["id"] = f"{example['image_id']}#{j}"
         example["texts"] = [example["texts"][j]]
         return example
 
     def __iter__(self) -> Iterator[Example]:
         return (self[i] for i in range(len(self)))
+
+
+class grounded:
+    """The examples of a source that have a label map or boxes with classes.
+
+    Args:
+        source: the source; read once through.
+    """
+
+    def __init__(self, source: Source):
+        self._source = source
+        self._items = [i for i in range(len(source)) if any(map(_points, images_of(source[i])))]
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def __getitem__(self, index: int) -> Example:
+        return self._source[self._items[index]]
+
+
+def images_of(example: Example) -> list[Example]:
+    """Returns an example's images, each as an example of its own.
+
+    One of several keeps the example's `id`, and has its own as `image_id`.
+    """
+    if "images" not in example:
+        return [example]
+    shared = {k: v for k, v in example.items() if k != "images"}
+    return [{**image, **shared, "image_id": image["id"]} for image in example["images"]]
+
+
+def _points(image: Example) -> bool:
+    return bool(image.get("boxes")) or (
+        "segmap" in image and bool(np.any(packed.array(image["segmap"])))
+    )
 
 
 def unpacked(example: Example) -> Example:
