@@ -1,0 +1,50 @@
+"""SLAKE and VQA-RAD only: PaliGemma 2 on public data, each question once an epoch.
+
+    --config=configs/public_vqa.py
+    --config=configs/public_vqa.py:ground=boxes     # also SLAKE's organs as detection questions
+    --config=configs/public_vqa.py:variant=tiny,size=112,epochs=2
+
+The optimisation is `radgrounder_det`'s. Rows are short, so batches are cut to a few lengths.
+Evaluated on the validation questions of both; the published figures are of SLAKE's validation and
+VQA-RAD's test questions.
+"""
+
+import ml_collections
+
+from big_rad import config as config_lib
+from configs import common, radgrounder_det
+
+
+def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+    a = config_lib.parse_arg(
+        arg,
+        variant="3b",
+        size=224,
+        siglip=("original", "frozen", "unfrozen"),
+        ground=("none", "boxes"),
+        epochs=6.0,
+        batch=288,
+        accum=12,
+    )
+    c = radgrounder_det.model_config(a.variant, a.size, tower=a.siglip)
+    c.input.batch_size = a.batch
+    c.grad_accum = a.accum
+    c.total_epochs = a.epochs
+    c.input.weights = "epochs"
+    c.input.data = dict(slake=1.0, vqa_rad=1.0)
+    for name in c.input.data:
+        c.input[name] = radgrounder_det.public(c, name)
+        c.evals[name] = radgrounder_det.public_eval(c, name)
+    if a.ground == "boxes":
+        _add_detection(c)
+    c.input.buckets = (48, 64, 96, 128)
+    return c
+
+
+def _add_detection(c: ml_collections.ConfigDict) -> None:
+    # An image is an item, and has about ten questions: drawn that often an epoch.
+    pp = common.train_pp(
+        c, detect="detect_vqa(n=1)", prompt="prompt('detect')", tok=radgrounder_det.tok(c)
+    )
+    c.input.data.slake_organs = 10.0
+    c.input.slake_organs = dict(builder="slake", split="train", only="grounded", pp=pp)
