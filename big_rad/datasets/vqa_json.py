@@ -49,7 +49,9 @@ class Row:
 
     def problem(self, field: str, message: str, level: str = "error") -> Problem:
         """Returns a problem of this row."""
-        qid = f" (qid {self.fields['qid']})" if isinstance(self.fields.get("qid"), int) else ""
+        qid = (
+            f" (qid {self.fields['qid']})" if isinstance(self.fields.get("qid"), int | str) else ""
+        )
         return Problem(self.file, self.line, field, f"row {self.number}{qid}: {message}", level)
 
 

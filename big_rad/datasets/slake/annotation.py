@@ -56,7 +56,8 @@ def values_of(root: Path) -> tuple[dict[int, str], list[Problem]]:
             if not organs.is_known(match[2]):
                 problems.append(_unknown(VALUES, number, match[2]))
         elif line.strip():
-            problems.append(Problem(VALUES, number, "", "not 'value:name'; the line is not used"))
+            message = "not 'value:name'; the line is not used"
+            problems.append(Problem(VALUES, number, "", message, "warning"))
     return found, problems
 
 

@@ -1,0 +1,24 @@
+"""VQA-RAD: questions about radiology pictures, in the split without shared images or the common."""
+
+from pathlib import Path
+
+from big_rad.datasets import records
+from big_rad.datasets.core import RecordSource
+
+VERSION = "1.0.0"
+
+
+def load(split: str, data_dir: str | Path, config: str = "wu") -> RecordSource:
+    """Opens a built split (see `big_rad.datasets.core.load_source`).
+
+    Args:
+        split: "train", "validation" (not in "common"), "test", or a slice such as "train[:100]".
+        data_dir: the folder given to `python -m tools.build_dataset vqa_rad`.
+        config: "wu", whose splits share no image, or "common", whose do.
+
+    Returns:
+        The source; an example is an image with all its questions of that split.
+    """
+    command = "python -m tools.build_dataset vqa_rad --source=DIR --split_dir=DIR "
+    command += f"--config={config} --data_dir={data_dir}"
+    return records.open("vqa_rad", config, VERSION, split, data_dir, command)

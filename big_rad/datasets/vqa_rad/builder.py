@@ -1,0 +1,251 @@
+"""Builds VQA-RAD from its published files, and says what is wrong with them.
+
+    source/"VQA_RAD Image Folder"/*.jpg            (or images/)
+    split_dir/{train,validation,test}_fixed_split.json       config "wu"
+    source/"VQA_RAD Dataset Public.json"                     config "common"
+    (or trainset.json and testset.json, as the common split is handed on)
+
+In "wu" (Wu et al. 2025) no image is in two splits. In "common", 3,064 and 451 questions, all test
+images are in train too. Its training questions are the rows that are not marked as test, and every
+row's framed form, also that of test rows. Knows nothing of preprocessing.
+"""
+
+import argparse
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from big_rad.datasets import records, vqa_json
+from big_rad.datasets.records import Problem, SourceError
+from big_rad.datasets.vqa_json import Row
+from big_rad.datasets.vqa_rad import VERSION
+
+CONFIGS = ("wu", "common")
+PUBLISHED = {
+    "wu": {"train": 785, "validation": 728, "test": 735},
+    "common": {"train": 3064, "test": 451},
+}
+SPLIT_FILE = "{}_fixed_split.json"
+PUBLIC = "VQA_RAD Dataset Public.json"
+HANDED_ON = {"train": "trainset.json", "test": "testset.json"}
+IMAGE_FOLDERS = ("VQA_RAD Image Folder", "images", "image")
+WHERE = (
+    "VQA-RAD (images and questions) is to be had from osf.io, as the page of Lau et al. 2018, "
+    "'A dataset of clinically generated visual questions and answers about radiology images'"
+)
+WHERE_SPLIT = (
+    "the three *_fixed_split.json of the split without shared images (Wu et al. 2025, 'Towards "
+    "generalist foundation model for radiology', Nature Communications) come with the released "
+    "RadGrounder code; name their folder with --split_dir"
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options of this dataset."""
+    parser.add_argument(
+        "--config",
+        default="wu",
+        choices=CONFIGS,
+        help="wu: no image in two splits (default); common: the usual split, which leaks images",
+    )
+    parser.add_argument(
+        "--split_dir", help="folder of the files with the questions; the source folder if not given"
+    )
+    parser.add_argument(
+        "--allow_other_counts",
+        action="store_true",
+        help="build although a split has not the published number of questions",
+    )
+
+
+def build(
+    source: str | Path,
+    data_dir: str | Path,
+    *,
+    config: str = "wu",
+    split_dir: str | Path | None = None,
+    allow_other_counts: bool = False,
+    workers: int = 2,
+    overwrite: bool = False,
+    beam: Sequence[str] | None = None,
+    max_reject_share: float = 0.01,
+) -> records.Built:
+    """Builds the dataset.
+
+    Args:
+        source: the folder with the images.
+        data_dir: the folder under which `vqa_rad/<config>/<version>` lies.
+        config: "wu" or "common".
+        split_dir: the folder of the questions; None is `source`.
+        allow_other_counts: build although a split has not the published number of questions.
+        workers, overwrite, beam, max_reject_share: see `records.build`.
+
+    Raises:
+        SourceError: files are missing or broken, the counts are not the published ones, or splits
+            of "wu" share images.
+    """
+    plan, files = read(Path(source), config, split_dir)
+    warnings = list(vqa_json.other_counts(plan, PUBLISHED[config], files))
+    if warnings and not allow_other_counts:
+        listed = "; ".join(str(p) for p in warnings)
+        raise SourceError(
+            f"{listed}. Download the files again, or pass --allow_other_counts if it is meant to be"
+        )
+    shared = plan.shared()
+    if shared and config == "wu":
+        raise SourceError(
+            f"{len(shared)} images are in more than one split, so this is not the split of Wu et "
+            f"al.: {WHERE_SPLIT}. The split that shares images is --config=common"
+        )
+    built = records.build(
+        "vqa_rad",
+        config=config,
+        version=VERSION,
+        description="VQA-RAD: questions about radiology pictures.",
+        splits=plan.jobs,
+        make=make,
+        params={
+            "questions": plan.sha256,
+            "images": {s: vqa_json.digest(jobs) for s, jobs in plan.jobs.items()},
+        },
+        data_dir=data_dir,
+        workers=workers,
+        overwrite=overwrite,
+        beam=beam,
+        max_reject_share=max_reject_share,
+    )
+    built.notes += vqa_json.notes(built, plan, "vqa_rad", config, VERSION)
+    built.notes += [f"warning: {p}" for p in warnings]
+    if config == "common":
+        built.notes.append(
+            f"warning: {len(shared)} test images are in train too (and framed forms of test "
+            "questions with their answers): not for comparing models, use --config=wu"
+        )
+    return built
+
+
+def validate(
+    source: str | Path,
+    *,
+    pixels: bool = True,
+    workers: int = 1,
+    config: str = "wu",
+    split_dir: str | Path | None = None,
+    allow_other_counts: bool = False,
+) -> Iterator[Problem]:
+    """Yields every problem of the published files.
+
+    Args:
+        source: the folder with the images.
+        pixels: whether to open them.
+        workers: threads that open images.
+        config: "wu" or "common".
+        split_dir: the folder of the questions; None is `source`.
+        allow_other_counts: do not report other counts than the published ones.
+    """
+    try:
+        plan, files = read(Path(source), config, split_dir)
+    except vqa_json.JsonError as e:
+        yield e.problem
+        return
+    yield from plan.problems()
+    if not allow_other_counts:
+        yield from vqa_json.other_counts(plan, PUBLISHED[config], files)
+    yield from vqa_json.report_shared(plan, "image_name", brief=config == "common")
+    yield from vqa_json.check_images(plan, functools.partial(_check, pixels), workers)
+
+
+def read(
+    source: Path, config: str, split_dir: str | Path | None = None
+) -> tuple[vqa_json.Plan, dict[str, str]]:
+    """Reads the questions, and which file each split is in.
+
+    Raises:
+        SourceError: a file or the folder of images is missing, or a file is broken.
+        ValueError: no such config.
+    """
+    if config not in CONFIGS:
+        raise ValueError(f"vqa_rad has no config {config!r}; there are {', '.join(CONFIGS)}")
+    images = next((n for n in IMAGE_FOLDERS if (source / n).is_dir()), None)
+    if images is None:
+        raise SourceError(f"the source folder has no {' or '.join(IMAGE_FOLDERS[:2])}. {WHERE}")
+    at = Path(split_dir) if split_dir else source
+    if config == "common" and not any((at / n).is_file() for n in (PUBLIC, *HANDED_ON.values())):
+        at = source
+    if config == "wu":
+        files = {s: SPLIT_FILE.format(s) for s in PUBLISHED["wu"]}
+        fields, rows = ("question", "answer", "q_type"), _rows(at, files, WHERE_SPLIT)
+    elif (at / PUBLIC).is_file():
+        files = dict.fromkeys(PUBLISHED["common"], PUBLIC)
+        fields, rows = ("question", "answer", "answer_type"), _common(at / PUBLIC)
+    else:
+        files = HANDED_ON
+        if not any((at / n).is_file() for n in files.values()):
+            raise SourceError(f"the folder has no {PUBLIC}. {WHERE}")
+        fields, rows = ("question", "answer", "answer_type"), _rows(at, files, WHERE)
+    ask = _Ask(f"{images}/", fields)
+    paths = [at / name for name in dict.fromkeys(files.values())]
+    return vqa_json.plan(source, rows, paths, ask), files
+
+
+def make(job: vqa_json.Job) -> Iterable[records.Record | Problem]:
+    """Makes the record of an image; what is left out of the set comes as problems."""
+    yield from job.problems
+    if not job.image:
+        return
+    image = vqa_json.pixels(job)
+    if isinstance(image, Problem):
+        yield image
+        return
+    yield records.record(
+        job.id, job.id, [records.image_record(job.id, job.modality, image, texts=job.texts)]
+    )
+
+
+class _Ask:
+    """Makes the question of a row; a class so that each row's qid is checked against all."""
+
+    def __init__(self, folder: str, fields: tuple[str, str, str]):
+        self._folder, self._fields = folder, fields
+        self._seen: set[object] = set()
+
+    def __call__(self, row: Row) -> Iterator[vqa_json.Asked | Problem]:
+        qid = row.fields.get("qid")
+        if qid is not None and qid in self._seen:
+            yield row.problem("qid", "another row has it already; the row is left out")
+            return
+        self._seen.add(qid)
+        image = vqa_json.image_name(row, "image_name")
+        text = vqa_json.text_of(row, *self._fields)
+        for part in (image, text):
+            if isinstance(part, Problem):
+                yield part
+                return
+        yield vqa_json.Asked(f"{self._folder}{image}", text)
+
+
+def _rows(folder: Path, files: Mapping[str, str], where: str) -> dict[str, list[Row]]:
+    missing = [n for n in files.values() if not (folder / n).is_file()]
+    if missing:
+        raise SourceError(f"the folder has no {', '.join(missing)}: {where}")
+    return {split: vqa_json.read_rows(folder / name) for split, name in files.items()}
+
+
+def _common(path: Path) -> dict[str, list[Row]]:
+    """Returns the rows of the common split: framed forms of questions are rows of their own."""
+    splits: dict[str, list[Row]] = {"train": [], "test": []}
+    for row in vqa_json.read_rows(path):
+        is_test = str(row.fields.get("phrase_type")).startswith("test_")
+        splits["test" if is_test else "train"].append(row)
+        framed = row.fields.get("question_frame")
+        if isinstance(framed, str) and framed.strip().lower() not in ("", "null"):
+            fields = {k: v for k, v in row.fields.items() if k != "qid"}
+            splits["train"].append(
+                Row(row.file, row.line, row.number, fields | {"question": framed})
+            )
+    return splits
+
+
+def _check(pixels: bool, job: vqa_json.Job) -> list[Problem]:
+    found = vqa_json.pixels(job) if pixels else vqa_json.missing(job)
+    return [found] if isinstance(found, Problem) else []

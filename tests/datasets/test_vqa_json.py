@@ -1,0 +1,61 @@
+"""JSON arrays of questions: the line of each row, and what is broken."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from big_rad.datasets import vqa_json
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=5), st.text(max_size=8), min_size=1), max_size=6),
+       st.sampled_from([None, 0, 1, 4]), st.booleans())  # fmt: skip
+def test_rows_are_those_of_json_and_lines_are_where_they_start(tmp_path_factory, rows, indent, bom):
+    path = tmp_path_factory.mktemp("j") / "q.json"
+    text = json.dumps(rows, indent=indent, ensure_ascii=True)
+    path.write_text(("\ufeff" if bom else "") + text, "utf-8")
+    found = vqa_json.read_rows(path)
+    assert [r.fields for r in found] == rows
+    lines = text.splitlines()
+    ends = [r.line for r in found[1:]] + [len(lines)]
+    for row, end in zip(found, ends, strict=False):
+        assert "{" in lines[row.line - 1]
+        if indent is not None:
+            part = "\n".join(lines[row.line - 1 : end - 1]).strip().rstrip(",]").strip()
+            assert json.loads(part) == row.fields
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "words"),
+    [
+        ("", 1, "not a JSON array"),
+        ('{"a": 1}', 1, "not a JSON array"),
+        ('[{"a": 1},\n{"a": ', 2, "broken JSON after 1 rows"),
+        ('[{"a": 1}', 1, "cut off after 1 rows"),
+        ('[\n{"a": 1}\n{"a": 2}]', 2, "cut off after 1 rows"),
+        ('[{"a": 1},\n\n3]', 3, "row 2 is no JSON object"),
+        ("[", 1, "broken JSON after 0 rows"),
+    ],
+)
+def test_a_broken_file_is_named_with_its_line(tmp_path, text, line, words):
+    (tmp_path / "q.json").write_text(text)
+    with pytest.raises(vqa_json.JsonError) as e:
+        vqa_json.read_rows(tmp_path / "q.json")
+    assert (e.value.problem.file, e.value.problem.line) == ("q.json", line)
+    assert words in e.value.problem.message
+
+
+def test_other_than_utf8_is_refused(tmp_path):
+    (tmp_path / "q.json").write_bytes('[{"a": "ä"}]'.encode("latin-1"))
+    with pytest.raises(vqa_json.JsonError, match="not UTF-8"):
+        vqa_json.read_rows(tmp_path / "q.json")
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"), [("Yes ", "Yes"), (4, "4"), (4.0, "4"), (2.5, "2.5"), (0, "0")]
+)
+def test_answers_become_text(answer, text):
+    row = vqa_json.Row("q.json", 1, 1, {"q": "How many?", "a": answer, "k": "closed "})
+    made = vqa_json.text_of(row, "q", "a", "k")
+    assert (made["answer"], made["question_type"]) == (text, "closed")
