@@ -90,7 +90,7 @@ def build(
     Raises:
         records.SourceError: a piece is missing or cannot be read; the message names all.
     """
-    chosen, places = _modalities(modalities), Places.under(source, **apart)
+    chosen, places = _options(modalities, limit, max_images), Places.under(source, **apart)
     if missing := places.missing(chosen):
         raise records.SourceError("\n".join(map(str, missing)))
     params = _params(places, chosen, limit, max_images)
@@ -139,7 +139,7 @@ def validate(
         workers: processes.
         modalities, limit, max_images, apart: as for `build`.
     """
-    chosen, places = _modalities(modalities), Places.under(source, **apart)
+    chosen, places = _options(modalities, limit, max_images), Places.under(source, **apart)
     missing = places.missing(chosen)
     yield from missing
     if not places.masks.is_dir():
@@ -173,7 +173,10 @@ def validate(
             yield from _too_many(places, read, split, chosen, max_images)
 
 
-def _modalities(given: str | Sequence[str]) -> tuple[str, ...]:
+def _options(given: str | Sequence[str], limit: int, max_images: int) -> tuple[str, ...]:
+    """Checks the options; returns the modalities in their order."""
+    if limit < 0 or max_images < 1:
+        raise ValueError(f"limit={limit} must be at least 0, max_images={max_images} at least 1")
     parts = given.split(",") if isinstance(given, str) else list(given)
     wanted = {p.strip().upper() for p in parts}
     if not wanted or not wanted <= set(MODALITIES):

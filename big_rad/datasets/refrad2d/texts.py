@@ -206,7 +206,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_class(value: float) -> bool:
-    return value == int(value) and 1 <= value <= classes.NUM_CLASSES
+    return 1 <= value <= classes.NUM_CLASSES and value == int(value)
 
 
 def _kind(value: Any) -> str:
