@@ -236,30 +236,6 @@ def test_impossible_augmentations_are_refused(pp):
         builder.get_preprocess_fn(pp)
 
 
-@pytest.mark.parametrize(
-    "fields, match",
-    [
-        ({}, "neither an image"),
-        ({"image": np.zeros((4, 4, 2), np.uint8)}, r"\[4, 4, 2\]"),
-        ({"image": np.zeros((4, 4, 3), np.float32)}, "uint8"),
-        ({"image": np.zeros((0, 4), np.int16)}, r"\[0, 4\]"),
-        ({"image": np.zeros((4, 4), np.int16), "modality": "PET"}, "PET"),
-        ({"image": np.zeros((4, 4), np.int16), "segmap": np.zeros((4, 5), np.uint8)}, "segmap"),
-    ],
-)
-def test_load_refuses_what_the_other_ops_cannot_use(fields, match):
-    with pytest.raises(ValueError, match=match):
-        run("load", **fields)
-
-
-def test_load_reads_a_file(tmp_path):
-    picture = np.random.default_rng(0).integers(0, 255, (5, 6, 3)).astype(np.uint8)
-    Image.fromarray(picture).save(tmp_path / "a.png")
-    out = builder.get_preprocess_fn("load")({"id": "a", "path": str(tmp_path / "a.png")})
-    np.testing.assert_array_equal(out["image"], picture)
-    assert out["modality"] == "OT" and out["plane"] == ""
-
-
 def test_resize_keeps_the_label_map_of_before_for_boxes():
     image, segmap = letter_f()
     out = run("load|normalize|resize(12)", image=image, segmap=segmap)
@@ -270,8 +246,3 @@ def test_resize_keeps_the_label_map_of_before_for_boxes():
 def test_resize_before_normalize_is_refused():
     with pytest.raises(ValueError, match="normalize"):
         run("resize(4)", image=np.zeros((4, 4), np.int16))
-
-
-def test_keep_names_what_is_missing():
-    with pytest.raises(KeyError, match="text"):
-        run("keep('image', 'text')", image=np.zeros((4, 4), np.int16))

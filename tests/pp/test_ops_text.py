@@ -1,5 +1,3 @@
-import collections
-
 import numpy as np
 import pytest
 
@@ -269,118 +267,12 @@ def test_masks_of_a_cut_target_are_dropped_with_it():
     assert out["mask_class"].tolist() == [5, 0] and out["mask_pos"][1] == -1
 
 
-# Choosing texts
-
-
-def test_all_takes_every_text_in_order():
-    out = run("prompt(n='all')", ALL)["texts"]
-    assert [t["template"] for t in out] == [t["template"] for t in ALL]
-    assert [t["lang"] for t in run("prompt(n='all', lang='de')", ALL)["texts"]] == ["de", "de"]
-    assert {t["task"] for t in run("prompt('vqa', n='all')", ALL)["texts"]} == {"vqa"}
-
-
-def test_texts_are_drawn_without_repeats():
-    for seed in range(20):
-        out = run("prompt(n=4)", ALL, seed=seed)["texts"]
-        assert len({(t["lang"], t["prefix"], t["suffix"]) for t in out}) == 4
-    assert len(run("prompt(n=50)", ALL)["texts"]) == len(ALL)
-
-
-def test_balance_draws_task_then_language_uniformly():
-    many = [REPORT, *[VQA | {"question": str(i)} for i in range(30)], *GERMAN]
-    count = collections.Counter()
-    plain = collections.Counter()
-    for seed in range(1000):
-        text = run("prompt('report,vqa')", many, seed=seed)["texts"][0]
-        count[text["task"], text["lang"]] += 1
-        plain[run("prompt(balance=False)", many, seed=seed)["texts"][0]["task"]] += 1
-    assert all(190 < count[k] < 310 for k in count) and len(count) == 4
-    assert plain["vqa"] > 800
-
-
-def test_styles_are_drawn_uniformly():
-    count = collections.Counter(
-        run("prompt()", [REPORT], seed=seed)["texts"][0]["context"] for seed in range(400)
-    )
-    assert len(count) == 4 and all(70 < n < 130 for n in count.values())
-
-
-@pytest.mark.parametrize(
-    "grounded, segmap, expected",
-    [
-        ("True", SEGMAP, (True, True)),
-        ("True", None, (False, False)),
-        ("False", SEGMAP, (False, False)),
-        ("'always'", SEGMAP, (True, True)),
-        ("'always'", None, (True, False)),
-    ],
-)
-def test_when_a_text_is_grounded(grounded, segmap, expected):
-    out = run(f"prompt(n='all', grounded={grounded})", [REPORT, DETECT, VQA], segmap=segmap)
-    report, detect, vqa = out["texts"]
-    assert (report["grounded"], detect["grounded"], vqa["grounded"]) == (*expected, False)
-    assert ("detect keywords" in report["prefix"]) == expected[0]
-
-
-def test_a_report_with_nothing_to_ground_is_grounded_only_on_demand():
-    text = REPORT | {"keywords": []}
-    assert not run("prompt()", [text], segmap=SEGMAP)["texts"][0]["grounded"]
-    assert run("prompt(grounded='always')", [text], segmap=SEGMAP)["texts"][0]["grounded"]
-
-
-def test_random_grounding_is_half():
-    count = sum(
-        run("prompt(grounded='random')", [REPORT], seed=s, segmap=SEGMAP)["texts"][0]["grounded"]
-        for s in range(400)
-    )
-    assert 160 < count < 240
-
-
-def test_preprocessing_is_a_function_of_the_generator():
-    pp = "prompt(n=3)|ground('boxes')|tok(length=200, pack=True)"
-    a, b = (run(pp, ALL, seed=4, segmap=SEGMAP)["text"] for _ in range(2))
-    np.testing.assert_array_equal(a, b)
-    assert any(not np.array_equal(a, run(pp, ALL, seed=s, segmap=SEGMAP)["text"]) for s in range(5))
-
-
-def test_the_given_texts_are_not_changed():
-    before = [dict(t) for t in ALL]
-    run("clean|prompt(n='all')|ground('boxes')|tok(length=400, pack=True)", ALL, segmap=SEGMAP)
-    assert before == ALL
-
-
-# The cleaner
-
-
-def test_clean_acts_on_reports_and_not_on_questions():
-    report = REPORT | {"sentence": "Liver 1.2 cm", "clinical": "HCC ?", "keywords": [["1.2 cm", 5]]}
-    question = VQA | {"question": "1.2 cm ?", "answer": "yes"}
-    out = run("clean('released')|prompt(n='all', style='clinical')", [report, question])["texts"]
-    assert out[0]["suffix"] == "Liver 1. 2 cm."
-    assert out[0]["context"] == "Clinical information: HCC?"
-    assert out[0]["keywords"] == [["1. 2 cm", 5]]
-    assert (out[1]["context"], out[1]["suffix"]) == ("1.2 cm ?", "yes")
-
-
-def test_keywords_are_still_found_after_cleaning():
-    text = REPORT | {"sentence": "The liver ,spleen", "keywords": [["liver", 5], ["spleen", 5]]}
-    out = run("clean|prompt()|ground('boxes')", [text], segmap=SEGMAP)["texts"][0]
-    parsed = markup.parse(out["suffix"], get_codec("radgrounder"))
-    assert parsed.text == "The liver, spleen." and len(parsed.entities) == 2
-
-
 # Misuse
 
 
 @pytest.mark.parametrize(
     "pp, match",
     [
-        ("prompt('caption')", "report"),
-        ("prompt(lang='fr')", "both"),
-        ("prompt(style='long')", "clinical"),
-        ("prompt(n=0)", "positive"),
-        ("prompt(grounded='maybe')", "always"),
-        ("clean('mine')", "released"),
         ("tok(sets=('masks',))", "detection"),
         ("tok(length=100, block=30, pack=True)", "divides"),
         ("tok(length=100, block=50)", "pack"),
@@ -397,9 +289,7 @@ def test_wrong_arguments_are_refused_when_built(pp, match):
     [
         ("tok(length=50)", r"prompt\(...\) before"),
         ("prompt(n='all', grounded=False)|tok(length=50)", "pack=True"),
-        ("prompt()|clean", "before prompt"),
         ("prompt('report')|tok(length=50)", r"ground\(...\) before"),
-        ("prompt(lang='de')", "leave this example out"),
     ],
 )
 def test_wrong_order_or_missing_texts_are_refused(pp, match):
