@@ -33,7 +33,9 @@ WHERE = "SLAKE 1.0 is to be had, free of charge, from the site of its authors, m
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options of this dataset."""
     parser.add_argument(
-        "--languages", default="en", help="of the questions: en (default), zh or en,zh"
+        "--languages",
+        default="en",
+        help="of the questions: en (default), zh or en,zh; prompts exist for en only",
     )
     parser.add_argument(
         "--allow_other_counts",
@@ -75,18 +77,9 @@ def build(
     """
     source, chosen = Path(source), _languages(languages)
     plan = read(source, chosen)
-    warnings = list(vqa_json.other_counts(plan, _expected(chosen), _names(source)))
-    if warnings and not allow_other_counts:
-        listed = "; ".join(str(p) for p in warnings)
-        raise SourceError(
-            f"{listed}. Download SLAKE 1.0 again, or pass --allow_other_counts if it is meant to be"
-        )
-    shared = plan.shared()
-    if shared and not allow_shared_images:
-        raise SourceError(
-            f"{len(shared)} images are in more than one split, so test images would be trained on; "
-            "build one language at a time (--languages=en), or pass --allow_shared_images"
-        )
+    warnings = _warnings(plan, source, chosen, allow_other_counts, allow_shared_images)
+    values, _ = annotation.values_of(source)
+    beside = (annotation.DETECTION, annotation.MASK)
     config = "_".join(chosen)
     built = records.build(
         "slake",
@@ -94,15 +87,12 @@ def build(
         version=VERSION,
         description="SLAKE 1.0: questions, boxes and label maps of CT, MR and X-ray pictures.",
         splits=plan.jobs,
-        make=functools.partial(make, annotation.values_of(source)[0]),
+        make=functools.partial(make, values),
         params={
             "languages": chosen,
             "questions": plan.sha256,
-            "values": annotation.values_of(source)[0],
-            "images": {
-                s: vqa_json.digest(jobs, (annotation.DETECTION, annotation.MASK))
-                for s, jobs in plan.jobs.items()
-            },
+            "values": values,
+            "images": {s: vqa_json.digest(jobs, beside) for s, jobs in plan.jobs.items()},
         },
         data_dir=data_dir,
         workers=workers,
@@ -111,9 +101,7 @@ def build(
         max_reject_share=max_reject_share,
     )
     built.notes += vqa_json.notes(built, plan, "slake", config, VERSION)
-    built.notes += [f"warning: {p}" for p in warnings]
-    if shared:
-        built.notes.append(f"warning: {len(shared)} images are in more than one split")
+    built.notes += warnings
     return built
 
 
@@ -190,6 +178,30 @@ def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Recor
         texts=job.texts,
     )
     yield records.record(job.id, job.id, [made])
+
+
+def _warnings(
+    plan: vqa_json.Plan,
+    source: Path,
+    languages: Sequence[str],
+    allow_other_counts: bool,
+    allow_shared_images: bool,
+) -> list[str]:
+    """Returns what is allowed to differ from the published set; refuses the rest."""
+    counts = [str(p) for p in vqa_json.other_counts(plan, _expected(languages), _names(source))]
+    if counts and not allow_other_counts:
+        raise SourceError(
+            f"{'; '.join(counts)}. Download SLAKE 1.0 again, or pass --allow_other_counts if it is "
+            "meant to be"
+        )
+    shared = len(plan.shared())
+    if shared and not allow_shared_images:
+        raise SourceError(
+            f"{shared} images are in more than one split, so test images would be trained on; "
+            "build one language at a time (--languages=en), or pass --allow_shared_images"
+        )
+    leak = [f"{shared} images are in more than one split"] if shared else []
+    return [f"warning: {w}" for w in counts + leak]
 
 
 class _Ask:

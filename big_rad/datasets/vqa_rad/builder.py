@@ -85,18 +85,7 @@ def build(
             of "wu" share images.
     """
     plan, files = read(Path(source), config, split_dir)
-    warnings = list(vqa_json.other_counts(plan, PUBLISHED[config], files))
-    if warnings and not allow_other_counts:
-        listed = "; ".join(str(p) for p in warnings)
-        raise SourceError(
-            f"{listed}. Download the files again, or pass --allow_other_counts if it is meant to be"
-        )
-    shared = plan.shared()
-    if shared and config == "wu":
-        raise SourceError(
-            f"{len(shared)} images are in more than one split, so this is not the split of Wu et "
-            f"al.: {WHERE_SPLIT}. The split that shares images is --config=common"
-        )
+    warnings = _warnings(plan, files, config, allow_other_counts)
     built = records.build(
         "vqa_rad",
         config=config,
@@ -115,12 +104,7 @@ def build(
         max_reject_share=max_reject_share,
     )
     built.notes += vqa_json.notes(built, plan, "vqa_rad", config, VERSION)
-    built.notes += [f"warning: {p}" for p in warnings]
-    if config == "common":
-        built.notes.append(
-            f"warning: {len(shared)} test images are in train too (and framed forms of test "
-            "questions with their answers): not for comparing models, use --config=wu"
-        )
+    built.notes += warnings
     return built
 
 
@@ -200,6 +184,29 @@ def make(job: vqa_json.Job) -> Iterable[records.Record | Problem]:
     yield records.record(
         job.id, job.id, [records.image_record(job.id, job.modality, image, texts=job.texts)]
     )
+
+
+def _warnings(
+    plan: vqa_json.Plan, files: Mapping[str, str], config: str, allow_other_counts: bool
+) -> list[str]:
+    """Returns what is allowed to differ from the published set, or leaks; refuses the rest."""
+    counts = [str(p) for p in vqa_json.other_counts(plan, PUBLISHED[config], files)]
+    if counts and not allow_other_counts:
+        raise SourceError(
+            f"{'; '.join(counts)}. Download the files again, or pass --allow_other_counts if it is "
+            "meant to be"
+        )
+    shared = len(plan.shared())
+    if config == "wu" and shared:
+        raise SourceError(
+            f"{shared} images are in more than one split, so this is not the split of Wu et al.: "
+            f"{WHERE_SPLIT}. The split that shares images is --config=common"
+        )
+    leak = (
+        f"{shared} test images are in train too (and framed forms of test questions with their "
+        "answers): not for comparing models, use --config=wu"
+    )
+    return [f"warning: {w}" for w in counts + ([leak] if config == "common" else [])]
 
 
 class _Ask:
