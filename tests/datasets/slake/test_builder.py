@@ -337,6 +337,20 @@ def test_building_leaves_out_what_is_broken_and_lists_it(what, name, kept, fixtu
         assert has_liver == (what == "mask of other size")
 
 
+def test_boxes_end_at_the_edge_and_parts_of_an_organ_are_one_box(fixture, tmp_path):
+    root, _ = fixture
+    liver = classes.by_name("liver").id
+    for name, parts in (
+        ("xmlab5", [{"Liver": [70, 60, 30, 50]}]),
+        ("xmlab6", [{"Liver": [50, 60, 10, 5]}, {"liver": [5.5, 30, 10, 12]}]),
+    ):
+        (root / "imgs" / name / "detection.json").write_text(json.dumps(parts))
+    builder.build(root, tmp_path, workers=1, **LIKE)
+    found = records_of(tmp_path)
+    assert found["train"]["xmlab5"]["boxes"] == [[70, 60, 80, 96, liver]]
+    assert found["validation"]["xmlab6"]["boxes"] == [[5.5, 30, 60, 65, liver]]
+
+
 def test_without_pixels_no_image_is_opened(fixture):
     root, _ = fixture
     break_it(root, "broken image")
