@@ -13,7 +13,6 @@ import functools
 import hashlib
 import io
 import json
-import logging
 import shutil
 import tempfile
 import types
@@ -24,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from big_rad.datasets import core
+from big_rad.datasets import core, on_beam
 from big_rad.pp import packed
 
 Record = dict[str, Any]
@@ -193,7 +192,8 @@ def build(
             )
     shutil.rmtree(folder, ignore_errors=True)
     plan = _Plan(name, config, version, description, splits, make, workers, max_reject_share)
-    with tempfile.TemporaryDirectory() as scratch:
+    Path(data_dir).mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=data_dir, prefix=".building-") as scratch:
         rejects = _write(plan, data_dir, folder, beam, Path(scratch))
     counts = _counts(folder)
     lines = (json.dumps(dataclasses.asdict(p), ensure_ascii=False) + "\n" for p in rejects)
@@ -283,13 +283,13 @@ def _write(
     builder = made(data_dir=str(data_dir), config=tfds.core.BuilderConfig(name=plan.config))
     download = tfds.download.DownloadConfig(try_download_gcs=False)
     if beam is not None:
-        download = dataclasses.replace(download, beam_options=_beam_options(beam))
+        download = dataclasses.replace(download, beam_options=on_beam.options(beam))
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
         builder.download_and_prepare(file_format="array_record", download_config=download)
     if beam is not None:
         counts = _counts(folder)
         for split in plan.splits:
-            bad = _read_rejects(scratch, split)
+            bad = [Problem(**line) for line in on_beam.rejects(scratch, split)]
             try:
                 plan.check(split, counts[split], bad)
             except BuildError:
@@ -315,7 +315,8 @@ def _builder_class(
 
     def splits_on_beam(self: Any, dl_manager: Any, pipeline: Any) -> dict[str, Any]:
         del self, dl_manager
-        return {s: _on_beam(pipeline, plan.make, s, j, scratch) for s, j in plan.splits.items()}
+        make = functools.partial(_tagged, plan.make)
+        return {s: on_beam.split(pipeline, make, s, j, scratch) for s, j in plan.splits.items()}
 
     def generate(self: Any) -> None:
         raise NotImplementedError("the splits give their own generators")
@@ -349,6 +350,17 @@ def _features() -> Any:
     )
 
 
+def _tagged(
+    make: Callable[[Any], Iterable[Any]], job: Any
+) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """Yields (id, record), or (None, problem as a dict)."""
+    for result in make(job):
+        if isinstance(result, Problem):
+            yield None, dataclasses.asdict(result)
+        else:
+            yield result["id"], result
+
+
 def _here(
     plan: _Plan, split: str, jobs: Sequence[Any], rejects: list[Problem]
 ) -> Iterator[tuple[str, Record]]:
@@ -379,51 +391,6 @@ def _map(job: Callable[[Any], Any], items: Sequence[Any], workers: int) -> Itera
     chunk = max(1, min(8, len(items) // (4 * workers)))
     with get_context("spawn").Pool(workers) as pool:
         yield from pool.imap(job, items, chunksize=chunk)
-
-
-def _on_beam(
-    pipeline: Any, make: Callable[[Any], Iterable[Any]], split: str, jobs: Any, scratch: Path
-) -> Any:
-    """Returns the PCollection of a split; its problems go to text files."""
-    import apache_beam as beam
-
-    def route(job: Any) -> Iterator[Any]:
-        for result in make(job):
-            if isinstance(result, Problem):
-                line = json.dumps(dataclasses.asdict(result), ensure_ascii=False)
-                yield beam.pvalue.TaggedOutput("rejects", line)
-            else:
-                yield result["id"], result
-
-    parts = (
-        pipeline
-        | f"jobs of {split}" >> beam.Create(list(jobs))
-        | f"spread {split}" >> beam.Reshuffle()
-        | f"make {split}" >> beam.FlatMap(route).with_outputs("rejects", main="records")
-    )
-    where = str(scratch / split)
-    parts.rejects | f"rejects of {split}" >> beam.io.WriteToText(where, num_shards=1)
-    return parts.records
-
-
-def _read_rejects(scratch: Path, split: str) -> list[Problem]:
-    lines = [
-        line
-        for path in sorted(scratch.glob(f"{split}-*"))
-        for line in path.read_text(encoding="utf-8").splitlines()
-    ]
-    return [Problem(**json.loads(line)) for line in lines]
-
-
-def _beam_options(options: Sequence[str]) -> Any:
-    try:
-        from apache_beam.options.pipeline_options import PipelineOptions
-    except ImportError as e:
-        raise ValueError(
-            "--beam needs Apache Beam: pip install apache-beam -c constraints.txt"
-        ) from e
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    return PipelineOptions(list(options))
 
 
 def _note(folder: Path) -> dict[str, Any] | None:
