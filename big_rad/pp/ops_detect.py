@@ -86,8 +86,10 @@ def get_detect_vqa(
         labelled: ids of the classes that a dataset labels wherever they are visible, if it is not
             TotalSegmentator's; no others are asked about.
         rates: {class id: share of the images that show it}. Absent classes are drawn with odds
-            rate / (1 - rate), so that yes is as frequent as no for every single class, not only
-            over all: else a rare class is mostly absent, and its name gives the answer away.
+            rate / (1 - rate), so that yes is about as frequent as no for each class, not only over
+            all. Without, common classes are mostly asked about where they are shown: with made-up
+            rates like those of slices, the names alone then gave 74 to 80 % of the answers, and
+            54 to 59 % with them.
     """
     wanted = tuple(k.strip() for k in kinds.split(","))
     langs = prompts.LANGS if lang == "both" else (lang,)
@@ -189,10 +191,13 @@ def _text(
 
 def _absent(seen: Iterable[int], labelled: Iterable[int]) -> list[int]:
     """Returns the labelled classes that cannot be in an image that shows those seen."""
+    seen = set(seen)
     kin = set(seen)
     for whole, parts in PARTS.items():
-        if kin & {whole, *parts}:
-            kin |= {whole, *parts} if whole in kin else {whole}
+        if whole in seen:
+            kin.update(parts)
+        elif seen.intersection(parts):
+            kin.add(whole)
     return [c for c in sorted(labelled) if c not in kin]
 
 
