@@ -4,32 +4,35 @@ Both formats can grow a thousandfold, and their libraries unpack first and ask l
 of pixels.
 """
 
-import pathlib
 import zlib
+from typing import BinaryIO
 
 import zstandard
 
 from big_rad.dicom.errors import NotAnImageError, TooLargeError
 
-MAX_BYTES = 1 << 30
-_CHUNK = 1 << 20
-_ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+MAX_BYTES = 1 << 28  # packed as well as unpacked: 500 CT slices in one file
+ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+_PIECE = 1 << 7  # packed bytes at a time: zstd makes up to 6 MB of them
+_USUAL = 1 << 24
 
 
-def read_bytes(path: pathlib.Path, max_bytes: int = MAX_BYTES) -> bytes:
-    """Returns a file's content, without its zstd wrapping if it has one.
+def cannot_open(name: str, error: OSError) -> NotAnImageError:
+    """Returns the error for a file that the system does not give, without its folder."""
+    reason = type(error).__name__
+    return NotAnImageError(f"{name}: cannot be opened ({reason}); check the path")
+
+
+def read_capped(stream: BinaryIO, name: str, max_bytes: int = MAX_BYTES) -> bytes:
+    """Returns the rest of a stream.
 
     Raises:
-        NotAnImageError: no readable file, or damaged zstd data.
-        TooLargeError: more than `max_bytes`, packed or unpacked.
+        TooLargeError: more than `max_bytes`.
     """
-    try:
-        with path.open("rb") as f:
-            data = f.read(max_bytes + 1)
-    except OSError as e:
-        reason = type(e).__name__
-        raise NotAnImageError(f"{path.name}: cannot be opened ({reason}); check the path") from None
-    return unzstd(data, path.name, max_bytes)
+    data = stream.read(max_bytes + 1)
+    if len(data) > max_bytes:
+        raise _too_large(name, max_bytes)
+    return data
 
 
 def unzstd(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> bytes:
@@ -41,28 +44,37 @@ def unzstd(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> bytes:
         max_bytes: limit of the result.
 
     Raises:
-        NotAnImageError: damaged data.
+        NotAnImageError: damaged or incomplete data.
         TooLargeError: more than `max_bytes`.
     """
     if len(data) > max_bytes:
         raise _too_large(name, max_bytes)
-    if not data.startswith(_ZSTD_MAGIC):
+    if not data.startswith(ZSTD_MAGIC):
         return data
-    parts, total = [], 0
     try:
-        # The declared size is only of the first frame, so the limit is also kept while streaming.
         if zstandard.frame_content_size(data) > max_bytes:
             raise _too_large(name, max_bytes)
-        unpacker = zstandard.ZstdDecompressor()
-        with unpacker.stream_reader(data, read_across_frames=True) as stream:
-            while chunk := stream.read(_CHUNK):
-                total += len(chunk)
-                if total > max_bytes:
+        try:  # The usual case: one frame, in one call.
+            return zstandard.ZstdDecompressor().decompress(
+                data, max_output_size=min(_USUAL, max_bytes), allow_extra_data=False
+            )
+        except zstandard.ZstdError:
+            pass  # Several frames, a large one of unknown size, or damaged.
+        # The declared size is only of the first frame, so the limit is kept while unpacking.
+        result, at = bytearray(), 0
+        while at < len(data):
+            unpacker = zstandard.ZstdDecompressor().decompressobj()
+            while at < len(data) and not unpacker.eof:
+                piece = data[at : at + _PIECE]
+                result += unpacker.decompress(piece)
+                at += len(piece) - len(unpacker.unused_data)
+                if len(result) > max_bytes:
                     raise _too_large(name, max_bytes)
-                parts.append(chunk)
+            if not unpacker.eof:
+                raise NotAnImageError(f"{name}: truncated zstd data; copy the file again")
+        return bytes(result)
     except zstandard.ZstdError:
         raise NotAnImageError(f"{name}: damaged zstd data; copy the file again") from None
-    return b"".join(parts)
 
 
 def inflate(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> bytes:
@@ -74,7 +86,7 @@ def inflate(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> bytes:
         max_bytes: limit of the result.
 
     Raises:
-        NotAnImageError: damaged data.
+        NotAnImageError: damaged or incomplete data.
         TooLargeError: more than `max_bytes`.
     """
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
@@ -84,6 +96,8 @@ def inflate(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> bytes:
         raise NotAnImageError(f"{name}: damaged deflated DICOM; copy the file again") from None
     if len(result) > max_bytes:
         raise _too_large(name, max_bytes)
+    if not unpacker.eof:
+        raise NotAnImageError(f"{name}: truncated deflated DICOM; copy the file again")
     return result
 
 

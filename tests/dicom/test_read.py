@@ -13,8 +13,8 @@ from PIL import Image
 from pydicom import uid as uids
 from pydicom.data import get_testdata_file
 
+from big_rad.dicom import pixel_data, unpack
 from big_rad.dicom import read as reader
-from big_rad.dicom import unpack
 from big_rad.dicom.read import read
 
 SECRET = "PLANTED^IDENTITY"
@@ -57,6 +57,26 @@ def picture(mode="RGB", size=(6, 5), fmt="PNG", **kwargs):
     out = io.BytesIO()
     image.save(out, fmt, **kwargs)
     return out.getvalue()
+
+
+def png(values, depth, colour_type, extra=b""):
+    """A PNG by its specification: Pillow writes neither 16-bit colour nor hostile chunks."""
+
+    def chunk(kind, body):
+        return (
+            len(body).to_bytes(4, "big") + kind + body
+            + zlib.crc32(kind + body).to_bytes(4, "big")
+        )  # fmt: skip
+
+    lines = [b"\0" + row.astype(f">u{depth // 8}").tobytes() for row in values]
+    sides = b"".join(n.to_bytes(4, "big") for n in values.shape[1::-1])
+    return b"".join([
+        b"\x89PNG\r\n\x1a\n",
+        chunk(b"IHDR", sides + bytes([depth, colour_type, 0, 0, 0])),
+        extra,
+        chunk(b"IDAT", zlib.compress(b"".join(lines))),
+        chunk(b"IEND", b""),
+    ])  # fmt: skip
 
 
 # What is read
@@ -204,6 +224,19 @@ def test_pictures_are_rgb():
         assert found.pixels.shape == (5, 6, 3) and found.pixels.dtype == np.uint8
 
 
+@pytest.mark.parametrize("modality, units", [("CT", "HU"), ("MR", "raw"), (None, "raw")])
+def test_a_grey_png_of_16_bits_keeps_its_full_depth(modality, units):
+    values = np.array([[0, 1, 255, 256], [3000, 32767, 4095, 2]], np.uint16)
+    found = read(png(values, 16, 0), modality=modality)
+    np.testing.assert_array_equal(found.pixels, values)
+    assert found.pixels.dtype == np.int16
+    assert (found.modality, found.units) == (modality or "OT", units)
+    values[0, 0] = 65535
+    found = read(png(values, 16, 0))
+    np.testing.assert_array_equal(found.pixels, values)
+    assert found.pixels.dtype == np.float32
+
+
 def test_content_decides_and_not_the_name(tmp_path):
     (tmp_path / "a.dcm").write_bytes(picture())
     assert read(tmp_path / "a.dcm").units == "rgb"
@@ -312,7 +345,7 @@ def test_impossible_numbers_are_refused(slope):
 
 
 def test_a_missing_plugin_is_named(monkeypatch):
-    monkeypatch.setattr(reader, "_can_decode", lambda syntax: False)
+    monkeypatch.setattr(pixel_data, "can_decode", lambda syntax: False)
     for name, package in (
         ("J2K_pixelrep_mismatch.dcm", "pylibjpeg-openjpeg"),
         ("MR_small_jpeg_ls_lossless.dcm", "pyjpegls"),
@@ -346,11 +379,10 @@ def test_truncated_pictures_are_refused(fmt):
         read(data[: len(data) // 2])
 
 
-def test_a_png_of_16_bits_is_refused_not_cut_to_8():
-    out = io.BytesIO()
-    Image.fromarray(np.full((4, 4), 4000, np.uint16)).save(out, "PNG")
+@pytest.mark.parametrize("colour_type", [2, 4, 6])
+def test_a_png_of_16_bits_that_is_not_grey_is_refused_not_cut_to_8(colour_type):
     with pytest.raises(reader.UnsupportedError, match="16 bits"):
-        read(out.getvalue())
+        read(png(np.zeros((4, 4, 3 if colour_type == 2 else 4), np.uint16), 16, colour_type))
 
 
 # Bombs: a typed error, and little memory on the way
@@ -368,7 +400,7 @@ def peak_memory(data):
 
 @pytest.fixture
 def small_limits(monkeypatch):
-    for function in (unpack.read_bytes, unpack.unzstd, unpack.inflate):
+    for function in (unpack.read_capped, unpack.unzstd, unpack.inflate):
         defaults = tuple(1 << 20 if d == unpack.MAX_BYTES else d for d in function.__defaults__)
         monkeypatch.setattr(function, "__defaults__", defaults)
 

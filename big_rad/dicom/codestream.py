@@ -1,0 +1,148 @@
+"""Compressed frames of DICOM files: what they would unpack to, before they do; and RLE.
+
+A frame of a few bytes may claim, in its own header, another size than the file around it, and its
+decoder believes the frame. So the size is read here and compared first. RLE is also decoded here:
+pydicom's way grows a segment without an end.
+"""
+
+import dataclasses
+import struct
+
+import numpy as np
+
+from big_rad.dicom.errors import MissingElementError, NotAnImageError, TooLargeError
+
+MAX_SCANS = 64  # of a progressive JPEG; each is a pass over the whole image
+_MAX_TILES = 1024  # of a JPEG 2000 image; each costs its decoder kilobytes
+_MAX_RUNS = 1 << 24
+_SOF = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # 0xF7 is JPEG-LS
+_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """What a frame says of itself.
+
+    Attributes:
+        rows, columns: pixels.
+        samples: components a pixel.
+        bits: of a sample.
+    """
+
+    rows: int
+    columns: int
+    samples: int
+    bits: int
+
+
+def jpeg_size(frame: bytes, name: str) -> Size:
+    """Reads the frame header of JPEG or JPEG-LS (ITU-T T.81 B.2.2, T.87 C.2.2).
+
+    Raises:
+        NotAnImageError: none is found.
+        TooLargeError: more scans than any encoder writes.
+    """
+    at = 2
+    if frame[:2] != b"\xff\xd8":
+        raise _damaged(name)
+    if frame.count(b"\xff\xda") > MAX_SCANS:
+        raise TooLargeError(f"{name}: JPEG of more than {MAX_SCANS} scans; save it as baseline")
+    while at + 4 <= len(frame):
+        if frame[at] != 0xFF:
+            raise _damaged(name)
+        marker = frame[at + 1]
+        if marker == 0xFF or marker in _ALONE:
+            at += 1 if marker == 0xFF else 2
+            continue
+        length = int.from_bytes(frame[at + 2 : at + 4], "big")
+        if marker in _SOF:
+            if at + 10 > len(frame):
+                break
+            bits, rows, columns, samples = struct.unpack_from(">BHHB", frame, at + 4)
+            return Size(rows, columns, samples, bits)
+        if marker in (0xDA, 0xD9) or length < 2:
+            break
+        at += 2 + length
+    raise _damaged(name)
+
+
+def jpeg2000_size(frame: bytes, name: str) -> Size:
+    """Reads the image and tile sizes of JPEG 2000, bare or in its box format (ITU-T T.800 A.5.1).
+
+    Raises:
+        NotAnImageError: none is found.
+        TooLargeError: more tiles than a slice could need.
+    """
+    start = 0
+    if frame[4:8] == b"jP  ":
+        start = frame.find(b"jp2c", 0, 1 << 16) + 4
+    if frame[start : start + 4] != b"\xff\x4f\xff\x51" or len(frame) < start + 43:
+        raise _damaged(name)
+    x1, y1, x0, y0, tile_x, tile_y, from_x, from_y, samples = struct.unpack_from(
+        ">8LH", frame, start + 8
+    )
+    if min(tile_x, tile_y) < 1 or x1 <= x0 or y1 <= y0 or from_x > x0 or from_y > y0:
+        raise _damaged(name)
+    tiles = -(-(x1 - from_x) // tile_x) * -(-(y1 - from_y) // tile_y)
+    if tiles > _MAX_TILES:
+        raise TooLargeError(f"{name}: JPEG 2000 of {tiles} tiles, the limit is {_MAX_TILES}")
+    return Size(y1 - y0, x1 - x0, samples, (frame[start + 42] & 0x7F) + 1)
+
+
+def rle_frame(frame: bytes, rows: int, columns: int, samples: int, bits: int, name: str):  # noqa: ANN201
+    """Decodes a frame of RLE (DICOM PS3.5 Annex G).
+
+    Returns:
+        Unsigned integers of `bits` (8 or 16), [rows, columns] or [rows, columns, samples].
+
+    Raises:
+        MissingElementError: fewer pixels than needed.
+        NotAnImageError: damaged.
+        TooLargeError: more runs than could be decoded in reasonable time.
+    """
+    each, pixels = bits // 8, rows * columns
+    if len(frame) < 64:
+        raise MissingElementError(f"{name}: PixelData is truncated; copy or export it again")
+    count, *starts = struct.unpack_from("<16L", frame)
+    if count != samples * each:
+        raise NotAnImageError(f"{name}: RLE pixel data of another depth than BitsAllocated says")
+    starts = [*starts[:count], len(frame)]
+    if sorted(starts) != starts or starts[0] < 64:
+        raise NotAnImageError(f"{name}: damaged RLE pixel data; convert the file to uncompressed")
+    planes = np.empty((samples, pixels, each), np.uint8)
+    runs = _MAX_RUNS
+    for k, (start, end) in enumerate(zip(starts, starts[1:])):
+        plane, used = _rle_plane(frame, start, end, pixels, runs, name)
+        runs -= used
+        planes[k // each, :, each - 1 - k % each] = plane  # the high byte comes first
+    result = planes.view(f"<u{each}").reshape(samples, rows, columns)
+    return result[0] if samples == 1 else np.ascontiguousarray(np.moveaxis(result, 0, -1))
+
+
+def _rle_plane(
+    frame: bytes, at: int, end: int, pixels: int, max_runs: int, name: str
+) -> tuple[np.ndarray, int]:
+    """Decodes one segment; returns its bytes [pixels] and the number of runs."""
+    result, runs = bytearray(), 0
+    while len(result) < pixels and at + 1 < end:
+        runs += 1
+        if runs > max_runs:
+            raise TooLargeError(f"{name}: RLE pixel data of too many runs; save it uncompressed")
+        n = frame[at]
+        if n < 128:
+            result += frame[at + 1 : min(at + 2 + n, end)]
+            at += n + 2
+        elif n > 128:
+            result += frame[at + 1 : at + 2] * (257 - n)
+            at += 2
+        else:
+            at += 1
+    if len(result) < pixels:
+        raise MissingElementError(f"{name}: PixelData is truncated; copy or export it again")
+    return np.frombuffer(result, np.uint8, pixels), runs
+
+
+def _damaged(name: str) -> NotAnImageError:
+    return NotAnImageError(
+        f"{name}: damaged compressed pixel data; export the file again, uncompressed"
+    )

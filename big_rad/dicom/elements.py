@@ -1,0 +1,303 @@
+"""Where the elements of a DICOM data set lie in its bytes, found without building anything.
+
+A library that builds every element and item first can be made to fill the memory by a small file,
+and spends most of its time on elements that nobody asked for, patient identity among them. Here
+elements are stepped over, under a limit, and only those of `TAGS` can be asked for. Knows nothing
+of pixels.
+"""
+
+import struct
+
+from big_rad.dicom.errors import MissingElementError, NotAnImageError, TooLargeError
+
+MAX_ELEMENTS = 1_000_000  # stepped over in one file; a thousand enhanced frames have a tenth
+_MAX_DEPTH = 16
+_UNDEFINED = 0xFFFFFFFF
+_ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
+_PIXELS = 0x7FE00010
+_LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+# Elements that can be asked for: none of them identifies a patient. VRs are the dictionary's, not
+# the file's.
+TAGS = {
+    "TransferSyntaxUID": (0x00020010, "text"),
+    "SOPClassUID": (0x00080016, "text"),
+    "Modality": (0x00080060, "text"),
+    "ModalityLUTSequence": (0x00283000, "items"),
+    "VOILUTSequence": (0x00283010, "items"),
+    "LUTDescriptor": (0x00283002, "words"),
+    "LUTData": (0x00283006, "words"),
+    "ImagerPixelSpacing": (0x00181164, "numbers"),
+    "ImageOrientationPatient": (0x00200037, "numbers"),
+    "SamplesPerPixel": (0x00280002, "word"),
+    "PhotometricInterpretation": (0x00280004, "text"),
+    "PlanarConfiguration": (0x00280006, "word"),
+    "NumberOfFrames": (0x00280008, "integer"),
+    "Rows": (0x00280010, "word"),
+    "Columns": (0x00280011, "word"),
+    "PixelSpacing": (0x00280030, "numbers"),
+    "BitsAllocated": (0x00280100, "word"),
+    "BitsStored": (0x00280101, "word"),
+    "PixelRepresentation": (0x00280103, "word"),
+    "WindowCenter": (0x00281050, "numbers"),
+    "WindowWidth": (0x00281051, "numbers"),
+    "RescaleIntercept": (0x00281052, "numbers"),
+    "RescaleSlope": (0x00281053, "numbers"),
+    "VOILUTFunction": (0x00281056, "text"),
+    "SharedFunctionalGroupsSequence": (0x52009229, "items"),
+    "PerFrameFunctionalGroupsSequence": (0x52009230, "items"),
+    "PixelMeasuresSequence": (0x00289110, "items"),
+    "FrameVOILUTSequence": (0x00289132, "items"),
+    "PixelValueTransformationSequence": (0x00289145, "items"),
+    "PlaneOrientationSequence": (0x00209116, "items"),
+    "PixelData": (_PIXELS, "bytes"),
+}
+_WANTED = frozenset(tag for tag, _ in TAGS.values())
+
+
+class Source:
+    """Bytes that are stepped through, and how much of that is still allowed.
+
+    Attributes:
+        data: the bytes.
+        name: of the file, for messages.
+        little: whether numbers are little endian.
+    """
+
+    def __init__(self, data: bytes, name: str, little: bool = True):
+        self.data, self.name, self.little = data, name, little
+        self._left = MAX_ELEMENTS
+        order = "<" if little else ">"
+        self.explicit = struct.Struct(f"{order}HH2sH").unpack_from
+        self.implicit = struct.Struct(f"{order}HHL").unpack_from
+        self.long = struct.Struct(f"{order}L").unpack_from
+
+    def step(self, n: int = 1) -> None:
+        """Counts elements."""
+        self._left -= n
+        if self._left < 0:
+            raise TooLargeError(
+                f"{self.name}: more than {MAX_ELEMENTS} elements; export the slice alone"
+            )
+
+    def truncated(self, what: str = "an element") -> MissingElementError:
+        """Returns the error for a file that ends too early."""
+        return MissingElementError(
+            f"{self.name}: truncated, it ends within {what}; copy or export it again"
+        )
+
+
+class DataSet:
+    """The elements of a file or of one sequence item.
+
+    Attributes:
+        source: the bytes.
+        end: where the data set ends; pixel data is not stepped over, so it ends there.
+    """
+
+    def __init__(
+        self, source: Source, start: int, end: int, implicit: bool, group: int | None = None
+    ):
+        """Steps through the elements.
+
+        Args:
+            source: the bytes.
+            start: of the first element.
+            end: of the space there is; an item delimiter or pixel data ends the set before.
+            implicit: whether VRs are left out.
+            group: only elements of this group; the set ends with it.
+        """
+        self.source = source
+        self._implicit = implicit
+        self._found, self.end = _elements(source, start, end, implicit, 0, group)
+
+    def is_words(self, keyword: str) -> bool:
+        """Returns whether the file says that an element is made of 16-bit words (OW)."""
+        found = self._found.get(TAGS[keyword][0])
+        return bool(found) and found[3] == b"OW"
+
+    def span(self, keyword: str) -> tuple[int, int] | None:
+        """Returns (start, length) of an element's value; a length of -1 is undefined."""
+        found = self._found.get(TAGS[keyword][0])
+        return found[:2] if found else None
+
+    def get(self, keyword: str):  # noqa: ANN201 - by the kind in TAGS
+        """Returns an element's value, or None if it is absent or empty.
+
+        Returns:
+            By the kind in `TAGS`: text: str without padding; word, integer: int; numbers: list of
+            float; words: tuple of int; bytes: bytes.
+
+        Raises:
+            MissingElementError: the value is not of that kind.
+        """
+        tag, kind = TAGS[keyword]
+        found = self._found.get(tag)
+        if not found or found[1] <= 0:
+            return None
+        start, length = found[:2]
+        value = self.source.data[start : start + length]
+        try:
+            return self._decoded(value, kind)
+        except (ValueError, struct.error):
+            raise MissingElementError(
+                f"{self.source.name}: {keyword} is not what the standard asks for; export it again"
+            ) from None
+
+    def item(self, keyword: str, index: int = 0) -> "DataSet | None":
+        """Returns one item of a sequence, or None if there is no such item."""
+        found = self._found.get(TAGS[keyword][0])
+        if not found:
+            return None
+        at, length, implicit, _ = found
+        source = self.source
+        end = len(source.data) if length < 0 else at + length
+        for k in range(index + 1):
+            source.step()
+            if at + 8 > end:
+                return None
+            tag, size = _item_header(source, at)
+            if tag != _ITEM:
+                return None
+            at += 8
+            stop = end if size == _UNDEFINED else at + size
+            if stop > end:
+                raise source.truncated("a sequence item")
+            kind = implicit or not _has_vr(source.data, at)
+            if k == index:
+                return DataSet(source, at, stop, kind)
+            at = _elements(source, at, stop, kind, 1)[1] if size == _UNDEFINED else stop
+        return None
+
+    def _decoded(self, value: bytes, kind: str):
+        order = "<" if self.source.little else ">"
+        if kind == "word":
+            return struct.unpack_from(f"{order}H", value)[0]
+        if kind == "text":
+            return value.decode("latin-1").strip(" \0")
+        if kind == "bytes":
+            return value
+        if kind == "words":
+            self.source.step(len(value) // 2)
+            return struct.unpack_from(f"{order}{len(value) // 2}H", value)
+        text = value.decode("ascii").strip(" \0")
+        if kind == "integer":
+            return int(text) if text else None
+        self.source.step(text.count("\\"))
+        return [float(part) for part in text.split("\\")] if text else None
+
+
+def pixel_fragments(source: Source, start: int) -> list[tuple[int, int]]:
+    """Returns (start, length) of each item of encapsulated pixel data, the offset table first.
+
+    Raises:
+        MissingElementError: the file ends before the last of them is complete.
+    """
+    items = []
+    while True:
+        source.step()
+        if start + 8 > len(source.data):
+            raise source.truncated("PixelData")
+        tag, length = _item_header(source, start)
+        start += 8
+        if tag == _SEQUENCE_END:
+            return items
+        if tag != _ITEM or length == _UNDEFINED:
+            raise NotAnImageError(
+                f"{source.name}: PixelData is not made of fragments; export it again"
+            )
+        if start + length > len(source.data):
+            raise source.truncated("PixelData")
+        items.append((start, length))
+        start += length
+
+
+def starts_with_vr(data: bytes, start: int) -> bool:
+    """Returns whether the element at `start` has a VR, whatever the transfer syntax says."""
+    return _has_vr(data, start)
+
+
+def _has_vr(data: bytes, start: int) -> bool:
+    vr = data[start + 4 : start + 6]
+    return len(vr) == 2 and b"A" <= vr[:1] <= b"Z" and b"A" <= vr[1:] <= b"Z"
+
+
+def _item_header(source: Source, at: int) -> tuple[int, int]:
+    group, element, length = source.implicit(source.data, at)
+    return group << 16 | element, length
+
+
+def _elements(
+    source: Source, at: int, end: int, implicit: bool, depth: int, only: int | None = None
+) -> tuple[dict[int, tuple[int, int, bool, bytes]], int]:
+    """Steps through one data set; returns {tag: (start, length or -1, implicit, VR)} and its end.
+
+    Raises:
+        MissingElementError: an element is longer than the data.
+    """
+    if depth > _MAX_DEPTH:
+        raise NotAnImageError(f"{source.name}: sequences nested too deep; export the slice alone")
+    data, found, steps = source.data, {}, 0
+    explicit_header, implicit_header, long = source.explicit, source.implicit, source.long
+    while at + 8 <= end:
+        steps += 1
+        if steps == 1000:
+            source.step(steps)
+            steps = 0
+        vr = b""
+        if implicit:
+            group, element, length = implicit_header(data, at)
+        else:
+            group, element, vr, length = explicit_header(data, at)
+        if group == only or only is None:
+            tag = group << 16 | element
+        else:
+            break
+        at += 8
+        if vr in _LONG:
+            if at + 4 > end:
+                raise source.truncated()
+            length = long(data, at)[0]
+            at += 4
+        elif vr and not (b"AA" <= vr <= b"ZZ"):  # some writers leave out the VR now and then
+            length = implicit_header(data, at - 8)[2]
+        if tag == _ITEM_END:
+            break
+        if length == _UNDEFINED:
+            if tag in _WANTED:
+                found[tag] = (at, -1, implicit or vr == b"UN", vr)
+            if tag == _PIXELS and not depth:
+                break
+            at = _skipped(source, at, end, implicit or vr in (b"", b"UN"), depth + 1)
+            continue
+        if at + length > end:
+            raise source.truncated("PixelData" if tag == _PIXELS else "an element")
+        if tag in _WANTED:
+            found[tag] = (at, length, implicit or vr == b"UN", vr)
+            if tag == _PIXELS and not depth:
+                break
+        at += length
+    else:
+        if at < end and not depth and only is None and any(data[at:end]):
+            raise source.truncated()
+    source.step(steps + 1)
+    return found, at
+
+
+def _skipped(source: Source, at: int, end: int, implicit: bool, depth: int) -> int:
+    """Returns the end of a sequence (or of fragments) of undefined length."""
+    while at + 8 <= end:
+        source.step()
+        tag, length = _item_header(source, at)
+        at += 8
+        if tag == _SEQUENCE_END:
+            return at
+        if tag != _ITEM:
+            break
+        if length == _UNDEFINED:
+            kind = implicit or not _has_vr(source.data, at)
+            at = _elements(source, at, end, kind, depth)[1]
+        elif at + length > end:
+            break
+        else:
+            at += length
+    raise source.truncated("a sequence")

@@ -1,0 +1,132 @@
+"""What reading a file gives: a slice, and the numbers that make one out of stored values.
+
+Knows no file format.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from big_rad.dicom.errors import NotAnImageError
+
+MAX_PIXELS = 1 << 25  # of one image: no CT, MR or radiograph has so many
+MODALITIES = ("CT", "MR", "OT")
+PLANES = ("sagittal", "coronal", "axial")  # by the axis of their normal: x, y, z
+_MIN_AXIS = 0.8  # an oblique slice counts as a plane up to about 37 degrees away from it
+_TOWARDS = ("LR", "PA", "HF")  # DICOM's x, y, z: what they rise to, and what they come from
+_BLOCK = 1 << 16  # pixels that are converted at a time, so that wide temporaries stay small
+
+
+@dataclasses.dataclass(frozen=True)
+class Slice:
+    """One image.
+
+    Attributes:
+        pixels: CT: int16 [H, W] in HU. Others in grey: [H, W], int16 if the values fit, else
+            float32. Colour: uint8 [H, W, 3].
+        modality: "CT", "MR" or "OT" (anything else).
+        spacing: (between rows, between columns) in mm, or None if the file does not say.
+        plane: "axial", "coronal", "sagittal" or "" (oblique, or not said).
+        units: "HU", "raw" or "rgb".
+        orientation: two letters: the side of the patient that columns rise to, then the one that
+            rows rise to, of L R A P H F (left, right, anterior, posterior, head, feet), by the
+            dominant axis. "LP" is an axial slice as it is usually shown. "" if not said.
+    """
+
+    pixels: np.ndarray
+    modality: str
+    spacing: tuple[float, float] | None
+    plane: str
+    units: str
+    orientation: str = ""
+
+
+def hu(values: np.ndarray, slope: float, intercept: float, name: str) -> np.ndarray:
+    """Returns int16 HU [H, W]: stored values times `slope` plus `intercept`, rounded, clipped.
+
+    Args:
+        values: [H, W], integers or floats.
+        slope: RescaleSlope.
+        intercept: RescaleIntercept.
+        name: of the file, for messages.
+
+    Raises:
+        NotAnImageError: a result is not finite.
+    """
+    if slope == 1 and values.dtype in (np.int16, np.uint16) and intercept == int(intercept):
+        offset = int(intercept)
+        if -32768 <= int(values.min()) + offset and int(values.max()) + offset <= 32767:
+            # Modulo 2**16, which is exact because the results fit. Much the fastest way.
+            return (values.view(np.uint16) + np.uint16(offset % (1 << 16))).view(np.int16)
+
+    def scaled(block: np.ndarray) -> np.ndarray:
+        block = block * np.float64(slope) + np.float64(intercept)
+        if not np.isfinite(block).all():
+            raise NotAnImageError(
+                f"{name}: HU are not finite; check the rescale slope and intercept, and the values"
+            )
+        return np.clip(np.rint(block), -32768, 32767)
+
+    return in_blocks(values, scaled, np.int16)
+
+
+def compact(values: np.ndarray, name: str) -> np.ndarray:
+    """Returns int16 where that loses nothing, else float32.
+
+    Raises:
+        NotAnImageError: values that are not finite.
+    """
+    low, high = values.min(), values.max()
+    if not (np.isfinite(low) and np.isfinite(high)):
+        raise NotAnImageError(
+            f"{name}: pixels are not finite; check the rescale slope, and replace NaN by a number"
+        )
+    if -32768 <= low and high <= 32767:
+        if values.dtype.kind in "iu":
+            return values.astype(np.int16)
+        small = values.astype(np.int16)
+        if (small == values).all():
+            return small
+    result = values.astype(np.float32)
+    if values.dtype == np.float64 and not np.isfinite(result).all():
+        raise NotAnImageError(f"{name}: pixels beyond float32; check the rescale slope")
+    return result
+
+
+def in_blocks(
+    values: np.ndarray, function: Callable[[np.ndarray], np.ndarray], dtype: type
+) -> np.ndarray:
+    """Applies a pointwise function to some rows at a time, into an array of `dtype`."""
+    result = np.empty(values.shape, dtype)
+    rows = max(1, _BLOCK // values.shape[1])
+    with np.errstate(all="ignore"):
+        for at in range(0, len(values), rows):
+            result[at : at + rows] = function(values[at : at + rows])
+    return result
+
+
+def plane_of(columns: Sequence[float], rows: Sequence[float]) -> str:
+    """Returns the plane of two direction cosines in DICOM's coordinates, "" if oblique."""
+    with np.errstate(all="ignore"):
+        normal = np.abs(np.cross(np.asarray(columns, float), np.asarray(rows, float)))
+    if not np.isfinite(normal).all():
+        return ""
+    axis = int(np.argmax(normal))
+    return PLANES[axis] if normal[axis] >= _MIN_AXIS else ""
+
+
+def orientation_of(columns: Sequence[float], rows: Sequence[float]) -> str:
+    """Returns the two letters of `Slice.orientation`.
+
+    Args:
+        columns: direction in which the column index rises, in DICOM's coordinates (x to the left,
+            y to the back, z to the head).
+        rows: direction in which the row index rises.
+    """
+    axes = [int(np.argmax(np.abs(v))) for v in (columns, rows)]
+    if axes[0] == axes[1] or not np.isfinite([*columns, *rows]).all():
+        return ""
+    return "".join(
+        _TOWARDS[axis][0 if v[axis] > 0 else 1] for axis, v in zip(axes, (columns, rows))
+    )

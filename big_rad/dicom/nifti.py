@@ -1,0 +1,212 @@
+"""One slice of a NIfTI volume, turned as it would be shown.
+
+Reads no more of the volume than it has to and keeps none of it but the slice, so that a volume may
+be larger than the memory. Knows nothing of modalities: NIfTI does not say.
+"""
+
+import gzip
+import math
+import zlib
+from typing import BinaryIO
+
+import nibabel as nib
+import numpy as np
+
+from big_rad.dicom.errors import FrameError, NotAnImageError, TooLargeError, UnsupportedError
+from big_rad.dicom.image import (
+    MAX_PIXELS,
+    Slice,
+    compact,
+    hu,
+    in_blocks,
+    orientation_of,
+    plane_of,
+)
+
+GZIP_MAGIC = b"\x1f\x8b"
+MAX_VOLUME = 1 << 30  # bytes of voxels; what is packed in gzip has to be unpacked up to the slice
+HEAD = 544  # bytes that hold either header
+_PIECE = 1 << 20
+# RAS axes that rows and columns of each plane run against: to the back or feet, and to the left
+# (in a sagittal slice: to the back).
+_AXES = {"axial": (1, 0), "coronal": (2, 0), "sagittal": (2, 1)}
+_NORMAL = {"sagittal": 0, "coronal": 1, "axial": 2}
+_TO_MM = {"meter": 1e3, "micron": 1e-3}
+_TO_DICOM = np.array([-1.0, -1.0, 1.0])  # RAS to DICOM's x, y, z
+
+
+def is_nifti(head: bytes) -> bool:
+    """Returns whether a file's first bytes are a NIfTI header, of a single file or a pair."""
+    return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
+
+
+def read_nifti(
+    stream: BinaryIO, name: str, frame: int | None, plane: str, modality: str | None
+) -> Slice:
+    """Reads one slice, in DICOM's display convention.
+
+    Axial rows run to the back and columns to the patient's left, which is the viewer's right;
+    coronal rows run to the feet and columns to the left; sagittal rows to the feet and columns to
+    the back. A volume that lies askew is sliced along its own axes.
+
+    Args:
+        stream: the file, at its beginning; packed in gzip or not.
+        name: of the file, for messages.
+        frame: number of the slice along its axis as stored, from 0.
+        plane: "axial", "coronal" or "sagittal".
+        modality: "CT" makes HU (the values are taken for HU), others are raw; None is "OT".
+
+    Raises:
+        ReadError: see its subclasses. Other exceptions are for the caller to turn into one.
+    """
+    packed = stream.read(2) == GZIP_MAGIC
+    stream.seek(0)
+    try:
+        # GzipFile reads all members of a file of several.
+        body = gzip.GzipFile(fileobj=stream) if packed else stream
+        head = body.read(HEAD)
+        header = _header(head, name)
+        voxels = _Voxels(body, len(head), header, name)
+        affine = _affine(header, name)
+        axes = _voxel_axes(affine, name)
+        across = axes[_NORMAL[plane]][0]
+        values = voxels.across(across, _check_frame(voxels.shape[across], frame, plane, name))
+    except (OSError, EOFError, zlib.error) as e:
+        raise NotAnImageError(
+            f"{name}: damaged or truncated ({type(e).__name__}); copy the file again"
+        ) from None
+    rows, columns = (axes[k] for k in _AXES[plane])
+    if rows[0] > columns[0]:
+        values = values.T
+    values = values[:: -rows[1], :: -columns[1]]
+    place = _place(affine, rows, columns, header)
+    slope, inter = header.get_slope_inter()
+    slope, inter = (1.0, 0.0) if slope is None else (slope, inter)
+    if modality == "CT":
+        return Slice(hu(values, slope, inter, name), "CT", place[0], place[1], "HU", place[2])
+    if (slope, inter) != (1, 0):
+        values = in_blocks(values, lambda x: x * np.float64(slope) + inter, np.float32)
+    return Slice(
+        np.ascontiguousarray(compact(values, name)), modality or "OT", place[0], place[1], "raw",
+        place[2],
+    )  # fmt: skip
+
+
+def _header(head: bytes, name: str) -> nib.Nifti1Header:
+    if not is_nifti(head) or len(head) < 348:
+        raise NotAnImageError(f"{name}: gzip of something that is not NIfTI; unpack it first")
+    one = head[344:348]
+    if one == b"ni1\0" or head[4:8] == b"ni2\0":
+        raise UnsupportedError(f"{name}: header of a pair of files; save it as one .nii file")
+    kind = nib.Nifti1Header if one == b"n+1\0" else nib.Nifti2Header
+    # Not from_fileobj, which reads extensions too; those may hold whole DICOM headers.
+    return kind(head[: kind.template_dtype.itemsize], check=False)
+
+
+class _Voxels:
+    """Voxels of a stream, read forwards."""
+
+    def __init__(self, stream: BinaryIO, position: int, header: nib.Nifti1Header, name: str):
+        shape = tuple(int(n) for n in header.get_data_shape())
+        while len(shape) > 3 and shape[-1] == 1:
+            shape = shape[:-1]
+        if len(shape) != 3 or min(shape) < 1:
+            raise UnsupportedError(
+                f"{name}: dim is not that of one volume of three dimensions; save one alone"
+            )
+        self.shape, self.dtype = shape, header.get_data_dtype()
+        if self.dtype.kind not in "iuf" or self.dtype.itemsize > 8:
+            raise UnsupportedError(f"{name}: datatype is not a plain number; save it as int16")
+        if math.prod(shape) * self.dtype.itemsize > MAX_VOLUME or shape[0] * shape[1] > MAX_PIXELS:
+            raise TooLargeError(
+                f"{name}: dim and datatype make more than {MAX_VOLUME} bytes, or {MAX_PIXELS} "
+                "voxels a slice; save it as int16, or crop it"
+            )
+        offset = int(header.get_data_offset())
+        if not 348 <= offset <= MAX_VOLUME:
+            raise NotAnImageError(f"{name}: vox_offset is impossible; save the volume again")
+        self._offset, self._name = offset, name
+        self._stream, self._at = stream, position
+
+    def across(self, axis: int, index: int) -> np.ndarray:
+        """Returns the slice at `index` of an axis; its own axes keep their order."""
+        width, height, depth = self.shape
+        if axis == 2:
+            return self._read(index * width * height, width * height).reshape(height, width).T
+        planes = range(depth)
+        if axis == 1:
+            lines = [self._read((k * height + index) * width, width) for k in planes]
+        else:
+            lines = [
+                self._read(k * width * height, width * height)[index::width].copy() for k in planes
+            ]
+        return np.stack(lines).T
+
+    def _read(self, first: int, count: int) -> np.ndarray:
+        size = self.dtype.itemsize
+        start = self._offset + first * size
+        if isinstance(self._stream, gzip.GzipFile):
+            while self._at < start:  # Does not jump, so that the memory stays small.
+                piece = len(self._stream.read(min(_PIECE, start - self._at)))
+                if not piece:
+                    raise EOFError
+                self._at += piece
+        if self._at != start:
+            self._stream.seek(start)
+        data = _exactly(self._stream, count * size, self._name)
+        self._at = start + len(data)
+        return np.frombuffer(data, self.dtype)
+
+
+def _exactly(stream: BinaryIO, size: int, name: str) -> bytes:
+    data = stream.read(size)
+    if len(data) < size:
+        raise NotAnImageError(f"{name}: truncated; copy the file again")
+    return data
+
+
+def _affine(header: nib.Nifti1Header, name: str) -> np.ndarray:
+    if int(header["sform_code"]) <= 0 and int(header["qform_code"]) <= 0:
+        raise UnsupportedError(
+            f"{name}: neither sform_code nor qform_code is set, so left and right are unknown; "
+            "save it with its affine"
+        )
+    affine = np.asarray(header.get_best_affine(), float)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
+        raise NotAnImageError(f"{name}: the affine (sform or qform) is impossible; save it again")
+    return affine
+
+
+def _voxel_axes(affine: np.ndarray, name: str) -> dict[int, tuple[int, int]]:
+    """Returns for each RAS axis the voxel axis nearest to it, and 1 or -1 for its direction."""
+    axes = {
+        int(towards): (axis, int(sign))
+        for axis, (towards, sign) in enumerate(nib.io_orientation(affine))
+    }
+    if set(axes) != {0, 1, 2}:
+        raise NotAnImageError(f"{name}: the affine (sform or qform) is impossible; save it again")
+    return axes
+
+
+def _check_frame(count: int, frame: int | None, plane: str, name: str) -> int:
+    if frame is None and count > 1:
+        raise FrameError(
+            f"{name}: has {count} {plane} slices; name one, frame=0 to frame={count - 1}"
+        )
+    frame = frame or 0
+    if not 0 <= frame < count:
+        raise FrameError(f"{name}: there is no frame {frame}, it has {count} {plane} slices")
+    return frame
+
+
+def _place(
+    affine: np.ndarray, rows: tuple[int, int], columns: tuple[int, int], header: nib.Nifti1Header
+) -> tuple[tuple[float, float] | None, str, str]:
+    """Returns spacing, plane and orientation of a slice whose axes run against RAS."""
+    # A voxel axis that rises with its RAS axis has been reversed.
+    down, right = (-sign * affine[:3, axis] * _TO_DICOM for axis, sign in (rows, columns))
+    lengths = float(np.linalg.norm(down)), float(np.linalg.norm(right))
+    down, right = down / lengths[0], right / lengths[1]
+    unit = _TO_MM.get(header.get_xyzt_units()[0], 1.0)
+    spacing = lengths[0] * unit, lengths[1] * unit
+    return spacing, plane_of(right, down), orientation_of(right, down)

@@ -1,0 +1,192 @@
+"""Pixel data of DICOM files: one frame's stored values, uncompressed or through a decoder.
+
+pydicom, which calls the decoders, is told nothing but how the pixels are stored. Knows nothing of
+what the values mean.
+"""
+
+import dataclasses
+import logging
+
+import numpy as np
+import pydicom
+from pydicom import encaps, pixels, uid
+
+from big_rad.dicom import codestream
+from big_rad.dicom.elements import DataSet, Source, pixel_fragments
+from big_rad.dicom.errors import (
+    MissingElementError,
+    NotAnImageError,
+    TooLargeError,
+    UnsupportedError,
+)
+
+# pydicom logs the whole traceback of each decoder that fails, and quotes values in warnings.
+logging.getLogger("pydicom").setLevel(logging.CRITICAL)
+
+_PLUGINS = {
+    "JPEG": "python-gdcm",
+    "JPEG-LS": "pyjpegls",
+    "JPEG 2000": "pylibjpeg and pylibjpeg-openjpeg",
+    "HTJ2K": "pylibjpeg and pylibjpeg-openjpeg",
+}
+_KINDS = {
+    **dict.fromkeys(uid.JPEGTransferSyntaxes, "JPEG"),
+    **dict.fromkeys(uid.JPEGLSTransferSyntaxes, "JPEG-LS"),
+    **dict.fromkeys(uid.JPEG2000TransferSyntaxes, "JPEG 2000"),
+    **dict.fromkeys((uid.HTJ2K, uid.HTJ2KLossless, uid.HTJ2KLosslessRPCL), "HTJ2K"),
+    uid.RLELossless: "RLE",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What decides how pixels are stored."""
+
+    syntax: str
+    modality: str
+    rows: int
+    columns: int
+    samples: int
+    frames: int
+    bits: int
+    stored: int
+    signed: int
+    photometric: str
+    planar: int | None
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of an uncompressed frame."""
+        size = self.rows * self.columns * self.samples * self.bits // 8
+        return size * 2 // 3 if self.photometric == "YBR_FULL_422" else size
+
+
+def decode(ds: DataSet, header: Header, frame: int, name: str) -> np.ndarray:
+    """Returns stored values [H, W], or RGB [H, W, 3]."""
+    start, length = ds.span("PixelData")
+    if header.syntax in (
+        uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian,
+    ):  # fmt: skip
+        needed = header.frame_bytes * header.frames
+        if length < needed:
+            raise MissingElementError(
+                f"{name}: PixelData has {max(length, 0)} bytes, {needed} are needed: the file is "
+                "truncated; copy or export it again"
+            )
+        return _native(ds, start, length, header, frame)
+    if length >= 0:
+        raise NotAnImageError(f"{name}: PixelData is not compressed as its transfer syntax says")
+    return _compressed(ds.source, start, header, frame, name)
+
+
+def _native(ds: DataSet, start: int, length: int, header: Header, frame: int) -> np.ndarray:
+    """Returns an uncompressed frame; grey ones are a view of the file if all bits are used."""
+    source = ds.source
+    if header.samples > 1 or (header.bits == 8 and not source.little):
+        data = source.data[start : start + length]
+        return _by_pydicom(header, data, header.frames, frame, ds.is_words("PixelData"))
+    kind = f"{'<' if source.little else '>'}{'i' if header.signed else 'u'}{header.bits // 8}"
+    at = start + frame * header.frame_bytes
+    values = np.frombuffer(source.data, kind, header.rows * header.columns, at)
+    values = values.reshape(header.rows, header.columns)
+    if not source.little:
+        values = values.astype(values.dtype.newbyteorder("="))
+    return _used_bits(values, header)
+
+
+def _used_bits(values: np.ndarray, header: Header) -> np.ndarray:
+    """Clears what lies above BitsStored (PS3.5 8.1.1: it may be anything), extending the sign."""
+    unused = header.bits - header.stored
+    return (values << unused) >> unused if unused else values
+
+
+def _compressed(source: Source, start: int, header: Header, frame: int, name: str) -> np.ndarray:
+    kind = _KINDS.get(header.syntax)
+    if kind is None:
+        raise UnsupportedError(f"{name}: transfer syntax is not handled; convert to uncompressed")
+    data = _frame_data(source, start, header, frame, name)
+    if kind == "RLE":
+        return _rle(data, header, name)
+    remedy = f"pip install {_PLUGINS[kind]}, or convert the file to uncompressed"
+    if not can_decode(header.syntax):
+        raise UnsupportedError(f"{name}: transfer syntax {kind} needs a plugin; {remedy}")
+    size_of = codestream.jpeg_size if kind in ("JPEG", "JPEG-LS") else codestream.jpeg2000_size
+    size = size_of(data, name)
+    said = (header.rows, header.columns, header.samples)
+    if (size.rows, size.columns, size.samples) != said or size.bits > header.bits:
+        raise NotAnImageError(
+            f"{name}: compressed pixels are of another size or depth than Rows, Columns, "
+            "SamplesPerPixel and BitsAllocated say; export it again"
+        )
+    try:
+        values = _by_pydicom(header, encaps.encapsulate([data]), 1, 0)
+    except RuntimeError:  # Every plugin there is has failed.
+        raise UnsupportedError(
+            f"{name}: pixels in transfer syntax {kind} are damaged, or of a kind that the "
+            f"installed plugins do not decode; {remedy}"
+        ) from None
+    if values.shape[:2] != said[:2]:
+        raise NotAnImageError(f"{name}: compressed pixels are damaged; export it again")
+    return values
+
+
+def _frame_data(source: Source, start: int, header: Header, frame: int, name: str) -> bytes:
+    """Returns the compressed bytes of a frame (PS3.5 A.4)."""
+    (table, table_length), *fragments = pixel_fragments(source, start) or [(0, 0)]
+    frames = header.frames
+    if frames == 1:
+        chosen = fragments
+    elif len(fragments) == frames:
+        chosen = fragments[frame : frame + 1]
+    elif table_length == 4 * frames and fragments:
+        offsets = np.frombuffer(source.data, "<u4", frames, table).astype(np.int64)
+        low = offsets[frame]
+        high = offsets[frame + 1] if frame + 1 < frames else len(source.data)
+        begin = fragments[0][0]  # offsets count from the header of the first
+        chosen = [f for f in fragments if low <= f[0] - begin < high]
+    else:
+        chosen = []
+    size = sum(length for _, length in chosen)
+    if not size:
+        raise MissingElementError(
+            f"{name}: PixelData does not say where its frames are; export it again, uncompressed"
+        )
+    if size > 2 * header.frame_bytes + (1 << 20):
+        raise TooLargeError(f"{name}: PixelData is larger than uncompressed; export it again")
+    return b"".join(source.data[at : at + length] for at, length in chosen)
+
+
+def _rle(data: bytes, header: Header, name: str) -> np.ndarray:
+    values = codestream.rle_frame(
+        data, header.rows, header.columns, header.samples, header.bits, name
+    )
+    if header.samples == 3:
+        ybr = header.photometric.startswith("YBR_FULL")
+        return pixels.convert_color_space(values, "YBR_FULL", "RGB") if ybr else values
+    return _used_bits(values.view(f"<i{header.bits // 8}") if header.signed else values, header)
+
+
+def can_decode(syntax: str) -> bool:
+    """Returns whether pydicom has a plugin for a transfer syntax."""
+    try:
+        return pixels.get_decoder(uid.UID(syntax)).is_available
+    except NotImplementedError:
+        return False
+
+
+def _by_pydicom(
+    header: Header, data: bytes, frames: int, frame: int, words: bool = False
+) -> np.ndarray:
+    """Decodes through pydicom, which is told only how the pixels are stored."""
+    ds = pydicom.Dataset()
+    ds.file_meta = pydicom.dataset.FileMetaDataset()
+    ds.file_meta.TransferSyntaxUID = uid.UID(header.syntax)
+    ds.Rows, ds.Columns, ds.NumberOfFrames = header.rows, header.columns, frames
+    ds.SamplesPerPixel, ds.PhotometricInterpretation = header.samples, header.photometric
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = header.bits, header.stored, header.stored - 1
+    ds.PixelRepresentation = header.signed
+    if header.samples > 1:
+        ds.PlanarConfiguration = header.planar or 0
+    ds.PixelData = data
+    ds["PixelData"].VR = "OW" if words else "OB"
+    return pixels.pixel_array(ds, index=frame)
