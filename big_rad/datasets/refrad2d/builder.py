@@ -22,6 +22,7 @@ from big_rad.datasets.refrad2d.items import Job, Setting
 from big_rad.datasets.refrad2d.source import (
     MODALITIES,
     SPLITS,
+    WHERE,
     JsonError,
     Places,
     Sentence,
@@ -92,7 +93,11 @@ def build(
     """
     chosen, places = _options(modalities, limit, max_images), Places.under(source, **apart)
     if missing := places.missing(chosen):
-        raise records.SourceError("\n".join(map(str, missing)))
+        names = ", ".join(p.file for p in missing)
+        options = "--dicoms, --parquet, --segments, --splits"
+        raise records.SourceError(
+            f"not found: {names}; {WHERE}, or say where a piece lies: {options}"
+        )
     params = _params(places, chosen, limit, max_images)
     config = "default" if len(chosen) > 1 else chosen[0].lower()
     note = Path(data_dir) / "refrad2d" / config / VERSION / records.NOTE

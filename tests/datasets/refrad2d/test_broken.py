@@ -29,7 +29,7 @@ def test_a_missing_piece_is_one_problem_that_says_where_to_get_it(copy, tmp_path
     (problem,) = builder.validate(copy)
     assert (problem.file, problem.line, problem.level) == (part, None, "error")
     assert re.search(f"RadGrounder authors.*--{option}$", problem.message)
-    with pytest.raises(records.SourceError, match=f"{part}: no such"):
+    with pytest.raises(records.SourceError, match=f"not found: {part}; see the RefRad2D"):
         builder.build(copy, tmp_path / "d")
 
 
@@ -38,7 +38,7 @@ def test_an_empty_folder_lists_all_that_is_missing(tmp_path):
     assert len(errors) == 10
     with pytest.raises(records.SourceError) as error:
         builder.build(tmp_path, tmp_path / "d")
-    assert str(error.value).count("\n") == 9
+    assert all(p.file in str(error.value) for p in errors)
 
 
 @pytest.mark.parametrize("what", ["split", "boxes"])
