@@ -209,9 +209,7 @@ def _row(image: dict[str, Any], reports: dict[str, Any], empty: bool) -> dict[st
     return row
 
 
-def _entry(
-    image: dict[str, Any], reports: dict[str, Any], german: bool
-) -> dict[str, Any] | None:
+def _entry(image: dict[str, Any], reports: dict[str, Any], german: bool) -> dict[str, Any] | None:
     """Returns the image's entry of the box JSON, or None if no keyword's class is in the slice."""
     here = [int(c) for c in np.unique(image["segmap"]) if c]
     keywords = {
