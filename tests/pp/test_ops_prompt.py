@@ -143,6 +143,43 @@ def test_keywords_are_still_found_after_cleaning():
     assert parsed.text == "The liver, spleen." and len(parsed.entities) == 2
 
 
+@pytest.mark.parametrize(
+    "lang, fields, prefix, suffix",
+    [
+        (
+            "de",
+            {"clinical": "Z.n. OP ,HCC ?", "question": "Progress", "sentence": "1.2 x 3,4 cm"},
+            "\nKlinische angaben: Z. n. OP, HCC?\nFragestellung: Progress.\n"
+            "Beschreibe dieses Bild: \n",
+            "1. 2 x 3, 4 cm.",
+        ),
+        (
+            "en",
+            {"clinical": "Pain  !", "question": "Stone:yes\xa0/ no", "sentence": "a.b...  c ;d"},
+            "\nClinical information: Pain!\nQuestion: Stone: yes / no.\nCaption this image: \n",
+            "a. b...  c; d.",
+        ),
+        (
+            "en",
+            {"clinical": "HCC", "question": "HCC.", "sentence": "Line one \n\n line two\u200b"},
+            "\nClinical information: HCC.\nCaption this image: \n",
+            "Line one\n line two.",
+        ),
+        (
+            "de",
+            {"clinical": "", "question": "\x84Herd\x93?", "sentence": "Kein\u202fHerd."},
+            '\nKlinische angaben: \nFragestellung: "Herd"?\nBeschreibe dieses Bild: \n',
+            "Kein Herd.",
+        ),
+    ],
+)
+def test_cleaned_rows_golden(lang, fields, prefix, suffix):
+    # By hand, rule after rule, from the description of the released preprocessing.
+    text = REPORT | {"lang": lang, "keywords": []} | fields
+    out = run("clean('released')|prompt(style='both')", [text])["texts"][0]
+    assert (out["prefix"], out["suffix"]) == (prefix, suffix)
+
+
 # The published rule
 
 

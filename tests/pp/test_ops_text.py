@@ -1,5 +1,7 @@
+import hypothesis
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 from big_rad.grounding import markup
 from big_rad.grounding.codec import get_codec
@@ -197,6 +199,46 @@ def test_a_target_is_never_cut_within_a_character():
     ids = TOK.encode("ab🫁🫁")
     for n in range(len(ids)):
         assert "\ufffd" not in TOK.decode(ops_text.cut(TOK, ids, n))
+
+
+WORDS = ("liver", "left kidney", "spleen", "normal", "Läsion", "12 mm", "🫁", "and", "spleen,")
+IDS = {"liver": 5, "left kidney": 3, "spleen": 1}
+ORGANS = np.zeros((9, 9), np.uint8)
+ORGANS[:3], ORGANS[3:6], ORGANS[6:] = 5, 3, 1
+
+
+@pytest.mark.parametrize("mode", ["boxes", "masks"])
+@pytest.mark.parametrize("source", ["report", "detect_vqa"])
+@hypothesis.settings(max_examples=60)
+@hypothesis.given(
+    words=st.lists(st.sampled_from(WORDS), min_size=1, max_size=30),
+    clinical=st.integers(0, 30),
+    budget=st.integers(24, 120),
+    seed=st.integers(0, 1 << 32),
+)
+def test_cut_texts_keep_eos_and_whole_markup(mode, source, words, clinical, budget, seed):
+    text = REPORT | {"sentence": " ".join(words), "keywords": [[k, c] for k, c in IDS.items()]}
+    text["clinical"] = "Known lesion. " * clinical
+    pp = f"prompt(style='clinical')|ground({mode!r})|tok(length=140, max_text={budget}, masks=40)"
+    if source == "detect_vqa":
+        pp, text = "detect_vqa(kinds='list')|" + pp, None
+    out = run(pp, [text] if text else [], seed, segmap=ORGANS, modality="CT")
+    row = out["text"][out["text"] > 0]
+    assert row[-1] == EOS and (row == EOS).sum() == 1 and len(row) <= budget + 2
+    learned = out["text"][out["mask_ar"] == 1][:-1].tolist()
+    whole = TOK.encode(out["texts"][0]["suffix"], specials=out["texts"][0]["markup"])
+    assert learned == whole[: len(learned)]
+    assert "\ufffd" not in TOK.decode(learned)
+    parsed = markup.parse(TOK.decode(learned), get_codec("radgrounder"))
+    assert parsed.valid
+    if len(learned) < len(whole):  # Only a tag (at most 9 tokens and its words) is given up.
+        assert budget - (len(row) - 2) <= 20
+    if mode == "masks":
+        k = len(parsed.entities)
+        assert (out["text"][out["mask_pos"][:k]] == TOK.id_of("</seg>")).all()
+        assert (out["mask_pos"][k:] == -1).all() and not out["mask_class"][k:].any()
+        names = {"liver": 5, "left kidney": 3, "spleen": 1, "Leber": 5, "linke Niere": 3, "Milz": 1}
+        assert [names[e.phrase] for e in parsed.entities] == out["mask_class"][:k].tolist()
 
 
 # Evaluation
