@@ -66,30 +66,41 @@ def jpeg_size(frame: bytes, name: str) -> Size:
     raise _damaged(name)
 
 
+def bare_jpeg2000(frame: bytes, name: str) -> bytes:
+    """Returns the codestream of JPEG 2000 without its box format, whose size may be another one.
+
+    Raises:
+        NotAnImageError: there is none.
+    """
+    start = 0
+    if frame[4:8] == b"jP  ":
+        start = frame.find(b"jp2c", 0, 1 << 16) + 4
+    if frame[start : start + 4] != b"\xff\x4f\xff\x51":
+        raise _damaged(name)
+    return frame[start:]
+
+
 def jpeg2000_size(frame: bytes, name: str) -> Size:
-    """Reads the image and tile sizes of JPEG 2000, bare or in its box format (ITU-T T.800 A.5.1).
+    """Reads the image and tile sizes of a bare JPEG 2000 codestream (ITU-T T.800 A.5.1).
 
     Raises:
         NotAnImageError: none is found.
         TooLargeError: more tiles than a slice could need.
     """
-    start = 0
-    if frame[4:8] == b"jP  ":
-        start = frame.find(b"jp2c", 0, 1 << 16) + 4
-    if frame[start : start + 4] != b"\xff\x4f\xff\x51" or len(frame) < start + 43:
+    if len(frame) < 43:
         raise _damaged(name)
-    x1, y1, x0, y0, tile_x, tile_y, from_x, from_y, samples = struct.unpack_from(
-        ">8LH", frame, start + 8
-    )
+    x1, y1, x0, y0, tile_x, tile_y, from_x, from_y, samples = struct.unpack_from(">8LH", frame, 8)
     if min(tile_x, tile_y) < 1 or x1 <= x0 or y1 <= y0 or from_x > x0 or from_y > y0:
         raise _damaged(name)
     tiles = -(-(x1 - from_x) // tile_x) * -(-(y1 - from_y) // tile_y)
     if tiles > _MAX_TILES:
-        raise TooLargeError(f"{name}: JPEG 2000 of {tiles} tiles, the limit is {_MAX_TILES}")
-    return Size(y1 - y0, x1 - x0, samples, (frame[start + 42] & 0x7F) + 1)
+        raise TooLargeError(f"{name}: JPEG 2000 of more than {_MAX_TILES} tiles; save it as one")
+    return Size(y1 - y0, x1 - x0, samples, (frame[42] & 0x7F) + 1)
 
 
-def rle_frame(frame: bytes, rows: int, columns: int, samples: int, bits: int, name: str):  # noqa: ANN201
+def rle_frame(
+    frame: bytes, rows: int, columns: int, samples: int, bits: int, name: str
+) -> np.ndarray:
     """Decodes a frame of RLE (DICOM PS3.5 Annex G).
 
     Returns:

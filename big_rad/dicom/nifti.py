@@ -4,9 +4,7 @@ Reads no more of the volume than it has to and keeps none of it but the slice, s
 be larger than the memory. Knows nothing of modalities: NIfTI does not say.
 """
 
-import gzip
 import math
-import zlib
 from typing import BinaryIO
 
 import nibabel as nib
@@ -22,10 +20,12 @@ from big_rad.dicom.image import (
     orientation_of,
     plane_of,
 )
+from big_rad.dicom.unpack import GzipStream, cannot_open
 
 GZIP_MAGIC = b"\x1f\x8b"
 MAX_VOLUME = 1 << 30  # bytes of voxels; what is packed in gzip has to be unpacked up to the slice
-HEAD = 544  # bytes that hold either header
+HEAD = 348  # bytes that tell a NIfTI file, the whole header of version 1
+_MAX_SIDE = 32767  # as in NIfTI-1; each slice is a step, so NIfTI-2 gets no more
 _PIECE = 1 << 20
 # RAS axes that rows and columns of each plane run against: to the back or feet, and to the left
 # (in a sagittal slice: to the back).
@@ -62,19 +62,15 @@ def read_nifti(
     packed = stream.read(2) == GZIP_MAGIC
     stream.seek(0)
     try:
-        # GzipFile reads all members of a file of several.
-        body = gzip.GzipFile(fileobj=stream) if packed else stream
-        head = body.read(HEAD)
-        header = _header(head, name)
-        voxels = _Voxels(body, len(head), header, name)
+        body = GzipStream(stream, name) if packed else stream
+        header = _header(body, name)
+        voxels = _Voxels(body, header, name)
         affine = _affine(header, name)
         axes = _voxel_axes(affine, name)
         across = axes[_NORMAL[plane]][0]
         values = voxels.across(across, _check_frame(voxels.shape[across], frame, plane, name))
-    except (OSError, EOFError, zlib.error) as e:
-        raise NotAnImageError(
-            f"{name}: damaged or truncated ({type(e).__name__}); copy the file again"
-        ) from None
+    except OSError as e:
+        raise cannot_open(name, e) from None
     rows, columns = (axes[k] for k in _AXES[plane])
     if rows[0] > columns[0]:
         values = values.T
@@ -92,21 +88,23 @@ def read_nifti(
     )  # fmt: skip
 
 
-def _header(head: bytes, name: str) -> nib.Nifti1Header:
-    if not is_nifti(head) or len(head) < 348:
+def _header(stream: BinaryIO | GzipStream, name: str) -> nib.Nifti1Header:
+    head = stream.read(HEAD)
+    if not is_nifti(head) or len(head) < HEAD:
         raise NotAnImageError(f"{name}: gzip of something that is not NIfTI; unpack it first")
-    one = head[344:348]
-    if one == b"ni1\0" or head[4:8] == b"ni2\0":
+    if head[344:348] == b"ni1\0" or head[4:8] == b"ni2\0":
         raise UnsupportedError(f"{name}: header of a pair of files; save it as one .nii file")
-    kind = nib.Nifti1Header if one == b"n+1\0" else nib.Nifti2Header
-    # Not from_fileobj, which reads extensions too; those may hold whole DICOM headers.
-    return kind(head[: kind.template_dtype.itemsize], check=False)
+    # Not nibabel's from_fileobj: it reads extensions too, which may hold whole DICOM headers.
+    if head[344:348] == b"n+1\0":
+        return nib.Nifti1Header(head, check=False)
+    size = nib.Nifti2Header.template_dtype.itemsize
+    return nib.Nifti2Header(head + _exactly(stream, size - HEAD, name), check=False)
 
 
 class _Voxels:
     """Voxels of a stream, read forwards."""
 
-    def __init__(self, stream: BinaryIO, position: int, header: nib.Nifti1Header, name: str):
+    def __init__(self, stream: BinaryIO | GzipStream, header: nib.Nifti1Header, name: str):
         shape = tuple(int(n) for n in header.get_data_shape())
         while len(shape) > 3 and shape[-1] == 1:
             shape = shape[:-1]
@@ -117,20 +115,26 @@ class _Voxels:
         self.shape, self.dtype = shape, header.get_data_dtype()
         if self.dtype.kind not in "iuf" or self.dtype.itemsize > 8:
             raise UnsupportedError(f"{name}: datatype is not a plain number; save it as int16")
-        if math.prod(shape) * self.dtype.itemsize > MAX_VOLUME or shape[0] * shape[1] > MAX_PIXELS:
+        size = math.prod(shape) * self.dtype.itemsize
+        if max(shape) > _MAX_SIDE or size > MAX_VOLUME or shape[0] * shape[1] > MAX_PIXELS:
             raise TooLargeError(
-                f"{name}: dim and datatype make more than {MAX_VOLUME} bytes, or {MAX_PIXELS} "
-                "voxels a slice; save it as int16, or crop it"
+                f"{name}: dim and datatype make more than {MAX_VOLUME} bytes, {_MAX_SIDE} slices "
+                f"or {MAX_PIXELS} voxels a slice; crop it, or save it as int16"
             )
         offset = int(header.get_data_offset())
-        if not 348 <= offset <= MAX_VOLUME:
+        read = header.template_dtype.itemsize
+        if not read <= offset <= MAX_VOLUME:
             raise NotAnImageError(f"{name}: vox_offset is impossible; save the volume again")
         self._offset, self._name = offset, name
-        self._stream, self._at = stream, position
+        self._stream, self._at = stream, read
 
     def across(self, axis: int, index: int) -> np.ndarray:
         """Returns the slice at `index` of an axis; its own axes keep their order."""
         width, height, depth = self.shape
+        if math.prod(self.shape) // self.shape[axis] > MAX_PIXELS:
+            raise TooLargeError(
+                f"{self._name}: more than {MAX_PIXELS} voxels a slice (dim); crop the volume"
+            )
         if axis == 2:
             return self._read(index * width * height, width * height).reshape(height, width).T
         planes = range(depth)
@@ -145,20 +149,17 @@ class _Voxels:
     def _read(self, first: int, count: int) -> np.ndarray:
         size = self.dtype.itemsize
         start = self._offset + first * size
-        if isinstance(self._stream, gzip.GzipFile):
+        if isinstance(self._stream, GzipStream):
             while self._at < start:  # Does not jump, so that the memory stays small.
-                piece = len(self._stream.read(min(_PIECE, start - self._at)))
-                if not piece:
-                    raise EOFError
-                self._at += piece
-        if self._at != start:
+                self._at += len(_exactly(self._stream, min(_PIECE, start - self._at), self._name))
+        elif self._at != start:
             self._stream.seek(start)
         data = _exactly(self._stream, count * size, self._name)
         self._at = start + len(data)
         return np.frombuffer(data, self.dtype)
 
 
-def _exactly(stream: BinaryIO, size: int, name: str) -> bytes:
+def _exactly(stream: BinaryIO | GzipStream, size: int, name: str) -> bytes:
     data = stream.read(size)
     if len(data) < size:
         raise NotAnImageError(f"{name}: truncated; copy the file again")

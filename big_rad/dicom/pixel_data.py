@@ -110,8 +110,11 @@ def _compressed(source: Source, start: int, header: Header, frame: int, name: st
     remedy = f"pip install {_PLUGINS[kind]}, or convert the file to uncompressed"
     if not can_decode(header.syntax):
         raise UnsupportedError(f"{name}: transfer syntax {kind} needs a plugin; {remedy}")
-    size_of = codestream.jpeg_size if kind in ("JPEG", "JPEG-LS") else codestream.jpeg2000_size
-    size = size_of(data, name)
+    if kind in ("JPEG", "JPEG-LS"):
+        size = codestream.jpeg_size(data, name)
+    else:
+        data = codestream.bare_jpeg2000(data, name)
+        size = codestream.jpeg2000_size(data, name)
     said = (header.rows, header.columns, header.samples)
     if (size.rows, size.columns, size.samples) != said or size.bits > header.bits:
         raise NotAnImageError(

@@ -1,6 +1,6 @@
-"""Bytes of a file, unpacked under a limit: zstd streams and deflated DICOM.
+"""Bytes of a file, unpacked under a limit: zstd, gzip and deflated DICOM.
 
-Both formats can grow a thousandfold, and their libraries unpack first and ask later. Knows nothing
+All can grow a thousandfold, and their libraries unpack first and ask later. Knows nothing
 of pixels.
 """
 
@@ -15,6 +15,8 @@ MAX_BYTES = 1 << 28  # packed as well as unpacked: 500 CT slices in one file
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _PIECE = 1 << 7  # packed bytes at a time: zstd makes up to 6 MB of them
 _USUAL = 1 << 24
+_GZIP_PIECE = 1 << 16
+_MAX_MEMBERS = 1 << 17  # of a gzip file; block gzip writes one for 64 kB
 
 
 def cannot_open(name: str, error: OSError) -> NotAnImageError:
@@ -99,6 +101,55 @@ def inflate(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> bytes:
     if not unpacker.eof:
         raise NotAnImageError(f"{name}: truncated deflated DICOM; copy the file again")
     return result
+
+
+class GzipStream:
+    """A gzip file of any number of members, read forwards a piece at a time.
+
+    Python's own reader takes a file name in the header byte by byte, however long it is.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str):
+        self._stream, self._name = stream, name
+        self._unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        self._members = 0
+
+    def read(self, size: int) -> bytes:
+        """Returns `size` bytes, or what there is.
+
+        Raises:
+            NotAnImageError: damaged data.
+        """
+        parts = []
+        while size > 0:
+            try:
+                part = self._some(size)
+            except zlib.error:
+                raise NotAnImageError(
+                    f"{self._name}: damaged gzip data; copy the file again"
+                ) from None
+            if part is None:
+                break
+            parts.append(part)
+            size -= len(part)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _some(self, size: int) -> bytes | None:
+        """Returns up to `size` bytes, possibly none yet, or None at the end."""
+        unpacker = self._unpacker
+        rest = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
+        packed = rest or self._stream.read(_GZIP_PIECE)
+        if not packed:
+            pending = b"" if unpacker.eof else unpacker.decompress(b"", size)
+            return pending or None
+        if unpacker.eof:
+            if not packed.strip(b"\0"):  # padding after the last member
+                return None
+            self._members += 1
+            if self._members > _MAX_MEMBERS:
+                raise TooLargeError(f"{self._name}: more than {_MAX_MEMBERS} gzip members")
+            self._unpacker = unpacker = zlib.decompressobj(16 + zlib.MAX_WBITS)
+        return unpacker.decompress(packed, size)
 
 
 def _too_large(name: str, max_bytes: int) -> TooLargeError:
