@@ -470,7 +470,9 @@ def _parse(argv: list[str]) -> list[str]:
         if isinstance(e, flags.Error):  # What the config file itself said is the useful part.
             while e.__cause__ or e.__context__:
                 e = e.__cause__ or e.__context__
-        print(f"error: {' '.join(str(e).split())}", file=sys.stderr)
+        missing = isinstance(e, KeyError | AttributeError)
+        text = f"the config has no field {e}" if missing else str(e)
+        print(f"error: {' '.join(text.split())}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -129,6 +129,7 @@ def public_eval(c: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
         expand=dict(task="vqa"),
         pp=pp,
         batch_size=32,
+        limit=ml_collections.config_dict.placeholder(int),
         max_new_tokens=200,
     )
 
@@ -169,6 +170,7 @@ def _evals(c: ml_collections.ConfigDict, a: Any) -> None:
             expand=dict(task="report", lang=lang, items=2000, view="first"),
             pp=pp,
             batch_size=32,
+            limit=ml_collections.config_dict.placeholder(int),
             max_new_tokens=200,
             codec=common.CODEC,
         )

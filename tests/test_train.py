@@ -13,7 +13,9 @@ import pytest
 
 from big_rad import checkpoint, metric_writer, train
 from big_rad import config as config_lib
+from big_rad.datasets import core
 from big_rad.datasets.phantom import builder
+from big_rad.dicom.errors import ReadError
 from big_rad.evaluators import data as eval_data
 from big_rad.weights import npz
 
@@ -170,6 +172,70 @@ def test_the_published_recipe_runs_shrunk_to_the_phantom(data_dir, tmp_path):
     assert len(losses) == 3 and losses[-1] < losses[0]
 
 
+class Damaged:
+    """A source some of whose records cannot be read."""
+
+    def __init__(self, source, bad):
+        self._source, self._bad = source, bad
+
+    def __len__(self):
+        return len(self._source)
+
+    def __getitem__(self, i):
+        if i in self._bad:
+            raise ReadError("scan.dcm: truncated; export it again")
+        return self._source[i]
+
+
+@pytest.fixture
+def damaged(monkeypatch):
+    """Makes items of the training split unreadable."""
+    bad = set()
+    load = core.load_source
+
+    def load_source(name, split, data_dir, **kw):
+        source = load(name, split, data_dir, **kw)
+        return Damaged(source, bad) if split == "train" else source
+
+    monkeypatch.setattr(core, "load_source", load_source)
+    return bad
+
+
+@pytest.mark.slow
+def test_bad_examples_are_skipped_listed_once_and_training_goes_on_also_after_a_stop(
+    whole, data_dir, tmp_path, damaged
+):
+    damaged |= {3, 11}
+    rejects = {}
+    for name, stops in (("straight", ()), ("stopped", (2, 4))):
+        workdir = tmp_path / name
+        for stop in (*stops, None):
+            run(make_config(), workdir, data_dir, stop_after=stop)
+        rejects[name] = (workdir / "rejects.jsonl").read_text()
+    assert rejects["straight"] == rejects["stopped"]
+    listed = [json.loads(line) for line in rejects["straight"].splitlines()]
+    assert sorted(r["id"] for r in listed) == ["item 11", "item 3"]
+    assert {(r["dataset"], r["error"], r["reason"]) for r in listed} == {
+        ("phantom", "ReadError", "scan.dcm: truncated; export it again")
+    }
+    rows = [r for r in lines(tmp_path / "straight") if "training_loss" in r]
+    assert rows[-1]["step"] == STEPS and rows[-1]["rejected_examples"] == 2
+    clean = [r for r in lines(whole[1]) if "training_loss" in r]
+    assert rows[-1]["training_loss"] != clean[-1]["training_loss"]
+    assert lines(tmp_path / "stopped") == lines(tmp_path / "straight")
+
+
+@pytest.mark.slow
+def test_training_stops_when_too_many_examples_are_bad(data_dir, tmp_path, damaged):
+    damaged |= set(range(0, 24, 2))
+    config = make_config()
+    config.input.max_reject_share = 0.004  # of a thousand
+    with pytest.raises(train.TrainingError) as stopped:
+        run(config, tmp_path, data_dir)
+    for part in ("5 of ", "max_reject_share=0.004", "rejects.jsonl", "of phantom: ReadError: scan"):
+        assert part in str(stopped.value)
+
+
 @pytest.mark.slow
 def test_microbatches_that_do_not_divide_the_batch_are_refused(data_dir, tmp_path):
     with pytest.raises(ValueError, match="config.input.batch_size 4 does not divide into"):
@@ -199,7 +265,8 @@ def test_missing_weights_are_an_error_that_names_the_file_and_how_to_get_it(tmp_
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--config=configs/demo.py", "--config.learning_rate=1"], "learning_rate"),
+        (["--config=configs/demo.py", "--config.learning_rate=1"], "no field 'learning_rate'"),
+        (["--config=configs/demo.py", "--config.evals.vqa.evry=1"], "no field 'evry'"),
         (["--config=configs/demo.py:stepz=3"], "'stepz': unknown; known: steps"),
         (["--config=configs/nope.py"], "configs/nope.py"),
         (["--config=configs/demo.py", "--nope=3"], "nope"),

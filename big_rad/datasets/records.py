@@ -29,6 +29,7 @@ from big_rad.pp import packed
 Record = dict[str, Any]
 NOTE = "build.json"
 REJECTS = "rejects.jsonl"
+_HOPELESS = 1000
 _FREE = 20  # So many items may be bad whatever the share: small sets have no share to speak of.
 
 
@@ -370,6 +371,8 @@ def _here(
         for result in results:
             if isinstance(result, Problem):
                 bad.append(result)
+                if len(bad) > _HOPELESS and len(bad) > len(ids):  # A wrong folder, most likely.
+                    plan.check(split, len(ids), bad)
                 continue
             if result["id"] in ids:
                 raise ValueError(f"{plan.name}, {split}: two records have the id {result['id']!r}")

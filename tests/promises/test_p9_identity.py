@@ -1,0 +1,121 @@
+"""P9: planted patient identifiers appear in no artefact.
+
+Thirty of them stand in the tags of every DICOM file and in the names of the folders; sound and
+broken files then go through every command, and everything printed and written is searched.
+"""
+
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+
+import pydicom
+import pytest
+import zstandard
+
+from big_rad.datasets import core
+from tests.published import folder, refrad2d
+
+ROOT = pathlib.Path(__file__).parents[2]
+CANARY = "Zq7Canary"
+TAGS = """
+    PatientName PatientID OtherPatientIDs PatientBirthName PatientMotherBirthName PatientAddress
+    PatientTelephoneNumbers PatientComments AdditionalPatientHistory MilitaryRank EthnicGroup
+    Occupation AccessionNumber StudyID StudyDescription SeriesDescription ProtocolName
+    InstitutionName InstitutionAddress InstitutionalDepartmentName ReferringPhysicianName
+    PerformingPhysicianName OperatorsName NameOfPhysiciansReadingStudy StationName
+    RequestingPhysician AdmissionID ImageComments
+""".split()
+STRINGS = [f"{CANARY}{n:02d}" for n in range(30)]
+
+
+def plant(ds):
+    for tag, canary in zip(TAGS, STRINGS):
+        setattr(ds, tag, canary)
+    block = ds.private_block(0x0011, STRINGS[28], create=True)
+    block.add_new(1, "LO", STRINGS[29])
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """Sources under a folder that names a patient; a tenth of the images is broken."""
+    assert len(TAGS) == 28
+    base = tmp_path_factory.mktemp("p9")
+    source = base / f"{STRINGS[0]}^Jane"
+    refrad2d.write(source / "refrad2d", sentences=8)
+    for n, path in enumerate(sorted((source / "refrad2d").rglob("*.dcm.zst"))):
+        plain = zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes())
+        ds = pydicom.dcmread(pydicom.filebase.DicomBytesIO(plain))
+        plant(ds)
+        out = pydicom.filebase.DicomBytesIO()
+        ds.save_as(out)
+        data = out.getvalue()
+        if n % 10 == 3:
+            data = [data[: len(data) // 2], data.replace(b"ISO_IR", b"XSO_IR"), b"x"][n // 10 % 3]
+        path.write_bytes(zstandard.compress(data))
+    folder.write(source / "folder", folder=STRINGS[1], canary=CANARY)
+    return base, source
+
+
+def printed(*command):
+    done = subprocess.run(
+        [sys.executable, "-m", *map(str, command)],
+        capture_output=True, text=True, cwd=ROOT, timeout=500,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+def search(base, source):
+    """Every file outside the source folder, its name and its content."""
+    for path in base.rglob("*"):
+        if source in (path, *path.parents):
+            continue
+        assert CANARY not in path.name
+        if path.is_file():
+            yield path, path.read_bytes()
+
+
+@pytest.mark.slow
+def test_p9_planted_identifiers_appear_in_no_artefact(places):
+    base, source = places
+    data, out = base / "data", base / "out"
+    config = "--config=configs/radgrounder_det.py:variant=tiny,size=28,data=internal"
+    small = [
+        "--config.total_epochs=0.5", "--config.input.batch_size=4",
+        "--config.grad_accum=1", "--config.evals.refrad2d_en.limit=2",
+        "--config.evals.refrad2d_de.limit=2", "--config.evals.refrad2d_en.max_new_tokens=4",
+        "--config.evals.refrad2d_de.max_new_tokens=4",
+    ]  # fmt: skip
+    dicom = next(p for p in sorted((source / "folder").rglob("*.dcm")))
+    broken = next(p for p in (source / "refrad2d").rglob("*.dcm.zst") if p.stat().st_size < 99)
+    commands = {
+        "validate": ["tools.validate_data", "refrad2d", f"--source={source / 'refrad2d'}"],
+        "validate folder": ["tools.validate_data", "folder", f"--source={source / 'folder'}"],
+        "build": ["tools.build_dataset", "refrad2d", f"--source={source / 'refrad2d'}"],
+        "build folder": ["tools.build_dataset", "folder", f"--source={source / 'folder'}"],
+        "inspect": ["tools.inspect_data", config, f"--data_dir={data}", f"--out={out}/page.html"],
+        "train": ["big_rad.train", config, *small, f"--data_dir={data}", f"--workdir={out}/run"],
+        "predict": ["big_rad.predict", f"--checkpoint={out}/run", dicom, f"--out={out}/predicted"],
+        "predict broken": ["big_rad.predict", f"--checkpoint={out}/run", broken],
+    }
+    codes = {}
+    for name, command in commands.items():
+        if name.startswith("build"):
+            command = [*command, f"--data_dir={data}", "--max_reject_share=0.5"]
+        codes[name], text = printed(*command)
+        assert CANARY not in text, name
+    fails = {"validate": 1, "predict broken": 2}
+    assert {k: v for k, v in codes.items() if v} == fails
+    seen = 0
+    for path, content in search(base, source):
+        assert CANARY.encode() not in content, path
+        seen += 1
+    assert seen > 20
+    rejects = (data / "refrad2d/default/1.0.0/rejects.jsonl").read_text().splitlines()
+    assert rejects
+    for name in ("refrad2d", "folder"):
+        for example in core.load_source(name, "train", data):
+            images = [core.unpacked(i) for i in core.images_of(example)]
+            assert CANARY.encode() not in pickle.dumps((example, images))
