@@ -17,7 +17,7 @@ from big_rad.pp.ops_image import resize_nearest
 
 MODALITIES = ("CT", "MR", "OT")
 _VIEWS = ("random", "first")
-_READ_BY = ("frame",)  # What an example may tell the reader of its file.
+_READ_BY = ("frame", "plane", "modality")  # What an example may tell the reader of its file.
 
 
 @OPS.register("view")
@@ -50,7 +50,8 @@ def get_view(which: str = "random") -> Op:
 def get_load(colour_size: int | None = None) -> Op:
     """Makes arrays of packed image and label map, or reads the file at example["path"].
 
-    Checks the fields. What the example says of its file ("frame") is passed to the reader.
+    Checks the fields. What the example says of its file, "frame", "plane" and "modality", is told
+    to the reader (formats other than DICOM need it); a DICOM of another modality is an error.
 
     Args:
         colour_size: colour images are resized to this by Pillow (bicubic, antialiased) at once,
@@ -101,7 +102,13 @@ def _read(example: Example) -> Example:
         k: v for k, v in example.items() if v is not None and not (isinstance(v, str) and not v)
     }
     told = {k: given[k] for k in _READ_BY if k in given}
-    found = dicom_read.read(pathlib.Path(example["path"]), **told)
+    path = pathlib.Path(example["path"])
+    found = dicom_read.read(path, **told)
+    if found.pixels.ndim == 2 and given.get("modality", found.modality) != found.modality:
+        raise ValueError(
+            f"load: {path.name} is not of the modality {given['modality']!r} that the example "
+            "gives; its values would be misread, so correct the example"
+        )
     return {"modality": found.modality, "plane": found.plane, **given, "image": found.pixels}
 
 

@@ -1,4 +1,5 @@
 import numpy as np
+import pydicom.data
 import pytest
 from PIL import Image
 
@@ -90,10 +91,19 @@ def test_load_reads_a_file(tmp_path):
     assert out["segmap"] is segmap
 
 
-def test_what_the_example_says_goes_before_what_the_file_says(tmp_path):
-    Image.fromarray(np.zeros((5, 6, 3), np.uint8)).save(tmp_path / "a.png")
-    out = run("load", path=str(tmp_path / "a.png"), modality="MR", plane="coronal")
-    assert (out["modality"], out["plane"]) == ("MR", "coronal")
+def test_what_the_example_says_of_a_file_is_told_to_its_reader(tmp_path):
+    np.save(tmp_path / "a.npy", IMAGE)
+    for modality in ("CT", "MR", "OT"):
+        out = run("load", path=tmp_path / "a.npy", modality=modality, plane="coronal")
+        np.testing.assert_array_equal(out["image"], IMAGE)
+        assert (out["modality"], out["plane"]) == (modality, "coronal")
+
+
+def test_a_dicom_of_another_modality_than_the_example_says_is_refused():
+    path = pydicom.data.get_testdata_file("CT_small.dcm")
+    assert run("load", path=path)["modality"] == "CT"
+    with pytest.raises(ValueError, match="CT_small.dcm is not of the modality 'MR'"):
+        run("load", path=path, modality="MR")
 
 
 @pytest.mark.parametrize(
