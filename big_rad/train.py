@@ -471,7 +471,8 @@ def _parse(argv: list[str]) -> list[str]:
             while e.__cause__ or e.__context__:
                 e = e.__cause__ or e.__context__
         missing = isinstance(e, KeyError | AttributeError)
-        text = f"the config has no field {e}" if missing else str(e)
+        name = str(e).strip("\"'")
+        text = f"the config has no field {name!r}" if missing else str(e)
         print(f"error: {' '.join(text.split())}", file=sys.stderr)
         sys.exit(2)
 
