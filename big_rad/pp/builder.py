@@ -27,10 +27,12 @@ def get_preprocess_fn(pp: str, text_only: bool = False) -> Op:
     Args:
         pp: ops with literal arguments, joined by `|`. A `load` in front of a `resize` learns its
             size, because colour images are resized before anything else.
-        text_only: run only `TEXT_OPS`, which is much cheaper. The texts are the same ones, in
-            rows of the same length, but boxes are those of the whole image, and where `augment`
-            or `resize` loses a class there is more markup. "text_bound" (see `tok`) holds for the
-            full run as well. `keep` keeps what is there of its fields, and "text_bound".
+        text_only: run only `TEXT_OPS`, which is much cheaper, on examples that hold their image.
+            Without `augment` the text arrays are those of the full run, if `resize` loses no
+            class. With it the texts are the same ones, but boxes are those of the whole image,
+            and a class that is cropped away is still marked. "text_bound" (see `tok`) holds for
+            the full run as well; the row's own length may not, where a text was cut. `keep` keeps
+            what is there of its fields, and "text_bound".
 
     Returns:
         a function example -> example; the given dict is not changed.
