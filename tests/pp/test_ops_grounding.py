@@ -143,3 +143,13 @@ def test_the_given_texts_are_not_changed():
     before = dict(TEXT)
     run("prompt()|ground('boxes')")
     assert before == TEXT
+
+
+@pytest.mark.parametrize("mode", ["boxes", "masks"])
+def test_of_two_classes_with_one_keyword_the_one_that_is_there_is_marked(mode):
+    text = {"sentence": "Kidneys.", "keywords": [["kidneys", 2], ["kidneys", 3]]}
+    out = run(f"prompt()|ground({mode!r})", text=TEXT | text)  # Of them only the left one is there.
+    if mode == "boxes":
+        assert out["suffix"].endswith(" id=<seg003>>Kidneys</p>.")
+    else:
+        assert out["suffix"] == "<seg>Kidneys</seg>." and out["mask_classes"] == [3]
