@@ -46,7 +46,7 @@ def report(part: Inspection) -> str:
         lines += _lengths("tokens a row", c.row_tokens, part.buckets)
         lines += _lengths("tokens a text", c.text_tokens)
         if part.buckets:
-            buckets = inspect_stats.in_buckets(c.row_tokens, part.buckets)
+            buckets = inspect_stats.in_buckets(c.row_tokens, part.buckets, part.length)
             lines += _shares("rows a length bucket", dict(buckets))
         lines += _shares("tasks", c.tasks) + _shares("languages", c.langs)
         lines += _shares("report prompts tell", c.styles)
@@ -109,8 +109,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         rest = values(argv)[1:]
     except AttributeError as e:  # What config_flags raises for a field that does not exist.
         sys.exit(_error(f"no such field in the config: {e}"))
-    except (flags.Error, ValueError, OSError) as e:
-        sys.exit(_error(e))
+    except (flags.Error, ValueError, OSError) as e:  # A config's own error ends a traceback.
+        sys.exit(_error(str(e).strip().splitlines()[-1]))
     if values.help:
         print(__doc__)
         return
@@ -148,7 +148,11 @@ def _flags(argv: list[str]) -> flags.FlagValues:
 
 
 def _check(values: flags.FlagValues, rest: Sequence[str]) -> None:
-    if values.config is None or rest:
+    if values["config"].present:
+        file = values["config"].config_filename.partition(":")[0]
+        if not pathlib.Path(file).is_file():
+            raise flags.Error(f"config file {file!r} does not exist; see configs/")
+    if not values["config"].present or rest:
         raise flags.Error(f"give --config=configs/X.py{f', not {rest}' if rest else ''}")
     if values.dataset is not None and values.eval is not None:
         raise flags.Error("give either --dataset or --eval")
@@ -223,7 +227,7 @@ def _text(row: Row, text: Text) -> list[str]:
     lines = [
         f"   text {text.segment}: {' '.join(filter(None, kinds))}",
         f"     prompt  {text.prompt!r}",
-        f"     {what}  {text.suffix!r}",
+        f"     {what:7s} {text.suffix!r}",
     ]
     if text.entities:
         lines.append(f"     visible {text.visible!r}")

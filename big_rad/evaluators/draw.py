@@ -20,6 +20,8 @@ _UMLAUTS = str.maketrans(
 )
 CT_SOFT_TISSUE = 1  # channel of the three CT windows that is (width 350, level 40)
 
+_UMLAUTS = str.maketrans(dict(zip("äöüßÄÖÜ", ("ae", "oe", "ue", "ss", "Ae", "Oe", "Ue"))))
+
 Rect = tuple[float, float, float, float]
 
 

@@ -82,7 +82,7 @@ def _counts(part: Inspection) -> str:
         _table("Texts that hold markup", {"yes": c.marked, "no": c.texts - c.marked}),
     ]
     if part.buckets:
-        rows = inspect_stats.in_buckets(c.row_tokens, part.buckets)
+        rows = inspect_stats.in_buckets(c.row_tokens, part.buckets, part.length)
         shares.insert(0, _table("Rows a length bucket", dict(rows), order=False))
     left = "".join(
         _classes(title, counter, css)

@@ -7,7 +7,7 @@ its id and the reason, and the rest goes on. Draws nothing.
 import collections
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,8 @@ from big_rad.evaluators import inspect_rows
 from big_rad.evaluators.inspect_rows import ABSENT, Row
 from big_rad.pp import builder as pp_builder
 
-BAD = (ValueError, KeyError, OSError)  # What a bad example raises; anything else is a defect.
-_FOLDER = re.compile(r"(?<![\w<:/.])/(?:[^\s/'\"<>|]+/)+")
+_BAD = (ValueError, KeyError, OSError)  # What a bad example raises; anything else is a defect.
+_FOLDER = re.compile(r"(?:(?<![\w<:/.])/|\b[A-Za-z]:\\)(?:[^/\\\n'\"<>|]+[/\\])+")
 _STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
@@ -99,7 +99,7 @@ class Inspection:
         evaluation: whether its rows are without the answer.
         builder, split: where it comes from.
         size: examples of the source (an evaluation's: those evaluated).
-        weight: its share in the mixture, 0..1; 1 for an evaluation.
+        mixture: its share of the mixture, in words.
         pp: the preprocessing string.
         length: positions of a row that the model sees.
         buckets: row lengths that rows are sorted into; empty without.
@@ -115,7 +115,6 @@ class Inspection:
     builder: str
     split: str
     size: int
-    weight: float
     pp: str
     length: int
     buckets: tuple[int, ...]
@@ -124,6 +123,13 @@ class Inspection:
     rows: list[Row] = dataclasses.field(default_factory=list)
     counts: Counts = dataclasses.field(default_factory=Counts)
     bad: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    mixture: str = "–"
+
+    def add(self, row: Row, n: int) -> None:
+        """Counts a row, and keeps it if fewer than n are kept."""
+        self.counts.add(row)
+        if len(self.rows) < n:
+            self.rows.append(row)
 
 
 def training(
@@ -142,19 +148,25 @@ def training(
     Raises:
         ValueError: no such dataset; the message lists the known ones.
     """
-    weights = dict(config.input.data)
-    _check_known(name, weights, "config.input.data", "dataset")
-    spec, position = config.input[name], list(weights).index(name)
+    _check_known(name, config.input.data, "config.input.data", "dataset")
     seed = int(config.seed if seed is None else seed)
-    pp = inspect_rows.without_keep(spec.pp)
-    source = _Watched(input_pipeline.make_source(spec, data_dir))
-    examples = input_pipeline.dataset(source, pp, seed=seed + position, shuffle=True)
-    reader = inspect_rows.Reader(pp)
-    found = _blank(name, spec, reader, seed=seed, size=len(source))
-    found.weight = float(weights[name]) / (sum(map(float, weights.values())) or 1.0)
-    found.buckets = tuple(int(b) for b in config.input.get("buckets", ()) or ())
-    total = min(max(limit, n), len(source))
-    return _fill(found, range(total), lambda k: reader.row(examples[k]), source, n)
+    spec, reader, alone = _alone(config, name)
+    position = list(config.input.data).index(name)
+    data = input_pipeline.make_train(alone, seed + position, data_dir)
+    found = _blank(name, spec, reader, seed=seed, size=data.examples_per_epoch)
+    found.mixture = _mixture(config.input, name)
+    found.buckets = tuple(int(b) for b in config.input.get("buckets", ()))
+    for _ in range(min(max(limit, n), found.size)):
+        try:
+            batch = next(data.iterator)
+        except ValueError as e:  # No example near this one can be used.
+            found.bad.append(("and those after it", _reason(e)))
+            break
+        if batch["rejects"]:
+            found.bad += [(r["id"], _line(r["error"], r["reason"])) for r in batch["rejects"]]
+        else:
+            found.add(reader.row({k: v[0] for k, v in batch.items() if k != "rejects"}), n)
+    return found
 
 
 def evaluation(
@@ -184,11 +196,14 @@ def evaluation(
     found.evaluation = True
     order = np.random.default_rng(seed).permutation(len(examples))[: max(limit, n)]
 
-    def row(k: int) -> Row:
-        examples[k]  # Leaves the whole example, of which an evaluator keeps less, in `last`.
-        return reader.row(last.example)
-
-    return _fill(found, map(int, order), row, source, n)
+    for k in map(int, order):
+        try:
+            examples[k]  # Leaves the whole example, of which an evaluator keeps less, in `last`.
+        except _BAD as e:
+            found.bad.append((source.id, _reason(e)))
+        else:
+            found.add(reader.row(last.example), n)
+    return found
 
 
 def facts(part: Inspection) -> dict[str, str]:
@@ -199,7 +214,7 @@ def facts(part: Inspection) -> dict[str, str]:
     return {
         "data": f"{part.builder}, {part.split}: {part.size:,} examples",
         "read for the counts": f"{c.rows:,} rows, {c.texts:,} texts",
-        "share of the mixture": "–" if part.evaluation else f"{part.weight:.1%}",
+        "share of the mixture": part.mixture,
         "bad examples": f"{len(part.bad):,}",
         "filled positions": f"{c.filled / max(positions, 1):.0%} of {part.length + 1} a row",
         "texts cut to fit": f"{c.cut:,} ({c.cut / texts:.1%})",
@@ -233,15 +248,18 @@ def histogram(
     return [(i * width, (i + 1) * width - 1, count) for i, count in enumerate(bins)]
 
 
-def in_buckets(row_tokens: Mapping[int, int], buckets: Sequence[int]) -> list[tuple[int, int]]:
-    """Returns [(bucket, rows whose tokens fit it and no smaller one)]; longer rows in the last.
+def in_buckets(
+    row_tokens: Mapping[int, int], buckets: Sequence[int], length: int
+) -> list[tuple[int, int]]:
+    """Returns [(length, rows that fit it and none before)], ending with that of `tok`.
 
     Args:
         row_tokens: tokens a row -> rows. A bucket of L positions takes a row of L + 1 tokens,
             since the model sees all but the last.
         buckets: row lengths.
+        length: of rows that are in no bucket.
     """
-    ordered = sorted(buckets)
+    ordered = sorted({*buckets, length})
     result = collections.Counter()
     for tokens, rows in row_tokens.items():
         result[next((b for b in ordered if tokens <= b + 1), ordered[-1])] += rows
@@ -249,7 +267,10 @@ def in_buckets(row_tokens: Mapping[int, int], buckets: Sequence[int]) -> list[tu
 
 
 def scrub(text: str) -> str:
-    """Returns a text in which absolute paths have lost their folders."""
+    """Returns a text in which absolute paths have lost their folders, with blanks in them too.
+
+    Of a sentence with a path and a later slash, more is lost: hiding too much beats telling a name.
+    """
     return _FOLDER.sub("", text)
 
 
@@ -265,7 +286,6 @@ def _blank(name: str, spec: Any, reader: inspect_rows.Reader, **fields: Any) -> 
         evaluation=False,
         builder=str(spec["builder"]),
         split=str(spec["split"]),
-        weight=1.0,
         pp=scrub(spec["pp"]),
         length=reader.length,
         buckets=(),
@@ -274,28 +294,38 @@ def _blank(name: str, spec: Any, reader: inspect_rows.Reader, **fields: Any) -> 
     )
 
 
-def _fill(
-    found: Inspection, order: Any, row: Callable[[int], Row], source: "_Watched", n: int
-) -> Inspection:
-    """Reads the rows in order; keeps the first n good ones."""
-    for k in order:
-        try:
-            one = row(k)
-        except BAD as e:
-            found.bad.append((source.id, _reason(e)))
-            continue
-        found.counts.add(one)
-        if len(found.rows) < n:
-            found.rows.append(one)
-    return found
+def _alone(config: Any, name: str) -> tuple[Any, inspect_rows.Reader, Any]:
+    """Returns a dataset's spec, its reader, and the config with it alone, a row a batch.
+
+    The generator of an example depends on the seed and its place in the dataset alone, so batch i
+    is the dataset's i-th example of training.
+    """
+    spec = config.input[name].copy_and_resolve_references()
+    spec.pp = inspect_rows.without_keep(spec.pp)
+    alone = config.copy_and_resolve_references()
+    with alone.unlocked():
+        alone.input = {"data": {name: 1.0}, name: spec, "batch_size": 1, "num_threads": 0}
+    return spec, inspect_rows.Reader(spec.pp), alone
+
+
+def _mixture(inputs: Any, name: str) -> str:
+    weight = float(inputs.data[name])
+    if inputs.get("weights", "shares") == "epochs":
+        return f"{weight:g} times an epoch"
+    return f"{weight / sum(map(float, inputs.data.values())):.1%}"
 
 
 def _reason(error: Exception) -> str:
-    """Returns an error in one line, without folders (a patient's name may be one)."""
+    """Returns an error in one line."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{type(error).__name__}: {error.strerror}"
+        return _line(type(error).__name__, error.strerror)
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
-    return f"{type(error).__name__}: {scrub(' '.join(text.split()))}"
+    return _line(type(error).__name__, text)
+
+
+def _line(kind: str, reason: str) -> str:
+    """Returns a reason without line breaks and folders (one may be a patient's name)."""
+    return f"{kind}: {scrub(' '.join(reason.split()))}"
 
 
 class _Watched:

@@ -27,6 +27,25 @@ def test_predicted_box_is_dashed_and_within_its_bounds():
     assert 0.3 < row.mean() < 0.9
 
 
+def test_a_mask_is_tinted_with_a_contour_and_has_no_rectangle():
+    mask = np.zeros((56, 56), bool)
+    mask[10:20, 20:40] = mask[20:30, 20:30] = True  # An L: its box has an empty corner.
+    picture = draw.overlay(np.zeros((56, 56), np.uint8), [draw.Mark((20, 10, 40, 30), mask=mask)])
+    pixels, scale = np.asarray(picture), 8
+    assert where(picture, ORANGE) == (20 * scale, 10 * scale, 40 * scale, 30 * scale)
+    assert not pixels[25 * scale :, 32 * scale :].any()
+    assert tuple(pixels[15 * scale, 30 * scale]) == tuple(round(c * 0.25) for c in ORANGE)
+
+
+def test_labels_are_written_in_letters_that_the_font_has():
+    def drawn(label):
+        mark = draw.Mark((10, 60, 50, 90), label)
+        return np.asarray(draw.overlay(np.zeros((112, 112), np.uint8), [mark]))
+
+    assert (drawn("Schädel") == drawn("Schaedel")).all()
+    assert (drawn("Schädel") != drawn("Schdel")).any()
+
+
 def test_large_images_keep_their_size():
     assert draw.overlay(np.zeros((600, 500), np.uint8)).size == (500, 600)
 
