@@ -13,8 +13,7 @@ from big_rad.dicom.errors import NotAnImageError, TooLargeError
 
 MAX_BYTES = 1 << 28  # packed as well as unpacked: 500 CT slices in one file
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_PIECE = 1 << 7  # packed bytes at a time: zstd makes up to 6 MB of them
-_USUAL = 1 << 24
+_PIECE = 1 << 8  # packed bytes at a time: zstd makes up to 10 MB of them
 _GZIP_PIECE = 1 << 16
 _MAX_MEMBERS = 1 << 17  # of a gzip file; block gzip writes one for 64 kB
 
@@ -54,14 +53,14 @@ def unzstd(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> bytes:
     if not data.startswith(ZSTD_MAGIC):
         return data
     try:
-        if zstandard.frame_content_size(data) > max_bytes:
+        declared = zstandard.frame_content_size(data)
+        if declared > max_bytes:
             raise _too_large(name, max_bytes)
-        try:  # The usual case: one frame, in one call.
-            return zstandard.ZstdDecompressor().decompress(
-                data, max_output_size=min(_USUAL, max_bytes), allow_extra_data=False
-            )
-        except zstandard.ZstdError:
-            pass  # Several frames, a large one of unknown size, or damaged.
+        if declared > 0:  # If not, more frames behind the first would be dropped silently.
+            try:
+                return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
+            except zstandard.ZstdError:
+                pass  # Several frames, or damaged.
         # The declared size is only of the first frame, so the limit is kept while unpacking.
         result, at = bytearray(), 0
         while at < len(data):

@@ -3,13 +3,17 @@
 import gzip
 import io
 import struct
+import tracemalloc
 import warnings
 import zlib
 
 import numpy as np
 import pydicom
+import pytest
 from PIL import Image
 from pydicom import uid as uids
+
+from big_rad.dicom import read as reader
 
 SECRET = "PLANTED^IDENTITY"
 PIXELS = np.arange(12, dtype=np.int16).reshape(3, 4) * 100
@@ -148,3 +152,14 @@ def nifti(volume, affine, *, slope=0.0, inter=0.0, codes=(0, 1), big=False, pack
     body = volume.astype(volume.dtype.newbyteorder(order)).tobytes(order="F")
     data = bytes(head) + body
     return gzip.compress(data, mtime=0) if packed else data
+
+
+def peak_memory(data):
+    """Bytes that Python takes while the reader refuses a file as too large."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(reader.TooLargeError):
+            reader.read(data)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

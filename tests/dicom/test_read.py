@@ -1,22 +1,13 @@
-import io
-import tracemalloc
-import warnings
-import zlib
-
-import hypothesis
 import numpy as np
 import pydicom
 import pytest
 import zstandard
-from hypothesis import strategies as st
-from PIL import Image
-from pydicom import uid as uids
 from pydicom.data import get_testdata_file
 
-from big_rad.dicom import pixel_data, unpack
+from big_rad.dicom import pixel_data
 from big_rad.dicom import read as reader
 from big_rad.dicom.read import read
-from tests.dicom.files import PIXELS, SECRET, content, dataset, picture, png
+from tests.dicom.files import PIXELS, content, dataset, picture
 
 # What is read
 
