@@ -103,8 +103,8 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
         "--overwrite", action="store_true", help="replace one built with other parameters"
     )
     parser.add_argument(
-        "--max_reject_share", type=_share, default=0.01,
-        help="fail if more than this share of a split cannot be used (default: 0.01)",
+        "--max_reject_share", type=_share,
+        help="fail if more than this share of a split cannot be used (0.01 if not given)",
     )  # fmt: skip
     parser.add_argument(
         "--beam", action="append", metavar="OPTIONS",
@@ -114,6 +114,8 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
 
 def _build(args: argparse.Namespace) -> Any:
     own = {k: v for k, v in vars(args).items() if k not in _COMMON}
+    if args.max_reject_share is not None:
+        own["max_reject_share"] = args.max_reject_share
     beam = None if args.beam is None else [o for part in args.beam for o in shlex.split(part)]
     return builder_of(args.dataset).build(
         args.source,
@@ -121,7 +123,6 @@ def _build(args: argparse.Namespace) -> Any:
         workers=args.workers,
         overwrite=args.overwrite,
         beam=beam,
-        max_reject_share=args.max_reject_share,
         **own,
     )
 

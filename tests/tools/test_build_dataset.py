@@ -1,5 +1,9 @@
+from pathlib import Path
+
 import pytest
 
+from big_rad.datasets import records
+from tests.published import folder
 from tools import build_dataset, export_phantom
 
 
@@ -28,3 +32,89 @@ def test_exporting_says_where(tmp_path, capsys):
     export_phantom.main(args)
     assert "1 patients in" in capsys.readouterr().out
     assert (tmp_path / "reports.json").exists()
+
+
+# The other datasets
+
+
+def run(capsys, *args):
+    """Returns exit code and what was printed."""
+    code = 0
+    try:
+        build_dataset.main([str(a) for a in args])
+    except SystemExit as e:
+        code = e.code
+    printed = capsys.readouterr()
+    return code, printed.out, printed.err
+
+
+def test_a_folder_is_built_and_what_was_left_out_is_said(tmp_path, capsys):
+    folder.write(tmp_path / "own")
+    lines = folder.read_lines(tmp_path / "own")
+    folder.write_lines(tmp_path / "own", [*lines, {"id": "x", "image": "gone.png", "report": "."}])
+    args = ["folder", f"--source={tmp_path / 'own'}", f"--data_dir={tmp_path}", "--workers=1"]
+    code, out, _ = run(capsys, *args)
+    assert code == 0
+    first, *notes = out.splitlines()
+    assert first.startswith("folder/default: ") and "7 train, " in first and "built in" in first
+    assert any(line.startswith("  train: n=7, sha256 of data.jsonl ") for line in notes)
+    assert notes[-1].startswith("  1 left out; ") and "rejects.jsonl" in notes[-1]
+    assert "already built" in run(capsys, *args)[1]
+    code, out, _ = run(capsys, *args, "--name=other")
+    assert code == 0 and out.startswith("folder/other: ")
+
+
+def test_bad_data_exit_with_1_and_a_missing_source_with_2(tmp_path, capsys):
+    args = ["folder", f"--source={tmp_path}", f"--data_dir={tmp_path / 'out'}", "--workers=1"]
+    code, out, err = run(capsys, *args)
+    assert (code, out) == (2, "") and "data.jsonl" in err.splitlines()[-1]
+    (tmp_path / "data.jsonl").write_text('{"id": 1, "imgae": "x.png"}\n')
+    code, out, err = run(capsys, *args)
+    assert (code, out) == (1, "") and "did you mean 'image'" in err
+    for wrong in ("--workers=0", "--max_reject_share=2"):
+        assert run(capsys, *args, wrong)[0] == 2
+
+
+def test_options_reach_the_builder_and_only_the_chosen_one_is_imported(monkeypatch, capsys):
+    seen, asked = {}, []
+
+    class Fake:
+        @staticmethod
+        def add_arguments(parser):
+            parser.add_argument("--split_dir")
+
+        @staticmethod
+        def build(source, data_dir, **kw):
+            seen.update(kw, source=str(source), data_dir=data_dir)
+            where = Path("d/vqa_rad/wu/1.0.0")
+            return records.Built(where, {"train": 3}, False, 0, ["train: n=3"])
+
+    def builder_of(name):
+        asked.append(name)
+        return Fake
+
+    monkeypatch.setattr(build_dataset, "builder_of", builder_of)
+    options = ["--beam=--runner=DirectRunner --temp_location='a b'", "--beam=--x=1"]
+    code, out, _ = run(
+        capsys, "vqa_rad", "--source=s", "--split_dir=q", "--workers=4", "--overwrite",
+        "--max_reject_share=0.5", *options,
+    )  # fmt: skip
+    assert code == 0 and set(asked) == {"vqa_rad"}
+    assert out.startswith("vqa_rad/wu: 3 train examples; ") and "  train: n=3\n" in out
+    assert seen == {
+        "source": "s", "data_dir": "data", "workers": 4, "overwrite": True, "split_dir": "q",
+        "max_reject_share": 0.5,
+        "beam": ["--runner=DirectRunner", "--temp_location=a b", "--x=1"],
+    }  # fmt: skip
+    run(capsys, "vqa_rad", "--source=s")
+    assert seen["beam"] is None and not seen["overwrite"]
+
+
+@pytest.mark.parametrize("name", build_dataset.DATASETS)
+def test_every_dataset_has_its_builder_and_takes_the_common_options(name, capsys):
+    builder = build_dataset.builder_of(name)
+    assert builder.build and builder.validate
+    code, out, _ = run(capsys, name, "--help")
+    assert code == 0
+    for option in ("--source", "--data_dir", "--workers", "--beam", "--max_reject_share"):
+        assert option in out

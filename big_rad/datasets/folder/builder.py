@@ -24,9 +24,10 @@ __all__ = ["VERSION", "add_arguments", "build", "validate"]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that only this dataset has."""
     parser.add_argument(
+        "--config",
         "--name",
         default="default",
-        help="tells several folders apart: records lie under folder/<name>/ (no patient's name)",
+        help="tells several folders apart: records lie under folder/<config>/ (no patient's name)",
     )
 
 
@@ -38,26 +39,26 @@ def build(
     overwrite: bool = False,
     beam: Sequence[str] | None = None,
     max_reject_share: float = 0.01,
-    name: str = "default",
+    config: str = "default",
 ) -> Built:
     """Builds the dataset, or finds it built from the same files.
 
     Args:
         source: a folder with data.jsonl, or a JSONL file beside its images.
-        data_dir: the folder under which `folder/<name>/<version>` lies.
+        data_dir: the folder under which `folder/<config>/<version>` lies.
         workers: processes; they do not change the result.
-        overwrite: replace a dataset of this name that was built from other files.
+        overwrite: replace a dataset of this config that was built from other files.
         beam: options of a Beam pipeline, or None.
         max_reject_share: the build fails when more than this share of a split cannot be used.
-        name: of this folder among others.
+        config: names this folder among others.
 
     Raises:
         SourceError: there is no JSONL.
         BuildError: too much of it cannot be used.
-        ValueError: a name that is no word, or a dataset built from other files is in the way.
+        ValueError: a config that is no word, or a dataset built from other files is in the way.
     """
-    if not name.replace("-", "_").isidentifier():
-        raise ValueError("--name must be one word of letters, digits, '_' and '-'")
+    if not config.replace("-", "_").isidentifier():
+        raise ValueError("--config must be one word of letters, digits, '_' and '-'")
     listing = source_lib.read(source)
     errors = [p for p in listing.problems if p.level == "error"]
     if not listing.items:
@@ -65,7 +66,7 @@ def build(
         raise records.BuildError(f"{listing.path.name}: no line can be used. {first}".strip())
     built = records.build(
         "folder",
-        config=name,
+        config=config,
         version=VERSION,
         description="Images and texts of one's own, from a JSONL.",
         splits=_jobs(listing, errors),
@@ -94,7 +95,7 @@ def build(
 
 
 def validate(
-    source: str | Path, *, pixels: bool = True, workers: int = 1, name: str = "default"
+    source: str | Path, *, pixels: bool = True, workers: int = 1, config: str = "default"
 ) -> Iterator[Problem]:
     """Yields every problem of a source.
 
@@ -102,12 +103,12 @@ def validate(
         source: as for `build`.
         pixels: also opens every image and mask.
         workers: processes that open them.
-        name: not used; so that both commands take the same options.
+        config: not used; so that both commands take the same options.
 
     Raises:
         SourceError: there is no JSONL.
     """
-    del name
+    del config
     listing = source_lib.read(source)
     yield from listing.problems
     if not listing.items and not listing.problems:

@@ -19,7 +19,9 @@ from big_rad.datasets.records import Problem
 from big_rad.dicom import read as reader
 from big_rad.grounding.classes import NUM_CLASSES
 
-_MASKS = (".npy", ".png", ".nii", ".nii.gz")
+_NIFTI = (".nii", ".nii.gz")
+_MASKS = (".npy", ".png", *_NIFTI)
+_SAYS_NO_MODALITY = _MASKS  # grey images that could be anything; pictures in colour are "OT"
 _Box = tuple[float, float, float, float, int]
 
 
@@ -184,16 +186,19 @@ class _Sayer:
         return Problem(self._file, line, field, str(message), level)
 
 
-def _read(path: Path, item: Item, modality: str | None) -> reader.Slice:
+def _read(path: Path, frame: int | None, item: Item, modality: str | None) -> reader.Slice:
     try:
-        return reader.read(path, frame=item.frame, plane=item.plane or "axial", modality=modality)
+        return reader.read(path, frame=frame, plane=item.plane or "axial", modality=modality)
     except reader.ReadError as e:
         raise Bad(str(e)) from None
 
 
 def _image(item: Item, root: Path) -> reader.Slice:
     path = resolve(root, item.image)
-    found = _read(path, item, item.modality)
+    found = _read(path, item.frame, item, item.modality)
+    silent = item.image.lower().removesuffix(".zst").endswith(_SAYS_NO_MODALITY)
+    if item.modality is None and silent and found.pixels.ndim == 2:
+        raise Bad(f"{path.name}: the file does not say what it is; give modality (CT, MR or OT)")
     if item.modality not in (None, found.modality):
         raise Bad(f"{path.name}: the modality of the line is not that of the file; correct it")
     if item.plane is not None and found.plane not in ("", item.plane):
@@ -205,7 +210,8 @@ def _mask(item: Item, root: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Returns uint8 [H, W] of class ids."""
     path = resolve(root, item.mask)
     _check_mask_name(item.mask)
-    values = _read(path, item, "OT").pixels
+    frame = item.frame if item.mask.lower().endswith(_NIFTI) else None
+    values = _read(path, frame, item, "OT").pixels
     if values.ndim == 3:
         if not (values == values[..., :1]).all():
             raise Bad(f"{path.name}: a mask in colour; save it as grey values, one a class id")
