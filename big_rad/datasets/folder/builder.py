@@ -131,7 +131,7 @@ def _problems(job: images.Job) -> list[Problem]:
 
 
 def _job(listing: source_lib.Listing, item: source_lib.Item) -> images.Job:
-    return images.Job(str(listing.path.parent), listing.path.name, item)
+    return images.Job(str(listing.path.parent.absolute()), listing.path.name, item)
 
 
 def _jobs(listing: source_lib.Listing, errors: list[Problem]) -> dict[str, list[images.Job]]:

@@ -97,8 +97,11 @@ def test_every_image_is_in_its_split(written, built):
     assert [e["id"] for e in validation] == ["s-nii-gz"]
 
 
-def test_two_workers_give_the_same_records(written, built, tmp_path):
-    builder.build(written[0], tmp_path, workers=2)
+@pytest.mark.parametrize("how", [{"workers": 2}, {"beam": ["--runner=DirectRunner"]}])
+def test_two_workers_and_beam_give_the_same_records(written, built, tmp_path, how):
+    if "beam" in how:
+        pytest.importorskip("apache_beam")
+    builder.build(written[0], tmp_path, **how)
     one, two = (examples(d, splits=ALL) for d in (built[0], tmp_path))
     assert pickle.dumps(sorted(one.items())) == pickle.dumps(sorted(two.items()))
 
@@ -189,7 +192,16 @@ def test_bad_files_and_boxes_are_named_with_line_and_field(tmp_path, line, field
 
 @pytest.mark.parametrize(
     "name",
-    ["../x.png", "sub/../../x.png", "/etc/passwd", "~/x.png", "..\\x.png", "C:/x.png", "out/x.png"],
+    [
+        "../x.png",
+        "sub/../../x.png",
+        "sub/../x.png",
+        "/etc/passwd",
+        "~/x.png",
+        "..\\x.png",
+        "C:/x.png",
+        "out/x.png",
+    ],
 )
 def test_paths_that_leave_the_folder_are_refused(tmp_path, name):
     root = tmp_path / "root"
