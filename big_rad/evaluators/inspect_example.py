@@ -53,7 +53,8 @@ def marks(row: Row) -> list[draw.Mark]:
                 box = tuple(map(float, found[1])) if found else None
             if box is not None:
                 label = (e.class_name or e.phrase).replace("_", " ")
-                phrase = "" if e.phrase.lower() in label.lower() else f"{e.phrase}: "
+                same = set(e.phrase.lower().split()) <= set(label.lower().split())
+                phrase = "" if same else f"{e.phrase}: "
                 mark = draw.Mark(box, f"{phrase}{label}"[:40], colours[e.class_id], mask=e.mask)
                 result.setdefault((e.class_id, box), mark)
     return list(result.values())

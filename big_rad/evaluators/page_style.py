@@ -121,6 +121,7 @@ INSPECT = """
 @media (prefers-color-scheme: dark) {
   :root { --t-prompt: #333d47; --t-target: #1d5440; --t-edge: #dfe5ea; --t-edge-ink: #12171c; }
 }
+nav { margin-top: 16px; }
 nav a { display: inline-block; margin: 0 14px 4px 0; }
 .two { display: grid; grid-template-columns: repeat(auto-fit, minmax(320px, 1fr)); gap: 16px;
   align-items: start; }
