@@ -22,7 +22,8 @@ LEGEND = (
     'the prompt</b></span><span class="target"><b>target: loss</b></span><span class="eos">'
     '<b>&lt;eos&gt;: loss</b></span><span class="pad"><b>padding</b></span></p><p class="note">'
     "Under each piece: its position and its token id. A green line means that the token is "
-    "learned. A blank is shown as ␣, a newline as ↵.</p>"
+    "learned. A blank is shown as ␣, a newline as ↵. Of a CT slice in three windows, channel 0 is "
+    "lung, channel 1 soft tissue, channel 2 brain.</p>"
 )
 
 
@@ -70,7 +71,7 @@ def _pictures(row: Row, colours: Mapping[int, str], where: str) -> str:
     names = ", ".join(m.label for m in drawn) or "nothing"
     size = " x ".join(map(str, row.image.shape[:2]))
     main = draw.overlay(draw.displayable(row.image, row.modality), drawn)
-    window = "soft-tissue window" if row.modality == "CT" else "as the model gets it"
+    shown = "channel 1" if row.modality in ("CT", "MR") else "all channels"
     alt = f"{where or 'image'}, with {names} drawn"
     thumbs = []
     for c in range(3):
@@ -82,7 +83,7 @@ def _pictures(row: Row, colours: Mapping[int, str], where: str) -> str:
     thumbs.append(_thumb(_grey(row.image, row.image), "all three as red, green, blue", "in colour"))
     return (
         f'<figure><img src="{draw.data_uri(main, 128)}" alt="{esc(alt)}" loading="lazy">'
-        f"<figcaption>{size} pixels, {window}; drawn: {esc(names)}</figcaption></figure>"
+        f"<figcaption>{size} pixels, {shown}; drawn: {esc(names)}</figcaption></figure>"
         f'<div class="channels">{"".join(thumbs)}</div>'
     )
 

@@ -99,7 +99,7 @@ class Inspection:
         evaluation: whether its rows are without the answer.
         builder, split: where it comes from.
         size: examples of the source (an evaluation's: those evaluated).
-        mixture: its share of the mixture, in words.
+        mixture: its weight in the mixture, in words.
         pp: the preprocessing string.
         length: positions of a row that the model sees.
         buckets: row lengths that rows are sorted into; empty without.
@@ -214,7 +214,7 @@ def facts(part: Inspection) -> dict[str, str]:
     return {
         "data": f"{part.builder}, {part.split}: {part.size:,} examples",
         "read for the counts": f"{c.rows:,} rows, {c.texts:,} texts",
-        "share of the mixture": part.mixture,
+        "in the mixture": part.mixture,
         "bad examples": f"{len(part.bad):,}",
         "filled positions": f"{c.filled / max(positions, 1):.0%} of {part.length + 1} a row",
         "texts cut to fit": f"{c.cut:,} ({c.cut / texts:.1%})",
@@ -311,7 +311,7 @@ def _alone(config: Any, name: str) -> tuple[Any, inspect_rows.Reader, Any]:
 def _mixture(inputs: Any, name: str) -> str:
     weight = float(inputs.data[name])
     if inputs.get("weights", "shares") == "epochs":
-        return f"{weight:g} times an epoch"
+        return "once an epoch" if weight == 1 else f"{weight:g} times an epoch"
     return f"{weight / sum(map(float, inputs.data.values())):.1%}"
 
 
