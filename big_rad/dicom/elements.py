@@ -8,7 +8,7 @@ of pixels.
 
 import struct
 
-from big_rad.dicom.errors import MissingElementError, NotAnImageError, TooLargeError
+from big_rad.dicom.errors import MissingElementError, NotAnImageError, ReadError, TooLargeError
 
 MAX_ELEMENTS = 1_000_000  # stepped over in one file; a thousand enhanced frames have a tenth
 _MAX_DEPTH = 16
@@ -129,6 +129,7 @@ class DataSet:
 
         Raises:
             MissingElementError: the value is not of that kind.
+            TooLargeError: it is of more parts than may be stepped over.
         """
         tag, kind = TAGS[keyword]
         found = self._found.get(tag)
@@ -138,6 +139,8 @@ class DataSet:
         value = self.source.data[start : start + length]
         try:
             return self._decoded(value, kind)
+        except ReadError:
+            raise
         except (ValueError, struct.error):
             raise MissingElementError(
                 f"{self.source.name}: {keyword} is not what the standard asks for; export it again"
