@@ -377,7 +377,8 @@ class _Batches:
         try:
             if "error" in raw:
                 return 0
-            return row_length(self._text[name](raw)["text"])
+            # The most positions that any augmentation may leave, <bos> to <eos>.
+            return int(self._text[name](raw)["text_bound"]) - 1
         except Exception:
             return 0  # `_make` finds out why.
 

@@ -40,7 +40,7 @@ def preprocess(example, text_only=False):
     text = (np.arange(24) <= length).astype(np.int32)
     rows = {"text": text, "mask_ar": text, "mask_loss": text}
     if text_only:
-        return rows
+        return {"text_bound": length + 1}
     return rows | {
         "id": example["id"],
         "image": example["image"],
