@@ -12,6 +12,7 @@ VQA-RAD's test questions.
 import ml_collections
 
 from big_rad import config as config_lib
+from big_rad.datasets.slake import organs
 from configs import common, radgrounder_det
 
 
@@ -44,7 +45,10 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
 def _add_detection(c: ml_collections.ConfigDict) -> None:
     # An image is an item, and has about ten questions: drawn that often an epoch.
     pp = common.train_pp(
-        c, detect="detect_vqa(n=1)", prompt="prompt('detect')", tok=radgrounder_det.tok(c)
+        c,
+        detect=f"detect_vqa(n=1, labelled={organs.LABELLED})",
+        prompt="prompt('detect')",
+        tok=radgrounder_det.tok(c),
     )
     c.input.data.slake_organs = 10.0
     c.input.slake_organs = dict(builder="slake", split="train", only="grounded", pp=pp)

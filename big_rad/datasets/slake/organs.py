@@ -69,6 +69,10 @@ CLASS_NAMES: dict[str, str | None] = {
 }
 
 
+# The classes that SLAKE's masks and boxes show wherever they are visible.
+LABELLED = tuple(sorted({classes.by_name(n).id for n in CLASS_NAMES.values() if n}))
+
+
 def key(name: str) -> str:
     """Returns a name as the table has it: lower case, single spaces."""
     return " ".join(name.lower().replace("_", " ").split())
