@@ -2,6 +2,7 @@
 
     --config=configs/radgrounder_det.py
     --config=configs/radgrounder_det.py:siglip=unfrozen
+    --config=configs/radgrounder_det.py:data=folder       # a group's own data, see docs/data.md
     --config=configs/radgrounder_det.py:variant=tiny,data=phantom,size=112
 
 PaliGemma 2 3B at 224 px, its SigLIP adapted to RefRad2D and frozen (give it as
@@ -36,7 +37,12 @@ from big_rad.models import gemma, paligemma, siglip
 from configs import common
 
 _PUBLIC = ("slake", "vqa_rad")
-_DATA = {"all": ("refrad2d", *_PUBLIC), "internal": ("refrad2d",), "external": _PUBLIC}
+_DATA = {
+    "all": ("refrad2d", *_PUBLIC),
+    "internal": ("refrad2d",),
+    "external": _PUBLIC,
+    "folder": ("folder",),
+}
 _LENGTH = 202  # 200 text tokens, <bos> and <eos>
 
 
@@ -45,7 +51,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         arg,
         variant="3b",
         size=224,
-        data=("all", "internal", "external", "phantom"),
+        data=("all", "internal", "external", "folder", "phantom"),
         siglip=("frozen", "unfrozen", "original"),
         ground=("boxes", "none"),
         vqa_per_image=0,
@@ -65,14 +71,17 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         c.model.mask_mode = "image_isolated"
     c.input.weights = "epochs"
     c.input.data = dict.fromkeys(_DATA[a.data], 1.0)
-    for name in _PUBLIC if a.data != "internal" else ():
-        c.input[name] = public(c, name, texts=a.texts)
-    if a.data != "external":
-        c.input.refrad2d = _refrad2d(c, a, _prompt(a))
+    for name in _DATA[a.data]:
+        if name in _PUBLIC:
+            c.input[name] = public(c, name, texts=a.texts)
+            c.evals[name] = public_eval(c, name)
+            continue
+        c.input[name] = _reports(c, a, name, _prompt(a))
         if a.vqa_per_image:
-            c.input.data.refrad2d_vqa = float(a.vqa_per_image)
-            c.input.refrad2d_vqa = _refrad2d(c, a, f"prompt('vqa', n={a.texts})")
-    _evals(c, a)
+            c.input.data[f"{name}_vqa"] = float(a.vqa_per_image)
+            c.input[f"{name}_vqa"] = _reports(c, a, name, f"prompt('vqa', n={a.texts})")
+        for lang in ("en", "de"):
+            c.evals[f"{name}_{lang}"] = _report_eval(c, a, name, lang)
     return c
 
 
@@ -140,7 +149,7 @@ def _prompt(a: Any) -> str:
     return f"prompt('report,vqa', n={a.texts}, ground_share={a.ground_share})"
 
 
-def _refrad2d(c: ml_collections.ConfigDict, a: Any, prompt: str) -> dict[str, Any]:
+def _reports(c: ml_collections.ConfigDict, a: Any, name: str, prompt: str) -> dict[str, Any]:
     pp = common.train_pp(
         c,
         view="view('random')",
@@ -149,33 +158,30 @@ def _refrad2d(c: ml_collections.ConfigDict, a: Any, prompt: str) -> dict[str, An
         tok=tok(c, a.texts),
         packed=a.texts > 1,
     )
-    return dict(builder="refrad2d", split="train", pp=pp)
+    return dict(builder=name, split="train", pp=pp)
 
 
-def _evals(c: ml_collections.ConfigDict, a: Any) -> None:
+def _report_eval(c: ml_collections.ConfigDict, a: Any, name: str, lang: str) -> dict[str, Any]:
     # The published protocol: 2,000 sentences a language, the first image of each, greedy, 200 new
     # tokens; here of the validation split, since a test split must not choose between checkpoints.
-    for lang in ("en", "de") if a.data != "external" else ():
-        pp = common.eval_pp(
-            c,
-            view="view('first')",
-            clean="clean('released')" if a.released else "",
-            prompt=f"prompt('report', lang='{lang}', style='both', grounded={a.ground == 'boxes'})",
-            tok=tok(c, answer=False),
-        )
-        c.evals[f"refrad2d_{lang}"] = dict(
-            type="grounded",
-            builder="refrad2d",
-            split="validation",
-            expand=dict(task="report", lang=lang, items=2000, view="first"),
-            pp=pp,
-            batch_size=32,
-            limit=ml_collections.config_dict.placeholder(int),
-            max_new_tokens=200,
-            codec=common.CODEC,
-        )
-    for name in _PUBLIC if a.data != "internal" else ():
-        c.evals[name] = public_eval(c, name)
+    pp = common.eval_pp(
+        c,
+        view="view('first')",
+        clean="clean('released')" if a.released else "",
+        prompt=f"prompt('report', lang='{lang}', style='both', grounded={a.ground == 'boxes'})",
+        tok=tok(c, answer=False),
+    )
+    return dict(
+        type="grounded",
+        builder=name,
+        split="validation",
+        expand=dict(task="report", lang=lang, items=2000, view="first"),
+        pp=pp,
+        batch_size=32,
+        limit=ml_collections.config_dict.placeholder(int),
+        max_new_tokens=200,
+        codec=common.CODEC,
+    )
 
 
 def _phantom(c: ml_collections.ConfigDict, a: Any) -> None:

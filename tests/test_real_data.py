@@ -89,9 +89,7 @@ def test_detection_and_questions_of_public_data_train_together(data_dir, tmp_pat
 
 @pytest.mark.slow
 def test_a_folder_of_ones_own_trains(data_dir, tmp_path):
-    config = shrink(radgrounder_det.get_config("variant=tiny,size=28,data=internal"))
-    config.input.data = dict(folder=1.0)
-    config.input.folder = dict(config.input.refrad2d, builder="folder")
+    config = shrink(radgrounder_det.get_config("variant=tiny,size=28,data=folder"))
     config.evals = {}
     rows = run(config, tmp_path / "run", data_dir)
     assert rows[-1]["step"] == STEPS and rows[-1]["rejected_examples"] == 0

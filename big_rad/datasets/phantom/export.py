@@ -4,6 +4,8 @@
     out/nifti/P000000_labels.nii.gz     TotalSegmentator class ids, same grid
     out/dicom/P000000/IM0001.dcm        axial series, one uncompressed frame a file, feet first up
     out/reports.json                    one report a patient, English and German
+    out/labels/P000000/IM0001.npy       class ids of the slices that the reports speak of
+    out/data.jsonl                      sentences, slices and labels, as the dataset `folder` wants
 
 Volumes are axial stacks; the grid is straight in scanner coordinates, the patient lies in it as
 turned as they like. Names, dates and identifiers are invented. Knows nothing of training data.
@@ -66,14 +68,18 @@ def export(
     """
     out = Path(out)
     (out / "nifti").mkdir(parents=True, exist_ok=True)
-    reports = []
+    reports, lines = [], []
     for number in range(patients):
         patient = make_patient(seed, number)
         volume = make_volume(patient, seed, size, thickness)
         write_nifti(volume, out / "nifti", patient.id)
         write_dicom(volume, patient, out / "dicom" / patient.id)
         reports.append(make_report(volume, patient, seed))
+        lines += make_lines(volume, reports[-1], out)
     (out / "reports.json").write_text(json.dumps(reports, ensure_ascii=False, indent=1) + "\n")
+    (out / "data.jsonl").write_text(
+        "".join(json.dumps(x, ensure_ascii=False) + "\n" for x in lines)
+    )
     return reports
 
 
@@ -162,6 +168,24 @@ def make_report(volume: Volume, patient: Patient, seed: int) -> dict[str, Any]:
             f"{f['sentence']} ({word} {f['instance']})" for f in findings
         )
     return report
+
+
+def make_lines(volume: Volume, report: dict[str, Any], out: Path) -> list[dict[str, Any]]:
+    """Returns the findings of a report as lines of data.jsonl, and writes their label maps."""
+    lines, patient = [], report["patient"]
+    (out / "labels" / patient).mkdir(parents=True, exist_ok=True)
+    for lang in ("en", "de"):
+        for finding in report[lang]["findings"]:
+            name = f"{patient}/IM{finding['instance']:04d}"
+            labels = DEMO_LABELS[volume.labels[finding["instance"] - 1]]
+            np.save(out / "labels" / f"{name}.npy", labels.astype(np.uint8))
+            lines.append({
+                "id": name.replace("/", "-"), "patient": patient, "image": f"dicom/{name}.dcm",
+                "mask": f"labels/{name}.npy", "report": finding["sentence"], "language": lang,
+                "clinical": report[lang]["clinical"], "indication": report[lang]["question"],
+                "keywords": finding["keywords"],
+            })  # fmt: skip
+    return lines
 
 
 def _slice_dataset(volume: Volume, patient: Patient, k: int) -> pydicom.Dataset:

@@ -124,3 +124,14 @@ def test_the_same_seed_writes_the_same_bytes(out, tmp_path):
     for name in ("IM0001.dcm", "IM0007.dcm"):
         path = f"dicom/P000000/{name}"
         assert (tmp_path / path).read_bytes() == (out / path).read_bytes()
+
+
+def test_the_list_names_slices_whose_labels_hold_what_the_sentences_say(out):
+    lines = [json.loads(line) for line in (out / "data.jsonl").read_text().splitlines()]
+    reports = json.loads((out / "reports.json").read_text())
+    findings = [f for r in reports for lang in ("en", "de") for f in r[lang]["findings"]]
+    assert [x["report"] for x in lines] == [f["sentence"] for f in findings]
+    for line in lines:
+        labels = np.load(out / line["mask"], allow_pickle=False)
+        assert dicom_read.read(out / line["image"]).pixels.shape == labels.shape
+        assert {c for _, c in line["keywords"]} <= set(np.unique(labels).tolist())
