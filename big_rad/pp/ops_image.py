@@ -184,26 +184,14 @@ def resize_bilinear(image: np.ndarray, size: int, antialias: bool = False) -> np
     Returns:
         float32 [size, size, C], contiguous.
     """
-    grey = image.shape[-1] > 1 and image.strides[-1] == 0  # one channel, shown three times
-    x = np.moveaxis(image[..., :1] if grey else image, -1, 0)
-    if antialias:
-        rows, columns = (_triangle(n, size) for n in x.shape[1:])
-        x = rows @ x @ columns.T
-    else:
-        if x.shape[1] != size:
-            at, after, weight = _taps(x.shape[1], size)
-            x, below = x.take(at, axis=1), x.take(after, axis=1)
-            below -= x
-            below *= weight[:, None]
-            x += below
-        if x.shape[2] != size:
-            at, after, weight = _taps(x.shape[2], size)
-            x, right = x.take(at, axis=2), x.take(after, axis=2)
-            right -= x
-            right *= weight
-            x += right
-    x = np.moveaxis(x, 0, -1)
-    return np.repeat(x, image.shape[-1], axis=-1) if grey else np.ascontiguousarray(x)
+    resized = functools.partial(_resized, size=size, antialias=antialias)
+    channels = image.shape[-1]
+    if channels > 1 and image.strides[-1] == 0:  # one channel, shown several times
+        return np.repeat(resized(image[..., 0])[..., None], channels, axis=-1)
+    result = np.empty((size, size, channels), np.float32)
+    for channel in range(channels):  # in turn: temporaries stay within the cache
+        result[..., channel] = resized(image[..., channel])
+    return result
 
 
 def resize_nearest(labels: np.ndarray, size: int) -> np.ndarray:
@@ -214,6 +202,28 @@ def resize_nearest(labels: np.ndarray, size: int) -> np.ndarray:
         np.minimum((np.arange(size) + 0.5) * n / size, n - 1).astype(np.intp) for n in labels.shape
     )
     return labels[rows[:, None], columns]
+
+
+def _resized(x: np.ndarray, size: int, antialias: bool) -> np.ndarray:
+    """Resizes one channel [H, W]."""
+    height, width = x.shape
+    if antialias:
+        return _triangle(height, size) @ x @ _triangle(width, size).T
+    if height != size:
+        at, after, weight = _taps(height, size)
+        x = _between(x.take(at, axis=0), x.take(after, axis=0), weight[:, None])
+    if width != size:
+        at, after, weight = _taps(width, size)
+        x = _between(x.take(at, axis=1), x.take(after, axis=1), weight)
+    return x
+
+
+def _between(x: np.ndarray, other: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Returns x + weight * (other - x); both are overwritten."""
+    other -= x
+    other *= weight
+    x += other
+    return x
 
 
 @functools.lru_cache(maxsize=64)
@@ -234,16 +244,25 @@ def _triangle(size_in: int, size_out: int) -> np.ndarray:
 
 
 def _scale(x: np.ndarray) -> np.ndarray:
-    """Scales an image to 0..1 over its own range."""
+    """Scales an image to 0..1 over its own range, in place."""
     low, high = x.min(), x.max()
-    return (x - low) / (high - low + np.float32(EPS))
+    x -= low
+    x /= high - low + np.float32(EPS)
+    return x
+
+
+def _signed(x: np.ndarray) -> np.ndarray:
+    """Takes 0..1 to -1..1, in place."""
+    x *= 2
+    x -= 1
+    return x
 
 
 def _grey(x: np.ndarray, modality: str, kind: str) -> np.ndarray:
     if modality == "CT":
         x = np.maximum(x, np.float32(AIR_HU))
     if kind == "medgemma":
-        return _scale(x) * 2 - 1
+        return _signed(_scale(x))
     if kind == "min_max":
         return _scale(np.clip(x, *MIN_MAX_RANGES.get(modality, (None, None))))
     if modality not in DATASET_STATS:
@@ -258,7 +277,7 @@ def _colour(image: np.ndarray, kind: str) -> np.ndarray:
     if kind == "dataset_stats":
         raise ValueError("normalize: 'dataset_stats' has no numbers for colour; use medgemma")
     x = _scale(image.astype(np.float32) / 255)
-    return x * 2 - 1 if kind == "medgemma" else x
+    return _signed(x) if kind == "medgemma" else x
 
 
 def _gamma(image: np.ndarray, exponent: float) -> np.ndarray:
