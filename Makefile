@@ -18,7 +18,7 @@ lint: $(VENV)/.dev  ## style and format
 	$(VENV)/bin/ruff format --check .
 
 bench: $(VENV)/.runtime  ## speed, as ratios against the plain path in the same run
-	$(PY) -m tools.bench
+	$(PY) -m tools.bench step
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -29,22 +29,21 @@ def from_label_map(segmap: np.ndarray) -> dict[int, tuple[int, int, int, int]]:
             f"segmap must be an integer array [H, W] of class ids, got {segmap.dtype} "
             f"{list(segmap.shape)}"
         )
-    ys, xs = np.nonzero(segmap)
-    ids = segmap[ys, xs].astype(np.int64)
-    if not ids.size:
+    if not segmap.size:
         return {}
-    if ids.min() < 0:
-        raise ValueError(f"segmap holds the negative id {ids.min()}; class ids begin at 1")
-    n = int(ids.max()) + 1
-    low = np.full((2, n), max(segmap.shape), np.int64)
-    high = np.full((2, n), -1, np.int64)
-    for axis, at in enumerate((xs, ys)):
-        np.minimum.at(low[axis], ids, at)
-        np.maximum.at(high[axis], ids, at)
-    return {
-        int(c): (int(low[0, c]), int(low[1, c]), int(high[0, c]) + 1, int(high[1, c]) + 1)
-        for c in np.flatnonzero(high[0] >= 0)
-    }
+    if segmap.dtype.kind == "i" and segmap.min() < 0:
+        raise ValueError(f"segmap holds the negative id {segmap.min()}; class ids begin at 1")
+    if segmap.dtype == np.uint8:
+        ids = np.flatnonzero(np.bincount(segmap.ravel()))
+    else:
+        ids = np.unique(segmap)
+    return {int(c): _bounds(segmap == c) for c in ids if c}
+
+
+def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Returns the box of a mask that is not empty."""
+    rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 
 
 def area(box: Sequence[float]) -> float:

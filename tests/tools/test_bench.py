@@ -4,19 +4,45 @@ import numpy as np
 import pytest
 
 from tools import bench
+from tools.benchmarks import images, rounds, step
 
 
 @pytest.mark.slow
-def test_all_ways_do_the_same_work(tmp_path, capsys):
-    ways = [(False, 0, None), (True, 0, None), (True, bench._BLOCK, bench._TEXTS * bench._SUFFIX)]
-    losses = [bench.make_step(*way)() for way in ways]
+def test_all_ways_do_the_same_work():
+    ways = [(False, 0, None), (True, 0, None), (True, step._BLOCK, step._TEXTS * step._SUFFIX)]
+    losses = [step.make_step(*way)() for way in ways]
     np.testing.assert_allclose(losses, losses[0], rtol=1e-5)
 
 
 @pytest.mark.slow
 def test_the_table_and_the_file_give_a_ratio_for_each_way(tmp_path, capsys):
-    bench.main(["--rounds=1", f"--json={tmp_path / 'bench.json'}"])
+    bench.main(["step", "--rounds=1", f"--json={tmp_path / 'bench.json'}"])
     result = json.loads((tmp_path / "bench.json").read_text())
     assert set(result) == {"plain", "packed", "blocks"} and result["plain"]["ratio"] == 1
     printed = capsys.readouterr().out
     assert all(name in printed for name in result)
+
+
+@pytest.mark.slow
+def test_input_is_compared_with_the_peer_on_the_same_images(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(images, "_PATIENTS", 3)
+    monkeypatch.setattr(images, "_COPIES", 4)
+    bench.main(["input", "--rounds=1", "--images=6", f"--json={tmp_path / 'bench.json'}"])
+    result = json.loads((tmp_path / "bench.json").read_text())
+    # The peer's weights of neighbouring pixels are computed in float32: 512 x 2**-24 x the range.
+    assert result["largest_difference"] < 1e-4
+    assert result["ratio"] == result["big_rad"]["ratio"] > 0
+    assert result["pipeline"]["images_per_second"] > 0
+    assert "6 slices" in capsys.readouterr().out
+
+
+def test_a_ratio_is_the_median_over_rounds_and_comes_with_its_spread():
+    found = rounds.summary([1.0, 2.0, 4.0], [2.0, 2.0, 20.0], items=8)
+    assert found == {"ms": 2000, "per_second": 4, "ratio": 2, "spread": [1, 5]}
+
+
+def test_ways_are_timed_in_turn_after_a_run_that_does_not_count():
+    order = []
+    seconds = rounds.measure({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 2)
+    assert order == ["a", "b"] * 3
+    assert {k: len(v) for k, v in seconds.items()} == {"a": 2, "b": 2}
