@@ -13,7 +13,6 @@ import pickle
 import random
 import subprocess
 import sys
-import time
 import zipfile
 import zlib
 
@@ -27,13 +26,13 @@ from pydicom.data import get_testdata_file
 
 from big_rad import train
 from big_rad.datasets import core
-from big_rad.dicom import read as reader
 from configs import radgrounder_det
 from tests.dicom import files
 from tests.published import folder
 from tools import build_dataset, validate_data
 
 ROOT = pathlib.Path(__file__).parents[2]
+READ_EACH = pathlib.Path(__file__).with_name("read_each.py")
 SECONDS, BYTES = 5, 1 << 30
 MUTANTS = 200
 ZEROS = 600 << 20  # what a bomb unpacks to
@@ -173,30 +172,9 @@ def mutants(count=MUTANTS):
         yield f"mutant{number}.dcm", zstandard.compress(bytes(data)) if packed else bytes(data)
 
 
-def peak():
-    """Bytes this process has held at most; unlike getrusage's, not those of its parent."""
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(status.split("VmHWM:")[1].split()[0]) << 10
-
-
-def judge(paths):
-    """Reads each file; prints a JSON line of what came of it."""
-    for path in paths:
-        start = time.perf_counter()
-        try:
-            found = reader.read(path)
-            outcome, says = type(found).__name__, str(found.pixels.shape)
-        except Exception as e:
-            outcome = type(e).__name__ if isinstance(e, reader.ReadError) else f"untyped {e!r}"
-            says = str(e)
-        seconds = time.perf_counter() - start
-        line = {"file": os.path.basename(path), "outcome": outcome, "says": says}
-        print(json.dumps(line | {"seconds": seconds, "peak": peak()}), flush=True)
-
-
 def judged(paths):
     done = subprocess.run(
-        [sys.executable, __file__, *map(str, paths)],
+        [sys.executable, str(READ_EACH), *map(str, paths)],
         capture_output=True, text=True, timeout=500,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
@@ -286,7 +264,3 @@ def test_p8_a_sound_file_beside_them_is_read(tmp_path):
     ds.save_as(out)
     (line,) = judged(written(tmp_path, [("sound.dcm.zst", zstandard.compress(out.getvalue()))]))
     assert line["outcome"] == "Slice" and line["peak"] < BYTES
-
-
-if __name__ == "__main__":
-    judge(sys.argv[1:])
