@@ -3,8 +3,8 @@
     python -m tools.bench step  [--rounds=5] [--json=FILE]   # training step on packed rows
     python -m tools.bench input [--source=DIR] [--images=64] # DICOM.zst -> 224 px, whole pipeline
 
-Ways are run in turn; medians over rounds, and the lowest and highest ratio. docs/data.md and
-docs/training.md have the figures of one machine.
+Ways are run in turn; medians over rounds, and the lowest and highest ratio. docs/data.md has
+the figures of one machine.
 """
 
 import argparse
