@@ -7,6 +7,7 @@ nothing of any one set's fields, and opens no image before `record` or `check_im
 import dataclasses
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,8 @@ from big_rad.dicom import read
 
 QUESTION_TYPES = ("open", "closed")
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")
+_SHORT = re.compile(r"[\w.-]{1,40}")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class JsonError(SourceError):
@@ -49,10 +52,15 @@ class Row:
 
     def problem(self, field: str, message: str, level: str = "error") -> Problem:
         """Returns a problem of this row."""
-        qid = (
-            f" (qid {self.fields['qid']})" if isinstance(self.fields.get("qid"), int | str) else ""
-        )
-        return Problem(self.file, self.line, field, f"row {self.number}{qid}: {message}", level)
+        qid = self.fields.get("qid")
+        shown = _SHORT.fullmatch(str(qid)) if isinstance(qid, int | str) else None
+        which = f"row {self.number} (qid {qid})" if shown else f"row {self.number}"
+        return Problem(self.file, self.line, field, f"{which}: {message}", level)
+
+    def brief(self) -> "Row":
+        """Returns the row without what is nested in it, which may be too deep to pickle."""
+        kept = {k: v for k, v in self.fields.items() if isinstance(v, str | int | float)}
+        return dataclasses.replace(self, fields=kept)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,6 +157,9 @@ def read_rows(path: Path) -> list[Row]:
             fields, position = decoder.raw_decode(text, position)
         except json.JSONDecodeError as e:
             raise broken(e.lineno, f"broken JSON after {len(rows)} rows ({e.msg})") from None
+        except (ValueError, RecursionError):  # A number of thousands of digits; [[[[...
+            message = f"a number or a nesting is too long in row {len(rows) + 1}"
+            raise broken(line, message) from None
         if not isinstance(fields, dict):
             raise broken(line, f"row {len(rows) + 1} is no JSON object")
         rows.append(Row(name, line, len(rows) + 1, fields))
@@ -187,8 +198,9 @@ def plan(
                     (made.warnings if asked.level == "warning" else bad).append(asked)
                     continue
                 job = images.get(asked.image) or Job(
-                    root, asked.image, _id(asked.image), row, (), asked.modality, asked.body_part
-                )
+                    root, asked.image, _id(asked.image), row.brief(), (), asked.modality,
+                    asked.body_part,
+                )  # fmt: skip
                 images[asked.image] = dataclasses.replace(job, texts=(*job.texts, asked.text))
         made.jobs[split] = list(images.values())
         if bad:
@@ -214,16 +226,33 @@ def text_of(
     if not isinstance(asked, str) or not asked.strip():
         return row.problem(question, "no question; the row is left out")
     value = fields.get(answer)
-    if isinstance(value, bool) or not isinstance(value, str | int | float | None):
+    if not _is_answer(value):
         return row.problem(answer, "neither text nor a number; the row is left out")
     said = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
     if not said.strip():
         return row.problem(answer, "empty; the row is left out", "warning")
-    found = str(fields.get(kind)).strip().lower()
+    for field, part in ((question, asked), (answer, said)):
+        if _SURROGATE.search(part):
+            return row.problem(field, "half a surrogate pair is no text; the row is left out")
+    found = fields.get(kind)
+    found = found.strip().lower() if isinstance(found, str) else ""
     if found not in QUESTION_TYPES:
         return row.problem(kind, "neither open nor closed; the row is left out")
     text = {"task": "vqa", "lang": lang, "question": asked.strip(), "answer": said.strip()}
     return text | {"question_type": found, "choices": [], "source": "", "template": ""}
+
+
+def qid_problem(row: Row, seen: set[str | int | float]) -> Problem | None:
+    """Returns what is wrong with a row's qid, else adds it to those seen; there may be none."""
+    qid = row.fields.get("qid")
+    if qid is None:
+        return None
+    if isinstance(qid, bool) or not isinstance(qid, str | int | float):
+        return row.problem("qid", "neither text nor a number; the row is left out")
+    if qid in seen:
+        return row.problem("qid", "another row has it already; the row is left out")
+    seen.add(qid)
+    return None
 
 
 def image_name(row: Row, field: str) -> str | Problem:
@@ -320,6 +349,12 @@ def notes(built: records.Built, plan: Plan, name: str, config: str, version: str
             line += f", {boxes} boxes, {maps} label maps"
         lines.append(line)
     return lines + [f"{file}: sha256 {digest}" for file, digest in plan.sha256.items()]
+
+
+def _is_answer(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str | int | None) and not isinstance(value, bool)
 
 
 def _id(image: str) -> str:

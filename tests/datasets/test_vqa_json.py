@@ -36,6 +36,8 @@ def test_rows_are_those_of_json_and_lines_are_where_they_start(tmp_path_factory,
         ('[\n{"a": 1}\n{"a": 2}]', 2, "cut off after 1 rows"),
         ('[{"a": 1},\n\n3]', 3, "row 2 is no JSON object"),
         ("[", 1, "broken JSON after 0 rows"),
+        ('[{"a": 1},\n' + "[" * 200_000, 2, "a nesting is too long in row 2"),
+        ('[{"a": ' + "9" * 5000 + "}]", 1, "a number or a nesting is too long in row 1"),
     ],
 )
 def test_a_broken_file_is_named_with_its_line(tmp_path, text, line, words):
@@ -59,3 +61,37 @@ def test_answers_become_text(answer, text):
     row = vqa_json.Row("q.json", 1, 1, {"q": "How many?", "a": answer, "k": "closed "})
     made = vqa_json.text_of(row, "q", "a", "k")
     assert (made["answer"], made["question_type"]) == (text, "closed")
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"a": float("inf")}, "a"),
+        ({"a": "half \ud800"}, "a"),
+        ({"q": "half \ud800"}, "q"),
+        ({"k": ["open"]}, "k"),
+    ],
+)
+def test_what_is_no_text_is_named_by_its_field(change, field):
+    row = vqa_json.Row("q.json", 1, 1, {"q": "How many?", "a": 1, "k": "open"} | change)
+    assert vqa_json.text_of(row, "q", "a", "k").field == field
+
+
+@pytest.mark.parametrize("qid", [[1], {"a": 1}, True])
+def test_a_qid_of_another_type_is_named_and_not_shown(qid):
+    row = vqa_json.Row("q.json", 1, 7, {"qid": qid})
+    found = vqa_json.qid_problem(row, set())
+    assert (found.field, found.level) == ("qid", "error") and "row 7" in found.message
+
+
+def test_no_long_qid_gets_into_a_message():
+    row = vqa_json.Row("q.json", 1, 7, {"qid": "x" * 300})
+    assert row.problem("a", "bad").message == "row 7: bad"
+
+
+def test_what_is_nested_in_a_row_does_not_travel_to_other_processes(tmp_path):
+    path = tmp_path / "q.json"
+    path.write_text('[{"qid": 1, "deep": ' + "[" * 600 + "]" * 600 + "}]")
+    rows = {"test": vqa_json.read_rows(path)}
+    plan = vqa_json.plan(tmp_path, rows, [path], lambda row: [vqa_json.Asked("x.jpg", {})])
+    assert plan.jobs["test"][0].row.fields == {"qid": 1}

@@ -7,7 +7,6 @@ in colours, a value is the organ whose box it fills. Knows nothing of questions.
 
 import dataclasses
 import json
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,7 +23,10 @@ DETECTION, MASK, VALUES = "detection.json", "mask.png", "mask.txt"
 SAME_IOU = 0.7  # From here on a value's box is that of an organ ...
 SAME_MARGIN = 0.1  # ... if the next organ's box fits by so much less.
 DIFFERS_IOU = 0.5  # Below it, the mask and the box of an organ are reported as different.
-_LINE = re.compile(r"\s*(\d+)\s*[:=,\s]\s*(\S.*?)\s*")
+_LINE = re.compile(r"(\d{1,8})\s*[:=,\s]\s*(\S.*)")
+_MAX_BYTES = 1 << 18  # Of detection.json; the published ones have a hundredth.
+_MAX_VALUES = 255  # Of mask.png; more are no label map, and each would cost a map of its own.
+_MAX_PIXEL = 1 << 20
 Box = tuple[float, float, float, float]
 
 
@@ -50,7 +52,7 @@ def values_of(root: Path) -> tuple[dict[int, str], list[Problem]]:
         return {}, []
     found, problems = {}, []
     for number, line in enumerate(path.read_text("utf-8-sig", "replace").splitlines(), 1):
-        match = _LINE.fullmatch(line)
+        match = _LINE.fullmatch(line.strip())
         if match:
             found[int(match[1])] = match[2]
             if not organs.is_known(match[2]):
@@ -91,29 +93,33 @@ def _detections(
     if not path.is_file():
         return {}, []
     try:
-        content = json.loads(path.read_text("utf-8-sig"))
-    except ValueError as e:
-        return {}, [Problem(file, getattr(e, "lineno", 1), "", "broken JSON; download it again")]
+        text = _text(path)
+        content = json.loads(text)
+    except (ValueError, RecursionError, OSError) as e:
+        message = f"broken JSON, or more than {_MAX_BYTES} bytes; download it again"
+        return {}, [Problem(file, getattr(e, "lineno", 1), "", message)]
     if not isinstance(content, list) or not all(isinstance(c, dict) for c in content):
         return {}, [Problem(file, 1, "", "not a list of {name: [x, y, w, h]}; no box is used")]
     named: dict[str, Box] = {}
     problems: list[Problem] = []
+    lines = _lines(text)
     for number, (name, value) in enumerate((n, v) for c in content for n, v in c.items()):
-        line = _line(path, number)
+        line = lines[number] if number < len(lines) else 1
         if not organs.is_known(name):
             problems.append(_unknown(file, line, name))
         box = _box(value)
         if box is None:
-            message = f"{name}: not four numbers x, y, w, h with w and h above 0; left out"
-            problems.append(Problem(file, line, name, message))
+            message = "not four numbers x, y, w, h with w and h above 0; left out"
+            problems.append(Problem(file, line, _shown(name), message))
             continue
         clipped = box if shape is None else _clip(box, shape)
         if clipped[2] <= clipped[0] or clipped[3] <= clipped[1]:
-            problems.append(Problem(file, line, name, "the box is outside the image; left out"))
+            message = "the box is outside the image; left out"
+            problems.append(Problem(file, line, _shown(name), message))
             continue
         if clipped != box:
             message = "the box reaches over the edge of the image; it is cut there"
-            problems.append(Problem(file, line, name, message, "warning"))
+            problems.append(Problem(file, line, _shown(name), message, "warning"))
         old = named.get(organs.key(name), clipped)
         lower, upper = np.minimum(old[:2], clipped[:2]), np.maximum(old[2:], clipped[2:])
         named[organs.key(name)] = tuple(float(v) for v in (*lower, *upper))
@@ -135,7 +141,11 @@ def _mask(
         size, wanted = (f"{s[0]} x {s[1]}" for s in (codes.shape, shape))
         message = f"{size} pixels, the image has {wanted}; the mask is left out"
         return None, [Problem(file, None, "", message)]
-    found = {int(c): codes == c for c in np.unique(codes) if c}
+    present = np.unique(codes)
+    if len(present) > _MAX_VALUES + 1:
+        message = f"more than {_MAX_VALUES} values, so no label map; the mask is left out"
+        return None, [Problem(file, None, "", message)]
+    found = {int(c): codes == c for c in present if c}
     if is_grey and values:
         names = {c: organs.key(values[c]) for c in found if c in values}
     else:
@@ -153,8 +163,8 @@ def _mask(
         segmap[found[code]] = organs.class_id(name) or 0
     for name, where in union.items():
         if name in named and box_ops.iou(_extent(where), named[name]) < DIFFERS_IOU:
-            message = f"mask and box of {name} differ; is the mask of this image?"
-            problems.append(Problem(file, None, name, message, "warning"))
+            message = f"mask and box of {_shown(name)} differ; is the mask of this image?"
+            problems.append(Problem(file, None, _shown(name), message, "warning"))
     return (segmap if segmap.any() else None), problems
 
 
@@ -176,8 +186,10 @@ def _match(extents: Mapping[int, Box], named: Mapping[str, Box]) -> dict[int, st
     )  # fmt: skip
     paired: dict[int, str] = {}
     for iou, code, name in fits:
+        if iou < SAME_IOU:
+            break
         rivals = [i for i, c, n in fits if (c == code) != (n == name)]
-        clear = iou >= SAME_IOU and iou - max(rivals, default=0.0) >= SAME_MARGIN
+        clear = iou - max(rivals, default=0.0) >= SAME_MARGIN
         if clear and code not in paired and name not in paired.values():
             paired[code] = name
     return paired
@@ -190,26 +202,43 @@ def _sides(named: Mapping[str, Box], file: str) -> list[Problem]:
         other = named.get(name.replace("left ", "right ", 1)) if name[:5] == "left " else None
         if other is not None and box[0] + box[2] < other[0] + other[2]:
             message = "lies left of its right counterpart; the patient's left belongs on the right"
-            problems.append(Problem(file, None, name, message, "warning"))
+            problems.append(Problem(file, None, _shown(name), message, "warning"))
     return problems
 
 
 def _unknown(file: str, line: int, name: str) -> Problem:
-    message = f"{name!r} is in no table of SLAKE's names; it gives no class"
+    message = f"{_shown(name)!r} is in no table of SLAKE's names; it gives no class"
     return Problem(file, line, "name", message, "warning")
 
 
-def _line(path: Path, number: int) -> int:
-    """Returns the line of the n-th box of a file."""
-    text = path.read_text("utf-8-sig")
-    starts = [m.start() for m in re.finditer(r'"\s*:\s*', text)]
-    return text.count("\n", 0, starts[number]) + 1 if number < len(starts) else 1
+def _shown(name: str) -> str:
+    """Returns a name for a message: of one line, and not longer than names of organs are."""
+    return " ".join("".join(c if c.isprintable() else " " for c in name[:40]).split())
+
+
+def _text(path: Path) -> str:
+    with path.open("rb") as f:
+        data = f.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise ValueError
+    return data.decode("utf-8-sig")
+
+
+def _lines(text: str) -> list[int]:
+    """Returns the line of each box of a file."""
+    lines, line, counted = [], 1, 0
+    for match in re.finditer(r'"\s*:\s*', text):
+        line, counted = line + text.count("\n", counted, match.start()), match.start()
+        lines.append(line)
+    return lines
 
 
 def _box(value: Any) -> Box | None:
     if not isinstance(value, list) or len(value) != 4:
         return None
-    if not all(isinstance(v, int | float) and math.isfinite(v) for v in value):
+    if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
+        return None
+    if not all(abs(v) <= _MAX_PIXEL for v in value):  # Nor NaN, nor integers beyond floats.
         return None
     x, y, w, h = (float(v) for v in value)
     return (x, y, x + w, y + h) if w > 0 and h > 0 else None

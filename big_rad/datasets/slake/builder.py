@@ -209,29 +209,30 @@ class _Ask:
 
     def __init__(self, folder: str, languages: Sequence[str]):
         self._folder, self._languages = folder, languages
-        self._seen: set[object] = set()
+        self._seen: set[str | int | float] = set()
 
     def __call__(self, row: vqa_json.Row) -> Iterator[vqa_json.Asked | Problem]:
         fields = row.fields
         lang = fields.get("q_lang")
-        if lang not in PUBLISHED:
+        if not isinstance(lang, str) or lang not in PUBLISHED:
             yield row.problem("q_lang", "neither en nor zh; the row is left out")
             return
         if lang not in self._languages:
             return
-        qid = fields.get("qid")
-        if qid is not None and qid in self._seen:
-            yield row.problem("qid", "another row has it already; the row is left out")
+        if bad := vqa_json.qid_problem(row, self._seen):
+            yield bad
             return
-        self._seen.add(qid)
         image = vqa_json.image_name(row, "img_name")
         text = vqa_json.text_of(row, "question", "answer", "answer_type", lang)
         for part in (image, text):
             if isinstance(part, Problem):
                 yield part
                 return
-        modality = MODALITIES.get(str(fields.get("modality")).lower(), "OT")
-        body_part = str(fields.get("location") or "")
+        modality, body_part = (
+            v if isinstance(v := fields.get(k), str) and v.isprintable() else ""
+            for k in ("modality", "location")
+        )
+        modality = MODALITIES.get(modality.lower(), "OT")
         yield vqa_json.Asked(f"{self._folder}{image}", text, modality, body_part)
 
 

@@ -214,14 +214,12 @@ class _Ask:
 
     def __init__(self, folder: str, fields: tuple[str, str, str]):
         self._folder, self._fields = folder, fields
-        self._seen: set[object] = set()
+        self._seen: set[str | int | float] = set()
 
     def __call__(self, row: Row) -> Iterator[vqa_json.Asked | Problem]:
-        qid = row.fields.get("qid")
-        if qid is not None and qid in self._seen:
-            yield row.problem("qid", "another row has it already; the row is left out")
+        if bad := vqa_json.qid_problem(row, self._seen):
+            yield bad
             return
-        self._seen.add(qid)
         image = vqa_json.image_name(row, "image_name")
         text = vqa_json.text_of(row, *self._fields)
         for part in (image, text):
@@ -242,7 +240,8 @@ def _common(path: Path) -> dict[str, list[Row]]:
     """Returns the rows of the common split: framed forms of questions are rows of their own."""
     splits: dict[str, list[Row]] = {"train": [], "test": []}
     for row in vqa_json.read_rows(path):
-        is_test = str(row.fields.get("phrase_type")).startswith("test_")
+        phrase_type = row.fields.get("phrase_type")
+        is_test = isinstance(phrase_type, str) and phrase_type.startswith("test_")
         splits["test" if is_test else "train"].append(row)
         framed = row.fields.get("question_frame")
         if isinstance(framed, str) and framed.strip().lower() not in ("", "null"):

@@ -243,6 +243,15 @@ BROKEN = {
     "unknown organ": ("imgs/xmlab6/detection.json", "name", "'Appendix' is in no table", "warning"),
     "detection no list": ("imgs/xmlab6/detection.json", "", "not a list", "error"),
     "detection broken": ("imgs/xmlab6/detection.json", "", "broken JSON", "error"),
+    "detection nested": ("imgs/xmlab6/detection.json", "", "broken JSON", "error"),
+    "detection of other numbers": ("imgs/xmlab6/detection.json", "Heart", "not four numbers",
+                                   "error"),
+    "detection of truth values": ("imgs/xmlab6/detection.json", "Heart", "not four numbers",
+                                  "error"),
+    "detection too large": ("imgs/xmlab6/detection.json", "", "more than .* bytes", "error"),
+    "mask of noise": ("imgs/xmlab6/mask.png", "", "more than 255 values", "error"),
+    "qid a list": ("test.json", "qid", "neither text nor a number", "error"),
+    "language a list": ("test.json", "q_lang", "neither en nor zh", "error"),
     "sides swapped": ("imgs/xmlab6/detection.json", "left lung", "left of its right", "warning"),
     "mask.txt line": ("mask.txt", "", "not 'value:name'", "warning"),
 }  # fmt: skip
@@ -259,6 +268,16 @@ def break_it(root, what):
         "duplicate qid": ("qid", 0),
         "escaping image": ("img_name", "../../secret.jpg"),
         "image in two splits": ("img_name", "xmlab0/source.jpg"),
+        "qid a list": ("qid", [1]),
+        "language a list": ("q_lang", ["en"]),
+    }
+    content = {
+        "detection no list": '{"Liver": [1, 1, 5, 5]}',
+        "detection broken": '[{"Liver": [1, 1, 5',
+        "detection nested": "[" * 200_000,
+        "detection of other numbers": '[{"Heart": [1, 1, ' + "9" * 400 + ", 5]}]",
+        "detection of truth values": '[{"Heart": [1, 1, true, 5]}]',
+        "detection too large": "[" + " " * 300_000 + "]",
     }
     box = {
         "box outside": {"Liver": [200, 10, 5, 5]},
@@ -286,10 +305,11 @@ def break_it(root, what):
             values = np.array(picture)
         values = values[::-1] if what == "mask of another image" else np.where(values, values, 3)
         Image.fromarray(np.ascontiguousarray(values)).save(folder / "mask.png")
-    elif what == "detection no list":
-        found.write_text('{"Liver": [1, 1, 5, 5]}')
-    elif what == "detection broken":
-        found.write_text('[{"Liver": [1, 1, 5')
+    elif what == "mask of noise":
+        noise = np.random.default_rng(0).integers(0, 255, (96, 80, 3)).astype(np.uint8)
+        Image.fromarray(noise).save(folder / "mask.png")
+    elif what in content:
+        found.write_text(content[what])
     elif what == "sides swapped":
         text = found.read_text().replace("Left Lung", "X").replace("Right Lung", "Left Lung")
         found.write_text(text.replace("X", "Right Lung"))
@@ -317,6 +337,8 @@ def test_each_broken_variant_is_named(what, fixture):
         ("broken image", "xmlab8", None),
         ("mask of other size", "xmlab6", ("boxes",)),
         ("detection broken", "xmlab6", ("segmap",)),
+        ("detection nested", "xmlab6", ("segmap",)),
+        ("detection of other numbers", "xmlab6", ("segmap",)),
         ("box outside", "xmlab6", ("boxes", "segmap")),
     ],
 )
@@ -335,6 +357,21 @@ def test_building_leaves_out_what_is_broken_and_lists_it(what, name, kept, fixtu
         liver = classes.by_name("liver").id
         has_liver = any(b[4] == liver for b in found[name].get("boxes", []))
         assert has_liver == (what == "mask of other size")
+
+
+def test_questions_nested_too_deep_are_named(fixture):
+    root, _ = fixture
+    (root / "test.json").write_text("[" * 200_000)
+    (found,) = problems(root)
+    assert (found.file, found.line, found.level) == ("test.json", 1, "error")
+
+
+def test_names_are_shown_on_one_line_and_cut(fixture):
+    root, _ = fixture
+    name = "Appendix\n" + "x" * 500
+    edit(root / "imgs/xmlab6/detection.json", lambda boxes: [*boxes, {name: [1, 1, 5]}])
+    found = [str(p) for p in problems(root) if p.file.endswith("detection.json")]
+    assert len(found) == 2 and all(len(p) < 200 and "\n" not in p for p in found)
 
 
 def test_boxes_end_at_the_edge_and_parts_of_an_organ_are_one_box(fixture, tmp_path):

@@ -175,6 +175,8 @@ BROKEN = {
     "image a path": ({"image_name": "/etc/passwd"}, "image_name", "not the name", "error"),
     "missing image": ({"image_name": "synpic1.jpg"}, "image_name", "synpic1.jpg is missing",
                       "error"),
+    "qid a list": ({"qid": [1]}, "qid", "neither text nor a number", "error"),
+    "type a list": ({"q_type": ["open"]}, "q_type", "neither open nor closed", "error"),
 }  # fmt: skip
 
 
