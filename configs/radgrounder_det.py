@@ -162,13 +162,15 @@ def _reports(c: ml_collections.ConfigDict, a: Any, name: str, prompt: str) -> di
 
 
 def _report_eval(c: ml_collections.ConfigDict, a: Any, name: str, lang: str) -> dict[str, Any]:
-    # The published protocol: 2,000 sentences a language, the first image of each, greedy, 200 new
-    # tokens; here of the validation split, since a test split must not choose between checkpoints.
+    # The published protocol: 2,000 sentences a language (there another draw), the first image of
+    # each, greedy, 200 new tokens; here of the validation split, since a test split must not choose
+    # between checkpoints.
     pp = common.eval_pp(
         c,
         view="view('first')",
         clean="clean('released')" if a.released else "",
         prompt=f"prompt('report', lang='{lang}', style='both', grounded={a.ground == 'boxes'})",
+        ground=f"ground('boxes', codec={c.codec.name!r}, grid={c.codec.grid!r})",
         tok=tok(c, answer=False),
     )
     return dict(
@@ -180,7 +182,7 @@ def _report_eval(c: ml_collections.ConfigDict, a: Any, name: str, lang: str) -> 
         batch_size=32,
         limit=ml_collections.config_dict.placeholder(int),
         max_new_tokens=200,
-        codec=common.CODEC,
+        codec=dict(c.codec),
     )
 
 

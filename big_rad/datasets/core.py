@@ -122,8 +122,8 @@ class expand:
         question_type: of vqa texts, "open", "yesno", ... or None.
         per_image: at most so many texts of an image, drawn with `seed`; None keeps all.
         seed: of that draw.
-        items: only so many examples of the source, drawn as `default_rng(42).choice` does, which
-            is how the published evaluation took its 2,000 sentences; None keeps all.
+        items: only so many examples of the source, a fixed draw; None keeps all. The published
+            evaluation drew as many sentences in another order, so they are not the same ones.
         view: of an example with several images, "first" or "all".
 
     Items are examples whose `texts` has one entry and whose `id` is "<image id>#<text number>";

@@ -35,7 +35,7 @@ def get_augment(
     """Random changes of the image; label map and boxes follow. All are off by default.
 
     What was there before stays as "before", so that what is asked about an image does not depend
-    on its crop.
+    on its crop. HU below -1000 (a scanner's padding) count as -1000 first.
 
     The segmentation run of RadGrounder is `augment(crop=(0.9, 1.0), gamma=(0.7, 1.2),
     intensity=20, channel_repeat=0.2)`.
@@ -63,6 +63,8 @@ def get_augment(
 
     def _augment(example: Example) -> Example:
         rng, example = rng_of(example), {"before": _before(example), **example}
+        if example.get("modality") == "CT" and example["image"].ndim == 2:
+            example["image"] = np.maximum(example["image"], example["image"].dtype.type(AIR_HU))
         if (low, high) != (1.0, 1.0):
             example = _cropped(example, rng, low, high)
         if shift:

@@ -69,14 +69,14 @@ def report_context(style: str, clinical: str, question: str, lang: str) -> str:
 
     Args:
         style: "none", "clinical" (clinical information), "question" (of the referring doctor) or
-            "both", one a line, or the first only if they are equal.
+            "both", one a line, or the first only if they are equal, also if both are empty.
         clinical: the clinical information; may be empty.
         question: the question; may be empty.
         lang: "en" or "de".
 
     Returns:
-        the lines, "" if the fields asked for are empty. In style "both" an empty field next to
-        one that is not keeps its line, as the released model saw it.
+        the lines, without one whose field is empty; but in style "both" an empty field keeps its
+        line, as the released model saw it.
     """
     if style not in STYLES or lang not in LANGS:
         raise ValueError(f"style={style!r}, lang={lang!r}: styles are {STYLES}, languages {LANGS}")
@@ -89,7 +89,7 @@ def report_context(style: str, clinical: str, question: str, lang: str) -> str:
     if style != "both":
         return lines[style]
     if first == second:
-        return lines["clinical"]
+        return f"{CLINICAL[lang]} {first}".strip()
     return f"{CLINICAL[lang]} {first}\n{QUESTION[lang]} {second}".strip()
 
 

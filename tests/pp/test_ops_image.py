@@ -202,6 +202,20 @@ def test_augmentation_is_off_by_default_and_for_colour_leaves_values_alone():
     np.testing.assert_array_equal(out["image"], colour)
 
 
+def test_the_padding_of_a_scanner_does_not_change_what_gamma_does():
+    image, _ = letter_f()
+    padded = image.copy()
+    padded[-1] = np.where(image[-1] == -1000, -3024, image[-1])
+    assert padded.min() == -3024
+    outs = [
+        run("augment(gamma=(0.7, 0.7), gamma_p=1)", image=i, rng=np.random.default_rng(0))["image"]
+        for i in (image, padded)
+    ]
+    np.testing.assert_array_equal(*outs)
+    kept = run("augment()", image=padded, modality="MR", rng=np.random.default_rng(0))
+    np.testing.assert_array_equal(kept["image"], padded)
+
+
 def test_channel_repeat_shows_one_window_three_times():
     hu = np.array([[-500, 20, 60, 300]], np.int16)
     windows, seen = ops_image.ct_windows(hu), set()

@@ -51,7 +51,7 @@ def test_each_style_in_each_language(lang, style, expected):
     "style, clinical, question, expected",
     [
         ("both", "Pain.", "Pain.", "Clinical information: Pain."),
-        ("both", "", "", ""),
+        ("both", "", "", "Clinical information:"),
         ("both", "Pain.", "", "Clinical information: Pain.\nQuestion:"),
         ("both", "", "Why?", "Clinical information: \nQuestion: Why?"),
         ("clinical", "", "Why?", ""),

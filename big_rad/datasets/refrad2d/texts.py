@@ -10,7 +10,7 @@ from typing import Any
 
 from big_rad.datasets.records import Problem
 from big_rad.datasets.refrad2d.index import FIELDS, LANGUAGES
-from big_rad.grounding import classes
+from big_rad.grounding import classes, markup
 
 QUESTION_TYPES = ("open", "closed", "yesno", "multiple")
 _SOURCES = {"dicom_vqa": "metadata", "snippet_vqa": "finding"}
@@ -57,7 +57,7 @@ def texts(
         values = {f: _text(content.get(f), f"{column}.{f}", found) for f in FIELDS[2:]}
         sentence = values["CleanedSentence"]
         if sentence:
-            said = [k for k in keywords.get(lang, []) if k[0] in sentence]
+            said = [k for k in keywords.get(lang, []) if _is_in(k, sentence)]
             if len(said) < len(keywords.get(lang, [])):
                 message = f"does not contain each keyword of {_KEYWORDS[lang]}; those stay plain"
                 found.warn(f"{column}.CleanedSentence", message)
@@ -171,6 +171,11 @@ def _questions(
             "question_type": kind, "choices": choices, "source": source, "template": "",
         })  # fmt: skip
     return out
+
+
+def _is_in(keyword: list[Any], sentence: str) -> bool:
+    """Returns whether the markup would find a keyword: in any case and form of Unicode."""
+    return bool(markup.locate(sentence, [markup.Mention(*keyword)], "masks"))
 
 
 def _box(box: Any, field: str, found: Findings) -> bool:

@@ -12,6 +12,7 @@ import pytest
 
 from big_rad.datasets.refrad2d import load
 from big_rad.pp.builder import get_preprocess_fn
+from configs import radgrounder_det
 from tests.datasets.refrad2d.helpers import match
 
 DRAWS = 100
@@ -118,3 +119,13 @@ def test_questions_with_choices_list_them_before_the_answer_line(drawn):
     for text in asked:
         choices = "\n".join(text["choices"])
         assert text["prefix"] == f"\n{text['question']}\n{choices}\n{ANSWER[text['lang']]} \n"
+
+
+@pytest.mark.parametrize("released", [True, False])
+def test_evaluation_writes_and_reads_boxes_with_the_codec_of_training(released):
+    config = radgrounder_det.get_config(f"variant=tiny,size=28,released={released}")
+    ground = re.search(r"ground\('boxes'[^)]*\)", config.input.refrad2d.pp)[0]
+    for lang in ("en", "de"):
+        spec = config.evals[f"refrad2d_{lang}"]
+        assert spec.codec.to_dict() == config.codec.to_dict()
+        assert ground in spec.pp and f"grid={224 if released else None}" in ground

@@ -155,3 +155,12 @@ def test_boxes_outside_the_image_are_errors(box):
     assert not found.problems
     texts.inside([[0, 0, 10, 8, 6], box], (8, 10), found)
     assert [p.field for p in found.problems] == ["bboxes[1]"]
+
+
+def test_a_keyword_is_kept_if_the_markup_finds_it_in_any_case_and_unicode_form():
+    part = {"CleanedSentence": "Liver and Spe\u0069sero\u0308hre are normal."}
+    said, problems = read(part, {"en": [["liver", 5], ["Speiseröhre", 15], ["spleen", 1]]})
+    assert said[0]["keywords"] == [["liver", 5], ["Speiseröhre", 15]]
+    assert "does not contain each keyword" in problems[0].message
+    said, _ = read({"CleanedSentence": "Leberläsion."}, {"en": [["Leber", 5]]})
+    assert said[0]["keywords"] == []
