@@ -61,13 +61,25 @@ def main(argv: Sequence[str] | None = None) -> None:
         print(f"{parser.prog}: {e}", file=sys.stderr)
         raise SystemExit(1) from None
     except (ValueError, OSError) as e:
-        parser.error(" ".join(str(e).split()))
+        parser.error(said(e))
     _show(built, args, time.time() - start)
 
 
 def builder_of(name: str) -> ModuleType:
     """Returns the builder module of a dataset: `build`, `validate` and `add_arguments`."""
     return importlib.import_module(f"big_rad.datasets.{name}.builder")
+
+
+def said(error: Exception) -> str:
+    """Returns an error's message on one line; of one of the system, a file's name alone.
+
+    Python's own messages name whole paths, which may hold a patient's name.
+    """
+    if not isinstance(error, OSError) or error.errno is None:
+        return " ".join(str(error).split())
+    name = error.filename if isinstance(error.filename, str) else ""
+    what = f"{type(error).__name__}: {error.strerror or 'cannot be used'}"
+    return f"{what}: {Path(name).name[:80]}" if name else what
 
 
 def at_least_one(text: str) -> int:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tools.build_dataset import DATASETS, at_least_one, builder_of
+from tools.build_dataset import DATASETS, at_least_one, builder_of, said
 
 _COMMON = ("dataset", "source", "no_pixels", "workers", "json")
 
@@ -48,7 +48,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if args.json is not None:
             _write(args.json, args.dataset, problems, errors)
     except (ValueError, OSError) as e:
-        parser.error(" ".join(str(e).split()))
+        parser.error(said(e))
     for problem in problems:
         print(f"{problem.level}: {problem}")
     warnings = len(problems) - errors

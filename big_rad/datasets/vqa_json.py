@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from big_rad.datasets import records
+from big_rad.datasets import files, records
 from big_rad.datasets.records import Problem, SourceError
 from big_rad.dicom import read
 
 QUESTION_TYPES = ("open", "closed")
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")
+_MAX_NAME = 200
 _SHORT = re.compile(r"[\w.-]{1,40}")
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -173,7 +174,7 @@ def read_rows(path: Path) -> list[Row]:
 
 def plan(
     root: Path,
-    files: Mapping[str, Sequence[Row]],
+    splits: Mapping[str, Sequence[Row]],
     paths: Iterable[Path],
     ask: Callable[[Row], Iterable[Asked | Problem]],
 ) -> Plan:
@@ -181,13 +182,13 @@ def plan(
 
     Args:
         root: the source folder, under which the images lie.
-        files: the rows of each split.
+        splits: the rows of each.
         paths: the files they come from.
         ask: makes the usable questions of a row (none for one that is not wanted), or says what
             is wrong with it.
     """
     made = Plan({}, {}, {}, {p.name: records.sha256(p) for p in paths}, [])
-    for split, rows in files.items():
+    for split, rows in splits.items():
         images: dict[str, Job] = {}
         bad, total, dropped = [], 0, 0
         for row in rows:
@@ -260,17 +261,20 @@ def image_name(row: Row, field: str) -> str | Problem:
     name = row.fields.get(field)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
         return row.problem(field, "not the name of an image; the row is left out")
+    if len(name.encode()) > _MAX_NAME:
+        message = f"a name of more than {_MAX_NAME} bytes; shorten it, the row is left out"
+        return row.problem(field, message)
     return name
 
 
 def other_counts(
-    plan: Plan, expected: Mapping[str, int], files: Mapping[str, str]
+    plan: Plan, expected: Mapping[str, int], names: Mapping[str, str]
 ) -> Iterator[Problem]:
     """Yields a warning for each split that has not the published number of rows."""
     for split, count in plan.counts.items():
         if count != expected[split]:
             message = f"{count} questions, the published {split} split has {expected[split]}"
-            yield Problem(files[split], None, "", message, "warning")
+            yield Problem(names[split], None, "", message, "warning")
 
 
 def report_shared(plan: Plan, field: str, *, brief: bool = False) -> Iterator[Problem]:
@@ -294,13 +298,13 @@ def digest(jobs: Iterable[Job], beside: Sequence[str] = ()) -> str:
     for job in jobs:
         image = job.root / job.image
         for path in (image, *(image.parent / name for name in beside)) if job.image else ():
-            total.update(records.sha256(path).encode() if path.is_file() else b"-")
+            total.update(records.sha256(path).encode() if files.is_file(path) else b"-")
     return total.hexdigest()
 
 
 def missing(job: Job) -> Problem | None:
     """Returns a problem if the image of a job is not there."""
-    if (job.root / job.image).is_file():
+    if files.is_file(job.root / job.image):
         return None
     field = "image_name" if "image_name" in job.row.fields else "img_name"
     return job.row.problem(field, f"{job.image} is missing; {len(job.texts)} questions need it")

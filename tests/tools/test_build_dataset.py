@@ -75,6 +75,22 @@ def test_bad_data_exit_with_1_and_a_missing_source_with_2(tmp_path, capsys):
         assert run(capsys, *args, wrong)[0] == 2
 
 
+@pytest.mark.parametrize(
+    ("error", "printed"),
+    [
+        (
+            OSError(36, "File name too long", "/home/Meier^Hans/x.jpg"),
+            "OSError: File name too long: x.jpg",
+        ),
+        (PermissionError(13, "Permission denied"), "PermissionError: Permission denied"),
+        (FileNotFoundError("data holds no dataset;\nbuild it"), "data holds no dataset; build it"),
+        (ValueError("give en, zh or en,zh"), "give en, zh or en,zh"),
+    ],
+)
+def test_errors_of_the_system_name_no_folder_and_the_project_s_own_stay_whole(error, printed):
+    assert build_dataset.said(error) == printed
+
+
 def test_options_reach_the_builder_and_only_the_chosen_one_is_imported(monkeypatch, capsys):
     seen, asked = {}, []
 

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from big_rad.datasets import records
-from tests.published import folder
+from tests.published import folder, slake
 from tools import validate_data
 
 
@@ -76,6 +76,26 @@ def test_a_source_that_is_not_there_is_one_line_and_exits_with_2(tmp_path, capsy
     code, out, err = run(capsys, "folder", f"--source={tmp_path}")
     assert (code, out) == (2, "")
     assert "data.jsonl" in err.splitlines()[-1]
+
+
+def test_errors_of_the_system_name_no_folder(tmp_path, capsys):
+    slake.write(tmp_path / "Meier^Hans")
+    where = tmp_path / "Meier^Hans" / "no" / "report.json"
+    args = ("slake", f"--source={where.parents[1]}", "--no_pixels", "--allow_other_counts")
+    code, out, err = run(capsys, *args, f"--json={where}")
+    assert (code, out) == (2, "") and "Meier" not in err
+    assert err.endswith("error: FileNotFoundError: No such file or directory: report.json\n")
+
+
+def test_an_image_name_too_long_for_the_system_is_a_listed_problem(tmp_path, capsys):
+    slake.write(tmp_path)
+    rows = json.loads((tmp_path / "test.json").read_text())
+    for row in rows:
+        row["img_name"] = "x" * 300 + ".jpg"
+    (tmp_path / "test.json").write_text(json.dumps(rows))
+    code, out, err = run(capsys, "slake", f"--source={tmp_path}", "--allow_other_counts")
+    assert (code, err) == (1, "") and "xxx" not in out
+    assert out.count("img_name: row") == sum(row["q_lang"] == "en" for row in rows)
 
 
 def test_options_of_a_dataset_are_passed_on(monkeypatch, capsys):

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from big_rad.datasets import records
+from big_rad.datasets import files, records
 from big_rad.datasets.records import Problem
 from big_rad.datasets.refrad2d import index, source, texts
 from big_rad.dicom import read as dicom_read
@@ -174,7 +174,7 @@ class _Reader:
         """Checks that the files of an image are there, without opening them."""
         path = self._places.dicom(image_id)
         out = []
-        if self._set.dicoms and not path.is_file():
+        if self._set.dicoms and not files.is_file(path):
             message = f"no such file; {source.WHERE}"
             out.append(Problem(self._places.name(path), None, "", message))
         return out + self._mask(mask_path)[1]
@@ -186,7 +186,7 @@ class _Reader:
             return None, []
         path = self._places.dicom(image_id)
         name = self._places.name(path)
-        if not path.is_file():
+        if not files.is_file(path):
             return None, [Problem(name, None, "", f"no such file; {source.WHERE}")]
         try:
             picture = dicom_read.read(path)
@@ -201,7 +201,7 @@ class _Reader:
         if not mask_path or not self._set.masks:
             return None, []
         path = self._places.mask(mask_path)
-        if path is not None and path.is_file():
+        if path is not None and files.is_file(path):
             return path, []
         name = self._places.name(path or self._places.masks)
         return None, [Problem(name, None, "", f"no such file; {source.WHERE}")]

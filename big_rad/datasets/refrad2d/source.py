@@ -28,7 +28,8 @@ _PARTS = {
     "splits": "split_v18/generated",
 }
 _MASKS = "segmented_slices_v3"
-_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]+")  # also a file name, so nothing may leave a folder
+# An id is also a file's name: none may leave a folder, nor be longer than names can be.
+_ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{1,199}")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
@@ -204,7 +205,7 @@ def read_split(places: Places, split: str, modality: str) -> tuple[list[Sentence
             message = f"this sentence is also on line {seen[text]}; join their ids"
             problems.append(Problem(name, line, "", message))
         elif not isinstance(ids, list) or not ids or not all(is_id(i) for i in ids):
-            message = "must be a list of ids, each of at least two letters, digits, '_', '-', '.'"
+            message = "must be a list of ids, each of 2 to 200 letters, digits, '_', '-', '.'"
             problems.append(Problem(name, line, "ids", message))
         else:
             seen[text] = line

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from big_rad.datasets import files
 from big_rad.datasets.records import Problem
 from big_rad.datasets.slake import organs
 from big_rad.dicom import read
@@ -79,7 +80,7 @@ def annotate(
     classes = {organs.class_id(n): box for n, box in named.items() if organs.class_id(n)}
     boxes = [[*(_number(v) for v in box), c] for c, box in sorted(classes.items())]
     segmap = None
-    if shape is not None and (root / folder / MASK).is_file():
+    if shape is not None and files.is_file(root / folder / MASK):
         file = f"{folder}/{MASK}"
         segmap, found = _mask(root / folder / MASK, file, shape, named, values)
         problems += found
@@ -90,7 +91,7 @@ def _detections(
     path: Path, file: str, shape: tuple[int, int] | None
 ) -> tuple[dict[str, Box], list[Problem]]:
     """Returns the union box of each name, and what is wrong."""
-    if not path.is_file():
+    if not files.is_file(path):
         return {}, []
     try:
         text = _text(path)

@@ -77,7 +77,8 @@ def test_a_split_is_read_as_written(written):
         ('{"good": ["aa"],\n"b": []}', 2, "must be a list of ids"),
         ('{"good": ["aa"],\n"b": ["../../etc/passwd"]}', 2, "must be a list of ids"),
         ('{"good": ["aa"],\n"b": [".."]}', 2, "must be a list of ids"),
-        ('{"good": ["aa"],\n"b": ["x"]}', 2, "at least two letters"),
+        ('{"good": ["aa"],\n"b": ["x"]}', 2, "2 to 200 letters"),
+        ('{"good": ["aa"],\n"b": ["' + "x" * 300 + '"]}', 2, "2 to 200 letters"),
         ('{"good": ["aa"],\n"good": ["cc"]}', 2, "also on line 1"),
         ('{"good": ["aa"],\n"  ": ["cc"]}', 2, "empty sentence"),
     ],
@@ -109,6 +110,8 @@ def test_of_a_label_maps_path_only_the_last_part_matters(tmp_path, path):
     assert mask == tmp_path / "refrad2d_segment/segmented_slices_v3/ab/ab12.npy"
 
 
-@pytest.mark.parametrize("path", ["", "/", "/home/x/..", "ab12.npz", "a b.npy", "/x/.npy"])
+@pytest.mark.parametrize(
+    "path", ["", "/", "/home/x/..", "ab12.npz", "a b.npy", "/x/.npy", "a" * 300 + ".npy"]
+)
 def test_a_label_maps_path_that_names_no_file_is_refused(tmp_path, path):
     assert source.Places.under(tmp_path).mask(path) is None
