@@ -10,11 +10,8 @@ are listed beside the records. Knows nothing of any published format.
 import contextlib
 import dataclasses
 import functools
-import hashlib
 import io
 import json
-import shutil
-import tempfile
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing import get_context
@@ -23,7 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from big_rad.datasets import core, on_beam
+from big_rad.datasets import core, files, on_beam
+from big_rad.datasets.files import sha256
 from big_rad.pp import packed
 
 Record = dict[str, Any]
@@ -160,7 +158,8 @@ def build(
         params: everything that decides the content, JSON-able.
         data_dir: the folder under which the dataset lies.
         workers: processes; they do not change the result.
-        overwrite: replace a dataset that was built with other parameters.
+        overwrite: replace a dataset that was built with other parameters. It stays until the new
+            one is whole, also if the build fails or is killed.
         ignore: parameters that do not need `overwrite`: if only they differ, it is built anew.
         beam: options of a Beam pipeline, such as ["--runner=DirectRunner"]; None builds here.
         max_reject_share: the build fails when more items than this share are bad (a few always
@@ -170,7 +169,8 @@ def build(
         Where it is, and what is in it.
 
     Raises:
-        ValueError: the folder holds a dataset of other parameters, or two records share an id.
+        ValueError: the folder holds a dataset of other parameters, another process is building
+            it, or two records share an id.
         BuildError: too many bad items.
     """
     folder = Path(data_dir) / name / config / version
@@ -178,36 +178,17 @@ def build(
     splits = {split: jobs for split, jobs in splits.items() if len(jobs)}
     if not splits:
         raise SourceError(f"{name}: the source has no items")
-    found = _note(folder)
-    if found is not None:
-        old = found["params"]
-        differs = sorted(k for k in params | old if params.get(k) != old.get(k))
-        if not differs:
-            return Built(folder, found["counts"], True, found["rejects"])
-        differs = [k for k in differs if k not in ignore]
-        if differs and not overwrite:
-            was = ", ".join(f"{k}={old.get(k)} (now {params.get(k)})" for k in differs)
-            raise ValueError(
-                f"{folder} was built with {was}; "
-                "pass --overwrite, another --data_dir, or the same parameters"
-            )
-    shutil.rmtree(folder, ignore_errors=True)
+    known = functools.partial(_known, folder, params, ignore, overwrite)
+    if built := known():
+        return built
     plan = _Plan(name, config, version, description, splits, make, workers, max_reject_share)
-    Path(data_dir).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=data_dir, prefix=".building-") as scratch:
-        rejects = _write(plan, data_dir, folder, beam, Path(scratch))
-    counts = _counts(folder)
-    lines = (json.dumps(dataclasses.asdict(p), ensure_ascii=False) + "\n" for p in rejects)
-    (folder / REJECTS).write_text("".join(lines), encoding="utf-8")
-    files = {p.name: p for p in sorted(folder.glob("*.array_record*"))}
-    note = {
-        "params": params,
-        "counts": counts,
-        "rejects": len(rejects),
-        "sizes": {k: p.stat().st_size for k, p in files.items()},
-        "sha256": {k: sha256(p) for k, p in files.items()},
-    }
-    (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    with files.workplace(Path(data_dir), f"{name}-{config}-{version}", folder) as scratch:
+        if built := known():  # Put back after a build that was killed.
+            return built
+        new = scratch / name / config / version
+        rejects = _write(plan, scratch, new, beam)
+        counts = _finish(new, params, rejects)
+        files.put(new, folder, scratch)
     return Built(folder, counts, False, len(rejects))
 
 
@@ -229,23 +210,58 @@ def open(
         ValueError: no such split.
     """
     folder = Path(data_dir) / name / config / version
-    for file, size in ((_note(folder) or {}).get("sizes") or {}).items():
-        path = folder / file
-        if not path.exists() or path.stat().st_size != size:
-            raise FileNotFoundError(
-                f"{path} is missing or not of the {size} bytes it had; "
-                f"build the dataset again: {command} --overwrite"
-            )
+    for path, size in _damaged(folder, _note(folder) or {}):
+        raise FileNotFoundError(
+            f"{path} is missing or not of the {size} bytes it had; "
+            f"build the dataset again: {command} --overwrite"
+        )
     return core.RecordSource(folder, split, command)
 
 
-def sha256(path: str | Path) -> str:
-    """Returns the digest of a file's content."""
-    digest = hashlib.sha256()
-    with Path(path).open("rb") as f:
-        while chunk := f.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+def _known(
+    folder: Path, params: dict[str, Any], ignore: Sequence[str], overwrite: bool
+) -> Built | None:
+    """Returns the dataset if it is built with these parameters, None if it may be built."""
+    found = _note(folder)
+    if found is None or any(_damaged(folder, found)):
+        return None
+    old = found["params"]
+    differs = sorted(k for k in params | old if params.get(k) != old.get(k))
+    if not differs:
+        return Built(folder, found["counts"], True, found["rejects"])
+    differs = [k for k in differs if k not in ignore]
+    if differs and not overwrite:
+        was = ", ".join(f"{k}={old.get(k)} (now {params.get(k)})" for k in differs)
+        raise ValueError(
+            f"{folder} was built with {was}; "
+            "pass --overwrite, another --data_dir, or the same parameters"
+        )
+    return None
+
+
+def _damaged(folder: Path, note: Mapping[str, Any]) -> Iterator[tuple[Path, int]]:
+    """Yields the files of a dataset that are not as large as they were, and how large that is."""
+    for file, size in (note.get("sizes") or {}).items():
+        path = folder / file
+        if not path.exists() or path.stat().st_size != size:
+            yield path, size
+
+
+def _finish(folder: Path, params: dict[str, Any], rejects: Sequence[Problem]) -> dict[str, int]:
+    """Writes what lies beside the records; returns how many there are by split."""
+    counts = _counts(folder)
+    lines = (json.dumps(dataclasses.asdict(p), ensure_ascii=False) + "\n" for p in rejects)
+    (folder / REJECTS).write_text("".join(lines), encoding="utf-8")
+    made = {p.name: p for p in sorted(folder.glob("*.array_record*"))}
+    note = {
+        "params": params,
+        "counts": counts,
+        "rejects": len(rejects),
+        "sizes": {k: p.stat().st_size for k, p in made.items()},
+        "sha256": {k: sha256(p) for k, p in made.items()},
+    }
+    (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    return counts
 
 
 @dataclasses.dataclass(frozen=True)
@@ -270,10 +286,8 @@ class _Plan:
             )
 
 
-def _write(
-    plan: _Plan, data_dir: str | Path, folder: Path, beam: Sequence[str] | None, scratch: Path
-) -> list[Problem]:
-    """Runs TFDS; returns the items left out."""
+def _write(plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None) -> list[Problem]:
+    """Runs TFDS, which writes into `folder` below `scratch`; returns the items left out."""
     import absl.logging
     import tensorflow_datasets as tfds  # slow to import
 
@@ -281,7 +295,7 @@ def _write(
     absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS warns of every custom configuration
     rejects: list[Problem] = []
     made = _builder_class(plan, beam, scratch, rejects)
-    builder = made(data_dir=str(data_dir), config=tfds.core.BuilderConfig(name=plan.config))
+    builder = made(data_dir=str(scratch), config=tfds.core.BuilderConfig(name=plan.config))
     download = tfds.download.DownloadConfig(try_download_gcs=False)
     if beam is not None:
         download = dataclasses.replace(download, beam_options=on_beam.options(beam))
@@ -291,11 +305,7 @@ def _write(
         counts = _counts(folder)
         for split in plan.splits:
             bad = [Problem(**line) for line in on_beam.rejects(scratch, split)]
-            try:
-                plan.check(split, counts[split], bad)
-            except BuildError:
-                shutil.rmtree(folder)
-                raise
+            plan.check(split, counts[split], bad)
             rejects += bad
     return sorted(rejects, key=str)
 

@@ -1,11 +1,17 @@
 import json
+import os
 import pickle
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from big_rad.datasets import core, records
 
+ROOT = Path(__file__).parents[2]
 SPLITS = {"train": list(range(12)), "test": list(range(100, 103))}
 
 
@@ -127,6 +133,74 @@ def test_a_file_cut_off_is_noticed_on_opening(tmp_path):
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(FileNotFoundError, match=f"{path.name} is missing or not of the .* again"):
         records.open("things", "default", "1.0.0", "train", tmp_path, "build it")
+
+
+def test_a_file_cut_off_is_built_again(tmp_path):
+    folder = build(tmp_path).folder
+    path = next(folder.glob("*train.array_record*"))
+    path.write_bytes(path.read_bytes()[:-9])
+    assert not build(tmp_path).reused and len(content(tmp_path, "train")) == 22
+    assert build(tmp_path).reused
+
+
+# Building anew
+
+
+def fails(job):
+    yield from make(job)
+    if job == 7:
+        raise RuntimeError("disk full")
+
+
+def kills(job):
+    yield from make(job)
+    if job == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_build_that_fails_leaves_the_old_dataset_as_it_was(tmp_path):
+    build(tmp_path)
+    before = content(tmp_path, "train")
+    with pytest.raises(RuntimeError, match="disk full"):
+        build(tmp_path, fails, params={"a": 2}.items(), overwrite=True)
+    assert content(tmp_path, "train") == before and build(tmp_path).reused
+    with pytest.raises(records.BuildError):
+        build(tmp_path, nearly_all_bad, {"train": range(30)}, {"a": 2}.items(), overwrite=True)
+    assert content(tmp_path, "train") == before
+    assert [p.name for p in tmp_path.iterdir()] == ["things"]
+
+
+def test_a_build_that_is_killed_leaves_the_old_dataset_and_the_next_one_cleans_up(tmp_path):
+    build(tmp_path)
+    before = content(tmp_path, "train")
+    code = (
+        "from tests.datasets import test_records as t;"
+        f"t.build({str(tmp_path)!r}, t.kills, params=[('a', 2)], overwrite=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=300)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-2000:]
+    assert content(tmp_path, "train") == before and build(tmp_path).reused
+    assert [p.name for p in tmp_path.iterdir() if p.name != "things"]
+    splits = {"train": [1], "test": [2]}
+    build(tmp_path, splits=splits, params={"a": 2}.items(), overwrite=True)
+    assert sorted(content(tmp_path, "train")) == ["1-0", "1-1"]
+    assert [p.name for p in tmp_path.rglob("*") if p.is_dir()] == ["things", "default", "1.0.0"]
+
+
+def test_a_dataset_taken_away_by_a_killed_build_is_put_back(tmp_path):
+    folder = build(tmp_path).folder
+    before = content(tmp_path, "train")
+    scratch = tmp_path / ".building-things-default-1.0.0"
+    scratch.mkdir()
+    folder.rename(scratch / "old")
+    assert build(tmp_path, make=None).reused
+    assert content(tmp_path, "train") == before and not scratch.exists()
+
+
+def test_no_path_is_stored_beside_the_records(built):
+    data_dir, result = built
+    for path in result.folder.glob("*.json*"):
+        assert str(data_dir) not in path.read_text()
 
 
 def test_the_note_has_the_digest_of_every_file(built):

@@ -15,7 +15,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from big_rad.datasets import records
+from big_rad.datasets import files, records
 from big_rad.datasets.records import Problem
 from big_rad.datasets.refrad2d import VERSION, index, items
 from big_rad.datasets.refrad2d.items import Job, Setting
@@ -105,16 +105,15 @@ def build(
     read, unreadable = _read_splits(places, chosen, limit)
     if unreadable:
         raise records.SourceError("\n".join(map(str, unreadable)))
-    Path(data_dir).mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".refrad2d-index-", dir=data_dir) as folder:
+    with files.workplace(Path(data_dir), f"refrad2d-{config}-index") as folder:
         if not known:
             wanted = read.ids()
             try:
-                index.write_rows(places, wanted, Path(folder))
-                index.write_entries(places, chosen, wanted, Path(folder))
+                index.write_rows(places, wanted, folder)
+                index.write_entries(places, chosen, wanted, folder)
             except (index.ParquetError, JsonError) as e:
                 raise records.SourceError(str(e)) from None
-        setting = Setting(places, folder, entries=chosen, masks=params["label_maps"])
+        setting = Setting(places, str(folder), entries=chosen, masks=params["label_maps"])
         made = records.build(
             "refrad2d", config=config, version=VERSION,
             description="CT and MR slices with report sentences, questions, boxes and label maps.",
