@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import hashlib
 import json
+import posixpath
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -196,7 +197,8 @@ def parse(data: bytes, line: int, file: str = FILE) -> tuple[Row | None, list[Pr
 def gather(rows: Iterable[Row], file: str = FILE) -> tuple[list[Item], list[Problem], int]:
     """Puts the lines of an image together and every patient into one split.
 
-    Lines that contradict an earlier one are left out.
+    Lines that contradict an earlier one are left out, and so are those whose image is in another
+    split as another patient's.
 
     Returns:
         (items, problems, number of patients whose split was drawn by their hash).
@@ -232,7 +234,8 @@ def gather(rows: Iterable[Row], file: str = FILE) -> tuple[list[Item], list[Prob
             drawn.add(patient)
         shared["split"] = given[patient][0] if patient in given else drawn_split(patient)
         items.append(Item(rows=tuple(group), id=id_, **shared))
-    return items, problems, len(drawn)
+    items, found = _once(items, file)
+    return items, problems + found, len(drawn)
 
 
 def drawn_split(patient: str) -> str:
@@ -357,6 +360,22 @@ def _grouped(rows: Iterable[Row], file: str) -> tuple[dict[str, list[Row]], list
         else:
             group.append(row)
     return groups, problems
+
+
+def _once(items: list[Item], file: str) -> tuple[list[Item], list[Problem]]:
+    """Leaves out items whose image is in another split, as that of another patient."""
+    homes: dict[tuple[str, int], tuple[str, int]] = {}  # file, frame -> split, line
+    kept, problems = [], []
+    for item in items:
+        line = next(r.line for r in item.rows if r.image)
+        key = posixpath.normpath(item.image), item.frame or 0
+        split, first = homes.setdefault(key, (item.split, line))
+        if split == item.split:
+            kept.append(item)
+            continue
+        message = f"the image of line {first} would be in two splits; name one patient on both"
+        problems.append(Problem(file, line, "image", message))
+    return kept, problems
 
 
 def _clash(group: list[Row], row: Row) -> tuple[str, int] | None:

@@ -232,6 +232,30 @@ def test_a_patient_in_two_splits_is_a_problem():
     assert (only(problems).line, only(problems).field) == (2, "split")
 
 
+@pytest.mark.parametrize(
+    ("second", "kept"),
+    [
+        ({"image": "i/a.png"}, False),
+        ({"image": "i//./a.png"}, False),
+        ({"image": "i/a.png", "frame": 0}, False),
+        ({"image": "i/a.png", "frame": 1}, True),
+        ({"image": "i/a.png", "split": "train"}, True),
+        ({"image": "a.png"}, True),
+    ],
+)
+def test_an_image_in_two_splits_as_two_patients_is_a_problem(second, kept):
+    one = {"id": "a", "patient": "p", "image": "i/a.png", "split": "train", **REPORT}
+    other = {"id": "b", "patient": "q", "split": "test", **REPORT, **second}
+    items, problems, _ = source.gather(
+        rows(one, {"id": "b", "question": "?", "answer": "!"}, other)
+    )
+    assert [i.id for i in items] == ["a", "b"][: 1 + kept]
+    if not kept:
+        found = only(problems)
+        assert (found.line, found.field, found.level) == (3, "image", "error")
+        assert "line 1" in found.message and "two splits" in found.message
+
+
 def test_an_id_without_image_or_without_anything_to_learn_is_a_problem():
     items, problems, _ = source.gather(
         rows(
