@@ -1,6 +1,7 @@
 import json
 import os
 import pickle
+import shutil
 
 import numpy as np
 import pydicom
@@ -114,8 +115,11 @@ def test_validating_in_processes_finds_the_same(tmp_path):
 
 
 def test_notes_give_split_size_and_digest_and_say_what_was_drawn(tmp_path):
-    lines = [{"id": f"a{n}", "split": None} for n in range(40)]
-    built = builder.build(source(tmp_path, *lines), tmp_path / "out", workers=1)
+    lines = [{"id": f"a{n}", "image": f"x{n}.png", "split": None} for n in range(40)]
+    root = source(tmp_path, *lines)
+    for line in lines:
+        shutil.copy(root / "x.png", root / line["image"])
+    built = builder.build(root, tmp_path / "out", workers=1)
     digest = records.sha256(tmp_path / "data.jsonl")
     assert sum(built.counts.values()) == 40
     assert f"train: n={built.counts['train']}, sha256 of data.jsonl {digest}" in built.notes
