@@ -1,7 +1,8 @@
 """Random-access sources of examples: what every dataset looks like to the input pipeline.
 
 An example is a dict with id, patient and one image: `image` (packed, see `pp.packed`), modality,
-plane, body_part, texts and, where there are any, `segmap` (packed) and `boxes`. One with several
+plane, body_part, texts and, where there are any, `segmap` (packed), `boxes` and `unsure` (classes
+that may be shown though neither shows them; records of before have no such field). One with several
 images to draw from has them in `images`, each a dict of these fields; the op `view` chooses.
 Knows nothing of any particular dataset or of batches.
 """
@@ -221,5 +222,5 @@ def unpacked(example: Example) -> Example:
 def _image(row: dict[str, bytes]) -> dict[str, Any]:
     """Returns an image's fields as the ops expect them; arrays stay packed."""
     image = {k: v if k in _PACKED else v.decode() for k, v in row.items()}
-    image |= {k: json.loads(image[k]) for k in ("boxes", "texts")}
-    return {k: v for k, v in image.items() if k not in ("segmap", "boxes") or v}
+    image |= {k: json.loads(image[k]) for k in ("boxes", "unsure", "texts") if k in image}
+    return {k: v for k, v in image.items() if k not in ("segmap", "boxes", "unsure") or v}

@@ -90,6 +90,7 @@ def image_record(
     body_part: str = "",
     segmap: np.ndarray | None = None,
     boxes: Iterable[Sequence[float]] = (),
+    unsure: Iterable[int] = (),
     texts: Iterable[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """Returns one image of a record.
@@ -102,6 +103,7 @@ def image_record(
         body_part: free text.
         segmap: uint8 [H, W] of class ids.
         boxes: (x1, y1, x2, y2, class id) in pixels, x2 and y2 exclusive.
+        unsure: ids of classes that may be shown though neither map nor boxes show them.
         texts: see the contract of examples in `datasets.core`.
     """
     return {
@@ -112,6 +114,7 @@ def image_record(
         "image": packed.pack(image),
         "segmap": b"" if segmap is None else packed.pack(np.asarray(segmap, np.uint8)),
         "boxes": json.dumps([list(b) for b in boxes]),
+        "unsure": json.dumps(list(unsure)),
         "texts": json.dumps(list(texts), ensure_ascii=False),
     }
 
@@ -354,8 +357,8 @@ def _features() -> Any:
 
     text = tfds.features.Text
     data = functools.partial(tfds.features.Tensor, shape=(), dtype=np.object_)
-    image = {k: text() for k in ("id", "modality", "plane", "body_part", "boxes", "texts")}
-    image |= {"image": data(), "segmap": data()}
+    image = {k: text() for k in ("id", "modality", "plane", "body_part", "boxes", "unsure")}
+    image |= {"texts": text(), "image": data(), "segmap": data()}
     return tfds.features.FeaturesDict(
         {"id": text(), "patient": text(), "images": tfds.features.Sequence(image)}
     )

@@ -73,8 +73,9 @@ def get_detect_vqa(
     is left of it. Nothing is added to an example with neither label map nor boxes.
 
     Absent classes are those that the labels distinguish (of CT and MR: TotalSegmentator's) and that
-    are neither shown, nor part or whole of what is shown. Where there are none, as for other
-    modalities, whatever needs one is not asked.
+    are neither shown, nor part or whole of what is shown, nor in the example's `unsure`: ids of
+    classes that may be shown though neither map nor boxes mark them. Where there are none, as for
+    other modalities, whatever needs one is not asked; nor is a list where one is unsure.
 
     Args:
         n: how many questions, fewer if the image does not give so many.
@@ -109,9 +110,12 @@ def get_detect_vqa(
         left = shown.shares(example) if "before" in example else seen
         clear = [c for c, s in seen.items() if s >= min_share and (c in only or not only)]
         clear.sort(key=lambda c: (-seen[c], c))
-        gone = _absent(seen, only or LABELLED.get(example.get("modality", ""), ()))
+        unsure = set(example.get("unsure") or ()) - seen.keys()
+        labels = only or LABELLED.get(example.get("modality", ""), ())
+        gone = _absent(unsure | seen.keys(), labels)
         odds = {c: odds_of(c) for c in gone if odds_of(c) > 0}
-        draw = _Draw(rng_of(example), wanted, clear, odds, negative, max_list)
+        askable = [k for k in wanted if k != "list" or not unsure]
+        draw = _Draw(rng_of(example), askable, clear, odds, negative, max_list)
         texts = list(example.get("texts") or ())
         for kind, variant, asked in draw.questions(n):
             texts += [_text(kind, variant, asked, left, language) for language in langs]

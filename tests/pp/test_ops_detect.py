@@ -190,6 +190,24 @@ def test_a_whole_is_not_denied_where_a_part_is_shown_but_other_parts_are(shown, 
     assert siblings <= set(gone)
 
 
+def test_classes_that_may_be_shown_are_not_denied_nor_left_out_of_a_list():
+    labelled = (3, 5, 51, 118, 119)
+    pp = f"detect_vqa(n=4, lang='en', labelled={labelled})"
+    texts = many(pp, 300, modality="OT", unsure=[118, 119, 5])
+    denied = {t["question"] for t in texts if t["answer"] in ("No.", "Not visible.")}
+    assert any("heart" in q for q in denied)
+    assert not any("lung" in q or "liver" in q for q in denied)
+    assert not any(".list." in t["template"] for t in texts)
+    texts = many(pp, 300, modality="OT", unsure=[5])  # It is shown all the same.
+    assert any(".list." in t["template"] for t in texts)
+    assert any("lung" in t["question"] for t in texts)
+
+
+def test_parts_of_a_class_that_may_be_shown_are_not_denied():
+    found = negatives("CT", unsure=[118])
+    assert found == set(range(1, 118)) - {5, 3, 10, 11}
+
+
 def test_a_dataset_may_say_which_classes_it_labels():
     labelled = (1, 3, 5, 6)
     texts = many(f"detect_vqa(lang='en', labelled={labelled})", 600, modality="OT")

@@ -38,11 +38,13 @@ class Annotation:
     Attributes:
         boxes: [x1, y1, x2, y2, class id], one a class (the union of its parts), by class id.
         segmap: uint8 [H, W] of class ids, or None if no class has a pixel.
+        unsure: classes that have neither box nor pixel and yet may be shown.
         problems: what is wrong; of level "error" where something is left out that should be there.
     """
 
     boxes: list[list[float]]
     segmap: np.ndarray | None
+    unsure: list[int]
     problems: list[Problem]
 
 
@@ -75,32 +77,39 @@ def annotate(
         shape: (rows, columns) of the image; None leaves out what needs it (clipping, the mask).
         values: of mask.txt.
     """
-    named, problems = _detections(root / folder / DETECTION, f"{folder}/{DETECTION}", shape)
+    found = _detections(root / folder / DETECTION, f"{folder}/{DETECTION}", shape)
+    named, said, problems = found
     problems += _sides(named, f"{folder}/{DETECTION}")
     classes = {organs.class_id(n): box for n, box in named.items() if organs.class_id(n)}
     boxes = [[*(_number(v) for v in box), c] for c, box in sorted(classes.items())]
-    segmap = None
+    segmap = drawn = None
     if shape is not None and files.is_file(root / folder / MASK):
         file = f"{folder}/{MASK}"
-        segmap, found = _mask(root / folder / MASK, file, shape, named, values)
-        problems += found
-    return Annotation(boxes, segmap, problems)
+        segmap, drawn, more = _mask(root / folder / MASK, file, shape, named, values)
+        problems += more
+    shown = classes.keys() | set(() if segmap is None else map(int, np.unique(segmap)))
+    unsure = set(organs.LABELLED)  # If neither file names all that is there.
+    if said is not None or drawn is not None:
+        names = (said or set()) | (drawn or set())
+        unsure = {c for n in names for c in (organs.class_id(n), *organs.unsure(n)) if c}
+    return Annotation(boxes, segmap, sorted(unsure - shown), problems)
 
 
 def _detections(
     path: Path, file: str, shape: tuple[int, int] | None
-) -> tuple[dict[str, Box], list[Problem]]:
-    """Returns the union box of each name, and what is wrong."""
+) -> tuple[dict[str, Box], set[str] | None, list[Problem]]:
+    """Returns the union box of each name, all names (or None: not known), and what is wrong."""
     if not files.is_file(path):
-        return {}, []
+        return {}, None, []
     try:
         text = _text(path)
         content = json.loads(text)
     except (ValueError, RecursionError, OSError) as e:
         message = f"broken JSON, or more than {_MAX_BYTES} bytes; download it again"
-        return {}, [Problem(file, getattr(e, "lineno", 1), "", message)]
+        return {}, None, [Problem(file, getattr(e, "lineno", 1), "", message)]
     if not isinstance(content, list) or not all(isinstance(c, dict) for c in content):
-        return {}, [Problem(file, 1, "", "not a list of {name: [x, y, w, h]}; no box is used")]
+        message = "not a list of {name: [x, y, w, h]}; no box is used"
+        return {}, None, [Problem(file, 1, "", message)]
     named: dict[str, Box] = {}
     problems: list[Problem] = []
     lines = _lines(text)
@@ -124,7 +133,7 @@ def _detections(
         old = named.get(organs.key(name), clipped)
         lower, upper = np.minimum(old[:2], clipped[:2]), np.maximum(old[2:], clipped[2:])
         named[organs.key(name)] = tuple(float(v) for v in (*lower, *upper))
-    return named, problems
+    return named, {name for c in content for name in c}, problems
 
 
 def _mask(
@@ -133,19 +142,20 @@ def _mask(
     shape: tuple[int, int],
     named: Mapping[str, Box],
     values: Mapping[int, str],
-) -> tuple[np.ndarray | None, list[Problem]]:
+) -> tuple[np.ndarray | None, set[str] | None, list[Problem]]:
+    """Returns the label map, the names in it (or None: not all are known), and what is wrong."""
     try:
         codes, is_grey = _codes(read.read(path).pixels)
     except read.ReadError as e:
-        return None, [Problem(file, None, "", str(e).removeprefix(f"{path.name}: "))]
+        return None, None, [Problem(file, None, "", str(e).removeprefix(f"{path.name}: "))]
     if codes.shape != shape:
         size, wanted = (f"{s[0]} x {s[1]}" for s in (codes.shape, shape))
         message = f"{size} pixels, the image has {wanted}; the mask is left out"
-        return None, [Problem(file, None, "", message)]
+        return None, None, [Problem(file, None, "", message)]
     present = np.unique(codes)
     if len(present) > _MAX_VALUES + 1:
         message = f"more than {_MAX_VALUES} values, so no label map; the mask is left out"
-        return None, [Problem(file, None, "", message)]
+        return None, None, [Problem(file, None, "", message)]
     found = {int(c): codes == c for c in present if c}
     if is_grey and values:
         names = {c: organs.key(values[c]) for c in found if c in values}
@@ -166,7 +176,7 @@ def _mask(
         if name in named and box_ops.iou(_extent(where), named[name]) < DIFFERS_IOU:
             message = f"mask and box of {_shown(name)} differ; is the mask of this image?"
             problems.append(Problem(file, None, _shown(name), message, "warning"))
-    return (segmap if segmap.any() else None), problems
+    return (segmap if segmap.any() else None), (None if lost else set(union)), problems
 
 
 def _codes(pixels: np.ndarray) -> tuple[np.ndarray, bool]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from big_rad.datasets import records, vqa_json
 from big_rad.datasets.records import Problem, SourceError
-from big_rad.datasets.slake import VERSION, annotation
+from big_rad.datasets.slake import VERSION, annotation, organs
 
 SPLIT_FILES = {
     "train": ("train.json",),
@@ -92,6 +92,7 @@ def build(
             "languages": chosen,
             "questions": plan.sha256,
             "values": values,
+            "organs": organs.digest(),
             "images": {s: vqa_json.digest(jobs, beside) for s, jobs in plan.jobs.items()},
         },
         data_dir=data_dir,
@@ -175,6 +176,7 @@ def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Recor
         body_part=job.body_part,
         segmap=found.segmap,
         boxes=found.boxes,
+        unsure=found.unsure,
         texts=job.texts,
     )
     yield records.record(job.id, job.id, [made])
