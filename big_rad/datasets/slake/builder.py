@@ -12,7 +12,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from big_rad.datasets import records, vqa_json
+from big_rad.datasets import files, records, vqa_json
 from big_rad.datasets.records import Problem, SourceError
 from big_rad.datasets.slake import VERSION, annotation, organs
 
@@ -27,6 +27,9 @@ PUBLISHED = {
     "zh": {"train": 4916, "validation": 1046, "test": 1033},
 }
 MODALITIES = {"ct": "CT", "mri": "MR"}
+IMAGES = "imgs"
+# What may lie beside an image, and what it gives.
+_BESIDE = {annotation.DETECTION: "boxes", annotation.MASK: "label map"}
 WHERE = "SLAKE 1.0 is to be had, free of charge, from the site of its authors, med-vqa.com/slake"
 
 
@@ -79,7 +82,7 @@ def build(
     plan = read(source, chosen)
     warnings = _warnings(plan, source, chosen, allow_other_counts, allow_shared_images)
     values, _ = annotation.values_of(source)
-    beside = (annotation.DETECTION, annotation.MASK)
+    warnings += [f"warning: {p}" for p in _lacking(plan, brief=True)]
     config = "_".join(chosen)
     built = records.build(
         "slake",
@@ -93,7 +96,7 @@ def build(
             "questions": plan.sha256,
             "values": values,
             "organs": organs.digest(),
-            "images": {s: vqa_json.digest(jobs, beside) for s, jobs in plan.jobs.items()},
+            "images": {s: vqa_json.digest(jobs, tuple(_BESIDE)) for s, jobs in plan.jobs.items()},
         },
         data_dir=data_dir,
         workers=workers,
@@ -137,6 +140,7 @@ def validate(
     yield from vqa_json.report_shared(plan, "img_name", brief=allow_shared_images)
     values, found = annotation.values_of(source)
     yield from found
+    yield from _lacking(plan)
     yield from vqa_json.check_images(plan, functools.partial(_check, values, pixels), workers)
 
 
@@ -148,11 +152,11 @@ def read(source: Path, languages: Sequence[str]) -> vqa_json.Plan:
     """
     names = _names(source)
     missing = [n for n in names.values() if not (source / n).is_file()]
-    missing += [] if (source / "imgs").is_dir() else ["imgs"]
+    missing += [] if (source / IMAGES).is_dir() else [IMAGES]
     if missing:
         listed = ", ".join(missing)
         raise SourceError(f"the source folder has no {listed}. {WHERE}")
-    nested = (source / "imgs" / "imgs").is_dir()
+    nested = (source / IMAGES / "imgs").is_dir()
     rows = {split: vqa_json.read_rows(source / name) for split, name in names.items()}
     ask = _Ask("imgs/imgs/" if nested else "imgs/", tuple(languages))
     return vqa_json.plan(source, rows, [source / n for n in names.values()], ask)
@@ -236,6 +240,26 @@ class _Ask:
         )
         modality = MODALITIES.get(modality.lower(), "OT")
         yield vqa_json.Asked(f"{self._folder}{image}", text, modality, body_part)
+
+
+def _lacking(plan: vqa_json.Plan, brief: bool = False) -> Iterator[Problem]:
+    """Yields a warning for each image without boxes or mask; one in all if none has any.
+
+    Args:
+        plan: of the source.
+        brief: one in all, with their number.
+    """
+    jobs = {j.image: j for jobs in plan.jobs.values() for j in jobs if j.image}
+    there = [j for j in jobs.values() if files.is_file(j.root / j.image)]
+    for name, what in _BESIDE.items():
+        lack = [_folder(j) for j in there if not files.is_file(j.root / _folder(j) / name)]
+        if len(lack) == len(there) > 0 or brief and lack:
+            message = f"{len(lack)} of {len(there)} images have no {name}, so no {what}; {WHERE}"
+            yield Problem(IMAGES, None, "", message, "warning")
+            continue
+        for folder in lack:
+            message = f"is missing, so the image has no {what}; download the set again"
+            yield Problem(f"{folder}/{name}", None, "", message, "warning")
 
 
 def _check(values: Mapping[int, str], pixels: bool, job: vqa_json.Job) -> list[Problem]:

@@ -85,6 +85,26 @@ def test_names_are_shown_on_one_line_and_cut(fixture):
     assert len(found) == 2 and all(len(p) < 200 and "\n" not in p for p in found)
 
 
+@pytest.mark.parametrize(
+    ("name", "what"), [("detection.json", "no boxes"), ("mask.png", "no label map")]
+)
+@pytest.mark.parametrize("pixels", [True, False])
+def test_a_missing_annotation_is_a_warning_and_a_note(name, what, pixels, fixture, tmp_path):
+    root, info = fixture
+    (root / "imgs/xmlab6" / name).unlink()
+    (found,) = [p for p in problems(root, pixels=pixels) if p.field != "answer"]
+    assert (found.file, found.level) == (f"imgs/xmlab6/{name}", "warning")
+    assert what in found.message
+    built = builder.build(root, tmp_path, workers=1, **LIKE)
+    note = f"warning: imgs: 1 of 10 images have no {name}, so {what}; "
+    assert any(n.startswith(note) for n in built.notes) and not built.rejects
+    for path in root.glob(f"imgs/*/{name}"):
+        path.unlink()
+    (found,) = [p for p in problems(root, pixels=pixels) if p.field != "answer"]
+    assert (found.file, found.level) == ("imgs", "warning")
+    assert f"10 of 10 images have no {name}" in found.message
+
+
 def test_without_pixels_no_image_is_opened(fixture):
     root, _ = fixture
     break_it(root, "broken image")
