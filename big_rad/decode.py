@@ -24,6 +24,8 @@ def make_generate(
     eos_id: int = 1,
     temperature: float = 0.0,
     top_p: float = 1.0,
+    seg_end_id: int | None = None,
+    max_masks: int = 0,
 ) -> Generate:
     """Builds the jitted generator of a model.
 
@@ -36,13 +38,18 @@ def make_generate(
         eos_id: the id that ends a row.
         temperature: 0 is greedy; otherwise logits are divided by it before sampling.
         top_p: nucleus: sample only among the likeliest tokens whose probability adds up to it.
+        seg_end_id: id of `</seg>`, for a model with a mask decoder.
+        max_masks: K > 0 makes masks of a row's first K `</seg>`, once, after the last token.
 
     Returns:
         A function (params, image [B, H, W, 3], text i32 [B, T], mask_ar i32 [B, T], rng=None)
         -> dict of `tokens` i32 [B, max_new_tokens] (EOS kept, zeros after it), `logprob` f32 [B]
-        (summed over the tokens) and `length` i32 [B] (tokens before EOS). `rng` is needed only
-        to sample.
+        (summed over the tokens) and `length` i32 [B] (tokens before EOS). With masks also
+        `mask_logits` f32 [B, K, H, W], at the size of the image, and `num_masks` i32 [B], how
+        many of them count. `rng` is needed only to sample.
     """
+    if max_masks and seg_end_id is None:
+        raise ValueError("masks are made at </seg>: give seg_end_id")
     if temperature < 0 or not 0 < top_p <= 1:
         raise ValueError(f"need temperature >= 0 and 0 < top_p <= 1, got {temperature}, {top_p}")
 
@@ -55,7 +62,9 @@ def make_generate(
         rng: jax.Array | None = None,
     ) -> dict[str, jax.Array]:
         variables = {"params": params}
-        logits, kv, valid = model.apply(variables, image, text, mask_ar, method=model.prefill)
+        logits, kv, valid, features = model.apply(
+            variables, image, text, mask_ar, method=model.prefill
+        )
         first_slot = valid.shape[1]
         cache, valid = _grow(kv, valid, max_new_tokens)
         rng = jax.random.key(0) if rng is None else rng
@@ -69,7 +78,7 @@ def make_generate(
             step = state["step"]
             token, logprob = pick(jnp.where(banned, -jnp.inf, state["logits"]), step=step)
             token = jnp.where(state["done"], 0, token)
-            logits, kv, _ = model.apply(
+            logits, kv, hidden = model.apply(
                 variables,
                 token,
                 num_valid + step,
@@ -78,7 +87,11 @@ def make_generate(
                 method=model.decode_step,
             )
             slot = first_slot + step
+            masks = {}
+            if max_masks:
+                masks = _keep(state["masks"], hidden, (token == seg_end_id) & ~state["done"])
             return dict(
+                masks=masks,
                 step=step + 1,
                 logits=logits,
                 cache=jax.tree.map(
@@ -93,7 +106,12 @@ def make_generate(
             )
 
         b = text.shape[0]
+        masks = {}
+        if max_masks:
+            hidden = jnp.zeros((b, max_masks, model.hidden_width()), jnp.float32)
+            masks = {"hidden": hidden, "count": jnp.zeros(b, jnp.int32)}
         state = dict(
+            masks=masks,
             step=0,
             logits=logits,
             cache=cache,
@@ -107,9 +125,27 @@ def make_generate(
         )
         tokens = state["tokens"]
         length = ((tokens != 0) & (tokens != eos_id)).sum(axis=1)
-        return dict(tokens=tokens, logprob=state["logprob"], length=length)
+        result = dict(tokens=tokens, logprob=state["logprob"], length=length)
+        if max_masks:
+            size = tuple(image.shape[1:3])
+            hidden, count = state["masks"]["hidden"], state["masks"]["count"]
+            result |= {
+                "mask_logits": model.apply(variables, features, hidden, size, method=model.masks),
+                "num_masks": jnp.minimum(count, max_masks),
+            }
+        return result
 
     return generate
+
+
+def _keep(masks: dict[str, jax.Array], hidden: jax.Array, here: jax.Array) -> dict[str, jax.Array]:
+    # Stores hidden states [B, D] of the rows where `here`, each behind the row's earlier ones.
+    k = masks["hidden"].shape[1]
+    place = here[:, None] & (jnp.arange(k) == masks["count"][:, None])
+    kept = jnp.where(
+        place[..., None], hidden[:, None].astype(masks["hidden"].dtype), masks["hidden"]
+    )
+    return {"hidden": kept, "count": masks["count"] + here}
 
 
 def _grow(

@@ -59,6 +59,124 @@ def text_xent(
         `token_accuracy` and `dropped_tokens` are scalars.
     """
     del rng
+    loss, metrics, _ = _text(model, params, batch, positions, mean)
+    return loss, metrics
+
+
+@LOSSES.register("text_and_masks")
+def text_and_masks(
+    model: nn.Module,
+    params: Mapping[str, Any],
+    batch: Mapping[str, jax.Array],
+    rng: jax.Array,
+    *,
+    positions: int | None = None,
+    mean: str = "token",
+    lambda_seg: float = 0.1,
+    masks: str = "focal_dice",
+    gamma: float = 2.0,
+    alpha: float | None = None,
+) -> tuple[jax.Array, Metrics]:
+    """L = L_txt + lambda_seg * L_mask (the RadGrounder paper): `text_xent`, and masks at `</seg>`.
+
+    L_mask is the mean over the masks of the (micro)batch, 0 if it has none; pixels of a mask are
+    averaged, so large images and large organs count no more. Binary masks are made here.
+
+    Args:
+        model: a `radgrounder.Model` with a mask decoder.
+        params: its parameters.
+        batch: as for `text_xent`, and `segmap` u8 [B, H, W] of class ids, as large as the image;
+            `mask_class`, `mask_pos` i32 [B, K]: class id of the k-th mask and position of its
+            `</seg>` in `text`, 0 and -1 where unused.
+        rng: unused.
+        positions: see `text_xent`.
+        mean: see `text_xent`.
+        lambda_seg: weight of the masks; 0 trains the text alone, and the decoder not at all.
+        masks: "focal_dice" (the paper's) or "bce_dice" (that of the released weights).
+        gamma: of the focal loss.
+        alpha: of the focal loss, see `focal`.
+
+    Returns:
+        (loss, metrics): those of `text_xent`, `text_loss`, `mask_loss` and the count `masks`.
+    """
+    del rng
+    if masks not in ("focal_dice", "bce_dice"):
+        raise ValueError(f'loss masks {masks!r}: use "focal_dice" or "bce_dice"')
+    loss, metrics, out = _text(model, params, batch, positions, mean, batch["mask_pos"])
+    logits, wanted = out["mask_logits"], batch["mask_class"][..., None, None]
+    used = ((batch["mask_pos"] >= 0) & (batch["mask_class"] > 0)).astype(jnp.float32)
+    target = (batch["segmap"][:, None].astype(wanted.dtype) == wanted).astype(jnp.float32)
+    pixels = focal(logits, target, gamma, alpha) if masks == "focal_dice" else bce(logits, target)
+    each = pixels + dice(logits, target)
+    count = used.sum()
+    mask_loss = (each * used).sum() / jnp.maximum(count, 1)
+    metrics |= {"text_loss": loss, "mask_loss": mask_loss, "masks": count}
+    return loss + lambda_seg * mask_loss, metrics
+
+
+def bce(logits: jax.Array, target: jax.Array) -> jax.Array:
+    """Binary cross-entropy of masks, averaged over pixels.
+
+    Args:
+        logits: [..., H, W].
+        target: the same shape, 0 or 1.
+
+    Returns:
+        f32 [...].
+    """
+    return focal(logits, target, gamma=0.0)
+
+
+def focal(
+    logits: jax.Array, target: jax.Array, gamma: float = 2.0, alpha: float | None = None
+) -> jax.Array:
+    """Focal loss of masks, averaged over pixels: (1 - p_t)^gamma times the cross-entropy.
+
+    Args:
+        logits: [..., H, W].
+        target: the same shape, 0 or 1.
+        gamma: 0 is the plain cross-entropy.
+        alpha: weight of pixels of the mask, 1 - alpha of the others; None weights none.
+
+    Returns:
+        f32 [...]. Source: Lin et al. 2017, "Focal Loss for Dense Object Detection", eq. 5; in
+        logarithms, so that values and gradients stay finite however sure the logits are.
+    """
+    logits, target = logits.astype(jnp.float32), target.astype(jnp.float32)
+    towards = jnp.where(target > 0, logits, -logits)  # p_t is its sigmoid
+    loss = jax.nn.softplus(-towards)
+    if gamma:
+        loss = loss * jnp.exp(-gamma * jax.nn.softplus(towards))
+    if alpha is not None:
+        loss = loss * jnp.where(target > 0, alpha, 1 - alpha)
+    return loss.mean(axis=(-2, -1))
+
+
+def dice(logits: jax.Array, target: jax.Array, eps: float = 1e-6) -> jax.Array:
+    """Dice loss of masks: 1 - 2 sum(p t) / (sum(p) + sum(t) + eps), p the sigmoid of the logits.
+
+    Args:
+        logits: [..., H, W].
+        target: the same shape, 0 or 1.
+        eps: in the denominator alone, as in the released code; nothing predicted for nothing is 1.
+
+    Returns:
+        f32 [...]. Source: Milletari et al. 2016, "V-Net", with plain sums in the denominator.
+    """
+    p, target = jax.nn.sigmoid(logits.astype(jnp.float32)), target.astype(jnp.float32)
+    both = (p * target).sum(axis=(-2, -1))
+    return 1 - 2 * both / (p.sum(axis=(-2, -1)) + target.sum(axis=(-2, -1)) + eps)
+
+
+def _text(
+    model: nn.Module,
+    params: Mapping[str, Any],
+    batch: Mapping[str, jax.Array],
+    positions: int | None,
+    mean: str,
+    mask_pos: jax.Array | None = None,
+) -> tuple[jax.Array, Metrics, dict[str, Any]]:
+    # See `text_xent`; also returns what else the model gave.
     if mean not in ("token", "example"):
         raise ValueError(f'loss mean {mean!r}: use "token" or "example"')
     text, target = batch["text"][:, :-1], batch["text"][:, 1:]
@@ -77,7 +195,7 @@ def text_xent(
         kept = jnp.take_along_axis(mask, where, axis=1)
     else:
         kept = mask
-    logits, _ = model.apply(
+    logits, out = model.apply(
         {"params": params},
         batch["image"],
         text,
@@ -85,6 +203,7 @@ def text_xent(
         segment=None if segment is None else segment[:, :-1],
         logits_pos=where,
         train=True,
+        **({} if mask_pos is None else {"mask_pos": mask_pos}),
     )
     xent = optax.softmax_cross_entropy_with_integer_labels(logits, target)
     chosen = jnp.take_along_axis(logits, target[..., None], axis=-1)[..., 0]
@@ -95,4 +214,4 @@ def text_xent(
         "token_accuracy": correct.sum() / jnp.maximum(kept.sum(), 1),
         "dropped_tokens": (mask.sum() - kept.sum()).astype(jnp.float32),
     }
-    return (xent * weights).sum() / weight, metrics
+    return (xent * weights).sum() / weight, metrics, out

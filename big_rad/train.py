@@ -41,7 +41,8 @@ from big_rad.models import common
 from big_rad.pp import tokenizer as tokenizer_lib
 
 Log = Callable[[str], None]
-_COUNTS = ("weight", "dropped_tokens")  # Metrics that add up over microbatches; others are means.
+# Metrics that add up over microbatches; others are means, weighted by `weight`.
+_COUNTS = ("weight", "dropped_tokens", "masks")
 
 
 class TrainingError(RuntimeError):

@@ -82,12 +82,15 @@ def train_pp(
     clean: str = "",
     detect: str = "",
     packed: bool = False,
+    masks: bool = False,
 ) -> str:
     """Returns the preprocessing string of training examples; ops that are "" are left out.
 
-    Boxes are written with `c.codec`, which the checkpoint names.
+    Boxes are written with `c.codec`, which the checkpoint names; with `masks` they give way to
+    masks, and the op tok has to say how many.
     """
     keep = ["id", "image", "text", "mask_ar", "mask_loss"] + ["segment"] * packed
+    keep += ["segmap", "mask_class", "mask_pos"] * masks
     ops = [
         view,
         "load",
@@ -97,11 +100,18 @@ def train_pp(
         clean,
         detect,
         prompt,
-        f"ground('boxes', codec={c.codec.name!r}, grid={c.codec.grid!r})",
+        ground(c, masks),
         tok,
         f"keep({', '.join(map(repr, keep))})",
     ]
     return "|".join(filter(None, ops))
+
+
+def ground(c: ml_collections.ConfigDict, masks: bool = False) -> str:
+    """Returns the op that marks phrases, with masks or with boxes of `c.codec`."""
+    if masks:
+        return "ground('masks')"
+    return f"ground('boxes', codec={c.codec.name!r}, grid={c.codec.grid!r})"
 
 
 def eval_pp(

@@ -27,11 +27,22 @@ _BLOCKS = 3
 _MAX_LOSS = 136  # Target tokens of a row.
 _MAX_PROMPT = 64
 _GRID = 56
+_MASKS = 12  # of a row
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    a = config_lib.parse_arg(arg, steps=4500, texts=8, batch=8, full=False, limit=300)
-    c = radgrounder_det.get_config("variant=tiny,data=phantom,size=112")
+    a = config_lib.parse_arg(
+        arg,
+        steps=4500,
+        texts=8,
+        batch=8,
+        full=False,
+        limit=300,
+        ground=("boxes", "masks"),
+        lambda_seg=0.1,
+    )
+    c = radgrounder_det.get_config(f"variant=tiny,data=phantom,size=112,ground={a.ground}")
+    masks = _MASKS if a.ground == "masks" else 0
     c.total_epochs = None
     c.total_steps = a.steps
     c.ckpt_steps = 500
@@ -48,7 +59,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     c.lr = 2e-3
     c.lr_mults = (("img/embedding/.*", 0.05), (".*", 1.0))
     c.schedule = ((".*", dict(decay_type="cosine", warmup_percent=0.03)),)
-    c.loss = f"text_xent(positions={_MAX_LOSS}, mean='example')"
+    loss = f"positions={_MAX_LOSS}, mean='example'"
+    c.loss = f"text_and_masks({loss}, lambda_seg={a.lambda_seg})" if masks else f"text_xent({loss})"
 
     data = dict(builder="phantom", builder_args=dict(config="full" if a.full else "demo"))
     c.input.batch_size = a.batch
@@ -59,13 +71,15 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             c,
             augment="augment(shift=4)",
             prompt=f"prompt(n={a.texts}, style='question', grounded='always')",
-            tok=f"tok(length={_BLOCK * _BLOCKS}, block={_BLOCK}, max_loss={_MAX_LOSS}, pack=True)",
+            tok=f"tok(length={_BLOCK * _BLOCKS}, block={_BLOCK}, max_loss={_MAX_LOSS}, pack=True, "
+            f"masks={masks})",
             packed=True,
+            masks=masks > 0,
         ),
     )
     # References keep their full precision, whatever grid the model writes on.
     spec = dict(data, split="test", limit=a.limit, batch_size=100, codec=common.CODEC)
-    _add_evals(c, spec)
+    _add_evals(c, spec, masks > 0)
     c.summary = {
         "g_iou": "report/g_iou",
         "g_iou_blank": "report_blank/g_iou",
@@ -83,7 +97,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     return c
 
 
-def _add_evals(c: ml_collections.ConfigDict, spec: dict[str, Any]) -> None:
+def _add_evals(c: ml_collections.ConfigDict, spec: dict[str, Any], masks: bool) -> None:
     for name, kind, expand in (
         ("report", "grounded", dict(task="report")),
         ("detect", "grounded", dict(task="detect")),
@@ -93,6 +107,7 @@ def _add_evals(c: ml_collections.ConfigDict, spec: dict[str, Any]) -> None:
         pp = common.eval_pp(
             c,
             prompt=f"prompt('{expand['task']}', n=1, style='question', grounded='always')",
+            ground="ground('masks')" if masks else "ground('boxes')",
             tok=f"tok(length={_MAX_PROMPT}, max_text={_MAX_PROMPT}, answer=False)",
         )
         spec = dict(

@@ -22,7 +22,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         variant="3b",
         size=224,
         siglip=("original", "frozen", "unfrozen"),
-        ground=("none", "boxes"),
+        ground=("none", "boxes", "masks"),
         epochs=6.0,
         batch=288,
         accum=12,
@@ -33,22 +33,26 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     c.total_epochs = a.epochs
     c.input.weights = "epochs"
     c.input.data = dict(slake=1.0, vqa_rad=1.0)
+    masks = radgrounder_det.MASKS if a.ground == "masks" else 0
+    if masks:
+        radgrounder_det.add_masks(c)
     for name in c.input.data:
-        c.input[name] = radgrounder_det.public(c, name)
+        c.input[name] = radgrounder_det.public(c, name, masks=masks)
         c.evals[name] = radgrounder_det.public_eval(c, name)
-    if a.ground == "boxes":
-        _add_detection(c)
+    if a.ground != "none":
+        _add_detection(c, masks)
     c.input.buckets = (48, 64, 96, 128)
     return c
 
 
-def _add_detection(c: ml_collections.ConfigDict) -> None:
+def _add_detection(c: ml_collections.ConfigDict, masks: int) -> None:
     # An image is an item, and has about ten questions: drawn that often an epoch.
     pp = common.train_pp(
         c,
         detect=f"detect_vqa(n=1, labelled={organs.LABELLED})",
         prompt="prompt('detect')",
-        tok=radgrounder_det.tok(c),
+        tok=radgrounder_det.tok(c, masks=masks),
+        masks=masks > 0,
     )
     c.input.data.slake_organs = 10.0
     c.input.slake_organs = dict(builder="slake", split="train", only="grounded", pp=pp)

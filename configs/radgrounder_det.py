@@ -44,6 +44,9 @@ _DATA = {
     "folder": ("folder",),
 }
 _LENGTH = 202  # 200 text tokens, <bos> and <eos>
+MASKS = 8  # The most masks of a text; sentences name two or three organs.
+# Of the published segmentation run.
+AUGMENT = "augment(crop=(0.9, 1.0), gamma=(0.7, 1.2), intensity=20, channel_repeat=0.2)"
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
@@ -53,7 +56,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         size=224,
         data=("all", "internal", "external", "folder", "phantom"),
         siglip=("frozen", "unfrozen", "original"),
-        ground=("boxes", "none"),
+        ground=("boxes", "none", "masks"),
         vqa_per_image=0,
         ground_share=1.0,
         texts=1,
@@ -65,15 +68,19 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     c.grad_accum = 12
     c.total_epochs = 6.0
     if a.data == "phantom":
+        if a.ground == "masks":
+            add_masks(c)
         _phantom(c, a)
         return c
     if a.texts > 1:
         c.model.mask_mode = "image_isolated"
+    if a.ground == "masks":
+        add_masks(c)
     c.input.weights = "epochs"
     c.input.data = dict.fromkeys(_DATA[a.data], 1.0)
     for name in _DATA[a.data]:
         if name in _PUBLIC:
-            c.input[name] = public(c, name, texts=a.texts)
+            c.input[name] = public(c, name, texts=a.texts, masks=_masks(a))
             c.evals[name] = public_eval(c, name)
             continue
         c.input[name] = _reports(c, a, name, _prompt(a))
@@ -112,19 +119,36 @@ def model_config(variant: str, size: int, tower: str = "frozen") -> ml_collectio
     return c
 
 
-def tok(c: ml_collections.ConfigDict, texts: int = 1, answer: bool = True) -> str:
-    """Returns the op that makes rows: one text of at most 200 tokens, or several of one image."""
+def tok(c: ml_collections.ConfigDict, texts: int = 1, answer: bool = True, masks: int = 0) -> str:
+    """Returns the op that makes rows: one text of at most 200 tokens, or several of one image.
+
+    Args:
+        c: the config so far.
+        texts: of a row.
+        answer: False for evaluation.
+        masks: the most masks of a row.
+    """
     start = f"tok('{c.tokenizer.path}', {tuple(c.tokenizer.sets)}"
     if not answer:
         return f"{start}, length={_LENGTH}, max_text=200, answer=False)"
+    end = f", masks={masks})" if masks else ")"
     if texts > 1:
-        return f"{start}, length={min(texts, 4) * _LENGTH}, max_text=200, pack=True)"
-    return f"{start}, length={_LENGTH}, max_text=200)"
+        return f"{start}, length={min(texts, 4) * _LENGTH}, max_text=200, pack=True{end}"
+    return f"{start}, length={_LENGTH}, max_text=200{end}"
 
 
-def public(c: ml_collections.ConfigDict, name: str, texts: int = 1, **kw: str) -> dict[str, Any]:
+def public(
+    c: ml_collections.ConfigDict, name: str, texts: int = 1, masks: int = 0, **kw: str
+) -> dict[str, Any]:
     """Returns the training entry of a public set: each of its questions is an item."""
-    pp = common.train_pp(c, prompt="prompt('vqa')", tok=tok(c, texts), packed=texts > 1, **kw)
+    pp = common.train_pp(
+        c,
+        prompt="prompt('vqa')",
+        tok=tok(c, texts, masks=masks),
+        packed=texts > 1,
+        masks=masks > 0,
+        **kw,
+    )
     return dict(builder=name, split="train", expand=dict(task="vqa"), pp=pp)
 
 
@@ -143,6 +167,20 @@ def public_eval(c: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
     )
 
 
+def add_masks(c: ml_collections.ConfigDict) -> None:
+    """Gives the model the paper's mask decoder, and the loss that trains it."""
+    c.model_name = "radgrounder"
+    tiny = c.model.img.variant == "tiny"
+    sizes = dict(dim=64, num_heads=4, mlp_dim=128) if tiny else dict(dtype_mm="bfloat16")
+    c.model.mask_decoder = dict(variant="paper", **sizes)
+    c.loss = "text_and_masks(lambda_seg=0.1)"
+    c.dont_load = ("mask_decoder/.*",)  # PaliGemma has none.
+
+
+def _masks(a: Any) -> int:
+    return MASKS * a.texts if a.ground == "masks" else 0
+
+
 def _prompt(a: Any) -> str:
     if a.ground == "none":
         return f"prompt('report,vqa', n={a.texts}, grounded=False)"
@@ -155,8 +193,10 @@ def _reports(c: ml_collections.ConfigDict, a: Any, name: str, prompt: str) -> di
         view="view('random')",
         clean="clean('released')" if a.released else "",
         prompt=prompt,
-        tok=tok(c, a.texts),
+        tok=tok(c, a.texts, masks=_masks(a)),
         packed=a.texts > 1,
+        masks=a.ground == "masks",
+        augment=AUGMENT if a.ground == "masks" else "",
     )
     return dict(builder=name, split="train", pp=pp)
 
@@ -169,8 +209,8 @@ def _report_eval(c: ml_collections.ConfigDict, a: Any, name: str, lang: str) -> 
         c,
         view="view('first')",
         clean="clean('released')" if a.released else "",
-        prompt=f"prompt('report', lang='{lang}', style='both', grounded={a.ground == 'boxes'})",
-        ground=f"ground('boxes', codec={c.codec.name!r}, grid={c.codec.grid!r})",
+        prompt=f"prompt('report', lang='{lang}', style='both', grounded={a.ground != 'none'})",
+        ground=common.ground(c, a.ground == "masks"),
         tok=tok(c, answer=False),
     )
     return dict(
@@ -189,11 +229,18 @@ def _report_eval(c: ml_collections.ConfigDict, a: Any, name: str, lang: str) -> 
 def _phantom(c: ml_collections.ConfigDict, a: Any) -> None:
     c.input.data = dict(phantom=1.0)
     prompt = f"prompt('report,vqa', n=1, grounded={a.ground != 'none'})"
+    masks = _masks(a)
     c.input.phantom = dict(
         builder="phantom",
         builder_args=dict(config="demo"),
         split="train",
-        pp=common.train_pp(c, prompt=prompt, tok=tok(c)),
+        pp=common.train_pp(
+            c,
+            prompt=prompt,
+            tok=tok(c, masks=masks),
+            masks=masks > 0,
+            augment=AUGMENT if masks else "",
+        ),
     )
     c.input.batch_size = 24
     c.grad_accum = 1

@@ -112,7 +112,7 @@ class Table:
             _, text, _ = args
             b, t = text.shape
             kv = {k: jnp.zeros((1, b, t, 1, 1)) for k in "kv"}
-            return self.at(0, b), kv, jnp.ones((b, t), bool)
+            return self.at(0, b), kv, jnp.ones((b, t), bool), None
         token, position, _, _ = args
         self.calls += 1
         kv = {k: jnp.zeros((1, len(token), 1, 1, 1)) for k in "kv"}

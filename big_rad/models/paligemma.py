@@ -182,6 +182,10 @@ class Model(nn.Module):
             hidden = jnp.take_along_axis(hidden, logits_pos[..., None], axis=1)
         return self._llm.logits(hidden), out
 
+    def hidden_width(self) -> int:
+        """Returns the width of the language model's hidden states."""
+        return gemma.Model(**self.llm).dims().width
+
     def embed_image(
         self, image: jax.Array, *, train: bool = False
     ) -> tuple[jax.Array, dict[str, Any]]:
@@ -191,7 +195,7 @@ class Model(nn.Module):
 
     def prefill(
         self, image: jax.Array, text: jax.Array, mask_ar: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array], jax.Array]:
+    ) -> tuple[jax.Array, dict[str, jax.Array], jax.Array, jax.Array]:
         """Runs the prompt and keeps its keys and values.
 
         Args:
@@ -201,9 +205,10 @@ class Model(nn.Module):
 
         Returns:
             (logits f32 [B, V] at the last valid token, keys and values of all N + T slots
-            [depth, B, N + T, kv, head_dim], valid slots bool [B, N + T]).
+            [depth, B, N + T, kv, head_dim], valid slots bool [B, N + T], image features before
+            the projection [B, N, C]).
         """
-        tokens, _ = self.embed_image(image)
+        tokens, image_out = self.embed_image(image)
         hidden, out = self._forward(tokens, text, mask_ar, None)
         valid = text != 0
         last = jnp.maximum(valid.sum(axis=1) - 1, 0)
@@ -213,6 +218,7 @@ class Model(nn.Module):
             self._llm.logits(hidden),
             out["kv"],
             jnp.concatenate([image_valid, valid], axis=1),
+            image_out["img/encoded"],
         )
 
     def decode_step(

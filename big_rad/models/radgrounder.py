@@ -1,38 +1,112 @@
-"""RadGrounder: PaliGemma 2 that writes grounded radiology texts.
+"""RadGrounder: PaliGemma 2 that writes grounded radiology texts, with masks if it has a decoder.
 
 Without a mask decoder it is the function of `paligemma.Model`, with the same parameter tree
-`{"img", "llm"}`, so checkpoints of either serve both. Knows no tokens, prompts or files.
+`{"img", "llm"}`, so checkpoints of either serve both; with one the tree has `mask_decoder` beside
+them. Knows no tokens, prompts or files.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad.models import paligemma
+import jax
+import jax.numpy as jnp
+
+from big_rad.models import mask_decoder, paligemma
 
 VARIANTS = paligemma.VARIANTS
 
 
 class Model(paligemma.Model):
-    """RadGrounder; attributes and methods are those of `paligemma.Model`, and one more.
+    """RadGrounder; attributes and methods are those of `paligemma.Model`, and these.
 
     Attributes:
-        mask_decoder: None, for a model that points with boxes.
+        mask_decoder: arguments of `mask_decoder.Model`, or None for a model without masks.
     """
 
     mask_decoder: Mapping[str, Any] | None = None
 
     def setup(self) -> None:
-        """Creates the towers.
+        """Creates the towers, and the decoder if there is one."""
+        super().setup()
+        if self.mask_decoder is not None:
+            self._masks = mask_decoder.Model(**self.mask_decoder, name="mask_decoder")
+
+    def __call__(
+        self,
+        image: jax.Array,
+        text: jax.Array,
+        mask_ar: jax.Array,
+        *,
+        segment: jax.Array | None = None,
+        mask_pos: jax.Array | None = None,
+        logits_pos: jax.Array | None = None,
+        train: bool = False,
+    ) -> tuple[jax.Array, dict[str, Any]]:
+        """Runs image and text through the model; see `paligemma.Model`.
+
+        Args:
+            mask_pos: i32 [B, K], where `</seg>` stands in `text`; -1 where there is none (what
+                comes out there means nothing). None makes no masks.
+
+        Returns:
+            (logits, out), with `out["mask_logits"]` f32 [B, K, H, W] if `mask_pos` is given.
 
         Raises:
-            ValueError: a mask decoder is asked for.
+            ValueError: `mask_pos` for a model without a mask decoder.
         """
-        if self.mask_decoder is not None:
+        logits, out = super().__call__(
+            image, text, mask_ar, segment=segment, logits_pos=logits_pos, train=train
+        )
+        if mask_pos is None and self.is_initializing():
+            mask_pos = jnp.zeros((text.shape[0], 1), jnp.int32)
+        if mask_pos is not None and (self.mask_decoder is not None or not self.is_initializing()):
+            at = jnp.maximum(mask_pos, 0)[..., None]
+            hidden = jnp.take_along_axis(out["hidden"], at, axis=1)
+            out["mask_logits"] = self.masks(out["img/encoded"], hidden, tuple(image.shape[1:3]))
+        return logits, out
+
+    def masks(self, features: jax.Array, hidden: jax.Array, size: tuple[int, int]) -> jax.Array:
+        """Decodes several masks of each image.
+
+        Args:
+            features: [B, N, C], `out["img/encoded"]` or what `prefill` gives.
+            hidden: [B, K, D], final hidden states where `</seg>` is the input.
+            size: (H, W) of the masks.
+
+        Returns:
+            Logits f32 [B, K, H, W].
+
+        Raises:
+            ValueError: this model has no mask decoder.
+        """
+        if self.mask_decoder is None:
             raise ValueError(
-                f"config.model.mask_decoder is {dict(self.mask_decoder)}: this version has no mask "
-                "decoder; set it to None (boxes are written as text and need none)"
+                "masks are asked for, but config.model.mask_decoder is None; give it a value such "
+                'as dict(variant="paper"), with config.model_name = "radgrounder"'
             )
-        super().setup()
+        b, k = hidden.shape[:2]
+        each = jnp.repeat(features, k, axis=0)
+        logits, _ = self._masks(each, hidden.reshape(b * k, -1), size=size)
+        return logits.reshape(b, k, *size)
 
 
-load = paligemma.load
+def load(
+    init_params: Mapping[str, Any],
+    tree: Mapping[str, Any],
+    model_cfg: Mapping[str, Any] | None = None,
+    dont_load: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Fits a loaded tree to the model, see `paligemma.load`.
+
+    A tree without a mask decoder, such as PaliGemma's own, is completed by
+    `dont_load=("mask_decoder/.*",)`.
+
+    Raises:
+        ValueError: tensors that are missing, unexpected or of another shape.
+    """
+    if "mask_decoder" not in init_params and "mask_decoder" in tree:
+        raise ValueError(
+            "the checkpoint has a mask decoder and the model has none; set model_name to "
+            '"radgrounder" and model.mask_decoder to what made it, or leave it out by name'
+        )
+    return paligemma.load(init_params, tree, model_cfg, dont_load)

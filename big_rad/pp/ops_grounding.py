@@ -5,6 +5,8 @@ Knows nothing of tokens.
 
 import re
 
+import numpy as np
+
 from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import markup
 from big_rad.grounding.codec import get_codec
@@ -23,7 +25,8 @@ def get_ground(mode: str = "boxes", codec: str = "radgrounder", grid: int | None
     label map before `resize`, and of the field "boxes" for classes that the map lacks.
 
     Args:
-        mode: "boxes", "masks" (of the label map only), or "none", which makes all texts plain.
+        mode: "boxes", "masks" (of the label map only; texts of an example without one are plain,
+            and it gets an empty map), or "none", which makes all texts plain.
         codec: name of the box codec.
         grid: see `big_rad.grounding.codec`; 224 for the targets of the released model.
     """
@@ -35,11 +38,17 @@ def get_ground(mode: str = "boxes", codec: str = "radgrounder", grid: int | None
         texts = example.get("texts") or []
         if any("prefix" not in t for t in texts):
             raise ValueError("ground: put prompt(...) before it")
-        marks = mode != "none" and any(t["grounded"] and t["keywords"] for t in texts)
-        boxes = _boxes(example, mode) if marks else {}
-        return example | {"texts": [_one(t, boxes) for t in texts]}
+        here = mode
+        if mode == "masks" and shown.label_map(example, full=False) is None:
+            here = "none"
+        marks = here != "none" and any(t["grounded"] and t["keywords"] for t in texts)
+        boxes = _boxes(example, here) if marks else {}
+        unpacked = isinstance(example.get("image"), np.ndarray)
+        if mode == "masks" and here == "none" and unpacked:
+            example = example | {"segmap": np.zeros(example["image"].shape[:2], np.uint8)}
+        return example | {"texts": [_one(t, boxes, here) for t in texts]}
 
-    def _one(text: Example, boxes: dict[int, box_lib.Box]) -> Example:
+    def _one(text: Example, boxes: dict[int, box_lib.Box], mode: str) -> Example:
         if not text["grounded"]:
             return text
         text = text | {"grounding": mode, "grounded": mode != "none", "markup": False}

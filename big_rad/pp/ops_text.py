@@ -221,5 +221,6 @@ def _meta(text: Example, example: Example) -> dict[str, Any]:
     meta["choices"] = list(text.get("choices") or ())
     meta["keywords"] = [list(k) for k in text["keywords"]]
     meta["reference"] = text["suffix"]
+    meta["mask_classes"] = list(text.get("mask_classes") or ())
     meta["mask_input"] = (example["text"] != 0).astype(np.int32)
     return meta

@@ -296,7 +296,7 @@ def test_image_states_depend_on_the_prefix_in_the_original_mode_only(tiny, run):
     model = tiny.make(run.mode)
 
     def image_states(text):
-        _, kv, _ = apply(model, tiny.params, tiny.image, text, mask_ar, method="prefill")
+        _, kv, *_ = apply(model, tiny.params, tiny.image, text, mask_ar, method="prefill")
         return np.asarray(kv["k"])[-1, :, :4]
 
     changed = np.where(text > 0, 3 + (text + 1) % 60, 0)
@@ -393,7 +393,7 @@ def test_the_final_cap_is_the_same_in_forward_prefill_and_decode(tiny, cap):
         longer = jnp.pad(text, [(0, 0), (0, 1)]).at[np.arange(4), lengths].set(5)
         longer_ar = jnp.pad(mask_ar, [(0, 0), (0, 1)]).at[np.arange(4), lengths].set(1)
         full, _ = model.apply(variables, tiny.image, longer, longer_ar)
-        first, kv, valid = model.apply(variables, tiny.image, text, mask_ar, method="prefill")
+        first, kv, valid, _ = model.apply(variables, tiny.image, text, mask_ar, method="prefill")
         second, _, hidden = model.apply(
             variables, last[:, 0], 4 + lengths, kv, valid, method="decode_step"
         )

@@ -153,3 +153,13 @@ def test_of_two_classes_with_one_keyword_the_one_that_is_there_is_marked(mode):
         assert out["suffix"].endswith(" id=<seg003>>Kidneys</p>.")
     else:
         assert out["suffix"] == "<seg>Kidneys</seg>." and out["mask_classes"] == [3]
+
+
+def test_masks_of_an_example_without_a_label_map_are_not_asked_for():
+    run = builder.get_preprocess_fn("prompt(grounded='always', style='none')|ground('masks')")
+    boxed = example(segmap=None, boxes=[[0, 0, 9, 9, 5]], image=np.zeros((64, 128), np.int16))
+    out = run(boxed | {"rng": np.random.default_rng(0)})
+    (text,) = out["texts"]
+    assert text["suffix"] == PLAIN and not text["grounded"]
+    assert text["prefix"] == "\n\nCaption this image: \n"
+    assert out["segmap"].shape == (64, 128) and not out["segmap"].any()

@@ -1,0 +1,143 @@
+"""The mask decoder of the released RadGrounder: its torch tensors as our parameters, and back.
+
+Names are those under `segmentation_head.` of the released checkpoint. Works on lazy arrays, so
+nothing is read before it is wanted. Knows no files.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import flax
+import numpy as np
+
+from big_rad.weights import tensors
+
+PREFIX = "segmentation_head."
+HEADS = 8  # The tensors do not tell; the released code has 8.
+_ATTENTIONS = ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
+
+
+def mask_decoder_from_torch(
+    state: Mapping[str, Any], num_heads: int = HEADS
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Converts the released head alone.
+
+    Args:
+        state: its state dict as numpy arrays, with or without `segmentation_head.` in front.
+        num_heads: of its attentions.
+
+    Returns:
+        (arguments of `mask_decoder.Model`, nested parameters).
+
+    Raises:
+        ValueError: tensors that are missing, unexpected or of another shape.
+    """
+    cfg, flat = read({k.removeprefix(PREFIX): v for k, v in state.items()}, num_heads)
+    params = {k: np.asarray(v) for k, v in flat.items()}
+    return cfg, flax.traverse_util.unflatten_dict(params, sep="/")
+
+
+def to_torch(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Converts nested parameters of the released variant to a state dict of numpy arrays.
+
+    Raises:
+        ValueError: parameters of another variant.
+    """
+    flat = flax.traverse_util.flatten_dict(dict(params), sep="/")
+    return {name: np.ascontiguousarray(np.asarray(value)) for name, value in theirs(flat)}
+
+
+def read(
+    state: Mapping[str, Any], num_heads: int = HEADS, where: str = "the mask decoder"
+) -> tuple[dict[str, Any], dict[str, tensors.Lazy]]:
+    """Lists the head's tensors as flat lazy parameters.
+
+    Args:
+        state: name without `segmentation_head.` -> array or lazy array.
+        num_heads: of the attentions.
+        where: the checkpoint, for messages.
+
+    Returns:
+        (arguments of `mask_decoder.Model`, flat parameters).
+
+    Raises:
+        ValueError: as `mask_decoder_from_torch`.
+    """
+    layers = [int(m[1]) for n in state if (m := re.match(r"transformer\.layers\.(\d+)\.", n))]
+    depth = max(layers, default=-1) + 1
+    anchors = ("img_projection.weight", "transformer.layers.0.mlp.0.weight")
+    missing = [a for a in anchors if a not in state or len(state[a].shape) != 2]
+    if missing:
+        raise ValueError(
+            f"{where} has no matrix {PREFIX}{missing[0]}; take the released checkpoint"
+        )
+    (dim, features), (mlp_dim, _) = (state[a].shape for a in anchors)
+    expected = {t: (o, shape) for o, t, shape in _rules(depth, dim, mlp_dim, features)}
+    problems = [f"missing: {PREFIX}{n}" for n in expected if n not in state]
+    problems += [f"unexpected: {PREFIX}{n}" for n in state if n not in expected]
+    problems += [
+        f"shape: {PREFIX}{n} is {tuple(state[n].shape)}, the other tensors ask for {shape}"
+        for n, (_, shape) in expected.items()
+        if n in state and tuple(state[n].shape) != shape
+    ]
+    if problems:
+        raise ValueError(f"{where} does not hold the model:\n  " + "\n  ".join(sorted(problems)))
+    flat = {ours: _turned(state[name]) for name, (ours, _) in expected.items()}
+    cfg = dict(variant="released", dim=dim, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
+    return cfg, flat
+
+
+def theirs(flat: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields (name without `segmentation_head.`, array) of flat parameters.
+
+    Raises:
+        ValueError: parameters of another variant.
+    """
+    depth = len({n.split("/")[0] for n in flat if n.startswith("block_")})
+    names = {ours: name for ours, name, _ in _rules(depth, 0, 0, 0)}
+    other = sorted(names.keys() ^ flat.keys())
+    if other:
+        raise ValueError(
+            f"the mask decoder is not of the released variant ({other[0]}): the released format "
+            "holds no other"
+        )
+    for ours, name in names.items():
+        yield name, np.asarray(_turned(flat[ours]))
+
+
+def _rules(
+    depth: int, dim: int, mlp_dim: int, features: int
+) -> Iterator[tuple[str, str, tuple[int, ...]]]:
+    """Yields (our name, their name, their shape)."""
+
+    def linear(ours: str, name: str, out: int, into: int) -> Iterator[Any]:
+        yield f"{ours}/kernel", f"{name}.weight", (out, into)
+        yield f"{ours}/bias", f"{name}.bias", (out,)
+
+    def norm(ours: str, name: str) -> Iterator[Any]:
+        yield f"{ours}/scale", f"{name}.weight", (dim,)
+        yield f"{ours}/bias", f"{name}.bias", (dim,)
+
+    def attention(ours: str, name: str) -> Iterator[Any]:
+        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            yield from linear(f"{ours}/{part}", f"{name}.{part}", dim, dim)
+
+    yield from linear("img_projection", "img_projection", dim, features)
+    for i in range(depth):
+        block, layer = f"block_{i}", f"transformer.layers.{i}"
+        for name in _ATTENTIONS:
+            yield from attention(f"{block}/{name}", f"{layer}.{name}")
+        for k in range(1, 5):
+            yield from norm(f"{block}/norm{k}", f"{layer}.norm{k}")
+        yield from linear(f"{block}/mlp_0", f"{layer}.mlp.0", mlp_dim, dim)
+        yield from linear(f"{block}/mlp_2", f"{layer}.mlp.2", dim, mlp_dim)
+    last = "final_attn_token_to_image"
+    yield from attention(last, f"transformer.{last}")
+    yield from norm("norm_final_attn", "transformer.norm_final_attn")
+    yield from linear("output_proj", "output_proj", 1, dim)
+
+
+def _turned(value: Any) -> tensors.Lazy:
+    # Torch stores matrices as [out, in].
+    return tensors.Lazy(value.shape[::-1], value.dtype, lambda: np.asarray(value).T)
