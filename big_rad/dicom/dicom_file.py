@@ -153,6 +153,13 @@ def _check_header(ds: DataSet, syntax: str, name: str) -> Header:
             f"{name}: BitsStored or PixelRepresentation is impossible; export it again"
         )
     _check_colour(header, name)
+    high = ds.get("HighBit")
+    in_words = header.samples == 1 and pixel_data.in_words(syntax)
+    if in_words and high not in (None, header.stored - 1):  # PS3.5 8.1.1
+        raise UnsupportedError(
+            f"{name}: HighBit is not BitsStored - 1, so where the values lie in their words is not "
+            "the usual; export it again, or convert it with a tool that moves them"
+        )
     return header
 
 

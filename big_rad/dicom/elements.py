@@ -37,6 +37,7 @@ TAGS = {
     "PixelSpacing": (0x00280030, "numbers"),
     "BitsAllocated": (0x00280100, "word"),
     "BitsStored": (0x00280101, "word"),
+    "HighBit": (0x00280102, "word"),
     "PixelRepresentation": (0x00280103, "word"),
     "WindowCenter": (0x00281050, "numbers"),
     "WindowWidth": (0x00281051, "numbers"),

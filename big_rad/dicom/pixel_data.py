@@ -169,6 +169,11 @@ def _rle(data: bytes, header: Header, name: str) -> np.ndarray:
     return _used_bits(values.view(f"<i{header.bits // 8}") if header.signed else values, header)
 
 
+def in_words(syntax: str) -> bool:
+    """Returns whether values lie in words of BitsAllocated, uncompressed or as RLE has them."""
+    return _KINDS.get(syntax, "RLE") == "RLE"
+
+
 def can_decode(syntax: str) -> bool:
     """Returns whether pydicom has a plugin for a transfer syntax."""
     try:

@@ -113,6 +113,17 @@ def test_bits_above_bits_stored_are_ignored(signed):
     np.testing.assert_array_equal(read(content(ds)).pixels, pixels)
 
 
+@pytest.mark.parametrize("high", [15, 10, 0])
+def test_values_elsewhere_in_their_words_are_refused_with_a_remedy(high):
+    with pytest.raises(reader.UnsupportedError, match="HighBit is not BitsStored - 1.*export"):
+        read(content(dataset(BitsStored=12, HighBit=high)))
+
+
+def test_a_file_without_high_bit_is_read():
+    ds = dataset(PIXELS, BitsStored=12, HighBit=None, RescaleIntercept=0)
+    np.testing.assert_array_equal(read(content(ds)).pixels, PIXELS)
+
+
 @pytest.mark.parametrize("signed, dtype", [(0, np.uint16), (1, np.int16)])
 @pytest.mark.parametrize("slope, intercept", [(1, -1024), (1, 0), (1, 500.0), (2, -3), (0.5, 0.25)])
 def test_hu_are_the_formula_for_all_stored_values(signed, dtype, slope, intercept):
