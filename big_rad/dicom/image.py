@@ -15,6 +15,8 @@ MODALITIES = ("CT", "MR", "OT")
 PLANES = ("sagittal", "coronal", "axial")  # by the axis of their normal: x, y, z
 _MIN_AXIS = 0.8  # an oblique slice counts as a plane up to about 37 degrees away from it
 _TOWARDS = ("LR", "PA", "HF")  # DICOM's x, y, z: what they rise to, and what they come from
+_USUAL = {"axial": "LP", "coronal": "LF"}
+_SIDES = {side: pair for pair in _TOWARDS for side in pair}
 _BLOCK = 1 << 16  # pixels that are converted at a time, so that wide temporaries stay small
 
 
@@ -40,6 +42,25 @@ class Slice:
     plane: str
     units: str
     orientation: str = ""
+
+
+def unusual(orientation: str, plane: str) -> str:
+    """Returns what of a slice is not where it is usually shown, such as "left and right", or "".
+
+    Usual are the patient's left on the viewer's right, and in axial slices the front, in coronal
+    ones the head, at the top; sagittal slices are shown either way.
+
+    Args:
+        orientation: of a `Slice`.
+        plane: of it.
+    """
+    usual = _USUAL.get(plane, "")
+    if not usual or not orientation or orientation == usual:
+        return ""
+    if orientation[0] not in _SIDES[usual[0]] or orientation[1] not in _SIDES[usual[1]]:
+        return "rows and columns"
+    names = ("left and right", "up and down")
+    return ", ".join(n for n, a, b in zip(names, orientation, usual) if a != b)
 
 
 def hu(values: np.ndarray, slope: float, intercept: float, name: str) -> np.ndarray:

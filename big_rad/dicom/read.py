@@ -18,7 +18,7 @@ from big_rad.dicom.errors import (
     TooLargeError,
     UnsupportedError,
 )
-from big_rad.dicom.image import MODALITIES, PLANES, Slice
+from big_rad.dicom.image import MODALITIES, PLANES, Slice, unusual
 
 __all__ = [
     "FrameError",
@@ -29,6 +29,7 @@ __all__ = [
     "TooLargeError",
     "UnsupportedError",
     "read",
+    "unusual",
 ]
 
 

@@ -131,6 +131,27 @@ def test_plane_follows_the_orientation(orientation, plane):
 
 
 @pytest.mark.parametrize(
+    "orientation, unusual",
+    [
+        ([1, 0, 0, 0, 1, 0], ""),
+        ([-1, 0, 0, 0, 1, 0], "left and right"),
+        ([1, 0, 0, 0, -1, 0], "up and down"),
+        ([-1, 0, 0, 0, -1, 0], "left and right, up and down"),
+        ([0, 1, 0, 1, 0, 0], "rows and columns"),
+        ([1, 0, 0, 0, 0, -1], ""),
+        ([-1, 0, 0, 0, 0, -1], "left and right"),
+        ([0, 1, 0, 0, 0, -1], ""),
+        ([0, -1, 0, 0, 0, -1], ""),
+        ([1, 0, 0, 0, 0.71, 0.71], ""),
+        (None, ""),
+    ],
+)
+def test_slices_not_as_usually_shown_are_told_apart(orientation, unusual):
+    found = read(content(dataset(ImageOrientationPatient=orientation)))
+    assert reader.unusual(found.orientation, found.plane) == unusual
+
+
+@pytest.mark.parametrize(
     "fields, spacing",
     [
         ({"PixelSpacing": [0.5, 0.75]}, (0.5, 0.75)),

@@ -69,13 +69,18 @@ def to_record(item: Item, root: str | Path, file: str) -> tuple[records.Record |
         found = _image(item, Path(root))
     except Bad as e:
         return None, [say("image", e)]
+    doubts = []
+    if turned := reader.unusual(found.orientation, found.plane):
+        name = item.image.split("/")[-1]
+        message = f"{name}: {turned} are not as usually shown; if that is not meant, turn the image"
+        doubts.append(say("image", f"{message} with its boxes and mask", "warning"))
     segmap = None
     if item.mask is not None:
         try:
             segmap = _mask(item, Path(root), found.pixels.shape[:2])
         except Bad as e:
-            return None, [say("mask", e)]
-    rows, problems = [], []
+            return None, [*doubts, say("mask", e)]
+    rows, problems = [], doubts
     for row in item.rows:
         bad = _outside(row, found.pixels.shape[:2])
         if bad:

@@ -195,6 +195,10 @@ class _Reader:
         if picture.modality != modality or picture.pixels.ndim != 2:
             message = f"is not the {modality} image that its split promises; export it again"
             return None, [Problem(name, None, "Modality", message)]
+        if turned := dicom_read.unusual(picture.orientation, picture.plane):
+            message = f"{turned} are not as usually shown; if that is not meant, export it turned"
+            field = "ImageOrientationPatient"
+            return picture, [Problem(name, None, field, message, "warning")]
         return picture, []
 
     def _mask(self, mask_path: str) -> tuple[Path | None, list[Problem]]:

@@ -114,6 +114,20 @@ def test_validating_in_processes_finds_the_same(tmp_path):
     assert len(list(builder.validate(root))) == 9
 
 
+def test_a_mirrored_slice_is_warned_of_and_built(tmp_path):
+    ds = pydicom.dcmread(get_testdata_file("CT_small.dcm"))
+    for name, columns in (("usual", [1, 0, 0]), ("mirrored", [-1, 0, 0])):
+        ds.ImageOrientationPatient = [*columns, 0, 1, 0]
+        ds.save_as(tmp_path / f"{name}.dcm")
+    lines = [{"id": n, "image": f"{n}.dcm"} for n in ("usual", "mirrored")]
+    root = source(tmp_path, *lines)
+    (found,) = builder.validate(root)
+    assert (found.line, found.field, found.level) == (2, "image", "warning")
+    assert found.message.startswith("mirrored.dcm: left and right are not as usually shown; ")
+    built = builder.build(root, tmp_path / "out", workers=1)
+    assert built.counts == {"train": 2} and not built.rejects
+
+
 def test_notes_give_split_size_and_digest_and_say_what_was_drawn(tmp_path):
     lines = [{"id": f"a{n}", "image": f"x{n}.png", "split": None} for n in range(40)]
     root = source(tmp_path, *lines)

@@ -1,9 +1,12 @@
+import io
 import json
 import re
 
 import numpy as np
 import pyarrow.parquet as pq
+import pydicom
 import pytest
+import zstandard
 
 from big_rad.datasets import records
 from big_rad.datasets.refrad2d import builder, load
@@ -218,6 +221,20 @@ def test_a_broken_image_is_named_by_validate_and_left_out_by_build(
     assert len(got) == 2
     for pixels, wanted in zip(got, (item["images"][0], item["images"][2])):
         np.testing.assert_array_equal(pixels, wanted["image"])
+
+
+def test_a_mirrored_slice_is_warned_of_and_built(written, copy, tmp_path):
+    image = next(im for i in written[1] for im in i["images"] if im["plane"] == "axial")
+    path = refrad2d.dicom_file(copy, image["id"])
+    stored = pydicom.dcmread(io.BytesIO(zstandard.decompress(path.read_bytes())))
+    stored.ImageOrientationPatient = [-1, 0, 0, 0, 1, 0]
+    out = io.BytesIO()
+    stored.save_as(out)
+    path.write_bytes(zstandard.compress(out.getvalue()))
+    (found,) = builder.validate(copy)
+    assert (found.file, found.level) == (path.relative_to(copy).as_posix(), "warning")
+    assert "left and right are not as usually shown" in found.message
+    assert builder.build(copy, tmp_path / "d", workers=1).rejects == 0
 
 
 def test_boxes_that_do_not_fit_the_label_map_are_warned_of(written, copy):
