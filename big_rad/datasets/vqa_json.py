@@ -229,7 +229,9 @@ def text_of(
     value = fields.get(answer)
     if not _is_answer(value):
         return row.problem(answer, "neither text nor a number; the row is left out")
-    said = "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
+        value = int(value)
+    said = "" if value is None else str(value)
     if not said.strip():
         return row.problem(answer, "empty; the row is left out", "warning")
     for field, part in ((question, asked), (answer, said)):

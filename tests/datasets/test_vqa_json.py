@@ -55,8 +55,9 @@ def test_other_than_utf8_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("answer", "text"), [("Yes ", "Yes"), (4, "4"), (4.0, "4"), (2.5, "2.5"), (0, "0")]
-)
+    ("answer", "text"), [("Yes ", "Yes"), (4, "4"), (4.0, "4"), (2.5, "2.5"), (0, "0"),
+     (1234567.0, "1234567"), (0.1234567, "0.1234567"), (-0.0, "0"), (1e300, "1e+300")],
+)  # fmt: skip
 def test_answers_become_text(answer, text):
     row = vqa_json.Row("q.json", 1, 1, {"q": "How many?", "a": answer, "k": "closed "})
     made = vqa_json.text_of(row, "q", "a", "k")
