@@ -33,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         one = sub.add_parser(name, help=what, description=what)
         one.add_argument("--source", type=Path, required=True, help="folder as published")
         one.add_argument("--no_pixels", action="store_true", help="do not open images (quick)")
-        one.add_argument("--workers", type=at_least_one, default=1, help="processes")
+        one.add_argument("--workers", type=at_least_one, default=1, help="processes, or threads")
         one.add_argument("--json", type=Path, metavar="FILE", help="also write the problems here")
         if argv[:1] == [name]:  # Only the chosen dataset is imported.
             builder_of(name).add_arguments(one)

@@ -45,6 +45,8 @@ def test_the_messages_shown_are_those_of_the_code():
         "there is no such file; paths start at the folder of the JSONL",
         "the box leaves the image of ",
         "would be in two splits; name the same one",
+        "would be in two splits; name one patient on both",
+        "are not as usually shown; if that is not meant, turn the image",
         "is not used; it belongs to a report, and the line has none",
     ):
         assert part in DOC and part in code, part
