@@ -184,7 +184,7 @@ class Model(nn.Module):
 
     def hidden_width(self) -> int:
         """Returns the width of the language model's hidden states."""
-        return gemma.Model(**self.llm).dims().width
+        return gemma.Model(**self.llm, parent=None).dims().width
 
     def embed_image(
         self, image: jax.Array, *, train: bool = False
