@@ -1,10 +1,11 @@
 """G-IoU and its companions: how well entities in generated text are named and placed.
 
-Compares boxes of phrases read from markup, sample by sample. Knows nothing of images or models.
+Compares boxes or masks of phrases read from markup, sample by sample. Knows no images or models.
 Later modes and similarity back ends are added to `MODES` and `SIMILARITIES`; a number is only
 comparable with others of the same mode and back end, so both are part of its name.
 """
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -12,10 +13,12 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from big_rad.grounding import boxes, markup
+from big_rad.grounding import boxes, classes, markup
+from big_rad.grounding import masks as mask_lib
 from big_rad.grounding.codec import BoxCodec
 
 Text = str | markup.Parsed | Sequence[markup.Entity]
+Masks = Sequence[Sequence[np.ndarray]]
 Similarity = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 
 MODES = ("paper",)
@@ -32,6 +35,8 @@ def g_iou(
     mode: str = "paper",
     similarity: str | Similarity = "class_id",
     codec: BoxCodec | None = None,
+    pred_masks: Masks | None = None,
+    ref_masks: Masks | None = None,
 ) -> dict[str, Any]:
     """G-IoU of generated texts against references, as the RadGrounder paper defines it.
 
@@ -51,23 +56,32 @@ def g_iou(
         similarity: "class_id" (1 for the same known class, else 0), or a function
             (n predicted phrases, m reference phrases) -> [n, m] of similarities up to 1.
         codec: reads the boxes; needed if any text is a string.
+        pred_masks: compares masks instead of boxes: for each sample its masks bool [H, W], in the
+            order of `</seg>` in the text (one that is missing at the end counts as blank). The
+            class of a phrase is then the lexicon's (`classes.lookup`), 0 if it knows none.
+        ref_masks: the same of the references.
 
     Returns:
         name: e.g. "g_iou/paper/class_id".
         g_iou: mean score over the samples whose reference has entities, 0..1.
         n, n_scored, n_both_empty: samples; those with reference entities; those without any.
         precision, recall, f1 and precision_iou50, recall_iou50, f1_iou50: of entities.
-        mean_iou: mean IoU of the pairs of the same class.
+        mean_iou: mean IoU of the pairs of the same class; with masks also `mean_dice`.
+        blank_masks: with masks, the share of predicted phrases whose mask has no pixel.
+        per_class: class id -> n_pred, n_ref, matched, and mean_iou (with masks mean_dice) of the
+            matched; entities of unknown class stand under 0.
         hallucination_rate: among samples whose reference has no entities, those with predictions.
         valid_markup: share of predictions whose markup is well formed.
         invalid_refs: number of references whose markup is not.
         per_sample: one dict a sample: g_iou (None where the reference has no entities),
             hallucination (only the prediction has some), n_pred, n_ref, precision and recall (None
-            if undefined), pairs [(i, j, similarity, IoU)] that scored, valid.
+            if undefined), pairs [(i, j, similarity, IoU)] that scored, valid; with masks blank,
+            the number of predicted phrases with a blank mask.
 
     Raises:
-        ValueError: unknown mode or similarity, lengths that differ, strings without a codec, or a
-            similarity matrix of the wrong shape or with values that are not finite or above 1.
+        ValueError: unknown mode or similarity, lengths that differ, strings without a codec, masks
+            of one side only or of different sizes, or a similarity matrix of the wrong shape or
+            with values that are not finite or above 1.
     """
     if mode not in MODES:
         raise ValueError(f"g_iou: no mode {mode!r}; there are {', '.join(MODES)}")
@@ -78,28 +92,85 @@ def g_iou(
         )
     if len(preds) != len(refs):
         raise ValueError(f"g_iou: {len(preds)} predictions for {len(refs)} references")
-    samples, totals, invalid_refs = [], np.zeros(5), 0
-    for pred, ref in zip(preds, refs, strict=True):
+    if (pred_masks is None) != (ref_masks is None):
+        raise ValueError("g_iou: give masks of both sides, pred_masks and ref_masks, or of neither")
+    for name, given in (("pred_masks", pred_masks), ("ref_masks", ref_masks)):
+        if given is not None and len(given) != len(preds):
+            raise ValueError(f"g_iou: {name} are of {len(given)} samples, texts of {len(preds)}")
+    samples, invalid_refs, matched = [], 0, []
+    for k, (pred, ref) in enumerate(zip(preds, refs, strict=True)):
         pred_entities, pred_valid = _entities(pred, codec)
         ref_entities, ref_valid = _entities(ref, codec)
-        sample, counts = _sample(pred_entities, ref_entities, similarity)
+        if pred_masks is None:
+            sides = _Sides(pred_entities, ref_entities)
+        else:
+            sides = _MaskSides(pred_entities, ref_entities, pred_masks[k], ref_masks[k])
+        sample = _sample(sides, similarity)
         samples.append({**sample, "valid": pred_valid})
-        totals += counts
+        matched.append(sides)
         invalid_refs += not ref_valid
     backend = similarity if isinstance(similarity, str) else _name_of(similarity)
     return {
         "name": f"g_iou/{mode}/{backend}",
-        **_summary(samples, totals),
+        **_summary(samples, matched),
         "invalid_refs": invalid_refs,
         "per_sample": samples,
     }
 
 
-def _summary(samples: list[dict], totals: np.ndarray) -> dict[str, Any]:
-    n_pred, n_ref, same, same_iou50, iou_sum = totals.tolist()
+class _Sides:
+    """The entities of one sample on both sides, and how much each pair overlaps.
+
+    Attributes:
+        pred, ref: entities.
+        iou: [n, m].
+        dice: the same, or None for boxes.
+        pairs: (i, j) of the same class, matched one to one.
+    """
+
+    dice: np.ndarray | None = None
+    blank: int | None = None
+
+    def __init__(self, pred: Sequence[markup.Entity], ref: Sequence[markup.Entity]):
+        self.pred, self.ref = pred, ref
+        self.iou = boxes.pairwise_iou(_boxes(pred), _boxes(ref))
+        self._pair()
+
+    def _pair(self) -> None:
+        self.same = _same_class(self.pred, self.ref)
+        self.pairs = _match(self.same, self.iou)
+
+
+class _MaskSides(_Sides):
+    """The same of entities with masks; their classes are the lexicon's."""
+
+    def __init__(
+        self,
+        pred: Sequence[markup.Entity],
+        ref: Sequence[markup.Entity],
+        pred_masks: Sequence[np.ndarray],
+        ref_masks: Sequence[np.ndarray],
+    ):
+        self.pred, self.ref = (list(map(_looked_up, side)) for side in (pred, ref))
+        chosen = [_masks(*side) for side in ((pred, pred_masks), (ref, ref_masks))]
+        self.iou, self.dice = mask_lib.pairwise_overlap(*chosen)
+        self.blank = sum(map(mask_lib.is_blank, chosen[0]))
+        self._pair()
+
+
+def _summary(samples: list[dict], sides: list[_Sides]) -> dict[str, Any]:
+    n_pred, n_ref = (sum(s[k] for s in samples) for k in ("n_pred", "n_ref"))
+    same = sum(len(s.pairs) for s in sides)
+    ious = [float(s.iou[i, j]) for s in sides for i, j in s.pairs]
+    same_iou50 = sum(x >= 0.5 for x in ious)
     scores = [s["g_iou"] for s in samples if s["n_ref"]]
     without = [s for s in samples if not s["n_ref"]]
     hallucinated = sum(s["hallucination"] for s in without)
+    masks = {}
+    if sides and sides[0].dice is not None:
+        dices = [float(s.dice[i, j]) for s in sides for i, j in s.pairs]
+        masks["mean_dice"] = _ratio(math.fsum(dices), same)
+        masks["blank_masks"] = _ratio(sum(s.blank for s in sides), n_pred)
     return {
         "g_iou": _ratio(math.fsum(scores), len(scores)),
         "n": len(samples),
@@ -111,26 +182,49 @@ def _summary(samples: list[dict], totals: np.ndarray) -> dict[str, Any]:
         "precision_iou50": _ratio(same_iou50, n_pred),
         "recall_iou50": _ratio(same_iou50, n_ref),
         "f1_iou50": _ratio(2 * same_iou50, n_pred + n_ref),
-        "mean_iou": _ratio(iou_sum, same),
+        "mean_iou": _ratio(math.fsum(ious), same),
+        **masks,
+        "per_class": _per_class(sides),
         "hallucination_rate": _ratio(hallucinated, len(without)),
         "valid_markup": _ratio(sum(s["valid"] for s in samples), len(samples)),
     }
 
 
-def _sample(
-    pred: Sequence[markup.Entity], ref: Sequence[markup.Entity], similarity: str | Similarity
-) -> tuple[dict[str, Any], tuple[float, ...]]:
-    """One sample's entry of `per_sample`, and (n_pred, n_ref, same class, those at 0.5, IoU)."""
-    iou = boxes.pairwise_iou(_boxes(pred), _boxes(ref))
-    same_class = _same_class(pred, ref)
-    by_class = _match(same_class, iou)
-    sim, pairs = same_class, by_class
+def _per_class(sides: list[_Sides]) -> dict[int, dict[str, float]]:
+    found: dict[int, dict[str, float]] = {}
+
+    def of(class_id: int) -> dict[str, float]:
+        empty = {"n_pred": 0, "n_ref": 0, "matched": 0, "mean_iou": 0.0, "mean_dice": 0.0}
+        return found.setdefault(int(class_id or 0), empty)
+
+    for s in sides:
+        for e in s.pred:
+            of(e.class_id)["n_pred"] += 1
+        for e in s.ref:
+            of(e.class_id)["n_ref"] += 1
+        for i, j in s.pairs:
+            row = of(s.ref[j].class_id)
+            row["matched"] += 1
+            row["mean_iou"] += float(s.iou[i, j])
+            row["mean_dice"] += 0.0 if s.dice is None else float(s.dice[i, j])
+    with_masks = any(s.dice is not None for s in sides)
+    for row in found.values():
+        for k in ("mean_iou", "mean_dice"):
+            row[k] = _ratio(row[k], row["matched"])
+        if not with_masks:
+            del row["mean_dice"]
+    return dict(sorted(found.items()))
+
+
+def _sample(sides: _Sides, similarity: str | Similarity) -> dict[str, Any]:
+    """One sample's entry of `per_sample`."""
+    pred, ref, iou, by_class = sides.pred, sides.ref, sides.iou, sides.pairs
+    sim, pairs = sides.same, by_class
     if callable(similarity):
         sim = _similarities(similarity, pred, ref)
         pairs = _match(sim, iou)
     overlap = math.fsum(iou[i, j] * sim[i, j] for i, j in pairs)
-    ious = [float(iou[i, j]) for i, j in by_class]
-    sample = {
+    return {
         "g_iou": overlap / max(len(pred), len(ref)) if ref else None,
         "hallucination": bool(pred) and not ref,
         "n_pred": len(pred),
@@ -138,9 +232,8 @@ def _sample(
         "precision": len(by_class) / len(pred) if pred else None,
         "recall": len(by_class) / len(ref) if ref else None,
         "pairs": [(i, j, float(sim[i, j]), float(iou[i, j])) for i, j in pairs],
+        **({} if sides.blank is None else {"blank": sides.blank}),
     }
-    at_half = sum(x >= 0.5 for x in ious)
-    return sample, (len(pred), len(ref), len(by_class), at_half, math.fsum(ious))
 
 
 def _match(sim: np.ndarray, iou: np.ndarray) -> list[tuple[int, int]]:
@@ -173,6 +266,18 @@ def _similarities(
             "above 1; normalise the vectors it compares"
         )
     return np.clip(result, 0, 1)
+
+
+def _looked_up(entity: markup.Entity) -> markup.Entity:
+    known = classes.lookup(entity.phrase)
+    return dataclasses.replace(entity, class_id=0 if known is None else known.id)
+
+
+def _masks(
+    entities: Sequence[markup.Entity], masks: Sequence[np.ndarray]
+) -> list[np.ndarray | None]:
+    places = [-1 if e.mask_index is None else e.mask_index for e in entities]
+    return [masks[k] if 0 <= k < len(masks) else None for k in places]
 
 
 def _boxes(entities: Sequence[markup.Entity]) -> list[Sequence[float]]:

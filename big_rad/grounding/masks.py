@@ -1,0 +1,44 @@
+"""Masks: overlap of binary masks of one image. Knows nothing of where they come from."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def pairwise_overlap(
+    a: Sequence[np.ndarray | None], b: Sequence[np.ndarray | None]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Intersection over union and Dice of every mask of `a` with every mask of `b`.
+
+    Args:
+        a: N masks bool [H, W]; None stands for a mask that was never made. N may be 0.
+        b: M masks of the same size.
+
+    Returns:
+        (IoU, Dice), each float64 [N, M] in 0..1; 0 where a mask is missing or both are blank.
+
+    Raises:
+        ValueError: masks of different sizes.
+    """
+    shapes = {np.shape(m) for m in (*a, *b) if m is not None}
+    if len(shapes) > 1 or any(len(s) != 2 for s in shapes):
+        raise ValueError(f"masks of one image must be [H, W] of one size, got {sorted(shapes)}")
+    if not shapes or not len(a) or not len(b):
+        return np.zeros((len(a), len(b))), np.zeros((len(a), len(b)))
+    size = int(np.prod(shapes.pop()))
+    x, y = (_flat(masks, size) for masks in (a, b))
+    both = x @ y.T
+    sums = x.sum(axis=1)[:, None] + y.sum(axis=1)[None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        iou, dice = both / (sums - both), 2 * both / sums
+    return np.nan_to_num(iou), np.nan_to_num(dice)
+
+
+def is_blank(mask: np.ndarray | None) -> bool:
+    """Returns whether a mask has no pixel, or was never made."""
+    return mask is None or not np.any(mask)
+
+
+def _flat(masks: Sequence[np.ndarray | None], size: int) -> np.ndarray:
+    rows = [np.zeros(size) if m is None else np.asarray(m, bool).ravel() for m in masks]
+    return np.stack(rows).astype(np.float64)
