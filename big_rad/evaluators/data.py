@@ -30,7 +30,8 @@ class EvalData:
     """Preprocessed evaluation examples, one text each, in a fixed order.
 
     An item is a dict of `image`, `text`, `mask_ar` (arrays), `reference` (str) and `meta`: `id`,
-    `patient`, `modality`, `plane`, `task`, `lang`, `question_type`.
+    `patient`, `modality`, `plane`, `task`, `lang`, `question_type`; with ground('masks') also
+    `masks`, a list of bool [H, W], one for each `</seg>` of the reference.
 
     Args:
         source: random access to examples with one text each (`datasets.core.expand`).
@@ -84,7 +85,11 @@ class EvalData:
         reference = out["reference"]
         meta = {k: str(raw.get(k, "")) for k in ("id", "patient", "modality", "plane")}
         meta |= {k: str(texts[0].get(k, "")).strip() for k in ("task", "lang", "question_type")}
+        masks = {}
+        if "segmap" in out and "mask_classes" in out:
+            masks["masks"] = [out["segmap"] == c for c in out["mask_classes"]]
         return {
+            **masks,
             **{k: np.asarray(out[k]) for k in MODEL_FIELDS},
             "reference": reference if isinstance(reference, str) else reference[0],
             "meta": meta,

@@ -15,11 +15,14 @@ import numpy as np
 
 from big_rad import decode, input_pipeline
 from big_rad.evaluators import data as eval_data
+from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes, markup
 from big_rad.grounding import codec as codecs
+from big_rad.grounding import masks as mask_lib
 
 Generate = Callable[..., Mapping[str, np.ndarray]]
 Record = dict[str, Any]
+MAX_MASKS = 16  # of a text; more are not made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Sample:
         finished: False if the model used up `max_new_tokens` without ending.
         modality, plane, task, lang, question_type: of the example; "" if it does not say.
         image_id: id of the example whose image was shown; "" for a blank image.
+        masks: bool [n, H, W] of its first `</seg>`s, at the size of the model's image; None if the
+            model makes none.
     """
 
     index: int
@@ -51,6 +56,7 @@ class Sample:
     lang: str
     question_type: str
     image_id: str
+    masks: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 def make_generate_fn(
@@ -67,12 +73,18 @@ def make_generate_fn(
 
     Returns:
         A function (params, batch, max_new_tokens=...) -> dict of numpy `tokens` i32 [B, L],
-        `logprob` f32 [B], `length` i32 [B]. The batch has `image`, `text`, `mask_ar`.
+        `logprob` f32 [B], `length` i32 [B]. The batch has `image`, `text`, `mask_ar`. With a mask
+        decoder also `num_masks` i32 [B] and `masks` bool [B, K, H, W], or with `logits=True`
+        `mask_logits` f32 in their place.
     """
     made: dict[int, Any] = {}
+    options: dict[str, Any] = {}
+    if getattr(model, "mask_decoder", None) is not None:
+        options = {"seg_end_id": tokenizer.markup["</seg>"], "max_masks": MAX_MASKS}
+    positive = jax.jit(lambda x: x > 0)
 
     def generate(
-        params: Any, batch: Mapping[str, np.ndarray], *, max_new_tokens: int
+        params: Any, batch: Mapping[str, np.ndarray], *, max_new_tokens: int, logits: bool = False
     ) -> dict[str, np.ndarray]:
         if max_new_tokens not in made:
             made[max_new_tokens] = decode.make_generate(
@@ -81,10 +93,14 @@ def make_generate_fn(
                 vocab_size=tokenizer.vocab_size,
                 never=(tokenizer.pad_id, tokenizer.bos_id, tokenizer.reserved_id),
                 eos_id=tokenizer.eos_id,
+                **options,
             )
         arrays = {k: np.asarray(batch[k]) for k in eval_data.MODEL_FIELDS}
         arrays = arrays if put_batch is None else put_batch(arrays)
         out = made[max_new_tokens](params, arrays["image"], arrays["text"], arrays["mask_ar"])
+        if "mask_logits" in out and not logits:  # An eighth of the bytes for the host.
+            out = {**out, "masks": positive(out["mask_logits"])}
+            del out["mask_logits"]
         return jax.device_get(out)
 
     return generate
@@ -132,6 +148,7 @@ def run(
                     logprob=float(out["logprob"][row]),
                     finished=finished,
                     image_id=view.shown_id(i),
+                    masks=out["masks"][row, : out["num_masks"][row]] if "masks" in out else None,
                     **meta,
                 )
             )
@@ -215,12 +232,17 @@ class Evaluator:
 
     def _record(self, sample: Sample, scores: Mapping[str, Any]) -> Record:
         height, width = self.data[sample.index]["image"].shape[:2]
-        fields = dataclasses.asdict(sample)
+        fields = {k: v for k, v in vars(sample).items() if k != "masks"}
         boxes = {}
         for side in ("reference", "prediction"):
             parsed = markup.parse(fields[side], self.codec)
             fields[f"{side}_text"] = parsed.text
             boxes[side] = [_entity(e, width, height) for e in parsed.entities]
+            if sample.masks is not None:
+                chosen = sample.masks if side == "prediction" else self.data[sample.index]["masks"]
+                boxes[side] = [
+                    _with_mask(e, m, chosen) for e, m in zip(boxes[side], parsed.entities)
+                ]
         return {
             **fields,
             "control": self.control,
@@ -274,6 +296,17 @@ def _entity(entity: Any, width: int, height: int) -> Record:
         else [round(float(c) * s, 2) for c, s in zip(box, (width, height) * 2, strict=True)],
         "span": list(entity.span),
     }
+
+
+def _with_mask(fields: Record, entity: Any, masks: Sequence[np.ndarray]) -> Record:
+    # The lexicon's class, the mask in run lengths, and the rectangle around it.
+    known = classes.lookup(entity.phrase)
+    mask = masks[entity.mask_index] if (entity.mask_index or 0) < len(masks) else None
+    fields |= {"class_id": known.id if known else 0, "class_name": known.name if known else ""}
+    if entity.mask_index is None or mask_lib.is_blank(mask):
+        return fields | {"mask": None}
+    (rectangle,) = box_lib.from_label_map(mask.astype(np.uint8)).values()
+    return fields | {"mask": mask_lib.to_runs(mask), "box_pixels": [float(c) for c in rectangle]}
 
 
 def _finite(x: Any) -> Any:

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from big_rad.evaluators import generate, vqa
+from big_rad.grounding import classes
 from big_rad.metrics import grounding as grounding_metrics
 from big_rad.metrics import text as text_metrics
 
 
 class Evaluator(generate.Evaluator):
-    """Scores boxes and words; see `generate.Evaluator` for the arguments.
+    """Scores boxes or masks, and words; see `generate.Evaluator` for the arguments.
 
     Yields what `metrics.grounding.g_iou` returns (mode "paper", similarity "class_id"),
     `report_f1` (token F1 of the text without markup) and, where there are several, `report_f1` and
@@ -27,14 +28,21 @@ class Evaluator(generate.Evaluator):
         """Returns (metrics, scores of each sample; None where one does not count)."""
         predictions = [s.prediction for s in samples]
         references = [s.reference for s in samples]
+        masks = {}
+        if any(s.masks is not None for s in samples):
+            masks["pred_masks"] = [s.masks for s in samples]
+            masks["ref_masks"] = [self.data[s.index]["masks"] for s in samples]
         result = grounding_metrics.g_iou(
-            predictions, references, mode="paper", similarity="class_id", codec=self.codec
+            predictions, references, mode="paper", similarity="class_id", codec=self.codec, **masks
         )
         scores = [
             {**_scores(each), "report_f1": text_metrics.f1(p, r)}
             for each, p, r in zip(result["per_sample"], predictions, references, strict=True)
         ]
         metrics = {k: v for k, v in result.items() if isinstance(v, int | float)}
+        for class_id, row in result["per_class"].items() if masks else ():
+            name = classes.by_id(class_id).name if class_id else "unknown"
+            metrics[f"mean_iou_{name}"] = row["mean_iou"]
         return {**vqa.summarise(samples, scores, ("g_iou", "report_f1")), **metrics}, scores
 
 

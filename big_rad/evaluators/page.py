@@ -15,6 +15,7 @@ import numpy as np
 from big_rad import checkpoint, metric_writer
 from big_rad.evaluators import draw
 from big_rad.evaluators.page_parts import esc, header, mark_entities, number, save
+from big_rad.grounding import masks
 
 Record = Mapping[str, Any]
 ImageOf = Callable[[int], np.ndarray]
@@ -25,10 +26,12 @@ HEADLINES = {
         ("g_iou", "G-IoU"),
         ("f1", "entity F1"),
         ("f1_iou50", "entity F1 at IoU 0.5"),
-        ("mean_iou", "mean IoU of matched boxes"),
+        ("mean_iou", "mean IoU of matched entities"),
+        ("mean_dice", "mean Dice of matched masks"),
+        ("blank_masks", "blank masks"),
         ("report_f1", "text F1"),
         ("valid_markup", "valid markup"),
-        ("hallucination_rate", "boxes where there are none"),
+        ("hallucination_rate", "entities where there are none"),
     ),
     "vqa": (
         ("f1", "F1"),
@@ -42,11 +45,11 @@ HEADLINES = {
     ),
 }
 _TITLES = {  # of the evaluators' usual names, in the page's order
-    "report": "Reports with boxes",
+    "report": "Grounded reports",
     "detect": "Organs detected by name",
     "vqa": "Visual question answering",
 }
-_LOWER_IS_BETTER = ("hallucination_rate",)
+_LOWER_IS_BETTER = ("hallucination_rate", "blank_masks")
 _MAIN_SCORE = {"grounded": "g_iou", "vqa": "f1"}
 
 
@@ -274,8 +277,8 @@ def _grounded_body(section: Section, per_group: int, seed: int) -> str:
 
 def _card(section: Section, record: Record) -> str:
     boxes = record["boxes"]
-    marks = [draw.reference(e["box_pixels"], _name(e)) for e in boxes["reference"] if _drawn(e)]
-    marks += [draw.prediction(e["box_pixels"], _name(e)) for e in boxes["prediction"] if _drawn(e)]
+    marks = [_mark(draw.reference, e) for e in boxes["reference"] if _drawn(e)]
+    marks += [_mark(draw.prediction, e) for e in boxes["prediction"] if _drawn(e)]
     pixels = draw.displayable(section.image(record["index"]), record["modality"])
     uri = draw.data_uri(draw.overlay(pixels, marks))
     labels = dict(HEADLINES[section.kind])
@@ -294,6 +297,12 @@ def _card(section: Section, record: Record) -> str:
         f"</p><h4>Reference</h4><p>{reference or '–'}</p><h4>Prediction</h4>"
         f'<p>{prediction or "–"}</p><p class="chips">{chips}</p></div></article>'
     )
+
+
+def _mark(make: Callable[..., draw.Mark], entity: Record) -> draw.Mark:
+    mark = make(entity["box_pixels"], _name(entity))
+    runs = entity.get("mask")
+    return mark if runs is None else dataclasses.replace(mark, mask=masks.from_runs(runs))
 
 
 def _drawn(entity: Record) -> bool:

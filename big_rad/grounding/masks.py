@@ -39,6 +39,24 @@ def is_blank(mask: np.ndarray | None) -> bool:
     return mask is None or not np.any(mask)
 
 
+def to_runs(mask: np.ndarray) -> dict[str, list[int]]:
+    """Returns a mask bool [H, W] as COCO's run lengths: JSON-able, `from_runs` gives it back.
+
+    Returns:
+        `size` [H, W] and `counts`, lengths of runs of 0 and 1 in turn, column by column, 0 first.
+    """
+    flat = np.asarray(mask, bool).ravel(order="F")
+    edges = np.flatnonzero(np.diff(flat, prepend=False)).tolist()
+    return {"size": list(np.shape(mask)), "counts": np.diff([0, *edges, flat.size]).tolist()}
+
+
+def from_runs(runs: dict[str, Sequence[int]]) -> np.ndarray:
+    """Returns the mask bool [H, W] of `to_runs`."""
+    counts = np.asarray(runs["counts"], np.int64)
+    flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
+    return flat.reshape(tuple(runs["size"]), order="F")
+
+
 def _flat(masks: Sequence[np.ndarray | None], size: int) -> np.ndarray:
     rows = [np.zeros(size) if m is None else np.asarray(m, bool).ravel() for m in masks]
     return np.stack(rows).astype(np.float64)

@@ -1,0 +1,91 @@
+"""Masks in evaluation: scored, written down and drawn from the same arrays."""
+
+import json
+
+import numpy as np
+import pytest
+
+from big_rad.evaluators import data as eval_data
+from big_rad.evaluators import grounded, page
+from big_rad.grounding import masks
+from tests.evaluators import test_evaluators as shared
+
+REFERENCES = ["The <seg>liver</seg> and the <seg>spleen</seg>.", "No <seg>aorta</seg>.", "Normal."]
+ANSWERS = ["The <seg>spleen</seg>, <seg>liver</seg>.", "No <seg>aorta</seg>.", "A <seg>rib</seg>."]
+CLASSES = [[5, 1], [52], []]
+SEGMAP = np.zeros((8, 8), np.uint8)
+SEGMAP[:, :4], SEGMAP[:4, 6:], SEGMAP[6:, 6:] = 5, 1, 52
+
+
+@pytest.fixture
+def made(tmp_path):
+    def preprocess(example):
+        k = int(example["id"].split("-")[1])
+        out = shared.preprocess(example)
+        return out | {"segmap": SEGMAP, "mask_classes": CLASSES[k]}
+
+    answers = shared.Model(ANSWERS)
+
+    def generate(params, batch, **kw):
+        out = answers(params, batch, **kw)
+        made = np.zeros((len(batch["text"]), 3, 8, 8), bool)
+        made[0, 0], made[0, 1] = SEGMAP == 1, SEGMAP > 0  # the spleen right, too much liver
+        return out | {"masks": made, "num_masks": np.array([2, 1, 1, 0])[: len(made)]}
+
+    data = eval_data.EvalData(shared.Source(REFERENCES, task="report"), preprocess)
+    evaluator = grounded.Evaluator(
+        {"generate": generate}, data, name="test", tokenizer=shared.tiny(), samples_dir=tmp_path,
+        batch_size=4, max_new_tokens=48, codec=shared.CODEC,
+    )  # fmt: skip
+    return evaluator, dict(evaluator.run({})), tmp_path
+
+
+def test_masks_are_scored_by_phrase(made):
+    _, metrics, _ = made
+    liver = 32 / (SEGMAP > 0).sum()
+    assert metrics["g_iou"] == pytest.approx(((1 + liver) / 2 + 0) / 2)
+    assert metrics["mean_iou_spleen"] == 1
+    assert metrics["mean_iou_liver"] == pytest.approx(liver)
+    assert metrics["mean_iou_aorta"] == 0
+    assert metrics["blank_masks"] == pytest.approx(2 / 4)  # aorta and rib
+    assert metrics["hallucination_rate"] == 1
+
+
+def test_the_samples_file_holds_the_masks_and_the_classes_of_the_lexicon(made):
+    evaluator, _, folder = made
+    lines = [json.loads(x) for x in (folder / "test.jsonl").read_text().splitlines()]
+    assert lines == json.loads(json.dumps(evaluator.records))
+    spleen, liver = lines[0]["boxes"]["prediction"]
+    assert (spleen["class_name"], liver["class_name"]) == ("spleen", "liver")
+    np.testing.assert_array_equal(masks.from_runs(spleen["mask"]), SEGMAP == 1)
+    assert spleen["box_pixels"] == [6, 0, 8, 4]
+    (aorta,) = lines[1]["boxes"]["prediction"]
+    assert aorta["mask"] is None and aorta["box_pixels"] is None
+    (aorta,) = lines[1]["boxes"]["reference"]
+    np.testing.assert_array_equal(masks.from_runs(aorta["mask"]), SEGMAP == 52)
+
+
+def test_the_page_draws_masks_in_place_of_rectangles(made, monkeypatch):
+    evaluator, metrics, folder = made
+    drawn = []
+    overlay = page.draw.overlay
+    monkeypatch.setattr(
+        page.draw, "overlay", lambda pixels, marks=(), **kw: drawn.extend(marks) or overlay(pixels)
+    )
+    sections = page.sections_of({"report": evaluator}, {"report": metrics})
+    path = page.write(folder / "page.html", {"title": "Masks"}, sections)
+    assert drawn and all(m.mask is not None for m in drawn)
+    assert any((m.mask == (SEGMAP == 5)).all() for m in drawn)
+    text = path.read_text()
+    assert "blank masks" in text and "mean Dice" in text
+
+
+def test_run_lengths_give_the_mask_back():
+    rng = np.random.default_rng(0)
+    for shape in ((1, 1), (5, 3), (8, 8)):
+        for mask in (rng.random(shape) < 0.5, np.zeros(shape, bool), np.ones(shape, bool)):
+            runs = masks.to_runs(mask)
+            assert sum(runs["counts"]) == mask.size
+            np.testing.assert_array_equal(masks.from_runs(json.loads(json.dumps(runs))), mask)
+    # As COCO writes it: column by column, zeros first.
+    assert masks.to_runs(np.array([[0, 1], [1, 1]], bool))["counts"] == [1, 3]
