@@ -3,6 +3,7 @@
     --config=configs/demo.py               # what `make demo` runs
     --config=configs/demo.py:steps=18000   # four times as long
     --config=configs/demo.py:full          # all phantom classes (build the data with --config=full)
+    --config=configs/demo.py:ground=masks  # masks instead of boxes
 
 What differs from the recipe, and why:
 - random weights instead of PaliGemma 2, so another optimizer: Muon, with which boxes and yes/no

@@ -8,7 +8,7 @@ import pytest
 from big_rad import input_pipeline, train
 from big_rad.datasets import core
 from big_rad.pp import tokenizer
-from configs import public_vqa, radgrounder_det
+from configs import public_vqa, radgrounder_det, radgrounder_seg
 from tests.published import folder, refrad2d, slake, vqa_rad
 from tools import build_dataset, inspect_data, validate_data
 
@@ -85,6 +85,36 @@ def test_detection_and_questions_of_public_data_train_together(data_dir, tmp_pat
     rows = run(config, tmp_path / "run", data_dir)
     assert rows[-1]["step"] == STEPS and np.isfinite(rows[-1]["training_loss"])
     assert rows[-1]["rejected_examples"] == 0
+
+
+@pytest.mark.slow
+def test_masks_of_public_data_train_through_the_same_code(data_dir, tmp_path):
+    config = shrink(public_vqa.get_config("variant=tiny,size=28,ground=masks"))
+    config.log_training_steps, config.evals = 1, {}
+    rows = run(config, tmp_path / "run", data_dir)
+    assert rows[-1]["step"] == STEPS and rows[-1]["rejected_examples"] == 0
+    assert sum(r["masks"] for r in rows) > 5
+    assert all(np.isfinite(r["mask_loss"]) for r in rows)
+
+
+@pytest.mark.parametrize("data", ["all", "folder"])
+def test_the_segmentation_recipe_has_masks_beside_texts_of_every_dataset(data_dir, data):
+    config = shrink(radgrounder_seg.get_config(f"variant=tiny,size=28,data={data}"))
+    made = input_pipeline.make_train(config, 0, str(data_dir))
+    batches = [next(made.iterator) for _ in range(20)]
+    made.iterator.close()
+    assert not any(b["rejects"] for b in batches)
+    end = tokenizer.load("tiny").markup["</seg>"]
+    found = 0
+    for b in batches:
+        assert b["segmap"].shape == (4, 28, 28) and b["segmap"].dtype == np.uint8
+        rows, k = np.nonzero(b["mask_pos"] >= 0)
+        assert (b["text"][rows, b["mask_pos"][rows, k]] == end).all()
+        assert (b["text"] == end).sum() == len(rows)
+        for row, class_id in zip(rows, b["mask_class"][rows, k], strict=True):
+            assert (b["segmap"][row] == class_id).any()
+        found += len(rows)
+    assert found > 3
 
 
 @pytest.mark.slow
