@@ -69,13 +69,13 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     c.total_epochs = 6.0
     if a.data == "phantom":
         if a.ground == "masks":
-            add_masks(c)
+            add_masks(c, a.released)
         _phantom(c, a)
         return c
     if a.texts > 1:
         c.model.mask_mode = "image_isolated"
     if a.ground == "masks":
-        add_masks(c)
+        add_masks(c, a.released)
     c.input.weights = "epochs"
     c.input.data = dict.fromkeys(_DATA[a.data], 1.0)
     for name in _DATA[a.data]:
@@ -167,14 +167,20 @@ def public_eval(c: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
     )
 
 
-def add_masks(c: ml_collections.ConfigDict) -> None:
-    """Gives the model the paper's mask decoder, and the loss that trains it."""
+def add_masks(c: ml_collections.ConfigDict, released: bool = False) -> None:
+    """Gives the model a mask decoder, the paper's or the released one, and the loss to train it."""
     c.model_name = "radgrounder"
+    c.dont_load = ("mask_decoder/.*",)  # PaliGemma has none.
+    if released:
+        width, dtype = c.model.llm.width, c.model.llm.get("dtype_mm", "float32")
+        sizes = dict(dim=width, mlp_dim=4 * width, dtype_mm=dtype)
+        c.model.mask_decoder = dict(variant="released", **sizes)
+        c.loss = "text_and_masks(lambda_seg=0.1, masks='bce_dice')"
+        return
     tiny = c.model.img.variant == "tiny"
     sizes = dict(dim=64, num_heads=4, mlp_dim=128) if tiny else dict(dtype_mm="bfloat16")
     c.model.mask_decoder = dict(variant="paper", **sizes)
     c.loss = "text_and_masks(lambda_seg=0.1)"
-    c.dont_load = ("mask_decoder/.*",)  # PaliGemma has none.
 
 
 def _masks(a: Any) -> int:

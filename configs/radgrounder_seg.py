@@ -8,9 +8,8 @@ As `radgrounder_det.py`, whose arguments it takes, with three differences: phras
 `<seg>` and `</seg>` and a mask is decoded from the hidden state at each `</seg>`; the loss is
 L_txt + 0.1 (focal + dice); images are cropped, and their intensities changed, while training.
 The decoder is the paper's (`model.mask_decoder.variant="paper"`); it starts from random weights, so
-`dont_load` names it. To go on from a released or an own checkpoint with masks, give
-`--config.dont_load="()"`, and for the released one also the two fields of `released=True`:
-`mask_decoder=dict(variant="released")` and the loss BCE + dice.
+`dont_load` names it. To go on from a checkpoint with masks, give `--config.dont_load="()"`.
+`released=True` takes the decoder and the loss (BCE + dice) of the released weights.
 """
 
 import ml_collections
@@ -20,9 +19,4 @@ from configs import radgrounder_det
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     arg = f"{arg},ground=masks" if arg else "ground=masks"
-    c = radgrounder_det.get_config(arg)
-    if "released=True" in arg:
-        sizes = dict(dim=c.model.llm.width, mlp_dim=4 * c.model.llm.width)
-        c.model.mask_decoder = dict(variant="released", dtype_mm=c.model.llm.dtype_mm, **sizes)
-        c.loss = "text_and_masks(lambda_seg=0.1, masks='bce_dice')"
-    return c
+    return radgrounder_det.get_config(arg)

@@ -57,9 +57,9 @@ class Model(paligemma.Model):
         logits, out = super().__call__(
             image, text, mask_ar, segment=segment, logits_pos=logits_pos, train=train
         )
-        if mask_pos is None and self.is_initializing():
-            mask_pos = jnp.zeros((text.shape[0], 1), jnp.int32)
-        if mask_pos is not None and (self.mask_decoder is not None or not self.is_initializing()):
+        if mask_pos is None and self.mask_decoder is not None and self.is_initializing():
+            mask_pos = jnp.zeros((text.shape[0], 1), jnp.int32)  # So that the decoder is made.
+        if mask_pos is not None:
             at = jnp.maximum(mask_pos, 0)[..., None]
             hidden = jnp.take_along_axis(out["hidden"], at, axis=1)
             out["mask_logits"] = self.masks(out["img/encoded"], hidden, tuple(image.shape[1:3]))

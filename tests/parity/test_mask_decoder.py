@@ -154,17 +154,15 @@ def test_loss_and_gradients_are_those_of_the_description(case):
 
 
 @pytest.mark.parametrize("name", sorted(random_state()))
-def test_every_tensor_matters(case, name):
+def test_every_tensor_matters_that_softmax_can_see(case, name):
     state, features, prompt, _ = case
-    if name.endswith("k_proj.bias"):
-        pytest.skip("softmax does not see the bias of the keys")
-    if ".self_attn.q_proj" in name or ".self_attn.k_proj" in name:
-        pytest.skip("one token attends to itself alone, whatever query and key are")
-    if name.startswith("transformer.layers.") and ".cross_attn_image_to_token.q_proj" in name:
-        pytest.skip("one token is all that the image attends to")
-    if ".cross_attn_image_to_token.k_proj" in name:
-        pytest.skip("one token is all that the image attends to")
     model, params = ours(state)
     _, other = ours(state | {name: np.zeros_like(state[name])})
     a, b = (model.apply({"params": p}, features, prompt)[1]["small"] for p in (params, other))
-    assert jnp.abs(a - b).max() > 1e-3
+    difference = jnp.abs(a - b).max()
+    # Softmax does not see the bias of the keys, nor, over the one token, queries and keys at all.
+    over_one_token = any(k in name for k in (".self_attn.", ".cross_attn_image_to_token."))
+    unseen = name.endswith("k_proj.bias") or (
+        over_one_token and any(k in name for k in (".q_proj.", ".k_proj."))
+    )
+    assert difference < 1e-4 if unseen else difference > 1e-3
