@@ -23,9 +23,9 @@ import ml_collections
 from big_rad import config as config_lib
 from configs import common, radgrounder_det
 
-_BLOCK = 80  # A text has at most this many tokens; attention is computed block by block.
-_BLOCKS = 3
-_MAX_LOSS = 136  # Target tokens of a row.
+# Tokens of a block, which holds whole texts (attention is computed block by block); blocks of a row,
+# and target tokens of a row. Without boxes texts are shorter.
+_SIZES = {"boxes": (80, 3, 136), "masks": (56, 4, 96)}
 _MAX_PROMPT = 64
 _GRID = 56
 _MASKS = 12  # of a row
@@ -43,6 +43,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         lambda_seg=0.1,
     )
     c = radgrounder_det.get_config(f"variant=tiny,data=phantom,size=112,ground={a.ground}")
+    block, blocks, max_loss = _SIZES[a.ground]
     masks = _MASKS if a.ground == "masks" else 0
     c.total_epochs = None
     c.total_steps = a.steps
@@ -53,14 +54,16 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     c.model.img.update(depth=4, posemb_init="sincos2d", scan=False)
     c.model.llm.update(attn_logits_softcap=0.0, scan=False)
     c.model.mask_mode = "image_isolated"
-    c.model.text_block = _BLOCK
+    c.model.text_block = block
+    if masks:
+        c.model.mask_decoder.min_side = 28  # A quarter of the image's side, as 56 is of 224.
 
     c.optimizer = "muon"
     c.optimizer_args = dict(rms=0.4, b2=0.98)
     c.lr = 2e-3
     c.lr_mults = (("img/embedding/.*", 0.05), (".*", 1.0))
     c.schedule = ((".*", dict(decay_type="cosine", warmup_percent=0.03)),)
-    loss = f"positions={_MAX_LOSS}, mean='example'"
+    loss = f"positions={max_loss}, mean='example'"
     c.loss = f"text_and_masks({loss}, lambda_seg={a.lambda_seg})" if masks else f"text_xent({loss})"
 
     data = dict(builder="phantom", builder_args=dict(config="full" if a.full else "demo"))
@@ -72,7 +75,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             c,
             augment="augment(shift=4)",
             prompt=f"prompt(n={a.texts}, style='question', grounded='always')",
-            tok=f"tok(length={_BLOCK * _BLOCKS}, block={_BLOCK}, max_loss={_MAX_LOSS}, pack=True, "
+            tok=f"tok(length={block * blocks}, block={block}, max_loss={max_loss}, pack=True, "
             f"masks={masks})",
             packed=True,
             masks=masks > 0,
@@ -80,7 +83,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     )
     # References keep their full precision, whatever grid the model writes on.
     spec = dict(data, split="test", limit=a.limit, batch_size=100, codec=common.CODEC)
-    _add_evals(c, spec, masks > 0)
+    _add_evals(c, spec, masks > 0, block)
     c.summary = {
         "g_iou": "report/g_iou",
         "g_iou_blank": "report_blank/g_iou",
@@ -95,10 +98,14 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         "vqa_accuracy": "vqa/accuracy",
         "report_f1": "report/report_f1",
     }
+    if masks:
+        for name, of in (("", "report"), ("_detect", "detect")):
+            c.summary[f"mean_iou{name}"] = f"{of}/mean_iou"
+            c.summary[f"blank_masks{name}"] = f"{of}/blank_masks"
     return c
 
 
-def _add_evals(c: ml_collections.ConfigDict, spec: dict[str, Any], masks: bool) -> None:
+def _add_evals(c: ml_collections.ConfigDict, spec: dict[str, Any], masks: bool, block: int) -> None:
     for name, kind, expand in (
         ("report", "grounded", dict(task="report")),
         ("detect", "grounded", dict(task="detect")),
@@ -116,6 +123,6 @@ def _add_evals(c: ml_collections.ConfigDict, spec: dict[str, Any], masks: bool) 
             type=kind,
             expand=dict(expand, per_image=1),
             pp=pp,
-            max_new_tokens=16 if kind == "vqa" else _BLOCK,
+            max_new_tokens=16 if kind == "vqa" else block,
         )
         common.add_eval(c.evals, name, spec)

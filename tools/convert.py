@@ -27,14 +27,14 @@ import flax
 import numpy as np
 
 from big_rad import weights
-from big_rad.models import common
+from big_rad.models import common, mask_decoder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.pp import tokenizer_json
 from big_rad.weights import hf_config, hf_export, hf_layout, infer, npz, tensors
 
 Log = Callable[[str], None]
 TARGETS = ("npz", "huggingface", "orbax")
-_TABLE = "llm/embedder/input_embedding"
+_TABLE, _MASKS = "llm/embedder/input_embedding", "mask_decoder/"
 _TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json")
 
 
@@ -68,6 +68,7 @@ def convert(
     dry_run: bool = False,
     tokenizer: str | None = None,
     allow_other_mask: bool = False,
+    without_masks: bool = False,
     log: Log = print,
 ) -> dict[str, str]:
     """Converts one checkpoint.
@@ -80,6 +81,7 @@ def convert(
         dry_run: account for the tensors and write nothing.
         tokenizer: file or folder of a tokenizer, if the source has none.
         allow_other_mask: see `hf_export.save`.
+        without_masks: leave a mask decoder out.
         log: receives the accounting.
 
     Returns:
@@ -101,6 +103,8 @@ def convert(
         raise ValueError(f"{src} is an image tower alone; it converts to npz only")
     if to == "orbax":
         _extend_table(source, log)
+    if without_masks:
+        _leave_masks_out(source, log)
     flat = _cast(source.flat, dtype)
     _account(source, flat, to, log)
     if dry_run:
@@ -154,6 +158,11 @@ def open_source(path: str | pathlib.Path, log: Log = print) -> Source:
             model = extra.pop("model", {})
     if any(name.startswith("llm/") for name in flat):
         infer.check_version(flat, where)
+        if not model and any(name.startswith(_MASKS) for name in flat):
+            raise ValueError(
+                f"{where} holds a mask decoder, whose heads its shapes do not tell; put the "
+                f"{pathlib.Path(where).name}.json of its conversion beside it"
+            )
         rows = infer.model_cfg(flat, where)["llm"]["vocab_size"]
         model = infer.explicit(model or infer.model_cfg(flat, where), rows)
     if tokenizer is not None and not _has_tokenizer(tokenizer):
@@ -166,7 +175,9 @@ def _account(source: Source, flat: Mapping[str, Any], to: str, log: Log) -> None
     if source.model:
         side = infer.image_size(flat, source.path)
         tokens = (side // source.model["img"]["patch_size"]) ** 2
-        hf_layout.check_ours(flat, hf_layout.sizes(source.model, tokens), source.path)
+        masks = _account_masks(source, flat, tokens)
+        towers = {n: x for n, x in flat.items() if n not in masks}
+        hf_layout.check_ours(towers, hf_layout.sizes(source.model, tokens), source.path)
     for name, value in flat.items():
         log(f"{name:75s} {str(value.dtype):9s} {tuple(value.shape)}")
     size = sum(tensors.nbytes(x) for x in flat.values())
@@ -174,6 +185,38 @@ def _account(source: Source, flat: Mapping[str, Any], to: str, log: Log) -> None
         f"{source.path} ({source.kind}) -> {to}: {len(flat)} tensors, "
         f"{tensors.count(flat):,} parameters, {size / 1e9:.2f} GB; all accounted for"
     )
+
+
+def _account_masks(source: Source, flat: Mapping[str, Any], tokens: int) -> set[str]:
+    # Compares the mask decoder with its model, if that has one; returns its names.
+    cfg = source.model["mask_decoder"]
+    if cfg is None:
+        return set()
+    wanted = mask_decoder.shapes(
+        mask_decoder.Model(**cfg),
+        tokens,
+        source.model["img"]["width"],
+        source.model["llm"]["width"],
+    )
+    wanted = {_MASKS + n: x.shape for n, x in common.flatten(wanted).items()}
+    held = {n: tuple(x.shape) for n, x in flat.items() if n.startswith(_MASKS)}
+    problems = [f"missing: {n}" for n in wanted if n not in held]
+    problems += [f"unexpected: {n}" for n in held if n not in wanted]
+    problems += [
+        f"shape: {n} is {held[n]}, its config asks for {shape}"
+        for n, shape in wanted.items()
+        if n in held and held[n] != shape
+    ]
+    if problems:
+        raise ValueError(f"{source.path}: no mask decoder:\n  " + "\n  ".join(sorted(problems)))
+    return set(held)
+
+
+def _leave_masks_out(source: Source, log: Log) -> None:
+    for name in [n for n in source.flat if n.startswith(_MASKS)]:
+        log(f"left out: {name}")
+        del source.flat[name]
+    source.model |= dict(mask_decoder=None) if source.model else {}
 
 
 def _cast(flat: Mapping[str, Any], dtype: str) -> dict[str, Any]:
@@ -348,6 +391,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         action="store_true",
         help="export to Hugging Face though its attention mask is not the model's",
     )
+    parser.add_argument("--without-masks", action="store_true", help="leave a mask decoder out")
     try:
         convert(**vars(parser.parse_args(argv)))
     except (ValueError, OSError) as e:

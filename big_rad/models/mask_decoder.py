@@ -23,7 +23,6 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "paper": dict(dim=256, depth=2, num_heads=8, mlp_dim=2048),
     "released": dict(dim=2304, depth=2, num_heads=8, mlp_dim=9216),
 }
-_MIN_SIDE = 56  # Learned steps double the grid until it has this many cells a side.
 _CROSS_SHARE = 2  # "paper": cross attention works in dim / 2, as SAM's does.
 
 
@@ -105,6 +104,7 @@ class Model(nn.Module):
         depth: two-way blocks.
         num_heads: heads of every attention.
         mlp_dim: width of the blocks' MLP.
+        min_side: "paper": learned steps double the grid until it has this many cells a side.
         image_size: pixels a side of the masks, unless the call says otherwise.
         dtype_mm: dtype of the matrix products; norms and softmax stay in float32.
     """
@@ -114,6 +114,7 @@ class Model(nn.Module):
     depth: int | None = None
     num_heads: int | None = None
     mlp_dim: int | None = None
+    min_side: int = 56
     image_size: int = 224
     dtype_mm: str = "float32"
 
@@ -194,17 +195,22 @@ class Model(nn.Module):
         image_at = jnp.asarray(fourier_positions(grid, dim), dtype)
         inner = dim // _CROSS_SHARE
         tokens, image = self._two_way(tokens, image, image_at, dims, inner, dtype)
-        x = image.reshape(-1, grid, grid, dim)
-        steps = max(0, math.ceil(math.log2(_MIN_SIDE / grid)))
+        # A step maps each cell by itself, so the cells stay nested ([M, N, 4, 4, .., width], SAM's
+        # transposed convolutions of stride 2) until the logits, which are all that is transposed.
+        steps = max(0, math.ceil(math.log2(self.min_side / grid)))
+        x = image
         for step in range(steps):
             width = max(8, dim // (4 if step == 0 else 8))
-            x = _Double(width, dtype, name=f"upscale_{step}")(x)
-            x = nn.gelu(_norm(f"upscale_norm_{step}")(x), approximate=False)
+            x = _dense(4 * width, dtype, f"upscale_{step}")(x).reshape(*x.shape[:-1], 4, width)
+            if step < steps - 1:
+                x = _norm(f"upscale_norm_{step}")(x)
+            x = nn.gelu(x, approximate=False)
         weights = tokens[:, 0]
         for layer in range(2):
             weights = nn.relu(_dense(dim, dtype, f"mask_mlp_{layer}")(weights))
         weights = _dense(x.shape[-1], dtype, "mask_mlp_2")(weights)
-        return jnp.einsum("mc,mhwc->mhw", weights, x, preferred_element_type=jnp.float32)
+        logits = jnp.einsum("mc,m...c->m...", weights, x, preferred_element_type=jnp.float32)
+        return unnest(logits, grid)
 
     def _two_way(
         self,
@@ -229,23 +235,21 @@ class Model(nn.Module):
         return _norm("norm_final_attn")(tokens + last), image
 
 
-class _Double(nn.Module):
-    """A learned step that doubles the grid: each cell becomes 2 x 2 (SAM's transposed convolution).
+def unnest(cells: jax.Array, grid: int) -> jax.Array:
+    """Lays nested cells out as a picture.
 
-    Attributes:
-        width: channels that come out.
-        dtype: of the matrix product.
+    Args:
+        cells: [M, grid * grid, 4, .., 4], each 4 the quarters of the cell before: upper left, upper
+            right, lower left, lower right.
+        grid: cells a side before the steps.
+
+    Returns:
+        [M, side, side], side = grid * 2^(number of 4s).
     """
-
-    width: int
-    dtype: Any
-
-    @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [M, h, w, c] to [M, 2h, 2w, width]."""
-        m, h, w, _ = x.shape
-        x = _dense(4 * self.width, self.dtype, "cells")(x).reshape(m, h, w, 2, 2, self.width)
-        return x.transpose(0, 1, 3, 2, 4, 5).reshape(m, 2 * h, 2 * w, self.width)
+    m, steps = cells.shape[0], cells.ndim - 2
+    x = cells.reshape(m, grid, grid, *(2, 2) * steps)
+    rows = [1, *range(3, x.ndim, 2)]
+    return x.transpose(0, *rows, *(r + 1 for r in rows)).reshape(m, grid << steps, grid << steps)
 
 
 def fourier_positions(grid: int, dim: int) -> np.ndarray:
@@ -264,6 +268,20 @@ def fourier_positions(grid: int, dim: int) -> np.ndarray:
     y, x = np.meshgrid(at, at, indexing="ij")
     phase = 2 * np.pi * (np.stack([x.ravel(), y.ravel()], axis=1) @ directions)
     return np.concatenate([np.sin(phase), np.cos(phase)], axis=1).astype(np.float32)
+
+
+def shapes(model: Model, tokens: int, features: int, width: int) -> dict[str, Any]:
+    """Returns a decoder's nested parameters as shapes.
+
+    Args:
+        model: the decoder.
+        tokens: image tokens, a square number.
+        features: numbers of an image token.
+        width: of the hidden states.
+    """
+    image = jax.ShapeDtypeStruct((1, tokens, features), jnp.float32)
+    hidden = jax.ShapeDtypeStruct((1, width), jnp.float32)
+    return jax.eval_shape(model.init, jax.random.key(0), image, hidden)["params"]
 
 
 def load(

@@ -1,7 +1,8 @@
 """Writing a Hugging Face folder of a PaliGemma 2: weights in shards, configs, tokenizer, notices.
 
-Tensors have the names of the hub, which every release of transformers and vLLM reads. Parameters
-are read one at a time and written shard by shard. Knows nothing of other formats.
+Tensors have the names of the hub, which every release of transformers and vLLM reads, and the mask
+decoder, which they pass over, those of the released RadGrounder. Parameters are read one at a time
+and written shard by shard. Knows nothing of other formats.
 """
 
 import json
@@ -13,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from big_rad.pp import tokenizer_json
-from big_rad.weights import hf_config, hf_layout, infer, tensors
+from big_rad.weights import hf_config, hf_layout, infer, mask_decoder, tensors
 
 _GEMMA = """\
 If the weights in this folder come from PaliGemma 2 or Gemma:
@@ -46,6 +47,7 @@ def save(
     image_token: int | None = None,
     cc_by_nc_sa: bool = False,
     allow_other_mask: bool = False,
+    without_masks: bool = False,
 ) -> list[str]:
     """Writes a folder that `PaliGemmaForConditionalGeneration.from_pretrained` loads.
 
@@ -60,6 +62,7 @@ def save(
             PaliGemma 2's.
         cc_by_nc_sa: the source was under that licence.
         allow_other_mask: export weights of a `mask_mode` that transformers does not compute.
+        without_masks: leave the mask decoder out; what remains writes and answers all the same.
 
     Returns:
         The names of the files.
@@ -67,18 +70,22 @@ def save(
     Raises:
         FileExistsError: the folder holds files.
         ValueError: parameters that are missing, unexpected or of another shape; or a model that
-            transformers does not compute.
+            transformers does not compute, or a mask decoder that is not the released one.
     """
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; name a new folder")
     where = "the parameters"
     _check_function(model_cfg, allow_other_mask)
+    flat, masks = _split_masks(model_cfg, flat, without_masks)
     rows = infer.model_cfg(flat, where)["llm"]["vocab_size"]
     cfg = infer.explicit(model_cfg, rows)
     image_size = infer.image_size(flat, where)
     tokens = (image_size // cfg["img"]["patch_size"]) ** 2
     axes = hf_layout.sizes(cfg, tokens)
     hf_layout.check_ours(flat, axes, where)
+    head = mask_decoder.theirs(masks) if masks else {}
+    if masks:
+        mask_decoder.check_widths(masks, cfg, where)
     folder.mkdir(parents=True, exist_ok=True)
     stored = tensors.dtype_of(dtype) if dtype is not None else flat["llm/final_norm/scale"].dtype
     if image_token is None:
@@ -89,13 +96,11 @@ def save(
     _write_json(folder / "preprocessor_config.json", _preprocessor(image_size, tokens))
     (folder / "NOTICE").write_text(_GEMMA + (_CC if cc_by_nc_sa else ""), encoding="utf-8")
     _write_tokenizer(folder, tokenizer)
-    _write_weights(folder, flat, axes, dtype, max_shard_bytes)
+    _write_weights(folder, flat, head, axes, dtype, max_shard_bytes)
     return sorted(p.name for p in folder.iterdir())
 
 
 def _check_function(model_cfg: Mapping[str, Any], allow_other_mask: bool) -> None:
-    if model_cfg.get("mask_decoder") is not None:
-        raise ValueError("transformers' PaliGemma has no mask decoder; export without it")
     mode = model_cfg.get("mask_mode", "paligemma")
     if mode != "paligemma" and not allow_other_mask:
         raise ValueError(
@@ -105,16 +110,38 @@ def _check_function(model_cfg: Mapping[str, Any], allow_other_mask: bool) -> Non
         )
 
 
+def _split_masks(
+    model_cfg: Mapping[str, Any], flat: Mapping[str, Any], without: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    # Returns the parameters of the two towers, and those of the mask decoder that is written.
+    prefix, cfg = "mask_decoder/", model_cfg.get("mask_decoder")
+    masks = {n.removeprefix(prefix): x for n, x in flat.items() if n.startswith(prefix)}
+    if cfg is None or without:
+        held = dict(flat) if not without else {n: x for n, x in flat.items() if prefix not in n}
+        return held, {}
+    if cfg.get("variant", "paper") != "released" or cfg.get("num_heads") not in (
+        None,
+        mask_decoder.HEADS,
+    ):
+        raise ValueError(
+            f"the format of the released RadGrounder holds no mask decoder but its own "
+            f"({mask_decoder.HEADS} heads); this one is {dict(cfg)}. Leave it out (without_masks), "
+            "or keep it as npz or a run."
+        )
+    return {n: x for n, x in flat.items() if not n.startswith(prefix)}, masks
+
+
 def _write_weights(
     folder: pathlib.Path,
     flat: Mapping[str, Any],
+    head: Mapping[str, tensors.Lazy],
     axes: Mapping[str, Mapping[str, int]],
     dtype: Any,
     max_shard_bytes: int,
 ) -> None:
     import safetensors.numpy
 
-    plan = _plan(flat, axes, dtype, max_shard_bytes)
+    plan = _plan(flat, head, axes, dtype, max_shard_bytes)
     number = plan[-1][1] + 1
     names = (
         ["model.safetensors"]
@@ -123,7 +150,7 @@ def _write_weights(
     )
     shard_of = {name: names[shard] for name, shard, _ in plan}
     held: dict[str, np.ndarray] = {}
-    pieces = _pieces(flat, axes, dtype)
+    pieces = _pieces(flat, head, axes, dtype)
     for i, (name, shard, _) in enumerate(plan):
         got, value = next(pieces)
         assert got == name
@@ -143,28 +170,42 @@ def _write_weights(
 
 
 def _plan(
-    flat: Mapping[str, Any], axes: Mapping[str, Any], dtype: Any, max_shard_bytes: int
+    flat: Mapping[str, Any],
+    head: Mapping[str, tensors.Lazy],
+    axes: Mapping[str, Any],
+    dtype: Any,
+    max_shard_bytes: int,
 ) -> list[tuple[str, int, int]]:
     # Which tensor goes into which shard, in the order in which `_pieces` gives them.
+    shapes = [
+        (name, shape, flat[rule.ours].dtype)
+        for rule in hf_layout.RULES
+        for name, shape in hf_layout.expected([rule], axes).items()
+    ]
+    shapes += [(mask_decoder.PREFIX + name, x.shape, x.dtype) for name, x in head.items()]
     plan, shard, filled = [], 0, 0
-    for rule in hf_layout.RULES:
-        itemsize = tensors.dtype_of(dtype or flat[rule.ours].dtype).itemsize
-        for name, shape in hf_layout.expected([rule], axes).items():
-            size = int(np.prod(shape)) * itemsize
-            if filled and filled + size > max_shard_bytes:
-                shard, filled = shard + 1, 0
-            filled += size
-            plan.append((name, shard, size))
+    for name, shape, held in shapes:
+        size = int(np.prod(shape)) * tensors.dtype_of(dtype or held).itemsize
+        if filled and filled + size > max_shard_bytes:
+            shard, filled = shard + 1, 0
+        filled += size
+        plan.append((name, shard, size))
     return plan
 
 
 def _pieces(
-    flat: Mapping[str, Any], axes: Mapping[str, Any], dtype: Any
+    flat: Mapping[str, Any],
+    head: Mapping[str, tensors.Lazy],
+    axes: Mapping[str, Any],
+    dtype: Any,
 ) -> Iterator[tuple[str, np.ndarray]]:
     for rule in hf_layout.RULES:
         value = np.asarray(flat[rule.ours])
         value = value.astype(tensors.dtype_of(dtype or value.dtype), copy=False)
         yield from hf_layout.to_theirs(rule, value, axes[rule.ours.split("/")[0]])
+    for name, value in head.items():
+        value = np.asarray(value).astype(tensors.dtype_of(dtype or value.dtype), copy=False)
+        yield mask_decoder.PREFIX + name, np.ascontiguousarray(value)
 
 
 def _write_tokenizer(folder: pathlib.Path, tokenizer: Any) -> None:

@@ -1,8 +1,9 @@
 """PaliGemma 2 in the format of Hugging Face, in and out, every tensor accounted for.
 
-In: `google/paligemma2-*`, fine-tuned ones with added tokens, and the released RadGrounder models.
-Out: a folder for `transformers.PaliGemmaForConditionalGeneration.from_pretrained`. Knows neither
-how a model computes nor how a parameter tree is fitted to a model of another size.
+In: `google/paligemma2-*`, fine-tuned ones with added tokens, and the released RadGrounder models,
+with their mask decoder. Out: a folder for
+`transformers.PaliGemmaForConditionalGeneration.from_pretrained`. Knows neither how a model computes
+nor how a parameter tree is fitted to a model of another size.
 """
 
 import pathlib
@@ -13,13 +14,13 @@ from typing import Any
 import flax
 import numpy as np
 
-from big_rad.weights import hf_config, hf_export, hf_layout, shards, tensors
+from big_rad.weights import hf_config, hf_export, hf_layout, mask_decoder, shards, tensors
+from big_rad.weights.mask_decoder import mask_decoder_from_torch as mask_decoder_from_torch
 
 Log = Callable[[str], None]
 
 # Left out by name. Each is printed.
 _LEFT_OUT = (
-    (r"(.*\.)?segmentation_head\..*", "the mask decoder (loading it is not built yet)"),
     (r"(.*\.)?vision_model\.head\..*", "SigLIP's attention pool, unused by PaliGemma"),
     (r"(.*\.)?(position_ids|inv_freq|embed_scale|normalizer)", "a constant, not a weight"),
 )
@@ -67,6 +68,7 @@ def read(
     cfg, image_size = hf_config.to_model_cfg(config, where, final_logits_softcap, log)
     stored = shards.read(shards.find(folder))
     names, others = hf_layout.canonical(stored)
+    head, others = _split_head(others, stored, folder)
     unexpected = leave_out(others, log)
     source = {canonical: stored[name] for name, canonical in names.items()}
     if len(source) != len(names):
@@ -83,6 +85,10 @@ def read(
         rule.ours: hf_layout.to_ours(rule, source, axes[rule.ours.split("/")[0]])
         for rule in hf_layout.RULES
     }
+    if head:
+        cfg["mask_decoder"], masks = mask_decoder.read(head, where=str(folder))
+        mask_decoder.check_widths(masks, cfg, str(folder))
+        flat |= {f"mask_decoder/{name}": value for name, value in masks.items()}
     return cfg, flat
 
 
@@ -180,6 +186,22 @@ def check(
     if problems:
         raise ValueError(f"{where} does not hold the model:\n  " + "\n  ".join(sorted(problems)))
     return {n: source[n] for n in expected}
+
+
+def _split_head(
+    names: Iterable[str], stored: Mapping[str, Any], folder: pathlib.Path
+) -> tuple[dict[str, Any], list[str]]:
+    # Returns the mask decoder's tensors, without what is in front of their names, and other names.
+    head, rest = {}, []
+    for name in names:
+        _, found, inner = name.rpartition(mask_decoder.PREFIX)
+        if not found:
+            rest.append(name)
+        elif inner in head:
+            raise ValueError(f"{folder} holds {found}{inner} twice, under names of two layouts")
+        else:
+            head[inner] = stored[name]
+    return head, rest
 
 
 def _check_head(source: dict[str, Any], folder: pathlib.Path) -> None:

@@ -45,7 +45,7 @@ def to_torch(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
         ValueError: parameters of another variant.
     """
     flat = flax.traverse_util.flatten_dict(dict(params), sep="/")
-    return {name: np.ascontiguousarray(np.asarray(value)) for name, value in theirs(flat)}
+    return {name: np.ascontiguousarray(value) for name, value in theirs(flat).items()}
 
 
 def read(
@@ -88,11 +88,11 @@ def read(
     return cfg, flat
 
 
-def theirs(flat: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
-    """Yields (name without `segmentation_head.`, array) of flat parameters.
+def theirs(flat: Mapping[str, Any]) -> dict[str, tensors.Lazy]:
+    """Returns flat parameters as lazy tensors, name without `segmentation_head.` -> array.
 
     Raises:
-        ValueError: parameters of another variant.
+        ValueError: parameters of another variant, or of shapes that do not fit each other.
     """
     depth = len({n.split("/")[0] for n in flat if n.startswith("block_")})
     names = {ours: name for ours, name, _ in _rules(depth, 0, 0, 0)}
@@ -102,8 +102,29 @@ def theirs(flat: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
             f"the mask decoder is not of the released variant ({other[0]}): the released format "
             "holds no other"
         )
-    for ours, name in names.items():
-        yield name, np.asarray(_turned(flat[ours]))
+    state = {name: _turned(flat[ours]) for ours, name in names.items()}
+    read(state)  # Checks the shapes.
+    return state
+
+
+def check_widths(flat: Mapping[str, Any], model_cfg: Mapping[str, Any], where: str) -> None:
+    """Compares the head's widths with those of the towers.
+
+    Args:
+        flat: our name -> array.
+        model_cfg: arguments of `radgrounder.Model` with explicit dimensions.
+        where: the checkpoint, for messages.
+
+    Raises:
+        ValueError: they differ.
+    """
+    held = tuple(flat["img_projection/kernel"].shape)
+    wanted = (model_cfg["img"]["width"], model_cfg["llm"]["width"])
+    if held != wanted:
+        raise ValueError(
+            f"{where}: {PREFIX}img_projection.weight maps {held[0]} to {held[1]} numbers, the "
+            f"model has {wanted[0]} of an image token and {wanted[1]} of a text token"
+        )
 
 
 def _rules(

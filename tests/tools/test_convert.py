@@ -1,4 +1,5 @@
 import json
+import shutil
 import subprocess
 
 import flax
@@ -9,9 +10,9 @@ import pytest
 import torch
 
 from big_rad import checkpoint, predict, weights
-from big_rad.models import paligemma
+from big_rad.models import paligemma, radgrounder
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import huggingface, npz
+from big_rad.weights import huggingface, npz, orbax
 from tools import convert
 
 ROWS = 3158  # More than the tiny tokenizer's ids, fewer than its padded table.
@@ -31,6 +32,7 @@ CFG = dict(
     ),
 )
 SIZE = 28
+TABLE = "llm/embedder/input_embedding"
 
 
 def flat(params):
@@ -82,9 +84,8 @@ def test_a_run_is_made_that_predict_can_load(source, tmp_path):
     assert any("rows added" in line for line in lines)
     params, meta = checkpoint.load_params(tmp_path / "run")
     want, got = read(source), flat(params)
-    table = "llm/embedder/input_embedding"
-    np.testing.assert_array_equal(got[table][:ROWS], want.pop(table))
-    assert len(got.pop(table)) == tokenizers.load("tiny").padded_vocab_size
+    np.testing.assert_array_equal(got[TABLE][:ROWS], want.pop(TABLE))
+    assert len(got.pop(TABLE)) == tokenizers.load("tiny").padded_vocab_size
     assert_same(got, want)
     assert meta["config"]["tokenizer"]["sets"] == ["detection"]
     assert meta["config"]["codec"] == dict(name="radgrounder", grid=224)
@@ -93,6 +94,68 @@ def test_a_run_is_made_that_predict_can_load(source, tmp_path):
     run(tmp_path / "run", tmp_path / "hf")
     again = tokenizers.load(tmp_path / "hf", sets=("detection",))
     assert again.markup == tokenizers.load(source, sets=("detection",)).markup
+
+
+# ---- Mask decoders ----
+
+
+@pytest.fixture(scope="module", params=["released", "paper"])
+def with_masks(request, tiny, tmp_path_factory):
+    """A run with a mask decoder: (variant, folder)."""
+    decoder = dict(variant=request.param, dim=16, mlp_dim=64)
+    model = radgrounder.Model(**CFG, mask_decoder=decoder)
+    image, tokens = jnp.zeros((1, SIZE, SIZE, 3)), jnp.ones((1, 2), jnp.int32)
+    shapes = jax.eval_shape(model.init, jax.random.key(0), image, tokens, tokens)["params"]
+    folder = tmp_path_factory.mktemp("masks") / "run"
+    tokenizer = tokenizers.load("tiny", sets=("segmentation",))
+    config = dict(
+        model_name="radgrounder",
+        model=CFG | dict(mask_decoder=decoder, mask_mode="paligemma"),
+        tokenizer=dict(path="tiny", sets=["segmentation"]),
+        codec=dict(name="radgrounder", grid=224),
+        image=dict(size=SIZE, normalize="medgemma"),
+    )
+    orbax.save(folder, tiny.randomise(shapes), config, tokenizer)
+    return request.param, folder
+
+
+def test_a_mask_decoder_goes_along_in_npz_and_the_released_one_in_a_folder(with_masks, tmp_path):
+    variant, folder = with_masks
+    want = read(folder)
+    assert any(name.startswith("mask_decoder/") for name in want)
+    run(folder, tmp_path / "a.npz")
+    assert_same(read(tmp_path / "a.npz"), want)
+    text = {n: x for n, x in want.items() if not n.startswith("mask_decoder/")}
+    if variant == "released":
+        run(tmp_path / "a.npz", tmp_path / "hf")
+        assert_same(read(tmp_path / "hf"), want)
+    else:
+        with pytest.raises(ValueError, match="Leave it out"):
+            run(tmp_path / "a.npz", tmp_path / "hf")
+    run(tmp_path / "a.npz", tmp_path / "text", without_masks=True)
+    assert_same(read(tmp_path / "text"), text)
+    run(tmp_path / "a.npz", tmp_path / "again", to="orbax", tokenizer=folder)
+    got, meta = checkpoint.load_params(tmp_path / "again")
+    assert meta["config"]["model"]["mask_decoder"]["variant"] == variant
+    got, want = ({n: x for n, x in tree.items() if n != TABLE} for tree in (flat(got), want))
+    assert_same(got, want)
+
+
+def test_a_mask_decoder_is_accounted_for(with_masks, tmp_path):
+    _, folder = with_masks
+    run(folder, tmp_path / "a.npz")
+    arrays = read(tmp_path / "a.npz")
+    name = "mask_decoder/img_projection/kernel"
+    for value, message in ((None, "missing: "), (np.zeros((3, 16), np.float32), "shape: ")):
+        changed = {n: x for n, x in arrays.items() if n != name}
+        changed |= {} if value is None else {name: value}
+        np.savez(tmp_path / "b.npz", **changed)
+        shutil.copy(tmp_path / "a.npz.json", tmp_path / "b.npz.json")
+        with pytest.raises(ValueError, match=message + name):
+            run(tmp_path / "b.npz", tmp_path / "c.npz")
+    (tmp_path / "b.npz.json").unlink()
+    with pytest.raises(ValueError, match="b.npz.json of its conversion"):
+        run(tmp_path / "b.npz", tmp_path / "c.npz")
 
 
 def test_dtype_is_converted_by_rounding(source, tmp_path):

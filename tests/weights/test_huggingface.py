@@ -8,9 +8,10 @@ import pytest
 import safetensors.numpy
 import torch
 
-from big_rad.models import radgrounder
+from big_rad.models import mask_decoder, radgrounder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import hf_config, huggingface
+from big_rad.weights import mask_decoder as weights_mask_decoder
 
 CFG = dict(
     img=dict(width=16, depth=2, mlp_dim=32, num_heads=2, patch_size=4),
@@ -136,18 +137,83 @@ def test_a_tied_head_that_is_stored_too_is_accepted_and_another_one_is_not(folde
         load(folder)
 
 
-def test_mask_decoder_of_the_released_model_is_left_out_by_name_and_printed(folder, tiny):
-    extra = {
-        "segmentation_head.proj.weight": np.zeros((2, 2), np.float32),
-        "model.segmentation_head.out.bias": np.zeros(2, np.float32),
-        "vision_tower.vision_model.head.probe": np.zeros(2, np.float32),
-    }
-    write(folder, read(folder) | extra)
-    cfg, params, lines = load(folder)
-    assert cfg["mask_decoder"] is None
+def test_siglips_attention_pool_is_left_out_by_name_and_printed(folder, tiny):
+    name = "vision_tower.vision_model.head.probe"
+    write(folder, read(folder) | {name: np.zeros(2, np.float32)})
+    _, params, lines = load(folder)
     assert_same(params, tiny.params)
-    for name in extra:
-        assert any(f"left out: {name}" in line for line in lines)
+    assert any(f"left out: {name}" in line for line in lines)
+
+
+# ---- The released segmentation model ----
+
+
+@pytest.fixture
+def head():
+    """Random tensors of a released mask decoder that fits `CFG`, and what they are for us."""
+    model = mask_decoder.Model(variant="released", dim=16, mlp_dim=64)
+    shapes = flat(mask_decoder.shapes(model, 16, 16, 16))
+    rng = np.random.default_rng(0)
+    ours = {n: rng.standard_normal(x.shape).astype(np.float32) for n, x in shapes.items()}
+    ours = flax.traverse_util.unflatten_dict(ours, sep="/")
+    return weights_mask_decoder.to_torch(ours), ours
+
+
+@pytest.mark.parametrize("prefix", ["", "model.", "module.paligemma.", "base."])
+def test_the_released_segmentation_model_loads_whole_and_just_runs(prefix, folder, tiny, head):
+    theirs, ours = head
+    write(folder, read(folder) | {f"{prefix}segmentation_head.{n}": x for n, x in theirs.items()})
+    cfg, params, lines = load(folder)
+    assert cfg["mask_decoder"]["variant"] == "released" and not any("left out" in x for x in lines)
+    assert_same(params, {**tiny.params, "mask_decoder": ours})
+    text, at = np.full((4, 3), 5, np.int32), np.array([[1, 2]] * 4)
+    model = radgrounder.Model(**cfg)
+    _, out = model.apply({"params": params}, tiny.image, text, 0 * text, mask_pos=at)
+    decoder = mask_decoder.Model(**cfg["mask_decoder"])
+    size = tiny.image.shape[1:3]
+    want, _ = decoder.apply(
+        {"params": ours}, out["img/encoded"], out["hidden"][:, 2], size=tuple(size)
+    )
+    np.testing.assert_allclose(out["mask_logits"][:, 1], want, rtol=1e-5, atol=1e-5)
+    alone_cfg, alone = huggingface.mask_decoder_from_torch(theirs)
+    assert alone_cfg == cfg["mask_decoder"]
+    assert_same(alone, ours)
+
+
+@pytest.mark.parametrize("shard", [2**31, 10_000])
+@pytest.mark.parametrize("dtype", [None, "bfloat16"])
+def test_the_released_segmentation_model_writes_back_bit_for_bit(
+    shard, dtype, folder, tmp_path, head
+):
+    write(folder, read(folder) | {f"segmentation_head.{n}": x for n, x in head[0].items()})
+    cfg, params, _ = load(folder, dtype=dtype)
+    huggingface.save(tmp_path / "again", cfg, params, max_shard_bytes=shard)
+    again = {}
+    for file in (tmp_path / "again").glob("*.safetensors"):
+        again |= safetensors.numpy.load_file(file)
+    want = read(folder)
+    assert again.keys() == want.keys()
+    for name, x in want.items():
+        np.testing.assert_array_equal(again[name], x.astype(again[name].dtype), err_msg=name)
+        assert again[name].dtype == np.dtype(dtype or "float32")
+
+
+def test_tensors_of_the_mask_decoder_are_accounted_for(folder, head):
+    text, theirs = read(folder), {f"segmentation_head.{n}": x for n, x in head[0].items()}
+    name = "segmentation_head.transformer.norm_final_attn.bias"
+    write(folder, text | {n: x for n, x in theirs.items() if n != name})
+    with pytest.raises(ValueError, match=f"missing: {name}"):
+        load(folder)
+    write(folder, text | theirs | {"segmentation_head.more": np.zeros(2, np.float32)})
+    with pytest.raises(ValueError, match="unexpected: segmentation_head.more"):
+        load(folder)
+    write(folder, text | theirs | {f"model.{name}": theirs[name]})
+    with pytest.raises(ValueError, match="twice"):
+        load(folder)
+    name = "segmentation_head.img_projection.weight"
+    write(folder, text | theirs | {name: np.zeros((16, 8), np.float32)})
+    with pytest.raises(ValueError, match="maps 8 to 16 numbers, the model has 16"):
+        load(folder)
 
 
 def test_a_resized_embedding_gives_the_rows_of_the_file(folder):
@@ -319,12 +385,17 @@ def test_shards_hold_what_the_index_says(tiny, tmp_path):
 def test_what_transformers_cannot_compute_is_not_exported(tiny, tmp_path):
     with pytest.raises(ValueError, match="image_isolated.*other outputs"):
         huggingface.save(tmp_path / "a", CFG | dict(mask_mode="image_isolated"), tiny.params)
-    with pytest.raises(ValueError, match="mask decoder"):
-        huggingface.save(tmp_path / "a", CFG | dict(mask_decoder={}), tiny.params)
     extra = {**tiny.params, "mask_decoder": {"w": np.zeros(2)}}
     with pytest.raises(ValueError, match="unexpected: mask_decoder/w"):
         huggingface.save(tmp_path / "a", CFG, extra)
+    with pytest.raises(ValueError, match="no mask decoder but its own.*without_masks"):
+        huggingface.save(tmp_path / "a", CFG | dict(mask_decoder={}), extra)
+    with pytest.raises(ValueError, match="not of the released variant"):
+        released = CFG | dict(mask_decoder=dict(variant="released"))
+        huggingface.save(tmp_path / "a", released, extra)
     assert not (tmp_path / "a").exists()
+    huggingface.save(tmp_path / "a", CFG | dict(mask_decoder={}), extra, without_masks=True)
+    assert_same(load(tmp_path / "a")[1], tiny.params)
 
 
 def test_a_folder_that_holds_files_is_not_overwritten(folder, tiny):
