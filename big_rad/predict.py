@@ -7,7 +7,6 @@ Outputs hold no value of the DICOM header but modality and plane.
 """
 
 import argparse
-import dataclasses
 import functools
 import json
 import logging
@@ -18,63 +17,23 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from big_rad import checkpoint as checkpoints
-from big_rad import models
+from big_rad import models, predictions
 from big_rad.dicom import read as dicom_read
-from big_rad.evaluators import draw, generate
+from big_rad.evaluators import generate
 from big_rad.grounding import boxes, classes, markup
 from big_rad.grounding import codec as codecs
+from big_rad.grounding import masks as mask_lib
 from big_rad.pp import builder as pp_builder
+from big_rad.pp import ops_image
 from big_rad.pp import tokenizer as tokenizers
-
-NOTE = "AI output, unverified; not for diagnostic use"
+from big_rad.predictions import Entity, Prediction
 
 _MAX_PROMPT = 256  # token slots of a prompt, <bos> included
 _MAX_TEXT = 200  # tokens of a prompt, as in training
 _BUCKETS = (32, 64, 128, _MAX_PROMPT)  # prompts are padded to one of these: few compilations
 _DETECT = {"en": "Detect: {}.", "de": "Detektiere: {}."}
-
-
-@dataclasses.dataclass(frozen=True)
-class Entity:
-    """Something the model named and pointed at.
-
-    Attributes:
-        phrase: the words in the text.
-        class_id: 1..121, 0 if unknown.
-        class_name: name of the class, "" if unknown.
-        box: (x1, y1, x2, y2) in pixels of the original image, x2 and y2 exclusive; None if the
-            model wrote none that can be read.
-        mask: None; models with boxes make no masks.
-        score: geometric mean of the probabilities of all generated tokens. It belongs to the
-            whole text and is the same for all its entities; it is not calibrated.
-    """
-
-    phrase: str
-    class_id: int
-    class_name: str
-    box: tuple[float, float, float, float] | None
-    mask: np.ndarray | None
-    score: float
-
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """What the model wrote.
-
-    Attributes:
-        text: the text without markup.
-        entities: in the order of the text.
-        logprob: summed log probability of the generated tokens.
-        raw: the text with markup, as generated.
-    """
-
-    text: str
-    entities: tuple[Entity, ...]
-    logprob: float
-    raw: str = ""
 
 
 class CheckpointError(Exception):
@@ -85,7 +44,7 @@ class RadGrounder:
     """A model that writes, answers and points. `load` makes one from a checkpoint.
 
     Args:
-        model: a `paligemma.Model`.
+        model: a `paligemma.Model` or `radgrounder.Model`.
         params: its parameters.
         tokenizer: what the model was trained with, see `pp.tokenizer.load`.
         tokenizer_path: file or name of the tokenizer, for the preprocessing ops.
@@ -93,6 +52,9 @@ class RadGrounder:
         image_size: side of the model's input image in pixels.
         normalize: name of the normalisation of the training.
         generate_fn: `evaluators.generate.make_generate_fn` of the model by default.
+
+    Attributes:
+        pointing: "masks" if the model has a mask decoder, else "boxes".
     """
 
     def __init__(
@@ -108,6 +70,7 @@ class RadGrounder:
         generate_fn: generate.Generate | None = None,
     ):
         self.codec, self.tokenizer = codec, tokenizer
+        self.pointing = "boxes" if getattr(model, "mask_decoder", None) is None else "masks"
         self._params, self._tokenizer_path = params, tokenizer_path
         self._image_size, self._normalize = image_size, normalize
         self._generate = generate_fn or generate.make_generate_fn(model, tokenizer)
@@ -172,7 +135,7 @@ class RadGrounder:
         lang: str = "en",
         clinical: str = "",
         question: str = "",
-        ground: str = "boxes",
+        ground: str | None = None,
         max_new_tokens: int = 200,
     ) -> Prediction:
         """Writes a report sentence.
@@ -182,15 +145,16 @@ class RadGrounder:
             lang: "en" or "de".
             clinical: clinical information, may be empty.
             question: the referrer's question, may be empty.
-            ground: "boxes" or "none".
+            ground: "boxes", "masks" or "none"; None is what the model points with. One with masks
+                gives the rectangles around them as well.
             max_new_tokens: the most tokens that are generated.
         """
-        if ground not in ("boxes", "none"):
-            raise ValueError(f'ground is {ground!r}; this model knows "boxes" and "none"')
+        if ground not in (None, self.pointing, "none"):
+            raise ValueError(f'ground is {ground!r}; this model knows "{self.pointing}" and "none"')
         text = dict(task="report", sentence="", clinical=clinical, question=question)
         styles = {(True, True): "both", (True, False): "clinical", (False, True): "question"}
         style = styles.get((bool(clinical), bool(question)), "none")
-        return self._run(image, text, lang, style, ground == "boxes", max_new_tokens)
+        return self._run(image, text, lang, style, ground != "none", max_new_tokens)
 
     def answer(
         self,
@@ -274,7 +238,7 @@ class RadGrounder:
             "modality": image.modality,
             "plane": image.plane,
             "body_part": "",
-            # Empty: it only tells `prompt` that boxes may be asked for.
+            # Empty: it only tells `prompt` and `ground` that boxes or masks may be asked for.
             "segmap": np.zeros(image.pixels.shape[:2], np.uint8),
             "texts": [{"keywords": [], "template": "", "lang": lang, **text}],
             "rng": np.random.default_rng(0),
@@ -296,7 +260,7 @@ class RadGrounder:
         return pp_builder.get_preprocess_fn(
             f"load|normalize({self._normalize!r})|resize({self._image_size})"
             f"|prompt(tasks={task!r}, lang={lang!r}, style={style!r}, grounded={asks!r})"
-            f"|ground('boxes', codec={self.codec.name!r}, grid={self.codec.grid!r})"
+            f"|ground({self.pointing!r}, codec={self.codec.name!r}, grid={self.codec.grid!r})"
             f"|tok(tokenizer={self._tokenizer_path!r}, sets={self.tokenizer.sets!r}"
             f", length={_MAX_PROMPT - 1}, max_text={_MAX_TEXT}, answer=False)"
             '|keep("image", "text", "mask_ar", "prefix")'
@@ -317,27 +281,46 @@ class RadGrounder:
             raise ValueError(f"max_new_tokens is {max_new_tokens}; it must be positive")
         slice_ = _as_slice(image)
         batch = self.preprocess(slice_, text, lang, style, grounded)
-        out = self._generate(self._params, batch, max_new_tokens=max_new_tokens)
+        options = {"logits": True} if self.pointing == "masks" else {}
+        out = self._generate(self._params, batch, max_new_tokens=max_new_tokens, **options)
         tokens, logprob = np.asarray(out["tokens"])[0], float(np.asarray(out["logprob"])[0])
         count = max(1, int((tokens != 0).sum()))  # <eos> included, as in logprob
         raw = self.tokenizer.decode(tokens[tokens != 0], skip_special=True)
         parsed = markup.parse(raw, self.codec)
-        height, width = slice_.pixels.shape[:2]
-        score = math.exp(logprob / count)
         if text["task"] == "report" and not grounded:  # A small model may point all the same.
             return Prediction(parsed.text, (), logprob, raw)
-        entities = tuple(
-            Entity(
-                phrase=e.phrase,
-                class_id=e.class_id,
-                class_name=classes.by_id(e.class_id).name if e.class_id else "",
-                box=None if e.box is None else boxes.to_pixels(e.box, width, height),
-                mask=None,
-                score=score,
-            )
-            for e in parsed.entities
-        )
+        logits = out["mask_logits"][0, : out["num_masks"][0]] if options else ()
+        size = slice_.pixels.shape[:2]
+        score = math.exp(logprob / count)
+        entities = tuple(self._entity(e, size, score, logits) for e in parsed.entities)
         return Prediction(parsed.text, entities, logprob, raw)
+
+    def _entity(
+        self,
+        entity: markup.Entity,
+        size: tuple[int, int],
+        score: float,
+        logits: Sequence[np.ndarray],
+    ) -> Entity:
+        # `logits` [n, S, S] are those of the text's first masks; `size` is the image's (H, W).
+        height, width = size
+        box = None if entity.box is None else boxes.to_pixels(entity.box, width, height)
+        mask = None
+        if self.pointing == "masks":
+            entity, place = mask_lib.named(entity), mask_lib.place(entity, len(logits))
+            if place is not None:
+                resized = ops_image.resize_bilinear(np.asarray(logits[place])[..., None], size)
+                mask = resized[..., 0] > 0
+                box = None if mask_lib.is_blank(mask) else boxes.from_mask(mask)
+        known = classes.by_id(entity.class_id) if entity.class_id else None
+        return Entity(
+            phrase=entity.phrase,
+            class_id=entity.class_id,
+            class_name=known.name if known else "",
+            box=box,
+            mask=mask,
+            score=score,
+        )
 
 
 def detect_question(organ: str, lang: str = "en") -> str:
@@ -345,47 +328,6 @@ def detect_question(organ: str, lang: str = "en") -> str:
     known = classes.lookup(organ)
     name = getattr(known, lang) if known is not None else organ
     return _DETECT[lang].format(name)
-
-
-def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> dict[str, Any]:
-    """Returns a prediction as plain data.
-
-    Args:
-        prediction: what to write.
-        image: the slice it is about.
-        **fields: put in front, such as `file` and `task`.
-    """
-    height, width = image.pixels.shape[:2]
-    return {
-        **fields,
-        "modality": image.modality,
-        "plane": image.plane,
-        "width": width,
-        "height": height,
-        "text": prediction.text,
-        "entities": [
-            {
-                "phrase": e.phrase,
-                "class_id": e.class_id,
-                "class_name": e.class_name,
-                "box": None if e.box is None else [round(float(c), 2) for c in e.box],
-                "score": round(e.score, 4),
-            }
-            for e in prediction.entities
-        ],
-        "logprob": round(prediction.logprob, 4),
-        "note": NOTE,
-    }
-
-
-def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
-    """Draws the boxes on the original image (CT: soft-tissue window), enlarged if it is small."""
-    marks = [
-        draw.prediction(e.box, (e.class_name or e.phrase).replace("_", " "))
-        for e in prediction.entities
-        if e.box is not None
-    ]
-    return draw.overlay(draw.window(image.pixels, image.modality), marks, min_side=768)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -416,19 +358,18 @@ def _predict_one(model: RadGrounder, image: Any, stem: str, args: argparse.Names
         prediction = model.answer(image, args.question, choices=args.choice, **options)
     else:
         prediction = model.detect(image, args.organ or args.question, **options)
-    plain = to_json(prediction, image, file=stem, task=args.task, lang=args.lang)
-    text = json.dumps(plain, ensure_ascii=False, indent=1)
-    print(text if len(args.images) == 1 else json.dumps(plain, ensure_ascii=False))
+    fields = dict(file=stem, task=args.task, lang=args.lang)
     if args.out:
-        out = pathlib.Path(args.out)
-        (out / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
-        overlay(prediction, image).save(out / f"{stem}_overlay.png")
+        plain = predictions.write(prediction, image, args.out, stem, **fields)
+    else:
+        plain = predictions.to_json(prediction, image, **fields)
+    print(json.dumps(plain, ensure_ascii=False, indent=1 if len(args.images) == 1 else None))
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m big_rad.predict",
-        description=f"Prints JSON, for several images a line each. {NOTE}.",
+        description=f"Prints JSON, for several images a line each. {predictions.NOTE}.",
     )
     add = parser.add_argument
     add("images", nargs="+", help="DICOM, PNG or JPEG files")
@@ -439,10 +380,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--choice", action="append", default=[], help="an answer to choose from (vqa); repeat")
     add("--organ", action="append", default=[], help="an organ to find (detect); repeat")
     add("--lang", choices=("en", "de"), default="en")
-    add("--ground", choices=("boxes", "none"), default="boxes")
+    add("--ground", choices=("boxes", "masks", "none"), help="what the model can, by default")
     add("--frame", type=int, default=None, help="which frame of a multi-frame file, from 0")
     add("--max_new_tokens", type=int, help="by default the task's own limit")
-    add("--out", default="", help="folder for <stem>.json and <stem>_overlay.png")
+    add("--out", default="", help="folder for <stem>.json, <stem>_overlay.png and masks")
     return parser
 
 

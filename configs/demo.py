@@ -23,8 +23,8 @@ import ml_collections
 from big_rad import config as config_lib
 from configs import common, radgrounder_det
 
-# Tokens of a block, which holds whole texts (attention is computed block by block); blocks of a row,
-# and target tokens of a row. Without boxes texts are shorter.
+# Tokens of a block, which holds whole texts (attention is computed block by block), blocks of a
+# row, and target tokens of a row. Without boxes texts are shorter.
 _SIZES = {"boxes": (80, 3, 136), "masks": (56, 4, 96)}
 _MAX_PROMPT = 64
 _GRID = 56

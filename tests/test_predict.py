@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from big_rad import checkpoint, models, predict
+from big_rad import checkpoint, models, predict, predictions
 from big_rad.dicom import read as dicom_read
 from big_rad.grounding import codec as codecs
 from big_rad.models import paligemma
@@ -167,7 +167,7 @@ def test_loaded_model_writes_valid_predictions(model, name):
     image = dicom_read.read(path)
     result = model.report(path, max_new_tokens=8)
     assert math.isfinite(result.logprob) and isinstance(result.text, str)
-    plain = predict.to_json(result, image, file="x")
+    plain = predictions.to_json(result, image, file="x")
     json.dumps(plain, allow_nan=False)
     assert plain["modality"] == name[:2]
     assert (plain["height"], plain["width"]) == image.pixels.shape
@@ -217,6 +217,102 @@ def test_repeated_calls_do_not_compile_again(model, caplog):
     assert compilations(5) > 0  # so compilations are seen when they happen
 
 
+# ---- Masks ---------------------------------------------------------------------------------
+
+MASKS_CONFIG = CONFIG | dict(
+    model_name="radgrounder",
+    model=CONFIG["model"] | dict(mask_decoder=dict(dim=16, num_heads=2, mlp_dim=16)),
+)
+
+
+def with_masks(text, logits, batches=None):
+    """A model that writes a fixed text and gives fixed mask logits [n, SIZE, SIZE]."""
+    write = always(text, batches)
+
+    def generate(params, batch, *, max_new_tokens, logits=False, of=np.float32(logits)):
+        assert logits  # to be resized before the threshold
+        padded = np.concatenate([of, np.full((16 - len(of), SIZE, SIZE), 9.0, np.float32)])
+        out = write(params, batch, max_new_tokens=max_new_tokens)
+        return out | {"mask_logits": padded[None], "num_masks": np.array([len(of)])}
+
+    vocab = tokenizers.load("tiny").padded_vocab_size
+    return predict.RadGrounder(
+        models.make(MASKS_CONFIG["model_name"], MASKS_CONFIG["model"], vocab),
+        {},
+        tokenizers.load("tiny"),
+        codec=codecs.get_codec("radgrounder"),
+        image_size=SIZE,
+        generate_fn=generate,
+    )
+
+
+def rectangle(y1, y2, x1, x2):
+    logits = np.full((SIZE, SIZE), -1.0)
+    logits[y1:y2, x1:x2] = 1
+    return logits
+
+
+def test_masks_come_at_the_size_of_the_original_tied_to_their_phrases_in_order():
+    batches = []
+    text = "The <seg>liver</seg>, the <seg>Milz</seg> and <seg>something</seg>."
+    logits = [rectangle(7, 14, 14, 28), rectangle(0, 28, 0, 7), np.full((SIZE, SIZE), -2.0)]
+    result = with_masks(text, logits, batches).report(grey(56, 84))
+    assert prompt_of(batches[0]) == "\n\nCaption this image and segment keywords: \n"
+    assert result.text == "The liver, the Milz and something."
+    liver, spleen, other = result.entities
+    assert [e.class_name for e in result.entities] == ["liver", "spleen", ""]
+    assert all(e.mask.shape == (56, 84) and e.mask.dtype == bool for e in result.entities)
+    for entity, (x1, y1, x2, y2) in ((liver, (42, 14, 84, 28)), (spleen, (0, 0, 21, 56))):
+        want = np.zeros((56, 84), bool)
+        want[y1:y2, x1:x2] = True
+        # An even blend of 1 and -1 is on the edge; a cell may fall on either side of it.
+        assert (entity.mask != want).mean() < 0.03
+        assert np.abs(np.subtract(entity.box, (x1, y1, x2, y2))).max() <= 1
+    assert not other.mask.any() and other.box is None and other.phrase == "something"
+
+
+def test_logits_are_resized_before_the_threshold():
+    ramp = np.broadcast_to(np.arange(SIZE) - 9.25, (SIZE, SIZE))  # 0 at 9.75 cells from the left
+    (entity,) = with_masks("<seg>liver</seg>", [ramp]).report(grey(100, 280)).entities
+    assert (entity.mask == (np.arange(280) + 0.5 > 97.5)).all()
+
+
+def test_phrases_beyond_the_masks_that_are_made_have_none():
+    result = with_masks("<seg>liver</seg>, <seg>spleen</seg>", [rectangle(0, 9, 0, 9)]).detect(
+        grey(28, 28), "Where?"
+    )
+    assert result.entities[0].mask.sum() == 81
+    assert result.entities[1].mask is None and result.entities[1].box is None
+    assert result.entities[1].class_name == "spleen"
+
+
+def test_a_model_points_in_one_way_or_not_at_all():
+    model = with_masks("The <seg>liver</seg>.", [rectangle(0, 9, 0, 9)])
+    assert model.report(grey(9, 9), ground="none").entities == ()
+    assert len(model.report(grey(9, 9), ground="masks").entities) == 1
+    with pytest.raises(ValueError, match='this model knows "masks" and "none"'):
+        model.report(grey(9, 9), ground="boxes")
+    with pytest.raises(ValueError, match='this model knows "boxes" and "none"'):
+        fixed("yes").report(grey(9, 9), ground="masks")
+
+
+def test_a_checkpoint_with_a_mask_decoder_loads_and_points_with_masks(tmp_path):
+    tokenizer = tokenizers.load("tiny")
+    model = models.make("radgrounder", MASKS_CONFIG["model"], tokenizer.padded_vocab_size)
+    text, image = jnp.ones((1, 4), jnp.int32), jnp.zeros((1, SIZE, SIZE, 3))
+    params = model.init(jax.random.key(0), image, text, jnp.zeros_like(text))["params"]
+    checkpoints = checkpoint.Checkpointer(tmp_path)
+    checkpoints.save(3, {"params": params}, {}, {"config": MASKS_CONFIG})
+    checkpoints.close()
+    loaded = predict.RadGrounder.load(tmp_path)
+    assert loaded.pointing == "masks"
+    kept = predict.RadGrounder(
+        model, params, tokenizer, codec=codecs.get_codec("radgrounder"), image_size=SIZE
+    )
+    image = grey(30, 40)
+    assert loaded.report(image, max_new_tokens=4) == kept.report(image, max_new_tokens=4)
+
+
 # ---- Command line --------------------------------------------------------------------------
 
 
@@ -243,6 +339,32 @@ def test_cli_writes_json_and_overlay(run_dir, tmp_path, capsys, name):
     assert "not for diagnostic use" in plain["note"]
     with Image.open(tmp_path / f"{stem}_overlay.png") as picture:
         assert max(picture.size) >= 448
+
+
+def test_cli_writes_masks_as_one_array_and_as_pictures_of_one_bit(
+    run_dir, tmp_path, capsys, monkeypatch
+):
+    logits = [rectangle(7, 14, 14, 28), np.full((SIZE, SIZE), -2.0)]
+    model = with_masks("<seg>liver</seg> <seg>spleen</seg> <seg>kidney</seg>", logits)
+    monkeypatch.setattr(predict.RadGrounder, "load", lambda _: model)
+    image, out = get_testdata_file("CT_small.dcm"), tmp_path / "out"
+    code, text, err = run_cli(
+        capsys, f"--checkpoint={run_dir}", image, "--ground=masks", f"--out={out}"
+    )
+    assert code == 0, err
+    plain = json.loads((out / "CT_small.json").read_text(encoding="utf-8"))
+    assert plain == json.loads(text)
+    masks = np.load(out / plain["masks"])
+    assert masks.shape == (3, plain["height"], plain["width"]) and masks.dtype == bool
+    for i, (entity, mask) in enumerate(zip(plain["entities"], masks, strict=True)):
+        with Image.open(out / entity["mask"]) as picture:
+            assert picture.mode == "1" and (np.asarray(picture) == mask).all()
+        assert entity.get("mask_pixels", 0) == mask.sum()
+        assert ("mask_pixels" in entity) == (i < 2)  # The third was never made.
+    assert masks[0].any() and not masks[1:].any()
+    with Image.open(out / "CT_small_overlay.png") as picture:
+        colours = np.asarray(picture).astype(int)
+    assert (np.ptp(colours, axis=-1) > 30).mean() > 0.02  # The mask is drawn in colour.
 
 
 def test_cli_outputs_hold_no_identity(run_dir, tmp_path, capsys):

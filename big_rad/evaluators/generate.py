@@ -237,12 +237,10 @@ class Evaluator:
         for side in ("reference", "prediction"):
             parsed = markup.parse(fields[side], self.codec)
             fields[f"{side}_text"] = parsed.text
-            boxes[side] = [_entity(e, width, height) for e in parsed.entities]
+            masks = None
             if sample.masks is not None:
-                chosen = sample.masks if side == "prediction" else self.data[sample.index]["masks"]
-                boxes[side] = [
-                    _with_mask(e, m, chosen) for e, m in zip(boxes[side], parsed.entities)
-                ]
+                masks = sample.masks if side == "prediction" else self.data[sample.index]["masks"]
+            boxes[side] = [_entity(e, width, height, masks) for e in parsed.entities]
         return {
             **fields,
             "control": self.control,
@@ -283,10 +281,13 @@ def _nonzero(text: np.ndarray) -> list[int]:
     return [int(t) for t in text if t]
 
 
-def _entity(entity: Any, width: int, height: int) -> Record:
+def _entity(
+    entity: markup.Entity, width: int, height: int, masks: Sequence[np.ndarray] | None
+) -> Record:
+    entity = entity if masks is None else mask_lib.named(entity)
     known = 1 <= (entity.class_id or 0) <= classes.NUM_CLASSES
     box = entity.box
-    return {
+    fields = {
         "phrase": entity.phrase,
         "class_id": entity.class_id,
         "class_name": classes.by_id(entity.class_id).name if known else "",
@@ -296,17 +297,13 @@ def _entity(entity: Any, width: int, height: int) -> Record:
         else [round(float(c) * s, 2) for c, s in zip(box, (width, height) * 2, strict=True)],
         "span": list(entity.span),
     }
-
-
-def _with_mask(fields: Record, entity: Any, masks: Sequence[np.ndarray]) -> Record:
-    # The lexicon's class, the mask in run lengths, and the rectangle around it.
-    known = classes.lookup(entity.phrase)
-    mask = masks[entity.mask_index] if (entity.mask_index or 0) < len(masks) else None
-    fields |= {"class_id": known.id if known else 0, "class_name": known.name if known else ""}
-    if entity.mask_index is None or mask_lib.is_blank(mask):
+    if masks is None:
+        return fields
+    place = mask_lib.place(entity, len(masks))
+    if place is None or mask_lib.is_blank(masks[place]):
         return fields | {"mask": None}
-    (rectangle,) = box_lib.from_label_map(mask.astype(np.uint8)).values()
-    return fields | {"mask": mask_lib.to_runs(mask), "box_pixels": [float(c) for c in rectangle]}
+    rectangle = [float(c) for c in box_lib.from_mask(masks[place])]
+    return fields | {"mask": mask_lib.to_runs(masks[place]), "box_pixels": rectangle}
 
 
 def _finite(x: Any) -> Any:

@@ -37,11 +37,11 @@ def from_label_map(segmap: np.ndarray) -> dict[int, tuple[int, int, int, int]]:
         ids = np.flatnonzero(np.bincount(segmap.ravel()))
     else:
         ids = np.unique(segmap)
-    return {int(c): _bounds(segmap == c) for c in ids if c}
+    return {int(c): from_mask(segmap == c) for c in ids if c}
 
 
-def _bounds(mask: np.ndarray) -> tuple[int, int, int, int]:
-    """Returns the box of a mask that is not empty."""
+def from_mask(mask: np.ndarray) -> tuple[int, int, int, int]:
+    """Returns the tightest box (x1, y1, x2, y2) of a mask bool [H, W] that is not blank."""
     rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
     return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
 

@@ -1,8 +1,14 @@
-"""Masks: overlap of binary masks of one image. Knows nothing of where they come from."""
+"""Masks: overlap of binary masks of one image, and whose they are in a text with markup.
 
+Knows nothing of where they come from.
+"""
+
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+
+from big_rad.grounding import classes, markup
 
 
 def pairwise_overlap(
@@ -32,6 +38,21 @@ def pairwise_overlap(
     with np.errstate(invalid="ignore", divide="ignore"):
         iou, dice = both / (sums - both), 2 * both / sums
     return np.nan_to_num(iou), np.nan_to_num(dice)
+
+
+def place(entity: markup.Entity, count: int) -> int | None:
+    """Returns which of a text's `count` masks is the entity's; None if it has none of them."""
+    index = entity.mask_index
+    return index if index is not None and 0 <= index < count else None
+
+
+def named(entity: markup.Entity) -> markup.Entity:
+    """Returns the entity with the lexicon's class of its phrase, 0 if it knows none.
+
+    Mask markup names no class, see `classes.lookup`.
+    """
+    known = classes.lookup(entity.phrase)
+    return dataclasses.replace(entity, class_id=0 if known is None else known.id)
 
 
 def is_blank(mask: np.ndarray | None) -> bool:

@@ -5,7 +5,6 @@ Later modes and similarity back ends are added to `MODES` and `SIMILARITIES`; a 
 comparable with others of the same mode and back end, so both are part of its name.
 """
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from big_rad.grounding import boxes, classes, markup
+from big_rad.grounding import boxes, markup
 from big_rad.grounding import masks as mask_lib
 from big_rad.grounding.codec import BoxCodec
 
@@ -151,7 +150,7 @@ class _MaskSides(_Sides):
         pred_masks: Sequence[np.ndarray],
         ref_masks: Sequence[np.ndarray],
     ):
-        self.pred, self.ref = (list(map(_looked_up, side)) for side in (pred, ref))
+        self.pred, self.ref = (list(map(mask_lib.named, side)) for side in (pred, ref))
         chosen = [_masks(*side) for side in ((pred, pred_masks), (ref, ref_masks))]
         self.iou, self.dice = mask_lib.pairwise_overlap(*chosen)
         self.blank = sum(map(mask_lib.is_blank, chosen[0]))
@@ -268,16 +267,11 @@ def _similarities(
     return np.clip(result, 0, 1)
 
 
-def _looked_up(entity: markup.Entity) -> markup.Entity:
-    known = classes.lookup(entity.phrase)
-    return dataclasses.replace(entity, class_id=0 if known is None else known.id)
-
-
 def _masks(
     entities: Sequence[markup.Entity], masks: Sequence[np.ndarray]
 ) -> list[np.ndarray | None]:
-    places = [-1 if e.mask_index is None else e.mask_index for e in entities]
-    return [masks[k] if 0 <= k < len(masks) else None for k in places]
+    places = [mask_lib.place(e, len(masks)) for e in entities]
+    return [None if k is None else masks[k] for k in places]
 
 
 def _boxes(entities: Sequence[markup.Entity]) -> list[Sequence[float]]:

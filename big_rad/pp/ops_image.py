@@ -175,22 +175,25 @@ def shifted(x: np.ndarray, dy: int, dx: int, fill: Any) -> np.ndarray:
     return result
 
 
-def resize_bilinear(image: np.ndarray, size: int, antialias: bool = False) -> np.ndarray:
+def resize_bilinear(
+    image: np.ndarray, size: int | tuple[int, int], antialias: bool = False
+) -> np.ndarray:
     """Bilinear resize with half-pixel centres (torch's interpolate with align_corners=False).
 
     Args:
         image: float32 [H, W, C].
-        size: pixels a side of the result.
+        size: pixels a side of the result, or its (height, width).
         antialias: widen the triangle filter by the factor of a reduction.
 
     Returns:
-        float32 [size, size, C], contiguous.
+        float32 [*size, C], contiguous.
     """
+    size = (size, size) if isinstance(size, int) else size
     resized = functools.partial(_resized, size=size, antialias=antialias)
     channels = image.shape[-1]
     if channels > 1 and image.strides[-1] == 0:  # one channel, shown several times
         return np.repeat(resized(image[..., 0])[..., None], channels, axis=-1)
-    result = np.empty((size, size, channels), np.float32)
+    result = np.empty((*size, channels), np.float32)
     for channel in range(channels):  # in turn: temporaries stay within the cache
         result[..., channel] = resized(image[..., channel])
     return result
@@ -206,16 +209,16 @@ def resize_nearest(labels: np.ndarray, size: int) -> np.ndarray:
     return labels[rows[:, None], columns]
 
 
-def _resized(x: np.ndarray, size: int, antialias: bool) -> np.ndarray:
+def _resized(x: np.ndarray, size: tuple[int, int], antialias: bool) -> np.ndarray:
     """Resizes one channel [H, W]."""
     height, width = x.shape
     if antialias:
-        return _triangle(height, size) @ x @ _triangle(width, size).T
-    if height != size:
-        at, after, weight = _taps(height, size)
+        return _triangle(height, size[0]) @ x @ _triangle(width, size[1]).T
+    if height != size[0]:
+        at, after, weight = _taps(height, size[0])
         x = _between(x.take(at, axis=0), x.take(after, axis=0), weight[:, None])
-    if width != size:
-        at, after, weight = _taps(width, size)
+    if width != size[1]:
+        at, after, weight = _taps(width, size[1])
         x = _between(x.take(at, axis=1), x.take(after, axis=1), weight)
     return x
 

@@ -1,0 +1,147 @@
+"""What the model wrote about one slice, as data, as JSON, and drawn.
+
+Knows no model. Nothing here holds a value of the DICOM header but modality and plane.
+"""
+
+import dataclasses
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from big_rad.dicom import read as dicom_read
+from big_rad.evaluators import draw
+
+NOTE = "AI output, unverified; not for diagnostic use"
+
+
+@dataclasses.dataclass(frozen=True)
+class Entity:
+    """Something the model named and pointed at.
+
+    Attributes:
+        phrase: the words in the text.
+        class_id: 1..121, 0 if unknown. With masks, the lexicon's class of the phrase.
+        class_name: name of the class, "" if unknown.
+        box: (x1, y1, x2, y2) in pixels of the original image, x2 and y2 exclusive: as written, or
+            the rectangle around the mask. None if there is none that can be read, or the mask is
+            blank.
+        mask: bool [H, W] of the original image, maybe blank. None if the model points with boxes,
+            or named more than it makes masks of (`evaluators.generate.MAX_MASKS`).
+        score: geometric mean of the probabilities of all generated tokens. It belongs to the
+            whole text and is the same for all its entities; it is not calibrated.
+    """
+
+    phrase: str
+    class_id: int
+    class_name: str
+    box: tuple[float, float, float, float] | None
+    mask: np.ndarray | None = dataclasses.field(compare=False, repr=False)
+    score: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What the model wrote.
+
+    Attributes:
+        text: the text without markup.
+        entities: in the order of the text.
+        logprob: summed log probability of the generated tokens.
+        raw: the text with markup, as generated.
+    """
+
+    text: str
+    entities: tuple[Entity, ...]
+    logprob: float
+    raw: str = ""
+
+
+def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> dict[str, Any]:
+    """Returns a prediction as plain data.
+
+    Args:
+        prediction: what to write.
+        image: the slice it is about.
+        **fields: put in front, such as `file` and `task`.
+    """
+    height, width = image.pixels.shape[:2]
+    return {
+        **fields,
+        "modality": image.modality,
+        "plane": image.plane,
+        "width": width,
+        "height": height,
+        "text": prediction.text,
+        "entities": [
+            {
+                "phrase": e.phrase,
+                "class_id": e.class_id,
+                "class_name": e.class_name,
+                "box": None if e.box is None else [round(float(c), 2) for c in e.box],
+                **({} if e.mask is None else {"mask_pixels": int(e.mask.sum())}),
+                "score": round(e.score, 4),
+            }
+            for e in prediction.entities
+        ],
+        "logprob": round(prediction.logprob, 4),
+        "note": NOTE,
+    }
+
+
+def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
+    """Draws boxes or masks on the original image, enlarged if it is small.
+
+    CT is shown with the soft-tissue window; blank masks are not drawn.
+    """
+    marks = [
+        dataclasses.replace(draw.prediction(e.box, _label(e)), mask=e.mask)
+        for e in prediction.entities
+        if e.box is not None
+    ]
+    return draw.overlay(draw.window(image.pixels, image.modality), marks, min_side=768)
+
+
+def write(
+    prediction: Prediction,
+    image: dicom_read.Slice,
+    folder: str | pathlib.Path,
+    stem: str,
+    **fields: Any,
+) -> dict[str, Any]:
+    """Writes `<stem>.json` and `<stem>_overlay.png`, and the masks if there are some.
+
+    Those are `<stem>_masks.npy`, bool [n, H, W] with one for each entity in order (blank if it was
+    not made), and `<stem>_mask<i>.png` for the i-th entity from 1: one bit a pixel, white inside.
+
+    Args:
+        prediction: what to write.
+        image: the slice it is about.
+        folder: exists; files of the same names are overwritten.
+        stem: how the names begin.
+        **fields: see `to_json`.
+
+    Returns:
+        What is in the JSON file: `to_json`'s, with the names of the mask files.
+    """
+    folder = pathlib.Path(folder)
+    plain = to_json(prediction, image, **fields)
+    made = [e.mask for e in prediction.entities if e.mask is not None]
+    if made:
+        blank = np.zeros_like(made[0])
+        masks = np.stack([blank if e.mask is None else e.mask for e in prediction.entities])
+        plain["masks"] = f"{stem}_masks.npy"
+        np.save(folder / plain["masks"], masks)
+        for i, (entity, mask) in enumerate(zip(plain["entities"], masks, strict=True)):
+            entity["mask"] = f"{stem}_mask{i + 1}.png"
+            Image.fromarray(mask).save(folder / entity["mask"], optimize=True)
+    text = json.dumps(plain, ensure_ascii=False, indent=1)
+    (folder / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
+    overlay(prediction, image).save(folder / f"{stem}_overlay.png")
+    return plain
+
+
+def _label(entity: Entity) -> str:
+    return (entity.class_name or entity.phrase).replace("_", " ")
