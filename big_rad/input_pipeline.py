@@ -97,8 +97,9 @@ def make_source(spec: Mapping[str, Any], data_dir: str) -> Any:
 
     Args:
         spec: `builder`, `split`, optionally `builder_args`, `only` ("grounded": examples that
-            have boxes or a label map), and `expand` (arguments of `datasets.core.expand`: one
-            text an item).
+            have boxes or a label map), `asked` (arguments of `datasets.core.asked`: questions where
+            things are, instead of the texts), and `expand` (arguments of `datasets.core.expand`:
+            one text an item).
         data_dir: where the datasets lie.
 
     Raises:
@@ -111,6 +112,8 @@ def make_source(spec: Mapping[str, Any], data_dir: str) -> Any:
         raise ValueError(f"only={spec['only']!r} of a dataset's config: there is 'grounded'")
     if spec.get("only"):
         source = core.grounded(source)
+    if spec.get("asked"):
+        source = core.asked(source, **dict(spec["asked"]))
     if spec.get("expand"):
         source = core.expand(source, **dict(spec["expand"]))
     return source

@@ -5,8 +5,8 @@
     --config=configs/public_vqa.py:variant=tiny,size=112,epochs=2
 
 The optimisation is `radgrounder_det`'s. Rows are short, so batches are cut to a few lengths.
-Evaluated on the validation questions of both; the published figures are of SLAKE's validation and
-VQA-RAD's test questions.
+Evaluated on the validation questions of both, and on two detection questions of each of SLAKE's
+validation images; the published figures are of SLAKE's validation and VQA-RAD's test questions.
 """
 
 import ml_collections
@@ -54,5 +54,24 @@ def _add_detection(c: ml_collections.ConfigDict, masks: int) -> None:
         tok=radgrounder_det.tok(c, masks=masks),
         masks=masks > 0,
     )
+    organs_of = dict(builder="slake", only="grounded")
     c.input.data.slake_organs = 10.0
-    c.input.slake_organs = dict(builder="slake", split="train", only="grounded", pp=pp)
+    c.input.slake_organs = dict(organs_of, split="train", pp=pp)
+    pp = common.eval_pp(
+        c,
+        prompt="prompt('detect')",
+        ground=common.ground(c, masks > 0),
+        tok=radgrounder_det.tok(c, answer=False),
+    )
+    c.evals.slake_organs = dict(
+        organs_of,
+        type="grounded",
+        split="validation",
+        asked=dict(n=2, lang="en", labelled=list(organs.LABELLED)),
+        expand=dict(task="detect"),
+        pp=pp,
+        batch_size=32,
+        limit=ml_collections.config_dict.placeholder(int),
+        max_new_tokens=200,
+        codec=dict(c.codec),
+    )

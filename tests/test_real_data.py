@@ -2,11 +2,15 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import input_pipeline, train
+from big_rad import evaluators, input_pipeline, losses, models, optim, train
 from big_rad.datasets import core
+from big_rad.evaluators import data as eval_data
+from big_rad.models import common
 from big_rad.pp import tokenizer
 from configs import public_vqa, radgrounder_det, radgrounder_seg
 from tests.published import folder, refrad2d, slake, vqa_rad
@@ -90,11 +94,50 @@ def test_detection_and_questions_of_public_data_train_together(data_dir, tmp_pat
 @pytest.mark.slow
 def test_masks_of_public_data_train_through_the_same_code(data_dir, tmp_path):
     config = shrink(public_vqa.get_config("variant=tiny,size=28,ground=masks"))
-    config.log_training_steps, config.evals = 1, {}
+    config.log_training_steps = 1
+    config.evals = {"slake_organs": config.evals.slake_organs}
     rows = run(config, tmp_path / "run", data_dir)
     assert rows[-1]["step"] == STEPS and rows[-1]["rejected_examples"] == 0
     assert sum(r["masks"] for r in rows) > 5
     assert all(np.isfinite(r["mask_loss"]) for r in rows)
+    assert (tmp_path / "run/samples/slake_organs.jsonl").is_file()
+
+
+def test_masks_of_public_data_are_evaluated_through_the_same_code(data_dir, tmp_path):
+    """A model that answers as SLAKE's references say, with their masks, scores 1."""
+    spec = dict(public_vqa.get_config("variant=tiny,size=28,ground=masks").evals.slake_organs)
+    made = eval_data.load(spec, str(data_dir))
+    references = [made[i]["reference"] for i in range(len(made))]
+    assert sum("<seg>" in r for r in references) > 2
+    assert len({made[i]["meta"]["id"] for i in range(len(made))}) == len(made)
+    done = 0
+
+    def generate(params, batch, *, max_new_tokens):
+        nonlocal done
+        t, count = tokenizer.load("tiny"), len(batch["text"])
+        tokens = np.zeros((count, max_new_tokens), np.int32)
+        masks, num = np.zeros((count, 8, 28, 28), bool), np.zeros(count, np.int32)
+        for row in range(min(count, len(made) - done)):
+            ids = t.encode(references[done], eos=True, specials=True)
+            tokens[row, : len(ids)] = ids
+            for k, mask in enumerate(made[done]["masks"]):
+                masks[row, k], num[row] = mask, k + 1
+            done += 1
+        return dict(tokens=tokens, logprob=np.zeros(count), masks=masks, num_masks=num)
+
+    evaluator = evaluators.build(
+        "slake_organs",
+        spec,
+        predict_fns={"generate": generate},
+        tokenizer=tokenizer.load("tiny"),
+        data_dir=str(data_dir),
+        samples_dir=tmp_path,
+    )
+    metrics = dict(evaluator.run({}))
+    assert done == len(made)
+    for name in ("g_iou", "mean_iou", "mean_dice", "valid_markup", "report_f1"):
+        assert metrics[name] == 1, name
+    assert metrics["blank_masks"] == 0 and metrics["mean_iou_liver"] == 1
 
 
 @pytest.mark.parametrize("data", ["all", "folder"])
@@ -152,3 +195,36 @@ def test_the_page_of_what_the_model_sees_is_written(data_dir, tmp_path, name, ca
         ]
     )
     assert "<img" in out.read_text() and name in capsys.readouterr().out
+
+
+def test_five_steps_of_the_segmentation_recipe_move_all_that_is_trained_and_nothing_else(data_dir):
+    config = shrink(radgrounder_seg.get_config("variant=tiny,size=28,data=folder"))
+    cosine = dict(decay_type="cosine", warmup_percent=0.1)  # What `siglip=frozen` sets at 3b.
+    config.schedule = (("img/head/.*", cosine), ("img/.*", None), (".*", cosine))
+    # Uniform draws: no norm stays at its first value because its input is all zeros.
+    vocab = tokenizer.load("tiny").padded_vocab_size
+    model = models.make(config.model_name, config.model, vocab)
+    rng = np.random.default_rng(0)
+    shapes = common.flatten(train.init_shapes(model, config))
+    first = {n: rng.uniform(-0.1, 0.1, x.shape).astype(np.float32) for n, x in shapes.items()}
+    optimizer = optim.make(config, first, 5)
+    trained = {n: first[n] for n in first if optimizer.trainable[n]}
+    state = {
+        "params": common.unflatten(first),
+        "opt_state": optimizer.tx.init(trained),
+        "step": jnp.zeros((), jnp.int32),
+    }
+    step = jax.jit(train.make_train_step(model, losses.get(config.loss), optimizer, 2))
+    data = input_pipeline.make_train(config, 0, str(data_dir)).iterator
+    masks = 0
+    for _ in range(5):
+        batch = {k: v for k, v in next(data).items() if k not in ("id", "rejects")}
+        state, metrics = step(state, batch, jax.random.key(0))
+        masks += float(metrics["masks"])
+    data.close()
+    assert masks > 0
+    last = common.flatten(jax.device_get(state["params"]))
+    moved = {n for n in first if last[n].tobytes() != first[n].tobytes()}
+    frozen = {n for n in first if n.startswith("img/") and not n.startswith("img/head/")}
+    assert moved == first.keys() - frozen
+    assert any(n.startswith("mask_decoder/") for n in moved) and len(frozen) > 10

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from big_rad.pp import packed
+from big_rad.pp import ops_detect, packed
 
 Example = dict[str, Any]
 _PACKED = ("image", "segmap")
@@ -195,6 +195,29 @@ class grounded:
 
     def __getitem__(self, index: int) -> Example:
         return self._source[self._items[index]]
+
+
+class asked:
+    """The examples of a source with questions where things are in place of their texts.
+
+    For evaluation: the questions of an example are always the same ones. `expand` makes them items.
+
+    Args:
+        source: the source.
+        seed: of the draw.
+        kw: of the op `detect_vqa`.
+    """
+
+    def __init__(self, source: Source, seed: int = 0, **kw: Any):
+        self._source, self._seed, self._ask = source, seed, ops_detect.get_detect_vqa(**kw)
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> Example:
+        rng = np.random.default_rng([self._seed, index])
+        example = self._ask({**self._source[index], "texts": [], "rng": rng})
+        return {k: v for k, v in example.items() if k != "rng"}
 
 
 def images_of(example: Example) -> list[Example]:

@@ -7,7 +7,18 @@ from typing import Any
 
 _TYPES = ("grounded", "vqa")
 _OPTIONS = ("batch_size", "max_new_tokens", "control", "codec", "grid", "blank_value")
-_IGNORED = ("type", "builder", "split", "builder_args", "only", "expand", "pp", "limit", "every")
+_IGNORED = (
+    "type",
+    "builder",
+    "split",
+    "builder_args",
+    "only",
+    "asked",
+    "expand",
+    "pp",
+    "limit",
+    "every",
+)
 
 
 def build(

@@ -18,7 +18,7 @@ CONTROLS = ("none", "blank", "shuffled")
 BLANK_VALUE = -1.0
 MODEL_FIELDS = ("image", "text", "mask_ar")
 
-_DATA_FIELDS = ("builder", "split", "builder_args", "only", "expand", "pp", "limit")
+_DATA_FIELDS = ("builder", "split", "builder_args", "only", "asked", "expand", "pp", "limit")
 _LIMIT_SEED = 42  # the paper's protocol draws its subset with this seed
 _SHUFFLE_SEED = 7
 _KEEP_BYTES = 2 << 30
@@ -179,7 +179,8 @@ def load(spec: Mapping[str, Any], data_dir: str) -> EvalData:
     """Returns the data that an evaluator's config names; equal data is the same object.
 
     Args:
-        spec: `builder`, `split`, `pp`, optionally `builder_args`, `expand`, `limit`.
+        spec: `builder`, `split`, `pp`, optionally `builder_args`, `only`, `asked`, `expand`,
+            `limit`.
         data_dir: where the datasets lie.
     """
     key = data_key(spec, data_dir)
