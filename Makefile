@@ -4,11 +4,15 @@ VENV ?= .venv
 PY = $(VENV)/bin/python
 PIP_INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo demo-seg test lint bench clean
 
 demo: $(VENV)/.runtime  ## phantom data, training, evaluation, a page: about ten minutes on two cores
 	$(PY) -m tools.build_dataset phantom --config=demo --data_dir=data
 	$(PY) -m big_rad.train --config=configs/demo.py --data_dir=data --workdir=runs/demo
+
+demo-seg: $(VENV)/.runtime  ## the same with masks instead of boxes: about a quarter of an hour
+	$(PY) -m tools.build_dataset phantom --config=demo --data_dir=data
+	$(PY) -m big_rad.train --config=configs/demo.py:ground=masks --data_dir=data --workdir=runs/demo-seg
 
 test: $(VENV)/.dev  ## the whole test suite
 	$(PY) -m pytest -n auto --dist=loadfile

@@ -91,18 +91,22 @@ def text_and_masks(
         rng: unused.
         positions: see `text_xent`.
         mean: see `text_xent`.
-        lambda_seg: weight of the masks; 0 trains the text alone, and the decoder not at all.
+        lambda_seg: weight of the masks; at 0 none are made, and the text is trained alone.
         masks: "focal_dice" (the paper's) or "bce_dice" (that of the released weights).
         gamma: of the focal loss.
         alpha: of the focal loss, see `focal`.
 
     Returns:
-        (loss, metrics): those of `text_xent`, `text_loss`, `mask_loss` and the count `masks`.
+        (loss, metrics): those of `text_xent`, `text_loss` and, unless `lambda_seg` is 0,
+        `mask_loss` and the count `masks`.
     """
     del rng
     if masks not in ("focal_dice", "bce_dice"):
         raise ValueError(f'loss masks {masks!r}: use "focal_dice" or "bce_dice"')
-    loss, metrics, out = _text(model, params, batch, positions, mean, batch["mask_pos"])
+    mask_pos = batch["mask_pos"] if lambda_seg else None
+    loss, metrics, out = _text(model, params, batch, positions, mean, mask_pos)
+    if not lambda_seg:
+        return loss, metrics | {"text_loss": loss}
     logits, wanted = out["mask_logits"], batch["mask_class"][..., None, None]
     used = ((batch["mask_pos"] >= 0) & (batch["mask_class"] > 0)).astype(jnp.float32)
     target = (batch["segmap"][:, None].astype(wanted.dtype) == wanted).astype(jnp.float32)

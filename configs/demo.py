@@ -28,7 +28,7 @@ from configs import common, radgrounder_det
 _SIZES = {"boxes": (80, 3, 136), "masks": (56, 4, 96)}
 _MAX_PROMPT = 64
 _GRID = 56
-_MASKS = 12  # of a row
+_MASKS = 8  # of a row
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
@@ -39,8 +39,9 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         batch=8,
         full=False,
         limit=300,
+        seed=0,
         ground=("boxes", "masks"),
-        lambda_seg=0.1,
+        lambda_seg=4.0,
     )
     c = radgrounder_det.get_config(f"variant=tiny,data=phantom,size=112,ground={a.ground}")
     block, blocks, max_loss = _SIZES[a.ground]
@@ -57,11 +58,14 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     c.model.text_block = block
     if masks:
         c.model.mask_decoder.min_side = 28  # A quarter of the image's side, as 56 is of 224.
+    c.seed = a.seed
 
     c.optimizer = "muon"
     c.optimizer_args = dict(rms=0.4, b2=0.98)
     c.lr = 2e-3
     c.lr_mults = (("img/embedding/.*", 0.05), (".*", 1.0))
+    if masks:
+        c.lr_mults = (("img/embedding/.*", 0.3), ("mask_decoder/.*", 0.2), (".*", 1.0))
     c.schedule = ((".*", dict(decay_type="cosine", warmup_percent=0.03)),)
     loss = f"positions={max_loss}, mean='example'"
     c.loss = f"text_and_masks({loss}, lambda_seg={a.lambda_seg})" if masks else f"text_xent({loss})"

@@ -125,7 +125,8 @@ class Model(nn.Module):
         """Decodes one mask for each hidden state.
 
         Args:
-            features: [M, N, C], SigLIP's tokens after its final norm, N a square number.
+            features: [M, N, C], SigLIP's tokens after its final norm, N a square number; or of
+                M / k images, [M / k, N, C], each with k masks that follow each other.
             hidden: [M, D], the language model's final hidden state where `</seg>` is its input.
             size: (H, W) of the masks; None is `image_size`.
 
@@ -137,12 +138,16 @@ class Model(nn.Module):
             ValueError: sizes that do not fit each other.
         """
         dims = self.dims()
+        masks, images = hidden.shape[0], features.shape[0]
+        if not images or masks % images:
+            raise ValueError(f"mask_decoder: {masks} hidden states for {images} images")
         grid = math.isqrt(features.shape[1])
         if grid**2 != features.shape[1]:
             raise ValueError(f"mask_decoder: {features.shape[1]} image tokens are no square grid")
         dtype = jnp.dtype(self.dtype_mm)
         features, hidden = features.astype(dtype), hidden.astype(dtype)
         image = _dense(dims["dim"], dtype, "img_projection")(features)
+        image = jnp.repeat(image, masks // images, axis=0)
         decode = self._released if self.variant == "released" else self._paper
         small = decode(image, hidden, grid, dims, dtype).astype(jnp.float32)
         shape = (small.shape[0], *(size or (self.image_size, self.image_size)))

@@ -85,8 +85,7 @@ class Model(paligemma.Model):
                 'as dict(variant="paper"), with config.model_name = "radgrounder"'
             )
         b, k = hidden.shape[:2]
-        each = jnp.repeat(features, k, axis=0)
-        logits, _ = self._masks(each, hidden.reshape(b * k, -1), size=size)
+        logits, _ = self._masks(features, hidden.reshape(b * k, -1), size=size)
         return logits.reshape(b, k, *size)
 
 

@@ -53,7 +53,8 @@ def get_tok(
             borders.
         max_loss: the most target tokens of a row, 0 for any; see `positions` of the loss.
         masks: K > 0 adds int32 [K] `mask_class` and `mask_pos`: class id of the k-th mask and
-            position of its `</seg>` in `text`; 0 and -1 where unused.
+            position of its `</seg>` in `text`; 0 and -1 where unused. With `pack`, a text whose
+            masks the row has no room for is left out; of one text, the first K have a place.
     """
     tok = tokenizer_lib.load(tokenizer, tuple(sets))
     budget = _budget(length, max_text, pack, block, max_loss)
@@ -65,15 +66,17 @@ def get_tok(
         for text in texts:
             prefix, suffix, most = fit(tok, text, budget, answer)
             bound += most + 1 + answer
+            ends = _mask_ends(tok, suffix) if masks and answer else []
+            if ends and positions and len(positions) + len(ends) > masks:
+                continue
             start = row.add([tok.bos_id, *prefix], [*suffix, tok.eos_id] if answer else [])
             if start is None:
+                bound = length + 1  # With less markup, others might have fitted in.
                 if block:
                     continue
                 break
-            if masks and answer:
-                ends = _mask_ends(tok, suffix)
-                positions += [start + 1 + len(prefix) + i for i in ends]
-                classes += text.get("mask_classes", [])[: len(ends)]
+            positions += [start + 1 + len(prefix) + i for i in ends]
+            classes += text.get("mask_classes", [])[: len(ends)]
         bound = length + 1 if block else min(bound, length + 1)
         example = example | row.arrays() | {"text_bound": bound}
         if masks:

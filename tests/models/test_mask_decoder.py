@@ -79,6 +79,32 @@ def test_bfloat16_stays_near_float32_and_finite():
     assert jnp.abs(a - b).mean() < 0.05 * jnp.abs(a).mean() + 0.05
 
 
+@pytest.mark.parametrize("variant", ["paper", "released"])
+def test_masks_of_one_image_follow_each_other(variant):
+    m = model(variant=variant, dim=32 if variant == "paper" else 24)
+    hidden = np.random.default_rng(2).normal(size=(6, 24)).astype(np.float32)
+    params = init(m)
+    got, _ = m.apply(params, FEATURES, hidden)
+    want, _ = m.apply(params, FEATURES.repeat(2, axis=0), hidden)
+    np.testing.assert_allclose(got, want, rtol=1e-4, atol=1e-5)
+    assert np.abs(got[0] - got[1]).max() > 1e-3
+    with pytest.raises(ValueError, match="7 hidden states for 3 images"):
+        m.apply(params, FEATURES, np.zeros((7, 24), np.float32))
+
+
+def test_nested_cells_are_laid_out_by_row_and_column():
+    grid, steps = 3, 2
+    row, column = np.divmod(np.arange(grid * grid), grid)
+    for _ in range(steps):  # Each cell becomes two by two.
+        row, column = (
+            2 * x[..., None] + np.array(quarter)
+            for x, quarter in ((row, [0, 0, 1, 1]), (column, [0, 1, 0, 1]))
+        )
+    side = grid * 4
+    got = mask_decoder.unnest(jnp.asarray(row * side + column)[None], grid)
+    np.testing.assert_array_equal(got[0], np.arange(side * side).reshape(side, side))
+
+
 @pytest.mark.parametrize(
     "kw, features, message",
     [

@@ -302,6 +302,19 @@ def test_mask_positions_are_those_of_the_closing_tags():
     assert out["mask_class"].dtype == out["mask_pos"].dtype == np.int32
 
 
+def test_a_text_whose_masks_have_no_room_is_left_out():
+    both = REPORT | {"sentence": "Liver, liver, liver.", "keywords": [["liver", 5]]}
+    pp = "prompt(n='all', style='none')|ground('masks')|tok(length=160, pack=True, masks={})"
+    all_of = run(pp.format(9), [both, both, VQA], segmap=SEGMAP)
+    assert (all_of["mask_pos"] >= 0).sum() == 6 and all_of["segment"].max() == 3
+    some = run(pp.format(5), [both, both, VQA], segmap=SEGMAP)
+    assert (some["mask_pos"] >= 0).sum() == 3 and some["segment"].max() == 2
+    assert (some["text"] == TOK.id_of("</seg>")).sum() == 3
+    assert some["text_bound"] >= all_of["text_bound"] - 1 or some["text_bound"] >= 160
+    first = run(pp.format(2), [both, VQA], segmap=SEGMAP)  # It has more by itself.
+    assert (first["mask_pos"] >= 0).all() and first["segment"].max() == 2
+
+
 def test_masks_of_a_cut_target_are_dropped_with_it():
     text = REPORT | {"sentence": "The liver. " + "Normal. " * 60 + "The liver."}
     pp = "prompt(style='none')|ground('masks')|tok(length=300, max_text=40, masks=2)"
