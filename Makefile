@@ -4,10 +4,6 @@ VENV ?= .venv
 PY = $(VENV)/bin/python
 PIP_INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-# Large arrays are freed and made anew at every step; glibc would hand their pages back each time.
-demo demo-seg: export MALLOC_MMAP_MAX_ = 0
-demo demo-seg: export MALLOC_TRIM_THRESHOLD_ = 100000000000
-
 .PHONY: demo demo-seg test lint bench clean
 
 demo: $(VENV)/.runtime  ## phantom data, training, evaluation, a page: about ten minutes on two cores

@@ -79,15 +79,15 @@ def text_and_masks(
 ) -> tuple[jax.Array, Metrics]:
     """L = L_txt + lambda_seg * L_mask (the RadGrounder paper): `text_xent`, and masks at `</seg>`.
 
-    L_mask is the mean over the masks of the (micro)batch, 0 if it has none; pixels of a mask are
-    averaged, so large images and large organs count no more. Binary masks are made here.
+    L_mask is the mean over the masks of the batch, 0 if it has none; pixels of a mask are averaged,
+    so large images and large organs count no more. Binary masks are made here.
 
     Args:
         model: a `radgrounder.Model` with a mask decoder.
         params: its parameters.
         batch: as for `text_xent`, and `segmap` u8 [B, H, W] of class ids, as large as the image;
             `mask_class`, `mask_pos` i32 [B, K]: class id of the k-th mask and position of its
-            `</seg>` in `text`, 0 and -1 where unused.
+            `</seg>` in `text`, 0 and -1 where unused. A microbatch needs what `with_totals` adds.
         rng: unused.
         positions: see `text_xent`.
         mean: see `text_xent`.
@@ -108,14 +108,39 @@ def text_and_masks(
     if not lambda_seg:
         return loss, metrics | {"text_loss": loss}
     logits, wanted = out["mask_logits"], batch["mask_class"][..., None, None]
-    used = ((batch["mask_pos"] >= 0) & (batch["mask_class"] > 0)).astype(jnp.float32)
+    used = _used(batch)
     target = (batch["segmap"][:, None].astype(wanted.dtype) == wanted).astype(jnp.float32)
     pixels = focal(logits, target, gamma, alpha) if masks == "focal_dice" else bce(logits, target)
     each = pixels + dice(logits, target)
-    count = used.sum()
-    mask_loss = (each * used).sum() / jnp.maximum(count, 1)
-    metrics |= {"text_loss": loss, "mask_loss": mask_loss, "masks": count}
+    divisor = used.sum()
+    if f"masks_per_{mean}" in batch:  # Joined by text weight, microbatches give the mean over all.
+        divisor = batch[f"masks_per_{mean}"][0] * metrics["weight"]
+    mask_loss = (each * used).sum() / jnp.maximum(divisor, 1e-6)
+    metrics |= {"text_loss": loss, "mask_loss": mask_loss, "masks": used.sum()}
     return loss + lambda_seg * mask_loss, metrics
+
+
+def with_totals(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    """Adds what losses of its parts need to know of a whole batch.
+
+    A batch is cut into microbatches whose losses are joined by the weight of their texts. So that
+    each mask counts the same wherever it is, the loss is told the batch's number of masks.
+
+    Args:
+        batch: see `text_and_masks`; one without masks stays as it is.
+
+    Returns:
+        The batch with `masks_per_token` and `masks_per_example`, f32 [B], the same for all rows:
+        masks over the text weight by that `mean`.
+    """
+    if "mask_pos" not in batch:
+        return dict(batch)
+    rows, count = batch["text"].shape[0], _used(batch).sum()
+    totals = {mean: _weights(batch, mean)[1].sum() for mean in ("token", "example")}
+    return batch | {
+        f"masks_per_{mean}": jnp.full(rows, count / jnp.maximum(w, 1e-6))
+        for mean, w in totals.items()
+    }
 
 
 def bce(logits: jax.Array, target: jax.Array) -> jax.Array:
@@ -181,16 +206,8 @@ def _text(
     mask_pos: jax.Array | None = None,
 ) -> tuple[jax.Array, Metrics, dict[str, Any]]:
     # See `text_xent`; also returns what else the model gave.
-    if mean not in ("token", "example"):
-        raise ValueError(f'loss mean {mean!r}: use "token" or "example"')
-    text, target = batch["text"][:, :-1], batch["text"][:, 1:]
-    mask = batch["mask_loss"][:, 1:] * (target != 0)
-    segment = batch.get("segment")
-    weights = mask.astype(jnp.float32)
-    if mean == "example":
-        ids = jnp.ones_like(target) if segment is None else segment[:, 1:]
-        same = (ids[:, :, None] == ids[:, None, :]) * mask[:, None, :]
-        weights = weights / jnp.maximum(same.sum(axis=-1), 1)
+    text, target, segment = batch["text"][:, :-1], batch["text"][:, 1:], batch.get("segment")
+    mask, weights = _weights(batch, mean)
     where = None
     if positions is not None and positions < mask.shape[1]:
         # top_k prefers the lower index among equals: the first `positions` targets, in order.
@@ -219,3 +236,23 @@ def _text(
         "dropped_tokens": (mask.sum() - kept.sum()).astype(jnp.float32),
     }
     return (xent * weights).sum() / weight, metrics, out
+
+
+def _weights(batch: Mapping[str, jax.Array], mean: str) -> tuple[jax.Array, jax.Array]:
+    # Returns which of the tokens [B, T] after the first are targets, and the weight of each.
+    if mean not in ("token", "example"):
+        raise ValueError(f'loss mean {mean!r}: use "token" or "example"')
+    target = batch["text"][:, 1:]
+    mask = batch["mask_loss"][:, 1:] * (target != 0)
+    weights = mask.astype(jnp.float32)
+    if mean == "example":
+        segment = batch.get("segment")
+        ids = jnp.ones_like(target) if segment is None else segment[:, 1:]
+        same = (ids[:, :, None] == ids[:, None, :]) * mask[:, None, :]
+        weights = weights / jnp.maximum(same.sum(axis=-1), 1)
+    return mask, weights
+
+
+def _used(batch: Mapping[str, jax.Array]) -> jax.Array:
+    # Returns f32 [B, K], 1 where there is a mask.
+    return ((batch["mask_pos"] >= 0) & (batch["mask_class"] > 0)).astype(jnp.float32)

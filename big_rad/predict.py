@@ -337,6 +337,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if args.out:
             pathlib.Path(args.out).mkdir(parents=True, exist_ok=True)
+            _check_outputs(args.out, args.images)
         images = [_as_slice(path, args.frame) for path in args.images]
         model = RadGrounder.load(args.checkpoint)
         for stem, image in zip(_stems(args.images), images, strict=True):
@@ -345,6 +346,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"big_rad.predict: {' '.join(str(e).split())}", file=sys.stderr)
         return 2
     return 0
+
+
+def _check_outputs(folder: str, images: Sequence[str]) -> None:
+    for stem in _stems(images):
+        mine = predictions.outputs(folder, stem)
+        for path in images:
+            if mine.fullmatch(str(pathlib.Path(path).resolve())):
+                raise ValueError(
+                    f"{path} would be overwritten by the output for {stem}; give another --out"
+                )
 
 
 def _predict_one(model: RadGrounder, image: Any, stem: str, args: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ Knows no model. Nothing here holds a value of the DICOM header but modality and 
 import dataclasses
 import json
 import pathlib
+import re
 from typing import Any
 
 import numpy as np
@@ -96,11 +97,14 @@ def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
 
     CT is shown with the soft-tissue window; blank masks are not drawn.
     """
-    marks = [
-        dataclasses.replace(draw.prediction(e.box, _label(e)), mask=e.mask)
-        for e in prediction.entities
-        if e.box is not None
-    ]
+    marks = []
+    for e in prediction.entities:
+        if e.box is not None:
+            colour = draw.ORANGE
+            if e.mask is not None:  # Masks touch each other; boxes are told apart by their labels.
+                colour = draw.PALETTE[len(marks) % len(draw.PALETTE)]
+            mark = draw.prediction(e.box, _label(e))
+            marks.append(dataclasses.replace(mark, mask=e.mask, colour=colour))
     return draw.overlay(draw.window(image.pixels, image.modality), marks, min_side=768)
 
 
@@ -119,7 +123,8 @@ def write(
     Args:
         prediction: what to write.
         image: the slice it is about.
-        folder: exists; files of the same names are overwritten.
+        folder: exists; files of the same names are overwritten, and masks that a
+            `<stem>.json` of before names are removed.
         stem: how the names begin.
         **fields: see `to_json`.
 
@@ -127,6 +132,7 @@ def write(
         What is in the JSON file: `to_json`'s, with the names of the mask files.
     """
     folder = pathlib.Path(folder)
+    _remove_masks(folder, stem)
     plain = to_json(prediction, image, **fields)
     made = [e.mask for e in prediction.entities if e.mask is not None]
     if made:
@@ -141,6 +147,25 @@ def write(
     (folder / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
     overlay(prediction, image).save(folder / f"{stem}_overlay.png")
     return plain
+
+
+def outputs(folder: str | pathlib.Path, stem: str) -> re.Pattern[str]:
+    """Returns what matches every path that `write` may write."""
+    start = re.escape(str(pathlib.Path(folder).resolve() / stem))
+    return re.compile(start + r"(\.json|_overlay\.png|_masks\.npy|_mask[0-9]+\.png)")
+
+
+def _remove_masks(folder: pathlib.Path, stem: str) -> None:
+    # Those of an earlier run may be more than this one's, and would look like its own.
+    try:
+        before = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
+        names = [before.get("masks"), *(e.get("mask") for e in before["entities"])]
+    except (OSError, ValueError, TypeError, AttributeError, KeyError):
+        return  # None, or not ours.
+    mine = outputs(folder, stem)
+    for name in filter(None, names):
+        if isinstance(name, str) and mine.fullmatch(str(folder.resolve() / name)):
+            (folder / name).unlink(missing_ok=True)
 
 
 def _label(entity: Entity) -> str:

@@ -291,7 +291,8 @@ def make_train_step(
     def accumulated(trained: Any, frozen: Any, batch: Any, rng: jax.Array) -> Any:
         # Rows are dealt out like cards, so that each device keeps its own.
         micro = jax.tree.map(
-            lambda x: x.reshape(-1, grad_accum, *x.shape[1:]).swapaxes(0, 1), batch
+            lambda x: x.reshape(-1, grad_accum, *x.shape[1:]).swapaxes(0, 1),
+            losses.with_totals(batch),
         )
 
         def body(total: Any, i_and_batch: Any) -> Any:

@@ -80,7 +80,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     c.input.data = dict.fromkeys(_DATA[a.data], 1.0)
     for name in _DATA[a.data]:
         if name in _PUBLIC:
-            c.input[name] = public(c, name, texts=a.texts, masks=_masks(a))
+            augment = AUGMENT if a.ground == "masks" else ""
+            c.input[name] = public(c, name, texts=a.texts, masks=_masks(a), augment=augment)
             c.evals[name] = public_eval(c, name)
             continue
         c.input[name] = _reports(c, a, name, _prompt(a))
@@ -172,6 +173,7 @@ def add_masks(c: ml_collections.ConfigDict, released: bool = False) -> None:
     c.model_name = "radgrounder"
     c.dont_load = ("mask_decoder/.*",)  # PaliGemma has none.
     if released:
+        c.tokenizer.sets = ("segmentation",)  # Ids of the released model: no others before them.
         width, dtype = c.model.llm.width, c.model.llm.get("dtype_mm", "float32")
         sizes = dict(dim=width, mlp_dim=4 * width, dtype_mm=dtype)
         c.model.mask_decoder = dict(variant="released", **sizes)

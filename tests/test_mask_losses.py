@@ -1,14 +1,17 @@
 """Losses of masks: what holds whatever the logits, and what a batch without masks costs."""
 
+import types
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from big_rad import losses
+from big_rad import losses, train
 from big_rad.models import common, radgrounder
 
 LOGITS = hnp.arrays(np.float32, (2, 4, 5), elements=st.floats(-30, 30, width=32))
@@ -167,3 +170,27 @@ def test_gradients_reach_the_decoder_the_language_model_and_the_image_tower(setu
 def test_an_unknown_mask_loss_is_refused(setup):
     with pytest.raises(ValueError, match="focal_dice"):
         run(setup, call="text_and_masks(masks='l2')")
+
+
+@pytest.mark.parametrize("mean", ["token", "example"])
+def test_a_mask_counts_the_same_in_whichever_microbatch_it_is(setup, mean):
+    """Microbatches with one, two or no mask, and texts of unlike length, add up to the batch."""
+    model, params, batch = setup
+    learned = batch["mask_loss"].copy()
+    learned[1, 4:], learned[3, 3:] = 0, 0
+    batch = batch | {"mask_loss": learned}
+    names = common.flatten(params)
+    optimizer = types.SimpleNamespace(trainable=dict.fromkeys(names, True), tx=optax.sgd(1.0))
+    ends = []
+    for count in (1, 2, 4):
+        loss = losses.get(f"text_and_masks(lambda_seg=0.5, mean={mean!r})")
+        step = jax.jit(train.make_train_step(model, loss, optimizer, count))
+        state = {"params": params, "opt_state": optimizer.tx.init(names), "step": jnp.int32(0)}
+        state, metrics = step(state, batch, jax.random.key(0))
+        assert metrics["masks"] == 5
+        ends.append((metrics["mask_loss"], metrics["l2_grads"], common.flatten(state["params"])))
+    for mask_loss, l2, last in ends[1:]:
+        np.testing.assert_allclose(mask_loss, ends[0][0], rtol=1e-5)
+        np.testing.assert_allclose(l2, ends[0][1], rtol=1e-4)
+        for name, value in last.items():
+            np.testing.assert_allclose(value, ends[0][2][name], atol=2e-5, err_msg=name)

@@ -306,11 +306,21 @@ def test_a_checkpoint_with_a_mask_decoder_loads_and_points_with_masks(tmp_path):
     checkpoints.close()
     loaded = predict.RadGrounder.load(tmp_path)
     assert loaded.pointing == "masks"
-    kept = predict.RadGrounder(
-        model, params, tokenizer, codec=codecs.get_codec("radgrounder"), image_size=SIZE
-    )
-    image = grey(30, 40)
-    assert loaded.report(image, max_new_tokens=4) == kept.report(image, max_new_tokens=4)
+    # Its own masks, tied to a text that holds some.
+    made, write, kept = loaded._generate, always("<seg>liver</seg>, <seg>spleen</seg>"), []
+
+    def generate(params, batch, *, max_new_tokens, **options):
+        out = made(params, batch, max_new_tokens=max_new_tokens, **options)
+        assert out["mask_logits"].shape == (1, 16, SIZE, SIZE)
+        out["num_masks"] = np.array([2])
+        kept.append(out["mask_logits"][0])
+        return out | write(params, batch, max_new_tokens=max_new_tokens)
+
+    loaded._generate = generate
+    entities = loaded.report(grey(SIZE, SIZE), max_new_tokens=16).entities
+    assert [e.class_name for e in entities] == ["liver", "spleen"]
+    for k, entity in enumerate(entities):
+        np.testing.assert_array_equal(entity.mask, kept[0][k] > 0)
 
 
 # ---- Command line --------------------------------------------------------------------------
@@ -365,6 +375,31 @@ def test_cli_writes_masks_as_one_array_and_as_pictures_of_one_bit(
     with Image.open(out / "CT_small_overlay.png") as picture:
         colours = np.asarray(picture).astype(int)
     assert (np.ptp(colours, axis=-1) > 30).mean() > 0.02  # The mask is drawn in colour.
+
+
+def test_masks_of_an_earlier_run_do_not_stay_and_other_files_do(tmp_path):
+    two = with_masks("<seg>liver</seg> <seg>spleen</seg>", [rectangle(0, 9, 0, 9)] * 2)
+    predictions.write(two.report(grey(28, 28)), grey(28, 28), tmp_path, "x")
+    (tmp_path / "x_mask7.png").write_bytes(b"not ours")
+    assert (tmp_path / "x_mask2.png").exists()
+    one = with_masks("<seg>liver</seg>", [rectangle(0, 9, 0, 9)])
+    predictions.write(one.report(grey(28, 28)), grey(28, 28), tmp_path, "x")
+    names = {"x.json", "x_overlay.png", "x_masks.npy", "x_mask1.png", "x_mask7.png"}
+    assert {p.name for p in tmp_path.iterdir()} == names
+    none = with_masks("Normal.", np.zeros((0, SIZE, SIZE)))
+    predictions.write(none.report(grey(28, 28)), grey(28, 28), tmp_path, "x")
+    assert {p.name for p in tmp_path.iterdir()} == {"x.json", "x_overlay.png", "x_mask7.png"}
+    assert (tmp_path / "x_mask7.png").read_bytes() == b"not ours"
+
+
+def test_cli_does_not_overwrite_its_input(run_dir, tmp_path, capsys):
+    for name in ("a.png", "a_overlay.png"):
+        Image.fromarray(np.full((20, 30, 3), 99, np.uint8)).save(tmp_path / name)
+    before = (tmp_path / "a_overlay.png").read_bytes()
+    images = [tmp_path / "a.png", tmp_path / "a_overlay.png"]
+    code, _, err = run_cli(capsys, f"--checkpoint={run_dir}", *images, f"--out={tmp_path}")
+    assert code == 2 and "a_overlay.png would be overwritten" in err and "--out" in err
+    assert (tmp_path / "a_overlay.png").read_bytes() == before
 
 
 def test_cli_outputs_hold_no_identity(run_dir, tmp_path, capsys):

@@ -1,11 +1,13 @@
 """Every published format, from files to twenty training steps, through the command lines."""
 
 import json
+import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from PIL import Image
 
 from big_rad import evaluators, input_pipeline, losses, models, optim, train
 from big_rad.datasets import core
@@ -26,6 +28,7 @@ WRITERS = {
     ),
     "folder": (lambda root: folder.write(root), []),
 }
+ROOTS = {}  # Where the fixtures' own files lie.
 ABLATIONS = [
     "",
     "siglip=unfrozen",
@@ -42,7 +45,7 @@ def data_dir(tmp_path_factory):
     """All four datasets, validated and built from fixtures in their published formats."""
     data_dir = tmp_path_factory.mktemp("built")
     for name, (write, options) in WRITERS.items():
-        root = tmp_path_factory.mktemp(name)
+        ROOTS[name] = root = tmp_path_factory.mktemp(name)
         write(root)
         options = [o.format(root=root) for o in options]
         assert validate_data.main([name, f"--source={root}", *options]) in (0, None)
@@ -95,16 +98,32 @@ def test_detection_and_questions_of_public_data_train_together(data_dir, tmp_pat
 def test_masks_of_public_data_train_through_the_same_code(data_dir, tmp_path):
     config = shrink(public_vqa.get_config("variant=tiny,size=28,ground=masks"))
     config.log_training_steps = 1
-    config.evals = {"slake_organs": config.evals.slake_organs}
     rows = run(config, tmp_path / "run", data_dir)
     assert rows[-1]["step"] == STEPS and rows[-1]["rejected_examples"] == 0
     assert sum(r["masks"] for r in rows) > 5
     assert all(np.isfinite(r["mask_loss"]) for r in rows)
-    assert (tmp_path / "run/samples/slake_organs.jsonl").is_file()
+    samples = {p.stem for p in (tmp_path / "run/samples").glob("*.jsonl")}
+    assert samples == {"slake", "vqa_rad", "slake_organs"}
+
+
+@pytest.mark.slow
+def test_the_segmentation_recipe_is_evaluated_on_every_dataset(data_dir, tmp_path):
+    config = shrink(radgrounder_seg.get_config("variant=tiny,size=28"), steps=1)
+    run(config, tmp_path / "run", data_dir)
+    samples = {p.stem for p in (tmp_path / "run/samples").glob("*.jsonl")}
+    assert samples == {"refrad2d_en", "refrad2d_de", "slake", "vqa_rad"}
+    assert (tmp_path / "run/report.html").is_file()
+
+
+def test_released_segmentation_has_the_token_ids_of_the_released_model():
+    config = radgrounder_seg.get_config("variant=tiny,size=28,released=True")
+    t = tokenizer.load("tiny", tuple(config.tokenizer.sets))
+    assert (t.markup["<seg>"], t.markup["</seg>"]) == (t.reserved_id + 1, t.reserved_id + 2)
+    assert "crop=" in config.input.slake.pp and "crop=" in config.input.refrad2d.pp
 
 
 def test_masks_of_public_data_are_evaluated_through_the_same_code(data_dir, tmp_path):
-    """A model that answers as SLAKE's references say, with their masks, scores 1."""
+    """A model that answers as SLAKE's references say, with masks of its files, scores 1."""
     spec = dict(public_vqa.get_config("variant=tiny,size=28,ground=masks").evals.slake_organs)
     made = eval_data.load(spec, str(data_dir))
     references = [made[i]["reference"] for i in range(len(made))]
@@ -120,8 +139,12 @@ def test_masks_of_public_data_are_evaluated_through_the_same_code(data_dir, tmp_
         for row in range(min(count, len(made) - done)):
             ids = t.encode(references[done], eos=True, specials=True)
             tokens[row, : len(ids)] = ids
-            for k, mask in enumerate(made[done]["masks"]):
-                masks[row, k], num[row] = mask, k + 1
+            name = re.search("xmlab[0-9]+", made[done]["meta"]["id"])[0]
+            grey = np.asarray(Image.open(ROOTS["slake"] / f"imgs/{name}/mask.png"))
+            at = [((np.arange(28) + 0.5) * n / 28).astype(int) for n in grey.shape[:2]]
+            grey = grey[at[0][:, None], at[1]]
+            for k, phrase in enumerate(re.findall("<seg>(.*?)</seg>", references[done])):
+                masks[row, k], num[row] = grey == slake.ORGANS[phrase.title()][1], k + 1
             done += 1
         return dict(tokens=tokens, logprob=np.zeros(count), masks=masks, num_masks=num)
 

@@ -102,6 +102,8 @@ def convert(
     if not source.model and to != "npz":
         raise ValueError(f"{src} is an image tower alone; it converts to npz only")
     if to == "orbax":
+        if without_masks:
+            raise ValueError("a run without its masks would be asked for boxes; keep them in a run")
         _extend_table(source, log)
     if without_masks:
         _leave_masks_out(source, log)

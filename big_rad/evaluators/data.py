@@ -57,7 +57,8 @@ class EvalData:
         if i in self._kept:
             return self._kept[i]
         item = self._make(int(self._indices[i]))
-        size = sum(item[k].nbytes for k in MODEL_FIELDS)
+        arrays = [item[k] for k in MODEL_FIELDS] + item.get("masks", [])
+        size = sum(x.nbytes for x in arrays)
         if self._bytes + size <= _KEEP_BYTES:
             self._kept[i] = item
             self._bytes += size

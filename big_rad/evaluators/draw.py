@@ -1,6 +1,6 @@
-"""Overlays: boxes and labels on an image, with Pillow.
+"""Overlays: boxes, masks and labels on an image, with Pillow.
 
-Takes pixels and boxes and gives pictures; knows nothing of models, markup or files.
+Takes pixels and marks and gives pictures; knows nothing of models, markup or files.
 Colours are from Okabe and Ito's set that colour-blind readers can tell apart.
 """
 
@@ -15,9 +15,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 BLUE, ORANGE = "#0072B2", "#E69F00"
 PALETTE = (ORANGE, "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", BLUE)
-_UMLAUTS = str.maketrans(
-    {"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue"}
-)
 CT_SOFT_TISSUE = 1  # channel of the three CT windows that is (width 350, level 40)
 
 _UMLAUTS = str.maketrans(dict(zip("äöüßÄÖÜ", ("ae", "oe", "ue", "ss", "Ae", "Oe", "Ue"))))

@@ -74,30 +74,44 @@ def make_generate_fn(
     Returns:
         A function (params, batch, max_new_tokens=...) -> dict of numpy `tokens` i32 [B, L],
         `logprob` f32 [B], `length` i32 [B]. The batch has `image`, `text`, `mask_ar`. With a mask
-        decoder also `num_masks` i32 [B] and `masks` bool [B, K, H, W], or with `logits=True`
-        `mask_logits` f32 in their place.
+        decoder, unless `masks=False`, also `num_masks` i32 [B] and `masks` bool [B, K, H, W], or
+        with `logits=True` `mask_logits` f32 in their place.
+
+    Raises:
+        ValueError: a mask decoder, and a tokenizer that cannot write `</seg>`.
     """
-    made: dict[int, Any] = {}
-    options: dict[str, Any] = {}
-    if getattr(model, "mask_decoder", None) is not None:
-        options = {"seg_end_id": tokenizer.markup["</seg>"], "max_masks": MAX_MASKS}
+    made: dict[tuple[int, bool], Any] = {}
+    decoder = getattr(model, "mask_decoder", None) is not None
+    if decoder and "</seg>" not in tokenizer.markup:
+        raise ValueError(
+            'config.model.mask_decoder needs the tokens of config.tokenizer.sets "segmentation", '
+            f"which has only {', '.join(tokenizer.sets)}"
+        )
     positive = jax.jit(lambda x: x > 0)
 
     def generate(
-        params: Any, batch: Mapping[str, np.ndarray], *, max_new_tokens: int, logits: bool = False
+        params: Any,
+        batch: Mapping[str, np.ndarray],
+        *,
+        max_new_tokens: int,
+        masks: bool = True,
+        logits: bool = False,
     ) -> dict[str, np.ndarray]:
-        if max_new_tokens not in made:
-            made[max_new_tokens] = decode.make_generate(
+        masks = masks and decoder
+        if (max_new_tokens, masks) not in made:
+            ends = {"seg_end_id": tokenizer.markup["</seg>"], "max_masks": MAX_MASKS}
+            made[max_new_tokens, masks] = decode.make_generate(
                 model,
                 max_new_tokens=max_new_tokens,
                 vocab_size=tokenizer.vocab_size,
                 never=(tokenizer.pad_id, tokenizer.bos_id, tokenizer.reserved_id),
                 eos_id=tokenizer.eos_id,
-                **options,
+                **(ends if masks else {}),
             )
         arrays = {k: np.asarray(batch[k]) for k in eval_data.MODEL_FIELDS}
         arrays = arrays if put_batch is None else put_batch(arrays)
-        out = made[max_new_tokens](params, arrays["image"], arrays["text"], arrays["mask_ar"])
+        run_one = made[max_new_tokens, masks]
+        out = run_one(params, arrays["image"], arrays["text"], arrays["mask_ar"])
         if "mask_logits" in out and not logits:  # An eighth of the bytes for the host.
             out = {**out, "masks": positive(out["mask_logits"])}
             del out["mask_logits"]
@@ -115,6 +129,7 @@ def run(
     batch_size: int,
     max_new_tokens: int,
     view: eval_data.View | None = None,
+    masks: bool = True,
 ) -> list[Sample]:
     """Asks the model every question of the data.
 
@@ -126,19 +141,24 @@ def run(
         batch_size: rows of every batch; the last is filled up and the fill is dropped.
         max_new_tokens: the most tokens of an answer.
         view: the images to show; None shows the real ones.
+        masks: False makes none, though the model could.
 
     Returns:
         One sample an item, in the order of the data.
     """
     view = eval_data.View(data) if view is None else view
     samples: list[Sample] = []
+    options = {} if masks else {"masks": False}
     for batch in input_pipeline.eval_batches(view, batch_size):
-        out = generate(params, batch, max_new_tokens=max_new_tokens)
+        out = generate(params, batch, max_new_tokens=max_new_tokens, **options)
         for row in np.flatnonzero(batch["_mask"]):
             i = len(samples)
             item = data[i]
             ids, finished = _until_eos(out["tokens"][row], tokenizer.eos_id)
             meta = {k: v for k, v in item["meta"].items() if k != "patient"}
+            made = None
+            if "masks" in out:  # A copy: the batch's, of all places, is not to be kept.
+                made = out["masks"][row, : out["num_masks"][row]].copy()
             samples.append(
                 Sample(
                     index=i,
@@ -148,7 +168,7 @@ def run(
                     logprob=float(out["logprob"][row]),
                     finished=finished,
                     image_id=view.shown_id(i),
-                    masks=out["masks"][row, : out["num_masks"][row]] if "masks" in out else None,
+                    masks=made,
                     **meta,
                 )
             )
@@ -174,6 +194,7 @@ class Evaluator:
     """
 
     type = ""
+    masks = True  # Does a score need them?
 
     def __init__(
         self,
@@ -205,7 +226,13 @@ class Evaluator:
     def run(self, params: Any) -> Iterator[tuple[str, float]]:
         """Evaluates; yields (metric name, value) and writes the samples file."""
         samples = run(
-            self._generate, params, self.data, self._tokenizer, view=self.view, **self._sizes
+            self._generate,
+            params,
+            self.data,
+            self._tokenizer,
+            view=self.view,
+            masks=self.masks,
+            **self._sizes,
         )
         metrics, scores = self.score(samples)
         self.records = [self._record(s, x) for s, x in zip(samples, scores, strict=True)]
@@ -239,7 +266,8 @@ class Evaluator:
             fields[f"{side}_text"] = parsed.text
             masks = None
             if sample.masks is not None:
-                masks = sample.masks if side == "prediction" else self.data[sample.index]["masks"]
+                true = self.data[sample.index].get("masks", ())  # None: a text without any.
+                masks = sample.masks if side == "prediction" else true
             boxes[side] = [_entity(e, width, height, masks) for e in parsed.entities]
         return {
             **fields,

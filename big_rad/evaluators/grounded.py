@@ -1,4 +1,4 @@
-"""Grounded text: reports with boxes and detection by name, scored on boxes and on words.
+"""Grounded text: reports and detection by name, scored on boxes or masks and on words.
 
 G-IoU in the paper's form with classes compared by id. Knows no other similarity.
 """
@@ -17,7 +17,12 @@ class Evaluator(generate.Evaluator):
 
     Yields what `metrics.grounding.g_iou` returns (mode "paper", similarity "class_id"),
     `report_f1` (token F1 of the text without markup) and, where there are several, `report_f1` and
-    `g_iou` for each language and modality (`g_iou_de`).
+    `g_iou` for each language and modality (`g_iou_de`). With masks also, for each class that was
+    named by either side, `mean_iou_<class>` and `mean_dice_<class>` of the matched pairs and the
+    numbers `n_ref_<class>`, `n_pred_<class>` and `matched_<class>`.
+
+    Raises:
+        ValueError: (in `run`) a model with masks, and references with boxes.
     """
 
     type = "grounded"
@@ -31,7 +36,12 @@ class Evaluator(generate.Evaluator):
         masks = {}
         if any(s.masks is not None for s in samples):
             masks["pred_masks"] = [s.masks for s in samples]
-            masks["ref_masks"] = [self.data[s.index]["masks"] for s in samples]
+            masks["ref_masks"] = [self.data[s.index].get("masks", ()) for s in samples]
+            if any("<p bbox=" in r for r in references):
+                raise ValueError(
+                    f"config.evals.{self.name}.pp writes boxes into the references, and the model "
+                    "points with masks; give it ground('masks')"
+                )
         result = grounding_metrics.g_iou(
             predictions, references, mode="paper", similarity="class_id", codec=self.codec, **masks
         )
@@ -41,8 +51,9 @@ class Evaluator(generate.Evaluator):
         ]
         metrics = {k: v for k, v in result.items() if isinstance(v, int | float)}
         for class_id, row in result["per_class"].items() if masks else ():
-            name = classes.by_id(class_id).name if class_id else "unknown"
-            metrics[f"mean_iou_{name}"] = row["mean_iou"]
+            if class_id:  # What the lexicon does not know matches nothing.
+                name = classes.by_id(class_id).name
+                metrics |= {f"{k}_{name}": v for k, v in row.items()}
         return {**vqa.summarise(samples, scores, ("g_iou", "report_f1")), **metrics}, scores
 
 

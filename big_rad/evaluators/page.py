@@ -59,7 +59,7 @@ class Section:
 
     Attributes:
         title: heading.
-        kind: "grounded" (cards with boxes) or "vqa" (a table of questions).
+        kind: "grounded" (cards with boxes or masks) or "vqa" (a table of questions).
         results: control -> {metric: value}; "none" is the real image.
         records: the samples of the real images, see `generate.Evaluator`.
         image: index of a record -> the model's input image f32 [H, W, 3].
@@ -268,11 +268,33 @@ def _grounded_body(section: Section, per_group: int, seed: int) -> str:
         '<p class="legend"><span class="key ref"></span> reference '
         '<span class="key pred"></span> prediction</p>'
     ]
+    parts.append(_classes(section.results.get("none", {})))
     for title, records in groups.items():
         if records:
             cards = "".join(_card(section, r) for r in records)
             parts.append(f'<h3>{title.capitalize()}</h3><div class="cards">{cards}</div>')
     return "".join(parts)
+
+
+def _classes(metrics: Mapping[str, float]) -> str:
+    # A row for each class that the evaluator yields figures of; none for boxes.
+    start = "n_ref_"
+    names = [k.removeprefix(start) for k in metrics if k.startswith(start)]
+    if not names:
+        return ""
+    columns = ("n_ref", "n_pred", "matched", "mean_iou", "mean_dice")
+    rows = []
+    for name in sorted(names, key=lambda n: (-metrics[start + n], n)):
+        values = [metrics.get(f"{c}_{name}") for c in columns]
+        cells = [f"<td>{v:.0f}</td>" if v is not None else "<td>–</td>" for v in values[:3]]
+        cells += [f"<td>{number(v)}</td>" for v in values[3:]]
+        rows.append(f'<tr><th scope="row">{esc(name.replace("_", " "))}</th>{"".join(cells)}</tr>')
+    return (
+        f"<details><summary>By class ({len(names)})</summary>"
+        '<div class="scroll"><table class="scores"><thead><tr><th>class</th><th>in references</th>'
+        "<th>predicted</th><th>matched</th><th>mean IoU</th><th>mean Dice</th></tr></thead>"
+        f"<tbody>{''.join(rows)}</tbody></table></div></details>"
+    )
 
 
 def _card(section: Section, record: Record) -> str:
@@ -291,7 +313,7 @@ def _card(section: Section, record: Record) -> str:
     reference = mark_entities(record["reference_text"], boxes["reference"], "ref")
     prediction = mark_entities(record["prediction_text"], boxes["prediction"], "pred")
     return (
-        f'<article class="card"><img src="{uri}" alt="{esc(where)} slice with boxes" '
+        f'<article class="card"><img src="{uri}" alt="{esc(where)} slice, marked" '
         f'loading="lazy"><div class="text"><p class="meta">{esc(where)} '
         f'<code>{esc(record["id"])}</code></p><p class="prompt">{esc(record["prompt"].strip())}'
         f"</p><h4>Reference</h4><p>{reference or '–'}</p><h4>Prediction</h4>"

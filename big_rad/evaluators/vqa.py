@@ -21,6 +21,7 @@ class Evaluator(generate.Evaluator):
     """
 
     type = "vqa"
+    masks = False
 
     def score(
         self, samples: Sequence[generate.Sample]

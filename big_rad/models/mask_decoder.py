@@ -168,9 +168,10 @@ class Model(nn.Module):
             num_heads=self.num_heads,
             mlp_dim=self.mlp_dim,
         )
-        if dims["dim"] % (dims["num_heads"] * _CROSS_SHARE):
+        share = 1 if self.variant == "released" else _CROSS_SHARE
+        if dims["dim"] % (dims["num_heads"] * share):
             raise ValueError(
-                f"mask_decoder: dim {dims['dim']} must be a multiple of {_CROSS_SHARE} x num_heads "
+                f"mask_decoder: dim {dims['dim']} must be a multiple of {share} x num_heads "
                 f"({dims['num_heads']})"
             )
         return dims

@@ -5,13 +5,14 @@ Without a mask decoder it is the function of `paligemma.Model`, with the same pa
 them. Knows no tokens, prompts or files.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from big_rad.models import mask_decoder, paligemma
+from big_rad.models import common, mask_decoder, paligemma
 
 VARIANTS = paligemma.VARIANTS
 
@@ -101,11 +102,20 @@ def load(
     `dont_load=("mask_decoder/.*",)`.
 
     Raises:
-        ValueError: tensors that are missing, unexpected or of another shape.
+        ValueError: tensors that are missing, unexpected or of another shape; or a mask decoder
+            that `dont_load` would leave out.
     """
     if "mask_decoder" not in init_params and "mask_decoder" in tree:
         raise ValueError(
             "the checkpoint has a mask decoder and the model has none; set model_name to "
             '"radgrounder" and model.mask_decoder to what made it, or leave it out by name'
+        )
+    held = [f"mask_decoder/{n}" for n in common.flatten(tree.get("mask_decoder", {}))]
+    left = [n for n in held if any(re.fullmatch(p, n) for p in dont_load)]
+    if left:
+        raise ValueError(
+            f"the checkpoint has a trained mask decoder, and dont_load leaves {len(left)} tensors "
+            f'of it out ({left[0]}); load it with --config.dont_load="()", or start another from '
+            "random weights with a checkpoint converted by tools.convert --without-masks"
         )
     return paligemma.load(init_params, tree, model_cfg, dont_load)

@@ -58,6 +58,8 @@ def get_tok(
     """
     tok = tokenizer_lib.load(tokenizer, tuple(sets))
     budget = _budget(length, max_text, pack, block, max_loss)
+    if masks and "</seg>" not in tok.markup:
+        raise ValueError(f'tok: masks={masks} needs "segmentation" among the sets {tuple(sets)}')
 
     def _tok(example: Example) -> Example:
         texts = example["texts"]

@@ -43,7 +43,8 @@ def load(
         log: receives what was left out on purpose.
 
     Returns:
-        Nested parameters `{"img", "llm"}`; image towers alone are `{"img"}`, without its head.
+        Nested parameters `{"img", "llm"}`, and `mask_decoder` if there is one; image towers alone
+        are `{"img"}`, without its head.
 
     Raises:
         FileNotFoundError: nothing there; the message says where the original is to be had.

@@ -117,8 +117,7 @@ def _split_masks(
     prefix, cfg = "mask_decoder/", model_cfg.get("mask_decoder")
     masks = {n.removeprefix(prefix): x for n, x in flat.items() if n.startswith(prefix)}
     if cfg is None or without:
-        held = dict(flat) if not without else {n: x for n, x in flat.items() if prefix not in n}
-        return held, {}
+        return {n: x for n, x in flat.items() if not (without and n.startswith(prefix))}, {}
     if cfg.get("variant", "paper") != "released" or cfg.get("num_heads") not in (
         None,
         mask_decoder.HEADS,
@@ -128,6 +127,8 @@ def _split_masks(
             f"({mask_decoder.HEADS} heads); this one is {dict(cfg)}. Leave it out (without_masks), "
             "or keep it as npz or a run."
         )
+    if not masks:
+        raise ValueError("the parameters: no mask decoder:\n  missing: mask_decoder/*")
     return {n: x for n, x in flat.items() if not n.startswith(prefix)}, masks
 
 

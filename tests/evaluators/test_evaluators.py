@@ -66,7 +66,7 @@ class Model:
     def __init__(self, answers, length=24):
         self.answers, self.length, self.batches, self.next = answers, length, [], 0
 
-    def __call__(self, params, batch, *, max_new_tokens):
+    def __call__(self, params, batch, *, max_new_tokens, masks=True):
         self.batches.append(batch)
         rows = len(batch["text"])
         tokens = np.zeros((rows, max_new_tokens), np.int32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import grounded, page
+from big_rad.evaluators import grounded, page, vqa
 from big_rad.grounding import masks
 from tests.evaluators import test_evaluators as shared
 
@@ -78,6 +78,48 @@ def test_the_page_draws_masks_in_place_of_rectangles(made, monkeypatch):
     assert any((m.mask == (SEGMAP == 5)).all() for m in drawn)
     text = path.read_text()
     assert "blank masks" in text and "mean Dice" in text
+    by_class = text.split("By class (3)")[1].split("</details>")[0]
+    assert '<th scope="row">spleen</th><td>1</td><td>1</td><td>1</td><td>1.000</td>' in by_class
+    assert "rib" not in by_class  # None of the classes.
+
+
+def test_a_text_without_masks_in_the_data_and_questions_need_none(tmp_path):
+    def plain(example):  # As ground('boxes') or a dataset without label maps leaves it.
+        return shared.preprocess(example)
+
+    data = eval_data.EvalData(shared.Source(REFERENCES, task="report"), plain)
+    options = dict(tokenizer=shared.tiny(), batch_size=4, max_new_tokens=48, codec=shared.CODEC)
+    asked = []
+
+    def fns():
+        answers = shared.Model(ANSWERS)
+
+        def generate(params, batch, *, masks=True, **kw):
+            asked.append(masks)
+            made = np.ones((4, 3, 8, 8), bool), np.array([2, 1, 1, 0])
+            return answers(params, batch, **kw) | (
+                dict(zip(("masks", "num_masks"), made)) if masks else {}
+            )
+
+        return {"generate": generate}
+
+    metrics = dict(grounded.Evaluator(fns(), data, name="plain", **options).run({}))
+    assert metrics["mean_iou"] == 0 and metrics["matched_liver"] == 1
+    one = vqa.Evaluator(fns(), data, name="vqa", samples_dir=tmp_path, **options)
+    assert "f1" in dict(one.run({})) and "mask" not in one.records[0]["boxes"]["prediction"][0]
+    assert asked == [True, False]
+
+
+def test_references_with_boxes_for_a_model_with_masks_are_an_error(made):
+    evaluator, _, _ = made
+    box = "The <p bbox=<loc0000><loc0000><loc0100><loc0100> id=<seg005>>liver</p>."
+    data = eval_data.EvalData(shared.Source([box] * 3, task="report"), shared.preprocess)
+    other = grounded.Evaluator(
+        {"generate": evaluator._generate}, data, name="mixed", tokenizer=shared.tiny(),
+        batch_size=4, max_new_tokens=48, codec=shared.CODEC,
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"config.evals.mixed.pp .* give it ground\('masks'\)"):
+        dict(other.run({}))
 
 
 def test_run_lengths_give_the_mask_back():

@@ -109,7 +109,8 @@ def test_nested_cells_are_laid_out_by_row_and_column():
     "kw, features, message",
     [
         (dict(variant="sam"), FEATURES, "mask_decoder variant 'sam'"),
-        (dict(dim=30), FEATURES, "dim 30 must be a multiple"),
+        (dict(dim=30), FEATURES, "dim 30 must be a multiple of 2 x"),
+        (dict(variant="released", dim=26), FEATURES, "dim 26 must be a multiple of 1 x"),
         (dict(variant="released"), FEATURES, "dim must be that, not 32"),
         (dict(), FEATURES[:, :63], "63 image tokens are no square grid"),
     ],

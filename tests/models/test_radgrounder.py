@@ -106,3 +106,5 @@ def test_a_tree_without_masks_starts_a_decoder_and_one_with_masks_is_not_dropped
     jax.tree.map(np.testing.assert_array_equal, loaded, dict(params))
     with pytest.raises(ValueError, match="has a mask decoder and the model has none"):
         radgrounder.load(tiny.params, params)
+    with pytest.raises(ValueError, match=r'trained mask decoder.*--config.dont_load="\(\)"'):
+        radgrounder.load(params, params, dont_load=("mask_decoder/.*",))

@@ -329,6 +329,7 @@ def test_masks_of_a_cut_target_are_dropped_with_it():
     "pp, match",
     [
         ("tok(sets=('masks',))", "detection"),
+        ("tok(sets=('detection',), masks=4)", 'masks=4 needs "segmentation"'),
         ("tok(length=100, block=30, pack=True)", "divides"),
         ("tok(length=100, block=50)", "pack"),
         ("tok(length=100, max_text=60, max_loss=50)", "max_loss"),

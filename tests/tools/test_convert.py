@@ -134,6 +134,8 @@ def test_a_mask_decoder_goes_along_in_npz_and_the_released_one_in_a_folder(with_
             run(tmp_path / "a.npz", tmp_path / "hf")
     run(tmp_path / "a.npz", tmp_path / "text", without_masks=True)
     assert_same(read(tmp_path / "text"), text)
+    with pytest.raises(ValueError, match="keep them in a run"):
+        run(folder, tmp_path / "again", to="orbax", without_masks=True)
     run(tmp_path / "a.npz", tmp_path / "again", to="orbax", tokenizer=folder)
     got, meta = checkpoint.load_params(tmp_path / "again")
     assert meta["config"]["model"]["mask_decoder"]["variant"] == variant

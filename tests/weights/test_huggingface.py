@@ -390,6 +390,9 @@ def test_what_transformers_cannot_compute_is_not_exported(tiny, tmp_path):
         huggingface.save(tmp_path / "a", CFG, extra)
     with pytest.raises(ValueError, match="no mask decoder but its own.*without_masks"):
         huggingface.save(tmp_path / "a", CFG | dict(mask_decoder={}), extra)
+    with pytest.raises(ValueError, match=r"missing: mask_decoder/\*"):
+        released = CFG | dict(mask_decoder=dict(variant="released"))
+        huggingface.save(tmp_path / "a", released, tiny.params)
     with pytest.raises(ValueError, match="not of the released variant"):
         released = CFG | dict(mask_decoder=dict(variant="released"))
         huggingface.save(tmp_path / "a", released, extra)
