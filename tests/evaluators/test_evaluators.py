@@ -221,7 +221,7 @@ def test_answers_that_never_end_are_counted():
     made, model = evaluator(vqa, ANSWERS, ANSWERS)
     plain = model.__call__
 
-    def endless(params, batch, *, max_new_tokens):
+    def endless(params, batch, *, max_new_tokens, masks=True):
         out = plain(params, batch, max_new_tokens=max_new_tokens)
         out["tokens"][:] = tiny().encode("x")[-1]
         return out
