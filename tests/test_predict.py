@@ -271,6 +271,22 @@ def test_masks_come_at_the_size_of_the_original_tied_to_their_phrases_in_order()
     assert not other.mask.any() and other.box is None and other.phrase == "something"
 
 
+def test_a_model_whose_tokenizer_has_boxes_only_writes_without_masks():
+    tokenizer = tokenizers.load("tiny", sets=("detection",))
+    assert "</seg>" not in tokenizer.markup
+    text, image = jnp.ones((1, 4), jnp.int32), jnp.zeros((1, SIZE, SIZE, 3))
+    made = models.make(CONFIG["model_name"], CONFIG["model"], tokenizer.padded_vocab_size)
+    params = made.init(jax.random.key(0), image, text, jnp.zeros_like(text))["params"]
+    options = dict(codec=codecs.get_codec("radgrounder"), image_size=SIZE)
+    model = predict.RadGrounder(made, params, tokenizer, **options)
+    assert model.pointing == "boxes"
+    assert math.isfinite(model.report(grey(30, 40), max_new_tokens=2).logprob)
+    with pytest.raises(ValueError, match='config.tokenizer.sets "segmentation"'):
+        vocab = tokenizer.padded_vocab_size
+        masks = models.make(MASKS_CONFIG["model_name"], MASKS_CONFIG["model"], vocab)
+        predict.RadGrounder(masks, params, tokenizer, **options)
+
+
 def test_logits_are_resized_before_the_threshold():
     ramp = np.broadcast_to(np.arange(SIZE) - 9.25, (SIZE, SIZE))  # 0 at 9.75 cells from the left
     (entity,) = with_masks("<seg>liver</seg>", [ramp]).report(grey(100, 280)).entities

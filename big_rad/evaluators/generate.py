@@ -87,6 +87,7 @@ def make_generate_fn(
             'config.model.mask_decoder needs the tokens of config.tokenizer.sets "segmentation", '
             f"which has only {', '.join(tokenizer.sets)}"
         )
+    ends = {"seg_end_id": tokenizer.markup["</seg>"], "max_masks": MAX_MASKS} if decoder else {}
     positive = jax.jit(lambda x: x > 0)
 
     def generate(
@@ -99,7 +100,6 @@ def make_generate_fn(
     ) -> dict[str, np.ndarray]:
         masks = masks and decoder
         if (max_new_tokens, masks) not in made:
-            ends = {"seg_end_id": tokenizer.markup["</seg>"], "max_masks": MAX_MASKS}
             made[max_new_tokens, masks] = decode.make_generate(
                 model,
                 max_new_tokens=max_new_tokens,
