@@ -201,16 +201,10 @@ def _account_masks(source: Source, flat: Mapping[str, Any], tokens: int) -> set[
         source.model["llm"]["width"],
     )
     wanted = {_MASKS + n: x.shape for n, x in common.flatten(wanted).items()}
-    held = {n: tuple(x.shape) for n, x in flat.items() if n.startswith(_MASKS)}
-    problems = [f"missing: {n}" for n in wanted if n not in held]
-    problems += [f"unexpected: {n}" for n in held if n not in wanted]
-    problems += [
-        f"shape: {n} is {held[n]}, its config asks for {shape}"
-        for n, shape in wanted.items()
-        if n in held and held[n] != shape
-    ]
+    held = {n: x for n, x in flat.items() if n.startswith(_MASKS)}
+    problems = tensors.problems(held, wanted, "its config asks for")
     if problems:
-        raise ValueError(f"{source.path}: no mask decoder:\n  " + "\n  ".join(sorted(problems)))
+        raise ValueError(f"{source.path}: no mask decoder:\n  " + "\n  ".join(problems))
     return set(held)
 
 

@@ -215,15 +215,9 @@ def check_ours(
         ValueError: lists what is missing, unexpected or of another shape.
     """
     shapes = {r.ours: our_shape(r, by_tower[r.ours.split("/")[0]]) for r in RULES}
-    problems = [f"missing: {n}" for n in shapes if n not in flat]
-    problems += [f"unexpected: {n}" for n in flat if n not in shapes]
-    problems += [
-        f"shape: {n} is {tuple(flat[n].shape)}, the other tensors ask for {shape}"
-        for n, shape in shapes.items()
-        if n in flat and tuple(flat[n].shape) != shape
-    ]
+    problems = tensors.problems(flat, shapes, "the other tensors ask for")
     if problems:
-        raise ValueError(f"{where}: no PaliGemma 2:\n  " + "\n  ".join(sorted(problems)))
+        raise ValueError(f"{where}: no PaliGemma 2:\n  " + "\n  ".join(problems))
 
 
 def to_ours(rule: Rule, source: Mapping[str, Any], axes: Mapping[str, int]) -> tensors.Lazy:

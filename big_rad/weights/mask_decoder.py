@@ -74,15 +74,10 @@ def read(
         )
     (dim, features), (mlp_dim, _) = (state[a].shape for a in anchors)
     expected = {t: (o, shape) for o, t, shape in _rules(depth, dim, mlp_dim, features)}
-    problems = [f"missing: {PREFIX}{n}" for n in expected if n not in state]
-    problems += [f"unexpected: {PREFIX}{n}" for n in state if n not in expected]
-    problems += [
-        f"shape: {PREFIX}{n} is {tuple(state[n].shape)}, the other tensors ask for {shape}"
-        for n, (_, shape) in expected.items()
-        if n in state and tuple(state[n].shape) != shape
-    ]
+    wanted = {n: shape for n, (_, shape) in expected.items()}
+    problems = tensors.problems(state, wanted, "the other tensors ask for", PREFIX)
     if problems:
-        raise ValueError(f"{where} does not hold the model:\n  " + "\n  ".join(sorted(problems)))
+        raise ValueError(f"{where} does not hold the model:\n  " + "\n  ".join(problems))
     flat = {ours: _turned(state[name]) for name, (ours, _) in expected.items()}
     cfg = dict(variant="released", dim=dim, depth=depth, num_heads=num_heads, mlp_dim=mlp_dim)
     return cfg, flat

@@ -111,3 +111,27 @@ def _is_dtype(x: Any) -> bool:
     except TypeError:
         return False
     return True
+
+
+def problems(
+    held: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]], who: str, prefix: str = ""
+) -> list[str]:
+    """Accounts for tensors by name and shape.
+
+    Args:
+        held: name -> array.
+        wanted: name -> shape.
+        who: what gives the shapes and its verb, for the lines.
+        prefix: put before the names in the lines.
+
+    Returns:
+        A line for each tensor that is missing, unexpected or of another shape, sorted.
+    """
+    lines = [f"missing: {prefix}{n}" for n in wanted if n not in held]
+    lines += [f"unexpected: {prefix}{n}" for n in held if n not in wanted]
+    lines += [
+        f"shape: {prefix}{n} is {tuple(held[n].shape)}, {who} {shape}"
+        for n, shape in wanted.items()
+        if n in held and tuple(held[n].shape) != shape
+    ]
+    return sorted(lines)
