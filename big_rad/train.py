@@ -34,6 +34,7 @@ from big_rad import (
     weights,
 )
 from big_rad import config as config_lib
+from big_rad import train_step as step_lib
 from big_rad.evaluators import generate as generate_lib
 from big_rad.evaluators import page
 from big_rad.grounding import classes
@@ -41,8 +42,6 @@ from big_rad.models import common
 from big_rad.pp import tokenizer as tokenizer_lib
 
 Log = Callable[[str], None]
-# Metrics that add up over microbatches; others are means, weighted by `weight`.
-_COUNTS = ("weight", "dropped_tokens", "masks")
 
 
 class TrainingError(RuntimeError):
@@ -99,7 +98,7 @@ def train(
 
     # ---- Model and parameters ----------------------------------------------------------------
     model = models.make(config.model_name, config.model, tokenizer.padded_vocab_size)
-    abstract = common.flatten(init_shapes(model, config))
+    abstract = common.flatten(step_lib.init_shapes(model, config))
     optimizer = optim.make(config, abstract, total_steps)
     dtypes = {
         n: jnp.float32 if t else jnp.dtype(config.frozen_dtype)
@@ -108,7 +107,7 @@ def train(
     param_shardings = sharding.infer(abstract, config.sharding_strategy, mesh)
 
     def init_params(rng: jax.Array) -> dict[str, Any]:
-        params = common.flatten(_init_params(model, config, rng))
+        params = common.flatten(step_lib.init_params(model, config, rng))
         return common.unflatten({n: p.astype(dtypes[n]) for n, p in params.items()})
 
     def init_opt_state(params: dict[str, Any]) -> Any:
@@ -154,7 +153,9 @@ def train(
 
     # ---- The step ----------------------------------------------------------------------------
     train_step = jax.jit(
-        make_train_step(model, losses.get(config.loss), optimizer, config.get("grad_accum", 1)),
+        step_lib.make_train_step(
+            model, losses.get(config.loss), optimizer, config.get("grad_accum", 1)
+        ),
         donate_argnums=0,
         in_shardings=(state_shardings, None, None),
         out_shardings=(state_shardings, None),
@@ -258,77 +259,6 @@ def train(
     return metrics
 
 
-def init_shapes(model: Any, config: Any) -> dict[str, Any]:
-    """Returns the nested parameters of a model as shapes, without allocating them."""
-    return jax.eval_shape(lambda: _init_params(model, config, jax.random.key(0)))
-
-
-def make_train_step(
-    model: Any, loss_fn: losses.Loss, optimizer: optim.Optimizer, grad_accum: int
-) -> Callable[..., tuple[dict[str, Any], dict[str, jax.Array]]]:
-    """Builds (state, batch, rng) -> (state, metrics).
-
-    Args:
-        model: the Flax module.
-        loss_fn: (model, params, batch, rng) -> (loss, metrics with `weight`).
-        optimizer: what to train and how.
-        grad_accum: microbatches of a batch, run one after another; joined by `weight`, so that
-            the result is the mean over the whole batch.
-    """
-
-    def split(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        flat = common.flatten(params)
-        trained = {n: p for n, p in flat.items() if optimizer.trainable[n]}
-        return trained, {n: p for n, p in flat.items() if not optimizer.trainable[n]}
-
-    def grads_of(trained: Any, frozen: Any, batch: Any, rng: jax.Array) -> Any:
-        def of(trained: Any) -> Any:
-            return loss_fn(model, common.unflatten({**frozen, **trained}), batch, rng)
-
-        (loss, metrics), grads = jax.value_and_grad(of, has_aux=True)(trained)
-        return grads, metrics | {"training_loss": loss}
-
-    def accumulated(trained: Any, frozen: Any, batch: Any, rng: jax.Array) -> Any:
-        # Rows are dealt out like cards, so that each device keeps its own.
-        micro = jax.tree.map(
-            lambda x: x.reshape(-1, grad_accum, *x.shape[1:]).swapaxes(0, 1),
-            losses.with_totals(batch),
-        )
-
-        def body(total: Any, i_and_batch: Any) -> Any:
-            i, batch = i_and_batch
-            grads, metrics = grads_of(trained, frozen, batch, jax.random.fold_in(rng, i))
-            weighted = jax.tree.map(lambda x: x * metrics["weight"], (grads, metrics))
-            counts = {k: metrics[k] for k in _COUNTS if k in metrics}
-            return jax.tree.map(jnp.add, total, weighted), counts
-
-        shapes = jax.eval_shape(grads_of, trained, frozen, jax.tree.map(lambda x: x[0], micro), rng)
-        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), shapes)
-        total, each = jax.lax.scan(body, zeros, (jnp.arange(grad_accum), micro))
-        counts = {k: v.sum() for k, v in each.items()}
-        grads, metrics = jax.tree.map(lambda x: x / counts["weight"], total)
-        return grads, metrics | counts
-
-    def train_step(state: dict[str, Any], batch: Any, rng: jax.Array) -> Any:
-        rng = jax.random.fold_in(rng, state["step"])
-        trained, frozen = split(state["params"])
-        compute = grads_of if grad_accum == 1 else accumulated
-        grads, metrics = compute(trained, frozen, batch, rng)
-        updates, opt_state = optimizer.tx.update(grads, state["opt_state"], trained)
-        trained = jax.tree.map(jnp.add, trained, updates)
-        metrics |= {"l2_grads": _l2(grads), "l2_params": _l2(trained), "l2_updates": _l2(updates)}
-        params = common.unflatten({**frozen, **trained})
-        return {"params": params, "opt_state": opt_state, "step": state["step"] + 1}, metrics
-
-    return train_step
-
-
-def _init_params(model: Any, config: Any, rng: jax.Array) -> dict[str, Any]:
-    image = jnp.zeros((1, config.image.size, config.image.size, 3))
-    tokens = jnp.ones((1, 4), jnp.int32)
-    return model.init(rng, image, tokens, jnp.zeros_like(tokens))["params"]
-
-
 def _initial_params(
     config: Any, init_params: Callable[[jax.Array], Any], target: dict[str, Any], rng: jax.Array
 ) -> dict[str, Any]:
@@ -348,10 +278,6 @@ def _initial_params(
         image = models.get("siglip").load(params["img"], tree, dont_load=dont_load)
         params = {**params, "img": image}
     return params
-
-
-def _l2(tree: Any) -> jax.Array:
-    return jnp.sqrt(sum(jnp.sum(jnp.square(x.astype(jnp.float32))) for x in jax.tree.leaves(tree)))
 
 
 def _fetch_checked(pending: list[tuple[int, list[str], Any]]) -> dict[str, float]:

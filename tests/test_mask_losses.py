@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from big_rad import losses, train
+from big_rad import losses, train_step
 from big_rad.models import common, radgrounder
 
 LOGITS = hnp.arrays(np.float32, (2, 4, 5), elements=st.floats(-30, 30, width=32))
@@ -184,7 +184,7 @@ def test_a_mask_counts_the_same_in_whichever_microbatch_it_is(setup, mean):
     ends = []
     for count in (1, 2, 4):
         loss = losses.get(f"text_and_masks(lambda_seg=0.5, mean={mean!r})")
-        step = jax.jit(train.make_train_step(model, loss, optimizer, count))
+        step = jax.jit(train_step.make_train_step(model, loss, optimizer, count))
         state = {"params": params, "opt_state": optimizer.tx.init(names), "step": jnp.int32(0)}
         state, metrics = step(state, batch, jax.random.key(0))
         assert metrics["masks"] == 5

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from big_rad import evaluators, input_pipeline, losses, models, optim, train
+from big_rad import evaluators, input_pipeline, losses, models, optim, train, train_step
 from big_rad.datasets import core
 from big_rad.evaluators import data as eval_data
 from big_rad.models import common
@@ -228,7 +228,7 @@ def test_five_steps_of_the_segmentation_recipe_move_all_that_is_trained_and_noth
     vocab = tokenizer.load("tiny").padded_vocab_size
     model = models.make(config.model_name, config.model, vocab)
     rng = np.random.default_rng(0)
-    shapes = common.flatten(train.init_shapes(model, config))
+    shapes = common.flatten(train_step.init_shapes(model, config))
     first = {n: rng.uniform(-0.1, 0.1, x.shape).astype(np.float32) for n, x in shapes.items()}
     optimizer = optim.make(config, first, 5)
     trained = {n: first[n] for n in first if optimizer.trainable[n]}
@@ -237,7 +237,7 @@ def test_five_steps_of_the_segmentation_recipe_move_all_that_is_trained_and_noth
         "opt_state": optimizer.tx.init(trained),
         "step": jnp.zeros((), jnp.int32),
     }
-    step = jax.jit(train.make_train_step(model, losses.get(config.loss), optimizer, 2))
+    step = jax.jit(train_step.make_train_step(model, losses.get(config.loss), optimizer, 2))
     data = input_pipeline.make_train(config, 0, str(data_dir)).iterator
     masks = 0
     for _ in range(5):

@@ -113,7 +113,7 @@ def test_optimizer_state_lies_where_its_parameter_lies_or_is_copied():
 
 EIGHT_DEVICES = """
     import jax, jax.numpy as jnp, ml_collections, numpy as np
-    from big_rad import losses, optim, sharding, train
+    from big_rad import losses, optim, sharding, train_step
     from big_rad.models import common, paligemma
 
     model = paligemma.Model(
@@ -153,7 +153,7 @@ EIGHT_DEVICES = """
         }
         state = jax.device_put(state, places)
         step = jax.jit(
-            train.make_train_step(model, losses.get("text_xent()"), optimizer, grad_accum),
+            train_step.make_train_step(model, losses.get("text_xent()"), optimizer, grad_accum),
             in_shardings=(places, None, None), out_shardings=(places, None),
         )
         for _ in range(2):

@@ -6,7 +6,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from big_rad import optim, train
+from big_rad import optim, train_step
 
 
 def loss_fn(model, params, batch, rng):
@@ -45,7 +45,7 @@ def make(grad_accum, loss=loss_fn):
         "opt_state": chosen.tx.init({"llm/w": flat["llm/w"]}),
         "step": jnp.int32(0),
     }
-    return jax.jit(train.make_train_step(None, loss, chosen, grad_accum)), state
+    return jax.jit(train_step.make_train_step(None, loss, chosen, grad_accum)), state
 
 
 def make_batch():

@@ -24,7 +24,7 @@ from absl import flags
 from clu import parameter_overview
 from ml_collections import config_flags
 
-from big_rad import models, optim, train
+from big_rad import models, optim, train_step
 from big_rad.models import common, paligemma
 from big_rad.pp import tokenizer as tokenizer_lib
 
@@ -72,7 +72,7 @@ def parameter_shapes(config: Any, vocab_size: int | None = None) -> dict[str, An
         model = models.get(config.model_name).Model(**config.model)
     else:
         model = models.make(config.model_name, config.model, vocab_size)
-    return common.flatten(train.init_shapes(model, config))
+    return common.flatten(train_step.init_shapes(model, config))
 
 
 def table_rows(tokenizer: Any) -> tuple[int, str]:

@@ -12,7 +12,7 @@ import jax
 import ml_collections
 import numpy as np
 
-from big_rad import losses, optim, train
+from big_rad import losses, optim, train_step
 from big_rad.models import common, paligemma
 from tools.benchmarks import rounds
 
@@ -55,7 +55,7 @@ def make_step(packed: bool, block: int, positions: int | None) -> Callable[[], f
     flat = common.flatten(params)
     optimizer = optim.make(_optimizer_config(), flat, 1000)
     loss = losses.get(f"text_xent(positions={positions})")
-    step = jax.jit(train.make_train_step(model, loss, optimizer, 1), donate_argnums=0)
+    step = jax.jit(train_step.make_train_step(model, loss, optimizer, 1), donate_argnums=0)
     state = {"params": params, "opt_state": optimizer.tx.init(flat), "step": np.int32(0)}
 
     def run() -> float:
