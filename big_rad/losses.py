@@ -1,6 +1,6 @@
 """Losses, chosen by name in a config; the trainer knows only `(model, params, batch, rng)`.
 
-`config.loss` is a call with literal arguments, such as `"text_xent(positions=160)"`.
+`config.loss` is a call with literal arguments, such as `"text_xent(mean='example')"`.
 """
 
 import functools
@@ -12,15 +12,15 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from big_rad import registry
+from big_rad import head_loss, registry
 
 LOSSES = registry.Registry("loss")
 Metrics = dict[str, jax.Array]
 Loss = Callable[[nn.Module, Mapping[str, Any], Mapping[str, jax.Array], Any], Any]
 
 
-def get(call: str) -> Loss:
-    """Returns the loss that `call` names, its arguments bound.
+def get(call: str, **more: Any) -> Loss:
+    """Returns the loss that `call` names, its arguments and `more` bound.
 
     Raises:
         KeyError: no such loss; the message lists those that exist.
@@ -28,7 +28,7 @@ def get(call: str) -> Loss:
     name, args, kwargs = registry.parse_call(call)
     if args:
         raise ValueError(f"loss {call!r}: write the arguments by name")
-    return functools.partial(LOSSES.get(name), **kwargs)
+    return functools.partial(LOSSES.get(name), **{**more, **kwargs})
 
 
 @LOSSES.register("text_xent")
@@ -38,8 +38,9 @@ def text_xent(
     batch: Mapping[str, jax.Array],
     rng: jax.Array,
     *,
-    positions: int | None = None,
     mean: str = "token",
+    tile: int | None = 1024,
+    groups: int = 1,
 ) -> tuple[jax.Array, Metrics]:
     """Next-token cross-entropy of the suffix.
 
@@ -49,17 +50,17 @@ def text_xent(
         batch: `image` [B, H, W, 3]; `text`, `mask_ar`, `mask_loss` and, for packed rows,
             `segment`, each [B, T + 1]. `mask_loss` marks the tokens to be predicted.
         rng: unused, for losses that draw.
-        positions: the most target tokens a row holds; logits are computed only there. None
-            computes them everywhere. Tokens past it are counted in `dropped_tokens`, which the
-            trainer refuses: `tok(max_loss=...)` makes sure that there are none.
         mean: "token" averages over target tokens, "example" over texts of a token mean each.
+        tile: logits are computed only at targets, so many at once (see `head_loss.xent`); None
+            computes them everywhere, the plain way.
+        groups: devices that rows are split over.
 
     Returns:
         (loss, metrics): `weight` is what the mean divides by, for joining microbatches;
-        `token_accuracy` and `dropped_tokens` are scalars.
+        `token_accuracy` is a scalar.
     """
     del rng
-    loss, metrics, _ = _text(model, params, batch, positions, mean)
+    loss, metrics, _ = _text(model, params, batch, mean, tile, groups)
     return loss, metrics
 
 
@@ -70,8 +71,9 @@ def text_and_masks(
     batch: Mapping[str, jax.Array],
     rng: jax.Array,
     *,
-    positions: int | None = None,
     mean: str = "token",
+    tile: int | None = 1024,
+    groups: int = 1,
     lambda_seg: float = 0.1,
     masks: str = "focal_dice",
     gamma: float = 2.0,
@@ -89,8 +91,7 @@ def text_and_masks(
             `mask_class`, `mask_pos` i32 [B, K]: class id of the k-th mask and position of its
             `</seg>` in `text`, 0 and -1 where unused. A microbatch needs what `with_totals` adds.
         rng: unused.
-        positions: see `text_xent`.
-        mean: see `text_xent`.
+        mean, tile, groups: see `text_xent`.
         lambda_seg: weight of the masks; at 0 none are made, and the text is trained alone.
         masks: "focal_dice" (the paper's) or "bce_dice" (that of the released weights).
         gamma: of the focal loss.
@@ -104,7 +105,7 @@ def text_and_masks(
     if masks not in ("focal_dice", "bce_dice"):
         raise ValueError(f'loss masks {masks!r}: use "focal_dice" or "bce_dice"')
     mask_pos = batch["mask_pos"] if lambda_seg else None
-    loss, metrics, out = _text(model, params, batch, positions, mean, mask_pos)
+    loss, metrics, out = _text(model, params, batch, mean, tile, groups, mask_pos)
     if not lambda_seg:
         return loss, metrics | {"text_loss": loss}
     logits, wanted = out["mask_logits"], batch["mask_class"][..., None, None]
@@ -201,41 +202,38 @@ def _text(
     model: nn.Module,
     params: Mapping[str, Any],
     batch: Mapping[str, jax.Array],
-    positions: int | None,
     mean: str,
+    tile: int | None,
+    groups: int,
     mask_pos: jax.Array | None = None,
 ) -> tuple[jax.Array, Metrics, dict[str, Any]]:
     # See `text_xent`; also returns what else the model gave.
     text, target, segment = batch["text"][:, :-1], batch["text"][:, 1:], batch.get("segment")
     mask, weights = _weights(batch, mean)
-    where = None
-    if positions is not None and positions < mask.shape[1]:
-        # top_k prefers the lower index among equals: the first `positions` targets, in order.
-        _, where = jax.lax.top_k(mask, positions)
-        target, weights = (jnp.take_along_axis(x, where, axis=1) for x in (target, weights))
-        kept = jnp.take_along_axis(mask, where, axis=1)
-    else:
-        kept = mask
     logits, out = model.apply(
         {"params": params},
         batch["image"],
         text,
         batch["mask_ar"][:, :-1],
         segment=None if segment is None else segment[:, :-1],
-        logits_pos=where,
+        logits_pos=jnp.zeros(0, jnp.int32) if tile else None,
         train=True,
         **({} if mask_pos is None else {"mask_pos": mask_pos}),
     )
-    xent = optax.softmax_cross_entropy_with_integer_labels(logits, target)
-    chosen = jnp.take_along_axis(logits, target[..., None], axis=-1)[..., 0]
-    correct = (chosen >= jax.lax.stop_gradient(logits).max(axis=-1)) * kept  # Cheaper than argmax.
+    if tile:
+        table, cap = model.head(params)
+        hidden = out["hidden"].reshape(-1, table.shape[1])
+        loss, correct = head_loss.xent(
+            hidden, table, target.ravel(), weights.ravel(), cap=cap, tile=tile, groups=groups
+        )
+    else:
+        xent = optax.softmax_cross_entropy_with_integer_labels(logits, target)
+        chosen = jnp.take_along_axis(logits, target[..., None], axis=-1)[..., 0]
+        best = jax.lax.stop_gradient(logits).max(axis=-1)  # Cheaper than argmax.
+        loss, correct = (xent * weights).sum(), ((chosen >= best) * mask).sum()
     weight = jnp.maximum(weights.sum(), 1e-6)
-    metrics = {
-        "weight": weight,
-        "token_accuracy": correct.sum() / jnp.maximum(kept.sum(), 1),
-        "dropped_tokens": (mask.sum() - kept.sum()).astype(jnp.float32),
-    }
-    return (xent * weights).sum() / weight, metrics, out
+    metrics = {"weight": weight, "token_accuracy": correct / jnp.maximum(mask.sum(), 1)}
+    return loss / weight, metrics, out
 
 
 def _weights(batch: Mapping[str, jax.Array], mean: str) -> tuple[jax.Array, jax.Array]:

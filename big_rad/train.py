@@ -30,6 +30,7 @@ from big_rad import (
     metric_writer,
     models,
     optim,
+    runtime,
     sharding,
     weights,
 )
@@ -54,6 +55,7 @@ def train(
     data_dir: str,
     log: Log = print,
     stop_after: int | None = None,
+    profile: str = "",
 ) -> dict[str, float]:
     """Runs a config to its end, from the newest checkpoint in `workdir` if there is one.
 
@@ -63,12 +65,13 @@ def train(
         data_dir: where the built datasets lie.
         log: receives the lines of progress.
         stop_after: stop as SIGTERM would, with a checkpoint, after this step.
+        profile: "START:STOP" writes a trace of these steps to `workdir`/profile.
 
     Returns:
         The metrics of the last evaluation, `evaluator/name` -> value; empty if stopped early.
 
     Raises:
-        TrainingError: the loss is not finite, or targets did not fit.
+        TrainingError: the loss is not finite, or too many examples are unusable.
         FileNotFoundError: missing data or weights.
     """
     # ---- Run directory -----------------------------------------------------------------------
@@ -76,6 +79,8 @@ def train(
     workdir.mkdir(parents=True, exist_ok=True)
     start_time = time.monotonic()
     _check_same_config(config, workdir)
+    profiler = runtime.Profiler(profile, workdir / "profile")
+    runtime.use_compilation_cache(config.get("compilation_cache", ""))
     for path in filter(None, (config.get("model_init"), config.get("model_init_img"))):
         weights.check(path)  # Before anything slow.
 
@@ -98,6 +103,7 @@ def train(
 
     # ---- Model and parameters ----------------------------------------------------------------
     model = models.make(config.model_name, config.model, tokenizer.padded_vocab_size)
+    log("attention: {}: {}".format(*model.choose_attention()))
     abstract = common.flatten(step_lib.init_shapes(model, config))
     optimizer = optim.make(config, abstract, total_steps)
     dtypes = {
@@ -152,10 +158,9 @@ def train(
     rejected = metric_writer.RejectWriter(workdir, first_step)
 
     # ---- The step ----------------------------------------------------------------------------
+    loss_fn = losses.get(config.loss, groups=mesh.shape["data"])
     train_step = jax.jit(
-        step_lib.make_train_step(
-            model, losses.get(config.loss), optimizer, config.get("grad_accum", 1)
-        ),
+        step_lib.make_train_step(model, loss_fn, optimizer, config.get("grad_accum", 1)),
         donate_argnums=0,
         in_shardings=(state_shardings, None, None),
         out_shardings=(state_shardings, None),
@@ -215,7 +220,8 @@ def train(
         ids = batch.pop("id", [])
         rejected.write(step, batch.pop("rejects"))
         _check_rejects(config, rejected, step)
-        state, metrics = train_step(state, sharding.put_batch(batch, mesh), rng)
+        with profiler.step(step, state):
+            state, metrics = train_step(state, sharding.put_batch(batch, mesh), rng)
         pending.append((step, ids, metrics))
         if step % config.log_training_steps == 0 or step in (1, total_steps):
             values = _fetch_checked(pending)
@@ -233,11 +239,13 @@ def train(
             _fetch_checked(pending)
             save(step, evaluated=not (due and stopping))
         if stopping and step < total_steps:
+            profiler.close(state)
             checkpoints.close()
             writer.close()
             data.close()
             log(f"stopped after step {step}; the same command goes on from there")
             return {}
+    profiler.close(state)
     checkpoints.wait()
 
     # ---- At the end: evaluate, summarise ---------------------------------------------------------
@@ -290,11 +298,6 @@ def _fetch_checked(pending: list[tuple[int, list[str], Any]]) -> dict[str, float
             raise TrainingError(
                 f"the loss or its gradient is not finite at {where}. The last checkpoint is from "
                 "before; look at these examples, or lower config.lr or raise the warm-up."
-            )
-        if values.get("dropped_tokens"):
-            raise TrainingError(
-                f"{values['dropped_tokens']:.0f} target tokens did not fit at {where}. Raise "
-                "`positions` in config.loss, or set `max_loss` of the op tok to the same number."
             )
     return values
 
@@ -375,6 +378,7 @@ class _StopSignal:
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, as path.py:arguments.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; default runs/<config name>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where the built datasets lie.")
+_PROFILE = flags.DEFINE_string("profile", "", "START:STOP traces these steps, to WORKDIR/profile.")
 
 
 def _main(argv: list[str]) -> None:
@@ -383,7 +387,8 @@ def _main(argv: list[str]) -> None:
     logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell every step at INFO.
     name = pathlib.Path(flags.FLAGS["config"].config_filename.partition(":")[0]).stem
     try:
-        train(_CONFIG.value, _WORKDIR.value or f"runs/{name}", _DATA_DIR.value)
+        workdir = _WORKDIR.value or f"runs/{name}"
+        train(_CONFIG.value, workdir, _DATA_DIR.value, profile=_PROFILE.value)
     except (TrainingError, OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         sys.exit(2)

@@ -14,7 +14,7 @@ from big_rad import losses, optim
 from big_rad.models import common
 
 # Metrics that add up over microbatches; others are means, weighted by `weight`.
-_COUNTS = ("weight", "dropped_tokens", "masks")
+_COUNTS = ("weight", "masks")
 
 
 def init_params(model: Any, config: Any, rng: jax.Array) -> dict[str, Any]:

@@ -62,6 +62,9 @@ def base() -> ml_collections.ConfigDict:
     c.wd_mults = ((_NORMS_AND_BIASES, 0.0), (".*", 1.0))
     c.frozen_dtype = "bfloat16"
 
+    # Compiled programs are kept here, so that only the first start waits for them; "": nowhere.
+    c.compilation_cache = "~/.cache/big_rad"
+
     # Devices.
     c.mesh = (("data", -1),)
     c.sharding_strategy = ((".*", "fsdp"),)

@@ -60,6 +60,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     c.model.llm.update(attn_logits_softcap=0.0, scan=False)
     c.model.mask_mode = "image_isolated"
     c.model.text_block = block
+    c.model.last_block = "wanted"
     if masks:
         c.model.mask_decoder.min_side = 28  # A quarter of the image's side, as 56 is of 224.
     c.seed = a.seed
@@ -71,7 +72,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     if masks:
         c.lr_mults = (("img/embedding/.*", 0.3), ("mask_decoder/.*", 0.2), (".*", 1.0))
     c.schedule = ((".*", dict(decay_type="cosine", warmup_percent=0.03)),)
-    loss = f"positions={max_loss}, mean='example'"
+    loss = "mean='example'"
     c.loss = f"text_and_masks({loss}, lambda_seg={a.lambda_seg})" if masks else f"text_xent({loss})"
 
     data = dict(builder="phantom", builder_args=dict(config="full" if a.full else "demo"))

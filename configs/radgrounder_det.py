@@ -114,6 +114,7 @@ def model_config(variant: str, size: int, tower: str = "frozen") -> ml_collectio
     c.model_init = f"paligemma2-{variant}-pt-{size}.npz"
     c.model.img.update(remat_policy="none", dtype_mm="bfloat16")
     c.model.llm.update(remat_policy="dots_no_batch", dtype_mm="bfloat16")
+    c.model.last_block = "wanted"
     if tower == "frozen":
         cosine = dict(decay_type="cosine", warmup_percent=0.1)
         c.schedule = (("img/head/.*", cosine), ("img/.*", None), (".*", cosine))

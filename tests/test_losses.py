@@ -15,9 +15,11 @@ class Logits:
         del image, segment
         assert text.shape == mask_ar.shape == (B, T) and train
         logits = variables["params"]
-        if logits_pos is not None:
-            logits = jnp.take_along_axis(logits, logits_pos[..., None], axis=1)
-        return logits, {}
+        return (logits if logits_pos is None else logits[:0]), {"hidden": logits}
+
+    def head(self, params):
+        del params
+        return jnp.eye(V), 0.0
 
 
 def make_batch(packed):
@@ -60,15 +62,14 @@ def draw():
 
 @pytest.mark.parametrize("packed", [False, True])
 @pytest.mark.parametrize("mean", ["token", "example"])
-@pytest.mark.parametrize("positions", [None, 7])
-def test_loss_weight_and_accuracy_equal_a_computation_by_loops(packed, mean, positions):
+@pytest.mark.parametrize("tile", [None, 8, 1024])
+def test_loss_weight_and_accuracy_equal_a_computation_by_loops(packed, mean, tile):
     batch, logits = make_batch(packed), draw()
-    loss, metrics = losses.text_xent(Logits(), logits, batch, None, positions=positions, mean=mean)
+    loss, metrics = losses.text_xent(Logits(), logits, batch, None, tile=tile, mean=mean)
     want, weight, accuracy = naive(logits, batch, mean)
     np.testing.assert_allclose(loss, want, rtol=1e-5)
     np.testing.assert_allclose(metrics["weight"], weight, rtol=1e-6)
     np.testing.assert_allclose(metrics["token_accuracy"], accuracy, rtol=1e-6)
-    assert metrics["dropped_tokens"] == 0
 
 
 def test_token_and_example_means_differ_on_ragged_texts():
@@ -85,15 +86,6 @@ def test_only_logits_at_targets_get_a_gradient_and_padding_gets_none():
     np.testing.assert_array_equal(np.abs(grads).sum(-1) > 0, wanted)
 
 
-def test_targets_beyond_the_positions_are_counted_and_the_first_are_kept():
-    batch, logits = make_batch(False), draw()
-    loss, metrics = losses.text_xent(Logits(), logits, batch, None, positions=4)
-    assert metrics["dropped_tokens"] == 3 + 2  # Rows have 7, 6 and 1 targets.
-    cut = dict(batch, mask_loss=batch["mask_loss"].copy())
-    cut["mask_loss"][0, 7:] = cut["mask_loss"][1, 6:] = 0
-    np.testing.assert_allclose(loss, naive(logits, cut, "token")[0], rtol=1e-5)
-
-
 def test_a_batch_without_targets_has_zero_loss_and_gradient():
     batch = make_batch(False)
     batch["mask_loss"] = np.zeros_like(batch["mask_loss"])
@@ -103,7 +95,7 @@ def test_a_batch_without_targets_has_zero_loss_and_gradient():
     assert loss == 0 and not np.any(grads)
 
 
-def test_logits_only_at_positions_give_the_same_gradient_of_the_model(tiny):
+def test_logits_only_at_targets_give_the_same_gradient_of_the_model(tiny):
     rng = np.random.default_rng(2)
     text = rng.integers(3, 64, (4, 9)).astype(np.int32)
     text[1, 6:] = 0
@@ -111,19 +103,21 @@ def test_logits_only_at_positions_give_the_same_gradient_of_the_model(tiny):
     batch = dict(image=tiny.image, text=text, mask_ar=np.int32(mask), mask_loss=np.int32(mask))
     model = tiny.make()
 
-    def grad(positions):
+    def grad(tile):
         def loss(p):
-            return losses.text_xent(model, p, batch, None, positions=positions)[0]
+            return losses.text_xent(model, p, batch, None, tile=tile)[0]
 
         return jax.jit(jax.value_and_grad(loss))(tiny.params)
 
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), grad(None), grad(5))
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), grad(None), grad(8))
 
 
 def test_a_loss_is_named_with_literal_arguments():
     batch, logits = make_batch(True), draw()
-    got = losses.get("text_xent(positions=7, mean='example')")(Logits(), logits, batch, None)[0]
+    got = losses.get("text_xent(tile=None, mean='example')")(Logits(), logits, batch, None)[0]
     np.testing.assert_allclose(got, naive(logits, batch, "example")[0], rtol=1e-5)
+    bound = losses.get("text_xent(mean='example')", groups=3, mean="token")
+    assert bound.keywords == dict(groups=3, mean="example")  # What the config says counts.
 
 
 def test_unknown_names_and_arguments_are_errors():

@@ -129,13 +129,6 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_batch_ids(data_di
 
 
 @pytest.mark.slow
-def test_targets_that_do_not_fit_stop_the_run_with_the_remedy(data_dir, tmp_path):
-    config = make_config(loss="text_xent(positions=8)")
-    with pytest.raises(train.TrainingError, match="did not fit at step 1.*Raise `positions`"):
-        run(config, tmp_path, data_dir)
-
-
-@pytest.mark.slow
 def test_a_run_directory_of_another_model_is_refused(whole, data_dir):
     config = make_config()
     config.model.llm.width = 48

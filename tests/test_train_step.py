@@ -17,7 +17,7 @@ def loss_fn(model, params, batch, rng):
     metrics = {
         "weight": weight,
         "token_accuracy": (batch["weight"] * (y > 0)).sum() / weight,
-        "dropped_tokens": batch["dropped"].sum(),
+        "masks": batch["masks"].sum(),
     }
     return (batch["weight"] * jnp.square(y - 1)).sum() / weight, metrics
 
@@ -53,7 +53,7 @@ def make_batch():
     return {
         "x": rng.standard_normal((8, 3)).astype(np.float32),
         "weight": rng.integers(1, 200, 8).astype(np.float32),
-        "dropped": np.array([0, 0, 3, 0, 0, 1, 0, 0], np.float32),
+        "masks": np.array([0, 0, 3, 0, 0, 1, 0, 0], np.float32),
     }
 
 
@@ -68,7 +68,7 @@ def test_microbatches_give_the_step_and_the_metrics_of_the_whole_batch(grad_accu
     assert metrics.keys() == want_metrics.keys()
     for name, value in want_metrics.items():
         np.testing.assert_allclose(metrics[name], value, rtol=1e-5, err_msg=name)
-    assert metrics["dropped_tokens"] == 4
+    assert metrics["masks"] == 4
 
 
 def test_frozen_weights_stay_bit_identical_and_trained_ones_stay_float32():

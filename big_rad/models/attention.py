@@ -1,30 +1,93 @@
-"""Attention of the decoder: grouped queries, soft cap, and two layouts of the same function.
+"""Attention of the decoder: grouped queries, soft cap, and several layouts of the same function.
 
-`attend` takes any mask. `attend_blocks` is for rows of [image | text in blocks]: image tokens see
-the image, a text token sees the image and its own block, so the logits of text against other
-blocks are never computed. Knows no parameters.
+`attend` takes any mask and is the reference. `attend_structured` is for rows of [image | text]: the
+image is one block without a mask, the text another, cut so that logits of one text against another
+are never computed. `attend_cudnn` is the fused kernel of NVIDIA's library. Knows no parameters.
 """
 
+import functools
 from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
 
+KINDS = ("xla", "structured", "cudnn", "auto")
 _MASKED = -2.3819763e38  # What the original uses: close to the lowest float32, and finite.
 
 
 @flax.struct.dataclass
-class BlockMask:
+class StructuredMask:
     """Mask of a row [N image tokens | T text tokens], the text cut into blocks of L tokens.
 
+    All image tokens see each other, and all text sees them.
+
     Attributes:
-        mask: bool [B, T / L, L, L]: may text token q of a block see k of the same block.
-        num_image: N; all image tokens see each other, and all text sees them.
+        text: bool [B, T / L, L, L]: may text token q of a block see k of the same block.
+        prefix: bool [B, T]: the text that the image sees; None: it sees none.
+        num_image: N.
     """
 
-    mask: jax.Array
+    text: jax.Array
+    prefix: jax.Array | None
     num_image: int = flax.struct.field(pytree_node=False)
+
+
+@flax.struct.dataclass
+class FusedMask:
+    """A dense mask bool [B, T, S] for `attend_cudnn`."""
+
+    dense: jax.Array
+
+
+Mask = Any  # A dense bool array [B, T, S], a StructuredMask or a FusedMask.
+
+
+def choose(kind: str, cap: float, dtype: str, head_dim: int) -> tuple[str, str]:
+    """Settles which layout is used.
+
+    Args:
+        kind: one of `KINDS`.
+        cap: soft cap of the logits, 0 for none.
+        dtype: of queries and keys.
+        head_dim: their features.
+
+    Returns:
+        ("xla", "structured" or "cudnn", why).
+
+    Raises:
+        ValueError: an unknown kind, or "cudnn" where it cannot be had.
+    """
+    if kind not in KINDS:
+        raise ValueError(f"config.model.attention {kind!r}; known: {', '.join(KINDS)}")
+    if kind in ("xla", "structured"):
+        return kind, "the config says so"
+    reason = _why_not_cudnn(cap, dtype, head_dim)
+    if kind == "cudnn" and reason:
+        raise ValueError(f'config.model.attention "cudnn": {reason}; use "structured" or "auto"')
+    if reason:
+        return "structured", f"no cuDNN kernel: {reason}"
+    return "cudnn", "no soft cap, and this device has the kernel"
+
+
+@functools.cache
+def _why_not_cudnn(cap: float, dtype: str, head_dim: int) -> str:
+    # Returns what is in the way, or "".
+    if cap:
+        return f"it has no soft cap, and attn_logits_softcap is {cap:g}"
+    if dtype not in ("bfloat16", "float16"):
+        return f"it takes bfloat16 or float16, and dtype_mm is {dtype}"
+    if jax.default_backend() != "gpu":
+        return f"there is no GPU ({jax.default_backend()})"
+    # Whether a kernel exists depends on the card and on the versions of both libraries.
+    with jax.ensure_compile_time_eval():
+        q, k = jnp.ones((1, 64, 2, 1, head_dim), dtype), jnp.ones((1, 64, 2, head_dim), dtype)
+        mask = FusedMask(jnp.ones((1, 64, 64), bool))
+        try:
+            jax.jit(jax.grad(lambda q: attend_cudnn(q, k, k, mask).sum()))(q).block_until_ready()
+        except Exception as e:
+            return f"the device refuses it ({' '.join(str(e).split())[:200]})"
+    return ""
 
 
 def soft_cap(x: jax.Array, cap: float) -> jax.Array:
@@ -45,7 +108,7 @@ def attend(
         q: [..., T, kv, group, head_dim], scaled and rotated.
         keys: pieces [..., S_i, kv, head_dim].
         values: the same.
-        mask: bool [..., T, sum of S_i], or None where everything is seen.
+        mask: bool [..., T or 1, sum of S_i], or None where everything is seen.
         cap: soft cap of the logits, 0 for none.
 
     Returns:
@@ -64,35 +127,89 @@ def attend(
     return sum(jnp.einsum("...kgts,...skh->...tkgh", p, v) for p, v in zip(pieces, values))
 
 
-def attend_blocks(
-    q: jax.Array, k: jax.Array, v: jax.Array, mask: BlockMask, cap: float
+def attend_structured(
+    q: jax.Array, k: jax.Array, v: jax.Array, mask: StructuredMask, cap: float
 ) -> jax.Array:
-    """Attention under a `BlockMask`.
+    """Attention under a `StructuredMask`.
 
     Args:
-        q: [B, N + T, kv, group, head_dim], scaled and rotated.
+        q: [B, N + T, kv, group, head_dim], scaled and rotated; or of the text alone, [B, T, ...].
         k: [B, N + T, kv, head_dim].
         v: the same.
-        mask: see `BlockMask`.
+        mask: see `StructuredMask`.
         cap: soft cap of the logits, 0 for none.
 
     Returns:
         As q; equal to `attend` under the dense form of the mask.
     """
-    n, (b, blocks, length, _) = mask.num_image, mask.mask.shape
+    n, (b, blocks, length, _) = mask.num_image, mask.text.shape
+    q_text = q[:, q.shape[1] - blocks * length :]
 
     def to_blocks(x: jax.Array) -> jax.Array:
-        return x[:, n:].reshape(b, blocks, length, *x.shape[2:])
+        return x.reshape(b, blocks, length, *x.shape[2:])
 
     def for_blocks(x: jax.Array) -> jax.Array:
         return jnp.broadcast_to(x[:, None, :n], (b, blocks, n, *x.shape[2:]))
 
-    image = attend(q[:, :n], [k[:, :n]], [v[:, :n]], None, cap)
-    sees = jnp.concatenate([jnp.ones((b, blocks, length, n), bool), mask.mask], axis=-1)
+    sees = jnp.concatenate([jnp.ones((b, blocks, length, n), bool), mask.text], axis=-1)
     text = attend(
-        to_blocks(q), [for_blocks(k), to_blocks(k)], [for_blocks(v), to_blocks(v)], sees, cap
+        to_blocks(q_text),
+        [for_blocks(k), to_blocks(k[:, n:])],
+        [for_blocks(v), to_blocks(v[:, n:])],
+        sees,
+        cap,
+    ).reshape(q_text.shape)
+    if q.shape[1] == q_text.shape[1]:
+        return text
+    if mask.prefix is None:
+        image = attend(q[:, :n], [k[:, :n]], [v[:, :n]], None, cap)
+    else:
+        sees = jnp.concatenate([jnp.ones((b, n), bool), mask.prefix], axis=-1)
+        image = attend(q[:, :n], [k], [v], sees[:, None], cap)
+    return jnp.concatenate([image, text], axis=1)
+
+
+def attend_cudnn(
+    q: jax.Array,
+    k: jax.Array,
+    v: jax.Array,
+    mask: FusedMask,
+    implementation: str = "cudnn",
+) -> jax.Array:
+    """Attention without a soft cap, in one fused kernel.
+
+    Args:
+        q: [B, T, kv, group, head_dim], scaled and rotated.
+        k: [B, S, kv, head_dim].
+        v: the same.
+        mask: see `FusedMask`.
+        implementation: of `jax.nn.dot_product_attention`.
+
+    Returns:
+        As q.
+    """
+    b, t, kv, group, head_dim = q.shape
+    out = jax.nn.dot_product_attention(
+        q.reshape(b, t, kv * group, head_dim),
+        k,
+        v,
+        mask=mask.dense[:, None],
+        scale=1.0,
+        implementation=implementation,
     )
-    return jnp.concatenate([image, text.reshape(b, blocks * length, *q.shape[2:])], axis=1)
+    return out.reshape(q.shape)
 
 
-Mask = Any  # A dense bool array [B, T, S] or a BlockMask.
+def last_rows(mask: Mask, skip: int) -> Mask:
+    """Returns the mask of the queries from position `skip` on.
+
+    Raises:
+        ValueError: a `StructuredMask`, and `skip` is neither 0 nor the number of image tokens.
+    """
+    if isinstance(mask, StructuredMask):
+        if skip not in (0, mask.num_image):
+            raise ValueError(f"the first {mask.num_image} positions are the image, not {skip}")
+        return mask
+    if isinstance(mask, FusedMask):
+        return FusedMask(mask.dense[:, skip:])
+    return mask[:, skip:]

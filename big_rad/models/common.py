@@ -38,8 +38,13 @@ def resolve_variant(
     return dims
 
 
-def remat(module: Any, policy: str) -> Any:
-    """Wraps a module class in `nn.remat` with a named policy; "none" returns it as it is.
+def remat(what: Any, policy: str) -> Any:
+    """Lets a module class or a function recompute in its backward pass what a policy does not keep.
+
+    Args:
+        what: an `nn.Module` class, or a function.
+        policy: "none" keeps all and returns `what` itself; "dots" keeps the results of matrix
+            products, "dots_no_batch" of those with weights (so not the attention's), "full" none.
 
     Raises:
         ValueError: an unknown policy.
@@ -47,8 +52,9 @@ def remat(module: Any, policy: str) -> Any:
     if policy not in _REMAT_POLICIES:
         raise ValueError(f"no remat_policy {policy!r}; known: {', '.join(_REMAT_POLICIES)}")
     if policy == "none":
-        return module
-    return flax.linen.remat(module, prevent_cse=False, policy=_REMAT_POLICIES[policy])
+        return what
+    lift = flax.linen.remat if isinstance(what, type) else jax.checkpoint
+    return lift(what, prevent_cse=False, policy=_REMAT_POLICIES[policy])
 
 
 def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:

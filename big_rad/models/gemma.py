@@ -6,8 +6,9 @@ Reference: Gemma Team 2024, "Gemma 2: Improving Open Language Models at a Practi
 """
 
 import dataclasses
+import functools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
@@ -60,22 +61,33 @@ class Dims:
     dtype_mm: str = "float32"
 
 
-def apply_rope(x: jax.Array, positions: jax.Array, base: float = 10_000.0) -> jax.Array:
+class Rope(NamedTuple):
+    """Sine and cosine of rotary positions, f32 [B, T, 1, head_dim / 2]; all layers share them."""
+
+    sin: jax.Array
+    cos: jax.Array
+
+
+def make_rope(positions: jax.Array, head_dim: int, base: float = 10_000.0) -> Rope:
+    """Returns the angles of positions [B, T], 0-based; the longest wavelength is 2 pi * base."""
+    half = head_dim // 2
+    timescale = base ** (jnp.arange(half, dtype=jnp.float32) / half)
+    radians = positions[..., None, None].astype(jnp.float32) / timescale
+    return Rope(jnp.sin(radians), jnp.cos(radians))
+
+
+def apply_rope(x: jax.Array, rope: Rope) -> jax.Array:
     """Rotary position embedding over all features, first half paired with second half.
 
     Args:
         x: [B, T, heads, head_dim].
-        positions: [B, T], 0-based.
-        base: the longest wavelength is 2 pi * base.
+        rope: of its positions.
 
     Returns:
         As x. Source: Su et al. 2021, "RoFormer", in the half-split layout of Gemma.
     """
-    half = x.shape[-1] // 2
-    timescale = base ** (jnp.arange(half, dtype=jnp.float32) / half)
-    radians = positions[..., None, None].astype(jnp.float32) / timescale
-    sin, cos = jnp.sin(radians), jnp.cos(radians)
     x1, x2 = jnp.split(x.astype(jnp.float32), 2, axis=-1)
+    sin, cos = rope
     return jnp.concatenate([x1 * cos - x2 * sin, x2 * cos + x1 * sin], axis=-1).astype(x.dtype)
 
 
@@ -124,33 +136,41 @@ class Attention(nn.Module):
     def __call__(
         self,
         x: jax.Array,
-        positions: jax.Array,
+        rope: Rope,
         mask: attention.Mask,
         cache: dict[str, jax.Array] | None,
+        skip: int = 0,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Attends from x to the cache, if there is one, followed by x itself.
 
         Args:
             x: [B, T, width].
-            positions: [B, T].
+            rope: of the positions of x.
             mask: bool [B, T, S + T], S the cache's slots (0 without a cache): may q see k; or,
-                without a cache, an `attention.BlockMask`.
+                without a cache, another `attention.Mask`.
             cache: None, or earlier keys and values `k`, `v`, each [B, S, kv, head_dim].
+            skip: queries are only those from here on.
 
         Returns:
-            ([B, T, width], the keys and values of x, each [B, T, kv, head_dim]).
+            ([B, T - skip, width], the keys and values of x, each [B, T, kv, head_dim]).
         """
         d = self.dims
-        q = Einsum((d.num_heads, d.width, d.head_dim), (1,), name="q_einsum")("btd,ndh->btnh", x)
+        q = Einsum((d.num_heads, d.width, d.head_dim), (1,), name="q_einsum")(
+            "btd,ndh->btnh", x[:, skip:]
+        )
         k, v = Einsum((2, d.num_kv_heads, d.width, d.head_dim), (2,), name="kv_einsum")(
             "btd,ckdh->cbtkh", x
         )
-        q = apply_rope(q, positions) * (d.query_scale or d.head_dim**-0.5)
-        k = apply_rope(k, positions)
-        b, t = x.shape[:2]
+        q = apply_rope(q, Rope(*(r[:, skip:] for r in rope)))
+        q = q * (d.query_scale or d.head_dim**-0.5)
+        k = apply_rope(k, rope)
+        b, t = q.shape[:2]
         q = q.reshape(b, t, d.num_kv_heads, d.num_heads // d.num_kv_heads, d.head_dim)
-        if isinstance(mask, attention.BlockMask):
-            encoded = attention.attend_blocks(q, k, v, mask, d.attn_logits_softcap)
+        mask = attention.last_rows(mask, skip)
+        if isinstance(mask, attention.StructuredMask):
+            encoded = attention.attend_structured(q, k, v, mask, d.attn_logits_softcap)
+        elif isinstance(mask, attention.FusedMask):
+            encoded = attention.attend_cudnn(q, k, v, mask)
         else:
             keys, values = ([k], [v]) if cache is None else ([cache["k"], k], [cache["v"], v])
             encoded = attention.attend(q, keys, values, mask, d.attn_logits_softcap)
@@ -183,15 +203,16 @@ class Block(nn.Module):
     def __call__(
         self,
         x: jax.Array,
-        positions: jax.Array,
+        rope: Rope,
         mask: attention.Mask,
         cache: dict[str, jax.Array] | None,
+        skip: int = 0,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
-        """Maps [B, T, width] to itself and gives its keys and values; see `Attention`."""
+        """Maps [B, T, width] to [B, T - skip, width] and gives keys and values; see `Attention`."""
         y, kv = Attention(self.dims, name="attn")(
-            RMSNorm(name="pre_attention_norm")(x), positions, mask, cache
+            RMSNorm(name="pre_attention_norm")(x), rope, mask, cache, skip
         )
-        x = x + RMSNorm(name="post_attention_norm")(y)
+        x = x[:, skip:] + RMSNorm(name="post_attention_norm")(y)
         y = FeedForward(self.dims, name="mlp")(RMSNorm(name="pre_ffw_norm")(x))
         return x + RMSNorm(name="post_ffw_norm")(y), kv
 
@@ -263,13 +284,12 @@ class Model(nn.Module):
         self.embedder = Embedder(d)
         self.final_norm = RMSNorm()
         scanned = nn.scan(
-            common.remat(Block, d.remat_policy),
+            Block,
             variable_axes={"params": 0},
             split_rngs={"params": True},
             in_axes=(nn.broadcast, nn.broadcast, 0),
             out_axes=0,
             length=d.depth,
-            unroll=1 if d.scan else d.depth,
         )
         self.layers = scanned(d)
 
@@ -287,6 +307,7 @@ class Model(nn.Module):
         positions: jax.Array,
         mask: attention.Mask,
         cache: dict[str, jax.Array] | None = None,
+        skip: int = 0,
     ) -> tuple[jax.Array, dict[str, Any]]:
         """Runs the blocks and the final norm on embeddings.
 
@@ -295,12 +316,36 @@ class Model(nn.Module):
             positions: i32 [B, T].
             mask: bool [B, T, S + T]; see `Attention`.
             cache: None, or `k` and `v`, each [depth, B, S, kv, head_dim].
+            skip: hidden states are wanted only from this position on, so the last block computes
+                no others (but for keys and values).
 
         Returns:
-            (hidden states after the final norm [B, T, width], out) with `out["kv"]` the new keys
-            and values, each [depth, B, T, kv, head_dim].
+            (hidden states after the final norm [B, T - skip, width], out) with `out["kv"]` the new
+            keys and values, each [depth, B, T, kv, head_dim].
         """
-        x, kv = self.layers(x, positions, mask, cache)
+        d = self.dims()
+        rope = make_rope(positions, d.head_dim)
+        if self.is_initializing():
+            self.layers(x, rope, mask, cache)
+        params = self.layers.variables["params"]
+        # Matrices are cast here, once, rather than in each layer; scales of norms stay as they are.
+        params = jax.tree.map(lambda p: p.astype(d.dtype_mm) if p.ndim > 2 else p, params)
+        block = Block(d, parent=None)
+
+        def run(skip: int, x: jax.Array, layer: Any) -> Any:
+            return block.apply({"params": layer[0]}, x, rope, mask, layer[1], skip)
+
+        def body(skip: int) -> Any:
+            return common.remat(functools.partial(run, skip), d.remat_policy)
+
+        layers = (params, cache)
+        if not skip:
+            x, kv = jax.lax.scan(body(0), x, layers, unroll=not d.scan)
+        else:
+            first, last = (jax.tree.map(lambda p: p[i], layers) for i in (slice(-1), -1))  # noqa: B023
+            x, kv = jax.lax.scan(body(0), x, first, unroll=not d.scan)
+            x, kv_last = body(skip)(x, last)
+            kv = jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), kv, kv_last)
         return self.final_norm(x), {"kv": kv}
 
 

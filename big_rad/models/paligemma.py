@@ -71,28 +71,43 @@ def make_attn_mask(
     return mask
 
 
-def make_block_mask(
-    num_image: int, text_valid: jax.Array, mask_ar: jax.Array, segment: jax.Array, block: int
-) -> attention.BlockMask:
-    """The mask of "image_isolated" for rows whose texts never cross a border of `block` tokens.
+def make_structured_mask(
+    num_image: int,
+    text_valid: jax.Array,
+    mask_ar: jax.Array,
+    segment: jax.Array | None = None,
+    mask_mode: str = "paligemma",
+    block: int = 0,
+) -> attention.StructuredMask:
+    """Returns the mask of `make_attn_mask` without the parts that are all True or all False.
 
     Args:
         num_image: N.
-        text_valid: bool [B, T], T a multiple of `block`.
+        text_valid: bool [B, T].
         mask_ar: i32 [B, T].
-        segment: i32 [B, T].
-        block: tokens of a block.
+        segment: i32 [B, T] or None.
+        mask_mode: one of `MASK_MODES`.
+        block: texts never cross a border of this many tokens, which divides T; 0: they may.
 
-    Returns:
-        The blocks on the diagonal of `make_attn_mask`, and N.
+    Raises:
+        ValueError: `block` does not divide T.
     """
+    t = text_valid.shape[1]
+    block = block or t
+    if t % block:
+        raise ValueError(f"rows of {t} text tokens are not made of blocks of {block}: text_block")
+    mask = make_attn_mask(
+        0, *(_blocks(x, block) for x in (text_valid, mask_ar, segment)), mask_mode
+    )
+    prefix = None
+    if mask_mode == "paligemma":
+        prefix = text_valid & (jnp.cumsum(mask_ar, axis=1) == 0)
+    return attention.StructuredMask(mask.reshape(-1, t // block, block, block), prefix, num_image)
 
-    def blocks(x: jax.Array) -> jax.Array:
-        return x.reshape(x.shape[0], -1, block)
 
-    c, row, valid = (blocks(x) for x in (jnp.cumsum(mask_ar, axis=1), segment, text_valid))
-    mask = (c[..., None, :] <= c[..., :, None]) & (row[..., None, :] == row[..., :, None])
-    return attention.BlockMask(mask & valid[..., None, :] & valid[..., :, None], num_image)
+def _blocks(x: jax.Array | None, block: int) -> jax.Array | None:
+    # Blocks of a row as rows of their own: [B, T] -> [B * T / block, block].
+    return None if x is None else x.reshape(-1, block)
 
 
 def make_positions(
@@ -130,12 +145,18 @@ class Model(nn.Module):
         mask_mode: one of `MASK_MODES`.
         text_block: with segments, texts never cross a border of this many tokens (see
             `tok(block=...)`), so attention is computed block by block; 0 allows any packing.
+        attention: layout of the attention, one of `attention.KINDS`: all give the same. "xla" is
+            the reference, under a dense mask; "auto" takes the best that this device has.
+        last_block: "wanted" leaves out what the last block would compute at image tokens, since
+            nobody looks at it there; "all" computes it (with `scan`, one block less to compile).
     """
 
     img: Mapping[str, Any]
     llm: Mapping[str, Any]
     mask_mode: str = "paligemma"
     text_block: int = 0
+    attention: str = "auto"
+    last_block: str = "all"
 
     def setup(self) -> None:
         """Creates the two towers as `img` and `llm`."""
@@ -163,12 +184,12 @@ class Model(nn.Module):
             mask_ar: i32 [B, T].
             segment: i32 [B, T], for rows with several texts ("image_isolated" only).
             mask_pos: unused here; `radgrounder.Model` reads hidden states at these positions.
-            logits_pos: where logits are wanted: i32 [M] in the flattened [B * T] text, or
-                i32 [B, K] in each row (which stays local to a device); None means everywhere.
+            logits_pos: where logits are wanted, i32 [M] in the flattened [B * T] text; None means
+                everywhere. Losses want none: see `head`.
             train: passed to the image tower.
 
         Returns:
-            (logits, out): logits are f32 [B, T, V], or [M, V] or [B, K, V] at `logits_pos`;
+            (logits, out): logits are f32 [B, T, V], or [M, V] at `logits_pos`;
             `out["img/..."]` holds the tower's intermediates and `out["hidden"]` [B, T, width]
             the final hidden states of the text.
         """
@@ -176,15 +197,25 @@ class Model(nn.Module):
         tokens, out = self.embed_image(image, train=train)
         hidden, _ = self._forward(tokens, text, mask_ar, segment)
         out["hidden"] = hidden
-        if logits_pos is not None and logits_pos.ndim == 1:
+        if logits_pos is not None:
             hidden = jnp.take(hidden.reshape(-1, hidden.shape[-1]), logits_pos, axis=0)
-        elif logits_pos is not None:
-            hidden = jnp.take_along_axis(hidden, logits_pos[..., None], axis=1)
         return self._llm.logits(hidden), out
 
     def hidden_width(self) -> int:
         """Returns the width of the language model's hidden states."""
-        return gemma.Model(**self.llm, parent=None).dims().width
+        return self._dims().width
+
+    def head(self, params: Mapping[str, Any]) -> tuple[jax.Array, float]:
+        """Returns the table [V, width] of the output logits, and their soft cap (0: none)."""
+        return params["llm"]["embedder"]["input_embedding"], self._dims().final_logits_softcap
+
+    def choose_attention(self) -> tuple[str, str]:
+        """Returns the layout of the attention on this device, and why; see `attention.choose`."""
+        d = self._dims()
+        return attention.choose(self.attention, d.attn_logits_softcap, d.dtype_mm, d.head_dim)
+
+    def _dims(self) -> gemma.Dims:
+        return gemma.Model(**self.llm, parent=None).dims()
 
     def embed_image(
         self, image: jax.Array, *, train: bool = False
@@ -257,12 +288,18 @@ class Model(nn.Module):
         valid = text != 0
         x = self._llm.embed(text)
         x = jnp.concatenate([image_tokens.astype(x.dtype), x], axis=1)
-        if self.text_block and segment is not None and self.mask_mode == "image_isolated":
-            mask = make_block_mask(n, valid, mask_ar, segment, self.text_block)
+        kind, _ = self.choose_attention()
+        if kind == "structured":
+            block = self.text_block if segment is not None else 0
+            mask = make_structured_mask(n, valid, mask_ar, segment, self.mask_mode, block)
         else:
             mask = make_attn_mask(n, valid, mask_ar, segment, self.mask_mode)
-        hidden, out = self._llm(x, make_positions(n, valid, segment), mask)
-        return hidden[:, n:], out
+            mask = attention.FusedMask(mask) if kind == "cudnn" else mask
+        if self.last_block not in ("all", "wanted"):
+            raise ValueError(f'config.model.last_block {self.last_block!r}: use "wanted" or "all"')
+        skip = n if self.last_block == "wanted" else 0
+        hidden, out = self._llm(x, make_positions(n, valid, segment), mask, skip=skip)
+        return hidden if skip else hidden[:, n:], out
 
 
 def load(

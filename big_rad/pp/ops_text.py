@@ -51,7 +51,7 @@ def get_tok(
         block: with `pack`, a text never crosses a border of this many tokens, so that attention
             may be computed block by block; each text goes to the first block with room. 0: no
             borders.
-        max_loss: the most target tokens of a row, 0 for any; see `positions` of the loss.
+        max_loss: the most target tokens of a row, 0 for any, so that rows cost alike.
         masks: K > 0 adds int32 [K] `mask_class` and `mask_pos`: class id of the k-th mask and
             position of its `</seg>` in `text`; 0 and -1 where unused. With `pack`, a text whose
             masks the row has no room for is left out; of one text, the first K have a place.

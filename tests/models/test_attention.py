@@ -86,38 +86,104 @@ def test_soft_cap_has_the_values_of_the_formula_and_zero_turns_it_off():
     np.testing.assert_array_equal(attention.soft_cap(x, 0.0), x)
 
 
-def test_block_attention_equals_dense_attention_in_value_and_gradient_on_ragged_blocks():
-    b, n, length, blocks = 2, 3, 4, 2
-    t = length * blocks
-    q, k, v = draw(6, b, n + t, n + t)
-    q = q.reshape(b, n + t, 2, 3, 4)
+# ---- Other layouts of the same function ----
+
+N, LENGTH, BLOCKS = 3, 4, 2
+T = LENGTH * BLOCKS
+
+
+def layout(prefix_seen):
+    """Two rows of [3 image | 8 text tokens]: (structured mask, dense mask, valid)."""
     # Block 1 of row 0 holds one text of 3 and padding; row 1 has two texts in its first block.
     segment = np.array([[1, 1, 1, 0, 2, 2, 2, 2], [1, 1, 2, 2, 0, 0, 0, 0]])
-    small = np.zeros((b, blocks, length, length), bool)
-    dense = np.zeros((b, n + t, n + t), bool)
-    dense[:, :n, :n] = True
-    for i in range(b):
-        for x in range(t):
-            for y in range(t):
+    prefix = np.array([[1, 1, 0, 0, 0, 0, 0, 0], [1, 0, 0, 0, 0, 0, 0, 0]], bool)
+    small = np.zeros((2, BLOCKS, LENGTH, LENGTH), bool)
+    dense = np.zeros((2, N + T, N + T), bool)
+    dense[:, :N, :N] = True
+    if prefix_seen:
+        dense[:, :N, N:] = prefix[:, None]
+    for i in range(2):
+        for x in range(T):
+            for y in range(T):
                 if segment[i, x] and segment[i, x] == segment[i, y] and y <= x:
-                    dense[i, n + x, n + y] = True
-                    small[i, x // length, x % length, y % length] = True
+                    dense[i, N + x, N + y] = True
+                    small[i, x // LENGTH, x % LENGTH, y % LENGTH] = True
             if segment[i, x]:
-                dense[i, n + x, :n] = True
-    seen = np.concatenate([np.ones((b, n), bool), segment > 0], axis=1)[..., None, None, None]
+                dense[i, N + x, :N] = True
+    seen = np.concatenate([np.ones((2, N), bool), segment > 0], axis=1)[..., None, None, None]
+    mask = attention.StructuredMask(
+        jnp.asarray(small), jnp.asarray(prefix) if prefix_seen else None, N
+    )
+    return mask, jnp.asarray(dense), seen
 
-    @jax.jit
-    def by_blocks(q, k, v):
-        mask = attention.BlockMask(jnp.asarray(small), n)
-        return attention.attend_blocks(q, k, v, mask, 3.0) * seen
 
-    @jax.jit
-    def by_dense(q, k, v):
-        return attention.attend(q, [k], [v], jnp.asarray(dense), 3.0) * seen
-
-    got, got_vjp = jax.vjp(by_blocks, q, k, v)
-    want, want_vjp = jax.vjp(by_dense, q, k, v)
+def assert_equal_with_gradients(one, other, q, k, v):
+    got, got_vjp = jax.vjp(jax.jit(one), q, k, v)
+    want, want_vjp = jax.vjp(jax.jit(other), q, k, v)
     np.testing.assert_allclose(got, want, atol=1e-5)
-    weight = np.random.default_rng(7).standard_normal(q.shape, np.float32)
+    weight = np.random.default_rng(7).standard_normal(got.shape, np.float32)
     for x, y in zip(got_vjp(weight), want_vjp(weight)):
         np.testing.assert_allclose(x, y, atol=1e-5)
+
+
+@pytest.mark.parametrize("skip", [0, N])
+@pytest.mark.parametrize("prefix_seen", [False, True])
+def test_structured_attention_equals_dense_in_value_and_gradient_on_ragged_blocks(
+    prefix_seen, skip
+):
+    q, k, v = draw(6, 2, N + T, N + T)
+    q = q.reshape(2, N + T, 2, 3, 4)
+    mask, dense, seen = layout(prefix_seen)
+    seen = seen[:, skip:]
+
+    def structured(q, k, v):
+        rows = attention.last_rows(mask, skip)
+        return attention.attend_structured(q[:, skip:], k, v, rows, 3.0) * seen
+
+    def reference(q, k, v):
+        rows = attention.last_rows(dense, skip)
+        return attention.attend(q[:, skip:], [k], [v], rows, 3.0) * seen
+
+    assert_equal_with_gradients(structured, reference, q, k, v)
+
+
+@pytest.mark.parametrize("skip", [0, N])
+def test_the_fused_layout_equals_dense_without_a_cap_in_value_and_gradient(skip):
+    # The same call as the kernel's, with its arguments, carried out without it.
+    q, k, v = draw(8, 2, N + T, N + T)
+    q = q.reshape(2, N + T, 2, 3, 4)
+    _, dense, seen = layout(True)
+    seen = seen[:, skip:]
+
+    def fused(q, k, v):
+        rows = attention.last_rows(attention.FusedMask(dense), skip)
+        return attention.attend_cudnn(q[:, skip:], k, v, rows, implementation="xla") * seen
+
+    def reference(q, k, v):
+        rows = attention.last_rows(dense, skip)
+        return attention.attend(q[:, skip:], [k], [v], rows, 0.0) * seen
+
+    assert_equal_with_gradients(fused, reference, q, k, v)
+
+
+def test_a_structured_mask_can_leave_out_the_image_and_nothing_else():
+    mask, _, _ = layout(True)
+    with pytest.raises(ValueError, match="first 3 positions are the image, not 2"):
+        attention.last_rows(mask, 2)
+
+
+def test_auto_says_what_it_chose_and_why():
+    kind, why = attention.choose("auto", 50.0, "bfloat16", 256)
+    assert kind == "structured" and "soft cap" in why and "50" in why
+    kind, why = attention.choose("auto", 0.0, "float32", 256)
+    assert kind == "structured" and "bfloat16 or float16" in why
+    kind, why = attention.choose("auto", 0.0, "bfloat16", 256)
+    assert kind == "structured" and "no GPU (cpu)" in why  # Tests run without one.
+    assert attention.choose("xla", 50.0, "float32", 8)[0] == "xla"
+
+
+def test_a_kernel_that_cannot_be_had_is_an_error_with_the_remedy():
+    with pytest.raises(ValueError, match='"cudnn".*attn_logits_softcap is 50; use "structured"'):
+        attention.choose("cudnn", 50.0, "bfloat16", 256)
+    with pytest.raises(ValueError, match="config.model.attention 'flash'; known: xla"):
+        attention.choose("flash", 0.0, "bfloat16", 256)

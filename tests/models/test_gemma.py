@@ -170,15 +170,19 @@ def test_text_embeddings_are_rows_of_the_table_times_the_root_of_the_width(param
 # ---- Rotary positions ----
 
 
+def rotated(x, positions):
+    return gemma.apply_rope(x, gemma.make_rope(positions, x.shape[-1]))
+
+
 def test_position_zero_is_not_rotated():
     x = np.random.default_rng(0).standard_normal((1, 3, 2, 8), np.float32)
-    np.testing.assert_array_equal(gemma.apply_rope(x, np.zeros((1, 3), np.int32)), x)
+    np.testing.assert_array_equal(rotated(x, np.zeros((1, 3), np.int32)), x)
 
 
 def test_rotation_golden_pairs_first_half_with_second_half():
     # Position 3, four features: feature 0 turns with 2 by 3 radians, 1 with 3 by 3 / 100.
     x = np.array([1.0, 2.0, 3.0, 4.0], np.float32).reshape(1, 1, 1, 4)
-    got = np.ravel(gemma.apply_rope(x, np.array([[3]])))
+    got = np.ravel(rotated(x, np.array([[3]])))
     want = [
         1 * np.cos(3) - 3 * np.sin(3),
         2 * np.cos(0.03) - 4 * np.sin(0.03),
@@ -197,7 +201,7 @@ def test_query_key_products_depend_on_the_distance_only():
 
     def product(i, j):
         i, j = np.array([[i]]), np.array([[j]])
-        return float((gemma.apply_rope(q, i) * gemma.apply_rope(k, j)).sum())
+        return float((rotated(q, i) * rotated(k, j)).sum())
 
     assert product(7, 3) == pytest.approx(product(104, 100), abs=1e-4)
     assert product(7, 3) != pytest.approx(product(8, 3), abs=1e-2)
@@ -208,8 +212,8 @@ def test_rotation_of_bf16_is_computed_in_float32():
     x = np.random.default_rng(2).standard_normal((1, 4, 1, 8), np.float32)
     x = x.astype(ml_dtypes.bfloat16)
     positions = np.array([[1000, 1001, 1002, 4095]])
-    got = gemma.apply_rope(jnp.asarray(x), positions)
-    want = gemma.apply_rope(x.astype(np.float32), positions)
+    got = rotated(jnp.asarray(x), positions)
+    want = rotated(x.astype(np.float32), positions)
     assert got.dtype == jnp.bfloat16
     np.testing.assert_array_equal(got, want.astype(jnp.bfloat16))
 

@@ -1,3 +1,6 @@
+import functools
+import json
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -166,14 +169,41 @@ def test_isolated_mask_of_a_packed_row_keeps_the_texts_apart():
     np.testing.assert_array_equal(got[0], matrix(want))
 
 
-def test_block_mask_is_the_diagonal_of_the_dense_one():
-    args = (2, PACKED["text"] != 0, PACKED["mask_ar"], PACKED["segment"])
-    dense = np.asarray(paligemma.make_attn_mask(*args, ISOLATED))[0, 2:, 2:]
-    blocks = paligemma.make_block_mask(*args, 4)
-    assert blocks.num_image == 2 and blocks.mask.shape == (1, 2, 4, 4)
-    np.testing.assert_array_equal(blocks.mask[0, 0], dense[:4, :4])
-    np.testing.assert_array_equal(blocks.mask[0, 1], dense[4:, 4:])
-    assert not dense[:4, 4:].any() and not dense[4:, :4].any()
+def as_dense(mask, valid):
+    """The dense mask [B, N + T, N + T] of a structured one, padded queries left out."""
+    n, (b, blocks, length, _) = mask.num_image, mask.text.shape
+    t = blocks * length
+    dense = np.zeros((b, n + t, n + t), bool)
+    dense[:, :, :n] = True
+    if mask.prefix is not None:
+        dense[:, :n, n:] = np.asarray(mask.prefix)[:, None]
+    for i in range(blocks):
+        where = slice(n + i * length, n + (i + 1) * length)
+        dense[:, where, where] = mask.text[:, i]
+    return dense & np.pad(valid, [(0, 0), (n, 0)], constant_values=True)[..., None]
+
+
+@pytest.mark.parametrize("block", [0, 4])
+def test_the_structured_mask_of_a_packed_row_is_the_dense_one(block):
+    valid = PACKED["text"] != 0
+    args = (2, valid, PACKED["mask_ar"], PACKED["segment"], ISOLATED)
+    got = paligemma.make_structured_mask(*args, block)
+    assert got.text.shape == ((1, 2, 4, 4) if block else (1, 1, 8, 8))
+    np.testing.assert_array_equal(as_dense(got, valid), paligemma.make_attn_mask(*args))
+
+
+@pytest.mark.parametrize("mode", paligemma.MASK_MODES)
+def test_the_structured_mask_of_ragged_texts_is_the_dense_one(mode):
+    text, mask_ar = ragged()
+    args = (2, text != 0, mask_ar, None, mode)
+    got = paligemma.make_structured_mask(*args)
+    np.testing.assert_array_equal(as_dense(got, text != 0), paligemma.make_attn_mask(*args))
+
+
+def test_blocks_that_do_not_fit_the_row_are_named():
+    args = (2, PACKED["text"] != 0, PACKED["mask_ar"], PACKED["segment"], ISOLATED)
+    with pytest.raises(ValueError, match="8 text tokens are not made of blocks of 3: text_block"):
+        paligemma.make_structured_mask(*args, 3)
 
 
 def test_the_original_mode_refuses_packed_rows_and_unknown_modes_are_named():
@@ -232,7 +262,7 @@ def test_image_embeddings_enter_unscaled_and_text_embeddings_times_root_width(ti
     mask = paligemma.make_attn_mask(4, text > 0, mask_ar, None, run.mode)
     positions = paligemma.make_positions(4, text > 0)
     hidden, _ = apply(decoder, tiny.params["llm"], x, positions, mask)
-    np.testing.assert_allclose(out["hidden"], hidden[:, 4:], atol=1e-4)
+    np.testing.assert_allclose(out["hidden"][text > 0], hidden[:, 4:][text > 0], atol=1e-4)
 
 
 def test_changing_a_token_changes_no_logits_before_it_in_the_suffix(tiny, run):
@@ -342,29 +372,86 @@ def test_each_text_of_a_packed_row_has_the_logits_it_has_alone(tiny, packed):
         np.testing.assert_allclose(logits[row, where], want[i, :length], atol=1e-5)
 
 
-def test_text_blocks_equal_the_dense_mask_in_value_and_gradient(tiny, packed):
-    text, mask_ar, segment, _, logits = packed
-    weight = (text > 0)[..., None] * np.random.default_rng(4).standard_normal(logits.shape)
+FAST = dict(attention="structured", last_block="wanted")
+STRUCTURED = dict(attention="structured", last_block="all")
+PLAIN = dict(attention="xla", last_block="all")
 
-    def value_and_grad(text_block):
-        model = tiny.make(ISOLATED, text_block=text_block)
+
+@pytest.fixture(scope="module")
+def value_and_grad(tiny):
+    """(mode, packed, settings) -> logits of valid tokens and gradients of all parameters."""
+
+    @functools.cache
+    def run(mode, packed, settings):
+        text, mask_ar, segment = packed_rows()[:3] if packed else (*ragged(), None)
+        weight = np.random.default_rng(4).standard_normal((*text.shape, 64))
+        weight = weight * (text > 0)[..., None]
+        model = tiny.make(mode, **json.loads(settings))
 
         def total(params):
-            got, _ = model.apply({"params": params}, tiny.image[:2], text, mask_ar, segment=segment)
+            variables = {"params": params}
+            got, _ = model.apply(variables, tiny.image[: len(text)], text, mask_ar, segment=segment)
             return (got * weight).sum(), got
 
         (_, got), grads = jax.jit(jax.value_and_grad(total, has_aux=True))(tiny.params)
-        return got, grads
+        return got[text > 0], grads
 
-    got, grads = value_and_grad(8)
-    np.testing.assert_allclose(got[text > 0], logits[text > 0], atol=1e-5)
-    _, want = value_and_grad(0)
-    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=2e-4, rtol=1e-4), grads, want)
+    return lambda mode, packed, kw: run(mode, packed, json.dumps(kw, sort_keys=True))
+
+
+def assert_same_function(value_and_grad, mode, packed, one, other):
+    (got, grads), (want, want_grads) = (value_and_grad(mode, packed, kw) for kw in (one, other))
+    np.testing.assert_allclose(got, want, atol=1e-5)
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, atol=2e-4, rtol=1e-4), grads, want_grads
+    )
+
+
+@pytest.mark.parametrize("mode", paligemma.MASK_MODES)
+def test_fast_layouts_equal_the_reference_on_ragged_texts_in_value_and_gradient(
+    value_and_grad, mode
+):
+    assert_same_function(value_and_grad, mode, False, FAST, PLAIN)
+
+
+@pytest.mark.parametrize("text_block", [0, 8])
+def test_fast_layouts_equal_the_reference_on_packed_rows_in_value_and_gradient(
+    value_and_grad, text_block
+):
+    kw = FAST | dict(text_block=text_block)
+    assert_same_function(value_and_grad, ISOLATED, True, kw, PLAIN)
+
+
+@pytest.mark.parametrize("policy", ["full", "dots", "dots_no_batch"])
+def test_what_is_kept_for_the_backward_pass_changes_nothing(value_and_grad, policy):
+    kw = STRUCTURED | dict(llm=dict(remat_policy=policy), img=dict(remat_policy=policy))
+    assert_same_function(value_and_grad, "paligemma", False, kw, PLAIN)
+
+
+def test_unrolled_layers_are_the_same_function(value_and_grad):
+    kw = FAST | dict(llm=dict(scan=False), img=dict(scan=False))
+    assert_same_function(value_and_grad, "paligemma", False, kw, FAST)
+
+
+def test_the_last_block_computes_fewer_products_if_only_text_is_wanted(tiny):
+    text, mask_ar = ragged()
+
+    def flops(last_block):
+        model = tiny.make(attention="xla", last_block=last_block, llm=dict(scan=False))
+        run = jax.jit(lambda *args: model.apply({"params": tiny.params}, *args)[0])
+        return run.lower(tiny.image, text, mask_ar).compile().cost_analysis()["flops"]
+
+    assert flops("wanted") < 0.95 * flops("all")
+
+
+def test_an_unknown_setting_of_the_last_block_is_named(tiny):
+    with pytest.raises(ValueError, match="config.model.last_block 'text'"):
+        apply(tiny.make(last_block="text"), tiny.params, tiny.image, *ragged())
 
 
 def test_logits_at_positions_equal_those_everywhere(tiny):
     text, mask_ar = ragged()
-    flat, local = np.array([3, 4, 17, 30]), np.array([[0, 6], [1, 5], [3, 4], [2, 2]])
+    flat = np.array([3, 4, 17, 30])
 
     def both(params):
         args = ({"params": params}, tiny.image, text, mask_ar)
@@ -372,13 +459,10 @@ def test_logits_at_positions_equal_those_everywhere(tiny):
         return (
             model.apply(*args)[0],
             model.apply(*args, logits_pos=jnp.asarray(flat))[0],
-            model.apply(*args, logits_pos=jnp.asarray(local))[0],
         )
 
-    everywhere, at_flat, at_local = jax.jit(both)(tiny.params)
+    everywhere, at_flat = jax.jit(both)(tiny.params)
     np.testing.assert_allclose(at_flat, np.reshape(everywhere, (32, 64))[flat], atol=1e-5)
-    want = np.take_along_axis(np.asarray(everywhere), local[..., None], axis=1)
-    np.testing.assert_allclose(at_local, want, atol=1e-5)
 
 
 @pytest.mark.parametrize("cap", [0.0, 1.0])
