@@ -4,6 +4,7 @@
     --config=configs/demo.py:steps=18000   # four times as long
     --config=configs/demo.py:full          # all phantom classes (build the data with --config=full)
     --config=configs/demo.py:ground=masks  # masks instead of boxes, what `make demo-seg` runs
+    --config=configs/demo.py:alone         # each text in a row of its own, as the original has them
 
 What differs from the recipe, and why:
 - random weights instead of PaliGemma 2, so another optimizer: Muon, with which boxes and yes/no
@@ -46,6 +47,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         seed=0,
         ground=("boxes", "masks"),
         lambda_seg=4.0,
+        alone=False,
     )
     c = radgrounder_det.get_config(f"variant=tiny,data=phantom,size=112,ground={a.ground}")
     block, blocks, max_loss = _SIZES[a.ground]
@@ -58,8 +60,9 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
 
     c.model.img.update(depth=4, posemb_init="sincos2d", scan=False)
     c.model.llm.update(attn_logits_softcap=0.0, scan=False)
-    c.model.mask_mode = "image_isolated"
-    c.model.text_block = block
+    if not a.alone:
+        c.model.mask_mode = "image_isolated"
+        c.model.text_block = block
     c.model.last_block = "wanted"
     if masks:
         c.model.mask_decoder.min_side = 28  # A quarter of the image's side, as 56 is of 224.
@@ -76,17 +79,19 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     c.loss = f"text_and_masks({loss}, lambda_seg={a.lambda_seg})" if masks else f"text_xent({loss})"
 
     data = dict(builder="phantom", builder_args=dict(config="full" if a.full else "demo"))
-    c.input.batch_size = a.batch
+    row = f"length={block * blocks}, block={block}, max_loss={max_loss}, pack=True"
+    if a.alone:  # As many texts a step.
+        row = f"length={block}"
+    c.input.batch_size = a.batch * (a.texts if a.alone else 1)
     c.input.phantom = dict(
         data,
         split="train",
         pp=common.train_pp(
             c,
             augment="augment(shift=4)",
-            prompt=f"prompt(n={a.texts}, style='question', grounded='always')",
-            tok=f"tok(length={block * blocks}, block={block}, max_loss={max_loss}, pack=True, "
-            f"masks={masks})",
-            packed=True,
+            prompt=f"prompt(n={1 if a.alone else a.texts}, style='question', grounded='always')",
+            tok=f"tok({row}, masks={masks})",
+            packed=not a.alone,
             masks=masks > 0,
         ),
     )

@@ -1,0 +1,95 @@
+"""The compilation cache and the profiler."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from big_rad import runtime
+from big_rad.datasets.phantom import builder
+
+ROOT = pathlib.Path(__file__).parents[1]
+# A short run that tells how many programs it had to compile.
+RUN = """
+import json, sys
+from jax import monitoring
+missed = []
+monitoring.register_event_listener(lambda name, **kw: missed.append(name) if "miss" in name else 0)
+from big_rad import config as config_lib, train
+config = config_lib.load("configs/demo.py:steps=2,limit=2,batch=2")
+config.model.img.update(width=32, depth=1, mlp_dim=48, num_heads=2)
+config.model.llm.update(width=32, depth=1, mlp_dim=48, num_heads=2, num_kv_heads=1, head_dim=16)
+config.evals = {"yes_no": dict(config.evals.yes_no, max_new_tokens=2, batch_size=2)}
+config.summary = {}
+data, workdir, config.compilation_cache, profile = sys.argv[1:]
+train.train(config, workdir, data, log=lambda line: None, profile=profile)
+print(json.dumps(len(missed)))
+"""
+
+
+def start(*args):
+    env = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    command = [sys.executable, "-c", RUN, *map(str, args)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.slow
+def test_a_second_start_compiles_nothing_and_steps_asked_for_are_traced(tmp_path):
+    builder.build("demo", tmp_path / "data", workers=1, train=8, validation=2, test=2)
+    first = start(tmp_path / "data", tmp_path / "one", tmp_path / "cache", "2:3")
+    second = start(tmp_path / "data", tmp_path / "two", tmp_path / "cache", "")
+    assert first > 10 and second == 0
+    traces = list((tmp_path / "one" / "profile").rglob("perfetto_trace.json.gz"))
+    assert len(traces) == 1 and not (tmp_path / "two" / "profile").exists()
+
+
+@pytest.mark.parametrize("window", ["3", "3:3", "a:b", "5:2", ":4", "-1:4"])
+def test_a_window_that_is_none_is_refused_with_an_example(window, tmp_path):
+    with pytest.raises(ValueError, match="START:STOP, such as 20:23"):
+        runtime.Profiler(window, tmp_path)
+
+
+def test_the_trace_holds_the_steps_of_the_window_and_waits_for_the_last(tmp_path, monkeypatch):
+    said, state = [], jnp.ones(3)
+    monkeypatch.setattr(jax.profiler, "start_trace", lambda *a, **kw: said.append("start"))
+    monkeypatch.setattr(jax.profiler, "stop_trace", lambda: said.append("stop"))
+    monkeypatch.setattr(
+        jax, "block_until_ready", lambda x: said.append("wait" if x is state else "nothing")
+    )
+    profiler = runtime.Profiler("2:4", tmp_path)
+    for number in range(1, 6):
+        with profiler.step(number, state):
+            said.append(number)
+    profiler.close()
+    assert said == [1, "wait", "start", 2, 3, "wait", "stop", 4, 5]
+
+
+def test_a_trace_that_the_end_of_the_run_cuts_short_is_written(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(jax.profiler, "start_trace", lambda *a, **kw: said.append("start"))
+    monkeypatch.setattr(jax.profiler, "stop_trace", lambda: said.append("stop"))
+    profiler = runtime.Profiler("2:9", tmp_path)
+    for number in (1, 2):
+        profiler.step(number)
+    profiler.close()
+    assert said == ["start", "stop"]
+
+
+def test_a_cache_that_is_set_already_stays(tmp_path, monkeypatch):
+    updates = []
+    monkeypatch.setattr(jax.config, "update", lambda name, value: updates.append((name, value)))
+    monkeypatch.setattr(type(jax.config), "jax_compilation_cache_dir", "mine", raising=False)
+    runtime.use_compilation_cache(str(tmp_path))
+    assert not updates
+    monkeypatch.setattr(type(jax.config), "jax_compilation_cache_dir", None, raising=False)
+    runtime.use_compilation_cache("")
+    assert not updates
+    runtime.use_compilation_cache("~/cache")
+    assert ("jax_compilation_cache_dir", str(pathlib.Path("~/cache").expanduser())) in updates
