@@ -1,0 +1,72 @@
+"""The fast step trains as the plain one does: 200 steps on phantom slices."""
+
+import jax
+import numpy as np
+import pytest
+
+from big_rad import config as config_lib
+from big_rad import input_pipeline, losses, models, optim, train_step
+from big_rad.datasets.phantom import builder
+from big_rad.models import common
+from big_rad.pp import tokenizer as tokenizers
+
+STEPS = 200
+# The demo's rows hold several texts of an image; the recipe's hold one, under the original's mask.
+RECIPES = {
+    "recipe": "configs/radgrounder_det.py:variant=tiny,data=phantom,size=56",
+    "demo": "configs/demo.py:batch=2,texts=4",
+}
+PLAIN = dict(attention="xla", last_block="all", text_block=0)
+FAST = dict(attention="auto", last_block="wanted")
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    builder.build("demo", folder, workers=1, train=40, validation=2, test=2)
+    return str(folder)
+
+
+def make_config(name):
+    config = config_lib.load(RECIPES[name])
+    config.model.img.update(width=32, depth=1, mlp_dim=64, num_heads=2)
+    config.model.llm.update(width=48, depth=2, mlp_dim=96, num_heads=4, head_dim=12)
+    config.lr, config.total_epochs, config.total_steps = 3e-4, None, STEPS
+    if name == "recipe":
+        config.input.batch_size = 4
+        config.input.buckets = (64,)
+    return config
+
+
+def curve(config, data_dir, loss, settings):
+    """Returns the loss of every step."""
+    tokenizer = tokenizers.load(config.tokenizer.path, tuple(config.tokenizer.sets))
+    model_cfg = {**config.model, **settings}
+    model = models.make(config.model_name, model_cfg, tokenizer.padded_vocab_size)
+    params = train_step.init_params(model, config, jax.random.key(0))
+    flat = common.flatten(params)
+    optimizer = optim.make(config, flat, STEPS)
+    step = jax.jit(
+        train_step.make_train_step(model, losses.get(loss), optimizer, 1), donate_argnums=0
+    )
+    state = {"params": params, "opt_state": optimizer.tx.init(flat), "step": np.int32(0)}
+    batches = input_pipeline.make_train(config, 0, data_dir).iterator
+    values = []
+    for _ in range(STEPS):
+        batch = {k: v for k, v in next(batches).items() if k not in ("id", "rejects")}
+        state, metrics = step(state, batch, jax.random.key(1))
+        values.append(metrics["training_loss"])
+    batches.close()
+    return np.asarray(jax.device_get(values))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RECIPES)
+def test_loss_curves_of_the_fast_and_the_plain_step_agree_to_1e_4(name, data_dir):
+    config = make_config(name)
+    call = config.loss.replace(")", ", tile={})").replace("(,", "(")
+    fast = curve(config, data_dir, call.format(64), FAST)
+    plain = curve(config, data_dir, call.format(None), PLAIN)
+    assert fast[-20:].mean() < fast[:20].mean() - 0.5  # It learns, so that steps matter.
+    np.testing.assert_allclose(fast, plain, atol=1e-4)
+    print(f"largest difference in {STEPS} steps, {name}: {np.abs(fast - plain).max():.1e}")
