@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", choices=sizes.SIZES, default="mid")
     parser.add_argument("--dtype", choices=sizes.DTYPES, default="float32")
     parser.add_argument("--batch", default="1,8,32", help="batch sizes")
+    parser.add_argument("--softcap", type=float, default=50.0, help="of attention; 0 turns it off")
     parser.add_argument("--tokens", type=int, default=32, help="new tokens of a row")
     parser.add_argument("--peer", choices=("none", "hf"), default="hf")
     parser.add_argument(
@@ -41,7 +42,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measures each batch size, prints tables, and returns them, keyed by the size."""
     if args.tokens < 2:
         sys.exit("python -m tools.bench decode: --tokens is at least 2")
-    config = sizes.recipe(args.size, "det", args.dtype)
+    cap = {"model.llm.attn_logits_softcap": args.softcap}
+    config = sizes.recipe(args.size, "det", args.dtype, cap)
     params = _inference_params(training.init_state(config)["params"], args.dtype)
     peer = None
     if args.peer == "hf":

@@ -42,8 +42,9 @@ class Peer:
         torch.set_num_threads(devices.cores())  # As many as JAX takes.
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._dtype = getattr(torch, config.model.llm.dtype_mm)
-        self.attention = "eager" if config.model.llm.attn_logits_softcap else "sdpa"
-        self.model = _model(config, params).to(self.device, self._dtype)
+        cfg = infer.explicit(config.model.to_dict(), config.model.llm.vocab_size)
+        self.attention = "eager" if cfg["llm"]["attn_logits_softcap"] else "sdpa"
+        self.model = _model(config, cfg, params).to(self.device, self._dtype)
         self.model.model.vision_tower.requires_grad_(False)
         self._trained = [p for p in self.model.parameters() if p.requires_grad]
         self._optimizer = optimization.Adafactor(
@@ -193,10 +194,9 @@ class Way:
             return self._peer.first_loss(self._batches[0], self._original)
 
 
-def _model(config: Any, params: Mapping[str, Any]) -> torch.nn.Module:
-    # Their model with our weights, in float32 on the host.
+def _model(config: Any, cfg: Mapping[str, Any], params: Mapping[str, Any]) -> torch.nn.Module:
+    # Their model with our weights, in float32 on the host; `cfg` has our dimensions spelt out.
     flat = common.flatten(params)
-    cfg = infer.explicit(config.model.to_dict(), config.model.llm.vocab_size)
     size = config.image.size
     axes = hf_layout.sizes(cfg, (size // cfg["img"]["patch_size"]) ** 2)
     made = hf_config.from_model_cfg(cfg, size, "float32", sizes.image_token(config))
