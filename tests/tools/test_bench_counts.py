@@ -62,13 +62,16 @@ WIDE = {  # Wide against its length, so that matrix products are nearly all ther
     "model.img.width": 256,
     "model.img.mlp_dim": 2048,
     "model.img.scan": False,
+    "model.attention": "xla",
 }
 
 
-@pytest.mark.parametrize("remat", ["none", "full"])
-def test_hardware_flops_are_those_the_compiler_counts_without_loops(remat):
+@pytest.mark.parametrize(
+    "remat, last_block", [("none", "all"), ("full", "all"), ("none", "wanted")]
+)
+def test_hardware_flops_are_those_the_compiler_counts_without_loops(remat, last_block):
     config = sizes.recipe("tiny", dtype="float32", overrides=WIDE)
-    config.model.llm.remat_policy = remat
+    config.model.llm.remat_policy, config.model.last_block = remat, last_block
     rows, text = 2, 40
     batch = {
         "image": jax.ShapeDtypeStruct((rows, 56, 56, 3), jnp.float32),
@@ -84,11 +87,16 @@ def test_hardware_flops_are_those_the_compiler_counts_without_loops(remat):
 
     def loss(trained, frozen, batch):
         params = common.unflatten({**frozen, **trained})
-        return losses.text_xent(sizes.model(config), params, batch, None)[0]
+        return losses.text_xent(sizes.model(config), params, batch, None, tile=None)[0]
 
     found = jax.jit(jax.grad(loss)).lower(trained, frozen, batch).cost_analysis()["flops"]
     counted = counts.hardware_train_flops(
-        counts.dims_of(config), rows=rows, text=text, head=rows * text, remat=remat
+        counts.dims_of(config),
+        rows=rows,
+        text=text,
+        head=rows * text,
+        remat=remat,
+        wanted=text if last_block == "wanted" else None,
     )
     assert abs(counted / found - 1) < 0.03
 

@@ -70,14 +70,12 @@ def ceiling(
     hardware = moved = least = 0.0
     size = 2 if config.model.llm.dtype_mm == "bfloat16" else 4
     for batch in batches:
-        rows, stored = batch["text"].shape
-        targets = workload.most_targets(batch)
-        flops = training.hardware_flops(config, options, rows, stored, targets)
+        flops = training.hardware_flops(config, options, batch)
         bytes_ = counts.train_bytes(
             d,
-            rows=rows,
-            text=stored - 1,
-            head=rows * min(targets, stored - 1),
+            rows=batch["text"].shape[0],
+            text=batch["text"].shape[1] - 1,
+            head=training.head_positions(options, batch),
             compute=size,
             remat=config.model.llm.remat_policy,
         )

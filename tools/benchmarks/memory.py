@@ -60,9 +60,7 @@ def held(compiled: Any) -> dict[str, float]:
 
 def compile_step(config: Any, options: dict[str, Any], batch: workload.Batch) -> Any:
     """Returns the step for a batch, compiled from shapes for the present device."""
-    step = training.make_step(
-        config, options, batch["text"].shape[1] - 1, workload.most_targets(batch)
-    )
+    step = training.make_step(config, options, batch["text"].shape[1] - 1)
     key = jax.eval_shape(lambda: jax.random.key(1))
     shapes = {k: jax.ShapeDtypeStruct(x.shape, x.dtype) for k, x in batch.items()}
     return step.lower(training.state_shapes(config), shapes, key).compile()

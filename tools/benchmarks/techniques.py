@@ -1,7 +1,7 @@
 """The techniques that make training fast, as data: rungs of a ladder, each on top of the last.
 
 An option is a field of the recipe (`model.llm.remat_policy`), an argument of the loss
-(`loss.positions`), or one of `buckets`, `donate` and `texts`, which `training` reads.
+(`loss.tile`), or one of `buckets`, `donate` and `texts`, which `training` reads.
 """
 
 import dataclasses
@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tools.benchmarks import workload
-
-MOST = "most"  # As `loss.positions`: the most targets that a row of the batch has.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,6 +33,9 @@ RUNGS = (
         {
             "model.llm.remat_policy": "full",
             "model.img.remat_policy": "full",
+            "model.attention": "xla",
+            "model.last_block": "all",
+            "loss.tile": None,
             "buckets": (),
             "donate": False,
             "texts": 1,
@@ -48,8 +49,10 @@ RUNGS = (
             "donate": True,
         },
     ),
-    Rung("head at targets", {"loss.positions": MOST}),
+    Rung("head at targets", {"loss.tile": 1024}),
     Rung("length buckets", {"buckets": workload.BUCKETS}),
+    Rung("structured attention", {"model.attention": "structured"}),
+    Rung("last block at text", {"model.last_block": "wanted"}),
     *(
         Rung(f"{n} texts an image", {"model.mask_mode": "image_isolated", "texts": n}, exact=False)
         for n in (2, 6, 16)

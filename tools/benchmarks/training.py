@@ -11,10 +11,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from big_rad import losses, optim, registry, train_step
 from big_rad.models import common
-from tools.benchmarks import counts, sizes, techniques, workload
+from tools.benchmarks import counts, sizes, workload
 
 _OWN = ("buckets", "donate", "texts")  # options that are no field of the recipe
 _TOTAL_STEPS = 1000  # of the learning rate's schedule
@@ -67,17 +68,11 @@ class Way:
         self.config = recipe(args, options)
         self._shared = shared
         host = make_batches(args, options, self.config, shared.examples)
-        most: dict[int, int] = {}
-        for batch in host:
-            length = batch["text"].shape[1]
-            most[length] = max(most.get(length, 0), workload.most_targets(batch))
-        steps = {n: make_step(self.config, options, n - 1, targets) for n, targets in most.items()}
-        self._steps = [steps[b["text"].shape[1]] for b in host]
+        lengths = {b["text"].shape[1] - 1 for b in host}
+        steps = {text: make_step(self.config, options, text) for text in lengths}
+        self._steps = [steps[b["text"].shape[1] - 1] for b in host]
         self._batches = [jax.device_put(b) for b in host]
-        self.hardware_flops = sum(
-            hardware_flops(self.config, options, *b["text"].shape, most[b["text"].shape[1]])
-            for b in host
-        )
+        self.hardware_flops = sum(hardware_flops(self.config, options, b) for b in host)
 
     def __call__(self) -> float:
         """Runs all batches and waits."""
@@ -123,53 +118,52 @@ def recipe(args: argparse.Namespace, options: Mapping[str, Any]) -> Any:
     return sizes.recipe(args.size, args.task, args.dtype, fields)
 
 
-def make_step(
-    config: Any, options: Mapping[str, Any], text: int, targets: int
-) -> Callable[..., Any]:
+def make_step(config: Any, options: Mapping[str, Any], text: int) -> Callable[..., Any]:
     """Returns the jitted training step (state, batch, rng) -> (state, metrics) for one shape.
 
     Args:
         config: the recipe.
         options: see `techniques`.
         text: text positions of a row.
-        targets: the most of them that are learned.
     """
     config = config.copy_and_resolve_references()
     if options["texts"] > 1:
         config.model.text_block = text // options["texts"]
-    model = sizes.model(config)
     name, _, kwargs = registry.parse_call(config.loss)
     kwargs |= {k.removeprefix("loss."): v for k, v in options.items() if k.startswith("loss.")}
-    if kwargs.get("positions") == techniques.MOST:
-        kwargs["positions"] = targets
     loss = losses.get(f"{name}({', '.join(f'{k}={v!r}' for k, v in kwargs.items())})")
     optimizer = optim.make(config, common.flatten(shapes(config)), _TOTAL_STEPS)
-    step = train_step.make_train_step(model, loss, optimizer, config.grad_accum)
+    step = train_step.make_train_step(sizes.model(config), loss, optimizer, config.grad_accum)
     return jax.jit(step, donate_argnums=(0,) if options["donate"] else ())
 
 
 def hardware_flops(
-    config: Any, options: Mapping[str, Any], rows: int, stored: int, targets: int
+    config: Any, options: Mapping[str, Any], batch: Mapping[str, np.ndarray]
 ) -> float:
     """Returns what a batch makes the device do, see `counts.hardware_train_flops`.
 
     Args:
         config: the recipe.
         options: see `techniques`.
-        rows: of the batch.
-        stored: tokens of a row, one more than are read.
-        targets: as for `make_step`.
+        batch: of a way with these options.
     """
-    text, texts = stored - 1, options["texts"]
-    head = min(targets, text) if "loss.positions" in options else text
+    rows, text, texts = batch["text"].shape[0], batch["text"].shape[1] - 1, options["texts"]
     return counts.hardware_train_flops(
         counts.dims_of(config),
         rows=rows,
         text=text,
-        head=rows * head,
+        head=head_positions(options, batch),
         remat=config.model.llm.remat_policy,
         block=text // texts if texts > 1 else None,
+        wanted=text if options["model.last_block"] == "wanted" else None,
     )
+
+
+def head_positions(options: Mapping[str, Any], batch: Mapping[str, np.ndarray]) -> int:
+    """Returns the positions of a batch at which logits are computed; a last tile may be short."""
+    if options["loss.tile"] is None:
+        return batch["text"].shape[0] * (batch["text"].shape[1] - 1)
+    return int(batch["mask_loss"][:, 1:].sum())
 
 
 def shapes(config: Any) -> dict[str, Any]:

@@ -10,7 +10,7 @@ by a seed. An example is the same whatever batch it is in, so all ways do the sa
 
 import dataclasses
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -100,11 +100,6 @@ def batches(
             batch["segmap"] = rng.integers(0, _CLASSES, (rows, size, size)).astype(np.uint8)
         result.append(batch)
     return result
-
-
-def most_targets(batch: Mapping[str, np.ndarray]) -> int:
-    """Returns the most targets that a row of a batch has."""
-    return int(batch["mask_loss"][:, 1:].sum(axis=1).max())
 
 
 def _row(
