@@ -1,10 +1,14 @@
-"""The training, memory and decoding benchmarks, on the smallest model."""
+"""The training, memory and decoding benchmarks, on the smallest model.
+
+No figure is looked at, so XLA does without its slow optimisations here.
+"""
 
 import json
 import pathlib
 import subprocess
 import sys
 
+import jax
 import pytest
 
 from tools import bench
@@ -13,7 +17,7 @@ from tools.benchmarks import decode, gpu, techniques, train
 ROOT = pathlib.Path(__file__).parents[2]
 SHORT = ["--size=tiny", "--batch=2", "--batches=1", "--rounds=1", "--no-data"]
 
-# Refuses every package but the five that a GPU machine needs, and those they bring with them.
+# Refuses every package but the five that a GPU machine needs, and those that they require.
 GUARD = """
 import importlib.metadata as metadata, re, runpy, sys
 
@@ -48,6 +52,16 @@ sys.meta_path.insert(0, Guard())
 sys.argv = ["tools.bench", *sys.argv[1:]]
 runpy.run_module("tools.bench", run_name="__main__", alter_sys=True)
 """
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quick_compilation():
+    """Tells this process and its children to compile quickly."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+        jax.config.update("jax_disable_most_optimizations", True)
+        yield
+        jax.config.update("jax_disable_most_optimizations", False)
 
 
 def run(command, tmp_path):
