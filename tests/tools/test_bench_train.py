@@ -132,6 +132,20 @@ def test_a_rung_of_the_ladder_keeps_what_is_below_it():
 
 
 @pytest.mark.slow
+def test_the_ladder_times_rungs_of_another_mask_mode_and_marks_them(tmp_path, monkeypatch, capsys):
+    shared = next(r for r in techniques.RUNGS if not r.exact)
+    first = techniques.Rung("all", techniques.best())
+    monkeypatch.setattr(techniques, "RUNGS", (first, shared))
+    command = ["ladder", "--size=tiny", "--batch=4", "--batches=1", "--rounds=1"]
+    result = run(command, tmp_path)
+    assert result["all"]["ratio"] == 1
+    assert result[shared.name]["step"] == result[shared.name]["ratio"] > 0
+    assert result[shared.name]["exact"] is False
+    assert set(result["first_losses"]) == {"all"}  # The other is another function.
+    assert "not the same function" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_the_techniques_need_less_memory_than_the_plain_step(tmp_path):
     result = run(["memory", "--size=tiny", "--batch=8", "--batches=1"], tmp_path)
     assert result["big_rad"]["peak"] < result["plain"]["peak"]

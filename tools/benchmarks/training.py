@@ -18,6 +18,7 @@ from big_rad.models import common
 from tools.benchmarks import counts, sizes, workload
 
 _OWN = ("buckets", "donate", "texts")  # options that are no field of the recipe
+_REMAINDER = 8  # `head_loss` puts what is left of a tile through in tiles of an eighth
 _TOTAL_STEPS = 1000  # of the learning rate's schedule
 
 
@@ -160,10 +161,15 @@ def hardware_flops(
 
 
 def head_positions(options: Mapping[str, Any], batch: Mapping[str, np.ndarray]) -> int:
-    """Returns the positions of a batch at which logits are computed; a last tile may be short."""
-    if options["loss.tile"] is None:
-        return batch["text"].shape[0] * (batch["text"].shape[1] - 1)
-    return int(batch["mask_loss"][:, 1:].sum())
+    """Returns the positions of a batch at which logits are computed, filled tiles included."""
+    rows = batch["text"].shape[0] * (batch["text"].shape[1] - 1)
+    tile = options["loss.tile"]
+    if tile is None:
+        return rows
+    targets = int(batch["mask_loss"][:, 1:].sum())
+    small = min(tile // _REMAINDER, rows)
+    whole = targets // tile * tile
+    return whole + -(-(targets - whole) // small) * small
 
 
 def shapes(config: Any) -> dict[str, Any]:
