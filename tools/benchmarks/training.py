@@ -67,7 +67,7 @@ class Way:
             shared: of the run.
         """
         self.config = recipe(args, options)
-        self._shared = shared
+        self._shared, self._donates = shared, options["donate"]
         host = make_batches(args, options, self.config, shared.examples)
         lengths = {b["text"].shape[1] - 1 for b in host}
         steps = {text: make_step(self.config, options, text) for text in lengths}
@@ -85,7 +85,9 @@ class Way:
 
     def first_loss(self) -> float:
         """Returns the loss of the first batch; the state stays as it is."""
-        state = jax.tree.map(jnp.copy, self._shared.state)
+        state = self._shared.state
+        if self._donates:
+            state = jax.tree.map(jnp.copy, state)
         return float(self._steps[0](state, self._batches[0], jax.random.key(1))[1]["training_loss"])
 
 
