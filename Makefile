@@ -21,8 +21,9 @@ lint: $(VENV)/.dev  ## style and format
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 
-bench: $(VENV)/.runtime  ## speed, as ratios against the plain path in the same run
-	$(PY) -m tools.bench step
+bench: $(VENV)/.dev  ## speed on this machine, as ratios against transformers in the same run
+	$(PY) -m tools.bench train --peer=hf
+	$(PY) -m tools.bench decode --peer=hf
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -1,10 +1,16 @@
 """Speed, as ratios against a peer in the same run.
 
-    python -m tools.bench step  [--rounds=5] [--json=FILE]   # training step on packed rows
-    python -m tools.bench input [--source=DIR] [--images=64] # DICOM.zst -> 224 px, whole pipeline
+    python -m tools.bench train  [--size=mid] [--task=det|seg] [--peer=plain|hf]
+    python -m tools.bench ladder [--size=mid]         # the techniques of training, one by one
+    python -m tools.bench decode [--size=mid] [--batch=1,8,32] [--tokens=32] [--peer=hf|none]
+    python -m tools.bench memory [--size=mid]         # peak of the training step
+    python -m tools.bench hlo    [--size=3b] [--device=h100]  # the ceiling, nothing is run
+    python -m tools.bench input  [--source=DIR]       # DICOM.zst -> 224 px, whole pipeline
+    python -m tools.bench gpu    [--out=DIR]          # all of them on one GPU
 
-Ways are run in turn; medians over rounds, and the lowest and highest ratio. docs/data.md has
-the figures of one machine.
+All take --json=FILE, and those that time --rounds=5. Ways are run in turn; the tables give medians
+over rounds, and the lowest and highest ratio. `--peer=hf` needs requirements-dev.txt and `input`
+all requirements; the rest needs jax, flax, optax, ml_collections and numpy, and no data.
 """
 
 import argparse
@@ -13,8 +19,13 @@ import sys
 from collections.abc import Sequence
 
 COMMANDS = {  # name -> module in tools/benchmarks, what it measures
-    "step": ("step", "training step: one text a row against packed rows"),
+    "train": ("train", "training steps against a peer"),
+    "ladder": ("ladder", "training: what each technique is worth"),
+    "decode": ("decode", "greedy decoding against a peer"),
+    "memory": ("memory", "peak memory of the training step"),
+    "hlo": ("hlo", "the predicted ceiling of the training step on a device"),
     "input": ("images", "input: DICOM.zst to 224 px against pydicom and torch; whole pipeline"),
+    "gpu": ("gpu", "all of these on one GPU, figures in a folder"),
 }
 
 
@@ -33,7 +44,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         one.add_argument("--json", help="also write the figures to this file")
         if argv[:1] == [name]:  # Only the chosen one is imported.
             chosen = importlib.import_module(f"tools.benchmarks.{module}")
-            getattr(chosen, "add_arguments", lambda parser: None)(one)
+            chosen.add_arguments(one)
     args = parser.parse_args(argv)
     from tools.benchmarks import rounds
 

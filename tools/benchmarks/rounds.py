@@ -53,15 +53,32 @@ def summary(seconds: Sequence[float], peer: Sequence[float], items: float) -> di
     }
 
 
-def show(result: Mapping[str, Mapping[str, Any]], of: str, items: str) -> None:
-    """Prints a table of `summary`s; `of` is what a run is, `items` what is counted."""
+def show(
+    result: Mapping[str, Mapping[str, Any]],
+    of: str,
+    items: str,
+    columns: Callable[[Mapping[str, Any] | None], str] = lambda row: "",
+) -> None:
+    """Prints a table of `summary`s.
+
+    Args:
+        result: name -> summary.
+        of: what a run is.
+        items: what is counted.
+        columns: further columns of a row, or their heading if it is given None.
+    """
     width = max(map(len, result))
-    print(f"{'':{width}s} {'ms/' + of:>10s} {items + '/s':>10s} {'ratio':>6s}  spread of the ratio")
+    print(
+        f"{'':{width}s} {'ms/' + of:>10s} {items + '/s':>10s} {'ratio':>6s}  "
+        f"{'its spread':14s}{columns(None)}"
+    )
     for name, r in result.items():
         low, high = r["spread"]
+        spread = f"{low:.2f} to {high:.2f}"
+        digits = 0 if r["per_second"] >= 100 else 2
         print(
-            f"{name:{width}s} {r['ms']:10.1f} {r['per_second']:10.0f} {r['ratio']:6.2f}  "
-            f"{low:.2f} to {high:.2f}"
+            f"{name:{width}s} {r['ms']:10.1f} {r['per_second']:10.{digits}f} {r['ratio']:6.2f}  "
+            f"{spread:14s}{columns(r)}"
         )
 
 

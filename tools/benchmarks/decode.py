@@ -1,0 +1,143 @@
+"""Speed of greedy decoding, against transformers' `generate` in the same run.
+
+Every row of a batch has a prompt of the same length and makes exactly the same number of tokens,
+since no token ends it. Prefill is timed apart, as the making of one token; the rest by the number
+of further tokens is the time of one. In float32 the tokens of both sides are compared.
+"""
+
+import argparse
+import statistics
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from big_rad import decode
+from tools.benchmarks import counts, devices, rounds, sizes, training
+
+OURS, HF = "big_rad", "hf"
+_PROMPT = 24  # tokens of a prompt, <bos> included
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's own arguments."""
+    parser.add_argument("--size", choices=sizes.SIZES, default="mid")
+    parser.add_argument("--dtype", choices=sizes.DTYPES, default="float32")
+    parser.add_argument("--batch", default="1,8,32", help="batch sizes")
+    parser.add_argument("--softcap", type=float, default=50.0, help="of attention; 0 turns it off")
+    parser.add_argument("--tokens", type=int, default=32, help="new tokens of a row")
+    parser.add_argument("--peer", choices=("none", "hf"), default="hf")
+    parser.add_argument(
+        "--cache", choices=("dynamic", "static"), default="dynamic", help="of the peer"
+    )
+    parser.add_argument("--bandwidth_gbs", type=float, help="of the device, if not in the table")
+    parser.add_argument(
+        "--no-data", action="store_true", help="synthetic prompts (there are no others here)"
+    )
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measures each batch size, prints tables, and returns them, keyed by the size."""
+    if args.tokens < 2:
+        sys.exit("python -m tools.bench decode: --tokens is at least 2")
+    cap = {"model.llm.attn_logits_softcap": args.softcap}
+    config = sizes.recipe(args.size, "det", args.dtype, cap)
+    params = _inference_params(training.init_state(config)["params"], args.dtype)
+    peer = None
+    if args.peer == "hf":
+        from tools.benchmarks import peer_hf
+
+        peer = peer_hf.Peer(config, params)
+    print(f"{jax.devices()[0].device_kind}; size {args.size}, {args.dtype}")
+    result: dict[str, Any] = {}
+    for rows in map(int, args.batch.split(",")):
+        result[str(rows)] = _measure(args, config, params, peer, rows)
+    return result
+
+
+def ours(config: Any, params: Any, tokens: int) -> Callable[..., np.ndarray]:
+    """Returns our way to decode: (image [B, H, W, 3], text [B, T]) -> new tokens [B, `tokens`]."""
+    generate = decode.make_generate(
+        sizes.model(config),
+        max_new_tokens=tokens,
+        vocab_size=config.model.llm.vocab_size,
+        never=(),
+        eos_id=-1,
+    )
+
+    def run(image: np.ndarray, text: np.ndarray) -> np.ndarray:
+        return np.asarray(generate(params, image, text, np.zeros_like(text))["tokens"])
+
+    return run
+
+
+def prompts(config: Any, rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Returns random images f32 [B, H, W, 3] and prompts i32 [B, T]."""
+    rng = np.random.default_rng(seed)
+    size = config.image.size
+    image = rng.uniform(-1, 1, (rows, size, size, 3)).astype(np.float32)
+    text = rng.integers(4, config.model.llm.vocab_size - 1, (rows, _PROMPT)).astype(np.int32)
+    text[:, 0] = 2
+    return image, text
+
+
+def per_token(whole: Sequence[float], prefill: Sequence[float], tokens: int) -> list[float]:
+    """Returns seconds a token after the first, of each round."""
+    return [(w - p) / (tokens - 1) for w, p in zip(whole, prefill, strict=True)]
+
+
+def _measure(
+    args: argparse.Namespace, config: Any, params: Any, peer: Any, rows: int
+) -> dict[str, Any]:
+    image, text = prompts(config, rows)
+    makers = {OURS: {n: ours(config, params, n) for n in (1, args.tokens)}}
+    if peer is not None:
+        makers[HF] = {n: peer.decoder(n, args.cache) for n in (1, args.tokens)}
+    made = {name: by_count[args.tokens](image, text) for name, by_count in makers.items()}
+    equal = 1.0
+    if peer is not None:
+        equal = float((made[OURS] == made[HF]).mean())
+        if equal < 1 and args.dtype == "float32":
+            sys.exit(
+                f"python -m tools.bench decode: only {equal:.1%} of the tokens are the same as the "
+                "peer's, so the two do not do the same work"
+            )
+    ways = {
+        (name, n): (lambda make=make: make(image, text))
+        for name, by_count in makers.items()
+        for n, make in by_count.items()
+    }
+    seconds = rounds.measure(ways, args.rounds)
+    base = HF if peer is not None else OURS
+    print(f"\nbatch {rows}, {args.tokens} tokens a row, prompts of {_PROMPT}")
+    parts = {
+        "prefill": (lambda name: seconds[name, 1], rows),
+        "token": (
+            lambda name: per_token(seconds[name, args.tokens], seconds[name, 1], args.tokens),
+            rows,
+        ),
+        "whole": (lambda name: seconds[name, args.tokens], rows * args.tokens),
+    }
+    result: dict[str, Any] = {"equal_tokens": equal}
+    for part, (times, items) in parts.items():
+        result[part] = {name: rounds.summary(times(name), times(base), items) for name in makers}
+        rounds.show(result[part], part, "images" if part == "prefill" else "tokens")
+    result["ratio"] = result["whole"][OURS]["ratio"]
+    bandwidth = devices.bandwidth(args.bandwidth_gbs)
+    if bandwidth:
+        d, size = counts.dims_of(config), 2 if args.dtype == "bfloat16" else 4
+        slots = d.image_tokens + _PROMPT + args.tokens / 2
+        moved = counts.decode_bytes(d, size) + rows * slots * counts.kv_bytes(d, size)
+        step = statistics.median(parts["token"][0](OURS))
+        result["share_of_bandwidth"] = moved / step / bandwidth
+        print(f"{result['share_of_bandwidth']:.0%} of the memory bandwidth a step")
+    return result
+
+
+def _inference_params(params: Any, dtype: str) -> Any:
+    # As they are served: in the dtype of the matrix products.
+    return jax.block_until_ready(
+        jax.jit(lambda p: jax.tree.map(lambda x: x.astype(dtype), p), donate_argnums=0)(params)
+    )

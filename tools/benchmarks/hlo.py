@@ -1,0 +1,128 @@
+"""The predicted ceiling of the training step on a device, without running it.
+
+Time is at least max(FLOPs / peak, bytes / bandwidth). FLOPs and bytes are counted from dimensions
+(`counts`), since the compiler's own analysis counts the body of a loop once however often it runs;
+its figures, and those of its memory, are printed beside them for the shape that is met most.
+"""
+
+import argparse
+import collections
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from tools.benchmarks import counts, devices, memory, techniques, training, workload
+
+R0 = 28.4  # examples/s: the most that the original can do on one H100
+TARGETS = {"ship": 0.40, "ahead of every peer": 0.51, "stretch": 0.56}  # useful MFU
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's own arguments."""
+    training.add_arguments(parser)
+    devices.add_arguments(parser)
+    parser.set_defaults(size="3b", dtype="bfloat16", batch=48, batches=8)
+    parser.add_argument("--device", choices=devices.DEVICES, default="h100")
+    parser.add_argument("--bandwidth_gbs", type=float, help="of the device, if not in the table")
+    parser.add_argument("--no-compile", action="store_true", help="count from dimensions alone")
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Counts, prints, and returns the figures."""
+    options = techniques.best()
+    config = training.recipe(args, options)
+    examples = training.examples_of(args)
+    batches = training.make_batches(args, options, config, examples)
+    table = devices.DEVICES[args.device]
+    peak = (args.peak_tflops or table.tflops) * 1e12
+    bandwidth = (args.bandwidth_gbs or table.gbs) * 1e9
+    result = ceiling(config, options, examples, batches, peak, bandwidth)
+    print(
+        f"{args.device}: {peak / 1e12:.0f} TFLOP/s, {bandwidth / 1e12:.2f} TB/s; size "
+        f"{args.size}, {args.task}, {args.dtype}, {args.batch} rows a step"
+    )
+    _show(result)
+    if not args.no_compile:
+        result["compiled"] = _compiled(config, options, batches)
+    return result
+
+
+def ceiling(
+    config: Any,
+    options: Mapping[str, Any],
+    examples: workload.Examples,
+    batches: Sequence[workload.Batch],
+    peak: float,
+    bandwidth: float,
+) -> dict[str, Any]:
+    """Returns the roofline of one pass over batches.
+
+    Args:
+        config: the recipe.
+        options: see `techniques`.
+        examples: what the batches hold.
+        batches: see `workload.batches`.
+        peak: FLOP/s.
+        bandwidth: bytes/s.
+    """
+    d, count = counts.dims_of(config), len(examples.stored)
+    useful = counts.useful_train_flops(d, examples.prefix, examples.suffix) / count
+    hardware = moved = least = 0.0
+    size = 2 if config.model.llm.dtype_mm == "bfloat16" else 4
+    for batch in batches:
+        flops = training.hardware_flops(config, options, batch)
+        bytes_ = counts.train_bytes(
+            d,
+            rows=batch["text"].shape[0],
+            text=batch["text"].shape[1] - 1,
+            head=training.head_positions(options, batch),
+            compute=size,
+            remat=config.model.llm.remat_policy,
+        )
+        hardware, moved = hardware + flops, moved + bytes_
+        least += max(flops / peak, bytes_ / bandwidth)
+    fastest = count / least
+    targets = {
+        name: {"mfu": share, "per_second": share * peak / useful} for name, share in TARGETS.items()
+    }
+    targets["roofline"] = {"mfu": useful * fastest / peak, "per_second": fastest}
+    for row in targets.values():
+        row["of_r0"] = row["per_second"] / R0
+    return {
+        "useful_flops": useful,
+        "hardware_flops": hardware / count,
+        "bytes": moved / count,
+        "seconds_per_step": least / len(batches),
+        "bound": "arithmetic" if hardware / peak > moved / bandwidth else "memory",
+        "targets": targets,
+    }
+
+
+def _show(result: Mapping[str, Any]) -> None:
+    print(
+        f"an example: {result['useful_flops'] / 1e12:.3f} TFLOP useful, "
+        f"{result['hardware_flops'] / 1e12:.3f} done, {result['bytes'] / 1e9:.2f} GB moved; "
+        f"a step takes at least {result['seconds_per_step'] * 1e3:.1f} ms ({result['bound']})"
+    )
+    print(f"{'':20s} {'MFU':>6s} {'examples/s':>11s} {'x R0':>6s}")
+    for name, row in result["targets"].items():
+        print(f"{name:20s} {row['mfu']:6.1%} {row['per_second']:11.1f} {row['of_r0']:6.2f}")
+
+
+def _compiled(
+    config: Any, options: Mapping[str, Any], batches: Sequence[workload.Batch]
+) -> dict[str, Any]:
+    # What the compiler says of the shape that is met most.
+    lengths = collections.Counter(b["text"].shape[1] for b in batches)
+    stored, _ = lengths.most_common(1)[0]
+    batch = next(b for b in batches if b["text"].shape[1] == stored)
+    start = time.perf_counter()
+    compiled = memory.compile_step(config, options, batch)
+    seconds = time.perf_counter() - start
+    cost, held = compiled.cost_analysis(), memory.held(compiled)
+    print(
+        f"compiled here for rows of {stored - 1} in {seconds:.0f} s; the compiler counts, loop "
+        f"bodies once: {cost['flops'] / 1e12:.3f} TFLOP, {cost['bytes accessed'] / 1e9:.1f} GB; "
+        f"peak memory {held['peak']:.2f} GiB"
+    )
+    return {"text": stored - 1, "flops": cost["flops"], "bytes": cost["bytes accessed"], **held}

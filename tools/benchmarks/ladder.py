@@ -1,0 +1,48 @@
+"""What each technique of training is worth: they are switched on one after another, see
+`techniques`. Every rung does the same useful work, and all are timed in turn in one run.
+"""
+
+import argparse
+import sys
+from typing import Any
+
+from tools.benchmarks import devices, rounds, techniques, train, training
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's own arguments."""
+    training.add_arguments(parser)
+    devices.add_arguments(parser)
+    # The rungs with several texts an image need numbers that these divide.
+    parser.set_defaults(batch=12)
+
+
+def run(args: argparse.Namespace) -> dict[str, Any]:
+    """Measures, prints a table, and returns it.
+
+    Returns:
+        Name of a rung -> its `rounds.summary` against the first; `step` is the ratio to the rung
+        before, `exact` whether the loss is the same number.
+    """
+    ladder = techniques.ladder()
+    state = training.init_state(training.recipe(args, techniques.plain()))
+    shared = training.Shared(training.examples_of(args), state)
+    try:
+        ways = {rung.name: training.Way(args, options, shared) for rung, options in ladder}
+    except ValueError as e:  # The examples do not divide among the rows of a rung.
+        sys.exit(f"python -m tools.bench ladder: {e}; change --batch or --batches")
+    exact = {rung.name: rung.exact for rung, _ in ladder}
+    losses = train.check_losses({n: w for n, w in ways.items() if exact[n]}, args.dtype)
+    seconds = rounds.measure(ways, args.rounds)
+    first = ladder[0][0].name
+    result = train.table(args, ways, seconds, first)
+    before = first
+    print("\nover the rung before:")
+    for rung, _ in ladder[1:]:
+        step = rounds.summary(seconds[rung.name], seconds[before], 1)
+        result[rung.name] |= {"step": step["ratio"], "exact": rung.exact}
+        low, high = step["spread"]
+        remark = "" if rung.exact else "  (another mask mode: not the same function)"
+        print(f"{rung.name:22s} {step['ratio']:5.2f}  {low:.2f} to {high:.2f}{remark}")
+        before = rung.name
+    return result | {"first_losses": losses}

@@ -1,0 +1,218 @@
+"""The peer: PaliGemma 2 of transformers on PyTorch, with our random weights.
+
+Two ways to train. The original's: rows padded to 200, logits at all positions, gradient
+checkpointing, eager attention. And equal shapes: our batches, the head only where there is loss, no
+checkpointing, and the fastest attention that computes the same function: transformers' `sdpa` has
+no soft cap, so with one it is eager here too. Both: transformers' Adafactor without relative steps,
+gradients clipped at 1, SigLIP frozen. Weights and products are of one dtype, as the original's.
+"""
+
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from transformers import optimization
+
+from big_rad.models import common
+from big_rad.weights import hf_config, hf_layout, infer
+from tools.benchmarks import devices, sizes, workload
+
+_LR_START = 0.01  # Our learning rate begins at this share of itself.
+
+
+class Peer:
+    """The model on its device, and an optimizer.
+
+    Attributes:
+        attention: what is used at equal shapes.
+    """
+
+    def __init__(self, config: Any, params: Mapping[str, Any]):
+        """Builds the model.
+
+        Args:
+            config: our recipe.
+            params: our nested parameters.
+        """
+        self._image_token = sizes.image_token(config)
+        torch.set_num_threads(devices.cores())  # As many as JAX takes.
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self._dtype = getattr(torch, config.model.llm.dtype_mm)
+        cfg = infer.explicit(config.model.to_dict(), config.model.llm.vocab_size)
+        self.attention = "eager" if cfg["llm"]["attn_logits_softcap"] else "sdpa"
+        self.model = _model(config, cfg, params).to(self.device, self._dtype)
+        self.model.model.vision_tower.requires_grad_(False)
+        self._trained = [p for p in self.model.parameters() if p.requires_grad]
+        self._optimizer = optimization.Adafactor(
+            self._trained,
+            lr=config.lr * _LR_START,
+            scale_parameter=False,
+            relative_step=False,
+            warmup_init=False,
+            weight_decay=config.wd,
+        )
+
+    def way(self, batches: Sequence[workload.Batch], original: bool) -> "Way":
+        """Returns a way to train on batches.
+
+        Args:
+            batches: as ours; for the original's way they are padded to 200.
+            original: see above.
+        """
+        return Way(self, [self.inputs(b) for b in batches], original)
+
+    def inputs(self, batch: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
+        """Returns a training batch in their form, on the device.
+
+        Args:
+            batch: `image` [B, H, W, 3]; `text`, `mask_ar`, `mask_loss` [B, T + 1].
+        """
+        text, target = batch["text"][:, :-1], batch["text"][:, 1:]
+        learned = (batch["mask_loss"][:, 1:] * target) != 0
+        # Labels stand at the token itself and are shifted by the model; the first is never learned.
+        labels = np.where(batch["mask_loss"][:, :-1] != 0, text, -100).astype(int)
+        found = self.prompt(batch["image"], text, batch["mask_ar"][:, :-1])
+        n = found["input_ids"].shape[1] - text.shape[1]
+        where = np.flatnonzero(np.pad(learned, ((0, 0), (n, 0))))
+        return found | {
+            "labels": self._put(np.pad(labels, ((0, 0), (n, 0)), constant_values=-100)),
+            "where": self._put(where),
+            "targets": self._put(target[learned].astype(int)),
+        }
+
+    def prompt(
+        self, image: np.ndarray, text: np.ndarray, mask_ar: np.ndarray
+    ) -> dict[str, torch.Tensor]:
+        """Returns the model's inputs for images [B, H, W, 3] and tokens [B, T]."""
+        patch = self.model.config.vision_config.patch_size
+        head = (text.shape[0], (image.shape[1] // patch) ** 2)
+        fill = [(text, self._image_token), (text != 0, True), (mask_ar, 0)]
+        ids, valid, kinds = (
+            np.concatenate([np.full(head, value, int), x.astype(int)], axis=1) for x, value in fill
+        )
+        return {
+            "input_ids": self._put(ids),
+            "attention_mask": self._put(valid),
+            "token_type_ids": self._put(kinds),
+            "pixel_values": self._put(image.transpose(0, 3, 1, 2)).to(self._dtype),
+        }
+
+    def step(self, inputs: Mapping[str, torch.Tensor], original: bool) -> torch.Tensor:
+        """Does one training step and returns its loss."""
+        loss = self._loss(inputs, original)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
+        self._optimizer.step()
+        self._optimizer.zero_grad()
+        return loss.detach()
+
+    def first_loss(self, inputs: Mapping[str, torch.Tensor], original: bool) -> float:
+        """Returns the loss of a batch without training on it."""
+        with torch.no_grad():
+            return self._loss(inputs, original).item()
+
+    @contextlib.contextmanager
+    def mode(self, original: bool) -> Iterator[None]:
+        """Sets checkpointing and attention for a way, within a `with`."""
+        self.model.train()
+        self.model.set_attn_implementation("eager" if original else self.attention)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if original:
+                self.model.gradient_checkpointing_enable(dict(use_reentrant=False))
+            else:
+                self.model.gradient_checkpointing_disable()
+        yield
+
+    def decoder(self, tokens: int, cache: str) -> Callable[..., np.ndarray]:
+        """Returns a way to decode: (image [B, H, W, 3], text [B, T]) -> new tokens [B, `tokens`].
+
+        Args:
+            tokens: of each row; none of them ends it.
+            cache: "dynamic" or "static", which transformers compiles where it can.
+        """
+        self.model.eval()
+        self.model.set_attn_implementation(self.attention)
+        self.model.generation_config.eos_token_id = None
+        kept = {} if cache == "dynamic" else {"cache_implementation": cache}
+
+        def run(image: np.ndarray, text: np.ndarray) -> np.ndarray:
+            inputs = self.prompt(image, text, np.zeros_like(text))
+            with torch.no_grad():
+                out = self.model.generate(
+                    **inputs,
+                    max_new_tokens=tokens,
+                    min_new_tokens=tokens,
+                    do_sample=False,
+                    pad_token_id=0,
+                    **kept,
+                )
+            return out[:, inputs["input_ids"].shape[1] :].cpu().numpy()
+
+        return run
+
+    def wait(self) -> None:
+        """Waits until the device is done."""
+        if self.device == "cuda":
+            torch.cuda.synchronize()
+
+    def _loss(self, inputs: Mapping[str, torch.Tensor], original: bool) -> torch.Tensor:
+        given = ("input_ids", "attention_mask", "token_type_ids", "pixel_values")
+        theirs = {k: inputs[k] for k in given}
+        if original:
+            return self.model(**theirs, labels=inputs["labels"], use_cache=False).loss
+        hidden = self.model.model(**theirs, use_cache=False).last_hidden_state
+        logits = self.model.lm_head(hidden.flatten(0, 1)[inputs["where"]])
+        return torch.nn.functional.cross_entropy(logits.float(), inputs["targets"])
+
+    def _put(self, x: np.ndarray) -> torch.Tensor:
+        return torch.tensor(x, device=self.device)
+
+
+class Way:
+    """One of the peer's ways over fixed batches; calling it runs them all once."""
+
+    def __init__(self, peer: Peer, batches: list[dict[str, torch.Tensor]], original: bool):
+        self._peer, self._batches, self._original = peer, batches, original
+
+    def __call__(self) -> float:
+        """Runs all batches, waits, and returns the last loss."""
+        loss = None
+        with self._peer.mode(self._original):
+            for batch in self._batches:
+                loss = self._peer.step(batch, self._original)
+        self._peer.wait()
+        return loss.item()
+
+    def first_loss(self) -> float:
+        """Returns the loss of the first batch; the weights stay as they are."""
+        with self._peer.mode(self._original):
+            return self._peer.first_loss(self._batches[0], self._original)
+
+
+def _model(config: Any, cfg: Mapping[str, Any], params: Mapping[str, Any]) -> torch.nn.Module:
+    # Their model with our weights, in float32 on the host; `cfg` has our dimensions spelt out.
+    flat = common.flatten(params)
+    size = config.image.size
+    axes = hf_layout.sizes(cfg, (size // cfg["img"]["patch_size"]) ** 2)
+    made = hf_config.from_model_cfg(cfg, size, "float32", sizes.image_token(config))
+    model = transformers.PaliGemmaForConditionalGeneration(
+        transformers.PaliGemmaConfig(**made, attn_implementation="eager")
+    )
+    names, _ = hf_layout.canonical(model.state_dict())
+    theirs = {canonical: name for name, canonical in names.items()}
+    state = {
+        theirs[name]: torch.tensor(piece)
+        for rule in hf_layout.RULES
+        for name, piece in hf_layout.to_theirs(
+            rule, np.asarray(flat[rule.ours], np.float32), axes[rule.ours.split("/")[0]]
+        )
+    }
+    missing, _ = model.load_state_dict(state, strict=False)
+    if missing != ["lm_head.weight"]:  # That one is the table.
+        raise ValueError(f"transformers' model has other tensors too: {', '.join(missing)}")
+    return model

@@ -1,0 +1,97 @@
+"""Sizes of the models that are timed, and the one place where their config is built.
+
+A size is the recipe `radgrounder_det` or `radgrounder_seg` with other dimensions and random
+weights. Needs only jax, flax, optax and ml_collections, and no file. Knows no data and no peer.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import ml_collections
+
+from big_rad import models
+from configs import radgrounder_det
+
+TASKS = ("det", "seg")
+DTYPES = ("float32", "bfloat16")
+# Dimensions; "3b" is PaliGemma 2, its table with the rows of added tokens, a multiple of 128.
+SIZES: dict[str, dict[str, Any]] = {
+    "tiny": dict(
+        pixels=56,
+        img=dict(width=48, depth=2, mlp_dim=96, num_heads=2, patch_size=14),
+        llm=dict(
+            width=64, depth=2, mlp_dim=128, num_heads=4, num_kv_heads=2, head_dim=16,
+            vocab_size=512,
+        ),
+        mask_decoder=dict(dim=32, num_heads=2, mlp_dim=64),
+    ),
+    "mid": dict(  # 58 M parameters, 256 image tokens
+        pixels=224,
+        img=dict(width=256, depth=8, mlp_dim=1024, num_heads=4, patch_size=14),
+        llm=dict(
+            width=448, depth=12, mlp_dim=1792, num_heads=8, num_kv_heads=4, head_dim=64,
+            vocab_size=32_768,
+        ),
+        mask_decoder=dict(dim=64, num_heads=4, mlp_dim=256),
+    ),
+    "300m": dict(
+        pixels=224,
+        img=dict(width=768, depth=12, mlp_dim=3072, num_heads=12, patch_size=14),
+        llm=dict(
+            width=1024, depth=12, mlp_dim=4096, num_heads=8, num_kv_heads=4, head_dim=128,
+            vocab_size=65_536,
+        ),
+        mask_decoder=dict(dim=256, num_heads=8, mlp_dim=1024),
+    ),
+    "3b": dict(
+        pixels=224,
+        img=dict(width=1152, depth=27, mlp_dim=4304, num_heads=16, patch_size=14),
+        llm=dict(
+            width=2304, depth=26, mlp_dim=9216, num_heads=8, num_kv_heads=4, head_dim=256,
+            vocab_size=257_280,
+        ),
+        mask_decoder=dict(dim=256, num_heads=8, mlp_dim=2048),
+    ),
+}  # fmt: skip
+
+
+def recipe(
+    size: str,
+    task: str = "det",
+    dtype: str = "bfloat16",
+    overrides: Mapping[str, Any] | None = None,
+) -> ml_collections.ConfigDict:
+    """Returns the recipe of a task with the dimensions of a size.
+
+    Args:
+        size: a name in `SIZES`.
+        task: "det" or "seg", which has a mask decoder.
+        dtype: of the matrix products and of frozen weights; trained ones are float32.
+        overrides: field -> value, such as `{"model.llm.remat_policy": "full"}`.
+    """
+    dims = SIZES[size]
+    c = radgrounder_det.model_config("3b", dims["pixels"])
+    c.model.img.update(dims["img"], dtype_mm=dtype)
+    c.model.llm.update(dims["llm"], dtype_mm=dtype)
+    c.frozen_dtype = dtype
+    if task == "seg":
+        radgrounder_det.add_masks(c)
+        c.model.mask_decoder.update(dims["mask_decoder"], dtype_mm=dtype)
+    for name, value in (overrides or {}).items():
+        *path, last = name.split(".")
+        place = c
+        for part in path:
+            place = place[part]
+        place[last] = value
+    return c
+
+
+def model(config: ml_collections.ConfigDict) -> nn.Module:
+    """Builds the model of a recipe."""
+    return models.make(config.model_name, config.model, config.model.llm.vocab_size)
+
+
+def image_token(config: ml_collections.ConfigDict) -> int:
+    """Returns the id that stands for image tokens in peers; no text has it."""
+    return config.model.llm.vocab_size - 1

@@ -1,0 +1,207 @@
+"""Our side of the training benchmarks: a way to train is a recipe, options, and fixed examples.
+
+All ways of a run share one training state, handed from one to the next, so that a large model is
+held once. Needs only jax, flax, optax, ml_collections and numpy. Knows no peer.
+"""
+
+import argparse
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from big_rad import losses, optim, registry, train_step
+from big_rad.models import common
+from tools.benchmarks import counts, sizes, workload
+
+_OWN = ("buckets", "donate", "texts")  # options that are no field of the recipe
+_REMAINDER = 8  # `head_loss` puts what is left of a tile through in tiles of an eighth
+_TOTAL_STEPS = 1000  # of the learning rate's schedule
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments that say what is trained."""
+    parser.add_argument("--size", choices=sizes.SIZES, default="mid")
+    parser.add_argument("--task", choices=sizes.TASKS, default="det", help="seg has masks")
+    parser.add_argument("--dtype", choices=sizes.DTYPES, default="float32")
+    parser.add_argument("--batch", type=int, default=8, help="rows of a step")
+    parser.add_argument("--batches", type=int, default=4, help="steps of a round")
+    parser.add_argument("--grad_accum", type=int, default=1, help="microbatches of a step")
+    parser.add_argument("--remat", help="remat_policy of the decoder, where it is not plain's full")
+    parser.add_argument("--softcap", type=float, default=50.0, help="of attention; 0 turns it off")
+    parser.add_argument(
+        "--no-data", action="store_true", help="synthetic examples (there are no others here)"
+    )
+
+
+@dataclasses.dataclass
+class Shared:
+    """What all ways of a run have in common.
+
+    Attributes:
+        examples: lengths of the texts.
+        state: the trainer's; the way that runs replaces it.
+    """
+
+    examples: workload.Examples
+    state: dict[str, Any]
+
+
+class Way:
+    """A way to train on the examples; calling it runs them all once and returns the last loss.
+
+    Attributes:
+        config: its recipe.
+        hardware_flops: what a run of it makes the device do.
+    """
+
+    def __init__(self, args: argparse.Namespace, options: Mapping[str, Any], shared: Shared):
+        """Prepares steps, and batches on the device.
+
+        Args:
+            args: see `add_arguments`.
+            options: see `techniques`.
+            shared: of the run.
+        """
+        self.config = recipe(args, options)
+        self._shared, self._donates = shared, options["donate"]
+        host = make_batches(args, options, self.config, shared.examples)
+        lengths = {b["text"].shape[1] - 1 for b in host}
+        steps = {text: make_step(self.config, options, text) for text in lengths}
+        self._steps = [steps[b["text"].shape[1] - 1] for b in host]
+        self._batches = [jax.device_put(b) for b in host]
+        self.hardware_flops = sum(hardware_flops(self.config, options, b) for b in host)
+
+    def __call__(self) -> float:
+        """Runs all batches and waits."""
+        metrics = {}
+        for step, batch in zip(self._steps, self._batches):
+            self._shared.state, metrics = step(self._shared.state, batch, jax.random.key(1))
+        jax.block_until_ready(self._shared.state)
+        return float(metrics["training_loss"])
+
+    def first_loss(self) -> float:
+        """Returns the loss of the first batch; the state stays as it is."""
+        state = self._shared.state
+        if self._donates:
+            state = jax.tree.map(jnp.copy, state)
+        return float(self._steps[0](state, self._batches[0], jax.random.key(1))[1]["training_loss"])
+
+
+def examples_of(args: argparse.Namespace) -> workload.Examples:
+    """Returns the examples of a round."""
+    return workload.draw(args.batch * args.batches)
+
+
+def make_batches(
+    args: argparse.Namespace,
+    options: Mapping[str, Any],
+    config: Any,
+    examples: workload.Examples,
+) -> list[workload.Batch]:
+    """Deals examples into the batches of a way; rows with n texts are n times fewer."""
+    return workload.batches(
+        examples,
+        config,
+        rows=max(args.batch // options["texts"], 1),
+        buckets=options["buckets"],
+        texts=options["texts"],
+    )
+
+
+def recipe(args: argparse.Namespace, options: Mapping[str, Any]) -> Any:
+    """Returns the recipe of the command line under options."""
+    fields = {k: v for k, v in options.items() if k not in _OWN and not k.startswith("loss.")}
+    if args.remat and fields["model.llm.remat_policy"] != "full":
+        fields["model.llm.remat_policy"] = args.remat
+    fields |= {"model.llm.attn_logits_softcap": args.softcap, "grad_accum": args.grad_accum}
+    return sizes.recipe(args.size, args.task, args.dtype, fields)
+
+
+def make_step(config: Any, options: Mapping[str, Any], text: int) -> Callable[..., Any]:
+    """Returns the jitted training step (state, batch, rng) -> (state, metrics) for one shape.
+
+    Args:
+        config: the recipe.
+        options: see `techniques`.
+        text: text positions of a row.
+    """
+    config = config.copy_and_resolve_references()
+    if options["texts"] > 1:
+        config.model.text_block = text // options["texts"]
+    name, _, kwargs = registry.parse_call(config.loss)
+    kwargs |= {k.removeprefix("loss."): v for k, v in options.items() if k.startswith("loss.")}
+    loss = losses.get(f"{name}({', '.join(f'{k}={v!r}' for k, v in kwargs.items())})")
+    optimizer = optim.make(config, common.flatten(shapes(config)), _TOTAL_STEPS)
+    step = train_step.make_train_step(sizes.model(config), loss, optimizer, config.grad_accum)
+    return jax.jit(step, donate_argnums=(0,) if options["donate"] else ())
+
+
+def hardware_flops(
+    config: Any, options: Mapping[str, Any], batch: Mapping[str, np.ndarray]
+) -> float:
+    """Returns what a batch makes the device do, see `counts.hardware_train_flops`.
+
+    Args:
+        config: the recipe.
+        options: see `techniques`.
+        batch: of a way with these options.
+    """
+    rows, text, texts = batch["text"].shape[0], batch["text"].shape[1] - 1, options["texts"]
+    return counts.hardware_train_flops(
+        counts.dims_of(config),
+        rows=rows,
+        text=text,
+        head=head_positions(options, batch),
+        remat=config.model.llm.remat_policy,
+        block=text // texts if texts > 1 else None,
+        wanted=text if options["model.last_block"] == "wanted" else None,
+    )
+
+
+def head_positions(options: Mapping[str, Any], batch: Mapping[str, np.ndarray]) -> int:
+    """Returns the positions of a batch at which logits are computed, filled tiles included."""
+    rows = batch["text"].shape[0] * (batch["text"].shape[1] - 1)
+    tile = options["loss.tile"]
+    if tile is None:
+        return rows
+    targets = int(batch["mask_loss"][:, 1:].sum())
+    small = min(tile // _REMAINDER, rows)
+    whole = targets // tile * tile
+    return whole + -(-(targets - whole) // small) * small
+
+
+def shapes(config: Any) -> dict[str, Any]:
+    """Returns the nested parameters of a recipe as shapes, in the dtypes they are kept in."""
+    abstract = common.flatten(train_step.init_shapes(sizes.model(config), config))
+    trainable = optim.make(config, abstract, _TOTAL_STEPS).trainable
+    kept = {True: jnp.float32, False: jnp.dtype(config.frozen_dtype)}
+    return common.unflatten(
+        {n: jax.ShapeDtypeStruct(p.shape, kept[trainable[n]]) for n, p in abstract.items()}
+    )
+
+
+def init_state(config: Any) -> dict[str, Any]:
+    """Returns a training state with random weights, made on the device."""
+    return jax.jit(lambda rng: _state(config, rng))(jax.random.key(0))
+
+
+def state_shapes(config: Any) -> dict[str, Any]:
+    """Returns the training state as shapes; nothing is allocated."""
+    return jax.eval_shape(lambda: _state(config, jax.random.key(0)))
+
+
+def _state(config: Any, rng: jax.Array) -> dict[str, Any]:
+    params = train_step.init_params(sizes.model(config), config, rng)
+    params = jax.tree.map(lambda p, s: p.astype(s.dtype), params, shapes(config))
+    flat = common.flatten(params)
+    optimizer = optim.make(config, flat, _TOTAL_STEPS)
+    trained = {n: p for n, p in flat.items() if optimizer.trainable[n]}
+    return {
+        "params": params,
+        "opt_state": optimizer.tx.init(trained),
+        "step": jnp.zeros((), jnp.int32),
+    }
