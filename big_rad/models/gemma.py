@@ -157,8 +157,7 @@ class Attention(nn.Module):
         elif cache is not None and "slot" in cache:
             # Written before it is read: in the other order XLA copies the cache at every step.
             k, v = (_write(cache[n], x, cache["slot"]) for n, x in (("k", k), ("v", v)))
-            keys, values = k.swapaxes(1, 2), v.swapaxes(1, 2)
-            encoded = attention.attend(q, [keys], [values], mask, d.attn_logits_softcap)
+            encoded = attention.attend_one(q[:, 0], k, v, mask[:, 0], d.attn_logits_softcap)
         else:
             keys, values = ([k], [v]) if cache is None else ([cache["k"], k], [cache["v"], v])
             encoded = attention.attend(q, keys, values, mask, d.attn_logits_softcap)

@@ -121,3 +121,13 @@ def test_block_attention_equals_dense_attention_in_value_and_gradient_on_ragged_
     weight = np.random.default_rng(7).standard_normal(q.shape, np.float32)
     for x, y in zip(got_vjp(weight), want_vjp(weight)):
         np.testing.assert_allclose(x, y, atol=1e-5)
+
+
+@pytest.mark.parametrize("cap", [0.0, 2.0])
+def test_one_query_a_row_over_heads_first_keys_matches_plain_loops(cap):
+    q, k, v = draw(6, 3, 1, 7)
+    mask = np.arange(7) <= np.array([[0], [4], [6]])
+    heads_first = (jnp.swapaxes(x, 1, 2) for x in (k, v))
+    got = attention.attend_one(q.reshape(3, 2, 3, 4), *heads_first, jnp.asarray(mask), cap)
+    want = naive(q, k, v, mask[:, None], cap)
+    np.testing.assert_allclose(np.reshape(got, (3, 1, 6, 4)), want, atol=1e-5)
