@@ -12,6 +12,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from big_rad.models import gemma_step
+
 Generate = Callable[..., dict[str, jax.Array]]
 
 
@@ -65,41 +67,30 @@ def make_generate(
         logits, kv, valid, features = model.apply(
             variables, image, text, mask_ar, method=model.prefill
         )
-        first_slot = valid.shape[1]
-        cache, valid = _grow(kv, valid, max_new_tokens)
+        weights = model.decode_weights(params)
         rng = jax.random.key(0) if rng is None else rng
         # Rows draw from their own stream, so batch-mates do not matter.
         keys = jax.vmap(jax.random.fold_in, (None, 0))(rng, jnp.arange(text.shape[0]))
         pick = functools.partial(_pick, keys=keys, temperature=temperature, top_p=top_p)
-        banned = _banned(logits.shape[-1], vocab_size, never)
+        banned = banned_ids(logits.shape[-1], vocab_size, never)
         num_valid = valid.sum(axis=1)
 
         def body(state: dict[str, Any]) -> dict[str, Any]:
             step = state["step"]
             token, logprob = pick(jnp.where(banned, -jnp.inf, state["logits"]), step=step)
             token = jnp.where(state["done"], 0, token)
-            logits, kv, hidden = model.apply(
-                variables,
-                token,
-                num_valid + step,
-                state["cache"],
-                state["valid"],
-                method=model.decode_step,
+            # New tokens follow the prompt without a gap: those of its padding are written over.
+            logits, cache, hidden = model.decode_step(
+                weights, token, num_valid + step, state["cache"]
             )
-            slot = first_slot + step
             masks = {}
             if max_masks:
-                masks = _keep(state["masks"], hidden, (token == seg_end_id) & ~state["done"])
+                masks = keep_hidden(state["masks"], hidden, (token == seg_end_id) & ~state["done"])
             return dict(
                 masks=masks,
                 step=step + 1,
                 logits=logits,
-                cache=jax.tree.map(
-                    lambda c, new: jax.lax.dynamic_update_slice_in_dim(c, new, slot, axis=2),
-                    state["cache"],
-                    kv,
-                ),
-                valid=state["valid"].at[:, slot].set(True),
+                cache=cache,
                 tokens=state["tokens"].at[:, step].set(token),
                 logprob=state["logprob"] + jnp.where(state["done"], 0.0, logprob),
                 done=state["done"] | (token == eos_id),
@@ -114,8 +105,7 @@ def make_generate(
             masks=masks,
             step=0,
             logits=logits,
-            cache=cache,
-            valid=valid,
+            cache=_grow(kv, max_new_tokens),
             tokens=jnp.zeros((b, max_new_tokens), jnp.int32),
             logprob=jnp.zeros(b),
             done=~(text != 0).any(axis=1),  # Rows without a prompt are padding examples.
@@ -138,8 +128,19 @@ def make_generate(
     return generate
 
 
-def _keep(masks: dict[str, jax.Array], hidden: jax.Array, here: jax.Array) -> dict[str, jax.Array]:
-    # Stores hidden states [B, D] of the rows where `here`, each behind the row's earlier ones.
+def keep_hidden(
+    masks: dict[str, jax.Array], hidden: jax.Array, here: jax.Array
+) -> dict[str, jax.Array]:
+    """Keeps hidden states of which masks will be made.
+
+    Args:
+        masks: `hidden` [B, K, D], those kept so far, and `count` i32 [B], how many there were.
+        hidden: [B, D], the new ones.
+        here: bool [B], the rows that keep theirs, behind the earlier ones if there is room.
+
+    Returns:
+        As `masks`.
+    """
     k = masks["hidden"].shape[1]
     place = here[:, None] & (jnp.arange(k) == masks["count"][:, None])
     kept = jnp.where(
@@ -148,18 +149,25 @@ def _keep(masks: dict[str, jax.Array], hidden: jax.Array, here: jax.Array) -> di
     return {"hidden": kept, "count": masks["count"] + here}
 
 
-def _grow(
-    kv: dict[str, jax.Array], valid: jax.Array, slots: int
-) -> tuple[dict[str, jax.Array], jax.Array]:
+def _grow(kv: dict[str, jax.Array], slots: int) -> gemma_step.Cache:
     # Adds empty slots behind the prefilled ones.
     pad = [(0, 0), (0, 0), (0, slots), (0, 0), (0, 0)]
-    cache = jax.tree.map(lambda x: jnp.pad(x, pad), kv)
-    return cache, jnp.pad(valid, [(0, 0), (0, slots)])
+    return gemma_step.split_cache(jax.tree.map(lambda x: jnp.pad(x, pad), kv))
 
 
-def _banned(table_rows: int, vocab_size: int, never: Sequence[int]) -> jax.Array:
+def banned_ids(table_rows: int, vocab_size: int, never: Sequence[int]) -> jax.Array:
+    """Returns bool [table_rows]: which rows of the embedding table are never predicted."""
     banned = jnp.arange(table_rows) >= vocab_size
     return banned.at[jnp.asarray(list(never), jnp.int32)].set(True) if never else banned
+
+
+def greedy(logits: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Returns the likeliest ids i32 [B] of logits [B, V], and their log probabilities [B]."""
+    # `argmax` and `log_softmax` say the same, but on a CPU they are slow for large vocabularies.
+    high = logits.max(axis=-1, keepdims=True)
+    ids, last = jnp.arange(logits.shape[-1]), logits.shape[-1] - 1
+    token = jnp.where(logits == high, ids, last).min(axis=-1)
+    return token, -jnp.log(jnp.exp(logits - high).sum(axis=-1))
 
 
 def _pick(
@@ -167,16 +175,15 @@ def _pick(
 ) -> tuple[jax.Array, jax.Array]:
     # Returns the chosen ids [B] and their log probabilities [B] under the unscaled model.
     if temperature == 0:
-        token = jnp.argmax(logits, axis=-1)
-    else:
-        scaled = logits / temperature
-        if top_p < 1:
-            ordered = jnp.sort(scaled, axis=-1, descending=True)
-            probs = jax.nn.softmax(ordered, axis=-1)
-            before = jnp.cumsum(probs, axis=-1) - probs
-            cut = jnp.min(jnp.where(before < top_p, ordered, jnp.inf), axis=-1, keepdims=True)
-            scaled = jnp.where(scaled < cut, -jnp.inf, scaled)
-        step_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, step)
-        token = jax.vmap(jax.random.categorical)(step_keys, scaled)
+        return greedy(logits)
+    scaled = logits / temperature
+    if top_p < 1:
+        ordered = jnp.sort(scaled, axis=-1, descending=True)
+        probs = jax.nn.softmax(ordered, axis=-1)
+        before = jnp.cumsum(probs, axis=-1) - probs
+        cut = jnp.min(jnp.where(before < top_p, ordered, jnp.inf), axis=-1, keepdims=True)
+        scaled = jnp.where(scaled < cut, -jnp.inf, scaled)
+    step_keys = jax.vmap(jax.random.fold_in, (0, None))(keys, step)
+    token = jax.vmap(jax.random.categorical)(step_keys, scaled)
     logprob = jax.nn.log_softmax(logits, axis=-1)
     return token, jnp.take_along_axis(logprob, token[:, None], axis=-1)[:, 0]

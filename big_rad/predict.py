@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from big_rad import checkpoint as checkpoints
-from big_rad import models, predictions
+from big_rad import decode_queue, models, predictions
 from big_rad.dicom import read as dicom_read
 from big_rad.evaluators import generate
 from big_rad.grounding import boxes, classes, markup
@@ -33,6 +33,7 @@ from big_rad.predictions import Entity, Prediction
 _MAX_PROMPT = 256  # token slots of a prompt, <bos> included
 _MAX_TEXT = 200  # tokens of a prompt, as in training
 _BUCKETS = (32, 64, 128, _MAX_PROMPT)  # prompts are padded to one of these: few compilations
+_ROWS = 8  # questions about an image that are answered together
 _DETECT = {"en": "Detect: {}.", "de": "Detektiere: {}."}
 
 
@@ -51,7 +52,8 @@ class RadGrounder:
         codec: the box codec of the training.
         image_size: side of the model's input image in pixels.
         normalize: name of the normalisation of the training.
-        generate_fn: `evaluators.generate.make_generate_fn` of the model by default.
+        generate_fn: `evaluators.generate.make_generate_fn` of the model by default. With another,
+            several questions about an image are asked one by one; by default together.
 
     Attributes:
         pointing: "masks" if the model has a mask decoder, else "boxes".
@@ -74,6 +76,7 @@ class RadGrounder:
         self._params, self._tokenizer_path = params, tokenizer_path
         self._image_size, self._normalize = image_size, normalize
         self._generate = generate_fn or generate.make_generate_fn(model, tokenizer)
+        self._queue = None if generate_fn else generate.make_queue_fn(model, tokenizer)
         self._pp = functools.lru_cache(maxsize=64)(self._make_pp)
 
     @classmethod
@@ -190,8 +193,8 @@ class RadGrounder:
 
         Args:
             image: a file or a slice read before.
-            question: a whole question, or names of organs in either language; they are asked for
-                one by one with the question of the training data and the answers are joined.
+            question: a whole question, or names of organs in either language; each is asked for
+                with the question of the training data, all at once, and the answers are joined.
             lang: "en" or "de".
             max_new_tokens: the most tokens of one answer.
         """
@@ -208,10 +211,10 @@ class RadGrounder:
                     f"organ {name!r} is none of the {classes.NUM_CLASSES} classes, in English or "
                     "German; for anything else give a whole question"
                 )
-        image = _as_slice(image)
-        asked = [
-            self.detect(image, detect_question(n, lang), lang, max_new_tokens) for n in question
+        texts = [
+            dict(task="detect", question=detect_question(n, lang), answer="") for n in question
         ]
+        asked = self._run_all(image, texts, lang, "none", True, max_new_tokens)
         return Prediction(
             text="; ".join(p.text for p in asked),
             entities=tuple(e for p in asked for e in p.entities),
@@ -275,23 +278,59 @@ class RadGrounder:
         grounded: bool,
         max_new_tokens: int,
     ) -> Prediction:
+        return self._run_all(image, [text], lang, style, grounded, max_new_tokens)[0]
+
+    def _run_all(
+        self,
+        image: Any,
+        texts: Sequence[Mapping[str, Any]],
+        lang: str,
+        style: str,
+        grounded: bool,
+        max_new_tokens: int,
+    ) -> list[Prediction]:
         if lang not in ("en", "de"):
             raise ValueError(f'lang is {lang!r}; use "en" or "de"')
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is {max_new_tokens}; it must be positive")
         slice_ = _as_slice(image)
-        batch = self.preprocess(slice_, text, lang, style, grounded)
-        options = {"logits": True} if self.pointing == "masks" else {}
-        out = self._generate(self._params, batch, max_new_tokens=max_new_tokens, **options)
-        tokens, logprob = np.asarray(out["tokens"])[0], float(np.asarray(out["logprob"])[0])
+        batches = [self.preprocess(slice_, text, lang, style, grounded) for text in texts]
+        size = slice_.pixels.shape[:2]
+        return [
+            self._prediction(out, size, grounded or text["task"] != "report")
+            for text, out in zip(texts, self._answers(batches, max_new_tokens), strict=True)
+        ]
+
+    def _answers(
+        self, batches: Sequence[Mapping[str, np.ndarray]], max_new_tokens: int
+    ) -> list[Mapping[str, np.ndarray]]:
+        # Tokens, log probability and mask logits for each batch of one.
+        options = {"max_new_tokens": max_new_tokens}
+        options |= {"logits": True} if self.pointing == "masks" else {}
+        if len(batches) > 1 and self._queue is not None:
+            requests = [
+                decode_queue.Request(b["image"][0], b["text"][b["text"] != 0]) for b in batches
+            ]
+            return self._queue(self._params, requests, rows=_ROWS, **options)
+        answers = []
+        for batch in batches:
+            out = self._generate(self._params, batch, **options)
+            answer = {k: np.asarray(out[k])[0] for k in ("tokens", "logprob")}
+            if "mask_logits" in out:
+                answer["mask_logits"] = out["mask_logits"][0, : out["num_masks"][0]]
+            answers.append(answer)
+        return answers
+
+    def _prediction(
+        self, out: Mapping[str, np.ndarray], size: tuple[int, int], points: bool
+    ) -> Prediction:
+        tokens, logprob = out["tokens"], float(out["logprob"])
         count = max(1, int((tokens != 0).sum()))  # <eos> included, as in logprob
         raw = self.tokenizer.decode(tokens[tokens != 0], skip_special=True)
         parsed = markup.parse(raw, self.codec)
-        if text["task"] == "report" and not grounded:  # A small model may point all the same.
+        if not points:  # A small model may point all the same.
             return Prediction(parsed.text, (), logprob, raw)
-        logits = out["mask_logits"][0, : out["num_masks"][0]] if options else ()
-        size = slice_.pixels.shape[:2]
-        score = math.exp(logprob / count)
+        score, logits = math.exp(logprob / count), out.get("mask_logits", ())
         entities = tuple(self._entity(e, size, score, logits) for e in parsed.entities)
         return Prediction(parsed.text, entities, logprob, raw)
 

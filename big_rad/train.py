@@ -5,7 +5,6 @@
 Knows no task: the loss, the model, the data and the evaluators are named in the config.
 """
 
-import functools
 import json
 import pathlib
 import signal
@@ -167,8 +166,8 @@ def train(
     )
 
     # ---- Evaluators --------------------------------------------------------------------------
-    put_batch = functools.partial(sharding.put_batch, mesh=mesh)
-    predict_fns = {"generate": generate_lib.make_generate_fn(model, tokenizer, put_batch)}
+    rows = sharding.batch_sharding(mesh)
+    predict_fns = {"queue": generate_lib.make_queue_fn(model, tokenizer, rows)}
     evals = {
         name: evaluators.build(
             name,

@@ -96,7 +96,7 @@ def test_the_answer_depends_on_the_image_and_on_the_prompt(setup, tiny):
 class Table:
     """Stands in for a model: the logits of step s are `logits[s]`, in every row or for each row."""
 
-    prefill, decode_step = "prefill", "decode_step"
+    prefill = "prefill"
 
     def __init__(self, logits):
         self.logits = jnp.asarray(logits, jnp.float32)
@@ -108,15 +108,18 @@ class Table:
 
     def apply(self, variables, *args, method):
         del variables
-        if method == "prefill":
-            _, text, _ = args
-            b, t = text.shape
-            kv = {k: jnp.zeros((1, b, t, 1, 1)) for k in "kv"}
-            return self.at(0, b), kv, jnp.ones((b, t), bool), None
-        token, position, _, _ = args
+        assert method == "prefill"
+        _, text, _ = args
+        b, t = text.shape
+        kv = {k: jnp.zeros((1, b, t, 1, 1)) for k in "kv"}
+        return self.at(0, b), kv, jnp.ones((b, t), bool), None
+
+    def decode_weights(self, params):
+        return params
+
+    def decode_step(self, weights, token, slot, cache):
         self.calls += 1
-        kv = {k: jnp.zeros((1, len(token), 1, 1, 1)) for k in "kv"}
-        return self.at(position[0], len(token)), kv, None
+        return self.at(slot[0], len(token)), cache, None
 
 
 def generate(logits, rows=1, rng=None, **kw):

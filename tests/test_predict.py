@@ -339,6 +339,15 @@ def test_a_checkpoint_with_a_mask_decoder_loads_and_points_with_masks(tmp_path):
         np.testing.assert_array_equal(entity.mask, kept[0][k] > 0)
 
 
+def test_several_organs_asked_together_get_the_answers_they_get_alone(model):
+    image, organs = grey(SIZE, SIZE), ["liver", "spleen", "left kidney"]
+    together = model.detect(image, organs, max_new_tokens=12)
+    alone = [model.detect(image, predict.detect_question(n), max_new_tokens=12) for n in organs]
+    assert together.raw == "; ".join(p.raw for p in alone)
+    assert together.logprob == pytest.approx(sum(p.logprob for p in alone), abs=1e-3)
+    assert together.text == "; ".join(p.text for p in alone)
+
+
 # ---- Command line --------------------------------------------------------------------------
 
 

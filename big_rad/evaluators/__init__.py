@@ -38,7 +38,7 @@ def build(
             `builder_args`, `expand`, `pp` that ends in tok(..., answer=False) and keep(...),
             `limit`); `batch_size`, `max_new_tokens`, `control`, `codec`, `grid`. `every` is the
             trainer's.
-        predict_fns: "generate", see `generate.make_generate_fn`.
+        predict_fns: "queue" or "generate", see `generate.run`.
         tokenizer: decodes ids.
         data_dir: where the datasets lie.
         samples_dir: where the samples file goes.

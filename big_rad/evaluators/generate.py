@@ -1,19 +1,20 @@
-"""What generating evaluators share: batches through the model, samples, their file.
+"""What generating evaluators share: questions through the model, samples, their file.
 
 Knows prompts and answers as text only; what counts as right is the evaluators' business.
 """
 
 import dataclasses
+import functools
 import json
 import math
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from big_rad import decode, input_pipeline
+from big_rad import decode, decode_queue, input_pipeline
 from big_rad.evaluators import data as eval_data
 from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes, markup
@@ -21,6 +22,7 @@ from big_rad.grounding import codec as codecs
 from big_rad.grounding import masks as mask_lib
 
 Generate = Callable[..., Mapping[str, np.ndarray]]
+Answer = Callable[..., Sequence[Mapping[str, np.ndarray]]]
 Record = dict[str, Any]
 MAX_MASKS = 16  # of a text; more are not made
 
@@ -59,17 +61,12 @@ class Sample:
     masks: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
-def make_generate_fn(
-    model: Any,
-    tokenizer: Any,
-    put_batch: Callable[[dict[str, np.ndarray]], Mapping[str, jax.Array]] | None = None,
-) -> Generate:
-    """Builds `predict_fns["generate"]` of a model: greedy decoding.
+def make_generate_fn(model: Any, tokenizer: Any) -> Generate:
+    """Builds `predict_fns["generate"]` of a model: greedy decoding of a batch.
 
     Args:
         model: a `paligemma.Model`.
         tokenizer: its tokenizer; padded and reserved rows are never predicted.
-        put_batch: numpy arrays -> device arrays; by default JAX's default device.
 
     Returns:
         A function (params, batch, max_new_tokens=...) -> dict of numpy `tokens` i32 [B, L],
@@ -80,15 +77,13 @@ def make_generate_fn(
     Raises:
         ValueError: a mask decoder, and a tokenizer that cannot write `</seg>`.
     """
-    made: dict[tuple[int, bool], Any] = {}
-    decoder = getattr(model, "mask_decoder", None) is not None
-    if decoder and "</seg>" not in tokenizer.markup:
-        raise ValueError(
-            'config.model.mask_decoder needs the tokens of config.tokenizer.sets "segmentation", '
-            f"which has only {', '.join(tokenizer.sets)}"
-        )
-    ends = {"seg_end_id": tokenizer.markup["</seg>"], "max_masks": MAX_MASKS} if decoder else {}
+    options, ends = _decode_options(model, tokenizer)
     positive = jax.jit(lambda x: x > 0)
+
+    @functools.cache
+    def made(max_new_tokens: int, masks: bool) -> decode.Generate:
+        extra = ends if masks else {}
+        return decode.make_generate(model, max_new_tokens=max_new_tokens, **options, **extra)
 
     def generate(
         params: Any,
@@ -98,20 +93,8 @@ def make_generate_fn(
         masks: bool = True,
         logits: bool = False,
     ) -> dict[str, np.ndarray]:
-        masks = masks and decoder
-        if (max_new_tokens, masks) not in made:
-            made[max_new_tokens, masks] = decode.make_generate(
-                model,
-                max_new_tokens=max_new_tokens,
-                vocab_size=tokenizer.vocab_size,
-                never=(tokenizer.pad_id, tokenizer.bos_id, tokenizer.reserved_id),
-                eos_id=tokenizer.eos_id,
-                **(ends if masks else {}),
-            )
-        arrays = {k: np.asarray(batch[k]) for k in eval_data.MODEL_FIELDS}
-        arrays = arrays if put_batch is None else put_batch(arrays)
-        run_one = made[max_new_tokens, masks]
-        out = run_one(params, arrays["image"], arrays["text"], arrays["mask_ar"])
+        arrays = [np.asarray(batch[k]) for k in eval_data.MODEL_FIELDS]
+        out = made(max_new_tokens, masks and bool(ends))(params, *arrays)
         if "mask_logits" in out and not logits:  # An eighth of the bytes for the host.
             out = {**out, "masks": positive(out["mask_logits"])}
             del out["mask_logits"]
@@ -120,8 +103,64 @@ def make_generate_fn(
     return generate
 
 
+def make_queue_fn(
+    model: Any, tokenizer: Any, sharding: jax.sharding.Sharding | None = None
+) -> Answer:
+    """Builds `predict_fns["queue"]` of a model: greedy decoding of any number of requests.
+
+    Args:
+        model: a `paligemma.Model`.
+        tokenizer: its tokenizer; padded and reserved rows are never predicted.
+        sharding: of the rows over devices, see `decode_queue.Queue`.
+
+    Returns:
+        A function (params, requests, rows=..., max_new_tokens=..., masks=True, logits=False) ->
+        list of results, as `decode_queue.Queue.run`; `rows` decode together.
+
+    Raises:
+        ValueError: a mask decoder, and a tokenizer that cannot write `</seg>`.
+    """
+    options, ends = _decode_options(model, tokenizer)
+    made = functools.cache(
+        lambda masks, **sizes: decode_queue.Queue(
+            model, sharding=sharding, **options, **sizes, **(ends if masks else {})
+        )
+    )
+
+    def answer(
+        params: Any,
+        requests: Iterable[decode_queue.Request],
+        *,
+        rows: int,
+        max_new_tokens: int,
+        masks: bool = True,
+        logits: bool = False,
+    ) -> list[dict[str, np.ndarray]]:
+        sizes = dict(rows=rows, max_new_tokens=max_new_tokens, logits=logits)
+        return made(masks and bool(ends), **sizes).run(params, requests)
+
+    return answer
+
+
+def _decode_options(model: Any, tokenizer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    # What decoding needs to know of the tokens, and what making masks needs besides.
+    options = dict(
+        vocab_size=tokenizer.vocab_size,
+        never=(tokenizer.pad_id, tokenizer.bos_id, tokenizer.reserved_id),
+        eos_id=tokenizer.eos_id,
+    )
+    if getattr(model, "mask_decoder", None) is None:
+        return options, {}
+    if "</seg>" not in tokenizer.markup:
+        raise ValueError(
+            'config.model.mask_decoder needs the tokens of config.tokenizer.sets "segmentation", '
+            f"which has only {', '.join(tokenizer.sets)}"
+        )
+    return options, {"seg_end_id": tokenizer.markup["</seg>"], "max_masks": MAX_MASKS}
+
+
 def run(
-    generate: Generate,
+    predict_fns: Mapping[str, Callable[..., Any]],
     params: Any,
     data: eval_data.EvalData,
     tokenizer: Any,
@@ -134,11 +173,11 @@ def run(
     """Asks the model every question of the data.
 
     Args:
-        generate: `predict_fns["generate"]`.
+        predict_fns: "queue" of `make_queue_fn`, or else "generate" of `make_generate_fn`.
         params: the model's parameters, passed through.
         data: the examples.
         tokenizer: decodes prompts and answers.
-        batch_size: rows of every batch; the last is filled up and the fill is dropped.
+        batch_size: questions that are answered together.
         max_new_tokens: the most tokens of an answer.
         view: the images to show; None shows the real ones.
         masks: False makes none, though the model could.
@@ -147,39 +186,54 @@ def run(
         One sample an item, in the order of the data.
     """
     view = eval_data.View(data) if view is None else view
+    options = {"max_new_tokens": max_new_tokens} | ({} if masks else {"masks": False})
+    if "queue" in predict_fns:
+        requests = (
+            decode_queue.Request(x["image"], np.array(_nonzero(x["text"]), np.int32))
+            for x in (view[i] for i in range(len(view)))
+        )
+        answers = predict_fns["queue"](params, requests, rows=batch_size, **options)
+    else:
+        answers = _in_batches(predict_fns["generate"], params, view, batch_size, options)
     samples: list[Sample] = []
-    options = {} if masks else {"masks": False}
-    for batch in input_pipeline.eval_batches(view, batch_size):
-        out = generate(params, batch, max_new_tokens=max_new_tokens, **options)
-        for row in np.flatnonzero(batch["_mask"]):
-            i = len(samples)
-            item = data[i]
-            ids, finished = _until_eos(out["tokens"][row], tokenizer.eos_id)
-            meta = {k: v for k, v in item["meta"].items() if k != "patient"}
-            made = None
-            if "masks" in out:  # A copy: the batch's, of all places, is not to be kept.
-                made = out["masks"][row, : out["num_masks"][row]].copy()
-            samples.append(
-                Sample(
-                    index=i,
-                    prompt=tokenizer.decode(_nonzero(item["text"]), skip_special=True),
-                    reference=item["reference"],
-                    prediction=tokenizer.decode(ids, skip_special=True),
-                    logprob=float(out["logprob"][row]),
-                    finished=finished,
-                    image_id=view.shown_id(i),
-                    masks=made,
-                    **meta,
-                )
+    for i, out in enumerate(answers):
+        item = data[i]
+        ids, finished = _until_eos(out["tokens"], tokenizer.eos_id)
+        meta = {k: v for k, v in item["meta"].items() if k != "patient"}
+        samples.append(
+            Sample(
+                index=i,
+                prompt=tokenizer.decode(_nonzero(item["text"]), skip_special=True),
+                reference=item["reference"],
+                prediction=tokenizer.decode(ids, skip_special=True),
+                logprob=float(out["logprob"]),
+                finished=finished,
+                image_id=view.shown_id(i),
+                masks=out.get("masks"),
+                **meta,
             )
+        )
     return samples
+
+
+def _in_batches(
+    generate: Generate, params: Any, view: eval_data.View, rows: int, options: Mapping[str, Any]
+) -> Iterator[Record]:
+    # Batches of equal size, the last filled up; the fill is dropped.
+    for batch in input_pipeline.eval_batches(view, rows):
+        out = generate(params, batch, **options)
+        for row in np.flatnonzero(batch["_mask"]):
+            result = {k: out[k][row] for k in ("tokens", "logprob")}
+            if "masks" in out:  # A copy: the batch's, of all places, is not to be kept.
+                result["masks"] = out["masks"][row, : out["num_masks"][row]].copy()
+            yield result
 
 
 class Evaluator:
     """Base of the evaluators that generate text; subclasses say how a sample is scored.
 
     Args:
-        predict_fns: needs "generate", see `make_generate_fn`.
+        predict_fns: needs "queue" or "generate", see `run`.
         data: what to evaluate on.
         name: names the samples file.
         tokenizer: decodes ids.
@@ -198,7 +252,7 @@ class Evaluator:
 
     def __init__(
         self,
-        predict_fns: Mapping[str, Generate],
+        predict_fns: Mapping[str, Callable[..., Any]],
         data: eval_data.EvalData,
         *,
         name: str,
@@ -218,7 +272,7 @@ class Evaluator:
         self.name, self.data, self.control = name, data, control
         self.codec = codecs.get_codec(codec, grid=grid)
         self.records: list[Record] = []
-        self._generate, self._tokenizer = predict_fns["generate"], tokenizer
+        self._predict_fns, self._tokenizer = predict_fns, tokenizer
         self._samples_dir, self._blank = samples_dir, blank_value
         self._sizes = dict(batch_size=batch_size, max_new_tokens=max_new_tokens)
         self._view: eval_data.View | None = None
@@ -226,7 +280,7 @@ class Evaluator:
     def run(self, params: Any) -> Iterator[tuple[str, float]]:
         """Evaluates; yields (metric name, value) and writes the samples file."""
         samples = run(
-            self._generate,
+            self._predict_fns,
             params,
             self.data,
             self._tokenizer,

@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from big_rad.models import attention, common, gemma, siglip
+from big_rad.models import attention, common, gemma, gemma_step, siglip
 
 MASK_MODES = ("paligemma", "image_isolated")
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -252,29 +252,67 @@ class Model(nn.Module):
             image_out["img/encoded"],
         )
 
-    def decode_step(
-        self,
-        token: jax.Array,
-        position: jax.Array,
-        cache: dict[str, jax.Array],
-        valid: jax.Array,
-    ) -> tuple[jax.Array, dict[str, jax.Array], jax.Array]:
-        """Runs one new token a row against the cache.
+    def prefill_image(self, image: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+        """Runs images alone; in "image_isolated" that is all that a text sees of them.
 
         Args:
-            token: i32 [B].
-            position: i32 [B], of the new token.
-            cache: keys and values, each [depth, B, S, kv, head_dim].
-            valid: bool [B, S], the slots that may be seen.
+            image: f32 [B, H, W, 3].
 
         Returns:
-            (logits f32 [B, V], the token's keys and values [depth, B, 1, kv, head_dim], its
-            final hidden state [B, width]).
+            (keys and values [depth, B, N, kv, head_dim], image features before the projection
+            [B, N, C]).
         """
-        x = self._llm.embed(token[:, None])
-        mask = jnp.concatenate([valid, jnp.ones_like(valid[:, :1])], axis=1)[:, None]
-        hidden, out = self._llm(x, position[:, None], mask, cache)
-        return self._llm.logits(hidden[:, 0]), out["kv"], hidden[:, 0]
+        tokens, image_out = self.embed_image(image)
+        b, n = tokens.shape[:2]
+        positions = jnp.broadcast_to(jnp.arange(n), (b, n))
+        x = tokens.astype(self._llm.dtype_mm)
+        _, out = self._llm(x, positions, jnp.ones((b, n, n), bool))
+        return out["kv"], image_out["img/encoded"]
+
+    def prefill_text(
+        self, text: jax.Array, image_kv: dict[str, jax.Array]
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Runs prompts against the keys and values of their images ("image_isolated" only).
+
+        Args:
+            text: i32 [B, T], a prefix of at least one token a row, then zeros.
+            image_kv: of `prefill_image`, a row for each text.
+
+        Returns:
+            (logits f32 [B, V] at the last valid token, keys and values of the text
+            [depth, B, T, kv, head_dim]).
+        """
+        n, valid = image_kv["k"].shape[2], text != 0
+        mask = jnp.pad(
+            valid[:, None, :] & valid[:, :, None], [(0, 0), (0, 0), (n, 0)], constant_values=True
+        )
+        positions = make_positions(n, valid)[:, n:]
+        hidden, out = self._llm(self._llm.embed(text), positions, mask, image_kv)
+        last = jnp.maximum(valid.sum(axis=1) - 1, 0)
+        hidden = jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
+        return self._llm.logits(hidden), out["kv"]
+
+    def decode_weights(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Arranges the model's parameters for `decode_step`; see `gemma_step.prepare`."""
+        return gemma_step.prepare(gemma.Model(**self.llm, parent=None).dims(), params["llm"])
+
+    def decode_step(
+        self, weights: Mapping[str, Any], token: jax.Array, slot: jax.Array, cache: gemma_step.Cache
+    ) -> tuple[jax.Array, gemma_step.Cache, jax.Array]:
+        """Runs one new token a row against the cache; called as it is, without `apply`.
+
+        Args:
+            weights: of `decode_weights`.
+            token: i32 [B].
+            slot: i32 [B], the token's position, and where the cache takes its key and value; all
+                slots before it are seen.
+            cache: of each layer keys and values [B, kv, S, head_dim], see `gemma_step.split_cache`.
+
+        Returns:
+            (logits f32 [B, V], the cache with the token in it, its final hidden state [B, width]).
+        """
+        dims = gemma.Model(**self.llm, parent=None).dims()
+        return gemma_step.step(dims, weights, token, slot, cache)
 
     def _forward(
         self,

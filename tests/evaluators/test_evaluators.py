@@ -226,7 +226,7 @@ def test_answers_that_never_end_are_counted():
         out["tokens"][:] = tiny().encode("x")[-1]
         return out
 
-    made._generate = endless
+    made._predict_fns = {"generate": endless}
     assert dict(made.run({}))["unfinished"] == 1.0
 
 
@@ -283,3 +283,25 @@ def test_build_refuses_unknown_types_and_fields():
         evaluators.build("x", dict(type="nope"), **common)
     with pytest.raises(ValueError, match="unknown contrl"):
         evaluators.build("x", dict(type="vqa", contrl="blank"), **common)
+
+
+def test_a_queue_is_preferred_to_batches_and_gets_unpadded_prompts_one_by_one():
+    data = eval_data.EvalData(Source(ANSWERS), preprocess)
+    model, asked = Model(ANSWERS), []
+
+    def queue(params, requests, *, rows, max_new_tokens):
+        assert rows == 4
+        for request in requests:
+            asked.append(request)
+            assert len(asked) <= 10 and request.text.all()
+        batch = {"text": np.zeros((len(asked), 1))}
+        out = model(params, batch, max_new_tokens=max_new_tokens)
+        return [{k: v[i] for k, v in out.items()} for i in range(len(asked))]
+
+    options = dict(batch_size=4, max_new_tokens=48)
+    got = generate.run({"queue": queue}, {}, data, tiny(), **options)
+    assert got == generate.run({"generate": Model(ANSWERS)}, {}, data, tiny(), **options)
+    assert len(asked) == len(got) == 10
+    for i, request in enumerate(asked):
+        np.testing.assert_array_equal(request.image, data[i]["image"])
+        np.testing.assert_array_equal(request.text, data[i]["text"][: len(request.text)])

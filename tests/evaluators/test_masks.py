@@ -115,7 +115,7 @@ def test_references_with_boxes_for_a_model_with_masks_are_an_error(made):
     box = "The <p bbox=<loc0000><loc0000><loc0100><loc0100> id=<seg005>>liver</p>."
     data = eval_data.EvalData(shared.Source([box] * 3, task="report"), shared.preprocess)
     other = grounded.Evaluator(
-        {"generate": evaluator._generate}, data, name="mixed", tokenizer=shared.tiny(),
+        evaluator._predict_fns, data, name="mixed", tokenizer=shared.tiny(),
         batch_size=4, max_new_tokens=48, codec=shared.CODEC,
     )  # fmt: skip
     with pytest.raises(ValueError, match=r"config.evals.mixed.pp .* give it ground\('masks'\)"):

@@ -187,3 +187,13 @@ def test_a_kernel_that_cannot_be_had_is_an_error_with_the_remedy():
         attention.choose("cudnn", 50.0, "bfloat16", 256)
     with pytest.raises(ValueError, match="config.model.attention 'flash'; known: xla"):
         attention.choose("flash", 0.0, "bfloat16", 256)
+
+
+@pytest.mark.parametrize("cap", [0.0, 2.0])
+def test_one_query_a_row_over_heads_first_keys_matches_plain_loops(cap):
+    q, k, v = draw(6, 3, 1, 7)
+    mask = np.arange(7) <= np.array([[0], [4], [6]])
+    heads_first = (jnp.swapaxes(x, 1, 2) for x in (k, v))
+    got = attention.attend_one(q.reshape(3, 2, 3, 4), *heads_first, jnp.asarray(mask), cap)
+    want = naive(q, k, v, mask[:, None], cap)
+    np.testing.assert_allclose(np.reshape(got, (3, 1, 6, 4)), want, atol=1e-5)

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad.models import common, gemma, paligemma
+from big_rad.models import common, gemma, gemma_step, paligemma
 
 ISOLATED = "image_isolated"
 
@@ -478,9 +478,9 @@ def test_the_final_cap_is_the_same_in_forward_prefill_and_decode(tiny, cap):
         longer_ar = jnp.pad(mask_ar, [(0, 0), (0, 1)]).at[np.arange(4), lengths].set(1)
         full, _ = model.apply(variables, tiny.image, longer, longer_ar)
         first, kv, valid, _ = model.apply(variables, tiny.image, text, mask_ar, method="prefill")
-        second, _, hidden = model.apply(
-            variables, last[:, 0], 4 + lengths, kv, valid, method="decode_step"
-        )
+        kv = jax.tree.map(lambda x: jnp.pad(x, [(0, 0), (0, 0), (0, 1), (0, 0), (0, 0)]), kv)
+        weights, cache = model.decode_weights(params), gemma_step.split_cache(kv)
+        second, _, hidden = model.decode_step(weights, last[:, 0], valid.sum(axis=1), cache)
         return full, first, second, hidden
 
     full, first, second, hidden = (np.asarray(x) for x in jax.jit(all_three)(tiny.params))
