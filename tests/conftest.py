@@ -1,9 +1,20 @@
 """Settings and the smallest models of all tests.
 
-Property tests have no deadline, since machines share their cores.
+Property tests have no deadline, since machines share their cores. Programs are compiled once for
+all tests, their workers and the processes they start.
 """
 
+import atexit
+import os
+import shutil
+import tempfile
 from types import SimpleNamespace
+
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # Of pytest itself, before JAX reads it.
+    cache = tempfile.mkdtemp(prefix="big_rad_compiled_")
+    atexit.register(shutil.rmtree, cache, ignore_errors=True)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
 
 import jax
 import numpy as np
