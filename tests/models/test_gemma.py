@@ -218,7 +218,20 @@ def test_rotation_of_bf16_is_computed_in_float32():
     np.testing.assert_array_equal(got, want.astype(jnp.bfloat16))
 
 
-# ---- Norms and precision ----
+# ---- Products, norms and precision ----
+
+
+@pytest.mark.parametrize("dtype, atol", [("float32", 1e-5), ("bfloat16", 0.1)])
+def test_the_widening_product_has_the_gradients_of_a_plain_one(dtype, atol):
+    rng = np.random.default_rng(5)
+    shapes = ((2, 3, 4), (4, 7), (2, 3, 7))
+    x, w, d = (jnp.asarray(rng.standard_normal(s), dtype) for s in shapes)
+    got, got_vjp = jax.vjp(gemma._widen, x, w)
+    want, want_vjp = jax.vjp(jnp.dot, x, w)
+    np.testing.assert_array_equal(got, want)
+    for a, b in zip(got_vjp(d), want_vjp(d), strict=True):
+        assert a.dtype == b.dtype and a.shape == b.shape
+        np.testing.assert_allclose(np.float32(a), np.float32(b), atol=atol)
 
 
 def test_norm_multiplies_by_one_plus_scale_in_float32():
