@@ -152,8 +152,9 @@ EIGHT_DEVICES = """
             "step": sharding.replicated(mesh),
         }
         state = jax.device_put(state, places)
+        loss = losses.get("text_xent()", groups=len(devices))
         step = jax.jit(
-            train_step.make_train_step(model, losses.get("text_xent()"), optimizer, grad_accum),
+            train_step.make_train_step(model, loss, optimizer, grad_accum),
             in_shardings=(places, None, None), out_shardings=(places, None),
         )
         for _ in range(2):
