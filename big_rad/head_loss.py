@@ -51,16 +51,21 @@ def xent(
     """
     groups = math.gcd(groups, hidden.shape[0])
     rows = hidden.shape[0] // groups
-    small = min(max(tile // _SMALL, 1), rows)
+    sizes = tile_sizes(tile, rows)
     hidden, target, weight = (
         x.reshape(groups, rows, *x.shape[1:]) for x in (hidden, target, weight)
     )
     order = jnp.argsort(weight <= 0, axis=1, stable=True)
-    pad = [(0, 0), (0, small - 1)]  # The last tile may begin at the last row.
+    pad = [(0, 0), (0, sizes[-1] - 1)]  # The last tile may begin at the last row.
     hidden = jnp.pad(jnp.take_along_axis(hidden, order[..., None], axis=1), [*pad, (0, 0)])
     target, weight = (jnp.pad(jnp.take_along_axis(x, order, axis=1), pad) for x in (target, weight))
-    sizes = (tile, small) if tile <= rows else (small,)
     return _sums(hidden, table, target, weight, cap, sizes)
+
+
+def tile_sizes(tile: int, rows: int) -> tuple[int, ...]:
+    """Returns the rows of a whole tile, if there are so many, and of one of the remainder."""
+    small = min(max(tile // _SMALL, 1), rows)
+    return (tile, small) if tile <= rows else (small,)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))

@@ -7,7 +7,10 @@ all tests, their workers and the processes they start.
 import atexit
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
+import textwrap
 from types import SimpleNamespace
 
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # Of pytest itself, before JAX reads it.
@@ -69,3 +72,21 @@ def tiny():
         num_image=4,
         vocab_size=64,
     )
+
+
+@pytest.fixture(scope="session")
+def on_eight_devices():
+    """(code) -> what it prints on eight host devices, in a process of its own."""
+
+    def run(code):
+        flags = {
+            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+            "JAX_PLATFORMS": "cpu",
+        }
+        command = [sys.executable, "-c", textwrap.dedent(code)]
+        env = os.environ | flags
+        result = subprocess.run(command, env=env, capture_output=True, text=True, timeout=300)
+        assert result.returncode == 0, result.stderr[-3000:]
+        return result.stdout.strip()
+
+    return run

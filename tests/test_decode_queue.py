@@ -1,9 +1,5 @@
 """The queue gives each request what the plain loop gives it, in fewer steps."""
 
-import os
-import subprocess
-import sys
-import textwrap
 from types import SimpleNamespace
 
 import jax
@@ -275,17 +271,5 @@ EIGHT_DEVICES = """
 
 
 @pytest.mark.slow
-def test_eight_devices_answer_as_one_does_with_rows_split_over_them():
-    env = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "JAX_PLATFORMS": "cpu",
-    }
-    result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(EIGHT_DEVICES)],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert result.stdout.strip() == "equal"
+def test_eight_devices_answer_as_one_does_with_rows_split_over_them(on_eight_devices):
+    assert on_eight_devices(EIGHT_DEVICES) == "equal"

@@ -1,8 +1,3 @@
-import os
-import subprocess
-import sys
-import textwrap
-
 import jax
 import numpy as np
 import pytest
@@ -180,18 +175,7 @@ EIGHT_DEVICES = """
 
 
 @pytest.mark.slow
-def test_eight_devices_and_two_microbatches_train_as_one_and_frozen_weights_stay_bit_identical():
-    # In a process of its own, so that the other tests keep to one device.
-    env = os.environ | {
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "JAX_PLATFORMS": "cpu",
-    }
-    result = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(EIGHT_DEVICES)],
-        env=env,
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-    assert result.returncode == 0, result.stderr[-3000:]
-    assert result.stdout.strip() == "equal"
+def test_eight_devices_and_two_microbatches_train_as_one_and_frozen_weights_stay_bit_identical(
+    on_eight_devices,
+):
+    assert on_eight_devices(EIGHT_DEVICES) == "equal"

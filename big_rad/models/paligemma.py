@@ -294,7 +294,7 @@ class Model(nn.Module):
 
     def decode_weights(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Arranges the model's parameters for `decode_step`; see `gemma_step.prepare`."""
-        return gemma_step.prepare(gemma.Model(**self.llm, parent=None).dims(), params["llm"])
+        return gemma_step.prepare(self._dims(), params["llm"])
 
     def decode_step(
         self, weights: Mapping[str, Any], token: jax.Array, slot: jax.Array, cache: gemma_step.Cache
@@ -311,8 +311,7 @@ class Model(nn.Module):
         Returns:
             (logits f32 [B, V], the cache with the token in it, its final hidden state [B, width]).
         """
-        dims = gemma.Model(**self.llm, parent=None).dims()
-        return gemma_step.step(dims, weights, token, slot, cache)
+        return gemma_step.step(self._dims(), weights, token, slot, cache)
 
     def _forward(
         self,

@@ -13,12 +13,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from big_rad import losses, optim, registry, train_step
+from big_rad import head_loss, losses, optim, registry, train_step
 from big_rad.models import common
 from tools.benchmarks import counts, sizes, workload
 
 _OWN = ("buckets", "donate", "texts")  # options that are no field of the recipe
-_REMAINDER = 8  # `head_loss` puts what is left of a tile through in tiles of an eighth
 _TOTAL_STEPS = 1000  # of the learning rate's schedule
 
 
@@ -169,7 +168,7 @@ def head_positions(options: Mapping[str, Any], batch: Mapping[str, np.ndarray]) 
     if tile is None:
         return rows
     targets = int(batch["mask_loss"][:, 1:].sum())
-    small = min(tile // _REMAINDER, rows)
+    small = head_loss.tile_sizes(tile, rows)[-1]
     whole = targets // tile * tile
     return whole + -(-(targets - whole) // small) * small
 
