@@ -13,8 +13,11 @@ import flax.struct
 import jax
 import jax.numpy as jnp
 
+from big_rad.models import attention_parts
+from big_rad.models.attention_parts import soft_cap
+
 KINDS = ("xla", "structured", "cudnn", "auto")
-_MASKED = -2.3819763e38  # What the original uses: close to the lowest float32, and finite.
+_MASKED = attention_parts.MASKED
 
 
 @flax.struct.dataclass
@@ -91,11 +94,6 @@ def _why_not_cudnn(cap: float, dtype: str, head_dim: int) -> str:
     return ""
 
 
-def soft_cap(x: jax.Array, cap: float) -> jax.Array:
-    """Returns cap * tanh(x / cap), or x where cap is 0."""
-    return cap * jnp.tanh(x / cap) if cap else x
-
-
 def attend(
     q: jax.Array,
     keys: list[jax.Array],
@@ -167,30 +165,25 @@ def attend_structured(
         As q; equal to `attend` under the dense form of the mask.
     """
     n, (b, blocks, length, _) = mask.num_image, mask.text.shape
-    q_text = q[:, q.shape[1] - blocks * length :]
+    heads_first = lambda x: jnp.moveaxis(x, 1, -2)  # noqa: E731 -- [B, T, ...] -> [B, ..., T, d]
+    q, k, v = heads_first(q), heads_first(k), heads_first(v)
+    text = q.shape[-2] - blocks * length
 
     def to_blocks(x: jax.Array) -> jax.Array:
-        return x.reshape(b, blocks, length, *x.shape[2:])
+        x = x[:, :, n:].reshape(b, x.shape[1], blocks, length, -1)
+        return x.swapaxes(1, 2)
 
-    def for_blocks(x: jax.Array) -> jax.Array:
-        return jnp.broadcast_to(x[:, None, :n], (b, blocks, n, *x.shape[2:]))
-
-    sees = jnp.concatenate([jnp.ones((b, blocks, length, n), bool), mask.text], axis=-1)
-    text = attend(
-        to_blocks(q_text),
-        [for_blocks(k), to_blocks(k[:, n:])],
-        [for_blocks(v), to_blocks(v[:, n:])],
-        sees,
-        cap,
-    ).reshape(q_text.shape)
-    if q.shape[1] == q_text.shape[1]:
-        return text
-    if mask.prefix is None:
-        image = attend(q[:, :n], [k[:, :n]], [v[:, :n]], None, cap)
-    else:
-        sees = jnp.concatenate([jnp.ones((b, n), bool), mask.prefix], axis=-1)
-        image = attend(q[:, :n], [k], [v], sees[:, None], cap)
-    return jnp.concatenate([image, text], axis=1)
+    seen_by_all = attention_parts.Part(k[:, :, :n], v[:, :, :n], None)
+    block = attention_parts.Part(to_blocks(k), to_blocks(v), mask.text)
+    out = attention_parts.attend(q[..., text:, :], (seen_by_all, block), cap)
+    if text:
+        parts = (seen_by_all,)
+        if mask.prefix is not None:
+            sees = jnp.concatenate([jnp.ones((b, n), bool), mask.prefix], axis=-1)
+            parts = (attention_parts.Part(k, v, sees[:, None]),)
+        image = attention_parts.attend(q[..., :text, :], parts, cap)
+        out = jnp.concatenate([image, out], axis=-2)
+    return jnp.moveaxis(out, -2, 1)
 
 
 def attend_cudnn(

@@ -12,11 +12,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from big_rad.models import attention_parts
+
+_attended = jax.checkpoint_policies.save_only_these_names(attention_parts.KEPT)
 _REMAT_POLICIES = {
     "none": None,
     "full": jax.checkpoint_policies.nothing_saveable,
-    "dots": jax.checkpoint_policies.dots_saveable,
-    "dots_no_batch": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "dots": jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.dots_saveable, _attended
+    ),
+    "dots_no_batch": jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.dots_with_no_batch_dims_saveable, _attended
+    ),
 }
 
 
@@ -44,7 +51,8 @@ def remat(what: Any, policy: str) -> Any:
     Args:
         what: an `nn.Module` class, or a function.
         policy: "none" keeps all and returns `what` itself; "dots" keeps the results of matrix
-            products, "dots_no_batch" of those with weights (so not the attention's), "full" none.
+            products, "dots_no_batch" of those with weights (so not the attention's logits, but its
+            result), "full" none.
 
     Raises:
         ValueError: an unknown policy.

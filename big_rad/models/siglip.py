@@ -11,7 +11,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from big_rad.models import common
+from big_rad.models import attention_parts, common
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "tiny": dict(width=96, depth=3, mlp_dim=288, num_heads=4, patch_size=14),
@@ -53,9 +53,9 @@ class Attention(nn.Module):
             nn.DenseGeneral((self.num_heads, head_dim), dtype=self.dtype, name=name)(x)
             for name in ("query", "key", "value")
         )
-        logits = jnp.einsum("bqhd,bkhd->bhqk", q, k, preferred_element_type=jnp.float32)
-        probs = jax.nn.softmax(logits * head_dim**-0.5, axis=-1).astype(v.dtype)
-        encoded = jnp.einsum("bhqk,bkhd->bqhd", probs, v)
+        q, k, v = (x.swapaxes(1, 2) for x in (q * head_dim**-0.5, k, v))
+        part = attention_parts.Part(k, v, None)
+        encoded = attention_parts.attend(q[:, :, None], (part,), 0.0)[:, :, 0].swapaxes(1, 2)
         return nn.DenseGeneral(x.shape[-1], axis=(-2, -1), dtype=self.dtype, name="out")(encoded)
 
 
