@@ -1,18 +1,50 @@
 """Checkpoints: Orbax, with the data position, and all that is needed to run one alone.
 
 A run's `checkpoints/<step>/` holds `state` (parameters, optimizer, step), `data` (position of the
-input) and `meta` (config, tokenizer, box codec, class schema, versions). Knows no model.
+input, and a checksum of every array) and `meta` (config, tokenizer, box codec, class schema,
+versions). A checkpoint is written beside and renamed when it is whole; one that does not match its
+checksums when it is read is moved to `damaged/`, and the one before is used. Knows no model.
 """
 
+import contextlib
+import errno
 import functools
+import hashlib
 import importlib.metadata
+import json
 import pathlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+
+from big_rad import checksums, runtime
+
+_KEYS = ("arrays", "digest", "position")  # of the item `data`
+_USE_ANOTHER = "use another step, or copy it again"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint cannot be written, or none can be read; the message says which and why."""
+
+
+class Damaged(CheckpointError):
+    """What is read is not what was written."""
+
+
+class Misfit(ValueError):
+    """A checkpoint of another model or optimizer than the config's."""
+
+
+class Restored(NamedTuple):
+    """A checkpoint: its step, the state, the data position and what lies beside."""
+
+    step: int
+    state: Any
+    data: dict[str, Any]
+    meta: dict[str, Any]
 
 
 class Checkpointer:
@@ -21,12 +53,107 @@ class Checkpointer:
     Args:
         workdir: the run directory.
         keep: how many of the newest checkpoints stay.
+        log: told of damaged checkpoints.
+
+    Attributes:
+        best_step: a step whose checkpoint stays besides; None for none.
     """
 
-    def __init__(self, workdir: str | pathlib.Path, keep: int = 2):
-        self._manager = ocp.CheckpointManager(
-            _folder(workdir),
-            options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+    def __init__(
+        self, workdir: str | pathlib.Path, keep: int = 2, log: Callable[[str], None] = print
+    ):
+        self.best_step: int | None = None
+        self._workdir, self._keep, self._log = pathlib.Path(workdir).absolute(), keep, log
+        self._writing: int | None = None  # the step that may not be on disk yet
+        self._failed = False
+        self._manager = self._open()
+
+    def latest_step(self) -> int | None:
+        """Returns the newest whole checkpoint's step, or None."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: Any, data: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+        """Starts saving; returns once the arrays are copied, and a step saved before is kept.
+
+        Raises:
+            CheckpointError: this or the save before could not be written.
+        """
+        if step in self._manager.all_steps():
+            return
+        self.wait()
+        with self._told(step):
+            self._manager.save(
+                step,
+                args=ocp.args.Composite(
+                    state=ocp.args.StandardSave(state),
+                    data=ocp.args.JsonSave(_sealed(state, data, meta)),
+                    meta=ocp.args.JsonSave(dict(meta)),
+                ),
+                force=True,
+            )
+        self._writing = step
+
+    def restore(self, abstract_state: Any) -> Restored | None:
+        """Restores the newest checkpoint that is whole; damaged ones are moved to `damaged/`.
+
+        Args:
+            abstract_state: tree of `jax.ShapeDtypeStruct` with shardings.
+
+        Returns:
+            The checkpoint, or None if there is none at all.
+
+        Raises:
+            Misfit: tensors that the checkpoint lacks, has too many of, or has in another shape
+                or dtype; the message lists them.
+            CheckpointError: there are checkpoints, and none can be read; all stay as they are.
+        """
+        problems: dict[int, str] = {}
+        for step in sorted(self._manager.all_steps(), reverse=True):
+            found, problem = None, ""
+            try:
+                found = self._read(step, abstract_state)
+            except (Misfit, PermissionError, MemoryError):  # It is not to blame.
+                raise
+            except Exception as e:  # Whatever a reader says of bytes that it cannot make out.
+                problem = " ".join(str(e).split())[:300] or type(e).__name__
+            if runtime.agree(not problem):
+                self._set_aside(problems)
+                return found
+            problems[step] = problem or "another process could not read it"
+        if problems:  # All stay where they are: the disk may be at fault.
+            listed = "".join(f"\n  step {step}: {problem}" for step, problem in problems.items())
+            raise CheckpointError(
+                f"{self._workdir}: no checkpoint can be read:{listed}\nIf the disk is well, put "
+                "back a copy of one, or choose another --workdir to start anew."
+            )
+        return None
+
+    def wait(self) -> None:
+        """Waits until what was started is written.
+
+        Raises:
+            CheckpointError: it could not be.
+        """
+        if self._writing is not None:
+            with self._told(self._writing):
+                self._manager.wait_until_finished()
+            self._writing = None
+
+    def close(self) -> None:
+        """Waits and releases the manager."""
+        try:
+            self.wait()
+        finally:
+            # A failure that was told is not told again in other words.
+            with contextlib.suppress(*[Exception] * self._failed):
+                self._manager.close()
+
+    def _open(self) -> ocp.CheckpointManager:
+        return ocp.CheckpointManager(
+            self._workdir / "checkpoints",
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=_Kept(self), create=True, cleanup_tmp_directories=True
+            ),
             item_handlers={
                 "state": ocp.StandardCheckpointHandler(),
                 "data": ocp.JsonCheckpointHandler(),
@@ -34,57 +161,72 @@ class Checkpointer:
             },
         )
 
-    def latest_step(self) -> int | None:
-        """Returns the newest whole checkpoint's step, or None."""
-        return self._manager.latest_step()
-
-    def save(self, step: int, state: Any, data: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
-        """Starts saving; returns once the arrays are copied, and a step saved before is kept."""
-        if step in self._manager.all_steps():
-            return
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardSave(state),
-                data=ocp.args.JsonSave(dict(data)),
-                meta=ocp.args.JsonSave(dict(meta)),
-            ),
-            force=True,
-        )
-
-    def restore(self, abstract_state: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
-        """Restores the newest checkpoint.
-
-        Args:
-            abstract_state: tree of `jax.ShapeDtypeStruct` with shardings.
-
-        Returns:
-            (state, data position, meta).
-
-        Raises:
-            ValueError: tensors that the checkpoint lacks, has too many of, or has in another shape
-                or dtype; the message lists them.
-        """
-        step = self._manager.latest_step()
+    def _read(self, step: int, wanted: Any) -> Restored:
         where = pathlib.Path(self._manager.directory) / str(step)
-        _check_fits(self._manager.item_metadata(step).state.tree, abstract_state, where)
-        restored = self._manager.restore(
-            step,
-            args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(abstract_state),
-                data=ocp.args.JsonRestore(),
-                meta=ocp.args.JsonRestore(),
-            ),
+        beside = self._manager.restore(
+            step, args=ocp.args.Composite(data=ocp.args.JsonRestore(), meta=ocp.args.JsonRestore())
         )
-        return restored.state, restored.data, restored.meta
+        data, arrays = _unsealed(beside.data, beside.meta)
+        if arrays is None:
+            stored = _described(self._manager.item_metadata(step).state.tree)
+        else:
+            stored = {n: (tuple(shape), dtype) for n, (shape, dtype, _) in arrays.items()}
+        _check_fits(stored, _described(wanted), where)
+        args = ocp.args.Composite(state=ocp.args.StandardRestore(wanted))
+        state = self._manager.restore(step, args=args).state
+        if arrays is not None:
+            now = checksums.of(_named(state))
+            for name, (_, _, checksum) in arrays.items():
+                if now[name] != checksum:
+                    raise Damaged(f"{name} is not what was written")
+        return Restored(step, state, data, beside.meta)
 
-    def wait(self) -> None:
-        """Waits until what was started is written."""
-        self._manager.wait_until_finished()
-
-    def close(self) -> None:
-        """Waits and releases the manager."""
+    def _set_aside(self, problems: Mapping[int, str]) -> None:
+        if not problems:
+            return
+        folder = self._workdir / "damaged"
         self._manager.close()
+        for step, problem in problems.items():
+            target = folder / str(step)
+            while target.exists():
+                target = target.with_name(target.name + "_")
+            self._log(f"the checkpoint of step {step} is damaged ({problem}); moved to {target}")
+            if jax.process_index() == 0:
+                folder.mkdir(exist_ok=True)
+                (self._workdir / "checkpoints" / str(step)).rename(target)
+        runtime.agree(True)  # All wait for the renames.
+        self._manager = self._open()
+
+    @contextlib.contextmanager
+    def _told(self, step: int) -> Iterator[None]:
+        # Says what failed, and what there is to go on from.
+        try:
+            yield
+        except Exception as e:
+            self._writing, self._failed = None, True
+            whole = _whole_steps(pathlib.Path(self._manager.directory))
+            there = f"step {whole[-1]}" if whole else "there is none"
+            full = isinstance(e, OSError) and e.errno == errno.ENOSPC
+            full = full or "No space left" in str(e) or "ENOSPC" in str(e)
+            remedy = "Free some space" if full else "Look after the disk"
+            raise CheckpointError(
+                f"the checkpoint of step {step} could not be written to "
+                f"{self._manager.directory}: {' '.join(str(e).split())[:300]}. The last whole "
+                f"checkpoint: {there}. {remedy} and start the same command again."
+            ) from e
+
+
+class _Kept:
+    """Orbax's policy of what stays: the newest, and the best."""
+
+    def __init__(self, owner: Checkpointer):
+        self._owner = owner
+
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+        """Returns for each checkpoint, oldest first, whether it stays."""
+        del context
+        first = len(checkpoints) - self._owner._keep
+        return [i >= first or c.step == self._owner.best_step for i, c in enumerate(checkpoints)]
 
 
 def load_params(
@@ -101,6 +243,7 @@ def load_params(
 
     Raises:
         FileNotFoundError: no checkpoint there.
+        Damaged: an array is not what was written.
     """
     with ParamsReader(path, step) as reader:
         return reader.read(reader.shapes), reader.meta()
@@ -128,7 +271,11 @@ class ParamsReader:
             folder = folder / "checkpoints"
         if not folder.is_dir():
             raise FileNotFoundError(f"{path}: no checkpoint here; give a run directory (--workdir)")
-        handlers = {"state": ocp.PyTreeCheckpointHandler(), "meta": ocp.JsonCheckpointHandler()}
+        handlers = {
+            "state": ocp.PyTreeCheckpointHandler(),
+            "data": ocp.JsonCheckpointHandler(),
+            "meta": ocp.JsonCheckpointHandler(),
+        }
         options = ocp.CheckpointManagerOptions(read_only=True)
         self._manager = ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
         self._step = self._manager.latest_step() if step is None else step
@@ -139,21 +286,35 @@ class ParamsReader:
                 f"{path}: no whole checkpoint{'' if step is None else f' of step {step}'}; "
                 f"steps here: {steps}"
             )
+        json_items = dict.fromkeys(("data", "meta"), ocp.args.JsonRestore())
+        beside = self._manager.restore(self._step, args=ocp.args.Composite(**json_items))
+        self._where, self._meta = folder / str(self._step), beside.meta
+        try:
+            _, self._checksums = _unsealed(beside.data, beside.meta)
+        except Damaged as e:
+            self._manager.close()
+            raise Damaged(f"{self._where}: {e}; {_USE_ANOTHER}") from e
         stored = self._manager.item_metadata(self._step).state.tree["params"]
         self.shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), stored)
 
     def read(self, shapes: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the arrays of a nested tree that is all or part of `shapes`."""
+        """Returns the arrays of a nested tree that is all or part of `shapes`.
+
+        Raises:
+            Damaged: an array is not what was written.
+        """
         target = {"params": dict(shapes)}
         as_numpy = jax.tree.map(lambda x: ocp.RestoreArgs(restore_type=np.ndarray), target)
         args = ocp.args.PyTreeRestore(item=target, restore_args=as_numpy, partial_restore=True)
-        restored = self._manager.restore(self._step, args=ocp.args.Composite(state=args))
-        return restored.state["params"]
+        restored = self._manager.restore(self._step, args=ocp.args.Composite(state=args)).state
+        for name, x in _named({"params": restored["params"]}).items():
+            if self._checksums and checksums.of_numpy(x) != self._checksums[name][-1]:
+                raise Damaged(f"{self._where}: {name} is not what was written; {_USE_ANOTHER}")
+        return restored["params"]
 
     def meta(self) -> dict[str, Any]:
         """Returns what lies beside the parameters: config, tokenizer, versions."""
-        args = ocp.args.Composite(meta=ocp.args.JsonRestore())
-        return self._manager.restore(self._step, args=args).meta
+        return self._meta
 
     def __enter__(self):
         return self
@@ -168,25 +329,57 @@ def versions() -> dict[str, str]:
     return {n: importlib.metadata.version(n) for n in names}
 
 
-def _check_fits(stored: Any, wanted: Any, where: pathlib.Path) -> None:
-    def tensors(tree: Any) -> dict[str, tuple[Any, ...]]:
-        leaves = jax.tree_util.tree_leaves_with_path(tree)
-        name = functools.partial(jax.tree_util.keystr, simple=True, separator=".")
-        return {name(path): (tuple(x.shape), np.dtype(x.dtype).name) for path, x in leaves}
+def _sealed(state: Any, position: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
+    # The item `data`: the position, the checksum of every array, and one of it all.
+    arrays = _named(state)
+    sums = checksums.of({n: x for n, x in arrays.items() if isinstance(x, jax.Array)})
+    sums |= {n: checksums.of_numpy(x) for n, x in arrays.items() if n not in sums}
+    described = {n: [*d, sums[n]] for n, d in _described(state).items()}
+    sealed = {"position": dict(position), "arrays": described}
+    return sealed | {"digest": _digest(sealed, meta)}
 
-    old, new = tensors(stored), tensors(wanted)
+
+def _unsealed(
+    data: Mapping[str, Any], meta: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any] | None]:
+    # The position, and what is known of each array; None of a checkpoint from before there were
+    # checksums.
+    if not set(data) & set(_KEYS):
+        return dict(data), None
+    if set(data) != set(_KEYS):
+        raise Damaged("its item `data` is not what was written")
+    if data["digest"] != _digest({k: data[k] for k in ("position", "arrays")}, meta):
+        raise Damaged("its items `data` and `meta` are not what was written")
+    return data["position"], data["arrays"]
+
+
+def _digest(sealed: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps([sealed, meta], sort_keys=True).encode()).hexdigest()
+
+
+def _named(tree: Any) -> dict[str, Any]:
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    name = functools.partial(jax.tree_util.keystr, simple=True, separator=".")
+    return {name(path): x for path, x in leaves}
+
+
+def _described(tree: Any) -> dict[str, tuple[Any, ...]]:
+    return {n: (tuple(x.shape), np.dtype(x.dtype).name) for n, x in _named(tree).items()}
+
+
+def _check_fits(old: Mapping[str, Any], new: Mapping[str, Any], where: pathlib.Path) -> None:
     differ = [
         f"{n}: {old.get(n, 'missing')} in the checkpoint, {new.get(n, 'none')} in this config"
-        for n in sorted(old | new)
+        for n in sorted({**old, **new})
         if old.get(n) != new.get(n)
     ]
     if differ:
-        raise ValueError(
+        raise Misfit(
             f"{where} was written by another model or optimizer than this config's:\n  "
             + "\n  ".join(differ)
             + "\nUse the config that is beside it, or choose another --workdir."
         )
 
 
-def _folder(workdir: str | pathlib.Path) -> pathlib.Path:
-    return pathlib.Path(workdir).absolute() / "checkpoints"
+def _whole_steps(folder: pathlib.Path) -> list[int]:
+    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit())

@@ -3,7 +3,8 @@
 `decode.make_generate` runs a batch until its longest row ends; here rows come and go one by one,
 so the work is that of the tokens written. The host starts a chunk of steps before it looks at
 which rows the last one ended, so the device need not wait for it. In mask mode "image_isolated"
-the questions of one image share its prefill. Greedy only. Knows nothing of files or markup.
+the questions of one image share its prefill. Of several processes each gets all requests and has
+all results. Greedy only. Knows nothing of files or markup.
 """
 
 import dataclasses
@@ -17,6 +18,7 @@ import jax
 import numpy as np
 
 from big_rad import decode_rows
+from big_rad import sharding as sharding_lib
 
 _BATCHES = (1, 4, 16)  # rows of a prefill; each other size would be another compilation
 
@@ -164,7 +166,7 @@ class Queue:
 
     def put(self, rows: Sequence[np.ndarray]) -> jax.Array:
         """Stacks as many arrays as a batch has, and puts them onto the devices."""
-        return jax.device_put(np.stack(rows), self._sharding)
+        return sharding_lib.put(np.stack(rows), self._sharding)
 
     def check(self, i: int, request: Request) -> None:
         """Raises ValueError for a prompt that cannot be answered."""

@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from big_rad import decode
+from big_rad import sharding as sharding_lib
 from big_rad.models import gemma, gemma_step
 
 State = dict[str, Any]  # Every array has the rows as its first axis.
@@ -77,6 +78,12 @@ class Rows:
         if self._sharding is None:
             return tree
         return jax.lax.with_sharding_constraint(tree, self._sharding)
+
+    def _for_host(self, tree: Any) -> Any:
+        # Whole on every device, so that every process can look at it.
+        if self._sharding is None:
+            return tree
+        return jax.lax.with_sharding_constraint(tree, sharding_lib.replicated(self._sharding.mesh))
 
     def image_features(self, params: Any, image: Any) -> jax.ShapeDtypeStruct:
         """Returns the shape [N, C] and dtype of an image's features, without making them."""
@@ -191,7 +198,7 @@ class Rows:
             return state | new, None
 
         state, _ = jax.lax.scan(body, state, length=self._chunk)
-        return self._place(state), state["done"].copy()
+        return self._place(state), self._for_host(state["done"].copy())
 
     def _collect(
         self, params: Any, state: State, rows: jax.Array, size: tuple[int, int]
@@ -205,4 +212,4 @@ class Rows:
             made = model.apply({"params": params}, features, hidden, size, method=model.masks)
             out |= {"mask_logits": made} if self._logits else {"masks": made > 0}
             out["num_masks"] = jnp.minimum(state["masks"]["count"][rows], self._max_masks)
-        return out
+        return self._for_host(out)

@@ -1,14 +1,20 @@
-"""Metrics of a run: one JSON line a logged step, TensorBoard beside it, and the examples left out.
+"""Metrics of a run: one JSON line a logged step, TensorBoard beside it, and what was left out.
 
-On resume, lines past the restored step are cut off, so that no line is missing or doubled.
+On resume, lines past the restored step are cut off, so that no line is missing or doubled. Of
+several processes only the first writes metrics.
 """
 
+import contextlib
 import json
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import jax
 import tensorboardX
+
+from big_rad import runtime
 
 
 class MetricWriter:
@@ -23,12 +29,17 @@ class MetricWriter:
         folder = pathlib.Path(workdir)
         folder.mkdir(parents=True, exist_ok=True)
         self._path = folder / "metrics.jsonl"
+        self._file = self._board = None
+        if jax.process_index():
+            return
         _truncate(self._path, -1 if resume_step is None else resume_step)
         self._file = open(self._path, "a", encoding="utf-8")
         self._board = tensorboardX.SummaryWriter(str(folder / "tensorboard"))
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Writes one line; a value that is no finite number becomes null."""
+        if self._file is None:
+            return
         values = {k: float(v) for k, v in metrics.items()}
         line = {k: v if math.isfinite(v) else None for k, v in values.items()}
         self._file.write(json.dumps({"step": int(step), **line}) + "\n")
@@ -39,38 +50,47 @@ class MetricWriter:
 
     def has(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Returns whether a line of this step holds all these metrics already."""
-        return any(r["step"] == step and r.keys() >= metrics.keys() for r in read(self._path))
+        return self._file is None or any(
+            r["step"] == step and r.keys() >= metrics.keys() for r in read(self._path)
+        )
 
     def close(self) -> None:
         """Flushes and closes both files."""
-        self._file.close()
-        self._board.close()
+        if self._file is not None:
+            self._file.close()
+            # On a disk that fails; what counts is in the lines, and this is not to hide its error.
+            with contextlib.suppress(OSError):
+                self._board.close()
 
 
-class RejectWriter:
-    """Lists the examples that training left out, one JSON line each, in `rejects.jsonl`.
+class ListWriter:
+    """A list of what a run left out, one JSON line each; each process has its own.
 
     Args:
         workdir: the run directory.
+        name: of the list; the file is `<name>.jsonl`, of a process but the first
+            `<name>.<process>.jsonl`.
         resume_step: the last step whose lines stay; None starts over.
 
     Attributes:
+        path: of the file, which is there once there is a line.
         count: lines so far.
     """
 
-    def __init__(self, workdir: str | pathlib.Path, resume_step: int | None = None):
-        self.path = pathlib.Path(workdir) / "rejects.jsonl"
+    def __init__(self, workdir: str | pathlib.Path, name: str, resume_step: int | None = None):
+        process = jax.process_index()
+        self.path = pathlib.Path(workdir) / f"{name}{f'.{process}' if process else ''}.jsonl"
         _truncate(self.path, -1 if resume_step is None else resume_step)
         self.count = len(read(self.path)) if self.path.exists() else 0
 
-    def write(self, step: int, rejects: Sequence[Mapping[str, str]]) -> None:
-        """Adds the examples left out of a step: `dataset`, `id`, `error`, `reason`."""
-        if not rejects:
+    def write(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Adds what a step left out."""
+        if not rows:
             return
-        lines = (json.dumps({"step": step, **r}, ensure_ascii=False) + "\n" for r in rejects)
+        lines = (json.dumps({"step": step, **r}, ensure_ascii=False) + "\n" for r in rows)
         with self.path.open("a", encoding="utf-8") as file:
             file.write("".join(lines))
-        self.count += len(rejects)
+        self.count += len(rows)
 
 
 def read(path: str | pathlib.Path) -> list[dict]:
@@ -89,4 +109,4 @@ def _truncate(path: pathlib.Path, step: int) -> None:
         kept = [
             json.dumps(row, ensure_ascii=False) + "\n" for row in read(path) if row["step"] <= step
         ]
-        path.write_text("".join(kept), encoding="utf-8")
+        runtime.write_whole(path, "".join(kept))

@@ -1,12 +1,148 @@
-"""Settings of JAX for a run: the cache of compiled programs, and the profiler.
+"""What a run needs of JAX and of the machine: processes, compiled programs, profiler, signals.
 
 Knows no model and no config.
 """
 
+import os
 import pathlib
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jax
+import numpy as np
+from jax.experimental import multihost_utils
+
+_HEARTBEAT = 30
+
+
+class Stopped(Exception):
+    """A signal asked for the end while there was no step to finish."""
+
+
+def start_processes(coordinator: str = "", processes: int = 0, process: int = -1) -> None:
+    """Joins the processes of a run on several hosts (or several on one); call before all else.
+
+    Args:
+        coordinator: host:port of process 0; "" finds all three out from Slurm, Open MPI, Kubernetes
+            or the TPU's own environment.
+        processes: how many there are.
+        process: which this is, from 0.
+
+    Raises:
+        ValueError: part of the three is missing, or nothing was found out.
+    """
+    given = (bool(coordinator), processes > 0, process >= 0)
+    if any(given) and not all(given):
+        raise ValueError(
+            "--coordinator=HOST:PORT, --processes=N and --process=I go together: give all three, "
+            "or --distributed alone where Slurm, Open MPI, Kubernetes or a TPU tells them"
+        )
+    options: dict[str, Any] = {}
+    if coordinator:
+        options = dict(coordinator_address=coordinator, num_processes=processes, process_id=process)
+    # A host that is gone is noticed within so many seconds.
+    jax.distributed.initialize(**options, heartbeat_timeout_seconds=_HEARTBEAT)
+
+
+def agree(ok: bool) -> bool:
+    """Returns whether all processes say yes; all of them have to ask."""
+    if jax.process_count() == 1:
+        return ok
+    return bool(multihost_utils.process_allgather(np.asarray(ok)).all())
+
+
+def write_whole(path: str | pathlib.Path, content: str | bytes) -> None:
+    """Writes a file that appears whole or not at all, whatever happens meanwhile.
+
+    Raises:
+        OSError: it cannot be written; what was there before stays.
+    """
+    path = pathlib.Path(path)
+    partial = path.with_name(path.name + ".partial")
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with partial.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except OSError as e:  # That of a write does not say which file.
+        raise OSError(
+            e.errno, f"{e.strerror}; free some space or look after the disk", str(path)
+        ) from e
+
+
+class StopSignal:
+    """Notes SIGTERM and SIGINT, so that a run ends after a whole step; a second one ends it now.
+
+    With several processes JAX notes SIGTERM in any of them, and all stop at the same step.
+
+    Attributes:
+        noted: whether a signal came to this process.
+    """
+
+    def __init__(self):
+        self.noted = False
+        self._alone = jax.process_count() == 1
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGINT, self._note)
+            if self._alone:
+                signal.signal(signal.SIGTERM, self._note)
+
+    def requested(self, step: int) -> bool:
+        """Returns whether the run is to end after this step; all processes ask at each step."""
+        return self.noted if self._alone else multihost_utils.reached_preemption_sync_point(step)
+
+    def watch(self, items: Iterable[Any]) -> Iterator[Any]:
+        """Yields the items until a signal comes, then raises `Stopped`."""
+        for item in items:
+            if self.noted and self._alone:
+                raise Stopped
+            yield item
+
+    def _note(self, number: int, frame: Any) -> None:
+        del frame
+        self.noted = True
+        signal.signal(number, signal.SIG_DFL)
+        if not self._alone:
+            os.kill(os.getpid(), signal.SIGTERM)  # The one that JAX notes.
+
+
+class Progress:
+    """Prints a line of progress and measures examples a second.
+
+    Args:
+        first_step: the step before the first that is timed.
+        total_steps: of the run.
+        batch_size: examples of a step.
+        log: receives the lines.
+    """
+
+    def __init__(
+        self, first_step: int, total_steps: int, batch_size: int, log: Callable[[str], None]
+    ):
+        self._total, self._batch, self._log = total_steps, batch_size, log
+        self.restart(first_step)
+
+    def restart(self, step: int) -> None:
+        """Leaves the time up to now out, such as that of an evaluation."""
+        self._step, self._time = step, time.monotonic()
+
+    def line(self, step: int, values: Mapping[str, float]) -> float:
+        """Prints the line of a step and returns examples a second since the last one."""
+        now = time.monotonic()
+        rate = (step - self._step) / max(now - self._time, 1e-9)
+        self.restart(step)
+        eta = (self._total - step) / max(rate, 1e-9)
+        self._log(
+            f"step {step}/{self._total}  loss {values['training_loss']:.4f}  "
+            f"acc {values.get('token_accuracy', 0):.3f}  l2_grads {values['l2_grads']:.3f}  "
+            f"{rate * self._batch:.1f} ex/s  ETA {eta / 60:.1f} min"
+        )
+        return rate * self._batch
 
 
 def use_compilation_cache(folder: str) -> None:

@@ -81,6 +81,13 @@ def like_params(tree: Any, shardings: Mapping[str, NamedSharding], mesh: Mesh) -
     return jax.tree_util.tree_map_with_path(leaf, tree)
 
 
+def put(x: np.ndarray, sharding: jax.sharding.Sharding | None) -> jax.Array:
+    """Puts an array that every process has onto the devices of all of them."""
+    if sharding is None or sharding.is_fully_addressable:
+        return jax.device_put(x, sharding)
+    return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+
 def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """Puts this process's rows of a batch onto the devices, split over "data".
 

@@ -5,18 +5,17 @@
 Knows no task: the loss, the model, the data and the evaluators are named in the config.
 """
 
+import contextlib
 import json
+import os
 import pathlib
-import signal
 import sys
-import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from absl import app, flags, logging
 from clu import parameter_overview
 from ml_collections import config_flags
@@ -31,6 +30,7 @@ from big_rad import (
     optim,
     runtime,
     sharding,
+    watch,
     weights,
 )
 from big_rad import config as config_lib
@@ -42,10 +42,7 @@ from big_rad.models import common
 from big_rad.pp import tokenizer as tokenizer_lib
 
 Log = Callable[[str], None]
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says where, why and what to do."""
+TrainingError = watch.TrainingError
 
 
 def train(
@@ -71,8 +68,23 @@ def train(
 
     Raises:
         TrainingError: the loss is not finite, or too many examples are unusable.
+        CheckpointError: the disk is full or broken.
         FileNotFoundError: missing data or weights.
     """
+    # Whatever happens, a checkpoint that is being written is finished.
+    with contextlib.ExitStack() as at_end:
+        return _train(config, workdir, data_dir, log, stop_after, profile, at_end)
+
+
+def _train(
+    config: Any,
+    workdir: str | pathlib.Path,
+    data_dir: str,
+    log: Log,
+    stop_after: int | None,
+    profile: str,
+    at_end: contextlib.ExitStack,
+) -> dict[str, float]:
     # ---- Run directory -----------------------------------------------------------------------
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
@@ -97,6 +109,7 @@ def train(
     tokenizer = tokenizer_lib.load(config.tokenizer.path, tuple(config.tokenizer.sets))
     train_input = input_pipeline.make_train(config, config.seed, data_dir)
     data = train_input.iterator
+    at_end.callback(data.close)
     total_steps = config_lib.num_steps(config, train_input.examples_per_epoch)
     log(f"data: {train_input.examples_per_epoch} items, {total_steps} steps")
 
@@ -124,10 +137,17 @@ def train(
     state_shapes = {"params": common.unflatten(shapes)}
     state_shapes["opt_state"] = jax.eval_shape(init_opt_state, state_shapes["params"])
     state_shapes["step"] = jax.ShapeDtypeStruct((), jnp.int32)
+    guard = step_lib.make_guard(config)
+    if guard is not None:
+        state_shapes["guard"] = jax.eval_shape(guard.init)
     state_shardings = {
         "params": common.unflatten(param_shardings),
         "opt_state": sharding.like_params(state_shapes["opt_state"], param_shardings, mesh),
-        "step": sharding.replicated(mesh),
+        **{
+            n: jax.tree.map(lambda _: sharding.replicated(mesh), state_shapes[n])
+            for n in ("step", "guard")
+            if n in state_shapes
+        },
     }
     target = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
@@ -136,30 +156,35 @@ def train(
     )
 
     # ---- Resume, or start --------------------------------------------------------------------
-    checkpoints = checkpoint.Checkpointer(workdir, keep=config.get("ckpt_keep", 2))
-    first_step, train_seconds, evaluated = checkpoints.latest_step(), 0.0, True
-    if first_step is not None:
-        state, position, _ = checkpoints.restore(target)
+    checkpoints = checkpoint.Checkpointer(workdir, keep=config.get("ckpt_keep", 2), log=log)
+    at_end.callback(checkpoints.close)
+    found, train_seconds, evaluated = checkpoints.restore(target), 0.0, True
+    first_step = found.step if found else 0
+    if found:
+        state, position = found.state, found.data
         data.set_state(position["iterator"])
         train_seconds, evaluated = position["train_seconds"], position["evaluated"]
         log(f"resumed from {workdir}, step {first_step}")
     else:
-        first_step = 0
+
+        def rest(params: dict[str, Any]) -> dict[str, Any]:
+            new = {"opt_state": init_opt_state(params), "step": jnp.zeros((), jnp.int32)}
+            return new | ({"guard": guard.init()} if guard is not None else {})
+
         params = _initial_params(config, init_params, target["params"], rng)
-        make_opt_state = jax.jit(init_opt_state, out_shardings=state_shardings["opt_state"])
-        state = {
-            "params": params,
-            "opt_state": make_opt_state(params),
-            "step": jax.device_put(jnp.zeros((), jnp.int32), state_shardings["step"]),
-        }
+        shardings = {k: v for k, v in state_shardings.items() if k != "params"}
+        state = {"params": params, **jax.jit(rest, out_shardings=shardings)(params)}
         log(parameter_overview.get_parameter_overview(state["params"], include_stats=False))
     writer = metric_writer.MetricWriter(workdir, first_step)
-    rejected = metric_writer.RejectWriter(workdir, first_step)
+    at_end.callback(writer.close)
+    watcher = watch.Watch(config, workdir, first_step)
+    best = watch.Best(config, workdir, first_step)
+    checkpoints.best_step = best.step
 
     # ---- The step ----------------------------------------------------------------------------
     loss_fn = losses.get(config.loss, groups=mesh.shape["data"])
     train_step = jax.jit(
-        step_lib.make_train_step(model, loss_fn, optimizer, config.get("grad_accum", 1)),
+        step_lib.make_train_step(model, loss_fn, optimizer, config.get("grad_accum", 1), guard),
         donate_argnums=0,
         in_shardings=(state_shardings, None, None),
         out_shardings=(state_shardings, None),
@@ -167,7 +192,9 @@ def train(
 
     # ---- Evaluators --------------------------------------------------------------------------
     rows = sharding.batch_sharding(mesh)
-    predict_fns = {"queue": generate_lib.make_queue_fn(model, tokenizer, rows)}
+    stop = runtime.StopSignal()
+    queue = generate_lib.make_queue_fn(model, tokenizer, rows)
+    predict_fns = {"queue": lambda p, requests, **kw: queue(p, stop.watch(requests), **kw)}
     evals = {
         name: evaluators.build(
             name,
@@ -205,64 +232,79 @@ def train(
     def seconds() -> float:
         return train_seconds + time.monotonic() - start_time
 
+    def leave(step: int) -> dict[str, float]:
+        profiler.close(state)
+        checkpoints.wait()
+        log(f"stopped after step {step}, which is saved; the same command goes on from there")
+        return {}
+
     # ---- The loop ----------------------------------------------------------------------------
-    if first_step < total_steps:  # The config of a finished run stays as it was.
-        (workdir / "config.json").write_text(config_lib.to_json(config), encoding="utf-8")
-    (workdir / "tokenizer.model").write_bytes(tokenizer.model)
-    progress = _Progress(first_step, total_steps, config.input.batch_size, log)
-    stop = _StopSignal()
+    if jax.process_index() == 0:
+        if first_step < total_steps:  # The config of a finished run stays as it was.
+            runtime.write_whole(workdir / "config.json", config_lib.to_json(config))
+        runtime.write_whole(workdir / "tokenizer.model", tokenizer.model)
+    progress = runtime.Progress(first_step, total_steps, config.input.batch_size, log)
     if not evaluated:  # It was stopped at a step whose evaluation was due.
-        writer.write(first_step, evaluate(first_step, final=False))
-    pending = []
+        try:
+            metrics = evaluate(first_step, final=False)
+        except runtime.Stopped:
+            return leave(first_step)
+        if not writer.has(first_step, metrics):
+            writer.write(first_step, metrics)
+        best.see(first_step, metrics)
     for step in range(first_step + 1, total_steps + 1):
         batch = next(data)
         ids = batch.pop("id", [])
-        rejected.write(step, batch.pop("rejects"))
-        _check_rejects(config, rejected, step)
+        watcher.rejects(step, batch.pop("rejects"))
         with profiler.step(step, state):
             state, metrics = train_step(state, sharding.put_batch(batch, mesh), rng)
-        pending.append((step, ids, metrics))
+        watcher.ran(step, ids, metrics)
         if step % config.log_training_steps == 0 or step in (1, total_steps):
-            values = _fetch_checked(pending)
-            pending = []
+            values = watcher.look()
             values["learning_rate"] = float(optimizer.learning_rate(step - 1))
             values["examples_per_second"] = progress.line(step, values)
-            values["rejected_examples"] = rejected.count
             writer.write(step, values)
-        stopping = stop.requested or step == stop_after
+        stopping = stop.requested(step) or step == stop_after
         due = eval_due(step)
         if due and not stopping:
-            writer.write(step, evaluate(step, final=False))
+            watcher.look()
+            try:
+                metrics = evaluate(step, final=False)
+                writer.write(step, metrics)
+                best.see(step, metrics)
+            except runtime.Stopped:
+                stopping = True
             progress.restart(step)
-        if stopping or step % config.ckpt_steps == 0 or step == total_steps:
-            _fetch_checked(pending)
+        is_best = best.step == step
+        if stopping or is_best or step % config.ckpt_steps == 0 or step == total_steps:
+            watcher.look()
+            checkpoints.best_step = best.step
             save(step, evaluated=not (due and stopping))
         if stopping and step < total_steps:
-            profiler.close(state)
-            checkpoints.close()
-            writer.close()
-            data.close()
-            log(f"stopped after step {step}; the same command goes on from there")
-            return {}
+            return leave(step)
     profiler.close(state)
     checkpoints.wait()
 
     # ---- At the end: evaluate, summarise ---------------------------------------------------------
     log("training done, evaluating")
-    metrics = evaluate(total_steps, final=True)
+    try:
+        metrics = evaluate(total_steps, final=True)
+    except runtime.Stopped:
+        return leave(total_steps)
     if metrics and not writer.has(total_steps, metrics):  # A finished run may be run again.
         writer.write(total_steps, metrics)
+    best.see(total_steps, metrics)
     summary = {alias: metrics[name] for alias, name in config.get("summary", {}).items()}
     summary |= {"seconds": round(seconds(), 1), "steps": total_steps}
-    (workdir / "summary.json").write_text(json.dumps(summary, indent=1), encoding="utf-8")
+    if best.step is not None:
+        summary["best_step"] = best.step
+    if jax.process_index() == 0:
+        runtime.write_whole(workdir / "summary.json", json.dumps(summary, indent=1))
     if evals and jax.process_index() == 0:
         path = page.write_run(workdir, summary, metrics, config, evals)
         log(f"page: {path}")
     for name, value in summary.items():
         log(f"{name:28s} {value:10.4f}" if isinstance(value, float) else f"{name:28s} {value:10d}")
-    checkpoints.close()
-    writer.close()
-    data.close()
     return metrics
 
 
@@ -285,32 +327,6 @@ def _initial_params(
         image = models.get("siglip").load(params["img"], tree, dont_load=dont_load)
         params = {**params, "img": image}
     return params
-
-
-def _fetch_checked(pending: list[tuple[int, list[str], Any]]) -> dict[str, float]:
-    # Returns the newest metrics; stops if any step since the last look went wrong.
-    values = {}
-    for step, ids, metrics in pending:
-        values = {k: float(v) for k, v in metrics.items()}
-        where = f"step {step}, batch ids {', '.join(map(str, ids)) or 'unknown'}"
-        if not np.isfinite([values["training_loss"], values["l2_grads"]]).all():
-            raise TrainingError(
-                f"the loss or its gradient is not finite at {where}. The last checkpoint is from "
-                "before; look at these examples, or lower config.lr or raise the warm-up."
-            )
-    return values
-
-
-def _check_rejects(config: Any, rejected: metric_writer.RejectWriter, step: int) -> None:
-    # The share is of at least 1,000 examples, so that one bad file does not end a run at its start.
-    share = config.input.get("max_reject_share", 0.01)
-    if rejected.count > share * max(step * config.input.batch_size, 1000):
-        last = metric_writer.read(rejected.path)[-1]
-        raise TrainingError(
-            f"{rejected.count} of {step * config.input.batch_size} examples could not be used, "
-            f"more than config.input.max_reject_share={share:g}; {rejected.path} lists them. The "
-            f"last, {last['id']!r} of {last['dataset']}: {last['error']}: {last['reason']}"
-        )
 
 
 def _check_same_config(config: Any, workdir: pathlib.Path) -> None:
@@ -336,61 +352,56 @@ def _meta(config: Any, tokenizer: Any) -> dict[str, Any]:
     }
 
 
-class _Progress:
-    """Prints a line of progress and measures examples a second."""
-
-    def __init__(self, first_step: int, total_steps: int, batch_size: int, log: Log):
-        self._total, self._batch, self._log = total_steps, batch_size, log
-        self.restart(first_step)
-
-    def restart(self, step: int) -> None:
-        self._step, self._time = step, time.monotonic()
-
-    def line(self, step: int, values: Mapping[str, float]) -> float:
-        now = time.monotonic()
-        rate = (step - self._step) / max(now - self._time, 1e-9)
-        self.restart(step)
-        eta = (self._total - step) / max(rate, 1e-9)
-        self._log(
-            f"step {step}/{self._total}  loss {values['training_loss']:.4f}  "
-            f"acc {values.get('token_accuracy', 0):.3f}  l2_grads {values['l2_grads']:.3f}  "
-            f"{rate * self._batch:.1f} ex/s  ETA {eta / 60:.1f} min"
-        )
-        return rate * self._batch
-
-
-class _StopSignal:
-    """Notes SIGTERM and SIGINT, so that the loop ends after a whole step; a second one ends now."""
-
-    def __init__(self):
-        self.requested = False
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._note)
-            signal.signal(signal.SIGINT, self._note)
-
-    def _note(self, number: int, frame: Any) -> None:
-        del frame
-        self.requested = True
-        signal.signal(number, signal.SIG_DFL)
-
-
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, as path.py:arguments.")
 _WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; default runs/<config name>.")
 _DATA_DIR = flags.DEFINE_string("data_dir", "data", "Where the built datasets lie.")
+_DISTRIBUTED = flags.DEFINE_bool(
+    "distributed", False, "Joins the processes that Slurm, Open MPI, Kubernetes or a TPU started."
+)
+_COORDINATOR = flags.DEFINE_string(
+    "coordinator", "", "Joins processes started by hand: HOST:PORT of process 0."
+)
+_PROCESSES = flags.DEFINE_integer("processes", 0, "How many processes, with --coordinator.")
+_PROCESS = flags.DEFINE_integer("process", -1, "Which of them this is, from 0.")
 _PROFILE = flags.DEFINE_string("profile", "", "START:STOP traces these steps, to WORKDIR/profile.")
 
 
 def _main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unknown argument {argv[1]!r}")
-    logging.set_verbosity(logging.WARNING)  # Orbax and TFDS tell every step at INFO.
+    logging.set_verbosity(logging.WARNING)  # TFDS tells every step at INFO.
+    # What Orbax has to say comes as an exception as well.
+    logging.get_absl_logger().addFilter(lambda record: "orbax" not in record.pathname)
     name = pathlib.Path(flags.FLAGS["config"].config_filename.partition(":")[0]).stem
+    workdir = _WORKDIR.value or f"runs/{name}"
     try:
-        workdir = _WORKDIR.value or f"runs/{name}"
-        train(_CONFIG.value, workdir, _DATA_DIR.value, profile=_PROFILE.value)
+        if _DISTRIBUTED.value or _COORDINATOR.value or _PROCESSES.value or _PROCESS.value >= 0:
+            runtime.start_processes(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
+        log = print if jax.process_index() == 0 else lambda line: None
+        train(_CONFIG.value, workdir, _DATA_DIR.value, log=log, profile=_PROFILE.value)
     except (TrainingError, OSError, ValueError) as e:
-        print(f"error: {e}", file=sys.stderr)
-        sys.exit(2)
+        _end(f"error: {e}", 2)
+    except checkpoint.CheckpointError as e:
+        _end(f"error: {e}", 2, at_once=True)
+    except jax.errors.JaxRuntimeError as e:
+        if jax.process_count() == 1:
+            raise
+        _end(
+            f"error: process {jax.process_index()} lost the others ({str(e).splitlines()[0][:200]}"
+            "). Start the same command again on every host; all go on from the last checkpoint.",
+            3,
+        )
+
+
+def _end(message: str, code: int, at_once: bool = False) -> None:
+    if at_once:
+        time.sleep(1)  # Threads of the library that failed talk first, so that this is read.
+    print(message, file=sys.stderr, flush=True)
+    if at_once or jax.process_count() > 1:
+        # Python's own exit would wait for the other processes, or for writes that cannot end.
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _parse(argv: list[str]) -> list[str]:

@@ -4,6 +4,7 @@ Knows neither data nor devices; needs little more than JAX, so that `tools.bench
 anywhere.
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,59 @@ from big_rad.models import common
 
 # Metrics that add up over microbatches; others are means, weighted by `weight`.
 _COUNTS = ("weight", "masks")
+_ACTIONS = ("stop", "skip")
+_MEMORY = 50  # steps that the running mean of the loss looks back
+_FIRST = 20  # steps before there are spikes
+
+
+@dataclasses.dataclass(frozen=True)
+class Guard:
+    """Tells good steps from bad ones, within the step.
+
+    A step is bad when its loss or gradient is not finite, or when the loss is a spike, many times
+    its running mean.
+
+    Attributes:
+        skip: leave a bad step's update out.
+        spike: a loss above so many times its running mean is bad; 0 looks only for what is not
+            finite.
+    """
+
+    skip: bool
+    spike: float
+
+    def init(self) -> dict[str, jax.Array]:
+        """Returns the state: running mean of the loss f32, and good steps so far i32."""
+        return {"mean": jnp.zeros((), jnp.float32), "seen": jnp.zeros((), jnp.int32)}
+
+    def look(
+        self, state: Mapping[str, jax.Array], loss: jax.Array, l2_grads: jax.Array
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """Returns whether a step is good, bool [], and the state after it."""
+        good = jnp.isfinite(loss) & jnp.isfinite(l2_grads)
+        if self.spike:
+            good &= (state["seen"] < _FIRST) | (loss <= self.spike * state["mean"])
+        share = 1.0 / jnp.minimum(state["seen"] + 1, _MEMORY)
+        mean = state["mean"] + jnp.where(good, (loss - state["mean"]) * share, 0.0)
+        return good, {"mean": mean, "seen": state["seen"] + good}
+
+
+def make_guard(config: Any) -> Guard | None:
+    """Returns the guard of `config.bad_steps`, or None where the host's own look is enough.
+
+    Raises:
+        ValueError: an unknown action, or a spike that is no factor above 1.
+    """
+    spec = config.get("bad_steps") or {}
+    action, spike = spec.get("action", "stop"), float(spec.get("spike", 0.0))
+    if action not in _ACTIONS:
+        raise ValueError(f"config.bad_steps.action is {action!r}; known: {', '.join(_ACTIONS)}")
+    if spike and spike <= 1:
+        raise ValueError(
+            f"config.bad_steps.spike is {spike:g}: give the factor over the running mean of the "
+            "loss, such as 5, or 0 for none"
+        )
+    return Guard(action == "skip", spike) if action == "skip" or spike else None
 
 
 def init_params(model: Any, config: Any, rng: jax.Array) -> dict[str, Any]:
@@ -30,7 +84,11 @@ def init_shapes(model: Any, config: Any) -> dict[str, Any]:
 
 
 def make_train_step(
-    model: Any, loss_fn: losses.Loss, optimizer: optim.Optimizer, grad_accum: int
+    model: Any,
+    loss_fn: losses.Loss,
+    optimizer: optim.Optimizer,
+    grad_accum: int,
+    guard: Guard | None = None,
 ) -> Callable[..., tuple[dict[str, Any], dict[str, jax.Array]]]:
     """Builds (state, batch, rng) -> (state, metrics).
 
@@ -40,6 +98,8 @@ def make_train_step(
         optimizer: what to train and how.
         grad_accum: microbatches of a batch, run one after another; joined by `weight`, so that
             the result is the mean over the whole batch.
+        guard: tells bad steps, which it may leave out; then the state has its `guard`, and the
+            metrics `bad_step`.
     """
 
     def split(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -80,11 +140,30 @@ def make_train_step(
         trained, frozen = split(state["params"])
         compute = grads_of if grad_accum == 1 else accumulated
         grads, metrics = compute(trained, frozen, batch, rng)
-        updates, opt_state = optimizer.tx.update(grads, state["opt_state"], trained)
-        trained = jax.tree.map(jnp.add, trained, updates)
-        metrics |= {"l2_grads": _l2(grads), "l2_params": _l2(trained), "l2_updates": _l2(updates)}
-        params = common.unflatten({**frozen, **trained})
-        return {"params": params, "opt_state": opt_state, "step": state["step"] + 1}, metrics
+        l2_grads = _l2(grads)
+
+        def update(trained: Any, opt_state: Any) -> Any:
+            updates, opt_state = optimizer.tx.update(grads, opt_state, trained)
+            trained = jax.tree.map(jnp.add, trained, updates)
+            return trained, opt_state, _l2(updates)
+
+        def leave(trained: Any, opt_state: Any) -> Any:
+            return trained, opt_state, jnp.zeros(())
+
+        new: dict[str, Any] = {"step": state["step"] + 1}
+        arguments = (trained, state["opt_state"])
+        if guard is not None:
+            good, new["guard"] = guard.look(state["guard"], metrics["training_loss"], l2_grads)
+            metrics |= {"bad_step": ~good}
+        if guard is not None and guard.skip:
+            trained, opt_state, l2_updates = jax.lax.cond(good, update, leave, *arguments)
+        else:
+            trained, opt_state, l2_updates = update(*arguments)
+        metrics |= {"l2_grads": l2_grads, "l2_params": _l2(trained), "l2_updates": l2_updates}
+        return new | {
+            "params": common.unflatten({**frozen, **trained}),
+            "opt_state": opt_state,
+        }, metrics
 
     return train_step
 

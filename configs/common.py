@@ -24,6 +24,13 @@ def base() -> ml_collections.ConfigDict:
     c.log_training_steps = 50
     c.ckpt_steps = 1000
     c.ckpt_keep = 2
+    # Besides the newest, the checkpoint with the best EVALUATOR/METRIC stays, of an entry of
+    # `evals` that has `every` and no test split.
+    c.ckpt_best = ""
+    c.ckpt_best_mode = "max"
+    # A step whose loss or gradient is not finite, or, with `spike`, whose loss is so many times its
+    # running mean: "stop", or "skip" its update and go on, at most so many times.
+    c.bad_steps = dict(action="stop", spike=0.0, most=100)
 
     # Data: name -> weight in the mixture; `c.input[name]` says builder, split and preprocessing.
     c.input = ml_collections.ConfigDict()

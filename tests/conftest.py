@@ -1,7 +1,8 @@
 """Settings and the smallest models of all tests.
 
 Property tests have no deadline, since machines share their cores. Programs are compiled once for
-all tests, their workers and the processes they start.
+all tests, their workers and the processes they start, and without LLVM's slow passes: most run for
+moments, and compiling them is what takes time.
 """
 
 import atexit
@@ -18,6 +19,11 @@ if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # Of pytest itself, before JA
     atexit.register(shutil.rmtree, cache, ignore_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.2"
+
+os.environ["XLA_FLAGS"] = (
+    f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true"
+)
 
 import jax
 import numpy as np
@@ -80,7 +86,7 @@ def on_eight_devices():
 
     def run(code):
         flags = {
-            "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
+            "XLA_FLAGS": f"{os.environ['XLA_FLAGS']} --xla_force_host_platform_device_count=8",
             "JAX_PLATFORMS": "cpu",
         }
         command = [sys.executable, "-c", textwrap.dedent(code)]

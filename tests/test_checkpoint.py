@@ -49,7 +49,7 @@ def saved(tmp_path):
 
 def test_what_is_restored_is_bit_identical_names_with_slashes_included(saved):
     reader = checkpoint.Checkpointer(saved)
-    state, data, meta = reader.restore(abstract(make_state()))
+    _, state, data, meta = reader.restore(abstract(make_state()))
     reader.close()
     assert_same(state, make_state(3))
     assert data == {"iterator": {"next_index": 30}} and meta == META
@@ -63,12 +63,29 @@ def test_the_newest_checkpoints_are_kept(saved):
     reader.close()
 
 
+def test_the_best_checkpoint_stays_beside_the_newest_also_after_a_restart(tmp_path):
+    writer = checkpoint.Checkpointer(tmp_path, keep=1)
+    for step in (1, 2, 3):
+        writer.best_step = min(step, 2)
+        writer.save(step, make_state(step), {}, META)
+    writer.close()
+    again = checkpoint.Checkpointer(tmp_path, keep=1)
+    again.best_step = 2
+    again.save(4, make_state(4), {}, META)
+    again.wait()
+    assert sorted(p.name for p in (tmp_path / "checkpoints").iterdir()) == ["2", "4"]
+    again.best_step = 5
+    again.save(5, make_state(5), {}, META)
+    again.close()
+    assert [p.name for p in (tmp_path / "checkpoints").iterdir()] == ["5"]
+
+
 def test_a_checkpoint_goes_on_after_a_restart(saved):
     again = checkpoint.Checkpointer(saved, keep=2)
     again.save(3, make_state(9), {}, META)  # Of that step there is one: it stays.
     again.save(4, make_state(4), {"iterator": {}}, META)
     again.wait()
-    assert_same(again.restore(abstract(make_state()))[0], make_state(4))
+    assert_same(again.restore(abstract(make_state())).state, make_state(4))
     again.close()
     assert_same(checkpoint.load_params(saved, step=3)[0], make_state(3)["params"])
 

@@ -137,9 +137,17 @@ EIGHT_DEVICES = """
     optimizer = optim.make(config, flat, 10)
     trained = {n: p for n, p in flat.items() if optimizer.trainable[n]}
 
-    def run(devices, grad_accum):
-        mesh = sharding.make_mesh((("data", -1),), devices)
-        shardings = sharding.infer(flat, ((".*", "fsdp"),), mesh)
+    TENSOR = (
+        (r"llm/layers/mlp/gating_einsum", "shard(3, 'model')"),
+        (r"llm/layers/mlp/linear", "shard(1, 'model')"),
+        (r"llm/layers/attn/(q_einsum/w|attn_vec_einsum/w)", "shard(1, 'model')"),
+        (r"llm/embedder/.*", "shard(0, 'model')"),
+        (r".*", "fsdp"),
+    )
+
+    def run(devices, grad_accum, axes=(("data", -1),), rules=((".*", "fsdp"),)):
+        mesh = sharding.make_mesh(axes, devices)
+        shardings = sharding.infer(flat, rules, mesh)
         state = {"params": params, "opt_state": optimizer.tx.init(trained), "step": jnp.int32(0)}
         places = {
             "params": common.unflatten(shardings),
@@ -147,27 +155,34 @@ EIGHT_DEVICES = """
             "step": sharding.replicated(mesh),
         }
         state = jax.device_put(state, places)
-        loss = losses.get("text_xent()", groups=len(devices))
+        loss = losses.get("text_xent()", groups=mesh.shape["data"])
         step = jax.jit(
             train_step.make_train_step(model, loss, optimizer, grad_accum),
             in_shardings=(places, None, None), out_shardings=(places, None),
         )
-        for _ in range(2):
+        for _ in range(20):
             state, metrics = step(state, sharding.put_batch(batch, mesh), jax.random.key(1))
         return state, {k: float(v) for k, v in metrics.items()}
 
     devices = jax.devices()
     assert len(devices) == 8
     want, want_metrics = run(devices[:1], 1)
-    got, metrics = run(devices, 2)
-    w = got["params"]["llm"]["layers"]["mlp"]["linear"]
-    assert w.addressable_shards[0].data.size * 8 == w.size, "not sharded"
-    for (path, x), y in zip(
-        jax.tree_util.tree_leaves_with_path(got["params"]), jax.tree.leaves(want["params"])
-    ):
-        np.testing.assert_allclose(x, y, atol=1e-5, err_msg=jax.tree_util.keystr(path))
-    for k, v in want_metrics.items():
-        np.testing.assert_allclose(metrics[k], v, rtol=1e-4, atol=1e-5, err_msg=k)
+    ways = {
+        "fsdp": run(devices, 2),
+        "data parallel": run(devices, 1, rules=((".*", "replicate"),)),
+        "tensor": run(devices, 1, (("data", 4), ("model", 2)), TENSOR),
+    }
+    split = {n: s["params"]["llm"]["layers"]["mlp"]["linear"] for n, (s, _) in ways.items()}
+    parts = {n: w.size // w.addressable_shards[0].data.size for n, w in split.items()}
+    assert parts == {"fsdp": 8, "data parallel": 1, "tensor": 2}, parts
+    for way, (got, metrics) in ways.items():
+        for (path, x), y in zip(
+            jax.tree_util.tree_leaves_with_path(got["params"]), jax.tree.leaves(want["params"])
+        ):
+            name = f"{way} {jax.tree_util.keystr(path)}"
+            np.testing.assert_allclose(x, y, atol=1e-5, err_msg=name)
+        for k, v in want_metrics.items():
+            np.testing.assert_allclose(metrics[k], v, rtol=1e-4, atol=1e-5, err_msg=f"{way} {k}")
     for n, after in common.flatten(want["params"]).items():
         assert np.any(np.asarray(after) != flat[n]) == optimizer.trainable[n], n
     print("equal")
@@ -175,7 +190,7 @@ EIGHT_DEVICES = """
 
 
 @pytest.mark.slow
-def test_eight_devices_and_two_microbatches_train_as_one_and_frozen_weights_stay_bit_identical(
+def test_fsdp_data_parallel_and_tensor_on_eight_devices_train_as_one_for_20_steps(
     on_eight_devices,
 ):
     assert on_eight_devices(EIGHT_DEVICES) == "equal"

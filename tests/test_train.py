@@ -1,5 +1,6 @@
 """The trainer from end to end, on a tiny model and a few phantom slices."""
 
+import functools
 import json
 import os
 import pathlib
@@ -11,41 +12,26 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad import checkpoint, metric_writer, train
+from big_rad import checkpoint, train
 from big_rad import config as config_lib
 from big_rad.datasets import core
-from big_rad.datasets.phantom import builder
 from big_rad.dicom.errors import ReadError
 from big_rad.evaluators import data as eval_data
 from big_rad.weights import npz
+from tests import tiny_run
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT, lines = tiny_run.ROOT, tiny_run.lines
 STEPS = 6
-# The speed of a run is no property of it.
-UNSTABLE = ("examples_per_second",)
 
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    builder.build("demo", folder, workers=1, train=24, validation=2, test=6)
-    return str(folder)
+    return str(tiny_run.build_data(tmp_path_factory.mktemp("data")))
 
 
-def make_config(**overrides):
-    config = config_lib.load(f"configs/demo.py:steps={STEPS},limit=4,batch=4")
-    config.model.img.update(width=32, depth=1, mlp_dim=48, num_heads=2)
-    config.model.llm.update(width=32, depth=1, mlp_dim=48, num_heads=2, num_kv_heads=1, head_dim=16)
-    config.log_training_steps = 2
-    config.ckpt_steps = 3
-    kept = {}
-    for name in ("report", "report_blank", "report_shuffled", "yes_no"):
-        every = 5 if name == "yes_no" else 0
-        kept[name] = dict(config.evals[name], max_new_tokens=4, batch_size=4, every=every)
-    config.evals = kept
-    config.summary = {"g_iou": "report/g_iou", "yes_no": "yes_no/accuracy"}
-    config.update(overrides)
-    return config
+@pytest.fixture(scope="module")
+def make_config(data_dir):
+    return functools.partial(tiny_run.config, pathlib.Path(data_dir), f"steps={STEPS}")
 
 
 def run(config, workdir, data_dir, **kw):
@@ -53,13 +39,8 @@ def run(config, workdir, data_dir, **kw):
     return train.train(config, workdir, data_dir, log=kw.pop("log", lambda line: None), **kw)
 
 
-def lines(workdir):
-    rows = metric_writer.read(workdir / "metrics.jsonl")
-    return [{k: v for k, v in row.items() if k not in UNSTABLE} for row in rows]
-
-
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory, data_dir):
+def whole(tmp_path_factory, data_dir, make_config):
     """An uninterrupted run: (metrics, run directory)."""
     workdir = tmp_path_factory.mktemp("whole")
     return run(make_config(), workdir, data_dir), workdir
@@ -72,21 +53,6 @@ def in_the_repository(monkeypatch):
     yield
     for number, handler in handlers.items():
         signal.signal(number, handler)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("stop_after", [2, 3, 5])
-def test_a_run_stopped_at_any_step_ends_bit_for_bit_as_the_undisturbed_one(
-    whole, data_dir, tmp_path, stop_after
-):
-    metrics, workdir = whole
-    assert run(make_config(), tmp_path, data_dir, stop_after=stop_after) == {}
-    assert checkpoint.Checkpointer(tmp_path).latest_step() == stop_after
-    resumed = run(make_config(), tmp_path, data_dir)
-    np.testing.assert_equal(resumed, metrics)
-    np.testing.assert_equal(lines(tmp_path), lines(workdir))
-    ours, theirs = (checkpoint.load_params(d)[0] for d in (tmp_path, workdir))
-    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
 
 
 @pytest.mark.slow
@@ -103,7 +69,9 @@ def test_the_loss_falls_and_the_run_directory_holds_everything(whole):
 
 
 @pytest.mark.slow
-def test_a_finished_run_started_again_evaluates_again_and_writes_no_line_twice(whole, data_dir):
+def test_a_finished_run_started_again_evaluates_again_and_writes_no_line_twice(
+    whole, data_dir, make_config
+):
     metrics, workdir = whole
     before = lines(workdir)
     np.testing.assert_equal(run(make_config(), workdir, data_dir), metrics)
@@ -111,7 +79,7 @@ def test_a_finished_run_started_again_evaluates_again_and_writes_no_line_twice(w
 
 
 @pytest.mark.slow
-def test_sigterm_writes_a_checkpoint_of_the_step_it_came_in(data_dir, tmp_path):
+def test_sigterm_writes_a_checkpoint_of_the_step_it_came_in(data_dir, tmp_path, make_config):
     def log(line):
         if line.startswith("step 2/"):
             os.kill(os.getpid(), signal.SIGTERM)
@@ -123,13 +91,15 @@ def test_sigterm_writes_a_checkpoint_of_the_step_it_came_in(data_dir, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_batch_ids(data_dir, tmp_path):
+def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_batch_ids(
+    data_dir, tmp_path, make_config
+):
     with pytest.raises(train.TrainingError, match=r"not finite at step 2, batch ids P\d+-\d, P\d+"):
         run(make_config(lr=float("inf")), tmp_path, data_dir)
 
 
 @pytest.mark.slow
-def test_a_run_directory_of_another_model_is_refused(whole, data_dir):
+def test_a_run_directory_of_another_model_is_refused(whole, data_dir, make_config):
     config = make_config()
     config.model.llm.width = 48
     with pytest.raises(train.TrainingError, match="holds a run whose config.model is"):
@@ -138,7 +108,7 @@ def test_a_run_directory_of_another_model_is_refused(whole, data_dir):
 
 @pytest.mark.slow
 def test_a_run_starts_from_a_whole_model_and_an_image_tower_of_another_file(
-    whole, data_dir, tmp_path
+    whole, data_dir, tmp_path, make_config
 ):
     old, _ = checkpoint.load_params(whole[1])
     tower = jax.tree.map(lambda x: x + 1, {k: v for k, v in old["img"].items() if k != "head"})
@@ -196,7 +166,7 @@ def damaged(monkeypatch):
 
 @pytest.mark.slow
 def test_bad_examples_are_skipped_listed_once_and_training_goes_on_also_after_a_stop(
-    whole, data_dir, tmp_path, damaged
+    whole, data_dir, tmp_path, damaged, make_config
 ):
     damaged |= {3, 11}
     rejects = {}
@@ -219,7 +189,7 @@ def test_bad_examples_are_skipped_listed_once_and_training_goes_on_also_after_a_
 
 
 @pytest.mark.slow
-def test_training_stops_when_too_many_examples_are_bad(data_dir, tmp_path, damaged):
+def test_training_stops_when_too_many_examples_are_bad(data_dir, tmp_path, damaged, make_config):
     damaged |= set(range(0, 24, 2))
     config = make_config()
     config.input.max_reject_share = 0.004  # of a thousand
@@ -230,7 +200,7 @@ def test_training_stops_when_too_many_examples_are_bad(data_dir, tmp_path, damag
 
 
 @pytest.mark.slow
-def test_microbatches_that_do_not_divide_the_batch_are_refused(data_dir, tmp_path):
+def test_microbatches_that_do_not_divide_the_batch_are_refused(data_dir, tmp_path, make_config):
     with pytest.raises(ValueError, match="config.input.batch_size 4 does not divide into"):
         run(make_config(grad_accum=3), tmp_path, data_dir)
 

@@ -22,7 +22,7 @@ def loss_fn(model, params, batch, rng):
     return (batch["weight"] * jnp.square(y - 1)).sum() / weight, metrics
 
 
-def make(grad_accum, loss=loss_fn):
+def make(grad_accum, loss=loss_fn, guard=None):
     params = {
         "img": {"gain": jnp.asarray([0.7], jnp.bfloat16)},
         "llm": {"w": jnp.asarray([0.3, -0.2, 0.5])},
@@ -45,7 +45,9 @@ def make(grad_accum, loss=loss_fn):
         "opt_state": chosen.tx.init({"llm/w": flat["llm/w"]}),
         "step": jnp.int32(0),
     }
-    return jax.jit(train_step.make_train_step(None, loss, chosen, grad_accum)), state
+    if guard is not None:
+        state["guard"] = guard.init()
+    return jax.jit(train_step.make_train_step(None, loss, chosen, grad_accum, guard)), state
 
 
 def make_batch():
@@ -94,3 +96,58 @@ def test_each_microbatch_and_each_step_draws_anew():
         for _ in range(2):
             state, _ = step(state, make_batch(), jax.random.key(0))
     assert len(seen) == len(set(seen)) == 8
+
+
+def spoilt(batch, factor):
+    return batch | {"x": batch["x"] * np.float32(factor)}
+
+
+def train(guard, batches, grad_accum=1):
+    step, state = make(grad_accum, guard=guard)
+    bad = []
+    for batch in batches:
+        state, metrics = step(state, batch, jax.random.key(0))
+        bad.append(bool(metrics["bad_step"]) if guard else None)
+    return state, bad
+
+
+@pytest.mark.parametrize("grad_accum", [1, 4])
+@pytest.mark.parametrize("factor", [np.nan, np.inf, 1e30])
+def test_a_step_that_is_not_finite_is_left_out_as_if_its_batch_had_not_been(grad_accum, factor):
+    guard, batch = train_step.Guard(skip=True, spike=0.0), make_batch()
+    got, bad = train(guard, [batch, spoilt(batch, factor), batch], grad_accum)
+    want, _ = train(guard, [batch, batch], grad_accum)
+    assert bad == [False, True, False]
+    assert int(got["step"]) == 3 and int(got["guard"]["seen"]) == 2
+    for name in ("params", "opt_state"):
+        jax.tree.map(np.testing.assert_array_equal, got[name], want[name])
+
+
+def test_a_guard_changes_no_good_step():
+    batch = make_batch()
+    with_guard, _ = train(train_step.Guard(skip=True, spike=3.0), [batch] * 5)
+    without, _ = train(None, [batch] * 5)
+    jax.tree.map(np.testing.assert_array_equal, with_guard["params"], without["params"])
+
+
+def test_a_spike_is_measured_by_the_running_mean_and_there_is_none_at_the_start():
+    guard, batch = train_step.Guard(skip=True, spike=4.0), make_batch()
+    spike = spoilt(batch, 100)
+    _, bad = train(guard, [spike, *[batch] * 60, spike, batch])
+    assert bad == [False] + [False] * 60 + [True, False]
+    noting = train_step.Guard(skip=False, spike=4.0)
+    state, bad = train(noting, [*[batch] * 21, spike])
+    kept, _ = train(guard, [*[batch] * 21, spike])
+    assert bad[-1] and np.any(state["params"]["llm"]["w"] != kept["params"]["llm"]["w"])
+
+
+@pytest.mark.parametrize(
+    "spec, said", [(dict(action="ignore"), "action is 'ignore'"), (dict(spike=0.5), "spike is 0.5")]
+)
+def test_a_wrong_setting_names_the_field(spec, said):
+    with pytest.raises(ValueError, match=f"config.bad_steps.{said}"):
+        train_step.make_guard(ml_collections.ConfigDict(dict(bad_steps=spec)))
+
+
+def test_there_is_no_guard_where_the_host_sees_enough():
+    assert train_step.make_guard(ml_collections.ConfigDict(dict(bad_steps=dict(spike=0.0)))) is None

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from big_rad import decode, decode_queue, input_pipeline
+from big_rad import decode, decode_queue, input_pipeline, runtime
 from big_rad.evaluators import data as eval_data
 from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes, markup
@@ -337,9 +337,7 @@ def write_records(path: str | pathlib.Path, records: Sequence[Record]) -> None:
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     lines = [json.dumps(_finite(r), ensure_ascii=False, allow_nan=False) + "\n" for r in records]
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text("".join(lines), encoding="utf-8")
-    partial.replace(path)
+    runtime.write_whole(path, "".join(lines))
 
 
 def read_records(path: str | pathlib.Path) -> list[Record]:

@@ -1,0 +1,144 @@
+"""What ends a run, or has one of its steps left out: bad losses, bad examples.
+
+Steps note on the device what they find (`train_step.Guard`), so that nobody waits; the host looks
+when it logs.
+"""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from big_rad import metric_writer
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says where, why and what to do."""
+
+
+class Watch:
+    """The host's look at a run.
+
+    Args:
+        config: reads `bad_steps`, `input.batch_size` and `input.max_reject_share`.
+        workdir: the run directory; gets `skipped.jsonl` and `rejects.jsonl`.
+        first_step: the step that the run goes on from.
+    """
+
+    def __init__(self, config: Any, workdir: str | pathlib.Path, first_step: int):
+        spec = config.get("bad_steps") or {}
+        self._skip = spec.get("action", "stop") == "skip"
+        self._most = spec.get("most", 100)
+        self._batch_size = config.input.batch_size
+        self._share = config.input.get("max_reject_share", 0.01)
+        self._skipped = metric_writer.ListWriter(workdir, "skipped", first_step)
+        self._rejected = metric_writer.ListWriter(workdir, "rejects", first_step)
+        self._pending: list[tuple[int, Sequence[str], Any]] = []
+
+    def rejects(self, step: int, rows: Sequence[Mapping[str, str]]) -> None:
+        """Lists the examples that a batch left out: `dataset`, `id`, `error`, `reason`.
+
+        Raises:
+            TrainingError: they are too many.
+        """
+        self._rejected.write(step, rows)
+        # The share is of at least 1,000 examples: one bad file does not end a run at its start.
+        count, examples = self._rejected.count, step * self._batch_size
+        if count > self._share * max(examples, 1000):
+            last = metric_writer.read(self._rejected.path)[-1]
+            raise TrainingError(
+                f"{count} of {examples} examples could not be used, more than "
+                f"config.input.max_reject_share={self._share:g}; {self._rejected.path} lists them. "
+                f"The last, {last['id']!r} of {last['dataset']}: {last['error']}: {last['reason']}"
+            )
+
+    def ran(self, step: int, ids: Sequence[str], metrics: Any) -> None:
+        """Notes a step whose metrics may still be on their way."""
+        self._pending.append((step, ids, metrics))
+
+    def look(self) -> dict[str, float]:
+        """Looks at all steps since the last look, and returns the metrics of the newest.
+
+        Raises:
+            TrainingError: a step was bad and the config says to stop, or too many were.
+        """
+        values: dict[str, float] = {}
+        for step, ids, metrics in self._pending:
+            values = {k: float(v) for k, v in metrics.items()}
+            bad = values.pop("bad_step", 0.0)
+            finite = np.isfinite([values["training_loss"], values["l2_grads"]]).all()
+            if not finite or bad:
+                self._bad(step, ids, values["training_loss"], finite)
+        self._pending = []
+        return values | {
+            "rejected_examples": self._rejected.count,
+            **({"skipped_steps": self._skipped.count} if self._skip else {}),
+        }
+
+    def _bad(self, step: int, ids: Sequence[str], loss: float, finite: bool) -> None:
+        what = f"the loss is a spike ({loss:.4g})"
+        if not finite:
+            what = "the loss or its gradient is not finite"
+        where = f"step {step}, batch ids {', '.join(map(str, ids)) or 'unknown'}"
+        remedy = "look at these examples, or lower config.lr or raise the warm-up"
+        if not self._skip:
+            raise TrainingError(
+                f"{what} at {where}. The last checkpoint is from before; {remedy}. "
+                "--config.bad_steps.action=skip would leave such steps out."
+            )
+        self._skipped.write(step, [{"ids": list(map(str, ids)), "reason": what}])
+        if self._skipped.count > self._most:
+            raise TrainingError(
+                f"{self._skipped.count} steps were left out, more than config.bad_steps.most="
+                f"{self._most}; {self._skipped.path} lists them. The last: {what} at {where}; "
+                f"{remedy}."
+            )
+
+
+class Best:
+    """The step with the best value of `config.ckpt_best` so far.
+
+    Args:
+        config: reads `ckpt_best`, `ckpt_best_mode` and `evals`.
+        workdir: the run directory, whose metrics tell of the steps before.
+        first_step: the last of these.
+
+    Attributes:
+        step: that step, or None.
+
+    Raises:
+        ValueError: no such metric, or one of a test split.
+    """
+
+    def __init__(self, config: Any, workdir: str | pathlib.Path, first_step: int):
+        self.step: int | None = None
+        self._name, self._value = config.get("ckpt_best", ""), None
+        self._sign = {"max": 1, "min": -1}.get(config.get("ckpt_best_mode", "max"), 0)
+        if not self._name:
+            return
+        if not self._sign:
+            raise ValueError('config.ckpt_best_mode: use "max" or "min"')
+        spec = config.get("evals", {}).get(self._name.partition("/")[0])
+        if spec is None or not spec.get("every", 0):
+            raise ValueError(
+                f"config.ckpt_best is {self._name!r}: name a metric as EVALUATOR/METRIC, of an "
+                "entry of config.evals that has `every`"
+            )
+        if spec["split"].startswith("test"):
+            raise ValueError(
+                f"config.ckpt_best is {self._name!r}, of the split {spec['split']!r}: a checkpoint "
+                "chosen by test data has no test left. Use a validation split"
+            )
+        path = pathlib.Path(workdir) / "metrics.jsonl"
+        for row in metric_writer.read(path) if path.exists() else []:
+            if row["step"] <= first_step:
+                self.see(row["step"], row)
+
+    def see(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Takes a value, if `metrics` have it."""
+        value = metrics.get(self._name)
+        if value is None or value != value:
+            return
+        if self._value is None or self._sign * value > self._sign * self._value:
+            self.step, self._value = step, value

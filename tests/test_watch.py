@@ -1,0 +1,93 @@
+import json
+import math
+
+import ml_collections
+import pytest
+
+from big_rad import metric_writer, watch
+
+GOOD = dict(training_loss=1.0, l2_grads=0.5, bad_step=False)
+NAN = dict(training_loss=math.nan, l2_grads=0.5, bad_step=True)
+SPIKE = dict(training_loss=90.0, l2_grads=0.5, bad_step=True)
+
+
+def config(**spec):
+    return ml_collections.ConfigDict(
+        dict(
+            bad_steps=dict(dict(action="stop", spike=0.0, most=2), **spec), input=dict(batch_size=4)
+        )
+    )
+
+
+def lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("metrics, what", [(NAN, "not finite"), (SPIKE, r"a spike \(90\)")])
+def test_stopping_names_the_step_the_ids_and_what_to_do(tmp_path, metrics, what):
+    found = watch.Watch(config(), tmp_path, 0)
+    found.ran(6, ["a", "b"], GOOD)
+    found.ran(7, ["c", "d"], metrics)
+    with pytest.raises(watch.TrainingError, match=rf"{what}.* at step 7, batch ids c, d.*skip"):
+        found.look()
+
+
+def test_skipped_steps_are_counted_listed_and_too_many_of_them_stop(tmp_path):
+    found = watch.Watch(config(action="skip"), tmp_path, 0)
+    for step, metrics in ((1, NAN), (2, GOOD)):
+        found.ran(step, [f"id{step}"], metrics)
+    values = found.look()
+    assert (
+        values["skipped_steps"] == 1 and values["training_loss"] == 1 and "bad_step" not in values
+    )
+    assert [(r["step"], r["ids"]) for r in lines(tmp_path / "skipped.jsonl")] == [(1, ["id1"])]
+    # Gone on from step 2; a third one is more than the two that are allowed.
+    again = watch.Watch(config(action="skip"), tmp_path, 2)
+    again.ran(3, ["id3"], SPIKE)
+    assert again.look()["skipped_steps"] == 2
+    again.ran(4, ["id4"], NAN)
+    with pytest.raises(watch.TrainingError, match=r"3 steps were left out.*most=2.*batch ids id4"):
+        again.look()
+    assert [r["step"] for r in lines(tmp_path / "skipped.jsonl")] == [1, 3, 4]
+    # What was skipped after the restored step is skipped, and listed, again.
+    watch.Watch(config(action="skip"), tmp_path, 1)
+    assert [r["step"] for r in lines(tmp_path / "skipped.jsonl")] == [1]
+
+
+EVALS = dict(
+    val=dict(split="validation", every=5),
+    final=dict(split="validation"),
+    test=dict(split="test[:50%]", every=5),
+)
+
+
+def best_of(workdir, name, first_step=100, mode="max"):
+    fields = dict(ckpt_best=name, ckpt_best_mode=mode, evals=EVALS)
+    return watch.Best(ml_collections.ConfigDict(fields), workdir, first_step)
+
+
+@pytest.mark.parametrize("mode, step", [("max", 20), ("min", 10)])
+def test_the_best_step_is_told_by_the_lines_of_the_run_also_after_a_restart(tmp_path, mode, step):
+    writer = metric_writer.MetricWriter(tmp_path)
+    best = best_of(tmp_path, "val/f1", mode=mode)
+    assert best.step is None
+    for at, value in ((10, 0.3), (20, 0.6), (30, math.nan), (40, 0.6), (50, 0.5)):
+        best.see(at, {"val/f1": value})
+        writer.write(at, {"val/f1": value})
+    writer.close()
+    assert best.step == step == best_of(tmp_path, "val/f1", mode=mode).step
+    assert best_of(tmp_path, "val/f1", first_step=10, mode=mode).step == 10
+
+
+@pytest.mark.parametrize(
+    "name, mode, said",
+    [
+        ("test/f1", "max", "a checkpoint chosen by test data has no test left"),
+        ("final/f1", "max", "that has `every`"),
+        ("nothing/f1", "max", "EVALUATOR/METRIC"),
+        ("val/f1", "up", "ckpt_best_mode"),
+    ],
+)
+def test_a_metric_that_cannot_choose_is_refused(tmp_path, name, mode, said):
+    with pytest.raises(ValueError, match=said):
+        best_of(tmp_path, name, mode=mode)

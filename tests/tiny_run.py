@@ -1,0 +1,118 @@
+"""A run of seconds: a tiny model on a few phantom slices, in this process or in one of its own."""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from big_rad import config as config_lib
+from big_rad import metric_writer
+from big_rad.datasets.phantom import builder
+
+ROOT = pathlib.Path(__file__).parents[1]
+# The speed of a run is no property of it.
+UNSTABLE = ("examples_per_second",)
+CONFIG = """
+from big_rad import config as config_lib
+from configs import demo
+
+def get_config(arg=None):
+    a = config_lib.parse_arg(arg, steps=6, batch=4)
+    c = demo.get_config(f"steps={a.steps},limit=4,batch={a.batch}")
+    c.model.img.update(width=32, depth=1, mlp_dim=48, num_heads=2)
+    c.model.llm.update(width=32, depth=1, mlp_dim=48, num_heads=2, num_kv_heads=1, head_dim=16)
+    c.log_training_steps = 2
+    c.ckpt_steps = 3
+    kept = {}
+    for name in ("report", "report_blank", "report_shuffled", "yes_no"):
+        every = 5 if name == "yes_no" else 0
+        kept[name] = dict(c.evals[name], max_new_tokens=4, batch_size=4, every=every)
+    c.evals = kept
+    c.summary = {"g_iou": "report/g_iou", "yes_no": "yes_no/accuracy"}
+    return c
+"""
+
+
+def build_data(folder):
+    """Builds the slices and writes the config file `tiny.py` beside them; returns the folder."""
+    builder.build("demo", folder, workers=1, train=24, validation=2, test=6)
+    (folder / "tiny.py").write_text(CONFIG, encoding="utf-8")
+    return folder
+
+
+def config(folder, arg="", **overrides):
+    """Returns the config, with some fields replaced."""
+    c = config_lib.load(f"{folder / 'tiny.py'}:{arg}")
+    c.update(overrides)
+    return c
+
+
+def command(folder, workdir, *args, arg=""):
+    """Returns the command that trains."""
+    return [
+        sys.executable,
+        "-m",
+        "big_rad.train",
+        f"--config={folder / 'tiny.py'}:{arg}",
+        f"--data_dir={folder}",
+        f"--workdir={workdir}",
+        *args,
+    ]
+
+
+def environment(devices=1):
+    """Returns the environment of such a command, with so many devices."""
+    flags = os.environ.get("XLA_FLAGS", "")
+    return os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
+    }
+
+
+def run(command, devices=1, timeout=300):
+    """Runs a command of `command` to its end."""
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=environment(devices),
+        timeout=timeout,
+    )
+    assert "Traceback" not in done.stderr, done.stderr[-3000:]
+    return done
+
+
+def lines(workdir):
+    """Returns the lines of metrics.jsonl without what a run's speed decides."""
+    rows = metric_writer.read(pathlib.Path(workdir) / "metrics.jsonl")
+    return [{k: v for k, v in row.items() if k not in UNSTABLE} for row in rows]
+
+
+def steps(workdir):
+    """Returns the steps of the whole checkpoints."""
+    folder = pathlib.Path(workdir) / "checkpoints"
+    names = [p.name for p in folder.iterdir()] if folder.exists() else []
+    return sorted(int(n) for n in names if n.isdigit())
+
+
+def state(workdir):
+    """Returns the newest checkpoint's state and data position, read without our own code."""
+    where = pathlib.Path(workdir).absolute() / "checkpoints" / str(steps(workdir)[-1])
+    tree = ocp.PyTreeCheckpointer().restore(where / "state")
+    data = json.loads((where / "data" / "metadata").read_text(encoding="utf-8"))
+    return tree, data["position"]["iterator"], data["arrays"]
+
+
+def assert_same(a, b):
+    """Two runs ended alike, bit for bit: parameters, optimizer, data position, metrics."""
+    (ours, data, sums), (theirs, data2, sums2) = state(a), state(b)
+    jax.tree.map(np.testing.assert_array_equal, ours, theirs)
+    assert (data, sums) == (data2, sums2)
+    assert lines(a) == lines(b)
