@@ -147,3 +147,13 @@ def test_targets_of_the_roofline_are_the_published_multiples_of_the_original():
     assert round(found["targets"]["ahead of every peer"]["of_r0"], 1) == 4.3
     assert found["useful_flops"] < found["hardware_flops"]
     assert found["bound"] == "arithmetic"
+
+
+def test_decoding_is_bound_by_memory_and_has_the_published_counts():
+    config = sizes.recipe("3b", "det")
+    one, many = (hlo.decode_ceiling(config, n, 989e12, 3.35e12) for n in (1, 128))
+    assert one["bound"] == many["bound"] == "memory"
+    # 5.23 GB of weights a step, and 106,496 bytes a token of cache (facts of the 3B model).
+    assert one["bytes"] == pytest.approx(5.23e9 + 292 * 106_496, rel=2e-3)
+    assert one["seconds"] == pytest.approx(1.57e-3, rel=1e-2)
+    assert many["per_second"] > 40_000

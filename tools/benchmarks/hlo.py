@@ -1,4 +1,4 @@
-"""The predicted ceiling of the training step on a device, without running it.
+"""The predicted ceiling of the training step, and of decoding, on a device, without running it.
 
 Time is at least max(FLOPs / peak, bytes / bandwidth). FLOPs and bytes are counted from dimensions
 (`counts`), since the compiler's own analysis counts the body of a loop once however often it runs;
@@ -14,6 +14,8 @@ from typing import Any
 from tools.benchmarks import counts, devices, memory, techniques, training, workload
 
 R0 = 28.4  # examples/s: the most that the original can do on one H100
+DECODE_ROWS = (1, 8, 32, 128)
+_SLOTS = 24 + 25 // 2  # of a row besides the image: its prompt, and half of a report's tokens
 TARGETS = {"ship": 0.40, "ahead of every peer": 0.51, "stretch": 0.56}  # useful MFU
 
 
@@ -42,6 +44,13 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         f"{args.size}, {args.task}, {args.dtype}, {args.batch} rows a step"
     )
     _show(result)
+    result["decode"] = {rows: decode_ceiling(config, rows, peak, bandwidth) for rows in DECODE_ROWS}
+    print(f"{'decode, rows':>20s} {'ms a step':>10s} {'tokens/s':>11s} {'GB a step':>10s}")
+    for rows, row in result["decode"].items():
+        print(
+            f"{rows:20d} {row['seconds'] * 1e3:10.3f} {row['per_second']:11.0f} "
+            f"{row['bytes'] / 1e9:10.2f}  ({row['bound']})"
+        )
     if not args.no_compile:
         result["compiled"] = _compiled(config, options, batches)
     return result
@@ -95,6 +104,30 @@ def ceiling(
         "seconds_per_step": least / len(batches),
         "bound": "arithmetic" if hardware / peak > moved / bandwidth else "memory",
         "targets": targets,
+    }
+
+
+def decode_ceiling(config: Any, rows: int, peak: float, bandwidth: float) -> dict[str, Any]:
+    """Returns the roofline of one decode step: `seconds`, `per_second`, `bytes`, `flops`, `bound`.
+
+    Args:
+        config: the recipe.
+        rows: that decode together, each with its image, a prompt of 24 tokens, and half of a
+            report of 25.
+        peak: FLOP/s.
+        bandwidth: bytes/s.
+    """
+    d, size = counts.dims_of(config), 2 if config.model.llm.dtype_mm == "bfloat16" else 4
+    bytes_ = counts.decode_bytes(d, size)
+    bytes_ += rows * (d.image_tokens + _SLOTS) * counts.kv_bytes(d, size)
+    flops = 2 * rows * (counts.body_params(d) + counts.embedding_params(d))
+    seconds = max(flops / peak, bytes_ / bandwidth)
+    return {
+        "seconds": seconds,
+        "per_second": rows / seconds,
+        "bytes": bytes_,
+        "flops": flops,
+        "bound": "arithmetic" if flops / peak > bytes_ / bandwidth else "memory",
     }
 
 

@@ -15,6 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     devices.add_arguments(parser)
     # The rungs with several texts an image need numbers that these divide.
     parser.set_defaults(batch=12)
+    parser.add_argument("--texts", default="2,6,16", help="of an image, of the last rungs")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -24,7 +25,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         Name of a rung -> its `rounds.summary` against the first; `step` is the ratio to the rung
         before, `exact` whether the loss is the same number.
     """
-    ladder = techniques.ladder()
+    texts = {int(n) for n in args.texts.split(",")}
+    ladder = [(r, o) for r, o in techniques.ladder() if o["texts"] == 1 or o["texts"] in texts]
     state = training.init_state(training.recipe(args, techniques.plain()))
     shared = training.Shared(training.examples_of(args), state)
     try:
