@@ -25,7 +25,10 @@ Beyond the recipe: `vqa_per_image=k` also trains k questions of each sentence an
 draws one text a sentence, and never a question where there are boxes), `ground_share=0.5` lets
 images with boxes train plain reports and questions half of the time, `texts=n` puts n texts of an
 image in one row (another attention mask than the original's: `image_isolated`), `released=True`
-spaces punctuation and cuts boxes to whole pixels as the released checkpoints saw it.
+spaces punctuation and cuts boxes to whole pixels as the released checkpoints saw it. `lora=16`
+freezes the model and trains adapters of that rank in all matrices of the decoder (and the mask
+decoder, if there is one): for small cards. New tokens keep their untrained embeddings then, so
+start from a checkpoint that knows them.
 """
 
 from typing import Any
@@ -61,8 +64,11 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         ground_share=1.0,
         texts=1,
         released=False,
+        lora=0,
     )
     c = model_config(a.variant, a.size, tower=a.siglip)
+    if a.lora:
+        add_lora(c, a.lora, masks=a.ground == "masks")
     c.codec.grid = 224 if a.released else None
     c.input.batch_size = 288
     c.grad_accum = (
@@ -188,6 +194,14 @@ def add_masks(c: ml_collections.ConfigDict, released: bool = False) -> None:
     sizes = dict(dim=64, num_heads=4, mlp_dim=128) if tiny else dict(dtype_mm="bfloat16")
     c.model.mask_decoder = dict(variant="paper", **sizes)
     c.loss = "text_and_masks(lambda_seg=0.1)"
+
+
+def add_lora(c: ml_collections.ConfigDict, rank: int, masks: bool = False) -> None:
+    """Freezes the model and gives the decoder adapters of a rank, which learn faster."""
+    c.model.lora = dict(rank=rank, alpha=2.0 * rank, targets=".*")
+    trained = "(lora|mask_decoder)/.*" if masks else "lora/.*"
+    c.schedule = ((trained, dict(decay_type="cosine", warmup_percent=0.1)), (".*", None))
+    c.lr = 2e-4
 
 
 def _masks(a: Any) -> int:

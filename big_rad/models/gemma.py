@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from big_rad.models import attention, common
+from big_rad.models import attention, common, lora
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "tiny": dict(width=96, depth=2, mlp_dim=288, num_heads=4, num_kv_heads=2, head_dim=24),
@@ -59,6 +59,20 @@ class Dims:
     scan: bool = True
     remat_policy: str = "none"
     dtype_mm: str = "float32"
+
+    def layer_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Returns the shapes of the stacked matrices of all layers, by their names in a layer."""
+        n, kv, d, h, f = (
+            self.num_heads, self.num_kv_heads, self.width, self.head_dim, self.mlp_dim
+        )  # fmt: skip
+        shapes = {
+            "attn/q_einsum/w": (n, d, h),
+            "attn/kv_einsum/w": (2, kv, d, h),
+            "attn/attn_vec_einsum/w": (n, h, d),
+            "mlp/gating_einsum": (2, d, f),
+            "mlp/linear": (f, d),
+        }
+        return {name: (self.depth, *shape) for name, shape in shapes.items()}
 
 
 class Rope(NamedTuple):
@@ -112,7 +126,8 @@ class Einsum(nn.Module):
     @nn.compact
     def __call__(self, equation: str, x: jax.Array) -> jax.Array:
         """Returns einsum(equation, x, w) in the dtype of x."""
-        return jnp.einsum(equation, x, _weight(self, "w", self.shape, self.in_axis, x.dtype))
+        w = _weight(self, "w", self.shape, self.in_axis, x.dtype)
+        return lora.einsum(equation, x, w, self.get_variable("lora", "w"))
 
 
 def _weight(
@@ -204,8 +219,17 @@ class FeedForward(nn.Module):
         d = self.dims
         gating = _weight(self, "gating_einsum", (2, d.width, d.mlp_dim), (1,), x.dtype)
         linear = _weight(self, "linear", (d.mlp_dim, d.width), (0,), x.dtype)
-        gate = nn.gelu(_widen(x, gating[0]), approximate=True)
-        return jnp.dot(gate * _widen(x, gating[1]), linear)
+        wide, down = (self.get_variable("lora", n) for n in ("gating_einsum", "linear"))
+
+        def widen(i: int) -> jax.Array:
+            y = _widen(x, gating[i])
+            if wide is not None:
+                y += lora.product(x, wide["a"], wide["b"][:, i])
+            return y
+
+        h = nn.gelu(widen(0), approximate=True) * widen(1)
+        y = jnp.dot(h, linear)
+        return y if down is None else y + lora.product(h, down["a"], down["b"])
 
 
 @jax.custom_vjp
@@ -341,6 +365,7 @@ class Model(nn.Module):
         mask: attention.Mask,
         cache: dict[str, jax.Array] | None = None,
         skip: int = 0,
+        adapters: Any = None,
     ) -> tuple[jax.Array, dict[str, Any]]:
         """Runs the blocks and the final norm on embeddings.
 
@@ -351,6 +376,7 @@ class Model(nn.Module):
             cache: None, or `k` and `v`, each [depth, B, S, kv, head_dim].
             skip: hidden states are wanted only from this position on, so the last block computes
                 no others (but for keys and values).
+            adapters: None, or those of `lora.scaled`.
 
         Returns:
             (hidden states after the final norm [B, T - skip, width], out) with `out["kv"]` the new
@@ -366,12 +392,14 @@ class Model(nn.Module):
         block = Block(d, parent=None)
 
         def run(skip: int, x: jax.Array, layer: Any) -> Any:
-            return block.apply({"params": layer[0]}, x, rope, mask, layer[1], skip)
+            own, kv, added = layer
+            variables = {"params": own} | ({} if added is None else {"lora": added})
+            return block.apply(variables, x, rope, mask, kv, skip)
 
         def body(skip: int) -> Any:
             return common.remat(functools.partial(run, skip), d.remat_policy)
 
-        layers = (params, cache)
+        layers = (params, cache, adapters)
         if not skip:
             x, kv = jax.lax.scan(body(0), x, layers, unroll=not d.scan)
         else:

@@ -15,6 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from big_rad.models import attention, common, gemma, gemma_step, siglip
+from big_rad.models import lora as lora_lib
 
 MASK_MODES = ("paligemma", "image_isolated")
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -149,6 +150,8 @@ class Model(nn.Module):
             the reference, under a dense mask; "auto" takes the best that this device has.
         last_block: "wanted" leaves out what the last block would compute at image tokens, since
             nobody looks at it there; "all" computes it (with `scan`, one block less to compile).
+        lora: None, or `rank`, `alpha` and `targets` of adapters, see `lora.check`; they are the
+            subtree `lora` of the parameters.
     """
 
     img: Mapping[str, Any]
@@ -157,6 +160,7 @@ class Model(nn.Module):
     text_block: int = 0
     attention: str = "auto"
     last_block: str = "all"
+    lora: Mapping[str, Any] | None = None
 
     def setup(self) -> None:
         """Creates the two towers as `img` and `llm`."""
@@ -164,6 +168,11 @@ class Model(nn.Module):
         self._llm = llm.copy(name="llm")
         img = {"num_classes": llm.dims().width, **self.img}
         self._img = siglip.Model(**img, name="img")
+        self._adapters = None
+        if self.lora is not None:
+            shapes = llm.dims().layer_shapes()
+            new = self.param("lora", lora_lib.init, shapes, self.lora)
+            self._adapters = lora_lib.scaled(new, self.lora, llm.dims().dtype_mm)
 
     def __call__(
         self,
@@ -266,7 +275,8 @@ class Model(nn.Module):
         b, n = tokens.shape[:2]
         positions = jnp.broadcast_to(jnp.arange(n), (b, n))
         x = tokens.astype(self._llm.dtype_mm)
-        _, out = self._llm(x, positions, jnp.ones((b, n, n), bool))
+        mask = jnp.ones((b, n, n), bool)
+        _, out = self._llm(x, positions, mask, adapters=self._adapters)
         return out["kv"], image_out["img/encoded"]
 
     def prefill_text(
@@ -287,13 +297,16 @@ class Model(nn.Module):
             valid[:, None, :] & valid[:, :, None], [(0, 0), (0, 0), (n, 0)], constant_values=True
         )
         positions = make_positions(n, valid)[:, n:]
-        hidden, out = self._llm(self._llm.embed(text), positions, mask, image_kv)
+        x, adapters = self._llm.embed(text), self._adapters
+        hidden, out = self._llm(x, positions, mask, image_kv, adapters=adapters)
         last = jnp.maximum(valid.sum(axis=1) - 1, 0)
         hidden = jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
         return self._llm.logits(hidden), out["kv"]
 
     def decode_weights(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Arranges the model's parameters for `decode_step`; see `gemma_step.prepare`."""
+        if self.lora is not None:
+            params = lora_lib.merge(params, self.lora)
         return gemma_step.prepare(self._dims(), params["llm"])
 
     def decode_step(
@@ -335,7 +348,8 @@ class Model(nn.Module):
         if self.last_block not in ("all", "wanted"):
             raise ValueError(f'config.model.last_block {self.last_block!r}: use "wanted" or "all"')
         skip = n if self.last_block == "wanted" else 0
-        hidden, out = self._llm(x, make_positions(n, valid, segment), mask, skip=skip)
+        positions = make_positions(n, valid, segment)
+        hidden, out = self._llm(x, positions, mask, skip=skip, adapters=self._adapters)
         return hidden if skip else hidden[:, n:], out
 
 
@@ -351,6 +365,8 @@ def load(
         ValueError: tensors that are missing, unexpected or of another shape.
     """
     del model_cfg
+    if "lora" in init_params and "lora" not in tree:  # New ones, on a model that had none.
+        dont_load = (*dont_load, "lora/.*")
     adapt = {
         "img/pos_embedding": common.resize_position_embedding,
         "llm/embedder/input_embedding": common.extend_embedding,

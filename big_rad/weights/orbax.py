@@ -12,11 +12,12 @@ import numpy as np
 
 from big_rad import checkpoint
 from big_rad.grounding import classes
+from big_rad.models import lora
 from big_rad.weights import tensors
 
 
 def read(path: str | pathlib.Path) -> tuple[dict[str, tensors.Lazy], dict[str, Any]]:
-    """Lists the parameters of a run's newest checkpoint as flat lazy arrays.
+    """Lists the parameters of a run's newest checkpoint as flat lazy arrays, adapters merged.
 
     Args:
         path: a run directory, its `checkpoints` folder, or one step's folder.
@@ -36,10 +37,31 @@ def read(path: str | pathlib.Path) -> tuple[dict[str, tensors.Lazy], dict[str, A
             one = flax.traverse_util.unflatten_dict({keys: shapes[keys]})
             return flax.traverse_util.flatten_dict(reader.read(one))[keys]
 
-    return {
+    flat = {
         "/".join(keys): tensors.Lazy(x.shape, x.dtype, lambda k=keys: read_one(k))
         for keys, x in shapes.items()
-    }, meta
+    }
+    return _merged(flat, meta)
+
+
+def _merged(
+    flat: dict[str, tensors.Lazy], meta: dict[str, Any]
+) -> tuple[dict[str, tensors.Lazy], dict[str, Any]]:
+    # Without adapters: each is added to its matrix when that is read.
+    model_cfg = meta["config"].get("model", {})
+    if not model_cfg.get("lora"):
+        return flat, meta
+    spec = lora.check(model_cfg["lora"])
+    result = {n: x for n, x in flat.items() if not n.startswith("lora/")}
+    for name in [n[5:-2] for n in flat if n.startswith("lora/") and n.endswith("/a")]:
+        w, a, b = (flat[n] for n in (f"llm/layers/{name}", f"lora/{name}/a", f"lora/{name}/b"))
+
+        def read(name: str = name, w: Any = w, a: Any = a, b: Any = b) -> np.ndarray:
+            return lora.merged(name, np.asarray(w), np.asarray(a), np.asarray(b), spec)
+
+        result[f"llm/layers/{name}"] = tensors.Lazy(w.shape, w.dtype, read)
+    without = {k: v for k, v in model_cfg.items() if k != "lora"}
+    return result, meta | {"config": meta["config"] | {"model": without}}
 
 
 def save(

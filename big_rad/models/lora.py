@@ -1,0 +1,152 @@
+"""Low-rank adapters of the decoder's matrices: W + alpha / rank * A B, with W frozen.
+
+Adapters are a subtree of their own, `lora`, so that the model's other parameters keep their names
+and can be compared, saved and merged apart. One adapter belongs to one array of the tree: keys and
+values share an A, and so do gate and up. Knows neither files nor training.
+Reference: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models".
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+# Of each matrix of a layer, the axes that meet the input and those of the output.
+_AXES = {
+    "attn/q_einsum/w": ((1,), (0, 2)),
+    "attn/kv_einsum/w": ((2,), (0, 1, 3)),
+    "attn/attn_vec_einsum/w": ((0, 1), (2,)),
+    "mlp/gating_einsum": ((1,), (0, 2)),
+    "mlp/linear": ((0,), (1,)),
+}
+_FIELDS = ("rank", "alpha", "targets")
+_LAYERS = "layers/"
+
+
+def check(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns `rank`, `alpha` (default: the rank) and `targets` (default: all matrices).
+
+    Raises:
+        ValueError: an unknown field, no rank, or targets that match nothing.
+    """
+    unknown = [k for k in spec if k not in _FIELDS]
+    rank = spec.get("rank", 0)
+    if unknown or rank < 1:
+        raise ValueError(
+            f"config.model.lora is {dict(spec)}: give rank (at least 1), and if wanted alpha and "
+            "targets, a regular expression over names such as attn/q_einsum/w"
+        )
+    targets = spec.get("targets", ".*")
+    if not any(re.fullmatch(targets, n) for n in _AXES):
+        raise ValueError(
+            f"config.model.lora.targets {targets!r} matches none of {', '.join(_AXES)}"
+        )
+    return {"rank": rank, "alpha": spec.get("alpha", rank), "targets": targets}
+
+
+def init(rng: jax.Array, shapes: Mapping[str, tuple[int, ...]], spec: Mapping[str, Any]) -> Any:
+    """Returns new adapters, whose product is zero.
+
+    Args:
+        rng: of A.
+        shapes: of the stacked arrays, name of a matrix -> [depth, ...].
+        spec: see `check`.
+
+    Returns:
+        Nested by the matrices' names, each `{"a": [depth, inputs..., rank], "b": [depth, rank,
+        outputs...]}`.
+    """
+    spec, flat = check(spec), {}
+    for i, (name, (inside, outside)) in enumerate(_AXES.items()):
+        if not re.fullmatch(spec["targets"], name):
+            continue
+        depth, *shape = shapes[name]
+        inputs, outputs = ([shape[axis] for axis in axes] for axes in (inside, outside))
+        key = jax.random.fold_in(rng, i)
+        a = jax.random.normal(key, (depth, *inputs, spec["rank"])) * np.prod(inputs) ** -0.5
+        flat[name] = {"a": a, "b": jnp.zeros((depth, spec["rank"], *outputs))}
+    return flax.traverse_util.unflatten_dict(flat, sep="/")
+
+
+def scaled(adapters: Any, spec: Mapping[str, Any], dtype: Any) -> Any:
+    """Returns adapters in the dtype of the products, alpha / rank multiplied into B."""
+    spec = check(spec)
+
+    def one(path: Any, x: jax.Array) -> jax.Array:
+        factor = spec["alpha"] / spec["rank"] if path[-1].key == "b" else 1.0
+        return (x * factor).astype(dtype)
+
+    return jax.tree_util.tree_map_with_path(one, adapters)
+
+
+def einsum(equation: str, x: jax.Array, w: jax.Array, adapter: Any) -> jax.Array:
+    """Returns einsum(equation, x, w), plus that of x with A and B if there is an adapter.
+
+    Args:
+        equation: "inputs,weights->outputs"; R is not among its letters.
+        x: the input.
+        w: one layer's matrix.
+        adapter: None, or one layer's `a` and `b`, scaled.
+    """
+    y = jnp.einsum(equation, x, w)
+    if adapter is None:
+        return y
+    left, out = equation.split("->")
+    ins, weights = left.split(",")
+    met = "".join(c for c in weights if c in ins and c not in out)
+    new = "".join(c for c in weights if c not in ins)
+    kept = "".join(c for c in ins if c not in met)
+    low = jnp.einsum(f"{ins},{met}R->{kept}R", x, adapter["a"])
+    return y + jnp.einsum(f"{kept}R,R{new}->{out}", low, adapter["b"])
+
+
+def product(x: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
+    """Returns x A B of x [..., inputs], A [inputs, rank] and B [rank, outputs]."""
+    return jnp.dot(jnp.dot(x, a), b)
+
+
+def merge(params: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns nested parameters without adapters, these added to their matrices.
+
+    Args:
+        params: of a model, with `lora` beside `llm`.
+        spec: `config.model.lora`.
+    """
+    spec = check(spec)
+    flat = flax.traverse_util.flatten_dict(dict(params), sep="/")
+    result = {n: x for n, x in flat.items() if not n.startswith("lora/")}
+    for name in _AXES:
+        if f"lora/{name}/a" in flat:
+            target = f"llm/{_LAYERS}{name}"
+            a, b = (flat[f"lora/{name}/{part}"] for part in "ab")
+            result[target] = merged(name, result[target], a, b, spec)
+    return flax.traverse_util.unflatten_dict(result, sep="/")
+
+
+def merged(name: str, w: Any, a: Any, b: Any, spec: Mapping[str, Any]) -> Any:
+    """Returns one stacked matrix with its adapter added; numpy stays numpy.
+
+    Args:
+        name: of the matrix, such as "mlp/linear".
+        w: [depth, ...].
+        a: see `init`.
+        b: see `init`.
+        spec: see `check`, complete.
+    """
+    xp = np if isinstance(w, np.ndarray) else jnp
+    inside, outside = _AXES[name]
+    depth, rank = a.shape[0], a.shape[-1]
+    product = xp.matmul(
+        xp.asarray(a, np.float32).reshape(depth, -1, rank),
+        xp.asarray(b, np.float32).reshape(depth, rank, -1),
+    )
+    shape = [w.shape[1 + axis] for axis in (*inside, *outside)]
+    # From [depth, inputs..., outputs...] to the order of the matrix.
+    order = [1 + (*inside, *outside).index(i) for i in range(len(shape))]
+    product = product.reshape(depth, *shape).transpose(0, *order)
+    new = xp.asarray(w, np.float32) + np.float32(spec["alpha"] / rank) * product
+    return new.astype(w.dtype)

@@ -1,0 +1,119 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from big_rad.models import common, gemma, lora
+
+SPEC = dict(rank=3, alpha=6.0)
+NAMES = tuple(gemma.Model(variant="tiny").dims().layer_shapes())
+
+
+@pytest.fixture(scope="module")
+def adapted(tiny):
+    """A model with adapters of which none is zero: (plain model, adapted model, parameters)."""
+    model = tiny.make(lora=SPEC)
+    tokens = np.ones((1, 4), np.int32)
+    shapes = jax.eval_shape(
+        lambda: model.init(jax.random.key(0), tiny.image[:1], tokens, 0 * tokens)
+    )
+    params = tiny.randomise(shapes["params"], seed=4)
+    return tiny.make(), model, params
+
+
+@pytest.fixture(scope="module")
+def batch(tiny):
+    text = np.random.default_rng(0).integers(3, 64, (4, 7)).astype(np.int32)
+    return tiny.image, text, np.int32(np.arange(7) >= 3) * np.ones_like(text)
+
+
+def test_the_shapes_are_those_of_the_decoder_and_only_the_subtree_lora_is_new(tiny, adapted):
+    _, _, params = adapted
+    flat, plain = common.flatten(params), common.flatten(tiny.params)
+    assert {n: x.shape for n, x in flat.items() if not n.startswith("lora/")} == {
+        n: x.shape for n, x in plain.items()
+    }
+    shapes = tiny.make().bind({})._dims().layer_shapes()
+    assert shapes == {n: plain[f"llm/layers/{n}"].shape for n in NAMES}
+    assert sorted(n for n in flat if n.startswith("lora/")) == sorted(
+        f"lora/{n}/{part}" for n in NAMES for part in "ab"
+    )
+
+
+def test_new_adapters_change_nothing(tiny, adapted, batch):
+    plain, model, _ = adapted
+    params = model.init(jax.random.key(0), *batch)["params"]
+    params = {**params, **tiny.params}
+    assert any(np.any(a) for a in jax.tree.leaves(params["lora"]))
+    np.testing.assert_array_equal(
+        model.apply({"params": params}, *batch)[0],
+        plain.apply({"params": tiny.params}, *batch)[0],
+    )
+
+
+@pytest.mark.parametrize("last_block", ["all", "wanted"])
+def test_merged_and_unmerged_agree_in_logits_to_1e_5(tiny, adapted, batch, last_block):
+    plain, model, params = adapted
+    model = model.clone(last_block=last_block)
+    got = model.apply({"params": params}, *batch)[0]
+    want = plain.apply({"params": lora.merge(params, SPEC)}, *batch)[0]
+    without = plain.apply({"params": {k: v for k, v in params.items() if k != "lora"}}, *batch)[0]
+    np.testing.assert_allclose(got, want, atol=1e-5 * np.abs(want).max())
+    assert np.abs(want - without).max() > 0.1 * np.abs(want).max()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_matrix_may_be_the_only_target(tiny, adapted, batch, name):
+    plain, _, params = adapted
+    spec = dict(SPEC, targets=name)
+    one = {n: x for n, x in common.flatten(params).items() if "lora" not in n or name in n}
+    one = common.unflatten(one)
+    got = tiny.make(lora=spec).apply({"params": one}, *batch)[0]
+    merged = lora.merge(one, spec)
+    changed = [
+        n
+        for n, x in common.flatten(merged).items()
+        if np.any(np.asarray(x) != np.asarray(common.flatten(params)[n]))
+    ]
+    assert changed == [f"llm/layers/{name}"]
+    want = plain.apply({"params": merged}, *batch)[0]
+    np.testing.assert_allclose(got, want, atol=1e-5 * np.abs(want).max())
+
+
+def test_decoding_steps_see_the_adapters(tiny, adapted, batch):
+    plain, model, params = adapted
+    merged = lora.merge(params, SPEC)
+    jax.tree.map(
+        np.testing.assert_array_equal, model.decode_weights(params), plain.decode_weights(merged)
+    )
+    image, text, _ = batch
+    got = model.apply({"params": params}, image, text, 0 * text, method=model.prefill)
+    want = plain.apply({"params": merged}, image, text, 0 * text, method=plain.prefill)
+    for x, y in zip(jax.tree.leaves(got), jax.tree.leaves(want)):
+        np.testing.assert_allclose(x, y, atol=1e-4 * max(1, np.abs(y).max()))
+
+
+def test_numpy_trees_merge_to_the_same_numbers(adapted):
+    _, _, params = adapted
+    device = lora.merge(jax.tree.map(jnp.asarray, params), SPEC)
+    host = lora.merge(params, SPEC)
+    assert all(isinstance(x, np.ndarray) for x in jax.tree.leaves(host))
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, atol=1e-5), device, host)
+
+
+def test_a_model_without_adapters_is_loaded_into_one_with_new_ones(tiny, adapted, batch):
+    from big_rad.models import paligemma
+
+    _, model, _ = adapted
+    init = model.init(jax.random.key(1), *batch)["params"]
+    loaded = paligemma.load(init, tiny.params)
+    jax.tree.map(np.testing.assert_array_equal, loaded["llm"], tiny.params["llm"])
+    jax.tree.map(np.testing.assert_array_equal, loaded["lora"], init["lora"])
+
+
+@pytest.mark.parametrize(
+    "spec", [dict(alpha=1), dict(rank=0), dict(rank=2, target=".*"), dict(rank=2, targets="wq")]
+)
+def test_a_wrong_setting_names_the_field(spec):
+    with pytest.raises(ValueError, match="config.model.lora"):
+        lora.check(spec)
