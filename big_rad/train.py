@@ -141,14 +141,10 @@ def _train(
     if guard is not None:
         state_shapes["guard"] = jax.eval_shape(guard.init)
     state_shardings = {
-        "params": common.unflatten(param_shardings),
-        "opt_state": sharding.like_params(state_shapes["opt_state"], param_shardings, mesh),
-        **{
-            n: jax.tree.map(lambda _: sharding.replicated(mesh), state_shapes[n])
-            for n in ("step", "guard")
-            if n in state_shapes
-        },
+        name: sharding.like_params(shapes, param_shardings, mesh)
+        for name, shapes in state_shapes.items()
     }
+    state_shardings["params"] = common.unflatten(param_shardings)
     target = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
         state_shapes,

@@ -75,6 +75,18 @@ def environment(devices=1):
     }
 
 
+def start(command):
+    """Starts a command of `command`; what it prints and its errors come as one stream of text."""
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=ROOT,
+        env=environment(),
+    )
+
+
 def run(command, devices=1, timeout=300):
     """Runs a command of `command` to its end."""
     done = subprocess.run(

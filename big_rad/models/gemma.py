@@ -228,8 +228,7 @@ class FeedForward(nn.Module):
             return y
 
         h = nn.gelu(widen(0), approximate=True) * widen(1)
-        y = jnp.dot(h, linear)
-        return y if down is None else y + lora.product(h, down["a"], down["b"])
+        return lora.einsum("btf,fd->btd", h, linear, down)
 
 
 @jax.custom_vjp

@@ -24,7 +24,7 @@ _AXES = {
     "mlp/linear": ((0,), (1,)),
 }
 _FIELDS = ("rank", "alpha", "targets")
-_LAYERS = "layers/"
+PREFIX = "lora/"  # of the adapters' names in flat parameters
 
 
 def check(spec: Mapping[str, Any]) -> dict[str, Any]:
@@ -118,13 +118,20 @@ def merge(params: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
     """
     spec = check(spec)
     flat = flax.traverse_util.flatten_dict(dict(params), sep="/")
-    result = {n: x for n, x in flat.items() if not n.startswith("lora/")}
-    for name in _AXES:
-        if f"lora/{name}/a" in flat:
-            target = f"llm/{_LAYERS}{name}"
-            a, b = (flat[f"lora/{name}/{part}"] for part in "ab")
-            result[target] = merged(name, result[target], a, b, spec)
+    result = {n: x for n, x in flat.items() if not n.startswith(PREFIX)}
+    for name, (w, a, b) in matrices(flat).items():
+        result[w] = merged(name, flat[w], flat[a], flat[b], spec)
     return flax.traverse_util.unflatten_dict(result, sep="/")
+
+
+def matrices(flat: Mapping[str, Any]) -> dict[str, tuple[str, str, str]]:
+    """Returns, for each matrix with an adapter, the flat names of itself, A and B.
+
+    Args:
+        flat: flat parameters.
+    """
+    names = {n: (f"llm/layers/{n}", f"{PREFIX}{n}/a", f"{PREFIX}{n}/b") for n in _AXES}
+    return {n: place for n, place in names.items() if place[1] in flat}
 
 
 def merged(name: str, w: Any, a: Any, b: Any, spec: Mapping[str, Any]) -> Any:

@@ -52,14 +52,14 @@ def _merged(
     if not model_cfg.get("lora"):
         return flat, meta
     spec = lora.check(model_cfg["lora"])
-    result = {n: x for n, x in flat.items() if not n.startswith("lora/")}
-    for name in [n[5:-2] for n in flat if n.startswith("lora/") and n.endswith("/a")]:
-        w, a, b = (flat[n] for n in (f"llm/layers/{name}", f"lora/{name}/a", f"lora/{name}/b"))
+    result = {n: x for n, x in flat.items() if not n.startswith(lora.PREFIX)}
+    for name, place in lora.matrices(flat).items():
+        arrays = [flat[n] for n in place]
 
-        def read(name: str = name, w: Any = w, a: Any = a, b: Any = b) -> np.ndarray:
-            return lora.merged(name, np.asarray(w), np.asarray(a), np.asarray(b), spec)
+        def read(name: str = name, arrays: Any = arrays) -> np.ndarray:
+            return lora.merged(name, *map(np.asarray, arrays), spec)
 
-        result[f"llm/layers/{name}"] = tensors.Lazy(w.shape, w.dtype, read)
+        result[place[0]] = tensors.Lazy(arrays[0].shape, arrays[0].dtype, read)
     without = {k: v for k, v in model_cfg.items() if k != "lora"}
     return result, meta | {"config": meta["config"] | {"model": without}}
 

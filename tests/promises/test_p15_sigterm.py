@@ -2,28 +2,15 @@
 
 import re
 import signal
-import subprocess
 
 import pytest
 
 from tests import tiny_run
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_run.build_data(tmp_path_factory.mktemp("data"))
-
-
 def stop_at(line, number, command):
     """Runs until a line begins like that, sends the signal, and returns (exit code, output)."""
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=tiny_run.ROOT,
-        env=tiny_run.environment(),
-    )
+    process = tiny_run.start(command)
     said = []
     for text in process.stdout:
         said.append(text)

@@ -8,7 +8,6 @@ import pathlib
 import random
 import re
 import signal
-import subprocess
 import threading
 import time
 
@@ -26,16 +25,8 @@ OPTIONS = (
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_run.build_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(data, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("undisturbed")
-    done = tiny_run.run(tiny_run.command(data, workdir, *OPTIONS, arg=f"steps={STEPS}"))
-    assert done.returncode == 0, done.stderr
-    return workdir
+def undisturbed(finished):
+    return finished(*OPTIONS, arg=f"steps={STEPS}")
 
 
 def is_saving(workdir):
@@ -45,14 +36,7 @@ def is_saving(workdir):
 
 def kill_once(command, workdir, rng, in_save):
     """Starts a run and kills it; returns (step it resumed from, it was saving, it had ended)."""
-    process = subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=tiny_run.ROOT,
-        env=tiny_run.environment(),
-    )
+    process = tiny_run.start(command)
     said = []
     reader = threading.Thread(target=lambda: said.extend(iter(process.stdout.readline, "")))
     reader.start()

@@ -19,11 +19,6 @@ def run(config, workdir, data, **kw):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_run.build_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("undisturbed")
     return run(tiny_run.config(data, **GUARDED), workdir, data), workdir

@@ -30,15 +30,8 @@ OPTIONS = ("--config.evals.yes_no.every=0",)
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    return tiny_run.build_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def undisturbed(data, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("undisturbed")
-    assert tiny_run.run(tiny_run.command(data, workdir, *OPTIONS)).returncode == 0
-    return workdir
+def undisturbed(finished):
+    return finished(*OPTIONS)
 
 
 @pytest.mark.slow

@@ -1,0 +1,22 @@
+import pytest
+
+from tests import tiny_run
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """Slices of the tiny run, and its config."""
+    return tiny_run.build_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def finished(data, tmp_path_factory):
+    """(options, arg) -> the directory of an undisturbed run of the tiny config."""
+
+    def run(*options, arg=""):
+        workdir = tmp_path_factory.mktemp("undisturbed")
+        done = tiny_run.run(tiny_run.command(data, workdir, *options, arg=arg))
+        assert done.returncode == 0, done.stderr
+        return workdir
+
+    return run
