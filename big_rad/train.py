@@ -7,6 +7,7 @@ Knows no task: the loss, the model, the data and the evaluators are named in the
 
 import contextlib
 import json
+import logging as standard_logging
 import os
 import pathlib
 import sys
@@ -366,8 +367,9 @@ def _main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unknown argument {argv[1]!r}")
     logging.set_verbosity(logging.WARNING)  # TFDS tells every step at INFO.
-    # What Orbax has to say comes as an exception as well.
+    # What Orbax has to say, also through asyncio, comes as an exception as well.
     logging.get_absl_logger().addFilter(lambda record: "orbax" not in record.pathname)
+    standard_logging.getLogger("asyncio").setLevel(standard_logging.CRITICAL)
     name = pathlib.Path(flags.FLAGS["config"].config_filename.partition(":")[0]).stem
     workdir = _WORKDIR.value or f"runs/{name}"
     try:
