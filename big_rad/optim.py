@@ -104,8 +104,9 @@ def make(config: Any, params: Mapping[str, Any], total_steps: int) -> Optimizer:
 
     Args:
         config: fields `optimizer` ("adafactor" | "adamw" | "muon"), `optimizer_args`, `lr`, `wd`,
-            `grad_clip_norm` (0: off), and rule lists `schedule` (arguments of `make_schedule`,
-            or None to freeze), `lr_mults` and `wd_mults` (factors).
+            `grad_clip_norm` (0: off), `optimizer_state_dtype` ("float32", or "bfloat16" for half
+            the state, see `round_at_random`), and rule lists `schedule` (arguments of
+            `make_schedule`, or None to freeze), `lr_mults` and `wd_mults` (factors).
         params: flat dict of all parameters (shapes suffice).
         total_steps: steps of the run.
 
@@ -132,7 +133,8 @@ def make(config: Any, params: Mapping[str, Any], total_steps: int) -> Optimizer:
     parts = []
     if config.grad_clip_norm:
         parts.append(optax.clip_by_global_norm(config.grad_clip_norm))
-    parts.append(_preconditioner(config.optimizer, dict(config.get("optimizer_args", {}))))
+    preconditioner = _preconditioner(config.optimizer, dict(config.get("optimizer_args", {})))
+    parts.append(_stored(preconditioner, config.get("optimizer_state_dtype", "float32")))
     if config.wd:
         parts.append(_add_decay({n: config.wd * wd_mults[n] for n in kept}))
     parts.append(_scale_by_name(step_size))
@@ -141,6 +143,57 @@ def make(config: Any, params: Mapping[str, Any], total_steps: int) -> Optimizer:
         trainable=trainable,
         learning_rate=lambda step: -step_size(step)[kept[0]],
     )
+
+
+def round_at_random(x: jax.Array, rng: jax.Array) -> jax.Array:
+    """Rounds to bfloat16 up or down by chance, so that the mean over many roundings is x.
+
+    A running mean with decay 0.999 moves by less than half a bfloat16 step at a time: rounded to
+    the nearest it would stand still for ever.
+
+    Args:
+        x: f32, any shape.
+        rng: key.
+
+    Returns:
+        bf16; infinities and NaN stay.
+    """
+    below = jax.random.bits(rng, x.shape, jnp.uint16).astype(jnp.uint32)
+    bits = jax.lax.bitcast_convert_type(x, jnp.uint32) + jnp.where(jnp.isfinite(x), below, 0)
+    kept = jax.lax.bitcast_convert_type(bits & jnp.uint32(0xFFFF0000), jnp.float32)
+    return kept.astype(jnp.bfloat16)
+
+
+def _stored(tx: optax.GradientTransformation, dtype: str) -> optax.GradientTransformation:
+    # Keeps a transformation's state in fewer bits; it computes in float32 as before. Vectors and
+    # scalars stay: they are small.
+    if dtype == "float32":
+        return tx
+    if dtype != "bfloat16":
+        raise ValueError(f"config.optimizer_state_dtype {dtype!r}: float32 or bfloat16")
+
+    def narrow(state: Any, count: jax.Array) -> Any:
+        rng = jax.random.fold_in(jax.random.key(0), count)
+        leaves, tree = jax.tree.flatten(state)
+        large = [x.dtype == jnp.float32 and x.ndim > 1 for x in leaves]
+        return tree.unflatten(
+            round_at_random(x, jax.random.fold_in(rng, i)) if large[i] else x
+            for i, x in enumerate(leaves)
+        )
+
+    def init(params: Any) -> Any:
+        count = jnp.zeros((), jnp.int32)
+        return {"count": count, "state": narrow(tx.init(params), count)}
+
+    def update(updates: Any, state: Any, params: Any = None) -> Any:
+        wide = jax.tree.map(
+            lambda x: x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x, state["state"]
+        )
+        updates, new = tx.update(updates, wide, params)
+        count = optax.safe_increment(state["count"])
+        return updates, {"count": count, "state": narrow(new, count)}
+
+    return optax.GradientTransformation(init, update)
 
 
 def _preconditioner(name: str, args: dict[str, Any]) -> optax.GradientTransformation:

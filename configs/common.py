@@ -61,6 +61,7 @@ def base() -> ml_collections.ConfigDict:
     c.grad_accum = 1
     c.optimizer = "adafactor"
     c.optimizer_args = ml_collections.ConfigDict()
+    c.optimizer_state_dtype = "float32"  # "bfloat16" halves it, rounded up or down by chance.
     c.lr = 5e-5
     c.wd = 0.01
     c.grad_clip_norm = 1.0

@@ -291,3 +291,65 @@ def test_muon_treats_layers_apart_and_all_else_as_adam_does():
     assert not np.allclose(ours[name][1], other[name][1])
     for n in params:
         assert np.allclose(ours[n], adam[-1][n]) == (n != name)
+
+
+# ---- State in bfloat16 ----
+
+
+def test_rounding_at_random_keeps_the_mean_and_lands_on_the_neighbours():
+    x = jnp.full((200_000,), 1.0 + 2**-10)  # An eighth of the way between two bfloat16.
+    rounded = optim.round_at_random(x, jax.random.key(0)).astype(jnp.float32)
+    assert set(np.unique(rounded)) == {1.0, 1.0 + 2**-7}
+    share = float((rounded > 1).mean())
+    assert share == pytest.approx(1 / 8, abs=5 * (1 / 8 * 7 / 8 / x.size) ** 0.5)
+    exact = jnp.asarray([0.0, -1.5, jnp.inf, -jnp.inf, jnp.nan], jnp.float32)
+    np.testing.assert_array_equal(
+        optim.round_at_random(exact, jax.random.key(1)).astype(jnp.float32), exact
+    )
+
+
+@pytest.mark.parametrize("name", ["adamw", "muon"])
+def test_bfloat16_state_halves_memory_and_follows_float32(name):
+    params, rng = make_params(), np.random.default_rng(0)
+    steps = [
+        {
+            n: p + jnp.asarray(rng.standard_normal(p.shape) * 0.1, jnp.float32)
+            for n, p in params.items()
+        }
+        for _ in range(60)
+    ]
+    config = make_config(optimizer=name, wd=0.0)
+    narrow = make_config(optimizer=name, wd=0.0, optimizer_state_dtype="bfloat16")
+    state = optim.make(narrow, params, 60).tx.init(params)
+    large = [x for x in jax.tree.leaves(state) if x.ndim > 1]
+    assert large and all(x.dtype == jnp.bfloat16 for x in large)
+    wide, small = (run(c, params, steps, 60)[-1] for c in (config, narrow))
+    for n, p in params.items():
+        moved = float(jnp.abs(wide[n] - p).mean())
+        assert float(jnp.abs(wide[n] - small[n]).mean()) < 0.02 * moved, n
+
+
+def test_a_slow_running_mean_in_bfloat16_does_not_stand_still():
+    # Adam's second moment after 1,000 gradients of 1: 1 - 0.999 ** 1000. Rounded to the nearest it
+    # stops where a step is below half a unit in the last place, at about 0.2.
+    config = make_config(
+        optimizer="adamw",
+        optimizer_args=dict(b2=0.999),
+        optimizer_state_dtype="bfloat16",
+        wd=0.0,
+        wd_mults=((".*", 0.0),),
+    )
+    params = {"w": jnp.zeros((40, 50))}
+    tx = optim.make(config, params, 10).tx
+
+    def step(state, _):
+        return tx.update({"w": jnp.ones((40, 50))}, state, params)[1], None
+
+    state = jax.jit(lambda s: jax.lax.scan(step, s, None, 1000)[0])(tx.init(params))
+    (nu,) = [x for path, x in jax.tree_util.tree_leaves_with_path(state) if "nu" in str(path)]
+    assert float(nu.astype(jnp.float32).mean()) == pytest.approx(1 - 0.999**1000, rel=0.01)
+
+
+def test_an_unknown_dtype_of_the_state_is_an_error():
+    with pytest.raises(ValueError, match="optimizer_state_dtype 'float16'"):
+        optim.make(make_config(optimizer_state_dtype="float16"), make_params(), 10)
