@@ -82,6 +82,19 @@ def num_steps(config: Any, examples_per_epoch: int) -> int:
     return max(1, round(examples / config.input.batch_size))
 
 
+def changed(config: Any, fields: Mapping[str, Any]) -> ml_collections.ConfigDict:
+    """Returns a copy of a config with some fields set, `{"model.llm.depth": 2}`."""
+    new = config.copy_and_resolve_references()
+    with new.unlocked():
+        for name, value in fields.items():
+            *path, last = name.split(".")
+            place = new
+            for part in path:
+                place = place[part]
+            place[last] = value
+    return new
+
+
 def to_json(config: Any) -> str:
     """Returns the config as JSON, keys sorted."""
     plain = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config

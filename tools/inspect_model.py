@@ -1,13 +1,14 @@
-"""Shows a model's parameters and the memory of its training state, without allocating any of it.
+"""Shows a model's parameters and the memory that its training needs, without allocating any of it.
 
     python -m tools.inspect_model --config=configs/radgrounder_det.py
+    python -m tools.inspect_model --config=configs/radgrounder_det.py --card=24
     python -m tools.inspect_model --variant=3b --size=224
 
 With `--config` (any field can be overridden, as for training) it prints every parameter, totals of
-each subtree, and the bytes of weights, gradients and optimizer state. With `--variant` it prints
+each subtree, and the predicted peak of a training step on one device (`big_rad.memory`); with
+`--card`, in GB, whether that fits the card, and what to change if not. With `--variant` it prints
 the tree of the original checkpoint of that size. Everything is evaluated as shapes, so it runs in
-seconds on any machine. It knows nothing of activations: those depend on the batch and on
-`remat_policy`.
+seconds on any machine.
 """
 
 import dataclasses
@@ -16,7 +17,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import ml_collections
 import numpy as np
@@ -24,9 +24,11 @@ from absl import flags
 from clu import parameter_overview
 from ml_collections import config_flags
 
-from big_rad import models, optim, train_step
+from big_rad import config as config_lib
+from big_rad import memory, models, optim, train_step
 from big_rad.models import common, paligemma
 from big_rad.pp import tokenizer as tokenizer_lib
+from configs import radgrounder_det
 
 _PALIGEMMA_PIECES = 257_152
 
@@ -49,16 +51,6 @@ class Subtree:
     subtree: str
     size: int
     trained: int
-
-
-@dataclasses.dataclass(frozen=True)
-class Memory:
-    """A row of the memory table."""
-
-    what: str
-    dtype: str
-    size: int
-    gib: float
 
 
 def parameter_shapes(config: Any, vocab_size: int | None = None) -> dict[str, Any]:
@@ -105,45 +97,66 @@ def subtree_totals(rows: Iterable[Parameter], depth: int = 2) -> list[Subtree]:
     return [Subtree(name, *totals[name]) for name in sorted(totals, key=lambda n: (n == "all", n))]
 
 
-def training_state(config: Any, params: Mapping[str, Any]) -> tuple[list[Parameter], list[Memory]]:
-    """Returns the parameter table of a recipe and the memory of its training state.
+def parameter_table(config: Any, params: Mapping[str, Any]) -> list[Parameter]:
+    """Returns the parameters of a recipe in the dtypes they are kept in.
 
     Args:
         config: the whole recipe.
         params: flat parameters (shapes suffice).
-
-    Returns:
-        (parameters in the dtype they are kept in, memory rows ending with the total).
     """
-    optimizer = optim.make(config, params, total_steps=1000)  # The length changes no shape.
-    kept = {True: jnp.dtype("float32"), False: jnp.dtype(config.frozen_dtype)}
-    held = {
-        n: jax.ShapeDtypeStruct(p.shape, kept[optimizer.trainable[n]]) for n, p in params.items()
-    }
-    trained = {n: p for n, p in held.items() if optimizer.trainable[n]}
-    frozen = {n: p for n, p in held.items() if not optimizer.trainable[n]}
-    parts = {"weights, trained": trained, "weights, frozen": frozen, "gradients": trained}
-    if config.get("grad_accum", 1) > 1:
-        parts["gradients, summed over microbatches"] = trained
-    parts[f"optimizer state ({config.optimizer})"] = jax.eval_shape(optimizer.tx.init, trained)
-    memory = [row for what, tree in parts.items() for row in _memory(what, tree)]
-    memory.append(Memory("all", "", sum(m.size for m in memory), sum(m.gib for m in memory)))
-    return [_row(n, p, optimizer.trainable[n]) for n, p in held.items()], memory
+    trainable = optim.make(config, params, total_steps=1000).trainable
+    held = memory.kept_dtypes(config, params, trainable)
+    return [_row(n, p, trainable[n]) for n, p in held.items()]
 
 
-def report(config: Any) -> str:
-    """Returns the text for a recipe."""
+def report(config: Any, card: float | None = None) -> str:
+    """Returns the text for a recipe, and whether it fits a card of so many GB."""
     vocab_size, remark = table_rows(config.tokenizer)
-    rows, memory = training_state(config, parameter_shapes(config, vocab_size))
-    notes = filter(None, [remark, "activations are not counted"])
-    return "\n\n".join(
-        [
-            _table(rows),
-            _table(subtree_totals(rows)),
-            _table(memory),
-            "\n".join(f"note: {n}" for n in notes),
-        ]
-    )
+    rows = parameter_table(config, parameter_shapes(config, vocab_size))
+    found = memory.predict(config, vocab_size)
+    table = [*found.state, *found.meanwhile, memory.Part("peak", "", 0, found.peak)]
+    texts = [_table(rows), _table(subtree_totals(rows)), _table(table)]
+    if remark:
+        texts.append(f"note: {remark}")
+    if card:
+        texts.append(advice(config, vocab_size, card, found))
+    return "\n\n".join(texts)
+
+
+def advice(config: Any, vocab_size: int, card: float, found: memory.Prediction) -> str:
+    """Returns whether a recipe fits a card, and what to change if it does not.
+
+    Args:
+        config: the whole recipe.
+        vocab_size: rows that the tokenizer needs.
+        card: GB.
+        found: what the recipe needs.
+    """
+    room = memory.USABLE * card
+    line = f"{found.peak:.1f} GiB at its fullest, of the {room:.1f} that a card of {card:g} GB has"
+    if found.fits(card):
+        return f"{line}: it fits"
+    lines = [f"{line}: it does not fit"]
+    ways = {"the same recipe": config}
+    if not config.model.get("lora"):
+        ways["adapters alone (argument lora=16)"] = with_lora(config)
+    for what, way in ways.items():
+        changes = memory.fit(way, vocab_size, card)
+        if changes is None:
+            lines.append(f"{what}: does not fit, whatever the rows of a microbatch")
+            continue
+        flags_ = " ".join(f"--config.{n}={v}" for n, v in changes.items()) or "nothing else"
+        peak = memory.predict(config_lib.changed(way, changes), vocab_size).peak
+        lines.append(f"{what}: fits with {flags_} ({peak:.1f} GiB)")
+    return "\n".join(lines)
+
+
+def with_lora(config: Any, rank: int = 16) -> ml_collections.ConfigDict:
+    """Returns a recipe that trains adapters of a rank alone, and its mask decoder if it has one."""
+    new = config.copy_and_resolve_references()
+    with new.unlocked():
+        radgrounder_det.add_lora(new, rank, masks=bool(new.model.get("mask_decoder")))
+    return new
 
 
 def report_variant(variant: str, size: int) -> str:
@@ -163,12 +176,12 @@ def report_variant(variant: str, size: int) -> str:
     )
     params = parameter_shapes(config)
     rows = [_row(n, p, True) for n, p in params.items()]
-    memory = [
-        m
+    held = [
+        part
         for dtype in ("float32", "bfloat16")
-        for m in _memory(f"weights as {dtype}", params, jnp.dtype(dtype))
+        for part in memory.parts(f"weights as {dtype}", params, jnp.dtype(dtype))
     ]
-    return "\n\n".join([_table(rows), _table(subtree_totals(rows)), _table(memory)])
+    return "\n\n".join([_table(rows), _table(subtree_totals(rows)), _table(held)])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -181,6 +194,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags.DEFINE_enum(
         "variant", None, list(paligemma.VARIANTS), "Instead of a config.", flag_values=values
     )
+    flags.DEFINE_float("card", None, "GB of a card that it is to fit.", flag_values=values)
     flags.DEFINE_integer("size", 224, "Pixels a side, with --variant.", flag_values=values)
     flags.DEFINE_bool("help", False, "Shows this.", flag_values=values)
     try:
@@ -195,7 +209,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         elif rest or (values.config is None) == (values.variant is None):
             raise flags.Error(f"give either --config or --variant{f', not {rest}' if rest else ''}")
         elif values.config is not None:
-            print(report(values.config))
+            print(report(values.config, values.card))
         else:
             print(report_variant(values.variant, values.size))
     except (flags.Error, ValueError, OSError) as e:
@@ -209,14 +223,6 @@ def _error(e: object) -> int:
 
 def _row(name: str, p: Any, trained: bool) -> Parameter:
     return Parameter(name, tuple(p.shape), math.prod(p.shape), np.dtype(p.dtype).name, trained)
-
-
-def _memory(what: str, tree: Any, dtype: Any = None) -> list[Memory]:
-    sizes: dict[Any, int] = {}
-    for leaf in jax.tree.leaves(tree):
-        kind = np.dtype(dtype or leaf.dtype)
-        sizes[kind] = sizes.get(kind, 0) + math.prod(leaf.shape)
-    return [Memory(what, k.name, n, n * k.itemsize / 2**30) for k, n in sizes.items()]
 
 
 def _table(rows: list[Any]) -> str:

@@ -1,17 +1,27 @@
 """Peak memory of the training step, with and without the techniques.
 
 The compiler's own figure, of the step compiled ahead of time from shapes: state, batch and what the
-step needs meanwhile. On a device that counts what it holds, the peak of running the step beside it.
+step needs meanwhile; beside it what `big_rad.memory` predicts without compiling, and the measured
+peak of running the step: the device's own count, or on a CPU how much the process grows.
 """
 
 import argparse
+import contextlib
+import ctypes
+import gc
+import pathlib
+import re
 from typing import Any
 
 import jax
 
+from big_rad import config as config_lib
+from big_rad import memory
 from tools.benchmarks import techniques, training, workload
 
 _GIB = 2**30
+_STATUS = pathlib.Path("/proc/self/status")
+_CLEAR = pathlib.Path("/proc/self/clear_refs")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,31 +31,70 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Measures, prints a table, and returns it: name of a way -> GiB of its largest batch."""
-    device = jax.devices()[0]
     print(
-        f"{device.device_kind}; size {args.size}, {args.task}, {args.dtype}, {args.batch} rows; "
-        "ahead of time, GiB"
+        f"{jax.devices()[0].device_kind}; size {args.size}, {args.task}, {args.dtype}, "
+        f"{args.batch} rows; ahead of time, GiB"
     )
-    print(f"{'':10s} {'text':>6s} {'state':>8s} {'meanwhile':>10s} {'peak':>8s}")
+    print(f"{'':10s} {'text':>6s} {'state':>8s} {'meanwhile':>10s} {'peak':>8s} {'predicted':>10s}")
     result: dict[str, Any] = {}
     ways = {"plain": techniques.plain(), "big_rad": techniques.best()}
     for name, options in ways.items():
         config = training.recipe(args, options)
         batch = training.make_batches(args, options, config, training.examples_of(args))[-1]
         text = batch["text"].shape[1] - 1
-        row = held(compile_step(config, options, batch))
+        compiled = compile_step(config, options, batch)
+        row = held(compiled) | {"predicted": _predicted(config, options, batch)}
         result[name] = row | {"text": text}
         print(
-            f"{name:10s} {text:6d} {row['state']:8.3f} {row['meanwhile']:10.3f} {row['peak']:8.3f}"
+            f"{name:10s} {text:6d} {row['state']:8.3f} {row['meanwhile']:10.3f} "
+            f"{row['peak']:8.3f} {row['predicted']:10.3f}"
         )
-    if device.memory_stats() is None:
-        print("this device does not tell what it holds: there is no measured peak")
+    measured = _measured(config, compiled, batch)
+    if measured is None:
+        print("this machine does not tell what a step holds: there is no measured peak")
         return result
-    shared = training.Shared(training.examples_of(args), training.init_state(config))
-    training.Way(args, options, shared)()
-    result["measured"] = device.memory_stats()["peak_bytes_in_use"] / _GIB
-    print(f"{name}, measured on the device over a round: {result['measured']:.3f}")
+    result["measured"] = measured
+    print(
+        f"{name}, measured: {measured:.3f}; predicted over measured "
+        f"{row['predicted'] / measured:.3f}"
+    )
     return result
+
+
+def _predicted(config: Any, options: dict[str, Any], batch: workload.Batch) -> float:
+    # What `big_rad.memory` says of a batch of this shape.
+    shapes = {k: jax.ShapeDtypeStruct(x.shape, x.dtype) for k, x in batch.items()}
+    loss = training.loss_call(config, options)
+    config = config_lib.changed(config, {"loss": loss})
+    return memory.predict(config, config.model.llm.vocab_size, shapes).peak
+
+
+def _measured(config: Any, compiled: Any, batch: workload.Batch) -> float | None:
+    # The device's own count if it has one; else how much the process grows, which Linux tells.
+    device = jax.devices()[0]
+    if device.memory_stats() is None and not _STATUS.exists():
+        return None
+    state = jax.block_until_ready(training.init_state(config))
+    batch = jax.block_until_ready(jax.device_put(batch))
+    held = sum(x.nbytes for x in jax.tree.leaves((state, batch)) if hasattr(x, "nbytes"))
+    if device.memory_stats() is None:
+        _CLEAR.write_text("5")  # The highest mark starts anew.
+        before = _resident("VmRSS")
+    for _ in range(2):
+        state, _ = compiled(state, batch, jax.random.key(1))
+        jax.block_until_ready(state)
+    if device.memory_stats() is not None:
+        return device.memory_stats()["peak_bytes_in_use"] / _GIB
+    return (_resident("VmHWM") - before + held) / _GIB
+
+
+def _resident(what: str) -> int:
+    # Bytes; of a process that has just given back what it does not need.
+    gc.collect()
+    if what == "VmRSS":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+    return 1024 * int(re.search(rf"{what}:\s+(\d+)", _STATUS.read_text()).group(1))
 
 
 def held(compiled: Any) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import Any
 import flax.linen as nn
 import ml_collections
 
+from big_rad import config as config_lib
 from big_rad import models
 from configs import radgrounder_det
 
@@ -78,13 +79,7 @@ def recipe(
     if task == "seg":
         radgrounder_det.add_masks(c)
         c.model.mask_decoder.update(dims["mask_decoder"], dtype_mm=dtype)
-    for name, value in (overrides or {}).items():
-        *path, last = name.split(".")
-        place = c
-        for part in path:
-            place = place[part]
-        place[last] = value
-    return c
+    return config_lib.changed(c, overrides or {})
 
 
 def model(config: ml_collections.ConfigDict) -> nn.Module:

@@ -131,12 +131,17 @@ def make_step(config: Any, options: Mapping[str, Any], text: int) -> Callable[..
     config = config.copy_and_resolve_references()
     if options["texts"] > 1:
         config.model.text_block = text // options["texts"]
-    name, _, kwargs = registry.parse_call(config.loss)
-    kwargs |= {k.removeprefix("loss."): v for k, v in options.items() if k.startswith("loss.")}
-    loss = losses.get(f"{name}({', '.join(f'{k}={v!r}' for k, v in kwargs.items())})")
+    loss = losses.get(loss_call(config, options))
     optimizer = optim.make(config, common.flatten(shapes(config)), _TOTAL_STEPS)
     step = train_step.make_train_step(sizes.model(config), loss, optimizer, config.grad_accum)
     return jax.jit(step, donate_argnums=(0,) if options["donate"] else ())
+
+
+def loss_call(config: Any, options: Mapping[str, Any]) -> str:
+    """Returns the recipe's loss under options, as a config names it."""
+    name, _, kwargs = registry.parse_call(config.loss)
+    kwargs |= {k.removeprefix("loss."): v for k, v in options.items() if k.startswith("loss.")}
+    return f"{name}({', '.join(f'{k}={v!r}' for k, v in kwargs.items())})"
 
 
 def hardware_flops(

@@ -1,0 +1,271 @@
+"""The memory of a training step on one device, predicted from shapes: nothing is allocated.
+
+State and gradients are exact. What the forward pass keeps for the backward pass, and what a block
+recomputes, is what differentiating the loss returns, traced with the config's own model, loss and
+`remat_policy`. What is in hand besides is not counted, so a compiler that fuses little needs more.
+Knows no data: rows and their length come from the config's `batch_size`, `grad_accum` and `tok`.
+"""
+
+import bisect
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from big_rad import config as config_lib
+from big_rad import losses, models, optim, registry, train_step
+from big_rad.models import common
+
+GIB = 2**30
+# Of a card's memory: what the driver and gaps between arrays leave.
+USABLE = 0.92
+_DEPTHS = (2, 3)  # Two depths whose difference is a block.
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """A row of the memory table.
+
+    Attributes:
+        what: in words.
+        dtype: of its numbers, "" where they are of several.
+        size: how many numbers, 0 where that says nothing.
+        gib: 2^30 bytes.
+    """
+
+    what: str
+    dtype: str
+    size: int
+    gib: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """The memory of a training step.
+
+    Attributes:
+        state: parts that are there all the time: weights, optimizer state, the batch.
+        meanwhile: parts that a step adds at its fullest moment.
+    """
+
+    state: list[Part]
+    meanwhile: list[Part]
+
+    @property
+    def peak(self) -> float:
+        """GiB."""
+        return sum(p.gib for p in (*self.state, *self.meanwhile))
+
+    def fits(self, card: float) -> bool:
+        """Returns whether it fits a card of so many GB, as its maker says."""
+        return self.peak <= USABLE * card
+
+
+def predict(
+    config: Any, vocab_size: int, batch: Mapping[str, jax.ShapeDtypeStruct] | None = None
+) -> Prediction:
+    """Predicts the peak of a training step on one device that holds the whole state.
+
+    Args:
+        config: the whole recipe.
+        vocab_size: rows that the tokenizer needs.
+        batch: a whole batch as shapes; None takes that of `batch_shapes`.
+
+    Returns:
+        Its parts. A step is at its fullest in the head, in the backward pass of a block, or when
+        it updates; that moment's parts are given.
+
+    Raises:
+        ValueError: no `tok` in the config, or a batch that does not divide.
+    """
+    model = models.make(config.model_name, config.model, vocab_size)
+    params = common.flatten(train_step.init_shapes(model, config))
+    batch = batch_shapes(config) if batch is None else batch
+    micro = {k: _rows(x, config.get("grad_accum", 1)) for k, x in batch.items()}
+    kept = _kept(config, vocab_size, micro)
+    block = _block(config, vocab_size, micro)
+    state, grads = state_parts(config, params)
+    state.append(Part("a batch", "", 0, _bytes(batch) / GIB))
+    updates = [dataclasses.replace(g, what="updates") for g in grads]
+    summed = []
+    if config.get("grad_accum", 1) > 1:
+        what = "gradients, summed over microbatches"
+        summed = [dataclasses.replace(g, what=what) for g in grads]
+    own = Part("kept for the backward pass", "", 0, kept / GIB)
+    moments = (
+        [*summed, own, Part("logits in hand", "", 0, _head(config, vocab_size, micro) / GIB)],
+        [*grads, *summed, own, Part("recomputed in a block", "", 0, block / GIB)],
+        [*grads, *updates],
+    )
+    return Prediction(state, max(moments, key=lambda parts: sum(p.gib for p in parts)))
+
+
+def state_parts(config: Any, params: Mapping[str, Any]) -> tuple[list[Part], list[Part]]:
+    """Returns the parts of weights and optimizer state, and those of the gradients.
+
+    Args:
+        config: the whole recipe.
+        params: flat parameters (shapes suffice).
+    """
+    optimizer = optim.make(config, params, total_steps=1000)  # The length changes no shape.
+    held = kept_dtypes(config, params, optimizer.trainable)
+    trained = {n: p for n, p in held.items() if optimizer.trainable[n]}
+    frozen = {n: p for n, p in held.items() if not optimizer.trainable[n]}
+    trees = {
+        "weights, trained": trained,
+        "weights, frozen": frozen,
+        f"optimizer state ({config.optimizer})": jax.eval_shape(optimizer.tx.init, trained),
+    }
+    state = [part for what, tree in trees.items() for part in parts(what, tree)]
+    return state, parts("gradients", trained)
+
+
+def kept_dtypes(
+    config: Any, params: Mapping[str, Any], trainable: Mapping[str, bool]
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns flat parameters as shapes in the dtypes that the trainer keeps them in."""
+    kept = {True: jnp.dtype("float32"), False: jnp.dtype(config.frozen_dtype)}
+    return {n: jax.ShapeDtypeStruct(p.shape, kept[trainable[n]]) for n, p in params.items()}
+
+
+def parts(what: str, tree: Any, dtype: Any = None) -> list[Part]:
+    """Returns a part for each dtype of a tree's leaves; `dtype` takes the place of theirs."""
+    sizes: dict[Any, int] = {}
+    for leaf in jax.tree.leaves(tree):
+        kind = np.dtype(dtype or leaf.dtype)
+        sizes[kind] = sizes.get(kind, 0) + math.prod(leaf.shape)
+    return [Part(what, k.name, n, n * k.itemsize / GIB) for k, n in sizes.items()]
+
+
+def batch_shapes(config: Any) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns a whole batch as shapes, its rows as long as the config's longest.
+
+    Raises:
+        ValueError: no entry of `config.input` has the op `tok`.
+    """
+    from big_rad.pp import builder  # Benchmarks, whose batch is given, do without its libraries.
+
+    rows, side = config.input.batch_size, config.image.size
+    calls = [
+        registry.parse_call(op)
+        for name in config.input.data
+        for op in builder.split(config.input[name].pp)
+    ]
+    toks = [kwargs for name, _, kwargs in calls if name == "tok"]
+    if not toks:
+        raise ValueError("config.input: no entry of `data` has the op tok, which makes the rows")
+    text = max(t.get("length", 256) for t in toks) + 1
+    masks = max(t.get("masks", 0) for t in toks)
+    shapes: dict[str, tuple[tuple[int, ...], Any]] = {"image": ((rows, side, side, 3), np.float32)}
+    names = ["text", "mask_ar", "mask_loss"] + ["segment"] * any(t.get("pack") for t in toks)
+    shapes |= {name: ((rows, text), np.int32) for name in names}
+    if masks:
+        shapes["segmap"] = (rows, side, side), np.uint8
+        shapes |= {name: ((rows, masks), np.int32) for name in ("mask_class", "mask_pos")}
+    return {k: jax.ShapeDtypeStruct(shape, dtype) for k, (shape, dtype) in shapes.items()}
+
+
+def fit(config: Any, vocab_size: int, card: float) -> dict[str, Any] | None:
+    """Looks for the fastest way to run the same recipe on a card.
+
+    Args:
+        config: the whole recipe.
+        vocab_size: rows that the tokenizer needs.
+        card: GB.
+
+    Returns:
+        The fields to change, none if it fits as it is: more microbatches before more recomputation.
+        None if even single rows with full recomputation do not fit.
+    """
+    rows, now = config.input.batch_size, config.get("grad_accum", 1)
+    accums = [n for n in range(now, rows + 1) if rows % n == 0]
+
+    def changes(policy: str, accum: int) -> dict[str, Any]:
+        return {"grad_accum": accum, "model.llm.remat_policy": policy}
+
+    def fits(policy: str, accum: int) -> bool:
+        changed = config_lib.changed(config, changes(policy, accum))
+        return predict(changed, vocab_size).fits(card)
+
+    for policy in dict.fromkeys((config.model.llm.get("remat_policy", "none"), "full")):
+        if fits(policy, accums[-1]):
+            # Smaller microbatches never need more.
+            first = bisect.bisect_left(accums, True, key=lambda n: fits(policy, n))
+            found = changes(policy, accums[first])
+            return {n: v for n, v in found.items() if _field(config, n) != v}
+    return None
+
+
+def _field(config: Any, name: str) -> Any:
+    for part in name.split("."):
+        config = config.get(part)
+    return config
+
+
+def _rows(x: jax.ShapeDtypeStruct, accum: int) -> jax.ShapeDtypeStruct:
+    if x.shape[0] % accum:
+        raise ValueError(
+            f"config.input.batch_size {x.shape[0]} does not divide into config.grad_accum {accum} "
+            "microbatches"
+        )
+    return jax.ShapeDtypeStruct((x.shape[0] // accum, *x.shape[1:]), x.dtype)
+
+
+def _bytes(tree: Any) -> int:
+    return sum(math.prod(x.shape) * np.dtype(x.dtype).itemsize for x in jax.tree.leaves(tree))
+
+
+def _kept(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
+    # Bytes that the backward pass of the loss takes from the forward pass, parameters left out.
+    model = models.make(config.model_name, config.model, vocab_size)
+    params = common.flatten(train_step.init_shapes(model, config))
+    trainable = optim.make(config, params, total_steps=1000).trainable
+    held = kept_dtypes(config, params, trainable)
+    trained = {n: p for n, p in held.items() if trainable[n]}
+    frozen = {n: p for n, p in held.items() if not trainable[n]}
+    loss = losses.get(config.loss)
+
+    def residuals(trained: Any, frozen: Any, batch: Any) -> Any:
+        batch = losses.with_totals(batch)
+
+        def of(trained: Any) -> Any:
+            params = common.unflatten({**frozen, **trained})
+            return loss(model, params, batch, jax.random.key(0))
+
+        return jax.tree.leaves(jax.vjp(of, trained, has_aux=True)[1])
+
+    jaxpr = jax.make_jaxpr(residuals)(trained, frozen, dict(batch)).jaxpr
+    inputs = {id(v) for v in jaxpr.invars}
+    own = {id(v): v.aval for v in jaxpr.outvars if id(v) not in inputs}
+    arrays = [a for a in own.values() if isinstance(a.dtype, np.dtype)]  # No random keys.
+    return _bytes(arrays)
+
+
+def _block(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
+    # What the backward pass of a block computes again: all that it needs, less what was kept.
+    def of_a_block(policy: str) -> int:
+        few, more = (
+            _kept(
+                config_lib.changed(
+                    config, {"model.llm.depth": n, "model.llm.remat_policy": policy}
+                ),
+                vocab_size,
+                batch,
+            )
+            for n in _DEPTHS
+        )
+        return (more - few) // (_DEPTHS[1] - _DEPTHS[0])
+
+    policy = config.model.llm.get("remat_policy", "none")
+    return of_a_block("none") - of_a_block(policy) if policy != "none" else 0
+
+
+def _head(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
+    # Logits of a tile in float32, their exponentials, and their gradient.
+    rows = batch["text"].shape[0] * (batch["text"].shape[1] - 1)
+    tile = registry.parse_call(config.loss)[2].get("tile", 1024) or rows
+    return 3 * 4 * min(tile, rows) * max(vocab_size, config.model.llm.get("vocab_size") or 0)

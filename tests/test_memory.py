@@ -1,0 +1,108 @@
+"""The predicted memory against the compiler's own figure, and what it has to follow."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from big_rad import config as config_lib
+from big_rad import losses, memory, optim, train_step
+from big_rad.models import common
+from configs import radgrounder_det
+from tools.benchmarks import sizes
+
+_SMALL = {
+    "model.img.width": 128, "model.img.depth": 2, "model.img.mlp_dim": 256,
+    "model.llm.width": 256, "model.llm.depth": 6, "model.llm.mlp_dim": 1024,
+    "model.llm.head_dim": 32, "model.llm.vocab_size": 4096,
+    "image.size": 112, "input.batch_size": 8,
+}  # fmt: skip
+
+
+def recipe(task="det", length=64, **changes):
+    """A small recipe in float32 with a pp string."""
+    config = sizes.recipe("mid", task, "float32")
+    config.input.data = dict(some=1.0)
+    pp = f"load|tok(length={length}, masks={3 if task == 'seg' else 0})"
+    config.input.some = dict(builder="phantom", pp=pp)
+    return config_lib.changed(config, _SMALL | changes)
+
+
+def compiled_peak(config):
+    """GiB that the compiler reserves for a step of the trainer."""
+    model = sizes.model(config)
+    params = common.flatten(train_step.init_shapes(model, config))
+    optimizer = optim.make(config, params, 1000)
+    held = memory.kept_dtypes(config, params, optimizer.trainable)
+    trained = {n: p for n, p in held.items() if optimizer.trainable[n]}
+    state = {
+        "params": common.unflatten(held),
+        "opt_state": jax.eval_shape(optimizer.tx.init, trained),
+        "step": jax.ShapeDtypeStruct((), jnp.int32),
+    }
+    loss = losses.get(config.loss)
+    step = train_step.make_train_step(model, loss, optimizer, config.grad_accum)
+    key = jax.eval_shape(lambda: jax.random.key(0))
+    lowered = jax.jit(step, donate_argnums=0).lower(state, memory.batch_shapes(config), key)
+    found = lowered.compile().memory_analysis()
+    held = found.argument_size_in_bytes + found.temp_size_in_bytes
+    return (held + found.output_size_in_bytes - found.alias_size_in_bytes) / memory.GIB
+
+
+@pytest.mark.parametrize(
+    "task, changes",
+    [
+        ("det", {}),
+        ("det", {"model.llm.remat_policy": "full", "grad_accum": 2, "input.batch_size": 32}),
+        ("seg", {"optimizer": "adamw", "model.llm.remat_policy": "none"}),
+    ],
+)
+def test_the_peak_is_that_of_the_compiler_within_a_tenth(task, changes):
+    config = recipe(task, **changes)
+    predicted = memory.predict(config, config.model.llm.vocab_size).peak
+    assert predicted == pytest.approx(compiled_peak(config), rel=0.1)
+
+
+def peak(config):
+    return memory.predict(config, config.model.llm.vocab_size).peak
+
+
+def test_what_saves_memory_is_predicted_to():
+    as_it_is = peak(recipe())
+    assert peak(recipe(**{"model.llm.remat_policy": "full"})) < as_it_is
+    assert peak(recipe(grad_accum=8)) < as_it_is
+    assert peak(recipe(length=32)) < as_it_is
+    lora = recipe()
+    radgrounder_det.add_lora(lora, 4)
+    assert peak(lora) < as_it_is
+    adam = {"optimizer": "adamw"}
+    narrow = adam | {"optimizer_state_dtype": "bfloat16"}
+    assert peak(recipe(**narrow)) < peak(recipe(**adam))
+
+
+def test_fit_changes_as_little_as_it_can_and_what_it_gives_fits():
+    config = recipe(**{"input.batch_size": 16})
+    vocab = config.model.llm.vocab_size
+    card = 0.6 * peak(config) / memory.USABLE
+    changes = memory.fit(config, vocab, card)
+    assert changes and peak(config_lib.changed(config, changes)) <= memory.USABLE * card
+    half = config_lib.changed(config, changes | {"grad_accum": changes["grad_accum"] // 2})
+    assert peak(half) > memory.USABLE * card
+    assert memory.fit(config, vocab, 2 * peak(config)) == {}
+    assert memory.fit(config, vocab, 0.01 * peak(config)) is None
+
+
+def test_rows_are_as_long_as_the_longest_entry():
+    config = recipe()
+    with config.unlocked():
+        config.input.data.other = 1.0
+        config.input.other = dict(pp="load|tok(length=100, pack=True)|keep('text')")
+    shapes = memory.batch_shapes(config)
+    assert shapes["text"].shape == (8, 101) and shapes["segment"].shape == (8, 101)
+    assert shapes["image"].shape == (8, 112, 112, 3)
+
+
+def test_a_config_without_rows_is_an_error():
+    config = recipe()
+    config.input.some.pp = "load"
+    with pytest.raises(ValueError, match="op tok"):
+        memory.predict(config, 4096)
