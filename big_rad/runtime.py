@@ -145,6 +145,13 @@ class Progress:
         return rate * self._batch
 
 
+def cores() -> int:
+    """Returns how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def use_compilation_cache(folder: str) -> None:
     """Keeps compiled programs on disk, so that the next start with the same shapes compiles none.
 
