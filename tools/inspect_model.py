@@ -13,7 +13,7 @@ seconds on any machine. It knows nothing of activations: those depend on the bat
 import dataclasses
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,34 +21,13 @@ import jax.numpy as jnp
 import ml_collections
 import numpy as np
 from absl import flags
-from clu import parameter_overview
 from ml_collections import config_flags
 
-from big_rad import models, optim, train_step
+from big_rad import models, optim, parameter_table, train_step
 from big_rad.models import common, paligemma
 from big_rad.pp import tokenizer as tokenizer_lib
 
 _PALIGEMMA_PIECES = 257_152
-
-
-@dataclasses.dataclass(frozen=True)
-class Parameter:
-    """A row of the parameter table."""
-
-    name: str
-    shape: tuple[int, ...]
-    size: int
-    dtype: str
-    trained: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Subtree:
-    """A row of the totals: `trained` of `size` numbers get a gradient."""
-
-    subtree: str
-    size: int
-    trained: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,20 +71,9 @@ def table_rows(tokenizer: Any) -> tuple[int, str]:
         )
 
 
-def subtree_totals(rows: Iterable[Parameter], depth: int = 2) -> list[Subtree]:
-    """Returns the totals of all subtrees down to `depth` names, and of the whole."""
-    totals: dict[str, list[int]] = {}
-    for row in rows:
-        parts = row.name.split("/")
-        names = ["/".join(parts[:i]) for i in range(1, min(depth, len(parts) - 1) + 1)]
-        for name in ["all", *names]:
-            total = totals.setdefault(name, [0, 0])
-            total[0] += row.size
-            total[1] += row.size * row.trained
-    return [Subtree(name, *totals[name]) for name in sorted(totals, key=lambda n: (n == "all", n))]
-
-
-def training_state(config: Any, params: Mapping[str, Any]) -> tuple[list[Parameter], list[Memory]]:
+def training_state(
+    config: Any, params: Mapping[str, Any]
+) -> tuple[list[parameter_table.Parameter], list[Memory]]:
     """Returns the parameter table of a recipe and the memory of its training state.
 
     Args:
@@ -128,7 +96,7 @@ def training_state(config: Any, params: Mapping[str, Any]) -> tuple[list[Paramet
     parts[f"optimizer state ({config.optimizer})"] = jax.eval_shape(optimizer.tx.init, trained)
     memory = [row for what, tree in parts.items() for row in _memory(what, tree)]
     memory.append(Memory("all", "", sum(m.size for m in memory), sum(m.gib for m in memory)))
-    return [_row(n, p, optimizer.trainable[n]) for n, p in held.items()], memory
+    return parameter_table.rows(held, optimizer.trainable), memory
 
 
 def report(config: Any) -> str:
@@ -138,9 +106,9 @@ def report(config: Any) -> str:
     notes = filter(None, [remark, "activations are not counted"])
     return "\n\n".join(
         [
-            _table(rows),
-            _table(subtree_totals(rows)),
-            _table(memory),
+            parameter_table.text(rows),
+            parameter_table.text(parameter_table.subtree_totals(rows)),
+            parameter_table.text(memory),
             "\n".join(f"note: {n}" for n in notes),
         ]
     )
@@ -162,13 +130,19 @@ def report_variant(variant: str, size: int) -> str:
         dict(model_name="paligemma", model=paligemma.VARIANTS[variant], image=dict(size=size))
     )
     params = parameter_shapes(config)
-    rows = [_row(n, p, True) for n, p in params.items()]
+    rows = parameter_table.rows(params, dict.fromkeys(params, True))
     memory = [
         m
         for dtype in ("float32", "bfloat16")
         for m in _memory(f"weights as {dtype}", params, jnp.dtype(dtype))
     ]
-    return "\n\n".join([_table(rows), _table(subtree_totals(rows)), _table(memory)])
+    return "\n\n".join(
+        [
+            parameter_table.text(rows),
+            parameter_table.text(parameter_table.subtree_totals(rows)),
+            parameter_table.text(memory),
+        ]
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -207,25 +181,12 @@ def _error(e: object) -> int:
     return 2
 
 
-def _row(name: str, p: Any, trained: bool) -> Parameter:
-    return Parameter(name, tuple(p.shape), math.prod(p.shape), np.dtype(p.dtype).name, trained)
-
-
 def _memory(what: str, tree: Any, dtype: Any = None) -> list[Memory]:
     sizes: dict[Any, int] = {}
     for leaf in jax.tree.leaves(tree):
         kind = np.dtype(dtype or leaf.dtype)
         sizes[kind] = sizes.get(kind, 0) + math.prod(leaf.shape)
     return [Memory(what, k.name, n, n * k.itemsize / 2**30) for k, n in sizes.items()]
-
-
-def _table(rows: list[Any]) -> str:
-    return parameter_overview.make_table(
-        rows,
-        value_formatter=lambda v: (
-            f"{v:,}" if type(v) is int else f"{v:.3f}" if isinstance(v, float) else str(v)
-        ),
-    )
 
 
 if __name__ == "__main__":
