@@ -1,4 +1,4 @@
-"""Metrics of a run: one JSON line a logged step, TensorBoard beside it, and what was left out.
+"""Metrics of a run: a JSON line a logged step, pictures in TensorBoard, and what was left out.
 
 On resume, lines past the restored step are cut off, so that no line is missing or doubled. Of
 several processes only the first writes metrics.
@@ -8,11 +8,13 @@ import contextlib
 import json
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 import tensorboardX
+from PIL import Image
 
 from big_rad import runtime
 
@@ -47,6 +49,14 @@ class MetricWriter:
         for name, value in line.items():
             if value is not None:
                 self._board.add_scalar(name, value, step)
+
+    def pictures(self, step: int, pictures: Iterable[tuple[str, Image.Image]]) -> None:
+        """Shows (tag, picture) of a step in TensorBoard; other processes do not ask for them."""
+        if self._board is None:
+            return
+        for tag, picture in pictures:
+            pixels = np.asarray(picture.convert("RGB"))
+            self._board.add_image(tag, pixels, step, dataformats="HWC")
 
     def has(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Returns whether a line of this step holds all these metrics already."""

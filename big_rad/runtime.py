@@ -112,7 +112,7 @@ class StopSignal:
 
 
 class Progress:
-    """Prints a line of progress and measures examples a second.
+    """Prints a line of progress and measures examples, tokens and targets a second.
 
     Args:
         first_step: the step before the first that is timed.
@@ -130,11 +130,25 @@ class Progress:
     def restart(self, step: int) -> None:
         """Leaves the time up to now out, such as that of an evaluation."""
         self._step, self._time = step, time.monotonic()
+        self._tokens = self._targets = 0
 
-    def line(self, step: int, values: Mapping[str, float]) -> float:
-        """Prints the line of a step and returns examples a second since the last one."""
-        now = time.monotonic()
-        rate = (step - self._step) / max(now - self._time, 1e-9)
+    def saw(self, batch: Mapping[str, np.ndarray]) -> None:
+        """Counts the text of this process's part of a batch: `text` and `mask_loss` [B, T+1]."""
+        self._tokens += np.count_nonzero(batch["text"]) if "text" in batch else 0
+        self._targets += np.count_nonzero(batch["mask_loss"]) if "mask_loss" in batch else 0
+
+    def line(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
+        """Prints the line of a step.
+
+        Returns:
+            Since the last line, and of all processes if they do alike: `examples_per_second`, and
+            `tokens_per_second` and `targets_per_second` of text, padding left out.
+        """
+        seconds = max(time.monotonic() - self._time, 1e-9)
+        rate = (step - self._step) / seconds
+        rates = {"examples_per_second": rate * self._batch}
+        for name, count in (("tokens", self._tokens), ("targets", self._targets)):
+            rates[f"{name}_per_second"] = jax.process_count() * float(count) / seconds
         self.restart(step)
         eta = (self._total - step) / max(rate, 1e-9)
         self._log(
@@ -142,7 +156,7 @@ class Progress:
             f"acc {values.get('token_accuracy', 0):.3f}  l2_grads {values['l2_grads']:.3f}  "
             f"{rate * self._batch:.1f} ex/s  ETA {eta / 60:.1f} min"
         )
-        return rate * self._batch
+        return rates
 
 
 def cores() -> int:

@@ -1,7 +1,11 @@
 import json
 import math
 
+import numpy as np
+from PIL import Image
+
 from big_rad import metric_writer
+from tests import events
 
 
 def write(folder, steps, resume_step=None):
@@ -59,3 +63,24 @@ def test_a_new_run_starts_over(tmp_path):
     write(tmp_path, [0, 1, 2])
     assert steps_of(write(tmp_path, [1])) == [1]
     assert steps_of(write(tmp_path, [1, 2], resume_step=0)) == [1, 2]
+
+
+def test_pictures_stand_in_tensorboard_as_they_were_drawn(tmp_path):
+    rng = np.random.default_rng(0)
+    drawn = [rng.integers(0, 256, (5, 7, 3), dtype=np.uint8) for _ in range(2)]
+    pictures = [(f"report/{i}", Image.fromarray(x)) for i, x in enumerate(drawn)]
+    writer = metric_writer.MetricWriter(tmp_path)
+    writer.pictures(40, pictures)
+    writer.close()
+    found = events.images(tmp_path / "tensorboard")
+    assert [(step, tag) for step, tag, _ in found] == [(40, "report/0"), (40, "report/1")]
+    for (_, _, pixels), expected in zip(found, drawn, strict=True):
+        np.testing.assert_array_equal(pixels, expected)
+
+
+def test_other_processes_do_not_draw(tmp_path, monkeypatch):
+    monkeypatch.setattr(metric_writer.jax, "process_index", lambda: 1)
+    writer = metric_writer.MetricWriter(tmp_path)
+    writer.pictures(40, (1 / 0 for _ in range(2)))
+    writer.close()
+    assert list(tmp_path.iterdir()) == []
