@@ -42,8 +42,7 @@ class MetricWriter:
         """Writes one line; a value that is no finite number becomes null."""
         if self._file is None:
             return
-        values = {k: float(v) for k, v in metrics.items()}
-        line = {k: v if math.isfinite(v) else None for k, v in values.items()}
+        line = _finite(metrics)
         self._file.write(json.dumps({"step": int(step), **line}) + "\n")
         self._file.flush()
         for name, value in line.items():
@@ -59,9 +58,10 @@ class MetricWriter:
             self._board.add_image(tag, pixels, step, dataformats="HWC")
 
     def has(self, step: int, metrics: Mapping[str, float]) -> bool:
-        """Returns whether a line of this step holds all these metrics already."""
+        """Returns whether a line of this step holds all these values already."""
+        line = _finite(metrics)
         return self._file is None or any(
-            r["step"] == step and r.keys() >= metrics.keys() for r in read(self._path)
+            r["step"] == step and line.items() <= r.items() for r in read(self._path)
         )
 
     def close(self) -> None:
@@ -112,6 +112,11 @@ def read(path: str | pathlib.Path) -> list[dict]:
         except json.JSONDecodeError:
             break
     return rows
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    values = {k: float(v) for k, v in metrics.items()}
+    return {k: v if math.isfinite(v) else None for k, v in values.items()}
 
 
 def _truncate(path: pathlib.Path, step: int) -> None:

@@ -106,7 +106,8 @@ def _facts(run: RunState) -> dict[str, str]:
     if run.starts:
         facts["devices"] = _devices(run.hardware)
         size, trained = run.starts[-1]["parameters"].get("all", (0, 0))
-        facts["parameters"] = f"{size:,}, {trained:,} trained"
+        share = "all" if trained == size else f"{trained:,}"
+        facts["parameters"] = f"{size:,}, {share} trained"
     if run.config:
         facts["rows a step"] = f"{run.config.input.batch_size:,}"
         facts["seed"] = str(run.config.get("seed", "–"))

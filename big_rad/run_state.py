@@ -98,12 +98,13 @@ class RunState:
         found: dict[str, dict[str, Any]] = {}
         steps: dict[str, int] = {}
         for row in self.rows:
+            here: dict[str, dict[str, Any]] = {}
             for key, value in row.items():
                 name, slash, metric = key.partition("/")
                 if slash:
-                    if steps.get(name) != row["step"]:
-                        found[name], steps[name] = {}, row["step"]
-                    found[name][metric] = value
+                    here.setdefault(name, {})[metric] = value
+            found |= here
+            steps |= dict.fromkeys(here, row["step"])
         return found, steps
 
 

@@ -40,6 +40,15 @@ def test_what_is_no_finite_number_becomes_null_so_that_lines_stay_json(tmp_path)
     ]
 
 
+def test_a_line_is_there_already_only_with_the_same_values(tmp_path):
+    writer = metric_writer.MetricWriter(tmp_path)
+    writer.write(7, {"vqa/f1": 0.1 + 0.2, "vqa/n": 3, "vqa/nan": math.nan})
+    assert writer.has(7, {"vqa/f1": 0.1 + 0.2, "vqa/nan": math.nan})
+    assert not writer.has(7, {"vqa/f1": 0.5}) and not writer.has(7, {"other/f1": 0.1 + 0.2})
+    assert not writer.has(6, {"vqa/n": 3})
+    writer.close()
+
+
 def test_on_resume_no_line_is_missing_or_doubled(tmp_path):
     write(tmp_path, [1, 2, 3, 4, 5])  # Died after step 5, its last checkpoint is of step 3.
     path = write(tmp_path, [4, 5, 6], resume_step=3)

@@ -54,6 +54,12 @@ def test_results_are_of_the_last_evaluation_of_each(tmp_path):
     assert steps == {"report": 8, "report_blank": 8, "vqa": 12}
 
 
+def test_of_a_finished_run_that_was_evaluated_again_the_second_counts(tmp_path):
+    again = {"step": 12, "report/g_iou": 0.25}
+    run = run_state.read(made_run.write(tmp_path, lines=[made_run.evaluation(12, 0.5), again]))
+    assert run.results()[0]["report"] == {"g_iou": 0.25}
+
+
 def test_time_in_steps_is_that_of_the_logged_rates(tmp_path):
     lines = [line(1, examples_per_second=0.5), line(5, examples_per_second=2.0)]
     run = run_state.read(made_run.write(tmp_path, lines=lines, config=made_run.config()))
