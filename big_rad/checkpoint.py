@@ -22,6 +22,8 @@ import orbax.checkpoint as ocp
 
 from big_rad import checksums, runtime
 
+# Those that decide results.
+PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "grain")
 _KEYS = ("arrays", "digest", "position")  # of the item `data`
 _USE_ANOTHER = "use another step, or copy it again"
 
@@ -325,8 +327,7 @@ class ParamsReader:
 
 def versions() -> dict[str, str]:
     """Returns the versions of the packages that decide results."""
-    names = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "grain")
-    return {n: importlib.metadata.version(n) for n in names}
+    return {n: importlib.metadata.version(n) for n in PACKAGES}
 
 
 def _sealed(state: Any, position: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Metrics of a run: one JSON line a logged step, TensorBoard beside it, and what was left out.
+"""Metrics of a run: a JSON line a logged step, pictures in TensorBoard, and what was left out.
 
 On resume, lines past the restored step are cut off, so that no line is missing or doubled. Of
 several processes only the first writes metrics.
@@ -8,11 +8,13 @@ import contextlib
 import json
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 import tensorboardX
+from PIL import Image
 
 from big_rad import runtime
 
@@ -40,18 +42,26 @@ class MetricWriter:
         """Writes one line; a value that is no finite number becomes null."""
         if self._file is None:
             return
-        values = {k: float(v) for k, v in metrics.items()}
-        line = {k: v if math.isfinite(v) else None for k, v in values.items()}
+        line = _finite(metrics)
         self._file.write(json.dumps({"step": int(step), **line}) + "\n")
         self._file.flush()
         for name, value in line.items():
             if value is not None:
                 self._board.add_scalar(name, value, step)
 
+    def pictures(self, step: int, pictures: Iterable[tuple[str, Image.Image]]) -> None:
+        """Shows (tag, picture) of a step in TensorBoard; other processes do not ask for them."""
+        if self._board is None:
+            return
+        for tag, picture in pictures:
+            pixels = np.asarray(picture.convert("RGB"))
+            self._board.add_image(tag, pixels, step, dataformats="HWC")
+
     def has(self, step: int, metrics: Mapping[str, float]) -> bool:
-        """Returns whether a line of this step holds all these metrics already."""
+        """Returns whether a line of this step holds all these values already."""
+        line = _finite(metrics)
         return self._file is None or any(
-            r["step"] == step and r.keys() >= metrics.keys() for r in read(self._path)
+            r["step"] == step and line.items() <= r.items() for r in read(self._path)
         )
 
     def close(self) -> None:
@@ -102,6 +112,11 @@ def read(path: str | pathlib.Path) -> list[dict]:
         except json.JSONDecodeError:
             break
     return rows
+
+
+def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    values = {k: float(v) for k, v in metrics.items()}
+    return {k: v if math.isfinite(v) else None for k, v in values.items()}
 
 
 def _truncate(path: pathlib.Path, step: int) -> None:

@@ -3,9 +3,11 @@
 Knows no model and no config.
 """
 
+import logging as standard_logging
 import os
 import pathlib
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -13,6 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 from jax.experimental import multihost_utils
 
 _HEARTBEAT = 30
@@ -75,6 +78,22 @@ def write_whole(path: str | pathlib.Path, content: str | bytes) -> None:
         ) from e
 
 
+def quiet_libraries() -> None:
+    """Keeps TFDS, Orbax and asyncio from printing what is no news, or comes as an exception too."""
+    logging.set_verbosity(logging.WARNING)  # TFDS tells every step at INFO.
+    logging.get_absl_logger().addFilter(lambda record: "orbax" not in record.pathname)
+    standard_logging.getLogger("asyncio").setLevel(standard_logging.CRITICAL)
+    tell = sys.unraisablehook
+
+    def hook(what: Any) -> None:
+        # Reads of a damaged checkpoint that were under way when the first of them failed.
+        code = getattr(what.object, "cr_code", None)
+        if code is None or "orbax" not in code.co_filename:
+            tell(what)
+
+    sys.unraisablehook = hook
+
+
 class StopSignal:
     """Notes SIGTERM and SIGINT, so that a run ends after a whole step; a second one ends it now.
 
@@ -112,7 +131,7 @@ class StopSignal:
 
 
 class Progress:
-    """Prints a line of progress and measures examples a second.
+    """Prints a line of progress and measures examples, tokens and targets a second.
 
     Args:
         first_step: the step before the first that is timed.
@@ -130,11 +149,25 @@ class Progress:
     def restart(self, step: int) -> None:
         """Leaves the time up to now out, such as that of an evaluation."""
         self._step, self._time = step, time.monotonic()
+        self._tokens = self._targets = 0
 
-    def line(self, step: int, values: Mapping[str, float]) -> float:
-        """Prints the line of a step and returns examples a second since the last one."""
-        now = time.monotonic()
-        rate = (step - self._step) / max(now - self._time, 1e-9)
+    def saw(self, batch: Mapping[str, np.ndarray]) -> None:
+        """Counts the text of this process's part of a batch: `text` and `mask_loss` [B, T+1]."""
+        self._tokens += np.count_nonzero(batch["text"]) if "text" in batch else 0
+        self._targets += np.count_nonzero(batch["mask_loss"]) if "mask_loss" in batch else 0
+
+    def line(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
+        """Prints the line of a step.
+
+        Returns:
+            Since the last line, and of all processes if they do alike: `examples_per_second`, and
+            `tokens_per_second` and `targets_per_second` of text, padding left out.
+        """
+        seconds = max(time.monotonic() - self._time, 1e-9)
+        rate = (step - self._step) / seconds
+        rates = {"examples_per_second": rate * self._batch}
+        for name, count in (("tokens", self._tokens), ("targets", self._targets)):
+            rates[f"{name}_per_second"] = jax.process_count() * float(count) / seconds
         self.restart(step)
         eta = (self._total - step) / max(rate, 1e-9)
         self._log(
@@ -142,7 +175,14 @@ class Progress:
             f"acc {values.get('token_accuracy', 0):.3f}  l2_grads {values['l2_grads']:.3f}  "
             f"{rate * self._batch:.1f} ex/s  ETA {eta / 60:.1f} min"
         )
-        return rate * self._batch
+        return rates
+
+
+def cores() -> int:
+    """Returns how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def use_compilation_cache(folder: str) -> None:

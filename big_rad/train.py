@@ -7,7 +7,6 @@ Knows no task: the loss, the model, the data and the evaluators are named in the
 
 import contextlib
 import json
-import logging as standard_logging
 import os
 import pathlib
 import sys
@@ -17,8 +16,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from absl import app, flags, logging
-from clu import parameter_overview
+from absl import app, flags
 from ml_collections import config_flags
 
 from big_rad import (
@@ -29,6 +27,8 @@ from big_rad import (
     metric_writer,
     models,
     optim,
+    run_info,
+    run_page,
     runtime,
     sharding,
     watch,
@@ -37,7 +37,7 @@ from big_rad import (
 from big_rad import config as config_lib
 from big_rad import train_step as step_lib
 from big_rad.evaluators import generate as generate_lib
-from big_rad.evaluators import page
+from big_rad.evaluators import samples as sample_files
 from big_rad.grounding import classes
 from big_rad.models import common
 from big_rad.pp import tokenizer as tokenizer_lib
@@ -90,7 +90,7 @@ def _train(
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     start_time = time.monotonic()
-    _check_same_config(config, workdir)
+    run_info.check_same_config(config, workdir)
     profiler = runtime.Profiler(profile, workdir / "profile")
     runtime.use_compilation_cache(config.get("compilation_cache", ""))
     for path in filter(None, (config.get("model_init"), config.get("model_init_img"))):
@@ -171,7 +171,6 @@ def _train(
         params = _initial_params(config, init_params, target["params"], rng)
         shardings = {k: v for k, v in state_shardings.items() if k != "params"}
         state = {"params": params, **jax.jit(rest, out_shardings=shardings)(params)}
-        log(parameter_overview.get_parameter_overview(state["params"], include_stats=False))
     writer = metric_writer.MetricWriter(workdir, first_step)
     at_end.callback(writer.close)
     watcher = watch.Watch(config, workdir, first_step)
@@ -218,6 +217,13 @@ def _train(
                 metrics |= {f"{name}/{k}": float(v) for k, v in evaluator.run(state["params"])}
         return metrics
 
+    def note(step: int, metrics: dict[str, float]) -> None:
+        if metrics and not writer.has(step, metrics):  # A finished run may be run again.
+            writer.write(step, metrics)
+            ran = {n: e for n, e in evals.items() if any(k.startswith(f"{n}/") for k in metrics)}
+            writer.pictures(step, sample_files.overlays(ran))
+        best.see(step, metrics)
+
     def save(step: int, evaluated: bool) -> None:
         position = {
             "iterator": data.get_state(),
@@ -237,29 +243,30 @@ def _train(
 
     # ---- The loop ----------------------------------------------------------------------------
     if jax.process_index() == 0:
-        if first_step < total_steps:  # The config of a finished run stays as it was.
-            runtime.write_whole(workdir / "config.json", config_lib.to_json(config))
         runtime.write_whole(workdir / "tokenizer.model", tokenizer.model)
+        info = (config, first_step, total_steps, shapes, optimizer.trainable)
+        table = run_info.write(workdir, *info)
+        if not found:
+            log(table)
     progress = runtime.Progress(first_step, total_steps, config.input.batch_size, log)
     if not evaluated:  # It was stopped at a step whose evaluation was due.
         try:
             metrics = evaluate(first_step, final=False)
         except runtime.Stopped:
             return leave(first_step)
-        if not writer.has(first_step, metrics):
-            writer.write(first_step, metrics)
-        best.see(first_step, metrics)
+        note(first_step, metrics)
     for step in range(first_step + 1, total_steps + 1):
         batch = next(data)
         ids = batch.pop("id", [])
         watcher.rejects(step, batch.pop("rejects"))
+        progress.saw(batch)
         with profiler.step(step, state):
             state, metrics = train_step(state, sharding.put_batch(batch, mesh), rng)
         watcher.ran(step, ids, metrics)
         if step % config.log_training_steps == 0 or step in (1, total_steps):
             values = watcher.look()
             values["learning_rate"] = float(optimizer.learning_rate(step - 1))
-            values["examples_per_second"] = progress.line(step, values)
+            values |= progress.line(step, values) | {"seconds": seconds()}
             writer.write(step, values)
         stopping = stop.requested(step) or step == stop_after
         due = eval_due(step)
@@ -267,8 +274,7 @@ def _train(
             watcher.look()
             try:
                 metrics = evaluate(step, final=False)
-                writer.write(step, metrics)
-                best.see(step, metrics)
+                note(step, metrics)
             except runtime.Stopped:
                 stopping = True
             progress.restart(step)
@@ -288,18 +294,14 @@ def _train(
         metrics = evaluate(total_steps, final=True)
     except runtime.Stopped:
         return leave(total_steps)
-    if metrics and not writer.has(total_steps, metrics):  # A finished run may be run again.
-        writer.write(total_steps, metrics)
-    best.see(total_steps, metrics)
+    note(total_steps, metrics)
     summary = {alias: metrics[name] for alias, name in config.get("summary", {}).items()}
     summary |= {"seconds": round(seconds(), 1), "steps": total_steps}
     if best.step is not None:
         summary["best_step"] = best.step
     if jax.process_index() == 0:
         runtime.write_whole(workdir / "summary.json", json.dumps(summary, indent=1))
-    if evals and jax.process_index() == 0:
-        path = page.write_run(workdir, summary, metrics, config, evals)
-        log(f"page: {path}")
+        log(f"page: {run_page.write(workdir)}")
     for name, value in summary.items():
         log(f"{name:28s} {value:10.4f}" if isinstance(value, float) else f"{name:28s} {value:10d}")
     return metrics
@@ -324,20 +326,6 @@ def _initial_params(
         image = models.get("siglip").load(params["img"], tree, dont_load=dont_load)
         params = {**params, "img": image}
     return params
-
-
-def _check_same_config(config: Any, workdir: pathlib.Path) -> None:
-    path = workdir / "config.json"
-    if not path.exists() or not (workdir / "checkpoints").exists():
-        return
-    old = config_lib.from_json(path.read_text(encoding="utf-8"))
-    new = config_lib.from_json(config_lib.to_json(config))
-    for name in ("model_name", "model", "tokenizer", "codec", "image"):
-        if old.get(name) != new.get(name):
-            raise TrainingError(
-                f"{workdir} holds a run whose config.{name} is {old.get(name)}, not "
-                f"{new.get(name)}. Choose another --workdir, or remove this one."
-            )
 
 
 def _meta(config: Any, tokenizer: Any) -> dict[str, Any]:
@@ -366,10 +354,7 @@ _PROFILE = flags.DEFINE_string("profile", "", "START:STOP traces these steps, to
 def _main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unknown argument {argv[1]!r}")
-    logging.set_verbosity(logging.WARNING)  # TFDS tells every step at INFO.
-    # What Orbax has to say, also through asyncio, comes as an exception as well.
-    logging.get_absl_logger().addFilter(lambda record: "orbax" not in record.pathname)
-    standard_logging.getLogger("asyncio").setLevel(standard_logging.CRITICAL)
+    runtime.quiet_libraries()
     name = pathlib.Path(flags.FLAGS["config"].config_filename.partition(":")[0]).stem
     workdir = _WORKDIR.value or f"runs/{name}"
     try:

@@ -1,7 +1,11 @@
 import json
 import math
 
+import numpy as np
+from PIL import Image
+
 from big_rad import metric_writer
+from tests import events
 
 
 def write(folder, steps, resume_step=None):
@@ -36,6 +40,15 @@ def test_what_is_no_finite_number_becomes_null_so_that_lines_stay_json(tmp_path)
     ]
 
 
+def test_a_line_is_there_already_only_with_the_same_values(tmp_path):
+    writer = metric_writer.MetricWriter(tmp_path)
+    writer.write(7, {"vqa/f1": 0.1 + 0.2, "vqa/n": 3, "vqa/nan": math.nan})
+    assert writer.has(7, {"vqa/f1": 0.1 + 0.2, "vqa/nan": math.nan})
+    assert not writer.has(7, {"vqa/f1": 0.5}) and not writer.has(7, {"other/f1": 0.1 + 0.2})
+    assert not writer.has(6, {"vqa/n": 3})
+    writer.close()
+
+
 def test_on_resume_no_line_is_missing_or_doubled(tmp_path):
     write(tmp_path, [1, 2, 3, 4, 5])  # Died after step 5, its last checkpoint is of step 3.
     path = write(tmp_path, [4, 5, 6], resume_step=3)
@@ -59,3 +72,24 @@ def test_a_new_run_starts_over(tmp_path):
     write(tmp_path, [0, 1, 2])
     assert steps_of(write(tmp_path, [1])) == [1]
     assert steps_of(write(tmp_path, [1, 2], resume_step=0)) == [1, 2]
+
+
+def test_pictures_stand_in_tensorboard_as_they_were_drawn(tmp_path):
+    rng = np.random.default_rng(0)
+    drawn = [rng.integers(0, 256, (5, 7, 3), dtype=np.uint8) for _ in range(2)]
+    pictures = [(f"report/{i}", Image.fromarray(x)) for i, x in enumerate(drawn)]
+    writer = metric_writer.MetricWriter(tmp_path)
+    writer.pictures(40, pictures)
+    writer.close()
+    found = events.images(tmp_path / "tensorboard")
+    assert [(step, tag) for step, tag, _ in found] == [(40, "report/0"), (40, "report/1")]
+    for (_, _, pixels), expected in zip(found, drawn, strict=True):
+        np.testing.assert_array_equal(pixels, expected)
+
+
+def test_other_processes_do_not_draw(tmp_path, monkeypatch):
+    monkeypatch.setattr(metric_writer.jax, "process_index", lambda: 1)
+    writer = metric_writer.MetricWriter(tmp_path)
+    writer.pictures(40, (1 / 0 for _ in range(2)))
+    writer.close()
+    assert list(tmp_path.iterdir()) == []

@@ -8,6 +8,7 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from big_rad import runtime
@@ -93,3 +94,29 @@ def test_a_cache_that_is_set_already_stays(tmp_path, monkeypatch):
     assert not updates
     runtime.use_compilation_cache("~/cache")
     assert ("jax_compilation_cache_dir", str(pathlib.Path("~/cache").expanduser())) in updates
+
+
+def test_rates_are_of_the_time_since_the_last_line_and_leave_padding_and_evaluations_out(
+    monkeypatch,
+):
+    clock = [0.0]
+    monkeypatch.setattr(runtime.time, "monotonic", lambda: clock[0])
+    progress = runtime.Progress(0, 10, batch_size=4, log=lambda line: None)
+    text = np.array([[2, 5, 6, 1, 0], [2, 7, 1, 0, 0]])
+    batch = {"text": text, "mask_loss": np.array([[0, 0, 1, 1, 0], [0, 1, 1, 0, 0]])}
+
+    def rates(step):
+        values = progress.line(step, {"training_loss": 1.0, "l2_grads": 1.0})
+        names = ("examples", "tokens", "targets")
+        return tuple(values.pop(f"{n}_per_second") for n in names), values
+
+    progress.saw(batch)
+    progress.saw(batch)
+    clock[0] = 2.0
+    assert rates(2) == ((4.0, 7.0, 4.0), {})
+    progress.saw(batch)
+    clock[0] = 50.0  # An evaluation.
+    progress.restart(3)
+    progress.saw({"image": text})  # A model without text.
+    clock[0] = 54.0
+    assert rates(4) == ((1.0, 0.0, 0.0), {})

@@ -12,13 +12,14 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad import checkpoint, train
+from big_rad import checkpoint, metric_writer, run_info, run_page, train
 from big_rad import config as config_lib
 from big_rad.datasets import core
 from big_rad.dicom.errors import ReadError
 from big_rad.evaluators import data as eval_data
+from big_rad.evaluators import samples
 from big_rad.weights import npz
-from tests import tiny_run
+from tests import events, tiny_run
 
 ROOT, lines = tiny_run.ROOT, tiny_run.lines
 STEPS = 6
@@ -64,8 +65,58 @@ def test_the_loss_falls_and_the_run_directory_holds_everything(whole):
     assert set(summary) == {"g_iou", "yes_no", "seconds", "steps"} and summary["steps"] == STEPS
     config = config_lib.from_json((workdir / "config.json").read_text())
     assert config.model.mask_mode == "image_isolated"
-    for name in ("tokenizer.model", "report.html", "samples/report.jsonl", "tensorboard"):
+    for name in ("tokenizer.model", "samples/report.jsonl", "tensorboard", "parameters.txt"):
         assert (workdir / name).exists(), name
+    text = (workdir / "report.html").read_text(encoding="utf-8")
+    assert f"Finished: all {STEPS} steps are done and evaluated." in text
+    assert text.count("<article") == text.count("slice, marked") == 4  # Of the slices of `limit`.
+
+
+@pytest.mark.slow
+def test_rates_are_of_real_text_and_the_time_grows_from_line_to_line(whole):
+    rows = metric_writer.read(whole[1] / "metrics.jsonl")
+    rows = [row for row in rows if "training_loss" in row]
+    assert [r["seconds"] for r in rows] == sorted({r["seconds"] for r in rows})
+    for row in rows:
+        examples, tokens, targets = (row[name] for name in tiny_run.RATES)
+        # A row of the demo has at most 3 blocks of 80 tokens, and 136 targets.
+        assert 8 < tokens / examples <= 240 and 1 <= targets / examples <= 136
+        assert targets < tokens
+
+
+@pytest.mark.slow
+def test_a_stopped_run_lists_both_starts_and_its_page_can_be_made_in_between(
+    data_dir, tmp_path, make_config
+):
+    run(make_config(), tmp_path, data_dir, stop_after=4)
+    assert not (tmp_path / "report.html").exists()
+    text = run_page.write(tmp_path).read_text(encoding="utf-8")
+    assert f"Not finished: step 4 of {STEPS}." in text and "No evaluation yet." in text
+    run(make_config(), tmp_path, data_dir)
+    starts = run_info.read(tmp_path)
+    assert [(s["step"], s["total_steps"]) for s in starts] == [(0, STEPS), (4, STEPS)]
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "Starts (2)" in text and "started again from step 4" in text
+
+
+@pytest.mark.slow
+def test_tensorboard_has_the_same_slices_with_boxes_at_every_evaluation(
+    data_dir, tmp_path, make_config
+):
+    config = make_config()
+    config.evals.report.every = 4
+    run(config, tmp_path, data_dir)
+    shown = events.images(tmp_path / "tensorboard")
+    tags = [f"report/sample_{i}" for i in range(4)]
+    assert [(step, tag) for step, tag, _ in shown] == [(s, t) for s in (4, STEPS) for t in tags]
+    for _, _, picture in shown:
+        assert picture.shape == (448, 448, 3)
+    records, pixels = samples.read(tmp_path / "samples", "report")
+    marked = [r["index"] for r in records if r["boxes"]["reference"]]
+    assert marked
+    for (_, _, picture), record in zip(shown[-4:], records, strict=True):
+        expected = samples.overlay(record, pixels[record["index"]])
+        np.testing.assert_array_equal(picture, np.asarray(expected))
 
 
 @pytest.mark.slow

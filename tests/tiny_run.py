@@ -16,7 +16,8 @@ from big_rad.datasets.phantom import builder
 
 ROOT = pathlib.Path(__file__).parents[1]
 # The speed of a run is no property of it.
-UNSTABLE = ("examples_per_second",)
+RATES = ("examples_per_second", "tokens_per_second", "targets_per_second")
+UNSTABLE = (*RATES, "seconds")
 CONFIG = """
 from big_rad import config as config_lib
 from configs import demo

@@ -11,46 +11,22 @@ the tree of the original checkpoint of that size. Everything is evaluated as sha
 seconds on any machine.
 """
 
-import dataclasses
-import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import ml_collections
-import numpy as np
 from absl import flags
-from clu import parameter_overview
 from ml_collections import config_flags
 
 from big_rad import config as config_lib
-from big_rad import memory, models, optim, train_step
+from big_rad import memory, models, optim, parameter_table, train_step
 from big_rad.models import common, paligemma
 from big_rad.pp import tokenizer as tokenizer_lib
 from configs import radgrounder_det
 
 _PALIGEMMA_PIECES = 257_152
-
-
-@dataclasses.dataclass(frozen=True)
-class Parameter:
-    """A row of the parameter table."""
-
-    name: str
-    shape: tuple[int, ...]
-    size: int
-    dtype: str
-    trained: bool
-
-
-@dataclasses.dataclass(frozen=True)
-class Subtree:
-    """A row of the totals: `trained` of `size` numbers get a gradient."""
-
-    subtree: str
-    size: int
-    trained: int
 
 
 def parameter_shapes(config: Any, vocab_size: int | None = None) -> dict[str, Any]:
@@ -84,38 +60,15 @@ def table_rows(tokenizer: Any) -> tuple[int, str]:
         )
 
 
-def subtree_totals(rows: Iterable[Parameter], depth: int = 2) -> list[Subtree]:
-    """Returns the totals of all subtrees down to `depth` names, and of the whole."""
-    totals: dict[str, list[int]] = {}
-    for row in rows:
-        parts = row.name.split("/")
-        names = ["/".join(parts[:i]) for i in range(1, min(depth, len(parts) - 1) + 1)]
-        for name in ["all", *names]:
-            total = totals.setdefault(name, [0, 0])
-            total[0] += row.size
-            total[1] += row.size * row.trained
-    return [Subtree(name, *totals[name]) for name in sorted(totals, key=lambda n: (n == "all", n))]
-
-
-def parameter_table(config: Any, params: Mapping[str, Any]) -> list[Parameter]:
-    """Returns the parameters of a recipe in the dtypes they are kept in.
-
-    Args:
-        config: the whole recipe.
-        params: flat parameters (shapes suffice).
-    """
-    trainable = optim.make(config, params, total_steps=1000).trainable
-    held = memory.kept_dtypes(config, params, trainable)
-    return [_row(n, p, trainable[n]) for n, p in held.items()]
-
-
 def report(config: Any, card: float | None = None) -> str:
     """Returns the text for a recipe, and whether it fits a card of so many GB."""
     vocab_size, remark = table_rows(config.tokenizer)
-    rows = parameter_table(config, parameter_shapes(config, vocab_size))
+    params = parameter_shapes(config, vocab_size)
+    trainable = optim.make(config, params, total_steps=1000).trainable
+    held = memory.kept_dtypes(config, params, trainable)
     found = memory.predict(config, vocab_size)
     table = [*found.state, *found.meanwhile, memory.Part("peak", "", 0, found.peak)]
-    texts = [_table(rows), _table(subtree_totals(rows)), _table(table)]
+    texts = _tables(parameter_table.rows(held, trainable), table)
     if remark:
         texts.append(f"note: {remark}")
     if card:
@@ -175,13 +128,13 @@ def report_variant(variant: str, size: int) -> str:
         dict(model_name="paligemma", model=paligemma.VARIANTS[variant], image=dict(size=size))
     )
     params = parameter_shapes(config)
-    rows = [_row(n, p, True) for n, p in params.items()]
+    rows = parameter_table.rows(params, dict.fromkeys(params, True))
     held = [
         part
         for dtype in ("float32", "bfloat16")
         for part in memory.parts(f"weights as {dtype}", params, jnp.dtype(dtype))
     ]
-    return "\n\n".join([_table(rows), _table(subtree_totals(rows)), _table(held)])
+    return "\n\n".join(_tables(rows, held))
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -221,17 +174,9 @@ def _error(e: object) -> int:
     return 2
 
 
-def _row(name: str, p: Any, trained: bool) -> Parameter:
-    return Parameter(name, tuple(p.shape), math.prod(p.shape), np.dtype(p.dtype).name, trained)
-
-
-def _table(rows: list[Any]) -> str:
-    return parameter_overview.make_table(
-        rows,
-        value_formatter=lambda v: (
-            f"{v:,}" if type(v) is int else f"{v:.3f}" if isinstance(v, float) else str(v)
-        ),
-    )
+def _tables(rows: list[parameter_table.Parameter], parts: list[memory.Part]) -> list[str]:
+    totals = parameter_table.subtree_totals(rows)
+    return [parameter_table.text(table) for table in (rows, totals, parts)]
 
 
 if __name__ == "__main__":

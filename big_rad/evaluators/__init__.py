@@ -1,24 +1,15 @@
 """Evaluators: each runs a model over data and yields (name, value); a config's `type` names one."""
 
 import importlib
+import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
 _TYPES = ("grounded", "vqa")
 _OPTIONS = ("batch_size", "max_new_tokens", "control", "codec", "grid", "blank_value")
-_IGNORED = (
-    "type",
-    "builder",
-    "split",
-    "builder_args",
-    "only",
-    "asked",
-    "expand",
-    "pp",
-    "limit",
-    "every",
-)
+DATA_FIELDS = ("builder", "split", "builder_args", "only", "asked", "expand", "pp", "limit")
+_IGNORED = ("type", *DATA_FIELDS, "every")
 
 
 def build(
@@ -74,3 +65,9 @@ def build(
         samples_dir=samples_dir,
         **options,
     )
+
+
+def data_key(spec: Mapping[str, Any], data_dir: str = "") -> str:
+    """Returns a text that is equal exactly for specs over the same preprocessed data."""
+    part = {k: spec.get(k) for k in DATA_FIELDS}
+    return json.dumps([str(data_dir), part], sort_keys=True, default=dict)

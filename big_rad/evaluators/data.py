@@ -5,20 +5,18 @@ after the first use. Knows no model and no metric.
 """
 
 import collections
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from big_rad import input_pipeline
+from big_rad import evaluators, input_pipeline
 from big_rad.pp import builder as pp_builder
 
 CONTROLS = ("none", "blank", "shuffled")
 BLANK_VALUE = -1.0
 MODEL_FIELDS = ("image", "text", "mask_ar")
 
-_DATA_FIELDS = ("builder", "split", "builder_args", "only", "asked", "expand", "pp", "limit")
 _LIMIT_SEED = 42  # the paper's protocol draws its subset with this seed
 _SHUFFLE_SEED = 7
 _KEEP_BYTES = 2 << 30
@@ -184,7 +182,7 @@ def load(spec: Mapping[str, Any], data_dir: str) -> EvalData:
             `limit`.
         data_dir: where the datasets lie.
     """
-    key = data_key(spec, data_dir)
+    key = evaluators.data_key(spec, data_dir)
     if key not in _cache:
         source = input_pipeline.make_source(spec, data_dir)
         preprocess = pp_builder.get_preprocess_fn(spec["pp"])
@@ -193,12 +191,6 @@ def load(spec: Mapping[str, Any], data_dir: str) -> EvalData:
     while len(_cache) > _CACHE_SIZE:
         _cache.popitem(last=False)
     return _cache[key]
-
-
-def data_key(spec: Mapping[str, Any], data_dir: str = "") -> str:
-    """Returns a text that is equal exactly for specs over the same preprocessed data."""
-    part = {k: spec.get(k) for k in _DATA_FIELDS}
-    return json.dumps([str(data_dir), part], sort_keys=True, default=dict)
 
 
 def clear_cache() -> None:

@@ -5,7 +5,6 @@ Knows prompts and answers as text only; what counts as right is the evaluators' 
 
 import dataclasses
 import functools
-import json
 import math
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -14,8 +13,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from big_rad import decode, decode_queue, input_pipeline, runtime
+from big_rad import decode, decode_queue, input_pipeline
 from big_rad.evaluators import data as eval_data
+from big_rad.evaluators import draw
+from big_rad.evaluators import samples as sample_files
 from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes, markup
 from big_rad.grounding import codec as codecs
@@ -237,7 +238,7 @@ class Evaluator:
         data: what to evaluate on.
         name: names the samples file.
         tokenizer: decodes ids.
-        samples_dir: folder of `<name>.jsonl`; None writes none.
+        samples_dir: folder of `<name>.jsonl` and `<name>.npz`, see `samples`; None writes none.
         batch_size, max_new_tokens: see `run`.
         control: "none", "blank" or "shuffled", see `data.View`.
         codec: name of the box codec, such as "radgrounder(grid=224)".
@@ -245,6 +246,8 @@ class Evaluator:
 
     Attributes:
         records: the lines of the samples file of the last run.
+        pixels: index -> image to look at, uint8 [H, W] or [H, W, 3], of those of its samples that
+            are shown; in the first process alone, and of real images alone.
     """
 
     type = ""
@@ -272,13 +275,14 @@ class Evaluator:
         self.name, self.data, self.control = name, data, control
         self.codec = codecs.get_codec(codec, grid=grid)
         self.records: list[Record] = []
+        self.pixels: dict[int, np.ndarray] = {}
         self._predict_fns, self._tokenizer = predict_fns, tokenizer
         self._samples_dir, self._blank = samples_dir, blank_value
         self._sizes = dict(batch_size=batch_size, max_new_tokens=max_new_tokens)
         self._view: eval_data.View | None = None
 
     def run(self, params: Any) -> Iterator[tuple[str, float]]:
-        """Evaluates; yields (metric name, value) and writes the samples file."""
+        """Evaluates; yields (metric name, value) and writes the files of the samples."""
         samples = run(
             self._predict_fns,
             params,
@@ -290,8 +294,13 @@ class Evaluator:
         )
         metrics, scores = self.score(samples)
         self.records = [self._record(s, x) for s, x in zip(samples, scores, strict=True)]
+        if self.control == "none" and jax.process_index() == 0:
+            self.pixels = {
+                r["index"]: draw.displayable(self.image(r["index"]), r["modality"])
+                for r in sample_files.shown(self.records, self.type)
+            }
         if self._samples_dir is not None and jax.process_index() == 0:
-            write_records(pathlib.Path(self._samples_dir) / f"{self.name}.jsonl", self.records)
+            sample_files.write(self._samples_dir, self.name, self.records, self.pixels)
         yield from metrics.items()
         yield "unfinished", mean([not s.finished for s in samples])
         yield "mean_logprob", mean([s.logprob for s in samples])
@@ -332,20 +341,6 @@ class Evaluator:
         }
 
 
-def write_records(path: str | pathlib.Path, records: Sequence[Record]) -> None:
-    """Writes one JSON line a record; the file appears whole or not at all."""
-    path = pathlib.Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(_finite(r), ensure_ascii=False, allow_nan=False) + "\n" for r in records]
-    runtime.write_whole(path, "".join(lines))
-
-
-def read_records(path: str | pathlib.Path) -> list[Record]:
-    """Reads a samples file."""
-    text = pathlib.Path(path).read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.split("\n") if line]
-
-
 def mean(values: Sequence[Any]) -> float:
     """Mean of the values that are not None; nan if there are none."""
     kept = [float(v) for v in values if v is not None]
@@ -384,13 +379,3 @@ def _entity(
         return fields | {"mask": None}
     rectangle = [float(c) for c in box_lib.from_mask(masks[place])]
     return fields | {"mask": mask_lib.to_runs(masks[place]), "box_pixels": rectangle}
-
-
-def _finite(x: Any) -> Any:
-    if isinstance(x, dict):
-        return {k: _finite(v) for k, v in x.items()}
-    if isinstance(x, list | tuple):
-        return [_finite(v) for v in x]
-    if isinstance(x, np.generic):
-        x = x.item()
-    return None if isinstance(x, float) and not math.isfinite(x) else x

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from big_rad import runtime
 from big_rad.evaluators import page_style
 
 Record = Mapping[str, Any]
@@ -19,7 +20,7 @@ Record = Mapping[str, Any]
 def save(
     path: str | pathlib.Path, title: str, parts: Sequence[str], style: str = ""
 ) -> pathlib.Path:
-    """Writes a self-contained page.
+    """Writes a self-contained page, whole or not at all.
 
     Args:
         path: the HTML file; its folder is made.
@@ -35,7 +36,7 @@ def save(
     )
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8", errors="replace")
+    runtime.write_whole(path, text.encode("utf-8", errors="replace"))
     return path
 
 
@@ -69,6 +70,18 @@ def number(x: Any) -> str:
     if abs(x) > 1:
         return f"{float(x):.1f}".removesuffix(".0")
     return f"{float(x):.3f}"
+
+
+def duration(seconds: float) -> str:
+    """Returns a time to read: 8.2 s, 4 min 12 s, 3 h 05 min, 2 d 4 h."""
+    if seconds < 60:
+        return f"{max(seconds, 0):.1f} s"
+    whole = round(seconds)
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 48 * 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600} h"
 
 
 def mark_entities(

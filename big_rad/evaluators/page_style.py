@@ -52,10 +52,6 @@ section { margin-top: 40px; }
 dt { color: var(--soft); font-size: .78rem; }
 dd { margin: 0; font-weight: 600; overflow-wrap: anywhere; font-variant-numeric: tabular-nums; }
 figure { margin: 0; }
-.loss { width: 100%; height: 140px; background: var(--paper); border: 1px solid var(--line);
-  border-radius: 8px; display: block; padding: 8px; }
-.loss polyline { fill: none; stroke: var(--ref); stroke-width: 2;
-  vector-effect: non-scaling-stroke; }
 .scroll { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; background: var(--paper);
   border: 1px solid var(--line); }
@@ -67,6 +63,11 @@ thead th { font-size: .8rem; color: var(--soft); font-weight: 600; }
 .scores tbody th { font-weight: 400; }
 .scores td:nth-child(2) { font-weight: 600; }
 .scores .group th { background: var(--ground); font-weight: 600; }
+caption { text-align: left; font-weight: 600; font-size: .9rem; padding: 4px 8px; }
+details { margin-top: 8px; }
+summary { cursor: pointer; color: var(--soft); font-size: .88rem; padding: 4px 0; }
+pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .82rem;
+  line-height: 1.45; font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 footer { margin-top: 40px; padding-top: 12px; border-top: 1px solid var(--line); }
 .scroll + .note, figcaption { margin-top: 6px; }
 .same { color: var(--soft); }
@@ -136,15 +137,12 @@ nav a { display: inline-block; margin: 0 14px 4px 0; }
 .bar { display: block; height: 10px; margin-top: 6px; border-radius: 2px; background: var(--ref);
   min-width: 1px; }
 .bar.out { background: var(--pred); }
-caption { text-align: left; font-weight: 600; font-size: .9rem; padding: 4px 8px; }
 .hist { width: 100%; height: auto; display: block; overflow: visible; }
 .hist rect { fill: var(--ref); }
 .hist line { stroke: var(--pred); stroke-width: 1.5; }
 .hist .axis { stroke: var(--line); }
 .hist text { fill: var(--soft); font-size: 11px; }
 .hist text.bucket { fill: var(--ink); }
-details { margin-top: 8px; }
-summary { cursor: pointer; color: var(--soft); font-size: .88rem; padding: 4px 0; }
 .example { background: var(--paper); border: 1px solid var(--line); border-radius: 8px;
   padding: 16px; margin-bottom: 20px; }
 .example h4 { font-size: 1rem; text-transform: none; letter-spacing: 0; color: var(--ink);
@@ -159,8 +157,6 @@ summary { cursor: pointer; color: var(--soft); font-size: .88rem; padding: 4px 0
 .text { border-left: 3px solid var(--line); padding: 0 0 4px 12px; margin-bottom: 14px;
   overflow-wrap: anywhere; }
 .text .meta { margin: 0; }
-pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .82rem;
-  line-height: 1.45; font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 .nl::before { content: "↵"; color: var(--down); }
 .tag { color: var(--soft); font-size: .92em; }
 mark { background: none; color: inherit; font-weight: 600; box-shadow: inset 0 -3px var(--c); }
@@ -196,4 +192,45 @@ mark { background: none; color: inherit; font-weight: 600; box-shadow: inset 0 -
   .example { padding: 12px; }
   .two { grid-template-columns: minmax(0, 1fr); }
 }
+"""
+
+# What the page of a run adds. Lines: blue, vermillion, green, purple of Okabe and Ito's set, each
+# with dashes of its own; on a dark ground the lighter of the blues.
+RUN = """
+:root { --l0: #0072b2; --l1: #d55e00; --l2: #009e73; --l3: #b4558f; }
+@media (prefers-color-scheme: dark) {
+  :root { --l0: #56b4e9; --l1: #e8793a; --l2: #2fbf93; --l3: #cc79a7; }
+}
+.lead { margin-top: 8px; }
+.below { margin-top: 8px; }
+.charts { display: grid; gap: 16px;
+  grid-template-columns: repeat(auto-fill, minmax(min(320px, 100%), 1fr)); }
+.chart { background: var(--paper); border: 1px solid var(--line); border-radius: 8px;
+  padding: 10px 12px 8px; min-width: 0; }
+.chart figcaption { margin: 0 0 4px; color: var(--ink); display: flex; flex-wrap: wrap;
+  gap: 0 14px; align-items: baseline; min-height: 2.8em; align-content: flex-start; }
+.chart figcaption > b { flex: 1 0 100%; font-size: .95rem; }
+.chart > svg { width: 100%; height: auto; display: block; overflow: visible; }
+.chart text { fill: var(--soft); font-size: 11px; font-variant-numeric: tabular-nums; }
+.chart polyline { fill: none; stroke-width: 2; stroke-linejoin: round; }
+.chart .grid { stroke: var(--line); stroke-width: 1; }
+.chart .again { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 3 3; }
+.chart .gap { fill: none; stroke: var(--down); stroke-width: 1.5; }
+.chart .dot { r: 3px; stroke: none; }
+.chart .meta { margin: 2px 0 0; min-height: 1.2em; }
+.line { font-size: .82rem; white-space: nowrap; font-variant-numeric: tabular-nums; }
+.line svg { width: 24px; height: 8px; margin-right: 6px; }
+polyline.s0 { stroke: var(--l0); } .dot.s0 { fill: var(--l0); }
+polyline.s1 { stroke: var(--l1); stroke-dasharray: 7 3; } .dot.s1 { fill: var(--l1); }
+polyline.s2 { stroke: var(--l2); stroke-dasharray: 2 3; } .dot.s2 { fill: var(--l2); }
+polyline.s3 { stroke: var(--l3); stroke-dasharray: 8 3 2 3; } .dot.s3 { fill: var(--l3); }
+.plain td, .plain th { font-size: .85rem; padding: 6px 10px; }
+.plain td:last-child { min-width: 200px; overflow-wrap: anywhere; }
+.scroll + .scroll { margin-top: 16px; }
+pre { background: var(--paper); border: 1px solid var(--line); border-radius: 8px;
+  padding: 10px 12px; max-height: 60vh; overflow: auto; }
+pre.table { white-space: pre; overflow-wrap: normal; }
+pre.columns { columns: 3 220px; max-height: none; }
+.no-picture { aspect-ratio: 1; margin: 0; display: grid; place-items: center; padding: 20px;
+  background: var(--ground); color: var(--soft); font-size: .85rem; text-align: center; }
 """

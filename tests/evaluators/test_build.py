@@ -4,7 +4,7 @@ import pytest
 
 from big_rad import evaluators, input_pipeline
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import page
+from big_rad.evaluators import draw, page, samples
 from big_rad.pp import tokenizer as tokenizers
 
 PP = (
@@ -83,6 +83,7 @@ def build(monkeypatch, tmp_path):
                 batch_size=4, max_new_tokens=48, control=control, every=0,
                 codec=dict(name="radgrounder", grid=None),
             )  # fmt: skip
+        build.specs = evals
         common = dict(predict_fns={"generate": oracle}, tokenizer=tokenizers.load("tiny"))
         return {
             name: evaluators.build(name, spec, data_dir="d", samples_dir=tmp_path, **common)
@@ -124,13 +125,22 @@ def test_no_word_of_the_answer_is_in_the_prompt(build, kind, task):
 def test_page_of_evaluators_that_ran_shows_their_samples(build, tmp_path):
     evals = build("grounded", "report")
     data = next(iter(evals.values())).data
-    metrics = {}
-    for name, evaluator in evals.items():
-        metrics |= {f"{name}/{k}": v for k, v in evaluator.run(answers(data))}
-    path = page.write_run(tmp_path, {"steps": 1}, metrics, {}, evals)
-    text = path.read_text(encoding="utf-8")
-    assert text.count("<article") == 6
+    results = {n: dict(e.run(answers(data))) for n, e in evals.items()}
+    sections = page.sections_of(build.specs, results, {}, tmp_path)
+    text = page.scores(sections) + page.galleries(sections)
+    assert text.count("<article") == text.count("<img") == 6
     assert "<td>1.000</td><td>0.000</td>" in text
+
+
+def test_images_are_kept_of_what_is_shown_and_of_real_images_alone(build, tmp_path):
+    evals = build("grounded", "report")
+    for name, evaluator in evals.items():
+        list(evaluator.run(answers(evaluator.data)))
+        records, pixels = samples.read(tmp_path, name)
+        assert len(records) == 6
+        assert sorted(pixels) == (list(range(6)) if name == "report_none" else [])
+    shown = draw.displayable(evals["report_none"].image(2), "CT")
+    np.testing.assert_array_equal(samples.read(tmp_path, "report_none")[1][2], shown)
 
 
 def test_metrics_of_samples_files_carry_the_image_shown(build):

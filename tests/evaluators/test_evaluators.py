@@ -6,7 +6,7 @@ import pytest
 
 from big_rad import evaluators
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import generate, grounded, vqa
+from big_rad.evaluators import generate, grounded, samples, vqa
 from big_rad.grounding import codec as codecs
 from big_rad.pp import tokenizer as tokenizers
 
@@ -158,7 +158,7 @@ def test_vqa_groups_by_the_dataset_field_and_counts():
 def test_sample_scores_average_to_the_yielded_values(control, tmp_path):
     made, _ = evaluator(vqa, ANSWERS, ANSWERS[::-1], tmp_path, control=control)
     metrics = dict(made.run({}))
-    records = generate.read_records(tmp_path / "test.jsonl")
+    records, _ = samples.read(tmp_path, "test")
     assert len(records) == 10
     for name in ("f1", "recall", "accuracy"):
         assert generate.mean([r["scores"][name] for r in records]) == pytest.approx(metrics[name])
@@ -170,7 +170,7 @@ def test_grounded_samples_average_to_the_yielded_values_and_hold_pixel_boxes(tmp
     answers = [f"The {liver}.", f"A {liver}.", f"A {spleen}.", "Nothing.", "The <p bbox="] * 2
     made, _ = evaluator(grounded, references, answers, tmp_path)
     metrics = dict(made.run({}))
-    records = generate.read_records(tmp_path / "test.jsonl")
+    records, _ = samples.read(tmp_path, "test")
     for name in ("g_iou", "report_f1", "hallucination_rate", "valid_markup"):
         expected = generate.mean([r["scores"][name] for r in records])
         assert metrics[name] == pytest.approx(expected), name
@@ -256,7 +256,7 @@ def test_data_key_depends_on_the_data_part_only():
     spec = dict(type="vqa", builder="x", split="test", pp="load", expand=dict(task="vqa"))
     same = {**spec, "control": "blank", "batch_size": 3, "every": 7}
     other = {**spec, "expand": dict(task="report")}
-    assert eval_data.data_key(spec) == eval_data.data_key(same) != eval_data.data_key(other)
+    assert evaluators.data_key(spec) == evaluators.data_key(same) != evaluators.data_key(other)
 
 
 def test_several_texts_an_item_is_an_error_that_names_expand():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import grounded, page, vqa
+from big_rad.evaluators import grounded, page, samples, vqa
 from big_rad.grounding import masks
 from tests.evaluators import test_evaluators as shared
 
@@ -68,15 +68,17 @@ def test_the_samples_file_holds_the_masks_and_the_classes_of_the_lexicon(made):
 def test_the_page_draws_masks_in_place_of_rectangles(made, monkeypatch):
     evaluator, metrics, folder = made
     drawn = []
-    overlay = page.draw.overlay
+    overlay = samples.draw.overlay
     monkeypatch.setattr(
-        page.draw, "overlay", lambda pixels, marks=(), **kw: drawn.extend(marks) or overlay(pixels)
+        samples.draw,
+        "overlay",
+        lambda pixels, marks=(), **kw: drawn.extend(marks) or overlay(pixels),
     )
-    sections = page.sections_of({"report": evaluator}, {"report": metrics})
-    path = page.write(folder / "page.html", {"title": "Masks"}, sections)
+    spec = {"test": dict(type="grounded")}
+    sections = page.sections_of(spec, {"test": metrics}, {}, folder)
+    text = page.scores(sections) + page.galleries(sections)
     assert drawn and all(m.mask is not None for m in drawn)
     assert any((m.mask == (SEGMAP == 5)).all() for m in drawn)
-    text = path.read_text()
     assert "blank masks" in text and "mean Dice" in text
     by_class = text.split("By class (3)")[1].split("</details>")[0]
     assert '<th scope="row">spleen</th><td>1</td><td>1</td><td>1</td><td>1.000</td>' in by_class

@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from big_rad.evaluators import page
+from big_rad.evaluators import draw, page, page_parts, samples
 
 HOSTILE = "<script>alert(1)</script> \"quoted\" 'single' & <img src=http://evil.example/x>"
 
@@ -45,14 +45,19 @@ def image(i):
     return np.random.default_rng(i).uniform(-1, 1, (56, 56, 3)).astype(np.float32)
 
 
+def pixels(records):
+    return {r["index"]: draw.displayable(image(r["index"]), "CT") for r in records}
+
+
 def section(records, kind="grounded"):
     metric = {"grounded": "g_iou", "vqa": "f1"}[kind]
     results = {"none": {metric: 0.8}, "blank": {metric: 0.1}, "shuffled": {metric: 0.25}}
-    return page.Section("A title", kind, results, records, image)
+    return page.Section("A title", kind, results, records, pixels(records), 7)
 
 
-def made(tmp_path, sections, **summary):
-    path = page.write(tmp_path / "page.html", {"title": "Run", **summary}, sections)
+def made(tmp_path, sections, **head):
+    parts = [page_parts.header(head), page.scores(sections), page.galleries(sections)]
+    path = page_parts.save(tmp_path / "page.html", head.get("title", "Run"), parts)
     return path.read_text(encoding="utf-8")
 
 
@@ -68,7 +73,7 @@ class Links(html.parser.HTMLParser):
 
 def test_page_is_self_contained(tmp_path):
     records = [record(i) for i in range(12)]
-    text = made(tmp_path, [section(records), section(records, "vqa")], loss=[(1, 3.0), (2, 1.0)])
+    text = made(tmp_path, [section(records), section(records, "vqa")])
     links = Links()
     links.feed(text)
     assert all(a.startswith(("data:image/png;base64,", "#")) for a in links.addresses)
@@ -81,7 +86,7 @@ def test_page_escapes_hostile_text_everywhere(tmp_path, kind):
     boxes = [entity(HOSTILE, [0.1, 0.1, 0.5, 0.5], [0, 8]) | {"class_name": HOSTILE}]
     fields = dict.fromkeys(("prompt", "reference_text", "prediction_text", "id", "plane"), HOSTILE)
     bad = record(0, **fields, boxes={"reference": boxes, "prediction": boxes})
-    hostile = page.Section(HOSTILE, kind, {"none": {}}, [bad], image, note=HOSTILE)
+    hostile = page.Section(HOSTILE, kind, {"none": {}}, [bad], pixels([bad]))
     text = made(tmp_path, [hostile], title=HOSTILE, lead=HOSTILE, facts={HOSTILE: HOSTILE})
     assert "<script" not in text and "&lt;script&gt;" in text
     assert "<img src=http" not in text
@@ -90,25 +95,25 @@ def test_page_escapes_hostile_text_everywhere(tmp_path, kind):
 @pytest.mark.parametrize("n", [1, 3, 12, 40])
 def test_gallery_shows_every_sample_chosen_once(tmp_path, n):
     records = [record(i) for i in range(n)]
-    groups = page.choose(records, "g_iou", per_group=4)
+    groups = samples.choose(records, "g_iou")
     chosen = [r["id"] for group in groups.values() for r in group]
-    assert len(chosen) == len(set(chosen)) == min(n, 12)
-    path = page.write(tmp_path / "p.html", {}, [section(records)], per_group=4)
-    text = path.read_text(encoding="utf-8")
+    text = made(tmp_path, [section(records)])
     assert sorted(re.findall(r"<code>(slice-\d+)</code>", text)) == sorted(chosen)
 
 
-def test_best_and_worst_are_by_score():
-    records = [record(i) for i in range(20)]
-    groups = page.choose(records, "g_iou", per_group=3)
-    assert [r["index"] for r in groups["best"]] == [19, 18, 17]
-    assert [r["index"] for r in groups["worst"]] == [0, 1, 2]
+@pytest.mark.parametrize("kind", ["grounded", "vqa"])
+def test_a_sample_whose_image_was_not_kept_is_shown_without(tmp_path, kind):
+    part = page.Section("T", kind, {}, [record(0), record(1)], pixels([record(1)]))
+    text = made(tmp_path, [part])
+    assert "slice-0" in text and "slice-1" in text
+    assert text.count("<img") == 1
 
 
-def test_samples_without_a_score_can_only_be_random():
-    records = [record(i, scores={"g_iou": None, "report_f1": 1.0}) for i in range(5)]
-    groups = page.choose(records, "g_iou", per_group=3)
-    assert (len(groups["best"]), len(groups["worst"]), len(groups["random"])) == (0, 0, 3)
+def test_scores_without_samples_and_samples_without_scores_are_shown(tmp_path):
+    scored = page.Section("Scored", "grounded", {"none": {"g_iou": 0.5, "n": 300.0}}, [], {}, 12)
+    seen = page.Section("Seen", "vqa", {}, [record(0)], {})
+    text = made(tmp_path, [scored, seen])
+    assert "step 12, n = 300" in text and "No samples yet." in text and "slice-0" in text
 
 
 def test_vqa_table_shows_right_and_wrong_answers(tmp_path):
@@ -130,28 +135,27 @@ def test_entities_are_marked_in_the_text():
 def test_inverted_boxes_and_controls_that_did_not_run_make_no_error(tmp_path):
     bad = record(0)
     bad["boxes"]["prediction"] = [entity("liver", [0.9, 0.9, 0.1, 0.1], [4, 9])]
-    part = page.Section("T", "grounded", {"none": {"g_iou": float("nan")}}, [bad], image)
-    assert "slice-0" in made(tmp_path, [part])
+    for value in (float("nan"), None):
+        part = page.Section("T", "grounded", {"none": {"g_iou": value}}, [bad], pixels([bad]))
+        assert "slice-0" in made(tmp_path, [part])
 
 
-def test_write_run_reads_the_loss_and_groups_controls(tmp_path):
-    class Fake:
-        type = "grounded"
-        data = object()
-        records = [record(i) for i in range(4)]
-
-        def __init__(self, control):
-            self.control = control
-
-        def image(self, i):
-            return image(i)
-
-    (tmp_path / "metrics.jsonl").write_text(
-        '{"step": 1, "training_loss": 4.0}\n{"step": 2, "training_loss": 2.0}\n'
-    )
-    evals = {"report": Fake("none"), "report_blank": Fake("blank")}
-    metrics = {"report/g_iou": 0.5, "report_blank/g_iou": 0.125}
-    path = page.write_run(tmp_path, {"steps": 2, "seconds": 1.5}, metrics, {"seed": 3}, evals)
-    text = path.read_text(encoding="utf-8")
-    assert path.name == "report.html" and "4.000 at step 1, 2.000 at step 2" in text
-    assert "<td>0.500</td><td>0.125</td><td>–</td>" in text
+def test_controls_of_the_same_questions_stand_beside_each_other(tmp_path):
+    report = dict(type="grounded", builder="a", split="test", pp="load", control="none")
+    evals = {
+        "report": report | {"every": 5},
+        "report_blank": report | {"control": "blank"},
+        "other_blank": report | {"control": "blank", "split": "train"},
+        "asked": dict(report, type="vqa"),
+        "never_run": dict(report, split="validation"),
+        "unknown": dict(report, type="of_another_kind"),
+    }
+    samples.write(tmp_path, "report", [record(0)], pixels([record(0)]))
+    results = {"report": {"g_iou": 0.5}, "report_blank": {"g_iou": 0.125}, "asked": {"f1": 0.3}}
+    results["other_blank"] = {"g_iou": 0.75}
+    found = page.sections_of(evals, results, {"report": 5}, tmp_path)
+    assert [s.title for s in found] == ["Grounded reports", "Asked"]
+    assert found[0].results == {"none": {"g_iou": 0.5}, "blank": {"g_iou": 0.125}}
+    assert found[0].names == {"none": "report", "blank": "report_blank"}
+    assert (found[0].step, found[1].step) == (5, None)
+    assert "<td>0.500</td><td>0.125</td><td>–</td>" in made(tmp_path, found)

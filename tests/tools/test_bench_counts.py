@@ -5,9 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import losses, optim
+from big_rad import counts, losses, optim
 from big_rad.models import common
-from tools.benchmarks import counts, hlo, sizes, techniques, training, workload
+from tools.benchmarks import hlo, sizes, techniques, training, workload
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +34,16 @@ def test_an_example_costs_what_is_published(paligemma2):
     assert round(original / 1e12, 1) == 7.5
     useful = counts.useful_train_flops(paligemma2, prefix=[30], suffix=[23])
     assert round(useful / 1e12, 1) == 4.1
+    trained = counts.useful_example_flops(paligemma2, 30, 23, tower=True)
+    tower = 2 * counts.siglip_flops(paligemma2) + counts.projector_flops(paligemma2)
+    assert trained == pytest.approx(useful + tower)
+
+
+def test_the_mean_of_examples_is_about_that_of_their_mean_length(paligemma2):
+    prefix, suffix = [12, 25, 40, 80], [2, 10, 30, 60]
+    each = counts.useful_train_flops(paligemma2, prefix, suffix) / 4
+    mean = counts.useful_example_flops(paligemma2, np.mean(prefix), np.mean(suffix))
+    assert mean == pytest.approx(each, rel=1e-3)
 
 
 def test_parameters_are_counted_as_the_model_has_them():

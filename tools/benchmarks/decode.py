@@ -14,8 +14,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from big_rad import decode
-from tools.benchmarks import counts, devices, rounds, sizes, training
+from big_rad import counts, decode
+from tools.benchmarks import devices, rounds, sizes, training
 
 OURS, HF = "big_rad", "hf"
 _PROMPT = 24  # tokens of a prompt, <bos> included

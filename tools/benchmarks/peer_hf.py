@@ -17,9 +17,10 @@ import torch
 import transformers
 from transformers import optimization
 
+from big_rad import runtime
 from big_rad.models import common
 from big_rad.weights import hf_config, hf_layout, infer
-from tools.benchmarks import devices, sizes, workload
+from tools.benchmarks import sizes, workload
 
 _LR_START = 0.01  # Our learning rate begins at this share of itself.
 
@@ -39,7 +40,7 @@ class Peer:
             params: our nested parameters.
         """
         self._image_token = sizes.image_token(config)
-        torch.set_num_threads(devices.cores())  # As many as JAX takes.
+        torch.set_num_threads(runtime.cores())  # As many as JAX takes.
         self.device = "cuda" if torch.cuda.is_available() else "cpu"
         self._dtype = getattr(torch, config.model.llm.dtype_mm)
         cfg = infer.explicit(config.model.to_dict(), config.model.llm.vocab_size)

@@ -13,7 +13,8 @@ from typing import Any
 
 import jax
 
-from tools.benchmarks import counts, devices, rounds, techniques, training
+from big_rad import counts
+from tools.benchmarks import devices, rounds, techniques, training
 
 OURS, PLAIN = "big_rad", "plain"
 HF, HF_EQUAL = "hf, original's way", "hf, equal shapes"

@@ -13,9 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from big_rad import head_loss, losses, optim, registry, train_step
+from big_rad import counts, head_loss, losses, optim, registry, train_step
 from big_rad.models import common
-from tools.benchmarks import counts, sizes, workload
+from tools.benchmarks import sizes, workload
 
 _OWN = ("buckets", "donate", "texts")  # options that are no field of the recipe
 _TOTAL_STEPS = 1000  # of the learning rate's schedule

@@ -86,7 +86,7 @@ def projector_flops(d: Dims) -> float:
     return 2 * d.image_tokens * d.img["width"] * d.llm["width"]
 
 
-def useful_pairs(image_tokens: int, prefix: int, suffix: int) -> int:
+def useful_pairs(image_tokens: int, prefix: float, suffix: float) -> float:
     """Returns the attention pairs that the mask of one text in a row allows.
 
     Args:
@@ -110,15 +110,26 @@ def useful_train_flops(d: Dims, prefix: Sequence[int], suffix: Sequence[int]) ->
         prefix: of each example, tokens.
         suffix: of each example, tokens that are learned; all but the last are read.
     """
+    return sum(useful_example_flops(d, int(p), int(s)) for p, s in zip(prefix, suffix, strict=True))
+
+
+def useful_example_flops(d: Dims, prefix: float, suffix: float, tower: bool = False) -> float:
+    """Returns what one example adds to `useful_train_flops`; of mean lengths, about the mean.
+
+    Args:
+        d: dimensions.
+        prefix: its tokens.
+        suffix: its tokens that are learned.
+        tower: the image tower is trained too, so that it and the projector count three times.
+    """
     n = d.image_tokens
-    total = 0.0
-    for p, s in zip(prefix, suffix, strict=True):
-        p, s = int(p), int(s)
-        total += 3 * (n + p + s - 1) * token_flops(d)
-        total += 3 * useful_pairs(n, p, s - 1) * pair_flops(d)
-        total += 3 * s * head_flops(d)
-        total += siglip_flops(d) + 2 * projector_flops(d)
-    return total
+    return (
+        3 * (n + prefix + suffix - 1) * token_flops(d)
+        + 3 * useful_pairs(n, prefix, suffix - 1) * pair_flops(d)
+        + 3 * suffix * head_flops(d)
+        + (3 if tower else 1) * siglip_flops(d)
+        + (3 if tower else 2) * projector_flops(d)
+    )
 
 
 def hardware_train_flops(

@@ -1,0 +1,178 @@
+"""The samples of an evaluation: their files, which of them are shown, and how they are drawn.
+
+Of each evaluator `<name>.jsonl` has a line a sample, and `<name>.npz` the images of those that are
+shown, so that a run directory can be looked at without its data set. Knows no model and no metric.
+"""
+
+import dataclasses
+import io
+import json
+import math
+import pathlib
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from big_rad import runtime
+from big_rad.evaluators import draw
+from big_rad.grounding import masks
+
+Record = dict[str, Any]
+MAIN_SCORE = {"grounded": "g_iou", "vqa": "f1"}
+_PER_GROUP = 3
+_FOLLOWED = 4  # the same samples at every evaluation
+
+
+def write(
+    folder: str | pathlib.Path,
+    name: str,
+    records: Sequence[Record],
+    pixels: Mapping[int, np.ndarray],
+) -> None:
+    """Writes the files of an evaluator; each appears whole or not at all.
+
+    Args:
+        folder: made.
+        name: of the evaluator.
+        records: of its samples, see `generate.Evaluator`.
+        pixels: index of a sample -> its image uint8 [H, W] or [H, W, 3]; without any there is no
+            second file.
+    """
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(_finite(r), ensure_ascii=False, allow_nan=False) + "\n" for r in records]
+    if pixels:
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **{str(i): x for i, x in pixels.items()})
+        runtime.write_whole(folder / f"{name}.npz", packed.getvalue())
+    runtime.write_whole(folder / f"{name}.jsonl", "".join(lines))
+
+
+def read(folder: str | pathlib.Path, name: str) -> tuple[list[Record], dict[int, np.ndarray]]:
+    """Returns (records, index -> image) of an evaluator; empty where there is no such file.
+
+    Raises:
+        ValueError: a file that is broken.
+    """
+    lines, packed = (pathlib.Path(folder) / f"{name}.{kind}" for kind in ("jsonl", "npz"))
+    path = lines
+    try:
+        text = lines.read_text(encoding="utf-8") if lines.exists() else ""
+        records = [json.loads(line) for line in text.split("\n") if line]
+        path, pixels = packed, {}
+        if packed.exists():
+            with np.load(packed, allow_pickle=False) as file:
+                pixels = {int(i): file[i] for i in file.files}
+    except (ValueError, zipfile.BadZipFile, EOFError) as e:
+        raise ValueError(f"{path} is broken ({e}); remove it, or evaluate again") from e
+    return records, pixels
+
+
+def choose(
+    records: Sequence[Record], score: str, per_group: int = _PER_GROUP, seed: int = 0
+) -> dict[str, list[Record]]:
+    """Picks samples: best and worst by a score, and random ones among the rest.
+
+    Returns:
+        {"best", "worst", "random"}: disjoint lists of at most `per_group` records; the ones
+        without the score can only be random ones.
+    """
+    scored = [r for r in records if r["scores"].get(score) is not None]
+    ranked = sorted(scored, key=lambda r: -r["scores"][score])  # stable: equal ones in data order
+    best = ranked[: min(per_group, (len(ranked) + 1) // 2)]
+    worst = [r for r in ranked[len(best) :][::-1][:per_group]]
+    used = {r["index"] for r in best + worst}
+    rest = [r for r in records if r["index"] not in used]
+    order = np.random.default_rng(seed).permutation(len(rest))[:per_group]
+    return {"best": best, "worst": worst, "random": [rest[i] for i in sorted(order)]}
+
+
+def right_and_wrong(
+    records: Sequence[Record], per_group: int = _PER_GROUP, seed: int = 0
+) -> list[Record]:
+    """Picks answers: twice `per_group` that are right, then as many that are wrong, at random."""
+    rng = np.random.default_rng(seed)
+    chosen: list[Record] = []
+    for right in (True, False):
+        same = [r for r in records if bool(r["scores"]["accuracy"]) == right]
+        order = sorted(rng.permutation(len(same))[: 2 * per_group])
+        chosen += [same[i] for i in order]
+    return chosen
+
+
+def followed(records: Sequence[Record]) -> list[Record]:
+    """Picks a handful from first to last, the same ones at every evaluation of the same data."""
+    places = np.linspace(0, len(records) - 1, min(_FOLLOWED, len(records)))
+    return [records[round(i)] for i in places]
+
+
+def shown(records: Sequence[Record], kind: str) -> list[Record]:
+    """Returns all samples of which a page or TensorBoard may show the image.
+
+    Args:
+        records: of all samples.
+        kind: type of the evaluator; of an unknown one only those that are followed.
+    """
+    chosen = list(followed(records))
+    if kind == "vqa":
+        chosen += right_and_wrong(records)
+    elif kind in MAIN_SCORE:
+        chosen += sum(choose(records, MAIN_SCORE[kind]).values(), [])
+    return list({r["index"]: r for r in chosen}.values())
+
+
+def overlay(record: Mapping[str, Any], pixels: np.ndarray) -> Image.Image:
+    """Draws a sample's reference and predicted boxes, or masks, on its image.
+
+    Args:
+        record: the sample.
+        pixels: uint8 [H, W] or [H, W, 3], of the size that the boxes are in.
+    """
+    boxes = record["boxes"]
+    marks = [_mark(draw.reference, e) for e in boxes["reference"] if _drawn(e)]
+    marks += [_mark(draw.prediction, e) for e in boxes["prediction"] if _drawn(e)]
+    return draw.overlay(pixels, marks)
+
+
+def overlays(evals: Mapping[str, Any]) -> Iterator[tuple[str, Image.Image]]:
+    """Yields (tag, picture) of the samples that are followed from evaluation to evaluation.
+
+    Args:
+        evals: name -> evaluator that has run; only those that point at something are drawn.
+    """
+    for name, evaluator in evals.items():
+        if evaluator.type != "grounded":
+            continue
+        for record in followed(evaluator.records):
+            if record["index"] in evaluator.pixels:
+                picture = overlay(record, evaluator.pixels[record["index"]])
+                yield f"{name}/sample_{record['index']}", picture
+
+
+def _mark(make: Callable[..., draw.Mark], entity: Record) -> draw.Mark:
+    mark = make(entity["box_pixels"], _name(entity))
+    runs = entity.get("mask")
+    return mark if runs is None else dataclasses.replace(mark, mask=masks.from_runs(runs))
+
+
+def _drawn(entity: Record) -> bool:
+    # A model can write inverted boxes; those have no rectangle.
+    box = entity["box_pixels"]
+    return box is not None and box[0] < box[2] and box[1] < box[3]
+
+
+def _name(entity: Record) -> str:
+    return (entity["class_name"] or entity["phrase"]).replace("_", " ")[:32]
+
+
+def _finite(x: Any) -> Any:
+    if isinstance(x, dict):
+        return {k: _finite(v) for k, v in x.items()}
+    if isinstance(x, list | tuple):
+        return [_finite(v) for v in x]
+    if isinstance(x, np.generic):
+        x = x.item()
+    return None if isinstance(x, float) and not math.isfinite(x) else x

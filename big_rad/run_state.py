@@ -1,0 +1,205 @@
+"""What can be told of a run from its directory, at any time and from outside.
+
+Reads only what is written whole, or line by line, so that it may run beside the trainer, or after
+it died. Knows no HTML.
+"""
+
+import dataclasses
+import datetime
+import json
+import pathlib
+import statistics
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from big_rad import config as config_lib
+from big_rad import counts, metric_writer, peaks, run_info
+
+Row = Mapping[str, Any]
+_LATELY = 20  # lines
+_FILES = ("run.json", "config.json", "metrics.jsonl")
+
+
+@dataclasses.dataclass(frozen=True)
+class RunState:
+    """A run as its directory tells it.
+
+    Attributes:
+        workdir: the run directory.
+        config: the whole config; None before it is written.
+        starts: see `run_info.write`; none of a run that is older than `run.json`.
+        rows: lines of metrics.jsonl.
+        summary: of a run that has ended, else empty.
+        rejects, skipped: lines of rejects.jsonl, of all processes, and of skipped.jsonl.
+        parameters: the text of parameters.txt, "" without.
+        written: when metrics.jsonl was last written; None without.
+    """
+
+    workdir: pathlib.Path
+    config: Any
+    starts: Sequence[Row]
+    rows: Sequence[Row]
+    summary: Row
+    rejects: Sequence[Row]
+    skipped: Sequence[Row]
+    parameters: str
+    written: datetime.datetime | None
+
+    @property
+    def training(self) -> list[Row]:
+        """The lines of training steps."""
+        return [r for r in self.rows if "training_loss" in r]
+
+    @property
+    def step(self) -> int:
+        """The last step that is known of, 0 before the first."""
+        return max([r["step"] for r in self.rows] + [s["step"] for s in self.starts], default=0)
+
+    @property
+    def total_steps(self) -> int | None:
+        """Steps that the run is to have in the end."""
+        if self.starts:
+            return self.starts[-1]["total_steps"]
+        return self.config.get("total_steps") if self.config else None
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done and evaluated."""
+        return bool(self.summary) and self.summary.get("steps") == self.total_steps
+
+    @property
+    def seconds(self) -> float | None:
+        """Seconds from starts to stops, of what the run is made of; None if no line tells."""
+        if self.finished and "seconds" in self.summary:
+            return self.summary["seconds"]
+        return last(self.training, "seconds")
+
+    @property
+    def step_seconds(self) -> float | None:
+        """Of these, about the seconds in steps, from the rates of the logged ones."""
+        if not self.config or not self.training:
+            return None
+        batch, total, before = self.config.input.batch_size, 0.0, 0
+        for row in self.training:
+            rate = row.get("examples_per_second")
+            if not rate:
+                return None
+            total += (row["step"] - before) * batch / rate
+            before = row["step"]
+        return total
+
+    @property
+    def hardware(self) -> Row:
+        """That of the last start; empty if it is not known."""
+        return self.starts[-1]["hardware"] if self.starts else {}
+
+    def results(self) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
+        """Returns (evaluator -> {metric: value}, evaluator -> step) of the last evaluations."""
+        found: dict[str, dict[str, Any]] = {}
+        steps: dict[str, int] = {}
+        for row in self.rows:
+            here: dict[str, dict[str, Any]] = {}
+            for key, value in row.items():
+                name, slash, metric = key.partition("/")
+                if slash:
+                    here.setdefault(name, {})[metric] = value
+            found |= here
+            steps |= dict.fromkeys(here, row["step"])
+        return found, steps
+
+
+def read(workdir: str | pathlib.Path) -> RunState:
+    """Reads a run directory.
+
+    Raises:
+        ValueError: it is none, or one of its files is broken.
+    """
+    workdir = pathlib.Path(workdir)
+    if not any((workdir / name).exists() for name in _FILES):
+        what = "has none of " + ", ".join(_FILES) if workdir.is_dir() else "does not exist"
+        raise ValueError(
+            f"{workdir} is no run directory: it {what}. Give the --workdir of big_rad.train, such "
+            "as runs/demo"
+        )
+    metrics = workdir / "metrics.jsonl"
+    written = None
+    if metrics.exists():
+        written = datetime.datetime.fromtimestamp(metrics.stat().st_mtime, datetime.UTC)
+    table = workdir / "parameters.txt"
+    return RunState(
+        workdir=workdir,
+        config=_json(workdir / "config.json", config_lib.from_json),
+        starts=run_info.read(workdir),
+        rows=_lines(metrics),
+        summary=_json(workdir / "summary.json", json.loads) or {},
+        rejects=[r for path in sorted(workdir.glob("rejects*.jsonl")) for r in _lines(path)],
+        skipped=_lines(workdir / "skipped.jsonl"),
+        parameters=table.read_text(encoding="utf-8") if table.exists() else "",
+        written=written,
+    )
+
+
+def last(rows: Sequence[Row], name: str) -> Any:
+    """Returns the last value of a metric that is not null, or None."""
+    return next((r[name] for r in reversed(rows) if r.get(name) is not None), None)
+
+
+def lately(rows: Sequence[Row], name: str) -> float | None:
+    """Returns the median of the last values of a rate, which a pause now and then leaves alone."""
+    values = [r[name] for r in rows if r.get(name) is not None]
+    return statistics.median(values[-_LATELY:]) if values else None
+
+
+def utilisation(run: RunState) -> tuple[float | None, str]:
+    """Returns the model FLOPs utilisation (MFU), and in words what it is of or why it is unknown.
+
+    Useful FLOPs a second over the devices' peak, see `counts`: of the latest rates, for texts of
+    their mean length. Rows with several texts are counted as one text with one image.
+    """
+    kind = run.hardware.get("device_kind")
+    if kind is None:
+        return None, "the run directory does not say on what it ran"
+    device = peaks.find(kind)
+    if device is None:
+        return None, f"no peak rate is known of {kind!r}"
+    names = ("examples_per_second", "tokens_per_second", "targets_per_second")
+    examples, tokens, targets = (lately(run.training, n) for n in names)
+    if not examples or not tokens or not targets:
+        return None, "no rates are logged"
+    parameters = run.starts[-1].get("parameters", {})
+    tower = _trained(parameters)
+    if tower is None:
+        return None, "it is not counted for models of which only parts are trained"
+    try:
+        llm = run.config.model.llm.to_dict()
+        llm["vocab_size"] = parameters["llm/embedder"][0] // llm["width"]
+        dims = counts.Dims(run.config.model.img.to_dict(), llm, run.config.image.size)
+        prefix, suffix = (tokens - targets) / examples, targets / examples
+        flops = examples * counts.useful_example_flops(dims, prefix, suffix, tower)
+    except (AttributeError, KeyError, TypeError):
+        return None, "it is not counted for this kind of model"
+    number = run.hardware["devices"]
+    words = f"{number} x {kind} at {device.tflops:g} TFLOP/s (dense bfloat16)"
+    return flops / (device.tflops * 1e12 * number), words
+
+
+def _trained(parameters: Mapping[str, Sequence[int]]) -> bool | None:
+    # Whether the image tower is trained; None where it or the decoder is so in part, as with LoRA.
+    tower, projector, decoder = (parameters.get(n) for n in ("img", "img/head", "llm"))
+    if tower is None or projector is None or decoder is None or decoder[0] != decoder[1]:
+        return None
+    size, trained = (tower[i] - projector[i] for i in (0, 1))
+    return trained == size if trained in (0, size) else None
+
+
+def _json(path: pathlib.Path, parse: Any) -> Any:
+    if not path.exists():
+        return None
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except ValueError as e:
+        raise ValueError(f"{path} is broken ({e}); remove it, or start the run again") from e
+
+
+def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
+    return metric_writer.read(path) if path.exists() else []

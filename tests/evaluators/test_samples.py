@@ -1,0 +1,123 @@
+import json
+
+import numpy as np
+import pytest
+
+from big_rad.evaluators import samples
+from big_rad.grounding import masks
+
+BLUE, ORANGE = (0, 0x72, 0xB2), (0xE6, 0x9F, 0)
+
+
+def record(i, **scores):
+    return {"index": i, "id": f"slice-{i}", "scores": scores}
+
+
+def entity(box, **fields):
+    return {"box_pixels": box, "class_name": "", "phrase": "", **fields}
+
+
+def has(picture, colour):
+    return (np.asarray(picture) == colour).all(-1).any()
+
+
+def test_what_is_written_is_read_back_without_the_data_set(tmp_path):
+    records = [record(i, g_iou=np.float32(i), f1=float("nan")) for i in range(3)]
+    records[1]["prediction"] = "Zwei\u2028Zeilen, ein Satz"
+    pixels = {0: np.arange(12, dtype=np.uint8).reshape(3, 4), 2: np.ones((3, 4, 3), np.uint8)}
+    samples.write(tmp_path / "new", "report", records, pixels)
+    found, images = samples.read(tmp_path / "new", "report")
+    assert [r["scores"] for r in found] == [{"g_iou": i, "f1": None} for i in range(3)]
+    assert found[1]["prediction"] == records[1]["prediction"]
+    assert images.keys() == pixels.keys()
+    for i, image in pixels.items():
+        np.testing.assert_array_equal(images[i], image)
+
+
+def test_an_evaluator_that_has_not_run_has_no_samples(tmp_path):
+    assert samples.read(tmp_path / "nowhere", "report") == ([], {})
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "npz"])
+def test_a_broken_file_is_named_with_what_to_do(tmp_path, kind):
+    samples.write(tmp_path, "report", [record(0)], {0: np.zeros((2, 2), np.uint8)})
+    path = tmp_path / f"report.{kind}"
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ValueError, match=rf"report\.{kind} is broken .*; remove it"):
+        samples.read(tmp_path, "report")
+
+
+@pytest.mark.parametrize("n", [0, 1, 3, 12, 40])
+def test_best_worst_and_random_ones_are_disjoint_and_at_most_so_many(n):
+    groups = samples.choose([record(i, g_iou=i / 20) for i in range(n)], "g_iou", per_group=4)
+    chosen = [r["id"] for group in groups.values() for r in group]
+    assert len(chosen) == len(set(chosen)) == min(n, 12)
+
+
+def test_best_and_worst_are_by_score():
+    groups = samples.choose([record(i, g_iou=i / 20) for i in range(20)], "g_iou")
+    assert [r["index"] for r in groups["best"]] == [19, 18, 17]
+    assert [r["index"] for r in groups["worst"]] == [0, 1, 2]
+
+
+def test_samples_without_a_score_can_only_be_random():
+    groups = samples.choose([record(i, g_iou=None, report_f1=1.0) for i in range(5)], "g_iou")
+    assert (len(groups["best"]), len(groups["worst"]), len(groups["random"])) == (0, 0, 3)
+
+
+@pytest.mark.parametrize("n", [0, 1, 4, 5, 300])
+def test_the_samples_that_are_followed_do_not_depend_on_scores(n):
+    one, other = ([record(i, g_iou=s * i) for i in range(n)] for s in (1, -1))
+    indices = [r["index"] for r in samples.followed(one)]
+    assert indices == [r["index"] for r in samples.followed(other)]
+    assert len(set(indices)) == min(n, 4)
+
+
+@pytest.mark.parametrize("kind", ["grounded", "vqa", "of_another_kind"])
+def test_images_are_kept_of_all_that_a_page_or_tensorboard_shows_and_of_no_others(kind):
+    records = [record(i, g_iou=i / 99, accuracy=float(i % 3 == 0)) for i in range(99)]
+    wanted = {r["index"] for r in samples.followed(records)}
+    if kind == "grounded":
+        wanted |= {r["index"] for g in samples.choose(records, "g_iou").values() for r in g}
+    if kind == "vqa":
+        wanted |= {r["index"] for r in samples.right_and_wrong(records)}
+    shown = [r["index"] for r in samples.shown(records, kind)]
+    assert set(shown) == wanted and len(shown) == len(wanted) <= 16
+
+
+def test_an_overlay_draws_what_each_side_points_at():
+    image, box = np.zeros((56, 56), np.uint8), [10, 20, 30, 50]
+    for reference, prediction in (([], [box]), ([box], []), ([box], [box]), ([], [])):
+        boxes = {"reference": map(entity, reference), "prediction": map(entity, prediction)}
+        picture = samples.overlay({"boxes": boxes}, image)
+        assert has(picture, BLUE) == bool(reference)
+        assert has(picture, ORANGE) == bool(prediction)
+
+
+def test_an_overlay_draws_a_mask_in_place_of_its_box_and_no_inverted_box():
+    mask = np.zeros((56, 56), bool)
+    mask[20:50, 10:12] = True
+    runs = json.loads(json.dumps(masks.to_runs(mask)))
+    boxes = {
+        "reference": [entity([10, 20, 30, 50], mask=runs)],
+        "prediction": [entity([30, 50, 10, 20]), entity(None)],
+    }
+    picture = samples.overlay({"boxes": boxes}, np.zeros((56, 56), np.uint8))
+    columns = np.nonzero((np.asarray(picture) == BLUE).all(-1).any(0))[0]
+    assert (columns.min(), columns.max() + 1) == (80, 96)  # Of 448 pixels; the box ends at 240.
+    assert not has(picture, ORANGE)
+
+
+class Ran:
+    def __init__(self, kind, n=9):
+        self.type, self.pixels = kind, {i: np.zeros((8, 8), np.uint8) for i in range(n)}
+        boxes = {"reference": [entity([1, 1, 5, 5])], "prediction": []}
+        self.records = [record(i, g_iou=0.5) | {"boxes": boxes} for i in range(n)]
+
+
+def test_tensorboard_gets_a_handful_of_those_that_point_at_something():
+    evals = {"report": Ran("grounded"), "vqa": Ran("vqa"), "report_blank": Ran("grounded")}
+    evals["report_blank"].pixels = {}  # As of controls.
+    pictures = dict(samples.overlays(evals))
+    assert list(pictures) == [f"report/sample_{i}" for i in (0, 3, 5, 8)]
+    assert all(has(p, BLUE) for p in pictures.values())

@@ -1,0 +1,31 @@
+"""Reads what TensorBoard would show, without TensorBoard."""
+
+import io
+import struct
+
+import numpy as np
+from PIL import Image
+from tensorboardX.proto import event_pb2
+
+
+def images(folder):
+    """Returns (step, tag, pixels uint8 [H, W, 3]) of all images in a folder of events, in order."""
+    return [
+        (
+            event.step,
+            value.tag,
+            np.asarray(Image.open(io.BytesIO(value.image.encoded_image_string))),
+        )
+        for path in sorted(folder.glob("events.out.tfevents.*"))
+        for event in _events(path.read_bytes())
+        for value in event.summary.value
+        if value.HasField("image")
+    ]
+
+
+def _events(content):
+    # TFRecord: length, its checksum, content, its checksum.
+    while content:
+        (length,) = struct.unpack("<Q", content[:8])
+        yield event_pb2.Event.FromString(content[12 : 12 + length])
+        content = content[16 + length :]

@@ -1,0 +1,180 @@
+"""What a run directory says of its run."""
+
+import getpass
+import json
+import os
+import pathlib
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+
+import jax
+import ml_collections
+import numpy as np
+import pytest
+
+from big_rad import config as config_lib
+from big_rad import run_info, watch
+
+CONFIG = ml_collections.ConfigDict(
+    dict(model_name="paligemma", model={"width": 8}, tokenizer={}, codec={}, image={}, lr=1.0)
+)
+PARAMS = {
+    "img/embedding/kernel": jax.ShapeDtypeStruct((14, 14, 3, 8), np.float32),
+    "img/head/kernel": jax.ShapeDtypeStruct((8, 8), np.float32),
+    "llm/embedder/input_embedding": jax.ShapeDtypeStruct((1024, 8), jax.numpy.bfloat16),
+}
+TRAINABLE = {name: not name.startswith("llm") for name in PARAMS}
+
+
+def write(workdir, step=0, total=9, config=CONFIG):
+    return run_info.write(workdir, config, step, total, PARAMS, TRAINABLE)
+
+
+def test_every_start_is_listed_with_its_step_and_the_first_stay(tmp_path):
+    assert run_info.read(tmp_path) == []
+    for step in (0, 4, 7):
+        write(tmp_path, step)
+    starts = run_info.read(tmp_path)
+    assert [s["step"] for s in starts] == [0, 4, 7]
+    assert all(s["total_steps"] == 9 for s in starts)
+    assert [s["time"] for s in starts] == sorted(s["time"] for s in starts)
+    assert starts[0]["time"].endswith("+00:00")  # Whatever the machine's zone.
+
+
+def test_packages_and_hardware_are_those_of_this_process(tmp_path):
+    write(tmp_path)
+    (start,) = run_info.read(tmp_path)
+    assert start["versions"]["python"] == platform.python_version()
+    assert start["versions"]["jax"] == jax.__version__
+    assert start["versions"]["numpy"] == np.__version__
+    hardware = start["hardware"]
+    assert hardware["device_kind"] == jax.devices()[0].device_kind
+    assert hardware["devices"] == jax.device_count() and hardware["processes"] == 1
+    assert 1 <= hardware["cores"] <= os.cpu_count()
+    assert hardware["memory"] is None or hardware["memory"] > 2**28
+
+
+def test_parameters_are_listed_with_what_is_trained(tmp_path):
+    text = write(tmp_path)
+    assert (tmp_path / "parameters.txt").read_text(encoding="utf-8") == text
+    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if "|" in line}
+    for name, p in PARAMS.items():
+        shape, size, dtype, trained = (x.strip() for x in rows[name].split("|")[2:6])
+        assert (shape, int(size.replace(",", ""))) == (str(p.shape), np.prod(p.shape))
+        assert dtype == np.dtype(p.dtype).name and trained == str(TRAINABLE[name])
+    (start,) = run_info.read(tmp_path)
+    sizes = start["parameters"]
+    assert sizes["img"] == [4704 + 64, 4704 + 64] and sizes["img/head"] == [64, 64]
+    assert sizes["llm"] == [8192, 0] and sizes["all"] == [12960, 4768]
+
+
+def test_the_config_is_the_last_that_trained(tmp_path):
+    def written():
+        return config_lib.from_json((tmp_path / "config.json").read_text(encoding="utf-8")).lr
+
+    changed = CONFIG.copy_and_resolve_references()
+    write(tmp_path, 0)
+    changed.lr = 2.0
+    write(tmp_path, 4, config=changed)
+    assert written() == 2.0
+    changed.lr = 3.0
+    write(tmp_path, 9, config=changed)  # The run is finished: this only evaluates.
+    assert written() == 2.0
+
+
+def test_nothing_tells_the_host_the_user_or_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/zq7jane")
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["/home/zq7jane/big_rad/train.py", "--data_dir=/home/zq7jane/data", "--x=/home"],
+    )
+    write(tmp_path)
+    text = (tmp_path / "run.json").read_text(encoding="utf-8")
+    assert "zq7jane" not in text
+    words = {str(x) for x in _leaves(json.loads(text))}
+    assert not words & {socket.gethostname(), platform.node(), getpass.getuser()}
+    arguments = run_info.read(tmp_path)[0]["arguments"]
+    assert arguments == ["train.py", "--data_dir=~/data", "--x=/home"]
+
+
+def _leaves(x):
+    if isinstance(x, dict | list):
+        for y in x.values() if isinstance(x, dict) else x:
+            yield from _leaves(y)
+    else:
+        yield x
+
+
+def test_a_broken_file_is_named(tmp_path):
+    for text in ("", "{", "[]", '{"other": 1}'):
+        (tmp_path / "run.json").write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=r"run\.json is broken .*remove it"):
+            run_info.read(tmp_path)
+
+
+def test_a_run_of_another_model_is_refused_once_it_has_checkpoints(tmp_path):
+    write(tmp_path)
+    other = CONFIG.copy_and_resolve_references()
+    other.model.width = 16
+    run_info.check_same_config(other, tmp_path)
+    (tmp_path / "checkpoints").mkdir()
+    run_info.check_same_config(CONFIG, tmp_path)
+    with pytest.raises(watch.TrainingError, match="holds a run whose config.model is"):
+        run_info.check_same_config(other, tmp_path)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A checkout of one commit with one file: (the file, a function that runs git there)."""
+    if shutil.which("git") is None:
+        pytest.skip("needs git")
+
+    def git(*command):
+        who = ["-c", "user.name=a", "-c", "user.email=a@b"]
+        done = subprocess.run(
+            ["git", "-C", str(tmp_path), *who, *command], capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    path = tmp_path / "code" / "module.py"
+    path.parent.mkdir()
+    path.write_text("one", encoding="utf-8")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-q", "-m", "first")
+    return path, git
+
+
+def test_a_checkout_tells_its_revision_and_whether_it_was_changed(checkout):
+    path, git = checkout
+    head = git("rev-parse", "HEAD")
+    assert run_info.revision(path) == {"revision": head, "dirty": False}
+    (path.parent / "notes.txt").write_text("new, and no part of it", encoding="utf-8")
+    assert run_info.revision(path)["dirty"] is False
+    path.write_text("two", encoding="utf-8")
+    assert run_info.revision(path) == {"revision": head, "dirty": True}
+
+
+def test_another_project_around_an_installed_package_is_not_taken_for_ours(checkout):
+    path, _ = checkout
+    installed = path.parents[1] / "venv" / "run_info.py"
+    installed.parent.mkdir()
+    installed.write_text("", encoding="utf-8")
+    assert run_info.revision(installed) is None
+
+
+def test_without_git_or_outside_a_checkout_there_is_no_revision_and_no_error(
+    checkout, tmp_path_factory, monkeypatch, capfd
+):
+    outside = tmp_path_factory.mktemp("outside") / "module.py"
+    outside.write_text("", encoding="utf-8")
+    monkeypatch.setenv("GIT_DIR", str(checkout[0].parents[1] / ".git"))  # As inside a git hook.
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(pathlib.Path(outside).parents[1]))
+    assert run_info.revision(outside) is None
+    monkeypatch.setenv("PATH", str(outside.parent))
+    assert run_info.revision(checkout[0]) is None
+    assert capfd.readouterr() == ("", "")

@@ -1,0 +1,230 @@
+"""The page of a run, as its reader meets it."""
+
+import datetime
+import html.parser
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from big_rad import run_page
+from tests import made_run
+from tests.made_run import evaluation, line, start
+
+HOSTILE = "<script>alert(1)</script> \"q\" 'q' & <img src=http://evil.example/x>"
+NOW = datetime.datetime(2026, 1, 3, tzinfo=datetime.UTC)
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
+
+
+class Page(html.parser.HTMLParser):
+    """Tags, addresses and the words that are seen, those of folded parts too."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.addresses, self.open, words = [], [], [], []
+        self._words, self._hidden = words, 0
+        self.feed(text)
+        self.words = " ".join(" ".join(words).split())
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append(tag)
+        self.addresses += [v for k, v in attrs if k in ("src", "href", "srcset", "data", "action")]
+        self._hidden += tag == "style"
+        if tag not in ("meta", "img", "br"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        self._hidden -= tag == "style"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not self._hidden:
+            self._words.append(data)
+
+
+def made(workdir, **kw):
+    page = Page(run_page.write(workdir, now=NOW, **kw).read_text(encoding="utf-8"))
+    assert not page.open  # Every element is closed.
+    return page
+
+
+def facts(page):
+    """The facts at the top, as the reader meets them."""
+    return page.words.partition("Scores")[0]
+
+
+def charts(page):
+    return page.tags.count("figure")
+
+
+def test_the_page_of_a_finished_run_tells_all_of_it(tmp_path):
+    page = made(made_run.whole(tmp_path))
+    for words in (
+        "Finished: all 12 steps are done and evaluated.",
+        "12 of 12 steps, 100%",
+        "45.0 s, 53% of it in steps",
+        f"2 x {made_run.H100}",
+        "Grounded reports step 12, n = 5",
+        "G-IoU 0.750 0.188 – +0.562",
+        "Training loss", "Learning rate", "Examples a second", "L2 norms",
+        "Grounded reports: G-IoU",
+        "Best", "Worst", "report-8",
+        "0123456789ab with changes",
+        "--config=configs/radgrounder_det.py",
+        "llm/embedder",
+        '"grad_clip_norm": 1.0',
+        "absl-py 2.1",
+        "examples left out 0 steps left out 0",
+    ):  # fmt: skip
+        assert words in page.words, words
+    assert page.tags.count("article") == 9  # Samples with drawn boxes.
+
+
+def test_the_page_needs_nothing_else_and_runs_nothing(tmp_path):
+    page = made(made_run.whole(tmp_path))
+    assert page.addresses
+    assert all(a.startswith(("data:image/png;base64,", "#")) for a in page.addresses)
+    assert not {"script", "link", "iframe", "object", "form"} & set(page.tags)
+    text = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "url(" not in text and "@import" not in text and "default-src 'none'" in text
+
+
+def test_a_run_that_goes_on_or_died_tells_how_far_it_is_and_when_it_last_wrote(tmp_path):
+    made_run.write(
+        tmp_path, lines=[line(1), line(4), evaluation(4, 0.25), line(8)], starts=[start()],
+        config=made_run.config(),
+    )  # fmt: skip
+    with (tmp_path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        file.write('{"step": 12, "trai')
+    written = NOW.timestamp() - 90
+    os.utime(tmp_path / "metrics.jsonl", (written, written))
+    page = made(tmp_path)
+    assert "Not finished: step 8 of 12. The last line was written 1 min 30 s ago." in page.words
+    assert "8 of 12 steps, 67%" in page.words
+    assert "steps left at this rate 8.0 s" in page.words
+
+
+def test_no_evaluation_no_metrics_and_no_config_yet(tmp_path):
+    page = made(made_run.write(tmp_path / "a", starts=[start()]))
+    assert "no step has been logged yet" in page.words and "No metrics yet." in page.words
+    assert charts(page) == 0
+    page = made(
+        made_run.write(tmp_path / "b", lines=[line(1)], starts=[start()], config=made_run.config())
+    )
+    assert "No evaluation yet." in page.words and charts(page) == 5
+
+
+def test_one_evaluation_makes_no_curve_and_two_make_one(tmp_path):
+    once = [line(1), line(4), evaluation(4, 0.5)]
+    for name, lines, count in (("a", once, 5), ("b", [*once, evaluation(8, 0.75)], 6)):
+        workdir = made_run.write(tmp_path / name, lines=lines, config=made_run.config())
+        assert charts(made(workdir)) == count
+
+
+def test_nulls_are_gaps_that_are_told_and_no_error(tmp_path):
+    empty = dict.fromkeys(line(8), None) | {"step": 8}
+    lines = [line(1), line(4), evaluation(4, 0.5), empty]
+    lines.append(dict.fromkeys(evaluation(8, 0), None) | {"step": 8})
+    page = made(made_run.whole(tmp_path, lines=lines))
+    assert page.words.count("no finite value at step 8") == 6
+    assert "training loss 1 " in facts(page)  # The last that there is.
+    assert "G-IoU – – –" in page.words
+    for name in line(1):
+        lines = [line(1) | {name: None}] if name != "step" else [line(1)]
+        made(made_run.whole(tmp_path, lines=lines))
+
+
+def test_an_older_run_directory_without_run_json_or_images_has_its_page(tmp_path):
+    made_run.whole(tmp_path, starts=())
+    for path in (tmp_path / "samples").glob("*.npz"):
+        path.unlink()
+    page = made(tmp_path)
+    assert "does not say on what it ran" in page.words
+    assert page.words.count("The image of this sample is not in the run directory.") == 9
+
+
+def test_what_was_left_out_is_counted_and_the_last_are_listed(tmp_path):
+    rejects = [
+        dict(step=i, dataset="refrad2d", id=f"bad-{i:02d}", error="ReadError", reason="cut short")
+        for i in range(30)
+    ]
+    skipped = [{"step": 7, "ids": ["a", "b"], "reason": "the loss is a spike (9)"}]
+    files = {"rejects.jsonl": rejects, "skipped.jsonl": skipped}
+    page = made(made_run.whole(tmp_path, files=files))
+    assert "examples left out 30 steps left out 1" in page.words
+    assert "could not be used: 30, the last 20" in page.words
+    assert "bad-29" in page.words and "bad-09" not in page.words
+    assert "7 a, b the loss is a spike (9)" in page.words
+
+
+def test_utilisation_is_told_only_where_it_is_known(tmp_path):
+    assert re.search(r"utilisation \(MFU\) about \d+%", made(made_run.whole(tmp_path)).words)
+    page = made(made_run.whole(tmp_path, starts=[start(kind="cpu", devices=1)]))
+    assert "utilisation (MFU) not known" in page.words
+    assert "The utilisation is not known: no peak rate is known of 'cpu'." in page.words
+
+
+def test_hostile_text_of_data_model_and_command_line_stays_text(tmp_path):
+    rejects = [dict(step=1, dataset=HOSTILE, id=HOSTILE, error=HOSTILE, reason=HOSTILE)]
+    skipped = [{"step": 1, "ids": [HOSTILE], "reason": HOSTILE}]
+    bad = start(arguments=[HOSTILE], kind=HOSTILE, versions={"python": HOSTILE, HOSTILE: "1"})
+    evals = {HOSTILE.replace(".", "").replace("/", ""): made_run.REPORT | {"control": "none"}}
+    name = next(iter(evals))
+    lines = [line(i) | {f"{name}/g_iou": 0.5} for i in (1, 2)]
+    files = {"rejects.jsonl": rejects, "skipped.jsonl": skipped}
+    config = made_run.config(codec=dict(name=HOSTILE), evals=evals)
+    made_run.write(tmp_path, lines=lines, starts=[bad], config=config, files=files)
+    (tmp_path / "parameters.txt").write_text(HOSTILE, encoding="utf-8")
+    page = made(tmp_path)
+    assert "script" not in page.tags and not page.addresses.count("http://evil.example/x")
+    assert page.words.count("<script>alert(1)") > 10
+
+
+def test_the_page_may_go_elsewhere_and_leaves_the_run_directory_as_it_was(tmp_path):
+    workdir = made_run.whole(tmp_path / "run")
+    before = sorted(p.name for p in workdir.iterdir())
+    made(workdir, out=tmp_path / "new" / "page.html")
+    assert sorted(p.name for p in workdir.iterdir()) == before
+    assert (tmp_path / "new" / "page.html").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_lays_the_page_out_within_its_window_and_reports_no_error(tmp_path, width):
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+    starts = [start(arguments=["train.py", "--config.model_init=" + "x" * 300]), start(6)]
+    path = run_page.write(made_run.whole(tmp_path / "run", starts=starts), tmp_path / "page.html")
+    path.write_text(path.read_text(encoding="utf-8").replace("<details>", "<details open>"))
+    # A frame of that width, since windows have a least one; a script outside the page measures it.
+    frame = f"""<iframe src="page.html" style="width:{width}px;height:900px"></iframe><pre></pre>
+    <script>onload = () => {{
+      const page = document.querySelector("iframe").contentDocument;
+      const wide = [...page.querySelectorAll("body *")].filter(
+        e => e.getBoundingClientRect().right > {width} + 1 && !e.closest(".scroll, pre"));
+      document.querySelector("pre").textContent = JSON.stringify({{
+        width: page.documentElement.scrollWidth,
+        wide: wide.map(e => e.outerHTML.slice(0, 80)),
+        images: [...page.images].map(i => i.loading === "lazy" || i.naturalWidth > 0),
+        charts: [...page.querySelectorAll(".chart > svg")].map(
+          s => s.getBoundingClientRect().width),
+        text: page.body.innerText.includes("Finished")}});
+    }}</script>"""
+    (tmp_path / "frame.html").write_text(frame, encoding="utf-8")
+    done = subprocess.run(
+        [browser, "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
+         "--enable-logging=stderr", f"--user-data-dir={tmp_path / 'profile'}",
+         "--virtual-time-budget=10000", "--dump-dom", (tmp_path / "frame.html").as_uri()],
+        capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    found = re.search(r"<pre>(\{.*\})</pre>", done.stdout, re.S)
+    assert found, done.stderr[-2000:]
+    seen = json.loads(html.unescape(found[1]))
+    assert seen["text"] and all(seen["images"]) and len(seen["charts"]) == 6
+    assert seen["width"] <= width and seen["wide"] == []
+    assert all(250 < w <= width for w in seen["charts"])
+    assert "CONSOLE" not in done.stderr
