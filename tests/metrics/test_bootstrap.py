@@ -1,0 +1,102 @@
+"""Intervals: exact means, coverage, clusters, pairs."""
+
+import numpy as np
+import pytest
+
+from big_rad.metrics import bootstrap
+
+
+def test_the_mean_is_exact_and_the_interval_of_many_samples_is_the_normal_one():
+    x = np.random.default_rng(0).normal(3.0, 2.0, 4000)
+    found = bootstrap.interval(x)
+    assert found.mean == pytest.approx(x.mean(), abs=1e-12) and found.n == found.clusters == 4000
+    half = 1.96 * x.std() / np.sqrt(len(x))
+    assert found.high - found.mean == pytest.approx(half, rel=0.05)
+    assert found.mean - found.low == pytest.approx(half, rel=0.05)
+
+
+def test_the_same_seed_gives_the_same_interval_and_another_nearly_so():
+    x = np.random.default_rng(1).random(300)
+    assert bootstrap.interval(x, seed=3) == bootstrap.interval(x, seed=3)
+    first, second = bootstrap.interval(x, seed=3), bootstrap.interval(x, seed=4)
+    assert first != second and first.low == pytest.approx(second.low, abs=0.005)
+
+
+def test_several_metrics_are_the_same_as_one_by_one():
+    table = np.random.default_rng(2).random((200, 3))
+    table[::7, 1] = np.nan
+    together = bootstrap.interval(table, resamples=500)
+    alone = [bootstrap.interval(table[:, m], resamples=500) for m in range(3)]
+    for one, other in zip(together, alone, strict=True):
+        for field in ("mean", "low", "high", "n", "clusters"):
+            assert getattr(one, field) == pytest.approx(getattr(other, field), abs=1e-12)
+    assert together[1].n == 200 - len(range(0, 200, 7))
+
+
+def test_samples_that_do_not_count_change_nothing_but_the_resampling():
+    x = np.random.default_rng(3).random(500)
+    padded = np.concatenate([x, np.full(500, np.nan)])
+    assert bootstrap.interval(padded).mean == bootstrap.interval(x).mean
+    assert bootstrap.interval(padded).low == pytest.approx(bootstrap.interval(x).low, abs=0.01)
+
+
+def test_copies_of_a_cluster_do_not_narrow_the_interval():
+    x = np.random.default_rng(4).random(50)
+    once = bootstrap.interval(x)
+    copies = bootstrap.interval(np.repeat(x, 20), clusters=np.repeat(np.arange(50), 20))
+    assert (copies.low, copies.high) == pytest.approx((once.low, once.high))
+    assert copies.n == 1000 and copies.clusters == 50
+    apart = bootstrap.interval(np.repeat(x, 20))
+    assert apart.high - apart.low < 0.4 * (once.high - once.low)
+
+
+def test_a_paired_difference_is_narrower_than_two_intervals():
+    rng = np.random.default_rng(5)
+    hard = rng.random(400)
+    before, after = hard + rng.normal(0, 0.05, 400), hard + 0.1 + rng.normal(0, 0.05, 400)
+    found = bootstrap.difference(before, after)
+    assert 0.08 < found.low < 0.1 < found.high < 0.12
+    alone = bootstrap.interval(before)
+    assert found.high - found.low < 0.5 * (alone.high - alone.low)
+
+
+def test_without_a_sample_that_counts_there_is_no_number():
+    found = bootstrap.interval(np.array([np.nan, np.nan]))
+    assert np.isnan([found.mean, found.low, found.high]).all() and found.n == 0
+    assert bootstrap.interval(np.zeros(0)).n == 0
+    assert bootstrap.interval([None, 1.0, 1.0]).mean == 1.0
+
+
+@pytest.mark.parametrize("clustered", [False, True])
+def test_the_interval_holds_the_true_mean_as_often_as_it_says(clustered):
+    # 2,000 simulated studies of 60 units with mean 0.3 each; 95 % would be 1,900, and its own
+    # standard error is half a per cent.
+    rng, hits, studies = np.random.default_rng(6), 0, 2000
+    for _ in range(studies):
+        if clustered:
+            each = rng.integers(1, 6, 60)
+            level = np.repeat(rng.normal(0.3, 0.2, 60), each)
+            x, clusters = level + rng.normal(0, 0.1, len(level)), np.repeat(np.arange(60), each)
+        else:
+            x, clusters = rng.normal(0.3, 0.2, 60), None
+        found = bootstrap.interval(x, clusters=clusters, resamples=400)
+        hits += found.low <= 0.3 <= found.high
+    assert 0.93 <= hits / studies <= 0.97
+
+
+@pytest.mark.parametrize(
+    "values, options, message",
+    [
+        (np.zeros((2, 2, 2)), {}, "shape"),
+        (np.zeros(3), dict(level=1.0), "level"),
+        (np.zeros(3), dict(clusters=["a"]), "1 clusters for 3 samples"),
+    ],
+)
+def test_what_does_not_fit_is_an_error(values, options, message):
+    with pytest.raises(ValueError, match=message):
+        bootstrap.interval(values, **options)
+
+
+def test_pairs_of_different_length_are_an_error():
+    with pytest.raises(ValueError, match="paired"):
+        bootstrap.difference(np.zeros(3), np.zeros(4))
