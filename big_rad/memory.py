@@ -9,7 +9,7 @@ Knows no data: rows and their length come from the config's `batch_size`, `grad_
 import bisect
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -102,6 +102,27 @@ def predict(
         [*grads, *updates],
     )
     return Prediction(state, max(moments, key=lambda parts: sum(p.gib for p in parts)))
+
+
+def check(config: Any, vocab_size: int, log: Callable[[str], None] = print) -> None:
+    """Checks that a recipe fits `config.card`.
+
+    Args:
+        config: the whole recipe.
+        vocab_size: rows that the tokenizer needs.
+        log: receives the prediction.
+
+    Raises:
+        ValueError: it does not.
+    """
+    found = predict(config, vocab_size)
+    line = f"memory: {found.peak:.1f} GiB predicted, of {USABLE * config.card:.1f} usable"
+    if not found.fits(config.card):
+        raise ValueError(
+            f"{line} on a card of {config.card:g} GB (config.card). What would fit is shown by: "
+            f"python -m tools.inspect_model --config=... --card={config.card:g}"
+        )
+    log(line)
 
 
 def state_parts(config: Any, params: Mapping[str, Any]) -> tuple[list[Part], list[Part]]:

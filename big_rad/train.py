@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -24,6 +25,7 @@ from big_rad import (
     evaluators,
     input_pipeline,
     losses,
+    memory,
     metric_writer,
     models,
     optim,
@@ -36,10 +38,12 @@ from big_rad import (
 )
 from big_rad import config as config_lib
 from big_rad import train_step as step_lib
+from big_rad.datasets import prepare
+from big_rad.evaluators import before_after
 from big_rad.evaluators import generate as generate_lib
 from big_rad.evaluators import samples as sample_files
 from big_rad.grounding import classes
-from big_rad.models import common
+from big_rad.models import common, lora
 from big_rad.pp import tokenizer as tokenizer_lib
 
 Log = Callable[[str], None]
@@ -107,6 +111,9 @@ def _train(
     log(f"devices: {mesh.size} x {jax.devices()[0].device_kind}, mesh {dict(mesh.shape)}")
 
     # ---- Tokenizer and data ------------------------------------------------------------------
+    if jax.process_index() == 0:
+        prepare.prepare(config.get("sources", {}), data_dir, log)
+    runtime.agree(True)  # The others wait.
     tokenizer = tokenizer_lib.load(config.tokenizer.path, tuple(config.tokenizer.sets))
     train_input = input_pipeline.make_train(config, config.seed, data_dir)
     data = train_input.iterator
@@ -115,6 +122,8 @@ def _train(
     log(f"data: {train_input.examples_per_epoch} items, {total_steps} steps")
 
     # ---- Model and parameters ----------------------------------------------------------------
+    if config.get("card"):
+        memory.check(config, tokenizer.padded_vocab_size, log)
     model = models.make(config.model_name, config.model, tokenizer.padded_vocab_size)
     log("attention: {}: {}".format(*model.choose_attention()))
     abstract = common.flatten(step_lib.init_shapes(model, config))
@@ -222,7 +231,8 @@ def _train(
             writer.write(step, metrics)
             ran = {n: e for n, e in evals.items() if any(k.startswith(f"{n}/") for k in metrics)}
             writer.pictures(step, sample_files.overlays(ran))
-        best.see(step, metrics)
+        if step:  # There is no checkpoint of step 0.
+            best.see(step, metrics)
 
     def save(step: int, evaluated: bool) -> None:
         position = {
@@ -255,6 +265,15 @@ def _train(
         except runtime.Stopped:
             return leave(first_step)
         note(first_step, metrics)
+    if config.get("eval_before") and not first_step:
+        log("evaluating before the first step")
+        try:
+            note(0, evaluate(0, final=True))
+        except runtime.Stopped:
+            log("stopped before the first step; the same command starts again")
+            return {}
+        before_after.keep(evals, workdir / "samples")
+        progress.restart(0)
     for step in range(first_step + 1, total_steps + 1):
         batch = next(data)
         ids = batch.pop("id", [])
@@ -301,6 +320,10 @@ def _train(
         summary["best_step"] = best.step
     if jax.process_index() == 0:
         runtime.write_whole(workdir / "summary.json", json.dumps(summary, indent=1))
+        changes = before_after.compare(evals, workdir / "samples")
+        if changes:
+            before_after.write(workdir, changes)
+            log(before_after.text(changes))
         log(f"page: {run_page.write(workdir)}")
     for name, value in summary.items():
         log(f"{name:28s} {value:10.4f}" if isinstance(value, float) else f"{name:28s} {value:10d}")
@@ -311,10 +334,18 @@ def _initial_params(
     config: Any, init_params: Callable[[jax.Array], Any], target: dict[str, Any], rng: jax.Array
 ) -> dict[str, Any]:
     # Random, or read array by array onto the devices; `target` gives shapes, dtypes, shardings.
-    params, dont_load = target, tuple(config.get("dont_load", ()))
-    if not config.get("model_init") or dont_load:
-        shardings = jax.tree.map(lambda x: x.sharding, target)
-        params = jax.jit(init_params, out_shardings=shardings)(rng)
+    flat, dont_load = common.flatten(target), tuple(config.get("dont_load", ()))
+    # Of what is read nothing is drawn: it would need room twice.
+    kept = (*dont_load, f"{lora.PREFIX}.*") if config.get("model_init") else (".*",)
+    drawn = [n for n in flat if any(re.fullmatch(p, n) for p in kept)]
+
+    def draw(rng: jax.Array) -> dict[str, jax.Array]:
+        new = common.flatten(init_params(rng))
+        return {n: new[n] for n in drawn}
+
+    if drawn:
+        flat |= jax.jit(draw, out_shardings={n: flat[n].sharding for n in drawn})(rng)
+    params = common.unflatten(flat)
     if config.get("model_init"):
         tree = weights.load(config.model_init, lazy=True)
         params = models.get(config.model_name).load(params, tree, config.model, dont_load)
@@ -354,7 +385,6 @@ _PROFILE = flags.DEFINE_string("profile", "", "START:STOP traces these steps, to
 def _main(argv: list[str]) -> None:
     if len(argv) > 1:
         raise app.UsageError(f"unknown argument {argv[1]!r}")
-    runtime.quiet_libraries()
     name = pathlib.Path(flags.FLAGS["config"].config_filename.partition(":")[0]).stem
     workdir = _WORKDIR.value or f"runs/{name}"
     try:
@@ -405,6 +435,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 def main() -> None:
     """Entry point of the command line."""
+    runtime.quiet_libraries()
     flags.mark_flag_as_required("config")
     app.run(_main, flags_parser=_parse)
 

@@ -44,6 +44,10 @@ def base() -> ml_collections.ConfigDict:
     c.input.bucket_window = 16  # Batches among whose examples rows of like length are put together.
     c.input.max_reject_share = 0.01  # Training stops when more examples than this are unusable.
 
+    # Raw sources that are checked and built before training: dataset -> `source` and other
+    # arguments of its builder, as of `tools.build_dataset`.
+    c.sources = ml_collections.ConfigDict()
+
     # Text, boxes and images: what a checkpoint must be used with.
     c.tokenizer = dict(path="paligemma_tokenizer.model", sets=("detection", "segmentation"))
     c.codec = dict(CODEC)
@@ -77,9 +81,14 @@ def base() -> ml_collections.ConfigDict:
     c.mesh = (("data", -1),)
     c.sharding_strategy = ((".*", "fsdp"),)
 
+    # GB of a device's memory: a run that is predicted not to fit is refused. 0: nobody looks.
+    c.card = 0.0
+
     # Evaluation: name -> evaluator; `summary` gives short names to some of its figures.
     c.evals = ml_collections.ConfigDict()
     c.summary = ml_collections.ConfigDict()
+    # Evaluates before the first step as well; at the end both are compared, with intervals.
+    c.eval_before = False
     return c
 
 

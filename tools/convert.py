@@ -29,8 +29,7 @@ import numpy as np
 from big_rad import weights
 from big_rad.models import common, mask_decoder
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.pp import tokenizer_json
-from big_rad.weights import hf_config, hf_export, hf_layout, infer, npz, tensors
+from big_rad.weights import hf_config, hf_export, hf_layout, infer, npz, recipe, tensors
 
 Log = Callable[[str], None]
 TARGETS = ("npz", "huggingface", "orbax")
@@ -263,7 +262,7 @@ def _write(
 
         nested = flax.traverse_util.unflatten_dict(tensors.materialise(flat), sep="/")
         tokenizer = _load_tokenizer(source.tokenizer)
-        orbax.save(dst, nested, _run_config(source, flat, tokenizer), tokenizer)
+        orbax.save(dst, nested, _run_config(source, flat), tokenizer)
         return
     tokenizer = source.tokenizer
     if tokenizer is not None and source.kind != "huggingface":
@@ -279,20 +278,11 @@ def _write(
     )
 
 
-def _run_config(source: Source, flat: Mapping[str, Any], tokenizer: Any) -> dict[str, Any]:
-    # What `big_rad.predict` needs to know. Markup tokens in the source tell a released RadGrounder.
+def _run_config(source: Source, flat: Mapping[str, Any]) -> dict[str, Any]:
+    # What `big_rad.predict` needs to know.
     if "config" in source.extra:
         return source.extra["config"] | dict(model=source.model)
-    added = tokenizer_json.read_added(source.tokenizer) if source.tokenizer.is_dir() else {}
-    released = any(set(t) <= added.keys() for t in tokenizers.MARKUP_SETS.values())
-    codec = dict(name="radgrounder", grid=224) if released else dict(name="paligemma", grid=None)
-    return dict(
-        model_name="radgrounder",
-        model=source.model,
-        tokenizer=dict(path=str(source.tokenizer), sets=list(tokenizer.sets)),
-        codec=codec,
-        image=dict(size=infer.image_size(flat, source.path), normalize="medgemma"),
-    )
+    return recipe.foreign(source.model, infer.image_size(flat, source.path), source.tokenizer)
 
 
 def _verify(written: pathlib.Path, sums: Mapping[str, str], log: Log) -> None:
@@ -309,10 +299,7 @@ def _verify(written: pathlib.Path, sums: Mapping[str, str], log: Log) -> None:
 def _load_tokenizer(path: pathlib.Path, config: Mapping[str, Any] | None = None) -> Any:
     if config is not None:
         return tokenizers.load(path, tuple(config["tokenizer"]["sets"]))
-    added = tokenizer_json.read_added(path) if path.is_dir() else {}
-    held = [s for s, names in tokenizers.MARKUP_SETS.items() if set(names) <= added.keys()]
-    held.sort(key=lambda s: added[tokenizers.MARKUP_SETS[s][0]])
-    return tokenizers.load(path, held or tuple(tokenizers.MARKUP_SETS))
+    return tokenizers.load(path, recipe.held_sets(path))
 
 
 def _has_tokenizer(folder: pathlib.Path) -> bool:

@@ -1,0 +1,62 @@
+"""Checks and builds the sources that a config names, so that training can start from raw data.
+
+Knows no particular dataset, and nothing of training.
+"""
+
+import importlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from big_rad.datasets import records
+
+_SHOWN = 5  # problems of a source
+
+
+def prepare(
+    sources: Mapping[str, Mapping[str, Any]],
+    data_dir: str | Path,
+    log: Callable[[str], None] = print,
+) -> None:
+    """Builds each source that is not built yet, and lists what could not be used.
+
+    Args:
+        sources: dataset -> `source` and other arguments of its builder's `build`.
+        data_dir: where the built datasets lie.
+        log: receives splits, their sizes and digests, and what was wrong.
+
+    Raises:
+        ValueError: too much of a source cannot be used; the message has the first of it, with
+            file, line and field.
+        FileNotFoundError: there is no such source.
+    """
+    for name, spec in sources.items():
+        options = dict(spec)
+        source = options.pop("source")
+        module = importlib.import_module(f"big_rad.datasets.{name}.builder")
+        try:
+            built = module.build(source, data_dir, **options)
+        except records.BuildError as e:
+            raise ValueError(str(e)) from e  # It names the command that lists all.
+        if not built.reused:
+            _check(name, source, module, options, log)
+        for line in built.notes:
+            log(f"{name}: {line}")
+
+
+def _check(
+    name: str, source: Any, module: Any, options: dict[str, Any], log: Callable[[str], None]
+) -> None:
+    found = list(module.validate(source, **{k: options[k] for k in options if k == "config"}))
+    errors = [str(p) for p in found if p.level == "error"]
+    warnings = len(found) - len(errors)
+    if errors:
+        log(f"{name}: {len(errors)} examples or lines are left out:")
+        for line in errors[:_SHOWN]:
+            log(f"  {line}")
+    if errors or warnings:
+        log(f"{name}: {len(errors)} errors, {warnings} warnings; {_all(name, source)}")
+
+
+def _all(name: str, source: Any) -> str:
+    return f"all of them: python -m tools.validate_data {name} --source={source}"

@@ -1,0 +1,173 @@
+"""Your own images and texts: from a released or an own checkpoint to a model that knows them.
+
+    --config=configs/finetune.py:source=my_data,init=runs/released,card=24
+    --config=configs/finetune.py:source=my_data,init=radgrounder_hf,lora=16
+    --config=configs/finetune.py:source=my_data/data.jsonl,init=runs/demo,epochs=20,batch=8
+
+`source` is a folder with data.jsonl (docs/data.md); it is checked and built before training, and
+patients of validation and test are held out. `init` is a run directory, a Hugging Face folder, or
+PaliGemma's npz; model, tokenizer, box codec and image size are its own, and so is whether it points
+with boxes or masks. With `card`, GB of the device, the fastest way that fits is taken: everything
+trained, in as many microbatches as it needs, or else adapters (`lora`: -1 decides so, 0 trains
+everything, any other number is the rank). The test patients are evaluated before and after, the
+validation patients every epoch, and the checkpoint that is best on them stays.
+"""
+
+import dataclasses
+import math
+from typing import Any
+
+import ml_collections
+
+from big_rad import config as config_lib
+from big_rad import memory, weights
+from big_rad.datasets.folder import source as source_lib
+from big_rad.pp import tokenizer as tokenizers
+from big_rad.weights import recipe
+from configs import common, radgrounder_det
+
+_RANK = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class _Data:
+    # What a source holds.
+    tasks: tuple[str, ...]
+    train: int
+    splits: frozenset[str]
+    context: bool
+    grounded: bool
+
+
+def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+    a = config_lib.parse_arg(
+        arg,
+        data=("folder",),
+        source="",
+        init="",
+        card=0.0,
+        lora=-1,
+        epochs=10.0,
+        batch=16,
+        limit=500,
+    )
+    for name, what in (("source", "a folder with data.jsonl"), ("init", "a checkpoint")):
+        if not a[name]:
+            raise ValueError(f"config argument {name}: give {what}, {name}=PATH")
+    data = _look(a.source)
+    c = _model(a.init)
+    c.sources = dict(folder=dict(source=a.source))
+    c.input.batch_size = min(a.batch, data.train)
+    c.total_epochs = a.epochs
+    c.input.weights = "epochs"
+    c.input.data = dict(folder=1.0)
+    masks = radgrounder_det.MASKS if c.model.get("mask_decoder") else 0
+    prompt = f"prompt({','.join(data.tasks)!r}, n=1)"
+    augment = radgrounder_det.AUGMENT if masks else ""
+    tok = radgrounder_det.tok(c, masks=masks)
+    pp = common.train_pp(c, prompt=prompt, tok=tok, masks=masks > 0, augment=augment)
+    c.input.folder = dict(builder="folder", split="train", pp=pp)
+    every = math.ceil(data.train / c.input.batch_size)
+    c.log_training_steps, c.ckpt_steps = max(every // 5, 1), every
+    _add_evals(c, data, masks > 0, every, a.limit)
+    c.eval_before, c.card = True, a.card
+    return _fitted(c, a, masks > 0)
+
+
+def _look(source: str) -> _Data:
+    listing = source_lib.read(source)
+    rows = [row for item in listing.items for row in item.rows]
+    tasks = ("report",) * any(r.report for r in rows) + ("vqa",) * any(r.question for r in rows)
+    splits = frozenset(item.split for item in listing.items)
+    missing = [s for s in source_lib.SPLITS if s not in splits]
+    if not tasks or "train" in missing or "test" in missing:
+        first = next((str(p) for p in listing.problems if p.level == "error"), "")
+        what = f"no patient in {' and '.join(missing)}" if missing else "no report and no question"
+        raise ValueError(
+            f"{listing.path.name}: {what}; {first or 'name the `split` of some patients'} "
+            f"(python -m tools.validate_data folder --source={source})"
+        )
+    return _Data(
+        tasks=tasks,
+        train=sum(item.split == "train" for item in listing.items),
+        splits=splits,
+        context=any(r.clinical or r.indication for r in rows),
+        grounded=any(r.boxes for r in rows) or any(i.mask for i in listing.items),
+    )
+
+
+def _model(init: str) -> ml_collections.ConfigDict:
+    # The checkpoint's own model, with the recipe's optimisation.
+    c, fields = common.base(), recipe.read(init)
+    c.model_init = init
+    for name in recipe.FIELDS:
+        c[name] = ml_collections.ConfigDict(fields[name]) if name != "model_name" else fields[name]
+    c.tokenizer.sets = tuple(c.tokenizer.sets)
+    if weights.kind(init) != "orbax":  # Has sizes alone.
+        c.model.img.update(remat_policy="none", dtype_mm="bfloat16")
+        c.model.llm.update(remat_policy="dots_no_batch", dtype_mm="bfloat16")
+        c.model.last_block = "wanted"
+        c.model.llm.pop("vocab_size", None)  # The tokenizer's, as everywhere.
+    compute = c.model.llm.get("dtype_mm", "float32")
+    c.frozen_dtype = "bfloat16" if compute == "bfloat16" else "float32"
+    cosine = dict(decay_type="cosine", warmup_percent=0.1)
+    c.schedule = (("img/head/.*", cosine), ("img/.*", None), (".*", cosine))
+    if c.model.get("mask_decoder"):
+        c.loss = "text_and_masks(lambda_seg=0.1)"
+        if c.model.mask_decoder.get("variant") == "released":
+            c.loss = "text_and_masks(lambda_seg=0.1, masks='bce_dice')"
+    return c
+
+
+def _add_evals(
+    c: ml_collections.ConfigDict, data: _Data, masks: bool, every: int, limit: int
+) -> None:
+    c.summary = {}
+    for task in data.tasks:
+        style = "both" if data.context else "none"
+        prompt = f"prompt('{task}', style='{style}')"
+        spec = dict(
+            type="grounded" if task == "report" else "vqa",
+            builder="folder",
+            split="test",
+            expand=dict(task=task),
+            pp=common.eval_pp(
+                c,
+                prompt=prompt,
+                ground=common.ground(c, masks),
+                tok=radgrounder_det.tok(c, answer=False),
+            ),
+            batch_size=32,
+            limit=limit,
+            max_new_tokens=200,
+            codec=dict(c.codec),
+        )
+        c.evals[task] = spec
+        if "validation" in data.splits:
+            c.evals[f"{task}_val"] = dict(spec, split="validation", every=every)
+    first = data.tasks[0]
+    score = "f1" if first == "vqa" else "g_iou" if data.grounded else "report_f1"
+    if "validation" in data.splits:
+        c.ckpt_best = f"{first}_val/{score}"
+    c.summary[score] = f"{first}/{score}"
+
+
+def _fitted(c: ml_collections.ConfigDict, a: Any, masks: bool) -> ml_collections.ConfigDict:
+    # Takes the fastest way that fits the card.
+    rows = tokenizers.load(c.tokenizer.path, tuple(c.tokenizer.sets)).padded_vocab_size
+    for rank in (0, _RANK) if a.lora < 0 else (a.lora,):
+        if rank:
+            if weights.kind(a.init) == "npz":
+                raise ValueError(
+                    "adapters do not train the embeddings of box and mask tokens, which PaliGemma "
+                    "has not learnt for this: give init=PATH of a RadGrounder, or a larger card"
+                )
+            radgrounder_det.add_lora(c, rank, masks=masks)
+        changes = memory.fit(c, rows, a.card) if a.card else {}
+        if changes is not None:
+            c.update_from_flattened_dict(changes)
+            return c
+    raise ValueError(
+        f"nothing fits a card of {a.card:g} GB, not even adapters on single rows; see "
+        "python -m tools.inspect_model --config=... --card=..."
+    )

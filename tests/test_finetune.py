@@ -1,0 +1,179 @@
+"""A group's own data, from files to scores before and after: 200 phantom slices as a folder."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from big_rad import checkpoint, memory, predict
+from big_rad.datasets import core
+from big_rad.evaluators import before_after
+from big_rad.models import common
+from configs import finetune
+from tests import tiny_run
+
+SLICES = 200
+
+
+def boxes_of(segmap):
+    for class_id in np.unique(segmap[segmap > 0]):
+        y, x = np.nonzero(segmap == class_id)
+        yield [int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1, int(class_id)]
+
+
+def lines_of(example, image):
+    """Lines of data.jsonl for a slice: its reports, then its questions."""
+    shared = {"id": example["id"], "patient": example["patient"], "image": image, "modality": "CT"}
+    first = {"boxes": list(boxes_of(example["segmap"])), "plane": "axial"}
+    for text in example["texts"]:
+        line = dict(shared, language=text["lang"])
+        if text["task"] == "report":
+            line |= {"report": text["sentence"]}
+            line |= {"keywords": text["keywords"]} if text["keywords"] else {}
+        elif text["task"] == "vqa" and text["question_type"] == "open":
+            line |= {"question": text["question"], "answer": text["answer"]}
+        else:
+            continue
+        yield line | first
+        first = {}
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    """The folder, its slices taken from the phantom's own records."""
+    folder = tmp_path_factory.mktemp("own")
+    from big_rad.datasets.phantom import builder
+
+    built = tmp_path_factory.mktemp("phantom")
+    builder.build("demo", built, workers=1, train=SLICES, validation=2, test=2)
+    lines = []
+    for i, example in enumerate(core.load_source("phantom", "train", built, config="demo")):
+        example = core.unpacked(example)
+        np.save(folder / f"s{i}.npy", example["image"])
+        lines += lines_of(example, f"s{i}.npy")
+    text = "".join(json.dumps(x, ensure_ascii=False) + "\n" for x in lines)
+    (folder / "data.jsonl").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def init(tmp_path_factory):
+    """A run of a tiny model to start from."""
+    data = tiny_run.build_data(tmp_path_factory.mktemp("data"))
+    done = tiny_run.run(tiny_run.command(data, data / "run"))
+    assert done.returncode == 0, done.stderr
+    return data / "run"
+
+
+def command(source, init, workdir, *args, **arg):
+    arg = dict(source=source, init=init, epochs=2, batch=20, limit=6) | arg
+    spec = ",".join(f"{k}={v}" for k, v in arg.items())
+    config = f"--config={tiny_run.ROOT / 'configs' / 'finetune.py'}:{spec}"
+    short = [
+        f"--config.evals.{n}.max_new_tokens=6" for n in ("report", "report_val", "vqa", "vqa_val")
+    ]
+    places = [f"--workdir={workdir}", f"--data_dir={workdir}/data", "--config.lr=0.005"]
+    return [*tiny_run.command(source, workdir)[:3], config, *places, *short, *args]
+
+
+@pytest.fixture(scope="module")
+def run(source, init, tmp_path_factory):
+    """A whole fine-tuning: its folder and what it printed."""
+    workdir = tmp_path_factory.mktemp("run")
+    done = tiny_run.run(command(source, init, workdir, card=24))
+    assert done.returncode == 0, done.stderr
+    return workdir, done.stdout
+
+
+def test_no_patient_is_on_both_sides(run, source):
+    workdir, out = run
+    seen = {
+        split: {e["patient"] for e in core.load_source("folder", split, workdir / "data")}
+        for split in ("train", "validation", "test")
+    }
+    assert all(seen.values())
+    assert sum(map(len, seen.values())) == len(set.union(*seen.values()))
+    assert "patients without a split were drawn" in out
+
+
+def test_the_memory_is_predicted_and_printed(run):
+    assert re.search(r"memory: \d+\.\d GiB predicted, of 22\.1 usable", run[1])
+
+
+def test_scores_before_and_after_come_with_intervals_of_the_test_patients(run):
+    workdir, out = run
+    rows = {(r["eval"], r["score"]): r for r in before_after.read(workdir)}
+    for key in (("report", "report_f1"), ("report", "g_iou"), ("vqa", "f1")):
+        for side in ("before", "after", "difference"):
+            found = rows[key][side]
+            assert found["low"] <= found["mean"] <= found["high"] and found["n"] > 0
+    metrics = [json.loads(x) for x in (workdir / "metrics.jsonl").read_text().splitlines()]
+    first = next(r for r in metrics if r["step"] == 0)
+    last = [r for r in metrics if "report/report_f1" in r][-1]
+    for side, line in (("before", first), ("after", last)):
+        assert rows["report", "report_f1"][side]["mean"] == pytest.approx(line["report/report_f1"])
+        assert rows["vqa", "f1"][side]["mean"] == pytest.approx(line["vqa/f1"])
+    assert "| report report_f1 |" in out
+
+
+def test_training_on_own_data_teaches_its_words(run):
+    # The starting model has seen six steps; two passes over 200 slices must help with the text.
+    losses = [
+        json.loads(x).get("training_loss")
+        for x in (run[0] / "metrics.jsonl").read_text().splitlines()
+    ]
+    losses = [x for x in losses if x]
+    assert np.mean(losses[-3:]) < 0.9 * losses[0]
+
+
+def test_the_best_checkpoint_on_validation_stays_and_can_be_run(run, source):
+    workdir, _ = run
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert str(summary["best_step"]) in {p.name for p in (workdir / "checkpoints").iterdir()}
+    model = predict.RadGrounder.load(workdir)
+    answer = model.answer(source / "s0.npy", "Which organ takes up most of the slice?")
+    assert isinstance(answer.text, str)
+
+
+def test_adapters_leave_the_starting_model_as_it_was(source, init, tmp_path):
+    done = tiny_run.run(command(source, init, tmp_path, lora=2, limit=2, epochs=0.5))
+    assert done.returncode == 0, done.stderr
+    before, after = (common.flatten(checkpoint.load_params(d)[0]) for d in (init, tmp_path))
+    assert {n.split("/")[0] for n in after.keys() - before.keys()} == {"lora"}
+    for name, value in before.items():
+        np.testing.assert_array_equal(after[name], value, err_msg=name)
+    assert any(np.abs(after[n]).max() > 0 for n in after if n.endswith("/b"))
+
+
+def test_a_small_card_gets_microbatches_then_adapters_then_an_error(source, init):
+    arg = f"source={source},init={init},batch=20"
+    whole = finetune.get_config(f"{arg},lora=0")
+    vocab = 2048
+    peak = memory.predict(whole, vocab).peak
+    changed = finetune.get_config(f"{arg},card={0.7 * peak / memory.USABLE}")
+    assert changed.grad_accum > 1
+    with pytest.raises(ValueError, match="nothing fits a card"):
+        finetune.get_config(f"{arg},card=0.001")
+
+
+@pytest.mark.parametrize(
+    "arg, message",
+    [
+        ("init={init}", "source=PATH"),
+        ("source={source}", "init=PATH"),
+        ("source=nowhere,init={init}", "data.jsonl"),
+        ("source={source},init=nowhere", "nowhere"),
+    ],
+)
+def test_what_is_missing_is_named(source, init, arg, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        finetune.get_config(arg.format(source=source, init=init))
+
+
+def test_a_source_whose_patients_are_all_in_one_split_is_refused(source, init, tmp_path):
+    lines = (source / "data.jsonl").read_text(encoding="utf-8").splitlines()[:8]
+    rows = [json.dumps(json.loads(x) | {"split": "train"}) + "\n" for x in lines]
+    (tmp_path / "data.jsonl").write_text("".join(rows))
+    with pytest.raises(ValueError, match="no patient in validation and test"):
+        finetune.get_config(f"source={tmp_path},init={init}")
