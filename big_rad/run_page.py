@@ -58,6 +58,7 @@ def write(
         page_parts.header({"title": title, "lead": _lead(run, now), "facts": _facts(run)}),
         _notes(run),
         page.scores(sections) or "<section><h2>Scores</h2><p>No evaluation yet.</p></section>",
+        _changes(run),
         _curves(run, sections),
         page.galleries(sections),
         _left_out(run),
@@ -149,6 +150,27 @@ def _codec_name(codec: Any) -> str:
         return str(codec or "–")
     grid = f"(grid={codec['grid']})" if codec.get("grid") else ""
     return codec.get("name", "–") + grid
+
+
+def _changes(run: RunState) -> str:
+    rows = [
+        (
+            f"{page.title(r['eval'])}: {r['score'].replace('_', ' ')}",
+            *(_interval(r[side]) for side in ("before", "after", "difference")),
+            r["after"]["clusters"],
+        )
+        for r in run.changes
+    ]
+    if not rows:
+        return ""
+    head = ("score", "before", "after", "difference", "patients")
+    caption = "The same samples, with 95 % intervals; the difference is paired"
+    body = _table(caption, head, rows, most=len(rows))
+    return f"<section><h2>Before and after</h2>{body}</section>"
+
+
+def _interval(x: Mapping[str, Any]) -> str:
+    return f"{x['mean']:.3f} ({x['low']:.3f} to {x['high']:.3f})" if x["n"] else "–"
 
 
 def _curves(run: RunState, sections: Sequence[page.Section]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from big_rad import config as config_lib
 from big_rad import counts, metric_writer, peaks, run_info
+from big_rad.evaluators import before_after
 
 Row = Mapping[str, Any]
 _LATELY = 20  # lines
@@ -31,6 +32,7 @@ class RunState:
         rows: lines of metrics.jsonl.
         summary: of a run that has ended, else empty.
         rejects, skipped: lines of rejects.jsonl, of all processes, and of skipped.jsonl.
+        changes: rows of before_after.json, see `evaluators.before_after`.
         parameters: the text of parameters.txt, "" without.
         written: when metrics.jsonl was last written; None without.
     """
@@ -42,6 +44,7 @@ class RunState:
     summary: Row
     rejects: Sequence[Row]
     skipped: Sequence[Row]
+    changes: Sequence[Row]
     parameters: str
     written: datetime.datetime | None
 
@@ -134,6 +137,7 @@ def read(workdir: str | pathlib.Path) -> RunState:
         summary=_json(workdir / "summary.json", json.loads) or {},
         rejects=[r for path in sorted(workdir.glob("rejects*.jsonl")) for r in _lines(path)],
         skipped=_lines(workdir / "skipped.jsonl"),
+        changes=before_after.read(workdir),
         parameters=table.read_text(encoding="utf-8") if table.exists() else "",
         written=written,
     )

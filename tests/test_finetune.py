@@ -115,6 +115,8 @@ def test_scores_before_and_after_come_with_intervals_of_the_test_patients(run):
         assert rows["report", "report_f1"][side]["mean"] == pytest.approx(line["report/report_f1"])
         assert rows["vqa", "f1"][side]["mean"] == pytest.approx(line["vqa/f1"])
     assert "| report report_f1 |" in out
+    page = (workdir / "report.html").read_text(encoding="utf-8")
+    assert "Before and after" in page and f"{rows['vqa', 'f1']['after']['mean']:.3f} (" in page
 
 
 def test_training_on_own_data_teaches_its_words(run):

@@ -5,6 +5,8 @@
     python -m tools.convert FOLDER runs/released --to orbax            # for big_rad.predict
     python -m tools.convert open_clip_pytorch_model.bin siglip.npz     # an image tower alone
     python -m tools.convert SRC DST --dry-run                          # only the accounting
+    python -m tools.convert runs/own adapters.npz --only-adapters      # a LoRA run's, alone
+    python -m tools.convert runs/base model.npz --adapters adapters.npz  # merged into their model
 
 Kinds are detected. Tensors are converted one at a time (a run is written as a whole). What was
 written is read back and compared, tensor by tensor, by sha256, before it gets its name; the
@@ -29,6 +31,7 @@ import numpy as np
 from big_rad import weights
 from big_rad.models import common, mask_decoder
 from big_rad.pp import tokenizer as tokenizers
+from big_rad.weights import adapters as adapter_files
 from big_rad.weights import hf_config, hf_export, hf_layout, infer, npz, recipe, tensors
 
 Log = Callable[[str], None]
@@ -68,6 +71,7 @@ def convert(
     tokenizer: str | None = None,
     allow_other_mask: bool = False,
     without_masks: bool = False,
+    adapters: str | None = None,
     log: Log = print,
 ) -> dict[str, str]:
     """Converts one checkpoint.
@@ -81,6 +85,7 @@ def convert(
         tokenizer: file or folder of a tokenizer, if the source has none.
         allow_other_mask: see `hf_export.save`.
         without_masks: leave a mask decoder out.
+        adapters: a file of adapters, to be merged into their model, see `weights.adapters`.
         log: receives the accounting.
 
     Returns:
@@ -96,6 +101,8 @@ def convert(
     if dst.exists():
         raise FileExistsError(f"{dst} exists; name a new file or folder, or remove it")
     source = open_source(src, log)
+    if adapters is not None:
+        source.flat = adapter_files.merge(source.flat, adapters)
     if tokenizer is not None:
         source.tokenizer = pathlib.Path(tokenizer)
     if not source.model and to != "npz":
@@ -375,8 +382,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="export to Hugging Face though its attention mask is not the model's",
     )
     parser.add_argument("--without-masks", action="store_true", help="leave a mask decoder out")
+    parser.add_argument("--adapters", metavar="FILE", help="merge these adapters into the model")
+    parser.add_argument(
+        "--only-adapters", action="store_true", help="write a run's adapters alone, as .npz"
+    )
+    args = vars(parser.parse_args(argv))
     try:
-        convert(**vars(parser.parse_args(argv)))
+        if args.pop("only_adapters"):
+            names = adapter_files.save(args["src"], args["dst"])
+            print(f"wrote {args['dst']}: {len(names)} arrays of adapters")
+        else:
+            convert(**args)
     except (ValueError, OSError) as e:
         print(f"tools.convert: {e}", file=sys.stderr)
         return 2

@@ -1,0 +1,110 @@
+"""Adapters alone: a few megabytes out of a run, and back onto the model they were trained on.
+
+The file is an npz of the arrays `lora/...` and `meta`, the bytes of a JSON text: rank, alpha,
+targets, and for each matrix with an adapter the sha256 of what it was trained on, in bfloat16.
+"""
+
+import hashlib
+import json
+import pathlib
+import zipfile
+from collections.abc import Mapping
+from typing import Any
+
+import flax
+import ml_dtypes
+import numpy as np
+
+from big_rad import checkpoint, runtime
+from big_rad.models import lora
+from big_rad.weights import tensors
+
+_META = "meta"
+
+
+def save(run: str | pathlib.Path, file: str | pathlib.Path) -> list[str]:
+    """Writes the adapters of a run's newest checkpoint.
+
+    Args:
+        run: a run directory, its `checkpoints` folder, or one step's folder.
+        file: the new npz.
+
+    Returns:
+        The names of the arrays.
+
+    Raises:
+        FileNotFoundError: no checkpoint there.
+        FileExistsError: the file exists.
+        ValueError: the run has no adapters.
+    """
+    file = pathlib.Path(file)
+    if file.exists():
+        raise FileExistsError(f"{file} exists; name a new file, or remove it")
+    with checkpoint.ParamsReader(run) as reader:
+        spec = reader.meta()["config"].get("model", {}).get("lora")
+        if not spec:
+            raise ValueError(f"{run} has no adapters: its config.model has no lora")
+        shapes = flax.traverse_util.flatten_dict(reader.shapes, sep="/")
+        places = lora.matrices(shapes)
+        names = [n for place in places.values() for n in place]
+        wanted = {n: shapes[n] for n in names}
+        read = reader.read(flax.traverse_util.unflatten_dict(wanted, sep="/"))
+    flat = flax.traverse_util.flatten_dict(read, sep="/")
+    base = {place[0]: _digest(flat[place[0]]) for place in places.values()}
+    arrays = {n: np.asarray(x) for n, x in flat.items() if n.startswith(lora.PREFIX)}
+    meta = json.dumps({**lora.check(spec), "base": base}).encode()
+    partial = file.with_name(file.name + ".partial.npz")
+    np.savez(partial, **arrays, **{_META: np.frombuffer(meta, np.uint8)})
+    runtime.write_whole(file, partial.read_bytes())
+    partial.unlink()
+    return sorted(arrays)
+
+
+def merge(flat: Mapping[str, tensors.Lazy], file: str | pathlib.Path) -> dict[str, tensors.Lazy]:
+    """Adds adapters to the model that they were trained on.
+
+    Args:
+        flat: name -> lazy array of that model; matrices are read once to compare them.
+        file: what `save` wrote.
+
+    Returns:
+        The same names; matrices with an adapter have it added when they are read.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: it is no file of adapters, or they belong to another model.
+    """
+    spec, arrays = _read(pathlib.Path(file))
+    base = spec.pop("base")
+    result = dict(flat)
+    for name, (matrix, a, b) in lora.matrices({**flat, **arrays}).items():
+        if matrix not in flat or _digest(flat[matrix]) != base.get(matrix):
+            raise ValueError(
+                f"{file} belongs to another model: {matrix} is not the one that the adapters were "
+                "trained on; give that run or checkpoint"
+            )
+
+        def read(name: str = name, matrix: str = matrix, a: str = a, b: str = b) -> np.ndarray:
+            return lora.merged(name, np.asarray(flat[matrix]), arrays[a], arrays[b], spec)
+
+        result[matrix] = tensors.Lazy(flat[matrix].shape, flat[matrix].dtype, read)
+    return result
+
+
+def _read(file: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    hint = f"{file} is no file of adapters, as `tools.convert RUN FILE --only-adapters` writes them"
+    if not file.is_file():
+        raise FileNotFoundError(f"{file} does not exist; {hint}")
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            arrays = {n: stored[n] for n in stored.files}
+        meta = json.loads(arrays.pop(_META).tobytes())
+        return {k: meta[k] for k in ("rank", "alpha", "targets", "base")}, arrays
+    except (KeyError, ValueError, zipfile.BadZipFile, EOFError) as e:
+        raise ValueError(hint) from e
+
+
+def _digest(matrix: Any) -> str:
+    # Of the values as a frozen model keeps them, whatever they are stored in.
+    values = np.ascontiguousarray(np.asarray(matrix).astype(ml_dtypes.bfloat16))
+    return hashlib.sha256(values.view(np.uint16).tobytes()).hexdigest()
