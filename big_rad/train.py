@@ -104,6 +104,7 @@ def _train(
 
     # ---- Devices -----------------------------------------------------------------------------
     mesh = sharding.make_mesh(config.mesh)
+    sharding.check_batch(config.input.batch_size, mesh)
     log(f"devices: {mesh.size} x {jax.devices()[0].device_kind}, mesh {dict(mesh.shape)}")
 
     # ---- Tokenizer and data ------------------------------------------------------------------
