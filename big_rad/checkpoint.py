@@ -206,6 +206,8 @@ class Checkpointer:
             yield
         except Exception as e:
             self._writing, self._failed = None, True
+            if jax.process_count() > 1 and isinstance(e, jax.errors.JaxRuntimeError):
+                raise  # Another process is lost; the disk is not to blame.
             whole = _whole_steps(pathlib.Path(self._manager.directory))
             there = f"step {whole[-1]}" if whole else "there is none"
             full = isinstance(e, OSError) and e.errno == errno.ENOSPC

@@ -288,7 +288,8 @@ class _Batches:
         processes = jax.process_count()
         if batch_size % processes:
             raise ValueError(
-                f"config.input.batch_size {batch_size} does not divide among {processes} processes"
+                f"config.input.batch_size {batch_size} does not divide among {processes} "
+                f"processes; use a multiple of {processes}"
             )
         if list(buckets) != sorted(set(buckets)) or min((1, *buckets)) < 1:
             raise ValueError(f"config.input.buckets {tuple(buckets)} must be rising lengths")

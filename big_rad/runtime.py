@@ -6,19 +6,27 @@ Knows no model and no config.
 import logging as standard_logging
 import os
 import pathlib
+import platform
 import signal
+import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 
+START_AGAIN = "Start the same command again on every host; all go on from the last checkpoint."
 _HEARTBEAT = 30
+# A shell that waits for the end of the process that has its other end of the pipe, and speaks in
+# its place unless it got a line.
+_WITNESS = 'trap "" HUP INT TERM; read -r line || echo "$0" >&2'
+_witness: subprocess.Popen[bytes] | None = None
 
 
 class Stopped(Exception):
@@ -27,6 +35,10 @@ class Stopped(Exception):
 
 def start_processes(coordinator: str = "", processes: int = 0, process: int = -1) -> None:
     """Joins the processes of a run on several hosts (or several on one); call before all else.
+
+    When one of them is lost, JAX ends the others as soon as it notices, from within and with words
+    of its own. So that people read what to do, whatever ends this process, a witness says it after
+    its end, unless `end_processes` or `leave` was called.
 
     Args:
         coordinator: host:port of process 0; "" finds all three out from Slurm, Open MPI, Kubernetes
@@ -46,8 +58,64 @@ def start_processes(coordinator: str = "", processes: int = 0, process: int = -1
     options: dict[str, Any] = {}
     if coordinator:
         options = dict(coordinator_address=coordinator, num_processes=processes, process_id=process)
+    global _witness
+    message = (
+        f"error: process {os.getpid()} on {platform.node()} has ended without a word: it was "
+        "killed, was out of memory, or JAX ended it because another one was lost or never came "
+        f"(see the lines above, and what the others say). {START_AGAIN}"
+    )
+    _witness = subprocess.Popen(
+        ["/bin/sh", "-c", _WITNESS, message],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,  # A signal to the whole group is not for it.
+    )
     # A host that is gone is noticed within so many seconds.
     jax.distributed.initialize(**options, heartbeat_timeout_seconds=_HEARTBEAT)
+
+
+def joined() -> bool:
+    """Returns whether this process has called `start_processes`."""
+    return _witness is not None
+
+
+def end_processes() -> None:
+    """Parts from the other processes at the end of a run; waits until all are there.
+
+    Raises:
+        jax.errors.JaxRuntimeError: one of them is lost.
+    """
+    if joined():
+        jax.distributed.shutdown()
+        _dismiss()
+
+
+def failure(error: Exception) -> str:
+    """Returns what to say, after `start_processes`, of an error that ends this process.
+
+    The traceback of one that the loss of another process cannot bring about is printed first.
+    """
+    lost = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error)
+    if not lost:
+        traceback.print_exception(error)
+    first = str(error).partition("\n")[0][:200]
+    rank = f" {jax.process_index()}" if jax.distributed.is_initialized() else ""
+    what = "cannot go on, as when another one is lost" if lost else "failed"
+    return f"error: process{rank} {what} ({first}). {START_AGAIN}"
+
+
+def leave(code: int) -> NoReturn:
+    """Ends this process now, where Python's own exit would wait for other processes or threads."""
+    _dismiss()
+    sys.stdout.flush()
+    os._exit(code)
+
+
+def _dismiss() -> None:
+    global _witness
+    if _witness is not None:
+        _witness.communicate(b"\n")
+        _witness = None
 
 
 def agree(ok: bool) -> bool:

@@ -88,20 +88,43 @@ def put(x: np.ndarray, sharding: jax.sharding.Sharding | None) -> jax.Array:
     return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
 
+def check_batch(size: int, mesh: Mesh) -> None:
+    """Checks that a batch can be split over a mesh, each process having rows of its own.
+
+    Args:
+        size: rows of the batch, those of all processes together.
+        mesh: the mesh.
+
+    Raises:
+        ValueError: it cannot; the message names the field of the config.
+    """
+    parts, processes = mesh.shape["data"], jax.process_count()
+    if size % parts:
+        raise ValueError(
+            f"config.input.batch_size: {size} rows do not divide over the {parts} parts of mesh "
+            f'axis "data"; use a multiple of {parts}, or another config.mesh'
+        )
+    if processes == 1:
+        return
+    axis, me = mesh.axis_names.index("data"), jax.process_index()
+    mine = {at[axis] for at, d in np.ndenumerate(mesh.devices) if d.process_index == me}
+    if len(mine) * processes != parts:
+        # Rows that two processes should both have would be other ones in each.
+        raise ValueError(
+            f'config.mesh: process {me} has {len(mine)} of the {parts} parts of axis "data", and '
+            f"each of the {processes} processes needs as many of its own; make this axis longer"
+        )
+
+
 def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
     """Puts this process's rows of a batch onto the devices, split over "data".
 
     Raises:
-        ValueError: the rows cannot be split evenly.
+        ValueError: see `check_batch`.
     """
     sharding = batch_sharding(mesh)
-    for name, value in batch.items():
-        rows = len(value) * jax.process_count()
-        if rows % mesh.shape["data"]:
-            raise ValueError(
-                f"config.input.batch_size: {name} has {rows} rows, which do not divide over the "
-                f'{mesh.shape["data"]} devices of mesh axis "data"'
-            )
+    for value in batch.values():
+        check_batch(len(value) * jax.process_count(), mesh)
     return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}
 
 

@@ -7,7 +7,6 @@ Knows no task: the loss, the model, the data and the evaluators are named in the
 
 import contextlib
 import json
-import os
 import pathlib
 import re
 import sys
@@ -108,6 +107,7 @@ def _train(
 
     # ---- Devices -----------------------------------------------------------------------------
     mesh = sharding.make_mesh(config.mesh)
+    sharding.check_batch(config.input.batch_size, mesh)
     log(f"devices: {mesh.size} x {jax.devices()[0].device_kind}, mesh {dict(mesh.shape)}")
 
     # ---- Tokenizer and data ------------------------------------------------------------------
@@ -392,28 +392,24 @@ def _main(argv: list[str]) -> None:
             runtime.start_processes(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
         log = print if jax.process_index() == 0 else lambda line: None
         train(_CONFIG.value, workdir, _DATA_DIR.value, log=log, profile=_PROFILE.value)
+        runtime.end_processes()
     except (TrainingError, OSError, ValueError) as e:
         _end(f"error: {e}", 2)
     except checkpoint.CheckpointError as e:
         _end(f"error: {e}", 2, at_once=True)
-    except jax.errors.JaxRuntimeError as e:
-        if jax.process_count() == 1:
+    except Exception as e:
+        if not runtime.joined():
             raise
-        _end(
-            f"error: process {jax.process_index()} lost the others ({str(e).splitlines()[0][:200]}"
-            "). Start the same command again on every host; all go on from the last checkpoint.",
-            3,
-        )
+        _end(runtime.failure(e), 3, at_once=True)
 
 
 def _end(message: str, code: int, at_once: bool = False) -> None:
     if at_once:
         time.sleep(1)  # Threads of the library that failed talk first, so that this is read.
     print(message, file=sys.stderr, flush=True)
-    if at_once or jax.process_count() > 1:
+    if at_once or runtime.joined():
         # Python's own exit would wait for the other processes, or for writes that cannot end.
-        sys.stdout.flush()
-        os._exit(code)
+        runtime.leave(code)
     sys.exit(code)
 
 

@@ -155,3 +155,18 @@ def test_a_state_that_does_not_fit_is_refused_and_each_tensor_named(saved):
 
 def test_versions_name_what_decides_results():
     assert {"jax", "flax", "optax", "orbax-checkpoint", "numpy"} <= set(checkpoint.versions())
+
+
+def test_a_write_that_another_process_broke_off_is_not_blamed_on_the_disk(tmp_path, monkeypatch):
+    def lost():
+        raise jax.errors.JaxRuntimeError("UNKNOWN: Gloo failed: Connection closed by peer")
+
+    for processes, error in ((1, checkpoint.CheckpointError), (2, jax.errors.JaxRuntimeError)):
+        writer = checkpoint.Checkpointer(tmp_path / str(processes))
+        writer.save(1, make_state(), {"iterator": {}}, META)
+        monkeypatch.setattr(jax, "process_count", lambda n=processes: n)
+        monkeypatch.setattr(writer._manager, "wait_until_finished", lost)
+        with pytest.raises(error, match="Connection closed by peer"):
+            writer.wait()
+        monkeypatch.undo()
+        writer.close()

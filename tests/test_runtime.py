@@ -1,8 +1,9 @@
-"""The compilation cache and the profiler."""
+"""The compilation cache, the profiler, and the last words of one of several processes."""
 
 import json
 import os
 import pathlib
+import socket
 import subprocess
 import sys
 
@@ -120,3 +121,35 @@ def test_rates_are_of_the_time_since_the_last_line_and_leave_padding_and_evaluat
     progress.saw({"image": text})  # A model without text.
     clock[0] = 54.0
     assert rates(4) == ((1.0, 0.0, 0.0), {})
+
+
+@pytest.mark.parametrize(
+    "end, spoken_for",
+    [
+        ("os.kill(os.getpid(), 9)", True),
+        ("runtime.end_processes()", False),
+        ("runtime.leave(3)", False),
+    ],
+)
+def test_a_process_that_ends_without_a_word_has_it_said_what_to_do(end, spoken_for):
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        here = f"127.0.0.1:{s.getsockname()[1]}"
+    code = f"import os; from big_rad import runtime; runtime.start_processes({here!r}, 1, 0); {end}"
+    # Done once the pipe is closed, also by whoever speaks for the process.
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    said = [line for line in done.stderr.splitlines() if line.startswith("error: process")]
+    assert len(said) == spoken_for
+    assert not spoken_for or "was killed" in said[0] and said[0].endswith(runtime.START_AGAIN)
+
+
+def test_a_lost_process_is_told_from_a_failure_of_ones_own(capsys):
+    gone = jax.errors.JaxRuntimeError("UNKNOWN: Gloo failed: Connection closed by peer\nmore")
+    said = runtime.failure(gone)
+    assert said.startswith("error: process cannot go on, as when another one is lost (UNKNOWN: ")
+    assert said.endswith(f": Connection closed by peer). {runtime.START_AGAIN}")
+    assert not capsys.readouterr().err
+    full = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory")
+    for error in (full, KeyError("x")):
+        assert runtime.failure(error).startswith("error: process failed (")
+        assert type(error).__name__ in capsys.readouterr().err  # the traceback

@@ -1,3 +1,6 @@
+import contextlib
+from types import SimpleNamespace
+
 import jax
 import numpy as np
 import pytest
@@ -85,6 +88,30 @@ def test_a_mesh_has_automatic_axes_and_fills_in_one_size():
 def test_a_batch_that_does_not_divide_over_the_devices_is_an_error_that_names_the_field():
     with pytest.raises(ValueError, match="config.input.batch_size.*12 rows.*8"):
         sharding.put_batch({"text": np.zeros((12, 3))}, MESH)
+
+
+@pytest.mark.parametrize(
+    "owners, fits",
+    [
+        ([[0], [0], [1], [1]], True),
+        ([[0, 0], [1, 1]], True),
+        ([[0, 1], [0, 1]], False),  # Both processes hold both parts of "data",
+        ([[0, 0, 1, 1]], False),  # or both the only one,
+        ([[0], [1], [1], [1]], False),  # or one holds more than the other.
+    ],
+)
+def test_processes_that_do_not_have_as_many_rows_of_their_own_are_an_error(
+    owners, fits, monkeypatch
+):
+    devices = np.array([[SimpleNamespace(process_index=i) for i in row] for row in owners])
+    names = ("data", "model")
+    mesh = SimpleNamespace(shape=dict(zip(names, devices.shape)), axis_names=names, devices=devices)
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    for me in (0, 1):
+        monkeypatch.setattr(jax, "process_index", lambda me=me: me)
+        wrong = pytest.raises(ValueError, match=f"config.mesh: process {me} .* make this axis")
+        with contextlib.nullcontext() if fits else wrong:
+            sharding.check_batch(8, mesh)
 
 
 def test_optimizer_state_lies_where_its_parameter_lies_or_is_copied():

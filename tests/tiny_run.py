@@ -53,13 +53,13 @@ def config(folder, arg="", **overrides):
     return c
 
 
-def command(folder, workdir, *args, arg=""):
-    """Returns the command that trains."""
+def command(folder, workdir, *args, arg="", config="tiny.py"):
+    """Returns the command that trains with a config file of that folder."""
     return [
         sys.executable,
         "-m",
         "big_rad.train",
-        f"--config={folder / 'tiny.py'}:{arg}",
+        f"--config={folder / config}:{arg}",
         f"--data_dir={folder}",
         f"--workdir={workdir}",
         *args,
@@ -76,7 +76,7 @@ def environment(devices=1):
     }
 
 
-def start(command):
+def start(command, devices=1):
     """Starts a command of `command`; what it prints and its errors come as one stream of text."""
     return subprocess.Popen(
         command,
@@ -84,7 +84,7 @@ def start(command):
         stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
-        env=environment(),
+        env=environment(devices),
     )
 
 
@@ -118,9 +118,21 @@ def steps(workdir):
 def state(workdir):
     """Returns the newest checkpoint's state and data position, read without our own code."""
     where = pathlib.Path(workdir).absolute() / "checkpoints" / str(steps(workdir)[-1])
-    tree = ocp.PyTreeCheckpointer().restore(where / "state")
+    reader = ocp.PyTreeCheckpointer()
+    # As numpy arrays, whatever devices it was written on.
+    as_numpy = jax.tree.map(
+        lambda x: ocp.RestoreArgs(restore_type=np.ndarray),
+        reader.metadata(where / "state").item_metadata.tree,
+    )
+    tree = reader.restore(where / "state", restore_args=as_numpy)
     data = json.loads((where / "data" / "metadata").read_text(encoding="utf-8"))
     return tree, data["position"]["iterator"], data["arrays"]
+
+
+def named(tree):
+    """Returns (name, array) of every leaf."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return [(jax.tree_util.keystr(path), x) for path, x in leaves]
 
 
 def assert_same(a, b):
