@@ -286,7 +286,9 @@ def _block(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
 
 
 def _head(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
-    # Logits of a tile in float32, their exponentials, and their gradient.
+    # Logits of a tile in float32, their exponentials, and their gradient; without tiles the first
+    # two are kept and counted already.
     rows = batch["text"].shape[0] * (batch["text"].shape[1] - 1)
-    tile = registry.parse_call(config.loss)[2].get("tile", 1024) or rows
-    return 3 * 4 * min(tile, rows) * max(vocab_size, config.model.llm.get("vocab_size") or 0)
+    tile = registry.parse_call(config.loss)[2].get("tile", 1024)
+    arrays, tile = (1, rows) if tile is None else (3, min(tile, rows))
+    return arrays * 4 * tile * max(vocab_size, config.model.llm.get("vocab_size") or 0)

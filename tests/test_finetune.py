@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from big_rad import checkpoint, memory, predict
+from big_rad import config as config_lib
 from big_rad.datasets import core
 from big_rad.evaluators import before_after
 from big_rad.models import common
@@ -157,6 +158,12 @@ def test_a_small_card_gets_microbatches_then_adapters_then_an_error(source, init
     assert changed.grad_accum > 1
     with pytest.raises(ValueError, match="nothing fits a card"):
         finetune.get_config(f"{arg},card=0.001")
+
+
+def test_the_config_survives_json(source, init):
+    config = finetune.get_config(f"source={source},init={init}")
+    text = config_lib.to_json(config)
+    assert config_lib.to_json(config_lib.from_json(text)) == text
 
 
 @pytest.mark.parametrize(
