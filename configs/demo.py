@@ -5,6 +5,8 @@
     --config=configs/demo.py:full          # all phantom classes (build the data with --config=full)
     --config=configs/demo.py:ground=masks  # masks instead of boxes, what `make demo-seg` runs
     --config=configs/demo.py:alone         # each text in a row of its own, as the original has them
+    --config=configs/demo.py:held_out      # without eight of its 20 classes, as if never labelled
+    --config=configs/demo.py:init=runs/base,lora=8,steps=1000  # goes on from it, adapters alone
 
 What differs from the recipe, and why:
 - random weights instead of PaliGemma 2, so another optimizer: Muon, with which boxes and yes/no
@@ -34,6 +36,10 @@ _STEPS = {"boxes": 4500, "masks": 2600}
 _MAX_PROMPT = 64
 _GRID = 56
 _MASKS = 8  # of a row
+_HELD_OUT = (
+    "spleen", "kidney_right", "kidney_left", "urinary_bladder", "heart", "hip_left", "hip_right",
+    "brain",
+)  # fmt: skip
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
@@ -48,6 +54,9 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         ground=("boxes", "masks"),
         lambda_seg=4.0,
         alone=False,
+        held_out=False,
+        init="",
+        lora=0,
     )
     c = radgrounder_det.get_config(f"variant=tiny,data=phantom,size=112,ground={a.ground}")
     block, blocks, max_loss = _SIZES[a.ground]
@@ -75,6 +84,10 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     if masks:
         c.lr_mults = (("img/embedding/.*", 0.3), ("mask_decoder/.*", 0.2), (".*", 1.0))
     c.schedule = ((".*", dict(decay_type="cosine", warmup_percent=0.03)),)
+    c.model_init = a.init
+    if a.lora:
+        radgrounder_det.add_lora(c, a.lora, masks=masks > 0)
+        c.lr, c.lr_mults = 5e-3, ((".*", 1.0),)
     loss = "mean='example'"
     c.loss = f"text_and_masks({loss}, lambda_seg={a.lambda_seg})" if masks else f"text_xent({loss})"
 
@@ -88,6 +101,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         split="train",
         pp=common.train_pp(
             c,
+            view=f"without({', '.join(map(repr, _HELD_OUT))})" if a.held_out else "",
             augment="augment(shift=4)",
             prompt=f"prompt(n={1 if a.alone else a.texts}, style='question', grounded='always')",
             tok=f"tok({row}, masks={masks})",

@@ -15,7 +15,7 @@ __all__ = ["OPS", "TEXT_OPS", "get_preprocess_fn", "split"]
 # Importing them registers their ops.
 _OP_MODULES = (ops_load, ops_image, ops_prompt, ops_detect, ops_grounding, ops_text)
 # Ops that make the texts and need no pixels.
-TEXT_OPS = ("view", "clean", "detect_vqa", "prompt", "ground", "tok", "keep")
+TEXT_OPS = ("view", "without", "clean", "detect_vqa", "prompt", "ground", "tok", "keep")
 
 
 def get_preprocess_fn(pp: str, text_only: bool = False) -> Op:

@@ -1,20 +1,62 @@
-"""The op that writes boxes or masks into the texts, from the label map or from boxes.
+"""Ops on what is pointed at: marking it in the texts, and keeping classes out of training.
 
 Knows nothing of tokens.
 """
 
 import re
+from typing import Any
 
 import numpy as np
 
 from big_rad.grounding import boxes as box_lib
-from big_rad.grounding import markup
+from big_rad.grounding import classes, markup, phrases
 from big_rad.grounding.codec import get_codec
-from big_rad.pp import prompts, shown
+from big_rad.pp import packed, prompts, shown
 from big_rad.pp.ops import OPS, Example, Op
 
 # What a tokenizer would read as markup. A sentence that holds it already is left as it is.
 _LOOKS_SPECIAL = re.compile(r"<p bbox=|</p>|id=|</?seg>|<loc[0-9]{4}>|<seg[0-9]{3}>")
+
+
+_SAID = ("sentence", "question", "answer", "clinical")  # fields of a text
+
+
+@OPS.register("without")
+def get_without(*names: str) -> Op:
+    """Keeps classes out of an example, as if nobody had ever labelled or named them.
+
+    Their pixels in the label map become background, their boxes go, and so does every text that
+    names one of them in the lexicon's words. Comes before `load`.
+
+    Args:
+        names: of the classes, such as "liver".
+
+    Raises:
+        KeyError: no such class.
+    """
+    out = {classes.by_name(n).id for n in names}
+
+    def _names_one(text: dict[str, Any]) -> bool:
+        if any(c in out for _, c in text.get("keywords") or ()):
+            return True
+        if text["lang"] not in prompts.LANGS:
+            return False
+        said = [text.get(k) for k in _SAID] + list(text.get("choices") or ())
+        return any(
+            c in out for part in said if part for _, c in phrases.find(part, text["lang"], most=99)
+        )
+
+    def _without(example: Example) -> Example:
+        new = dict(example)
+        if "segmap" in example:
+            segmap = packed.array(example["segmap"])
+            new["segmap"] = np.where(np.isin(segmap, list(out)), 0, segmap).astype(segmap.dtype)
+        if "boxes" in example:
+            new["boxes"] = [b for b in example["boxes"] if int(b[4]) not in out]
+        new["texts"] = [t for t in example["texts"] if not _names_one(t)]
+        return new
+
+    return _without
 
 
 @OPS.register("ground")

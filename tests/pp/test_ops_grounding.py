@@ -3,7 +3,7 @@ import pytest
 
 from big_rad.grounding import markup
 from big_rad.grounding.codec import get_codec
-from big_rad.pp import builder
+from big_rad.pp import builder, packed
 
 CODEC = get_codec("radgrounder")
 TEXT = {
@@ -163,3 +163,51 @@ def test_masks_of_an_example_without_a_label_map_are_not_asked_for():
     assert text["suffix"] == PLAIN and not text["grounded"]
     assert text["prefix"] == "\n\nCaption this image: \n"
     assert out["segmap"].shape == (64, 128) and not out["segmap"].any()
+
+
+# ---- without ----
+
+
+def without(*names, **fields):
+    return builder.get_preprocess_fn(f"without({', '.join(map(repr, names))})")(example(**fields))
+
+
+def text(**fields):
+    base = {"task": "vqa", "lang": "en", "question": "Which modality?", "answer": "CT"}
+    return base | fields
+
+
+def test_a_class_kept_out_leaves_pixels_boxes_and_texts_that_name_it():
+    spoken = [
+        TEXT,
+        text(),
+        text(question="Is the liver visible?", answer="yes"),
+        text(question="Ist die Leber zu sehen?", answer="ja", lang="de"),
+        text(question="Which organ is shown?", answer="spleen", choices=["liver", "spleen"]),
+        text(question="Is the left kidney visible?", answer="yes"),
+        text(task="report", sentence="Normal.", clinical="Pain near the liver.", keywords=[]),
+    ]
+    boxes = [[1, 1, 9, 9, 5], [2, 2, 9, 9, 1]]
+    before = example(texts=spoken, boxes=boxes)
+    after = without("liver", texts=spoken, boxes=boxes)
+    assert after["texts"] == [spoken[1], spoken[5]]
+    assert after["boxes"] == [[2, 2, 9, 9, 1]]
+    assert set(np.unique(after["segmap"])) == {0, 3}
+    assert set(np.unique(before["segmap"])) == {0, 3, 5}
+    np.testing.assert_array_equal(after["segmap"] == 3, before["segmap"] == 3)
+
+
+def test_keeping_out_what_is_not_there_changes_nothing():
+    before, after = example(), without("brain")
+    np.testing.assert_array_equal(before["segmap"], after["segmap"])
+    assert after["texts"] == before["texts"] and after["segmap"].dtype == np.uint8
+
+
+def test_packed_label_maps_are_cleared_as_well():
+    after = without("liver", segmap=packed.pack(example()["segmap"]))
+    assert set(np.unique(after["segmap"])) == {0, 3}
+
+
+def test_an_unknown_class_to_keep_out_is_an_error():
+    with pytest.raises(KeyError, match="livers"):
+        without("livers")

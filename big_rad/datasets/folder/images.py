@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from big_rad.datasets import records
-from big_rad.datasets.folder import keywords
 from big_rad.datasets.folder.fields import Bad
 from big_rad.datasets.folder.source import Item, Row
 from big_rad.datasets.records import Problem
 from big_rad.dicom import read as reader
+from big_rad.grounding import phrases
 from big_rad.grounding.classes import NUM_CLASSES
 
 _NIFTI = (".nii", ".nii.gz")
@@ -174,7 +174,7 @@ def keywords_of(row: Row) -> list[tuple[str, int]]:
         more = list(row.keywords)
     else:
         known = {phrase.casefold() for phrase, _ in named}
-        found = keywords.find(row.report, row.language)
+        found = phrases.find(row.report, row.language)
         more = [k for k in found if k[0].casefold() not in known]
     return list(dict.fromkeys([*named, *more]))
 

@@ -1,4 +1,4 @@
-"""Finds the phrases of a report that name an anatomy class, through the lexicon of classes.
+"""Finds the phrases of a text that name an anatomy class, through the lexicon of classes.
 
 The longest phrase claims its words first; phrases are whole words and lie within one clause. Knows
 nothing of negation ("no gallbladder" names the gallbladder), of what an image shows, or of a

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from big_rad.datasets.folder.keywords import find
 from big_rad.grounding import classes, markup
+from big_rad.grounding.phrases import find
 
 KIDNEYS = (2, 3)
 
