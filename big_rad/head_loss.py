@@ -78,25 +78,23 @@ def _sums(
     sizes: tuple[int, ...],
 ) -> Sums:
     # Rows with a weight come first.
-    return _run(hidden, table, target, weight, cap, sizes, grads=False)[0]
+    return _run(hidden, table, target, weight, cap, sizes)[0]
 
 
-def _forward(
-    hidden: jax.Array,
-    table: jax.Array,
-    target: jax.Array,
-    weight: jax.Array,
-    cap: float,
-    sizes: Any,
-) -> Any:
-    return _run(hidden, table, target, weight, cap, sizes, grads=True)
+def _forward(hidden: Any, table: Any, target: Any, weight: Any, cap: float, sizes: Any) -> Any:
+    arrays = (x.value for x in (hidden, table, target, weight))
+    # A frozen table needs none, and its gradient is as large as the table.
+    return _run(*arrays, cap, sizes, grads=("hidden", "table")[: 1 + table.perturbed])
 
 
 def _backward(cap: float, sizes: Any, grads: Any, cotangent: Sums) -> Any:
     del cap, sizes
     d_hidden, d_table, dtype = grads
     scale = cotangent.loss
-    d_table = (d_table.sum(axis=0) * scale).astype(dtype.dtype)
+    if isinstance(scale, jax.custom_derivatives.SymbolicZero):
+        return None, None, None, None
+    if d_table is not None:
+        d_table = (d_table.sum(axis=0) * scale).astype(dtype.dtype)
     return (d_hidden * scale.astype(d_hidden.dtype)), d_table, None, None
 
 
@@ -107,7 +105,7 @@ def _run(
     weight: jax.Array,
     cap: float,
     sizes: tuple[int, ...],
-    grads: bool,
+    grads: tuple[str, ...] = (),
 ) -> tuple[Sums, Any]:
     count = (weight > 0).sum(axis=1).max()
     matrix = table.astype(hidden.dtype)
@@ -136,13 +134,15 @@ def _run(
             d_hidden = jax.lax.dynamic_update_slice_in_dim(
                 d_hidden, jnp.einsum("gtv,vd->gtd", d, matrix), start, axis=1
             )
-            d_table = d_table + jnp.einsum("gtv,gtd->gvd", d, h, preferred_element_type=jnp.float32)
+            if "table" in grads:
+                own = jnp.einsum("gtv,gtd->gvd", d, h, preferred_element_type=jnp.float32)
+                d_table = d_table + own
         return start + size, sums, d_hidden, d_table
 
     zero = jnp.zeros((), jnp.float32)
     state = (jnp.zeros((), jnp.int32), Sums(zero, zero), None, None)
     if grads:
-        each = jnp.zeros((hidden.shape[0], *table.shape), jnp.float32)
+        each = jnp.zeros((hidden.shape[0], *table.shape), jnp.float32) if "table" in grads else None
         state = (*state[:2], jnp.zeros_like(hidden), each)
     for size in sizes:
         # Whole tiles first; what is left needs one more tile of the small size than is full.
@@ -154,4 +154,4 @@ def _run(
     return sums, (d_hidden, d_table, jnp.zeros((), table.dtype))
 
 
-_sums.defvjp(_forward, _backward)
+_sums.defvjp(_forward, _backward, symbolic_zeros=True)

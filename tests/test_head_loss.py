@@ -95,3 +95,19 @@ def test_bf16_states_give_float32_sums_and_a_gradient_of_the_table_in_its_own_dt
     assert value.dtype == d_table.dtype == jnp.float32 and d_hidden.dtype == jnp.bfloat16
     want = jax.grad(lambda t: plain(hidden, t, target, weight, 0.0)[0])(table)
     assert np.abs(d_table - want).max() < 0.03 * np.abs(want).max()
+
+
+def test_for_a_frozen_table_no_gradient_is_kept():
+    hidden, table, target, weight = draw()
+
+    def loss(hidden, table):
+        return head_loss.xent(hidden, table, target, weight, tile=8).loss
+
+    both = jax.vjp(loss, hidden, table)[1]
+    alone = jax.vjp(lambda h: loss(h, table), hidden)[1]
+    sizes = [
+        sum(x.size for x in jax.tree.leaves(f) if x.shape[-2:] == table.shape)
+        for f in (both, alone)
+    ]
+    assert sizes == [table.size, 0]
+    np.testing.assert_array_equal(both(jnp.float32(1))[0], alone(jnp.float32(1))[0])
