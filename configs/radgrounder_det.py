@@ -116,12 +116,14 @@ def model_config(variant: str, size: int, tower: str = "frozen") -> ml_collectio
     c.model = paligemma.VARIANTS[variant]
     c.model.img.update(siglip.VARIANTS[c.model.img.variant])  # So that any size can be overridden.
     c.model.llm.update(gemma.VARIANTS[c.model.llm.variant])
+    for part in (c.model.img, c.model.llm):
+        part.remat_policy = "none"
     if variant == "tiny":
         c.tokenizer.path = "tiny"
         c.frozen_dtype = "float32"
         return c
     c.model_init = f"paligemma2-{variant}-pt-{size}.npz"
-    c.model.img.update(remat_policy="none", dtype_mm="bfloat16")
+    c.model.img.update(dtype_mm="bfloat16")
     c.model.llm.update(remat_policy="dots_no_batch", dtype_mm="bfloat16")
     c.model.last_block = "wanted"
     if tower == "frozen":
