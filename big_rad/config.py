@@ -86,12 +86,7 @@ def changed(config: Any, fields: Mapping[str, Any]) -> ml_collections.ConfigDict
     """Returns a copy of a config with some fields set, `{"model.llm.depth": 2}`."""
     new = config.copy_and_resolve_references()
     with new.unlocked():
-        for name, value in fields.items():
-            *path, last = name.split(".")
-            place = new
-            for part in path:
-                place = place[part]
-            place[last] = value
+        new.update_from_flattened_dict(fields)
     return new
 
 

@@ -105,7 +105,9 @@ def make_generate(
             masks=masks,
             step=0,
             logits=logits,
-            cache=_grow(kv, max_new_tokens),
+            cache=gemma_step.resize_cache(
+                gemma_step.split_cache(kv), kv["k"].shape[2] + max_new_tokens
+            ),
             tokens=jnp.zeros((b, max_new_tokens), jnp.int32),
             logprob=jnp.zeros(b),
             done=~(text != 0).any(axis=1),  # Rows without a prompt are padding examples.
@@ -147,12 +149,6 @@ def keep_hidden(
         place[..., None], hidden[:, None].astype(masks["hidden"].dtype), masks["hidden"]
     )
     return {"hidden": kept, "count": masks["count"] + here}
-
-
-def _grow(kv: dict[str, jax.Array], slots: int) -> gemma_step.Cache:
-    # Adds empty slots behind the prefilled ones.
-    pad = [(0, 0), (0, 0), (0, slots), (0, 0), (0, 0)]
-    return gemma_step.split_cache(jax.tree.map(lambda x: jnp.pad(x, pad), kv))
 
 
 def banned_ids(table_rows: int, vocab_size: int, never: Sequence[int]) -> jax.Array:

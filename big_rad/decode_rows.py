@@ -93,9 +93,8 @@ class Rows:
     def _empty(self, rows: int, slots: int, features: jax.ShapeDtypeStruct) -> State:
         # A state in which every row is free.
         d = self._dims
-        shape = (rows, d.num_kv_heads, slots, d.head_dim)
         state = dict(
-            cache=[{n: jnp.zeros(shape, d.dtype_mm) for n in "kv"} for _ in range(d.depth)],
+            cache=gemma_step.empty_cache(d, rows, slots),
             slot=jnp.zeros(rows, jnp.int32),
             next=jnp.zeros(rows, jnp.int32),
             next_logprob=jnp.zeros(rows),
@@ -133,11 +132,7 @@ class Rows:
         kv = jax.tree.map(lambda x: x.swapaxes(0, 1), kv)
         model = self._model
         logits, new = model.apply({"params": params}, text, kv, method=model.prefill_text)
-        cache = jax.tree.map(
-            lambda a, b: jnp.concatenate([a, b], axis=2),
-            gemma_step.split_cache(kv),
-            gemma_step.split_cache(new),
-        )
+        cache = gemma_step.join_caches(gemma_step.split_cache(kv), gemma_step.split_cache(new))
         length = kv["k"].shape[2] + (text != 0).sum(axis=1)
         return self._filled(logits, cache, length, features)
 
@@ -153,24 +148,17 @@ class Rows:
         def put(x: jax.Array, new: Any) -> jax.Array:
             return x.at[rows].set(new, mode="drop")
 
-        def put_slots(x: jax.Array, new: jax.Array) -> jax.Array:
-            return x.at[rows, :, : new.shape[2]].set(new, mode="drop")
-
         fresh = dict(tokens=0, count=0, logprob=0.0, done=False)
         if self._max_masks:
             fresh["masks"] = {"hidden": 0.0, "count": 0}
         fresh |= {k: v for k, v in filled.items() if k != "cache"}
-        cache = jax.tree.map(put_slots, state["cache"], filled["cache"])
+        cache = gemma_step.insert_rows(state["cache"], rows, filled["cache"])
         new = {k: jax.tree.map(put, state[k], v) for k, v in fresh.items()}
         return self._place(new | {"cache": cache})
 
     def _resize(self, state: State, slots: int) -> State:
         # More slots, or fewer if no live row needs them.
-        def fit(x: jax.Array) -> jax.Array:
-            x = x[:, :, :slots]
-            return jnp.pad(x, [(0, 0), (0, 0), (0, slots - x.shape[2]), (0, 0)])
-
-        return self._place(state | {"cache": jax.tree.map(fit, state["cache"])})
+        return self._place(state | {"cache": gemma_step.resize_cache(state["cache"], slots)})
 
     def _advance(self, weights: Mapping[str, Any], state: State) -> tuple[State, jax.Array]:
         # Runs a chunk of steps; also gives `done` [B], as an array of its own for the host.

@@ -84,7 +84,7 @@ def _sums(
 def _forward(hidden: Any, table: Any, target: Any, weight: Any, cap: float, sizes: Any) -> Any:
     arrays = (x.value for x in (hidden, table, target, weight))
     # A frozen table needs none, and its gradient is as large as the table.
-    return _run(*arrays, cap, sizes, grads=("hidden", "table")[: 1 + table.perturbed])
+    return _run(*arrays, cap, sizes, grads=("hidden", "table") if table.perturbed else ("hidden",))
 
 
 def _backward(cap: float, sizes: Any, grads: Any, cotangent: Sums) -> Any:

@@ -13,7 +13,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from big_rad import config as config_lib
@@ -132,10 +131,7 @@ def state_parts(config: Any, params: Mapping[str, Any]) -> tuple[list[Part], lis
         config: the whole recipe.
         params: flat parameters (shapes suffice).
     """
-    optimizer = optim.make(config, params, total_steps=1000)  # The length changes no shape.
-    held = kept_dtypes(config, params, optimizer.trainable)
-    trained = {n: p for n, p in held.items() if optimizer.trainable[n]}
-    frozen = {n: p for n, p in held.items() if not optimizer.trainable[n]}
+    optimizer, trained, frozen = _split(config, params)
     trees = {
         "weights, trained": trained,
         "weights, frozen": frozen,
@@ -143,14 +139,6 @@ def state_parts(config: Any, params: Mapping[str, Any]) -> tuple[list[Part], lis
     }
     state = [part for what, tree in trees.items() for part in parts(what, tree)]
     return state, parts("gradients", trained)
-
-
-def kept_dtypes(
-    config: Any, params: Mapping[str, Any], trainable: Mapping[str, bool]
-) -> dict[str, jax.ShapeDtypeStruct]:
-    """Returns flat parameters as shapes in the dtypes that the trainer keeps them in."""
-    kept = {True: jnp.dtype("float32"), False: jnp.dtype(config.frozen_dtype)}
-    return {n: jax.ShapeDtypeStruct(p.shape, kept[trainable[n]]) for n, p in params.items()}
 
 
 def parts(what: str, tree: Any, dtype: Any = None) -> list[Part]:
@@ -204,6 +192,7 @@ def fit(config: Any, vocab_size: int, card: float) -> dict[str, Any] | None:
     """
     rows, now = config.input.batch_size, config.get("grad_accum", 1)
     accums = [n for n in range(now, rows + 1) if rows % n == 0]
+    as_it_is = config.model.llm.get("remat_policy", "none")
 
     def changes(policy: str, accum: int) -> dict[str, Any]:
         return {"grad_accum": accum, "model.llm.remat_policy": policy}
@@ -212,19 +201,20 @@ def fit(config: Any, vocab_size: int, card: float) -> dict[str, Any] | None:
         changed = config_lib.changed(config, changes(policy, accum))
         return predict(changed, vocab_size).fits(card)
 
-    for policy in dict.fromkeys((config.model.llm.get("remat_policy", "none"), "full")):
+    for policy in dict.fromkeys((as_it_is, "full")):
         if fits(policy, accums[-1]):
             # Smaller microbatches never need more.
             first = bisect.bisect_left(accums, True, key=lambda n: fits(policy, n))
-            found = changes(policy, accums[first])
-            return {n: v for n, v in found.items() if _field(config, n) != v}
+            return dict(changes(policy, accums[first]).items() - changes(as_it_is, now).items())
     return None
 
 
-def _field(config: Any, name: str) -> Any:
-    for part in name.split("."):
-        config = config.get(part)
-    return config
+def _split(config: Any, params: Mapping[str, Any]) -> tuple[optim.Optimizer, Any, Any]:
+    # The optimizer, and the parameters that it trains and those that it does not, as kept.
+    optimizer = optim.make(config, params, total_steps=1000)  # The length changes no shape.
+    held = train_step.kept_shapes(config, params, optimizer.trainable)
+    trained = {n: p for n, p in held.items() if optimizer.trainable[n]}
+    return optimizer, trained, {n: p for n, p in held.items() if n not in trained}
 
 
 def _rows(x: jax.ShapeDtypeStruct, accum: int) -> jax.ShapeDtypeStruct:
@@ -244,10 +234,7 @@ def _kept(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
     # Bytes that the backward pass of the loss takes from the forward pass, parameters left out.
     model = models.make(config.model_name, config.model, vocab_size)
     params = common.flatten(train_step.init_shapes(model, config))
-    trainable = optim.make(config, params, total_steps=1000).trainable
-    held = kept_dtypes(config, params, trainable)
-    trained = {n: p for n, p in held.items() if trainable[n]}
-    frozen = {n: p for n, p in held.items() if not trainable[n]}
+    _, trained, frozen = _split(config, params)
     loss = losses.get(config.loss)
 
     def residuals(trained: Any, frozen: Any, batch: Any) -> Any:

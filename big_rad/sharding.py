@@ -123,8 +123,8 @@ def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Arra
         ValueError: see `check_batch`.
     """
     sharding = batch_sharding(mesh)
-    for value in batch.values():
-        check_batch(len(value) * jax.process_count(), mesh)
+    for rows in {len(value) for value in batch.values()}:
+        check_batch(rows * jax.process_count(), mesh)
     return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}
 
 

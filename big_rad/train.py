@@ -128,22 +128,18 @@ def _train(
     log("attention: {}: {}".format(*model.choose_attention()))
     abstract = common.flatten(step_lib.init_shapes(model, config))
     optimizer = optim.make(config, abstract, total_steps)
-    dtypes = {
-        n: jnp.float32 if t else jnp.dtype(config.frozen_dtype)
-        for n, t in optimizer.trainable.items()
-    }
+    shapes = step_lib.kept_shapes(config, abstract, optimizer.trainable)
     param_shardings = sharding.infer(abstract, config.sharding_strategy, mesh)
 
     def init_params(rng: jax.Array) -> dict[str, Any]:
         params = common.flatten(step_lib.init_params(model, config, rng))
-        return common.unflatten({n: p.astype(dtypes[n]) for n, p in params.items()})
+        return common.unflatten({n: p.astype(shapes[n].dtype) for n, p in params.items()})
 
     def init_opt_state(params: dict[str, Any]) -> Any:
         flat = common.flatten(params)
         return optimizer.tx.init({n: p for n, p in flat.items() if optimizer.trainable[n]})
 
     rng = jax.random.key(config.seed)
-    shapes = {n: jax.ShapeDtypeStruct(p.shape, dtypes[n]) for n, p in abstract.items()}
     state_shapes = {"params": common.unflatten(shapes)}
     state_shapes["opt_state"] = jax.eval_shape(init_opt_state, state_shapes["params"])
     state_shapes["step"] = jax.ShapeDtypeStruct((), jnp.int32)

@@ -83,6 +83,20 @@ def init_shapes(model: Any, config: Any) -> dict[str, Any]:
     return jax.eval_shape(lambda: init_params(model, config, jax.random.key(0)))
 
 
+def kept_shapes(
+    config: Any, params: Mapping[str, Any], trainable: Mapping[str, bool]
+) -> dict[str, jax.ShapeDtypeStruct]:
+    """Returns flat parameters as shapes in the dtypes that the trainer keeps them in.
+
+    Args:
+        config: reads `frozen_dtype`; trained parameters are float32.
+        params: flat parameters (shapes suffice).
+        trainable: name -> whether it is trained.
+    """
+    kept = {True: jnp.dtype("float32"), False: jnp.dtype(config.frozen_dtype)}
+    return {n: jax.ShapeDtypeStruct(p.shape, kept[trainable[n]]) for n, p in params.items()}
+
+
 def make_train_step(
     model: Any,
     loss_fn: losses.Loss,

@@ -104,18 +104,13 @@ def _model(init: str) -> ml_collections.ConfigDict:
         c[name] = ml_collections.ConfigDict(fields[name]) if name != "model_name" else fields[name]
     c.tokenizer.sets = tuple(c.tokenizer.sets)
     if weights.kind(init) != "orbax":  # Has sizes alone.
-        c.model.img.update(remat_policy="none", dtype_mm="bfloat16")
-        c.model.llm.update(remat_policy="dots_no_batch", dtype_mm="bfloat16")
-        c.model.last_block = "wanted"
+        radgrounder_det.compute_in_bfloat16(c)
         c.model.llm.pop("vocab_size", None)  # The tokenizer's, as everywhere.
     compute = c.model.llm.get("dtype_mm", "float32")
     c.frozen_dtype = "bfloat16" if compute == "bfloat16" else "float32"
-    cosine = dict(decay_type="cosine", warmup_percent=0.1)
-    c.schedule = (("img/head/.*", cosine), ("img/.*", None), (".*", cosine))
+    radgrounder_det.freeze_tower(c)
     if c.model.get("mask_decoder"):
-        c.loss = "text_and_masks(lambda_seg=0.1)"
-        if c.model.mask_decoder.get("variant") == "released":
-            c.loss = "text_and_masks(lambda_seg=0.1, masks='bce_dice')"
+        c.loss = radgrounder_det.MASK_LOSSES[c.model.mask_decoder.get("variant", "paper")]
     return c
 
 

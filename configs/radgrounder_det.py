@@ -48,6 +48,10 @@ _DATA = {
 }
 _LENGTH = 202  # 200 text tokens, <bos> and <eos>
 MASKS = 8  # The most masks of a text; sentences name two or three organs.
+MASK_LOSSES = {  # of each variant of the mask decoder
+    "paper": "text_and_masks(lambda_seg=0.1)",
+    "released": "text_and_masks(lambda_seg=0.1, masks='bce_dice')",
+}
 # Of the published segmentation run.
 AUGMENT = "augment(crop=(0.9, 1.0), gamma=(0.7, 1.2), intensity=20, channel_repeat=0.2)"
 
@@ -123,13 +127,23 @@ def model_config(variant: str, size: int, tower: str = "frozen") -> ml_collectio
         c.frozen_dtype = "float32"
         return c
     c.model_init = f"paligemma2-{variant}-pt-{size}.npz"
-    c.model.img.update(dtype_mm="bfloat16")
+    compute_in_bfloat16(c)
+    if tower == "frozen":
+        freeze_tower(c)
+    return c
+
+
+def compute_in_bfloat16(c: ml_collections.ConfigDict) -> None:
+    """Sets what large models compute with: bfloat16, and what their blocks keep."""
+    c.model.img.update(remat_policy="none", dtype_mm="bfloat16")
     c.model.llm.update(remat_policy="dots_no_batch", dtype_mm="bfloat16")
     c.model.last_block = "wanted"
-    if tower == "frozen":
-        cosine = dict(decay_type="cosine", warmup_percent=0.1)
-        c.schedule = (("img/head/.*", cosine), ("img/.*", None), (".*", cosine))
-    return c
+
+
+def freeze_tower(c: ml_collections.ConfigDict) -> None:
+    """Freezes SigLIP; its projector is trained."""
+    cosine = dict(decay_type="cosine", warmup_percent=0.1)
+    c.schedule = (("img/head/.*", cosine), ("img/.*", None), (".*", cosine))
 
 
 def tok(c: ml_collections.ConfigDict, texts: int = 1, answer: bool = True, masks: int = 0) -> str:
@@ -189,12 +203,12 @@ def add_masks(c: ml_collections.ConfigDict, released: bool = False) -> None:
         width, dtype = c.model.llm.width, c.model.llm.get("dtype_mm", "float32")
         sizes = dict(dim=width, mlp_dim=4 * width, dtype_mm=dtype)
         c.model.mask_decoder = dict(variant="released", **sizes)
-        c.loss = "text_and_masks(lambda_seg=0.1, masks='bce_dice')"
+        c.loss = MASK_LOSSES["released"]
         return
     tiny = c.model.img.variant == "tiny"
     sizes = dict(dim=64, num_heads=4, mlp_dim=128) if tiny else dict(dtype_mm="bfloat16")
     c.model.mask_decoder = dict(variant="paper", **sizes)
-    c.loss = "text_and_masks(lambda_seg=0.1)"
+    c.loss = MASK_LOSSES["paper"]
 
 
 def add_lora(c: ml_collections.ConfigDict, rank: int, masks: bool = False) -> None:

@@ -1,15 +1,14 @@
 """The predicted memory against the compiler's own figure, and what it has to follow."""
 
-import jax
-import jax.numpy as jnp
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import losses, memory, optim, train_step
-from big_rad.models import common
+from big_rad import memory
 from configs import radgrounder_det
+from tools.benchmarks import memory as bench_memory
 from tools.benchmarks import sizes
 
+OPTIONS = {"donate": True, "texts": 1}  # of `tools.bench`; the rest stands in the recipe
 _SMALL = {
     "model.img.width": 128, "model.img.depth": 2, "model.img.mlp_dim": 256,
     "model.llm.width": 256, "model.llm.depth": 6, "model.llm.mlp_dim": 1024,
@@ -29,23 +28,8 @@ def recipe(task="det", length=64, **changes):
 
 def compiled_peak(config):
     """GiB that the compiler reserves for a step of the trainer."""
-    model = sizes.model(config)
-    params = common.flatten(train_step.init_shapes(model, config))
-    optimizer = optim.make(config, params, 1000)
-    held = memory.kept_dtypes(config, params, optimizer.trainable)
-    trained = {n: p for n, p in held.items() if optimizer.trainable[n]}
-    state = {
-        "params": common.unflatten(held),
-        "opt_state": jax.eval_shape(optimizer.tx.init, trained),
-        "step": jax.ShapeDtypeStruct((), jnp.int32),
-    }
-    loss = losses.get(config.loss)
-    step = train_step.make_train_step(model, loss, optimizer, config.grad_accum)
-    key = jax.eval_shape(lambda: jax.random.key(0))
-    lowered = jax.jit(step, donate_argnums=0).lower(state, memory.batch_shapes(config), key)
-    found = lowered.compile().memory_analysis()
-    held = found.argument_size_in_bytes + found.temp_size_in_bytes
-    return (held + found.output_size_in_bytes - found.alias_size_in_bytes) / memory.GIB
+    compiled = bench_memory.compile_step(config, OPTIONS, memory.batch_shapes(config))
+    return bench_memory.held(compiled)["peak"]
 
 
 @pytest.mark.parametrize(

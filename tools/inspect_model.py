@@ -65,7 +65,7 @@ def report(config: Any, card: float | None = None) -> str:
     vocab_size, remark = table_rows(config.tokenizer)
     params = parameter_shapes(config, vocab_size)
     trainable = optim.make(config, params, total_steps=1000).trainable
-    held = memory.kept_dtypes(config, params, trainable)
+    held = train_step.kept_shapes(config, params, trainable)
     found = memory.predict(config, vocab_size)
     table = [*found.state, *found.meanwhile, memory.Part("peak", "", 0, found.peak)]
     texts = _tables(parameter_table.rows(held, trainable), table)

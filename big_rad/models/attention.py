@@ -129,22 +129,19 @@ def attend(
 def attend_one(
     q: jax.Array, keys: jax.Array, values: jax.Array, mask: jax.Array, cap: float
 ) -> jax.Array:
-    """Attention of one query a row over a cache that has its heads before its slots.
+    """Attention of one query a row over a cache, as `gemma_step` keeps it.
 
     Args:
         q: [B, kv, group, head_dim], scaled and rotated.
-        keys: [B, kv, S, head_dim].
-        values: the same.
+        keys: [B, kv, head_dim, S].
+        values: [B, kv, S, head_dim].
         mask: bool [B, S].
         cap: soft cap of the logits, 0 for none.
 
     Returns:
         As q; equal to `attend`.
     """
-    # Which operand comes first is of no account on a GPU; on a CPU `attend` takes nine times as
-    # long for the second product.
-    logits = jnp.matmul(keys, q.swapaxes(2, 3), preferred_element_type=jnp.float32)
-    logits = soft_cap(logits.swapaxes(2, 3), cap)
+    logits = soft_cap(jnp.matmul(q, keys, preferred_element_type=jnp.float32), cap)
     probs = jax.nn.softmax(jnp.where(mask[:, None, None], logits, _MASKED), axis=-1)
     return jnp.matmul(probs.astype(q.dtype), values)
 

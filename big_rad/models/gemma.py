@@ -163,14 +163,11 @@ class Attention(nn.Module):
             rope: of the positions of x.
             mask: bool [B, T, S + T], S the cache's slots (0 without a cache): may q see k; or,
                 without a cache, another `attention.Mask`.
-            cache: None, or earlier keys and values `k`, `v`, each [B, S, kv, head_dim]; or, for
-                one token a row (T = 1), `k` and `v` as [B, kv, S, head_dim] with the `slot` i32
-                [B] that x is written to, under a mask [B, 1, S].
+            cache: None, or earlier keys and values `k`, `v`, each [B, S, kv, head_dim].
             skip: queries are only those from here on.
 
         Returns:
-            ([B, T - skip, width], the keys and values of x, each [B, T, kv, head_dim]; with a
-            `slot`, the whole cache with x in it).
+            ([B, T - skip, width], the keys and values of x, each [B, T, kv, head_dim]).
         """
         d = self.dims
         q = Einsum((d.num_heads, d.width, d.head_dim), (1,), name="q_einsum")(
@@ -189,23 +186,12 @@ class Attention(nn.Module):
             encoded = attention.attend_structured(q, k, v, mask, d.attn_logits_softcap)
         elif isinstance(mask, attention.FusedMask):
             encoded = attention.attend_cudnn(q, k, v, mask)
-        elif cache is not None and "slot" in cache:
-            # Written before it is read: in the other order XLA copies the cache at every step.
-            k, v = (_write(cache[n], x, cache["slot"]) for n, x in (("k", k), ("v", v)))
-            encoded = attention.attend_one(q[:, 0], k, v, mask[:, 0], d.attn_logits_softcap)
         else:
             keys, values = ([k], [v]) if cache is None else ([cache["k"], k], [cache["v"], v])
             encoded = attention.attend(q, keys, values, mask, d.attn_logits_softcap)
         encoded = encoded.reshape(b, t, d.num_heads, d.head_dim)
         out = Einsum((d.num_heads, d.head_dim, d.width), (0, 1), name="attn_vec_einsum")
         return out("btnh,nhd->btd", encoded), {"k": k, "v": v}
-
-
-def _write(cache: jax.Array, x: jax.Array, slot: jax.Array) -> jax.Array:
-    # Puts x [B, 1, kv, head_dim] into [B, kv, S, head_dim], each row at its own slot.
-    return jax.vmap(lambda c, new, at: jax.lax.dynamic_update_slice(c, new, (0, at, 0)))(
-        cache, x.swapaxes(1, 2), slot
-    )
 
 
 class FeedForward(nn.Module):

@@ -2,19 +2,24 @@
 
 `gemma.Model` scans over stacked layers, which suits training: at one token a row, though, slicing
 a layer's weights and cache out of the stack moves as many bytes as the products themselves. Here
-layers are apart, matrices lie in the compute dtype and in the order in which the products read
-them, and the cache is updated in place. The blocks are those of `gemma`. Knows nothing of loops.
+layers are apart, the cache is updated in place, and a block is four products of a matrix
+[rows, features] with a matrix: queries, keys and values in one, gate and up in one. It computes
+the same as `gemma.Block`, step by step. Knows nothing of loops.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from big_rad.models import gemma
+from big_rad.models import attention, gemma
 
-Cache = list[dict[str, jax.Array]]  # of each layer: `k` and `v`, [B, kv, S, head_dim]
+# Of each layer: `k` [B, kv, head_dim, S] and `v` [B, kv, S, head_dim], each in the order in which
+# its product reads it: on a CPU the other one takes twice as long.
+Cache = list[dict[str, jax.Array]]
+_SLOTS = {"k": 3, "v": 2}  # The axis of S.
 
 
 def prepare(dims: gemma.Dims, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -34,13 +39,13 @@ def prepare(dims: gemma.Dims, params: Mapping[str, Any]) -> dict[str, Any]:
     def layer(i: int) -> dict[str, Any]:
         one = jax.tree.map(lambda w: w[i], params["layers"])
         attn, mlp = one.pop("attn"), one.pop("mlp")
+        q, kv = attn["q_einsum"]["w"], attn["kv_einsum"]["w"]
+        by_input = (q.transpose(1, 0, 2), kv.transpose(2, 0, 1, 3))
         return {
-            "norms": one,
-            "q": matrix(attn["q_einsum"]["w"]).transpose(1, 0, 2),
-            "kv": matrix(attn["kv_einsum"]["w"]).transpose(0, 1, 3, 2),
-            "out": matrix(attn["attn_vec_einsum"]["w"]).transpose(1, 0, 2),
-            "gate": matrix(mlp["gating_einsum"][0]),
-            "up": matrix(mlp["gating_einsum"][1]),
+            "norms": {name: norm["scale"] for name, norm in one.items()},
+            "qkv": matrix(jnp.concatenate([w.reshape(dims.width, -1) for w in by_input], axis=1)),
+            "out": matrix(attn["attn_vec_einsum"]["w"].reshape(-1, dims.width)),
+            "wide": matrix(jnp.concatenate(list(mlp["gating_einsum"]), axis=1)),
             "down": matrix(mlp["linear"]),
         }
 
@@ -54,7 +59,49 @@ def prepare(dims: gemma.Dims, params: Mapping[str, Any]) -> dict[str, Any]:
 def split_cache(kv: Mapping[str, jax.Array]) -> Cache:
     """Takes keys and values [depth, B, S, kv, head_dim], as `gemma.Model` gives them, apart."""
     return [
-        {n: x[i].swapaxes(1, 2) for n, x in kv.items()} for i in range(len(next(iter(kv.values()))))
+        {n: jnp.moveaxis(x[i], 1, _SLOTS[n]) for n, x in kv.items()}
+        for i in range(len(next(iter(kv.values()))))
+    ]
+
+
+def empty_cache(dims: gemma.Dims, rows: int, slots: int) -> Cache:
+    """Returns a cache of zeros with S = `slots`."""
+    shape = (dims.depth, rows, slots, dims.num_kv_heads, dims.head_dim)
+    return split_cache({n: jnp.zeros(shape, dims.dtype_mm) for n in "kv"})
+
+
+def resize_cache(cache: Cache, slots: int) -> Cache:
+    """Returns a cache with S = `slots`: the last ones are left out, or zeros put behind them."""
+
+    def fit(x: jax.Array, axis: int) -> jax.Array:
+        x = jax.lax.slice_in_dim(x, 0, min(slots, x.shape[axis]), axis=axis)
+        more = slots - x.shape[axis]
+        return jnp.pad(x, [(0, more if i == axis else 0) for i in range(x.ndim)])
+
+    return [{n: fit(x, _SLOTS[n]) for n, x in kv.items()} for kv in cache]
+
+
+def join_caches(first: Cache, second: Cache) -> Cache:
+    """Returns the slots of two caches with the same rows behind each other."""
+    return [
+        {n: jnp.concatenate([x, b[n]], axis=_SLOTS[n]) for n, x in a.items()}
+        for a, b in zip(first, second, strict=True)
+    ]
+
+
+def insert_rows(cache: Cache, rows: jax.Array, new: Cache) -> Cache:
+    """Returns a cache with rows i32 [R] from another, whose slots may be fewer.
+
+    Rows beyond the last are left out; slots that the other has not stay as they are.
+    """
+
+    def put(x: jax.Array, y: jax.Array, axis: int) -> jax.Array:
+        where = [slice(None)] * x.ndim
+        where[axis] = slice(y.shape[axis])
+        return x.at[(rows, *where[1:])].set(y, mode="drop")
+
+    return [
+        {n: put(x, b[n], _SLOTS[n]) for n, x in a.items()} for a, b in zip(cache, new, strict=True)
     ]
 
 
@@ -78,32 +125,53 @@ def step(
     Returns:
         (logits f32 [B, V], the cache with the token in it, its final hidden state [B, width]).
     """
-    embedder, block = gemma.Embedder(dims, parent=None), gemma.Block(dims, parent=None)
+    embedder = gemma.Embedder(dims, parent=None)
     table = {"params": weights["embedder"]}
-    x = embedder.apply(table, token[:, None], method="encode")
-    slots = cache[0]["k"].shape[2]
-    mask = (jnp.arange(slots) <= slot[:, None])[:, None]
+    x = embedder.apply(table, token, method="encode")
+    slots = cache[0]["v"].shape[2]
+    mask = jnp.arange(slots) <= slot[:, None]
     rope, new = gemma.make_rope(slot[:, None], dims.head_dim), []
     for layer, kv in zip(weights["layers"], cache, strict=True):
-        variables = {"params": _restore(layer)}
-        x, kv = block.apply(variables, x, rope, mask, kv | {"slot": slot})
+        x, kv = _block(dims, layer, x, rope, mask, slot, kv)
         new.append(kv)
-    norm = gemma.RMSNorm(parent=None)
-    hidden = norm.apply({"params": weights["final_norm"]}, x)[:, 0]
+    hidden = _norm(x, weights["final_norm"]["scale"])
     return embedder.apply(table, hidden, method="decode"), new, hidden
 
 
-def _restore(layer: Mapping[str, Any]) -> dict[str, Any]:
-    # The tree of `gemma.Block`. The compiler takes these transposes out again: nothing moves.
-    return {
-        **layer["norms"],
-        "attn": {
-            "q_einsum": {"w": layer["q"].transpose(1, 0, 2)},
-            "kv_einsum": {"w": layer["kv"].transpose(0, 1, 3, 2)},
-            "attn_vec_einsum": {"w": layer["out"].transpose(1, 0, 2)},
-        },
-        "mlp": {
-            "gating_einsum": jnp.stack([layer["gate"], layer["up"]]),
-            "linear": layer["down"],
-        },
-    }
+def _block(
+    dims: gemma.Dims,
+    layer: Mapping[str, Any],
+    x: jax.Array,
+    rope: gemma.Rope,
+    mask: jax.Array,
+    slot: jax.Array,
+    kv: dict[str, jax.Array],
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    # x [B, width] through a block; mask bool [B, S].
+    norms, heads, kv_heads = layer["norms"], dims.num_heads, dims.num_kv_heads
+    y = _norm(x, norms["pre_attention_norm"]) @ layer["qkv"]
+    y = y.reshape(len(x), 1, heads + 2 * kv_heads, dims.head_dim)
+    q, k, v = jnp.split(y, (heads, heads + kv_heads), axis=2)
+    q = gemma.apply_rope(q, rope) * (dims.query_scale or dims.head_dim**-0.5)
+    # Written before it is read: in the other order XLA copies the cache at every step.
+    kv = _write(kv, {"k": gemma.apply_rope(k, rope), "v": v}, slot)
+    q = q.reshape(len(x), kv_heads, heads // kv_heads, dims.head_dim)
+    encoded = attention.attend_one(q, kv["k"], kv["v"], mask, dims.attn_logits_softcap)
+    y = encoded.reshape(len(x), -1) @ layer["out"]
+    x = x + _norm(y, norms["post_attention_norm"])
+    gate, up = jnp.split(_norm(x, norms["pre_ffw_norm"]) @ layer["wide"], 2, axis=-1)
+    y = (nn.gelu(gate, approximate=True) * up) @ layer["down"]
+    return x + _norm(y, norms["post_ffw_norm"]), kv
+
+
+def _norm(x: jax.Array, scale: jax.Array) -> jax.Array:
+    return gemma.RMSNorm(parent=None).apply({"params": {"scale": scale}}, x)
+
+
+def _write(kv: dict[str, jax.Array], new: dict[str, jax.Array], slot: jax.Array) -> Any:
+    # Puts `k` and `v` [B, 1, kv, head_dim] into a layer's cache, each row at its own slot.
+    def put(x: jax.Array, y: jax.Array, axis: int) -> jax.Array:
+        one = lambda x, y, at: jax.lax.dynamic_update_slice_in_dim(x, y, at, axis - 1)  # noqa: E731
+        return jax.vmap(one)(x, jnp.moveaxis(y, 1, axis), slot)
+
+    return {n: put(kv[n], y, _SLOTS[n]) for n, y in new.items()}

@@ -319,7 +319,7 @@ class Model(nn.Module):
             token: i32 [B].
             slot: i32 [B], the token's position, and where the cache takes its key and value; all
                 slots before it are seen.
-            cache: of each layer keys and values [B, kv, S, head_dim], see `gemma_step.split_cache`.
+            cache: see `gemma_step.Cache`.
 
         Returns:
             (logits f32 [B, V], the cache with the token in it, its final hidden state [B, width]).

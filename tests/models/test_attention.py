@@ -190,10 +190,10 @@ def test_a_kernel_that_cannot_be_had_is_an_error_with_the_remedy():
 
 
 @pytest.mark.parametrize("cap", [0.0, 2.0])
-def test_one_query_a_row_over_heads_first_keys_matches_plain_loops(cap):
+def test_one_query_a_row_over_a_cache_matches_plain_loops(cap):
     q, k, v = draw(6, 3, 1, 7)
     mask = np.arange(7) <= np.array([[0], [4], [6]])
-    heads_first = (jnp.swapaxes(x, 1, 2) for x in (k, v))
-    got = attention.attend_one(q.reshape(3, 2, 3, 4), *heads_first, jnp.asarray(mask), cap)
+    keys, values = jnp.moveaxis(k, 1, 3), jnp.moveaxis(v, 1, 2)
+    got = attention.attend_one(q.reshape(3, 2, 3, 4), keys, values, jnp.asarray(mask), cap)
     want = naive(q, k, v, mask[:, None], cap)
     np.testing.assert_allclose(np.reshape(got, (3, 1, 6, 4)), want, atol=1e-5)

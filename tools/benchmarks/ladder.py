@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     state = training.init_state(training.recipe(args, techniques.plain()))
     shared = training.Shared(training.examples_of(args), state)
     try:
-        ways = {rung.name: training.Way(args, options, shared) for rung, options in ladder}
+        ways = training.make_ways(args, {r.name: o for r, o in ladder}, shared)
     except ValueError as e:  # The examples do not divide among the rows of a rung.
         sys.exit(f"python -m tools.bench ladder: {e}; change --batch or --batches")
     exact = {rung.name: rung.exact for rung, _ in ladder}

@@ -19,7 +19,6 @@ from big_rad import config as config_lib
 from big_rad import memory
 from tools.benchmarks import techniques, training, workload
 
-_GIB = 2**30
 _STATUS = pathlib.Path("/proc/self/status")
 _CLEAR = pathlib.Path("/proc/self/clear_refs")
 
@@ -78,22 +77,21 @@ def _measured(config: Any, compiled: Any, batch: workload.Batch) -> float | None
     batch = jax.block_until_ready(jax.device_put(batch))
     held = sum(x.nbytes for x in jax.tree.leaves((state, batch)) if hasattr(x, "nbytes"))
     if device.memory_stats() is None:
-        _CLEAR.write_text("5")  # The highest mark starts anew.
         before = _resident("VmRSS")
+        _CLEAR.write_text("5")  # The highest mark starts anew.
     for _ in range(2):
         state, _ = compiled(state, batch, jax.random.key(1))
         jax.block_until_ready(state)
     if device.memory_stats() is not None:
-        return device.memory_stats()["peak_bytes_in_use"] / _GIB
-    return (_resident("VmHWM") - before + held) / _GIB
+        return device.memory_stats()["peak_bytes_in_use"] / memory.GIB
+    return (_resident("VmHWM") - before + held) / memory.GIB
 
 
 def _resident(what: str) -> int:
     # Bytes; of a process that has just given back what it does not need.
     gc.collect()
-    if what == "VmRSS":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
     return 1024 * int(re.search(rf"{what}:\s+(\d+)", _STATUS.read_text()).group(1))
 
 
@@ -104,7 +102,7 @@ def held(compiled: Any) -> dict[str, float]:
     # Outputs that take the place of donated arguments need no room of their own.
     meanwhile = found.temp_size_in_bytes + found.output_size_in_bytes - found.alias_size_in_bytes
     parts = {"state": state, "meanwhile": meanwhile, "peak": state + meanwhile}
-    return {name: size / _GIB for name, size in parts.items()}
+    return {name: size / memory.GIB for name, size in parts.items()}
 
 
 def compile_step(config: Any, options: dict[str, Any], batch: workload.Batch) -> Any:

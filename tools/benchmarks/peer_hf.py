@@ -45,7 +45,8 @@ class Peer:
         self._dtype = getattr(torch, config.model.llm.dtype_mm)
         cfg = infer.explicit(config.model.to_dict(), config.model.llm.vocab_size)
         self.attention = "eager" if cfg["llm"]["attn_logits_softcap"] else "sdpa"
-        self.model = _model(config, cfg, params).to(self.device, self._dtype)
+        with torch.device(self.device):  # Where its own initial weights are drawn.
+            self.model = _model(config, cfg, params).to(self._dtype)
         self.model.model.vision_tower.requires_grad_(False)
         self._trained = [p for p in self.model.parameters() if p.requires_grad]
         self._optimizer = optimization.Adafactor(
@@ -196,7 +197,7 @@ class Way:
 
 
 def _model(config: Any, cfg: Mapping[str, Any], params: Mapping[str, Any]) -> torch.nn.Module:
-    # Their model with our weights, in float32 on the host; `cfg` has our dimensions spelt out.
+    # Their model with our weights, in float32; `cfg` has our dimensions spelt out.
     flat = common.flatten(params)
     size = config.image.size
     axes = hf_layout.sizes(cfg, (size // cfg["img"]["patch_size"]) ** 2)

@@ -39,17 +39,18 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     best = techniques.best()
     config = training.recipe(args, best)
     shared = training.Shared(examples, training.init_state(config))
-    ways: dict[str, Any] = {OURS: training.Way(args, best, shared)}
+    own = {OURS: best}
+    if args.peer == "plain":
+        own[PLAIN] = techniques.plain()
+        if args.task == "seg":
+            own["big_rad, no masks"] = best | {"loss.lambda_seg": 0.0}
+    ways: dict[str, Any] = training.make_ways(args, own, shared)
     if args.peer == "hf":
         peer = _hf(args, config, shared)
         ways |= {
             HF: peer.way(training.make_batches(args, techniques.plain(), config, examples), True),
             HF_EQUAL: peer.way(training.make_batches(args, best, config, examples), False),
         }
-    else:
-        ways[PLAIN] = training.Way(args, techniques.plain(), shared)
-        if args.task == "seg":
-            ways["big_rad, no masks"] = training.Way(args, best | {"loss.lambda_seg": 0.0}, shared)
     base = HF if args.peer == "hf" else PLAIN
     losses = check_losses({n: w for n, w in ways.items() if "no masks" not in n}, args.dtype)
     seconds = rounds.measure(ways, args.rounds)

@@ -5,6 +5,7 @@ held once. Needs only jax, flax, optax, ml_collections and numpy. Knows no peer.
 """
 
 import argparse
+import concurrent.futures
 import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from big_rad import counts, head_loss, losses, optim, registry, train_step
+from big_rad import counts, head_loss, losses, optim, registry, runtime, train_step
 from big_rad.models import common
 from tools.benchmarks import sizes, workload
 
@@ -68,11 +69,17 @@ class Way:
         self.config = recipe(args, options)
         self._shared, self._donates = shared, options["donate"]
         host = make_batches(args, options, self.config, shared.examples)
-        lengths = {b["text"].shape[1] - 1 for b in host}
-        steps = {text: make_step(self.config, options, text) for text in lengths}
-        self._steps = [steps[b["text"].shape[1] - 1] for b in host]
+        by_length = {b["text"].shape[1] - 1: b for b in host}
         self._batches = [jax.device_put(b) for b in host]
         self.hardware_flops = sum(hardware_flops(self.config, options, b) for b in host)
+
+        def compiled(text: int) -> Any:
+            step = make_step(self.config, options, text)
+            return step.lower(shared.state, by_length[text], jax.random.key(1)).compile()
+
+        with concurrent.futures.ThreadPoolExecutor(runtime.cores()) as pool:
+            steps = dict(zip(by_length, pool.map(compiled, by_length), strict=True))
+        self._steps = [steps[b["text"].shape[1] - 1] for b in host]
 
     def __call__(self) -> float:
         """Runs all batches and waits."""
@@ -88,6 +95,21 @@ class Way:
         if self._donates:
             state = jax.tree.map(jnp.copy, state)
         return float(self._steps[0](state, self._batches[0], jax.random.key(1))[1]["training_loss"])
+
+
+def make_ways(
+    args: argparse.Namespace, options: Mapping[str, Mapping[str, Any]], shared: Shared
+) -> dict[str, Way]:
+    """Makes ways side by side: on a GPU a step of a large model compiles for minutes, on one core.
+
+    Args:
+        args: see `add_arguments`.
+        options: of each way, by its name.
+        shared: of the run.
+    """
+    with concurrent.futures.ThreadPoolExecutor(runtime.cores()) as pool:
+        made = pool.map(lambda own: Way(args, own, shared), options.values())
+        return dict(zip(options, made, strict=True))
 
 
 def examples_of(args: argparse.Namespace) -> workload.Examples:
@@ -182,10 +204,7 @@ def shapes(config: Any) -> dict[str, Any]:
     """Returns the nested parameters of a recipe as shapes, in the dtypes they are kept in."""
     abstract = common.flatten(train_step.init_shapes(sizes.model(config), config))
     trainable = optim.make(config, abstract, _TOTAL_STEPS).trainable
-    kept = {True: jnp.float32, False: jnp.dtype(config.frozen_dtype)}
-    return common.unflatten(
-        {n: jax.ShapeDtypeStruct(p.shape, kept[trainable[n]]) for n, p in abstract.items()}
-    )
+    return common.unflatten(train_step.kept_shapes(config, abstract, trainable))
 
 
 def init_state(config: Any) -> dict[str, Any]:
