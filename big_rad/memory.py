@@ -16,7 +16,7 @@ import jax
 import numpy as np
 
 from big_rad import config as config_lib
-from big_rad import losses, models, optim, registry, train_step
+from big_rad import head_loss, losses, models, optim, registry, train_step
 from big_rad.models import common
 
 GIB = 2**30
@@ -277,5 +277,5 @@ def _head(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
     # two are kept and counted already.
     rows = batch["text"].shape[0] * (batch["text"].shape[1] - 1)
     tile = registry.parse_call(config.loss)[2].get("tile", 1024)
-    arrays, tile = (1, rows) if tile is None else (3, min(tile, rows))
+    arrays, tile = (1, rows) if tile is None else (3, head_loss.tile_sizes(tile, rows)[0])
     return arrays * 4 * tile * max(vocab_size, config.model.llm.get("vocab_size") or 0)

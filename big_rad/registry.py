@@ -84,3 +84,15 @@ def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     if len(kwargs) != len(node.keywords):
         raise ValueError(hint)
     return node.func.id, args, kwargs
+
+
+def with_args(text: str, **kwargs: Any) -> str:
+    """Returns a call with keyword arguments set, `"text_xent()", tile=8` -> `"text_xent(tile=8)"`.
+
+    Args:
+        text: see `parse_call`.
+        **kwargs: they replace those of the same name.
+    """
+    name, args, own = parse_call(text)
+    given = [repr(a) for a in args] + [f"{k}={v!r}" for k, v in (own | kwargs).items()]
+    return f"{name}({', '.join(given)})"

@@ -33,6 +33,17 @@ class Interval:
     clusters: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Difference(Interval):
+    """A mean difference of pairs, its interval, and how likely one like it is by chance.
+
+    Attributes:
+        p: two-sided: twice the share of resamples on the other side of zero, at most 1.
+    """
+
+    p: float
+
+
 def interval(
     values: Any,
     *,
@@ -58,6 +69,44 @@ def interval(
         ValueError: shapes that do not fit, a level outside (0, 1), or no resamples.
     """
     table = np.asarray(values, np.float64)
+    found = [one for one, _ in _intervals(table, clusters, level, resamples, seed)]
+    return found[0] if table.ndim == 1 else found
+
+
+def difference(before: Any, after: Any, **options: Any) -> Any:
+    """Returns the mean of `after - before`, sample by sample, with its interval and p.
+
+    Args:
+        before: float [N] or [N, M], see `interval`.
+        after: the same samples.
+        options: of `interval`.
+
+    Returns:
+        A `Difference`, or for [N, M] a list of M; of samples that count on both sides.
+
+    Raises:
+        ValueError: other shapes, or see `interval`.
+    """
+    first, second = np.asarray(before, np.float64), np.asarray(after, np.float64)
+    if first.shape != second.shape:
+        raise ValueError(f"paired values have shapes {first.shape} and {second.shape}")
+    found = []
+    for one, drawn in _intervals(second - first, **options):
+        # Counted with itself (Davison & Hinkley 1997, section 4.2), so that no p is 0.
+        sides = ((drawn <= 0).sum() + 1, (drawn >= 0).sum() + 1)
+        p = min(1.0, 2 * min(sides) / (len(drawn) + 1)) if one.n else np.nan
+        found.append(Difference(**vars(one), p=float(p)))
+    return found[0] if first.ndim == 1 else found
+
+
+def _intervals(
+    table: np.ndarray,
+    clusters: Sequence[Hashable] | None = None,
+    level: float = 0.95,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> list[tuple[Interval, np.ndarray]]:
+    # Of each metric the interval, and the means of the resamples.
     if table.ndim not in (1, 2):
         raise ValueError(f"values have shape {table.shape}: give [N], or [N, M] for M metrics")
     if not 0 < level < 1 or resamples < 1:
@@ -74,32 +123,13 @@ def interval(
     for m in range(columns.shape[1]):
         n, drawn = int(counted[:, m].sum()), means[:, m][~np.isnan(means[:, m])]
         if not n:
-            found.append(Interval(np.nan, np.nan, np.nan, 0, 0))
+            found.append((Interval(np.nan, np.nan, np.nan, 0, 0), drawn))
             continue
         low, high = np.percentile(drawn, (tail, 100 - tail))
         mean = float(sums[:, m].sum() / n)
-        found.append(Interval(mean, float(low), float(high), n, int((sizes[:, m] > 0).sum())))
-    return found[0] if table.ndim == 1 else found
-
-
-def difference(before: Any, after: Any, **options: Any) -> Any:
-    """Returns the mean of `after - before`, sample by sample, with its interval.
-
-    Args:
-        before: float [N] or [N, M], see `interval`.
-        after: the same samples.
-        options: of `interval`.
-
-    Returns:
-        As `interval`; samples that count on both sides.
-
-    Raises:
-        ValueError: other shapes, or see `interval`.
-    """
-    first, second = np.asarray(before, np.float64), np.asarray(after, np.float64)
-    if first.shape != second.shape:
-        raise ValueError(f"paired values have shapes {first.shape} and {second.shape}")
-    return interval(second - first, **options)
+        units = int((sizes[:, m] > 0).sum())
+        found.append((Interval(mean, float(low), float(high), n, units), drawn))
+    return found
 
 
 def _units(clusters: Sequence[Hashable] | None, n: int) -> np.ndarray:

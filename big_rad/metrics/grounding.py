@@ -1,12 +1,12 @@
 """G-IoU and its companions: how well entities in generated text are named and placed.
 
-Compares boxes or masks of phrases read from markup, sample by sample. Knows no images or models.
-Later modes and similarity back ends are added to `MODES` and `SIMILARITIES`; a number is only
-comparable with others of the same mode and back end, so both are part of its name.
+Compares boxes or masks of phrases read from markup, sample by sample. A number is only comparable
+with others of the same mode and similarity, so both are part of its name. Knows no images or
+models.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,13 +15,14 @@ from scipy.optimize import linear_sum_assignment
 from big_rad.grounding import boxes, markup
 from big_rad.grounding import masks as mask_lib
 from big_rad.grounding.codec import BoxCodec
+from big_rad.metrics import reference
+from big_rad.metrics import similarity as similarities
 
 Text = str | markup.Parsed | Sequence[markup.Entity]
 Masks = Sequence[Sequence[np.ndarray]]
-Similarity = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 
-MODES = ("paper",)
-SIMILARITIES = ("class_id",)
+MODES = ("paper", "reference_det", "reference_seg")
+SIMILARITIES = ("class_id", "lexicon")
 
 # Weight of a pair's IoU beside its similarity when pairs are chosen: it only breaks ties, for
 # similarity sums that differ by more than this many times the number of pairs.
@@ -32,17 +33,20 @@ def g_iou(
     preds: Sequence[Text],
     refs: Sequence[Text],
     mode: str = "paper",
-    similarity: str | Similarity = "class_id",
+    similarity: str | similarities.Similarity = "class_id",
     codec: BoxCodec | None = None,
     pred_masks: Masks | None = None,
     ref_masks: Masks | None = None,
 ) -> dict[str, Any]:
-    """G-IoU of generated texts against references, as the RadGrounder paper defines it.
+    """G-IoU of generated texts against references.
 
-    A sample scores sum(IoU x max(0, similarity)) over matched pairs / max(n_pred, n_ref). Pairs are
-    one to one, of greatest summed similarity (negative ones count as none) and, among equal sums,
-    of greatest summed IoU. Samples without entities on either side are left out and counted; a
-    reference without entities that got some predicted is a hallucination, and left out of the mean.
+    In mode "paper", as the RadGrounder paper defines it, a sample scores sum(IoU x max(0,
+    similarity)) over matched pairs / max(n_pred, n_ref). Pairs are one to one, of greatest summed
+    similarity (negative ones count as none) and, among equal sums, of greatest summed IoU. Samples
+    without entities on either side are left out and counted; a reference without entities that got
+    some predicted is a hallucination, and left out of the mean. "reference_det" (boxes) and
+    "reference_seg" (masks) score samples as the released scripts do, see `metrics.reference`; the
+    mean of the latter is over all samples. All else that is returned is the same in every mode.
 
     Entity precision, recall and F1 are pooled over all samples and always go by class: a prediction
     is right if it is matched with a reference of the same class (at `_iou50`: and their IoU is at
@@ -51,19 +55,23 @@ def g_iou(
     Args:
         preds: generated texts with markup, or the same parsed, or lists of entities.
         refs: references, as many; an entity whose box can not be read has IoU 0 with all.
-        mode: "paper".
-        similarity: "class_id" (1 for the same known class, else 0), or a function
-            (n predicted phrases, m reference phrases) -> [n, m] of similarities up to 1.
+        mode: one of `MODES`.
+        similarity: "class_id" (1 for the same known class, else 0), "lexicon"
+            (`similarity.lexicon`), or a function (n predicted phrases, m reference phrases) ->
+            [n, m] of similarities up to 1, such as one of `similarity.cosine`.
         codec: reads the boxes; needed if any text is a string.
         pred_masks: compares masks instead of boxes: for each sample its masks bool [H, W], in the
             order of `</seg>` in the text (one that is missing at the end counts as blank). The
-            class of a phrase is then the lexicon's (`classes.lookup`), 0 if it knows none.
+            class of a phrase is then the lexicon's (`classes.lookup`), 0 if it knows none. For
+            "reference_seg" they may be logits f32, which are cut as that script does, and at 0 for
+            all else.
         ref_masks: the same of the references.
 
     Returns:
         name: e.g. "g_iou/paper/class_id".
-        g_iou: mean score over the samples whose reference has entities, 0..1.
-        n, n_scored, n_both_empty: samples; those with reference entities; those without any.
+        g_iou: mean score over the samples whose reference has entities, 0..1 (but for the other
+            modes, see above).
+        n, n_scored, n_both_empty: samples; those in that mean; those without any entity.
         precision, recall, f1 and precision_iou50, recall_iou50, f1_iou50: of entities.
         mean_iou: mean IoU of the pairs of the same class; with masks also `mean_dice`.
         blank_masks: with masks, the share of predicted phrases whose mask has no pixel.
@@ -72,15 +80,15 @@ def g_iou(
         hallucination_rate: among samples whose reference has no entities, those with predictions.
         valid_markup: share of predictions whose markup is well formed.
         invalid_refs: number of references whose markup is not.
-        per_sample: one dict a sample: g_iou (None where the reference has no entities),
+        per_sample: one dict a sample: g_iou (None where it is not in the mean),
             hallucination (only the prediction has some), n_pred, n_ref, precision and recall (None
             if undefined), pairs [(i, j, similarity, IoU)] that scored, valid; with masks blank,
             the number of predicted phrases with a blank mask.
 
     Raises:
         ValueError: unknown mode or similarity, lengths that differ, strings without a codec, masks
-            of one side only or of different sizes, or a similarity matrix of the wrong shape or
-            with values that are not finite or above 1.
+            of one side only, of different sizes or for a mode without, or a similarity matrix of
+            the wrong shape or with values that are not finite or above 1.
     """
     if mode not in MODES:
         raise ValueError(f"g_iou: no mode {mode!r}; there are {', '.join(MODES)}")
@@ -93,6 +101,13 @@ def g_iou(
         raise ValueError(f"g_iou: {len(preds)} predictions for {len(refs)} references")
     if (pred_masks is None) != (ref_masks is None):
         raise ValueError("g_iou: give masks of both sides, pred_masks and ref_masks, or of neither")
+    if mode != "paper" and (mode == "reference_seg") != (pred_masks is not None):
+        raise ValueError(
+            f"g_iou: mode {mode!r} is for {'masks' if pred_masks is None else 'boxes'}"
+        )
+    backend = similarity if isinstance(similarity, str) else _name_of(similarity)
+    if similarity == "lexicon":
+        similarity = similarities.lexicon
     for name, given in (("pred_masks", pred_masks), ("ref_masks", ref_masks)):
         if given is not None and len(given) != len(preds):
             raise ValueError(f"g_iou: {name} are of {len(given)} samples, texts of {len(preds)}")
@@ -103,12 +118,17 @@ def g_iou(
         if pred_masks is None:
             sides = _Sides(pred_entities, ref_entities)
         else:
-            sides = _MaskSides(pred_entities, ref_entities, pred_masks[k], ref_masks[k])
+            given = (pred_masks[k], ref_masks[k])
+            sides = _MaskSides(pred_entities, ref_entities, *map(_binary, given))
         sample = _sample(sides, similarity)
+        if mode == "reference_det":
+            sim = _pairwise(similarity, sides)
+            sample["g_iou"] = reference.det(sim, _boxes(pred_entities), _boxes(ref_entities))
+        elif mode == "reference_seg":
+            sample["g_iou"] = _reference_seg(similarity, sides, *given)
         samples.append({**sample, "valid": pred_valid})
         matched.append(sides)
         invalid_refs += not ref_valid
-    backend = similarity if isinstance(similarity, str) else _name_of(similarity)
     return {
         "name": f"g_iou/{mode}/{backend}",
         **_summary(samples, matched),
@@ -162,7 +182,7 @@ def _summary(samples: list[dict], sides: list[_Sides]) -> dict[str, Any]:
     same = sum(len(s.pairs) for s in sides)
     ious = [float(s.iou[i, j]) for s in sides for i, j in s.pairs]
     same_iou50 = sum(x >= 0.5 for x in ious)
-    scores = [s["g_iou"] for s in samples if s["n_ref"]]
+    scores = [s["g_iou"] for s in samples if s["g_iou"] is not None]
     without = [s for s in samples if not s["n_ref"]]
     hallucinated = sum(s["hallucination"] for s in without)
     masks = {}
@@ -215,12 +235,12 @@ def _per_class(sides: list[_Sides]) -> dict[int, dict[str, float]]:
     return dict(sorted(found.items()))
 
 
-def _sample(sides: _Sides, similarity: str | Similarity) -> dict[str, Any]:
+def _sample(sides: _Sides, similarity: str | similarities.Similarity) -> dict[str, Any]:
     """One sample's entry of `per_sample`."""
     pred, ref, iou, by_class = sides.pred, sides.ref, sides.iou, sides.pairs
     sim, pairs = sides.same, by_class
     if callable(similarity):
-        sim = _similarities(similarity, pred, ref)
+        sim = np.clip(_similarities(similarity, pred, ref), 0, 1)
         pairs = _match(sim, iou)
     overlap = math.fsum(iou[i, j] * sim[i, j] for i, j in pairs)
     return {
@@ -249,7 +269,7 @@ def _same_class(pred: Sequence[markup.Entity], ref: Sequence[markup.Entity]) -> 
 
 
 def _similarities(
-    similarity: Similarity, pred: Sequence[markup.Entity], ref: Sequence[markup.Entity]
+    similarity: similarities.Similarity, pred: Sequence[markup.Entity], ref: Sequence[markup.Entity]
 ) -> np.ndarray:
     if not pred or not ref:
         return np.zeros((len(pred), len(ref)))
@@ -264,7 +284,32 @@ def _similarities(
             f"g_iou: similarity {_name_of(similarity)!r} returned values that are not finite or "
             "above 1; normalise the vectors it compares"
         )
-    return np.clip(result, 0, 1)
+    return np.minimum(result, 1)
+
+
+def _pairwise(similarity: str | similarities.Similarity, sides: _Sides) -> np.ndarray:
+    # Of predicted and reference entities; may be negative.
+    if callable(similarity):
+        return _similarities(similarity, sides.pred, sides.ref)
+    return sides.same
+
+
+def _reference_seg(
+    similarity: str | similarities.Similarity,
+    sides: _Sides,
+    pred_masks: Sequence[np.ndarray],
+    ref_masks: Sequence[np.ndarray],
+) -> float:
+    # Phrases without words are not counted there, but their masks are.
+    rows, columns = (
+        [i for i, e in enumerate(side) if e.phrase.strip()] for side in (sides.pred, sides.ref)
+    )
+    sim = _pairwise(similarity, sides)[np.ix_(rows, columns)]
+    return reference.seg(sim, pred_masks, ref_masks)
+
+
+def _binary(masks: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [m if m.dtype == bool else m > 0 for m in map(np.asarray, masks)]
 
 
 def _masks(
@@ -288,7 +333,7 @@ def _entities(text: Text, codec: BoxCodec | None) -> tuple[Sequence[markup.Entit
     return list(text), True
 
 
-def _name_of(similarity: Similarity) -> str:
+def _name_of(similarity: similarities.Similarity) -> str:
     return getattr(similarity, "__name__", type(similarity).__name__)
 
 

@@ -60,6 +60,21 @@ def test_a_paired_difference_is_narrower_than_two_intervals():
     assert found.high - found.low < 0.5 * (alone.high - alone.low)
 
 
+def test_p_is_small_where_there_is_a_difference_and_uniform_where_there_is_none():
+    rng = np.random.default_rng(7)
+    clear = bootstrap.difference(np.zeros(100), rng.normal(0.5, 1, 100))
+    assert clear.p < 1e-3 and clear.low > 0
+    assert bootstrap.difference(np.ones(9), np.ones(9)).p == 1
+    assert np.isnan(bootstrap.difference(np.full(2, np.nan), np.ones(2)).p)
+    # 1,000 studies without a difference: 5 % of their p are below 0.05, give or take 0.7.
+    studies = rng.normal(0, 1, (80, 1000))
+    found = bootstrap.difference(np.zeros_like(studies), studies, resamples=1000)
+    assert 0.03 < np.mean([x.p < 0.05 for x in found]) < 0.08
+    # p below 0.05 and an interval of 95 % without zero say the same.
+    apart = [x.low > 0 or x.high < 0 for x in found]
+    assert np.mean([a == (x.p < 0.05) for a, x in zip(apart, found)]) > 0.99
+
+
 def test_without_a_sample_that_counts_there_is_no_number():
     found = bootstrap.interval(np.array([np.nan, np.nan]))
     assert np.isnan([found.mean, found.low, found.high]).all() and found.n == 0

@@ -204,10 +204,14 @@ def test_a_broken_similarity_is_an_error_that_names_it(matrix, message):
 
 
 def test_unknown_modes_and_similarities_list_what_there_is():
-    with pytest.raises(ValueError, match="reference_det.*paper"):
-        g_iou([], [], mode="reference_det")
-    with pytest.raises(ValueError, match="lexicon.*class_id"):
-        g_iou([], [], similarity="lexicon")
+    with pytest.raises(ValueError, match="no mode 'fast'; there are paper, reference_det"):
+        g_iou([], [], mode="fast")
+    with pytest.raises(ValueError, match="no similarity 'sound'; there are class_id, lexicon"):
+        g_iou([], [], similarity="sound")
+    with pytest.raises(ValueError, match="'reference_seg' is for masks"):
+        g_iou([], [], mode="reference_seg")
+    with pytest.raises(ValueError, match="'reference_det' is for boxes"):
+        g_iou([], [], mode="reference_det", pred_masks=[], ref_masks=[])
     with pytest.raises(ValueError, match="1 predictions for 0"):
         g_iou([[]], [])
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from tools.benchmarks import sizes
 
-_SHAPE = "--size={size} --dtype={dtype} --batch={batch} --batches={batches}"
+_SHAPE = "--size={size} --dtype={dtype} --batch={batch} --batches={batches} --tile=8192"
 _TRAIN = _SHAPE + " --rounds={rounds} --no-data"
 _DECODE = "decode --size={size} --dtype={dtype} --rounds={rounds} --no-data"
 # Name -> arguments of `tools.bench`; what is in braces comes from the command line.

@@ -15,7 +15,6 @@ from typing import Any
 
 import jax
 
-from big_rad import config as config_lib
 from big_rad import memory
 from tools.benchmarks import techniques, training, workload
 
@@ -42,7 +41,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         batch = training.make_batches(args, options, config, training.examples_of(args))[-1]
         text = batch["text"].shape[1] - 1
         compiled = compile_step(config, options, batch)
-        row = held(compiled) | {"predicted": _predicted(config, options, batch)}
+        row = held(compiled) | {"predicted": _predicted(config, batch)}
         result[name] = row | {"text": text}
         print(
             f"{name:10s} {text:6d} {row['state']:8.3f} {row['meanwhile']:10.3f} "
@@ -60,11 +59,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def _predicted(config: Any, options: dict[str, Any], batch: workload.Batch) -> float:
+def _predicted(config: Any, batch: workload.Batch) -> float:
     # What `big_rad.memory` says of a batch of this shape.
     shapes = {k: jax.ShapeDtypeStruct(x.shape, x.dtype) for k, x in batch.items()}
-    loss = training.loss_call(config, options)
-    config = config_lib.changed(config, {"loss": loss})
     return memory.predict(config, config.model.llm.vocab_size, shapes).peak
 
 

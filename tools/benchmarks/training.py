@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batches", type=int, default=4, help="steps of a round")
     parser.add_argument("--grad_accum", type=int, default=1, help="microbatches of a step")
     parser.add_argument("--remat", help="remat_policy of the decoder, where it is not plain's full")
+    parser.add_argument("--tile", type=int, default=1024, help="of the head, where it has tiles")
     parser.add_argument("--softcap", type=float, default=50.0, help="of attention; 0 turns it off")
     parser.add_argument(
         "--no-data", action="store_true", help="synthetic examples (there are no others here)"
@@ -139,7 +140,12 @@ def recipe(args: argparse.Namespace, options: Mapping[str, Any]) -> Any:
     if args.remat and fields["model.llm.remat_policy"] != "full":
         fields["model.llm.remat_policy"] = args.remat
     fields |= {"model.llm.attn_logits_softcap": args.softcap, "grad_accum": args.grad_accum}
-    return sizes.recipe(args.size, args.task, args.dtype, fields)
+    config = sizes.recipe(args.size, args.task, args.dtype, fields)
+    of_loss = {k.removeprefix("loss."): v for k, v in options.items() if k.startswith("loss.")}
+    if of_loss["tile"]:
+        of_loss["tile"] = args.tile
+    config.loss = registry.with_args(config.loss, **of_loss)
+    return config
 
 
 def make_step(config: Any, options: Mapping[str, Any], text: int) -> Callable[..., Any]:
@@ -153,17 +159,10 @@ def make_step(config: Any, options: Mapping[str, Any], text: int) -> Callable[..
     config = config.copy_and_resolve_references()
     if options["texts"] > 1:
         config.model.text_block = text // options["texts"]
-    loss = losses.get(loss_call(config, options))
+    loss = losses.get(config.loss)
     optimizer = optim.make(config, common.flatten(shapes(config)), _TOTAL_STEPS)
     step = train_step.make_train_step(sizes.model(config), loss, optimizer, config.grad_accum)
     return jax.jit(step, donate_argnums=(0,) if options["donate"] else ())
-
-
-def loss_call(config: Any, options: Mapping[str, Any]) -> str:
-    """Returns the recipe's loss under options, as a config names it."""
-    name, _, kwargs = registry.parse_call(config.loss)
-    kwargs |= {k.removeprefix("loss."): v for k, v in options.items() if k.startswith("loss.")}
-    return f"{name}({', '.join(f'{k}={v!r}' for k, v in kwargs.items())})"
 
 
 def hardware_flops(
@@ -181,22 +180,22 @@ def hardware_flops(
         counts.dims_of(config),
         rows=rows,
         text=text,
-        head=head_positions(options, batch),
+        head=head_positions(config, batch),
         remat=config.model.llm.remat_policy,
         block=text // texts if texts > 1 else None,
         wanted=text if options["model.last_block"] == "wanted" else None,
     )
 
 
-def head_positions(options: Mapping[str, Any], batch: Mapping[str, np.ndarray]) -> int:
+def head_positions(config: Any, batch: Mapping[str, np.ndarray]) -> int:
     """Returns the positions of a batch at which logits are computed, filled tiles included."""
     rows = batch["text"].shape[0] * (batch["text"].shape[1] - 1)
-    tile = options["loss.tile"]
+    tile = registry.parse_call(config.loss)[2]["tile"]
     if tile is None:
         return rows
     targets = int(batch["mask_loss"][:, 1:].sum())
     small = head_loss.tile_sizes(tile, rows)[-1]
-    whole = targets // tile * tile
+    whole = targets // tile * tile if tile <= rows else 0
     return whole + -(-(targets - whole) // small) * small
 
 

@@ -1,0 +1,57 @@
+"""Agreement of raters, from a table of their ratings: Krippendorff's alpha, Pearson, Spearman.
+
+Pure functions of numbers. References: Krippendorff 2018, "Content Analysis", chapter 12.
+"""
+
+from typing import Any
+
+import krippendorff as library
+import numpy as np
+from scipy import stats
+
+LEVELS = ("nominal", "ordinal", "interval")
+
+
+def krippendorff(ratings: Any, level: str = "ordinal") -> float:
+    """Krippendorff's alpha: 1 is agreement, 0 is chance.
+
+    Args:
+        ratings: float [raters, items]; NaN (or None) where one was not given.
+        level: "nominal", "ordinal" or "interval".
+
+    Returns:
+        Alpha; NaN where no item has two ratings, or all ratings are the same.
+
+    Raises:
+        ValueError: another level or shape.
+    """
+    table = np.asarray(ratings, np.float64)
+    if level not in LEVELS:
+        raise ValueError(f"no level {level!r}; there are {', '.join(LEVELS)}")
+    if table.ndim != 2 or len(table) < 2:
+        raise ValueError(f"ratings have shape {table.shape}: give [raters, items], two raters")
+    paired = table[:, (~np.isnan(table)).sum(axis=0) >= 2]
+    if len(np.unique(paired[~np.isnan(paired)])) < 2:
+        return float("nan")
+    return float(library.alpha(table, level_of_measurement=level))
+
+
+def pearson(a: Any, b: Any) -> float:
+    """Pearson's r of paired ratings [items]; pairs with a NaN are left out."""
+    return _correlation(stats.pearsonr, a, b)
+
+
+def spearman(a: Any, b: Any) -> float:
+    """Spearman's rank correlation of paired ratings [items]; pairs with a NaN are left out."""
+    return _correlation(stats.spearmanr, a, b)
+
+
+def _correlation(of: Any, a: Any, b: Any) -> float:
+    first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if first.shape != second.shape or first.ndim != 1:
+        raise ValueError(f"paired ratings have shapes {first.shape} and {second.shape}")
+    both = ~np.isnan(first) & ~np.isnan(second)
+    first, second = first[both], second[both]
+    if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
+        return float("nan")  # Not defined.
+    return float(of(first, second).statistic)
