@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _TYPES = ("grounded", "vqa")
-_OPTIONS = ("batch_size", "max_new_tokens", "control", "codec", "grid", "blank_value")
+_OPTIONS = ("batch_size", "max_new_tokens", "control", "codec", "grid", "blank_value", "captions")
 DATA_FIELDS = ("builder", "split", "builder_args", "only", "asked", "expand", "pp", "limit")
 _IGNORED = ("type", *DATA_FIELDS, "every")
 
@@ -27,8 +27,8 @@ def build(
         name: the entry's name; also of its samples file.
         spec: `type` ("grounded" | "vqa"); the data as for training (`builder`, `split`,
             `builder_args`, `expand`, `pp` that ends in tok(..., answer=False) and keep(...),
-            `limit`); `batch_size`, `max_new_tokens`, `control`, `codec`, `grid`. `every` is the
-            trainer's.
+            `limit`); `batch_size`, `max_new_tokens`, `control`, `codec`, `grid`; of
+            "grounded" `captions`. `every` is the trainer's.
         predict_fns: "queue" or "generate", see `generate.run`.
         tokenizer: decodes ids.
         data_dir: where the datasets lie.

@@ -13,7 +13,7 @@ import numpy as np
 from big_rad import evaluators, input_pipeline
 from big_rad.pp import builder as pp_builder
 
-CONTROLS = ("none", "blank", "shuffled")
+CONTROLS = ("none", "blank", "shuffled", "mirrored")
 BLANK_VALUE = -1.0
 MODEL_FIELDS = ("image", "text", "mask_ar")
 
@@ -102,7 +102,8 @@ class View:
         data: the examples.
         control: "none"; "blank": the image of an empty slice, constant at the lowest value after
             normalisation; "shuffled": the same prompt with the image of another patient
-            (`shuffled_indices`).
+            (`shuffled_indices`); "mirrored": left and right of the image changed, so that a model
+            that looks takes each side for the other.
         blank_value: that lowest value.
     """
 
@@ -123,7 +124,8 @@ class View:
         """Returns the image that item i is asked about, f32 [H, W, 3]."""
         if self._control == "blank":
             return np.full_like(self._data[i]["image"], self._blank)
-        return self._data[self.donor(i)]["image"]
+        image = self._data[self.donor(i)]["image"]
+        return image[:, ::-1].copy() if self._control == "mirrored" else image
 
     def shown_id(self, i: int) -> str:
         """Returns the id of the example whose image item i gets, "" for a blank one."""

@@ -240,7 +240,7 @@ class Evaluator:
         tokenizer: decodes ids.
         samples_dir: folder of `<name>.jsonl` and `<name>.npz`, see `samples`; None writes none.
         batch_size, max_new_tokens: see `run`.
-        control: "none", "blank" or "shuffled", see `data.View`.
+        control: "none", "blank", "shuffled" or "mirrored", see `data.View`.
         codec: name of the box codec, such as "radgrounder(grid=224)".
         grid: option of the codec.
 

@@ -1,4 +1,4 @@
-"""Grounded text: reports and detection by name, scored on boxes or masks and on words.
+"""Grounded text: reports and detection by name, scored on boxes or masks, on words and on sides.
 
 G-IoU in the paper's form with classes compared by id. Knows no other similarity.
 """
@@ -9,23 +9,37 @@ from typing import Any
 from big_rad.evaluators import generate, vqa
 from big_rad.grounding import classes
 from big_rad.metrics import grounding as grounding_metrics
+from big_rad.metrics import laterality
 from big_rad.metrics import text as text_metrics
+
+_SIDED = tuple(f"laterality_{score}" for score in laterality.SCORES)
 
 
 class Evaluator(generate.Evaluator):
-    """Scores boxes or masks, and words; see `generate.Evaluator` for the arguments.
+    """Scores boxes or masks, words and sides.
+
+    Args:
+        captions: also CIDEr, BLEU and ROUGE-L, whose libraries take seconds to load.
+        others: see `generate.Evaluator`.
 
     Yields what `metrics.grounding.g_iou` returns (mode "paper", similarity "class_id"),
     `report_f1` (token F1 of the text without markup) and, where there are several, `report_f1` and
-    `g_iou` for each language and modality (`g_iou_de`). With masks also, for each class that was
-    named by either side, `mean_iou_<class>` and `mean_dice_<class>` of the matched pairs and the
-    numbers `n_ref_<class>`, `n_pred_<class>` and `matched_<class>`.
+    `g_iou` for each language and modality (`g_iou_de`). Where sides were named, the mean share of
+    wrong ones: `laterality_entity`, `laterality_box`, `laterality_text`, see `metrics.laterality`.
+    With masks also, for each class that was named by either side, `mean_iou_<class>` and
+    `mean_dice_<class>` of the matched pairs and the numbers `n_ref_<class>`, `n_pred_<class>` and
+    `matched_<class>`. With captions `report_cider`, `report_cider_normalized`, `report_rouge_l`
+    and, of all texts together, `report_bleu1` and `report_bleu4`.
 
     Raises:
         ValueError: (in `run`) a model with masks, and references with boxes.
     """
 
     type = "grounded"
+
+    def __init__(self, *args: Any, captions: bool = False, **others: Any):
+        super().__init__(*args, **others)
+        self._captions = captions
 
     def score(
         self, samples: Sequence[generate.Sample]
@@ -45,16 +59,45 @@ class Evaluator(generate.Evaluator):
         result = grounding_metrics.g_iou(
             predictions, references, mode="paper", similarity="class_id", codec=self.codec, **masks
         )
+        sides = laterality.errors(predictions, references, self.codec, [s.plane for s in samples])
         scores = [
-            {**_scores(each), "report_f1": text_metrics.f1(p, r)}
-            for each, p, r in zip(result["per_sample"], predictions, references, strict=True)
+            {**_scores(each), "report_f1": text_metrics.f1(p, r), **_sided(side)}
+            for each, side, p, r in zip(
+                result["per_sample"], sides["per_sample"], predictions, references, strict=True
+            )
         ]
         metrics = {k: v for k, v in result.items() if isinstance(v, int | float)}
+        for name in _SIDED:
+            counted = [x[name] for x in scores if x[name] is not None]
+            if counted:
+                metrics[name] = generate.mean(counted)
+        if self._captions:
+            metrics |= _captions(predictions, references, scores)
         for class_id, row in result["per_class"].items() if masks else ():
             if class_id:  # What the lexicon does not know matches nothing.
                 name = classes.by_id(class_id).name
                 metrics |= {f"{k}_{name}": v for k, v in row.items()}
         return {**vqa.summarise(samples, scores, ("g_iou", "report_f1")), **metrics}, scores
+
+
+def _sided(sample: dict[str, float | None]) -> dict[str, float | None]:
+    return dict(zip(_SIDED, sample.values(), strict=True))
+
+
+def _captions(
+    predictions: Sequence[str], references: Sequence[str], scores: list[dict[str, Any]]
+) -> dict[str, float]:
+    # Those of each sample are put into `scores` too.
+    each = {
+        "report_cider": text_metrics.cider(predictions, references),
+        "report_cider_normalized": text_metrics.cider(predictions, references, normalized=True),
+        "report_rouge_l": text_metrics.rouge_l(predictions, references),
+    }
+    for name, (_, values) in each.items():
+        for score, value in zip(scores, values, strict=True):
+            score[name] = value
+    bleu = {f"report_bleu{n}": text_metrics.bleu(predictions, references, n) for n in (1, 4)}
+    return {name: mean for name, (mean, _) in each.items()} | bleu
 
 
 def _scores(sample: dict[str, Any]) -> dict[str, float | None]:

@@ -31,6 +31,12 @@ HEADLINES = {
         ("report_f1", "text F1"),
         ("valid_markup", "valid markup"),
         ("hallucination_rate", "entities where there are none"),
+        ("laterality_entity", "entities of the wrong side"),
+        ("laterality_box", "boxes on the other side"),
+        ("laterality_text", "texts with the wrong side"),
+        ("report_cider", "CIDEr"),
+        ("report_rouge_l", "ROUGE-L"),
+        ("report_bleu4", "BLEU-4"),
     ),
     "vqa": (
         ("f1", "F1"),
@@ -48,7 +54,13 @@ _TITLES = {  # of the evaluators' usual names, in the page's order
     "detect": "Organs detected by name",
     "vqa": "Visual question answering",
 }
-_LOWER_IS_BETTER = ("hallucination_rate", "blank_masks")
+_LOWER_IS_BETTER = (
+    "hallucination_rate",
+    "blank_masks",
+    "laterality_entity",
+    "laterality_box",
+    "laterality_text",
+)
 _NO_SAMPLES = '<p class="note">No samples yet.</p>'
 _NO_PICTURE = '<p class="no-picture">The image of this sample is not in the run directory.</p>'
 

@@ -7,6 +7,7 @@ import pytest
 from big_rad import evaluators
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import generate, grounded, samples, vqa
+from big_rad.grounding import classes
 from big_rad.grounding import codec as codecs
 from big_rad.pp import tokenizer as tokenizers
 
@@ -87,10 +88,7 @@ def evaluator(kind, references, answers, tmp_path=None, **options):
         name="test",
         tokenizer=tiny(),
         samples_dir=tmp_path,
-        batch_size=4,
-        max_new_tokens=48,
-        codec=CODEC,
-        **options,
+        **{"batch_size": 4, "max_new_tokens": 48, "codec": CODEC, **options},
     )
     return made, model
 
@@ -183,6 +181,48 @@ def test_grounded_samples_average_to_the_yielded_values_and_hold_pixel_boxes(tmp
     a, b = entity["span"]
     assert records[0]["prediction_text"][a:b] == "liver"
     assert records[0]["reference_text"] == "The liver."
+
+
+def test_a_side_that_is_wrong_is_seen_in_word_and_place():
+    left, right = (classes.by_name(f"kidney_{side}").id for side in ("left", "right"))
+    on_the_right, on_the_left = (0.6, 0.2, 0.9, 0.5), (0.1, 0.2, 0.4, 0.5)
+    reference = f"The {box(left, 'left kidney', on_the_right)} is small."
+    wrong = f"The {box(right, 'right kidney', on_the_right)} is small."
+    other = f"The {box(left, 'left kidney', on_the_left)} is small."
+    rest = ["Nothing."] * 7
+    answers = [reference, wrong, other, *rest]
+    made, _ = evaluator(grounded, [reference] * 3 + rest, answers, max_new_tokens=64)
+    metrics = dict(made.run({}))
+    want = {"entity": 1 / 3, "box": 2 / 3, "text": 1 / 3}
+    assert {k: metrics[f"laterality_{k}"] for k in want} == pytest.approx(want)
+    for name in want:
+        each = [r["scores"][f"laterality_{name}"] for r in made.records]
+        assert metrics[f"laterality_{name}"] == generate.mean(each) and each[3:] == [None] * 7
+
+
+def test_captions_are_scored_where_they_are_asked_for():
+    texts = [f"The liver has a lesion of {i} cm." for i in range(10)]
+    plain, _ = evaluator(grounded, texts, texts)
+    made, _ = evaluator(grounded, texts, [*texts[:5], *["Normal spleen."] * 5], captions=True)
+    metrics = dict(made.run({}))
+    assert not [n for n in dict(plain.run({})) if "cider" in n]
+    for name in ("report_cider", "report_cider_normalized", "report_rouge_l"):
+        each = [r["scores"][name] for r in made.records]
+        assert min(each[:5]) > 0.99 and max(each[5:]) < 0.2
+        assert metrics[name] == pytest.approx(generate.mean(each))
+    assert 0 < metrics["report_bleu4"] < 1 and 0 < metrics["report_bleu1"] < 1
+
+
+def test_a_mirrored_image_changes_left_and_right_alone():
+    def sloped(example):
+        return preprocess(example) | {"image": np.random.default_rng(1).random((8, 8, 3))}
+
+    data = eval_data.EvalData(Source(ANSWERS), sloped)
+    real, mirrored = eval_data.View(data), eval_data.View(data, "mirrored")
+    np.testing.assert_array_equal(mirrored.image(3), real.image(3)[:, ::-1])
+    assert not np.array_equal(mirrored.image(3), real.image(3))
+    np.testing.assert_array_equal(mirrored[3]["text"], real[3]["text"])
+    assert mirrored.shown_id(3) == real.shown_id(3)
 
 
 def test_samples_file_has_strict_json_and_no_patient(tmp_path):
