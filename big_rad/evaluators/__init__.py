@@ -9,7 +9,7 @@ from typing import Any
 _TYPES = ("grounded", "vqa")
 _OPTIONS = ("batch_size", "max_new_tokens", "control", "codec", "grid", "blank_value", "captions")
 DATA_FIELDS = ("builder", "split", "builder_args", "only", "asked", "expand", "pp", "limit")
-_IGNORED = ("type", *DATA_FIELDS, "every")
+_IGNORED = ("type", *DATA_FIELDS, "every", "sha256")
 
 
 def build(
@@ -28,7 +28,8 @@ def build(
         spec: `type` ("grounded" | "vqa"); the data as for training (`builder`, `split`,
             `builder_args`, `expand`, `pp` that ends in tok(..., answer=False) and keep(...),
             `limit`); `batch_size`, `max_new_tokens`, `control`, `codec`, `grid`; of
-            "grounded" `captions`. `every` is the trainer's.
+            "grounded" `captions`. `every` is the trainer's,
+            `sha256` that of `big_rad.evaluate`.
         predict_fns: "queue" or "generate", see `generate.run`.
         tokenizer: decodes ids.
         data_dir: where the datasets lie.

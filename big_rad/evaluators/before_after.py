@@ -5,9 +5,8 @@ Samples of one patient are resampled together. Knows no model; patients are used
 
 import dataclasses
 import json
-import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -33,7 +32,7 @@ class Row:
     score: str
     before: bootstrap.Interval
     after: bootstrap.Interval
-    difference: bootstrap.Interval
+    difference: bootstrap.Difference
 
 
 def keep(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> None:
@@ -51,24 +50,43 @@ def compare(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> list[R
             left out.
         samples_dir: of the run.
     """
-    rows = []
+    found = []
     for name, evaluator in evals.items():
         old, _ = sample_files.read(pathlib.Path(samples_dir) / FOLDER, name)
-        new = evaluator.records
-        if not old or [_key(r) for r in old] != [_key(r) for r in new]:
-            continue
-        scores = list(new[0]["scores"])
-        tables = [[[r["scores"].get(s) for s in scores] for r in side] for side in (old, new)]
-        patients = evaluator.data.patients()
-        of = [bootstrap.interval(table, clusters=patients) for table in tables]
-        of.append(bootstrap.difference(*tables, clusters=patients))
-        rows += [Row(name, s, *(side[i] for side in of)) for i, s in enumerate(scores)]
-    return rows
+        if old:
+            found += rows(name, old, evaluator.records, evaluator.data.patients())
+    return found
 
 
-def write(workdir: str | pathlib.Path, rows: Sequence[Row]) -> None:
+def rows(
+    name: str,
+    before: Sequence[Mapping[str, Any]],
+    after: Sequence[Mapping[str, Any]],
+    clusters: Sequence[Hashable] | None,
+) -> list[Row]:
+    """Compares the records of one evaluator, sample by sample.
+
+    Args:
+        name: of the evaluator.
+        before: records, see `generate.Evaluator`.
+        after: of the same questions.
+        clusters: what is resampled together, see `bootstrap.interval`.
+
+    Returns:
+        A row for each score that both have; none where the questions are others.
+    """
+    if not before or [_key(r) for r in before] != [_key(r) for r in after]:
+        return []
+    scores = [s for s in after[0]["scores"] if s in before[0]["scores"]]
+    tables = [[[r["scores"].get(s) for s in scores] for r in side] for side in (before, after)]
+    of = [bootstrap.interval(table, clusters=clusters) for table in tables]
+    of.append(bootstrap.difference(*tables, clusters=clusters))
+    return [Row(name, s, *(side[i] for side in of)) for i, s in enumerate(scores)]
+
+
+def write(workdir: str | pathlib.Path, found: Sequence[Row]) -> None:
     """Writes `before_after.json` of a run directory."""
-    content = json.dumps([_plain(dataclasses.asdict(r)) for r in rows], indent=1)
+    content = json.dumps([sample_files.finite(dataclasses.asdict(r)) for r in found], indent=1)
     runtime.write_whole(pathlib.Path(workdir) / FILE, content)
 
 
@@ -85,10 +103,10 @@ def read(workdir: str | pathlib.Path) -> list[dict[str, Any]]:
         raise ValueError(f"{path} is broken ({e}); remove it") from e
 
 
-def text(rows: Sequence[Row]) -> str:
+def text(found: Sequence[Row]) -> str:
     """Returns a table in Markdown."""
     lines = ["| | before | after | difference | patients |", "|---|---|---|---|---|"]
-    for r in rows:
+    for r in found:
         cells = [f"{r.eval} {r.score}", *map(_cell, (r.before, r.after, r.difference))]
         lines.append(f"| {' | '.join(cells)} | {r.after.clusters} |")
     return "\n".join(lines)
@@ -98,11 +116,5 @@ def _cell(x: bootstrap.Interval) -> str:
     return f"{x.mean:.3f} ({x.low:.3f} to {x.high:.3f})" if x.n else "–"
 
 
-def _key(record: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    return record["index"], record["id"], record["prompt"]
-
-
-def _plain(x: Any) -> Any:
-    if isinstance(x, dict):
-        return {k: _plain(v) for k, v in x.items()}
-    return None if isinstance(x, float) and not math.isfinite(x) else x
+def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(record[k] for k in ("index", "id", "prompt", "reference_text"))

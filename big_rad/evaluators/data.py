@@ -5,6 +5,8 @@ after the first use. Knows no model and no metric.
 """
 
 import collections
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -65,6 +67,16 @@ class EvalData:
     def patients(self) -> list[str]:
         """Returns the patient of every item."""
         return [self[i]["meta"]["patient"] for i in range(len(self))]
+
+    def sha256(self) -> str:
+        """Returns a hash of what is asked, in order: ids, questions and references as they lie in
+        the dataset, whatever tokenizer and preprocessing come after."""
+        whole = hashlib.sha256()
+        for i in self._indices:
+            raw = self._source[int(i)]
+            line = {"id": raw.get("id"), "texts": raw["texts"]}
+            whole.update(json.dumps(line, sort_keys=True, default=str).encode() + b"\n")
+        return whole.hexdigest()
 
     def _make(self, index: int) -> dict[str, Any]:
         raw = self._source[index]

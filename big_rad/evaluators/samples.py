@@ -43,7 +43,7 @@ def write(
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(_finite(r), ensure_ascii=False, allow_nan=False) + "\n" for r in records]
+    lines = [json.dumps(finite(r), ensure_ascii=False, allow_nan=False) + "\n" for r in records]
     if pixels:
         packed = io.BytesIO()
         np.savez_compressed(packed, **{str(i): x for i, x in pixels.items()})
@@ -168,11 +168,12 @@ def _name(entity: Record) -> str:
     return (entity["class_name"] or entity["phrase"]).replace("_", " ")[:32]
 
 
-def _finite(x: Any) -> Any:
+def finite(x: Any) -> Any:
+    """Returns nested values as strict JSON takes them: NaN and infinities are None."""
     if isinstance(x, dict):
-        return {k: _finite(v) for k, v in x.items()}
+        return {k: finite(v) for k, v in x.items()}
     if isinstance(x, list | tuple):
-        return [_finite(v) for v in x]
+        return [finite(v) for v in x]
     if isinstance(x, np.generic):
         x = x.item()
     return None if isinstance(x, float) and not math.isfinite(x) else x

@@ -53,6 +53,15 @@ def read(path: str | pathlib.Path) -> dict[str, Any]:
     raise ValueError(f"{path} is an image tower alone; give a whole model")
 
 
+def evals(path: str | pathlib.Path) -> dict[str, Any]:
+    """Returns `config.evals` of a run; none of another checkpoint."""
+    if weights.kind(path) != "orbax":
+        return {}
+    from big_rad.weights import orbax
+
+    return dict(orbax.read(path)[1]["config"].get("evals") or {})
+
+
 def foreign(model: Mapping[str, Any], side: int, tokenizer: pathlib.Path) -> dict[str, Any]:
     """Returns the `FIELDS` of a foreign checkpoint.
 

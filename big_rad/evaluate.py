@@ -1,0 +1,309 @@
+"""Evaluates a checkpoint on datasets: samples, scores with intervals, a table and a page.
+
+    python -m big_rad.evaluate --checkpoint=runs/demo
+    python -m big_rad.evaluate --checkpoint=weights/radgrounder --data=slake+vqa_rad --controls
+
+Without `--data` or `--config` the evaluators are those of the run's own config. Started again after
+a kill it goes on from the answers that it has. Knows no metric and no dataset.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import json
+import pathlib
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import jax
+import ml_collections
+
+from big_rad import config as config_lib
+from big_rad import evaluators, models, run_info, runtime, train_step, weights
+from big_rad.evaluators import answers, generate, page, page_parts, page_style
+from big_rad.evaluators import data as eval_data
+from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import summary as summaries
+from big_rad.pp import tokenizer as tokenizers
+from big_rad.weights import recipe
+
+Log = Callable[[str], None]
+CONTROLS = {"grounded": ("blank", "shuffled", "mirrored"), "vqa": ("blank", "shuffled")}
+_CONFIG = pathlib.Path(__file__).parents[1] / "configs/evaluate.py"
+
+
+@dataclasses.dataclass(frozen=True)
+class Model:
+    """A checkpoint that can be asked.
+
+    Attributes:
+        queue: see `generate.make_queue_fn`.
+        params: its parameters, on the device.
+        tokenizer: its own.
+    """
+
+    queue: generate.Answer
+    params: Any
+    tokenizer: tokenizers.Tokenizer
+
+
+def evaluate(
+    config: Any,
+    checkpoint: str | pathlib.Path,
+    data_dir: str,
+    out: str | pathlib.Path,
+    *,
+    log: Log = print,
+    by: str = "image",
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Runs the evaluators of a config.
+
+    Writes into `out`: `samples/<evaluator>.jsonl` (a line a sample), `summary.json`, `results.md`
+    and `report.html`; each appears whole. An evaluator whose question set, checkpoint and options
+    are those of a result that lies there is not run again.
+
+    Args:
+        config: `evals`, and the `recipe.FIELDS` of the checkpoint.
+        checkpoint: a run directory, a Hugging Face folder or an npz.
+        data_dir: where the built datasets lie.
+        out: a folder; made.
+        log: receives the lines of progress.
+        by: what is resampled, see `summary.BY`.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Returns:
+        What `summary.json` has.
+
+    Raises:
+        FileNotFoundError: no checkpoint or no dataset.
+        ValueError: a split that is not the one that the config names by its sha256, or a field
+            that does not fit.
+    """
+    out = pathlib.Path(out)
+    summaries.clusters((), by, ())
+    if not config.get("evals"):
+        raise ValueError("there is nothing to evaluate: give --data or --config")
+    (out / "results").mkdir(parents=True, exist_ok=True)
+    mark, model = fingerprint(checkpoint), None
+    entries: dict[str, Any] = {}
+    for name, spec in config.evals.items():
+        start, spec = time.monotonic(), spec.to_dict()
+        data = eval_data.load(spec, data_dir)
+        digest = _checked(name, spec, data, log)
+        key, path = _key(spec, digest, mark), out / "results" / f"{name}.json"
+        known = _known(path, key)
+        if known is None:
+            model = load_model(config, checkpoint) if model is None else model
+            kept = answers.Kept(model.queue, out / "answers" / f"{name}-{key[:16]}")
+            evaluator = evaluators.build(
+                name,
+                spec,
+                predict_fns={"queue": kept},
+                tokenizer=model.tokenizer,
+                data_dir=data_dir,
+                samples_dir=out / "samples",
+            )
+            metrics = {k: float(v) for k, v in evaluator.run(model.params)}
+            known = {"key": key, "metrics": metrics, "seconds": time.monotonic() - start}
+            runtime.write_whole(path, json.dumps(sample_files.finite(known), indent=1))
+            kept.clear()
+        else:
+            log(f"{name}: already evaluated")
+        records, _ = sample_files.read(out / "samples", name)
+        of = summaries.clusters(records, by, data.patients())
+        entries[name] = {
+            "type": spec["type"],
+            "dataset": spec["builder"],
+            "split": spec["split"],
+            "control": spec.get("control") or "none",
+            "n": len(data),
+            "sha256": digest,
+            "metrics": known["metrics"],
+            "intervals": summaries.intervals(records, of, resamples, seed),
+            "seconds": known["seconds"],
+        }
+    summary = {
+        "checkpoint": str(checkpoint),
+        "fingerprint": mark,
+        "versions": run_info.versions(),
+        "revision": run_info.revision(),
+        "device": jax.devices()[0].device_kind,
+        "by": by,
+        "resamples": resamples,
+        "seed": seed,
+        "evals": entries,
+    }
+    _write(config, summary, out)
+    log(summaries.markdown(summary, groups=False))
+    log(f"page: {out / 'report.html'}")
+    return summary
+
+
+def load_model(config: Any, checkpoint: str | pathlib.Path) -> Model:
+    """Loads the model of a checkpoint of any format, in float32, with adapters merged.
+
+    Args:
+        config: the `recipe.FIELDS` of the checkpoint.
+        checkpoint: see `evaluate`.
+
+    Raises:
+        FileNotFoundError: nothing there.
+        ValueError: tensors that do not fit.
+    """
+    tokenizer = tokenizers.load(config.tokenizer.path, tuple(config.tokenizer.sets))
+    cfg = {k: v for k, v in config.model.to_dict().items() if k != "lora"}  # Comes merged.
+    model = models.make(config.model_name, cfg, tokenizer.padded_vocab_size)
+    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    target = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, "float32", sharding=place),
+        train_step.init_shapes(model, config),
+    )
+    tree = weights.load(checkpoint, lazy=True, log=lambda _: None)
+    params = models.get(config.model_name).load(target, tree, cfg)
+    return Model(generate.make_queue_fn(model, tokenizer), params, tokenizer)
+
+
+def fingerprint(checkpoint: str | pathlib.Path) -> str:
+    """Returns a text that is another for another checkpoint, from names, sizes and times of files.
+
+    Raises:
+        FileNotFoundError: nothing there.
+    """
+    path = pathlib.Path(checkpoint).resolve()
+    weights.check(path)
+    whole = hashlib.sha256()
+    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    for file in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
+        if file.is_file():
+            stat = file.stat()
+            whole.update(f"{file}\n{stat.st_size}\n{stat.st_mtime_ns}\n".encode())
+    return whole.hexdigest()
+
+
+def add_controls(evals: ml_collections.ConfigDict) -> None:
+    """Adds, beside each evaluator of real images, the same questions with images of controls."""
+    for name, spec in list(evals.items()):
+        if (spec.get("control") or "none") != "none":
+            continue
+        for control in CONTROLS[spec.type]:
+            if f"{name}_{control}" not in evals:
+                evals[f"{name}_{control}"] = dict(spec.to_dict(), control=control)
+
+
+def _checked(name: str, spec: Mapping[str, Any], data: eval_data.EvalData, log: Log) -> str:
+    # The hash of what is asked, said, and compared with the one that the config names.
+    digest = data.sha256()
+    log(f"{name}: {spec['builder']} {spec['split']}, n={len(data)}, sha256 {digest}")
+    wanted = spec.get("sha256")
+    if wanted and not digest.startswith(wanted):
+        raise ValueError(
+            f"config.evals.{name}: {spec['builder']} {spec['split']} has sha256 {digest}, and the "
+            f"config names {wanted}: these are other questions or references (another version of "
+            "the data, another limit?)"
+        )
+    return digest
+
+
+def _key(spec: Mapping[str, Any], digest: str, mark: str) -> str:
+    asked = {k: v for k, v in spec.items() if k not in ("every", "sha256")}
+    return hashlib.sha256(json.dumps([asked, digest, mark], sort_keys=True).encode()).hexdigest()
+
+
+def _known(path: pathlib.Path, key: str) -> dict[str, Any] | None:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if found.get("key") == key else None
+
+
+def _write(config: Any, summary: Mapping[str, Any], out: pathlib.Path) -> None:
+    content = json.dumps(sample_files.finite(summary), indent=1, ensure_ascii=False)
+    runtime.write_whole(out / "summary.json", content)
+    runtime.write_whole(out / "results.md", summaries.markdown(summary))
+    results = {name: entry["metrics"] for name, entry in summary["evals"].items()}
+    sections = page.sections_of(config.evals, results, {}, out / "samples")
+    facts = {
+        "checkpoint": pathlib.Path(summary["checkpoint"]).name,
+        "evaluators": str(len(results)),
+        "device": summary["device"],
+    }
+    parts = [
+        page_parts.header({"title": "RadGrounder: evaluation", "facts": facts}),
+        summaries.html(summary),
+        page.scores(sections),
+        page.galleries(sections),
+    ]
+    page_parts.save(out / "report.html", "RadGrounder: evaluation", parts, page_style.RUN)
+
+
+def _config(args: argparse.Namespace) -> Any:
+    if args.config and args.data:
+        raise ValueError("give --data or --config, not both")
+    if args.config:
+        return config_lib.load(args.config)
+    if args.data:
+        split = f",split={args.split}" if args.split else ""
+        return config_lib.load(f"{_CONFIG}:init={args.checkpoint},data={args.data}{split}")
+    config = ml_collections.ConfigDict(recipe.read(args.checkpoint))
+    config.evals = ml_collections.ConfigDict(recipe.evals(args.checkpoint))
+    return config
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m big_rad.evaluate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--checkpoint", required=True, help="run, Hugging Face folder or npz")
+    parser.add_argument("--data", default="", help="datasets, such as slake+vqa_rad")
+    parser.add_argument("--split", default="", help="of --data; default: see configs/evaluate.py")
+    parser.add_argument("--config", default="", help="a config file with evals, in place of --data")
+    parser.add_argument("--data_dir", default="data", help="where the built datasets lie")
+    parser.add_argument("--out", default="", help="a folder; default: evaluation/ in the run")
+    parser.add_argument("--only", default="", help="some evaluators, by name: report,vqa")
+    parser.add_argument("--controls", action="store_true", help="also without the true images")
+    parser.add_argument("--limit", type=int, default=0, help="questions of each, at most")
+    parser.add_argument("--by", choices=summaries.BY, default="image", help="what is resampled")
+    parser.add_argument("--resamples", type=int, default=10_000)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the command line; returns its exit code."""
+    runtime.quiet_libraries()
+    args = _parser().parse_args(argv)
+    try:
+        config = _config(args)
+        out = args.out or pathlib.Path(args.checkpoint) / "evaluation"
+        if not args.out and weights.kind(args.checkpoint) != "orbax":
+            raise ValueError(f"give --out=FOLDER: {args.checkpoint} is no run directory")
+        with config.unlocked():
+            if args.controls:
+                add_controls(config.evals)
+            if args.only:
+                unknown = [n for n in args.only.split(",") if n not in config.evals]
+                if unknown:
+                    raise ValueError(
+                        f"--only: no evaluator {', '.join(unknown)}; there are "
+                        f"{', '.join(config.evals)}"
+                    )
+                config.evals = {n: config.evals[n] for n in args.only.split(",")}
+            for spec in config.evals.values():
+                if args.limit:
+                    spec.limit = args.limit
+        evaluate(config, args.checkpoint, args.data_dir, out, by=args.by, resamples=args.resamples)
+    except (OSError, ValueError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""Answers that outlive a kill: what a queue gave is kept on disk, part by part.
+
+Knows requests and results as arrays alone; no model, no data and no score.
+"""
+
+import itertools
+import os
+import pathlib
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+Result = Mapping[str, np.ndarray]
+_FIELDS = ("tokens", "logprob", "length")
+
+
+class Kept:
+    """A queue that answers only what it has not answered before.
+
+    Args:
+        queue: see `generate.make_queue_fn`.
+        folder: where the parts lie; one for each set of requests and each model.
+        each: requests of a part. A kill loses at most so many answers.
+    """
+
+    def __init__(self, queue: Callable[..., Any], folder: str | pathlib.Path, each: int = 256):
+        self._queue, self._folder, self._each = queue, pathlib.Path(folder), each
+
+    def __call__(self, params: Any, requests: Iterable[Any], **options: Any) -> list[Result]:
+        """Answers requests, which must be the same and in the same order as before."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        rest, results = iter(requests), []
+        for number in itertools.count():
+            part = list(itertools.islice(rest, self._each))
+            if not part:
+                return results
+            path = self._folder / f"{number:05d}.npz"
+            found = _read(path) if path.exists() else None
+            if found is None or len(found) != len(part):
+                found = self._queue(params, part, **options)
+                _write(path, found)
+            results += found
+
+    def clear(self) -> None:
+        """Removes the parts; for when the scores are safe."""
+        for path in self._folder.glob("*.npz"):
+            path.unlink()
+        if self._folder.is_dir():
+            self._folder.rmdir()
+
+
+def _write(path: pathlib.Path, results: list[Result]) -> None:
+    arrays = {name: np.stack([r[name] for r in results]) for name in _FIELDS}
+    if "masks" in results[0]:
+        masks = np.concatenate([r["masks"] for r in results])
+        arrays["masks_of"] = np.array([len(r["masks"]) for r in results])
+        arrays["mask_shape"] = np.array(masks.shape[1:])
+        flat = masks.reshape(len(masks), int(np.prod(masks.shape[1:])))
+        arrays["masks"] = np.packbits(flat, axis=1)
+    part = path.with_suffix(".part")
+    with part.open("wb") as file:
+        np.savez(file, **arrays)
+    os.replace(part, path)
+
+
+def _read(path: pathlib.Path) -> list[dict[str, np.ndarray]] | None:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = dict(file)
+    except Exception:  # A file that is broken in whatever way is made again.
+        return None
+    results = [dict(zip(_FIELDS, row, strict=True)) for row in zip(*(arrays[f] for f in _FIELDS))]
+    if "masks" in arrays:
+        height, width = arrays["mask_shape"]
+        bits = np.unpackbits(arrays["masks"], axis=1, count=height * width).astype(bool)
+        masks = bits.reshape(-1, height, width)
+        ends = np.cumsum(arrays["masks_of"])
+        for result, own in zip(results, np.split(masks, ends[:-1]), strict=True):
+            result["masks"] = own
+    return results

@@ -1,0 +1,97 @@
+"""The paper's table, to stand beside a run: means with 95 % intervals, in percent.
+
+Source: RadGrounder (MICCAI 2026), results with their intervals; peers as quoted there. Means of
+peers come without an interval. What a number was computed from stands in `PROTOCOL`: a run is
+comparable only where dataset, split, n and score are the same.
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Published:
+    """A published number.
+
+    Attributes:
+        mean: in percent.
+        half: half of its 95 % interval; 0 where none was published.
+    """
+
+    mean: float
+    half: float = 0.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Protocol:
+    """What a published score was computed from.
+
+    Attributes:
+        dataset, split: as `big_rad.evaluate` names them.
+        n: questions.
+        score: of a sample.
+    """
+
+    dataset: str
+    split: str
+    n: int
+    score: str
+
+
+_SLAKE, _VQA_RAD = ("slake", "validation", 1053), ("vqa_rad", "test", 735)
+PROTOCOL = {
+    "SLAKE F1": Protocol(*_SLAKE, "f1"),
+    "SLAKE recall": Protocol(*_SLAKE, "recall"),
+    "SLAKE accuracy": Protocol(*_SLAKE, "accuracy"),
+    "VQA-RAD F1": Protocol(*_VQA_RAD, "f1"),
+    "VQA-RAD accuracy": Protocol(*_VQA_RAD, "accuracy"),
+}
+# Published, but of data that only its owners have, or by a judge: named, never compared.
+NOT_COMPARED = {
+    "G-IoU": "RefRad2D is not public, and the two published numbers follow two other formulas",
+    "report CIDEr": "RefRad2D is not public, and CIDEr depends on the set",
+    "LLMScore": "it depends on the judge",
+}
+MODELS: dict[str, dict[str, Published]] = {
+    "detection": {
+        "SLAKE F1": Published(87.7, 2.4),
+        "SLAKE recall": Published(88.1, 2.4),
+        "SLAKE accuracy": Published(90.3, 2.7),
+        "VQA-RAD F1": Published(50.7, 3.5),
+        "VQA-RAD accuracy": Published(64.7, 4.6),
+    },
+    "segmentation": {
+        "SLAKE F1": Published(86.4, 2.5),
+        "SLAKE recall": Published(86.9, 2.5),
+        "SLAKE accuracy": Published(89.6, 2.8),
+        "VQA-RAD F1": Published(50.4, 3.5),
+        "VQA-RAD accuracy": Published(65.9, 4.4),
+    },
+    "PaliGemma 2 3B": {
+        "SLAKE F1": Published(24.5),
+        "SLAKE accuracy": Published(58.1),
+        "VQA-RAD F1": Published(37.9),
+        "VQA-RAD accuracy": Published(55.6),
+    },
+    "Gemma 3 4B": {
+        "SLAKE F1": Published(40.2),
+        "SLAKE accuracy": Published(53.0),
+        "VQA-RAD F1": Published(33.6),
+        "VQA-RAD accuracy": Published(33.6),
+    },
+    "MedGemma 4B": {
+        "SLAKE F1": Published(72.3),
+        "SLAKE accuracy": Published(87.6),
+        "VQA-RAD F1": Published(49.9),
+        "VQA-RAD accuracy": Published(69.1),
+    },
+    "BiomedGPT-B": {"SLAKE F1": Published(85.2), "SLAKE accuracy": Published(89.9)},
+    "LLaVA-Med": {"SLAKE accuracy": Published(86.8)},
+    "RadFM": {"SLAKE F1": Published(84.4)},
+    "Med-Gemini": {
+        "SLAKE F1": Published(75.8),
+        "SLAKE accuracy": Published(84.8),
+        "VQA-RAD accuracy": Published(78.8),
+    },
+}
+OWN = ("detection", "segmentation")
+PEERS = tuple(name for name in MODELS if name not in OWN)

@@ -1,0 +1,80 @@
+"""What `big_rad.evaluate --data=...` asks a checkpoint, by dataset.
+
+    --config=configs/evaluate.py:init=runs/demo,data=phantom
+    --config=configs/evaluate.py:init=radgrounder_hf,data=slake+vqa_rad,split=test
+
+Without `split`: SLAKE's validation and VQA-RAD's test, of which the published numbers are, and test
+of the others. Reports follow the published protocol: 2,000 sentences a language (theirs are another
+draw), the first image of each, the prefix "both", greedy, 200 new tokens.
+"""
+
+from typing import Any
+
+import ml_collections
+
+from big_rad import config as config_lib
+from big_rad.weights import recipe
+from configs import common, radgrounder_det
+
+_SPLITS = {"slake": "validation", "vqa_rad": "test"}
+_PUBLIC = ("slake", "vqa_rad")
+_OWN = ("phantom", "refrad2d", "folder")
+
+
+def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
+    a = config_lib.parse_arg(arg, init="", data="", split="", limit=0)
+    names = [n for n in a.data.split("+") if n]
+    unknown = [n for n in names if n not in _PUBLIC + _OWN]
+    if not a.init or not names or unknown:
+        raise ValueError(
+            "config arguments: give init=CHECKPOINT and data=NAME+NAME of "
+            f"{', '.join(_PUBLIC + _OWN)}"
+            + (f"; there is no {', '.join(unknown)}" if unknown else "")
+        )
+    c, fields = common.base(), recipe.read(a.init)
+    for name in recipe.FIELDS:
+        c[name] = ml_collections.ConfigDict(fields[name]) if name != "model_name" else fields[name]
+    c.tokenizer.sets = tuple(c.tokenizer.sets)
+    for name in names:
+        split = a.split or _SPLITS.get(name, "test")
+        if name in _PUBLIC:
+            c.evals[name] = dict(radgrounder_det.public_eval(c, name), split=split)
+        else:
+            _add(c, name, split)
+    for spec in c.evals.values():
+        spec.limit = a.limit or None
+    return c
+
+
+def _add(c: ml_collections.ConfigDict, name: str, split: str) -> None:
+    args = dict(config="demo") if name == "phantom" else {}
+    for lang in ("en", "de"):
+        for task, kind in (("report", "grounded"), ("vqa", "vqa")):
+            expand: dict[str, Any] = dict(task=task, lang=lang)
+            if task == "report":
+                expand |= dict(items=2000, view="first")
+            c.evals[f"{name}_{task}_{lang}"] = dict(
+                type=kind,
+                builder=name,
+                builder_args=args,
+                split=split,
+                expand=expand,
+                pp=_pp(c, task, lang),
+                batch_size=32,
+                limit=None,
+                max_new_tokens=200,
+                codec=dict(c.codec),
+                **(dict(captions=True) if task == "report" else {}),
+            )
+
+
+def _pp(c: ml_collections.ConfigDict, task: str, lang: str) -> str:
+    grid = c.codec.get("grid")
+    return common.eval_pp(
+        c,
+        view="view('first')",
+        clean="clean('released')" if grid == 224 and task == "report" else "",
+        prompt=f"prompt('{task}', lang='{lang}', style='both')",
+        ground=common.ground(c, bool(c.model.get("mask_decoder"))),
+        tok=radgrounder_det.tok(c, answer=False),
+    )

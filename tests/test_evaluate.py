@@ -1,0 +1,225 @@
+"""Evaluation of a run of seconds: the trainer's own numbers, kept answers, and what is refused."""
+
+import json
+import pathlib
+import re
+
+import numpy as np
+import pytest
+
+from big_rad import config as config_lib
+from big_rad import evaluate, metric_writer, train
+from big_rad.evaluators import answers, generate
+from big_rad.evaluators import data as eval_data
+from big_rad.evaluators import samples as sample_files
+from tests import tiny_run
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tiny_run.build_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, data_dir):
+    """A run with reports and questions evaluated at its end."""
+    workdir = tmp_path_factory.mktemp("run")
+    config = tiny_run.config(data_dir, "steps=2")
+    config.evals = {k: config.evals[k] for k in ("report", "yes_no")}
+    config.summary = {}
+    train.train(config, workdir, str(data_dir), log=lambda line: None)
+    return workdir
+
+
+def run(trained, data_dir, out, *options):
+    eval_data.clear_cache()
+    command = [f"--checkpoint={trained}", f"--data_dir={data_dir}", f"--out={out}", *options]
+    assert evaluate.main([*command, "--resamples=200"]) == 0
+    return json.loads((out / "summary.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def evaluated(tmp_path_factory, trained, data_dir):
+    """(folder, summary) of an evaluation with controls."""
+    out = tmp_path_factory.mktemp("evaluated")
+    return out, run(trained, data_dir, out, "--controls")
+
+
+@pytest.mark.slow
+def test_scores_are_the_trainers_with_intervals_and_controls_beside_them(evaluated, trained):
+    folder, summary = evaluated
+    assert set(summary["evals"]) == {
+        "report", "yes_no", "report_blank", "report_shuffled", "report_mirrored", "yes_no_blank",
+        "yes_no_shuffled",
+    }  # fmt: skip
+    last = metric_writer.read(trained / "metrics.jsonl")[-1]
+    for name in ("report", "yes_no"):
+        entry = summary["evals"][name]
+        assert entry["n"] == 4 and entry["dataset"] == "phantom" and entry["split"] == "test"
+        for metric, value in entry["metrics"].items():
+            assert value == pytest.approx(last[f"{name}/{metric}"], abs=1e-6), metric
+        for score, x in entry["intervals"][""].items():
+            assert x["low"] <= x["mean"] <= x["high"]
+            assert x["mean"] == pytest.approx(entry["metrics"][score], abs=1e-9)
+    # The same questions, whatever image is shown.
+    digests = {summary["evals"][f"report{c}"]["sha256"] for c in ("", "_blank", "_mirrored")}
+    assert len(digests) == 1 != summary["evals"]["yes_no"]["sha256"]
+    table = (folder / "results.md").read_text(encoding="utf-8")
+    assert re.search(r"\| report \| report_f1 \| \d\.\d{3} \(", table)
+    assert f"| report | phantom | test | 4 | `{summary['evals']['report']['sha256'][:16]}`" in table
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert "Scores with intervals" in page and "http" not in page.replace("http-equiv", "")
+    assert len((folder / "samples/report.jsonl").read_text().splitlines()) == 4
+    assert "patient" not in (folder / "summary.json").read_text()
+
+
+@pytest.mark.slow
+def test_a_killed_evaluation_goes_on_from_its_answers(
+    evaluated, trained, data_dir, tmp_path, monkeypatch
+):
+    asked = []
+    make = generate.make_queue_fn
+    monkeypatch.setattr(answers.Kept.__init__, "__defaults__", (2,))
+
+    def dies_after(count):
+        def make_queue_fn(*args):
+            queue = make(*args)
+
+            def ask(params, requests, **options):
+                asked.append(len(requests))
+                if len(asked) > count:
+                    raise KeyboardInterrupt
+                return queue(params, requests, **options)
+
+            return ask
+
+        return make_queue_fn
+
+    monkeypatch.setattr(generate, "make_queue_fn", dies_after(3))
+    with pytest.raises(KeyboardInterrupt):
+        run(trained, data_dir, tmp_path)
+    assert asked == [2, 2, 2, 2]  # all reports, and half of the questions
+    asked.clear()
+    monkeypatch.setattr(generate, "make_queue_fn", dies_after(9))
+    again = run(trained, data_dir, tmp_path)
+    assert asked == [2]
+    whole, summary = evaluated
+    for name in ("report", "yes_no"):
+        want, got = summary["evals"][name], again["evals"][name]
+        assert got["metrics"] == pytest.approx(want["metrics"], abs=1e-5)
+        assert got["sha256"] == want["sha256"]
+        ours, theirs = (sample_files.read(d / "samples", name)[0] for d in (tmp_path, whole))
+        assert [r["prediction"] for r in ours] == [r["prediction"] for r in theirs]
+        assert [r["scores"] for r in ours] == [r["scores"] for r in theirs]
+    assert not list((tmp_path / "answers").iterdir())
+    # A third time there is nothing to ask.
+    asked.clear()
+    assert run(trained, data_dir, tmp_path)["evals"] == again["evals"] and asked == []
+
+
+@pytest.mark.parametrize("task", ["report", "vqa"])
+def test_any_checkpoint_is_asked_by_data(trained, data_dir, task):
+    config = config_lib.load(f"{ROOT}/configs/evaluate.py:init={trained},data=phantom")
+    for lang in ("en", "de"):
+        data = eval_data.load(config.evals[f"phantom_{task}_{lang}"].to_dict(), str(data_dir))
+        item = data[0]
+        assert item["meta"]["lang"] == lang and item["meta"]["task"] == task
+        assert item["image"].shape == (112, 112, 3) and (item["text"] != 0).sum() > 8
+        assert item["reference"] and not item["mask_ar"].any()
+
+
+def test_another_split_than_the_config_names_is_refused(trained, data_dir, tmp_path):
+    config = evaluate._config(evaluate._parser().parse_args([f"--checkpoint={trained}"]))
+    config.evals = {"report": config.evals.report}
+    digest = eval_data.load(config.evals.report.to_dict(), str(data_dir)).sha256()
+    with config.unlocked():
+        config.evals.report.sha256 = "0" * 64
+    with pytest.raises(ValueError, match=f"report: phantom test has sha256 {digest}.*names 0000"):
+        evaluate.evaluate(config, trained, str(data_dir), tmp_path, log=lambda line: None)
+
+
+def test_the_hash_is_of_questions_references_and_their_order():
+    def source(*texts):
+        return [{"id": str(i), "texts": [dict(suffix=t)], "image": i} for i, t in enumerate(texts)]
+
+    def digest(*texts):
+        return eval_data.EvalData(source(*texts), lambda x: x).sha256()
+
+    assert digest("a", "b") == digest("a", "b")
+    assert len({digest("a", "b"), digest("b", "a"), digest("a"), digest("a", "c")}) == 4
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        (["--only=reprot"], "no evaluator reprot; there are report, yes_no"),
+        (["--data=phantom", "--config=x.py"], "not both"),
+        (["--data=slak"], "there is no slak"),
+        (["--config=nothing.py"], "does not exist"),
+    ],
+)
+def test_what_cannot_be_done_is_an_error_that_says_so(trained, tmp_path, capsys, options, message):
+    assert evaluate.main([f"--checkpoint={trained}", f"--out={tmp_path}", *options]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_is_not_there_is_named(tmp_path, capsys):
+    assert evaluate.main([f"--checkpoint={tmp_path / 'no'}", f"--out={tmp_path}"]) == 2
+    assert "no" in capsys.readouterr().err
+
+
+def test_a_fingerprint_changes_with_the_files(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(b"1")
+    before = evaluate.fingerprint(tmp_path)
+    assert before == evaluate.fingerprint(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(b"12")
+    assert evaluate.fingerprint(tmp_path) != before
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_kept_answers_are_those_of_the_queue(tmp_path, masks):
+    rng = np.random.default_rng(0)
+    made = [
+        {
+            "tokens": rng.integers(0, 9, 5).astype(np.int32),
+            "logprob": np.float32(rng.random()),
+            "length": np.int32(3),
+            **({"masks": rng.random((i % 3, 3, 5)) > 0.5} if masks else {}),
+        }
+        for i in range(7)
+    ]
+    calls = []
+
+    def queue(params, requests, **options):
+        calls.append(list(requests))
+        return [made[i] for i in requests]
+
+    first = answers.Kept(queue, tmp_path / "a", each=3)({}, range(7), rows=2)
+    (tmp_path / "a/00001.npz").write_bytes(b"broken")
+    second = answers.Kept(queue, tmp_path / "a", each=3)({}, range(7), rows=2)
+    assert calls == [[0, 1, 2], [3, 4, 5], [6], [3, 4, 5]]
+    for found in (first, second):
+        for got, want in zip(found, made, strict=True):
+            assert got.keys() == want.keys()
+            for name in want:
+                np.testing.assert_array_equal(got[name], want[name])
+                assert got[name].dtype == want[name].dtype
+
+
+def test_the_config_of_datasets_follows_the_published_protocol(trained):
+    config = config_lib.load(
+        f"{ROOT}/configs/evaluate.py:init={trained},data=slake+vqa_rad+refrad2d"
+    )
+    assert config.evals.slake.split == "validation" and config.evals.vqa_rad.split == "test"
+    assert config.evals.refrad2d_report_de.expand.to_dict() == dict(
+        task="report", lang="de", items=2000, view="first"
+    )
+    assert config.evals.refrad2d_report_de.max_new_tokens == 200
+    assert config.model.to_dict() == tiny_run_model(trained)
+
+
+def tiny_run_model(trained):
+    return json.loads((trained / "config.json").read_text(encoding="utf-8"))["model"]
