@@ -156,7 +156,7 @@ def _changes(run: RunState) -> str:
     rows = [
         (
             f"{page.title(r['eval'])}: {r['score'].replace('_', ' ')}",
-            *(_interval(r[side]) for side in ("before", "after", "difference")),
+            *(page_parts.interval(r[side]) for side in ("before", "after", "difference")),
             r["after"]["clusters"],
         )
         for r in run.changes
@@ -167,10 +167,6 @@ def _changes(run: RunState) -> str:
     caption = "The same samples, with 95 % intervals; the difference is paired"
     body = _table(caption, head, rows, most=len(rows))
     return f"<section><h2>Before and after</h2>{body}</section>"
-
-
-def _interval(x: Mapping[str, Any]) -> str:
-    return f"{x['mean']:.3f} ({x['low']:.3f} to {x['high']:.3f})" if x["n"] else "–"
 
 
 def _curves(run: RunState, sections: Sequence[page.Section]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import jax
 
 from big_rad import runtime
+from big_rad.evaluators import page_parts
 from big_rad.evaluators import samples as sample_files
 from big_rad.metrics import bootstrap
 
@@ -107,13 +108,12 @@ def text(found: Sequence[Row]) -> str:
     """Returns a table in Markdown."""
     lines = ["| | before | after | difference | patients |", "|---|---|---|---|---|"]
     for r in found:
-        cells = [f"{r.eval} {r.score}", *map(_cell, (r.before, r.after, r.difference))]
+        cells = [
+            f"{r.eval} {r.score}",
+            *(page_parts.interval(vars(x)) for x in (r.before, r.after, r.difference)),
+        ]
         lines.append(f"| {' | '.join(cells)} | {r.after.clusters} |")
     return "\n".join(lines)
-
-
-def _cell(x: bootstrap.Interval) -> str:
-    return f"{x.mean:.3f} ({x.low:.3f} to {x.high:.3f})" if x.n else "–"
 
 
 def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -72,6 +72,13 @@ def number(x: Any) -> str:
     return f"{float(x):.3f}"
 
 
+def interval(x: Mapping[str, Any] | None) -> str:
+    """Returns `mean`, `low` and `high` to read, "–" where no sample counts (`n`)."""
+    if not x or not x["n"] or not math.isfinite(x["mean"]):
+        return "–"
+    return f"{x['mean']:.3f} ({x['low']:.3f} to {x['high']:.3f})"
+
+
 def duration(seconds: float) -> str:
     """Returns a time to read: 8.2 s, 4 min 12 s, 3 h 05 min, 2 d 4 h."""
     if seconds < 60:

@@ -6,12 +6,11 @@ otherwise. Knows records; no model and no dataset.
 """
 
 import dataclasses
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from big_rad.evaluators import page
-from big_rad.evaluators.page_parts import esc
+from big_rad.evaluators.page_parts import esc, interval
 from big_rad.metrics import bootstrap
 
 BY = ("image", "sample", "patient")
@@ -65,13 +64,6 @@ def clusters(records: Sequence[Mapping[str, Any]], by: str, patients: Sequence[s
     return list(patients) if by == "patient" else [str(r["id"]) for r in records]
 
 
-def figure(x: Mapping[str, Any] | None) -> str:
-    """Returns a mean and its interval to read, "–" for none."""
-    if not x or not x["n"] or not math.isfinite(x["mean"]):
-        return "–"
-    return f"{x['mean']:.3f} ({x['low']:.3f} to {x['high']:.3f})"
-
-
 def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
     """Returns a summary as Markdown: what was evaluated, scores, and those of groups."""
     lines = [f"# Evaluation of {summary['checkpoint']}", ""]
@@ -90,9 +82,9 @@ def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
     lines += ["", "| evaluator | score | mean (95 %) | n | units |", "|---|---|---|---|---|"]
     for name, entry in summary["evals"].items():
         for score, x in entry["intervals"][""].items():
-            lines.append(f"| {name} | {score} | {figure(x)} | {x['n']} | {x['clusters']} |")
+            lines.append(f"| {name} | {score} | {interval(x)} | {x['n']} | {x['clusters']} |")
     grouped = groups and [
-        f"| {name} | {group} | {score} | {figure(x)} | {x['n']} |"
+        f"| {name} | {group} | {score} | {interval(x)} | {x['n']} |"
         for name, entry in summary["evals"].items()
         if entry["control"] == "none"
         for group, scores in entry["intervals"].items()
@@ -120,7 +112,7 @@ def html(summary: Mapping[str, Any]) -> str:
         for score, x in entry["intervals"][""].items():
             label = labels.get(score, score)
             rows.append(
-                f'<tr><th scope="row">{esc(label)}</th><td>{figure(x)}</td><td>{x["n"]}</td></tr>'
+                f'<tr><th scope="row">{esc(label)}</th><td>{interval(x)}</td><td>{x["n"]}</td></tr>'
             )
     return (
         '<section><h2>Scores with intervals</h2><div class="scroll"><table class="scores"><thead>'
