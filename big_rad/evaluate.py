@@ -11,6 +11,7 @@ import argparse
 import dataclasses
 import hashlib
 import json
+import os
 import pathlib
 import sys
 import time
@@ -22,7 +23,7 @@ import ml_collections
 
 from big_rad import config as config_lib
 from big_rad import evaluators, models, run_info, runtime, train_step, weights
-from big_rad.evaluators import answers, generate, page, page_parts, page_style
+from big_rad.evaluators import answers, generate, llm_score, page, page_parts, page_style
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import summary as summaries
@@ -59,6 +60,7 @@ def evaluate(
     by: str = "image",
     resamples: int = 10_000,
     seed: int = 0,
+    judge: llm_score.Judge | None = None,
 ) -> dict[str, Any]:
     """Runs the evaluators of a config.
 
@@ -75,6 +77,7 @@ def evaluate(
         by: what is resampled, see `summary.BY`.
         resamples: of the bootstrap.
         seed: of the bootstrap.
+        judge: also grades the answers about real images.
 
     Returns:
         What `summary.json` has.
@@ -114,7 +117,12 @@ def evaluate(
             kept.clear()
         else:
             log(f"{name}: already evaluated")
-        records, _ = sample_files.read(out / "samples", name)
+        records, pixels = sample_files.read(out / "samples", name)
+        graded = {}
+        if judge is not None and (spec.get("control") or "none") == "none":
+            graded = _grade(judge, records, "report" if spec["type"] == "grounded" else "vqa")
+            sample_files.write(out / "samples", name, records, pixels)
+            log(f"{name}: {graded}")
         of = summaries.clusters(records, by, data.patients())
         entries[name] = {
             "type": spec["type"],
@@ -123,7 +131,7 @@ def evaluate(
             "control": spec.get("control") or "none",
             "n": len(data),
             "sha256": digest,
-            "metrics": known["metrics"],
+            "metrics": {**known["metrics"], **graded},
             "intervals": summaries.intervals(records, of, resamples, seed),
             "seconds": known["seconds"],
         }
@@ -136,6 +144,7 @@ def evaluate(
         "by": by,
         "resamples": resamples,
         "seed": seed,
+        "judge": None if judge is None else judge.model,
         "evals": entries,
     }
     _write(config, summary, out)
@@ -209,6 +218,27 @@ def _checked(name: str, spec: Mapping[str, Any], data: eval_data.EvalData, log: 
     return digest
 
 
+def _grade(
+    judge: llm_score.Judge, records: Sequence[dict[str, Any]], task: str
+) -> dict[str, float]:
+    # Puts a judge's grades into records.
+    items = [
+        llm_score.Item(
+            question=r["prompt"].strip(),
+            candidate=r["prediction_text"],
+            reference=r["reference_text"],
+            task=task,
+            lang="de" if r["lang"] == "de" else "en",
+        )
+        for r in records
+    ]
+    judgements = judge.judge(items)
+    for record, found in zip(records, judgements, strict=True):
+        record["scores"]["llm_score"] = found.score
+        record["judge"] = {"answer": found.answer, "error": found.error}
+    return llm_score.summarise(judgements)
+
+
 def _key(spec: Mapping[str, Any], digest: str, mark: str) -> str:
     asked = {k: v for k, v in spec.items() if k not in ("every", "sha256")}
     return hashlib.sha256(json.dumps([asked, digest, mark], sort_keys=True).encode()).hexdigest()
@@ -255,6 +285,17 @@ def _config(args: argparse.Namespace) -> Any:
     return config
 
 
+def _judge(args: argparse.Namespace, out: pathlib.Path) -> llm_score.Judge | None:
+    if bool(args.judge_url) != bool(args.judge_model):
+        raise ValueError("--judge_url and --judge_model go together")
+    if not args.judge_url:
+        return None
+    key = os.environ.get("JUDGE_API_KEY", "")
+    return llm_score.Judge(
+        args.judge_url, args.judge_model, cache=out / "judge", key=key, log=print
+    )
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m big_rad.evaluate",
@@ -272,6 +313,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--limit", type=int, default=0, help="questions of each, at most")
     parser.add_argument("--by", choices=summaries.BY, default="image", help="what is resampled")
     parser.add_argument("--resamples", type=int, default=10_000)
+    parser.add_argument("--judge_url", default="", help="an OpenAI-compatible endpoint, .../v1")
+    parser.add_argument("--judge_model", default="", help="its model; key: $JUDGE_API_KEY")
     return parser
 
 
@@ -298,7 +341,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             for spec in config.evals.values():
                 if args.limit:
                     spec.limit = args.limit
-        evaluate(config, args.checkpoint, args.data_dir, out, by=args.by, resamples=args.resamples)
+        evaluate(
+            config,
+            args.checkpoint,
+            args.data_dir,
+            out,
+            by=args.by,
+            resamples=args.resamples,
+            judge=_judge(args, pathlib.Path(out)),
+        )
     except (OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2

@@ -13,6 +13,7 @@ from big_rad.evaluators import answers, generate
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from tests import tiny_run
+from tests.evaluators import judge_server
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -114,9 +115,22 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
         assert [r["prediction"] for r in ours] == [r["prediction"] for r in theirs]
         assert [r["scores"] for r in ours] == [r["scores"] for r in theirs]
     assert not list((tmp_path / "answers").iterdir())
-    # A third time there is nothing to ask.
+    # A third time there is nothing to ask, but a judge can have its say.
     asked.clear()
-    assert run(trained, data_dir, tmp_path)["evals"] == again["evals"] and asked == []
+    with judge_server.running() as (url, server):
+        judge = (f"--judge_url={url}", "--judge_model=toy")
+        judged = run(trained, data_dir, tmp_path, *judge)
+        assert asked == [] and len(server.bodies) == 8
+        assert run(trained, data_dir, tmp_path, *judge)["evals"] == judged["evals"]
+        assert len(server.bodies) == 8
+    entry = judged["evals"]["report"]
+    assert entry["metrics"]["llm_judged"] == 4 and judged["judge"] == "toy"
+    assert entry["intervals"][""]["llm_score"]["mean"] == entry["metrics"]["llm_score"]
+    records, pixels = sample_files.read(tmp_path / "samples", "report")
+    assert {r["judge"]["error"] for r in records} == {""} and pixels
+    assert {k: v for k, v in entry["metrics"].items() if "llm" not in k} == again["evals"][
+        "report"
+    ]["metrics"]
 
 
 @pytest.mark.parametrize("task", ["report", "vqa"])
@@ -158,6 +172,7 @@ def test_the_hash_is_of_questions_references_and_their_order():
         (["--data=phantom", "--config=x.py"], "not both"),
         (["--data=slak"], "there is no slak"),
         (["--config=nothing.py"], "does not exist"),
+        (["--judge_url=http://x/v1"], "go together"),
     ],
 )
 def test_what_cannot_be_done_is_an_error_that_says_so(trained, tmp_path, capsys, options, message):
