@@ -14,6 +14,8 @@ from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from tests import tiny_run
 from tests.evaluators import judge_server
+from tests.published import slake, vqa_rad
+from tools import convert, reproduce
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -142,6 +144,27 @@ def test_any_checkpoint_is_asked_by_data(trained, data_dir, task):
         assert item["meta"]["lang"] == lang and item["meta"]["task"] == task
         assert item["image"].shape == (112, 112, 3) and (item["text"] != 0).sum() > 8
         assert item["reference"] and not item["mask_ar"].any()
+
+
+@pytest.mark.slow
+def test_the_published_protocol_runs_on_a_checkpoint_in_the_released_format(
+    trained, tmp_path, capsys
+):
+    folder, rad = tmp_path / "model.hf", tmp_path / "rad"
+    convert.convert(str(trained), str(folder), allow_other_mask=True)
+    slake.write(tmp_path / "slake")
+    vqa_rad.write(rad, rad / "splits")
+    options = [f"--checkpoint={folder}", f"--slake={tmp_path / 'slake'}", f"--vqa_rad={rad}"]
+    options += [f"--vqa_rad_splits={rad / 'splits'}", "--allow_other_counts"]
+    places = [f"--data_dir={tmp_path / 'data'}", f"--out={tmp_path / 'out'}"]
+    assert reproduce.main([*options, *places]) == 0
+    said = capsys.readouterr().out
+    for name, paper, n in (("SLAKE F1", "87.7 ±2.4", 1053), ("VQA-RAD accuracy", "64.7", 735)):
+        row = next(x for x in said.splitlines() if x.startswith(f"| {name}, n = "))
+        assert paper in row and f"published {n}" in row
+    assert "What differs" in said
+    assert reproduce.main([f"--checkpoint={folder}"]) == 2
+    assert "give --slake=DIR" in capsys.readouterr().err
 
 
 def test_another_split_than_the_config_names_is_refused(trained, data_dir, tmp_path):

@@ -83,18 +83,19 @@ def pair(a: pathlib.Path, b: pathlib.Path, by_sample: bool = False) -> int:
     return int(worse)
 
 
-def beside(folder: pathlib.Path, model: str) -> int:
+def beside(folder: pathlib.Path, model: str, other_n: bool = False) -> int:
     """Prints an evaluation beside the published table, in percent.
 
     Args:
         folder: that `big_rad.evaluate` wrote.
         model: a name in `published.MODELS`.
+        other_n: also print, without a verdict, scores of another number of questions.
 
     Returns:
         1 if a score is below the published interval, else 0.
 
     Raises:
-        ValueError: an unknown model, or no score is of the same dataset, split and n.
+        ValueError: an unknown model, or nothing to print.
     """
     if model not in published.MODELS:
         raise ValueError(f"--published={model}: there are {', '.join(published.MODELS)}")
@@ -107,12 +108,14 @@ def beside(folder: pathlib.Path, model: str) -> int:
     for name, paper in published.MODELS[model].items():
         protocol = published.PROTOCOL[name]
         interval, why = _ours(found, protocol)
-        if interval is None:
+        if interval is None or (why and not other_n):
             others.append(f"{name}: {why}")
             continue
         compared += 1
         mean, verdict = 100 * interval["mean"], "inside"
-        if abs(mean - paper.mean) > paper.half:
+        if why:
+            verdict = f"none: n = {interval['n']}, published {protocol.n}"
+        elif abs(mean - paper.mean) > paper.half:
             verdict = "above" if mean > paper.mean else "below"
         below |= verdict == "below"
         theirs = [published.MODELS[p].get(name) for p in peers]
@@ -152,17 +155,14 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
 def _ours(
     found: Mapping[str, Any], protocol: published.Protocol
 ) -> tuple[dict[str, Any] | None, str]:
-    # The interval of a score by the published protocol, or why there is none.
-    why = f"the run has no {protocol.dataset} {protocol.split}"
+    # The interval of a score on the published questions, and why it is not comparable, or "".
     for entry in found["evals"].values():
-        if (entry["dataset"], entry["split"]) != (protocol.dataset, protocol.split):
-            continue
-        if entry["control"] != "none":
-            continue
-        if entry["n"] == protocol.n:
-            return entry["intervals"][""][protocol.score], ""
-        why = f"{protocol.dataset} {protocol.split} has n = {entry['n']}, published {protocol.n}"
-    return None, why
+        where = (entry["dataset"], entry["split"], entry["control"])
+        if where == (protocol.dataset, protocol.split, "none"):
+            same = entry["n"] == protocol.n
+            why = f"{where[0]} {where[1]} has n = {entry['n']}, published {protocol.n}"
+            return entry["intervals"][""][protocol.score], "" if same else why
+    return None, f"the run has no {protocol.dataset} {protocol.split}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,6 +11,7 @@ from typing import Any
 from big_rad.datasets import records
 
 _SHOWN = 5  # problems of a source
+_OF_BUILD = ("overwrite", "beam", "max_reject_share")  # and not of `validate`
 
 
 def prepare(
@@ -47,7 +48,8 @@ def prepare(
 def _check(
     name: str, source: Any, module: Any, options: dict[str, Any], log: Callable[[str], None]
 ) -> None:
-    found = list(module.validate(source, **{k: options[k] for k in options if k == "config"}))
+    same = {k: v for k, v in options.items() if k not in _OF_BUILD}
+    found = list(module.validate(source, **same))
     errors = [str(p) for p in found if p.level == "error"]
     warnings = len(found) - len(errors)
     if errors:
