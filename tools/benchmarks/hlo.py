@@ -85,7 +85,7 @@ def ceiling(
             d,
             rows=batch["text"].shape[0],
             text=batch["text"].shape[1] - 1,
-            head=training.head_positions(options, batch),
+            head=training.head_positions(config, batch),
             compute=size,
             remat=config.model.llm.remat_policy,
         )

@@ -190,7 +190,7 @@ def hardware_flops(
 def head_positions(config: Any, batch: Mapping[str, np.ndarray]) -> int:
     """Returns the positions of a batch at which logits are computed, filled tiles included."""
     rows = batch["text"].shape[0] * (batch["text"].shape[1] - 1)
-    tile = registry.parse_call(config.loss)[2]["tile"]
+    tile = registry.parse_call(config.loss)[2].get("tile", 1024)
     if tile is None:
         return rows
     targets = int(batch["mask_loss"][:, 1:].sum())
