@@ -194,6 +194,12 @@ def fingerprint(checkpoint: str | pathlib.Path) -> str:
     return whole.hexdigest()
 
 
+def data_config(checkpoint: str | pathlib.Path, data: str, split: str = "") -> Any:
+    """Returns the config that asks a checkpoint `data`, such as "slake+vqa_rad"; see
+    configs/evaluate.py."""
+    return config_lib.load(f"{_CONFIG}:init={checkpoint},data={data},split={split}")
+
+
 def add_controls(evals: ml_collections.ConfigDict) -> None:
     """Adds, beside each evaluator of real images, the same questions with images of controls."""
     for name, spec in list(evals.items()):
@@ -278,8 +284,7 @@ def _config(args: argparse.Namespace) -> Any:
     if args.config:
         return config_lib.load(args.config)
     if args.data:
-        split = f",split={args.split}" if args.split else ""
-        return config_lib.load(f"{_CONFIG}:init={args.checkpoint},data={args.data}{split}")
+        return data_config(args.checkpoint, args.data, args.split)
     config = ml_collections.ConfigDict(recipe.read(args.checkpoint))
     config.evals = ml_collections.ConfigDict(recipe.evals(args.checkpoint))
     return config

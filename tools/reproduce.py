@@ -13,13 +13,10 @@ import pathlib
 import sys
 from collections.abc import Sequence
 
-from big_rad import config as config_lib
 from big_rad import evaluate, runtime
 from big_rad.datasets import prepare
 from big_rad.evaluators import published
 from tools import compare
-
-_CONFIG = pathlib.Path(__file__).parents[1] / "configs/evaluate.py"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -37,7 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for spec in sources.values():
             if args.allow_other_counts:
                 spec["allow_other_counts"] = True
-        config = config_lib.load(f"{_CONFIG}:init={args.checkpoint},data={'+'.join(sources)}")
+        config = evaluate.data_config(args.checkpoint, "+".join(sources))
         prepare.prepare(sources, args.data_dir)
         evaluate.evaluate(config, args.checkpoint, args.data_dir, args.out)
         masks = bool(config.model.get("mask_decoder"))

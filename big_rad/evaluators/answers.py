@@ -3,13 +3,15 @@
 Knows requests and results as arrays alone; no model, no data and no score.
 """
 
+import io
 import itertools
-import os
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
+
+from big_rad import runtime
 
 Result = Mapping[str, np.ndarray]
 _FIELDS = ("tokens", "logprob", "length")
@@ -58,10 +60,9 @@ def _write(path: pathlib.Path, results: list[Result]) -> None:
         arrays["mask_shape"] = np.array(masks.shape[1:])
         flat = masks.reshape(len(masks), int(np.prod(masks.shape[1:])))
         arrays["masks"] = np.packbits(flat, axis=1)
-    part = path.with_suffix(".part")
-    with part.open("wb") as file:
-        np.savez(file, **arrays)
-    os.replace(part, path)
+    packed = io.BytesIO()
+    np.savez(packed, **arrays)
+    runtime.write_whole(path, packed.getvalue())
 
 
 def _read(path: pathlib.Path) -> list[dict[str, np.ndarray]] | None:
