@@ -22,8 +22,17 @@ import jax
 import ml_collections
 
 from big_rad import config as config_lib
-from big_rad import evaluators, models, run_info, runtime, train_step, weights
-from big_rad.evaluators import answers, generate, llm_score, page, page_parts, page_style
+from big_rad import evaluators, models, run_info, run_page, run_state, runtime, train_step, weights
+from big_rad.evaluators import (
+    answers,
+    generate,
+    llm_score,
+    page,
+    page_parts,
+    page_script,
+    page_style,
+    score_cards,
+)
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import summary as summaries
@@ -32,6 +41,7 @@ from big_rad.weights import recipe
 
 Log = Callable[[str], None]
 CONTROLS = {"grounded": ("blank", "shuffled", "mirrored"), "vqa": ("blank", "shuffled")}
+_RECORDS = 2  # what records hold; those of another number are made again
 _CONFIG = pathlib.Path(__file__).parents[1] / "configs/evaluate.py"
 
 
@@ -247,7 +257,8 @@ def _grade(
 
 def _key(spec: Mapping[str, Any], digest: str, mark: str) -> str:
     asked = {k: v for k, v in spec.items() if k not in ("every", "sha256")}
-    return hashlib.sha256(json.dumps([asked, digest, mark], sort_keys=True).encode()).hexdigest()
+    whole = json.dumps([_RECORDS, asked, digest, mark], sort_keys=True)
+    return hashlib.sha256(whole.encode()).hexdigest()
 
 
 def _known(path: pathlib.Path, key: str) -> dict[str, Any] | None:
@@ -271,11 +282,21 @@ def _write(config: Any, summary: Mapping[str, Any], out: pathlib.Path) -> None:
     }
     parts = [
         page_parts.header({"title": "RadGrounder: evaluation", "facts": facts}),
-        summaries.html(summary),
+        score_cards.html(summary, sections),
         page.scores(sections),
+        _curves(summary["checkpoint"], sections),
         page.galleries(sections),
     ]
-    page_parts.save(out / "report.html", "RadGrounder: evaluation", parts, page_style.RUN)
+    style = page_style.RUN + page_style.GALLERY + page_style.TILES
+    title = "RadGrounder: evaluation"
+    page_parts.save(out / "report.html", title, parts, style, page_script.GALLERY)
+
+
+def _curves(checkpoint: str, sections: Sequence[page.Section]) -> str:
+    # Of a run directory how it was trained; other checkpoints do not say.
+    if not pathlib.Path(checkpoint, "metrics.jsonl").exists():
+        return ""
+    return run_page.charts(run_state.read(checkpoint), sections)
 
 
 def _config(args: argparse.Namespace) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 from big_rad import checkpoint, run_state
 from big_rad import config as config_lib
-from big_rad.evaluators import curves, page, page_parts, page_style
+from big_rad.evaluators import curves, page, page_parts, page_script, page_style
 from big_rad.evaluators.page_parts import esc
 from big_rad.evaluators.samples import MAIN_SCORE
 from big_rad.run_state import RunState
@@ -59,14 +59,48 @@ def write(
         _notes(run),
         page.scores(sections) or "<section><h2>Scores</h2><p>No evaluation yet.</p></section>",
         _changes(run),
-        _curves(run, sections),
+        charts(run, sections),
         page.galleries(sections),
         _left_out(run),
         _details(run),
         f'<footer class="note">{esc(_footer(run, now))}</footer>',
     ]
     out = run.workdir / "report.html" if out is None else out
-    return page_parts.save(out, title, parts, page_style.RUN)
+    return page_parts.save(
+        out, title, parts, page_style.RUN + page_style.GALLERY, page_script.GALLERY
+    )
+
+
+def charts(run: RunState, sections: Sequence[page.Section]) -> str:
+    """Returns the curves of a run as HTML; those of evaluations are of the sections given."""
+    if not run.rows:
+        return "<section><h2>Curves</h2><p>No metrics yet.</p></section>"
+    again = [s["step"] for s in run.starts[1:]]
+    drawn = [
+        curves.chart(
+            title,
+            {label: _points(run.training, name) for name, label in lines.items()},
+            log=log,
+            marks=again,
+        )
+        for title, lines, log in _present(run)
+    ]
+    evaluated, more = _evaluations(run, sections, again)
+    folded = (
+        f'<details><summary>More scores over steps</summary><div class="charts">{more}</div>'
+        "</details>"
+        if more
+        else ""
+    )
+    note = (
+        '<p class="note">Dashed vertical lines: the run was started again from there.</p>'
+        if any(again)
+        else ""
+    )
+    return (
+        f'<section><h2>Curves</h2><div class="charts">{"".join(drawn)}{evaluated}</div>'
+        f"{note}{folded}</section>"
+    )
 
 
 def _lead(run: RunState, now: datetime.datetime) -> str:
@@ -167,37 +201,6 @@ def _changes(run: RunState) -> str:
     caption = "The same samples, with 95 % intervals; the difference is paired"
     body = _table(caption, head, rows, most=len(rows))
     return f"<section><h2>Before and after</h2>{body}</section>"
-
-
-def _curves(run: RunState, sections: Sequence[page.Section]) -> str:
-    if not run.rows:
-        return "<section><h2>Curves</h2><p>No metrics yet.</p></section>"
-    again = [s["step"] for s in run.starts[1:]]
-    charts = [
-        curves.chart(
-            title,
-            {label: _points(run.training, name) for name, label in lines.items()},
-            log=log,
-            marks=again,
-        )
-        for title, lines, log in _present(run)
-    ]
-    evaluated, more = _evaluations(run, sections, again)
-    folded = (
-        f'<details><summary>More scores over steps</summary><div class="charts">{more}</div>'
-        "</details>"
-        if more
-        else ""
-    )
-    note = (
-        '<p class="note">Dashed vertical lines: the run was started again from there.</p>'
-        if any(again)
-        else ""
-    )
-    return (
-        f'<section><h2>Curves</h2><div class="charts">{"".join(charts)}{evaluated}</div>'
-        f"{note}{folded}</section>"
-    )
 
 
 def _present(run: RunState) -> list[tuple[str, dict[str, str], bool]]:

@@ -54,23 +54,33 @@ def prediction(box: Rect, label: str = "") -> Mark:
     return Mark(box, label, ORANGE, dashed=True, below=True)
 
 
-def displayable(image: np.ndarray, modality: str) -> np.ndarray:
-    """Turns a model's input image into something to look at.
+def seen(image: np.ndarray, modality: str) -> np.ndarray:
+    """Turns a model's input image into pictures of what it saw.
 
     Args:
         image: f32 [H, W, 3] in -1..1; another range is stretched from its least to its greatest.
-        modality: "CT" shows the soft-tissue window, "MR" its one grey channel, else RGB.
+        modality: "CT" or "MR", else the channels are colours.
 
     Returns:
-        uint8 [H, W] or [H, W, 3].
+        uint8 [H, W, 3]: of CT its three windows, else colours; [H, W] where a CT or MR slice has
+        the same in all channels.
     """
     image = np.asarray(image, np.float32)
-    image = image[..., CT_SOFT_TISSUE] if modality in ("CT", "MR") else image
+    if modality in ("CT", "MR") and (image == image[..., :1]).all():
+        image = image[..., 0]
     low, high = -1.0, 1.0
     if image.min() < low - 1e-3 or image.max() > high + 1e-3:
         low, high = float(image.min()), float(image.max())
     scaled = (image - low) / max(high - low, 1e-6)
     return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def displayable(pixels: np.ndarray, modality: str) -> np.ndarray:
+    """Returns the one picture of `seen` to draw on: of CT [H, W], the soft-tissue window, of MR its
+    grey channel, else [H, W, 3], the colours."""
+    if pixels.ndim == 3 and modality in ("CT", "MR"):
+        return pixels[..., CT_SOFT_TISSUE]
+    return pixels
 
 
 def window(pixels: np.ndarray, modality: str) -> np.ndarray:
@@ -139,6 +149,34 @@ def data_uri(picture: Image.Image, colours: int | None = 160) -> str:
     return "data:image/png;base64," + base64.b64encode(png(picture, colours)).decode("ascii")
 
 
+def spot(
+    box: Rect,
+    label: tuple[float, float],
+    size: tuple[float, float],
+    taken: Sequence[Rect],
+    below: bool = False,
+) -> Rect:
+    """Returns a place for the label of a box that covers no other label, if there is one.
+
+    Args:
+        box: what it names.
+        label: its width and height.
+        size: of the picture, width and height.
+        taken: places of other labels.
+        below: below the box if there is room, else above.
+    """
+    (x1, y1, x2, y2), (w, h) = box, label
+    above, under = (x1, y1 - h), (x2 - w, y2)
+    inside = [(x1, y1), (x2 - w, y2 - h), (x1, y2 - h), (x2 - w, y1)]
+    spots = ([under, above] if below else [above, under]) + inside
+    spots += [(x1, y1 - h + step * h) for step in range(2, 12)]
+    spots = [
+        (min(max(x, 0), max(size[0] - w, 0)), min(max(y, 0), max(size[1] - h, 0))) for x, y in spots
+    ]
+    rects = [(x, y, x + w, y + h) for x, y in spots]
+    return next((r for r in rects if not any(_touch(r, t) for t in taken)), rects[0])
+
+
 def _tinted(picture: Image.Image, mask: np.ndarray, colour: str) -> Image.Image:
     """Lays a mask over the picture: a contour of two pixels, its inside tinted."""
     shape = Image.fromarray(np.asarray(mask, bool)).resize(picture.size, Image.Resampling.NEAREST)
@@ -188,16 +226,7 @@ def _label(
     text = _plain(mark.label)
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     w, h = right - left + 6, bottom - top + 4
-    x1, y1, x2, y2 = box
-    above, under = (x1, y1 - h), (x2 - w, y2)
-    inside = [(x1, y1), (x2 - w, y2 - h), (x1, y2 - h), (x2 - w, y1)]
-    spots = ([under, above] if mark.below else [above, under]) + inside
-    spots += [(x1, y1 - h + step * h) for step in range(2, 12)]
-    spots = [
-        (min(max(x, 0), max(size[0] - w, 0)), min(max(y, 0), max(size[1] - h, 0))) for x, y in spots
-    ]
-    rects = [(x, y, x + w, y + h) for x, y in spots]
-    rect = next((r for r in rects if not any(_touch(r, t) for t in taken)), rects[0])
+    rect = spot(box, (w, h), size, taken, mark.below)
     draw.rectangle(rect, fill=mark.colour)
     ink = "#ffffff" if mark.colour == BLUE else "#000000"  # The others are light.
     draw.text((rect[0] + 3 - left, rect[1] + 2 - top), text, fill=ink, font=font)

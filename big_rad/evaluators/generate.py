@@ -246,8 +246,8 @@ class Evaluator:
 
     Attributes:
         records: the lines of the samples file of the last run.
-        pixels: index -> image to look at, uint8 [H, W] or [H, W, 3], of those of its samples that
-            are shown; in the first process alone, and of real images alone.
+        pixels: index -> what the model saw (`draw.seen`), of those of its samples that are shown;
+            in the first process alone, and of real images alone.
     """
 
     type = ""
@@ -296,7 +296,7 @@ class Evaluator:
         self.records = [self._record(s, x) for s, x in zip(samples, scores, strict=True)]
         if self.control == "none" and jax.process_index() == 0:
             self.pixels = {
-                r["index"]: draw.displayable(self.image(r["index"]), r["modality"])
+                r["index"]: draw.seen(self.image(r["index"]), r["modality"])
                 for r in sample_files.shown(self.records, self.type)
             }
         if self._samples_dir is not None and jax.process_index() == 0:

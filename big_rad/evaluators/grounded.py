@@ -3,7 +3,7 @@
 G-IoU in the paper's form with classes compared by id. Knows no other similarity.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from big_rad.evaluators import generate, vqa
@@ -40,6 +40,7 @@ class Evaluator(generate.Evaluator):
     def __init__(self, *args: Any, captions: bool = False, **others: Any):
         super().__init__(*args, **others)
         self._captions = captions
+        self._pairs: list[list[tuple[int, int, float, float]]] = []
 
     def score(
         self, samples: Sequence[generate.Sample]
@@ -59,6 +60,7 @@ class Evaluator(generate.Evaluator):
         result = grounding_metrics.g_iou(
             predictions, references, mode="paper", similarity="class_id", codec=self.codec, **masks
         )
+        self._pairs = [x["pairs"] for x in result["per_sample"]]
         sides = laterality.errors(predictions, references, self.codec, [s.plane for s in samples])
         scores = [
             {**_scores(each), "report_f1": text_metrics.f1(p, r), **_sided(side)}
@@ -78,6 +80,14 @@ class Evaluator(generate.Evaluator):
                 name = classes.by_id(class_id).name
                 metrics |= {f"{k}_{name}": v for k, v in row.items()}
         return {**vqa.summarise(samples, scores, ("g_iou", "report_f1")), **metrics}, scores
+
+    def _record(self, sample: generate.Sample, scores: Mapping[str, Any]) -> generate.Record:
+        # Entities that were matched also say how well.
+        record = super()._record(sample, scores)
+        for i, j, _, iou in self._pairs[sample.index]:
+            for side, k in (("prediction", i), ("reference", j)):
+                record["boxes"][side][k]["iou"] = round(iou, 5)
+        return record
 
 
 def _sided(sample: dict[str, float | None]) -> dict[str, float | None]:

@@ -13,12 +13,18 @@ from typing import Any
 import numpy as np
 
 from big_rad import evaluators
-from big_rad.evaluators import draw
+from big_rad.evaluators import gallery
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators.page_parts import esc, mark_entities, number
+from big_rad.evaluators.page_parts import esc, number
 
 Record = Mapping[str, Any]
-CONTROL_NAMES = {"none": "real image", "blank": "blank", "shuffled": "shuffled"}
+CONTROL_NAMES = {
+    "none": "real image",
+    "blank": "blank",
+    "shuffled": "shuffled",
+    "mirrored": "mirrored",
+}
+_WITHOUT = ("blank", "shuffled")  # controls that tell nothing of the image
 # Metrics that a page shows, best first; `n` and the like stand in the caption.
 HEADLINES = {
     "grounded": (
@@ -61,8 +67,11 @@ _LOWER_IS_BETTER = (
     "laterality_box",
     "laterality_text",
 )
+_MIRRORED = (
+    " Mirrored: left and right of the image changed, so boxes miss and sides turn wrong in a model "
+    "that looks."
+)
 _NO_SAMPLES = '<p class="note">No samples yet.</p>'
-_NO_PICTURE = '<p class="no-picture">The image of this sample is not in the run directory.</p>'
 
 
 @dataclasses.dataclass
@@ -71,11 +80,11 @@ class Section:
 
     Attributes:
         title: heading.
-        kind: "grounded" (cards with boxes or masks) or "vqa" (a table of questions).
+        kind: "grounded" or "vqa".
         results: control -> {metric: value or None}; "none" is the real image.
         records: the samples of the real images, see `generate.Evaluator`.
-        pixels: index of a record -> its image to look at, uint8 [H, W] or [H, W, 3]; a record
-            without one is shown without.
+        pixels: index of a record -> what the model saw, see `draw.seen`; a record without is shown
+            without.
         step: of the results; None if it is not known.
         names: control -> name of the evaluator.
     """
@@ -90,12 +99,16 @@ class Section:
 
 
 def galleries(sections: Sequence[Section]) -> str:
-    """Returns the samples of all sections as HTML, to which the table of scores links."""
-    return "".join(
-        f'<section id="s{i}"><h2>{esc(s.title)}</h2>'
-        f"{_vqa_body(s) if s.kind == 'vqa' else _grounded_body(s)}</section>"
-        for i, s in enumerate(sections)
-    )
+    """Returns the samples of all sections as HTML, to which the table of scores links, below one
+    filter for all of them."""
+    parts = [gallery.filters((s.records, s.kind) for s in sections)]
+    for i, s in enumerate(sections):
+        cards = gallery.cards(s.records, s.pixels, s.kind, dict(HEADLINES[s.kind]))
+        grounded = s.kind == "grounded"
+        legend = gallery.LEGEND + _classes(s.results.get("none", {})) if grounded else ""
+        body = legend + cards if cards else _NO_SAMPLES
+        parts.append(f'<section id="s{i}"><h2>{esc(s.title)}</h2>{body}</section>')
+    return "".join(parts)
 
 
 def sections_of(
@@ -144,34 +157,39 @@ def scores(sections: Sequence[Section]) -> str:
     """Returns the table of scores as HTML; "" without any section."""
     if not sections:
         return ""
-    rows = []
+    rows, shown = [], [c for c in CONTROL_NAMES if _is_shown(c, sections)]
     for i, section in enumerate(sections):
         real = section.results.get("none", {})
         rows.append(
-            f'<tr class="group"><th colspan="5" scope="rowgroup"><a href="#s{i}">'
+            f'<tr class="group"><th colspan="{len(shown) + 2}" scope="rowgroup"><a href="#s{i}">'
             f"{esc(section.title)}</a> <small>{_what(section)}</small></th></tr>"
         )
         for metric, label in HEADLINES[section.kind]:
             if metric not in real:
                 continue
-            values = [section.results.get(c, {}).get(metric) for c in CONTROL_NAMES]
-            cells = "".join(f"<td>{number(v)}</td>" for v in values)
+            values = {c: section.results.get(c, {}).get(metric) for c in shown}
+            cells = "".join(f"<td>{number(v)}</td>" for v in values.values())
             gain = _gain(metric, values)
             rows.append(f'<tr><th scope="row">{esc(label)}</th>{cells}<td>{gain}</td></tr>')
+    heads = "".join(f"<th>{CONTROL_NAMES[c]}</th>" for c in shown)
     return (
         '<section><h2>Scores</h2><div class="scroll"><table class="scores"><thead><tr>'
-        "<th>metric</th><th>real image</th><th>blank</th><th>shuffled</th>"
-        '<th title="real image minus the better of the two controls">difference</th>'
+        f"<th>metric</th>{heads}"
+        '<th title="real image minus the better of blank and shuffled">difference</th>'
         f'</tr></thead><tbody>{"".join(rows)}</tbody></table></div><p class="note">Blank: the same '
         "questions with an empty image. Shuffled: with another patient's image. The difference is "
-        "to the better of the two: a model that looks at the image loses its score without it."
-        "</p></section>"
+        "to the better of these two: a model that looks at the image loses its score without it."
+        f"{_MIRRORED if 'mirrored' in shown else ''}</p></section>"
     )
 
 
-def _gain(metric: str, values: Sequence[float | None]) -> str:
-    real, *controls = [v if v is None or math.isfinite(v) else None for v in values]
-    controls = [v for v in controls if v is not None]
+def _is_shown(control: str, sections: Sequence[Section]) -> bool:
+    return control in ("none", *_WITHOUT) or any(control in s.results for s in sections)
+
+
+def _gain(metric: str, values: Mapping[str, float | None]) -> str:
+    finite = {k: v for k, v in values.items() if v is not None and math.isfinite(v)}
+    real, controls = finite.get("none"), [finite[c] for c in _WITHOUT if c in finite]
     if real is None or not controls or metric in _LOWER_IS_BETTER:
         return "–"
     gain = real - max(controls)
@@ -183,22 +201,6 @@ def _what(section: Section) -> str:
     parts = [] if section.step is None else [f"step {section.step:,}"]
     n = section.results.get("none", {}).get("n") or len(section.records)
     return ", ".join(parts + ([f"n = {n:.0f}"] if n else []))
-
-
-def _grounded_body(section: Section) -> str:
-    if not section.records:
-        return _NO_SAMPLES
-    groups = sample_files.choose(section.records, sample_files.MAIN_SCORE["grounded"])
-    parts = [
-        '<p class="legend"><span class="key ref"></span> reference '
-        '<span class="key pred"></span> prediction</p>'
-    ]
-    parts.append(_classes(section.results.get("none", {})))
-    for group, records in groups.items():
-        if records:
-            cards = "".join(_card(section, r) for r in records)
-            parts.append(f'<h3>{group.capitalize()}</h3><div class="cards">{cards}</div>')
-    return "".join(parts)
 
 
 def _classes(metrics: Mapping[str, float]) -> str:
@@ -219,55 +221,4 @@ def _classes(metrics: Mapping[str, float]) -> str:
         '<div class="scroll"><table class="scores"><thead><tr><th>class</th><th>in references</th>'
         "<th>predicted</th><th>matched</th><th>mean IoU</th><th>mean Dice</th></tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table></div></details>"
-    )
-
-
-def _card(section: Section, record: Record) -> str:
-    labels = dict(HEADLINES[section.kind])
-    chips = "".join(
-        f"<span>{esc(labels.get(k, k))} <b>{number(v)}</b></span>"
-        for k, v in record["scores"].items()
-        if v is not None
-    )
-    where = " · ".join(filter(None, (record["modality"], record["plane"], record["lang"])))
-    boxes, picture = record["boxes"], _NO_PICTURE
-    if record["index"] in section.pixels:
-        uri = draw.data_uri(sample_files.overlay(record, section.pixels[record["index"]]))
-        picture = f'<img src="{uri}" alt="{esc(where)} slice, marked" loading="lazy">'
-    reference = mark_entities(record["reference_text"], boxes["reference"], "ref")
-    prediction = mark_entities(record["prediction_text"], boxes["prediction"], "pred")
-    return (
-        f'<article class="card">{picture}<div class="text"><p class="meta">{esc(where)} '
-        f'<code>{esc(record["id"])}</code></p><p class="prompt">{esc(record["prompt"].strip())}'
-        f"</p><h4>Reference</h4><p>{reference or '–'}</p><h4>Prediction</h4>"
-        f'<p>{prediction or "–"}</p><p class="chips">{chips}</p></div></article>'
-    )
-
-
-def _vqa_body(section: Section) -> str:
-    rows = [_vqa_row(section, r) for r in sample_files.right_and_wrong(section.records)]
-    if not rows:
-        return _NO_SAMPLES
-    return (
-        '<table class="vqa"><thead><tr><th>image</th><th>question</th><th>reference</th>'
-        f"<th>prediction</th><th>scores</th></tr></thead><tbody>{''.join(rows)}</tbody></table>"
-    )
-
-
-def _vqa_row(section: Section, record: Record) -> str:
-    picture = ""
-    if record["index"] in section.pixels:
-        shown = draw.overlay(section.pixels[record["index"]], min_side=160)
-        picture = f'<img src="{draw.data_uri(shown, colours=64)}" alt="" loading="lazy">'
-    right = bool(record["scores"]["accuracy"])
-    verdict = '<b class="up">✓ right</b>' if right else '<b class="down">✗ not exact</b>'
-    kind = " · ".join(filter(None, (record["question_type"], record["modality"], record["lang"])))
-    return (
-        f'<tr><td data-label="image">{picture}</td>'
-        f'<td data-label="question"><p class="prompt">{esc(record["prompt"].strip())}</p>'
-        f'<p class="meta">{esc(kind)} <code>{esc(record["id"])}</code></p></td>'
-        f'<td data-label="reference">{esc(record["reference_text"]) or "–"}</td>'
-        f'<td data-label="prediction">{esc(record["prediction_text"]) or "–"}</td>'
-        f'<td data-label="scores">{verdict}<br><small>F1 {number(record["scores"]["f1"])}</small>'
-        "</td></tr>"
     )

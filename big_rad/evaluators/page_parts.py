@@ -3,6 +3,8 @@
 Everything is inline and every text is escaped, since texts come from data and from a model.
 """
 
+import base64
+import hashlib
 import html
 import math
 import pathlib
@@ -18,7 +20,11 @@ Record = Mapping[str, Any]
 
 
 def save(
-    path: str | pathlib.Path, title: str, parts: Sequence[str], style: str = ""
+    path: str | pathlib.Path,
+    title: str,
+    parts: Sequence[str],
+    style: str = "",
+    script: str = "",
 ) -> pathlib.Path:
     """Writes a self-contained page, whole or not at all.
 
@@ -27,12 +33,17 @@ def save(
         title: of the window; escaped here.
         parts: HTML of the body, in order.
         style: CSS after that of all pages.
+        script: JavaScript at the end of the body, the only one that may run.
 
     Returns:
         The path.
     """
+    policy = "'none'"
+    if script:
+        digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+        policy, parts = f"'sha256-{digest}'", [*parts, f"<script>{script}</script>"]
     text = page_style.DOCUMENT.format(
-        title=esc(title), style=page_style.CSS + style, body="\n".join(parts)
+        title=esc(title), style=page_style.CSS + style, scripts=policy, body="\n".join(parts)
     )
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,7 +109,8 @@ def mark_entities(
 
     Args:
         text: plain text.
-        entities: dicts with `span`, `class_id` and `class_name`.
+        entities: dicts with `span`, `class_id` and `class_name`; in their place on the marks, if
+            there are, `title`, a text, and `attributes`, HTML.
         css_class: of the marks, or a function of the entity.
     """
     parts, end = [], 0
@@ -106,9 +118,10 @@ def mark_entities(
         a, b = entity["span"]
         if a < end or b > len(text):
             continue
-        title = entity["class_name"] or f"class {entity['class_id']}"
+        title = entity.get("title") or entity["class_name"] or f"class {entity['class_id']}"
+        more = f" {entity['attributes']}" if "attributes" in entity else ""
         css = css_class(entity) if callable(css_class) else css_class
-        parts += [esc(text[end:a]), f'<mark class="{css}" title="{esc(title)}">']
+        parts += [esc(text[end:a]), f'<mark class="{css}" title="{esc(title)}"{more}>']
         parts += [esc(text[a:b]), "</mark>"]
         end = b
     return "".join(parts) + esc(text[end:])

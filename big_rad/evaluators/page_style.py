@@ -7,7 +7,8 @@ DOCUMENT = """<!doctype html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <meta http-equiv="Content-Security-Policy"
- content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+ content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src {scripts};
+ form-action 'none'; base-uri 'none'">
 <title>{title}</title>
 <style>{style}</style>
 </head>
@@ -73,46 +74,17 @@ footer { margin-top: 40px; padding-top: 12px; border-top: 1px solid var(--line);
 .same { color: var(--soft); }
 .up { color: var(--up); }
 .down { color: var(--down); }
-.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(330px, 1fr)); gap: 16px; }
-.card { background: var(--paper); border: 1px solid var(--line); border-radius: 8px;
-  overflow: hidden; display: flex; flex-direction: column; }
-.card img { width: 100%; height: auto; display: block; background: #000; }
-.card .text { padding: 12px 14px; overflow-wrap: anywhere; flex: 1; display: flex;
-  flex-direction: column; }
-.card p { margin-bottom: 4px; }
-.prompt { white-space: pre-line; border-left: 3px solid var(--line); padding-left: 8px;
-  font-size: .9rem; }
 code { font-size: .78rem; overflow-wrap: anywhere; }
 mark { padding: 0 2px; border-radius: 2px; color: inherit; }
 mark.ref { background: var(--in-ref); box-shadow: inset 0 -2px var(--ref); }
 mark.pred { background: var(--in-pred); box-shadow: inset 0 -2px var(--pred); }
-.chips { margin-top: auto; padding-top: 8px; }
-.chips span { display: inline-block; font-size: .8rem; background: var(--ground); padding: 1px 8px;
-  border-radius: 10px; margin: 2px 4px 0 0; }
-.legend { font-size: .9rem; }
-.key { display: inline-block; width: 26px; height: 14px; vertical-align: -2px;
-  border: 3px solid var(--ref); margin: 0 4px 0 12px; }
-.key:first-child { margin-left: 0; }
-.key.pred { border: 3px dashed var(--pred); }
-.vqa img { width: 88px; height: auto; display: block; border-radius: 4px; background: #000; }
-.vqa td { overflow-wrap: anywhere; }
-.vqa td:last-child { white-space: nowrap; }
-.vqa td:nth-child(2) { width: 44%; }
 @media (max-width: 640px) {
   main { padding: 20px 14px 40px; }
   h1 { font-size: 1.5rem; }
   .facts { grid-template-columns: repeat(2, 1fr); }
-  .cards { grid-template-columns: 1fr; }
   .scores th, .scores td { padding: 6px 6px; font-size: .82rem; }
-  .vqa thead { display: none; }
-  .vqa, .vqa tbody, .vqa tr, .vqa td { display: block; width: auto !important; }
-  .vqa tr { border-bottom: 1px solid var(--line); padding: 10px 4px; }
-  .vqa td { border: 0; padding: 3px 10px; }
-  .vqa td::before { content: attr(data-label); display: block; font-size: .72rem;
-    text-transform: uppercase; letter-spacing: .06em; color: var(--soft); }
-  .vqa td:first-child::before { display: none; }
 }
-@media print { body { background: #fff; } .card { break-inside: avoid; } }
+@media print { body { background: #fff; } }
 """
 
 # What the page of `tools.inspect_data` adds.
@@ -231,6 +203,92 @@ pre { background: var(--paper); border: 1px solid var(--line); border-radius: 8p
   padding: 10px 12px; max-height: 60vh; overflow: auto; }
 pre.table { white-space: pre; overflow-wrap: normal; }
 pre.columns { columns: 3 220px; max-height: none; }
+"""
+
+# What pages with samples add; marks lie over the picture and light up with their phrases.
+GALLERY = """
+.filter { position: sticky; top: 0; z-index: 2; display: flex; flex-wrap: wrap; gap: 8px;
+  align-items: center; margin: 40px 0 -24px; padding: 10px 0; background: var(--ground); }
+.filter[hidden], .card[hidden] { display: none; }
+.filter input { flex: 1 1 180px; min-width: 0; }
+.filter input, .filter select, .filter button { font: inherit; font-size: .88rem; padding: 6px 8px;
+  max-width: 100%; color: var(--ink); background: var(--paper); border: 1px solid var(--line);
+  border-radius: 6px; }
+.filter output { font-size: .85rem; color: var(--soft); font-variant-numeric: tabular-nums; }
+section.empty > .cards::before { content: "No sample fits."; color: var(--soft);
+  font-size: .9rem; }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(330px, 100%), 1fr));
+  gap: 16px; align-items: start; }
+.card { background: var(--paper); border: 1px solid var(--line); border-radius: 8px;
+  overflow: hidden; display: flex; flex-direction: column; }
+.card img { width: 100%; height: auto; display: block; background: #000; }
+.card .text { padding: 10px 14px 12px; overflow-wrap: anywhere; }
+.card p { margin-bottom: 4px; }
+.prompt { white-space: pre-line; border-left: 3px solid var(--line); padding-left: 8px;
+  font-size: .9rem; }
+.stage { position: relative; }
+.stage svg { position: absolute; inset: 0; width: 100%; height: 100%; }
+.stage g { outline: none; }
+.stage rect, .stage path { fill: none; stroke-width: 2; vector-effect: non-scaling-stroke;
+  pointer-events: all; }
+.stage path { pointer-events: stroke; }
+.stage .in { stroke: none; fill-opacity: .22; pointer-events: fill; }
+.stage .ref rect, .stage .ref path { stroke: #56b4e9; }
+.stage .pred rect, .stage .pred path { stroke: #e69f00; stroke-dasharray: 7 4; }
+.stage .ref .in { fill: #56b4e9; stroke: none; }
+.stage .pred .in { fill: #e69f00; stroke: none; }
+.stage text { paint-order: stroke; stroke: #000; stroke-opacity: .75; stroke-width: .22em;
+  stroke-linejoin: round; font-weight: 600; pointer-events: none; }
+.stage .ref text { fill: #8fd0f5; }
+.stage .pred text { fill: #ffc53d; }
+.linked .stage g:not(.on) { opacity: .15; }
+.linked .stage .on rect, .linked .stage .on path { stroke-width: 3.5; }
+.linked .stage .on .in { fill-opacity: .4; }
+.linked mark:not(.on) { opacity: .45; }
+mark[data-e] { cursor: default; }
+mark.on { outline: 2px solid currentColor; outline-offset: 1px; }
+.windows { display: flex; gap: 8px; align-items: flex-start; padding: 8px 14px 0; }
+.windows span { display: block; font-size: .74rem; color: var(--soft); line-height: 1.3; }
+.windows > span { flex: 1; }
+.windows button { flex: 0 0 76px; padding: 0; border: 0; background: none; color: inherit;
+  font: inherit; text-align: left; cursor: pointer; }
+.windows button img { border-radius: 4px; }
+.tag { font-size: .74rem; font-weight: 600; padding: 1px 7px; border-radius: 10px;
+  background: var(--ground); color: var(--ink); white-space: nowrap; }
+.tag.hallucination, .tag.miss, .tag.wrong { color: var(--down); }
+.tag.best, .tag.right { color: var(--up); }
+.chips { margin: 0; padding-top: 8px; }
+.chips span { display: inline-block; font-size: .8rem; background: var(--ground); padding: 1px 8px;
+  border-radius: 10px; margin: 2px 4px 0 0; }
+.legend { font-size: .9rem; }
+.key { display: inline-block; width: 26px; height: 14px; vertical-align: -2px;
+  border: 3px solid var(--ref); margin: 0 4px 0 12px; }
+.key:first-child { margin-left: 0; }
+.key.pred { border: 3px dashed var(--pred); }
 .no-picture { aspect-ratio: 1; margin: 0; display: grid; place-items: center; padding: 20px;
   background: var(--ground); color: var(--soft); font-size: .85rem; text-align: center; }
+@media print { .card { break-inside: avoid; } .filter { display: none; } }
+"""
+
+# The cards of scores on the page of an evaluation.
+TILES = """
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(330px, 100%), 1fr));
+  gap: 16px; align-items: start; }
+.tile { background: var(--paper); border: 1px solid var(--line); border-radius: 8px;
+  padding: 14px 16px; min-width: 0; }
+.tile h3 { margin: 0; color: var(--ink); }
+.figure { margin: 6px 0 4px; }
+.figure b { font-size: 2rem; line-height: 1.1; font-variant-numeric: tabular-nums; }
+.figure span, .ticks { color: var(--soft); font-size: .85rem; font-variant-numeric: tabular-nums; }
+.bar { position: relative; height: 10px; border-radius: 5px; background: var(--ground);
+  box-shadow: inset 0 0 0 1px var(--line); }
+.bar i { position: absolute; top: 0; bottom: 0; }
+.bar .band { background: var(--ref); opacity: .45; min-width: 3px; border-radius: 5px; }
+.bar .mean { width: 3px; margin-left: -1px; background: var(--ink); }
+.bar .control { border-left: 2px dashed var(--pred); top: -3px; bottom: -3px; margin-left: -1px; }
+.groups { display: grid; grid-template-columns: minmax(0, 9rem) 1fr; gap: 4px 10px; margin: 0;
+  font-size: .85rem; align-items: center; }
+.groups dt { font-size: .82rem; color: var(--ink); overflow-wrap: anywhere; }
+.groups dd { display: flex; gap: 8px; align-items: center; font-weight: 400; }
+.groups .bar { flex: 1; }
 """

@@ -38,7 +38,7 @@ def write(
         folder: made.
         name: of the evaluator.
         records: of its samples, see `generate.Evaluator`.
-        pixels: index of a sample -> its image uint8 [H, W] or [H, W, 3]; without any there is no
+        pixels: index of a sample -> what the model saw, see `draw.seen`; without any there is no
             second file.
     """
     folder = pathlib.Path(folder)
@@ -77,7 +77,7 @@ def choose(
     """Picks samples: best and worst by a score, and random ones among the rest.
 
     Returns:
-        {"best", "worst", "random"}: disjoint lists of at most `per_group` records; the ones
+        {"worst", "best", "random"}: disjoint lists of at most `per_group` records; the ones
         without the score can only be random ones.
     """
     scored = [r for r in records if r["scores"].get(score) is not None]
@@ -87,20 +87,66 @@ def choose(
     used = {r["index"] for r in best + worst}
     rest = [r for r in records if r["index"] not in used]
     order = np.random.default_rng(seed).permutation(len(rest))[:per_group]
-    return {"best": best, "worst": worst, "random": [rest[i] for i in sorted(order)]}
+    return {"worst": worst, "best": best, "random": [rest[i] for i in sorted(order)]}
 
 
 def right_and_wrong(
     records: Sequence[Record], per_group: int = _PER_GROUP, seed: int = 0
-) -> list[Record]:
-    """Picks answers: twice `per_group` that are right, then as many that are wrong, at random."""
+) -> dict[str, list[Record]]:
+    """Picks answers at random.
+
+    Returns:
+        {"wrong", "right"}: at most twice `per_group` of each.
+    """
     rng = np.random.default_rng(seed)
-    chosen: list[Record] = []
-    for right in (True, False):
-        same = [r for r in records if bool(r["scores"]["accuracy"]) == right]
+    found = {}
+    for name in ("wrong", "right"):
+        same = [r for r in records if bool(r["scores"]["accuracy"]) == (name == "right")]
         order = sorted(rng.permutation(len(same))[: 2 * per_group])
-        chosen += [same[i] for i in order]
-    return chosen
+        found[name] = [same[i] for i in order]
+    return found
+
+
+def hallucinated(record: Record) -> list[Record]:
+    """Returns the predicted entities of whose class the reference names none."""
+    return _alone(record, "prediction", "reference")
+
+
+def missed(record: Record) -> list[Record]:
+    """Returns the reference's entities of whose class the prediction names none."""
+    return _alone(record, "reference", "prediction")
+
+
+def _alone(record: Record, side: str, other: str) -> list[Record]:
+    there = {_class(e) for e in record["boxes"][other]}
+    return [e for e in record["boxes"][side] if _class(e) not in there]
+
+
+def _class(entity: Record) -> Any:
+    return entity["class_id"] or entity["phrase"].strip().lower()
+
+
+def groups(records: Sequence[Record], kind: str) -> dict[str, list[Record]]:
+    """Returns the samples that are looked at, in groups.
+
+    Args:
+        records: of all samples.
+        kind: type of the evaluator.
+
+    Returns:
+        Of grounded texts {"worst", "best", "random"}, see `choose`, and those with most
+        {"hallucinations", "misses"}, which may be among the others; of answers
+        {"wrong", "right"}; of another kind nothing.
+    """
+    if kind == "vqa":
+        return right_and_wrong(records)
+    if kind not in MAIN_SCORE:
+        return {}
+    found = choose(records, MAIN_SCORE[kind])
+    for name, count in (("hallucinations", hallucinated), ("misses", missed)):
+        some = [r for r in records if count(r)]
+        found[name] = sorted(some, key=lambda r: -len(count(r)))[:_PER_GROUP]
+    return found
 
 
 def followed(records: Sequence[Record]) -> list[Record]:
@@ -116,11 +162,7 @@ def shown(records: Sequence[Record], kind: str) -> list[Record]:
         records: of all samples.
         kind: type of the evaluator; of an unknown one only those that are followed.
     """
-    chosen = list(followed(records))
-    if kind == "vqa":
-        chosen += right_and_wrong(records)
-    elif kind in MAIN_SCORE:
-        chosen += sum(choose(records, MAIN_SCORE[kind]).values(), [])
+    chosen = followed(records) + sum(groups(records, kind).values(), [])
     return list({r["index"]: r for r in chosen}.values())
 
 
@@ -129,12 +171,12 @@ def overlay(record: Mapping[str, Any], pixels: np.ndarray) -> Image.Image:
 
     Args:
         record: the sample.
-        pixels: uint8 [H, W] or [H, W, 3], of the size that the boxes are in.
+        pixels: of `draw.seen`, of the size that the boxes are in.
     """
     boxes = record["boxes"]
-    marks = [_mark(draw.reference, e) for e in boxes["reference"] if _drawn(e)]
-    marks += [_mark(draw.prediction, e) for e in boxes["prediction"] if _drawn(e)]
-    return draw.overlay(pixels, marks)
+    marks = [_mark(draw.reference, e) for e in boxes["reference"] if is_drawn(e)]
+    marks += [_mark(draw.prediction, e) for e in boxes["prediction"] if is_drawn(e)]
+    return draw.overlay(draw.displayable(pixels, record["modality"]), marks)
 
 
 def overlays(evals: Mapping[str, Any]) -> Iterator[tuple[str, Image.Image]]:
@@ -152,20 +194,21 @@ def overlays(evals: Mapping[str, Any]) -> Iterator[tuple[str, Image.Image]]:
                 yield f"{name}/sample_{record['index']}", picture
 
 
-def _mark(make: Callable[..., draw.Mark], entity: Record) -> draw.Mark:
-    mark = make(entity["box_pixels"], _name(entity))
-    runs = entity.get("mask")
-    return mark if runs is None else dataclasses.replace(mark, mask=masks.from_runs(runs))
-
-
-def _drawn(entity: Record) -> bool:
-    # A model can write inverted boxes; those have no rectangle.
+def is_drawn(entity: Record) -> bool:
+    """Returns whether an entity has a place: a model can write inverted boxes, and blank masks."""
     box = entity["box_pixels"]
     return box is not None and box[0] < box[2] and box[1] < box[3]
 
 
-def _name(entity: Record) -> str:
+def label(entity: Record) -> str:
+    """Returns the name beside an entity's box: of its class, or what was written."""
     return (entity["class_name"] or entity["phrase"]).replace("_", " ")[:32]
+
+
+def _mark(make: Callable[..., draw.Mark], entity: Record) -> draw.Mark:
+    mark = make(entity["box_pixels"], label(entity))
+    runs = entity.get("mask")
+    return mark if runs is None else dataclasses.replace(mark, mask=masks.from_runs(runs))
 
 
 def finite(x: Any) -> Any:

@@ -1,16 +1,15 @@
-"""What an evaluation found: scores with intervals, as JSON and as a table to read.
+"""What an evaluation found: scores with intervals, as JSON and as Markdown.
 
 Of each score the mean over samples, for all of them and for each language, modality and kind of
-question, with percentile intervals. Samples of one image are resampled together unless asked
-otherwise. Knows records; no model and no dataset.
+question, and for each class how well it was found, with percentile intervals. Samples of one image
+are resampled together unless asked otherwise. Knows records; no model and no dataset.
 """
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import page
-from big_rad.evaluators.page_parts import esc, interval
+from big_rad.evaluators.page_parts import interval
 from big_rad.metrics import bootstrap
 
 BY = ("image", "sample", "patient")
@@ -33,7 +32,9 @@ def intervals(
 
     Returns:
         group -> score -> `mean`, `low`, `high`, `n`, `clusters`. The group "" has all samples,
-        "lang=de" those of a language, if there are several. Scores that no sample has are left out.
+        "lang=de" those of a language, if there are several. "class=liver" has the entities of a
+        class in the references, with `entity_found` (1 if the class was named) and `entity_iou` (0
+        if it was not). Scores that no sample has are left out.
     """
     groups: dict[str, list[int]] = {"": list(range(len(records)))}
     for field in _GROUPS:
@@ -43,11 +44,29 @@ def intervals(
                 groups.setdefault(f"{field}={value or 'unknown'}", []).append(i)
     scores = list(records[0]["scores"]) if records else []
     found: dict[str, dict[str, dict[str, Any]]] = {}
-    for group, members in groups.items():
-        table = [[records[i]["scores"].get(s) for s in scores] for i in members]
+
+    def add(group: str, names: Sequence[str], members: Sequence[int], table: Any) -> None:
         of = None if clusters is None else [clusters[i] for i in members]
         rows = bootstrap.interval(table, clusters=of, resamples=resamples, seed=seed)
-        found[group] = {s: dataclasses.asdict(x) for s, x in zip(scores, rows, strict=True) if x.n}
+        found[group] = {s: dataclasses.asdict(x) for s, x in zip(names, rows, strict=True) if x.n}
+
+    for group, members in groups.items():
+        add(
+            group, scores, members, [[records[i]["scores"].get(s) for s in scores] for i in members]
+        )
+    for name, entities in sorted(_by_class(records).items()):
+        table = [[float("iou" in e), e.get("iou", 0.0)] for _, e in entities]
+        add(f"class={name}", ("entity_found", "entity_iou"), [i for i, _ in entities], table)
+    return found
+
+
+def _by_class(records: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, Any]]]:
+    # Entities of the references with the place of their record; none where nothing is pointed at.
+    found: dict[str, list[tuple[int, Any]]] = {}
+    for i, record in enumerate(records):
+        for entity in record["boxes"]["reference"] if "g_iou" in record["scores"] else ():
+            if entity["class_name"]:
+                found.setdefault(entity["class_name"], []).append((i, entity))
     return found
 
 
@@ -95,28 +114,3 @@ def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
         lines += ["", "| evaluator | group | score | mean (95 %) | n |", "|---|---|---|---|---|"]
         lines += grouped
     return "\n".join(lines) + "\n"
-
-
-def html(summary: Mapping[str, Any]) -> str:
-    """Returns the scores with intervals as a section of a page."""
-    rows = []
-    for name, entry in summary["evals"].items():
-        if entry["control"] != "none":
-            continue
-        labels = dict(page.HEADLINES.get(entry["type"], ()))
-        what = f"{entry['dataset']} {entry['split']}, n = {entry['n']}"
-        rows.append(
-            f'<tr class="group"><th colspan="3" scope="rowgroup">{esc(page.title(name))} '
-            f"<small>{esc(what)}</small></th></tr>"
-        )
-        for score, x in entry["intervals"][""].items():
-            label = labels.get(score, score)
-            rows.append(
-                f'<tr><th scope="row">{esc(label)}</th><td>{interval(x)}</td><td>{x["n"]}</td></tr>'
-            )
-    return (
-        '<section><h2>Scores with intervals</h2><div class="scroll"><table class="scores"><thead>'
-        "<tr><th>score</th><th>mean (95 %)</th><th>samples</th></tr></thead>"
-        f'<tbody>{"".join(rows)}</tbody></table></div><p class="note">Bootstrap by '
-        f"{esc(summary['by'])}, {summary['resamples']:,} resamples.</p></section>"
-    )

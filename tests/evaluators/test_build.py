@@ -128,7 +128,7 @@ def test_page_of_evaluators_that_ran_shows_their_samples(build, tmp_path):
     results = {n: dict(e.run(answers(data))) for n, e in evals.items()}
     sections = page.sections_of(build.specs, results, {}, tmp_path)
     text = page.scores(sections) + page.galleries(sections)
-    assert text.count("<article") == text.count("<img") == 6
+    assert text.count("<article") == text.count('<div class="stage"><img') == 6
     assert "<td>1.000</td><td>0.000</td>" in text
 
 
@@ -139,7 +139,7 @@ def test_images_are_kept_of_what_is_shown_and_of_real_images_alone(build, tmp_pa
         records, pixels = samples.read(tmp_path, name)
         assert len(records) == 6
         assert sorted(pixels) == (list(range(6)) if name == "report_none" else [])
-    shown = draw.displayable(evals["report_none"].image(2), "CT")
+    shown = draw.seen(evals["report_none"].image(2), "CT")
     np.testing.assert_array_equal(samples.read(tmp_path, "report_none")[1][2], shown)
 
 

@@ -1,6 +1,7 @@
 import io
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from big_rad.evaluators import draw
@@ -58,11 +59,21 @@ def test_labels_of_equal_boxes_do_not_cover_each_other():
     assert blue[0] > 0.6 * blue[1]  # the dashes cover some of the solid line, not the label
 
 
-def test_ct_shows_the_soft_tissue_window_and_others_their_own():
+def test_ct_is_seen_in_three_windows_and_drawn_on_in_that_of_soft_tissue():
     image = np.zeros((4, 4, 3), np.float32)
-    image[..., 0], image[..., 1], image[..., 2] = -1, 1, -1
-    assert (draw.displayable(image, "CT") == 255).all()
-    assert draw.displayable(image, "OT").shape == (4, 4, 3)
+    image[..., 0], image[..., 1], image[..., 2] = -1, 1, 0
+    seen = draw.seen(image, "CT")
+    assert seen[0, 0].tolist() == [0, 255, 128]
+    assert (draw.displayable(seen, "CT") == 255).all()
+    assert draw.displayable(draw.seen(image, "OT"), "OT").shape == (4, 4, 3)
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_a_slice_with_one_grey_in_all_channels_is_one_picture(modality):
+    image = np.repeat(np.linspace(-1, 1, 16, dtype=np.float32).reshape(4, 4, 1), 3, axis=-1)
+    seen = draw.seen(image, modality)
+    assert seen.shape == (4, 4) and draw.displayable(seen, modality) is seen
+    assert (seen.min(), seen.max()) == (0, 255)
 
 
 def test_window_of_hounsfield_units_is_width_350_level_40():

@@ -9,8 +9,17 @@ from big_rad.grounding import masks
 BLUE, ORANGE = (0, 0x72, 0xB2), (0xE6, 0x9F, 0)
 
 
-def record(i, **scores):
-    return {"index": i, "id": f"slice-{i}", "scores": scores}
+def record(i, reference=(), prediction=(), **scores):
+    boxes = {
+        "reference": list(map(of_class, reference)),
+        "prediction": list(map(of_class, prediction)),
+    }
+    return {"index": i, "id": f"slice-{i}", "modality": "CT", "scores": scores, "boxes": boxes}
+
+
+def of_class(name):
+    number = {"liver": 5, "spleen": 1}.get(name, 0)
+    return {"class_id": number, "class_name": name if number else "", "phrase": name}
 
 
 def entity(box, **fields):
@@ -77,19 +86,45 @@ def test_the_samples_that_are_followed_do_not_depend_on_scores(n):
 def test_images_are_kept_of_all_that_a_page_or_tensorboard_shows_and_of_no_others(kind):
     records = [record(i, g_iou=i / 99, accuracy=float(i % 3 == 0)) for i in range(99)]
     wanted = {r["index"] for r in samples.followed(records)}
-    if kind == "grounded":
-        wanted |= {r["index"] for g in samples.choose(records, "g_iou").values() for r in g}
-    if kind == "vqa":
-        wanted |= {r["index"] for r in samples.right_and_wrong(records)}
+    wanted |= {r["index"] for g in samples.groups(records, kind).values() for r in g}
     shown = [r["index"] for r in samples.shown(records, kind)]
-    assert set(shown) == wanted and len(shown) == len(wanted) <= 16
+    assert set(shown) == wanted and len(shown) == len(wanted) <= 22
+
+
+def test_hallucinations_and_misses_are_of_classes_that_one_side_alone_names():
+    r = record(0, ["liver", "a cyst"], ["liver", "liver", "spleen", "A Cyst "])
+    assert [e["phrase"] for e in samples.hallucinated(r)] == ["spleen"]
+    assert samples.missed(r) == []
+    assert [e["phrase"] for e in samples.missed(record(0, ["liver", "spleen"], ["Liver"]))] == [
+        "liver",
+        "spleen",
+    ]  # A name without a class is another thing than the class.
+
+
+def test_samples_with_most_hallucinations_and_misses_are_looked_at():
+    records = [record(i, ["liver"], ["liver"], g_iou=0.5) for i in range(40)]
+    records[20] = record(20, ["liver"], ["liver", "spleen", "a cyst"], g_iou=0.5)
+    records[30] = record(30, [], ["spleen"], g_iou=None)
+    records[31] = record(31, ["liver"], [], g_iou=0.5)
+    groups = samples.groups(records, "grounded")
+    assert list(groups) == ["worst", "best", "random", "hallucinations", "misses"]
+    assert [r["index"] for r in groups["hallucinations"]] == [20, 30]
+    assert [r["index"] for r in groups["misses"]] == [31]
+    assert samples.groups(records, "of_another_kind") == {}
+
+
+def test_answers_are_wrong_or_right():
+    groups = samples.groups([record(i, f1=1.0, accuracy=float(i % 2)) for i in range(20)], "vqa")
+    assert list(groups) == ["wrong", "right"]
+    for name, rest in (("wrong", 0), ("right", 1)):
+        assert len(groups[name]) == 6 and {r["index"] % 2 for r in groups[name]} == {rest}
 
 
 def test_an_overlay_draws_what_each_side_points_at():
     image, box = np.zeros((56, 56), np.uint8), [10, 20, 30, 50]
     for reference, prediction in (([], [box]), ([box], []), ([box], [box]), ([], [])):
         boxes = {"reference": map(entity, reference), "prediction": map(entity, prediction)}
-        picture = samples.overlay({"boxes": boxes}, image)
+        picture = samples.overlay({"boxes": boxes, "modality": "CT"}, image)
         assert has(picture, BLUE) == bool(reference)
         assert has(picture, ORANGE) == bool(prediction)
 
@@ -102,7 +137,7 @@ def test_an_overlay_draws_a_mask_in_place_of_its_box_and_no_inverted_box():
         "reference": [entity([10, 20, 30, 50], mask=runs)],
         "prediction": [entity([30, 50, 10, 20]), entity(None)],
     }
-    picture = samples.overlay({"boxes": boxes}, np.zeros((56, 56), np.uint8))
+    picture = samples.overlay({"boxes": boxes, "modality": "CT"}, np.zeros((56, 56), np.uint8))
     columns = np.nonzero((np.asarray(picture) == BLUE).all(-1).any(0))[0]
     assert (columns.min(), columns.max() + 1) == (80, 96)  # Of 448 pixels; the box ends at 240.
     assert not has(picture, ORANGE)

@@ -1,0 +1,232 @@
+"""Samples as cards: what the model saw, marks that belong to phrases, and a filter over all cards.
+
+Marks are SVG over the picture, so that a phrase and its place light up together. A card shows no id
+of the data, only the sample's place in its file. Everything can be read without the page's script,
+which adds the filter, the links and the change of windows. Every text is escaped.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from big_rad.evaluators import draw
+from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators.page_parts import esc, mark_entities, number
+from big_rad.grounding import masks
+from big_rad.pp import ops_image
+
+Record = Mapping[str, Any]
+_SIDES = {"reference": "ref", "prediction": "pred"}
+_TAGS = {"hallucinations": "hallucination", "misses": "miss"}  # of a sample; others as the group
+_WINDOWS = ("wide", "soft tissue", "brain")
+_FONT = 16  # of labels, where the longer side is 448
+_LETTER = 0.58  # mean width of a letter over the size of the font
+_NO_PICTURE = '<p class="no-picture">The image of this sample is not in the run directory.</p>'
+LEGEND = (
+    '<p class="legend"><span class="key ref"></span> reference <span class="key pred"></span> '
+    "prediction. Point at a phrase or a mark to see what belongs together.</p>"
+)
+
+
+def cards(
+    records: Sequence[Record],
+    pixels: Mapping[int, np.ndarray],
+    kind: str,
+    labels: Mapping[str, str],
+) -> str:
+    """Returns the samples that are looked at as HTML, each once; "" without any.
+
+    Args:
+        records: of all samples, see `generate.Evaluator`.
+        pixels: index -> what the model saw, see `draw.seen`; a sample without is shown without.
+        kind: type of the evaluator.
+        labels: score -> its name on the page.
+    """
+    made = [_card(r, tags, pixels, labels) for r, tags in _tagged(records, kind)]
+    return f'<div class="cards">{"".join(made)}</div>' if made else ""
+
+
+def filters(galleries: Iterable[tuple[Sequence[Record], str]]) -> str:
+    """Returns the form that filters all cards of a page; "" if there are none.
+
+    Args:
+        galleries: (records, kind) of each call of `cards`.
+    """
+    found: dict[str, dict[str, str]] = {"tags": {}, "lang": {}, "modality": {}, "classes": {}}
+    for records, kind in galleries:
+        for record, tags in _tagged(records, kind):
+            found["tags"] |= {_value(t): t for t in tags}
+            found["lang"] |= {_value(record["lang"]): record["lang"]}
+            found["modality"] |= {_value(record["modality"]): record["modality"]}
+            names = [e["class_name"] for e in _entities(record) if e["class_name"]]
+            found["classes"] |= {_value(n): n.replace("_", " ") for n in names}
+    if not found["tags"]:
+        return ""
+    titles = {"tags": "all groups", "lang": "languages", "modality": "modalities"}
+    titles["classes"] = "all classes"
+    selects = "".join(
+        f'<select name="{name}" aria-label="{titles[name]}"><option value="">{titles[name]}'
+        "</option>"
+        + "".join(
+            f'<option value="{esc(v)}">{esc(text)}</option>'
+            for v, text in (values.items() if name == "tags" else sorted(values.items()))
+        )
+        + "</select>"
+        for name, values in found.items()
+        if len({v for v in values if v}) > 1
+    )
+    return (
+        '<form class="filter" hidden><input type="search" name="words" placeholder="search texts"'
+        f' aria-label="search texts">{selects}<button type="reset">all</button>'
+        "<output></output></form>"
+    )
+
+
+def _tagged(records: Sequence[Record], kind: str) -> list[tuple[Record, list[str]]]:
+    # Each chosen sample once, with the names of all groups that it would be at home in.
+    found: dict[int, tuple[Record, list[str]]] = {}
+    for group, members in sample_files.groups(records, kind).items():
+        for record in members:
+            _, tags = found.setdefault(record["index"], (record, []))
+            if group not in _TAGS:
+                tags.append(group)
+    if kind != "vqa":
+        for record, tags in found.values():
+            tags += ["hallucination"] if sample_files.hallucinated(record) else []
+            tags += ["miss"] if sample_files.missed(record) else []
+    return list(found.values())
+
+
+def _card(
+    record: Record,
+    tags: Sequence[str],
+    pixels: Mapping[int, np.ndarray],
+    labels: Mapping[str, str],
+) -> str:
+    what = ("modality", "plane", "lang", "question_type")
+    where = " · ".join(filter(None, (str(record.get(k) or "") for k in what)))
+    picture = _NO_PICTURE
+    if record["index"] in pixels:
+        picture = _look(record, pixels[record["index"]], where)
+    reference, prediction = (_text(record, side) for side in _SIDES)
+    chips = "".join(
+        f"<span>{esc(labels.get(k, k))} <b>{number(v)}</b></span>"
+        for k, v in record["scores"].items()
+        if v is not None
+    )
+    classes = sorted({e["class_name"] for e in _entities(record) if e["class_name"]})
+    badges = "".join(f'<b class="tag {_value(t)}">{esc(t)}</b> ' for t in tags)
+    return (
+        f'<article class="card" data-tags="{" ".join(map(_value, tags))}" '
+        f'data-lang="{_value(record["lang"])}" data-modality="{_value(record["modality"])}" '
+        f'data-classes="{" ".join(map(_value, classes))}">{picture}'
+        f'<div class="text"><p class="meta">#{record["index"]} {esc(where)} {badges}</p>'
+        f'<p class="prompt">{esc(record["prompt"].strip())}</p><h4>Reference</h4><p>{reference}</p>'
+        f'<h4>Prediction</h4><p>{prediction}</p><p class="chips">{chips}</p></div></article>'
+    )
+
+
+def _look(record: Record, seen: np.ndarray, where: str) -> str:
+    # The picture with its marks; below it, of CT, the other windows.
+    main = draw.displayable(seen, record["modality"])
+    stage = f'<img src="{_uri(main)}" alt="{esc(where)} slice" loading="lazy">'
+    stage = f'<div class="stage">{stage}{_marks(record, *main.shape[:2])}</div>'
+    if main is seen:
+        return f'<div class="look">{stage}</div>'
+    others = "".join(
+        f'<button type="button"><img src="{_uri(seen[..., c])}" alt="" loading="lazy"><span>'
+        f"{_window(c)}</span></button>"
+        for c in range(len(_WINDOWS))
+        if c != draw.CT_SOFT_TISSUE
+    )
+    caption = f'<span class="window">{_window(draw.CT_SOFT_TISSUE)}</span>'
+    return f'<div class="look">{stage}<div class="windows">{caption}{others}</div></div>'
+
+
+def _uri(pixels: np.ndarray) -> str:
+    return draw.data_uri(Image.fromarray(pixels), colours=None if pixels.ndim == 2 else 160)
+
+
+def _window(channel: int) -> str:
+    width, level = ops_image.CT_WINDOWS[channel]
+    return f"{_WINDOWS[channel]} (W {width:.0f}, L {level:.0f})"
+
+
+def _marks(record: Record, height: int, width: int) -> str:
+    unit = max(height, width) / 448
+    font, taken, parts = _FONT * unit, [], []
+    for side, css in _SIDES.items():
+        for entity, attributes in _named(record, side):
+            if not sample_files.is_drawn(entity):
+                continue
+            text = sample_files.label(entity)
+            size = (_LETTER * font * len(text) + 0.4 * font, 1.25 * font)
+            x1, y1, x2, y2 = entity["box_pixels"]
+            spot = draw.spot((x1, y1, x2, y2), size, (width, height), taken, side == "prediction")
+            taken.append(spot)
+            x, y = spot[0] + 0.2 * font, spot[1] + 0.95 * font
+            parts.append(
+                f'<g class="{css}" {attributes}><title>{esc(_title(entity))}</title>'
+                f'{_shape(entity)}<text x="{x:.1f}" y="{y:.1f}" font-size="{font:.2f}">'
+                f"{esc(text)}</text></g>"
+            )
+    return f'<svg viewBox="0 0 {width} {height}">{"".join(parts)}</svg>' if parts else ""
+
+
+def _shape(entity: Record) -> str:
+    if entity.get("mask"):
+        mask = masks.from_runs(entity["mask"])
+        return f'<path class="in" d="{_rows(mask)}"/><path d="{_outline(mask)}"/>'
+    x1, y1, x2, y2 = entity["box_pixels"]
+    return f'<rect x="{x1:g}" y="{y1:g}" width="{x2 - x1:g}" height="{y2 - y1:g}"/>'
+
+
+def _rows(mask: np.ndarray) -> str:
+    # A path that fills the mask: a rectangle a run of pixels.
+    return "".join(f"M{x} {y}h{n}v1h-{n}z" for y, x, n in _runs(mask))
+
+
+def _outline(mask: np.ndarray) -> str:
+    # A path along the edges between its pixels and others.
+    padded = np.pad(mask, 1)
+    level = padded[1:, 1:-1] != padded[:-1, 1:-1]
+    upright = padded[1:-1, 1:] != padded[1:-1, :-1]
+    lines = [f"M{x} {y}h{n}" for y, x, n in _runs(level)]
+    return "".join(lines + [f"M{x} {y}v{n}" for x, y, n in _runs(upright.T)])
+
+
+def _runs(rows: np.ndarray) -> list[tuple[int, int, int]]:
+    # (row, start, length) of the runs of True in each row.
+    steps = np.diff(np.pad(rows, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    starts, ends = np.argwhere(steps == 1), np.argwhere(steps == -1)
+    return [(int(y), int(a), int(b - a)) for (y, a), (_, b) in zip(starts, ends, strict=True)]
+
+
+def _text(record: Record, side: str) -> str:
+    named = [dict(e, attributes=a, title=_title(e)) for e, a in _named(record, side)]
+    return mark_entities(record[f"{side}_text"], named, _SIDES[side]) or "–"
+
+
+def _named(record: Record, side: str) -> list[tuple[Record, str]]:
+    # Entities with the attributes that link the phrase, its mark, and its class on the other side.
+    entities = record["boxes"][side]
+    return [
+        (e, f'data-e="{side[0]}{k}" data-c="{e["class_id"] or _value(e["phrase"])}" tabindex="0"')
+        for k, e in enumerate(entities)
+    ]
+
+
+def _title(entity: Record) -> str:
+    name = (entity["class_name"] or f"class {entity['class_id']}").replace("_", " ")
+    return name if entity.get("iou") is None else f"{name}, IoU {entity['iou']:.2f}"
+
+
+def _entities(record: Record) -> list[Record]:
+    return [e for side in _SIDES for e in record["boxes"][side]]
+
+
+def _value(text: Any) -> str:
+    # One word that can stand in an attribute, in a list of words.
+    return "".join(c if c.isalnum() else "_" for c in str(text))

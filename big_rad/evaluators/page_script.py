@@ -1,0 +1,55 @@
+"""The script of pages with samples: filter, links between phrases and marks, windows; no logic in
+Python. The page's security policy names its hash, so that no other script can run."""
+
+GALLERY = """
+(() => {
+  const form = document.querySelector(".filter");
+  const cards = [...document.querySelectorAll(".card")];
+  if (form) {
+    const texts = new Map(cards.map(c => [c, c.textContent.toLowerCase()]));
+    const apply = () => {
+      const words = form.elements.words.value.toLowerCase().split(/\\s+/).filter(Boolean);
+      const wanted = [...form.querySelectorAll("select")].filter(s => s.value);
+      let shown = 0;
+      for (const card of cards) {
+        const fits = words.every(w => texts.get(card).includes(w)) &&
+          wanted.every(s => card.dataset[s.name].split(" ").includes(s.value));
+        card.hidden = !fits;
+        shown += fits;
+      }
+      for (const part of document.querySelectorAll("section")) {
+        const own = [...part.querySelectorAll(".card")];
+        if (own.length) part.classList.toggle("empty", own.every(c => c.hidden));
+      }
+      form.querySelector("output").value = `${shown} of ${cards.length} samples`;
+    };
+    form.hidden = false;
+    form.addEventListener("input", apply);
+    form.addEventListener("submit", e => e.preventDefault());
+    form.addEventListener("reset", () => setTimeout(apply));
+    apply();
+  }
+  const link = (event, on) => {
+    const at = event.target.closest("[data-e]");
+    const card = at && at.closest(".card");
+    if (!card) return;
+    card.classList.toggle("linked", on);
+    for (const e of card.querySelectorAll("[data-e]")) {
+      const same = e.dataset.e === at.dataset.e;
+      const other = e.dataset.e[0] !== at.dataset.e[0] && e.dataset.c === at.dataset.c;
+      e.classList.toggle("on", on && (same || other));
+    }
+  };
+  for (const name of ["mouseover", "focusin"]) document.addEventListener(name, e => link(e, true));
+  for (const name of ["mouseout", "focusout"]) document.addEventListener(name, e => link(e, false));
+  document.addEventListener("click", event => {
+    const button = event.target.closest(".windows button");
+    if (!button) return;
+    const look = button.closest(".look");
+    const main = look.querySelector(".stage img"), small = button.querySelector("img");
+    const caption = look.querySelector(".window"), name = button.querySelector("span");
+    [main.src, small.src] = [small.src, main.src];
+    [caption.textContent, name.textContent] = [name.textContent, caption.textContent];
+  });
+})();
+"""

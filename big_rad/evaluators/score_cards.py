@@ -1,0 +1,113 @@
+"""A card for each thing that was asked: its main score with its interval, and the same of groups.
+
+Takes what `summary.intervals` returns, and gives HTML.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from big_rad.evaluators import page
+from big_rad.evaluators.page_parts import esc, interval
+from big_rad.evaluators.samples import MAIN_SCORE
+
+_GROUPS = {  # field of a group -> its heading
+    "lang": "language",
+    "modality": "modality",
+    "question_type": "kind of question",
+    "class": "class: mean IoU, 0 where it was not named",
+}
+_LANGUAGES = {"en": "English", "de": "German"}
+_MOST = 8  # classes before the others are folded away
+
+
+def html(summary: Mapping[str, Any], sections: Sequence[page.Section]) -> str:
+    """Returns the cards.
+
+    Args:
+        summary: of `big_rad.evaluate`.
+        sections: of the same evaluators, from `page.sections_of`.
+    """
+    cards = "".join(_card(summary["evals"], s) for s in sections if s.names["none"])
+    return (
+        f'<section><h2>Scores with intervals</h2><div class="tiles">{cards}</div>'
+        f'<p class="note">Bars are 95 % intervals by bootstrap over each {esc(summary["by"])}, '
+        f"{summary['resamples']:,} resamples. Dashed: the same questions without the true image."
+        "</p></section>"
+    )
+
+
+def _card(evals: Mapping[str, Any], section: page.Section) -> str:
+    entry = evals[section.names["none"]]
+    main, labels = MAIN_SCORE[section.kind], dict(page.HEADLINES[section.kind])
+    found = entry["intervals"]
+    x = found[""].get(main)
+    controls = {
+        page.CONTROL_NAMES[c]: evals[n]["intervals"][""][main]["mean"]
+        for c, n in section.names.items()
+        if c != "none" and n in evals and main in evals[n]["intervals"][""]
+    }
+    what = f"{entry['dataset']} {entry['split']}, n = {entry['n']:,}"
+    figure = "–" if x is None else f"{x['mean']:.3f}"
+    between = "" if x is None else f"{x['low']:.3f} to {x['high']:.3f}"
+    bar = "" if x is None else _bar(x, controls)
+    ticks = "".join(f"<span>{esc(c)} {v:.3f}</span> " for c, v in controls.items())
+    return (
+        f'<article class="tile"><h3>{esc(section.title)}</h3><p class="meta">{esc(what)}</p>'
+        f'<p class="figure"><b>{figure}</b> {esc(labels[main])} <span>{between}</span></p>{bar}'
+        f'<p class="ticks">{ticks}</p>{_groups(found, main)}'
+        f"<details><summary>All scores</summary>{_table(found[''], labels)}</details></article>"
+    )
+
+
+def _groups(found: Mapping[str, Any], main: str) -> str:
+    parts = []
+    for field, heading in _GROUPS.items():
+        score = "entity_iou" if field == "class" else main
+        rows = [
+            (group.partition("=")[2], scores[score])
+            for group, scores in found.items()
+            if group.startswith(f"{field}=") and score in scores
+        ]
+        if rows:
+            rows = sorted(rows, key=lambda r: -r[1]["n"])
+            parts.append(f"<h4>By {heading}</h4>{_rows(rows[:_MOST])}")
+            if len(rows) > _MOST:
+                parts.append(
+                    f"<details><summary>{len(rows) - _MOST} more</summary>{_rows(rows[_MOST:])}"
+                    "</details>"
+                )
+    return "".join(parts)
+
+
+def _rows(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+    made = "".join(
+        f"<dt>{esc(_LANGUAGES.get(name, name).replace('_', ' '))} <small>{x['n']:,}</small></dt>"
+        f"<dd>{_bar(x)}<span>{x['mean']:.2f}</span></dd>"
+        for name, x in rows
+    )
+    return f'<dl class="groups">{made}</dl>'
+
+
+def _bar(x: Mapping[str, Any], controls: Mapping[str, float] | None = None) -> str:
+    # From 0 to 1: the interval as a band, the mean as a line, controls as dashed lines.
+    low, mean, high = (min(max(x[k], 0.0), 1.0) for k in ("low", "mean", "high"))
+    lines = "".join(
+        f'<i class="control" style="left:{min(max(v, 0.0), 1.0):.2%}" title="{esc(c)} {v:.3f}"></i>'
+        for c, v in (controls or {}).items()
+    )
+    return (
+        f'<div class="bar" title="{esc(interval(x))}"><i class="band" style="left:{low:.2%};'
+        f'width:{high - low:.2%}"></i>{lines}<i class="mean" style="left:{mean:.2%}"></i></div>'
+    )
+
+
+def _table(scores: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+    rows = "".join(
+        f'<tr><th scope="row">{esc(labels.get(name, name.replace("_", " ")))}</th>'
+        f"<td>{interval(x)}</td><td>{x['n']:,}</td></tr>"
+        for name, x in scores.items()
+    )
+    return (
+        '<div class="scroll"><table class="scores"><thead><tr><th>score</th><th>mean (95 %)</th>'
+        f"<th>samples</th></tr></thead><tbody>{rows}</tbody></table></div>"
+    )

@@ -1,0 +1,102 @@
+"""Intervals of groups, and the cards that show them."""
+
+import re
+
+import pytest
+
+from big_rad.evaluators import page, page_parts, page_style, score_cards, summary
+from tests import browser
+
+
+def entity(name, iou=None):
+    return {"class_name": name, "phrase": name} | ({} if iou is None else {"iou": iou})
+
+
+def record(i, lang="en", score=0.5, reference=()):
+    scores = {"g_iou": score, "hallucination_rate": None, "report_f1": 0.25}
+    return {"id": f"s{i}", "lang": lang, "modality": "CT", "question_type": "", "scores": scores,
+            "boxes": {"reference": list(reference), "prediction": []}}  # fmt: skip
+
+
+RECORDS = [
+    record(0, "en", 0.2, [entity("liver", 0.5), entity("spleen")]),
+    record(1, "en", 0.4, [entity("liver", 0.75)]),
+    record(1, "de", 0.6, [entity("liver"), entity("")]),
+    record(2, "de", 0.8),
+]
+
+
+def found(records=RECORDS):
+    return summary.intervals(records, [r["id"] for r in records], resamples=200)
+
+
+def test_each_language_and_each_class_has_its_own_interval():
+    groups = found()
+    assert set(groups) == {"", "lang=en", "lang=de", "class=liver", "class=spleen"}
+    assert groups["lang=de"]["g_iou"]["mean"] == pytest.approx(0.7)
+    assert "hallucination_rate" not in groups[""]  # No sample has it.
+    liver = groups["class=liver"]
+    assert liver["entity_found"]["mean"] == pytest.approx(2 / 3)
+    assert liver["entity_iou"]["mean"] == pytest.approx(1.25 / 3)  # 0 where it was not named.
+    assert (liver["entity_iou"]["n"], liver["entity_iou"]["clusters"]) == (3, 2)
+    assert groups["class=spleen"]["entity_iou"] == {
+        "mean": 0, "low": 0, "high": 0, "n": 1, "clusters": 1
+    }  # fmt: skip
+
+
+def test_answers_have_no_classes():
+    answers = [dict(r, scores={"f1": 1.0}) for r in RECORDS]
+    assert not [g for g in found(answers) if g.startswith("class=")]
+
+
+def whole(classes=1):
+    records = RECORDS + [record(9, reference=[entity(f"organ_{k}", 0.5)]) for k in range(classes)]
+    real, blank = found(records), found([record(i, score=0.1) for i in range(4)])
+    entry = {"dataset": "phantom", "split": "test", "n": 5}
+    evals = {
+        "report": entry | {"intervals": real},
+        "report_blank": entry | {"intervals": blank},
+    }
+    names = {"none": "report", "blank": "report_blank"}
+    results = {"none": {"g_iou": 0.5}, "blank": {"g_iou": 0.1}}
+    section = page.Section("Reports <b>", "grounded", results, [], {}, names=names)
+    return {"evals": evals, "by": "image", "resamples": 200}, [section]
+
+
+def test_a_card_shows_the_score_between_its_bounds_beside_the_control():
+    made, sections = whole()
+    text = score_cards.html(made, sections)
+    x = made["evals"]["report"]["intervals"][""]["g_iou"]
+    assert f"<b>{x['mean']:.3f}</b> G-IoU" in text
+    assert f"{x['low']:.3f} to {x['high']:.3f}" in text
+    assert "blank 0.100" in text and 'class="control" style="left:10.00%"' in text
+    assert f"left:{x['low']:.2%};width:{x['high'] - x['low']:.2%}" in text
+    assert "Reports &lt;b&gt;" in text
+    for words in ("German <small>2</small>", "English", "liver <small>3</small>", "organ 0"):
+        assert words in text
+    assert text.index("liver <small>") < text.index("spleen <small>")  # The most frequent first.
+
+
+def test_classes_beyond_the_most_frequent_are_folded_and_none_is_lost():
+    text = score_cards.html(*whole(classes=20))
+    assert "<summary>14 more</summary>" in text
+    assert len(re.findall(r"<dt>organ \d+ ", text)) == 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_a_browser_lays_the_cards_out_within_its_window(tmp_path, width):
+    path = tmp_path / "page.html"
+    parts = [score_cards.html(*whole(classes=12))]
+    page_parts.save(path, "T", parts, page_style.TILES)
+    seen, console = browser.look(
+        path,
+        width,
+        """const bars = [...page.querySelectorAll(".tile .bar")].filter(b => b.offsetParent);
+        const inside = (a, b) => a.left >= b.left - 2 && a.right <= b.right + 3;
+        return {bars: bars.map(b => b.getBoundingClientRect().width), inside: bars.every(
+          b => [...b.children].every(i => inside(i.getBoundingClientRect(),
+                                                 b.getBoundingClientRect())))};""",
+    )
+    assert not console and seen["wide"] == [] and seen["inside"]
+    assert len(seen["bars"]) > 8 and min(seen["bars"]) > 60
