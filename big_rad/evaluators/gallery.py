@@ -64,8 +64,8 @@ def filters(galleries: Iterable[tuple[Sequence[Record], str]]) -> str:
             found["classes"] |= {_value(n): n.replace("_", " ") for n in names}
     if not found["tags"]:
         return ""
-    titles = {"tags": "all groups", "lang": "languages", "modality": "modalities"}
-    titles["classes"] = "all classes"
+    titles = {"tags": "groups", "lang": "languages", "modality": "modalities"}
+    titles = {k: f"all {v}" for k, v in (titles | {"classes": "classes"}).items()}
     selects = "".join(
         f'<select name="{name}" aria-label="{titles[name]}"><option value="">{titles[name]}'
         "</option>"
@@ -79,7 +79,7 @@ def filters(galleries: Iterable[tuple[Sequence[Record], str]]) -> str:
     )
     return (
         '<form class="filter" hidden><input type="search" name="words" placeholder="search texts"'
-        f' aria-label="search texts">{selects}<button type="reset">all</button>'
+        f' aria-label="search texts">{selects}<button type="reset">show all</button>'
         "<output></output></form>"
     )
 
@@ -132,17 +132,18 @@ def _look(record: Record, seen: np.ndarray, where: str) -> str:
     # The picture with its marks; below it, of CT, the other windows.
     main = draw.displayable(seen, record["modality"])
     stage = f'<img src="{_uri(main)}" alt="{esc(where)} slice" loading="lazy">'
-    stage = f'<div class="stage">{stage}{_marks(record, *main.shape[:2])}</div>'
+    stage += _marks(record, *main.shape[:2])
     if main is seen:
-        return f'<div class="look">{stage}</div>'
+        return f'<div class="look"><div class="stage">{stage}</div></div>'
     others = "".join(
         f'<button type="button"><img src="{_uri(seen[..., c])}" alt="" loading="lazy"><span>'
         f"{_window(c)}</span></button>"
         for c in range(len(_WINDOWS))
         if c != draw.CT_SOFT_TISSUE
     )
-    caption = f'<span class="window">{_window(draw.CT_SOFT_TISSUE)}</span>'
-    return f'<div class="look">{stage}<div class="windows">{caption}{others}</div></div>'
+    stage += f'<span class="window">{_window(draw.CT_SOFT_TISSUE)}</span>'
+    windows = f'<div class="windows">{others}</div>'
+    return f'<div class="look"><div class="stage">{stage}</div>{windows}</div>'
 
 
 def _uri(pixels: np.ndarray) -> str:

@@ -247,12 +247,13 @@ section.empty > .cards::before { content: "No sample fits."; color: var(--soft);
 .linked mark:not(.on) { opacity: .45; }
 mark[data-e] { cursor: default; }
 mark.on { outline: 2px solid currentColor; outline-offset: 1px; }
-.windows { display: flex; gap: 8px; align-items: flex-start; padding: 8px 14px 0; }
-.windows span { display: block; font-size: .74rem; color: var(--soft); line-height: 1.3; }
-.windows > span { flex: 1; }
-.windows button { flex: 0 0 76px; padding: 0; border: 0; background: none; color: inherit;
-  font: inherit; text-align: left; cursor: pointer; }
-.windows button img { border-radius: 4px; }
+.window { position: absolute; left: 6px; bottom: 4px; font-size: .72rem; color: #fff;
+  background: rgb(0 0 0 / .55); padding: 0 5px; border-radius: 4px; pointer-events: none; }
+.windows { display: flex; gap: 10px; padding: 8px 14px 0; }
+.windows button { flex: 1; display: flex; gap: 8px; align-items: center; padding: 0; border: 0;
+  background: none; color: var(--soft); font: inherit; font-size: .76rem; line-height: 1.3;
+  text-align: left; cursor: pointer; }
+.windows button img { width: 52px; border-radius: 4px; }
 .tag { font-size: .74rem; font-weight: 600; padding: 1px 7px; border-radius: 10px;
   background: var(--ground); color: var(--ink); white-space: nowrap; }
 .tag.hallucination, .tag.miss, .tag.wrong { color: var(--down); }
@@ -267,6 +268,7 @@ mark.on { outline: 2px solid currentColor; outline-offset: 1px; }
 .key.pred { border: 3px dashed var(--pred); }
 .no-picture { aspect-ratio: 1; margin: 0; display: grid; place-items: center; padding: 20px;
   background: var(--ground); color: var(--soft); font-size: .85rem; text-align: center; }
+@media (max-width: 640px) { .filter { position: static; } }
 @media print { .card { break-inside: avoid; } .filter { display: none; } }
 """
 

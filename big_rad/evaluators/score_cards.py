@@ -16,7 +16,7 @@ _GROUPS = {  # field of a group -> its heading
     "question_type": "kind of question",
     "class": "class: mean IoU, 0 where it was not named",
 }
-_LANGUAGES = {"en": "English", "de": "German"}
+_NAMES = {"en": "English", "de": "German", "yesno": "yes/no"}
 _MOST = 8  # classes before the others are folded away
 
 
@@ -81,7 +81,7 @@ def _groups(found: Mapping[str, Any], main: str) -> str:
 
 def _rows(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     made = "".join(
-        f"<dt>{esc(_LANGUAGES.get(name, name).replace('_', ' '))} <small>{x['n']:,}</small></dt>"
+        f"<dt>{esc(_NAMES.get(name, name).replace('_', ' '))} <small>{x['n']:,}</small></dt>"
         f"<dd>{_bar(x)}<span>{x['mean']:.2f}</span></dd>"
         for name, x in rows
     )
