@@ -6,7 +6,6 @@ nothing twice. One that cannot be had or read is a failure: counted, listed, nev
 model of ours and no dataset.
 """
 
-import asyncio
 import dataclasses
 import hashlib
 import json
@@ -15,17 +14,14 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import httpx
 import numpy as np
 
 from big_rad import runtime
-from big_rad.evaluators import llm_examples
+from big_rad.evaluators import endpoint, llm_examples
 
 TASKS = ("report", "vqa")
 LEVELS = (1, 2, 3, 4, 5)
 _VERDICT = re.compile(r"^[1-5]\b")
-_AGAIN = (408, 409, 425, 429)  # and all of 500 and above
-_LONGEST_WAIT = 60.0
 _RUBRIC = """You compare a candidate answer about a radiology image with the reference of an expert.
 Judge medical content alone: findings, organs, sides, levels, sizes, negations. Style, language and
 word order do not matter, and neither does extra text that agrees with the reference.
@@ -111,13 +107,10 @@ class Judge:
         wait: float = 1.0,
         log: Callable[[str], None] = lambda line: None,
     ):
-        if concurrency < 1 or tries < 1:
-            raise ValueError(f"concurrency {concurrency} and tries {tries} are at least 1")
-        self._url = url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
+        url = url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
+        self._endpoint = endpoint.Endpoint(url, key, concurrency, tries, timeout, wait)
         self.model, self._cache = model, None if cache is None else pathlib.Path(cache)
-        self._headers = {"Authorization": f"Bearer {key}"} if key else {}
-        self._concurrency, self._tries = concurrency, tries
-        self._timeout, self._wait, self._log = timeout, wait, log
+        self._log = log
 
     def judge(self, items: Sequence[Item]) -> list[Judgement]:
         """Returns a judgement of each item, in order.
@@ -128,56 +121,37 @@ class Judge:
         if self._cache is not None:
             self._cache.mkdir(parents=True, exist_ok=True)
         bodies = [self._body(item) for item in items]
-        return asyncio.run(self._all(bodies))
+        found = {i: known for i, b in enumerate(bodies) if (known := self._known(b)) is not None}
+        missing = [i for i in range(len(bodies)) if i not in found]
 
-    async def _all(self, bodies: Sequence[dict[str, Any]]) -> list[Judgement]:
-        free, done = asyncio.Semaphore(self._concurrency), 0
-        limits = httpx.Limits(max_connections=self._concurrency)
-        async with httpx.AsyncClient(
-            timeout=self._timeout, limits=limits, headers=self._headers
-        ) as client:
+        def done(count: int) -> None:
+            if count % 100 == 0:
+                self._log(f"judged {count} of {len(missing)}")
 
-            async def one(body: dict[str, Any]) -> Judgement:
-                nonlocal done
-                async with free:
-                    found = await self._one(client, body)
-                done += 1
-                if done % 100 == 0:
-                    self._log(f"judged {done} of {len(bodies)}")
-                return found
+        asked = self._endpoint.ask([bodies[i] for i in missing], self._read, done)
+        for i, (judgement, error) in zip(missing, asked, strict=True):
+            found[i] = Judgement(None, error=error) if judgement is None else judgement
+        return [found[i] for i in range(len(bodies))]
 
-            return list(await asyncio.gather(*map(one, bodies)))
+    def _read(self, body: Mapping[str, Any], reply: Any) -> Judgement:
+        answer = reply["choices"][0]["message"]["content"].strip()
+        found = parse(answer)
+        if (
+            self._cache is not None and found.grade is not None
+        ):  # Kept at once: a run may be killed.
+            content = json.dumps({"model": self.model, "answer": answer}, ensure_ascii=False)
+            runtime.write_whole(self._cache / f"{digest(body)}.json", content)
+        return found
 
-    async def _one(self, client: httpx.AsyncClient, body: dict[str, Any]) -> Judgement:
-        path = None if self._cache is None else self._cache / f"{digest(body)}.json"
-        known = _known(path)
-        if known is not None:
-            return known
-        error = ""
-        for number in range(self._tries):
-            if number:
-                await asyncio.sleep(min(self._wait * 2 ** (number - 1), _LONGEST_WAIT))
-            try:
-                reply = await client.post(self._url, json=body)
-                if reply.status_code in _AGAIN or reply.status_code >= 500:
-                    error = f"HTTP {reply.status_code}"
-                    await asyncio.sleep(_asked_to_wait(reply))
-                    continue
-                if reply.status_code != 200:  # Asking again would not help.
-                    return Judgement(None, error=f"HTTP {reply.status_code}: {reply.text[:200]}")
-                answer = reply.json()["choices"][0]["message"]["content"].strip()
-            except httpx.HTTPError as e:
-                error = f"{type(e).__name__}: {e}"
-                continue
-            except (ValueError, KeyError, IndexError, TypeError, AttributeError) as e:
-                error = f"not a chat completion ({type(e).__name__}: {e})"
-                continue
-            found = parse(answer)
-            if path is not None and found.grade is not None:
-                content = json.dumps({"model": self.model, "answer": answer}, ensure_ascii=False)
-                runtime.write_whole(path, content)
-            return found
-        return Judgement(None, error=error)
+    def _known(self, body: Mapping[str, Any]) -> Judgement | None:
+        if self._cache is None:
+            return None
+        try:
+            kept = json.loads((self._cache / f"{digest(body)}.json").read_text(encoding="utf-8"))
+            found = parse(kept["answer"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return None if found.grade is None else found
 
     def _body(self, item: Item) -> dict[str, Any]:
         return {
@@ -242,18 +216,3 @@ def summarise(judgements: Sequence[Judgement]) -> dict[str, float]:
 def _fields(question: str, candidate: str, reference: str) -> str:
     named = {"Question": question, "Candidate": candidate, "Reference": reference}
     return "\n".join(f"{k}: {json.dumps(v, ensure_ascii=False)}" for k, v in named.items())
-
-
-def _known(path: pathlib.Path | None) -> Judgement | None:
-    try:
-        found = parse(json.loads(path.read_text(encoding="utf-8"))["answer"]) if path else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return found if found and found.grade is not None else None
-
-
-def _asked_to_wait(reply: httpx.Response) -> float:
-    try:
-        return min(max(float(reply.headers.get("Retry-After", 0)), 0.0), _LONGEST_WAIT)
-    except ValueError:  # A date.
-        return 0.0

@@ -1,4 +1,5 @@
-"""A judge on loopback that misbehaves as it is told, and grades by comparing words."""
+"""A server on loopback that misbehaves as it is told: a judge that grades by comparing words, and
+vectors that are counts of letters."""
 
 import collections
 import contextlib
@@ -12,7 +13,8 @@ class Server:
     """What a judge is told, and what it saw.
 
     Attributes:
-        trouble: candidate -> kinds of trouble, one for each request about it, before it is good.
+        trouble: candidate, or first phrase -> kinds of trouble, one for each request about it,
+            before it is good.
         bodies: of the requests.
         most: the most requests at once.
     """
@@ -36,23 +38,40 @@ class Server:
                 self._now -= 1
 
     def _answer(self, body):
+        if "input" in body:
+            kind = self._trouble(body["input"][0])
+            return kind or (200, {}, json.dumps({"data": _vectors(body["input"])}).encode())
         lines = body["messages"][-1]["content"].split("\n")
         names, values = zip(*(line.split(": ", 1) for line in lines), strict=True)
         assert names == ("Question", "Candidate", "Reference")
         _, candidate, reference = map(json.loads, values)
-        kind = self.trouble[candidate].pop(0) if self.trouble[candidate] else ""
+        says = self.trouble[candidate][0] if self.trouble[candidate] else ""
+        kind = self._trouble(candidate)
+        if kind:
+            return kind
+        shared = len(set(candidate.split()) & set(reference.split()))
+        grade = 1 + round(4 * shared / max(len(reference.split()), 1))
+        said = says.removeprefix("says ") if says.startswith("says ") else f"{grade} by words"
+        return 200, {}, json.dumps({"choices": [{"message": {"content": said}}]}).encode()
+
+    def _trouble(self, about):
+        # The reply of the next trouble about something, if it is one with a reply of its own.
+        kind = self.trouble[about].pop(0) if self.trouble[about] else ""
         if kind.isdigit():
             return int(kind), {"Retry-After": "0"} if kind == "429" else {}, b"{}"
         if kind == "slow":
             time.sleep(1.5)
-        if kind == "no json":
-            return 200, {}, b"<html>"
-        if kind == "no choices":
-            return 200, {}, b'{"choices": []}'
-        shared = len(set(candidate.split()) & set(reference.split()))
-        grade = 1 + round(4 * shared / max(len(reference.split()), 1))
-        said = kind.removeprefix("says ") if kind.startswith("says ") else f"{grade} by words"
-        return 200, {}, json.dumps({"choices": [{"message": {"content": said}}]}).encode()
+        replies = {"no json": b"<html>", "no choices": b'{"choices": []}', "empty": b'{"data": []}'}
+        return (200, {}, replies[kind]) if kind in replies else None
+
+
+def _vectors(phrases):
+    # In another order than asked, as the index says.
+    rows = [
+        {"index": i, "embedding": [p.count(c) + 0.01 for c in "abcdefghijklmnopqrstuvwxyz"]}
+        for i, p in enumerate(phrases)
+    ]
+    return rows[::-1]
 
 
 @contextlib.contextmanager

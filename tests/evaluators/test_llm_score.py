@@ -47,7 +47,7 @@ def test_an_endpoint_that_fails_now_and_then_is_asked_again(served, trouble):
     [
         (["500"] * 9, 3, "HTTP 500"),
         (["slow"] * 9, 3, "ReadTimeout"),
-        (["no json"] * 9, 3, "not a chat completion"),
+        (["no json"] * 9, 3, "not what was asked for"),
         (["401"] * 9, 1, "HTTP 401"),  # Asking again would not help.
         (["says good, 5"], 1, "does not begin with a grade"),
         (["says 6"], 1, "does not begin with a grade"),

@@ -1,0 +1,105 @@
+"""Vectors of phrases from an OpenAI-compatible endpoint, kept in a file.
+
+The file is that of `metrics.similarity.read_vectors`, so it can be used without the endpoint.
+"""
+
+import io
+import pathlib
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from big_rad import runtime
+from big_rad.evaluators import endpoint
+from big_rad.metrics import similarity
+
+_BATCH = 64  # phrases a request
+
+
+def embed(
+    phrases: Iterable[str],
+    url: str,
+    model: str,
+    file: str | pathlib.Path,
+    *,
+    key: str = "",
+    log: Callable[[str], None] = lambda line: None,
+    **options: Any,
+) -> dict[str, np.ndarray]:
+    """Returns a vector of each phrase, from the file or else from the endpoint.
+
+    Args:
+        phrases: in any case; outer white space is cut.
+        url: of the endpoint, such as "http://localhost:8000/v1".
+        model: its name there.
+        file: an npz with `phrases`, `vectors` and `model`; new vectors are added to it.
+        key: sent as bearer token, if there is one.
+        log: receives a line now and then.
+        options: others of `endpoint.Endpoint`.
+
+    Returns:
+        Phrase in lower case -> vector float32 [D]; those of the file too.
+
+    Raises:
+        ValueError: a file of another model, or phrases whose vector could not be had (those of the
+            others are kept, so a second call asks only for these).
+    """
+    file = pathlib.Path(file)
+    known = _known(file, model)
+    wanted = sorted({p.strip().lower() for p in phrases} - set(known) - {""})
+    url = url.rstrip("/").removesuffix("/embeddings") + "/embeddings"
+    bodies = [
+        {"model": model, "input": wanted[i : i + _BATCH], "encoding_format": "float"}
+        for i in range(0, len(wanted), _BATCH)
+    ]
+    asked = endpoint.Endpoint(url, key, **options).ask(bodies, _read)
+    for body, (vectors, _) in zip(bodies, asked, strict=True):
+        if vectors is not None:
+            known |= zip(body["input"], vectors, strict=True)
+    if wanted:
+        _save(file, known, model)
+        log(f"{len(wanted):,} phrases embedded with {model}")
+    failed = [(len(b["input"]), e) for b, (v, e) in zip(bodies, asked, strict=True) if v is None]
+    if failed:
+        raise ValueError(
+            f"{url}: no vector for {sum(n for n, _ in failed)} of {len(wanted)} phrases "
+            f"({failed[0][1]}); the others are kept in {file}, so run it again"
+        )
+    return known
+
+
+def _read(body: endpoint.Body, reply: Any) -> list[np.ndarray]:
+    rows = sorted(reply["data"], key=lambda row: row["index"])
+    vectors = np.array([row["embedding"] for row in rows], np.float32)
+    if vectors.ndim != 2 or len(vectors) != len(body["input"]) or not np.isfinite(vectors).all():
+        raise ValueError(f"{len(body['input'])} phrases gave vectors of shape {vectors.shape}")
+    return list(vectors)
+
+
+def _known(file: pathlib.Path, model: str) -> dict[str, np.ndarray]:
+    if not file.exists():
+        return {}
+    vectors = similarity.read_vectors(file)
+    with np.load(file, allow_pickle=False) as content:
+        made_by = str(content["model"]) if "model" in content.files else ""
+    if made_by != model:
+        raise ValueError(
+            f"{file} holds vectors of {made_by or 'a model that it does not name'}, and {model} is "
+            "asked for: give another file"
+        )
+    return vectors
+
+
+def _save(file: pathlib.Path, known: dict[str, np.ndarray], model: str) -> None:
+    if not known:
+        return
+    content = io.BytesIO()
+    np.savez_compressed(
+        content,
+        phrases=np.array(list(known)),
+        vectors=np.array(list(known.values()), np.float32),
+        model=np.array(model),
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    runtime.write_whole(file, content.getvalue())

@@ -1,0 +1,111 @@
+"""Requests to an OpenAI-compatible endpoint: side by side, and again where it fails.
+
+Knows neither what is asked nor what comes back.
+"""
+
+import asyncio
+import dataclasses
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import httpx
+
+Body = dict[str, Any]
+Answer = tuple[Any, str]
+_AGAIN = (408, 409, 425, 429)  # and all of 500 and above
+_LONGEST_WAIT = 60.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Endpoint:
+    """Where requests go, and how often.
+
+    Attributes:
+        url: such as "http://localhost:8000/v1/chat/completions".
+        key: sent as bearer token, if there is one.
+        concurrency: requests at once.
+        tries: of each, before it is a failure.
+        timeout: seconds of each try.
+        wait: seconds before the second try; doubled each time.
+
+    Raises:
+        ValueError: no request at once, or no try.
+    """
+
+    url: str
+    key: str = ""
+    concurrency: int = 16
+    tries: int = 5
+    timeout: float = 120.0
+    wait: float = 1.0
+
+    def __post_init__(self):
+        if self.concurrency < 1 or self.tries < 1:
+            raise ValueError(
+                f"concurrency {self.concurrency} and tries {self.tries} are at least 1"
+            )
+
+    def ask(
+        self,
+        bodies: Sequence[Body],
+        read: Callable[[Body, Any], Any],
+        done: Callable[[int], None] = lambda count: None,
+    ) -> list[Answer]:
+        """Sends requests.
+
+        Args:
+            bodies: what each posts, as JSON.
+            read: takes a body and the JSON that came back for it, and gives what it says; raises
+                ValueError, KeyError, IndexError, TypeError or AttributeError for a reply that is
+                not what was asked for, which is then asked for again.
+            done: told how many have been answered, after each.
+
+        Returns:
+            For each body (what `read` gave, ""), or (None, what went wrong).
+        """
+        return asyncio.run(self._all(bodies, read, done))
+
+    async def _all(self, bodies: Sequence[Body], read: Any, done: Any) -> list[Answer]:
+        free, count = asyncio.Semaphore(self.concurrency), 0
+        limits = httpx.Limits(max_connections=self.concurrency)
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        async with httpx.AsyncClient(
+            timeout=self.timeout, limits=limits, headers=headers
+        ) as client:
+
+            async def one(body: Body) -> Answer:
+                nonlocal count
+                async with free:
+                    found = await self._one(client, body, read)
+                count += 1
+                done(count)
+                return found
+
+            return list(await asyncio.gather(*map(one, bodies)))
+
+    async def _one(self, client: httpx.AsyncClient, body: Body, read: Any) -> Answer:
+        error = ""
+        for number in range(self.tries):
+            if number:
+                await asyncio.sleep(min(self.wait * 2 ** (number - 1), _LONGEST_WAIT))
+            try:
+                reply = await client.post(self.url, json=body)
+                if reply.status_code in _AGAIN or reply.status_code >= 500:
+                    error = f"HTTP {reply.status_code}"
+                    await asyncio.sleep(_asked_to_wait(reply))
+                    continue
+                if reply.status_code != 200:  # Asking again would not help.
+                    return None, f"HTTP {reply.status_code}: {reply.text[:200]}"
+                return read(body, reply.json()), ""
+            except httpx.HTTPError as e:
+                error = f"{type(e).__name__}: {e}"
+            except (ValueError, KeyError, IndexError, TypeError, AttributeError) as e:
+                error = f"not what was asked for ({type(e).__name__}: {e})"
+        return None, error
+
+
+def _asked_to_wait(reply: httpx.Response) -> float:
+    try:
+        return min(max(float(reply.headers.get("Retry-After", 0)), 0.0), _LONGEST_WAIT)
+    except ValueError:  # A date.
+        return 0.0

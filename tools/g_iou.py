@@ -1,0 +1,165 @@
+"""G-IoU of an evaluation that has been run, in any mode and with any similarity.
+
+    python -m tools.g_iou runs/demo/evaluation
+    python -m tools.g_iou runs/demo/evaluation --mode=paper,reference_det --similarity=embedding \\
+        --embed_url=http://localhost:8000/v1 --embed_model=google/embeddinggemma-300m
+
+Reads the samples that `big_rad.evaluate` wrote and asks no model but that of the vectors. Numbers
+of different modes or similarities are not comparable, see docs/evaluation.md.
+"""
+
+import argparse
+import os
+import pathlib
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from big_rad.evaluators import embeddings
+from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators.page_parts import interval
+from big_rad.grounding import markup, masks
+from big_rad.metrics import bootstrap, grounding, similarity
+
+_SIMILARITIES = (*grounding.SIMILARITIES, "embedding")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Entry point of the command line; returns its exit code."""
+    args = _parser().parse_args(argv)
+    try:
+        found = read(args.evaluation)
+        print("| evaluator | metric | mean (95 %) | n | images |\n|---|---|---|---|---|")
+        for backend in _backends(args, found):
+            for name, records in found.items():
+                for mode in _modes(args, records):
+                    print(_row(name, records, mode, backend, args))
+    except (OSError, ValueError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def read(folder: str | pathlib.Path) -> dict[str, list[dict[str, Any]]]:
+    """Returns the records of each evaluator that points at something, controls too.
+
+    Raises:
+        ValueError: none there, or a file that is broken.
+    """
+    samples = pathlib.Path(folder) / "samples"
+    found = {p.stem: sample_files.read(samples, p.stem)[0] for p in sorted(samples.glob("*.jsonl"))}
+    found = {k: v for k, v in found.items() if v and "g_iou" in v[0]["scores"]}
+    if not found:
+        raise ValueError(
+            f"{samples} has no samples of grounded texts: give the --out of big_rad.evaluate, or a "
+            "run directory"
+        )
+    return found
+
+
+def sides(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Returns the entities of records as arguments of `metrics.grounding.g_iou`."""
+    result: dict[str, Any] = {}
+    with_masks = has_masks(records)
+    for side, short in (("prediction", "pred"), ("reference", "ref")):
+        result[f"{short}s"] = [
+            [
+                markup.Entity(
+                    e["phrase"],
+                    e["class_id"] or 0,
+                    e["box"],
+                    k if with_masks else None,
+                    tuple(e["span"]),
+                )
+                for k, e in enumerate(r["boxes"][side])
+            ]
+            for r in records
+        ]
+        if with_masks:
+            result[f"{short}_masks"] = [
+                [_mask(e, r["image_size"]) for e in r["boxes"][side]] for r in records
+            ]
+    return result
+
+
+def has_masks(records: Sequence[Mapping[str, Any]]) -> bool:
+    """Returns whether the entities of records are masks."""
+    return any("mask" in e for r in records for side in r["boxes"].values() for e in side)
+
+
+def _mask(entity: Mapping[str, Any], size: Sequence[int]) -> np.ndarray:
+    return masks.from_runs(entity["mask"]) if entity["mask"] else np.zeros(tuple(size), bool)
+
+
+def _row(
+    name: str, records: Sequence[Any], mode: str, backend: Any, args: argparse.Namespace
+) -> str:
+    result = grounding.g_iou(**sides(records), mode=mode, similarity=backend)
+    scores = [s["g_iou"] for s in result["per_sample"]]
+    images = [str(r["id"]) for r in records]
+    x = bootstrap.interval(scores, clusters=images, resamples=args.resamples)
+    return f"| {name} | {result['name']} | {interval(vars(x))} | {x.n} | {x.clusters} |"
+
+
+def _modes(args: argparse.Namespace, records: Sequence[Any]) -> list[str]:
+    # Those asked for, else all that fit boxes or masks.
+    other = "reference_det" if has_masks(records) else "reference_seg"
+    return args.mode or [m for m in grounding.MODES if m != other]
+
+
+def _backends(args: argparse.Namespace, found: Mapping[str, Any]) -> list[Any]:
+    backends: list[Any] = []
+    for name in args.similarity:
+        if name not in _SIMILARITIES:
+            raise ValueError(f"--similarity={name}: there are {', '.join(_SIMILARITIES)}")
+        backends.append(_embedding(args, found) if name == "embedding" else name)
+    return backends
+
+
+def _embedding(args: argparse.Namespace, found: Mapping[str, Any]) -> similarity.Similarity:
+    phrases = {
+        e["phrase"]
+        for records in found.values()
+        for r in records
+        for side in r["boxes"].values()
+        for e in side
+    }
+    if args.embed_url:
+        if not args.embed_model:
+            raise ValueError("--embed_url and --embed_model go together")
+        file = args.vectors or args.evaluation / "vectors.npz"
+        key = os.environ.get("EMBED_API_KEY", "")
+        url, model = args.embed_url, args.embed_model
+        vectors = embeddings.embed(phrases, url, model, file, key=key, log=print)
+        return similarity.cosine(vectors, model)
+    if not args.vectors:
+        raise ValueError("--similarity=embedding needs --embed_url or --vectors=FILE.npz")
+    name = args.embed_model or args.vectors.stem
+    return similarity.cosine(similarity.read_vectors(args.vectors), name)
+
+
+def _parser() -> argparse.ArgumentParser:
+    def names(text: str) -> list[str]:
+        return [n for n in text.split(",") if n]
+
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.g_iou",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("evaluation", type=pathlib.Path, help="--out of big_rad.evaluate, or a run")
+    parser.add_argument("--mode", type=names, default=[], help=", ".join(grounding.MODES))
+    parser.add_argument(
+        "--similarity", type=names, default=["class_id"], help=", ".join(_SIMILARITIES)
+    )
+    parser.add_argument("--embed_url", default="", help="an OpenAI-compatible endpoint, .../v1")
+    parser.add_argument("--embed_model", default="", help="its model; key: $EMBED_API_KEY")
+    parser.add_argument("--vectors", type=pathlib.Path, help="npz of vectors, used and added to")
+    parser.add_argument("--resamples", type=int, default=10_000)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
