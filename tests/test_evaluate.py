@@ -3,6 +3,7 @@
 import json
 import pathlib
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from big_rad import evaluate, metric_writer, train
 from big_rad.evaluators import answers, generate
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
-from tests import tiny_run
+from tests import browser, tiny_run
 from tests.evaluators import judge_server
 from tests.published import slake, vqa_rad
 from tools import convert, reproduce
@@ -133,6 +134,40 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
     assert {k: v for k, v in entry["metrics"].items() if "llm" not in k} == again["evals"][
         "report"
     ]["metrics"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [1280, 390])
+def test_one_command_gives_scores_controls_grades_and_a_page_that_opens(
+    evaluated, trained, data_dir, tmp_path, width
+):
+    out = tmp_path / "evaluation"
+    shutil.copytree(evaluated[0], out)  # What was asked there is not asked again.
+    with judge_server.running() as (url, server):
+        summary = run(
+            trained, data_dir, out, "--controls", f"--judge_url={url}", "--judge_model=toy"
+        )
+        assert len(server.bodies) == 8  # Of the true images alone.
+    text = (out / "report.html").read_text(encoding="utf-8")
+    ids = {r["id"] for r in sample_files.read(out / "samples", "report")[0]}
+    assert len(ids) == 4 and not any(i in text for i in ids)
+    seen, console = browser.look(
+        out / "report.html",
+        width,
+        """const tile = page.querySelector(".tile");
+        const pictures = [...page.querySelectorAll(".stage img")];
+        return {tile: tile.innerText, tiles: page.querySelectorAll(".tile").length,
+          cards: page.querySelectorAll(".card").length, pictures: pictures.length,
+          charts: [...page.querySelectorAll(".chart b")].map(b => b.innerText),
+          scores: [...page.querySelectorAll(".scores .group")].length};""",
+    )
+    assert not console and seen["wide"] == [] and seen["width"] <= width
+    assert seen["tiles"] == 2 and seen["cards"] == seen["pictures"] == 8
+    assert "Training loss" in seen["charts"]
+    entry = summary["evals"]["report"]
+    assert f"{entry['intervals']['']['g_iou']['mean']:.3f}" in seen["tile"]
+    assert "blank" in seen["tile"] and "mirrored" in seen["tile"]
+    assert entry["metrics"]["llm_judged"] == 4 and "LLMScore" in text
 
 
 @pytest.mark.parametrize("task", ["report", "vqa"])

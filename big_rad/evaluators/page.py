@@ -43,6 +43,7 @@ HEADLINES = {
         ("report_cider", "CIDEr"),
         ("report_rouge_l", "ROUGE-L"),
         ("report_bleu4", "BLEU-4"),
+        ("llm_score", "LLMScore"),
     ),
     "vqa": (
         ("f1", "F1"),
@@ -53,6 +54,7 @@ HEADLINES = {
         ("accuracy_closed", "accuracy, closed"),
         ("f1_open", "F1, open"),
         ("accuracy_open", "accuracy, open"),
+        ("llm_score", "LLMScore"),
     ),
 }
 _TITLES = {  # of the evaluators' usual names, in the page's order
