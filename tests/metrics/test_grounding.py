@@ -85,6 +85,24 @@ def test_a_hallucinated_entity_lowers_the_score_once_there_are_enough(pred, ref)
     assert score([*pred, entity(99, FAR)], ref) < before
 
 
+@given(
+    st.lists(entities, min_size=1, max_size=5, unique_by=lambda e: e.class_id),
+    st.integers(0, 4),
+    st.tuples(st.floats(0, 1), st.floats(0, 1)),
+)
+def test_the_score_falls_as_a_box_shrinks_away(ref, k, corner):
+    k %= len(ref)
+    x1, y1, x2, y2 = ref[k].box
+    scores = []
+    for share in (1, 0.8, 0.4, 0.1):  # Of its sides, towards a point in it.
+        x, y = x1 + corner[0] * (x2 - x1) * (1 - share), y1 + corner[1] * (y2 - y1) * (1 - share)
+        box = (x, y, x + share * (x2 - x1), y + share * (y2 - y1))
+        scores.append(score([*ref[:k], entity(ref[k].class_id, box), *ref[k + 1 :]], ref))
+    assert scores[0] == pytest.approx(1)
+    assert all(a - b > 0.01 for a, b in zip(scores, scores[1:]))
+    assert scores[-1] == pytest.approx((len(ref) - 1 + 0.01) / len(ref))
+
+
 @given(samples, nonempty)
 def test_g_iou_never_exceeds_precision_nor_recall_of_the_sample(pred, ref):
     sample = g_iou([pred], [ref])["per_sample"][0]
