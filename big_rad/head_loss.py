@@ -34,6 +34,7 @@ def xent(
     cap: float = 0.0,
     tile: int = 1024,
     groups: int = 1,
+    more: tuple[jax.Array, jax.Array] | None = None,
 ) -> Sums:
     """Sums the cross-entropy of softmax(soft_cap(hidden table^T)) over rows with a weight.
 
@@ -45,21 +46,25 @@ def xent(
         cap: soft cap of the logits, 0 for none.
         tile: rows put through at once; a remainder goes in tiles of an eighth.
         groups: devices that the rows are split over, in order: each gathers its own.
+        more: other inputs [R, K] and another table [V, K], whose logits are added before the cap.
 
     Returns:
-        The sums; `loss` has gradients for `hidden` and `table`. Logits and softmax are in float32.
+        The sums; `loss` has gradients for inputs and tables. Logits and softmax are in float32.
     """
     groups = math.gcd(groups, hidden.shape[0])
     rows = hidden.shape[0] // groups
     sizes = tile_sizes(tile, rows)
-    hidden, target, weight = (
-        x.reshape(groups, rows, *x.shape[1:]) for x in (hidden, target, weight)
-    )
+    inputs, tables = zip(*([(hidden, table)] + ([more] if more else [])), strict=True)
+    target, weight = (x.reshape(groups, rows) for x in (target, weight))
     order = jnp.argsort(weight <= 0, axis=1, stable=True)
     pad = [(0, 0), (0, sizes[-1] - 1)]  # The last tile may begin at the last row.
-    hidden = jnp.pad(jnp.take_along_axis(hidden, order[..., None], axis=1), [*pad, (0, 0)])
+
+    def gathered(x: jax.Array) -> jax.Array:
+        x = jnp.take_along_axis(x.reshape(groups, rows, -1), order[..., None], axis=1)
+        return jnp.pad(x, [*pad, (0, 0)])
+
     target, weight = (jnp.pad(jnp.take_along_axis(x, order, axis=1), pad) for x in (target, weight))
-    return _sums(hidden, table, target, weight, cap, sizes)
+    return _sums(tuple(map(gathered, inputs)), tables, target, weight, cap, sizes)
 
 
 def tile_sizes(tile: int, rows: int) -> tuple[int, ...]:
@@ -70,54 +75,65 @@ def tile_sizes(tile: int, rows: int) -> tuple[int, ...]:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
 def _sums(
-    hidden: jax.Array,
-    table: jax.Array,
+    inputs: tuple[jax.Array, ...],
+    tables: tuple[jax.Array, ...],
     target: jax.Array,
     weight: jax.Array,
     cap: float,
     sizes: tuple[int, ...],
 ) -> Sums:
     # Rows with a weight come first.
-    return _run(hidden, table, target, weight, cap, sizes)[0]
+    return _run(inputs, tables, target, weight, cap, sizes)[0]
 
 
-def _forward(hidden: Any, table: Any, target: Any, weight: Any, cap: float, sizes: Any) -> Any:
-    arrays = (x.value for x in (hidden, table, target, weight))
-    # A frozen table needs none, and its gradient is as large as the table.
-    return _run(*arrays, cap, sizes, grads=("hidden", "table") if table.perturbed else ("hidden",))
+def _forward(inputs: Any, tables: Any, target: Any, weight: Any, cap: float, sizes: Any) -> Any:
+    values = (tuple(x.value for x in part) for part in (inputs, tables))
+    # A frozen table needs no gradient, and it would be as large as the table.
+    trained = tuple(x.perturbed for x in tables)
+    return _run(*values, target.value, weight.value, cap, sizes, trained)
 
 
 def _backward(cap: float, sizes: Any, grads: Any, cotangent: Sums) -> Any:
     del cap, sizes
-    d_hidden, d_table, dtype = grads
+    d_inputs, d_tables, dtypes = grads
     scale = cotangent.loss
     if isinstance(scale, jax.custom_derivatives.SymbolicZero):
-        return None, None, None, None
-    if d_table is not None:
-        d_table = (d_table.sum(axis=0) * scale).astype(dtype.dtype)
-    return (d_hidden * scale.astype(d_hidden.dtype)), d_table, None, None
+        return (None,) * len(d_inputs), (None,) * len(d_tables), None, None
+    return (
+        tuple(d * scale.astype(d.dtype) for d in d_inputs),
+        tuple(
+            None if d is None else (d.sum(axis=0) * scale).astype(like.dtype)
+            for d, like in zip(d_tables, dtypes, strict=True)
+        ),
+        None,
+        None,
+    )
 
 
 def _run(
-    hidden: jax.Array,
-    table: jax.Array,
+    inputs: tuple[jax.Array, ...],
+    tables: tuple[jax.Array, ...],
     target: jax.Array,
     weight: jax.Array,
     cap: float,
     sizes: tuple[int, ...],
-    grads: tuple[str, ...] = (),
+    trained: tuple[bool, ...] | None = None,
 ) -> tuple[Sums, Any]:
+    # Gradients only where `trained` says of which tables.
     count = (weight > 0).sum(axis=1).max()
-    matrix = table.astype(hidden.dtype)
-    vocab = jnp.arange(table.shape[0])
+    matrices = [t.astype(x.dtype) for x, t in zip(inputs, tables, strict=True)]
+    vocab = jnp.arange(tables[0].shape[0])
 
     def step(size: int, state: Any) -> Any:
-        start, sums, d_hidden, d_table = state
-        h, t, w = (
-            jax.lax.dynamic_slice_in_dim(x, start, size, axis=1) for x in (hidden, target, weight)
+        start, sums, d_inputs, d_tables = state
+        *parts, t, w = (
+            jax.lax.dynamic_slice_in_dim(x, start, size, axis=1) for x in (*inputs, target, weight)
         )
-        logits = jnp.einsum("gtd,vd->gtv", h, matrix, preferred_element_type=jnp.float32)
-        logits = attention.soft_cap(logits, cap)
+        each = [
+            jnp.einsum("gtd,vd->gtv", x, m, preferred_element_type=jnp.float32)
+            for x, m in zip(parts, matrices, strict=True)
+        ]
+        logits = attention.soft_cap(functools.reduce(jnp.add, each), cap)
         high = logits.max(axis=-1)
         normaliser = high + jnp.log(jnp.exp(logits - high[..., None]).sum(axis=-1))
         chosen = jnp.take_along_axis(logits, t[..., None], axis=-1)[..., 0]
@@ -125,33 +141,43 @@ def _run(
             sums.loss + ((normaliser - chosen) * w).sum(),
             sums.correct + ((chosen >= high) & (w > 0)).sum().astype(jnp.float32),
         )
-        if grads:
+        if trained is not None:
             d = jnp.exp(logits - normaliser[..., None]) - (vocab == t[..., None])
             d = d * w[..., None]
             if cap:
                 d = d * (1 - jnp.square(logits / cap))
-            d = d.astype(h.dtype)
-            d_hidden = jax.lax.dynamic_update_slice_in_dim(
-                d_hidden, jnp.einsum("gtv,vd->gtd", d, matrix), start, axis=1
+            d = d.astype(parts[0].dtype)
+            d_inputs = tuple(
+                jax.lax.dynamic_update_slice_in_dim(
+                    whole, jnp.einsum("gtv,vd->gtd", d, m), start, axis=1
+                )
+                for whole, m in zip(d_inputs, matrices, strict=True)
             )
-            if "table" in grads:
-                own = jnp.einsum("gtv,gtd->gvd", d, h, preferred_element_type=jnp.float32)
-                d_table = d_table + own
-        return start + size, sums, d_hidden, d_table
+            d_tables = tuple(
+                None
+                if own is None
+                else own + jnp.einsum("gtv,gtd->gvd", d, x, preferred_element_type=jnp.float32)
+                for own, x in zip(d_tables, parts, strict=True)
+            )
+        return start + size, sums, d_inputs, d_tables
 
     zero = jnp.zeros((), jnp.float32)
     state = (jnp.zeros((), jnp.int32), Sums(zero, zero), None, None)
-    if grads:
-        each = jnp.zeros((hidden.shape[0], *table.shape), jnp.float32) if "table" in grads else None
-        state = (*state[:2], jnp.zeros_like(hidden), each)
+    if trained is not None:
+        groups = target.shape[0]
+        each = tuple(
+            jnp.zeros((groups, *t.shape), jnp.float32) if own else None
+            for t, own in zip(tables, trained, strict=True)
+        )
+        state = (*state[:2], tuple(map(jnp.zeros_like, inputs)), each)
     for size in sizes:
         # Whole tiles first; what is left needs one more tile of the small size than is full.
         ahead = size if size != sizes[-1] else 1
         state = jax.lax.while_loop(
             lambda s, ahead=ahead: s[0] + ahead <= count, functools.partial(step, size), state
         )
-    _, sums, d_hidden, d_table = state
-    return sums, (d_hidden, d_table, jnp.zeros((), table.dtype))
+    _, sums, d_inputs, d_tables = state
+    return sums, (d_inputs, d_tables, tuple(jnp.zeros((), t.dtype) for t in tables))
 
 
 _sums.defvjp(_forward, _backward, symbolic_zeros=True)

@@ -221,11 +221,13 @@ def _text(
         **({} if mask_pos is None else {"mask_pos": mask_pos}),
     )
     if tile:
-        table, cap = model.head(params)
+        table, cap, adapter = model.head(params)
         hidden = out["hidden"].reshape(-1, table.shape[1])
-        loss, correct = head_loss.xent(
-            hidden, table, target.ravel(), weights.ravel(), cap=cap, tile=tile, groups=groups
-        )
+        more = None
+        if adapter is not None:
+            more = (jnp.dot(hidden, adapter["b"].T), adapter["a"])
+        options = dict(cap=cap, tile=tile, groups=groups, more=more)
+        loss, correct = head_loss.xent(hidden, table, target.ravel(), weights.ravel(), **options)
     else:
         xent = optax.softmax_cross_entropy_with_integer_labels(logits, target)
         chosen = jnp.take_along_axis(logits, target[..., None], axis=-1)[..., 0]

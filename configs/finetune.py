@@ -152,11 +152,6 @@ def _fitted(c: ml_collections.ConfigDict, a: Any, masks: bool) -> ml_collections
     rows = tokenizers.load(c.tokenizer.path, tuple(c.tokenizer.sets)).padded_vocab_size
     for rank in (0, _RANK) if a.lora < 0 else (a.lora,):
         if rank:
-            if weights.kind(a.init) == "npz":
-                raise ValueError(
-                    "adapters do not train the embeddings of box and mask tokens, which PaliGemma "
-                    "has not learnt for this: give init=PATH of a RadGrounder, or a larger card"
-                )
             radgrounder_det.add_lora(c, rank, masks=masks)
         changes = memory.fit(c, rows, a.card) if a.card else {}
         if changes is not None:

@@ -26,9 +26,8 @@ draws one text a sentence, and never a question where there are boxes), `ground_
 images with boxes train plain reports and questions half of the time, `texts=n` puts n texts of an
 image in one row (another attention mask than the original's: `image_isolated`), `released=True`
 spaces punctuation and cuts boxes to whole pixels as the released checkpoints saw it. `lora=16`
-freezes the model and trains adapters of that rank in all matrices of the decoder (and the mask
-decoder, if there is one): for small cards. New tokens keep their untrained embeddings then, so
-start from a checkpoint that knows them.
+freezes the model and trains adapters of that rank in all matrices of the decoder and in its token
+table (and the mask decoder, if there is one): for small cards.
 """
 
 from typing import Any

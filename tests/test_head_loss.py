@@ -47,6 +47,27 @@ def test_sums_and_gradients_equal_logits_everywhere(share, tile, groups, cap):
     np.testing.assert_allclose(jax.jit(ours)(hidden, table)[0], want, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("cap", [0.0, 3.0])
+def test_a_second_table_adds_its_logits_and_has_its_own_gradients(cap):
+    hidden, table, target, weight = draw()
+    rng = np.random.default_rng(1)
+    low, added = (rng.standard_normal(s, np.float32) for s in ((R, 2), (V, 2)))
+
+    def ours(hidden, table, low, added):
+        options = dict(cap=cap, tile=8, groups=3, more=(low, added))
+        return head_loss.xent(hidden, table, target, weight, **options).loss
+
+    def reference(hidden, table, low, added):
+        joined = [jnp.concatenate(x, axis=1) for x in ((hidden, low), (table, added))]
+        return plain(*joined, target, weight, cap)[0]
+
+    arrays = (hidden, table, low, added)
+    np.testing.assert_allclose(ours(*arrays), reference(*arrays), rtol=1e-5)
+    for wanted in ((0, 1, 2, 3), (0, 2, 3)):  # The last with a frozen table.
+        for x, y in zip(*(jax.grad(f, wanted)(*arrays) for f in (ours, reference))):
+            np.testing.assert_allclose(x, y, atol=1e-5)
+
+
 def test_rows_without_a_weight_get_no_gradient_and_may_hold_anything():
     hidden, table, target, weight = draw()
     noisy = np.where(weight[:, None] > 0, hidden, 1e3)

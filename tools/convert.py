@@ -101,8 +101,6 @@ def convert(
     if dst.exists():
         raise FileExistsError(f"{dst} exists; name a new file or folder, or remove it")
     source = open_source(src, log)
-    if adapters is not None:
-        source.flat = adapter_files.merge(source.flat, adapters)
     if tokenizer is not None:
         source.tokenizer = pathlib.Path(tokenizer)
     if not source.model and to != "npz":
@@ -111,6 +109,8 @@ def convert(
         if without_masks:
             raise ValueError("a run without its masks would be asked for boxes; keep them in a run")
         _extend_table(source, log)
+    if adapters is not None:  # They were trained on a table with all rows.
+        source.flat = adapter_files.merge(source.flat, adapters)
     if without_masks:
         _leave_masks_out(source, log)
     flat = _cast(source.flat, dtype)

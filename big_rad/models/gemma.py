@@ -271,16 +271,26 @@ class Embedder(nn.Module):
             "input_embedding", init, (self.dims.vocab_size, self.dims.width)
         )
 
-    def encode(self, tokens: jax.Array) -> jax.Array:
-        """Maps ids [...] to embeddings [..., width], scaled by sqrt(width)."""
+    def encode(self, tokens: jax.Array, adapter: Any = None) -> jax.Array:
+        """Maps ids [...] to embeddings [..., width], scaled by sqrt(width).
+
+        Args:
+            tokens: ids.
+            adapter: None, or the table's `a` and `b`, scaled.
+        """
         dtype = jnp.dtype(self.dims.dtype_mm)
         x = jnp.take(self.input_embedding, tokens, axis=0).astype(dtype)
+        if adapter is not None:
+            x += jnp.dot(jnp.take(adapter["a"], tokens, axis=0), adapter["b"])
         return x * jnp.asarray(self.dims.width**0.5, dtype)
 
-    def decode(self, x: jax.Array) -> jax.Array:
+    def decode(self, x: jax.Array, adapter: Any = None) -> jax.Array:
         """Maps [..., width] to float32 logits [..., vocab_size], capped if so configured."""
         table = self.input_embedding.astype(x.dtype)
         logits = jnp.einsum("...d,vd->...v", x, table, preferred_element_type=jnp.float32)
+        if adapter is not None:
+            low = jnp.dot(x, adapter["b"].T)
+            logits += jnp.dot(low, adapter["a"].T, preferred_element_type=jnp.float32)
         return attention.soft_cap(logits, self.dims.final_logits_softcap)
 
 
@@ -335,13 +345,13 @@ class Model(nn.Module):
         )
         self.layers = scanned(d)
 
-    def embed(self, tokens: jax.Array) -> jax.Array:
-        """Maps ids [B, T] to scaled embeddings [B, T, width]."""
-        return self.embedder.encode(tokens)
+    def embed(self, tokens: jax.Array, adapter: Any = None) -> jax.Array:
+        """Maps ids [B, T] to scaled embeddings [B, T, width]; see `Embedder.encode`."""
+        return self.embedder.encode(tokens, adapter)
 
-    def logits(self, x: jax.Array) -> jax.Array:
+    def logits(self, x: jax.Array, adapter: Any = None) -> jax.Array:
         """Maps final hidden states [..., width] to float32 logits [..., vocab_size]."""
-        return self.embedder.decode(x)
+        return self.embedder.decode(x, adapter)
 
     def __call__(
         self,

@@ -1,8 +1,9 @@
-"""Low-rank adapters of the decoder's matrices: W + alpha / rank * A B, with W frozen.
+"""Low-rank adapters of the decoder's matrices and token table: W + alpha / rank * A B, W frozen.
 
 Adapters are a subtree of their own, `lora`, so that the model's other parameters keep their names
 and can be compared, saved and merged apart. One adapter belongs to one array of the tree: keys and
-values share an A, and so do gate and up. Knows neither files nor training.
+values share an A, and so do gate and up. That of the table serves both ends: it has a row of A for
+each token, so tokens that the model has never met can be learnt. Knows neither files nor training.
 Reference: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models".
 """
 
@@ -15,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+TABLE = "embedder/input_embedding"
 # Of each matrix of a layer, the axes that meet the input and those of the output.
 _AXES = {
     "attn/q_einsum/w": ((1,), (0, 2)),
@@ -23,12 +25,13 @@ _AXES = {
     "mlp/gating_einsum": ((1,), (0, 2)),
     "mlp/linear": ((0,), (1,)),
 }
+_NAMES = (*_AXES, TABLE)
 _FIELDS = ("rank", "alpha", "targets")
 PREFIX = "lora/"  # of the adapters' names in flat parameters
 
 
 def check(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `rank`, `alpha` (default: the rank) and `targets` (default: all matrices).
+    """Returns `rank`, `alpha` (default: the rank) and `targets` (default: all of them).
 
     Raises:
         ValueError: an unknown field, no rank, or targets that match nothing.
@@ -41,9 +44,9 @@ def check(spec: Mapping[str, Any]) -> dict[str, Any]:
             "targets, a regular expression over names such as attn/q_einsum/w"
         )
     targets = spec.get("targets", ".*")
-    if not any(re.fullmatch(targets, n) for n in _AXES):
+    if not any(re.fullmatch(targets, n) for n in _NAMES):
         raise ValueError(
-            f"config.model.lora.targets {targets!r} matches none of {', '.join(_AXES)}"
+            f"config.model.lora.targets {targets!r} matches none of {', '.join(_NAMES)}"
         )
     return {"rank": rank, "alpha": spec.get("alpha", rank), "targets": targets}
 
@@ -52,15 +55,20 @@ def init(rng: jax.Array, shapes: Mapping[str, tuple[int, ...]], spec: Mapping[st
     """Returns new adapters, whose product is zero.
 
     Args:
-        rng: of A.
-        shapes: of the stacked arrays, name of a matrix -> [depth, ...].
+        rng: of A, and of the table's B.
+        shapes: of the stacked arrays, name of a matrix -> [depth, ...], and of the table [V, D].
         spec: see `check`.
 
     Returns:
         Nested by the matrices' names, each `{"a": [depth, inputs..., rank], "b": [depth, rank,
-        outputs...]}`.
+        outputs...]}`; of the table `{"a": [V, rank], "b": [rank, D]}`, where A is zero, so that a
+        token's row is changed by that token alone.
     """
     spec, flat = check(spec), {}
+    if re.fullmatch(spec["targets"], TABLE):
+        rows, width = shapes[TABLE]
+        b = jax.random.normal(jax.random.fold_in(rng, len(_AXES)), (spec["rank"], width))
+        flat[TABLE] = {"a": jnp.zeros((rows, spec["rank"])), "b": b * width**-0.5}
     for i, (name, (inside, outside)) in enumerate(_AXES.items()):
         if not re.fullmatch(spec["targets"], name):
             continue
@@ -104,6 +112,14 @@ def einsum(equation: str, x: jax.Array, w: jax.Array, adapter: Any) -> jax.Array
     return y + jnp.einsum(f"{kept}R,R{new}->{out}", low, adapter["b"])
 
 
+def split(adapters: Any) -> tuple[Any, Any]:
+    """Returns the adapters of the layers and that of the table; None for what there is not."""
+    if adapters is None:
+        return None, None
+    layers = {k: v for k, v in adapters.items() if k != "embedder"}
+    return layers or None, adapters.get("embedder", {}).get("input_embedding")
+
+
 def product(x: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
     """Returns x A B of x [..., inputs], A [inputs, rank] and B [rank, outputs]."""
     return jnp.dot(jnp.dot(x, a), b)
@@ -130,30 +146,32 @@ def matrices(flat: Mapping[str, Any]) -> dict[str, tuple[str, str, str]]:
     Args:
         flat: flat parameters.
     """
-    names = {n: (f"llm/layers/{n}", f"{PREFIX}{n}/a", f"{PREFIX}{n}/b") for n in _AXES}
+    own = {n: f"llm/layers/{n}" for n in _AXES} | {TABLE: f"llm/{TABLE}"}
+    names = {n: (w, f"{PREFIX}{n}/a", f"{PREFIX}{n}/b") for n, w in own.items()}
     return {n: place for n, place in names.items() if place[1] in flat}
 
 
 def merged(name: str, w: Any, a: Any, b: Any, spec: Mapping[str, Any]) -> Any:
-    """Returns one stacked matrix with its adapter added; numpy stays numpy.
+    """Returns one stacked matrix, or the table, with its adapter added; numpy stays numpy.
 
     Args:
-        name: of the matrix, such as "mlp/linear".
-        w: [depth, ...].
+        name: such as "mlp/linear".
+        w: [depth, ...], or [V, D].
         a: see `init`.
         b: see `init`.
         spec: see `check`, complete.
     """
     xp = np if isinstance(w, np.ndarray) else jnp
-    inside, outside = _AXES[name]
-    depth, rank = a.shape[0], a.shape[-1]
-    product = xp.matmul(
-        xp.asarray(a, np.float32).reshape(depth, -1, rank),
-        xp.asarray(b, np.float32).reshape(depth, rank, -1),
-    )
-    shape = [w.shape[1 + axis] for axis in (*inside, *outside)]
-    # From [depth, inputs..., outputs...] to the order of the matrix.
-    order = [1 + (*inside, *outside).index(i) for i in range(len(shape))]
-    product = product.reshape(depth, *shape).transpose(0, *order)
-    new = xp.asarray(w, np.float32) + np.float32(spec["alpha"] / rank) * product
+    a, b = xp.asarray(a, np.float32), xp.asarray(b, np.float32)
+    if name == TABLE:
+        product = a @ b
+    else:
+        inside, outside = _AXES[name]
+        depth, rank = a.shape[0], a.shape[-1]
+        product = xp.matmul(a.reshape(depth, -1, rank), b.reshape(depth, rank, -1))
+        shape = [w.shape[1 + axis] for axis in (*inside, *outside)]
+        # From [depth, inputs..., outputs...] to the order of the matrix.
+        order = [1 + (*inside, *outside).index(i) for i in range(len(shape))]
+        product = product.reshape(depth, *shape).transpose(0, *order)
+    new = xp.asarray(w, np.float32) + np.float32(spec["alpha"] / a.shape[-1]) * product
     return new.astype(w.dtype)

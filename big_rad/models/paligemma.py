@@ -168,11 +168,13 @@ class Model(nn.Module):
         self._llm = llm.copy(name="llm")
         img = {"num_classes": llm.dims().width, **self.img}
         self._img = siglip.Model(**img, name="img")
-        self._adapters = None
+        adapters = None
         if self.lora is not None:
-            shapes = llm.dims().layer_shapes()
+            dims = llm.dims()
+            shapes = dims.layer_shapes() | {lora_lib.TABLE: (dims.vocab_size, dims.width)}
             new = self.param("lora", lora_lib.init, shapes, self.lora)
-            self._adapters = lora_lib.scaled(new, self.lora, llm.dims().dtype_mm)
+            adapters = lora_lib.scaled(new, self.lora, dims.dtype_mm)
+        self._adapters, self._table = lora_lib.split(adapters)
 
     def __call__(
         self,
@@ -208,15 +210,20 @@ class Model(nn.Module):
         out["hidden"] = hidden
         if logits_pos is not None:
             hidden = jnp.take(hidden.reshape(-1, hidden.shape[-1]), logits_pos, axis=0)
-        return self._llm.logits(hidden), out
+        return self._llm.logits(hidden, self._table), out
 
     def hidden_width(self) -> int:
         """Returns the width of the language model's hidden states."""
         return self._dims().width
 
-    def head(self, params: Mapping[str, Any]) -> tuple[jax.Array, float]:
-        """Returns the table [V, width] of the output logits, and their soft cap (0: none)."""
-        return params["llm"]["embedder"]["input_embedding"], self._dims().final_logits_softcap
+    def head(self, params: Mapping[str, Any]) -> tuple[jax.Array, float, Any]:
+        """Returns the table [V, width] of the output logits, their soft cap (0: none), and the
+        table's adapter, `a` [V, rank] and `b` [rank, width], scaled (None: none)."""
+        dims, adapter = self._dims(), None
+        if self.lora is not None:
+            adapters = lora_lib.scaled(params["lora"], self.lora, dims.dtype_mm)
+            adapter = lora_lib.split(adapters)[1]
+        return params["llm"]["embedder"]["input_embedding"], dims.final_logits_softcap, adapter
 
     def choose_attention(self) -> tuple[str, str]:
         """Returns the layout of the attention on this device, and why; see `attention.choose`."""
@@ -255,7 +262,7 @@ class Model(nn.Module):
         hidden = jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
         image_valid = jnp.ones(tokens.shape[:2], bool)
         return (
-            self._llm.logits(hidden),
+            self._llm.logits(hidden, self._table),
             out["kv"],
             jnp.concatenate([image_valid, valid], axis=1),
             image_out["img/encoded"],
@@ -297,11 +304,11 @@ class Model(nn.Module):
             valid[:, None, :] & valid[:, :, None], [(0, 0), (0, 0), (n, 0)], constant_values=True
         )
         positions = make_positions(n, valid)[:, n:]
-        x, adapters = self._llm.embed(text), self._adapters
+        x, adapters = self._llm.embed(text, self._table), self._adapters
         hidden, out = self._llm(x, positions, mask, image_kv, adapters=adapters)
         last = jnp.maximum(valid.sum(axis=1) - 1, 0)
         hidden = jnp.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
-        return self._llm.logits(hidden), out["kv"]
+        return self._llm.logits(hidden, self._table), out["kv"]
 
     def decode_weights(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Arranges the model's parameters for `decode_step`; see `gemma_step.prepare`."""
@@ -336,7 +343,7 @@ class Model(nn.Module):
         # Returns the hidden states of the text [B, T, width].
         n = image_tokens.shape[1]
         valid = text != 0
-        x = self._llm.embed(text)
+        x = self._llm.embed(text, self._table)
         x = jnp.concatenate([image_tokens.astype(x.dtype), x], axis=1)
         kind, _ = self.choose_attention()
         if kind == "structured":

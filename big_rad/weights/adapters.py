@@ -78,6 +78,11 @@ def merge(flat: Mapping[str, tensors.Lazy], file: str | pathlib.Path) -> dict[st
     base = spec.pop("base")
     result = dict(flat)
     for name, (matrix, a, b) in lora.matrices({**flat, **arrays}).items():
+        if name == lora.TABLE and matrix in flat and flat[matrix].shape[0] < len(arrays[a]):
+            raise ValueError(
+                f"{file}: its table has {len(arrays[a])} rows, that of the model "
+                f"{flat[matrix].shape[0]}; rows for new tokens are added with --to orbax"
+            )
         if matrix not in flat or _digest(flat[matrix]) != base.get(matrix):
             raise ValueError(
                 f"{file} belongs to another model: {matrix} is not the one that the adapters were "

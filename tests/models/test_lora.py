@@ -3,10 +3,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from big_rad import losses
 from big_rad.models import common, gemma, lora
 
 SPEC = dict(rank=3, alpha=6.0)
-NAMES = tuple(gemma.Model(variant="tiny").dims().layer_shapes())
+LAYERS = tuple(gemma.Model(variant="tiny").dims().layer_shapes())
+NAMES = (*LAYERS, lora.TABLE)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def test_the_shapes_are_those_of_the_decoder_and_only_the_subtree_lora_is_new(ti
         n: x.shape for n, x in plain.items()
     }
     shapes = tiny.make().bind({})._dims().layer_shapes()
-    assert shapes == {n: plain[f"llm/layers/{n}"].shape for n in NAMES}
+    assert shapes == {n: plain[f"llm/layers/{n}"].shape for n in LAYERS}
     assert sorted(n for n in flat if n.startswith("lora/")) == sorted(
         f"lora/{n}/{part}" for n in NAMES for part in "ab"
     )
@@ -75,9 +77,40 @@ def test_each_matrix_may_be_the_only_target(tiny, adapted, batch, name):
         for n, x in common.flatten(merged).items()
         if np.any(np.asarray(x) != np.asarray(common.flatten(params)[n]))
     ]
-    assert changed == [f"llm/layers/{name}"]
+    assert changed == [f"llm/{name}" if name == lora.TABLE else f"llm/layers/{name}"]
     want = plain.apply({"params": merged}, *batch)[0]
     np.testing.assert_allclose(got, want, atol=1e-5 * np.abs(want).max())
+
+
+def test_a_row_of_the_tables_adapter_changes_that_token_alone(tiny, adapted):
+    _, _, params = adapted
+    new = lora.init(jax.random.key(0), {lora.TABLE: (64, 16)}, dict(SPEC, targets=lora.TABLE))
+    adapter = new["embedder"]["input_embedding"]
+    assert not np.any(adapter["a"]) and np.all(np.any(adapter["b"], axis=1))
+    adapter["a"] = adapter["a"].at[7].set(1.0)
+    table = params["llm"]["embedder"]["input_embedding"]
+    merged = lora.merge({"llm": params["llm"], "lora": new}, dict(SPEC, targets=lora.TABLE))
+    changed = np.any(merged["llm"]["embedder"]["input_embedding"] != table, axis=1)
+    assert np.flatnonzero(changed).tolist() == [7]
+
+
+def test_the_loss_in_tiles_and_its_gradients_are_those_of_the_plain_logits(adapted, batch):
+    _, model, params = adapted
+    image, text, mask_ar = batch
+    rows = dict(image=image, text=text, mask_ar=mask_ar, mask_loss=mask_ar)
+
+    def loss(adapters, tile):
+        whole = {**params, "lora": adapters}
+        return losses.text_xent(model, whole, rows, None, tile=tile)[0]
+
+    (tiled, grads), (plain, want) = (
+        jax.jit(jax.value_and_grad(loss), static_argnums=1)(params["lora"], tile)
+        for tile in (8, None)
+    )
+    np.testing.assert_allclose(tiled, plain, rtol=1e-5)
+    for x, y in zip(jax.tree.leaves(grads), jax.tree.leaves(want)):
+        np.testing.assert_allclose(x, y, atol=1e-5 * max(1, np.abs(y).max()))
+    assert np.any(grads["embedder"]["input_embedding"]["a"])
 
 
 def test_decoding_steps_see_the_adapters(tiny, adapted, batch):

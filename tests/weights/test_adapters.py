@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from big_rad import weights
-from big_rad.models import common
+from big_rad.models import common, lora
+from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import adapters, orbax
 from tools import convert
 
@@ -51,7 +52,7 @@ def test_what_is_saved_alone_and_merged_into_its_model_is_what_the_run_merges_to
             np.asarray(value, np.float32), np.asarray(wanted[name], np.float32), **close
         )
         changed += bool(np.any(np.asarray(value) != np.asarray(base[name])))
-    assert changed == 5
+    assert changed == 6  # Five matrices, and the table.
 
 
 def test_a_file_that_exists_is_not_written_over(runs, tmp_path):
@@ -68,6 +69,29 @@ def test_adapters_of_another_model_are_refused(runs, tmp_path):
     other[name] = np.asarray(other[name]) + 0.1
     with pytest.raises(ValueError, match="belongs to another model: llm/layers/mlp/linear"):
         adapters.merge(other, tmp_path / "a.npz")
+
+
+def test_adapters_of_new_tokens_fit_a_table_that_lacks_their_rows(tiny, tmp_path, capsys):
+    tokenizer, base = tokenizers.load("tiny", ("detection",)), str(tmp_path / "base")
+    orbax.save(base, tiny.params, config({}), tokenizer)
+    rows = tokenizer.padded_vocab_size
+    table = tiny.params["llm"]["embedder"]["input_embedding"]
+    assert len(table) < rows
+    whole = common.extend_embedding(np.zeros((rows, table.shape[1]), np.float32), table)
+    own = weights.load(base)
+    own["llm"]["embedder"]["input_embedding"] = whole
+    a = np.random.default_rng(0).standard_normal((rows, SPEC["rank"])).astype(np.float32)
+    b = np.ones((SPEC["rank"], table.shape[1]), np.float32)
+    own["lora"] = {"embedder": {"input_embedding": {"a": a, "b": b}}}
+    spec = dict(SPEC, targets=lora.TABLE)
+    orbax.save(tmp_path / "own", own, config(dict(lora=spec)))
+    adapters.save(tmp_path / "own", tmp_path / "a.npz")
+    options = ["--adapters", str(tmp_path / "a.npz")]
+    assert convert.main([base, str(tmp_path / "m.npz"), *options]) == 2
+    assert f"the model {len(table)}; rows for new tokens are added" in capsys.readouterr().err
+    assert convert.main([base, str(tmp_path / "m"), "--to", "orbax", *options]) == 0
+    merged = weights.load(tmp_path / "m")["llm"]["embedder"]["input_embedding"]
+    np.testing.assert_allclose(merged, whole + spec["alpha"] / spec["rank"] * a @ b, atol=1e-5)
 
 
 def test_a_run_without_adapters_and_a_file_that_is_none_are_told(runs, tmp_path, capsys):
