@@ -31,10 +31,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             f"{', '.join(_PUBLIC + _OWN)}"
             + (f"; there is no {', '.join(unknown)}" if unknown else "")
         )
-    c, fields = common.base(), recipe.read(a.init)
-    for name in recipe.FIELDS:
-        c[name] = ml_collections.ConfigDict(fields[name]) if name != "model_name" else fields[name]
-    c.tokenizer.sets = tuple(c.tokenizer.sets)
+    c = common.base()
+    recipe.put(c, a.init)
     for name in names:
         split = a.split or _SPLITS.get(name, "test")
         if name in _PUBLIC:

@@ -98,11 +98,9 @@ def _look(source: str) -> _Data:
 
 def _model(init: str) -> ml_collections.ConfigDict:
     # The checkpoint's own model, with the recipe's optimisation.
-    c, fields = common.base(), recipe.read(init)
+    c = common.base()
+    recipe.put(c, init)
     c.model_init = init
-    for name in recipe.FIELDS:
-        c[name] = ml_collections.ConfigDict(fields[name]) if name != "model_name" else fields[name]
-    c.tokenizer.sets = tuple(c.tokenizer.sets)
     if weights.kind(init) != "orbax":  # Has sizes alone.
         radgrounder_det.compute_in_bfloat16(c)
         c.model.llm.pop("vocab_size", None)  # The tokenizer's, as everywhere.

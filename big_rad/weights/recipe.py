@@ -8,6 +8,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import ml_collections
+
 from big_rad import weights
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.pp import tokenizer_json
@@ -51,6 +53,15 @@ def read(path: str | pathlib.Path) -> dict[str, Any]:
             model = infer.model_cfg(flat, str(path))
             return foreign(model, infer.image_size(flat, str(path)), pathlib.Path(_TOKENIZER))
     raise ValueError(f"{path} is an image tower alone; give a whole model")
+
+
+def put(config: ml_collections.ConfigDict, path: str | pathlib.Path) -> None:
+    """Sets the `FIELDS` of a config to those of a checkpoint; see `read`."""
+    fields = read(path)
+    for name in FIELDS:
+        value = fields[name]
+        config[name] = value if isinstance(value, str) else ml_collections.ConfigDict(value)
+    config.tokenizer.sets = tuple(config.tokenizer.sets)
 
 
 def evals(path: str | pathlib.Path) -> dict[str, Any]:
