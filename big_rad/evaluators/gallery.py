@@ -206,7 +206,9 @@ def _runs(rows: np.ndarray) -> list[tuple[int, int, int]]:
 
 
 def _text(record: Record, side: str) -> str:
-    named = [dict(e, attributes=a, title=_title(e)) for e, a in _named(record, side)]
+    named = [
+        dict(e, attributes=f'{a} tabindex="0"', title=_title(e)) for e, a in _named(record, side)
+    ]
     return mark_entities(record[f"{side}_text"], named, _SIDES[side]) or "–"
 
 
@@ -214,7 +216,7 @@ def _named(record: Record, side: str) -> list[tuple[Record, str]]:
     # Entities with the attributes that link the phrase, its mark, and its class on the other side.
     entities = record["boxes"][side]
     return [
-        (e, f'data-e="{side[0]}{k}" data-c="{e["class_id"] or _value(e["phrase"])}" tabindex="0"')
+        (e, f'data-e="{side[0]}{k}" data-c="{e["class_id"] or _value(e["phrase"])}"')
         for k, e in enumerate(entities)
     ]
 

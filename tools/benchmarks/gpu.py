@@ -28,6 +28,8 @@ PLAN = {
     "train_seg": f"train --task=seg {_TRAIN}",
     "ladder": f"ladder {_TRAIN}",
     "decode": f"{_DECODE} --peer=none --batch=1,128",
+    # Products of one row as reductions are what a single row waits for: do they have to be?
+    "decode_dots": f"{_DECODE} --peer=none --batch=1",
     # Logits at all 456 positions: the peer has no room for more rows beside our state.
     "train_hf": f"train --task=det --peer=hf {_TRAIN} --batch=12",
     "decode_hf": f"{_DECODE} --peer=hf --batch=1,8,32",
@@ -35,6 +37,10 @@ PLAN = {
 _NEED_PEER = ("train_hf", "decode_hf")
 # Two frameworks share the device there, so JAX leaves part of it.
 _SHARED = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5"}
+_ENVIRONMENT = {
+    "decode_dots": {"XLA_FLAGS": "--xla_gpu_enable_dot_strength_reduction=false"},
+    **dict.fromkeys(_NEED_PEER, _SHARED),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +83,7 @@ def _run_one(name: str, args: argparse.Namespace) -> dict[str, Any]:
                 [sys.executable, "-m", "tools.bench", *command, f"--json={figures}"],
                 stdout=file,
                 stderr=subprocess.STDOUT,
-                env=os.environ | (_SHARED if name in _NEED_PEER else {}),
+                env=os.environ | _ENVIRONMENT.get(name, {}),
                 timeout=args.timeout,
                 check=False,
             ).returncode
