@@ -128,7 +128,8 @@ def make(config: Any, params: Mapping[str, Any], total_steps: int) -> Optimizer:
     wd_mults = match(names, config.wd_mults, "config.wd_mults")
 
     def step_size(step: Any) -> dict[str, Any]:
-        return {n: -config.lr * lr_mults[n] * schedules[by_name[n]](step) for n in kept}
+        factors = {a: schedule(step) for a, schedule in schedules.items()}
+        return {n: -config.lr * lr_mults[n] * factors[by_name[n]] for n in kept}
 
     parts = []
     if config.grad_clip_norm:
