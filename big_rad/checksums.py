@@ -20,7 +20,7 @@ _BLOCK = 1 << 18  # elements of a numpy array that are summed at once
 def of(arrays: Mapping[str, jax.Array]) -> dict[str, str]:
     """Returns the checksum of each array as 16 hexadecimal digits, computed on its devices."""
     names = sorted(arrays)
-    sums = jax.device_get(_sums([arrays[n] for n in names]))
+    sums = jax.device_get([_sum(arrays[n]) for n in names])
     return {n: _text(*s) for n, s in zip(names, sums, strict=True)}
 
 
@@ -43,11 +43,7 @@ def _text(first: int, second: int) -> str:
     return f"{int(first):08x}{int(second):08x}"
 
 
-@jax.jit
-def _sums(arrays: list[jax.Array]) -> list[tuple[jax.Array, jax.Array]]:
-    return [_sum(x) for x in arrays]
-
-
+@jax.jit  # Of one array: arrays of a shape share it, and all in one take long to compile.
 def _sum(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     if x.dtype == jnp.bool_:
         x = x.astype(jnp.uint8)

@@ -60,6 +60,10 @@ def shrink(config, steps=STEPS):
     config.total_epochs, config.total_steps = None, steps
     config.log_training_steps = 10
     config.input.batch_size, config.grad_accum = 4, 1
+    if config.input.get("buckets"):
+        config.input.buckets = (64,)  # Each length is compiled.
+    if "mask_decoder" in config.model:
+        config.model.mask_decoder.depth = 1
     for spec in config.evals.values():
         spec.batch_size, spec.max_new_tokens, spec.limit = 2, 4, 2
     return config
