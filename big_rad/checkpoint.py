@@ -260,9 +260,6 @@ class ParamsReader:
         path: as `load_params`.
         step: as `load_params`.
 
-    Attributes:
-        shapes: nested `jax.ShapeDtypeStruct`s of the parameters.
-
     Raises:
         FileNotFoundError: no checkpoint there.
     """
@@ -298,8 +295,12 @@ class ParamsReader:
         except Damaged as e:
             self._manager.close()
             raise Damaged(f"{self._where}: {e}; {_USE_ANOTHER}") from e
+
+    @functools.cached_property  # It takes long beside the reading of one array.
+    def shapes(self) -> dict[str, Any]:
+        """Nested `jax.ShapeDtypeStruct`s of the parameters."""
         stored = self._manager.item_metadata(self._step).state.tree["params"]
-        self.shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), stored)
+        return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), stored)
 
     def read(self, shapes: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the arrays of a nested tree that is all or part of `shapes`.

@@ -8,6 +8,7 @@ Knows no data: rows and their length come from the config's `batch_size`, `grad_
 
 import bisect
 import dataclasses
+import functools
 import math
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -81,8 +82,7 @@ def predict(
     Raises:
         ValueError: no `tok` in the config, or a batch that does not divide.
     """
-    model = models.make(config.model_name, config.model, vocab_size)
-    params = common.flatten(train_step.init_shapes(model, config))
+    params = _shapes(config, vocab_size)
     batch = batch_shapes(config) if batch is None else batch
     micro = {k: _rows(x, config.get("grad_accum", 1)) for k, x in batch.items()}
     kept = _kept(config, vocab_size, micro)
@@ -230,11 +230,25 @@ def _bytes(tree: Any) -> int:
     return sum(math.prod(x.shape) * np.dtype(x.dtype).itemsize for x in jax.tree.leaves(tree))
 
 
+def _shapes(config: Any, vocab_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+    # Flat parameters. A recipe is looked at again and again with other rows or recomputation, which
+    # change none of them.
+    plain = config_lib.changed(config, {"model.llm.remat_policy": "none"}).to_dict()
+    fields = {k: plain[k] for k in ("model_name", "model", "image")}
+    return dict(_shapes_of(config_lib.to_json(fields), vocab_size))
+
+
+@functools.lru_cache(maxsize=16)
+def _shapes_of(fields: str, vocab_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+    config = config_lib.from_json(fields)
+    model = models.make(config.model_name, config.model, vocab_size)
+    return common.flatten(train_step.init_shapes(model, config))
+
+
 def _kept(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
     # Bytes that the backward pass of the loss takes from the forward pass, parameters left out.
     model = models.make(config.model_name, config.model, vocab_size)
-    params = common.flatten(train_step.init_shapes(model, config))
-    _, trained, frozen = _split(config, params)
+    _, trained, frozen = _split(config, _shapes(config, vocab_size))
     loss = losses.get(config.loss)
 
     def residuals(trained: Any, frozen: Any, batch: Any) -> Any:

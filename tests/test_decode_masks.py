@@ -17,10 +17,10 @@ def setup(tiny):
     decoder = dict(dim=16, num_heads=2, mlp_dim=16)
     model = radgrounder.Model(img=base.img, llm=base.llm, mask_decoder=decoder)
     text = np.array([[2, 5, 6, 7], [2, 8, 4, 0], [2, 11, 0, 0], [2, 12, 13, 14]], np.int32)
-    params = model.init(jax.random.key(3), tiny.image, text, 0 * text)["params"]
+    params = jax.jit(model.init)(jax.random.key(3), tiny.image, text, 0 * text)["params"]
     params = {**params, **tiny.params}
     # Make `</seg>` likely: push its row of the table towards the hidden states.
-    _, out = model.apply({"params": params}, tiny.image, text, 0 * text)
+    _, out = jax.jit(model.apply)({"params": params}, tiny.image, text, 0 * text)
     table = jnp.asarray(params["llm"]["embedder"]["input_embedding"])
     towards = out["hidden"].reshape(-1, table.shape[1]).mean(axis=0)
     size = jnp.linalg.norm(table, axis=1).mean()

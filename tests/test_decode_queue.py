@@ -55,7 +55,7 @@ def params(tiny):
     decoder = dict(dim=16, num_heads=2, mlp_dim=16)
     model = radgrounder.Model(img=tiny.make().img, llm=tiny.make().llm, mask_decoder=decoder)
     text = np.ones((1, 4), np.int32)
-    params = model.init(jax.random.key(3), tiny.image[:1], text, 0 * text)["params"]
+    params = jax.jit(model.init)(jax.random.key(3), tiny.image[:1], text, 0 * text)["params"]
     params = {**params, **tiny.params}
     table = jnp.asarray(params["llm"]["embedder"]["input_embedding"])
     params["llm"] = {**params["llm"], "embedder": {"input_embedding": 0.3 * table}}

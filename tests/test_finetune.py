@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from big_rad import checkpoint, memory, predict
+from big_rad import checkpoint, memory, predict, train
 from big_rad import config as config_lib
 from big_rad.datasets import core
 from big_rad.evaluators import before_after
@@ -62,8 +62,7 @@ def source(tmp_path_factory):
 def init(tmp_path_factory):
     """A run of a tiny model to start from."""
     data = tiny_run.build_data(tmp_path_factory.mktemp("data"))
-    done = tiny_run.run(tiny_run.command(data, data / "run"))
-    assert done.returncode == 0, done.stderr
+    train.train(tiny_run.config(data, evals={}, summary={}), data / "run", str(data))
     return data / "run"
 
 
@@ -140,8 +139,11 @@ def test_the_best_checkpoint_on_validation_stays_and_can_be_run(run, source):
 
 
 def test_adapters_leave_the_starting_model_as_it_was(source, init, tmp_path):
-    done = tiny_run.run(command(source, init, tmp_path, lora=2, limit=2, epochs=0.5))
-    assert done.returncode == 0, done.stderr
+    arg = f"source={source},init={init},lora=2,limit=2,epochs=0.5,batch=20"
+    config = finetune.get_config(arg)
+    config.lr, config.evals, config.summary = 0.005, {}, {}
+    config.eval_before, config.ckpt_best = False, ""
+    train.train(config, tmp_path, str(tmp_path / "data"))
     before, after = (common.flatten(checkpoint.load_params(d)[0]) for d in (init, tmp_path))
     assert {n.split("/")[0] for n in after.keys() - before.keys()} == {"lora"}
     for name, value in before.items():

@@ -83,7 +83,7 @@ def setup(tiny):
         "mask_class": np.array([[1, 2, 0], [3, 0, 0], [0, 0, 0], [2, 3, 0]], np.int32),
         "mask_pos": np.array([[3, 5, -1], [3, -1, -1], [-1, -1, -1], [3, 5, -1]], np.int32),
     }
-    params = model.init(jax.random.key(3), tiny.image, text, 0 * text)["params"]
+    params = jax.jit(model.init)(jax.random.key(3), tiny.image, text, 0 * text)["params"]
     return model, {**params, **tiny.params}, batch
 
 

@@ -41,7 +41,7 @@ def run_dir(tmp_path_factory):
     assert isinstance(model, paligemma.Model)
     text = jnp.ones((1, 4), jnp.int32)
     image = jnp.zeros((1, SIZE, SIZE, 3))
-    params = model.init(jax.random.key(0), image, text, jnp.zeros_like(text))["params"]
+    params = jax.jit(model.init)(jax.random.key(0), image, text, jnp.zeros_like(text))["params"]
     checkpoints = checkpoint.Checkpointer(workdir)
     checkpoints.save(3, {"params": params, "step": jnp.array(3)}, {}, {"config": CONFIG})
     checkpoints.close()
@@ -276,7 +276,7 @@ def test_a_model_whose_tokenizer_has_boxes_only_writes_without_masks():
     assert "</seg>" not in tokenizer.markup
     text, image = jnp.ones((1, 4), jnp.int32), jnp.zeros((1, SIZE, SIZE, 3))
     made = models.make(CONFIG["model_name"], CONFIG["model"], tokenizer.padded_vocab_size)
-    params = made.init(jax.random.key(0), image, text, jnp.zeros_like(text))["params"]
+    params = jax.jit(made.init)(jax.random.key(0), image, text, jnp.zeros_like(text))["params"]
     options = dict(codec=codecs.get_codec("radgrounder"), image_size=SIZE)
     model = predict.RadGrounder(made, params, tokenizer, **options)
     assert model.pointing == "boxes"
@@ -316,7 +316,7 @@ def test_a_checkpoint_with_a_mask_decoder_loads_and_points_with_masks(tmp_path):
     tokenizer = tokenizers.load("tiny")
     model = models.make("radgrounder", MASKS_CONFIG["model"], tokenizer.padded_vocab_size)
     text, image = jnp.ones((1, 4), jnp.int32), jnp.zeros((1, SIZE, SIZE, 3))
-    params = model.init(jax.random.key(0), image, text, jnp.zeros_like(text))["params"]
+    params = jax.jit(model.init)(jax.random.key(0), image, text, jnp.zeros_like(text))["params"]
     checkpoints = checkpoint.Checkpointer(tmp_path)
     checkpoints.save(3, {"params": params}, {}, {"config": MASKS_CONFIG})
     checkpoints.close()

@@ -44,7 +44,7 @@ def test_the_shapes_are_those_of_the_decoder_and_only_the_subtree_lora_is_new(ti
 
 def test_new_adapters_change_nothing(tiny, adapted, batch):
     plain, model, _ = adapted
-    params = model.init(jax.random.key(0), *batch)["params"]
+    params = jax.jit(model.init)(jax.random.key(0), *batch)["params"]
     params = {**params, **tiny.params}
     assert any(np.any(a) for a in jax.tree.leaves(params["lora"]))
     np.testing.assert_array_equal(
@@ -138,7 +138,7 @@ def test_a_model_without_adapters_is_loaded_into_one_with_new_ones(tiny, adapted
     from big_rad.models import paligemma
 
     _, model, _ = adapted
-    init = model.init(jax.random.key(1), *batch)["params"]
+    init = jax.jit(model.init)(jax.random.key(1), *batch)["params"]
     loaded = paligemma.load(init, tiny.params)
     jax.tree.map(np.testing.assert_array_equal, loaded["llm"], tiny.params["llm"])
     jax.tree.map(np.testing.assert_array_equal, loaded["lora"], init["lora"])

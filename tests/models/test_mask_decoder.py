@@ -15,7 +15,7 @@ def model(**kw):
 
 
 def init(m, features=FEATURES, hidden=HIDDEN):
-    return m.init(jax.random.key(0), features, hidden)
+    return jax.jit(m.init)(jax.random.key(0), features, hidden)
 
 
 @pytest.mark.parametrize("grid, side", [(4, 64), (8, 64), (16, 64), (32, 64), (60, 60)])

@@ -49,7 +49,7 @@ def segmenting(tiny):
         mask_decoder=dict(dim=16, num_heads=2, mlp_dim=16),
     )
     text = np.ones((1, 4), np.int32)
-    fresh = model.init(jax.random.key(3), tiny.image[:1], text, 0 * text)["params"]
+    fresh = jax.jit(model.init)(jax.random.key(3), tiny.image[:1], text, 0 * text)["params"]
     params = {**tiny.params, "mask_decoder": fresh["mask_decoder"]}
     assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, fresh)
     return model, params
