@@ -14,7 +14,7 @@ NEW, END = 10, 9
 @pytest.fixture(scope="module")
 def setup(tiny):
     base = tiny.make()
-    decoder = dict(dim=16, num_heads=2, mlp_dim=16)
+    decoder = dict(depth=1, dim=16, num_heads=2, mlp_dim=16)
     model = radgrounder.Model(img=base.img, llm=base.llm, mask_decoder=decoder)
     text = np.array([[2, 5, 6, 7], [2, 8, 4, 0], [2, 11, 0, 0], [2, 12, 13, 14]], np.int32)
     params = jax.jit(model.init)(jax.random.key(3), tiny.image, text, 0 * text)["params"]

@@ -52,7 +52,7 @@ def assert_same(results, want, logits="mask_logits"):
 @pytest.fixture(scope="module")
 def params(tiny):
     """Parameters with a mask decoder, of a model that writes many different tokens."""
-    decoder = dict(dim=16, num_heads=2, mlp_dim=16)
+    decoder = dict(depth=1, dim=16, num_heads=2, mlp_dim=16)
     model = radgrounder.Model(img=tiny.make().img, llm=tiny.make().llm, mask_decoder=decoder)
     text = np.ones((1, 4), np.int32)
     params = jax.jit(model.init)(jax.random.key(3), tiny.image[:1], text, 0 * text)["params"]
@@ -65,7 +65,7 @@ def params(tiny):
 @pytest.fixture(scope="module", params=paligemma.MASK_MODES)
 def setup(request, tiny, params):
     """Model, requests, an EOS that rows reach at different steps, and the plain loop's results."""
-    decoder = dict(dim=16, num_heads=2, mlp_dim=16)
+    decoder = dict(depth=1, dim=16, num_heads=2, mlp_dim=16)
     base = tiny.make()
     model = radgrounder.Model(
         img=base.img, llm=base.llm, mask_decoder=decoder, mask_mode=request.param
@@ -225,7 +225,7 @@ EIGHT_DEVICES = """
             img=dict(width=16, depth=1, mlp_dim=32, num_heads=2, patch_size=4),
             llm=dict(width=16, depth=1, mlp_dim=32, num_heads=2, num_kv_heads=1, head_dim=8,
                      vocab_size=64),
-            mask_decoder=dict(dim=16, num_heads=2, mlp_dim=16), mask_mode=mode,
+            mask_decoder=dict(depth=1, dim=16, num_heads=2, mlp_dim=16), mask_mode=mode,
         )
         rng = np.random.default_rng(0)
         image = rng.uniform(-1, 1, (3, 8, 8, 3)).astype(np.float32)

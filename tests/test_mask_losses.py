@@ -69,7 +69,7 @@ def test_gradients_are_finite_at_saturation(dtype, gamma):
 @pytest.fixture(scope="module")
 def setup(tiny):
     base = tiny.make()
-    decoder = dict(dim=16, num_heads=2, mlp_dim=16)
+    decoder = dict(depth=1, dim=16, num_heads=2, mlp_dim=16)
     model = radgrounder.Model(img=base.img, llm=base.llm, mask_decoder=decoder)
     text = np.array([[2, 5, 6, 9, 4, 9, 1, 0]] * 4, np.int32)
     learned = np.array([[0, 0, 1, 1, 1, 1, 1, 0]] * 4, np.int32)
