@@ -14,6 +14,7 @@ import pytest
 
 from big_rad import runtime
 from big_rad.datasets.phantom import builder
+from tests import tiny_run
 
 ROOT = pathlib.Path(__file__).parents[1]
 # A short run that tells how many programs it had to compile.
@@ -36,6 +37,7 @@ print(json.dumps(len(missed)))
 
 def start(*args):
     env = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    env["PYTHONPATH"] = tiny_run.PATH
     command = [sys.executable, "-c", RUN, *map(str, args)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=env)
     assert done.returncode == 0, done.stderr

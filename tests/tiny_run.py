@@ -15,6 +15,7 @@ from big_rad import metric_writer
 from big_rad.datasets.phantom import builder
 
 ROOT = pathlib.Path(__file__).parents[1]
+PATH = os.pathsep.join((str(ROOT / "tests" / "without_torch"), str(ROOT)))  # Of what is started.
 # The speed of a run is no property of it.
 RATES = ("examples_per_second", "tokens_per_second", "targets_per_second")
 UNSTABLE = (*RATES, "seconds")
@@ -70,7 +71,7 @@ def environment(devices=1):
     """Returns the environment of such a command, with so many devices."""
     flags = os.environ.get("XLA_FLAGS", "")
     return os.environ | {
-        "PYTHONPATH": str(ROOT),
+        "PYTHONPATH": PATH,
         "PYTHONUNBUFFERED": "1",
         "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
     }

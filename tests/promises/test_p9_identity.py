@@ -15,6 +15,7 @@ import pytest
 import zstandard
 
 from big_rad.datasets import core
+from tests import tiny_run
 from tests.published import folder, refrad2d
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -62,7 +63,7 @@ def printed(*command):
     done = subprocess.run(
         [sys.executable, "-m", *map(str, command)],
         capture_output=True, text=True, cwd=ROOT, timeout=500,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": tiny_run.PATH},
     )  # fmt: skip
     return done.returncode, done.stdout + done.stderr
 
