@@ -20,7 +20,8 @@ _BLOCK = 1 << 18  # elements of a numpy array that are summed at once
 def of(arrays: Mapping[str, jax.Array]) -> dict[str, str]:
     """Returns the checksum of each array as 16 hexadecimal digits, computed on its devices."""
     names = sorted(arrays)
-    sums = jax.device_get([_sum(arrays[n]) for n in names])
+    # One after another: many programs that devices join in, all under way, may lock each other.
+    sums = [jax.device_get(_sum(arrays[n])) for n in names]
     return {n: _text(*s) for n, s in zip(names, sums, strict=True)}
 
 
