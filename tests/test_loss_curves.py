@@ -1,5 +1,7 @@
 """The fast step trains as the plain one does: 200 steps on phantom slices."""
 
+import functools
+
 import jax
 import numpy as np
 import pytest
@@ -11,6 +13,8 @@ from big_rad.models import common
 from big_rad.pp import tokenizer as tokenizers
 
 STEPS = 200
+# So many steps take longer than to compile one well, unlike in other tests.
+OPTIMISED = {"xla_backend_optimization_level": 1}
 # The demo's rows hold several texts of an image; the recipe's hold one, under the original's mask.
 RECIPES = {
     "recipe": "configs/radgrounder_det.py:variant=tiny,data=phantom,size=56",
@@ -43,11 +47,13 @@ def curve(config, data_dir, loss, settings):
     tokenizer = tokenizers.load(config.tokenizer.path, tuple(config.tokenizer.sets))
     model_cfg = {**config.model, **settings}
     model = models.make(config.model_name, model_cfg, tokenizer.padded_vocab_size)
-    params = train_step.init_params(model, config, jax.random.key(0))
+    params = jax.jit(functools.partial(train_step.init_params, model, config))(jax.random.key(0))
     flat = common.flatten(params)
     optimizer = optim.make(config, flat, STEPS)
     step = jax.jit(
-        train_step.make_train_step(model, losses.get(loss), optimizer, 1), donate_argnums=0
+        train_step.make_train_step(model, losses.get(loss), optimizer, 1),
+        donate_argnums=0,
+        compiler_options=OPTIMISED,
     )
     state = {"params": params, "opt_state": optimizer.tx.init(flat), "step": np.int32(0)}
     batches = input_pipeline.make_train(config, 0, data_dir).iterator

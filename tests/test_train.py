@@ -258,7 +258,11 @@ def test_microbatches_that_do_not_divide_the_batch_are_refused(data_dir, tmp_pat
 
 def command(*args):
     return subprocess.run(
-        [sys.executable, "-m", "big_rad.train", *args], capture_output=True, text=True, cwd=ROOT
+        [sys.executable, "-m", "big_rad.train", *args],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": tiny_run.PATH},
     )
 
 
