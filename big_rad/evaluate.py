@@ -109,7 +109,7 @@ def evaluate(
         data = eval_data.load(spec, data_dir)
         digest = _checked(name, spec, data, log)
         key, path = _key(spec, digest, mark), out / "results" / f"{name}.json"
-        known = _known(path, key)
+        known = _known(path, key) if (out / "samples" / f"{name}.jsonl").exists() else None
         if known is None:
             model = load_model(config, checkpoint) if model is None else model
             kept = answers.Kept(model.queue, out / "answers" / f"{name}-{key[:16]}")
@@ -157,7 +157,7 @@ def evaluate(
         "judge": None if judge is None else judge.model,
         "evals": entries,
     }
-    _write(config, summary, out)
+    _write(config, summary, out, log)
     log(summaries.markdown(summary, groups=False))
     log(f"page: {out / 'report.html'}")
     return summary
@@ -269,7 +269,7 @@ def _known(path: pathlib.Path, key: str) -> dict[str, Any] | None:
     return found if found.get("key") == key else None
 
 
-def _write(config: Any, summary: Mapping[str, Any], out: pathlib.Path) -> None:
+def _write(config: Any, summary: Mapping[str, Any], out: pathlib.Path, log: Log) -> None:
     content = json.dumps(sample_files.finite(summary), indent=1, ensure_ascii=False)
     runtime.write_whole(out / "summary.json", content)
     runtime.write_whole(out / "results.md", summaries.markdown(summary))
@@ -284,7 +284,7 @@ def _write(config: Any, summary: Mapping[str, Any], out: pathlib.Path) -> None:
         page_parts.header({"title": "RadGrounder: evaluation", "facts": facts}),
         score_cards.html(summary, sections),
         page.scores(sections),
-        _curves(summary["checkpoint"], sections),
+        _curves(summary["checkpoint"], config.evals, sections, log),
         page.galleries(sections),
     ]
     style = page_style.RUN + page_style.GALLERY + page_style.TILES
@@ -292,11 +292,29 @@ def _write(config: Any, summary: Mapping[str, Any], out: pathlib.Path) -> None:
     page_parts.save(out / "report.html", title, parts, style, page_script.GALLERY)
 
 
-def _curves(checkpoint: str, sections: Sequence[page.Section]) -> str:
-    # Of a run directory how it was trained; other checkpoints do not say.
+def _curves(
+    checkpoint: str, evals: Mapping[str, Any], sections: Sequence[page.Section], log: Log
+) -> str:
+    # Of a run directory how it was trained; other checkpoints do not say. Scores over steps only of
+    # what is asked here too.
     if not pathlib.Path(checkpoint, "metrics.jsonl").exists():
         return ""
-    return run_page.charts(run_state.read(checkpoint), sections)
+    try:
+        run = run_state.read(checkpoint)
+    except ValueError as e:
+        log(f"no curves on the page: {e}")
+        return ""
+    asked = (run.config or {}).get("evals") or {}
+    same = {n for n in evals if n in asked and _question(asked[n]) == _question(evals[n])}
+    kept = []
+    for section in sections:
+        names = {c: n for c, n in section.names.items() if n in same}
+        kept.append(dataclasses.replace(section, names=names))
+    return run_page.charts(run, kept)
+
+
+def _question(spec: Mapping[str, Any]) -> tuple[str, Any]:
+    return evaluators.data_key(spec), spec.get("control") or "none"
 
 
 def _config(args: argparse.Namespace) -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 
 from big_rad import config as config_lib
 from big_rad import head_loss, losses, models, optim, registry, train_step
-from big_rad.models import common
+from big_rad.models import common, lora
 
 GIB = 2**30
 # Of a card's memory: what the driver and gaps between arrays leave.
@@ -288,8 +288,10 @@ def _block(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
 
 def _head(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
     # Logits of a tile in float32, their exponentials, and their gradient; without tiles the first
-    # two are kept and counted already.
+    # two are kept and counted already. An adapter of the table adds logits of its own.
     rows = batch["text"].shape[0] * (batch["text"].shape[1] - 1)
     tile = registry.parse_call(config.loss)[2].get("tile", 1024)
     arrays, tile = (1, rows) if tile is None else (3, head_loss.tile_sizes(tile, rows)[0])
+    spec = config.model.get("lora")
+    arrays += bool(spec) and lora.has_table(spec)
     return arrays * 4 * tile * max(vocab_size, config.model.llm.get("vocab_size") or 0)

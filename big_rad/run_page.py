@@ -227,7 +227,7 @@ def _evaluations(
                 page.CONTROL_NAMES[control]: _points(run.rows, f"{name}/{metric}")
                 for control, name in section.names.items()
             }
-            if max(map(len, series.values())) < 2:
+            if max(map(len, series.values()), default=0) < 2:
                 continue
             series = {k: v for k, v in series.items() if v}
             chart = curves.chart(f"{section.title}: {label}", series, marks=again)

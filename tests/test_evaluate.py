@@ -10,10 +10,10 @@ import pytest
 
 from big_rad import config as config_lib
 from big_rad import evaluate, metric_writer, train
-from big_rad.evaluators import answers, generate
+from big_rad.evaluators import answers, generate, page
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
-from tests import browser, tiny_run
+from tests import browser, made_run, tiny_run
 from tests.evaluators import judge_server
 from tests.published import slake, vqa_rad
 from tools import convert, reproduce
@@ -168,6 +168,31 @@ def test_one_command_gives_scores_controls_grades_and_a_page_that_opens(
     assert f"{entry['intervals']['']['g_iou']['mean']:.3f}" in seen["tile"]
     assert "blank" in seen["tile"] and "mirrored" in seen["tile"]
     assert entry["metrics"]["llm_judged"] == 4 and "LLMScore" in text
+
+
+def test_curves_are_of_the_same_questions_alone_and_a_broken_run_costs_nothing_else(tmp_path):
+    workdir, said = made_run.whole(tmp_path / "run"), []
+
+    def curves(evals):
+        results = {"report": {"g_iou": 0.5}}
+        sections = page.sections_of(evals, results, {}, workdir / "samples")
+        return evaluate._curves(str(workdir), evals, sections, said.append)
+
+    assert "Grounded reports: G-IoU" in curves(made_run.EVALS)
+    other = {"report": dict(made_run.EVALS["report"], split="validation")}
+    assert "Training loss" in curves(other) and "G-IoU" not in curves(other)
+    (workdir / "run.json").write_text('{"starts": [', encoding="utf-8")
+    assert not said and curves(made_run.EVALS) == ""
+    assert "no curves on the page" in said[0] and "run.json" in said[0]
+
+
+def test_a_result_whose_samples_are_gone_is_made_again(evaluated, trained, data_dir, tmp_path):
+    out = tmp_path / "evaluation"
+    shutil.copytree(evaluated[0], out)
+    (out / "samples/yes_no.jsonl").unlink()
+    again = run(trained, data_dir, out, "--only=yes_no")
+    assert again["evals"]["yes_no"]["metrics"] == evaluated[1]["evals"]["yes_no"]["metrics"]
+    assert len(sample_files.read(out / "samples", "yes_no")[0]) == 4
 
 
 @pytest.mark.parametrize("task", ["report", "vqa"])

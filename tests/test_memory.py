@@ -46,6 +46,12 @@ def test_the_peak_is_that_of_the_compiler_within_a_tenth(task, changes):
     assert predicted == pytest.approx(compiled_peak(config), rel=0.1)
 
 
+def test_the_peak_with_adapters_is_that_of_the_compiler_within_a_tenth():
+    config = recipe(**{"input.batch_size": 16})
+    radgrounder_det.add_lora(config, 16)
+    assert peak(config) == pytest.approx(compiled_peak(config), rel=0.1)
+
+
 def peak(config):
     return memory.predict(config, config.model.llm.vocab_size).peak
 

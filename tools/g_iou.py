@@ -31,14 +31,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _parser().parse_args(argv)
     try:
         found = read(args.evaluation)
-        print("| evaluator | metric | mean (95 %) | n | images |\n|---|---|---|---|---|")
-        for backend in _backends(args, found):
-            for name, records in found.items():
-                for mode in _modes(args, records):
-                    print(_row(name, records, mode, backend, args))
+        rows = [
+            _row(name, records, mode, backend, args)
+            for backend in _backends(args, found)
+            for name, records in found.items()
+            for mode in _modes(args, records)
+        ]
     except (OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
+    print("| evaluator | metric | mean (95 %) | n | images |\n|---|---|---|---|---|")
+    print("\n".join(rows))
     return 0
 
 
@@ -126,18 +129,25 @@ def _embedding(args: argparse.Namespace, found: Mapping[str, Any]) -> similarity
         for side in r["boxes"].values()
         for e in side
     }
+    file, model = args.vectors or args.evaluation / "vectors.npz", args.embed_model
     if args.embed_url:
-        if not args.embed_model:
+        if not model:
             raise ValueError("--embed_url and --embed_model go together")
-        file = args.vectors or args.evaluation / "vectors.npz"
         key = os.environ.get("EMBED_API_KEY", "")
-        url, model = args.embed_url, args.embed_model
-        vectors = embeddings.embed(phrases, url, model, file, key=key, log=print)
+        vectors = embeddings.embed(phrases, args.embed_url, model, file, key=key, log=_say)
         return similarity.cosine(vectors, model)
-    if not args.vectors:
-        raise ValueError("--similarity=embedding needs --embed_url or --vectors=FILE.npz")
-    name = args.embed_model or args.vectors.stem
-    return similarity.cosine(similarity.read_vectors(args.vectors), name)
+    if not file.exists():
+        raise ValueError(
+            f"--similarity=embedding needs --embed_url, or --vectors=FILE.npz: {file} is not there"
+        )
+    vectors, made_by = similarity.read_vectors(file), embeddings.model_of(file)
+    if model and made_by and model != made_by:
+        raise ValueError(f"{file} holds vectors of {made_by}, and --embed_model is {model}")
+    return similarity.cosine(vectors, made_by or model or file.stem)
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""Curves over training steps as inline SVG, for pages without scripts. Knows no metric by name.
+"""Curves over training steps as inline SVG, with no script. Knows no metric by name.
 
 Lines differ in colour, of Okabe and Ito's set for colour-blind readers, and in dashes. Values that
 are missing or not finite leave a gap and a cross below the curve.

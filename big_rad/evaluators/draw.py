@@ -13,9 +13,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from big_rad.pp import ops_image
+
 BLUE, ORANGE = "#0072B2", "#E69F00"
 PALETTE = (ORANGE, "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", BLUE)
 CT_SOFT_TISSUE = 1  # channel of the three CT windows that is (width 350, level 40)
+_WIDTH, _LEVEL = ops_image.CT_WINDOWS[0]
+_AIR = 2 * (ops_image.AIR_HU - _LEVEL) / _WIDTH  # in the first window
 
 _UMLAUTS = str.maketrans(dict(zip("äöüßÄÖÜ", ("ae", "oe", "ue", "ss", "Ae", "Oe", "Ue"))))
 
@@ -59,15 +63,18 @@ def seen(image: np.ndarray, modality: str) -> np.ndarray:
 
     Args:
         image: f32 [H, W, 3] in -1..1; another range is stretched from its least to its greatest.
-        modality: "CT" or "MR", else the channels are colours.
+        modality: "CT" has windows, if it is not a colour picture of one: these reach down to -1 in
+            their first channel too, and the wide window stops at air.
 
     Returns:
-        uint8 [H, W, 3]: of CT its three windows, else colours; [H, W] where a CT or MR slice has
-        the same in all channels.
+        uint8 [3, H, W] of CT, its windows; [H, W] where all channels are the same, else the colours
+        [H, W, 3].
     """
     image = np.asarray(image, np.float32)
-    if modality in ("CT", "MR") and (image == image[..., :1]).all():
+    if (image == image[..., :1]).all():
         image = image[..., 0]
+    elif modality == "CT" and image[..., 0].min() > _AIR - 1e-3:
+        image = np.moveaxis(image, -1, 0)
     low, high = -1.0, 1.0
     if image.min() < low - 1e-3 or image.max() > high + 1e-3:
         low, high = float(image.min()), float(image.max())
@@ -75,12 +82,10 @@ def seen(image: np.ndarray, modality: str) -> np.ndarray:
     return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def displayable(pixels: np.ndarray, modality: str) -> np.ndarray:
-    """Returns the one picture of `seen` to draw on: of CT [H, W], the soft-tissue window, of MR its
-    grey channel, else [H, W, 3], the colours."""
-    if pixels.ndim == 3 and modality in ("CT", "MR"):
-        return pixels[..., CT_SOFT_TISSUE]
-    return pixels
+def displayable(pixels: np.ndarray) -> np.ndarray:
+    """Returns the one picture of `seen` to draw on, [H, W] or [H, W, 3]: of the three windows of CT
+    that of soft tissue."""
+    return pixels if pixels.ndim == 2 or pixels.shape[-1] == 3 else pixels[CT_SOFT_TISSUE]
 
 
 def window(pixels: np.ndarray, modality: str) -> np.ndarray:

@@ -69,6 +69,12 @@ def embed(
     return known
 
 
+def model_of(file: str | pathlib.Path) -> str:
+    """Returns the model that a file of vectors names, "" if it names none."""
+    with np.load(file, allow_pickle=False) as content:
+        return str(content["model"]) if "model" in content.files else ""
+
+
 def _read(body: endpoint.Body, reply: Any) -> list[np.ndarray]:
     rows = sorted(reply["data"], key=lambda row: row["index"])
     vectors = np.array([row["embedding"] for row in rows], np.float32)
@@ -80,9 +86,7 @@ def _read(body: endpoint.Body, reply: Any) -> list[np.ndarray]:
 def _known(file: pathlib.Path, model: str) -> dict[str, np.ndarray]:
     if not file.exists():
         return {}
-    vectors = similarity.read_vectors(file)
-    with np.load(file, allow_pickle=False) as content:
-        made_by = str(content["model"]) if "model" in content.files else ""
+    vectors, made_by = similarity.read_vectors(file), model_of(file)
     if made_by != model:
         raise ValueError(
             f"{file} holds vectors of {made_by or 'a model that it does not name'}, and {model} is "

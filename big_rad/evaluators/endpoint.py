@@ -29,7 +29,7 @@ class Endpoint:
         wait: seconds before the second try; doubled each time.
 
     Raises:
-        ValueError: no request at once, or no try.
+        ValueError: no request at once, no try, or no address.
     """
 
     url: str
@@ -44,6 +44,12 @@ class Endpoint:
             raise ValueError(
                 f"concurrency {self.concurrency} and tries {self.tries} are at least 1"
             )
+        try:
+            known = httpx.URL(self.url).scheme in ("http", "https")
+        except httpx.InvalidURL:
+            known = False
+        if not known:
+            raise ValueError(f"{self.url} is no address; give one such as http://localhost:8000/v1")
 
     def ask(
         self,

@@ -19,7 +19,7 @@ from big_rad.pp import ops_image
 
 Record = Mapping[str, Any]
 _SIDES = {"reference": "ref", "prediction": "pred"}
-_TAGS = {"hallucinations": "hallucination", "misses": "miss"}  # of a sample; others as the group
+_OF_A_SAMPLE = ("hallucinations", "misses")  # groups that say what a sample may be besides
 _WINDOWS = ("wide", "soft tissue", "brain")
 _FONT = 16  # of labels, where the longer side is 448
 _LETTER = 0.58  # mean width of a letter over the size of the font
@@ -90,7 +90,7 @@ def _tagged(records: Sequence[Record], kind: str) -> list[tuple[Record, list[str
     for group, members in sample_files.groups(records, kind).items():
         for record in members:
             _, tags = found.setdefault(record["index"], (record, []))
-            if group not in _TAGS:
+            if group not in _OF_A_SAMPLE:
                 tags.append(group)
     if kind != "vqa":
         for record, tags in found.values():
@@ -130,13 +130,13 @@ def _card(
 
 def _look(record: Record, seen: np.ndarray, where: str) -> str:
     # The picture with its marks; below it, of CT, the other windows.
-    main = draw.displayable(seen, record["modality"])
+    main = draw.displayable(seen)
     stage = f'<img src="{_uri(main)}" alt="{esc(where)} slice" loading="lazy">'
     stage += _marks(record, *main.shape[:2])
     if main is seen:
         return f'<div class="look"><div class="stage">{stage}</div></div>'
     others = "".join(
-        f'<button type="button"><img src="{_uri(seen[..., c])}" alt="" loading="lazy"><span>'
+        f'<button type="button"><img src="{_uri(seen[c])}" alt="" loading="lazy"><span>'
         f"{_window(c)}</span></button>"
         for c in range(len(_WINDOWS))
         if c != draw.CT_SOFT_TISSUE
@@ -216,13 +216,13 @@ def _named(record: Record, side: str) -> list[tuple[Record, str]]:
     # Entities with the attributes that link the phrase, its mark, and its class on the other side.
     entities = record["boxes"][side]
     return [
-        (e, f'data-e="{side[0]}{k}" data-c="{e["class_id"] or _value(e["phrase"])}"')
+        (e, f'data-e="{side[0]}{k}" data-c="{_value(sample_files.class_of(e))}"')
         for k, e in enumerate(entities)
     ]
 
 
 def _title(entity: Record) -> str:
-    name = (entity["class_name"] or f"class {entity['class_id']}").replace("_", " ")
+    name = (entity["class_name"] or "unknown class").replace("_", " ")
     return name if entity.get("iou") is None else f"{name}, IoU {entity['iou']:.2f}"
 
 

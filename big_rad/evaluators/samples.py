@@ -118,11 +118,12 @@ def missed(record: Record) -> list[Record]:
 
 
 def _alone(record: Record, side: str, other: str) -> list[Record]:
-    there = {_class(e) for e in record["boxes"][other]}
-    return [e for e in record["boxes"][side] if _class(e) not in there]
+    there = {class_of(e) for e in record["boxes"][other]}
+    return [e for e in record["boxes"][side] if class_of(e) not in there]
 
 
-def _class(entity: Record) -> Any:
+def class_of(entity: Record) -> Any:
+    """Returns what an entity is compared by: its class id, or its phrase if it has none."""
     return entity["class_id"] or entity["phrase"].strip().lower()
 
 
@@ -176,7 +177,7 @@ def overlay(record: Mapping[str, Any], pixels: np.ndarray) -> Image.Image:
     boxes = record["boxes"]
     marks = [_mark(draw.reference, e) for e in boxes["reference"] if is_drawn(e)]
     marks += [_mark(draw.prediction, e) for e in boxes["prediction"] if is_drawn(e)]
-    return draw.overlay(draw.displayable(pixels, record["modality"]), marks)
+    return draw.overlay(draw.displayable(pixels), marks)
 
 
 def overlays(evals: Mapping[str, Any]) -> Iterator[tuple[str, Image.Image]]:

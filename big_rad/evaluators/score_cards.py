@@ -14,25 +14,27 @@ _GROUPS = {  # field of a group -> its heading
     "lang": "language",
     "modality": "modality",
     "question_type": "kind of question",
-    "class": "class: mean IoU, 0 where it was not named",
+    "class": "class: mean IoU, 0 where it has no match",
 }
 _NAMES = {"en": "English", "de": "German", "yesno": "yes/no"}
 _MOST = 8  # classes before the others are folded away
 
 
 def html(summary: Mapping[str, Any], sections: Sequence[page.Section]) -> str:
-    """Returns the cards.
+    """Returns the cards; "" without any section.
 
     Args:
         summary: of `big_rad.evaluate`.
         sections: of the same evaluators, from `page.sections_of`.
     """
-    cards = "".join(_card(summary["evals"], s) for s in sections if s.names["none"])
+    if not sections:
+        return ""
+    cards = "".join(_card(summary["evals"], s) for s in sections)
     return (
         f'<section><h2>Scores with intervals</h2><div class="tiles">{cards}</div>'
         f'<p class="note">Bars are 95 % intervals by bootstrap over each {esc(summary["by"])}, '
-        f"{summary['resamples']:,} resamples. Dashed: the same questions without the true image."
-        "</p></section>"
+        f"{summary['resamples']:,} resamples. Dashed: the same questions with a blank image, "
+        "another patient's, or the true one mirrored.</p></section>"
     )
 
 

@@ -33,8 +33,8 @@ def intervals(
     Returns:
         group -> score -> `mean`, `low`, `high`, `n`, `clusters`. The group "" has all samples,
         "lang=de" those of a language, if there are several. "class=liver" has the entities of a
-        class in the references, with `entity_found` (1 if the class was named) and `entity_iou` (0
-        if it was not). Scores that no sample has are left out.
+        class in the references, with `entity_found` (1 if it has a match in the prediction) and
+        `entity_iou` (0 if it has none). Scores that no sample has are left out.
     """
     groups: dict[str, list[int]] = {"": list(range(len(records)))}
     for field in _GROUPS:

@@ -281,7 +281,8 @@ class Embedder(nn.Module):
         dtype = jnp.dtype(self.dims.dtype_mm)
         x = jnp.take(self.input_embedding, tokens, axis=0).astype(dtype)
         if adapter is not None:
-            x += jnp.dot(jnp.take(adapter["a"], tokens, axis=0), adapter["b"])
+            a = adapter["a"].astype(jnp.float32)  # So that gradients of a token add up in it.
+            x += jnp.dot(jnp.take(a, tokens, axis=0).astype(dtype), adapter["b"])
         return x * jnp.asarray(self.dims.width**0.5, dtype)
 
     def decode(self, x: jax.Array, adapter: Any = None) -> jax.Array:

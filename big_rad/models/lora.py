@@ -51,6 +51,11 @@ def check(spec: Mapping[str, Any]) -> dict[str, Any]:
     return {"rank": rank, "alpha": spec.get("alpha", rank), "targets": targets}
 
 
+def has_table(spec: Mapping[str, Any]) -> bool:
+    """Returns whether the token table is among the targets."""
+    return re.fullmatch(check(spec)["targets"], TABLE) is not None
+
+
 def init(rng: jax.Array, shapes: Mapping[str, tuple[int, ...]], spec: Mapping[str, Any]) -> Any:
     """Returns new adapters, whose product is zero.
 
@@ -65,7 +70,7 @@ def init(rng: jax.Array, shapes: Mapping[str, tuple[int, ...]], spec: Mapping[st
         token's row is changed by that token alone.
     """
     spec, flat = check(spec), {}
-    if re.fullmatch(spec["targets"], TABLE):
+    if has_table(spec):
         rows, width = shapes[TABLE]
         b = jax.random.normal(jax.random.fold_in(rng, len(_AXES)), (spec["rank"], width))
         flat[TABLE] = {"a": jnp.zeros((rows, spec["rank"])), "b": b * width**-0.5}

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from big_rad.evaluators import draw
+from big_rad.pp import ops_image
 
 BLUE, ORANGE = (0, 0x72, 0xB2), (0xE6, 0x9F, 0)
 
@@ -60,19 +61,30 @@ def test_labels_of_equal_boxes_do_not_cover_each_other():
 
 
 def test_ct_is_seen_in_three_windows_and_drawn_on_in_that_of_soft_tissue():
-    image = np.zeros((4, 4, 3), np.float32)
-    image[..., 0], image[..., 1], image[..., 2] = -1, 1, 0
-    seen = draw.seen(image, "CT")
-    assert seen[0, 0].tolist() == [0, 255, 128]
-    assert (draw.displayable(seen, "CT") == 255).all()
-    assert draw.displayable(draw.seen(image, "OT"), "OT").shape == (4, 4, 3)
+    hu = np.linspace(-3000, 3000, 48, dtype=np.float32).reshape(4, 12)
+    windows = ops_image.ct_windows(hu)
+    seen = draw.seen(windows, "CT")
+    assert seen.shape == (3, 4, 12)
+    for k in range(3):
+        np.testing.assert_allclose(seen[k], (windows[..., k] + 1) * 127.5, atol=0.51)
+    np.testing.assert_array_equal(draw.displayable(seen), seen[1])
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR", "OT"])
+def test_a_colour_picture_of_any_modality_is_seen_in_its_colours(modality):
+    colours = np.random.default_rng(0).integers(0, 256, (8, 6, 3)).astype(np.uint8)
+    colours[0, 0], colours[7, 5] = 0, 255  # As a picture has them: black and white.
+    image = colours.astype(np.float32) / 127.5 - 1
+    seen = draw.seen(image, modality)
+    np.testing.assert_array_equal(seen, colours)
+    assert draw.displayable(seen) is seen
 
 
 @pytest.mark.parametrize("modality", ["CT", "MR"])
 def test_a_slice_with_one_grey_in_all_channels_is_one_picture(modality):
     image = np.repeat(np.linspace(-1, 1, 16, dtype=np.float32).reshape(4, 4, 1), 3, axis=-1)
     seen = draw.seen(image, modality)
-    assert seen.shape == (4, 4) and draw.displayable(seen, modality) is seen
+    assert seen.shape == (4, 4) and draw.displayable(seen) is seen
     assert (seen.min(), seen.max()) == (0, 255)
 
 

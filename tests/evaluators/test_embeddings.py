@@ -62,6 +62,12 @@ def test_phrases_that_cannot_be_had_are_an_error_and_the_others_are_kept(served,
     assert server.bodies[-1]["input"] == ["zzz"]
 
 
+@pytest.mark.parametrize("url", ["http://localhost:port/v1", "localhost/v1", ""])
+def test_what_is_no_address_is_an_error(url, tmp_path):
+    with pytest.raises(ValueError, match="is no address; give one such as"):
+        embed(url, tmp_path / "v.npz", "liver")
+
+
 def test_vectors_of_two_models_are_not_mixed(served, tmp_path):
     url, _ = served
     embed(url, tmp_path / "v.npz", "liver")

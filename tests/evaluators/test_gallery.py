@@ -9,6 +9,7 @@ from hypothesis.extra import numpy as arrays
 
 from big_rad.evaluators import draw, gallery, page_parts, page_script, page_style, samples
 from big_rad.grounding import masks
+from big_rad.pp import ops_image
 from tests import browser
 
 LABELS = {"g_iou": "G-IoU", "f1": "F1"}
@@ -35,9 +36,9 @@ def record(i, reference=(RIGHT, LEFT), prediction=(RIGHT,), **fields):
 
 
 def image(i, modality="CT"):
-    rng = np.random.default_rng(i)
-    pixels = rng.uniform(-1, 1, (56, 56, 3)).astype(np.float32)
-    return draw.seen(np.repeat(pixels[..., :1], 3, -1) if modality == "MR" else pixels, modality)
+    hu = np.random.default_rng(i).uniform(-1000, 1000, (56, 56)).astype(np.float32)
+    windows = ops_image.ct_windows(hu)
+    return draw.seen(np.repeat(windows[..., :1], 3, -1) if modality == "MR" else windows, modality)
 
 
 def cards(records, kind="grounded", keep=lambda r: True):
@@ -92,6 +93,20 @@ def test_ct_is_shown_in_its_three_windows_and_mr_as_it_is():
     for name in ("soft tissue (W 350, L 40)", "wide (W 2250, L -100)", "brain (W 80, L 40)"):
         assert ct.count(name) == 1
     assert cards([record(0, modality="MR")]).count("<img") == 1
+    colours = np.random.default_rng(0).uniform(-1, 1, (56, 56, 3)).astype(np.float32)
+    for modality in ("CT", "MR"):
+        seen = {0: draw.seen(colours, modality)}
+        text = gallery.cards([record(0, modality=modality)], seen, "grounded", LABELS)
+        assert text.count("<img") == 1 and "soft tissue" not in text
+
+
+def test_phrases_without_a_class_belong_together_as_they_are_counted():
+    named = [dict(LEFT, class_id=0, class_name="", phrase=p) for p in ("a cyst", " A Cyst")]
+    made = record(0, named[:1], named[1:])
+    assert not samples.hallucinated(made) and not samples.missed(made)
+    (card,) = parsed(cards([made])).findall("article")
+    assert {m.get("data-c") for m in card.iter("mark")} == {"a_cyst"}
+    assert {m.get("title") for m in card.iter("mark")} == {"unknown class"}
 
 
 def fill(path, shape):

@@ -98,11 +98,15 @@ def test_a_page_has_one_script_and_its_policy_admits_no_other(tmp_path):
 @pytest.mark.parametrize("kind", ["grounded", "vqa"])
 def test_page_escapes_hostile_text_everywhere(tmp_path, kind):
     boxes = [entity(HOSTILE, [0.1, 0.1, 0.5, 0.5], [0, 8]) | {"class_name": HOSTILE}]
-    fields = dict.fromkeys(("prompt", "reference_text", "prediction_text", "id", "plane"), HOSTILE)
-    bad = record(0, **fields, boxes={"reference": boxes, "prediction": boxes})
-    hostile = page.Section(HOSTILE, kind, {"none": {}}, [bad], pixels([bad]))
+    boxes.append(entity(HOSTILE, None, [9, 12]) | {"class_name": "", "class_id": 0})
+    names = ("prompt", "reference_text", "prediction_text", "id", "plane", "lang", "modality")
+    fields = dict.fromkeys((*names, "question_type"), HOSTILE)
+    fields["scores"] = {"g_iou": 0.5, "f1": 0.5, "accuracy": 0.0, HOSTILE: 0.5}
+    bad = record(0, **fields, boxes={"reference": boxes, "prediction": boxes[:1]})
+    hostile = page.Section(HOSTILE, kind, {"none": {}}, [bad, record(1)], pixels([bad]))
     text = made(tmp_path, [hostile], title=HOSTILE, lead=HOSTILE, facts={HOSTILE: HOSTILE})
     assert text.count("<script") == 1 and "<script>alert" not in text
+    assert " 'single' " not in text and '"quoted"' not in text
     assert "&lt;script&gt;" in text
     assert "<img src=http" not in text
 

@@ -94,6 +94,22 @@ def test_a_row_of_the_tables_adapter_changes_that_token_alone(tiny, adapted):
     assert np.flatnonzero(changed).tolist() == [7]
 
 
+def test_gradients_of_a_frequent_token_add_up_in_float32_whatever_the_products_are_in():
+    sizes = dict(width=16, depth=1, mlp_dim=8, num_heads=1, num_kv_heads=1, head_dim=8)
+    dims = gemma.Model(**sizes, vocab_size=8, dtype_mm="bfloat16").dims()
+    embedder, tokens = gemma.Embedder(dims, parent=None), np.full(4096, 3)
+    b = jnp.ones((1, 16), jnp.bfloat16)
+
+    def total(a):
+        adapter = {"a": a.astype(jnp.bfloat16), "b": b}
+        table = {"params": {"input_embedding": jnp.zeros((8, 16), jnp.bfloat16)}}
+        x = embedder.apply(table, tokens, adapter, method="encode")
+        return x.astype(jnp.float32).sum()
+
+    grad = jax.grad(total)(jnp.zeros((8, 1)))
+    assert grad[3, 0] == pytest.approx(4096 * 16 * 16**0.5, rel=1e-2)
+
+
 def test_the_loss_in_tiles_and_its_gradients_are_those_of_the_plain_logits(adapted, batch):
     _, model, params = adapted
     image, text, mask_ar = batch

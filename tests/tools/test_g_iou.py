@@ -92,16 +92,22 @@ def test_vectors_come_from_an_endpoint_once_and_then_from_their_file(folder, cap
         found = table(folder, capsys, "--mode=paper", *options)
         assert table(folder, capsys, "--mode=paper", *options) == found
         assert len(server.bodies) == 1 and server.bodies[0]["input"] == ["liver", "spleen"]
-    options = ["--similarity=embedding", "--embed_model=toy", f"--vectors={folder / 'vectors.npz'}"]
+    # The file is enough, there or elsewhere, and names the model.
+    assert table(folder, capsys, "--mode=paper", "--similarity=embedding") == found
+    moved = (folder / "vectors.npz").rename(folder / "moved.npz")
+    options = ["--similarity=embedding", f"--vectors={moved}"]
     assert table(folder, capsys, "--mode=paper", *options) == found
     assert found.keys() == {"g_iou/paper/embedding:toy"}
+    assert g_iou.main([str(folder), *options, "--embed_model=other"]) == 2
+    said = capsys.readouterr()
+    assert "holds vectors of toy, and --embed_model is other" in said.err and not said.out
 
 
 @pytest.mark.parametrize(
     "options, message",
     [
         (["--similarity=words"], "--similarity=words: there are class_id, lexicon, embedding"),
-        (["--similarity=embedding"], "needs --embed_url or --vectors"),
+        (["--similarity=embedding"], "needs --embed_url, or --vectors"),
         (["--similarity=embedding", "--embed_url=http://x/v1"], "go together"),
         (["--mode=seg"], "no mode 'seg'"),
         (["--mode=reference_seg"], "mode 'reference_seg' is for masks"),
@@ -109,7 +115,8 @@ def test_vectors_come_from_an_endpoint_once_and_then_from_their_file(folder, cap
 )
 def test_what_does_not_go_is_an_error_that_says_what_does(folder, capsys, options, message):
     assert g_iou.main([str(folder), *options]) == 2
-    assert message in capsys.readouterr().err
+    said = capsys.readouterr()
+    assert message in said.err and not said.out
 
 
 def test_a_folder_without_samples_is_an_error(tmp_path, capsys):
