@@ -69,7 +69,8 @@ def test_the_loss_falls_and_the_run_directory_holds_everything(whole):
         assert (workdir / name).exists(), name
     text = (workdir / "report.html").read_text(encoding="utf-8")
     assert f"Finished: all {STEPS} steps are done and evaluated." in text
-    assert text.count("<article") == text.count("slice, marked") == 4  # Of the slices of `limit`.
+    # Reports and questions, each of the slices of `limit`.
+    assert text.count("<article") == text.count('<div class="stage"><img') == 8
 
 
 @pytest.mark.slow
