@@ -109,7 +109,7 @@ def evaluate(
         data = eval_data.load(spec, data_dir)
         digest = _checked(name, spec, data, log)
         key, path = _key(spec, digest, mark), out / "results" / f"{name}.json"
-        known = _known(path, key) if (out / "samples" / f"{name}.jsonl").exists() else None
+        known = _known(path, key) if _has_samples(out, name, log) else None
         if known is None:
             model = load_model(config, checkpoint) if model is None else model
             kept = answers.Kept(model.queue, out / "answers" / f"{name}-{key[:16]}")
@@ -132,7 +132,7 @@ def evaluate(
         if judge is not None and (spec.get("control") or "none") == "none":
             graded = _grade(judge, records, "report" if spec["type"] == "grounded" else "vqa")
             sample_files.write(out / "samples", name, records, pixels)
-            log(f"{name}: {graded}")
+            log(f"{name}: {graded}{_failures(records)}")
         of = summaries.clusters(records, by, data.patients())
         entries[name] = {
             "type": spec["type"],
@@ -255,6 +255,15 @@ def _grade(
     return llm_score.summarise(judgements)
 
 
+def _failures(records: Sequence[Mapping[str, Any]]) -> str:
+    # The most frequent reason why a judge gave no grade, "" if it graded all.
+    errors = [r["judge"]["error"] for r in records if r["judge"]["error"]]
+    if not errors:
+        return ""
+    most = max(set(errors), key=errors.count)
+    return f"; {len(errors)} of {len(records)} not graded, most often: {most}"
+
+
 def _key(spec: Mapping[str, Any], digest: str, mark: str) -> str:
     asked = {k: v for k, v in spec.items() if k not in ("every", "sha256")}
     whole = json.dumps([_RECORDS, asked, digest, mark], sort_keys=True)
@@ -267,6 +276,14 @@ def _known(path: pathlib.Path, key: str) -> dict[str, Any] | None:
     except (OSError, ValueError):
         return None
     return found if found.get("key") == key else None
+
+
+def _has_samples(out: pathlib.Path, name: str, log: Log) -> bool:
+    try:
+        return bool(sample_files.read(out / "samples", name)[0])
+    except ValueError as e:
+        log(f"{e}: it is evaluated again")
+        return False
 
 
 def _write(config: Any, summary: Mapping[str, Any], out: pathlib.Path, log: Log) -> None:
@@ -374,6 +391,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         with config.unlocked():
             if args.controls:
                 add_controls(config.evals)
+            if args.only and args.controls:  # Of what is asked for.
+                asked = [(n, config.evals[n]) for n in args.only.split(",") if n in config.evals]
+                more = [f"{n}_{c}" for n, e in asked for c in CONTROLS[e.type]]
+                names = dict.fromkeys([*args.only.split(","), *more])
+                args.only = ",".join(n for n in names if n not in more or n in config.evals)
             if args.only:
                 unknown = [n for n in args.only.split(",") if n not in config.evals]
                 if unknown:
@@ -397,6 +419,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the answers it has", file=sys.stderr)
+        return 130
     return 0
 
 

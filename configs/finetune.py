@@ -27,6 +27,7 @@ from big_rad.weights import recipe
 from configs import common, radgrounder_det
 
 _RANK = 16
+_HOW_TO_SPLIT = 'write "split": "test" into all lines of some patients, or add patients'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +85,7 @@ def _look(source: str) -> _Data:
         first = next((str(p) for p in listing.problems if p.level == "error"), "")
         what = f"no patient in {' and '.join(missing)}" if missing else "no report and no question"
         raise ValueError(
-            f"{listing.path.name}: {what}; {first or 'name the `split` of some patients'} "
+            f"{listing.path.name}: {what}; {first or _HOW_TO_SPLIT} "
             f"(python -m tools.validate_data folder --source={source})"
         )
     return _Data(

@@ -1,5 +1,6 @@
 """Evaluation of a run of seconds: the trainer's own numbers, kept answers, and what is refused."""
 
+import functools
 import json
 import pathlib
 import re
@@ -35,6 +36,10 @@ def trained(tmp_path_factory, data_dir):
     config.summary = {}
     train.train(config, workdir, str(data_dir), log=lambda line: None)
     return workdir
+
+
+class Killed(BaseException):
+    """As nothing in the program expects."""
 
 
 def run(trained, data_dir, out, *options):
@@ -94,7 +99,7 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
             def ask(params, requests, **options):
                 asked.append(len(requests))
                 if len(asked) > count:
-                    raise KeyboardInterrupt
+                    raise Killed
                 return queue(params, requests, **options)
 
             return ask
@@ -102,7 +107,7 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
         return make_queue_fn
 
     monkeypatch.setattr(generate, "make_queue_fn", dies_after(3))
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(Killed):
         run(trained, data_dir, tmp_path)
     assert asked == [2, 2, 2, 2]  # all reports, and half of the questions
     asked.clear()
@@ -189,10 +194,35 @@ def test_curves_are_of_the_same_questions_alone_and_a_broken_run_costs_nothing_e
 def test_a_result_whose_samples_are_gone_is_made_again(evaluated, trained, data_dir, tmp_path):
     out = tmp_path / "evaluation"
     shutil.copytree(evaluated[0], out)
-    (out / "samples/yes_no.jsonl").unlink()
-    again = run(trained, data_dir, out, "--only=yes_no")
-    assert again["evals"]["yes_no"]["metrics"] == evaluated[1]["evals"]["yes_no"]["metrics"]
-    assert len(sample_files.read(out / "samples", "yes_no")[0]) == 4
+    path = out / "samples/yes_no.jsonl"
+    for spoil in (path.unlink, lambda: path.write_text("{bad\n")):
+        spoil()
+        again = run(trained, data_dir, out, "--only=yes_no")
+        assert again["evals"]["yes_no"]["metrics"] == evaluated[1]["evals"]["yes_no"]["metrics"]
+        assert len(sample_files.read(out / "samples", "yes_no")[0]) == 4
+    # With its controls, if these are asked for.
+    both = run(trained, data_dir, out, "--only=yes_no", "--controls")
+    assert set(both["evals"]) == {"yes_no", "yes_no_blank", "yes_no_shuffled"}
+
+
+def test_a_judge_that_is_not_there_is_told_and_a_stop_is_no_crash(
+    evaluated, trained, data_dir, tmp_path, capsys, monkeypatch
+):
+    out = tmp_path / "evaluation"
+    shutil.copytree(evaluated[0], out)
+    quick = functools.partial(evaluate.llm_score.Judge, tries=1)
+    monkeypatch.setattr(evaluate.llm_score, "Judge", quick)
+    judge = ("--judge_url=http://127.0.0.1:9/v1", "--judge_model=toy")
+    run(trained, data_dir, out, "--only=report", *judge)
+    assert "4 of 4 not graded, most often: ConnectError" in capsys.readouterr().out
+
+    def stop(*args, **kw):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate, "evaluate", stop)
+    options = [f"--checkpoint={trained}", f"--data_dir={data_dir}", f"--out={out}"]
+    assert evaluate.main(options) == 130
+    assert "the same command goes on" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("task", ["report", "vqa"])

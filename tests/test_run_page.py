@@ -64,7 +64,7 @@ def test_the_page_of_a_finished_run_tells_all_of_it(tmp_path):
         "45.0 s, 53% of it in steps",
         f"2 x {made_run.H100}",
         "Grounded reports step 12, n = 5",
-        "G-IoU 0.750 0.188 – +0.562",
+        "G-IoU 0.750 0.188 +0.562",
         "Training loss", "Learning rate", "Examples a second", "L2 norms",
         "Grounded reports: G-IoU",
         "#8 CT · axial · en best", "#0 CT · axial · en worst", "all groups",

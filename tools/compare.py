@@ -59,7 +59,8 @@ def pair(a: pathlib.Path, b: pathlib.Path, by_sample: bool = False) -> int:
         found = before_after.rows(name, ours, theirs, ids)
         rows += found
         if not found:
-            notes.append(f"{name}: other questions, references or prompts; left out")
+            sizes = f"{len(ours):,} and {len(theirs):,} samples"
+            notes.append(f"{name}: other questions, references or prompts ({sizes}); left out")
     missing = sorted(first["evals"].keys() ^ second["evals"].keys())
     notes += [f"{n}: in one of the two alone" for n in missing]
     if not rows:
@@ -141,6 +142,10 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
         ValueError: there is none, or it is broken.
     """
     path = pathlib.Path(folder) / "summary.json"
+    if (path.parent / "metrics.jsonl").exists():
+        raise ValueError(
+            f"{folder} is a run: give its evaluation, such as {path.parent}/evaluation"
+        )
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
         return {"checkpoint": found["checkpoint"], "evals": found["evals"]}

@@ -28,7 +28,7 @@ from typing import Any
 import flax
 import numpy as np
 
-from big_rad import weights
+from big_rad import runtime, weights
 from big_rad.models import common, mask_decoder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import adapters as adapter_files
@@ -287,8 +287,9 @@ def _write(
 
 def _run_config(source: Source, flat: Mapping[str, Any]) -> dict[str, Any]:
     # What `big_rad.predict` needs to know.
-    if "config" in source.extra:
-        return source.extra["config"] | dict(model=source.model)
+    if "config" in source.extra:  # Of a model that may know no masks.
+        model = {k: v for k, v in source.model.items() if (k, v) != ("mask_decoder", None)}
+        return source.extra["config"] | dict(model=model)
     return recipe.foreign(source.model, infer.image_size(flat, source.path), source.tokenizer)
 
 
@@ -366,6 +367,7 @@ def _remove(path: pathlib.Path) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
+    runtime.quiet_libraries()
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

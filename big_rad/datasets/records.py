@@ -237,7 +237,7 @@ def _known(
         was = ", ".join(f"{k}={old.get(k)} (now {params.get(k)})" for k in differs)
         raise ValueError(
             f"{folder} was built with {was}; "
-            "pass --overwrite, another --data_dir, or the same parameters"
+            "pass --overwrite to tools.build_dataset, another --data_dir, or the same parameters"
         )
     return None
 

@@ -123,8 +123,10 @@ def _card(
         f'data-lang="{_value(record["lang"])}" data-modality="{_value(record["modality"])}" '
         f'data-classes="{" ".join(map(_value, classes))}">{picture}'
         f'<div class="text"><p class="meta">#{record["index"]} {esc(where)} {badges}</p>'
-        f'<p class="prompt">{esc(record["prompt"].strip())}</p><h4>Reference</h4><p>{reference}</p>'
-        f'<h4>Prediction</h4><p>{prediction}</p><p class="chips">{chips}</p></div></article>'
+        f'<p class="prompt words">{esc(record["prompt"].strip())}</p>'
+        f'<h4>Reference</h4><p class="words">{reference}</p>'
+        f'<h4>Prediction</h4><p class="words">{prediction}</p>'
+        f'<p class="chips">{chips}</p></div></article>'
     )
 
 

@@ -69,6 +69,11 @@ _LOWER_IS_BETTER = (
     "laterality_box",
     "laterality_text",
 )
+_CONTROLS = (
+    "Blank: the same questions with an empty image. Shuffled: with another patient's image. The "
+    "difference is to the better of these two, on so few samples partly chance: a model that looks "
+    "at the image loses its score without it."
+)
 _MIRRORED = (
     " Mirrored: left and right of the image changed, so boxes miss and sides turn wrong in a model "
     "that looks."
@@ -108,7 +113,8 @@ def galleries(sections: Sequence[Section]) -> str:
         cards = gallery.cards(s.records, s.pixels, s.kind, dict(HEADLINES[s.kind]))
         grounded = s.kind == "grounded"
         legend = gallery.LEGEND + _classes(s.results.get("none", {})) if grounded else ""
-        body = legend + cards if cards else _NO_SAMPLES
+        chosen = f"{cards.count('<article ')} of {len(s.records)} samples are shown."
+        body = f'<p class="note">{chosen}</p>{legend}{cards}' if cards else _NO_SAMPLES
         parts.append(f'<section id="s{i}"><h2>{esc(s.title)}</h2>{body}</section>')
     return "".join(parts)
 
@@ -160,10 +166,12 @@ def scores(sections: Sequence[Section]) -> str:
     if not sections:
         return ""
     rows, shown = [], [c for c in CONTROL_NAMES if _is_shown(c, sections)]
+    controls = [c for c in shown if c in _WITHOUT]
     for i, section in enumerate(sections):
         real = section.results.get("none", {})
+        width = len(shown) + 1 + bool(controls)
         rows.append(
-            f'<tr class="group"><th colspan="{len(shown) + 2}" scope="rowgroup"><a href="#s{i}">'
+            f'<tr class="group"><th colspan="{width}" scope="rowgroup"><a href="#s{i}">'
             f"{esc(section.title)}</a> <small>{_what(section)}</small></th></tr>"
         )
         for metric, label in HEADLINES[section.kind]:
@@ -171,22 +179,23 @@ def scores(sections: Sequence[Section]) -> str:
                 continue
             values = {c: section.results.get(c, {}).get(metric) for c in shown}
             cells = "".join(f"<td>{number(v)}</td>" for v in values.values())
-            gain = _gain(metric, values)
-            rows.append(f'<tr><th scope="row">{esc(label)}</th>{cells}<td>{gain}</td></tr>')
+            gain = f"<td>{_gain(metric, values)}</td>" if controls else ""
+            name = f'<th scope="row" title="{esc(metric)}">{esc(label)}</th>'
+            rows.append(f"<tr>{name}{cells}{gain}</tr>")
     heads = "".join(f"<th>{CONTROL_NAMES[c]}</th>" for c in shown)
+    heads += '<th title="real minus the better of blank and shuffled">difference</th>' * bool(
+        controls
+    )
+    note = (_CONTROLS if controls else "") + (_MIRRORED if "mirrored" in shown else "")
     return (
         '<section><h2>Scores</h2><div class="scroll"><table class="scores"><thead><tr>'
-        f"<th>metric</th>{heads}"
-        '<th title="real image minus the better of blank and shuffled">difference</th>'
-        f'</tr></thead><tbody>{"".join(rows)}</tbody></table></div><p class="note">Blank: the same '
-        "questions with an empty image. Shuffled: with another patient's image. The difference is "
-        "to the better of these two: a model that looks at the image loses its score without it."
-        f"{_MIRRORED if 'mirrored' in shown else ''}</p></section>"
+        f"<th>metric</th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
+        f'<p class="note">{note}</p></section>'
     )
 
 
 def _is_shown(control: str, sections: Sequence[Section]) -> bool:
-    return control in ("none", *_WITHOUT) or any(control in s.results for s in sections)
+    return control == "none" or any(control in s.results for s in sections)
 
 
 def _gain(metric: str, values: Mapping[str, float | None]) -> str:
@@ -195,8 +204,7 @@ def _gain(metric: str, values: Mapping[str, float | None]) -> str:
     if real is None or not controls or metric in _LOWER_IS_BETTER:
         return "–"
     gain = real - max(controls)
-    css_class = "same" if abs(gain) < 5e-4 else "up" if gain > 0 else "down"
-    return f'<b class="{css_class}">{gain:+.3f}</b>'
+    return f"{gain:+.3f}"
 
 
 def _what(section: Section) -> str:

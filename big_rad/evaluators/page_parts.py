@@ -84,9 +84,12 @@ def number(x: Any) -> str:
 
 
 def interval(x: Mapping[str, Any] | None) -> str:
-    """Returns `mean`, `low` and `high` to read, "–" where no sample counts (`n`)."""
+    """Returns `mean`, `low` and `high` to read, "–" where no sample counts (`n`), and no bounds of
+    one image or patient, which would be its own."""
     if not x or not x["n"] or not math.isfinite(x["mean"]):
         return "–"
+    if x.get("clusters", 2) < 2:
+        return f"{x['mean']:.3f} (of one alone)"
     return f"{x['mean']:.3f} ({x['low']:.3f} to {x['high']:.3f})"
 
 

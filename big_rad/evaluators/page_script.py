@@ -6,7 +6,8 @@ GALLERY = """
   const form = document.querySelector(".filter");
   const cards = [...document.querySelectorAll(".card")];
   if (form) {
-    const texts = new Map(cards.map(c => [c, c.textContent.toLowerCase()]));
+    const texts = new Map(cards.map(c => [c, [...c.querySelectorAll(".words")].map(
+      p => p.textContent.toLowerCase()).join(" ")]));
     const apply = () => {
       const words = form.elements.words.value.toLowerCase().split(/\\s+/).filter(Boolean);
       const wanted = [...form.querySelectorAll("select")].filter(s => s.value);
@@ -21,7 +22,7 @@ GALLERY = """
         const own = [...part.querySelectorAll(".card")];
         if (own.length) part.classList.toggle("empty", own.every(c => c.hidden));
       }
-      form.querySelector("output").value = `${shown} of ${cards.length} samples`;
+      form.querySelector("output").value = `${shown} of ${cards.length} shown`;
     };
     form.hidden = false;
     form.addEventListener("input", apply);

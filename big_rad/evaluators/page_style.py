@@ -287,7 +287,11 @@ TILES = """
 .bar i { position: absolute; top: 0; bottom: 0; }
 .bar .band { background: var(--ref); opacity: .45; min-width: 3px; border-radius: 5px; }
 .bar .mean { width: 3px; margin-left: -1px; background: var(--ink); }
-.bar .control { border-left: 2px dashed var(--pred); top: -3px; bottom: -3px; margin-left: -1px; }
+.bar .control { border-left: 2px solid var(--t); top: -3px; bottom: -3px; margin-left: -1px; }
+.ticks span { margin-right: 12px; white-space: nowrap; }
+.ticks i { display: inline-block; height: 12px; border-left: 3px solid var(--t); margin-right: 5px;
+  vertical-align: -1px; }
+.blank { --t: #e69f00; } .shuffled { --t: #cc79a7; } .mirrored { --t: #009e73; }
 .groups { display: grid; grid-template-columns: minmax(0, 9rem) 1fr; gap: 4px 10px; margin: 0;
   font-size: .85rem; align-items: center; }
 .groups dt { font-size: .82rem; color: var(--ink); overflow-wrap: anywhere; }

@@ -22,6 +22,7 @@ from big_rad.grounding import masks
 
 Record = dict[str, Any]
 MAIN_SCORE = {"grounded": "g_iou", "vqa": "f1"}
+_FIELDS = ("id", "scores")  # that every reader needs
 _PER_GROUP = 3
 _FOLLOWED = 4  # the same samples at every evaluation
 
@@ -61,7 +62,7 @@ def read(folder: str | pathlib.Path, name: str) -> tuple[list[Record], dict[int,
     path = lines
     try:
         text = lines.read_text(encoding="utf-8") if lines.exists() else ""
-        records = [json.loads(line) for line in text.split("\n") if line]
+        records = [_parsed(line, i) for i, line in enumerate(text.split("\n")) if line]
         path, pixels = packed, {}
         if packed.exists():
             with np.load(packed, allow_pickle=False) as file:
@@ -69,6 +70,20 @@ def read(folder: str | pathlib.Path, name: str) -> tuple[list[Record], dict[int,
     except (ValueError, zipfile.BadZipFile, EOFError) as e:
         raise ValueError(f"{path} is broken ({e}); remove it, or evaluate again") from e
     return records, pixels
+
+
+def _parsed(line: str, i: int) -> Record:
+    try:
+        record = json.loads(line)
+    except ValueError as e:
+        raise ValueError(f"line {i + 1}: {e}") from e
+    missing = [k for k in _FIELDS if not isinstance(record, dict) or k not in record]
+    if missing:
+        raise ValueError(f"line {i + 1}: no {', '.join(missing)}")
+    wrong = [k for k, v in record["scores"].items() if not isinstance(v, int | float | None)]
+    if wrong:
+        raise ValueError(f"line {i + 1}: scores: {wrong[0]} is no number")
+    return record
 
 
 def choose(

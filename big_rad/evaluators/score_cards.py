@@ -33,8 +33,8 @@ def html(summary: Mapping[str, Any], sections: Sequence[page.Section]) -> str:
     return (
         f'<section><h2>Scores with intervals</h2><div class="tiles">{cards}</div>'
         f'<p class="note">Bars are 95 % intervals by bootstrap over each {esc(summary["by"])}, '
-        f"{summary['resamples']:,} resamples. Dashed: the same questions with a blank image, "
-        "another patient's, or the true one mirrored.</p></section>"
+        f"{summary['resamples']:,} resamples; of one image there is none. The thin lines: the same "
+        "questions with a blank image, another patient's, or the true one mirrored.</p></section>"
     )
 
 
@@ -48,11 +48,14 @@ def _card(evals: Mapping[str, Any], section: page.Section) -> str:
         for c, n in section.names.items()
         if c != "none" and n in evals and main in evals[n]["intervals"][""]
     }
-    what = f"{entry['dataset']} {entry['split']}, n = {entry['n']:,}"
+    counted = "" if x is None or x["n"] == entry["n"] else f", {x['n']:,} of them count here"
+    what = f"{entry['dataset']} {entry['split']}, n = {entry['n']:,}{counted}"
     figure = "–" if x is None else f"{x['mean']:.3f}"
     between = "" if x is None else f"{x['low']:.3f} to {x['high']:.3f}"
     bar = "" if x is None else _bar(x, controls)
-    ticks = "".join(f"<span>{esc(c)} {v:.3f}</span> " for c, v in controls.items())
+    ticks = "".join(
+        f'<span class="{esc(c)}"><i></i>{esc(c)} {v:.3f}</span> ' for c, v in controls.items()
+    )
     return (
         f'<article class="tile"><h3>{esc(section.title)}</h3><p class="meta">{esc(what)}</p>'
         f'<p class="figure"><b>{figure}</b> {esc(labels[main])} <span>{between}</span></p>{bar}'
@@ -94,7 +97,8 @@ def _bar(x: Mapping[str, Any], controls: Mapping[str, float] | None = None) -> s
     # From 0 to 1: the interval as a band, the mean as a line, controls as dashed lines.
     low, mean, high = (min(max(x[k], 0.0), 1.0) for k in ("low", "mean", "high"))
     lines = "".join(
-        f'<i class="control" style="left:{min(max(v, 0.0), 1.0):.2%}" title="{esc(c)} {v:.3f}"></i>'
+        f'<i class="control {esc(c)}" style="left:{min(max(v, 0.0), 1.0):.2%}" '
+        f'title="{esc(c)} {v:.3f}"></i>'
         for c, v in (controls or {}).items()
     )
     return (

@@ -164,7 +164,7 @@ def test_controls_of_the_same_questions_stand_beside_each_other(tmp_path):
     assert found[0].results == {"none": {"g_iou": 0.5}, "blank": {"g_iou": 0.125}}
     assert found[0].names == {"none": "report", "blank": "report_blank"}
     assert (found[0].step, found[1].step) == (5, None)
-    assert "<td>0.500</td><td>0.125</td><td>–</td>" in made(tmp_path, found)
+    assert "<td>0.500</td><td>0.125</td><td>+0.375</td>" in made(tmp_path, found)
 
 
 def test_a_mirrored_control_has_a_column_where_it_was_run_and_is_no_part_of_the_difference(

@@ -56,6 +56,23 @@ def test_a_broken_file_is_named_with_what_to_do(tmp_path, kind):
         samples.read(tmp_path, "report")
 
 
+@pytest.mark.parametrize(
+    "line, message",
+    [
+        ('{"id": "a", "scores": {}', "line 2: Expecting"),
+        ('{"id": "a"}', "line 2: no scores"),
+        ("[1]", "line 2: no id, scores"),
+        ('{"id": "a", "scores": {"f1": "abc"}}', "line 2: scores: f1 is no number"),
+    ],
+)
+def test_a_broken_line_is_named_with_its_field(tmp_path, line, message):
+    samples.write(tmp_path, "report", [record(0)], {})
+    with (tmp_path / "report.jsonl").open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+    with pytest.raises(ValueError, match=rf"report\.jsonl is broken \({message}"):
+        samples.read(tmp_path, "report")
+
+
 @pytest.mark.parametrize("n", [0, 1, 3, 12, 40])
 def test_best_worst_and_random_ones_are_disjoint_and_at_most_so_many(n):
     groups = samples.choose([record(i, g_iou=i / 20) for i in range(n)], "g_iou", per_group=4)

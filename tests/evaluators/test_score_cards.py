@@ -69,12 +69,18 @@ def test_a_card_shows_the_score_between_its_bounds_beside_the_control():
     x = made["evals"]["report"]["intervals"][""]["g_iou"]
     assert f"<b>{x['mean']:.3f}</b> G-IoU" in text
     assert f"{x['low']:.3f} to {x['high']:.3f}" in text
-    assert "blank 0.100" in text and 'class="control" style="left:10.00%"' in text
+    assert "blank 0.100" in text and 'class="control blank" style="left:10.00%"' in text
     assert f"left:{x['low']:.2%};width:{x['high'] - x['low']:.2%}" in text
     assert "Reports &lt;b&gt;" in text
     for words in ("German <small>2</small>", "English", "liver <small>3</small>", "organ 0"):
         assert words in text
     assert text.index("liver <small>") < text.index("spleen <small>")  # The most frequent first.
+
+
+def test_of_one_image_there_is_a_mean_and_no_interval():
+    one = summary.intervals([record(0, score=0.5)] * 3, ["s0"] * 3, resamples=50)[""]["g_iou"]
+    assert page_parts.interval(one) == "0.500 (of one alone)"
+    assert page_parts.interval(one | {"clusters": 2}) == "0.500 (0.500 to 0.500)"
 
 
 def test_classes_beyond_the_most_frequent_are_folded_and_none_is_lost():

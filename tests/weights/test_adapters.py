@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad import weights
+from big_rad import models, weights
 from big_rad.models import common, lora
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import adapters, orbax
@@ -90,6 +90,8 @@ def test_adapters_of_new_tokens_fit_a_table_that_lacks_their_rows(tiny, tmp_path
     assert convert.main([base, str(tmp_path / "m.npz"), *options]) == 2
     assert f"the model {len(table)}; rows for new tokens are added" in capsys.readouterr().err
     assert convert.main([base, str(tmp_path / "m"), "--to", "orbax", *options]) == 0
+    told = orbax.read(tmp_path / "m")[1]["config"]
+    models.make(told["model_name"], told["model"], rows)  # It takes what it is told.
     merged = weights.load(tmp_path / "m")["llm"]["embedder"]["input_embedding"]
     np.testing.assert_allclose(merged, whole + spec["alpha"] / spec["rank"] * a @ b, atol=1e-5)
 
