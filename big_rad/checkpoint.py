@@ -271,7 +271,10 @@ class ParamsReader:
         if (folder / "checkpoints").is_dir():
             folder = folder / "checkpoints"
         if not folder.is_dir():
-            raise FileNotFoundError(f"{path}: no checkpoint here; give a run directory (--workdir)")
+            raise FileNotFoundError(
+                f"{path}: no checkpoint here; give the --workdir of a run, or make one of another "
+                "checkpoint: python -m tools.convert CHECKPOINT RUN --to orbax"
+            )
         handlers = {
             "state": ocp.PyTreeCheckpointHandler(),
             "data": ocp.JsonCheckpointHandler(),

@@ -9,6 +9,7 @@ a kill it goes on from the answers that it has. Knows no metric and no dataset.
 
 import argparse
 import dataclasses
+import datetime
 import hashlib
 import json
 import os
@@ -292,10 +293,16 @@ def _write(config: Any, summary: Mapping[str, Any], out: pathlib.Path, log: Log)
     runtime.write_whole(out / "results.md", summaries.markdown(summary))
     results = {name: entry["metrics"] for name, entry in summary["evals"].items()}
     sections = page.sections_of(config.evals, results, {}, out / "samples")
+    revision = (summary["revision"] or {}).get("revision", "")
+    controls = sum(e["control"] != "none" for e in summary["evals"].values())
     facts = {
         "checkpoint": pathlib.Path(summary["checkpoint"]).name,
-        "evaluators": str(len(results)),
+        "evaluations": f"{len(results) - controls}, and {controls} of controls",
+        "intervals by": summary["by"],
+        "seed": str(summary["seed"]),
+        "made": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
         "device": summary["device"],
+        "revision": revision[:12] or "no checkout",
     }
     parts = [
         page_parts.header({"title": "RadGrounder: evaluation", "facts": facts}),

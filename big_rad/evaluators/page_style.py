@@ -278,6 +278,8 @@ TILES = """
   gap: 16px; align-items: start; }
 .tile { background: var(--paper); border: 1px solid var(--line); border-radius: 8px;
   padding: 14px 16px; min-width: 0; }
+.tile .scores th, .tile .scores td { padding: 4px 6px; font-size: .8rem; }
+.tile .scores td { white-space: nowrap; font-weight: 400; }
 .tile h3 { margin: 0; color: var(--ink); }
 .figure { margin: 6px 0 4px; }
 .figure b { font-size: 2rem; line-height: 1.1; font-variant-numeric: tabular-nums; }
