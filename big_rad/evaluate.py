@@ -110,7 +110,8 @@ def evaluate(
         data = eval_data.load(spec, data_dir)
         digest = _checked(name, spec, data, log)
         key, path = _key(spec, digest, mark), out / "results" / f"{name}.json"
-        known = _known(path, key) if _has_samples(out, name, log) else None
+        records, pixels = _samples(out, name, log)
+        known = _known(path, key) if records else None
         if known is None:
             model = load_model(config, checkpoint) if model is None else model
             kept = answers.Kept(model.queue, out / "answers" / f"{name}-{key[:16]}")
@@ -126,9 +127,9 @@ def evaluate(
             known = {"key": key, "metrics": metrics, "seconds": time.monotonic() - start}
             runtime.write_whole(path, json.dumps(sample_files.finite(known), indent=1))
             kept.clear()
+            records, pixels = sample_files.read(out / "samples", name)
         else:
             log(f"{name}: already evaluated")
-        records, pixels = sample_files.read(out / "samples", name)
         graded = {}
         if judge is not None and (spec.get("control") or "none") == "none":
             graded = _grade(judge, records, "report" if spec["type"] == "grounded" else "vqa")
@@ -279,12 +280,13 @@ def _known(path: pathlib.Path, key: str) -> dict[str, Any] | None:
     return found if found.get("key") == key else None
 
 
-def _has_samples(out: pathlib.Path, name: str, log: Log) -> bool:
+def _samples(out: pathlib.Path, name: str, log: Log) -> tuple[list[Any], dict[int, Any]]:
+    # Those that lie there; none where they are broken.
     try:
-        return bool(sample_files.read(out / "samples", name)[0])
+        return sample_files.read(out / "samples", name)
     except ValueError as e:
         log(f"{e}: it is evaluated again")
-        return False
+        return [], {}
 
 
 def _write(config: Any, summary: Mapping[str, Any], out: pathlib.Path, log: Log) -> None:
@@ -398,19 +400,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         with config.unlocked():
             if args.controls:
                 add_controls(config.evals)
-            if args.only and args.controls:  # Of what is asked for.
-                asked = [(n, config.evals[n]) for n in args.only.split(",") if n in config.evals]
-                more = [f"{n}_{c}" for n, e in asked for c in CONTROLS[e.type]]
-                names = dict.fromkeys([*args.only.split(","), *more])
-                args.only = ",".join(n for n in names if n not in more or n in config.evals)
             if args.only:
-                unknown = [n for n in args.only.split(",") if n not in config.evals]
+                names = args.only.split(",")
+                unknown = [n for n in names if n not in config.evals]
                 if unknown:
                     raise ValueError(
                         f"--only: no evaluator {', '.join(unknown)}; there are "
                         f"{', '.join(config.evals)}"
                     )
-                config.evals = {n: config.evals[n] for n in args.only.split(",")}
+                if args.controls:  # Of what is asked for.
+                    more = [f"{n}_{c}" for n in names for c in CONTROLS[config.evals[n].type]]
+                    names += [n for n in more if n in config.evals]
+                config.evals = {n: config.evals[n] for n in names}
             for spec in config.evals.values():
                 if args.limit:
                     spec.limit = args.limit

@@ -70,8 +70,10 @@ def _pictures(row: Row, colours: Mapping[int, str], where: str) -> str:
     drawn = marks(row)
     names = ", ".join(m.label for m in drawn) or "nothing"
     size = " x ".join(map(str, row.image.shape[:2]))
-    main = draw.overlay(draw.displayable(draw.seen(row.image, row.modality)), drawn)
-    shown = "channel 1" if row.modality in ("CT", "MR") else "all channels"
+    pixels = draw.displayable(draw.seen(row.image, row.modality))
+    main = draw.overlay(pixels, drawn)
+    grey = row.modality in ("CT", "MR") and pixels.ndim == 2
+    shown = "channel 1" if grey else "all channels"
     alt = f"{where or 'image'}, with {names} drawn"
     thumbs = []
     for c in range(3):

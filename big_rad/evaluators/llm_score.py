@@ -136,9 +136,8 @@ class Judge:
     def _read(self, body: Mapping[str, Any], reply: Any) -> Judgement:
         answer = reply["choices"][0]["message"]["content"].strip()
         found = parse(answer)
-        if (
-            self._cache is not None and found.grade is not None
-        ):  # Kept at once: a run may be killed.
+        if self._cache is not None and found.grade is not None:
+            # Kept at once: a run may be killed.
             content = json.dumps({"model": self.model, "answer": answer}, ensure_ascii=False)
             runtime.write_whole(self._cache / f"{digest(body)}.json", content)
         return found

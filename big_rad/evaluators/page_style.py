@@ -71,9 +71,6 @@ pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font-size: .82r
   line-height: 1.45; font-family: ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
 footer { margin-top: 40px; padding-top: 12px; border-top: 1px solid var(--line); }
 .scroll + .note, figcaption { margin-top: 6px; }
-.same { color: var(--soft); }
-.up { color: var(--up); }
-.down { color: var(--down); }
 code { font-size: .78rem; overflow-wrap: anywhere; }
 mark { padding: 0 2px; border-radius: 2px; color: inherit; }
 mark.ref { background: var(--in-ref); box-shadow: inset 0 -2px var(--ref); }
