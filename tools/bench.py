@@ -6,7 +6,7 @@
     python -m tools.bench memory [--size=mid]         # peak of the training step
     python -m tools.bench hlo    [--size=3b] [--device=h100]  # the ceiling, nothing is run
     python -m tools.bench input  [--source=DIR]       # DICOM.zst -> 224 px, whole pipeline
-    python -m tools.bench gpu    [--out=DIR]          # all of them on one GPU
+    python -m tools.bench gpu    [--seconds=500] [--out=DIR] [--dry-run]  # one prepared GPU run
 
 All take --json=FILE, and those that time --rounds=5. Ways are run in turn; the tables give medians
 over rounds, and the lowest and highest ratio. `--peer=hf` needs requirements-dev.txt and `input`
@@ -25,7 +25,7 @@ COMMANDS = {  # name -> module in tools/benchmarks, what it measures
     "memory": ("memory", "peak memory of the training step"),
     "hlo": ("hlo", "the predicted ceiling of the training step on a device"),
     "input": ("images", "input: DICOM.zst to 224 px against pydicom and torch; whole pipeline"),
-    "gpu": ("gpu", "all of these on one GPU, figures in a folder"),
+    "gpu": ("gpu", "one prepared run on a GPU, within a budget of seconds"),
 }
 
 

@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         sys.exit("python -m tools.bench decode: --tokens is at least 2")
     cap = {"model.llm.attn_logits_softcap": args.softcap}
     config = sizes.recipe(args.size, "det", args.dtype, cap)
-    params = _inference_params(training.init_state(config)["params"], args.dtype)
+    params = inference_params(config, args.dtype)
     peer = None
     if args.peer == "hf":
         from tools.benchmarks import peer_hf
@@ -59,7 +59,17 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 def ours(config: Any, params: Any, tokens: int) -> Callable[..., np.ndarray]:
     """Returns our way to decode: (image [B, H, W, 3], text [B, T]) -> new tokens [B, `tokens`]."""
-    generate = decode.make_generate(
+    generate = generator(config, tokens)
+
+    def run(image: np.ndarray, text: np.ndarray) -> np.ndarray:
+        return np.asarray(generate(params, image, text, np.zeros_like(text))["tokens"])
+
+    return run
+
+
+def generator(config: Any, tokens: int) -> decode.Generate:
+    """Returns the jitted generator of a recipe's model; no token ends a row."""
+    return decode.make_generate(
         sizes.model(config),
         max_new_tokens=tokens,
         vocab_size=config.model.llm.vocab_size,
@@ -67,10 +77,13 @@ def ours(config: Any, params: Any, tokens: int) -> Callable[..., np.ndarray]:
         eos_id=-1,
     )
 
-    def run(image: np.ndarray, text: np.ndarray) -> np.ndarray:
-        return np.asarray(generate(params, image, text, np.zeros_like(text))["tokens"])
 
-    return run
+def inference_params(config: Any, dtype: str) -> Any:
+    """Returns random weights as they are served: in the dtype of the matrix products."""
+    params = training.init_state(config)["params"]
+    return jax.block_until_ready(
+        jax.jit(lambda p: jax.tree.map(lambda x: x.astype(dtype), p), donate_argnums=0)(params)
+    )
 
 
 def prompts(config: Any, rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -134,10 +147,3 @@ def _measure(
         result["share_of_bandwidth"] = moved / step / bandwidth
         print(f"{result['share_of_bandwidth']:.0%} of the memory bandwidth a step")
     return result
-
-
-def _inference_params(params: Any, dtype: str) -> Any:
-    # As they are served: in the dtype of the matrix products.
-    return jax.block_until_ready(
-        jax.jit(lambda p: jax.tree.map(lambda x: x.astype(dtype), p), donate_argnums=0)(params)
-    )

@@ -12,18 +12,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peak_tflops", type=float, help="peak of the device, if not in the table")
 
 
-def peak_flops(given: float | None) -> float | None:
-    """Returns the peak FLOP/s of the present device.
+def peak_flops(given: float | None, kind: str | None = None) -> float | None:
+    """Returns the peak FLOP/s of a device.
 
     Args:
         given: in 1e12, overrides the table.
+        kind: the device's name; by default that of the present one, as JAX gives it.
 
     Returns:
         FLOP/s, or None if it is not known, as on a CPU.
     """
     if given:
         return given * 1e12
-    found = peaks.find(jax.devices()[0].device_kind)
+    found = peaks.find(kind or jax.devices()[0].device_kind)
     return found.tflops * 1e12 if found else None
 
 

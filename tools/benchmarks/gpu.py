@@ -1,101 +1,232 @@
-"""All that is worth knowing of one GPU, by one command: a list of the others, run one by one.
+"""One prepared run on a GPU: the figures worth most come first, within a budget of seconds.
 
-Each runs in a process of its own and writes its figures, and what it prints, into a folder; one
-that fails is recorded, and the rest still run. Nothing here needs data. The comparisons with
-transformers are only run where torch finds a GPU.
+Parts (see `gpu_parts`) run one after another, each in a process of its own, so that memory and a
+failure are its own too. A part that no longer fits the budget is skipped: what it takes is guessed
+from its usual seconds, and from how much the parts before took of theirs. Figures are in
+`OUT/gpu.json` after every part; a second call with the same `--out` keeps the parts that ended well
+and goes on with the others. `--dry-run` runs every part at the smallest size, on a CPU too.
 """
 
 import argparse
-import importlib.util
+import dataclasses
 import json
 import os
 import pathlib
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from tools.benchmarks import sizes
+import jax
 
-_SHAPE = "--size={size} --dtype={dtype} --batch={batch} --batches={batches} --tile=8192"
-_TRAIN = _SHAPE + " --rounds={rounds} --no-data"
-_DECODE = "decode --size={size} --dtype={dtype} --rounds={rounds} --no-data"
-# Name -> arguments of `tools.bench`; what is in braces comes from the command line.
-PLAN = {
-    "hlo": f"hlo {_SHAPE} --no-compile",
-    "memory": f"memory {_TRAIN}",
-    "train_det": f"train --task=det {_TRAIN}",
-    "train_seg": f"train --task=seg {_TRAIN}",
-    "ladder": f"ladder {_TRAIN}",
-    "decode": f"{_DECODE} --peer=none --batch=1,128",
-    # Products of one row as reductions are what a single row waits for: do they have to be?
-    "decode_dots": f"{_DECODE} --peer=none --batch=1",
-    # Logits at all 456 positions: the peer has no room for more rows beside our state.
-    "train_hf": f"train --task=det --peer=hf {_TRAIN} --batch=12",
-    "decode_hf": f"{_DECODE} --peer=hf --batch=1,8,32",
+from big_rad import run_info, runtime
+from tools.benchmarks import gpu_parts
+
+# Seconds that a part takes on one H100 with 16 cores, compilation included: guesses, until the
+# parts of a run show how far they are off.
+PARTS = {
+    "recipe": 190,
+    "train_hf": 70,
+    "decode_one": 90,
+    "texts": 130,
+    "queue": 60,
+    "masks": 110,
 }
-_NEED_PEER = ("train_hf", "decode_hf")
-# Two frameworks share the device there, so JAX leaves part of it.
-_SHARED = {"XLA_PYTHON_CLIENT_MEM_FRACTION": "0.5"}
-_ENVIRONMENT = {
-    "decode_dots": {"XLA_FLAGS": "--xla_gpu_enable_dot_strength_reduction=false"},
-    **dict.fromkeys(_NEED_PEER, _SHARED),
-}
+_DRY_SECONDS = 5  # of each part of a dry run
+_QUICK_COMPILATION = (
+    "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false"
+)
+# The peer has the device for itself.
+_ENVIRONMENT = {"train_hf": {"JAX_PLATFORMS": "cpu"}}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's own arguments."""
+    parser.add_argument("--seconds", type=float, default=500.0, help="budget of the whole run")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("bench"), help="a folder")
-    parser.add_argument("--size", choices=sizes.SIZES, default="3b")
-    parser.add_argument("--dtype", choices=sizes.DTYPES, default="bfloat16")
-    parser.add_argument("--batch", type=int, default=48, help="rows of a step")
-    parser.add_argument("--batches", type=int, default=8, help="steps of a round")
-    parser.add_argument("--only", help=f"some of {','.join(PLAN)}")
-    parser.add_argument("--timeout", type=int, default=1800, help="seconds for each, at most")
+    parser.add_argument("--dry-run", action="store_true", help="tiny, to see that all parts run")
+    parser.add_argument("--only", help=f"some of {','.join(PARTS)}")
+    parser.add_argument("--peak_tflops", type=float, help="of the device, if not in the table")
+    parser.add_argument("--bandwidth_gbs", type=float, help="of the device, if not in the table")
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)  # of a child process
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Runs the plan and returns, for each command, how it ended and how long it took."""
-    wanted = args.only.split(",") if args.only else list(PLAN)
-    unknown = [name for name in wanted if name not in PLAN]
+    """Runs the parts and returns what `OUT/gpu.json` holds.
+
+    Returns:
+        `parts`: name -> `ended`, `seconds`, `packages` and the part's `rows` (see `gpu_parts`);
+        `device`, the name of the GPU; `dry_run`.
+    """
+    settings = _settings(args)
+    if args.dry_run:  # No figure is looked at, so nothing need be fast.
+        os.environ.setdefault("XLA_FLAGS", _QUICK_COMPILATION)
+    if args.part:
+        return _part(args.part, settings, args.out)
+    wanted = args.only.split(",") if args.only else list(PARTS)
+    unknown = [name for name in wanted if name not in PARTS]
     if unknown:
-        sys.exit(f"python -m tools.bench gpu: no {', '.join(unknown)}; there are {', '.join(PLAN)}")
+        sys.exit(
+            f"python -m tools.bench gpu: no {', '.join(unknown)}; there are {', '.join(PARTS)}"
+        )
     args.out.mkdir(parents=True, exist_ok=True)
-    result: dict[str, Any] = {}
-    for name in wanted:
-        if name in _NEED_PEER and not _peer_has_gpu():
-            result[name] = {"ended": "skipped: no torch that finds a GPU"}
-        else:
-            result[name] = _run_one(name, args)
-        print(f"{name:12s} {result[name].get('seconds', 0):7.1f} s  {result[name]['ended']}")
-        (args.out / "summary.json").write_text(json.dumps(result, indent=1), encoding="utf-8")
+    result = _before(args.out / "gpu.json", args.dry_run)
+    kept = [n for n in wanted if result["parts"].get(n, {}).get("ended") == "ok"]
+    if kept:
+        print(f"kept from an earlier run, see {args.out / 'gpu.json'}: {', '.join(kept)}")
+
+    def start(name: str, left: float) -> dict[str, Any]:
+        if args.dry_run:  # In this process: the start of one for each part would take longest.
+            return _part(name, settings, args.out)
+        return _child(name, args, left)
+
+    def report(name: str, part: dict[str, Any]) -> None:
+        device = part.pop("device", None)
+        if name not in _ENVIRONMENT and device:  # The others see no GPU through JAX.
+            result["device"] = device
+        result["parts"][name] = part
+        runtime.write_whole(args.out / "gpu.json", json.dumps(result, indent=1))
+        print(table(result), flush=True)
+
+    usual = dict.fromkeys(PARTS, _DRY_SECONDS) if args.dry_run else PARTS
+    within_budget({n: usual[n] for n in wanted if n not in kept}, args.seconds, start, report)
     return result
 
 
-def _run_one(name: str, args: argparse.Namespace) -> dict[str, Any]:
-    command = PLAN[name].format(**vars(args)).split()
-    figures, printed = args.out / f"{name}.json", args.out / f"{name}.txt"
+def within_budget(
+    usual: Mapping[str, float],
+    seconds: float,
+    start: Callable[[str, float], dict[str, Any]],
+    report: Callable[[str, dict[str, Any]], None],
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Runs parts in their order while they fit a budget.
+
+    Args:
+        usual: name of a part -> the seconds that it is expected to take.
+        seconds: the budget.
+        start: (name, seconds left) runs a part and returns what it found, with `ended`.
+        report: gets (name, what was found) after each part, and of those that were skipped.
+        clock: seconds since some moment.
+    """
+    begin, took, expected = clock(), 0.0, 0.0
+    for name, guess in usual.items():
+        left = seconds - (clock() - begin)
+        need = guess * (took / expected if took else 1.0)
+        if need > left:
+            why = (
+                f"skipped: needs about {need:.0f} s, and {max(left, 0):.0f} of the budget are left"
+            )
+            report(name, {"ended": why, "seconds": 0.0, "rows": []})
+            continue
+        before = clock()
+        found = start(name, left)
+        found["seconds"] = round(clock() - before, 1)
+        if found["ended"] == "ok":  # Others say nothing of how fast this machine is.
+            took, expected = took + found["seconds"], expected + guess
+        report(name, found)
+
+
+def table(result: Mapping[str, Any]) -> str:
+    """Returns the parts of a result as a table to print; what a part does not have stays empty."""
+    head = ("part", "", "ms", "rate", "MFU", "HFU", "bandwidth", "GiB", "of target", "compile, s")
+    lines, notes = [head], []
+    for name, part in result["parts"].items():
+        if part["ended"] != "ok":
+            notes.append(f"{name}: {part['ended']}")
+        for row in part["rows"]:
+            lines.append((name, *_cells(row)))
+            if row.get("note"):
+                notes.append(f"{name}, {row['what']}: {row['note']}")
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    about = "; a dry run, whose figures say nothing" if result["dry_run"] else ""
+    text = [f"\n{result.get('device', 'no part has run on a GPU yet')}{about}"]
+    for line in lines:
+        left = [cell.ljust(w) for cell, w in zip(line[:2], widths)]
+        text.append("  ".join([*left, *map(str.rjust, line[2:], widths[2:])]).rstrip())
+    return "\n".join([*text, *notes])
+
+
+def _cells(row: Mapping[str, Any]) -> list[str]:
+    def shown(key: str, form: str) -> str:
+        return format(row[key], form) if row.get(key) is not None else ""
+
+    rate = (
+        f"{row['rate']:,.{1 if row['rate'] < 1000 else 0}f} {row['unit']}" if "rate" in row else ""
+    )
+    target = f"{row['of_target']:.2f} of {row['target']}" if "target" in row else ""
+    shares = [shown(key, ".1%") for key in ("mfu", "hfu", "bandwidth")]
+    sizes = [shown("gib", ".1f"), target, shown("compile", ".0f")]
+    return [row["what"], shown("ms", ",.2f"), rate, *shares, *sizes]
+
+
+def _before(path: pathlib.Path, dry_run: bool) -> dict[str, Any]:
+    # What an earlier run with the same folder has found.
+    if not path.exists():
+        return {"dry_run": dry_run, "parts": {}}
+    found = json.loads(path.read_text(encoding="utf-8"))
+    if found["dry_run"] != dry_run:
+        kinds = {True: "a dry run", False: "a run on a GPU"}
+        sys.exit(
+            f"python -m tools.bench gpu: {path} is of {kinds[found['dry_run']]}, this is "
+            f"{kinds[dry_run]}: give another --out, or delete it"
+        )
+    return found
+
+
+def _child(name: str, args: argparse.Namespace, left: float) -> dict[str, Any]:
+    # Runs a part in a process of its own, within the seconds left.
+    figures, printed = (args.out / f"{name}.{kind}" for kind in ("json", "txt"))
     figures.unlink(missing_ok=True)
-    start = time.perf_counter()
+    command = [sys.executable, "-m", "tools.bench", "gpu", f"--part={name}", f"--out={args.out}"]
+    for option in ("peak_tflops", "bandwidth_gbs"):
+        if getattr(args, option):
+            command.append(f"--{option}={getattr(args, option)}")
     with printed.open("w", encoding="utf-8") as file:
         try:
             code = subprocess.run(
-                [sys.executable, "-m", "tools.bench", *command, f"--json={figures}"],
+                command,
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 env=os.environ | _ENVIRONMENT.get(name, {}),
-                timeout=args.timeout,
+                timeout=left,
                 check=False,
             ).returncode
-            ended = "ok" if code == 0 else f"failed with {code}, see {printed.name}"
+            ended = f"failed with {code}, see {printed.name}"
         except subprocess.TimeoutExpired:
-            ended = f"stopped after {args.timeout} s"
-    return {"ended": ended, "seconds": round(time.perf_counter() - start, 1), "command": command}
+            ended = f"stopped at the end of the budget, after {left:.0f} s"
+    found = json.loads(figures.read_text(encoding="utf-8")) if figures.exists() else {"rows": []}
+    return {"ended": ended} | found
 
 
-def _peer_has_gpu() -> bool:
-    if not all(importlib.util.find_spec(name) for name in ("torch", "transformers")):
-        return False
-    import torch
+def _part(name: str, settings: gpu_parts.Settings, out: pathlib.Path) -> dict[str, Any]:
+    # Runs a part in this process and writes its rows as they come; `ended` comes with the last.
+    if not jax.config.jax_compilation_cache_dir:  # Programs that a later run needs again.
+        runtime.use_compilation_cache(str(out / "compiled"))
+    found: dict[str, Any] = {"rows": [], "packages": run_info.versions()}
 
-    return torch.cuda.is_available()
+    def write() -> None:
+        runtime.write_whole(out / f"{name}.json", json.dumps(found, indent=1))
+
+    def emit(row: dict[str, Any]) -> None:
+        found["rows"].append(row)
+        write()
+
+    try:
+        getattr(gpu_parts, name)(settings, emit)
+        ended = "ok"
+    except gpu_parts.SkippedError as e:
+        ended = f"skipped: {e}"
+    found |= {"ended": ended, "device": jax.devices()[0].device_kind}
+    write()
+    return found
+
+
+def _settings(args: argparse.Namespace) -> gpu_parts.Settings:
+    return dataclasses.replace(
+        gpu_parts.DRY if args.dry_run else gpu_parts.FULL,
+        peak_tflops=args.peak_tflops,
+        bandwidth_gbs=args.bandwidth_gbs,
+    )

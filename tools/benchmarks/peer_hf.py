@@ -22,26 +22,35 @@ from big_rad.models import common
 from big_rad.weights import hf_config, hf_layout, infer
 from tools.benchmarks import sizes, workload
 
+OutOfMemoryError = torch.cuda.OutOfMemoryError
 _LR_START = 0.01  # Our learning rate begins at this share of itself.
+
+
+def device() -> str:
+    """Returns "cuda", or "cpu" where torch finds no GPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 class Peer:
     """The model on its device, and an optimizer.
 
     Attributes:
+        device: "cuda" or "cpu".
+        device_name: of the GPU, as its driver gives it; "cpu" without one.
         attention: what is used at equal shapes.
     """
 
-    def __init__(self, config: Any, params: Mapping[str, Any]):
+    def __init__(self, config: Any, params: Mapping[str, Any] | None):
         """Builds the model.
 
         Args:
             config: our recipe.
-            params: our nested parameters.
+            params: our nested parameters; None keeps transformers' own random ones.
         """
         self._image_token = sizes.image_token(config)
         torch.set_num_threads(runtime.cores())  # As many as JAX takes.
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = device()
+        self.device_name = torch.cuda.get_device_name() if self.device == "cuda" else "cpu"
         self._dtype = getattr(torch, config.model.llm.dtype_mm)
         cfg = infer.explicit(config.model.to_dict(), config.model.llm.vocab_size)
         self.attention = "eager" if cfg["llm"]["attn_logits_softcap"] else "sdpa"
@@ -105,12 +114,21 @@ class Peer:
 
     def step(self, inputs: Mapping[str, torch.Tensor], original: bool) -> torch.Tensor:
         """Does one training step and returns its loss."""
+        loss = self.gradients(inputs, original)
+        self.update()
+        return loss
+
+    def gradients(self, inputs: Mapping[str, torch.Tensor], original: bool) -> torch.Tensor:
+        """Adds the gradients of one microbatch and returns its loss."""
         loss = self._loss(inputs, original)
         loss.backward()
+        return loss.detach()
+
+    def update(self) -> None:
+        """Clips the gradients and applies them."""
         torch.nn.utils.clip_grad_norm_(self._trained, 1.0)
         self._optimizer.step()
         self._optimizer.zero_grad()
-        return loss.detach()
 
     def first_loss(self, inputs: Mapping[str, torch.Tensor], original: bool) -> float:
         """Returns the loss of a batch without training on it."""
@@ -157,6 +175,16 @@ class Peer:
 
         return run
 
+    def free(self) -> None:
+        """Drops gradients and gives cached memory back to the device."""
+        self._optimizer.zero_grad()
+        if self.device == "cuda":
+            torch.cuda.empty_cache()
+
+    def peak_gib(self) -> float | None:
+        """Returns the device's peak memory so far; None on a CPU."""
+        return torch.cuda.max_memory_allocated() / 2**30 if self.device == "cuda" else None
+
     def wait(self) -> None:
         """Waits until the device is done."""
         if self.device == "cuda":
@@ -196,15 +224,19 @@ class Way:
             return self._peer.first_loss(self._batches[0], self._original)
 
 
-def _model(config: Any, cfg: Mapping[str, Any], params: Mapping[str, Any]) -> torch.nn.Module:
-    # Their model with our weights, in float32; `cfg` has our dimensions spelt out.
-    flat = common.flatten(params)
+def _model(
+    config: Any, cfg: Mapping[str, Any], params: Mapping[str, Any] | None
+) -> torch.nn.Module:
+    # Their model in float32, with our weights if there are any; `cfg` has our dimensions spelt out.
     size = config.image.size
     axes = hf_layout.sizes(cfg, (size // cfg["img"]["patch_size"]) ** 2)
     made = hf_config.from_model_cfg(cfg, size, "float32", sizes.image_token(config))
     model = transformers.PaliGemmaForConditionalGeneration(
         transformers.PaliGemmaConfig(**made, attn_implementation="eager")
     )
+    if params is None:
+        return model
+    flat = common.flatten(params)
     names, _ = hf_layout.canonical(model.state_dict())
     theirs = {canonical: name for name, canonical in names.items()}
     state = {

@@ -71,13 +71,41 @@ def recipe(
         dtype: of the matrix products and of frozen weights; trained ones are float32.
         overrides: field -> value, such as `{"model.llm.remat_policy": "full"}`.
     """
+    c = radgrounder_det.model_config("3b", SIZES[size]["pixels"])
+    if task == "seg":
+        radgrounder_det.add_masks(c)
+    return _sized(c, size, dtype, overrides)
+
+
+def published(
+    size: str,
+    task: str = "det",
+    dtype: str = "bfloat16",
+    overrides: Mapping[str, Any] | None = None,
+) -> ml_collections.ConfigDict:
+    """Returns the whole recipe of a task as it is trained, with the dimensions of a size.
+
+    Unlike `recipe` it keeps the recipe's own batch, microbatches, length buckets and loss.
+
+    Args:
+        size: a name in `SIZES`.
+        task: "det" or "seg".
+        dtype: of the matrix products and of frozen weights.
+        overrides: field -> value.
+    """
+    ground = {"det": "boxes", "seg": "masks"}[task]
+    c = radgrounder_det.get_config(f"size={SIZES[size]['pixels']},ground={ground}")
+    return _sized(c, size, dtype, overrides)
+
+
+def _sized(
+    c: ml_collections.ConfigDict, size: str, dtype: str, overrides: Mapping[str, Any] | None
+) -> ml_collections.ConfigDict:
     dims = SIZES[size]
-    c = radgrounder_det.model_config("3b", dims["pixels"])
     c.model.img.update(dims["img"], dtype_mm=dtype)
     c.model.llm.update(dims["llm"], dtype_mm=dtype)
     c.frozen_dtype = dtype
-    if task == "seg":
-        radgrounder_det.add_masks(c)
+    if c.model.get("mask_decoder"):
         c.model.mask_decoder.update(dims["mask_decoder"], dtype_mm=dtype)
     return config_lib.changed(c, overrides or {})
 

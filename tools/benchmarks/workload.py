@@ -42,6 +42,10 @@ class Examples:
         """All tokens of each text, i64 [N]; the model reads one less."""
         return self.prefix + self.suffix
 
+    def part(self, start: int, stop: int) -> "Examples":
+        """Returns the examples from `start` up to `stop`."""
+        return Examples(self.prefix[start:stop], self.suffix[start:stop])
+
 
 def draw(count: int, seed: int = 0) -> Examples:
     """Draws the lengths of `count` examples, see above."""
@@ -86,9 +90,7 @@ def batches(
         raise ValueError(f"{len(examples.stored)} examples do not divide into batches of {each}")
     result = []
     for start in range(0, len(examples.stored), each):
-        longest = int(examples.stored[start : start + each].max())
-        # In a row of its own a text's last token is not read, only predicted.
-        block = next((b for b in buckets if b >= longest - (texts == 1)), LONGEST)
+        block = block_of(examples.stored[start : start + each], buckets, texts)
         made = [
             _row(examples, range(i, i + texts), block, config, seed)
             for i in range(start, start + each, texts)
@@ -100,6 +102,18 @@ def batches(
             batch["segmap"] = rng.integers(0, _CLASSES, (rows, size, size)).astype(np.uint8)
         result.append(batch)
     return result
+
+
+def block_of(stored: np.ndarray, buckets: Sequence[int], texts: int = 1) -> int:
+    """Returns the text positions that a batch gives each text: the shortest bucket that holds them.
+
+    Args:
+        stored: i64 [N], tokens of the batch's texts.
+        buckets: text lengths; those that fit none of them get 200.
+        texts: of a row.
+    """
+    # In a row of its own a text's last token is not read, only predicted.
+    return next((b for b in buckets if b >= int(stored.max()) - (texts == 1)), LONGEST)
 
 
 def _row(
