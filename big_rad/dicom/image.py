@@ -34,6 +34,8 @@ class Slice:
         orientation: two letters: the side of the patient that columns rise to, then the one that
             rows rise to, of L R A P H F (left, right, anterior, posterior, head, feet), by the
             dominant axis. "LP" is an axial slice as it is usually shown. "" if not said.
+        warnings: what the reader guessed, turned or ignored, a sentence each, without the file's
+            name and without values that could name a patient.
     """
 
     pixels: np.ndarray
@@ -42,6 +44,7 @@ class Slice:
     plane: str
     units: str
     orientation: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 def unusual(orientation: str, plane: str) -> str:
