@@ -34,6 +34,10 @@ class Slice:
         orientation: two letters: the side of the patient that columns rise to, then the one that
             rows rise to, of L R A P H F (left, right, anterior, posterior, head, feet), by the
             dominant axis. "LP" is an axial slice as it is usually shown. "" if not said.
+        stated: the modality by the file itself: "CT", "MR" or "OT"; "" if the file does not say, or
+            not so that it can be relied on, and `modality` was given or guessed.
+        exif: EXIF orientation of a PNG or JPEG, 1 to 8; the pixels are as stored, and
+            `turns.upright` turns them. 1 is as shown.
         warnings: what the reader guessed, turned or ignored, a sentence each, without the file's
             name and without values that could name a patient.
     """
@@ -44,6 +48,8 @@ class Slice:
     plane: str
     units: str
     orientation: str = ""
+    stated: str = ""
+    exif: int = 1
     warnings: tuple[str, ...] = ()
 
 
