@@ -29,6 +29,7 @@ from big_rad.dicom.image import (
     hu,
     in_blocks,
     orientation_of,
+    place_of,
     plane_of,
 )
 from big_rad.dicom.pixel_data import Header
@@ -49,6 +50,7 @@ _CLASSES = {  # for files without a Modality
 }
 _GROUPS = (
     "PixelValueTransformationSequence",
+    "PlanePositionSequence",
     "PlaneOrientationSequence",
     "PixelMeasuresSequence",
     "FrameVOILUTSequence",
@@ -71,14 +73,13 @@ def read_dicom(data: bytes, name: str, frame: int | None) -> Slice:
     frame = _check_frame(header, name, frame)
     values = pixel_data.decode(ds, header, frame, name)
     fields = _Fields(ds, frame)
-    place = _spacing(fields), *_plane(fields)
+    where = _where(fields)
     if values.ndim == 3:
-        return Slice(values, "OT", place[0], place[1], "rgb", place[2])
+        return Slice(values, "OT", units="rgb", **where)
     if header.modality == "CT":
-        return Slice(_hu(values, fields, name), "CT", place[0], place[1], "HU", place[2])
+        return Slice(_hu(values, fields, name), "CT", units="HU", **where)
     values = compact(_raw(values, fields, header), name)
-    modality = "MR" if header.modality == "MR" else "OT"
-    return Slice(values, modality, place[0], place[1], "raw", place[2])
+    return Slice(values, "MR" if header.modality == "MR" else "OT", units="raw", **where)
 
 
 class _Fields:
@@ -250,9 +251,16 @@ def _spacing(fields: _Fields) -> tuple[float, float] | None:
     return (row, column) if 0 < row < math.inf and 0 < column < math.inf else None
 
 
-def _plane(fields: _Fields) -> tuple[str, str]:
-    """Returns plane and orientation."""
-    value = fields.get("ImageOrientationPatient")
-    if value is None or len(value) != 6:
-        return "", ""
-    return plane_of(value[:3], value[3:]), orientation_of(value[:3], value[3:])
+def _where(fields: _Fields) -> dict[str, Any]:
+    """Returns spacing, plane, orientation and place of a `Slice`."""
+    spacing, directions = _spacing(fields), fields.get("ImageOrientationPatient")
+    if directions is None or len(directions) != 6:
+        return dict(spacing=spacing, plane="", orientation="")
+    right, down = directions[:3], directions[3:]
+    position = fields.get("ImagePositionPatient")
+    return dict(
+        spacing=spacing,
+        plane=plane_of(right, down),
+        orientation=orientation_of(right, down),
+        place=place_of(right, down, position),
+    )

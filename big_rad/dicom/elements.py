@@ -27,6 +27,7 @@ TAGS = {
     "LUTDescriptor": (0x00283002, "words"),
     "LUTData": (0x00283006, "words"),
     "ImagerPixelSpacing": (0x00181164, "numbers"),
+    "ImagePositionPatient": (0x00200032, "numbers"),
     "ImageOrientationPatient": (0x00200037, "numbers"),
     "SamplesPerPixel": (0x00280002, "word"),
     "PhotometricInterpretation": (0x00280004, "text"),
@@ -49,6 +50,7 @@ TAGS = {
     "PixelMeasuresSequence": (0x00289110, "items"),
     "FrameVOILUTSequence": (0x00289132, "items"),
     "PixelValueTransformationSequence": (0x00289145, "items"),
+    "PlanePositionSequence": (0x00209113, "items"),
     "PlaneOrientationSequence": (0x00209116, "items"),
     "PixelData": (_PIXELS, "bytes"),
 }

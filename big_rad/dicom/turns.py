@@ -4,10 +4,12 @@ Knows no file format, and nothing of what makes an image need a turn but the EXI
 """
 
 import dataclasses
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from big_rad.dicom.image import Slice
+if TYPE_CHECKING:
+    from big_rad.dicom.image import Slice
 
 Box = tuple[float, float, float, float]
 
@@ -64,10 +66,25 @@ class Turn:
         return Turn(self.transpose, rows, columns)
 
     @property
+    def words(self) -> str:
+        """What happens, such as "mirrored left to right"; "" if nothing does."""
+        return _WORDS[self.transpose, self.flip_rows, self.flip_columns]
+
+    @property
     def _flips(self) -> tuple[bool, bool]:
         return self.flip_rows, self.flip_columns
 
 
+_WORDS = {  # by transpose, flip_rows, flip_columns
+    (False, False, False): "",
+    (False, False, True): "mirrored left to right",
+    (False, True, False): "mirrored top to bottom",
+    (False, True, True): "turned by 180 degrees",
+    (True, False, False): "rows and columns exchanged",
+    (True, True, False): "turned by 90 degrees counterclockwise",
+    (True, False, True): "turned by 90 degrees clockwise",
+    (True, True, True): "rows and columns exchanged and turned by 180 degrees",
+}
 # What brings stored pixels to how they are shown (Exif 2.3, tag 0x0112).
 EXIF = {
     1: Turn(),
@@ -81,7 +98,7 @@ EXIF = {
 }
 
 
-def upright(image: Slice) -> tuple[Slice, Turn]:
+def upright(image: "Slice") -> "tuple[Slice, Turn]":
     """Turns a picture as its EXIF orientation asks for.
 
     Args:
