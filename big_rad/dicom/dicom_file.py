@@ -14,7 +14,7 @@ from pydicom import pixels, uid
 from pydicom.valuerep import DSfloat
 
 from big_rad.dicom import pixel_data, unpack
-from big_rad.dicom.elements import DataSet, Source, starts_with_vr
+from big_rad.dicom.elements import IDENTITY, DataSet, Source, starts_with_vr
 from big_rad.dicom.errors import (
     FrameError,
     MissingElementError,
@@ -35,6 +35,7 @@ from big_rad.dicom.image import (
 from big_rad.dicom.pixel_data import Header
 
 MAGIC = b"DICM"  # after 128 bytes of anything
+_LAST_GROUP = max(IDENTITY.values()) >> 16
 _REQUIRED = (
     "SOPClassUID", "Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation",
     "PhotometricInterpretation", "PixelData",
@@ -82,6 +83,25 @@ def read_dicom(data: bytes, name: str, frame: int | None) -> Slice:
     return Slice(values, "MR" if header.modality == "MR" else "OT", units="raw", **where)
 
 
+def digests(data: bytes, name: str, key: bytes) -> dict[str, bytes]:
+    """Returns keyed digests of the elements that say whose image it is, of those that are there.
+
+    Args:
+        data: a file, unpacked; its pixels may be cut off.
+        name: of the file, for messages.
+        key: of the digests; it should be random, and forgotten afterwards.
+
+    Returns:
+        By keyword of `elements.IDENTITY`, in its order.
+
+    Raises:
+        ReadError: the file is damaged, or cut off too early.
+    """
+    ds = _parse(data, name, last=_LAST_GROUP)[0]
+    found = {keyword: ds.digest(keyword, key) for keyword in IDENTITY}
+    return {keyword: digest for keyword, digest in found.items() if digest}
+
+
 class _Fields:
     """Elements of one frame: its own functional groups first, then shared ones, then the file."""
 
@@ -107,8 +127,8 @@ class _Fields:
         return next((i for i in items if i is not None), None)
 
 
-def _parse(data: bytes, name: str) -> tuple[DataSet, str]:
-    """Returns the data set and the transfer syntax of its pixels."""
+def _parse(data: bytes, name: str, last: int | None = None) -> tuple[DataSet, str]:
+    """Returns the data set, up to the group `last`, and the transfer syntax of its pixels."""
     meta = DataSet(Source(data, name), 132, len(data), implicit=False, group=2)
     syntax, start = meta.get("TransferSyntaxUID"), meta.end
     if not syntax:
@@ -118,7 +138,7 @@ def _parse(data: bytes, name: str) -> tuple[DataSet, str]:
         syntax = str(uid.ExplicitVRLittleEndian)
     source = Source(data, name, little=syntax != uid.ExplicitVRBigEndian)
     # As in pydicom, the bytes decide if they contradict the transfer syntax.
-    return DataSet(source, start, len(data), not starts_with_vr(data, start)), syntax
+    return DataSet(source, start, len(data), not starts_with_vr(data, start), last=last), syntax
 
 
 def _check_header(ds: DataSet, syntax: str, name: str) -> Header:

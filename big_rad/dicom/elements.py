@@ -6,6 +6,7 @@ elements are stepped over, under a limit, and only those of `TAGS` can be asked 
 of pixels.
 """
 
+import hmac
 import struct
 
 from big_rad.dicom.errors import MissingElementError, NotAnImageError, ReadError, TooLargeError
@@ -54,7 +55,13 @@ TAGS = {
     "PlaneOrientationSequence": (0x00209116, "items"),
     "PixelData": (_PIXELS, "bytes"),
 }
-_WANTED = frozenset(tag for tag, _ in TAGS.values())
+# Elements that say who the patient is. Their values cannot be had, only keyed digests of them.
+IDENTITY = {
+    "PatientID": 0x00100020,
+    "StudyInstanceUID": 0x0020000D,
+    "SeriesInstanceUID": 0x0020000E,
+}
+_WANTED = frozenset([*(tag for tag, _ in TAGS.values()), *IDENTITY.values()])
 
 
 class Source:
@@ -98,7 +105,13 @@ class DataSet:
     """
 
     def __init__(
-        self, source: Source, start: int, end: int, implicit: bool, group: int | None = None
+        self,
+        source: Source,
+        start: int,
+        end: int,
+        implicit: bool,
+        group: int | None = None,
+        last: int | None = None,
     ):
         """Steps through the elements.
 
@@ -108,10 +121,11 @@ class DataSet:
             end: of the space there is; an item delimiter or pixel data ends the set before.
             implicit: whether VRs are left out.
             group: only elements of this group; the set ends with it.
+            last: only elements up to this group; what follows is not looked at.
         """
         self.source = source
         self._implicit = implicit
-        self._found, self.end = _elements(source, start, end, implicit, 0, group)
+        self._found, self.end = _elements(source, start, end, implicit, 0, group, last)
 
     def is_words(self, keyword: str) -> bool:
         """Returns whether the file says that an element is made of 16-bit words (OW)."""
@@ -148,6 +162,17 @@ class DataSet:
             raise MissingElementError(
                 f"{self.source.name}: {keyword} is not what the standard asks for; export it again"
             ) from None
+
+    def digest(self, keyword: str, key: bytes) -> bytes | None:
+        """Returns a keyed digest of an element of `IDENTITY`, or None if it is absent or empty.
+
+        Equal values have equal digests under the same key. The value itself goes nowhere.
+        """
+        found = self._found.get(IDENTITY[keyword])
+        if not found or found[1] <= 0:
+            return None
+        value = self.source.data[found[0] : found[0] + found[1]].strip(b" \0")
+        return hmac.digest(key, value, "sha256") if value else None
 
     def item(self, keyword: str, index: int = 0) -> "DataSet | None":
         """Returns one item of a sequence, or None if there is no such item."""
@@ -233,7 +258,13 @@ def _item_header(source: Source, at: int) -> tuple[int, int]:
 
 
 def _elements(
-    source: Source, at: int, end: int, implicit: bool, depth: int, only: int | None = None
+    source: Source,
+    at: int,
+    end: int,
+    implicit: bool,
+    depth: int,
+    only: int | None = None,
+    last: int | None = None,
 ) -> tuple[dict[int, tuple[int, int, bool, bytes]], int]:
     """Steps through one data set; returns {tag: (start, length or -1, implicit, VR)} and its end.
 
@@ -254,10 +285,9 @@ def _elements(
             group, element, length = implicit_header(data, at)
         else:
             group, element, vr, length = explicit_header(data, at)
-        if group == only or only is None:
-            tag = group << 16 | element
-        else:
+        if (only is not None and group != only) or (last is not None and group > last):
             break
+        tag = group << 16 | element
         at += 8
         if vr in _LONG:
             if at + 4 > end:

@@ -153,8 +153,8 @@ def _lay(volume: nifti.Volume, image: Slice, frame: int | None, plane: str) -> L
     cut = _aim(volume, image, frame)
     if not known:
         warnings.append(
-            f"{name}: its position is not compared, because the image's file does not give position "
-            "and pixel spacing"
+            f"{name}: its position is not compared, because the image's file does not give position"
+            " and pixel spacing"
         )
     return Labels(_numbers(cut.values(volume), volume), table, tuple(warnings))
 
@@ -227,8 +227,8 @@ def _aim(volume: nifti.Volume, image: Slice, frame: int | None) -> _Cut:
     across = 3 - sum(axes)
     if frame is None and volume.shape[across] > 1:
         raise GeometryError(
-            f"{volume.name}: the image's file does not give position and pixel spacing, so which of "
-            f"the {volume.shape[across]} slices belongs to it is unknown"
+            f"{volume.name}: the image's file does not give position and pixel spacing, so which "
+            f"of the {volume.shape[across]} slices belongs to it is unknown"
         )
     index = _index(volume, across, frame)
     found = tuple(volume.shape[axis] for axis in axes)
