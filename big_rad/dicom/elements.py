@@ -20,13 +20,14 @@ _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 # Elements that can be asked for: none of them identifies a patient. VRs are the dictionary's, not
 # the file's.
 TAGS = {
+    "MediaStorageSOPClassUID": (0x00020002, "text"),
     "TransferSyntaxUID": (0x00020010, "text"),
     "SOPClassUID": (0x00080016, "text"),
     "Modality": (0x00080060, "text"),
     "ModalityLUTSequence": (0x00283000, "items"),
     "VOILUTSequence": (0x00283010, "items"),
     "LUTDescriptor": (0x00283002, "words"),
-    "LUTData": (0x00283006, "words"),
+    "LUTData": (0x00283006, "bytes"),
     "ImagerPixelSpacing": (0x00181164, "numbers"),
     "ImagePositionPatient": (0x00200032, "numbers"),
     "ImageOrientationPatient": (0x00200037, "numbers"),
@@ -41,11 +42,23 @@ TAGS = {
     "BitsStored": (0x00280101, "word"),
     "HighBit": (0x00280102, "word"),
     "PixelRepresentation": (0x00280103, "word"),
+    "PixelPaddingValue": (0x00280120, "words"),
+    "PixelPaddingRangeLimit": (0x00280121, "words"),
     "WindowCenter": (0x00281050, "numbers"),
     "WindowWidth": (0x00281051, "numbers"),
     "RescaleIntercept": (0x00281052, "numbers"),
     "RescaleSlope": (0x00281053, "numbers"),
+    "RescaleType": (0x00281054, "text"),
     "VOILUTFunction": (0x00281056, "text"),
+    "RedPaletteColorLookupTableDescriptor": (0x00281101, "words"),
+    "GreenPaletteColorLookupTableDescriptor": (0x00281102, "words"),
+    "BluePaletteColorLookupTableDescriptor": (0x00281103, "words"),
+    "RedPaletteColorLookupTableData": (0x00281201, "bytes"),
+    "GreenPaletteColorLookupTableData": (0x00281202, "bytes"),
+    "BluePaletteColorLookupTableData": (0x00281203, "bytes"),
+    "SegmentedRedPaletteColorLookupTableData": (0x00281221, "bytes"),
+    "SegmentedGreenPaletteColorLookupTableData": (0x00281222, "bytes"),
+    "SegmentedBluePaletteColorLookupTableData": (0x00281223, "bytes"),
     "SharedFunctionalGroupsSequence": (0x52009229, "items"),
     "PerFrameFunctionalGroupsSequence": (0x52009230, "items"),
     "PixelMeasuresSequence": (0x00289110, "items"),
@@ -127,10 +140,10 @@ class DataSet:
         self._implicit = implicit
         self._found, self.end = _elements(source, start, end, implicit, 0, group, last)
 
-    def is_words(self, keyword: str) -> bool:
-        """Returns whether the file says that an element is made of 16-bit words (OW)."""
+    def vr(self, keyword: str) -> bytes:
+        """Returns the VR of an element by the file, b"" if absent or the file has no VRs."""
         found = self._found.get(TAGS[keyword][0])
-        return bool(found) and found[3] == b"OW"
+        return found[3] if found else b""
 
     def span(self, keyword: str) -> tuple[int, int] | None:
         """Returns (start, length) of an element's value; a length of -1 is undefined."""
@@ -160,7 +173,8 @@ class DataSet:
             raise
         except (ValueError, struct.error):
             raise MissingElementError(
-                f"{self.source.name}: {keyword} is not what the standard asks for; export it again"
+                f"{self.source.name}: {keyword} is not what the standard asks for (a number with a "
+                "decimal comma, for example); correct it, or export the slice again"
             ) from None
 
     def digest(self, keyword: str, key: bytes) -> bytes | None:

@@ -73,7 +73,7 @@ def read_nifti(
         if (slope, inter) != (1, 0):
             values = in_blocks(values, lambda x: x * np.float64(slope) + inter, np.float32)
         values, units = np.ascontiguousarray(compact(values, name)), "raw"
-    return Slice(values, modality or "OT", units=units, **where)
+    return Slice(values, modality or "OT", units=units, warnings=volume.warnings, **where)
 
 
 class Volume:
@@ -85,6 +85,7 @@ class Volume:
         affine: [4, 4] from voxels to mm in DICOM's coordinates (x to the left, y to the back, z to
             the head), or None if the file does not say.
         rescale: slope and intercept of the values.
+        warnings: what was guessed, a sentence each.
     """
 
     def __init__(self, stream: BinaryIO, name: str):
@@ -104,11 +105,10 @@ class Volume:
         header = _header(body, name)
         self.name, self._voxels = name, _Voxels(body, header, name)
         self.shape = self._voxels.shape
-        slope, inter = header.get_slope_inter()
-        self.rescale = (1.0, 0.0) if slope is None else (float(slope), float(inter))
+        self.rescale = _scaling(header, name)
         self.affine = None
+        unit, self.warnings = _mm(header)
         if int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0:
-            unit = _TO_MM.get(header.get_xyzt_units()[0], 1.0)
             self.affine = np.diag([*_TO_DICOM * unit, 1.0]) @ _affine(header, name)
         self._little = header.endianness == "<"
 
@@ -161,6 +161,24 @@ class Volume:
         return values, _where(affine, rows, columns, affine[:3, :3] @ first + affine[:3, 3])
 
 
+def _scaling(header: nib.Nifti1Header, name: str) -> tuple[float, float]:
+    try:
+        slope, inter = header.get_slope_inter()
+    except nib.spatialimages.HeaderDataError:
+        raise NotAnImageError(
+            f"{name}: scl_slope or scl_inter is no finite number; save the volume again"
+        ) from None
+    return (1.0, 0.0) if slope is None else (slope, inter)
+
+
+def _mm(header: nib.Nifti1Header) -> tuple[float, tuple[str, ...]]:
+    """Returns how many mm the header's unit of length has, and warnings."""
+    try:
+        return _TO_MM.get(header.get_xyzt_units()[0], 1.0), ()
+    except KeyError:
+        return 1.0, ("xyzt_units is unknown; lengths were taken for mm",)
+
+
 def _header(stream: BinaryIO | GzipStream, name: str) -> nib.Nifti1Header:
     head = stream.read(HEAD)
     if not is_nifti(head) or len(head) < HEAD:
@@ -185,7 +203,10 @@ class _Voxels:
             raise UnsupportedError(
                 f"{name}: dim is not that of one volume of three dimensions; save one alone"
             )
-        self.shape, self.dtype = shape, header.get_data_dtype()
+        try:
+            self.shape, self.dtype = shape, header.get_data_dtype()
+        except (nib.spatialimages.HeaderDataError, KeyError):
+            raise UnsupportedError(f"{name}: datatype is unknown; save it as int16") from None
         if self.dtype.kind not in "iuf" or self.dtype.itemsize > 8:
             raise UnsupportedError(f"{name}: datatype is not a plain number; save it as int16")
         size = math.prod(shape) * self.dtype.itemsize
@@ -194,7 +215,10 @@ class _Voxels:
                 f"{name}: dim and datatype make more than {MAX_VOLUME} bytes, {_MAX_SIDE} slices "
                 f"or {MAX_PIXELS} voxels a slice; crop it, or save it as int16"
             )
-        offset = int(header.get_data_offset())
+        try:
+            offset = int(header.get_data_offset())
+        except (ValueError, OverflowError):  # not finite
+            offset = -1
         read = header.template_dtype.itemsize
         if not read <= offset <= MAX_VOLUME:
             raise NotAnImageError(f"{name}: vox_offset is impossible; save the volume again")
@@ -262,7 +286,10 @@ def _extensions(data: bytes, little: bool) -> list[bytes]:
 
 
 def _affine(header: nib.Nifti1Header, name: str) -> np.ndarray:
-    affine = np.asarray(header.get_best_affine(), float)
+    try:
+        affine = np.asarray(header.get_best_affine(), float)
+    except ValueError:  # quaternions longer than one
+        affine = np.full((4, 4), np.nan)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise NotAnImageError(f"{name}: the affine (sform or qform) is impossible; save it again")
     return affine

@@ -6,6 +6,7 @@ that could name a patient is parsed or returned. Keeps the pixels of DICOM where
 """
 
 import dataclasses
+import functools
 import io
 import math
 import pathlib
@@ -41,6 +42,7 @@ def read(
     frame: int | None = None,
     plane: str = "axial",
     modality: str | None = None,
+    labels: bool = False,
     offset: float = 0,
 ) -> Slice:
     """Reads one slice.
@@ -48,7 +50,10 @@ def read(
     The content decides on the format, not the name. CT becomes HU (rescale; the stored window is
     ignored), MR keeps raw values after the modality transformation; other grey DICOM images get
     the stored VOI window; MONOCHROME1 is inverted except in CT, whose HU say how dense a thing is.
-    NIfTI is turned to the usual display, patient left on the viewer's right.
+    Padding is background: air in CT, else the lowest value of the rest. NIfTI is turned to the
+    usual display, patient left on the viewer's right; all others stay as they are stored, pictures
+    with an EXIF orientation included (`to_display` turns them). What was guessed or ignored is in
+    `Slice.warnings`.
 
     Args:
         path: a file, or the content of one: `.dcm`, `.nii`, `.nii.gz`, PNG (8 bits, or grey of 16),
@@ -56,8 +61,11 @@ def read(
         frame: 0-based frame of a multi-frame DICOM, or slice of a NIfTI volume along the axis that
             is across `plane`, counted as stored; None if there is one only.
         plane: of a NIfTI slice: "axial", "coronal" or "sagittal".
-        modality: "CT", "MR" or "OT", for formats that do not say: NIfTI, NPY, PNG. Grey values of
-            "CT" are taken for HU. DICOM says itself.
+        modality: "CT", "MR" or "OT", for formats that do not say: NIfTI, NPY, PNG, whose grey
+            values are taken for HU in "CT"; and for DICOM that should be read as another modality
+            than it says. None is what the file says.
+        labels: the file is a map of labels, so that PNGs give the numbers that are stored, [H, W]:
+            grey ones without scaling to 8 bits, palettes their indices.
         offset: added to the values of CT, where these are not HU but lie so much below or above.
 
     Raises:
@@ -71,7 +79,7 @@ def read(
         raise ValueError(f"modality is {modality!r}; give one of {', '.join(MODALITIES)} or None")
     if not math.isfinite(offset):
         raise ValueError(f"offset is {offset}; give a number")
-    options = (frame, plane, modality, offset)
+    options = (frame, plane, modality, labels, offset)
     name = "the given bytes" if isinstance(path, bytes) else pathlib.Path(path).name
     # Messages of libraries may quote the file, hence `from None` and only the kind of the failure.
     try:
@@ -95,38 +103,51 @@ def read(
 
 
 def _read(
-    stream: BinaryIO, name: str, frame: int | None, plane: str, modality: str | None, offset: float
+    stream: BinaryIO,
+    name: str,
+    frame: int | None,
+    plane: str,
+    modality: str | None,
+    labels: bool,
+    offset: float,
 ) -> Slice:
     head = stream.read(nifti.HEAD)
     if head.startswith(unpack.ZSTD_MAGIC):
         stream = io.BytesIO(unpack.unzstd(_whole(stream, name), name))
         head = stream.read(nifti.HEAD)
     if head[128:132] == dicom_file.MAGIC:
-        found = dicom_file.read_dicom(_whole(stream, name), name, frame)
+        found = dicom_file.read_dicom(_whole(stream, name), name, frame, modality)
         found = dataclasses.replace(found, format="dicom")
     elif offset and modality == "CT":
         # HU are clipped to int16, so these are read as plain numbers first.
-        found = _silent(stream, head, name, frame, plane, "OT")
+        found = _silent(stream, head, name, frame, plane, "OT", labels)
         units = "HU" if found.pixels.ndim == 2 else found.units
         found = dataclasses.replace(found, modality="CT", units=units)
     else:
-        found = _silent(stream, head, name, frame, plane, modality)
+        found = _silent(stream, head, name, frame, plane, modality, labels)
     if offset and found.units == "HU":
         found = dataclasses.replace(found, pixels=hu(found.pixels, 1.0, offset, name))
     return found
 
 
 def _silent(
-    stream: BinaryIO, head: bytes, name: str, frame: int | None, plane: str, modality: str | None
+    stream: BinaryIO,
+    head: bytes,
+    name: str,
+    frame: int | None,
+    plane: str,
+    modality: str | None,
+    labels: bool,
 ) -> Slice:
     """Reads a file of a format that does not say the modality."""
     if head.startswith(nifti.GZIP_MAGIC) or nifti.is_nifti(head):
         stream.seek(0)
         found = nifti.read_nifti(stream, name, frame, plane, modality)
         return dataclasses.replace(found, format="nifti")
+    picture = functools.partial(pictures.read_picture, labels=labels)
     kinds = {
-        pictures.PNG_MAGIC: ("png", pictures.read_picture),
-        pictures.JPEG_MAGIC: ("jpeg", pictures.read_picture),
+        pictures.PNG_MAGIC: ("png", picture),
+        pictures.JPEG_MAGIC: ("jpeg", picture),
         pictures.NPY_MAGIC: ("npy", pictures.read_npy),
     }
     kind, reader = next((r for magic, r in kinds.items() if head.startswith(magic)), ("", None))

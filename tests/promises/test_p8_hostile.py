@@ -112,7 +112,7 @@ def corpus(mark):
     yield "dims.nii", files.nifti(volume, np.eye(4), dim=[3, 32767, 32767, 32767, 1, 1, 1, 1])
     for share in (0.02, 0.3, 0.6, 0.99):
         yield f"cut{share}.dcm", sound[: int(share * len(sound))]
-    for keyword in ("SOPClassUID", "Rows", "Columns", "PixelData"):
+    for keyword in ("BitsAllocated", "Rows", "Columns", "PixelData"):
         yield f"no_{keyword}.dcm", files.content(files.dataset(**{keyword: None}))
     yield "truncated.dcm", pathlib.Path(get_testdata_file("MR_truncated.dcm")).read_bytes()
     yield "huge.dcm", files.content(files.dataset(Rows=65535, Columns=65535))
