@@ -166,6 +166,11 @@ def _labels(
         raise Bad(f"{e} (mask_frame)") from None
     except reader.ReadError as e:
         raise Bad(str(e)) from None
+    if flat.exif not in (1, image.exif):
+        raise Bad(
+            f"{path.name}: its EXIF orientation is not that of the image; save it on the image's "
+            "stored pixels, without EXIF"
+        )
     values = flat.pixels
     if values.ndim == 3:
         if not (values == values[..., :1]).all():

@@ -177,7 +177,7 @@ def make(job: vqa_json.Job) -> Iterable[records.Record | Problem]:
     yield from job.problems
     if not job.image:
         return
-    image = vqa_json.pixels(job)
+    image = vqa_json.pixels(job, upright=True)
     if isinstance(image, Problem):
         yield image
         return
@@ -253,5 +253,5 @@ def _common(path: Path) -> dict[str, list[Row]]:
 
 
 def _check(pixels: bool, job: vqa_json.Job) -> list[Problem]:
-    found = vqa_json.pixels(job) if pixels else vqa_json.missing(job)
+    found = vqa_json.pixels(job, upright=True) if pixels else vqa_json.missing(job)
     return [found] if isinstance(found, Problem) else []
