@@ -7,12 +7,18 @@ import struct
 
 _TAG, _SHORT = 0x0112, 3
 _MAX_ENTRIES = 512
+_DROPPED = frozenset({0xFE, *range(0xE1, 0xEE), 0xEF})  # all but JFIF's (0xE0) and Adobe's (0xEE)
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # JPEG markers without a length
 
 
-def of_jpeg(data: bytes) -> int | None:
-    """Returns the orientation of a JPEG, 1 to 8, or None if its EXIF gives an impossible one."""
-    at = 2
+def bare_jpeg(data: bytes) -> tuple[bytes, int | None]:
+    """Takes EXIF, colour profile and comments out of a JPEG.
+
+    Returns:
+        The JPEG without them, and its orientation: 1 to 8 (1 if it says nothing), or None if it is
+        an impossible one.
+    """
+    parts, orientation, at = [data[:2]], 1, 2
     while at + 4 <= len(data) and data[at] == 0xFF:
         marker = data[at + 1]
         if marker == 0xFF or marker in _ALONE:
@@ -21,14 +27,17 @@ def of_jpeg(data: bytes) -> int | None:
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == 0xDA or length < 2:
             break
-        if marker == 0xE1 and data[at + 4 : at + 10] == b"Exif\0\0":
-            return of_tiff(data[at + 10 : at + 2 + length])
-        at += 2 + length
-    return 1
+        end = at + 2 + length
+        if marker not in _DROPPED:
+            parts.append(data[at:end])
+        elif marker == 0xE1 and orientation == 1 and data[at + 4 : at + 10] == b"Exif\0\0":
+            orientation = of_tiff(data[at + 10 : end])
+        at = end
+    return b"".join([*parts, data[at:]]), orientation
 
 
 def of_tiff(data: bytes) -> int | None:
-    """Returns the orientation in an EXIF block (the content of PNG's eXIf), as `of_jpeg` does."""
+    """Returns the orientation in an EXIF block (the content of PNG's eXIf), as `bare_jpeg` does."""
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None or len(data) < 8:
         return 1

@@ -71,8 +71,6 @@ def find(said: str | None, sop_class: str, given: str | None) -> Found:
         stated = guess = code if code in ("CT", "MR") else "OT"
         if code != said:
             warnings.append(f"Modality is not written as the standard asks; it was read as {code}")
-        if by_class and by_class != stated:
-            warnings.append(f"Modality is {code}, but the SOP class is of {by_class}")
     else:
         what = "is missing" if not code else "is not a code of the standard"
         code, stated, guess = by_class, "", by_class or "OT"

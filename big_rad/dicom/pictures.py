@@ -53,7 +53,7 @@ def read_picture(
         _check_size(size.rows, size.columns, name)
         if size.bits != 8:
             raise UnsupportedError(f"{name}: JPEG of {size.bits} bits; convert it to PNG")
-        orientation = exif.of_jpeg(data)
+        data, orientation = exif.bare_jpeg(data)
     try:
         with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
             _check_size(image.height, image.width, name)
