@@ -91,7 +91,7 @@ def build(
     """
     if not config.replace("-", "_").isidentifier():
         raise ValueError("--config must be one word of letters, digits, '_' and '-'")
-    options, listing = Options(as_stored, trust_mask_order, offset), _read(source)
+    options, listing = Options(as_stored, trust_mask_order, offset), listing_of(source)
     found: list[Problem] = []
 
     def judge(others: Sequence[Problem]) -> None:
@@ -165,7 +165,7 @@ def validate(
         SourceError: there is no JSONL.
     """
     del config
-    options, listing = Options(as_stored, trust_mask_order, offset), _read(source)
+    options, listing = Options(as_stored, trust_mask_order, offset), listing_of(source)
     if notes is not None and listing.grouping:
         notes.append(listing.grouping)
     yield from listing.problems
@@ -182,6 +182,21 @@ def validate(
         yield from (p for p in found if p.level in ("error", "warning"))
     if alike := _alike(looks, listing.path.name):
         yield alike
+
+
+def listing_of(source: str | Path) -> source_lib.Listing:
+    """Reads the list of a source, with patients by what DICOM files say where lines name none.
+
+    Args:
+        source: a folder with data.jsonl, or a JSONL file.
+
+    Raises:
+        SourceError: there is no JSONL.
+    """
+    root = source_lib.locate(source).parent
+    # The key is forgotten with this call: no digest can be compared with one of another.
+    digests = functools.partial(_digests, root, secrets.token_bytes(32))
+    return source_lib.read(source, patients.Grouping(digests))
 
 
 def _opened(jobs: Sequence[images.Job], workers: int) -> Iterator[list[Problem]]:
@@ -208,13 +223,6 @@ def _alike(found: Iterable[Problem], file: str) -> Problem | None:
         "do (offset), or give another modality than CT"
     )
     return Problem(file, None, "", message)
-
-
-def _read(source: str | Path) -> source_lib.Listing:
-    root = source_lib.locate(source).parent
-    # The key is forgotten with this call: no digest can be compared with one of another.
-    digests = functools.partial(_digests, root, secrets.token_bytes(32))
-    return source_lib.read(source, patients.Grouping(digests))
 
 
 def _digests(root: Path, key: bytes, path: str) -> Mapping[str, bytes]:
