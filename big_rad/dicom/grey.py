@@ -63,13 +63,9 @@ def stored(words: np.ndarray, header: Header, fields: Fields) -> Stored:
         compared = words
     low, high = min(limits), max(limits)
     padding = compared == low if low == high else (compared >= low) & (compared <= high)
-    if not padding.any():
-        return Stored(values, None)
     if padding.all():
         fields.warn("every pixel is padding (PixelPaddingValue): the image is blank")
-    else:
-        fields.warn("padding (PixelPaddingValue) was taken for background")
-    return Stored(values, padding)
+    return Stored(values, padding if padding.any() else None)
 
 
 def to_hu(frame: Stored, fields: Fields, name: str) -> np.ndarray:
@@ -88,9 +84,7 @@ def to_hu(frame: Stored, fields: Fields, name: str) -> np.ndarray:
     if not math.isfinite(slope) or not math.isfinite(intercept):
         raise NotAnImageError(f"{name}: RescaleSlope, RescaleIntercept are not finite")
     result = image.hu(frame.values, slope, intercept, name)
-    if frame.padding is not None:
-        result = np.where(frame.padding, np.minimum(result, np.int16(AIR)), result)
-    return result
+    return _filled(result, frame, np.minimum(result, np.int16(AIR)), fields)
 
 
 def to_shown(frame: Stored, header: Header, fields: Fields, windowed: bool, name: str):  # noqa: ANN201
@@ -112,9 +106,19 @@ def to_shown(frame: Stored, header: Header, fields: Fields, windowed: bool, name
     low, high = shown.min(), shown.max()
     if header.photometric == "MONOCHROME1":
         values = np.float32(high) + np.float32(low) - values.astype(np.float32)
-    if frame.padding is not None:
-        values = np.where(frame.padding, values.dtype.type(low), values)
-    return image.compact(values, name)
+    return image.compact(_filled(values, frame, values.dtype.type(low), fields), name)
+
+
+def _filled(
+    values: np.ndarray, frame: Stored, background: np.ndarray | np.number, fields: Fields
+) -> np.ndarray:
+    """Returns values with background where padding is; warns if that changes any."""
+    if frame.padding is None:
+        return values
+    result = np.where(frame.padding, background, values)
+    if not np.array_equal(result, values):
+        fields.warn("padding (PixelPaddingValue) was replaced by background")
+    return result
 
 
 def _has_more(words: np.ndarray, values: np.ndarray, header: Header) -> bool:

@@ -138,11 +138,11 @@ def _compressed(source: Source, start: int, header: Header, frame: int, name: st
             "SamplesPerPixel and BitsAllocated say; export it again"
         )
     # Decoders give bytes or words by the depth in the codestream, whatever the file says. JPEG
-    # knows no sign, and GDCM ends the whole process if the file says another depth.
+    # knows no sign, and GDCM ends the whole process if bytes are said to have fewer than 8 bits.
     bits = 8 if size.bits <= 8 else 16
     told = dataclasses.replace(header, bits=bits, stored=min(header.stored, bits))
     if kind == "JPEG":
-        told = dataclasses.replace(told, stored=size.bits, signed=0)
+        told = dataclasses.replace(told, stored=max(size.bits, 8), signed=0)
     try:
         values = _by_pydicom(told, encaps.encapsulate([data]), 1, 0)
     except RuntimeError:  # Every plugin there is has failed.

@@ -47,6 +47,7 @@ def test_padding_of_ct_is_air(value, hu):
     found = read(content(grey(padded(value), "CT", PixelPaddingValue=value)))
     assert (found.pixels[RIM] == hu).all()
     np.testing.assert_array_equal(found.pixels[~RIM], RAMP[~RIM] - 1024)
+    assert any("padding" in w for w in found.warnings) == (hu == -1000)
 
 
 @pytest.mark.parametrize(

@@ -171,7 +171,6 @@ def test_a_jpeg_of_8_bits_in_16_allocated_ones_is_read(syntax, stored):
 @needs(uids.JPEGLosslessSV1)
 @pytest.mark.parametrize("stored", [8, 10, 16])
 def test_a_lossless_jpeg_of_another_depth_than_its_file_says_is_read(stored):
-    # GDCM would end the process if it were given the depth of the file.
     ds = pydicom.dcmread(get_testdata_file("SC_rgb_jpeg_gdcm.dcm"))
     want = read(content(ds)).pixels
     ds.BitsAllocated, ds.BitsStored, ds.HighBit = (8 if stored == 8 else 16), stored, stored - 1
