@@ -84,6 +84,8 @@ def to_hu(frame: Stored, fields: Fields, name: str) -> np.ndarray:
     if not math.isfinite(slope) or not math.isfinite(intercept):
         raise NotAnImageError(f"{name}: RescaleSlope, RescaleIntercept are not finite")
     result = image.hu(frame.values, slope, intercept, name)
+    if frame.padding is None:
+        return result
     return _filled(result, frame, np.minimum(result, np.int16(AIR)), fields)
 
 
