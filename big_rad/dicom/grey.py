@@ -89,7 +89,9 @@ def to_hu(frame: Stored, fields: Fields, name: str) -> np.ndarray:
     return _filled(result, frame, np.minimum(result, np.int16(AIR)), fields)
 
 
-def to_shown(frame: Stored, header: Header, fields: Fields, windowed: bool, name: str):  # noqa: ANN201
+def to_shown(
+    frame: Stored, header: Header, fields: Fields, windowed: bool, name: str
+) -> np.ndarray:
     """Returns grey values [H, W], int16 if they fit, else float32; padding has the lowest.
 
     Args:

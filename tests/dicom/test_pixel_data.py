@@ -168,6 +168,16 @@ def test_a_jpeg_of_8_bits_in_16_allocated_ones_is_read(syntax, stored):
         np.testing.assert_array_equal(found.pixels, np.asarray(image))
 
 
+def test_a_jpeg_in_colour_of_8_bits_in_16_allocated_ones_is_read():
+    fields = GREY_8 | {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "Modality": "US"}
+    fields["PhotometricInterpretation"] = "YBR_FULL_422"
+    frame = picture(fmt="JPEG")
+    want = read(encapsulated([frame], uids.JPEGBaseline8Bit, **fields)).pixels
+    fields["BitsAllocated"] = 16
+    found = read(encapsulated([frame], uids.JPEGBaseline8Bit, **fields))
+    np.testing.assert_array_equal(found.pixels, want)
+
+
 @needs(uids.JPEGLosslessSV1)
 @pytest.mark.parametrize("stored", [8, 10, 16])
 def test_a_lossless_jpeg_of_another_depth_than_its_file_says_is_read(stored):
