@@ -2,25 +2,29 @@
 
     python -m big_rad.predict --checkpoint=runs/demo image.dcm --task=report --ground=boxes
 
-Preprocessing is built from the same ops as training's. Knows nothing of datasets or scores.
-Outputs hold no value of the DICOM header but modality and plane.
+Preprocessing is built from the same ops as training's. The model sees an image in its usual
+display; boxes and masks are those of the stored image. Knows nothing of datasets or scores. Outputs
+hold no value of the DICOM header but modality, plane and orientation.
 """
 
 import argparse
+import dataclasses
 import functools
 import json
 import logging
 import math
 import pathlib
 import sys
+import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from big_rad import checkpoint as checkpoints
-from big_rad import decode_queue, models, predictions
+from big_rad import decode_queue, inputs, models, predictions
 from big_rad.dicom import read as dicom_read
+from big_rad.dicom.image import MODALITIES, PLANES
 from big_rad.evaluators import generate
 from big_rad.grounding import boxes, classes, markup
 from big_rad.grounding import codec as codecs
@@ -57,6 +61,8 @@ class RadGrounder:
 
     Attributes:
         pointing: "masks" if the model has a mask decoder, else "boxes".
+        as_stored: False. True shows the model the pixels as they are stored, as the released
+            model's training did, in place of the usual display.
     """
 
     def __init__(
@@ -71,7 +77,7 @@ class RadGrounder:
         normalize: str = "medgemma",
         generate_fn: generate.Generate | None = None,
     ):
-        self.codec, self.tokenizer = codec, tokenizer
+        self.codec, self.tokenizer, self.as_stored = codec, tokenizer, False
         self.pointing = "boxes" if getattr(model, "mask_decoder", None) is None else "masks"
         self._params, self._tokenizer_path = params, tokenizer_path
         self._image_size, self._normalize = image_size, normalize
@@ -220,6 +226,8 @@ class RadGrounder:
             entities=tuple(e for p in asked for e in p.entities),
             logprob=sum(p.logprob for p in asked),
             raw="; ".join(p.raw for p in asked),
+            turned=asked[0].turned,
+            warnings=asked[0].warnings,
         )
 
     def preprocess(
@@ -293,13 +301,14 @@ class RadGrounder:
             raise ValueError(f'lang is {lang!r}; use "en" or "de"')
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is {max_new_tokens}; it must be positive")
-        slice_ = _as_slice(image)
-        batches = [self.preprocess(slice_, text, lang, style, grounded) for text in texts]
-        size = slice_.pixels.shape[:2]
-        return [
+        shown, inverse, warnings = inputs.to_model(_as_slice(image), self.as_stored)
+        batches = [self.preprocess(shown, text, lang, style, grounded) for text in texts]
+        size, said = shown.pixels.shape[:2], dict(turned=inverse.inverse().words, warnings=warnings)
+        made = [
             self._prediction(out, size, grounded or text["task"] != "report")
             for text, out in zip(texts, self._answers(batches, max_new_tokens), strict=True)
         ]
+        return [dataclasses.replace(predictions.turn(p, inverse, size), **said) for p in made]
 
     def _answers(
         self, batches: Sequence[Mapping[str, np.ndarray]], max_new_tokens: int
@@ -377,14 +386,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.out:
             pathlib.Path(args.out).mkdir(parents=True, exist_ok=True)
             _check_outputs(args.out, args.images)
-        images = [_as_slice(path, args.frame) for path in args.images]
-        model = RadGrounder.load(args.checkpoint)
-        for stem, image in zip(_stems(args.images), images, strict=True):
-            _predict_one(model, image, stem, args)
-    except (CheckpointError, dicom_read.ReadError, ValueError, OSError) as e:
-        print(f"big_rad.predict: {' '.join(str(e).split())}", file=sys.stderr)
+        return _predict_all(args)
+    except (CheckpointError, ValueError, OSError) as e:
+        _complain(e)
         return 2
-    return 0
+
+
+def _predict_all(args: argparse.Namespace) -> int:
+    """Predicts on each image that can be read; returns the exit code."""
+    options = dict(frame=args.frame, plane=args.plane, modality=args.modality, offset=args.offset)
+    model, code = None, 0
+    for path, stem in zip(args.images, _stems(args.images), strict=True):
+        try:
+            image = inputs.read(path, **options)
+        except (ValueError, OSError) as e:  # One bad file does not stop the others.
+            _complain(e)
+            code = 2
+            continue
+        if model is None:
+            model = RadGrounder.load(args.checkpoint)
+            model.as_stored = args.as_stored
+        _predict_one(model, image, stem, args)
+    return code
+
+
+def _complain(error: Exception) -> None:
+    print(f"big_rad.predict: {' '.join(str(error).split())}", file=sys.stderr)
 
 
 def _check_outputs(folder: str, images: Sequence[str]) -> None:
@@ -422,7 +449,7 @@ def _parser() -> argparse.ArgumentParser:
         description=f"Prints JSON, for several images a line each. {predictions.NOTE}.",
     )
     add = parser.add_argument
-    add("images", nargs="+", help="DICOM, PNG or JPEG files")
+    add("images", nargs="+", help="DICOM, NIfTI, PNG, JPEG or NPY files")
     add("--checkpoint", required=True, help="a run directory or a checkpoint folder")
     add("--task", choices=("report", "vqa", "detect"), default="report")
     add("--question", default="", help="the question (vqa, detect), or the referrer's (report)")
@@ -431,21 +458,25 @@ def _parser() -> argparse.ArgumentParser:
     add("--organ", action="append", default=[], help="an organ to find (detect); repeat")
     add("--lang", choices=("en", "de"), default="en")
     add("--ground", choices=("boxes", "masks", "none"), help="what the model can, by default")
-    add("--frame", type=int, default=None, help="which frame of a multi-frame file, from 0")
+    add("--frame", type=int, help="which frame of a multi-frame file or slice of a volume, from 0")
+    add("--plane", choices=PLANES, help="in which a NIfTI volume is sliced; axial by default")
+    add("--modality", choices=MODALITIES, help="of files that do not say it; overrides DICOM's")
+    add("--offset", type=float, default=0, help="added to values of CT to make them HU, as -1024")
+    add("--as_stored", action="store_true", help="do not turn images to their usual display")
     add("--max_new_tokens", type=int, help="by default the task's own limit")
     add("--out", default="", help="folder for <stem>.json, <stem>_overlay.png and masks")
     return parser
 
 
-def _as_slice(image: Any, frame: int | None = None) -> dicom_read.Slice:
-    return dicom_read.read(image, frame=frame) if isinstance(image, str | pathlib.Path) else image
+def _as_slice(image: Any) -> dicom_read.Slice:
+    return inputs.read(image) if isinstance(image, str | pathlib.Path) else image
 
 
 def _stems(paths: Sequence[str]) -> list[str]:
     # Files of the same name from several folders must not overwrite each other's output.
     stems: list[str] = []
     for path in paths:
-        name = pathlib.Path(path).name
+        name = unicodedata.normalize("NFC", pathlib.Path(path).name)
         stem = unique = pathlib.Path(name.removesuffix(".zst")).stem
         while unique in stems:
             unique = f"{stem}_{sum(s.startswith(stem) for s in stems) + 1}"

@@ -1,6 +1,6 @@
 """What the model wrote about one slice, as data, as JSON, and drawn.
 
-Knows no model. Nothing here holds a value of the DICOM header but modality and plane.
+Knows no model. Nothing here holds a value of the DICOM header but modality, plane and orientation.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 from big_rad.dicom import read as dicom_read
+from big_rad.dicom.turns import Turn
 from big_rad.evaluators import draw
 
 NOTE = "AI output, unverified; not for diagnostic use"
@@ -26,10 +27,10 @@ class Entity:
         phrase: the words in the text.
         class_id: 1..121, 0 if unknown. With masks, the lexicon's class of the phrase.
         class_name: name of the class, "" if unknown.
-        box: (x1, y1, x2, y2) in pixels of the original image, x2 and y2 exclusive: as written, or
+        box: (x1, y1, x2, y2) in pixels of the stored image, x2 and y2 exclusive: as written, or
             the rectangle around the mask. None if there is none that can be read, or the mask is
             blank.
-        mask: bool [H, W] of the original image, maybe blank. None if the model points with boxes,
+        mask: bool [H, W] of the stored image, maybe blank. None if the model points with boxes,
             or named more than it makes masks of (`evaluators.generate.MAX_MASKS`).
         score: geometric mean of the probabilities of all generated tokens. It belongs to the
             whole text and is the same for all its entities; it is not calibrated.
@@ -51,13 +52,37 @@ class Prediction:
         text: the text without markup.
         entities: in the order of the text.
         logprob: summed log probability of the generated tokens.
-        raw: the text with markup, as generated.
+        raw: the text with markup, as generated. Its boxes are those of the image as it was shown to
+            the model.
+        turned: what was done to the stored image before, such as "mirrored left to right"; "" for
+            nothing.
+        warnings: what was guessed or is doubtful about the image, a sentence each.
     """
 
     text: str
     entities: tuple[Entity, ...]
     logprob: float
     raw: str = ""
+    turned: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+def turn(prediction: Prediction, how: Turn, shape: tuple[int, int]) -> Prediction:
+    """Returns a prediction with boxes and masks turned.
+
+    Args:
+        prediction: on an image of `shape`.
+        how: the turn.
+        shape: (H, W) before it.
+    """
+
+    def turned(e: Entity) -> Entity:
+        box = None if e.box is None else how.box(e.box, shape)
+        return dataclasses.replace(e, box=box, mask=None if e.mask is None else how.array(e.mask))
+
+    if not how.words:
+        return prediction
+    return dataclasses.replace(prediction, entities=tuple(map(turned, prediction.entities)))
 
 
 def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> dict[str, Any]:
@@ -69,12 +94,18 @@ def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> d
         **fields: put in front, such as `file` and `task`.
     """
     height, width = image.pixels.shape[:2]
+    seen = dicom_read.to_display(image)[0] if prediction.turned else image
     return {
         **fields,
         "modality": image.modality,
         "plane": image.plane,
         "width": width,
         "height": height,
+        "orientation": {
+            "stored": image.orientation or None,
+            "seen": seen.orientation or None,
+            "turned": prediction.turned,
+        },
         "text": prediction.text,
         "entities": [
             {
@@ -88,15 +119,18 @@ def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> d
             for e in prediction.entities
         ],
         "logprob": round(prediction.logprob, 4),
+        "warnings": list(prediction.warnings),
         "note": NOTE,
     }
 
 
 def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
-    """Draws boxes or masks on the original image, enlarged if it is small.
+    """Draws boxes or masks on the image in its usual display, enlarged if it is small.
 
     CT is shown with the soft-tissue window; blank masks are not drawn.
     """
+    shown, inverse = dicom_read.to_display(image)
+    prediction = turn(prediction, inverse.inverse(), image.pixels.shape[:2])
     marks = []
     for e in prediction.entities:
         if e.box is not None:
@@ -105,7 +139,7 @@ def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
                 colour = draw.PALETTE[len(marks) % len(draw.PALETTE)]
             mark = draw.prediction(e.box, _label(e))
             marks.append(dataclasses.replace(mark, mask=e.mask, colour=colour))
-    return draw.overlay(draw.window(image.pixels, image.modality), marks, min_side=768)
+    return draw.overlay(draw.window(shown.pixels, shown.modality), marks, min_side=768)
 
 
 def write(

@@ -368,8 +368,8 @@ def test_cli_writes_json_and_overlay(run_dir, tmp_path, capsys, name):
     plain = json.loads((tmp_path / f"{stem}.json").read_text(encoding="utf-8"))
     assert plain == json.loads(out)
     assert list(plain) == [
-        "file", "task", "lang", "modality", "plane", "width", "height",
-        "text", "entities", "logprob", "note",
+        "file", "task", "lang", "modality", "plane", "width", "height", "orientation",
+        "text", "entities", "logprob", "warnings", "note",
     ]  # fmt: skip
     assert "not for diagnostic use" in plain["note"]
     with Image.open(tmp_path / f"{stem}_overlay.png") as picture:

@@ -9,6 +9,7 @@ error, 0 if there are only warnings or nothing, 2 if the source cannot be checke
 
 import argparse
 import dataclasses
+import inspect
 import json
 import sys
 from collections.abc import Sequence
@@ -39,21 +40,23 @@ def main(argv: Sequence[str] | None = None) -> None:
             builder_of(name).add_arguments(one)
     args = parser.parse_args(argv)
     own = {k: v for k, v in vars(args).items() if k not in _COMMON}
+    notes: list[str] = []
     try:
-        found = builder_of(args.dataset).validate(
-            args.source, pixels=not args.no_pixels, workers=args.workers, **own
-        )
+        validate = builder_of(args.dataset).validate
+        if "notes" in inspect.signature(validate).parameters:
+            own["notes"] = notes
+        found = validate(args.source, pixels=not args.no_pixels, workers=args.workers, **own)
         problems = sorted(found, key=_place)
         errors = sum(p.level == "error" for p in problems)
         if args.json is not None:
-            _write(args.json, args.dataset, problems, errors)
+            _write(args.json, args.dataset, problems, errors, notes)
     except (ValueError, OSError) as e:
         parser.error(said(e))
     for problem in problems:
         print(f"{problem.level}: {problem}")
     warnings = len(problems) - errors
     counts = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
-    print(f"{args.dataset}: {counts if problems else 'no problem found'}")
+    print("; ".join([f"{args.dataset}: {counts if problems else 'no problem found'}", *notes]))
     if errors:
         raise SystemExit(1)
 
@@ -66,11 +69,14 @@ def _count(n: int, what: str) -> str:
     return f"{n} {what}" if n == 1 else f"{n} {what}s"
 
 
-def _write(path: Path, dataset: str, problems: Sequence[Any], errors: int) -> None:
+def _write(
+    path: Path, dataset: str, problems: Sequence[Any], errors: int, notes: Sequence[str]
+) -> None:
     report = {
         "dataset": dataset,
         "errors": errors,
         "warnings": len(problems) - errors,
+        "notes": list(notes),
         "problems": [dataclasses.asdict(p) for p in problems],
     }
     path.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -8,6 +8,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -24,6 +25,36 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
+
+
+def find(root: Path, name: str) -> Path:
+    """Returns the path of a file whose name may be written in another Unicode normal form.
+
+    File systems and archives of some machines take "ü" apart into "u" and a diaeresis (NFD), others
+    keep it whole (NFC). The name as it is written comes first.
+
+    Args:
+        root: a folder.
+        name: a path below it, with "/" between the parts.
+
+    Returns:
+        The path that there is, else root / name.
+
+    Raises:
+        OSError: the path cannot be followed, as by a loop of links.
+    """
+    path = root / name
+    if path.exists() or name.isascii():
+        return path
+    found = root
+    for part in name.split("/"):
+        here = found / part
+        if part and not here.exists() and not part.isascii() and found.is_dir():
+            same = unicodedata.normalize("NFC", part)
+            twins = [p for p in found.iterdir() if unicodedata.normalize("NFC", p.name) == same]
+            here = twins[0] if twins else here
+        found = here
+    return found if found.exists() else path
 
 
 def sha256(path: str | Path) -> str:

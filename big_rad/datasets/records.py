@@ -48,7 +48,8 @@ class Problem:
         line: 1-based line (row of a table), or None.
         field: which field, "" if the file itself.
         message: what is wrong and the remedy; holds no patient's identity.
-        level: "error", or "warning" if the data can be used.
+        level: "error", or "warning" if the data can be used. Builders have levels of their own for
+            what they count.
     """
 
     file: str
@@ -147,6 +148,7 @@ def build(
     ignore: Sequence[str] = (),
     beam: Sequence[str] | None = None,
     max_reject_share: float = 0.01,
+    judge: Callable[[Sequence[Problem]], None] | None = None,
 ) -> Built:
     """Builds a dataset, or finds it built with the same parameters.
 
@@ -157,7 +159,7 @@ def build(
         description: one line.
         splits: the jobs of each split; small and picklable. A split without any is left out.
         make: makes the records of a job, or a `Problem` for an item that has to be left out;
-            picklable.
+            picklable. Problems of other levels than "error" leave nothing out.
         params: everything that decides the content, JSON-able.
         data_dir: the folder under which the dataset lies.
         workers: processes; they do not change the result.
@@ -167,6 +169,8 @@ def build(
         beam: options of a Beam pipeline, such as ["--runner=DirectRunner"]; None builds here.
         max_reject_share: the build fails when more items than this share are bad (a few always
             may be).
+        judge: is given the problems that leave nothing out, before the new records take their
+            place, and may raise BuildError.
 
     Returns:
         Where it is, and what is in it.
@@ -189,7 +193,9 @@ def build(
         if built := known():  # Put back after a build that was killed.
             return built
         new = scratch / name / config / version
-        rejects = _write(plan, scratch, new, beam)
+        rejects, others = _write(plan, scratch, new, beam)
+        if judge is not None:
+            judge(others)
         counts = _finish(new, params, rejects)
         files.put(new, folder, scratch)
     return Built(folder, counts, False, len(rejects))
@@ -289,15 +295,22 @@ class _Plan:
             )
 
 
-def _write(plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None) -> list[Problem]:
-    """Runs TFDS, which writes into `folder` below `scratch`; returns the items left out."""
+def _write(
+    plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None
+) -> tuple[list[Problem], list[Problem]]:
+    """Runs TFDS, which writes into `folder` below `scratch`.
+
+    Returns:
+        Problems of the items left out, and those of other levels.
+    """
     import absl.logging
     import tensorflow_datasets as tfds  # slow to import
 
     tfds.disable_progress_bar()
     absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS warns of every custom configuration
     rejects: list[Problem] = []
-    made = _builder_class(plan, beam, scratch, rejects)
+    others: list[Problem] = []
+    made = _builder_class(plan, beam, scratch, rejects, others)
     builder = made(data_dir=str(scratch), config=tfds.core.BuilderConfig(name=plan.config))
     download = tfds.download.DownloadConfig(try_download_gcs=False)
     if beam is not None:
@@ -307,14 +320,20 @@ def _write(plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None)
     if beam is not None:
         counts = _counts(folder)
         for split in plan.splits:
-            bad = [Problem(**line) for line in on_beam.rejects(scratch, split)]
+            found = [Problem(**line) for line in on_beam.rejects(scratch, split)]
+            bad = [p for p in found if p.level == "error"]
+            others += [p for p in found if p.level != "error"]
             plan.check(split, counts[split], bad)
             rejects += bad
-    return sorted(rejects, key=str)
+    return sorted(rejects, key=str), sorted(others, key=str)
 
 
 def _builder_class(
-    plan: _Plan, beam: Sequence[str] | None, scratch: Path, rejects: list[Problem]
+    plan: _Plan,
+    beam: Sequence[str] | None,
+    scratch: Path,
+    rejects: list[Problem],
+    others: list[Problem],
 ) -> type:
     import tensorflow_datasets as tfds
 
@@ -325,7 +344,7 @@ def _builder_class(
 
     def splits(self: Any, dl_manager: Any) -> dict[str, Any]:
         del self, dl_manager
-        return {s: _here(plan, s, jobs, rejects) for s, jobs in plan.splits.items()}
+        return {s: _here(plan, s, jobs, rejects, others) for s, jobs in plan.splits.items()}
 
     def splits_on_beam(self: Any, dl_manager: Any, pipeline: Any) -> dict[str, Any]:
         del self, dl_manager
@@ -376,13 +395,20 @@ def _tagged(
 
 
 def _here(
-    plan: _Plan, split: str, jobs: Sequence[Any], rejects: list[Problem]
+    plan: _Plan,
+    split: str,
+    jobs: Sequence[Any],
+    rejects: list[Problem],
+    others: list[Problem],
 ) -> Iterator[tuple[str, Record]]:
     ids: set[str] = set()
     bad: list[Problem] = []
     for results in _map(functools.partial(_run, plan.make), jobs, plan.workers):
         for result in results:
             if isinstance(result, Problem):
+                if result.level != "error":
+                    others.append(result)
+                    continue
                 bad.append(result)
                 if len(bad) > _HOPELESS and len(bad) > len(ids):  # A wrong folder, most likely.
                     plan.check(split, len(ids), bad)

@@ -18,7 +18,7 @@ import numpy as np
 
 from big_rad.datasets import files, records
 from big_rad.datasets.records import Problem, SourceError
-from big_rad.dicom import read
+from big_rad.dicom import read, turns
 
 QUESTION_TYPES = ("open", "closed")
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")
@@ -312,13 +312,19 @@ def missing(job: Job) -> Problem | None:
     return job.row.problem(field, f"{job.image} is missing; {len(job.texts)} questions need it")
 
 
-def pixels(job: Job) -> np.ndarray | Problem:
-    """Returns the image of a job as uint8 [H, W, 3], or what is wrong with it."""
+def pixels(job: Job, upright: bool = False) -> np.ndarray | Problem:
+    """Returns the image of a job as uint8 [H, W, 3], or what is wrong with it.
+
+    Args:
+        job: the image.
+        upright: turns it as its EXIF orientation asks for, where no boxes lie on stored pixels.
+    """
     path = job.root / job.image
     if gone := missing(job):
         return gone
     try:
-        values = read.read(path).pixels
+        found = read.read(path)
+        values = (turns.upright(found)[0] if upright else found).pixels
     except read.ReadError as e:
         return Problem(job.image, None, "", str(e).removeprefix(f"{path.name}: "))
     if values.ndim == 2:

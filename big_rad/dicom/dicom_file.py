@@ -9,105 +9,105 @@ import math
 from typing import Any
 
 import numpy as np
-import pydicom
-from pydicom import pixels, uid
-from pydicom.valuerep import DSfloat
+from pydicom import uid
 
-from big_rad.dicom import pixel_data, unpack
-from big_rad.dicom.elements import DataSet, Source, starts_with_vr
+from big_rad.dicom import grey, modalities, palette, pixel_data, unpack
+from big_rad.dicom.elements import IDENTITY, DataSet, Source, starts_with_vr
 from big_rad.dicom.errors import (
     FrameError,
     MissingElementError,
-    NotAnImageError,
     TooLargeError,
     UnsupportedError,
 )
-from big_rad.dicom.image import (
-    MAX_PIXELS,
-    Slice,
-    compact,
-    hu,
-    in_blocks,
-    orientation_of,
-    plane_of,
-)
+from big_rad.dicom.fields import Fields
+from big_rad.dicom.image import MAX_PIXELS, Slice, orientation_of, place_of, plane_of
 from big_rad.dicom.pixel_data import Header
 
 MAGIC = b"DICM"  # after 128 bytes of anything
+_LAST_GROUP = max(IDENTITY.values()) >> 16
 _REQUIRED = (
-    "SOPClassUID", "Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation",
+    "Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation",
     "PhotometricInterpretation", "PixelData",
 )  # fmt: skip
 _NO_IMAGE = ("SEG", "SR", "RTSTRUCT", "RTDOSE", "RTPLAN", "PR", "KO", "DOC")
-_CLASSES = {  # for files without a Modality
-    uid.CTImageStorage: "CT",
-    uid.EnhancedCTImageStorage: "CT",
-    uid.LegacyConvertedEnhancedCTImageStorage: "CT",
-    uid.MRImageStorage: "MR",
-    uid.EnhancedMRImageStorage: "MR",
-    uid.LegacyConvertedEnhancedMRImageStorage: "MR",
-}
-_GROUPS = (
-    "PixelValueTransformationSequence",
-    "PlaneOrientationSequence",
-    "PixelMeasuresSequence",
-    "FrameVOILUTSequence",
-)
+_PALETTE = "PALETTE COLOR"
+_DEEP = ("RGB", "YBR_RCT", "YBR_ICT")  # kinds of colour that may have 16 bits a sample
 
 
-def read_dicom(data: bytes, name: str, frame: int | None) -> Slice:
+def read_dicom(data: bytes, name: str, frame: int | None, modality: str | None = None) -> Slice:
     """Reads one frame.
 
     Args:
         data: the whole file, unpacked.
         name: of the file, for messages.
         frame: 0-based; None for a single-frame file.
+        modality: "CT", "MR" or "OT": overrides what the file says. None believes the file.
 
     Raises:
         ReadError: see its subclasses. Other exceptions are for the caller to turn into one.
     """
-    ds, syntax = _parse(data, name)
-    header = _check_header(ds, syntax, name)
+    ds, syntax, sop_class = _parse(data, name)
+    kind = modalities.find(ds.get("Modality"), ds.get("SOPClassUID") or sop_class, modality)
+    header = _check_header(ds, syntax, kind.code, name)
     frame = _check_frame(header, name, frame)
-    values = pixel_data.decode(ds, header, frame, name)
-    fields = _Fields(ds, frame)
-    place = _spacing(fields), *_plane(fields)
-    if values.ndim == 3:
-        return Slice(values, "OT", place[0], place[1], "rgb", place[2])
-    if header.modality == "CT":
-        return Slice(_hu(values, fields, name), "CT", place[0], place[1], "HU", place[2])
-    values = compact(_raw(values, fields, header), name)
-    modality = "MR" if header.modality == "MR" else "OT"
-    return Slice(values, modality, place[0], place[1], "raw", place[2])
+    words = pixel_data.decode(ds, header, frame, name)
+    fields = Fields(ds, frame)
+    for warning in kind.warnings:
+        fields.warn(warning)
+    shown, stated, units = modality or kind.guess, kind.stated, "raw"
+    if words.ndim == 3 or header.photometric == _PALETTE:
+        pixels, units, shown = _colour(words, ds, header, fields, name), "rgb", modality or "OT"
+        stated = stated and "OT"
+    elif shown == "CT":
+        if modalities.other_unit(fields):
+            stated = ""
+        pixels = grey.to_hu(grey.stored(words, header, fields), fields, name)
+        units = "HU"
+    else:
+        frame_values = grey.stored(words, header, fields)
+        pixels = grey.to_shown(frame_values, header, fields, shown != "MR", name)
+    where = _where(fields)  # It may warn.
+    return Slice(
+        pixels, shown, units=units, stated=stated, warnings=tuple(fields.warnings), **where
+    )
 
 
-class _Fields:
-    """Elements of one frame: its own functional groups first, then shared ones, then the file."""
+def digests(data: bytes, name: str, key: bytes) -> dict[str, bytes]:
+    """Returns keyed digests of the elements that say whose image it is, of those that are there.
 
-    def __init__(self, ds: DataSet, frame: int):
-        own = ds.item("PerFrameFunctionalGroupsSequence", frame)
-        shared = ds.item("SharedFunctionalGroupsSequence")
-        groups = [group.item(k) for group in (own, shared) if group for k in _GROUPS]
-        self._places = [*(g for g in groups if g), ds]
+    Args:
+        data: a file, unpacked; its pixels may be cut off.
+        name: of the file, for messages.
+        key: of the digests; it should be random, and forgotten afterwards.
 
-    def get(self, keyword: str) -> Any:
-        """Returns the value of an element, or None if absent or empty."""
-        values = (place.get(keyword) for place in self._places)
-        return next((v for v in values if v is not None), None)
+    Returns:
+        By keyword of `elements.IDENTITY`, in its order.
 
-    def number(self, keyword: str) -> float | None:
-        """Returns the first value of an element of numbers, or None."""
-        value = self.get(keyword)
-        return value[0] if value else None
-
-    def item(self, keyword: str) -> DataSet | None:
-        """Returns the first item of a sequence, or None."""
-        items = (place.item(keyword) for place in self._places)
-        return next((i for i in items if i is not None), None)
+    Raises:
+        ReadError: the file is damaged, or cut off too early.
+    """
+    ds = _parse(data, name, last=_LAST_GROUP)[0]
+    found = {keyword: ds.digest(keyword, key) for keyword in IDENTITY}
+    return {keyword: digest for keyword, digest in found.items() if digest}
 
 
-def _parse(data: bytes, name: str) -> tuple[DataSet, str]:
-    """Returns the data set and the transfer syntax of its pixels."""
+def _colour(
+    words: np.ndarray, ds: DataSet, header: Header, fields: Fields, name: str
+) -> np.ndarray:
+    """Returns uint8 [H, W, 3]."""
+    if header.photometric == _PALETTE:
+        values = pixel_data.used_bits(words, header)
+        return palette.to_rgb(values, ds, bool(header.signed), name)
+    if header.bits > 8:
+        fields.warn("colour of more than 8 bits a sample was cut to its high 8 bits")
+    return pixel_data.to_8_bits(words, header)
+
+
+def _parse(data: bytes, name: str, last: int | None = None) -> tuple[DataSet, str, str]:
+    """Returns the data set, the transfer syntax of its pixels and the SOP class of the file.
+
+    Elements beyond the group `last` are not looked at.
+    """
     meta = DataSet(Source(data, name), 132, len(data), implicit=False, group=2)
     syntax, start = meta.get("TransferSyntaxUID"), meta.end
     if not syntax:
@@ -117,22 +117,23 @@ def _parse(data: bytes, name: str) -> tuple[DataSet, str]:
         syntax = str(uid.ExplicitVRLittleEndian)
     source = Source(data, name, little=syntax != uid.ExplicitVRBigEndian)
     # As in pydicom, the bytes decide if they contradict the transfer syntax.
-    return DataSet(source, start, len(data), not starts_with_vr(data, start)), syntax
+    found = DataSet(source, start, len(data), not starts_with_vr(data, start), last=last)
+    return found, syntax, meta.get("MediaStorageSOPClassUID") or ""
 
 
-def _check_header(ds: DataSet, syntax: str, name: str) -> Header:
+def _check_header(ds: DataSet, syntax: str, modality: str, name: str) -> Header:
     """Checks what is needed to know how much memory the pixels take, and that they are there."""
-    modality = ds.get("Modality") or _CLASSES.get(ds.get("SOPClassUID"), "")
     what = f"a {modality} object is no image" if modality in _NO_IMAGE else "truncated, or no image"
     for keyword in _REQUIRED:
         found = ds.span(keyword)
         if not found or not found[1]:
             raise MissingElementError(f"{name}: no {keyword} ({what}); export the slice again")
+    samples = ds.get("SamplesPerPixel") or 1
     header = Header(
-        syntax, modality, ds.get("Rows"), ds.get("Columns"), ds.get("SamplesPerPixel") or 1,
-        ds.get("NumberOfFrames") or 1, ds.get("BitsAllocated"), ds.get("BitsStored"),
-        ds.get("PixelRepresentation"), ds.get("PhotometricInterpretation") or "",
-        ds.get("PlanarConfiguration"),
+        syntax, ds.get("Rows"), ds.get("Columns"), samples, ds.get("NumberOfFrames") or 1,
+        ds.get("BitsAllocated"), ds.get("BitsStored"), ds.get("PixelRepresentation"),
+        (ds.get("PhotometricInterpretation") or "").upper(),
+        ds.get("PlanarConfiguration") if samples > 1 else None,
     )  # fmt: skip
     if modality in _NO_IMAGE or header.bits not in (8, 16):
         raise UnsupportedError(
@@ -153,9 +154,8 @@ def _check_header(ds: DataSet, syntax: str, name: str) -> Header:
             f"{name}: BitsStored or PixelRepresentation is impossible; export it again"
         )
     _check_colour(header, name)
-    high = ds.get("HighBit")
     in_words = header.samples == 1 and pixel_data.in_words(syntax)
-    if in_words and high not in (None, header.stored - 1):  # PS3.5 8.1.1
+    if in_words and ds.get("HighBit") not in (None, header.stored - 1):  # PS3.5 8.1.1
         raise UnsupportedError(
             f"{name}: HighBit is not BitsStored - 1, so where the values lie in their words is not "
             "the usual; export it again, or convert it with a tool that moves them"
@@ -164,12 +164,14 @@ def _check_header(ds: DataSet, syntax: str, name: str) -> Header:
 
 
 def _check_colour(header: Header, name: str) -> None:
-    grey = header.photometric in ("MONOCHROME1", "MONOCHROME2")
-    colour = header.photometric == "RGB" or header.photometric.startswith("YBR_")
-    if not (grey and header.samples == 1 or colour and header.samples == 3 and header.bits == 8):
+    kind, deep = header.photometric, header.bits == 16 and pixel_data.in_words(header.syntax)
+    grey_or_index = header.samples == 1 and kind in ("MONOCHROME1", "MONOCHROME2", _PALETTE)
+    colour = header.samples == 3 and (kind in _DEEP or kind.startswith("YBR_") and not deep)
+    if not (grey_or_index or colour):
         raise UnsupportedError(
             f"{name}: PhotometricInterpretation, SamplesPerPixel and BitsAllocated are neither of "
-            "a grey image nor of RGB with 8 bits a sample; convert it to PNG"
+            "a grey image, of PALETTE COLOR, of RGB, nor of YBR with 8 bits a sample; convert it "
+            "to RGB or PNG"
         )
 
 
@@ -183,76 +185,33 @@ def _check_frame(header: Header, name: str, frame: int | None) -> int:
     return frame
 
 
-def _hu(values: np.ndarray, fields: _Fields, name: str) -> np.ndarray:
-    slope, intercept = fields.number("RescaleSlope"), fields.number("RescaleIntercept")
-    if slope is None or intercept is None:
-        raise MissingElementError(
-            f"{name}: CT without RescaleSlope and RescaleIntercept, so its HU are unknown; export "
-            "the original slice, not a derived one"
-        )
-    if not math.isfinite(slope) or not math.isfinite(intercept):
-        raise NotAnImageError(f"{name}: RescaleSlope, RescaleIntercept are not finite")
-    return hu(values, slope, intercept, name)
+def _spacing(fields: Fields) -> tuple[float, float] | None:
+    for keyword in ("PixelSpacing", "ImagerPixelSpacing"):
+        value = fields.optional(keyword)
+        if value is None:
+            continue
+        if len(value) == 2 and all(0 < v < math.inf for v in value):
+            return value[0], value[1]
+        fields.ignored(keyword)
+    return None
 
 
-def _raw(values: np.ndarray, fields: _Fields, header: Header) -> np.ndarray:
-    """Applies the modality transformation, for all but MR the VOI window, and the inversion."""
-    flat = pydicom.Dataset()  # of the frame's own fields, for pydicom's functions
-    flat.PhotometricInterpretation = header.photometric
-    flat.BitsAllocated, flat.BitsStored = header.bits, header.stored
-    flat.PixelRepresentation = header.signed
-    keywords = ["RescaleSlope", "RescaleIntercept"]
-    tables = ["ModalityLUTSequence"]
-    if header.modality != "MR":
-        keywords += ["WindowCenter", "WindowWidth"]
-        tables += ["VOILUTSequence"]
-        flat.VOILUTFunction = fields.get("VOILUTFunction") or "LINEAR"
-    for keyword in keywords:
-        value = fields.number(keyword)
-        if value is not None:
-            setattr(flat, keyword, DSfloat(value, auto_format=True))
-    for keyword in tables:
-        item = fields.item(keyword)
-        if item is not None:
-            setattr(flat, keyword, [_lookup_table(item, header)])
-
-    def transformed(block: np.ndarray) -> np.ndarray:
-        block = pixels.apply_modality_lut(block, flat)
-        if "VOILUTSequence" in flat and block.dtype.kind == "f":
-            block = np.rint(block).astype(np.int64)
-        return block if header.modality == "MR" else pixels.apply_voi_lut(block, flat, index=0)
-
-    if any(k in flat for k in ("RescaleSlope", "WindowCenter", *tables)):
-        values = in_blocks(values, transformed, np.float32)
-    if header.photometric == "MONOCHROME1":
-        values = values.astype(np.float32)
-        values = values.max() + values.min() - values
-    return values
-
-
-def _lookup_table(item: DataSet, header: Header) -> pydicom.Dataset:
-    count, first, bits = item.get("LUTDescriptor")
-    table = pydicom.Dataset()
-    table.LUTDescriptor = [
-        count,
-        first - (1 << 16) if header.signed and first >> 15 else first,
-        bits,
-    ]
-    table.LUTData = list(item.get("LUTData"))
-    return table
-
-
-def _spacing(fields: _Fields) -> tuple[float, float] | None:
-    value = fields.get("PixelSpacing") or fields.get("ImagerPixelSpacing")
-    if value is None or len(value) != 2:
-        return None
-    row, column = value
-    return (row, column) if 0 < row < math.inf and 0 < column < math.inf else None
-
-
-def _plane(fields: _Fields) -> tuple[str, str]:
-    """Returns plane and orientation."""
-    value = fields.get("ImageOrientationPatient")
-    if value is None or len(value) != 6:
-        return "", ""
-    return plane_of(value[:3], value[3:]), orientation_of(value[:3], value[3:])
+def _where(fields: Fields) -> dict[str, Any]:
+    """Returns spacing, plane, orientation and place of a `Slice`."""
+    found = dict(spacing=_spacing(fields), plane="", orientation="")
+    value = fields.optional("ImageOrientationPatient")
+    if value is None:
+        return found
+    if len(value) != 6 or not all(map(math.isfinite, value)) or not any(value[:3]) * any(value[3:]):
+        fields.ignored("ImageOrientationPatient")
+        return found
+    position = fields.optional("ImagePositionPatient")
+    if position is not None and not (len(position) == 3 and all(map(math.isfinite, position))):
+        fields.ignored("ImagePositionPatient")
+        position = None
+    columns, rows = value[:3], value[3:]
+    return found | dict(
+        plane=plane_of(columns, rows),
+        orientation=orientation_of(columns, rows),
+        place=place_of(columns, rows, position),
+    )

@@ -6,6 +6,7 @@ elements are stepped over, under a limit, and only those of `TAGS` can be asked 
 of pixels.
 """
 
+import hmac
 import struct
 
 from big_rad.dicom.errors import MissingElementError, NotAnImageError, ReadError, TooLargeError
@@ -19,14 +20,16 @@ _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 # Elements that can be asked for: none of them identifies a patient. VRs are the dictionary's, not
 # the file's.
 TAGS = {
+    "MediaStorageSOPClassUID": (0x00020002, "text"),
     "TransferSyntaxUID": (0x00020010, "text"),
     "SOPClassUID": (0x00080016, "text"),
     "Modality": (0x00080060, "text"),
     "ModalityLUTSequence": (0x00283000, "items"),
     "VOILUTSequence": (0x00283010, "items"),
     "LUTDescriptor": (0x00283002, "words"),
-    "LUTData": (0x00283006, "words"),
+    "LUTData": (0x00283006, "bytes"),
     "ImagerPixelSpacing": (0x00181164, "numbers"),
+    "ImagePositionPatient": (0x00200032, "numbers"),
     "ImageOrientationPatient": (0x00200037, "numbers"),
     "SamplesPerPixel": (0x00280002, "word"),
     "PhotometricInterpretation": (0x00280004, "text"),
@@ -39,20 +42,39 @@ TAGS = {
     "BitsStored": (0x00280101, "word"),
     "HighBit": (0x00280102, "word"),
     "PixelRepresentation": (0x00280103, "word"),
+    "PixelPaddingValue": (0x00280120, "words"),
+    "PixelPaddingRangeLimit": (0x00280121, "words"),
     "WindowCenter": (0x00281050, "numbers"),
     "WindowWidth": (0x00281051, "numbers"),
     "RescaleIntercept": (0x00281052, "numbers"),
     "RescaleSlope": (0x00281053, "numbers"),
+    "RescaleType": (0x00281054, "text"),
     "VOILUTFunction": (0x00281056, "text"),
+    "RedPaletteColorLookupTableDescriptor": (0x00281101, "words"),
+    "GreenPaletteColorLookupTableDescriptor": (0x00281102, "words"),
+    "BluePaletteColorLookupTableDescriptor": (0x00281103, "words"),
+    "RedPaletteColorLookupTableData": (0x00281201, "bytes"),
+    "GreenPaletteColorLookupTableData": (0x00281202, "bytes"),
+    "BluePaletteColorLookupTableData": (0x00281203, "bytes"),
+    "SegmentedRedPaletteColorLookupTableData": (0x00281221, "bytes"),
+    "SegmentedGreenPaletteColorLookupTableData": (0x00281222, "bytes"),
+    "SegmentedBluePaletteColorLookupTableData": (0x00281223, "bytes"),
     "SharedFunctionalGroupsSequence": (0x52009229, "items"),
     "PerFrameFunctionalGroupsSequence": (0x52009230, "items"),
     "PixelMeasuresSequence": (0x00289110, "items"),
     "FrameVOILUTSequence": (0x00289132, "items"),
     "PixelValueTransformationSequence": (0x00289145, "items"),
+    "PlanePositionSequence": (0x00209113, "items"),
     "PlaneOrientationSequence": (0x00209116, "items"),
     "PixelData": (_PIXELS, "bytes"),
 }
-_WANTED = frozenset(tag for tag, _ in TAGS.values())
+# Elements that say who the patient is. Their values cannot be had, only keyed digests of them.
+IDENTITY = {
+    "PatientID": 0x00100020,
+    "StudyInstanceUID": 0x0020000D,
+    "SeriesInstanceUID": 0x0020000E,
+}
+_WANTED = frozenset([*(tag for tag, _ in TAGS.values()), *IDENTITY.values()])
 
 
 class Source:
@@ -96,7 +118,13 @@ class DataSet:
     """
 
     def __init__(
-        self, source: Source, start: int, end: int, implicit: bool, group: int | None = None
+        self,
+        source: Source,
+        start: int,
+        end: int,
+        implicit: bool,
+        group: int | None = None,
+        last: int | None = None,
     ):
         """Steps through the elements.
 
@@ -106,15 +134,16 @@ class DataSet:
             end: of the space there is; an item delimiter or pixel data ends the set before.
             implicit: whether VRs are left out.
             group: only elements of this group; the set ends with it.
+            last: only elements up to this group; what follows is not looked at.
         """
         self.source = source
         self._implicit = implicit
-        self._found, self.end = _elements(source, start, end, implicit, 0, group)
+        self._found, self.end = _elements(source, start, end, implicit, 0, group, last)
 
-    def is_words(self, keyword: str) -> bool:
-        """Returns whether the file says that an element is made of 16-bit words (OW)."""
+    def vr(self, keyword: str) -> bytes:
+        """Returns the VR of an element by the file, b"" if absent or the file has no VRs."""
         found = self._found.get(TAGS[keyword][0])
-        return bool(found) and found[3] == b"OW"
+        return found[3] if found else b""
 
     def span(self, keyword: str) -> tuple[int, int] | None:
         """Returns (start, length) of an element's value; a length of -1 is undefined."""
@@ -144,8 +173,20 @@ class DataSet:
             raise
         except (ValueError, struct.error):
             raise MissingElementError(
-                f"{self.source.name}: {keyword} is not what the standard asks for; export it again"
+                f"{self.source.name}: {keyword} is not what the standard asks for (a number with a "
+                "decimal comma, for example); correct it, or export the slice again"
             ) from None
+
+    def digest(self, keyword: str, key: bytes) -> bytes | None:
+        """Returns a keyed digest of an element of `IDENTITY`, or None if it is absent or empty.
+
+        Equal values have equal digests under the same key. The value itself goes nowhere.
+        """
+        found = self._found.get(IDENTITY[keyword])
+        if not found or found[1] <= 0:
+            return None
+        value = self.source.data[found[0] : found[0] + found[1]].strip(b" \0")
+        return hmac.digest(key, value, "sha256") if value else None
 
     def item(self, keyword: str, index: int = 0) -> "DataSet | None":
         """Returns one item of a sequence, or None if there is no such item."""
@@ -231,7 +272,13 @@ def _item_header(source: Source, at: int) -> tuple[int, int]:
 
 
 def _elements(
-    source: Source, at: int, end: int, implicit: bool, depth: int, only: int | None = None
+    source: Source,
+    at: int,
+    end: int,
+    implicit: bool,
+    depth: int,
+    only: int | None = None,
+    last: int | None = None,
 ) -> tuple[dict[int, tuple[int, int, bool, bytes]], int]:
     """Steps through one data set; returns {tag: (start, length or -1, implicit, VR)} and its end.
 
@@ -252,10 +299,9 @@ def _elements(
             group, element, length = implicit_header(data, at)
         else:
             group, element, vr, length = explicit_header(data, at)
-        if group == only or only is None:
-            tag = group << 16 | element
-        else:
+        if (only is not None and group != only) or (last is not None and group > last):
             break
+        tag = group << 16 | element
         at += 8
         if vr in _LONG:
             if at + 4 > end:

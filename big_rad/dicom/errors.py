@@ -27,3 +27,7 @@ class UnsupportedError(ReadError):
 
 class FrameError(ReadError):
     """A multi-frame file without a chosen frame, or a frame that it does not have."""
+
+
+class GeometryError(ReadError):
+    """A label volume that cannot be laid on its image: it lies elsewhere, or nobody knows where."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from big_rad.dicom.errors import NotAnImageError
+from big_rad.dicom.turns import EXIF, Turn
 
 MAX_PIXELS = 1 << 25  # of one image: no CT, MR or radiograph has so many
 MODALITIES = ("CT", "MR", "OT")
@@ -16,8 +17,28 @@ PLANES = ("sagittal", "coronal", "axial")  # by the axis of their normal: x, y, 
 _MIN_AXIS = 0.8  # an oblique slice counts as a plane up to about 37 degrees away from it
 _TOWARDS = ("LR", "PA", "HF")  # DICOM's x, y, z: what they rise to, and what they come from
 _USUAL = {"axial": "LP", "coronal": "LF"}
+_DISPLAY = _USUAL | {"sagittal": "PF"}  # as NIfTI volumes are sliced, and as RefRad2D's maps are
 _SIDES = {side: pair for pair in _TOWARDS for side in pair}
 _BLOCK = 1 << 16  # pixels that are converted at a time, so that wide temporaries stay small
+
+Vector = tuple[float, float, float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """Where the pixels of a slice lie in the patient.
+
+    All in DICOM's coordinates: x rises to the patient's left, y to the back, z to the head.
+
+    Attributes:
+        columns: unit vector of the direction in which the column index rises.
+        rows: the same of the row index.
+        origin: centre of the first pixel in mm, or None if the file does not say.
+    """
+
+    columns: Vector
+    rows: Vector
+    origin: Vector | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +55,14 @@ class Slice:
         orientation: two letters: the side of the patient that columns rise to, then the one that
             rows rise to, of L R A P H F (left, right, anterior, posterior, head, feet), by the
             dominant axis. "LP" is an axial slice as it is usually shown. "" if not said.
+        stated: the modality by the file itself: "CT", "MR" or "OT"; "" if the file does not say, or
+            not so that it can be relied on, and `modality` was given or guessed.
+        exif: EXIF orientation of a PNG or JPEG, 1 to 8; the pixels are as stored, and
+            `to_display` turns them. 1 is as shown.
+        warnings: what the reader guessed, turned or ignored, a sentence each, without the file's
+            name and without values that could name a patient.
+        place: where the pixels lie in the patient, or None if the file does not say.
+        format: of the file: "dicom", "nifti", "png", "jpeg" or "npy"; "" if it was made otherwise.
     """
 
     pixels: np.ndarray
@@ -42,6 +71,69 @@ class Slice:
     plane: str
     units: str
     orientation: str = ""
+    stated: str = ""
+    exif: int = 1
+    warnings: tuple[str, ...] = ()
+    place: Place | None = None
+    format: str = ""
+
+
+def to_display(image: Slice) -> tuple[Slice, Turn]:
+    """Turns or mirrors a slice to its usual display.
+
+    Axial: the patient's left on the viewer's right, the front at the top. Coronal: the patient's
+    left on the viewer's right, the head at the top. Sagittal: the front on the viewer's left, the
+    head at the top. An oblique slice is treated as the plane nearest to it. Pictures are turned as
+    their EXIF orientation asks for. A slice whose file says neither stays as it is.
+
+    Args:
+        image: a slice as it is stored.
+
+    Returns:
+        The slice in its usual display, and the inverse: the turn that brings boxes and masks of
+        the displayed slice back to the stored one. `inverse.inverse().words` says what was done.
+
+    Example:
+        >>> shown, inverse = to_display(read("mirrored.dcm"))
+        >>> stored_mask = inverse.array(mask_of_the_shown_slice)
+        >>> stored_box = inverse.box(box_of_the_shown_slice, shown.pixels.shape)
+    """
+    turn, sides = EXIF[image.exif], image.orientation
+    if sides and image.exif == 1:
+        usual = _DISPLAY[PLANES[3 - sum(_TOWARDS.index(_SIDES[side]) for side in sides)]]
+        exchanged = sides[0] not in _SIDES[usual[0]]
+        right, down = sides[::-1] if exchanged else sides
+        turn = Turn(exchanged, flip_rows=down != usual[1], flip_columns=right != usual[0])
+        sides = usual
+    if not turn.words:
+        return image, turn
+    shown = dataclasses.replace(
+        image,
+        pixels=turn.array(image.pixels),
+        spacing=image.spacing[::-1] if turn.transpose and image.spacing else image.spacing,
+        orientation=sides,
+        exif=1,
+        place=_turned(image, turn),
+    )
+    return shown, turn.inverse()
+
+
+def _turned(image: Slice, turn: Turn) -> Place | None:
+    if image.place is None:
+        return None
+    back = turn.inverse()
+    right, down = np.asarray(image.place.columns), np.asarray(image.place.rows)
+    # The first displayed pixel is at the end of those stored axes that are reversed.
+    origin = image.place.origin
+    if origin is not None and image.spacing is not None:
+        height, width = image.pixels.shape[:2]
+        across = right * (width - 1) * image.spacing[1] * back.flip_columns
+        along = down * (height - 1) * image.spacing[0] * back.flip_rows
+        origin = tuple(map(float, np.asarray(origin) + across + along))
+    right, down = (-right if back.flip_columns else right), (-down if back.flip_rows else down)
+    if turn.transpose:
+        right, down = down, right
+    return Place(tuple(map(float, right)), tuple(map(float, down)), origin)
 
 
 def unusual(orientation: str, plane: str) -> str:
@@ -138,16 +230,49 @@ def plane_of(columns: Sequence[float], rows: Sequence[float]) -> str:
 
 
 def orientation_of(columns: Sequence[float], rows: Sequence[float]) -> str:
-    """Returns the two letters of `Slice.orientation`.
+    """Returns the two letters of `Slice.orientation`, "" if the directions are impossible.
+
+    The plane is the one nearest to the slice, and its two axes go to columns and rows as they fit
+    best, so that the letters never name the same axis twice.
 
     Args:
         columns: direction in which the column index rises, in DICOM's coordinates (x to the left,
             y to the back, z to the head).
         rows: direction in which the row index rises.
     """
-    axes = [int(np.argmax(np.abs(v))) for v in (columns, rows)]
-    if axes[0] == axes[1] or not np.isfinite([*columns, *rows]).all():
+    pair = np.array([columns, rows], float)
+    with np.errstate(all="ignore"):
+        normal = np.abs(np.cross(*pair))
+        lengths = np.linalg.norm(pair, axis=1)
+    if not np.isfinite(normal).all() or normal.max() < 0.1 * lengths.max() ** 2 or not normal.any():
         return ""
-    return "".join(
-        _TOWARDS[axis][0 if v[axis] > 0 else 1] for axis, v in zip(axes, (columns, rows))
-    )
+    # Exactly between two planes, axial comes first, then coronal.
+    across = max((2, 1, 0), key=lambda axis: round(float(normal[axis]), 6))
+    first, second = (axis for axis in range(3) if axis != across)
+    straight = abs(pair[0, first]) + abs(pair[1, second])
+    crossed = abs(pair[0, second]) + abs(pair[1, first])
+    axes = (first, second) if straight >= crossed else (second, first)
+    return "".join(_TOWARDS[a][0 if v[a] > 0 else 1] for a, v in zip(axes, pair))
+
+
+def place_of(
+    columns: Sequence[float], rows: Sequence[float], origin: Sequence[float] | None
+) -> Place | None:
+    """Returns a place from directions of any length, None if they are impossible.
+
+    Args:
+        columns: direction in which the column index rises, in DICOM's coordinates.
+        rows: the same of the row index.
+        origin: centre of the first pixel in mm, or None.
+    """
+    pair = np.array([columns, rows], float)
+    lengths = np.linalg.norm(pair, axis=1)
+    if not np.isfinite(pair).all() or not lengths.all():
+        return None
+    right, down = pair / lengths[:, None]
+    if abs(right @ down) > 0.05:
+        return None
+    if origin is not None and not (len(origin) == 3 and np.isfinite(origin).all()):
+        origin = None
+    point = None if origin is None else tuple(map(float, origin))
+    return Place(tuple(map(float, right)), tuple(map(float, down)), point)

@@ -5,7 +5,7 @@ be larger than the memory. Knows nothing of modalities: NIfTI does not say.
 """
 
 import math
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import nibabel as nib
 import numpy as np
@@ -18,6 +18,7 @@ from big_rad.dicom.image import (
     hu,
     in_blocks,
     orientation_of,
+    place_of,
     plane_of,
 )
 from big_rad.dicom.unpack import GzipStream, cannot_open
@@ -27,6 +28,7 @@ MAX_VOLUME = 1 << 30  # bytes of voxels; what is packed in gzip has to be unpack
 HEAD = 348  # bytes that tell a NIfTI file, the whole header of version 1
 _MAX_SIDE = 32767  # as in NIfTI-1; each slice is a step, so NIfTI-2 gets no more
 _PIECE = 1 << 20
+_MAX_EXTENSIONS = 1 << 20
 # RAS axes that rows and columns of each plane run against: to the back or feet, and to the left
 # (in a sagittal slice: to the back).
 _AXES = {"axial": (1, 0), "coronal": (2, 0), "sagittal": (2, 1)}
@@ -59,33 +61,122 @@ def read_nifti(
     Raises:
         ReadError: see its subclasses. Other exceptions are for the caller to turn into one.
     """
-    packed = stream.read(2) == GZIP_MAGIC
-    stream.seek(0)
     try:
-        body = GzipStream(stream, name) if packed else stream
-        header = _header(body, name)
-        voxels = _Voxels(body, header, name)
-        affine = _affine(header, name)
-        axes = _voxel_axes(affine, name)
-        across = axes[_NORMAL[plane]][0]
-        values = voxels.across(across, _check_frame(voxels.shape[across], frame, plane, name))
+        volume = Volume(stream, name)
+        values, where = volume.slice(plane, frame)
     except OSError as e:
         raise cannot_open(name, e) from None
-    rows, columns = (axes[k] for k in _AXES[plane])
-    if rows[0] > columns[0]:
-        values = values.T
-    values = values[:: -rows[1], :: -columns[1]]
-    place = _place(affine, rows, columns, header)
-    slope, inter = header.get_slope_inter()
-    slope, inter = (1.0, 0.0) if slope is None else (slope, inter)
+    slope, inter = volume.rescale
     if modality == "CT":
-        return Slice(hu(values, slope, inter, name), "CT", place[0], place[1], "HU", place[2])
-    if (slope, inter) != (1, 0):
-        values = in_blocks(values, lambda x: x * np.float64(slope) + inter, np.float32)
-    return Slice(
-        np.ascontiguousarray(compact(values, name)), modality or "OT", place[0], place[1], "raw",
-        place[2],
-    )  # fmt: skip
+        values, units = hu(values, slope, inter, name), "HU"
+    else:
+        if (slope, inter) != (1, 0):
+            values = in_blocks(values, lambda x: x * np.float64(slope) + inter, np.float32)
+        values, units = np.ascontiguousarray(compact(values, name)), "raw"
+    return Slice(values, modality or "OT", units=units, warnings=volume.warnings, **where)
+
+
+class Volume:
+    """A NIfTI file of one volume, read forwards and no further than needed.
+
+    Attributes:
+        name: of the file, for messages.
+        shape: voxels along the three axes, as stored.
+        affine: [4, 4] from voxels to mm in DICOM's coordinates (x to the left, y to the back, z to
+            the head), or None if the file does not say.
+        rescale: slope and intercept of the values.
+        warnings: what was guessed, a sentence each.
+    """
+
+    def __init__(self, stream: BinaryIO, name: str):
+        """Reads the header.
+
+        Args:
+            stream: the file, at its beginning; packed in gzip or not.
+            name: of the file, for messages.
+
+        Raises:
+            ReadError: see its subclasses.
+            OSError: the file cannot be read.
+        """
+        packed = stream.read(2) == GZIP_MAGIC
+        stream.seek(0)
+        body = GzipStream(stream, name) if packed else stream
+        header = _header(body, name)
+        self.name, self._voxels = name, _Voxels(body, header, name)
+        self.shape = self._voxels.shape
+        self.rescale = _scaling(header, name)
+        self.affine = None
+        unit, self.warnings = _mm(header)
+        if int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0:
+            self.affine = np.diag([*_TO_DICOM * unit, 1.0]) @ _affine(header, name)
+        self._little = header.endianness == "<"
+
+    def extensions(self) -> list[bytes]:
+        """Returns the contents of the header's extensions; call it before voxels are read.
+
+        They may hold whole DICOM headers: nothing of them may be printed or stored.
+        """
+        return _extensions(self._voxels.before(), self._little)
+
+    def across(self, axis: int, index: int) -> np.ndarray:
+        """Returns the slice at `index` of a voxel axis; its own axes keep their order."""
+        return self._voxels.across(axis, index)
+
+    def slice(
+        self, plane: str, frame: int | None, affine: np.ndarray | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """Returns a slice turned to the usual display, as stored values, and where it lies.
+
+        Args:
+            plane: "axial", "coronal" or "sagittal".
+            frame: number of the slice along its axis as stored, from 0; None if there is only one.
+            affine: used in place of the file's own.
+
+        Returns:
+            [H, W], and spacing, plane, orientation and place of a `Slice`.
+
+        Raises:
+            FrameError: there is no such slice, or none is named.
+            UnsupportedError: the file has no affine.
+        """
+        affine = self.affine if affine is None else affine
+        if affine is None:
+            raise UnsupportedError(
+                f"{self.name}: neither sform_code nor qform_code is set, so left and right are "
+                "unknown; save it with its affine"
+            )
+        axes = _voxel_axes(affine, self.name)
+        across = axes[_NORMAL[plane]][0]
+        index = _check_frame(self.shape[across], frame, plane, self.name)
+        values = self.across(across, index)
+        rows, columns = (axes[k] for k in _AXES[plane])
+        if rows[0] > columns[0]:
+            values = values.T
+        first = np.zeros(3)
+        first[across] = index
+        for axis, sign in (rows, columns):
+            first[axis] = self.shape[axis] - 1 if sign > 0 else 0
+        values = values[:: -rows[1], :: -columns[1]]
+        return values, _where(affine, rows, columns, affine[:3, :3] @ first + affine[:3, 3])
+
+
+def _scaling(header: nib.Nifti1Header, name: str) -> tuple[float, float]:
+    try:
+        slope, inter = header.get_slope_inter()
+    except nib.spatialimages.HeaderDataError:
+        raise NotAnImageError(
+            f"{name}: scl_slope or scl_inter is no finite number; save the volume again"
+        ) from None
+    return (1.0, 0.0) if slope is None else (slope, inter)
+
+
+def _mm(header: nib.Nifti1Header) -> tuple[float, tuple[str, ...]]:
+    """Returns how many mm the header's unit of length has, and warnings."""
+    try:
+        return _TO_MM.get(header.get_xyzt_units()[0], 1.0), ()
+    except KeyError:
+        return 1.0, ("xyzt_units is unknown; lengths were taken for mm",)
 
 
 def _header(stream: BinaryIO | GzipStream, name: str) -> nib.Nifti1Header:
@@ -112,7 +203,10 @@ class _Voxels:
             raise UnsupportedError(
                 f"{name}: dim is not that of one volume of three dimensions; save one alone"
             )
-        self.shape, self.dtype = shape, header.get_data_dtype()
+        try:
+            self.shape, self.dtype = shape, header.get_data_dtype()
+        except (nib.spatialimages.HeaderDataError, KeyError):
+            raise UnsupportedError(f"{name}: datatype is unknown; save it as int16") from None
         if self.dtype.kind not in "iuf" or self.dtype.itemsize > 8:
             raise UnsupportedError(f"{name}: datatype is not a plain number; save it as int16")
         size = math.prod(shape) * self.dtype.itemsize
@@ -121,12 +215,24 @@ class _Voxels:
                 f"{name}: dim and datatype make more than {MAX_VOLUME} bytes, {_MAX_SIDE} slices "
                 f"or {MAX_PIXELS} voxels a slice; crop it, or save it as int16"
             )
-        offset = int(header.get_data_offset())
+        try:
+            offset = int(header.get_data_offset())
+        except (ValueError, OverflowError):  # not finite
+            offset = -1
         read = header.template_dtype.itemsize
         if not read <= offset <= MAX_VOLUME:
             raise NotAnImageError(f"{name}: vox_offset is impossible; save the volume again")
         self._offset, self._name = offset, name
         self._stream, self._at = stream, read
+
+    def before(self) -> bytes:
+        """Returns what lies between header and voxels; nothing if it is too long for a table."""
+        size = self._offset - self._at
+        if not 0 < size <= _MAX_EXTENSIONS:
+            return b""
+        data = _exactly(self._stream, size, self._name)
+        self._at += size
+        return data
 
     def across(self, axis: int, index: int) -> np.ndarray:
         """Returns the slice at `index` of an axis; its own axes keep their order."""
@@ -166,23 +272,35 @@ def _exactly(stream: BinaryIO | GzipStream, size: int, name: str) -> bytes:
     return data
 
 
+def _extensions(data: bytes, little: bool) -> list[bytes]:
+    found, at = [], 4
+    if not data[:1].strip(b"\0"):
+        return found
+    while at + 8 <= len(data):
+        size = int.from_bytes(data[at : at + 4], "little" if little else "big", signed=True)
+        if size < 8 or at + size > len(data):
+            break
+        found.append(data[at + 8 : at + size])
+        at += size
+    return found
+
+
 def _affine(header: nib.Nifti1Header, name: str) -> np.ndarray:
-    if int(header["sform_code"]) <= 0 and int(header["qform_code"]) <= 0:
-        raise UnsupportedError(
-            f"{name}: neither sform_code nor qform_code is set, so left and right are unknown; "
-            "save it with its affine"
-        )
-    affine = np.asarray(header.get_best_affine(), float)
+    try:
+        affine = np.asarray(header.get_best_affine(), float)
+    except ValueError:  # quaternions longer than one
+        affine = np.full((4, 4), np.nan)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise NotAnImageError(f"{name}: the affine (sform or qform) is impossible; save it again")
     return affine
 
 
 def _voxel_axes(affine: np.ndarray, name: str) -> dict[int, tuple[int, int]]:
-    """Returns for each RAS axis the voxel axis nearest to it, and 1 or -1 for its direction."""
+    """Returns for each axis of RAS the voxel axis nearest to it, and 1 or -1 for its direction."""
+    ras = np.diag([*_TO_DICOM, 1.0]) @ affine
     axes = {
         int(towards): (axis, int(sign))
-        for axis, (towards, sign) in enumerate(nib.io_orientation(affine))
+        for axis, (towards, sign) in enumerate(nib.io_orientation(ras))
     }
     if set(axes) != {0, 1, 2}:
         raise NotAnImageError(f"{name}: the affine (sform or qform) is impossible; save it again")
@@ -200,14 +318,15 @@ def _check_frame(count: int, frame: int | None, plane: str, name: str) -> int:
     return frame
 
 
-def _place(
-    affine: np.ndarray, rows: tuple[int, int], columns: tuple[int, int], header: nib.Nifti1Header
-) -> tuple[tuple[float, float] | None, str, str]:
-    """Returns spacing, plane and orientation of a slice whose axes run against RAS."""
+def _where(
+    affine: np.ndarray, rows: tuple[int, int], columns: tuple[int, int], origin: np.ndarray
+) -> dict[str, Any]:
+    """Returns where a slice lies whose axes run against RAS."""
     # A voxel axis that rises with its RAS axis has been reversed.
-    down, right = (-sign * affine[:3, axis] * _TO_DICOM for axis, sign in (rows, columns))
-    lengths = float(np.linalg.norm(down)), float(np.linalg.norm(right))
-    down, right = down / lengths[0], right / lengths[1]
-    unit = _TO_MM.get(header.get_xyzt_units()[0], 1.0)
-    spacing = lengths[0] * unit, lengths[1] * unit
-    return spacing, plane_of(right, down), orientation_of(right, down)
+    down, right = (-sign * affine[:3, axis] for axis, sign in (rows, columns))
+    return dict(
+        spacing=(float(np.linalg.norm(down)), float(np.linalg.norm(right))),
+        plane=plane_of(right / np.linalg.norm(right), down / np.linalg.norm(down)),
+        orientation=orientation_of(right, down),
+        place=place_of(right, down, origin),
+    )

@@ -1,12 +1,20 @@
 """PNG, JPEG and NPY: files that hold pixels and say nothing of the patient or the scanner."""
 
+import dataclasses
 import io
+import zlib
 
 import numpy as np
 from PIL import Image
 
-from big_rad.dicom import codestream
-from big_rad.dicom.errors import FrameError, NotAnImageError, TooLargeError, UnsupportedError
+from big_rad.dicom import codestream, exif
+from big_rad.dicom.errors import (
+    FrameError,
+    NotAnImageError,
+    ReadError,
+    TooLargeError,
+    UnsupportedError,
+)
 from big_rad.dicom.image import MAX_PIXELS, Slice, compact, hu
 
 PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
@@ -16,9 +24,12 @@ _MAX_CHUNKS = 1 << 18
 _MAX_HEADER = 1 << 12
 _CHUNKS = frozenset(b"IHDR PLTE tRNS IDAT IEND".split())
 _GREY = 0
+_SEEN_THROUGH = "transparency was ignored; the values stored below it are shown"
 
 
-def read_picture(data: bytes, name: str, frame: int | None, modality: str | None) -> Slice:
+def read_picture(
+    data: bytes, name: str, frame: int | None, modality: str | None, labels: bool = False
+) -> Slice:
     """Reads a PNG or JPEG.
 
     Args:
@@ -27,23 +38,99 @@ def read_picture(data: bytes, name: str, frame: int | None, modality: str | None
         frame: None or 0.
         modality: as the caller says. Grey PNGs of 16 bits become HU if it is "CT", their values
             being taken for HU, else raw; everything else becomes RGB.
+        labels: see `read.read`; PNGs that are not RGB become raw then.
 
     Raises:
-        ReadError: see its subclasses. Other exceptions are for the caller to turn into one.
+        ReadError: see its subclasses.
     """
     _check_frame(frame, name)
-    deep = False
     if data.startswith(PNG_MAGIC):
-        data, deep = _bare_png(data, name)
+        png = _bare_png(data, name)
+        data, orientation = png.data, png.orientation
     else:
-        _check_size(*_jpeg_sides(data, name), name)
-    with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
-        _check_size(image.height, image.width, name)
-        if not deep:
-            return Slice(np.array(image.convert("RGB")), modality or "OT", None, "", "rgb")
+        png = None
+        size = codestream.jpeg_size(data, name)
+        _check_size(size.rows, size.columns, name)
+        if size.bits != 8:
+            raise UnsupportedError(f"{name}: JPEG of {size.bits} bits; convert it to PNG")
+        data, orientation = exif.bare_jpeg(data)
+    try:
+        with Image.open(io.BytesIO(data), formats=("PNG", "JPEG")) as image:
+            _check_size(image.height, image.width, name)
+            found = _pixels(image, png, modality, labels, name)
+    except (
+        OSError,
+        SyntaxError,
+        ValueError,
+        EOFError,
+        zlib.error,
+        Image.DecompressionBombError,
+    ) as e:
+        if isinstance(e, ReadError):
+            raise
+        kind = "JPEG" if png is None else "PNG"
+        raise NotAnImageError(
+            f"{name}: {kind} that is damaged, cut off or of a rare kind; save it again"
+        ) from None
+    warnings = list(found.warnings)
+    if png is not None and png.animated:
+        warnings.append("of an animated PNG the default image was read")
+    if orientation is None:
+        warnings.append("the EXIF orientation is impossible and was ignored")
+    elif orientation > 1:
+        warnings.append("the picture is stored turned or mirrored (EXIF orientation)")
+    return dataclasses.replace(found, exif=orientation or 1, warnings=tuple(warnings))
+
+
+def _pixels(
+    image: Image.Image, png: "_Png | None", modality: str | None, labels: bool, name: str
+) -> Slice:
+    if png is not None and png.depth == 16:
         if image.mode not in ("I;16", "I;16B", "I"):
             raise UnsupportedError(f"{name}: 16 bits in a way that is not handled; give NPY")
-        return _grey(np.array(image), modality, name)
+        values = np.array(image)
+        found = _grey(values, modality, name)
+        hole = image.info.get("transparency")
+        warnings = () if hole is None or not (values == hole).any() else (_SEEN_THROUGH,)
+        return dataclasses.replace(found, warnings=warnings)
+    if image.mode == "P" and image.palette is None:
+        raise NotAnImageError(f"{name}: PNG without its palette (PLTE); save it again")
+    warnings = _see_through(image)
+    if labels and png is not None and image.mode in ("1", "L", "LA", "P"):
+        values, more = _stored(image, png)
+        found = Slice(compact(values, name), modality or "OT", None, "", "raw")
+        return dataclasses.replace(found, warnings=(*warnings, *more))
+    pixels = np.array(image.convert("RGB"))
+    return Slice(pixels, modality or "OT", None, "", "rgb", warnings=warnings)
+
+
+def _stored(image: Image.Image, png: "_Png") -> tuple[np.ndarray, tuple[str, ...]]:
+    """Returns the numbers that a grey PNG or one with a palette holds, and warnings."""
+    values = np.array(image).astype(np.uint8)
+    if image.mode == "LA":
+        return values[..., 0], ()
+    if image.mode == "L":  # Pillow stretches 2 and 4 bits over 0..255.
+        return values // (255 // ((1 << png.depth) - 1)), ()
+    if image.mode == "1":
+        return values, ()
+    palette = np.frombuffer(image.palette.tobytes(), np.uint8)
+    colours = palette[: len(palette) // 3 * 3].reshape(-1, 3)
+    used = np.unique(values)
+    shown = colours[used[used < len(colours)]]
+    grey = (shown == shown[:, :1]).all()
+    if grey and not np.array_equal(shown[:, 0], used[: len(shown)]):
+        return values, (
+            "the palette shows other grey values than its indices; the indices are the labels",
+        )
+    return values, ()
+
+
+def _see_through(image: Image.Image) -> tuple[str, ...]:
+    """Returns a warning if a picture has pixels that are not opaque."""
+    if "transparency" in image.info or image.mode in ("LA", "PA", "RGBA"):
+        if image.convert("RGBA").getchannel("A").getextrema()[0] < 255:
+            return (_SEEN_THROUGH,)
+    return ()
 
 
 def read_npy(data: bytes, name: str, frame: int | None, modality: str | None) -> Slice:
@@ -89,38 +176,62 @@ def _grey(values: np.ndarray, modality: str | None, name: str) -> Slice:
 
 def _npy_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
     """Reads the header alone; what it describes may be a pickle, which is never opened."""
-    version = np.lib.format.read_magic(stream)
+    try:
+        version = np.lib.format.read_magic(stream)
+    except ValueError:
+        raise NotAnImageError(f"{name}: truncated; save the array again") from None
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     if version not in readers:
         raise UnsupportedError(f"{name}: NPY of another version than 1 or 2; save it again")
-    return readers[version](stream, max_header_size=_MAX_HEADER)
+    try:
+        return readers[version](stream, max_header_size=_MAX_HEADER)
+    except Exception:  # It is parsed as Python, and fails in any way that Python has.
+        raise NotAnImageError(f"{name}: damaged NPY header; save the array again") from None
 
 
-def _bare_png(data: bytes, name: str) -> tuple[bytes, bool]:
-    """Returns the PNG without text, colour profile and the like, and whether it has 16 bits.
+@dataclasses.dataclass(frozen=True)
+class _Png:
+    """A PNG without text, colour profile and the like.
 
-    Those unpack to any size, and may name the patient.
+    Attributes:
+        data: the file.
+        depth: bits a sample.
+        animated: whether there were more images in it.
+        orientation: of EXIF; None if it is impossible.
     """
+
+    data: bytes
+    depth: int
+    animated: bool
+    orientation: int | None
+
+
+def _bare_png(data: bytes, name: str) -> _Png:
+    """Leaves out what unpacks to any size, and may name the patient."""
     parts, at = [PNG_MAGIC], len(PNG_MAGIC)
+    animated, orientation = False, 1
     for _ in range(_MAX_CHUNKS):
         size, kind = int.from_bytes(data[at : at + 4], "big"), data[at + 4 : at + 8]
         end = at + 12 + size
         if len(kind) < 4 or end > len(data):
             raise NotAnImageError(f"{name}: truncated PNG; save it again")
         if len(parts) == 1:
-            deep = _png_header(kind, data[at + 8 : at + 8 + size], name)
+            depth = _png_depth(kind, data[at + 8 : at + 8 + size], name)
         if kind in _CHUNKS:
             parts.append(data[at:end])
+        elif kind == b"eXIf":
+            orientation = exif.of_tiff(data[at + 8 : end - 4])
+        animated |= kind == b"acTL"
         if kind == b"IEND":
-            return b"".join(parts), deep
+            return _Png(b"".join(parts), depth, animated, orientation)
         at = end
     raise TooLargeError(f"{name}: PNG of more than {_MAX_CHUNKS} chunks; save it again")
 
 
-def _png_header(kind: bytes, body: bytes, name: str) -> bool:
+def _png_depth(kind: bytes, body: bytes, name: str) -> int:
     if kind != b"IHDR" or len(body) != 13:
         raise NotAnImageError(f"{name}: damaged PNG (IHDR); save it again")
     width, height = (int.from_bytes(body[k : k + 4], "big") for k in (0, 4))
@@ -129,12 +240,7 @@ def _png_header(kind: bytes, body: bytes, name: str) -> bool:
     if depth == 16 and colour != _GREY:
         # Pillow would keep 8 of the 16 bits without saying so.
         raise UnsupportedError(f"{name}: colour or transparent PNG of 16 bits; give 8 bits")
-    return depth == 16
-
-
-def _jpeg_sides(data: bytes, name: str) -> tuple[int, int]:
-    size = codestream.jpeg_size(data, name)
-    return size.rows, size.columns
+    return depth
 
 
 def _check_size(rows: int, columns: int, name: str) -> None:

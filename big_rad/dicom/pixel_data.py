@@ -43,7 +43,6 @@ class Header:
     """What decides how pixels are stored."""
 
     syntax: str
-    modality: str
     rows: int
     columns: int
     samples: int
@@ -62,7 +61,7 @@ class Header:
 
 
 def decode(ds: DataSet, header: Header, frame: int, name: str) -> np.ndarray:
-    """Returns stored values [H, W], or RGB [H, W, 3]."""
+    """Returns the words of a frame [H, W], see `used_bits`; or RGB of as many bits, [H, W, 3]."""
     start, length = ds.span("PixelData")
     if header.syntax in (
         uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian,
@@ -80,24 +79,39 @@ def decode(ds: DataSet, header: Header, frame: int, name: str) -> np.ndarray:
 
 
 def _native(ds: DataSet, start: int, length: int, header: Header, frame: int) -> np.ndarray:
-    """Returns an uncompressed frame; grey ones are a view of the file if all bits are used."""
+    """Returns an uncompressed frame; grey ones are a view of the file."""
     source = ds.source
     if header.samples > 1 or (header.bits == 8 and not source.little):
         data = source.data[start : start + length]
-        return _by_pydicom(header, data, header.frames, frame, ds.is_words("PixelData"))
+        return _by_pydicom(header, data, header.frames, frame, ds.vr("PixelData") == b"OW")
     kind = f"{'<' if source.little else '>'}{'i' if header.signed else 'u'}{header.bits // 8}"
     at = start + frame * header.frame_bytes
     values = np.frombuffer(source.data, kind, header.rows * header.columns, at)
     values = values.reshape(header.rows, header.columns)
     if not source.little:
         values = values.astype(values.dtype.newbyteorder("="))
-    return _used_bits(values, header)
+    return values
 
 
-def _used_bits(values: np.ndarray, header: Header) -> np.ndarray:
-    """Clears what lies above BitsStored (PS3.5 8.1.1: it may be anything), extending the sign."""
+def used_bits(words: np.ndarray, header: Header) -> np.ndarray:
+    """Clears what lies above BitsStored (PS3.5 8.1.1: it may be anything), extending the sign.
+
+    Args:
+        words: a grey frame as decoded, of BitsAllocated.
+        header: how it is stored.
+    """
     unused = header.bits - header.stored
-    return (values << unused) >> unused if unused else values
+    return (words << unused) >> unused if unused else words
+
+
+def to_8_bits(colours: np.ndarray, header: Header) -> np.ndarray:
+    """Returns uint8 of RGB words: of deeper ones the high bits that are used."""
+    if header.bits == 8:
+        return colours
+    used = colours & np.uint16((1 << header.stored) - 1)
+    if header.stored < 8:
+        return (used.astype(np.float32) * (255 / ((1 << header.stored) - 1))).round().astype("u1")
+    return (used >> (header.stored - 8)).astype(np.uint8)
 
 
 def _compressed(source: Source, start: int, header: Header, frame: int, name: str) -> np.ndarray:
@@ -107,22 +121,30 @@ def _compressed(source: Source, start: int, header: Header, frame: int, name: st
     data = _frame_data(source, start, header, frame, name)
     if kind == "RLE":
         return _rle(data, header, name)
-    remedy = f"pip install {_PLUGINS[kind]}, or convert the file to uncompressed"
-    if not can_decode(header.syntax):
-        raise UnsupportedError(f"{name}: transfer syntax {kind} needs a plugin; {remedy}")
     if kind in ("JPEG", "JPEG-LS"):
         size = codestream.jpeg_size(data, name)
     else:
         data = codestream.bare_jpeg2000(data, name)
         size = codestream.jpeg2000_size(data, name)
+    if header.photometric.startswith("YBR_FULL") and size.bits > 8:
+        raise UnsupportedError(f"{name}: YBR of more than 8 bits a sample; convert it to RGB")
+    remedy = _remedy(kind, header.syntax, size)
+    if not can_decode(header.syntax):
+        raise UnsupportedError(f"{name}: transfer syntax {kind} needs a plugin; {remedy}")
     said = (header.rows, header.columns, header.samples)
     if (size.rows, size.columns, size.samples) != said or size.bits > header.bits:
         raise NotAnImageError(
             f"{name}: compressed pixels are of another size or depth than Rows, Columns, "
             "SamplesPerPixel and BitsAllocated say; export it again"
         )
+    # Decoders give bytes or words by the depth in the codestream, whatever the file says. JPEG
+    # knows no sign, and GDCM ends the whole process if bytes are said to have fewer than 8 bits.
+    bits = 8 if size.bits <= 8 else 16
+    told = dataclasses.replace(header, bits=bits, stored=min(header.stored, bits))
+    if kind == "JPEG":
+        told = dataclasses.replace(told, stored=max(size.bits, 8), signed=0)
     try:
-        values = _by_pydicom(header, encaps.encapsulate([data]), 1, 0)
+        values = _by_pydicom(told, encaps.encapsulate([data]), 1, 0)
     except RuntimeError:  # Every plugin there is has failed.
         raise UnsupportedError(
             f"{name}: pixels in transfer syntax {kind} are damaged, or of a kind that the "
@@ -130,7 +152,17 @@ def _compressed(source: Source, start: int, header: Header, frame: int, name: st
         ) from None
     if values.shape[:2] != said[:2]:
         raise NotAnImageError(f"{name}: compressed pixels are damaged; export it again")
-    return values
+    return values.astype(f"{'i' if header.signed else 'u'}{header.bits // 8}", copy=False)
+
+
+def _remedy(kind: str, syntax: str, size: codestream.Size) -> str:
+    convert = "convert the file to uncompressed"
+    if syntax == uid.JPEGExtended12Bit and size.bits > 8:
+        return (
+            f"{convert}, with dcmdjpeg of DCMTK or gdcmconv --raw of GDCM; or pip install "
+            "pylibjpeg pylibjpeg-libjpeg (GPL), because python-gdcm reads 8 bits only here"
+        )
+    return f"pip install {_PLUGINS[kind]}, or {convert}"
 
 
 def _frame_data(source: Source, start: int, header: Header, frame: int, name: str) -> bytes:
@@ -166,7 +198,7 @@ def _rle(data: bytes, header: Header, name: str) -> np.ndarray:
     if header.samples == 3:
         ybr = header.photometric.startswith("YBR_FULL")
         return pixels.convert_color_space(values, "YBR_FULL", "RGB") if ybr else values
-    return _used_bits(values.view(f"<i{header.bits // 8}") if header.signed else values, header)
+    return values.view(f"<i{header.bits // 8}") if header.signed else values
 
 
 def in_words(syntax: str) -> bool:

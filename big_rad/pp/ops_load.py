@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from big_rad.dicom import read as dicom_read
+from big_rad.dicom import turns
 from big_rad.grounding import boxes as box_lib
 from big_rad.pp import packed
 from big_rad.pp.ops import OPS, Example, Op, rng_of
@@ -51,7 +52,8 @@ def get_load(colour_size: int | None = None) -> Op:
     """Makes arrays of packed image and label map, or reads the file at example["path"].
 
     Checks the fields. What the example says of its file, "frame", "plane" and "modality", is told
-    to the reader (formats other than DICOM need it); a DICOM of another modality is an error.
+    to the reader (formats other than DICOM need it); a DICOM of another modality is an error. The
+    image is turned to its usual display, and label map and boxes with it.
 
     Args:
         colour_size: colour images are resized to this by Pillow (bicubic, antialiased) at once,
@@ -63,10 +65,14 @@ def get_load(colour_size: int | None = None) -> Op:
         if "images" in example:
             raise ValueError("load: the example has several images; put view(...) before it")
         if "image" not in example and "path" in example:
-            example = _read(example)
+            example, turn = _read(example)
+        else:
+            turn = turns.Turn()
         for field in ("image", "segmap"):
             if isinstance(example.get(field), bytes):
                 example[field] = packed.unpack(example[field])
+        if turn != turns.Turn():
+            example = _turned(example, turn)
         _check(example)
         if example["image"].ndim == 3 and colour_size:
             example = _resize_colour(example, colour_size)
@@ -96,20 +102,38 @@ def get_keep(*names: str, optional: bool = False) -> Op:
     return _keep
 
 
-def _read(example: Example) -> Example:
-    """Adds the pixels of the file, and modality and plane where the example has none."""
+def _read(example: Example) -> tuple[Example, turns.Turn]:
+    """Adds the pixels of the file, and modality and plane where the example has none.
+
+    Returns:
+        The example with its image in the usual display, and the turn that its label map and boxes
+        still need.
+    """
     given: dict[str, Any] = {
         k: v for k, v in example.items() if v is not None and not (isinstance(v, str) and not v)
     }
     told = {k: given[k] for k in _READ_BY if k in given}
     path = pathlib.Path(example["path"])
     found = dicom_read.read(path, **told)
-    if found.pixels.ndim == 2 and given.get("modality", found.modality) != found.modality:
+    found, inverse = dicom_read.to_display(found)
+    stated = found.stated or found.modality
+    if found.pixels.ndim == 2 and given.get("modality", stated) != stated:
         raise ValueError(
             f"load: {path.name} is not of the modality {given['modality']!r} that the example "
             "gives; its values would be misread, so correct the example"
         )
-    return {"modality": found.modality, "plane": found.plane, **given, "image": found.pixels}
+    record = {"modality": found.modality, "plane": found.plane, **given, "image": found.pixels}
+    return record, inverse.inverse()
+
+
+def _turned(example: Example, turn: turns.Turn) -> Example:
+    """Turns label map and boxes as the image was."""
+    stored = turn.inverse().array(example["image"]).shape
+    if example.get("segmap") is not None:
+        example["segmap"] = turn.array(example["segmap"])
+    if example.get("boxes"):
+        example["boxes"] = [[*turn.box(tuple(b[:4]), stored), b[4]] for b in example["boxes"]]
+    return example
 
 
 def _resize_colour(example: Example, size: int) -> Example:

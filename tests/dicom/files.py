@@ -70,6 +70,15 @@ def element(group, number, vr, value):
     return head + struct.pack("<H", len(value)) + value
 
 
+def raw_element(ds, keyword, value, vr=None):
+    """Sets an element of a data set to bytes, whatever the standard says of its value."""
+    tag = pydicom.tag.Tag(keyword)
+    vr = vr or pydicom.datadict.dictionary_VR(tag).split(" ")[0]
+    value += b" " * (len(value) % 2 and vr in ("DS", "IS", "CS", "LO"))
+    ds._dict[tag] = pydicom.dataelem.RawDataElement(tag, vr, len(value), value, 0, False, True)
+    return ds
+
+
 def before_pixels(data, extra):
     """A file's bytes with elements put in before PixelData (which is written as OW)."""
     at = data.index(b"\xe0\x7f\x10\x00OW")
@@ -90,17 +99,56 @@ def png_chunk(kind, body):
     return len(body).to_bytes(4, "big") + kind + body + zlib.crc32(kind + body).to_bytes(4, "big")
 
 
-def png(values, depth, colour_type, extra=b""):
-    """A PNG by its specification: Pillow writes neither 16-bit colour nor hostile chunks."""
-    lines = [b"\0" + row.astype(f">u{depth // 8}").tobytes() for row in values]
+def png(values, depth, colour_type, extra=b"", interlaced=False):
+    """A PNG by its specification: Pillow writes neither 16-bit colour nor 2-bit grey.
+
+    Args:
+        values: [H, W], or [H, W, channels].
+        depth: bits a sample, 1 to 16.
+        colour_type: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGB and alpha.
+        extra: chunks before the pixels.
+        interlaced: in the seven passes of Adam7.
+    """
+    passes = [(0, 0, 1, 1)]
+    if interlaced:
+        passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2),
+                  (0, 1, 2, 2), (1, 0, 2, 1)]  # fmt: skip
+    lines = []
+    for y, x, dy, dx in passes:
+        part = values[y::dy, x::dx]
+        if part.size:
+            lines += [b"\0" + _png_line(row.ravel(), depth) for row in part]
     sides = b"".join(n.to_bytes(4, "big") for n in values.shape[1::-1])
     return b"".join([
         b"\x89PNG\r\n\x1a\n",
-        png_chunk(b"IHDR", sides + bytes([depth, colour_type, 0, 0, 0])),
+        png_chunk(b"IHDR", sides + bytes([depth, colour_type, 0, 0, int(interlaced)])),
         extra,
         png_chunk(b"IDAT", zlib.compress(b"".join(lines))),
         png_chunk(b"IEND", b""),
     ])  # fmt: skip
+
+
+def _png_line(row, depth):
+    if depth >= 8:
+        return row.astype(f">u{depth // 8}").tobytes()
+    bits = row.astype(np.uint8)[:, None] >> np.arange(depth)[::-1] & 1
+    return np.packbits(bits.ravel()).tobytes()
+
+
+def tiff(orientation, order="<", kind=3, before=()):
+    """An EXIF block with an orientation, after other entries (tag, kind, count, value)."""
+    entries = [*before, (0x0112, kind, 1, orientation)]
+    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}LH", 8, len(entries))
+    body = [struct.pack(f"{order}HHLHH", *entry, 0) for entry in entries]
+    return head + b"".join(body) + bytes(4)
+
+
+def with_exif(data, block):
+    """A JPEG or PNG with an EXIF block put in."""
+    if data.startswith(b"\xff\xd8"):
+        body = b"Exif\0\0" + block
+        return data[:2] + b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body + data[2:]
+    return data[:33] + png_chunk(b"eXIf", block) + data[33:]
 
 
 def npy(array, **kwargs):

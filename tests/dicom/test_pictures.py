@@ -10,7 +10,7 @@ from PIL import Image
 
 from big_rad.dicom import read as reader
 from big_rad.dicom.read import read
-from tests.dicom.files import SECRET, npy, peak_memory, picture, png, png_chunk
+from tests.dicom.files import SECRET, npy, peak_memory, picture, png, png_chunk, tiff, with_exif
 
 
 def test_pictures_are_rgb():
@@ -95,6 +95,120 @@ def test_a_jpeg_of_too_many_pixels_is_refused_before_decoding():
     data = data[: at + 5] + b"\xff\xf0\xff\xf0" + data[at + 9 :]
     with pytest.raises(reader.TooLargeError, match="pixels"):
         read(data)
+
+
+# Maps of labels
+
+SMALL = np.array([[0, 1, 1, 0, 1], [1, 0, 1, 0, 0], [0, 0, 1, 1, 1]])
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("depth", [1, 2, 4, 8, 16])
+def test_grey_labels_are_the_numbers_that_are_stored(depth, interlaced):
+    values = SMALL * min((1 << depth) - 1, 117)
+    found = read(png(values, depth, 0, interlaced=interlaced), labels=True)
+    np.testing.assert_array_equal(found.pixels, values)
+    assert found.units == "raw" and found.warnings == ()
+
+
+@pytest.mark.parametrize("interlaced", [False, True])
+@pytest.mark.parametrize("depth", [1, 2, 4, 8])
+@pytest.mark.parametrize("alpha", [b"", b"\0", b"\0\xff"])
+def test_labels_of_a_palette_are_its_indices(depth, interlaced, alpha):
+    count = 1 << depth
+    values = SMALL * (count - 1)
+    rng = np.random.default_rng(0)
+    extra = png_chunk(b"PLTE", rng.integers(0, 255, 3 * count).astype(np.uint8).tobytes())
+    extra += png_chunk(b"tRNS", alpha) if alpha else b""
+    found = read(png(values, depth, 3, extra, interlaced), labels=True)
+    np.testing.assert_array_equal(found.pixels, values)
+    assert bool(alpha) == any("transparency" in w for w in found.warnings)
+
+
+def test_a_palette_of_other_greys_than_its_indices_is_said():
+    extra = png_chunk(b"PLTE", bytes([0] * 3 + [23] * 3))
+    found = read(png(SMALL, 8, 3, extra), labels=True)
+    np.testing.assert_array_equal(found.pixels, SMALL)
+    assert any("palette" in w for w in found.warnings)
+    same = png_chunk(b"PLTE", bytes([0] * 3 + [1] * 3))
+    assert read(png(SMALL, 8, 3, same), labels=True).warnings == ()
+
+
+def test_labels_with_alpha_are_the_grey_values():
+    values = np.stack([SMALL * 5, np.full_like(SMALL, 255)], -1)
+    found = read(png(values, 8, 4), labels=True)
+    np.testing.assert_array_equal(found.pixels, SMALL * 5)
+    assert found.warnings == ()
+    values[0, 0, 1] = 7
+    assert any("transparency" in w for w in read(png(values, 8, 4), labels=True).warnings)
+
+
+def test_pictures_of_few_bits_are_shown_with_their_full_range():
+    for depth in (1, 2, 4):
+        found = read(png(SMALL * ((1 << depth) - 1), depth, 0)).pixels
+        np.testing.assert_array_equal(found, np.repeat(SMALL[..., None] * 255, 3, -1))
+
+
+def test_a_palette_that_is_not_there_is_named():
+    with pytest.raises(reader.NotAnImageError, match="PLTE|PNG"):
+        read(png(SMALL, 8, 3), labels=True)
+
+
+# EXIF
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("code", range(1, 9))
+@pytest.mark.parametrize("data", [picture(fmt="JPEG"), picture(), png(SMALL, 16, 0)])
+def test_the_exif_orientation_is_read_and_said_and_pixels_stay_as_stored(data, code, order):
+    found = read(with_exif(data, tiff(code, order, before=[(0x010F, 3, 1, 6)])))
+    np.testing.assert_array_equal(found.pixels, read(data).pixels)
+    assert found.exif == code and read(data).exif == 1
+    assert (code > 1) == any("EXIF" in w for w in found.warnings)
+
+
+def test_exif_as_pillow_writes_it_is_read():
+    exif = Image.Exif()
+    exif[0x010E], exif[0x0112], exif[0x0132] = SECRET, 6, "2020:01:01 00:00:00"
+    for fmt in ("JPEG", "PNG"):
+        found = read(picture(fmt=fmt, exif=exif))
+        assert found.exif == 6 and SECRET not in str(found.warnings)
+
+
+@pytest.mark.parametrize("fmt", ["JPEG", "PNG"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        b"", b"II", b"II*\0", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff", tiff(6)[:-8],
+        tiff(6)[:15], tiff(6, kind=7), b"XX" + tiff(6)[2:], tiff(0),
+    ],
+)  # fmt: skip
+def test_exif_that_says_nothing_turns_nothing(fmt, block):
+    found = read(with_exif(picture(fmt=fmt), block))
+    assert found.exif == 1 and found.warnings == ()
+
+
+@pytest.mark.parametrize("code", [9, 255, 65535])
+def test_an_impossible_orientation_is_ignored_and_said(code):
+    found = read(with_exif(picture(fmt="JPEG"), tiff(code)))
+    assert found.exif == 1 and any("EXIF" in w for w in found.warnings)
+
+
+def test_damaged_pictures_are_named_as_what_they_are():
+    data = picture(size=(64, 64), fmt="JPEG")
+    with pytest.raises(reader.NotAnImageError, match="JPEG that is damaged, cut off"):
+        read(data[: len(data) // 2])
+    data = bytearray(picture(size=(64, 64)))
+    data[200:400] = bytes(200)
+    with pytest.raises(reader.NotAnImageError, match="PNG that is damaged"):
+        read(bytes(data))
+
+
+def test_a_jpeg_of_12_bits_is_refused_as_such():
+    data = bytearray(picture(fmt="JPEG"))
+    data[data.index(b"\xff\xc0") + 4] = 12
+    with pytest.raises(reader.UnsupportedError, match="12 bits"):
+        read(bytes(data))
 
 
 # NPY

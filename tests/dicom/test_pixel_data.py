@@ -24,6 +24,10 @@ def needs(syntax):
     )
 
 
+def needs_param(syntax):
+    return pytest.param(syntax, marks=needs(syntax))
+
+
 # Real files in compressed syntaxes. Goldens: the same image uncompressed, or pydicom's own tests.
 
 
@@ -95,6 +99,9 @@ def test_a_kind_that_no_plugin_decodes_is_refused_with_a_remedy():
     for name in ("JPGExtended.dcm", "JPEG-lossy.dcm"):
         with pytest.raises(reader.UnsupportedError, match="convert the file to uncompressed"):
             read(get_testdata_file(name))
+        # What reads 8 bits does not help.
+        with pytest.raises(reader.UnsupportedError, match="dcmdjpeg.*pylibjpeg-libjpeg"):
+            read(get_testdata_file(name))
     with pytest.raises(reader.UnsupportedError, match="uncompressed"):
         read(encapsulated([b"\0" * 100], uids.MPEG2MPML))
 
@@ -111,6 +118,74 @@ def test_bits_above_bits_stored_are_ignored(signed):
     stored = (pixels.astype(np.uint16) & 0x0FFF) | 0xA000
     ds = dataset(stored, BitsStored=12, HighBit=11, PixelRepresentation=signed, RescaleIntercept=0)
     np.testing.assert_array_equal(read(content(ds)).pixels, pixels)
+
+
+LOSSLESS = {"JPEG 2000": uids.JPEG2000Lossless, "JPEG-LS": uids.JPEGLSLossless}
+
+
+@pytest.mark.parametrize("signed", [0, 1])
+@pytest.mark.parametrize("syntax", [uids.RLELossless, *map(needs_param, LOSSLESS.values())])
+def test_bits_above_bits_stored_are_ignored_in_compressed_pixels(syntax, signed):
+    values = np.linspace(-2048, 2047, 1024).astype(np.int16).reshape(32, 32) + 2048 * (1 - signed)
+    words = (values.view(np.uint16) & 0x0FFF) | 0xA000
+    ds = dataset(words, Modality="MR", PixelRepresentation=0, RescaleSlope=None)
+    ds.compress(syntax, generate_instance_uid=False)
+    ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 12, 11, signed
+    found = read(content(ds))
+    np.testing.assert_array_equal(found.pixels, values)
+    assert any("BitsStored" in w for w in found.warnings)
+
+
+def test_zeros_and_signs_above_bits_stored_warn_of_nothing():
+    pixels = np.array([[-5, 7], [2000, -2048]], np.int16)
+    for words in (pixels, pixels & 0x0FFF):
+        ds = dataset(words, Modality="MR", BitsStored=12, HighBit=11, RescaleIntercept=0)
+        found = read(content(ds))
+        np.testing.assert_array_equal(found.pixels, pixels)
+        assert found.warnings == ()
+
+
+@pytest.mark.parametrize("signed", [0, 1])
+@pytest.mark.parametrize("stored", [8, 16])
+@pytest.mark.parametrize("syntax", [*map(needs_param, LOSSLESS.values())])
+def test_8_bits_compressed_in_16_allocated_ones_are_read(syntax, stored, signed):
+    values = np.arange(1024, dtype=np.uint8).reshape(32, 32)
+    ds = dataset(values, Modality="MR", BitsAllocated=8, BitsStored=8, HighBit=7,
+                 PixelRepresentation=0, RescaleSlope=None)  # fmt: skip
+    ds.compress(syntax, generate_instance_uid=False)
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = 16, stored, stored - 1
+    ds.PixelRepresentation = signed
+    want = values.view(np.int8) if signed else values
+    np.testing.assert_array_equal(read(content(ds)).pixels, want)
+
+
+@pytest.mark.parametrize("stored", [8, 12, 16])
+@pytest.mark.parametrize("syntax", [uids.JPEGBaseline8Bit, uids.JPEGExtended12Bit])
+def test_a_jpeg_of_8_bits_in_16_allocated_ones_is_read(syntax, stored):
+    fields = GREY_8 | {"BitsAllocated": 16, "BitsStored": stored, "HighBit": stored - 1}
+    found = read(encapsulated([jpeg()], syntax, **fields))
+    with Image.open(io.BytesIO(jpeg())) as image:
+        np.testing.assert_array_equal(found.pixels, np.asarray(image))
+
+
+def test_a_jpeg_in_colour_of_8_bits_in_16_allocated_ones_is_read():
+    fields = GREY_8 | {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "Modality": "US"}
+    fields["PhotometricInterpretation"] = "YBR_FULL_422"
+    frame = picture(fmt="JPEG")
+    want = read(encapsulated([frame], uids.JPEGBaseline8Bit, **fields)).pixels
+    fields["BitsAllocated"] = 16
+    found = read(encapsulated([frame], uids.JPEGBaseline8Bit, **fields))
+    np.testing.assert_array_equal(found.pixels, want)
+
+
+@needs(uids.JPEGLosslessSV1)
+@pytest.mark.parametrize("stored", [8, 10, 16])
+def test_a_lossless_jpeg_of_another_depth_than_its_file_says_is_read(stored):
+    ds = pydicom.dcmread(get_testdata_file("SC_rgb_jpeg_gdcm.dcm"))
+    want = read(content(ds)).pixels
+    ds.BitsAllocated, ds.BitsStored, ds.HighBit = (8 if stored == 8 else 16), stored, stored - 1
+    found = read(content(ds)).pixels
+    np.testing.assert_array_equal(found, want if stored == 8 else want >> (stored - 8))
 
 
 @pytest.mark.parametrize("high", [15, 10, 0])

@@ -225,9 +225,7 @@ def test_a_single_frame_file_has_frame_zero_only():
 # What is refused
 
 
-@pytest.mark.parametrize(
-    "keyword", ["SOPClassUID", "Rows", "Columns", "BitsAllocated", "PixelData"]
-)
+@pytest.mark.parametrize("keyword", ["Rows", "Columns", "BitsAllocated", "PixelData"])
 def test_required_elements_are_named_when_missing(keyword):
     with pytest.raises(reader.MissingElementError, match=keyword):
         read(content(dataset(**{keyword: None})))

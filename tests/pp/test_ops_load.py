@@ -91,6 +91,23 @@ def test_load_reads_a_file(tmp_path):
     assert out["segmap"] is segmap
 
 
+@pytest.mark.parametrize("code", [3, 6, 7])
+def test_a_picture_is_turned_upright_with_its_label_map_and_boxes(code, tmp_path):
+    stored = np.repeat(SEGMAP[..., None], 3, -1)
+    exif = Image.Exif()
+    exif[0x0112] = code
+    Image.fromarray(stored).save(tmp_path / "a.png", exif=exif)
+    for segmap in (SEGMAP, packed.pack(SEGMAP)):
+        out = run("load", path=tmp_path / "a.png", modality="OT", segmap=segmap,
+                  boxes=[[2, 1, 5, 3, 5]])  # fmt: skip
+        assert out["segmap"].shape == ((6, 4) if code > 4 else (4, 6))
+        np.testing.assert_array_equal(out["segmap"], out["image"][..., 0])
+        x1, y1, x2, y2, class_id = out["boxes"][0]
+        drawn = np.zeros_like(out["segmap"])
+        drawn[y1:y2, x1:x2] = class_id
+        np.testing.assert_array_equal(drawn, out["segmap"])
+
+
 def test_what_the_example_says_of_a_file_is_told_to_its_reader(tmp_path):
     np.save(tmp_path / "a.npy", IMAGE)
     for modality in ("CT", "MR", "OT"):

@@ -112,7 +112,7 @@ def corpus(mark):
     yield "dims.nii", files.nifti(volume, np.eye(4), dim=[3, 32767, 32767, 32767, 1, 1, 1, 1])
     for share in (0.02, 0.3, 0.6, 0.99):
         yield f"cut{share}.dcm", sound[: int(share * len(sound))]
-    for keyword in ("SOPClassUID", "Rows", "Columns", "PixelData"):
+    for keyword in ("BitsAllocated", "Rows", "Columns", "PixelData"):
         yield f"no_{keyword}.dcm", files.content(files.dataset(**{keyword: None}))
     yield "truncated.dcm", pathlib.Path(get_testdata_file("MR_truncated.dcm")).read_bytes()
     yield "huge.dcm", files.content(files.dataset(Rows=65535, Columns=65535))
@@ -243,7 +243,7 @@ def test_p8_hostile_files_are_listed_and_the_rest_is_built_and_trained(hostile, 
         "folder", f"--source={root}", f"--data_dir={tmp_path}", "--workers=1",
         "--max_reject_share=1",
     ])  # fmt: skip
-    rejects = (tmp_path / "folder/default/1.0.0/rejects.jsonl").read_text().splitlines()
+    rejects = (tmp_path / "folder/default/1.1.0/rejects.jsonl").read_text().splitlines()
     listed = [json.loads(r) for r in rejects]
     assert all(any(path.name in r["message"] for r in listed) for path in hostile)
     built = [e["id"] for s in ("train", "validation", "test")

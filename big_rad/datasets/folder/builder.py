@@ -5,20 +5,30 @@ line beyond its own options, and prints nothing.
 """
 
 import argparse
+import collections
+import contextlib
+import dataclasses
+import functools
 import hashlib
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 from big_rad.datasets import records
-from big_rad.datasets.folder import VERSION, images
+from big_rad.datasets.folder import VERSION, images, masks, paths, patients
 from big_rad.datasets.folder import source as source_lib
 from big_rad.datasets.folder.fields import Bad
+from big_rad.datasets.folder.images import Options
 from big_rad.datasets.records import Built, Problem
+from big_rad.dicom import identity
 from big_rad.grounding.classes import CLASSES
 
 __all__ = ["VERSION", "add_arguments", "build", "validate"]
+
+# A whole folder of CT whose values look alike and like no HU is an error from these on.
+_ALIKE_SHARE, _ALIKE = 0.9, 20
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +38,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--name",
         default="default",
         help="tells several folders apart: records lie under folder/<config>/ (no patient's name)",
+    )
+    parser.add_argument(
+        "--as_stored",
+        action="store_true",
+        help="do not turn images to their usual display, as for the released model's training",
+    )
+    parser.add_argument(
+        "--trust_mask_order",
+        action="store_true",
+        help="NIfTI masks are stored in the order of their images, whatever their affines say",
+    )
+    parser.add_argument(
+        "--offset",
+        type=float,
+        default=0.0,
+        help="added to the values of CT whose line has no offset, to make them HU: -1024",
     )
 
 
@@ -40,6 +66,9 @@ def build(
     beam: Sequence[str] | None = None,
     max_reject_share: float = 0.01,
     config: str = "default",
+    as_stored: bool = False,
+    trust_mask_order: bool = False,
+    offset: float = 0,
 ) -> Built:
     """Builds the dataset, or finds it built from the same files.
 
@@ -51,15 +80,25 @@ def build(
         beam: options of a Beam pipeline, or None.
         max_reject_share: the build fails when more than this share of a split cannot be used.
         config: names this folder among others.
+        as_stored: images are not turned to their usual display.
+        trust_mask_order: NIfTI masks are stored in the order of their images.
+        offset: added to the values of CT images whose line has none.
 
     Raises:
         SourceError: there is no JSONL.
-        BuildError: too much of it cannot be used.
+        BuildError: too much of it cannot be used, or most CT images look like no HU.
         ValueError: a config that is no word, or a dataset built from other files is in the way.
     """
     if not config.replace("-", "_").isidentifier():
         raise ValueError("--config must be one word of letters, digits, '_' and '-'")
-    listing = source_lib.read(source)
+    options, listing = Options(as_stored, trust_mask_order, offset), listing_of(source)
+    found: list[Problem] = []
+
+    def judge(others: Sequence[Problem]) -> None:
+        found.extend(others)
+        if alike := _alike(others, listing.path.name):
+            raise records.BuildError(str(alike))
+
     errors = [p for p in listing.problems if p.level == "error"]
     if not listing.items:
         first = "; ".join(str(p) for p in errors[:3])
@@ -69,14 +108,15 @@ def build(
         config=config,
         version=VERSION,
         description="Images and texts of one's own, from a JSONL.",
-        splits=_jobs(listing, errors),
+        splits=_jobs(listing, errors, options),
         make=images.make,
-        params=_params(listing),
+        params=_params(listing, options),
         data_dir=data_dir,
         workers=workers,
         overwrite=overwrite,
         beam=beam,
         max_reject_share=max_reject_share,
+        judge=judge,
     )
     digest = records.sha256(listing.path)
     built.notes += [
@@ -88,14 +128,28 @@ def build(
             f"{listing.drawn} patients without a split were drawn by the hash of their pseudonym "
             "(80/10/10)"
         )
-    warnings = len(listing.problems) - len(errors)
+    if listing.grouping:
+        built.notes.append(listing.grouping)
+    turned = collections.Counter(p.message for p in found if p.level == images.TURNED)
+    built.notes += [f"{n} images were {how}, to their usual display" for how, n in turned.items()]
+    warnings = [p for p in [*listing.problems, *found] if p.level == "warning"]
     if warnings:
-        built.notes.append(f"{warnings} warnings; python -m tools.validate_data folder lists them")
+        built.notes.append(
+            f"{len(warnings)} warnings; python -m tools.validate_data folder lists them"
+        )
     return built
 
 
 def validate(
-    source: str | Path, *, pixels: bool = True, workers: int = 1, config: str = "default"
+    source: str | Path,
+    *,
+    pixels: bool = True,
+    workers: int = 1,
+    config: str = "default",
+    as_stored: bool = False,
+    trust_mask_order: bool = False,
+    offset: float = 0,
+    notes: list[str] | None = None,
 ) -> Iterator[Problem]:
     """Yields every problem of a source.
 
@@ -104,61 +158,129 @@ def validate(
         pixels: also opens every image and mask.
         workers: processes that open them.
         config: not used; so that both commands take the same options.
+        as_stored, trust_mask_order, offset: as for `build`.
+        notes: takes lines for the user on what was guessed, such as how patients were found.
 
     Raises:
         SourceError: there is no JSONL.
     """
     del config
-    listing = source_lib.read(source)
+    options, listing = Options(as_stored, trust_mask_order, offset), listing_of(source)
+    if notes is not None and listing.grouping:
+        notes.append(listing.grouping)
     yield from listing.problems
     if not listing.items and not listing.problems:
         yield Problem(listing.path.name, None, "", "holds no line; see docs/data.md")
-    jobs = [_job(listing, item) for item in listing.items]
+    jobs = [_job(listing, item, options) for item in listing.items]
     if not pixels:
         for job in jobs:
             yield from images.check_files(job.item, job.root, job.file)
-    elif workers <= 1 or len(jobs) < 2:
-        for job in jobs:
-            yield from _problems(job)
-    else:
-        with get_context("spawn").Pool(workers) as pool:
-            for found in pool.imap(_problems, jobs, chunksize=8):
-                yield from found
+        return
+    looks = []
+    for found in _opened(jobs, workers):
+        looks += [p for p in found if p.level == images.LOOK]
+        yield from (p for p in found if p.level in ("error", "warning"))
+    if alike := _alike(looks, listing.path.name):
+        yield alike
+
+
+def listing_of(source: str | Path) -> source_lib.Listing:
+    """Reads the list of a source, with patients by what DICOM files say where lines name none.
+
+    Args:
+        source: a folder with data.jsonl, or a JSONL file.
+
+    Raises:
+        SourceError: there is no JSONL.
+    """
+    root = source_lib.locate(source).parent
+    # The key is forgotten with this call: no digest can be compared with one of another.
+    digests = functools.partial(_digests, root, secrets.token_bytes(32))
+    return source_lib.read(source, patients.Grouping(digests))
+
+
+def _opened(jobs: Sequence[images.Job], workers: int) -> Iterator[list[Problem]]:
+    if workers <= 1 or len(jobs) < 2:
+        yield from map(_problems, jobs)
+        return
+    with get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap(_problems, jobs, chunksize=8)
 
 
 def _problems(job: images.Job) -> list[Problem]:
-    return images.to_record(job.item, job.root, job.file)[1]
+    return images.to_record(job.item, job.root, job.file, job.options)[1]
 
 
-def _job(listing: source_lib.Listing, item: source_lib.Item) -> images.Job:
-    return images.Job(str(listing.path.parent.absolute()), listing.path.name, item)
+def _alike(found: Iterable[Problem], file: str) -> Problem | None:
+    """Returns the error of a source whose CT images look like the same thing other than HU."""
+    looks = collections.Counter(p.message for p in found if p.level == images.LOOK)
+    count = sum(looks.values())
+    name, most = max(((k, n) for k, n in looks.items() if k), key=lambda x: x[1], default=("", 0))
+    if most < _ALIKE or most <= _ALIKE_SHARE * count:
+        return None
+    message = (
+        f"{most} of {count} CT images are not like HU but like {name}; docs/data.md says what to "
+        "do (offset), or give another modality than CT"
+    )
+    return Problem(file, None, "", message)
 
 
-def _jobs(listing: source_lib.Listing, errors: list[Problem]) -> dict[str, list[images.Job]]:
+def _digests(root: Path, key: bytes, path: str) -> Mapping[str, bytes]:
+    try:
+        return identity.digests(paths.resolve(root, path), key)
+    except Bad:  # Opening the image says it.
+        return {}
+
+
+def _job(listing: source_lib.Listing, item: source_lib.Item, options: Options) -> images.Job:
+    root = str(listing.path.parent.absolute())
+    return images.Job(root, listing.path.name, item, options=options)
+
+
+def _jobs(
+    listing: source_lib.Listing, errors: list[Problem], options: Options
+) -> dict[str, list[images.Job]]:
     """Returns the jobs by split. Lines without a split of their own count in the first one."""
     jobs: dict[str, list[images.Job]] = {}
     for split in source_lib.SPLITS:
         items = [i for i in listing.items if i.split == split]
         if items:
-            jobs[split] = [_job(listing, i) for i in items]
+            jobs[split] = [_job(listing, i, options) for i in items]
     bad = images.Job("", listing.path.name, None, tuple(errors))
     if errors:
         next(iter(jobs.values())).append(bad)
     return jobs
 
 
-def _params(listing: source_lib.Listing) -> dict[str, Any]:
+def _params(listing: source_lib.Listing, options: Options) -> dict[str, Any]:
     """Returns what decides the content: the lines, the files' sizes and the lexicon."""
     root, sizes = listing.path.parent, hashlib.sha256()
     for item in listing.items:
-        for path in filter(None, (item.image, item.mask)):
+        for path in _files(item, root):
             sizes.update(f"{path}\n{_size(root, path)}\n".encode())
     return {
         "version": VERSION,
+        "options": dataclasses.asdict(options),
+        "groups": _groups(listing),
         "sha256": records.sha256(listing.path),
         "files": sizes.hexdigest(),
         "lexicon": hashlib.sha256(repr(CLASSES).encode()).hexdigest()[:16],
     }
+
+
+def _groups(listing: source_lib.Listing) -> str:
+    """Returns a digest of who is whose patient: DICOM files may say it, and not the list."""
+    total = hashlib.sha256()
+    for item in listing.items:
+        total.update(f"{item.id}\n{item.patient}\n{item.split}\n".encode())
+    return total.hexdigest()
+
+
+def _files(item: source_lib.Item, root: Path) -> Iterator[str]:
+    yield item.image
+    if item.mask is not None:
+        with contextlib.suppress(Bad):
+            yield from masks.files_of(item, root)
 
 
 def _size(root: Path, path: str) -> int:

@@ -7,10 +7,17 @@ expected and never quote the value: it may be a report or a name. Knows nothing 
 import dataclasses
 import math
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
+from big_rad.datasets import label_tables
 from big_rad.grounding import classes
+
+# A path of a file or folder; or a file for each class.
+Mask = str | tuple[tuple[int, str], ...]
+# A path of a names file; or labels and names.
+Names = str | tuple[tuple[int, str], ...]
 
 MAX_ID, MAX_TEXT, MAX_LIST = 200, 100_000, 1_000
 _MAX_PIXEL = 1 << 20
@@ -39,9 +46,10 @@ class Box:
 
 def name(value: Any) -> str:
     """A pseudonym: a short text without control characters; a whole number is taken as text."""
+    value = _whole(value)
     if _is_int(value) and abs(value) < 10**18:
         value = str(value)
-    value = text(value)
+    value = unicodedata.normalize("NFC", text(value))
     if len(value) > MAX_ID or "\n" in value or "\r" in value or "\t" in value:
         raise Bad(f"must be one line of at most {MAX_ID} characters")
     return value
@@ -65,7 +73,7 @@ def answer(value: Any) -> str:
     if isinstance(value, bool):
         raise Bad('must be a text or a number; write "yes" or "no"')
     if isinstance(value, int | float) and abs(value) < 1e15:
-        return str(value)
+        return str(_whole(value))
     return text(value)
 
 
@@ -79,9 +87,45 @@ def choices(value: Any) -> tuple[str, ...]:
 
 def frame(value: Any) -> int:
     """A number of a frame, from 0."""
+    value = _whole(value)
     if not _is_int(value) or not 0 <= value < 1 << 31:
         raise Bad("must be a whole number from 0")
     return value
+
+
+def offset(value: Any) -> float:
+    """A number that is added to the values of an image."""
+    if not _is_number(value) or abs(value) > 1 << 20:
+        raise Bad("must be a number, such as -1024; it is added to the values to make them HU")
+    return float(value)
+
+
+def mask(value: Any) -> Mask:
+    """A path, or {class: path} of a binary file for each class."""
+    if not isinstance(value, dict):
+        return text(value)
+    if not value or len(value) > classes.NUM_CLASSES:
+        raise Bad('must name a file for each class, such as {"liver": "masks/liver.nii.gz"}')
+    found = {}
+    for key, path in value.items():
+        try:
+            one = class_id(int(key) if key.isdecimal() and len(key) < 9 else key)
+            if one in found:
+                raise Bad("the class has another file already")
+            found[one] = text(path)
+        except Bad as e:
+            raise Bad(f"entry {len(found) + 1}: {e}") from None
+    return tuple(sorted(found.items()))
+
+
+def names(value: Any) -> Names:
+    """A path of a names file, or {label: name}."""
+    if not isinstance(value, dict | list):
+        return text(value)
+    found = label_tables.pairs(value)
+    if not found:
+        raise Bad('must be a file, or names by label, such as {"5": "liver"}')
+    return tuple(sorted(found.items()))
 
 
 def one_of(*known: str) -> Callable[[Any], str]:
@@ -107,6 +151,7 @@ def keywords(value: Any) -> tuple[tuple[str, int], ...]:
 
 def class_id(value: Any) -> int:
     """A class by its id, its TotalSegmentator name or a phrase in English or German."""
+    value = _whole(value)
     if _is_int(value):
         if not 1 <= value <= classes.NUM_CLASSES:
             raise Bad(f"class ids are 1 to {classes.NUM_CLASSES}")
@@ -150,7 +195,7 @@ def _box(item: Any) -> Box:
         if "box" not in item or "class" not in item:
             raise Bad("needs both box and class")
         corners, what = item["box"], item["class"]
-        phrase = "" if item.get("phrase") is None else text(item["phrase"])
+        phrase = text(item["phrase"]) if item.get("phrase") else ""
     elif isinstance(item, list) and len(item) == 5:
         corners, what = item[:4], item[4]
     else:
@@ -180,6 +225,11 @@ def _keyword(item: Any) -> tuple[str, int]:
 def quoted(field: str) -> str:
     """A field's name for a message; one that does not look like a name is not shown."""
     return repr(field) if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}", field) else "a field"
+
+
+def _whole(value: Any) -> Any:
+    """A float without a fraction as a whole number: what pandas writes of columns with gaps."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _is_int(value: Any) -> bool:

@@ -1,7 +1,7 @@
 """Opens the image and the mask of an item and makes its record; lists what is wrong with them.
 
-A path never leaves the folder of data.jsonl, and no message or record holds more of one than the
-file's own name. Knows nothing of lines that were left out, of splits or of how records are stored.
+No message or record holds more of a path than the file's own name. Knows nothing of lines that were
+left out, of splits or of how records are stored.
 """
 
 import dataclasses
@@ -12,17 +12,33 @@ from typing import Any
 import numpy as np
 
 from big_rad.datasets import records
+from big_rad.datasets.folder import masks, paths
 from big_rad.datasets.folder.fields import Bad
 from big_rad.datasets.folder.source import Item, Row
 from big_rad.datasets.records import Problem
+from big_rad.dicom import plausible
 from big_rad.dicom import read as reader
+from big_rad.dicom.turns import Turn
 from big_rad.grounding import phrases
-from big_rad.grounding.classes import NUM_CLASSES
 
-_NIFTI = (".nii", ".nii.gz")
-_MASKS = (".npy", ".png", *_NIFTI)
-_SAYS_NO_MODALITY = _MASKS  # grey images that could be anything; pictures in colour are "OT"
+_SAYS_NO_MODALITY = ("npy", "png", "nifti")  # if grey; pictures in colour are "OT"
+LOOK, TURNED = "look", "turned"  # levels of problems that are counted: see `make`
 _Box = tuple[float, float, float, float, int]
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What holds for all images of a source.
+
+    Attributes:
+        as_stored: images are not turned to their usual display.
+        trust_mask_order: NIfTI masks are stored in the order of their images.
+        offset: added to the values of CT images whose line has none.
+    """
+
+    as_stored: bool = False
+    trust_mask_order: bool = False
+    offset: float = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,115 +50,126 @@ class Job:
         file: its name, for problems.
         item: the image, or None.
         problems: passed on as they are.
+        options: of the source.
     """
 
     root: str
     file: str
     item: Item | None
     problems: tuple[Problem, ...] = ()
+    options: Options = Options()
 
 
 def make(job: Job) -> Iterator[records.Record | Problem]:
-    """Yields the record of a job and the errors that led to something being left out."""
+    """Yields the record of a job, and its problems.
+
+    Those of the level "error" led to something being left out. A problem of the level `LOOK` is
+    yielded for every CT image; its message is what the values look like, "" for HU.
+    """
     yield from job.problems
     if job.item is not None:
-        record, problems = to_record(job.item, job.root, job.file)
-        yield from (p for p in problems if p.level == "error")
+        record, problems = to_record(job.item, job.root, job.file, job.options)
+        yield from problems
         if record is not None:
             yield record
 
 
-def to_record(item: Item, root: str | Path, file: str) -> tuple[records.Record | None, list]:
-    """Opens an item's files and makes its record.
+def to_record(
+    item: Item, root: str | Path, file: str, options: Options = Options()
+) -> tuple[records.Record | None, list[Problem]]:
+    """Opens an item's files and makes its record, in the usual display of its image.
 
     Args:
         item: the lines of one image.
         root: folder of data.jsonl.
         file: its name, for problems.
+        options: of the source.
 
     Returns:
         The record, without the lines that had a problem; or None if the image or its mask cannot
-        be used, or no line is left. And the problems.
+        be used, or no line is left. And the problems, see `make`.
     """
     say = _Sayer(item, file)
     try:
-        found = _image(item, Path(root))
+        found = _image(item, Path(root), options)
     except Bad as e:
         return None, [say("image", e)]
-    doubts = []
-    if turned := reader.unusual(found.orientation, found.plane):
-        name = item.image.split("/")[-1]
-        message = f"{name}: {turned} are not as usually shown; if that is not meant, turn the image"
-        doubts.append(say("image", f"{message} with its boxes and mask", "warning"))
+    shown, inverse = (found, Turn()) if options.as_stored else reader.to_display(found)
+    turn, problems = inverse.inverse(), list(_doubts(found, inverse, item, options, say))
     segmap = None
     if item.mask is not None:
         try:
-            segmap = _mask(item, Path(root), found.pixels.shape[:2])
+            segmap, said = masks.read(item, Path(root), found, options.trust_mask_order)
         except Bad as e:
-            return None, [*doubts, say("mask", e)]
-    rows, problems = [], doubts
+            return None, [*problems, say("mask", e)]
+        problems += [say("mask", s, "warning") for s in said]
+        segmap = turn.array(segmap)
+    elif item.mask_frame is not None or item.mask_names is not None:
+        field = "mask_names" if item.mask_frame is None else "mask_frame"
+        problems.append(say(field, "is not used; no line of this id names a mask", "warning"))
+    rows = []
     for row in item.rows:
         bad = _outside(row, found.pixels.shape[:2])
         if bad:
             problems.append(Problem(file, row.line, "boxes", bad))
         else:
             rows.append(row)
-    boxes = _merged(rows)
+    boxes = [(*turn.box(b[:4], found.pixels.shape), b[4]) for b in _merged(rows)]
     texts = [text for row in rows for text in texts_of(row)]
     if not texts and not boxes and segmap is None:
         return None, problems
-    shown = {b[4] for b in boxes} | (set() if segmap is None else set(map(int, np.unique(segmap))))
-    problems += _ungrounded(texts, shown, say)
+    seen = {b[4] for b in boxes} | (set() if segmap is None else set(map(int, np.unique(segmap))))
+    problems += _ungrounded(texts, seen, say)
     image = records.image_record(
-        item.id, found.modality, found.pixels, plane=found.plane or item.plane or "",
+        item.id, shown.modality, shown.pixels, plane=shown.plane or item.plane or "",
         segmap=segmap, boxes=boxes, texts=texts,
     )  # fmt: skip
     return records.record(item.id, item.patient, [image]), problems
+
+
+def _doubts(
+    found: reader.Slice, inverse: Turn, item: Item, options: Options, say: "_Sayer"
+) -> Iterator[Problem]:
+    """Yields what was turned, guessed or ignored of an image, and what its values look like."""
+    name = item.image.split("/")[-1]
+    for warning in found.warnings:
+        yield say("image", f"{name}: {warning}", "warning")
+    done = inverse.inverse().words
+    unusual = reader.unusual(found.orientation, found.plane)
+    if options.as_stored and unusual:
+        message = f"{unusual} are not as usually shown; if that is not meant, turn the image with"
+        yield say("image", f"{name}: {message} its boxes and mask, or drop --as_stored", "warning")
+    elif done:
+        why = f"{unusual} are not as usually shown; " if unusual else ""
+        message = f"{name}: {why}the image is {done}, and its boxes and mask with it"
+        yield say("image", message, "warning")
+        yield say("image", done, TURNED)
+    if found.format == "dicom" and found.modality in ("CT", "MR") and not found.orientation:
+        message = "the file does not say how the patient lies, so the image stays as it is stored"
+        yield say("image", f"{name}: {message}", "warning")
+    if found.units == "HU":
+        look = plausible.look(found.pixels)
+        if look:
+            yield say("image", f"{name}: {plausible.doubt(look, found.pixels)}", "warning")
+        yield say("image", look.name if look else "", LOOK)
 
 
 def check_files(item: Item, root: str | Path, file: str) -> list[Problem]:
     """Returns what is wrong with an item's paths, without opening the files."""
     say = _Sayer(item, file)
     problems = []
-    for field in ("image", "mask"):
-        path = getattr(item, field)
-        try:
-            if path is not None:
-                resolve(Path(root), path)
-                if field == "mask":
-                    _check_mask_name(path)
-        except Bad as e:
-            problems.append(say(field, e))
-    return problems
-
-
-def resolve(root: Path, name: str) -> Path:
-    """Returns the file a path of data.jsonl means.
-
-    Args:
-        root: folder of data.jsonl.
-        name: path relative to it, with "/" between the parts.
-
-    Raises:
-        Bad: the path is absolute or leaves the folder, also by a link, or there is no such file.
-    """
-    if "\\" in name or ":" in name.split("/")[0]:
-        raise Bad('the path must be relative, with "/" between its parts')
-    parts = name.split("/")
-    if name.startswith(("/", "~")) or ".." in parts:
-        raise Bad("the path must lie inside the folder of the JSONL: relative, without '..'")
-    last = parts[-1]
     try:
-        path = (root / name).resolve()
-        if not path.is_relative_to(root.resolve()):
-            raise Bad(f"{last}: a link leads out of the folder of the JSONL; copy the file into it")
-        if not path.is_file():
-            raise Bad(f"{last}: there is no such file; paths start at the folder of the JSONL")
-    except (OSError, RuntimeError, ValueError) as e:
-        if isinstance(e, Bad):
-            raise
-        raise Bad(f"the path cannot be followed ({type(e).__name__})") from None
-    return root / name
+        paths.resolve(Path(root), item.image)
+    except Bad as e:
+        problems.append(say("image", e))
+    try:
+        for name in masks.files_of(item, Path(root)):
+            paths.resolve(Path(root), name)
+            if name != item.mask_names:
+                masks.check_name(name)
+    except Bad as e:
+        problems.append(say("mask", e))
+    return problems
 
 
 def texts_of(row: Row) -> list[dict[str, Any]]:
@@ -179,6 +206,9 @@ def keywords_of(row: Row) -> list[tuple[str, int]]:
     return list(dict.fromkeys([*named, *more]))
 
 
+resolve = paths.resolve
+
+
 class _Sayer:
     """Makes the problems of an item: at the line that names the file, with names but no folders."""
 
@@ -191,50 +221,25 @@ class _Sayer:
         return Problem(self._file, line, field, str(message), level)
 
 
-def _read(path: Path, frame: int | None, item: Item, modality: str | None) -> reader.Slice:
+def _image(item: Item, root: Path, options: Options) -> reader.Slice:
+    path = paths.resolve(root, item.image)
+    offset = item.offset if item.offset is not None else options.offset
     try:
-        return reader.read(path, frame=frame, plane=item.plane or "axial", modality=modality)
+        found = reader.read(
+            path, frame=item.frame, plane=item.plane or "axial", modality=item.modality,
+            offset=offset or 0,
+        )  # fmt: skip
     except reader.ReadError as e:
         raise Bad(str(e)) from None
-
-
-def _image(item: Item, root: Path) -> reader.Slice:
-    path = resolve(root, item.image)
-    found = _read(path, item.frame, item, item.modality)
-    silent = item.image.lower().removesuffix(".zst").endswith(_SAYS_NO_MODALITY)
-    if item.modality is None and silent and found.pixels.ndim == 2:
+    if item.modality is None and found.format in _SAYS_NO_MODALITY and found.pixels.ndim == 2:
         raise Bad(f"{path.name}: the file does not say what it is; give modality (CT, MR or OT)")
-    if item.modality not in (None, found.modality):
+    if item.modality is not None and found.stated not in ("", item.modality):
         raise Bad(f"{path.name}: the modality of the line is not that of the file; correct it")
     if item.plane is not None and found.plane not in ("", item.plane):
         raise Bad(f"{path.name}: the plane of the line is not that of the file; leave it out")
+    if item.offset and found.units != "HU":
+        raise Bad(f"{path.name}: offset is for the grey values of CT; leave it out")
     return found
-
-
-def _mask(item: Item, root: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Returns uint8 [H, W] of class ids."""
-    path = resolve(root, item.mask)
-    _check_mask_name(item.mask)
-    frame = item.frame if item.mask.lower().endswith(_NIFTI) else None
-    values = _read(path, frame, item, "OT").pixels
-    if values.ndim == 3:
-        if not (values == values[..., :1]).all():
-            raise Bad(f"{path.name}: a mask in colour; save it as grey values, one a class id")
-        values = values[..., 0]
-    if values.shape != shape:
-        raise Bad(
-            f"{path.name}: {values.shape[0]} x {values.shape[1]} pixels (rows x columns), but the "
-            f"image has {shape[0]} x {shape[1]}"
-        )
-    whole = np.isfinite(values).all() and (values == np.rint(values)).all()
-    if not whole or values.min() < 0 or values.max() > NUM_CLASSES:
-        raise Bad(f"{path.name}: values must be class ids, whole numbers from 0 to {NUM_CLASSES}")
-    return values.astype(np.uint8)
-
-
-def _check_mask_name(name: str) -> None:
-    if not name.lower().endswith(_MASKS):
-        raise Bad(f"{name.split('/')[-1]}: a mask is a file ending in {', '.join(_MASKS)}")
 
 
 def _outside(row: Row, shape: tuple[int, ...]) -> str:

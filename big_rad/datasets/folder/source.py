@@ -7,13 +7,11 @@ one split. Knows which fields there are; opens no image.
 import dataclasses
 import difflib
 import hashlib
-import json
-import posixpath
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from big_rad.datasets.folder import fields
+from big_rad.datasets.folder import fields, lines, patients
 from big_rad.datasets.records import Problem, SourceError
 from big_rad.grounding import markup
 
@@ -22,13 +20,15 @@ SPLITS = ("train", "validation", "test")
 PLANES = ("axial", "coronal", "sagittal")
 MODALITIES = ("CT", "MR", "OT")
 QUESTION_TYPES = ("open", "closed", "yesno", "multiple")
-_MAX_LINE = 1 << 22
 _YESNO = ("yes", "no", "ja", "nein")
 _SHARES = ((0.8, "train"), (0.9, "validation"), (1.0, "test"))
 _ONLY_SEEN = "no line of this id has a text: the image serves generated detection questions only"
 _NOTHING = "no line of this id has a report, a question, boxes or a mask; there is nothing to learn"
 # What lines of the same image must agree on, if they say it.
-_SHARED = ("image", "frame", "plane", "modality", "patient", "mask", "split")
+_SHARED = (
+    "image", "frame", "plane", "modality", "offset", "patient", "mask", "mask_frame", "mask_names",
+    "split",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,12 +42,15 @@ class Row:
     frame: int | None = None
     plane: str | None = None
     modality: str | None = None
+    offset: float | None = None
     report: str = ""
     language: str = "en"
     clinical: str = ""
     indication: str = ""
     boxes: tuple[fields.Box, ...] = ()
-    mask: str | None = None
+    mask: fields.Mask | None = None
+    mask_frame: int | None = None
+    mask_names: fields.Names | None = None
     keywords: tuple[tuple[str, int], ...] = ()
     question: str = ""
     answer: str = ""
@@ -62,7 +65,8 @@ class Item:
 
     Attributes:
         rows: in the order of the file; at least one.
-        id, patient, image, frame, plane, modality, mask: what the lines say together.
+        id, patient, image, frame, plane, modality, offset, mask, mask_frame, mask_names: what the
+            lines say together.
         split: "train", "validation" or "test".
     """
 
@@ -73,7 +77,10 @@ class Item:
     frame: int | None
     plane: str | None
     modality: str | None
-    mask: str | None
+    offset: float | None
+    mask: fields.Mask | None
+    mask_frame: int | None
+    mask_names: fields.Names | None
     split: str
 
 
@@ -86,12 +93,14 @@ class Listing:
         items: the images that can be used, by first line.
         problems: of lines that cannot, and warnings.
         drawn: how many patients have no split of their own and were put into one by their hash.
+        grouping: how images without a patient were grouped, "" if there is nothing to say.
     """
 
     path: Path
     items: list[Item]
     problems: list[Problem]
     drawn: int
+    grouping: str = ""
 
 
 _FIELDS: dict[str, Callable[[Any], Any]] = {
@@ -101,12 +110,15 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "frame": fields.frame,
     "plane": fields.one_of(*PLANES),
     "modality": fields.one_of(*MODALITIES),
+    "offset": fields.offset,
     "report": fields.text,
     "language": fields.one_of("en", "de"),
     "clinical": fields.text,
     "indication": fields.text,
     "boxes": fields.boxes,
-    "mask": fields.text,
+    "mask": fields.mask,
+    "mask_frame": fields.frame,
+    "mask_names": fields.names,
     "keywords": fields.keywords,
     "question": fields.text,
     "answer": fields.answer,
@@ -137,24 +149,28 @@ def locate(source: str | Path) -> Path:
     return path
 
 
-def read(source: str | Path) -> Listing:
+def read(source: str | Path, grouping: patients.Grouping | None = None) -> Listing:
     """Reads a source.
 
     Args:
         source: a folder with data.jsonl, or a JSONL file.
+        grouping: finds the patients of images that name none; by default by their files alone.
 
     Raises:
         SourceError: there is no such file, or it cannot be opened.
     """
     path = locate(source)
+    grouping = grouping or patients.Grouping()
+    if other := lines.other_kind(path, {*_FIELDS, *_ALIASES}):
+        return Listing(path, [], [Problem(path.name, None, "", other)], 0)
     rows, problems = [], []
-    for line, data in _lines(path):
+    for line, data in lines.read(path):
         row, found = parse(data, line, path.name)
         problems += found
         if row is not None:
             rows.append(row)
-    items, found, drawn = gather(rows, path.name)
-    return Listing(path, items, problems + found, drawn)
+    items, found, drawn = gather(rows, path.name, grouping)
+    return Listing(path, items, problems + found, drawn, grouping.said())
 
 
 def parse(data: bytes, line: int, file: str = FILE) -> tuple[Row | None, list[Problem]]:
@@ -169,7 +185,7 @@ def parse(data: bytes, line: int, file: str = FILE) -> tuple[Row | None, list[Pr
         The row, or None if it cannot be used or the line is empty; and what is wrong with it.
     """
     try:
-        values = _json(data)
+        values = lines.parse(data)
     except fields.Bad as e:
         return None, [Problem(file, line, "", str(e))]
     if values is None:
@@ -178,7 +194,7 @@ def parse(data: bytes, line: int, file: str = FILE) -> tuple[Row | None, list[Pr
     for key, value in values.items():
         if key not in _FIELDS:
             bad.append(("", _unknown(key)))
-        elif value is not None:
+        elif value is not None and (key == "id" or value not in ("", [], {})):
             try:
                 kept[key] = _FIELDS[key](value)
             except fields.Bad as e:
@@ -194,21 +210,30 @@ def parse(data: bytes, line: int, file: str = FILE) -> tuple[Row | None, list[Pr
     return row, [Problem(file, line, f, m, "warning") for f, m in _doubts(row, kept)]
 
 
-def gather(rows: Iterable[Row], file: str = FILE) -> tuple[list[Item], list[Problem], int]:
+def gather(
+    rows: Iterable[Row], file: str = FILE, grouping: patients.Grouping | None = None
+) -> tuple[list[Item], list[Problem], int]:
     """Puts the lines of an image together and every patient into one split.
 
     Lines that contradict an earlier one are left out, and so are those whose image is in another
     split as another patient's.
 
+    Args:
+        rows: of the file.
+        file: its name, for the problems.
+        grouping: see `read`.
+
     Returns:
         (items, problems, number of patients whose split was drawn by their hash).
     """
+    grouping = grouping or patients.Grouping()
     groups, problems = _grouped(rows, file)
     given: dict[str, tuple[str, int]] = {}  # patient -> split, line
     whole, drawn = [], set()
+    together = {id_: {f: _said(group, f) for f in _SHARED} for id_, group in groups.items()}
+    grouping.assign([(id_, shared) for id_, shared in together.items() if shared["image"]])
     for id_, group in groups.items():
-        shared = {field: _said(group, field) for field in _SHARED}
-        shared["patient"] = shared["patient"] or id_
+        shared = together[id_]
         if shared["image"] is None:
             message = "is missing; no line of this id names an image file"
             problems.append(Problem(file, group[0].line, "image", message))
@@ -224,6 +249,8 @@ def gather(rows: Iterable[Row], file: str = FILE) -> tuple[list[Item], list[Prob
             split, line = given.setdefault(shared["patient"], (shared["split"], group[0].line))
             if split != shared["split"]:
                 message = f"the patient of line {line} would be in two splits; name the same one"
+                if how := grouping.by(id_):
+                    message += f" (taken for one patient {how}; if they are two, name them)"
                 problems += [Problem(file, r.line, "split", message) for r in group]
                 continue
         whole.append((id_, group, shared))
@@ -243,56 +270,6 @@ def drawn_split(patient: str) -> str:
     digest = hashlib.sha256(f"big_rad folder split\n{patient}".encode()).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
     return next(split for share, split in _SHARES if place < share)
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yields the lines of a file; of one that is too long, only the start."""
-    try:
-        with path.open("rb") as f:
-            number = 0
-            while data := f.readline(_MAX_LINE + 1):
-                number += 1
-                yield number, data
-                while not data.endswith(b"\n") and (rest := f.readline(_MAX_LINE)):
-                    data = rest
-    except OSError as e:
-        raise SourceError(f"{path.name}: cannot be read ({type(e).__name__})") from None
-
-
-def _json(data: bytes) -> dict[str, Any] | None:
-    """Returns the object on a line, or None if it is empty."""
-    if len(data) > _MAX_LINE:
-        raise fields.Bad(f"the line is longer than {_MAX_LINE} bytes; one line is one image's text")
-    try:
-        text = data.decode("utf-8-sig").strip()
-    except UnicodeDecodeError as e:
-        raise fields.Bad(f"byte {e.start + 1} of the line is not UTF-8; save it as UTF-8") from None
-    if not text:
-        return None
-    try:
-        value = json.loads(text, object_pairs_hook=_object, parse_constant=_constant)
-    except json.JSONDecodeError as e:
-        raise fields.Bad(f"not JSON at column {e.colno}: {e.msg}") from None
-    except fields.Bad:
-        raise
-    except (ValueError, RecursionError):  # A number of thousands of digits; brackets in brackets.
-        raise fields.Bad("not JSON that can be read: a number or a nesting is too long") from None
-    if not isinstance(value, dict):
-        raise fields.Bad('the line must be an object: {"id": ..., "image": ..., ...}')
-    return value
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [k for k, _ in pairs]
-        twice = next(k for k in keys if keys.count(k) > 1)
-        raise fields.Bad(f"{fields.quoted(twice)} stands twice in one object; keep one")
-    return found
-
-
-def _constant(name: str) -> None:
-    raise fields.Bad(f"{name} is no JSON; leave the field out")
 
 
 def _unknown(key: str) -> str:
@@ -357,9 +334,16 @@ def _grouped(rows: Iterable[Row], file: str) -> tuple[dict[str, list[Row]], list
         if clash:
             message = f"differs from line {clash[1]}, which has the same id"
             problems.append(Problem(file, row.line, clash[0], message))
+        elif same := next((r for r in group if _same(r, row)), None):
+            message = f"is the same as line {same.line} and is left out"
+            problems.append(Problem(file, row.line, "", message, "warning"))
         else:
             group.append(row)
     return groups, problems
+
+
+def _same(a: Row, b: Row) -> bool:
+    return dataclasses.replace(a, line=0) == dataclasses.replace(b, line=0)
 
 
 def _once(items: list[Item], file: str) -> tuple[list[Item], list[Problem]]:
@@ -368,7 +352,7 @@ def _once(items: list[Item], file: str) -> tuple[list[Item], list[Problem]]:
     kept, problems = [], []
     for item in items:
         line = next(r.line for r in item.rows if r.image)
-        key = posixpath.normpath(item.image), item.frame or 0
+        key = patients.file_key(item.image), item.frame or 0
         split, first = homes.setdefault(key, (item.split, line))
         if split == item.split:
             kept.append(item)

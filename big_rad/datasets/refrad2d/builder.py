@@ -6,6 +6,7 @@ be used is left out of its sentence. Knows nothing of training.
 """
 
 import argparse
+import collections
 import dataclasses
 import functools
 import json
@@ -58,6 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--max_images", type=int, default=256,
         help="images kept of one sentence, the first ones; a stock phrase may have thousands",
     )  # fmt: skip
+    parser.add_argument(
+        "--as_stored", action="store_true",
+        help="do not turn images to their usual display: what the released model was trained on",
+    )  # fmt: skip
     parser.add_argument("--dicoms", help="folder of {id[:2]}/{id}.dcm.zst, if it lies apart")
     parser.add_argument("--parquet", help="file of texts and questions, if it lies apart")
     parser.add_argument("--segments", help="folder of box JSONs and label maps, if it lies apart")
@@ -75,6 +80,7 @@ def build(
     modalities: str | Sequence[str] = "ct,mr",
     limit: int = 0,
     max_images: int = 256,
+    as_stored: bool = False,
     **apart: str | Path | None,
 ) -> records.Built:
     """Builds the dataset; see `records.build` for what is common to all.
@@ -86,6 +92,7 @@ def build(
         modalities: "ct,mr", "ct" or "mr".
         limit: sentences of each split and modality; 0 for all.
         max_images: images kept of one sentence.
+        as_stored: images are not turned to their usual display, in which maps and boxes are.
         apart: dicoms, parquet, segments or splits, where one lies elsewhere.
 
     Raises:
@@ -98,7 +105,8 @@ def build(
         raise records.SourceError(
             f"not found: {names}; {WHERE}, or say where a piece lies: {options}"
         )
-    params = _params(places, chosen, limit, max_images)
+    params = _params(places, chosen, limit, max_images) | {"as_stored": as_stored}
+    turned: collections.Counter[str] = collections.Counter()
     config = "default" if len(chosen) > 1 else chosen[0].lower()
     note = Path(data_dir) / "refrad2d" / config / VERSION / records.NOTE
     known = note.exists() and json.loads(note.read_text(encoding="utf-8"))["params"] == params
@@ -113,14 +121,18 @@ def build(
                 index.write_entries(places, chosen, wanted, folder)
             except (index.ParquetError, JsonError) as e:
                 raise records.SourceError(str(e)) from None
-        setting = Setting(places, str(folder), entries=chosen, masks=params["label_maps"])
+        setting = Setting(
+            places, str(folder), entries=chosen, masks=params["label_maps"], as_stored=as_stored
+        )
         made = records.build(
             "refrad2d", config=config, version=VERSION,
             description="CT and MR slices with report sentences, questions, boxes and label maps.",
             splits={s: _jobs(places, read, s, chosen, max_images) for s in SPLITS},
             make=functools.partial(items.make, setting), params=params, data_dir=data_dir,
             workers=workers, overwrite=overwrite, beam=beam, max_reject_share=max_reject_share,
+            judge=lambda found: turned.update(p.message for p in found if p.level == items.TURNED),
         )  # fmt: skip
+    made.notes += [f"{n} images were {how}, to their usual display" for how, n in turned.items()]
     made.notes += _notes(made, params, read, max_images)
     return made
 
@@ -133,6 +145,7 @@ def validate(
     modalities: str | Sequence[str] = "ct,mr",
     limit: int = 0,
     max_images: int = 256,
+    as_stored: bool = False,
     **apart: str | Path | None,
 ) -> Iterator[Problem]:
     """Yields every problem of a source; what can be checked is, also when pieces are missing.
@@ -141,7 +154,7 @@ def validate(
         source: folder of the published files.
         pixels: False only checks that images and label maps are there.
         workers: processes.
-        modalities, limit, max_images, apart: as for `build`.
+        modalities, limit, max_images, as_stored, apart: as for `build`.
     """
     chosen, places = _options(modalities, limit, max_images), Places.under(source, **apart)
     missing = places.missing(chosen)
@@ -169,7 +182,7 @@ def validate(
                     yield e.problem
         setting = Setting(
             places, folder, pixels=pixels, rows=rows, dicoms=places.dicoms.is_dir(),
-            entries=tuple(entries), masks=places.masks.is_dir(),
+            entries=tuple(entries), masks=places.masks.is_dir(), as_stored=as_stored,
         )  # fmt: skip
         for split in SPLITS:
             jobs = _jobs(places, read, split, chosen, max_images)

@@ -17,8 +17,11 @@ from big_rad.datasets import files, records
 from big_rad.datasets.records import Problem
 from big_rad.datasets.refrad2d import index, source, texts
 from big_rad.dicom import read as dicom_read
+from big_rad.dicom.turns import Turn
 from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes
+
+TURNED = "turned"  # level of the problems that say of an image what was done to it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +35,7 @@ class Setting:
         rows, dicoms: whether there is a parquet, a folder of images; else they are not asked for.
         entries: modalities of which there is a box JSON.
         masks: whether label maps are wanted.
+        as_stored: images are not turned to their usual display.
     """
 
     places: source.Places
@@ -41,6 +45,7 @@ class Setting:
     dicoms: bool = True
     entries: tuple[str, ...] = source.MODALITIES
     masks: bool = True
+    as_stored: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,7 +66,10 @@ class Job:
 
 
 def make(setting: Setting, job: Job) -> Iterator[records.Record | Problem]:
-    """Makes the records of a job; for each image that cannot be used, its first error."""
+    """Makes the records of a job; for each image that cannot be used, its first error.
+
+    Also yields a problem of the level `TURNED` for each image that was turned.
+    """
     yield from (p for p in job.problems if p.level == "error")
     reader = _reader(setting) if job.sentences else None
     for sentence in job.sentences:
@@ -73,6 +81,7 @@ def make(setting: Setting, job: Job) -> Iterator[records.Record | Problem]:
                 yield errors[0]
             elif image is not None:
                 images.append(image)
+                yield from (p for p in problems if p.level == TURNED)
         if images:
             digest = hashlib.sha256(sentence.text.encode()).hexdigest()[:16]
             yield records.record(f"{job.modality.lower()}-{digest}", "", images)
@@ -85,7 +94,8 @@ def check(setting: Setting, job: Job) -> list[Problem]:
         reader = _reader(setting)
         for sentence in job.sentences:
             for image_id in sentence.ids:
-                out += reader.image(image_id, job, sentence)[1]
+                found = reader.image(image_id, job, sentence)[1]
+                out += [p for p in found if p.level != TURNED]
     return out
 
 
@@ -112,18 +122,23 @@ class _Reader:
         said = row.pop("texts", [])
         if not self._set.pixels:
             return None, found + self._exist(image_id, mask_path)
-        picture, more = self._picture(image_id, job.modality)
+        picture, turn, more = self._picture(image_id, job.modality)
         found += more
         of_entry.problems = []
-        if picture is not None:
-            texts.inside(boxes, picture.pixels.shape, of_entry)
-        shape = None if picture is None else picture.pixels.shape
-        segmap, more = self._segmap(mask_path, shape, boxes)
+        shown = None if picture is None else turn.array(picture.pixels)
+        segmap, more = self._segmap(mask_path, shown, picture, boxes)
+        # Maps and boxes were cut from volumes in the usual display, so the image alone is turned.
+        with_map = segmap is not None and shown is not None and segmap.shape != shown.shape
+        if shown is not None:
+            texts.inside(boxes, picture.pixels.shape if with_map else shown.shape, of_entry)
         found += of_entry.problems + more
-        if picture is None or any(p.level == "error" for p in found):
+        if shown is None or any(p.level == "error" for p in found):
             return None, found
+        if with_map:
+            segmap = turn.array(segmap)
+            boxes = [[*turn.box(b[:4], picture.pixels.shape), b[4]] for b in boxes]
         made = records.image_record(
-            image_id, job.modality, picture.pixels, plane=picture.plane, segmap=segmap,
+            image_id, job.modality, shown, plane=picture.plane, segmap=segmap,
             boxes=boxes, texts=said, body_part=row.get("body_part") or "",
         )  # fmt: skip
         return made, found
@@ -181,25 +196,43 @@ class _Reader:
 
     def _picture(
         self, image_id: str, modality: str
-    ) -> tuple[dicom_read.Slice | None, list[Problem]]:
+    ) -> tuple[dicom_read.Slice | None, Turn, list[Problem]]:
+        """Returns an image as it is stored, the turn to its usual display, and problems."""
         if not self._set.dicoms:
-            return None, []
+            return None, Turn(), []
         path = self._places.dicom(image_id)
         name = self._places.name(path)
         if not files.is_file(path):
-            return None, [Problem(name, None, "", f"no such file; {source.WHERE}")]
+            return None, Turn(), [Problem(name, None, "", f"no such file; {source.WHERE}")]
         try:
             picture = dicom_read.read(path)
         except dicom_read.ReadError as e:
-            return None, [Problem(name, None, "", str(e).removeprefix(f"{path.name}: "))]
+            message = str(e).removeprefix(f"{path.name}: ")
+            return None, Turn(), [Problem(name, None, "", message)]
         if picture.modality != modality or picture.pixels.ndim != 2:
             message = f"is not the {modality} image that its split promises; export it again"
-            return None, [Problem(name, None, "Modality", message)]
-        if turned := dicom_read.unusual(picture.orientation, picture.plane):
-            message = f"{turned} are not as usually shown; if that is not meant, export it turned"
+            return None, Turn(), [Problem(name, None, "Modality", message)]
+        turn = Turn() if self._set.as_stored else dicom_read.to_display(picture)[1].inverse()
+        problems = [Problem(name, None, "", w, "warning") for w in picture.warnings]
+        if message := self._turning(picture, turn):
             field = "ImageOrientationPatient"
-            return picture, [Problem(name, None, field, message, "warning")]
-        return picture, []
+            problems.append(Problem(name, None, field, message, "warning"))
+        if turn.words:
+            problems.append(Problem(name, None, "", turn.words, TURNED))
+        return picture, turn, problems
+
+    def _turning(self, picture: dicom_read.Slice, turn: Turn) -> str:
+        """Returns a sentence on what was done to bring an image to its display, or was not."""
+        if not picture.orientation:
+            return "is missing or impossible, so the image stays as it is stored"
+        unusual = dicom_read.unusual(picture.orientation, picture.plane)
+        if self._set.as_stored:
+            message = "are not as usually shown, and stay so (--as_stored), unlike map and boxes"
+            return f"{unusual} {message}" if unusual else ""
+        if not turn.words:
+            return ""
+        why = f"{unusual} are not as usually shown; " if unusual else ""
+        return f"{why}the image is {turn.words}; map and boxes lie on the usual display already"
 
     def _mask(self, mask_path: str) -> tuple[Path | None, list[Problem]]:
         if not mask_path or not self._set.masks:
@@ -211,20 +244,32 @@ class _Reader:
         return None, [Problem(name, None, "", f"no such file; {source.WHERE}")]
 
     def _segmap(
-        self, mask_path: str, shape: tuple[int, ...] | None, boxes: list
+        self,
+        mask_path: str,
+        shown: np.ndarray | None,
+        picture: dicom_read.Slice | None,
+        boxes: list,
     ) -> tuple[np.ndarray | None, list[Problem]]:
         path, problems = self._mask(mask_path)
         if path is None:
             return None, problems
         found = texts.Findings(self._places.name(path))
-        segmap = read_segmap(path, shape, found)
+        shape = None if shown is None else shown.shape
+        segmap = read_segmap(path, shape, found, None if shown is None else picture.pixels.shape)
         if segmap is not None:
             _compare(segmap, boxes, found)
+            if shape is not None and segmap.shape != shape:
+                found.warn(
+                    "", "fits the stored image alone, so it is turned with it, and boxes too"
+                )
         return segmap, found.problems
 
 
 def read_segmap(
-    path: Path, shape: tuple[int, ...] | None, found: texts.Findings
+    path: Path,
+    shape: tuple[int, ...] | None,
+    found: texts.Findings,
+    stored: tuple[int, ...] | None = None,
 ) -> np.ndarray | None:
     """Reads a label map.
 
@@ -232,28 +277,30 @@ def read_segmap(
         path: a .npy file. The public pipeline leaves CT maps as float32 of whole numbers.
         shape: of the image; None if it is not known.
         found: takes the problems.
+        stored: of the image as it is stored, if that is allowed too.
 
     Returns:
         uint8 [H, W] of class ids, None if it cannot be used.
     """
     try:  # Mapped first: a header that promises more than the file holds costs no memory.
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as e:
         found.error("", f"damaged, or no .npy file of numbers ({type(e).__name__}); copy it again")
         return None
-    if not isinstance(stored, np.ndarray) or stored.ndim != 2 or stored.dtype.kind not in "iuf":
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "iuf":
         found.error("", "must be an array [H, W] of class ids in a .npy file")
         return None
-    if shape is not None and stored.shape != shape:
-        message = f"has shape {list(stored.shape)}, its image {list(shape)}; make it anew"
+    if shape is not None and values.shape not in (shape, stored):
+        other = f", {list(stored)} as stored" if stored not in (None, shape) else ""
+        message = f"has shape {list(values.shape)}, its image {list(shape)}{other}; make it again"
         found.error("", message)
         return None
-    low, high = stored.min(), stored.max()
+    low, high = values.min(), values.max()
     if not (low >= 0 and high <= classes.NUM_CLASSES):  # NaN is neither
         found.error("", f"holds class ids outside 0..{classes.NUM_CLASSES}; harmonise the classes")
         return None
-    segmap = np.ascontiguousarray(stored, np.uint8)
-    if stored.dtype.kind == "f" and not np.array_equal(segmap, stored):
+    segmap = np.ascontiguousarray(values, np.uint8)
+    if values.dtype.kind == "f" and not np.array_equal(segmap, values):
         found.error("", "holds numbers that are not whole; resample label maps by nearest")
         return None
     return segmap

@@ -110,7 +110,7 @@ def inside(boxes: Sequence[Sequence[float]], shape: Sequence[int], found: Findin
     for i, (x1, y1, x2, y2, _) in enumerate(boxes):
         if min(x1, y1) < 0 or x2 > width or y2 > height:
             message = f"reaches outside the image of {height} rows and {width} columns"
-            found.error(f"bboxes[{i}]", f"{message}; boxes are in pixels of the stored image")
+            found.error(f"bboxes[{i}]", f"{message}; boxes are in pixels of the usual display")
 
 
 def _content(value: Any, column: str, found: Findings) -> dict[str, Any] | None:

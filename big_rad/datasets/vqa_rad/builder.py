@@ -56,6 +56,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="build although a split has not the published number of questions",
     )
+    parser.add_argument(
+        "--as_stored",
+        action="store_true",
+        help="do not turn pictures as their EXIF orientation asks for, as for the released model",
+    )
 
 
 def build(
@@ -65,6 +70,7 @@ def build(
     config: str = "wu",
     split_dir: str | Path | None = None,
     allow_other_counts: bool = False,
+    as_stored: bool = False,
     workers: int = 2,
     overwrite: bool = False,
     beam: Sequence[str] | None = None,
@@ -78,6 +84,8 @@ def build(
         config: "wu" or "common".
         split_dir: the folder of the questions; None is `source`.
         allow_other_counts: build although a split has not the published number of questions.
+        as_stored: pictures are not turned as their EXIF orientation asks for. A set that was built
+            otherwise is built again.
         workers, overwrite, beam, max_reject_share: see `records.build`.
 
     Raises:
@@ -92,14 +100,16 @@ def build(
         version=VERSION,
         description="VQA-RAD: questions about radiology pictures.",
         splits=plan.jobs,
-        make=make,
+        make=functools.partial(make, upright=not as_stored),
         params={
+            "as_stored": as_stored,
             "questions": plan.sha256,
             "images": {s: vqa_json.digest(jobs) for s, jobs in plan.jobs.items()},
         },
         data_dir=data_dir,
         workers=workers,
         overwrite=overwrite,
+        ignore=("as_stored",),
         beam=beam,
         max_reject_share=max_reject_share,
     )
@@ -116,6 +126,7 @@ def validate(
     config: str = "wu",
     split_dir: str | Path | None = None,
     allow_other_counts: bool = False,
+    as_stored: bool = False,
 ) -> Iterator[Problem]:
     """Yields every problem of the published files.
 
@@ -126,7 +137,9 @@ def validate(
         config: "wu" or "common".
         split_dir: the folder of the questions; None is `source`.
         allow_other_counts: do not report other counts than the published ones.
+        as_stored: not used; so that both commands take the same options.
     """
+    del as_stored
     try:
         plan, files = read(Path(source), config, split_dir)
     except vqa_json.JsonError as e:
@@ -172,12 +185,17 @@ def read(
     return vqa_json.plan(source, rows, paths, ask), files
 
 
-def make(job: vqa_json.Job) -> Iterable[records.Record | Problem]:
-    """Makes the record of an image; what is left out of the set comes as problems."""
+def make(job: vqa_json.Job, upright: bool = True) -> Iterable[records.Record | Problem]:
+    """Makes the record of an image; what is left out of the set comes as problems.
+
+    Args:
+        job: the image with its questions.
+        upright: turn it as its EXIF orientation asks for.
+    """
     yield from job.problems
     if not job.image:
         return
-    image = vqa_json.pixels(job)
+    image = vqa_json.pixels(job, upright=upright)
     if isinstance(image, Problem):
         yield image
         return
@@ -253,5 +271,5 @@ def _common(path: Path) -> dict[str, list[Row]]:
 
 
 def _check(pixels: bool, job: vqa_json.Job) -> list[Problem]:
-    found = vqa_json.pixels(job) if pixels else vqa_json.missing(job)
+    found = vqa_json.pixels(job, upright=True) if pixels else vqa_json.missing(job)
     return [found] if isinstance(found, Problem) else []

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from big_rad.datasets.folder import images, source
+from big_rad.datasets.folder import images, paths, source
 
 DOC = (Path(__file__).parents[3] / "docs" / "data.md").read_text(encoding="utf-8")
 
@@ -37,7 +37,7 @@ def test_the_table_has_every_field_and_no_other():
 def test_the_messages_shown_are_those_of_the_code():
     code = "".join(
         re.sub(r'"\s*f?"', "", Path(m.__file__).read_text(encoding="utf-8"))
-        for m in (source, images)
+        for m in (source, images, paths)
     )
     for part in (
         "is no field; ",
@@ -46,7 +46,8 @@ def test_the_messages_shown_are_those_of_the_code():
         "the box leaves the image of ",
         "would be in two splits; name the same one",
         "would be in two splits; name one patient on both",
-        "are not as usually shown; if that is not meant, turn the image",
+        "are not as usually shown; ",
+        "if that is not meant, turn the image with",
         "is not used; it belongs to a report, and the line has none",
     ):
         assert part in DOC and part in code, part

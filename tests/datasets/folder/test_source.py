@@ -74,7 +74,7 @@ def test_a_class_is_an_id_a_name_or_words(given_as):
         ({"report": 7}, "report", "text"),
         ({"report": "a\x00b"}, "report", "control"),
         ({"report": "\ud800"}, "report", "surrogate"),
-        ({"boxes": []}, "boxes", "leave the field out"),
+        ({"boxes": 3}, "boxes", "leave the field out"),
         ({"boxes": [[1, 2, 3, 4]]}, "boxes", "entry 1: must be"),
         ({"boxes": [[1, 2, 3, 4, 5], [9, 2, 3, 4, 5]]}, "boxes", "entry 2: the box is empty"),
         ({"boxes": [[0, 0, 0.5, 0.5, 5]]}, "boxes", "0 to 1"),

@@ -1,11 +1,16 @@
 import io
+import json
 import pickle
 import re
 
 import numpy as np
+import pydicom
 import pytest
+import zstandard
 
-from big_rad.datasets.refrad2d import items, texts
+from big_rad.datasets.refrad2d import index, items, source, texts
+from big_rad.pp import packed
+from tests.published import refrad2d
 
 DAMAGED = "damaged, or no .npy"
 MAP = np.array([[0, 5, 5], [0, 121, 0]], np.uint8)
@@ -62,3 +67,93 @@ def test_broken_label_maps_are_named(tmp_path, content, message):
 def test_the_label_map_of_an_unknown_image_is_still_checked(tmp_path):
     np.save(tmp_path / "x.npy", MAP)
     assert read(tmp_path / "x.npy", None)[1] == []
+
+
+# Images that are stored another way than label maps and boxes, which lie on the usual display
+
+
+def rewrite(root, image, change):
+    """Stores an image another way; `change` of a data set and its pixels does it."""
+    path = refrad2d.dicom_file(root, image["id"])
+    ds = pydicom.dcmread(io.BytesIO(zstandard.decompress(path.read_bytes())))
+    pixels = np.ascontiguousarray(change(ds, ds.pixel_array))
+    ds.Rows, ds.Columns = pixels.shape
+    ds.PixelData = pixels.tobytes()
+    out = io.BytesIO()
+    ds.save_as(out)
+    path.write_bytes(zstandard.compress(out.getvalue()))
+
+
+def mirror(ds, pixels):
+    ds.ImageOrientationPatient = [-1, 0, 0, 0, 1, 0]
+    return pixels[:, ::-1]
+
+
+def exchange(ds, pixels):
+    ds.ImageOrientationPatient = [0, 1, 0, 1, 0, 0]
+    return pixels.T
+
+
+def made(root, image, tmp_path, **options):
+    """The record of one image, or None, and its problems."""
+    folder = tmp_path / f"index{len(list(tmp_path.iterdir()))}"
+    folder.mkdir()
+    places = source.Places.under(root)
+    index.write_rows(places, [image["id"]], folder)
+    index.write_entries(places, [image["modality"]], [image["id"]], folder)
+    setting = items.Setting(places, str(folder), entries=(image["modality"],), **options)
+    sentence = source.Sentence("x", (image["id"],), 1)
+    job = items.Job("split.json", image["modality"], (sentence,))
+    found = [r["images"][0] for r in items.make(setting, job) if isinstance(r, dict)]
+    return (found or [None])[0], items.check(setting, job)
+
+
+@pytest.fixture
+def grounded(written):
+    """An axial image with boxes and a map that is not square."""
+    images = [im for item in written[1] for im in item["images"]]
+    return next(
+        im for im in images
+        if im["plane"] == "axial" and im["entry"] and im["image"].shape[0] != im["image"].shape[1]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "words"), [
+    (mirror, "mirrored left to right"), (exchange, "rows and columns exchanged"),
+])  # fmt: skip
+def test_the_image_is_turned_to_its_map_and_boxes(copy, tmp_path, grounded, change, words):
+    usual, _ = made(copy, grounded, tmp_path)
+    rewrite(copy, grounded, change)
+    found, problems = made(copy, grounded, tmp_path)
+    for field in ("image", "segmap", "boxes"):
+        assert found[field] == usual[field]
+    assert [p.level for p in problems] == ["warning"] and words in problems[0].message
+
+
+def test_as_stored_leaves_the_image_and_says_so(copy, tmp_path, grounded):
+    rewrite(copy, grounded, mirror)
+    found, (problem,) = made(copy, grounded, tmp_path, as_stored=True)
+    np.testing.assert_array_equal(packed.array(found["image"]), grounded["image"][:, ::-1])
+    assert "--as_stored" in problem.message and problem.level == "warning"
+
+
+def test_a_map_that_fits_the_stored_image_alone_is_turned_with_it(copy, tmp_path, grounded):
+    usual, _ = made(copy, grounded, tmp_path)
+    rewrite(copy, grounded, exchange)
+    np.save(refrad2d.mask_file(copy, grounded["id"]), grounded["segmap"].T)
+    path = refrad2d.box_file(copy, grounded["modality"])
+    content = json.loads(path.read_text())
+    boxes = [[y1, x1, y2, x2, c] for x1, y1, x2, y2, c in grounded["entry"]["bboxes"]]
+    content[grounded["id"]] |= {"bboxes": boxes}
+    path.write_text(json.dumps(content, indent=4))
+    found, problems = made(copy, grounded, tmp_path)
+    assert all(found[field] == usual[field] for field in ("image", "segmap", "boxes"))
+    assert any("fits the stored image alone" in p.message for p in problems)
+
+
+def test_a_map_that_fits_neither_way_is_refused(copy, tmp_path, grounded):
+    rewrite(copy, grounded, exchange)
+    np.save(refrad2d.mask_file(copy, grounded["id"]), grounded["segmap"][:-1])
+    found, problems = made(copy, grounded, tmp_path)
+    assert found is None
+    assert any("as stored" in p.message and p.level == "error" for p in problems)

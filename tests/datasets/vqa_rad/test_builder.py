@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from big_rad.datasets import core, records
 from big_rad.datasets.vqa_rad import builder
@@ -225,3 +226,19 @@ def test_a_qid_twice_is_reported(fixture):
 def test_an_unknown_config_is_refused(fixture, tmp_path):
     with pytest.raises(ValueError, match="no config 'mine'; there are wu, common"):
         builder.build(fixture[0], tmp_path, config="mine")
+
+
+def test_pictures_are_turned_by_exif_unless_they_are_wanted_as_stored(fixture):
+    root, _ = fixture
+    plan, _ = builder.read(root, "wu", root / "splits")
+    job = plan.jobs["test"][0]
+    picture = Image.fromarray(np.zeros((20, 30), np.uint8))
+    exif = picture.getexif()
+    exif[0x0112] = 6
+    picture.save(root / job.image, "JPEG", exif=exif)
+    shapes = [
+        packed.array(record["images"][0]["image"]).shape
+        for upright in (True, False)
+        for record in builder.make(job, upright=upright)
+    ]
+    assert shapes == [(30, 20, 3), (20, 30, 3)]

@@ -1,0 +1,230 @@
+"""From the stored values of a grey DICOM image to HU, or to grey values as they are shown.
+
+Padding, rescale, lookup tables, window and inversion, in this order. Knows nothing of how pixels
+are stored in a file.
+"""
+
+import dataclasses
+import math
+
+import numpy as np
+import pydicom
+from pydicom import pixels
+from pydicom.valuerep import DSfloat
+
+from big_rad.dicom import image, tables
+from big_rad.dicom.errors import MissingElementError, NotAnImageError
+from big_rad.dicom.fields import Fields
+from big_rad.dicom.pixel_data import Header, used_bits
+from big_rad.dicom.tables import Descriptor
+
+AIR = -1000  # HU
+_LEAST_WIDTHS = {"LINEAR": 1.0, "LINEAR_EXACT": math.ulp(0.0), "SIGMOID": math.ulp(0.0)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Stored:
+    """A frame's stored values.
+
+    Attributes:
+        values: [H, W], without what lies above BitsStored.
+        padding: bool [H, W] of pixels that are no part of the image; None if there are none.
+    """
+
+    values: np.ndarray
+    padding: np.ndarray | None
+
+
+def stored(words: np.ndarray, header: Header, fields: Fields) -> Stored:
+    """Tells values, unused bits and padding of a frame apart.
+
+    Padding are the pixels of PixelPaddingValue, or those from it to PixelPaddingRangeLimit (PS3.3
+    C.7.5.1.1.2). The two are compared bit by bit, because they are often written with the wrong
+    sign, and with what lies above BitsStored if they need it themselves.
+
+    Args:
+        words: the frame as decoded, [H, W].
+        header: how it is stored.
+        fields: elements of the frame; takes the warnings.
+    """
+    values = used_bits(words, header)
+    if _has_more(words, values, header):
+        fields.warn("bits above BitsStored are not zero (an overlay, perhaps) and were cleared")
+    ends = [fields.optional(k) for k in ("PixelPaddingValue", "PixelPaddingRangeLimit")]
+    if ends[0] is None:
+        if ends[1] is not None:
+            fields.warn("PixelPaddingRangeLimit without PixelPaddingValue was ignored")
+        return Stored(values, None)
+    given = [int(end[0]) for end in ends if end is not None]
+    limits = [_value_of(word, header) for word in given]
+    compared = values
+    if None in limits:
+        limits = [word - (1 << 16) if header.signed and word >> 15 else word for word in given]
+        compared = words
+    low, high = min(limits), max(limits)
+    padding = compared == low if low == high else (compared >= low) & (compared <= high)
+    if padding.all():
+        fields.warn("every pixel is padding (PixelPaddingValue): the image is blank")
+    return Stored(values, padding if padding.any() else None)
+
+
+def to_hu(frame: Stored, fields: Fields, name: str) -> np.ndarray:
+    """Returns int16 HU [H, W]; padding is air, -1000 or lower.
+
+    Raises:
+        MissingElementError: there is no rescale.
+        NotAnImageError: it is not finite.
+    """
+    slope, intercept = fields.number("RescaleSlope"), fields.number("RescaleIntercept")
+    if slope is None or intercept is None:
+        raise MissingElementError(
+            f"{name}: CT without RescaleSlope and RescaleIntercept, so its HU are unknown; export "
+            'the original slice, not a derived one, or give the modality "OT"'
+        )
+    if not math.isfinite(slope) or not math.isfinite(intercept):
+        raise NotAnImageError(f"{name}: RescaleSlope, RescaleIntercept are not finite")
+    result = image.hu(frame.values, slope, intercept, name)
+    if frame.padding is None:
+        return result
+    return _filled(result, frame, np.minimum(result, np.int16(AIR)), fields)
+
+
+def to_shown(
+    frame: Stored, header: Header, fields: Fields, windowed: bool, name: str
+) -> np.ndarray:
+    """Returns grey values [H, W], int16 if they fit, else float32; padding has the lowest.
+
+    Args:
+        frame: the stored values.
+        header: how they are stored.
+        fields: elements of the frame; takes the warnings.
+        windowed: whether the VOI lookup table or window of the file is applied.
+        name: of the file, for messages.
+
+    Raises:
+        ReadError: an element that is needed is damaged.
+    """
+    values = _transformed(frame.values, header, fields, windowed, name)
+    inside = None if frame.padding is None or frame.padding.all() else ~frame.padding
+    shown = values if inside is None else values[inside]
+    low, high = shown.min(), shown.max()
+    if header.photometric == "MONOCHROME1":
+        values = np.float32(high) + np.float32(low) - values.astype(np.float32)
+    return image.compact(_filled(values, frame, values.dtype.type(low), fields), name)
+
+
+def _filled(
+    values: np.ndarray, frame: Stored, background: np.ndarray | np.number, fields: Fields
+) -> np.ndarray:
+    """Returns values with background where padding is; warns if that changes any."""
+    if frame.padding is None:
+        return values
+    result = np.where(frame.padding, background, values)
+    if not np.array_equal(result, values):
+        fields.warn("padding (PixelPaddingValue) was replaced by background")
+    return result
+
+
+def _has_more(words: np.ndarray, values: np.ndarray, header: Header) -> bool:
+    """Returns whether there is more above BitsStored than zeros or a sign."""
+    if header.bits == header.stored or np.array_equal(words, values):
+        return False
+    above = words.view(f"u{words.dtype.itemsize}") >> header.stored
+    more = above != 0
+    if header.signed:
+        more &= (values >= 0) | (above != (1 << (header.bits - header.stored)) - 1)
+    return bool(more.any())
+
+
+def _value_of(word: int, header: Header) -> int | None:
+    """Returns the stored value that a word of 16 bits means, None if it needs more bits."""
+    value, above = word & ((1 << header.stored) - 1), word >> header.stored
+    if header.signed and value >> (header.stored - 1):
+        extended = above == (1 << (16 - header.stored)) - 1
+        return value - (1 << header.stored) if extended or not above else None
+    return None if above else value
+
+
+def _transformed(
+    values: np.ndarray, header: Header, fields: Fields, windowed: bool, name: str
+) -> np.ndarray:
+    """Applies the modality table or rescale, and the VOI table or window."""
+    modality = _table("ModalityLUTSequence", header, fields, name)
+    slope, intercept = fields.number("RescaleSlope"), fields.number("RescaleIntercept")
+    rescaled = modality is None and slope is not None and intercept is not None
+    if modality is None and (slope is None) != (intercept is None):
+        fields.warn("RescaleSlope and RescaleIntercept need each other; the one given was ignored")
+    voi = _table("VOILUTSequence", header, fields, name) if windowed else None
+    window = _window(header, fields, name) if windowed and voi is None else None
+    flat = pydicom.Dataset()  # for pydicom's window
+    flat.PhotometricInterpretation, flat.BitsStored = "MONOCHROME2", header.stored
+    flat.PixelRepresentation = header.signed
+    if rescaled:
+        flat.RescaleSlope = DSfloat(slope, auto_format=True)
+        flat.RescaleIntercept = DSfloat(intercept, auto_format=True)
+    if window is not None:
+        center, width, flat.VOILUTFunction = window
+        flat.WindowCenter = DSfloat(center, auto_format=True)
+        flat.WindowWidth = DSfloat(width, auto_format=True)
+    if modality is not None:
+        entries, table = modality
+        values = tables.look_up(values, entries, table.first)
+        if window is not None:  # The bits of a table decide on the range of what is windowed.
+            item = pydicom.Dataset()
+            item.LUTDescriptor = [table.count % (1 << 16), 0, table.bits]
+            flat.ModalityLUTSequence = [item]
+
+    def shown(block: np.ndarray) -> np.ndarray:
+        if rescaled:
+            block = block.astype(np.float64) * slope + intercept
+        return block if window is None else pixels.apply_windowing(block, flat)
+
+    if rescaled or window is not None:
+        values = image.in_blocks(values, shown, np.float32)
+    return values if voi is None else tables.look_up(values, voi[0], voi[1].first)
+
+
+def _table(
+    keyword: str, header: Header, fields: Fields, name: str
+) -> tuple[np.ndarray, Descriptor] | None:
+    """Returns the entries of a lookup table and its descriptor, or None if there is no table."""
+    item = fields.item(keyword)
+    if item is None:
+        return None
+    if not item.span("LUTDescriptor") or not item.span("LUTData"):
+        fields.warn(f"{keyword} without LUTDescriptor or LUTData was ignored")
+        return None
+    table = tables.descriptor(item, "LUTDescriptor", bool(header.signed), name)
+    return tables.entries(item, "LUTData", table, name), table
+
+
+def _window(header: Header, fields: Fields, name: str) -> tuple[float, float, str] | None:
+    """Returns centre, width and function of the first window that the standard allows.
+
+    Raises:
+        NotAnImageError: there are windows, and none of them is allowed.
+    """
+    centers, widths = fields.get("WindowCenter"), fields.get("WindowWidth")
+    if centers is None or widths is None:
+        if centers is not None or widths is not None:
+            fields.warn("WindowCenter and WindowWidth need each other; the one given was ignored")
+        return None
+    function = (fields.get("VOILUTFunction") or "LINEAR").upper()
+    least = _LEAST_WIDTHS.get(function)
+    if least is None:
+        raise NotAnImageError(
+            f"{name}: VOILUTFunction is not LINEAR, LINEAR_EXACT or SIGMOID; correct it, or remove "
+            "it for LINEAR"
+        )
+    for number, (center, width) in enumerate(zip(centers, widths)):
+        if math.isfinite(center) and least <= width < math.inf:
+            if number:
+                fields.warn(
+                    f"WindowWidth: the standard allows window {number + 1} first; it is used"
+                )
+            return center, width, function
+    raise NotAnImageError(
+        f"{name}: WindowCenter or WindowWidth is impossible (a width is at least 1 with "
+        "VOILUTFunction LINEAR, above 0 with others, and a finite number); correct both, or remove "
+        "them to see the full range"
+    )

@@ -1,0 +1,93 @@
+"""Lookup tables of DICOM: their entries, and values looked up in them.
+
+Knows nothing of what a table is for.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from big_rad.dicom.elements import DataSet
+from big_rad.dicom.errors import MissingElementError, UnsupportedError
+from big_rad.dicom.image import in_blocks
+
+_MAX_ENTRIES = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Descriptor:
+    """What a table says of itself.
+
+    Attributes:
+        count: of entries, 1 to 65536.
+        first: the value that stands for the first entry; lower ones get the first entry too, and
+            those beyond the last one get the last.
+        bits: of an entry, 8 to 16.
+    """
+
+    count: int
+    first: int
+    bits: int
+
+
+def descriptor(ds: DataSet, keyword: str, signed: bool, name: str) -> Descriptor:
+    """Reads a descriptor of three words.
+
+    Args:
+        ds: where the element is.
+        keyword: its name.
+        signed: whether the values looked up may be negative, so that `first` may be.
+        name: of the file, for messages.
+
+    Raises:
+        MissingElementError: it is absent or not of three words.
+        UnsupportedError: entries of another depth.
+    """
+    words = ds.get(keyword)
+    if not words or len(words) != 3:
+        raise MissingElementError(f"{name}: {keyword} has not three values; export it again")
+    count, first, bits = words
+    if not 8 <= bits <= 16:
+        raise UnsupportedError(
+            f"{name}: {keyword} asks for entries of other than 8 to 16 bits; export it again"
+        )
+    negative = (signed or ds.vr(keyword) == b"SS") and first >> 15
+    return Descriptor(count or _MAX_ENTRIES, first - (1 << 16) if negative else first, bits)
+
+
+def entries(ds: DataSet, keyword: str, table: Descriptor, name: str) -> np.ndarray:
+    """Returns the entries of a table, uint16 [count].
+
+    Entries of 8 bits lie in a word each, or two in a word (PS3.3 C.11.1.1); the length says which.
+
+    Raises:
+        MissingElementError: there are fewer than the descriptor says.
+    """
+    data = ds.get(keyword) or b""
+    order = "<" if ds.source.little else ">"
+    if len(data) >= 2 * table.count:
+        return np.frombuffer(data, f"{order}u2", table.count).astype(np.uint16)
+    if table.bits == 8 and len(data) >= table.count:
+        return packed_bytes(data, ds, keyword)[: table.count].astype(np.uint16)
+    raise MissingElementError(
+        f"{name}: {keyword} has fewer entries than its descriptor says; export it again"
+    )
+
+
+def packed_bytes(data: bytes, ds: DataSet, keyword: str) -> np.ndarray:
+    """Returns entries of 8 bits, uint8; words of big-endian files hold the first one below."""
+    values = np.frombuffer(data, np.uint8)
+    if not ds.source.little and ds.vr(keyword) != b"OB" and len(values) % 2 == 0:
+        values = values.reshape(-1, 2)[:, ::-1].ravel()
+    return values
+
+
+def look_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
+    """Returns the entries [H, W] that values [H, W] stand for; fractions are rounded."""
+
+    def found(block: np.ndarray) -> np.ndarray:
+        if block.dtype.kind == "f":
+            block = np.nan_to_num(np.rint(block))
+        return table[np.clip(block.astype(np.int64) - first, 0, len(table) - 1)]
+
+    return in_blocks(values, found, table.dtype.type)

@@ -1,0 +1,97 @@
+"""An image as a user gives it to the model: read, with everything said that had to be guessed.
+
+Knows no model.
+"""
+
+import dataclasses
+import pathlib
+
+from big_rad.datasets import files
+from big_rad.dicom import plausible
+from big_rad.dicom import read as dicom_read
+from big_rad.dicom.turns import Turn
+
+_SILENT = {"nifti": "NIfTI", "npy": "NPY", "png": "a grey PNG of 16 bits"}  # if grey
+_PICTURES = ("png", "jpeg", "npy")
+
+
+def read(
+    path: str | pathlib.Path,
+    *,
+    frame: int | None = None,
+    plane: str | None = None,
+    modality: str | None = None,
+    offset: float = 0,
+) -> dicom_read.Slice:
+    """Reads an image; see `dicom.read.read`.
+
+    Args:
+        path: the file.
+        frame: of a multi-frame file, or slice of a volume.
+        plane: in which a volume is sliced; None is axial.
+        modality: "CT", "MR" or "OT"; None is what the file says.
+        offset: added to the values of CT.
+
+    Returns:
+        The slice as it is stored. Its warnings also say what was guessed here.
+
+    Raises:
+        dicom.read.ReadError: the file cannot be used.
+        ValueError: the file does not say its modality and it is not given, or `offset` does not
+            belong to it; the message names the option of the command line.
+    """
+    path = pathlib.Path(path)
+    path = files.find(path.parent, path.name)
+    try:
+        found = dicom_read.read(
+            path, frame=frame, plane=plane or "axial", modality=modality, offset=offset
+        )
+    except dicom_read.FrameError as e:
+        more = " and --plane, --modality for a volume" if modality is None or plane is None else ""
+        raise dicom_read.FrameError(f"{e} (option --frame{more})") from None
+    grey = found.pixels.ndim == 2
+    if modality is None and grey and found.format in _SILENT:
+        raise ValueError(
+            f"{path.name}: {_SILENT[found.format]} does not say the modality; give "
+            "--modality=CT (values in HU), MR or OT"
+        )
+    if offset and found.units != "HU":
+        raise ValueError(f"{path.name}: --offset is for grey values of CT; leave it out")
+    warnings = list(found.warnings)
+    if modality is None and not found.stated and found.format in _PICTURES:
+        warnings.append(
+            "the file does not say its modality and is read as OT, a picture of 8 bits; --modality "
+            "gives another"
+        )
+    if found.units == "HU" and (look := plausible.look(found.pixels)):
+        warnings.append(plausible.doubt(look, found.pixels))
+    return dataclasses.replace(found, warnings=tuple(warnings))
+
+
+def to_model(
+    image: dicom_read.Slice, as_stored: bool
+) -> tuple[dicom_read.Slice, Turn, tuple[str, ...]]:
+    """Turns an image to how the model is to see it.
+
+    Args:
+        image: as it is stored.
+        as_stored: leave it so.
+
+    Returns:
+        The image for the model, the turn that brings boxes and masks back to stored pixels, and
+        warnings.
+    """
+    warnings = list(image.warnings)
+    unusual = dicom_read.unusual(image.orientation, image.plane)
+    if as_stored and (unusual or image.exif != 1):
+        what = unusual or "up, down, left or right"
+        warnings.append(f"{what} are not as usually shown, and the model sees it so (--as_stored)")
+    if image.format == "dicom" and image.modality in ("CT", "MR") and not image.orientation:
+        warnings.append(
+            "the file does not say how the patient lies (ImageOrientationPatient), so the model "
+            "sees the image as it is stored"
+        )
+    if image.orientation and not image.plane:
+        warnings.append("the slice is oblique and is shown as the plane nearest to it")
+    shown, inverse = (image, Turn()) if as_stored else dicom_read.to_display(image)
+    return shown, inverse, tuple(warnings)
