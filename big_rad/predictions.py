@@ -5,6 +5,7 @@ Knows no model. Nothing here holds a value of the DICOM header but modality and 
 
 import dataclasses
 import json
+import math
 import pathlib
 import re
 from typing import Any
@@ -31,8 +32,6 @@ class Entity:
             blank.
         mask: bool [H, W] of the original image, maybe blank. None if the model points with boxes,
             or named more than it makes masks of (`evaluators.generate.MAX_MASKS`).
-        score: geometric mean of the probabilities of all generated tokens. It belongs to the
-            whole text and is the same for all its entities; it is not calibrated.
     """
 
     phrase: str
@@ -40,7 +39,6 @@ class Entity:
     class_name: str
     box: tuple[float, float, float, float] | None
     mask: np.ndarray | None = dataclasses.field(compare=False, repr=False)
-    score: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,12 +50,23 @@ class Prediction:
         entities: in the order of the text.
         logprob: summed log probability of the generated tokens.
         raw: the text with markup, as generated.
+        tokens: how many tokens were generated, the end of the text included.
     """
 
     text: str
     entities: tuple[Entity, ...]
     logprob: float
     raw: str = ""
+    tokens: int = 0
+
+    @property
+    def answer_score(self) -> float | None:
+        """The geometric mean of the probabilities of all generated tokens, 0..1.
+
+        It belongs to the whole answer (to all answers together, where several organs were asked
+        for), says nothing of a single entity, and is not calibrated. None if `tokens` is 0.
+        """
+        return math.exp(self.logprob / self.tokens) if self.tokens else None
 
 
 def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> dict[str, Any]:
@@ -69,6 +78,7 @@ def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> d
         **fields: put in front, such as `file` and `task`.
     """
     height, width = image.pixels.shape[:2]
+    score = prediction.answer_score
     return {
         **fields,
         "modality": image.modality,
@@ -83,11 +93,12 @@ def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> d
                 "class_name": e.class_name,
                 "box": None if e.box is None else [round(float(c), 2) for c in e.box],
                 **({} if e.mask is None else {"mask_pixels": int(e.mask.sum())}),
-                "score": round(e.score, 4),
             }
             for e in prediction.entities
         ],
+        "answer_score": None if score is None else round(score, 4),
         "logprob": round(prediction.logprob, 4),
+        "tokens": prediction.tokens,
         "note": NOTE,
     }
 
