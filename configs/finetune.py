@@ -3,9 +3,11 @@
     --config=configs/finetune.py:source=my_data,init=runs/released,card=24
     --config=configs/finetune.py:source=my_data,init=radgrounder_hf,lora=16
     --config=configs/finetune.py:source=my_data/data.jsonl,init=runs/demo,epochs=20,batch=8
+    --config=configs/finetune.py:source=clinic_data,folder=clinic,init=runs/released
 
 `source` is a folder with data.jsonl (docs/data.md); it is checked and built before training, and
-patients of validation and test are held out. `init` is a run directory, a Hugging Face folder, or
+patients of validation and test are held out; `folder` names its records, so that those of several
+sources lie side by side. `init` is a run directory, a Hugging Face folder, or
 PaliGemma's npz; model, tokenizer, box codec and image size are its own, and so is whether it points
 with boxes or masks. With `card`, GB of the device, the fastest way that fits is taken: everything
 trained, in as many microbatches as it needs, or else adapters (`lora`: -1 decides so, 0 trains
@@ -45,6 +47,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         arg,
         data=("folder",),
         source="",
+        folder="default",
         init="",
         card=0.0,
         lora=-1,
@@ -57,7 +60,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             raise ValueError(f"config argument {name}: give {what}, {name}=PATH")
     data = _look(a.source)
     c = _model(a.init)
-    c.sources = dict(folder=dict(source=a.source))
+    built = common.built_folder(a)
+    c.sources = dict(folder=dict(source=a.source, **built.get("builder_args", {})))
     c.input.batch_size = min(a.batch, data.train)
     c.total_epochs = a.epochs
     c.input.weights = "epochs"
@@ -67,10 +71,10 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     augment = radgrounder_det.AUGMENT if masks else ""
     tok = radgrounder_det.tok(c, masks=masks)
     pp = common.train_pp(c, prompt=prompt, tok=tok, masks=masks > 0, augment=augment)
-    c.input.folder = dict(builder="folder", split="train", pp=pp)
+    c.input.folder = dict(builder="folder", split="train", pp=pp, **built)
     every = math.ceil(data.train / c.input.batch_size)
     c.log_training_steps, c.ckpt_steps = max(every // 5, 1), every
-    _add_evals(c, data, masks > 0, every, a.limit)
+    _add_evals(c, data, masks > 0, every, a.limit, built)
     c.eval_before, c.card = True, a.card
     return _fitted(c, a, masks > 0)
 
@@ -114,7 +118,12 @@ def _model(init: str) -> ml_collections.ConfigDict:
 
 
 def _add_evals(
-    c: ml_collections.ConfigDict, data: _Data, masks: bool, every: int, limit: int
+    c: ml_collections.ConfigDict,
+    data: _Data,
+    masks: bool,
+    every: int,
+    limit: int,
+    built: dict[str, Any],
 ) -> None:
     c.summary = {}
     for task in data.tasks:
@@ -135,6 +144,7 @@ def _add_evals(
             limit=limit,
             max_new_tokens=200,
             codec=dict(c.codec),
+            **built,
         )
         c.evals[task] = spec
         if "validation" in data.splits:

@@ -284,6 +284,9 @@ def test_the_hash_is_of_questions_references_and_their_order():
         (["--only=reprot"], "no evaluator reprot; there are report, yes_no"),
         (["--data=phantom", "--config=x.py"], "not both"),
         (["--data=slak"], "there is no slak"),
+        (["--data=slake", "--folder=a"], "'folder=a': goes with data=folder"),
+        (["--folder=a"], "--folder=a goes with --data=folder"),
+        (["--data=folder", "--folder=a b"], "'a b' cannot be the name of a folder"),
         (["--config=nothing.py"], "does not exist"),
         (["--judge_url=http://x/v1"], "go together"),
     ],
@@ -335,6 +338,15 @@ def test_kept_answers_are_those_of_the_queue(tmp_path, masks):
             for name in want:
                 np.testing.assert_array_equal(got[name], want[name])
                 assert got[name].dtype == want[name].dtype
+
+
+def test_a_folder_is_asked_by_its_name(trained):
+    config = evaluate.data_config(trained, "folder+slake", folder="clinic")
+    named = {n: dict(e.builder_args) for n, e in config.evals.items() if e.builder == "folder"}
+    assert len(named) == 4 and all(args == {"config": "clinic"} for args in named.values())
+    assert not config.evals.slake.get("builder_args")
+    config = evaluate.data_config(trained, "folder")
+    assert not any(e.builder_args for e in config.evals.values())
 
 
 def test_the_config_of_datasets_follows_the_published_protocol(trained):

@@ -8,7 +8,7 @@ import pytest
 
 from big_rad import checkpoint, memory, predict, train
 from big_rad import config as config_lib
-from big_rad.datasets import core
+from big_rad.datasets import core, prepare
 from big_rad.evaluators import before_after
 from big_rad.models import common
 from configs import finetune
@@ -168,9 +168,32 @@ def test_the_config_survives_json(source, init):
     assert config_lib.to_json(config_lib.from_json(text)) == text
 
 
+def test_folders_of_two_names_lie_side_by_side_and_each_is_the_one_that_is_used(
+    source, init, tmp_path
+):
+    rows = [json.loads(x) for x in (source / "data.jsonl").read_text(encoding="utf-8").splitlines()]
+    ids = list(dict.fromkeys(r["id"] for r in rows))[:6]
+    splits = dict(zip(ids, ["train", "validation", "test"] * 2))
+    for name, kept in (("north", ids[:3]), ("south-2", ids[3:])):
+        mine = [dict(r, split=splits[r["id"]]) for r in rows if r["id"] in kept]
+        text = "".join(json.dumps(r) + "\n" for r in mine)
+        (source / f"{name}.jsonl").write_text(text, encoding="utf-8")
+        config = finetune.get_config(f"source={source}/{name}.jsonl,folder={name},init={init}")
+        prepare.prepare(config.sources, tmp_path, lambda line: None)
+        entries = [config.input.folder, *config.evals.values()]
+        assert len(entries) == 5
+        for entry in entries:
+            found = {e["id"] for e in core.load_source("folder", entry.split, tmp_path,
+                                                       **entry.builder_args)}  # fmt: skip
+            assert found == {i for i in kept if splits[i] == entry.split}
+    with pytest.raises(FileNotFoundError, match="it has north, south-2.*folder=north"):
+        core.load_source("folder", "train", tmp_path)
+
+
 @pytest.mark.parametrize(
     "arg, message",
     [
+        ("source={source},init={init},folder=a/b", "'a/b' cannot be the name of a folder"),
         ("init={init}", "source=PATH"),
         ("source={source}", "init=PATH"),
         ("source=nowhere,init={init}", "data.jsonl"),

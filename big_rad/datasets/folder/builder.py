@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from big_rad.datasets import records
-from big_rad.datasets.folder import VERSION, images
+from big_rad.datasets.folder import VERSION, check_name, images
 from big_rad.datasets.folder import source as source_lib
 from big_rad.datasets.folder.fields import Bad
 from big_rad.datasets.records import Built, Problem
@@ -27,7 +27,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         "--name",
         default="default",
-        help="tells several folders apart: records lie under folder/<config>/ (no patient's name)",
+        help="tells several folders apart: records lie under folder/<config>/ (no patient's name); "
+        "recipes read them with folder=<config>",
     )
 
 
@@ -57,8 +58,7 @@ def build(
         BuildError: too much of it cannot be used.
         ValueError: a config that is no word, or a dataset built from other files is in the way.
     """
-    if not config.replace("-", "_").isidentifier():
-        raise ValueError("--config must be one word of letters, digits, '_' and '-'")
+    check_name(config)
     listing = source_lib.read(source)
     errors = [p for p in listing.problems if p.level == "error"]
     if not listing.items:
