@@ -24,6 +24,7 @@ import ml_collections
 
 from big_rad import config as config_lib
 from big_rad import evaluators, models, run_info, run_page, run_state, runtime, train_step, weights
+from big_rad.datasets import pointed
 from big_rad.evaluators import (
     answers,
     generate,
@@ -104,6 +105,7 @@ def evaluate(
         raise ValueError("there is nothing to evaluate: give --data or --config")
     (out / "results").mkdir(parents=True, exist_ok=True)
     mark, model = fingerprint(checkpoint), None
+    pointed.say(config.evals.values(), data_dir, log)
     entries: dict[str, Any] = {}
     for name, spec in config.evals.items():
         start, spec = time.monotonic(), spec.to_dict()

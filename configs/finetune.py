@@ -23,6 +23,7 @@ import ml_collections
 
 from big_rad import config as config_lib
 from big_rad import memory, weights
+from big_rad.datasets.folder import images
 from big_rad.datasets.folder import source as source_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe
@@ -34,12 +35,14 @@ _HOW_TO_SPLIT = 'write "split": "test" into all lines of some patients, or add p
 
 @dataclasses.dataclass(frozen=True)
 class _Data:
-    # What a source holds.
+    # What a source holds. Of `boxed` splits a report can be grounded in boxes (masks give boxes
+    # too), of `masked` ones in masks.
     tasks: tuple[str, ...]
     train: int
     splits: frozenset[str]
     context: bool
-    grounded: bool
+    boxed: frozenset[str]
+    masked: frozenset[str]
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
@@ -97,8 +100,22 @@ def _look(source: str) -> _Data:
         train=sum(item.split == "train" for item in listing.items),
         splits=splits,
         context=any(r.clinical or r.indication for r in rows),
-        grounded=any(r.boxes for r in rows) or any(i.mask for i in listing.items),
+        boxed=frozenset(s for s in splits if _any_grounded(listing, s, masks=False)),
+        masked=frozenset(s for s in splits if _any_grounded(listing, s, masks=True)),
     )
+
+
+def _any_grounded(listing: source_lib.Listing, split: str, masks: bool) -> bool:
+    # Whether a report of the split names what it can be grounded in. No file is opened, so a mask
+    # counts for every class.
+    for item in listing.items:
+        shown = {b.class_id for row in item.rows for b in row.boxes}
+        if item.split != split or (item.mask is None and (masks or not shown)):
+            continue
+        named = {c for row in item.rows if row.report for _, c in images.keywords_of(row)}
+        if named & shown or (named and item.mask is not None):
+            return True
+    return False
 
 
 def _model(init: str) -> ml_collections.ConfigDict:
@@ -150,10 +167,13 @@ def _add_evals(
         if "validation" in data.splits:
             c.evals[f"{task}_val"] = dict(spec, split="validation", every=every)
     first = data.tasks[0]
-    score = "f1" if first == "vqa" else "g_iou" if data.grounded else "report_f1"
+    # Without anything to point at, G-IoU is not a number, and no checkpoint would be the best.
+    grounded = data.masked if masks else data.boxed
+    text = "f1" if first == "vqa" else "report_f1"
+    score = {s: "g_iou" if first == "report" and s in grounded else text for s in data.splits}
     if "validation" in data.splits:
-        c.ckpt_best = f"{first}_val/{score}"
-    c.summary[score] = f"{first}/{score}"
+        c.ckpt_best = f"{first}_val/{score['validation']}"
+    c.summary[score["test"]] = f"{first}/{score['test']}"
 
 
 def _fitted(c: ml_collections.ConfigDict, a: Any, masks: bool) -> ml_collections.ConfigDict:
