@@ -9,7 +9,6 @@ Outputs hold no value of the DICOM header but modality and plane.
 import argparse
 import functools
 import json
-import logging
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
@@ -367,7 +366,6 @@ def detect_question(organ: str, lang: str = "en") -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     args = _parser().parse_args(argv)
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of what it need not read.
     try:
         if args.out:
             pathlib.Path(args.out).mkdir(parents=True, exist_ok=True)

@@ -413,7 +413,7 @@ def _end(message: str, code: int, at_once: bool = False) -> None:
 
 def _parse(argv: list[str]) -> list[str]:
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS(config_lib.located(argv))
         _CONFIG.value  # noqa: B018 -- a config file that fails to load says so only when read
         return rest
     except Exception as e:  # A wrong flag, a config file's own error, an unknown field.

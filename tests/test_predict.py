@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import logging
 import math
 
 import jax
@@ -219,6 +220,17 @@ def test_load_takes_a_run_its_checkpoints_or_one_step(run_dir, where, model):
     other = predict.RadGrounder.load(run_dir / where)
     image = grey(60, 60)
     assert other.report(image, max_new_tokens=4) == model.report(image, max_new_tokens=4)
+
+
+def test_loading_logs_nothing_and_leaves_the_users_log_alone(run_dir, caplog):
+    logger = logging.getLogger("absl")
+    before = (logger.level, list(logger.filters), list(logger.handlers), logger.disabled)
+    with caplog.at_level(logging.INFO):
+        predict.RadGrounder.load(run_dir)
+        assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+    assert before == (logger.level, list(logger.filters), list(logger.handlers), logger.disabled)
+    logger.warning("of the user's own program")
+    assert caplog.messages[-1] == "of the user's own program"
 
 
 def test_tokenizer_of_the_run_directory_comes_first(run_dir, tmp_path):

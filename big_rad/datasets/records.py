@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from big_rad import quiet
 from big_rad.datasets import core, files, on_beam
 from big_rad.datasets.files import sha256
 from big_rad.pp import packed
@@ -289,13 +290,12 @@ class _Plan:
             )
 
 
+@quiet.without_warnings()  # TFDS warns of every custom configuration.
 def _write(plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None) -> list[Problem]:
     """Runs TFDS, which writes into `folder` below `scratch`; returns the items left out."""
-    import absl.logging
     import tensorflow_datasets as tfds  # slow to import
 
     tfds.disable_progress_bar()
-    absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS warns of every custom configuration
     rejects: list[Problem] = []
     made = _builder_class(plan, beam, scratch, rejects)
     builder = made(data_dir=str(scratch), config=tfds.core.BuilderConfig(name=plan.config))

@@ -1,8 +1,10 @@
 import json
+import logging
 import os
 import pickle
 import shutil
 
+import absl.logging
 import numpy as np
 import pydicom
 import pytest
@@ -153,6 +155,15 @@ def test_the_same_source_is_reused_and_another_needs_overwrite(tmp_path):
     Image.fromarray(np.ones((99, 99, 3), np.uint8)).save(tmp_path / "x.png")
     with pytest.raises(ValueError, match="overwrite"):
         builder.build(root, tmp_path / "out", workers=1)
+
+
+def test_building_warns_of_nothing_and_leaves_the_users_log_alone(tmp_path, caplog):
+    before = absl.logging.get_verbosity()
+    builder.build(source(tmp_path, {}), tmp_path / "out", workers=1)
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+    assert absl.logging.get_verbosity() == before
+    absl.logging.warning("of the user's own program")
+    assert caplog.messages[-1] == "of the user's own program"
 
 
 def test_names_keep_folders_apart(tmp_path):
