@@ -31,8 +31,9 @@ bench: $(VENV)/.dev  ## speed on this machine, as ratios against transformers in
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements.txt constraints.txt | $(VENV)/bin/python
-	$(PIP_INSTALL) -r requirements.txt
+# Editable, so that Python finds big_rad from any folder and a change here counts at once.
+$(VENV)/.runtime: pyproject.toml requirements.txt constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) -e .
 	touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime

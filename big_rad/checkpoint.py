@@ -20,7 +20,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from big_rad import checksums, runtime
+from big_rad import checksums, quiet, runtime
 
 # Those that decide results.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "grain")
@@ -264,6 +264,7 @@ class ParamsReader:
         FileNotFoundError: no checkpoint there.
     """
 
+    @quiet.without_warnings()
     def __init__(self, path: str | pathlib.Path, step: int | None = None):
         folder = pathlib.Path(path).absolute()
         if folder.name.isdigit() and (folder / "state").is_dir():
@@ -300,11 +301,13 @@ class ParamsReader:
             raise Damaged(f"{self._where}: {e}; {_USE_ANOTHER}") from e
 
     @functools.cached_property  # It takes long beside the reading of one array.
+    @quiet.without_warnings()
     def shapes(self) -> dict[str, Any]:
         """Nested `jax.ShapeDtypeStruct`s of the parameters."""
         stored = self._manager.item_metadata(self._step).state.tree["params"]
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), stored)
 
+    @quiet.without_warnings()
     def read(self, shapes: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the arrays of a nested tree that is all or part of `shapes`.
 
@@ -327,6 +330,7 @@ class ParamsReader:
     def __enter__(self):
         return self
 
+    @quiet.without_warnings()
     def __exit__(self, *exc: object):
         self._manager.close()
 

@@ -8,10 +8,17 @@ import hashlib
 import importlib.util
 import json
 import pathlib
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ml_collections
+
+_RECIPES = pathlib.Path(__file__).parents[1] / "configs"
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
@@ -50,15 +57,62 @@ def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(result)
 
 
-def load(spec: str) -> ml_collections.ConfigDict:
-    """Loads `path.py` or `path.py:arg`.
+def locate(spec: str, log: Callable[[str], None] = _to_stderr) -> str:
+    """Finds the file of `path.py` or `path.py:arg`, from whatever folder one works in.
+
+    A file of that path counts first. Where there is none, `configs/NAME.py` is the recipe of that
+    name that comes with big_rad.
+
+    Args:
+        spec: the path, perhaps with an argument.
+        log: receives which file is meant, if it is one that comes with big_rad.
+
+    Returns:
+        The path, absolute if it is big_rad's own, and the argument.
+
+    Raises:
+        FileNotFoundError: no such file; the message says which recipes come with big_rad.
+    """
+    path, colon, arg = spec.partition(":")
+    if pathlib.Path(path).is_file():
+        return spec
+    parts = pathlib.PurePath(path).parts
+    own = _RECIPES.parent / path
+    if parts[:1] == (_RECIPES.name,) and ".." not in parts and own.is_file():
+        log(f"config: there is no {path} here; big_rad's own is used, {own}")
+        return f"{own}{colon}{arg}"
+    names = sorted(p.name for p in _RECIPES.glob("[!_]*.py") if p.name != "common.py")
+    raise FileNotFoundError(
+        f"config file {path!r} does not exist here ({pathlib.Path.cwd()}); the recipes of big_rad "
+        f"are {', '.join(f'{_RECIPES.name}/{name}' for name in names) or 'not beside it'}"
+    )
+
+
+def located(argv: Sequence[str]) -> list[str]:
+    """Returns a command line whose `--config` is what `locate` found.
 
     Raises:
         FileNotFoundError: no such file.
     """
-    path, _, arg = spec.partition(":")
-    if not pathlib.Path(path).is_file():
-        raise FileNotFoundError(f"config file {path!r} does not exist; see configs/")
+    found = list(argv)
+    for i, item in enumerate(found):
+        flag, equals, value = item.partition("=")
+        if flag not in ("--config", "-config"):
+            continue
+        if equals:
+            found[i] = f"{flag}={locate(value)}"
+        elif i + 1 < len(found):
+            found[i + 1] = locate(found[i + 1])
+    return found
+
+
+def load(spec: str) -> ml_collections.ConfigDict:
+    """Loads `path.py` or `path.py:arg`, see `locate`.
+
+    Raises:
+        FileNotFoundError: no such file.
+    """
+    path, _, arg = locate(spec).partition(":")
     module_spec = importlib.util.spec_from_file_location("_config", path)
     module = importlib.util.module_from_spec(module_spec)
     module_spec.loader.exec_module(module)

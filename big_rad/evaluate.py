@@ -24,6 +24,7 @@ import ml_collections
 
 from big_rad import config as config_lib
 from big_rad import evaluators, models, run_info, run_page, run_state, runtime, train_step, weights
+from big_rad.datasets import pointed
 from big_rad.evaluators import (
     answers,
     generate,
@@ -104,6 +105,7 @@ def evaluate(
         raise ValueError("there is nothing to evaluate: give --data or --config")
     (out / "results").mkdir(parents=True, exist_ok=True)
     mark, model = fingerprint(checkpoint), None
+    pointed.say(config.evals.values(), data_dir, log)
     entries: dict[str, Any] = {}
     for name, spec in config.evals.items():
         start, spec = time.monotonic(), spec.to_dict()
@@ -139,6 +141,7 @@ def evaluate(
         entries[name] = {
             "type": spec["type"],
             "dataset": spec["builder"],
+            "builder_args": dict(spec.get("builder_args") or {}),
             "split": spec["split"],
             "control": spec.get("control") or "none",
             "n": len(data),
@@ -206,10 +209,13 @@ def fingerprint(checkpoint: str | pathlib.Path) -> str:
     return whole.hexdigest()
 
 
-def data_config(checkpoint: str | pathlib.Path, data: str, split: str = "") -> Any:
+def data_config(
+    checkpoint: str | pathlib.Path, data: str, split: str = "", folder: str = "default"
+) -> Any:
     """Returns the config that asks a checkpoint `data`, such as "slake+vqa_rad"; see
     configs/evaluate.py."""
-    return config_lib.load(f"{_CONFIG}:init={checkpoint},data={data},split={split}")
+    spec = f"init={checkpoint},data={data},folder={folder},split={split}"
+    return config_lib.load(f"{_CONFIG}:{spec}")
 
 
 def add_controls(evals: ml_collections.ConfigDict) -> None:
@@ -346,10 +352,12 @@ def _question(spec: Mapping[str, Any]) -> tuple[str, Any]:
 def _config(args: argparse.Namespace) -> Any:
     if args.config and args.data:
         raise ValueError("give --data or --config, not both")
+    if args.folder != "default" and not args.data:
+        raise ValueError(f"--folder={args.folder} goes with --data=folder")
     if args.config:
         return config_lib.load(args.config)
     if args.data:
-        return data_config(args.checkpoint, args.data, args.split)
+        return data_config(args.checkpoint, args.data, args.split, args.folder)
     config = ml_collections.ConfigDict(recipe.read(args.checkpoint))
     config.evals = ml_collections.ConfigDict(recipe.evals(args.checkpoint))
     return config
@@ -374,6 +382,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--checkpoint", required=True, help="run, Hugging Face folder or npz")
     parser.add_argument("--data", default="", help="datasets, such as slake+vqa_rad")
+    parser.add_argument("--folder", default="default", help="name of a folder, with --data=folder")
     parser.add_argument("--split", default="", help="of --data; default: see configs/evaluate.py")
     parser.add_argument("--config", default="", help="a config file with evals, in place of --data")
     parser.add_argument("--data_dir", default="data", help="where the built datasets lie")

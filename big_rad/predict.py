@@ -11,8 +11,6 @@ import argparse
 import dataclasses
 import functools
 import json
-import logging
-import math
 import pathlib
 import sys
 import unicodedata
@@ -226,6 +224,7 @@ class RadGrounder:
             entities=tuple(e for p in asked for e in p.entities),
             logprob=sum(p.logprob for p in asked),
             raw="; ".join(p.raw for p in asked),
+            tokens=sum(p.tokens for p in asked),
             turned=asked[0].turned,
             warnings=asked[0].warnings,
         )
@@ -338,17 +337,13 @@ class RadGrounder:
         raw = self.tokenizer.decode(tokens[tokens != 0], skip_special=True)
         parsed = markup.parse(raw, self.codec)
         if not points:  # A small model may point all the same.
-            return Prediction(parsed.text, (), logprob, raw)
-        score, logits = math.exp(logprob / count), out.get("mask_logits", ())
-        entities = tuple(self._entity(e, size, score, logits) for e in parsed.entities)
-        return Prediction(parsed.text, entities, logprob, raw)
+            return Prediction(parsed.text, (), logprob, raw, count)
+        logits = out.get("mask_logits", ())
+        entities = tuple(self._entity(e, size, logits) for e in parsed.entities)
+        return Prediction(parsed.text, entities, logprob, raw, count)
 
     def _entity(
-        self,
-        entity: markup.Entity,
-        size: tuple[int, int],
-        score: float,
-        logits: Sequence[np.ndarray],
+        self, entity: markup.Entity, size: tuple[int, int], logits: Sequence[np.ndarray]
     ) -> Entity:
         # `logits` [n, S, S] are those of the text's first masks; `size` is the image's (H, W).
         height, width = size
@@ -367,7 +362,6 @@ class RadGrounder:
             class_name=known.name if known else "",
             box=box,
             mask=mask,
-            score=score,
         )
 
 
@@ -381,7 +375,6 @@ def detect_question(organ: str, lang: str = "en") -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     args = _parser().parse_args(argv)
-    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax warns of what it need not read.
     try:
         if args.out:
             pathlib.Path(args.out).mkdir(parents=True, exist_ok=True)

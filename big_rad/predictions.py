@@ -5,6 +5,7 @@ Knows no model. Nothing here holds a value of the DICOM header but modality, pla
 
 import dataclasses
 import json
+import math
 import pathlib
 import re
 from typing import Any
@@ -32,8 +33,6 @@ class Entity:
             blank.
         mask: bool [H, W] of the stored image, maybe blank. None if the model points with boxes,
             or named more than it makes masks of (`evaluators.generate.MAX_MASKS`).
-        score: geometric mean of the probabilities of all generated tokens. It belongs to the
-            whole text and is the same for all its entities; it is not calibrated.
     """
 
     phrase: str
@@ -41,7 +40,6 @@ class Entity:
     class_name: str
     box: tuple[float, float, float, float] | None
     mask: np.ndarray | None = dataclasses.field(compare=False, repr=False)
-    score: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +52,7 @@ class Prediction:
         logprob: summed log probability of the generated tokens.
         raw: the text with markup, as generated. Its boxes are those of the image as it was shown to
             the model.
+        tokens: how many tokens were generated, the end of the text included.
         turned: what was done to the stored image before, such as "mirrored left to right"; "" for
             nothing.
         warnings: what was guessed or is doubtful about the image, a sentence each.
@@ -63,8 +62,18 @@ class Prediction:
     entities: tuple[Entity, ...]
     logprob: float
     raw: str = ""
+    tokens: int = 0
     turned: str = ""
     warnings: tuple[str, ...] = ()
+
+    @property
+    def answer_score(self) -> float | None:
+        """The geometric mean of the probabilities of all generated tokens, 0..1.
+
+        It belongs to the whole answer (to all answers together, where several organs were asked
+        for), says nothing of a single entity, and is not calibrated. None if `tokens` is 0.
+        """
+        return math.exp(self.logprob / self.tokens) if self.tokens else None
 
 
 def turn(prediction: Prediction, how: Turn, shape: tuple[int, int]) -> Prediction:
@@ -95,6 +104,7 @@ def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> d
     """
     height, width = image.pixels.shape[:2]
     seen = dicom_read.to_display(image)[0] if prediction.turned else image
+    score = prediction.answer_score
     return {
         **fields,
         "modality": image.modality,
@@ -114,11 +124,12 @@ def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> d
                 "class_name": e.class_name,
                 "box": None if e.box is None else [round(float(c), 2) for c in e.box],
                 **({} if e.mask is None else {"mask_pixels": int(e.mask.sum())}),
-                "score": round(e.score, 4),
             }
             for e in prediction.entities
         ],
+        "answer_score": None if score is None else round(score, 4),
         "logprob": round(prediction.logprob, 4),
+        "tokens": prediction.tokens,
         "warnings": list(prediction.warnings),
         "note": NOTE,
     }

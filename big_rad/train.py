@@ -37,7 +37,7 @@ from big_rad import (
 )
 from big_rad import config as config_lib
 from big_rad import train_step as step_lib
-from big_rad.datasets import prepare
+from big_rad.datasets import pointed, prepare
 from big_rad.evaluators import before_after
 from big_rad.evaluators import generate as generate_lib
 from big_rad.evaluators import samples as sample_files
@@ -113,6 +113,8 @@ def _train(
     # ---- Tokenizer and data ------------------------------------------------------------------
     if jax.process_index() == 0:
         prepare.prepare(config.get("sources", {}), data_dir, log)
+        specs = [config.input[name] for name in config.input.data]
+        pointed.say([*specs, *config.get("evals", {}).values()], data_dir, log)
     runtime.agree(True)  # The others wait.
     tokenizer = tokenizer_lib.load(config.tokenizer.path, tuple(config.tokenizer.sets))
     train_input = input_pipeline.make_train(config, config.seed, data_dir)
@@ -411,7 +413,7 @@ def _end(message: str, code: int, at_once: bool = False) -> None:
 
 def _parse(argv: list[str]) -> list[str]:
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS(config_lib.located(argv))
         _CONFIG.value  # noqa: B018 -- a config file that fails to load says so only when read
         return rest
     except Exception as e:  # A wrong flag, a config file's own error, an unknown field.

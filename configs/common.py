@@ -8,6 +8,8 @@ from typing import Any
 
 import ml_collections
 
+from big_rad.datasets import folder
+
 CODEC = dict(name="radgrounder", grid=None)
 CONTROLS = ("none", "blank", "shuffled")
 _NORMS_AND_BIASES = r".*/(scale|bias)"
@@ -90,6 +92,22 @@ def base() -> ml_collections.ConfigDict:
     # Evaluates before the first step as well; at the end both are compared, with intervals.
     c.eval_before = False
     return c
+
+
+def built_folder(a: ml_collections.ConfigDict, name: str = "folder") -> dict[str, Any]:
+    """Returns the fields of a dataset's entry that choose among several built folders.
+
+    Args:
+        a: arguments of a recipe, among them `folder`, the `--config` of `tools.build_dataset`.
+        name: of the dataset; others than "folder" have no such fields.
+
+    Raises:
+        ValueError: `folder` is not one word.
+    """
+    folder.check_name(a.folder)
+    if name != "folder" or a.folder == "default":  # As in configs of runs of before.
+        return {}
+    return dict(builder_args=dict(config=a.folder))
 
 
 def train_pp(

@@ -2,10 +2,12 @@
 
     --config=configs/evaluate.py:init=runs/demo,data=phantom
     --config=configs/evaluate.py:init=radgrounder_hf,data=slake+vqa_rad,split=test
+    --config=configs/evaluate.py:init=runs/own,data=folder,folder=clinic
 
 Without `split`: SLAKE's validation and VQA-RAD's test, of which the published numbers are, and test
-of the others. Reports follow the published protocol: 2,000 sentences a language (theirs are another
-draw), the first image of each, the prefix "both", greedy, 200 new tokens.
+of the others. `folder` is the `--config` that the folder was built with. Reports follow the
+published protocol: 2,000 sentences a language (theirs are another draw), the first image of each,
+the prefix "both", greedy, 200 new tokens.
 """
 
 from typing import Any
@@ -22,7 +24,7 @@ _OWN = ("phantom", "refrad2d", "folder")
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
-    a = config_lib.parse_arg(arg, init="", data="", split="", limit=0)
+    a = config_lib.parse_arg(arg, init="", data="", folder="default", split="", limit=0)
     names = [n for n in a.data.split("+") if n]
     unknown = [n for n in names if n not in _PUBLIC + _OWN]
     if not a.init or not names or unknown:
@@ -31,6 +33,10 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             f"{', '.join(_PUBLIC + _OWN)}"
             + (f"; there is no {', '.join(unknown)}" if unknown else "")
         )
+    if a.folder != "default" and "folder" not in names:
+        raise ValueError(
+            f"config argument 'folder={a.folder}': goes with data=folder, and data is {a.data!r}"
+        )
     c = common.base()
     recipe.put(c, a.init)
     for name in names:
@@ -38,14 +44,15 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         if name in _PUBLIC:
             c.evals[name] = dict(radgrounder_det.public_eval(c, name), split=split)
         else:
-            _add(c, name, split)
+            _add(c, a, name, split)
     for spec in c.evals.values():
         spec.limit = a.limit or None
     return c
 
 
-def _add(c: ml_collections.ConfigDict, name: str, split: str) -> None:
-    args = dict(config="demo") if name == "phantom" else {}
+def _add(c: ml_collections.ConfigDict, a: ml_collections.ConfigDict, name: str, split: str) -> None:
+    built = common.built_folder(a, name).get("builder_args", {})
+    args = dict(config="demo") if name == "phantom" else built
     for lang in ("en", "de"):
         for task, kind in (("report", "grounded"), ("vqa", "vqa")):
             expand: dict[str, Any] = dict(task=task, lang=lang)

@@ -3,9 +3,11 @@
     --config=configs/finetune.py:source=my_data,init=runs/released,card=24
     --config=configs/finetune.py:source=my_data,init=radgrounder_hf,lora=16
     --config=configs/finetune.py:source=my_data/data.jsonl,init=runs/demo,epochs=20,batch=8
+    --config=configs/finetune.py:source=clinic_data,folder=clinic,init=runs/released
 
 `source` is a folder with data.jsonl (docs/data.md); it is checked and built before training, and
-patients of validation and test are held out. `init` is a run directory, a Hugging Face folder, or
+patients of validation and test are held out; `folder` names its records, so that those of several
+sources lie side by side. `init` is a run directory, a Hugging Face folder, or
 PaliGemma's npz; model, tokenizer, box codec and image size are its own, and so is whether it points
 with boxes or masks. With `card`, GB of the device, the fastest way that fits is taken: everything
 trained, in as many microbatches as it needs, or else adapters (`lora`: -1 decides so, 0 trains
@@ -21,6 +23,7 @@ import ml_collections
 
 from big_rad import config as config_lib
 from big_rad import memory, weights
+from big_rad.datasets.folder import images
 from big_rad.datasets.folder import source as source_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe
@@ -32,12 +35,14 @@ _HOW_TO_SPLIT = 'write "split": "test" into all lines of some patients, or add p
 
 @dataclasses.dataclass(frozen=True)
 class _Data:
-    # What a source holds.
+    # What a source holds. Of `boxed` splits a report can be grounded in boxes (masks give boxes
+    # too), of `masked` ones in masks.
     tasks: tuple[str, ...]
     train: int
     splits: frozenset[str]
     context: bool
-    grounded: bool
+    boxed: frozenset[str]
+    masked: frozenset[str]
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
@@ -45,6 +50,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         arg,
         data=("folder",),
         source="",
+        folder="default",
         init="",
         card=0.0,
         lora=-1,
@@ -57,7 +63,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             raise ValueError(f"config argument {name}: give {what}, {name}=PATH")
     data = _look(a.source)
     c = _model(a.init)
-    c.sources = dict(folder=dict(source=a.source))
+    built = common.built_folder(a)
+    c.sources = dict(folder=dict(source=a.source, **built.get("builder_args", {})))
     c.input.batch_size = min(a.batch, data.train)
     c.total_epochs = a.epochs
     c.input.weights = "epochs"
@@ -67,10 +74,10 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     augment = radgrounder_det.AUGMENT if masks else ""
     tok = radgrounder_det.tok(c, masks=masks)
     pp = common.train_pp(c, prompt=prompt, tok=tok, masks=masks > 0, augment=augment)
-    c.input.folder = dict(builder="folder", split="train", pp=pp)
+    c.input.folder = dict(builder="folder", split="train", pp=pp, **built)
     every = math.ceil(data.train / c.input.batch_size)
     c.log_training_steps, c.ckpt_steps = max(every // 5, 1), every
-    _add_evals(c, data, masks > 0, every, a.limit)
+    _add_evals(c, data, masks > 0, every, a.limit, built)
     c.eval_before, c.card = True, a.card
     return _fitted(c, a, masks > 0)
 
@@ -93,8 +100,22 @@ def _look(source: str) -> _Data:
         train=sum(item.split == "train" for item in listing.items),
         splits=splits,
         context=any(r.clinical or r.indication for r in rows),
-        grounded=any(r.boxes for r in rows) or any(i.mask for i in listing.items),
+        boxed=frozenset(s for s in splits if _any_grounded(listing, s, masks=False)),
+        masked=frozenset(s for s in splits if _any_grounded(listing, s, masks=True)),
     )
+
+
+def _any_grounded(listing: source_lib.Listing, split: str, masks: bool) -> bool:
+    # Whether a report of the split names what it can be grounded in. No file is opened, so a mask
+    # counts for every class.
+    for item in listing.items:
+        shown = {b.class_id for row in item.rows for b in row.boxes}
+        if item.split != split or (item.mask is None and (masks or not shown)):
+            continue
+        named = {c for row in item.rows if row.report for _, c in images.keywords_of(row)}
+        if named & shown or (named and item.mask is not None):
+            return True
+    return False
 
 
 def _model(init: str) -> ml_collections.ConfigDict:
@@ -114,7 +135,12 @@ def _model(init: str) -> ml_collections.ConfigDict:
 
 
 def _add_evals(
-    c: ml_collections.ConfigDict, data: _Data, masks: bool, every: int, limit: int
+    c: ml_collections.ConfigDict,
+    data: _Data,
+    masks: bool,
+    every: int,
+    limit: int,
+    built: dict[str, Any],
 ) -> None:
     c.summary = {}
     for task in data.tasks:
@@ -135,15 +161,19 @@ def _add_evals(
             limit=limit,
             max_new_tokens=200,
             codec=dict(c.codec),
+            **built,
         )
         c.evals[task] = spec
         if "validation" in data.splits:
             c.evals[f"{task}_val"] = dict(spec, split="validation", every=every)
     first = data.tasks[0]
-    score = "f1" if first == "vqa" else "g_iou" if data.grounded else "report_f1"
+    # Without anything to point at, G-IoU is not a number, and no checkpoint would be the best.
+    grounded = data.masked if masks else data.boxed
+    text = "f1" if first == "vqa" else "report_f1"
+    score = {s: "g_iou" if first == "report" and s in grounded else text for s in data.splits}
     if "validation" in data.splits:
-        c.ckpt_best = f"{first}_val/{score}"
-    c.summary[score] = f"{first}/{score}"
+        c.ckpt_best = f"{first}_val/{score['validation']}"
+    c.summary[score["test"]] = f"{first}/{score['test']}"
 
 
 def _fitted(c: ml_collections.ConfigDict, a: Any, masks: bool) -> ml_collections.ConfigDict:

@@ -3,6 +3,7 @@
     --config=configs/radgrounder_det.py
     --config=configs/radgrounder_det.py:siglip=unfrozen
     --config=configs/radgrounder_det.py:data=folder       # a group's own data, see docs/data.md
+    --config=configs/radgrounder_det.py:data=folder,folder=clinic  # built with --config=clinic
     --config=configs/radgrounder_det.py:variant=tiny,data=phantom,size=112
 
 PaliGemma 2 3B at 224 px, its SigLIP adapted to RefRad2D and frozen (give it as
@@ -65,6 +66,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         variant="3b",
         size=224,
         data=("all", "internal", "external", "folder", "phantom"),
+        folder="default",
         siglip=("frozen", "unfrozen", "original"),
         ground=("boxes", "none", "masks"),
         vqa_per_image=0,
@@ -73,6 +75,10 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         released=False,
         lora=0,
     )
+    if a.folder != "default" and a.data != "folder":
+        raise ValueError(
+            f"config argument 'folder={a.folder}': goes with data=folder, and data is {a.data!r}"
+        )
     c = model_config(a.variant, a.size, tower=a.siglip)
     if a.lora:
         add_lora(c, a.lora, masks=a.ground == "masks")
@@ -243,7 +249,7 @@ def _reports(c: ml_collections.ConfigDict, a: Any, name: str, prompt: str) -> di
         masks=a.ground == "masks",
         augment=AUGMENT if a.ground == "masks" else "",
     )
-    return dict(builder=name, split="train", pp=pp)
+    return dict(builder=name, split="train", pp=pp, **common.built_folder(a, name))
 
 
 def _report_eval(c: ml_collections.ConfigDict, a: Any, name: str, lang: str) -> dict[str, Any]:
@@ -268,6 +274,7 @@ def _report_eval(c: ml_collections.ConfigDict, a: Any, name: str, lang: str) -> 
         limit=ml_collections.config_dict.placeholder(int),
         max_new_tokens=200,
         codec=dict(c.codec),
+        **common.built_folder(a, name),
     )
 
 

@@ -2,6 +2,7 @@
 
     --config=configs/radgrounder_seg.py
     --config=configs/radgrounder_seg.py:data=folder
+    --config=configs/radgrounder_seg.py:data=folder,folder=clinic
     --config=configs/radgrounder_seg.py:variant=tiny,data=phantom,size=112
 
 As `radgrounder_det.py`, whose arguments it takes, with three differences: phrases are marked with

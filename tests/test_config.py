@@ -5,10 +5,11 @@ import pytest
 
 from big_rad import config as config_lib
 
+ROOT = pathlib.Path(__file__).parents[1]
 _OF_CHECKPOINTS = ("evaluate", "finetune")  # These read one.
 RECIPES = sorted(
     str(p)
-    for p in (pathlib.Path(__file__).parents[1] / "configs").glob("*.py")
+    for p in (ROOT / "configs").glob("*.py")
     if "def get_config" in p.read_text(encoding="utf-8") and p.stem not in _OF_CHECKPOINTS
 )
 
@@ -47,6 +48,41 @@ def test_a_file_is_loaded_with_what_stands_after_the_colon(tmp_path):
     assert config_lib.load(f"{path}:x=1,y=a:b") == {"arg": "x=1,y=a:b"}
     with pytest.raises(FileNotFoundError, match="nowhere.py.*configs/"):
         config_lib.load("nowhere.py:x=1")
+
+
+def test_a_recipe_is_found_from_any_folder_and_it_is_said_which(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    said = []
+    found = config_lib.locate("configs/demo.py:steps=3", said.append)
+    assert found == f"{ROOT}/configs/demo.py:steps=3"
+    assert len(said) == 1 and f"{ROOT}/configs/demo.py" in said[0]
+    assert config_lib.load("configs/demo.py:steps=3").total_steps == 3
+    (tmp_path / "configs").mkdir()
+    (tmp_path / "configs/demo.py").write_text("def get_config(arg=None):\n    return 'mine'\n")
+    assert config_lib.locate("configs/demo.py:x=1", said.append) == "configs/demo.py:x=1"
+    assert config_lib.load("configs/demo.py") == "mine" and len(said) == 1
+
+
+@pytest.mark.parametrize("path", ["demo.py", "configs/../setup.py", "configs/nope.py", "configs"])
+def test_no_other_file_is_taken_for_a_recipe(tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(FileNotFoundError, match=f"'{path}' does not exist.*configs/finetune.py"):
+        config_lib.locate(f"{path}:steps=3")
+
+
+def test_the_config_of_a_command_line_is_found_however_it_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    own = f"{ROOT}/configs/demo.py"
+    line = [
+        "train",
+        "--config=configs/demo.py:a=b",
+        "--config.lr=1",
+        "--workdir",
+        "configs/demo.py",
+    ]
+    assert config_lib.located(line) == ["train", f"--config={own}:a=b", *line[2:]]
+    assert config_lib.located(["x", "--config", "configs/demo.py"]) == ["x", "--config", own]
+    assert config_lib.located(["x", "--config"]) == ["x", "--config"]
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,13 @@ import pytest
 
 from big_rad import config as config_lib
 from big_rad import evaluate, metric_writer, train
+from big_rad.datasets.folder import builder
 from big_rad.evaluators import answers, generate, page
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from tests import browser, made_run, tiny_run
 from tests.evaluators import judge_server
+from tests.published import folder as published
 from tests.published import slake, vqa_rad
 from tools import convert, reproduce
 
@@ -284,6 +286,9 @@ def test_the_hash_is_of_questions_references_and_their_order():
         (["--only=reprot"], "no evaluator reprot; there are report, yes_no"),
         (["--data=phantom", "--config=x.py"], "not both"),
         (["--data=slak"], "there is no slak"),
+        (["--data=slake", "--folder=a"], "'folder=a': goes with data=folder"),
+        (["--folder=a"], "--folder=a goes with --data=folder"),
+        (["--data=folder", "--folder=a b"], "'a b' cannot be the name of a folder"),
         (["--config=nothing.py"], "does not exist"),
         (["--judge_url=http://x/v1"], "go together"),
     ],
@@ -335,6 +340,30 @@ def test_kept_answers_are_those_of_the_queue(tmp_path, masks):
             for name in want:
                 np.testing.assert_array_equal(got[name], want[name])
                 assert got[name].dtype == want[name].dtype
+
+
+def test_a_folder_is_asked_by_its_name(trained):
+    config = evaluate.data_config(trained, "folder+slake", folder="clinic")
+    named = {n: dict(e.builder_args) for n, e in config.evals.items() if e.builder == "folder"}
+    assert len(named) == 4 and all(args == {"config": "clinic"} for args in named.values())
+    assert not config.evals.slake.get("builder_args")
+    config = evaluate.data_config(trained, "folder")
+    assert not any(e.builder_args for e in config.evals.values())
+
+
+def test_boxes_that_a_model_with_masks_cannot_use_are_said_before_the_first_question(tmp_path):
+    line = {"modality": "CT", "report": "The liver is normal.", "boxes": [[0, 0, 9, 9, 5]]}
+    lines = [line | {"id": s, "image": f"{s}.npy", "split": s} for s in ("train", "test")]
+    for line in lines:
+        np.save(tmp_path / line["image"], np.zeros((28, 28), np.int16))
+    published.write_lines(tmp_path, lines)
+    builder.build(tmp_path, tmp_path / "data", workers=1)
+    checkpoint = tiny_run.mask_checkpoint(tmp_path / "init")
+    config, said = evaluate.data_config(checkpoint, "folder"), []
+    with pytest.raises(tiny_run.Said):
+        log = tiny_run.until("folder test: 0 of 1 images have a mask; boxes are not used", said)
+        evaluate.evaluate(config, checkpoint, str(tmp_path / "data"), tmp_path / "out", log=log)
+    assert len(said) == 1
 
 
 def test_the_config_of_datasets_follows_the_published_protocol(trained):

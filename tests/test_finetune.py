@@ -8,7 +8,7 @@ import pytest
 
 from big_rad import checkpoint, memory, predict, train
 from big_rad import config as config_lib
-from big_rad.datasets import core
+from big_rad.datasets import core, prepare
 from big_rad.evaluators import before_after
 from big_rad.models import common
 from configs import finetune
@@ -168,9 +168,85 @@ def test_the_config_survives_json(source, init):
     assert config_lib.to_json(config_lib.from_json(text)) == text
 
 
+def test_folders_of_two_names_lie_side_by_side_and_each_is_the_one_that_is_used(
+    source, init, tmp_path
+):
+    rows = [json.loads(x) for x in (source / "data.jsonl").read_text(encoding="utf-8").splitlines()]
+    ids = list(dict.fromkeys(r["id"] for r in rows))[:6]
+    splits = dict(zip(ids, ["train", "validation", "test"] * 2))
+    for name, kept in (("north", ids[:3]), ("south-2", ids[3:])):
+        mine = [dict(r, split=splits[r["id"]]) for r in rows if r["id"] in kept]
+        text = "".join(json.dumps(r) + "\n" for r in mine)
+        (source / f"{name}.jsonl").write_text(text, encoding="utf-8")
+        config = finetune.get_config(f"source={source}/{name}.jsonl,folder={name},init={init}")
+        prepare.prepare(config.sources, tmp_path, lambda line: None)
+        entries = [config.input.folder, *config.evals.values()]
+        assert len(entries) == 5
+        for entry in entries:
+            found = {e["id"] for e in core.load_source("folder", entry.split, tmp_path,
+                                                       **entry.builder_args)}  # fmt: skip
+            assert found == {i for i in kept if splits[i] == entry.split}
+    with pytest.raises(FileNotFoundError, match="it has north, south-2.*folder=north"):
+        core.load_source("folder", "train", tmp_path)
+
+
+SEEN = {"boxes": [[0, 0, 9, 9, "liver"]], "report": "The liver is normal."}
+PLAIN, MASK = {"report": "Normal."}, {"mask": "map.npy"}
+UNNAMED = {"boxes": [[0, 0, 9, 9, "liver"]], "report": "Normal."}
+
+
+def write_slices(folder, **lines):
+    """A folder with two slices a split, whose lines say this; "mask": a label map of class 5."""
+    rows = []
+    for split in ("train", "validation", "test"):
+        for k in range(2):
+            name = f"{split}{k}"
+            np.save(folder / f"{name}.npy", np.zeros((28, 28), np.int16))
+            np.save(folder / "map.npy", np.full((28, 28), 5, np.uint8))
+            row = {"id": name, "image": f"{name}.npy", "modality": "CT", "split": split}
+            rows.append(row | lines[split])
+    (folder / "data.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    return folder
+
+
+def test_a_model_with_masks_on_boxes_says_so_before_training_and_has_a_best_checkpoint(tmp_path):
+    source = write_slices(tmp_path, train=SEEN, validation=SEEN, test=SEEN)
+    init = tiny_run.mask_checkpoint(tmp_path / "init")
+    config = finetune.get_config(f"source={source},init={init},batch=2")
+    config.sources.folder.workers, said = 1, []
+    with pytest.raises(tiny_run.Said):
+        log = tiny_run.until("folder test: 0 of 2 images have a mask; boxes are not used", said)
+        train.train(config, tmp_path / "run", str(tmp_path / "data"), log=log)
+    assert [s for s in said if "folder train: 0 of 2 images have a mask; boxes are not used" in s]
+    assert not [s for s in said if s.startswith("step ")]
+    assert config.ckpt_best == "report_val/report_f1"
+    assert config.summary.to_dict() == {"report_f1": "report/report_f1"}
+
+
+@pytest.mark.parametrize(
+    "lines, masks, best, summary",
+    [
+        (dict(train=SEEN, validation=SEEN, test=SEEN), False, "g_iou", "g_iou"),
+        (dict(train=SEEN, validation=UNNAMED, test=SEEN), False, "report_f1", "g_iou"),
+        (dict(train=SEEN, validation=PLAIN, test=SEEN), False, "report_f1", "g_iou"),
+        (dict(train=SEEN, validation=SEEN | MASK, test=SEEN), True, "g_iou", "report_f1"),
+        (dict(train=SEEN, validation=PLAIN | MASK, test=SEEN), True, "report_f1", "report_f1"),
+    ],
+)
+def test_the_best_checkpoint_is_chosen_by_a_score_that_the_validation_split_has(
+    init, tmp_path, lines, masks, best, summary
+):
+    source = write_slices(tmp_path, **lines)
+    start = tiny_run.mask_checkpoint(tmp_path / "init") if masks else init
+    config = finetune.get_config(f"source={source},init={start},batch=2")
+    assert config.ckpt_best == f"report_val/{best}"
+    assert config.summary.to_dict() == {summary: f"report/{summary}"}
+
+
 @pytest.mark.parametrize(
     "arg, message",
     [
+        ("source={source},init={init},folder=a/b", "'a/b' cannot be the name of a folder"),
         ("init={init}", "source=PATH"),
         ("source={source}", "init=PATH"),
         ("source=nowhere,init={init}", "data.jsonl"),

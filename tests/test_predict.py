@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import logging
 import math
 
 import jax
@@ -99,7 +101,6 @@ def test_boxes_land_in_pixels_of_the_original_image():
     assert entity.box == pytest.approx((50, 12.5, 100, 100))
     assert (entity.phrase, entity.class_id, entity.class_name) == ("liver", 5, "liver")
     assert result.text == "The liver."
-    assert entity.score == pytest.approx(0.5)
 
 
 def test_unreadable_box_keeps_the_words_and_unknown_class_has_no_name():
@@ -109,6 +110,47 @@ def test_unreadable_box_keeps_the_words_and_unknown_class_has_no_name():
     (entity,) = result.entities
     assert entity.box is None and entity.class_id == 0 and entity.class_name == ""
     assert result.text == "A x"
+
+
+def test_the_score_is_that_of_the_whole_answer_and_no_entity_has_one():
+    box = "<p bbox=<loc0128><loc0064><loc0256><loc0512> id=<seg005>>{}</p>"
+    for text in ("nothing", box.format("liver"), box.format("liver") + box.format("spleen")):
+        result = fixed(text).report(grey(20, 30))
+        tokens = tokenizers.load("tiny").encode(text, eos=True, specials=True)
+        assert result.tokens == len(tokens)
+        assert result.answer_score == pytest.approx(0.5)
+        assert result.logprob == pytest.approx(len(tokens) * math.log(0.5))
+        plain = predictions.to_json(result, grey(20, 30))
+        assert plain["answer_score"] == 0.5 and plain["tokens"] == len(tokens)
+        fields = {f.name for e in result.entities for f in dataclasses.fields(e)}
+        fields |= {k for e in plain["entities"] for k in e}
+        assert not [k for k in fields if "score" in k or "prob" in k or "confidence" in k]
+
+
+def test_answers_about_several_organs_have_one_score_over_all_their_tokens():
+    answers = iter([("liver", 0.9), ("no", 0.25), ("the spleen is here", 0.5)])
+    made = []
+
+    def generate(params, batch, *, max_new_tokens):
+        text, each = next(answers)
+        out = always(text)(params, batch, max_new_tokens=max_new_tokens)
+        count = int(out["length"][0]) + 1
+        made.append((count, each))
+        return out | {"logprob": np.array([count * math.log(each)])}
+
+    options = dict(codec=codecs.get_codec("radgrounder"), image_size=SIZE, generate_fn=generate)
+    model = predict.RadGrounder(None, {}, tokenizers.load("tiny"), **options)
+    result = model.detect(grey(64, 64), ["liver", "kidney_left", "spleen"])
+    assert len(made) == 3
+    assert result.tokens == sum(n for n, _ in made)
+    want = math.prod(each**n for n, each in made) ** (1 / result.tokens)
+    assert result.answer_score == pytest.approx(want)
+
+
+def test_a_prediction_without_tokens_has_no_score():
+    empty = predictions.Prediction("", (), 0.0)
+    assert empty.answer_score is None
+    assert predictions.to_json(empty, grey(9, 9))["answer_score"] is None
 
 
 def test_prompts_are_those_of_training():
@@ -178,6 +220,17 @@ def test_load_takes_a_run_its_checkpoints_or_one_step(run_dir, where, model):
     other = predict.RadGrounder.load(run_dir / where)
     image = grey(60, 60)
     assert other.report(image, max_new_tokens=4) == model.report(image, max_new_tokens=4)
+
+
+def test_loading_logs_nothing_and_leaves_the_users_log_alone(run_dir, caplog):
+    logger = logging.getLogger("absl")
+    before = (logger.level, list(logger.filters), list(logger.handlers), logger.disabled)
+    with caplog.at_level(logging.INFO):
+        predict.RadGrounder.load(run_dir)
+        assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+    assert before == (logger.level, list(logger.filters), list(logger.handlers), logger.disabled)
+    logger.warning("of the user's own program")
+    assert caplog.messages[-1] == "of the user's own program"
 
 
 def test_tokenizer_of_the_run_directory_comes_first(run_dir, tmp_path):
@@ -369,7 +422,7 @@ def test_cli_writes_json_and_overlay(run_dir, tmp_path, capsys, name):
     assert plain == json.loads(out)
     assert list(plain) == [
         "file", "task", "lang", "modality", "plane", "width", "height", "orientation",
-        "text", "entities", "logprob", "warnings", "note",
+        "text", "entities", "answer_score", "logprob", "tokens", "warnings", "note",
     ]  # fmt: skip
     assert "not for diagnostic use" in plain["note"]
     with Image.open(tmp_path / f"{stem}_overlay.png") as picture:

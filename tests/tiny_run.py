@@ -13,6 +13,8 @@ import orbax.checkpoint as ocp
 from big_rad import config as config_lib
 from big_rad import metric_writer
 from big_rad.datasets.phantom import builder
+from big_rad.weights import orbax
+from configs import radgrounder_seg
 
 ROOT = pathlib.Path(__file__).parents[1]
 PATH = os.pathsep.join((str(ROOT / "tests" / "without_torch"), str(ROOT)))  # Of what is started.
@@ -52,6 +54,29 @@ def config(folder, arg="", **overrides):
     c = config_lib.load(f"{folder / 'tiny.py'}:{arg}")
     c.update(overrides)
     return c
+
+
+class Said(Exception):
+    """Raised by `until` when the line came."""
+
+
+def until(text, said):
+    """Returns a log that keeps the lines in `said` and ends the program at one that has `text`."""
+
+    def log(line):
+        said.append(line)
+        if text in line:
+            raise Said(line)
+
+    return log
+
+
+def mask_checkpoint(folder):
+    """Writes a checkpoint of a model with masks that has no arrays to speak of; returns it."""
+    config = radgrounder_seg.get_config("variant=tiny,size=28,data=phantom")
+    fields = json.loads(config_lib.to_json(config))
+    orbax.save(folder, {"w": np.zeros(1, np.float32)}, fields)
+    return folder
 
 
 def command(folder, workdir, *args, arg="", config="tiny.py"):

@@ -152,6 +152,8 @@ def _show(built: Any, args: argparse.Namespace, seconds: float) -> None:
     print(f"{args.dataset}/{config}: {counts} examples; {how}; {built.folder}")
     for note in built.notes:
         print(f"  {note}")
+    if args.dataset == "folder" and config != "default":
+        print(f"  read by recipes with data=folder,folder={config}")
     if built.rejects:
         print(f"  {built.rejects} left out; {built.folder / 'rejects.jsonl'} says which and why")
 

@@ -28,6 +28,7 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
+from big_rad import config as config_lib
 from big_rad.evaluators import inspect_page, inspect_stats
 from big_rad.evaluators.inspect_example import where_of
 from big_rad.evaluators.inspect_rows import Row, Text, class_name
@@ -104,6 +105,10 @@ def run(
 def main(argv: Sequence[str] | None = None) -> None:
     """Reads the command line, writes the page and prints."""
     argv = ["inspect_data", *(sys.argv[1:] if argv is None else argv)]
+    try:
+        argv = config_lib.located(argv)
+    except FileNotFoundError as e:
+        sys.exit(_error(e))
     values = _flags(argv)
     try:
         rest = values(argv)[1:]
@@ -148,10 +153,6 @@ def _flags(argv: list[str]) -> flags.FlagValues:
 
 
 def _check(values: flags.FlagValues, rest: Sequence[str]) -> None:
-    if values["config"].present:
-        file = values["config"].config_filename.partition(":")[0]
-        if not pathlib.Path(file).is_file():
-            raise flags.Error(f"config file {file!r} does not exist; see configs/")
     if not values["config"].present or rest:
         raise flags.Error(f"give --config=configs/X.py{f', not {rest}' if rest else ''}")
     if values.dataset is not None and values.eval is not None:

@@ -140,6 +140,10 @@ def report_variant(variant: str, size: int) -> str:
 def main(argv: Sequence[str] | None = None) -> None:
     """Reads the command line and prints."""
     argv = ["inspect_model", *(sys.argv[1:] if argv is None else argv)]
+    try:
+        argv = config_lib.located(argv)
+    except FileNotFoundError as e:
+        sys.exit(_error(e))
     values = flags.FlagValues()
     config_flags.DEFINE_config_file(
         "config", None, "Config file, as path.py:arguments.", flag_values=values, sys_argv=argv

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from big_rad import quiet
 from big_rad.datasets import core, files, on_beam
 from big_rad.datasets.files import sha256
 from big_rad.pp import packed
@@ -295,6 +296,7 @@ class _Plan:
             )
 
 
+@quiet.without_warnings()  # TFDS warns of every custom configuration.
 def _write(
     plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None
 ) -> tuple[list[Problem], list[Problem]]:
@@ -303,11 +305,9 @@ def _write(
     Returns:
         Problems of the items left out, and those of other levels.
     """
-    import absl.logging
     import tensorflow_datasets as tfds  # slow to import
 
     tfds.disable_progress_bar()
-    absl.logging.set_verbosity(absl.logging.ERROR)  # TFDS warns of every custom configuration
     rejects: list[Problem] = []
     others: list[Problem] = []
     made = _builder_class(plan, beam, scratch, rejects, others)

@@ -10,6 +10,7 @@ import io
 import unicodedata
 from collections.abc import Iterator, Sequence
 
+import font_source_sans_pro
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
@@ -21,7 +22,8 @@ CT_SOFT_TISSUE = 1  # channel of the three CT windows that is (width 350, level 
 _WIDTH, _LEVEL = ops_image.CT_WINDOWS[0]
 _AIR = 2 * (ops_image.AIR_HU - _LEVEL) / _WIDTH  # in the first window
 
-_UMLAUTS = str.maketrans(dict(zip("äöüßÄÖÜ", ("ae", "oe", "ue", "ss", "Ae", "Oe", "Ue"))))
+# Pillow's own font has no umlauts. This one has all letters of Latin scripts and Greek.
+_FONT = font_source_sans_pro.font_files_ttf["SourceSansPro"]
 
 Rect = tuple[float, float, float, float]
 
@@ -129,7 +131,7 @@ def overlay(pixels: np.ndarray, marks: Sequence[Mark] = (), min_side: int = 448)
             picture = _tinted(picture, mark.mask, mark.colour)
     draw = ImageDraw.Draw(picture)
     unit = max(picture.size) / 448
-    font = ImageFont.load_default(max(12, round(14 * unit)))
+    font = ImageFont.truetype(_FONT, max(13, round(15 * unit)))
     boxes = [tuple(c * factor for c in m.box) for m in marks]
     for mark, box in zip(marks, boxes, strict=True):
         if mark.mask is None:
@@ -228,7 +230,9 @@ def _label(
     taken: Sequence[Rect],
 ) -> Rect:
     # Writes the label where it covers no other label, if there is such a place; returns the place.
-    text = _plain(mark.label)
+    # Composed letters look the same with and without Pillow's optional text layout. What the font
+    # lacks is drawn as a crossed box, so that nobody takes the label for the whole text.
+    text = unicodedata.normalize("NFC", mark.label)
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     w, h = right - left + 6, bottom - top + 4
     rect = spot(box, (w, h), size, taken, mark.below)
@@ -236,12 +240,6 @@ def _label(
     ink = "#ffffff" if mark.colour == BLUE else "#000000"  # The others are light.
     draw.text((rect[0] + 3 - left, rect[1] + 2 - top), text, fill=ink, font=font)
     return rect
-
-
-def _plain(text: str) -> str:
-    """Writes a label without letters that Pillow's own font has not."""
-    text = text.translate(_UMLAUTS)
-    return unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode()
 
 
 def _touch(a: Rect, b: Rect) -> bool:

@@ -1,10 +1,12 @@
 import io
+import unicodedata
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from big_rad.evaluators import draw
+from big_rad.grounding import classes
 from big_rad.pp import ops_image
 
 BLUE, ORANGE = (0, 0x72, 0xB2), (0xE6, 0x9F, 0)
@@ -39,13 +41,33 @@ def test_a_mask_is_tinted_with_a_contour_and_has_no_rectangle():
     assert tuple(pixels[15 * scale, 30 * scale]) == tuple(round(c * 0.25) for c in ORANGE)
 
 
-def test_labels_are_written_in_letters_that_the_font_has():
-    def drawn(label):
-        mark = draw.Mark((10, 60, 50, 90), label)
-        return np.asarray(draw.overlay(np.zeros((112, 112), np.uint8), [mark]))
+def labelled(text):
+    """The picture of a box with this label, as bytes."""
+    mark = draw.Mark((10, 60, 50, 90), text)
+    return draw.overlay(np.zeros((112, 112), np.uint8), [mark], min_side=112).tobytes()
 
-    assert (drawn("Schädel") == drawn("Schaedel")).all()
-    assert (drawn("Schädel") != drawn("Schdel")).any()
+
+LETTERS = "ÄÖÜäöüßẞÀÉÈÇÑéèêçñåøœłšžčğµ²³½–—„“”’…°±×≤≥§αβΩ"
+LETTERS += "".join({c for known in classes.CLASSES for c in known.en + known.de} - set(" "))
+
+
+def test_every_letter_of_a_label_is_drawn_as_itself():
+    unknown = labelled("x\uffffx")  # what is drawn for a letter that the font lacks
+    letters = sorted(set(LETTERS))
+    pictures = [labelled(f"x{c}x") for c in letters]
+    assert [c for c, p in zip(letters, pictures, strict=True) if p == unknown] == []
+    assert labelled("xx") not in pictures  # none is dropped
+    assert len(set(pictures)) == len(pictures)
+
+
+def test_an_umlaut_looks_the_same_however_it_is_encoded_and_is_not_spelled_out():
+    composed = "Wirbelsäule, Größe"
+    assert labelled(composed) == labelled(unicodedata.normalize("NFD", composed))
+    assert labelled(composed) != labelled("Wirbelsaeule, Groesse")
+
+
+def test_a_letter_that_the_font_lacks_is_seen_to_be_missing():
+    assert labelled("Leber 肝") not in (labelled("Leber"), labelled("Leber "))
 
 
 def test_large_images_keep_their_size():

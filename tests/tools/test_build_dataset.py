@@ -58,10 +58,12 @@ def test_a_folder_is_built_and_what_was_left_out_is_said(tmp_path, capsys):
     first, *notes = out.splitlines()
     assert first.startswith("folder/default: ") and "7 train, " in first and "built in" in first
     assert any(line.startswith("  train: n=7, sha256 of data.jsonl ") for line in notes)
+    assert "folder=" not in "".join(notes)
     assert notes[-1].startswith("  1 left out; ") and "rejects.jsonl" in notes[-1]
     assert "already built" in run(capsys, *args)[1]
     code, out, _ = run(capsys, *args, "--name=other")
     assert code == 0 and out.startswith("folder/other: ")
+    assert "data=folder,folder=other" in out
 
 
 def test_bad_data_exit_with_1_and_a_missing_source_with_2(tmp_path, capsys):

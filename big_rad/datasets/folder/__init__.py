@@ -8,6 +8,25 @@ from big_rad.datasets.core import RecordSource
 VERSION = "1.1.0"
 
 
+def check_name(name: str) -> None:
+    """Checks what tells several folders apart: `--config` of the build, `folder=` of a recipe.
+
+    Raises:
+        ValueError: it is not one word.
+    """
+    if not name.replace("-", "_").isidentifier():
+        raise ValueError(
+            f"{name!r} cannot be the name of a folder (--config of tools.build_dataset, folder= of "
+            "a recipe): give one word of letters, digits, '_' and '-' that begins with a letter"
+        )
+
+
+def names(data_dir: str | Path) -> list[str]:
+    """Returns the names of the folders that are built under `data_dir`."""
+    found = Path(data_dir).glob(f"folder/*/{VERSION}/dataset_info.json")
+    return sorted(path.parts[-3] for path in found)
+
+
 def load(split: str, data_dir: str | Path, config: str = "default") -> RecordSource:
     """Opens a built split (see `big_rad.datasets.core.load_source`).
 
@@ -18,8 +37,19 @@ def load(split: str, data_dir: str | Path, config: str = "default") -> RecordSou
 
     Returns:
         The source.
+
+    Raises:
+        FileNotFoundError: it is not built; the message says which names are.
+        ValueError: no such split.
     """
     command = (
         f"python -m tools.build_dataset folder --source=... --data_dir={data_dir} --config={config}"
     )
+    built = names(data_dir)
+    if built and config not in built:
+        raise FileNotFoundError(
+            f"{data_dir}/folder has no {config!r}, it has {', '.join(built)}: choose one with "
+            f"folder={built[0]} after the recipe's colon (--folder={built[0]} of "
+            f"big_rad.evaluate), or build it: {command}"
+        )
     return records.open("folder", config, VERSION, split, data_dir, command)

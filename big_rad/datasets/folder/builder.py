@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from big_rad.datasets import records
-from big_rad.datasets.folder import VERSION, images, masks, paths, patients
+from big_rad.datasets.folder import VERSION, check_name, images, masks, paths, patients
 from big_rad.datasets.folder import source as source_lib
 from big_rad.datasets.folder.fields import Bad
 from big_rad.datasets.folder.images import Options
@@ -37,7 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config",
         "--name",
         default="default",
-        help="tells several folders apart: records lie under folder/<config>/ (no patient's name)",
+        help="tells several folders apart: records lie under folder/<config>/ (no patient's name); "
+        "recipes read them with folder=<config>",
     )
     parser.add_argument(
         "--as_stored",
@@ -89,8 +90,7 @@ def build(
         BuildError: too much of it cannot be used, or most CT images look like no HU.
         ValueError: a config that is no word, or a dataset built from other files is in the way.
     """
-    if not config.replace("-", "_").isidentifier():
-        raise ValueError("--config must be one word of letters, digits, '_' and '-'")
+    check_name(config)
     options, listing = Options(as_stored, trust_mask_order, offset), listing_of(source)
     found: list[Problem] = []
 

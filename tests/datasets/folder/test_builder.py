@@ -1,8 +1,10 @@
 import json
+import logging
 import os
 import pickle
 import shutil
 
+import absl.logging
 import numpy as np
 import pydicom
 import pytest
@@ -12,6 +14,7 @@ from pydicom.data import get_testdata_file
 from big_rad.datasets import core, records
 from big_rad.datasets.folder import builder, images
 from big_rad.datasets.folder.fields import Bad
+from configs import radgrounder_det, radgrounder_seg
 from tests.published import folder as published
 
 REPORT = {"report": "The liver is normal."}
@@ -154,14 +157,42 @@ def test_the_same_source_is_reused_and_another_needs_overwrite(tmp_path):
         builder.build(root, tmp_path / "out", workers=1)
 
 
+def test_building_warns_of_nothing_and_leaves_the_users_log_alone(tmp_path, caplog):
+    before = absl.logging.get_verbosity()
+    builder.build(source(tmp_path, {}), tmp_path / "out", workers=1)
+    assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
+    assert absl.logging.get_verbosity() == before
+    absl.logging.warning("of the user's own program")
+    assert caplog.messages[-1] == "of the user's own program"
+
+
 def test_names_keep_folders_apart(tmp_path):
     builder.build(source(tmp_path, {}), tmp_path / "out", workers=1, config="clinic-2")
     loaded = core.load_source("folder", "train", tmp_path / "out", config="clinic-2")
     assert [e["id"] for e in loaded] == ["a"]
-    with pytest.raises(FileNotFoundError, match="build_dataset folder"):
+    with pytest.raises(FileNotFoundError, match="no 'default', it has clinic-2.*folder=clinic-2"):
         core.load_source("folder", "train", tmp_path / "out")
+    with pytest.raises(FileNotFoundError, match="build_dataset folder"):
+        core.load_source("folder", "train", tmp_path / "nowhere")
     with pytest.raises(ValueError, match="--config"):
         builder.build(tmp_path, tmp_path / "out", config="../x")
+
+
+@pytest.mark.parametrize("recipe", [radgrounder_det, radgrounder_seg])
+@pytest.mark.parametrize("more", ["", ",vqa_per_image=2", ",texts=3", ",lora=4,ground_share=0.5"])
+def test_a_recipe_trains_and_evaluates_the_folder_of_the_name_it_is_given(recipe, more):
+    arg = f"variant=tiny,size=28,data=folder{more}"
+    for name, want in (("", {}), (",folder=clinic-2", {"config": "clinic-2"})):
+        config = recipe.get_config(arg + name)
+        entries = [config.input[n] for n in config.input.data] + list(config.evals.values())
+        assert len(entries) >= 3
+        assert [dict(e.get("builder_args", {})) for e in entries] == [want] * len(entries)
+
+
+@pytest.mark.parametrize("data", ["all", "internal", "external", "phantom"])
+def test_a_name_without_the_folder_is_an_error_of_a_recipe(data):
+    with pytest.raises(ValueError, match=f"'folder=clinic': goes with data=folder.*'{data}'"):
+        radgrounder_det.get_config(f"variant=tiny,data={data},folder=clinic")
 
 
 # What is wrong with a line, once its files are opened
