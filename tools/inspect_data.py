@@ -28,6 +28,7 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
+from big_rad import overrides
 from big_rad.evaluators import inspect_page, inspect_stats
 from big_rad.evaluators.inspect_example import where_of
 from big_rad.evaluators.inspect_rows import Row, Text, class_name
@@ -106,9 +107,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = ["inspect_data", *(sys.argv[1:] if argv is None else argv)]
     values = _flags(argv)
     try:
-        rest = values(argv)[1:]
-    except AttributeError as e:  # What config_flags raises for a field that does not exist.
-        sys.exit(_error(f"no such field in the config: {e}"))
+        rest = overrides.parse(argv, values)[1:]
     except (flags.Error, ValueError, OSError) as e:  # A config's own error ends a traceback.
         sys.exit(_error(str(e).strip().splitlines()[-1]))
     if values.help:
