@@ -123,7 +123,7 @@ def _lead(run: RunState, now: datetime.datetime) -> str:
 def _failure(run: RunState) -> str:
     # The error of the last start, on top, until another start goes better.
     ended = run.ended
-    if ended.get("how") not in ("failed", "lost"):
+    if ended.get("how") != "failed":
         return ""
     when = _when(ended["time"]) if ended.get("time") else ""
     after = f" after step {ended['step']:,}" if ended.get("step") is not None else ""

@@ -63,6 +63,8 @@ def test_the_loss_falls_and_the_run_directory_holds_everything(whole):
     assert len(losses) == 1 + STEPS // 2 and losses[-1] < losses[0] - 0.2
     summary = json.loads((workdir / "summary.json").read_text())
     assert set(summary) == {"g_iou", "yes_no", "seconds", "steps"} and summary["steps"] == STEPS
+    data = checkpoint.newest_meta(workdir)[1]["data"]["phantom"]
+    assert data["items"] == 24 and len(data["sha256"]) == 64
     config = config_lib.from_json((workdir / "config.json").read_text())
     assert config.model.mask_mode == "image_isolated"
     for name in ("tokenizer.model", "samples/report.jsonl", "tensorboard", "parameters.txt"):
@@ -105,8 +107,15 @@ def test_tensorboard_has_the_same_slices_with_boxes_at_every_evaluation(
     data_dir, tmp_path, make_config
 ):
     config = make_config()
-    config.evals.report.every = 4
-    run(config, tmp_path, data_dir)
+    config.evals.report.every, config.summary, said = 4, {}, []
+    run(config, tmp_path, data_dir, log=said.append)
+    lines = [x for x in said if x.startswith("eval step")]
+    assert [x.partition(" g_iou")[0] for x in lines[:2]] == [
+        "eval step 4: report", f"eval step {STEPS}: report"
+    ]  # fmt: skip
+    assert lines[0].endswith(", best so far") and "(blank " in lines[1]
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert {"report/g_iou", "report/report_f1", "report_blank/g_iou", "yes_no/f1"} < set(summary)
     shown = events.images(tmp_path / "tensorboard")
     tags = [f"report/sample_{i}" for i in range(4)]
     assert [(step, tag) for step, tag, _ in shown] == [(s, t) for s in (4, STEPS) for t in tags]
