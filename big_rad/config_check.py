@@ -169,13 +169,16 @@ def _evals(config: Any) -> Iterator[str]:
 
 def _scores(config: Any) -> Iterator[str]:
     # The names of scores: each has to be one that an evaluation will yield.
-    evals = config.get("evals", {})
-    for alias, name in config.get("summary", {}).items():
+    evals, summary = config.get("evals", {}), config.get("summary", {})
+    if summary and not evals:
+        yield (
+            f"config.evals is empty, and config.summary names scores of it ({', '.join(summary)}): "
+            'empty both, with --config.summary="{}"'
+        )
+        summary = {}
+    for alias, name in summary.items():
         if wrong := headlines.unknown_score(name, evals):
-            yield (
-                f"config.summary.{alias} is {name!r}: {wrong}. Without evaluations unset it too: "
-                '--config.summary="{}"'
-            )
+            yield f"config.summary.{alias} is {name!r}: {wrong}"
     yield from _said(watch.check_best, config)
 
 

@@ -186,11 +186,8 @@ def rules(rule: Rule, example: str) -> Rule:
 
 
 def _schedule(x: Any) -> str:
-    if x is None:
-        return ""
-    return "; ".join(_walk("schedule", x, SCHEDULE)) and (
-        "None (frozen), or the arguments of a schedule: " + "; ".join(_walk("it", x, SCHEDULE))
-    )
+    wrong = "; ".join(_walk("schedule", x, SCHEDULE)) if x is not None else ""
+    return wrong and f"None (frozen) or the arguments of a schedule: {wrong}"
 
 
 def _axis(x: Any) -> str:

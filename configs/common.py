@@ -85,8 +85,8 @@ def base() -> ml_collections.ConfigDict:
     # GB of a device's memory: a run that is predicted not to fit is refused. 0: nobody looks.
     c.card = 0.0
 
-    # Evaluation: name -> evaluator; `summary` gives short names to some of its figures, and if it is
-    # empty the main scores are taken.
+    # Evaluation: name -> evaluator; `summary` gives short names to some of its figures. Without it
+    # the main scores are taken.
     c.evals = ml_collections.ConfigDict()
     c.summary = ml_collections.ConfigDict()
     # Evaluates before the first step as well; at the end both are compared, with intervals.

@@ -134,7 +134,7 @@ def test_an_unknown_name_at_any_level_is_refused_with_the_nearest_known(field, v
 @pytest.mark.parametrize(
     "changes, said",
     [
-        ({"evals": {}}, "config.summary.g_iou is 'report/g_iou': config.evals has no evaluator"),
+        ({"evals": {}}, "config.evals is empty, and config.summary names scores of it"),
         ({"summary": {"x": "reprt/g_iou"}}, "did you mean 'report'"),
         ({"summary": {"x": "report/giou"}}, "did you mean 'g_iou'"),
         ({"ckpt_best": "val/TYPO"}, "evaluator 'val' .* has no score 'TYPO'; known: g_iou"),
