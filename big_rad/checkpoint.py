@@ -253,6 +253,30 @@ def load_params(
         return reader.read(reader.shapes), reader.meta()
 
 
+def newest_meta(workdir: str | pathlib.Path) -> tuple[int, dict[str, Any]] | None:
+    """Reads only `meta` of a run's newest checkpoint, without arrays and without other processes.
+
+    Args:
+        workdir: the run directory.
+
+    Returns:
+        (step, meta), or None if there is no checkpoint. One whose `meta` or `data` is not what was
+        written is passed over; `Checkpointer.restore` says so.
+    """
+    folder = pathlib.Path(workdir) / "checkpoints"
+    for step in reversed(_whole_steps(folder) if folder.is_dir() else []):
+        try:
+            data, meta = (
+                json.loads((folder / str(step) / item / "metadata").read_text(encoding="utf-8"))
+                for item in ("data", "meta")
+            )
+            _unsealed(data, meta)
+        except (OSError, ValueError, TypeError, Damaged):
+            continue
+        return step, meta
+    return None
+
+
 class ParamsReader:
     """Reads parameters of a run's checkpoint, all or some, as numpy arrays.
 

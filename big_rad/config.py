@@ -14,6 +14,8 @@ from typing import Any
 
 import ml_collections
 
+from big_rad.registry import did_you_mean
+
 _RECIPES = pathlib.Path(__file__).parents[1] / "configs"
 
 
@@ -30,15 +32,20 @@ def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
             lists the values there are, the default first.
 
     Raises:
-        ValueError: an unknown key, or a value of another type.
+        ValueError: an unknown key, a value of another type, or two values for one key.
     """
     choices = {k: v for k, v in defaults.items() if isinstance(v, tuple)}
     defaults |= {k: v[0] for k, v in choices.items()}
-    result = dict(defaults)
+    result, given = dict(defaults), {}
     for item in filter(None, (arg or "").split(",")):
         key, sep, value = item.partition("=")
         if key not in defaults:
-            raise ValueError(f"config argument {key!r}: unknown; known: {', '.join(defaults)}")
+            raise ValueError(
+                f"config argument {key!r}: unknown; known: {', '.join(defaults)}"
+                + did_you_mean(key, defaults)
+            )
+        if given.setdefault(key, item) != item:
+            raise ValueError(f"config arguments {given[key]!r} and {item!r}: give one of them")
         kind = type(defaults[key])
         try:
             if kind is bool:
@@ -53,7 +60,8 @@ def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
             raise ValueError(f"config argument {item!r}: needs {key}=<{kind.__name__}>") from None
         if key in choices and result[key] not in choices[key]:
             known = ", ".join(map(str, choices[key]))
-            raise ValueError(f"config argument {item!r}: {key} is one of {known}")
+            like = did_you_mean(value, choices[key])
+            raise ValueError(f"config argument {item!r}: {key} is one of {known}{like}")
     return ml_collections.ConfigDict(result)
 
 
@@ -81,10 +89,12 @@ def locate(spec: str, log: Callable[[str], None] = _to_stderr) -> str:
     if parts[:1] == (_RECIPES.name,) and ".." not in parts and own.is_file():
         log(f"config: there is no {path} here; big_rad's own is used, {own}")
         return f"{own}{colon}{arg}"
-    names = sorted(p.name for p in _RECIPES.glob("[!_]*.py") if p.name != "common.py")
+    names = sorted(
+        f"{_RECIPES.name}/{p.name}" for p in _RECIPES.glob("[!_]*.py") if p.name != "common.py"
+    )
     raise FileNotFoundError(
         f"config file {path!r} does not exist here ({pathlib.Path.cwd()}); the recipes of big_rad "
-        f"are {', '.join(f'{_RECIPES.name}/{name}' for name in names) or 'not beside it'}"
+        f"are {', '.join(names) or 'not beside it'}{did_you_mean(path, names)}"
     )
 
 
@@ -128,7 +138,10 @@ def num_steps(config: Any, examples_per_epoch: int) -> int:
     names = ("total_steps", "total_epochs", "total_examples")
     given = {n: config.get(n) for n in names if config.get(n) is not None}
     if len(given) != 1:
-        raise ValueError(f"config: set exactly one of {', '.join(names)}; set: {sorted(given)}")
+        raise ValueError(
+            f"config: set exactly one of {', '.join(names)}; set: {sorted(given)}. On the command "
+            "line --config.NAME=None unsets one"
+        )
     ((name, value),) = given.items()
     if name == "total_steps":
         return int(value)

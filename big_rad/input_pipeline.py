@@ -7,7 +7,6 @@ no model.
 """
 
 import dataclasses
-import inspect
 import itertools
 import sys
 import threading
@@ -21,7 +20,6 @@ from absl import flags
 
 from big_rad.datasets import core
 from big_rad.pp import builder as pp_builder
-from big_rad.registry import parse_call
 
 Example = dict[str, Any]
 WEIGHTS = ("shares", "epochs")
@@ -38,10 +36,12 @@ class TrainInput:
     Attributes:
         iterator: batches; `get_state` and `set_state` are its position.
         examples_per_epoch: rows that make an epoch.
+        identity: dataset -> what tells its data from others, see `datasets.core.identity`.
     """
 
     iterator: "BatchIterator"
     examples_per_epoch: int
+    identity: dict[str, dict[str, Any]]
 
 
 def make_train(config: Any, seed: int, data_dir: str) -> TrainInput:
@@ -89,7 +89,8 @@ def make_train(config: Any, seed: int, data_dir: str) -> TrainInput:
         num_workers=inputs.get("num_workers", 0),
         prefetch=inputs.get("prefetch", 16),
     )
-    return TrainInput(iterator, per_epoch)
+    identity = {name: core.identity(source) for name, source in sources.items()}
+    return TrainInput(iterator, per_epoch, identity)
 
 
 def make_source(spec: Mapping[str, Any], data_dir: str) -> Any:
@@ -119,37 +120,40 @@ def make_source(spec: Mapping[str, Any], data_dir: str) -> Any:
     return source
 
 
-def check_pp(config: Any, field: str, pp: str) -> None:
-    """Checks that training data are made the way that `config` tells users of the checkpoint.
+def check_pp(config: Any, field: str, pp: str, boxes: bool = True) -> None:
+    """Checks that data are made the way that `config` tells users of the checkpoint.
 
     Args:
         config: the whole config; `image`, `tokenizer` and `codec` are compared.
         field: name of the field that holds `pp`, for the message.
         pp: a preprocessing string.
+        boxes: whether the codec is compared; references of an evaluation may keep full precision.
 
     Raises:
-        ValueError: an op differs from the config.
+        ValueError: an op differs from the config, is unknown, or does not take its arguments.
     """
     wanted = {
-        "resize": {"size": ("image.size", config.get("image", {}).get("size"))},
-        "normalize": {"kind": ("image.normalize", config.get("image", {}).get("normalize"))},
-        "tok": {"tokenizer": ("tokenizer.path", config.get("tokenizer", {}).get("path"))},
-        "ground": {
-            "codec": ("codec.name", config.get("codec", {}).get("name")),
-            "grid": ("codec.grid", config.get("codec", {}).get("grid")),
-        },
+        "resize": {"size": "image.size"},
+        "normalize": {"kind": "image.normalize"},
+        "tok": {"tokenizer": "tokenizer.path", "sets": "tokenizer.sets"},
+        "ground": {"codec": "codec.name", "grid": "codec.grid"} if boxes else {},
     }
-    for name, args, kwargs in map(parse_call, pp_builder.split(pp)):
-        if name not in wanted:
+    try:
+        calls = list(pp_builder.calls(pp))
+    except ValueError as e:
+        raise ValueError(f"{field}: {e}") from e
+    for name, arguments in calls:
+        if name == "ground" and arguments["mode"] != "boxes":
             continue
-        bound = inspect.signature(pp_builder.OPS.get(name)).bind(*args, **kwargs)
-        bound.apply_defaults()
-        if name == "ground" and bound.arguments["mode"] != "boxes":
-            continue
-        for argument, (place, value) in wanted[name].items():
-            if bound.arguments[argument] != value and place.split(".")[0] in config:
+        for argument, place in wanted.get(name, {}).items():
+            part, _, key = place.partition(".")
+            value, given = config.get(part, {}).get(key), arguments[argument]
+            if argument == "sets":
+                given = (given,) if isinstance(given, str) else tuple(given)
+                value = None if value is None else tuple(value)
+            if given != value and part in config:
                 raise ValueError(
-                    f"{field}: {name} has {argument}={bound.arguments[argument]!r}, but "
+                    f"{field}: {name} has {argument}={given!r}, but "
                     f"config.{place} is {value!r}. The checkpoint would be used with the latter: "
                     "make both equal (the config file builds this string; give the value there)"
                 )

@@ -1,22 +1,48 @@
-"""Metrics of a run: a JSON line a logged step, pictures in TensorBoard, and what was left out.
+"""Metrics of a run: a JSON line a logged step, TensorBoard, and what was left out.
 
 On resume, lines past the restored step are cut off, so that no line is missing or doubled. Of
-several processes only the first writes metrics.
+several processes only the first writes metrics. Both files are flushed with each line, so that a
+run that is killed leaves its curves.
 """
 
 import contextlib
 import json
 import math
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-import tensorboardX
 from PIL import Image
+from tensorboardX import summary
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto import event_pb2
 
 from big_rad import runtime
+
+# TensorBoard shows what stands before the slash as a group; the rest is "training".
+_GROUPS = {
+    "l2_": "norms",
+    "examples_per_": "speed",
+    "tokens_per_": "speed",
+    "targets_per_": "speed",
+    "seconds": "speed",
+    "rejected_": "left_out",
+    "skipped_": "left_out",
+    "weight": "batch",
+    "masks": "batch",
+}
+
+
+def training_tag(name: str) -> str:
+    """Returns the group and the name of a metric of training; names with a slash stay."""
+    if "/" in name:
+        return name
+    return (
+        f"{next((g for start, g in _GROUPS.items() if name.startswith(start)), 'training')}/{name}"
+    )
 
 
 class MetricWriter:
@@ -25,18 +51,25 @@ class MetricWriter:
     Args:
         workdir: the run directory.
         resume_step: the last step whose metrics stay; None starts over.
+        tag: names of evaluation metrics (with a slash) -> their name in TensorBoard, "" for those
+            that stand in `metrics.jsonl` alone.
     """
 
-    def __init__(self, workdir: str | pathlib.Path, resume_step: int | None = None):
+    def __init__(
+        self,
+        workdir: str | pathlib.Path,
+        resume_step: int | None = None,
+        tag: Callable[[str], str] = lambda name: name,
+    ):
         folder = pathlib.Path(workdir)
         folder.mkdir(parents=True, exist_ok=True)
-        self._path = folder / "metrics.jsonl"
+        self._path, self._tag = folder / "metrics.jsonl", tag
         self._file = self._board = None
         if jax.process_index():
             return
         _truncate(self._path, -1 if resume_step is None else resume_step)
         self._file = open(self._path, "a", encoding="utf-8")
-        self._board = tensorboardX.SummaryWriter(str(folder / "tensorboard"))
+        self._board = _Board(folder / "tensorboard", resume_step)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
         """Writes one line; a value that is no finite number becomes null."""
@@ -45,17 +78,25 @@ class MetricWriter:
         line = _finite(metrics)
         self._file.write(json.dumps({"step": int(step), **line}) + "\n")
         self._file.flush()
-        for name, value in line.items():
-            if value is not None:
-                self._board.add_scalar(name, value, step)
+        self._board.scalars(
+            step,
+            {
+                (self._tag(name) if "/" in name else training_tag(name)): value
+                for name, value in line.items()
+                if value is not None
+            },
+        )
 
     def pictures(self, step: int, pictures: Iterable[tuple[str, Image.Image]]) -> None:
         """Shows (tag, picture) of a step in TensorBoard; other processes do not ask for them."""
         if self._board is None:
             return
         for tag, picture in pictures:
-            pixels = np.asarray(picture.convert("RGB"))
-            self._board.add_image(tag, pixels, step, dataformats="HWC")
+            self._board.image(step, tag, np.asarray(picture.convert("RGB")))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Returns the lines so far; none in other processes."""
+        return [] if self._file is None else read(self._path)
 
     def has(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Returns whether a line of this step holds all these values already."""
@@ -68,9 +109,44 @@ class MetricWriter:
         """Flushes and closes both files."""
         if self._file is not None:
             self._file.close()
-            # On a disk that fails; what counts is in the lines, and this is not to hide its error.
-            with contextlib.suppress(OSError):
-                self._board.close()
+            self._board.close()
+
+
+class _Board:
+    """Events for TensorBoard, on disk as soon as they are written.
+
+    A disk that fails is not told here: what counts is in the lines, whose error is not to be
+    hidden.
+    """
+
+    def __init__(self, folder: pathlib.Path, resume_step: int | None):
+        folder.mkdir(exist_ok=True)
+        self._events = EventsWriter(str(folder / "events"))
+        if resume_step:  # TensorBoard then drops what a killed run wrote of later steps.
+            begins = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
+            self._write(event_pb2.Event(step=resume_step + 1, session_log=begins))
+
+    def scalars(self, step: int, values: Mapping[str, float]) -> None:
+        """Writes the values of a step, but for one without a name."""
+        shown = [summary.scalar(tag, value) for tag, value in values.items() if tag]
+        self._write(*(event_pb2.Event(step=step, summary=x) for x in shown))
+
+    def image(self, step: int, tag: str, pixels: np.ndarray) -> None:
+        """Writes a picture uint8 [H, W, 3]."""
+        shown = summary.image(tag, pixels, dataformats="HWC")
+        self._write(event_pb2.Event(step=step, summary=shown))
+
+    def close(self) -> None:
+        """Closes the file."""
+        with contextlib.suppress(OSError):
+            self._events.close()
+
+    def _write(self, *events: Any) -> None:
+        with contextlib.suppress(OSError):
+            for event in events:
+                event.wall_time = time.time()
+                self._events.write_event(event)
+            self._events.flush()
 
 
 class ListWriter:

@@ -5,6 +5,7 @@ list, and every pattern must match some parameter, so that a misspelt one cannot
 """
 
 import dataclasses
+import inspect
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -88,7 +89,8 @@ def make_schedule(
     decays: dict[str, Schedule] = {
         "cosine": optax.cosine_decay_schedule(1.0, rest, alpha=end),
         "linear": optax.linear_schedule(1.0, end, rest),
-        "rsqrt": lambda step: jnp.sqrt(max(warmup, 1) / (step + max(warmup, 1))),
+        # During the warm-up this is computed too, with steps below 0, and not used.
+        "rsqrt": lambda step: jnp.sqrt(max(warmup, 1) / (jnp.maximum(step, 0) + max(warmup, 1))),
         "constant": optax.constant_schedule(1.0),
     }
     if decay_type not in decays:
@@ -97,6 +99,39 @@ def make_schedule(
         return decays[decay_type]
     ramp = lambda step: (step + 1) / warmup  # noqa: E731 -- the first step already moves
     return optax.join_schedules([ramp, decays[decay_type]], [warmup])
+
+
+def check_warmup(rules: Rules, total_steps: int) -> None:
+    """Checks that every warm-up of `config.schedule` ends before the run does.
+
+    Raises:
+        ValueError: one does not.
+    """
+    for pattern, args in rules:
+        warmup = (dict(args) if args is not None else {}).get("warmup_steps") or 0
+        if warmup >= max(total_steps, 1):
+            raise ValueError(
+                f"config.schedule: the warm-up of {pattern!r} has {warmup} steps, and the run has "
+                f"{total_steps}: nothing is left after it. Give fewer warmup_steps, or "
+                "warmup_percent, a share of the run"
+            )
+
+
+def arguments(name: str) -> tuple[str, ...]:
+    """Returns the names that `config.optimizer_args` may have for an optimizer.
+
+    Raises:
+        ValueError: no such optimizer.
+    """
+    makers = {
+        "adafactor": (_adafactor,),
+        "adamw": (optax.scale_by_adam,),
+        "muon": (_muon, optax.scale_by_adam),
+    }
+    if name not in makers:
+        raise ValueError(f"config.optimizer {name!r}; known: {', '.join(makers)}")
+    parameters = [p for make in makers[name] for p in inspect.signature(make).parameters.values()]
+    return tuple(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
 
 
 def make(config: Any, params: Mapping[str, Any], total_steps: int) -> Optimizer:

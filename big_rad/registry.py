@@ -5,7 +5,8 @@ and knows nothing of what is registered.
 """
 
 import ast
-from collections.abc import Callable
+import difflib
+from collections.abc import Callable, Iterable
 from typing import Any
 
 
@@ -47,6 +48,7 @@ class Registry:
         if name not in self._table:
             raise UnknownNameError(
                 f"no {self._what} named {name!r}; known: {', '.join(self.names())}"
+                + did_you_mean(name, self.names())
             )
         return self._table[name]
 
@@ -84,6 +86,21 @@ def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     if len(kwargs) != len(node.keywords):
         raise ValueError(hint)
     return node.func.id, args, kwargs
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns `"; did you mean 'size'?"` for the known name that is most like `name`.
+
+    Args:
+        name: what was written.
+        known: the names there are.
+
+    Returns:
+        The end of an error message; "" if no known name is like it.
+    """
+    folded = {k.lower(): k for k in map(str, known)}
+    close = difflib.get_close_matches(str(name).lower(), folded, n=1)
+    return f"; did you mean {folded[close[0]]!r}?" if close else ""
 
 
 def with_args(text: str, **kwargs: Any) -> str:

@@ -1,10 +1,12 @@
 """What a run directory says of its run: `config.json`, `run.json` and `parameters.txt`.
 
 `run.json` has an entry for every start: when and from which step, with which packages, revision,
-hardware and arguments, and how many parameters each subtree has and trains. Of the machine it knows
-the kind alone: no host, no user, and a home folder is written `~`. Knows no model and no data.
+hardware and arguments, how many parameters each subtree has and trains, what changed since the
+start before, and how it ended and why. Of the machine it knows the kind alone: no host, no user,
+and a home folder is written `~`. Knows no model and no data.
 """
 
+import contextlib
 import datetime
 import importlib.metadata
 import json
@@ -13,7 +15,7 @@ import pathlib
 import platform
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -21,27 +23,53 @@ import jax
 from big_rad import config as config_lib
 from big_rad import parameter_table, runtime, watch
 
-_FIXED = ("model_name", "model", "tokenizer", "codec", "image")
+Log = Callable[[str], None]
 _GIT_SECONDS = 20
+_LONGEST = 4000  # characters of an error
+_LOST = "it did not say how it ended: kill -9, out of memory, or power"
 
 
-def check_same_config(config: Any, workdir: str | pathlib.Path) -> None:
-    """Checks that a run directory with checkpoints is of this model, tokenizer, codec and image.
+class Ending:
+    """How a start ends, for its entry in `run.json`.
 
-    Raises:
-        TrainingError: it is of another.
+    Attributes:
+        step: the last step that was trained.
+        how: "stopped" (by a signal) or "finished"; "failed" follows from an error.
     """
-    path = pathlib.Path(workdir) / "config.json"
-    if not path.exists() or not (path.parent / "checkpoints").exists():
-        return
-    old = config_lib.from_json(path.read_text(encoding="utf-8"))
-    new = config_lib.from_json(config_lib.to_json(config))
-    for name in _FIXED:
-        if old.get(name) != new.get(name):
-            raise watch.TrainingError(
-                f"{workdir} holds a run whose config.{name} is {old.get(name)}, not "
-                f"{new.get(name)}. Choose another --workdir, or remove this one."
-            )
+
+    def __init__(self, step: int):
+        self.step, self.how = step, "stopped"
+
+
+@contextlib.contextmanager
+def recorded(workdir: str | pathlib.Path, step: int, log: Log = print) -> Iterator[Ending]:
+    """Lists a start in `run.json` as it begins, and how it ended and why when it has.
+
+    A start that could not say so itself (`kill -9`, out of memory, power) is listed as lost by the
+    next one.
+
+    Args:
+        workdir: the run directory.
+        step: that the start goes on from, as far as is known.
+        log: receives what a start before this one failed with.
+
+    Yields:
+        What the run tells of its end.
+    """
+    first = jax.process_index() == 0
+    if first:
+        _begin(pathlib.Path(workdir), step, log)
+    ending = Ending(step)
+    try:
+        yield ending
+    except BaseException as e:
+        ending.how = "failed" if isinstance(e, Exception) else "interrupted"
+        if first:
+            with contextlib.suppress(OSError, ValueError):  # Its own error counts more.
+                _end(pathlib.Path(workdir), ending, _why(e))
+        raise
+    if first:
+        _end(pathlib.Path(workdir), ending, "")
 
 
 def write(
@@ -51,8 +79,10 @@ def write(
     total_steps: int,
     params: Mapping[str, Any],
     trainable: Mapping[str, bool],
+    changes: Mapping[str, Sequence[Any]] | None = None,
+    identity: Mapping[str, Any] | None = None,
 ) -> str:
-    """Writes the three files as a run starts; for the first process alone.
+    """Writes the three files as training starts; for the first process alone.
 
     Args:
         workdir: the run directory.
@@ -61,6 +91,8 @@ def write(
         total_steps: that it is to have in the end.
         params: name -> array or shape with dtype.
         trainable: name -> whether it is trained.
+        changes: name -> (old, new) of what is not as in the starts before, see `resume.Past`.
+        identity: of the data, see `datasets.core.identity`.
 
     Returns:
         The table of parameters, to be shown.
@@ -72,19 +104,18 @@ def write(
     totals = parameter_table.subtree_totals(rows)
     tables = f"{parameter_table.text(rows)}\n\n{parameter_table.text(totals)}\n"
     runtime.write_whole(workdir / "parameters.txt", tables)
-    now = datetime.datetime.now(datetime.UTC)
-    start = {
-        "time": now.isoformat(timespec="seconds"),
+    starts = read(workdir)
+    # That of `recorded`, or else a new one.
+    begun = bool(starts) and "ended" in starts[-1] and starts[-1].get("parameters") is None
+    start = starts.pop() if begun else _entry(step)
+    start |= {
         "step": step,
         "total_steps": total_steps,
-        "arguments": arguments(),
-        "git": revision(),
-        "hardware": hardware(),
         "parameters": {t.subtree: [t.size, t.trained] for t in totals},
-        "versions": versions(),
+        "changes": {n: list(x) for n, x in (changes or {}).items()},
+        "data": dict(identity or {}),
     }
-    starts = [*read(workdir), start]
-    runtime.write_whole(workdir / "run.json", json.dumps({"starts": starts}, indent=1))
+    _save(workdir, [*starts, start])
     return tables
 
 
@@ -150,10 +181,61 @@ def hardware() -> dict[str, Any]:
 
 def arguments() -> list[str]:
     """Returns the command line of this process, with `~` for the home folder."""
-    home = os.path.expanduser("~")
     program, *rest = sys.argv or [""]
-    shown = [pathlib.PurePath(program).name, *rest]
-    return [x.replace(home + os.sep, "~" + os.sep) if len(home) > 1 else x for x in shown]
+    return [_without_home(x) for x in (pathlib.PurePath(program).name, *rest)]
+
+
+def _begin(workdir: pathlib.Path, step: int, log: Log) -> None:
+    starts = read(workdir)
+    for start in starts:
+        if start.get("ended", ...) is None:
+            start["ended"] = {"how": "lost", "why": _LOST, "step": None, "time": None}
+    last = (starts[-1].get("ended") or {}) if starts else {}
+    if last.get("how") in ("failed", "lost"):
+        log(f"the last start {last['how']}: {last['why'].splitlines()[0]}")
+    _save(workdir, [*starts, _entry(step)])
+
+
+def _end(workdir: pathlib.Path, ending: Ending, why: str) -> None:
+    starts = read(workdir)
+    starts[-1]["ended"] = {"how": ending.how, "why": why, "step": ending.step, "time": _now()}
+    _save(workdir, starts)
+
+
+def _entry(step: int) -> dict[str, Any]:
+    return {
+        "time": _now(),
+        "step": step,
+        "total_steps": None,
+        "arguments": arguments(),
+        "git": revision(),
+        "hardware": hardware(),
+        "parameters": None,
+        "versions": versions(),
+        "ended": None,
+    }
+
+
+def _save(workdir: pathlib.Path, starts: Sequence[Mapping[str, Any]]) -> None:
+    workdir.mkdir(parents=True, exist_ok=True)
+    runtime.write_whole(workdir / "run.json", json.dumps({"starts": starts}, indent=1))
+
+
+def _now() -> str:
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _why(error: BaseException) -> str:
+    # Errors that are meant for people say all themselves; of others the type helps.
+    told = isinstance(error, watch.TrainingError | OSError | ValueError | RuntimeError)
+    text = str(error) or type(error).__name__
+    text = text if told else f"{type(error).__name__}: {error}"
+    return _without_home(text[:_LONGEST])
+
+
+def _without_home(text: str) -> str:
+    home = os.path.expanduser("~")
+    return text.replace(home + os.sep, "~" + os.sep) if len(home) > 1 else text
 
 
 def _git(path: pathlib.Path, *command: str) -> str | None:

@@ -56,6 +56,7 @@ def write(
     title = f"RadGrounder: {run.workdir.resolve().name}"
     parts = [
         page_parts.header({"title": title, "lead": _lead(run, now), "facts": _facts(run)}),
+        _failure(run),
         _notes(run),
         page.scores(sections) or "<section><h2>Scores</h2><p>No evaluation yet.</p></section>",
         _changes(run),
@@ -106,6 +107,9 @@ def charts(run: RunState, sections: Sequence[page.Section]) -> str:
 def _lead(run: RunState, now: datetime.datetime) -> str:
     total = run.total_steps
     of = f" of {total:,}" if total else ""
+    if run.ended.get("how") == "failed":
+        first = run.ended["why"].partition("\n")[0]
+        return f"Failed at step {run.step:,}{of}: {first}"
     if run.finished:
         return f"Finished: all {total:,} steps are done and evaluated."
     if not run.rows:
@@ -114,6 +118,17 @@ def _lead(run: RunState, now: datetime.datetime) -> str:
         return "Not finished: all steps are done, the last evaluation is not."
     ago = page_parts.duration((now - run.written).total_seconds()) if run.written else "?"
     return f"Not finished: step {run.step:,}{of}. The last line was written {ago} ago."
+
+
+def _failure(run: RunState) -> str:
+    # The error of the last start, on top, until another start goes better.
+    ended = run.ended
+    if ended.get("how") != "failed":
+        return ""
+    when = _when(ended["time"]) if ended.get("time") else ""
+    after = f" after step {ended['step']:,}" if ended.get("step") is not None else ""
+    head = f"The last start failed{after}{f', {when}' if when else ''}"
+    return f"<section><h2>{esc(head)}</h2>{_pre(ended['why'])}</section>"
 
 
 def _facts(run: RunState) -> dict[str, str]:
@@ -140,7 +155,8 @@ def _facts(run: RunState) -> dict[str, str]:
         facts["best step"] = f"{run.summary['best_step']:,}"
     if run.starts:
         facts["devices"] = _devices(run.hardware)
-        size, trained = run.starts[-1]["parameters"].get("all", (0, 0))
+    if run.parameters_of:
+        size, trained = run.parameters_of.get("all", (0, 0))
         share = "all" if trained == size else f"{trained:,}"
         facts["parameters"] = f"{size:,}, {share} trained"
     if run.config:
@@ -293,10 +309,25 @@ def _starts(run: RunState) -> str:
         if git:
             revision = git["revision"][:12] + (" with changes" if git["dirty"] else "")
         arguments = shlex.join(start["arguments"])
-        when = start["time"].replace("T", " ").replace("+00:00", " UTC")
-        rows.append((when, start["step"], revision, _devices(start["hardware"]), arguments))
-    head = ("time", "from step", "revision", "devices", "command line")
+        hardware = _devices(start["hardware"])
+        ended, changed = _ended(start), ", ".join(start.get("changes") or {})
+        line = (_when(start["time"]), start["step"], ended, changed, revision, hardware, arguments)
+        rows.append(line)
+    head = ("time", "from step", "ended", "changed", "revision", "devices", "command line")
     return _table("Each start goes on from the last checkpoint", head, rows)
+
+
+def _when(time: str) -> str:
+    return time.replace("T", " ").replace("+00:00", " UTC")
+
+
+def _ended(start: Mapping[str, Any]) -> str:
+    ended = start.get("ended")
+    if not ended:
+        return "not known" if "ended" not in start else "no end written: it runs, or was killed"
+    after = f" after step {ended['step']:,}" if ended["step"] is not None else ""
+    first = ended["why"].partition("\n")[0]
+    return f"{ended['how']}{after}" + (f": {first}" if first else "")
 
 
 def _hardware(hardware: Mapping[str, Any]) -> str:

@@ -61,8 +61,8 @@ class RunState:
     @property
     def total_steps(self) -> int | None:
         """Steps that the run is to have in the end."""
-        if self.starts:
-            return self.starts[-1]["total_steps"]
+        if total := self._latest("total_steps"):
+            return total
         return self.config.get("total_steps") if self.config else None
 
     @property
@@ -94,7 +94,21 @@ class RunState:
     @property
     def hardware(self) -> Row:
         """That of the last start; empty if it is not known."""
-        return self.starts[-1]["hardware"] if self.starts else {}
+        return self._latest("hardware") or {}
+
+    @property
+    def parameters_of(self) -> Row:
+        """Subtree -> (numbers, trained numbers) of the model; empty if they are not known."""
+        return self._latest("parameters") or {}
+
+    @property
+    def ended(self) -> Row:
+        """How the last start ended: `how`, `why`, `step` and `time`; empty if it does not say."""
+        return (self.starts[-1].get("ended") or {}) if self.starts else {}
+
+    def _latest(self, field: str) -> Any:
+        # Of the last start that got so far as to know it.
+        return next((s[field] for s in reversed(self.starts) if s.get(field)), None)
 
     def results(self) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
         """Returns (evaluator -> {metric: value}, evaluator -> step) of the last evaluations."""
@@ -170,7 +184,7 @@ def utilisation(run: RunState) -> tuple[float | None, str]:
     examples, tokens, targets = (lately(run.training, n) for n in names)
     if not examples or not tokens or not targets:
         return None, "no rates are logged"
-    parameters = run.starts[-1].get("parameters", {})
+    parameters = run.parameters_of
     tower = _trained(parameters)
     if tower is None:
         return None, "it is not counted for models of which only parts are trained"

@@ -23,6 +23,7 @@ from jax.experimental import multihost_utils
 
 START_AGAIN = "Start the same command again on every host; all go on from the last checkpoint."
 _HEARTBEAT = 30
+_FEW_STEPS = 3  # that are timed before there is an ETA
 # A shell that waits for the end of the process that has its other end of the pipe, and speaks in
 # its place unless it got a line.
 _WITNESS = 'trap "" HUP INT TERM; read -r line || echo "$0" >&2'
@@ -201,6 +202,9 @@ class StopSignal:
 class Progress:
     """Prints a line of progress and measures examples, tokens and targets a second.
 
+    The time that is left (ETA) is told by steps that had nothing to compile, once there are a few:
+    those whose batch has shapes that came before.
+
     Args:
         first_step: the step before the first that is timed.
         total_steps: of the run.
@@ -212,15 +216,24 @@ class Progress:
         self, first_step: int, total_steps: int, batch_size: int, log: Callable[[str], None]
     ):
         self._total, self._batch, self._log = total_steps, batch_size, log
+        self._shapes: set[Any] = set()
+        self._timed: list[float] = [0, 0.0]  # Steps, and their seconds, since the start.
+        self._lately: list[float] = [0, 0.0]  # Since the last line.
         self.restart(first_step)
 
     def restart(self, step: int) -> None:
         """Leaves the time up to now out, such as that of an evaluation."""
         self._step, self._time = step, time.monotonic()
         self._tokens = self._targets = 0
+        self._mark, self._open, self._lately = self._time, False, [0, 0.0]
 
     def saw(self, batch: Mapping[str, np.ndarray]) -> None:
-        """Counts the text of this process's part of a batch: `text` and `mask_loss` [B, T+1]."""
+        """Notes a batch whose step begins, and counts the text of this process's part of it:
+        `text` and `mask_loss` [B, T+1]."""
+        self._step_ends()
+        shapes = tuple(sorted((k, np.shape(x)) for k, x in batch.items()))
+        self._open, self._compiles = True, shapes not in self._shapes
+        self._shapes.add(shapes)
         self._tokens += np.count_nonzero(batch["text"]) if "text" in batch else 0
         self._targets += np.count_nonzero(batch["mask_loss"]) if "mask_loss" in batch else 0
 
@@ -231,19 +244,33 @@ class Progress:
             Since the last line, and of all processes if they do alike: `examples_per_second`, and
             `tokens_per_second` and `targets_per_second` of text, padding left out.
         """
+        self._step_ends()
+        steps, timed = self._lately if self._lately[0] >= _FEW_STEPS else self._timed
+        left = "in a few steps"
+        if steps >= _FEW_STEPS:
+            left = f"{(self._total - step) * timed / steps / 60:.1f} min"
         seconds = max(time.monotonic() - self._time, 1e-9)
         rate = (step - self._step) / seconds
         rates = {"examples_per_second": rate * self._batch}
         for name, count in (("tokens", self._tokens), ("targets", self._targets)):
             rates[f"{name}_per_second"] = jax.process_count() * float(count) / seconds
         self.restart(step)
-        eta = (self._total - step) / max(rate, 1e-9)
         self._log(
             f"step {step}/{self._total}  loss {values['training_loss']:.4f}  "
             f"acc {values.get('token_accuracy', 0):.3f}  l2_grads {values['l2_grads']:.3f}  "
-            f"{rate * self._batch:.1f} ex/s  ETA {eta / 60:.1f} min"
+            f"{rate * self._batch:.1f} ex/s  ETA {left}"
         )
         return rates
+
+    def _step_ends(self) -> None:
+        # Counts the step that is open, with the wait for its batch, unless it had to compile.
+        now = time.monotonic()
+        if self._open:
+            if not self._compiles:
+                for tally in (self._timed, self._lately):
+                    tally[0] += 1
+                    tally[1] += now - self._mark
+            self._mark, self._open = now, False
 
 
 def cores() -> int:

@@ -7,6 +7,7 @@ Knows no task: the loss, the model, the data and the evaluators are named in the
 
 import contextlib
 import json
+import math
 import pathlib
 import re
 import sys
@@ -21,6 +22,7 @@ from ml_collections import config_flags
 
 from big_rad import (
     checkpoint,
+    config_check,
     evaluators,
     input_pipeline,
     losses,
@@ -28,6 +30,8 @@ from big_rad import (
     metric_writer,
     models,
     optim,
+    overrides,
+    resume,
     run_info,
     run_page,
     runtime,
@@ -38,7 +42,7 @@ from big_rad import (
 from big_rad import config as config_lib
 from big_rad import train_step as step_lib
 from big_rad.datasets import pointed, prepare
-from big_rad.evaluators import before_after
+from big_rad.evaluators import before_after, headlines
 from big_rad.evaluators import generate as generate_lib
 from big_rad.evaluators import samples as sample_files
 from big_rad.grounding import classes
@@ -56,6 +60,7 @@ def train(
     log: Log = print,
     stop_after: int | None = None,
     profile: str = "",
+    allow_changes: bool = False,
 ) -> dict[str, float]:
     """Runs a config to its end, from the newest checkpoint in `workdir` if there is one.
 
@@ -66,18 +71,38 @@ def train(
         log: receives the lines of progress.
         stop_after: stop as SIGTERM would, with a checkpoint, after this step.
         profile: "START:STOP" writes a trace of these steps to `workdir`/profile.
+        allow_changes: go on with settings that make it another run, see `resume.Past`.
 
     Returns:
         The metrics of the last evaluation, `evaluator/name` -> value; empty if stopped early.
 
     Raises:
-        TrainingError: the loss is not finite, or too many examples are unusable.
+        TrainingError: the loss is not finite, too many examples are unusable, or the run directory
+            holds a run with other settings.
         CheckpointError: the disk is full or broken.
         FileNotFoundError: missing data or weights.
+        ValueError: settings that cannot be.
     """
-    # Whatever happens, a checkpoint that is being written is finished.
-    with contextlib.ExitStack() as at_end:
-        return _train(config, workdir, data_dir, log, stop_after, profile, at_end)
+    config_check.check(config)
+    past = resume.Past(config, workdir, allow_changes, log)
+    try:
+        # Whatever happens, a checkpoint that is being written is finished, and run.json says how
+        # this start ended.
+        with (
+            run_info.recorded(workdir, past.step, log) as ending,
+            contextlib.ExitStack() as at_end,
+        ):
+            metrics = _train(
+                config, workdir, data_dir, log, stop_after, profile, past, ending, at_end
+            )
+    except Exception:
+        if jax.process_count() == 1:
+            with contextlib.suppress(Exception):  # The error itself counts more.
+                run_page.write(workdir)
+        raise
+    if ending.how == "finished" and jax.process_index() == 0:
+        log(f"page: {run_page.write(workdir)}")
+    return metrics
 
 
 def _train(
@@ -87,23 +112,18 @@ def _train(
     log: Log,
     stop_after: int | None,
     profile: str,
+    past: resume.Past,
+    ending: run_info.Ending,
     at_end: contextlib.ExitStack,
 ) -> dict[str, float]:
     # ---- Run directory -----------------------------------------------------------------------
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     start_time = time.monotonic()
-    run_info.check_same_config(config, workdir)
     profiler = runtime.Profiler(profile, workdir / "profile")
     runtime.use_compilation_cache(config.get("compilation_cache", ""))
     for path in filter(None, (config.get("model_init"), config.get("model_init_img"))):
         weights.check(path)  # Before anything slow.
-
-    if config.input.batch_size % config.get("grad_accum", 1):
-        raise ValueError(
-            f"config.input.batch_size {config.input.batch_size} does not divide into "
-            f"config.grad_accum {config.grad_accum} microbatches"
-        )
 
     # ---- Devices -----------------------------------------------------------------------------
     mesh = sharding.make_mesh(config.mesh)
@@ -120,7 +140,9 @@ def _train(
     train_input = input_pipeline.make_train(config, config.seed, data_dir)
     data = train_input.iterator
     at_end.callback(data.close)
+    past.check_data(train_input.identity)
     total_steps = config_lib.num_steps(config, train_input.examples_per_epoch)
+    optim.check_warmup(config.schedule, total_steps)
     log(f"data: {train_input.examples_per_epoch} items, {total_steps} steps")
 
     # ---- Model and parameters ----------------------------------------------------------------
@@ -128,6 +150,24 @@ def _train(
         memory.check(config, tokenizer.padded_vocab_size, log)
     model = models.make(config.model_name, config.model, tokenizer.padded_vocab_size)
     log("attention: {}: {}".format(*model.choose_attention()))
+
+    # ---- Evaluators: their data are opened before the weights are --------------------------------
+    specs = config.get("evals", {})
+    queue = generate_lib.make_queue_fn(model, tokenizer, sharding.batch_sharding(mesh))
+    predict_fns = {"queue": lambda p, requests, **kw: queue(p, stop.watch(requests), **kw)}
+    evals = {
+        name: evaluators.build(
+            name,
+            spec,
+            predict_fns=predict_fns,
+            tokenizer=tokenizer,
+            data_dir=data_dir,
+            samples_dir=workdir / "samples",
+        )
+        for name, spec in specs.items()
+    }
+
+    # ---- State -------------------------------------------------------------------------------
     abstract = common.flatten(step_lib.init_shapes(model, config))
     optimizer = optim.make(config, abstract, total_steps)
     shapes = step_lib.kept_shapes(config, abstract, optimizer.trainable)
@@ -166,9 +206,14 @@ def _train(
     first_step = found.step if found else 0
     if found:
         state, position = found.state, found.data
-        data.set_state(position["iterator"])
+        data.set_state(past.position(position["iterator"], train_input.examples_per_epoch))
         train_seconds, evaluated = position["train_seconds"], position["evaluated"]
         log(f"resumed from {workdir}, step {first_step}")
+        if first_step > total_steps:
+            log(
+                f"the run has more steps than the {total_steps} asked for: it is evaluated as it is"
+            )
+            total_steps = first_step
     else:
 
         def rest(params: dict[str, Any]) -> dict[str, Any]:
@@ -178,7 +223,7 @@ def _train(
         params = _initial_params(config, init_params, target["params"], rng)
         shardings = {k: v for k, v in state_shardings.items() if k != "params"}
         state = {"params": params, **jax.jit(rest, out_shardings=shardings)(params)}
-    writer = metric_writer.MetricWriter(workdir, first_step)
+    writer = metric_writer.MetricWriter(workdir, first_step, headlines.board_tag(specs))
     at_end.callback(writer.close)
     watcher = watch.Watch(config, workdir, first_step)
     best = watch.Best(config, workdir, first_step)
@@ -193,25 +238,11 @@ def _train(
         out_shardings=(state_shardings, None),
     )
 
-    # ---- Evaluators --------------------------------------------------------------------------
-    rows = sharding.batch_sharding(mesh)
+    # ---- Evaluation --------------------------------------------------------------------------
     stop = runtime.StopSignal()
-    queue = generate_lib.make_queue_fn(model, tokenizer, rows)
-    predict_fns = {"queue": lambda p, requests, **kw: queue(p, stop.watch(requests), **kw)}
-    evals = {
-        name: evaluators.build(
-            name,
-            spec,
-            predict_fns=predict_fns,
-            tokenizer=tokenizer,
-            data_dir=data_dir,
-            samples_dir=workdir / "samples",
-        )
-        for name, spec in config.get("evals", {}).items()
-    }
 
     def is_due(name: str, step: int) -> bool:
-        every = config.evals[name].get("every", 0)
+        every = specs[name].get("every", 0)
         return bool(every) and step % every == 0 and step < total_steps
 
     def eval_due(step: int) -> bool:
@@ -225,6 +256,15 @@ def _train(
         return metrics
 
     def note(step: int, metrics: dict[str, float]) -> None:
+        for line in headlines.lines(
+            step,
+            metrics,
+            specs,
+            writer.rows(),
+            chosen=config.get("ckpt_best", ""),
+            lowest=config.get("ckpt_best_mode", "max") == "min",
+        ):
+            log(line)
         if metrics and not writer.has(step, metrics):  # A finished run may be run again.
             writer.write(step, metrics)
             ran = {n: e for n, e in evals.items() if any(k.startswith(f"{n}/") for k in metrics)}
@@ -238,7 +278,7 @@ def _train(
             "train_seconds": seconds(),
             "evaluated": evaluated,
         }
-        checkpoints.save(step, state, position, _meta(config, tokenizer))
+        checkpoints.save(step, state, position, _meta(config, tokenizer, train_input.identity))
 
     def seconds() -> float:
         return train_seconds + time.monotonic() - start_time
@@ -253,9 +293,10 @@ def _train(
     if jax.process_index() == 0:
         runtime.write_whole(workdir / "tokenizer.model", tokenizer.model)
         info = (config, first_step, total_steps, shapes, optimizer.trainable)
-        table = run_info.write(workdir, *info)
+        table = run_info.write(workdir, *info, past.changes, train_input.identity)
         if not found:
             log(table)
+    ending.step = first_step
     progress = runtime.Progress(first_step, total_steps, config.input.batch_size, log)
     if not evaluated:  # It was stopped at a step whose evaluation was due.
         try:
@@ -280,6 +321,7 @@ def _train(
         with profiler.step(step, state):
             state, metrics = train_step(state, sharding.put_batch(batch, mesh), rng)
         watcher.ran(step, ids, metrics)
+        ending.step = step
         if step % config.log_training_steps == 0 or step in (1, total_steps):
             values = watcher.look()
             values["learning_rate"] = float(optimizer.learning_rate(step - 1))
@@ -312,17 +354,20 @@ def _train(
     except runtime.Stopped:
         return leave(total_steps)
     note(total_steps, metrics)
-    summary = {alias: metrics[name] for alias, name in config.get("summary", {}).items()}
+    summary = {
+        alias: metrics.get(name, math.nan) for alias, name in config.get("summary", {}).items()
+    } or headlines.default_summary(specs, metrics)
     summary |= {"seconds": round(seconds(), 1), "steps": total_steps}
     if best.step is not None:
         summary["best_step"] = best.step
     if jax.process_index() == 0:
-        runtime.write_whole(workdir / "summary.json", json.dumps(summary, indent=1))
+        whole = json.dumps(sample_files.finite(summary), indent=1)
+        runtime.write_whole(workdir / "summary.json", whole)
         changes = before_after.compare(evals, workdir / "samples")
         if changes:
             before_after.write(workdir, changes)
             log(before_after.text(changes))
-        log(f"page: {run_page.write(workdir)}")
+    ending.how = "finished"
     for name, value in summary.items():
         log(f"{name:28s} {value:10.4f}" if isinstance(value, float) else f"{name:28s} {value:10d}")
     return metrics
@@ -357,10 +402,11 @@ def _initial_params(
     return params
 
 
-def _meta(config: Any, tokenizer: Any) -> dict[str, Any]:
+def _meta(config: Any, tokenizer: Any, identity: dict[str, Any]) -> dict[str, Any]:
     return {
         "config": json.loads(config_lib.to_json(config)),
         "tokenizer": tokenizer.fingerprint,
+        "data": identity,
         "classes": [c.name for c in classes.CLASSES],
         "versions": checkpoint.versions(),
     }
@@ -377,6 +423,9 @@ _COORDINATOR = flags.DEFINE_string(
 )
 _PROCESSES = flags.DEFINE_integer("processes", 0, "How many processes, with --coordinator.")
 _PROCESS = flags.DEFINE_integer("process", -1, "Which of them this is, from 0.")
+_ALLOW_CHANGES = flags.DEFINE_bool(
+    "allow_changes", False, "Goes on with another seed, batch size, data and so on."
+)
 _PROFILE = flags.DEFINE_string("profile", "", "START:STOP traces these steps, to WORKDIR/profile.")
 
 
@@ -389,7 +438,14 @@ def _main(argv: list[str]) -> None:
         if _DISTRIBUTED.value or _COORDINATOR.value or _PROCESSES.value or _PROCESS.value >= 0:
             runtime.start_processes(_COORDINATOR.value, _PROCESSES.value, _PROCESS.value)
         log = print if jax.process_index() == 0 else lambda line: None
-        train(_CONFIG.value, workdir, _DATA_DIR.value, log=log, profile=_PROFILE.value)
+        train(
+            _CONFIG.value,
+            workdir,
+            _DATA_DIR.value,
+            log=log,
+            profile=_PROFILE.value,
+            allow_changes=_ALLOW_CHANGES.value,
+        )
         runtime.end_processes()
     except (TrainingError, OSError, ValueError) as e:
         _end(f"error: {e}", 2)
@@ -413,17 +469,9 @@ def _end(message: str, code: int, at_once: bool = False) -> None:
 
 def _parse(argv: list[str]) -> list[str]:
     try:
-        rest = flags.FLAGS(config_lib.located(argv))
-        _CONFIG.value  # noqa: B018 -- a config file that fails to load says so only when read
-        return rest
-    except Exception as e:  # A wrong flag, a config file's own error, an unknown field.
-        if isinstance(e, flags.Error):  # What the config file itself said is the useful part.
-            while e.__cause__ or e.__context__:
-                e = e.__cause__ or e.__context__
-        missing = isinstance(e, KeyError | AttributeError)
-        name = str(e).strip("\"'")
-        text = f"the config has no field {name!r}" if missing else str(e)
-        print(f"error: {' '.join(text.split())}", file=sys.stderr)
+        return overrides.parse(argv)
+    except overrides.CommandLineError as e:
+        print(f"error: {e}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from big_rad import metric_writer
+from big_rad.evaluators import headlines
 
 
 class TrainingError(RuntimeError):
@@ -96,6 +97,32 @@ class Watch:
             )
 
 
+def check_best(config: Any) -> None:
+    """Checks that `config.ckpt_best` names a score that is evaluated while training.
+
+    Raises:
+        ValueError: it does not, or it is one of a test split.
+    """
+    name, evals = config.get("ckpt_best", ""), config.get("evals", {})
+    if config.get("ckpt_best_mode", "max") not in ("max", "min"):
+        raise ValueError('config.ckpt_best_mode: use "max" or "min"')
+    if not name:
+        return
+    if wrong := headlines.unknown_score(name, evals):
+        raise ValueError(f"config.ckpt_best is {name!r}: {wrong}")
+    spec = evals[name.partition("/")[0]]
+    if not spec.get("every", 0):
+        raise ValueError(
+            f"config.ckpt_best is {name!r}: name a metric as EVALUATOR/METRIC, of an entry of "
+            "config.evals that has `every`, so that it is evaluated while training"
+        )
+    if spec["split"].startswith("test"):
+        raise ValueError(
+            f"config.ckpt_best is {name!r}, of the split {spec['split']!r}: a checkpoint "
+            "chosen by test data has no test left. Use a validation split"
+        )
+
+
 class Best:
     """The step with the best value of `config.ckpt_best` so far.
 
@@ -114,22 +141,10 @@ class Best:
     def __init__(self, config: Any, workdir: str | pathlib.Path, first_step: int):
         self.step: int | None = None
         self._name, self._value = config.get("ckpt_best", ""), None
-        self._sign = {"max": 1, "min": -1}.get(config.get("ckpt_best_mode", "max"), 0)
+        self._sign = -1 if config.get("ckpt_best_mode", "max") == "min" else 1
+        check_best(config)
         if not self._name:
             return
-        if not self._sign:
-            raise ValueError('config.ckpt_best_mode: use "max" or "min"')
-        spec = config.get("evals", {}).get(self._name.partition("/")[0])
-        if spec is None or not spec.get("every", 0):
-            raise ValueError(
-                f"config.ckpt_best is {self._name!r}: name a metric as EVALUATOR/METRIC, of an "
-                "entry of config.evals that has `every`"
-            )
-        if spec["split"].startswith("test"):
-            raise ValueError(
-                f"config.ckpt_best is {self._name!r}, of the split {spec['split']!r}: a checkpoint "
-                "chosen by test data has no test left. Use a validation split"
-            )
         path = pathlib.Path(workdir) / "metrics.jsonl"
         for row in metric_writer.read(path) if path.exists() else []:
             if row["step"] <= first_step:

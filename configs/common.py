@@ -1,7 +1,8 @@
 """What the recipes share: every field of a config with its meaning, and parts for evaluation.
 
 A config is a plain `ml_collections.ConfigDict`; any field can be set on the command line
-(`--config.lr=1e-4`), and an unknown one is an error.
+(`--config.lr=1e-4`, `--config.total_steps=None` unsets it), and an unknown one is an error. What
+each may be says the table in big_rad/fields.py; a field that is added here needs a rule there.
 """
 
 from typing import Any
@@ -86,7 +87,8 @@ def base() -> ml_collections.ConfigDict:
     # GB of a device's memory: a run that is predicted not to fit is refused. 0: nobody looks.
     c.card = 0.0
 
-    # Evaluation: name -> evaluator; `summary` gives short names to some of its figures.
+    # Evaluation: name -> evaluator; `summary` gives short names to some of its figures. Without it
+    # the main scores are taken.
     c.evals = ml_collections.ConfigDict()
     c.summary = ml_collections.ConfigDict()
     # Evaluates before the first step as well; at the end both are compared, with intervals.

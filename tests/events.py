@@ -16,11 +16,30 @@ def images(folder):
             value.tag,
             np.asarray(Image.open(io.BytesIO(value.image.encoded_image_string))),
         )
-        for path in sorted(folder.glob("events.out.tfevents.*"))
-        for event in _events(path.read_bytes())
+        for event in _all(folder)
         for value in event.summary.value
         if value.HasField("image")
     ]
+
+
+def scalars(folder):
+    """Returns {(tag, step): value} of all scalars in a folder of events."""
+    return {
+        (value.tag, event.step): value.simple_value
+        for event in _all(folder)
+        for value in event.summary.value
+        if value.HasField("simple_value")
+    }
+
+
+def begun(folder):
+    """Returns the steps from which on a session begins anew, so that later ones are dropped."""
+    return [e.step for e in _all(folder) if e.HasField("session_log")]
+
+
+def _all(folder):
+    for path in sorted(folder.glob("events.out.tfevents.*")):
+        yield from _events(path.read_bytes())
 
 
 def _events(content):

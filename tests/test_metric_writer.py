@@ -87,6 +87,39 @@ def test_pictures_stand_in_tensorboard_as_they_were_drawn(tmp_path):
         np.testing.assert_array_equal(pixels, expected)
 
 
+def test_a_run_that_is_killed_leaves_its_curves_in_tensorboard_in_groups(tmp_path):
+    writer = metric_writer.MetricWriter(tmp_path, tag=lambda n: "" if n == "vqa/n" else n.upper())
+    values = {"training_loss": 0.5, "l2_grads": 1.0, "examples_per_second": 8.0, "seconds": 3.0}
+    writer.write(3, values | {"rejected_examples": 1, "masks": 2, "token_accuracy": math.nan})
+    writer.write(3, {"vqa/f1": 0.25, "vqa/n": 4})
+    # Nothing is closed: this is what stands on the disk now.
+    assert events.scalars(tmp_path / "tensorboard") == {
+        ("training/training_loss", 3): 0.5,
+        ("norms/l2_grads", 3): 1.0,
+        ("speed/examples_per_second", 3): 8.0,
+        ("speed/seconds", 3): 3.0,
+        ("left_out/rejected_examples", 3): 1.0,
+        ("batch/masks", 3): 2.0,
+        ("VQA/F1", 3): 0.25,
+    }
+    writer.close()
+
+
+def test_tensorboard_is_told_to_drop_what_a_killed_run_wrote_of_later_steps(tmp_path):
+    write(tmp_path / "a", [1, 2])
+    assert events.begun(tmp_path / "a/tensorboard") == []
+    write(tmp_path / "b", [3], resume_step=2)
+    assert events.begun(tmp_path / "b/tensorboard") == [3]
+
+
+def test_a_board_that_cannot_be_written_does_not_stop_the_lines(tmp_path, monkeypatch):
+    def broken(self):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(metric_writer.EventsWriter, "flush", broken)
+    assert steps_of(write(tmp_path, [1, 2])) == [1, 2]
+
+
 def test_other_processes_do_not_draw(tmp_path, monkeypatch):
     monkeypatch.setattr(metric_writer.jax, "process_index", lambda: 1)
     writer = metric_writer.MetricWriter(tmp_path)

@@ -107,6 +107,19 @@ def test_schedules_at_known_points(kw, points):
         np.testing.assert_allclose(schedule(jnp.asarray(step)), want, atol=1e-6)
 
 
+def test_during_the_warm_up_of_rsqrt_a_step_may_be_a_python_number():
+    schedule = optim.make_schedule(100, decay_type="rsqrt", warmup_steps=4)
+    assert [float(schedule(i)) for i in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]
+
+
+def test_a_warm_up_that_does_not_end_before_the_run_is_refused():
+    rules = (("img/.*", None), ("a.*", dict(warmup_percent=0.5)), (".*", dict(warmup_steps=5)))
+    optim.check_warmup(rules, 6)
+    for total in (5, 3):
+        with pytest.raises(ValueError, match=rf"'\.\*' has 5 steps, and the run has {total}"):
+            optim.check_warmup(rules, total)
+
+
 def test_schedule_arguments_that_make_no_sense_are_errors():
     with pytest.raises(ValueError, match="warmup_steps or warmup_percent"):
         optim.make_schedule(10, warmup_steps=1, warmup_percent=0.1)

@@ -23,28 +23,28 @@ BATCH = 4
 # Notes the rows that a process makes, each by its id and the key of its own random numbers, and
 # takes its time, so that a signal meets a run in its middle.
 CONFIG = """
-import json, pathlib, time
+import json, os, pathlib, time
 import jax
 from big_rad import config as config_lib
 from big_rad.pp import ops
 
 @ops.OPS.register("noted")
-def get_noted(folder, seconds):
+def get_noted():
     def _noted(example):
-        time.sleep(seconds)
+        time.sleep(float(os.environ["SECONDS_A_ROW"]))
         key = example["rng"].bit_generator.state["state"]["key"].tolist()
-        with (pathlib.Path(folder) / f"{jax.process_index()}.rows").open("a") as file:
+        with (pathlib.Path(os.environ["NOTES"]) / f"{jax.process_index()}.rows").open("a") as file:
             print(json.dumps([example["id"], *key]), file=file)
         return example
     return _noted
 
 def get_config(arg=None):
-    a = config_lib.parse_arg(arg, notes="", seconds=0.0, evals=False)
+    a = config_lib.parse_arg(arg, evals=False)
     c = config_lib.load(f"{pathlib.Path(__file__).parent}/tiny.py:steps=STEPS,batch=BATCH")
     c.optimizer, c.optimizer_args, c.lr = "adafactor", dict(min_dim_size_to_factor=16), 1e-3
     c.schedule = (("img/.*/key/bias", None), *c.schedule)
     spec = c.input.phantom
-    spec.pp = spec.pp.replace("|keep", f"|noted({a.notes!r}, {a.seconds})|keep")
+    spec.pp = spec.pp.replace("|keep", "|noted|keep")
     c.input.num_threads = 0  # Rows are made when they are needed, and not before.
     c.log_training_steps, c.ckpt_steps = 1, 4
     if not a.evals:
@@ -69,8 +69,10 @@ class Run:
 
     def __init__(self, data, workdir, processes, devices, *options, seconds=0.0, evals=False):
         workdir.mkdir(exist_ok=True)
-        arg = f"notes={workdir},seconds={seconds},evals={evals}"
-        command = tiny_run.command(data, workdir, *options, arg=arg, config="processes.py")
+        command = tiny_run.command(
+            data, workdir, *options, arg=f"evals={evals}", config="processes.py"
+        )
+        noted = {"NOTES": str(workdir), "SECONDS_A_ROW": str(seconds)}
         joined = [[]]
         if processes > 1:
             with socket.socket() as s:
@@ -79,7 +81,7 @@ class Run:
             joined = [[*together, f"--process={i}"] for i in range(processes)]
         self.said = [""] * processes
         self._line = threading.Condition()
-        self._processes = [tiny_run.start([*command, *j], devices) for j in joined]
+        self._processes = [tiny_run.start([*command, *j], devices, noted) for j in joined]
         self._readers = [threading.Thread(target=self._read, args=(i,)) for i in range(processes)]
         for reader in self._readers:
             reader.start()

@@ -116,15 +116,61 @@ def test_a_broken_file_is_named(tmp_path):
             run_info.read(tmp_path)
 
 
-def test_a_run_of_another_model_is_refused_once_it_has_checkpoints(tmp_path):
-    write(tmp_path)
-    other = CONFIG.copy_and_resolve_references()
-    other.model.width = 16
-    run_info.check_same_config(other, tmp_path)
-    (tmp_path / "checkpoints").mkdir()
-    run_info.check_same_config(CONFIG, tmp_path)
-    with pytest.raises(watch.TrainingError, match="holds a run whose config.model is"):
-        run_info.check_same_config(other, tmp_path)
+class Out(BaseException):
+    """As nothing in the program expects."""
+
+
+def ended(workdir):
+    return [s["ended"] and (s["ended"]["how"], s["ended"]["step"]) for s in run_info.read(workdir)]
+
+
+def test_how_and_why_each_start_ended_is_written(tmp_path):
+    said = []
+    with run_info.recorded(tmp_path, 0, said.append) as ending:
+        write(tmp_path)
+        assert ended(tmp_path) == [None]
+        ending.step = 4
+    with pytest.raises(ValueError, match="too hot"), run_info.recorded(tmp_path, 4) as ending:
+        ending.step = 5
+        raise ValueError("it is too hot\nby far")
+    with pytest.raises(Out), run_info.recorded(tmp_path, 4, said.append):
+        raise Out
+    with run_info.recorded(tmp_path, 4, said.append) as ending:
+        write(tmp_path, 4)
+        ending.step, ending.how = 9, "finished"
+    assert ended(tmp_path) == [("stopped", 4), ("failed", 5), ("interrupted", 4), ("finished", 9)]
+    starts = run_info.read(tmp_path)
+    assert starts[1]["ended"]["why"] == "it is too hot\nby far"
+    assert [s["step"] for s in starts] == [0, 4, 4, 4]
+    # Of those that trained, the same entry has what was known later.
+    assert [bool(s["parameters"]) for s in starts] == [True, False, False, True]
+    assert said == ["the last start failed: it is too hot"]
+
+
+def test_a_start_that_could_not_say_how_it_ended_is_listed_as_lost_by_the_next(tmp_path):
+    with run_info.recorded(tmp_path, 0):
+        write(tmp_path)
+        text = (tmp_path / "run.json").read_text(encoding="utf-8")
+    (tmp_path / "run.json").write_text(text, encoding="utf-8")  # As kill -9 leaves it.
+    with run_info.recorded(tmp_path, 0):
+        pass
+    assert [s["ended"]["how"] for s in run_info.read(tmp_path)] == ["lost", "stopped"]
+    assert "kill -9" in run_info.read(tmp_path)[0]["ended"]["why"]
+
+
+def test_an_error_on_a_full_disk_stays_the_error_of_the_run(tmp_path, monkeypatch):
+    def full(*args):
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(watch.TrainingError, match="own"), run_info.recorded(tmp_path, 0):
+        monkeypatch.setattr(run_info.runtime, "write_whole", full)
+        raise watch.TrainingError("own")
+
+
+def test_what_changed_is_written_with_the_old_and_the_new_value(tmp_path):
+    changes = {"config.lr": (1.0, 2.0)}
+    run_info.write(tmp_path, CONFIG, 4, 9, PARAMS, TRAINABLE, changes)
+    assert run_info.read(tmp_path)[0]["changes"] == {"config.lr": [1.0, 2.0]}
 
 
 @pytest.fixture

@@ -105,6 +105,33 @@ def test_a_run_that_goes_on_or_died_tells_how_far_it_is_and_when_it_last_wrote(t
     assert "steps left at this rate 8.0 s" in page.words
 
 
+def test_the_page_of_a_failed_run_says_so_on_top_and_each_start_how_it_ended(tmp_path):
+    why = "disk <full>\nFree some space"
+    ends = [
+        {"how": "stopped", "why": "", "step": 4, "time": "2026-01-02T04:00:00+00:00"},
+        {"how": "lost", "why": "kill -9", "step": None, "time": None},
+        {"how": "failed", "why": why, "step": 8, "time": "2026-01-02T05:00:00+00:00"},
+    ]
+    starts = [start(4 * i, ended=x, changes={"config.lr": [1, 2]}) for i, x in enumerate(ends)]
+    # The last one failed before it knew of its parameters and its length.
+    starts[-1] |= {"parameters": None, "total_steps": None}
+    options = dict(lines=[line(1), line(8)], config=made_run.config())
+    page = made(made_run.write(tmp_path / "a", starts=starts, **options))
+    top = facts(page)
+    assert "Failed at step 8 of 12: disk <full>" in top
+    assert "The last start failed after step 8, 2026-01-02 05:00:00 UTC" in top
+    assert "Free some space" in top and "parameters 3,012,401,000" in top
+    for words in (
+        "stopped after step 4",
+        "lost: kill -9",
+        "failed after step 8: disk",
+        "config.lr",
+    ):
+        assert words in page.words, words
+    page = made(made_run.write(tmp_path / "b", starts=[*starts, start(8, ended=None)], **options))
+    assert "failed" not in facts(page) and "it runs, or was killed" in page.words
+
+
 def test_no_evaluation_no_metrics_and_no_config_yet(tmp_path):
     page = made(made_run.write(tmp_path / "a", starts=[start()]))
     assert "no step has been logged yet" in page.words and "No metrics yet." in page.words

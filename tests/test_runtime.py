@@ -125,6 +125,36 @@ def test_rates_are_of_the_time_since_the_last_line_and_leave_padding_and_evaluat
     assert rates(4) == ((1.0, 0.0, 0.0), {})
 
 
+def test_the_time_that_is_left_leaves_compiling_out_and_is_told_after_a_few_steps(monkeypatch):
+    clock, said = [0.0], []
+    monkeypatch.setattr(runtime.time, "monotonic", lambda: clock[0])
+    progress = runtime.Progress(0, 63, batch_size=4, log=said.append)
+
+    def step(seconds, length=8):
+        progress.saw({"text": np.ones((4, length), np.int32)})
+        clock[0] += seconds
+
+    def left(step):
+        progress.line(step, {"training_loss": 1.0, "l2_grads": 1.0})
+        return said[-1].partition("ETA ")[2]
+
+    step(300.0)  # It compiles.
+    assert left(1) == "in a few steps"
+    step(60.0)
+    step(60.0)
+    assert left(3) == "in a few steps"
+    clock[0] += 60.0  # The wait for data counts, and for a checkpoint.
+    step(60.0)
+    assert left(4) == "78.7 min"  # 59 steps, as the three so far: 4 min in 3 steps.
+    step(500.0, length=16)  # Another length of rows compiles again.
+    assert left(5) == "77.3 min"
+    clock[0] += 5000.0
+    progress.restart(5)  # An evaluation.
+    for _ in range(4):
+        step(30.0)
+    assert left(9) == "27.0 min"  # 54 steps, as the four since the last line.
+
+
 @pytest.mark.parametrize(
     "end, spoken_for",
     [

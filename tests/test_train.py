@@ -63,6 +63,8 @@ def test_the_loss_falls_and_the_run_directory_holds_everything(whole):
     assert len(losses) == 1 + STEPS // 2 and losses[-1] < losses[0] - 0.2
     summary = json.loads((workdir / "summary.json").read_text())
     assert set(summary) == {"g_iou", "yes_no", "seconds", "steps"} and summary["steps"] == STEPS
+    data = checkpoint.newest_meta(workdir)[1]["data"]["phantom"]
+    assert data["items"] == 24 and len(data["sha256"]) == 64
     config = config_lib.from_json((workdir / "config.json").read_text())
     assert config.model.mask_mode == "image_isolated"
     for name in ("tokenizer.model", "samples/report.jsonl", "tensorboard", "parameters.txt"):
@@ -105,8 +107,15 @@ def test_tensorboard_has_the_same_slices_with_boxes_at_every_evaluation(
     data_dir, tmp_path, make_config
 ):
     config = make_config()
-    config.evals.report.every = 4
-    run(config, tmp_path, data_dir)
+    config.evals.report.every, config.summary, said = 4, {}, []
+    run(config, tmp_path, data_dir, log=said.append)
+    lines = [x for x in said if x.startswith("eval step")]
+    assert [x.partition(" g_iou")[0] for x in lines[:2]] == [
+        "eval step 4: report", f"eval step {STEPS}: report"
+    ]  # fmt: skip
+    assert lines[0].endswith(", best so far") and "(blank " in lines[1]
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert {"report/g_iou", "report/report_f1", "report_blank/g_iou", "yes_no/f1"} < set(summary)
     shown = events.images(tmp_path / "tensorboard")
     tags = [f"report/sample_{i}" for i in range(4)]
     assert [(step, tag) for step, tag, _ in shown] == [(s, t) for s in (4, STEPS) for t in tags]
@@ -131,6 +140,20 @@ def test_a_finished_run_started_again_evaluates_again_and_writes_no_line_twice(
 
 
 @pytest.mark.slow
+def test_a_finished_run_that_is_to_have_fewer_steps_is_evaluated_at_the_step_that_it_has(
+    whole, data_dir, make_config
+):
+    metrics, workdir = whole
+    before, said = lines(workdir), []
+    config = make_config(total_steps=4)
+    np.testing.assert_equal(run(config, workdir, data_dir, log=said.append), metrics)
+    np.testing.assert_equal(lines(workdir), before)
+    assert json.loads((workdir / "summary.json").read_text())["steps"] == STEPS
+    assert run_info.read(workdir)[-1]["changes"] == {"config.total_steps": [STEPS, 4]}
+    assert any("more steps than the 4 asked for" in line for line in said)
+
+
+@pytest.mark.slow
 def test_sigterm_writes_a_checkpoint_of_the_step_it_came_in(data_dir, tmp_path, make_config):
     def log(line):
         if line.startswith("step 2/"):
@@ -147,15 +170,20 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_and_the_batch_ids(
     data_dir, tmp_path, make_config
 ):
     with pytest.raises(train.TrainingError, match=r"not finite at step 2, batch ids P\d+-\d, P\d+"):
-        run(make_config(lr=float("inf")), tmp_path, data_dir)
+        run(make_config(lr=1e38), tmp_path, data_dir)
+    ended = run_info.read(tmp_path)[-1]["ended"]
+    assert (ended["how"], ended["step"]) == ("failed", 2) and "not finite" in ended["why"]
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "The last start failed after step 2" in page.partition("Scores")[0]
 
 
 @pytest.mark.slow
 def test_a_run_directory_of_another_model_is_refused(whole, data_dir, make_config):
-    config = make_config()
+    config, starts = make_config(), run_info.read(whole[1])
     config.model.llm.width = 48
-    with pytest.raises(train.TrainingError, match="holds a run whose config.model is"):
+    with pytest.raises(train.TrainingError, match="config.model.llm.width was 32, now 48"):
         run(config, whole[1], data_dir)
+    assert run_info.read(whole[1]) == starts  # Nothing was started.
 
 
 @pytest.mark.slow
@@ -166,7 +194,7 @@ def test_a_run_starts_from_a_whole_model_and_an_image_tower_of_another_file(
     tower = jax.tree.map(lambda x: x + 1, {k: v for k, v in old["img"].items() if k != "head"})
     npz.save(tmp_path / "model.npz", old)
     npz.save(tmp_path / "tower.npz", {"img": tower})
-    config = make_config(lr=0.0, total_steps=1, evals={}, summary={})
+    config = make_config(lr_mults=((".*", 0.0),), total_steps=1, evals={}, summary={})
     config.model_init = str(tmp_path / "model.npz")
     config.model_init_img = str(tmp_path / "tower.npz")
     run(config, tmp_path / "run", data_dir)
@@ -251,6 +279,12 @@ def test_training_stops_when_too_many_examples_are_bad(data_dir, tmp_path, damag
         assert part in str(stopped.value)
 
 
+def test_settings_that_cannot_be_leave_no_run_directory(data_dir, tmp_path, make_config):
+    with pytest.raises(ValueError, match="config.ckpt_keep is 0"):
+        run(make_config(ckpt_keep=0), tmp_path / "run", data_dir)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.mark.slow
 def test_microbatches_that_do_not_divide_the_batch_are_refused(data_dir, tmp_path, make_config):
     with pytest.raises(ValueError, match="config.input.batch_size 4 does not divide into"):
@@ -284,11 +318,8 @@ def test_missing_weights_are_an_error_that_names_the_file_and_how_to_get_it(tmp_
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (["--config=configs/demo.py", "--config.learning_rate=1"], "no field 'learning_rate'"),
-        (["--config=configs/demo.py", "--config.evals.vqa.evry=1"], "no field 'evry'"),
-        (["--config=configs/demo.py:stepz=3"], "'stepz': unknown; known: steps"),
-        (["--config=configs/nope.py"], "configs/nope.py"),
-        (["--config=configs/demo.py", "--nope=3"], "nope"),
+        (["--config=configs/demo.py", "--config.lr=fast"], "error: --config.lr=fast: could not"),
+        (["--config=configs/demo.py", "--config.ckpt_keep=0"], "error: config.ckpt_keep is 0: it"),
         ([], "--config"),
     ],
 )

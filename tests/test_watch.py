@@ -84,7 +84,7 @@ def test_the_best_step_is_told_by_the_lines_of_the_run_also_after_a_restart(tmp_
     [
         ("test/f1", "max", "a checkpoint chosen by test data has no test left"),
         ("final/f1", "max", "that has `every`"),
-        ("nothing/f1", "max", "EVALUATOR/METRIC"),
+        ("nothing/f1", "max", "no evaluator 'nothing'"),
         ("val/f1", "up", "ckpt_best_mode"),
     ],
 )

@@ -102,15 +102,16 @@ def environment(devices=1):
     }
 
 
-def start(command, devices=1):
-    """Starts a command of `command`; what it prints and its errors come as one stream of text."""
+def start(command, devices=1, variables=None):
+    """Starts a command of `command`, with variables of the environment; what it prints and its
+    errors come as one stream of text."""
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
         cwd=ROOT,
-        env=environment(devices),
+        env=environment(devices) | (variables or {}),
     )
 
 

@@ -28,7 +28,7 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from big_rad import config as config_lib
+from big_rad import overrides
 from big_rad.evaluators import inspect_page, inspect_stats
 from big_rad.evaluators.inspect_example import where_of
 from big_rad.evaluators.inspect_rows import Row, Text, class_name
@@ -105,15 +105,9 @@ def run(
 def main(argv: Sequence[str] | None = None) -> None:
     """Reads the command line, writes the page and prints."""
     argv = ["inspect_data", *(sys.argv[1:] if argv is None else argv)]
-    try:
-        argv = config_lib.located(argv)
-    except FileNotFoundError as e:
-        sys.exit(_error(e))
     values = _flags(argv)
     try:
-        rest = values(argv)[1:]
-    except AttributeError as e:  # What config_flags raises for a field that does not exist.
-        sys.exit(_error(f"no such field in the config: {e}"))
+        rest = overrides.parse(argv, values)[1:]
     except (flags.Error, ValueError, OSError) as e:  # A config's own error ends a traceback.
         sys.exit(_error(str(e).strip().splitlines()[-1]))
     if values.help:

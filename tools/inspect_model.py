@@ -21,7 +21,7 @@ from absl import flags
 from ml_collections import config_flags
 
 from big_rad import config as config_lib
-from big_rad import memory, models, optim, parameter_table, train_step
+from big_rad import memory, models, optim, overrides, parameter_table, train_step
 from big_rad.models import common, paligemma
 from big_rad.pp import tokenizer as tokenizer_lib
 from configs import radgrounder_det
@@ -155,9 +155,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags.DEFINE_integer("size", 224, "Pixels a side, with --variant.", flag_values=values)
     flags.DEFINE_bool("help", False, "Shows this.", flag_values=values)
     try:
-        rest = values(argv)[1:]
-    except AttributeError as e:  # What config_flags raises for a field that does not exist.
-        sys.exit(_error(f"no such field in the config: {e}"))
+        rest = overrides.parse(argv, values)[1:]
     except flags.Error as e:
         sys.exit(_error(e))
     try:

@@ -7,6 +7,7 @@ images to draw from has them in `images`, each a dict of these fields; the op `v
 Knows nothing of any particular dataset or of batches.
 """
 
+import hashlib
 import importlib
 import json
 import threading
@@ -93,6 +94,16 @@ class RecordSource:
     def __setstate__(self, state: tuple[str, str, str]) -> None:
         self._folder, self._split, self._command = state
         self._open()
+
+    def sha256(self) -> str:
+        """Returns a digest of the split's files, as `build.json` has them; "" without one."""
+        path = Path(self._folder) / "build.json"
+        if not path.exists():
+            return ""
+        files = json.loads(path.read_text(encoding="utf-8")).get("sha256") or {}
+        part = f"-{self._split.split('[')[0]}.array_record"
+        mine = sorted((k, v) for k, v in files.items() if part in k)
+        return hashlib.sha256(json.dumps(mine).encode()).hexdigest() if mine else ""
 
     def __len__(self) -> int:
         return len(self._data)
@@ -218,6 +229,18 @@ class asked:
         rng = np.random.default_rng([self._seed, index])
         example = self._ask({**self._source[index], "texts": [], "rng": rng})
         return {k: v for k, v in example.items() if k != "rng"}
+
+
+def identity(source: Source) -> dict[str, Any]:
+    """Returns what tells a source from another: `items`, and `sha256` of the files if it has any.
+
+    Args:
+        source: of `load_source`, or one of the sources here around it.
+    """
+    inner: Any = source
+    while hasattr(inner, "_source"):
+        inner = inner._source
+    return {"items": len(source), "sha256": inner.sha256() if hasattr(inner, "sha256") else ""}
 
 
 def images_of(example: Example) -> list[Example]:

@@ -6,6 +6,9 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from big_rad.registry import did_you_mean
+
+CONTROLS = ("none", "blank", "shuffled", "mirrored")
 _TYPES = ("grounded", "vqa")
 _OPTIONS = ("batch_size", "max_new_tokens", "control", "codec", "grid", "blank_value", "captions")
 DATA_FIELDS = ("builder", "split", "builder_args", "only", "asked", "expand", "pp", "limit")
@@ -41,15 +44,7 @@ def build(
     Raises:
         ValueError: an unknown type or field.
     """
-    kind = spec.get("type")
-    if kind not in _TYPES:
-        raise ValueError(f"config.evals.{name}.type is {kind!r}; known: {', '.join(_TYPES)}")
-    unknown = [k for k in spec if k not in _OPTIONS + _IGNORED]
-    if unknown:
-        raise ValueError(
-            f"config.evals.{name}: unknown {', '.join(unknown)}; known: "
-            f"{', '.join(sorted(_OPTIONS + _IGNORED))}"
-        )
+    check(name, spec)
     options = {k: spec[k] for k in _OPTIONS if spec.get(k) is not None}
     if hasattr(options.get("codec"), "items"):  # as in `config.codec`: name and options
         codec = dict(options["codec"])
@@ -57,7 +52,7 @@ def build(
     # Imported here, so that drawing and pages do without the input pipeline.
     from big_rad.evaluators import data as eval_data
 
-    module = importlib.import_module(f"big_rad.evaluators.{kind}")
+    module = importlib.import_module(f"big_rad.evaluators.{spec['type']}")
     return module.Evaluator(
         predict_fns,
         eval_data.load(spec, data_dir),
@@ -66,6 +61,30 @@ def build(
         samples_dir=samples_dir,
         **options,
     )
+
+
+def check(name: str, spec: Mapping[str, Any]) -> None:
+    """Checks the names in one entry of `config.evals`; its data are not looked at.
+
+    Raises:
+        ValueError: an unknown type, field or control.
+    """
+    kind, control = spec.get("type"), spec.get("control") or "none"
+    if kind not in _TYPES:
+        like = did_you_mean(str(kind), _TYPES)
+        raise ValueError(f"config.evals.{name}.type is {kind!r}; known: {', '.join(_TYPES)}{like}")
+    known = sorted(_OPTIONS + _IGNORED)
+    unknown = [k for k in spec if k not in known]
+    if unknown:
+        raise ValueError(
+            f"config.evals.{name}: unknown {', '.join(unknown)}; known: {', '.join(known)}"
+            + did_you_mean(unknown[0], known)
+        )
+    if control not in CONTROLS:
+        raise ValueError(
+            f"config.evals.{name}.control is {control!r}; known: {', '.join(CONTROLS)}"
+            + did_you_mean(control, CONTROLS)
+        )
 
 
 def data_key(spec: Mapping[str, Any], data_dir: str = "") -> str:

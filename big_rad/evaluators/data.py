@@ -15,7 +15,7 @@ import numpy as np
 from big_rad import evaluators, input_pipeline
 from big_rad.pp import builder as pp_builder
 
-CONTROLS = ("none", "blank", "shuffled", "mirrored")
+CONTROLS = evaluators.CONTROLS
 BLANK_VALUE = -1.0
 MODEL_FIELDS = ("image", "text", "mask_ar")
 

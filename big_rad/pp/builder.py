@@ -4,13 +4,17 @@ Only puts ops one after another and gives each its own generator; what they do i
 `ops_*`.
 """
 
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 
 from big_rad.pp import ops_detect, ops_grounding, ops_image, ops_load, ops_prompt, ops_text
 from big_rad.pp.ops import OPS, Example, Op
-from big_rad.registry import parse_call
+from big_rad.registry import did_you_mean, parse_call
 
-__all__ = ["OPS", "TEXT_OPS", "get_preprocess_fn", "split"]
+__all__ = ["OPS", "TEXT_OPS", "calls", "get_preprocess_fn", "split"]
 
 # Importing them registers their ops.
 _OP_MODULES = (ops_load, ops_image, ops_prompt, ops_detect, ops_grounding, ops_text)
@@ -41,10 +45,10 @@ def get_preprocess_fn(pp: str, text_only: bool = False) -> Op:
         ValueError: the string cannot be read, or an op does not take these arguments.
         KeyError: an unknown op; the message lists those that exist.
     """
-    calls = [parse_call(part) for part in split(pp)]
-    sizes = [args[0] if args else kwargs.get("size") for n, args, kwargs in calls if n == "resize"]
+    parsed = [parse_call(part) for part in split(pp)]
+    sizes = [args[0] if args else kwargs.get("size") for n, args, kwargs in parsed if n == "resize"]
     steps = []
-    for place, (name, args, kwargs) in enumerate(calls):
+    for place, (name, args, kwargs) in enumerate(parsed):
         if name == "load" and not args and sizes:
             kwargs = {"colour_size": sizes[0]} | kwargs
         if name == "keep" and text_only:
@@ -73,6 +77,26 @@ def get_preprocess_fn(pp: str, text_only: bool = False) -> Op:
         return example
 
     return preprocess
+
+
+def calls(pp: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields the name and all arguments of each op of a string, defaults included.
+
+    Nothing is built, so no tokenizer is read.
+
+    Raises:
+        ValueError: the string cannot be read, an op is unknown, or it does not take an argument.
+    """
+    for name, args, kwargs in map(parse_call, split(pp)):
+        signature = inspect.signature(OPS.get(name))
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as e:
+            unknown = [k for k in kwargs if k not in signature.parameters]
+            like = did_you_mean(unknown[0], signature.parameters) if unknown else ""
+            raise ValueError(f"preprocessing op {name!r}: {e}{like}") from e
+        bound.apply_defaults()
+        yield name, dict(bound.arguments)
 
 
 def split(pp: str) -> list[str]:

@@ -4,7 +4,7 @@ import pytest
 
 from big_rad import evaluators, input_pipeline
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import draw, page, samples
+from big_rad.evaluators import draw, headlines, page, samples
 from big_rad.pp import tokenizer as tokenizers
 
 PP = (
@@ -106,6 +106,8 @@ def test_controls_share_data_and_a_seeing_oracle_is_perfect_but_blind_on_blank(b
     real = evals[f"{task}_none"]
     assert all(e.data is real.data for e in evals.values())
     results = {n: dict(e.run(answers(real.data))) for n, e in evals.items()}
+    names = [f"{n}/{score}" for n, found in results.items() for score in found]
+    assert not [n for n in names if headlines.unknown_score(n, build.specs)]
     main = {"grounded": "g_iou", "vqa": "accuracy"}[kind]
     assert results[f"{task}_none"][main] == pytest.approx(1.0)
     assert results[f"{task}_blank"][main] == 0

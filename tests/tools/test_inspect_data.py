@@ -408,7 +408,7 @@ def test_patients_and_paths_are_not_shown(tmp_path, fake, capsys):
         (["--eval=repport"], "no evaluation 'repport' in config.evals; known: detect, .*vqa"),
         (["--eval=report", "--dataset=phantom"], "either --dataset or --eval"),
         (["--n=0"], "--n=0: must be at least 1"),
-        (["--config.lrr=3"], "no such field.*lrr"),
+        (["--config.lrr=3"], "no field 'lrr'; .*did you mean 'lr'"),
         (["--nn=3"], "nn"),
         (["x"], "not .*'x'"),
         (["--config=nowhere.py"], "nowhere.py"),

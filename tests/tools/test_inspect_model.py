@@ -108,7 +108,7 @@ def test_the_table_has_the_rows_of_the_tokenizer_or_of_paligemmas_if_it_is_missi
         (["--variant=3b", "x"], "not .*'x'"),
         (["--variant=5b"], "tiny.*3b"),
         ([f"--config={RECIPE}:siez=3"], "'siez': unknown; known: variant"),
-        ([f"--config={RECIPE}", "--config.lrr=3"], "no such field.*lrr"),
+        ([f"--config={RECIPE}", "--config.lrr=3"], "no field 'lrr'; .*did you mean 'lr'"),
         (["--config=nowhere.py"], "nowhere.py"),
     ],
 )

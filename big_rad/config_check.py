@@ -1,0 +1,200 @@
+"""Checks a whole config before anything slow: its fields, and how they have to fit each other.
+
+What a field alone may be says `fields`. Nothing is read here but the config: no data, no weights,
+no tokenizer.
+"""
+
+import inspect
+import pkgutil
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from big_rad import config as config_lib
+from big_rad import evaluators, fields, input_pipeline, losses, models, optim, registry, watch
+from big_rad.datasets import core
+from big_rad.evaluators import headlines
+from big_rad.models import lora
+from big_rad.pp import ops_detect
+from big_rad.registry import did_you_mean
+
+_OF_TRAINER = ("groups",)  # Arguments of a loss that are not the config's.
+_OF_FLAX = ("parent", "name")
+_LENGTHS = ("total_steps", "total_epochs", "total_examples")
+
+
+def check(config: Any) -> None:
+    """Checks a config.
+
+    Args:
+        config: the whole config; see configs/common.py for the fields.
+
+    Raises:
+        ValueError: a field is unknown or outside its range, or fields do not fit each other; the
+            message names every one, with what it may be.
+    """
+    found = fields.problems(config)
+    if not found:  # What follows needs values of the right kinds.
+        parts = (_length, _mixture, _model, _loss, _optimizer, _evals, _scores)
+        found = [problem for part in parts for problem in part(config)]
+    if len(found) == 1:
+        raise ValueError(found[0])
+    if found:
+        raise ValueError(f"{len(found)} settings cannot be used:\n  " + "\n  ".join(found))
+
+
+def _length(config: Any) -> Iterator[str]:
+    if config.get("total_steps") is not None:
+        yield from _said(optim.check_warmup, config.schedule, config.total_steps)
+    if sum(config.get(n) is not None for n in _LENGTHS) != 1:
+        yield from _said(config_lib.num_steps, config, 1)
+    batch, parts = config.input.batch_size, config.get("grad_accum", 1)
+    if batch % parts:
+        yield (
+            f"config.input.batch_size {batch} does not divide into config.grad_accum {parts} "
+            "microbatches"
+        )
+
+
+def _mixture(config: Any) -> Iterator[str]:
+    names = list(config.input.data)
+    if not names:
+        yield "config.input.data is empty: name at least one dataset with its weight"
+    for name in names:
+        if name not in config.input:
+            known = [k for k, v in config.input.items() if hasattr(v, "items") and k != "data"]
+            yield (
+                f"config.input.data names {name!r}, and there is no config.input.{name} that says "
+                f"how to read it; there are {', '.join(known) or 'none'}{did_you_mean(name, known)}"
+            )
+            continue
+        yield from _source(f"config.input.{name}", config.input[name])
+        if config.input[name].get("pp"):
+            where = f"config.input.{name}.pp"
+            yield from _said(input_pipeline.check_pp, config, where, config.input[name].pp)
+    for name, spec in config.get("sources", {}).items():
+        if name not in core.names():
+            like = did_you_mean(name, core.names())
+            yield f"config.sources.{name}: no such dataset; known: {', '.join(core.names())}{like}"
+        if "source" not in spec:
+            yield f"config.sources.{name} has no `source`: give the folder of the raw data"
+
+
+def _source(place: str, spec: Mapping[str, Any]) -> Iterator[str]:
+    for name in ("builder", "split", "pp"):
+        if not spec.get(name):
+            yield f"{place}.{name} is missing"
+    builder = spec.get("builder")
+    if builder and builder not in core.names():
+        like = did_you_mean(builder, core.names())
+        yield f"{place}.builder is {builder!r}; known: {', '.join(core.names())}{like}"
+    asked = (*_parameters(core.asked), *_parameters(ops_detect.get_detect_vqa))
+    for name, known in (("expand", _parameters(core.expand)), ("asked", asked)):
+        known = [k for k in known if k not in ("source", "kw")]
+        yield from _unknown(f"{place}.{name}", spec.get(name) or {}, known)
+
+
+def _model(config: Any) -> Iterator[str]:
+    try:
+        cls = models.get(config.model_name).Model
+    except (ValueError, AttributeError):
+        known = [m.name for m in pkgutil.iter_modules(models.__path__)]
+        yield f"config.model_name is {config.model_name!r}: no such model" + did_you_mean(
+            config.model_name, known
+        )
+        return
+    yield from _members("config.model", config.model, cls)
+    for part, module in (("img", "siglip"), ("llm", "gemma"), ("mask_decoder", "mask_decoder")):
+        spec = config.model.get(part)
+        if hasattr(spec, "items"):
+            yield from _members(f"config.model.{part}", spec, models.get(module).Model)
+    if config.model.get("lora"):
+        yield from _said(lora.check, config.model.lora)
+    segmentation = "segmentation" in config.tokenizer.sets
+    if config.model.get("mask_decoder") and not segmentation:
+        yield (
+            "config.model.mask_decoder needs the tokens of config.tokenizer.sets 'segmentation'; "
+            f"the sets are {tuple(config.tokenizer.sets)}"
+        )
+
+
+def _members(place: str, spec: Mapping[str, Any], cls: type) -> Iterator[str]:
+    known = [n for n in cls.__dataclass_fields__ if n not in _OF_FLAX]
+    yield from _unknown(place, spec, known)
+    given = {k: v for k, v in spec.items() if k in known and k in fields.MODEL}
+    yield from fields.check(place, given, fields.MODEL)
+
+
+def _loss(config: Any) -> Iterator[str]:
+    try:
+        name, args, given = registry.parse_call(config.loss)
+        takes = losses.LOSSES.get(name)
+    except ValueError as e:
+        yield f"config.loss: {e}"
+        return
+    if args:
+        yield f"config.loss {config.loss!r}: write the arguments by name"
+    parameters = inspect.signature(takes).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY and p.name not in _OF_TRAINER]
+    yield from _unknown(f"config.loss {name}", given, known)
+    ranged = {k: v for k, v in given.items() if k in known and k in fields.LOSS}
+    yield from fields.check(f"config.loss {name}", ranged, fields.LOSS)
+    if name == "text_and_masks" and not config.model.get("mask_decoder"):
+        yield (
+            "config.loss text_and_masks trains masks, and the model has no config.model."
+            "mask_decoder; use text_xent(), or a recipe with ground=masks"
+        )
+
+
+def _optimizer(config: Any) -> Iterator[str]:
+    given = config.get("optimizer_args", {})
+    yield from _unknown("config.optimizer_args", given, optim.arguments(config.optimizer))
+    if all(args is None for _, args in config.schedule):
+        yield "config.schedule freezes every parameter; nothing is left to train"
+    for pattern, args in config.schedule:
+        both = [k for k in ("warmup_steps", "warmup_percent") if args and args.get(k) is not None]
+        if len(both) == 2:
+            yield f"config.schedule: give {' or '.join(both)} of {pattern!r}, not both"
+
+
+def _evals(config: Any) -> Iterator[str]:
+    for name, spec in config.get("evals", {}).items():
+        if "/" in name:
+            yield f"config.evals: the name {name!r} has a slash, which parts evaluator and score"
+        yield from _said(evaluators.check, name, spec)
+        yield from _source(f"config.evals.{name}", spec)
+        if spec.get("pp"):
+            where = f"config.evals.{name}.pp"
+            yield from _said(input_pipeline.check_pp, config, where, spec["pp"], boxes=False)
+
+
+def _scores(config: Any) -> Iterator[str]:
+    # The names of scores: each has to be one that an evaluation will yield.
+    evals, summary = config.get("evals", {}), config.get("summary", {})
+    if summary and not evals:
+        yield (
+            f"config.evals is empty, and config.summary names scores of it ({', '.join(summary)}): "
+            'empty both, with --config.summary="{}"'
+        )
+        summary = {}
+    for alias, name in summary.items():
+        if wrong := headlines.unknown_score(name, evals):
+            yield f"config.summary.{alias} is {name!r}: {wrong}"
+    yield from _said(watch.check_best, config)
+
+
+def _parameters(taker: Any) -> list[str]:
+    return list(inspect.signature(taker).parameters)
+
+
+def _unknown(place: str, given: Mapping[str, Any], known: Any) -> Iterator[str]:
+    for name in given:
+        if name not in known:
+            yield f"{place} has no {name!r}; known: {', '.join(known)}{did_you_mean(name, known)}"
+
+
+def _said(check: Any, *args: Any, **kwargs: Any) -> Iterator[str]:
+    # What another check raises, as a problem.
+    try:
+        check(*args, **kwargs)
+    except ValueError as e:
+        yield str(e)

@@ -1,0 +1,212 @@
+"""The scores that one looks at first: which they are, lines of progress, a default summary.
+
+Knows names and figures of evaluations; no model, no data, no samples.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from big_rad import evaluators
+from big_rad.evaluators import page
+from big_rad.grounding import classes
+from big_rad.registry import did_you_mean
+
+# Of each type of evaluator the main score, and what to look at beside it, or where it has no value.
+MAIN = {"grounded": ("g_iou", "report_f1"), "vqa": ("f1", "accuracy")}
+_EVERYWHERE = ("n", "unfinished", "mean_logprob")
+_OTHERS = {  # beside `page.HEADLINES`
+    "grounded": (
+        *("n_scored", "n_both_empty", "precision", "recall", "precision_iou50", "recall_iou50"),
+        *("invalid_refs", "report_bleu1", "report_cider_normalized"),
+    ),
+    "vqa": (),
+}
+_GRADED = ("llm_score",)  # By `big_rad.evaluate` alone.
+_WITH_CAPTIONS = re.compile(r"report_(cider|rouge|bleu).*")
+_GROUPED = {"grounded": ("g_iou", "report_f1", "n"), "vqa": ("f1", "recall", "accuracy", "n")}
+_KINDS = {"grounded": (), "vqa": ("yes_no", "multiple", "open", "closed")}
+_LANGUAGE_OR_MODALITY = re.compile(r"[a-z]{2}|[A-Z]{2}|no_lang|no_modality")
+_BY_CLASS = ("mean_iou", "mean_dice", "n_ref", "n_pred", "matched")
+Specs = Mapping[str, Mapping[str, Any]]
+
+
+def unknown_score(name: str, evals: Specs) -> str:
+    """Says what is wrong with the name of a score, such as "report_val/g_iou".
+
+    Args:
+        name: EVALUATOR/METRIC.
+        evals: `config.evals`.
+
+    Returns:
+        "" if the evaluator is there and can have this score, else what there is.
+    """
+    evaluator, slash, metric = name.partition("/")
+    if not slash or not metric:
+        return "name a score as EVALUATOR/METRIC"
+    if evaluator not in evals:
+        there = ", ".join(evals) or "there are no evaluators at all"
+        like = did_you_mean(evaluator, evals)
+        return f"config.evals has no evaluator {evaluator!r}; known: {there}{like}"
+    spec = evals[evaluator]
+    kind = spec.get("type")
+    if kind not in MAIN:  # Which scores another type has only it knows.
+        return ""
+    known = _scores(kind, spec)
+    if metric in known or _is_of_a_group(kind, metric):
+        return ""
+    return (
+        f"evaluator {evaluator!r} (type {kind!r}) has no score {metric!r}; known: "
+        f"{', '.join(known)}{did_you_mean(metric, known)}"
+    )
+
+
+def default_summary(evals: Specs, metrics: Mapping[str, float]) -> dict[str, float]:
+    """Returns what a summary holds where the config names nothing: the main scores.
+
+    Args:
+        evals: `config.evals`.
+        metrics: "EVALUATOR/METRIC" -> value of an evaluation.
+
+    Returns:
+        Under the same names, of real images both scores of `MAIN`, of controls the first.
+    """
+    found = {}
+    for evaluator, spec in evals.items():
+        scores = MAIN.get(spec.get("type"), ())
+        for score in scores if _control(spec) == "none" else scores[:1]:
+            name = f"{evaluator}/{score}"
+            found |= {name: metrics[name]} if name in metrics else {}
+    return found
+
+
+def lines(
+    step: int,
+    metrics: Mapping[str, float],
+    evals: Specs,
+    before: Sequence[Mapping[str, Any]] = (),
+    chosen: str = "",
+    lowest: bool = False,
+) -> Iterator[str]:
+    """Yields a line for each question that was just evaluated, its controls in brackets.
+
+        eval step 45: report_val g_iou 0.073 (blank 0.010), best so far
+
+    Args:
+        step: that was evaluated.
+        metrics: "EVALUATOR/METRIC" -> value.
+        evals: `config.evals`.
+        before: lines of metrics.jsonl, of which those of earlier steps are compared.
+        chosen: `config.ckpt_best`; shown in place of the main score of its evaluator.
+        lowest: the lowest value of `chosen` is the best.
+    """
+    earlier = [r for r in before if r["step"] < step]
+    for evaluator, spec in evals.items():
+        score = _shown(evaluator, spec, metrics, chosen)
+        if not score or _control(spec) != "none":
+            continue
+        name = f"{evaluator}/{score}"
+        value = metrics[name]
+        controls = ", ".join(
+            f"{control} {_figure(metrics[f'{other}/{score}'])}"
+            for control, other in _controls(evaluator, evals).items()
+            if f"{other}/{score}" in metrics
+        )
+        text = f"eval step {step}: {evaluator} {score} {_figure(value)}"
+        text += f" ({controls})" if controls else ""
+        yield text + _compared(name, value, earlier, spec, lowest and name == chosen)
+
+
+def board_tag(evals: Specs) -> Callable[[str], str]:
+    """Returns a function that names evaluations for TensorBoard, "" for what is left out there.
+
+    Shown are the headline scores of real images, grouped by evaluator (`report/g_iou`), and beside
+    them the main score of each control (`report/g_iou_blank`).
+    """
+    real = {
+        other: (evaluator, control)
+        for evaluator, spec in evals.items()
+        if _control(spec) == "none"
+        for control, other in _controls(evaluator, evals).items()
+    }
+
+    def tag(name: str) -> str:
+        evaluator, _, metric = name.partition("/")
+        kind = evals.get(evaluator, {}).get("type")
+        if kind not in MAIN:
+            return name
+        if _control(evals[evaluator]) == "none":
+            return name if metric in dict(page.HEADLINES[kind]) else ""
+        if metric != MAIN[kind][0]:
+            return ""
+        group, control = real.get(evaluator, (evaluator, _control(evals[evaluator])))
+        return f"{group}/{metric}_{control}"
+
+    return tag
+
+
+def _scores(kind: str, spec: Mapping[str, Any]) -> list[str]:
+    names = [n for n, _ in page.HEADLINES[kind]] + [*_OTHERS[kind], *_EVERYWHERE]
+    names = [n for n in names if n not in _GRADED]
+    return [n for n in names if spec.get("captions") or not _WITH_CAPTIONS.fullmatch(n)]
+
+
+def _is_of_a_group(kind: str, metric: str) -> bool:
+    # Such as f1_de, accuracy_yes_no, mean_iou_liver.
+    for score in _GROUPED[kind]:
+        group = metric.removeprefix(f"{score}_")
+        if group != metric and (group in _KINDS[kind] or _LANGUAGE_OR_MODALITY.fullmatch(group)):
+            return True
+    organs = {c.name for c in classes.CLASSES}
+    return kind == "grounded" and any(
+        metric.startswith(f"{s}_") and metric.removeprefix(f"{s}_") in organs for s in _BY_CLASS
+    )
+
+
+def _shown(
+    evaluator: str, spec: Mapping[str, Any], metrics: Mapping[str, float], chosen: str
+) -> str:
+    # The score to show of an evaluator: the one that chooses checkpoints, else the first of the
+    # main ones that has a value; "" if it has not been run.
+    if chosen in metrics and chosen.partition("/")[0] == evaluator:
+        return chosen.partition("/")[2]
+    there = [s for s in MAIN.get(spec.get("type"), ()) if f"{evaluator}/{s}" in metrics]
+    finite = [s for s in there if math.isfinite(metrics[f"{evaluator}/{s}"])]
+    return next(iter(finite + there), "")
+
+
+def _compared(
+    name: str,
+    value: float,
+    earlier: Sequence[Mapping[str, Any]],
+    spec: Mapping[str, Any],
+    lowest: bool,
+) -> str:
+    # How a value stands to those of the steps before, where there may be several.
+    if not spec.get("every") or not math.isfinite(value):
+        return ""
+    known = [(r[name], r["step"]) for r in earlier if r.get(name) is not None]
+    best = (min if lowest else max)(known, key=lambda x: x[0], default=None)
+    if best is None or (value < best[0] if lowest else value > best[0]):
+        return ", best so far"
+    return f", best {_figure(best[0])} at step {best[1]}"
+
+
+def _controls(evaluator: str, evals: Specs) -> dict[str, str]:
+    # control -> evaluator that asks the same with other images
+    spec = evals[evaluator]
+    same = (spec.get("type"), evaluators.data_key(spec))
+    return {
+        _control(other): name
+        for name, other in evals.items()
+        if _control(other) != "none" and (other.get("type"), evaluators.data_key(other)) == same
+    }
+
+
+def _control(spec: Mapping[str, Any]) -> str:
+    return spec.get("control") or "none"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3f}"

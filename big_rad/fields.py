@@ -1,0 +1,322 @@
+"""Every field of a config by name, with what it may be.
+
+`FIELDS` is the table: a rule for each field that `configs/common.py` has a default for, and tables
+of its own for what a config names itself (datasets, evaluators). A rule says in words what is wrong
+with a value. How fields have to fit each other is checked in `config_check`.
+"""
+
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from big_rad.registry import did_you_mean
+
+Rule = Callable[[Any], str]  # value -> "" or what it has to be
+ANY = "*"  # In a table: what stands here may have any name.
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+def problems(config: Mapping[str, Any]) -> list[str]:
+    """Returns what is wrong with the fields of a config, each taken alone.
+
+    Args:
+        config: the whole config.
+
+    Returns:
+        A message for each field that is unknown, missing, or outside its range.
+    """
+    missing = [n for n in REQUIRED if config.get(n) is None]
+    found = [f"config.{n} is missing; configs/common.py has every field" for n in missing]
+    found += _walk("config", config, FIELDS)
+    return found
+
+
+def check(place: str, values: Mapping[str, Any], table: Mapping[str, Any]) -> Iterator[str]:
+    """Yields what is wrong with the values of one section; `place` is its name for messages."""
+    return _walk(place, values, table)
+
+
+def _walk(place: str, values: Any, table: Mapping[str, Any]) -> Iterator[str]:
+    if not _is_section(values):
+        yield f"{place} is {values!r}: it has to be a section of fields, {{name: value}}"
+        return
+    for name, value in values.items():
+        rule, where = table.get(name, table.get(ANY)), f"{place}.{name}"
+        known = [n for n in table if n != ANY]
+        # What a config may name itself is a section; a single value is a misspelt field.
+        open_ended = name not in table and known and not _is_section(value)
+        if rule is None or open_ended:
+            yield (
+                f"{place} has no field {name!r}; known: {', '.join(sorted(known))}"
+                + did_you_mean(name, known)
+            )
+        elif isinstance(rule, Mapping):
+            yield from _walk(where, value, rule)
+        elif wrong := rule(value):
+            yield f"{where} is {value!r}: it has to be {wrong}"
+
+
+def _is_section(value: Any) -> bool:
+    return isinstance(value, Mapping) or hasattr(value, "items")
+
+
+# ---- Rules -------------------------------------------------------------------------------------
+
+
+def whole(low: int, high: int | None = None) -> Rule:
+    """A whole number of at least `low` and, if given, at most `high`."""
+    words = f"a whole number of at least {low}" + (f" and at most {high}" if high else "")
+
+    def rule(x: Any) -> str:
+        good = isinstance(x, int) and not isinstance(x, bool) and x >= low
+        return "" if good and (high is None or x <= high) else words
+
+    return rule
+
+
+def number(
+    low: float | None = None,
+    above: float | None = None,
+    high: float | None = None,
+    below: float | None = None,
+    words: str = "",
+) -> Rule:
+    """A finite number within bounds, of which `above` and `below` do not belong to the range."""
+    bounds = {"of at least": low, "above": above, "of at most": high, "below": below}
+    said = " and ".join(f"{k} {v:g}" for k, v in bounds.items() if v is not None)
+    words = words or f"a finite number {said}".strip()
+
+    def rule(x: Any) -> str:
+        if isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x):
+            return words
+        good = (low is None or x >= low) and (above is None or x > above)
+        good = good and (high is None or x <= high) and (below is None or x < below)
+        return "" if good else words
+
+    return rule
+
+
+def text(empty: bool = True) -> Rule:
+    """A text; with `empty=False` not ""."""
+
+    def rule(x: Any) -> str:
+        return (
+            "" if isinstance(x, str) and (x or empty) else "a text" + ("" if empty else ', not ""')
+        )
+
+    return rule
+
+
+def flag(x: Any) -> str:
+    """True or False."""
+    return "" if isinstance(x, bool) else "True or False"
+
+
+def one_of(*values: Any) -> Rule:
+    """One of some values."""
+
+    def rule(x: Any) -> str:
+        if any(x == v and type(x) is type(v) for v in values):
+            return ""
+        return f"one of {', '.join(map(repr, values))}{did_you_mean(str(x), map(str, values))}"
+
+    return rule
+
+
+def maybe(rule: Rule) -> Rule:
+    """None, or what another rule says."""
+
+    def optional(x: Any) -> str:
+        wrong = "" if x is None else rule(x)
+        return wrong and f"None or {wrong}"
+
+    return optional
+
+
+def either(*rules: Rule) -> Rule:
+    """What any of some rules says."""
+
+    def rule(x: Any) -> str:
+        wrong = [r(x) for r in rules]
+        return "" if "" in wrong else ", or ".join(wrong)
+
+    return rule
+
+
+def listed(rule: Rule, words: str, rising: bool = False) -> Rule:
+    """A tuple of values that another rule allows, each above the one before if they are rising."""
+
+    def each(x: Any) -> str:
+        good = isinstance(x, tuple | list) and not any(map(rule, x))
+        return "" if good and (not rising or list(x) == sorted(set(x))) else words
+
+    return each
+
+
+def section(x: Any) -> str:
+    """A section of any fields."""
+    return "" if _is_section(x) else "a section of fields, {name: value}"
+
+
+def pattern(x: Any) -> str:
+    """A regular expression."""
+    try:
+        re.compile(x)
+    except (re.error, TypeError) as e:
+        return f"a regular expression ({e})"
+    return ""
+
+
+def rules(rule: Rule, example: str) -> Rule:
+    """A list of (regular expression, value); `example` shows one."""
+
+    def each(x: Any) -> str:
+        words = f"a list of (pattern, value), such as {example}"
+        if not isinstance(x, tuple | list) or not x:
+            return words
+        for item in x:
+            if not isinstance(item, tuple | list) or len(item) != 2:
+                return words
+            if wrong := pattern(item[0]) or rule(item[1]):
+                return f"{words}; the value of {item[0]!r} has to be {wrong}"
+        return ""
+
+    return each
+
+
+def _schedule(x: Any) -> str:
+    wrong = "; ".join(_walk("schedule", x, SCHEDULE)) if x is not None else ""
+    return wrong and f"None (frozen) or the arguments of a schedule: {wrong}"
+
+
+def _axis(x: Any) -> str:
+    good = isinstance(x, tuple | list) and len(x) == 2 and isinstance(x[0], str)
+    return "" if good and (x[1] == -1 or not whole(1)(x[1])) else "(name, size)"
+
+
+# ---- Tables ------------------------------------------------------------------------------------
+
+_RATE = number(above=0)
+_SHARE = number(low=0, high=1)
+SCHEDULE = {
+    "decay_type": one_of("cosine", "linear", "rsqrt", "constant"),
+    "warmup_steps": maybe(whole(0)),
+    "warmup_percent": maybe(
+        number(low=0, below=1, words="a share of the run of at least 0 and below 1, such as 0.1")
+    ),
+    "end": _SHARE,
+}
+_SOURCE = {  # What is read: of training and of evaluation.
+    "builder": text(empty=False),
+    "split": text(empty=False),
+    "builder_args": section,
+    "only": either(one_of("grounded", ""), maybe(one_of("grounded"))),
+    "asked": maybe(section),
+    "expand": maybe(section),
+    "pp": text(empty=False),
+}
+EVAL = _SOURCE | {
+    "type": text(empty=False),
+    "limit": maybe(whole(1)),
+    "every": whole(0),
+    "batch_size": whole(1),
+    "max_new_tokens": whole(1),
+    "control": maybe(text()),
+    "codec": either(maybe(text(empty=False)), section),
+    "grid": maybe(whole(2)),
+    "blank_value": number(),
+    "captions": flag,
+    "sha256": maybe(text()),
+}
+# Of models: fields that several of them have; which fields a model has says its class.
+MODEL = {
+    "dtype_mm": one_of(*DTYPES),
+    "remat_policy": one_of("none", "dots", "dots_no_batch", "full"),
+    "attention": one_of("xla", "structured", "cudnn", "auto"),
+    "mask_mode": one_of("paligemma", "image_isolated"),
+    "last_block": one_of("all", "wanted"),
+    "posemb_init": one_of("normal", "sincos2d"),
+    "scan": flag,
+    "text_block": whole(0),
+    "attn_logits_softcap": number(low=0),
+    "final_logits_softcap": number(low=0),
+} | dict.fromkeys(
+    ("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim", "patch_size", "dim"),
+    maybe(whole(1)),
+)
+LOSS = {
+    "mean": one_of("token", "example"),
+    "tile": maybe(whole(1)),
+    "lambda_seg": number(low=0),
+    "masks": one_of("focal_dice", "bce_dice"),
+    "gamma": number(low=0),
+    "alpha": maybe(_SHARE),
+}
+FIELDS: dict[str, Any] = {
+    "seed": whole(0, 2**31 - 1),
+    "total_steps": maybe(whole(1)),
+    "total_epochs": maybe(_RATE),
+    "total_examples": maybe(whole(1)),
+    "log_training_steps": whole(1),
+    "ckpt_steps": whole(1),
+    "ckpt_keep": whole(1),
+    "ckpt_best": text(),
+    "ckpt_best_mode": one_of("max", "min"),
+    "bad_steps": {
+        "action": one_of("stop", "skip"),
+        "spike": either(one_of(0, 0.0), number(above=1)),
+        "most": whole(0),
+    },
+    "input": {
+        "data": {ANY: _RATE},
+        "weights": one_of("shares", "epochs"),
+        "batch_size": whole(1),
+        "num_threads": whole(0),
+        "num_workers": whole(0),
+        "prefetch": whole(0),
+        "buckets": listed(whole(1), "a tuple of rising lengths, such as (64, 128)", rising=True),
+        "bucket_window": whole(1),
+        "max_reject_share": _SHARE,
+        ANY: _SOURCE,
+    },
+    "sources": {ANY: section},
+    "tokenizer": {
+        "path": text(empty=False),
+        "sets": listed(one_of("detection", "segmentation"), "a tuple of detection, segmentation"),
+    },
+    "codec": {"name": text(empty=False), "grid": maybe(whole(2))},
+    "image": {
+        "size": whole(1),
+        "normalize": one_of("medgemma", "dataset_stats", "min_max"),
+    },
+    "model_name": text(empty=False),
+    "model": section,
+    "model_init": text(),
+    "model_init_img": text(),
+    "dont_load": listed(pattern, "a tuple of regular expressions, such as ('mask_decoder/.*',)"),
+    "loss": text(empty=False),
+    "grad_accum": whole(1),
+    "optimizer": one_of("adafactor", "adamw", "muon"),
+    "optimizer_args": section,
+    "optimizer_state_dtype": one_of("float32", "bfloat16"),
+    "lr": _RATE,
+    "wd": number(low=0),
+    "grad_clip_norm": number(low=0),
+    "schedule": rules(_schedule, "(('.*', {'decay_type': 'cosine', 'warmup_percent': 0.1}),)"),
+    "lr_mults": rules(number(low=0), "(('.*', 1.0),)"),
+    "wd_mults": rules(number(low=0), "(('.*', 1.0),)"),
+    "frozen_dtype": one_of(*DTYPES),
+    "compilation_cache": text(),
+    "mesh": listed(_axis, "a list of axes (name, size), such as (('data', -1),)"),
+    "sharding_strategy": rules(text(empty=False), "(('.*', 'fsdp'),)"),
+    "card": number(low=0),
+    "evals": {ANY: EVAL},
+    "summary": {ANY: text(empty=False)},
+    "eval_before": flag,
+}
+REQUIRED = (
+    *("seed", "log_training_steps", "ckpt_steps", "input", "tokenizer", "image", "model_name"),
+    *("model", "loss", "optimizer", "lr", "wd", "grad_clip_norm", "schedule", "lr_mults"),
+    *("wd_mults", "frozen_dtype", "mesh", "sharding_strategy"),
+)

@@ -1,0 +1,110 @@
+"""The command line of a config: its fields set one by one, and errors that name them."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from absl import flags
+
+from big_rad import config as config_lib
+from big_rad.registry import did_you_mean
+
+_OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)(=.*)?", re.DOTALL)
+_CONFIG = re.compile(r"--?config(?:=(.*))?", re.DOTALL)
+_OF_FILE = "Error whilst parsing config file"
+
+
+class CommandLineError(flags.Error, ValueError):
+    """A command line that cannot be; the message names the flag or the field."""
+
+
+def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
+    """Reads a command line with `--config=FILE:ARGUMENTS` and `--config.FIELD=VALUE`.
+
+    `--config.FIELD=None` unsets a field, such as the length that a recipe has set.
+
+    Args:
+        argv: the command line, the program first.
+        values: the flags, among them `config` of `config_flags.DEFINE_config_file`.
+
+    Returns:
+        What is no flag, the program first.
+
+    Raises:
+        CommandLineError: a flag, a file, a field or a value that cannot be.
+    """
+    try:
+        argv = config_lib.located(argv)
+    except FileNotFoundError as e:
+        raise CommandLineError(str(e)) from e
+    file = _file(argv)
+    kept, unset = _without_none(argv)
+    try:
+        rest = values(kept)
+        for path in unset:
+            *parents, name = path.split(".")
+            holder = values["config"].value
+            for parent in parents:
+                holder = holder[parent]
+            if name not in holder:
+                raise KeyError(name)
+            holder[name] = None
+    except Exception as e:  # A wrong flag, an error of the config file, an unknown field.
+        raise CommandLineError(" ".join(_said(e, file, argv).split())) from e
+    return rest
+
+
+def _file(argv: Sequence[str]) -> str:
+    for word, after in zip(argv, [*argv[1:], ""], strict=True):
+        if found := _CONFIG.fullmatch(word):
+            return found[1] if found[1] is not None else after
+    return ""
+
+
+def _without_none(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    # The command line without the fields that are to be unset, and these.
+    kept, unset, words = [], [], iter(argv)
+    for word in words:
+        found = _OVERRIDE.fullmatch(word)
+        if found and found[2] == "=None":
+            unset.append(found[1])
+            continue
+        kept.append(word)
+        if found and found[2] is None:
+            value = next(words, None)
+            if value == "None":
+                unset.append(found[1])
+                kept.pop()
+            elif value is not None:
+                kept.append(value)
+    return kept, unset
+
+
+def _said(error: Exception, file: str, argv: Sequence[str]) -> str:
+    if isinstance(error, flags.Error):
+        if _OF_FILE not in str(error):
+            return str(error).removeprefix("flag ")
+        root: BaseException = error  # What the config file itself said is the useful part.
+        while root.__cause__ or root.__context__:
+            root = root.__cause__ or root.__context__
+        return str(root)
+    paths = [m[1] for m in map(_OVERRIDE.fullmatch, argv) if m]
+    return _no_field(config_lib.load(file), paths) or str(error) if file else str(error)
+
+
+def _no_field(config: Any, paths: Iterable[str]) -> str:
+    # Says which of the fields is not there; "" if all are.
+    for path in paths:
+        place, holder = "config", config
+        for part in path.split("."):
+            if not hasattr(holder, "items"):
+                return f"{place} is {holder!r} and has no field {part!r}"
+            if part not in holder:
+                known = list(holder)
+                place = "the config" if place == "config" else place
+                return (
+                    f"{place} has no field {part!r}; known: {', '.join(sorted(known))}"
+                    f"{did_you_mean(part, known)}"
+                )
+            place, holder = f"{place}.{part}", holder[part]
+    return ""

@@ -1,0 +1,183 @@
+"""Settings that would pass and hurt are refused before anything is read."""
+
+import pathlib
+
+import pytest
+
+from big_rad import config as config_lib
+from big_rad import config_check, fields
+from configs import common, demo
+
+ROOT = pathlib.Path(__file__).parents[1]
+RECIPES = (
+    "demo", "demo:ground=masks", "demo:alone", "demo:held_out", "demo:init=x,lora=4",
+    "radgrounder_det", "radgrounder_det:siglip=original", "radgrounder_det:ground=none",
+    "radgrounder_det:data=folder,texts=3", "radgrounder_det:data=external,lora=16",
+    "radgrounder_det:released=True", "radgrounder_seg", "radgrounder_seg:released=True",
+    "radgrounder_seg:variant=tiny,data=phantom,size=112", "public_vqa", "public_vqa:ground=masks",
+)  # fmt: skip
+
+
+def config(**changes):
+    """The demo with an evaluation while training, and with some fields replaced."""
+    c = demo.get_config("steps=100")
+    c.evals.val = dict(c.evals.report, split="validation", every=20)
+    with c.unlocked(), c.ignore_type():
+        for path, value in changes.items():
+            *parents, name = path.split(".")
+            holder = c
+            for parent in parents:
+                holder = holder[parent]
+            holder[name] = value
+    return c
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_recipe_passes_also_read_back_from_a_run_directory(recipe):
+    name, _, arg = recipe.partition(":")
+    found = config_lib.load(f"{ROOT / 'configs' / name}.py:{arg}")
+    config_check.check(found)
+    config_check.check(config_lib.from_json(config_lib.to_json(found)))
+
+
+def test_every_field_that_has_a_default_has_a_rule_and_no_other():
+    def names(section, place=""):
+        for name, value in section.items():
+            nested = hasattr(value, "items") and set(value) - {fields.ANY}
+            yield from names(value, f"{place}{name}.") if nested else [f"{place}{name}"]
+
+    ruled = {n for n in names(fields.FIELDS) if f".{fields.ANY}." not in n}
+    assert set(names(common.base())) == ruled
+
+
+@pytest.mark.parametrize(
+    "field, value, said",
+    [
+        ("ckpt_keep", 0, "a whole number of at least 1"),
+        ("ckpt_steps", 0, "at least 1"),
+        ("ckpt_steps", -5, "at least 1"),
+        ("log_training_steps", 0, "at least 1"),
+        ("grad_accum", 0, "at least 1"),
+        ("input.batch_size", 0, "at least 1"),
+        ("input.batch_size", 4.0, "a whole number"),
+        ("input.num_threads", -1, "at least 0"),
+        ("input.max_reject_share", 1.5, "at most 1"),
+        ("input.buckets", (64, 32), "rising lengths"),
+        ("input.data.phantom", 0.0, "above 0"),
+        ("lr", 0.0, "above 0"),
+        ("lr", -1e-3, "above 0"),
+        ("lr", float("nan"), "a finite number"),
+        ("lr", float("inf"), "a finite number"),
+        ("lr", None, "missing"),
+        ("wd", -0.1, "at least 0"),
+        ("grad_clip_norm", -1.0, "at least 0"),
+        ("total_steps", 0, "at least 1"),
+        ("seed", -1, "at least 0"),
+        ("eval_before", 1, "True or False"),
+        ("bad_steps.action", "skp", "did you mean 'skip'"),
+        ("bad_steps.spike", 0.5, "above 1"),
+        ("optimizer", "adam", "did you mean 'adamw'"),
+        ("ckpt_best_mode", "maximum", "one of 'max', 'min'"),
+        ("lr_mults", ((".*", -1.0),), "at least 0"),
+        ("lr_mults", (("(", 1.0),), "a regular expression"),
+        ("schedule", "cosine", "a list of (pattern, value)"),
+        ("schedule", ((".*", dict(warmup_percent=10)),), "below 1"),
+        ("schedule", ((".*", dict(warmup_steps=-1)),), "at least 0"),
+        ("schedule", ((".*", dict(decay_type="cosin")),), "did you mean 'cosine'"),
+        ("schedule", ((".*", dict(warmup_precent=0.1)),), "did you mean 'warmup_percent'"),
+        ("tokenizer.sets", ("detektion",), "a tuple of detection, segmentation"),
+        ("mesh", (("data", 0),), "(name, size)"),
+        ("evals.val.limit", 0, "at least 1"),
+        ("evals.val.every", -1, "at least 0"),
+        ("evals.val.batch_size", 0, "at least 1"),
+        ("model.llm.width", 0, "at least 1"),
+        ("model.llm.remat_policy", "some", "one of 'none'"),
+        ("dont_load", "mask_decoder/.*", "a tuple of regular expressions"),
+    ],
+)
+def test_a_value_outside_its_range_is_refused_by_the_fields_name(field, value, said):
+    with pytest.raises(ValueError) as refused:
+        config_check.check(config(**{field: value}))
+    assert f"config.{field} is" in str(refused.value) and said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "field, value, said",
+    [
+        ("learning_rate", 1.0, "config has no field 'learning_rate'"),
+        ("ckpt_step", 1, "did you mean 'ckpt_steps'"),
+        ("input.batchsize", 4, "config.input has no field 'batchsize'; known: .*'batch_size'"),
+        ("input.phantom.splt", "train", "config.input.phantom has no field 'splt'; .*'split'"),
+        ("input.phantom.builder", "phantm", "did you mean 'phantom'"),
+        ("input.data", {"phantm": 1.0}, "names 'phantm', .* did you mean 'phantom'"),
+        ("evals.val.evry", 5, "config.evals.val has no field 'evry'; .*'every'"),
+        ("evals.val.type", "grunded", "did you mean 'grounded'"),
+        ("evals.val.control", "blnk", "did you mean 'blank'"),
+        ("evals.val.expand", {"tsk": "vqa"}, "did you mean 'task'"),
+        ("model.llm.widht", 8, "config.model.llm has no 'widht'; .*'width'"),
+        ("model.lora", {"rnk": 4}, "config.model.lora"),
+        ("model_name", "paligema", "did you mean 'paligemma'"),
+        ("loss", "text_xnt()", "did you mean 'text_xent'"),
+        ("loss", "text_xent(maen='token')", "has no 'maen'; .*'mean'"),
+        ("loss", "text_xent(mean='tokn')", "mean is 'tokn'.*'token'"),
+        ("loss", "text_xent(groups=2)", "has no 'groups'"),
+        ("optimizer_args.rsm", 0.1, "config.optimizer_args has no 'rsm'; .*'rms'"),
+        ("bad_steps.mots", 3, "did you mean 'most'"),
+        ("sources", {"foldr": {"source": "x"}}, "did you mean 'folder'"),
+    ],
+)
+def test_an_unknown_name_at_any_level_is_refused_with_the_nearest_known(field, value, said):
+    with pytest.raises(ValueError, match=said):
+        config_check.check(config(**{field: value}))
+
+
+@pytest.mark.parametrize(
+    "changes, said",
+    [
+        ({"evals": {}}, "config.evals is empty, and config.summary names scores of it"),
+        ({"summary": {"x": "reprt/g_iou"}}, "did you mean 'report'"),
+        ({"summary": {"x": "report/giou"}}, "did you mean 'g_iou'"),
+        ({"ckpt_best": "val/TYPO"}, "evaluator 'val' .* has no score 'TYPO'; known: g_iou"),
+        ({"ckpt_best": "vall/g_iou"}, "did you mean 'val'"),
+        ({"ckpt_best": "val"}, "EVALUATOR/METRIC"),
+        ({"ckpt_best": "vqa/f1"}, "has `every`"),
+        ({"total_epochs": 2.0}, "exactly one of total_steps, total_epochs"),
+        ({"total_steps": None}, "exactly one of total_steps, total_epochs"),
+        ({"grad_accum": 3}, "batch_size 8 does not divide into config.grad_accum 3"),
+        ({"schedule": ((".*", dict(warmup_steps=100)),)}, "has 100 steps, and the run has 100"),
+        ({"schedule": ((".*", None),)}, "freezes every parameter"),
+        ({"schedule": ((".*", dict(warmup_steps=1, warmup_percent=0.1)),)}, "not both"),
+        ({"tokenizer.sets": ("detection",)}, r"tok has sets=\('detection', 'segmentation'\), but"),
+        ({"tokenizer.sets": ("segmentation", "detection")}, "tok has sets="),
+        ({"image.size": 56}, "resize has size=112"),
+        ({"loss": "text_and_masks()"}, "has no config.model.mask_decoder"),
+        ({"input.data": {}}, "config.input.data is empty"),
+    ],
+)
+def test_settings_that_do_not_fit_each_other_are_refused(changes, said):
+    with pytest.raises(ValueError, match=said):
+        config_check.check(config(**changes))
+
+
+@pytest.mark.parametrize("where", ["input.phantom", "evals.val"])
+@pytest.mark.parametrize(
+    "old, new, said",
+    [
+        ("resize(112)", "resize(56)", "resize has size=56, but config.image.size is 112"),
+        ("resize(", "rezise(", "did you mean 'resize'"),
+        ("tok(length", "tok(lenght", "did you mean 'length'"),
+        ("tok(", "tok('tiny', ('segmentation',), ", "tok has sets="),
+    ],
+)
+def test_preprocessing_is_checked_in_training_and_in_evaluation(where, old, new, said):
+    c = config()
+    part, name = where.split(".")
+    c[part][name].pp = c[part][name].pp.replace(old, new)
+    with pytest.raises(ValueError, match=f"config.{where}.pp: .*{said}"):
+        config_check.check(c)
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    with pytest.raises(ValueError, match="^3 settings cannot be used") as refused:
+        config_check.check(config(lr=-1.0, ckpt_keep=0, seed=-1))
+    assert all(f"\n  config.{n} is" in str(refused.value) for n in ("lr", "ckpt_keep", "seed"))
