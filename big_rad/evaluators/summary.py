@@ -89,6 +89,11 @@ def clusters(records: Sequence[Mapping[str, Any]], by: str, patients: Sequence[H
     return list(patients) if by == "patient" else [sample_files.image_of(r) for r in records]
 
 
+def without_patients(images: int) -> str:
+    """Returns what is said of so many images whose patients the dataset does not name."""
+    return f"{images} images name no patient; each counts as a patient of its own"
+
+
 def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
     """Returns a summary as Markdown: what was evaluated, scores, and those of groups."""
     lines = [f"# Evaluation of {summary['checkpoint']}", ""]
@@ -104,6 +109,11 @@ def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
             f"| {name} | {entry['dataset']} | {entry['split']} | {entry['n']} | "
             f"`{entry['sha256'][:16]}` |"
         )
+    lines += [
+        f"\n{name}: {without_patients(entry['unnamed'])}."
+        for name, entry in summary["evals"].items()
+        if entry.get("unnamed")
+    ]
     lines += ["", "| evaluator | score | mean (95 %) | n | units |", "|---|---|---|---|---|"]
     for name, entry in summary["evals"].items():
         for score, x in entry["intervals"][""].items():
