@@ -2,9 +2,9 @@
 
     python -m tools.judge_agreement ratings.csv --judge=llm --out=agreement.svg
 
-The table is CSV with a header: a column of ids, first, then one column a rater, separated by commas,
-semicolons or tabs; 3.5 and 3,5 are the same number. An empty cell, NA or a dash was not rated.
-Printed are Krippendorff's alpha of the people (nominal, ordinal, interval), and Pearson
+The table is CSV with a header: a column of ids, first, then one column a rater, with commas,
+semicolons or tabs between them; 3.5 and 3,5 are the same number. An empty cell, NA or a dash was
+not rated. Printed are Krippendorff's alpha of the people (nominal, ordinal, interval), and Pearson
 and Spearman of the judge with each of them and with their mean.
 """
 
@@ -60,7 +60,10 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         ValueError: no raters, two of one name, a line of another length, or a cell that is no
             number.
     """
-    text = path.read_text(encoding="utf-8-sig")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{path} is not UTF-8; save it as CSV in UTF-8") from e
     said = re.match(r"sep=(.)\r?\n", text)  # As spreadsheets write it.
     text = text[said.end() :] if said else text
     head = text.partition("\n")[0]
@@ -69,26 +72,30 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     rows = [(lines.line_num + bool(said), row) for row in lines if row]
     if len(rows) < 2 or len(rows[0][1]) < 2:
         raise ValueError(f"{path}: needs a header, a column of ids, and one column a rater")
-    names = [n.strip() for n in rows[0][1][1:]]
-    twice = sorted({n for n in names if names.count(n) > 1 or not n})
+    header = [n.strip() for n in rows[0][1]]
+    names, twice = header[1:], sorted({n for n in header if header.count(n) > 1})
     if twice:
+        listed = ", ".join(map(repr, twice))
         raise ValueError(
-            f"{path}: each rater needs a name of its own: {', '.join(map(repr, twice))}"
+            f"{path}: each column needs a name of its own, and there is {listed} twice"
         )
     table = []
     for number, row in rows[1:]:
         if len(row) != len(names) + 1:
             raise ValueError(f"{path}:{number}: {len(row)} cells, the header has {len(names) + 1}")
-        table.append([_rating(c, f"{path}:{number}: {n}") for n, c in zip(names, row[1:])])
+        table.append([_rating(c, n, f"{path}:{number}") for n, c in zip(names, row[1:])])
     return dict(zip(names, np.array(table).T, strict=True))
 
 
-def _rating(cell: str, where: str) -> float:
+def _rating(cell: str, name: str, where: str) -> float:
     cell = cell.strip()
     if cell.lower() in _NOT_RATED:
         return math.nan
     if not _NUMBER.fullmatch(cell):
-        raise ValueError(f"{where}: {cell!r} is no number; leave a cell empty where not rated")
+        raise ValueError(
+            f"{where}: could not convert {cell!r} of {name} to a number; leave a cell empty where "
+            "not rated"
+        )
     return float(cell.replace(",", "."))
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from big_rad.datasets import records
 from big_rad.grounding import classes
 
 MAX_ID, MAX_TEXT, MAX_LIST = 200, 100_000, 1_000
@@ -48,7 +49,12 @@ def name(value: Any) -> str:
 
 
 def text(value: Any) -> str:
-    """A text that is not empty, without outer white space."""
+    """A text that is not empty, without outer white space, in composed Unicode."""
+    return records.nfc(path(value))
+
+
+def path(value: Any) -> str:
+    """A text that is not empty, as a file system needs it: its Unicode stays as it is."""
     if not isinstance(value, str):
         raise Bad("must be a text in quotation marks")
     if _SURROGATE.search(value) or _CONTROL.search(value):

@@ -97,7 +97,7 @@ class Listing:
 _FIELDS: dict[str, Callable[[Any], Any]] = {
     "id": fields.name,
     "patient": fields.name,
-    "image": fields.text,
+    "image": fields.path,
     "frame": fields.frame,
     "plane": fields.one_of(*PLANES),
     "modality": fields.one_of(*MODALITIES),
@@ -106,7 +106,7 @@ _FIELDS: dict[str, Callable[[Any], Any]] = {
     "clinical": fields.text,
     "indication": fields.text,
     "boxes": fields.boxes,
-    "mask": fields.text,
+    "mask": fields.path,
     "keywords": fields.keywords,
     "question": fields.text,
     "answer": fields.answer,
