@@ -263,7 +263,7 @@ def _ours(
 ) -> tuple[dict[str, Any] | None, str]:
     # The interval of a score on the published questions, and why it is not comparable, or "".
     place = f"{protocol.dataset} {protocol.split}"
-    lacking = ""
+    lacking = []
     for name, entry in found["evals"].items():
         where = (entry["dataset"], entry["split"], entry["control"])
         if where != (protocol.dataset, protocol.split, "none"):
@@ -273,12 +273,12 @@ def _ours(
             score = score.removesuffix("_published")
         interval = entry["intervals"][""].get(score)
         if interval is None:
-            lacking = lacking or f"{name} ({place}) has no {score}"
+            lacking.append(f"no {score} in {name} ({place})")
             continue
         same = entry["n"] == protocol.n
         why = f"{place} has n = {entry['n']}, published {protocol.n}"
         return interval, "" if same else why
-    return None, lacking or f"the run has no {place}"
+    return None, ", ".join(lacking) or f"the run has no {place}"
 
 
 def _parser() -> argparse.ArgumentParser:

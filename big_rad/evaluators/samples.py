@@ -23,7 +23,7 @@ from big_rad.grounding import masks
 Record = dict[str, Any]
 MAIN_SCORE = {"grounded": "g_iou", "vqa": "f1"}
 _FIELDS = ("id", "scores")  # that every reader needs
-# Scores of records without the second name: it is what the first one meant then.
+# What scores of records that do not name their image are called now.
 _RENAMED = {"accuracy": "accuracy_published", "recall": "recall_published"}
 _PER_GROUP = 3
 _FOLLOWED = 4  # the same samples at every evaluation
@@ -88,7 +88,8 @@ def _parsed(line: str, i: int) -> Record:
     wrong = [k for k, v in record["scores"].items() if not isinstance(v, int | float | None)]
     if wrong:
         raise ValueError(f"line {i + 1}: scores: {wrong[0]} is no number")
-    if "accuracy" in record["scores"] and "accuracy_published" not in record["scores"]:
+    scores = record["scores"]
+    if "image" not in record and "accuracy" in scores and "accuracy_published" not in scores:
         record["scores"] = {_RENAMED.get(k, k): v for k, v in record["scores"].items()}
     return record
 
