@@ -23,7 +23,17 @@ import jax
 import ml_collections
 
 from big_rad import config as config_lib
-from big_rad import evaluators, models, run_info, run_page, run_state, runtime, train_step, weights
+from big_rad import (
+    evaluators,
+    metrics,
+    models,
+    run_info,
+    run_page,
+    run_state,
+    runtime,
+    train_step,
+    weights,
+)
 from big_rad.datasets import pointed
 from big_rad.evaluators import (
     answers,
@@ -43,7 +53,7 @@ from big_rad.weights import recipe
 
 Log = Callable[[str], None]
 CONTROLS = {"grounded": ("blank", "shuffled", "mirrored"), "vqa": ("blank", "shuffled")}
-_RECORDS = 2  # what records hold; those of another number are made again
+_RECORDS = 2  # what records hold; those of another number are asked for again
 _CONFIG = pathlib.Path(__file__).parents[1] / "configs/evaluate.py"
 
 
@@ -110,13 +120,17 @@ def evaluate(
     for name, spec in config.evals.items():
         start, spec = time.monotonic(), spec.to_dict()
         data = eval_data.load(spec, data_dir)
+        if why := _impossible(spec, data):
+            log(f"{name}: left out, {why}")
+            continue
         digest = _checked(name, spec, data, log)
-        key, path = _key(spec, digest, mark), out / "results" / f"{name}.json"
+        question, path = _key(spec, digest, mark), out / "results" / f"{name}.json"
+        key = f"{question}-{metrics.VERSION}"
         records, pixels = _samples(out, name, log)
         known = _known(path, key) if records else None
         if known is None:
             model = load_model(config, checkpoint) if model is None else model
-            kept = answers.Kept(model.queue, out / "answers" / f"{name}-{key[:16]}")
+            kept = answers.Kept(model.queue, out / "answers" / f"{name}-{question[:16]}")
             evaluator = evaluators.build(
                 name,
                 spec,
@@ -125,8 +139,8 @@ def evaluate(
                 data_dir=data_dir,
                 samples_dir=out / "samples",
             )
-            metrics = {k: float(v) for k, v in evaluator.run(model.params)}
-            known = {"key": key, "metrics": metrics, "seconds": time.monotonic() - start}
+            found = {k: float(v) for k, v in evaluator.run(model.params)}
+            known = {"key": key, "metrics": found, "seconds": time.monotonic() - start}
             runtime.write_whole(path, json.dumps(sample_files.finite(known), indent=1))
             kept.clear()
             records, pixels = sample_files.read(out / "samples", name)
@@ -145,11 +159,17 @@ def evaluate(
             "split": spec["split"],
             "control": spec.get("control") or "none",
             "n": len(data),
+            "images": len({sample_files.image_of(r) for r in records}),
+            "subjects": len(set(data.patients())),
+            "unnamed": data.unnamed(),
             "sha256": digest,
+            "metrics_version": metrics.VERSION,
             "metrics": {**known["metrics"], **graded},
             "intervals": summaries.intervals(records, of, resamples, seed),
             "seconds": known["seconds"],
         }
+    if not entries:
+        raise ValueError("nothing was evaluated: every evaluator was left out, see above")
     summary = {
         "checkpoint": str(checkpoint),
         "fingerprint": mark,
@@ -232,6 +252,8 @@ def _checked(name: str, spec: Mapping[str, Any], data: eval_data.EvalData, log: 
     # The hash of what is asked, said, and compared with the one that the config names.
     digest = data.sha256()
     log(f"{name}: {spec['builder']} {spec['split']}, n={len(data)}, sha256 {digest}")
+    if count := data.unnamed():
+        log(f"{name}: {summaries.without_patients(count)}")
     wanted = spec.get("sha256")
     if wanted and not digest.startswith(wanted):
         raise ValueError(
@@ -240,6 +262,15 @@ def _checked(name: str, spec: Mapping[str, Any], data: eval_data.EvalData, log: 
             "the data, another limit?)"
         )
     return digest
+
+
+def _impossible(spec: Mapping[str, Any], data: eval_data.EvalData) -> str:
+    # Why a control cannot be asked of these data; "" if it can.
+    if spec.get("control") == "shuffled" and len(set(data.patients())) < 2:
+        return (
+            "control shuffled: all images are of one patient, so there is no other's image to show"
+        )
+    return ""
 
 
 def _grade(
@@ -370,7 +401,12 @@ def _judge(args: argparse.Namespace, out: pathlib.Path) -> llm_score.Judge | Non
         return None
     key = os.environ.get("JUDGE_API_KEY", "")
     return llm_score.Judge(
-        args.judge_url, args.judge_model, cache=out / "judge", key=key, log=print
+        args.judge_url,
+        args.judge_model,
+        cache=out / "judge",
+        key=key,
+        max_tokens=args.judge_max_tokens,
+        log=print,
     )
 
 
@@ -389,11 +425,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", default="", help="a folder; default: evaluation/ in the run")
     parser.add_argument("--only", default="", help="some evaluators, by name: report,vqa")
     parser.add_argument("--controls", action="store_true", help="also without the true images")
-    parser.add_argument("--limit", type=int, default=0, help="questions of each, at most")
+    parser.add_argument("--limit", type=int, default=0, help="questions of each, at most; 0: all")
     parser.add_argument("--by", choices=summaries.BY, default="image", help="what is resampled")
     parser.add_argument("--resamples", type=int, default=10_000)
     parser.add_argument("--judge_url", default="", help="an OpenAI-compatible endpoint, .../v1")
     parser.add_argument("--judge_model", default="", help="its model; key: $JUDGE_API_KEY")
+    parser.add_argument(
+        "--judge_max_tokens",
+        type=int,
+        default=llm_score.MAX_TOKENS,
+        help="of its answer; a model that reasons first needs thousands",
+    )
     return parser
 
 
@@ -402,6 +444,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     runtime.quiet_libraries()
     args = _parser().parse_args(argv)
     try:
+        if args.limit < 0:
+            raise ValueError(f"--limit={args.limit}: give a number of questions from 1; 0 is all")
         config = _config(args)
         out = args.out or pathlib.Path(args.checkpoint) / "evaluation"
         if not args.out and weights.kind(args.checkpoint) != "orbax":

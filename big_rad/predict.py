@@ -198,7 +198,8 @@ class RadGrounder:
         Args:
             image: a file or a slice read before.
             question: a whole question, or names of organs in either language; each is asked for
-                with the question of the training data, all at once, and the answers are joined.
+                with the question of the training data, all at once, and the answers are joined. A
+                name of several ("kidneys") asks for each of them, see `organs`.
             lang: "en" or "de".
             max_new_tokens: the most tokens of one answer.
         """
@@ -209,14 +210,9 @@ class RadGrounder:
             return self._run(image, text, lang, "none", True, max_new_tokens)
         if not question:
             raise ValueError("the list of organs is empty; name one")
-        for name in question:
-            if classes.lookup(name) is None:
-                raise ValueError(
-                    f"organ {name!r} is none of the {classes.NUM_CLASSES} classes, in English or "
-                    "German; for anything else give a whole question"
-                )
         texts = [
-            dict(task="detect", question=detect_question(n, lang), answer="") for n in question
+            dict(task="detect", question=detect_question(c.en, lang), answer="")
+            for c in organs(question)
         ]
         asked = self._run_all(image, texts, lang, "none", True, max_new_tokens)
         return Prediction(
@@ -365,6 +361,28 @@ class RadGrounder:
         )
 
 
+def organs(names: Sequence[str]) -> list[classes.AnatomyClass]:
+    """Returns the classes that names of organs ask for, each once, in order.
+
+    Args:
+        names: in English or German. One that means several classes ("kidneys", "Nieren", "kidney")
+            gives all of them.
+
+    Raises:
+        ValueError: a name that means none.
+    """
+    found: dict[int, classes.AnatomyClass] = {}
+    for name in names:
+        meant = classes.lookup_all(name)
+        if not meant:
+            raise ValueError(
+                f"organ {name!r} is none of the {classes.NUM_CLASSES} classes, in English or "
+                "German; for anything else give a whole question"
+            )
+        found |= {c.id: c for c in meant}
+    return list(found.values())
+
+
 def detect_question(organ: str, lang: str = "en") -> str:
     """Returns the training data's question for an organ named in either language."""
     known = classes.lookup(organ)
@@ -379,6 +397,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.out:
             pathlib.Path(args.out).mkdir(parents=True, exist_ok=True)
             _check_outputs(args.out, args.images)
+        for name in args.organ if args.task == "detect" else ():
+            meant = organs([name])
+            if len(meant) > 1:
+                each = ", ".join(getattr(c, args.lang) for c in meant)
+                print(f"--organ={name}: asked for as {each}", file=sys.stderr)
         return _predict_all(args)
     except (CheckpointError, ValueError, OSError) as e:
         _complain(e)

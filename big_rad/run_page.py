@@ -206,7 +206,8 @@ def _changes(run: RunState) -> str:
     rows = [
         (
             f"{page.title(r['eval'])}: {r['score'].replace('_', ' ')}",
-            *(page_parts.interval(r[side]) for side in ("before", "after", "difference")),
+            *(page_parts.interval(r[side]) for side in ("before", "after")),
+            page_parts.difference(r["difference"]),
             r["after"]["clusters"],
         )
         for r in run.changes

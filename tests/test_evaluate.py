@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import evaluate, metric_writer, train
+from big_rad import evaluate, metric_writer, metrics, train
 from big_rad.datasets.folder import builder
 from big_rad.evaluators import answers, generate, page
 from big_rad.evaluators import data as eval_data
@@ -196,15 +196,38 @@ def test_curves_are_of_the_same_questions_alone_and_a_broken_run_costs_nothing_e
 def test_a_result_whose_samples_are_gone_is_made_again(evaluated, trained, data_dir, tmp_path):
     out = tmp_path / "evaluation"
     shutil.copytree(evaluated[0], out)
-    path = out / "samples/yes_no.jsonl"
-    for spoil in (path.unlink, lambda: path.write_text("{bad\n")):
+    path, result = out / "samples/yes_no.jsonl", out / "results/yes_no.json"
+
+    def age():  # As a version left it that scored otherwise.
+        path.write_text(re.sub('"accuracy": [0-9.]+', '"accuracy": 0.5', path.read_text()))
+        found = json.loads(result.read_text())
+        key, _, version = found["key"].rpartition("-")
+        assert version == str(metrics.VERSION)
+        result.write_text(json.dumps({**found, "key": key}))
+
+    for spoil in (path.unlink, lambda: path.write_text("{bad\n"), age):
         spoil()
         again = run(trained, data_dir, out, "--only=yes_no")
         assert again["evals"]["yes_no"]["metrics"] == evaluated[1]["evals"]["yes_no"]["metrics"]
         assert len(sample_files.read(out / "samples", "yes_no")[0]) == 4
+    records, _ = sample_files.read(path.parent, "yes_no")
+    assert all(r["scores"]["accuracy"] in (0, 1) for r in records)
     # With its controls, if these are asked for.
     both = run(trained, data_dir, out, "--only=yes_no", "--controls")
     assert set(both["evals"]) == {"yes_no", "yes_no_blank", "yes_no_shuffled"}
+
+
+def test_a_control_that_needs_another_patient_is_left_out_by_name(
+    trained, data_dir, tmp_path, capsys
+):
+    options = ("--only=yes_no", "--controls", "--limit=1")  # One question is of one patient.
+    summary = run(trained, data_dir, tmp_path, *options)
+    assert set(summary["evals"]) == {"yes_no", "yes_no_blank"}
+    entry = summary["evals"]["yes_no"]
+    assert (entry["n"], entry["images"], entry["subjects"], entry["unnamed"]) == (1, 1, 1, 0)
+    out = capsys.readouterr().out
+    assert "yes_no_shuffled: left out, control shuffled: all images are of one patient" in out
+    assert {"accuracy", "accuracy_published"} <= entry["intervals"][""].keys()
 
 
 def test_a_judge_that_is_not_there_is_told_and_a_stop_is_no_crash(
@@ -291,6 +314,8 @@ def test_the_hash_is_of_questions_references_and_their_order():
         (["--data=folder", "--folder=a b"], "'a b' cannot be the name of a folder"),
         (["--config=nothing.py"], "does not exist"),
         (["--judge_url=http://x/v1"], "go together"),
+        (["--limit=-1"], "--limit=-1: give a number of questions from 1; 0 is all"),
+        (["--judge_url=http://x/v1", "--judge_model=m", "--judge_max_tokens=0"], "max_tokens"),
     ],
 )
 def test_what_cannot_be_done_is_an_error_that_says_so(trained, tmp_path, capsys, options, message):

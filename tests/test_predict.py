@@ -189,6 +189,31 @@ def test_organs_are_asked_for_one_by_one_in_the_language():
 
 
 @pytest.mark.parametrize(
+    "names, meant",
+    [
+        (["kidneys"], ["kidney_right", "kidney_left"]),
+        (["Nieren"], ["kidney_right", "kidney_left"]),
+        (["lungs", "left lung", "Milz"], ["lung_left", "lung_right", "spleen"]),
+        (["linke Niere"], ["kidney_left"]),
+    ],
+)
+def test_a_name_of_several_organs_asks_for_each_once(names, meant):
+    assert [c.name for c in predict.organs(names)] == meant
+    batches = []
+    fixed("None.", batches).detect(grey(64, 64), names)
+    asked = [predict.detect_question(c.en) for c in predict.organs(names)]
+    assert [q in prompt_of(b) for q, b in zip(asked, batches, strict=True)] == [True] * len(meant)
+
+
+def test_the_command_says_what_a_name_of_several_organs_asks_for(tmp_path, capsys):
+    options = [f"--checkpoint={tmp_path}", "--task=detect", f"{tmp_path / 'no.dcm'}"]
+    assert predict.main([*options, "--organ=kidneys", "--organ=spleen"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == "--organ=kidneys: asked for as right kidney, left kidney"
+    assert "spleen" not in "".join(said)
+
+
+@pytest.mark.parametrize(
     "call",
     [
         lambda m: m.answer(grey(9, 9), " "),

@@ -3,23 +3,55 @@
     python -m tools.compare runs/a/evaluation runs/b/evaluation
     python -m tools.compare runs/a/evaluation --published=detection
 
-Two: of each score the difference B - A on the same questions, with a paired 95 % interval and p.
-With the paper: whether the run's mean lies within the published interval, above or below it. Exit
-code 1 if any score is below (of two: surely worse), for CI; 2 if nothing can be compared.
+Two: the difference B - A on the same questions, with a paired 95 % interval and p. Main scores come
+first (G-IoU of texts that point, F1 of answers), then all others, then the controls. Means of A and
+B are over the samples that count in both. p is corrected by Holm's method over the scores of a
+table; a verdict needs a corrected p below 0.05 and at least 6 patients (images, where none is
+named). Controls have no verdict.
+
+With the paper: whether the run's mean lies within the published interval, above or below it.
+
+Exit codes, for CI:
+  0  no main score is worse, or a verdict is not possible; with --published none is below
+  1  a main score is worse; with --published a score is below the published interval
+  2  nothing can be compared
 """
 
 import argparse
+import dataclasses
 import json
 import pathlib
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import before_after, published
+from big_rad.evaluators import before_after, page_parts, published
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import summary as summaries
+from big_rad.metrics import bootstrap
 
 _LOWER_IS_BETTER = ("hallucination_rate", "laterality_", "blank_masks")
 _UNDECIDED = 0.05
+_FALLBACK = {"grounded": "report_f1"}  # The main score where nothing is pointed at.
+_ENTRY = ("type", "dataset", "split", "control", "n", "intervals")
+_TABLES = {
+    "main": "Main scores. Exit code 1 if one of them is worse.",
+    "others": "Other scores. They do not change the exit code.",
+    "controls": "Controls, without the true image: no verdict.",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """The rows of two evaluations, by table, and what is to be said of the rest.
+
+    Attributes:
+        tables: "main", "others" and "controls" -> rows.
+        notes: lines.
+    """
+
+    tables: dict[str, list[before_after.Row]]
+    notes: list[str]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,59 +61,115 @@ def main(argv: Sequence[str] | None = None) -> int:
         if (args.b is None) == (args.published is None):
             raise ValueError("give a second evaluation, or --published=MODEL")
         if args.b is not None:
-            return pair(args.a, args.b, args.by_sample)
+            return pair(args.a, args.b, "sample" if args.by_sample else args.by)
         return beside(args.a, args.published)
     except (OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
 
 
-def pair(a: pathlib.Path, b: pathlib.Path, by_sample: bool = False) -> int:
+def pair(a: pathlib.Path, b: pathlib.Path, by: str = "image") -> int:
     """Prints the paired differences of two evaluations.
 
     Args:
         a: folder that `big_rad.evaluate` wrote.
         b: another.
-        by_sample: resample samples, not images.
+        by: what is resampled, see `summary.BY`.
 
     Returns:
-        1 if a score of b is worse and p is below 0.05, else 0.
+        1 if a main score of b is worse, else 0.
 
     Raises:
-        ValueError: no evaluator asked both the same questions.
+        ValueError: no evaluator asked both the same questions, or a file that is broken.
     """
     first, second = read(a), read(b)
-    print(f"A {first['checkpoint']}\nB {second['checkpoint']}\n")
-    rows, notes = [], []
-    for name in [n for n in first["evals"] if n in second["evals"]]:
-        ours, theirs = (sample_files.read(x / "samples", name)[0] for x in (a, b))
-        ids = None if by_sample else [str(r["id"]) for r in ours]
-        found = before_after.rows(name, ours, theirs, ids)
-        rows += found
-        if not found:
-            sizes = f"{len(ours):,} and {len(theirs):,} samples"
-            notes.append(f"{name}: other questions, references or prompts ({sizes}); left out")
-    missing = sorted(first["evals"].keys() ^ second["evals"].keys())
-    notes += [f"{n}: in one of the two alone" for n in missing]
-    if not rows:
-        raise ValueError(f"nothing to compare: {'; '.join(notes) or 'no evaluators'}")
-    print("| score | A | B | B - A (95 %) | p | n |\n|---|---|---|---|---|---|")
+    found = compared(a, b, first["evals"], second["evals"], by)
+    if not any(found.tables.values()):
+        raise ValueError(f"nothing to compare: {'; '.join(found.notes) or 'no evaluators'}")
+    print(f"A {first['checkpoint']}\nB {second['checkpoint']}")
     worse = False
-    for row in rows:
-        d = row.difference
-        if not d.n:
-            continue
-        verdict = ""
-        if d.p < _UNDECIDED:
-            better = (d.mean > 0) != row.score.startswith(_LOWER_IS_BETTER)
-            verdict, worse = (" better" if better else " worse"), worse or not better
-        print(
-            f"| {row.eval} {row.score} | {row.before.mean:.3f} | {row.after.mean:.3f} | "
-            f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f}){verdict} | {d.p:.4f} | {d.n} |"
-        )
-    for note in notes:
+    for table, rows in found.tables.items():
+        if rows:
+            verdicts = _print(table, rows, by)
+            worse |= table == "main" and "worse" in verdicts
+    print()
+    for note in found.notes:
         print(note)
     return int(worse)
+
+
+def compared(
+    a: pathlib.Path,
+    b: pathlib.Path,
+    first: Mapping[str, Any],
+    second: Mapping[str, Any],
+    by: str = "image",
+) -> Compared:
+    """Returns the paired differences of the evaluators that two evaluations share.
+
+    Args:
+        a, b: their folders.
+        first, second: their `evals`, see `read`.
+        by: what is resampled, see `summary.BY`.
+
+    Raises:
+        ValueError: a file of samples that is broken.
+    """
+    found = Compared({table: [] for table in _TABLES}, [])
+    for name in [n for n in first if n in second]:
+        entry = first[name]
+        ours, theirs = (sample_files.read(x / "samples", name)[0] for x in (a, b))
+        subjects = [sample_files.subject_of(r) for r in ours]
+        paired = before_after.rows(name, ours, theirs, summaries.clusters(ours, by, subjects))
+        rows = [r for r in paired if r.difference.n]
+        if not rows:
+            why = "no score counts in both" if paired else "other questions, references or prompts"
+            found.notes.append(
+                f"{name}: {why} ({len(ours):,} and {len(theirs):,} samples); left out"
+            )
+        elif entry["control"] != "none":
+            found.tables["controls"] += rows
+        else:
+            scores = [r.score for r in rows]
+            wanted = (sample_files.MAIN_SCORE.get(entry["type"]), _FALLBACK.get(entry["type"]))
+            main_score = next((s for s in wanted if s in scores), None)
+            for row in rows:
+                found.tables["main" if row.score == main_score else "others"].append(row)
+        versions = [x[name]["metrics_version"] for x in (first, second)]
+        if rows and versions[0] != versions[1]:
+            found.notes.append(
+                f"{name}: scored by versions {versions[0]} and {versions[1]} of the metrics, so "
+                "only names that mean the same in both are compared; evaluate the older one again "
+                "for all"
+            )
+    apart = sorted(first.keys() ^ second.keys())
+    found.notes.extend(f"{n}: in one of the two alone" for n in apart)
+    return found
+
+
+def _print(table: str, rows: Sequence[before_after.Row], by: str) -> list[str]:
+    # Prints a table; returns the verdicts.
+    decidable = [table != "controls" and r.subjects >= bootstrap.FEWEST for r in rows]
+    ps = [r.difference.p if d else float("nan") for r, d in zip(rows, decidable, strict=True)]
+    corrected, verdicts = bootstrap.holm(ps), []
+    print(f"\n{_TABLES[table]}\n")
+    print(f"| score | A | B | B - A (95 %) | p | p, corrected | n | {by}s |")
+    print("|---|---|---|---|---|---|---|---|")
+    for row, p, possible in zip(rows, corrected, decidable, strict=True):
+        d, verdict = row.difference, ""
+        if possible and p < _UNDECIDED:
+            better = (d.mean > 0) != row.score.startswith(_LOWER_IS_BETTER)
+            verdict = "better" if better else "worse"
+        verdicts.append(verdict)
+        change = f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f})"
+        if row.subjects < bootstrap.FEWEST:
+            change = f"{d.mean:+.3f}, no verdict: {page_parts.few(row.subjects)}"
+        figures = f"{d.p:.4f} | {p:.4f}" if possible else "– | –"
+        print(
+            f"| {row.eval} {row.score} | {row.before.mean:.3f} | {row.after.mean:.3f} | "
+            f"{' '.join(filter(None, (change, verdict)))} | {figures} | {d.n} | {d.clusters} |"
+        )
+    return verdicts
 
 
 def beside(folder: pathlib.Path, model: str, other_n: bool = False) -> int:
@@ -128,6 +216,11 @@ def beside(folder: pathlib.Path, model: str, other_n: bool = False) -> int:
         )
     for line in others:
         print(f"not compared: {line}")
+    if any(e["metrics_version"] < 2 for e in found["evals"].values()):
+        print(
+            "evaluated by an earlier version: its accuracy and recall are the published forms, and "
+            "its intervals, by question, are too narrow; evaluate again for those by image"
+        )
     for name, why in published.NOT_COMPARED.items():
         print(f"not compared: {name}: {why}")
     if not compared:
@@ -136,7 +229,7 @@ def beside(folder: pathlib.Path, model: str, other_n: bool = False) -> int:
 
 
 def read(folder: pathlib.Path) -> dict[str, Any]:
-    """Returns the summary of an evaluation.
+    """Returns the summary of an evaluation: `checkpoint`, and `evals` with a `metrics_version`.
 
     Raises:
         ValueError: there is none, or it is broken.
@@ -148,12 +241,20 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
         )
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {"checkpoint": found["checkpoint"], "evals": found["evals"]}
+        evals = {name: {"metrics_version": 1} | entry for name, entry in found["evals"].items()}
+        for name, entry in evals.items():
+            missing = [k for k in _ENTRY if k not in entry]
+            if missing or "" not in entry["intervals"]:
+                raise ValueError(f"evals.{name}: no {', '.join(missing or ['intervals of all'])}")
+            for score, x in entry["intervals"][""].items():
+                if not x.keys() >= {"mean", "low", "high", "n"}:
+                    raise ValueError(f"evals.{name}: {score} has no interval")
+        return {"checkpoint": found["checkpoint"], "evals": evals}
     except FileNotFoundError as e:
         raise ValueError(
             f"{path} does not exist: evaluate first, python -m big_rad.evaluate --out={folder}"
         ) from e
-    except (ValueError, KeyError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
         raise ValueError(f"{path} is broken ({e}); evaluate again") from e
 
 
@@ -161,13 +262,23 @@ def _ours(
     found: Mapping[str, Any], protocol: published.Protocol
 ) -> tuple[dict[str, Any] | None, str]:
     # The interval of a score on the published questions, and why it is not comparable, or "".
-    for entry in found["evals"].values():
+    place = f"{protocol.dataset} {protocol.split}"
+    lacking = []
+    for name, entry in found["evals"].items():
         where = (entry["dataset"], entry["split"], entry["control"])
-        if where == (protocol.dataset, protocol.split, "none"):
-            same = entry["n"] == protocol.n
-            why = f"{where[0]} {where[1]} has n = {entry['n']}, published {protocol.n}"
-            return entry["intervals"][""][protocol.score], "" if same else why
-    return None, f"the run has no {protocol.dataset} {protocol.split}"
+        if where != (protocol.dataset, protocol.split, "none"):
+            continue
+        score = protocol.score
+        if entry["metrics_version"] < 2:  # When the published form had the plain name.
+            score = score.removesuffix("_published")
+        interval = entry["intervals"][""].get(score)
+        if interval is None:
+            lacking.append(f"no {score} in {name} ({place})")
+            continue
+        same = entry["n"] == protocol.n
+        why = f"{place} has n = {entry['n']}, published {protocol.n}"
+        return interval, "" if same else why
+    return None, ", ".join(lacking) or f"the run has no {place}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -179,7 +290,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("a", type=pathlib.Path, help="folder that big_rad.evaluate wrote")
     parser.add_argument("b", type=pathlib.Path, nargs="?", help="another")
     parser.add_argument("--published", help=f"one of {', '.join(published.MODELS)}")
-    parser.add_argument("--by_sample", action="store_true", help="resample samples, not images")
+    parser.add_argument("--by", choices=summaries.BY, default="image", help="what is resampled")
+    parser.add_argument("--by_sample", action="store_true", help="the same as --by=sample")
     return parser
 
 

@@ -101,7 +101,7 @@ def _row(
 ) -> str:
     result = grounding.g_iou(**sides(records), mode=mode, similarity=backend)
     scores = [s["g_iou"] for s in result["per_sample"]]
-    images = [str(r["id"]) for r in records]
+    images = [sample_files.image_of(r) for r in records]
     x = bootstrap.interval(scores, clusters=images, resamples=args.resamples)
     return f"| {name} | {result['name']} | {interval(vars(x))} | {x.n} | {x.clusters} |"
 

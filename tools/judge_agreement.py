@@ -2,15 +2,18 @@
 
     python -m tools.judge_agreement ratings.csv --judge=llm --out=agreement.svg
 
-The table is CSV with a header: a column of ids, first, then one column a rater; an empty cell was
+The table is CSV with a header: a column of ids, first, then one column a rater, with commas,
+semicolons or tabs between them; 3.5 and 3,5 are the same number. An empty cell, NA or a dash was
 not rated. Printed are Krippendorff's alpha of the people (nominal, ordinal, interval), and Pearson
 and Spearman of the judge with each of them and with their mean.
 """
 
 import argparse
 import csv
+import io
 import math
 import pathlib
+import re
 import sys
 from collections.abc import Sequence
 from html import escape
@@ -21,6 +24,8 @@ from big_rad import runtime
 from big_rad.metrics import agreement
 
 _SIDE, _EDGE = 420, 56  # pixels
+_NOT_RATED = ("", "na", "n/a", "nan", "null", "none", "-", "\u2013", "\u2014", ".")
+_NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d*)?|[+-]?[.,]\d+")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -52,21 +57,46 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
         rater -> ratings f64 [items], NaN where there is none.
 
     Raises:
-        ValueError: no raters, a line of another length, or a cell that is no number.
+        ValueError: no raters, two of one name, a line of another length, or a cell that is no
+            number.
     """
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.reader(file))
-    if len(rows) < 2 or len(rows[0]) < 2:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as e:
+        raise ValueError(f"{path} is not UTF-8; save it as CSV in UTF-8") from e
+    said = re.match(r"sep=(.)\r?\n", text)  # As spreadsheets write it.
+    text = text[said.end() :] if said else text
+    head = text.partition("\n")[0]
+    mark = said[1] if said else max(",;\t", key=head.count)
+    lines = csv.reader(io.StringIO(text), delimiter=mark)
+    rows = [(lines.line_num + bool(said), row) for row in lines if row]
+    if len(rows) < 2 or len(rows[0][1]) < 2:
         raise ValueError(f"{path}: needs a header, a column of ids, and one column a rater")
-    names, table = [n.strip() for n in rows[0][1:]], []
-    for number, row in enumerate(rows[1:], 2):
-        if len(row) != len(rows[0]):
-            raise ValueError(f"{path}:{number}: {len(row)} cells, the header has {len(rows[0])}")
-        try:
-            table.append([float(c) if c.strip() else math.nan for c in row[1:]])
-        except ValueError as e:
-            raise ValueError(f"{path}:{number}: {e}; leave a cell empty where not rated") from e
+    header = [n.strip() for n in rows[0][1]]
+    names, twice = header[1:], sorted({n for n in header if header.count(n) > 1})
+    if twice:
+        listed = ", ".join(map(repr, twice))
+        raise ValueError(
+            f"{path}: each column needs a name of its own, and there is {listed} twice"
+        )
+    table = []
+    for number, row in rows[1:]:
+        if len(row) != len(names) + 1:
+            raise ValueError(f"{path}:{number}: {len(row)} cells, the header has {len(names) + 1}")
+        table.append([_rating(c, n, f"{path}:{number}") for n, c in zip(names, row[1:])])
     return dict(zip(names, np.array(table).T, strict=True))
+
+
+def _rating(cell: str, name: str, where: str) -> float:
+    cell = cell.strip()
+    if cell.lower() in _NOT_RATED:
+        return math.nan
+    if not _NUMBER.fullmatch(cell):
+        raise ValueError(
+            f"{where}: could not convert {cell!r} of {name} to a number; leave a cell empty where "
+            "not rated"
+        )
+    return float(cell.replace(",", "."))
 
 
 def report(judge: np.ndarray, people: dict[str, np.ndarray]) -> str:

@@ -155,6 +155,9 @@ class expand:
     ):
         if view not in ("first", "all"):
             raise ValueError(f"expand: view={view!r} is neither 'first' nor 'all'")
+        for name, count in (("per_image", per_image), ("items", items)):
+            if count is not None and count < 1:
+                raise ValueError(f"expand: {name}={count}: give a number from 1, or None for all")
         self._source = source
         self._items: list[tuple[int, int, int]] = []
         wanted = {"task": task, "lang": lang, "question_type": question_type}

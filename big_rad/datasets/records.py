@@ -13,6 +13,7 @@ import functools
 import io
 import json
 import types
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
@@ -81,6 +82,12 @@ class Built:
     reused: bool
     rejects: int = 0
     notes: list[str] = dataclasses.field(default_factory=list)
+
+
+def nfc(text: str) -> str:
+    """Returns a text in Unicode's composed form, as built data hold all texts: an umlaut is one
+    character, and the same word the same tokens, whatever program wrote it."""
+    return unicodedata.normalize("NFC", text)
 
 
 def image_record(

@@ -241,7 +241,8 @@ def text_of(
     found = found.strip().lower() if isinstance(found, str) else ""
     if found not in QUESTION_TYPES:
         return row.problem(kind, "neither open nor closed; the row is left out")
-    text = {"task": "vqa", "lang": lang, "question": asked.strip(), "answer": said.strip()}
+    asked, said = (records.nfc(x.strip()) for x in (asked, said))
+    text = {"task": "vqa", "lang": lang, "question": asked, "answer": said}
     return text | {"question_type": found, "choices": [], "source": "", "template": ""}
 
 

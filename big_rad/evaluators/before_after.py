@@ -1,6 +1,7 @@
 """What a training changed: scores of the same samples before and after it, with intervals.
 
-Samples of one patient are resampled together. Knows no model; patients are used and not written.
+Samples of one patient are resampled together, of one image where a dataset names no patient. Knows
+no model; patients are used and not written.
 """
 
 import dataclasses
@@ -10,6 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import jax
+import numpy as np
 
 from big_rad import runtime
 from big_rad.evaluators import page_parts
@@ -26,7 +28,9 @@ class Row:
     Attributes:
         eval: name of the evaluator.
         score: name of a sample's score, of which the mean is taken.
-        before, after, difference: with 95 % intervals; the difference is paired.
+        before, after, difference: with 95 % intervals, all three over the samples that count on
+            both sides; the difference is paired.
+        subjects: patients among these samples; images where the records name no patient.
     """
 
     eval: str
@@ -34,6 +38,7 @@ class Row:
     before: bootstrap.Interval
     after: bootstrap.Interval
     difference: bootstrap.Difference
+    subjects: int
 
 
 def keep(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> None:
@@ -79,10 +84,22 @@ def rows(
     if not before or [_key(r) for r in before] != [_key(r) for r in after]:
         return []
     scores = [s for s in after[0]["scores"] if s in before[0]["scores"]]
-    tables = [[[r["scores"].get(s) for s in scores] for r in side] for side in (before, after)]
+    if not scores:
+        return []
+    tables = [
+        np.array([[r["scores"].get(s) for s in scores] for r in side], np.float64)
+        for side in (before, after)
+    ]
+    alone = np.isnan(tables[0]) | np.isnan(tables[1])  # Such a sample is in neither mean.
+    tables = [np.where(alone, np.nan, table) for table in tables]
     of = [bootstrap.interval(table, clusters=clusters) for table in tables]
     of.append(bootstrap.difference(*tables, clusters=clusters))
-    return [Row(name, s, *(side[i] for side in of)) for i, s in enumerate(scores)]
+    subjects = [sample_files.subject_of(r) for r in after]
+    found = []
+    for i, score in enumerate(scores):
+        seen = {s for s, left_out in zip(subjects, alone[:, i], strict=True) if not left_out}
+        found.append(Row(name, score, *(side[i] for side in of), len(seen)))
+    return found
 
 
 def write(workdir: str | pathlib.Path, found: Sequence[Row]) -> None:
@@ -110,7 +127,8 @@ def text(found: Sequence[Row]) -> str:
     for r in found:
         cells = [
             f"{r.eval} {r.score}",
-            *(page_parts.interval(vars(x)) for x in (r.before, r.after, r.difference)),
+            *(page_parts.interval(vars(x)) for x in (r.before, r.after)),
+            page_parts.difference(vars(r.difference)),
         ]
         lines.append(f"| {' | '.join(cells)} | {r.after.clusters} |")
     return "\n".join(lines)

@@ -7,7 +7,7 @@ after the first use. Knows no model and no metric.
 import collections
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,18 +30,24 @@ class EvalData:
     """Preprocessed evaluation examples, one text each, in a fixed order.
 
     An item is a dict of `image`, `text`, `mask_ar` (arrays), `reference` (str) and `meta`: `id`,
-    `patient`, `modality`, `plane`, `task`, `lang`, `question_type`; with ground('masks') also
-    `masks`, a list of bool [H, W], one for each `</seg>` of the reference.
+    `image`, `patient`, `modality`, `plane`, `task`, `lang`, `question_type`; with ground('masks')
+    also `masks`, a list of bool [H, W], one for each `</seg>` of the reference. `id` is the
+    question's, and `image` that of its image, which several questions may share.
 
     Args:
         source: random access to examples with one text each (`datasets.core.expand`).
         preprocess: example -> example with the arrays and `reference`.
         limit: only so many items, drawn with a fixed seed; None is all.
+
+    Raises:
+        ValueError: a limit below 1, or no items.
     """
 
     def __init__(self, source: Any, preprocess: Any, limit: int | None = None):
         self._source, self._preprocess = source, preprocess
         self._indices = np.arange(len(source))
+        if limit is not None and limit < 1:
+            raise ValueError(f"limit is {limit}: give a number of questions from 1, or None")
         if limit is not None and limit < len(source):
             order = np.random.default_rng(_LIMIT_SEED).permutation(len(source))
             self._indices = order[:limit]
@@ -50,6 +56,7 @@ class EvalData:
         self._kept: dict[int, dict[str, Any]] = {}
         self._bytes = 0
         self._sha256 = ""
+        self._patients: list[Hashable] = []
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -65,9 +72,16 @@ class EvalData:
             self._bytes += size
         return item
 
-    def patients(self) -> list[str]:
-        """Returns the patient of every item."""
-        return [self[i]["meta"]["patient"] for i in range(len(self))]
+    def patients(self) -> list[Hashable]:
+        """Returns what tells the patients of the items apart, see `patient_of`."""
+        if not self._patients:
+            raws = (self._source[int(i)] for i in self._indices)
+            self._patients = [patient_of(str(r.get("patient", "")), _image_id(r)) for r in raws]
+        return self._patients
+
+    def unnamed(self) -> int:
+        """Returns the number of patients that are images, because none is named."""
+        return len({p for p in self.patients() if isinstance(p, tuple)})
 
     def sha256(self) -> str:
         """Returns a hash of what is asked, in order: ids, questions and references as they lie in
@@ -98,6 +112,7 @@ class EvalData:
             )
         reference = out["reference"]
         meta = {k: str(raw.get(k, "")) for k in ("id", "patient", "modality", "plane")}
+        meta["image"] = _image_id(raw)
         meta |= {k: str(texts[0].get(k, "")).strip() for k in ("task", "lang", "question_type")}
         masks = {}
         if "segmap" in out and "mask_classes" in out:
@@ -151,7 +166,24 @@ class View:
         return i if self._donor is None else int(self._donor[i])
 
 
-def shuffled_indices(patients: Sequence[str], seed: int = _SHUFFLE_SEED) -> np.ndarray:
+def patient_of(patient: str, image: str) -> Hashable:
+    """Returns what tells a patient from others.
+
+    Args:
+        patient: its pseudonym; "" or the image's id where a dataset names none.
+        image: id of the image.
+
+    Returns:
+        The pseudonym, or a tuple with the image's id, which then counts as a patient.
+    """
+    return patient if patient not in ("", image) else ("image", image)
+
+
+def _image_id(raw: Mapping[str, Any]) -> str:
+    return str(raw.get("image_id") or raw.get("id", ""))
+
+
+def shuffled_indices(patients: Sequence[Hashable], seed: int = _SHUFFLE_SEED) -> np.ndarray:
     """For each item, an item of another patient.
 
     A derangement of patients: one random cycle through all of them (Sattolo's algorithm, fixed
@@ -170,14 +202,14 @@ def shuffled_indices(patients: Sequence[str], seed: int = _SHUFFLE_SEED) -> np.n
     Raises:
         ValueError: there is only one patient.
     """
-    items: dict[str, list[int]] = {}
+    items: dict[Hashable, list[int]] = {}
     for i, patient in enumerate(patients):
         items.setdefault(patient, []).append(i)
     names = list(items)
     if len(names) < 2:
         raise ValueError(
-            'control="shuffled" needs items of two patients or more: raise `limit` in the eval\'s '
-            "config or drop this control"
+            'control="shuffled" shows each question the image of another patient, and needs items '
+            "of two patients or more; here all are of one, so leave this control out"
         )
     rng, order = np.random.default_rng(seed), np.arange(len(names))
     for i in range(len(order) - 1, 0, -1):

@@ -47,7 +47,7 @@ def embed(
     """
     file = pathlib.Path(file)
     known = _known(file, model)
-    wanted = sorted({p.strip().lower() for p in phrases} - set(known) - {""})
+    wanted = sorted({similarity.plain(p) for p in phrases} - set(known) - {""})
     url = url.rstrip("/").removesuffix("/embeddings") + "/embeddings"
     bodies = [
         {"model": model, "input": wanted[i : i + _BATCH], "encoding_format": "float"}

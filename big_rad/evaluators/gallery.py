@@ -114,7 +114,7 @@ def _card(
     chips = "".join(
         f"<span>{esc(labels.get(k, k))} <b>{number(v)}</b></span>"
         for k, v in record["scores"].items()
-        if v is not None
+        if v is not None and not k.endswith("_published")
     )
     classes = sorted({e["class_name"] for e in _entities(record) if e["class_name"]})
     badges = "".join(f'<b class="tag {_value(t)}">{esc(t)}</b> ' for t in tags)

@@ -42,6 +42,9 @@ class Sample:
         finished: False if the model used up `max_new_tokens` without ending.
         modality, plane, task, lang, question_type: of the example; "" if it does not say.
         image_id: id of the example whose image was shown; "" for a blank image.
+        image: id of its own image, which all questions about it share.
+        subject: running number of its patient in the evaluated data; of its image where the
+            dataset names no patient.
         masks: bool [n, H, W] of its first `</seg>`s, at the size of the model's image; None if the
             model makes none.
     """
@@ -59,6 +62,8 @@ class Sample:
     lang: str
     question_type: str
     image_id: str
+    image: str = ""
+    subject: int = 0
     masks: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
@@ -197,10 +202,12 @@ def run(
     else:
         answers = _in_batches(predict_fns["generate"], params, view, batch_size, options)
     samples: list[Sample] = []
+    numbers: dict[Any, int] = {}
     for i, out in enumerate(answers):
         item = data[i]
         ids, finished = _until_eos(out["tokens"], tokenizer.eos_id)
         meta = {k: v for k, v in item["meta"].items() if k != "patient"}
+        patient = eval_data.patient_of(item["meta"]["patient"], meta["image"])
         samples.append(
             Sample(
                 index=i,
@@ -210,6 +217,7 @@ def run(
                 logprob=float(out["logprob"]),
                 finished=finished,
                 image_id=view.shown_id(i),
+                subject=numbers.setdefault(patient, len(numbers)),
                 masks=out.get("masks"),
                 **meta,
             )

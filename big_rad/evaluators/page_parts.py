@@ -15,6 +15,7 @@ import numpy as np
 
 from big_rad import runtime
 from big_rad.evaluators import page_style
+from big_rad.metrics import bootstrap
 
 Record = Mapping[str, Any]
 
@@ -91,6 +92,27 @@ def interval(x: Mapping[str, Any] | None) -> str:
     if x.get("clusters", 2) < 2:
         return f"{x['mean']:.3f} (of one alone)"
     return f"{x['mean']:.3f} ({x['low']:.3f} to {x['high']:.3f})"
+
+
+def difference(x: Mapping[str, Any] | None, clusters: str = "patients") -> str:
+    """Returns a paired difference to read, like `interval`; of too few clusters, whose interval
+    would look like a verdict, the mean and the reason.
+
+    Args:
+        x: of `bootstrap.difference`.
+        clusters: what they are, for the reason.
+    """
+    if not x or not x["n"] or not math.isfinite(x["mean"]):
+        return "–"
+    if x["clusters"] < bootstrap.FEWEST:
+        return f"{x['mean']:+.3f}, no verdict: {few(x['clusters'], clusters)}"
+    return f"{x['mean']:+.3f} ({x['low']:+.3f} to {x['high']:+.3f})"
+
+
+def few(count: int, what: str = "patients") -> str:
+    """Returns why so few of them allow no verdict."""
+    unit = what if count != 1 else what.removesuffix("s")
+    return f"{count} {unit}, and at least {bootstrap.FEWEST} are needed"
 
 
 def duration(seconds: float) -> str:

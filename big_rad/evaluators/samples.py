@@ -10,7 +10,7 @@ import json
 import math
 import pathlib
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,6 +23,8 @@ from big_rad.grounding import masks
 Record = dict[str, Any]
 MAIN_SCORE = {"grounded": "g_iou", "vqa": "f1"}
 _FIELDS = ("id", "scores")  # that every reader needs
+# What scores of records that do not name their image are called now.
+_RENAMED = {"accuracy": "accuracy_published", "recall": "recall_published"}
 _PER_GROUP = 3
 _FOLLOWED = 4  # the same samples at every evaluation
 
@@ -55,6 +57,9 @@ def write(
 def read(folder: str | pathlib.Path, name: str) -> tuple[list[Record], dict[int, np.ndarray]]:
     """Returns (records, index -> image) of an evaluator; empty where there is no such file.
 
+    Records of earlier versions have only the published forms of accuracy and recall, under the
+    names of the default ones; they are given their own names, so that the two are never compared.
+
     Raises:
         ValueError: a file that is broken.
     """
@@ -83,7 +88,26 @@ def _parsed(line: str, i: int) -> Record:
     wrong = [k for k, v in record["scores"].items() if not isinstance(v, int | float | None)]
     if wrong:
         raise ValueError(f"line {i + 1}: scores: {wrong[0]} is no number")
+    scores = record["scores"]
+    if "image" not in record and "accuracy" in scores and "accuracy_published" not in scores:
+        record["scores"] = {_RENAMED.get(k, k): v for k, v in record["scores"].items()}
     return record
+
+
+def image_of(record: Record) -> str:
+    """Returns the id of the image that a sample was asked about, which its questions share."""
+    if "image" in record:
+        return str(record["image"])
+    # Records of earlier versions have the question's id alone, "<image>#<number of the text>".
+    image, mark, number = str(record["id"]).rpartition("#")
+    return image if mark and number.isdigit() else str(record["id"])
+
+
+def subject_of(record: Record) -> Hashable:
+    """Returns what tells the patients of an evaluation apart: a running number, or the image in
+    records of earlier versions."""
+    number = record.get("subject")
+    return image_of(record) if number is None else number
 
 
 def choose(
@@ -116,10 +140,15 @@ def right_and_wrong(
     rng = np.random.default_rng(seed)
     found = {}
     for name in ("wrong", "right"):
-        same = [r for r in records if bool(r["scores"]["accuracy"]) == (name == "right")]
+        same = [r for r in records if _is_right(r) == (name == "right")]
         order = sorted(rng.permutation(len(same))[: 2 * per_group])
         found[name] = [same[i] for i in order]
     return found
+
+
+def _is_right(record: Record) -> bool:
+    scores = record["scores"]
+    return bool(scores.get("accuracy", scores.get("accuracy_published")))
 
 
 def hallucinated(record: Record) -> list[Record]:

@@ -6,9 +6,10 @@ are resampled together unless asked otherwise. Knows records; no model and no da
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
+from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators.page_parts import interval
 from big_rad.metrics import bootstrap
 
@@ -70,8 +71,13 @@ def _by_class(records: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int,
     return found
 
 
-def clusters(records: Sequence[Mapping[str, Any]], by: str, patients: Sequence[str]) -> Any:
+def clusters(records: Sequence[Mapping[str, Any]], by: str, patients: Sequence[Hashable]) -> Any:
     """Returns what samples are resampled by: the images, the patients, or None for each alone.
+
+    Args:
+        records: of the samples; all questions about an image have one cluster.
+        by: one of `BY`.
+        patients: of the samples, see `data.EvalData.patients`.
 
     Raises:
         ValueError: another `by`.
@@ -80,7 +86,12 @@ def clusters(records: Sequence[Mapping[str, Any]], by: str, patients: Sequence[s
         raise ValueError(f"--by={by}: intervals are by {', '.join(BY)}")
     if by == "sample":
         return None
-    return list(patients) if by == "patient" else [str(r["id"]) for r in records]
+    return list(patients) if by == "patient" else [sample_files.image_of(r) for r in records]
+
+
+def without_patients(images: int) -> str:
+    """Returns what is said of so many images whose patients the dataset does not name."""
+    return f"{images} images name no patient; each counts as a patient of its own"
 
 
 def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
@@ -98,6 +109,11 @@ def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
             f"| {name} | {entry['dataset']} | {entry['split']} | {entry['n']} | "
             f"`{entry['sha256'][:16]}` |"
         )
+    lines += [
+        f"\n{name}: {without_patients(entry['unnamed'])}."
+        for name, entry in summary["evals"].items()
+        if entry.get("unnamed")
+    ]
     lines += ["", "| evaluator | score | mean (95 %) | n | units |", "|---|---|---|---|---|"]
     for name, entry in summary["evals"].items():
         for score, x in entry["intervals"][""].items():

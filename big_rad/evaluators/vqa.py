@@ -9,15 +9,22 @@ from typing import Any
 from big_rad.evaluators import generate
 from big_rad.metrics import text as text_metrics
 
-_SCORES = ("f1", "recall", "accuracy")
+_SCORES = {
+    "f1": text_metrics.f1,
+    "recall": text_metrics.recall,
+    "accuracy": text_metrics.accuracy,
+    "recall_published": text_metrics.recall_published,
+    "accuracy_published": text_metrics.accuracy_published,
+}
 
 
 class Evaluator(generate.Evaluator):
     """Scores answers; see `generate.Evaluator` for the arguments.
 
-    Yields `f1`, `recall`, `accuracy` and `n` overall, for each kind of question that occurs
-    (`_open`, `_closed`, `_yes_no`, `_multiple` behind the name: `f1_open`) and, where there are
-    several, for each language and modality (`f1_de`, `f1_CT`).
+    Yields `f1`, `recall`, `accuracy`, the last two also as published (`recall_published`,
+    `accuracy_published`), and `n`: overall, for each kind of question that occurs (`_open`,
+    `_closed`, `_yes_no`, `_multiple` behind the name: `f1_open`) and, where there are several, for
+    each language and modality (`f1_de`, `f1_CT`).
     """
 
     type = "vqa"
@@ -28,14 +35,11 @@ class Evaluator(generate.Evaluator):
     ) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Returns (metrics, scores of each sample)."""
         scores = [
-            {
-                "f1": text_metrics.f1(s.prediction, s.reference),
-                "recall": text_metrics.recall(s.prediction, s.reference),
-                "accuracy": text_metrics.accuracy(s.prediction, s.reference),
-            }
+            {name: score(s.prediction, s.reference) for name, score in _SCORES.items()}
             for s in samples
         ]
-        return summarise(samples, scores, _SCORES, [question_kind(s) for s in samples]), scores
+        kinds = [question_kind(s) for s in samples]
+        return summarise(samples, scores, list(_SCORES), kinds), scores
 
 
 def question_kind(sample: generate.Sample) -> str:

@@ -2,7 +2,8 @@
 
 Pure functions of numbers; knows neither models nor files. Percentile intervals: Efron & Tibshirani
 1993, "An Introduction to the Bootstrap", chapter 13; clusters are resampled whole, so that samples
-of one image or patient, which are alike, do not count as so many independent ones.
+of one image or patient, which are alike, do not count as so many independent ones. Few clusters say
+little and resampling them hides it, so there the p of a difference is counted exactly.
 """
 
 import dataclasses
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+FEWEST = 6  # clusters; with fewer no difference can have a p below 0.05: 2 / 2**5 is 0.0625
+EXACT = 12  # up to so many clusters all changes of signs are tried
 _CHUNK = 1000  # resamples held at once
 
 
@@ -38,7 +41,9 @@ class Difference(Interval):
     """A mean difference of pairs, its interval, and how likely one like it is by chance.
 
     Attributes:
-        p: two-sided: twice the share of resamples on the other side of zero, at most 1.
+        p: two-sided. Up to `EXACT` clusters that of the sign-flip permutation test, which is at
+            best 2 / 2**clusters; with more, twice the share of resamples on the other side of zero,
+            at most 1.
     """
 
     p: float
@@ -69,7 +74,7 @@ def interval(
         ValueError: shapes that do not fit, a level outside (0, 1), or no resamples.
     """
     table = np.asarray(values, np.float64)
-    found = [one for one, _ in _intervals(table, clusters, level, resamples, seed)]
+    found = [one for one, *_ in _intervals(table, clusters, level, resamples, seed)]
     return found[0] if table.ndim == 1 else found
 
 
@@ -82,7 +87,8 @@ def difference(before: Any, after: Any, **options: Any) -> Any:
         options: of `interval`.
 
     Returns:
-        A `Difference`, or for [N, M] a list of M; of samples that count on both sides.
+        A `Difference`, or for [N, M] a list of M; of samples that count on both sides. Fewer
+        clusters than `FEWEST` allow no verdict, whatever the interval.
 
     Raises:
         ValueError: other shapes, or see `interval`.
@@ -91,12 +97,44 @@ def difference(before: Any, after: Any, **options: Any) -> Any:
     if first.shape != second.shape:
         raise ValueError(f"paired values have shapes {first.shape} and {second.shape}")
     found = []
-    for one, drawn in _intervals(second - first, **options):
-        # Counted with itself (Davison & Hinkley 1997, section 4.2), so that no p is 0.
-        sides = ((drawn <= 0).sum() + 1, (drawn >= 0).sum() + 1)
-        p = min(1.0, 2 * min(sides) / (len(drawn) + 1)) if one.n else np.nan
+    for one, drawn, sums in _intervals(second - first, **options):
+        if not one.n:
+            p = np.nan
+        elif one.clusters <= EXACT:
+            p = sign_flips(sums)
+        else:
+            # Counted with itself (Davison & Hinkley 1997, section 4.2), so that no p is 0.
+            sides = ((drawn <= 0).sum() + 1, (drawn >= 0).sum() + 1)
+            p = min(1.0, 2 * min(sides) / (len(drawn) + 1))
         found.append(Difference(**vars(one), p=float(p)))
     return found[0] if first.ndim == 1 else found
+
+
+def sign_flips(sums: np.ndarray) -> float:
+    """Returns the exact two-sided p of the sign-flip permutation test (Fisher 1935).
+
+    Without a difference, each cluster would as likely favour the other side. So p is the share of
+    the 2**k ways to choose the signs of k clusters whose total is at least as far from zero.
+
+    Args:
+        sums: float [k], the summed differences of each cluster; k at most about 20.
+    """
+    k = len(sums)
+    signs = 1 - 2 * ((np.arange(2**k)[:, None] >> np.arange(k)) & 1)
+    totals = np.abs(signs @ np.asarray(sums, np.float64))
+    rounding = 1e-12 * np.abs(sums).sum()
+    return float((totals >= totals[0] - rounding).mean())
+
+
+def holm(ps: Sequence[float]) -> list[float]:
+    """Returns p of several tests, corrected so that one of all is below 0.05 by chance in one of
+    twenty such families at most (Holm 1979); NaN stays, and does not count as a test."""
+    order = sorted((i for i, p in enumerate(ps) if not np.isnan(p)), key=lambda i: ps[i])
+    found, worst = [float(p) for p in ps], 0.0
+    for rank, i in enumerate(order):
+        worst = max(worst, min(1.0, (len(order) - rank) * ps[i]))
+        found[i] = worst
+    return found
 
 
 def _intervals(
@@ -105,8 +143,8 @@ def _intervals(
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
-) -> list[tuple[Interval, np.ndarray]]:
-    # Of each metric the interval, and the means of the resamples.
+) -> list[tuple[Interval, np.ndarray, np.ndarray]]:
+    # Of each metric the interval, the means of the resamples, and the sums of clusters that count.
     if table.ndim not in (1, 2):
         raise ValueError(f"values have shape {table.shape}: give [N], or [N, M] for M metrics")
     if not 0 < level < 1 or resamples < 1:
@@ -123,12 +161,13 @@ def _intervals(
     for m in range(columns.shape[1]):
         n, drawn = int(counted[:, m].sum()), means[:, m][~np.isnan(means[:, m])]
         if not n:
-            found.append((Interval(np.nan, np.nan, np.nan, 0, 0), drawn))
+            found.append((Interval(np.nan, np.nan, np.nan, 0, 0), drawn, np.zeros(0)))
             continue
         low, high = np.percentile(drawn, (tail, 100 - tail))
         mean = float(sums[:, m].sum() / n)
-        units = int((sizes[:, m] > 0).sum())
-        found.append((Interval(mean, float(low), float(high), n, units), drawn))
+        counts = sizes[:, m] > 0
+        one = Interval(mean, float(low), float(high), n, int(counts.sum()))
+        found.append((one, drawn, sums[counts, m]))
     return found
 
 

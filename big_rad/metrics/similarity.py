@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from big_rad.grounding import classes
+from big_rad.metrics import words
 
 Similarity = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 
@@ -37,7 +38,7 @@ def cosine(vectors: Mapping[str, np.ndarray], name: str) -> Similarity:
     """Returns the similarity of phrases by the cosine of their vectors.
 
     Args:
-        vectors: phrase -> vector [D]; phrases are looked up in lower case, outer white space cut.
+        vectors: phrase -> vector [D]; phrases are looked up as `plain` gives them.
         name: of the model that made them.
 
     Returns:
@@ -48,7 +49,7 @@ def cosine(vectors: Mapping[str, np.ndarray], name: str) -> Similarity:
     """
 
     def unit(phrases: Sequence[str]) -> np.ndarray:
-        keys = [_plain(p) for p in phrases]
+        keys = [plain(p) for p in phrases]
         missing = [k for k in keys if k not in vectors]
         if missing:
             raise ValueError(
@@ -87,13 +88,14 @@ def read_vectors(path: str | pathlib.Path) -> dict[str, np.ndarray]:
             f"{path}: `phrases` has shape {phrases.shape} and `vectors` {vectors.shape}; give [N] "
             "and [N, D]"
         )
-    return {_plain(str(p)): v for p, v in zip(phrases, vectors, strict=True)}
+    return {plain(str(p)): v for p, v in zip(phrases, vectors, strict=True)}
 
 
 def _named(phrase: str) -> frozenset[int | str]:
     found = frozenset(c.id for c in classes.lookup_all(phrase))
-    return found or frozenset([_plain(phrase)])
+    return found or frozenset([plain(phrase)])
 
 
-def _plain(phrase: str) -> str:
-    return phrase.strip().lower()
+def plain(phrase: str) -> str:
+    """Returns a phrase as vectors are kept by: lower case, composed Unicode, no outer spaces."""
+    return words.nfc(phrase.strip().lower())

@@ -1,30 +1,30 @@
 """Scores of generated text: token F1, recall, accuracy, CIDEr, BLEU and ROUGE-L.
 
-The first three compare one answer with one reference; the others, made for captions, a list with a
-list. Works on strings in any language; grounding markup is taken out first. Knows nothing of
-questions or datasets: whether a question is open or closed is the dataset's to say.
+The first ones compare one answer with one reference; the others, made for captions, a list with a
+list. Works on strings in any language; grounding markup is taken out first, and Unicode is composed
+(NFC), so that an umlaut is the same however it was stored. Knows nothing of questions or datasets:
+whether a question is open or closed is the dataset's to say.
 """
 
 import collections
 import math
 import re
-import string
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from big_rad.grounding import markup
+from big_rad.metrics import words
 
 _CIDER_N, _CIDER_SIGMA = 4, 6.0
-
-_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def f1(pred: str, ref: str) -> float:
     """Token F1 as in SQuAD (Rajpurkar et al. 2016): multiset overlap of normalised words.
 
     Normalised: lower case, ASCII punctuation dropped, the English articles a, an, the dropped
-    (German ones stay), split at white space.
+    (German ones stay), split at white space. So the answers "A" and "the" are both empty and score
+    1, "< 5 cm" and "> 5 cm" score 1, and "4.5" is "45": read `accuracy` beside it.
 
     Args:
         pred: the answer; may hold grounding markup.
@@ -33,7 +33,7 @@ def f1(pred: str, ref: str) -> float:
     Returns:
         0..1; 1 if both are empty after normalisation, 0 if one is.
     """
-    pred_words, ref_words = _words(markup.strip(pred)), _words(markup.strip(ref))
+    pred_words, ref_words = (words.squad(markup.strip(t)) for t in (pred, ref))
     if not pred_words or not ref_words:
         return float(pred_words == ref_words)
     return 2 * _overlap(pred_words, ref_words) / (len(pred_words) + len(ref_words))
@@ -42,7 +42,7 @@ def f1(pred: str, ref: str) -> float:
 def recall(pred: str, ref: str) -> float:
     """Share of the reference's words that the answer holds, with multiplicity.
 
-    As published, both pass through the clean-up of `accuracy` and then the normalisation of `f1`.
+    Words are those of `accuracy`, without a, an and the: in any script, numbers with their signs.
 
     Args:
         pred: the answer; may hold grounding markup.
@@ -51,22 +51,48 @@ def recall(pred: str, ref: str) -> float:
     Returns:
         0..1; 1 if both are empty after normalisation, 0 if one is.
     """
-    pred_words, ref_words = _words(_clean(markup.strip(pred))), _words(_clean(markup.strip(ref)))
-    if not pred_words or not ref_words:
-        return float(pred_words == ref_words)
-    return _overlap(pred_words, ref_words) / len(ref_words)
+    return _recall(*(words.content(markup.strip(t)) for t in (pred, ref)))
+
+
+def recall_published(pred: str, ref: str) -> float:
+    """`recall` as the published numbers were made.
+
+    Both texts pass through the clean-up of `accuracy_published` and then the normalisation of `f1`.
+
+    Args:
+        pred: the answer; may hold grounding markup.
+        ref: the reference; likewise.
+
+    Returns:
+        0..1; 1 if both are empty after normalisation, 0 if one is.
+    """
+    return _recall(*(words.squad(words.published(markup.strip(t))) for t in (pred, ref)))
 
 
 def accuracy(pred: str, ref: str) -> float:
     """1 if the answer is the reference but for case, punctuation and white space, else 0.
 
-    Everything but a-z, 0-9, German letters and the space becomes a space, as published.
+    Letters and digits of any script count, and so do comparison signs, decimal points, minus, and
+    what else makes it another answer, see `words.plain`.
 
     Args:
         pred: the answer; may hold grounding markup.
         ref: the reference; likewise.
     """
-    return float(_clean(markup.strip(pred)) == _clean(markup.strip(ref)))
+    return float(words.plain(markup.strip(pred)) == words.plain(markup.strip(ref)))
+
+
+def accuracy_published(pred: str, ref: str) -> float:
+    """`accuracy` as the published numbers were made.
+
+    Everything but a-z, 0-9, German letters and the space becomes a space, so any two answers
+    without these are equal, and "< 5 cm" equals "> 5 cm".
+
+    Args:
+        pred: the answer; may hold grounding markup.
+        ref: the reference; likewise.
+    """
+    return float(words.published(markup.strip(pred)) == words.published(markup.strip(ref)))
 
 
 def cider(
@@ -90,8 +116,8 @@ def cider(
         ValueError: lengths that differ, or nothing to score.
     """
     _check(preds, refs)
-    split = _words if normalized else str.split
-    grams = [[_ngrams(split(markup.strip(t))) for t in side] for side in (preds, refs)]
+    split = words.squad if normalized else str.split
+    grams = [[_ngrams(split(_visible(t))) for t in side] for side in (preds, refs)]
     seen = collections.Counter(gram for ref in grams[1] for gram in ref)
     vectors = [[_weighted(counts, seen, len(refs)) for counts in side] for side in grams]
     scores = [_cider_d(p, r) for p, r in zip(*vectors, strict=True)]
@@ -155,12 +181,16 @@ def _check(preds: Sequence[str], refs: Sequence[str]) -> None:
 
 
 def _stripped(preds: Sequence[str], refs: Sequence[str]) -> tuple[list[str], list[list[str]]]:
-    return [markup.strip(p) for p in preds], [[markup.strip(r) for r in refs]]
+    return [_visible(p) for p in preds], [[_visible(r) for r in refs]]
 
 
-def _ngrams(words: Sequence[str]) -> collections.Counter:
+def _visible(text: str) -> str:
+    return words.nfc(markup.strip(text))
+
+
+def _ngrams(split: Sequence[str]) -> collections.Counter:
     def of_order(n: int) -> Iterator[tuple[str, ...]]:
-        return (tuple(words[i : i + n]) for i in range(len(words) - n + 1))
+        return (tuple(split[i : i + n]) for i in range(len(split) - n + 1))
 
     return collections.Counter(gram for n in range(1, _CIDER_N + 1) for gram in of_order(n))
 
@@ -191,13 +221,8 @@ def _cider_d(pred: tuple, ref: tuple) -> float:
     return 10 * penalty * total / _CIDER_N
 
 
-def _words(text: str) -> list[str]:
-    text = text.lower().translate(_NO_PUNCTUATION)
-    return re.sub(r"\b(a|an|the)\b", " ", text).split()
-
-
-def _clean(text: str) -> str:
-    return " ".join(re.sub(r"[^a-zA-Z0-9äöüÄÖÜß ]+", " ", text).lower().split())
+def _recall(pred: list[str], ref: list[str]) -> float:
+    return _overlap(pred, ref) / len(ref) if pred and ref else float(pred == ref)
 
 
 def _overlap(a: list[str], b: list[str]) -> int:

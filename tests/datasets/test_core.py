@@ -83,6 +83,13 @@ def test_expand_gives_one_matching_text_an_item(test_split):
         assert item["id"].split("#")[0] == item["image_id"]
 
 
+@pytest.mark.parametrize("option", [{"items": -1}, {"items": 0}, {"per_image": -1}])
+def test_expand_refuses_numbers_that_would_drop_texts_unseen(test_split, option):
+    (name, count), *_ = option.items()
+    with pytest.raises(ValueError, match=f"expand: {name}={count}: give a number from 1"):
+        core.expand(test_split, **option)
+
+
 def test_expand_draws_the_same_texts_for_the_same_seed(test_split):
     draws = [
         [e["id"] for e in core.expand(test_split, task="report", per_image=1, seed=s)]

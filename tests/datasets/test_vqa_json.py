@@ -64,6 +64,12 @@ def test_answers_become_text(answer, text):
     assert (made["answer"], made["question_type"]) == (text, "closed")
 
 
+def test_questions_and_answers_are_kept_in_composed_unicode():
+    fields = {"q": "Wie gro\u00df ist die O\u0308ffnung? ", "a": "A\u0308hnlich", "k": "open"}
+    made = vqa_json.text_of(vqa_json.Row("q.json", 1, 1, fields), "q", "a", "k")
+    assert (made["question"], made["answer"]) == ("Wie groß ist die Öffnung?", "Ähnlich")
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [

@@ -14,7 +14,7 @@ class Server:
 
     Attributes:
         trouble: candidate, or first phrase -> kinds of trouble, one for each request about it,
-            before it is good.
+            before it is good; "says X" is the answer X, and JSON is the whole choice.
         bodies: of the requests.
         most: the most requests at once.
     """
@@ -51,8 +51,12 @@ class Server:
             return kind
         shared = len(set(candidate.split()) & set(reference.split()))
         grade = 1 + round(4 * shared / max(len(reference.split()), 1))
-        said = says.removeprefix("says ") if says.startswith("says ") else f"{grade} by words"
-        return 200, {}, json.dumps({"choices": [{"message": {"content": said}}]}).encode()
+        choice = {"message": {"content": f"{grade}\nby words"}}
+        if says.startswith("says "):
+            choice = {"message": {"content": says.removeprefix("says ")}}
+        elif says.startswith("{"):
+            choice = json.loads(says)
+        return 200, {}, json.dumps({"choices": [choice]}).encode()
 
     def _trouble(self, about):
         # The reply of the next trouble about something, if it is one with a reply of its own.

@@ -257,6 +257,47 @@ def test_samples_name_the_image_that_was_shown():
     assert all(r["image_id"] == "" for r in blank.records)
 
 
+class Shared:
+    """Questions as `datasets.core.expand` gives them: three of each image."""
+
+    def __init__(self, patients):
+        self.patients = patients
+
+    def __len__(self):
+        return 3 * len(self.patients)
+
+    def __getitem__(self, i):
+        image = f"s{i // 3}"
+        own = {"patient": self.patients[i // 3], "image_id": image, "id": f"{image}#{i % 3}"}
+        return Source(ANSWERS)[i % 10] | own
+
+
+@pytest.mark.parametrize(
+    "patients, subjects, unnamed",
+    [
+        (["p1", "p2", "p1"], [0, 1, 0], 0),
+        (["", "", ""], [0, 1, 2], 3),  # As refrad2d has it
+        (["s0", "s1", "s2"], [0, 1, 2], 3),  # and SLAKE and VQA-RAD.
+        (["p", "", "p"], [0, 1, 0], 1),
+    ],
+)
+def test_samples_say_which_image_and_patient_they_share(patients, subjects, unnamed):
+    data = eval_data.EvalData(Shared(patients), preprocess)
+    made = vqa.Evaluator({"generate": Model(ANSWERS)}, data, name="test", tokenizer=tiny())
+    list(made.run({}))
+    assert [r["image"] for r in made.records] == [f"s{i}" for i in range(3) for _ in range(3)]
+    assert [r["subject"] for r in made.records] == [s for s in subjects for _ in range(3)]
+    assert data.unnamed() == unnamed and len(set(data.patients())) == len(set(subjects))
+    donors = eval_data.shuffled_indices(data.patients())
+    assert all(subjects[i // 3] != subjects[d // 3] for i, d in enumerate(donors))
+
+
+@pytest.mark.parametrize("limit", [0, -1])
+def test_a_limit_below_one_is_an_error(limit):
+    with pytest.raises(ValueError, match=f"limit is {limit}: give a number"):
+        eval_data.EvalData(Source(ANSWERS), preprocess, limit=limit)
+
+
 def test_answers_that_never_end_are_counted():
     made, model = evaluator(vqa, ANSWERS, ANSWERS)
     plain = model.__call__

@@ -134,7 +134,67 @@ def test_an_unknown_task_or_language_is_an_error(served):
 
 
 @pytest.mark.parametrize(
-    "answer, grade", [("5", 5), ("4 nearly", 4), ("3. vague", 3), ("1\nwrong", 1), ("5/5", 5)]
+    "answer, grade",
+    [
+        ("5", 5), ("1\nwrong", 1), ("5/5", 5), ("**4**\n\nnearly", 4), ("3. vague", 3),
+        ("4: one detail is missing", 4), ("2 - wrong side", 2), ("Grade: 4", 4),
+        ("Grade: 2, the side is wrong", 2), ("4 mostly right: a detail is missing", 4),
+        ('{"grade": 3, "reason": "vague"}', 3), ("```json\n{\"grade\": 3}\n```", 3),
+        ("<think>2 of 3 match, 5 mm are missing.</think>\n\n4\nnearly", 4),
+        ("2 of 3 match, so\n</think>\n4", 4),
+        # Numbers that are no grade, and grades that are two.
+        ("5 mm lesion is missing, grade 2", None), ("2 of 3 findings match, grade 4", None),
+        ("4.5", None), ("4,5", None), ("3-4", None), ("3 or 4", None), ("5-mm lesion", None),
+        ("3 lesions are missing", None), ("5. Rippe fehlt", None), ("4th rib", None),
+        ("1. The organ is right.\n2. The side is wrong.\nGrade: 2", None), ("5/10", None),
+        ("1: organ right\n2: side wrong", None), ("Grade 3 tumour is missing", None),
+        ("4\n5", None), ("4 mostly wrong", None), ('{"grade": 7}', None), ("45", None),
+        ("<think>I would say 4", None), ("<think>4</think>", None), ("", None),
+    ],
+)  # fmt: skip
+def test_a_grade_is_read_only_where_it_can_be_no_other_number(answer, grade):
+    found = llm_score.parse(answer)
+    assert found.grade == grade and bool(found.error) == (grade is None)
+
+
+def choice(finish="stop", **message):
+    return json.dumps({"message": {"role": "assistant", **message}, "finish_reason": finish})
+
+
+@pytest.mark.parametrize(
+    "says, grade, error",
+    [
+        (choice(content="4\nnearly", reasoning="2 of 3 match"), 4, ""),
+        (choice(content="4", reasoning_content="5 mm are missing"), 4, ""),
+        (choice(content=None, reasoning_content="5 mm are missing.\nGrade: 2"), 2, ""),
+        (choice(content="", reasoning="2 of 3 match, so the grade is 4."), 4, ""),
+        (choice(content=[{"type": "text", "text": "4"}]), 4, ""),
+        (choice(content=None, reasoning="5 mm are missing, grade"), None, "only reasoning"),
+        (choice("length", content=None, reasoning="So\n3"), None, "--judge_max_tokens"),
+        (choice("length", content="<think>3"), None, "--judge_max_tokens"),
+        (choice(content=""), None, "empty"),
+        (choice(content=None), None, "empty"),
+    ],
 )
-def test_a_grade_is_the_first_digit_alone(answer, grade):
-    assert llm_score.parse(answer).grade == grade
+def test_judges_that_reason_are_read_and_nothing_is_asked_twice(served, says, grade, error):
+    url, server = served
+    server.trouble["x"] = [says] * 9
+    (found,) = judge(url, tries=5).judge([item("x")])
+    assert found.grade == grade and error in found.error
+    assert len(server.bodies) == 1  # At temperature 0 the same would come again.
+
+
+def test_grades_of_another_rule_or_of_other_options_are_not_reused(served, tmp_path):
+    url, server = served
+    assert judge(url, cache=tmp_path).judge([item(REFERENCE)])[0].grade == 5
+    (path,) = tmp_path.glob("*.json")
+    kept = json.loads(path.read_text())
+    for form in (None, kept["form"] - 1):
+        old = {"model": "toy", "answer": "2 of 3 findings match", "grade": 2}
+        path.write_text(json.dumps(old if form is None else old | {"form": form}))
+        assert judge(url, cache=tmp_path).judge([item(REFERENCE)])[0].grade == 5
+    assert len(server.bodies) == 3
+    judge(url, cache=tmp_path, max_tokens=4000).judge([item(REFERENCE)])
+    assert server.bodies[-1]["max_tokens"] == 4000 and len(server.bodies) == 4
+    with pytest.raises(ValueError, match="max_tokens of a judge's answer is 0"):
+        judge(url, max_tokens=0)

@@ -1,5 +1,7 @@
 """Intervals: exact means, coverage, clusters, pairs."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -73,6 +75,46 @@ def test_p_is_small_where_there_is_a_difference_and_uniform_where_there_is_none(
     # p below 0.05 and an interval of 95 % without zero say the same.
     apart = [x.low > 0 or x.high < 0 for x in found]
     assert np.mean([a == (x.p < 0.05) for a, x in zip(apart, found)]) > 0.99
+
+
+@pytest.mark.parametrize("clusters", [1, 2, 5, 6, 12])
+def test_up_to_twelve_clusters_p_is_that_of_all_changes_of_signs(clusters):
+    rng = np.random.default_rng(clusters)
+    values, of = rng.normal(0.5, 1, 5 * clusters), np.repeat(np.arange(clusters), 5)
+    sums = np.array([values[of == k].sum() for k in range(clusters)])
+    totals = [
+        abs(sum(s * x for s, x in zip(signs, sums)))
+        for signs in itertools.product((1, -1), repeat=clusters)
+    ]
+    want = np.mean([t >= abs(sums.sum()) - 1e-9 for t in totals])
+    found = bootstrap.difference(0 * values, values, clusters=of)
+    assert found.p == pytest.approx(want) and found.clusters == clusters
+    # All alike, the smallest p that so many clusters can have.
+    alike = bootstrap.difference(np.zeros(clusters), np.ones(clusters))
+    assert alike.p == pytest.approx(2 / 2**clusters)
+    assert (alike.p < 0.05) == (clusters >= bootstrap.FEWEST)
+
+
+def test_clusters_that_do_not_count_for_a_score_do_not_count_for_its_p():
+    table = np.full((40, 2), 1.0)
+    table[6:, 1] = np.nan
+    many, few = bootstrap.difference(np.zeros((40, 2)), table)
+    assert few.clusters == 6 and few.p == pytest.approx(2 / 2**6) and many.p < 0.001
+
+
+def test_p_of_few_clusters_is_small_by_chance_no_more_often_than_it_says():
+    studies = np.random.default_rng(8).normal(0, 1, (8, 500))
+    found = [x.p for x in bootstrap.difference(0 * studies, studies, resamples=10)]
+    assert 0.02 < np.mean(np.array(found) < 0.05) < 0.07
+
+
+def test_holm_corrects_for_the_number_of_tests():
+    # By hand: 0.01 x 4; 0.02 x 3; 0.03 x 2, but not below the one before; 0.5.
+    assert bootstrap.holm([0.02, 0.01, 0.5, 0.03]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
+    assert bootstrap.holm([0.4, 0.6]) == pytest.approx([0.8, 0.8])
+    found = bootstrap.holm([float("nan"), 0.04])
+    assert np.isnan(found[0]) and found[1] == 0.04
+    assert bootstrap.holm([]) == []
 
 
 def test_without_a_sample_that_counts_there_is_no_number():

@@ -1,3 +1,5 @@
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,10 @@ def test_the_lexicon_knows_both_languages_synonyms_and_groups():
     want = [[1, 1, 0, 0], [0.5, 0.5, 0.5, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
     np.testing.assert_array_equal(similarity.lexicon(ours, theirs), want)
     assert similarity.lexicon([], ["liver"]).shape == (0, 1)
+    for phrase in ("Schilddrüse", "Öffnung"):  # In the lexicon, and not in it.
+        apart = unicodedata.normalize("NFD", phrase)
+        assert similarity.lexicon([apart], [phrase]) == 1
+        assert similarity.plain(apart) == phrase.lower()
 
 
 def test_cosine_of_vectors_by_hand():

@@ -1,38 +1,29 @@
 import json
+import re
 
 import numpy as np
 import pytest
 
 from big_rad.evaluators import published
-from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import summary as summaries
+from tests import made_evaluation
+from tests.made_evaluation import draw
 from tools import compare
 
 
-def evaluation(folder, scores, name="slake", split="validation", reference="yes", control="none"):
-    """Writes an evaluation with the given scores {score: [values]}; two questions an image."""
-    n = len(next(iter(scores.values())))
-    records = [
-        {
-            "index": i, "id": f"image-{i // 2}", "prompt": f"Question {i}?",
-            "reference_text": reference, "lang": "en", "modality": "CT",
-            "question_type": "open", "scores": {k: float(v[i]) for k, v in scores.items()},
-        }
-        for i in range(n)
-    ]  # fmt: skip
-    sample_files.write(folder / "samples", name, records, {})
-    ids = summaries.clusters(records, "image", ())
-    entry = {
-        "type": "vqa", "dataset": name, "split": split, "control": control, "n": n,
-        "intervals": summaries.intervals(records, ids, resamples=200),
-    }  # fmt: skip
-    summary = {"checkpoint": str(folder.name), "evals": {name: entry}}
-    (folder / "summary.json").write_text(json.dumps(summary))
-    return folder
+def evaluation(folder, scores, name="slake", **options):
+    return made_evaluation.write(folder, scores, name, dataset=name, **options)
 
 
-def draw(mean, n=400, seed=0):
-    return (np.random.default_rng(seed).random(n) < mean).astype(float)
+def rows(out):
+    """{score: (table, cells)} of what is printed."""
+    found, table = {}, ""
+    for line in out.splitlines():
+        if line.endswith("exit code.") or line.endswith("worse.") or line.endswith("verdict."):
+            table = line.split(maxsplit=1)[0]
+        cells = [c.strip() for c in line.strip("|").split("|")]
+        if line.startswith("| ") and cells[0] != "score":
+            found[cells[0]] = (table, cells)
+    return found
 
 
 def test_the_same_run_is_neither_better_nor_worse(tmp_path, capsys):
@@ -69,6 +60,117 @@ def test_questions_of_an_image_are_resampled_together_unless_asked(tmp_path, cap
     assert width() > 1.2 * width("--by_sample")
 
 
+def test_main_scores_come_first_and_alone_decide_the_exit_code(tmp_path, capsys):
+    good, bad = draw(0.8, 80), draw(0.2, 80, seed=1)
+    for folder, main, other in ((tmp_path / "a", good, good), (tmp_path / "b", good, bad)):
+        made_evaluation.add(folder, "blank", {"f1": other}, control="blank")
+        made_evaluation.add(folder, "vqa", {"accuracy": other, "f1": main, "x": other})
+        made_evaluation.add(
+            folder, "report", {"report_f1": other, "g_iou": main, "y": main}, kind="grounded"
+        )
+    a, b = str(tmp_path / "a"), str(tmp_path / "b")
+    assert compare.main([a, b]) == 0
+    found = rows(capsys.readouterr().out)
+    assert list(found)[:2] == ["vqa f1", "report g_iou"] and list(found)[-1] == "blank f1"
+    assert [t for t, _ in found.values()] == ["Main"] * 2 + ["Other"] * 4 + ["Controls,"]
+    verdicts = {name: cells[3].rpartition(")")[2].strip() for name, (_, cells) in found.items()}
+    assert {n for n, v in verdicts.items() if v == "worse"} == {
+        "vqa accuracy", "vqa x", "report report_f1",
+    }  # fmt: skip
+    assert verdicts["blank f1"] == "" and found["blank f1"][1][4:6] == ["–", "–"]
+    # A main score that is worse, and the blank image alone does not matter.
+    made_evaluation.add(tmp_path / "b", "vqa", {"f1": bad})
+    assert compare.main([a, b]) == 1
+    assert compare.main([b, a]) == 0
+
+
+def test_of_texts_that_point_at_nothing_the_words_are_the_main_score(tmp_path, capsys):
+    for name, score in (("a", draw(0.8, 80)), ("b", draw(0.2, 80, seed=1))):
+        scores = {"g_iou": [None] * 80, "report_f1": score}
+        made_evaluation.write(tmp_path / name, scores, "report", kind="grounded")
+    assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 1
+    assert rows(capsys.readouterr().out)["report report_f1"][0] == "Main"
+
+
+def test_one_of_many_main_scores_that_is_worse_by_chance_is_no_verdict(tmp_path, capsys):
+    # Six evaluators; one has p just below 0.05, which is what chance gives.
+    x = np.zeros(40)
+    unlucky = np.array([-1.0] * 9 + [1.0] * 2 + [0.0] * 29)
+    for folder, last in ((tmp_path / "a", x), (tmp_path / "b", unlucky)):
+        for i in range(6):
+            made_evaluation.add(folder, f"e{i}", {"f1": last if i == 3 else x}, per_image=1)
+    assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    cells = rows(capsys.readouterr().out)["e3 f1"][1]
+    assert 0.01 < float(cells[4]) < 0.05 < float(cells[5]) and "worse" not in cells[3]
+
+
+def test_means_are_of_the_samples_that_the_difference_is_of(tmp_path, capsys):
+    a = evaluation(tmp_path / "a", {"f1": [1.0] * 20 + [0.0] * 20})
+    b = evaluation(tmp_path / "b", {"f1": [None] * 20 + [0.5] * 20})
+    assert compare.main([str(a), str(b)]) == 0
+    cells = rows(capsys.readouterr().out)["slake f1"][1]
+    assert cells[1:3] == ["0.000", "0.500"] and cells[3].startswith("+0.500 (")
+    assert cells[6:] == ["20", "10"]
+
+
+def test_units_are_images_samples_or_patients(tmp_path, capsys):
+    scores = {"f1": draw(0.5, 120)}
+    a, b = (str(evaluation(tmp_path / x, scores, per_image=3, images_each=4)) for x in "ab")
+    for options, units in (([], 40), (["--by=sample"], 120), (["--by=patient"], 10)):
+        assert compare.main([a, b, *options]) == 0
+        assert rows(capsys.readouterr().out)["slake f1"][1][7] == str(units)
+
+
+def test_an_evaluation_of_before_is_compared_by_what_means_the_same(tmp_path, capsys):
+    x = draw(0.6, 60)
+    new = {"f1": x, "recall": x, "accuracy": 0 * x, "accuracy_published": x, "recall_published": x}
+    b = evaluation(tmp_path / "b", new)
+    a = evaluation(tmp_path / "a", dict.fromkeys(("f1", "recall", "accuracy"), x), version=1)
+    assert compare.main([str(a), str(b)]) == 0
+    out = capsys.readouterr().out
+    assert set(rows(out)) == {
+        "slake f1", "slake accuracy_published", "slake recall_published"
+    }  # fmt: skip
+    assert rows(out)["slake f1"][1][7] == "30"  # Images, though its records do not name them.
+    assert "scored by versions 1 and 2 of the metrics" in out
+
+
+def test_the_paper_is_compared_with_the_published_forms(tmp_path, capsys):
+    right = np.arange(1053) < 0.88 * 1053
+    scores = {"f1": right, "recall": 0 * right, "accuracy": 0 * right}
+    published_forms = {"recall_published": right, "accuracy_published": right}
+    folder = evaluation(tmp_path / "new", scores | published_forms)
+    assert compare.main([str(folder), "--published=detection"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("| inside |") == 3 and "earlier version" not in out
+    old = evaluation(tmp_path / "old", {k: right for k in scores}, version=1)
+    assert compare.main([str(old), "--published=detection"]) == 0
+    assert re.search("earlier version.*published forms.*by question", capsys.readouterr().out)
+
+
+def test_a_score_that_an_evaluation_lacks_is_named_and_another_entry_may_have_it(tmp_path, capsys):
+    right = np.arange(1053) < 0.88 * 1053
+    folder = evaluation(tmp_path, {"report_f1": right}, kind="grounded")
+    assert compare.main([str(folder), "--published=detection"]) == 2
+    said = capsys.readouterr()
+    assert "not compared: SLAKE F1: no f1 in slake (slake validation)" in said.out
+    assert "no score of the published protocol" in said.err
+    made_evaluation.add(folder, "questions", {"f1": right})
+    assert compare.main([str(folder), "--published=detection"]) == 0
+    out = capsys.readouterr().out
+    assert "| SLAKE F1, n = 1053 |" in out and "no recall_published in questions (slake" in out
+
+
+@pytest.mark.parametrize("spoil", ["intervals", "type", "n"])
+def test_an_entry_that_lacks_a_field_is_named(tmp_path, capsys, spoil):
+    folder = evaluation(tmp_path, {"f1": draw(0.5)})
+    summary = json.loads((folder / "summary.json").read_text())
+    del summary["evals"]["slake"][spoil]
+    (folder / "summary.json").write_text(json.dumps(summary))
+    assert compare.main([str(folder), "--published=detection"]) == 2
+    assert re.search(rf"summary.json is broken .*slake: no {spoil}", capsys.readouterr().err)
+
+
 def test_other_questions_are_not_compared(tmp_path, capsys):
     a = evaluation(tmp_path / "a", {"f1": draw(0.5)})
     b = evaluation(tmp_path / "b", {"f1": draw(0.5)}, reference="no")
@@ -84,7 +186,7 @@ def test_other_questions_are_not_compared(tmp_path, capsys):
 )
 def test_a_run_beside_the_paper(tmp_path, capsys, f1, verdict, code):
     right = np.arange(1053) < f1 * 1053
-    scores = {"f1": right, "recall": right, "accuracy": np.full(1053, 0.903)}
+    scores = {"f1": right, "recall_published": right, "accuracy_published": np.full(1053, 0.903)}
     folder = evaluation(tmp_path, scores)
     assert compare.main([str(folder), "--published=detection"]) == code
     out = capsys.readouterr().out

@@ -1,5 +1,6 @@
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 
 from big_rad.metrics import agreement
@@ -36,6 +37,35 @@ def test_coefficients_of_a_table(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        TABLE.replace(",", ";"),
+        TABLE.replace(",", "\t"),
+        "sep=;\n" + TABLE.replace(",", ";"),
+        TABLE.replace(",", ";").replace(";5;;5", ";5,0;NA;5").replace("3;3;", "3,0;3.0;-"),
+        TABLE.replace(",3,", ',"3,0",').replace(",,", ",n/a,"),
+        TABLE.replace("\n", "\r\n") + "\r\n",
+        "\ufeff" + TABLE,
+    ],
+)
+def test_a_table_is_the_same_however_a_spreadsheet_wrote_it(tmp_path, text):
+    plain, other = tmp_path / "r.csv", tmp_path / "o.csv"
+    plain.write_text(TABLE)
+    other.write_text(text, encoding="utf-8", newline="")
+    want, found = judge_agreement.read(plain), judge_agreement.read(other)
+    assert list(found) == ["ann", "bob", "llm"]
+    for name, ratings in want.items():
+        np.testing.assert_array_equal(found[name], ratings)
+
+
+def test_a_table_in_another_encoding_is_named(tmp_path, capsys):
+    path = tmp_path / "r.csv"
+    path.write_bytes("id,Jörg,llm\na,1,2\n".encode("cp1252"))
+    assert judge_agreement.main([str(path), "--judge=llm"]) == 2
+    assert "r.csv is not UTF-8" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     "text, judge, message",
     [
         (TABLE, "gpt", "has the raters ann, bob, llm"),
@@ -43,6 +73,10 @@ def test_coefficients_of_a_table(tmp_path, capsys):
         ("id\n", "llm", "needs a header"),
         ("id,ann,llm\na,1\n", "llm", "r.csv:2: 2 cells, the header has 3"),
         ("id,ann,llm\na,1,good\n", "llm", "r.csv:2: could not convert.*leave a cell empty"),
+        ("id,ann,llm\na,1,inf\n", "llm", "r.csv:2: could not convert.*leave a cell empty"),
+        ("id,ann,llm\na,1,1_0\n", "llm", "could not convert '1_0' of llm"),
+        ("id,ann,ann,llm\na,1,2,3\n", "llm", "name of its own, and there is 'ann' twice"),
+        ("id,llm,ann, llm\na,1,2,3\n", "llm", "name of its own, and there is 'llm' twice"),
     ],
 )
 def test_a_table_that_cannot_be_read_is_named(tmp_path, capsys, text, judge, message):

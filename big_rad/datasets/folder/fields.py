@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from big_rad.datasets import label_tables
+from big_rad.datasets import label_tables, records
 from big_rad.grounding import classes
 
 # A path of a file or folder; or a file for each class.
@@ -56,7 +56,12 @@ def name(value: Any) -> str:
 
 
 def text(value: Any) -> str:
-    """A text that is not empty, without outer white space."""
+    """A text that is not empty, without outer white space, in composed Unicode."""
+    return records.nfc(path(value))
+
+
+def path(value: Any) -> str:
+    """A text that is not empty, as a file system needs it: its Unicode stays as it is."""
     if not isinstance(value, str):
         raise Bad("must be a text in quotation marks")
     if _SURROGATE.search(value) or _CONTROL.search(value):
@@ -103,16 +108,16 @@ def offset(value: Any) -> float:
 def mask(value: Any) -> Mask:
     """A path, or {class: path} of a binary file for each class."""
     if not isinstance(value, dict):
-        return text(value)
+        return path(value)
     if not value or len(value) > classes.NUM_CLASSES:
         raise Bad('must name a file for each class, such as {"liver": "masks/liver.nii.gz"}')
     found = {}
-    for key, path in value.items():
+    for key, file in value.items():
         try:
             one = class_id(int(key) if key.isdecimal() and len(key) < 9 else key)
             if one in found:
                 raise Bad("the class has another file already")
-            found[one] = text(path)
+            found[one] = path(file)
         except Bad as e:
             raise Bad(f"entry {len(found) + 1}: {e}") from None
     return tuple(sorted(found.items()))
@@ -121,7 +126,7 @@ def mask(value: Any) -> Mask:
 def names(value: Any) -> Names:
     """A path of a names file, or {label: name}."""
     if not isinstance(value, dict | list):
-        return text(value)
+        return path(value)
     found = label_tables.pairs(value)
     if not found:
         raise Bad('must be a file, or names by label, such as {"5": "liver"}')

@@ -106,7 +106,7 @@ class Listing:
 _FIELDS: dict[str, Callable[[Any], Any]] = {
     "id": fields.name,
     "patient": fields.name,
-    "image": fields.text,
+    "image": fields.path,
     "frame": fields.frame,
     "plane": fields.one_of(*PLANES),
     "modality": fields.one_of(*MODALITIES),

@@ -244,14 +244,14 @@ def _leave_leaks_out(places: Places, read: _Read) -> None:
     for key in order:
         name, kept = places.name(places.split(*key)), []
         for sentence in read.sentences[key]:
-            others = [o for o in said.get(sentence.text, ()) if o[0] != key[0]]
+            others = [o for o in said.get(records.nfc(sentence.text), ()) if o[0] != key[0]]
             for other in others[:1]:
                 same = [o for o in others if o[1] == key[1]]
                 where = places.name(places.split(*(same or [other])[0]))
                 level = "error" if same else "warning"
                 message = f"the same sentence is in {where}" + ("; it stays there" * bool(same))
                 read.problems[key].append(Problem(name, sentence.line, "", message, level))
-            said.setdefault(sentence.text, []).append(key)
+            said.setdefault(records.nfc(sentence.text), []).append(key)
             if any(o[1] == key[1] for o in others):
                 continue
             fresh = []

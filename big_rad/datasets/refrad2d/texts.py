@@ -8,7 +8,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from big_rad.datasets.records import Problem
+from big_rad.datasets.records import Problem, nfc
 from big_rad.datasets.refrad2d.index import FIELDS, LANGUAGES
 from big_rad.grounding import classes, markup
 
@@ -91,7 +91,7 @@ def entry(
         found.error("bboxes", "two boxes of one class; there must be one, around all its parts")
     keywords = {
         lang: [
-            [k[0], int(k[2])]
+            [nfc(k[0]), int(k[2])]
             for i, k in enumerate(content[field])
             if _keyword(k, f"{field}[{i}]", found)
         ]
@@ -136,7 +136,7 @@ def _text(value: Any, field: str, found: Findings) -> str:
     if not isinstance(value, str):
         found.error(field, f"is {_kind(value)}, must be text")
         return ""
-    return value if value.strip() else ""
+    return nfc(value) if value.strip() else ""
 
 
 def _questions(
@@ -164,6 +164,7 @@ def _questions(
         if not isinstance(choices, list) or not all(isinstance(c, str) for c in choices):
             found.error(f"{at}.choices", "must be a list of texts or null")
             continue
+        choices = [nfc(c) for c in choices]
         if kind == "multiple" and answer not in choices:
             found.warn(f"{at}.choices", "a multiple choice without its answer among the choices")
         out.append({

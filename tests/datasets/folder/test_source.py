@@ -1,4 +1,6 @@
+import dataclasses
 import json
+import unicodedata
 
 import pytest
 from hypothesis import given, settings
@@ -50,6 +52,23 @@ def test_byte_order_mark_and_empty_lines_are_fine():
     row, problems = source.parse(b"\xef\xbb\xbf" + json.dumps(LINE).encode() + b"\r\n", 1)
     assert row.id == "a" and not problems
     assert source.parse(b" \n", 2) == (None, [])
+
+
+def test_texts_are_kept_in_composed_unicode_and_file_names_as_they_are():
+    def parsed(form):
+        line = {
+            "id": "Fall Ä", "patient": "Pä", "image": "ä.png", "report": "Zyste der Öffnung.",
+            "keywords": [["Öffnung", 5]], "question": "Größe?", "answer": "groß ü",
+            "question_type": "multiple", "choices": ["groß ü", "klein"], "mask": "ü.png",
+        }  # fmt: skip
+        data = unicodedata.normalize(form, json.dumps(line, ensure_ascii=False))
+        row, problems = source.parse(data.encode(), 1)
+        assert not problems
+        return row
+
+    composed, apart = parsed("NFC"), parsed("NFD")
+    assert (apart.image, apart.mask) == ("a\u0308.png", "u\u0308.png")
+    assert dataclasses.replace(apart, image=composed.image, mask=composed.mask) == composed
 
 
 @pytest.mark.parametrize("given_as", [5, "liver", "Leber", "hepatic parenchyma", "Leberparenchym"])

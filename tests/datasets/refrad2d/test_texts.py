@@ -1,3 +1,6 @@
+import json
+import unicodedata
+
 import pytest
 
 from big_rad.datasets.refrad2d import texts
@@ -164,3 +167,22 @@ def test_a_keyword_is_kept_if_the_markup_finds_it_in_any_case_and_unicode_form()
     assert "does not contain each keyword" in problems[0].message
     said, _ = read({"CleanedSentence": "Leberläsion."}, {"en": [["Leber", 5]]})
     assert said[0]["keywords"] == []
+
+
+def test_texts_and_keywords_are_kept_in_composed_unicode():
+    choices = ["größer", "übrig"]
+    question = QA | {"question": "Wie groß?", "answer": "größer", "question_type": "multiple"}
+    part = {
+        "CleanedSentence": "Milz übergroß.", "ReportFragestellungCleaned": "Größe?",
+        "dicom_vqa": [question | {"choices": choices}],
+    }  # fmt: skip
+    keyword = ["Übergroße Milz", "spleen", 1]
+    apart = json.loads(unicodedata.normalize("NFD", json.dumps(part, ensure_ascii=False)))
+    assert apart != part
+    apart["dicom_vqa"][0]["answer"] = "größer"  # In another form than the choices.
+    found, problems = read(apart)
+    assert found[:2] == read(part)[0][:2] and not problems
+    assert found[0]["sentence"] == "Milz übergroß." and found[1]["choices"] == choices
+    decomposed = [unicodedata.normalize("NFD", keyword[0]), *keyword[1:]]
+    (_, keywords, _), _ = read_entry(keywords_de=[decomposed])
+    assert keywords["de"] == [[keyword[0], 1]]

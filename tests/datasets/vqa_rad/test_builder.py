@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from big_rad.datasets import core, records
-from big_rad.datasets.vqa_rad import builder
+from big_rad.datasets.vqa_rad import VERSION, builder
 from big_rad.pp import packed
 from tests.published import vqa_rad
 
@@ -52,7 +52,7 @@ def edit(path, number, **fields):
 def test_every_question_of_the_disjoint_split_is_read_exactly(fixture, tmp_path):
     root, info = fixture
     built = builder.build(root, tmp_path, split_dir=root / "splits", workers=1, **LIKE)
-    assert built.folder == tmp_path / "vqa_rad" / "wu" / "1.0.0"
+    assert built.folder == tmp_path / "vqa_rad" / "wu" / VERSION
     for split, rows in info["wu"].items():
         assert questions(tmp_path, split) == wanted(rows, "q_type")
     kinds = {k for texts in questions(tmp_path, "train").values() for _, _, k in texts}

@@ -1,0 +1,173 @@
+"""Reads a judge's answer: its grade, or why there is none.
+
+A grade is taken only where it cannot be another number. Models that reason before they answer are
+read past their reasoning. Knows no endpoint and no prompt.
+"""
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+FORM = 2  # of the answers that are read; grades that were read by another rule are not reused
+NAMES = {  # of the grades, as the rubric has them
+    5: "completely right",
+    4: "mostly right",
+    3: "partly right",
+    2: "mostly wrong",
+    1: "completely wrong",
+}
+_WORD = r"(?:(?:the|my|final|overall|die)\s+)*(?:grade|score|rating|note|bewertung)"
+_LABEL = _WORD + r"\W{0,4}(?:is\s|ist\s)?\W{0,4}"
+_DIGIT = r"([1-5])(?:\s*/\s*5|\s+(?:out\s+)?of\s+5|\s+von\s+5)?"
+_ALONE = re.compile(rf"(?:{_LABEL})?{_DIGIT}\s*[.:)!]?", re.IGNORECASE)
+# "Grade: 4, because", but not "grade 3 tumour"; <grade>4</grade>.
+_MARKED = re.compile(
+    rf"{_WORD}\W?\s*(?:[:=]|is\s|ist\s)\W{{0,3}}{_DIGIT}(?![\w/]|[.,]\d|\s*[%-]|\s(?:of|von)\b).*"
+    r"|<(?:grade|score)>\s*([1-5])\s*</(?:grade|score)>.*",
+    re.IGNORECASE,
+)
+# The grade, a separator and the reason. Not "5-mm", "4-5" or "4.5", and not "5. Rippe".
+_REASONED = re.compile(rf"{_DIGIT}(\s*:|\s+[-\u2013\u2014]|[.)](?=\s+[a-z]))\s+(?!\d)\S.*")
+_NAMED = re.compile(rf"{_DIGIT}\W{{0,3}}({'|'.join(NAMES.values())})\b.*", re.IGNORECASE)
+_LISTED = re.compile(r"\W*\d\s*[.:)\-\u2013\u2014]\s")
+_LABELLED = re.compile(rf"\b{_LABEL}{_DIGIT}\b(?![.,]\d)", re.IGNORECASE)
+_AT_THE_END = re.compile(rf"\b{_LABEL}{_DIGIT}\W*$", re.IGNORECASE)
+_THOUGHT = re.compile(r"</?(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
+_REASONING = ("reasoning_content", "reasoning")  # fields of servers that put it apart
+_NOT = "does not begin with a grade from 1 to 5 that stands alone"
+
+
+@dataclasses.dataclass(frozen=True)
+class Judgement:
+    """A grade, or why there is none.
+
+    Attributes:
+        grade: 1..5; None for a failure.
+        answer: the judge's words.
+        error: what went wrong; "" if nothing did.
+    """
+
+    grade: int | None
+    answer: str = ""
+    error: str = ""
+
+    @property
+    def score(self) -> float | None:
+        """The grade as 0..1."""
+        return None if self.grade is None else (self.grade - 1) / 4
+
+
+def from_reply(reply: Mapping[str, Any]) -> Judgement:
+    """Reads the reply of an endpoint with OpenAI's chat completions.
+
+    Args:
+        reply: its JSON. Of a message without content, the end of its reasoning is read.
+
+    Raises:
+        KeyError, IndexError, TypeError, AttributeError: it has no message.
+    """
+    choice = reply["choices"][0]
+    message = choice["message"]
+    content = _text(message.get("content"))
+    thought = next(filter(None, (_text(message.get(k)) for k in _REASONING)), "")
+    cut = choice.get("finish_reason") == "length"
+    if content:
+        found = parse(content)
+    elif thought and not cut:
+        found = _end_of(thought)
+    else:
+        found = Judgement(None, thought, f"the answer is empty, so it {_NOT}")
+    if found.grade is None and cut:
+        error = f"{found.error}; it was cut off, so give more tokens with --judge_max_tokens"
+        found = dataclasses.replace(found, error=error)
+    return found
+
+
+def parse(answer: str) -> Judgement:
+    """Reads a grade.
+
+    It must be alone on the first line ("4", "4/5", "**4**"), be called one there ("Grade: 4"),
+    stand before a colon or a dash and the reason, before its own name ("4 mostly right"), or be the
+    field "grade" of a JSON object. So "5 mm are missing, grade 2", "2 of 3 findings", "4.5" and a
+    list that begins with "1." are failures. What a model thinks in <think> before it answers is
+    passed over.
+    """
+    *thought, text = _THOUGHT.split(answer)
+    if thought and not _THOUGHT.findall(answer)[-1].startswith("</"):
+        return Judgement(None, answer, "the answer ends within the reasoning of the judge")
+    fields = _fields(text)
+    if fields is not None:
+        grade = {str(g): g for g in NAMES}.get(str(fields.get("grade")))
+        return _found(grade, answer)
+    lines = _lines(text)
+    if not lines:
+        return Judgement(None, answer, f"the answer is empty, so it {_NOT}")
+    alone = {grade for line in lines if (grade := _alone(line))}
+    if _alone(lines[0]):
+        return _found(_alone(lines[0]) if len(alone) == 1 else None, answer)
+    return _found(_marked(lines[0]) or _named(lines[0]) or _reasoned(lines), answer)
+
+
+def _end_of(thought: str) -> Judgement:
+    # The whole answer, where a server takes it for reasoning.
+    lines = _lines(_THOUGHT.split(thought)[-1])
+    first, last = (_alone(x) for x in (lines[0], lines[-1])) if lines else (None, None)
+    if last is None and lines and (labelled := _AT_THE_END.search(lines[-1])):
+        last = int(labelled[1])
+    grade = last or first
+    if grade is None or (first and last and first != last):
+        return Judgement(None, thought, "there is only reasoning, and it does not end with a grade")
+    return Judgement(grade, thought)
+
+
+def _found(grade: int | None, answer: str) -> Judgement:
+    return Judgement(grade, answer, "" if grade else f"the answer {_NOT}")
+
+
+def _alone(line: str) -> int | None:
+    found = _ALONE.fullmatch(line)
+    return int(found[1]) if found else None
+
+
+def _marked(line: str) -> int | None:
+    found = _MARKED.fullmatch(line)
+    return int(found[1] or found[2]) if found else None
+
+
+def _named(line: str) -> int | None:
+    found = _NAMED.fullmatch(line)
+    same = found and NAMES[int(found[1])] == found[2].lower()
+    return int(found[1]) if same else None
+
+
+def _reasoned(lines: list[str]) -> int | None:
+    found = _REASONED.fullmatch(lines[0])
+    if not found or any(map(_LISTED.match, lines[1:])):
+        return None
+    if found[2] in (".", ")") and any(g != found[1] for g in _LABELLED.findall(lines[0])):
+        return None
+    return int(found[1])
+
+
+def _fields(text: str) -> dict[str, Any] | None:
+    bare = re.sub(r"^```\w*|```$", "", text.strip()).strip()
+    try:
+        found = json.loads(bare) if bare.startswith("{") else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _lines(text: str) -> list[str]:
+    # Without emphasis, headings and quotation marks.
+    bare = (line.strip().strip("*_#`\"'[] ") for line in text.splitlines())
+    return [line for line in bare if line]
+
+
+def _text(content: Any) -> str:
+    # Some servers give a list of parts.
+    if isinstance(content, list):
+        content = "".join(p.get("text") or "" for p in content if isinstance(p, Mapping))
+    return content.strip() if isinstance(content, str) else ""

@@ -1,0 +1,56 @@
+"""Intervals are by image, whatever the questions are called."""
+
+import numpy as np
+import pytest
+
+from big_rad.evaluators import samples
+from big_rad.evaluators import summary as summaries
+
+
+def record(image, question, score=0.0, new=True):
+    own = {"image": image} if new else {}
+    return own | {"id": f"{image}#{question}", "scores": {"f1": score}}
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_questions_of_an_image_are_one_unit(new):
+    records = [record(f"i{k}", q, k / 2, new) for k in range(2) for q in range(3)]
+    units = {}
+    for by in ("image", "sample"):
+        of = summaries.clusters(records, by, ())
+        units[by] = summaries.intervals(records, of, resamples=50)[""]["f1"]["clusters"]
+    assert units == {"image": 2, "sample": 6}
+
+
+def test_the_image_s_own_id_may_hold_any_character():
+    assert samples.image_of({"id": "case#2#0", "image": "case#2"}) == "case#2"
+    assert samples.image_of({"id": "case#2#0"}) == "case#2"
+    assert samples.image_of({"id": "case#b"}) == "case#b"
+
+
+def test_intervals_by_question_are_too_narrow_where_answers_of_an_image_are_alike():
+    # 96 images with 11 questions; the scores are right or wrong, four of five right, from a normal
+    # variable whose correlation within an image is 0.2.
+    ratios, rng = [], np.random.default_rng(0)
+    for seed in range(6):
+        shared, own = rng.normal(size=(96, 1)), rng.normal(size=(96, 11))
+        right = np.sqrt(0.2) * shared + np.sqrt(0.8) * own < 0.84
+        records = [record(f"i{k}", q, float(right[k, q])) for k in range(96) for q in range(11)]
+        widths = []
+        for by in ("image", "sample"):
+            of = summaries.clusters(records, by, ())
+            x = summaries.intervals(records, of, resamples=500, seed=seed)[""]["f1"]
+            widths.append(x["high"] - x["low"])
+        ratios.append(widths[0] / widths[1])
+    assert 1.3 < np.mean(ratios) < 1.55
+
+
+def test_images_that_name_no_patient_are_said():
+    entry = {
+        "dataset": "slake", "split": "test", "n": 2, "sha256": "0" * 64, "control": "none",
+        "intervals": {"": {}}, "unnamed": 2,
+    }  # fmt: skip
+    summary = {"checkpoint": "c", "by": "image", "resamples": 9, "seed": 0}
+    text = summaries.markdown(summary | {"evals": {"slake": entry}})
+    assert "slake: 2 images name no patient; each counts as a patient of its own" in text
+    assert "patient" not in summaries.markdown(summary | {"evals": {"x": entry | {"unnamed": 0}}})

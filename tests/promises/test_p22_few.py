@@ -1,0 +1,76 @@
+"""P22: no verdict from too few patients.
+
+Two evaluations that differ as clearly as can be, on few patients, whatever is resampled; and the
+tables of a training before and after. Of the statistics: tests/metrics/test_bootstrap.py.
+"""
+
+import re
+
+import numpy as np
+import pytest
+
+from big_rad.evaluators import before_after
+from big_rad.evaluators import samples as sample_files
+from tests import made_evaluation
+from tools import compare
+
+VERDICTS = re.compile(r"\b(worse|better)\b")
+
+
+def table(out):
+    return [line for line in out.splitlines() if line.startswith("| slake")]
+
+
+@pytest.mark.parametrize("by", ["image", "sample", "patient"])
+@pytest.mark.parametrize(
+    "patients, images_each, per_image, version",
+    [(1, 1, 1, 2), (1, 1, 30, 2), (1, 30, 3, 2), (3, 20, 2, 2), (5, 1, 8, 2), (5, 4, 1, 2),
+     (5, 1, 8, 1)],
+)  # fmt: skip
+def test_p22_few_patients_give_no_verdict_and_the_line_says_why(
+    tmp_path, capsys, patients, images_each, per_image, version, by
+):
+    n = patients * images_each * per_image
+    sizes = dict(images_each=images_each, per_image=per_image, version=version)
+    scores = (np.ones(n), np.zeros(n))
+    a, b = (
+        str(made_evaluation.write(tmp_path / k, {"f1": x, "laterality_text": 1 - x}, **sizes))
+        for k, x in zip("ab", scores)
+    )
+    for first, second in ((a, b), (b, a)):
+        assert compare.main([first, second, f"--by={by}"]) == 0
+        rows = table(capsys.readouterr().out)
+        assert len(rows) == 2 and not any(map(VERDICTS.search, rows))
+        unit = "patient" if patients == 1 else "patients"
+        why = f"1.000, no verdict: {patients} {unit}, and at least 6 are needed"
+        assert all(why in row for row in rows)
+
+
+def test_p22_six_patients_that_all_agree_are_enough(tmp_path, capsys):
+    scores = (np.ones(12), np.zeros(12))
+    a, b = (str(made_evaluation.write(tmp_path / k, {"f1": x})) for k, x in zip("ab", scores))
+    assert compare.main([a, b]) == 1
+    (row,) = table(capsys.readouterr().out)
+    assert "worse" in row and "| 0.0312 | 0.0312 |" in row  # 2 / 2**6
+
+
+def test_p22_six_patients_that_do_not_agree_are_not(tmp_path, capsys):
+    x = np.ones(12)
+    y = np.array([0.0] * 10 + [1.5] * 2)
+    a, b = (str(made_evaluation.write(tmp_path / k, {"f1": s})) for k, s in zip("ab", (x, y)))
+    assert compare.main([a, b]) == 0
+    (row,) = table(capsys.readouterr().out)
+    assert not VERDICTS.search(row)
+
+
+def test_p22_a_training_on_few_patients_has_no_interval_that_looks_like_one(tmp_path):
+    def records(folder, x):
+        scores = {"f1": x}
+        made_evaluation.write(folder, scores, "vqa", per_image=10)
+        return sample_files.read(folder / "samples", "vqa")[0]
+
+    before, after = (records(tmp_path / k, np.full(30, float(i))) for i, k in enumerate("ab"))
+    found = before_after.rows("vqa", before, after, [sample_files.subject_of(r) for r in after])
+    assert found[0].subjects == 3
+    text = before_after.text(found)
+    assert "| +1.000, no verdict: 3 patients, and at least 6 are needed | 3 |" in text
