@@ -117,6 +117,32 @@ def lookup_all(phrase: str, lang: str | None = None) -> tuple[AnatomyClass, ...]
     return ()
 
 
+def fold(word: str) -> str:
+    """A word in lower case, with umlauts written out and without accents or marks."""
+    return "".join(_fold(word))
+
+
+def in_vocabulary(word: str, lang: str) -> bool:
+    """Whether a word may be part of a phrase of the lexicon; quicker than looking phrases up.
+
+    Raises:
+        ValueError: another language.
+    """
+    known = _vocabulary(lang)
+    folded = _fold(word)
+    if all(w in _PARTS_DE or w in _PARTS_EN for w in folded):
+        return bool(folded)
+    return any(all(w in known for w in tokens) for tokens in _readings(word))
+
+
+@functools.cache
+def surfaces(lang: str) -> frozenset[str]:
+    """Folded words of the names themselves, which stand in the singular."""
+    return frozenset(w for c in CLASSES for name in c.names(lang) for w in _fold(name)) | frozenset(
+        w for _, en, de in table.GROUPS for n in (en if lang == "en" else de) for w in _fold(n)
+    )
+
+
 def _build() -> Iterator[AnatomyClass]:
     extra = {i: (en, de) for i, en, de in table.EXTRA}
     for class_id, name, en, de, more_en, more_de in table.SINGLE:
@@ -186,12 +212,17 @@ _WORDS = {
     **{f"{n}{suffix}": str(n) for n in range(1, 13) for suffix in ("st", "nd", "rd", "th")},
     **{word: str(n + 1) for n, word in enumerate(_ORDINALS_EN)},
     **{word + end: str(n + 1) for n, word in enumerate(_ORDINALS_DE) for end in _DE_ENDINGS[1:]},
-    **{stem + e: "left" for stem in ("link", "linksseitig") for e in _DE_ENDINGS},
-    **{stem + e: "right" for stem in ("recht", "rechtsseitig") for e in _DE_ENDINGS},
+    # Not "recht" itself, which is an adverb ("recht groß").
+    **{stem + e: "left" for stem in ("link", "linksseitig") for e in _DE_ENDINGS[1:]},
+    **{stem + e: "right" for stem in ("recht", "rechtsseitig") for e in _DE_ENDINGS[1:]},
+    **{"linksseitig": "left", "rechtsseitig": "right"},
     **dict.fromkeys(("left", "links", "li", "leftsided", "sinister", "sinistra"), "left"),
     **dict.fromkeys(("right", "rechts", "re", "rightsided", "dexter", "dextra"), "right"),
     **dict.fromkeys(("der", "die", "das", "des", "dem", "den", "von", "auf", "seite"), ""),
     **dict.fromkeys(("the", "of", "on", "side", "sided"), ""),
+    **{"humeri": "humerus", "femora": "femur", "karotiden": "karotis"},
+    **{"schulterblaetter": "schulterblatt", "femurkoepfe": "femurkopf"},
+    **{"hueftkoepfe": "hueftkopf"},
     **dict.fromkeys(("v",), "vena"),
     **dict.fromkeys(("a",), "arteria"),
     **dict.fromkeys(("m",), "musculus"),
@@ -276,6 +307,12 @@ def _groups(lang: str | None) -> dict[tuple[str, ...], tuple[int, ...]]:
         for name in (en if lang != "de" else ()) + (de if lang != "en" else ()):
             entries.setdefault(_key(_canonical(_fold(name))), ids)
     return entries
+
+
+@functools.cache
+def _vocabulary(lang: str) -> frozenset[str]:
+    words = {w for key in (*_lexicon(lang), *_groups(lang)) for w in key}
+    return frozenset(words | _BOTH | {"left", "right"})
 
 
 def _adjective(side: str, gender: str) -> str:
