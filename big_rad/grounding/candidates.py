@@ -20,13 +20,19 @@ _RANGE = re.compile(r"\s?[/\u2013]\s?\w")
 _JOINING = "-\u2010\u2011"
 # Words that the lexicon passes over; a phrase neither begins nor ends with one.
 _FILLERS = {
-    "en": frozenset("the of on a an at in side sided".split()),
+    "en": frozenset("the of on a an at in side sided anterior posterior lateral posterolateral "
+                    "anterolateral".split()),
     "de": frozenset("in an der die das dem des den von vom auf am im und seite".split()),
 }
 # German nouns whose plural is their singular.
 _SAME_PLURAL = ("lappen", "knochen", "fluegel", "strecker")
 _PLURAL_VERBS = frozenset("sind zeigen stellen weisen waren erscheinen imponieren bleiben".split())
 _PLURAL_PREPOSITIONS = frozenset("in an aus von mit bei zu zwischen beiden unter".split())
+# What may stand before "der" with a capital and is no noun that has a genitive.
+_NO_NOUNS = clauses.PREPOSITIONS | frozenset(
+    "rechts links beidseits auch nur dabei hier dort somit zudem sonst ansonsten insgesamt "
+    "unverändert weiterhin lediglich ebenso ebenfalls dann daneben regelrecht".split()
+)
 _IRREGULAR = frozenset(
     "humeri femora scapulae claviculae skapulae klavikulae karotiden schulterblaetter femurkoepfe "
     "hueftkoepfe psoae ilia".split()
@@ -36,7 +42,7 @@ _PARTS = ("parenchym", "gewebe", "wand", "rand", "kontur", "region", "knochen", 
 RIBS = frozenset(range(92, 116))
 LUNGS = (118, 119)
 # Words that tell the side of the noun before them.
-AFTER = frozenset("links rechts li re linksseitig rechtsseitig bds beidseits".split())
+AFTER = frozenset("links rechts li re linksseitig rechtsseitig bds bd beidseits beiderseits".split())
 
 
 @dataclasses.dataclass
@@ -180,6 +186,8 @@ def _is_phrase(words: Sequence[Token], span: range, lang: str) -> bool:
     fillers = _FILLERS[lang]
     if lower[0] in fillers or lower[-1] in fillers:
         return False
+    if side_words.side_of(words[span[-1]], lang) == "both" and words[span[-1]].low not in AFTER:
+        return False  # "on both (sides)"
     for a, b in zip(span, span[1:]):
         adverb = words[a].low in ("left", "right", "links", "rechts")
         if adverb and words[b].low in fillers - {"sided"}:
@@ -264,7 +272,7 @@ def _same_plural(words: Sequence[Token], span: range, folded: Sequence[str]) -> 
         if low == "den":
             return before is not None and before.low in _PLURAL_PREPOSITIONS
         if low == "der":  # A genitive plural, where a noun stands before it.
-            return before is not None and before.capital and article > 1
+            return before is not None and before.capital and before.low not in _NO_NOUNS
         return False
     after = words[span[-1] + 1].low if span[-1] + 1 < len(words) else ""
     return after in _PLURAL_VERBS

@@ -138,9 +138,10 @@ def in_vocabulary(word: str, lang: str) -> bool:
 @functools.cache
 def surfaces(lang: str) -> frozenset[str]:
     """Folded words of the names themselves, which stand in the singular."""
-    return frozenset(w for c in CLASSES for name in c.names(lang) for w in _fold(name)) | frozenset(
-        w for _, en, de in table.GROUPS for n in (en if lang == "en" else de) for w in _fold(n)
-    )
+    names = [name for c in CLASSES for name in c.names(lang)]
+    names += [name for _, en, de in table.GROUPS for name in (en if lang == "en" else de)]
+    found = {w for name in names for w in _fold(name)}
+    return frozenset(w for w in found if not (lang == "en" and w.endswith("s") and w[:-1] in found))
 
 
 def _build() -> Iterator[AnatomyClass]:
@@ -220,6 +221,7 @@ _WORDS = {
     **dict.fromkeys(("right", "rechts", "re", "rightsided", "dexter", "dextra"), "right"),
     **dict.fromkeys(("der", "die", "das", "des", "dem", "den", "von", "auf", "seite"), ""),
     **dict.fromkeys(("the", "of", "on", "side", "sided"), ""),
+    **dict.fromkeys(("anterior", "posterior", "lateral", "posterolateral", "anterolateral"), ""),
     **{"humeri": "humerus", "femora": "femur", "karotiden": "karotis"},
     **{"schulterblaetter": "schulterblatt", "femurkoepfe": "femurkopf"},
     **{"hueftkoepfe": "hueftkopf"},

@@ -28,6 +28,8 @@ _COMPARE = re.compile(
 _FAR = 4  # Words that a joint may consist of.
 _MIN_PART = 3  # Letters of a part of a German compound.
 _ADVERBS = ("links", "rechts")
+_ARTICLES = frozenset("the die der den dem des".split())
+_ADVERBIAL = frozenset("on at to from toward towards auf nach von zur".split())
 
 
 def fill_in(
@@ -51,6 +53,7 @@ def fill_in(
     for phrase in list(phrases):
         filler.before(phrase)
         filler.after(phrase)
+    filler.alone()
     return sorted(filler.phrases, key=lambda p: p.first)
 
 
@@ -72,6 +75,34 @@ class _Filler:
         near = phrase
         while near is not None:
             near = self._one_after(near, phrase)
+
+    def alone(self) -> None:
+        """Adds sides that stand for an organ named before: "smaller than the right", "die linke"."""
+        for i, side in self._sides.items():
+            if i in self._taken or side.side == "both" or not self._for_noun(i, side):
+                continue
+            earlier = [p for p in self.phrases if p.last < i and p.own_side and p.bound]
+            if not earlier:
+                continue
+            near = max(earlier, key=lambda p: p.last)
+            ids = [candidates.mirrored(c) for c in near.ids]
+            apart = {".", ";"} & set(self._between[near.last : i])
+            if near.own_side != side.side and not apart and None not in ids:
+                self._add(Phrase(i, i, tuple(sorted(ids)), bound=(i,)))
+
+    def _for_noun(self, i: int, side: SideWord) -> bool:
+        """Whether a side stands in the place of a noun."""
+        after = self._words[i + 1] if i + 1 < len(self._words) and not self._between[i] else None
+        if i and self._between[i - 1] == "," and after is not None and after.text[0].isdigit():
+            return True  # "Right kidney 11 cm, left 10 cm"
+        if self._lang == "de" and not (side.adjective and self._words[i].low not in ("re", "li")):
+            return False
+        before = [w.low for w in self._words[max(0, i - 2) : i]][::-1] + ["", ""]
+        if before[0] in _ARTICLES and before[1] in _ADVERBIAL or self._between[i - 1 : i] != [""]:
+            return False
+        if before[0] not in _ARTICLES and before[0] not in ("than", "als", "wie"):
+            return False
+        return after is None or after.low in (*VERBS, *CONJUNCTIONS, "one", "than", "als", "nicht")
 
     def _one_before(self, near: Phrase, whole: Phrase) -> Phrase | None:
         for p, joint in self._joints(near.first, -1):

@@ -4,10 +4,13 @@ The words and classes of `mentions`, for whoever needs no places. Knows nothing 
 gallbladder" names the gallbladder) and of what an image shows.
 """
 
-from big_rad.grounding import mentions
+import collections
+from collections.abc import Iterable
+
+from big_rad.grounding import candidates, mentions
 
 
-def find(text: str, lang: str, most: int = 2) -> list[tuple[str, int]]:
+def find(text: str, lang: str, most: int = 3) -> list[tuple[str, int]]:
     """Returns the phrases that name a class, in the order of the text.
 
     A phrase inside a hyphenated word ("Leber-CT"), of a range of vertebrae ("LWK 4/5", "L4-L5"), or
@@ -18,9 +21,9 @@ def find(text: str, lang: str, most: int = 2) -> list[tuple[str, int]]:
     Args:
         text: a report.
         lang: "en" or "de".
-        most: words for a group of more classes than this ("the ribs") are left out. Numbers that
-            the text counts up ("ribs 3 to 7") are not. "Both kidneys" and "kidneys" stand twice,
-            once for each.
+        most: words for a group of more classes than this on one side ("the ribs") are left out.
+            Numbers that the text counts up ("ribs 3 to 7") are not. "Both kidneys" and "kidneys"
+            stand twice, once for each, and "gluteal muscles" six times.
 
     Returns:
         (phrase as in the text, class id), without repeats.
@@ -28,7 +31,11 @@ def find(text: str, lang: str, most: int = 2) -> list[tuple[str, int]]:
     found = [
         (m.phrase, i)
         for m in mentions.find(text, lang)
-        if len(m.class_ids) <= most or m.counted
+        if m.counted or _on_one_side(m.class_ids) <= most
         for i in m.class_ids
     ]
     return list(dict.fromkeys(found))
+
+
+def _on_one_side(class_ids: Iterable[int]) -> int:
+    return max(collections.Counter(map(candidates.sided, class_ids)).values(), default=0)

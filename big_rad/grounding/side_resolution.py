@@ -21,6 +21,7 @@ from big_rad.grounding.clauses import (
 )
 from big_rad.grounding.side_words import SideWord
 
+SIDE_SHORT = clauses.SIDE_SHORT["de"]
 _REACH = 4
 _HAND = frozenset("side sides sided hand seite seiten".split())
 _AFTER_NOUN = frozenset("on at of in auf an zur der".split())
@@ -29,6 +30,7 @@ _OTHER_SIDE = re.compile(
     r"(?:on the |auf der |the )?",
     re.IGNORECASE,
 )
+_BEFORE_NOUN = frozenset("in of im am vom".split())
 # Words that go on with a clause after a comma.
 _GO_ON = frozenset("with without mit ohne including einschließlich samt especially insbesondere".split())
 # Words for a whole of which the text says one, although it lies on both sides.
@@ -67,7 +69,8 @@ def resolve(
 
 class _Resolver:
     def __init__(self, text, words, between, phrases, sides, lang):  # noqa: ANN001
-        self._text, self._words, self._between, self._lang = text, words, between, lang
+        self._text, self._words, self._lang = text, words, lang
+        self._between = list(between)
         self._phrases = list(phrases)
         self._owner = {i: p for p in phrases for i in p.words}
         self._free = {
@@ -80,7 +83,12 @@ class _Resolver:
         for p in self._phrases:
             if p.bound and p.bound[-1] == p.last and p.first not in p.bound:
                 self._after.add(p.first)
-        self._segments = clauses.segments(list(words), list(between), self._splits())
+            if p.last in p.bound and p.last + 1 < len(words) and words[p.last].low in SIDE_SHORT:
+                # The point of "Hüfte re. Lunge frei." ends a sentence after all.
+                gap = text[words[p.last].end : words[p.last + 1].start]
+                if "." in gap and words[p.last + 1].capital and lang == "de":
+                    self._between[p.last] = "."
+        self._segments = clauses.segments(list(words), self._between, self._splits())
 
     def run(self) -> None:
         """Resolves all phrases."""
@@ -120,7 +128,9 @@ class _Resolver:
             word = self._words[i]
             if i in self._free:
                 side = self._free[i]
-                stands_first = i > 0 and self._words[i - 1].low in DETERMINERS
+                stands_first = i > 0 and self._words[i - 1].low in DETERMINERS and (
+                    i < 2 or self._words[i - 2].low not in ("on", "at", "to", "auf", "zur")
+                )
                 if not side.counts or commas > 1 or commas and not stands_first:
                     return None
                 self._spent.add(i)
@@ -209,12 +219,8 @@ class _Resolver:
         if marks - {","}:
             return False
         conj = any(self._words[i].low in CONJUNCTIONS for i in inner) or re.search("[/&+]", joint)
-        for i in inner:
-            word = self._words[i]
-            fits = word.low in CONJUNCTIONS or word.low in DETERMINERS or word.low in (
-                "in", "of", "im", "am", "vom", "as", "well", "wie", "auch")  # fmt: skip
-            if not fits and (i in self._free or not self._may_be_adjective(word)):
-                return False
+        if not self._leads_on(inner):
+            return False
         if conj or a.coordinated and b.coordinated:
             definite = any(self._words[i].low in DETERMINERS for i in inner)
             return not (definite and clauses.verb_follows(list(self._words), b.last))
@@ -223,6 +229,15 @@ class _Resolver:
             self._between[last] == "," or self._words[last + 1].low in CONJUNCTIONS
         )
         return bool(marks) and goes_on
+
+    def _leads_on(self, inner: range) -> bool:
+        """Whether words may stand between two phrases that are joined: "and in the small"."""
+        left = [self._words[i] for i in inner]
+        for known in (CONJUNCTIONS | {"as", "well", "wie", "auch"}, _BEFORE_NOUN, DETERMINERS):
+            while left and left[0].low in known:
+                left = left[1:]
+        adjectives = len(left) < 3 and all(map(self._may_be_adjective, left))
+        return adjectives and not any(i in self._free for i in inner)
 
     # The clause.
 
@@ -285,6 +300,8 @@ class _Resolver:
                 yield at - 1, False
             if self._fronted(at - 1):
                 yield at - 1, False
+            if first in _BEFORE_NOUN and not self._has_verb(segs[at][0], -1):
+                yield at - 1, True
         for n in range(at - 1, -1, -1):
             if self._mark(n) in (".", ";"):
                 return

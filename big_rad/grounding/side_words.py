@@ -70,7 +70,7 @@ _AFTER_LEFT = frozenset(
 )
 _AFTER_RIGHT = frozenset(
     "away now after before next beside above below through angle angled angles here there where "
-    "behind under".split()
+    "behind under at against along up inside near".split()
 )
 _BESIDE = {
     "en": frozenset("of to".split()),
