@@ -7,6 +7,7 @@ are listed beside the records. Knows nothing of any published format.
     <data_dir>/<name>/<config>/<version>/*.array_record-*, build.json, rejects.jsonl
 """
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -157,7 +158,7 @@ def build(
         description: one line.
         splits: the jobs of each split; small and picklable. A split without any is left out.
         make: makes the records of a job, or a `Problem` for an item that has to be left out;
-            picklable.
+            picklable. Problems of level "warning" leave nothing out; they are counted by message.
         params: everything that decides the content, JSON-able.
         data_dir: the folder under which the dataset lies.
         workers: processes; they do not change the result.
@@ -189,10 +190,12 @@ def build(
         if built := known():  # Put back after a build that was killed.
             return built
         new = scratch / name / config / version
-        rejects = _write(plan, scratch, new, beam)
-        counts = _finish(new, params, rejects)
+        problems = _write(plan, scratch, new, beam)
+        rejects = [p for p in problems if p.level != "warning"]
+        warnings = collections.Counter(p.message for p in problems if p.level == "warning")
+        counts = _finish(new, params, rejects, warnings)
         files.put(new, folder, scratch)
-    return Built(folder, counts, False, len(rejects))
+    return Built(folder, counts, False, len(rejects), _counted(warnings))
 
 
 def open(
@@ -231,7 +234,8 @@ def _known(
     old = found["params"]
     differs = sorted(k for k in params | old if params.get(k) != old.get(k))
     if not differs:
-        return Built(folder, found["counts"], True, found["rejects"])
+        notes = _counted(found.get("warnings", {}))
+        return Built(folder, found["counts"], True, found["rejects"], notes)
     differs = [k for k in differs if k not in ignore]
     if differs and not overwrite:
         was = ", ".join(f"{k}={old.get(k)} (now {params.get(k)})" for k in differs)
@@ -250,7 +254,16 @@ def _damaged(folder: Path, note: Mapping[str, Any]) -> Iterator[tuple[Path, int]
             yield path, size
 
 
-def _finish(folder: Path, params: dict[str, Any], rejects: Sequence[Problem]) -> dict[str, int]:
+def _counted(warnings: Mapping[str, int]) -> list[str]:
+    return [f"{n} warnings: {message}" for message, n in sorted(warnings.items())]
+
+
+def _finish(
+    folder: Path,
+    params: dict[str, Any],
+    rejects: Sequence[Problem],
+    warnings: Mapping[str, int],
+) -> dict[str, int]:
     """Writes what lies beside the records; returns how many there are by split."""
     counts = _counts(folder)
     lines = (json.dumps(dataclasses.asdict(p), ensure_ascii=False) + "\n" for p in rejects)
@@ -260,6 +273,7 @@ def _finish(folder: Path, params: dict[str, Any], rejects: Sequence[Problem]) ->
         "params": params,
         "counts": counts,
         "rejects": len(rejects),
+        "warnings": dict(sorted(warnings.items())),
         "sizes": {k: p.stat().st_size for k, p in made.items()},
         "sha256": {k: sha256(p) for k, p in made.items()},
     }
@@ -278,7 +292,8 @@ class _Plan:
     workers: int
     max_reject_share: float
 
-    def check(self, split: str, made: int, rejects: Sequence[Problem]) -> None:
+    def check(self, split: str, made: int, problems: Sequence[Problem]) -> None:
+        rejects = [p for p in problems if p.level != "warning"]
         allowed = max(_FREE, self.max_reject_share * (made + len(rejects)))
         if len(rejects) > allowed or (rejects and not made):
             first = "\n".join(f"  {p}" for p in rejects[:5])
@@ -290,7 +305,7 @@ class _Plan:
 
 
 def _write(plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None) -> list[Problem]:
-    """Runs TFDS, which writes into `folder` below `scratch`; returns the items left out."""
+    """Runs TFDS, which writes into `folder` below `scratch`; returns the problems."""
     import absl.logging
     import tensorflow_datasets as tfds  # slow to import
 
@@ -383,7 +398,7 @@ def _here(
     for results in _map(functools.partial(_run, plan.make), jobs, plan.workers):
         for result in results:
             if isinstance(result, Problem):
-                bad.append(result)
+                (rejects if result.level == "warning" else bad).append(result)
                 if len(bad) > _HOPELESS and len(bad) > len(ids):  # A wrong folder, most likely.
                     plan.check(split, len(ids), bad)
                 continue

@@ -3,6 +3,7 @@
 The longest phrase claims its words first; phrases are whole words and lie within one clause.
 """
 
+import collections
 import dataclasses
 import functools
 import re
@@ -41,6 +42,7 @@ _PARTS = ("parenchym", "gewebe", "wand", "rand", "kontur", "region", "knochen", 
           "tissue", "wall", "margin", "contour", "bone", "muscle")  # fmt: skip
 RIBS = frozenset(range(92, 116))
 LUNGS = (118, 119)
+BACK_MUSCLES = (86, 87)  # Several on each side.
 # Words that tell the side of the noun before them.
 AFTER = frozenset("links rechts li re linksseitig rechtsseitig bds bd beidseits beiderseits".split())
 
@@ -127,6 +129,11 @@ def sided(class_id: int) -> str | None:
     return _sided()[class_id - 1]
 
 
+def on_one_side(ids: Iterable[int]) -> int:
+    """Returns how many classes there are on the side that has most, or that have no side."""
+    return max(collections.Counter(map(sided, ids)).values(), default=0)
+
+
 def mirrored(class_id: int) -> int | None:
     """Returns the class of the same organ on the other side, or None."""
     return _mirror().get(class_id)
@@ -165,18 +172,20 @@ def _in_run(
             if not _is_part(text, start, end, ids) and not _device_follows(
                 text, words, between, span[-1], lang
             ):
-                found.append(_phrase(words, span, ids, lang))
+                found.append(_phrase(words, between, span, ids, lang))
     return found
 
 
-def _phrase(words: Sequence[Token], span: range, ids: tuple[int, ...], lang: str) -> Phrase:
+def _phrase(
+    words: Sequence[Token], between: Sequence[str], span: range, ids: tuple[int, ...], lang: str
+) -> Phrase:
     bound = tuple(i for i in span if side_words.side_of(words[i], lang))
     says_both = any(side_words.side_of(words[i], lang) == "both" for i in bound)
     sides = {side_words.side_of(words[i], lang) for i in bound}
     if says_both or {"left", "right"} <= sides:
         number = "both"
     else:
-        number = "many" if _is_plural(words, span, lang) else "one"
+        number = "many" if _is_plural(words, between, span, lang) else "one"
     return Phrase(span[0], span[-1], ids, number, bound)
 
 
@@ -235,7 +244,9 @@ def _device_follows(
     return side_words.is_device(words[last + 1], lang)
 
 
-def _is_plural(words: Sequence[Token], span: range, lang: str) -> bool:
+def _is_plural(
+    words: Sequence[Token], between: Sequence[str], span: range, lang: str
+) -> bool:
     folded = [classes.fold(words[i].low) for i in span]
     for i, word in zip(span, folded):
         if side_words.side_of(words[i], lang) or word in _FILLERS[lang] or not word.isalpha():
@@ -244,7 +255,7 @@ def _is_plural(words: Sequence[Token], span: range, lang: str) -> bool:
             continue  # An adjective.
         if _inflected_plural(word, lang):
             return True
-    return lang == "de" and _same_plural(words, span, folded)
+    return lang == "de" and _same_plural(words, between, span, folded)
 
 
 @functools.lru_cache(maxsize=1 << 14)
@@ -259,14 +270,16 @@ def _inflected_plural(word: str, lang: str) -> bool:
     return word.endswith(("n", "e", "ae"))
 
 
-def _same_plural(words: Sequence[Token], span: range, folded: Sequence[str]) -> bool:
+def _same_plural(
+    words: Sequence[Token], between: Sequence[str], span: range, folded: Sequence[str]
+) -> bool:
     """Whether a German noun with one form for both numbers stands in the plural."""
     if not any(w.endswith(_SAME_PLURAL) for w in folded):
         return False
-    article = article_of(words, span[0])
+    article = _article_of(words, between, span[0])
     if article is not None:
         low = words[article].low
-        before = words[article - 1] if article else None
+        before = words[article - 1] if article and not between[article - 1] else None
         if low in ("die", "alle", "allen", "aller", "diese", "keine", "mehrere"):
             return True
         if low == "den":
@@ -274,7 +287,7 @@ def _same_plural(words: Sequence[Token], span: range, folded: Sequence[str]) -> 
         if low == "der":  # A genitive plural, where a noun stands before it.
             return before is not None and before.capital and before.low not in _NO_NOUNS
         return False
-    after = words[span[-1] + 1].low if span[-1] + 1 < len(words) else ""
+    after = words[span[-1] + 1].low if not between[span[-1]] else ""
     return after in _PLURAL_VERBS
 
 
@@ -283,10 +296,12 @@ _ARTICLES = clauses.DETERMINERS | frozenset(
 )
 
 
-def article_of(words: Sequence[Token], first: int) -> int | None:
+def _article_of(words: Sequence[Token], between: Sequence[str], first: int) -> int | None:
     """Returns the German article of the noun at or after a word, over its adjectives, or None."""
     for i in range(first - 1, max(-1, first - 4), -1):
         low = words[i].low
+        if between[i]:
+            return None
         if low in _ARTICLES:
             return i
         if words[i].capital or low in clauses.PREPOSITIONS or low in clauses.VERBS:

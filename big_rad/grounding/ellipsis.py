@@ -25,6 +25,7 @@ _COMPARE = re.compile(
     r"(?: the| die| der| in der)?\s*",
     re.IGNORECASE,
 )
+_CLAUSE = 30  # Words after which a side no longer stands for an organ named before.
 _FAR = 4  # Words that a joint may consist of.
 _MIN_PART = 3  # Letters of a part of a German compound.
 _ADVERBS = ("links", "rechts")
@@ -81,14 +82,19 @@ class _Filler:
         for i, side in self._sides.items():
             if i in self._taken or side.side == "both" or not self._for_noun(i, side):
                 continue
-            earlier = [p for p in self.phrases if p.last < i and p.own_side and p.bound]
-            if not earlier:
+            near = self._named_before(i)
+            if near is None:
                 continue
-            near = max(earlier, key=lambda p: p.last)
             ids = [candidates.mirrored(c) for c in near.ids]
             apart = {".", ";"} & set(self._between[near.last : i])
             if near.own_side != side.side and not apart and None not in ids:
                 self._add(Phrase(i, i, tuple(sorted(ids)), bound=(i,)))
+
+    def _named_before(self, i: int) -> Phrase | None:
+        """Returns the last phrase before a word that names its own side."""
+        owner = {p.last: p for p in self.phrases if i - _CLAUSE < p.last < i}
+        return next((owner[k] for k in sorted(owner, reverse=True)
+                     if owner[k].own_side and owner[k].bound), None)  # fmt: skip
 
     def _for_noun(self, i: int, side: SideWord) -> bool:
         """Whether a side stands in the place of a noun."""

@@ -7,6 +7,7 @@ phrase that may mean the left or the right organ of a pair gets the side that it
 """
 
 import dataclasses
+import functools
 
 from big_rad.grounding import candidates, clauses, ellipsis, side_resolution, side_words
 
@@ -59,3 +60,14 @@ def find(text: str, lang: str) -> list[Mention]:
         named = ids if p.named else ()
         found.append(Mention(start, end, text[start:end], named, p.ids, p.plural, p.counted))
     return found
+
+
+def at(text: str, start: int, end: int) -> list[Mention]:
+    """Returns the mentions, in either language, that share words with a place of a text."""
+    both = (m for lang in ("en", "de") for m in _remembered(text, lang))
+    return [m for m in both if m.start < end and start < m.end]
+
+
+@functools.lru_cache(maxsize=256)
+def _remembered(text: str, lang: str) -> tuple[Mention, ...]:
+    return tuple(find(text, lang))

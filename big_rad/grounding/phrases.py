@@ -4,10 +4,7 @@ The words and classes of `mentions`, for whoever needs no places. Knows nothing 
 gallbladder" names the gallbladder) and of what an image shows.
 """
 
-import collections
-from collections.abc import Iterable
-
-from big_rad.grounding import candidates, mentions
+from big_rad.grounding import placing
 
 
 def find(text: str, lang: str, most: int = 3) -> list[tuple[str, int]]:
@@ -28,14 +25,4 @@ def find(text: str, lang: str, most: int = 3) -> list[tuple[str, int]]:
     Returns:
         (phrase as in the text, class id), without repeats.
     """
-    found = [
-        (m.phrase, i)
-        for m in mentions.find(text, lang)
-        if m.counted or _on_one_side(m.class_ids) <= most
-        for i in m.class_ids
-    ]
-    return list(dict.fromkeys(found))
-
-
-def _on_one_side(class_ids: Iterable[int]) -> int:
-    return max(collections.Counter(map(candidates.sided, class_ids)).values(), default=0)
+    return list(dict.fromkeys((phrase, i) for phrase, i, _ in placing.found(text, lang, most)))

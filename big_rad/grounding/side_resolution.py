@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from big_rad.grounding import candidates, classes, clauses
-from big_rad.grounding.candidates import LUNGS, RIBS, Phrase
+from big_rad.grounding.candidates import BACK_MUSCLES, LUNGS, RIBS, Phrase
 from big_rad.grounding.clauses import (
     CONJUNCTIONS,
     DETERMINERS,
@@ -23,6 +23,8 @@ from big_rad.grounding.side_words import SideWord
 
 SIDE_SHORT = clauses.SIDE_SHORT["de"]
 _REACH = 4
+# Words beyond which no side is looked for: no clause of a report is so long.
+_FAR = 60
 _HAND = frozenset("side sides sided hand seite seiten".split())
 _AFTER_NOUN = frozenset("on at of in auf an zur der".split())
 _OTHER_SIDE = re.compile(
@@ -90,6 +92,8 @@ class _Resolver:
                     self._between[p.last] = "."
         self._segments = clauses.segments(list(words), self._between, self._splits())
 
+        self._segment_of = [n for n, seg in enumerate(self._segments) for _ in seg]
+
     def run(self) -> None:
         """Resolves all phrases."""
         waiting = [p for p in self._phrases if p.paired]
@@ -100,7 +104,8 @@ class _Resolver:
                 self._give(p, self._side_before(p) or self._side_after(p))
         self._share()
         for p in waiting:
-            true_plural = p.number == "many" and not p.coordinated
+            one_each = candidates.on_one_side(p.ids) == 1 and p.ids != BACK_MUSCLES
+            true_plural = p.number == "many" and not p.coordinated and one_each
             if not p.named and true_plural:
                 self._give(p, "both")
         found = [(p, self._side_of_clause(p)) for p in waiting if not p.named]
@@ -266,7 +271,7 @@ class _Resolver:
 
     def _has_verb(self, i: int, step: int) -> bool:
         k = i + step
-        while 0 <= k < len(self._words):
+        while 0 <= k < len(self._words) and abs(k - i) < _FAR:
             if self._words[k].low in VERBS:
                 return True
             if self._between[min(k, k + step) if step < 0 else k]:
@@ -275,7 +280,7 @@ class _Resolver:
         return False
 
     def _side_of_clause(self, p: Phrase) -> str | None:
-        at = next(n for n, seg in enumerate(self._segments) if p.first in seg)
+        at = self._segment_of[p.first]
         own = list(self._named_in(self._segments[at], p))
         if not own:
             for n, close in self._related(at):
@@ -302,7 +307,7 @@ class _Resolver:
                 yield at - 1, False
             if first in _BEFORE_NOUN and not self._has_verb(segs[at][0], -1):
                 yield at - 1, True
-        for n in range(at - 1, -1, -1):
+        for n in range(at - 1, max(-1, at - _FAR), -1):
             if self._mark(n) in (".", ";"):
                 return
             if self._mark(n) == ":":
@@ -331,7 +336,8 @@ class _Resolver:
     ) -> Iterator[tuple[int, str]]:
         """Yields (word, side) of the sides in a segment that may be those of a phrase."""
         outside = p.first not in seg
-        for i in seg:
+        near = range(max(seg.start, p.first - _FAR), min(seg.stop, p.last + 1 + _FAR))
+        for i in near:
             side, owner = self._free.get(i), self._owner.get(i)
             if side is not None and side.counts:
                 spread = side.side != "both" or not side.adjective or (

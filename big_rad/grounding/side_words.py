@@ -78,6 +78,7 @@ _BESIDE = {
 }
 _HAND = frozenset("side sided hand seite seitig seitige seitiger seitiges seitigen".split())
 _DIRECTION = frozenset("to toward towards from via nach von via über".split())
+_CLAUSE = 30  # Words before "left" in which it is said that nothing is.
 _REACH = 4  # Words between a side and the noun that it belongs to.
 
 
@@ -194,7 +195,7 @@ def _no_place(words: Sequence[Token], between: Sequence[str], i: int) -> bool:
     if after and after not in clauses.PREPOSITIONS:
         return False
     first = i
-    while first and not between[first - 1]:
+    while first and not between[first - 1] and i - first < _CLAUSE:
         first -= 1
     return any(w.low in _REMAINING for w in words[first:i])
 

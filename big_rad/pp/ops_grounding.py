@@ -98,7 +98,11 @@ def get_ground(mode: str = "boxes", codec: str = "radgrounder", grid: int | None
         sentence = text["suffix"]
         if mode == "none" or _LOOKS_SPECIAL.search(sentence):
             return text
-        mentions = [markup.Mention(k, int(c), boxes.get(int(c))) for k, c in text["keywords"]]
+        places = text.get("places") or [None] * len(text["keywords"])
+        mentions = [
+            markup.Mention(k, int(c), boxes.get(int(c)), start)
+            for (k, c), start in zip(text["keywords"], places, strict=True)
+        ]
         if mode == "boxes":
             suffix = markup.render(sentence, mentions, "boxes", box_codec)
         else:

@@ -114,7 +114,7 @@ def test_p9_planted_identifiers_appear_in_no_artefact(places):
         assert CANARY.encode() not in content, path
         seen += 1
     assert seen > 20
-    rejects = (data / "refrad2d/default/1.0.0/rejects.jsonl").read_text().splitlines()
+    rejects = next(data.glob("refrad2d/default/*/rejects.jsonl")).read_text().splitlines()
     assert rejects
     for name in ("refrad2d", "folder"):
         for example in core.load_source(name, "train", data):

@@ -61,7 +61,10 @@ class Job:
 
 
 def make(setting: Setting, job: Job) -> Iterator[records.Record | Problem]:
-    """Makes the records of a job; for each image that cannot be used, its first error."""
+    """Makes the records of a job; for each image that cannot be used, its first error.
+
+    Of images that can be used, yields the warning that a keyword could not be placed, too.
+    """
     yield from (p for p in job.problems if p.level == "error")
     reader = _reader(setting) if job.sentences else None
     for sentence in job.sentences:
@@ -73,6 +76,7 @@ def make(setting: Setting, job: Job) -> Iterator[records.Record | Problem]:
                 yield errors[0]
             elif image is not None:
                 images.append(image)
+                yield from (p for p in problems if p.message == texts.UNPLACED)
         if images:
             digest = hashlib.sha256(sentence.text.encode()).hexdigest()[:16]
             yield records.record(f"{job.modality.lower()}-{digest}", "", images)
