@@ -332,7 +332,9 @@ class Evaluator:
                 true = self.data[sample.index].get("masks", ())  # None: a text without any.
                 masks = sample.masks if side == "prediction" else true
             boxes[side] = [
-                _entity(e if masks is None else mask_lib.named(e, parsed.text), width, height, masks)
+                _entity(
+                    e if masks is None else mask_lib.named(e, parsed.text), width, height, masks
+                )
                 for e in parsed.entities
             ]
         return {

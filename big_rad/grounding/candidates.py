@@ -21,8 +21,10 @@ _RANGE = re.compile(r"\s?[/\u2013]\s?\w")
 _JOINING = "-\u2010\u2011"
 # Words that the lexicon passes over; a phrase neither begins nor ends with one.
 _FILLERS = {
-    "en": frozenset("the of on a an at in side sided anterior posterior lateral posterolateral "
-                    "anterolateral".split()),
+    "en": frozenset(
+        "the of on a an at in side sided anterior posterior lateral posterolateral "
+        "anterolateral".split()
+    ),
     "de": frozenset("in an der die das dem des den von vom auf am im und seite".split()),
 }
 # German nouns whose plural is their singular.
@@ -43,8 +45,13 @@ _PARTS = ("parenchym", "gewebe", "wand", "rand", "kontur", "region", "knochen", 
 RIBS = frozenset(range(92, 116))
 LUNGS = (118, 119)
 BACK_MUSCLES = (86, 87)  # Several on each side.
+# Words for a whole that lies on both sides, or is a row of bones.
+_COLLECTIVE_DE = re.compile(r".*muskulatur|brustkorb|.*wirbelsäule|[lbh]ws")
+_COLLECTIVE_EN = frozenset("spine column cage musculature thorax".split())
 # Words that tell the side of the noun before them.
-AFTER = frozenset("links rechts li re linksseitig rechtsseitig bds bd beidseits beiderseits".split())
+AFTER = frozenset(
+    "links rechts li re linksseitig rechtsseitig bds bd beidseits beiderseits".split()
+)
 
 
 @dataclasses.dataclass
@@ -93,9 +100,7 @@ class Phrase:
         return found.pop() if len(found) == 1 else None
 
 
-def find(
-    text: str, words: Sequence[Token], between: Sequence[str], lang: str
-) -> list[Phrase]:
+def find(text: str, words: Sequence[Token], between: Sequence[str], lang: str) -> list[Phrase]:
     """Returns the phrases of a text, in order, not overlapping.
 
     Args:
@@ -152,6 +157,21 @@ def gender(class_id: int) -> str | None:
         if class_id in (left, right):
             return sex
     return "f" if class_id in RIBS else None
+
+
+def is_collective(words: Sequence[Token], phrase: Phrase, lang: str) -> bool:
+    """Whether a phrase in the singular means organs on both sides, or a whole row of them."""
+    lows = [words[i].low for i in phrase.words if i not in phrase.bound]
+    if lang == "en":
+        return any(w in _COLLECTIVE_EN for w in lows)
+    if phrase.ids == LUNGS:
+        return any(w.startswith("lunge") and not w.endswith("flügel") for w in lows)
+    return any(_COLLECTIVE_DE.fullmatch(w) for w in lows)
+
+
+def family(ids: Sequence[int]) -> str:
+    """Returns a word that organs share whose sides go together, such as "lung" of its lobes."""
+    return classes.by_id(ids[0]).name.split("_")[0]
 
 
 def _in_run(
@@ -244,9 +264,7 @@ def _device_follows(
     return side_words.is_device(words[last + 1], lang)
 
 
-def _is_plural(
-    words: Sequence[Token], between: Sequence[str], span: range, lang: str
-) -> bool:
+def _is_plural(words: Sequence[Token], between: Sequence[str], span: range, lang: str) -> bool:
     folded = [classes.fold(words[i].low) for i in span]
     for i, word in zip(span, folded):
         if side_words.side_of(words[i], lang) or word in _FILLERS[lang] or not word.isalpha():

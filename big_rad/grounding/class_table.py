@@ -229,7 +229,12 @@ PAIRED = (
     (
         *(80, 81, "gluteus_maximus", "gluteus maximus muscle", "großer Gesäßmuskel", "m"),
         ("gluteus maximus",),
-        ("Musculus gluteus maximus", "M. gluteus maximus", "M. glutaeus maximus", "Gluteus maximus"),
+        (
+            "Musculus gluteus maximus",
+            "M. gluteus maximus",
+            "M. glutaeus maximus",
+            "Gluteus maximus",
+        ),
     ),
     (
         *(82, 83, "gluteus_medius", "gluteus medius muscle", "mittlerer Gesäßmuskel", "m"),
@@ -239,7 +244,12 @@ PAIRED = (
     (
         *(84, 85, "gluteus_minimus", "gluteus minimus muscle", "kleiner Gesäßmuskel", "m"),
         ("gluteus minimus",),
-        ("Musculus gluteus minimus", "M. gluteus minimus", "M. glutaeus minimus", "Gluteus minimus"),
+        (
+            "Musculus gluteus minimus",
+            "M. gluteus minimus",
+            "M. glutaeus minimus",
+            "Gluteus minimus",
+        ),
     ),
     (
         *(86, 87, "autochthon", "deep back muscles", "autochthone Rückenmuskulatur", "f"),

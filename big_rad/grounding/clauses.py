@@ -36,7 +36,9 @@ DETERMINERS = frozenset(
     "der die das den dem des ein eine einen einem einer eines kein keine keinen keinem keiner "
     "dieser diese dieses diesen diesem jeder jede jedes".split()
 )
-INDEFINITE = frozenset("a an no any some ein eine einen einem einer eines kein keine keinen".split())
+INDEFINITE = frozenset(
+    "a an no any some ein eine einen einem einer eines kein keine keinen".split()
+)
 CONJUNCTIONS = frozenset("and or plus und oder sowie bzw".split())
 # Words that begin a clause of their own.
 CLAUSE_OPENERS = frozenset(

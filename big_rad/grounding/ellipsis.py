@@ -59,7 +59,17 @@ def fill_in(
 
 
 class _Filler:
-    def __init__(self, text, words, between, phrases, sides, lang):  # noqa: ANN001
+    """Phrases of one text, and which of its words they take up."""
+
+    def __init__(
+        self,
+        text: str,
+        words: Sequence[Token],
+        between: Sequence[str],
+        phrases: Sequence[Phrase],
+        sides: Sequence[SideWord],
+        lang: str,
+    ):
         self._text, self._words, self._between, self._lang = text, words, between, lang
         self.phrases: list[Phrase] = list(phrases)
         self._sides = {s.index: s for s in sides if not s.remaining}
@@ -78,7 +88,7 @@ class _Filler:
             near = self._one_after(near, phrase)
 
     def alone(self) -> None:
-        """Adds sides that stand for an organ named before: "smaller than the right", "die linke"."""
+        """Adds sides that stand for an organ named before: "smaller than the right"."""
         for i, side in self._sides.items():
             if i in self._taken or side.side == "both" or not self._for_noun(i, side):
                 continue
@@ -221,9 +231,7 @@ class _Filler:
             made.bound = (*made.bound, i)
             self._taken.add(i)
 
-    def _other_side(
-        self, near: Phrase, i: int, joint: str, after: bool = False
-    ) -> Phrase | None:
+    def _other_side(self, near: Phrase, i: int, joint: str, after: bool = False) -> Phrase | None:
         """Adds "left" of "left and right kidney", and "links" of "Niere rechts > links"."""
         side, own = self._sides[i], near.own_side
         if near.side is None and not near.bound or own is None or side.side in ("both", own):

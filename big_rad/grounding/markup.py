@@ -134,8 +134,8 @@ def locate(
     decomposed Unicode and across any white space, never in or across markup already there. Every
     occurrence counts, or only the one at `start` of a mention that has one. Of mentions with the
     same keyword at the same place ("both kidneys" as two classes) the first one with a box is
-    taken, since a phrase holds one box. With boxes, a mention that has none claims its words but stays
-    plain, so no part of it is marked instead.
+    taken, since a phrase holds one box. With boxes, a mention that has none claims its words but
+    stays plain, so no part of it is marked instead.
 
     Args:
         sentence: the text.

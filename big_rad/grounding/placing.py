@@ -79,9 +79,7 @@ def fields(sentence: str, placed: Iterable[Placed]) -> dict[str, list]:
     return {"keywords": words, "places": [start for *_, start in unique]}
 
 
-def moved(
-    old: str, new: str, keyword: tuple[str, str], start: int | None
-) -> int | None:
+def moved(old: str, new: str, keyword: tuple[str, str], start: int | None) -> int | None:
     """Returns where a keyword stands after its sentence was rewritten.
 
     Args:

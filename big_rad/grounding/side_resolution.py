@@ -1,16 +1,16 @@
-"""Gives each phrase that may mean the left or the right organ of a pair the side its clause names.
+"""Gives each phrase that may mean either organ of a pair the side that its clause names.
 
-In this order: a side before the noun ("rechte, vergrößerte Niere") or after it ("psoas, right"); the
-side of the phrase it is coordinated with ("right kidney and adrenal"); both for a true plural; the
-one side that the rest of the clause names ("links ist die Niere klein"). What is left over has no
-side and names nothing.
+In this order: a side before the noun ("rechte, vergrößerte Niere") or after it ("psoas, right");
+the side of the phrase it is coordinated with ("right kidney and adrenal"); both for a true plural;
+the one side that the rest of the clause names ("links ist die Niere klein"). A phrase for which
+none of these gives a side names nothing.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 
-from big_rad.grounding import candidates, classes, clauses
-from big_rad.grounding.candidates import BACK_MUSCLES, LUNGS, RIBS, Phrase
+from big_rad.grounding import candidates, clauses
+from big_rad.grounding.candidates import BACK_MUSCLES, RIBS, Phrase
 from big_rad.grounding.clauses import (
     CONJUNCTIONS,
     DETERMINERS,
@@ -21,7 +21,6 @@ from big_rad.grounding.clauses import (
 )
 from big_rad.grounding.side_words import SideWord
 
-SIDE_SHORT = clauses.SIDE_SHORT["de"]
 _REACH = 4
 # Words beyond which no side is looked for: no clause of a report is so long.
 _FAR = 60
@@ -34,10 +33,9 @@ _OTHER_SIDE = re.compile(
 )
 _BEFORE_NOUN = frozenset("in of im am vom".split())
 # Words that go on with a clause after a comma.
-_GO_ON = frozenset("with without mit ohne including einschließlich samt especially insbesondere".split())
-# Words for a whole of which the text says one, although it lies on both sides.
-_COLLECTIVE = re.compile(r"lunge|.*muskulatur|brustkorb|.*wirbelsaeule|[lbh]ws")
-_COLLECTIVE_EN = frozenset("spine column cage musculature thorax".split())
+_GO_ON = frozenset(
+    "with without mit ohne including einschließlich samt especially insbesondere".split()
+)
 
 
 def resolve(
@@ -61,7 +59,7 @@ def resolve(
         if not phrase.paired:
             several = len(phrase.ids) > 1
             phrase.named = not several or phrase.number != "one" or phrase.plural
-            phrase.named = phrase.named or _is_collective(words, phrase, lang)
+            phrase.named = phrase.named or candidates.is_collective(words, phrase, lang)
     if any(p.paired for p in phrases):
         _Resolver(text, words, between, phrases, sides, lang).run()
     for phrase in phrases:
@@ -70,7 +68,17 @@ def resolve(
 
 
 class _Resolver:
-    def __init__(self, text, words, between, phrases, sides, lang):  # noqa: ANN001
+    """Phrases of one text, and the words for sides that no phrase has taken."""
+
+    def __init__(
+        self,
+        text: str,
+        words: Sequence[Token],
+        between: Sequence[str],
+        phrases: Sequence[Phrase],
+        sides: Sequence[SideWord],
+        lang: str,
+    ):
         self._text, self._words, self._lang = text, words, lang
         self._between = list(between)
         self._phrases = list(phrases)
@@ -85,7 +93,11 @@ class _Resolver:
         for p in self._phrases:
             if p.bound and p.bound[-1] == p.last and p.first not in p.bound:
                 self._after.add(p.first)
-            if p.last in p.bound and p.last + 1 < len(words) and words[p.last].low in SIDE_SHORT:
+            if (
+                p.last in p.bound
+                and p.last + 1 < len(words)
+                and words[p.last].low in clauses.SIDE_SHORT["de"]
+            ):
                 # The point of "Hüfte re. Lunge frei." ends a sentence after all.
                 gap = text[words[p.last].end : words[p.last + 1].start]
                 if "." in gap and words[p.last + 1].capital and lang == "de":
@@ -112,7 +124,7 @@ class _Resolver:
         for p, side in found:
             self._give(p, side)
         for p in waiting:
-            whole = _is_collective(self._words, p, self._lang)
+            whole = candidates.is_collective(self._words, p, self._lang)
             many = p.number == "many" and not RIBS.issuperset(p.ids)
             if not p.named and (whole or many):
                 self._give(p, "both")
@@ -133,8 +145,10 @@ class _Resolver:
             word = self._words[i]
             if i in self._free:
                 side = self._free[i]
-                stands_first = i > 0 and self._words[i - 1].low in DETERMINERS and (
-                    i < 2 or self._words[i - 2].low not in ("on", "at", "to", "auf", "zur")
+                stands_first = (
+                    i > 0
+                    and self._words[i - 1].low in DETERMINERS
+                    and (i < 2 or self._words[i - 2].low not in ("on", "at", "to", "auf", "zur"))
                 )
                 if not side.counts or commas > 1 or commas and not stands_first:
                     return None
@@ -331,24 +345,24 @@ class _Resolver:
         opens = first in PREPOSITIONS or seg[0] in self._free
         return opens and not any(self._words[i].low in VERBS for i in seg) and len(seg) <= 7
 
-    def _named_in(
-        self, seg: range, p: Phrase, close: bool = False
-    ) -> Iterator[tuple[int, str]]:
+    def _named_in(self, seg: range, p: Phrase, close: bool = False) -> Iterator[tuple[int, str]]:
         """Yields (word, side) of the sides in a segment that may be those of a phrase."""
         outside = p.first not in seg
         near = range(max(seg.start, p.first - _FAR), min(seg.stop, p.last + 1 + _FAR))
         for i in near:
             side, owner = self._free.get(i), self._owner.get(i)
             if side is not None and side.counts:
-                spread = side.side != "both" or not side.adjective or (
-                    i + 1 < len(self._words) and self._words[i + 1].low in _HAND
+                spread = (
+                    side.side != "both"
+                    or not side.adjective
+                    or (i + 1 < len(self._words) and self._words[i + 1].low in _HAND)
                 )
                 taken = i in self._spent
                 if spread and not taken and (outside or self._crosses(i, p, side, None)):
                     yield i, side.side
             elif owner is not None and owner is not p and i == owner.first:
                 known = owner.own_side if owner.named else None
-                alike = _family(owner.ids) == _family(p.ids)
+                alike = candidates.family(owner.ids) == candidates.family(p.ids)
                 if not known or (close or outside) and not alike:
                     continue
                 if outside or self._crosses(i, p, None, owner):
@@ -361,10 +375,10 @@ class _Resolver:
         if not joints:
             return True
         if owner is not None:
-            return _family(owner.ids) == _family(p.ids)
+            return candidates.family(owner.ids) == candidates.family(p.ids)
         new_finding = any(self._words[k + 1].low in INDEFINITE for k in joints)
         at_start = side is not None and not side.adjective and i < p.first
-        return at_start or not new_finding and _family(p.ids) == "lung"
+        return at_start or not new_finding and candidates.family(p.ids) == "lung"
 
     def _beside(self, side: SideWord) -> bool:
         """Whether a German side is a place beside a noun: "rechts der Niere"."""
@@ -378,21 +392,3 @@ class _Resolver:
             if owner is not None:
                 return candidates.gender(owner.ids[0]) != "m"
         return True
-
-
-def _is_collective(words: Sequence[Token], phrase: Phrase, lang: str) -> bool:
-    lows = [words[i].low for i in phrase.words if i not in phrase.bound]
-    if lang == "en":
-        return any(w in _COLLECTIVE_EN for w in lows)
-    if phrase.ids == LUNGS:
-        return any(w.startswith("lunge") and not w.endswith("flügel") for w in lows)
-    folded = [w.replace("ä", "ae") for w in lows]
-    return any(_COLLECTIVE.fullmatch(w) for w in folded)
-
-
-def _family(ids: Sequence[int]) -> str:
-    """Returns a word that organs share whose sides go together."""
-    stem = classes.by_id(ids[0]).name.split("_")[0]
-    return stem
-
-

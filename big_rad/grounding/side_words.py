@@ -30,12 +30,13 @@ _DE_STEMS = (
 )
 _DE_COMPOUND = re.compile(r"(links|rechts)(?!$)(\w+)")
 # Compounds whose side is of the heart or of nothing that has a place, ...
-_NO_SIDE = re.compile(r"herz|ventri|atrial|kardial|verschieb|händ|händ|seitenlage|drehend|läuf")
+_NO_SIDE = re.compile(r"herz|ventri|atrial|kardial|verschieb|händ|seitenlage|drehend|läuf")
 # ... or that say where there is more of a finding, or how a curve bends.
 _EMPHASIS_DE = re.compile(r"betont|führend|domin|überwieg|konvex|gericht|ausladend|präval|akzent")
 _EMPHASIS_AFTER = frozenset(
-    "predominant predominantly dominant predominance predominating dominance preponderance emphasis "
-    "betont führend dominant überwiegend dominierend betonte betonter betontes betonten".split()
+    "predominant predominantly dominant predominance predominating dominance preponderance "
+    "emphasis betont führend dominant überwiegend dominierend betonte betonter betontes "
+    "betonten".split()
 )
 _EMPHASIS_BEFORE = frozenset(
     "predominantly mainly mostly more chiefly primarily especially particularly worse greater "
@@ -43,8 +44,8 @@ _EMPHASIS_BEFORE = frozenset(
 )
 _DEVICES = frozenset(
     "catheter catheters line lines tube tubes drain drains stent stents port ports pacemaker "
-    "pacemakers icd lead leads electrode electrodes prosthesis prostheses device devices pump shunt "
-    "picc cvc nephrostomy pigtail clip clips screw screws plate plates nail implant implants "
+    "pacemakers icd lead leads electrode electrodes prosthesis prostheses device devices pump "
+    "shunt picc cvc nephrostomy pigtail clip clips screw screws plate plates nail implant implants "
     "arthroplasty endoprosthesis sheath access approach cannula filter replacement portacath "
     "mediport hardware osteosynthesis thoracostomy".split()
 )
@@ -208,7 +209,7 @@ def _elsewhere(
         _is_emphasis(words, between, i, lang)
         or _is_beside(words, between, i, lang)
         or _is_direction(words, between, i, lang)
-        or _is_compared(text, words, i, lang)
+        or _is_compared(text, words, i)
         or _other_noun(words, between, i, lang)
     )
 
@@ -231,7 +232,9 @@ def _is_beside(words: Sequence[Token], between: Sequence[str], i: int, lang: str
     """Whether it is a place beside something: "left of", "links neben"."""
     if i + 1 >= len(words) or between[i]:
         return False
-    return words[i + 1].low in _BESIDE[lang] and not (lang == "de" and _is_adjective(words[i], "de"))
+    return words[i + 1].low in _BESIDE[lang] and not (
+        lang == "de" and _is_adjective(words[i], "de")
+    )
 
 
 def _is_direction(words: Sequence[Token], between: Sequence[str], i: int, lang: str) -> bool:
@@ -253,19 +256,15 @@ _COMPARE = re.compile(
 _SIDE_AT = re.compile(r"(?:left|right|links|rechts|li|re)\b(?!\w)", re.IGNORECASE)
 
 
-def _is_compared(text: str, words: Sequence[Token], i: int, lang: str) -> bool:
-    """Whether an adverb is one of two sides that are compared: "left greater than right"."""
-    del lang
+def _is_compared(text: str, words: Sequence[Token], i: int) -> bool:
+    """Whether a side is one of two that are compared: "left greater than right"."""
     compare = _COMPARE.match(text, words[i].end)
     if compare and compare[0].strip() and _SIDE_AT.match(text, compare.end()):
         return True
-    if i < 1:
-        return False
-    for k in range(max(0, i - 4), i):
-        if _SIDE_AT.fullmatch(words[k].low) and words[k].low not in ("", None):
-            compare = _COMPARE.fullmatch(text, words[k].end, words[i].start)
-            if compare and compare[0].strip():
-                return True
+    for before in words[max(0, i - _REACH) : i]:
+        compare = _COMPARE.fullmatch(text, before.end, words[i].start)
+        if compare and compare[0].strip() and _SIDE_AT.fullmatch(before.low):
+            return True
     return False
 
 

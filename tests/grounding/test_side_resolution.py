@@ -1,4 +1,4 @@
-"""The side that a text names is the side that is marked: two tables, and what must hold for both."""
+"""The side that a text names is the side that is marked: two tables, and what holds for both."""
 
 import pytest
 from hypothesis import given
@@ -80,7 +80,10 @@ def test_a_side_apart_from_its_noun_is_that_of_every_paired_organ(lang, side):
     [
         (
             *("de", "Rechts im Unterlappen ein Rundherd, links ist der Unterlappen frei."),
-            [("Unterlappen", ("lung_lower_lobe_right",)), ("Unterlappen", ("lung_lower_lobe_left",))],
+            [
+                ("Unterlappen", ("lung_lower_lobe_right",)),
+                ("Unterlappen", ("lung_lower_lobe_left",)),
+            ],
         ),
         (
             *("en", "The left kidney is small. The kidney on the right is large. No other kidney."),

@@ -1,7 +1,8 @@
 """P17: left stays left; the side that a text names is the side that is marked.
 
 Here from a report to the target that is trained on, with the organs of both sides in the image. Of
-single phrases: tests/grounding/test_side_resolution.py; of scores: tests/metrics/test_laterality.py.
+single phrases: tests/grounding/test_side_resolution.py; of scores:
+tests/metrics/test_laterality.py.
 """
 
 import numpy as np

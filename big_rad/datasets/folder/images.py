@@ -24,7 +24,7 @@ _MASKS = (".npy", ".png", *_NIFTI)
 _SAYS_NO_MODALITY = _MASKS  # grey images that could be anything; pictures in colour are "OT"
 UNPLACED = (
     "a phrase of one side of a pair stands at several places of the report, and is not listed as "
-    "often; it stays plain there. List it once for each place, or with its side (\"left kidney\")"
+    'often; it stays plain there. List it once for each place, or with its side ("left kidney")'
 )
 _Box = tuple[float, float, float, float, int]
 
