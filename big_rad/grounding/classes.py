@@ -223,8 +223,15 @@ _WORDS = {
     **dict.fromkeys(("the", "of", "on", "side", "sided"), ""),
     **dict.fromkeys(("anterior", "posterior", "lateral", "posterolateral", "anterolateral"), ""),
     **{"humeri": "humerus", "femora": "femur", "karotiden": "karotis"},
-    **{"schulterblaetter": "schulterblatt", "femurkoepfe": "femurkopf"},
-    **{"hueftkoepfe": "hueftkopf"},
+    **{
+        f"{many}{n}": one
+        for n in ("", "n")
+        for many, one in (
+            ("schulterblaetter", "schulterblatt"),
+            ("femurkoepfe", "femurkopf"),
+            ("hueftkoepfe", "hueftkopf"),
+        )
+    },
     **dict.fromkeys(("v",), "vena"),
     **dict.fromkeys(("a",), "arteria"),
     **dict.fromkeys(("m",), "musculus"),
@@ -254,7 +261,9 @@ def _stem(word: str) -> str:
         word = word[:-1]
     for ending in ("en", "em", "ae", "e", "a", "n"):
         if word.endswith(ending) and len(word) - len(ending) >= 4:
-            return word[: -len(ending)]
+            word = word[: -len(ending)]
+            # "Schlüsselbeine" as "Schlüsselbein", whose own last letter is cut too.
+            return word.removesuffix("n") if ending == "e" and word.endswith("bein") else word
     return word[:-1] + "i" if word.endswith("y") and len(word) > 4 else word
 
 

@@ -13,7 +13,10 @@ from big_rad.grounding.candidates import RIBS, Phrase
 from big_rad.grounding.clauses import CONJUNCTIONS, PREPOSITIONS, VERBS, Token
 from big_rad.grounding.side_words import SideWord
 
-_CONJ = r"(?:and/or|und/oder|and|or|und|oder|sowie|bzw\.?|as well as|wie auch)"
+_CONJ = (
+    r"(?:and/or|und/oder|and|or|und|oder|sowie|bzw\.?|as well as|wie auch|but not|but also|"
+    r"nicht aber|aber nicht|sondern auch|als auch)"
+)
 _ARTICLE = r"(?:\s+(?:the|of the|in the|der|die|des|dem|den|das|im|in der))?"
 _JOIN = re.compile(rf"-?\.?\s*(?:,\s*{_CONJ}?|,?\s*{_CONJ}|/|&|\+){_ARTICLE}\s*-?", re.IGNORECASE)
 _RANGE = re.compile(
@@ -150,6 +153,8 @@ class _Filler:
             joint = self._text[self._words[low].end : self._words[high].start]
             if any(k in (".", ";", ":") for k in self._between[low:high]):
                 return
+            if self._words[other].low in CONJUNCTIONS:
+                continue
             if any(r.fullmatch(joint) for r in (_JOIN, _RANGE, _COMPARE)):
                 yield other, joint
                 return

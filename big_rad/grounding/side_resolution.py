@@ -218,10 +218,10 @@ class _Resolver:
         for before, p in pairs:
             if p.named or not p.paired or p.number == "many" and not p.coordinated:
                 continue
-            side = before.own_side if before.named else None
+            side = before.own_side if before.named or not before.paired else None
             if before.side == "both" and before.number == "both":
                 side = "both" if p.coordinated else None
-            if side and before.first not in self._after and self._coordinated(before, p):
+            if side and self._coordinated(before, p):
                 self._give(p, side)
         for p, after in reversed(pairs):
             if p.named or not p.paired or p.number == "many" and not p.coordinated:
@@ -315,7 +315,12 @@ class _Resolver:
             yield at + 1, False
         if at and self._mark(at - 1) in (",", "(", ")"):
             first = self._words[segs[at][0]].low
-            if first in _GO_ON or self._lang == "en" and first.endswith("ing"):
+            if (
+                self._mark(at - 1) == "("
+                or first in _GO_ON
+                or self._lang == "en"
+                and first.endswith("ing")
+            ):
                 yield at - 1, False
             if self._fronted(at - 1):
                 yield at - 1, False
@@ -361,7 +366,7 @@ class _Resolver:
                 if spread and not taken and (outside or self._crosses(i, p, side, None)):
                     yield i, side.side
             elif owner is not None and owner is not p and i == owner.first:
-                known = owner.own_side if owner.named else None
+                known = owner.own_side if owner.named or not owner.paired else None
                 alike = candidates.family(owner.ids) == candidates.family(p.ids)
                 if not known or (close or outside) and not alike:
                     continue

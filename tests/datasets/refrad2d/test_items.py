@@ -1,11 +1,14 @@
 import io
+import json
 import pickle
 import re
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
-from big_rad.datasets.refrad2d import items, texts
+from big_rad.datasets.refrad2d import builder, items, texts
+from tests.published import refrad2d
 
 DAMAGED = "damaged, or no .npy"
 MAP = np.array([[0, 5, 5], [0, 121, 0]], np.uint8)
@@ -62,3 +65,18 @@ def test_broken_label_maps_are_named(tmp_path, content, message):
 def test_the_label_map_of_an_unknown_image_is_still_checked(tmp_path):
     np.save(tmp_path / "x.npy", MAP)
     assert read(tmp_path / "x.npy", None)[1] == []
+
+
+def test_keywords_that_cannot_be_placed_are_warned_of_image_by_image(copy):
+    entries = json.loads(refrad2d.box_file(copy, "CT").read_text())
+    name, entry = next(iter(entries.items()))
+    entry["keywords_eng"] = [["lobe", "lung_lower_lobe_left", 11]]
+    refrad2d.box_file(copy, "CT").write_text(json.dumps(entries))
+    table = pq.read_table(copy / "refrad2d_vqa_dataset.parquet")
+    rows = table.to_pylist()
+    for row in rows:
+        if row["rsopid"] == name:
+            row["english"]["CleanedSentence"] = "One lobe is clear and one lobe is not."
+    refrad2d.write_parquet(copy, rows)
+    found = [p for p in builder.validate(copy, pixels=False) if p.message == texts.UNPLACED]
+    assert [(p.level, p.field) for p in found] == [("warning", "english.CleanedSentence")]
