@@ -334,8 +334,10 @@ class RadGrounder:
         parsed = markup.parse(raw, self.codec)
         if not points:  # A small model may point all the same.
             return Prediction(parsed.text, (), logprob, raw, count)
-        logits = out.get("mask_logits", ())
-        entities = tuple(self._entity(e, size, logits) for e in parsed.entities)
+        logits, read = out.get("mask_logits", ()), parsed.entities
+        if self.pointing == "masks":
+            read = tuple(mask_lib.named(e, parsed.text) for e in read)
+        entities = tuple(self._entity(e, size, logits) for e in read)
         return Prediction(parsed.text, entities, logprob, raw, count)
 
     def _entity(
@@ -346,7 +348,7 @@ class RadGrounder:
         box = None if entity.box is None else boxes.to_pixels(entity.box, width, height)
         mask = None
         if self.pointing == "masks":
-            entity, place = mask_lib.named(entity), mask_lib.place(entity, len(logits))
+            place = mask_lib.place(entity, len(logits))
             if place is not None:
                 resized = ops_image.resize_bilinear(np.asarray(logits[place])[..., None], size)
                 mask = resized[..., 0] > 0

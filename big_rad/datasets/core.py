@@ -2,7 +2,9 @@
 
 An example is a dict with id, patient and one image: `image` (packed, see `pp.packed`), modality,
 plane, body_part, texts and, where there are any, `segmap` (packed), `boxes` and `unsure` (classes
-that may be shown though neither shows them; records of before have no such field). One with several
+that may be shown though neither shows them; records of before have no such field). A text may have
+`keywords`, [[phrase, class id], ...], and, where words alone do not tell which place of them is
+meant, `places`: the start of each in the sentence, or None for every place. One with several
 images to draw from has them in `images`, each a dict of these fields; the op `view` chooses.
 Knows nothing of any particular dataset or of batches.
 """

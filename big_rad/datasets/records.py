@@ -7,6 +7,7 @@ are listed beside the records. Knows nothing of any published format.
     <data_dir>/<name>/<config>/<version>/*.array_record-*, build.json, rejects.jsonl
 """
 
+import collections
 import contextlib
 import dataclasses
 import functools
@@ -29,6 +30,7 @@ from big_rad.pp import packed
 Record = dict[str, Any]
 NOTE = "build.json"
 REJECTS = "rejects.jsonl"
+_SAID = 5  # kinds of warnings
 _HOPELESS = 1000
 _FREE = 20  # So many items may be bad whatever the share: small sets have no share to speak of.
 
@@ -167,7 +169,8 @@ def build(
         description: one line.
         splits: the jobs of each split; small and picklable. A split without any is left out.
         make: makes the records of a job, or a `Problem` for an item that has to be left out;
-            picklable. Problems of other levels than "error" leave nothing out.
+            picklable. Problems of other levels than "error" leave nothing out; warnings are counted
+            by message.
         params: everything that decides the content, JSON-able.
         data_dir: the folder under which the dataset lies.
         workers: processes; they do not change the result.
@@ -204,9 +207,10 @@ def build(
         rejects, others = _write(plan, scratch, new, beam)
         if judge is not None:
             judge(others)
-        counts = _finish(new, params, rejects)
+        warnings = collections.Counter(p.message for p in others if p.level == "warning")
+        counts = _finish(new, params, rejects, warnings)
         files.put(new, folder, scratch)
-    return Built(folder, counts, False, len(rejects))
+    return Built(folder, counts, False, len(rejects), _counted(warnings))
 
 
 def open(
@@ -245,7 +249,8 @@ def _known(
     old = found["params"]
     differs = sorted(k for k in params | old if params.get(k) != old.get(k))
     if not differs:
-        return Built(folder, found["counts"], True, found["rejects"])
+        notes = _counted(found.get("warnings", {}))
+        return Built(folder, found["counts"], True, found["rejects"], notes)
     differs = [k for k in differs if k not in ignore]
     if differs and not overwrite:
         was = ", ".join(f"{k}={old.get(k)} (now {params.get(k)})" for k in differs)
@@ -264,7 +269,21 @@ def _damaged(folder: Path, note: Mapping[str, Any]) -> Iterator[tuple[Path, int]
             yield path, size
 
 
-def _finish(folder: Path, params: dict[str, Any], rejects: Sequence[Problem]) -> dict[str, int]:
+def _counted(warnings: Mapping[str, int]) -> list[str]:
+    # The most frequent ones; many name a file and stand for themselves.
+    ordered = sorted(warnings.items(), key=lambda kind: (-kind[1], kind[0]))
+    lines = [f"{n} warnings: {message}" for message, n in ordered[:_SAID]]
+    if rest := ordered[_SAID:]:
+        lines.append(f"{sum(n for _, n in rest)} other warnings; tools.validate_data lists them")
+    return lines
+
+
+def _finish(
+    folder: Path,
+    params: dict[str, Any],
+    rejects: Sequence[Problem],
+    warnings: Mapping[str, int],
+) -> dict[str, int]:
     """Writes what lies beside the records; returns how many there are by split."""
     counts = _counts(folder)
     lines = (json.dumps(dataclasses.asdict(p), ensure_ascii=False) + "\n" for p in rejects)
@@ -274,6 +293,7 @@ def _finish(folder: Path, params: dict[str, Any], rejects: Sequence[Problem]) ->
         "params": params,
         "counts": counts,
         "rejects": len(rejects),
+        "warnings": dict(sorted(warnings.items())),
         "sizes": {k: p.stat().st_size for k, p in made.items()},
         "sha256": {k: sha256(p) for k, p in made.items()},
     }
@@ -292,7 +312,8 @@ class _Plan:
     workers: int
     max_reject_share: float
 
-    def check(self, split: str, made: int, rejects: Sequence[Problem]) -> None:
+    def check(self, split: str, made: int, problems: Sequence[Problem]) -> None:
+        rejects = [p for p in problems if p.level != "warning"]
         allowed = max(_FREE, self.max_reject_share * (made + len(rejects)))
         if len(rejects) > allowed or (rejects and not made):
             first = "\n".join(f"  {p}" for p in rejects[:5])

@@ -339,7 +339,12 @@ class Evaluator:
             if sample.masks is not None:
                 true = self.data[sample.index].get("masks", ())  # None: a text without any.
                 masks = sample.masks if side == "prediction" else true
-            boxes[side] = [_entity(e, width, height, masks) for e in parsed.entities]
+            boxes[side] = [
+                _entity(
+                    e if masks is None else mask_lib.named(e, parsed.text), width, height, masks
+                )
+                for e in parsed.entities
+            ]
         return {
             **fields,
             "control": self.control,
@@ -367,7 +372,6 @@ def _nonzero(text: np.ndarray) -> list[int]:
 def _entity(
     entity: markup.Entity, width: int, height: int, masks: Sequence[np.ndarray] | None
 ) -> Record:
-    entity = entity if masks is None else mask_lib.named(entity)
     known = 1 <= (entity.class_id or 0) <= classes.NUM_CLASSES
     box = entity.box
     fields = {

@@ -229,17 +229,27 @@ PAIRED = (
     (
         *(80, 81, "gluteus_maximus", "gluteus maximus muscle", "großer Gesäßmuskel", "m"),
         ("gluteus maximus",),
-        ("Musculus gluteus maximus", "M. gluteus maximus", "M. glutaeus maximus"),
+        (
+            "Musculus gluteus maximus",
+            "M. gluteus maximus",
+            "M. glutaeus maximus",
+            "Gluteus maximus",
+        ),
     ),
     (
         *(82, 83, "gluteus_medius", "gluteus medius muscle", "mittlerer Gesäßmuskel", "m"),
         ("gluteus medius",),
-        ("Musculus gluteus medius", "M. gluteus medius", "M. glutaeus medius"),
+        ("Musculus gluteus medius", "M. gluteus medius", "M. glutaeus medius", "Gluteus medius"),
     ),
     (
         *(84, 85, "gluteus_minimus", "gluteus minimus muscle", "kleiner Gesäßmuskel", "m"),
         ("gluteus minimus",),
-        ("Musculus gluteus minimus", "M. gluteus minimus", "M. glutaeus minimus"),
+        (
+            "Musculus gluteus minimus",
+            "M. gluteus minimus",
+            "M. glutaeus minimus",
+            "Gluteus minimus",
+        ),
     ),
     (
         *(86, 87, "autochthon", "deep back muscles", "autochthone Rückenmuskulatur", "f"),
@@ -251,7 +261,8 @@ PAIRED = (
     (
         *(88, 89, "iliopsoas", "iliopsoas muscle", "Lendendarmbeinmuskel", "m"),
         ("iliopsoas", "psoas", "psoas muscle"),
-        ("Musculus iliopsoas", "M. iliopsoas", "Musculus psoas", "M. psoas", "Psoasmuskel"),
+        ("Musculus iliopsoas", "M. iliopsoas", "Musculus psoas", "M. psoas", "Psoasmuskel")
+        + ("Psoas", "Iliopsoas"),
     ),
     (118, 119, "lung", "lung", "Lunge", "f", (), ("Lungenflügel", "Pulmo")),
 )

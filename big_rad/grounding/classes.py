@@ -117,6 +117,33 @@ def lookup_all(phrase: str, lang: str | None = None) -> tuple[AnatomyClass, ...]
     return ()
 
 
+def fold(word: str) -> str:
+    """A word in lower case, with umlauts written out and without accents or marks."""
+    return "".join(_fold(word))
+
+
+def in_vocabulary(word: str, lang: str) -> bool:
+    """Whether a word may be part of a phrase of the lexicon; quicker than looking phrases up.
+
+    Raises:
+        ValueError: another language.
+    """
+    known = _vocabulary(lang)
+    folded = _fold(word)
+    if all(w in _PARTS_DE or w in _PARTS_EN for w in folded):
+        return bool(folded)
+    return any(all(w in known for w in tokens) for tokens in _readings(word))
+
+
+@functools.cache
+def surfaces(lang: str) -> frozenset[str]:
+    """Folded words of the names themselves, which stand in the singular."""
+    names = [name for c in CLASSES for name in c.names(lang)]
+    names += [name for _, en, de in table.GROUPS for name in (en if lang == "en" else de)]
+    found = {w for name in names for w in _fold(name)}
+    return frozenset(w for w in found if not (lang == "en" and w.endswith("s") and w[:-1] in found))
+
+
 def _build() -> Iterator[AnatomyClass]:
     extra = {i: (en, de) for i, en, de in table.EXTRA}
     for class_id, name, en, de, more_en, more_de in table.SINGLE:
@@ -186,12 +213,25 @@ _WORDS = {
     **{f"{n}{suffix}": str(n) for n in range(1, 13) for suffix in ("st", "nd", "rd", "th")},
     **{word: str(n + 1) for n, word in enumerate(_ORDINALS_EN)},
     **{word + end: str(n + 1) for n, word in enumerate(_ORDINALS_DE) for end in _DE_ENDINGS[1:]},
-    **{stem + e: "left" for stem in ("link", "linksseitig") for e in _DE_ENDINGS},
-    **{stem + e: "right" for stem in ("recht", "rechtsseitig") for e in _DE_ENDINGS},
+    # Not "recht" itself, which is an adverb ("recht groß").
+    **{stem + e: "left" for stem in ("link", "linksseitig") for e in _DE_ENDINGS[1:]},
+    **{stem + e: "right" for stem in ("recht", "rechtsseitig") for e in _DE_ENDINGS[1:]},
+    **{"linksseitig": "left", "rechtsseitig": "right"},
     **dict.fromkeys(("left", "links", "li", "leftsided", "sinister", "sinistra"), "left"),
     **dict.fromkeys(("right", "rechts", "re", "rightsided", "dexter", "dextra"), "right"),
     **dict.fromkeys(("der", "die", "das", "des", "dem", "den", "von", "auf", "seite"), ""),
     **dict.fromkeys(("the", "of", "on", "side", "sided"), ""),
+    **dict.fromkeys(("anterior", "posterior", "lateral", "posterolateral", "anterolateral"), ""),
+    **{"humeri": "humerus", "femora": "femur", "karotiden": "karotis"},
+    **{
+        f"{many}{n}": one
+        for n in ("", "n")
+        for many, one in (
+            ("schulterblaetter", "schulterblatt"),
+            ("femurkoepfe", "femurkopf"),
+            ("hueftkoepfe", "hueftkopf"),
+        )
+    },
     **dict.fromkeys(("v",), "vena"),
     **dict.fromkeys(("a",), "arteria"),
     **dict.fromkeys(("m",), "musculus"),
@@ -221,7 +261,9 @@ def _stem(word: str) -> str:
         word = word[:-1]
     for ending in ("en", "em", "ae", "e", "a", "n"):
         if word.endswith(ending) and len(word) - len(ending) >= 4:
-            return word[: -len(ending)]
+            word = word[: -len(ending)]
+            # "Schlüsselbeine" as "Schlüsselbein", whose own last letter is cut too.
+            return word.removesuffix("n") if ending == "e" and word.endswith("bein") else word
     return word[:-1] + "i" if word.endswith("y") and len(word) > 4 else word
 
 
@@ -276,6 +318,12 @@ def _groups(lang: str | None) -> dict[tuple[str, ...], tuple[int, ...]]:
         for name in (en if lang != "de" else ()) + (de if lang != "en" else ()):
             entries.setdefault(_key(_canonical(_fold(name))), ids)
     return entries
+
+
+@functools.cache
+def _vocabulary(lang: str) -> frozenset[str]:
+    words = {w for key in (*_lexicon(lang), *_groups(lang)) for w in key}
+    return frozenset(words | _BOTH | {"left", "right"})
 
 
 def _adjective(side: str, gender: str) -> str:

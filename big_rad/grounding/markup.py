@@ -27,11 +27,13 @@ class Mention:
         keyword: the phrase; its inflected form, if that is what the sentence holds.
         class_id: 1..121.
         box: (x1, y1, x2, y2) in 0..1; None if the class is not in the image.
+        start: where in the sentence the phrase stands; None for every place where it does.
     """
 
     keyword: str
     class_id: int
     box: Sequence[float] | None = None
+    start: int | None = None
 
     def __post_init__(self):
         if not self.keyword.strip():
@@ -130,9 +132,10 @@ def locate(
     Longest keywords claim their words first, then no shorter one may. Keywords are whole words
     (`Leber` is not found in `Leberläsion`; a hyphen ends a word), found in any case, in composed or
     decomposed Unicode and across any white space, never in or across markup already there. Every
-    occurrence counts. Of mentions with the same keyword ("both kidneys" as two classes) the
-    first one with a box is taken. With boxes, a mention that has none claims its words but stays
-    plain, so no part of it is marked instead.
+    occurrence counts, or only the one at `start` of a mention that has one. Of mentions with the
+    same keyword at the same place ("both kidneys" as two classes) the first one with a box is
+    taken, since a phrase holds one box. With boxes, a mention that has none claims its words but
+    stays plain, so no part of it is marked instead.
 
     Args:
         sentence: the text.
@@ -152,10 +155,20 @@ def locate(
     for m in sorted(mentions, key=lambda m: (-len(_nfc(m.keyword.strip())), id(m) in plain)):
         for match in _keyword_pattern(m.keyword).finditer(sentence):
             start, end = match.span()
-            if all(end <= a or b <= start for a, b, _ in taken):
+            if m.start in (None, start) and all(end <= a or b <= start for a, b, _ in taken):
                 taken.append((start, end, m))
     marked = [(a, b, m) for a, b, m in taken if m is not None and id(m) not in plain]
     return sorted(marked, key=lambda t: t[:2])
+
+
+def occurrences(sentence: str, keyword: str) -> list[int]:
+    """Where a keyword starts in a sentence, as whole words; see `locate`.
+
+    Args:
+        sentence: the text.
+        keyword: not empty.
+    """
+    return [match.start() for match in _keyword_pattern(keyword).finditer(sentence)]
 
 
 def parse(text: str, codec: BoxCodec) -> Parsed:

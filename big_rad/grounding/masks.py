@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from big_rad.grounding import classes, markup
+from big_rad.grounding import classes, markup, mentions
 
 
 def pairwise_overlap(
@@ -46,13 +46,22 @@ def place(entity: markup.Entity, count: int) -> int | None:
     return index if index is not None and 0 <= index < count else None
 
 
-def named(entity: markup.Entity) -> markup.Entity:
+def named(entity: markup.Entity, text: str = "") -> markup.Entity:
     """Returns the entity with the lexicon's class of its phrase, 0 if it knows none.
 
-    Mask markup names no class, see `classes.lookup`.
+    Mask markup names no class, see `classes.lookup`. A phrase that alone may mean either side has
+    the class of the mention at its place in the text, if that is one.
+
+    Args:
+        entity: read from a text.
+        text: its visible text, or "".
     """
     known = classes.lookup(entity.phrase)
-    return dataclasses.replace(entity, class_id=0 if known is None else known.id)
+    if known is not None:
+        return dataclasses.replace(entity, class_id=known.id)
+    ids = {m.class_ids for m in mentions.at(text, *entity.span)} if text else set()
+    single = [i for (i, *others) in filter(None, ids) if not others]
+    return dataclasses.replace(entity, class_id=single[0] if len(single) == 1 else 0)
 
 
 def is_blank(mask: np.ndarray | None) -> bool:

@@ -62,7 +62,7 @@ def g_iou(
         codec: reads the boxes; needed if any text is a string.
         pred_masks: compares masks instead of boxes: for each sample its masks bool [H, W], in the
             order of `</seg>` in the text (one that is missing at the end counts as blank). The
-            class of a phrase is then the lexicon's (`classes.lookup`), 0 if it knows none. For
+            class of a phrase is then the lexicon's (`masks.named`), 0 if it knows none. For
             "reference_seg" they may be logits f32, which are cut as that script does, and at 0 for
             all else.
         ref_masks: the same of the references.
@@ -113,8 +113,8 @@ def g_iou(
             raise ValueError(f"g_iou: {name} are of {len(given)} samples, texts of {len(preds)}")
     samples, invalid_refs, matched = [], 0, []
     for k, (pred, ref) in enumerate(zip(preds, refs, strict=True)):
-        pred_entities, pred_valid = _entities(pred, codec)
-        ref_entities, ref_valid = _entities(ref, codec)
+        pred_entities, pred_valid = _entities(pred, codec, pred_masks is not None)
+        ref_entities, ref_valid = _entities(ref, codec, pred_masks is not None)
         if pred_masks is None:
             sides = _Sides(pred_entities, ref_entities)
         else:
@@ -170,7 +170,7 @@ class _MaskSides(_Sides):
         pred_masks: Sequence[np.ndarray],
         ref_masks: Sequence[np.ndarray],
     ):
-        self.pred, self.ref = (list(map(mask_lib.named, side)) for side in (pred, ref))
+        self.pred, self.ref = pred, ref
         chosen = [_masks(*side) for side in ((pred, pred_masks), (ref, ref_masks))]
         self.iou, self.dice = mask_lib.pairwise_overlap(*chosen)
         self.blank = sum(map(mask_lib.is_blank, chosen[0]))
@@ -323,14 +323,17 @@ def _boxes(entities: Sequence[markup.Entity]) -> list[Sequence[float]]:
     return [e.box if e.box is not None else (0, 0, 0, 0) for e in entities]
 
 
-def _entities(text: Text, codec: BoxCodec | None) -> tuple[Sequence[markup.Entity], bool]:
+def _entities(
+    text: Text, codec: BoxCodec | None, masks: bool = False
+) -> tuple[Sequence[markup.Entity], bool]:
+    # With masks the classes are the lexicon's, by the place in the text if there is one.
     if isinstance(text, str):
         if codec is None:
             raise ValueError("g_iou: texts need a codec; see big_rad.grounding.codec.get_codec")
         text = markup.parse(text, codec)
-    if isinstance(text, markup.Parsed):
-        return text.entities, text.valid
-    return list(text), True
+    visible, valid = (text.text, text.valid) if isinstance(text, markup.Parsed) else ("", True)
+    entities = list(text.entities if isinstance(text, markup.Parsed) else text)
+    return [mask_lib.named(e, visible) for e in entities] if masks else entities, valid
 
 
 def _name_of(similarity: similarities.Similarity) -> str:

@@ -7,11 +7,10 @@ of the entity's own box. Knows no images; reads English and German.
 
 import functools
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad.grounding import classes, markup, phrases
+from big_rad.grounding import classes, markup, mentions, side_words
 from big_rad.grounding.codec import BoxCodec
 
 Text = str | markup.Parsed
@@ -22,10 +21,6 @@ _MIDLINE = 0.05  # A box whose centre is nearer to the middle than this has no s
 _SIDED_PLANES = ("axial", "coronal", "transverse")
 # Pairs that do not lie on either side of the midline.
 _CENTRAL = ("heart", "atrial")
-_WORDS = {
-    "left": re.compile(r"\b(left|link(e[rsmn]?|s(seitig\w*)?)|li\.)(?![\w-])", re.IGNORECASE),
-    "right": re.compile(r"\b(right|recht(e[rsmn]?|s(seitig\w*)?)|re\.)(?![\w-])", re.IGNORECASE),
-}
 SCORES = ("entity", "box", "text")
 
 
@@ -54,6 +49,11 @@ def errors(
       coronal image (shown as usual, the patient's left on the right); wrong if it is the other;
     - text: texts that name a side of the same organ, or, if they share no organ, just one side
       each; wrong if the two have no side in common for one of the organs.
+
+    A plural ("both kidneys") is marked once, with the box of the first of its classes that has one;
+    here it counts as both sides, of which either agrees with a reference, and its box is not looked
+    at. Where the words of an entity do not tell its side, its class does, or with masks, whose
+    markup has no class, the text around it.
 
     Args:
         preds: generated texts with markup, or the same parsed.
@@ -93,19 +93,20 @@ def _sample(
 ) -> dict[str, list[bool]]:
     # Of each score, which of the things that could have been wrong were.
     found: dict[str, list[bool]] = {s: [] for s in SCORES}
-    referred = _by_organ(e.class_id or _class(e.phrase) for e in ref.entities)
+    referred = _by_organ(i for e in ref.entities for i in _named(e, ref.text))
     for entity in pred.entities:
-        known = side_of(entity.class_id or _class(entity.phrase))
+        ids = _named(entity, pred.text)
+        known = side_of(ids[0]) if ids else None
         if known is None:
             continue
         organ, side = known
         if organ in referred:
-            wrong = side not in referred[organ]
+            wrong = not _by_organ(ids)[organ] & referred[organ]
             found["entity"].append(wrong)
             row = per_class.setdefault(organ, {"n": 0, "errors": 0})
             row["n"], row["errors"] = row["n"] + 1, row["errors"] + wrong
         shown = _shown_side(entity.box) if plane.lower() in _SIDED_PLANES else None
-        if shown is not None and not organ.startswith(_CENTRAL):
+        if shown is not None and len(ids) == 1 and not organ.startswith(_CENTRAL):
             found["box"].append(shown != side)
     wrong = _contradicts(pred.text, ref.text)
     return found | {"text": [] if wrong is None else [wrong]}
@@ -114,13 +115,13 @@ def _sample(
 def _contradicts(pred: str, ref: str) -> bool | None:
     # None: there is nothing to compare.
     ours, theirs = (
-        _by_organ(i for lang in ("en", "de") for _, i in phrases.find(text, lang))
+        _by_organ(i for m in mentions.at(text, 0, len(text)) for i in m.class_ids)
         for text in (pred, ref)
     )
     shared = ours.keys() & theirs.keys()
     if shared:
         return any(not ours[organ] & theirs[organ] for organ in shared)
-    said = [{side for side, word in _WORDS.items() if word.search(text)} for text in (pred, ref)]
+    said = [side_words.sides(text) for text in (pred, ref)]
     return said[0] != said[1] if all(len(s) == 1 for s in said) else None
 
 
@@ -142,9 +143,20 @@ def _shown_side(box: Sequence[float] | None) -> str | None:
     return "left" if away > 0 else "right"
 
 
-def _class(phrase: str) -> int:
-    found = classes.lookup(phrase)
-    return 0 if found is None else found.id
+def _named(entity: markup.Entity, text: str) -> tuple[int, ...]:
+    """Returns the classes that an entity means: one, or both of a pair."""
+    class_id = entity.class_id
+    if not class_id:
+        known = classes.lookup(entity.phrase)
+        class_id = known.id if known else 0
+    here = [m for m in mentions.at(text, *entity.span) if m.class_ids]
+    for m in here:
+        if m.plural and (not class_id or class_id in m.class_ids):
+            return m.class_ids
+    if class_id:
+        return (class_id,)
+    single = {m.class_ids for m in here if len(m.class_ids) == 1}
+    return single.pop() if len(single) == 1 else ()
 
 
 @functools.cache

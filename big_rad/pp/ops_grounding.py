@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from big_rad.grounding import boxes as box_lib
-from big_rad.grounding import classes, markup, phrases
+from big_rad.grounding import classes, markup, mentions
 from big_rad.grounding.codec import get_codec
 from big_rad.pp import packed, prompts, shown
 from big_rad.pp.ops import OPS, Example, Op
@@ -26,7 +26,8 @@ def get_without(*names: str) -> Op:
     """Keeps classes out of an example, as if nobody had ever labelled or named them.
 
     Their pixels in the label map become background, their boxes go, and so does every text that
-    names one of them in the lexicon's words. Comes before `load`.
+    names one of them in the lexicon's words, or may do so ("the kidney", of either side). Comes
+    before `load`.
 
     Args:
         names: of the classes, such as "liver".
@@ -43,7 +44,11 @@ def get_without(*names: str) -> Op:
             return False
         said = [text.get(k) for k in _SAID] + list(text.get("choices") or ())
         return any(
-            c in out for part in said if part for _, c in phrases.find(part, text["lang"], most=99)
+            c in out
+            for part in said
+            if part
+            for mention in mentions.find(part, text["lang"])
+            for c in mention.class_ids or mention.possible_ids
         )
 
     def _without(example: Example) -> Example:
@@ -98,11 +103,15 @@ def get_ground(mode: str = "boxes", codec: str = "radgrounder", grid: int | None
         sentence = text["suffix"]
         if mode == "none" or _LOOKS_SPECIAL.search(sentence):
             return text
-        mentions = [markup.Mention(k, int(c), boxes.get(int(c))) for k, c in text["keywords"]]
+        places = text.get("places") or [None] * len(text["keywords"])
+        wanted = [
+            markup.Mention(k, int(c), boxes.get(int(c)), start)
+            for (k, c), start in zip(text["keywords"], places, strict=True)
+        ]
         if mode == "boxes":
-            suffix = markup.render(sentence, mentions, "boxes", box_codec)
+            suffix = markup.render(sentence, wanted, "boxes", box_codec)
         else:
-            suffix, text["mask_classes"] = _with_masks(sentence, mentions)
+            suffix, text["mask_classes"] = _with_masks(sentence, wanted)
         return text | {"suffix": suffix, "markup": suffix != sentence}
 
     return _ground

@@ -5,6 +5,7 @@ Knows nothing of tokens and of pixels; `ground` (in `ops_grounding`) puts the ma
 
 import numpy as np
 
+from big_rad.grounding import placing
 from big_rad.pp import prompts, shown
 from big_rad.pp.ops import OPS, Example, Op, rng_of
 
@@ -31,7 +32,14 @@ def get_clean(kind: str = "released") -> Op:
             return text
         fields = {k: prompts.clean(text[k]) for k in _REPORT_FIELDS if text.get(k)}
         keywords = [[_phrase(k), c] for k, c in text.get("keywords") or ()]
-        return text | fields | {"keywords": keywords}
+        new = text | fields | {"keywords": keywords}
+        if places := text.get("places"):
+            both = zip(text["keywords"], keywords, places, strict=True)
+            new["places"] = [
+                placing.moved(text["sentence"], new["sentence"], (old, cleaned), start)
+                for (old, _), (cleaned, _), start in both
+            ]
+        return new
 
     def _phrase(keyword: str) -> str:
         cleaned = prompts.clean(keyword)

@@ -37,6 +37,14 @@ def make(job):
         yield records.record(f"{job}-{k}", f"p{job}", images)
 
 
+def doubtful(job):
+    """Records with a warning each; a warning leaves nothing out."""
+    yield records.Problem("data.jsonl", job, "report", "stays plain", "warning")
+    if job == 3:
+        yield records.Problem("data.jsonl", job, "report", "looks odd", "warning")
+    yield from make(job)
+
+
 def nearly_all_bad(job):
     yield records.Problem("12/x.dcm.zst", None, "", f"item {job} is damaged")
     if job == 3:
@@ -63,6 +71,17 @@ def content(data_dir, split):
 def built(tmp_path_factory):
     data_dir = tmp_path_factory.mktemp("records")
     return data_dir, build(data_dir)
+
+
+def test_warnings_are_counted_and_said_and_leave_nothing_out(tmp_path, built):
+    first = build(tmp_path, doubtful, max_reject_share=0.0)
+    assert (first.counts, first.rejects) == (built[1].counts, 1)
+    assert first.notes == ["1 warnings: looks odd", "15 warnings: stays plain"]
+    assert (first.folder / "rejects.jsonl").read_text() == (
+        built[1].folder / "rejects.jsonl"
+    ).read_text()
+    again = build(tmp_path, doubtful)
+    assert again.reused and again.notes == first.notes
 
 
 def test_bad_items_are_left_out_listed_and_counted(built):

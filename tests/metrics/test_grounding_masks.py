@@ -102,3 +102,15 @@ def test_masks_that_do_not_fit_are_refused(kw, message):
     texts = ["<seg>liver</seg>"]
     with pytest.raises(ValueError, match=message):
         grounding.g_iou(texts, texts, codec=CODEC, **kw)
+
+
+def test_a_phrase_without_a_side_has_the_class_that_its_clause_names():
+    right = "Rechts im <seg>Unterlappen</seg> ein Herd, links ist der <seg>Unterlappen</seg> frei."
+    left = right.replace("Rechts", "Links").replace(", links", ", rechts")
+    both = [[block(0, 4), block(6, 9)]]
+    same = g_iou([right], both, [right], both)
+    assert same["g_iou"] == 1 and set(same["per_class"]) == {11, 14}
+    # The masks stay where they were, but the words have changed sides.
+    assert g_iou([left], both, [right], both)["g_iou"] == 0
+    bare = "Im <seg>Unterlappen</seg> ein Herd."
+    assert set(g_iou([bare], both, [bare], both)["per_class"]) == {0}

@@ -84,6 +84,33 @@ def test_a_box_in_the_middle_has_no_side():
         ("Pleuraerguss re.", "Linksseitiger Pleuraerguss.", True),
         ("Left effusion.", "Effusions left and right.", None),
         ("Rechteckige Verdichtung.", "Verdichtung links.", None),
+        # More words for a side, and "left" that is none.
+        ("Left-sided effusion.", "Right-sided effusion.", True),
+        ("Left-sided effusion.", "Effusion on the left.", False),
+        ("Leftsided effusion.", "Rechtsseitiger Erguss.", True),
+        ("Linksbasal Verdichtung.", "Verdichtung rechts.", True),
+        ("Rechtshilär Verdichtung.", "Verdichtung rechts.", False),
+        ("Links-apikale Verdichtung.", "Rechtsapikale Verdichtung.", True),
+        ("Rechtsbetonte Ergüsse.", "Linksbetonte Ergüsse.", True),
+        ("Rechtsführende Ergüsse.", "Right-predominant effusions.", False),
+        ("Erguss li", "Erguss re", True),
+        ("Erguss li", "Left effusion.", False),
+        ("Li Erguss, kein Pneumothorax.", "Erguss rechterseits.", True),
+        ("Lt effusion.", "Right effusion.", True),
+        ("Linkskonvexe Skoliose.", "Rechtskonvexe Skoliose.", True),
+        ("No residual fluid left.", "Right effusion.", None),
+        ("There is no fluid left in the pleural space.", "Right effusion.", None),
+        ("The drain was left in place.", "Right effusion.", None),
+        ("Little contrast was left over.", "Right effusion.", None),
+        ("Nodule right above the diaphragm.", "Left effusion.", None),
+        ("No effusion on the left.", "Right effusion.", True),
+        ("Recht großer Erguss.", "Erguss links.", None),
+        ("Rechtsherzbelastung.", "Erguss links.", None),
+        ("Re-Operation nach CT.", "Erguss links.", None),
+        # The side of the clause is the organ's.
+        ("Consolidation in the right upper and lower lobes.", "Left lower lobe normal.", True),
+        ("Rechts im Unterlappen ein Rundherd.", "Rundherd im linken Unterlappen.", True),
+        ("Links im Unterlappen ein Rundherd.", "Nodule in the left lower lobe.", False),
         ("No finding.", "Left effusion.", None),
         # Two organs, one of them on the wrong side.
         ("Right kidney normal, left lung clear.", "Right kidney normal, right lung clear.", True),
@@ -123,3 +150,25 @@ def test_what_does_not_fit_is_an_error():
         laterality.errors(["x"], [], CODEC)
     with pytest.raises(ValueError, match="codec"):
         laterality.errors(["x"], ["x"])
+
+
+def marked(text, phrase, class_id, side):
+    return render(text, [Mention(phrase, class_id, ON[side])], "boxes", CODEC)
+
+
+def test_a_plural_is_marked_once_and_stands_for_both_sides():
+    both = marked("Both kidneys are small.", "Both kidneys", RIGHT.id, "right")
+    for one in (report("left"), report("right")):
+        assert errors(one, both)["entity"] == errors(both, one)["entity"] == 0
+    assert errors(both, both)["n_entity"] == 1 and errors(both, both)["n_box"] == 0
+    # One organ of a pair is of one side, whatever its words.
+    text = "On the right, the kidney is small."
+    wrong = errors(marked(text, "kidney", RIGHT.id, "right"), report("left"))
+    assert shares(wrong) == [1, 0, 1]
+
+
+def test_with_masks_the_text_around_a_phrase_tells_its_side():
+    mask = "Rechts im <seg>Unterlappen</seg> ein Herd."
+    other = mask.replace("Rechts", "Links")
+    assert errors(mask, mask)["entity"] == 0 and errors(mask, mask)["n_entity"] == 1
+    assert errors(other, mask)["entity"] == 1

@@ -132,10 +132,10 @@ def build(
         built.notes.append(listing.grouping)
     turned = collections.Counter(p.message for p in found if p.level == images.TURNED)
     built.notes += [f"{n} images were {how}, to their usual display" for how, n in turned.items()]
-    warnings = [p for p in [*listing.problems, *found] if p.level == "warning"]
+    warnings = [p for p in listing.problems if p.level == "warning"]
     if warnings:
         built.notes.append(
-            f"{len(warnings)} warnings; python -m tools.validate_data folder lists them"
+            f"{len(warnings)} warnings of lines; python -m tools.validate_data folder lists them"
         )
     return built
 

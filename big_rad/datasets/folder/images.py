@@ -19,10 +19,14 @@ from big_rad.datasets.records import Problem
 from big_rad.dicom import plausible
 from big_rad.dicom import read as reader
 from big_rad.dicom.turns import Turn
-from big_rad.grounding import phrases
+from big_rad.grounding import placing
 
 _SAYS_NO_MODALITY = ("npy", "png", "nifti")  # if grey; pictures in colour are "OT"
 LOOK, TURNED = "look", "turned"  # levels of problems that are counted: see `make`
+UNPLACED = (
+    "a phrase of one side of a pair stands at several places of the report, and is not listed as "
+    'often; it stays plain there. List it once for each place, or with its side ("left kidney")'
+)
 _Box = tuple[float, float, float, float, int]
 
 
@@ -116,6 +120,8 @@ def to_record(
             rows.append(row)
     boxes = [(*turn.box(b[:4], found.pixels.shape), b[4]) for b in _merged(rows)]
     texts = [text for row in rows for text in texts_of(row)]
+    for row in rows:
+        problems += [Problem(file, row.line, *p, "warning") for p in _unplaced(row)]
     if not texts and not boxes and segmap is None:
         return None, problems
     seen = {b[4] for b in boxes} | (set() if segmap is None else set(map(int, np.unique(segmap))))
@@ -179,7 +185,7 @@ def texts_of(row: Row) -> list[dict[str, Any]]:
         texts.append({
             "task": "report", "lang": row.language, "sentence": row.report,
             "clinical": row.clinical, "question": row.indication,
-            "keywords": [list(k) for k in keywords_of(row)], "template": "",
+            **placing.fields(row.report, placed_of(row)), "template": "",
         })  # fmt: skip
     if row.question:
         texts.append({
@@ -191,19 +197,36 @@ def texts_of(row: Row) -> list[dict[str, Any]]:
 
 
 def keywords_of(row: Row) -> list[tuple[str, int]]:
-    """Returns the phrases of a report with their classes.
+    """Returns the phrases of a report with their classes; see `placed_of`."""
+    return list(dict.fromkeys((phrase, class_id) for phrase, class_id, _ in placed_of(row)))
+
+
+def placed_of(row: Row) -> list[placing.Placed]:
+    """Returns the phrases of a report with their classes and places.
 
     Phrases of boxes come first. Those of the line's `keywords` follow, or, without any, those that
     the lexicon finds; of these, none that a box has named already.
     """
-    named = [(b.phrase, b.class_id) for b in row.boxes if b.phrase]
+    named, _ = placing.place(row.report, _given(row), row.language)
     if row.keywords:
-        more = list(row.keywords)
-    else:
-        known = {phrase.casefold() for phrase, _ in named}
-        found = phrases.find(row.report, row.language)
-        more = [k for k in found if k[0].casefold() not in known]
-    return list(dict.fromkeys([*named, *more]))
+        return named
+    known = {phrase.casefold() for phrase, *_ in named}
+    found = placing.found(row.report, row.language)
+    return named + [k for k in found if k[0].casefold() not in known]
+
+
+def _given(row: Row) -> list[placing.Keyword]:
+    of_boxes = [(b.phrase, b.class_id) for b in row.boxes if b.phrase]
+    return [*(k for k in of_boxes if k not in row.keywords), *row.keywords]
+
+
+def _unplaced(row: Row) -> Iterator[tuple[str, str]]:
+    """Yields (field, message) of given phrases of which nobody knows where they belong."""
+    given = _given(row)
+    _, left_out = placing.place(row.report, given, row.language) if given else ((), ())
+    for phrase in left_out:
+        field = "keywords" if phrase in {k for k, _ in row.keywords} else "boxes"
+        yield field, UNPLACED
 
 
 resolve = paths.resolve

@@ -68,7 +68,8 @@ class Job:
 def make(setting: Setting, job: Job) -> Iterator[records.Record | Problem]:
     """Makes the records of a job; for each image that cannot be used, its first error.
 
-    Also yields a problem of the level `TURNED` for each image that was turned.
+    Of images that can be used, also yields a problem of the level `TURNED` where the image was
+    turned, and the warning that a keyword could not be placed.
     """
     yield from (p for p in job.problems if p.level == "error")
     reader = _reader(setting) if job.sentences else None
@@ -81,7 +82,7 @@ def make(setting: Setting, job: Job) -> Iterator[records.Record | Problem]:
                 yield errors[0]
             elif image is not None:
                 images.append(image)
-                yield from (p for p in problems if p.level == TURNED)
+                yield from (p for p in problems if p.level == TURNED or p.message == texts.UNPLACED)
         if images:
             digest = hashlib.sha256(sentence.text.encode()).hexdigest()[:16]
             yield records.record(f"{job.modality.lower()}-{digest}", "", images)

@@ -10,11 +10,15 @@ from typing import Any
 
 from big_rad.datasets.records import Problem, nfc
 from big_rad.datasets.refrad2d.index import FIELDS, LANGUAGES
-from big_rad.grounding import classes, markup
+from big_rad.grounding import classes, markup, placing
 
 QUESTION_TYPES = ("open", "closed", "yesno", "multiple")
 _SOURCES = {"dicom_vqa": "metadata", "snippet_vqa": "finding"}
 _CLINICAL, _QUESTION = "ReportKlinischeAngabenCleaned", "ReportFragestellungCleaned"
+UNPLACED = (
+    "a keyword of one side of a pair stands at several places and is not listed as often, so "
+    "nobody knows which place is meant; it stays plain there (list it once for each place)"
+)
 _KEYWORDS = {"en": "keywords_eng", "de": "keywords_de"}
 
 
@@ -57,14 +61,17 @@ def texts(
         values = {f: _text(content.get(f), f"{column}.{f}", found) for f in FIELDS[2:]}
         sentence = values["CleanedSentence"]
         if sentence:
-            said = [k for k in keywords.get(lang, []) if _is_in(k, sentence)]
+            said = [tuple(k) for k in keywords.get(lang, []) if _is_in(k, sentence)]
             if len(said) < len(keywords.get(lang, [])):
                 message = f"does not contain each keyword of {_KEYWORDS[lang]}; those stay plain"
                 found.warn(f"{column}.CleanedSentence", message)
+            placed, left_out = placing.place(sentence, said, lang)
+            if left_out:
+                found.warn(f"{column}.CleanedSentence", UNPLACED)
             out.append({
                 "task": "report", "lang": lang, "sentence": sentence,
                 "clinical": values[_CLINICAL], "question": values[_QUESTION],
-                "keywords": said, "template": "",
+                **placing.fields(sentence, placed), "template": "",
             })  # fmt: skip
         else:
             found.warn(f"{column}.CleanedSentence", "empty, so there is no report in this language")

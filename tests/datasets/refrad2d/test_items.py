@@ -4,11 +4,12 @@ import pickle
 import re
 
 import numpy as np
+import pyarrow.parquet as pq
 import pydicom
 import pytest
 import zstandard
 
-from big_rad.datasets.refrad2d import index, items, source, texts
+from big_rad.datasets.refrad2d import builder, index, items, source, texts
 from big_rad.pp import packed
 from tests.published import refrad2d
 
@@ -157,3 +158,18 @@ def test_a_map_that_fits_neither_way_is_refused(copy, tmp_path, grounded):
     found, problems = made(copy, grounded, tmp_path)
     assert found is None
     assert any("as stored" in p.message and p.level == "error" for p in problems)
+
+
+def test_keywords_that_cannot_be_placed_are_warned_of_image_by_image(copy):
+    entries = json.loads(refrad2d.box_file(copy, "CT").read_text())
+    name, entry = next(iter(entries.items()))
+    entry["keywords_eng"] = [["lobe", "lung_lower_lobe_left", 11]]
+    refrad2d.box_file(copy, "CT").write_text(json.dumps(entries))
+    table = pq.read_table(copy / "refrad2d_vqa_dataset.parquet")
+    rows = table.to_pylist()
+    for row in rows:
+        if row["rsopid"] == name:
+            row["english"]["CleanedSentence"] = "One lobe is clear and one lobe is not."
+    refrad2d.write_parquet(copy, rows)
+    found = [p for p in builder.validate(copy, pixels=False) if p.message == texts.UNPLACED]
+    assert [(p.level, p.field) for p in found] == [("warning", "english.CleanedSentence")]

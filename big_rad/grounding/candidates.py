@@ -1,0 +1,348 @@
+"""Finds the phrases of a text that are in the lexicon of classes, before their sides are known.
+
+The longest phrase claims its words first; phrases are whole words and lie within one clause.
+"""
+
+import collections
+import dataclasses
+import functools
+import re
+from collections.abc import Iterable, Sequence
+
+from big_rad.grounding import class_table, classes, clauses, side_words
+from big_rad.grounding.clauses import Token
+
+MAX_WORDS = 8
+# Between two words of a phrase: spaces, a hyphen, or the point of "4. Rippe" and "V. cava".
+_WITHIN = re.compile(r"\s+|\s?[-\u2010\u2011]\s?|['\u2019]")
+_AFTER_SHORT = re.compile(r"\.\s*")
+_SHORT = re.compile(r"[0-9]{1,2}|[A-Za-z]")
+_RANGE = re.compile(r"\s?[/\u2013]\s?\w")
+_JOINING = "-\u2010\u2011"
+# Words that the lexicon passes over; a phrase neither begins nor ends with one.
+_FILLERS = {
+    "en": frozenset(
+        "the of on a an at in side sided anterior posterior lateral posterolateral "
+        "anterolateral".split()
+    ),
+    "de": frozenset("in an der die das dem des den von vom auf am im und seite".split()),
+}
+# German nouns whose plural is their singular.
+_SAME_PLURAL = ("lappen", "knochen", "fluegel", "strecker")
+_PLURAL_VERBS = frozenset("sind zeigen stellen weisen waren erscheinen imponieren bleiben".split())
+_PLURAL_PREPOSITIONS = frozenset("in an aus von mit bei zu zwischen beiden unter".split())
+# What may stand before "der" with a capital and is no noun that has a genitive.
+_NO_NOUNS = clauses.PREPOSITIONS | frozenset(
+    "rechts links beidseits auch nur dabei hier dort somit zudem sonst ansonsten insgesamt "
+    "unverändert weiterhin lediglich ebenso ebenfalls dann daneben regelrecht".split()
+)
+_IRREGULAR = frozenset(
+    "humeri femora scapulae claviculae skapulae klavikulae karotiden schulterblaetter femurkoepfe "
+    "hueftkoepfe psoae ilia".split()
+)
+_PARTS = ("parenchym", "gewebe", "wand", "rand", "kontur", "region", "knochen", "parenchyma",
+          "tissue", "wall", "margin", "contour", "bone", "muscle")  # fmt: skip
+RIBS = frozenset(range(92, 116))
+LUNGS = (118, 119)
+BACK_MUSCLES = (86, 87)  # Several on each side.
+# Words for a whole that lies on both sides, or is a row of bones.
+_COLLECTIVE_DE = re.compile(r".*muskulatur|brustkorb|.*wirbelsäule|[lbh]ws")
+_COLLECTIVE_EN = frozenset("spine column cage musculature thorax".split())
+# Words that tell the side of the noun before them.
+AFTER = frozenset(
+    "links rechts li re linksseitig rechtsseitig bds bd beidseits beiderseits".split()
+)
+
+
+@dataclasses.dataclass
+class Phrase:
+    """Some words that name anatomy.
+
+    Attributes:
+        first, last: its first and last word.
+        ids: what it may mean, by id.
+        number: "one", "many" (a plural) or "both" (the text says so in the phrase).
+        bound: words of the phrase that name its side.
+        side: the side it has been given, if `ids` has those of both.
+        named: whether it is known what it means.
+        plural: several organs are meant.
+        coordinated: it shares its noun or number with a neighbour ("upper and lower lobes").
+        counted: it is a range of numbers.
+    """
+
+    first: int
+    last: int
+    ids: tuple[int, ...]
+    number: str = "one"
+    bound: tuple[int, ...] = ()
+    side: str | None = None
+    named: bool = False
+    plural: bool = False
+    coordinated: bool = False
+    counted: bool = False
+
+    @property
+    def words(self) -> range:
+        """The words of the phrase."""
+        return range(self.first, self.last + 1)
+
+    @property
+    def paired(self) -> bool:
+        """Whether it may be on either side."""
+        return len({sided(i) for i in self.ids} - {None}) == 2
+
+    @property
+    def own_side(self) -> str | None:
+        """The side that it has, "left" or "right", or None."""
+        if self.side is not None:
+            return None if self.side == "both" else self.side
+        found = {sided(i) for i in self.ids}
+        return found.pop() if len(found) == 1 else None
+
+
+def find(text: str, words: Sequence[Token], between: Sequence[str], lang: str) -> list[Phrase]:
+    """Returns the phrases of a text, in order, not overlapping.
+
+    Args:
+        text: the text.
+        words: of `clauses.tokens`.
+        between: of `clauses.gaps`.
+        lang: "en" or "de".
+    """
+    found, first = [], 0
+    while first < len(words):
+        last = first
+        while last < len(words) and _may_belong(words[last], lang):
+            last += 1
+            if last == len(words) or between[last - 1]:
+                break
+            if not _joined(text, words[last - 1], words[last], lang):
+                break
+        if last > first:
+            found += _in_run(text, words, between, range(first, last), lang)
+        first = max(last, first + 1)
+    return sorted(found, key=lambda p: p.first)
+
+
+def on_side(ids: Iterable[int], side: str) -> tuple[int, ...]:
+    """Returns the classes of a side, or all if it is "both"."""
+    return tuple(i for i in ids if side == "both" or sided(i) == side)
+
+
+def sided(class_id: int) -> str | None:
+    """Returns "left" or "right" if a class is on one side by its name, or None."""
+    return _sided()[class_id - 1]
+
+
+def on_one_side(ids: Iterable[int]) -> int:
+    """Returns how many classes there are on the side that has most, or that have no side."""
+    return max(collections.Counter(map(sided, ids)).values(), default=0)
+
+
+def mirrored(class_id: int) -> int | None:
+    """Returns the class of the same organ on the other side, or None."""
+    return _mirror().get(class_id)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def lookup(phrase: str, lang: str) -> tuple[int, ...]:
+    """Returns the ids of all classes that a phrase may mean, by id."""
+    return tuple(c.id for c in classes.lookup_all(phrase, lang))
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def gender(class_id: int) -> str | None:
+    """Returns the gender of the German name of a paired class ("m", "f", "n"), or None."""
+    for left, right, *_, sex, _, _ in class_table.PAIRED:
+        if class_id in (left, right):
+            return sex
+    return "f" if class_id in RIBS else None
+
+
+def is_collective(words: Sequence[Token], phrase: Phrase, lang: str) -> bool:
+    """Whether a phrase in the singular means organs on both sides, or a whole row of them."""
+    lows = [words[i].low for i in phrase.words if i not in phrase.bound]
+    if lang == "en":
+        return any(w in _COLLECTIVE_EN for w in lows)
+    if phrase.ids == LUNGS:
+        return any(w.startswith("lunge") and not w.endswith("flügel") for w in lows)
+    return any(_COLLECTIVE_DE.fullmatch(w) for w in lows)
+
+
+def family(ids: Sequence[int]) -> str:
+    """Returns a word that organs share whose sides go together, such as "lung" of its lobes."""
+    return classes.by_id(ids[0]).name.split("_")[0]
+
+
+def _in_run(
+    text: str, words: Sequence[Token], between: Sequence[str], run: range, lang: str
+) -> list[Phrase]:
+    """Returns the phrases among words of which each is in the lexicon or passed over."""
+    found, taken = [], set()
+    for length in range(min(MAX_WORDS, len(run)), 0, -1):
+        for first in range(run.start, run.stop - length + 1):
+            span = range(first, first + length)
+            if not taken.isdisjoint(span) or not _is_phrase(words, span, lang):
+                continue
+            start, end = words[first].start, words[span[-1]].end
+            ids = lookup(" ".join(text[start:end].split()), lang)
+            if not ids:
+                continue
+            taken.update(span)
+            if not _is_part(text, start, end, ids) and not _device_follows(
+                text, words, between, span[-1], lang
+            ):
+                found.append(_phrase(words, between, span, ids, lang))
+    return found
+
+
+def _phrase(
+    words: Sequence[Token], between: Sequence[str], span: range, ids: tuple[int, ...], lang: str
+) -> Phrase:
+    bound = tuple(i for i in span if side_words.side_of(words[i], lang))
+    says_both = any(side_words.side_of(words[i], lang) == "both" for i in bound)
+    sides = {side_words.side_of(words[i], lang) for i in bound}
+    if says_both or {"left", "right"} <= sides:
+        number = "both"
+    else:
+        number = "many" if _is_plural(words, between, span, lang) else "one"
+    return Phrase(span[0], span[-1], ids, number, bound)
+
+
+def _is_phrase(words: Sequence[Token], span: range, lang: str) -> bool:
+    """Whether words, joined as they are, may be a phrase."""
+    lower = [words[i].low for i in span]
+    fillers = _FILLERS[lang]
+    if lower[0] in fillers or lower[-1] in fillers:
+        return False
+    if side_words.side_of(words[span[-1]], lang) == "both" and words[span[-1]].low not in AFTER:
+        return False  # "on both (sides)"
+    for a, b in zip(span, span[1:]):
+        adverb = words[a].low in ("left", "right", "links", "rechts")
+        if adverb and words[b].low in fillers - {"sided"}:
+            return False  # "left of the kidney" is not the left kidney
+    return True
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _is_word(low: str, lang: str) -> bool:
+    return classes.in_vocabulary(low, lang)
+
+
+def _may_belong(word: Token, lang: str) -> bool:
+    if word.low in _FILLERS[lang]:
+        return True
+    return bool(side_words.side_of(word, lang)) or _is_word(word.low, lang)
+
+
+def _joined(text: str, a: Token, b: Token, lang: str) -> bool:
+    gap = text[a.end : b.start]
+    if _WITHIN.fullmatch(gap):
+        return True
+    short = _SHORT.fullmatch(a.text) or a.low in clauses.SIDE_SHORT[lang]
+    return bool(short and _AFTER_SHORT.fullmatch(gap))
+
+
+def _is_part(text: str, start: int, end: int, ids: tuple[int, ...]) -> bool:
+    """Whether a phrase is a part of a hyphenated word, or the end of a range of numbers."""
+    digit = text[end - 1].isdigit()
+    if digit and RIBS.issuperset(ids):
+        return False  # "ribs 3-5" is read as a range; see `ellipsis`.
+    if text[end : end + 1] in tuple(_JOINING):
+        return True
+    if start > 1 and text[start - 1] in _JOINING and not text[start - 2].isspace():
+        return not (RIBS.issuperset(ids) and text[start].isdigit())
+    return digit and bool(_RANGE.match(text, end))
+
+
+def _device_follows(
+    text: str, words: Sequence[Token], between: Sequence[str], last: int, lang: str
+) -> bool:
+    """Whether a phrase only says of which kind a device is ("right subclavian line")."""
+    if between[last] or last + 1 >= len(words):
+        return False
+    return side_words.is_device(words[last + 1], lang)
+
+
+def _is_plural(words: Sequence[Token], between: Sequence[str], span: range, lang: str) -> bool:
+    folded = [classes.fold(words[i].low) for i in span]
+    for i, word in zip(span, folded):
+        if side_words.side_of(words[i], lang) or word in _FILLERS[lang] or not word.isalpha():
+            continue
+        if lang == "de" and not words[i].capital and any(words[k].capital for k in span):
+            continue  # An adjective.
+        if _inflected_plural(word, lang):
+            return True
+    return lang == "de" and _same_plural(words, between, span, folded)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _inflected_plural(word: str, lang: str) -> bool:
+    """Whether a folded word is a plural by its ending; the lexicon's own words are singulars."""
+    if word in _IRREGULAR:
+        return True
+    if len(word) < 4 or word in classes.surfaces(lang) or word.endswith(_PARTS):
+        return False
+    if lang == "en":
+        return word.endswith(("s", "ae")) and not word.endswith(("ss", "us", "is"))
+    return word.endswith(("n", "e", "ae"))
+
+
+def _same_plural(
+    words: Sequence[Token], between: Sequence[str], span: range, folded: Sequence[str]
+) -> bool:
+    """Whether a German noun with one form for both numbers stands in the plural."""
+    if not any(w.endswith(_SAME_PLURAL) for w in folded):
+        return False
+    article = _article_of(words, between, span[0])
+    if article is not None:
+        low = words[article].low
+        before = words[article - 1] if article and not between[article - 1] else None
+        if low in ("die", "alle", "allen", "aller", "diese", "keine", "mehrere"):
+            return True
+        if low == "den":
+            return before is not None and before.low in _PLURAL_PREPOSITIONS
+        if low == "der":  # A genitive plural, where a noun stands before it.
+            return before is not None and before.capital and before.low not in _NO_NOUNS
+        return False
+    after = words[span[-1] + 1].low if not between[span[-1]] else ""
+    return after in _PLURAL_VERBS
+
+
+_ARTICLES = clauses.DETERMINERS | frozenset(
+    "im am vom zum beim ins alle allen aller diese mehrere".split()
+)
+
+
+def _article_of(words: Sequence[Token], between: Sequence[str], first: int) -> int | None:
+    """Returns the German article of the noun at or after a word, over its adjectives, or None."""
+    for i in range(first - 1, max(-1, first - 4), -1):
+        low = words[i].low
+        if between[i]:
+            return None
+        if low in _ARTICLES:
+            return i
+        if words[i].capital or low in clauses.PREPOSITIONS or low in clauses.VERBS:
+            return None
+    return None
+
+
+@functools.cache
+def _sided() -> tuple[str | None, ...]:
+    found = []
+    for c in classes.CLASSES:
+        parts = c.name.split("_")
+        found.append(next((s for s in ("left", "right") if s in parts), None))
+    return tuple(found)
+
+
+@functools.cache
+def _mirror() -> dict[int, int]:
+    other = {"left": "right", "right": "left"}
+    ids = {c.name: c.id for c in classes.CLASSES}
+    found = {}
+    for name, class_id in ids.items():
+        swapped = "_".join(other.get(p, p) for p in name.split("_"))
+        if swapped != name and swapped in ids:
+            found[class_id] = ids[swapped]
+    return found

@@ -1,0 +1,161 @@
+"""Cuts a text into words, sentences and clauses, as far as the sides of organs need it.
+
+Rules only, for English and German reports. Knows nothing of anatomy and of sides.
+"""
+
+import dataclasses
+import re
+import unicodedata
+
+_WORD = re.compile(r"[\w\u0300-\u036f]+")
+_DASH = re.compile(r"\s[-\u2013\u2014]+\s")
+_NEW_ITEM = re.compile(r"\n\s*\n|\n\s*(?:[-*\u2022\u2013]|\(?\d{1,2}[.)])\s")
+# A point after these ends no sentence, whatever follows.
+_SHORT = frozenset(
+    "ca vgl z b v a m d h u dr prof bzw ggf inkl max min evtl n sog approx vs fig st e g i "
+    "aa vv".split()
+)
+# Nor after these, unless a word follows that opens a sentence.
+SIDE_SHORT = {"de": frozenset("re li bds bd".split()), "en": frozenset("lt rt".split())}
+_OPENS = frozenset(
+    "der die das den dem des ein eine einen im in am an auf bei kein keine keinen kein es beide "
+    "beidseits linke linker linkes rechte rechter rechtes links rechts sonst ansonsten zudem "
+    "the a an no there both left right normal".split()
+)
+# What a German ordinal ("4.") may belong to, though it begins with a capital.
+_COUNTED = ("ripp", "cost", "lend", "brust", "hals", "wirbel", "lumbal", "thorakal", "zervikal")
+
+PREPOSITIONS = frozenset(
+    "in on at of with within to from by for near along above below behind beside around into "
+    "through over under between against toward towards involving including without "
+    "im am an auf bei mit von vom zum zur aus durch über unter neben hinter vor nach ohne um bis "
+    "gegen zwischen beim ins innerhalb entlang oberhalb unterhalb samt einschließlich".split()
+)
+DETERMINERS = frozenset(
+    "the a an this that these those its no any some each "
+    "der die das den dem des ein eine einen einem einer eines kein keine keinen keinem keiner "
+    "dieser diese dieses diesen diesem jeder jede jedes".split()
+)
+INDEFINITE = frozenset(
+    "a an no any some ein eine einen einem einer eines kein keine keinen".split()
+)
+CONJUNCTIONS = frozenset("and or plus und oder sowie bzw".split())
+# Words that begin a clause of their own.
+CLAUSE_OPENERS = frozenset(
+    "but while whereas whilst although though however because which that who where "
+    "aber während wohingegen hingegen dagegen jedoch sondern obwohl dass weil wobei welche "
+    "welcher welches".split()
+)
+VERBS = frozenset(
+    "is are was were has have had be been shows show showed demonstrates demonstrate appears "
+    "appear remains remain measures measure contains contain reveals reveal lies lie extends "
+    "looks look does do did can may might will could would should "
+    "ist sind war waren hat haben hatte wird werden wurde wurden zeigt zeigen zeigte findet finden "
+    "stellt stellen liegt liegen weist weisen besteht bestehen erscheint erscheinen kommt kommen "
+    "misst messen bleibt bleiben reicht reichen imponiert imponieren kann können gibt".split()
+)
+_SINGULAR_VERBS = frozenset(
+    "is was has shows demonstrates appears remains measures contains ist war hat wird zeigt stellt "
+    "liegt weist erscheint misst bleibt imponiert".split()
+)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Token:
+    """A word of a text.
+
+    Attributes:
+        start, end: its place.
+        text: as it stands there.
+        low: in lower case and composed Unicode.
+    """
+
+    start: int
+    end: int
+    text: str
+    low: str
+
+    @property
+    def capital(self) -> bool:
+        """Whether it begins with a capital letter."""
+        return self.text[:1].isupper()
+
+
+def tokens(text: str) -> list[Token]:
+    """Returns the words of a text, numbers included."""
+    found = []
+    for match in _WORD.finditer(text):
+        low = unicodedata.normalize("NFC", match[0]).lower()
+        found.append(Token(match.start(), match.end(), match[0], low))
+    return found
+
+
+def gaps(text: str, words: list[Token], lang: str) -> list[str]:
+    """Returns what separates each word from the next.
+
+    Args:
+        text: the text.
+        words: of `tokens`.
+        lang: "en" or "de".
+
+    Returns:
+        for each word "." (the sentence ends), ";", ":", "(", ")", "," (or a dash between spaces),
+        or "" (nothing that separates); "." for the last.
+    """
+    return [_gap(text, words, i, lang) for i in range(len(words))]
+
+
+def verb_follows(words: list[Token], i: int) -> bool:
+    """Whether the word after i is a finite verb in the singular."""
+    return i + 1 < len(words) and words[i + 1].low in _SINGULAR_VERBS
+
+
+def segments(words: list[Token], between: list[str], splits: set[int]) -> list[range]:
+    """Returns the parts of a text within which a side holds, as ranges of words.
+
+    A part ends at a punctuation mark, before a word that opens a clause, and before each word of
+    `splits` (conjunctions that join clauses, as only the caller can know).
+    """
+    parts, first = [], 0
+    for i in range(len(words)):
+        last = i + 1 == len(words)
+        if last or between[i] or i + 1 in splits or words[i + 1].low in CLAUSE_OPENERS:
+            parts.append(range(first, i + 1))
+            first = i + 1
+    return parts
+
+
+def _gap(text: str, words: list[Token], i: int, lang: str) -> str:
+    if i + 1 == len(words):
+        return "."
+    here, after = words[i], words[i + 1]
+    gap = text[here.end : after.start]
+    if _NEW_ITEM.search(text, here.end, after.start + 1) or _ends_sentence(gap, words, i, lang):
+        return "."
+    for mark in ";:()":
+        if mark in gap:
+            return mark
+    return "," if "," in gap or _DASH.search(gap) else ""
+
+
+def _ends_sentence(gap: str, words: list[Token], i: int, lang: str) -> bool:
+    here, after = words[i], words[i + 1]
+    if "!" in gap or "?" in gap:
+        return True
+    if "." not in gap:
+        return False
+    if "," in gap or ";" in gap or here.low in _SHORT and not _fine(words, i):
+        return False
+    if gap == "." and (here.text.isdigit() or not after.capital):
+        return False  # A decimal point, or an abbreviation in the middle of a word.
+    if here.low in SIDE_SHORT[lang]:
+        return after.capital and after.low in _OPENS
+    if here.text.isdigit() and lang == "de" and len(here.text) < 3:
+        return after.capital and not after.low.startswith(_COUNTED)
+    return gap.lstrip().startswith(".") and ("-" not in gap) and (after.text[0].isupper() or
+        after.text[0].isdigit() or "\n" in gap)  # fmt: skip
+
+
+def _fine(words: list[Token], i: int) -> bool:
+    # "o. B." (without finding) stands at the end of a clause.
+    return words[i].low == "b" and i > 0 and words[i - 1].low == "o" and words[i + 1].capital

@@ -1,0 +1,278 @@
+"""Fills in what a coordination leaves out: "right upper and lower lobes", "Ober- und Unterlappen".
+
+A word beside "and" that, put in the place of a word of the neighbouring phrase, gives a phrase of
+the lexicon is a phrase too: "upper" for "lower lobes", "7." for "8. Rippe", "left" for "right
+kidney". A range of ribs is one phrase that names them all.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from big_rad.grounding import candidates
+from big_rad.grounding.candidates import RIBS, Phrase
+from big_rad.grounding.clauses import CONJUNCTIONS, PREPOSITIONS, VERBS, Token
+from big_rad.grounding.side_words import SideWord
+
+_CONJ = (
+    r"(?:and/or|und/oder|and|or|und|oder|sowie|bzw\.?|as well as|wie auch|but not|but also|"
+    r"nicht aber|aber nicht|sondern auch|als auch)"
+)
+_ARTICLE = r"(?:\s+(?:the|of the|in the|der|die|des|dem|den|das|im|in der))?"
+_JOIN = re.compile(rf"-?\.?\s*(?:,\s*{_CONJ}?|,?\s*{_CONJ}|/|&|\+){_ARTICLE}\s*-?", re.IGNORECASE)
+_RANGE = re.compile(
+    r"\.?\s*(?:-|\u2010|\u2011|\u2013|to|bis(?: zur| zum)?|through|thru)(?: the)?\s*", re.IGNORECASE
+)
+_COMPARE = re.compile(
+    r"\.?\s*(?:[<>]+|(?:more|greater|larger|smaller|less|worse) than|"
+    r"(?:mehr|größer|kleiner|stärker|weniger|deutlicher) als|als|wie|versus|vs\.?)"
+    r"(?: the| die| der| in der)?\s*",
+    re.IGNORECASE,
+)
+_CLAUSE = 30  # Words after which a side no longer stands for an organ named before.
+_FAR = 4  # Words that a joint may consist of.
+_MIN_PART = 3  # Letters of a part of a German compound.
+_ADVERBS = ("links", "rechts")
+_ARTICLES = frozenset("the die der den dem des".split())
+_ADVERBIAL = frozenset("on at to from toward towards auf nach von zur".split())
+
+
+def fill_in(
+    text: str,
+    words: Sequence[Token],
+    between: Sequence[str],
+    phrases: list[Phrase],
+    sides: Sequence[SideWord],
+    lang: str,
+) -> list[Phrase]:
+    """Returns the phrases with those that a coordination leaves out, in order.
+
+    Args:
+        text: the text.
+        words, between: of `clauses`.
+        phrases: of `candidates.find`; ranges of ribs are extended in place.
+        sides: of `side_words.read`.
+        lang: "en" or "de".
+    """
+    filler = _Filler(text, words, between, phrases, sides, lang)
+    for phrase in list(phrases):
+        filler.before(phrase)
+        filler.after(phrase)
+    filler.alone()
+    return sorted(filler.phrases, key=lambda p: p.first)
+
+
+class _Filler:
+    """Phrases of one text, and which of its words they take up."""
+
+    def __init__(
+        self,
+        text: str,
+        words: Sequence[Token],
+        between: Sequence[str],
+        phrases: Sequence[Phrase],
+        sides: Sequence[SideWord],
+        lang: str,
+    ):
+        self._text, self._words, self._between, self._lang = text, words, between, lang
+        self.phrases: list[Phrase] = list(phrases)
+        self._sides = {s.index: s for s in sides if not s.remaining}
+        self._taken = {i for p in phrases for i in p.words}
+
+    def before(self, phrase: Phrase) -> None:
+        """Adds the phrases that end in a joint with this one, from right to left."""
+        near = phrase
+        while near is not None:
+            near = self._one_before(near, phrase)
+
+    def after(self, phrase: Phrase) -> None:
+        """Adds the phrases that begin with a joint after this one, from left to right."""
+        near = phrase
+        while near is not None:
+            near = self._one_after(near, phrase)
+
+    def alone(self) -> None:
+        """Adds sides that stand for an organ named before: "smaller than the right"."""
+        for i, side in self._sides.items():
+            if i in self._taken or side.side == "both" or not self._for_noun(i, side):
+                continue
+            near = self._named_before(i)
+            if near is None:
+                continue
+            ids = [candidates.mirrored(c) for c in near.ids]
+            apart = {".", ";"} & set(self._between[near.last : i])
+            if near.own_side != side.side and not apart and None not in ids:
+                self._add(Phrase(i, i, tuple(sorted(ids)), bound=(i,)))
+
+    def _named_before(self, i: int) -> Phrase | None:
+        """Returns the last phrase before a word that names its own side."""
+        owner = {p.last: p for p in self.phrases if i - _CLAUSE < p.last < i}
+        return next((owner[k] for k in sorted(owner, reverse=True)
+                     if owner[k].own_side and owner[k].bound), None)  # fmt: skip
+
+    def _for_noun(self, i: int, side: SideWord) -> bool:
+        """Whether a side stands in the place of a noun."""
+        after = self._words[i + 1] if i + 1 < len(self._words) and not self._between[i] else None
+        if i and self._between[i - 1] == "," and after is not None and after.text[0].isdigit():
+            return True  # "Right kidney 11 cm, left 10 cm"
+        if self._lang == "de" and not (side.adjective and self._words[i].low not in ("re", "li")):
+            return False
+        before = [w.low for w in self._words[max(0, i - 2) : i]][::-1] + ["", ""]
+        if before[0] in _ARTICLES and before[1] in _ADVERBIAL or self._between[i - 1 : i] != [""]:
+            return False
+        if before[0] not in _ARTICLES and before[0] not in ("than", "als", "wie"):
+            return False
+        return after is None or after.low in (*VERBS, *CONJUNCTIONS, "one", "than", "als", "nicht")
+
+    def _one_before(self, near: Phrase, whole: Phrase) -> Phrase | None:
+        for p, joint in self._joints(near.first, -1):
+            if _RANGE.fullmatch(joint):
+                return self._range(near, whole, p, before=True)
+            if p in self._sides:
+                return self._other_side(near, p, joint)
+            if _JOIN.fullmatch(joint):
+                return self._new(near, whole, p, p, hyphen=joint.startswith("-"))
+        return None
+
+    def _one_after(self, near: Phrase, whole: Phrase) -> Phrase | None:
+        for q, joint in self._joints(near.last, +1):
+            if _RANGE.fullmatch(joint):
+                return self._range(near, whole, q, before=False)
+            if q in self._sides:
+                return self._other_side(near, q, joint, after=True)
+            if _JOIN.fullmatch(joint) and self._ends(q):
+                return self._new(near, whole, q, q)
+        return None
+
+    def _joints(self, at: int, step: int) -> Iterator[tuple[int, str]]:
+        """Yields (free word, the text between it and the word `at`), if that is a joint."""
+        for far in range(1, _FAR + 2):
+            other = at + step * far
+            if not 0 <= other < len(self._words) or other in self._taken:
+                return
+            low, high = min(at, other), max(at, other)
+            joint = self._text[self._words[low].end : self._words[high].start]
+            if any(k in (".", ";", ":") for k in self._between[low:high]):
+                return
+            if self._words[other].low in CONJUNCTIONS:
+                continue
+            if any(r.fullmatch(joint) for r in (_JOIN, _RANGE, _COMPARE)):
+                yield other, joint
+                return
+
+    def _ends(self, q: int) -> bool:
+        """Whether what follows leaves a word alone: "ribs 7 and 8", but not "ribs 7 and 8 mm"."""
+        if q + 1 == len(self._words) or self._between[q]:
+            return True
+        low = self._words[q + 1].low
+        return (
+            low in PREPOSITIONS or low in CONJUNCTIONS or low in VERBS or q + 1 in self._sides
+            or bool(re.match(r"\s*[,/&)-]", self._text[self._words[q].end :]))
+            or not self._words[q].text[0].isdigit()
+        )  # fmt: skip
+
+    def _new(
+        self, near: Phrase, whole: Phrase, first: int, last: int, hyphen: bool = False
+    ) -> Phrase | None:
+        word = self._words[first]
+        if word.low in PREPOSITIONS or word.low in VERBS or word.low in CONJUNCTIONS:
+            return None
+        ids = self._substituted(whole, word, hyphen)
+        if not ids:
+            return None
+        made = Phrase(first, last, ids, coordinated=True)
+        self._add_side(made)
+        self._add(made)
+        whole.coordinated = near.coordinated = True
+        return made
+
+    def _substituted(self, whole: Phrase, word: Token, hyphen: bool) -> tuple[int, ...]:
+        """Returns what a word names in the place of a word of a phrase, on either side."""
+        kept = [i for i in whole.words if i not in whole.bound]
+        texts = [self._words[i].text for i in kept]
+        for j, old in enumerate(texts):
+            instead = [word.text]
+            if hyphen:
+                instead = [word.text + old.lower()[k:] for k in range(_MIN_PART, len(old) - 3)]
+            elif len(texts) == 1:
+                continue
+            for new in instead:
+                phrase = " ".join([*texts[:j], new, *texts[j + 1 :]])
+                ids = candidates.lookup(phrase, self._lang)
+                if ids and not set(ids) & set(whole.ids):
+                    return ids
+        return ()
+
+    def _range(self, near: Phrase, whole: Phrase, end: int, before: bool) -> Phrase | None:
+        """Makes a rib the last or first of a range; returns the phrase to go on from."""
+        ids = self._substituted(whole, self._words[end], hyphen=False)
+        if not (ids and RIBS.issuperset(ids) and RIBS.issuperset(near.ids)):
+            return None
+        if not before and not self._ends(end):
+            return None
+        numbers = sorted({_rib(i) for i in (*ids, *near.ids)})
+        spanned = range(numbers[0], numbers[-1] + 1)
+        known = near.own_side
+        near.ids = tuple(i for i in sorted(RIBS) if _rib(i) in spanned
+                         and known in (None, candidates.sided(i)))  # fmt: skip
+        near.plural = near.coordinated = near.counted = True
+        near.first, near.last = min(near.first, end), max(near.last, end)
+        self._taken.add(end)
+        self._taken.update(near.words)
+        self._add_side(near)
+        return near
+
+    def _add_side(self, made: Phrase) -> None:
+        """Takes the side beside a phrase into it: "right upper", "8 rechts"."""
+        for i, edge in ((made.first - 1, made.first - 1), (made.last + 1, made.last)):
+            side = self._sides.get(i)
+            if side is None or i in self._taken or made.own_side or side.side == "both":
+                continue
+            if self._between[edge] or (i < made.first and not side.adjective):
+                continue
+            if i > made.last and (self._lang == "en" or self._words[i].low not in candidates.AFTER):
+                continue
+            made.first, made.last = min(i, made.first), max(i, made.last)
+            made.ids = candidates.on_side(made.ids, side.side)
+            made.bound = (*made.bound, i)
+            self._taken.add(i)
+
+    def _other_side(self, near: Phrase, i: int, joint: str, after: bool = False) -> Phrase | None:
+        """Adds "left" of "left and right kidney", and "links" of "Niere rechts > links"."""
+        side, own = self._sides[i], near.own_side
+        if near.side is None and not near.bound or own is None or side.side in ("both", own):
+            return None
+        edge = near.last if after else near.first
+        if edge not in near.bound:
+            return None  # The sides must be neighbours.
+        adverb = self._words[i].low in _ADVERBS
+        if not _COMPARE.fullmatch(joint) and adverb != (self._words[edge].low in _ADVERBS):
+            return None  # "Erguss links und rechte Niere"
+        if after and not (_COMPARE.fullmatch(joint) or self._stands_alone(i)):
+            return None
+        if not after and i >= 2 and self._words[i - 2].low in PREPOSITIONS and self._lang == "en":
+            if self._words[i - 1].low == "the" and self._words[i - 2].low == "on":
+                return None
+        ids = [candidates.mirrored(c) for c in near.ids]
+        if None in ids:
+            return None
+        made = Phrase(i, i, tuple(sorted(ids)), bound=(i,), coordinated=True)
+        self._add(made)
+        return made
+
+    def _stands_alone(self, i: int) -> bool:
+        if i + 1 == len(self._words) or self._between[i]:
+            return True
+        low = self._words[i + 1].low
+        return i + 1 not in self._taken and (
+            low in VERBS or low in CONJUNCTIONS or not self._words[i + 1].capital
+            and low not in PREPOSITIONS
+        )  # fmt: skip
+
+    def _add(self, made: Phrase) -> None:
+        self.phrases.append(made)
+        self._taken.update(made.words)
+
+
+def _rib(class_id: int) -> int:
+    """Returns the number of a rib."""
+    return (class_id - 92) % 12 + 1

@@ -1,0 +1,304 @@
+"""The words for left, right and both in a text, and whether each tells the side of an organ.
+
+Not every "left" does: it may be what remains ("no fluid left"), a place beside an organ ("left of
+the kidney"), or the side of a device, an approach, an emphasis or an organ that is no pair ("left
+ventricle"). Reads English and German; knows nothing of anatomy classes.
+"""
+
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+
+from big_rad.grounding import clauses
+from big_rad.grounding.clauses import Token
+
+_EN = {
+    **dict.fromkeys(("left", "leftsided", "leftward", "lt"), "left"),
+    **dict.fromkeys(("right", "rightsided", "rightward", "rt"), "right"),
+    **dict.fromkeys(("both", "bilateral", "bilaterally"), "both"),
+}
+_DE = {
+    **dict.fromkeys(("links", "li", "linkerseits", "linksseits"), "left"),
+    **dict.fromkeys(("rechts", "re", "rechterseits", "rechtsseits"), "right"),
+    **dict.fromkeys(("bds", "bd", "beiderseits"), "both"),
+}
+# "recht" without an ending is an adverb ("recht groß") and "link" no German word.
+_DE_STEMS = (
+    (re.compile(r"link(?:e[rsmn]?)"), "left"),
+    (re.compile(r"recht(?:e[rsmn]?)"), "right"),
+    (re.compile(r"beid(?:e[rsmn]?|seit\w*)|bilateral\w*"), "both"),
+)
+_DE_COMPOUND = re.compile(r"(links|rechts)(?!$)(\w+)")
+# Compounds whose side is of the heart or of nothing that has a place, ...
+_NO_SIDE = re.compile(r"herz|ventri|atrial|kardial|verschieb|händ|seitenlage|drehend|läuf")
+# ... or that say where there is more of a finding, or how a curve bends.
+_EMPHASIS_DE = re.compile(r"betont|führend|domin|überwieg|konvex|gericht|ausladend|präval|akzent")
+_EMPHASIS_AFTER = frozenset(
+    "predominant predominantly dominant predominance predominating dominance preponderance "
+    "emphasis betont führend dominant überwiegend dominierend betonte betonter betontes "
+    "betonten".split()
+)
+_EMPHASIS_BEFORE = frozenset(
+    "predominantly mainly mostly more chiefly primarily especially particularly worse greater "
+    "vorwiegend überwiegend mehr hauptsächlich vornehmlich insbesondere führend betont".split()
+)
+_DEVICES = frozenset(
+    "catheter catheters line lines tube tubes drain drains stent stents port ports pacemaker "
+    "pacemakers icd lead leads electrode electrodes prosthesis prostheses device devices pump "
+    "shunt picc cvc nephrostomy pigtail clip clips screw screws plate plates nail implant implants "
+    "arthroplasty endoprosthesis sheath access approach cannula filter replacement portacath "
+    "mediport hardware osteosynthesis thoracostomy".split()
+)
+_DEVICES_DE = re.compile(
+    r".*(?:katheter|drainage|drainagen|sonde|stent|stents|port|ports|schrittmacher|elektroden?|"
+    r"prothesen?|shunt|schrauben?|platten?|implantat|schleuse|zugang|kanüle|aggregat|schiene|"
+    r"system|osteosynthese|ostomie)s?"
+)
+_DEVICES_DE_WHOLE = frozenset("zvk icd tep dj picc pigtail clip clips nagel mj".split())
+_NOT_DEVICES = frozenset("report import transport support blutsystem".split())
+# What has a left and a right, but is no pair among the classes, or is a position of the patient.
+_UNPAIRED = frozenset(
+    "ventricle ventricular atrium atrial heart hepatic liver thyroid coronary hemisphere "
+    "hemispheric portal flexure decubitus oblique hander handed bundle circumflex "
+    "ventrikel vorhof vorhofs ventrikels herz herzens leberlappen leberlappens leber "
+    "schilddrüsenlappen hemisphäre flexur kolonflexur koronararterie seitenlage herzkammer kammer "
+    "kopfseite pfortaderast".split()
+)
+_REMAINING = frozenset("no any residual remaining little nothing some few none not".split())
+_BE_HAVE = frozenset("is are was were be been being has have had patient he she they".split())
+_AFTER_LEFT = frozenset(
+    "in alone behind unchanged untreated open out to at as over unresected against for".split()
+)
+_AFTER_RIGHT = frozenset(
+    "away now after before next beside above below through angle angled angles here there where "
+    "behind under at against along up inside near".split()
+)
+_BESIDE = {
+    "en": frozenset("of to".split()),
+    "de": frozenset("des vom von neben davon".split()),
+}
+_HAND = frozenset("side sided hand seite seitig seitige seitiger seitiges seitigen".split())
+_DIRECTION = frozenset("to toward towards from via nach von via über".split())
+_CLAUSE = 30  # Words before "left" in which it is said that nothing is.
+_REACH = 4  # Words between a side and the noun that it belongs to.
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class SideWord:
+    """A word for a side.
+
+    Attributes:
+        index: which word of the text it is.
+        side: "left", "right" or "both".
+        adjective: it stands before its noun ("left", "linke"), not as an adverb ("links").
+        counts: it may tell the side of an organ; else it belongs to something else, see above.
+        remaining: it means what is left over, or "just" as in "right above"; no side at all.
+    """
+
+    index: int
+    side: str
+    adjective: bool
+    counts: bool = True
+    remaining: bool = False
+
+
+def side_of(token: Token, lang: str) -> str | None:
+    """Returns the side a single word names, or None; says nothing of whether it counts."""
+    low = token.low
+    if lang == "en":
+        if low in ("lt", "rt") and token.text.isupper():
+            return None  # RT is radiotherapy.
+        return _EN.get(low)
+    if low in _DE:
+        return _DE[low]
+    for stem, side in _DE_STEMS:
+        if stem.fullmatch(low):
+            return side
+    compound = _DE_COMPOUND.fullmatch(low)
+    if compound is None or _NO_SIDE.search(compound[2]):
+        return None
+    return "left" if compound[1] == "links" else "right"
+
+
+def read(text: str, words: Sequence[Token], between: Sequence[str], lang: str) -> list[SideWord]:
+    """Returns the words for sides of a text, in order.
+
+    Args:
+        text: the text.
+        words: of `clauses.tokens`.
+        between: of `clauses.gaps`.
+        lang: "en" or "de".
+    """
+    found = []
+    for i, word in enumerate(words):
+        side = side_of(word, lang)
+        if side is None or _hyphened(text, words, i, lang):
+            continue
+        remaining = lang == "en" and _no_place(words, between, i)
+        adjective = _is_adjective(word, lang)
+        counts = not remaining and not _elsewhere(text, words, between, i, lang)
+        found.append(SideWord(i, side, adjective, counts, remaining))
+    return found
+
+
+def sides(text: str) -> set[str]:
+    """Returns which of "left" and "right" a text names at all, in either language.
+
+    Sides of devices, emphases and unpaired organs are among them, what is "left over" is not.
+    """
+    found = set()
+    words = clauses.tokens(text)
+    for lang in ("en", "de"):
+        between = clauses.gaps(text, words, lang)
+        found |= {s.side for s in read(text, words, between, lang) if not s.remaining}
+    return found - {"both"}
+
+
+def is_device(token: Token, lang: str) -> bool:
+    """Whether a word names a device or an access."""
+    if lang == "en":
+        return token.low in _DEVICES
+    return token.low in _DEVICES_DE_WHOLE or (
+        bool(_DEVICES_DE.fullmatch(token.low)) and token.low not in _NOT_DEVICES
+    )
+
+
+def _is_adjective(word: Token, lang: str) -> bool:
+    if lang == "en":
+        return word.low != "bilaterally"
+    return word.low not in _DE or word.low in ("re", "li")
+
+
+def _hyphened(text: str, words: Sequence[Token], i: int, lang: str) -> bool:
+    # "Re-Operation" and "re-demonstrated" are no sides; "left-sided" and "links-basal" are.
+    low, end = words[i].low, words[i].end
+    if lang == "de" and low in ("re", "li"):
+        return text[end : end + 1] in ("-", ":", "'") and not (
+            i + 1 < len(words) and words[i + 1].low.startswith("seit")
+        )
+    return False
+
+
+def _no_place(words: Sequence[Token], between: Sequence[str], i: int) -> bool:
+    """Whether an English "left" is what remains, or "right" a word like "just"."""
+    before = words[i - 1].low if i and not between[i - 1] else ""
+    after = words[i + 1].low if not between[i] and i + 1 < len(words) else ""
+    if words[i].low == "right":
+        return after in _AFTER_RIGHT and before not in ("the", "on")
+    if words[i].low != "left" or before in ("the", "and", "or"):
+        return False
+    if before in _BE_HAVE and (not after or after in _AFTER_LEFT or after in ("the", "a")):
+        return True
+    if after in ("over", "behind", "alone", "untreated", "unresected"):
+        return True
+    if before in clauses.PREPOSITIONS or not before:
+        return False
+    if after and after not in clauses.PREPOSITIONS:
+        return False
+    first = i
+    while first and not between[first - 1] and i - first < _CLAUSE:
+        first -= 1
+    return any(w.low in _REMAINING for w in words[first:i])
+
+
+def _elsewhere(
+    text: str, words: Sequence[Token], between: Sequence[str], i: int, lang: str
+) -> bool:
+    """Whether a side belongs to something that is no organ of a pair."""
+    return (
+        _is_emphasis(words, between, i, lang)
+        or _is_beside(words, between, i, lang)
+        or _is_direction(words, between, i, lang)
+        or _is_compared(text, words, i)
+        or _other_noun(words, between, i, lang)
+    )
+
+
+def _is_emphasis(words: Sequence[Token], between: Sequence[str], i: int, lang: str) -> bool:
+    compound = _DE_COMPOUND.fullmatch(words[i].low) if lang == "de" else None
+    if compound and _EMPHASIS_DE.search(compound[2]):
+        return True
+    after = [w.low for w, _ in _ahead(words, between, i)][:2]
+    if after[:1] and (after[0] in _EMPHASIS_AFTER or _EMPHASIS_DE.match(after[0])):
+        return True
+    if after[:1] and after[0] in ("sided", "side") and after[1:] and after[1] in _EMPHASIS_AFTER:
+        return True
+    before = [w.low for w in _behind(words, between, i)]
+    before = [w for w in before if w not in ("on", "the", "in", "at", "auf", "der")]
+    return bool(before) and before[0] in _EMPHASIS_BEFORE
+
+
+def _is_beside(words: Sequence[Token], between: Sequence[str], i: int, lang: str) -> bool:
+    """Whether it is a place beside something: "left of", "links neben"."""
+    if i + 1 >= len(words) or between[i]:
+        return False
+    return words[i + 1].low in _BESIDE[lang] and not (
+        lang == "de" and _is_adjective(words[i], "de")
+    )
+
+
+def _is_direction(words: Sequence[Token], between: Sequence[str], i: int, lang: str) -> bool:
+    """Whether it is where something goes or comes from: "shift to the left", "von rechts"."""
+    behind = [w.low for w in _behind(words, between, i)]
+    if lang == "de":
+        return behind[:1] in (["nach"], ["von"], ["via"])
+    ends = i + 1 >= len(words) or bool(between[i]) or words[i + 1].low in (
+        *clauses.PREPOSITIONS, *clauses.CONJUNCTIONS, *_HAND)  # fmt: skip
+    return ends and behind[:1] == ["the"] and behind[1:2] != [] and behind[1] in _DIRECTION
+
+
+_COMPARE = re.compile(
+    r"\s*(?:>+|<+|\bgreater than\b|\bmore than\b|\blarger than\b|\bworse than\b|\bless than\b|"
+    r"\bsmaller than\b|\bmehr als\b|\bgrößer als\b|\bstärker als\b|\bausgeprägter als\b|"
+    r"\bkleiner als\b|\bals\b|\bthan\b)\s*(?:on the |the |auf der )?",
+    re.IGNORECASE,
+)
+_SIDE_AT = re.compile(r"(?:left|right|links|rechts|li|re)\b(?!\w)", re.IGNORECASE)
+
+
+def _is_compared(text: str, words: Sequence[Token], i: int) -> bool:
+    """Whether a side is one of two that are compared: "left greater than right"."""
+    compare = _COMPARE.match(text, words[i].end)
+    if compare and compare[0].strip() and _SIDE_AT.match(text, compare.end()):
+        return True
+    for before in words[max(0, i - _REACH) : i]:
+        compare = _COMPARE.fullmatch(text, before.end, words[i].start)
+        if compare and compare[0].strip() and _SIDE_AT.fullmatch(before.low):
+            return True
+    return False
+
+
+def _other_noun(words: Sequence[Token], between: Sequence[str], i: int, lang: str) -> bool:
+    """Whether a device, an unpaired organ or a position of the patient has the side."""
+    for word, _ in _ahead(words, between, i):
+        if word.low in _UNPAIRED or is_device(word, lang):
+            return True
+    before = list(_behind(words, between, i, over=("(", ",")))
+    before = [w for w in before if w.low not in ("on", "the", "auf", "der", "von", "at", "in")][:2]
+    for n, word in enumerate(before):
+        if is_device(word, lang) or (lang == "de" and n == 0 and word.low in _UNPAIRED):
+            return True
+        if word.low in clauses.VERBS or (word.capital and lang == "de"):
+            break
+    return False
+
+
+def _ahead(words: Sequence[Token], between: Sequence[str], i: int) -> Iterator[tuple[Token, int]]:
+    """Yields the words that may stand between a side and its noun, the noun included."""
+    for k in range(i + 1, min(len(words), i + 1 + _REACH)):
+        low = words[k].low
+        if between[k - 1] or low in clauses.PREPOSITIONS or low in clauses.DETERMINERS:
+            return
+        if low in clauses.CONJUNCTIONS or low in clauses.VERBS or low in clauses.CLAUSE_OPENERS:
+            return
+        yield words[k], k
+
+
+def _behind(
+    words: Sequence[Token], between: Sequence[str], i: int, over: Sequence[str] = ()
+) -> Iterator[Token]:
+    """Yields the words before a side, the nearest first, at most `_REACH`."""
+    for k in range(i - 1, max(-1, i - 1 - _REACH), -1):
+        if between[k] and (between[k] not in over or k != i - 1):
+            return
+        yield words[k]
