@@ -41,7 +41,7 @@ def read(
             belong to it; the message names the option of the command line.
     """
     path = pathlib.Path(path)
-    path = files.find(path.parent, path.name)
+    path = files.find(pathlib.Path(path.anchor), path.relative_to(path.anchor).as_posix())
     try:
         found = dicom_read.read(
             path, frame=frame, plane=plane or "axial", modality=modality, offset=offset
