@@ -14,6 +14,7 @@ from big_rad import evaluators, fields, input_pipeline, losses, models, optim, r
 from big_rad.datasets import core
 from big_rad.evaluators import headlines
 from big_rad.models import lora
+from big_rad.pp import builder as pp_builder
 from big_rad.pp import ops_detect
 from big_rad.registry import did_you_mean
 
@@ -68,9 +69,7 @@ def _mixture(config: Any) -> Iterator[str]:
             )
             continue
         yield from _source(f"config.input.{name}", config.input[name])
-        if config.input[name].get("pp"):
-            where = f"config.input.{name}.pp"
-            yield from _said(input_pipeline.check_pp, config, where, config.input[name].pp)
+        yield from _ops(config, f"config.input.{name}.pp", config.input[name].get("pp"))
     for name, spec in config.get("sources", {}).items():
         if name not in core.names():
             like = did_you_mean(name, core.names())
@@ -162,9 +161,7 @@ def _evals(config: Any) -> Iterator[str]:
             yield f"config.evals: the name {name!r} has a slash, which parts evaluator and score"
         yield from _said(evaluators.check, name, spec)
         yield from _source(f"config.evals.{name}", spec)
-        if spec.get("pp"):
-            where = f"config.evals.{name}.pp"
-            yield from _said(input_pipeline.check_pp, config, where, spec["pp"], boxes=False)
+        yield from _ops(config, f"config.evals.{name}.pp", spec.get("pp"), boxes=False)
 
 
 def _scores(config: Any) -> Iterator[str]:
@@ -180,6 +177,14 @@ def _scores(config: Any) -> Iterator[str]:
         if wrong := headlines.unknown_score(name, evals):
             yield f"config.summary.{alias} is {name!r}: {wrong}"
     yield from _said(watch.check_best, config)
+
+
+def _ops(config: Any, place: str, pp: str | None, boxes: bool = True) -> Iterator[str]:
+    # Ops that are not there or do not take their arguments; and those that differ from the config.
+    wrong = list(_said(lambda: list(pp_builder.calls(pp)))) if pp else []
+    yield from (f"{place}: {w}" for w in wrong)
+    if pp and not wrong:
+        yield from _said(input_pipeline.check_pp, config, place, pp, boxes=boxes)
 
 
 def _parameters(taker: Any) -> list[str]:

@@ -130,7 +130,7 @@ def check_pp(config: Any, field: str, pp: str, boxes: bool = True) -> None:
         boxes: whether the codec is compared; references of an evaluation may keep full precision.
 
     Raises:
-        ValueError: an op differs from the config, is unknown, or does not take its arguments.
+        ValueError: an op differs from the config, or does not take its arguments.
     """
     wanted = {
         "resize": {"size": "image.size"},
@@ -139,18 +139,18 @@ def check_pp(config: Any, field: str, pp: str, boxes: bool = True) -> None:
         "ground": {"codec": "codec.name", "grid": "codec.grid"} if boxes else {},
     }
     try:
-        calls = list(pp_builder.calls(pp))
+        calls = list(pp_builder.calls(pp, only=wanted))
     except ValueError as e:
         raise ValueError(f"{field}: {e}") from e
     for name, arguments in calls:
         if name == "ground" and arguments["mode"] != "boxes":
             continue
-        for argument, place in wanted.get(name, {}).items():
+        for argument, place in wanted[name].items():
             part, _, key = place.partition(".")
             value, given = config.get(part, {}).get(key), arguments[argument]
             if argument == "sets":
                 given = (given,) if isinstance(given, str) else tuple(given)
-                value = None if value is None else tuple(value)
+                value = given if value is None else tuple(value)
             if given != value and part in config:
                 raise ValueError(
                     f"{field}: {name} has {argument}={given!r}, but "

@@ -109,11 +109,11 @@ def test_tensorboard_has_the_same_slices_with_boxes_at_every_evaluation(
     config = make_config()
     config.evals.report.every, config.summary, said = 4, {}, []
     run(config, tmp_path, data_dir, log=said.append)
-    lines = [x for x in said if x.startswith("eval step")]
-    assert [x.partition(" g_iou")[0] for x in lines[:2]] == [
-        "eval step 4: report", f"eval step {STEPS}: report"
-    ]  # fmt: skip
-    assert lines[0].endswith(", best so far") and "(blank " in lines[1]
+    told = [x for x in said if x.startswith("eval step") and "report" in x]
+    assert [x.partition(": report g_iou")[0] for x in told] == [
+        f"eval step {s}" for s in (4, STEPS)
+    ]
+    assert told[0].endswith(", best so far") and "(blank " in told[1]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert {"report/g_iou", "report/report_f1", "report_blank/g_iou", "yes_no/f1"} < set(summary)
     shown = events.images(tmp_path / "tensorboard")

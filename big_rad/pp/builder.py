@@ -5,7 +5,7 @@ Only puts ops one after another and gives each its own generator; what they do i
 """
 
 import inspect
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
@@ -79,15 +79,21 @@ def get_preprocess_fn(pp: str, text_only: bool = False) -> Op:
     return preprocess
 
 
-def calls(pp: str) -> Iterator[tuple[str, dict[str, Any]]]:
+def calls(pp: str, only: Collection[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yields the name and all arguments of each op of a string, defaults included.
 
     Nothing is built, so no tokenizer is read.
+
+    Args:
+        pp: see `get_preprocess_fn`.
+        only: names of the ops that are looked at; None takes all.
 
     Raises:
         ValueError: the string cannot be read, an op is unknown, or it does not take an argument.
     """
     for name, args, kwargs in map(parse_call, split(pp)):
+        if only is not None and name not in only:
+            continue
         signature = inspect.signature(OPS.get(name))
         try:
             bound = signature.bind(*args, **kwargs)
