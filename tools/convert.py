@@ -226,7 +226,7 @@ def _cast(flat: Mapping[str, Any], dtype: str) -> dict[str, Any]:
         return dict(flat)
     to = tensors.dtype_of(dtype)
     return {
-        name: tensors.Lazy(x.shape, to, lambda x=x: np.asarray(x).astype(to, copy=False))
+        name: tensors.Lazy(x.shape, to, lambda n=name, x=x: common.cast(np.asarray(x), to, n))
         for name, x in flat.items()
     }
 
