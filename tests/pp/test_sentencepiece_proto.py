@@ -109,6 +109,10 @@ def test_a_model_made_of_tokenizer_json_has_the_bytes_of_the_wheel_s_module(thei
     assert theirs.ModelProto.FromString(model).SerializeToString(deterministic=True) == model
 
 
+def test_the_shipped_model_is_written_as_its_trainer_wrote_it():
+    assert ours.serialise(ours.parse(TINY)) == TINY
+
+
 def test_nothing_imports_the_wheel_s_module():
     name = "sentencepiece_model" + "_pb2"
     files = [f for folder in ("big_rad", "tools", "configs") for f in (ROOT / folder).rglob("*.py")]
