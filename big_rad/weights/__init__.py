@@ -128,6 +128,11 @@ def kind(path: str | pathlib.Path) -> str:
     )
 
 
+def exists(path: str | pathlib.Path) -> bool:
+    """Returns whether there is a file or folder at a path, which may name a part of an npz."""
+    return npz.split_subtree(path)[0].exists()
+
+
 def check(path: str | pathlib.Path) -> None:
     """Looks whether a checkpoint is there, without reading it.
 
@@ -135,5 +140,5 @@ def check(path: str | pathlib.Path) -> None:
         FileNotFoundError: nothing there; the message says where the original is to be had.
     """
     file, _ = npz.split_subtree(path)
-    if not file.exists():
+    if not exists(path):
         raise FileNotFoundError(f"checkpoint {str(file)!r} does not exist. {_WHERE}")

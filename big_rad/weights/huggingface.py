@@ -222,7 +222,14 @@ def _tie_head(source: dict[str, Any], folder: pathlib.Path, log: Log) -> None:
             "lm_head.weight is taken for the embedding, which the file does not hold: they are tied"
         )
         return
-    if head.shape != table.shape or not np.array_equal(np.asarray(head), np.asarray(table)):
-        raise ValueError(
-            f"{folder}: lm_head.weight differs from embed_tokens.weight; PaliGemma 2 ties them"
-        )
+    differs = f"{folder}: lm_head.weight differs from embed_tokens.weight; PaliGemma 2 ties them"
+    if head.shape != table.shape:
+        raise ValueError(differs)
+
+    def read() -> np.ndarray:  # Compared when it is read, since both are large.
+        value = np.asarray(table)
+        if not np.array_equal(np.asarray(head), value):
+            raise ValueError(differs)
+        return value
+
+    source[hf_layout.EMBEDDING] = tensors.Lazy(table.shape, table.dtype, read)
