@@ -23,17 +23,7 @@ import jax
 import ml_collections
 
 from big_rad import config as config_lib
-from big_rad import (
-    evaluators,
-    metrics,
-    models,
-    run_info,
-    run_page,
-    run_state,
-    runtime,
-    train_step,
-    weights,
-)
+from big_rad import evaluators, load, metrics, run_info, run_page, run_state, runtime, weights
 from big_rad.datasets import pointed
 from big_rad.evaluators import (
     answers,
@@ -129,7 +119,7 @@ def evaluate(
         records, pixels = _samples(out, name, log)
         known = _known(path, key) if records else None
         if known is None:
-            model = load_model(config, checkpoint) if model is None else model
+            model = load_model(config, checkpoint, log) if model is None else model
             kept = answers.Kept(model.queue, out / "answers" / f"{name}-{question[:16]}")
             evaluator = evaluators.build(
                 name,
@@ -188,28 +178,22 @@ def evaluate(
     return summary
 
 
-def load_model(config: Any, checkpoint: str | pathlib.Path) -> Model:
+def load_model(config: Any, checkpoint: str | pathlib.Path, log: Log = print) -> Model:
     """Loads the model of a checkpoint of any format, in float32, with adapters merged.
 
     Args:
         config: the `recipe.FIELDS` of the checkpoint.
         checkpoint: see `evaluate`.
+        log: receives what was left out, guessed or filled.
 
     Raises:
         FileNotFoundError: nothing there.
         ValueError: tensors that do not fit.
     """
-    tokenizer = tokenizers.load(config.tokenizer.path, tuple(config.tokenizer.sets))
-    cfg = {k: v for k, v in config.model.to_dict().items() if k != "lora"}  # Comes merged.
-    model = models.make(config.model_name, cfg, tokenizer.padded_vocab_size)
-    place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    target = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, "float32", sharding=place),
-        train_step.init_shapes(model, config),
-    )
-    tree = weights.load(checkpoint, lazy=True, log=lambda _: None)
-    params = models.get(config.model_name).load(target, tree, cfg)
-    return Model(generate.make_queue_fn(model, tokenizer), params, tokenizer)
+    fields = {name: config[name] for name in recipe.FIELDS}
+    found = load.load(checkpoint, fields, log=log)
+    queue = generate.make_queue_fn(found.model, found.tokenizer, never=found.never)
+    return Model(queue, found.params, found.tokenizer)
 
 
 def fingerprint(checkpoint: str | pathlib.Path) -> str:

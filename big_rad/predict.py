@@ -14,13 +14,13 @@ import json
 import pathlib
 import sys
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from big_rad import checkpoint as checkpoints
-from big_rad import decode_queue, inputs, models, predictions
+from big_rad import decode_queue, inputs, predictions
+from big_rad import load as load_lib
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.image import MODALITIES, PLANES
 from big_rad.evaluators import generate
@@ -31,16 +31,14 @@ from big_rad.pp import builder as pp_builder
 from big_rad.pp import ops_image
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.predictions import Entity, Prediction
+from big_rad.weights import recipe
 
 _MAX_PROMPT = 256  # token slots of a prompt, <bos> included
 _MAX_TEXT = 200  # tokens of a prompt, as in training
 _BUCKETS = (32, 64, 128, _MAX_PROMPT)  # prompts are padded to one of these: few compilations
 _ROWS = 8  # questions about an image that are answered together
+CheckpointError = load_lib.CheckpointError
 _DETECT = {"en": "Detect: {}.", "de": "Detektiere: {}."}
-
-
-class CheckpointError(Exception):
-    """The checkpoint is missing or cannot be run; the message says which and why."""
 
 
 class RadGrounder:
@@ -56,9 +54,11 @@ class RadGrounder:
         normalize: name of the normalisation of the training.
         generate_fn: `evaluators.generate.make_generate_fn` of the model by default. With another,
             several questions about an image are asked one by one; by default together.
+        untrained: markup tokens that the model has no trained row for, see `load.Loaded`.
 
     Attributes:
-        pointing: "masks" if the model has a mask decoder, else "boxes".
+        pointing: "masks" if the model has a mask decoder, else "boxes"; "none" if it was never
+            trained on the tokens that it would need.
         as_stored: False. True shows the model the pixels as they are stored, as the released
             model's training did, in place of the usual display.
     """
@@ -74,66 +74,48 @@ class RadGrounder:
         image_size: int,
         normalize: str = "medgemma",
         generate_fn: generate.Generate | None = None,
+        untrained: Sequence[str] = (),
     ):
         self.codec, self.tokenizer, self.as_stored = codec, tokenizer, False
-        self.pointing = "boxes" if getattr(model, "mask_decoder", None) is None else "masks"
+        masks = getattr(model, "mask_decoder", None) is not None
+        self._how = "masks" if masks else "boxes"
+        can = recipe.tokenizer_points(tokenizer, masks, untrained)
+        self.pointing = self._how if can else "none"
         self._params, self._tokenizer_path = params, tokenizer_path
         self._image_size, self._normalize = image_size, normalize
-        self._generate = generate_fn or generate.make_generate_fn(model, tokenizer)
-        self._queue = None if generate_fn else generate.make_queue_fn(model, tokenizer)
+        never = load_lib.never_ids(tokenizer, tuple(untrained))
+        self._generate = generate_fn or generate.make_generate_fn(model, tokenizer, never)
+        self._queue = None
+        if generate_fn is None:
+            self._queue = generate.make_queue_fn(model, tokenizer, never=never)
         self._pp = functools.lru_cache(maxsize=64)(self._make_pp)
 
     @classmethod
-    def load(cls, checkpoint: str | pathlib.Path) -> "RadGrounder":
+    def load(
+        cls, checkpoint: str | pathlib.Path, *, log: Callable[[str], None] | None = None
+    ) -> "RadGrounder":
         """Loads a model.
 
         Args:
-            checkpoint: a run directory, its `checkpoints` folder or the folder of one step.
+            checkpoint: a run directory, its `checkpoints` folder or the folder of one step; or a
+                Hugging Face folder or an npz, in float32.
+            log: receives what is left out, guessed or filled of a foreign checkpoint; None prints
+                it to stderr.
 
         Raises:
             CheckpointError: it is missing, damaged or of an unknown model.
         """
-        try:
-            params, meta = checkpoints.load_params(checkpoint)
-        except FileNotFoundError as e:
-            raise CheckpointError(str(e)) from e
-        except Exception as e:  # Orbax raises many kinds for damaged folders.
-            raise CheckpointError(f"{checkpoint}: not a readable checkpoint: {e}") from e
-        try:
-            return cls._from_parts(params, meta, _workdir(checkpoint))
-        except KeyError as e:
-            raise CheckpointError(
-                f"{checkpoint}: its config has no {e}; it needs model_name, model, tokenizer, "
-                "codec and image (was it written by big_rad.train?)"
-            ) from e
-        except (ValueError, OSError) as e:
-            raise CheckpointError(f"{checkpoint}: {e}") from e
-
-    @classmethod
-    def _from_parts(
-        cls, params: Mapping[str, Any], meta: Mapping[str, Any], workdir: pathlib.Path
-    ) -> "RadGrounder":
-        config = meta["config"]
-        path, spec = workdir / "tokenizer.model", config["tokenizer"]
-        path = str(path if path.is_file() else spec["path"])
-        tokenizer = tokenizers.load(path, sets=tuple(spec["sets"]))
-        if meta.get("tokenizer", tokenizer.fingerprint) != tokenizer.fingerprint:
-            raise ValueError(
-                f"it was not trained with the tokenizer {path}; put the tokenizer.model of its run "
-                "into the run directory"
-            )
-        names = [c.name for c in classes.CLASSES]
-        if meta.get("classes", names) != names:
-            raise ValueError("its classes differ from those of this version of big_rad")
-        codec, image = config["codec"], config["image"]
+        found = load_lib.load_as_stored(checkpoint, log=log or _to_stderr)
+        codec, image = found.fields["codec"], found.fields["image"]
         return cls(
-            models.make(config["model_name"], config["model"], tokenizer.padded_vocab_size),
-            params,
-            tokenizer,
-            tokenizer_path=path,
+            found.model,
+            found.params,
+            found.tokenizer,
+            tokenizer_path=found.fields["tokenizer"]["path"],
             codec=codecs.get_codec(codec["name"], grid=codec.get("grid")),
             image_size=int(image["size"]),
             normalize=image["normalize"],
+            untrained=found.untrained,
         )
 
     def report(
@@ -156,7 +138,10 @@ class RadGrounder:
                 gives the rectangles around them as well.
             max_new_tokens: the most tokens that are generated.
         """
-        if ground not in (None, self.pointing, "none"):
+        ground = self.pointing if ground is None else ground
+        if ground != "none":
+            self._check_points(f"ground={ground!r}")
+        if ground not in (self.pointing, "none"):
             raise ValueError(f'ground is {ground!r}; this model knows "{self.pointing}" and "none"')
         text = dict(task="report", sentence="", clinical=clinical, question=question)
         styles = {(True, True): "both", (True, False): "clinical", (False, True): "question"}
@@ -202,7 +187,11 @@ class RadGrounder:
                 name of several ("kidneys") asks for each of them, see `organs`.
             lang: "en" or "de".
             max_new_tokens: the most tokens of one answer.
+
+        Raises:
+            ValueError: nothing is asked for, or the model was never trained to point.
         """
+        self._check_points("detection")
         if isinstance(question, str):
             if not question.strip():
                 raise ValueError("question is empty; give one, or a list of organs")
@@ -224,6 +213,14 @@ class RadGrounder:
             turned=asked[0].turned,
             warnings=asked[0].warnings,
         )
+
+    def _check_points(self, what: str) -> None:
+        if self.pointing == "none":
+            raise ValueError(
+                f"{what}: this model was never trained on the tokens of {self._how}, so it cannot "
+                "point; ask for a report with ground='none', or a question, or fine-tune it on "
+                "grounded data first (configs/finetune.py)"
+            )
 
     def preprocess(
         self,
@@ -266,7 +263,7 @@ class RadGrounder:
         return pp_builder.get_preprocess_fn(
             f"load|normalize({self._normalize!r})|resize({self._image_size})"
             f"|prompt(tasks={task!r}, lang={lang!r}, style={style!r}, grounded={asks!r})"
-            f"|ground({self.pointing!r}, codec={self.codec.name!r}, grid={self.codec.grid!r})"
+            f"|ground({self._how!r}, codec={self.codec.name!r}, grid={self.codec.grid!r})"
             f"|tok(tokenizer={self._tokenizer_path!r}, sets={self.tokenizer.sets!r}"
             f", length={_MAX_PROMPT - 1}, max_text={_MAX_TEXT}, answer=False)"
             '|keep("image", "text", "mask_ar", "prefix")'
@@ -468,7 +465,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("images", nargs="+", help="DICOM, NIfTI, PNG, JPEG or NPY files")
-    add("--checkpoint", required=True, help="a run directory or a checkpoint folder")
+    add("--checkpoint", required=True, help="run, Hugging Face folder or npz")
     add("--task", choices=("report", "vqa", "detect"), default="report")
     add("--question", default="", help="the question (vqa, detect), or the referrer's (report)")
     add("--clinical", default="", help="clinical information (report)")
@@ -502,11 +499,8 @@ def _stems(paths: Sequence[str]) -> list[str]:
     return stems
 
 
-def _workdir(checkpoint: str | pathlib.Path) -> pathlib.Path:
-    folder = pathlib.Path(checkpoint).absolute()
-    if folder.name.isdigit() and (folder / "state").is_dir():
-        folder = folder.parent
-    return folder.parent if folder.name == "checkpoints" else folder
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 def _fit(array: np.ndarray, length: int) -> np.ndarray:

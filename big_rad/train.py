@@ -48,6 +48,7 @@ from big_rad.evaluators import samples as sample_files
 from big_rad.grounding import classes
 from big_rad.models import common, lora
 from big_rad.pp import tokenizer as tokenizer_lib
+from big_rad.weights import recipe
 
 Log = Callable[[str], None]
 TrainingError = watch.TrainingError
@@ -220,7 +221,7 @@ def _train(
             new = {"opt_state": init_opt_state(params), "step": jnp.zeros((), jnp.int32)}
             return new | ({"guard": guard.init()} if guard is not None else {})
 
-        params = _initial_params(config, init_params, target["params"], rng)
+        params = _initial_params(config, init_params, target["params"], rng, tokenizer, log)
         shardings = {k: v for k, v in state_shardings.items() if k != "params"}
         state = {"params": params, **jax.jit(rest, out_shardings=shardings)(params)}
     writer = metric_writer.MetricWriter(workdir, first_step, headlines.board_tag(specs))
@@ -374,7 +375,12 @@ def _train(
 
 
 def _initial_params(
-    config: Any, init_params: Callable[[jax.Array], Any], target: dict[str, Any], rng: jax.Array
+    config: Any,
+    init_params: Callable[[jax.Array], Any],
+    target: dict[str, Any],
+    rng: jax.Array,
+    tokenizer: tokenizer_lib.Tokenizer,
+    log: Log,
 ) -> dict[str, Any]:
     # Random, or read array by array onto the devices; `target` gives shapes, dtypes, shardings.
     flat, dont_load = common.flatten(target), tuple(config.get("dont_load", ()))
@@ -390,10 +396,12 @@ def _initial_params(
         flat |= jax.jit(draw, out_shardings={n: flat[n].sharding for n in drawn})(rng)
     params = common.unflatten(flat)
     if config.get("model_init"):
-        tree = weights.load(config.model_init, lazy=True)
+        tree = weights.load(config.model_init, lazy=True, log=log)
+        rows = flat["llm/embedder/input_embedding"].shape[0]
+        tree, _ = recipe.fit_table(tree, config.model_init, tokenizer, rows, trained=True, log=log)
         params = models.get(config.model_name).load(params, tree, config.model, dont_load)
     if config.get("model_init_img"):
-        tree = weights.load(config.model_init_img, lazy=True)
+        tree = weights.load(config.model_init_img, lazy=True, log=log)
         tree = tree.get("img", tree)
         # A tower trained alone has no projector to the language model: the present one stays.
         dont_load = () if "head" in tree else ("head/.*",)

@@ -7,7 +7,8 @@
 Without `split`: SLAKE's validation and VQA-RAD's test, of which the published numbers are, and test
 of the others. `folder` is the `--config` that the folder was built with. Reports follow the
 published protocol: 2,000 sentences a language (theirs are another draw), the first image of each,
-the prefix "both", greedy, 200 new tokens.
+the prefix "both", greedy, 200 new tokens. A checkpoint that never met the tokens of boxes or masks,
+such as PaliGemma 2 itself, is asked for plain reports.
 """
 
 from typing import Any
@@ -39,18 +40,30 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         )
     c = common.base()
     recipe.put(c, a.init)
+    grounded = not set(names) & set(_OWN) or recipe.points(a.init, c)
+    if not grounded:
+        print(
+            f"{a.init} was not trained to point: reports are asked for without boxes or masks, and "
+            "G-IoU is not scored"
+        )
     for name in names:
         split = a.split or _SPLITS.get(name, "test")
         if name in _PUBLIC:
             c.evals[name] = dict(radgrounder_det.public_eval(c, name), split=split)
         else:
-            _add(c, a, name, split)
+            _add(c, a, name, split, grounded)
     for spec in c.evals.values():
         spec.limit = a.limit or None
     return c
 
 
-def _add(c: ml_collections.ConfigDict, a: ml_collections.ConfigDict, name: str, split: str) -> None:
+def _add(
+    c: ml_collections.ConfigDict,
+    a: ml_collections.ConfigDict,
+    name: str,
+    split: str,
+    grounded: bool,
+) -> None:
     built = common.built_folder(a, name).get("builder_args", {})
     args = dict(config="demo") if name == "phantom" else built
     for lang in ("en", "de"):
@@ -64,7 +77,7 @@ def _add(c: ml_collections.ConfigDict, a: ml_collections.ConfigDict, name: str, 
                 builder_args=args,
                 split=split,
                 expand=expand,
-                pp=_pp(c, task, lang),
+                pp=_pp(c, task, lang, grounded),
                 batch_size=32,
                 limit=None,
                 max_new_tokens=200,
@@ -73,13 +86,13 @@ def _add(c: ml_collections.ConfigDict, a: ml_collections.ConfigDict, name: str, 
             )
 
 
-def _pp(c: ml_collections.ConfigDict, task: str, lang: str) -> str:
-    grid = c.codec.get("grid")
+def _pp(c: ml_collections.ConfigDict, task: str, lang: str, grounded: bool) -> str:
+    grid, plain = c.codec.get("grid"), "" if grounded or task == "vqa" else ", grounded=False"
     return common.eval_pp(
         c,
         view="view('first')",
         clean="clean('released')" if grid == 224 and task == "report" else "",
-        prompt=f"prompt('{task}', lang='{lang}', style='both')",
+        prompt=f"prompt('{task}', lang='{lang}', style='both'{plain})",
         ground=common.ground(c, bool(c.model.get("mask_decoder"))),
         tok=radgrounder_det.tok(c, answer=False),
     )

@@ -121,11 +121,12 @@ def _any_grounded(listing: source_lib.Listing, split: str, masks: bool) -> bool:
 def _model(init: str) -> ml_collections.ConfigDict:
     # The checkpoint's own model, with the recipe's optimisation.
     c = common.base()
-    recipe.put(c, init)
+    recipe.put(c, init, log=print)
     c.model_init = init
     if weights.kind(init) != "orbax":  # Has sizes alone.
         radgrounder_det.compute_in_bfloat16(c)
-        c.model.llm.pop("vocab_size", None)  # The tokenizer's, as everywhere.
+        if "vocab_size" in c.model.llm:  # The tokenizer's, as everywhere.
+            del c.model.llm["vocab_size"]
     compute = c.model.llm.get("dtype_mm", "float32")
     c.frozen_dtype = "bfloat16" if compute == "bfloat16" else "float32"
     radgrounder_det.freeze_tower(c)

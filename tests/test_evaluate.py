@@ -5,6 +5,7 @@ import json
 import pathlib
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from big_rad.datasets.folder import builder
 from big_rad.evaluators import answers, generate, page
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
-from tests import browser, made_run, tiny_run
+from tests import browser, foreign, made_run, tiny_run
 from tests.evaluators import judge_server
 from tests.published import folder as published
 from tests.published import slake, vqa_rad
@@ -280,6 +281,71 @@ def test_the_published_protocol_runs_on_a_checkpoint_in_the_released_format(
     assert "What differs" in said
     assert reproduce.main([f"--checkpoint={folder}"]) == 2
     assert "give --slake=DIR" in capsys.readouterr().err
+
+
+# ---- Foreign checkpoints -------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What a stand-in that writes "yes" was made of and asked: model, tokenizer, never, params."""
+    calls = []
+
+    def make_queue_fn(model, tokenizer, sharding=None, never=()):
+        def answer(params, requests, **options):
+            calls.append((model, tokenizer, set(never), params))
+            ids = np.array([*tokenizer.encode("yes"), tokenizer.eos_id], np.int32)
+            return [dict(tokens=ids, logprob=0.0, length=len(ids) - 1) for _ in requests]
+
+        return answer
+
+    monkeypatch.setattr(generate, "make_queue_fn", make_queue_fn)
+    return calls
+
+
+@pytest.mark.parametrize("kind, height, sets", foreign.PLACES)
+def test_a_foreign_checkpoint_of_any_height_is_evaluated(
+    kind, height, sets, data_dir, tmp_path, asked, capsys
+):
+    place, out = foreign.write(tmp_path / "model", kind, height, sets), tmp_path / "out"
+    only = "--only=phantom_report_en,phantom_vqa_en"
+    summary = run(place, data_dir, out, "--data=phantom", "--limit=1", only)
+    said = capsys.readouterr().out
+    model, tokenizer, never, params = asked[-1]
+    assert foreign.table(params).shape == (foreign.PADDED, 16)
+    boxes = foreign.points(kind, height, sets)
+    lacks = [t for t in ("<p bbox=", "<seg>") if tokenizer.markup.get(t) in never]
+    assert ("<p bbox=" not in lacks) == boxes
+    assert ("no trained row for" in said) == bool(lacks)
+    # Without the tokens of boxes reports are plain, and nothing is said about their boxes.
+    entry = summary["evals"]["phantom_report_en"]
+    assert ("was not trained to point" in said) == (not boxes)
+    assert ("g_iou" in entry["intervals"][""]) == boxes
+    assert "report_f1" in entry["intervals"][""] and "phantom_vqa_en" in summary["evals"]
+    (record,) = sample_files.read(out / "samples", "phantom_report_en")[0]
+    assert ("detect keywords" in record["prompt"]) == boxes == ("<p bbox=" in record["reference"])
+
+
+@pytest.mark.parametrize("height", (3151, 64))
+def test_a_table_of_another_tokenizer_is_an_error_of_the_command(
+    height, data_dir, tmp_path, asked, capsys
+):
+    place = foreign.write_npz(tmp_path, height)
+    options = [f"--checkpoint={place}", f"--data_dir={data_dir}", f"--out={tmp_path / 'out'}"]
+    assert evaluate.main([*options, "--data=phantom", "--limit=1"]) == 2
+    assert f"has {height:,} rows" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_the_command_asks_a_folder_of_a_plain_paligemma_2(data_dir, tmp_path):
+    place, out = foreign.write_hf(tmp_path / "hf", 3199, ()), tmp_path / "out"
+    command = [sys.executable, "-m", "big_rad.evaluate", f"--checkpoint={place}", "--limit=1"]
+    command += [f"--data_dir={data_dir}", f"--out={out}", "--data=phantom", "--resamples=20"]
+    done = tiny_run.run([*command, "--only=phantom_vqa_en"])
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "no trained row for <p bbox=, </p>, id=, <seg>, </seg>" in done.stdout
+    records = sample_files.read(out / "samples", "phantom_vqa_en")[0]
+    assert len(records) == 1 and not any(t in records[0]["prediction"] for t in foreign.MARKUP)
 
 
 def test_another_split_than_the_config_names_is_refused(trained, data_dir, tmp_path):

@@ -2,6 +2,7 @@ import dataclasses
 import json
 import logging
 import math
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +14,11 @@ from pydicom.data import get_testdata_file
 
 from big_rad import checkpoint, models, predict, predictions
 from big_rad.dicom import read as dicom_read
+from big_rad.evaluators import generate as generate_lib
 from big_rad.grounding import codec as codecs
 from big_rad.models import paligemma
 from big_rad.pp import tokenizer as tokenizers
+from tests import foreign, tiny_run
 
 SIZE = 28
 CODEC = dict(name="radgrounder", grid=None)
@@ -610,3 +613,91 @@ def test_cli_prints_a_line_an_image_for_several(run_dir, capsys):
     code, out, _ = run_cli(capsys, f"--checkpoint={run_dir}", "--max_new_tokens=3", *files)
     assert code == 0
     assert [json.loads(line)["modality"] for line in out.splitlines()] == ["CT", "MR"]
+
+
+# ---- Foreign checkpoints -------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What a stand-in that writes a box was made of and asked: (never, params, batch)."""
+    calls = []
+
+    def make_generate_fn(model, tokenizer, never=()):
+        write = always("<p bbox=<loc0000><loc0000><loc0256><loc0256> id=<seg005>>liver</p>")
+
+        def generate(params, batch, *, max_new_tokens):
+            calls.append((set(never), params, batch))
+            return write(params, batch, max_new_tokens=max_new_tokens)
+
+        return generate
+
+    monkeypatch.setattr(generate_lib, "make_generate_fn", make_generate_fn)
+    return calls
+
+
+@pytest.mark.parametrize("kind, height, sets", foreign.PLACES)
+def test_cli_takes_a_foreign_checkpoint_of_any_height(kind, height, sets, tmp_path, asked, capsys):
+    place, image = (
+        foreign.write(tmp_path / "m", kind, height, sets),
+        get_testdata_file("CT_small.dcm"),
+    )
+    code, out, err = run_cli(capsys, f"--checkpoint={place}", image)
+    assert code == 0, err
+    never, params, batch = asked[-1]
+    assert foreign.table(params).shape == (foreign.PADDED, 16)
+    points = foreign.points(kind, height, sets)
+    assert ("no trained row for" in err) == bool(never)
+    # By default it points if it can, and nothing is asked of it that it never learnt.
+    assert ("detect keywords" in prompt_of(batch)) == points
+    assert bool(json.loads(out)["entities"]) == points
+    code, out, err = run_cli(
+        capsys, f"--checkpoint={place}", image, "--task=detect", "--organ=liver"
+    )
+    assert code == (0 if points else 2)
+    if not points:
+        assert out == "" and "was never trained on the tokens of boxes" in err
+        code, _, err = run_cli(capsys, f"--checkpoint={place}", image, "--ground=boxes")
+        assert code == 2 and "was never trained on the tokens of boxes" in err
+
+
+def test_answers_do_not_depend_on_how_a_table_is_padded(tmp_path):
+    results = []
+    for height in (3152, 3199):
+        model = predict.RadGrounder.load(foreign.write_hf(tmp_path / str(height), height, ()))
+        results.append(model.answer(grey(40, 40), "Is the liver enlarged?", max_new_tokens=8))
+        assert model.pointing == "none"
+    assert results[0] == results[1]
+    assert math.isfinite(results[0].logprob)
+
+
+@pytest.mark.slow
+def test_the_command_runs_on_a_folder(tmp_path):
+    place = foreign.write_hf(tmp_path / "hf", 3156, ("detection",))
+    command = [sys.executable, "-m", "big_rad.predict", f"--checkpoint={place}"]
+    command += [get_testdata_file("CT_small.dcm"), "--max_new_tokens=4"]
+    done = tiny_run.run(command)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert json.loads(done.stdout)["modality"] == "CT"
+
+
+def test_cli_says_what_is_wrong_with_a_foreign_checkpoint(tmp_path, capsys):
+    image, place = get_testdata_file("CT_small.dcm"), foreign.write_npz(tmp_path / "a", 64)
+    code, out, err = run_cli(capsys, f"--checkpoint={place}", image)
+    assert code == 2 and out == "" and "64 rows" in err
+    (tmp_path / "a/paligemma_tokenizer.model").unlink()
+    code, out, err = run_cli(capsys, f"--checkpoint={place}", image)
+    assert code == 2 and out == "" and "no tokenizer file paligemma_tokenizer.model" in err
+    (tmp_path / "empty").mkdir()
+    code, _, err = run_cli(capsys, f"--checkpoint={tmp_path / 'empty'}", image)
+    assert code == 2 and err.count("\n") == 1 and "no known kind" in err
+
+
+def test_a_run_that_is_not_finite_is_named_by_its_tensor(run_dir, tmp_path, capsys):
+    params, meta = checkpoint.load_params(run_dir)
+    params["llm"]["final_norm"]["scale"] = np.full(16, np.nan, np.float32)
+    checkpoints = checkpoint.Checkpointer(tmp_path)
+    checkpoints.save(3, {"params": params}, {}, meta)
+    checkpoints.close()
+    code, _, err = run_cli(capsys, f"--checkpoint={tmp_path}", get_testdata_file("CT_small.dcm"))
+    assert code == 2 and "llm/final_norm/scale is not finite" in err

@@ -14,11 +14,11 @@ import pathlib
 from collections.abc import Sequence
 
 import sentencepiece as spm
-from sentencepiece import sentencepiece_model_pb2 as pb
 
 from big_rad.datasets.phantom import text as phantom_text
 from big_rad.grounding import classes
 from big_rad.pp import prompts
+from big_rad.pp import sentencepiece_proto as spm_proto
 from big_rad.pp import tokenizer as tokenizer_lib
 
 TINY_PIECES = 2000
@@ -31,8 +31,6 @@ GEMMA_CONTROL = (
     + ["<start_of_turn>", "<end_of_turn>"]
 )
 NEWLINES = ["\n" * n for n in range(1, 32)]
-_USER_DEFINED = pb.ModelProto.SentencePiece.USER_DEFINED
-_UNUSED = pb.ModelProto.SentencePiece.UNUSED
 
 
 def corpus() -> list[str]:
@@ -104,18 +102,17 @@ def build_real_layout(
     """
     model = train(corpus() if lines is None else lines, num_pieces)
     fillers = [f"<filler{i}>" for i in range(GEMMA_PIECES - num_pieces)]
-    model = append_pieces(model, fillers, _UNUSED)
+    model = append_pieces(model, fillers, spm_proto.UNUSED)
     return with_loc_seg(model) if loc_seg else model
 
 
-def append_pieces(model: bytes, pieces: Sequence[str], kind: int = _USER_DEFINED) -> bytes:
-    """Appends pieces of a kind (of `sentencepiece_model_pb2`) to a model."""
-    proto = pb.ModelProto()
-    proto.ParseFromString(model)
+def append_pieces(model: bytes, pieces: Sequence[str], kind: int = spm_proto.USER_DEFINED) -> bytes:
+    """Appends pieces of a kind (a constant of `pp.sentencepiece_proto`) to a model."""
+    proto = spm_proto.parse(model)
     for piece in pieces:
         proto.pieces.add(piece=piece, score=0.0, type=kind)
     proto.trainer_spec.vocab_size = len(proto.pieces)
-    return proto.SerializeToString(deterministic=True)
+    return spm_proto.serialise(proto)
 
 
 def main() -> None:

@@ -17,7 +17,6 @@ it as `<name>.npz.json`. Knows nothing of how a model computes.
 import argparse
 import dataclasses
 import hashlib
-import json
 import pathlib
 import re
 import shutil
@@ -32,11 +31,21 @@ from big_rad import runtime, weights
 from big_rad.models import common, mask_decoder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import adapters as adapter_files
-from big_rad.weights import hf_config, hf_export, hf_layout, infer, npz, recipe, tensors
+from big_rad.weights import (
+    hf_config,
+    hf_export,
+    hf_layout,
+    infer,
+    npz,
+    recipe,
+    sidecar,
+    table,
+    tensors,
+)
 
 Log = Callable[[str], None]
 TARGETS = ("npz", "huggingface", "orbax")
-_TABLE, _MASKS = "llm/embedder/input_embedding", "mask_decoder/"
+_MASKS = "mask_decoder/"
 _TOKENIZER_FILES = ("tokenizer.model", "tokenizer.json")
 
 
@@ -162,7 +171,7 @@ def open_source(path: str | pathlib.Path, log: Log = print) -> Source:
     else:
         flat = weights.read(path, log=log)
         if kind == "npz":
-            extra = _read_sidecar(npz.split_subtree(path)[0])
+            extra = sidecar.read(npz.split_subtree(path)[0])
             model = extra.pop("model", {})
     if any(name.startswith("llm/") for name in flat):
         infer.check_version(flat, where)
@@ -226,7 +235,7 @@ def _cast(flat: Mapping[str, Any], dtype: str) -> dict[str, Any]:
         return dict(flat)
     to = tensors.dtype_of(dtype)
     return {
-        name: tensors.Lazy(x.shape, to, lambda x=x: np.asarray(x).astype(to, copy=False))
+        name: tensors.Lazy(x.shape, to, lambda n=name, x=x: common.cast(np.asarray(x), to, n))
         for name, x in flat.items()
     }
 
@@ -245,15 +254,20 @@ def _extend_table(source: Source, log: Log) -> None:
     # A run's table has a row for every token of its tokenizer.
     if source.tokenizer is None:
         raise ValueError(f"{source.path} has no tokenizer, and a run needs one: give --tokenizer")
-    need = _load_tokenizer(source.tokenizer).padded_vocab_size
-    table = source.flat[_TABLE]
-    if table.shape[0] >= need:
+    tokenizer, held = _load_tokenizer(source.tokenizer, source.extra), source.flat[table.NAME]
+    need = tokenizer.padded_vocab_size
+    if source.kind != "orbax":
+        table.check(held.shape[0], tokenizer, source.path)
+    missing = recipe.untrained(source.path, held.shape[0], tokenizer)
+    table.say(missing, source.path, log, trained=False)
+    source.extra["untrained"] = missing
+    if held.shape[0] >= need:
         return
-    log(f"{_TABLE}: {need - table.shape[0]} rows added, from the mean of the others")
-    shape = (need, table.shape[1])
-    like = np.broadcast_to(np.zeros((), table.dtype), shape)
-    source.flat[_TABLE] = tensors.Lazy(
-        shape, table.dtype, lambda: common.extend_embedding(like, np.asarray(table))
+    log(f"{table.NAME}: {need - held.shape[0]} rows added, from the mean of the others")
+    shape = (need, held.shape[1])
+    like = np.broadcast_to(np.zeros((), held.dtype), shape)
+    source.flat[table.NAME] = tensors.Lazy(
+        shape, held.dtype, lambda: common.extend_embedding(like, np.asarray(held))
     )
     source.model["llm"]["vocab_size"] = need
 
@@ -268,12 +282,12 @@ def _write(
         from big_rad.weights import orbax
 
         nested = flax.traverse_util.unflatten_dict(tensors.materialise(flat), sep="/")
-        tokenizer = _load_tokenizer(source.tokenizer)
+        tokenizer = _load_tokenizer(source.tokenizer, source.extra)
         orbax.save(dst, nested, _run_config(source, flat), tokenizer)
         return
     tokenizer = source.tokenizer
     if tokenizer is not None and source.kind != "huggingface":
-        tokenizer = _load_tokenizer(tokenizer, source.extra.get("config"))
+        tokenizer = _load_tokenizer(tokenizer, source.extra)
     hf_export.save(
         dst,
         source.model,
@@ -290,7 +304,9 @@ def _run_config(source: Source, flat: Mapping[str, Any]) -> dict[str, Any]:
     if "config" in source.extra:  # Of a model that may know no masks.
         model = {k: v for k, v in source.model.items() if (k, v) != ("mask_decoder", None)}
         return source.extra["config"] | dict(model=model)
-    return recipe.foreign(source.model, infer.image_size(flat, source.path), source.tokenizer)
+    side = infer.image_size(flat, source.path)
+    fields = recipe.foreign(source.model, side, source.tokenizer)
+    return sidecar.apply(fields, source.extra) | dict(untrained=list(source.extra["untrained"]))
 
 
 def _verify(written: pathlib.Path, sums: Mapping[str, str], log: Log) -> None:
@@ -304,10 +320,10 @@ def _verify(written: pathlib.Path, sums: Mapping[str, str], log: Log) -> None:
         )
 
 
-def _load_tokenizer(path: pathlib.Path, config: Mapping[str, Any] | None = None) -> Any:
-    if config is not None:
-        return tokenizers.load(path, tuple(config["tokenizer"]["sets"]))
-    return tokenizers.load(path, recipe.held_sets(path))
+def _load_tokenizer(path: pathlib.Path, extra: Mapping[str, Any]) -> Any:
+    if "config" in extra:
+        return tokenizers.load(path, tuple(extra["config"]["tokenizer"]["sets"]))
+    return tokenizers.load(path, tuple(extra.get("sets") or recipe.held_sets(path)))
 
 
 def _has_tokenizer(folder: pathlib.Path) -> bool:
@@ -320,26 +336,23 @@ def _is_cc_by_nc_sa(folder: pathlib.Path) -> bool:
     return any(pattern.search(p.read_text(encoding="utf-8", errors="replace")) for p in texts)
 
 
-def _sidecar(file: pathlib.Path) -> pathlib.Path:
-    return file.with_name(file.name + ".json")
-
-
-def _read_sidecar(file: pathlib.Path) -> dict[str, Any]:
-    path = _sidecar(file)
-    if not path.is_file():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as e:
-        raise ValueError(f"{path} is no JSON ({e}); remove it to go by the shapes alone") from e
-
-
 def _write_sidecar(source: Source, dst: pathlib.Path, to: str) -> None:
-    if to != "npz" or not source.model:
-        return
-    keep = {k: source.extra[k] for k in ("image_token", "cc_by_nc_sa") if source.extra.get(k)}
-    text = json.dumps(dict(model=source.model, **keep), indent=1)
-    _sidecar(dst).write_text(text + "\n", encoding="utf-8")
+    if to == "npz" and source.model:
+        sidecar.write(dst, source.model, source.extra | _use(source))
+
+
+def _use(source: Source) -> dict[str, Any]:
+    # What an npz cannot say of a source that says it: markup sets, codec, normalisation.
+    fields = source.extra.get("config")
+    if fields is None and source.kind == "huggingface" and source.tokenizer is not None:
+        side = infer.image_size(source.flat, source.path)
+        fields = recipe.foreign(source.model, side, source.tokenizer)
+        if not recipe.named_sets(source.tokenizer):
+            return {}
+    if fields is None:
+        return {}
+    use = dict(sets=list(fields["tokenizer"]["sets"]), codec=dict(fields["codec"]))
+    return use | dict(normalize=fields["image"]["normalize"])
 
 
 def _write_sums(dst: pathlib.Path) -> None:
@@ -347,7 +360,7 @@ def _write_sums(dst: pathlib.Path) -> None:
     if dst.is_dir():
         root, files = dst, sorted(p for p in dst.rglob("*") if p.is_file())
     else:
-        root, files = dst.parent, [p for p in (dst, _sidecar(dst)) if p.is_file()]
+        root, files = dst.parent, [p for p in (dst, sidecar.path(dst)) if p.is_file()]
     path, lines = root / "SHA256SUMS", {}
     if path.is_file():
         lines = {line.split("  ", 1)[1]: line for line in path.read_text().splitlines() if line}

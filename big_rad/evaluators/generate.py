@@ -67,12 +67,13 @@ class Sample:
     masks: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
-def make_generate_fn(model: Any, tokenizer: Any) -> Generate:
+def make_generate_fn(model: Any, tokenizer: Any, never: Sequence[int] = ()) -> Generate:
     """Builds `predict_fns["generate"]` of a model: greedy decoding of a batch.
 
     Args:
         model: a `paligemma.Model`.
         tokenizer: its tokenizer; padded and reserved rows are never predicted.
+        never: further ids that are never predicted, see `load.Loaded.never`.
 
     Returns:
         A function (params, batch, max_new_tokens=...) -> dict of numpy `tokens` i32 [B, L],
@@ -83,7 +84,7 @@ def make_generate_fn(model: Any, tokenizer: Any) -> Generate:
     Raises:
         ValueError: a mask decoder, and a tokenizer that cannot write `</seg>`.
     """
-    options, ends = _decode_options(model, tokenizer)
+    options, ends = _decode_options(model, tokenizer, never)
     positive = jax.jit(lambda x: x > 0)
 
     @functools.cache
@@ -110,7 +111,10 @@ def make_generate_fn(model: Any, tokenizer: Any) -> Generate:
 
 
 def make_queue_fn(
-    model: Any, tokenizer: Any, sharding: jax.sharding.Sharding | None = None
+    model: Any,
+    tokenizer: Any,
+    sharding: jax.sharding.Sharding | None = None,
+    never: Sequence[int] = (),
 ) -> Answer:
     """Builds `predict_fns["queue"]` of a model: greedy decoding of any number of requests.
 
@@ -118,6 +122,7 @@ def make_queue_fn(
         model: a `paligemma.Model`.
         tokenizer: its tokenizer; padded and reserved rows are never predicted.
         sharding: of the rows over devices, see `decode_queue.Queue`.
+        never: further ids that are never predicted, see `load.Loaded.never`.
 
     Returns:
         A function (params, requests, rows=..., max_new_tokens=..., masks=True, logits=False) ->
@@ -126,7 +131,7 @@ def make_queue_fn(
     Raises:
         ValueError: a mask decoder, and a tokenizer that cannot write `</seg>`.
     """
-    options, ends = _decode_options(model, tokenizer)
+    options, ends = _decode_options(model, tokenizer, never)
     made = functools.cache(
         lambda masks, **sizes: decode_queue.Queue(
             model, sharding=sharding, **options, **sizes, **(ends if masks else {})
@@ -148,11 +153,13 @@ def make_queue_fn(
     return answer
 
 
-def _decode_options(model: Any, tokenizer: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+def _decode_options(
+    model: Any, tokenizer: Any, never: Sequence[int]
+) -> tuple[dict[str, Any], dict[str, Any]]:
     # What decoding needs to know of the tokens, and what making masks needs besides.
     options = dict(
         vocab_size=tokenizer.vocab_size,
-        never=(tokenizer.pad_id, tokenizer.bos_id, tokenizer.reserved_id),
+        never=(tokenizer.pad_id, tokenizer.bos_id, tokenizer.reserved_id, *never),
         eos_id=tokenizer.eos_id,
     )
     if getattr(model, "mask_decoder", None) is None:

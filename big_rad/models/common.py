@@ -129,7 +129,7 @@ def merge(
         raise ValueError(f"dont_load keeps {', '.join(sorted(abstract))}: give initial values")
     for name in sorted(taken, key=lambda n: -np.prod(np.shape(init[n]))):
         old, value = init[name], adapted.pop(name, loaded[name])
-        result[name] = place(value, old.dtype, getattr(old, "sharding", None))
+        result[name] = place(value, old.dtype, getattr(old, "sharding", None), name)
     return unflatten({n: result[n] for n in init})
 
 
@@ -181,15 +181,63 @@ def extend_embedding(old: Any, new: Any) -> Any:
     return table
 
 
-def place(value: Any, dtype: Any, sharding: jax.sharding.Sharding | None = None) -> Any:
+def cast(value: np.ndarray, dtype: Any, name: str = "an array") -> np.ndarray:
+    """Converts an array, and refuses values that the new dtype would turn into infinity.
+
+    Args:
+        value: an array.
+        dtype: of the result.
+        name: of the array, for the message.
+
+    Returns:
+        The array in `dtype`; the same object if it has that already.
+
+    Raises:
+        ValueError: a finite value is out of the range of `dtype`; the message names both.
+    """
+    dtype = jnp.dtype(dtype)
+    if value.dtype == dtype:
+        return value
+    with np.errstate(over="ignore"):
+        result = value.astype(dtype)
+    if not all(jnp.issubdtype(x, jnp.floating) for x in (value.dtype, dtype)):
+        return result
+    limit = float(jnp.finfo(dtype).max)
+    if float(jnp.finfo(value.dtype).max) <= limit:
+        return result
+    flat, was = result.reshape(-1), value.reshape(-1)
+    for start in range(0, flat.size, 2**20):  # The masks of a whole table would be large.
+        piece = was[start : start + 2**20]
+        if -limit <= piece.min() and piece.max() <= limit:
+            continue
+        lost = np.isfinite(piece) & ~np.isfinite(flat[start : start + 2**20])
+        if lost.any():
+            raise ValueError(
+                f"{name} holds {float(piece[lost][0]):g}, which {dtype.name} cannot hold (its "
+                f"largest number is {limit:g}): it would become infinity. Convert to bfloat16 or "
+                "float32 instead"
+            )
+    return result
+
+
+def place(
+    value: Any,
+    dtype: Any,
+    sharding: jax.sharding.Sharding | None = None,
+    name: str = "an array",
+) -> Any:
     """Reads one array, converts it, and puts it onto devices.
 
     Args:
         value: an array, or an object that `np.asarray` reads.
         dtype: of the result.
         sharding: where to put it; None leaves a numpy array.
+        name: of the array, for messages.
+
+    Raises:
+        ValueError: a value is out of the range of `dtype`.
     """
-    host = np.asarray(value).astype(dtype, copy=False)
+    host = cast(np.asarray(value), dtype, name)
     if sharding is None:
         return host
     if sharding.is_fully_addressable:

@@ -36,7 +36,7 @@ _LOC_SEG = (
 )
 _LOC_SEG_RE = re.compile(_LOC_SEG)
 _TINY = pathlib.Path(__file__).with_name("tiny_tokenizer.model")
-_IN_FOLDER = (
+IN_FOLDER = (
     "tokenizer.model",
     "paligemma_tokenizer.model",
     "gemma_tokenizer.model",
@@ -67,9 +67,9 @@ def load(
     """
     path = _TINY if str(name_or_path) == "tiny" else pathlib.Path(name_or_path)
     if path.is_dir():
-        inside = [path / n for n in _IN_FOLDER if (path / n).is_file()]
+        inside = [path / n for n in IN_FOLDER if (path / n).is_file()]
         if not inside:
-            raise FileNotFoundError(f"{path} holds none of {', '.join(_IN_FOLDER)}: {_WHERE}")
+            raise FileNotFoundError(f"{path} holds none of {', '.join(IN_FOLDER)}: {_WHERE}")
         path = inside[0]
     if not path.is_file():
         raise FileNotFoundError(f"no tokenizer file {path}: {_WHERE}")

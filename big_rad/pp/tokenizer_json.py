@@ -9,11 +9,10 @@ import pathlib
 import re
 from typing import Any
 
-from sentencepiece import sentencepiece_model_pb2 as pb
+from big_rad.pp import sentencepiece_proto as spm_proto
 
 IMAGE = "<image>"  # What Hugging Face calls the reserved row.
 
-_PIECE = pb.ModelProto.SentencePiece
 _CONTROL = ("<pad>", "<eos>", "<bos>", "<unk>")
 
 
@@ -50,7 +49,7 @@ def read(path: pathlib.Path) -> tuple[bytes, dict[str, int]]:
     for i in range(len(pieces)):
         _add_piece(proto, i, pieces, contents.get(i), rank, len(merges))
     proto.trainer_spec.vocab_size = len(proto.pieces)
-    return proto.SerializeToString(deterministic=True), extra
+    return spm_proto.serialise(proto), extra
 
 
 def read_added(folder: pathlib.Path) -> dict[str, int]:
@@ -72,13 +71,12 @@ def from_tokenizer(tokenizer: Any) -> dict[str, Any]:
     The reserved row is called `<image>`. Location, segment and markup tokens are no "special"
     ones, so that decoding keeps them.
     """
-    proto = pb.ModelProto()
-    proto.ParseFromString(tokenizer.model)
+    proto = spm_proto.parse(tokenizer.model)
     vocab = {p.piece: i for i, p in enumerate(proto.pieces)}
     added = [
-        _added(i, p.piece, special=p.type != _PIECE.USER_DEFINED)
+        _added(i, p.piece, special=p.type != spm_proto.USER_DEFINED)
         for i, p in enumerate(proto.pieces)
-        if p.type in (_PIECE.CONTROL, _PIECE.USER_DEFINED, _PIECE.UNKNOWN)
+        if p.type in (spm_proto.CONTROL, spm_proto.USER_DEFINED, spm_proto.UNKNOWN)
     ]
     for i in range(len(proto.pieces), tokenizer.vocab_size):
         if i == tokenizer.reserved_id:
@@ -134,8 +132,8 @@ def _check_family(data: dict[str, Any], path: pathlib.Path) -> None:
 
 
 def _empty() -> Any:
-    proto = pb.ModelProto()
-    proto.trainer_spec.model_type = pb.TrainerSpec.BPE
+    proto = spm_proto.Model()
+    proto.trainer_spec.model_type = spm_proto.BPE
     proto.trainer_spec.byte_fallback = True
     proto.trainer_spec.split_digits = True
     for name, i in zip(("pad", "eos", "bos", "unk"), range(4)):
@@ -156,15 +154,15 @@ def _add_piece(
     rank: dict[str, int],
     last: int,
 ) -> None:
-    piece, score, kind = pieces[i], 0.0, _PIECE.NORMAL
+    piece, score, kind = pieces[i], 0.0, spm_proto.NORMAL
     if piece == "<unk>":
-        kind = _PIECE.UNKNOWN
+        kind = spm_proto.UNKNOWN
     elif piece == "\t" and pieces.get(i - 1) == "<0x08>":
-        piece, kind = "<0x09>", _PIECE.BYTE  # Some conversions write the byte as itself.
+        piece, kind = "<0x09>", spm_proto.BYTE  # Some conversions write the byte as itself.
     elif re.fullmatch(r"<0x[0-9A-F]{2}>", piece):
-        kind = _PIECE.BYTE
+        kind = spm_proto.BYTE
     elif added is not None:
-        kind = _PIECE.CONTROL if added["special"] else _PIECE.USER_DEFINED
+        kind = spm_proto.CONTROL if added["special"] else spm_proto.USER_DEFINED
     else:
         score = -float(rank.get(piece, last + i))
     proto.pieces.add(piece=piece, score=score, type=kind)
@@ -172,10 +170,10 @@ def _add_piece(
 
 def _merges(proto: Any, vocab: dict[str, int]) -> list[list[str]]:
     # Every way to put a learned piece together from two others, best piece first.
-    usable = {p.piece for p in proto.pieces if p.type == _PIECE.NORMAL}
+    usable = {p.piece for p in proto.pieces if p.type == spm_proto.NORMAL}
     found = []
     for p in proto.pieces:
-        if p.type != _PIECE.NORMAL:
+        if p.type != spm_proto.NORMAL:
             continue
         for cut in range(1, len(p.piece)):
             left, right = p.piece[:cut], p.piece[cut:]

@@ -63,8 +63,9 @@ def read(
     kind_of = kind(path)
     if kind_of == "npz":
         flat = npz.read(path)
-        from big_rad.weights import infer
+        from big_rad.weights import infer, unusable
 
+        unusable.check(flat, str(path))
         infer.check_version(flat, str(path))
         return flat
     # Each of these imports takes its time, and npz needs none of them.
@@ -100,16 +101,36 @@ def kind(path: str | pathlib.Path) -> str:
         return "siglip_torch"
     if (file / "checkpoints").is_dir() or file.name == "checkpoints" or (file / "state").is_dir():
         return "orbax"
+    if (file / "adapter_config.json").is_file():
+        from big_rad.weights import unusable
+
+        unusable.check_folder(file)
     if (file / "config.json").is_file():
         from big_rad.weights import hf_config
 
-        siglip = str(hf_config.read(file).get("model_type")).startswith("siglip")
+        config = hf_config.read(file)
+        if "model_name" in config:  # As big_rad.train writes it, before its first checkpoint.
+            raise ValueError(
+                f"{file} is a run directory without a checkpoint; start its training again, or "
+                "give another one"
+            )
+        siglip = str(config.get("model_type")).startswith("siglip")
         return "huggingface_siglip" if siglip else "huggingface"
+    if file.suffix == ".gguf":
+        raise ValueError(
+            f"{file} is a GGUF file, as llama.cpp uses them, mostly quantised; give the checkpoint "
+            "that it was made from"
+        )
     raise ValueError(
         f"checkpoint {str(file)!r} is of no known kind: an .npz file, a Hugging Face folder (with "
         f"config.json), a run directory (with checkpoints/), or a SigLIP tower "
         f"({', '.join(_TORCH_SUFFIXES)}). {_WHERE}"
     )
+
+
+def exists(path: str | pathlib.Path) -> bool:
+    """Returns whether there is a file or folder at a path, which may name a part of an npz."""
+    return npz.split_subtree(path)[0].exists()
 
 
 def check(path: str | pathlib.Path) -> None:
@@ -119,5 +140,5 @@ def check(path: str | pathlib.Path) -> None:
         FileNotFoundError: nothing there; the message says where the original is to be had.
     """
     file, _ = npz.split_subtree(path)
-    if not file.exists():
+    if not exists(path):
         raise FileNotFoundError(f"checkpoint {str(file)!r} does not exist. {_WHERE}")

@@ -7,6 +7,7 @@ is refused by name instead of being ignored. Knows no tensors.
 import json
 import math
 import pathlib
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -44,6 +45,10 @@ _TEXT_FIXED = dict(
     tie_word_embeddings=True,
 )
 IMAGE_TOKEN = 257_152
+# Releases of transformers whose PaliGemma leaves `final_logit_softcapping` out: from 4.52 (4.52.1
+# is the first on the index; up to 4.51.3 Gemma2ForCausalLM did it) to 5.22.2. Read in each minor
+# release, and run in 4.51.3, 4.52.1, 4.54.1, 5.22.2 and 5.23.0.
+_CAP_IGNORED_FROM, _CAP_APPLIED_AGAIN_FROM = (4, 52), (5, 23)
 
 
 def read(folder: pathlib.Path) -> dict[str, Any]:
@@ -69,8 +74,9 @@ def to_model_cfg(
 ) -> tuple[dict[str, Any], int]:
     """Turns a PaliGemma 2 config into arguments of `radgrounder.Model`.
 
-    The final soft cap: transformers 5 applies `final_logit_softcapping`, all releases before it
-    ignored it in PaliGemma. A file written by an older release therefore gets 0.
+    The final soft cap: in PaliGemma, transformers up to 4.51.3 applies `final_logit_softcapping`,
+    4.52.1 to 5.22.2 ignore it, and 5.23.0 applies it again. A file gets what the release computes
+    that wrote it, and 0 where it does not name its release.
 
     Args:
         config: contents of `config.json`.
@@ -175,7 +181,7 @@ def from_model_cfg(
         tie_word_embeddings=True,
         torch_dtype=dtype,
         dtype=dtype,
-        transformers_version="5.0.0",  # From here on the final soft cap below is applied.
+        transformers_version="5.23.0",  # From here on the final soft cap below is applied.
         text_config=_text_config(llm, num_image, dtype),
         vision_config=_vision_config(img, llm, image_size, dtype),
     )
@@ -210,13 +216,22 @@ def _final_cap(
     config: Mapping[str, Any], text: Mapping[str, Any], log: Callable[[str], None]
 ) -> float:
     cap = float(text["final_logit_softcapping"] or 0)
-    major = str(config.get("transformers_version") or "4").split(".")[0]
-    if cap and not (major.isdigit() and int(major) >= 5):
+    if not cap:
+        return 0.0
+    version = config.get("transformers_version")
+    found = re.match(r"(\d+)\.(\d+)", str(version or ""))
+    name = f"final_logit_softcapping {cap:g}"
+    if found is None:
         log(
-            f"final_logit_softcapping {cap:g} is not applied: the file comes from transformers "
-            f"{config.get('transformers_version', '4')}, which ignored it"
+            f"{name} is not applied: config.json does not say which release of transformers wrote "
+            "it (transformers_version), and most of them ignore it"
         )
         return 0.0
+    release = (int(found[1]), int(found[2]))
+    if _CAP_IGNORED_FROM <= release < _CAP_APPLIED_AGAIN_FROM:
+        log(f"{name} is not applied: transformers {version}, which wrote config.json, ignores it")
+        return 0.0
+    log(f"{name} is applied, as transformers {version} does, which wrote config.json")
     return cap
 
 

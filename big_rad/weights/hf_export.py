@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from big_rad.models import common
 from big_rad.pp import tokenizer_json
 from big_rad.weights import hf_config, hf_layout, infer, mask_decoder, tensors
 
@@ -202,10 +203,10 @@ def _pieces(
 ) -> Iterator[tuple[str, np.ndarray]]:
     for rule in hf_layout.RULES:
         value = np.asarray(flat[rule.ours])
-        value = value.astype(tensors.dtype_of(dtype or value.dtype), copy=False)
+        value = common.cast(value, tensors.dtype_of(dtype or value.dtype), rule.ours)
         yield from hf_layout.to_theirs(rule, value, axes[rule.ours.split("/")[0]])
     for name, value in head.items():
-        value = np.asarray(value).astype(tensors.dtype_of(dtype or value.dtype), copy=False)
+        value = common.cast(np.asarray(value), tensors.dtype_of(dtype or value.dtype), name)
         yield mask_decoder.PREFIX + name, np.ascontiguousarray(value)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import flax
 import numpy as np
 
-from big_rad.weights import hf_config, hf_export, hf_layout, mask_decoder, shards, tensors
+from big_rad.weights import hf_config, hf_export, hf_layout, mask_decoder, shards, tensors, unusable
 from big_rad.weights.mask_decoder import mask_decoder_from_torch as mask_decoder_from_torch
 
 Log = Callable[[str], None]
@@ -64,20 +64,25 @@ def read(
     """Lists a PaliGemma 2 folder as flat lazy parameters of our names; see `load`."""
     folder = pathlib.Path(path)
     where = str(folder / "config.json")
+    unusable.check_folder(folder)
     config = hf_config.read(folder)
     cfg, image_size = hf_config.to_model_cfg(config, where, final_logits_softcap, log)
     stored = shards.read(shards.find(folder))
+    unusable.check(stored, folder)
+    remark = unusable.remark(config, where)
+    if remark:
+        log(remark)
     names, others = hf_layout.canonical(stored)
     head, others = _split_head(others, stored, folder)
     unexpected = leave_out(others, log)
     source = {canonical: stored[name] for name, canonical in names.items()}
     if len(source) != len(names):
         raise ValueError(f"{folder} holds some tensors twice, under names of two layouts")
+    _tie_head(source, folder, log)
     table = source.get(hf_layout.EMBEDDING)
     if table is not None and table.ndim == 2 and table.shape[0] != cfg["llm"]["vocab_size"]:
         log(f"the embedding has {table.shape[0]} rows, {where} says {cfg['llm']['vocab_size']}")
         cfg["llm"]["vocab_size"] = table.shape[0]
-    _check_head(source, folder)
     tokens = (image_size // cfg["img"]["patch_size"]) ** 2
     axes = hf_layout.sizes(cfg, tokens)
     source = check(source, hf_layout.expected(hf_layout.RULES, axes), folder, unexpected, log)
@@ -106,6 +111,7 @@ def read_siglip(
     folder = pathlib.Path(path)
     cfg = hf_config.siglip_cfg(hf_config.read(folder), str(folder / "config.json"))
     stored = shards.read(shards.find(folder))
+    unusable.check(stored, folder)
     source, unexpected = {}, []
     for name, value in stored.items():
         found = re.fullmatch(
@@ -204,12 +210,26 @@ def _split_head(
     return head, rest
 
 
-def _check_head(source: dict[str, Any], folder: pathlib.Path) -> None:
-    # Some writers store the tied output matrix as well; it must be the embedding then.
+def _tie_head(source: dict[str, Any], folder: pathlib.Path, log: Log) -> None:
+    # Input and output are one matrix. Some writers store both, which must be equal then, and some
+    # store it under the name of the output alone, such as safetensors.torch.save_model.
     head, table = source.pop(hf_layout.LM_HEAD, None), source.get(hf_layout.EMBEDDING)
-    if head is None or table is None:
+    if head is None:
         return
-    if head.shape != table.shape or not np.array_equal(np.asarray(head), np.asarray(table)):
-        raise ValueError(
-            f"{folder}: lm_head.weight differs from embed_tokens.weight; PaliGemma 2 ties them"
+    if table is None:
+        source[hf_layout.EMBEDDING] = head
+        log(
+            "lm_head.weight is taken for the embedding, which the file does not hold: they are tied"
         )
+        return
+    differs = f"{folder}: lm_head.weight differs from embed_tokens.weight; PaliGemma 2 ties them"
+    if head.shape != table.shape:
+        raise ValueError(differs)
+
+    def read() -> np.ndarray:  # Compared when it is read, since both are large.
+        value = np.asarray(table)
+        if not np.array_equal(np.asarray(head), value):
+            raise ValueError(differs)
+        return value
+
+    source[hf_layout.EMBEDDING] = tensors.Lazy(table.shape, table.dtype, read)

@@ -71,7 +71,8 @@ def read(path: str | pathlib.Path) -> dict[str, tensors.Lazy]:
                 with archive.open(member) as f:
                     shape, dtype = _header(f)
                 name = name or subtree.rsplit("/", 1)[-1]
-                flat[name] = tensors.Lazy(shape, dtype, _reader(file, member))
+                array = tensors.Lazy(shape, dtype, _reader(file, member))
+                flat[name] = tensors.finite(array, name, file)
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as e:
         raise ValueError(_unreadable(file, e)) from e
     if not flat:

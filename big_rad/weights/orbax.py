@@ -37,10 +37,10 @@ def read(path: str | pathlib.Path) -> tuple[dict[str, tensors.Lazy], dict[str, A
             one = flax.traverse_util.unflatten_dict({keys: shapes[keys]})
             return flax.traverse_util.flatten_dict(reader.read(one))[keys]
 
-    flat = {
-        "/".join(keys): tensors.Lazy(x.shape, x.dtype, lambda k=keys: read_one(k))
-        for keys, x in shapes.items()
-    }
+    flat = {}
+    for keys, x in shapes.items():
+        name, array = "/".join(keys), tensors.Lazy(x.shape, x.dtype, lambda k=keys: read_one(k))
+        flat[name] = tensors.finite(array, name, path)
     return _merged(flat, meta)
 
 

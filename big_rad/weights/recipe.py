@@ -5,7 +5,7 @@ and from the tokens that it has. Reads no weights.
 """
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import ml_collections
@@ -13,16 +13,23 @@ import ml_collections
 from big_rad import weights
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.pp import tokenizer_json
-from big_rad.weights import infer
+from big_rad.weights import infer, npz, sidecar, table
 
 FIELDS = ("model_name", "model", "tokenizer", "codec", "image")
-_TOKENIZER = "paligemma_tokenizer.model"  # An npz has none beside it.
+_TOKENIZER = "paligemma_tokenizer.model"  # Of an npz with none beside it.
 
 
-def read(path: str | pathlib.Path) -> dict[str, Any]:
+def read(
+    path: str | pathlib.Path, *, log: Callable[[str], None] = lambda _: None
+) -> dict[str, Any]:
     """Returns the `FIELDS` of a run, a Hugging Face folder of PaliGemma 2, or an original npz.
 
-    Adapters count as merged: the model has none.
+    Adapters count as merged: the model has none. The tokenizer of an npz lies beside it, or else
+    in the working directory; what its shapes do not tell is read from `<name>.npz.json`.
+
+    Args:
+        path: the checkpoint.
+        log: receives what is guessed.
 
     Raises:
         FileNotFoundError: nothing there.
@@ -50,14 +57,133 @@ def read(path: str | pathlib.Path) -> dict[str, Any]:
     if kind == "npz":
         flat = weights.read(path, log=lambda _: None)
         if any(n.startswith("llm/") for n in flat):
-            model = infer.model_cfg(flat, str(path))
-            return foreign(model, infer.image_size(flat, str(path)), pathlib.Path(_TOKENIZER))
+            return _of_npz(path, flat, log)
     raise ValueError(f"{path} is an image tower alone; give a whole model")
 
 
-def put(config: ml_collections.ConfigDict, path: str | pathlib.Path) -> None:
+def _of_npz(
+    path: str | pathlib.Path, flat: Mapping[str, Any], log: Callable[[str], None]
+) -> dict[str, Any]:
+    file, where = npz.split_subtree(path)[0], str(path)
+    beside, tokenizer = sidecar.read(file), _tokenizer_of(file)
+    model = infer.model_cfg(flat, where)
+    if beside.get("model"):
+        model = infer.explicit(beside["model"], model["llm"]["vocab_size"])
+    elif any(n.startswith("mask_decoder/") for n in flat):
+        raise ValueError(
+            f"{where} holds a mask decoder, whose heads its shapes do not tell; put the "
+            f"{file.name}.json of its conversion beside it"
+        )
+    fields = sidecar.apply(foreign(model, infer.image_size(flat, where), tokenizer), beside)
+    if not beside:
+        log(
+            f"{where}: without {file.name}.json beside it, soft caps and query scale are those of "
+            f"PaliGemma 2, boxes are read in the codec {fields['codec']['name']!r}, and the "
+            f"tokenizer is {tokenizer}"
+        )
+    return fields
+
+
+def _tokenizer_of(file: pathlib.Path) -> pathlib.Path:
+    places = (file.parent / name for name in tokenizers.IN_FOLDER)
+    return next((p for p in places if p.is_file()), pathlib.Path(_TOKENIZER))
+
+
+def untrained(
+    path: str | pathlib.Path, rows: int, tokenizer: tokenizers.Tokenizer
+) -> tuple[str, ...]:
+    """Returns the markup tokens that a checkpoint has no trained row for.
+
+    Args:
+        path: the checkpoint.
+        rows: of its embedding table.
+        tokenizer: what it is to be used with.
+    """
+    kind = weights.kind(path)
+    if kind == "orbax":  # Made by tools.convert; a training trains them all.
+        from big_rad.weights import orbax
+
+        held = set(orbax.read(path)[1]["config"].get("untrained") or ())
+        return tuple(t for t in tokenizer.markup if t in held)
+    if kind == "huggingface":
+        return table.untrained(rows, tokenizer, tokenizer_json.read_added(pathlib.Path(path)))
+    sets = sidecar.read(npz.split_subtree(path)[0]).get("sets")
+    named = None if sets is None else {t for s in sets for t in tokenizers.MARKUP_SETS[s]}
+    return table.untrained(rows, tokenizer, named)
+
+
+def fit_table(
+    tree: Mapping[str, Any],
+    path: str | pathlib.Path,
+    tokenizer: tokenizers.Tokenizer,
+    rows: int,
+    *,
+    trained: bool,
+    log: Callable[[str], None],
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Brings the table of a foreign checkpoint to a height, and says what that means for tokens.
+
+    Args:
+        tree: nested parameters of the checkpoint, lazy ones included.
+        path: the checkpoint.
+        tokenizer: what it is to be used with.
+        rows: of the model's table; spare ones of the checkpoint are left out, and missing ones are
+            for the model's own `load` to append.
+        trained: whether the model is about to be trained.
+        log: receives a line for each change.
+
+    Returns:
+        (the tree, the markup tokens without a trained row).
+
+    Raises:
+        ValueError: the table belongs to another tokenizer.
+    """
+    found = tree.get("llm", {}).get("embedder", {}).get("input_embedding")
+    if found is None:  # An image tower alone: fitting says what is missing.
+        return dict(tree), ()
+    missing = untrained(path, found.shape[0], tokenizer)
+    if weights.kind(path) != "orbax":
+        table.check(found.shape[0], tokenizer, path)
+        tree = table.cut(tree, rows, path, log)
+    table.say(missing, path, log, trained)
+    return dict(tree), missing
+
+
+def points(path: str | pathlib.Path, fields: Mapping[str, Any]) -> bool:
+    """Returns whether a checkpoint was trained to point: with masks if it makes some, else boxes.
+
+    Args:
+        path: the checkpoint.
+        fields: its `FIELDS`.
+    """
+    spec = fields["tokenizer"]
+    tokenizer = tokenizers.load(spec["path"], tuple(spec["sets"]))
+    rows = fields["model"]["llm"].get("vocab_size") or tokenizer.padded_vocab_size
+    missing = untrained(path, rows, tokenizer)
+    return tokenizer_points(tokenizer, bool(fields["model"].get("mask_decoder")), missing)
+
+
+def tokenizer_points(
+    tokenizer: tokenizers.Tokenizer, masks: bool, missing: Collection[str]
+) -> bool:
+    """Returns whether all tokens are there and trained that a model needs to point.
+
+    Args:
+        tokenizer: the model's.
+        masks: whether it makes masks; boxes otherwise.
+        missing: of `untrained`.
+    """
+    needed = tokenizers.MARKUP_SETS["segmentation" if masks else "detection"]
+    return set(needed) <= tokenizer.markup.keys() - set(missing)
+
+
+def put(
+    config: ml_collections.ConfigDict,
+    path: str | pathlib.Path,
+    log: Callable[[str], None] = lambda _: None,
+) -> None:
     """Sets the `FIELDS` of a config to those of a checkpoint; see `read`."""
-    fields = read(path)
+    fields = read(path, log=log)
     for name in FIELDS:
         value = fields[name]
         config[name] = value if isinstance(value, str) else ml_collections.ConfigDict(value)
@@ -81,8 +207,7 @@ def foreign(model: Mapping[str, Any], side: int, tokenizer: pathlib.Path) -> dic
         side: pixels a side of its image.
         tokenizer: file or folder; markup tokens in a folder tell a released RadGrounder.
     """
-    added = tokenizer_json.read_added(tokenizer) if tokenizer.is_dir() else {}
-    released = any(set(names) <= added.keys() for names in tokenizers.MARKUP_SETS.values())
+    released = bool(named_sets(tokenizer))
     codec = dict(name="radgrounder", grid=224) if released else dict(name="paligemma", grid=None)
     return dict(
         model_name="radgrounder",
@@ -95,7 +220,11 @@ def foreign(model: Mapping[str, Any], side: int, tokenizer: pathlib.Path) -> dic
 
 def held_sets(tokenizer: pathlib.Path) -> tuple[str, ...]:
     """Returns the markup sets that a tokenizer's folder names, by id; all where it names none."""
+    return named_sets(tokenizer) or tuple(tokenizers.MARKUP_SETS)
+
+
+def named_sets(tokenizer: pathlib.Path) -> tuple[str, ...]:
+    """Returns the markup sets that a tokenizer's folder names, by id; a file names none."""
     added = tokenizer_json.read_added(tokenizer) if tokenizer.is_dir() else {}
     held = [s for s, names in tokenizers.MARKUP_SETS.items() if set(names) <= added.keys()]
-    held.sort(key=lambda s: added[tokenizers.MARKUP_SETS[s][0]])
-    return tuple(held or tokenizers.MARKUP_SETS)
+    return tuple(sorted(held, key=lambda s: added[tokenizers.MARKUP_SETS[s][0]]))

@@ -16,7 +16,11 @@ import numpy as np
 
 from big_rad.weights import tensors
 
-_SAFE_DTYPES = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+_WEIGHTS = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
+# Listed, so that they can be named; what they stand for is the business of others.
+_OTHERS = {"I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8"}
+_OTHERS |= {"U16": "uint16", "U32": "uint32", "U64": "uint64", "BOOL": "bool"}
+_OTHERS |= {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
 _STEMS = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -49,7 +53,7 @@ def find(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def read(files: Iterable[pathlib.Path]) -> dict[str, tensors.Lazy]:
-    """Lists the tensors of several files.
+    """Lists the tensors of several files; reading one that is not finite is an error.
 
     Raises:
         ValueError: a file is damaged or of an unknown kind, or two hold the same name.
@@ -60,7 +64,7 @@ def read(files: Iterable[pathlib.Path]) -> dict[str, tensors.Lazy]:
         twice = sorted(result.keys() & found)
         if twice:
             raise ValueError(f"{file}: {', '.join(twice[:5])} were in an earlier shard already")
-        result |= found
+        result |= {name: tensors.finite(x, name, file) for name, x in found.items()}
     return result
 
 
@@ -88,10 +92,10 @@ def read_safetensors(file: pathlib.Path) -> dict[str, tensors.Lazy]:
             for name in f.keys():
                 part = f.get_slice(name)
                 kind = part.get_dtype()
-                dtype = _SAFE_DTYPES.get(kind, "int64" if kind.startswith(("I", "U")) else None)
+                dtype = (_WEIGHTS | _OTHERS).get(kind)
                 if dtype is None:
                     raise ValueError(
-                        f"{file}: {name} has dtype {kind}; known: {', '.join(_SAFE_DTYPES)}. "
+                        f"{file}: {name} has dtype {kind}; known: {', '.join(_WEIGHTS)}. "
                         "Quantised checkpoints have to be converted to one of these first."
                     )
                 result[name] = tensors.Lazy(tuple(part.get_shape()), dtype, reader(name))
@@ -160,10 +164,17 @@ def _from_state_dict(loaded: Any, file: pathlib.Path) -> dict[str, tensors.Lazy]
 
         return read_one
 
-    return {
-        name: tensors.Lazy(tuple(t.shape), str(t.dtype).removeprefix("torch."), reader(t.detach()))
-        for name, t in loaded.items()
-    }
+    result = {}
+    for name, t in loaded.items():
+        try:
+            dtype = np.dtype(str(t.dtype).removeprefix("torch."))
+        except TypeError as e:
+            raise ValueError(
+                f"{file}: {name} has dtype {t.dtype}; known: {', '.join(_WEIGHTS.values())}. "
+                "Quantised checkpoints have to be converted to one of these first."
+            ) from e
+        result[name] = tensors.Lazy(tuple(t.shape), dtype, reader(t.detach()))
+    return result
 
 
 def _is_zip(file: pathlib.Path) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 import flax
 import numpy as np
 
-from big_rad.weights import hf_layout, huggingface, shards, tensors
+from big_rad.weights import hf_layout, huggingface, shards, tensors, unusable
 
 # Width -> heads of the published SigLIP towers (base, large, So400m, giant), whose fused
 # query-key-value matrix does not tell the number.
@@ -80,6 +80,7 @@ def read(
     """Lists an image tower as flat lazy parameters `img/...`; see `load`."""
     file = pathlib.Path(path)
     stored = shards.read([file])
+    unusable.check(stored, file)
     anchor = next((m for m in map(_TRUNK.fullmatch, stored) if m), None)
     if anchor is None:
         raise ValueError(

@@ -15,6 +15,8 @@ import numpy as np
 from big_rad.models import common
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
+_EXPONENT = {"bfloat16": np.uint16(0x7F80), "float16": np.uint16(0x7C00)}  # All set: not finite.
+_PIECE = 2**20
 ByName = Any  # One value for all arrays, or a function of an array's name, or None.
 
 
@@ -55,6 +57,61 @@ class Lazy:
         return f"Lazy({self.shape}, {self.dtype})"
 
 
+def finite(array: Lazy, name: str, where: Any) -> Lazy:
+    """Returns the same array, whose reading refuses values that are not finite.
+
+    Args:
+        array: a stored tensor.
+        name: its name, for the message.
+        where: the file, for the message.
+
+    Returns:
+        A lazy array; reading it raises ValueError where a value is NaN or infinite.
+    """
+
+    def read() -> np.ndarray:
+        value = np.asarray(array)
+        check_finite(value, name, where)
+        return value
+
+    return Lazy(array.shape, array.dtype, read)
+
+
+def check_finite(value: np.ndarray, name: str, where: Any) -> None:
+    """Refuses an array with values that are not finite.
+
+    Args:
+        value: the array; integers always pass.
+        name: its name, for the message.
+        where: the file, for the message.
+
+    Raises:
+        ValueError: a value is NaN or infinite; the message names the array and the first one.
+    """
+    flat = value.reshape(-1)
+    bits = _EXPONENT.get(value.dtype.name)
+    # In pieces, since the table of a real model has 600 million values.
+    for start in range(0, flat.size, _PIECE):
+        piece = flat[start : start + _PIECE]
+        if bits is None:
+            if np.isfinite(piece).all():
+                continue
+        else:  # Five times as fast as `isfinite`, whose bfloat16 goes by way of float32.
+            if not ((piece.view(np.uint16) & bits) == bits).any():
+                continue
+        first = start + int(np.flatnonzero(~np.isfinite(piece))[0])
+        number = sum(
+            int((~np.isfinite(flat[i : i + _PIECE])).sum()) for i in range(0, flat.size, _PIECE)
+        )
+        at = ", ".join(str(i) for i in np.unravel_index(first, value.shape))
+        raise ValueError(
+            f"{where}: {name} is not finite: {number} of its {flat.size:,} values are NaN or "
+            f"infinite, the first ({flat[first]}) at [{at}]. Such a model gives no answers: its "
+            "training diverged, or a conversion overflowed or was damaged; take an earlier "
+            "checkpoint, or convert the original again in bfloat16 or float32"
+        )
+
+
 def materialise(
     flat: Mapping[str, Any], dtype: ByName = None, sharding: ByName = None
 ) -> dict[str, Any]:
@@ -68,11 +125,14 @@ def materialise(
 
     Returns:
         name -> numpy array or `jax.Array`, in the order of `flat`.
+
+    Raises:
+        ValueError: an array is not finite, or has values that the new dtype cannot hold.
     """
     done = {}
     for name in sorted(flat, key=lambda n: -nbytes(flat[n])):
         to = dtype_of(_of(dtype, name) or flat[name].dtype)
-        done[name] = common.place(flat[name], to, _of(sharding, name))
+        done[name] = common.place(flat[name], to, _of(sharding, name), name)
     return {name: done[name] for name in flat}
 
 

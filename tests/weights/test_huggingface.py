@@ -1,5 +1,6 @@
 import argparse
 import json
+import pathlib
 
 import flax
 import ml_dtypes
@@ -13,6 +14,8 @@ from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import hf_config, huggingface
 from big_rad.weights import mask_decoder as weights_mask_decoder
 
+# A tiny PaliGemma 2 as transformers 4.51.3 saved it (torch 2.13.0), and what it computed.
+SAVED_BY_4_51 = pathlib.Path(__file__).with_name("saved_by_4_51_3")
 CFG = dict(
     img=dict(width=16, depth=2, mlp_dim=32, num_heads=2, patch_size=4),
     llm=dict(width=16, depth=2, mlp_dim=32, num_heads=4, num_kv_heads=2, head_dim=8, vocab_size=64),
@@ -319,14 +322,56 @@ def test_a_torch_file_with_foreign_objects_says_how_to_save_it_again(folder):
 
 @pytest.mark.parametrize(
     "version, cap, applied",
-    [("5.23.0", 30.0, 30.0), ("4.54.1", 30.0, 0.0), (None, 30.0, 0.0), ("5.0.0", None, 30.0)],
+    [
+        ("4.42.0", 30.0, True),
+        ("4.46.0.dev0", 20.0, True),
+        ("4.51.3", 30.0, True),
+        ("4.52.1", 30.0, False),
+        ("4.54.1", 30.0, False),
+        ("4.57.6", 30.0, False),
+        ("5.0.0", 30.0, False),
+        ("5.0.0rc1", 30.0, False),
+        ("5.22.2", 30.0, False),
+        ("5.23.0", 30.0, True),
+        ("5.24.0", 7.5, True),
+        ("6.0.0", 30.0, True),
+        (None, 30.0, False),
+        ("unknown", 30.0, False),
+        ("4.51.3", 0.0, False),
+    ],
 )
 def test_final_soft_cap_follows_what_that_release_computed(version, cap, applied, folder):
     edit_config(folder, transformers_version=version, text_config__final_logit_softcapping=cap)
-    cfg, _, lines = load(folder)
-    assert cfg["llm"]["final_logits_softcap"] == applied
-    assert any("not applied" in line for line in lines) == (applied == 0)
+    lines = []
+    config = hf_config.read(folder)
+    cfg, _ = hf_config.to_model_cfg(config, "config.json", log=lines.append)
+    assert cfg["llm"]["final_logits_softcap"] == (cap if applied else 0.0)
+    said = [line for line in lines if "final_logit_softcapping" in line]
+    assert len(said) == bool(cap) and all(("is not applied" in x) != applied for x in said)
     assert load(folder, final_logits_softcap=7)[0]["llm"]["final_logits_softcap"] == 7
+
+
+def test_a_cap_that_config_json_leaves_out_is_that_of_transformers(folder):
+    edit_config(folder, transformers_version="4.51.3")
+    edit_config(folder, text_config__final_logit_softcapping=None)
+    assert load(folder)[0]["llm"]["final_logits_softcap"] == 30.0
+
+
+def test_a_model_saved_by_an_old_release_gives_that_release_s_logits():
+    """The folder and its logits are of transformers 4.51.3: attention eager, float32."""
+    stored = np.load(SAVED_BY_4_51 / "logits.npz")
+    cfg, params, lines = load(SAVED_BY_4_51)
+    assert any("is applied, as transformers 4.51.3 does" in line for line in lines)
+    inputs = [stored[n] for n in ("image", "text", "mask_ar")]
+    logits, _ = radgrounder.Model(**cfg).apply({"params": params}, *inputs)
+    assert np.abs(stored["logits"]).max() > 29.9  # Without the cap they reach 211.
+    np.testing.assert_allclose(logits, stored["logits"], atol=1e-4)
+
+
+def test_an_export_keeps_its_own_cap(tiny, tmp_path):
+    cfg = CFG | dict(llm=CFG["llm"] | dict(final_logits_softcap=20.0))
+    huggingface.save(tmp_path / "hf", cfg, tiny.params)
+    assert load(tmp_path / "hf")[0]["llm"]["final_logits_softcap"] == 20.0
 
 
 def test_defaults_of_a_sparse_config_are_those_of_paligemma_2_3b():

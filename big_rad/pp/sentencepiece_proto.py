@@ -1,0 +1,119 @@
+"""The messages of a SentencePiece model file, declared at run time for any protobuf release.
+
+The sentencepiece wheel has a generated module for them, which refuses to be imported beside a
+protobuf older than the one that generated it. Fields that nothing here uses are declared by number
+and wire type alone, so that a model that is read and written again keeps all its bytes in order.
+Reference: sentencepiece_model.proto of google/sentencepiece.
+"""
+
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+# Values of `pieces[i].type`, and of `trainer_spec.model_type`.
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
+BPE = 2
+
+_PACKAGE = "big_rad.sentencepiece"  # A pool of its own, and a name of its own, disturb nobody.
+_TYPES = descriptor_pb2.FieldDescriptorProto
+_KINDS = {
+    "string": _TYPES.TYPE_STRING,
+    "bytes": _TYPES.TYPE_BYTES,
+    "float": _TYPES.TYPE_FLOAT,
+    "bool": _TYPES.TYPE_BOOL,
+    "int32": _TYPES.TYPE_INT32,
+    "int64": _TYPES.TYPE_INT64,
+}
+# Message -> fields in use: (name, number, kind, default).
+_FIELDS: dict[str, tuple[tuple[str, int, str, str], ...]] = {
+    "Piece": (("piece", 1, "string", ""), ("score", 2, "float", ""), ("type", 3, "int32", "1")),
+    "TrainerSpec": (
+        ("model_type", 3, "int32", "1"),
+        ("vocab_size", 4, "int32", "8000"),
+        ("split_digits", 25, "bool", "false"),
+        ("byte_fallback", 35, "bool", "false"),
+        ("unk_id", 40, "int32", "0"),
+        ("bos_id", 41, "int32", "1"),
+        ("eos_id", 42, "int32", "2"),
+        ("pad_id", 43, "int32", "-1"),
+        ("unk_piece", 45, "string", "<unk>"),
+        ("bos_piece", 46, "string", "<s>"),
+        ("eos_piece", 47, "string", "</s>"),
+        ("pad_piece", 48, "string", "<pad>"),
+    ),
+    "NormalizerSpec": (
+        ("name", 1, "string", ""),
+        ("add_dummy_prefix", 3, "bool", "true"),
+        ("remove_extra_whitespaces", 4, "bool", "true"),
+        ("escape_whitespaces", 5, "bool", "true"),
+    ),
+    "Model": (),
+}
+# Message -> numbers of the fields that are only carried along, by what they look like on disk.
+_CARRIED: dict[str, dict[str, tuple[int, ...]]] = {
+    "TrainerSpec": {
+        "int64": (6, *range(11, 15), *range(16, 25), 26, 32, 33, 34, 49, 50, 52),
+        "float": (10, 15, 51),
+        "bytes": (1, 2, 5, 7, 30, 31, 36, 44, 53),
+    },
+    "NormalizerSpec": {"bytes": (2, 6)},
+    "Model": {"bytes": (4, 5)},
+}
+_MESSAGES = (("pieces", 1, "Piece", True), ("trainer_spec", 2, "TrainerSpec", False))
+_MESSAGES += (("normalizer_spec", 3, "NormalizerSpec", False),)
+
+
+def _file() -> descriptor_pb2.FileDescriptorProto:
+    file = descriptor_pb2.FileDescriptorProto(
+        name="big_rad/sentencepiece.proto", package=_PACKAGE, syntax="proto2"
+    )
+    for message, fields in _FIELDS.items():
+        declared = file.message_type.add(name=message)
+        for name, number, kind, default in fields:
+            field = declared.field.add(name=name, number=number, type=_KINDS[kind])
+            field.label = _TYPES.LABEL_OPTIONAL
+            if default:
+                field.default_value = default
+        for kind, numbers in _CARRIED.get(message, {}).items():
+            for number in numbers:
+                field = declared.field.add(name=f"carried_{number}", number=number)
+                field.type = _KINDS[kind]
+                repeated = kind == "bytes"  # As some of the strings are.
+                field.label = _TYPES.LABEL_REPEATED if repeated else _TYPES.LABEL_OPTIONAL
+    for name, number, message, repeated in _MESSAGES:
+        field = declared.field.add(name=name, number=number, type=_TYPES.TYPE_MESSAGE)
+        field.type_name = f".{_PACKAGE}.{message}"
+        field.label = _TYPES.LABEL_REPEATED if repeated else _TYPES.LABEL_OPTIONAL
+    return file
+
+
+def _model_class() -> Any:
+    pool = descriptor_pool.DescriptorPool()
+    pool.AddSerializedFile(_file().SerializeToString())
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Model"))
+
+
+Model = _model_class()
+
+
+def parse(model: bytes) -> Any:
+    """Reads the bytes of a model.
+
+    Args:
+        model: a serialised SentencePiece model.
+
+    Returns:
+        A `Model`: `pieces` (each with `piece`, `score` and `type`), `trainer_spec`,
+        `normalizer_spec`.
+
+    Raises:
+        google.protobuf.message.DecodeError: the bytes are no such message.
+    """
+    proto = Model()
+    proto.ParseFromString(model)
+    return proto
+
+
+def serialise(proto: Any) -> bytes:
+    """Returns the bytes of a `Model`, the same for the same contents."""
+    return proto.SerializeToString(deterministic=True)
