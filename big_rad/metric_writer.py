@@ -115,8 +115,8 @@ class MetricWriter:
 class _Board:
     """Events for TensorBoard, on disk as soon as they are written.
 
-    A disk that fails is not told here: what counts is in the lines, whose error is not to be
-    hidden.
+    Errors of the disk are ignored here: the lines of `metrics.jsonl` are what counts, and their
+    error must not be hidden by one of TensorBoard's file.
     """
 
     def __init__(self, folder: pathlib.Path, resume_step: int | None):

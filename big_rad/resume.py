@@ -90,7 +90,7 @@ class Past:
             whole = state["next_index"] // window * window * old["batch_size"]
             index = whole // (later * new["batch_size"]) * later
             twice = seen - index * new["batch_size"]
-        else:  # Another order, which is begun anew: the epoch that was under way counts as unseen.
+        else:  # Another order, from its first item: the epoch under way counts as unseen.
             index, twice = 0, seen % max(examples_per_epoch, 1)
         self._log(
             f"data: {seen} items were seen in {state['next_index']} batches of "

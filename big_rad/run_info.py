@@ -50,11 +50,11 @@ def recorded(workdir: str | pathlib.Path, step: int, log: Log = print) -> Iterat
 
     Args:
         workdir: the run directory.
-        step: that the start goes on from, as far as is known.
-        log: receives what a start before this one failed with.
+        step: the step that the start goes on from, as far as it is known.
+        log: receives the error of the start before this one, if it failed.
 
     Yields:
-        What the run tells of its end.
+        The ending, in which the run notes its last step and whether it finished.
     """
     first = jax.process_index() == 0
     if first:
@@ -226,10 +226,10 @@ def _now() -> str:
 
 
 def _why(error: BaseException) -> str:
-    # Errors that are meant for people say all themselves; of others the type helps.
-    told = isinstance(error, watch.TrainingError | OSError | ValueError | RuntimeError)
+    # The messages of these errors are written for people; for others the type helps.
+    plain = isinstance(error, watch.TrainingError | OSError | ValueError | RuntimeError)
     text = str(error) or type(error).__name__
-    text = text if told else f"{type(error).__name__}: {error}"
+    text = text if plain else f"{type(error).__name__}: {error}"
     return _without_home(text[:_LONGEST])
 
 

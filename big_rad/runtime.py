@@ -202,8 +202,8 @@ class StopSignal:
 class Progress:
     """Prints a line of progress and measures examples, tokens and targets a second.
 
-    The time that is left (ETA) is told by steps that had nothing to compile, once there are a few:
-    those whose batch has shapes that came before.
+    The time that is left (ETA) is estimated from the steps that had nothing to compile (the shapes
+    of their batch came before), as soon as there are a few of them.
 
     Args:
         first_step: the step before the first that is timed.
