@@ -95,7 +95,7 @@ def test_masks_come_back_to_stored_pixels(tmp_path):
     image = read(dicom(tmp_path / "a.dcm", columns=-1))
     mask = np.zeros(HU.shape, bool)
     mask[:32, :24] = True
-    entity = predictions.Entity("liver", 5, "liver", (0, 0, 24, 32), mask, 1.0)
+    entity = predictions.Entity("liver", 5, "liver", (0, 0, 24, 32), mask)
     shown, inverse = predict.dicom_read.to_display(image)
     back = predictions.turn(predictions.Prediction("", (entity,), 0.0), inverse, HU.shape)
     np.testing.assert_array_equal(back.entities[0].mask, mask[:, ::-1])
