@@ -39,11 +39,11 @@ from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import summary as summaries
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import recipe
+from big_rad.weights import recipe, sidecar
 
 Log = Callable[[str], None]
 CONTROLS = {"grounded": ("blank", "shuffled", "mirrored"), "vqa": ("blank", "shuffled")}
-_RECORDS = 2  # what records hold; those of another number are asked for again
+_RECORDS = 3  # what records hold; those of another number are made again
 _CONFIG = pathlib.Path(__file__).parents[1] / "configs/evaluate.py"
 
 
@@ -206,7 +206,8 @@ def fingerprint(checkpoint: str | pathlib.Path) -> str:
     weights.check(path)
     whole = hashlib.sha256()
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-    for file in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
+    beside = [folder, sidecar.path(folder)]  # Of an npz.
+    for file in sorted(folder.rglob("*")) if folder.is_dir() else beside:
         if file.is_file():
             stat = file.stat()
             whole.update(f"{file}\n{stat.st_size}\n{stat.st_mtime_ns}\n".encode())

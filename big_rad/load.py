@@ -4,6 +4,8 @@ Knows the formats through `big_rad.weights`, and nothing of questions, images or
 """
 
 import dataclasses
+import functools
+import json
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -94,7 +96,8 @@ def load(
     if kind == "npz":
         recipe.read(checkpoint, log=log)  # Says what is guessed.
     model = models.make(name, cfg, rows)
-    target = _target(model, int(fields["image"]["size"]), dtype)
+    side = int(fields["image"]["size"])
+    target = _target(_shapes(name, json.dumps(cfg, sort_keys=True), rows, side), dtype)
     params = models.get(name).load(target, tree, cfg)
     return Loaded(model, params, tokenizer, fields, untrained)
 
@@ -159,14 +162,17 @@ def _workdir(checkpoint: str | pathlib.Path) -> pathlib.Path:
     return folder.parent if folder.name == "checkpoints" else folder
 
 
-def _target(model: nn.Module, side: int, dtype: str) -> dict[str, Any]:
+def _target(shapes: Mapping[str, Any], dtype: str) -> dict[str, Any]:
     # The parameters as shapes, on the first device.
-    image, tokens = jnp.zeros((1, side, side, 3)), jnp.ones((1, 4), jnp.int32)
-    shapes = jax.eval_shape(
-        lambda: model.init(jax.random.key(0), image, tokens, jnp.zeros_like(tokens))["params"]
-    )
     place = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype, sharding=place), shapes)
+
+
+@functools.lru_cache(maxsize=8)  # Drawing them up takes longer than reading a small model.
+def _shapes(name: str, cfg: str, rows: int, side: int) -> dict[str, Any]:
+    model = models.make(name, json.loads(cfg), rows)
+    image, tokens = jnp.zeros((1, side, side, 3)), jnp.ones((1, 4), jnp.int32)
+    return jax.eval_shape(model.init, jax.random.key(0), image, tokens, 0 * tokens)["params"]
 
 
 def _plain(value: Any) -> Any:

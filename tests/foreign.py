@@ -81,3 +81,10 @@ def write(folder, kind, height, sets):
 def points(kind, height, sets):
     """Returns whether one of `PLACES` knows boxes."""
     return height >= 3156 if kind == "npz" else "detection" in sets
+
+
+def untrained(kind, height, sets):
+    """Returns the markup tokens without a trained row of one of `PLACES`."""
+    if kind == "npz":
+        return MARKUP[max(0, height - ORDINARY - 1) :]
+    return () if sets else MARKUP

@@ -394,6 +394,13 @@ def test_a_checkpoint_that_is_not_there_is_named(tmp_path, capsys):
     assert "no" in capsys.readouterr().err
 
 
+def test_a_fingerprint_of_an_npz_changes_with_what_lies_beside_it(tmp_path):
+    path = foreign.write_npz(tmp_path, 3158)
+    before = evaluate.fingerprint(path)
+    path.with_name("model.npz.json").write_text("{}")
+    assert evaluate.fingerprint(path) != before
+
+
 def test_a_fingerprint_changes_with_the_files(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "model.safetensors").write_bytes(b"1")

@@ -3,16 +3,19 @@
 import json
 import re
 
+import jax
 import numpy as np
 import pytest
 
-from big_rad import checkpoint, memory, predict, train
+from big_rad import checkpoint, memory, models, predict, train, train_step
 from big_rad import config as config_lib
 from big_rad.datasets import core, prepare
 from big_rad.evaluators import before_after
 from big_rad.models import common
+from big_rad.pp import tokenizer as tokenizers
 from configs import finetune
-from tests import tiny_run
+from tests import foreign, tiny_run
+from tools import convert
 
 SLICES = 200
 
@@ -66,6 +69,14 @@ def init(tmp_path_factory):
     return data / "run"
 
 
+@pytest.fixture(scope="module")
+def folder(init, tmp_path_factory):
+    """The same as a Hugging Face folder."""
+    place = tmp_path_factory.mktemp("folder") / "hf"
+    convert.convert(init, place, allow_other_mask=True, log=lambda line: None)
+    return place
+
+
 def command(source, init, workdir, *args, **arg):
     arg = dict(source=source, init=init, epochs=2, batch=20, limit=6) | arg
     spec = ",".join(f"{k}={v}" for k, v in arg.items())
@@ -78,10 +89,13 @@ def command(source, init, workdir, *args, **arg):
 
 
 @pytest.fixture(scope="module")
-def run(source, init, tmp_path_factory):
-    """A whole fine-tuning: its folder and what it printed."""
+def run(source, folder, tmp_path_factory):
+    """A whole fine-tuning of a Hugging Face folder: the run and what it printed."""
     workdir = tmp_path_factory.mktemp("run")
-    done = tiny_run.run(command(source, init, workdir, card=24))
+    # Large foreign models compute in bfloat16, which a CPU does slowly.
+    quick = [f"--config.model.{tower}.dtype_mm=float32" for tower in ("img", "llm")]
+    quick += ["--config.model.llm.remat_policy=none"]
+    done = tiny_run.run(command(source, folder, workdir, *quick, card=24))
     assert done.returncode == 0, done.stderr
     return workdir, done.stdout
 
@@ -136,6 +150,30 @@ def test_the_best_checkpoint_on_validation_stays_and_can_be_run(run, source):
     model = predict.RadGrounder.load(workdir)
     answer = model.answer(source / "s0.npy", "Which organ takes up most of the slice?")
     assert isinstance(answer.text, str)
+
+
+@pytest.mark.parametrize("kind, height, sets", foreign.PLACES)
+def test_a_foreign_checkpoint_of_any_height_is_a_start(
+    kind, height, sets, source, tmp_path, capsys
+):
+    place = foreign.write(tmp_path / "model", kind, height, sets)
+    config = finetune.get_config(f"source={source},init={place}")
+    assert "vocab_size" not in config.model.llm
+    tokenizer = tokenizers.load(config.tokenizer.path, tuple(config.tokenizer.sets))
+    model = models.make(config.model_name, config.model, tokenizer.padded_vocab_size)
+    shapes = train_step.init_shapes(model, config)
+    place_on = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    target = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place_on), shapes
+    )
+    params = train._initial_params(config, None, target, None, tokenizer, print)
+    table, want = foreign.table(params), foreign.table(foreign.params(height))
+    assert table.shape == (foreign.PADDED, 16)
+    np.testing.assert_array_equal(table[:height], want[: foreign.PADDED])
+    untrained = foreign.untrained(kind, height, sets)
+    said = capsys.readouterr().out
+    assert (", ".join(untrained) in said) and ("no trained row" in said) == bool(untrained)
+    assert ("stand for no token" in said) == (height > foreign.PADDED)
 
 
 def test_adapters_leave_the_starting_model_as_it_was(source, init, tmp_path):

@@ -12,7 +12,8 @@ import torch
 from big_rad import checkpoint, predict, weights
 from big_rad.models import paligemma, radgrounder
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import huggingface, npz, orbax
+from big_rad.weights import huggingface, npz, orbax, recipe
+from tests import foreign
 from tools import convert
 
 ROWS = 3158  # More than the tiny tokenizer's ids, fewer than its padded table.
@@ -96,6 +97,31 @@ def test_a_run_is_made_that_predict_can_load(source, tmp_path):
     assert again.markup == tokenizers.load(source, sets=("detection",)).markup
 
 
+def test_an_npz_made_of_a_released_folder_is_used_as_the_folder_is(source, tmp_path):
+    run(source, tmp_path / "a.npz")
+    (tmp_path / "tokenizer.model").write_bytes((source / "tokenizer.model").read_bytes())
+    want, got = recipe.read(source), recipe.read(tmp_path / "a.npz")
+    assert want["codec"] == got["codec"] == dict(name="radgrounder", grid=224)
+    for field in ("model", "image"):
+        assert got[field] == want[field]
+    assert got["tokenizer"]["sets"] == want["tokenizer"]["sets"] == ["detection"]
+    run(tmp_path / "a.npz", tmp_path / "run", to="orbax", tokenizer=tmp_path / "tokenizer.model")
+    made = recipe.read(tmp_path / "run")
+    assert made["codec"] == want["codec"] and made["tokenizer"]["sets"] == ["detection"]
+
+
+def test_a_run_made_of_a_checkpoint_without_rows_for_markup_remembers_it(tmp_path):
+    place = foreign.write_npz(tmp_path / "a", foreign.ORDINARY)
+    tokenizer = place.with_name("paligemma_tokenizer.model")
+    _, lines = run(place, tmp_path / "run", to="orbax", tokenizer=tokenizer)
+    assert any("no trained row for <p bbox=" in line for line in lines)
+    model = predict.RadGrounder.load(tmp_path / "run")
+    assert model.pointing == "none"
+    short = foreign.write_npz(tmp_path / "b", 64)
+    with pytest.raises(ValueError, match="64 rows.*do not belong together"):
+        run(short, tmp_path / "other", to="orbax", tokenizer=tokenizer)
+
+
 # ---- Mask decoders ----
 
 
@@ -164,6 +190,32 @@ def test_dtype_is_converted_by_rounding(source, tmp_path):
     run(source, tmp_path / "a.npz", dtype="bfloat16")
     want = {n: x.astype("bfloat16") for n, x in read(source).items()}
     assert_same(read(tmp_path / "a.npz"), want)
+
+
+@pytest.mark.parametrize("to", ["a.npz", "a"])
+@pytest.mark.parametrize("value", [1e5, -65536.0])
+def test_values_out_of_range_of_float16_are_refused_and_nothing_is_left(
+    to, value, source, tmp_path, capsys
+):
+    arrays = read(source)
+    arrays["img/head/bias"] = np.full_like(arrays["img/head/bias"], value)
+    np.savez(tmp_path / "in.npz", **arrays)
+    command = [str(tmp_path / "in.npz"), str(tmp_path / to), "--dtype"]
+    assert convert.main([*command, "float16"]) == 2
+    said = capsys.readouterr().err
+    assert f"img/head/bias holds {value:g}, which float16 cannot hold" in said
+    assert "bfloat16 or float32" in said and [p.name for p in tmp_path.iterdir()] == ["in.npz"]
+    assert convert.main([*command, "bfloat16"]) == 0
+
+
+def test_an_array_that_is_not_finite_is_named_and_nothing_is_left(source, tmp_path, capsys):
+    arrays = read(source)
+    arrays[TABLE] = arrays[TABLE].copy()
+    arrays[TABLE][17, 3] = np.nan
+    np.savez(tmp_path / "in.npz", **arrays)
+    assert convert.main([str(tmp_path / "in.npz"), str(tmp_path / "a.npz")]) == 2
+    assert f"{TABLE} is not finite: 1 of its 50,528" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["in.npz"]
 
 
 def test_dry_run_prints_every_tensor_and_writes_nothing(source, tmp_path):

@@ -1,12 +1,15 @@
 import argparse
 import json
 import pathlib
+import re
 
 import flax
+import jax
 import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
+import safetensors.torch
 import torch
 
 from big_rad.models import mask_decoder, radgrounder
@@ -137,6 +140,50 @@ def test_a_tied_head_that_is_stored_too_is_accepted_and_another_one_is_not(folde
     assert_same(load(folder)[1], tiny.params)
     write(folder, state | {"lm_head.weight": table + 1})
     with pytest.raises(ValueError, match="lm_head.weight differs"):
+        load(folder)
+
+
+@pytest.mark.parametrize("layout", ["hub", "saved by 5.23", "state dict of 5.23", "wrapped"])
+def test_a_table_that_is_stored_as_the_head_alone_is_taken(layout, folder, tiny):
+    state = {LAYOUTS[layout](n): x for n, x in read(folder).items()}
+    table = next(n for n in state if n.endswith("embed_tokens.weight"))
+    prefix = "module.paligemma.language_model." if layout == "wrapped" else ""
+    state[f"{prefix}lm_head.weight"] = state.pop(table)
+    write(folder, state)
+    cfg, params, lines = load(folder)
+    assert_same(params, tiny.params)
+    assert cfg["llm"]["vocab_size"] == 64 and any("lm_head.weight is taken" in x for x in lines)
+
+
+def test_a_model_that_safetensors_saved_from_tied_modules_loads(folder, tiny):
+    state = {n: torch.tensor(x) for n, x in read(folder).items()}
+    module = torch.nn.Module()
+    for name, value in state.items():
+        *above, leaf = name.split(".")
+        node = module
+        for part in above:
+            if part not in node._modules:
+                node.add_module(part, torch.nn.Module())
+            node = node._modules[part]
+        node.register_parameter(leaf, torch.nn.Parameter(value))
+    language = module.language_model
+    language.add_module("lm_head", torch.nn.Module())
+    language.lm_head.weight = language.model.embed_tokens.weight
+    safetensors.torch.save_model(module, str(folder / "model.safetensors"))
+    held = read(folder)
+    assert sum(n.endswith(("lm_head.weight", "embed_tokens.weight")) for n in held) == 1
+    assert_same(load(folder)[1], tiny.params)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_a_tensor_that_is_not_finite_is_named(bad, dtype, folder):
+    state, name = read(folder), "language_model.model.layers.1.mlp.down_proj.weight"
+    state[name] = state[name].astype(dtype)
+    state[name][3, 5] = state[name][4, 0] = bad
+    write(folder, state)
+    message = rf"{re.escape(name)} is not finite: 2 of its 512 values.*\({bad}\) at \[3, 5\]"
+    with pytest.raises(ValueError, match=message):
         load(folder)
 
 
@@ -363,7 +410,7 @@ def test_a_model_saved_by_an_old_release_gives_that_release_s_logits():
     cfg, params, lines = load(SAVED_BY_4_51)
     assert any("is applied, as transformers 4.51.3 does" in line for line in lines)
     inputs = [stored[n] for n in ("image", "text", "mask_ar")]
-    logits, _ = radgrounder.Model(**cfg).apply({"params": params}, *inputs)
+    logits, _ = jax.jit(radgrounder.Model(**cfg).apply)({"params": params}, *inputs)
     assert np.abs(stored["logits"]).max() > 29.9  # Without the cap they reach 211.
     np.testing.assert_allclose(logits, stored["logits"], atol=1e-4)
 
@@ -444,6 +491,21 @@ def test_what_transformers_cannot_compute_is_not_exported(tiny, tmp_path):
     assert not (tmp_path / "a").exists()
     huggingface.save(tmp_path / "a", CFG | dict(mask_decoder={}), extra, without_masks=True)
     assert_same(load(tmp_path / "a")[1], tiny.params)
+
+
+@pytest.mark.parametrize("target", ["export", "load"])
+def test_values_out_of_the_range_of_float16_are_refused_by_name(target, folder, tiny, tmp_path):
+    params = flax.traverse_util.unflatten_dict(
+        flat(tiny.params) | {"img/head/bias": np.full(16, -1e5, np.float32)}, sep="/"
+    )
+    message = r"img/head/bias holds -100000.*float16 cannot hold.*65504.*bfloat16 or float32"
+    with pytest.raises(ValueError, match=message):
+        if target == "export":
+            huggingface.save(tmp_path / "new", CFG, params, dtype="float16")
+        else:
+            huggingface.save(tmp_path / "new", CFG, params)
+            load(tmp_path / "new", dtype="float16")
+    assert load(folder, dtype="float16")[1]["img"]["head"]["bias"].dtype == np.float16
 
 
 def test_a_folder_that_holds_files_is_not_overwritten(folder, tiny):
