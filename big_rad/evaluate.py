@@ -9,7 +9,6 @@ a kill it goes on from the answers that it has. Knows no metric and no dataset.
 
 import argparse
 import dataclasses
-import datetime
 import hashlib
 import json
 import os
@@ -23,27 +22,15 @@ import jax
 import ml_collections
 
 from big_rad import config as config_lib
-from big_rad import evaluators, load, metrics, run_info, run_page, run_state, runtime, weights
+from big_rad import evaluation_page, evaluators, load, run_info, runtime, weights
 from big_rad.datasets import pointed
-from big_rad.evaluators import (
-    answers,
-    generate,
-    llm_score,
-    page,
-    page_parts,
-    page_script,
-    page_style,
-    score_cards,
-)
-from big_rad.evaluators import data as eval_data
+from big_rad.evaluators import answers, controls, generate, llm_score, possible, results
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import summary as summaries
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe, sidecar
 
 Log = Callable[[str], None]
-CONTROLS = {"grounded": ("blank", "shuffled", "mirrored"), "vqa": ("blank", "shuffled")}
-_RECORDS = 3  # what records hold; those of another number are made again
 _CONFIG = pathlib.Path(__file__).parents[1] / "configs/evaluate.py"
 
 
@@ -62,6 +49,29 @@ class Model:
     tokenizer: tokenizers.Tokenizer
 
 
+@dataclasses.dataclass
+class _Evaluation:
+    # What one start asks of one checkpoint.
+    config: Any
+    checkpoint: str
+    out: pathlib.Path
+    log: Log
+    by: str
+    resamples: int
+    seed: int
+    judge: llm_score.Judge | None
+    mark: str  # fingerprint of the checkpoint
+    data_dir: str
+    opened: possible.Opened
+    asked: dict[str, results.Asked]  # in the config's order
+    former: dict[str, Any]  # entries of the last summary that still hold
+    model: Model | None = None  # loaded for the first question
+
+    @property
+    def bootstrap(self) -> dict[str, Any]:
+        return {"by": self.by, "resamples": self.resamples, "seed": self.seed}
+
+
 def evaluate(
     config: Any,
     checkpoint: str | pathlib.Path,
@@ -78,7 +88,9 @@ def evaluate(
 
     Writes into `out`: `samples/<evaluator>.jsonl` (a line a sample), `summary.json`, `results.md`
     and `report.html`; each appears whole. An evaluator whose question set, checkpoint and options
-    are those of a result that lies there is not run again.
+    are those of a result that lies there is not run again, and other results of the same checkpoint
+    stay. All data are opened and checked before the first question; an evaluator without anything
+    to ask is left out by name. What is finished is written even if a later evaluator fails.
 
     Args:
         config: `evals`, and the `recipe.FIELDS` of the checkpoint.
@@ -96,83 +108,23 @@ def evaluate(
 
     Raises:
         FileNotFoundError: no checkpoint or no dataset.
-        ValueError: a split that is not the one that the config names by its sha256, or a field
-            that does not fit.
+        ValueError: a split that is not the one that the config names by its sha256, a field that
+            does not fit, or nothing to ask at all.
     """
     out = pathlib.Path(out)
     summaries.clusters((), by, ())
     if not config.get("evals"):
         raise ValueError("there is nothing to evaluate: give --data or --config")
-    (out / "results").mkdir(parents=True, exist_ok=True)
-    mark, model = fingerprint(checkpoint), None
-    pointed.say(config.evals.values(), data_dir, log)
+    options = dict(by=by, resamples=resamples, seed=seed, judge=judge, log=log)
+    run = _planned(config, str(checkpoint), data_dir, out, options)
     entries: dict[str, Any] = {}
-    for name, spec in config.evals.items():
-        start, spec = time.monotonic(), spec.to_dict()
-        data = eval_data.load(spec, data_dir)
-        if why := _impossible(spec, data):
-            log(f"{name}: left out, {why}")
-            continue
-        digest = _checked(name, spec, data, log)
-        question, path = _key(spec, digest, mark), out / "results" / f"{name}.json"
-        key = f"{question}-{metrics.VERSION}"
-        records, pixels = _samples(out, name, log)
-        known = _known(path, key) if records else None
-        if known is None:
-            model = load_model(config, checkpoint, log) if model is None else model
-            kept = answers.Kept(model.queue, out / "answers" / f"{name}-{question[:16]}")
-            evaluator = evaluators.build(
-                name,
-                spec,
-                predict_fns={"queue": kept},
-                tokenizer=model.tokenizer,
-                data_dir=data_dir,
-                samples_dir=out / "samples",
-            )
-            found = {k: float(v) for k, v in evaluator.run(model.params)}
-            known = {"key": key, "metrics": found, "seconds": time.monotonic() - start}
-            runtime.write_whole(path, json.dumps(sample_files.finite(known), indent=1))
-            kept.clear()
-            records, pixels = sample_files.read(out / "samples", name)
-        else:
-            log(f"{name}: already evaluated")
-        graded = {}
-        if judge is not None and (spec.get("control") or "none") == "none":
-            graded = _grade(judge, records, "report" if spec["type"] == "grounded" else "vqa")
-            sample_files.write(out / "samples", name, records, pixels)
-            log(f"{name}: {graded}{_failures(records)}")
-        of = summaries.clusters(records, by, data.patients())
-        entries[name] = {
-            "type": spec["type"],
-            "dataset": spec["builder"],
-            "builder_args": dict(spec.get("builder_args") or {}),
-            "split": spec["split"],
-            "control": spec.get("control") or "none",
-            "n": len(data),
-            "images": len({sample_files.image_of(r) for r in records}),
-            "subjects": len(set(data.patients())),
-            "unnamed": data.unnamed(),
-            "sha256": digest,
-            "metrics_version": metrics.VERSION,
-            "metrics": {**known["metrics"], **graded},
-            "intervals": summaries.intervals(records, of, resamples, seed),
-            "seconds": known["seconds"],
-        }
-    if not entries:
-        raise ValueError("nothing was evaluated: every evaluator was left out, see above")
-    summary = {
-        "checkpoint": str(checkpoint),
-        "fingerprint": mark,
-        "versions": run_info.versions(),
-        "revision": run_info.revision(),
-        "device": jax.devices()[0].device_kind,
-        "by": by,
-        "resamples": resamples,
-        "seed": seed,
-        "judge": None if judge is None else judge.model,
-        "evals": entries,
-    }
-    _write(config, summary, out, log)
+    try:
+        for name in run.opened.by_data():
+            entries[name] = _entry(run, name)
+    except BaseException:
+        _rescue(run, entries)
+        raise
+    summary = _write(run, entries)
     log(summaries.markdown(summary, groups=False))
     log(f"page: {out / 'report.html'}")
     return summary
@@ -223,39 +175,129 @@ def data_config(
     return config_lib.load(f"{_CONFIG}:{spec}")
 
 
-def add_controls(evals: ml_collections.ConfigDict) -> None:
-    """Adds, beside each evaluator of real images, the same questions with images of controls."""
-    for name, spec in list(evals.items()):
-        if (spec.get("control") or "none") != "none":
-            continue
-        for control in CONTROLS[spec.type]:
-            if f"{name}_{control}" not in evals:
-                evals[f"{name}_{control}"] = dict(spec.to_dict(), control=control)
+def _planned(
+    config: Any, checkpoint: str, data_dir: str, out: pathlib.Path, options: dict[str, Any]
+) -> _Evaluation:
+    # Everything that can be wrong is looked at here, before the model is loaded and asked.
+    log, mark = options["log"], fingerprint(checkpoint)
+    (out / "results").mkdir(parents=True, exist_ok=True)
+    pointed.say(config.evals.values(), data_dir, log)
+    specs = {name: spec.to_dict() for name, spec in config.evals.items()}
+    opened = possible.open_all(specs, data_dir, log)
+    if not opened.data:
+        raise ValueError("nothing can be evaluated: every evaluator was left out, see above")
+    asked = {}
+    for name, data in opened.data.items():
+        spec = specs[name]
+        evaluators.build(
+            name, spec, predict_fns={}, tokenizer=None, data_dir=data_dir, data=data
+        )  # Options that do not fit are errors now.
+        asked[name] = results.asked(name, spec, data, mark, log)
+    former = results.beside(out, mark, asked, opened.left_out, log)
+    return _Evaluation(
+        config, checkpoint, out, mark=mark, data_dir=data_dir, opened=opened, asked=asked,
+        former=former, **options,
+    )  # fmt: skip
 
 
-def _checked(name: str, spec: Mapping[str, Any], data: eval_data.EvalData, log: Log) -> str:
-    # The hash of what is asked, said, and compared with the one that the config names.
-    digest = data.sha256()
-    log(f"{name}: {spec['builder']} {spec['split']}, n={len(data)}, sha256 {digest}")
-    if count := data.unnamed():
-        log(f"{name}: {summaries.without_patients(count)}")
-    wanted = spec.get("sha256")
-    if wanted and not digest.startswith(wanted):
-        raise ValueError(
-            f"config.evals.{name}: {spec['builder']} {spec['split']} has sha256 {digest}, and the "
-            f"config names {wanted}: these are other questions or references (another version of "
-            "the data, another limit?)"
-        )
-    return digest
+def _entry(run: _Evaluation, name: str) -> dict[str, Any]:
+    # Asks, or takes the answers that are there, and returns the summary's entry.
+    asked, data = run.asked[name], run.opened.data[name]
+    spec = asked.spec
+    control = spec.get("control") or "none"
+    records, pixels = results.samples(run.out, name, run.log)
+    known = results.known(run.out, name, asked.key) if records else None
+    former: dict[str, Any] = {}
+    if known is None:
+        known = _ask(run, name)
+        records, pixels = sample_files.read(run.out / "samples", name)
+    else:
+        run.log(f"{name}: already evaluated")
+        former = run.former.get(name) or {}
+    graded, graded_by = _grades(former)
+    if run.judge is not None and control == "none":
+        graded = _grade(run.judge, records, "report" if spec["type"] == "grounded" else "vqa")
+        graded_by = run.judge.model
+        sample_files.write(run.out / "samples", name, records, pixels)
+        run.log(f"{name}: {graded}{_failures(records)}")
+    of = summaries.clusters(records, run.by, data.patients())
+    return {
+        **results.described(asked, data, records),
+        "metrics": {**known["metrics"], **graded},
+        "intervals": summaries.intervals(records, of, run.resamples, run.seed),
+        "bootstrap": run.bootstrap,
+        "seconds": known["seconds"],
+        "judge": graded_by,
+    }
 
 
-def _impossible(spec: Mapping[str, Any], data: eval_data.EvalData) -> str:
-    # Why a control cannot be asked of these data; "" if it can.
-    if spec.get("control") == "shuffled" and len(set(data.patients())) < 2:
-        return (
-            "control shuffled: all images are of one patient, so there is no other's image to show"
-        )
-    return ""
+def _ask(run: _Evaluation, name: str) -> dict[str, Any]:
+    # Runs an evaluator; its result and its samples are on disk afterwards.
+    asked, start = run.asked[name], time.monotonic()
+    if run.model is None:
+        run.model = load_model(run.config, run.checkpoint, run.log)
+    kept = answers.Kept(run.model.queue, run.out / "answers" / f"{name}-{asked.question[:16]}")
+    evaluator = evaluators.build(
+        name,
+        asked.spec,
+        predict_fns={"queue": kept},
+        tokenizer=run.model.tokenizer,
+        data_dir=run.data_dir,
+        samples_dir=run.out / "samples",
+        data=run.opened.data[name],
+    )
+    found = {k: float(v) for k, v in evaluator.run(run.model.params)}
+    known = {"key": asked.key, "metrics": found, "seconds": time.monotonic() - start}
+    content = json.dumps(sample_files.finite(known), indent=1)
+    runtime.write_whole(results.path_of(run.out, name), content)
+    kept.clear()
+    return known
+
+
+def _grades(former: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
+    # What a judge said of the same answers before, and which one: it holds without a judge, too.
+    found = {k: v for k, v in former.get("metrics", {}).items() if k.startswith("llm_")}
+    return found, former.get("judge") if found else None
+
+
+def _write(run: _Evaluation, entries: Mapping[str, Any]) -> dict[str, Any]:
+    # Writes and returns the summary of these entries and of those that still hold.
+    former = {
+        name: results.with_intervals(entry, name, run.out, **run.bootstrap)
+        for name, entry in run.former.items()
+        if name not in entries
+    }
+    evals = {n: entries[n] for n in run.asked if n in entries} | former
+    summary = {
+        "checkpoint": run.checkpoint,
+        "fingerprint": run.mark,
+        "versions": run_info.versions(),
+        "revision": run_info.revision(),
+        "device": jax.devices()[0].device_kind,
+        **run.bootstrap,
+        "judge": ", ".join(sorted({e["judge"] for e in evals.values() if e["judge"]})) or None,
+        "left_out": run.opened.left_out,
+        "unfinished": [n for n in run.asked if n not in evals],
+        "evals": evals,
+    }
+    content = json.dumps(sample_files.finite(summary), indent=1, ensure_ascii=False)
+    runtime.write_whole(run.out / "summary.json", content)
+    runtime.write_whole(run.out / "results.md", summaries.markdown(summary))
+    evaluation_page.write(summary, run.out, run.log)
+    return summary
+
+
+def _rescue(run: _Evaluation, entries: Mapping[str, Any]) -> None:
+    # After an error or a stop: what is finished is worth a summary and a page.
+    if not entries:
+        return
+    left = ", ".join(name for name in run.asked if name not in entries)
+    try:
+        _write(run, entries)
+    except Exception as e:  # The error that came first counts more.
+        run.log(f"the summary of what is finished could not be written: {e}")
+        return
+    run.log(f"finished and written to {run.out}: {', '.join(entries)}; not finished: {left}")
 
 
 def _grade(
@@ -286,83 +328,6 @@ def _failures(records: Sequence[Mapping[str, Any]]) -> str:
         return ""
     most = max(set(errors), key=errors.count)
     return f"; {len(errors)} of {len(records)} not graded, most often: {most}"
-
-
-def _key(spec: Mapping[str, Any], digest: str, mark: str) -> str:
-    asked = {k: v for k, v in spec.items() if k not in ("every", "sha256")}
-    whole = json.dumps([_RECORDS, asked, digest, mark], sort_keys=True)
-    return hashlib.sha256(whole.encode()).hexdigest()
-
-
-def _known(path: pathlib.Path, key: str) -> dict[str, Any] | None:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return found if found.get("key") == key else None
-
-
-def _samples(out: pathlib.Path, name: str, log: Log) -> tuple[list[Any], dict[int, Any]]:
-    # Those that lie there; none where they are broken.
-    try:
-        return sample_files.read(out / "samples", name)
-    except ValueError as e:
-        log(f"{e}: it is evaluated again")
-        return [], {}
-
-
-def _write(config: Any, summary: Mapping[str, Any], out: pathlib.Path, log: Log) -> None:
-    content = json.dumps(sample_files.finite(summary), indent=1, ensure_ascii=False)
-    runtime.write_whole(out / "summary.json", content)
-    runtime.write_whole(out / "results.md", summaries.markdown(summary))
-    results = {name: entry["metrics"] for name, entry in summary["evals"].items()}
-    sections = page.sections_of(config.evals, results, {}, out / "samples")
-    revision = (summary["revision"] or {}).get("revision", "")
-    controls = sum(e["control"] != "none" for e in summary["evals"].values())
-    facts = {
-        "checkpoint": pathlib.Path(summary["checkpoint"]).name,
-        "evaluations": f"{len(results) - controls}, and {controls} of controls",
-        "intervals by": summary["by"],
-        "seed": str(summary["seed"]),
-        "made": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
-        "device": summary["device"],
-        "revision": revision[:12] or "no checkout",
-    }
-    parts = [
-        page_parts.header({"title": "RadGrounder: evaluation", "facts": facts}),
-        score_cards.html(summary, sections),
-        page.scores(sections),
-        _curves(summary["checkpoint"], config.evals, sections, log),
-        page.galleries(sections),
-    ]
-    style = page_style.RUN + page_style.GALLERY + page_style.TILES
-    title = "RadGrounder: evaluation"
-    page_parts.save(out / "report.html", title, parts, style, page_script.GALLERY)
-
-
-def _curves(
-    checkpoint: str, evals: Mapping[str, Any], sections: Sequence[page.Section], log: Log
-) -> str:
-    # Of a run directory how it was trained; other checkpoints do not say. Scores over steps only of
-    # what is asked here too.
-    if not pathlib.Path(checkpoint, "metrics.jsonl").exists():
-        return ""
-    try:
-        run = run_state.read(checkpoint)
-    except ValueError as e:
-        log(f"no curves on the page: {e}")
-        return ""
-    asked = (run.config or {}).get("evals") or {}
-    same = {n for n in evals if n in asked and _question(asked[n]) == _question(evals[n])}
-    kept = []
-    for section in sections:
-        names = {c: n for c, n in section.names.items() if n in same}
-        kept.append(dataclasses.replace(section, names=names))
-    return run_page.charts(run, kept)
-
-
-def _question(spec: Mapping[str, Any]) -> tuple[str, Any]:
-    return evaluators.data_key(spec), spec.get("control") or "none"
 
 
 def _config(args: argparse.Namespace) -> Any:
@@ -436,20 +401,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if not args.out and weights.kind(args.checkpoint) != "orbax":
             raise ValueError(f"give --out=FOLDER: {args.checkpoint} is no run directory")
         with config.unlocked():
-            if args.controls:
-                add_controls(config.evals)
-            if args.only:
-                names = args.only.split(",")
-                unknown = [n for n in names if n not in config.evals]
-                if unknown:
-                    raise ValueError(
-                        f"--only: no evaluator {', '.join(unknown)}; there are "
-                        f"{', '.join(config.evals)}"
-                    )
-                if args.controls:  # Of what is asked for.
-                    more = [f"{n}_{c}" for n in names for c in CONTROLS[config.evals[n].type]]
-                    names += [n for n in more if n in config.evals]
-                config.evals = {n: config.evals[n] for n in names}
+            controls.choose(config.evals, args.only, args.controls)
             for spec in config.evals.values():
                 if args.limit:
                     spec.limit = args.limit

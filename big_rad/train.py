@@ -42,7 +42,7 @@ from big_rad import (
 from big_rad import config as config_lib
 from big_rad import train_step as step_lib
 from big_rad.datasets import pointed, prepare
-from big_rad.evaluators import before_after, headlines
+from big_rad.evaluators import before_after, headlines, possible
 from big_rad.evaluators import generate as generate_lib
 from big_rad.evaluators import samples as sample_files
 from big_rad.grounding import classes
@@ -153,7 +153,9 @@ def _train(
     log("attention: {}: {}".format(*model.choose_attention()))
 
     # ---- Evaluators: their data are opened before the weights are --------------------------------
-    specs = config.get("evals", {})
+    best_by = config.get("ckpt_best", "").partition("/")[0]
+    opened = possible.open_all(config.get("evals", {}), data_dir, log, needed=best_by)
+    specs = {name: config.evals[name] for name in opened.data}
     queue = generate_lib.make_queue_fn(model, tokenizer, sharding.batch_sharding(mesh))
     predict_fns = {"queue": lambda p, requests, **kw: queue(p, stop.watch(requests), **kw)}
     evals = {
@@ -164,6 +166,7 @@ def _train(
             tokenizer=tokenizer,
             data_dir=data_dir,
             samples_dir=workdir / "samples",
+            data=opened.data[name],
         )
         for name, spec in specs.items()
     }

@@ -30,16 +30,16 @@ from big_rad.weights import recipe
 from configs import common, radgrounder_det
 
 _RANK = 16
-_HOW_TO_SPLIT = 'write "split": "test" into all lines of some patients, or add patients'
+_HELD_OUT = ("test", "validation")
+_HOW_TO_SPLIT = 'write "split": "{}" into all lines of some patients, or add patients'
 
 
 @dataclasses.dataclass(frozen=True)
 class _Data:
-    # What a source holds. Of `boxed` splits a report can be grounded in boxes (masks give boxes
-    # too), of `masked` ones in masks.
-    tasks: tuple[str, ...]
+    # What a source holds, of each split that has patients the tasks of its texts. Of `boxed` splits
+    # a report can be grounded in boxes (masks give boxes too), of `masked` ones in masks.
+    tasks: dict[str, tuple[str, ...]]
     train: int
-    splits: frozenset[str]
     context: bool
     boxed: frozenset[str]
     masked: frozenset[str]
@@ -70,7 +70,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     c.input.weights = "epochs"
     c.input.data = dict(folder=1.0)
     masks = radgrounder_det.MASKS if c.model.get("mask_decoder") else 0
-    prompt = f"prompt({','.join(data.tasks)!r}, n=1)"
+    prompt = f"prompt({','.join(data.tasks['train'])!r}, n=1)"
     augment = radgrounder_det.AUGMENT if masks else ""
     tok = radgrounder_det.tok(c, masks=masks)
     pp = common.train_pp(c, prompt=prompt, tok=tok, masks=masks > 0, augment=augment)
@@ -84,25 +84,30 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
 
 def _look(source: str) -> _Data:
     listing = source_lib.read(source)
-    rows = [row for item in listing.items for row in item.rows]
-    tasks = ("report",) * any(r.report for r in rows) + ("vqa",) * any(r.question for r in rows)
-    splits = frozenset(item.split for item in listing.items)
-    missing = [s for s in source_lib.SPLITS if s not in splits]
-    if not tasks or "train" in missing or "test" in missing:
+    tasks = {split: _tasks(listing, split) for split in source_lib.SPLITS}
+    missing = [s for s in source_lib.SPLITS if not any(i.split == s for i in listing.items)]
+    mute = [s for s in ("train", "test") if not tasks[s] and s not in missing]
+    if "train" in missing or "test" in missing or mute:
         first = next((str(p) for p in listing.problems if p.level == "error"), "")
-        what = f"no patient in {' and '.join(missing)}" if missing else "no report and no question"
+        what = [f"no patient in {' and '.join(missing)}"] * bool(missing)
+        what += [f"no report and no question in {' and '.join(mute)}"] * bool(mute)
+        what = ", ".join(what)
         raise ValueError(
-            f"{listing.path.name}: {what}; {first or _HOW_TO_SPLIT} "
+            f"{listing.path.name}: {what}; {first or _HOW_TO_SPLIT.format((missing + mute)[-1])} "
             f"(python -m tools.validate_data folder --source={source})"
         )
     return _Data(
         tasks=tasks,
         train=sum(item.split == "train" for item in listing.items),
-        splits=splits,
-        context=any(r.clinical or r.indication for r in rows),
-        boxed=frozenset(s for s in splits if _any_grounded(listing, s, masks=False)),
-        masked=frozenset(s for s in splits if _any_grounded(listing, s, masks=True)),
+        context=any(r.clinical or r.indication for item in listing.items for r in item.rows),
+        boxed=frozenset(s for s in tasks if _any_grounded(listing, s, masks=False)),
+        masked=frozenset(s for s in tasks if _any_grounded(listing, s, masks=True)),
     )
+
+
+def _tasks(listing: source_lib.Listing, split: str) -> tuple[str, ...]:
+    rows = [row for item in listing.items if item.split == split for row in item.rows]
+    return ("report",) * any(r.report for r in rows) + ("vqa",) * any(r.question for r in rows)
 
 
 def _any_grounded(listing: source_lib.Listing, split: str, masks: bool) -> bool:
@@ -144,7 +149,7 @@ def _add_evals(
     built: dict[str, Any],
 ) -> None:
     c.summary = {}
-    for task in data.tasks:
+    for task in dict.fromkeys(t for split in _HELD_OUT for t in data.tasks[split]):
         style = "both" if data.context else "none"
         prompt = f"prompt('{task}', style='{style}')"
         spec = dict(
@@ -164,17 +169,42 @@ def _add_evals(
             codec=dict(c.codec),
             **built,
         )
-        c.evals[task] = spec
-        if "validation" in data.splits:
+        if task in data.tasks["test"]:
+            c.evals[task] = spec
+        if task in data.tasks["validation"]:
             c.evals[f"{task}_val"] = dict(spec, split="validation", every=every)
-    first = data.tasks[0]
-    # Without anything to point at, G-IoU is not a number, and no checkpoint would be the best.
+    _say_missing(data)
     grounded = data.masked if masks else data.boxed
-    text = "f1" if first == "vqa" else "report_f1"
-    score = {s: "g_iou" if first == "report" and s in grounded else text for s in data.splits}
-    if "validation" in data.splits:
-        c.ckpt_best = f"{first}_val/{score['validation']}"
-    c.summary[score["test"]] = f"{first}/{score['test']}"
+    if data.tasks["validation"]:
+        first = data.tasks["validation"][0]
+        c.ckpt_best = f"{first}_val/{_main_score(first, 'validation' in grounded)}"
+    first = data.tasks["test"][0]
+    score = _main_score(first, "test" in grounded)
+    c.summary[score] = f"{first}/{score}"
+
+
+def _main_score(task: str, grounded: bool) -> str:
+    # Without anything to point at, G-IoU is not a number, and no checkpoint would be the best.
+    if task == "vqa":
+        return "f1"
+    return "g_iou" if grounded else "report_f1"
+
+
+def _say_missing(data: _Data) -> None:
+    # Which evaluators there are not, and why.
+    for task, texts in (("report", "report"), ("vqa", "question")):
+        if not any(task in data.tasks[s] for s in source_lib.SPLITS):
+            continue  # These data are not about this.
+        for split, name in zip(_HELD_OUT, (task, f"{task}_val"), strict=True):
+            if data.tasks[split] and task not in data.tasks[split]:
+                print(f"{name}: left out, no {texts} of a {split} patient")
+        if task not in data.tasks["train"]:
+            print(f"{task}: is evaluated and not trained, no {texts} of a train patient")
+    if not data.tasks["validation"]:
+        print(
+            "nothing is evaluated during training, and no best checkpoint is chosen: there is no "
+            f"report and no question of a validation patient; {_HOW_TO_SPLIT.format('validation')}"
+        )
 
 
 def _fitted(c: ml_collections.ConfigDict, a: Any, masks: bool) -> ml_collections.ConfigDict:

@@ -13,10 +13,10 @@ import pytest
 from big_rad import config as config_lib
 from big_rad import evaluate, metric_writer, metrics, train
 from big_rad.datasets.folder import builder
-from big_rad.evaluators import answers, generate, page
+from big_rad.evaluators import answers, generate
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
-from tests import browser, foreign, made_run, tiny_run
+from tests import browser, foreign, tiny_run
 from tests.evaluators import judge_server
 from tests.published import folder as published
 from tests.published import slake, vqa_rad
@@ -39,6 +39,23 @@ def trained(tmp_path_factory, data_dir):
     config.summary = {}
     train.train(config, workdir, str(data_dir), log=lambda line: None)
     return workdir
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """What a stand-in that writes "yes" was made of and asked: model, tokenizer, never, params."""
+    calls = []
+
+    def make_queue_fn(model, tokenizer, sharding=None, never=()):
+        def answer(params, requests, **options):
+            calls.append((model, tokenizer, set(never), params))
+            ids = np.array([*tokenizer.encode("yes"), tokenizer.eos_id], np.int32)
+            return [dict(tokens=ids, logprob=0.0, length=len(ids) - 1) for _ in requests]
+
+        return answer
+
+    monkeypatch.setattr(generate, "make_queue_fn", make_queue_fn)
+    return calls
 
 
 class Killed(BaseException):
@@ -134,6 +151,8 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
         assert asked == [] and len(server.bodies) == 8
         assert run(trained, data_dir, tmp_path, *judge)["evals"] == judged["evals"]
         assert len(server.bodies) == 8
+    without = run(trained, data_dir, tmp_path)  # Grades stay, and say whose they are.
+    assert without["evals"] == judged["evals"] and without["judge"] == "toy"
     entry = judged["evals"]["report"]
     assert entry["metrics"]["llm_judged"] == 4 and judged["judge"] == "toy"
     assert entry["intervals"][""]["llm_score"]["mean"] == entry["metrics"]["llm_score"]
@@ -178,22 +197,6 @@ def test_one_command_gives_scores_controls_grades_and_a_page_that_opens(
     assert entry["metrics"]["llm_judged"] == 4 and "LLMScore" in text
 
 
-def test_curves_are_of_the_same_questions_alone_and_a_broken_run_costs_nothing_else(tmp_path):
-    workdir, said = made_run.whole(tmp_path / "run"), []
-
-    def curves(evals):
-        results = {"report": {"g_iou": 0.5}}
-        sections = page.sections_of(evals, results, {}, workdir / "samples")
-        return evaluate._curves(str(workdir), evals, sections, said.append)
-
-    assert "Grounded reports: G-IoU" in curves(made_run.EVALS)
-    other = {"report": dict(made_run.EVALS["report"], split="validation")}
-    assert "Training loss" in curves(other) and "G-IoU" not in curves(other)
-    (workdir / "run.json").write_text('{"starts": [', encoding="utf-8")
-    assert not said and curves(made_run.EVALS) == ""
-    assert "no curves on the page" in said[0] and "run.json" in said[0]
-
-
 def test_a_result_whose_samples_are_gone_is_made_again(evaluated, trained, data_dir, tmp_path):
     out = tmp_path / "evaluation"
     shutil.copytree(evaluated[0], out)
@@ -213,9 +216,139 @@ def test_a_result_whose_samples_are_gone_is_made_again(evaluated, trained, data_
         assert len(sample_files.read(out / "samples", "yes_no")[0]) == 4
     records, _ = sample_files.read(path.parent, "yes_no")
     assert all(r["scores"]["accuracy"] in (0, 1) for r in records)
-    # With its controls, if these are asked for.
-    both = run(trained, data_dir, out, "--only=yes_no", "--controls")
-    assert set(both["evals"]) == {"yes_no", "yes_no_blank", "yes_no_shuffled"}
+
+
+def test_what_is_not_asked_for_again_stays_in_the_summary_and_on_the_page(
+    evaluated, trained, data_dir, tmp_path, capsys, asked
+):
+    first, out = evaluated[1]["evals"], tmp_path / "evaluation"
+    shutil.copytree(evaluated[0], out)
+    again = run(trained, data_dir, out)  # Without controls.
+    said = capsys.readouterr().out
+    assert again["evals"] == first and list(again["evals"])[:2] == ["report", "yes_no"]
+    assert "stay in the summary and on the page: report_blank, report_" in said
+    page = (out / "report.html").read_text(encoding="utf-8")
+    assert "5 of controls" in page and "mirrored" in page
+    # Intervals are of one kind everywhere, whoever was asked.
+    by_sample = run(trained, data_dir, out, "--only=yes_no", "--by=sample")
+    assert by_sample["evals"].keys() == first.keys()
+    assert {e["bootstrap"]["by"] for e in by_sample["evals"].values()} == {"sample"}
+    assert not asked
+    # Fewer questions: the controls of these were asked others.
+    fewer = run(trained, data_dir, out, "--only=yes_no", "--limit=2")
+    assert fewer["evals"].keys() == {
+        n for n in first if n not in ("yes_no_blank", "yes_no_shuffled")
+    }
+    assert (fewer["evals"]["yes_no"]["n"], len(asked)) == (2, 1)
+    said = capsys.readouterr().out
+    assert "do not stay: yes_no_blank, yes_no_shuffled (the real images are asked other" in said
+
+
+@pytest.fixture(scope="module")
+def reports(tmp_path_factory):
+    """Built data of one's own: an English report of one patient in each of two splits."""
+    source, built = tmp_path_factory.mktemp("own"), tmp_path_factory.mktemp("built")
+    line = {"modality": "CT", "report": "The liver is normal.", "boxes": [[0, 0, 9, 9, 5]]}
+    lines = [line | {"id": s, "image": f"{s}.npy", "split": s} for s in ("train", "test")]
+    for line in lines:
+        np.save(source / line["image"], np.zeros((28, 28), np.int16))
+    published.write_lines(source, lines)
+    builder.build(source, built, workers=1)
+    return built
+
+
+def test_what_a_folder_has_is_evaluated_and_what_it_lacks_is_named(
+    trained, reports, tmp_path, asked, capsys
+):
+    summary = run(trained, reports, tmp_path, "--data=folder", "--controls")
+    there = {f"folder_report_en{c}" for c in ("", "_blank", "_mirrored")}
+    assert summary["evals"].keys() == there and len(asked) == 3
+    said = capsys.readouterr().out
+    for task, lang in (("report", "de"), ("vqa", "en"), ("vqa", "de")):
+        why = f"folder test: it has no text with task '{task}', lang '{lang}'; its texts are 1 of "
+        assert f"folder_{task}_{lang}: left out, {why}report en\n" in said
+        assert why in summary["left_out"][f"folder_{task}_{lang}_blank"]
+    assert "folder_report_en_shuffled: left out, control shuffled: all images are of one" in said
+    assert "limit" not in said
+    table = (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "folder_vqa_de: left out, folder test: it has no text" in table
+    # Nothing at all of what was asked for is an error.
+    place = (f"--data_dir={reports}", f"--out={tmp_path}", "--data=folder", "--only=folder_vqa_de")
+    assert evaluate.main([f"--checkpoint={trained}", *place]) == 2
+    assert "nothing can be evaluated: every evaluator was left out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "options, wrong",
+    [
+        (["--data=phantom+slake"], "config.evals.slake: .* holds no dataset; build it: "),
+        (["--data=phantom+folder"], "config.evals.folder_report_de: .*tools.build_dataset folder"),
+        (
+            ["--data=phantom", "--split=tset"],
+            "phantom_report_de: no split 'tset' in .*'validation'",
+        ),
+    ],
+)
+def test_data_that_are_not_there_are_an_error_before_the_first_question(
+    trained, data_dir, tmp_path, asked, capsys, options, wrong
+):
+    place = (f"--data_dir={data_dir}", f"--out={tmp_path}")
+    assert evaluate.main([f"--checkpoint={trained}", *place, *options]) == 2
+    out, err = capsys.readouterr()
+    assert re.search(wrong, err) and not asked and "init" not in out
+
+
+@pytest.mark.parametrize(
+    "change, wrong",
+    [
+        (dict(codec=dict(name="no_codec")), "no_codec"),
+        (dict(control="upside_down"), "config.evals.yes_no.control is 'upside_down'"),
+        (dict(pp="load|normalize('medgemma')|resize(28)"), "config.evals.yes_no: eval pp leaves"),
+        (dict(sha256="0" * 64), "yes_no: phantom test has .*version of the data, another limit"),
+        (dict(sha256="0" * 64, limit=None), r"yes_no: phantom test .*version of the data\?\)$"),
+    ],
+)
+def test_settings_of_a_later_evaluator_are_checked_before_the_first_question(
+    trained, data_dir, tmp_path, asked, change, wrong
+):
+    config = evaluate._config(evaluate._parser().parse_args([f"--checkpoint={trained}"]))
+    with config.unlocked():
+        config.evals.yes_no = dict(config.evals.yes_no.to_dict(), **change)
+    with pytest.raises(ValueError, match=wrong):
+        evaluate.evaluate(config, trained, str(data_dir), tmp_path, log=lambda line: None)
+    assert not asked
+
+
+def test_what_is_finished_is_written_though_a_later_evaluator_fails(
+    trained, data_dir, tmp_path, asked, capsys, monkeypatch
+):
+    make = generate.make_queue_fn
+
+    def make_queue_fn(*args, **kw):
+        answer = make(*args, **kw)
+
+        def ask(*args, **kw):
+            if asked:
+                raise OSError("the memory is gone")
+            return answer(*args, **kw)
+
+        return ask
+
+    place = (f"--data_dir={data_dir}", f"--out={tmp_path}", "--resamples=50")
+    with monkeypatch.context() as patched:
+        patched.setattr(generate, "make_queue_fn", make_queue_fn)
+        assert evaluate.main([f"--checkpoint={trained}", *place]) == 2
+    said = capsys.readouterr()
+    assert "finished and written to" in said.out and "not finished: yes_no" in said.out
+    assert "the memory is gone" in said.err
+    summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
+    assert (list(summary["evals"]), summary["unfinished"]) == (["report"], ["yes_no"])
+    assert "Not finished: yes_no." in (tmp_path / "results.md").read_text(encoding="utf-8")
+    assert "not finished" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    asked.clear()
+    whole = run(trained, data_dir, tmp_path)
+    assert list(whole["evals"]) == ["report", "yes_no"] and not whole["unfinished"]
+    assert len(asked) == 1
 
 
 def test_a_control_that_needs_another_patient_is_left_out_by_name(
@@ -284,23 +417,6 @@ def test_the_published_protocol_runs_on_a_checkpoint_in_the_released_format(
 
 
 # ---- Foreign checkpoints -------------------------------------------------------------------
-
-
-@pytest.fixture
-def asked(monkeypatch):
-    """What a stand-in that writes "yes" was made of and asked: model, tokenizer, never, params."""
-    calls = []
-
-    def make_queue_fn(model, tokenizer, sharding=None, never=()):
-        def answer(params, requests, **options):
-            calls.append((model, tokenizer, set(never), params))
-            ids = np.array([*tokenizer.encode("yes"), tokenizer.eos_id], np.int32)
-            return [dict(tokens=ids, logprob=0.0, length=len(ids) - 1) for _ in requests]
-
-        return answer
-
-    monkeypatch.setattr(generate, "make_queue_fn", make_queue_fn)
-    return calls
 
 
 @pytest.mark.parametrize("kind, height, sets", foreign.PLACES)

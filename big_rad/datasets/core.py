@@ -9,6 +9,7 @@ images to draw from has them in `images`, each a dict of these fields; the op `v
 Knows nothing of any particular dataset or of batches.
 """
 
+import collections
 import hashlib
 import importlib
 import json
@@ -140,6 +141,10 @@ class expand:
             evaluation drew as many sentences in another order, so they are not the same ones.
         view: of an example with several images, "first" or "all".
 
+    Attributes:
+        wanted: the fields that a text must have, of `task`, `lang` and `question_type`.
+        texts: the same three fields of the texts that were looked at -> their number.
+
     Items are examples whose `texts` has one entry and whose `id` is "<image id>#<text number>";
     the image's own id is in `image_id`.
     """
@@ -163,13 +168,16 @@ class expand:
         self._source = source
         self._items: list[tuple[int, int, int]] = []
         wanted = {"task": task, "lang": lang, "question_type": question_type}
-        wanted = {k: v for k, v in wanted.items() if v is not None}
+        self.texts: collections.Counter[tuple[str, ...]] = collections.Counter()
+        fields = tuple(wanted)
+        self.wanted = wanted = {k: v for k, v in wanted.items() if v is not None}
         chosen: Any = range(len(source))
         if items is not None and items < len(source):
             chosen = np.random.default_rng(42).choice(len(source), items, replace=False).tolist()
         for i in chosen:
             images = images_of(source[i])
             for k, image in enumerate(images[:1] if view == "first" else images):
+                self.texts.update(tuple(str(t.get(f, "")) for f in fields) for t in image["texts"])
                 found = [
                     j
                     for j, t in enumerate(image["texts"])

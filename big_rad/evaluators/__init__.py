@@ -23,6 +23,7 @@ def build(
     tokenizer: Any,
     data_dir: str,
     samples_dir: str | pathlib.Path | None = None,
+    data: Any = None,
 ) -> Any:
     """Builds the evaluator of one entry of `config.evals`.
 
@@ -37,6 +38,7 @@ def build(
         tokenizer: decodes ids.
         data_dir: where the datasets lie.
         samples_dir: where the samples file goes.
+        data: the `data.EvalData` of this entry, if it has been opened; None opens it.
 
     Returns:
         An object with `run(params)` that yields (metric name, value).
@@ -55,7 +57,7 @@ def build(
     module = importlib.import_module(f"big_rad.evaluators.{spec['type']}")
     return module.Evaluator(
         predict_fns,
-        eval_data.load(spec, data_dir),
+        eval_data.load(spec, data_dir) if data is None else data,
         name=name,
         tokenizer=tokenizer,
         samples_dir=samples_dir,

@@ -26,6 +26,10 @@ _CACHE_SIZE = 8
 _cache: collections.OrderedDict[str, "EvalData"] = collections.OrderedDict()
 
 
+class NoData(ValueError):
+    """There is nothing to ask."""
+
+
 class EvalData:
     """Preprocessed evaluation examples, one text each, in a fixed order.
 
@@ -40,7 +44,8 @@ class EvalData:
         limit: only so many items, drawn with a fixed seed; None is all.
 
     Raises:
-        ValueError: a limit below 1, or no items.
+        ValueError: a limit below 1.
+        NoData: the source has no items.
     """
 
     def __init__(self, source: Any, preprocess: Any, limit: int | None = None):
@@ -52,7 +57,7 @@ class EvalData:
             order = np.random.default_rng(_LIMIT_SEED).permutation(len(source))
             self._indices = order[:limit]
         if not len(self._indices):
-            raise ValueError("evaluation data is empty: check split, expand and limit of the eval")
+            raise NoData(_nothing(source))
         self._kept: dict[int, dict[str, Any]] = {}
         self._bytes = 0
         self._sha256 = ""
@@ -71,6 +76,10 @@ class EvalData:
             self._kept[i] = item
             self._bytes += size
         return item
+
+    def forget(self) -> None:
+        """Frees the examples that are kept; they are made again when they are asked for."""
+        self._kept, self._bytes = {}, 0
 
     def patients(self) -> list[Hashable]:
         """Returns what tells the patients of the items apart, see `patient_of`."""
@@ -179,6 +188,19 @@ def patient_of(patient: str, image: str) -> Hashable:
     return patient if patient not in ("", image) else ("image", image)
 
 
+def _nothing(source: Any) -> str:
+    # What was looked for and what is there instead, as far as the source tells.
+    wanted, texts = getattr(source, "wanted", {}), getattr(source, "texts", {})
+    if not wanted or not texts:
+        return "it has no text to ask about"
+    there: collections.Counter[str] = collections.Counter()
+    for (task, lang, kind), n in texts.items():
+        there[" ".join(filter(None, (task, lang, kind * ("question_type" in wanted))))] += n
+    looked_for = ", ".join(f"{k} {v!r}" for k, v in wanted.items())
+    found = ", ".join(f"{n:,} of {name}" for name, n in sorted(there.items()))
+    return f"it has no text with {looked_for}; its texts are {found}"
+
+
 def _image_id(raw: Mapping[str, Any]) -> str:
     return str(raw.get("image_id") or raw.get("id", ""))
 
@@ -230,16 +252,30 @@ def load(spec: Mapping[str, Any], data_dir: str) -> EvalData:
         spec: `builder`, `split`, `pp`, optionally `builder_args`, `only`, `asked`, `expand`,
             `limit`.
         data_dir: where the datasets lie.
+
+    Raises:
+        FileNotFoundError: the dataset is not built.
+        ValueError: a field that does not fit.
+        NoData: the dataset has nothing of what is asked.
     """
     key = evaluators.data_key(spec, data_dir)
     if key not in _cache:
         source = input_pipeline.make_source(spec, data_dir)
         preprocess = pp_builder.get_preprocess_fn(spec["pp"])
-        _cache[key] = EvalData(source, preprocess, spec.get("limit"))
+        try:
+            _cache[key] = EvalData(source, preprocess, spec.get("limit"))
+        except NoData as e:
+            raise NoData(f"{_place(spec)}: {e}") from e
     _cache.move_to_end(key)
     while len(_cache) > _CACHE_SIZE:
         _cache.popitem(last=False)
     return _cache[key]
+
+
+def _place(spec: Mapping[str, Any]) -> str:
+    built = "/".join([spec["builder"], *map(str, dict(spec.get("builder_args") or {}).values())])
+    shown = ", images with boxes or a label map" if spec.get("only") else ""
+    return f"{built} {spec['split']}{shown}"
 
 
 def clear_cache() -> None:

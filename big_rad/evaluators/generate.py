@@ -297,16 +297,23 @@ class Evaluator:
         self._view: eval_data.View | None = None
 
     def run(self, params: Any) -> Iterator[tuple[str, float]]:
-        """Evaluates; yields (metric name, value) and writes the files of the samples."""
-        samples = run(
-            self._predict_fns,
-            params,
-            self.data,
-            self._tokenizer,
-            view=self.view,
-            masks=self.masks,
-            **self._sizes,
-        )
+        """Evaluates; yields (metric name, value) and writes the files of the samples.
+
+        Raises:
+            ValueError: an example or its control cannot be made; the message names the evaluator.
+        """
+        try:
+            samples = run(
+                self._predict_fns,
+                params,
+                self.data,
+                self._tokenizer,
+                view=self.view,
+                masks=self.masks,
+                **self._sizes,
+            )
+        except ValueError as e:
+            raise ValueError(f"config.evals.{self.name}: {e}") from e
         metrics, scores = self.score(samples)
         self.records = [self._record(s, x) for s, x in zip(samples, scores, strict=True)]
         if self.control == "none" and jax.process_index() == 0:

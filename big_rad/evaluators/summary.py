@@ -114,6 +114,9 @@ def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
         for name, entry in summary["evals"].items()
         if entry.get("unnamed")
     ]
+    if summary.get("unfinished"):
+        lines.append(f"\nNot finished: {', '.join(summary['unfinished'])}.")
+    lines += [f"\n{n}: left out, {why}." for n, why in (summary.get("left_out") or {}).items()]
     lines += ["", "| evaluator | score | mean (95 %) | n | units |", "|---|---|---|---|---|"]
     for name, entry in summary["evals"].items():
         for score, x in entry["intervals"][""].items():

@@ -1,0 +1,96 @@
+"""The page of an evaluation: scores with intervals, curves of the run, and samples to look at.
+
+Knows summaries and samples files; knows no model and reads no dataset.
+"""
+
+import dataclasses
+import datetime
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from big_rad import evaluators, run_page, run_state
+from big_rad.evaluators import page, page_parts, page_script, page_style, score_cards
+
+_TITLE = "RadGrounder: evaluation"
+
+
+def write(
+    summary: Mapping[str, Any],
+    out: str | pathlib.Path,
+    log: Callable[[str], None] = print,
+) -> None:
+    """Writes `report.html`.
+
+    Args:
+        summary: of `big_rad.evaluate`.
+        out: the folder, where the samples lie.
+        log: receives why there are no curves.
+
+    Raises:
+        ValueError: a file of samples that is broken.
+    """
+    evals = {name: entry["asked"] for name, entry in summary["evals"].items()}
+    results = {name: entry["metrics"] for name, entry in summary["evals"].items()}
+    sections = page.sections_of(evals, results, {}, pathlib.Path(out) / "samples")
+    parts = [
+        page_parts.header({"title": _TITLE, "facts": _facts(summary)}),
+        score_cards.html(summary, sections),
+        page.scores(sections),
+        curves(summary["checkpoint"], evals, sections, log),
+        page.galleries(sections),
+    ]
+    style = page_style.RUN + page_style.GALLERY + page_style.TILES
+    page_parts.save(pathlib.Path(out) / "report.html", _TITLE, parts, style, page_script.GALLERY)
+
+
+def curves(
+    checkpoint: str | pathlib.Path,
+    evals: Mapping[str, Any],
+    sections: Sequence[page.Section],
+    log: Callable[[str], None] = print,
+) -> str:
+    """Returns how a run directory was trained, as HTML; "" for other checkpoints, which do not say.
+
+    Args:
+        checkpoint: that was evaluated.
+        evals: name -> what was asked. Scores over steps are shown only of what the run itself asked
+            too.
+        sections: of the page.
+        log: receives why a broken run has no curves.
+    """
+    if not pathlib.Path(checkpoint, "metrics.jsonl").exists():
+        return ""
+    try:
+        run = run_state.read(checkpoint)
+    except ValueError as e:
+        log(f"no curves on the page: {e}")
+        return ""
+    asked = (run.config or {}).get("evals") or {}
+    same = {n for n in evals if n in asked and _question(asked[n]) == _question(evals[n])}
+    kept = []
+    for section in sections:
+        names = {c: n for c, n in section.names.items() if n in same}
+        kept.append(dataclasses.replace(section, names=names))
+    return run_page.charts(run, kept)
+
+
+def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
+    revision = (summary["revision"] or {}).get("revision", "")
+    controls = sum(e["control"] != "none" for e in summary["evals"].values())
+    facts = {
+        "checkpoint": pathlib.Path(summary["checkpoint"]).name,
+        "evaluations": f"{len(summary['evals']) - controls}, and {controls} of controls",
+        "not finished": ", ".join(summary["unfinished"]),
+        "left out": ", ".join(summary["left_out"]),
+        "intervals by": summary["by"],
+        "seed": str(summary["seed"]),
+        "made": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
+        "device": summary["device"],
+        "revision": revision[:12] or "no checkout",
+    }
+    return {k: v for k, v in facts.items() if v}
+
+
+def _question(spec: Mapping[str, Any]) -> tuple[str, Any]:
+    return evaluators.data_key(spec), spec.get("control") or "none"

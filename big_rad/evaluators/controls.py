@@ -1,0 +1,54 @@
+"""Controls beside evaluators: the same questions with other images, added and chosen by name."""
+
+from collections.abc import MutableMapping, Sequence
+from typing import Any
+
+# The controls that `add` adds to each type of evaluator.
+OF_TYPE = {"grounded": ("blank", "shuffled", "mirrored"), "vqa": ("blank", "shuffled")}
+Evals = MutableMapping[str, Any]
+
+
+def add(evals: Evals, names: Sequence[str] | None = None) -> list[str]:
+    """Adds, beside each evaluator of real images, the same questions with images of controls.
+
+    Args:
+        evals: `config.evals`, unlocked.
+        names: of the evaluators that get controls; None is all.
+
+    Returns:
+        The names of all controls of these evaluators, those that were there already too.
+    """
+    found = []
+    for name, spec in list(evals.items()):
+        if (spec.get("control") or "none") != "none" or (names is not None and name not in names):
+            continue
+        for control in OF_TYPE.get(spec.type, ()):
+            found.append(f"{name}_{control}")
+            if found[-1] not in evals:
+                evals[found[-1]] = dict(spec.to_dict(), control=control)
+    return found
+
+
+def choose(evals: Evals, only: str = "", controls: bool = False) -> None:
+    """Leaves in `config.evals` what is asked for.
+
+    Args:
+        evals: `config.evals`, unlocked.
+        only: names of evaluators, joined by commas; "" is all.
+        controls: whether to `add` controls, of what is asked for.
+
+    Raises:
+        ValueError: a name that is not there.
+    """
+    names = only.split(",") if only else list(evals)
+    known = [*evals, *(add(evals) if controls else ())]
+    unknown = [n for n in names if n not in known]
+    if unknown:
+        raise ValueError(
+            f"--only: no evaluator {', '.join(unknown)}; there are "
+            f"{', '.join(dict.fromkeys(known))}"
+        )
+    if controls:
+        names += [n for n in add(evals, names) if n not in names]
+    for name in [n for n in evals if n not in names]:
+        del evals[name]

@@ -1,0 +1,21 @@
+"""The page of an evaluation: which curves of the run it shows."""
+
+from big_rad import evaluation_page
+from big_rad.evaluators import page
+from tests import made_run
+
+
+def test_curves_are_of_the_same_questions_alone_and_a_broken_run_costs_nothing_else(tmp_path):
+    workdir, said = made_run.whole(tmp_path / "run"), []
+
+    def curves(evals):
+        results = {"report": {"g_iou": 0.5}}
+        sections = page.sections_of(evals, results, {}, workdir / "samples")
+        return evaluation_page.curves(str(workdir), evals, sections, said.append)
+
+    assert "Grounded reports: G-IoU" in curves(made_run.EVALS)
+    other = {"report": dict(made_run.EVALS["report"], split="validation")}
+    assert "Training loss" in curves(other) and "G-IoU" not in curves(other)
+    (workdir / "run.json").write_text('{"starts": [', encoding="utf-8")
+    assert not said and curves(made_run.EVALS) == ""
+    assert "no curves on the page" in said[0] and "run.json" in said[0]
