@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from big_rad.datasets import files, records
+from big_rad.datasets import files, progress, records
+from big_rad.datasets.contents import Contents
 from big_rad.datasets.records import Problem, SourceError
 from big_rad.dicom import read, turns
 
@@ -310,7 +311,8 @@ def missing(job: Job) -> Problem | None:
     if files.is_file(job.root / job.image):
         return None
     field = "image_name" if "image_name" in job.row.fields else "img_name"
-    return job.row.problem(field, f"{job.image} is missing; {len(job.texts)} questions need it")
+    message = f"{job.image} is missing; {len(job.texts)} questions need it"
+    return dataclasses.replace(job.row.problem(field, message), items=len(job.texts))
 
 
 def pixels(job: Job, upright: bool = False) -> np.ndarray | Problem:
@@ -327,22 +329,63 @@ def pixels(job: Job, upright: bool = False) -> np.ndarray | Problem:
         found = read.read(path)
         values = (turns.upright(found)[0] if upright else found).pixels
     except read.ReadError as e:
-        return Problem(job.image, None, "", str(e).removeprefix(f"{path.name}: "))
+        message = str(e).removeprefix(f"{path.name}: ")
+        return Problem(job.image, None, "", message, items=len(job.texts))
     if values.ndim == 2:
         if values.min() < 0 or values.max() > 255:
-            return Problem(job.image, None, "", "more than 8 bits; the set has 8-bit pictures")
+            message = "more than 8 bits; the set has 8-bit pictures"
+            return Problem(job.image, None, "", message, items=len(job.texts))
         values = np.repeat(values[..., None], 3, axis=-1)
     return values.astype(np.uint8)
 
 
+@dataclasses.dataclass(frozen=True)
+class Checked:
+    """What a check of an image found.
+
+    Attributes:
+        problems: what is wrong.
+        usable: whether the image can be used.
+        boxes: the class ids of its boxes.
+        segmap: uint8 [H, W] of class ids, or None.
+        unopened: there is a mask, and it was not looked at.
+    """
+
+    problems: list[Problem]
+    usable: bool = True
+    boxes: tuple[int, ...] = ()
+    segmap: np.ndarray | None = None
+    unopened: bool = False
+
+
 def check_images(
-    plan: Plan, check: Callable[[Job], list[Problem]], workers: int
+    plan: Plan,
+    check: Callable[[Job], Checked],
+    workers: int,
+    contents: dict[str, Contents] | None = None,
 ) -> Iterator[Problem]:
-    """Yields what `check` finds in each image once, in order, with so many threads."""
-    jobs = {j.image: j for jobs in plan.jobs.values() for j in jobs if j.image}
+    """Yields what `check` finds in each image once, in order.
+
+    Args:
+        plan: of the source.
+        check: looks at an image.
+        workers: threads.
+        contents: takes what can be used of each split.
+    """
+    jobs: dict[str, list[tuple[str, Job]]] = {}
+    for split, some in plan.jobs.items():
+        for job in some:
+            if job.image:
+                jobs.setdefault(job.image, []).append((split, job))
     with ThreadPoolExecutor(max(1, workers)) as pool:
-        for found in pool.map(check, jobs.values()):
-            yield from found
+        found = pool.map(lambda at: check(at[-1][1]), jobs.values())
+        found = progress.over(found, "images checked", len(jobs))
+        for at, image in zip(jobs.values(), found, strict=True):
+            yield from image.problems
+            for split, job in at if image.usable and contents is not None else ():
+                contents.setdefault(split, Contents()).add_image(
+                    "", job.texts, image.boxes, image.segmap, image.unopened
+                )
 
 
 def notes(built: records.Built, plan: Plan, name: str, config: str, version: str) -> list[str]:
