@@ -1,7 +1,7 @@
 """What the public VQA sets share: JSON arrays of questions, checked row by row, then by image.
 
 A row is one question about one image; a job is one image of a split with its questions. Knows
-nothing of any one set's fields, and opens no image before `record` or `check_images`.
+nothing of any one set's fields, and opens no image before `pixels`.
 """
 
 import dataclasses
@@ -10,14 +10,12 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from big_rad.datasets import files, progress, records
-from big_rad.datasets.contents import Contents
+from big_rad.datasets import files, records
 from big_rad.datasets.records import Problem, SourceError
 from big_rad.dicom import read, turns
 
@@ -337,55 +335,6 @@ def pixels(job: Job, upright: bool = False) -> np.ndarray | Problem:
             return Problem(job.image, None, "", message, items=len(job.texts))
         values = np.repeat(values[..., None], 3, axis=-1)
     return values.astype(np.uint8)
-
-
-@dataclasses.dataclass(frozen=True)
-class Checked:
-    """What a check of an image found.
-
-    Attributes:
-        problems: what is wrong.
-        usable: whether the image can be used.
-        boxes: the class ids of its boxes.
-        segmap: uint8 [H, W] of class ids, or None.
-        unopened: there is a mask, and it was not looked at.
-    """
-
-    problems: list[Problem]
-    usable: bool = True
-    boxes: tuple[int, ...] = ()
-    segmap: np.ndarray | None = None
-    unopened: bool = False
-
-
-def check_images(
-    plan: Plan,
-    check: Callable[[Job], Checked],
-    workers: int,
-    contents: dict[str, Contents] | None = None,
-) -> Iterator[Problem]:
-    """Yields what `check` finds in each image once, in order.
-
-    Args:
-        plan: of the source.
-        check: looks at an image.
-        workers: threads.
-        contents: takes what can be used of each split.
-    """
-    jobs: dict[str, list[tuple[str, Job]]] = {}
-    for split, some in plan.jobs.items():
-        for job in some:
-            if job.image:
-                jobs.setdefault(job.image, []).append((split, job))
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        found = pool.map(lambda at: check(at[-1][1]), jobs.values())
-        found = progress.over(found, "images checked", len(jobs))
-        for at, image in zip(jobs.values(), found, strict=True):
-            yield from image.problems
-            for split, job in at if image.usable and contents is not None else ():
-                contents.setdefault(split, Contents()).add_image(
-                    "", job.texts, image.boxes, image.segmap, image.unopened
-                )
 
 
 def notes(built: records.Built, plan: Plan, name: str, config: str, version: str) -> list[str]:

@@ -13,7 +13,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from big_rad.datasets import files, records, reject_limit, vqa_json
+from big_rad.datasets import files, records, reject_limit, vqa_checks, vqa_json
 from big_rad.datasets.contents import Contents
 from big_rad.datasets.records import Problem, SourceError
 from big_rad.datasets.slake import VERSION, annotation, organs
@@ -147,7 +147,7 @@ def validate(
     yield from found
     yield from _lacking(plan)
     check = functools.partial(_check, values, pixels)
-    yield from vqa_json.check_images(plan, check, workers, contents)
+    yield from vqa_checks.check_images(plan, check, workers, contents)
 
 
 def read(source: Path, languages: Sequence[str]) -> vqa_json.Plan:
@@ -270,7 +270,7 @@ def _lacking(plan: vqa_json.Plan, brief: bool = False) -> Iterator[Problem]:
             yield Problem(f"{folder}/{name}", None, "", message, "warning")
 
 
-def _check(values: Mapping[int, str], pixels: bool, job: vqa_json.Job) -> vqa_json.Checked:
+def _check(values: Mapping[int, str], pixels: bool, job: vqa_json.Job) -> vqa_checks.Checked:
     shape, problems = None, []
     if pixels:
         image = vqa_json.pixels(job)
@@ -282,7 +282,7 @@ def _check(values: Mapping[int, str], pixels: bool, job: vqa_json.Job) -> vqa_js
     unopened = not pixels and files.is_file(job.root / _folder(job) / annotation.MASK)
     boxes = tuple(int(b[4]) for b in found.boxes)
     usable = not problems
-    return vqa_json.Checked(problems + found.problems, usable, boxes, found.segmap, unopened)
+    return vqa_checks.Checked(problems + found.problems, usable, boxes, found.segmap, unopened)
 
 
 def _folder(job: vqa_json.Job) -> str:

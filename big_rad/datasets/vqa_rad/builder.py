@@ -15,7 +15,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from big_rad.datasets import records, reject_limit, vqa_json
+from big_rad.datasets import records, reject_limit, vqa_checks, vqa_json
 from big_rad.datasets.contents import Contents
 from big_rad.datasets.records import Problem, SourceError
 from big_rad.datasets.vqa_json import Row
@@ -153,7 +153,7 @@ def validate(
     if not allow_other_counts:
         yield from vqa_json.other_counts(plan, PUBLISHED[config], files)
     yield from vqa_json.report_shared(plan, "image_name", brief=config == "common")
-    yield from vqa_json.check_images(plan, functools.partial(_check, pixels), workers, contents)
+    yield from vqa_checks.check_images(plan, functools.partial(_check, pixels), workers, contents)
 
 
 def read(
@@ -274,7 +274,7 @@ def _common(path: Path) -> dict[str, list[Row]]:
     return splits
 
 
-def _check(pixels: bool, job: vqa_json.Job) -> vqa_json.Checked:
+def _check(pixels: bool, job: vqa_json.Job) -> vqa_checks.Checked:
     found = vqa_json.pixels(job, upright=True) if pixels else vqa_json.missing(job)
     bad = isinstance(found, Problem)
-    return vqa_json.Checked([found] if bad else [], usable=not bad)
+    return vqa_checks.Checked([found] if bad else [], usable=not bad)
