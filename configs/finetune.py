@@ -23,6 +23,7 @@ import ml_collections
 
 from big_rad import config as config_lib
 from big_rad import memory, weights
+from big_rad.datasets import reject_limit
 from big_rad.datasets.folder import images
 from big_rad.datasets.folder import source as source_lib
 from big_rad.pp import tokenizer as tokenizers
@@ -64,7 +65,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     data = _look(a.source)
     c = _model(a.init)
     built = common.built_folder(a)
-    c.sources = dict(folder=dict(source=a.source, **built.get("builder_args", {})))
+    spec = dict(source=a.source, max_reject_share=reject_limit.SHARE)
+    c.sources = dict(folder=spec | built.get("builder_args", {}))
     c.input.batch_size = min(a.batch, data.train)
     c.total_epochs = a.epochs
     c.input.weights = "epochs"

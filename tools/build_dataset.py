@@ -3,10 +3,10 @@
     python -m tools.build_dataset phantom --config=demo --data_dir=data
     python -m tools.build_dataset slake --source=Slake1.0 --data_dir=data --workers=4
 
-Prints the number of examples, the seconds and the folder, and for each split its size and the
-digest of its list. A dataset already built with the same parameters is left as it is. Exit code 1
-if too much of the source cannot be used, 2 if it cannot be found. docs/data.md says how to get each
-source.
+Prints the number of examples, the seconds and the folder, and for each split what it holds and the
+digest of its list; while a long build runs, how far it is, on the error output. A dataset already
+built with the same parameters is left as it is. Exit code 1 if too much of the source cannot be
+used, 2 if it cannot be found. docs/data.md says how to get each source.
 """
 
 import argparse
@@ -116,7 +116,8 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--max_reject_share", type=_share,
-        help="fail if more than this share of a split cannot be used (0.01 if not given)",
+        help="fail if more than this share of a split, or of all, cannot be used (0.01 if not "
+        "given); one bad item always may be, two of at least 20, unless this is 0",
     )  # fmt: skip
     parser.add_argument(
         "--beam", action="append", metavar="OPTIONS",
@@ -150,7 +151,7 @@ def _show(built: Any, args: argparse.Namespace, seconds: float) -> None:
     how = "already built" if built.reused else f"built in {seconds:.1f} s"
     config = built.folder.parent.name
     print(f"{args.dataset}/{config}: {counts} examples; {how}; {built.folder}")
-    for note in built.notes:
+    for note in [*built.contents, *built.notes]:
         print(f"  {note}")
     if args.dataset == "folder" and config != "default":
         print(f"  read by recipes with data=folder,folder={config}")

@@ -3,12 +3,12 @@
     python -m tools.validate_data folder --source=my_data
     python -m tools.validate_data slake --source=Slake1.0 --no_pixels
 
-One line a problem: file, line, field, what is wrong and what to do. Exit code 1 if there is an
+One line a problem: file, line, field, what is wrong and what to do. Then, of each split, what can
+be used: patients, images, texts of each language, boxes, masks, classes. Exit code 1 if there is an
 error, 0 if there are only warnings or nothing, 2 if the source cannot be checked at all.
 """
 
 import argparse
-import dataclasses
 import inspect
 import json
 import sys
@@ -39,21 +39,29 @@ def main(argv: Sequence[str] | None = None) -> None:
         if argv[:1] == [name]:  # Only the chosen dataset is imported.
             builder_of(name).add_arguments(one)
     args = parser.parse_args(argv)
+    from big_rad.datasets import contents  # after parsing: --help is quick
+
     own = {k: v for k, v in vars(args).items() if k not in _COMMON}
     notes: list[str] = []
+    held: dict[str, Any] = {}
     try:
-        validate = builder_of(args.dataset).validate
-        if "notes" in inspect.signature(validate).parameters:
-            own["notes"] = notes
-        found = validate(args.source, pixels=not args.no_pixels, workers=args.workers, **own)
+        builder = builder_of(args.dataset)
+        takes = inspect.signature(builder.validate).parameters
+        own |= {k: v for k, v in (("notes", notes), ("contents", held)) if k in takes}
+        found = builder.validate(
+            args.source, pixels=not args.no_pixels, workers=args.workers, **own
+        )
         problems = sorted(found, key=_place)
         errors = sum(p.level == "error" for p in problems)
+        counted = {s: contents.summary(c, args.dataset == "folder") for s, c in held.items()}
         if args.json is not None:
-            _write(args.json, args.dataset, problems, errors, notes)
+            _write(args.json, args.dataset, problems, errors, notes, counted)
     except (ValueError, OSError) as e:
         parser.error(said(e))
     for problem in problems:
         print(f"{problem.level}: {problem}")
+    for line in contents.lines(counted):
+        print(f"{args.dataset}: {line}")
     warnings = len(problems) - errors
     counts = f"{_count(errors, 'error')}, {_count(warnings, 'warning')}"
     print("; ".join([f"{args.dataset}: {counts if problems else 'no problem found'}", *notes]))
@@ -70,14 +78,20 @@ def _count(n: int, what: str) -> str:
 
 
 def _write(
-    path: Path, dataset: str, problems: Sequence[Any], errors: int, notes: Sequence[str]
+    path: Path,
+    dataset: str,
+    problems: Sequence[Any],
+    errors: int,
+    notes: Sequence[str],
+    counted: dict[str, Any],
 ) -> None:
     report = {
         "dataset": dataset,
         "errors": errors,
         "warnings": len(problems) - errors,
         "notes": list(notes),
-        "problems": [dataclasses.asdict(p) for p in problems],
+        "contents": counted,
+        "problems": [p.listed() for p in problems],
     }
     path.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 

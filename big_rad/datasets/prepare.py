@@ -24,7 +24,7 @@ def prepare(
     Args:
         sources: dataset -> `source` and other arguments of its builder's `build`.
         data_dir: where the built datasets lie.
-        log: receives splits, their sizes and digests, and what was wrong.
+        log: receives what each split holds, sizes and digests, and what was wrong.
 
     Raises:
         ValueError: too much of a source cannot be used; the message has the first of it, with
@@ -38,11 +38,21 @@ def prepare(
         try:
             built = module.build(source, data_dir, **options)
         except records.BuildError as e:
-            raise ValueError(str(e)) from e  # It names the command that lists all.
+            raise ValueError(_said(name, source, e)) from e
         if not built.reused:
             _check(name, source, module, options, log)
-        for line in built.notes:
+        elif built.rejects:
+            path = built.folder / records.REJECTS
+            log(f"{name}: {built.rejects} errors left something out when it was built; see {path}")
+        for line in [*built.contents, *built.notes]:
             log(f"{name}: {line}")
+
+
+def _said(name: str, source: Any, error: records.BuildError) -> str:
+    if error.share is None:
+        return f"{error} ({_all(name, source)})"
+    option = f"--config.sources.{name}.max_reject_share={error.share:g}"
+    return f"{error}. For training, that option is {option} ({_all(name, source)})"
 
 
 def _check(

@@ -23,8 +23,10 @@ from typing import Any
 import numpy as np
 
 from big_rad import quiet
-from big_rad.datasets import core, files, on_beam
+from big_rad.datasets import contents, core, files, on_beam, reject_limit
+from big_rad.datasets.contents import Contents
 from big_rad.datasets.files import sha256
+from big_rad.datasets.progress import Progress
 from big_rad.pp import packed
 
 Record = dict[str, Any]
@@ -32,7 +34,6 @@ NOTE = "build.json"
 REJECTS = "rejects.jsonl"
 _SAID = 5  # kinds of warnings
 _HOPELESS = 1000
-_FREE = 20  # So many items may be bad whatever the share: small sets have no share to speak of.
 
 
 class SourceError(ValueError):
@@ -40,7 +41,13 @@ class SourceError(ValueError):
 
 
 class BuildError(ValueError):
-    """Too many items of a source cannot be used; the message gives the first reasons."""
+    """Too many items of a source cannot be used; the message gives the first reasons.
+
+    Attributes:
+        share: the `max_reject_share` that would let them through; None if none would.
+    """
+
+    share: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +61,8 @@ class Problem:
         message: what is wrong and the remedy; holds no patient's identity.
         level: "error", or "warning" if the data can be used. Builders have levels of their own for
             what they count.
+        items: how many lines, questions or images it takes away; 0 for a further problem of what
+            another one takes away.
     """
 
     file: str
@@ -61,6 +70,11 @@ class Problem:
     field: str
     message: str
     level: str = "error"
+    items: int = dataclasses.field(default=1, compare=False, repr=False)
+
+    def listed(self) -> dict[str, Any]:
+        """Returns the problem as files list it."""
+        return {k: v for k, v in dataclasses.asdict(self).items() if k != "items"}
 
     def __str__(self) -> str:
         parts = [self.file, *([str(self.line)] if self.line is not None else [])]
@@ -77,6 +91,8 @@ class Built:
         reused: it was there already.
         rejects: items left out; `rejects.jsonl` in the folder lists them.
         notes: lines for the user: splits, counts, digests, warnings.
+        contents: a line for the user on what each split holds; none if it was built before they
+            were counted.
     """
 
     folder: Path
@@ -84,6 +100,7 @@ class Built:
     reused: bool
     rejects: int = 0
     notes: list[str] = dataclasses.field(default_factory=list)
+    contents: list[str] = dataclasses.field(default_factory=list)
 
 
 def nfc(text: str) -> str:
@@ -157,7 +174,9 @@ def build(
     overwrite: bool = False,
     ignore: Sequence[str] = (),
     beam: Sequence[str] | None = None,
-    max_reject_share: float = 0.01,
+    max_reject_share: float = reject_limit.SHARE,
+    item: str = "line",
+    patients: bool = True,
     judge: Callable[[Sequence[Problem]], None] | None = None,
 ) -> Built:
     """Builds a dataset, or finds it built with the same parameters.
@@ -178,8 +197,10 @@ def build(
             one is whole, also if the build fails or is killed.
         ignore: parameters that do not need `overwrite`: if only they differ, it is built anew.
         beam: options of a Beam pipeline, such as ["--runner=DirectRunner"]; None builds here.
-        max_reject_share: the build fails when more items than this share are bad (a few always
-            may be).
+        max_reject_share: the build fails when more items than this share are bad, of a split or
+            of all; `reject_limit.exceeds` says how many of a small set always may be.
+        item: what problems are counted against: "line" (texts, and images without any) or "image".
+        patients: False if the source does not say whose an image is.
         judge: is given the problems that leave nothing out, before the new records take their
             place, and may raise BuildError.
 
@@ -199,18 +220,20 @@ def build(
     known = functools.partial(_known, folder, params, ignore, overwrite)
     if built := known():
         return built
-    plan = _Plan(name, config, version, description, splits, make, workers, max_reject_share)
+    plan = _Plan(name, config, version, description, splits, make, workers, max_reject_share, item)
     with files.workplace(Path(data_dir), f"{name}-{config}-{version}", folder) as scratch:
         if built := known():  # Put back after a build that was killed.
             return built
         new = scratch / name / config / version
-        rejects, others = _write(plan, scratch, new, beam)
+        made = _write(plan, scratch, new, beam)
         if judge is not None:
-            judge(others)
-        warnings = collections.Counter(p.message for p in others if p.level == "warning")
-        counts = _finish(new, params, rejects, warnings)
+            judge(made.others)
+        warnings = collections.Counter(p.message for p in made.others if p.level == "warning")
+        held = {s: contents.summary(found, patients) for s, found in made.contents.items()}
+        counts = _finish(new, params, made.rejects, warnings, held)
         files.put(new, folder, scratch)
-    return Built(folder, counts, False, len(rejects), _counted(warnings))
+    notes, held = _counted(warnings), contents.lines(held)
+    return Built(folder, counts, False, len(made.rejects), notes, contents=held)
 
 
 def open(
@@ -250,7 +273,8 @@ def _known(
     differs = sorted(k for k in params | old if params.get(k) != old.get(k))
     if not differs:
         notes = _counted(found.get("warnings", {}))
-        return Built(folder, found["counts"], True, found["rejects"], notes)
+        held = contents.lines(found.get("contents") or {})
+        return Built(folder, found["counts"], True, found["rejects"], notes, contents=held)
     differs = [k for k in differs if k not in ignore]
     if differs and not overwrite:
         was = ", ".join(f"{k}={old.get(k)} (now {params.get(k)})" for k in differs)
@@ -283,10 +307,11 @@ def _finish(
     params: dict[str, Any],
     rejects: Sequence[Problem],
     warnings: Mapping[str, int],
+    held: Mapping[str, Any],
 ) -> dict[str, int]:
     """Writes what lies beside the records; returns how many there are by split."""
     counts = _counts(folder)
-    lines = (json.dumps(dataclasses.asdict(p), ensure_ascii=False) + "\n" for p in rejects)
+    lines = (json.dumps(p.listed(), ensure_ascii=False) + "\n" for p in rejects)
     (folder / REJECTS).write_text("".join(lines), encoding="utf-8")
     made = {p.name: p for p in sorted(folder.glob("*.array_record*"))}
     note = {
@@ -294,6 +319,7 @@ def _finish(
         "counts": counts,
         "rejects": len(rejects),
         "warnings": dict(sorted(warnings.items())),
+        "contents": held,
         "sizes": {k: p.stat().st_size for k, p in made.items()},
         "sha256": {k: sha256(p) for k, p in made.items()},
     }
@@ -311,59 +337,64 @@ class _Plan:
     make: Callable[[Any], Iterable[Record | Problem]]
     workers: int
     max_reject_share: float
+    item: str
 
-    def check(self, split: str, made: int, problems: Sequence[Problem]) -> None:
-        rejects = [p for p in problems if p.level != "warning"]
-        allowed = max(_FREE, self.max_reject_share * (made + len(rejects)))
-        if len(rejects) > allowed or (rejects and not made):
-            first = "\n".join(f"  {p}" for p in rejects[:5])
-            raise BuildError(
-                f"{self.name}, {split}: {len(rejects)} of {made + len(rejects)} items cannot be "
-                f"used, more than max_reject_share={self.max_reject_share:g}. The first:\n{first}\n"
-                f"`python -m tools.validate_data {self.name}` lists all"
-            )
+    def made(self, found: Contents) -> int:
+        """Returns how many items can be used."""
+        return found.images if self.item == "image" else found.lines
+
+    def check(self, split: str, found: Contents, rejects: Sequence[Problem]) -> None:
+        """Raises BuildError if too much of a split, or of all with "", is bad."""
+        lost, made = [p.items for p in rejects], self.made(found)
+        if reject_limit.exceeds(self.max_reject_share, made, lost):
+            where = f"{self.name}, {split}" if split else f"{self.name}, all splits"
+            share, first = self.max_reject_share, [str(p) for p in rejects]
+            error = BuildError(reject_limit.message(where, self.name, share, made, lost, first))
+            error.share = reject_limit.needed(made, lost) if made else None
+            raise error
+
+
+@dataclasses.dataclass
+class _Made:
+    # Beside the records: problems of items left out, those of other levels, counts by split.
+    rejects: list[Problem] = dataclasses.field(default_factory=list)
+    others: list[Problem] = dataclasses.field(default_factory=list)
+    contents: dict[str, Contents] = dataclasses.field(default_factory=dict)
 
 
 @quiet.without_warnings()  # TFDS warns of every custom configuration.
-def _write(
-    plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None
-) -> tuple[list[Problem], list[Problem]]:
-    """Runs TFDS, which writes into `folder` below `scratch`.
-
-    Returns:
-        Problems of the items left out, and those of other levels.
-    """
+def _write(plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None) -> _Made:
+    """Runs TFDS, which writes into `folder` below `scratch`."""
     import tensorflow_datasets as tfds  # slow to import
 
     tfds.disable_progress_bar()
-    rejects: list[Problem] = []
-    others: list[Problem] = []
-    made = _builder_class(plan, beam, scratch, rejects, others)
-    builder = made(data_dir=str(scratch), config=tfds.core.BuilderConfig(name=plan.config))
+    made = _Made()
+    kind = _builder_class(plan, beam, scratch, made)
+    builder = kind(data_dir=str(scratch), config=tfds.core.BuilderConfig(name=plan.config))
     download = tfds.download.DownloadConfig(try_download_gcs=False)
     if beam is not None:
         download = dataclasses.replace(download, beam_options=on_beam.options(beam))
     with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
         builder.download_and_prepare(file_format="array_record", download_config=download)
-    if beam is not None:
-        counts = _counts(folder)
-        for split in plan.splits:
-            found = [Problem(**line) for line in on_beam.rejects(scratch, split)]
-            bad = [p for p in found if p.level == "error"]
-            others += [p for p in found if p.level != "error"]
-            plan.check(split, counts[split], bad)
-            rejects += bad
-    return sorted(rejects, key=str), sorted(others, key=str)
+    for split in plan.splits if beam is not None else ():
+        said = on_beam.rejects(scratch, split)
+        parts = (Contents.from_json(x["contents"]) for x in said if "contents" in x)
+        made.contents[split] = contents.total(parts)
+        found = [Problem(**x) for x in said if "contents" not in x]
+        bad = [p for p in found if p.level == "error"]
+        made.others += [p for p in found if p.level != "error"]
+        plan.check(split, made.contents[split], bad)
+        made.rejects += bad
+    plan.check("", contents.total(made.contents.values()), made.rejects)
+    made.rejects.sort(key=str)
+    made.others.sort(key=str)
+    return made
 
 
-def _builder_class(
-    plan: _Plan,
-    beam: Sequence[str] | None,
-    scratch: Path,
-    rejects: list[Problem],
-    others: list[Problem],
-) -> type:
+def _builder_class(plan: _Plan, beam: Sequence[str] | None, scratch: Path, made: _Made) -> type:
     import tensorflow_datasets as tfds
+
+    progress = Progress(f"{plan.name}/{plan.config}", sum(map(len, plan.splits.values())))
 
     def info(self: Any) -> Any:
         return tfds.core.DatasetInfo(
@@ -372,7 +403,7 @@ def _builder_class(
 
     def splits(self: Any, dl_manager: Any) -> dict[str, Any]:
         del self, dl_manager
-        return {s: _here(plan, s, jobs, rejects, others) for s, jobs in plan.splits.items()}
+        return {s: _here(plan, s, jobs, made, progress) for s, jobs in plan.splits.items()}
 
     def splits_on_beam(self: Any, dl_manager: Any, pipeline: Any) -> dict[str, Any]:
         del self, dl_manager
@@ -414,43 +445,49 @@ def _features() -> Any:
 def _tagged(
     make: Callable[[Any], Iterable[Any]], job: Any
 ) -> Iterator[tuple[str | None, dict[str, Any]]]:
-    """Yields (id, record), or (None, problem as a dict)."""
-    for result in make(job):
+    """Yields (id, record), or (None, problem as a dict), and at the end (None, the counts)."""
+    results, found = _run(make, job)
+    for result in results:
         if isinstance(result, Problem):
             yield None, dataclasses.asdict(result)
         else:
             yield result["id"], result
+    yield None, {"contents": found.to_json()}
 
 
 def _here(
-    plan: _Plan,
-    split: str,
-    jobs: Sequence[Any],
-    rejects: list[Problem],
-    others: list[Problem],
+    plan: _Plan, split: str, jobs: Sequence[Any], made: _Made, progress: Progress
 ) -> Iterator[tuple[str, Record]]:
     ids: set[str] = set()
     bad: list[Problem] = []
-    for results in _map(functools.partial(_run, plan.make), jobs, plan.workers):
+    held = made.contents[split] = Contents()
+    for results, found in _map(functools.partial(_run, plan.make), jobs, plan.workers):
+        held.merge(found)
+        progress.step(found.images)
         for result in results:
             if isinstance(result, Problem):
                 if result.level != "error":
-                    others.append(result)
+                    made.others.append(result)
                     continue
                 bad.append(result)
-                if len(bad) > _HOPELESS and len(bad) > len(ids):  # A wrong folder, most likely.
-                    plan.check(split, len(ids), bad)
+                if len(bad) > max(_HOPELESS, plan.made(held)):
+                    plan.check(split, held, bad)  # A wrong folder, most likely.
                 continue
             if result["id"] in ids:
                 raise ValueError(f"{plan.name}, {split}: two records have the id {result['id']!r}")
             ids.add(result["id"])
             yield result["id"], result
-    plan.check(split, len(ids), bad)
-    rejects += bad
+    plan.check(split, held, bad)
+    made.rejects += bad
 
 
-def _run(make: Callable[[Any], Iterable[Any]], job: Any) -> list[Any]:
-    return list(make(job))
+def _run(make: Callable[[Any], Iterable[Any]], job: Any) -> tuple[list[Any], Contents]:
+    """Returns what a job made, and the counts of its records."""
+    results, found = list(make(job)), Contents()
+    for result in results:
+        if not isinstance(result, Problem):
+            found.add(result)
+    return results, found
 
 
 def _map(job: Callable[[Any], Any], items: Sequence[Any], workers: int) -> Iterator[Any]:

@@ -1,7 +1,7 @@
 """What the public VQA sets share: JSON arrays of questions, checked row by row, then by image.
 
 A row is one question about one image; a job is one image of a split with its questions. Knows
-nothing of any one set's fields, and opens no image before `record` or `check_images`.
+nothing of any one set's fields, and opens no image before `pixels`.
 """
 
 import dataclasses
@@ -10,7 +10,6 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -310,7 +309,8 @@ def missing(job: Job) -> Problem | None:
     if files.is_file(job.root / job.image):
         return None
     field = "image_name" if "image_name" in job.row.fields else "img_name"
-    return job.row.problem(field, f"{job.image} is missing; {len(job.texts)} questions need it")
+    message = f"{job.image} is missing; {len(job.texts)} questions need it"
+    return dataclasses.replace(job.row.problem(field, message), items=len(job.texts))
 
 
 def pixels(job: Job, upright: bool = False) -> np.ndarray | Problem:
@@ -327,22 +327,14 @@ def pixels(job: Job, upright: bool = False) -> np.ndarray | Problem:
         found = read.read(path)
         values = (turns.upright(found)[0] if upright else found).pixels
     except read.ReadError as e:
-        return Problem(job.image, None, "", str(e).removeprefix(f"{path.name}: "))
+        message = str(e).removeprefix(f"{path.name}: ")
+        return Problem(job.image, None, "", message, items=len(job.texts))
     if values.ndim == 2:
         if values.min() < 0 or values.max() > 255:
-            return Problem(job.image, None, "", "more than 8 bits; the set has 8-bit pictures")
+            message = "more than 8 bits; the set has 8-bit pictures"
+            return Problem(job.image, None, "", message, items=len(job.texts))
         values = np.repeat(values[..., None], 3, axis=-1)
     return values.astype(np.uint8)
-
-
-def check_images(
-    plan: Plan, check: Callable[[Job], list[Problem]], workers: int
-) -> Iterator[Problem]:
-    """Yields what `check` finds in each image once, in order, with so many threads."""
-    jobs = {j.image: j for jobs in plan.jobs.values() for j in jobs if j.image}
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        for found in pool.map(check, jobs.values()):
-            yield from found
 
 
 def notes(built: records.Built, plan: Plan, name: str, config: str, version: str) -> list[str]:

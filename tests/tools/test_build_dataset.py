@@ -59,11 +59,30 @@ def test_a_folder_is_built_and_what_was_left_out_is_said(tmp_path, capsys):
     assert first.startswith("folder/default: ") and "7 train, " in first and "built in" in first
     assert any(line.startswith("  train: n=7, sha256 of data.jsonl ") for line in notes)
     assert "folder=" not in "".join(notes)
+    held = [line for line in notes if line.startswith("  train: 7 images of 7 patients; en: 5 re")]
+    assert held and "  test: 1 image of 1 patient; " in out
     assert notes[-1].startswith("  1 left out; ") and "rejects.jsonl" in notes[-1]
-    assert "already built" in run(capsys, *args)[1]
+    again = run(capsys, *args)[1]
+    assert "already built" in again and held[0] in again
     code, out, _ = run(capsys, *args, "--name=other")
     assert code == 0 and out.startswith("folder/other: ")
     assert "data=folder,folder=other" in out
+
+
+def test_a_small_set_that_is_mostly_bad_exits_with_1_and_names_the_option(tmp_path, capsys):
+    folder.write(tmp_path / "own")
+    lines = folder.read_lines(tmp_path / "own")
+    bad = [{"id": f"x{n}", "image": "gone.png", "report": ".", "split": "train"} for n in range(23)]
+    folder.write_lines(tmp_path / "own", [*lines, *bad])
+    args = ["folder", f"--source={tmp_path / 'own'}", f"--data_dir={tmp_path}", "--workers=1"]
+    code, out, err = run(capsys, *args)
+    assert (code, out) == (1, "")
+    assert "23 of 40 items cannot be used, more than max_reject_share=0.01. The first:" in err
+    assert err.count("gone.png") == 5
+    option = err.rsplit(maxsplit=1)[-1]
+    assert option == "--max_reject_share=0.58"
+    code, out, _ = run(capsys, *args, option)
+    assert code == 0 and "23 left out; " in out
 
 
 def test_bad_data_exit_with_1_and_a_missing_source_with_2(tmp_path, capsys):

@@ -24,8 +24,36 @@ def run(capsys, *args):
     return code, printed.out, printed.err
 
 
-def test_a_clean_source_exits_with_0(root, capsys):
-    assert run(capsys, "folder", f"--source={root}") == (0, "folder: no problem found\n", "")
+def test_a_clean_source_exits_with_0_and_says_what_it_holds(root, capsys):
+    code, out, err = run(capsys, "folder", f"--source={root}")
+    *held, last = out.splitlines()
+    assert (code, last, err) == (0, "folder: no problem found", "")
+    train, validation, test = held
+    assert train.startswith("folder: train: 7 images of 7 patients; en: 5 reports (5 grounded), 5 ")
+    assert "de: 5 reports (5 grounded), 2 questions; 6 boxes in 3 images, masks in 2 i" in train
+    assert validation.startswith("folder: validation: 1 image of 1 patient; en: 1 report (1 ground")
+    assert test.startswith("folder: test: 1 image of 1 patient; ")
+
+
+def test_without_pixels_the_same_is_counted_but_for_the_classes_of_masks(root, tmp_path, capsys):
+    report = tmp_path / "found.json"
+    held = {}
+    for option in ("--workers=1", "--no_pixels"):
+        run(capsys, "folder", f"--source={root}", f"--json={report}", option)
+        held[option] = json.loads(report.read_text())["contents"]
+    for split, opened in held["--workers=1"].items():
+        listed = held["--no_pixels"][split]
+        for key in ("patients", "images", "boxes", "images with boxes", "images with masks"):
+            assert listed[key] == opened[key], (split, key)
+        assert all(n <= opened["classes"][name] for name, n in listed["classes"].items())
+
+
+def test_what_cannot_be_used_is_not_counted(root, capsys):
+    lines = folder.read_lines(root)
+    folder.write_lines(root, [*lines, {"id": "z", "image": "gone.png", "report": "Normal."}])
+    for option in ("--workers=1", "--no_pixels"):
+        code, out, _ = run(capsys, "folder", f"--source={root}", option)
+        assert code == 1 and "\nfolder: train: 7 images of 7 patients; " in out
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ import argparse
 import collections
 import contextlib
 import dataclasses
-import functools
 import hashlib
 import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -16,7 +15,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from big_rad.datasets import records
+from big_rad.datasets import progress, records, reject_limit
+from big_rad.datasets.contents import Contents
 from big_rad.datasets.folder import VERSION, check_name, images, masks, paths, patients
 from big_rad.datasets.folder import source as source_lib
 from big_rad.datasets.folder.fields import Bad
@@ -65,7 +65,7 @@ def build(
     workers: int = 2,
     overwrite: bool = False,
     beam: Sequence[str] | None = None,
-    max_reject_share: float = 0.01,
+    max_reject_share: float = reject_limit.SHARE,
     config: str = "default",
     as_stored: bool = False,
     trust_mask_order: bool = False,
@@ -79,7 +79,7 @@ def build(
         workers: processes; they do not change the result.
         overwrite: replace a dataset of this config that was built from other files.
         beam: options of a Beam pipeline, or None.
-        max_reject_share: the build fails when more than this share of a split cannot be used.
+        max_reject_share: the build fails when more than this share of the lines cannot be used.
         config: names this folder among others.
         as_stored: images are not turned to their usual display.
         trust_mask_order: NIfTI masks are stored in the order of their images.
@@ -150,6 +150,7 @@ def validate(
     trust_mask_order: bool = False,
     offset: float = 0,
     notes: list[str] | None = None,
+    contents: dict[str, Contents] | None = None,
 ) -> Iterator[Problem]:
     """Yields every problem of a source.
 
@@ -160,6 +161,7 @@ def validate(
         config: not used; so that both commands take the same options.
         as_stored, trust_mask_order, offset: as for `build`.
         notes: takes lines for the user on what was guessed, such as how patients were found.
+        contents: takes what can be used of each split; whole when the last problem was yielded.
 
     Raises:
         SourceError: there is no JSONL.
@@ -171,13 +173,19 @@ def validate(
     yield from listing.problems
     if not listing.items and not listing.problems:
         yield Problem(listing.path.name, None, "", "holds no line; see docs/data.md")
+    held = {} if contents is None else contents
     jobs = [_job(listing, item, options) for item in listing.items]
     if not pixels:
         for job in jobs:
-            yield from images.check_files(job.item, job.root, job.file)
+            found = images.check_files(job.item, job.root, job.file)
+            if not found:
+                images.listed(job.item, held.setdefault(job.item.split, Contents()))
+            yield from found
         return
     looks = []
-    for found in _opened(jobs, workers):
+    opened = progress.over(_opened(jobs, workers), "folder: checked", len(jobs))
+    for job, (found, part) in zip(jobs, opened, strict=True):
+        held.setdefault(job.item.split, Contents()).merge(part)
         looks += [p for p in found if p.level == images.LOOK]
         yield from (p for p in found if p.level in ("error", "warning"))
     if alike := _alike(looks, listing.path.name):
@@ -195,11 +203,17 @@ def listing_of(source: str | Path) -> source_lib.Listing:
     """
     root = source_lib.locate(source).parent
     # The key is forgotten with this call: no digest can be compared with one of another.
-    digests = functools.partial(_digests, root, secrets.token_bytes(32))
+    key = secrets.token_bytes(32)
+    headers = progress.Progress("folder: looking for patients", 0, "headers")
+
+    def digests(path: str) -> Mapping[str, bytes]:
+        headers.step()
+        return _digests(root, key, path)
+
     return source_lib.read(source, patients.Grouping(digests))
 
 
-def _opened(jobs: Sequence[images.Job], workers: int) -> Iterator[list[Problem]]:
+def _opened(jobs: Sequence[images.Job], workers: int) -> Iterator[tuple[list[Problem], Contents]]:
     if workers <= 1 or len(jobs) < 2:
         yield from map(_problems, jobs)
         return
@@ -207,8 +221,12 @@ def _opened(jobs: Sequence[images.Job], workers: int) -> Iterator[list[Problem]]
         yield from pool.imap(_problems, jobs, chunksize=8)
 
 
-def _problems(job: images.Job) -> list[Problem]:
-    return images.to_record(job.item, job.root, job.file, job.options)[1]
+def _problems(job: images.Job) -> tuple[list[Problem], Contents]:
+    record, problems = images.to_record(job.item, job.root, job.file, job.options)
+    found = Contents()
+    if record is not None:
+        found.add(record)
+    return problems, found
 
 
 def _alike(found: Iterable[Problem], file: str) -> Problem | None:

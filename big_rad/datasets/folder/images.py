@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from big_rad.datasets import records
+from big_rad.datasets.contents import Contents
 from big_rad.datasets.folder import masks, paths
 from big_rad.datasets.folder.fields import Bad
 from big_rad.datasets.folder.source import Item, Row
@@ -178,6 +179,16 @@ def check_files(item: Item, root: str | Path, file: str) -> list[Problem]:
     return problems
 
 
+def listed(item: Item, contents: Contents) -> None:
+    """Counts an item by what its lines say, without opening its files."""
+    contents.add_image(
+        item.patient,
+        [text for row in item.rows for text in texts_of(row)],
+        [box[4] for box in _merged(list(item.rows))],
+        unopened=item.mask is not None,
+    )
+
+
 def texts_of(row: Row) -> list[dict[str, Any]]:
     """Returns the texts of a line as examples have them; see `datasets.core`."""
     texts: list[dict[str, Any]] = []
@@ -241,7 +252,7 @@ class _Sayer:
     def __call__(self, field: str, message: object, level: str = "error") -> Problem:
         rows = self._item.rows
         line = next((r.line for r in rows if getattr(r, field, None)), rows[0].line)
-        return Problem(self._file, line, field, str(message), level)
+        return Problem(self._file, line, field, str(message), level, len(rows))
 
 
 def _image(item: Item, root: Path, options: Options) -> reader.Slice:

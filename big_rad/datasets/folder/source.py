@@ -204,7 +204,10 @@ def parse(data: bytes, line: int, file: str = FILE) -> tuple[Row | None, list[Pr
     if not bad:
         row = Row(line=line, **kept)
         bad = list(_contradictions(row, kept))
-    problems = [Problem(file, line, field, message) for field, message in bad]
+    problems = [
+        Problem(file, line, field, message, items=int(not n))
+        for n, (field, message) in enumerate(bad)
+    ]
     if problems:
         return None, problems
     return row, [Problem(file, line, f, m, "warning") for f, m in _doubts(row, kept)]
@@ -236,13 +239,13 @@ def gather(
         shared = together[id_]
         if shared["image"] is None:
             message = "is missing; no line of this id names an image file"
-            problems.append(Problem(file, group[0].line, "image", message))
+            problems.append(Problem(file, group[0].line, "image", message, items=len(group)))
             continue
         if not any(r.report or r.question for r in group):
             seen = shared["mask"] is not None or any(r.boxes for r in group)
             message = _ONLY_SEEN if seen else _NOTHING
             level = "warning" if seen else "error"
-            problems.append(Problem(file, group[0].line, "", message, level))
+            problems.append(Problem(file, group[0].line, "", message, level, len(group)))
             if not seen:
                 continue
         if shared["split"] is not None:
@@ -358,7 +361,7 @@ def _once(items: list[Item], file: str) -> tuple[list[Item], list[Problem]]:
             kept.append(item)
             continue
         message = f"the image of line {first} would be in two splits; name one patient on both"
-        problems.append(Problem(file, line, "image", message))
+        problems.append(Problem(file, line, "image", message, items=len(item.rows)))
     return kept, problems
 
 

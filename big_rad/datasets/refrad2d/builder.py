@@ -16,7 +16,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from big_rad.datasets import files, records
+from big_rad.datasets import contents as contents_lib
+from big_rad.datasets import files, progress, records, reject_limit
 from big_rad.datasets.records import Problem
 from big_rad.datasets.refrad2d import VERSION, index, items
 from big_rad.datasets.refrad2d.items import Job, Setting
@@ -76,7 +77,7 @@ def build(
     workers: int = 2,
     overwrite: bool = False,
     beam: Sequence[str] | None = None,
-    max_reject_share: float = 0.01,
+    max_reject_share: float = reject_limit.SHARE,
     modalities: str | Sequence[str] = "ct,mr",
     limit: int = 0,
     max_images: int = 256,
@@ -130,6 +131,7 @@ def build(
             splits={s: _jobs(places, read, s, chosen, max_images) for s in SPLITS},
             make=functools.partial(items.make, setting), params=params, data_dir=data_dir,
             workers=workers, overwrite=overwrite, beam=beam, max_reject_share=max_reject_share,
+            item="image", patients=False,
             judge=lambda found: turned.update(p.message for p in found if p.level == items.TURNED),
         )  # fmt: skip
     made.notes += [f"{n} images were {how}, to their usual display" for how, n in turned.items()]
@@ -146,6 +148,7 @@ def validate(
     limit: int = 0,
     max_images: int = 256,
     as_stored: bool = False,
+    contents: dict[str, contents_lib.Contents] | None = None,
     **apart: str | Path | None,
 ) -> Iterator[Problem]:
     """Yields every problem of a source; what can be checked is, also when pieces are missing.
@@ -155,6 +158,7 @@ def validate(
         pixels: False only checks that images and label maps are there.
         workers: processes.
         modalities, limit, max_images, as_stored, apart: as for `build`.
+        contents: takes what can be used of each split; whole when the last problem was yielded.
     """
     chosen, places = _options(modalities, limit, max_images), Places.under(source, **apart)
     missing = places.missing(chosen)
@@ -184,9 +188,17 @@ def validate(
             places, folder, pixels=pixels, rows=rows, dicoms=places.dicoms.is_dir(),
             entries=tuple(entries), masks=places.masks.is_dir(), as_stored=as_stored,
         )  # fmt: skip
+        held = {} if contents is None else contents
         for split in SPLITS:
             jobs = _jobs(places, read, split, chosen, max_images)
-            yield from _checked(functools.partial(items.check, setting), jobs, workers)
+            held[split] = contents_lib.Contents()
+            look = functools.partial(items.look, setting)
+            found = _looked(look, jobs, workers)
+            for problems, part in progress.over(
+                found, f"refrad2d {split}: checked", len(jobs), count=lambda x: x[1].images
+            ):
+                held[split].merge(part)
+                yield from problems
             yield from _too_many(places, read, split, chosen, max_images)
 
 
@@ -250,7 +262,8 @@ def _leave_leaks_out(places: Places, read: _Read) -> None:
                 where = places.name(places.split(*(same or [other])[0]))
                 level = "error" if same else "warning"
                 message = f"the same sentence is in {where}" + ("; it stays there" * bool(same))
-                read.problems[key].append(Problem(name, sentence.line, "", message, level))
+                lost = len(sentence.ids)
+                read.problems[key].append(Problem(name, sentence.line, "", message, level, lost))
             said.setdefault(records.nfc(sentence.text), []).append(key)
             if any(o[1] == key[1] for o in others):
                 continue
@@ -298,14 +311,14 @@ def _too_many(
                 yield Problem(name, s.line, "ids", message, "warning")
 
 
-def _checked(check: Any, jobs: list[Job], workers: int) -> Iterator[Problem]:
+def _looked(
+    look: Any, jobs: list[Job], workers: int
+) -> Iterator[tuple[list[Problem], contents_lib.Contents]]:
     if workers <= 1 or len(jobs) < 2:
-        for job in jobs:
-            yield from check(job)
+        yield from map(look, jobs)
         return
     with get_context("spawn").Pool(workers) as pool:
-        for problems in pool.imap(check, jobs):
-            yield from problems
+        yield from pool.imap(look, jobs)
 
 
 def _notes(made: records.Built, params: dict[str, Any], read: _Read, max_images: int) -> list[str]:

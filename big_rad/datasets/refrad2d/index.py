@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from big_rad.datasets import progress
 from big_rad.datasets.records import Problem
 from big_rad.datasets.refrad2d import source
 
@@ -47,7 +48,10 @@ def write_rows(places: source.Places, wanted: Iterable[str], folder: Path) -> No
     try:
         with pq.ParquetFile(places.parquet) as file:
             columns = _columns(file.schema_arrow, name)
-            batches = file.iter_batches(batch_size=_BATCH, columns=columns)
+            batches = progress.over(
+                file.iter_batches(batch_size=_BATCH, columns=columns), f"{name}: read",
+                -(-file.metadata.num_rows // _BATCH), "rows", lambda batch: batch.num_rows,
+            )  # fmt: skip
             _write(folder, "rows", _filtered(batches, value_set))
     except (pa.ArrowException, OSError) as e:
         message = f"damaged, or no parquet ({type(e).__name__} while reading it); copy it again"
@@ -64,7 +68,9 @@ def write_entries(
     """
     for modality in modalities:
         path = places.boxes(modality)
-        found = (m for m in source.members(path, places.name(path)) if m[0] in wanted)
+        name = places.name(path)
+        every = progress.over(source.members(path, name), f"{name}: read", 0, "entries")
+        found = (m for m in every if m[0] in wanted)
         _write(folder, modality, _entry_batches(found))
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from big_rad.datasets import files, records
+from big_rad.datasets.contents import Contents
 from big_rad.datasets.records import Problem
 from big_rad.datasets.refrad2d import index, source, texts
 from big_rad.dicom import read as dicom_read
@@ -90,14 +91,24 @@ def make(setting: Setting, job: Job) -> Iterator[records.Record | Problem]:
 
 def check(setting: Setting, job: Job) -> list[Problem]:
     """Returns all problems of a job, warnings too."""
-    out = list(job.problems)
-    if job.sentences:
-        reader = _reader(setting)
-        for sentence in job.sentences:
-            for image_id in sentence.ids:
-                found = reader.image(image_id, job, sentence)[1]
-                out += [p for p in found if p.level != TURNED]
-    return out
+    return look(setting, job)[0]
+
+
+def look(setting: Setting, job: Job) -> tuple[list[Problem], Contents]:
+    """Returns all problems of a job, warnings too, and what can be used of it."""
+    out, held = list(job.problems), Contents()
+    reader = _reader(setting) if job.sentences else None
+    for sentence in job.sentences:
+        for image_id in sentence.ids:
+            image, found = reader.image(image_id, job, sentence)
+            out += [p for p in found if p.level != TURNED]
+            if image is None or any(p.level == "error" for p in found):
+                continue
+            if setting.pixels:
+                held.add({"patient": "", "images": [image]})
+            else:
+                held.add_image("", **image)
+    return out, held
 
 
 @functools.lru_cache(1)
@@ -116,13 +127,18 @@ class _Reader:
     def image(
         self, image_id: str, job: Job, sentence: source.Sentence
     ) -> tuple[dict[str, Any] | None, list[Problem]]:
-        """Returns the image's record, None if there is none, and its problems."""
+        """Returns the image's record, None if there is none, and its problems.
+
+        Without pixels, the arguments of `Contents.add_image` take the place of the record.
+        """
         boxes, keywords, mask_path, of_entry = self._entry(image_id, job.modality)
         row, of_row = self._row(image_id, job, sentence, keywords)
         found = of_entry.problems + of_row.problems
         said = row.pop("texts", [])
         if not self._set.pixels:
-            return None, found + self._exist(image_id, mask_path)
+            listed = {"texts": said, "boxes": [int(b[4]) for b in boxes]}
+            listed["unopened"] = self._mask(mask_path)[0] is not None
+            return listed, found + self._exist(image_id, mask_path)
         picture, turn, more = self._picture(image_id, job.modality)
         found += more
         of_entry.problems = []

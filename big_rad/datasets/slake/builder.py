@@ -8,11 +8,13 @@ together, many are. Knows nothing of preprocessing.
 """
 
 import argparse
+import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from big_rad.datasets import files, records, vqa_json
+from big_rad.datasets import files, records, reject_limit, vqa_checks, vqa_json
+from big_rad.datasets.contents import Contents
 from big_rad.datasets.records import Problem, SourceError
 from big_rad.datasets.slake import VERSION, annotation, organs
 
@@ -62,7 +64,7 @@ def build(
     workers: int = 2,
     overwrite: bool = False,
     beam: Sequence[str] | None = None,
-    max_reject_share: float = 0.01,
+    max_reject_share: float = reject_limit.SHARE,
 ) -> records.Built:
     """Builds the dataset; its config is named after the languages ("en", "zh", "en_zh").
 
@@ -103,6 +105,7 @@ def build(
         overwrite=overwrite,
         beam=beam,
         max_reject_share=max_reject_share,
+        patients=False,
     )
     built.notes += vqa_json.notes(built, plan, "slake", config, VERSION)
     built.notes += warnings
@@ -117,6 +120,7 @@ def validate(
     languages: str | Sequence[str] = "en",
     allow_other_counts: bool = False,
     allow_shared_images: bool = False,
+    contents: dict[str, Contents] | None = None,
 ) -> Iterator[Problem]:
     """Yields every problem of the published files.
 
@@ -127,6 +131,7 @@ def validate(
         languages: as for `build`.
         allow_other_counts: do not report other counts than the published ones.
         allow_shared_images: report shared images in one warning.
+        contents: takes what can be used of each split; whole when the last problem was yielded.
     """
     source, chosen = Path(source), _languages(languages)
     try:
@@ -141,7 +146,8 @@ def validate(
     values, found = annotation.values_of(source)
     yield from found
     yield from _lacking(plan)
-    yield from vqa_json.check_images(plan, functools.partial(_check, values, pixels), workers)
+    check = functools.partial(_check, values, pixels)
+    yield from vqa_checks.check_images(plan, check, workers, contents)
 
 
 def read(source: Path, languages: Sequence[str]) -> vqa_json.Plan:
@@ -172,7 +178,9 @@ def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Recor
         yield image
         return
     found = annotation.annotate(job.root, _folder(job), image.shape[:2], values)
-    yield from (p for p in found.problems if p.level == "error")
+    errors = [p for p in found.problems if p.level == "error"]
+    for n, problem in enumerate(errors):  # Boxes or map are left out, of all questions of it.
+        yield dataclasses.replace(problem, items=0 if n else len(job.texts))
     made = records.image_record(
         job.id,
         job.modality,
@@ -262,7 +270,7 @@ def _lacking(plan: vqa_json.Plan, brief: bool = False) -> Iterator[Problem]:
             yield Problem(f"{folder}/{name}", None, "", message, "warning")
 
 
-def _check(values: Mapping[int, str], pixels: bool, job: vqa_json.Job) -> list[Problem]:
+def _check(values: Mapping[int, str], pixels: bool, job: vqa_json.Job) -> vqa_checks.Checked:
     shape, problems = None, []
     if pixels:
         image = vqa_json.pixels(job)
@@ -270,7 +278,11 @@ def _check(values: Mapping[int, str], pixels: bool, job: vqa_json.Job) -> list[P
         shape = None if problems else image.shape[:2]
     elif missing := vqa_json.missing(job):
         problems.append(missing)
-    return problems + annotation.annotate(job.root, _folder(job), shape, values).problems
+    found = annotation.annotate(job.root, _folder(job), shape, values)
+    unopened = not pixels and files.is_file(job.root / _folder(job) / annotation.MASK)
+    boxes = tuple(int(b[4]) for b in found.boxes)
+    usable = not problems
+    return vqa_checks.Checked(problems + found.problems, usable, boxes, found.segmap, unopened)
 
 
 def _folder(job: vqa_json.Job) -> str:

@@ -15,7 +15,8 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from big_rad.datasets import records, vqa_json
+from big_rad.datasets import records, reject_limit, vqa_checks, vqa_json
+from big_rad.datasets.contents import Contents
 from big_rad.datasets.records import Problem, SourceError
 from big_rad.datasets.vqa_json import Row
 from big_rad.datasets.vqa_rad import VERSION
@@ -74,7 +75,7 @@ def build(
     workers: int = 2,
     overwrite: bool = False,
     beam: Sequence[str] | None = None,
-    max_reject_share: float = 0.01,
+    max_reject_share: float = reject_limit.SHARE,
 ) -> records.Built:
     """Builds the dataset.
 
@@ -112,6 +113,7 @@ def build(
         ignore=("as_stored",),
         beam=beam,
         max_reject_share=max_reject_share,
+        patients=False,
     )
     built.notes += vqa_json.notes(built, plan, "vqa_rad", config, VERSION)
     built.notes += warnings
@@ -127,6 +129,7 @@ def validate(
     split_dir: str | Path | None = None,
     allow_other_counts: bool = False,
     as_stored: bool = False,
+    contents: dict[str, Contents] | None = None,
 ) -> Iterator[Problem]:
     """Yields every problem of the published files.
 
@@ -138,6 +141,7 @@ def validate(
         split_dir: the folder of the questions; None is `source`.
         allow_other_counts: do not report other counts than the published ones.
         as_stored: not used; so that both commands take the same options.
+        contents: takes what can be used of each split; whole when the last problem was yielded.
     """
     del as_stored
     try:
@@ -149,7 +153,7 @@ def validate(
     if not allow_other_counts:
         yield from vqa_json.other_counts(plan, PUBLISHED[config], files)
     yield from vqa_json.report_shared(plan, "image_name", brief=config == "common")
-    yield from vqa_json.check_images(plan, functools.partial(_check, pixels), workers)
+    yield from vqa_checks.check_images(plan, functools.partial(_check, pixels), workers, contents)
 
 
 def read(
@@ -270,6 +274,7 @@ def _common(path: Path) -> dict[str, list[Row]]:
     return splits
 
 
-def _check(pixels: bool, job: vqa_json.Job) -> list[Problem]:
+def _check(pixels: bool, job: vqa_json.Job) -> vqa_checks.Checked:
     found = vqa_json.pixels(job, upright=True) if pixels else vqa_json.missing(job)
-    return [found] if isinstance(found, Problem) else []
+    bad = isinstance(found, Problem)
+    return vqa_checks.Checked([found] if bad else [], usable=not bad)

@@ -1,7 +1,9 @@
+import json
+
 import numpy as np
 import pytest
 
-from big_rad.datasets import core, records
+from big_rad.datasets import contents, core, records
 from big_rad.datasets.refrad2d import builder, load
 from big_rad.pp import packed
 from tests.datasets.refrad2d.helpers import OURS, arrays, images_of, match, with_several
@@ -97,6 +99,20 @@ def test_workers_and_nesting_do_not_change_a_record(written, built, tmp_path):
 def test_a_good_source_has_no_problem(written):
     assert list(builder.validate(written[0])) == []
     assert list(builder.validate(written[0], pixels=False, workers=2)) == []
+
+
+def test_validation_and_build_count_the_same(written, built):
+    held, listed = {}, {}
+    assert list(builder.validate(written[0], contents=held)) == []
+    note = json.loads((built[1].folder / records.NOTE).read_text())
+    said = {s: contents.summary(c, patients=False) for s, c in held.items()}
+    assert said == note["contents"] and said["train"]["patients"] is None
+    assert said["train"]["images"] == 24 and said["train"]["texts"]["de"]["reports"] == 24
+    assert any(line.startswith("train: 24 images; en: 24 reports (") for line in built[1].contents)
+    list(builder.validate(written[0], contents=listed, pixels=False))
+    for split, found in listed.items():
+        assert (found.texts, found.images) == (held[split].texts, held[split].images)
+        assert (found.boxes, found.masked) == (held[split].boxes, held[split].masked)
 
 
 def test_notes_count_and_name_digests(written, built):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from big_rad.datasets import records
+from big_rad.datasets import contents, records
 from big_rad.datasets.slake import builder, organs
 from big_rad.grounding import boxes, classes
 from big_rad.pp import packed
@@ -146,6 +146,22 @@ def test_other_counts_than_published_are_refused(fixture, tmp_path):
     with pytest.raises(records.SourceError, match=r"18 questions.*4919.*--allow_other_counts"):
         builder.build(root, tmp_path)
     assert not (tmp_path / "slake" / "en").exists()
+
+
+def test_validation_and_build_count_the_same(fixture, tmp_path):
+    root, _ = fixture
+    built = builder.build(root, tmp_path, workers=1, **LIKE)
+    note = json.loads((built.folder / records.NOTE).read_text())["contents"]
+    held, listed = {}, {}
+    problems(root, contents=held, workers=2)
+    assert {s: contents.summary(c, patients=False) for s, c in held.items()} == note
+    assert note["train"]["images"] == 6 and note["train"]["texts"]["en"]["questions"] == 17
+    assert note["train"]["classes"] and note["train"]["patients"] is None
+    assert built.contents[0].startswith("train: 6 images; en: 17 questions; ")
+    problems(root, contents=listed, pixels=False)
+    for split, found in listed.items():
+        assert (found.texts, found.boxes) == (held[split].texts, held[split].boxes)
+        assert found.unopened == found.images
 
 
 def test_notes_name_splits_counts_dropped_rows_and_digests(fixture, tmp_path):

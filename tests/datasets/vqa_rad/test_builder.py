@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from big_rad.datasets import core, records
+from big_rad.datasets import contents, core, records
 from big_rad.datasets.vqa_rad import VERSION, builder
 from big_rad.pp import packed
 from tests.published import vqa_rad
@@ -131,6 +131,19 @@ def test_other_counts_than_published_are_refused(fixture, tmp_path):
     found = list(builder.validate(root, split_dir=root / "splits"))
     assert [p.message.split(",")[0] for p in found] == [f"{n} questions" for n in (12, 6, 6)]
     assert {p.level for p in found} == {"warning"}
+
+
+def test_validation_and_build_count_the_same(fixture, tmp_path):
+    root, info = fixture
+    built = builder.build(root, tmp_path, split_dir=root / "splits", workers=1, **LIKE)
+    note = json.loads((built.folder / records.NOTE).read_text())
+    for pixels in (True, False):
+        held = {}
+        assert problems(root, contents=held, pixels=pixels) == []
+        assert {s: contents.summary(c, patients=False) for s, c in held.items()} == note["contents"]
+    for split, rows in info["wu"].items():
+        assert note["contents"][split]["texts"]["en"]["questions"] == len(rows)
+    assert "train: 4 images; en: 12 questions; no boxes or masks" in built.contents
 
 
 def test_notes_name_splits_counts_and_digests(fixture, tmp_path):
