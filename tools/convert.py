@@ -164,7 +164,7 @@ def open_source(path: str | pathlib.Path, log: Log = print) -> Source:
     elif kind == "orbax":
         from big_rad.weights import orbax
 
-        flat, meta = orbax.read(path)
+        flat, meta = orbax.read(path, log=log)
         extra["config"] = meta["config"]
         model = meta["config"]["model"]
         tokenizer = next((p for p in (folder, *folder.parents[:2]) if _has_tokenizer(p)), None)
@@ -404,7 +404,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = vars(parser.parse_args(argv))
     try:
         if args.pop("only_adapters"):
-            names = adapter_files.save(args["src"], args["dst"])
+            names = adapter_files.save(args["src"], args["dst"], log=print)
             print(f"wrote {args['dst']}: {len(names)} arrays of adapters")
         else:
             convert(**args)
