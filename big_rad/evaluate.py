@@ -23,7 +23,17 @@ import jax
 import ml_collections
 
 from big_rad import config as config_lib
-from big_rad import evaluators, load, metrics, run_info, run_page, run_state, runtime, weights
+from big_rad import (
+    evaluators,
+    load,
+    metrics,
+    run_dir,
+    run_info,
+    run_page,
+    run_state,
+    runtime,
+    weights,
+)
 from big_rad.datasets import pointed
 from big_rad.evaluators import (
     answers,
@@ -119,6 +129,8 @@ def evaluate(
         records, pixels = _samples(out, name, log)
         known = _known(path, key) if records else None
         if known is None:
+            if judge is not None:
+                judge.probe()  # Before anything slow.
             model = load_model(config, checkpoint, log) if model is None else model
             kept = answers.Kept(model.queue, out / "answers" / f"{name}-{question[:16]}")
             evaluator = evaluators.build(
@@ -140,7 +152,7 @@ def evaluate(
         if judge is not None and (spec.get("control") or "none") == "none":
             graded = _grade(judge, records, "report" if spec["type"] == "grounded" else "vqa")
             sample_files.write(out / "samples", name, records, pixels)
-            log(f"{name}: {graded}{_failures(records)}")
+            log(f"{name}: {page.graded(graded)}{_failures(records)}")
         of = summaries.clusters(records, by, data.patients())
         entries[name] = {
             "type": spec["type"],
@@ -162,6 +174,7 @@ def evaluate(
         raise ValueError("nothing was evaluated: every evaluator was left out, see above")
     summary = {
         "checkpoint": str(checkpoint),
+        "step": run_dir.locate(checkpoint).step if run_dir.is_run(checkpoint) else None,
         "fingerprint": mark,
         "versions": run_info.versions(),
         "revision": run_info.revision(),
@@ -206,6 +219,8 @@ def fingerprint(checkpoint: str | pathlib.Path) -> str:
     weights.check(path)
     whole = hashlib.sha256()
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    if run_dir.is_run(path) and (place := run_dir.locate(path)).best is not None:
+        folder = place.folder  # Another step may become the best one.
     for file in sorted(folder.rglob("*")) if folder.is_dir() else [folder]:
         if file.is_file():
             stat = file.stat()
@@ -271,6 +286,7 @@ def _grade(
         )
         for r in records
     ]
+    judge.probe(items)
     judgements = judge.judge(items)
     for record, found in zip(records, judgements, strict=True):
         record["scores"]["llm_score"] = found.score
@@ -319,7 +335,7 @@ def _write(config: Any, summary: Mapping[str, Any], out: pathlib.Path, log: Log)
     revision = (summary["revision"] or {}).get("revision", "")
     controls = sum(e["control"] != "none" for e in summary["evals"].values())
     facts = {
-        "checkpoint": pathlib.Path(summary["checkpoint"]).name,
+        "checkpoint": _called(summary),
         "evaluations": f"{len(results) - controls}, and {controls} of controls",
         "intervals by": summary["by"],
         "seed": str(summary["seed"]),
@@ -339,15 +355,23 @@ def _write(config: Any, summary: Mapping[str, Any], out: pathlib.Path, log: Log)
     page_parts.save(out / "report.html", title, parts, style, page_script.GALLERY)
 
 
+def _called(summary: Mapping[str, Any]) -> str:
+    path = summary["checkpoint"]
+    if summary["step"] is None:
+        return pathlib.Path(path).name
+    return f"{run_dir.workdir_of(path).name}, step {summary['step']:,}"
+
+
 def _curves(
     checkpoint: str, evals: Mapping[str, Any], sections: Sequence[page.Section], log: Log
 ) -> str:
     # Of a run directory how it was trained; other checkpoints do not say. Scores over steps only of
     # what is asked here too.
-    if not pathlib.Path(checkpoint, "metrics.jsonl").exists():
+    workdir = run_dir.workdir_of(checkpoint)
+    if not (workdir / "metrics.jsonl").exists():
         return ""
     try:
-        run = run_state.read(checkpoint)
+        run = run_state.read(workdir)
     except ValueError as e:
         log(f"no curves on the page: {e}")
         return ""
@@ -376,6 +400,14 @@ def _config(args: argparse.Namespace) -> Any:
     config = ml_collections.ConfigDict(recipe.read(args.checkpoint))
     config.evals = ml_collections.ConfigDict(recipe.evals(args.checkpoint))
     return config
+
+
+def _folder_of(checkpoint: str) -> pathlib.Path:
+    # Of a step that was named, another folder than that of the run.
+    if weights.kind(checkpoint) != "orbax":
+        raise ValueError(f"give --out=FOLDER: {checkpoint} is no run directory")
+    place = run_dir.locate(checkpoint)
+    return place.workdir / (f"evaluation_step{place.step}" if place.named else "evaluation")
 
 
 def _judge(args: argparse.Namespace, out: pathlib.Path) -> llm_score.Judge | None:
@@ -431,9 +463,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.limit < 0:
             raise ValueError(f"--limit={args.limit}: give a number of questions from 1; 0 is all")
         config = _config(args)
-        out = args.out or pathlib.Path(args.checkpoint) / "evaluation"
-        if not args.out and weights.kind(args.checkpoint) != "orbax":
-            raise ValueError(f"give --out=FOLDER: {args.checkpoint} is no run directory")
+        out = args.out
+        if not args.out:
+            out = _folder_of(args.checkpoint)
         with config.unlocked():
             if args.controls:
                 add_controls(config.evals)
@@ -452,7 +484,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             for spec in config.evals.values():
                 if args.limit:
                     spec.limit = args.limit
-        evaluate(
+        summary = evaluate(
             config,
             args.checkpoint,
             args.data_dir,
@@ -461,6 +493,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             resamples=args.resamples,
             judge=_judge(args, pathlib.Path(out)),
         )
+        if args.judge_url and not summaries.judged(summary, config.evals):
+            raise llm_score.Unavailable(
+                f"the judge at {args.judge_url} graded no answer; everything else is in {out}. The "
+                "same command asks it again, and nothing else"
+            )
+    except llm_score.Unavailable as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
     except (OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
