@@ -92,7 +92,7 @@ def evaluate(
 
     Args:
         config: `evals`, and the `recipe.FIELDS` of the checkpoint.
-        checkpoint: a run directory, a Hugging Face folder or an npz.
+        checkpoint: a run directory or one of its steps, a Hugging Face folder or an npz.
         data_dir: where the built datasets lie.
         out: a folder; made.
         log: receives the lines of progress.
@@ -432,7 +432,9 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--checkpoint", required=True, help="run, Hugging Face folder or npz")
+    parser.add_argument(
+        "--checkpoint", required=True, help="run, RUN/checkpoints/N, Hugging Face folder or npz"
+    )
     parser.add_argument("--data", default="", help="datasets, such as slake+vqa_rad")
     parser.add_argument("--folder", default="default", help="name of a folder, with --data=folder")
     parser.add_argument("--split", default="", help="of --data; default: see configs/evaluate.py")

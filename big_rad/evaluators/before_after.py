@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from big_rad import runtime
-from big_rad.evaluators import page, page_parts
+from big_rad.evaluators import headlines, page, page_parts
 from big_rad.evaluators import samples as sample_files
 from big_rad.metrics import bootstrap
 
@@ -166,15 +166,15 @@ def tables(found: Sequence[Mapping[str, Any]], evals: Mapping[str, Any]) -> list
     lines: dict[bool, list[tuple[Any, Line]]] = {False: [], True: []}
     order = list(evals)
     for row in found:
-        spec = evals.get(row["eval"]) or {}
-        shown = page.HEADLINES.get(spec.get("type"))
-        labels = dict(shown) if shown else {row["score"]: row["score"].replace("_", " ")}
-        if row["score"] not in labels or not all(_has_value(row[s]) for s in SIDES):
+        spec, score = evals.get(row["eval"]) or {}, row["score"]
+        labels = dict(page.HEADLINES.get(spec.get("type")) or {score: score.replace("_", " ")})
+        if score not in labels or not all(_has_value(row[s]) for s in SIDES):
             continue
         place = order.index(row["eval"]) if row["eval"] in order else len(order)
-        key = (page.rank(row["eval"]), place, list(labels).index(row["score"]))
+        scores = list(dict.fromkeys([*headlines.MAIN.get(spec.get("type"), ()), *labels]))
+        key = (page.rank(row["eval"]), place, scores.index(score))
         validation = str(spec.get("split", "")).startswith("val")
-        name = f"{page.title(row['eval'])}: {labels[row['score']]}"
+        name = f"{page.title(row['eval'])}: {labels[score]}"
         sides = (page_parts.interval(row["before"]), page_parts.interval(row["after"]))
         cells = (name, *sides, page_parts.difference(row["difference"]))
         lines[validation].append((key, Line(*cells, row["after"]["clusters"])))

@@ -157,12 +157,15 @@ def sections_of(
 
 def rank(name: str) -> int:
     """Returns the place of an evaluator on the page; those that share it keep their order."""
-    order = list(_TITLES)
+    order = [*_TITLES, *(f"{n}_val" for n in _TITLES)]
     return order.index(name) if name in order else len(order)
 
 
 def title(name: str) -> str:
     """Returns an evaluator's name as a heading."""
+    base = name.removesuffix("_val")
+    if base != name and base in _TITLES:
+        return f"{_TITLES[base]}, validation"
     return _TITLES.get(name, name.replace("_", " ").strip().capitalize())
 
 
