@@ -99,8 +99,8 @@ class RadGrounder:
         Args:
             checkpoint: a run directory, its `checkpoints` folder or the folder of one step, see
                 `run_dir.locate`; or a Hugging Face folder or an npz, in float32.
-            log: receives which step it is, and what is left out, guessed or filled of a foreign checkpoint; None prints
-                it to stderr.
+            log: receives which step it is, and what is left out, guessed or filled of a foreign
+                checkpoint; None prints it to stderr.
 
         Raises:
             CheckpointError: it is missing, damaged or of an unknown model.

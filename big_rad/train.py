@@ -362,7 +362,10 @@ def _train(
         else:
             note(total_steps, metrics)
             state = found = None  # There may be no room for two.
-            found = checkpoints.restore(target, first=best.step)
+            try:
+                found = checkpoints.restore(target, first=best.step)
+            except checkpoint.Misfit:  # Written before a start with another optimizer.
+                found = checkpoints.restore(target)
             state, reported = found.state, found.step
             if reported != best.step:
                 log(f"step {best.step}, {best.found}, cannot be used: step {reported} is reported")

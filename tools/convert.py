@@ -27,7 +27,7 @@ from typing import Any
 import flax
 import numpy as np
 
-from big_rad import runtime, weights
+from big_rad import run_dir, runtime, weights
 from big_rad.models import common, mask_decoder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import adapters as adapter_files
@@ -167,7 +167,8 @@ def open_source(path: str | pathlib.Path, log: Log = print) -> Source:
         flat, meta = orbax.read(path, log=log)
         extra["config"] = meta["config"]
         model = meta["config"]["model"]
-        tokenizer = next((p for p in (folder, *folder.parents[:2]) if _has_tokenizer(p)), None)
+        workdir = run_dir.workdir_of(folder)
+        tokenizer = workdir if _has_tokenizer(workdir) else None
     else:
         flat = weights.read(path, log=log)
         if kind == "npz":
