@@ -20,7 +20,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from big_rad import checksums, quiet, runtime
+from big_rad import checksums, quiet, run_dir, runtime
 
 # Those that decide results.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "grain")
@@ -95,11 +95,12 @@ class Checkpointer:
             )
         self._writing = step
 
-    def restore(self, abstract_state: Any) -> Restored | None:
+    def restore(self, abstract_state: Any, first: int | None = None) -> Restored | None:
         """Restores the newest checkpoint that is whole; damaged ones are moved to `damaged/`.
 
         Args:
             abstract_state: tree of `jax.ShapeDtypeStruct` with shardings.
+            first: a step to try before the newest; None for none.
 
         Returns:
             The checkpoint, or None if there is none at all.
@@ -110,7 +111,7 @@ class Checkpointer:
             CheckpointError: there are checkpoints, and none can be read; all stay as they are.
         """
         problems: dict[int, str] = {}
-        for step in sorted(self._manager.all_steps(), reverse=True):
+        for step in sorted(self._manager.all_steps(), key=lambda s: (s == first, s), reverse=True):
             found, problem = None, ""
             try:
                 found = self._read(step, abstract_state)
@@ -208,7 +209,7 @@ class Checkpointer:
             self._writing, self._failed = None, True
             if jax.process_count() > 1 and isinstance(e, jax.errors.JaxRuntimeError):
                 raise  # Another process is lost; the disk is not to blame.
-            whole = _whole_steps(pathlib.Path(self._manager.directory))
+            whole = run_dir.whole_steps(self._workdir)
             there = f"step {whole[-1]}" if whole else "there is none"
             full = isinstance(e, OSError) and e.errno == errno.ENOSPC
             full = full or "No space left" in str(e) or "ENOSPC" in str(e)
@@ -240,7 +241,7 @@ def load_params(
 
     Args:
         path: a run directory, its `checkpoints` folder, or one step's folder.
-        step: which step; None is the newest (or the one that the path names).
+        step: which step; None leaves it to `run_dir.locate`.
 
     Returns:
         (nested parameters, meta).
@@ -263,8 +264,8 @@ def newest_meta(workdir: str | pathlib.Path) -> tuple[int, dict[str, Any]] | Non
         (step, meta), or None if there is no checkpoint. One whose `meta` or `data` is not what was
         written is passed over; `Checkpointer.restore` says so.
     """
-    folder = pathlib.Path(workdir) / "checkpoints"
-    for step in reversed(_whole_steps(folder) if folder.is_dir() else []):
+    folder = pathlib.Path(workdir) / run_dir.CHECKPOINTS
+    for step in reversed(run_dir.whole_steps(workdir)):
         try:
             data, meta = (
                 json.loads((folder / str(step) / item / "metadata").read_text(encoding="utf-8"))
@@ -290,16 +291,8 @@ class ParamsReader:
 
     @quiet.without_warnings()
     def __init__(self, path: str | pathlib.Path, step: int | None = None):
-        folder = pathlib.Path(path).absolute()
-        if folder.name.isdigit() and (folder / "state").is_dir():
-            folder, step = folder.parent, int(folder.name)
-        if (folder / "checkpoints").is_dir():
-            folder = folder / "checkpoints"
-        if not folder.is_dir():
-            raise FileNotFoundError(
-                f"{path}: no checkpoint here; give the --workdir of a run, or make one of another "
-                "checkpoint: python -m tools.convert CHECKPOINT RUN --to orbax"
-            )
+        place = run_dir.locate(path, step)
+        folder = place.folder.parent
         handlers = {
             "state": ocp.PyTreeCheckpointHandler(),
             "data": ocp.JsonCheckpointHandler(),
@@ -307,14 +300,7 @@ class ParamsReader:
         }
         options = ocp.CheckpointManagerOptions(read_only=True)
         self._manager = ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
-        self._step = self._manager.latest_step() if step is None else step
-        if self._step is None or self._step not in self._manager.all_steps():
-            steps = sorted(self._manager.all_steps()) or "none"
-            self._manager.close()
-            raise FileNotFoundError(
-                f"{path}: no whole checkpoint{'' if step is None else f' of step {step}'}; "
-                f"steps here: {steps}"
-            )
+        self._step = place.step
         json_items = dict.fromkeys(("data", "meta"), ocp.args.JsonRestore())
         beside = self._manager.restore(self._step, args=ocp.args.Composite(**json_items))
         self._where, self._meta = folder / str(self._step), beside.meta
@@ -414,7 +400,3 @@ def _check_fits(old: Mapping[str, Any], new: Mapping[str, Any], where: pathlib.P
             + "\n  ".join(differ)
             + "\nUse the config that is beside it, or choose another --workdir."
         )
-
-
-def _whole_steps(folder: pathlib.Path) -> list[int]:
-    return sorted(int(p.name) for p in folder.iterdir() if p.name.isdigit())

@@ -22,9 +22,9 @@ import jax
 import ml_collections
 
 from big_rad import config as config_lib
-from big_rad import evaluation_page, evaluators, load, run_info, runtime, weights
+from big_rad import evaluation_page, evaluators, load, run_dir, run_info, runtime, weights
 from big_rad.datasets import pointed
-from big_rad.evaluators import answers, controls, generate, llm_score, possible, results
+from big_rad.evaluators import answers, controls, generate, llm_score, page, possible, results
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import summary as summaries
 from big_rad.pp import tokenizer as tokenizers
@@ -94,7 +94,7 @@ def evaluate(
 
     Args:
         config: `evals`, and the `recipe.FIELDS` of the checkpoint.
-        checkpoint: a run directory, a Hugging Face folder or an npz.
+        checkpoint: a run directory or one of its steps, a Hugging Face folder or an npz.
         data_dir: where the built datasets lie.
         out: a folder; made.
         log: receives the lines of progress.
@@ -158,6 +158,8 @@ def fingerprint(checkpoint: str | pathlib.Path) -> str:
     weights.check(path)
     whole = hashlib.sha256()
     folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
+    if run_dir.is_run(path) and (place := run_dir.locate(path)).best is not None:
+        folder = place.folder  # Another step may become the best one.
     beside = [folder, sidecar.path(folder)]  # Of an npz.
     for file in sorted(folder.rglob("*")) if folder.is_dir() else beside:
         if file.is_file():
@@ -219,7 +221,7 @@ def _entry(run: _Evaluation, name: str) -> dict[str, Any]:
         graded = _grade(run.judge, records, "report" if spec["type"] == "grounded" else "vqa")
         graded_by = run.judge.model
         sample_files.write(run.out / "samples", name, records, pixels)
-        run.log(f"{name}: {graded}{_failures(records)}")
+        run.log(f"{name}: {page.graded(graded)}{_failures(records)}")
     of = summaries.clusters(records, run.by, data.patients())
     return {
         **results.described(asked, data, records),
@@ -235,6 +237,8 @@ def _ask(run: _Evaluation, name: str) -> dict[str, Any]:
     # Runs an evaluator; its result and its samples are on disk afterwards.
     asked, start = run.asked[name], time.monotonic()
     if run.model is None:
+        if run.judge is not None:
+            run.judge.probe()  # Before anything slow.
         run.model = load_model(run.config, run.checkpoint, run.log)
     kept = answers.Kept(run.model.queue, run.out / "answers" / f"{name}-{asked.question[:16]}")
     evaluator = evaluators.build(
@@ -270,6 +274,7 @@ def _write(run: _Evaluation, entries: Mapping[str, Any]) -> dict[str, Any]:
     evals = {n: entries[n] for n in run.asked if n in entries} | former
     summary = {
         "checkpoint": run.checkpoint,
+        "step": run_dir.locate(run.checkpoint).step if run_dir.is_run(run.checkpoint) else None,
         "fingerprint": run.mark,
         "versions": run_info.versions(),
         "revision": run_info.revision(),
@@ -314,6 +319,7 @@ def _grade(
         )
         for r in records
     ]
+    judge.probe(items)
     judgements = judge.judge(items)
     for record, found in zip(records, judgements, strict=True):
         record["scores"]["llm_score"] = found.score
@@ -344,6 +350,14 @@ def _config(args: argparse.Namespace) -> Any:
     return config
 
 
+def _folder_of(checkpoint: str) -> pathlib.Path:
+    # Of a step that was named, another folder than that of the run.
+    if weights.kind(checkpoint) != "orbax":
+        raise ValueError(f"give --out=FOLDER: {checkpoint} is no run directory")
+    place = run_dir.locate(checkpoint)
+    return place.workdir / (f"evaluation_step{place.step}" if place.named else "evaluation")
+
+
 def _judge(args: argparse.Namespace, out: pathlib.Path) -> llm_score.Judge | None:
     if bool(args.judge_url) != bool(args.judge_model):
         raise ValueError("--judge_url and --judge_model go together")
@@ -366,7 +380,9 @@ def _parser() -> argparse.ArgumentParser:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--checkpoint", required=True, help="run, Hugging Face folder or npz")
+    parser.add_argument(
+        "--checkpoint", required=True, help="run, RUN/checkpoints/N, Hugging Face folder or npz"
+    )
     parser.add_argument("--data", default="", help="datasets, such as slake+vqa_rad")
     parser.add_argument("--folder", default="default", help="name of a folder, with --data=folder")
     parser.add_argument("--split", default="", help="of --data; default: see configs/evaluate.py")
@@ -397,15 +413,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.limit < 0:
             raise ValueError(f"--limit={args.limit}: give a number of questions from 1; 0 is all")
         config = _config(args)
-        out = args.out or pathlib.Path(args.checkpoint) / "evaluation"
-        if not args.out and weights.kind(args.checkpoint) != "orbax":
-            raise ValueError(f"give --out=FOLDER: {args.checkpoint} is no run directory")
+        out = args.out
+        if not args.out:
+            out = _folder_of(args.checkpoint)
         with config.unlocked():
             controls.choose(config.evals, args.only, args.controls)
             for spec in config.evals.values():
                 if args.limit:
                     spec.limit = args.limit
-        evaluate(
+        summary = evaluate(
             config,
             args.checkpoint,
             args.data_dir,
@@ -414,6 +430,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             resamples=args.resamples,
             judge=_judge(args, pathlib.Path(out)),
         )
+        if args.judge_url and not summaries.judged(summary, config.evals):
+            raise llm_score.Unavailable(
+                f"the judge at {args.judge_url} graded no answer; everything else is in {out}. The "
+                "same command asks it again, and nothing else"
+            )
+    except llm_score.Unavailable as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 1
     except (OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2

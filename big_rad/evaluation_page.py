@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from big_rad import evaluators, run_page, run_state
+from big_rad import evaluators, run_dir, run_page, run_state
 from big_rad.evaluators import page, page_parts, page_script, page_style, score_cards
 
 _TITLE = "RadGrounder: evaluation"
@@ -59,10 +59,11 @@ def curves(
         sections: of the page.
         log: receives why a broken run has no curves.
     """
-    if not pathlib.Path(checkpoint, "metrics.jsonl").exists():
+    workdir = run_dir.workdir_of(checkpoint)
+    if not (workdir / "metrics.jsonl").exists():
         return ""
     try:
-        run = run_state.read(checkpoint)
+        run = run_state.read(workdir)
     except ValueError as e:
         log(f"no curves on the page: {e}")
         return ""
@@ -79,7 +80,7 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
     revision = (summary["revision"] or {}).get("revision", "")
     controls = sum(e["control"] != "none" for e in summary["evals"].values())
     facts = {
-        "checkpoint": pathlib.Path(summary["checkpoint"]).name,
+        "checkpoint": _called(summary),
         "evaluations": f"{len(summary['evals']) - controls}, and {controls} of controls",
         "not finished": ", ".join(summary["unfinished"]),
         "left out": ", ".join(summary["left_out"]),
@@ -90,6 +91,13 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
         "revision": revision[:12] or "no checkout",
     }
     return {k: v for k, v in facts.items() if v}
+
+
+def _called(summary: Mapping[str, Any]) -> str:
+    path = summary["checkpoint"]
+    if summary.get("step") is None:
+        return pathlib.Path(path).name
+    return f"{run_dir.workdir_of(path).name}, step {summary['step']:,}"
 
 
 def _question(spec: Mapping[str, Any]) -> tuple[str, Any]:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from big_rad import checkpoint as checkpoints
-from big_rad import models, weights
+from big_rad import models, run_dir, weights
 from big_rad.grounding import classes
 from big_rad.models import common
 from big_rad.pp import tokenizer as tokenizers
@@ -115,7 +115,9 @@ def load_as_stored(checkpoint: str | pathlib.Path, *, log: Callable[[str], None]
     try:
         if weights.exists(checkpoint) and weights.kind(checkpoint) != "orbax":
             return load(checkpoint, log=log)
-        params, meta = checkpoints.load_params(checkpoint)
+        place = run_dir.locate(checkpoint)
+        log(f"{checkpoint}: {place}")
+        params, meta = checkpoints.load_params(place.folder)
     except FileNotFoundError as e:
         raise CheckpointError(str(e)) from e
     except ValueError as e:
@@ -125,7 +127,7 @@ def load_as_stored(checkpoint: str | pathlib.Path, *, log: Callable[[str], None]
     try:
         for name, value in common.flatten(params).items():
             tensors.check_finite(value, name, checkpoint)
-        return _of_run(params, meta, _workdir(checkpoint))
+        return _of_run(params, meta, place.workdir)
     except KeyError as e:
         raise CheckpointError(
             f"{checkpoint}: its config has no {e}; it needs model_name, model, tokenizer, codec "
@@ -153,13 +155,6 @@ def _of_run(params: dict[str, Any], meta: Mapping[str, Any], workdir: pathlib.Pa
     held = meta["config"].get("untrained") or ()
     untrained = tuple(t for t in tokenizer.markup if t in held)
     return Loaded(model, params, tokenizer, fields, untrained)
-
-
-def _workdir(checkpoint: str | pathlib.Path) -> pathlib.Path:
-    folder = pathlib.Path(checkpoint).absolute()
-    if folder.name.isdigit() and (folder / "state").is_dir():
-        folder = folder.parent
-    return folder.parent if folder.name == "checkpoints" else folder
 
 
 def _target(shapes: Mapping[str, Any], dtype: str) -> dict[str, Any]:

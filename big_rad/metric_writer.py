@@ -20,7 +20,7 @@ from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
 
-from big_rad import runtime
+from big_rad import run_dir, runtime
 
 # TensorBoard shows what stands before the slash as a group; the rest is "training".
 _GROUPS = {
@@ -181,13 +181,7 @@ class ListWriter:
 
 def read(path: str | pathlib.Path) -> list[dict]:
     """Returns the lines of a `metrics.jsonl`; a last line that was cut short is left out."""
-    rows = []
-    for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return rows
+    return run_dir.read_lines(path)
 
 
 def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:

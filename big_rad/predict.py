@@ -97,10 +97,10 @@ class RadGrounder:
         """Loads a model.
 
         Args:
-            checkpoint: a run directory, its `checkpoints` folder or the folder of one step; or a
-                Hugging Face folder or an npz, in float32.
-            log: receives what is left out, guessed or filled of a foreign checkpoint; None prints
-                it to stderr.
+            checkpoint: a run directory, its `checkpoints` folder or the folder of one step, see
+                `run_dir.locate`; or a Hugging Face folder or an npz, in float32.
+            log: receives which step it is, and what is left out, guessed or filled of a foreign
+                checkpoint; None prints it to stderr.
 
         Raises:
             CheckpointError: it is missing, damaged or of an unknown model.
@@ -465,7 +465,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("images", nargs="+", help="DICOM, NIfTI, PNG, JPEG or NPY files")
-    add("--checkpoint", required=True, help="run, Hugging Face folder or npz")
+    add(
+        "--checkpoint",
+        required=True,
+        help="run (its best step, else its last), RUN/checkpoints/N, Hugging Face folder or npz",
+    )
     add("--task", choices=("report", "vqa", "detect"), default="report")
     add("--question", default="", help="the question (vqa, detect), or the referrer's (report)")
     add("--clinical", default="", help="clinical information (report)")

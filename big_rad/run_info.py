@@ -13,6 +13,7 @@ import json
 import os
 import pathlib
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -117,6 +118,26 @@ def write(
     }
     _save(workdir, [*starts, start])
     return tables
+
+
+def next_commands(workdir: str | pathlib.Path, data_dir: str, config: Any) -> list[str]:
+    """Returns lines that say how a finished run is evaluated and asked, to be pasted in a shell.
+
+    Args:
+        workdir: the run directory.
+        data_dir: where the built datasets lie.
+        config: of the run.
+    """
+    kinds = {spec.get("type") for spec in (config.get("evals") or {}).values()}
+    run = shlex.quote(f"--checkpoint={workdir}")
+    task = ""
+    if kinds == {"vqa"}:
+        task = " --task=vqa --question='Is there a finding?'"
+    lines = [f"  python -m big_rad.predict {run} IMAGE.dcm{task}"]
+    if kinds & {"grounded", "vqa"}:
+        data = shlex.quote(f"--data_dir={data_dir}")
+        lines.insert(0, f"  python -m big_rad.evaluate {run} {data} --controls")
+    return ["next, with an image of yours for IMAGE.dcm:", *lines]
 
 
 def read(workdir: str | pathlib.Path) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ Made from the run directory alone, so the page of a run that goes on, or has die
 that at its end. Everything is inline, and every text is escaped.
 """
 
+import dataclasses
 import datetime
 import pathlib
 import shlex
@@ -12,7 +13,7 @@ from typing import Any
 
 from big_rad import checkpoint, run_state
 from big_rad import config as config_lib
-from big_rad.evaluators import curves, page, page_parts, page_script, page_style
+from big_rad.evaluators import before_after, curves, page, page_parts, page_script, page_style
 from big_rad.evaluators.page_parts import esc
 from big_rad.evaluators.samples import MAIN_SCORE
 from big_rad.run_state import RunState
@@ -152,7 +153,8 @@ def _facts(run: RunState) -> dict[str, str]:
     facts["examples left out"] = f"{len(run.rejects):,}"
     facts["steps left out"] = f"{len(run.skipped):,}"
     if "best_step" in run.summary:
-        facts["best step"] = f"{run.summary['best_step']:,}"
+        score = run.config.get("ckpt_best") if run.config else ""
+        facts["best step"] = f"{run.summary['best_step']:,}" + (f", by {score}" if score else "")
     if run.starts:
         facts["devices"] = _devices(run.hardware)
     if run.parameters_of:
@@ -203,21 +205,19 @@ def _codec_name(codec: Any) -> str:
 
 
 def _changes(run: RunState) -> str:
-    rows = [
-        (
-            f"{page.title(r['eval'])}: {r['score'].replace('_', ' ')}",
-            *(page_parts.interval(r[side]) for side in ("before", "after")),
-            page_parts.difference(r["difference"]),
-            r["after"]["clusters"],
-        )
-        for r in run.changes
-    ]
-    if not rows:
+    tables = before_after.tables(run.changes, (run.config or {}).get("evals") or {})
+    if not tables:
         return ""
-    head = ("score", "before", "after", "difference", "patients")
+    step = run.summary.get("reported_step")
+    after = "after" if step is None else f"after step {step:,}"
+    head = ("score", "before", after, "difference", "patients")
     caption = "The same samples, with 95 % intervals; the difference is paired"
-    body = _table(caption, head, rows, most=len(rows))
-    return f"<section><h2>Before and after</h2>{body}</section>"
+    parts = []
+    for table in tables:
+        rows = [dataclasses.astuple(line) for line in table.lines]
+        body = _table(table.title or caption, head, rows, most=len(rows))
+        parts.append(_folded(table.title, body) if table.title else body)
+    return f"<section><h2>Before and after</h2>{''.join(parts)}</section>"
 
 
 def _present(run: RunState) -> list[tuple[str, dict[str, str], bool]]:
@@ -253,7 +253,9 @@ def _evaluations(
 
 
 def _points(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float | None]]:
-    return [(r["step"], r[name]) for r in rows if name in r]
+    # At the end the chosen step is evaluated again.
+    values = {r["step"]: r[name] for r in rows if name in r}
+    return sorted(values.items())
 
 
 def _left_out(run: RunState) -> str:

@@ -12,7 +12,7 @@ import pathlib
 import re
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
@@ -75,7 +75,8 @@ def train(
         allow_changes: go on with settings that make it another run, see `resume.Past`.
 
     Returns:
-        The metrics of the last evaluation, `evaluator/name` -> value; empty if stopped early.
+        The metrics of the last evaluation, `evaluator/name` -> value; empty if stopped early. It is
+        of the best checkpoint where the config chooses one (`ckpt_best`), else of the last step.
 
     Raises:
         TrainingError: the loss is not finite, too many examples are unusable, or the run directory
@@ -103,6 +104,8 @@ def train(
         raise
     if ending.how == "finished" and jax.process_index() == 0:
         log(f"page: {run_page.write(workdir)}")
+        for line in run_info.next_commands(workdir, data_dir, config):
+            log(line)
     return metrics
 
 
@@ -249,15 +252,11 @@ def _train(
         every = specs[name].get("every", 0)
         return bool(every) and step % every == 0 and step < total_steps
 
-    def eval_due(step: int) -> bool:
-        return any(is_due(name, step) for name in evals)
+    def due_at(step: int) -> list[str]:
+        return [name for name in evals if is_due(name, step)]
 
-    def evaluate(step: int, final: bool) -> dict[str, float]:
-        metrics = {}
-        for name, evaluator in evals.items():
-            if final or is_due(name, step):
-                metrics |= {f"{name}/{k}": float(v) for k, v in evaluator.run(state["params"])}
-        return metrics
+    def evaluate(names: Iterable[str]) -> dict[str, float]:
+        return {f"{n}/{k}": float(v) for n in names for k, v in evals[n].run(state["params"])}
 
     def note(step: int, metrics: dict[str, float]) -> None:
         for line in headlines.lines(
@@ -304,14 +303,14 @@ def _train(
     progress = runtime.Progress(first_step, total_steps, config.input.batch_size, log)
     if not evaluated:  # It was stopped at a step whose evaluation was due.
         try:
-            metrics = evaluate(first_step, final=False)
+            metrics = evaluate(due_at(first_step))
         except runtime.Stopped:
             return leave(first_step)
         note(first_step, metrics)
     if config.get("eval_before") and not first_step:
         log("evaluating before the first step")
         try:
-            note(0, evaluate(0, final=True))
+            note(0, evaluate(evals))
         except runtime.Stopped:
             log("stopped before the first step; the same command starts again")
             return {}
@@ -332,11 +331,11 @@ def _train(
             values |= progress.line(step, values) | {"seconds": seconds()}
             writer.write(step, values)
         stopping = stop.requested(step) or step == stop_after
-        due = eval_due(step)
+        due = due_at(step)
         if due and not stopping:
             watcher.look()
             try:
-                metrics = evaluate(step, final=False)
+                metrics = evaluate(due)
                 note(step, metrics)
             except runtime.Stopped:
                 stopping = True
@@ -351,26 +350,47 @@ def _train(
     profiler.close(state)
     checkpoints.wait()
 
-    # ---- At the end: evaluate, summarise ---------------------------------------------------------
+    # ---- At the end: choose the step that is reported, evaluate, summarise -----------------------
     log("training done, evaluating")
+    reported = total_steps
     try:
-        metrics = evaluate(total_steps, final=True)
+        # Where a checkpoint is chosen, what chooses it comes first: it may be the last one.
+        first = [n for n in evals if specs[n].get("every")] if config.get("ckpt_best") else []
+        metrics = evaluate(first)
+        best.see(total_steps, metrics)
+        if best.step in (None, total_steps):
+            if best.found:
+                log(f"step {total_steps} is reported, {best.found} and the last")
+            metrics |= evaluate(n for n in evals if n not in first)
+        else:
+            note(total_steps, metrics)
+            state = found = None  # There may be no room for two.
+            try:
+                found = checkpoints.restore(target, first=best.step)
+            except checkpoint.Misfit:  # Written before a start with another optimizer.
+                found = checkpoints.restore(target)
+            state, reported = found.state, found.step
+            if reported != best.step:
+                log(f"step {best.step}, {best.found}, cannot be used: step {reported} is reported")
+            else:
+                log(f"step {reported} is reported, {best.found}; the last is step {total_steps}")
+            metrics = evaluate(evals)
     except runtime.Stopped:
         return leave(total_steps)
-    note(total_steps, metrics)
+    note(reported, metrics)
     summary = {
         alias: metrics.get(name, math.nan) for alias, name in config.get("summary", {}).items()
     } or headlines.default_summary(specs, metrics)
     summary |= {"seconds": round(seconds(), 1), "steps": total_steps}
     if best.step is not None:
-        summary["best_step"] = best.step
+        summary |= {"best_step": best.step, "reported_step": reported}
     if jax.process_index() == 0:
         whole = json.dumps(sample_files.finite(summary), indent=1)
         runtime.write_whole(workdir / "summary.json", whole)
         changes = before_after.compare(evals, workdir / "samples")
         if changes:
             before_after.write(workdir, changes)
-            log(before_after.text(changes))
+            log(before_after.text(changes, specs, reported))
     ending.how = "finished"
     for name, value in summary.items():
         log(f"{name:28s} {value:10.4f}" if isinstance(value, float) else f"{name:28s} {value:10d}")

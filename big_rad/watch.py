@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from big_rad import metric_writer
+from big_rad import metric_writer, run_dir
 from big_rad.evaluators import headlines
 
 
@@ -131,17 +131,13 @@ class Best:
         workdir: the run directory, whose metrics tell of the steps before.
         first_step: the last of these.
 
-    Attributes:
-        step: that step, or None.
-
     Raises:
         ValueError: no such metric, or one of a test split.
     """
 
     def __init__(self, config: Any, workdir: str | pathlib.Path, first_step: int):
-        self.step: int | None = None
-        self._name, self._value = config.get("ckpt_best", ""), None
-        self._sign = -1 if config.get("ckpt_best_mode", "max") == "min" else 1
+        self._name, self._rows = config.get("ckpt_best", ""), []
+        self._lowest = config.get("ckpt_best_mode", "max") == "min"
         check_best(config)
         if not self._name:
             return
@@ -152,8 +148,15 @@ class Best:
 
     def see(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Takes a value, if `metrics` have it."""
-        value = metrics.get(self._name)
-        if value is None or value != value:
-            return
-        if self._value is None or self._sign * value > self._sign * self._value:
-            self.step, self._value = step, value
+        if self._name in metrics:
+            self._rows.append({"step": step, self._name: metrics[self._name]})
+
+    @property
+    def step(self) -> int | None:
+        """That step, or None."""
+        return None if self.found is None else self.found.step
+
+    @property
+    def found(self) -> run_dir.Best | None:
+        """That step with its value, or None; `run_dir.locate` finds the same one."""
+        return run_dir.best_of(self._rows, self._name, self._lowest)

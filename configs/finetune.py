@@ -12,7 +12,7 @@ PaliGemma's npz; model, tokenizer, box codec and image size are its own, and so 
 with boxes or masks. With `card`, GB of the device, the fastest way that fits is taken: everything
 trained, in as many microbatches as it needs, or else adapters (`lora`: -1 decides so, 0 trains
 everything, any other number is the rank). The test patients are evaluated before and after, the
-validation patients every epoch, and the checkpoint that is best on them stays.
+validation patients every epoch, and the checkpoint that is best on them stays and is reported.
 """
 
 import dataclasses

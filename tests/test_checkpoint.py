@@ -115,6 +115,17 @@ def test_a_run_its_checkpoints_or_one_step_can_be_named(saved, where, step):
     assert_same(checkpoint.load_params(saved / where)[0], make_state(step)["params"])
 
 
+def test_the_best_step_is_read_and_training_goes_on_from_the_last(saved):
+    (saved / "config.json").write_text('{"ckpt_best": "val/f1"}')
+    (saved / "metrics.jsonl").write_text('{"step": 2, "val/f1": 0.5}\n{"step": 3, "val/f1": 0.4}\n')
+    assert_same(checkpoint.load_params(saved)[0], make_state(2)["params"])
+    assert_same(checkpoint.load_params(saved, step=3)[0], make_state(3)["params"])
+    reader = checkpoint.Checkpointer(saved)
+    assert reader.restore(abstract(make_state())).step == 3
+    assert reader.restore(abstract(make_state()), first=2).step == 2
+    reader.close()
+
+
 def test_a_missing_run_or_step_is_an_error_that_names_the_path(saved, tmp_path_factory):
     with pytest.raises(FileNotFoundError, match="nowhere: no checkpoint here.*--workdir"):
         checkpoint.load_params(saved / "nowhere")

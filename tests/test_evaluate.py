@@ -1,6 +1,6 @@
 """Evaluation of a run of seconds: the trainer's own numbers, kept answers, and what is refused."""
 
-import functools
+import collections
 import json
 import pathlib
 import re
@@ -364,24 +364,81 @@ def test_a_control_that_needs_another_patient_is_left_out_by_name(
     assert {"accuracy", "accuracy_published"} <= entry["intervals"][""].keys()
 
 
-def test_a_judge_that_is_not_there_is_told_and_a_stop_is_no_crash(
+def test_a_judge_that_cannot_answer_ends_the_command_before_anything_slow(
     evaluated, trained, data_dir, tmp_path, capsys, monkeypatch
+):
+    def load_model(*args):
+        raise AssertionError("it is slow")
+
+    monkeypatch.setattr(evaluate, "load_model", load_model)
+    options = [f"--checkpoint={trained}", f"--data_dir={data_dir}", "--judge_model=toy"]
+    dead = "http://127.0.0.1:9/v1"
+    with judge_server.running() as (url, server):
+        server.trouble = collections.defaultdict(lambda: ["401"] * 9)
+        for address, said in ((dead, "Start its server"), (url, "JUDGE_API_KEY")):
+            out = tmp_path / said[:5]
+            assert evaluate.main([*options, f"--out={out}", f"--judge_url={address}"]) == 1
+            err = capsys.readouterr().err
+            assert address in err and said in err and not (out / "summary.json").exists()
+        assert len(server.bodies) == 1
+    # Where everything else is known, too.
+    shutil.copytree(evaluated[0], tmp_path / "known")
+    known = [*options, f"--out={tmp_path / 'known'}", "--only=report"]
+    assert evaluate.main([*known, f"--judge_url={dead}"]) == 1
+    assert dead in capsys.readouterr().err
+
+
+def test_a_judge_that_graded_nothing_is_shown_and_is_no_success(
+    evaluated, trained, data_dir, tmp_path, capsys
 ):
     out = tmp_path / "evaluation"
     shutil.copytree(evaluated[0], out)
-    quick = functools.partial(evaluate.llm_score.Judge, tries=1)
-    monkeypatch.setattr(evaluate.llm_score, "Judge", quick)
-    judge = ("--judge_url=http://127.0.0.1:9/v1", "--judge_model=toy")
-    run(trained, data_dir, out, "--only=report", *judge)
-    assert "4 of 4 not graded, most often: ConnectError" in capsys.readouterr().out
+    options = [f"--checkpoint={trained}", f"--data_dir={data_dir}", f"--out={out}"]
+    options += ["--judge_model=toy", "--only=report", "--resamples=200"]
+    with judge_server.running() as (url, server):
+        server.trouble = collections.defaultdict(lambda: ["says good"] * 9)
+        assert evaluate.main([*options, f"--judge_url={url}"]) == 1
+        said, err = capsys.readouterr()
+        assert "report: 0 of 4 graded by the judge; 4 of 4 not graded, most often: the" in said
+        assert f"the judge at {url} graded no answer" in err and str(out) in err
+        for name in ("results.md", "report.html"):
+            assert "0 of 4 graded by the judge" in (out / name).read_text(encoding="utf-8")
+        server.trouble.clear()
+        server.trouble.default_factory = list
+        assert evaluate.main([*options, f"--judge_url={url}"]) == 0
+        assert "report: 4 of 4 graded by the judge\n" in capsys.readouterr().out
 
+
+def test_a_stop_is_no_crash(trained, data_dir, tmp_path, capsys, monkeypatch):
     def stop(*args, **kw):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(evaluate, "evaluate", stop)
-    options = [f"--checkpoint={trained}", f"--data_dir={data_dir}", f"--out={out}"]
+    options = [f"--checkpoint={trained}", f"--data_dir={data_dir}", f"--out={tmp_path}"]
     assert evaluate.main(options) == 130
     assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_a_named_step_has_a_folder_of_its_own_beside_that_of_the_run(trained, monkeypatch):
+    places = []
+    monkeypatch.setattr(evaluate, "evaluate", lambda *args, **kw: places.append(args[3]))
+    for where in ("", "checkpoints", "checkpoints/2"):
+        assert evaluate.main([f"--checkpoint={trained / where}"]) == 0
+    assert places == [trained / n for n in ("evaluation", "evaluation", "evaluation_step2")]
+
+
+def test_another_best_step_is_another_checkpoint(tmp_path):
+    for step in (1, 2):
+        (tmp_path / "checkpoints" / str(step) / "state").mkdir(parents=True)
+        (tmp_path / "checkpoints" / str(step) / "state" / "w").write_text(str(step))
+    (tmp_path / "config.json").write_text('{"ckpt_best": "val/f1"}')
+    marks = [evaluate.fingerprint(tmp_path)]
+    for values in ((2, 1), (1, 2)):
+        lines = [json.dumps({"step": i + 1, "val/f1": v}) + "\n" for i, v in enumerate(values)]
+        (tmp_path / "metrics.jsonl").write_text("".join(lines))
+        marks.append(evaluate.fingerprint(tmp_path))
+    assert len(set(marks)) == 3
+    assert marks[1] == evaluate.fingerprint(tmp_path / "checkpoints" / "1")
 
 
 @pytest.mark.parametrize("task", ["report", "vqa"])

@@ -7,7 +7,16 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad import checkpoint, memory, models, predict, train, train_step
+from big_rad import (
+    checkpoint,
+    memory,
+    metric_writer,
+    models,
+    predict,
+    run_dir,
+    train,
+    train_step,
+)
 from big_rad import config as config_lib
 from big_rad.datasets import core, prepare
 from big_rad.evaluators import before_after
@@ -77,6 +86,10 @@ def folder(init, tmp_path_factory):
     return place
 
 
+def finetune_best(workdir):
+    return json.loads((workdir / "config.json").read_text())["ckpt_best"]
+
+
 def command(source, init, workdir, *args, **arg):
     arg = dict(source=source, init=init, epochs=2, batch=20, limit=6) | arg
     spec = ",".join(f"{k}={v}" for k, v in arg.items())
@@ -128,7 +141,7 @@ def test_scores_before_and_after_come_with_intervals_of_the_test_patients(run):
     for side, line in (("before", first), ("after", last)):
         assert rows["report", "report_f1"][side]["mean"] == pytest.approx(line["report/report_f1"])
         assert rows["vqa", "f1"][side]["mean"] == pytest.approx(line["vqa/f1"])
-    assert "| report report_f1 |" in out
+    assert "| Grounded reports: text F1 |" in out
     page = (workdir / "report.html").read_text(encoding="utf-8")
     assert "Before and after" in page and f"{rows['vqa', 'f1']['after']['mean']:.3f} (" in page
 
@@ -147,7 +160,9 @@ def test_the_best_checkpoint_on_validation_stays_and_can_be_run(run, source):
     workdir, _ = run
     summary = json.loads((workdir / "summary.json").read_text())
     assert str(summary["best_step"]) in {p.name for p in (workdir / "checkpoints").iterdir()}
-    model = predict.RadGrounder.load(workdir)
+    said = []
+    model = predict.RadGrounder.load(workdir, log=said.append)
+    assert f"step {summary['best_step']}, the best by report_val/" in said[0]
     answer = model.answer(source / "s0.npy", "Which organ takes up most of the slice?")
     assert isinstance(answer.text, str)
 
@@ -174,6 +189,45 @@ def test_a_foreign_checkpoint_of_any_height_is_a_start(
     said = capsys.readouterr().out
     assert (", ".join(untrained) in said) and ("no trained row" in said) == bool(untrained)
     assert ("stand for no token" in said) == (height > foreign.PADDED)
+
+
+def test_the_chosen_step_is_the_one_that_is_reported_and_named(run):
+    workdir, out = run
+    summary = json.loads((workdir / "summary.json").read_text())
+    step = summary["best_step"]
+    assert step == summary["reported_step"] == run_dir.locate(workdir).step < summary["steps"]
+    score = finetune_best(workdir)
+    assert f"step {step} is reported, the best by {score}" in out
+    assert f"the last is step {summary['steps']}" in out
+    # Of the last step only what chooses is evaluated; everything is of the chosen one.
+    rows = metric_writer.read(workdir / "metrics.jsonl")
+    last = [r for r in rows if r["step"] == summary["steps"]]
+    assert not any(k.startswith(("report/", "vqa/")) for r in last for k in r)
+    assert any(score in r for r in last)
+    assert rows[-1]["step"] == step and {score, "report/g_iou", "vqa/f1"} <= rows[-1].keys()
+    assert summary["g_iou"] == rows[-1]["report/g_iou"]
+    assert f"after step {step}" in out
+    page = (workdir / "report.html").read_text(encoding="utf-8")
+    assert f"after step {step}" in page and f"step {step}, n = " in page
+    assert f"step {summary['steps']}, n = " not in page
+
+
+def test_the_table_has_the_main_result_first_and_validation_apart(run):
+    lines = run[1].splitlines()
+    head = next(i for i, line in enumerate(lines) if line.startswith("| | before | after"))
+    assert lines[head + 2].startswith("| Grounded reports: G-IoU | ")
+    apart = next(i for i, line in enumerate(lines) if line.startswith("Validation patients"))
+    test, validation = lines[head + 2 : apart], lines[apart:]
+    assert not any("validation: " in line for line in test)
+    assert any("Grounded reports, validation: G-IoU" in line for line in validation)
+    assert not [line for line in lines if line.startswith("|") and "\u2013" in line]
+
+
+def test_the_next_commands_are_printed_as_they_can_be_pasted(run):
+    workdir, out = run
+    run_option = f"--checkpoint={workdir}"
+    assert f"python -m big_rad.evaluate {run_option} --data_dir={workdir}/data --controls" in out
+    assert f"python -m big_rad.predict {run_option} IMAGE.dcm" in out
 
 
 def test_adapters_leave_the_starting_model_as_it_was(source, init, tmp_path):

@@ -79,6 +79,16 @@ def test_the_best_step_is_told_by_the_lines_of_the_run_also_after_a_restart(tmp_
     assert best_of(tmp_path, "val/f1", first_step=10, mode=mode).step == 10
 
 
+@pytest.mark.parametrize("mode, step", [("max", 20), ("min", 10)])
+def test_what_the_model_came_with_is_no_best_step_before_or_after_a_restart(tmp_path, mode, step):
+    # There is no checkpoint of step 0, which eval_before evaluates.
+    rows = [{"step": s, "val/f1": v} for s, v in ((0, 0.4), (10, 0.2), (20, 0.3))]
+    rows[0]["val/f1"] = 0.9 if mode == "max" else 0.1
+    text = "".join(json.dumps(r) + "\n" for r in rows)
+    (tmp_path / "metrics.jsonl").write_text(text)
+    assert best_of(tmp_path, "val/f1", mode=mode).step == step
+
+
 @pytest.mark.parametrize(
     "name, mode, said",
     [

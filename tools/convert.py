@@ -27,7 +27,7 @@ from typing import Any
 import flax
 import numpy as np
 
-from big_rad import runtime, weights
+from big_rad import run_dir, runtime, weights
 from big_rad.models import common, mask_decoder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import adapters as adapter_files
@@ -164,10 +164,11 @@ def open_source(path: str | pathlib.Path, log: Log = print) -> Source:
     elif kind == "orbax":
         from big_rad.weights import orbax
 
-        flat, meta = orbax.read(path)
+        flat, meta = orbax.read(path, log=log)
         extra["config"] = meta["config"]
         model = meta["config"]["model"]
-        tokenizer = next((p for p in (folder, *folder.parents[:2]) if _has_tokenizer(p)), None)
+        workdir = run_dir.workdir_of(folder)
+        tokenizer = workdir if _has_tokenizer(workdir) else None
     else:
         flat = weights.read(path, log=log)
         if kind == "npz":
@@ -404,7 +405,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = vars(parser.parse_args(argv))
     try:
         if args.pop("only_adapters"):
-            names = adapter_files.save(args["src"], args["dst"])
+            names = adapter_files.save(args["src"], args["dst"], log=print)
             print(f"wrote {args['dst']}: {len(names)} arrays of adapters")
         else:
             convert(**args)

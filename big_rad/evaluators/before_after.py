@@ -6,6 +6,7 @@ no model; patients are used and not written.
 
 import dataclasses
 import json
+import math
 import pathlib
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
@@ -14,11 +15,12 @@ import jax
 import numpy as np
 
 from big_rad import runtime
-from big_rad.evaluators import page_parts
+from big_rad.evaluators import headlines, page, page_parts
 from big_rad.evaluators import samples as sample_files
 from big_rad.metrics import bootstrap
 
 FOLDER, FILE = "before", "before_after.json"
+SIDES = ("before", "after", "difference")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +43,25 @@ class Row:
     subjects: int
 
 
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A row as it is read: `name` of evaluator and score, three figures, and how many patients."""
+
+    name: str
+    before: str
+    after: str
+    difference: str
+    patients: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+    """Lines of one kind of data, with the main result first; the `title` of test data is ""."""
+
+    title: str
+    lines: Sequence[Line]
+
+
 def keep(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> None:
     """Keeps the samples of evaluators that have just run, in `samples_dir`/before."""
     if jax.process_index() == 0:
@@ -55,13 +76,16 @@ def compare(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> list[R
         evals: name -> evaluator; those that were not kept, or whose samples are others now, are
             left out.
         samples_dir: of the run.
+
+    Returns:
+        The rows that have values.
     """
     found = []
     for name, evaluator in evals.items():
         old, _ = sample_files.read(pathlib.Path(samples_dir) / FOLDER, name)
         if old:
             found += rows(name, old, evaluator.records, evaluator.data.patients())
-    return found
+    return [r for r in found if r.difference.n]
 
 
 def rows(
@@ -103,9 +127,13 @@ def rows(
 
 
 def write(workdir: str | pathlib.Path, found: Sequence[Row]) -> None:
-    """Writes `before_after.json` of a run directory."""
-    content = json.dumps([sample_files.finite(dataclasses.asdict(r)) for r in found], indent=1)
-    runtime.write_whole(pathlib.Path(workdir) / FILE, content)
+    """Writes `before_after.json` of a run directory: p of a difference of fewer clusters than
+    `bootstrap.FEWEST` is null, since it could be no verdict."""
+    plain = [sample_files.finite(dataclasses.asdict(r)) for r in found]
+    for row in plain:
+        if row["difference"]["clusters"] < bootstrap.FEWEST:
+            row["difference"]["p"] = None
+    runtime.write_whole(pathlib.Path(workdir) / FILE, json.dumps(plain, indent=1))
 
 
 def read(workdir: str | pathlib.Path) -> list[dict[str, Any]]:
@@ -121,17 +149,65 @@ def read(workdir: str | pathlib.Path) -> list[dict[str, Any]]:
         raise ValueError(f"{path} is broken ({e}); remove it") from e
 
 
-def text(found: Sequence[Row]) -> str:
-    """Returns a table in Markdown."""
-    lines = ["| | before | after | difference | patients |", "|---|---|---|---|---|"]
-    for r in found:
-        cells = [
-            f"{r.eval} {r.score}",
-            *(page_parts.interval(vars(x)) for x in (r.before, r.after)),
-            page_parts.difference(vars(r.difference)),
-        ]
-        lines.append(f"| {' | '.join(cells)} | {r.after.clusters} |")
-    return "\n".join(lines)
+def tables(found: Sequence[Mapping[str, Any]], evals: Mapping[str, Any]) -> list[Table]:
+    """Sorts rows into the tables that are shown, as the page of a run names and orders them.
+
+    Scores of held-out test data come first and alone; those of validation data, which choose the
+    checkpoint, follow in a table of their own. The main score of each evaluator is its first row.
+    Rows without a value are left out, and so are scores that the page does not show.
+
+    Args:
+        found: rows of `read`.
+        evals: `config.evals`; an evaluator that it lacks counts as a test.
+
+    Returns:
+        The tables that have rows.
+    """
+    lines: dict[bool, list[tuple[Any, Line]]] = {False: [], True: []}
+    order = list(evals)
+    for row in found:
+        spec, score = evals.get(row["eval"]) or {}, row["score"]
+        labels = dict(page.HEADLINES.get(spec.get("type")) or {score: score.replace("_", " ")})
+        if score not in labels or not all(_has_value(row[s]) for s in SIDES):
+            continue
+        place = order.index(row["eval"]) if row["eval"] in order else len(order)
+        scores = list(dict.fromkeys([*headlines.MAIN.get(spec.get("type"), ()), *labels]))
+        key = (page.rank(row["eval"]), place, scores.index(score))
+        validation = str(spec.get("split", "")).startswith("val")
+        name = f"{page.title(row['eval'])}: {labels[score]}"
+        sides = (page_parts.interval(row["before"]), page_parts.interval(row["after"]))
+        cells = (name, *sides, page_parts.difference(row["difference"]))
+        lines[validation].append((key, Line(*cells, row["after"]["clusters"])))
+    titles = {False: "", True: "Validation patients, whose scores choose the checkpoint"}
+    return [
+        Table(titles[validation], [line for _, line in sorted(rows, key=lambda x: x[0])])
+        for validation, rows in lines.items()
+        if rows
+    ]
+
+
+def text(
+    found: Sequence[Row], evals: Mapping[str, Any] | None = None, step: int | None = None
+) -> str:
+    """Returns the tables in Markdown.
+
+    Args:
+        found: of `compare`.
+        evals: `config.evals`.
+        step: of the checkpoint after the training; None does not name it.
+    """
+    after = "after" if step is None else f"after step {step:,}"
+    parts = []
+    for table in tables([dataclasses.asdict(r) for r in found], evals or {}):
+        parts += [f"{table.title}:\n"] if table.title else []
+        parts.append(f"| | before | {after} | difference | patients |\n|---|---|---|---|---|")
+        parts += [f"| {' | '.join(map(str, dataclasses.astuple(x)))} |" for x in table.lines]
+        parts.append("")
+    return "\n".join(parts[:-1])
+
+
+def _has_value(side: Mapping[str, Any]) -> bool:
+    return bool(side["n"]) and side["mean"] is not None and math.isfinite(side["mean"])
 
 
 def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -12,8 +12,9 @@ import httpx
 
 Body = dict[str, Any]
 Answer = tuple[Any, str]
-_AGAIN = (408, 409, 425, 429)  # and all of 500 and above
+AGAIN = (408, 409, 425, 429)  # and all of 500 and above: these pass
 _LONGEST_WAIT = 60.0
+_CONNECT = 10.0  # seconds until there is a connection, where one is tried once
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,6 +72,28 @@ class Endpoint:
         """
         return asyncio.run(self._all(bodies, read, done))
 
+    def once(self, body: Body) -> tuple[int, Any]:
+        """Sends one request a single time, to see whether an answer comes at all.
+
+        Args:
+            body: what is posted, as JSON.
+
+        Returns:
+            (HTTP status, the JSON that came back, or its text where it is none). Status 0: nothing
+            came back, and the text says why.
+        """
+        headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        limit = httpx.Timeout(self.timeout, connect=min(self.timeout, _CONNECT))
+        try:
+            with httpx.Client(timeout=limit, headers=headers) as client:
+                reply = client.post(self.url, json=body)
+        except httpx.HTTPError as e:
+            return 0, f"{type(e).__name__}: {e}".removesuffix(": ")
+        try:
+            return reply.status_code, reply.json()
+        except ValueError:
+            return reply.status_code, reply.text
+
     async def _all(self, bodies: Sequence[Body], read: Any, done: Any) -> list[Answer]:
         free, count = asyncio.Semaphore(self.concurrency), 0
         limits = httpx.Limits(max_connections=self.concurrency)
@@ -96,7 +119,7 @@ class Endpoint:
                 await asyncio.sleep(min(self.wait * 2 ** (number - 1), _LONGEST_WAIT))
             try:
                 reply = await client.post(self.url, json=body)
-                if reply.status_code in _AGAIN or reply.status_code >= 500:
+                if reply.status_code in AGAIN or reply.status_code >= 500:
                     error = f"HTTP {reply.status_code}"
                     await asyncio.sleep(_asked_to_wait(reply))
                     continue

@@ -19,7 +19,7 @@ from big_rad import runtime
 from big_rad.evaluators import endpoint, llm_answer, llm_examples
 from big_rad.evaluators.llm_answer import Judgement, parse
 
-__all__ = ["Item", "Judge", "Judgement", "digest", "messages", "parse", "summarise"]
+__all__ = ["Item", "Judge", "Judgement", "Unavailable", "digest", "messages", "parse", "summarise"]
 
 TASKS = ("report", "vqa")
 LEVELS = (1, 2, 3, 4, 5)
@@ -43,6 +43,10 @@ Examples:
 """
 
 
+class Unavailable(ConnectionError):
+    """A judge that cannot answer; the message names its address and what to do."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Item:
     """What is to be judged.
@@ -60,6 +64,18 @@ class Item:
     reference: str
     task: str
     lang: str = "en"
+
+
+_PROBE = Item("", "No stones in the gallbladder.", "Gallbladder without stones.", "report")
+_CORRECT = "Correct --judge_url (up to /v1) and --judge_model"
+_KEY = "Put a key that it accepts into the environment variable JUDGE_API_KEY"
+_REMEDIES = {  # HTTP status that stays, whatever is asked; 0: no answer at all
+    0: "Start its server, or correct --judge_url",
+    401: _KEY,
+    403: _KEY,
+    404: _CORRECT,
+    405: _CORRECT,
+}
 
 
 class Judge:
@@ -100,7 +116,44 @@ class Judge:
         if max_tokens < 1:
             raise ValueError(f"max_tokens of a judge's answer is {max_tokens}: give 1 or more")
         self.model, self._cache = model, None if cache is None else pathlib.Path(cache)
-        self._log, self._max_tokens = log, max_tokens
+        self._log, self._max_tokens, self._probed = log, max_tokens, False
+
+    def probe(self, items: Sequence[Item] = ()) -> None:
+        """Asks once whether the judge answers; nothing if it did before, or has no more to do.
+
+        Args:
+            items: what is to be judged, of which the first without a grade is asked for. Without
+                any a made-up one is, so that this can come before anything slow.
+
+        Raises:
+            Unavailable: no answer can come: no connection, a key that is refused, another address.
+        """
+        if self._probed:
+            return
+        bodies = [self._body(item) for item in items]
+        missing = [b for b in bodies if self._known(b) is None]
+        if bodies and not missing:
+            return
+        if self._cache is not None:
+            self._cache.mkdir(parents=True, exist_ok=True)
+        self._log(f"asking the judge {self.model} at {self._endpoint.url}")
+        body = missing[0] if missing else self._body(_PROBE)
+        status, reply = self._endpoint.once(body)
+        said = f"HTTP {status}: {str(reply)[:200]}" if status else reply
+        # Another reply of 4xx may be due to the text that was sent.
+        refused = 400 <= status < 500 and status not in endpoint.AGAIN
+        if status in _REMEDIES or (refused and not missing):
+            raise Unavailable(
+                f"the judge {self.model} at {self._endpoint.url} cannot be asked ({said}). "
+                f"{_REMEDIES.get(status, _CORRECT)}"
+            )
+        self._probed = True
+        try:
+            error = said if status != 200 else (self._read if missing else _read)(body, reply).error
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as e:
+            error = f"not what was asked for ({type(e).__name__}: {e})"
+        if error:
+            self._log(f"the judge's first answer is no grade: {error}; it is asked all the same")
 
     def judge(self, items: Sequence[Item]) -> list[Judgement]:
         """Returns a judgement of each item, in order.
@@ -193,6 +246,10 @@ def summarise(judgements: Sequence[Judgement]) -> dict[str, float]:
         "llm_judged": len(scores),
         "llm_failed": len(judgements) - len(scores),
     }
+
+
+def _read(body: Mapping[str, Any], reply: Any) -> Judgement:
+    return llm_answer.from_reply(reply)
 
 
 def _fields(question: str, candidate: str, reference: str) -> str:

@@ -152,12 +152,20 @@ def sections_of(
         if found or records:
             step = steps.get(name)
             sections.append(Section(title(name), kind, found, records, pixels, step, names))
-    order = list(_TITLES.values())
-    return sorted(sections, key=lambda s: order.index(s.title) if s.title in order else len(order))
+    return sorted(sections, key=lambda s: rank(s.names["none"]))
+
+
+def rank(name: str) -> int:
+    """Returns the place of an evaluator on the page; those that share it keep their order."""
+    order = [*_TITLES, *(f"{n}_val" for n in _TITLES)]
+    return order.index(name) if name in order else len(order)
 
 
 def title(name: str) -> str:
     """Returns an evaluator's name as a heading."""
+    base = name.removesuffix("_val")
+    if base != name and base in _TITLES:
+        return f"{_TITLES[base]}, validation"
     return _TITLES.get(name, name.replace("_", " ").strip().capitalize())
 
 
@@ -209,8 +217,18 @@ def _gain(metric: str, values: Mapping[str, float | None]) -> str:
 
 def _what(section: Section) -> str:
     parts = [] if section.step is None else [f"step {section.step:,}"]
-    n = section.results.get("none", {}).get("n") or len(section.records)
-    return ", ".join(parts + ([f"n = {n:.0f}"] if n else []))
+    real = section.results.get("none", {})
+    n = real.get("n") or len(section.records)
+    parts += [f"n = {n:.0f}"] if n else []
+    return ", ".join(parts + ([graded(real)] if graded(real) else []))
+
+
+def graded(metrics: Mapping[str, float | None]) -> str:
+    """Returns how many answers a judge graded, "" if none was asked."""
+    judged, failed = metrics.get("llm_judged"), metrics.get("llm_failed")
+    if judged is None or failed is None:
+        return ""
+    return f"{judged:.0f} of {judged + failed:.0f} graded by the judge"
 
 
 def _classes(metrics: Mapping[str, float]) -> str:

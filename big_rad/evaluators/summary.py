@@ -6,9 +6,10 @@ are resampled together unless asked otherwise. Knows records; no model and no da
 """
 
 import dataclasses
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
+from big_rad.evaluators import page
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators.page_parts import interval
 from big_rad.metrics import bootstrap
@@ -89,6 +90,12 @@ def clusters(records: Sequence[Mapping[str, Any]], by: str, patients: Sequence[H
     return list(patients) if by == "patient" else [sample_files.image_of(r) for r in records]
 
 
+def judged(summary: Mapping[str, Any], names: Collection[str]) -> int:
+    """Returns how many answers of these evaluators a judge graded."""
+    found = [summary["evals"].get(n, {}).get("metrics", {}) for n in names]
+    return int(sum(m.get("llm_judged") or 0 for m in found))
+
+
 def without_patients(images: int) -> str:
     """Returns what is said of so many images whose patients the dataset does not name."""
     return f"{images} images name no patient; each counts as a patient of its own"
@@ -96,7 +103,8 @@ def without_patients(images: int) -> str:
 
 def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
     """Returns a summary as Markdown: what was evaluated, scores, and those of groups."""
-    lines = [f"# Evaluation of {summary['checkpoint']}", ""]
+    step = f", step {summary['step']:,}" if summary.get("step") is not None else ""
+    lines = [f"# Evaluation of {summary['checkpoint']}{step}", ""]
     lines += [
         f"95 % intervals by {summary['by']}, {summary['resamples']:,} resamples, seed "
         f"{summary['seed']}.",
@@ -117,6 +125,11 @@ def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
     if summary.get("unfinished"):
         lines.append(f"\nNot finished: {', '.join(summary['unfinished'])}.")
     lines += [f"\n{n}: left out, {why}." for n, why in (summary.get("left_out") or {}).items()]
+    lines += [
+        f"\n{name}: {page.graded(entry['metrics'])}."
+        for name, entry in summary["evals"].items()
+        if page.graded(entry["metrics"])
+    ]
     lines += ["", "| evaluator | score | mean (95 %) | n | units |", "|---|---|---|---|---|"]
     for name, entry in summary["evals"].items():
         for score, x in entry["intervals"][""].items():

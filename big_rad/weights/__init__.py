@@ -9,6 +9,7 @@ from typing import Any
 
 import flax
 
+from big_rad import run_dir
 from big_rad.weights import npz, tensors
 
 _WHERE = (
@@ -72,7 +73,7 @@ def read(
     if kind_of == "orbax":
         from big_rad.weights import orbax
 
-        return orbax.read(path)[0]
+        return orbax.read(path, log=log)[0]
     if kind_of == "huggingface":
         from big_rad.weights import huggingface
 
@@ -99,7 +100,7 @@ def kind(path: str | pathlib.Path) -> str:
         return "npz"
     if file.is_file() and file.suffix in _TORCH_SUFFIXES:
         return "siglip_torch"
-    if (file / "checkpoints").is_dir() or file.name == "checkpoints" or (file / "state").is_dir():
+    if run_dir.is_run(file):
         return "orbax"
     if (file / "adapter_config.json").is_file():
         from big_rad.weights import unusable
@@ -141,4 +142,6 @@ def check(path: str | pathlib.Path) -> None:
     """
     file, _ = npz.split_subtree(path)
     if not exists(path):
+        if run_dir.is_run(file):
+            run_dir.locate(file)  # Says which steps there are.
         raise FileNotFoundError(f"checkpoint {str(file)!r} does not exist. {_WHERE}")

@@ -8,26 +8,31 @@ import hashlib
 import json
 import pathlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax
 import ml_dtypes
 import numpy as np
 
-from big_rad import checkpoint, runtime
+from big_rad import checkpoint, run_dir, runtime
 from big_rad.models import lora
 from big_rad.weights import tensors
 
 _META = "meta"
 
 
-def save(run: str | pathlib.Path, file: str | pathlib.Path) -> list[str]:
-    """Writes the adapters of a run's newest checkpoint.
+def save(
+    run: str | pathlib.Path,
+    file: str | pathlib.Path,
+    log: Callable[[str], None] = lambda line: None,
+) -> list[str]:
+    """Writes the adapters of a run's checkpoint, see `run_dir.locate`.
 
     Args:
         run: a run directory, its `checkpoints` folder, or one step's folder.
         file: the new npz.
+        log: receives which step it is.
 
     Returns:
         The names of the arrays.
@@ -40,7 +45,9 @@ def save(run: str | pathlib.Path, file: str | pathlib.Path) -> list[str]:
     file = pathlib.Path(file)
     if file.exists():
         raise FileExistsError(f"{file} exists; name a new file, or remove it")
-    with checkpoint.ParamsReader(run) as reader:
+    place = run_dir.locate(run)
+    log(f"{run}: {place}")
+    with checkpoint.ParamsReader(place.folder) as reader:
         spec = reader.meta()["config"].get("model", {}).get("lora")
         if not spec:
             raise ValueError(f"{run} has no adapters: its config.model has no lora")

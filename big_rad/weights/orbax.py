@@ -4,23 +4,27 @@ Knows the layout of a run directory from `big_rad.checkpoint`, and nothing of mo
 """
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax
 import numpy as np
 
-from big_rad import checkpoint
+from big_rad import checkpoint, run_dir
 from big_rad.grounding import classes
 from big_rad.models import lora
 from big_rad.weights import tensors
 
 
-def read(path: str | pathlib.Path) -> tuple[dict[str, tensors.Lazy], dict[str, Any]]:
-    """Lists the parameters of a run's newest checkpoint as flat lazy arrays, adapters merged.
+def read(
+    path: str | pathlib.Path, *, log: Callable[[str], None] = lambda line: None
+) -> tuple[dict[str, tensors.Lazy], dict[str, Any]]:
+    """Lists the parameters of a run's checkpoint as flat lazy arrays, adapters merged.
 
     Args:
-        path: a run directory, its `checkpoints` folder, or one step's folder.
+        path: a run directory, its `checkpoints` folder, or one step's folder; `run_dir.locate`
+            chooses the step.
+        log: receives which step it is.
 
     Returns:
         (name -> array, the checkpoint's meta).
@@ -28,12 +32,14 @@ def read(path: str | pathlib.Path) -> tuple[dict[str, tensors.Lazy], dict[str, A
     Raises:
         FileNotFoundError: no checkpoint there.
     """
-    with checkpoint.ParamsReader(path) as reader:
+    place = run_dir.locate(path)
+    log(f"{path}: {place}")
+    with checkpoint.ParamsReader(place.folder) as reader:
         shapes = flax.traverse_util.flatten_dict(reader.shapes)
         meta = reader.meta()
 
     def read_one(keys: tuple[str, ...]) -> np.ndarray:
-        with checkpoint.ParamsReader(path) as reader:
+        with checkpoint.ParamsReader(place.folder) as reader:
             one = flax.traverse_util.unflatten_dict({keys: shapes[keys]})
             return flax.traverse_util.flatten_dict(reader.read(one))[keys]
 

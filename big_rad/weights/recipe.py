@@ -10,7 +10,7 @@ from typing import Any
 
 import ml_collections
 
-from big_rad import weights
+from big_rad import run_dir, weights
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.pp import tokenizer_json
 from big_rad.weights import infer, npz, sidecar, table
@@ -44,9 +44,8 @@ def read(
         if missing:
             raise ValueError(f"{path}: its config has no {', '.join(missing)}")
         fields = {f: config[f] for f in FIELDS}
-        places = (p / "tokenizer.model" for p in (folder, *folder.parents[:2]))
-        kept = next((p for p in places if p.is_file()), None)
-        if kept is not None:
+        kept = run_dir.workdir_of(folder) / "tokenizer.model"
+        if kept.is_file():
             fields["tokenizer"] = dict(fields["tokenizer"], path=str(kept))
         return fields
     if kind == "huggingface":

@@ -1,5 +1,7 @@
+import collections
 import json
 import math
+import time
 
 import pytest
 
@@ -70,6 +72,56 @@ def test_an_endpoint_that_is_not_there_is_a_failure_of_all():
     found = judge("http://127.0.0.1:9/v1", tries=2).judge([item("a"), item("b")])
     assert all("ConnectError" in j.error for j in found)
     assert math.isnan(llm_score.summarise(found)["llm_score"])
+
+
+@pytest.mark.parametrize(
+    "status, remedy",
+    [("401", "JUDGE_API_KEY"), ("403", "JUDGE_API_KEY"), ("404", "--judge_url"),
+     ("400", "--judge_model")],
+)  # fmt: skip
+def test_a_judge_that_refuses_is_known_before_there_is_anything_to_judge(served, status, remedy):
+    url, server = served
+    server.trouble = collections.defaultdict(lambda: [status] * 9)
+    with pytest.raises(llm_score.Unavailable, match=rf"{url}.*HTTP {status}.*{remedy}"):
+        judge(url).probe()
+    assert len(server.bodies) == 1
+
+
+def test_a_judge_that_is_not_there_is_known_at_once():
+    began = time.monotonic()
+    with pytest.raises(llm_score.Unavailable, match=r"127.0.0.1:9/v1.*ConnectError.*Start its"):
+        judge("http://127.0.0.1:9/v1", wait=60).probe([item("a")])
+    assert time.monotonic() - began < 5
+
+
+def test_a_judge_that_never_answers_is_not_waited_for_twice(served):
+    url, server = served
+    server.trouble = collections.defaultdict(lambda: ["slow"] * 9)
+    with pytest.raises(llm_score.Unavailable, match="ReadTimeout"):
+        judge(url, timeout=0.3).probe()
+    assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize("trouble", ["500", "429", "no json", "no choices", "says good"])
+def test_trouble_that_may_pass_is_said_and_stops_nothing(served, trouble):
+    (url, server), said = served, []
+    server.trouble = collections.defaultdict(lambda: [trouble])
+    asked = judge(url, log=said.append)
+    asked.probe()
+    assert len(server.bodies) == 1 and url in said[0] and "is no grade" in said[1]
+
+
+def test_what_is_asked_first_is_asked_once_and_not_at_all_where_all_is_known(served, tmp_path):
+    url, server = served
+    items = [item(REFERENCE), item("nothing")]
+    asked = judge(url, cache=tmp_path)
+    asked.probe(items)
+    asked.probe()
+    assert len(server.bodies) == 1
+    assert [j.grade for j in asked.judge(items)] == [5, 1] and len(server.bodies) == 2
+    judge("http://127.0.0.1:9/v1", cache=tmp_path).probe(items)  # It has no more to do.
+    server.trouble["bad"] = ["400"]  # May be due to this text.
+    judge(url).probe([item("bad")])
 
 
 def test_judgements_are_kept_and_failures_are_asked_again(served, tmp_path):
