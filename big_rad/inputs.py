@@ -53,7 +53,7 @@ def read(
     if modality is None and grey and found.format in _SILENT:
         raise ValueError(
             f"{path.name}: {_SILENT[found.format]} does not say the modality; give "
-            "--modality=CT (values in HU), MR or OT"
+            '--modality=CT (values in HU), MR or OT; in Python, inputs.read(path, modality="CT")'
         )
     if offset and found.units != "HU":
         raise ValueError(f"{path.name}: --offset is for grey values of CT; leave it out")
