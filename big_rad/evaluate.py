@@ -144,7 +144,7 @@ def load_model(config: Any, checkpoint: str | pathlib.Path, log: Log = print) ->
     """
     fields = {name: config[name] for name in recipe.FIELDS}
     found = load.load(checkpoint, fields, log=log)
-    queue = generate.make_queue_fn(found.model, found.tokenizer, never=found.never)
+    queue = generate.make_queue_fn(found.model, found.tokenizer, None, found.never)
     return Model(queue, found.params, found.tokenizer)
 
 

@@ -87,7 +87,7 @@ class RadGrounder:
         self._generate = generate_fn or generate.make_generate_fn(model, tokenizer, never)
         self._queue = None
         if generate_fn is None:
-            self._queue = generate.make_queue_fn(model, tokenizer, never=never)
+            self._queue = generate.make_queue_fn(model, tokenizer, None, never)
         self._pp = functools.lru_cache(maxsize=64)(self._make_pp)
 
     @classmethod
