@@ -16,6 +16,7 @@ from big_rad.datasets.folder import builder
 from big_rad.evaluators import answers, generate
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
+from big_rad.pp import tokenizer as tokenizers
 from tests import browser, foreign, tiny_run
 from tests.evaluators import judge_server
 from tests.published import folder as published
@@ -56,6 +57,27 @@ def asked(monkeypatch):
 
     monkeypatch.setattr(generate, "make_queue_fn", make_queue_fn)
     return calls
+
+
+@pytest.fixture
+def questions(monkeypatch):
+    """(numbers of questions that a stand-in for the model was asked, settings of the stand-in).
+
+    It writes "yes", and fails once it was asked `most` times."""
+    calls, settings, tokenizer = [], {"most": 100}, tokenizers.load("tiny")
+    ids = np.array([*tokenizer.encode("yes"), tokenizer.eos_id], np.int32)
+
+    def answer(params, requests, **options):
+        if len(calls) == params["most"]:
+            raise OSError("the memory is gone")
+        calls.append(len(requests))
+        return [dict(tokens=ids, logprob=0.0, length=len(ids) - 1) for _ in requests]
+
+    def load_model(config, checkpoint, log):
+        return evaluate.Model(answer, settings, tokenizer)
+
+    monkeypatch.setattr(evaluate, "load_model", load_model)
+    return calls, settings
 
 
 class Killed(BaseException):
@@ -113,8 +135,8 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
     monkeypatch.setattr(answers.Kept.__init__, "__defaults__", (2,))
 
     def dies_after(count):
-        def make_queue_fn(*args):
-            queue = make(*args)
+        def make_queue_fn(*args, **kw):
+            queue = make(*args, **kw)
 
             def ask(params, requests, **options):
                 asked.append(len(requests))
@@ -219,7 +241,7 @@ def test_a_result_whose_samples_are_gone_is_made_again(evaluated, trained, data_
 
 
 def test_what_is_not_asked_for_again_stays_in_the_summary_and_on_the_page(
-    evaluated, trained, data_dir, tmp_path, capsys, asked
+    evaluated, trained, data_dir, tmp_path, capsys, questions
 ):
     first, out = evaluated[1]["evals"], tmp_path / "evaluation"
     shutil.copytree(evaluated[0], out)
@@ -233,13 +255,13 @@ def test_what_is_not_asked_for_again_stays_in_the_summary_and_on_the_page(
     by_sample = run(trained, data_dir, out, "--only=yes_no", "--by=sample")
     assert by_sample["evals"].keys() == first.keys()
     assert {e["bootstrap"]["by"] for e in by_sample["evals"].values()} == {"sample"}
-    assert not asked
+    assert not questions[0]
     # Fewer questions: the controls of these were asked others.
     fewer = run(trained, data_dir, out, "--only=yes_no", "--limit=2")
     assert fewer["evals"].keys() == {
         n for n in first if n not in ("yes_no_blank", "yes_no_shuffled")
     }
-    assert (fewer["evals"]["yes_no"]["n"], len(asked)) == (2, 1)
+    assert (fewer["evals"]["yes_no"]["n"], questions[0]) == (2, [2])
     said = capsys.readouterr().out
     assert "do not stay: yes_no_blank, yes_no_shuffled (the real images are asked other" in said
 
@@ -258,11 +280,11 @@ def reports(tmp_path_factory):
 
 
 def test_what_a_folder_has_is_evaluated_and_what_it_lacks_is_named(
-    trained, reports, tmp_path, asked, capsys
+    trained, reports, tmp_path, questions, capsys
 ):
     summary = run(trained, reports, tmp_path, "--data=folder", "--controls")
     there = {f"folder_report_en{c}" for c in ("", "_blank", "_mirrored")}
-    assert summary["evals"].keys() == there and len(asked) == 3
+    assert summary["evals"].keys() == there and questions[0] == [1, 1, 1]
     said = capsys.readouterr().out
     for task, lang in (("report", "de"), ("vqa", "en"), ("vqa", "de")):
         why = f"folder test: it has no text with task '{task}', lang '{lang}'; its texts are 1 of "
@@ -290,12 +312,12 @@ def test_what_a_folder_has_is_evaluated_and_what_it_lacks_is_named(
     ],
 )
 def test_data_that_are_not_there_are_an_error_before_the_first_question(
-    trained, data_dir, tmp_path, asked, capsys, options, wrong
+    trained, data_dir, tmp_path, questions, capsys, options, wrong
 ):
     place = (f"--data_dir={data_dir}", f"--out={tmp_path}")
     assert evaluate.main([f"--checkpoint={trained}", *place, *options]) == 2
-    out, err = capsys.readouterr()
-    assert re.search(wrong, err) and not asked and "init" not in out
+    err = capsys.readouterr().err
+    assert re.search(wrong, err) and not questions[0]
 
 
 @pytest.mark.parametrize(
@@ -309,35 +331,23 @@ def test_data_that_are_not_there_are_an_error_before_the_first_question(
     ],
 )
 def test_settings_of_a_later_evaluator_are_checked_before_the_first_question(
-    trained, data_dir, tmp_path, asked, change, wrong
+    trained, data_dir, tmp_path, questions, change, wrong
 ):
     config = evaluate._config(evaluate._parser().parse_args([f"--checkpoint={trained}"]))
     with config.unlocked():
         config.evals.yes_no = dict(config.evals.yes_no.to_dict(), **change)
     with pytest.raises(ValueError, match=wrong):
         evaluate.evaluate(config, trained, str(data_dir), tmp_path, log=lambda line: None)
-    assert not asked
+    assert not questions[0]
 
 
 def test_what_is_finished_is_written_though_a_later_evaluator_fails(
-    trained, data_dir, tmp_path, asked, capsys, monkeypatch
+    trained, data_dir, tmp_path, questions, capsys
 ):
-    make = generate.make_queue_fn
-
-    def make_queue_fn(*args, **kw):
-        answer = make(*args, **kw)
-
-        def ask(*args, **kw):
-            if asked:
-                raise OSError("the memory is gone")
-            return answer(*args, **kw)
-
-        return ask
-
+    calls, settings = questions
+    settings["most"] = 1
     place = (f"--data_dir={data_dir}", f"--out={tmp_path}", "--resamples=50")
-    with monkeypatch.context() as patched:
-        patched.setattr(generate, "make_queue_fn", make_queue_fn)
-        assert evaluate.main([f"--checkpoint={trained}", *place]) == 2
+    assert evaluate.main([f"--checkpoint={trained}", *place]) == 2
     said = capsys.readouterr()
     assert "finished and written to" in said.out and "not finished: yes_no" in said.out
     assert "the memory is gone" in said.err
@@ -345,10 +355,10 @@ def test_what_is_finished_is_written_though_a_later_evaluator_fails(
     assert (list(summary["evals"]), summary["unfinished"]) == (["report"], ["yes_no"])
     assert "Not finished: yes_no." in (tmp_path / "results.md").read_text(encoding="utf-8")
     assert "not finished" in (tmp_path / "report.html").read_text(encoding="utf-8")
-    asked.clear()
+    settings["most"] = 2
     whole = run(trained, data_dir, tmp_path)
     assert list(whole["evals"]) == ["report", "yes_no"] and not whole["unfinished"]
-    assert len(asked) == 1
+    assert calls == [4, 4]
 
 
 def test_a_control_that_needs_another_patient_is_left_out_by_name(

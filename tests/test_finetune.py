@@ -9,6 +9,7 @@ import pytest
 
 from big_rad import (
     checkpoint,
+    config_check,
     inputs,
     memory,
     metric_writer,
@@ -286,6 +287,7 @@ def test_folders_of_two_names_lie_side_by_side_and_each_is_the_one_that_is_used(
 
 SEEN = {"boxes": [[0, 0, 9, 9, "liver"]], "report": "The liver is normal."}
 PLAIN, MASK = {"report": "Normal."}, {"mask": "map.npy"}
+UNTOLD = {"boxes": [[0, 0, 9, 9, "liver"]]}  # an image without a text
 UNNAMED = {"boxes": [[0, 0, 9, 9, "liver"]], "report": "Normal."}
 
 
@@ -335,6 +337,55 @@ def test_the_best_checkpoint_is_chosen_by_a_score_that_the_validation_split_has(
     config = finetune.get_config(f"source={source},init={start},batch=2")
     assert config.ckpt_best == f"report_val/{best}"
     assert config.summary.to_dict() == {summary: f"report/{summary}"}
+
+
+ASKED = {"question": "Is the liver normal?", "answer": "yes", "question_type": "yesno"}
+BOTH = SEEN | ASKED
+
+
+@pytest.mark.parametrize(
+    "train, validation, test, evals, best, said",
+    [
+        (BOTH, SEEN, BOTH, "report report_val vqa", "report_val/g_iou",
+         ["vqa_val: left out, no question of a validation patient"]),
+        (BOTH, ASKED, PLAIN, "report vqa_val", "vqa_val/f1",
+         ["report_val: left out, no report of a validation patient",
+          "vqa: left out, no question of a test patient"]),
+        (BOTH, BOTH, ASKED, "vqa report_val vqa_val", "report_val/g_iou",
+         ["report: left out, no report of a test patient"]),
+        (PLAIN, PLAIN, BOTH, "report report_val vqa", "report_val/report_f1",
+         ["vqa_val: left out", "vqa: is evaluated and not trained, no question of a train"]),
+        (ASKED, UNTOLD, ASKED, "vqa", "",
+         ['no best checkpoint is chosen', 'write "split": "validation" into all lines']),
+        (ASKED, ASKED, ASKED, "vqa vqa_val", "vqa_val/f1", []),
+    ],
+)  # fmt: skip
+def test_a_task_that_a_held_out_split_lacks_is_left_out_by_name(
+    init, tmp_path, capsys, train, validation, test, evals, best, said
+):
+    source = write_slices(tmp_path, train=train, validation=validation, test=test)
+    capsys.readouterr()
+    config = finetune.get_config(f"source={source},init={init},batch=2")
+    out = capsys.readouterr().out
+    assert set(config.evals) == set(evals.split())
+    assert config.get("ckpt_best", "") == best
+    assert all(text in out for text in said) and out.count("left out") == sum(
+        "left out" in text for text in said
+    )
+    # Its other settings fit, and what is asked for is there.
+    config_check.check(config)
+    asked = {name: (e.split, e.expand.task) for name, e in config.evals.items()}
+    texts = {"train": train, "validation": validation, "test": test}
+    fields = {"report": "report", "vqa": "question"}
+    assert all(fields[task] in texts[split] for split, task in asked.values())
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_split_without_any_text_that_is_needed_is_refused(init, tmp_path, split):
+    lines = dict.fromkeys(("train", "validation", "test"), ASKED) | {split: UNTOLD}
+    source = write_slices(tmp_path, **lines)
+    with pytest.raises(ValueError, match=f"no report and no question in {split}; .*validate_data"):
+        finetune.get_config(f"source={source},init={init}")
 
 
 @pytest.mark.parametrize(

@@ -16,16 +16,20 @@ from big_rad.registry import did_you_mean
 # Of each type of evaluator the main score, and what to look at beside it, or where it has no value.
 MAIN = {"grounded": ("g_iou", "report_f1"), "vqa": ("f1", "accuracy")}
 _EVERYWHERE = ("n", "unfinished", "mean_logprob")
+_PUBLISHED = ("recall_published", "accuracy_published")
 _OTHERS = {  # beside `page.HEADLINES`
     "grounded": (
         *("n_scored", "n_both_empty", "precision", "recall", "precision_iou50", "recall_iou50"),
         *("invalid_refs", "report_bleu1", "report_cider_normalized"),
     ),
-    "vqa": (),
+    "vqa": _PUBLISHED,
 }
 _GRADED = ("llm_score",)  # By `big_rad.evaluate` alone.
 _WITH_CAPTIONS = re.compile(r"report_(cider|rouge|bleu).*")
-_GROUPED = {"grounded": ("g_iou", "report_f1", "n"), "vqa": ("f1", "recall", "accuracy", "n")}
+_GROUPED = {
+    "grounded": ("g_iou", "report_f1", "n"),
+    "vqa": ("f1", "recall", "accuracy", "n", *_PUBLISHED),
+}
 _KINDS = {"grounded": (), "vqa": ("yes_no", "multiple", "open", "closed")}
 _LANGUAGE_OR_MODALITY = re.compile(r"[a-z]{2}|[A-Z]{2}|no_lang|no_modality")
 _BY_CLASS = ("mean_iou", "mean_dice", "n_ref", "n_pred", "matched")

@@ -158,10 +158,12 @@ def _summary(out: pathlib.Path, log: Callable[[str], None]) -> dict[str, Any]:
     path = out / "summary.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return found if isinstance(found["evals"], dict) else {"evals": {}}
+        if any(not isinstance(entry, dict) for entry in found["evals"].values()):
+            raise ValueError("an entry is no object")
+        return found
     except FileNotFoundError:
         pass
-    except (ValueError, KeyError, TypeError, OSError) as e:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as e:
         log(f"{path} is broken ({type(e).__name__}: {e}): what it held does not stay")
     return {"evals": {}}
 
