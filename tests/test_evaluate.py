@@ -96,8 +96,8 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
     monkeypatch.setattr(answers.Kept.__init__, "__defaults__", (2,))
 
     def dies_after(count):
-        def make_queue_fn(*args):
-            queue = make(*args)
+        def make_queue_fn(*args, **kw):
+            queue = make(*args, **kw)
 
             def ask(params, requests, **options):
                 asked.append(len(requests))

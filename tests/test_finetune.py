@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from big_rad import checkpoint, memory, metric_writer, predict, run_dir, train
+from big_rad import checkpoint, inputs, memory, metric_writer, predict, run_dir, train
 from big_rad import config as config_lib
 from big_rad.datasets import core, prepare
 from big_rad.evaluators import before_after
@@ -140,7 +140,8 @@ def test_the_best_checkpoint_on_validation_stays_and_can_be_run(run, source):
     said = []
     model = predict.RadGrounder.load(workdir, log=said.append)
     assert f"step {summary['best_step']}, the best by report_val/" in said[0]
-    answer = model.answer(source / "s0.npy", "Which organ takes up most of the slice?")
+    image = inputs.read(source / "s0.npy", modality="CT")
+    answer = model.answer(image, "Which organ takes up most of the slice?")
     assert isinstance(answer.text, str)
 
 
