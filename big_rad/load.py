@@ -116,7 +116,6 @@ def load_as_stored(checkpoint: str | pathlib.Path, *, log: Callable[[str], None]
         if weights.exists(checkpoint) and weights.kind(checkpoint) != "orbax":
             return load(checkpoint, log=log)
         place = run_dir.locate(checkpoint)
-        log(f"{checkpoint}: {place}")
         params, meta = checkpoints.load_params(place.folder)
     except FileNotFoundError as e:
         raise CheckpointError(str(e)) from e
@@ -127,7 +126,7 @@ def load_as_stored(checkpoint: str | pathlib.Path, *, log: Callable[[str], None]
     try:
         for name, value in common.flatten(params).items():
             tensors.check_finite(value, name, checkpoint)
-        return _of_run(params, meta, place.workdir)
+        loaded = _of_run(params, meta, place.workdir)
     except KeyError as e:
         raise CheckpointError(
             f"{checkpoint}: its config has no {e}; it needs model_name, model, tokenizer, codec "
@@ -135,6 +134,8 @@ def load_as_stored(checkpoint: str | pathlib.Path, *, log: Callable[[str], None]
         ) from e
     except (ValueError, OSError) as e:
         raise CheckpointError(f"{checkpoint}: {e}") from e
+    log(f"{checkpoint}: {place}")
+    return loaded
 
 
 def _of_run(params: dict[str, Any], meta: Mapping[str, Any], workdir: pathlib.Path) -> Loaded:

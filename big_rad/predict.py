@@ -401,6 +401,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             if len(meant) > 1:
                 each = ", ".join(getattr(c, args.lang) for c in meant)
                 print(f"--organ={name}: asked for as {each}", file=sys.stderr)
+        asks = args.task == "vqa" or (args.task == "detect" and not args.organ)
+        if asks and not args.question.strip():  # Before a model is loaded.
+            more = ", or --organ" if args.task == "detect" else ""
+            raise ValueError(f"the question is empty; give --question{more}")
         return _predict_all(args)
     except (CheckpointError, ValueError, OSError) as e:
         _complain(e)

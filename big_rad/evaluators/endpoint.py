@@ -79,7 +79,7 @@ class Endpoint:
             body: what is posted, as JSON.
 
         Returns:
-            (HTTP status, the JSON that came back, or its text where it is none). Status 0: nothing
+            (HTTP status, the JSON that came back, or its text where it is not JSON). Status 0: nothing
             came back, and the text says why.
         """
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}

@@ -49,7 +49,7 @@ def _card(evals: Mapping[str, Any], section: page.Section) -> str:
         if c != "none" and n in evals and main in evals[n]["intervals"][""]
     }
     counted = "" if x is None or x["n"] == entry["n"] else f", {x['n']:,} of them count here"
-    graded = page.graded(entry["metrics"])
+    graded = page.graded(entry.get("metrics", {}))
     graded = f", {graded}" if graded else ""
     what = f"{entry['dataset']} {entry['split']}, n = {entry['n']:,}{counted}{graded}"
     figure = "–" if x is None else f"{x['mean']:.3f}"

@@ -125,11 +125,8 @@ def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
     if summary.get("unfinished"):
         lines.append(f"\nNot finished: {', '.join(summary['unfinished'])}.")
     lines += [f"\n{n}: left out, {why}." for n, why in (summary.get("left_out") or {}).items()]
-    lines += [
-        f"\n{name}: {page.graded(entry['metrics'])}."
-        for name, entry in summary["evals"].items()
-        if page.graded(entry["metrics"])
-    ]
+    graded = {n: page.graded(e.get("metrics", {})) for n, e in summary["evals"].items()}
+    lines += [f"\n{name}: {text}." for name, text in graded.items() if text]
     lines += ["", "| evaluator | score | mean (95 %) | n | units |", "|---|---|---|---|---|"]
     for name, entry in summary["evals"].items():
         for score, x in entry["intervals"][""].items():
