@@ -79,8 +79,8 @@ class Endpoint:
             body: what is posted, as JSON.
 
         Returns:
-            (HTTP status, the JSON that came back, or its text where it is not JSON). Status 0: nothing
-            came back, and the text says why.
+            (HTTP status, the JSON that came back, or its text where it is not JSON). With status 0
+            nothing came back, and the text says why.
         """
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         limit = httpx.Timeout(self.timeout, connect=min(self.timeout, _CONNECT))
