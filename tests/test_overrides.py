@@ -57,7 +57,10 @@ def test_a_field_that_a_recipe_sets_can_be_unset(args):
         ([f"{DEMO}:stepz=3"], "'stepz': unknown; known: steps, .*did you mean 'steps'"),
         ([f"{DEMO}:ground=boxs"], "one of boxes, masks; did you mean 'boxes'"),
         ([f"{DEMO}:steps=3,steps=4"], "'steps=3' and 'steps=4': give one of them"),
-        ([DEMO.replace("demo.py", "dem.py")], "dem.py' does not exist; .*did you mean .*demo.py"),
+        (
+            [DEMO.replace("demo.py", "dem.py")],
+            "dem.py' does not exist here .*; .*did you mean .*demo.py",
+        ),
     ],
 )
 def test_an_error_of_the_file_or_its_arguments_is_said_as_it_is(args, said):
