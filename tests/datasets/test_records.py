@@ -74,7 +74,7 @@ def built(tmp_path_factory):
 
 
 def test_warnings_are_counted_and_said_and_leave_nothing_out(tmp_path, built):
-    first = build(tmp_path, doubtful, max_reject_share=0.0)
+    first = build(tmp_path, doubtful)
     assert (first.counts, first.rejects) == (built[1].counts, 1)
     assert first.notes == ["15 warnings: stays plain", "1 warnings: looks odd"]
     assert (first.folder / "rejects.jsonl").read_text() == (
