@@ -9,8 +9,6 @@ from typing import Any
 
 import ml_collections
 
-from big_rad.datasets import folder
-
 CODEC = dict(name="radgrounder", grid=None)
 CONTROLS = ("none", "blank", "shuffled")
 _NORMS_AND_BIASES = r".*/(scale|bias)"
@@ -106,8 +104,12 @@ def built_folder(a: ml_collections.ConfigDict, name: str = "folder") -> dict[str
     Raises:
         ValueError: `folder` is not one word.
     """
+    if a.folder == "default":  # As in configs of runs of before.
+        return {}
+    from big_rad.datasets import folder  # Needs packages that a benchmark does without.
+
     folder.check_name(a.folder)
-    if name != "folder" or a.folder == "default":  # As in configs of runs of before.
+    if name != "folder":
         return {}
     return dict(builder_args=dict(config=a.folder))
 

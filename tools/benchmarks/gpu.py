@@ -8,6 +8,7 @@ and goes on with the others. `--dry-run` runs every part at the smallest size, o
 """
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import os
@@ -16,11 +17,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from importlib import metadata
 from typing import Any
 
 import jax
 
-from big_rad import run_info, runtime
+from big_rad import runtime
 from tools.benchmarks import gpu_parts
 
 # Seconds that a part takes on one H100 with 16 cores, compilation included: guesses, until the
@@ -205,7 +207,7 @@ def _part(name: str, settings: gpu_parts.Settings, out: pathlib.Path) -> dict[st
     # Runs a part in this process and writes its rows as they come; `ended` comes with the last.
     if not jax.config.jax_compilation_cache_dir:  # Programs that a later run needs again.
         runtime.use_compilation_cache(str(out / "compiled"))
-    found: dict[str, Any] = {"rows": [], "packages": run_info.versions()}
+    found: dict[str, Any] = {"rows": [], "packages": _versions()}
 
     def write() -> None:
         runtime.write_whole(out / f"{name}.json", json.dumps(found, indent=1))
@@ -221,6 +223,14 @@ def _part(name: str, settings: gpu_parts.Settings, out: pathlib.Path) -> dict[st
         ended = f"skipped: {e}"
     found |= {"ended": ended, "device": jax.devices()[0].device_kind}
     write()
+    return found
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("jax", "jaxlib", "flax", "optax", "numpy", "torch", "transformers"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
     return found
 
 
