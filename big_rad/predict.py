@@ -199,11 +199,12 @@ class RadGrounder:
             return self._run(image, text, lang, "none", True, max_new_tokens)
         if not question:
             raise ValueError("the list of organs is empty; name one")
+        wanted = organs(question)
         texts = [
-            dict(task="detect", question=detect_question(c.en, lang), answer="")
-            for c in organs(question)
+            dict(task="detect", question=detect_question(c.en, lang), answer="") for c in wanted
         ]
         asked = self._run_all(image, texts, lang, "none", True, max_new_tokens)
+        others = [_another(c, p, lang) for c, p in zip(wanted, asked, strict=True)]
         return Prediction(
             text="; ".join(p.text for p in asked),
             entities=tuple(e for p in asked for e in p.entities),
@@ -211,7 +212,7 @@ class RadGrounder:
             raw="; ".join(p.raw for p in asked),
             tokens=sum(p.tokens for p in asked),
             turned=asked[0].turned,
-            warnings=asked[0].warnings,
+            warnings=(*asked[0].warnings, *filter(None, others)),
         )
 
     def _check_points(self, what: str) -> None:
@@ -382,11 +383,22 @@ def organs(names: Sequence[str]) -> list[classes.AnatomyClass]:
     return list(found.values())
 
 
+def _another(asked: classes.AnatomyClass, answer: Prediction, lang: str) -> str:
+    # Says that an answer about one organ points at others alone; "" if it does not.
+    named = {e.class_id: e.class_name or e.phrase for e in answer.entities}
+    if not named or asked.id in named:
+        return ""
+    return f"asked for {getattr(asked, lang)}, and the answer marks {', '.join(named.values())}"
+
+
 def detect_question(organ: str, lang: str = "en") -> str:
     """Returns the training data's question for an organ named in either language."""
     known = classes.lookup(organ)
     name = getattr(known, lang) if known is not None else organ
     return _DETECT[lang].format(name)
+
+
+_OF_TASK = {"organ": "detect", "choice": "vqa", "clinical": "report"}  # options of one task alone
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -396,19 +408,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.out:
             pathlib.Path(args.out).mkdir(parents=True, exist_ok=True)
             _check_outputs(args.out, args.images)
-        for name in args.organ if args.task == "detect" else ():
+        _check_task(args)
+        for name in args.organ:
             meant = organs([name])
             if len(meant) > 1:
                 each = ", ".join(getattr(c, args.lang) for c in meant)
                 print(f"--organ={name}: asked for as {each}", file=sys.stderr)
-        asks = args.task == "vqa" or (args.task == "detect" and not args.organ)
-        if asks and not args.question.strip():  # Before a model is loaded.
-            more = ", or --organ" if args.task == "detect" else ""
-            raise ValueError(f"the question is empty; give --question{more}")
         return _predict_all(args)
     except (CheckpointError, ValueError, OSError) as e:
         _complain(e)
         return 2
+
+
+def _check_task(args: argparse.Namespace) -> None:
+    # Before a model is loaded: options that the task does not use, and what it cannot do without.
+    for name, task in _OF_TASK.items():
+        if getattr(args, name) and args.task != task:
+            raise ValueError(
+                f"--{name} belongs to --task={task}, and the task is {args.task}: change the task, "
+                "or leave the option out"
+            )
+    asks = args.task == "vqa" or (args.task == "detect" and not args.organ)
+    if asks and not args.question.strip():
+        more = ", or --organ" if args.task == "detect" else ""
+        raise ValueError(f"the question is empty; give --question{more}")
+    if args.organ and args.question.strip():
+        raise ValueError("give --organ or --question, not both: each organ is asked for by itself")
 
 
 def _predict_all(args: argparse.Namespace) -> int:

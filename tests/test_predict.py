@@ -189,6 +189,7 @@ def test_organs_are_asked_for_one_by_one_in_the_language():
     result = fixed(text, batches).detect(grey(64, 64), ["Leber", "spleen"], lang="en")
     assert len(result.entities) == len(batches) == 2
     assert "liver" in prompt_of(batches[0]) and "spleen" in prompt_of(batches[1])
+    assert result.warnings == ("asked for spleen, and the answer marks liver",)
 
 
 @pytest.mark.parametrize(
@@ -214,6 +215,22 @@ def test_the_command_says_what_a_name_of_several_organs_asks_for(tmp_path, capsy
     said = capsys.readouterr().err.splitlines()
     assert said[0] == "--organ=kidneys: asked for as right kidney, left kidney"
     assert "spleen" not in "".join(said)
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--organ=kidneys"], "--organ belongs to --task=detect, and the task is report"),
+        (["--task=detect", "--organ=liver", "--choice=yes"], "--choice belongs to --task=vqa"),
+        (["--task=vqa", "--question=Where?", "--clinical=Pain."], "--clinical belongs to --task="),
+        (["--task=detect", "--organ=liver", "--question=Where?"], "--organ or --question"),
+        (["--task=vqa"], "give --question"),
+    ],
+)
+def test_an_option_that_the_task_does_not_use_is_an_error(tmp_path, capsys, options, said):
+    image = str(tmp_path / "no.dcm")
+    assert predict.main([f"--checkpoint={tmp_path}", image, *options]) == 2
+    assert said in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
