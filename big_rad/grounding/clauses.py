@@ -5,7 +5,8 @@ Rules only, for English and German reports. Knows nothing of anatomy and of side
 
 import dataclasses
 import re
-import unicodedata
+
+from big_rad.unicode import nfc
 
 _WORD = re.compile(r"[\w\u0300-\u036f]+")
 # "u. a.", "u. ä." and "u. U.", in which the "u." is no conjunction of two organs.
@@ -87,7 +88,7 @@ def tokens(text: str) -> list[Token]:
     """Returns the words of a text, numbers included."""
     found = []
     for match in _WORD.finditer(text):
-        low = unicodedata.normalize("NFC", match[0]).lower()
+        low = nfc(match[0]).lower()
         if low == "u" and not _NO_AND.match(text, match.end()):
             low = "und"
         found.append(Token(match.start(), match.end(), match[0], low))
