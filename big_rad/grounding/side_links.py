@@ -1,7 +1,7 @@
 """Carries a side to a phrase over a mark that otherwise ends the reach of a side.
 
 Two such marks: the colon of a heading ("Kidney: left.") and the comma between an organ and its part
-("right lung, lower lobe").
+("right lung, lower lobe"). A side that is only a place beside a noun carries none.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -75,3 +75,23 @@ def is_part(
     if first.own_side is None and end != second.last:
         return False  # "Nodule in the lower lobe, right lung clear."
     return not any(i in free for i in range(second.last + 1, end + 1))
+
+
+def is_beside(
+    words: Sequence[Token], between: Sequence[str], owner: Mapping[int, Phrase], i: int
+) -> bool:
+    """Whether a German side is a place beside a noun: "rechts der Niere".
+
+    Args:
+        words, between: of `clauses`.
+        owner: the phrase that a word is in, by index.
+        i: which word the side is.
+    """
+    if i + 1 >= len(words) or between[i]:
+        return False
+    if words[i].low not in ("links", "rechts") or words[i + 1].low != "der":
+        return False
+    for k in range(i + 2, min(len(words), i + 5)):
+        if k in owner:
+            return candidates.gender(owner[k].ids[0]) != "m"
+    return True

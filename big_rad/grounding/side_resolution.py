@@ -87,7 +87,9 @@ class _Resolver:
         self._free = {
             s.index: s
             for s in sides
-            if s.index not in self._owner and not s.remaining and not self._beside(s)
+            if s.index not in self._owner
+            and not s.remaining
+            and not (lang == "de" and side_links.is_beside(words, between, self._owner, s.index))
         }
         self._after: set[int] = set()  # Phrases (by first word) whose side stands after them.
         self._spent: set[int] = set()  # Sides that one phrase has for itself.
@@ -398,16 +400,3 @@ class _Resolver:
         new_finding = any(self._words[k + 1].low in INDEFINITE for k in joints)
         at_start = side is not None and not side.adjective and i < p.first
         return at_start or not new_finding and candidates.family(p.ids) == "lung"
-
-    def _beside(self, side: SideWord) -> bool:
-        """Whether a German side is a place beside a noun: "rechts der Niere"."""
-        i = side.index
-        if self._lang != "de" or i + 1 >= len(self._words) or self._between[i]:
-            return False
-        if self._words[i].low not in ("links", "rechts") or self._words[i + 1].low != "der":
-            return False
-        for k in range(i + 2, min(len(self._words), i + 5)):
-            owner = self._owner.get(k)
-            if owner is not None:
-                return candidates.gender(owner.ids[0]) != "m"
-        return True
