@@ -13,7 +13,6 @@ import functools
 import json
 import pathlib
 import sys
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -31,6 +30,7 @@ from big_rad.pp import builder as pp_builder
 from big_rad.pp import ops_image
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.predictions import Entity, Prediction
+from big_rad.unicode import nfc
 from big_rad.weights import recipe
 
 _MAX_PROMPT = 256  # token slots of a prompt, <bos> included
@@ -524,7 +524,7 @@ def _stems(paths: Sequence[str]) -> list[str]:
     # Files of the same name from several folders must not overwrite each other's output.
     stems: list[str] = []
     for path in paths:
-        name = unicodedata.normalize("NFC", pathlib.Path(path).name)
+        name = nfc(pathlib.Path(path).name)
         stem = unique = pathlib.Path(name.removesuffix(".zst")).stem
         while unique in stems:
             unique = f"{stem}_{sum(s.startswith(stem) for s in stems) + 1}"

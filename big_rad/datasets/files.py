@@ -8,10 +8,11 @@ import fcntl
 import hashlib
 import os
 import shutil
-import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
+
+from big_rad.unicode import nfc
 
 _OLD, _LOCK = "old", "lock"
 
@@ -50,8 +51,8 @@ def find(root: Path, name: str) -> Path:
     for part in name.split("/"):
         here = found / part
         if part and not here.exists() and not part.isascii() and found.is_dir():
-            same = unicodedata.normalize("NFC", part)
-            twins = [p for p in found.iterdir() if unicodedata.normalize("NFC", p.name) == same]
+            same = nfc(part)
+            twins = [p for p in found.iterdir() if nfc(p.name) == same]
             here = twins[0] if twins else here
         found = here
     return found if found.exists() else path

@@ -14,7 +14,6 @@ import functools
 import io
 import json
 import types
-import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
@@ -101,12 +100,6 @@ class Built:
     rejects: int = 0
     notes: list[str] = dataclasses.field(default_factory=list)
     contents: list[str] = dataclasses.field(default_factory=list)
-
-
-def nfc(text: str) -> str:
-    """Returns a text in Unicode's composed form, as built data hold all texts: an umlaut is one
-    character, and the same word the same tokens, whatever program wrote it."""
-    return unicodedata.normalize("NFC", text)
 
 
 def image_record(

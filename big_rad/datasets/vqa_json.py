@@ -17,7 +17,9 @@ import numpy as np
 
 from big_rad.datasets import files, records
 from big_rad.datasets.records import Problem, SourceError
-from big_rad.dicom import read, turns
+from big_rad.dicom import read
+from big_rad.dicom.image import to_display
+from big_rad.unicode import nfc
 
 QUESTION_TYPES = ("open", "closed")
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")
@@ -240,7 +242,7 @@ def text_of(
     found = found.strip().lower() if isinstance(found, str) else ""
     if found not in QUESTION_TYPES:
         return row.problem(kind, "neither open nor closed; the row is left out")
-    asked, said = (records.nfc(x.strip()) for x in (asked, said))
+    asked, said = (nfc(x.strip()) for x in (asked, said))
     text = {"task": "vqa", "lang": lang, "question": asked, "answer": said}
     return text | {"question_type": found, "choices": [], "source": "", "template": ""}
 
@@ -318,14 +320,15 @@ def pixels(job: Job, upright: bool = False) -> np.ndarray | Problem:
 
     Args:
         job: the image.
-        upright: turns it as its EXIF orientation asks for, where no boxes lie on stored pixels.
+        upright: turns it to its usual display, a picture as its EXIF orientation asks for; only
+            where no boxes lie on stored pixels.
     """
     path = job.root / job.image
     if gone := missing(job):
         return gone
     try:
         found = read.read(path)
-        values = (turns.upright(found)[0] if upright else found).pixels
+        values = (to_display(found)[0] if upright else found).pixels
     except read.ReadError as e:
         message = str(e).removeprefix(f"{path.name}: ")
         return Problem(job.image, None, "", message, items=len(job.texts))

@@ -4,12 +4,8 @@ Knows no file format, and nothing of what makes an image need a turn but the EXI
 """
 
 import dataclasses
-from typing import TYPE_CHECKING
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from big_rad.dicom.image import Slice
 
 Box = tuple[float, float, float, float]
 
@@ -96,23 +92,3 @@ EXIF = {
     7: Turn(transpose=True, flip_rows=True, flip_columns=True),
     8: Turn(transpose=True, flip_rows=True),
 }
-
-
-def upright(image: "Slice") -> "tuple[Slice, Turn]":
-    """Turns a picture as its EXIF orientation asks for.
-
-    Args:
-        image: as read, with stored pixels.
-
-    Returns:
-        The slice as it is to be shown, whose EXIF orientation is 1 (the same object if that is what
-        it was); and the turn from stored pixels to shown ones, for boxes and masks.
-    """
-    turn = EXIF[image.exif]
-    if image.exif == 1:
-        return image, turn
-    spacing = image.spacing[::-1] if image.spacing and turn.transpose else image.spacing
-    turned = dataclasses.replace(
-        image, pixels=turn.array(image.pixels), spacing=spacing, exif=1, orientation=""
-    )
-    return turned, turn

@@ -7,7 +7,6 @@ Colours are from Okabe and Ito's set that colour-blind readers can tell apart.
 import base64
 import dataclasses
 import io
-import unicodedata
 from collections.abc import Iterator, Sequence
 
 import font_source_sans_pro
@@ -15,6 +14,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from big_rad.pp import ops_image
+from big_rad.unicode import nfc
 
 BLUE, ORANGE = "#0072B2", "#E69F00"
 PALETTE = (ORANGE, "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", BLUE)
@@ -232,7 +232,7 @@ def _label(
     # Writes the label where it covers no other label, if there is such a place; returns the place.
     # Composed letters look the same with and without Pillow's optional text layout. What the font
     # lacks is drawn as a crossed box, so that nobody takes the label for the whole text.
-    text = unicodedata.normalize("NFC", mark.label)
+    text = nfc(mark.label)
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     w, h = right - left + 6, bottom - top + 4
     rect = spot(box, (w, h), size, taken, mark.below)

@@ -19,6 +19,7 @@ from PIL import Image
 from big_rad import runtime
 from big_rad.evaluators import draw
 from big_rad.grounding import masks
+from big_rad.unicode import nfc
 
 Record = dict[str, Any]
 MAIN_SCORE = {"grounded": "g_iou", "vqa": "f1"}
@@ -167,8 +168,11 @@ def _alone(record: Record, side: str, other: str) -> list[Record]:
 
 
 def class_of(entity: Record) -> Any:
-    """Returns what an entity is compared by: its class id, or its phrase if it has none."""
-    return entity["class_id"] or entity["phrase"].strip().lower()
+    """Returns what an entity is compared by: its class id, or its phrase if it has none.
+
+    Case and the Unicode form of the phrase do not matter.
+    """
+    return entity["class_id"] or nfc(entity["phrase"].strip().lower())
 
 
 def groups(records: Sequence[Record], kind: str) -> dict[str, list[Record]]:

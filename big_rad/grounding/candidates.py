@@ -19,6 +19,8 @@ _AFTER_SHORT = re.compile(r"\.\s*")
 _SHORT = re.compile(r"[0-9]{1,2}|[A-Za-z]")
 _RANGE = re.compile(r"\s?[/\u2013]\s?\w")
 _JOINING = "-\u2010\u2011"
+# What follows "rechts" in "Niere rechts- und linksseitig".
+_SHARED_ENDING = re.compile(r"[-\u2010\u2011]\s*(?:/|u|oder|bzw|sowie)")
 # Words that the lexicon passes over; a phrase neither begins nor ends with one.
 _FILLERS = {
     "en": frozenset(
@@ -246,6 +248,8 @@ def _joined(text: str, a: Token, b: Token, lang: str) -> bool:
 def _is_part(text: str, start: int, end: int, ids: tuple[int, ...]) -> bool:
     """Whether a phrase is a part of a hyphenated word, or the end of a range of numbers."""
     digit = text[end - 1].isdigit()
+    if _SHARED_ENDING.match(text, end) and text[start:end].lower().endswith(("links", "rechts")):
+        return False
     if digit and RIBS.issuperset(ids):
         return False  # "ribs 3-5" is read as a range; see `ellipsis`.
     if text[end : end + 1] in tuple(_JOINING):

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 from big_rad.grounding import class_table as table
+from big_rad.unicode import nfc
 
 NUM_CLASSES = 121
 
@@ -244,7 +245,7 @@ _PARTS_EN = ("parenchyma", "tissue", "wall", "margin", "contour", "region", "bon
 
 def _fold(phrase: str) -> list[str]:
     """A phrase as words: lower case, umlauts written out, no punctuation, numbers apart."""
-    text = unicodedata.normalize("NFC", phrase).lower()
+    text = nfc(phrase).lower()
     for umlaut, written in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss")):
         text = text.replace(umlaut, written)
     text = "".join(

@@ -5,9 +5,12 @@ Rules only, for English and German reports. Knows nothing of anatomy and of side
 
 import dataclasses
 import re
-import unicodedata
+
+from big_rad.unicode import nfc
 
 _WORD = re.compile(r"[\w\u0300-\u036f]+")
+# "u. a.", "u. ä." and "u. U.", in which the "u." is no conjunction of two organs.
+_NO_AND = re.compile(r"\.?\s?(?:[aAäÄuU]|a\u0308)\b")
 _DASH = re.compile(r"\s[-\u2013\u2014]+\s")
 _NEW_ITEM = re.compile(r"\n\s*\n|\n\s*(?:[-*\u2022\u2013]|\(?\d{1,2}[.)])\s")
 # A point after these ends no sentence, whatever follows.
@@ -67,7 +70,7 @@ class Token:
     Attributes:
         start, end: its place.
         text: as it stands there.
-        low: in lower case and composed Unicode.
+        low: in lower case and composed Unicode; "und" for its abbreviation "u.".
     """
 
     start: int
@@ -85,7 +88,9 @@ def tokens(text: str) -> list[Token]:
     """Returns the words of a text, numbers included."""
     found = []
     for match in _WORD.finditer(text):
-        low = unicodedata.normalize("NFC", match[0]).lower()
+        low = nfc(match[0]).lower()
+        if low == "u" and not _NO_AND.match(text, match.end()):
+            low = "und"
         found.append(Token(match.start(), match.end(), match[0], low))
     return found
 
@@ -144,8 +149,10 @@ def _ends_sentence(gap: str, words: list[Token], i: int, lang: str) -> bool:
         return True
     if "." not in gap:
         return False
-    if "," in gap or ";" in gap or here.low in _SHORT and not _fine(words, i):
+    if "," in gap or ";" in gap or here.text.lower() in _SHORT and not _fine(words, i):
         return False
+    if here.low == "o" and after.low == "b":
+        return False  # "o. B.", see `_fine`.
     if gap == "." and (here.text.isdigit() or not after.capital):
         return False  # A decimal point, or an abbreviation in the middle of a word.
     if here.low in SIDE_SHORT[lang]:

@@ -14,11 +14,13 @@ from big_rad.grounding.clauses import CONJUNCTIONS, PREPOSITIONS, VERBS, Token
 from big_rad.grounding.side_words import SideWord
 
 _CONJ = (
-    r"(?:and/or|und/oder|and|or|und|oder|sowie|bzw\.?|as well as|wie auch|but not|but also|"
+    r"(?:and/or|und/oder|and|or|und|u\.?|oder|sowie|bzw\.?|as well as|wie auch|but not|but also|"
     r"nicht aber|aber nicht|sondern auch|als auch)"
 )
 _ARTICLE = r"(?:\s+(?:the|of the|in the|der|die|des|dem|den|das|im|in der))?"
-_JOIN = re.compile(rf"-?\.?\s*(?:,\s*{_CONJ}?|,?\s*{_CONJ}|/|&|\+){_ARTICLE}\s*-?", re.IGNORECASE)
+_JOIN = re.compile(
+    rf"[-\u2010\u2011]?\.?\s*(?:,\s*{_CONJ}?|,?\s*{_CONJ}|/|&|\+){_ARTICLE}\s*-?", re.IGNORECASE
+)
 _RANGE = re.compile(
     r"\.?\s*(?:-|\u2010|\u2011|\u2013|to|bis(?: zur| zum)?|through|thru)(?: the)?\s*", re.IGNORECASE
 )
@@ -32,6 +34,7 @@ _CLAUSE = 30  # Words after which a side no longer stands for an organ named bef
 _FAR = 4  # Words that a joint may consist of.
 _MIN_PART = 3  # Letters of a part of a German compound.
 _ADVERBS = ("links", "rechts")
+_HYPHENS = ("-", "\u2010", "\u2011")
 _ARTICLES = frozenset("the die der den dem des".split())
 _ADVERBIAL = frozenset("on at to from toward towards auf nach von zur".split())
 
@@ -130,7 +133,7 @@ class _Filler:
             if p in self._sides:
                 return self._other_side(near, p, joint)
             if _JOIN.fullmatch(joint):
-                return self._new(near, whole, p, p, hyphen=joint.startswith("-"))
+                return self._new(near, whole, p, p, hyphen=joint.startswith(_HYPHENS))
         return None
 
     def _one_after(self, near: Phrase, whole: Phrase) -> Phrase | None:
@@ -245,7 +248,9 @@ class _Filler:
         if edge not in near.bound:
             return None  # The sides must be neighbours.
         adverb = self._words[i].low in _ADVERBS
-        if not _COMPARE.fullmatch(joint) and adverb != (self._words[edge].low in _ADVERBS):
+        compound = joint.startswith(_HYPHENS)  # "rechts- und linksseitige Niere"
+        alike = compound or adverb == (self._words[edge].low in _ADVERBS)
+        if not _COMPARE.fullmatch(joint) and not alike:
             return None  # "Erguss links und rechte Niere"
         if after and not (_COMPARE.fullmatch(joint) or self._stands_alone(i)):
             return None

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from big_rad.grounding.classes import NUM_CLASSES
 from big_rad.grounding.codec import Box, BoxCodec
+from big_rad.unicode import nfc
 
 MODES = ("boxes", "masks")
 
@@ -152,7 +153,7 @@ def locate(
         raise ValueError(f"markup mode is {mode!r}; use 'boxes' or 'masks'")
     plain = {id(m) for m in mentions if mode == "boxes" and m.box is None}
     taken = [(start, end, None) for start, end in _protected(sentence)]
-    for m in sorted(mentions, key=lambda m: (-len(_nfc(m.keyword.strip())), id(m) in plain)):
+    for m in sorted(mentions, key=lambda m: (-len(nfc(m.keyword.strip())), id(m) in plain)):
         for match in _keyword_pattern(m.keyword).finditer(sentence):
             start, end = match.span()
             if m.start in (None, start) and all(end <= a or b <= start for a, b, _ in taken):
@@ -359,7 +360,7 @@ _WORD = r"[\w\u0300-\u036f]"
 
 def _keyword_pattern(keyword: str) -> re.Pattern:
     """Matches a keyword as whole words, in any case, white space and Unicode composition."""
-    keyword = _nfc(keyword.strip())
+    keyword = nfc(keyword.strip())
     parts = []
     for part in re.split(r"(\s+)", keyword):
         parts.append(r"\s+" if part.isspace() else "".join(map(_either_form, part)))
@@ -373,7 +374,3 @@ def _either_form(char: str) -> str:
     if decomposed == char:
         return re.escape(char)
     return f"(?:{re.escape(char)}|{re.escape(decomposed)})"
-
-
-def _nfc(text: str) -> str:
-    return unicodedata.normalize("NFC", text)

@@ -4,10 +4,10 @@ Words alone may not tell which organ is meant where: "Rechts im Unterlappen ein 
 der Unterlappen frei" has two keywords "Unterlappen" of different classes. Knows nothing of files.
 """
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from big_rad.grounding import candidates, markup, mentions
+from big_rad.unicode import nfc
 
 Keyword = tuple[str, int]
 Placed = tuple[str, int, int | None]
@@ -100,7 +100,7 @@ def moved(old: str, new: str, keyword: tuple[str, str], start: int | None) -> in
 
 
 def _key(phrase: str) -> str:
-    return " ".join(unicodedata.normalize("NFC", phrase).casefold().split())
+    return " ".join(nfc(phrase).casefold().split())
 
 
 def _spots(sentence: str, keywords: Sequence[Keyword]) -> dict[str, list[tuple[int, int]]]:

@@ -1,15 +1,16 @@
 """Gives each phrase that may mean either organ of a pair the side that its clause names.
 
 In this order: a side before the noun ("rechte, vergrößerte Niere") or after it ("psoas, right");
-the side of the phrase it is coordinated with ("right kidney and adrenal"); both for a true plural;
-the one side that the rest of the clause names ("links ist die Niere klein"). A phrase for which
+the side of the phrase it is coordinated with ("right kidney and adrenal") or is a part of ("right
+lung, lower lobe"); both for a true plural; the one side that the rest of the clause names ("links
+ist die Niere klein"), or what stands under a heading ("Niere: links Zyste"). A phrase for which
 none of these gives a side names nothing.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 
-from big_rad.grounding import candidates, clauses
+from big_rad.grounding import candidates, clauses, side_links
 from big_rad.grounding.candidates import BACK_MUSCLES, RIBS, Phrase
 from big_rad.grounding.clauses import (
     CONJUNCTIONS,
@@ -27,7 +28,7 @@ _FAR = 60
 _HAND = frozenset("side sides sided hand seite seiten".split())
 _AFTER_NOUN = frozenset("on at of in auf an zur der".split())
 _OTHER_SIDE = re.compile(
-    r"\.?\s*(?:,|/|&|[<>]+|and|und|or|oder|bzw\.?|(?:\w+\s+)?(?:than|als)|wie)\s*"
+    r"\.?\s*(?:,|/|&|[<>]+|and|und|u\.?|or|oder|bzw\.?|(?:\w+\s+)?(?:than|als)|wie)\s*"
     r"(?:on the |auf der |the )?",
     re.IGNORECASE,
 )
@@ -86,7 +87,9 @@ class _Resolver:
         self._free = {
             s.index: s
             for s in sides
-            if s.index not in self._owner and not s.remaining and not self._beside(s)
+            if s.index not in self._owner
+            and not s.remaining
+            and not (lang == "de" and side_links.is_beside(words, between, self._owner, s.index))
         }
         self._after: set[int] = set()  # Phrases (by first word) whose side stands after them.
         self._spent: set[int] = set()  # Sides that one phrase has for itself.
@@ -166,7 +169,7 @@ class _Resolver:
 
     def _side_after(self, p: Phrase) -> str | None:
         i, mark = p.last + 1, self._between[p.last]
-        if i >= len(self._words) or mark not in ("", ",", "("):
+        if i >= len(self._words) or mark not in ("", ",", "(", ":"):
             return None
         first = i
         while i < len(self._words) and i - first < 3 and self._leads(i) and not self._between[i]:
@@ -184,7 +187,7 @@ class _Resolver:
         if not other and not side.counts:
             return None
         alone = self._between[end] != "" or other is not None
-        if mark and not alone:
+        if mark and not alone or mark == ":" and not other:
             return None
         if not mark and not led and not alone and (side.adjective or self._lang == "en"):
             return None
@@ -221,15 +224,20 @@ class _Resolver:
             side = before.own_side if before.named or not before.paired else None
             if before.side == "both" and before.number == "both":
                 side = "both" if p.coordinated else None
-            if side and self._coordinated(before, p):
+            if side and (self._coordinated(before, p) or self._part(before, p)):
                 self._give(p, side)
         for p, after in reversed(pairs):
             if p.named or not p.paired or p.number == "many" and not p.coordinated:
                 continue
             side = after.side if after.side == "both" else after.own_side
-            if after.first in self._after and side and self._coordinated(p, after):
+            joined = after.first in self._after and self._coordinated(p, after)
+            if side and (joined or self._part(p, after)):
                 self._give(p, side)
                 self._after.add(p.first)
+
+    def _part(self, a: Phrase, b: Phrase) -> bool:
+        joined = side_links.is_part(self._words, self._between, a, b, self._free)
+        return joined and self._leads_on(range(a.last + 1, b.first))
 
     def _coordinated(self, a: Phrase, b: Phrase) -> bool:
         inner = range(a.last + 1, b.first)
@@ -274,14 +282,11 @@ class _Resolver:
                 lead += 1
             side = self._free.get(lead)
             adverb = side and (lead > after or not side.adjective)
-            if adverb and i - 1 not in self._free and not self._stands_alone(lead):
+            if adverb and i - 1 not in self._free and not self._between[lead]:
                 found.add(i)
             elif self._has_verb(i, -1) and self._has_verb(i, +1) and i - 1 not in self._free:
                 found.add(i)
         return found
-
-    def _stands_alone(self, i: int) -> bool:
-        return self._between[i] != ""
 
     def _has_verb(self, i: int, step: int) -> bool:
         k = i + step
@@ -297,6 +302,9 @@ class _Resolver:
         at = self._segment_of[p.first]
         own = list(self._named_in(self._segments[at], p))
         if not own:
+            below = self._under_heading(at, p)
+            if below:
+                return below
             for n, close in self._related(at):
                 own = list(self._named_in(self._segments[n], p, close))
                 if own:
@@ -307,6 +315,14 @@ class _Resolver:
             if len(some) == 1:
                 return some.pop()
         return None
+
+    def _under_heading(self, at: int, p: Phrase) -> str | None:
+        if candidates.is_collective(self._words, p, self._lang):
+            if at + 1 == len(self._segments) or not self._only_side(self._segments[at + 1]):
+                return None  # "Lunge: links Erguss" still is of both.
+        return side_links.under_heading(
+            self._between, self._segments, at, p, self._free, self._owner.keys()
+        )
 
     def _related(self, at: int) -> Iterator[tuple[int, bool]]:
         """Yields other segments whose side holds here too, and whether only of a like organ."""
@@ -384,16 +400,3 @@ class _Resolver:
         new_finding = any(self._words[k + 1].low in INDEFINITE for k in joints)
         at_start = side is not None and not side.adjective and i < p.first
         return at_start or not new_finding and candidates.family(p.ids) == "lung"
-
-    def _beside(self, side: SideWord) -> bool:
-        """Whether a German side is a place beside a noun: "rechts der Niere"."""
-        i = side.index
-        if self._lang != "de" or i + 1 >= len(self._words) or self._between[i]:
-            return False
-        if self._words[i].low not in ("links", "rechts") or self._words[i + 1].low != "der":
-            return False
-        for k in range(i + 2, min(len(self._words), i + 5)):
-            owner = self._owner.get(k)
-            if owner is not None:
-                return candidates.gender(owner.ids[0]) != "m"
-        return True

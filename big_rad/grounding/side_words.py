@@ -131,12 +131,12 @@ def read(text: str, words: Sequence[Token], between: Sequence[str], lang: str) -
     """
     found = []
     for i, word in enumerate(words):
-        side = side_of(word, lang)
-        if side is None or _hyphened(text, words, i, lang):
+        side, end = side_of(word, lang), _ending_at(text, words, i, lang)
+        if side is None or _hyphened(text, words, i, lang) or side_of(words[end], lang) is None:
             continue
         remaining = lang == "en" and _no_place(words, between, i)
-        adjective = _is_adjective(word, lang)
-        counts = not remaining and not _elsewhere(text, words, between, i, lang)
+        adjective = _is_adjective(words[end], lang)
+        counts = not remaining and not _elsewhere(text, words, between, end, lang)
         found.append(SideWord(i, side, adjective, counts, remaining))
     return found
 
@@ -177,6 +177,15 @@ def _hyphened(text: str, words: Sequence[Token], i: int, lang: str) -> bool:
             i + 1 < len(words) and words[i + 1].low.startswith("seit")
         )
     return False
+
+
+def _ending_at(text: str, words: Sequence[Token], i: int, lang: str) -> int:
+    """Returns the word whose ending a side shares, as "rechts-" of "rechts- und linksseitig"."""
+    shares = lang == "de" and words[i].low in ("links", "rechts")
+    if not shares or text[words[i].end : words[i].end + 1] not in tuple("-\u2010\u2011"):
+        return i
+    joined = i + 2 < len(words) and words[i + 1].low in clauses.CONJUNCTIONS
+    return i + 2 if joined and words[i + 2].low.startswith(("links", "rechts")) else i
 
 
 def _no_place(words: Sequence[Token], between: Sequence[str], i: int) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from big_rad.grounding import classes
-from big_rad.metrics import words
+from big_rad.unicode import nfc
 
 Similarity = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 
@@ -98,4 +98,4 @@ def _named(phrase: str) -> frozenset[int | str]:
 
 def plain(phrase: str) -> str:
     """Returns a phrase as vectors are kept by: lower case, composed Unicode, no outer spaces."""
-    return words.nfc(phrase.strip().lower())
+    return nfc(phrase.strip().lower())

@@ -15,6 +15,7 @@ import numpy as np
 
 from big_rad.grounding import markup
 from big_rad.metrics import words
+from big_rad.unicode import nfc
 
 _CIDER_N, _CIDER_SIGMA = 4, 6.0
 
@@ -185,7 +186,7 @@ def _stripped(preds: Sequence[str], refs: Sequence[str]) -> tuple[list[str], lis
 
 
 def _visible(text: str) -> str:
-    return words.nfc(markup.strip(text))
+    return nfc(markup.strip(text))
 
 
 def _ngrams(split: Sequence[str]) -> collections.Counter:

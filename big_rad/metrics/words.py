@@ -8,6 +8,8 @@ import re
 import string
 import unicodedata
 
+from big_rad.unicode import nfc
+
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
 _PUBLISHED = re.compile(r"[^a-zA-Z0-9äöüÄÖÜß ]+")
@@ -66,11 +68,6 @@ _KEPT = (
     (_SLASH, "/"),
     (_COLON, ":"),
 )
-
-
-def nfc(text: str) -> str:
-    """Returns a text in Unicode's composed form, in which an umlaut is one character."""
-    return unicodedata.normalize("NFC", text)
 
 
 def squad(text: str) -> list[str]:

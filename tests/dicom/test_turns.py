@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from big_rad.dicom.image import Slice
-from big_rad.dicom.turns import EXIF, Turn, upright
+from big_rad.dicom.image import Slice, to_display
+from big_rad.dicom.turns import EXIF, Turn
 
 PIXELS = np.arange(24, dtype=np.uint8).reshape(4, 6)
 TURNS = [Turn(*(bool(n >> k & 1) for k in range(3))) for n in range(8)]
@@ -27,9 +27,9 @@ def test_a_picture_is_turned_as_pillow_turns_it(code):
     out = io.BytesIO()
     image.save(out, "PNG", exif=exif)
     want = np.asarray(ImageOps.exif_transpose(Image.open(out)))
-    found, turn = upright(Slice(PIXELS, "OT", (2.0, 3.0), "", "raw", exif=code))
+    found, inverse = to_display(Slice(PIXELS, "OT", (2.0, 3.0), "", "raw", exif=code))
     np.testing.assert_array_equal(found.pixels, want)
-    assert found.exif == 1 and turn == EXIF[code]
+    assert found.exif == 1 and inverse.inverse() == EXIF[code]
     assert found.spacing == ((3.0, 2.0) if code > 4 else (2.0, 3.0))
 
 

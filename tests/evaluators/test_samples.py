@@ -1,4 +1,5 @@
 import json
+import unicodedata
 
 import numpy as np
 import pytest
@@ -128,6 +129,13 @@ def test_samples_with_most_hallucinations_and_misses_are_looked_at():
     assert [r["index"] for r in groups["hallucinations"]] == [20, 30]
     assert [r["index"] for r in groups["misses"]] == [31]
     assert samples.groups(records, "of_another_kind") == {}
+
+
+def test_a_phrase_without_a_class_is_the_same_in_either_unicode_form():
+    apart = unicodedata.normalize("NFD", "\u00d6dem")
+    same = record(0, ["\u00d6dem", "liver"], [apart, "liver"])
+    assert samples.missed(same) == [] and samples.hallucinated(same) == []
+    assert len(samples.missed(record(0, ["\u00d6dem"], ["Odem"]))) == 1
 
 
 def test_answers_are_wrong_or_right():

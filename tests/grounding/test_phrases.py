@@ -57,8 +57,12 @@ def test_the_longest_phrase_claims_its_words():
 
 
 def test_phrases_do_not_cross_punctuation():
-    assert find("Kidney: left, lung: right.", "en") == []
+    assert find("Portal: vein patent.", "en") == []
     assert find("Enlarged heart. Right lung clear.", "en") == [("heart", 51), ("Right lung", 119)]
+
+
+def test_a_colon_carries_the_side_of_a_heading_to_it_and_no_further():
+    assert find("Kidney: left, lung: right.", "en") == [("Kidney", 3), ("lung", 119)]
 
 
 def test_negation_is_not_its_business():

@@ -7,12 +7,12 @@ expected and never quote the value: it may be a report or a name. Knows nothing 
 import dataclasses
 import math
 import re
-import unicodedata
 from collections.abc import Callable
 from typing import Any
 
-from big_rad.datasets import label_tables, records
+from big_rad.datasets import label_tables
 from big_rad.grounding import classes
+from big_rad.unicode import nfc
 
 # A path of a file or folder; or a file for each class.
 Mask = str | tuple[tuple[int, str], ...]
@@ -49,7 +49,7 @@ def name(value: Any) -> str:
     value = _whole(value)
     if _is_int(value) and abs(value) < 10**18:
         value = str(value)
-    value = unicodedata.normalize("NFC", text(value))
+    value = nfc(text(value))
     if len(value) > MAX_ID or "\n" in value or "\r" in value or "\t" in value:
         raise Bad(f"must be one line of at most {MAX_ID} characters")
     return value
@@ -57,7 +57,7 @@ def name(value: Any) -> str:
 
 def text(value: Any) -> str:
     """A text that is not empty, without outer white space, in composed Unicode."""
-    return records.nfc(path(value))
+    return nfc(path(value))
 
 
 def path(value: Any) -> str:

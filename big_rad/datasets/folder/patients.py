@@ -6,9 +6,10 @@ DICOM files say, as keyed digests that are never stored, else by the file. Knows
 
 import collections
 import posixpath
-import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+from big_rad.unicode import nfc
 
 FILE = "file"
 PATIENT = "PatientID"
@@ -22,7 +23,7 @@ _HOW = {
 
 def file_key(path: str) -> str:
     """Returns a path of the list in a form that is equal for equal files."""
-    return unicodedata.normalize("NFC", posixpath.normpath(path))
+    return nfc(posixpath.normpath(path))
 
 
 class Grouping:

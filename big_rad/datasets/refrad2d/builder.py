@@ -30,6 +30,7 @@ from big_rad.datasets.refrad2d.source import (
     Sentence,
     read_split,
 )
+from big_rad.unicode import nfc
 
 __all__ = ["VERSION", "add_arguments", "build", "validate"]
 
@@ -256,7 +257,7 @@ def _leave_leaks_out(places: Places, read: _Read) -> None:
     for key in order:
         name, kept = places.name(places.split(*key)), []
         for sentence in read.sentences[key]:
-            others = [o for o in said.get(records.nfc(sentence.text), ()) if o[0] != key[0]]
+            others = [o for o in said.get(nfc(sentence.text), ()) if o[0] != key[0]]
             for other in others[:1]:
                 same = [o for o in others if o[1] == key[1]]
                 where = places.name(places.split(*(same or [other])[0]))
@@ -264,7 +265,7 @@ def _leave_leaks_out(places: Places, read: _Read) -> None:
                 message = f"the same sentence is in {where}" + ("; it stays there" * bool(same))
                 lost = len(sentence.ids)
                 read.problems[key].append(Problem(name, sentence.line, "", message, level, lost))
-            said.setdefault(records.nfc(sentence.text), []).append(key)
+            said.setdefault(nfc(sentence.text), []).append(key)
             if any(o[1] == key[1] for o in others):
                 continue
             fresh = []
