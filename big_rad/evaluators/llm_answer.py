@@ -41,7 +41,9 @@ _REASON = re.compile(
     re.IGNORECASE,
 )
 # What is no reason: another grade ("or 5", "maybe 5", "5 or"), or of how many ("out of 10").
-_BETWEEN = r"(?:or|oder|to|bis|and|und|out|of|von|maybe|perhaps|possibly|rather|even|vielleicht|eher)"
+_BETWEEN = (
+    r"(?:or|oder|to|bis|and|und|out|of|von|maybe|perhaps|possibly|rather|even|vielleicht|eher)"
+)
 _SECOND = re.compile(
     rf"(?:{_BETWEEN}\s+)+(?:a\s+)?\d|out\s+of\b|\d+(?:\W*$|\W*\s{_BETWEEN}\s)", re.IGNORECASE
 )
