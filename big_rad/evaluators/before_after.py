@@ -127,12 +127,12 @@ def rows(
 
 
 def write(workdir: str | pathlib.Path, found: Sequence[Row]) -> None:
-    """Writes `before_after.json` of a run directory: p of a difference of fewer clusters than
-    `bootstrap.FEWEST` is null, since it could be no verdict."""
+    """Writes `before_after.json` of a run directory: bounds and p of a difference of fewer clusters
+    than `bootstrap.FEWEST` are null, since they could be no verdict."""
     plain = [sample_files.finite(dataclasses.asdict(r)) for r in found]
     for row in plain:
         if row["difference"]["clusters"] < bootstrap.FEWEST:
-            row["difference"]["p"] = None
+            row["difference"] |= {"low": None, "high": None, "p": None}
     runtime.write_whole(pathlib.Path(workdir) / FILE, json.dumps(plain, indent=1))
 
 
