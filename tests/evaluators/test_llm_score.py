@@ -252,7 +252,22 @@ def test_judges_that_reason_are_read_and_nothing_is_asked_twice(served, says, gr
     assert len(server.bodies) == 1  # At temperature 0 the same would come again.
 
 
-def test_grades_of_another_rule_or_of_other_options_are_not_reused(served, tmp_path):
+def test_with_more_tokens_only_answers_without_a_grade_are_asked_again(served, tmp_path):
+    url, server = served
+    server.trouble["left effusion"] = [choice("length", content="<think>The side")]
+    server.trouble["effusion"] = ["says what?"]
+    items = [item(REFERENCE), item("left effusion"), item("effusion"), item("nothing")]
+    first = judge(url, cache=tmp_path).judge(items)
+    assert [j.grade for j in first] == [5, None, None, 1] and "--judge_max_tokens" in first[1].error
+    again = judge(url, cache=tmp_path, max_tokens=4000).judge(items)
+    assert [j.grade for j in again][::3] == [5, 1] and None not in [j.grade for j in again]
+    assert len(server.bodies) == 6
+    assert [b["max_tokens"] for b in server.bodies[4:]] == [4000, 4000]
+    with pytest.raises(ValueError, match="max_tokens of a judge's answer is 0"):
+        judge(url, max_tokens=0)
+
+
+def test_grades_of_another_rule_are_not_reused(served, tmp_path):
     url, server = served
     assert judge(url, cache=tmp_path).judge([item(REFERENCE)])[0].grade == 5
     (path,) = tmp_path.glob("*.json")
@@ -262,7 +277,3 @@ def test_grades_of_another_rule_or_of_other_options_are_not_reused(served, tmp_p
         path.write_text(json.dumps(old if form is None else old | {"form": form}))
         assert judge(url, cache=tmp_path).judge([item(REFERENCE)])[0].grade == 5
     assert len(server.bodies) == 3
-    judge(url, cache=tmp_path, max_tokens=4000).judge([item(REFERENCE)])
-    assert server.bodies[-1]["max_tokens"] == 4000 and len(server.bodies) == 4
-    with pytest.raises(ValueError, match="max_tokens of a judge's answer is 0"):
-        judge(url, max_tokens=0)
