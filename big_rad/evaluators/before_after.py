@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from big_rad import runtime
-from big_rad.evaluators import headlines, page, page_parts
+from big_rad.evaluators import page, page_parts
 from big_rad.evaluators import samples as sample_files
 from big_rad.metrics import bootstrap
 
@@ -171,7 +171,7 @@ def tables(found: Sequence[Mapping[str, Any]], evals: Mapping[str, Any]) -> list
         if score not in labels or not all(_has_value(row[s]) for s in SIDES):
             continue
         place = order.index(row["eval"]) if row["eval"] in order else len(order)
-        scores = list(dict.fromkeys([*headlines.MAIN.get(spec.get("type"), ()), *labels]))
+        scores = list(dict.fromkeys([*sample_files.MAIN.get(spec.get("type"), ()), *labels]))
         key = (page.rank(row["eval"]), place, scores.index(score))
         validation = str(spec.get("split", "")).startswith("val")
         name = f"{page.title(row['eval'])}: {labels[score]}"
