@@ -183,11 +183,11 @@ def _planned(
     # Everything that can be wrong is looked at here, before the model is loaded and asked.
     log, mark = options["log"], fingerprint(checkpoint)
     (out / "results").mkdir(parents=True, exist_ok=True)
-    pointed.say(config.evals.values(), data_dir, log)
     specs = {name: spec.to_dict() for name, spec in config.evals.items()}
     opened = possible.open_all(specs, data_dir, log)
     if not opened.data:
         raise ValueError("nothing can be evaluated: every evaluator was left out, see above")
+    pointed.say([specs[name] for name in opened.data], data_dir, log)
     asked = {}
     for name, data in opened.data.items():
         spec = specs[name]

@@ -15,7 +15,7 @@ from big_rad import checkpoint, run_state
 from big_rad import config as config_lib
 from big_rad.evaluators import before_after, curves, page, page_parts, page_script, page_style
 from big_rad.evaluators.page_parts import esc
-from big_rad.evaluators.samples import MAIN_SCORE
+from big_rad.evaluators.samples import MAIN
 from big_rad.run_state import RunState
 
 # Charts of training: title, {metric: label}, whether the axis is logarithmic.
@@ -248,7 +248,7 @@ def _evaluations(
                 continue
             series = {k: v for k, v in series.items() if v}
             chart = curves.chart(f"{section.title}: {label}", series, marks=again)
-            (main if metric == MAIN_SCORE[section.kind] else others).append(chart)
+            (main if metric == MAIN[section.kind][0] else others).append(chart)
     return "".join(main), "".join(others)
 
 

@@ -137,8 +137,6 @@ def _train(
     # ---- Tokenizer and data ------------------------------------------------------------------
     if jax.process_index() == 0:
         prepare.prepare(config.get("sources", {}), data_dir, log)
-        specs = [config.input[name] for name in config.input.data]
-        pointed.say([*specs, *config.get("evals", {}).values()], data_dir, log)
     runtime.agree(True)  # The others wait.
     tokenizer = tokenizer_lib.load(config.tokenizer.path, tuple(config.tokenizer.sets))
     train_input = input_pipeline.make_train(config, config.seed, data_dir)
@@ -159,6 +157,10 @@ def _train(
     best_by = config.get("ckpt_best", "").partition("/")[0]
     opened = possible.open_all(config.get("evals", {}), data_dir, log, needed=best_by)
     specs = {name: config.evals[name] for name in opened.data}
+    if jax.process_index() == 0:
+        learned = [config.input[name] for name in config.input.data]
+        pointed.say([*learned, *specs.values()], data_dir, log)
+    runtime.agree(True)  # The others wait.
     queue = generate_lib.make_queue_fn(model, tokenizer, sharding.batch_sharding(mesh))
     predict_fns = {"queue": lambda p, requests, **kw: queue(p, stop.watch(requests), **kw)}
     evals = {

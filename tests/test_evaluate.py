@@ -642,7 +642,11 @@ def test_boxes_that_a_model_with_masks_cannot_use_are_said_before_the_first_ques
     with pytest.raises(tiny_run.Said):
         log = tiny_run.until("folder test: 0 of 1 images have a mask; boxes are not used", said)
         evaluate.evaluate(config, checkpoint, str(tmp_path / "data"), tmp_path / "out", log=log)
-    assert len(said) == 1
+    assert [s for s in said if "boxes are not used" in s] == said[-1:]
+    with config.unlocked():
+        config.evals.later = dict(config.evals.folder_report_en, split="gone")
+    with pytest.raises(ValueError, match="config.evals.later: .*no split 'gone'"):
+        evaluate.evaluate(config, checkpoint, str(tmp_path / "data"), tmp_path / "out", log=print)
 
 
 def test_the_config_of_datasets_follows_the_published_protocol(trained):

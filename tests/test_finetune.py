@@ -317,6 +317,9 @@ def test_a_model_with_masks_on_boxes_says_so_before_training_and_has_a_best_chec
     assert not [s for s in said if s.startswith("step ")]
     assert config.ckpt_best == "report_val/report_f1"
     assert config.summary.to_dict() == {"report_f1": "report/report_f1"}
+    config.evals.later = dict(config.evals.report, split="gone")
+    with pytest.raises(ValueError, match="config.evals.later: .*no split 'gone'"):
+        train.train(config, tmp_path / "again", str(tmp_path / "data"), log=print)
 
 
 @pytest.mark.parametrize(

@@ -25,14 +25,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import before_after, page_parts, published
+from big_rad.evaluators import before_after, page, page_parts, published
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import summary as summaries
 from big_rad.metrics import bootstrap
 
-_LOWER_IS_BETTER = ("hallucination_rate", "laterality_", "blank_masks")
 _UNDECIDED = 0.05
-_FALLBACK = {"grounded": "report_f1"}  # The main score where nothing is pointed at.
 _ENTRY = ("type", "dataset", "split", "control", "n", "intervals")
 _TABLES = {
     "main": "Main scores. Exit code 1 if one of them is worse.",
@@ -131,8 +129,8 @@ def compared(
             found.tables["controls"] += rows
         else:
             scores = [r.score for r in rows]
-            wanted = (sample_files.MAIN_SCORE.get(entry["type"]), _FALLBACK.get(entry["type"]))
-            main_score = next((s for s in wanted if s in scores), None)
+            main = sample_files.MAIN.get(entry["type"], ())
+            main_score = next((s for s in main if s in scores), None)
             for row in rows:
                 found.tables["main" if row.score == main_score else "others"].append(row)
         versions = [x[name]["metrics_version"] for x in (first, second)]
@@ -158,7 +156,7 @@ def _print(table: str, rows: Sequence[before_after.Row], by: str) -> list[str]:
     for row, p, possible in zip(rows, corrected, decidable, strict=True):
         d, verdict = row.difference, ""
         if possible and p < _UNDECIDED:
-            better = (d.mean > 0) != row.score.startswith(_LOWER_IS_BETTER)
+            better = (d.mean > 0) != (row.score in page.LOWER_IS_BETTER)
             verdict = "better" if better else "worse"
         verdicts.append(verdict)
         change = f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f})"

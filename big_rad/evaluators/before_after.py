@@ -15,7 +15,7 @@ import jax
 import numpy as np
 
 from big_rad import runtime
-from big_rad.evaluators import headlines, page, page_parts
+from big_rad.evaluators import page, page_parts
 from big_rad.evaluators import samples as sample_files
 from big_rad.metrics import bootstrap
 
@@ -127,12 +127,12 @@ def rows(
 
 
 def write(workdir: str | pathlib.Path, found: Sequence[Row]) -> None:
-    """Writes `before_after.json` of a run directory: p of a difference of fewer clusters than
-    `bootstrap.FEWEST` is null, since it could be no verdict."""
+    """Writes `before_after.json` of a run directory: bounds and p of a difference of fewer clusters
+    than `bootstrap.FEWEST` are null, since they could be no verdict."""
     plain = [sample_files.finite(dataclasses.asdict(r)) for r in found]
     for row in plain:
         if row["difference"]["clusters"] < bootstrap.FEWEST:
-            row["difference"]["p"] = None
+            row["difference"] |= {"low": None, "high": None, "p": None}
     runtime.write_whole(pathlib.Path(workdir) / FILE, json.dumps(plain, indent=1))
 
 
@@ -171,7 +171,7 @@ def tables(found: Sequence[Mapping[str, Any]], evals: Mapping[str, Any]) -> list
         if score not in labels or not all(_has_value(row[s]) for s in SIDES):
             continue
         place = order.index(row["eval"]) if row["eval"] in order else len(order)
-        scores = list(dict.fromkeys([*headlines.MAIN.get(spec.get("type"), ()), *labels]))
+        scores = list(dict.fromkeys([*sample_files.MAIN.get(spec.get("type"), ()), *labels]))
         key = (page.rank(row["eval"]), place, scores.index(score))
         validation = str(spec.get("split", "")).startswith("val")
         name = f"{page.title(row['eval'])}: {labels[score]}"

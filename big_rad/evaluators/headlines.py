@@ -10,11 +10,10 @@ from typing import Any
 
 from big_rad import evaluators
 from big_rad.evaluators import page
+from big_rad.evaluators.samples import MAIN
 from big_rad.grounding import classes
 from big_rad.registry import did_you_mean
 
-# Of each type of evaluator the main score, and what to look at beside it, or where it has no value.
-MAIN = {"grounded": ("g_iou", "report_f1"), "vqa": ("f1", "accuracy")}
 _EVERYWHERE = ("n", "unfinished", "mean_logprob")
 _PUBLISHED = ("recall_published", "accuracy_published")
 _OTHERS = {  # beside `page.HEADLINES`

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-FORM = 2  # of the answers that are read; grades that were read by another rule are not reused
+FORM = 3  # of the answers that are read; grades that were read by another rule are not reused
 NAMES = {  # of the grades, as the rubric has them
     5: "completely right",
     4: "mostly right",
@@ -18,22 +18,45 @@ NAMES = {  # of the grades, as the rubric has them
     2: "mostly wrong",
     1: "completely wrong",
 }
-_WORD = r"(?:(?:the|my|final|overall|die)\s+)*(?:grade|score|rating|note|bewertung)"
-_LABEL = _WORD + r"\W{0,4}(?:is\s|ist\s)?\W{0,4}"
-_DIGIT = r"([1-5])(?:\s*/\s*5|\s+(?:out\s+)?of\s+5|\s+von\s+5)?"
+_OPENS = r"(?:(?:the|my|final|overall|die)\s+)*"
+_WORD = _OPENS + r"(?:grade|score|rating|note|bewertung)"
+_MARKS = r"[\s*_`\"'(\[]"  # emphasis and quotation; "<4", "~4" and "-4" are no grade
+_IS = rf"{_MARKS}{{0,3}}(?:[:=]|\bis\s|\bist\s){_MARKS}{{0,3}}"
+_LABEL = rf"{_WORD}(?:{_IS}|{_MARKS}{{1,4}}|\s?[-\u2013\u2014]\s)"
+_OF_FIVE = r"(?:\s*/\s*5|\s+(?:out\s+)?of\s+5|\s+von\s+5)"
+_DIGIT = rf"([1-5]){_OF_FIVE}?"
 _ALONE = re.compile(rf"(?:{_LABEL})?{_DIGIT}\s*[.:)!]?", re.IGNORECASE)
-# "Grade: 4, because", but not "grade 3 tumour"; <grade>4</grade>.
+# "Grade: 4, because", but not "grade 3 tumour"; <grade>4</grade>. "Note" may begin a remark, so its
+# number has to be alone.
 _MARKED = re.compile(
-    rf"{_WORD}\W?\s*(?:[:=]|is\s|ist\s)\W{{0,3}}{_DIGIT}(?![\w/]|[.,]\d|\s*[%-]|\s(?:of|von)\b).*"
+    rf"(?!{_OPENS}note){_WORD}{_IS}{_DIGIT}(?P<rest>.*)"
     r"|<(?:grade|score)>\s*([1-5])\s*</(?:grade|score)>.*",
     re.IGNORECASE,
 )
-# The grade, a separator and the reason. Not "5-mm", "4-5" or "4.5", and not "5. Rippe".
-_REASONED = re.compile(rf"{_DIGIT}(\s*:|\s+[-\u2013\u2014]|[.)](?=\s+[a-z]))\s+(?!\d)\S.*")
-_NAMED = re.compile(rf"{_DIGIT}\W{{0,3}}({'|'.join(NAMES.values())})\b.*", re.IGNORECASE)
+# What may follow such a grade: nothing, or punctuation and a reason. Not "3 cm" or "2 lobes".
+_NOTHING = re.compile(r"[\s.!*_\"'\])]*")
+_REASON = re.compile(
+    r"[*_)\]]*(?:\s*[,:(](?!\s*\d)|\s*[.;!](?!\d)|\s+[\u2013\u2014](?!\s*\d)"
+    r"|\s(?=(?:because|since|weil|denn)\b))\W*(?P<reason>\w.*)",
+    re.IGNORECASE,
+)
+# What is no reason: another grade ("or 5", "maybe 5", "5 or"), or of how many ("out of 10").
+_BETWEEN = (
+    r"(?:or|oder|to|bis|and|und|out|of|von|maybe|perhaps|possibly|rather|even|vielleicht|eher)"
+)
+_SECOND = re.compile(
+    rf"(?:{_BETWEEN}\s+)+(?:a\s+)?\d|out\s+of\b|\d+(?:\W*$|\W*\s{_BETWEEN}\s)", re.IGNORECASE
+)
+# The grade, a colon and the reason. Before a point or a dash stand other numbers, too: "5. Rippe",
+# "2. rib", "5-mm", "4 - fold increase"; but not before the dash of "4/5 - vague".
+_REASONED = re.compile(
+    rf"([1-5])(?:{_OF_FIVE}?[*_]*\s*:|{_OF_FIVE}\s+[-\u2013\u2014])\s+(?!\d)\S.*", re.IGNORECASE
+)
+_NAMED = re.compile(
+    rf"(?:{_LABEL})?{_DIGIT}\W{{0,3}}({'|'.join(NAMES.values())})\b.*", re.IGNORECASE
+)
 _LISTED = re.compile(r"\W*\d\s*[.:)\-\u2013\u2014]\s")
-_LABELLED = re.compile(rf"\b{_LABEL}{_DIGIT}\b(?![.,]\d)", re.IGNORECASE)
-_AT_THE_END = re.compile(rf"\b{_LABEL}{_DIGIT}\W*$", re.IGNORECASE)
+_AT_THE_END = re.compile(rf"\b{_WORD}{_IS}{_DIGIT}\W*$", re.IGNORECASE)
 _THOUGHT = re.compile(r"</?(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
 _REASONING = ("reasoning_content", "reasoning")  # fields of servers that put it apart
 _NOT = "does not begin with a grade from 1 to 5 that stands alone"
@@ -89,10 +112,11 @@ def parse(answer: str) -> Judgement:
     """Reads a grade.
 
     It must be alone on the first line ("4", "4/5", "**4**"), be called one there ("Grade: 4"),
-    stand before a colon or a dash and the reason, before its own name ("4 mostly right"), or be the
-    field "grade" of a JSON object. So "5 mm are missing, grade 2", "2 of 3 findings", "4.5" and a
-    list that begins with "1." are failures. What a model thinks in <think> before it answers is
-    passed over.
+    stand before a colon and the reason ("4: a detail is missing"), before its own name ("4 mostly
+    right"), or be the field "grade" of a JSON object. Behind a grade that is called one, only
+    punctuation and a reason may follow. So "5 mm are missing, grade 2", "2 of 3 findings", "4.5",
+    "Grade: 3 cm", "Grade: 4 or 5", "2. rib" and a list that begins with "1." are failures. What a
+    model thinks in <think> before it answers is passed over.
     """
     *thought, text = _THOUGHT.split(answer)
     if thought and not _THOUGHT.findall(answer)[-1].startswith("</"):
@@ -133,7 +157,12 @@ def _alone(line: str) -> int | None:
 
 def _marked(line: str) -> int | None:
     found = _MARKED.fullmatch(line)
-    return int(found[1] or found[2]) if found else None
+    if not found or found[1] is None:
+        return int(found[3]) if found else None
+    rest = found["rest"]
+    reason = _REASON.fullmatch(rest)
+    follows = reason is not None and not _SECOND.match(reason["reason"])
+    return int(found[1]) if follows or _NOTHING.fullmatch(rest) else None
 
 
 def _named(line: str) -> int | None:
@@ -144,11 +173,7 @@ def _named(line: str) -> int | None:
 
 def _reasoned(lines: list[str]) -> int | None:
     found = _REASONED.fullmatch(lines[0])
-    if not found or any(map(_LISTED.match, lines[1:])):
-        return None
-    if found[2] in (".", ")") and any(g != found[1] for g in _LABELLED.findall(lines[0])):
-        return None
-    return int(found[1])
+    return int(found[1]) if found and not any(map(_LISTED.match, lines[1:])) else None
 
 
 def _fields(text: str) -> dict[str, Any] | None:

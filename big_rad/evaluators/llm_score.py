@@ -234,8 +234,13 @@ def messages(item: Item) -> list[dict[str, str]]:
 
 
 def digest(body: Mapping[str, Any]) -> str:
-    """Returns the hash of a request, by which its answer is kept."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    """Returns the hash of a request, by which its grade is kept.
+
+    How long the answer may be does not count: room for more changes no grade that is there, and an
+    answer that was cut off before its grade is not kept at all.
+    """
+    asked = {k: v for k, v in body.items() if k != "max_tokens"}
+    return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def summarise(judgements: Sequence[Judgement]) -> dict[str, float]:

@@ -22,7 +22,8 @@ from big_rad.grounding import masks
 from big_rad.unicode import nfc
 
 Record = dict[str, Any]
-MAIN_SCORE = {"grounded": "g_iou", "vqa": "f1"}
+# Of each type of evaluator the main score, and what to look at beside it, or where it has no value.
+MAIN = {"grounded": ("g_iou", "report_f1"), "vqa": ("f1", "accuracy")}
 _FIELDS = ("id", "scores")  # that every reader needs
 # What scores of records that do not name their image are called now.
 _RENAMED = {"accuracy": "accuracy_published", "recall": "recall_published"}
@@ -189,9 +190,9 @@ def groups(records: Sequence[Record], kind: str) -> dict[str, list[Record]]:
     """
     if kind == "vqa":
         return right_and_wrong(records)
-    if kind not in MAIN_SCORE:
+    if kind not in MAIN:
         return {}
-    found = choose(records, MAIN_SCORE[kind])
+    found = choose(records, MAIN[kind][0])
     for name, count in (("hallucinations", hallucinated), ("misses", missed)):
         some = [r for r in records if count(r)]
         found[name] = sorted(some, key=lambda r: -len(count(r)))[:_PER_GROUP]

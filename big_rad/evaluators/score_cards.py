@@ -8,7 +8,7 @@ from typing import Any
 
 from big_rad.evaluators import page
 from big_rad.evaluators.page_parts import esc, interval
-from big_rad.evaluators.samples import MAIN_SCORE
+from big_rad.evaluators.samples import MAIN
 
 _GROUPS = {  # field of a group -> its heading
     "lang": "language",
@@ -40,7 +40,7 @@ def html(summary: Mapping[str, Any], sections: Sequence[page.Section]) -> str:
 
 def _card(evals: Mapping[str, Any], section: page.Section) -> str:
     entry = evals[section.names["none"]]
-    main, labels = MAIN_SCORE[section.kind], dict(page.HEADLINES[section.kind])
+    main, labels = MAIN[section.kind][0], dict(page.HEADLINES[section.kind])
     found = entry["intervals"]
     x = found[""].get(main)
     controls = {

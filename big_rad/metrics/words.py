@@ -31,7 +31,7 @@ _ALIKE = {
     0x2044: "/",
     0x2215: "/",
 }
-# Symbols that decorate: bullets, boxes, trade marks.
+# Symbols that decorate: bullets, boxes, trade marks. Alone they are the answer.
 _DECORATION = {"|", "\u00a6", "\u00a9", "\u00ae", "\u2122", "\u2120", "\ufffd"} | {
     chr(c) for c in range(0x2500, 0x2600)
 }
@@ -42,6 +42,9 @@ _SLASH, _COLON = "\uff0f", "\uff1a"  # stand for those that stay
 _SIGNS = "<>\u2264\u2265\u2260\u2248\u00b1"
 # Before what is neither letter, digit nor sign is dropped.
 _WRITTEN = (
+    # "- 5 HU" and "HU: - 5", but not the first line of a list.
+    (r"(\A[\s*_\"'(\[]*)-\s+(?=[.,]?\d)(?!(?s:.*)\n\s*-\s)", r"\1-"),
+    (r"((?<!\d):|[(\[])\s*-[^\S\n]+(?=[.,]?\d)", r"\1 -"),
     (r"-+>", "\u2192"),
     (r"!=|=/=", "\u2260"),
     (r"<\s?=|=\s?<(?=\s*\d)", "\u2264"),
@@ -96,7 +99,8 @@ def plain(text: str) -> str:
     plus, per cent, degrees, arrows. Of punctuation stays what belongs to a number: decimal points
     (a comma is one), the minus before it, and dash, slash or colon between two; and the minus of
     "(-)" and "ER-", since plus stays too. Signs that are
-    written in several ways ("<=", "≤"), full-width forms and dashes are made one.
+    written in several ways ("<=", "≤"), full-width forms and dashes are made one. Bullets and boxes
+    go, unless the text has nothing else ("■" is not "□").
 
     >>> plain("T2-weighted, < 5 cm!"), plain("\u2264 4,5 cm"), plain("-5 HU; 3\u20135 mm; L4/5")
     ('t2 weighted <5 cm', '\u22644.5 cm', '\u22125 hu 3\u20135 mm l4 5')
@@ -105,11 +109,12 @@ def plain(text: str) -> str:
     text = nfc(text.lower())
     for pattern, written in _WRITTEN:
         text = re.sub(pattern, written, text)
+    decoration = "".join(c for c in text if c in _DECORATION)
     text = "".join(map(_character, text))
     text = re.sub(r"\d+(?:[.,]\d+)+", _decimal, text)
     for pattern, written in _KEPT:
         text = re.sub(pattern, written, text)
-    return " ".join(text.split())
+    return " ".join(text.split()) or decoration
 
 
 def content(text: str) -> list[str]:

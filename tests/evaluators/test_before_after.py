@@ -83,9 +83,16 @@ def test_only_validation_has_a_table_of_its_own_alone():
     assert "Validation" in table.title and before_after.tables([], EVALS) == []
 
 
-def test_below_six_clusters_there_is_no_p(tmp_path):
+def test_below_six_clusters_a_difference_has_neither_an_interval_nor_p(tmp_path):
     for patients, has in ((5, False), (6, True)):
         before_after.write(tmp_path, rows(patients))
-        ps = [r["difference"]["p"] for r in before_after.read(tmp_path)]
-        assert len(ps) == 18 and all((p is not None) == has for p in ps)
-    assert np.allclose(ps, 2 / 2**6)
+        found = before_after.read(tmp_path)
+        differences = [r["difference"] for r in found]
+        assert len(found) == 18 and all(d["mean"] == 0.5 for d in differences)
+        for field in ("low", "high", "p"):
+            assert all((d[field] is not None) == has for d in differences)
+        assert all(r["after"]["low"] == 0.75 for r in found)
+        tables = before_after.tables(found, EVALS)
+        shown = {line.difference for table in tables for line in table.lines}
+        assert all(("no verdict" in text) != has for text in shown)
+    assert np.allclose([d["p"] for d in differences], 2 / 2**6)

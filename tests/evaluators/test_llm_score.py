@@ -188,12 +188,17 @@ def test_an_unknown_task_or_language_is_an_error(served):
 @pytest.mark.parametrize(
     "answer, grade",
     [
-        ("5", 5), ("1\nwrong", 1), ("5/5", 5), ("**4**\n\nnearly", 4), ("3. vague", 3),
-        ("4: one detail is missing", 4), ("2 - wrong side", 2), ("Grade: 4", 4),
+        ("5", 5), ("1\nwrong", 1), ("5/5", 5), ("**4**\n\nnearly", 4), ("Grade: 4", 4),
+        ("4: one detail is missing", 4), ("4/5: one detail is missing", 4), ("Note: 4", 4),
         ("Grade: 2, the side is wrong", 2), ("4 mostly right: a detail is missing", 4),
         ('{"grade": 3, "reason": "vague"}', 3), ("```json\n{\"grade\": 3}\n```", 3),
         ("<think>2 of 3 match, 5 mm are missing.</think>\n\n4\nnearly", 4),
         ("2 of 3 match, so\n</think>\n4", 4),
+        ("Grade: 4. 2 findings are missing", 4), ("Grade: 4; a detail is missing", 4),
+        ("**Grade:** 4 (mostly right)", 4), ("Grade: 4 mostly right", 4), ("Grade: 4.", 4),
+        ("Score: 4/5, because a detail is missing", 4), ("Grade: 2 because of the side", 2),
+        ("**4**: a detail is missing", 4), ("4/5 - a detail is missing", 4),
+        ("Rating: 4 out of 5", 4), ("Die Note ist 2.", 2), ("Grade: 4: a detail is missing", 4),
         # Numbers that are no grade, and grades that are two.
         ("5 mm lesion is missing, grade 2", None), ("2 of 3 findings match, grade 4", None),
         ("4.5", None), ("4,5", None), ("3-4", None), ("3 or 4", None), ("5-mm lesion", None),
@@ -201,6 +206,16 @@ def test_an_unknown_task_or_language_is_an_error(served):
         ("1. The organ is right.\n2. The side is wrong.\nGrade: 2", None), ("5/10", None),
         ("1: organ right\n2: side wrong", None), ("Grade 3 tumour is missing", None),
         ("4\n5", None), ("4 mostly wrong", None), ('{"grade": 7}', None), ("45", None),
+        ("Note: 2 nodules are missing", None), ("Grade: 3 cm lesion missing", None),
+        ("Score: 2 lobes instead of three", None), ("Grade: 4 or 5", None), ("2) side", None),
+        ("Rating: 4 out of 10", None), ("5. lumbar vertebra wrong", None), ("Grade: 4, 5", None),
+        ("2. rib fracture is missing", None), ("4 - fold increase", None), ("3. vague", None),
+        ("1 - sided effusion missing", None), ("2 \u2013 sided effusion missing", None),
+        ("Note: 5. Rippe fehlt", None), ("Note: 2, then 3 lobes", None), ("Grade: 4%", None),
+        ("Bewertung: 4 oder 5", None), ("Grade: 4 (maybe 5)", None), ("Grade: 4 to 5", None),
+        ("Grade: 3, or rather 4", None), ("Grade: 3 \u2013 4", None),
+        ("Rating: 4 (out of 10)", None), ("Score: 4/10", None), ("Score: 4/50", None),
+        ("Grade: <4", None), ("Score: -4", None), ("Grade: 4 mostly wrong", None),
         ("<think>I would say 4", None), ("<think>4</think>", None), ("", None),
     ],
 )  # fmt: skip
@@ -222,6 +237,7 @@ def choice(finish="stop", **message):
         (choice(content="", reasoning="2 of 3 match, so the grade is 4."), 4, ""),
         (choice(content=[{"type": "text", "text": "4"}]), 4, ""),
         (choice(content=None, reasoning="5 mm are missing, grade"), None, "only reasoning"),
+        (choice(content=None, reasoning="The tumour is grade 3."), None, "only reasoning"),
         (choice("length", content=None, reasoning="So\n3"), None, "--judge_max_tokens"),
         (choice("length", content="<think>3"), None, "--judge_max_tokens"),
         (choice(content=""), None, "empty"),
@@ -236,7 +252,22 @@ def test_judges_that_reason_are_read_and_nothing_is_asked_twice(served, says, gr
     assert len(server.bodies) == 1  # At temperature 0 the same would come again.
 
 
-def test_grades_of_another_rule_or_of_other_options_are_not_reused(served, tmp_path):
+def test_with_more_tokens_only_answers_without_a_grade_are_asked_again(served, tmp_path):
+    url, server = served
+    server.trouble["left effusion"] = [choice("length", content="<think>The side")]
+    server.trouble["effusion"] = ["says what?"]
+    items = [item(REFERENCE), item("left effusion"), item("effusion"), item("nothing")]
+    first = judge(url, cache=tmp_path).judge(items)
+    assert [j.grade for j in first] == [5, None, None, 1] and "--judge_max_tokens" in first[1].error
+    again = judge(url, cache=tmp_path, max_tokens=4000).judge(items)
+    assert [j.grade for j in again][::3] == [5, 1] and None not in [j.grade for j in again]
+    assert len(server.bodies) == 6
+    assert [b["max_tokens"] for b in server.bodies[4:]] == [4000, 4000]
+    with pytest.raises(ValueError, match="max_tokens of a judge's answer is 0"):
+        judge(url, max_tokens=0)
+
+
+def test_grades_of_another_rule_are_not_reused(served, tmp_path):
     url, server = served
     assert judge(url, cache=tmp_path).judge([item(REFERENCE)])[0].grade == 5
     (path,) = tmp_path.glob("*.json")
@@ -246,7 +277,3 @@ def test_grades_of_another_rule_or_of_other_options_are_not_reused(served, tmp_p
         path.write_text(json.dumps(old if form is None else old | {"form": form}))
         assert judge(url, cache=tmp_path).judge([item(REFERENCE)])[0].grade == 5
     assert len(server.bodies) == 3
-    judge(url, cache=tmp_path, max_tokens=4000).judge([item(REFERENCE)])
-    assert server.bodies[-1]["max_tokens"] == 4000 and len(server.bodies) == 4
-    with pytest.raises(ValueError, match="max_tokens of a judge's answer is 0"):
-        judge(url, max_tokens=0)

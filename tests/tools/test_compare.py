@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from big_rad.evaluators import published
+from big_rad.evaluators import page, published, samples
 from tests import made_evaluation
 from tests.made_evaluation import draw
 from tools import compare
@@ -82,6 +82,23 @@ def test_main_scores_come_first_and_alone_decide_the_exit_code(tmp_path, capsys)
     made_evaluation.add(tmp_path / "b", "vqa", {"f1": bad})
     assert compare.main([a, b]) == 1
     assert compare.main([b, a]) == 0
+
+
+def test_compare_takes_the_main_scores_and_their_directions_from_where_the_page_has_them(
+    tmp_path, capsys
+):
+    good, bad = draw(0.8, 80), draw(0.2, 80, seed=1)
+    lower = page.LOWER_IS_BETTER
+    for kind, (_, second) in samples.MAIN.items():
+        for folder, scores in ((tmp_path / "a", good), (tmp_path / "b", bad)):
+            named = {second: scores} | {s: scores for s in lower if kind == "grounded"}
+            made_evaluation.add(folder, kind, named, kind=kind)
+    assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 1
+    found = rows(capsys.readouterr().out)
+    mains = [f"{kind} {second}" for kind, (_, second) in samples.MAIN.items()]
+    assert [name for name, (table, _) in found.items() if table == "Main"] == mains
+    assert all(found[name][1][3].endswith("worse") for name in mains)
+    assert all(found[f"grounded {s}"][1][3].endswith("better") for s in lower)
 
 
 def test_of_texts_that_point_at_nothing_the_words_are_the_main_score(tmp_path, capsys):
