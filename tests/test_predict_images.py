@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pydicom import Dataset
 
-from big_rad import predict, predictions
+from big_rad import inputs, predict, predictions
 from big_rad.dicom.read import read
 from big_rad.grounding import codec as codecs
 from big_rad.pp import tokenizer as tokenizers
@@ -166,6 +166,25 @@ def test_pictures_of_8_bits_are_ot_and_say_so(run, tmp_path):
     code, plain, _, _ = run(path)
     assert code == 0 and plain[0]["modality"] == "OT" and "--modality" in plain[0]["warnings"][0]
     assert run(path, "--modality=OT")[1][0]["warnings"] == []
+
+
+@pytest.mark.parametrize("kind", ["grey.png", "colour.png", "a.jpg", "a.npy", "a.dcm"])
+def test_a_picture_given_as_ct_is_said_to_hold_no_hu(tmp_path, kind):
+    path, grey = tmp_path / kind, np.arange(600, dtype=np.uint8).reshape(30, 20)
+    colour = np.stack([grey] * 3, axis=-1)
+    if kind == "a.npy":
+        np.save(path, colour)
+    elif kind == "a.dcm":
+        fields = {"Rows": 30, "Columns": 20, "SamplesPerPixel": 3, "PlanarConfiguration": 0}
+        fields |= {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
+        path.write_bytes(content(dataset(colour, PhotometricInterpretation="RGB", **fields)))
+    else:
+        Image.fromarray(grey if kind == "grey.png" else colour).save(path)
+    warnings = inputs.read(path, modality="CT").warnings
+    assert sum("picture of 8 bits, not HU" in w for w in warnings) == 1
+    assert not any("not HU" in w for w in inputs.read(path, modality="OT").warnings)
+    with pytest.raises(ValueError, match="--offset .* picture of 8 bits"):
+        inputs.read(path, modality="CT", offset=-1024)
 
 
 def test_ct_that_is_no_hu_is_warned_of_and_an_offset_mends_it(run, tmp_path):
