@@ -28,7 +28,8 @@ def read(
     Args:
         path: the file.
         frame: of a multi-frame file, or slice of a volume.
-        plane: in which a volume is sliced; None is axial.
+        plane: in which a volume is sliced; None is axial. Of other files, the plane if the file
+            does not say how the slice lies; what the file says is kept, with a warning.
         modality: "CT", "MR" or "OT"; None is what the file says.
         offset: added to the values of CT.
 
@@ -68,7 +69,11 @@ def read(
         warnings.append(doubt)
     if found.units == "HU" and (look := plausible.look(found.pixels)):
         warnings.append(plausible.doubt(look, found.pixels))
-    return dataclasses.replace(found, warnings=tuple(warnings))
+    if plane and plane != found.plane and (found.plane or found.orientation):
+        said = found.plane or "oblique"
+        warnings.append(f"the slice is {said} by the file, so --plane={plane} is not used")
+        plane = None
+    return dataclasses.replace(found, plane=plane or found.plane, warnings=tuple(warnings))
 
 
 def to_model(

@@ -160,6 +160,23 @@ def test_a_volume_needs_a_frame_and_may_be_sliced_in_any_plane(run, tmp_path):
     assert code == 0 and (plain[0]["plane"], plain[0]["height"]) == ("coronal", 3)
 
 
+def test_a_plane_that_the_file_contradicts_is_said_and_any_other_is_taken(run, tmp_path):
+    axial, oblique, silent = (tmp_path / f"{n}.dcm" for n in ("axial", "oblique", "silent"))
+    dicom(axial)
+    dicom(oblique, ImageOrientationPatient=[0.7071, 0, 0.7071, 0, 1, 0])
+    silent.write_bytes(content(dataset(HU)))
+    for path, plane in ((axial, "axial"), (oblique, "")):
+        (read,) = run(path, "--plane=coronal")[1]
+        assert read["plane"] == plane
+        assert any("--plane=coronal is not used" in w for w in read["warnings"])
+    np.save(tmp_path / "a.npy", HU)
+    Image.fromarray(np.full((30, 20), 99, np.uint8)).save(tmp_path / "a.png")
+    for path in (silent, tmp_path / "a.npy", tmp_path / "a.png"):
+        (read,) = run(path, "--plane=coronal", "--modality=OT")[1]
+        assert read["plane"] == "coronal" and not any("--plane" in w for w in read["warnings"])
+    assert not any("--plane" in w for w in run(axial, "--plane=axial")[1][0]["warnings"])
+
+
 def test_pictures_of_8_bits_are_ot_and_say_so(run, tmp_path):
     path = tmp_path / "a.jpg"
     Image.fromarray(np.full((30, 20, 3), 99, np.uint8)).save(path)
