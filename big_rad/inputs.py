@@ -69,11 +69,12 @@ def read(
         warnings.append(doubt)
     if found.units == "HU" and (look := plausible.look(found.pixels)):
         warnings.append(plausible.doubt(look, found.pixels))
-    if plane and plane != found.plane and (found.plane or found.orientation):
+    if plane and found.format != "nifti" and not found.plane and not found.orientation:
+        found = dataclasses.replace(found, plane=plane)
+    elif plane and found.format != "nifti" and plane != found.plane:
         said = found.plane or "oblique"
         warnings.append(f"the slice is {said} by the file, so --plane={plane} is not used")
-        plane = None
-    return dataclasses.replace(found, plane=plane or found.plane, warnings=tuple(warnings))
+    return dataclasses.replace(found, warnings=tuple(warnings))
 
 
 def to_model(

@@ -160,6 +160,14 @@ def test_a_volume_needs_a_frame_and_may_be_sliced_in_any_plane(run, tmp_path):
     assert code == 0 and (plain[0]["plane"], plain[0]["height"]) == ("coronal", 3)
 
 
+def test_the_plane_in_which_an_oblique_volume_was_sliced_is_not_called_unused(tmp_path):
+    c, path = np.sqrt(0.5), tmp_path / "a.nii"
+    affine = np.array([[c, 0, c, 0], [0, 1, 0, 0], [-c, 0, c, 0], [0, 0, 0, 1]])
+    nib.save(nib.Nifti1Image(np.arange(64, dtype=np.int16).reshape(4, 4, 4), affine), path)
+    found = inputs.read(path, modality="MR", frame=1, plane="sagittal")
+    assert found.plane == "" and not any("--plane" in w for w in found.warnings)
+
+
 def test_a_plane_that_the_file_contradicts_is_said_and_any_other_is_taken(run, tmp_path):
     axial, oblique, silent = (tmp_path / f"{n}.dcm" for n in ("axial", "oblique", "silent"))
     dicom(axial)
