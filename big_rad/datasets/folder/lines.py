@@ -135,6 +135,8 @@ def _one_object(path: Path, first: str, alone: bool) -> str:
         first: its first line, perhaps cut off.
         alone: whether the file has no more than that.
     """
+    if len(first) >= _HEAD // 2:  # Perhaps cut off.
+        first, alone = _first_line(path)
     try:
         value = json.loads(first)
     except (ValueError, RecursionError):
@@ -150,6 +152,16 @@ def _one_object(path: Path, first: str, alone: bool) -> str:
     if _is_columns(value, alone):
         return f"is a JSON object of columns; {_ONE_A_LINE} ({_PANDAS})"
     return ""
+
+
+def _first_line(path: Path) -> tuple[str, bool]:
+    """Returns the first line, and whether the file has no more than that."""
+    try:
+        with path.open("rb") as f:
+            line = f.readline(_MAX_WHOLE)
+            return line.decode("utf-8-sig", "replace").strip(), not f.read(_HEAD).strip()
+    except OSError:
+        return "", False
 
 
 def _is_columns(value: Any, alone: bool) -> bool:

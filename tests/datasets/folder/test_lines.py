@@ -26,6 +26,7 @@ KINDS = {
     "JSON object of columns ": json.dumps({k: list(v.values()) for k, v in COLUMNS.items()}),
     "JSON object of columns  ": json.dumps({"columns": ["id"], "index": [0], "data": [["a"]]}),
     "JSON object of columns   ": json.dumps({"id": ["a"], "image": ["x.png"]}, indent=1),
+    "JSON object of columns    ": json.dumps({"id": ["a"] * 9000, "image": ["x.png"] * 9000}),
     "one JSON object over several lines": json.dumps(LINES[0], indent=1),
 }
 
