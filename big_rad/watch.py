@@ -13,7 +13,6 @@ import numpy as np
 from big_rad import metric_writer, run_dir
 from big_rad.evaluators import headlines
 
-
 # The share of examples that may be bad is of at least so many, so that one bad file does not end a
 # run at its start.
 _LEAST = 1000
