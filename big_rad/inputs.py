@@ -28,7 +28,8 @@ def read(
     Args:
         path: the file.
         frame: of a multi-frame file, or slice of a volume.
-        plane: in which a volume is sliced; None is axial.
+        plane: in which a volume is sliced; None is axial. Of other files, the plane if the file
+            does not say how the slice lies; what the file says is kept, with a warning.
         modality: "CT", "MR" or "OT"; None is what the file says.
         offset: added to the values of CT.
 
@@ -56,15 +57,23 @@ def read(
             '--modality=CT (values in HU), MR or OT; in Python, inputs.read(path, modality="CT")'
         )
     if offset and found.units != "HU":
-        raise ValueError(f"{path.name}: --offset is for grey values of CT; leave it out")
+        why = plausible.why_not_hu(found.modality, found.units)
+        raise ValueError(f"{path.name}: --offset is for grey values of CT, {why}; leave it out")
     warnings = list(found.warnings)
     if modality is None and not found.stated and found.format in _PICTURES:
         warnings.append(
-            "the file does not say its modality and is read as OT, a picture of 8 bits; --modality "
-            "gives another"
+            "the file does not say its modality and is taken for OT; it is a picture of 8 bits, "
+            "shown in its colours or grey values whatever modality is given with --modality"
         )
+    if doubt := plausible.picture(found.modality, found.units, None):
+        warnings.append(doubt)
     if found.units == "HU" and (look := plausible.look(found.pixels)):
         warnings.append(plausible.doubt(look, found.pixels))
+    if plane and found.format != "nifti" and not found.plane and not found.orientation:
+        found = dataclasses.replace(found, plane=plane)
+    elif plane and found.format != "nifti" and plane != found.plane:
+        said = found.plane or "oblique"
+        warnings.append(f"the slice is {said} by the file, so --plane={plane} is not used")
     return dataclasses.replace(found, warnings=tuple(warnings))
 
 

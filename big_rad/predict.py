@@ -507,7 +507,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--lang", choices=("en", "de"), default="en")
     add("--ground", choices=("boxes", "masks", "none"), help="what the model can, by default")
     add("--frame", type=int, help="which frame of a multi-frame file or slice of a volume, from 0")
-    add("--plane", choices=PLANES, help="in which a NIfTI volume is sliced; axial by default")
+    add("--plane", choices=PLANES, help="of a file that does not say it; NIfTI is sliced in it")
     add("--modality", choices=MODALITIES, help="of files that do not say it; overrides DICOM's")
     add("--offset", type=float, default=0, help="added to values of CT to make them HU, as -1024")
     add("--as_stored", action="store_true", help="do not turn images to their usual display")

@@ -13,6 +13,10 @@ import numpy as np
 from big_rad import metric_writer, run_dir
 from big_rad.evaluators import headlines
 
+# The share of examples that may be bad is of at least so many, so that one bad file does not end a
+# run at its start.
+_LEAST = 1000
+
 
 class TrainingError(RuntimeError):
     """Training cannot go on; the message says where, why and what to do."""
@@ -44,13 +48,13 @@ class Watch:
             TrainingError: they are too many.
         """
         self._rejected.write(step, rows)
-        # The share is of at least 1,000 examples: one bad file does not end a run at its start.
         count, examples = self._rejected.count, step * self._batch_size
-        if count > self._share * max(examples, 1000):
+        if count > self._share * max(examples, _LEAST):
             last = metric_writer.read(self._rejected.path)[-1]
             raise TrainingError(
                 f"{count} of {examples} examples could not be used, more than "
-                f"config.input.max_reject_share={self._share:g}; {self._rejected.path} lists them. "
+                f"config.input.max_reject_share={self._share:g} of "
+                f"{max(examples, _LEAST)}; {self._rejected.path} lists them. "
                 f"The last, {last['id']!r} of {last['dataset']}: {last['error']}: {last['reason']}"
             )
 

@@ -24,7 +24,7 @@ import ml_collections
 from big_rad import config as config_lib
 from big_rad import memory, weights
 from big_rad.datasets import reject_limit
-from big_rad.datasets.folder import images
+from big_rad.datasets.folder import builder, images
 from big_rad.datasets.folder import source as source_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe
@@ -85,7 +85,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
 
 
 def _look(source: str) -> _Data:
-    listing = source_lib.read(source)
+    listing = builder.listing_of(source)  # As the build groups patients, so that splits agree.
     tasks = {split: _tasks(listing, split) for split in source_lib.SPLITS}
     missing = [s for s in source_lib.SPLITS if not any(i.split == s for i in listing.items)]
     mute = [s for s in ("train", "test") if not tasks[s] and s not in missing]

@@ -26,6 +26,7 @@ from big_rad.models import common
 from big_rad.pp import tokenizer as tokenizers
 from configs import finetune
 from tests import foreign, tiny_run
+from tests.datasets.folder.helpers import save_dicom
 from tools import convert
 
 SLICES = 200
@@ -113,6 +114,18 @@ def run(source, folder, tmp_path_factory):
     done = tiny_run.run(command(source, folder, workdir, *quick, card=24))
     assert done.returncode == 0, done.stderr
     return workdir, done.stdout
+
+
+def test_the_recipe_groups_patients_as_the_build_does(tmp_path):
+    # By their files alone these would be 40 patients, some of them in each split.
+    lines = []
+    for n in range(40):
+        save_dicom(tmp_path / f"s{n}.dcm", np.full((8, 8), n, np.int16), PatientID="P")
+        lines.append({"id": f"s{n}", "image": f"s{n}.dcm", "report": "Liver."})
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "data.jsonl").write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match="data.jsonl: no patient in .* and "):
+        finetune.get_config(f"source={tmp_path},init={tmp_path / 'nothing'}")
 
 
 def test_no_patient_is_on_both_sides(run, source):

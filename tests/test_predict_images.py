@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from pydicom import Dataset
 
-from big_rad import predict, predictions
+from big_rad import inputs, predict, predictions
 from big_rad.dicom.read import read
 from big_rad.grounding import codec as codecs
 from big_rad.pp import tokenizer as tokenizers
@@ -160,12 +160,56 @@ def test_a_volume_needs_a_frame_and_may_be_sliced_in_any_plane(run, tmp_path):
     assert code == 0 and (plain[0]["plane"], plain[0]["height"]) == ("coronal", 3)
 
 
+def test_the_plane_in_which_an_oblique_volume_was_sliced_is_not_called_unused(tmp_path):
+    c, path = np.sqrt(0.5), tmp_path / "a.nii"
+    affine = np.array([[c, 0, c, 0], [0, 1, 0, 0], [-c, 0, c, 0], [0, 0, 0, 1]])
+    nib.save(nib.Nifti1Image(np.arange(64, dtype=np.int16).reshape(4, 4, 4), affine), path)
+    found = inputs.read(path, modality="MR", frame=1, plane="sagittal")
+    assert found.plane == "" and not any("--plane" in w for w in found.warnings)
+
+
+def test_a_plane_that_the_file_contradicts_is_said_and_any_other_is_taken(run, tmp_path):
+    axial, oblique, silent = (tmp_path / f"{n}.dcm" for n in ("axial", "oblique", "silent"))
+    dicom(axial)
+    dicom(oblique, ImageOrientationPatient=[0.7071, 0, 0.7071, 0, 1, 0])
+    silent.write_bytes(content(dataset(HU)))
+    for path, plane in ((axial, "axial"), (oblique, "")):
+        (read,) = run(path, "--plane=coronal")[1]
+        assert read["plane"] == plane
+        assert any("--plane=coronal is not used" in w for w in read["warnings"])
+    np.save(tmp_path / "a.npy", HU)
+    Image.fromarray(np.full((30, 20), 99, np.uint8)).save(tmp_path / "a.png")
+    for path in (silent, tmp_path / "a.npy", tmp_path / "a.png"):
+        (read,) = run(path, "--plane=coronal", "--modality=OT")[1]
+        assert read["plane"] == "coronal" and not any("--plane" in w for w in read["warnings"])
+    assert not any("--plane" in w for w in run(axial, "--plane=axial")[1][0]["warnings"])
+
+
 def test_pictures_of_8_bits_are_ot_and_say_so(run, tmp_path):
     path = tmp_path / "a.jpg"
     Image.fromarray(np.full((30, 20, 3), 99, np.uint8)).save(path)
     code, plain, _, _ = run(path)
     assert code == 0 and plain[0]["modality"] == "OT" and "--modality" in plain[0]["warnings"][0]
     assert run(path, "--modality=OT")[1][0]["warnings"] == []
+
+
+@pytest.mark.parametrize("kind", ["grey.png", "colour.png", "a.jpg", "a.npy", "a.dcm"])
+def test_a_picture_given_as_ct_is_said_to_hold_no_hu(tmp_path, kind):
+    path, grey = tmp_path / kind, np.arange(600, dtype=np.uint8).reshape(30, 20)
+    colour = np.stack([grey] * 3, axis=-1)
+    if kind == "a.npy":
+        np.save(path, colour)
+    elif kind == "a.dcm":
+        fields = {"Rows": 30, "Columns": 20, "SamplesPerPixel": 3, "PlanarConfiguration": 0}
+        fields |= {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
+        path.write_bytes(content(dataset(colour, PhotometricInterpretation="RGB", **fields)))
+    else:
+        Image.fromarray(grey if kind == "grey.png" else colour).save(path)
+    warnings = inputs.read(path, modality="CT").warnings
+    assert sum("picture of 8 bits, not HU" in w for w in warnings) == 1
+    assert not any("not HU" in w for w in inputs.read(path, modality="OT").warnings)
+    with pytest.raises(ValueError, match="--offset .* picture of 8 bits"):
+        inputs.read(path, modality="CT", offset=-1024)
 
 
 def test_ct_that_is_no_hu_is_warned_of_and_an_offset_mends_it(run, tmp_path):

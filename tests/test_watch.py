@@ -101,3 +101,16 @@ def test_what_the_model_came_with_is_no_best_step_before_or_after_a_restart(tmp_
 def test_a_metric_that_cannot_choose_is_refused(tmp_path, name, mode, said):
     with pytest.raises(ValueError, match=said):
         best_of(tmp_path, name, mode=mode)
+
+
+def test_the_share_of_rejects_is_of_at_least_a_thousand_examples_and_says_so(tmp_path):
+    found = watch.Watch(config(), tmp_path, 0)
+    rejected = [{"dataset": "d", "id": "a", "error": "ReadError", "reason": "torn"}]
+    found.rejects(4, rejected * 10)
+    with pytest.raises(watch.TrainingError, match="11 of 16 .*max_reject_share=0.01 of 1000;"):
+        found.rejects(4, rejected)
+    (tmp_path / "later").mkdir()
+    later = watch.Watch(config(), tmp_path / "later", 0)
+    later.rejects(500, rejected * 20)
+    with pytest.raises(watch.TrainingError, match="21 of 2000 .*max_reject_share=0.01 of 2000;"):
+        later.rejects(500, rejected)

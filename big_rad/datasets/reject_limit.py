@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 
 SHARE = 0.01
-_SEVERAL = 20  # From so many items on, two problems are let through instead of one.
+_SEVERAL = 20  # In a set of at least this many items, two are let through instead of one.
 _SHOWN = 5
 
 
@@ -16,19 +16,20 @@ def exceeds(share: float, made: int, lost: Sequence[int]) -> bool:
     """Returns whether too many items are bad.
 
     More than `share` of them are too many. In small sets that share would be less than one item,
-    and a single typing error would stop a first try: one problem is always let through, and two
-    in sets of at least 20 items, except with a share of 0. Nothing is let through that leaves none.
+    and a single typing error would stop a first try: one item is always let through, and two in
+    sets of at least 20 items, except with a share of 0. An image that takes away more items than
+    that is not. Nothing is let through that leaves none.
 
     Args:
         share: that may be bad, 0 to 1.
         made: items that can be used.
         lost: of each problem, the items that it takes away; 0 for further problems of one item.
     """
-    bad, problems = sum(lost), sum(n > 0 for n in lost)
+    bad = sum(lost)
     if not made:
         return bad > 0
     free = 0 if share == 0 else 2 if made + bad >= _SEVERAL else 1
-    return problems > free and bad > share * (made + bad) + 1e-9
+    return bad > free and bad > share * (made + bad) + 1e-9
 
 
 def message(

@@ -73,7 +73,7 @@ def to_hu(frame: Stored, fields: Fields, name: str) -> np.ndarray:
 
     Raises:
         MissingElementError: there is no rescale.
-        NotAnImageError: it is not finite.
+        NotAnImageError: it is not finite, or its slope is 0.
     """
     slope, intercept = fields.number("RescaleSlope"), fields.number("RescaleIntercept")
     if slope is None or intercept is None:
@@ -83,6 +83,11 @@ def to_hu(frame: Stored, fields: Fields, name: str) -> np.ndarray:
         )
     if not math.isfinite(slope) or not math.isfinite(intercept):
         raise NotAnImageError(f"{name}: RescaleSlope, RescaleIntercept are not finite")
+    if slope == 0:
+        raise NotAnImageError(
+            f"{name}: RescaleSlope is 0, which gives every pixel of the CT the same HU; correct "
+            'it, export the slice again, or give the modality "OT"'
+        )
     result = image.hu(frame.values, slope, intercept, name)
     if frame.padding is None:
         return result
@@ -154,6 +159,9 @@ def _transformed(
     rescaled = modality is None and slope is not None and intercept is not None
     if modality is None and (slope is None) != (intercept is None):
         fields.warn("RescaleSlope and RescaleIntercept need each other; the one given was ignored")
+    if rescaled and slope == 0:
+        fields.warn("RescaleSlope is 0, which would leave nothing to see; the rescale was ignored")
+        rescaled = False
     voi = _table("VOILUTSequence", header, fields, name) if windowed else None
     window = _window(header, fields, name) if windowed and voi is None else None
     flat = pydicom.Dataset()  # for pydicom's window

@@ -1,4 +1,4 @@
-"""Whether the values of a CT image can be HU, and what they look like if not.
+"""Whether a CT image has values that can be HU, and what it looks like if not.
 
 A look is a guess from one image and refuses nothing by itself.
 """
@@ -60,3 +60,31 @@ def doubt(found: Look, pixels: np.ndarray) -> str:
         f"its values, {pixels.min()} to {pixels.max()}, are not like HU but like {found.name}; "
         f"{found.remedy}"
     )
+
+
+def picture(modality: str, units: str, offset: float | None) -> str:
+    """Returns a sentence about CT that is a picture, whose values are no HU; "" for all else.
+
+    Args:
+        modality: of a slice, as the file says or the user gives.
+        units: of the slice.
+        offset: that was to be added to CT, or None.
+    """
+    if modality != "CT" or units != "rgb":
+        return ""
+    unused = f"; the offset {offset:g} is not used" if offset else ""
+    return (
+        "it is CT by its modality, but a picture of 8 bits, not HU: no CT window is applied, and "
+        f"its colours or grey values are shown as they are{unused}. Give the original slice if "
+        "there is one"
+    )
+
+
+def why_not_hu(modality: str, units: str) -> str:
+    """Returns why a slice has no HU, a clause.
+
+    Args:
+        modality: of the slice.
+        units: of it, not "HU".
+    """
+    return "a picture of 8 bits has no HU" if units == "rgb" else f"this is {modality}"

@@ -82,10 +82,10 @@ class EvalData:
         self._kept, self._bytes = {}, 0
 
     def patients(self) -> list[Hashable]:
-        """Returns what tells the patients of the items apart, see `patient_of`."""
+        """Returns what tells the patients of the items apart, see `patients_of`."""
         if not self._patients:
             raws = (self._source[int(i)] for i in self._indices)
-            self._patients = [patient_of(str(r.get("patient", "")), _image_id(r)) for r in raws]
+            self._patients = patients_of([(str(r.get("patient", "")), _image_id(r)) for r in raws])
         return self._patients
 
     def unnamed(self) -> int:
@@ -175,17 +175,20 @@ class View:
         return i if self._donor is None else int(self._donor[i])
 
 
-def patient_of(patient: str, image: str) -> Hashable:
-    """Returns what tells a patient from others.
+def patients_of(items: Sequence[tuple[str, str]]) -> list[Hashable]:
+    """Returns what tells the patients of evaluated items apart.
+
+    A dataset that names no patient has "" or the image's own id instead. The id of an image is a
+    patient's pseudonym only if other images have it too: `folder` names a group so.
 
     Args:
-        patient: its pseudonym; "" or the image's id where a dataset names none.
-        image: id of the image.
+        items: of each, the pseudonym of its patient and the id of its image.
 
     Returns:
-        The pseudonym, or a tuple with the image's id, which then counts as a patient.
+        Of each, the pseudonym, or a tuple with the image's id, which then counts as a patient.
     """
-    return patient if patient not in ("", image) else ("image", image)
+    named = {patient for patient, image in items if patient not in ("", image)}
+    return [patient if patient in named else ("image", image) for patient, image in items]
 
 
 def _nothing(source: Any) -> str:

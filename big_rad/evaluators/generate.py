@@ -210,11 +210,11 @@ def run(
         answers = _in_batches(predict_fns["generate"], params, view, batch_size, options)
     samples: list[Sample] = []
     numbers: dict[Any, int] = {}
+    patients = data.patients()
     for i, out in enumerate(answers):
         item = data[i]
         ids, finished = _until_eos(out["tokens"], tokenizer.eos_id)
         meta = {k: v for k, v in item["meta"].items() if k != "patient"}
-        patient = eval_data.patient_of(item["meta"]["patient"], meta["image"])
         samples.append(
             Sample(
                 index=i,
@@ -224,7 +224,7 @@ def run(
                 logprob=float(out["logprob"]),
                 finished=finished,
                 image_id=view.shown_id(i),
-                subject=numbers.setdefault(patient, len(numbers)),
+                subject=numbers.setdefault(patients[i], len(numbers)),
                 masks=out.get("masks"),
                 **meta,
             )

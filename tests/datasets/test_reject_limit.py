@@ -48,12 +48,34 @@ def test_an_image_counts_as_all_that_it_takes_away_and_a_line_counts_once():
     assert not reject_limit.exceeds(0.01, 9, [1, 0, 0])  # One line with three wrong fields.
 
 
+@pytest.mark.parametrize(
+    ("made", "lost", "stops"),
+    [
+        (15, [15], True),
+        (10, [1000], True),
+        (10, [500, 500], True),
+        (8, [2], True),
+        (18, [2], False),  # One image of two lines: as many items as two lines with a mistake.
+        (17, [2, 1], True),
+        (990, [10], False),
+    ],
+)
+def test_one_image_with_many_lines_is_no_single_item(made, lost, stops):
+    assert reject_limit.exceeds(reject_limit.SHARE, made, lost) == stops
+
+
 @given(st.integers(1, 300), st.lists(st.integers(0, 20), max_size=40), SHARES)
 def test_the_share_that_the_message_names_lets_the_same_through(made, lost, share):
     if reject_limit.exceeds(share, made, lost):
         needed = reject_limit.needed(made, lost)
         assert not reject_limit.exceeds(needed, made, lost)
         assert math.isclose(needed * 100, round(needed * 100)) and share < needed <= 1
+
+
+@given(st.integers(1, 300), st.lists(st.integers(0, 20), max_size=40), SHARES)
+def test_only_the_number_of_bad_items_counts(made, lost, share):
+    single = [1] * sum(lost)
+    assert reject_limit.exceeds(share, made, lost) == reject_limit.exceeds(share, made, single)
 
 
 @given(st.integers(0, 300), st.integers(0, 60), SHARES)

@@ -27,6 +27,24 @@ def padded(value, dtype=np.int16):
     return np.where(RIM, np.array(value).astype(dtype), RAMP.astype(dtype))
 
 
+# Rescale
+
+
+@pytest.mark.parametrize("slope", ["0", "0.0", "-0"])
+def test_ct_of_a_slope_of_0_is_refused_and_the_element_named(slope):
+    with pytest.raises(reader.NotAnImageError, match="RescaleSlope is 0"):
+        read(content(grey(RAMP, "CT", RescaleSlope=slope)))
+
+
+@pytest.mark.parametrize("modality", ["MR", "DX"])
+def test_a_slope_of_0_is_ignored_in_other_modalities_and_said(modality):
+    found = read(content(grey(RAMP, modality, RescaleSlope=0, RescaleIntercept=5)))
+    np.testing.assert_array_equal(found.pixels, RAMP)
+    assert any("RescaleSlope is 0" in w for w in found.warnings)
+    given = read(content(grey(RAMP, "CT", RescaleSlope=0)), modality="OT")
+    np.testing.assert_array_equal(given.pixels, RAMP)
+
+
 # Padding
 
 

@@ -279,6 +279,8 @@ class Shared:
         (["", "", ""], [0, 1, 2], 3),  # As refrad2d has it
         (["s0", "s1", "s2"], [0, 1, 2], 3),  # and SLAKE and VQA-RAD.
         (["p", "", "p"], [0, 1, 0], 1),
+        (["s0", "s0", "s2"], [0, 0, 1], 1),  # As folder names a group: by one of its images.
+        (["s2", "s1", "s2"], [0, 1, 0], 1),
     ],
 )
 def test_samples_say_which_image_and_patient_they_share(patients, subjects, unnamed):

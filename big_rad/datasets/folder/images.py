@@ -154,6 +154,8 @@ def _doubts(
     if found.format == "dicom" and found.modality in ("CT", "MR") and not found.orientation:
         message = "the file does not say how the patient lies, so the image stays as it is stored"
         yield say("image", f"{name}: {message}", "warning")
+    if doubt := plausible.picture(found.modality, found.units, options.offset):
+        yield say("image", f"{name}: {doubt}", "warning")
     if found.units == "HU":
         look = plausible.look(found.pixels)
         if look:
@@ -272,7 +274,8 @@ def _image(item: Item, root: Path, options: Options) -> reader.Slice:
     if item.plane is not None and found.plane not in ("", item.plane):
         raise Bad(f"{path.name}: the plane of the line is not that of the file; leave it out")
     if item.offset and found.units != "HU":
-        raise Bad(f"{path.name}: offset is for the grey values of CT; leave it out")
+        why = plausible.why_not_hu(found.modality, found.units)
+        raise Bad(f"{path.name}: offset is for the grey values of CT, {why}; leave it out")
     return found
 
 

@@ -3,6 +3,7 @@
 Knows nothing of fields.
 """
 
+import csv
 import json
 import re
 from collections.abc import Collection, Iterator
@@ -15,6 +16,7 @@ from big_rad.datasets.records import SourceError
 _MAX_LINE = 1 << 22
 _HEAD = 1 << 16
 _MAX_WHOLE = 1 << 26  # bytes of a file that is parsed as one JSON value to tell what it is
+_LOOKED_AT = 10  # rows that must have as many columns as each other in a table
 _ONE_A_LINE = "one JSON object a line is needed"
 _PANDAS = "pandas writes them with df.to_json('data.jsonl', orient='records', lines=True)"
 _MAGIC = {
@@ -76,7 +78,8 @@ def other_kind(path: Path, known: Collection[str]) -> str:
 
     Args:
         path: the file.
-        known: names of fields, which head the columns of a table.
+        known: names of fields. A table whose columns they head is known by its first line, any
+            other one by its rows, which have the same number of columns.
 
     Raises:
         SourceError: the file cannot be read.
@@ -96,15 +99,44 @@ def other_kind(path: Path, known: Collection[str]) -> str:
     if text.startswith("[") and (len(first) < 2 or first[1:].lstrip()[:1] in ("", "{")):
         return f"is a JSON array; {_ONE_A_LINE} ({_PANDAS})"
     if text.startswith("{"):
-        return _one_object(path, first)
+        return _one_object(path, first, alone=text == first)
     columns = [c.strip(" \"'").casefold() for c in re.split(r"[,;\t|]", first)]
-    if len(columns) > 1 and len(set(columns) & set(known)) > 1:
+    if (len(columns) > 1 and len(set(columns) & set(known)) > 1) or _is_table(text):
         return f"is a CSV table; {_ONE_A_LINE} ({_PANDAS})"
     return ""
 
 
-def _one_object(path: Path, first: str) -> str:
-    """Returns what a file is that begins with an object, if that is not on its first line alone."""
+def _is_table(text: str) -> bool:
+    """Returns whether text is rows of the same number of columns, and nothing of JSON.
+
+    Args:
+        text: the start of a file, perhaps cut off within a row.
+    """
+    rows = text.splitlines()
+    if any(row.lstrip().startswith("{") for row in rows) or re.match(r'\[|"[^"]*"\s*:', text):
+        return False
+    for separator in ",;\t|":
+        try:
+            found = [row for row in csv.reader(rows, delimiter=separator) if row][:_LOOKED_AT]
+        except csv.Error:
+            continue
+        # A single row says too little, and the last one may be cut off.
+        whole = found[:-1] if 2 < len(found) < _LOOKED_AT else found
+        if len(whole) > 1 and len(whole[0]) > 1 and len(set(map(len, whole))) == 1:
+            return True
+    return False
+
+
+def _one_object(path: Path, first: str, alone: bool) -> str:
+    """Returns what a file is that begins with an object, if it is no line of a JSONL.
+
+    Args:
+        path: the file.
+        first: its first line, perhaps cut off.
+        alone: whether the file has no more than that.
+    """
+    if len(first) >= _HEAD // 2:  # Perhaps cut off.
+        first, alone = _first_line(path)
     try:
         value = json.loads(first)
     except (ValueError, RecursionError):
@@ -114,21 +146,32 @@ def _one_object(path: Path, first: str) -> str:
             value = json.loads(path.read_text("utf-8-sig"))
         except (ValueError, RecursionError, OSError):
             return ""
-        if not _is_columns(value):
+        alone = True
+        if not _is_columns(value, alone):
             return f"is one JSON object over several lines; {_ONE_A_LINE}"
-    if _is_columns(value):
+    if _is_columns(value, alone):
         return f"is a JSON object of columns; {_ONE_A_LINE} ({_PANDAS})"
     return ""
 
 
-def _is_columns(value: Any) -> bool:
-    """Returns whether this is a table by columns: {"id": {"0": ...}, "image": {...}}."""
-    return (
-        isinstance(value, dict)
-        and len(value) > 1
-        and all(isinstance(v, dict) and all(k.isdecimal() for k in v) for v in value.values())
-        and any(value.values())
-    )
+def _first_line(path: Path) -> tuple[str, bool]:
+    """Returns the first line, and whether the file has no more than that."""
+    try:
+        with path.open("rb") as f:
+            line = f.readline(_MAX_WHOLE)
+            return line.decode("utf-8-sig", "replace").strip(), not f.read(_HEAD).strip()
+    except OSError:
+        return "", False
+
+
+def _is_columns(value: Any, alone: bool) -> bool:
+    """Returns whether this is a table by columns: {"id": {"0": ...}, "image": {...}}, or, if the
+    file holds nothing else, {"id": [...], "image": [...]}."""
+    if not isinstance(value, dict) or len(value) < 2 or not any(value.values()):
+        return False
+    if all(isinstance(v, list) for v in value.values()):
+        return alone
+    return all(isinstance(v, dict) and all(k.isdecimal() for k in v) for v in value.values())
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

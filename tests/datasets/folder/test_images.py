@@ -101,6 +101,20 @@ def test_one_implausible_image_is_warned_of_and_an_offset_is_the_remedy(tmp_path
             assert problems == []
 
 
+def test_a_picture_that_is_listed_as_ct_is_said_to_hold_no_hu(tmp_path):
+    Image.fromarray(np.arange(480, dtype=np.uint8).reshape(24, 20)).save(tmp_path / "a.png")
+    line = {"id": "a", "image": "a.png", "modality": "CT"}
+    found, (problem,) = records_of(tmp_path, line)
+    assert found["a"] is not None and problem.level == "warning"
+    assert "a.png: " in problem.message and "not HU" in problem.message
+    assert "offset" not in problem.message
+    _, (problem,) = records_of(tmp_path, line, offset=-1024)
+    assert "the offset -1024 is not used" in problem.message
+    _, (problem,) = records_of(tmp_path, line | {"offset": -1024})
+    assert problem.level == "error" and "offset" in problem.message
+    assert records_of(tmp_path, line | {"modality": "OT"}, offset=-1024)[1] == []
+
+
 def test_an_offset_is_for_ct_alone(tmp_path):
     np.save(tmp_path / "a.npy", HU)
     line = {"id": "a", "image": "a.npy", "modality": "MR", "offset": -1024}

@@ -15,10 +15,18 @@ KINDS = {
     "CSV": "id,image,report\n" + "a,x.png,Liver.\n" * 9,
     "CSV ": '"id";"image"\n"a";"x.png"\n',
     "CSV  ": "path\tsentence\nx.png\tLiver.\n",
+    "CSV table": 'bild,befund\na.png,Leber normal.\nb.png,"Milz, Leber."\n',
+    "CSV table ": "bild;befund\na.png;Leber, Milz normal.\n",
+    "CSV table  ": "a\tb\tc\n1\t2\t3\n4\t5\t6\n7\t8",
+    "CSV table   ": 'n,text\n1,"Leber\nnormal."\n2,"Milz."\n',
     "JSON array": json.dumps(LINES),
     "JSON array ": json.dumps(LINES, indent=2),
     "JSON array  ": "\ufeff" + json.dumps(LINES),
     "JSON object of columns": json.dumps(COLUMNS),
+    "JSON object of columns ": json.dumps({k: list(v.values()) for k, v in COLUMNS.items()}),
+    "JSON object of columns  ": json.dumps({"columns": ["id"], "index": [0], "data": [["a"]]}),
+    "JSON object of columns   ": json.dumps({"id": ["a"], "image": ["x.png"]}, indent=1),
+    "JSON object of columns    ": json.dumps({"id": ["a"] * 9000, "image": ["x.png"] * 9000}),
     "one JSON object over several lines": json.dumps(LINES[0], indent=1),
 }
 
@@ -41,11 +49,23 @@ def test_files_of_other_programs_are_named(tmp_path, data):
 
 
 def test_a_jsonl_is_not_taken_for_something_else(tmp_path):
+    for text in (
+        '"id": "a", "image": "b"\n"id": "b", "image": "c"\n',
+        "[1, 2]\n[3, 4]\n",
+        "a, b\n",
+    ):
+        (tmp_path / "data.jsonl").write_text(text)
+        assert "table" not in "".join(p.message for p in source.read(tmp_path).problems)
     for text in ('{"id": "a"}', '\n\n{"id": "a"}\n', '{"id": "a", \n', "nonsense\n", "[1]\n", ""):
         (tmp_path / "data.jsonl").write_text(text)
         assert source.read(tmp_path).items == []
     lines = [{"id": {"0": 1}, "image": "x"}, {"id": "b", "image": "y", "report": "Liver."}]
     (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert [i.id for i in source.read(tmp_path).items] == ["b"]
+    lines[0] = {"boxes": [[1, 2, 3, 4, 5]], "choices": ["a"]}  # Without an id, but a line.
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    assert [i.id for i in source.read(tmp_path).items] == ["b"]
+    (tmp_path / "data.jsonl").write_text("a, b\nc, d\n" + json.dumps(lines[1]))
     assert [i.id for i in source.read(tmp_path).items] == ["b"]
 
 

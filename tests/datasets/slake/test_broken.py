@@ -56,7 +56,7 @@ def test_each_broken_variant_is_named(what, fixture):
 def test_building_leaves_out_what_is_broken_and_lists_it(what, name, kept, fixture, tmp_path):
     root, _ = fixture
     break_it(root, what)
-    built = builder.build(root, tmp_path, workers=1, **LIKE)
+    built = builder.build(root, tmp_path, workers=1, max_reject_share=0.5, **LIKE)
     listed = [json.loads(s) for s in (built.folder / records.REJECTS).read_text().splitlines()]
     assert built.rejects == 1 and [p["file"] for p in listed] == [BROKEN[what][0]]
     found = {n: e for split in records_of(tmp_path).values() for n, e in split.items()}

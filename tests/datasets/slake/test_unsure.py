@@ -62,7 +62,7 @@ def test_what_is_left_out_is_recorded_as_unsure(what, unsure, fixture, tmp_path)
     values[values == 70] = 0  # the liver's
     values[0, 0] = 3  # of nothing in mask.txt
     Image.fromarray(values).save(root / "imgs/xmlab6/mask.png")
-    builder.build(root, tmp_path, workers=1, **LIKE)
+    builder.build(root, tmp_path, workers=1, max_reject_share=0.5, **LIKE)
     example = records_of(tmp_path)["validation"]["xmlab6"]
     shown = {b[4] for b in example.get("boxes", [])} | set(packed.array(example["segmap"]).flat)
     assert set(example["unsure"]) == unsure - shown

@@ -217,7 +217,10 @@ def test_a_broken_image_is_named_and_left_out(fixture, tmp_path):
     (found,) = problems(root, workers=2)
     assert found.file == f"VQA_RAD Image Folder/{name}" and found.level == "error"
     assert problems(root, pixels=False) == []
-    built = builder.build(root, tmp_path, split_dir=root / "splits", workers=1, **LIKE)
+    options = dict(split_dir=root / "splits", workers=1, **LIKE)
+    with pytest.raises(records.BuildError, match="3 of 6 items"):
+        builder.build(root, tmp_path, **options)
+    built = builder.build(root, tmp_path, max_reject_share=0.5, **options)
     assert built.rejects == 1 and name not in questions(tmp_path, "test")
 
 
