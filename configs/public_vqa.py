@@ -19,7 +19,7 @@ from configs import common, radgrounder_det
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     a = config_lib.parse_arg(
         arg,
-        variant="3b",
+        variant=("3b", "10b", "28b", "tiny"),
         size=224,
         siglip=("original", "frozen", "unfrozen"),
         ground=("none", "boxes", "masks"),

@@ -63,7 +63,7 @@ AUGMENT = "augment(crop=(0.9, 1.0), gamma=(0.7, 1.2), intensity=20, channel_repe
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     a = config_lib.parse_arg(
         arg,
-        variant="3b",
+        variant=("3b", "10b", "28b", "tiny"),
         size=224,
         data=("all", "internal", "external", "folder", "phantom"),
         folder="default",
