@@ -37,6 +37,21 @@ def check(place: str, values: Mapping[str, Any], table: Mapping[str, Any]) -> It
     return _walk(place, values, table)
 
 
+def check_arguments(given: Mapping[str, Any], **ranges: Rule) -> None:
+    """Checks the arguments of a recipe, as `config.parse_arg` returns them.
+
+    Args:
+        given: argument -> value.
+        **ranges: a rule for each argument that has a range.
+
+    Raises:
+        ValueError: an argument is outside its range.
+    """
+    for name, rule in ranges.items():
+        if wrong := rule(given[name]):
+            raise ValueError(f"config argument '{name}={given[name]}': it has to be {wrong}")
+
+
 def _walk(place: str, values: Any, table: Mapping[str, Any]) -> Iterator[str]:
     if not _is_section(values):
         yield f"{place} is {values!r}: it has to be a section of fields, {{name: value}}"

@@ -51,6 +51,33 @@ def test_every_field_that_has_a_default_has_a_rule_and_no_other():
 
 
 @pytest.mark.parametrize(
+    "recipe, argument, said",
+    [
+        ("finetune", "batch=0", "a whole number of at least 1"),
+        ("finetune", "epochs=0.0", "a finite number above 0"),
+        ("finetune", "epochs=nan", "a finite number above 0"),
+        ("finetune", "limit=0", "at least 1"),
+        ("finetune", "card=-1.0", "at least 0"),
+        ("finetune", "lora=-2", "at least -1"),
+        ("demo", "steps=0", "a whole number of at least 1"),
+        ("demo", "steps=-5", "at least 1"),
+        ("demo", "texts=0", "at least 1"),
+        ("demo", "batch=0", "at least 1"),
+        ("demo", "lora=-1", "at least 0"),
+        ("public_vqa", "accum=0", "at least 1"),
+        ("radgrounder_det", "texts=0", "at least 1"),
+        ("radgrounder_det", "size=0", "at least 1"),
+        ("radgrounder_det", "ground_share=1.5", "at most 1"),
+        ("radgrounder_seg", "lora=-4", "at least 0"),
+        ("evaluate", "limit=-1", "at least 0"),
+    ],
+)
+def test_a_recipes_argument_outside_its_range_is_refused_by_its_name(recipe, argument, said):
+    with pytest.raises(ValueError, match=f"config argument '{argument}': .*{said}"):
+        config_lib.load(f"{ROOT / 'configs' / recipe}.py:{argument}")
+
+
+@pytest.mark.parametrize(
     "field, value, said",
     [
         ("ckpt_keep", 0, "a whole number of at least 1"),

@@ -91,8 +91,11 @@ def test_an_error_of_any_kind_inside_the_file_is_said(tmp_path, code, said, more
 
 
 def test_what_a_file_raises_from_another_error_is_what_is_said(tmp_path):
-    code = "try:\n        int('x')\n    except ValueError as e:\n        raise ValueError('mine') from e"
-    (tmp_path / "recipe.py").write_text(f"def get_config(arg=None):\n    {code}\n")
+    (tmp_path / "recipe.py").write_text(
+        "def get_config(arg=None):\n"
+        "    try:\n        int('x')\n"
+        "    except ValueError as e:\n        raise ValueError('mine') from e\n"
+    )
     with pytest.raises(overrides.CommandLineError, match="^mine$"):
         parsed(f"--config={tmp_path / 'recipe.py'}")
 
