@@ -146,7 +146,10 @@ def _loss(config: Any) -> Iterator[str]:
 
 def _optimizer(config: Any) -> Iterator[str]:
     given = config.get("optimizer_args", {})
-    yield from _unknown("config.optimizer_args", given, optim.arguments(config.optimizer))
+    known = optim.arguments(config.optimizer)
+    yield from _unknown("config.optimizer_args", given, known)
+    ranged = {k: v for k, v in given.items() if k in known and k in fields.OPTIMIZER}
+    yield from fields.check("config.optimizer_args", ranged, fields.OPTIMIZER)
     if all(args is None for _, args in config.schedule):
         yield "config.schedule freezes every parameter; nothing is left to train"
     for pattern, args in config.schedule:

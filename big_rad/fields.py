@@ -268,6 +268,21 @@ LOSS = {
     "gamma": number(low=0),
     "alpha": maybe(_SHARE),
 }
+_DECAY = number(low=0, below=1)  # Of a running mean, which at 1 would never move.
+OPTIMIZER = {  # `optimizer_args` of all optimizers; which of them one has says `optim.arguments`.
+    "decay_rate": number(above=0, high=1),
+    "clip_threshold": number(above=0),
+    "min_dim_size_to_factor": whole(1),
+    "b1": _DECAY,
+    "b2": _DECAY,
+    "eps": number(above=0),
+    "eps_root": number(low=0),
+    "mu_dtype": maybe(one_of(*DTYPES)),
+    "nesterov": flag,
+    "rms": number(above=0),
+    "beta": _DECAY,
+    "ns_steps": whole(1),
+}
 FIELDS: dict[str, Any] = {
     "seed": whole(0, 2**31 - 1),
     "total_steps": maybe(whole(1)),

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import config_check, fields
+from big_rad import config_check, fields, optim
 from configs import common, demo
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -126,6 +126,37 @@ def test_a_value_outside_its_range_is_refused_by_the_fields_name(field, value, s
     with pytest.raises(ValueError) as refused:
         config_check.check(config(**{field: value}))
     assert f"config.{field} is" in str(refused.value) and said in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "optimizer, name, value, said",
+    [
+        ("adamw", "b1", 2.0, "below 1"),
+        ("adamw", "b2", 1.0, "below 1"),
+        ("adamw", "b2", "x", "a finite number"),
+        ("adamw", "eps", -1.0, "above 0"),
+        ("adamw", "eps_root", -1.0, "at least 0"),
+        ("adamw", "mu_dtype", "bfloat", "did you mean 'bfloat16'"),
+        ("adamw", "nesterov", 1, "True or False"),
+        ("adafactor", "clip_threshold", 0.0, "above 0"),
+        ("adafactor", "decay_rate", 0.0, "above 0"),
+        ("adafactor", "min_dim_size_to_factor", 0, "at least 1"),
+        ("muon", "rms", -0.2, "above 0"),
+        ("muon", "rms", None, "a finite number"),
+        ("muon", "beta", 1.0, "below 1"),
+        ("muon", "b2", 1.5, "below 1"),
+        ("muon", "ns_steps", 2.5, "a whole number"),
+    ],
+)
+def test_an_argument_of_the_optimizer_has_a_range(optimizer, name, value, said):
+    changes = {"optimizer": optimizer, "optimizer_args": {name: value}}
+    with pytest.raises(ValueError, match=f"config.optimizer_args.{name} is .*{said}"):
+        config_check.check(config(**changes))
+
+
+def test_every_argument_of_an_optimizer_has_a_rule():
+    known = {n for o in ("adafactor", "adamw", "muon") for n in optim.arguments(o)}
+    assert known == set(fields.OPTIMIZER)
 
 
 @pytest.mark.parametrize(
