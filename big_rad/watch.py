@@ -101,7 +101,8 @@ def check_best(config: Any) -> None:
     """Checks that `config.ckpt_best` names a score that is evaluated while training.
 
     Raises:
-        ValueError: it does not, or it is one of a test split.
+        ValueError: it does not, it cannot say which step is the best (a count, or a share of
+            errors with the mode "max"), or it is one of a test split.
     """
     name, evals = config.get("ckpt_best", ""), config.get("evals", {})
     if config.get("ckpt_best_mode", "max") not in ("max", "min"):
@@ -109,6 +110,8 @@ def check_best(config: Any) -> None:
     if not name:
         return
     if wrong := headlines.unknown_score(name, evals):
+        raise ValueError(f"config.ckpt_best is {name!r}: {wrong}")
+    if wrong := headlines.cannot_choose(name, evals, config.get("ckpt_best_mode", "max")):
         raise ValueError(f"config.ckpt_best is {name!r}: {wrong}")
     spec = evals[name.partition("/")[0]]
     if not spec.get("every", 0):

@@ -199,6 +199,19 @@ def test_an_unknown_name_at_any_level_is_refused_with_the_nearest_known(field, v
         ({"ckpt_best": "vall/g_iou"}, "did you mean 'val'"),
         ({"ckpt_best": "val"}, "EVALUATOR/METRIC"),
         ({"ckpt_best": "vqa/f1"}, "has `every`"),
+        ({"ckpt_best": "val/laterality_text"}, "lowest value is the best; .*ckpt_best_mode=min"),
+        ({"ckpt_best": "val/hallucination_rate"}, "lowest value is the best"),
+        ({"ckpt_best": "val/blank_masks"}, "lowest value is the best"),
+        ({"ckpt_best": "val/unfinished"}, "lowest value is the best"),
+        ({"ckpt_best": "val/n"}, "a count .* use val/g_iou"),
+        ({"ckpt_best": "val/n_scored"}, "a count"),
+        ({"ckpt_best": "val/n_de"}, "a count"),
+        ({"ckpt_best": "val/n_ref_liver", "ckpt_best_mode": "min"}, "a count"),
+        ({"ckpt_best": "val/matched_liver"}, "a count"),
+        ({"ckpt_best": "val/g_iou_xx"}, "has no score 'g_iou_xx'"),
+        ({"ckpt_best": "val/n_xx"}, "has no score 'n_xx'"),
+        ({"ckpt_best": "val/g_iou_ct"}, "has no score 'g_iou_ct'"),
+        ({"summary": {"x": "report/report_f1_DE"}}, "has no score 'report_f1_DE'"),
         ({"total_epochs": 2.0}, "exactly one of total_steps, total_epochs"),
         ({"total_steps": None}, "exactly one of total_steps, total_epochs"),
         ({"grad_accum": 3}, "batch_size 8 does not divide into config.grad_accum 3"),
@@ -215,6 +228,21 @@ def test_an_unknown_name_at_any_level_is_refused_with_the_nearest_known(field, v
 def test_settings_that_do_not_fit_each_other_are_refused(changes, said):
     with pytest.raises(ValueError, match=said):
         config_check.check(config(**changes))
+
+
+@pytest.mark.parametrize(
+    "name, mode",
+    [
+        ("g_iou_de", "max"),
+        ("g_iou_CT", "max"),
+        ("report_f1_no_lang", "max"),
+        ("mean_iou_liver", "max"),
+        ("laterality_text", "min"),
+        ("unfinished", "min"),
+    ],
+)
+def test_a_score_of_a_real_group_in_its_own_direction_may_choose(name, mode):
+    config_check.check(config(ckpt_best=f"val/{name}", ckpt_best_mode=mode))
 
 
 @pytest.mark.parametrize("where", ["input.phantom", "evals.val"])

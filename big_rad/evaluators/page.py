@@ -62,7 +62,7 @@ _TITLES = {  # of the evaluators' usual names, in the page's order
     "detect": "Organs detected by name",
     "vqa": "Visual question answering",
 }
-_LOWER_IS_BETTER = (
+LOWER_IS_BETTER = (
     "hallucination_rate",
     "blank_masks",
     "laterality_entity",
@@ -209,7 +209,7 @@ def _is_shown(control: str, sections: Sequence[Section]) -> bool:
 def _gain(metric: str, values: Mapping[str, float | None]) -> str:
     finite = {k: v for k, v in values.items() if v is not None and math.isfinite(v)}
     real, controls = finite.get("none"), [finite[c] for c in _WITHOUT if c in finite]
-    if real is None or not controls or metric in _LOWER_IS_BETTER:
+    if real is None or not controls or metric in LOWER_IS_BETTER:
         return "–"
     gain = real - max(controls)
     return f"{gain:+.3f}"
