@@ -128,7 +128,17 @@ def best_of(
     lowest: bool = False,
     steps: Sequence[int] | None = None,
 ) -> Best | None:
-    """Returns the step with the best value of a score; of equal ones the first.
+    """Returns the step with the best value of a score, see `ranked`."""
+    return next(iter(ranked(rows, score, lowest, steps)), None)
+
+
+def ranked(
+    rows: Sequence[Mapping[str, Any]],
+    score: str,
+    lowest: bool = False,
+    steps: Sequence[int] | None = None,
+) -> list[Best]:
+    """Returns the steps by the value of a score, the best first; of equal ones the earlier first.
 
     Args:
         rows: lines of metrics.jsonl. There is no checkpoint of step 0, so its line does not count.
@@ -136,16 +146,14 @@ def best_of(
         lowest: the lowest value is the best.
         steps: those that may be chosen; None allows all.
     """
-    found = None
+    found = []
     for row in rows:
         step, value = row.get("step", 0), row.get(score)
         if not step or (steps is not None and step not in steps):
             continue
-        if value is None or not math.isfinite(value):
-            continue
-        if found is None or (value < found.value if lowest else value > found.value):
-            found = Best(step, score, value)
-    return found
+        if value is not None and math.isfinite(value):
+            found.append(Best(step, score, value))
+    return sorted(found, key=lambda b: b.value if lowest else -b.value)
 
 
 def read_lines(path: str | pathlib.Path) -> list[dict[str, Any]]:

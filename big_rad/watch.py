@@ -160,6 +160,11 @@ class Best:
         return None if self.found is None else self.found.step
 
     @property
+    def steps(self) -> list[int]:
+        """The steps that have a value, the best first; `run_dir.locate` goes through the same."""
+        return [b.step for b in run_dir.ranked(self._rows, self._name, self._lowest)]
+
+    @property
     def found(self) -> run_dir.Best | None:
         """That step with its value, or None; `run_dir.locate` finds the same one."""
         return run_dir.best_of(self._rows, self._name, self._lowest)
