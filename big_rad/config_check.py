@@ -44,10 +44,11 @@ def check(config: Any) -> None:
 
 
 def _length(config: Any) -> Iterator[str]:
-    if config.get("total_steps") is not None:
-        yield from _said(optim.check_warmup, config.schedule, config.total_steps)
-    if sum(config.get(n) is not None for n in _LENGTHS) != 1:
+    given = [n for n in _LENGTHS if config.get(n) is not None]
+    if len(given) != 1:
         yield from _said(config_lib.num_steps, config, 1)
+    elif given != ["total_epochs"]:  # The steps of an epoch are known when the data are there.
+        yield from _said(optim.check_warmup, config.schedule, config_lib.num_steps(config, 1))
     batch, parts = config.input.batch_size, config.get("grad_accum", 1)
     if batch % parts:
         yield (

@@ -216,6 +216,13 @@ def test_an_unknown_name_at_any_level_is_refused_with_the_nearest_known(field, v
         ({"total_steps": None}, "exactly one of total_steps, total_epochs"),
         ({"grad_accum": 3}, "batch_size 8 does not divide into config.grad_accum 3"),
         ({"schedule": ((".*", dict(warmup_steps=100)),)}, "has 100 steps, and the run has 100"),
+        (
+            {
+                **{"total_steps": None, "total_examples": 800},
+                "schedule": ((".*", dict(warmup_steps=100)),),
+            },
+            "has 100 steps, and the run has 100",
+        ),
         ({"schedule": ((".*", None),)}, "freezes every parameter"),
         ({"schedule": ((".*", dict(warmup_steps=1, warmup_percent=0.1)),)}, "not both"),
         ({"tokenizer.sets": ("detection",)}, r"tok has sets=\('detection', 'segmentation'\), but"),
