@@ -244,6 +244,9 @@ EVAL = _SOURCE | {
     "captions": flag,
     "sha256": maybe(text()),
 }
+DIMENSIONS = (
+    *("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim", "patch_size", "dim"),
+)
 # Of models: fields that several of them have; which fields a model has says its class.
 MODEL = {
     "dtype_mm": one_of(*DTYPES),
@@ -256,10 +259,16 @@ MODEL = {
     "text_block": whole(0),
     "attn_logits_softcap": number(low=0),
     "final_logits_softcap": number(low=0),
-} | dict.fromkeys(
-    ("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim", "patch_size", "dim"),
-    maybe(whole(1)),
-)
+} | dict.fromkeys(DIMENSIONS, maybe(whole(1)))
+EXPAND = {  # One text an item, see `datasets.core.expand`.
+    "task": maybe(one_of("report", "vqa", "detect")),
+    "lang": maybe(one_of("en", "de", "zh")),
+    "question_type": maybe(text(empty=False)),
+    "per_image": maybe(whole(1)),
+    "seed": whole(0),
+    "items": maybe(whole(1)),
+    "view": one_of("first", "all"),
+}
 LOSS = {
     "mean": one_of("token", "example"),
     "tile": maybe(whole(1)),

@@ -230,6 +230,23 @@ def test_an_unknown_name_at_any_level_is_refused_with_the_nearest_known(field, v
         ({"image.size": 56}, "resize has size=112"),
         ({"loss": "text_and_masks()"}, "has no config.model.mask_decoder"),
         ({"input.data": {}}, "config.input.data is empty"),
+        ({"codec.name": "typo"}, "config.codec: no box codec named 'typo'"),
+        ({"evals.val.codec": "typo"}, "config.evals.val.codec: no box codec named 'typo'"),
+        ({"evals.val.codec": {"name": "typo", "grid": None}}, "config.evals.val.codec: no box"),
+        ({"evals.val.expand": {"task": "reprt"}}, "expand.task is 'reprt'.*did you mean 'report'"),
+        ({"evals.val.expand": {"per_image": 0}}, "expand.per_image is 0"),
+        ({"evals.val.expand": {"lang": "fr"}}, "expand.lang is 'fr'"),
+        ({"input.phantom.expand": {"task": "reprt"}}, "config.input.phantom.expand.task"),
+        ({"model.img.patch_size": 15}, "config.image.size is 112: .* a multiple of 15"),
+        ({"model.llm.num_kv_heads": 3}, "num_heads 4 has to be a multiple of num_kv_heads 3"),
+        ({"model.llm.variant": "tinny"}, "config.model.llm: no gemma variant 'tinny'"),
+        ({"model.img.variant": "tinny"}, "config.model.img: no siglip variant 'tinny'"),
+        ({"sharding_strategy": ((".*", "fsdq"),)}, "'fsdq'; known: replicate, .* mean 'fsdp'"),
+        ({"sharding_strategy": ((".*", "shard(0)"),)}, "'shard.0.'; known: replicate"),
+        ({"sharding_strategy": ((".*", "shard(0, 'model')"),)}, "mesh axis 'model'; config.mesh"),
+        ({"mesh": ()}, "config.mesh needs distinct axes"),
+        ({"mesh": (("model", -1),)}, 'one called "data"'),
+        ({"mesh": (("data", -1), ("model", -1))}, "one size alone may be -1"),
     ],
 )
 def test_settings_that_do_not_fit_each_other_are_refused(changes, said):
@@ -265,6 +282,37 @@ def test_a_score_of_a_real_group_in_its_own_direction_may_choose(name, mode):
 def test_preprocessing_is_checked_in_training_and_in_evaluation(where, old, new, said):
     c = config()
     part, name = where.split(".")
+    c[part][name].pp = c[part][name].pp.replace(old, new)
+    with pytest.raises(ValueError, match=f"config.{where}.pp: .*{said}"):
+        config_check.check(c)
+
+
+@pytest.mark.parametrize(
+    "where, old, new, said",
+    [
+        ("evals.val", "style='question'", "style='qestion'", "style='qestion'"),
+        ("input.phantom", "style='question'", "style='qestion'", "style='qestion'"),
+        ("evals.val", "prompt('report', ", "prompt('reprt', ", "tasks='reprt'"),
+        ("input.phantom", "n=8", "n=0", "n=0 must be a positive number"),
+        ("evals.val", "length=64", "length=0", "length=0 has to be a whole number of at least 2"),
+        ("evals.val", "length=64", "length=-1", "length=-1 has to be"),
+        ("evals.val", "length=64", "length='64'", "length='64' has to be"),
+        ("evals.val", "max_text=64", "max_text=0", "max_text=0 has to be"),
+        ("input.phantom", "block=80", "block=-80", "block=-80 has to be"),
+        ("input.phantom", "block=80", "block=77", "block=77 needs .* a length"),
+        ("input.phantom", "block=80", "block=0", "text_block is 80, and tok has block=0"),
+        ("input.phantom", "block=80", "block=120", "text_block is 80, and tok has block=120"),
+        ("input.phantom", "max_loss=136", "max_loss=-1", "max_loss=-1 has to be"),
+        ("input.phantom", "shift=4", "shift=-1", "shift=-1 must be at least 0"),
+        ("input.phantom", "augment(", "without('livr')|augment(", "livr"),
+        ("evals.val", "ground('boxes')", "ground('boxs')", "'boxs' is none of"),
+        ("evals.val", "ground('boxes')", "ground('boxes', grid=9999)", "BoxCodec.grid is 9999"),
+    ],
+)
+def test_a_value_that_an_op_does_not_take_is_refused_before_anything_is_read(where, old, new, said):
+    c = config()
+    part, name = where.split(".")
+    assert old in c[part][name].pp
     c[part][name].pp = c[part][name].pp.replace(old, new)
     with pytest.raises(ValueError, match=f"config.{where}.pp: .*{said}"):
         config_check.check(c)
