@@ -95,12 +95,15 @@ class Checkpointer:
             )
         self._writing = step
 
-    def restore(self, abstract_state: Any, first: int | None = None) -> Restored | None:
+    def restore(
+        self, abstract_state: Any, first: int | Sequence[int] | None = None
+    ) -> Restored | None:
         """Restores the newest checkpoint that is whole; damaged ones are moved to `damaged/`.
 
         Args:
             abstract_state: tree of `jax.ShapeDtypeStruct` with shardings.
-            first: a step to try before the newest; None for none.
+            first: steps to try before the newest, in this order, such as those of a run by their
+                score (`watch.Best.steps`); or one step.
 
         Returns:
             The checkpoint, or None if there is none at all.
@@ -111,7 +114,9 @@ class Checkpointer:
             CheckpointError: there are checkpoints, and none can be read; all stay as they are.
         """
         problems: dict[int, str] = {}
-        for step in sorted(self._manager.all_steps(), key=lambda s: (s == first, s), reverse=True):
+        there = sorted(self._manager.all_steps(), reverse=True)
+        wanted = [first] if isinstance(first, int) else first or ()
+        for step in dict.fromkeys([*(s for s in wanted if s in there), *there]):
             found, problem = None, ""
             try:
                 found = self._read(step, abstract_state)

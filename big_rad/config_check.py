@@ -10,10 +10,21 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from big_rad import config as config_lib
-from big_rad import evaluators, fields, input_pipeline, losses, models, optim, registry, watch
+from big_rad import (
+    evaluators,
+    fields,
+    input_pipeline,
+    losses,
+    models,
+    optim,
+    registry,
+    sharding,
+    watch,
+)
 from big_rad.datasets import core
 from big_rad.evaluators import headlines
-from big_rad.models import lora
+from big_rad.grounding.codec import get_codec
+from big_rad.models import gemma, lora, mask_decoder, siglip
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import ops_detect
 from big_rad.registry import did_you_mean
@@ -35,7 +46,7 @@ def check(config: Any) -> None:
     """
     found = fields.problems(config)
     if not found:  # What follows needs values of the right kinds.
-        parts = (_length, _mixture, _model, _loss, _optimizer, _evals, _scores)
+        parts = (_length, _mixture, _model, _sizes, _loss, _optimizer, _devices, _evals, _scores)
         found = [problem for part in parts for problem in part(config)]
     if len(found) == 1:
         raise ValueError(found[0])
@@ -44,10 +55,11 @@ def check(config: Any) -> None:
 
 
 def _length(config: Any) -> Iterator[str]:
-    if config.get("total_steps") is not None:
-        yield from _said(optim.check_warmup, config.schedule, config.total_steps)
-    if sum(config.get(n) is not None for n in _LENGTHS) != 1:
+    given = [n for n in _LENGTHS if config.get(n) is not None]
+    if len(given) != 1:
         yield from _said(config_lib.num_steps, config, 1)
+    elif given != ["total_epochs"]:  # The steps of an epoch are known when the data are there.
+        yield from _said(optim.check_warmup, config.schedule, config_lib.num_steps(config, 1))
     batch, parts = config.input.batch_size, config.get("grad_accum", 1)
     if batch % parts:
         yield (
@@ -90,6 +102,8 @@ def _source(place: str, spec: Mapping[str, Any]) -> Iterator[str]:
     for name, known in (("expand", _parameters(core.expand)), ("asked", asked)):
         known = [k for k in known if k not in ("source", "kw")]
         yield from _unknown(f"{place}.{name}", spec.get(name) or {}, known)
+    given = {k: v for k, v in (spec.get("expand") or {}).items() if k in fields.EXPAND}
+    yield from fields.check(f"{place}.expand", given, fields.EXPAND)
 
 
 def _model(config: Any) -> Iterator[str]:
@@ -123,6 +137,41 @@ def _members(place: str, spec: Mapping[str, Any], cls: type) -> Iterator[str]:
     yield from fields.check(place, given, fields.MODEL)
 
 
+def _sizes(config: Any) -> Iterator[str]:
+    # Sizes that a model could not be made of, or would cut silently, and the codec of boxes.
+    if config.get("codec", {}).get("name"):
+        wrong = _said(get_codec, config.codec.name, config.codec.get("grid"))
+        yield from (f"config.codec: {w}" for w in wrong)
+    dims = {}
+    for part, module in (("img", siglip), ("llm", gemma), ("mask_decoder", mask_decoder)):
+        spec = config.model.get(part)
+        if not hasattr(spec, "items"):
+            continue
+        try:
+            given = {k: v for k, v in spec.items() if k in (*fields.DIMENSIONS, "variant")}
+            dims[part] = module.Model(**given).dims()
+        except ValueError as e:
+            yield f"config.model.{part}: {e}"
+        except TypeError:  # A model with other sizes; `_members` says which there are.
+            continue
+    patch = dims["img"]["patch_size"] if "img" in dims else 1
+    if config.image.size % patch:
+        yield (
+            f"config.image.size is {config.image.size}: it has to be a multiple of {patch}, the "
+            "patch_size of config.model.img; the rest of the image would not be seen"
+        )
+    llm = dims.get("llm")
+    if llm and llm.num_heads % llm.num_kv_heads:
+        yield (
+            f"config.model.llm: num_heads {llm.num_heads} has to be a multiple of num_kv_heads "
+            f"{llm.num_kv_heads}"
+        )
+
+
+def _devices(config: Any) -> Iterator[str]:
+    yield from _said(sharding.check_rules, config.sharding_strategy, config.mesh)
+
+
 def _loss(config: Any) -> Iterator[str]:
     try:
         name, args, given = registry.parse_call(config.loss)
@@ -146,7 +195,10 @@ def _loss(config: Any) -> Iterator[str]:
 
 def _optimizer(config: Any) -> Iterator[str]:
     given = config.get("optimizer_args", {})
-    yield from _unknown("config.optimizer_args", given, optim.arguments(config.optimizer))
+    known = optim.arguments(config.optimizer)
+    yield from _unknown("config.optimizer_args", given, known)
+    ranged = {k: v for k, v in given.items() if k in known and k in fields.OPTIMIZER}
+    yield from fields.check("config.optimizer_args", ranged, fields.OPTIMIZER)
     if all(args is None for _, args in config.schedule):
         yield "config.schedule freezes every parameter; nothing is left to train"
     for pattern, args in config.schedule:
@@ -162,6 +214,11 @@ def _evals(config: Any) -> Iterator[str]:
         yield from _said(evaluators.check, name, spec)
         yield from _source(f"config.evals.{name}", spec)
         yield from _ops(config, f"config.evals.{name}.pp", spec.get("pp"), boxes=False)
+        codec, grid = spec.get("codec"), spec.get("grid")
+        if hasattr(codec, "items"):
+            codec, grid = codec.get("name", ""), codec.get("grid")
+        wrong = _said(get_codec, codec, grid) if codec is not None else ()
+        yield from (f"config.evals.{name}.codec: {w}" for w in wrong)
 
 
 def _scores(config: Any) -> Iterator[str]:
@@ -185,6 +242,19 @@ def _ops(config: Any, place: str, pp: str | None, boxes: bool = True) -> Iterato
     yield from (f"{place}: {w}" for w in wrong)
     if pp and not wrong:
         yield from _said(input_pipeline.check_pp, config, place, pp, boxes=boxes)
+        yield from (f"{place}: {w}" for w in _said(pp_builder.check, pp))
+        yield from _blocks(config, place, pp)
+
+
+def _blocks(config: Any, place: str, pp: str) -> Iterator[str]:
+    # Attention over packed rows is computed block by block: a text across a border is not seen.
+    size = config.model.get("text_block", 0)
+    for _, tok in pp_builder.calls(pp, only=("tok",)) if size else ():
+        if tok["pack"] and (not tok["block"] or size % tok["block"]):
+            yield (
+                f"{place}: config.model.text_block is {size}, and tok has block={tok['block']}: "
+                "texts would cross the borders of attention; make both equal"
+            )
 
 
 def _parameters(taker: Any) -> list[str]:

@@ -37,6 +37,21 @@ def check(place: str, values: Mapping[str, Any], table: Mapping[str, Any]) -> It
     return _walk(place, values, table)
 
 
+def check_arguments(given: Mapping[str, Any], **ranges: Rule) -> None:
+    """Checks the arguments of a recipe, as `config.parse_arg` returns them.
+
+    Args:
+        given: argument -> value.
+        **ranges: a rule for each argument that has a range.
+
+    Raises:
+        ValueError: an argument is outside its range.
+    """
+    for name, rule in ranges.items():
+        if wrong := rule(given[name]):
+            raise ValueError(f"config argument '{name}={given[name]}': it has to be {wrong}")
+
+
 def _walk(place: str, values: Any, table: Mapping[str, Any]) -> Iterator[str]:
     if not _is_section(values):
         yield f"{place} is {values!r}: it has to be a section of fields, {{name: value}}"
@@ -229,6 +244,9 @@ EVAL = _SOURCE | {
     "captions": flag,
     "sha256": maybe(text()),
 }
+DIMENSIONS = (
+    *("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim", "patch_size", "dim"),
+)
 # Of models: fields that several of them have; which fields a model has says its class.
 MODEL = {
     "dtype_mm": one_of(*DTYPES),
@@ -241,10 +259,16 @@ MODEL = {
     "text_block": whole(0),
     "attn_logits_softcap": number(low=0),
     "final_logits_softcap": number(low=0),
-} | dict.fromkeys(
-    ("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim", "patch_size", "dim"),
-    maybe(whole(1)),
-)
+} | dict.fromkeys(DIMENSIONS, maybe(whole(1)))
+EXPAND = {  # One text an item, see `datasets.core.expand`.
+    "task": maybe(one_of("report", "vqa", "detect")),
+    "lang": maybe(one_of("en", "de", "zh")),
+    "question_type": maybe(text(empty=False)),
+    "per_image": maybe(whole(1)),
+    "seed": whole(0),
+    "items": maybe(whole(1)),
+    "view": one_of("first", "all"),
+}
 LOSS = {
     "mean": one_of("token", "example"),
     "tile": maybe(whole(1)),
@@ -252,6 +276,21 @@ LOSS = {
     "masks": one_of("focal_dice", "bce_dice"),
     "gamma": number(low=0),
     "alpha": maybe(_SHARE),
+}
+_DECAY = number(low=0, below=1)  # Of a running mean, which at 1 would never move.
+OPTIMIZER = {  # `optimizer_args` of all optimizers; which of them one has says `optim.arguments`.
+    "decay_rate": number(above=0, high=1),
+    "clip_threshold": number(above=0),
+    "min_dim_size_to_factor": whole(1),
+    "b1": _DECAY,
+    "b2": _DECAY,
+    "eps": number(above=0),
+    "eps_root": number(low=0),
+    "mu_dtype": maybe(one_of(*DTYPES)),
+    "nesterov": flag,
+    "rms": number(above=0),
+    "beta": _DECAY,
+    "ns_steps": whole(1),
 }
 FIELDS: dict[str, Any] = {
     "seed": whole(0, 2**31 - 1),

@@ -41,6 +41,8 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[s
     kept, unset = _without_none(argv)
     try:
         rest = values(kept)
+        if file:  # An error of reading or writing is kept until the config is looked at.
+            hasattr(values["config"].value, "items")
         for path in unset:
             *parents, name = path.split(".")
             holder = values["config"].value
@@ -63,20 +65,17 @@ def _file(argv: Sequence[str]) -> str:
 
 def _without_none(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     # The command line without the fields that are to be unset, and these.
-    kept, unset, words = [], [], iter(argv)
-    for word in words:
+    kept, unset, words = [], [], list(argv)
+    while words:
+        word = words.pop(0)
         found = _OVERRIDE.fullmatch(word)
         if found and found[2] == "=None":
             unset.append(found[1])
-            continue
-        kept.append(word)
-        if found and found[2] is None:
-            value = next(words, None)
-            if value == "None":
-                unset.append(found[1])
-                kept.pop()
-            elif value is not None:
-                kept.append(value)
+        elif found and found[2] is None and words[:1] == ["None"]:
+            unset.append(found[1])
+            words.pop(0)
+        else:
+            kept.append(word)
     return kept, unset
 
 
@@ -85,11 +84,16 @@ def _said(error: Exception, file: str, argv: Sequence[str]) -> str:
         if _OF_FILE not in str(error):
             return str(error).removeprefix("flag ")
         root: BaseException = error  # What the config file itself said is the useful part.
-        while root.__cause__ or root.__context__:
+        while _OF_FILE in str(root) and (root.__cause__ or root.__context__):
             root = root.__cause__ or root.__context__
         return str(root)
     paths = [m[1] for m in map(_OVERRIDE.fullmatch, argv) if m]
-    return _no_field(config_lib.load(file), paths) or str(error) if file else str(error)
+    try:
+        return file and _no_field(config_lib.load(file), paths) or str(error)
+    except Exception as e:  # The file's own error, which loading it a second time shows.
+        if isinstance(e, ValueError | OSError):
+            return str(e)
+        return f"{file} cannot be loaded: {type(e).__name__}: {e}"
 
 
 def _no_field(config: Any, paths: Iterable[str]) -> str:

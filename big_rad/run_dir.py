@@ -128,7 +128,17 @@ def best_of(
     lowest: bool = False,
     steps: Sequence[int] | None = None,
 ) -> Best | None:
-    """Returns the step with the best value of a score; of equal ones the first.
+    """Returns the step with the best value of a score, see `ranked`."""
+    return next(iter(ranked(rows, score, lowest, steps)), None)
+
+
+def ranked(
+    rows: Sequence[Mapping[str, Any]],
+    score: str,
+    lowest: bool = False,
+    steps: Sequence[int] | None = None,
+) -> list[Best]:
+    """Returns the steps by the value of a score, the best first; of equal ones the earlier first.
 
     Args:
         rows: lines of metrics.jsonl. There is no checkpoint of step 0, so its line does not count.
@@ -136,16 +146,14 @@ def best_of(
         lowest: the lowest value is the best.
         steps: those that may be chosen; None allows all.
     """
-    found = None
+    found = []
     for row in rows:
         step, value = row.get("step", 0), row.get(score)
         if not step or (steps is not None and step not in steps):
             continue
-        if value is None or not math.isfinite(value):
-            continue
-        if found is None or (value < found.value if lowest else value > found.value):
-            found = Best(step, score, value)
-    return found
+        if value is not None and math.isfinite(value):
+            found.append(Best(step, score, value))
+    return sorted(found, key=lambda b: b.value if lowest else -b.value)
 
 
 def read_lines(path: str | pathlib.Path) -> list[dict[str, Any]]:
@@ -180,21 +188,23 @@ def _whole_steps(folder: pathlib.Path) -> list[int]:
 
 
 def _best(workdir: pathlib.Path, steps: Sequence[int] | None = None) -> tuple[Best | None, str]:
-    # The best step as metrics.jsonl and the config tell, or else as summary.json has it; and what
-    # keeps it from being known.
+    # The best step as metrics.jsonl and the config tell, and what keeps it from being known. What
+    # summary.json has counts only where these are gone: a finished run that goes on with another
+    # `ckpt_best`, or without one, keeps its old summary until it is finished again.
     try:
         config = _json(workdir / "config.json")
-        score = config.get("ckpt_best") or ""
-        path = workdir / "metrics.jsonl"
-        if score and path.exists():
-            lowest = config.get("ckpt_best_mode") == "min"
-            if found := best_of(read_lines(path), score, lowest, steps):
-                return found, ""
+        score, path = config.get("ckpt_best"), workdir / "metrics.jsonl"
+        if score == "":  # The run chooses none. A config that lacks the field says nothing.
+            return None, ""
+        rows = read_lines(path) if score and path.exists() else []
+        if rows:
+            found = best_of(rows, score, config.get("ckpt_best_mode") == "min", steps)
+            return found, "" if found else f"no checkpoint has a value of {score}"
         step = _json(workdir / "summary.json").get("best_step")
     except (OSError, ValueError, AttributeError) as e:
         return None, f"which step is the best is not known ({e})"
     known = isinstance(step, int) and (steps is None or step in steps)
-    return (Best(step, score) if known else None), ""
+    return (Best(step, score or "") if known else None), ""
 
 
 def _json(path: pathlib.Path) -> dict[str, Any]:

@@ -14,6 +14,9 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from big_rad import optim, registry
 
+_STRATEGIES = ("replicate", "fsdp", "shard")
+_UNKNOWN = "config.sharding_strategy: {!r}; known: replicate, fsdp, shard(axis, 'mesh axis')"
+
 
 def make_mesh(axes: Sequence[tuple[str, int]], devices: Sequence[Any] | None = None) -> Mesh:
     """Builds a mesh with automatic axes.
@@ -27,8 +30,7 @@ def make_mesh(axes: Sequence[tuple[str, int]], devices: Sequence[Any] | None = N
     """
     devices = list(jax.devices() if devices is None else devices)
     names, sizes = [n for n, _ in axes], [int(s) for _, s in axes]
-    if "data" not in names or len(set(names)) < len(names):
-        raise ValueError(f'config.mesh needs distinct axes, one called "data"; got {names}')
+    _check_names(names)
     if sizes.count(-1) == 1:
         sizes[sizes.index(-1)] = len(devices) // max(1, -math.prod(sizes))
     if min(sizes) < 1 or math.prod(sizes) != len(devices):
@@ -37,6 +39,32 @@ def make_mesh(axes: Sequence[tuple[str, int]], devices: Sequence[Any] | None = N
             'use (("data", -1),) for all of them'
         )
     return jax.make_mesh(sizes, names, axis_types=(AxisType.Auto,) * len(names), devices=devices)
+
+
+def check_rules(rules: optim.Rules, axes: Sequence[tuple[str, int]]) -> None:
+    """Checks `config.mesh` and `config.sharding_strategy` without devices or parameters.
+
+    Args:
+        rules: (pattern, strategy) pairs.
+        axes: (name, size) pairs, see `make_mesh`.
+
+    Raises:
+        ValueError: an unknown strategy, an axis that the mesh lacks, or names or sizes of axes that
+            no number of devices fits.
+    """
+    names = [n for n, _ in axes]
+    _check_names(names)
+    if [size for _, size in axes].count(-1) > 1:
+        raise ValueError(f"config.mesh {dict(axes)}: one size alone may be -1")
+    for _, strategy in rules:
+        kind, args, _ = registry.parse_call(strategy)
+        if kind not in ("replicate", "fsdp") and not (kind == "shard" and len(args) == 2):
+            raise ValueError(_UNKNOWN.format(strategy) + registry.did_you_mean(kind, _STRATEGIES))
+        if kind == "shard" and args[1] not in names:
+            raise ValueError(
+                f"config.sharding_strategy: {strategy!r} names mesh axis {args[1]!r}; config.mesh "
+                f"has {', '.join(names)}"
+            )
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
@@ -128,6 +156,11 @@ def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Arra
     return {k: jax.make_array_from_process_local_data(sharding, v) for k, v in batch.items()}
 
 
+def _check_names(names: Sequence[str]) -> None:
+    if "data" not in names or len(set(names)) < len(names):
+        raise ValueError(f'config.mesh needs distinct axes, one called "data"; got {list(names)}')
+
+
 def _fits(sharding: NamedSharding, shape: Sequence[int], mesh: Mesh) -> bool:
     spec = sharding.spec
     return len(spec) <= len(shape) and all(
@@ -157,6 +190,4 @@ def _spec(name: str, strategy: str, shape: Sequence[int], mesh: Mesh) -> Partiti
         return PartitionSpec(
             *(mesh_axis if i == axis % len(shape) else None for i in range(len(shape)))
         )
-    raise ValueError(
-        f"config.sharding_strategy: {strategy!r}; known: replicate, fsdp, shard(axis, 'mesh axis')"
-    )
+    raise ValueError(_UNKNOWN.format(strategy))

@@ -368,7 +368,7 @@ def _train(
             note(total_steps, metrics)
             state = found = None  # There may be no room for two.
             try:
-                found = checkpoints.restore(target, first=best.step)
+                found = checkpoints.restore(target, first=best.steps)
             except checkpoint.Misfit:  # Written before a start with another optimizer.
                 found = checkpoints.restore(target)
             state, reported = found.state, found.step

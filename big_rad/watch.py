@@ -105,7 +105,8 @@ def check_best(config: Any) -> None:
     """Checks that `config.ckpt_best` names a score that is evaluated while training.
 
     Raises:
-        ValueError: it does not, or it is one of a test split.
+        ValueError: it does not, it cannot say which step is the best (a count, or a share of
+            errors with the mode "max"), or it is one of a test split.
     """
     name, evals = config.get("ckpt_best", ""), config.get("evals", {})
     if config.get("ckpt_best_mode", "max") not in ("max", "min"):
@@ -113,6 +114,8 @@ def check_best(config: Any) -> None:
     if not name:
         return
     if wrong := headlines.unknown_score(name, evals):
+        raise ValueError(f"config.ckpt_best is {name!r}: {wrong}")
+    if wrong := headlines.cannot_choose(name, evals, config.get("ckpt_best_mode", "max")):
         raise ValueError(f"config.ckpt_best is {name!r}: {wrong}")
     spec = evals[name.partition("/")[0]]
     if not spec.get("every", 0):
@@ -159,6 +162,11 @@ class Best:
     def step(self) -> int | None:
         """That step, or None."""
         return None if self.found is None else self.found.step
+
+    @property
+    def steps(self) -> list[int]:
+        """The steps that have a value, the best first; `run_dir.locate` goes through the same."""
+        return [b.step for b in run_dir.ranked(self._rows, self._name, self._lowest)]
 
     @property
     def found(self) -> run_dir.Best | None:

@@ -27,6 +27,7 @@ from typing import Any
 import ml_collections
 
 from big_rad import config as config_lib
+from big_rad import fields
 from configs import common, radgrounder_det
 
 # Tokens of a block, which holds whole texts (attention is computed block by block), blocks of a
@@ -57,6 +58,15 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         held_out=False,
         init="",
         lora=0,
+    )
+    given = [item.partition("=")[0] for item in (arg or "").split(",")]
+    fields.check_arguments(
+        a,
+        steps=fields.whole(1 if "steps" in given else 0),  # 0 is the default, a length of its own.
+        seed=fields.whole(0),
+        lambda_seg=fields.number(low=0),
+        **dict.fromkeys(("texts", "batch", "limit"), fields.whole(1)),
+        lora=fields.whole(0),
     )
     c = radgrounder_det.get_config(f"variant=tiny,data=phantom,size=112,ground={a.ground}")
     block, blocks, max_loss = _SIZES[a.ground]

@@ -16,6 +16,7 @@ from typing import Any
 import ml_collections
 
 from big_rad import config as config_lib
+from big_rad import fields
 from big_rad.weights import recipe
 from configs import common, radgrounder_det
 
@@ -26,6 +27,7 @@ _OWN = ("phantom", "refrad2d", "folder")
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     a = config_lib.parse_arg(arg, init="", data="", folder="default", split="", limit=0)
+    fields.check_arguments(a, limit=fields.whole(0))  # 0 asks everything.
     names = [n for n in a.data.split("+") if n]
     unknown = [n for n in names if n not in _PUBLIC + _OWN]
     if not a.init or not names or unknown:

@@ -22,7 +22,7 @@ from typing import Any
 import ml_collections
 
 from big_rad import config as config_lib
-from big_rad import memory, weights
+from big_rad import fields, memory, weights
 from big_rad.datasets import reject_limit
 from big_rad.datasets.folder import builder, images
 from big_rad.datasets.folder import source as source_lib
@@ -58,6 +58,14 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         epochs=10.0,
         batch=16,
         limit=500,
+    )
+    fields.check_arguments(
+        a,
+        card=fields.number(low=0),
+        lora=fields.whole(-1),
+        epochs=fields.number(above=0),
+        batch=fields.whole(1),
+        limit=fields.whole(1),
     )
     for name, what in (("source", "a folder with data.jsonl"), ("init", "a checkpoint")):
         if not a[name]:

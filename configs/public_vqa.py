@@ -12,6 +12,7 @@ validation images; the published figures are of SLAKE's validation and VQA-RAD's
 import ml_collections
 
 from big_rad import config as config_lib
+from big_rad import fields
 from big_rad.datasets.slake import organs
 from configs import common, radgrounder_det
 
@@ -19,13 +20,18 @@ from configs import common, radgrounder_det
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     a = config_lib.parse_arg(
         arg,
-        variant="3b",
+        variant=("3b", "10b", "28b", "tiny"),
         size=224,
         siglip=("original", "frozen", "unfrozen"),
         ground=("none", "boxes", "masks"),
         epochs=6.0,
         batch=288,
         accum=12,
+    )
+    fields.check_arguments(
+        a,
+        epochs=fields.number(above=0),
+        **dict.fromkeys(("size", "batch", "accum"), fields.whole(1)),
     )
     c = radgrounder_det.model_config(a.variant, a.size, tower=a.siglip)
     c.input.batch_size = a.batch

@@ -36,7 +36,7 @@ from typing import Any
 import ml_collections
 
 from big_rad import config as config_lib
-from big_rad import registry
+from big_rad import fields, registry
 from big_rad.models import gemma, paligemma, siglip
 from configs import common
 
@@ -63,7 +63,7 @@ AUGMENT = "augment(crop=(0.9, 1.0), gamma=(0.7, 1.2), intensity=20, channel_repe
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     a = config_lib.parse_arg(
         arg,
-        variant="3b",
+        variant=("3b", "10b", "28b", "tiny"),
         size=224,
         data=("all", "internal", "external", "folder", "phantom"),
         folder="default",
@@ -74,6 +74,12 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         texts=1,
         released=False,
         lora=0,
+    )
+    fields.check_arguments(
+        a,
+        **dict.fromkeys(("size", "texts"), fields.whole(1)),
+        **dict.fromkeys(("vqa_per_image", "lora"), fields.whole(0)),
+        ground_share=fields.number(low=0, high=1),
     )
     if a.folder != "default" and a.data != "folder":
         raise ValueError(

@@ -123,6 +123,8 @@ def test_the_best_step_is_read_and_training_goes_on_from_the_last(saved):
     reader = checkpoint.Checkpointer(saved)
     assert reader.restore(abstract(make_state())).step == 3
     assert reader.restore(abstract(make_state()), first=2).step == 2
+    # A best step that is not there: the next best one, as `run_dir.locate` has it.
+    assert reader.restore(abstract(make_state()), first=[1, 2, 3]).step == 2
     reader.close()
 
 

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import config_check, fields
+from big_rad import config_check, fields, optim
 from configs import common, demo
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -48,6 +48,33 @@ def test_every_field_that_has_a_default_has_a_rule_and_no_other():
 
     ruled = {n for n in names(fields.FIELDS) if f".{fields.ANY}." not in n}
     assert set(names(common.base())) == ruled
+
+
+@pytest.mark.parametrize(
+    "recipe, argument, said",
+    [
+        ("finetune", "batch=0", "a whole number of at least 1"),
+        ("finetune", "epochs=0.0", "a finite number above 0"),
+        ("finetune", "epochs=nan", "a finite number above 0"),
+        ("finetune", "limit=0", "at least 1"),
+        ("finetune", "card=-1.0", "at least 0"),
+        ("finetune", "lora=-2", "at least -1"),
+        ("demo", "steps=0", "a whole number of at least 1"),
+        ("demo", "steps=-5", "at least 1"),
+        ("demo", "texts=0", "at least 1"),
+        ("demo", "batch=0", "at least 1"),
+        ("demo", "lora=-1", "at least 0"),
+        ("public_vqa", "accum=0", "at least 1"),
+        ("radgrounder_det", "texts=0", "at least 1"),
+        ("radgrounder_det", "size=0", "at least 1"),
+        ("radgrounder_det", "ground_share=1.5", "at most 1"),
+        ("radgrounder_seg", "lora=-4", "at least 0"),
+        ("evaluate", "limit=-1", "at least 0"),
+    ],
+)
+def test_a_recipes_argument_outside_its_range_is_refused_by_its_name(recipe, argument, said):
+    with pytest.raises(ValueError, match=f"config argument '{argument}': .*{said}"):
+        config_lib.load(f"{ROOT / 'configs' / recipe}.py:{argument}")
 
 
 @pytest.mark.parametrize(
@@ -102,6 +129,37 @@ def test_a_value_outside_its_range_is_refused_by_the_fields_name(field, value, s
 
 
 @pytest.mark.parametrize(
+    "optimizer, name, value, said",
+    [
+        ("adamw", "b1", 2.0, "below 1"),
+        ("adamw", "b2", 1.0, "below 1"),
+        ("adamw", "b2", "x", "a finite number"),
+        ("adamw", "eps", -1.0, "above 0"),
+        ("adamw", "eps_root", -1.0, "at least 0"),
+        ("adamw", "mu_dtype", "bfloat", "did you mean 'bfloat16'"),
+        ("adamw", "nesterov", 1, "True or False"),
+        ("adafactor", "clip_threshold", 0.0, "above 0"),
+        ("adafactor", "decay_rate", 0.0, "above 0"),
+        ("adafactor", "min_dim_size_to_factor", 0, "at least 1"),
+        ("muon", "rms", -0.2, "above 0"),
+        ("muon", "rms", None, "a finite number"),
+        ("muon", "beta", 1.0, "below 1"),
+        ("muon", "b2", 1.5, "below 1"),
+        ("muon", "ns_steps", 2.5, "a whole number"),
+    ],
+)
+def test_an_argument_of_the_optimizer_has_a_range(optimizer, name, value, said):
+    changes = {"optimizer": optimizer, "optimizer_args": {name: value}}
+    with pytest.raises(ValueError, match=f"config.optimizer_args.{name} is .*{said}"):
+        config_check.check(config(**changes))
+
+
+def test_every_argument_of_an_optimizer_has_a_rule():
+    known = {n for o in ("adafactor", "adamw", "muon") for n in optim.arguments(o)}
+    assert known == set(fields.OPTIMIZER)
+
+
+@pytest.mark.parametrize(
     "field, value, said",
     [
         ("learning_rate", 1.0, "config has no field 'learning_rate'"),
@@ -141,10 +199,30 @@ def test_an_unknown_name_at_any_level_is_refused_with_the_nearest_known(field, v
         ({"ckpt_best": "vall/g_iou"}, "did you mean 'val'"),
         ({"ckpt_best": "val"}, "EVALUATOR/METRIC"),
         ({"ckpt_best": "vqa/f1"}, "has `every`"),
+        ({"ckpt_best": "val/laterality_text"}, "lowest value is the best; .*ckpt_best_mode=min"),
+        ({"ckpt_best": "val/hallucination_rate"}, "lowest value is the best"),
+        ({"ckpt_best": "val/blank_masks"}, "lowest value is the best"),
+        ({"ckpt_best": "val/unfinished"}, "lowest value is the best"),
+        ({"ckpt_best": "val/n"}, "a count .* use val/g_iou"),
+        ({"ckpt_best": "val/n_scored"}, "a count"),
+        ({"ckpt_best": "val/n_de"}, "a count"),
+        ({"ckpt_best": "val/n_ref_liver", "ckpt_best_mode": "min"}, "a count"),
+        ({"ckpt_best": "val/matched_liver"}, "a count"),
+        ({"ckpt_best": "val/g_iou_xx"}, "has no score 'g_iou_xx'"),
+        ({"ckpt_best": "val/n_xx"}, "has no score 'n_xx'"),
+        ({"ckpt_best": "val/g_iou_ct"}, "has no score 'g_iou_ct'"),
+        ({"summary": {"x": "report/report_f1_DE"}}, "has no score 'report_f1_DE'"),
         ({"total_epochs": 2.0}, "exactly one of total_steps, total_epochs"),
         ({"total_steps": None}, "exactly one of total_steps, total_epochs"),
         ({"grad_accum": 3}, "batch_size 8 does not divide into config.grad_accum 3"),
         ({"schedule": ((".*", dict(warmup_steps=100)),)}, "has 100 steps, and the run has 100"),
+        (
+            {
+                **{"total_steps": None, "total_examples": 800},
+                "schedule": ((".*", dict(warmup_steps=100)),),
+            },
+            "has 100 steps, and the run has 100",
+        ),
         ({"schedule": ((".*", None),)}, "freezes every parameter"),
         ({"schedule": ((".*", dict(warmup_steps=1, warmup_percent=0.1)),)}, "not both"),
         ({"tokenizer.sets": ("detection",)}, r"tok has sets=\('detection', 'segmentation'\), but"),
@@ -152,11 +230,43 @@ def test_an_unknown_name_at_any_level_is_refused_with_the_nearest_known(field, v
         ({"image.size": 56}, "resize has size=112"),
         ({"loss": "text_and_masks()"}, "has no config.model.mask_decoder"),
         ({"input.data": {}}, "config.input.data is empty"),
+        ({"codec.name": "typo"}, "config.codec: no box codec named 'typo'"),
+        ({"evals.val.codec": "typo"}, "config.evals.val.codec: no box codec named 'typo'"),
+        ({"evals.val.codec": {"name": "typo", "grid": None}}, "config.evals.val.codec: no box"),
+        ({"evals.val.expand": {"task": "reprt"}}, "expand.task is 'reprt'.*did you mean 'report'"),
+        ({"evals.val.expand": {"per_image": 0}}, "expand.per_image is 0"),
+        ({"evals.val.expand": {"lang": "fr"}}, "expand.lang is 'fr'"),
+        ({"input.phantom.expand": {"task": "reprt"}}, "config.input.phantom.expand.task"),
+        ({"model.img.patch_size": 15}, "config.image.size is 112: .* a multiple of 15"),
+        ({"model.llm.num_kv_heads": 3}, "num_heads 4 has to be a multiple of num_kv_heads 3"),
+        ({"model.llm.variant": "tinny"}, "config.model.llm: no gemma variant 'tinny'"),
+        ({"model.img.variant": "tinny"}, "config.model.img: no siglip variant 'tinny'"),
+        ({"sharding_strategy": ((".*", "fsdq"),)}, "'fsdq'; known: replicate, .* mean 'fsdp'"),
+        ({"sharding_strategy": ((".*", "shard(0)"),)}, "'shard.0.'; known: replicate"),
+        ({"sharding_strategy": ((".*", "shard(0, 'model')"),)}, "mesh axis 'model'; config.mesh"),
+        ({"mesh": ()}, "config.mesh needs distinct axes"),
+        ({"mesh": (("model", -1),)}, 'one called "data"'),
+        ({"mesh": (("data", -1), ("model", -1))}, "one size alone may be -1"),
     ],
 )
 def test_settings_that_do_not_fit_each_other_are_refused(changes, said):
     with pytest.raises(ValueError, match=said):
         config_check.check(config(**changes))
+
+
+@pytest.mark.parametrize(
+    "name, mode",
+    [
+        ("g_iou_de", "max"),
+        ("g_iou_CT", "max"),
+        ("report_f1_no_lang", "max"),
+        ("mean_iou_liver", "max"),
+        ("laterality_text", "min"),
+        ("unfinished", "min"),
+    ],
+)
+def test_a_score_of_a_real_group_in_its_own_direction_may_choose(name, mode):
+    config_check.check(config(ckpt_best=f"val/{name}", ckpt_best_mode=mode))
 
 
 @pytest.mark.parametrize("where", ["input.phantom", "evals.val"])
@@ -172,6 +282,37 @@ def test_settings_that_do_not_fit_each_other_are_refused(changes, said):
 def test_preprocessing_is_checked_in_training_and_in_evaluation(where, old, new, said):
     c = config()
     part, name = where.split(".")
+    c[part][name].pp = c[part][name].pp.replace(old, new)
+    with pytest.raises(ValueError, match=f"config.{where}.pp: .*{said}"):
+        config_check.check(c)
+
+
+@pytest.mark.parametrize(
+    "where, old, new, said",
+    [
+        ("evals.val", "style='question'", "style='qestion'", "style='qestion'"),
+        ("input.phantom", "style='question'", "style='qestion'", "style='qestion'"),
+        ("evals.val", "prompt('report', ", "prompt('reprt', ", "tasks='reprt'"),
+        ("input.phantom", "n=8", "n=0", "n=0 must be a positive number"),
+        ("evals.val", "length=64", "length=0", "length=0 has to be a whole number of at least 2"),
+        ("evals.val", "length=64", "length=-1", "length=-1 has to be"),
+        ("evals.val", "length=64", "length='64'", "length='64' has to be"),
+        ("evals.val", "max_text=64", "max_text=0", "max_text=0 has to be"),
+        ("input.phantom", "block=80", "block=-80", "block=-80 has to be"),
+        ("input.phantom", "block=80", "block=77", "block=77 needs .* a length"),
+        ("input.phantom", "block=80", "block=0", "text_block is 80, and tok has block=0"),
+        ("input.phantom", "block=80", "block=120", "text_block is 80, and tok has block=120"),
+        ("input.phantom", "max_loss=136", "max_loss=-1", "max_loss=-1 has to be"),
+        ("input.phantom", "shift=4", "shift=-1", "shift=-1 must be at least 0"),
+        ("input.phantom", "augment(", "without('livr')|augment(", "livr"),
+        ("evals.val", "ground('boxes')", "ground('boxs')", "'boxs' is none of"),
+        ("evals.val", "ground('boxes')", "ground('boxes', grid=9999)", "BoxCodec.grid is 9999"),
+    ],
+)
+def test_a_value_that_an_op_does_not_take_is_refused_before_anything_is_read(where, old, new, said):
+    c = config()
+    part, name = where.split(".")
+    assert old in c[part][name].pp
     c[part][name].pp = c[part][name].pp.replace(old, new)
     with pytest.raises(ValueError, match=f"config.{where}.pp: .*{said}"):
         config_check.check(c)

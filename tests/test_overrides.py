@@ -61,8 +61,47 @@ def test_a_field_that_a_recipe_sets_can_be_unset(args):
             [DEMO.replace("demo.py", "dem.py")],
             "dem.py' does not exist here .*; .*did you mean .*demo.py",
         ),
+        ([f"{DEMO}:steps=ten"], "config argument 'steps=ten': needs steps=<int>"),
+        ([DEMO.replace("demo", "finetune") + ":epochs=ten"], "'epochs=ten': needs epochs=<float>"),
+        (
+            [DEMO.replace("demo", "radgrounder_det") + ":variant=tinny"],
+            "variant is one of 3b, 10b, 28b, tiny; did you mean 'tiny'",
+        ),
     ],
 )
 def test_an_error_of_the_file_or_its_arguments_is_said_as_it_is(args, said):
     with pytest.raises(overrides.CommandLineError, match=said):
         parsed(*args, "--config.lr=1")
+
+
+@pytest.mark.parametrize(
+    "code, said",
+    [
+        ("{}['tinny']", r"recipe.py cannot be loaded: KeyError: 'tinny'"),
+        ("1 / 0", r"recipe.py cannot be loaded: ZeroDivisionError: division by zero"),
+        ("open('/nowhere/data.jsonl')", "No such file .*/nowhere/data.jsonl"),
+        ("(_ for _ in ()).throw(ValueError('lr: too high'))", "^lr: too high$"),
+    ],
+)
+@pytest.mark.parametrize("more", [[], ["--config.lr=1"]])
+def test_an_error_of_any_kind_inside_the_file_is_said(tmp_path, code, said, more):
+    (tmp_path / "recipe.py").write_text(f"def get_config(arg=None):\n    return {code}\n")
+    with pytest.raises(overrides.CommandLineError, match=said):
+        parsed(f"--config={tmp_path / 'recipe.py'}", *more)
+
+
+def test_what_a_file_raises_from_another_error_is_what_is_said(tmp_path):
+    (tmp_path / "recipe.py").write_text(
+        "def get_config(arg=None):\n"
+        "    try:\n        int('x')\n"
+        "    except ValueError as e:\n        raise ValueError('mine') from e\n"
+    )
+    with pytest.raises(overrides.CommandLineError, match="^mine$"):
+        parsed(f"--config={tmp_path / 'recipe.py'}")
+
+
+def test_a_flag_without_a_value_leaves_the_next_field_alone():
+    config, _ = parsed(DEMO, "--config.eval_before", "--config.total_steps=None")
+    assert config.eval_before is True and config.total_steps is None
+    config, _ = parsed(DEMO, "--config.seed", "-1", "--config.total_steps", "None")
+    assert config.seed == -1 and config.total_steps is None

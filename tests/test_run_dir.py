@@ -33,6 +33,13 @@ def make(workdir, steps=STEPS, values=VALUES, config=None, summary=None):
         (dict(values={10: 0.5, 20: 0.5, 30: None}), 10, "the best by val/f1 (0.500)"),
         (dict(values={10: None}), 30, "step 30, the last"),
         (dict(config={"ckpt_best": ""}), 30, "step 30, the last"),
+        # A finished run that goes on without choosing, or with a score that has no value yet.
+        (dict(config={"ckpt_best": ""}, summary={"best_step": 10}), 30, "step 30, the last"),
+        (
+            dict(config={"ckpt_best": "val/recall"}, summary={"best_step": 10}),
+            30,
+            "step 30, the last; no checkpoint has a value of val/recall",
+        ),
         (dict(config={}), 30, "step 30, the last"),
         # A run of which the lines are gone.
         (dict(values={}, summary={"best_step": 10}), 10, "step 10, the best by val/f1; the last"),

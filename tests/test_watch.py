@@ -4,7 +4,7 @@ import math
 import ml_collections
 import pytest
 
-from big_rad import metric_writer, watch
+from big_rad import metric_writer, run_dir, watch
 
 GOOD = dict(training_loss=1.0, l2_grads=0.5, bad_step=False)
 NAN = dict(training_loss=math.nan, l2_grads=0.5, bad_step=True)
@@ -77,6 +77,26 @@ def test_the_best_step_is_told_by_the_lines_of_the_run_also_after_a_restart(tmp_
     writer.close()
     assert best.step == step == best_of(tmp_path, "val/f1", mode=mode).step
     assert best_of(tmp_path, "val/f1", first_step=10, mode=mode).step == 10
+
+
+@pytest.mark.parametrize("mode, steps", [("max", [20, 40, 50, 10]), ("min", [10, 50, 20, 40])])
+def test_steps_are_ranked_as_a_run_directory_falls_back_on_them(tmp_path, mode, steps):
+    best, rows = best_of(tmp_path, "val/f1", mode=mode), []
+    for at, value in ((10, 0.3), (20, 0.6), (30, math.nan), (40, 0.6), (50, 0.5)):
+        best.see(at, {"val/f1": value})
+        rows.append({"step": at, "val/f1": value})
+    assert best.steps == steps
+    (tmp_path / "config.json").write_text(
+        json.dumps({"ckpt_best": "val/f1", "ckpt_best_mode": mode})
+    )
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    for i, step in enumerate(steps):
+        folders = [tmp_path / "checkpoints" / str(s) for s in (30, *steps[i:])]
+        for folder in folders:
+            folder.mkdir(parents=True)
+        assert run_dir.locate(tmp_path).step == step
+        for folder in folders:
+            folder.rmdir()
 
 
 @pytest.mark.parametrize("mode, step", [("max", 20), ("min", 10)])

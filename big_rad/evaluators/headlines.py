@@ -12,6 +12,7 @@ from big_rad import evaluators
 from big_rad.evaluators import page
 from big_rad.evaluators.samples import MAIN
 from big_rad.grounding import classes
+from big_rad.pp import ops_load, prompts
 from big_rad.registry import did_you_mean
 
 _EVERYWHERE = ("n", "unfinished", "mean_logprob")
@@ -30,7 +31,8 @@ _GROUPED = {
     "vqa": ("f1", "recall", "accuracy", "n", *_PUBLISHED),
 }
 _KINDS = {"grounded": (), "vqa": ("yes_no", "multiple", "open", "closed")}
-_LANGUAGE_OR_MODALITY = re.compile(r"[a-z]{2}|[A-Z]{2}|no_lang|no_modality")
+_LANGUAGE_OR_MODALITY = (*prompts.VQA_LANGS, *ops_load.MODALITIES, "no_lang", "no_modality")
+_COUNTS = re.compile(r"n|(n|matched)_.*|invalid_refs")
 _BY_CLASS = ("mean_iou", "mean_dice", "n_ref", "n_pred", "matched")
 Specs = Mapping[str, Mapping[str, Any]]
 
@@ -63,6 +65,29 @@ def unknown_score(name: str, evals: Specs) -> str:
         f"evaluator {evaluator!r} (type {kind!r}) has no score {metric!r}; known: "
         f"{', '.join(known)}{did_you_mean(metric, known)}"
     )
+
+
+def cannot_choose(name: str, evals: Specs, mode: str) -> str:
+    """Says why a score that there is cannot choose the best checkpoint.
+
+    Args:
+        name: EVALUATOR/METRIC, see `unknown_score`.
+        evals: `config.evals`.
+        mode: `config.ckpt_best_mode`, "max" or "min".
+
+    Returns:
+        "" if it can, else the reason: a count says nothing about the model, and of a share of
+        errors the lowest value is the best.
+    """
+    evaluator, _, metric = name.partition("/")
+    kind = evals[evaluator].get("type")
+    if kind not in MAIN:
+        return ""
+    if _COUNTS.fullmatch(metric):
+        return f"this is a count and says nothing about the model; use {evaluator}/{MAIN[kind][0]}"
+    if mode == "max" and metric in (*page.LOWER_IS_BETTER, "unfinished"):
+        return "its lowest value is the best; set config.ckpt_best_mode=min"
+    return ""
 
 
 def default_summary(evals: Specs, metrics: Mapping[str, float]) -> dict[str, float]:
@@ -159,7 +184,7 @@ def _is_of_a_group(kind: str, metric: str) -> bool:
     # Such as f1_de, accuracy_yes_no, mean_iou_liver.
     for score in _GROUPED[kind]:
         group = metric.removeprefix(f"{score}_")
-        if group != metric and (group in _KINDS[kind] or _LANGUAGE_OR_MODALITY.fullmatch(group)):
+        if group != metric and (group in _KINDS[kind] or group in _LANGUAGE_OR_MODALITY):
             return True
     organs = {c.name for c in classes.CLASSES}
     return kind == "grounded" and any(

@@ -105,6 +105,29 @@ def calls(pp: str, only: Collection[str] | None = None) -> Iterator[tuple[str, d
         yield name, dict(bound.arguments)
 
 
+def check(pp: str) -> None:
+    """Checks the values of the arguments of each op of a string; no tokenizer is read.
+
+    Args:
+        pp: see `get_preprocess_fn`.
+
+    Raises:
+        ValueError: an op does not take these arguments.
+    """
+    for name, args, kwargs in map(parse_call, split(pp)):
+        try:
+            if name != "tok":
+                OPS.get(name)(*args, **kwargs)
+                continue
+            given = inspect.signature(OPS.get(name)).bind(*args, **kwargs)
+            given.apply_defaults()
+            takes = inspect.signature(ops_text.check_row).parameters
+            ops_text.check_row(**{k: v for k, v in given.arguments.items() if k in takes})
+        except (TypeError, KeyError) as e:
+            said = e.args[0] if isinstance(e, KeyError) and e.args else e
+            raise ValueError(f"preprocessing op {name!r}: {said}") from e
+
+
 def split(pp: str) -> list[str]:
     """Splits at each `|` that is not inside quotes.
 

@@ -57,7 +57,7 @@ def get_tok(
             masks the row has no room for is left out; of one text, the first K have a place.
     """
     tok = tokenizer_lib.load(tokenizer, tuple(sets))
-    budget = _budget(length, max_text, pack, block, max_loss)
+    budget = check_row(length, max_text, pack, block, max_loss, masks)
     if masks and "</seg>" not in tok.markup:
         raise ValueError(f'tok: masks={masks} needs "segmentation" among the sets {tuple(sets)}')
 
@@ -148,8 +148,28 @@ def cut(tok: tokenizer_lib.Tokenizer, ids: list[int], n: int) -> list[int]:
     return ids
 
 
-def _budget(length: int, max_text: int, pack: bool, block: int, max_loss: int) -> int:
-    """Checks how `tok` is to fill a row; returns the most tokens of prefix and suffix together."""
+def check_row(
+    length: int, max_text: int, pack: bool, block: int, max_loss: int, masks: int = 0
+) -> int:
+    """Checks how `tok` is to fill a row; see `get_tok` for the arguments.
+
+    Returns:
+        The most tokens of prefix and suffix together.
+
+    Raises:
+        ValueError: a number is outside its range, or the numbers do not fit each other.
+    """
+    for name, value, low in (
+        ("length", length, 2),
+        ("max_text", max_text, 1),
+        ("block", block, 0),
+        ("max_loss", max_loss, 0),
+        ("masks", masks, 0),
+    ):
+        if not isinstance(value, int) or isinstance(value, bool) or value < low:
+            raise ValueError(f"tok: {name}={value!r} has to be a whole number of at least {low}")
+    if 0 < block < 3:
+        raise ValueError(f"tok: block={block} has room for no text; give at least 3, or 0")
     if block and (length % block or not pack):
         raise ValueError(f"tok: block={block} needs pack=True and a length ({length}) it divides")
     budget = min(max_text, (block - 2) if block else length - 1)
