@@ -289,7 +289,8 @@ def test_bad_examples_are_listed_with_id_and_reason_and_the_rest_is_shown(tmp_pa
 
 def test_data_of_which_nothing_can_be_used_say_why_and_fail(tmp_path, fake, capsys):
     fake([report_text("The liver.", [], lang="de")])
-    pp = "load|normalize|resize(112)|prompt('vqa')|tok('tiny', ('detection',))"
+    sets = "('detection', 'segmentation')"
+    pp = f"load|normalize|resize(112)|prompt('vqa')|tok('tiny', {sets})"
     with pytest.raises(SystemExit) as e:
         made(tmp_path, "x", f"--config={DET}", f"--config.input.phantom.pp={pp}")
     assert e.value.code == 2
