@@ -11,6 +11,7 @@ from big_rad.registry import did_you_mean
 
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)(=.*)?", re.DOTALL)
 _CONFIG = re.compile(r"--?config(?:=(.*))?", re.DOTALL)
+_EARLIER = "Configuration is not available because of an earlier failure to load: "
 _OF_FILE = "Error whilst parsing config file"
 
 
@@ -21,7 +22,8 @@ class CommandLineError(flags.Error, ValueError):
 def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
     """Reads a command line with `--config=FILE:ARGUMENTS` and `--config.FIELD=VALUE`.
 
-    `--config.FIELD=None` unsets a field, such as the length that a recipe has set.
+    `--config.FIELD=None` unsets a field, such as the length that a recipe has set; a field that
+    holds a text becomes "".
 
     Args:
         argv: the command line, the program first.
@@ -50,9 +52,10 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[s
                 holder = holder[parent]
             if name not in holder:
                 raise KeyError(name)
-            holder[name] = None
+            holder[name] = "" if isinstance(holder[name], str) else None
     except Exception as e:  # A wrong flag, an error of the config file, an unknown field.
-        raise CommandLineError(" ".join(_said(e, file, argv).split())) from e
+        said = " ".join(_said(e, file, argv).split())
+        raise CommandLineError(said.removeprefix(_EARLIER)) from e
     return rest
 
 

@@ -26,6 +26,7 @@ from big_rad import fields, memory, weights
 from big_rad.datasets import reject_limit
 from big_rad.datasets.folder import builder, images
 from big_rad.datasets.folder import source as source_lib
+from big_rad.metrics import bootstrap
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe
 from configs import common, radgrounder_det
@@ -105,6 +106,12 @@ def _look(source: str) -> _Data:
         raise ValueError(
             f"{listing.path.name}: {what}; {first or _HOW_TO_SPLIT.format((missing + mute)[-1])} "
             f"(python -m tools.validate_data folder --source={source})"
+        )
+    tested = {item.patient for item in listing.items if item.split == "test"}
+    if len(tested) < bootstrap.FEWEST:
+        print(
+            f"patients in the test split: {len(tested)}; fewer than {bootstrap.FEWEST} allow no "
+            "verdict on what fine-tuning changed. " + _HOW_TO_SPLIT.format("test")
         )
     return _Data(
         tasks=tasks,

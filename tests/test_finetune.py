@@ -128,6 +128,23 @@ def test_the_recipe_groups_patients_as_the_build_does(tmp_path):
         finetune.get_config(f"source={tmp_path},init={tmp_path / 'nothing'}")
 
 
+@pytest.mark.parametrize("patients, said", [(5, True), (6, False)])
+def test_too_few_test_patients_are_said_before_anything_is_trained(
+    tmp_path, capsys, patients, said
+):
+    names = [*(f"t{n}" for n in range(patients)), "a"]
+    lines = [
+        {"id": n, "patient": n, "image": f"{n}.png", "modality": "OT", "report": "Liver.",
+         "split": "test" if n[0] == "t" else "train"}
+        for n in names
+    ]  # fmt: skip
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / "data.jsonl").write_text(text, encoding="utf-8")
+    with pytest.raises(Exception, match="nothing"):  # No image is opened, and no checkpoint found.
+        finetune.get_config(f"source={tmp_path},init={tmp_path / 'nothing'}")
+    assert ("patients in the test split: 5; fewer than 6" in capsys.readouterr().out) == said
+
+
 def test_no_patient_is_on_both_sides(run, source):
     workdir, out = run
     seen = {

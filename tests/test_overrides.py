@@ -47,6 +47,8 @@ def test_a_field_that_a_recipe_sets_can_be_unset(args):
     config, rest = parsed(DEMO, *args, "--config.total_epochs=2", "--config.lr", "0.5", "more")
     assert config.total_steps is None and (config.total_epochs, config.lr) == (2.0, 0.5)
     assert rest == ["train", "more"]
+    config, _ = parsed(DEMO, "--config.ckpt_best=None", "--config.model_init=None")
+    assert (config.ckpt_best, config.model_init) == ("", "")
     config, _ = parsed(DEMO, "--config.evals.vqa.limit=None", "--config.total_steps=7")
     assert config.evals.vqa.limit is None and config.total_steps == 7
 

@@ -272,8 +272,9 @@ def _known(
     if differs and not overwrite:
         was = ", ".join(f"{k}={old.get(k)} (now {params.get(k)})" for k in differs)
         raise ValueError(
-            f"{folder} was built with {was}; "
-            "pass --overwrite to tools.build_dataset, another --data_dir, or the same parameters"
+            f"{folder} was built from other data or with other options: {was}. Keep both, "
+            "under another name (--config=NEW of tools.build_dataset, folder=NEW of a recipe) or "
+            "another --data_dir, or replace it with --overwrite"
         )
     return None
 
