@@ -16,7 +16,6 @@ from collections.abc import Sequence
 import sentencepiece as spm
 
 from big_rad.datasets.phantom import text as phantom_text
-from big_rad.grounding import classes
 from big_rad.pp import prompts
 from big_rad.pp import sentencepiece_proto as spm_proto
 from big_rad.pp import tokenizer as tokenizer_lib
@@ -33,11 +32,15 @@ GEMMA_CONTROL = (
 NEWLINES = ["\n" * n for n in range(1, 32)]
 
 
+# Names of anatomy as they were when the shipped model was made. The lexicon goes on growing, and
+# the model must not change with it: checkpoints are bound to its ids.
+_ANATOMY = pathlib.Path(__file__).with_name("tiny_tokenizer_anatomy.txt")
+
+
 def corpus() -> list[str]:
-    """Returns the lines to learn from: phantom texts, prompts, names of all classes."""
+    """Returns the lines to learn from: phantom texts, prompts, names of anatomy."""
     lines = [*phantom_text.corpus(), *prompts.corpus() * PROMPT_WEIGHT]
-    for c in classes.CLASSES:
-        lines += [c.en, c.de, *c.synonyms_en, *c.synonyms_de]
+    lines += _ANATOMY.read_text(encoding="utf-8").splitlines()
     return [part for line in lines for part in line.split("\n") if part.strip()]
 
 
