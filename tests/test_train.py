@@ -109,7 +109,7 @@ def test_tensorboard_has_the_same_slices_with_boxes_at_every_evaluation(
     config = make_config()
     config.evals.report.every, config.summary, said = 4, {}, []
     # What has nothing to ask, and a control that one patient does not allow, stop nothing.
-    config.evals.french = dict(config.evals.yes_no, expand=dict(task="vqa", lang="fr"))
+    config.evals.chinese = dict(config.evals.yes_no, expand=dict(task="vqa", lang="zh"))
     config.evals.alone = dict(config.evals.yes_no, limit=1, control="shuffled")
     run(config, tmp_path, data_dir, log=said.append)
     told = [x for x in said if x.startswith("eval step") and "report" in x]
@@ -118,11 +118,11 @@ def test_tensorboard_has_the_same_slices_with_boxes_at_every_evaluation(
     ]
     lacking = [x for x in said if "left out" in x]
     assert len(lacking) == 2 and lacking[0].startswith("alone: left out, control shuffled: all")
-    assert lacking[1].startswith("french: left out, phantom/demo test: it has no text with task")
+    assert lacking[1].startswith("chinese: left out, phantom/demo test: it has no text with task")
     assert told[0].endswith(", best so far") and "(blank " in told[1]
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert {"report/g_iou", "report/report_f1", "report_blank/g_iou", "yes_no/f1"} < set(summary)
-    assert not any(name.startswith(("french", "alone")) for name in summary)
+    assert not any(name.startswith(("chinese", "alone")) for name in summary)
     shown = events.images(tmp_path / "tensorboard")
     tags = [f"report/sample_{i}" for i in range(4)]
     assert [(step, tag) for step, tag, _ in shown] == [(s, t) for s in (4, STEPS) for t in tags]
