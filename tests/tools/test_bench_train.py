@@ -35,7 +35,8 @@ def closure(names):
         left += [re.match(r"[\\w.-]+", n)[0] for n in needs if "extra ==" not in n]
     return found
 
-kept = closure(["jax", "jaxlib", "flax", "optax", "ml-collections", "numpy"])
+# An editable installation of this checkout owns its own top-level packages; what it needs is refused.
+kept = closure(["jax", "jaxlib", "flax", "optax", "ml-collections", "numpy"]) | {"big-rad"}
 refused = {
     module
     for module, owners in metadata.packages_distributions().items()
