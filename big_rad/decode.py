@@ -44,11 +44,12 @@ def make_generate(
         max_masks: K > 0 makes masks of a row's first K `</seg>`, once, after the last token.
 
     Returns:
-        A function (params, image [B, H, W, 3], text i32 [B, T], mask_ar i32 [B, T], rng=None)
-        -> dict of `tokens` i32 [B, max_new_tokens] (EOS kept, zeros after it), `logprob` f32 [B]
-        (summed over the tokens) and `length` i32 [B] (tokens before EOS). With masks also
-        `mask_logits` f32 [B, K, H, W], at the size of the image, and `num_masks` i32 [B], how
-        many of them count. `rng` is needed only to sample.
+        A function (params, image [B, H, W, 3], text i32 [B, T], mask_ar i32 [B, T], rng=None,
+        limit=None) -> dict of `tokens` i32 [B, max_new_tokens] (EOS kept, zeros after it),
+        `logprob` f32 [B] (summed over the tokens) and `length` i32 [B] (tokens before EOS). With
+        masks also `mask_logits` f32 [B, K, H, W], at the size of the image, and `num_masks` i32
+        [B], how many of them count. `rng` is needed only to sample. `limit` i32 [] stops all rows
+        after that many tokens, in the same program.
     """
     if max_masks and seg_end_id is None:
         raise ValueError("masks are made at </seg>: give seg_end_id")
@@ -62,6 +63,7 @@ def make_generate(
         text: jax.Array,
         mask_ar: jax.Array,
         rng: jax.Array | None = None,
+        limit: jax.Array | None = None,
     ) -> dict[str, jax.Array]:
         variables = {"params": params}
         logits, kv, valid, features = model.apply(
@@ -112,9 +114,8 @@ def make_generate(
             logprob=jnp.zeros(b),
             done=~(text != 0).any(axis=1),  # Rows without a prompt are padding examples.
         )
-        state = jax.lax.while_loop(
-            lambda s: (s["step"] < max_new_tokens) & ~s["done"].all(), body, state
-        )
+        stop = max_new_tokens if limit is None else jnp.minimum(limit, max_new_tokens)
+        state = jax.lax.while_loop(lambda s: (s["step"] < stop) & ~s["done"].all(), body, state)
         tokens = state["tokens"]
         length = ((tokens != 0) & (tokens != eos_id)).sum(axis=1)
         result = dict(tokens=tokens, logprob=state["logprob"], length=length)

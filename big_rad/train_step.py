@@ -128,6 +128,8 @@ def make_train_step(
         (loss, metrics), grads = jax.value_and_grad(of, has_aux=True)(trained)
         return grads, metrics | {"training_loss": loss}
 
+    traced = jax.jit(grads_of)  # Once for both its shapes and the loop over microbatches.
+
     def accumulated(trained: Any, frozen: Any, batch: Any, rng: jax.Array) -> Any:
         # Rows are dealt out like cards, so that each device keeps its own.
         micro = jax.tree.map(
@@ -137,12 +139,12 @@ def make_train_step(
 
         def body(total: Any, i_and_batch: Any) -> Any:
             i, batch = i_and_batch
-            grads, metrics = grads_of(trained, frozen, batch, jax.random.fold_in(rng, i))
+            grads, metrics = traced(trained, frozen, batch, jax.random.fold_in(rng, i))
             weighted = jax.tree.map(lambda x: x * metrics["weight"], (grads, metrics))
             counts = {k: metrics[k] for k in _COUNTS if k in metrics}
             return jax.tree.map(jnp.add, total, weighted), counts
 
-        shapes = jax.eval_shape(grads_of, trained, frozen, jax.tree.map(lambda x: x[0], micro), rng)
+        shapes = jax.eval_shape(traced, trained, frozen, jax.tree.map(lambda x: x[0], micro), rng)
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), shapes)
         total, each = jax.lax.scan(body, zeros, (jnp.arange(grad_accum), micro))
         counts = {k: v.sum() for k, v in each.items()}

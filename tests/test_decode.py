@@ -68,6 +68,14 @@ def test_a_text_without_any_padding_grows_the_same(setup, tiny):
         row = np.append(row, [[np.int32(token)]], axis=1)
 
 
+def test_a_limit_cuts_the_same_tokens_short(setup, tiny):
+    generate, result, _ = setup
+    for limit in (1, 3, NEW + 2):
+        cut = generate(tiny.params, tiny.image, *prompts(), limit=np.int32(limit))["tokens"]
+        np.testing.assert_array_equal(cut[:, :limit], result["tokens"][:, :limit])
+        assert not np.any(cut[:, limit:])
+
+
 def test_batch_mates_and_padding_do_not_matter(setup, tiny):
     generate, result, _ = setup
     text, mask_ar = prompts()

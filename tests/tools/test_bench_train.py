@@ -35,7 +35,7 @@ def closure(names):
         left += [re.match(r"[\\w.-]+", n)[0] for n in needs if "extra ==" not in n]
     return found
 
-# An editable installation of this checkout owns its own top-level packages; what it needs is refused.
+# An editable installation owns the checkout's own packages; what it requires is refused.
 kept = closure(["jax", "jaxlib", "flax", "optax", "ml-collections", "numpy"]) | {"big-rad"}
 refused = {
     module

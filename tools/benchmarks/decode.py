@@ -6,6 +6,7 @@ of further tokens is the time of one. In float32 the tokens of both sides are co
 """
 
 import argparse
+import functools
 import statistics
 import sys
 from collections.abc import Callable, Sequence
@@ -57,18 +58,24 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def ours(config: Any, params: Any, tokens: int) -> Callable[..., np.ndarray]:
-    """Returns our way to decode: (image [B, H, W, 3], text [B, T]) -> new tokens [B, `tokens`]."""
+def ours(config: Any, params: Any, tokens: int) -> dict[int, Callable[..., np.ndarray]]:
+    """Returns our way to make one token and all of them.
+
+    Returns:
+        Number of tokens -> (image [B, H, W, 3], text [B, T]) -> new tokens [B, `tokens`], zeros
+        after that number.
+    """
     generate = generator(config, tokens)
 
-    def run(image: np.ndarray, text: np.ndarray) -> np.ndarray:
-        return np.asarray(generate(params, image, text, np.zeros_like(text))["tokens"])
+    def run(limit: int, image: np.ndarray, text: np.ndarray) -> np.ndarray:
+        made = generate(params, image, text, np.zeros_like(text), limit=np.int32(limit))
+        return np.asarray(made["tokens"])
 
-    return run
+    return {n: functools.partial(run, n) for n in (1, tokens)}
 
 
 def generator(config: Any, tokens: int) -> decode.Generate:
-    """Returns the jitted generator of a recipe's model; no token ends a row."""
+    """Returns the jitted generator of a recipe's model; only its `limit` ends a row."""
     return decode.make_generate(
         sizes.model(config),
         max_new_tokens=tokens,
@@ -105,7 +112,7 @@ def _measure(
     args: argparse.Namespace, config: Any, params: Any, peer: Any, rows: int
 ) -> dict[str, Any]:
     image, text = prompts(config, rows)
-    makers = {OURS: {n: ours(config, params, n) for n in (1, args.tokens)}}
+    makers = {OURS: ours(config, params, args.tokens)}
     if peer is not None:
         makers[HF] = {n: peer.decoder(n, args.cache) for n in (1, args.tokens)}
     made = {name: by_count[args.tokens](image, text) for name, by_count in makers.items()}

@@ -8,6 +8,7 @@ and goes on with the others. `--dry-run` runs every part at the smallest size, o
 """
 
 import argparse
+import concurrent.futures
 import contextlib
 import dataclasses
 import json
@@ -35,10 +36,9 @@ PARTS = {
     "queue": 60,
     "masks": 110,
 }
-_DRY_SECONDS = 5  # of each part of a dry run
 _QUICK_COMPILATION = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false"
+    "--xla_cpu_use_fusion_emitters=false --xla_cpu_parallel_codegen_split_count=1"
 )
 # The peer has the device for itself.
 _ENVIRONMENT = {"train_hf": {"JAX_PLATFORMS": "cpu"}}
@@ -79,11 +79,6 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if kept:
         print(f"kept from an earlier run, see {args.out / 'gpu.json'}: {', '.join(kept)}")
 
-    def start(name: str, left: float) -> dict[str, Any]:
-        if args.dry_run:  # In this process: the start of one for each part would take longest.
-            return _part(name, settings, args.out)
-        return _child(name, args, left)
-
     def report(name: str, part: dict[str, Any]) -> None:
         device = part.pop("device", None)
         if name not in _ENVIRONMENT and device:  # The others see no GPU through JAX.
@@ -92,8 +87,22 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         runtime.write_whole(args.out / "gpu.json", json.dumps(result, indent=1))
         print(table(result), flush=True)
 
-    usual = dict.fromkeys(PARTS, _DRY_SECONDS) if args.dry_run else PARTS
-    within_budget({n: usual[n] for n in wanted if n not in kept}, args.seconds, start, report)
+    left = [n for n in wanted if n not in kept]
+    if args.dry_run:  # Side by side, and but for the peer here, since no figure counts.
+
+        def start(name: str) -> dict[str, Any]:
+            begin = time.monotonic()
+            own = name in _ENVIRONMENT
+            part = _child(name, args, None) if own else _part(name, settings, args.out)
+            return part | {"seconds": round(time.monotonic() - begin, 1)}
+
+        with concurrent.futures.ThreadPoolExecutor(1 + runtime.cores()) as pool:
+            made = {name: pool.submit(start, name) for name in reversed(left)}  # The longest first.
+            for name in left:
+                report(name, made[name].result())
+    else:
+        usual = {n: PARTS[n] for n in left}
+        within_budget(usual, args.seconds, lambda n, rest: _child(n, args, rest), report)
     return result
 
 
@@ -178,11 +187,13 @@ def _before(path: pathlib.Path, dry_run: bool) -> dict[str, Any]:
     return found
 
 
-def _child(name: str, args: argparse.Namespace, left: float) -> dict[str, Any]:
-    # Runs a part in a process of its own, within the seconds left.
+def _child(name: str, args: argparse.Namespace, left: float | None) -> dict[str, Any]:
+    # Runs a part in a process of its own, within the seconds left if there is a limit.
     figures, printed = (args.out / f"{name}.{kind}" for kind in ("json", "txt"))
     figures.unlink(missing_ok=True)
     command = [sys.executable, "-m", "tools.bench", "gpu", f"--part={name}", f"--out={args.out}"]
+    if args.dry_run:
+        command.append("--dry-run")
     for option in ("peak_tflops", "bandwidth_gbs"):
         if getattr(args, option):
             command.append(f"--{option}={getattr(args, option)}")

@@ -11,12 +11,14 @@ device. Knows nothing of budgets, files and processes.
 
 import concurrent.futures
 import dataclasses
+import functools
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from big_rad import counts, decode_queue, runtime
@@ -69,6 +71,7 @@ class Settings:
         reports: images with one report each, of `report` tokens.
         report: see `reports`.
         rows: that the queue decodes together.
+        mask_fields: fields of the recipe with masks that differ, by name.
         peak_tflops: of the device, if it is not in the table.
         bandwidth_gbs: of the device's memory, if it is not in the table.
     """
@@ -91,6 +94,7 @@ class Settings:
     reports: int = 512
     report: int = 25
     rows: int = 128
+    mask_fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     peak_tflops: float | None = None
     bandwidth_gbs: float | None = None
 
@@ -98,9 +102,12 @@ class Settings:
 FULL = Settings()
 # Everything once on a CPU, to see that it runs.
 DRY = Settings(
-    size="tiny", dtype="float32", batch=12, grad_accum=2, packed_accum=1, original_rows=2,
+    size="tiny", dtype="float32", batch=6, grad_accum=2, packed_accum=1, original_rows=2,
     equal_rows=2, texts=(6,), window=1, buckets=1, rounds=1, tokens=8, images=2, questions=2,
     answer=2, reports=4, report=3, rows=4,
+    mask_fields={
+        "grad_accum": 1, "model.mask_decoder.depth": 1, "model.mask_decoder.min_side": 4
+    },
 )  # fmt: skip
 
 
@@ -113,7 +120,7 @@ def recipe(s: Settings, emit: Emit) -> None:
 def masks(s: Settings, emit: Emit) -> None:
     """The step of the segmentation recipe, with a mask decoder and its losses."""
     fields = {"grad_accum": s.grad_accum, "input.buckets": _FEW_BUCKETS}
-    config = sizes.published(s.size, "seg", s.dtype, fields)
+    config = sizes.published(s.size, "seg", s.dtype, fields | s.mask_fields)
     emit(_step(s, config, f"step of {s.batch} texts with masks"))
 
 
@@ -175,32 +182,35 @@ def decode_one(s: Settings, emit: Emit) -> None:
     config = sizes.recipe(s.size, "det", s.dtype)
     params = decode_bench.inference_params(config, s.dtype)
     image, text = decode_bench.prompts(config, 1)
+    generate = decode_bench.generator(config, s.tokens)
     start = time.perf_counter()
-    lowered = {
-        rows: _lowered(s, config, params, image, text, rows)
-        for rows in dict.fromkeys(rows for rows, _ in _ONE_ROW.values())
-    }
+    inputs, lowered = {}, {}
+    for rows in dict.fromkeys(rows for rows, _ in _ONE_ROW.values()):
+        padded = (np.pad(x, ((0, rows - 1),) + ((0, 0),) * (x.ndim - 1)) for x in (image, text))
+        image_and_text = jax.device_put(list(padded))
+        inputs[rows] = [*image_and_text, jnp.zeros_like(image_and_text[1])]
+        lowered[rows] = generate.lower(params, *inputs[rows], limit=jnp.int32(1))
     with concurrent.futures.ThreadPoolExecutor(runtime.cores()) as pool:
         made = {
-            what: [pool.submit(p.compile, dict(options)) for p in lowered[rows].programs]
+            what: pool.submit(lowered[rows].compile, dict(options))
             for what, (rows, options) in _ONE_ROW.items()
         }
     compiling = time.perf_counter() - start
     first = None
     for i, (what, (rows, _)) in enumerate(_ONE_ROW.items()):
         try:
-            prefill, whole = (future.result() for future in made[what])
+            program = made[what].result()
         except jax.errors.JaxRuntimeError as e:  # An option that this version does not have.
             emit({"what": what, "note": str(e).partition("\n")[0]})
             continue
-        inputs = lowered[rows].inputs
-        tokens = np.asarray(whole(params, *inputs)["tokens"])[0]
+
+        def run(limit: int, rows: int = rows, program: Any = program) -> np.ndarray:
+            return np.asarray(program(params, *inputs[rows], limit=jnp.int32(limit))["tokens"])
+
+        tokens = run(s.tokens)[0]
         first = tokens if first is None else first
-        one, all_tokens = (
-            _time(lambda p=p: np.asarray(p(params, *inputs)["tokens"]), s.rounds)  # noqa: B023
-            for p in (prefill, whole)
-        )
-        step = (all_tokens - one) / (s.tokens - 1)
+        one, whole = (_time(functools.partial(run, n), s.rounds) for n in (1, s.tokens))
+        step = (whole - one) / (s.tokens - 1)
         row = {"what": what, "ms": step * 1e3, "rate": 1 / step, "unit": "tokens/s"}
         row["note"] = f"prefill {one * 1e3:.1f} ms; {(tokens == first).mean():.0%} of its tokens"
         row |= _bandwidth(s, config, step) | _peak_memory()
@@ -343,23 +353,6 @@ def _peer_seconds(
             gradients.append(middle - start)
             updates.append(time.perf_counter() - middle)
     return statistics.median(gradients[1:]), statistics.median(updates[1:])
-
-
-@dataclasses.dataclass(frozen=True)
-class _Lowered:
-    programs: list[Any]  # that make one token and all of them, not compiled yet
-    inputs: list[jax.Array]
-
-
-def _lowered(
-    s: Settings, config: Any, params: Any, image: np.ndarray, text: np.ndarray, rows: int
-) -> _Lowered:
-    # For a request padded to some rows.
-    spare = ((0, rows - 1),)
-    inputs = [np.pad(x, spare + ((0, 0),) * (x.ndim - 1)) for x in (image, text)]
-    inputs = jax.device_put([*inputs, np.zeros_like(inputs[1])])
-    programs = [decode_bench.generator(config, n).lower(params, *inputs) for n in (1, s.tokens)]
-    return _Lowered(programs, inputs)
 
 
 def _requests(config: Any, images: int, questions: int) -> list[decode_queue.Request]:

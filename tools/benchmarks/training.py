@@ -7,6 +7,7 @@ held once. Needs only jax, flax, optax, ml_collections and numpy. Knows no peer.
 import argparse
 import concurrent.futures
 import dataclasses
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -20,6 +21,7 @@ from tools.benchmarks import sizes, workload
 
 _OWN = ("buckets", "donate", "texts")  # options that are no field of the recipe
 _TOTAL_STEPS = 1000  # of the learning rate's schedule
+_shapes: dict[str, Any] = {}  # of recipes, by their text
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -201,29 +203,46 @@ def head_positions(config: Any, batch: Mapping[str, np.ndarray]) -> int:
 
 def shapes(config: Any) -> dict[str, Any]:
     """Returns the nested parameters of a recipe as shapes, in the dtypes they are kept in."""
-    abstract = common.flatten(train_step.init_shapes(sizes.model(config), config))
-    trainable = optim.make(config, abstract, _TOTAL_STEPS).trainable
-    return common.unflatten(train_step.kept_shapes(config, abstract, trainable))
+    key = config.to_json_best_effort()
+    if key not in _shapes:  # Tracing the model's initialisation takes about a second.
+        abstract = common.flatten(train_step.init_shapes(sizes.model(config), config))
+        trainable = optim.make(config, abstract, _TOTAL_STEPS).trainable
+        _shapes[key] = common.unflatten(train_step.kept_shapes(config, abstract, trainable))
+    return _shapes[key]
 
 
 def init_state(config: Any) -> dict[str, Any]:
     """Returns a training state with random weights, made on the device."""
-    return jax.jit(lambda rng: _state(config, rng))(jax.random.key(0))
+    return jax.jit(lambda: _state(config))()
 
 
 def state_shapes(config: Any) -> dict[str, Any]:
     """Returns the training state as shapes; nothing is allocated."""
-    return jax.eval_shape(lambda: _state(config, jax.random.key(0)))
+    return jax.eval_shape(lambda: _state(config))
 
 
-def _state(config: Any, rng: jax.Array) -> dict[str, Any]:
-    params = train_step.init_params(sizes.model(config), config, rng)
-    params = jax.tree.map(lambda p, s: p.astype(s.dtype), params, shapes(config))
-    flat = common.flatten(params)
+def _state(config: Any) -> dict[str, Any]:
+    flat = {
+        name: _weights(name, shape, seed)
+        for seed, (name, shape) in enumerate(common.flatten(shapes(config)).items())
+    }
     optimizer = optim.make(config, flat, _TOTAL_STEPS)
     trained = {n: p for n, p in flat.items() if optimizer.trainable[n]}
     return {
-        "params": params,
+        "params": common.unflatten(flat),
         "opt_state": optimizer.tx.init(trained),
         "step": jnp.zeros((), jnp.int32),
     }
+
+
+def _weights(name: str, shape: jax.ShapeDtypeStruct, seed: int) -> jax.Array:
+    # Uniform numbers from a hash of their places (the finalizer of MurmurHash3), since the model's
+    # own initialisation compiles as slowly as its step. Scaled to keep the size of activations.
+    x = jax.lax.iota(jnp.uint32, math.prod(shape.shape)) + jnp.uint32(seed * 0x9E3779B9 % 2**32)
+    x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
+    x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)
+    uniform = (x ^ (x >> 16)).astype(jnp.float32) / 2.0**31 - 1
+    last = name.rpartition("/")[2]
+    gain = 0.02 if last in ("scale", "bias") else max(shape.shape[-3:-1], default=1) ** -0.5
+    centre = float(last == "scale" and not name.startswith("llm/"))  # Gemma adds the 1 itself.
+    return (centre + gain * 3**0.5 * uniform).reshape(shape.shape).astype(shape.dtype)
