@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import sentencepiece as spm
 
-from big_rad.datasets.phantom import text as phantom_text
+from big_rad.datasets.phantom import corpus as phantom_corpus
 from big_rad.pp import prompts
 from big_rad.pp import sentencepiece_proto as spm_proto
 from big_rad.pp import tokenizer as tokenizer_lib
@@ -39,7 +39,7 @@ _ANATOMY = pathlib.Path(__file__).with_name("tiny_tokenizer_anatomy.txt")
 
 def corpus() -> list[str]:
     """Returns the lines to learn from: phantom texts, prompts, names of anatomy."""
-    lines = [*phantom_text.corpus(), *prompts.corpus() * PROMPT_WEIGHT]
+    lines = [*phantom_corpus.lines(), *prompts.corpus() * PROMPT_WEIGHT]
     lines += _ANATOMY.read_text(encoding="utf-8").splitlines()
     return [part for line in lines for part in line.split("\n") if part.strip()]
 

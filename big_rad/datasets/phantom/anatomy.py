@@ -1,17 +1,15 @@
-"""One synthetic patient: body, pose, lesions, missing organs and tissue appearance.
+"""Draws synthetic patients: a patient is a function of (seed, number) alone.
 
-A patient is a function of (seed, number) alone. Knows nothing of slices, texts or files.
+Knows nothing of slices, texts or files.
 """
-
-import functools
-from dataclasses import dataclass
 
 import numpy as np
 
-from big_rad.datasets.phantom import shapes, skeleton, tissues, torso
-from big_rad.datasets.phantom.shapes import Column, Ellipsoid, rotation
+from big_rad.datasets.phantom import skeleton, tissues, torso
+from big_rad.datasets.phantom.patient import REGIONS, Lesion, Patient
+from big_rad.datasets.phantom.render import paint_points
+from big_rad.datasets.phantom.shapes import Ellipsoid, rotation
 
-REGIONS: tuple[str, ...] = ("chest", "abdomen", "pelvis", "head")
 _REGION_SHARE = (0.22, 0.43, 0.20, 0.15)
 CT_SHARE = 0.6
 
@@ -38,14 +36,6 @@ LESION_HOSTS: dict[int, tuple[tuple[int, ...], str]] = {
     118: ((10, 11), "lung"),
     119: ((12, 13, 14), "lung"),
 }
-_REGION_HOSTS = {"chest": (118, 119, 5), "abdomen": (1, 2, 3, 5), "pelvis": (), "head": (90,)}
-# what a slice may be centred on
-_REGION_FOCUS = {
-    "chest": (51, 52, 118, 119, 121, 118, 119),
-    "abdomen": (1, 2, 3, 4, 5, 5, 6, 7, 52, 121, 1, 2, 3),
-    "pelvis": (21, 25, 75, 76, 77, 78, 21),
-    "head": (90, 91, 90),
-}
 _FIXED_ANCHORS = {
     118: ((76, 6, 170), (52, 80, 110)),
     119: ((-76, 6, 170), (52, 80, 95)),
@@ -54,91 +44,6 @@ _FIXED_ANCHORS = {
     75: ((116, 6, -304), (24, 18, 34)),
     76: ((-116, 6, -304), (24, 18, 34)),
 }
-
-
-@dataclass(frozen=True)
-class Lesion:
-    """A round lesion: host class id, diameter in mm, bright or dark, centre in the body's mm."""
-
-    host: int
-    diameter: float
-    bright: bool
-    center: tuple[float, float, float]
-
-    @property
-    def large(self) -> bool:
-        """Whether texts call it large (30 mm and more)."""
-        return self.diameter >= 30
-
-
-@dataclass
-class Patient:
-    """Everything needed to draw slices of one patient; made by `make_patient`.
-
-    Attributes:
-        pose, shift: scanner mm = pose @ body mm + shift (the warp left aside).
-        warp: amplitudes, wave vectors and phases of the body's smooth deformation.
-        anchors: class id -> (centre, half size) in body mm, for choosing planes.
-        lesions: the k-th has the label `lesion_label(k)` while slices are painted.
-        values, textures: [number of tissues + number of lesions].
-    """
-
-    seed: int
-    number: int
-    modality: str
-    region: str
-    male: bool
-    missing: frozenset[int]
-    bodies: list[torso.Body]
-    trunk: Column
-    wall: float
-    fat: float
-    pose: np.ndarray
-    shift: np.ndarray
-    warp: tuple[np.ndarray, np.ndarray, np.ndarray]
-    anchors: dict[int, tuple[np.ndarray, np.ndarray]]
-    lesions: list[Lesion]
-    values: np.ndarray
-    textures: np.ndarray
-
-    @functools.cached_property
-    def pieces(self) -> list[torso.Body]:
-        """The bodies split into simple parts, in the order of painting."""
-        return [
-            torso.Body(part, body.label, body.tissue, body.clip, body.over)
-            for body in self.bodies
-            for part in shapes.pieces(body.shape)
-        ]
-
-    @functools.cached_property
-    def boxes(self) -> np.ndarray:
-        """[n,2,3] lowest and highest corner of each piece in body mm."""
-        return np.array([p.shape.box for p in self.pieces])
-
-    @functools.cached_property
-    def corners(self) -> np.ndarray:
-        """[n,8,3] scanner mm of the corners of each piece's box."""
-        pick = np.array([[i >> 2 & 1, i >> 1 & 1, i & 1] for i in range(8)])
-        return self.boxes[:, pick, np.arange(3)] @ self.pose.T + self.shift
-
-    @property
-    def id(self) -> str:
-        """The patient's identifier."""
-        return f"P{self.number:06d}"
-
-    @property
-    def hosts(self) -> tuple[int, ...]:
-        """Classes of this region that could hold a lesion and are not missing."""
-        return tuple(h for h in _REGION_HOSTS[self.region] if h not in self.missing)
-
-    @property
-    def focuses(self) -> tuple[int, ...]:
-        """Classes a slice of this patient may be centred on."""
-        return tuple(c for c in _REGION_FOCUS[self.region] if c not in self.missing)
-
-    def lesion_tissue(self, k: int) -> int:
-        """Returns the tissue number of the k-th lesion."""
-        return len(tissues.NAMES) + k
 
 
 def make_patient(seed: int, number: int, region: str | None = None) -> Patient:
@@ -203,8 +108,6 @@ def _anchors(
 
 def _add_lesions(patient: Patient, rng: np.random.Generator) -> None:
     """Gives each possible host, with probability one half, a lesion that lies inside it."""
-    from big_rad.datasets.phantom.render import paint_points  # render needs Patient
-
     for host in patient.hosts:
         has, bright, large = rng.random(3) < (0.5, 0.5, 0.5)
         small_mm, large_mm = rng.uniform(16, 23), rng.uniform(36, 50)

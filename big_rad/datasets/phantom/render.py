@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from big_rad.datasets.phantom import tissues
-from big_rad.datasets.phantom.anatomy import Patient
+from big_rad.datasets.phantom.patient import Patient
 
 # direction of growing column and of growing row, per plane
 AXES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {

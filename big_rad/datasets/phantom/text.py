@@ -188,13 +188,6 @@ def reports(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> li
     return out
 
 
-def corpus() -> list[str]:
-    """Returns every wording of reports, questions and answers, for training a tokenizer."""
-    from big_rad.datasets.phantom.corpus import lines  # it imports this module
-
-    return lines()
-
-
 def listing(items: Sequence[str], lang: str) -> str:
     """Joins names: a, b and c."""
     word = "and" if lang == "en" else "und"

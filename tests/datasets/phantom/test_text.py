@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from big_rad.datasets.phantom import builder, lexicon, slices, text
+from big_rad.datasets.phantom import builder, corpus, lexicon, slices, text
 from big_rad.datasets.phantom.anatomy import DEMO_CLASSES
 from big_rad.grounding import classes
 
@@ -160,7 +160,7 @@ def test_the_corpus_covers_what_is_written(written):
     def words(lines):
         return set(re.findall(r"\w+", " ".join(lines)))
 
-    known = words(text.corpus())
+    known = words(corpus.lines())
     for _, texts in written:
         for t in texts:
             lines = [t["question"], t.get("answer", ""), t.get("sentence", "")]
@@ -169,4 +169,4 @@ def test_the_corpus_covers_what_is_written(written):
 
 
 def test_the_corpus_is_deterministic():
-    assert text.corpus() == text.corpus()
+    assert corpus.lines() == corpus.lines()
