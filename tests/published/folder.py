@@ -17,8 +17,9 @@ from PIL import Image
 from pydicom import uid
 from pydicom.data import get_testdata_file
 
-from big_rad.datasets.phantom import slices, text
+from big_rad.datasets.phantom.body import slices
 from big_rad.datasets.phantom.builder import FULL_CLASSES
+from big_rad.datasets.phantom.words import text
 
 Line = dict[str, Any]
 

@@ -20,7 +20,8 @@ import pydicom
 import zstandard
 from pydicom import uid
 
-from big_rad.datasets.phantom import builder, slices
+from big_rad.datasets.phantom import builder
+from big_rad.datasets.phantom.body import slices
 from big_rad.grounding import classes
 
 SPLITS = ("train", "val", "test")

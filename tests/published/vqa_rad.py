@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from big_rad.datasets.phantom.anatomy import make_patient
-from big_rad.datasets.phantom.slices import make_slice
+from big_rad.datasets.phantom.body.anatomy import make_patient
+from big_rad.datasets.phantom.body.slices import make_slice
 
 SPLITS = {"train": 4, "validation": 2, "test": 2}
 _ORGAN = {"abdomen": "ABD", "chest": "CHEST", "head": "HEAD"}

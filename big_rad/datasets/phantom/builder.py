@@ -14,15 +14,17 @@ from typing import Any
 import numpy as np
 
 from big_rad.datasets import records
-from big_rad.datasets.phantom import VERSION, questions, text
-from big_rad.datasets.phantom.anatomy import DEMO_CLASSES
-from big_rad.datasets.phantom.lexicon import SPOKEN
-from big_rad.datasets.phantom.slices import Slice, make_slices
+from big_rad.datasets.phantom import VERSION
+from big_rad.datasets.phantom.body.anatomy import DEMO_CLASSES
+from big_rad.datasets.phantom.body.slices import Slice, make_slices
+from big_rad.datasets.phantom.words import questions, text
+from big_rad.datasets.phantom.words.lexicon import SPOKEN
 
 FULL_CLASSES: tuple[int, ...] = tuple(c for c in SPOKEN if c not in (118, 119, 121))
 _DECIDING = (
-    "shapes.py", "tissues.py", "torso.py", "skeleton.py", "anatomy.py", "render.py", "slices.py",
-    "lexicon.py", "text.py", "questions.py", "rates.json", "builder.py",
+    "body/shapes.py", "body/tissues.py", "body/torso.py", "body/skeleton.py", "body/patient.py",
+    "body/anatomy.py", "body/render.py", "body/slices.py", "words/lexicon.py", "words/text.py",
+    "words/questions.py", "words/rates.json", "builder.py",
 )  # fmt: skip
 
 

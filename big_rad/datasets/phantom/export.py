@@ -21,8 +21,9 @@ import numpy as np
 import pydicom
 from pydicom import uid
 
-from big_rad.datasets.phantom import render, slices, text
-from big_rad.datasets.phantom.anatomy import DEMO_CLASSES, DEMO_LABELS, Patient, make_patient
+from big_rad.datasets.phantom.body import render, slices
+from big_rad.datasets.phantom.body.anatomy import DEMO_CLASSES, DEMO_LABELS, Patient, make_patient
+from big_rad.datasets.phantom.words import text
 
 # body mm covered, by region: lowest and highest z
 _EXTENT = {"chest": (70, 330), "abdomen": (-150, 130), "pelvis": (-340, -150), "head": (450, 640)}

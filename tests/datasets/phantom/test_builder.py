@@ -5,8 +5,8 @@ import pytest
 
 from big_rad.datasets import core
 from big_rad.datasets.phantom import builder
-from big_rad.datasets.phantom.anatomy import DEMO_CLASSES
-from big_rad.datasets.phantom.slices import make_slices
+from big_rad.datasets.phantom.body.anatomy import DEMO_CLASSES
+from big_rad.datasets.phantom.body.slices import make_slices
 from big_rad.pp import packed
 
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from big_rad.datasets.phantom import render
-from big_rad.datasets.phantom.anatomy import DEMO_LABELS, LESION_HOSTS, Patient, make_patient
+from big_rad.datasets.phantom.body import render
+from big_rad.datasets.phantom.body.anatomy import DEMO_LABELS, LESION_HOSTS, Patient, make_patient
 
 SHOWN_AREA = 0.0035  # fraction of the image from which on an organ counts as shown
 LESION_AREA = 0.0009

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from big_rad.datasets.phantom.shapes import Column, Ellipsoid, Tube, Union, Without, rotation
+from big_rad.datasets.phantom.body.shapes import Column, Ellipsoid, Tube, Union, Without, rotation
 
 
 @dataclass

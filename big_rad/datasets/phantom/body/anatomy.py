@@ -5,10 +5,10 @@ Knows nothing of slices, texts or files.
 
 import numpy as np
 
-from big_rad.datasets.phantom import skeleton, tissues, torso
-from big_rad.datasets.phantom.patient import REGIONS, Lesion, Patient
-from big_rad.datasets.phantom.render import paint_points
-from big_rad.datasets.phantom.shapes import Ellipsoid, rotation
+from big_rad.datasets.phantom.body import skeleton, tissues, torso
+from big_rad.datasets.phantom.body.patient import REGIONS, Lesion, Patient
+from big_rad.datasets.phantom.body.render import paint_points
+from big_rad.datasets.phantom.body.shapes import Ellipsoid, rotation
 
 _REGION_SHARE = (0.22, 0.43, 0.20, 0.15)
 CT_SHARE = 0.6

@@ -1,7 +1,7 @@
 """Measures how often each yes/no proposition is true, for balancing (`questions.RATES`).
 
-Run `python -m big_rad.datasets.phantom.rates` after a change of anatomy, planes or thresholds;
-it rewrites `rates.json` beside this file.
+Run `python -m big_rad.datasets.phantom.words.rates` after a change of anatomy, planes or
+thresholds; it rewrites `rates.json` beside this file.
 """
 
 import json
@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from multiprocessing import get_context
 from pathlib import Path
 
-from big_rad.datasets.phantom.anatomy import DEMO_CLASSES
-from big_rad.datasets.phantom.lexicon import SPOKEN
-from big_rad.datasets.phantom.questions import propositions
-from big_rad.datasets.phantom.slices import make_slices
+from big_rad.datasets.phantom.body.anatomy import DEMO_CLASSES
+from big_rad.datasets.phantom.body.slices import make_slices
+from big_rad.datasets.phantom.words.lexicon import SPOKEN
+from big_rad.datasets.phantom.words.questions import propositions
 
 _FULL = tuple(c for c in SPOKEN if c not in (118, 119, 121))
 

@@ -3,8 +3,8 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from big_rad.datasets.phantom import render, slices
-from big_rad.datasets.phantom.anatomy import DEMO_CLASSES, DEMO_LABELS, make_patient
+from big_rad.datasets.phantom.body import render, slices
+from big_rad.datasets.phantom.body.anatomy import DEMO_CLASSES, DEMO_LABELS, make_patient
 from big_rad.grounding import boxes as box_lib
 
 PATIENTS = 450

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from big_rad.datasets.phantom import shapes, tissues, torso
-from big_rad.datasets.phantom.shapes import Column
+from big_rad.datasets.phantom.body import shapes, tissues, torso
+from big_rad.datasets.phantom.body.shapes import Column
 
 REGIONS: tuple[str, ...] = ("chest", "abdomen", "pelvis", "head")
 _REGION_HOSTS = {"chest": (118, 119, 5), "abdomen": (1, 2, 3, 5), "pelvis": (), "head": (90,)}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from big_rad.datasets.phantom import shapes
+from big_rad.datasets.phantom.body import shapes
 
 SHAPES = {
     "ellipsoid": shapes.Ellipsoid((3, -2, 1), (10, 20, 8), shapes.rotation(20, -30, 40)),

@@ -13,11 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from big_rad.datasets.phantom import lexicon
-from big_rad.datasets.phantom.anatomy import LESION_HOSTS, REGIONS
-from big_rad.datasets.phantom.lexicon import Organ
-from big_rad.datasets.phantom.slices import Facts
-from big_rad.datasets.phantom.text import LANGS, density, keywords, largest, listing, pick
+from big_rad.datasets.phantom.body.anatomy import LESION_HOSTS, REGIONS
+from big_rad.datasets.phantom.body.slices import Facts
+from big_rad.datasets.phantom.words import lexicon
+from big_rad.datasets.phantom.words.lexicon import Organ
+from big_rad.datasets.phantom.words.text import LANGS, density, keywords, largest, listing, pick
 
 YESNO: dict[str, dict[str, tuple[str, ...]]] = {
     "shown": {

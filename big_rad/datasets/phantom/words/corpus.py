@@ -5,8 +5,8 @@ Deterministic, both languages, all organs of `lexicon.SPOKEN`. Knows nothing of 
 
 import itertools
 
-from big_rad.datasets.phantom import lexicon, questions, text
-from big_rad.datasets.phantom.slices import Facts, SeenLesion
+from big_rad.datasets.phantom.body.slices import Facts, SeenLesion
+from big_rad.datasets.phantom.words import lexicon, questions, text
 
 
 def lines() -> list[str]:

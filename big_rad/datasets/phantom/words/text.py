@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from big_rad.datasets.phantom import lexicon
-from big_rad.datasets.phantom.lexicon import Organ
-from big_rad.datasets.phantom.slices import Facts, SeenLesion
+from big_rad.datasets.phantom.body.slices import Facts, SeenLesion
+from big_rad.datasets.phantom.words import lexicon
+from big_rad.datasets.phantom.words.lexicon import Organ
 
 LANGS: tuple[str, ...] = ("en", "de")
 SEARCH_SHARE = 0.35  # of slices with a lesion: asked for it without naming an organ, which is hard.

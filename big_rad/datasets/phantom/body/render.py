@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from big_rad.datasets.phantom import tissues
-from big_rad.datasets.phantom.patient import Patient
+from big_rad.datasets.phantom.body import tissues
+from big_rad.datasets.phantom.body.patient import Patient
 
 # direction of growing column and of growing row, per plane
 AXES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {

@@ -3,8 +3,9 @@ from collections import defaultdict
 import numpy as np
 import pytest
 
-from big_rad.datasets.phantom import lexicon, questions, rates, slices
-from big_rad.datasets.phantom.anatomy import DEMO_CLASSES
+from big_rad.datasets.phantom.body import slices
+from big_rad.datasets.phantom.body.anatomy import DEMO_CLASSES
+from big_rad.datasets.phantom.words import lexicon, questions, rates
 
 PATIENTS = 500
 
@@ -96,7 +97,7 @@ def test_detection_lists_organs_in_the_asked_order(answered):
 
 
 def test_stored_rates_are_those_of_the_anatomy():
-    """Stale rates unbalance the answers: run `python -m big_rad.datasets.phantom.rates`."""
+    """Stale rates unbalance the answers: run `python -m big_rad.datasets.phantom.words.rates`."""
     counts = rates.measure(range(9000, 9300), demo=True, size=56)
     checked = 0
     for key, (no, yes) in counts.items():

@@ -5,8 +5,8 @@ Knows nothing of images or texts.
 
 import numpy as np
 
-from big_rad.datasets.phantom.shapes import Column, Ellipsoid, Tube, Union, Without, rotation
-from big_rad.datasets.phantom.torso import Body, Jitter
+from big_rad.datasets.phantom.body.shapes import Column, Ellipsoid, Tube, Union, Without, rotation
+from big_rad.datasets.phantom.body.torso import Body, Jitter
 
 # lower edges of S1, L5, L4, ... C1 (ids 26..50), in mm
 VERTEBRA_BOTTOM = np.concatenate(

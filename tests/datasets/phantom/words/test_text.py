@@ -3,8 +3,10 @@ import re
 import numpy as np
 import pytest
 
-from big_rad.datasets.phantom import builder, corpus, lexicon, slices, text
-from big_rad.datasets.phantom.anatomy import DEMO_CLASSES
+from big_rad.datasets.phantom import builder
+from big_rad.datasets.phantom.body import slices
+from big_rad.datasets.phantom.body.anatomy import DEMO_CLASSES
+from big_rad.datasets.phantom.words import corpus, lexicon, text
 from big_rad.grounding import classes
 
 NEGATIVE = re.compile(r"not\b|\bno\b|neither|outside|nicht|\bkein|\bweder\b|außerhalb", re.I)

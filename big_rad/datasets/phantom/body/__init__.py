@@ -1,0 +1,1 @@
+"""The bodies of synthetic patients, and slices through them."""
