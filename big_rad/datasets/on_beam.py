@@ -1,4 +1,4 @@
-"""The Apache Beam side of `records.build`, for sets that outgrow one machine.
+"""The Apache Beam side of `datasets.build.build`, for sets that outgrow one machine.
 
 Beam is imported only when used: `pip install apache-beam -c constraints.txt`.
 """

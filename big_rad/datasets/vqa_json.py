@@ -188,7 +188,7 @@ def plan(
         ask: makes the usable questions of a row (none for one that is not wanted), or says what
             is wrong with it.
     """
-    made = Plan({}, {}, {}, {p.name: records.sha256(p) for p in paths}, [])
+    made = Plan({}, {}, {}, {p.name: files.sha256(p) for p in paths}, [])
     for split, rows in splits.items():
         images: dict[str, Job] = {}
         bad, total, dropped = [], 0, 0
@@ -302,7 +302,7 @@ def digest(jobs: Iterable[Job], beside: Sequence[str] = ()) -> str:
     for job in jobs:
         image = job.root / job.image
         for path in (image, *(image.parent / name for name in beside)) if job.image else ():
-            total.update(records.sha256(path).encode() if files.is_file(path) else b"-")
+            total.update(files.sha256(path).encode() if files.is_file(path) else b"-")
     return total.hexdigest()
 
 

@@ -15,7 +15,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from big_rad.datasets import progress, records, reject_limit
+from big_rad.datasets import build as build_lib
+from big_rad.datasets import files, progress, records, reject_limit
 from big_rad.datasets.contents import Contents
 from big_rad.datasets.folder import VERSION, check_name, images, masks, paths, patients
 from big_rad.datasets.folder import source as source_lib
@@ -103,7 +104,7 @@ def build(
     if not listing.items:
         first = "; ".join(str(p) for p in errors[:3])
         raise records.BuildError(f"{listing.path.name}: no line can be used. {first}".strip())
-    built = records.build(
+    built = build_lib.build(
         "folder",
         config=config,
         version=VERSION,
@@ -118,7 +119,7 @@ def build(
         max_reject_share=max_reject_share,
         judge=judge,
     )
-    digest = records.sha256(listing.path)
+    digest = files.sha256(listing.path)
     built.notes += [
         f"{split}: n={n}, sha256 of {listing.path.name} {digest}"
         for split, n in sorted(built.counts.items())
@@ -280,7 +281,7 @@ def _params(listing: source_lib.Listing, options: Options) -> dict[str, Any]:
         "version": VERSION,
         "options": dataclasses.asdict(options),
         "groups": _groups(listing),
-        "sha256": records.sha256(listing.path),
+        "sha256": files.sha256(listing.path),
         "files": sizes.hexdigest(),
         "lexicon": hashlib.sha256(repr(CLASSES).encode()).hexdigest()[:16],
     }

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from big_rad.datasets import build as build_lib
 from big_rad.datasets import records
 from big_rad.datasets.phantom import VERSION
 from big_rad.datasets.phantom.body.anatomy import DEMO_CLASSES
@@ -98,7 +99,7 @@ def build(
     if unknown := set(params) - known:
         raise ValueError(f"phantom has no parameter {sorted(unknown)}; known: {sorted(known)}")
     chosen = dataclasses.replace(CONFIGS[config], **params)
-    return records.build(
+    return build_lib.build(
         "phantom",
         config=config,
         version=VERSION,

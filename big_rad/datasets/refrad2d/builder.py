@@ -16,6 +16,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from big_rad.datasets import build as build_lib
 from big_rad.datasets import contents as contents_lib
 from big_rad.datasets import files, progress, records, reject_limit
 from big_rad.datasets.records import Problem
@@ -85,12 +86,12 @@ def build(
     as_stored: bool = False,
     **apart: str | Path | None,
 ) -> records.Built:
-    """Builds the dataset; see `records.build` for what is common to all.
+    """Builds the dataset; see `datasets.build.build` for what is common to all.
 
     Args:
         source: folder of the published files.
         data_dir: the folder under which the dataset lies; also takes a temporary index.
-        workers, overwrite, beam, max_reject_share: see `records.build`; an image is an item.
+        workers, overwrite, beam, max_reject_share: see `datasets.build.build`; an image is an item.
         modalities: "ct,mr", "ct" or "mr".
         limit: sentences of each split and modality; 0 for all.
         max_images: images kept of one sentence.
@@ -126,7 +127,7 @@ def build(
         setting = Setting(
             places, str(folder), entries=chosen, masks=params["label_maps"], as_stored=as_stored
         )
-        made = records.build(
+        made = build_lib.build(
             "refrad2d", config=config, version=VERSION,
             description="CT and MR slices with report sentences, questions, boxes and label maps.",
             splits={s: _jobs(places, read, s, chosen, max_images) for s in SPLITS},
@@ -226,7 +227,7 @@ def _params(
         "limit": limit,
         "max_images": max_images,
         "label_maps": places.masks.is_dir(),
-        "sha256": {places.name(p): records.sha256(p) for p in paths},
+        "sha256": {places.name(p): files.sha256(p) for p in paths},
     }
 
 

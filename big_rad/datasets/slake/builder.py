@@ -13,6 +13,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from big_rad.datasets import build as build_lib
 from big_rad.datasets import files, records, reject_limit, vqa_checks, vqa_json
 from big_rad.datasets.contents import Contents
 from big_rad.datasets.records import Problem, SourceError
@@ -74,7 +75,7 @@ def build(
         languages: "en", "zh" or both, as "en,zh" or a sequence.
         allow_other_counts: build although a split has not the published number of questions.
         allow_shared_images: build although an image is in more than one split.
-        workers, overwrite, beam, max_reject_share: see `records.build`.
+        workers, overwrite, beam, max_reject_share: see `datasets.build.build`.
 
     Raises:
         SourceError: files are missing or broken, the counts are not the published ones, or splits
@@ -86,7 +87,7 @@ def build(
     values, _ = annotation.values_of(source)
     warnings += [f"warning: {p}" for p in _lacking(plan, brief=True)]
     config = "_".join(chosen)
-    built = records.build(
+    built = build_lib.build(
         "slake",
         config=config,
         version=VERSION,

@@ -15,6 +15,7 @@ import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from big_rad.datasets import build as build_lib
 from big_rad.datasets import records, reject_limit, vqa_checks, vqa_json
 from big_rad.datasets.contents import Contents
 from big_rad.datasets.records import Problem, SourceError
@@ -87,7 +88,7 @@ def build(
         allow_other_counts: build although a split has not the published number of questions.
         as_stored: pictures are not turned as their EXIF orientation asks for. A set that was built
             otherwise is built again.
-        workers, overwrite, beam, max_reject_share: see `records.build`.
+        workers, overwrite, beam, max_reject_share: see `datasets.build.build`.
 
     Raises:
         SourceError: files are missing or broken, the counts are not the published ones, or splits
@@ -95,7 +96,7 @@ def build(
     """
     plan, files = read(Path(source), config, split_dir)
     warnings = _warnings(plan, files, config, allow_other_counts)
-    built = records.build(
+    built = build_lib.build(
         "vqa_rad",
         config=config,
         version=VERSION,

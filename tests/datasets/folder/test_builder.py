@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from big_rad.datasets import contents, core, records
+from big_rad.datasets import contents, core, files, records
 from big_rad.datasets.folder import builder, images
 from big_rad.datasets.folder.fields import Bad
 from configs import radgrounder_det, radgrounder_seg
@@ -151,7 +151,7 @@ def test_notes_give_split_size_and_digest_and_say_what_was_drawn(tmp_path):
     for line in lines:
         shutil.copy(root / "x.png", root / line["image"])
     built = builder.build(root, tmp_path / "out", workers=1)
-    digest = records.sha256(tmp_path / "data.jsonl")
+    digest = files.sha256(tmp_path / "data.jsonl")
     assert sum(built.counts.values()) == 40
     assert f"train: n={built.counts['train']}, sha256 of data.jsonl {digest}" in built.notes
     assert any("40 patients" in note and "80/10/10" in note for note in built.notes)

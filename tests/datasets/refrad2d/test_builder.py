@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from big_rad.datasets import contents, core, records
+from big_rad.datasets import contents, core, files, records
 from big_rad.datasets.refrad2d import builder, load
 from big_rad.pp import packed
 from tests.datasets.refrad2d.helpers import OURS, arrays, images_of, match, with_several
@@ -120,8 +120,8 @@ def test_notes_count_and_name_digests(written, built):
     assert "train: 12 sentences made; listed: 12 CT images, 12 MR images" in notes
     for split in refrad2d.SPLITS:
         path = refrad2d.split_file(written[0], split, "CT")
-        assert f"sha256 {records.sha256(path)} split_v18/" in notes
-    assert records.sha256(refrad2d.box_file(written[0], "MR")) in notes
+        assert f"sha256 {files.sha256(path)} split_v18/" in notes
+    assert files.sha256(refrad2d.box_file(written[0], "MR")) in notes
 
 
 def test_building_again_reuses_and_other_files_are_refused(copy, tmp_path):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from big_rad.datasets import contents, records
+from big_rad.datasets import contents, files, records
 from big_rad.datasets.slake import builder, organs
 from big_rad.grounding import boxes, classes
 from big_rad.pp import packed
@@ -170,7 +170,7 @@ def test_notes_name_splits_counts_dropped_rows_and_digests(fixture, tmp_path):
     assert built.notes[0].startswith(
         "slake/en train: 6 images, 17 questions of 18 rows (1 without an answer left out), "
     )
-    assert f"test.json: sha256 {records.sha256(root / 'test.json')}" in built.notes
+    assert f"test.json: sha256 {files.sha256(root / 'test.json')}" in built.notes
     again = builder.build(root, tmp_path, workers=1, **LIKE)
     assert again.reused and again.notes == built.notes
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from big_rad.datasets import contents, core, records
+from big_rad.datasets import contents, core, files, records
 from big_rad.datasets.vqa_rad import VERSION, builder
 from big_rad.pp import packed
 from tests.published import vqa_rad
@@ -151,7 +151,7 @@ def test_notes_name_splits_counts_and_digests(fixture, tmp_path):
     built = builder.build(root, tmp_path, split_dir=root / "splits", workers=1, **LIKE)
     assert built.notes[0] == "vqa_rad/wu train: 4 images, 12 questions of 12 rows"
     name = "validation_fixed_split.json"
-    assert f"{name}: sha256 {records.sha256(root / 'splits' / name)}" in built.notes
+    assert f"{name}: sha256 {files.sha256(root / 'splits' / name)}" in built.notes
 
 
 def test_the_published_form_has_no_problem(fixture):

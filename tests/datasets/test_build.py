@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from big_rad.datasets import core, records
+from big_rad.datasets import build as build_lib
+from big_rad.datasets import core, files, records
 
 ROOT = Path(__file__).parents[2]
 SPLITS = {"train": list(range(12)), "test": list(range(100, 103))}
@@ -56,7 +57,7 @@ def same_id(job):
 
 
 def build(data_dir, make=make, splits=SPLITS, params=(("a", 1),), **kw):
-    return records.build(
+    return build_lib.build(
         "things", version="1.0.0", description="Things.", splits=splits, make=make,
         params=dict(params), data_dir=data_dir, **{"workers": 1, **kw},
     )  # fmt: skip
@@ -193,7 +194,7 @@ def test_a_build_that_is_killed_leaves_the_old_dataset_and_the_next_one_cleans_u
     build(tmp_path)
     before = content(tmp_path, "train")
     code = (
-        "from tests.datasets import test_records as t;"
+        "from tests.datasets import test_build as t;"
         f"t.build({str(tmp_path)!r}, t.kills, params=[('a', 2)], overwrite=True)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=300)
@@ -226,4 +227,4 @@ def test_the_note_has_the_digest_of_every_file(built):
     folder = built[1].folder
     note = json.loads((folder / "build.json").read_text())
     assert set(note["sha256"]) == {p.name for p in folder.glob("*.array_record*")}
-    assert all(records.sha256(folder / k) == v for k, v in note["sha256"].items())
+    assert all(files.sha256(folder / k) == v for k, v in note["sha256"].items())

@@ -1,0 +1,346 @@
+"""Builds any dataset into ArrayRecord files with TFDS, without TensorFlow.
+
+A dataset gives small jobs and a function that makes the records of a job; this module runs them in
+this process, in worker processes or on Apache Beam, with the same result. Items that cannot be used
+are listed beside the records. Knows nothing of any published format.
+
+    <data_dir>/<name>/<config>/<version>/*.array_record-*, build.json, rejects.jsonl
+"""
+
+import collections
+import contextlib
+import dataclasses
+import functools
+import io
+import json
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from big_rad import quiet
+from big_rad.datasets import contents, files, on_beam, records, reject_limit
+from big_rad.datasets.contents import Contents
+from big_rad.datasets.files import sha256
+from big_rad.datasets.progress import Progress
+from big_rad.datasets.records import NOTE, REJECTS, BuildError, Built, Problem, Record, SourceError
+
+_SAID = 5  # kinds of warnings
+_HOPELESS = 1000
+
+
+def build(
+    name: str,
+    *,
+    config: str = "default",
+    version: str,
+    description: str,
+    splits: Mapping[str, Sequence[Any]],
+    make: Callable[[Any], Iterable[Record | Problem]],
+    params: Mapping[str, Any],
+    data_dir: str | Path,
+    workers: int = 2,
+    overwrite: bool = False,
+    ignore: Sequence[str] = (),
+    beam: Sequence[str] | None = None,
+    max_reject_share: float = reject_limit.SHARE,
+    item: str = "line",
+    patients: bool = True,
+    judge: Callable[[Sequence[Problem]], None] | None = None,
+) -> Built:
+    """Builds a dataset, or finds it built with the same parameters.
+
+    Args:
+        name: of the dataset.
+        config: of the variant.
+        version: of the format, "1.0.0".
+        description: one line.
+        splits: the jobs of each split; small and picklable. A split without any is left out.
+        make: makes the records of a job, or a `Problem` for an item that has to be left out;
+            picklable. Problems of other levels than "error" leave nothing out; warnings are counted
+            by message.
+        params: everything that decides the content, JSON-able.
+        data_dir: the folder under which the dataset lies.
+        workers: processes; they do not change the result.
+        overwrite: replace a dataset that was built with other parameters. It stays until the new
+            one is whole, also if the build fails or is killed.
+        ignore: parameters that do not need `overwrite`: if only they differ, it is built anew.
+        beam: options of a Beam pipeline, such as ["--runner=DirectRunner"]; None builds here.
+        max_reject_share: the build fails when more items than this share are bad, of a split or
+            of all; `reject_limit.exceeds` says how many of a small set always may be.
+        item: what problems are counted against: "line" (texts, and images without any) or "image".
+        patients: False if the source does not say whose an image is.
+        judge: is given the problems that leave nothing out, before the new records take their
+            place, and may raise BuildError.
+
+    Returns:
+        Where it is, and what is in it.
+
+    Raises:
+        ValueError: the folder holds a dataset of other parameters, another process is building
+            it, or two records share an id.
+        BuildError: too many bad items.
+    """
+    folder = Path(data_dir) / name / config / version
+    params = json.loads(json.dumps(dict(params)))
+    splits = {split: jobs for split, jobs in splits.items() if len(jobs)}
+    if not splits:
+        raise SourceError(f"{name}: the source has no items")
+    known = functools.partial(_known, folder, params, ignore, overwrite)
+    if built := known():
+        return built
+    plan = _Plan(name, config, version, description, splits, make, workers, max_reject_share, item)
+    with files.workplace(Path(data_dir), f"{name}-{config}-{version}", folder) as scratch:
+        if built := known():  # Put back after a build that was killed.
+            return built
+        new = scratch / name / config / version
+        made = _write(plan, scratch, new, beam)
+        if judge is not None:
+            judge(made.others)
+        warnings = collections.Counter(p.message for p in made.others if p.level == "warning")
+        held = {s: contents.summary(found, patients) for s, found in made.contents.items()}
+        counts = _finish(new, params, made.rejects, warnings, held)
+        files.put(new, folder, scratch)
+    notes, held = _counted(warnings), contents.lines(held)
+    return Built(folder, counts, False, len(made.rejects), notes, contents=held)
+
+
+def _known(
+    folder: Path, params: dict[str, Any], ignore: Sequence[str], overwrite: bool
+) -> Built | None:
+    """Returns the dataset if it is built with these parameters, None if it may be built."""
+    found = records.note(folder)
+    if found is None or any(records.damaged(folder, found)):
+        return None
+    old = found["params"]
+    differs = sorted(k for k in params | old if params.get(k) != old.get(k))
+    if not differs:
+        notes = _counted(found.get("warnings", {}))
+        held = contents.lines(found.get("contents") or {})
+        return Built(folder, found["counts"], True, found["rejects"], notes, contents=held)
+    differs = [k for k in differs if k not in ignore]
+    if differs and not overwrite:
+        was = ", ".join(f"{k}={old.get(k)} (now {params.get(k)})" for k in differs)
+        raise ValueError(
+            f"{folder} was built from other data or with other options: {was}. Keep both, "
+            "under another name (--config=NEW of tools.build_dataset, folder=NEW of a recipe) or "
+            "another --data_dir, or replace it with --overwrite"
+        )
+    return None
+
+
+def _counted(warnings: Mapping[str, int]) -> list[str]:
+    # The most frequent ones; many name a file and stand for themselves.
+    ordered = sorted(warnings.items(), key=lambda kind: (-kind[1], kind[0]))
+    lines = [f"{n} warnings: {message}" for message, n in ordered[:_SAID]]
+    if rest := ordered[_SAID:]:
+        lines.append(f"{sum(n for _, n in rest)} other warnings; tools.validate_data lists them")
+    return lines
+
+
+def _finish(
+    folder: Path,
+    params: dict[str, Any],
+    rejects: Sequence[Problem],
+    warnings: Mapping[str, int],
+    held: Mapping[str, Any],
+) -> dict[str, int]:
+    """Writes what lies beside the records; returns how many there are by split."""
+    counts = _counts(folder)
+    lines = (json.dumps(p.listed(), ensure_ascii=False) + "\n" for p in rejects)
+    (folder / REJECTS).write_text("".join(lines), encoding="utf-8")
+    made = {p.name: p for p in sorted(folder.glob("*.array_record*"))}
+    note = {
+        "params": params,
+        "counts": counts,
+        "rejects": len(rejects),
+        "warnings": dict(sorted(warnings.items())),
+        "contents": held,
+        "sizes": {k: p.stat().st_size for k, p in made.items()},
+        "sha256": {k: sha256(p) for k, p in made.items()},
+    }
+    (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    return counts
+
+
+@dataclasses.dataclass(frozen=True)
+class _Plan:
+    name: str
+    config: str
+    version: str
+    description: str
+    splits: Mapping[str, Sequence[Any]]
+    make: Callable[[Any], Iterable[Record | Problem]]
+    workers: int
+    max_reject_share: float
+    item: str
+
+    def made(self, found: Contents) -> int:
+        """Returns how many items can be used."""
+        return found.images if self.item == "image" else found.lines
+
+    def check(self, split: str, found: Contents, rejects: Sequence[Problem]) -> None:
+        """Raises BuildError if too much of a split, or of all with "", is bad."""
+        lost, made = [p.items for p in rejects], self.made(found)
+        if reject_limit.exceeds(self.max_reject_share, made, lost):
+            where = f"{self.name}, {split}" if split else f"{self.name}, all splits"
+            share, first = self.max_reject_share, [str(p) for p in rejects]
+            error = BuildError(reject_limit.message(where, self.name, share, made, lost, first))
+            error.share = reject_limit.needed(made, lost) if made else None
+            raise error
+
+
+@dataclasses.dataclass
+class _Made:
+    # Beside the records: problems of items left out, those of other levels, counts by split.
+    rejects: list[Problem] = dataclasses.field(default_factory=list)
+    others: list[Problem] = dataclasses.field(default_factory=list)
+    contents: dict[str, Contents] = dataclasses.field(default_factory=dict)
+
+
+@quiet.without_warnings()  # TFDS warns of every custom configuration.
+def _write(plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None) -> _Made:
+    """Runs TFDS, which writes into `folder` below `scratch`."""
+    import tensorflow_datasets as tfds  # slow to import
+
+    tfds.disable_progress_bar()
+    made = _Made()
+    kind = _builder_class(plan, beam, scratch, made)
+    builder = kind(data_dir=str(scratch), config=tfds.core.BuilderConfig(name=plan.config))
+    download = tfds.download.DownloadConfig(try_download_gcs=False)
+    if beam is not None:
+        download = dataclasses.replace(download, beam_options=on_beam.options(beam))
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
+        builder.download_and_prepare(file_format="array_record", download_config=download)
+    for split in plan.splits if beam is not None else ():
+        said = on_beam.rejects(scratch, split)
+        parts = (Contents.from_json(x["contents"]) for x in said if "contents" in x)
+        made.contents[split] = contents.total(parts)
+        found = [Problem(**x) for x in said if "contents" not in x]
+        bad = [p for p in found if p.level == "error"]
+        made.others += [p for p in found if p.level != "error"]
+        plan.check(split, made.contents[split], bad)
+        made.rejects += bad
+    plan.check("", contents.total(made.contents.values()), made.rejects)
+    made.rejects.sort(key=str)
+    made.others.sort(key=str)
+    return made
+
+
+def _builder_class(plan: _Plan, beam: Sequence[str] | None, scratch: Path, made: _Made) -> type:
+    import tensorflow_datasets as tfds
+
+    progress = Progress(f"{plan.name}/{plan.config}", sum(map(len, plan.splits.values())))
+
+    def info(self: Any) -> Any:
+        return tfds.core.DatasetInfo(
+            builder=self, description=plan.description, features=_features(), license="see source"
+        )
+
+    def splits(self: Any, dl_manager: Any) -> dict[str, Any]:
+        del self, dl_manager
+        return {s: _here(plan, s, jobs, made, progress) for s, jobs in plan.splits.items()}
+
+    def splits_on_beam(self: Any, dl_manager: Any, pipeline: Any) -> dict[str, Any]:
+        del self, dl_manager
+        make = functools.partial(_tagged, plan.make)
+        return {s: on_beam.split(pipeline, make, s, j, scratch) for s, j in plan.splits.items()}
+
+    def generate(self: Any) -> None:
+        raise NotImplementedError("the splits give their own generators")
+
+    body = {
+        "name": plan.name,
+        "VERSION": tfds.core.Version(plan.version),
+        "BUILDER_CONFIGS": [],
+        "_info": info,
+        "_split_generators": splits if beam is None else splits_on_beam,
+        "_generate_examples": generate,
+        "__module__": __name__,
+    }
+    return types.new_class(
+        "Records",
+        (tfds.core.GeneratorBasedBuilder,),
+        {"skip_registration": True},
+        lambda namespace: namespace.update(body),
+    )
+
+
+def _features() -> Any:
+    import tensorflow_datasets as tfds
+
+    text = tfds.features.Text
+    data = functools.partial(tfds.features.Tensor, shape=(), dtype=np.object_)
+    image = {k: text() for k in ("id", "modality", "plane", "body_part", "boxes", "unsure")}
+    image |= {"texts": text(), "image": data(), "segmap": data()}
+    return tfds.features.FeaturesDict(
+        {"id": text(), "patient": text(), "images": tfds.features.Sequence(image)}
+    )
+
+
+def _tagged(
+    make: Callable[[Any], Iterable[Any]], job: Any
+) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """Yields (id, record), or (None, problem as a dict), and at the end (None, the counts)."""
+    results, found = _run(make, job)
+    for result in results:
+        if isinstance(result, Problem):
+            yield None, dataclasses.asdict(result)
+        else:
+            yield result["id"], result
+    yield None, {"contents": found.to_json()}
+
+
+def _here(
+    plan: _Plan, split: str, jobs: Sequence[Any], made: _Made, progress: Progress
+) -> Iterator[tuple[str, Record]]:
+    ids: set[str] = set()
+    bad: list[Problem] = []
+    held = made.contents[split] = Contents()
+    for results, found in _map(functools.partial(_run, plan.make), jobs, plan.workers):
+        held.merge(found)
+        progress.step(found.images)
+        for result in results:
+            if isinstance(result, Problem):
+                if result.level != "error":
+                    made.others.append(result)
+                    continue
+                bad.append(result)
+                if len(bad) > max(_HOPELESS, plan.made(held)):
+                    plan.check(split, held, bad)  # A wrong folder, most likely.
+                continue
+            if result["id"] in ids:
+                raise ValueError(f"{plan.name}, {split}: two records have the id {result['id']!r}")
+            ids.add(result["id"])
+            yield result["id"], result
+    plan.check(split, held, bad)
+    made.rejects += bad
+
+
+def _run(make: Callable[[Any], Iterable[Any]], job: Any) -> tuple[list[Any], Contents]:
+    """Returns what a job made, and the counts of its records."""
+    results, found = list(make(job)), Contents()
+    for result in results:
+        if not isinstance(result, Problem):
+            found.add(result)
+    return results, found
+
+
+def _map(job: Callable[[Any], Any], items: Sequence[Any], workers: int) -> Iterator[Any]:
+    """Applies `job` in order, in processes that start clean (no fork of a threaded parent)."""
+    if workers <= 1 or len(items) < 2:
+        yield from map(job, items)
+        return
+    chunk = max(1, min(8, len(items) // (4 * workers)))
+    with get_context("spawn").Pool(workers) as pool:
+        yield from pool.imap(job, items, chunksize=chunk)
+
+
+def _counts(folder: Path) -> dict[str, int]:
+    import tensorflow_datasets as tfds
+
+    builder = tfds.builder_from_directory(str(folder))
+    return {name: info.num_examples for name, info in builder.info.splits.items()}
