@@ -1,17 +1,15 @@
 """Evaluators: each runs a model over data and yields (name, value); a config's `type` names one."""
 
 import importlib
-import json
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from big_rad.evaluators.spec import CONTROLS, DATA_FIELDS
 from big_rad.registry import did_you_mean
 
-CONTROLS = ("none", "blank", "shuffled", "mirrored")
 _TYPES = ("grounded", "vqa")
 _OPTIONS = ("batch_size", "max_new_tokens", "control", "codec", "grid", "blank_value", "captions")
-DATA_FIELDS = ("builder", "split", "builder_args", "only", "asked", "expand", "pp", "limit")
 _IGNORED = ("type", *DATA_FIELDS, "every", "sha256")
 
 
@@ -87,9 +85,3 @@ def check(name: str, spec: Mapping[str, Any]) -> None:
             f"config.evals.{name}.control is {control!r}; known: {', '.join(CONTROLS)}"
             + did_you_mean(control, CONTROLS)
         )
-
-
-def data_key(spec: Mapping[str, Any], data_dir: str = "") -> str:
-    """Returns a text that is equal exactly for specs over the same preprocessed data."""
-    part = {k: spec.get(k) for k in DATA_FIELDS}
-    return json.dumps([str(data_dir), part], sort_keys=True, default=dict)

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from big_rad import evaluators, input_pipeline
+from big_rad import input_pipeline
+from big_rad.evaluators import spec as specs
 from big_rad.pp import builder as pp_builder
 
-CONTROLS = evaluators.CONTROLS
+CONTROLS = specs.CONTROLS
 BLANK_VALUE = -1.0
 MODEL_FIELDS = ("image", "text", "mask_ar")
 
@@ -261,7 +262,7 @@ def load(spec: Mapping[str, Any], data_dir: str) -> EvalData:
         ValueError: a field that does not fit.
         NoData: the dataset has nothing of what is asked.
     """
-    key = evaluators.data_key(spec, data_dir)
+    key = specs.data_key(spec, data_dir)
     if key not in _cache:
         source = input_pipeline.make_source(spec, data_dir)
         preprocess = pp_builder.get_preprocess_fn(spec["pp"])

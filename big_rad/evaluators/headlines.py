@@ -8,8 +8,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from big_rad import evaluators
 from big_rad.evaluators import page
+from big_rad.evaluators import spec as specs
 from big_rad.evaluators.samples import MAIN
 from big_rad.grounding import classes
 from big_rad.pp import ops_load, prompts
@@ -224,11 +224,11 @@ def _compared(
 def _controls(evaluator: str, evals: Specs) -> dict[str, str]:
     # control -> evaluator that asks the same with other images
     spec = evals[evaluator]
-    same = (spec.get("type"), evaluators.data_key(spec))
+    same = (spec.get("type"), specs.data_key(spec))
     return {
         _control(other): name
         for name, other in evals.items()
-        if _control(other) != "none" and (other.get("type"), evaluators.data_key(other)) == same
+        if _control(other) != "none" and (other.get("type"), specs.data_key(other)) == same
     }
 
 

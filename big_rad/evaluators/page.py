@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from big_rad import evaluators
 from big_rad.evaluators import gallery
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import spec as specs
 from big_rad.evaluators.page_parts import esc, number
 
 Record = Mapping[str, Any]
@@ -144,7 +144,7 @@ def sections_of(
         names = {
             other.get("control") or "none": n
             for n, other in evals.items()
-            if other.get("type") == kind and evaluators.data_key(other) == evaluators.data_key(spec)
+            if other.get("type") == kind and specs.data_key(other) == specs.data_key(spec)
         }
         names["none"] = name
         found = {control: results[n] for control, n in names.items() if n in results}

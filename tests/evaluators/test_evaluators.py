@@ -335,13 +335,6 @@ def test_examples_are_preprocessed_once_for_several_evaluators():
     assert len(calls) == len(set(calls)) == 10
 
 
-def test_data_key_depends_on_the_data_part_only():
-    spec = dict(type="vqa", builder="x", split="test", pp="load", expand=dict(task="vqa"))
-    same = {**spec, "control": "blank", "batch_size": 3, "every": 7}
-    other = {**spec, "expand": dict(task="report")}
-    assert evaluators.data_key(spec) == evaluators.data_key(same) != evaluators.data_key(other)
-
-
 def test_several_texts_an_item_is_an_error_that_names_expand():
     source = Source(ANSWERS)
     example = source[0]
