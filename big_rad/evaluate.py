@@ -24,9 +24,10 @@ import ml_collections
 from big_rad import config as config_lib
 from big_rad import evaluation_page, evaluators, load, run_dir, run_info, runtime, weights
 from big_rad.datasets import pointed
-from big_rad.evaluators import answers, controls, generate, llm_score, page, possible, results
+from big_rad.evaluators import answers, controls, llm_score, page, possible, results
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import summary as summaries
+from big_rad.inference import answer as answer_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe, sidecar
 
@@ -39,12 +40,12 @@ class Model:
     """A checkpoint that can be asked.
 
     Attributes:
-        queue: see `generate.make_queue_fn`.
+        queue: see `inference.answer.make_queue_fn`.
         params: its parameters, on the device.
         tokenizer: its own.
     """
 
-    queue: generate.Answer
+    queue: answer_lib.Answer
     params: Any
     tokenizer: tokenizers.Tokenizer
 
@@ -144,7 +145,7 @@ def load_model(config: Any, checkpoint: str | pathlib.Path, log: Log = print) ->
     """
     fields = {name: config[name] for name in recipe.FIELDS}
     found = load.load(checkpoint, fields, log=log)
-    queue = generate.make_queue_fn(found.model, found.tokenizer, None, found.never)
+    queue = answer_lib.make_queue_fn(found.model, found.tokenizer, None, found.never)
     return Model(queue, found.params, found.tokenizer)
 
 

@@ -43,9 +43,9 @@ from big_rad import config as config_lib
 from big_rad import train_step as step_lib
 from big_rad.datasets import pointed, prepare
 from big_rad.evaluators import before_after, headlines, possible
-from big_rad.evaluators import generate as generate_lib
 from big_rad.evaluators import samples as sample_files
 from big_rad.grounding import classes
+from big_rad.inference import answer as answer_lib
 from big_rad.models import common, lora
 from big_rad.pp import tokenizer as tokenizer_lib
 from big_rad.weights import recipe
@@ -161,7 +161,7 @@ def _train(
         learned = [config.input[name] for name in config.input.data]
         pointed.say([*learned, *specs.values()], data_dir, log)
     runtime.agree(True)  # The others wait.
-    queue = generate_lib.make_queue_fn(model, tokenizer, sharding.batch_sharding(mesh))
+    queue = answer_lib.make_queue_fn(model, tokenizer, sharding.batch_sharding(mesh))
     predict_fns = {"queue": lambda p, requests, **kw: queue(p, stop.watch(requests), **kw)}
     evals = {
         name: evaluators.build(

@@ -14,11 +14,11 @@ import numpy as np
 
 from big_rad import input_pipeline
 from big_rad.evaluators import spec as specs
+from big_rad.inference.answer import MODEL_FIELDS
 from big_rad.pp import builder as pp_builder
 
 CONTROLS = specs.CONTROLS
 BLANK_VALUE = -1.0
-MODEL_FIELDS = ("image", "text", "mask_ar")
 
 _LIMIT_SEED = 42  # the paper's protocol draws its subset with this seed
 _SHUFFLE_SEED = 7
