@@ -32,7 +32,7 @@ def build(
             `limit`); `batch_size`, `max_new_tokens`, `control`, `codec`, `grid`; of
             "grounded" `captions`. `every` is the trainer's,
             `sha256` that of `big_rad.evaluate`.
-        predict_fns: "queue" or "generate", see `generate.run`.
+        predict_fns: "queue" or "generate", see `base.run`.
         tokenizer: decodes ids.
         data_dir: where the datasets lie.
         samples_dir: where the samples file goes.

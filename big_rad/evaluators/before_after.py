@@ -98,7 +98,7 @@ def rows(
 
     Args:
         name: of the evaluator.
-        before: records, see `generate.Evaluator`.
+        before: records, see `base.Evaluator`.
         after: of the same questions.
         clusters: what is resampled together, see `bootstrap.interval`.
 

@@ -39,7 +39,7 @@ def cards(
     """Returns the samples that are looked at as HTML, each once; "" without any.
 
     Args:
-        records: of all samples, see `generate.Evaluator`.
+        records: of all samples, see `base.Evaluator`.
         pixels: index -> what the model saw, see `draw.seen`; a sample without is shown without.
         kind: type of the evaluator.
         labels: score -> its name on the page.

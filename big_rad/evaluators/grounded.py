@@ -6,7 +6,7 @@ G-IoU in the paper's form with classes compared by id. Knows no other similarity
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import generate, vqa
+from big_rad.evaluators import base, vqa
 from big_rad.grounding import classes
 from big_rad.metrics import grounding as grounding_metrics
 from big_rad.metrics import laterality
@@ -15,12 +15,12 @@ from big_rad.metrics import text as text_metrics
 _SIDED = tuple(f"laterality_{score}" for score in laterality.SCORES)
 
 
-class Evaluator(generate.Evaluator):
+class Evaluator(base.Evaluator):
     """Scores boxes or masks, words and sides.
 
     Args:
         captions: also CIDEr, BLEU and ROUGE-L, whose libraries take seconds to load.
-        others: see `generate.Evaluator`.
+        others: see `base.Evaluator`.
 
     Yields what `metrics.grounding.g_iou` returns (mode "paper", similarity "class_id"),
     `report_f1` (token F1 of the text without markup) and, where there are several, `report_f1` and
@@ -43,7 +43,7 @@ class Evaluator(generate.Evaluator):
         self._pairs: list[list[tuple[int, int, float, float]]] = []
 
     def score(
-        self, samples: Sequence[generate.Sample]
+        self, samples: Sequence[base.Sample]
     ) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Returns (metrics, scores of each sample; None where one does not count)."""
         predictions = [s.prediction for s in samples]
@@ -72,7 +72,7 @@ class Evaluator(generate.Evaluator):
         for name in _SIDED:
             counted = [x[name] for x in scores if x[name] is not None]
             if counted:
-                metrics[name] = generate.mean(counted)
+                metrics[name] = base.mean(counted)
         if self._captions:
             metrics |= _captions(predictions, references, scores)
         for class_id, row in result["per_class"].items() if masks else ():
@@ -81,7 +81,7 @@ class Evaluator(generate.Evaluator):
                 metrics |= {f"{k}_{name}": v for k, v in row.items()}
         return {**vqa.summarise(samples, scores, ("g_iou", "report_f1")), **metrics}, scores
 
-    def _record(self, sample: generate.Sample, scores: Mapping[str, Any]) -> generate.Record:
+    def _record(self, sample: base.Sample, scores: Mapping[str, Any]) -> base.Record:
         # Entities that were matched also say how well.
         record = super()._record(sample, scores)
         for i, j, _, iou in self._pairs[sample.index]:

@@ -89,7 +89,7 @@ class Section:
         title: heading.
         kind: "grounded" or "vqa".
         results: control -> {metric: value or None}; "none" is the real image.
-        records: the samples of the real images, see `generate.Evaluator`.
+        records: the samples of the real images, see `base.Evaluator`.
         pixels: index of a record -> what the model saw, see `draw.seen`; a record without is shown
             without.
         step: of the results; None if it is not known.

@@ -42,7 +42,7 @@ def write(
     Args:
         folder: made.
         name: of the evaluator.
-        records: of its samples, see `generate.Evaluator`.
+        records: of its samples, see `base.Evaluator`.
         pixels: index of a sample -> what the model saw, see `draw.seen`; without any there is no
             second file.
     """

@@ -27,7 +27,7 @@ def intervals(
     """Returns intervals of all scores of samples.
 
     Args:
-        records: of the samples, see `generate.Evaluator`.
+        records: of the samples, see `base.Evaluator`.
         clusters: what each belongs to; None takes each alone.
         resamples: of the bootstrap.
         seed: of the bootstrap.

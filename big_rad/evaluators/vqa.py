@@ -6,7 +6,7 @@ Open or closed comes from the dataset's own field, never from the words of an an
 from collections.abc import Sequence
 from typing import Any
 
-from big_rad.evaluators import generate
+from big_rad.evaluators import base
 from big_rad.metrics import text as text_metrics
 
 _SCORES = {
@@ -18,8 +18,8 @@ _SCORES = {
 }
 
 
-class Evaluator(generate.Evaluator):
-    """Scores answers; see `generate.Evaluator` for the arguments.
+class Evaluator(base.Evaluator):
+    """Scores answers; see `base.Evaluator` for the arguments.
 
     Yields `f1`, `recall`, `accuracy`, the last two also as published (`recall_published`,
     `accuracy_published`), and `n`: overall, for each kind of question that occurs (`_open`,
@@ -31,7 +31,7 @@ class Evaluator(generate.Evaluator):
     masks = False
 
     def score(
-        self, samples: Sequence[generate.Sample]
+        self, samples: Sequence[base.Sample]
     ) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Returns (metrics, scores of each sample)."""
         scores = [
@@ -42,14 +42,14 @@ class Evaluator(generate.Evaluator):
         return summarise(samples, scores, list(_SCORES), kinds), scores
 
 
-def question_kind(sample: generate.Sample) -> str:
+def question_kind(sample: base.Sample) -> str:
     """Returns yes_no, multiple, closed, open, or what else the dataset's field says."""
     kind = sample.question_type.strip().lower().replace("/", "").replace("_", "").replace(" ", "")
     return {"yesno": "yes_no", "multiplechoice": "multiple"}.get(kind, kind)
 
 
 def summarise(
-    samples: Sequence[generate.Sample],
+    samples: Sequence[base.Sample],
     scores: Sequence[dict[str, Any]],
     names: Sequence[str],
     kinds: Sequence[str] = (),
@@ -79,6 +79,6 @@ def summarise(
     for group, members in groups.items():
         suffix = f"_{group}" if group else ""
         for name in names:
-            result[name + suffix] = generate.mean([scores[i].get(name) for i in members])
+            result[name + suffix] = base.mean([scores[i].get(name) for i in members])
         result["n" + suffix] = len(members)
     return result
