@@ -75,7 +75,7 @@ def questions(monkeypatch):
         return [dict(tokens=ids, logprob=0.0, length=len(ids) - 1) for _ in requests]
 
     def load_model(config, checkpoint, log):
-        return evaluate.Model(answer, settings, tokenizer)
+        return evaluate.Model({"queue": answer}, settings, tokenizer)
 
     monkeypatch.setattr(evaluate, "load_model", load_model)
     return calls, settings

@@ -12,17 +12,27 @@ from typing import Any
 import jax
 import numpy as np
 
-from big_rad import decode_queue, input_pipeline
+from big_rad import decode_queue
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import draw
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import spec as specs
 from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes, markup
 from big_rad.grounding import codec as codecs
 from big_rad.grounding import masks as mask_lib
 from big_rad.inference import answer as answer_lib
+from big_rad.pp import ops_load, prompts
 
 Record = dict[str, Any]
+# Groups of samples by language and modality, see `vqa.summarise`.
+SUBSETS = (*prompts.VQA_LANGS, *ops_load.MODALITIES, "no_lang", "no_modality")
+# What every evaluator here yields, whatever its scores are.
+SCORES = (
+    specs.Score("n", count=True, groups=SUBSETS),
+    specs.Score("unfinished", lowest=True),
+    specs.Score("mean_logprob"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,6 +143,8 @@ def _in_batches(
     options: Mapping[str, Any],
 ) -> Iterator[Record]:
     # Batches of equal size, the last filled up; the fill is dropped.
+    from big_rad import input_pipeline  # Pages do without Grain.
+
     for batch in input_pipeline.eval_batches(view, rows):
         out = generate(params, batch, **options)
         for row in np.flatnonzero(batch["_mask"]):
@@ -142,7 +154,7 @@ def _in_batches(
             yield result
 
 
-class Evaluator:
+class Evaluator(specs.Statement):
     """Base of the evaluators that generate text; subclasses say how a sample is scored.
 
     Args:
@@ -162,7 +174,9 @@ class Evaluator:
             in the first process alone, and of real images alone.
     """
 
-    type = ""
+    controls = ("blank", "shuffled")
+    needs = ("queue",)
+    fields = ("reference",)
     masks = True  # Does a score need them?
 
     def __init__(
@@ -216,7 +230,7 @@ class Evaluator:
         if self.control == "none" and jax.process_index() == 0:
             self.pixels = {
                 r["index"]: draw.seen(self.image(r["index"]), r["modality"])
-                for r in sample_files.shown(self.records, self.type)
+                for r in sample_files.shown(self.records, type(self))
             }
         if self._samples_dir is not None and jax.process_index() == 0:
             sample_files.write(self._samples_dir, self.name, self.records, self.pixels)
@@ -227,6 +241,11 @@ class Evaluator:
     def score(self, samples: Sequence[Sample]) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Returns (metrics of the run, scores of each sample; None: not counted)."""
         raise NotImplementedError
+
+    @classmethod
+    def groups(cls, records: Sequence[Record]) -> dict[str, list[Record]]:
+        """Returns the worst, the best and random samples by the main score."""
+        return sample_files.choose(records, cls.main[0])
 
     @property
     def view(self) -> eval_data.View:

@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from big_rad.evaluators import base, vqa
+from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators.spec import Score
 from big_rad.grounding import classes
 from big_rad.metrics import grounding as grounding_metrics
 from big_rad.metrics import laterality
 from big_rad.metrics import text as text_metrics
 
+_CLASSES = tuple(c.name for c in classes.CLASSES)
 _SIDED = tuple(f"laterality_{score}" for score in laterality.SCORES)
 
 
@@ -35,12 +38,56 @@ class Evaluator(base.Evaluator):
         ValueError: (in `run`) a model with masks, and references with boxes.
     """
 
-    type = "grounded"
+    scores = (
+        Score("g_iou", "G-IoU", groups=base.SUBSETS),
+        Score("f1", "entity F1"),
+        Score("f1_iou50", "entity F1 at IoU 0.5"),
+        Score("mean_iou", "mean IoU of matched entities", groups=_CLASSES),
+        Score("mean_dice", "mean Dice of matched masks", groups=_CLASSES),
+        Score("blank_masks", "blank masks", lowest=True),
+        Score("report_f1", "text F1", groups=base.SUBSETS),
+        Score("valid_markup", "valid markup"),
+        Score("hallucination_rate", "entities where there are none", lowest=True),
+        Score("laterality_entity", "entities of the wrong side", lowest=True),
+        Score("laterality_box", "boxes on the other side", lowest=True),
+        Score("laterality_text", "texts with the wrong side", lowest=True),
+        Score("report_cider", "CIDEr", option="captions"),
+        Score("report_rouge_l", "ROUGE-L", option="captions"),
+        Score("report_bleu4", "BLEU-4", option="captions"),
+        Score("llm_score", "LLMScore", judged=True),
+        Score("n_scored", count=True),
+        Score("n_both_empty", count=True),
+        Score("precision"),
+        Score("recall"),
+        Score("precision_iou50"),
+        Score("recall_iou50"),
+        Score("invalid_refs", count=True),
+        Score("report_bleu1", option="captions"),
+        Score("report_cider_normalized", option="captions"),
+        *base.SCORES,
+        *(
+            Score(name, count=True, groups=_CLASSES, whole=False)
+            for name in ("n_ref", "n_pred", "matched")
+        ),
+    )
+    main = ("g_iou", "report_f1")
+    titles = {"report": "Grounded reports", "detect": "Organs detected by name"}
+    place = 0
+    controls = ("blank", "shuffled", "mirrored")
+    task = "report"
+    points = True
 
     def __init__(self, *args: Any, captions: bool = False, **others: Any):
         super().__init__(*args, **others)
         self._captions = captions
         self._pairs: list[list[tuple[int, int, float, float]]] = []
+
+    @classmethod
+    def groups(cls, records: Sequence[base.Record]) -> dict[str, list[base.Record]]:
+        """Returns the groups of the base, and the samples with most hallucinations and misses."""
+        more = {"hallucinations": sample_files.hallucinated, "misses": sample_files.missed}
+        most = {name: sample_files.with_most(records, count) for name, count in more.items()}
+        return super().groups(records) | most
 
     def score(
         self, samples: Sequence[base.Sample]

@@ -52,6 +52,8 @@ def intervals(
         rows = bootstrap.interval(table, clusters=of, resamples=resamples, seed=seed)
         found[group] = {s: dataclasses.asdict(x) for s, x in zip(names, rows, strict=True) if x.n}
 
+    if not records:
+        return {"": {}}
     for group, members in groups.items():
         add(
             group, scores, members, [[records[i]["scores"].get(s) for s in scores] for i in members]

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from big_rad.evaluators import base
+from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators.spec import Score
 from big_rad.metrics import text as text_metrics
 
 _SCORES = {
@@ -16,6 +18,7 @@ _SCORES = {
     "recall_published": text_metrics.recall_published,
     "accuracy_published": text_metrics.accuracy_published,
 }
+_GROUPS = ("yes_no", "multiple", "open", "closed", *base.SUBSETS)
 
 
 class Evaluator(base.Evaluator):
@@ -27,8 +30,31 @@ class Evaluator(base.Evaluator):
     each language and modality (`f1_de`, `f1_CT`).
     """
 
-    type = "vqa"
+    scores = (
+        Score("f1", "F1", groups=_GROUPS),
+        Score("recall", "recall", groups=_GROUPS),
+        Score("accuracy", "accuracy", groups=_GROUPS),
+        Score("accuracy_yes_no", "accuracy, yes/no"),
+        Score("accuracy_multiple", "accuracy, multiple choice"),
+        Score("accuracy_closed", "accuracy, closed"),
+        Score("f1_open", "F1, open"),
+        Score("accuracy_open", "accuracy, open"),
+        Score("llm_score", "LLMScore", judged=True),
+        Score("recall_published", groups=_GROUPS),
+        Score("accuracy_published", groups=_GROUPS),
+        Score("n", count=True, groups=_GROUPS),
+        *(s for s in base.SCORES if s.name != "n"),
+    )
+    main = ("f1", "accuracy")
+    titles = {"vqa": "Visual question answering"}
+    place = 1
+    task = "vqa"
     masks = False
+
+    @classmethod
+    def groups(cls, records: Sequence[base.Record]) -> dict[str, list[base.Record]]:
+        """Returns wrong answers and right ones."""
+        return sample_files.right_and_wrong(records)
 
     def score(
         self, samples: Sequence[base.Sample]
