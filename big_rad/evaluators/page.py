@@ -161,7 +161,7 @@ def scores(sections: Sequence[Section]) -> str:
             if metric not in real:
                 continue
             values = {c: section.results.get(c, {}).get(metric) for c in shown}
-            cells = "".join(f"<td>{number(v)}</td>" for v in values.values())
+            cells = "".join(f"<td>{_figure(section.cls, metric, v)}</td>" for v in values.values())
             gain = f"<td>{_gain(section.cls, metric, values)}</td>" if controls else ""
             name = f'<th scope="row" title="{esc(metric)}">{esc(label)}</th>'
             rows.append(f"<tr>{name}{cells}{gain}</tr>")
@@ -204,6 +204,13 @@ def _gain(cls: type[specs.Statement], metric: str, values: Mapping[str, float | 
         return "–"
     gain = real - max(controls)
     return f"{gain:+.3f}"
+
+
+def _figure(cls: type[specs.Statement], metric: str, value: float | None) -> str:
+    # A loss may be above 1, and its digits still count.
+    if value is not None and abs(value) > 1 and math.isfinite(value) and cls.lowest(metric):
+        return f"{value:.3f}"
+    return number(value)
 
 
 def _higher(cls: type[specs.Statement], metric: str) -> bool:
