@@ -220,9 +220,11 @@ def _entry(run: _Evaluation, name: str) -> dict[str, Any]:
         run.log(f"{name}: already evaluated")
         former = run.former.get(name) or {}
     graded, graded_by = _grades(former)
-    task = specs.of(spec["type"]).task
-    if run.judge is not None and control == "none" and task:
-        graded = _grade(run.judge, records, task)
+    cls = specs.of(spec["type"])
+    if run.judge is not None and control == "none" and not cls.task:
+        run.log(f"{name}: not graded, since its type {spec['type']!r} has no texts for a judge")
+    elif run.judge is not None and control == "none":
+        graded = _grade(run.judge, records, cls.task)
         graded_by = run.judge.model
         sample_files.write(run.out / "samples", name, records, pixels)
         run.log(f"{name}: {page.graded(graded)}{_failures(records)}")
@@ -230,7 +232,7 @@ def _entry(run: _Evaluation, name: str) -> dict[str, Any]:
     return {
         **results.described(asked, data, records),
         "metrics": {**known["metrics"], **graded},
-        "intervals": summaries.intervals(records, of, run.resamples, run.seed),
+        "intervals": summaries.intervals(records, of, run.resamples, run.seed, cls.points),
         "bootstrap": run.bootstrap,
         "seconds": known["seconds"],
         "judge": graded_by,
