@@ -36,7 +36,7 @@ class Functions(Mapping[str, Callable[..., Any]]):
         watch: Watch | None = None,
     ):
         self.model, self.tokenizer, self.mesh, self.never = model, tokenizer, mesh, tuple(never)
-        self.watch: Watch = watch or iter
+        self.watch: Watch = watch or (lambda asked: asked)
         self._made: dict[str, Callable[..., Any]] = {}
 
     def __getitem__(self, name: str) -> Callable[..., Any]:

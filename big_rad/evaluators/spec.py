@@ -65,18 +65,7 @@ class Statement:
     `run(params)` yields (score, value) and, if there is a `samples_dir`, writes one line for each
     sample with `samples.write`; of several processes the first one writes.
 
-    Example:
-        A whole evaluator, in a file `my_lab/evals/length.py`, for `type="my_lab.evals.length"`:
-
-            from big_rad.evaluators import base, spec
-
-            class Evaluator(base.Evaluator):
-                scores = (spec.Score("words", "words of an answer"), *base.SCORES)
-                main = ("words",)
-
-                def score(self, samples):
-                    each = [{"words": float(len(s.prediction.split()))} for s in samples]
-                    return {"words": base.mean([x["words"] for x in each]), "n": len(each)}, each
+    docs/evaluation.md has an example of a whole evaluator.
 
     Attributes:
         scores: the scores it may yield, in the order of pages; those with a title come first.

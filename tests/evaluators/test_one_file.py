@@ -5,17 +5,20 @@ That training and `big_rad.evaluate` do, too, is tested in tests/test_train.py.
 
 import datetime
 import json
+import pathlib
 
 import numpy as np
 import pytest
 
 from big_rad import config_check, evaluation_page, evaluators, run_page
-from big_rad.evaluators import before_after, controls, headlines
+from big_rad.evaluators import before_after, controls, headlines, page
 from big_rad.evaluators import data as eval_data
+from big_rad.pp import tokenizer as tokenizers
 from configs import demo
 from tests import made_evaluation, made_run
 from tests.evaluators import lab as lab_lib
 
+ROOT = pathlib.Path(__file__).parents[2]
 ENTRY = dict(type=lab_lib.TYPE, builder="phantom", split="validation", pp="load", every=4)
 EVALS = {"held_out": ENTRY, "held_out_blank": ENTRY | {"control": "blank"}}
 MORNING = datetime.datetime(2026, 1, 3, tzinfo=datetime.UTC)
@@ -46,8 +49,8 @@ def test_the_config_check_takes_its_options_and_refuses_others_by_its_signature(
     ):
         with pytest.raises(ValueError, match=said):
             checked(**wrong)
-        with pytest.raises(ValueError, match="^(?!config.evals.held_out.batch_size)"):
-            evaluators.check("held_out", ENTRY | wrong | {"contrl": 1})
+    with pytest.raises(ValueError, match="unknown scael; known: .*did you mean 'scale'"):
+        evaluators.check("held_out", ENTRY | {"scael": 2.0})
 
 
 def test_lines_tags_summary_and_the_choice_of_checkpoints_follow_what_it_states(lab):
@@ -135,6 +138,51 @@ def test_the_page_of_an_evaluation_does_with_and_without_the_class(lab, tmp_path
         assert "12 samples, which are not drawn" in text or title == "Held out"
         (lab / "held_out.py").unlink(missing_ok=True)
         lab_lib.forget()
+
+
+def test_the_example_of_the_documentation_is_a_whole_evaluator(lab, tmp_path):
+    text = (ROOT / "docs/evaluation.md").read_text(encoding="utf-8")
+    code = text.split("## An evaluator of your own")[1].split("```python\n")[1].split("```")[0]
+    (lab / "length.py").write_text(code, encoding="utf-8")
+    tokenizer = tokenizers.load("tiny")
+    row = np.array([*tokenizer.encode("\nWhere?\n", bos=True), 0], np.int32)
+    pre = dict(image=np.zeros((8, 8, 3), np.float32), text=row, mask_ar=0 * row)
+    source = [dict(id=f"{i}", texts=[dict(task="vqa")]) for i in range(3)]
+    data = eval_data.EvalData(source, lambda x: x | pre | {"reference": "left lung"})
+
+    def queue(params, requests, **options):
+        says = ("left", "left lung", "in the left lung here")
+        ids = (np.array(tokenizer.encode(x, eos=True), np.int32) for x in says)
+        return [dict(tokens=x, logprob=0.0, length=1) for _, x in zip(requests, ids)]
+
+    entry = dict(type="my_lab.evals.length", allowed=1, batch_size=3)
+    common = dict(predict_fns={"queue": queue}, tokenizer=tokenizer, data_dir="", data=data)
+    made = evaluators.build("length", entry, samples_dir=tmp_path / "samples", **common)
+    found = dict(made.run({}))
+    assert found["words"] == pytest.approx(8 / 3) and found["wrong_length"] == pytest.approx(2 / 3)
+    (section,) = page.sections_of({"length": entry}, {"length": found}, {}, tmp_path / "samples")
+    shown = page.scores([section]) + page.galleries([section])
+    assert "Length of answers" in shown and "words too many or too few" in shown
+    assert shown.count("<article") == 3  # Also the one that is neither best nor worst.
+
+
+def test_data_that_lack_what_a_class_needs_are_an_error_with_the_op_that_adds_it(lab):
+    row = np.ones(4, np.int32)
+    plain = dict(image=np.zeros((8, 8, 3), np.float32), text=row, mask_ar=row)
+    common = dict(predict_fns={}, tokenizer=None, data_dir="")
+
+    def data(**fields):
+        return eval_data.EvalData([dict(id="0", texts=[{}])], lambda x: x | plain | fields)
+
+    beside, inside, nothing = data(reference="x"), data(mask_loss=row), data(mask_loss=0 * row)
+    for kind, given, said in (
+        (lab_lib.TYPE, beside, r"leaves no mask_loss.*end it with tok\(...\) and keep"),
+        (lab_lib.TYPE, nothing, "leaves no targets in the row"),
+        ("vqa", inside, r"leaves no reference.*answer=False"),  # The answer would be in the prompt.
+    ):
+        with pytest.raises(ValueError, match=f"^config.evals.x.pp {said}"):
+            evaluators.build("x", dict(type=kind), data=given, **common)
+    assert evaluators.build("x", dict(type=lab_lib.TYPE), data=inside, **common).name == "x"
 
 
 def test_its_samples_are_compared_before_and_after(lab, tmp_path):
