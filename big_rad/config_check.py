@@ -23,6 +23,7 @@ from big_rad import (
 )
 from big_rad.datasets import core
 from big_rad.evaluators import headlines
+from big_rad.evaluators import spec as specs
 from big_rad.grounding.codec import get_codec
 from big_rad.models import gemma, lora, mask_decoder, siglip
 from big_rad.pp import builder as pp_builder
@@ -44,7 +45,7 @@ def check(config: Any) -> None:
         ValueError: a field is unknown or outside its range, or fields do not fit each other; the
             message names every one, with what it may be.
     """
-    found = fields.problems(config)
+    found = fields.problems(config, _options(config))
     if not found:  # What follows needs values of the right kinds.
         parts = (_length, _mixture, _model, _sizes, _loss, _optimizer, _devices, _evals, _scores)
         found = [problem for part in parts for problem in part(config)]
@@ -52,6 +53,17 @@ def check(config: Any) -> None:
         raise ValueError(found[0])
     if found:
         raise ValueError(f"{len(found)} settings cannot be used:\n  " + "\n  ".join(found))
+
+
+def _options(config: Any) -> dict[str, list[str]]:
+    # Evaluator -> the options that its class takes, where the class can be found.
+    found = {}
+    evals = config.get("evals")
+    for name, spec in evals.items() if hasattr(evals, "items") else ():
+        cls = specs.of(spec.get("type")) if hasattr(spec, "items") else specs.Statement
+        if cls.scores:
+            found[name] = list(specs.options(cls))
+    return found
 
 
 def _length(config: Any) -> Iterator[str]:

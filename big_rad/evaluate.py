@@ -8,6 +8,7 @@ a kill it goes on from the answers that it has. Knows no metric and no dataset.
 """
 
 import argparse
+import collections
 import dataclasses
 import hashlib
 import json
@@ -24,8 +25,10 @@ import ml_collections
 from big_rad import config as config_lib
 from big_rad import evaluation_page, evaluators, load, run_dir, run_info, runtime, weights
 from big_rad.datasets import pointed
-from big_rad.evaluators import answers, controls, generate, llm_score, page, possible, results
+from big_rad.evaluators import answers, controls, llm_score, page, possible, results
+from big_rad.evaluators import functions as function_lib
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import spec as specs
 from big_rad.evaluators import summary as summaries
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe, sidecar
@@ -39,12 +42,12 @@ class Model:
     """A checkpoint that can be asked.
 
     Attributes:
-        queue: see `generate.make_queue_fn`.
+        functions: see `evaluators.functions.Functions`.
         params: its parameters, on the device.
         tokenizer: its own.
     """
 
-    queue: generate.Answer
+    functions: Mapping[str, Callable[..., Any]]
     params: Any
     tokenizer: tokenizers.Tokenizer
 
@@ -144,8 +147,8 @@ def load_model(config: Any, checkpoint: str | pathlib.Path, log: Log = print) ->
     """
     fields = {name: config[name] for name in recipe.FIELDS}
     found = load.load(checkpoint, fields, log=log)
-    queue = generate.make_queue_fn(found.model, found.tokenizer, None, found.never)
-    return Model(queue, found.params, found.tokenizer)
+    functions = function_lib.Functions(found.model, found.tokenizer, None, found.never)
+    return Model(functions, found.params, found.tokenizer)
 
 
 def fingerprint(checkpoint: str | pathlib.Path) -> str:
@@ -217,8 +220,11 @@ def _entry(run: _Evaluation, name: str) -> dict[str, Any]:
         run.log(f"{name}: already evaluated")
         former = run.former.get(name) or {}
     graded, graded_by = _grades(former)
-    if run.judge is not None and control == "none":
-        graded = _grade(run.judge, records, "report" if spec["type"] == "grounded" else "vqa")
+    cls = specs.of(spec["type"])
+    if run.judge is not None and control == "none" and not cls.task:
+        run.log(f"{name}: not graded, since its type {spec['type']!r} has no texts for a judge")
+    elif run.judge is not None and control == "none":
+        graded = _grade(run.judge, records, cls.task)
         graded_by = run.judge.model
         sample_files.write(run.out / "samples", name, records, pixels)
         run.log(f"{name}: {page.graded(graded)}{_failures(records)}")
@@ -226,7 +232,7 @@ def _entry(run: _Evaluation, name: str) -> dict[str, Any]:
     return {
         **results.described(asked, data, records),
         "metrics": {**known["metrics"], **graded},
-        "intervals": summaries.intervals(records, of, run.resamples, run.seed),
+        "intervals": summaries.intervals(records, of, run.resamples, run.seed, cls.points),
         "bootstrap": run.bootstrap,
         "seconds": known["seconds"],
         "judge": graded_by,
@@ -240,11 +246,15 @@ def _ask(run: _Evaluation, name: str) -> dict[str, Any]:
         if run.judge is not None:
             run.judge.probe()  # Before anything slow.
         run.model = load_model(run.config, run.checkpoint, run.log)
-    kept = answers.Kept(run.model.queue, run.out / "answers" / f"{name}-{asked.question[:16]}")
+    functions, kept = run.model.functions, None
+    if "queue" in specs.of(asked.spec["type"]).needs:
+        folder = run.out / "answers" / f"{name}-{asked.question[:16]}"
+        kept = answers.Kept(functions["queue"], folder)
+        functions = collections.ChainMap({"queue": kept}, functions)
     evaluator = evaluators.build(
         name,
         asked.spec,
-        predict_fns={"queue": kept},
+        predict_fns=functions,
         tokenizer=run.model.tokenizer,
         data_dir=run.data_dir,
         samples_dir=run.out / "samples",
@@ -254,7 +264,8 @@ def _ask(run: _Evaluation, name: str) -> dict[str, Any]:
     known = {"key": asked.key, "metrics": found, "seconds": time.monotonic() - start}
     content = json.dumps(sample_files.finite(known), indent=1)
     runtime.write_whole(results.path_of(run.out, name), content)
-    kept.clear()
+    if kept is not None:
+        kept.clear()
     return known
 
 

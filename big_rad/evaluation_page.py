@@ -9,8 +9,9 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from big_rad import evaluators, run_dir, run_page, run_state
+from big_rad import run_dir, run_page, run_state
 from big_rad.evaluators import page, page_parts, page_script, page_style, score_cards
+from big_rad.evaluators import spec as specs
 
 _TITLE = "RadGrounder: evaluation"
 
@@ -101,4 +102,4 @@ def _called(summary: Mapping[str, Any]) -> str:
 
 
 def _question(spec: Mapping[str, Any]) -> tuple[str, Any]:
-    return evaluators.data_key(spec), spec.get("control") or "none"
+    return specs.data_key(spec), spec.get("control") or "none"

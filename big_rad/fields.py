@@ -7,7 +7,7 @@ with a value. How fields have to fit each other is checked in `config_check`.
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from big_rad.registry import did_you_mean
@@ -17,18 +17,28 @@ ANY = "*"  # In a table: what stands here may have any name.
 DTYPES = ("float32", "bfloat16", "float16")
 
 
-def problems(config: Mapping[str, Any]) -> list[str]:
+def problems(
+    config: Mapping[str, Any], options: Mapping[str, Collection[str]] | None = None
+) -> list[str]:
     """Returns what is wrong with the fields of a config, each taken alone.
 
     Args:
         config: the whole config.
+        options: name of an evaluator -> the options that its class takes. Of an evaluator that is
+            not here, any of `EVAL_OPTIONS` may be given.
 
     Returns:
         A message for each field that is unknown, missing, or outside its range.
     """
     missing = [n for n in REQUIRED if config.get(n) is None]
     found = [f"config.{n} is missing; configs/common.py has every field" for n in missing]
-    found += _walk("config", config, FIELDS)
+    table = FIELDS
+    if options:
+        entries = {name: EVAL | EVAL_OPTIONS for name in config["evals"]}
+        for name, own in options.items():
+            entries[name] = EVAL | {n: EVAL_OPTIONS.get(n, anything) for n in own}
+        table = FIELDS | {"evals": entries}
+    found += _walk("config", config, table)
     return found
 
 
@@ -169,6 +179,12 @@ def listed(rule: Rule, words: str, rising: bool = False) -> Rule:
     return each
 
 
+def anything(x: Any) -> str:
+    """Any value: who reads it checks it."""
+    del x
+    return ""
+
+
 def section(x: Any) -> str:
     """A section of any fields."""
     return "" if _is_section(x) else "a section of fields, {name: value}"
@@ -231,18 +247,21 @@ _SOURCE = {  # What is read: of training and of evaluation.
     "expand": maybe(section),
     "pp": text(empty=False),
 }
-EVAL = _SOURCE | {
+EVAL = _SOURCE | {  # What an entry of any type may have.
     "type": text(empty=False),
     "limit": maybe(whole(1)),
     "every": whole(0),
+    "control": maybe(text()),
+    "sha256": maybe(text()),
+}
+# Of evaluators: options that several of them have; which options one takes says its signature.
+EVAL_OPTIONS = {
     "batch_size": whole(1),
     "max_new_tokens": whole(1),
-    "control": maybe(text()),
     "codec": either(maybe(text(empty=False)), section),
     "grid": maybe(whole(2)),
     "blank_value": number(),
     "captions": flag,
-    "sha256": maybe(text()),
 }
 DIMENSIONS = (
     *("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim", "patch_size", "dim"),
@@ -350,7 +369,7 @@ FIELDS: dict[str, Any] = {
     "mesh": listed(_axis, "a list of axes (name, size), such as (('data', -1),)"),
     "sharding_strategy": rules(text(empty=False), "(('.*', 'fsdp'),)"),
     "card": number(low=0),
-    "evals": {ANY: EVAL},
+    "evals": {ANY: EVAL | EVAL_OPTIONS},
     "summary": {ANY: text(empty=False)},
     "eval_before": flag,
 }

@@ -67,6 +67,60 @@ def xent(
     return _sums(tuple(map(gathered, inputs)), tables, target, weight, cap, sizes)
 
 
+def xent_rows(
+    hidden: jax.Array,
+    table: jax.Array,
+    target: jax.Array,
+    weight: jax.Array,
+    *,
+    cap: float = 0.0,
+    tile: int = 1024,
+    more: tuple[jax.Array, jax.Array] | None = None,
+) -> Sums:
+    """Sums the cross-entropy as `xent`, for each row of a batch alone, and without gradients.
+
+    Args:
+        hidden: [B, T, D], final hidden states.
+        table: [V, D], the output table.
+        target: i32 [B, T].
+        weight: f32 [B, T], not negative; positions of weight 0 cost nothing if all rows have them.
+        cap: soft cap of the logits, 0 for none.
+        tile: positions put through at once, those of all rows together.
+        more: other inputs [B, T, K] and another table [V, K], as for `xent`.
+
+    Returns:
+        f32 [B] each: the weighted sum of the cross-entropy of a row, and its right predictions.
+    """
+    rows, length = target.shape
+    size = min(max(tile // rows, 1), length)
+    inputs, tables = zip(*([(hidden, table)] + ([more] if more else [])), strict=True)
+    order = jnp.argsort(weight <= 0, axis=1, stable=True)
+
+    def gathered(x: jax.Array) -> jax.Array:
+        x = jnp.take_along_axis(x.reshape(rows, length, -1), order[..., None], axis=1)
+        return jnp.pad(x, [(0, 0), (0, size - 1), (0, 0)])  # A tile may begin at the last position.
+
+    parts = [*map(gathered, inputs), gathered(target), gathered(weight)]
+    count = (weight > 0).sum(axis=1).max()
+
+    def step(state: tuple[jax.Array, Sums]) -> tuple[jax.Array, Sums]:
+        start, sums = state
+        *xs, t, w = (jax.lax.dynamic_slice_in_dim(x, start, size, axis=1) for x in parts)
+        each = [
+            jnp.einsum("btd,vd->btv", x, m.astype(x.dtype), preferred_element_type=jnp.float32)
+            for x, m in zip(xs, tables, strict=True)
+        ]
+        logits, w = attention.soft_cap(functools.reduce(jnp.add, each), cap), w[..., 0]
+        chosen = jnp.take_along_axis(logits, t, axis=-1)[..., 0]
+        loss = (jax.nn.logsumexp(logits, axis=-1) - chosen) * w
+        correct = ((chosen >= logits.max(axis=-1)) & (w > 0)).astype(jnp.float32)
+        return start + size, Sums(sums.loss + loss.sum(axis=1), sums.correct + correct.sum(axis=1))
+
+    zeros = jnp.zeros(rows, jnp.float32)
+    state = (jnp.zeros((), jnp.int32), Sums(zeros, zeros))
+    return jax.lax.while_loop(lambda s: s[0] < count, step, state)[1]
+
+
 def tile_sizes(tile: int, rows: int) -> tuple[int, ...]:
     """Returns the rows of a whole tile, if there are so many, and of one of the remainder."""
     small = min(max(tile // _SMALL, 1), rows)

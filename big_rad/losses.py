@@ -15,6 +15,7 @@ import optax
 from big_rad import head_loss, registry
 
 LOSSES = registry.Registry("loss")
+ROW_FIELDS = ("image", "text", "mask_ar", "mask_loss")
 Metrics = dict[str, jax.Array]
 Loss = Callable[[nn.Module, Mapping[str, Any], Mapping[str, jax.Array], Any], Any]
 
@@ -121,6 +122,33 @@ def text_and_masks(
     return loss + lambda_seg * mask_loss, metrics
 
 
+def each_row(
+    model: nn.Module,
+    params: Mapping[str, Any],
+    batch: Mapping[str, jax.Array],
+    *,
+    tile: int = 1024,
+) -> dict[str, jax.Array]:
+    """Next-token cross-entropy of the suffix as in `text_xent`, for each row alone.
+
+    Args:
+        model: a `paligemma.Model`.
+        params: its parameters.
+        batch: see `text_xent`.
+        tile: logits of so many positions at once, see `head_loss.xent_rows`.
+
+    Returns:
+        f32 [B] each: `loss` is the sum over the target tokens of a row, `correct` counts those of
+        which the model holds no other token for more likely, and `tokens` counts all of them.
+    """
+    target, (mask, weights) = batch["text"][:, 1:], _weights(batch, "token")
+    _, out = _applied(model, params, batch, jnp.zeros(0, jnp.int32))
+    hidden, (table, cap, more) = out["hidden"], _head(model, params, out["hidden"])
+    sums = head_loss.xent_rows(hidden, table, target, weights, cap=cap, tile=tile, more=more)
+    tokens = mask.sum(axis=1).astype(jnp.float32)
+    return {"loss": sums.loss, "correct": sums.correct, "tokens": tokens}
+
+
 def with_totals(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     """Adds what losses of its parts need to know of a whole batch.
 
@@ -208,25 +236,14 @@ def _text(
     mask_pos: jax.Array | None = None,
 ) -> tuple[jax.Array, Metrics, dict[str, Any]]:
     # See `text_xent`; also returns what else the model gave.
-    text, target, segment = batch["text"][:, :-1], batch["text"][:, 1:], batch.get("segment")
-    mask, weights = _weights(batch, mean)
-    logits, out = model.apply(
-        {"params": params},
-        batch["image"],
-        text,
-        batch["mask_ar"][:, :-1],
-        segment=None if segment is None else segment[:, :-1],
-        logits_pos=jnp.zeros(0, jnp.int32) if tile else None,
-        train=True,
-        **({} if mask_pos is None else {"mask_pos": mask_pos}),
-    )
+    target, (mask, weights) = batch["text"][:, 1:], _weights(batch, mean)
+    logits_pos = jnp.zeros(0, jnp.int32) if tile else None
+    more = {} if mask_pos is None else {"mask_pos": mask_pos}
+    logits, out = _applied(model, params, batch, logits_pos, **more)
     if tile:
-        table, cap, adapter = model.head(params)
-        hidden = out["hidden"].reshape(-1, table.shape[1])
-        more = None
-        if adapter is not None:
-            more = (jnp.dot(hidden, adapter["b"].T), adapter["a"])
-        options = dict(cap=cap, tile=tile, groups=groups, more=more)
+        hidden = out["hidden"].reshape(-1, out["hidden"].shape[-1])
+        table, cap, added = _head(model, params, hidden)
+        options = dict(cap=cap, tile=tile, groups=groups, more=added)
         loss, correct = head_loss.xent(hidden, table, target.ravel(), weights.ravel(), **options)
     else:
         xent = optax.softmax_cross_entropy_with_integer_labels(logits, target)
@@ -236,6 +253,37 @@ def _text(
     weight = jnp.maximum(weights.sum(), 1e-6)
     metrics = {"weight": weight, "token_accuracy": correct / jnp.maximum(mask.sum(), 1)}
     return loss / weight, metrics, out
+
+
+def _applied(
+    model: nn.Module,
+    params: Mapping[str, Any],
+    batch: Mapping[str, jax.Array],
+    logits_pos: jax.Array | None,
+    **more: jax.Array,
+) -> tuple[jax.Array, dict[str, Any]]:
+    # The model on all tokens but the last, as in training.
+    segment = batch.get("segment")
+    return model.apply(
+        {"params": params},
+        batch["image"],
+        batch["text"][:, :-1],
+        batch["mask_ar"][:, :-1],
+        segment=None if segment is None else segment[:, :-1],
+        logits_pos=logits_pos,
+        train=True,
+        **more,
+    )
+
+
+def _head(
+    model: nn.Module, params: Mapping[str, Any], hidden: jax.Array
+) -> tuple[jax.Array, float, tuple[jax.Array, jax.Array] | None]:
+    # The output table, its soft cap, and what an adapter adds: see `more` of `head_loss.xent`.
+    table, cap, adapter = model.head(params)
+    if adapter is None:
+        return table, cap, None
+    return table, cap, (jnp.dot(hidden, adapter["b"].T), adapter["a"])
 
 
 def _weights(batch: Mapping[str, jax.Array], mean: str) -> tuple[jax.Array, jax.Array]:

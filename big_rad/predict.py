@@ -22,10 +22,10 @@ from big_rad import decode_queue, inputs, predictions
 from big_rad import load as load_lib
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.image import MODALITIES, PLANES
-from big_rad.evaluators import generate
 from big_rad.grounding import boxes, classes, markup
 from big_rad.grounding import codec as codecs
 from big_rad.grounding import masks as mask_lib
+from big_rad.inference import answer as answer_lib
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import ops_image
 from big_rad.pp import tokenizer as tokenizers
@@ -52,7 +52,7 @@ class RadGrounder:
         codec: the box codec of the training.
         image_size: side of the model's input image in pixels.
         normalize: name of the normalisation of the training.
-        generate_fn: `evaluators.generate.make_generate_fn` of the model by default. With another,
+        generate_fn: `inference.answer.make_generate_fn` of the model by default. With another,
             several questions about an image are asked one by one; by default together.
         untrained: markup tokens that the model has no trained row for, see `load.Loaded`.
 
@@ -73,7 +73,7 @@ class RadGrounder:
         codec: codecs.BoxCodec,
         image_size: int,
         normalize: str = "medgemma",
-        generate_fn: generate.Generate | None = None,
+        generate_fn: answer_lib.Generate | None = None,
         untrained: Sequence[str] = (),
     ):
         self.codec, self.tokenizer, self.as_stored = codec, tokenizer, False
@@ -84,10 +84,10 @@ class RadGrounder:
         self._params, self._tokenizer_path = params, tokenizer_path
         self._image_size, self._normalize = image_size, normalize
         never = load_lib.never_ids(tokenizer, tuple(untrained))
-        self._generate = generate_fn or generate.make_generate_fn(model, tokenizer, never)
+        self._generate = generate_fn or answer_lib.make_generate_fn(model, tokenizer, never)
         self._queue = None
         if generate_fn is None:
-            self._queue = generate.make_queue_fn(model, tokenizer, None, never)
+            self._queue = answer_lib.make_queue_fn(model, tokenizer, None, never)
         self._pp = functools.lru_cache(maxsize=64)(self._make_pp)
 
     @classmethod

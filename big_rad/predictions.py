@@ -32,7 +32,7 @@ class Entity:
             the rectangle around the mask. None if there is none that can be read, or the mask is
             blank.
         mask: bool [H, W] of the stored image, maybe blank. None if the model points with boxes,
-            or named more than it makes masks of (`evaluators.generate.MAX_MASKS`).
+            or named more than it makes masks of (`inference.answer.MAX_MASKS`).
     """
 
     phrase: str

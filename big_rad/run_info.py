@@ -16,7 +16,7 @@ import platform
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -120,21 +120,20 @@ def write(
     return tables
 
 
-def next_commands(workdir: str | pathlib.Path, data_dir: str, config: Any) -> list[str]:
+def next_commands(workdir: str | pathlib.Path, data_dir: str, tasks: Collection[str]) -> list[str]:
     """Returns lines that say how a finished run is evaluated and asked, to be pasted in a shell.
 
     Args:
         workdir: the run directory.
         data_dir: where the built datasets lie.
-        config: of the run.
+        tasks: what its evaluators ask, see `evaluators.spec.Statement.task`; empty if it has none.
     """
-    kinds = {spec.get("type") for spec in (config.get("evals") or {}).values()}
     run = shlex.quote(f"--checkpoint={workdir}")
     task = ""
-    if kinds == {"vqa"}:
+    if set(tasks) - {""} == {"vqa"}:
         task = " --task=vqa --question='Is there a finding?'"
     lines = [f"  python -m big_rad.predict {run} IMAGE.dcm{task}"]
-    if kinds & {"grounded", "vqa"}:
+    if tasks:
         data = shlex.quote(f"--data_dir={data_dir}")
         lines.insert(0, f"  python -m big_rad.evaluate {run} {data} --controls")
     return ["next, with an image of yours for IMAGE.dcm:", *lines]

@@ -14,8 +14,8 @@ from typing import Any
 from big_rad import checkpoint, run_state
 from big_rad import config as config_lib
 from big_rad.evaluators import before_after, curves, page, page_parts, page_script, page_style
+from big_rad.evaluators import spec as specs
 from big_rad.evaluators.page_parts import esc
-from big_rad.evaluators.samples import MAIN
 from big_rad.run_state import RunState
 
 # Charts of training: title, {metric: label}, whether the axis is logarithmic.
@@ -239,7 +239,8 @@ def _evaluations(
     # Charts of what was evaluated more than once: of the main scores, and of the others.
     main, others = [], []
     for section in sections:
-        for metric, label in page.HEADLINES[section.kind]:
+        cls = section.cls
+        for metric, label in section.labels().items():
             series = {
                 page.CONTROL_NAMES[control]: _points(run.rows, f"{name}/{metric}")
                 for control, name in section.names.items()
@@ -247,9 +248,20 @@ def _evaluations(
             if max(map(len, series.values()), default=0) < 2:
                 continue
             series = {k: v for k, v in series.items() if v}
+            series |= _beside(run, cls.stated(metric), len(series))
             chart = curves.chart(f"{section.title}: {label}", series, marks=again)
-            (main if metric == MAIN[section.kind][0] else others).append(chart)
+            (main if metric in cls.main[:1] else others).append(chart)
     return "".join(main), "".join(others)
+
+
+def _beside(
+    run: RunState, score: specs.Score | None, drawn: int
+) -> dict[str, list[tuple[int, float | None]]]:
+    # The figure of training that a score is drawn with, if there is room for another line.
+    if score is None or not score.beside or drawn >= curves.STYLES:
+        return {}
+    points = _points(run.training, score.beside)
+    return {"training": points} if points else {}
 
 
 def _points(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float | None]]:

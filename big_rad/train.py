@@ -43,8 +43,9 @@ from big_rad import config as config_lib
 from big_rad import train_step as step_lib
 from big_rad.datasets import pointed, prepare
 from big_rad.evaluators import before_after, headlines, possible
-from big_rad.evaluators import generate as generate_lib
+from big_rad.evaluators import functions as function_lib
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import spec as spec_lib
 from big_rad.grounding import classes
 from big_rad.models import common, lora
 from big_rad.pp import tokenizer as tokenizer_lib
@@ -104,7 +105,8 @@ def train(
         raise
     if ending.how == "finished" and jax.process_index() == 0:
         log(f"page: {run_page.write(workdir)}")
-        for line in run_info.next_commands(workdir, data_dir, config):
+        tasks = {spec_lib.of(spec.type).task for spec in config.get("evals", {}).values()}
+        for line in run_info.next_commands(workdir, data_dir, tasks):
             log(line)
     return metrics
 
@@ -161,13 +163,12 @@ def _train(
         learned = [config.input[name] for name in config.input.data]
         pointed.say([*learned, *specs.values()], data_dir, log)
     runtime.agree(True)  # The others wait.
-    queue = generate_lib.make_queue_fn(model, tokenizer, sharding.batch_sharding(mesh))
-    predict_fns = {"queue": lambda p, requests, **kw: queue(p, stop.watch(requests), **kw)}
+    functions = function_lib.Functions(model, tokenizer, mesh, watch=lambda x: stop.watch(x))
     evals = {
         name: evaluators.build(
             name,
             spec,
-            predict_fns=predict_fns,
+            predict_fns=functions,
             tokenizer=tokenizer,
             data_dir=data_dir,
             samples_dir=workdir / "samples",

@@ -13,9 +13,10 @@ import pytest
 from big_rad import config as config_lib
 from big_rad import evaluate, metric_writer, metrics, train
 from big_rad.datasets.folder import builder
-from big_rad.evaluators import answers, generate
+from big_rad.evaluators import answers
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
+from big_rad.inference import answer as answer_lib
 from big_rad.pp import tokenizer as tokenizers
 from tests import browser, foreign, tiny_run
 from tests.evaluators import judge_server
@@ -55,7 +56,7 @@ def asked(monkeypatch):
 
         return answer
 
-    monkeypatch.setattr(generate, "make_queue_fn", make_queue_fn)
+    monkeypatch.setattr(answer_lib, "make_queue_fn", make_queue_fn)
     return calls
 
 
@@ -74,7 +75,7 @@ def questions(monkeypatch):
         return [dict(tokens=ids, logprob=0.0, length=len(ids) - 1) for _ in requests]
 
     def load_model(config, checkpoint, log):
-        return evaluate.Model(answer, settings, tokenizer)
+        return evaluate.Model({"queue": answer}, settings, tokenizer)
 
     monkeypatch.setattr(evaluate, "load_model", load_model)
     return calls, settings
@@ -131,7 +132,7 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
     evaluated, trained, data_dir, tmp_path, monkeypatch
 ):
     asked = []
-    make = generate.make_queue_fn
+    make = answer_lib.make_queue_fn
     monkeypatch.setattr(answers.Kept.__init__, "__defaults__", (2,))
 
     def dies_after(count):
@@ -148,12 +149,12 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
 
         return make_queue_fn
 
-    monkeypatch.setattr(generate, "make_queue_fn", dies_after(3))
+    monkeypatch.setattr(answer_lib, "make_queue_fn", dies_after(3))
     with pytest.raises(Killed):
         run(trained, data_dir, tmp_path)
     assert asked == [2, 2, 2, 2]  # all reports, and half of the questions
     asked.clear()
-    monkeypatch.setattr(generate, "make_queue_fn", dies_after(9))
+    monkeypatch.setattr(answer_lib, "make_queue_fn", dies_after(9))
     again = run(trained, data_dir, tmp_path)
     assert asked == [2]
     whole, summary = evaluated

@@ -132,3 +132,18 @@ def test_for_a_frozen_table_no_gradient_is_kept():
     ]
     assert sizes == [table.size, 0]
     np.testing.assert_array_equal(both(jnp.float32(1))[0], alone(jnp.float32(1))[0])
+
+
+@pytest.mark.parametrize("cap", [0.0, 3.0])
+def test_sums_of_each_row_add_a_second_table_and_the_cap(cap):
+    hidden, table, target, weight = (x.reshape(4, 6, -1) if x.ndim == 2 and len(x) == R else x
+                                     for x in draw())  # fmt: skip
+    rng = np.random.default_rng(1)
+    low, added = (rng.standard_normal(s, np.float32) for s in ((4, 6, 2), (V, 2)))
+    target, weight = target.reshape(4, 6), weight.reshape(4, 6)
+    got = head_loss.xent_rows(hidden, table, target, weight, cap=cap, tile=8, more=(low, added))
+    for b in range(4):
+        both = np.concatenate([hidden[b], low[b]], axis=1), np.concatenate([table, added], axis=1)
+        loss, correct = plain(*both, target[b], weight[b], cap)
+        np.testing.assert_allclose(got.loss[b], loss, rtol=1e-5)
+        assert got.correct[b] == correct

@@ -72,6 +72,26 @@ def test_loss_weight_and_accuracy_equal_a_computation_by_loops(packed, mean, til
     np.testing.assert_allclose(metrics["token_accuracy"], accuracy, rtol=1e-6)
 
 
+@pytest.mark.parametrize("tile", [1, 6, 8, 1024])
+def test_the_loss_of_each_row_equals_a_computation_by_loops(tile):
+    batch, logits = make_batch(False), draw()
+    got = losses.each_row(Logits(), logits, batch, tile=tile)
+    for b in range(B):
+        row = {k: np.where(np.arange(B)[:, None] == b, v, 0) for k, v in batch.items()}
+        mean, weight, accuracy = naive(logits, row, "token")
+        np.testing.assert_allclose(got["loss"][b], mean * weight, rtol=1e-5)
+        assert (got["tokens"][b], got["correct"][b]) == (weight, pytest.approx(accuracy * weight))
+    whole, metrics = losses.text_xent(Logits(), logits, batch, None)
+    np.testing.assert_allclose(got["loss"].sum() / got["tokens"].sum(), whole, rtol=1e-5)
+    assert got["correct"].sum() / got["tokens"].sum() == pytest.approx(metrics["token_accuracy"])
+
+
+def test_rows_without_targets_have_no_loss():
+    batch = make_batch(False)
+    batch["mask_loss"] = np.zeros_like(batch["mask_loss"])
+    assert not any(np.any(v) for v in losses.each_row(Logits(), draw(), batch).values())
+
+
 def test_token_and_example_means_differ_on_ragged_texts():
     values = [naive(draw(), make_batch(True), mean)[0] for mean in ("token", "example")]
     assert abs(values[0] - values[1]) > 1e-2

@@ -14,8 +14,8 @@ from pydicom.data import get_testdata_file
 
 from big_rad import checkpoint, models, predict, predictions
 from big_rad.dicom import read as dicom_read
-from big_rad.evaluators import generate as generate_lib
 from big_rad.grounding import codec as codecs
+from big_rad.inference import answer as answer_lib
 from big_rad.models import paligemma
 from big_rad.pp import tokenizer as tokenizers
 from tests import foreign, tiny_run
@@ -649,7 +649,7 @@ def asked(monkeypatch):
 
         return generate
 
-    monkeypatch.setattr(generate_lib, "make_generate_fn", make_generate_fn)
+    monkeypatch.setattr(answer_lib, "make_generate_fn", make_generate_fn)
     return calls
 
 

@@ -136,6 +136,7 @@ def test_optimizer_state_lies_where_its_parameter_lies_or_is_copied():
 EIGHT_DEVICES = """
     import jax, jax.numpy as jnp, ml_collections, numpy as np
     from big_rad import losses, optim, sharding, train_step
+    from big_rad.evaluators import functions
     from big_rad.models import common, paligemma
 
     model = paligemma.Model(
@@ -210,6 +211,16 @@ EIGHT_DEVICES = """
             np.testing.assert_allclose(x, y, atol=1e-5, err_msg=name)
         for k, v in want_metrics.items():
             np.testing.assert_allclose(metrics[k], v, rtol=1e-4, atol=1e-5, err_msg=f"{way} {k}")
+    # The loss of held-out rows, which are not a multiple of the devices.
+    mesh = sharding.make_mesh((("data", 4), ("model", 2)), devices)
+    rows = {k: v[:5] for k, v in batch.items()}
+    one, split = (
+        functions.Functions(model, None, m)["loss"](state["params"], rows)
+        for m, (state, _) in ((None, (want, 0)), (mesh, ways["tensor"]))
+    )
+    assert one["tokens"].tolist() == mask[:5, 1:].sum(1).tolist()
+    for k, v in one.items():
+        np.testing.assert_allclose(split[k], v, rtol=1e-4, atol=1e-5, err_msg=k)
     for n, after in common.flatten(want["params"]).items():
         assert np.any(np.asarray(after) != flat[n]) == optimizer.trainable[n], n
     print("equal")

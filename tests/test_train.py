@@ -12,7 +12,7 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad import checkpoint, metric_writer, run_info, run_page, train
+from big_rad import checkpoint, evaluate, metric_writer, run_info, run_page, train
 from big_rad import config as config_lib
 from big_rad.datasets import core
 from big_rad.dicom.errors import ReadError
@@ -20,6 +20,7 @@ from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples
 from big_rad.weights import npz
 from tests import events, tiny_run
+from tests.evaluators import lab
 
 ROOT, lines = tiny_run.ROOT, tiny_run.lines
 STEPS = 6
@@ -102,16 +103,56 @@ def test_a_stopped_run_lists_both_starts_and_its_page_can_be_made_in_between(
     assert "Starts (2)" in text and "started again from step 4" in text
 
 
-@pytest.mark.slow
-def test_tensorboard_has_the_same_slices_with_boxes_at_every_evaluation(
-    data_dir, tmp_path, make_config
-):
+@pytest.fixture(scope="module")
+def told(tmp_path_factory, data_dir, make_config):
+    """A run that evaluates twice, with an evaluator of somebody else: (metrics, directory, lines).
+
+    What has nothing to ask, and a control that one patient does not allow, stop nothing."""
     config = make_config()
     config.evals.report.every, config.summary, said = 4, {}, []
-    # What has nothing to ask, and a control that one patient does not allow, stop nothing.
     config.evals.chinese = dict(config.evals.yes_no, expand=dict(task="vqa", lang="zh"))
     config.evals.alone = dict(config.evals.yes_no, limit=1, control="shuffled")
-    run(config, tmp_path, data_dir, log=said.append)
+    whole_row = config.evals.report.pp.replace(", answer=False", "")
+    names = ("builder", "builder_args", "split", "expand")
+    held_out = {k: config.evals.report[k] for k in names}
+    held_out |= dict(type=lab.TYPE, pp=whole_row, batch_size=3, limit=4, every=4)
+    config.evals.held_out = held_out
+    config.evals.held_out_blank = held_out | {"control": "blank"}
+    workdir = tmp_path_factory.mktemp("told")
+    with lab.installed(tmp_path_factory.mktemp("lab")), pytest.MonkeyPatch.context() as m:
+        m.chdir(ROOT)
+        metrics = run(config, workdir, data_dir, log=said.append)
+        yield metrics, workdir, said
+
+
+@pytest.mark.slow
+def test_an_evaluator_of_somebody_else_is_one_file(told, data_dir, tmp_path):
+    metrics, workdir, said = told
+    found = {k.removeprefix("held_out/"): v for k, v in metrics.items() if "held_out/" in k}
+    assert set(found) == {"loss", "right", "n"} and found["n"] == 4
+    assert 0 < found["loss"] < 16 and 0 <= found["right"] <= 1
+    shown = [x for x in said if x.startswith("eval step") and "held_out" in x]
+    assert [x.partition(" loss ")[0] for x in shown] == [f"eval step {s}: held_out" for s in (4, 6)]
+    assert "(blank " in shown[0] and shown[1].endswith("best so far")  # It learns.
+    boards = {name for name, _ in events.scalars(workdir / "tensorboard")}
+    assert {"held_out/loss", "held_out/loss_blank"} <= boards and "held_out/n" not in boards
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert {"held_out/loss", "held_out/right", "held_out_blank/loss"} <= set(summary)
+    text = (workdir / "report.html").read_text(encoding="utf-8")
+    curve = text.split("<b>Texts held out: token loss</b>")[1].split("</figcaption>")[0]
+    assert "training" in curve and "blank" in curve
+    # From the checkpoint, on one device and not a mesh; no answer is asked for.
+    eval_data.clear_cache()
+    command = [f"--checkpoint={workdir}", f"--data_dir={data_dir}", f"--out={tmp_path}"]
+    assert evaluate.main([*command, "--only=held_out", "--resamples=50"]) == 0
+    entry = json.loads((tmp_path / "summary.json").read_text())["evals"]["held_out"]
+    assert entry["metrics"]["loss"] == pytest.approx(found["loss"], rel=1e-4)
+    assert entry["intervals"][""]["loss"]["n"] == 4 and not (tmp_path / "answers").exists()
+
+
+@pytest.mark.slow
+def test_tensorboard_has_the_same_slices_with_boxes_at_every_evaluation(told):
+    _, workdir, said = told
     told = [x for x in said if x.startswith("eval step") and "report" in x]
     assert [x.partition(": report g_iou")[0] for x in told] == [
         f"eval step {s}" for s in (4, STEPS)
@@ -120,15 +161,15 @@ def test_tensorboard_has_the_same_slices_with_boxes_at_every_evaluation(
     assert len(lacking) == 2 and lacking[0].startswith("alone: left out, control shuffled: all")
     assert lacking[1].startswith("chinese: left out, phantom/demo test: it has no text with task")
     assert told[0].endswith(", best so far") and "(blank " in told[1]
-    summary = json.loads((tmp_path / "summary.json").read_text())
+    summary = json.loads((workdir / "summary.json").read_text())
     assert {"report/g_iou", "report/report_f1", "report_blank/g_iou", "yes_no/f1"} < set(summary)
     assert not any(name.startswith(("chinese", "alone")) for name in summary)
-    shown = events.images(tmp_path / "tensorboard")
+    shown = events.images(workdir / "tensorboard")
     tags = [f"report/sample_{i}" for i in range(4)]
     assert [(step, tag) for step, tag, _ in shown] == [(s, t) for s in (4, STEPS) for t in tags]
     for _, _, picture in shown:
         assert picture.shape == (448, 448, 3)
-    records, pixels = samples.read(tmp_path / "samples", "report")
+    records, pixels = samples.read(workdir / "samples", "report")
     marked = [r["index"] for r in records if r["boxes"]["reference"]]
     assert marked
     for (_, _, picture), record in zip(shown[-4:], records, strict=True):

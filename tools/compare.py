@@ -25,8 +25,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import before_after, page, page_parts, published
+from big_rad.evaluators import before_after, page_parts, published
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import spec as specs
 from big_rad.evaluators import summary as summaries
 from big_rad.metrics import bootstrap
 
@@ -88,7 +89,8 @@ def pair(a: pathlib.Path, b: pathlib.Path, by: str = "image") -> int:
     worse = False
     for table, rows in found.tables.items():
         if rows:
-            verdicts = _print(table, rows, by)
+            kinds = {n: x["type"] for n, x in first["evals"].items()}
+            verdicts = _print(table, rows, by, kinds)
             worse |= table == "main" and "worse" in verdicts
     print()
     for note in found.notes:
@@ -129,8 +131,13 @@ def compared(
             found.tables["controls"] += rows
         else:
             scores = [r.score for r in rows]
-            main = sample_files.MAIN.get(entry["type"], ())
-            main_score = next((s for s in main if s in scores), None)
+            cls = specs.of(entry["type"])
+            main_score = next((s for s in cls.main if s in scores), None)
+            if cls.missing:
+                found.notes.append(
+                    f"{name}: its type is {cls.missing}; which of its scores are main ones, and "
+                    "which are better when lower, is not known, so they have no verdict"
+                )
             for row in rows:
                 found.tables["main" if row.score == main_score else "others"].append(row)
         versions = [x[name]["metrics_version"] for x in (first, second)]
@@ -145,8 +152,10 @@ def compared(
     return found
 
 
-def _print(table: str, rows: Sequence[before_after.Row], by: str) -> list[str]:
-    # Prints a table; returns the verdicts.
+def _print(
+    table: str, rows: Sequence[before_after.Row], by: str, kinds: Mapping[str, str]
+) -> list[str]:
+    # Prints a table; returns the verdicts. `kinds` are the types of the evaluators.
     decidable = [table != "controls" and r.subjects >= bootstrap.FEWEST for r in rows]
     ps = [r.difference.p if d else float("nan") for r, d in zip(rows, decidable, strict=True)]
     corrected, verdicts = bootstrap.holm(ps), []
@@ -155,8 +164,9 @@ def _print(table: str, rows: Sequence[before_after.Row], by: str) -> list[str]:
     print("|---|---|---|---|---|---|---|---|")
     for row, p, possible in zip(rows, corrected, decidable, strict=True):
         d, verdict = row.difference, ""
-        if possible and p < _UNDECIDED:
-            better = (d.mean > 0) != (row.score in page.LOWER_IS_BETTER)
+        cls = specs.of(kinds[row.eval])
+        if possible and p < _UNDECIDED and not cls.missing:
+            better = (d.mean > 0) != _lowest(cls, row.score)
             verdict = "better" if better else "worse"
         verdicts.append(verdict)
         change = f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f})"
@@ -168,6 +178,13 @@ def _print(table: str, rows: Sequence[before_after.Row], by: str) -> list[str]:
             f"{' '.join(filter(None, (change, verdict)))} | {figures} | {d.n} | {d.clusters} |"
         )
     return verdicts
+
+
+def _lowest(cls: type[specs.Statement], score: str) -> bool:
+    # Evaluations of other versions may have scores that only another class states now.
+    stated = (x.stated(score) for x in (cls, *map(specs.of, specs.names())))
+    found = next(filter(None, stated), None)
+    return found is not None and found.lowest
 
 
 def beside(folder: pathlib.Path, model: str, other_n: bool = False) -> int:

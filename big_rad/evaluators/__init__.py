@@ -1,18 +1,12 @@
 """Evaluators: each runs a model over data and yields (name, value); a config's `type` names one."""
 
-import importlib
-import json
+import inspect
 import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from big_rad.evaluators import spec as specs
 from big_rad.registry import did_you_mean
-
-CONTROLS = ("none", "blank", "shuffled", "mirrored")
-_TYPES = ("grounded", "vqa")
-_OPTIONS = ("batch_size", "max_new_tokens", "control", "codec", "grid", "blank_value", "captions")
-DATA_FIELDS = ("builder", "split", "builder_args", "only", "asked", "expand", "pp", "limit")
-_IGNORED = ("type", *DATA_FIELDS, "every", "sha256")
 
 
 def build(
@@ -29,12 +23,11 @@ def build(
 
     Args:
         name: the entry's name; also of its samples file.
-        spec: `type` ("grounded" | "vqa"); the data as for training (`builder`, `split`,
-            `builder_args`, `expand`, `pp` that ends in tok(..., answer=False) and keep(...),
-            `limit`); `batch_size`, `max_new_tokens`, `control`, `codec`, `grid`; of
-            "grounded" `captions`. `every` is the trainer's,
-            `sha256` that of `big_rad.evaluate`.
-        predict_fns: "queue" or "generate", see `generate.run`.
+        spec: `type`, see `spec`; the data as for training (`builder`, `split`, `builder_args`,
+            `expand`, `pp` that ends in tok(..., answer=False) and keep(...), `limit`); and the
+            options that the class's signature names, such as `batch_size`, `control` and `codec`.
+            `every` is the trainer's, `sha256` that of `big_rad.evaluate`.
+        predict_fns: the functions of the model, see `functions.Functions`.
         tokenizer: decodes ids.
         data_dir: where the datasets lie.
         samples_dir: where the samples file goes.
@@ -44,52 +37,67 @@ def build(
         An object with `run(params)` that yields (metric name, value).
 
     Raises:
-        ValueError: an unknown type or field.
+        ValueError: an unknown type or field, or data that lack what the class needs.
     """
-    check(name, spec)
-    options = {k: spec[k] for k in _OPTIONS if spec.get(k) is not None}
+    cls = check(name, spec)
+    known = specs.options(cls)
+    options = {k: spec[k] for k in known if spec.get(k) is not None}
     if hasattr(options.get("codec"), "items"):  # as in `config.codec`: name and options
         codec = dict(options["codec"])
-        options |= {"codec": codec["name"], "grid": codec.get("grid")}
+        options |= {"codec": codec["name"]}
+        options |= {"grid": codec.get("grid")} if "grid" in known else {}
     # Imported here, so that drawing and pages do without the input pipeline.
     from big_rad.evaluators import data as eval_data
 
-    module = importlib.import_module(f"big_rad.evaluators.{spec['type']}")
-    return module.Evaluator(
-        predict_fns,
-        eval_data.load(spec, data_dir) if data is None else data,
-        name=name,
-        tokenizer=tokenizer,
-        samples_dir=samples_dir,
-        **options,
+    data = eval_data.load(spec, data_dir) if data is None else data
+    eval_data.check(name, data, cls.fields)
+    return cls(
+        predict_fns, data, name=name, tokenizer=tokenizer, samples_dir=samples_dir, **options
     )
 
 
-def check(name: str, spec: Mapping[str, Any]) -> None:
+def check(name: str, spec: Mapping[str, Any]) -> type[specs.Statement]:
     """Checks the names in one entry of `config.evals`; its data are not looked at.
 
+    Returns:
+        The class that its `type` names.
+
     Raises:
-        ValueError: an unknown type, field or control.
+        ValueError: an unknown type, field or control, an option that is missing, or a class that
+            needs a function which no model has.
     """
-    kind, control = spec.get("type"), spec.get("control") or "none"
-    if kind not in _TYPES:
-        like = did_you_mean(str(kind), _TYPES)
-        raise ValueError(f"config.evals.{name}.type is {kind!r}; known: {', '.join(_TYPES)}{like}")
-    known = sorted(_OPTIONS + _IGNORED)
+    try:
+        cls = specs.find(spec.get("type"))
+    except ValueError as e:
+        raise ValueError(f"config.evals.{name}.type is {e}") from e
+    place, options = f"config.evals.{name}", specs.options(cls)
+    # An entry without a control may say so, whatever its class takes.
+    known = sorted({*specs.COMMON, *options} | ({"control"} if not _control(spec) else set()))
     unknown = [k for k in spec if k not in known]
     if unknown:
         raise ValueError(
-            f"config.evals.{name}: unknown {', '.join(unknown)}; known: {', '.join(known)}"
+            f"{place}: unknown {', '.join(unknown)}; known: {', '.join(known)}"
             + did_you_mean(unknown[0], known)
         )
-    if control not in CONTROLS:
+    missing = [k for k, default in options.items() if default is inspect.Parameter.empty]
+    if missing := [k for k in missing if spec.get(k) is None]:
+        raise ValueError(f"{place}.{missing[0]} is missing, and type {spec['type']!r} needs it")
+    control = _control(spec)
+    if control and control not in specs.CONTROLS:
         raise ValueError(
-            f"config.evals.{name}.control is {control!r}; known: {', '.join(CONTROLS)}"
-            + did_you_mean(control, CONTROLS)
+            f"{place}.control is {control!r}; known: {', '.join(specs.CONTROLS)}"
+            + did_you_mean(control, specs.CONTROLS)
         )
+    from big_rad.evaluators.functions import MAKERS
+
+    if lacking := [n for n in cls.needs if n not in MAKERS]:
+        raise ValueError(
+            f"{place}: type {spec['type']!r} needs the function {lacking[0]!r} of a model, and "
+            f"there are {', '.join(MAKERS)}{did_you_mean(lacking[0], MAKERS)}"
+        )
+    return cls
 
 
-def data_key(spec: Mapping[str, Any], data_dir: str = "") -> str:
-    """Returns a text that is equal exactly for specs over the same preprocessed data."""
-    part = {k: spec.get(k) for k in DATA_FIELDS}
-    return json.dumps([str(data_dir), part], sort_keys=True, default=dict)
+def _control(spec: Mapping[str, Any]) -> str:
+    control = spec.get("control") or "none"
+    return "" if control == "none" else control

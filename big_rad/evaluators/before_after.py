@@ -17,6 +17,7 @@ import numpy as np
 from big_rad import runtime
 from big_rad.evaluators import page, page_parts
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import spec as specs
 from big_rad.metrics import bootstrap
 
 FOLDER, FILE = "before", "before_after.json"
@@ -66,7 +67,9 @@ def keep(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> None:
     """Keeps the samples of evaluators that have just run, in `samples_dir`/before."""
     if jax.process_index() == 0:
         for name, evaluator in evals.items():
-            sample_files.write(pathlib.Path(samples_dir) / FOLDER, name, evaluator.records, {})
+            if evaluator.records:
+                folder = pathlib.Path(samples_dir) / FOLDER
+                sample_files.write(folder, name, evaluator.records, {})
 
 
 def compare(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> list[Row]:
@@ -98,7 +101,7 @@ def rows(
 
     Args:
         name: of the evaluator.
-        before: records, see `generate.Evaluator`.
+        before: records, see `base.Evaluator`.
         after: of the same questions.
         clusters: what is resampled together, see `bootstrap.interval`.
 
@@ -167,14 +170,16 @@ def tables(found: Sequence[Mapping[str, Any]], evals: Mapping[str, Any]) -> list
     order = list(evals)
     for row in found:
         spec, score = evals.get(row["eval"]) or {}, row["score"]
-        labels = dict(page.HEADLINES.get(spec.get("type")) or {score: score.replace("_", " ")})
+        kind = spec.get("type")
+        cls = specs.of(kind)
+        labels = cls.labels() or {score: score.replace("_", " ")}
         if score not in labels or not all(_has_value(row[s]) for s in SIDES):
             continue
         place = order.index(row["eval"]) if row["eval"] in order else len(order)
-        scores = list(dict.fromkeys([*sample_files.MAIN.get(spec.get("type"), ()), *labels]))
-        key = (page.rank(row["eval"]), place, scores.index(score))
+        scores = list(dict.fromkeys([*cls.main, *labels]))
+        key = (page.rank(row["eval"], kind), place, scores.index(score))
         validation = str(spec.get("split", "")).startswith("val")
-        name = f"{page.title(row['eval'])}: {labels[score]}"
+        name = f"{page.title(row['eval'], kind)}: {labels[score]}"
         sides = (page_parts.interval(row["before"]), page_parts.interval(row["after"]))
         cells = (name, *sides, page_parts.difference(row["difference"]))
         lines[validation].append((key, Line(*cells, row["after"]["clusters"])))
@@ -211,4 +216,4 @@ def _has_value(side: Mapping[str, Any]) -> bool:
 
 
 def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(record[k] for k in ("index", "id", "prompt", "reference_text"))
+    return tuple(record.get(k) for k in ("index", "id", "prompt", "reference_text"))

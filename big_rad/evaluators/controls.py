@@ -3,8 +3,8 @@
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 
-# The controls that `add` adds to each type of evaluator.
-OF_TYPE = {"grounded": ("blank", "shuffled", "mirrored"), "vqa": ("blank", "shuffled")}
+from big_rad.evaluators import spec as specs
+
 Evals = MutableMapping[str, Any]
 
 
@@ -22,7 +22,7 @@ def add(evals: Evals, names: Sequence[str] | None = None) -> list[str]:
     for name, spec in list(evals.items()):
         if (spec.get("control") or "none") != "none" or (names is not None and name not in names):
             continue
-        for control in OF_TYPE.get(spec.type, ()):
+        for control in specs.of(spec.type).controls:
             found.append(f"{name}_{control}")
             if found[-1] not in evals:
                 evals[found[-1]] = dict(spec.to_dict(), control=control)

@@ -12,13 +12,19 @@ from typing import Any
 
 import numpy as np
 
-from big_rad import evaluators, input_pipeline
+from big_rad.evaluators import spec as specs
+from big_rad.inference.answer import MODEL_FIELDS
 from big_rad.pp import builder as pp_builder
 
-CONTROLS = evaluators.CONTROLS
+CONTROLS = specs.CONTROLS
 BLANK_VALUE = -1.0
-MODEL_FIELDS = ("image", "text", "mask_ar")
 
+_TARGETS = "mask_loss"
+_HINTS = {
+    "reference": 'end it with tok(..., answer=False) and keep("image", "text", "mask_ar", '
+    '"reference")',
+    _TARGETS: 'end it with tok(...) and keep("image", "text", "mask_ar", "mask_loss")',
+}
 _LIMIT_SEED = 42  # the paper's protocol draws its subset with this seed
 _SHUFFLE_SEED = 7
 _KEEP_BYTES = 2 << 30
@@ -36,7 +42,8 @@ class EvalData:
     An item is a dict of `image`, `text`, `mask_ar` (arrays), `reference` (str) and `meta`: `id`,
     `image`, `patient`, `modality`, `plane`, `task`, `lang`, `question_type`; with ground('masks')
     also `masks`, a list of bool [H, W], one for each `</seg>` of the reference. `id` is the
-    question's, and `image` that of its image, which several questions may share.
+    question's, and `image` that of its image, which several questions may share. With tok(...), the
+    answer is part of `text`, and in place of `reference` there is `mask_loss`, which marks it.
 
     Args:
         source: random access to examples with one text each (`datasets.core.expand`).
@@ -70,7 +77,7 @@ class EvalData:
         if i in self._kept:
             return self._kept[i]
         item = self._make(int(self._indices[i]))
-        arrays = [item[k] for k in MODEL_FIELDS] + item.get("masks", [])
+        arrays = [item[k] for k in (*MODEL_FIELDS, _TARGETS) if k in item] + item.get("masks", [])
         size = sum(x.nbytes for x in arrays)
         if self._bytes + size <= _KEEP_BYTES:
             self._kept[i] = item
@@ -113,13 +120,13 @@ class EvalData:
                 'set `expand` in the eval\'s config, such as dict(task="vqa", lang="en")'
             )
         out = self._preprocess({**raw, "rng": np.random.default_rng((0, 0, index))})
-        missing = [k for k in (*MODEL_FIELDS, "reference") if k not in out]
+        answer = "reference" if "reference" in out or _TARGETS not in out else _TARGETS
+        missing = [k for k in (*MODEL_FIELDS, answer) if k not in out]
         if missing:
             raise ValueError(
                 f"eval pp leaves no {', '.join(missing)}: end it with tok(..., answer=False) and "
                 'keep("image", "text", "mask_ar", "reference")'
             )
-        reference = out["reference"]
         meta = {k: str(raw.get(k, "")) for k in ("id", "patient", "modality", "plane")}
         meta["image"] = _image_id(raw)
         meta |= {k: str(texts[0].get(k, "")).strip() for k in ("task", "lang", "question_type")}
@@ -129,7 +136,7 @@ class EvalData:
         return {
             **masks,
             **{k: np.asarray(out[k]) for k in MODEL_FIELDS},
-            "reference": reference if isinstance(reference, str) else reference[0],
+            answer: _text(out[answer]) if answer == "reference" else np.asarray(out[answer]),
             "meta": meta,
         }
 
@@ -157,7 +164,8 @@ class View:
 
     def __getitem__(self, i: int) -> dict[str, np.ndarray]:
         item = self._data[i]
-        return {k: item[k] for k in MODEL_FIELDS} | {"image": self.image(i)}
+        fields = {k: item[k] for k in (*MODEL_FIELDS, _TARGETS) if k in item}
+        return fields | {"image": self.image(i)}
 
     def image(self, i: int) -> np.ndarray:
         """Returns the image that item i is asked about, f32 [H, W, 3]."""
@@ -189,6 +197,35 @@ def patients_of(items: Sequence[tuple[str, str]]) -> list[Hashable]:
     """
     named = {patient for patient, image in items if patient not in ("", image)}
     return [patient if patient in named else ("image", image) for patient, image in items]
+
+
+def check(name: str, data: EvalData, fields: Sequence[str]) -> None:
+    """Checks that the examples have what an evaluator needs.
+
+    Args:
+        name: of the evaluator, for messages.
+        data: its data.
+        fields: see `spec.Statement.fields`.
+
+    Raises:
+        ValueError: preprocessing leaves a field out, or the targets out of the row.
+    """
+    for field in fields:
+        if field not in data[0]:
+            there = ", ".join(k for k in data[0] if k != "meta")
+            raise ValueError(
+                f"config.evals.{name}.pp leaves no {field}, and examples have {there}: "
+                + _HINTS.get(field, "let one of its ops add it")
+            )
+    if _TARGETS in fields and not data[0][_TARGETS].any():
+        raise ValueError(
+            f"config.evals.{name}.pp leaves no targets in the row: write tok(...) without "
+            "answer=False"
+        )
+
+
+def _text(reference: Any) -> str:
+    return reference if isinstance(reference, str) else reference[0]
 
 
 def _nothing(source: Any) -> str:
@@ -261,7 +298,9 @@ def load(spec: Mapping[str, Any], data_dir: str) -> EvalData:
         ValueError: a field that does not fit.
         NoData: the dataset has nothing of what is asked.
     """
-    key = evaluators.data_key(spec, data_dir)
+    from big_rad import input_pipeline  # Pages do without Grain.
+
+    key = specs.data_key(spec, data_dir)
     if key not in _cache:
         source = input_pipeline.make_source(spec, data_dir)
         preprocess = pp_builder.get_preprocess_fn(spec["pp"])

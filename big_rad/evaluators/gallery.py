@@ -13,6 +13,7 @@ from PIL import Image
 
 from big_rad.evaluators import draw
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import spec as specs
 from big_rad.evaluators.page_parts import esc, mark_entities, number
 from big_rad.grounding import masks
 from big_rad.pp import ops_image
@@ -39,7 +40,7 @@ def cards(
     """Returns the samples that are looked at as HTML, each once; "" without any.
 
     Args:
-        records: of all samples, see `generate.Evaluator`.
+        records: of all samples, see `base.Evaluator`.
         pixels: index -> what the model saw, see `draw.seen`; a sample without is shown without.
         kind: type of the evaluator.
         labels: score -> its name on the page.
@@ -92,7 +93,7 @@ def _tagged(records: Sequence[Record], kind: str) -> list[tuple[Record, list[str
             _, tags = found.setdefault(record["index"], (record, []))
             if group not in _OF_A_SAMPLE:
                 tags.append(group)
-    if kind != "vqa":
+    if specs.of(kind).points:
         for record, tags in found.values():
             tags += ["hallucination"] if sample_files.hallucinated(record) else []
             tags += ["miss"] if sample_files.missed(record) else []

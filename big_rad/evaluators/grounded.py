@@ -6,21 +6,24 @@ G-IoU in the paper's form with classes compared by id. Knows no other similarity
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import generate, vqa
+from big_rad.evaluators import base, vqa
+from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators.spec import Score
 from big_rad.grounding import classes
 from big_rad.metrics import grounding as grounding_metrics
 from big_rad.metrics import laterality
 from big_rad.metrics import text as text_metrics
 
+_CLASSES = tuple(c.name for c in classes.CLASSES)
 _SIDED = tuple(f"laterality_{score}" for score in laterality.SCORES)
 
 
-class Evaluator(generate.Evaluator):
+class Evaluator(base.Evaluator):
     """Scores boxes or masks, words and sides.
 
     Args:
         captions: also CIDEr, BLEU and ROUGE-L, whose libraries take seconds to load.
-        others: see `generate.Evaluator`.
+        others: see `base.Evaluator`.
 
     Yields what `metrics.grounding.g_iou` returns (mode "paper", similarity "class_id"),
     `report_f1` (token F1 of the text without markup) and, where there are several, `report_f1` and
@@ -35,15 +38,59 @@ class Evaluator(generate.Evaluator):
         ValueError: (in `run`) a model with masks, and references with boxes.
     """
 
-    type = "grounded"
+    scores = (
+        Score("g_iou", "G-IoU", groups=base.SUBSETS),
+        Score("f1", "entity F1"),
+        Score("f1_iou50", "entity F1 at IoU 0.5"),
+        Score("mean_iou", "mean IoU of matched entities", groups=_CLASSES),
+        Score("mean_dice", "mean Dice of matched masks", groups=_CLASSES),
+        Score("blank_masks", "blank masks", lowest=True),
+        Score("report_f1", "text F1", groups=base.SUBSETS),
+        Score("valid_markup", "valid markup"),
+        Score("hallucination_rate", "entities where there are none", lowest=True),
+        Score("laterality_entity", "entities of the wrong side", lowest=True),
+        Score("laterality_box", "boxes on the other side", lowest=True),
+        Score("laterality_text", "texts with the wrong side", lowest=True),
+        Score("report_cider", "CIDEr", option="captions"),
+        Score("report_rouge_l", "ROUGE-L", option="captions"),
+        Score("report_bleu4", "BLEU-4", option="captions"),
+        Score("llm_score", "LLMScore", judged=True),
+        Score("n_scored", count=True),
+        Score("n_both_empty", count=True),
+        Score("precision"),
+        Score("recall"),
+        Score("precision_iou50"),
+        Score("recall_iou50"),
+        Score("invalid_refs", count=True),
+        Score("report_bleu1", option="captions"),
+        Score("report_cider_normalized", option="captions"),
+        *base.SCORES,
+        *(
+            Score(name, count=True, groups=_CLASSES, whole=False)
+            for name in ("n_ref", "n_pred", "matched")
+        ),
+    )
+    main = ("g_iou", "report_f1")
+    titles = {"report": "Grounded reports", "detect": "Organs detected by name"}
+    place = 0
+    controls = ("blank", "shuffled", "mirrored")
+    task = "report"
+    points = True
 
     def __init__(self, *args: Any, captions: bool = False, **others: Any):
         super().__init__(*args, **others)
         self._captions = captions
         self._pairs: list[list[tuple[int, int, float, float]]] = []
 
+    @classmethod
+    def groups(cls, records: Sequence[base.Record]) -> dict[str, list[base.Record]]:
+        """Returns the groups of the base, and the samples with most hallucinations and misses."""
+        more = {"hallucinations": sample_files.hallucinated, "misses": sample_files.missed}
+        most = {name: sample_files.with_most(records, count) for name, count in more.items()}
+        return super().groups(records) | most
+
     def score(
-        self, samples: Sequence[generate.Sample]
+        self, samples: Sequence[base.Sample]
     ) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Returns (metrics, scores of each sample; None where one does not count)."""
         predictions = [s.prediction for s in samples]
@@ -72,7 +119,7 @@ class Evaluator(generate.Evaluator):
         for name in _SIDED:
             counted = [x[name] for x in scores if x[name] is not None]
             if counted:
-                metrics[name] = generate.mean(counted)
+                metrics[name] = base.mean(counted)
         if self._captions:
             metrics |= _captions(predictions, references, scores)
         for class_id, row in result["per_class"].items() if masks else ():
@@ -81,7 +128,7 @@ class Evaluator(generate.Evaluator):
                 metrics |= {f"{k}_{name}": v for k, v in row.items()}
         return {**vqa.summarise(samples, scores, ("g_iou", "report_f1")), **metrics}, scores
 
-    def _record(self, sample: generate.Sample, scores: Mapping[str, Any]) -> generate.Record:
+    def _record(self, sample: base.Sample, scores: Mapping[str, Any]) -> base.Record:
         # Entities that were matched also say how well.
         record = super()._record(sample, scores)
         for i, j, _, iou in self._pairs[sample.index]:

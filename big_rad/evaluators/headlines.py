@@ -4,36 +4,12 @@ Knows names and figures of evaluations; no model, no data, no samples.
 """
 
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from big_rad import evaluators
-from big_rad.evaluators import page
-from big_rad.evaluators.samples import MAIN
-from big_rad.grounding import classes
-from big_rad.pp import ops_load, prompts
+from big_rad.evaluators import spec as specs
 from big_rad.registry import did_you_mean
 
-_EVERYWHERE = ("n", "unfinished", "mean_logprob")
-_PUBLISHED = ("recall_published", "accuracy_published")
-_OTHERS = {  # beside `page.HEADLINES`
-    "grounded": (
-        *("n_scored", "n_both_empty", "precision", "recall", "precision_iou50", "recall_iou50"),
-        *("invalid_refs", "report_bleu1", "report_cider_normalized"),
-    ),
-    "vqa": _PUBLISHED,
-}
-_GRADED = ("llm_score",)  # By `big_rad.evaluate` alone.
-_WITH_CAPTIONS = re.compile(r"report_(cider|rouge|bleu).*")
-_GROUPED = {
-    "grounded": ("g_iou", "report_f1", "n"),
-    "vqa": ("f1", "recall", "accuracy", "n", *_PUBLISHED),
-}
-_KINDS = {"grounded": (), "vqa": ("yes_no", "multiple", "open", "closed")}
-_LANGUAGE_OR_MODALITY = (*prompts.VQA_LANGS, *ops_load.MODALITIES, "no_lang", "no_modality")
-_COUNTS = re.compile(r"n|(n|matched)_.*|invalid_refs")
-_BY_CLASS = ("mean_iou", "mean_dice", "n_ref", "n_pred", "matched")
 Specs = Mapping[str, Mapping[str, Any]]
 
 
@@ -55,14 +31,14 @@ def unknown_score(name: str, evals: Specs) -> str:
         like = did_you_mean(evaluator, evals)
         return f"config.evals has no evaluator {evaluator!r}; known: {there}{like}"
     spec = evals[evaluator]
-    kind = spec.get("type")
-    if kind not in MAIN:  # Which scores another type has only it knows.
+    cls = specs.of(spec.get("type"))
+    if cls.missing:  # An error of its own, see `evaluators.check`.
         return ""
-    known = _scores(kind, spec)
-    if metric in known or _is_of_a_group(kind, metric):
+    known = cls.names(spec)
+    if metric in known or _is_of_a_group(cls, metric):
         return ""
     return (
-        f"evaluator {evaluator!r} (type {kind!r}) has no score {metric!r}; known: "
+        f"evaluator {evaluator!r} (type {spec['type']!r}) has no score {metric!r}; known: "
         f"{', '.join(known)}{did_you_mean(metric, known)}"
     )
 
@@ -80,12 +56,13 @@ def cannot_choose(name: str, evals: Specs, mode: str) -> str:
         errors the lowest value is the best.
     """
     evaluator, _, metric = name.partition("/")
-    kind = evals[evaluator].get("type")
-    if kind not in MAIN:
+    cls = specs.of(evals[evaluator].get("type"))
+    score = cls.stated(metric)
+    if score is None:
         return ""
-    if _COUNTS.fullmatch(metric):
-        return f"this is a count and says nothing about the model; use {evaluator}/{MAIN[kind][0]}"
-    if mode == "max" and metric in (*page.LOWER_IS_BETTER, "unfinished"):
+    if score.count:
+        return f"this is a count and says nothing about the model; use {evaluator}/{cls.main[0]}"
+    if mode == "max" and score.lowest:
         return "its lowest value is the best; set config.ckpt_best_mode=min"
     return ""
 
@@ -98,11 +75,11 @@ def default_summary(evals: Specs, metrics: Mapping[str, float]) -> dict[str, flo
         metrics: "EVALUATOR/METRIC" -> value of an evaluation.
 
     Returns:
-        Under the same names, of real images both scores of `MAIN`, of controls the first.
+        Under the same names, of real images all main scores of the class, of controls the first.
     """
     found = {}
     for evaluator, spec in evals.items():
-        scores = MAIN.get(spec.get("type"), ())
+        scores = specs.of(spec.get("type")).main
         for score in scores if _control(spec) == "none" else scores[:1]:
             name = f"{evaluator}/{score}"
             found |= {name: metrics[name]} if name in metrics else {}
@@ -143,7 +120,8 @@ def lines(
         )
         text = f"eval step {step}: {evaluator} {score} {_figure(value)}"
         text += f" ({controls})" if controls else ""
-        yield text + _compared(name, value, earlier, spec, lowest and name == chosen)
+        least = lowest if name == chosen else specs.of(spec.get("type")).lowest(score)
+        yield text + _compared(name, value, earlier, spec, least)
 
 
 def board_tag(evals: Specs) -> Callable[[str], str]:
@@ -161,12 +139,12 @@ def board_tag(evals: Specs) -> Callable[[str], str]:
 
     def tag(name: str) -> str:
         evaluator, _, metric = name.partition("/")
-        kind = evals.get(evaluator, {}).get("type")
-        if kind not in MAIN:
+        cls = specs.of(evals.get(evaluator, {}).get("type"))
+        if cls.missing:
             return name
         if _control(evals[evaluator]) == "none":
-            return name if metric in dict(page.HEADLINES[kind]) else ""
-        if metric != MAIN[kind][0]:
+            return name if metric in cls.labels() else ""
+        if metric != cls.main[0]:
             return ""
         group, control = real.get(evaluator, (evaluator, _control(evals[evaluator])))
         return f"{group}/{metric}_{control}"
@@ -174,22 +152,10 @@ def board_tag(evals: Specs) -> Callable[[str], str]:
     return tag
 
 
-def _scores(kind: str, spec: Mapping[str, Any]) -> list[str]:
-    names = [n for n, _ in page.HEADLINES[kind]] + [*_OTHERS[kind], *_EVERYWHERE]
-    names = [n for n in names if n not in _GRADED]
-    return [n for n in names if spec.get("captions") or not _WITH_CAPTIONS.fullmatch(n)]
-
-
-def _is_of_a_group(kind: str, metric: str) -> bool:
+def _is_of_a_group(cls: type[specs.Statement], metric: str) -> bool:
     # Such as f1_de, accuracy_yes_no, mean_iou_liver.
-    for score in _GROUPED[kind]:
-        group = metric.removeprefix(f"{score}_")
-        if group != metric and (group in _KINDS[kind] or group in _LANGUAGE_OR_MODALITY):
-            return True
-    organs = {c.name for c in classes.CLASSES}
-    return kind == "grounded" and any(
-        metric.startswith(f"{s}_") and metric.removeprefix(f"{s}_") in organs for s in _BY_CLASS
-    )
+    score = cls.stated(metric)
+    return score is not None and score.name != metric
 
 
 def _shown(
@@ -199,7 +165,7 @@ def _shown(
     # main ones that has a value; "" if it has not been run.
     if chosen in metrics and chosen.partition("/")[0] == evaluator:
         return chosen.partition("/")[2]
-    there = [s for s in MAIN.get(spec.get("type"), ()) if f"{evaluator}/{s}" in metrics]
+    there = [s for s in specs.of(spec.get("type")).main if f"{evaluator}/{s}" in metrics]
     finite = [s for s in there if math.isfinite(metrics[f"{evaluator}/{s}"])]
     return next(iter(finite + there), "")
 
@@ -224,11 +190,11 @@ def _compared(
 def _controls(evaluator: str, evals: Specs) -> dict[str, str]:
     # control -> evaluator that asks the same with other images
     spec = evals[evaluator]
-    same = (spec.get("type"), evaluators.data_key(spec))
+    same = (spec.get("type"), specs.data_key(spec))
     return {
         _control(other): name
         for name, other in evals.items()
-        if _control(other) != "none" and (other.get("type"), evaluators.data_key(other)) == same
+        if _control(other) != "none" and (other.get("type"), specs.data_key(other)) == same
     }
 
 

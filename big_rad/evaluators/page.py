@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from big_rad import evaluators
 from big_rad.evaluators import gallery
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import spec as specs
 from big_rad.evaluators.page_parts import esc, number
 
 Record = Mapping[str, Any]
@@ -25,50 +25,6 @@ CONTROL_NAMES = {
     "mirrored": "mirrored",
 }
 _WITHOUT = ("blank", "shuffled")  # controls that tell nothing of the image
-# Metrics that a page shows, best first; `n` and the like stand in the caption.
-HEADLINES = {
-    "grounded": (
-        ("g_iou", "G-IoU"),
-        ("f1", "entity F1"),
-        ("f1_iou50", "entity F1 at IoU 0.5"),
-        ("mean_iou", "mean IoU of matched entities"),
-        ("mean_dice", "mean Dice of matched masks"),
-        ("blank_masks", "blank masks"),
-        ("report_f1", "text F1"),
-        ("valid_markup", "valid markup"),
-        ("hallucination_rate", "entities where there are none"),
-        ("laterality_entity", "entities of the wrong side"),
-        ("laterality_box", "boxes on the other side"),
-        ("laterality_text", "texts with the wrong side"),
-        ("report_cider", "CIDEr"),
-        ("report_rouge_l", "ROUGE-L"),
-        ("report_bleu4", "BLEU-4"),
-        ("llm_score", "LLMScore"),
-    ),
-    "vqa": (
-        ("f1", "F1"),
-        ("recall", "recall"),
-        ("accuracy", "accuracy"),
-        ("accuracy_yes_no", "accuracy, yes/no"),
-        ("accuracy_multiple", "accuracy, multiple choice"),
-        ("accuracy_closed", "accuracy, closed"),
-        ("f1_open", "F1, open"),
-        ("accuracy_open", "accuracy, open"),
-        ("llm_score", "LLMScore"),
-    ),
-}
-_TITLES = {  # of the evaluators' usual names, in the page's order
-    "report": "Grounded reports",
-    "detect": "Organs detected by name",
-    "vqa": "Visual question answering",
-}
-LOWER_IS_BETTER = (
-    "hallucination_rate",
-    "blank_masks",
-    "laterality_entity",
-    "laterality_box",
-    "laterality_text",
-)
 _CONTROLS = (
     "Blank: the same questions with an empty image. Shuffled: with another patient's image. The "
     "difference is to the better of these two, on so few samples partly chance: a model that looks "
@@ -87,9 +43,9 @@ class Section:
 
     Attributes:
         title: heading.
-        kind: "grounded" or "vqa".
+        kind: type of the evaluator.
         results: control -> {metric: value or None}; "none" is the real image.
-        records: the samples of the real images, see `generate.Evaluator`.
+        records: the samples of the real images, see `base.Evaluator`.
         pixels: index of a record -> what the model saw, see `draw.seen`; a record without is shown
             without.
         step: of the results; None if it is not known.
@@ -104,17 +60,29 @@ class Section:
     step: int | None = None
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
+    @property
+    def cls(self) -> type[specs.Statement]:
+        """The class of the evaluator; one that cannot be imported states nothing."""
+        return specs.of(self.kind)
+
+    def labels(self) -> dict[str, str]:
+        """Returns the scores that are shown, with their titles.
+
+        Of a class that states no scores all figures are shown, under the names they have.
+        """
+        cls = self.cls
+        return cls.labels() if cls.scores else {k: k for k in self.results.get("none", {})}
+
 
 def galleries(sections: Sequence[Section]) -> str:
     """Returns the samples of all sections as HTML, to which the table of scores links, below one
     filter for all of them."""
     parts = [gallery.filters((s.records, s.kind) for s in sections)]
     for i, s in enumerate(sections):
-        cards = gallery.cards(s.records, s.pixels, s.kind, dict(HEADLINES[s.kind]))
-        grounded = s.kind == "grounded"
-        legend = gallery.LEGEND + _classes(s.results.get("none", {})) if grounded else ""
+        cards = gallery.cards(s.records, s.pixels, s.kind, s.labels())
+        legend = gallery.LEGEND + _classes(s.results.get("none", {})) if s.cls.points else ""
         chosen = f"{cards.count('<article ')} of {len(s.records)} samples are shown."
-        body = f'<p class="note">{chosen}</p>{legend}{cards}' if cards else _NO_SAMPLES
+        body = f'<p class="note">{chosen}</p>{legend}{cards}' if cards else _no_cards(s)
         parts.append(f'<section id="s{i}"><h2>{esc(s.title)}</h2>{body}</section>')
     return "".join(parts)
 
@@ -139,34 +107,41 @@ def sections_of(
     sections = []
     for name, spec in evals.items():
         kind = spec.get("type")
-        if (spec.get("control") or "none") != "none" or kind not in HEADLINES:
+        if (spec.get("control") or "none") != "none":
             continue
         names = {
             other.get("control") or "none": n
             for n, other in evals.items()
-            if other.get("type") == kind and evaluators.data_key(other) == evaluators.data_key(spec)
+            if other.get("type") == kind and specs.data_key(other) == specs.data_key(spec)
         }
         names["none"] = name
         found = {control: results[n] for control, n in names.items() if n in results}
         records, pixels = sample_files.read(samples_dir, name)
         if found or records:
             step = steps.get(name)
-            sections.append(Section(title(name), kind, found, records, pixels, step, names))
-    return sorted(sections, key=lambda s: rank(s.names["none"]))
+            heading = title(name, kind)
+            sections.append(Section(heading, kind, found, records, pixels, step, names))
+    return sorted(sections, key=lambda s: rank(s.names["none"], s.kind))
 
 
-def rank(name: str) -> int:
-    """Returns the place of an evaluator on the page; those that share it keep their order."""
-    order = [*_TITLES, *(f"{n}_val" for n in _TITLES)]
-    return order.index(name) if name in order else len(order)
+def rank(name: str, kind: Any) -> tuple[int, int, int]:
+    """Returns the place of an evaluator on the page; those that share it keep their order.
+
+    Args:
+        name: of the evaluator.
+        kind: its type.
+    """
+    cls, base = specs.of(kind), name.removesuffix("_val")
+    order = list(cls.titles)
+    return (int(base != name), cls.place, order.index(base)) if base in order else (2, 0, 0)
 
 
-def title(name: str) -> str:
-    """Returns an evaluator's name as a heading."""
-    base = name.removesuffix("_val")
-    if base != name and base in _TITLES:
-        return f"{_TITLES[base]}, validation"
-    return _TITLES.get(name, name.replace("_", " ").strip().capitalize())
+def title(name: str, kind: Any) -> str:
+    """Returns the name of an evaluator of some type as a heading."""
+    titles, base = specs.of(kind).titles, name.removesuffix("_val")
+    if base != name and base in titles:
+        return f"{titles[base]}, validation"
+    return titles.get(name, name.replace("_", " ").strip().capitalize())
 
 
 def scores(sections: Sequence[Section]) -> str:
@@ -182,12 +157,12 @@ def scores(sections: Sequence[Section]) -> str:
             f'<tr class="group"><th colspan="{width}" scope="rowgroup"><a href="#s{i}">'
             f"{esc(section.title)}</a> <small>{_what(section)}</small></th></tr>"
         )
-        for metric, label in HEADLINES[section.kind]:
+        for metric, label in section.labels().items():
             if metric not in real:
                 continue
             values = {c: section.results.get(c, {}).get(metric) for c in shown}
-            cells = "".join(f"<td>{number(v)}</td>" for v in values.values())
-            gain = f"<td>{_gain(metric, values)}</td>" if controls else ""
+            cells = "".join(f"<td>{_figure(section.cls, metric, v)}</td>" for v in values.values())
+            gain = f"<td>{_gain(section.cls, metric, values)}</td>" if controls else ""
             name = f'<th scope="row" title="{esc(metric)}">{esc(label)}</th>'
             rows.append(f"<tr>{name}{cells}{gain}</tr>")
     heads = "".join(f"<th>{CONTROL_NAMES[c]}</th>" for c in shown)
@@ -198,21 +173,50 @@ def scores(sections: Sequence[Section]) -> str:
     return (
         '<section><h2>Scores</h2><div class="scroll"><table class="scores"><thead><tr>'
         f"<th>metric</th>{heads}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>"
-        f'<p class="note">{note}</p></section>'
+        f'<p class="note">{note}</p>{_missing(sections)}</section>'
     )
+
+
+def _missing(sections: Sequence[Section]) -> str:
+    # Says which figures have the names of metrics.jsonl alone, and why.
+    return "".join(
+        f'<p class="note">{esc(s.title)}: the figures have their raw names, since the type of this '
+        f"evaluator is {esc(s.cls.missing)}.</p>"
+        for s in sections
+        if s.cls.missing
+    )
+
+
+def _no_cards(section: Section) -> str:
+    if section.records and section.cls.groups([]) == {}:
+        return f'<p class="note">{len(section.records)} samples, which are not drawn.</p>'
+    return _NO_SAMPLES
 
 
 def _is_shown(control: str, sections: Sequence[Section]) -> bool:
     return control == "none" or any(control in s.results for s in sections)
 
 
-def _gain(metric: str, values: Mapping[str, float | None]) -> str:
+def _gain(cls: type[specs.Statement], metric: str, values: Mapping[str, float | None]) -> str:
     finite = {k: v for k, v in values.items() if v is not None and math.isfinite(v)}
     real, controls = finite.get("none"), [finite[c] for c in _WITHOUT if c in finite]
-    if real is None or not controls or metric in LOWER_IS_BETTER:
+    if real is None or not controls or not _higher(cls, metric):
         return "–"
     gain = real - max(controls)
     return f"{gain:+.3f}"
+
+
+def _figure(cls: type[specs.Statement], metric: str, value: float | None) -> str:
+    # A loss may be above 1, and its digits still count.
+    if value is not None and abs(value) > 1 and math.isfinite(value) and cls.lowest(metric):
+        return f"{value:.3f}"
+    return number(value)
+
+
+def _higher(cls: type[specs.Statement], metric: str) -> bool:
+    # Whether a score is known to be better when it is higher.
+    score = cls.stated(metric)
+    return score is not None and not score.lowest and not score.count
 
 
 def _what(section: Section) -> str:

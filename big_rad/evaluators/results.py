@@ -15,6 +15,7 @@ from typing import Any
 from big_rad import metrics
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import spec as specs
 from big_rad.evaluators import summary as summaries
 
 Entry = dict[str, Any]
@@ -222,7 +223,8 @@ def with_intervals(
         return entry
     records, _ = sample_files.read(out / "samples", name)
     of = summaries.clusters(records, by, [sample_files.subject_of(r) for r in records])
-    found = summaries.intervals(records, of, resamples, seed)
+    points = specs.of(entry["asked"]["type"]).points
+    found = summaries.intervals(records, of, resamples, seed, points)
     return {**entry, "intervals": found, "bootstrap": bootstrap}
 
 

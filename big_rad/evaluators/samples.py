@@ -18,12 +18,11 @@ from PIL import Image
 
 from big_rad import runtime
 from big_rad.evaluators import draw
+from big_rad.evaluators import spec as specs
 from big_rad.grounding import masks
 from big_rad.unicode import nfc
 
 Record = dict[str, Any]
-# Of each type of evaluator the main score, and what to look at beside it, or where it has no value.
-MAIN = {"grounded": ("g_iou", "report_f1"), "vqa": ("f1", "accuracy")}
 _FIELDS = ("id", "scores")  # that every reader needs
 # What scores of records that do not name their image are called now.
 _RENAMED = {"accuracy": "accuracy_published", "recall": "recall_published"}
@@ -42,7 +41,7 @@ def write(
     Args:
         folder: made.
         name: of the evaluator.
-        records: of its samples, see `generate.Evaluator`.
+        records: of its samples, see `base.Evaluator`.
         pixels: index of a sample -> what the model saw, see `draw.seen`; without any there is no
             second file.
     """
@@ -176,27 +175,10 @@ def class_of(entity: Record) -> Any:
     return entity["class_id"] or nfc(entity["phrase"].strip().lower())
 
 
-def groups(records: Sequence[Record], kind: str) -> dict[str, list[Record]]:
-    """Returns the samples that are looked at, in groups.
-
-    Args:
-        records: of all samples.
-        kind: type of the evaluator.
-
-    Returns:
-        Of grounded texts {"worst", "best", "random"}, see `choose`, and those with most
-        {"hallucinations", "misses"}, which may be among the others; of answers
-        {"wrong", "right"}; of another kind nothing.
-    """
-    if kind == "vqa":
-        return right_and_wrong(records)
-    if kind not in MAIN:
-        return {}
-    found = choose(records, MAIN[kind][0])
-    for name, count in (("hallucinations", hallucinated), ("misses", missed)):
-        some = [r for r in records if count(r)]
-        found[name] = sorted(some, key=lambda r: -len(count(r)))[:_PER_GROUP]
-    return found
+def with_most(records: Sequence[Record], count: Callable[[Record], Sequence[Any]]) -> list[Record]:
+    """Returns a few samples with most of what `count` finds in them, such as `missed`."""
+    some = [r for r in records if count(r)]
+    return sorted(some, key=lambda r: -len(count(r)))[:_PER_GROUP]
 
 
 def followed(records: Sequence[Record]) -> list[Record]:
@@ -205,12 +187,22 @@ def followed(records: Sequence[Record]) -> list[Record]:
     return [records[round(i)] for i in places]
 
 
-def shown(records: Sequence[Record], kind: str) -> list[Record]:
+def groups(records: Sequence[Record], kind: specs.Type) -> dict[str, list[Record]]:
+    """Returns the samples that are looked at, in groups, as the class of the evaluator says.
+
+    Args:
+        records: of all samples.
+        kind: type of the evaluator; one that cannot be imported has no groups.
+    """
+    return specs.of(kind).groups(records)
+
+
+def shown(records: Sequence[Record], kind: specs.Type) -> list[Record]:
     """Returns all samples of which a page or TensorBoard may show the image.
 
     Args:
         records: of all samples.
-        kind: type of the evaluator; of an unknown one only those that are followed.
+        kind: type of the evaluator; of one without groups only those that are followed.
     """
     chosen = followed(records) + sum(groups(records, kind).values(), [])
     return list({r["index"]: r for r in chosen}.values())
@@ -236,7 +228,7 @@ def overlays(evals: Mapping[str, Any]) -> Iterator[tuple[str, Image.Image]]:
         evals: name -> evaluator that has run; only those that point at something are drawn.
     """
     for name, evaluator in evals.items():
-        if evaluator.type != "grounded":
+        if not evaluator.points:
             continue
         for record in followed(evaluator.records):
             if record["index"] in evaluator.pixels:

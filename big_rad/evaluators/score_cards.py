@@ -8,7 +8,6 @@ from typing import Any
 
 from big_rad.evaluators import page
 from big_rad.evaluators.page_parts import esc, interval
-from big_rad.evaluators.samples import MAIN
 
 _GROUPS = {  # field of a group -> its heading
     "lang": "language",
@@ -40,8 +39,9 @@ def html(summary: Mapping[str, Any], sections: Sequence[page.Section]) -> str:
 
 def _card(evals: Mapping[str, Any], section: page.Section) -> str:
     entry = evals[section.names["none"]]
-    main, labels = MAIN[section.kind][0], dict(page.HEADLINES[section.kind])
-    found = entry["intervals"]
+    found, labels = entry["intervals"], section.labels()
+    main = next(iter((*section.cls.main, *found[""])), "")
+    label = labels.get(main, main)
     x = found[""].get(main)
     controls = {
         page.CONTROL_NAMES[c]: evals[n]["intervals"][""][main]["mean"]
@@ -60,7 +60,7 @@ def _card(evals: Mapping[str, Any], section: page.Section) -> str:
     )
     return (
         f'<article class="tile"><h3>{esc(section.title)}</h3><p class="meta">{esc(what)}</p>'
-        f'<p class="figure"><b>{figure}</b> {esc(labels[main])} <span>{between}</span></p>{bar}'
+        f'<p class="figure"><b>{figure}</b> {esc(label)} <span>{between}</span></p>{bar}'
         f'<p class="ticks">{ticks}</p>{_groups(found, main)}'
         f"<details><summary>All scores</summary>{_table(found[''], labels)}</details></article>"
     )
@@ -96,7 +96,10 @@ def _rows(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
 
 
 def _bar(x: Mapping[str, Any], controls: Mapping[str, float] | None = None) -> str:
-    # From 0 to 1: the interval as a band, the mean as a line, controls as dashed lines.
+    # From 0 to 1: the interval as a band, the mean as a line, controls as dashed lines. A score
+    # outside, such as a loss, has no such scale.
+    if x["mean"] > 1 + 1e-6 or x["mean"] < -1e-6:
+        return ""
     low, mean, high = (min(max(x[k], 0.0), 1.0) for k in ("low", "mean", "high"))
     lines = "".join(
         f'<i class="control {esc(c)}" style="left:{min(max(v, 0.0), 1.0):.2%}" '

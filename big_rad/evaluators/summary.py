@@ -23,14 +23,17 @@ def intervals(
     clusters: Sequence[str] | None,
     resamples: int = 10_000,
     seed: int = 0,
+    points: bool | None = None,
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Returns intervals of all scores of samples.
 
     Args:
-        records: of the samples, see `generate.Evaluator`.
+        records: of the samples, see `base.Evaluator`.
         clusters: what each belongs to; None takes each alone.
         resamples: of the bootstrap.
         seed: of the bootstrap.
+        points: whether the evaluator points at places, see `spec.Statement`; None takes those with
+            a G-IoU for such.
 
     Returns:
         group -> score -> `mean`, `low`, `high`, `n`, `clusters`. The group "" has all samples,
@@ -52,21 +55,26 @@ def intervals(
         rows = bootstrap.interval(table, clusters=of, resamples=resamples, seed=seed)
         found[group] = {s: dataclasses.asdict(x) for s, x in zip(names, rows, strict=True) if x.n}
 
+    if not records:
+        return {"": {}}
     for group, members in groups.items():
         add(
             group, scores, members, [[records[i]["scores"].get(s) for s in scores] for i in members]
         )
-    for name, entities in sorted(_by_class(records).items()):
+    for name, entities in sorted(_by_class(records, points).items()):
         table = [[float("iou" in e), e.get("iou", 0.0)] for _, e in entities]
         add(f"class={name}", ("entity_found", "entity_iou"), [i for i, _ in entities], table)
     return found
 
 
-def _by_class(records: Sequence[Mapping[str, Any]]) -> dict[str, list[tuple[int, Any]]]:
+def _by_class(
+    records: Sequence[Mapping[str, Any]], points: bool | None
+) -> dict[str, list[tuple[int, Any]]]:
     # Entities of the references with the place of their record; none where nothing is pointed at.
     found: dict[str, list[tuple[int, Any]]] = {}
     for i, record in enumerate(records):
-        for entity in record["boxes"]["reference"] if "g_iou" in record["scores"] else ():
+        pointed = "g_iou" in record["scores"] if points is None else points
+        for entity in record["boxes"]["reference"] if pointed else ():
             if entity["class_name"]:
                 found.setdefault(entity["class_name"], []).append((i, entity))
     return found

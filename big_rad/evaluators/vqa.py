@@ -6,7 +6,9 @@ Open or closed comes from the dataset's own field, never from the words of an an
 from collections.abc import Sequence
 from typing import Any
 
-from big_rad.evaluators import generate
+from big_rad.evaluators import base
+from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators.spec import Score
 from big_rad.metrics import text as text_metrics
 
 _SCORES = {
@@ -16,10 +18,11 @@ _SCORES = {
     "recall_published": text_metrics.recall_published,
     "accuracy_published": text_metrics.accuracy_published,
 }
+_GROUPS = ("yes_no", "multiple", "open", "closed", *base.SUBSETS)
 
 
-class Evaluator(generate.Evaluator):
-    """Scores answers; see `generate.Evaluator` for the arguments.
+class Evaluator(base.Evaluator):
+    """Scores answers; see `base.Evaluator` for the arguments.
 
     Yields `f1`, `recall`, `accuracy`, the last two also as published (`recall_published`,
     `accuracy_published`), and `n`: overall, for each kind of question that occurs (`_open`,
@@ -27,11 +30,34 @@ class Evaluator(generate.Evaluator):
     each language and modality (`f1_de`, `f1_CT`).
     """
 
-    type = "vqa"
+    scores = (
+        Score("f1", "F1", groups=_GROUPS),
+        Score("recall", "recall", groups=_GROUPS),
+        Score("accuracy", "accuracy", groups=_GROUPS),
+        Score("accuracy_yes_no", "accuracy, yes/no"),
+        Score("accuracy_multiple", "accuracy, multiple choice"),
+        Score("accuracy_closed", "accuracy, closed"),
+        Score("f1_open", "F1, open"),
+        Score("accuracy_open", "accuracy, open"),
+        Score("llm_score", "LLMScore", judged=True),
+        Score("recall_published", groups=_GROUPS),
+        Score("accuracy_published", groups=_GROUPS),
+        Score("n", count=True, groups=_GROUPS),
+        *(s for s in base.SCORES if s.name != "n"),
+    )
+    main = ("f1", "accuracy")
+    titles = {"vqa": "Visual question answering"}
+    place = 1
+    task = "vqa"
     masks = False
 
+    @classmethod
+    def groups(cls, records: Sequence[base.Record]) -> dict[str, list[base.Record]]:
+        """Returns wrong answers and right ones."""
+        return sample_files.right_and_wrong(records)
+
     def score(
-        self, samples: Sequence[generate.Sample]
+        self, samples: Sequence[base.Sample]
     ) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Returns (metrics, scores of each sample)."""
         scores = [
@@ -42,14 +68,14 @@ class Evaluator(generate.Evaluator):
         return summarise(samples, scores, list(_SCORES), kinds), scores
 
 
-def question_kind(sample: generate.Sample) -> str:
+def question_kind(sample: base.Sample) -> str:
     """Returns yes_no, multiple, closed, open, or what else the dataset's field says."""
     kind = sample.question_type.strip().lower().replace("/", "").replace("_", "").replace(" ", "")
     return {"yesno": "yes_no", "multiplechoice": "multiple"}.get(kind, kind)
 
 
 def summarise(
-    samples: Sequence[generate.Sample],
+    samples: Sequence[base.Sample],
     scores: Sequence[dict[str, Any]],
     names: Sequence[str],
     kinds: Sequence[str] = (),
@@ -79,6 +105,6 @@ def summarise(
     for group, members in groups.items():
         suffix = f"_{group}" if group else ""
         for name in names:
-            result[name + suffix] = generate.mean([scores[i].get(name) for i in members])
+            result[name + suffix] = base.mean([scores[i].get(name) for i in members])
         result["n" + suffix] = len(members)
     return result

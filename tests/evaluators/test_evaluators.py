@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from big_rad import evaluators
+from big_rad.evaluators import base, grounded, samples, vqa
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import generate, grounded, samples, vqa
 from big_rad.grounding import classes
 from big_rad.grounding import codec as codecs
 from big_rad.pp import tokenizer as tokenizers
@@ -159,7 +159,7 @@ def test_sample_scores_average_to_the_yielded_values(control, tmp_path):
     records, _ = samples.read(tmp_path, "test")
     assert len(records) == 10
     for name in ("f1", "recall", "accuracy"):
-        assert generate.mean([r["scores"][name] for r in records]) == pytest.approx(metrics[name])
+        assert base.mean([r["scores"][name] for r in records]) == pytest.approx(metrics[name])
 
 
 def test_grounded_samples_average_to_the_yielded_values_and_hold_pixel_boxes(tmp_path):
@@ -170,7 +170,7 @@ def test_grounded_samples_average_to_the_yielded_values_and_hold_pixel_boxes(tmp
     metrics = dict(made.run({}))
     records, _ = samples.read(tmp_path, "test")
     for name in ("g_iou", "report_f1", "hallucination_rate", "valid_markup"):
-        expected = generate.mean([r["scores"][name] for r in records])
+        expected = base.mean([r["scores"][name] for r in records])
         assert metrics[name] == pytest.approx(expected), name
     assert metrics["g_iou"] == pytest.approx(1 / 3)
     assert metrics["hallucination_rate"] == 0.5
@@ -197,7 +197,7 @@ def test_a_side_that_is_wrong_is_seen_in_word_and_place():
     assert {k: metrics[f"laterality_{k}"] for k in want} == pytest.approx(want)
     for name in want:
         each = [r["scores"][f"laterality_{name}"] for r in made.records]
-        assert metrics[f"laterality_{name}"] == generate.mean(each) and each[3:] == [None] * 7
+        assert metrics[f"laterality_{name}"] == base.mean(each) and each[3:] == [None] * 7
 
 
 def test_captions_are_scored_where_they_are_asked_for():
@@ -209,7 +209,7 @@ def test_captions_are_scored_where_they_are_asked_for():
     for name in ("report_cider", "report_cider_normalized", "report_rouge_l"):
         each = [r["scores"][name] for r in made.records]
         assert min(each[:5]) > 0.99 and max(each[5:]) < 0.2
-        assert metrics[name] == pytest.approx(generate.mean(each))
+        assert metrics[name] == pytest.approx(base.mean(each))
     assert 0 < metrics["report_bleu4"] < 1 and 0 < metrics["report_bleu1"] < 1
 
 
@@ -335,13 +335,6 @@ def test_examples_are_preprocessed_once_for_several_evaluators():
     assert len(calls) == len(set(calls)) == 10
 
 
-def test_data_key_depends_on_the_data_part_only():
-    spec = dict(type="vqa", builder="x", split="test", pp="load", expand=dict(task="vqa"))
-    same = {**spec, "control": "blank", "batch_size": 3, "every": 7}
-    other = {**spec, "expand": dict(task="report")}
-    assert evaluators.data_key(spec) == evaluators.data_key(same) != evaluators.data_key(other)
-
-
 def test_several_texts_an_item_is_an_error_that_names_expand():
     source = Source(ANSWERS)
     example = source[0]
@@ -382,8 +375,8 @@ def test_a_queue_is_preferred_to_batches_and_gets_unpadded_prompts_one_by_one():
         return [{k: v[i] for k, v in out.items()} for i in range(len(asked))]
 
     options = dict(batch_size=4, max_new_tokens=48)
-    got = generate.run({"queue": queue}, {}, data, tiny(), **options)
-    assert got == generate.run({"generate": Model(ANSWERS)}, {}, data, tiny(), **options)
+    got = base.run({"queue": queue}, {}, data, tiny(), **options)
+    assert got == base.run({"generate": Model(ANSWERS)}, {}, data, tiny(), **options)
     assert len(asked) == len(got) == 10
     for i, request in enumerate(asked):
         np.testing.assert_array_equal(request.image, data[i]["image"])

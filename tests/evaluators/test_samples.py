@@ -169,14 +169,14 @@ def test_an_overlay_draws_a_mask_in_place_of_its_box_and_no_inverted_box():
 
 
 class Ran:
-    def __init__(self, kind, n=9):
-        self.type, self.pixels = kind, {i: np.zeros((8, 8), np.uint8) for i in range(n)}
+    def __init__(self, points, n=9):
+        self.points, self.pixels = points, {i: np.zeros((8, 8), np.uint8) for i in range(n)}
         boxes = {"reference": [entity([1, 1, 5, 5])], "prediction": []}
         self.records = [record(i, g_iou=0.5) | {"boxes": boxes} for i in range(n)]
 
 
 def test_tensorboard_gets_a_handful_of_those_that_point_at_something():
-    evals = {"report": Ran("grounded"), "vqa": Ran("vqa"), "report_blank": Ran("grounded")}
+    evals = {"report": Ran(True), "vqa": Ran(False), "report_blank": Ran(True)}
     evals["report_blank"].pixels = {}  # As of controls.
     pictures = dict(samples.overlays(evals))
     assert list(pictures) == [f"report/sample_{i}" for i in (0, 3, 5, 8)]

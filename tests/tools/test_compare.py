@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from big_rad.evaluators import page, published, samples
+from big_rad.evaluators import published, spec
 from tests import made_evaluation
 from tests.made_evaluation import draw
 from tools import compare
@@ -88,14 +88,17 @@ def test_compare_takes_the_main_scores_and_their_directions_from_where_the_page_
     tmp_path, capsys
 ):
     good, bad = draw(0.8, 80), draw(0.2, 80, seed=1)
-    lower = page.LOWER_IS_BETTER
-    for kind, (_, second) in samples.MAIN.items():
+    classes = {kind: spec.find(kind) for kind in ("grounded", "vqa")}
+    pointed = classes["grounded"]
+    lower = [s for s in pointed.labels() if pointed.lowest(s)]
+    seconds = {kind: cls.main[1] for kind, cls in classes.items()}
+    for kind, second in seconds.items():
         for folder, scores in ((tmp_path / "a", good), (tmp_path / "b", bad)):
             named = {second: scores} | {s: scores for s in lower if kind == "grounded"}
             made_evaluation.add(folder, kind, named, kind=kind)
     assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 1
     found = rows(capsys.readouterr().out)
-    mains = [f"{kind} {second}" for kind, (_, second) in samples.MAIN.items()]
+    mains = [f"{kind} {second}" for kind, second in seconds.items()]
     assert [name for name, (table, _) in found.items() if table == "Main"] == mains
     assert all(found[name][1][3].endswith("worse") for name in mains)
     assert all(found[f"grounded {s}"][1][3].endswith("better") for s in lower)

@@ -4,28 +4,35 @@ Knows prompts and answers as text only; what counts as right is the evaluators' 
 """
 
 import dataclasses
-import functools
 import math
 import pathlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
-from big_rad import decode, decode_queue, input_pipeline
+from big_rad import decode_queue
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import draw
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import spec as specs
 from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes, markup
 from big_rad.grounding import codec as codecs
 from big_rad.grounding import masks as mask_lib
+from big_rad.inference import answer as answer_lib
+from big_rad.pp import ops_load, prompts
 
-Generate = Callable[..., Mapping[str, np.ndarray]]
-Answer = Callable[..., Sequence[Mapping[str, np.ndarray]]]
 Record = dict[str, Any]
-MAX_MASKS = 16  # of a text; more are not made
+# Groups of samples by language and modality, see `vqa.summarise`.
+SUBSETS = (*prompts.VQA_LANGS, *ops_load.MODALITIES, "no_lang", "no_modality")
+# What every evaluator here yields, whatever its scores are.
+SCORES = (
+    specs.Score("n", count=True, groups=SUBSETS),
+    specs.Score("unfinished", lowest=True),
+    specs.Score("mean_logprob"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,111 +74,6 @@ class Sample:
     masks: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
-def make_generate_fn(model: Any, tokenizer: Any, never: Sequence[int] = ()) -> Generate:
-    """Builds `predict_fns["generate"]` of a model: greedy decoding of a batch.
-
-    Args:
-        model: a `paligemma.Model`.
-        tokenizer: its tokenizer; padded and reserved rows are never predicted.
-        never: further ids that are never predicted, see `load.Loaded.never`.
-
-    Returns:
-        A function (params, batch, max_new_tokens=...) -> dict of numpy `tokens` i32 [B, L],
-        `logprob` f32 [B], `length` i32 [B]. The batch has `image`, `text`, `mask_ar`. With a mask
-        decoder, unless `masks=False`, also `num_masks` i32 [B] and `masks` bool [B, K, H, W], or
-        with `logits=True` `mask_logits` f32 in their place.
-
-    Raises:
-        ValueError: a mask decoder, and a tokenizer that cannot write `</seg>`.
-    """
-    options, ends = _decode_options(model, tokenizer, never)
-    positive = jax.jit(lambda x: x > 0)
-
-    @functools.cache
-    def made(max_new_tokens: int, masks: bool) -> decode.Generate:
-        extra = ends if masks else {}
-        return decode.make_generate(model, max_new_tokens=max_new_tokens, **options, **extra)
-
-    def generate(
-        params: Any,
-        batch: Mapping[str, np.ndarray],
-        *,
-        max_new_tokens: int,
-        masks: bool = True,
-        logits: bool = False,
-    ) -> dict[str, np.ndarray]:
-        arrays = [np.asarray(batch[k]) for k in eval_data.MODEL_FIELDS]
-        out = made(max_new_tokens, masks and bool(ends))(params, *arrays)
-        if "mask_logits" in out and not logits:  # An eighth of the bytes for the host.
-            out = {**out, "masks": positive(out["mask_logits"])}
-            del out["mask_logits"]
-        return jax.device_get(out)
-
-    return generate
-
-
-def make_queue_fn(
-    model: Any,
-    tokenizer: Any,
-    sharding: jax.sharding.Sharding | None = None,
-    never: Sequence[int] = (),
-) -> Answer:
-    """Builds `predict_fns["queue"]` of a model: greedy decoding of any number of requests.
-
-    Args:
-        model: a `paligemma.Model`.
-        tokenizer: its tokenizer; padded and reserved rows are never predicted.
-        sharding: of the rows over devices, see `decode_queue.Queue`.
-        never: further ids that are never predicted, see `load.Loaded.never`.
-
-    Returns:
-        A function (params, requests, rows=..., max_new_tokens=..., masks=True, logits=False) ->
-        list of results, as `decode_queue.Queue.run`; `rows` decode together.
-
-    Raises:
-        ValueError: a mask decoder, and a tokenizer that cannot write `</seg>`.
-    """
-    options, ends = _decode_options(model, tokenizer, never)
-    made = functools.cache(
-        lambda masks, **sizes: decode_queue.Queue(
-            model, sharding=sharding, **options, **sizes, **(ends if masks else {})
-        )
-    )
-
-    def answer(
-        params: Any,
-        requests: Iterable[decode_queue.Request],
-        *,
-        rows: int,
-        max_new_tokens: int,
-        masks: bool = True,
-        logits: bool = False,
-    ) -> list[dict[str, np.ndarray]]:
-        sizes = dict(rows=rows, max_new_tokens=max_new_tokens, logits=logits)
-        return made(masks and bool(ends), **sizes).run(params, requests)
-
-    return answer
-
-
-def _decode_options(
-    model: Any, tokenizer: Any, never: Sequence[int]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    # What decoding needs to know of the tokens, and what making masks needs besides.
-    options = dict(
-        vocab_size=tokenizer.vocab_size,
-        never=(tokenizer.pad_id, tokenizer.bos_id, tokenizer.reserved_id, *never),
-        eos_id=tokenizer.eos_id,
-    )
-    if getattr(model, "mask_decoder", None) is None:
-        return options, {}
-    if "</seg>" not in tokenizer.markup:
-        raise ValueError(
-            'config.model.mask_decoder needs the tokens of config.tokenizer.sets "segmentation", '
-            f"which has only {', '.join(tokenizer.sets)}"
-        )
-    return options, {"seg_end_id": tokenizer.markup["</seg>"], "max_masks": MAX_MASKS}
-
-
 def run(
     predict_fns: Mapping[str, Callable[..., Any]],
     params: Any,
@@ -186,7 +88,8 @@ def run(
     """Asks the model every question of the data.
 
     Args:
-        predict_fns: "queue" of `make_queue_fn`, or else "generate" of `make_generate_fn`.
+        predict_fns: "queue" of `answer_lib.make_queue_fn`, or else "generate" of
+            `answer_lib.make_generate_fn`.
         params: the model's parameters, passed through.
         data: the examples.
         tokenizer: decodes prompts and answers.
@@ -233,9 +136,15 @@ def run(
 
 
 def _in_batches(
-    generate: Generate, params: Any, view: eval_data.View, rows: int, options: Mapping[str, Any]
+    generate: answer_lib.Generate,
+    params: Any,
+    view: eval_data.View,
+    rows: int,
+    options: Mapping[str, Any],
 ) -> Iterator[Record]:
     # Batches of equal size, the last filled up; the fill is dropped.
+    from big_rad import input_pipeline  # Pages do without Grain.
+
     for batch in input_pipeline.eval_batches(view, rows):
         out = generate(params, batch, **options)
         for row in np.flatnonzero(batch["_mask"]):
@@ -245,7 +154,7 @@ def _in_batches(
             yield result
 
 
-class Evaluator:
+class Evaluator(specs.Statement):
     """Base of the evaluators that generate text; subclasses say how a sample is scored.
 
     Args:
@@ -265,7 +174,9 @@ class Evaluator:
             in the first process alone, and of real images alone.
     """
 
-    type = ""
+    controls = ("blank", "shuffled")
+    needs = ("queue",)
+    fields = ("reference",)
     masks = True  # Does a score need them?
 
     def __init__(
@@ -319,7 +230,7 @@ class Evaluator:
         if self.control == "none" and jax.process_index() == 0:
             self.pixels = {
                 r["index"]: draw.seen(self.image(r["index"]), r["modality"])
-                for r in sample_files.shown(self.records, self.type)
+                for r in sample_files.shown(self.records, type(self))
             }
         if self._samples_dir is not None and jax.process_index() == 0:
             sample_files.write(self._samples_dir, self.name, self.records, self.pixels)
@@ -330,6 +241,11 @@ class Evaluator:
     def score(self, samples: Sequence[Sample]) -> tuple[dict[str, float], list[dict[str, Any]]]:
         """Returns (metrics of the run, scores of each sample; None: not counted)."""
         raise NotImplementedError
+
+    @classmethod
+    def groups(cls, records: Sequence[Record]) -> dict[str, list[Record]]:
+        """Returns the worst, the best and random samples by the main score."""
+        return sample_files.choose(records, cls.main[0])
 
     @property
     def view(self) -> eval_data.View:

@@ -1,0 +1,121 @@
+"""The functions of a model that evaluators need, each made when it is first asked for.
+
+`MAKERS` has a maker for each name that a class of evaluators may state in `needs`; another kind of
+model adds its own there (an `embed` of two towers, say). Knows no data and no score.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from big_rad import sharding as sharding_lib
+
+Watch = Callable[[Iterable[Any]], Iterable[Any]]
+
+
+class Functions(Mapping[str, Callable[..., Any]]):
+    """The functions of one model, by name; nothing is made of those that nobody asks for.
+
+    Args:
+        model: a `paligemma.Model` or `radgrounder.Model`.
+        tokenizer: its tokenizer.
+        mesh: the devices that rows are split over; None leaves all on one.
+        never: ids that are never predicted, see `load.Loaded.never`.
+        watch: wraps what a function is asked, so that a signal ends an evaluation between two
+            questions (`runtime.StopSignal.watch`); None waits for the end.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        mesh: jax.sharding.Mesh | None = None,
+        never: Sequence[int] = (),
+        watch: Watch | None = None,
+    ):
+        self.model, self.tokenizer, self.mesh, self.never = model, tokenizer, mesh, tuple(never)
+        self.watch: Watch = watch or (lambda asked: asked)
+        self._made: dict[str, Callable[..., Any]] = {}
+
+    def __getitem__(self, name: str) -> Callable[..., Any]:
+        if name not in self._made:
+            self._made[name] = MAKERS[name](self)
+        return self._made[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(MAKERS)
+
+    def __contains__(self, name: object) -> bool:
+        return name in MAKERS
+
+    def __len__(self) -> int:
+        return len(MAKERS)
+
+    @property
+    def sharding(self) -> jax.sharding.Sharding | None:
+        """The sharding of rows over the mesh; None without a mesh."""
+        return None if self.mesh is None else sharding_lib.batch_sharding(self.mesh)
+
+
+def _queue(of: Functions) -> Callable[..., Any]:
+    # (params, requests, rows=..., max_new_tokens=...) -> answers, see `answer.make_queue_fn`.
+    from big_rad.inference import answer
+
+    queue = answer.make_queue_fn(of.model, of.tokenizer, of.sharding, of.never)
+    return lambda params, requests, **kw: queue(params, of.watch(requests), **kw)
+
+
+def _generate(of: Functions) -> Callable[..., Any]:
+    # (params, batch, max_new_tokens=...) -> answers of a batch, see `answer.make_generate_fn`.
+    from big_rad.inference import answer
+
+    generate = answer.make_generate_fn(of.model, of.tokenizer, of.never)
+
+    def watched(params: Any, batch: Any, **kw: Any) -> Any:
+        (batch,) = of.watch([batch])
+        return generate(params, batch, **kw)
+
+    return watched
+
+
+def _loss(of: Functions) -> Callable[..., dict[str, np.ndarray]]:
+    """Makes the loss of targets that the model did not see in training.
+
+    Returns:
+        A function (params, batch) -> dict of numpy f32 [B], a value for each row of the batch:
+        `loss`, the cross-entropy summed over its targets; `correct`, how many of them the model
+        would write itself; `tokens`, how many there are. The batch has `image`, `text`, `mask_ar`
+        and `mask_loss` as a training batch; other fields are ignored. Rows need not divide over
+        the devices. Every process gives the whole batch and has all results.
+    """
+    from big_rad import losses
+
+    replicated = None if of.mesh is None else sharding_lib.replicated(of.mesh)
+    parts = 1 if of.mesh is None else of.mesh.shape["data"]
+
+    @jax.jit
+    def each(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        sums = losses.each_row(of.model, params, batch)
+        return sums if replicated is None else jax.lax.with_sharding_constraint(sums, replicated)
+
+    def loss(params: Any, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        (batch,) = of.watch([batch])
+        rows = len(batch["text"])
+        more = -rows % parts
+        put = {}
+        for name in losses.ROW_FIELDS:
+            array = np.asarray(batch[name])
+            whole = np.concatenate([array, np.repeat(array[-1:], more, axis=0)])
+            put[name] = sharding_lib.put(whole, of.sharding)
+        return {name: x[:rows] for name, x in jax.device_get(each(params, put)).items()}
+
+    return loss
+
+
+MAKERS: dict[str, Callable[[Functions], Callable[..., Any]]] = {
+    "queue": _queue,
+    "generate": _generate,
+    "loss": _loss,
+}
