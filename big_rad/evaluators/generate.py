@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from big_rad import decode, decode_queue, input_pipeline
+from big_rad import input_pipeline
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import draw
 from big_rad.evaluators import samples as sample_files
@@ -21,6 +21,8 @@ from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes, markup
 from big_rad.grounding import codec as codecs
 from big_rad.grounding import masks as mask_lib
+from big_rad.inference import decode
+from big_rad.inference import queue as queue_lib
 
 Generate = Callable[..., Mapping[str, np.ndarray]]
 Answer = Callable[..., Sequence[Mapping[str, np.ndarray]]]
@@ -121,26 +123,26 @@ def make_queue_fn(
     Args:
         model: a `paligemma.Model`.
         tokenizer: its tokenizer; padded and reserved rows are never predicted.
-        sharding: of the rows over devices, see `decode_queue.Queue`.
+        sharding: of the rows over devices, see `queue.Queue`.
         never: further ids that are never predicted, see `load.Loaded.never`.
 
     Returns:
         A function (params, requests, rows=..., max_new_tokens=..., masks=True, logits=False) ->
-        list of results, as `decode_queue.Queue.run`; `rows` decode together.
+        list of results, as `queue.Queue.run`; `rows` decode together.
 
     Raises:
         ValueError: a mask decoder, and a tokenizer that cannot write `</seg>`.
     """
     options, ends = _decode_options(model, tokenizer, never)
     made = functools.cache(
-        lambda masks, **sizes: decode_queue.Queue(
+        lambda masks, **sizes: queue_lib.Queue(
             model, sharding=sharding, **options, **sizes, **(ends if masks else {})
         )
     )
 
     def answer(
         params: Any,
-        requests: Iterable[decode_queue.Request],
+        requests: Iterable[queue_lib.Request],
         *,
         rows: int,
         max_new_tokens: int,
@@ -202,7 +204,7 @@ def run(
     options = {"max_new_tokens": max_new_tokens} | ({} if masks else {"masks": False})
     if "queue" in predict_fns:
         requests = (
-            decode_queue.Request(x["image"], np.array(_nonzero(x["text"]), np.int32))
+            queue_lib.Request(x["image"], np.array(_nonzero(x["text"]), np.int32))
             for x in (view[i] for i in range(len(view)))
         )
         answers = predict_fns["queue"](params, requests, rows=batch_size, **options)

@@ -17,8 +17,8 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from big_rad import decode_rows
 from big_rad import sharding as sharding_lib
+from big_rad.inference import rows as rows_lib
 
 _BATCHES = (1, 4, 16)  # rows of a prefill; each other size would be another compilation
 
@@ -108,7 +108,7 @@ class Queue:
         self._batches = [split * n for n in _BATCHES if split * n <= rows]
         self._sharding = sharding
         self.steps, self.prefilled = 0, {"images": 0, "prompts": 0}
-        self.device = decode_rows.Rows(
+        self.device = rows_lib.Rows(
             model,
             max_new_tokens=max_new_tokens,
             vocab_size=vocab_size,
@@ -309,7 +309,7 @@ class _Run:
         ordered = sorted(groups.values(), key=place)
         self._waiting = [w for g in ordered for w in sorted(g, key=lambda w: w.length)]
 
-    def _prefill(self, batch: list[_Waiting], size: int) -> decode_rows.Filled:
+    def _prefill(self, batch: list[_Waiting], size: int) -> rows_lib.Filled:
         # `batch` is filled up to `size` with its first.
         queue = self._queue
         batch = batch + batch[:1] * (size - len(batch))

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import decode
+from big_rad.inference import decode
 from big_rad.models import paligemma
 
 LENGTHS = (5, 1, 3, 4)

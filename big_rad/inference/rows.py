@@ -1,4 +1,4 @@
-"""The device's side of `decode_queue`: rows that decode at their own places, all state donated.
+"""The device's side of `queue`: rows that decode at their own places, all state donated.
 
 A row's cache holds its image, its prompt and its new tokens without a gap, so a token's slot is
 its position and everything before it is seen. Knows of no request and of no order among them.
@@ -12,8 +12,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from big_rad import decode
 from big_rad import sharding as sharding_lib
+from big_rad.inference import decode
 from big_rad.models import gemma, gemma_step
 
 State = dict[str, Any]  # Every array has the rows as its first axis.

@@ -7,7 +7,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import decode, decode_queue
+from big_rad.inference import decode
+from big_rad.inference import queue as queue_lib
 from big_rad.models import paligemma, radgrounder
 
 NEW = 12
@@ -20,7 +21,7 @@ def make_requests(count=22, images=5):
     rng = np.random.default_rng(5)
     image = rng.uniform(-1, 1, (images, 8, 8, 3)).astype(np.float32)
     return [
-        decode_queue.Request(image[i % images], rng.integers(12, 60, 1 + i * 7 % 8, np.int32))
+        queue_lib.Request(image[i % images], rng.integers(12, 60, 1 + i * 7 % 8, np.int32))
         for i in range(count)
     ]
 
@@ -34,7 +35,7 @@ def plain(model, params, requests, **kw):
 
 
 def queue(model, **kw):
-    return decode_queue.Queue(model, **{**SIZES, **SMALL, **kw})
+    return queue_lib.Queue(model, **{**SIZES, **SMALL, **kw})
 
 
 def assert_same(results, want, logits="mask_logits"):
@@ -171,14 +172,14 @@ def test_a_prompt_that_cannot_be_answered_is_an_error_that_names_the_remedy(
     tiny, one, text, message
 ):
     good = make_requests(1)[0]
-    bad = decode_queue.Request(good.image, np.array(text, np.int32))
+    bad = queue_lib.Request(good.image, np.array(text, np.int32))
     with pytest.raises(ValueError, match=message):
         one.run(tiny.params, [good, bad])
 
 
 def test_images_of_several_sizes_are_an_error_that_names_the_remedy(tiny, one):
     first = make_requests(1)[0]
-    other = decode_queue.Request(np.zeros((12, 8, 3), np.float32), first.text)
+    other = queue_lib.Request(np.zeros((12, 8, 3), np.float32), first.text)
     with pytest.raises(ValueError, match="request 1.*resize them to one size"):
         one.run(tiny.params, [first, other])
 
@@ -217,7 +218,9 @@ def test_requests_are_drawn_no_further_than_the_window(tiny):
 
 EIGHT_DEVICES = """
     import jax, numpy as np
-    from big_rad import decode, decode_queue, sharding
+    from big_rad import sharding
+    from big_rad.inference import decode
+    from big_rad.inference import queue as queue_lib
     from big_rad.models import common, radgrounder
 
     def check(mode):
@@ -230,7 +233,7 @@ EIGHT_DEVICES = """
         rng = np.random.default_rng(0)
         image = rng.uniform(-1, 1, (3, 8, 8, 3)).astype(np.float32)
         requests = [
-            decode_queue.Request(image[i % 3], rng.integers(3, 60, 1 + i % 5, np.int32))
+            queue_lib.Request(image[i % 3], rng.integers(3, 60, 1 + i % 5, np.int32))
             for i in range(19)
         ]
         text = np.ones((1, 4), np.int32)
@@ -244,7 +247,7 @@ EIGHT_DEVICES = """
 
         mesh = sharding.make_mesh((("data", -1),))
         places = common.unflatten(sharding.infer(common.flatten(init), ((".*", "fsdp"),), mesh))
-        queue = decode_queue.Queue(
+        queue = queue_lib.Queue(
             model, rows=8, chunk=2, prompt_buckets=(8,), slot_bucket=16, **kw,
             sharding=sharding.batch_sharding(mesh),
         )
