@@ -1,6 +1,8 @@
 """The step of decoding: what it hands out, pickers with a memory, and its export."""
 
+import ast
 import dataclasses
+import pathlib
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 from jax import export
 
+import big_rad
 from big_rad.inference import decode, sampling
 from big_rad.models import gemma_step, radgrounder
 from tests.inference.table_model import EOS, Table, generate, one_hot
@@ -228,6 +231,35 @@ def test_a_prompt_beside_a_prefilled_image_can_be_exported_for_any_number_of_row
     text = jax.ShapeDtypeStruct((b, 4), jnp.int32)
     logits, k, _ = export.export(jax.jit(prefill))(tiny.params, image, text).out_avals
     assert logits.shape == (b, 64) and k.shape[1] == b
+
+
+def sizes_made_numbers(tree):
+    """Lines that take `len` of an argument which is an array, or `int` of a shape."""
+    for f in ast.walk(tree):
+        if not isinstance(f, ast.FunctionDef | ast.Lambda):
+            continue
+        arrays = {
+            x.arg
+            for x in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs)
+            if x.annotation is not None and "jax.Array" in ast.unparse(x.annotation).split(" | ")
+        }
+        for call in ast.walk(f):
+            if not isinstance(call, ast.Call) or not call.args:
+                continue
+            name, arg = ast.unparse(call.func), call.args[0]
+            if name == "len" and isinstance(arg, ast.Name) and arg.id in arrays:
+                yield call.lineno
+            if name == "int" and "shape" in ast.unparse(arg):
+                yield call.lineno
+
+
+@pytest.mark.parametrize("folder", ["models", "inference"])
+def test_no_size_of_an_array_is_made_a_number_since_it_may_be_a_symbol(folder):
+    (example,) = ast.parse("def f(x: jax.Array | None):\n  return len(x), int(x.shape[0])").body
+    assert len(list(sizes_made_numbers(example))) == 2
+    files = sorted((pathlib.Path(big_rad.__file__).parent / folder).glob("*.py"))
+    found = {f.name: list(sizes_made_numbers(ast.parse(f.read_text()))) for f in files}
+    assert len(found) > 3 and not any(found.values()), found
 
 
 def test_the_rows_as_arrays_are_plain_and_give_the_same_rows_again():
