@@ -356,7 +356,7 @@ class Sampler:
 
 def key_data(key: jax.Array) -> jax.Array:
     """Returns the data u32 [..., n] of typed keys, or of keys that `jax.random.PRNGKey` made."""
-    typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    typed = jnp.issubdtype(getattr(key, "dtype", int), jax.dtypes.prng_key)
     return jax.random.key_data(key) if typed else key
 
 

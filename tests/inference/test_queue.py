@@ -167,6 +167,7 @@ def test_samples_depend_on_the_key_of_the_request_and_are_those_of_the_plain_loo
     "key, message",
     [
         (None, "request 0 has no key, and this queue samples: give each request one"),
+        (7, r"request 0 has a key of int64 \(\), and this queue takes one key of threefry2x32"),
         (np.zeros(4, np.uint32), r"request 0 has a key of uint32 \(4,\).*one key of threefry2x32"),
     ],
 )
