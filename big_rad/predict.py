@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from big_rad import decode_queue, inputs, predictions
+from big_rad import inputs, predictions
 from big_rad import load as load_lib
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.image import MODALITIES, PLANES
@@ -26,6 +26,7 @@ from big_rad.grounding import boxes, classes, markup
 from big_rad.grounding import codec as codecs
 from big_rad.grounding import masks as mask_lib
 from big_rad.inference import answer as answer_lib
+from big_rad.inference import queue as queue_lib
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import ops_image
 from big_rad.pp import tokenizer as tokenizers
@@ -311,7 +312,7 @@ class RadGrounder:
         options |= {"logits": True} if self.pointing == "masks" else {}
         if len(batches) > 1 and self._queue is not None:
             requests = [
-                decode_queue.Request(b["image"][0], b["text"][b["text"] != 0]) for b in batches
+                queue_lib.Request(b["image"][0], b["text"][b["text"] != 0]) for b in batches
             ]
             return self._queue(self._params, requests, rows=_ROWS, **options)
         answers = []

@@ -12,7 +12,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from big_rad import decode_queue
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import draw
 from big_rad.evaluators import samples as sample_files
@@ -22,6 +21,7 @@ from big_rad.grounding import classes, markup
 from big_rad.grounding import codec as codecs
 from big_rad.grounding import masks as mask_lib
 from big_rad.inference import answer as answer_lib
+from big_rad.inference import queue as queue_lib
 from big_rad.pp import ops_load, prompts
 
 Record = dict[str, Any]
@@ -105,7 +105,7 @@ def run(
     options = {"max_new_tokens": max_new_tokens} | ({} if masks else {"masks": False})
     if "queue" in predict_fns:
         requests = (
-            decode_queue.Request(x["image"], np.array(_nonzero(x["text"]), np.int32))
+            queue_lib.Request(x["image"], np.array(_nonzero(x["text"]), np.int32))
             for x in (view[i] for i in range(len(view)))
         )
         answers = predict_fns["queue"](params, requests, rows=batch_size, **options)

@@ -1,1 +1,1 @@
-"""From a checkpoint and an image to text, boxes and masks."""
+"""A checkpoint and an image become text, boxes and masks."""

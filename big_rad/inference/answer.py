@@ -10,7 +10,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from big_rad import decode, decode_queue
+from big_rad.inference import decode
+from big_rad.inference import queue as queue_lib
 
 Generate = Callable[..., Mapping[str, np.ndarray]]
 Answer = Callable[..., Sequence[Mapping[str, np.ndarray]]]
@@ -72,26 +73,26 @@ def make_queue_fn(
     Args:
         model: a `paligemma.Model`.
         tokenizer: its tokenizer; padded and reserved rows are never predicted.
-        sharding: of the rows over devices, see `decode_queue.Queue`.
+        sharding: of the rows over devices, see `queue.Queue`.
         never: further ids that are never predicted, see `load.Loaded.never`.
 
     Returns:
         A function (params, requests, rows=..., max_new_tokens=..., masks=True, logits=False) ->
-        list of results, as `decode_queue.Queue.run`; `rows` decode together.
+        list of results, as `queue.Queue.run`; `rows` decode together.
 
     Raises:
         ValueError: a mask decoder, and a tokenizer that cannot write `</seg>`.
     """
     options, ends = _decode_options(model, tokenizer, never)
     made = functools.cache(
-        lambda masks, **sizes: decode_queue.Queue(
+        lambda masks, **sizes: queue_lib.Queue(
             model, sharding=sharding, **options, **sizes, **(ends if masks else {})
         )
     )
 
     def answer(
         params: Any,
-        requests: Iterable[decode_queue.Request],
+        requests: Iterable[queue_lib.Request],
         *,
         rows: int,
         max_new_tokens: int,

@@ -3,6 +3,7 @@
 Knows nothing of files: reading checkpoints is `big_rad.weights` and `big_rad.checkpoint`.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -145,7 +146,7 @@ def resize_position_embedding(old: Any, new: Any) -> Any:
     """
     if np.ndim(new) != 3 or np.shape(new)[-1] != np.shape(old)[-1]:
         return None
-    m, n = (int(round(np.shape(x)[1] ** 0.5)) for x in (new, old))
+    m, n = (math.isqrt(np.shape(x)[1]) for x in (new, old))
     if m * m != np.shape(new)[1] or n * n != np.shape(old)[1]:
         return None
     grid = jnp.asarray(new, jnp.float32).reshape(m, m, -1)

@@ -60,7 +60,7 @@ def split_cache(kv: Mapping[str, jax.Array]) -> Cache:
     """Takes keys and values [depth, B, S, kv, head_dim], as `gemma.Model` gives them, apart."""
     return [
         {n: jnp.moveaxis(x[i], 1, _SLOTS[n]) for n, x in kv.items()}
-        for i in range(len(next(iter(kv.values()))))
+        for i in range(next(iter(kv.values())).shape[0])
     ]
 
 
@@ -150,14 +150,14 @@ def _block(
     # x [B, width] through a block; mask bool [B, S].
     norms, heads, kv_heads = layer["norms"], dims.num_heads, dims.num_kv_heads
     y = _norm(x, norms["pre_attention_norm"]) @ layer["qkv"]
-    y = y.reshape(len(x), 1, heads + 2 * kv_heads, dims.head_dim)
+    y = y.reshape(x.shape[0], 1, heads + 2 * kv_heads, dims.head_dim)
     q, k, v = jnp.split(y, (heads, heads + kv_heads), axis=2)
     q = gemma.apply_rope(q, rope) * (dims.query_scale or dims.head_dim**-0.5)
     # Written before it is read: in the other order XLA copies the cache at every step.
     kv = _write(kv, {"k": gemma.apply_rope(k, rope), "v": v}, slot)
-    q = q.reshape(len(x), kv_heads, heads // kv_heads, dims.head_dim)
+    q = q.reshape(x.shape[0], kv_heads, heads // kv_heads, dims.head_dim)
     encoded = attention.attend_one(q, kv["k"], kv["v"], mask, dims.attn_logits_softcap)
-    y = encoded.reshape(len(x), -1) @ layer["out"]
+    y = encoded.reshape(x.shape[0], -1) @ layer["out"]
     x = x + _norm(y, norms["post_attention_norm"])
     gate, up = jnp.split(_norm(x, norms["pre_ffw_norm"]) @ layer["wide"], 2, axis=-1)
     y = (nn.gelu(gate, approximate=True) * up) @ layer["down"]

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from big_rad import decode
+from big_rad.inference import decode
 from big_rad.models import radgrounder
 from big_rad.weights import huggingface
 

@@ -1,7 +1,7 @@
 """P12: an answer does not depend on its batch-mates or on padding.
 
 Here from end to end: a slice, through `RadGrounder` and through an evaluator. Of the parts:
-tests/test_decode.py and tests/test_decode_queue.py.
+tests/inference/test_decode.py and tests/inference/test_queue.py.
 """
 
 import json

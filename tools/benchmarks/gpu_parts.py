@@ -21,7 +21,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from big_rad import counts, decode_queue, runtime
+from big_rad import counts, runtime
+from big_rad.inference import queue as queue_lib
 from tools.benchmarks import decode as decode_bench
 from tools.benchmarks import devices, hlo, memory, sizes, training, workload
 
@@ -355,15 +356,15 @@ def _peer_seconds(
     return statistics.median(gradients[1:]), statistics.median(updates[1:])
 
 
-def _requests(config: Any, images: int, questions: int) -> list[decode_queue.Request]:
+def _requests(config: Any, images: int, questions: int) -> list[queue_lib.Request]:
     image, text = decode_bench.prompts(config, images * questions)
-    return [decode_queue.Request(image[i // questions], row) for i, row in enumerate(text)]
+    return [queue_lib.Request(image[i // questions], row) for i, row in enumerate(text)]
 
 
 def _queue_run(
-    s: Settings, config: Any, params: Any, new: int, requests: Sequence[decode_queue.Request]
+    s: Settings, config: Any, params: Any, new: int, requests: Sequence[queue_lib.Request]
 ) -> Callable[[], Any]:
-    made = decode_queue.Queue(
+    made = queue_lib.Queue(
         sizes.model(config),
         max_new_tokens=new,
         vocab_size=config.model.llm.vocab_size,

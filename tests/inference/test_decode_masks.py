@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import decode
+from big_rad.inference import decode
 from big_rad.models import radgrounder
 
 NEW, END = 10, 9

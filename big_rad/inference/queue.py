@@ -4,7 +4,7 @@
 so the work is that of the tokens written. The host starts a chunk of steps before it looks at
 which rows the last one ended, so the device need not wait for it. In mask mode "image_isolated"
 the questions of one image share its prefill. Of several processes each gets all requests and has
-all results. Greedy only. Knows nothing of files or markup.
+all results. Greedy or sampled. Knows nothing of files or markup.
 """
 
 import dataclasses
@@ -17,8 +17,9 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from big_rad import decode_rows
 from big_rad import sharding as sharding_lib
+from big_rad.inference import rows as rows_lib
+from big_rad.inference import sampling
 
 _BATCHES = (1, 4, 16)  # rows of a prefill; each other size would be another compilation
 
@@ -31,11 +32,15 @@ class Request:
         image: f32 [H, W, 3], of one size in a queue.
         text: i32 [T], the prompt from `<bos>` to its last token, without padding.
         expected: tokens of the answer, if there is a guess: the longest start first.
+        key: a key of `jax.random`; a queue that samples needs one. The same key gives the same
+            samples, whatever else the queue has to do, and those that `decode.make_generate` gives
+            a row with this key. Two requests with the same key and prompt get the same answer.
     """
 
     image: np.ndarray
     text: np.ndarray
     expected: int = 0
+    key: Any = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -43,7 +48,8 @@ class _Waiting:
     index: int
     request: Request
     length: int  # of the prompt
-    key: Any  # equal for equal images, if they can be shared
+    group: Any  # equal for equal images, if they can be shared
+    key: np.ndarray  # u32 [2]
 
 
 @dataclasses.dataclass(eq=False)
@@ -58,8 +64,9 @@ class Queue:
 
     Args:
         model: a `paligemma.Model` or `radgrounder.Model`.
-        max_new_tokens, vocab_size, never, eos_id, seg_end_id, max_masks: see
-            `decode.make_generate`.
+        max_new_tokens, vocab_size, never, eos_id, seg_end_id, max_masks, token_logprobs,
+            alternatives: see `sampling.Sampler`.
+        temperature, top_p: see `decode.make_generate`; above 0 each request needs a key.
         rows: that decode together.
         chunk: steps between two looks of the host.
         prompt_buckets: prompts are padded to one of these lengths.
@@ -74,8 +81,8 @@ class Queue:
         prefilled: `images` and `prompts` run so far, the fill of batches included.
 
     Raises:
-        ValueError: sizes that are not positive, rows that do not divide over the devices, or masks
-            without `seg_end_id`.
+        ValueError: sizes that are not positive, other settings out of range, rows that do not
+            divide over the devices, or masks without `seg_end_id`.
     """
 
     def __init__(
@@ -86,8 +93,12 @@ class Queue:
         vocab_size: int,
         never: Sequence[int] = (0,),
         eos_id: int = 1,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
         seg_end_id: int | None = None,
         max_masks: int = 0,
+        token_logprobs: bool = False,
+        alternatives: int = 0,
         rows: int = 32,
         chunk: int = 8,
         prompt_buckets: Sequence[int] = (32, 64, 128, 256),
@@ -96,30 +107,30 @@ class Queue:
         logits: bool = False,
         sharding: jax.sharding.Sharding | None = None,
     ):
-        if max_masks and seg_end_id is None:
-            raise ValueError("masks are made at </seg>: give seg_end_id")
         if min(rows, chunk, max_new_tokens, slot_bucket, *prompt_buckets) < 1:
             raise ValueError("rows, chunk, max_new_tokens and buckets must be positive")
         split = _split(sharding, rows)
         self.rows, self.chunk, self.new = rows, chunk, max_new_tokens
         self.window = 4 * rows if window is None else max(1, window)
         self.share = model.mask_mode == "image_isolated"
+        self.greedy = temperature == 0
         self.slot_bucket, self._buckets = slot_bucket, sorted(prompt_buckets)
         self._batches = [split * n for n in _BATCHES if split * n <= rows]
         self._sharding = sharding
         self.steps, self.prefilled = 0, {"images": 0, "prompts": 0}
-        self.device = decode_rows.Rows(
+        sampler = sampling.Sampler(
             model,
             max_new_tokens=max_new_tokens,
             vocab_size=vocab_size,
-            never=never,
+            never=tuple(never),
             eos_id=eos_id,
+            picker=sampling.make_picker(temperature, top_p),
             seg_end_id=seg_end_id,
             max_masks=max_masks,
-            chunk=chunk,
-            logits=logits,
-            sharding=sharding,
+            token_logprobs=token_logprobs,
+            alternatives=alternatives,
         )
+        self.device = rows_lib.Rows(sampler, chunk, logits, sharding)
 
     def run(
         self, params: Mapping[str, Any], requests: Iterable[Request]
@@ -133,11 +144,13 @@ class Queue:
         Returns:
             For each request, in order: `tokens` i32 [max_new_tokens] (EOS kept, zeros after it),
             `logprob` f32 and `length` i32, and with masks `masks` bool [n, H, W], or
-            `mask_logits` f32, of its first n `</seg>`, n at most `max_masks`.
+            `mask_logits` f32, of its first n `</seg>`, n at most `max_masks`. With
+            `token_logprobs` also `token_logprobs` f32 [max_new_tokens], and with `alternatives`
+            `top_ids` i32 and `top_logprobs` f32, both [max_new_tokens, alternatives].
 
         Raises:
-            ValueError: a prompt that is empty, padded or longer than the largest bucket, or
-                images of several sizes.
+            ValueError: a prompt that is empty, padded or longer than the largest bucket, images of
+                several sizes, or no usable key where tokens are sampled.
         """
         run = _Run(self, params, requests)
         weights = None
@@ -167,6 +180,28 @@ class Queue:
     def put(self, rows: Sequence[np.ndarray]) -> jax.Array:
         """Stacks as many arrays as a batch has, and puts them onto the devices."""
         return sharding_lib.put(np.stack(rows), self._sharding)
+
+    def key(self, i: int, request: Request) -> np.ndarray:
+        """Returns the data u32 [2] of a request's key, zeros where nothing is sampled.
+
+        Raises:
+            ValueError: there is no key, or one of another kind.
+        """
+        if self.greedy:
+            return np.zeros(2, np.uint32)
+        if request.key is None:
+            raise ValueError(
+                f"request {i} has no key, and this queue samples: give each request one of its "
+                "own, such as jax.random.fold_in(jax.random.key(0), number)"
+            )
+        data = np.asarray(sampling.key_data(request.key))
+        if data.shape != (2,) or data.dtype != np.uint32:
+            raise ValueError(
+                f"request {i} has a key of {data.dtype} {data.shape}, and this queue takes one key "
+                f'of {sampling.KEY_IMPL}: make it by jax.random.key(..., impl="'
+                f'{sampling.KEY_IMPL}")'
+            )
+        return data
 
     def check(self, i: int, request: Request) -> None:
         """Raises ValueError for a prompt that cannot be answered."""
@@ -224,7 +259,7 @@ class _Run:
             at = np.array(rows + [queue.rows] * (size - len(rows)), np.int32)
             self.state = self._device.insert(self.state, at, filled)
             self._draw()
-        wanted = {w.key for w in self._waiting}
+        wanted = {w.group for w in self._waiting}
         self._images = {k: v for k, v in self._images.items() if k in wanted}
 
     def make_room(self, chunk: int, prompt: int = 0) -> None:
@@ -287,6 +322,7 @@ class _Run:
             return
         for i, request in itertools.islice(self._source, queue.window - len(self._waiting)):
             queue.check(i, request)
+            key = queue.key(i, request)
             image = np.asarray(request.image)
             if self._features is None:
                 self._shape = image.shape
@@ -296,11 +332,11 @@ class _Run:
                     f"request {i} has an image of shape {image.shape}, those before it have "
                     f"{self._shape}: resize them to one size, or use a queue for each"
                 )
-            key = hashlib.blake2b(image.tobytes()).digest() if queue.share else i
-            self._waiting.append(_Waiting(i, request, len(request.text), key))
+            group = hashlib.blake2b(image.tobytes()).digest() if queue.share else i
+            self._waiting.append(_Waiting(i, request, len(request.text), group, key))
         groups: dict[Any, list[_Waiting]] = {}
         for w in self._waiting:
-            groups.setdefault(w.key, []).append(w)
+            groups.setdefault(w.group, []).append(w)
 
         def place(group: list[_Waiting]) -> tuple[int, int]:
             expected = max(w.request.expected for w in group)
@@ -309,27 +345,29 @@ class _Run:
         ordered = sorted(groups.values(), key=place)
         self._waiting = [w for g in ordered for w in sorted(g, key=lambda w: w.length)]
 
-    def _prefill(self, batch: list[_Waiting], size: int) -> decode_rows.Filled:
+    def _prefill(self, batch: list[_Waiting], size: int) -> sampling.State:
         # `batch` is filled up to `size` with its first.
         queue = self._queue
         batch = batch + batch[:1] * (size - len(batch))
         length = queue.bucket(max(w.length for w in batch))
         text = queue.put([np.pad(np.int32(w.request.text), (0, length - w.length)) for w in batch])
+        rng = queue.put([w.key for w in batch])
         queue.prefilled["prompts"] += size
         if not queue.share:
             queue.prefilled["images"] += size
             image = queue.put([w.request.image for w in batch])
-            return self._device.prefill(self._params, image, text)
-        new = {w.key: w.request.image for w in batch if w.key not in self._images}
+            return self._device.prefill(self._params, image, text, rng)
+        new = {w.group: w.request.image for w in batch if w.group not in self._images}
         while new:
             n = queue.batch(len(new))
-            keys = list(new)[:n]
-            images = [new.pop(k) for k in keys]
+            groups = list(new)[:n]
+            images = [new.pop(g) for g in groups]
             queue.prefilled["images"] += n
             image = queue.put(images + images[:1] * (n - len(images)))
             made = self._device.prefill_image(self._params, image)
-            self._images |= dict(zip(keys, made, strict=False))
-        return self._device.prefill_text(self._params, [self._images[w.key] for w in batch], text)
+            self._images |= dict(zip(groups, made, strict=False))
+        shared = [self._images[w.group] for w in batch]
+        return self._device.prefill_text(self._params, shared, text, rng)
 
 
 def _split(sharding: jax.sharding.Sharding | None, rows: int) -> int:

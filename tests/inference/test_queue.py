@@ -1,5 +1,6 @@
 """The queue gives each request what the plain loop gives it, in fewer steps."""
 
+import dataclasses
 from types import SimpleNamespace
 
 import jax
@@ -7,7 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import decode, decode_queue
+from big_rad.inference import decode
+from big_rad.inference import queue as queue_lib
+from big_rad.inference import rows as rows_lib
 from big_rad.models import paligemma, radgrounder
 
 NEW = 12
@@ -20,21 +23,21 @@ def make_requests(count=22, images=5):
     rng = np.random.default_rng(5)
     image = rng.uniform(-1, 1, (images, 8, 8, 3)).astype(np.float32)
     return [
-        decode_queue.Request(image[i % images], rng.integers(12, 60, 1 + i * 7 % 8, np.int32))
+        queue_lib.Request(image[i % images], rng.integers(12, 60, 1 + i * 7 % 8, np.int32))
         for i in range(count)
     ]
 
 
-def plain(model, params, requests, **kw):
+def plain(model, params, requests, rng=None, **kw):
     """The plain loop's results, all requests in one batch."""
     text = np.stack([np.pad(r.text, (0, 8 - len(r.text))) for r in requests])
     image = np.stack([r.image for r in requests])
     run = decode.make_generate(model, **{**SIZES, **kw})
-    return jax.tree.map(np.asarray, run(params, image, text, 0 * text))
+    return jax.tree.map(np.asarray, run(params, image, text, 0 * text, rng))
 
 
 def queue(model, **kw):
-    return decode_queue.Queue(model, **{**SIZES, **SMALL, **kw})
+    return queue_lib.Queue(model, **{**SIZES, **SMALL, **kw})
 
 
 def assert_same(results, want, logits="mask_logits"):
@@ -43,6 +46,8 @@ def assert_same(results, want, logits="mask_logits"):
         np.testing.assert_array_equal(result["tokens"], want["tokens"][i])
         np.testing.assert_allclose(result["logprob"], want["logprob"][i], atol=1e-4)
         assert result["length"] == want["length"][i]
+        for name in {"token_logprobs", "top_ids", "top_logprobs"} & set(want):
+            np.testing.assert_allclose(result[name], want[name][i], atol=1e-4)
         if logits in want:
             n = want["num_masks"][i]
             assert len(result[logits]) == n
@@ -75,7 +80,7 @@ def setup(request, tiny, params):
     ends = {e: {(r == e).argmax() for r in endless if e in r} for e in np.unique(endless)}
     eos = int(max(ends, key=lambda e: len(ends[e])))
     seg_end = int(np.bincount(endless[endless != eos]).argmax())
-    kw = dict(eos_id=eos, seg_end_id=seg_end, max_masks=2)
+    kw = dict(eos_id=eos, seg_end_id=seg_end, max_masks=2, token_logprobs=True, alternatives=2)
     want = plain(model, params, requests, **kw)
     assert len(np.unique(want["length"])) > 3 and len(np.unique(want["tokens"])) > 10
     assert want["num_masks"].max() == 2 and want["num_masks"].min() == 0
@@ -84,9 +89,11 @@ def setup(request, tiny, params):
 
 @pytest.fixture(scope="module")
 def small(setup):
-    """A queue of five rows whose cache grows, and its results for all requests."""
+    """A queue of five rows whose cache grows, its results, and how many programs it needed."""
     made = queue(setup.model, rows=5, chunk=2, logits=True, window=22, **setup.kw)
-    return made, made.run(setup.params, setup.requests)
+    before = rows_lib.compiled()
+    results = made.run(setup.params, setup.requests)
+    return made, results, {k: n - before[k] for k, n in rows_lib.compiled().items()}
 
 
 def test_many_more_requests_than_rows_give_the_plain_loops_tokens_logprobs_and_masks(setup, small):
@@ -94,21 +101,23 @@ def test_many_more_requests_than_rows_give_the_plain_loops_tokens_logprobs_and_m
 
 
 def test_the_order_of_requests_does_not_matter_and_another_run_compiles_nothing(setup, small):
-    made, _ = small
+    made, _, sizes = small
     order = np.random.default_rng(0).permutation(len(setup.requests))
+    before = rows_lib.compiled()
     results = made.run(setup.params, [setup.requests[i] for i in order])
     assert_same(results, {k: v[order] for k, v in setup.want.items()})
-    sizes = made.device.cache_sizes()
+    after = rows_lib.compiled()
+    sizes = {k: sizes[k] + after[k] - before[k] for k in sizes}
     # Text beside the image takes 8, 16 or 24 slots; batches have 1 or 4 rows and 4 or 8 tokens.
     assert sizes["advance"] <= 3 and sizes["resize"] <= 6 and sizes["collect"] <= 2
     assert sizes["prefill"] + sizes["prefill_text"] <= 4 and sizes["prefill_image"] <= 2
     assert sizes["insert"] <= 12
     assert_same(made.run(setup.params, setup.requests), setup.want)
-    assert made.device.cache_sizes() == sizes
+    assert rows_lib.compiled() == after
 
 
 def test_images_are_prefilled_once_where_they_may_be_shared(setup, small):
-    made, _ = small
+    made = small[0]
     before = dict(made.prefilled)
     made.run(setup.params, setup.requests)
     images, prompts = (made.prefilled[n] - before[n] for n in ("images", "prompts"))
@@ -126,6 +135,51 @@ def test_rows_chunk_and_window_do_not_matter(setup, rows, chunk, window):
         sure = np.abs(logits) > 1e-3
         np.testing.assert_array_equal(result["masks"][sure], (logits > 0)[sure])
     assert_same(results, {k: v for k, v in setup.want.items() if k != "mask_logits"})
+
+
+# ---- Sampling ----
+
+
+@pytest.mark.parametrize("mode, rows, chunk", [("paligemma", 3, 2), ("image_isolated", 2, 5)])
+def test_samples_depend_on_the_key_of_the_request_and_are_those_of_the_plain_loop(
+    tiny, mode, rows, chunk
+):
+    model = tiny.make(mode)
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(7), jnp.arange(9))
+    requests = [
+        dataclasses.replace(r, key=k) for r, k in zip(make_requests(9, 3), keys, strict=True)
+    ]
+    kw = dict(temperature=1.5, top_p=0.9, eos_id=1)
+    want = plain(model, tiny.params, requests, jax.random.key(7), **kw)  # Derives the same keys.
+    kw |= dict(rows=rows, chunk=chunk, prompt_buckets=(8,), slot_bucket=32)
+    made = queue(model, **kw)
+    assert_same(made.run(tiny.params, requests), want)
+    some = np.array([7, 2, 8, 0])  # In another order, with other batch-mates.
+    results = made.run(tiny.params, [requests[i] for i in some])
+    assert_same(results, {k: v[some] for k, v in want.items()})
+    assert len(np.unique(want["tokens"])) > 20
+    again = dataclasses.replace(requests[0], key=np.array(jax.random.key_data(keys[1])))
+    (other,) = made.run(tiny.params, [again])
+    assert (other["tokens"] != want["tokens"][0]).any()
+
+
+@pytest.mark.parametrize(
+    "key, message",
+    [
+        (None, "request 0 has no key, and this queue samples: give each request one"),
+        (7, r"request 0 has a key of int64 \(\), and this queue takes one key of threefry2x32"),
+        (np.zeros(4, np.uint32), r"request 0 has a key of uint32 \(4,\).*one key of threefry2x32"),
+    ],
+)
+def test_a_queue_that_samples_needs_a_key_for_each_request(tiny, key, message):
+    request = dataclasses.replace(make_requests(1)[0], key=key)
+    with pytest.raises(ValueError, match=message):
+        queue(tiny.make(), temperature=1.0).run(tiny.params, [request])
+
+
+def test_settings_of_sampling_that_are_out_of_range_are_errors(tiny):
+    with pytest.raises(ValueError, match="need temperature >= 0 and 0 < top_p <= 1"):
+        queue(tiny.make(), temperature=float("nan"))
 
 
 # ---- What needs no second mask mode ----
@@ -171,14 +225,14 @@ def test_a_prompt_that_cannot_be_answered_is_an_error_that_names_the_remedy(
     tiny, one, text, message
 ):
     good = make_requests(1)[0]
-    bad = decode_queue.Request(good.image, np.array(text, np.int32))
+    bad = queue_lib.Request(good.image, np.array(text, np.int32))
     with pytest.raises(ValueError, match=message):
         one.run(tiny.params, [good, bad])
 
 
 def test_images_of_several_sizes_are_an_error_that_names_the_remedy(tiny, one):
     first = make_requests(1)[0]
-    other = decode_queue.Request(np.zeros((12, 8, 3), np.float32), first.text)
+    other = queue_lib.Request(np.zeros((12, 8, 3), np.float32), first.text)
     with pytest.raises(ValueError, match="request 1.*resize them to one size"):
         one.run(tiny.params, [first, other])
 
@@ -197,27 +251,23 @@ def test_masks_need_the_id_of_the_closing_tag(tiny):
 def test_requests_are_drawn_no_further_than_the_window(tiny):
     """Images are made when they are drawn, so memory is that of a window."""
     made = queue(tiny.make(), rows=2, chunk=6, window=4, prompt_buckets=(8,), slot_bucket=32)
-    drawn, ahead = 0, []
-    advance = made.device.advance
+    drawn = []  # For each request, how many steps had run before it was drawn.
 
     def requests():
-        nonlocal drawn
         for request in make_requests(12, 1):
-            drawn += 1
+            drawn.append(made.steps)
             yield request
 
-    def watch(*args):
-        ahead.append(drawn)
-        return advance(*args)
-
-    made.device.advance = watch
     made.run(tiny.params, requests())
-    assert ahead[0] <= 2 + 4 and drawn == 12
+    assert drawn.count(0) <= 2 + 4 and len(drawn) == 12
 
 
 EIGHT_DEVICES = """
     import jax, numpy as np
-    from big_rad import decode, decode_queue, sharding
+    from big_rad import sharding
+    from big_rad.inference import decode
+    from big_rad.inference import queue as queue_lib
+    from big_rad.inference import rows as rows_lib
     from big_rad.models import common, radgrounder
 
     def check(mode):
@@ -230,7 +280,7 @@ EIGHT_DEVICES = """
         rng = np.random.default_rng(0)
         image = rng.uniform(-1, 1, (3, 8, 8, 3)).astype(np.float32)
         requests = [
-            decode_queue.Request(image[i % 3], rng.integers(3, 60, 1 + i % 5, np.int32))
+            queue_lib.Request(image[i % 3], rng.integers(3, 60, 1 + i % 5, np.int32))
             for i in range(19)
         ]
         text = np.ones((1, 4), np.int32)
@@ -244,18 +294,18 @@ EIGHT_DEVICES = """
 
         mesh = sharding.make_mesh((("data", -1),))
         places = common.unflatten(sharding.infer(common.flatten(init), ((".*", "fsdp"),), mesh))
-        queue = decode_queue.Queue(
+        queue = queue_lib.Queue(
             model, rows=8, chunk=2, prompt_buckets=(8,), slot_bucket=16, **kw,
             sharding=sharding.batch_sharding(mesh),
         )
-        advance = queue.device.advance
 
-        def watch(weights, state):
-            cache = state["cache"][0]["k"]
-            assert cache.addressable_shards[0].data.shape[0] == 1, "not sharded"
-            return advance(weights, state)
+        class Watched(rows_lib.Rows):
+            def advance(self, weights, state):
+                for x in (state.cache[0]["k"], state.logits, state.tokens):
+                    assert x.addressable_shards[0].data.shape[0] == 1, "not sharded"
+                return super().advance(weights, state)
 
-        queue.device.advance = watch
+        queue.device = Watched(**vars(queue.device))
         results = queue.run(jax.device_put(init, places), requests)
         assert len(results) == 19
         for i, result in enumerate(results):

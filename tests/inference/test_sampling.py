@@ -1,0 +1,271 @@
+"""The step of decoding: what it hands out, pickers with a memory, and its export."""
+
+import ast
+import dataclasses
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import export
+
+import big_rad
+from big_rad.inference import decode, sampling
+from big_rad.models import gemma_step, radgrounder
+from tests.inference.table_model import EOS, Table, generate, one_hot
+
+NEW = 4
+
+
+def log_softmax(logits, banned=(0,)):
+    """Log probabilities among the ids that may be predicted."""
+    logits = np.float64(logits)
+    logits[..., list(banned)] = -np.inf
+    high = logits.max(-1, keepdims=True)
+    return logits - high - np.log(np.exp(logits - high).sum(-1, keepdims=True))
+
+
+# ---- What a token can be handed out with ----
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.5])
+def test_each_tokens_log_probability_is_that_of_the_unscaled_model_and_they_sum_up(temperature):
+    logits = np.random.default_rng(0).standard_normal((5, 8))
+    key = jax.random.key(1)
+    kw = dict(temperature=temperature, token_logprobs=True, eos_id=-1)
+    result = generate(logits, 3, key, **kw)
+    want = np.take_along_axis(log_softmax(logits)[None], result["tokens"][..., None], -1)[..., 0]
+    np.testing.assert_allclose(result["token_logprobs"], want, atol=1e-5)
+    np.testing.assert_allclose(result["token_logprobs"].sum(1), result["logprob"], atol=1e-5)
+
+
+def test_alternatives_are_the_likeliest_ids_in_order_and_the_first_is_the_greedy_token():
+    logits = np.random.default_rng(2).standard_normal((5, 8))
+    logits[:, 0] = 9.0  # Banned, so it is no alternative.
+    result = generate(logits, 2, eos_id=-1, alternatives=3, token_logprobs=True)
+    scores = log_softmax(logits)
+    want = np.argsort(-scores, axis=-1)[:, :3]
+    np.testing.assert_array_equal(result["top_ids"], np.stack([want, want]))
+    best = np.take_along_axis(scores, want, axis=-1)
+    np.testing.assert_allclose(result["top_logprobs"], np.stack([best, best]), atol=1e-5)
+    np.testing.assert_array_equal(result["top_ids"][..., 0], result["tokens"])
+    np.testing.assert_array_equal(result["top_logprobs"][..., 0], result["token_logprobs"])
+
+
+def test_alternatives_of_a_sample_do_not_depend_on_what_was_drawn():
+    logits = np.random.default_rng(3).standard_normal((4, 8))
+    sampled = generate(logits, 2, jax.random.key(0), eos_id=-1, alternatives=2, temperature=2.0)
+    greedy = generate(logits, 2, eos_id=-1, alternatives=2)
+    assert (sampled["tokens"] != greedy["tokens"]).any()
+    np.testing.assert_array_equal(sampled["top_ids"], greedy["top_ids"])
+
+
+def test_nothing_is_handed_out_behind_the_end_of_a_row_or_unasked():
+    result = generate(one_hot(5, EOS, 6, 6), alternatives=2, token_logprobs=True)
+    assert result["top_ids"][0, :2, 0].tolist() == [5, EOS]
+    assert (result["token_logprobs"][0, :2] < 0).all()
+    for name in ("token_logprobs", "top_ids", "top_logprobs"):
+        assert not result[name][0, 2:].any()
+    assert set(generate(one_hot(5, EOS))) == {"tokens", "logprob", "length", "calls"}
+
+
+@pytest.mark.parametrize("alternatives", [-1, 6])
+def test_more_alternatives_than_ids_are_an_error(alternatives):
+    with pytest.raises(ValueError, match=f"alternatives: {alternatives} .* 5 ids can be predicted"):
+        sampling.Sampler(
+            Table(one_hot(1)), 2, vocab_size=7, never=(0, 4), alternatives=alternatives
+        )
+
+
+# ---- Keys and limits of single rows ----
+
+
+def test_keys_of_rows_give_each_row_the_samples_of_its_key():
+    logits = np.zeros((12, 8))
+    one = generate(logits, 3, jax.random.key(4), temperature=1.0)["tokens"]
+    keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(4), jnp.arange(3))
+    order = np.array([2, 0, 1])
+    mixed = generate(logits, 3, keys[order], temperature=1.0)["tokens"]
+    np.testing.assert_array_equal(mixed, one[order])
+    with pytest.raises(ValueError, match=r"keys of shape \(3,\) for 2 rows"):
+        generate(logits, 2, keys, temperature=1.0)
+
+
+def test_keys_of_another_generator_and_raw_keys_can_be_used():
+    logits = np.zeros((12, 8))
+    rbg = generate(logits, 2, jax.random.key(4, impl="rbg"), temperature=1.0)["tokens"]
+    assert (rbg[0] != rbg[1]).any()
+    raw = generate(logits, 2, jax.random.PRNGKey(4), temperature=1.0)["tokens"]
+    typed = generate(logits, 2, jax.random.key(4), temperature=1.0)["tokens"]
+    np.testing.assert_array_equal(raw, typed)
+
+
+def start(logits, rows, new, **kw):
+    """A sampler over a table, and its rows after a prompt of one token."""
+    model = Table(logits)
+    sampler = sampling.Sampler(model, new, vocab_size=np.shape(logits)[-1], **kw)
+    first = model.at(0, rows)
+    return sampler, sampler.start(first, [], jnp.ones(rows, int), jnp.zeros((rows, 2), jnp.uint32))
+
+
+def test_rows_can_have_limits_of_their_own():
+    sampler, state = start(one_hot(5, 6, 7, 5), 3, 4)
+    state = dataclasses.replace(state, limit=jnp.array([3, 1, 9]))
+    step = jax.jit(sampler.step)
+    for _ in range(4):
+        state = step({}, state)
+    assert np.array(state.tokens).tolist() == [[5, 6, 7, 0], [5, 0, 0, 0], [5, 6, 7, 5]]
+    assert state.done.tolist() == [True, True, False]
+
+
+# ---- Another way to choose needs no other step ----
+
+
+@dataclasses.dataclass(frozen=True)
+class Once:
+    """Picks the likeliest id that the row does not have yet: it has to remember which it has."""
+
+    size: int
+
+    def start(self, keys):
+        return {"used": jnp.zeros((keys.shape[0], self.size), bool)}
+
+    def pick(self, logits, state):
+        used = state.picker["used"]
+        token, logprob = sampling.greedy(jnp.where(used, -jnp.inf, logits))
+        return token, logprob, {"used": used | (jnp.arange(self.size) == token[:, None])}
+
+
+def test_a_picker_may_remember_something_of_each_row():
+    logits = np.zeros((5, 2, 8))
+    logits[:, 0, [6, 4, 2]], logits[:, 1, [3, 7, 5]] = [3, 2, 1], [3, 2, 1]
+    sampler, state = start(logits, 2, 3, picker=Once(8))
+    arrays, step = state.arrays(), jax.jit(sampler.step_arrays)
+    for _ in range(3):
+        arrays = step({}, arrays)
+    assert np.array(arrays["tokens"]).tolist() == [[6, 4, 2], [3, 7, 5]]
+
+
+# ---- Export ----
+
+
+class Parts:
+    """What an application would export of a model with masks: prefill, step and masks."""
+
+    def __init__(self, tiny, mode):
+        base = tiny.make(mode, img=dict(depth=1), llm=dict(depth=1))
+        decoder = dict(depth=1, dim=16, num_heads=2, mlp_dim=16)
+        self.model = radgrounder.Model(base.img, base.llm, mode, mask_decoder=decoder)
+        self.kw = dict(vocab_size=60, seg_end_id=9, max_masks=2, alternatives=2)
+        self.text = np.array([[2, 5, 6, 7], [2, 8, 4, 0], [2, 11, 0, 0]], np.int32)
+        self.image = tiny.image[:3]
+        self.keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(3), jnp.arange(3))
+        self.sampler = sampling.Sampler(self.model, NEW, picker=sampling.Sampled(5.0), **self.kw)
+        args = jax.random.key(0), self.image, self.text, 0 * self.text
+        self.shapes = jax.eval_shape(self.model.init, *args)["params"]
+
+    def export(self):
+        """Each part, exported for any number of rows."""
+        (b,) = export.symbolic_shape("b")
+        args = self.image, self.text, jax.random.key_data(self.keys)
+        args = [jax.ShapeDtypeStruct((b, *x.shape[1:]), x.dtype) for x in args]
+        rows = jax.eval_shape(self.prefill, self.shapes, *args)
+        weights = jax.eval_shape(self.model.decode_weights, self.shapes)
+        return {
+            "prefill": export.export(jax.jit(self.prefill))(self.shapes, *args),
+            "step": export.export(jax.jit(self.sampler.step_arrays))(weights, rows),
+            "masks": export.export(jax.jit(self.masks))(self.shapes, rows),
+        }
+
+    def prefill(self, params, image, text, keys):
+        logits, kv, valid, features = self.model.apply(
+            {"params": params}, image, text, 0 * text, method=self.model.prefill
+        )
+        cache = gemma_step.resize_cache(gemma_step.split_cache(kv), kv["k"].shape[2] + NEW)
+        start = self.sampler.start
+        return start(logits, cache, valid.sum(axis=1), keys, features=features).arrays()
+
+    def masks(self, params, arrays):
+        state = sampling.State.from_arrays(arrays)
+        return self.sampler.make_masks(params, state.features, state, (8, 8))
+
+
+def test_exported_parts_give_any_number_of_rows_what_the_batch_loop_gives(tiny):
+    parts = Parts(tiny, "paligemma")
+    params = tiny.randomise(parts.shapes)
+    prefill, step, masks = (
+        jax.jit(export.deserialize(x.serialize()).call) for x in parts.export().values()
+    )
+    state = prefill(params, parts.image, parts.text, jax.random.key_data(parts.keys))
+    weights = jax.jit(parts.model.decode_weights)(params)
+    for _ in range(NEW):
+        state = step(weights, state)
+    made = masks(params, state)
+
+    run = decode.make_generate(parts.model, max_new_tokens=NEW, temperature=5.0, **parts.kw)
+    want = run(params, parts.image, parts.text, 0 * parts.text, parts.keys)
+    for name in ("tokens", "top_ids"):
+        np.testing.assert_array_equal(state[name], want[name])
+    np.testing.assert_allclose(state["logprob"], want["logprob"], atol=1e-4)
+    np.testing.assert_array_equal(made["num_masks"], want["num_masks"])
+    np.testing.assert_allclose(made["mask_logits"], want["mask_logits"], atol=1e-3)
+    assert len(np.unique(want["tokens"])) > 4
+
+
+def test_the_other_mask_mode_can_be_exported_for_any_number_of_rows_as_well(tiny):
+    for name, made in Parts(tiny, "image_isolated").export().items():
+        assert all(str(x.shape[0]) == "b" for x in made.out_avals), name
+
+
+def test_a_prompt_beside_a_prefilled_image_can_be_exported_for_any_number_of_rows(tiny):
+    model = tiny.make("image_isolated")
+
+    def prefill(params, image, text):
+        variables = {"params": params}
+        kv, _ = model.apply(variables, image, method=model.prefill_image)
+        return model.apply(variables, text, kv, method=model.prefill_text)
+
+    (b,) = export.symbolic_shape("b")
+    image = jax.ShapeDtypeStruct((b, 8, 8, 3), jnp.float32)
+    text = jax.ShapeDtypeStruct((b, 4), jnp.int32)
+    logits, k, _ = export.export(jax.jit(prefill))(tiny.params, image, text).out_avals
+    assert logits.shape == (b, 64) and k.shape[1] == b
+
+
+def sizes_made_numbers(tree):
+    """Lines that take `len` of an argument which is an array, or `int` of a shape."""
+    for f in ast.walk(tree):
+        if not isinstance(f, ast.FunctionDef | ast.Lambda):
+            continue
+        arrays = {
+            x.arg
+            for x in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs)
+            if x.annotation is not None and "jax.Array" in ast.unparse(x.annotation).split(" | ")
+        }
+        for call in ast.walk(f):
+            if not isinstance(call, ast.Call) or not call.args:
+                continue
+            name, arg = ast.unparse(call.func), call.args[0]
+            if name == "len" and isinstance(arg, ast.Name) and arg.id in arrays:
+                yield call.lineno
+            if name == "int" and "shape" in ast.unparse(arg):
+                yield call.lineno
+
+
+@pytest.mark.parametrize("folder", ["models", "inference"])
+def test_no_size_of_an_array_is_made_a_number_since_it_may_be_a_symbol(folder):
+    (example,) = ast.parse("def f(x: jax.Array | None):\n  return len(x), int(x.shape[0])").body
+    assert len(list(sizes_made_numbers(example))) == 2
+    files = sorted((pathlib.Path(big_rad.__file__).parent / folder).glob("*.py"))
+    found = {f.name: list(sizes_made_numbers(ast.parse(f.read_text()))) for f in files}
+    assert len(found) > 3 and not any(found.values()), found
+
+
+def test_the_rows_as_arrays_are_plain_and_give_the_same_rows_again():
+    _, state = start(one_hot(5, 6), 2, 2, picker=sampling.Sampled(), alternatives=1)
+    arrays = state.arrays()
+    assert {"picker", "top_ids"} <= set(arrays) and not {"hidden", "features"} & set(arrays)
+    again = sampling.State.from_arrays(arrays)
+    assert jax.tree.structure(again) == jax.tree.structure(state)
+    assert all(isinstance(x, dict | list | jax.Array) for x in arrays.values())
