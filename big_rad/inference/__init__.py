@@ -1,0 +1,1 @@
+"""A checkpoint and an image become text, boxes and masks."""
