@@ -219,7 +219,7 @@ def _as_stored(
     place = run_dir.locate(checkpoint)
     try:
         params, meta = checkpoints.load_params(place.folder)
-    except (OSError, ValueError):
+    except (OSError, ValueError, checkpoints.CheckpointError):
         raise
     except Exception as e:  # Orbax raises many kinds for damaged folders.
         raise CheckpointError(f"{checkpoint}: not a readable checkpoint: {e}") from e

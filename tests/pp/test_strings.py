@@ -1,6 +1,8 @@
 """One text gets the same prompt tokens from evaluation and prediction, for every checkpoint."""
 
+import json
 import pathlib
+import types
 
 import ml_collections
 import numpy as np
@@ -45,11 +47,11 @@ def checkpoint(request, tmp_path_factory):
     return cleaned, checkpoints.own(folder, checkpoints.fields(arguments, text))
 
 
-def of_fields(fields, **options):
+def of_fields(fields, masks=None, **options):
     """A model that is only asked for its prompts."""
     codec = codecs.get_codec(fields["codec"]["name"], fields["codec"].get("grid"))
     return predict.RadGrounder(
-        None,
+        types.SimpleNamespace(mask_decoder=masks),
         {},
         tokenizers.load("tiny", tuple(fields["tokenizer"]["sets"])),
         codec=codec,
@@ -111,8 +113,7 @@ def test_evaluation_and_prediction_give_the_same_tokens(checkpoint, lang):
 @pytest.mark.parametrize("recipe_of", [radgrounder_det, radgrounder_seg])
 def test_a_recipe_s_own_evaluation_asks_as_predict_does(recipe_of, arguments):
     c = recipe_of.get_config(f"variant=tiny,size=28,data=folder,{arguments}".rstrip(","))
-    model = of_fields(c, tokenizer_path="tiny", **c.text)
-    model._how = "masks" if c.model.get("mask_decoder") else "boxes"
+    model = of_fields(c, c.model.get("mask_decoder"), **c.text)
     for lang in prompts.LANGS:
         want = evaluated(c.evals[f"folder_{lang}"].pp, TEXTS["report"], lang)
         got = asked(model, TEXTS["report"], lang, "both")
@@ -156,7 +157,7 @@ def test_a_config_without_the_field_is_used_as_it_was_trained(pp, grid, clean):
 
 def test_the_limit_of_a_text_is_that_of_the_checkpoint():
     for limit in (40, 400):
-        model = of_fields(checkpoints.fields(), max_text=limit, clean="", tokenizer_path="tiny")
+        model = of_fields(checkpoints.fields(), max_text=limit)
         fits = "why " * 500
         while len(TINY.encode(prompts.full("vqa", "en", fits))) > limit:
             fits = fits.removesuffix("why ")
@@ -206,5 +207,26 @@ def test_recipes_and_their_users_find_the_writer_where_it_was():
 def test_fine_tuning_trains_on_texts_as_they_are_written(tmp_path):
     folder = checkpoints.released(tmp_path / "released")
     assert recipe.read(folder)["text"]["clean"] == "released"
-    c = finetune._model(str(folder))
+    source = tmp_path / "source"
+    source.mkdir()
+    lines = []
+    for i, split in enumerate(("train", "train", "validation", "test")):
+        np.save(source / f"{i}.npy", np.zeros((9, 9), np.int16))
+        lines.append(
+            dict(
+                id=str(i),
+                patient=str(i),
+                image=f"{i}.npy",
+                modality="CT",
+                plane="axial",
+                language="en",
+                split=split,
+                report=f"Liver, 1.{i} cm.",
+            )
+        )
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (source / "data.jsonl").write_text(text, encoding="utf-8")
+    c = finetune.get_config(f"source={source},init={folder},lora=0")
     assert c.text.to_dict() == dict(clean="", max_text=200) and c.codec.grid == 224
+    assert not any("clean(" in s.pp for s in (c.input.folder, *c.evals.values()))
+    config_check.check(c)
