@@ -158,7 +158,7 @@ class Checkpointer:
 
     def _open(self) -> ocp.CheckpointManager:
         return ocp.CheckpointManager(
-            self._workdir / "checkpoints",
+            self._workdir / run_dir.CHECKPOINTS,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=_Kept(self), create=True, cleanup_tmp_directories=True
             ),
@@ -201,7 +201,7 @@ class Checkpointer:
             self._log(f"the checkpoint of step {step} is damaged ({problem}); moved to {target}")
             if jax.process_index() == 0:
                 folder.mkdir(exist_ok=True)
-                (self._workdir / "checkpoints" / str(step)).rename(target)
+                (self._workdir / run_dir.CHECKPOINTS / str(step)).rename(target)
         runtime.agree(True)  # All wait for the renames.
         self._manager = self._open()
 

@@ -23,13 +23,14 @@ import jax
 import ml_collections
 
 from big_rad import config as config_lib
-from big_rad import evaluation_page, evaluators, load, run_dir, run_info, runtime, weights
+from big_rad import evaluation_page, evaluators, run_dir, run_info, runtime, weights
 from big_rad.datasets import pointed
 from big_rad.evaluators import answers, controls, llm_score, page, possible, results
 from big_rad.evaluators import functions as function_lib
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as specs
 from big_rad.evaluators import summary as summaries
+from big_rad.inference import load as load_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe, sidecar
 
@@ -142,11 +143,10 @@ def load_model(config: Any, checkpoint: str | pathlib.Path, log: Log = print) ->
         log: receives what was left out, guessed or filled.
 
     Raises:
-        FileNotFoundError: nothing there.
-        ValueError: tensors that do not fit.
+        CheckpointError: nothing there, or it cannot be run; see `inference.load.load`.
     """
-    fields = {name: config[name] for name in recipe.FIELDS}
-    found = load.load(checkpoint, fields, log=log)
+    fields = recipe.of_config(config)
+    found = load_lib.load(checkpoint, fields, log=log)
     functions = function_lib.Functions(found.model, found.tokenizer, None, found.never)
     return Model(functions, found.params, found.tokenizer)
 
@@ -160,9 +160,7 @@ def fingerprint(checkpoint: str | pathlib.Path) -> str:
     path = pathlib.Path(checkpoint).resolve()
     weights.check(path)
     whole = hashlib.sha256()
-    folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
-    if run_dir.is_run(path) and (place := run_dir.locate(path)).best is not None:
-        folder = place.folder  # Another step may become the best one.
+    folder = run_dir.files_of(path) if run_dir.is_run(path) else path
     beside = [folder, sidecar.path(folder)]  # Of an npz.
     for file in sorted(folder.rglob("*")) if folder.is_dir() else beside:
         if file.is_file():

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from big_rad.pp import strings
 from big_rad.registry import did_you_mean
 
 Rule = Callable[[Any], str]  # value -> "" or what it has to be
@@ -348,6 +349,7 @@ FIELDS: dict[str, Any] = {
         "size": whole(1),
         "normalize": one_of("medgemma", "dataset_stats", "min_max"),
     },
+    "text": {"clean": one_of(*strings.CLEANERS), "max_text": whole(1)},
     "model_name": text(empty=False),
     "model": section,
     "model_init": text(),

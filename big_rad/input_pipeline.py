@@ -20,6 +20,7 @@ from absl import flags
 
 from big_rad.datasets import core
 from big_rad.pp import builder as pp_builder
+from big_rad.pp import strings
 
 Example = dict[str, Any]
 WEIGHTS = ("shares", "epochs")
@@ -124,7 +125,7 @@ def check_pp(config: Any, field: str, pp: str, boxes: bool = True) -> None:
     """Checks that data are made the way that `config` tells users of the checkpoint.
 
     Args:
-        config: the whole config; `image`, `tokenizer` and `codec` are compared.
+        config: the whole config; `image`, `tokenizer`, `codec` and `text` are compared.
         field: name of the field that holds `pp`, for the message.
         pp: a preprocessing string.
         boxes: whether the codec is compared; references of an evaluation may keep full precision.
@@ -157,6 +158,31 @@ def check_pp(config: Any, field: str, pp: str, boxes: bool = True) -> None:
                     f"config.{place} is {value!r}. The checkpoint would be used with the latter: "
                     "make both equal (the config file builds this string; give the value there)"
                 )
+    if "text" in config:
+        _check_text(strings.text_of(config), field, pp)
+
+
+def _check_text(text: Mapping[str, Any], field: str, pp: str) -> None:
+    # Reports are cleaned in the string if users of the checkpoint will clean them, and only then.
+    # Texts may be shorter than what users may ask, as in rows of short blocks, but not longer.
+    wanted, most = text["clean"], text["max_text"]
+    calls = list(pp_builder.calls(pp, only=("clean", "prompt", "tok")))
+    used = [arguments["kind"] for name, arguments in calls if name == "clean"]
+    reports = any("report" in args["tasks"].split(",") for name, args in calls if name == "prompt")
+    given = used[0] if used else ""
+    if given != wanted and (given or reports):
+        raise ValueError(
+            f"{field}: reports are cleaned by {given!r}, but config.text.clean is {wanted!r}. The "
+            "checkpoint would be used with the latter: make both equal (the config file builds "
+            "this string; give the value there)"
+        )
+    for length in (arguments["max_text"] for name, arguments in calls if name == "tok"):
+        if isinstance(length, int) and length > most:
+            raise ValueError(
+                f"{field}: tok has max_text={length}, but config.text.max_text is {most}. The "
+                "checkpoint would be used with the latter: raise it, or lower the former (the "
+                "config file builds this string; give the value there)"
+            )
 
 
 def eval_batches(examples: Sequence[Example] | Any, batch_size: int) -> Iterator[dict[str, Any]]:

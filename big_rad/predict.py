@@ -19,24 +19,22 @@ from typing import Any
 import numpy as np
 
 from big_rad import inputs, predictions
-from big_rad import load as load_lib
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.image import MODALITIES, PLANES
 from big_rad.grounding import boxes, classes, markup
 from big_rad.grounding import codec as codecs
 from big_rad.grounding import masks as mask_lib
 from big_rad.inference import answer as answer_lib
+from big_rad.inference import load as load_lib
 from big_rad.inference import queue as queue_lib
 from big_rad.pp import builder as pp_builder
-from big_rad.pp import ops_image
+from big_rad.pp import ops_image, strings
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.predictions import Entity, Prediction
 from big_rad.unicode import nfc
 from big_rad.weights import recipe
 
-_MAX_PROMPT = 256  # token slots of a prompt, <bos> included
-_MAX_TEXT = 200  # tokens of a prompt, as in training
-_BUCKETS = (32, 64, 128, _MAX_PROMPT)  # prompts are padded to one of these: few compilations
+_SHORTEST = 32  # Slots that a prompt is padded to, or twice that, and so on: few compilations.
 _ROWS = 8  # questions about an image that are answered together
 CheckpointError = load_lib.CheckpointError
 _DETECT = {"en": "Detect: {}.", "de": "Detektiere: {}."}
@@ -55,7 +53,10 @@ class RadGrounder:
         normalize: name of the normalisation of the training.
         generate_fn: `inference.answer.make_generate_fn` of the model by default. With another,
             several questions about an image are asked one by one; by default together.
-        untrained: markup tokens that the model has no trained row for, see `load.Loaded`.
+        untrained: markup tokens that the model has no trained row for, see `inference.load.Loaded`.
+        clean: how the clinical information and the question of a report are cleaned, as the
+            model's training did: "released" for released checkpoints, "" for not at all.
+        max_text: the most tokens of a prompt, as in training.
 
     Attributes:
         pointing: "masks" if the model has a mask decoder, else "boxes"; "none" if it was never
@@ -76,14 +77,21 @@ class RadGrounder:
         normalize: str = "medgemma",
         generate_fn: answer_lib.Generate | None = None,
         untrained: Sequence[str] = (),
+        clean: str = strings.TEXT["clean"],
+        max_text: int = strings.TEXT["max_text"],
     ):
         self.codec, self.tokenizer, self.as_stored = codec, tokenizer, False
         masks = getattr(model, "mask_decoder", None) is not None
         self._how = "masks" if masks else "boxes"
         can = recipe.tokenizer_points(tokenizer, masks, untrained)
         self.pointing = self._how if can else "none"
-        self._params, self._tokenizer_path = params, tokenizer_path
-        self._image_size, self._normalize = image_size, normalize
+        self._params, self._max_text = params, max_text
+        self._fields = dict(  # What the preprocessing string is written from.
+            image=dict(size=image_size, normalize=normalize),
+            tokenizer=dict(path=tokenizer_path, sets=tokenizer.sets),
+            codec=dict(name=codec.name, grid=codec.grid),
+            text=dict(clean=clean, max_text=max_text),
+        )
         never = load_lib.never_ids(tokenizer, tuple(untrained))
         self._generate = generate_fn or answer_lib.make_generate_fn(model, tokenizer, never)
         self._queue = None
@@ -106,7 +114,7 @@ class RadGrounder:
         Raises:
             CheckpointError: it is missing, damaged or of an unknown model.
         """
-        found = load_lib.load_as_stored(checkpoint, log=log or _to_stderr)
+        found = load_lib.load(checkpoint, dtype=None, log=log or _to_stderr)
         codec, image = found.fields["codec"], found.fields["image"]
         return cls(
             found.model,
@@ -117,6 +125,7 @@ class RadGrounder:
             image_size=int(image["size"]),
             normalize=image["normalize"],
             untrained=found.untrained,
+            **found.fields["text"],
         )
 
     def report(
@@ -250,26 +259,29 @@ class RadGrounder:
         }
         out = self._pp(text["task"], lang, style, grounded)(example)
         count = len(self.tokenizer.encode(out["prefix"]))
-        if count > _MAX_TEXT:
+        if count > self._max_text:
             raise ValueError(
-                f"the prompt has {count} tokens, {_MAX_TEXT} fit; shorten the question, the "
+                f"the prompt has {count} tokens, {self._max_text} fit; shorten the question, the "
                 "choices or the clinical information"
             )
         used = int((out["text"] != 0).sum())
-        length = next(b for b in _BUCKETS if b >= used)
+        length = _SHORTEST
+        while length < used:
+            length *= 2
         batch = {k: np.asarray(out[k])[None] for k in ("image", "text", "mask_ar")}
         return batch | {k: _fit(batch[k], length) for k in ("text", "mask_ar")}
 
     def _make_pp(self, task: str, lang: str, style: str, grounded: bool) -> Any:
-        asks = "always" if grounded else False
-        return pp_builder.get_preprocess_fn(
-            f"load|normalize({self._normalize!r})|resize({self._image_size})"
-            f"|prompt(tasks={task!r}, lang={lang!r}, style={style!r}, grounded={asks!r})"
-            f"|ground({self._how!r}, codec={self.codec.name!r}, grid={self.codec.grid!r})"
-            f"|tok(tokenizer={self._tokenizer_path!r}, sets={self.tokenizer.sets!r}"
-            f", length={_MAX_PROMPT - 1}, max_text={_MAX_TEXT}, answer=False)"
-            '|keep("image", "text", "mask_ar", "prefix")'
+        string = strings.ask_pp(
+            self._fields,
+            task,
+            lang=lang,
+            style=style,
+            grounded="always" if grounded else False,
+            masks=self._how == "masks",
+            keep=("image", "text", "mask_ar", "prefix"),
         )
+        return pp_builder.get_preprocess_fn(string)
 
     def _run(
         self,

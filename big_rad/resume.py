@@ -10,13 +10,13 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from big_rad import checkpoint, watch
+from big_rad import checkpoint, run_dir, watch
 from big_rad import config as config_lib
 from big_rad.pp import tokenizer as tokenizers
 
 Changes = dict[str, tuple[Any, Any]]  # "config.seed" -> (old, new)
 # What a checkpoint must be used with.
-_IDENTITY = ("model_name", "model", "tokenizer", "codec", "image")
+_IDENTITY = ("model_name", "model", "tokenizer", "codec", "image", "text")
 _FIXED = (*_IDENTITY, "seed", "optimizer", "optimizer_args", "optimizer_state_dtype", "grad_accum")
 _FREE_OF_INPUT = ("num_threads", "num_workers", "prefetch", "max_reject_share")
 _SAME_ORDER = ("batch_size", "buckets", "bucket_window")  # of `input`; and `pp` of its datasets
@@ -125,7 +125,7 @@ def _unsaved(workdir: str | pathlib.Path) -> dict[str, Any]:
     # Before the first checkpoint nothing is lost by a change, but for what the directory's own
     # files say of the model.
     path = pathlib.Path(workdir) / "config.json"
-    if not path.exists() or not (path.parent / "checkpoints").exists():
+    if not path.exists() or not run_dir.has_checkpoints(workdir):
         return {}
     old = _plain(config_lib.from_json(path.read_text(encoding="utf-8")))
     return {n: old[n] for n in _IDENTITY if n in old}

@@ -117,6 +117,22 @@ def locate(path: str | pathlib.Path, step: int | None = None) -> Place:
     return Place(workdir, folder / str(step), step, steps[-1], best, note=note)
 
 
+def files_of(path: str | pathlib.Path) -> pathlib.Path:
+    """Returns the folder whose files are what `locate` may choose: one step's, or that of all steps
+    where the last one counts, which may become another.
+
+    Raises:
+        FileNotFoundError: as `locate`.
+    """
+    place = locate(path)
+    return place.folder if place.named or place.best is not None else place.folder.parent
+
+
+def has_checkpoints(workdir: str | pathlib.Path) -> bool:
+    """Returns whether a run directory has a folder of checkpoints, which may be empty."""
+    return (pathlib.Path(workdir) / CHECKPOINTS).is_dir()
+
+
 def whole_steps(workdir: str | pathlib.Path) -> list[int]:
     """Returns the steps of a run's whole checkpoints, in order; empty without any."""
     return _whole_steps(pathlib.Path(workdir) / CHECKPOINTS)

@@ -47,9 +47,9 @@ from big_rad.evaluators import functions as function_lib
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
 from big_rad.grounding import classes
+from big_rad.inference import load
 from big_rad.models import common, lora
 from big_rad.pp import tokenizer as tokenizer_lib
-from big_rad.weights import recipe
 
 Log = Callable[[str], None]
 TrainingError = watch.TrainingError
@@ -422,9 +422,8 @@ def _initial_params(
         flat |= jax.jit(draw, out_shardings={n: flat[n].sharding for n in drawn})(rng)
     params = common.unflatten(flat)
     if config.get("model_init"):
-        tree = weights.load(config.model_init, lazy=True, log=log)
         rows = flat["llm/embedder/input_embedding"].shape[0]
-        tree, _ = recipe.fit_table(tree, config.model_init, tokenizer, rows, trained=True, log=log)
+        tree, _ = load.read_tree(config.model_init, tokenizer, rows, trained=True, log=log)
         params = models.get(config.model_name).load(params, tree, config.model, dont_load)
     if config.get("model_init_img"):
         tree = weights.load(config.model_init_img, lazy=True, log=log)

@@ -9,6 +9,10 @@ from typing import Any
 
 import ml_collections
 
+from big_rad.pp import strings
+from big_rad.pp.strings import eval_pp, ground, train_pp
+
+__all__ = ["CODEC", "CONTROLS", "add_eval", "base", "built_folder", "eval_pp", "ground", "train_pp"]
 CODEC = dict(name="radgrounder", grid=None)
 CONTROLS = ("none", "blank", "shuffled")
 _NORMS_AND_BIASES = r".*/(scale|bias)"
@@ -53,6 +57,9 @@ def base() -> ml_collections.ConfigDict:
     c.tokenizer = dict(path="paligemma_tokenizer.model", sets=("detection", "segmentation"))
     c.codec = dict(CODEC)
     c.image = dict(size=224, normalize="medgemma")
+    # `clean`: the op that report texts pass through, "released" for released checkpoints.
+    # `max_text`: the most tokens of one text, without <bos> and <eos>.
+    c.text = dict(strings.TEXT)
 
     # Model, and where its weights come from ("" starts from random ones).
     c.model_name = "paligemma"
@@ -112,62 +119,6 @@ def built_folder(a: ml_collections.ConfigDict, name: str = "folder") -> dict[str
     if name != "folder":
         return {}
     return dict(builder_args=dict(config=a.folder))
-
-
-def train_pp(
-    c: ml_collections.ConfigDict,
-    *,
-    prompt: str,
-    tok: str,
-    view: str = "",
-    augment: str = "",
-    clean: str = "",
-    detect: str = "",
-    packed: bool = False,
-    masks: bool = False,
-) -> str:
-    """Returns the preprocessing string of training examples; ops that are "" are left out.
-
-    Boxes are written with `c.codec`, which the checkpoint names; with `masks` they give way to
-    masks, and the op tok has to say how many.
-    """
-    keep = ["id", "image", "text", "mask_ar", "mask_loss"] + ["segment"] * packed
-    keep += ["segmap", "mask_class", "mask_pos"] * masks
-    ops = [
-        view,
-        "load",
-        augment,
-        f"normalize('{c.image.normalize}')",
-        f"resize({c.image.size})",
-        clean,
-        detect,
-        prompt,
-        ground(c, masks),
-        tok,
-        f"keep({', '.join(map(repr, keep))})",
-    ]
-    return "|".join(filter(None, ops))
-
-
-def ground(c: ml_collections.ConfigDict, masks: bool = False) -> str:
-    """Returns the op that marks phrases, with masks or with boxes of `c.codec`."""
-    if masks:
-        return "ground('masks')"
-    return f"ground('boxes', codec={c.codec.name!r}, grid={c.codec.grid!r})"
-
-
-def eval_pp(
-    c: ml_collections.ConfigDict,
-    *,
-    prompt: str,
-    tok: str,
-    view: str = "",
-    clean: str = "",
-    ground: str = "ground('boxes')",
-) -> str:
-    """Returns the preprocessing string of evaluation examples; the answer stays outside the row."""
-    ops = [view, "load", f"normalize('{c.image.normalize}')", f"resize({c.image.size})"]
-    return "|".join(filter(None, [*ops, clean, prompt, ground, tok]))
 
 
 def add_eval(

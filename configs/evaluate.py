@@ -17,6 +17,7 @@ import ml_collections
 
 from big_rad import config as config_lib
 from big_rad import fields
+from big_rad.pp import strings
 from big_rad.weights import recipe
 from configs import common, radgrounder_det
 
@@ -89,12 +90,6 @@ def _add(
 
 
 def _pp(c: ml_collections.ConfigDict, task: str, lang: str, grounded: bool) -> str:
-    grid, plain = c.codec.get("grid"), "" if grounded or task == "vqa" else ", grounded=False"
-    return common.eval_pp(
-        c,
-        view="view('first')",
-        clean="clean('released')" if grid == 224 and task == "report" else "",
-        prompt=f"prompt('{task}', lang='{lang}', style='both'{plain})",
-        ground=common.ground(c, bool(c.model.get("mask_decoder"))),
-        tok=radgrounder_det.tok(c, answer=False),
-    )
+    masks = bool(c.model.get("mask_decoder"))
+    asks = grounded or task == "vqa"
+    return strings.ask_pp(c, task, lang=lang, grounded=asks, masks=masks, view="view('first')")

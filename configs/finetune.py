@@ -145,6 +145,9 @@ def _model(init: str) -> ml_collections.ConfigDict:
     c = common.base()
     recipe.put(c, init, log=print)
     c.model_init = init
+    # The texts of `source` are trained on as they are written, decimals included, also where `init`
+    # is a released checkpoint, whose own texts were cleaned.
+    c.text.clean = ""
     if weights.kind(init) != "orbax":  # Has sizes alone.
         radgrounder_det.compute_in_bfloat16(c)
         if "vocab_size" in c.model.llm:  # The tokenizer's, as everywhere.

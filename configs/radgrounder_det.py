@@ -38,6 +38,8 @@ import ml_collections
 from big_rad import config as config_lib
 from big_rad import fields, registry
 from big_rad.models import gemma, paligemma, siglip
+from big_rad.pp import strings
+from big_rad.pp.strings import tok
 from configs import common
 
 _PUBLIC = ("slake", "vqa_rad")
@@ -47,7 +49,6 @@ _DATA = {
     "external": _PUBLIC,
     "folder": ("folder",),
 }
-_LENGTH = 202  # 200 text tokens, <bos> and <eos>
 # Rows of the output head put through at once, of which a remainder takes an eighth. Each time the
 # gradient of the table, float32 [V, D], is read and written: on a GPU as long as 370 rows take.
 _TILE = 8192
@@ -92,7 +93,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         add_masks(c, a.released)
     if a.variant != "tiny" and not a.lora:  # A frozen table has no gradient.
         c.loss = registry.with_args(c.loss, tile=_TILE)
-    c.codec.grid = 224 if a.released else None
+    c.codec.grid = strings.RELEASED_GRID if a.released else None
     c.input.batch_size = 288
     # 36 rows fit 80 GB at any length. The original has 12 of 24; the result is the same.
     c.grad_accum = 8
@@ -100,6 +101,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     if a.data == "phantom":
         _phantom(c, a)
         return c
+    c.text.clean = "released" if a.released else ""  # Before it is written into strings.
     if a.texts > 1:
         c.model.mask_mode = "image_isolated"
     elif a.variant != "tiny":  # To compile a step for each takes a tiny model longer than to run.
@@ -159,24 +161,6 @@ def freeze_tower(c: ml_collections.ConfigDict) -> None:
     """Freezes SigLIP; its projector is trained."""
     cosine = dict(decay_type="cosine", warmup_percent=0.1)
     c.schedule = (("img/head/.*", cosine), ("img/.*", None), (".*", cosine))
-
-
-def tok(c: ml_collections.ConfigDict, texts: int = 1, answer: bool = True, masks: int = 0) -> str:
-    """Returns the op that makes rows: one text of at most 200 tokens, or several of one image.
-
-    Args:
-        c: the config so far.
-        texts: of a row.
-        answer: False for evaluation.
-        masks: the most masks of a row.
-    """
-    start = f"tok('{c.tokenizer.path}', {tuple(c.tokenizer.sets)}"
-    if not answer:
-        return f"{start}, length={_LENGTH}, max_text=200, answer=False)"
-    end = f", masks={masks})" if masks else ")"
-    if texts > 1:
-        return f"{start}, length={min(texts, 4) * _LENGTH}, max_text=200, pack=True{end}"
-    return f"{start}, length={_LENGTH}, max_text=200{end}"
 
 
 def public(
@@ -248,7 +232,7 @@ def _reports(c: ml_collections.ConfigDict, a: Any, name: str, prompt: str) -> di
     pp = common.train_pp(
         c,
         view="view('random')",
-        clean="clean('released')" if a.released else "",
+        clean=strings.clean(c),
         prompt=prompt,
         tok=tok(c, a.texts, masks=_masks(a)),
         packed=a.texts > 1,
@@ -265,7 +249,7 @@ def _report_eval(c: ml_collections.ConfigDict, a: Any, name: str, lang: str) -> 
     pp = common.eval_pp(
         c,
         view="view('first')",
-        clean="clean('released')" if a.released else "",
+        clean=strings.clean(c),
         prompt=f"prompt('report', lang='{lang}', style='both', grounded={a.ground != 'none'})",
         ground=common.ground(c, a.ground == "masks"),
         tok=tok(c, answer=False),

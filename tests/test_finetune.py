@@ -76,9 +76,11 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def init(tmp_path_factory):
-    """A run of a tiny model to start from."""
+    """A run of a tiny model to start from, whose config predates the text settings."""
     data = tiny_run.build_data(tmp_path_factory.mktemp("data"))
-    train.train(tiny_run.config(data, evals={}, summary={}), data / "run", str(data))
+    config = tiny_run.config(data, evals={}, summary={})
+    del config.text
+    train.train(config, data / "run", str(data))
     return data / "run"
 
 

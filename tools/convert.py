@@ -27,12 +27,13 @@ from typing import Any
 import flax
 import numpy as np
 
-from big_rad import run_dir, runtime, weights
+from big_rad import runtime, weights
+from big_rad.inference import load
 from big_rad.models import common, mask_decoder
+from big_rad.pp import strings
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import adapters as adapter_files
 from big_rad.weights import (
-    hf_config,
     hf_export,
     hf_layout,
     infer,
@@ -149,31 +150,13 @@ def open_source(path: str | pathlib.Path, log: Log = print) -> Source:
         FileNotFoundError: nothing there.
         ValueError: no known format, or damaged.
     """
-    kind, where = weights.kind(path), str(path)
-    folder = pathlib.Path(path)
-    model: dict[str, Any] = {}
-    extra: dict[str, Any] = {}
-    tokenizer = None
+    opened, where = load.open_checkpoint(path, log=log), str(path)
+    kind, flat, model = opened.kind, opened.flat, opened.model
+    extra, tokenizer = dict(opened.beside), opened.tokenizer
     if kind == "huggingface":
-        from big_rad.weights import huggingface
-
-        model, flat = huggingface.read(path, log=log)
-        extra["image_token"] = hf_config.read(folder).get("image_token_index")
-        extra["cc_by_nc_sa"] = _is_cc_by_nc_sa(folder)
-        tokenizer = folder
+        extra["cc_by_nc_sa"] = _is_cc_by_nc_sa(pathlib.Path(path))
     elif kind == "orbax":
-        from big_rad.weights import orbax
-
-        flat, meta = orbax.read(path, log=log)
-        extra["config"] = meta["config"]
-        model = meta["config"]["model"]
-        workdir = run_dir.workdir_of(folder)
-        tokenizer = workdir if _has_tokenizer(workdir) else None
-    else:
-        flat = weights.read(path, log=log)
-        if kind == "npz":
-            extra = sidecar.read(npz.split_subtree(path)[0])
-            model = extra.pop("model", {})
+        extra["config"] = opened.meta["config"]
     if any(name.startswith("llm/") for name in flat):
         infer.check_version(flat, where)
         if not model and any(name.startswith(_MASKS) for name in flat):
@@ -297,6 +280,7 @@ def _write(
         image_token=source.extra.get("image_token"),
         cc_by_nc_sa=bool(source.extra.get("cc_by_nc_sa")),
         allow_other_mask=allow_other_mask,
+        text=_text_to_name(source),
     )
 
 
@@ -304,9 +288,10 @@ def _run_config(source: Source, flat: Mapping[str, Any]) -> dict[str, Any]:
     # What `big_rad.predict` needs to know.
     if "config" in source.extra:  # Of a model that may know no masks.
         model = {k: v for k, v in source.model.items() if (k, v) != ("mask_decoder", None)}
-        return source.extra["config"] | dict(model=model)
+        config = source.extra["config"]
+        return config | dict(model=model, text=strings.text_of(config))
     side = infer.image_size(flat, source.path)
-    fields = recipe.foreign(source.model, side, source.tokenizer)
+    fields = recipe.foreign(source.model, side, source.tokenizer, source.extra.get("text"))
     return sidecar.apply(fields, source.extra) | dict(untrained=list(source.extra["untrained"]))
 
 
@@ -343,17 +328,27 @@ def _write_sidecar(source: Source, dst: pathlib.Path, to: str) -> None:
 
 
 def _use(source: Source) -> dict[str, Any]:
-    # What an npz cannot say of a source that says it: markup sets, codec, normalisation.
+    # What an npz cannot say of a source that says it: markup sets, codec, normalisation, text.
     fields = source.extra.get("config")
     if fields is None and source.kind == "huggingface" and source.tokenizer is not None:
         side = infer.image_size(source.flat, source.path)
-        fields = recipe.foreign(source.model, side, source.tokenizer)
+        fields = recipe.foreign(source.model, side, source.tokenizer, source.extra.get("text"))
         if not recipe.named_sets(source.tokenizer):
             return {}
     if fields is None:
         return {}
     use = dict(sets=list(fields["tokenizer"]["sets"]), codec=dict(fields["codec"]))
-    return use | dict(normalize=fields["image"]["normalize"])
+    return use | dict(normalize=fields["image"]["normalize"], text=strings.text_of(fields))
+
+
+def _text_to_name(source: Source) -> dict[str, Any] | None:
+    # Text settings that a Hugging Face folder has to name: those that are not the released model's,
+    # which a folder with markup tokens is taken for. None where they are not known.
+    said = source.extra.get("config") or source.extra
+    if not said.get("codec") and not said.get("text"):
+        return None
+    text = strings.text_of(said)
+    return None if text == strings.TEXT | {"clean": "released"} else text
 
 
 def _write_sums(dst: pathlib.Path) -> None:

@@ -22,7 +22,7 @@ class Functions(Mapping[str, Callable[..., Any]]):
         model: a `paligemma.Model` or `radgrounder.Model`.
         tokenizer: its tokenizer.
         mesh: the devices that rows are split over; None leaves all on one.
-        never: ids that are never predicted, see `load.Loaded.never`.
+        never: ids that are never predicted, see `inference.load.Loaded.never`.
         watch: wraps what a function is asked, so that a signal ends an evaluation between two
             questions (`runtime.StopSignal.watch`); None waits for the end.
     """

@@ -25,7 +25,7 @@ def make_generate_fn(model: Any, tokenizer: Any, never: Sequence[int] = ()) -> G
     Args:
         model: a `paligemma.Model`.
         tokenizer: its tokenizer; padded and reserved rows are never predicted.
-        never: further ids that are never predicted, see `load.Loaded.never`.
+        never: further ids that are never predicted, see `inference.load.Loaded.never`.
 
     Returns:
         A function (params, batch, max_new_tokens=...) -> dict of numpy `tokens` i32 [B, L],
@@ -74,7 +74,7 @@ def make_queue_fn(
         model: a `paligemma.Model`.
         tokenizer: its tokenizer; padded and reserved rows are never predicted.
         sharding: of the rows over devices, see `queue.Queue`.
-        never: further ids that are never predicted, see `load.Loaded.never`.
+        never: further ids that are never predicted, see `inference.load.Loaded.never`.
 
     Returns:
         A function (params, requests, rows=..., max_new_tokens=..., masks=True, logits=False) ->

@@ -45,6 +45,9 @@ _TEXT_FIXED = dict(
     tie_word_embeddings=True,
 )
 IMAGE_TOKEN = 257_152
+# Field of `config.json` with the text settings (`config.text`) of an own model; transformers keeps
+# it and passes over it. Without it, a folder that names markup tokens is a released RadGrounder.
+TEXT = "radgrounder_text"
 # Releases of transformers whose PaliGemma leaves `final_logit_softcapping` out: from 4.52 (4.52.1
 # is the first on the index; up to 4.51.3 Gemma2ForCausalLM did it) to 5.22.2. Read in each minor
 # release, and run in 4.51.3, 4.52.1, 4.54.1, 5.22.2 and 5.23.0.

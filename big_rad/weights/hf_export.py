@@ -49,6 +49,7 @@ def save(
     cc_by_nc_sa: bool = False,
     allow_other_mask: bool = False,
     without_masks: bool = False,
+    text: Mapping[str, Any] | None = None,
 ) -> list[str]:
     """Writes a folder that `PaliGemmaForConditionalGeneration.from_pretrained` loads.
 
@@ -64,6 +65,8 @@ def save(
         cc_by_nc_sa: the source was under that licence.
         allow_other_mask: export weights of a `mask_mode` that transformers does not compute.
         without_masks: leave the mask decoder out; what remains writes and answers all the same.
+        text: text settings of the model, see `pp.strings.text_of`; None leaves them out, and then
+            the folder is read as one of the released model.
 
     Returns:
         The names of the files.
@@ -92,6 +95,8 @@ def save(
     if image_token is None:
         image_token = getattr(tokenizer, "reserved_id", hf_config.IMAGE_TOKEN)
     config = hf_config.from_model_cfg(cfg, image_size, str(stored), image_token)
+    if text is not None:
+        config[hf_config.TEXT] = dict(text)
     _write_json(folder / "config.json", config)
     _write_json(folder / "generation_config.json", _generation())
     _write_json(folder / "preprocessor_config.json", _preprocessor(image_size, tokens))

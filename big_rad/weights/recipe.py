@@ -1,4 +1,4 @@
-"""What a checkpoint has to be used with: model, tokenizer, box codec and image, as config fields.
+"""What a checkpoint has to be used with: model, tokenizer, codec, image and text, as config fields.
 
 A run says it in its own config; of a foreign checkpoint it follows from shapes, from its config
 and from the tokens that it has. Reads no weights.
@@ -11,11 +11,11 @@ from typing import Any
 import ml_collections
 
 from big_rad import run_dir, weights
+from big_rad.pp import strings, tokenizer_json
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.pp import tokenizer_json
-from big_rad.weights import infer, npz, sidecar, table
+from big_rad.weights import hf_config, infer, npz, sidecar, table
 
-FIELDS = ("model_name", "model", "tokenizer", "codec", "image")
+FIELDS = ("model_name", "model", "tokenizer", "codec", "image", "text")
 _TOKENIZER = "paligemma_tokenizer.model"  # Of an npz with none beside it.
 
 
@@ -39,25 +39,56 @@ def read(
     if kind == "orbax":
         from big_rad.weights import orbax
 
-        config = orbax.read(path)[1]["config"]
-        missing = [f for f in FIELDS if f not in config]
-        if missing:
-            raise ValueError(f"{path}: its config has no {', '.join(missing)}")
-        fields = {f: config[f] for f in FIELDS}
-        kept = run_dir.workdir_of(folder) / "tokenizer.model"
-        if kept.is_file():
-            fields["tokenizer"] = dict(fields["tokenizer"], path=str(kept))
-        return fields
+        return of_run(path, orbax.read(path)[1]["config"], log)
     if kind == "huggingface":
         from big_rad.weights import huggingface
 
         model, flat = huggingface.read(path, log=lambda _: None)
-        return foreign(model, infer.image_size(flat, str(path)), folder)
+        side, text = infer.image_size(flat, str(path)), hf_config.read(folder).get(hf_config.TEXT)
+        return foreign(model, side, folder, text)
     if kind == "npz":
         flat = weights.read(path, log=lambda _: None)
         if any(n.startswith("llm/") for n in flat):
             return _of_npz(path, flat, log)
     raise ValueError(f"{path} is an image tower alone; give a whole model")
+
+
+def of_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the `FIELDS` of a whole config, which may predate the text settings."""
+    return {f: config[f] for f in FIELDS[:-1]} | dict(text=strings.text_of(config))
+
+
+def of_run(
+    path: str | pathlib.Path,
+    config: Mapping[str, Any],
+    log: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Returns the `FIELDS` of a run; the tokenizer is that of its directory, if one is there.
+
+    Args:
+        path: as `run_dir.locate` takes it.
+        config: that of the checkpoint.
+        log: receives what is guessed.
+
+    Raises:
+        ValueError: the config lacks a field.
+    """
+    missing = [f for f in FIELDS if f not in config and f != "text"]
+    if missing:
+        raise ValueError(
+            f"{path}: its config has no {', '.join(missing)}; it needs {', '.join(FIELDS[:-1])} "
+            "(was it written by big_rad.train?)"
+        )
+    fields = of_config(config)
+    kept = run_dir.workdir_of(path) / "tokenizer.model"
+    if kept.is_file():
+        fields["tokenizer"] = dict(fields["tokenizer"], path=str(kept))
+    if "text" not in config and fields["text"]["clean"]:
+        log(
+            f"{path}: its config predates the field `text`; reports are cleaned, as those that "
+            "the model was trained on"
+        )
+    return fields
 
 
 def _of_npz(
@@ -198,22 +229,32 @@ def evals(path: str | pathlib.Path) -> dict[str, Any]:
     return dict(orbax.read(path)[1]["config"].get("evals") or {})
 
 
-def foreign(model: Mapping[str, Any], side: int, tokenizer: pathlib.Path) -> dict[str, Any]:
+def foreign(
+    model: Mapping[str, Any],
+    side: int,
+    tokenizer: pathlib.Path,
+    text: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
     """Returns the `FIELDS` of a foreign checkpoint.
 
     Args:
         model: arguments of `radgrounder.Model`.
         side: pixels a side of its image.
         tokenizer: file or folder; markup tokens in a folder tell a released RadGrounder.
+        text: `text` of the config, where the checkpoint holds it; None takes that of the released
+            model for a released RadGrounder.
     """
     released = bool(named_sets(tokenizer))
-    codec = dict(name="radgrounder", grid=224) if released else dict(name="paligemma", grid=None)
+    codec = dict(name="paligemma", grid=None)
+    if released:
+        codec = dict(name="radgrounder", grid=strings.RELEASED_GRID)
     return dict(
         model_name="radgrounder",
         model=dict(model),
         tokenizer=dict(path=str(tokenizer), sets=list(held_sets(tokenizer))),
         codec=codec,
         image=dict(size=side, normalize="medgemma"),
+        text=strings.text_of(dict(codec=codec, text=text)),
     )
 
 

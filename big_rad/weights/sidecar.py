@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from big_rad import runtime
+from big_rad.pp import strings
 
-KEPT = ("image_token", "cc_by_nc_sa", "sets", "codec", "normalize")
+KEPT = ("image_token", "cc_by_nc_sa", "sets", "codec", "normalize", "text")
 
 
 def path(file: pathlib.Path) -> pathlib.Path:
@@ -27,7 +28,7 @@ def read(file: pathlib.Path) -> dict[str, Any]:
     Returns:
         `model` (arguments of `radgrounder.Model`) and any of `KEPT`: the id of image tokens, the
         licence, the markup sets that it was trained with, the box codec, the normalisation of
-        images. Empty if there is no such file.
+        images, the text settings. Empty if there is no such file.
 
     Raises:
         ValueError: it is damaged.
@@ -65,12 +66,14 @@ def apply(fields: dict[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
         found: of `read`.
 
     Returns:
-        The fields, with sets, codec and normalisation as they were trained with.
+        The fields, with sets, codec, normalisation and text settings as they were trained with.
     """
     if found.get("sets"):
         fields["tokenizer"] = dict(fields["tokenizer"], sets=list(found["sets"]))
     if found.get("codec"):
         fields["codec"] = dict(found["codec"])
+    if found.get("codec") or found.get("text"):  # A codec alone predates the text settings.
+        fields["text"] = strings.text_of(found)
     if found.get("normalize"):
         fields["image"] = dict(fields["image"], normalize=found["normalize"])
     return fields

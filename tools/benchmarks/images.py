@@ -25,10 +25,12 @@ from big_rad import input_pipeline
 from big_rad.datasets.folder import builder as folder_builder
 from big_rad.datasets.phantom import export
 from big_rad.pp import builder as pp_builder
+from big_rad.pp import strings
 from configs import radgrounder_det
 from tools.benchmarks import rounds
 
 _SIZE = 224
+_IMAGE = dict(size=_SIZE, normalize="medgemma")
 _EPS = 1e-5
 _WINDOWS = ((2250, -100), (350, 40), (80, 40))  # width, level
 _PATIENTS, _THICKNESS = 12, 40  # phantom: about 80 slices
@@ -92,7 +94,7 @@ def plain(paths: Sequence[pathlib.Path]) -> Any:
 
 def ours() -> Callable[[Sequence[pathlib.Path]], np.ndarray]:
     """Returns a function that reads a batch [B, 224, 224, 3] through the ops of the recipes."""
-    pp = pp_builder.get_preprocess_fn(f"load|normalize('medgemma')|resize({_SIZE})|keep('image')")
+    pp = pp_builder.get_preprocess_fn(f"{strings.image_pp(dict(image=_IMAGE))}|keep('image')")
     rng = np.random.default_rng(0)
 
     def read(paths: Sequence[pathlib.Path]) -> np.ndarray:

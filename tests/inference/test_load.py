@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from big_rad import load
+from big_rad.inference import load
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import npz, recipe
 from tests import foreign

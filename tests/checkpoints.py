@@ -1,0 +1,31 @@
+"""Tiny checkpoints of each kind that differ in what they must be used with; nothing is trained."""
+
+import json
+
+from big_rad import config as config_lib
+from big_rad.pp import tokenizer as tokenizers
+from big_rad.weights import orbax
+from configs import radgrounder_det
+from tests import foreign
+
+
+def fields(recipe="variant=tiny,data=folder,size=28", text=True):
+    """Returns the config of a tiny model as a run keeps it; without `text` as one written before
+    there was that field."""
+    c = radgrounder_det.get_config(recipe)
+    c.model.update(foreign.CFG)
+    plain = json.loads(config_lib.to_json(c))
+    if not text:
+        del plain["text"]
+    return plain
+
+
+def own(folder, config=None):
+    """Writes a run directory with random weights; returns it."""
+    orbax.save(folder, foreign.params(foreign.PADDED), config or fields(), tokenizers.load("tiny"))
+    return folder
+
+
+def released(folder):
+    """Writes a Hugging Face folder as the released detection model comes; returns it."""
+    return foreign.write_hf(folder, foreign.ORDINARY + 4, ("detection",))
