@@ -64,6 +64,7 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     # that a file of the user's is never taken for a package of another name.
     if not sys.flags.safe_path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
+    companions.package("configs")  # Tools use recipes.
     parent = "big_rad" if name in COMMANDS else companions.package("tools")
     sys.argv = [f"big-rad {name}", *arguments]
     program = importlib.import_module(f"{parent}.{name}")

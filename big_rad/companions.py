@@ -15,7 +15,7 @@ import sys
 from collections.abc import Iterator
 from types import ModuleType
 
-_HERE = pathlib.Path(__file__).parent
+_HERE = pathlib.Path(__file__).resolve().parent
 _RECIPES = "configs"
 
 
@@ -37,7 +37,7 @@ def package(name: str) -> str:
     """
     if in_wheel():
         return f"big_rad._{name}"
-    if name not in sys.modules:
+    if _path_of(name) != [str(folder(name))]:
         _make_package(name, [folder(name)])
     return name
 
@@ -59,6 +59,9 @@ def recipes_of(recipe: str | pathlib.Path) -> Iterator[None]:
     """
     ours = folder(_RECIPES)
     folders = _folders(pathlib.Path(recipe), ours)
+    if folders == [ours] and _path_of(_RECIPES) == [str(ours)]:
+        yield
+        return
     own = folders[: folders.index(ours)]
     importlib.invalidate_caches()  # The files may be some moments old.
     with _without(_RECIPES):
@@ -78,21 +81,20 @@ def recipes_of(recipe: str | pathlib.Path) -> Iterator[None]:
 
 def _folders(recipe: pathlib.Path, ours: pathlib.Path) -> list[pathlib.Path]:
     # Where a recipe finds others, those that count first in front.
-    recipe = recipe.absolute()
-    if recipe.is_file() and recipe.resolve().is_relative_to(ours.resolve()):
+    if recipe.is_file() and recipe.resolve().is_relative_to(ours):
         return [ours]
-    beside = [recipe.parent] if recipe.parent.name == _RECIPES else []
-    here = pathlib.Path.cwd() / _RECIPES
-    on_path = [pathlib.Path(p, _RECIPES).absolute() for p in sys.path]
-    found = {}  # By their true paths, so that none counts twice.
-    for place in (*beside, here, ours, *on_path):
-        if place.is_dir():
-            found.setdefault(place.resolve(), place)
-    return list(found.values())
+    beside = recipe.absolute().parent
+    wanted = [beside] if beside.name == _RECIPES else []
+    wanted += [pathlib.Path(_RECIPES), ours, *(pathlib.Path(p, _RECIPES) for p in sys.path)]
+    return list(dict.fromkeys(p.resolve() for p in wanted if p.is_dir()))
 
 
 def _modules_in(folders: list[pathlib.Path]) -> set[str]:
     return {p.stem for folder in folders for p in folder.glob("*.py")} - {"__init__"}
+
+
+def _path_of(name: str) -> list[str]:
+    return list(getattr(sys.modules.get(name), "__path__", []))
 
 
 def _make_package(name: str, folders: list[pathlib.Path]) -> ModuleType:

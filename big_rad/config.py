@@ -91,9 +91,7 @@ def locate(spec: str, log: Callable[[str], None] = _to_stderr) -> str:
     if parts[:1] == (_FOLDER,) and ".." not in parts and own.is_file():
         log(f"config: there is no {path} here; big_rad's own is used, {own}")
         return f"{own}{colon}{arg}"
-    names = sorted(
-        f"{_FOLDER}/{p.name}" for p in recipes.glob("[!_]*.py") if p.name != "common.py"
-    )
+    names = sorted(f"{_FOLDER}/{p.name}" for p in recipes.glob("[!_]*.py") if p.name != "common.py")
     raise FileNotFoundError(
         f"config file {path!r} does not exist here ({pathlib.Path.cwd()}); the recipes of big_rad "
         f"are {', '.join(names) or 'not beside it'}{did_you_mean(path, names)}"

@@ -21,7 +21,6 @@ from typing import Any
 import jax
 import ml_collections
 
-from big_rad import config as config_lib
 from big_rad import (
     companions,
     evaluation_page,
@@ -32,6 +31,7 @@ from big_rad import (
     runtime,
     weights,
 )
+from big_rad import config as config_lib
 from big_rad.datasets import pointed
 from big_rad.evaluators import answers, controls, generate, llm_score, page, possible, results
 from big_rad.evaluators import samples as sample_files
