@@ -14,6 +14,7 @@ An editable installation (`pip install -e .`) is the checkout as it is: `import 
 
 import pathlib
 import re
+import shutil
 
 from setuptools import find_packages, setup
 from setuptools.command.build_py import build_py
@@ -52,6 +53,12 @@ def as_installed(text: str, file: str) -> str:
 
 class BuildPy(build_py):
     """Copies the modules, with their names in a wheel unless the installation is editable."""
+
+    def run(self) -> None:
+        """Copies all; what an earlier build left, perhaps of deleted modules, is removed first."""
+        if not self.editable_mode:
+            shutil.rmtree(pathlib.Path(self.build_lib, "big_rad"), ignore_errors=True)
+        super().run()
 
     def build_module(self, module: str, module_file: str, package: str) -> tuple[str, bool]:
         """Copies one module and returns the path of the copy and whether it was outdated."""
