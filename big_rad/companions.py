@@ -37,7 +37,7 @@ def package(name: str) -> str:
     """
     if in_wheel():
         return f"big_rad._{name}"
-    if _path_of(name) != [str(folder(name))]:
+    if folder(name).is_dir() and _path_of(name) != [str(folder(name))]:
         _make_package(name, [folder(name)])
     return name
 
@@ -59,8 +59,8 @@ def recipes_of(recipe: str | pathlib.Path) -> Iterator[None]:
     """
     ours = folder(_RECIPES)
     folders = _folders(pathlib.Path(recipe), ours)
-    if folders == [ours] and _path_of(_RECIPES) == [str(ours)]:
-        yield
+    if ours not in folders or (folders == [ours] and _path_of(_RECIPES) == [str(ours)]):
+        yield  # The package was copied without its recipes, or nothing has to be replaced.
         return
     own = folders[: folders.index(ours)]
     importlib.invalidate_caches()  # The files may be some moments old.
