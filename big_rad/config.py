@@ -14,9 +14,10 @@ from typing import Any
 
 import ml_collections
 
+from big_rad import companions
 from big_rad.registry import did_you_mean
 
-_RECIPES = pathlib.Path(__file__).parents[1] / "configs"
+_FOLDER = "configs"
 
 
 def _to_stderr(line: str) -> None:
@@ -85,13 +86,12 @@ def locate(spec: str, log: Callable[[str], None] = _to_stderr) -> str:
     if pathlib.Path(path).is_file():
         return spec
     parts = pathlib.PurePath(path).parts
-    own = _RECIPES.parent / path
-    if parts[:1] == (_RECIPES.name,) and ".." not in parts and own.is_file():
+    recipes = companions.folder(_FOLDER)
+    own = recipes.joinpath(*parts[1:])
+    if parts[:1] == (_FOLDER,) and ".." not in parts and own.is_file():
         log(f"config: there is no {path} here; big_rad's own is used, {own}")
         return f"{own}{colon}{arg}"
-    names = sorted(
-        f"{_RECIPES.name}/{p.name}" for p in _RECIPES.glob("[!_]*.py") if p.name != "common.py"
-    )
+    names = sorted(f"{_FOLDER}/{p.name}" for p in recipes.glob("[!_]*.py") if p.name != "common.py")
     raise FileNotFoundError(
         f"config file {path!r} does not exist here ({pathlib.Path.cwd()}); the recipes of big_rad "
         f"are {', '.join(names) or 'not beside it'}{did_you_mean(path, names)}"
@@ -119,14 +119,17 @@ def located(argv: Sequence[str]) -> list[str]:
 def load(spec: str) -> ml_collections.ConfigDict:
     """Loads `path.py` or `path.py:arg`, see `locate`.
 
+    `from configs import ...` in it means what `companions.recipes_of` says.
+
     Raises:
         FileNotFoundError: no such file.
     """
     path, _, arg = locate(spec).partition(":")
     module_spec = importlib.util.spec_from_file_location("_config", path)
     module = importlib.util.module_from_spec(module_spec)
-    module_spec.loader.exec_module(module)
-    return module.get_config(arg or None)
+    with companions.recipes_of(path):
+        module_spec.loader.exec_module(module)
+        return module.get_config(arg or None)
 
 
 def num_steps(config: Any, examples_per_epoch: int) -> int:

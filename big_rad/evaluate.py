@@ -22,8 +22,16 @@ from typing import Any
 import jax
 import ml_collections
 
+from big_rad import (
+    companions,
+    evaluation_page,
+    evaluators,
+    run_dir,
+    run_info,
+    runtime,
+    weights,
+)
 from big_rad import config as config_lib
-from big_rad import evaluation_page, evaluators, run_dir, run_info, runtime, weights
 from big_rad.datasets import pointed
 from big_rad.evaluators import answers, controls, llm_score, page, possible, results
 from big_rad.evaluators import functions as function_lib
@@ -35,7 +43,7 @@ from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe, sidecar
 
 Log = Callable[[str], None]
-_CONFIG = pathlib.Path(__file__).parents[1] / "configs/evaluate.py"
+_CONFIG = companions.folder("configs") / "evaluate.py"
 
 
 @dataclasses.dataclass(frozen=True)

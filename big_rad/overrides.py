@@ -6,6 +6,7 @@ from typing import Any
 
 from absl import flags
 
+from big_rad import companions
 from big_rad import config as config_lib
 from big_rad.registry import did_you_mean
 
@@ -42,9 +43,10 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[s
     file = _file(argv)
     kept, unset = _without_none(argv)
     try:
-        rest = values(kept)
-        if file:  # An error of reading or writing is kept until the config is looked at.
-            hasattr(values["config"].value, "items")
+        with companions.recipes_of(file.partition(":")[0]):
+            rest = values(kept)
+            if file:  # An error of reading or writing is kept until the config is looked at.
+                hasattr(values["config"].value, "items")
         for path in unset:
             *parents, name = path.split(".")
             holder = values["config"].value

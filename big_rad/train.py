@@ -512,6 +512,8 @@ def main() -> None:
     """Entry point of the command line."""
     runtime.quiet_libraries()
     flags.mark_flag_as_required("config")
+    for flag in flags.FLAGS.get_key_flags_for_module(__name__):  # `--help` of any program name.
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     app.run(_main, flags_parser=_parse)
 
 

@@ -18,6 +18,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from tools import benchmarks
+
 COMMANDS = {  # name -> module in tools/benchmarks, what it measures
     "train": ("train", "training steps against a peer"),
     "ladder": ("ladder", "training: what each technique is worth"),
@@ -43,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         one.add_argument("--rounds", type=int, default=5, help="how often each way is timed")
         one.add_argument("--json", help="also write the figures to this file")
         if argv[:1] == [name]:  # Only the chosen one is imported.
-            chosen = importlib.import_module(f"tools.benchmarks.{module}")
+            chosen = importlib.import_module(f"{benchmarks.__name__}.{module}")
             chosen.add_arguments(one)
     args = parser.parse_args(argv)
     from tools.benchmarks import rounds

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 
 import sentencepiece as spm
 
+from big_rad import companions
 from big_rad.datasets.phantom.words import corpus as phantom_corpus
 from big_rad.pp import prompts
 from big_rad.pp import sentencepiece_proto as spm_proto
@@ -121,8 +122,11 @@ def append_pieces(model: bytes, pieces: Sequence[str], kind: int = spm_proto.USE
 def main() -> None:
     """Writes the file."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    default = pathlib.Path(tokenizer_lib.__file__).with_name("tiny_tokenizer.model")
-    parser.add_argument("--out", type=pathlib.Path, default=default)
+    shipped = pathlib.Path(tokenizer_lib.__file__).with_name("tiny_tokenizer.model")
+    if companions.in_wheel():  # The files of an installation are not rebuilt.
+        parser.add_argument("--out", type=pathlib.Path, required=True)
+    else:
+        parser.add_argument("--out", type=pathlib.Path, default=shipped)
     args = parser.parse_args()
     model = build_tiny()
     args.out.write_bytes(model)

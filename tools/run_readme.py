@@ -27,6 +27,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("file", nargs="?", default="README.md", type=pathlib.Path)
     file = parser.parse_args().file
+    if not file.is_file():
+        print(f"error: {file} does not exist here; run this in a checkout", file=sys.stderr)
+        return 1
     found = blocks(file.read_text(encoding="utf-8"))
     if not found:
         print(f"error: {file} marks no block with <!-- ci -->", file=sys.stderr)

@@ -191,7 +191,8 @@ def _child(name: str, args: argparse.Namespace, left: float | None) -> dict[str,
     # Runs a part in a process of its own, within the seconds left if there is a limit.
     figures, printed = (args.out / f"{name}.{kind}" for kind in ("json", "txt"))
     figures.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "tools.bench", "gpu", f"--part={name}", f"--out={args.out}"]
+    bench = [sys.executable, "-m", "big_rad", "bench"]  # Whatever `tools` is in this folder.
+    command = [*bench, "gpu", f"--part={name}", f"--out={args.out}"]
     if args.dry_run:
         command.append("--dry-run")
     for option in ("peak_tflops", "bandwidth_gbs"):

@@ -1,0 +1,91 @@
+"""The programs of big_rad by name: `big-rad NAME ...`, or `python -m big_rad NAME ...`.
+
+    big-rad train --config=configs/demo.py --workdir=runs/demo
+    big-rad build_dataset phantom --config=demo --data_dir=data
+
+The commands are modules of big_rad; every module of `tools` is one more program, without an entry
+here. A program has `main()`, which reads `sys.argv` and may return an exit code. Only the one that
+is run is imported.
+"""
+
+import ast
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import big_rad
+from big_rad import companions
+from big_rad.registry import did_you_mean
+
+COMMANDS = {
+    "train": "Trains what a config says, or goes on where an earlier start ended.",
+    "evaluate": "Evaluates a checkpoint on datasets: scores with intervals, samples, a page.",
+    "predict": "Asks a checkpoint about images: reports, answers, boxes and masks.",
+}
+
+
+def programs() -> dict[str, str]:
+    """Returns the name of every program with a line on what it does."""
+    tools = sorted(companions.folder("tools").glob("[!_]*.py"))
+    return COMMANDS | {p.stem: _first_line(p.read_text(encoding="utf-8")) for p in tools}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a program, or lists them all.
+
+    Args:
+        argv: the name of the program and its arguments; by default those of this process.
+
+    Returns:
+        The exit code: the program's, or 2 where there is no program of that name.
+    """
+    name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
+    known = programs()
+    if name in ("--help", "-h", "help"):
+        print(_listing(known))
+        return 0
+    if name == "--version":
+        print(f"big_rad {big_rad.__version__}")
+        return 0
+    found = name.replace("-", "_")  # People write build-dataset as well.
+    if found not in known:
+        like = did_you_mean(found, known)
+        print(
+            f"error: big-rad has no program {name!r}; known: {', '.join(known)}{like}",
+            file=sys.stderr,
+        )
+        return 2
+    return _run(found, rest)
+
+
+def _run(name: str, arguments: Sequence[str]) -> int:
+    # As `python -m` does: the working directory is on the path, but here behind all packages, so
+    # that a file of the user's is never taken for a package of another name.
+    if not sys.flags.safe_path and os.getcwd() not in sys.path:
+        sys.path.append(os.getcwd())
+    companions.package("configs")  # Tools use recipes.
+    parent = "big_rad" if name in COMMANDS else companions.package("tools")
+    sys.argv = [f"big-rad {name}", *arguments]
+    program = importlib.import_module(f"{parent}.{name}")
+    sys.modules["__main__"].__doc__ = program.__doc__  # What absl shows for `--help`.
+    return program.main() or 0
+
+
+def _listing(known: dict[str, str]) -> str:
+    width = max(map(len, known))
+    return "\n".join(
+        [
+            "big-rad NAME ...: the programs of big_rad; `big-rad NAME --help` says more of one.",
+            "",
+            *(f"  {name:{width}}  {line}" for name, line in known.items()),
+        ]
+    )
+
+
+def _first_line(text: str) -> str:
+    return (ast.get_docstring(ast.parse(text)) or "").partition("\n")[0]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,129 @@
+"""`configs` and `tools`, the two folders that come with big_rad beside its package.
+
+A checkout, and an editable installation of one, has them at its top, as the packages `configs` and
+`tools`. A wheel has them inside the package, as `big_rad._configs` and `big_rad._tools`: setup.py
+puts them there and adapts the imports of big_rad's own files, so that these never depend on what
+lies in the user's folder. What remains for the run time is here: where the folders are, and what
+`from configs import ...` means in a recipe of the user's own.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import pathlib
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+_HERE = pathlib.Path(__file__).resolve().parent
+_RECIPES = "configs"
+
+
+def in_wheel() -> bool:
+    """Returns whether this is an installed wheel, not a checkout or an editable installation."""
+    return (_HERE / f"_{_RECIPES}").is_dir()
+
+
+def folder(name: str) -> pathlib.Path:
+    """Returns where big_rad's own `configs` or `tools` lies."""
+    return _HERE / f"_{name}" if in_wheel() else _HERE.parent / name
+
+
+def package(name: str) -> str:
+    """Returns the name under which big_rad's own `configs` or `tools` is imported.
+
+    In a checkout this also makes sure that the name means big_rad's own package, and not a folder
+    of the same name in the working directory: call it only in a process that is big_rad's.
+    """
+    if in_wheel():
+        return f"big_rad._{name}"
+    if folder(name).is_dir() and _path_of(name) != [str(folder(name))]:
+        _make_package(name, [folder(name)])
+    return name
+
+
+@contextlib.contextmanager
+def recipes_of(recipe: str | pathlib.Path) -> Iterator[None]:
+    """Within it, `configs` is the package of recipes that a recipe means when it is loaded.
+
+    - In big_rad's own recipes it is big_rad's own folder, whatever else is called `configs`.
+    - In any other file its modules are those of the folder `configs` that the file lies in, then of
+      that in the working directory, then big_rad's, then of those on Python's path. The user may
+      have a `common.py` of their own; big_rad's recipes still import big_rad's.
+
+    Afterwards `configs` is again what it was before, such as a package of the program that uses
+    big_rad.
+
+    Args:
+        recipe: the file that is going to be loaded; it need not exist.
+    """
+    ours = folder(_RECIPES)
+    folders = _folders(pathlib.Path(recipe), ours)
+    if ours not in folders or (folders == [ours] and _path_of(_RECIPES) == [str(ours)]):
+        yield  # The package was copied without its recipes, or nothing has to be replaced.
+        return
+    own = folders[: folders.index(ours)]
+    importlib.invalidate_caches()  # The files may be some moments old.
+    with _without(_RECIPES):
+        replaced = _modules_in(own) & _modules_in([ours])
+        kept = {}
+        if replaced:  # The others are bound to big_rad's own before the user's come in.
+            _make_package(_RECIPES, [ours])
+            for name in sorted(_modules_in([ours]) - replaced):
+                kept[f"{_RECIPES}.{name}"] = importlib.import_module(f"{_RECIPES}.{name}")
+        with _without(_RECIPES):
+            made = _make_package(_RECIPES, folders)
+            sys.modules.update(kept)
+            for name, module in kept.items():
+                setattr(made, name.rpartition(".")[2], module)
+            yield
+
+
+def _folders(recipe: pathlib.Path, ours: pathlib.Path) -> list[pathlib.Path]:
+    # Where a recipe finds others, those that count first in front.
+    if recipe.is_file() and recipe.resolve().is_relative_to(ours):
+        return [ours]
+    beside = recipe.absolute().parent
+    wanted = [beside] if beside.name == _RECIPES else []
+    wanted += [pathlib.Path(_RECIPES), ours, *(pathlib.Path(p, _RECIPES) for p in sys.path)]
+    return list(dict.fromkeys(p.resolve() for p in wanted if p.is_dir()))
+
+
+def _modules_in(folders: list[pathlib.Path]) -> set[str]:
+    return {p.stem for folder in folders for p in folder.glob("*.py")} - {"__init__"}
+
+
+def _path_of(name: str) -> list[str]:
+    return list(getattr(sys.modules.get(name), "__path__", []))
+
+
+def _make_package(name: str, folders: list[pathlib.Path]) -> ModuleType:
+    # Imports a package whose modules lie in several folders, the first of them in front.
+    init = next(p for p in (folder / "__init__.py" for folder in folders) if p.is_file())
+    spec = importlib.util.spec_from_file_location(
+        name, init, submodule_search_locations=[str(p) for p in folders]
+    )
+    made = importlib.util.module_from_spec(spec)
+    sys.modules[name] = made
+    try:
+        spec.loader.exec_module(made)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return made
+
+
+@contextlib.contextmanager
+def _without(name: str) -> Iterator[None]:
+    # Within it a package and its modules are not imported; afterwards they are what they were.
+    before = _taken(name)
+    try:
+        yield
+    finally:
+        _taken(name)
+        sys.modules.update(before)
+
+
+def _taken(name: str) -> dict[str, ModuleType]:
+    names = [n for n in sys.modules if n == name or n.startswith(f"{name}.")]
+    return {n: sys.modules.pop(n) for n in names}
