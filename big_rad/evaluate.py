@@ -26,6 +26,7 @@ from big_rad import (
     companions,
     evaluation_page,
     evaluators,
+    files,
     run_dir,
     run_info,
     runtime,
@@ -269,7 +270,7 @@ def _ask(run: _Evaluation, name: str) -> dict[str, Any]:
     found = {k: float(v) for k, v in evaluator.run(run.model.params)}
     known = {"key": asked.key, "metrics": found, "seconds": time.monotonic() - start}
     content = json.dumps(sample_files.finite(known), indent=1)
-    runtime.write_whole(results.path_of(run.out, name), content)
+    files.write_whole(results.path_of(run.out, name), content)
     if kept is not None:
         kept.clear()
     return known
@@ -303,8 +304,8 @@ def _write(run: _Evaluation, entries: Mapping[str, Any]) -> dict[str, Any]:
         "evals": evals,
     }
     content = json.dumps(sample_files.finite(summary), indent=1, ensure_ascii=False)
-    runtime.write_whole(run.out / "summary.json", content)
-    runtime.write_whole(run.out / "results.md", summaries.markdown(summary))
+    files.write_whole(run.out / "summary.json", content)
+    files.write_whole(run.out / "results.md", summaries.markdown(summary))
     evaluation_page.write(summary, run.out, run.log)
     return summary
 

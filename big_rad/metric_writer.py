@@ -20,7 +20,7 @@ from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
 
-from big_rad import run_dir, runtime
+from big_rad import files, run_dir
 
 # TensorBoard shows what stands before the slash as a group; the rest is "training".
 _GROUPS = {
@@ -194,4 +194,4 @@ def _truncate(path: pathlib.Path, step: int) -> None:
         kept = [
             json.dumps(row, ensure_ascii=False) + "\n" for row in read(path) if row["step"] <= step
         ]
-        runtime.write_whole(path, "".join(kept))
+        files.write_whole(path, "".join(kept))

@@ -22,7 +22,7 @@ from typing import Any
 import jax
 
 from big_rad import config as config_lib
-from big_rad import parameter_table, runtime, watch
+from big_rad import files, parameter_table, runtime, watch
 
 Log = Callable[[str], None]
 _GIT_SECONDS = 20
@@ -100,11 +100,11 @@ def write(
     """
     workdir = pathlib.Path(workdir)
     if step < total_steps:
-        runtime.write_whole(workdir / "config.json", config_lib.to_json(config))
+        files.write_whole(workdir / "config.json", config_lib.to_json(config))
     rows = parameter_table.rows(params, trainable)
     totals = parameter_table.subtree_totals(rows)
     tables = f"{parameter_table.text(rows)}\n\n{parameter_table.text(totals)}\n"
-    runtime.write_whole(workdir / "parameters.txt", tables)
+    files.write_whole(workdir / "parameters.txt", tables)
     starts = read(workdir)
     # That of `recorded`, or else a new one.
     begun = bool(starts) and "ended" in starts[-1] and starts[-1].get("parameters") is None
@@ -238,7 +238,7 @@ def _entry(step: int) -> dict[str, Any]:
 
 def _save(workdir: pathlib.Path, starts: Sequence[Mapping[str, Any]]) -> None:
     workdir.mkdir(parents=True, exist_ok=True)
-    runtime.write_whole(workdir / "run.json", json.dumps({"starts": starts}, indent=1))
+    files.write_whole(workdir / "run.json", json.dumps({"starts": starts}, indent=1))
 
 
 def _now() -> str:

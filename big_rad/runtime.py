@@ -126,27 +126,6 @@ def agree(ok: bool) -> bool:
     return bool(multihost_utils.process_allgather(np.asarray(ok)).all())
 
 
-def write_whole(path: str | pathlib.Path, content: str | bytes) -> None:
-    """Writes a file that appears whole or not at all, whatever happens meanwhile.
-
-    Raises:
-        OSError: it cannot be written; what was there before stays.
-    """
-    path = pathlib.Path(path)
-    partial = path.with_name(path.name + ".partial")
-    data = content.encode() if isinstance(content, str) else content
-    try:
-        with partial.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as e:  # That of a write does not say which file.
-        raise OSError(
-            e.errno, f"{e.strerror}; free some space or look after the disk", str(path)
-        ) from e
-
-
 def quiet_libraries() -> None:
     """Keeps TFDS, Orbax and asyncio from printing what is no news, or comes as an exception too."""
     logging.set_verbosity(logging.WARNING)  # TFDS tells every step at INFO.

@@ -24,6 +24,7 @@ from big_rad import (
     checkpoint,
     config_check,
     evaluators,
+    files,
     input_pipeline,
     losses,
     memory,
@@ -297,7 +298,7 @@ def _train(
 
     # ---- The loop ----------------------------------------------------------------------------
     if jax.process_index() == 0:
-        runtime.write_whole(workdir / "tokenizer.model", tokenizer.model)
+        files.write_whole(workdir / "tokenizer.model", tokenizer.model)
         info = (config, first_step, total_steps, shapes, optimizer.trainable)
         table = run_info.write(workdir, *info, past.changes, train_input.identity)
         if not found:
@@ -389,7 +390,7 @@ def _train(
         summary |= {"best_step": best.step, "reported_step": reported}
     if jax.process_index() == 0:
         whole = json.dumps(sample_files.finite(summary), indent=1)
-        runtime.write_whole(workdir / "summary.json", whole)
+        files.write_whole(workdir / "summary.json", whole)
         changes = before_after.compare(evals, workdir / "samples")
         if changes:
             before_after.write(workdir, changes)

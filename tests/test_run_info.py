@@ -163,7 +163,7 @@ def test_an_error_on_a_full_disk_stays_the_error_of_the_run(tmp_path, monkeypatc
         raise OSError(28, "No space left on device")
 
     with pytest.raises(watch.TrainingError, match="own"), run_info.recorded(tmp_path, 0):
-        monkeypatch.setattr(run_info.runtime, "write_whole", full)
+        monkeypatch.setattr(run_info.files, "write_whole", full)
         raise watch.TrainingError("own")
 
 

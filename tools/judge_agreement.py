@@ -20,7 +20,7 @@ from html import escape
 
 import numpy as np
 
-from big_rad import runtime
+from big_rad import files
 from big_rad.metrics import agreement
 
 _SIDE, _EDGE = 420, 56  # pixels
@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(report(judge, ratings))
         if args.out:
             mean = _mean(list(ratings.values()))
-            runtime.write_whole(args.out, scatter(mean, judge, args.judge))
+            files.write_whole(args.out, scatter(mean, judge, args.judge))
     except (OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from big_rad import runtime
+from big_rad import files
 
 Result = Mapping[str, np.ndarray]
 _FIELDS = ("tokens", "logprob", "length")
@@ -62,7 +62,7 @@ def _write(path: pathlib.Path, results: list[Result]) -> None:
         arrays["masks"] = np.packbits(flat, axis=1)
     packed = io.BytesIO()
     np.savez(packed, **arrays)
-    runtime.write_whole(path, packed.getvalue())
+    files.write_whole(path, packed.getvalue())
 
 
 def _read(path: pathlib.Path) -> list[dict[str, np.ndarray]] | None:

@@ -14,7 +14,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from big_rad import runtime
+from big_rad import files
 from big_rad.evaluators import page, page_parts
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as specs
@@ -136,7 +136,7 @@ def write(workdir: str | pathlib.Path, found: Sequence[Row]) -> None:
     for row in plain:
         if row["difference"]["clusters"] < bootstrap.FEWEST:
             row["difference"] |= {"low": None, "high": None, "p": None}
-    runtime.write_whole(pathlib.Path(workdir) / FILE, json.dumps(plain, indent=1))
+    files.write_whole(pathlib.Path(workdir) / FILE, json.dumps(plain, indent=1))
 
 
 def read(workdir: str | pathlib.Path) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from big_rad import runtime
+from big_rad import files
 from big_rad.evaluators import endpoint
 from big_rad.metrics import similarity
 
@@ -106,4 +106,4 @@ def _save(file: pathlib.Path, known: dict[str, np.ndarray], model: str) -> None:
         model=np.array(model),
     )
     file.parent.mkdir(parents=True, exist_ok=True)
-    runtime.write_whole(file, content.getvalue())
+    files.write_whole(file, content.getvalue())

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from big_rad import runtime
+from big_rad import files
 from big_rad.evaluators import endpoint, llm_answer, llm_examples
 from big_rad.evaluators.llm_answer import Judgement, parse
 
@@ -182,7 +182,7 @@ class Judge:
             # Kept at once: a run may be killed.
             kept = {"model": self.model, "form": llm_answer.FORM} | dataclasses.asdict(found)
             content = json.dumps(kept, ensure_ascii=False)
-            runtime.write_whole(self._cache / f"{digest(body)}.json", content)
+            files.write_whole(self._cache / f"{digest(body)}.json", content)
         return found
 
     def _known(self, body: Mapping[str, Any]) -> Judgement | None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from big_rad import runtime
+from big_rad import files
 from big_rad.evaluators import page_style
 from big_rad.metrics import bootstrap
 
@@ -48,7 +48,7 @@ def save(
     )
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    runtime.write_whole(path, text.encode("utf-8", errors="replace"))
+    files.write_whole(path, text.encode("utf-8", errors="replace"))
     return path
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from big_rad import runtime
+from big_rad import files
 from big_rad.evaluators import draw
 from big_rad.evaluators import spec as specs
 from big_rad.grounding import masks
@@ -51,8 +51,8 @@ def write(
     if pixels:
         packed = io.BytesIO()
         np.savez_compressed(packed, **{str(i): x for i, x in pixels.items()})
-        runtime.write_whole(folder / f"{name}.npz", packed.getvalue())
-    runtime.write_whole(folder / f"{name}.jsonl", "".join(lines))
+        files.write_whole(folder / f"{name}.npz", packed.getvalue())
+    files.write_whole(folder / f"{name}.jsonl", "".join(lines))
 
 
 def read(folder: str | pathlib.Path, name: str) -> tuple[list[Record], dict[int, np.ndarray]]:

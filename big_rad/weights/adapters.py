@@ -15,7 +15,7 @@ import flax
 import ml_dtypes
 import numpy as np
 
-from big_rad import checkpoint, run_dir, runtime
+from big_rad import checkpoint, files, run_dir
 from big_rad.models import lora
 from big_rad.weights import tensors
 
@@ -62,7 +62,7 @@ def save(
     meta = json.dumps({**lora.check(spec), "base": base}).encode()
     partial = file.with_name(file.name + ".partial.npz")
     np.savez(partial, **arrays, **{_META: np.frombuffer(meta, np.uint8)})
-    runtime.write_whole(file, partial.read_bytes())
+    files.write_whole(file, partial.read_bytes())
     partial.unlink()
     return sorted(arrays)
 

@@ -8,7 +8,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from big_rad import runtime
+from big_rad import files
 from big_rad.pp import strings
 
 KEPT = ("image_token", "cc_by_nc_sa", "sets", "codec", "normalize", "text")
@@ -55,7 +55,7 @@ def write(file: pathlib.Path, model: Mapping[str, Any], extra: Mapping[str, Any]
     """
     kept = {k: extra[k] for k in KEPT if extra.get(k)}
     text = json.dumps(dict(model=dict(model), **kept), indent=1)
-    runtime.write_whole(path(file), text + "\n")
+    files.write_whole(path(file), text + "\n")
 
 
 def apply(fields: dict[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from typing import Any
 
 import jax
 
-from big_rad import runtime
+from big_rad import files, runtime
 from tools.benchmarks import gpu_parts
 
 # Seconds that a part takes on one H100 with 16 cores, compilation included: guesses, until the
@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
         if name not in _ENVIRONMENT and device:  # The others see no GPU through JAX.
             result["device"] = device
         result["parts"][name] = part
-        runtime.write_whole(args.out / "gpu.json", json.dumps(result, indent=1))
+        files.write_whole(args.out / "gpu.json", json.dumps(result, indent=1))
         print(table(result), flush=True)
 
     left = [n for n in wanted if n not in kept]
@@ -222,7 +222,7 @@ def _part(name: str, settings: gpu_parts.Settings, out: pathlib.Path) -> dict[st
     found: dict[str, Any] = {"rows": [], "packages": _versions()}
 
     def write() -> None:
-        runtime.write_whole(out / f"{name}.json", json.dumps(found, indent=1))
+        files.write_whole(out / f"{name}.json", json.dumps(found, indent=1))
 
     def emit(row: dict[str, Any]) -> None:
         found["rows"].append(row)
