@@ -17,8 +17,8 @@ import jax
 import numpy as np
 
 from big_rad import config as config_lib
-from big_rad import head_loss, losses, models, optim, registry, train_step
-from big_rad.models import common, lora
+from big_rad import head_loss, losses, models, optim, registry, train_step, trees
+from big_rad.models import lora
 
 GIB = 2**30
 # Of a card's memory: what the driver and gaps between arrays leave.
@@ -242,7 +242,7 @@ def _shapes(config: Any, vocab_size: int) -> dict[str, jax.ShapeDtypeStruct]:
 def _shapes_of(fields: str, vocab_size: int) -> dict[str, jax.ShapeDtypeStruct]:
     config = config_lib.from_json(fields)
     model = models.make(config.model_name, config.model, vocab_size)
-    return common.flatten(train_step.init_shapes(model, config))
+    return trees.flatten(train_step.init_shapes(model, config))
 
 
 def _kept(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
@@ -255,7 +255,7 @@ def _kept(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
         batch = losses.with_totals(batch)
 
         def of(trained: Any) -> Any:
-            params = common.unflatten({**frozen, **trained})
+            params = trees.unflatten({**frozen, **trained})
             return loss(model, params, batch, jax.random.key(0))
 
         return jax.tree.leaves(jax.vjp(of, trained, has_aux=True)[1])

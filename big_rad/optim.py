@@ -8,7 +8,7 @@ import dataclasses
 import inspect
 import math
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -16,8 +16,9 @@ import jax.numpy as jnp
 import optax
 import optax.contrib
 
+from big_rad import trees
+
 Schedule = Callable[[Any], Any]
-Rules = Sequence[tuple[str, Any]]
 # Matrices inside the layers: name -> (input axes, output axes); the others count several.
 _MATRICES = {
     r"encoderblock/.*/(query|key|value)/kernel$": ((1,), (2, 3)),
@@ -45,24 +46,6 @@ class Optimizer:
     tx: optax.GradientTransformation
     trainable: dict[str, bool]
     learning_rate: Schedule
-
-
-def match(names: Sequence[str], rules: Rules, what: str) -> dict[str, Any]:
-    """Returns for each name the value of the first rule whose pattern matches it whole.
-
-    Raises:
-        ValueError: a name that no pattern matches, or a pattern that matches no name.
-    """
-    idle = [p for p, _ in rules if not any(re.fullmatch(p, n) for n in names)]
-    if idle:
-        raise ValueError(f"{what}: pattern {idle[0]!r} matches no parameter")
-    result = {}
-    for name in names:
-        hits = [value for pattern, value in rules if re.fullmatch(pattern, name)]
-        if not hits:
-            raise ValueError(f"{what}: no pattern matches parameter {name!r}; end with ('.*', ...)")
-        result[name] = hits[0]
-    return result
 
 
 def make_schedule(
@@ -101,7 +84,7 @@ def make_schedule(
     return optax.join_schedules([ramp, decays[decay_type]], [warmup])
 
 
-def check_warmup(rules: Rules, total_steps: int) -> None:
+def check_warmup(rules: trees.Rules, total_steps: int) -> None:
     """Checks that every warm-up of `config.schedule` ends before the run does.
 
     Raises:
@@ -153,14 +136,14 @@ def make(config: Any, params: Mapping[str, Any], total_steps: int) -> Optimizer:
     rules = [
         (p, tuple(sorted(dict(a).items())) if a is not None else None) for p, a in config.schedule
     ]
-    by_name = match(names, rules, "config.schedule")
+    by_name = trees.match(names, rules, "config.schedule")
     trainable = {n: by_name[n] is not None for n in names}
     kept = [n for n in names if trainable[n]]
     if not kept:
         raise ValueError("config.schedule freezes every parameter; nothing is left to train")
     schedules = {a: make_schedule(total_steps, **dict(a)) for a in {by_name[n] for n in kept}}
-    lr_mults = match(names, config.lr_mults, "config.lr_mults")
-    wd_mults = match(names, config.wd_mults, "config.wd_mults")
+    lr_mults = trees.match(names, config.lr_mults, "config.lr_mults")
+    wd_mults = trees.match(names, config.wd_mults, "config.wd_mults")
 
     def step_size(step: Any) -> dict[str, Any]:
         factors = {a: schedule(step) for a, schedule in schedules.items()}

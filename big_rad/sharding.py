@@ -12,7 +12,7 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
-from big_rad import optim, registry
+from big_rad import registry, trees
 
 _STRATEGIES = ("replicate", "fsdp", "shard")
 _UNKNOWN = "config.sharding_strategy: {!r}; known: replicate, fsdp, shard(axis, 'mesh axis')"
@@ -41,7 +41,7 @@ def make_mesh(axes: Sequence[tuple[str, int]], devices: Sequence[Any] | None = N
     return jax.make_mesh(sizes, names, axis_types=(AxisType.Auto,) * len(names), devices=devices)
 
 
-def check_rules(rules: optim.Rules, axes: Sequence[tuple[str, int]]) -> None:
+def check_rules(rules: trees.Rules, axes: Sequence[tuple[str, int]]) -> None:
     """Checks `config.mesh` and `config.sharding_strategy` without devices or parameters.
 
     Args:
@@ -77,13 +77,13 @@ def replicated(mesh: Mesh) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec())
 
 
-def infer(params: Mapping[str, Any], rules: optim.Rules, mesh: Mesh) -> dict[str, NamedSharding]:
+def infer(params: Mapping[str, Any], rules: trees.Rules, mesh: Mesh) -> dict[str, NamedSharding]:
     """Returns a sharding for each parameter of a flat dict (shapes suffice).
 
     Raises:
         ValueError: an unknown strategy, an axis that does not divide, or an unmatched name.
     """
-    chosen = optim.match(list(params), rules, "config.sharding_strategy")
+    chosen = trees.match(list(params), rules, "config.sharding_strategy")
     return {n: NamedSharding(mesh, _spec(n, chosen[n], p.shape, mesh)) for n, p in params.items()}
 
 

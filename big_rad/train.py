@@ -37,6 +37,7 @@ from big_rad import (
     run_page,
     runtime,
     sharding,
+    trees,
     watch,
     weights,
 )
@@ -49,7 +50,7 @@ from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
 from big_rad.grounding import classes
 from big_rad.inference import load
-from big_rad.models import common, lora
+from big_rad.models import lora
 from big_rad.pp import tokenizer as tokenizer_lib
 
 Log = Callable[[str], None]
@@ -179,21 +180,21 @@ def _train(
     }
 
     # ---- State -------------------------------------------------------------------------------
-    abstract = common.flatten(step_lib.init_shapes(model, config))
+    abstract = trees.flatten(step_lib.init_shapes(model, config))
     optimizer = optim.make(config, abstract, total_steps)
     shapes = step_lib.kept_shapes(config, abstract, optimizer.trainable)
     param_shardings = sharding.infer(abstract, config.sharding_strategy, mesh)
 
     def init_params(rng: jax.Array) -> dict[str, Any]:
-        params = common.flatten(step_lib.init_params(model, config, rng))
-        return common.unflatten({n: p.astype(shapes[n].dtype) for n, p in params.items()})
+        params = trees.flatten(step_lib.init_params(model, config, rng))
+        return trees.unflatten({n: p.astype(shapes[n].dtype) for n, p in params.items()})
 
     def init_opt_state(params: dict[str, Any]) -> Any:
-        flat = common.flatten(params)
+        flat = trees.flatten(params)
         return optimizer.tx.init({n: p for n, p in flat.items() if optimizer.trainable[n]})
 
     rng = jax.random.key(config.seed)
-    state_shapes = {"params": common.unflatten(shapes)}
+    state_shapes = {"params": trees.unflatten(shapes)}
     state_shapes["opt_state"] = jax.eval_shape(init_opt_state, state_shapes["params"])
     state_shapes["step"] = jax.ShapeDtypeStruct((), jnp.int32)
     guard = step_lib.make_guard(config)
@@ -203,7 +204,7 @@ def _train(
         name: sharding.like_params(shapes, param_shardings, mesh)
         for name, shapes in state_shapes.items()
     }
-    state_shardings["params"] = common.unflatten(param_shardings)
+    state_shardings["params"] = trees.unflatten(param_shardings)
     target = jax.tree.map(
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
         state_shapes,
@@ -410,18 +411,18 @@ def _initial_params(
     log: Log,
 ) -> dict[str, Any]:
     # Random, or read array by array onto the devices; `target` gives shapes, dtypes, shardings.
-    flat, dont_load = common.flatten(target), tuple(config.get("dont_load", ()))
+    flat, dont_load = trees.flatten(target), tuple(config.get("dont_load", ()))
     # Of what is read nothing is drawn: it would need room twice.
     kept = (*dont_load, f"{lora.PREFIX}.*") if config.get("model_init") else (".*",)
     drawn = [n for n in flat if any(re.fullmatch(p, n) for p in kept)]
 
     def draw(rng: jax.Array) -> dict[str, jax.Array]:
-        new = common.flatten(init_params(rng))
+        new = trees.flatten(init_params(rng))
         return {n: new[n] for n in drawn}
 
     if drawn:
         flat |= jax.jit(draw, out_shardings={n: flat[n].sharding for n in drawn})(rng)
-    params = common.unflatten(flat)
+    params = trees.unflatten(flat)
     if config.get("model_init"):
         rows = flat["llm/embedder/input_embedding"].shape[0]
         tree, _ = load.read_tree(config.model_init, tokenizer, rows, trained=True, log=log)

@@ -11,8 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from big_rad import losses, optim
-from big_rad.models import common
+from big_rad import losses, optim, trees
 
 # Metrics that add up over microbatches; others are means, weighted by `weight`.
 _COUNTS = ("weight", "masks")
@@ -117,13 +116,13 @@ def make_train_step(
     """
 
     def split(params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-        flat = common.flatten(params)
+        flat = trees.flatten(params)
         trained = {n: p for n, p in flat.items() if optimizer.trainable[n]}
         return trained, {n: p for n, p in flat.items() if not optimizer.trainable[n]}
 
     def grads_of(trained: Any, frozen: Any, batch: Any, rng: jax.Array) -> Any:
         def of(trained: Any) -> Any:
-            return loss_fn(model, common.unflatten({**frozen, **trained}), batch, rng)
+            return loss_fn(model, trees.unflatten({**frozen, **trained}), batch, rng)
 
         (loss, metrics), grads = jax.value_and_grad(of, has_aux=True)(trained)
         return grads, metrics | {"training_loss": loss}
@@ -177,7 +176,7 @@ def make_train_step(
             trained, opt_state, l2_updates = update(*arguments)
         metrics |= {"l2_grads": l2_grads, "l2_params": _l2(trained), "l2_updates": l2_updates}
         return new | {
-            "params": common.unflatten({**frozen, **trained}),
+            "params": trees.unflatten({**frozen, **trained}),
             "opt_state": opt_state,
         }, metrics
 

@@ -18,12 +18,12 @@ from big_rad import (
     run_dir,
     train,
     train_step,
+    trees,
 )
 from big_rad import config as config_lib
 from big_rad.datasets import core, prepare
 from big_rad.evaluators import before_after
 from big_rad.metrics import bootstrap
-from big_rad.models import common
 from big_rad.pp import tokenizer as tokenizers
 from configs import finetune
 from tests import foreign, tiny_run
@@ -276,7 +276,7 @@ def test_adapters_leave_the_starting_model_as_it_was(source, init, tmp_path):
     config.lr, config.evals, config.summary = 0.005, {}, {}
     config.eval_before, config.ckpt_best = False, ""
     train.train(config, tmp_path, str(tmp_path / "data"))
-    before, after = (common.flatten(checkpoint.load_params(d)[0]) for d in (init, tmp_path))
+    before, after = (trees.flatten(checkpoint.load_params(d)[0]) for d in (init, tmp_path))
     assert {n.split("/")[0] for n in after.keys() - before.keys()} == {"lora"}
     for name, value in before.items():
         np.testing.assert_array_equal(after[name], value, err_msg=name)

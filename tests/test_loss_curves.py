@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import input_pipeline, losses, models, optim, train_step
+from big_rad import input_pipeline, losses, models, optim, train_step, trees
 from big_rad.datasets.phantom import builder
-from big_rad.models import common
 from big_rad.pp import tokenizer as tokenizers
 
 STEPS = 200
@@ -48,7 +47,7 @@ def curve(config, data_dir, loss, settings):
     model_cfg = {**config.model, **settings}
     model = models.make(config.model_name, model_cfg, tokenizer.padded_vocab_size)
     params = jax.jit(functools.partial(train_step.init_params, model, config))(jax.random.key(0))
-    flat = common.flatten(params)
+    flat = trees.flatten(params)
     optimizer = optim.make(config, flat, STEPS)
     step = jax.jit(
         train_step.make_train_step(model, losses.get(loss), optimizer, 1),

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from big_rad import losses, train_step
-from big_rad.models import common, radgrounder
+from big_rad import losses, train_step, trees
+from big_rad.models import radgrounder
 
 LOGITS = hnp.arrays(np.float32, (2, 4, 5), elements=st.floats(-30, 30, width=32))
 TARGETS = hnp.arrays(np.float32, (2, 4, 5), elements=st.sampled_from([0.0, 1.0]))
@@ -91,7 +91,7 @@ def run(setup, change=None, call="text_and_masks()"):
     """Returns loss, metrics and flat gradients."""
     model, params, batch = setup
     (value, metrics), grads = _compiled(model, call)(params, batch | (change or {}))
-    return value, metrics, common.flatten(grads)
+    return value, metrics, trees.flatten(grads)
 
 
 _COMPILED = {}
@@ -179,7 +179,7 @@ def test_a_mask_counts_the_same_in_whichever_microbatch_it_is(setup, mean):
     learned = batch["mask_loss"].copy()
     learned[1, 4:], learned[3, 3:] = 0, 0
     batch = batch | {"mask_loss": learned}
-    names = common.flatten(params)
+    names = trees.flatten(params)
     optimizer = types.SimpleNamespace(trainable=dict.fromkeys(names, True), tx=optax.sgd(1.0))
     ends = []
     for count in (1, 2, 4):
@@ -188,7 +188,7 @@ def test_a_mask_counts_the_same_in_whichever_microbatch_it_is(setup, mean):
         state = {"params": params, "opt_state": optimizer.tx.init(names), "step": jnp.int32(0)}
         state, metrics = step(state, batch, jax.random.key(0))
         assert metrics["masks"] == 5
-        ends.append((metrics["mask_loss"], metrics["l2_grads"], common.flatten(state["params"])))
+        ends.append((metrics["mask_loss"], metrics["l2_grads"], trees.flatten(state["params"])))
     for mask_loss, l2, last in ends[1:]:
         np.testing.assert_allclose(mask_loss, ends[0][0], rtol=1e-5)
         np.testing.assert_allclose(l2, ends[0][1], rtol=1e-4)

@@ -4,7 +4,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from big_rad import optim
+from big_rad import optim, trees
 
 NORMS = (r".*/(scale|bias)", 0.0)
 
@@ -60,14 +60,14 @@ def run(config, params, all_grads, total_steps=10):
 
 def test_the_first_full_match_counts():
     rules = (("a/.*", 1), (".*b", 2), (".*", 3))
-    assert optim.match(["a/b", "b", "bc"], rules, "x") == {"a/b": 1, "b": 2, "bc": 3}
+    assert trees.match(["a/b", "b", "bc"], rules, "x") == {"a/b": 1, "b": 2, "bc": 3}
 
 
 def test_an_unmatched_parameter_and_an_idle_pattern_are_errors():
     with pytest.raises(ValueError, match="config.lr_mults: no pattern matches parameter 'b'"):
-        optim.match(["a", "b"], (("a", 1),), "config.lr_mults")
+        trees.match(["a", "b"], (("a", 1),), "config.lr_mults")
     with pytest.raises(ValueError, match="config.lr_mults: pattern 'c.*' matches no parameter"):
-        optim.match(["a", "b"], (("c.*", 1), (".*", 2)), "config.lr_mults")
+        trees.match(["a", "b"], (("c.*", 1), (".*", 2)), "config.lr_mults")
 
 
 @pytest.mark.parametrize("field", ["schedule", "lr_mults", "wd_mults"])

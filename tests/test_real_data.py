@@ -9,10 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from big_rad import evaluators, input_pipeline, losses, models, optim, train, train_step
+from big_rad import evaluators, input_pipeline, losses, models, optim, train, train_step, trees
 from big_rad.datasets import core
 from big_rad.evaluators import data as eval_data
-from big_rad.models import common
 from big_rad.pp import tokenizer
 from configs import public_vqa, radgrounder_det, radgrounder_seg
 from tests.published import folder, refrad2d, slake, vqa_rad
@@ -232,12 +231,12 @@ def test_five_steps_of_the_segmentation_recipe_move_all_that_is_trained_and_noth
     vocab = tokenizer.load("tiny").padded_vocab_size
     model = models.make(config.model_name, config.model, vocab)
     rng = np.random.default_rng(0)
-    shapes = common.flatten(train_step.init_shapes(model, config))
+    shapes = trees.flatten(train_step.init_shapes(model, config))
     first = {n: rng.uniform(-0.1, 0.1, x.shape).astype(np.float32) for n, x in shapes.items()}
     optimizer = optim.make(config, first, 5)
     trained = {n: first[n] for n in first if optimizer.trainable[n]}
     state = {
-        "params": common.unflatten(first),
+        "params": trees.unflatten(first),
         "opt_state": optimizer.tx.init(trained),
         "step": jnp.zeros((), jnp.int32),
     }
@@ -250,7 +249,7 @@ def test_five_steps_of_the_segmentation_recipe_move_all_that_is_trained_and_noth
         masks += float(metrics["masks"])
     data.close()
     assert masks > 0
-    last = common.flatten(jax.device_get(state["params"]))
+    last = trees.flatten(jax.device_get(state["params"]))
     moved = {n for n in first if last[n].tobytes() != first[n].tobytes()}
     frozen = {n for n in first if n.startswith("img/") and not n.startswith("img/head/")}
     assert moved == first.keys() - frozen

@@ -27,7 +27,7 @@ from typing import Any
 import flax
 import numpy as np
 
-from big_rad import runtime, weights
+from big_rad import runtime, trees, weights
 from big_rad.inference import load
 from big_rad.models import common, mask_decoder
 from big_rad.pp import strings
@@ -199,7 +199,7 @@ def _account_masks(source: Source, flat: Mapping[str, Any], tokens: int) -> set[
         source.model["img"]["width"],
         source.model["llm"]["width"],
     )
-    wanted = {_MASKS + n: x.shape for n, x in common.flatten(wanted).items()}
+    wanted = {_MASKS + n: x.shape for n, x in trees.flatten(wanted).items()}
     held = {n: x for n, x in flat.items() if n.startswith(_MASKS)}
     problems = tensors.problems(held, wanted, "its config asks for")
     if problems:

@@ -21,8 +21,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from big_rad import config as config_lib
-from big_rad import memory, models, optim, overrides, parameter_table, train_step
-from big_rad.models import common, paligemma
+from big_rad import memory, models, optim, overrides, parameter_table, train_step, trees
+from big_rad.models import paligemma
 from big_rad.pp import tokenizer as tokenizer_lib
 from configs import radgrounder_det
 
@@ -40,7 +40,7 @@ def parameter_shapes(config: Any, vocab_size: int | None = None) -> dict[str, An
         model = models.get(config.model_name).Model(**config.model)
     else:
         model = models.make(config.model_name, config.model, vocab_size)
-    return common.flatten(train_step.init_shapes(model, config))
+    return trees.flatten(train_step.init_shapes(model, config))
 
 
 def table_rows(tokenizer: Any) -> tuple[int, str]:

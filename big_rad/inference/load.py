@@ -19,9 +19,8 @@ import jax
 import jax.numpy as jnp
 
 from big_rad import checkpoint as checkpoints
-from big_rad import models, run_dir, weights
+from big_rad import models, run_dir, trees, weights
 from big_rad.grounding import classes
-from big_rad.models import common
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import hf_config, npz, recipe, sidecar, table, tensors
 
@@ -223,7 +222,7 @@ def _as_stored(
         raise
     except Exception as e:  # Orbax raises many kinds for damaged folders.
         raise CheckpointError(f"{checkpoint}: not a readable checkpoint: {e}") from e
-    for name, value in common.flatten(params).items():
+    for name, value in trees.flatten(params).items():
         tensors.check_finite(value, name, checkpoint)
     found = recipe.of_run(checkpoint, meta["config"], log)
     fields = found if fields is None else fields

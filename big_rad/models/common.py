@@ -13,6 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from big_rad import trees
 from big_rad.models import attention_parts
 
 _attended = jax.checkpoint_policies.save_only_these_names(attention_parts.KEPT)
@@ -66,16 +67,6 @@ def remat(what: Any, policy: str) -> Any:
     return lift(what, prevent_cse=False, policy=_REMAT_POLICIES[policy])
 
 
-def flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns a nested tree as a flat dict with `/`-joined names."""
-    return flax.traverse_util.flatten_dict(dict(tree), sep="/")
-
-
-def unflatten(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Inverse of `flatten`."""
-    return flax.traverse_util.unflatten_dict(dict(flat), sep="/")
-
-
 def merge(
     init_params: Mapping[str, Any],
     tree: Mapping[str, Any],
@@ -104,7 +95,7 @@ def merge(
         ValueError: missing, unexpected or mis-shaped tensors; the message lists each of them.
             Or `dont_load` keeps a tensor of which `init_params` gives only the shape.
     """
-    init, loaded = flatten(init_params), flatten(tree)
+    init, loaded = trees.flatten(init_params), trees.flatten(tree)
     keep = [n for n in {**init, **loaded} if any(re.fullmatch(p, n) for p in dont_load)]
     taken = [n for n in init if n not in keep]
     problems = [f"missing: {n}" for n in taken if n not in loaded]
@@ -131,7 +122,7 @@ def merge(
     for name in sorted(taken, key=lambda n: -np.prod(np.shape(init[n]))):
         old, value = init[name], adapted.pop(name, loaded[name])
         result[name] = place(value, old.dtype, getattr(old, "sharding", None), name)
-    return unflatten({n: result[n] for n in init})
+    return trees.unflatten({n: result[n] for n in init})
 
 
 def resize_position_embedding(old: Any, new: Any) -> Any:

@@ -12,7 +12,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from big_rad.models import common, mask_decoder, paligemma
+from big_rad import trees
+from big_rad.models import mask_decoder, paligemma
 
 VARIANTS = paligemma.VARIANTS
 
@@ -110,7 +111,7 @@ def load(
             "the checkpoint has a mask decoder and the model has none; set model_name to "
             '"radgrounder" and model.mask_decoder to what made it, or leave it out by name'
         )
-    held = [f"mask_decoder/{n}" for n in common.flatten(tree.get("mask_decoder", {}))]
+    held = [f"mask_decoder/{n}" for n in trees.flatten(tree.get("mask_decoder", {}))]
     left = [n for n in held if any(re.fullmatch(p, n) for p in dont_load)]
     if left:
         raise ValueError(

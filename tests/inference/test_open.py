@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from big_rad import checkpoint as checkpoint_files
-from big_rad import evaluate, predict
+from big_rad import evaluate, predict, trees
 from big_rad.inference import load
-from big_rad.models import common
 from big_rad.weights import hf_config, recipe
 from tests import checkpoints, foreign
 from tools import convert
@@ -88,8 +87,8 @@ def test_evaluation_and_prediction_load_the_same_model(tmp_path):
     config = evaluate.data_config(run, "phantom")
     asked = evaluate.load_model(config, run, log=silent)
     stored = load.load(run, dtype=None, log=silent)
-    for name, value in common.flatten(stored.params).items():
-        np.testing.assert_array_equal(value, common.flatten(asked.params)[name])
+    for name, value in trees.flatten(stored.params).items():
+        np.testing.assert_array_equal(value, trees.flatten(asked.params)[name])
     assert asked.tokenizer.fingerprint == stored.tokenizer.fingerprint
     assert stored.fields["text"] == config.text.to_dict() == AS_WRITTEN
 

@@ -3,6 +3,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from big_rad import trees
 from big_rad.models import common
 
 
@@ -14,9 +15,9 @@ def tree():
 
 
 def test_flatten_and_unflatten_are_inverse():
-    flat = common.flatten(tree())
+    flat = trees.flatten(tree())
     assert sorted(flat) == ["a/b", "a/w", "c"]
-    np.testing.assert_equal(common.unflatten(flat), tree())
+    np.testing.assert_equal(trees.unflatten(flat), tree())
 
 
 def test_variant_dimensions_are_overridden_by_explicit_ones():

@@ -4,7 +4,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from big_rad.models import common, gemma
+from big_rad import trees
+from big_rad.models import gemma
 
 DIMS = dict(width=16, depth=2, mlp_dim=32, num_heads=4, num_kv_heads=2, head_dim=8, vocab_size=64)
 
@@ -114,7 +115,7 @@ def test_variants_have_the_names_and_shapes_of_the_original_checkpoints(variant)
         "layers/pre_ffw_norm/scale": (depth, width),
         "layers/post_ffw_norm/scale": (depth, width),
     }
-    assert {k: v.shape for k, v in common.flatten(shapes["params"]).items()} == want
+    assert {k: v.shape for k, v in trees.flatten(shapes["params"]).items()} == want
     if variant == "gemma2_2b":
         assert sum(x.size for x in jax.tree.leaves(shapes)) == 2_616_996_096
 

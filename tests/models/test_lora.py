@@ -3,8 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import losses
-from big_rad.models import common, gemma, lora
+from big_rad import losses, trees
+from big_rad.models import gemma, lora
 
 SPEC = dict(rank=3, alpha=6.0)
 LAYERS = tuple(gemma.Model(variant="tiny").dims().layer_shapes())
@@ -31,7 +31,7 @@ def batch(tiny):
 
 def test_the_shapes_are_those_of_the_decoder_and_only_the_subtree_lora_is_new(tiny, adapted):
     _, _, params = adapted
-    flat, plain = common.flatten(params), common.flatten(tiny.params)
+    flat, plain = trees.flatten(params), trees.flatten(tiny.params)
     assert {n: x.shape for n, x in flat.items() if not n.startswith("lora/")} == {
         n: x.shape for n, x in plain.items()
     }
@@ -68,14 +68,14 @@ def test_merged_and_unmerged_agree_in_logits_to_1e_5(tiny, adapted, batch, last_
 def test_each_matrix_may_be_the_only_target(tiny, adapted, batch, name):
     plain, _, params = adapted
     spec = dict(SPEC, targets=name)
-    one = {n: x for n, x in common.flatten(params).items() if "lora" not in n or name in n}
-    one = common.unflatten(one)
+    one = {n: x for n, x in trees.flatten(params).items() if "lora" not in n or name in n}
+    one = trees.unflatten(one)
     got = tiny.make(lora=spec).apply({"params": one}, *batch)[0]
     merged = lora.merge(one, spec)
     changed = [
         n
-        for n, x in common.flatten(merged).items()
-        if np.any(np.asarray(x) != np.asarray(common.flatten(params)[n]))
+        for n, x in trees.flatten(merged).items()
+        if np.any(np.asarray(x) != np.asarray(trees.flatten(params)[n]))
     ]
     assert changed == [f"llm/{name}" if name == lora.TABLE else f"llm/layers/{name}"]
     want = plain.apply({"params": merged}, *batch)[0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from big_rad.models import mask_decoder
-from big_rad.models.common import flatten
+from big_rad.trees import flatten
 
 FEATURES = np.random.default_rng(0).normal(size=(3, 64, 20)).astype(np.float32)
 HIDDEN = np.random.default_rng(1).normal(size=(3, 24)).astype(np.float32)

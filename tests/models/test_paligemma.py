@@ -6,7 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad.models import common, gemma, gemma_step, paligemma
+from big_rad import trees
+from big_rad.models import gemma, gemma_step, paligemma
 
 ISOLATED = "image_isolated"
 
@@ -28,7 +29,7 @@ def shapes_of(variant, size):
     image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
     tokens = jax.ShapeDtypeStruct((1, 4), jnp.int32)
     shapes = jax.eval_shape(model.init, jax.random.key(0), image, tokens, tokens)["params"]
-    return {k: v.shape for k, v in common.flatten(shapes).items()}
+    return {k: v.shape for k, v in trees.flatten(shapes).items()}
 
 
 def test_3b_has_every_name_and_shape_of_the_original_checkpoint():
@@ -505,16 +506,16 @@ def test_bf16_compute_stays_close_and_gives_float32_logits(tiny):
 
 
 def test_load_resizes_extends_and_names_each_problem_of_the_whole_tree(tiny):
-    flat = common.flatten(tiny.params)
+    flat = trees.flatten(tiny.params)
     init = dict(flat)
     init["img/pos_embedding"] = np.zeros((1, 16, 16), np.float32)
     init["llm/embedder/input_embedding"] = np.zeros((70, 16), np.float32)
-    got = common.flatten(paligemma.load(common.unflatten(init), tiny.params))
+    got = trees.flatten(paligemma.load(trees.unflatten(init), tiny.params))
     assert {k: v.shape for k, v in got.items()} == {k: v.shape for k, v in init.items()}
     np.testing.assert_array_equal(got["img/head/bias"], flat["img/head/bias"])
     broken = dict(flat, **{"llm/lora": np.zeros(1), "img/head/bias": np.zeros(3)})
     del broken["llm/final_norm/scale"]
     with pytest.raises(ValueError) as e:
-        paligemma.load(tiny.params, common.unflatten(broken))
+        paligemma.load(tiny.params, trees.unflatten(broken))
     for line in ("missing: llm/final_norm/scale", "unexpected: llm/lora", "shape: img/head/bias"):
         assert line in str(e.value)

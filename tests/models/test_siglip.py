@@ -3,7 +3,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad.models import common, siglip
+from big_rad import trees
+from big_rad.models import siglip
 
 DIMS = dict(width=16, depth=2, mlp_dim=32, num_heads=2, patch_size=4)
 
@@ -96,7 +97,7 @@ def test_so400m_has_the_names_and_shapes_of_the_original_checkpoints(size, token
         "head/kernel": (1152, 2304),
         "head/bias": (2304,),
     }
-    assert {k: v.shape for k, v in common.flatten(shapes).items()} == want
+    assert {k: v.shape for k, v in trees.flatten(shapes).items()} == want
     if size == 224:
         assert sum(x.size for x in jax.tree.leaves(shapes)) == 415_098_864
 

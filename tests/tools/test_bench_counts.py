@@ -5,8 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import counts, losses, optim
-from big_rad.models import common
+from big_rad import counts, losses, optim, trees
 from tools.benchmarks import hlo, sizes, techniques, training, workload
 
 
@@ -90,13 +89,13 @@ def test_hardware_flops_are_those_the_compiler_counts_without_loops(remat, last_
             for k in ("text", "mask_ar", "mask_loss")
         },
     }
-    flat = common.flatten(training.shapes(config))
+    flat = trees.flatten(training.shapes(config))
     trainable = optim.make(config, flat, 10).trainable
     trained = {n: p for n, p in flat.items() if trainable[n]}
     frozen = {n: p for n, p in flat.items() if not trainable[n]}
 
     def loss(trained, frozen, batch):
-        params = common.unflatten({**frozen, **trained})
+        params = trees.unflatten({**frozen, **trained})
         return losses.text_xent(sizes.model(config), params, batch, None, tile=None)[0]
 
     found = jax.jit(jax.grad(loss)).lower(trained, frozen, batch).cost_analysis()["flops"]

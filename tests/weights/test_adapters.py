@@ -4,7 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad import models, weights
+from big_rad import models, trees, weights
 from big_rad.models import common, lora
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import adapters, orbax
@@ -38,12 +38,12 @@ def runs(tiny, tmp_path_factory):
 
 def test_what_is_saved_alone_and_merged_into_its_model_is_what_the_run_merges_to(runs, tmp_path):
     assert convert.main([str(runs / "own"), str(tmp_path / "a.npz"), "--only-adapters"]) == 0
-    whole = sum(x.nbytes for x in common.flatten(weights.load(runs / "own")).values())
+    whole = sum(x.nbytes for x in trees.flatten(weights.load(runs / "own")).values())
     assert (tmp_path / "a.npz").stat().st_size < 0.5 * whole
     base = weights.read(runs / "base")
     merged = adapters.merge(base, tmp_path / "a.npz")
     assert merged.keys() == base.keys()
-    wanted = common.flatten(weights.load(runs / "own"))
+    wanted = trees.flatten(weights.load(runs / "own"))
     changed = 0
     for name, value in merged.items():
         # The run's own model is in bfloat16: 8 bits.

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import weights
-from big_rad.models import common, paligemma, siglip
+from big_rad import trees, weights
+from big_rad.models import paligemma, siglip
 from big_rad.weights import huggingface, npz, orbax, tensors
 
 CFG = dict(
@@ -121,5 +121,5 @@ def test_what_dont_load_keeps_needs_a_value(places, tiny):
 
 def test_a_subtree_replaces_the_image_tower(places, tiny):
     tree = weights.load(f"{places['npz']}:img", lazy=True)
-    initial = common.unflatten({n: np.zeros_like(x) for n, x in flat(tiny.params["img"]).items()})
+    initial = trees.unflatten({n: np.zeros_like(x) for n, x in flat(tiny.params["img"]).items()})
     jax.tree.map(np.testing.assert_array_equal, siglip.load(initial, tree), tiny.params["img"])

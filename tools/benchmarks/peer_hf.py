@@ -17,8 +17,7 @@ import torch
 import transformers
 from transformers import optimization
 
-from big_rad import runtime
-from big_rad.models import common
+from big_rad import runtime, trees
 from big_rad.weights import hf_config, hf_layout, infer
 from tools.benchmarks import sizes, workload
 
@@ -236,7 +235,7 @@ def _model(
     )
     if params is None:
         return model
-    flat = common.flatten(params)
+    flat = trees.flatten(params)
     names, _ = hf_layout.canonical(model.state_dict())
     theirs = {canonical: name for name, canonical in names.items()}
     state = {

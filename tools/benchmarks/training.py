@@ -15,8 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from big_rad import counts, head_loss, losses, optim, registry, runtime, train_step
-from big_rad.models import common
+from big_rad import counts, head_loss, losses, optim, registry, runtime, train_step, trees
 from tools.benchmarks import sizes, workload
 
 _OWN = ("buckets", "donate", "texts")  # options that are no field of the recipe
@@ -162,7 +161,7 @@ def make_step(config: Any, options: Mapping[str, Any], text: int) -> Callable[..
     if options["texts"] > 1:
         config.model.text_block = text // options["texts"]
     loss = losses.get(config.loss)
-    optimizer = optim.make(config, common.flatten(shapes(config)), _TOTAL_STEPS)
+    optimizer = optim.make(config, trees.flatten(shapes(config)), _TOTAL_STEPS)
     step = train_step.make_train_step(sizes.model(config), loss, optimizer, config.grad_accum)
     return jax.jit(step, donate_argnums=(0,) if options["donate"] else ())
 
@@ -205,9 +204,9 @@ def shapes(config: Any) -> dict[str, Any]:
     """Returns the nested parameters of a recipe as shapes, in the dtypes they are kept in."""
     key = config.to_json_best_effort()
     if key not in _shapes:  # Tracing the model's initialisation takes about a second.
-        abstract = common.flatten(train_step.init_shapes(sizes.model(config), config))
+        abstract = trees.flatten(train_step.init_shapes(sizes.model(config), config))
         trainable = optim.make(config, abstract, _TOTAL_STEPS).trainable
-        _shapes[key] = common.unflatten(train_step.kept_shapes(config, abstract, trainable))
+        _shapes[key] = trees.unflatten(train_step.kept_shapes(config, abstract, trainable))
     return _shapes[key]
 
 
@@ -224,12 +223,12 @@ def state_shapes(config: Any) -> dict[str, Any]:
 def _state(config: Any) -> dict[str, Any]:
     flat = {
         name: _weights(name, shape, seed)
-        for seed, (name, shape) in enumerate(common.flatten(shapes(config)).items())
+        for seed, (name, shape) in enumerate(trees.flatten(shapes(config)).items())
     }
     optimizer = optim.make(config, flat, _TOTAL_STEPS)
     trained = {n: p for n, p in flat.items() if optimizer.trainable[n]}
     return {
-        "params": common.unflatten(flat),
+        "params": trees.unflatten(flat),
         "opt_state": optimizer.tx.init(trained),
         "step": jnp.zeros((), jnp.int32),
     }
