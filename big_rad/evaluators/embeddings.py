@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from big_rad import files
-from big_rad.evaluators import endpoint
+from big_rad import endpoint, files
 from big_rad.metrics import similarity
 
 _BATCH = 64  # phrases a request
