@@ -22,16 +22,7 @@ from typing import Any
 import jax
 import ml_collections
 
-from big_rad import (
-    companions,
-    evaluation_page,
-    evaluators,
-    files,
-    run_dir,
-    run_info,
-    runtime,
-    weights,
-)
+from big_rad import companions, evaluation_page, evaluators, files, runtime, weights
 from big_rad import config as config_lib
 from big_rad.datasets import pointed
 from big_rad.evaluators import answers, controls, llm_score, page, possible, results
@@ -42,6 +33,8 @@ from big_rad.evaluators import summary as summaries
 from big_rad.inference import load as load_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe, sidecar
+from big_rad.workdir import info as run_info
+from big_rad.workdir import run_dir
 
 Log = Callable[[str], None]
 _CONFIG = companions.folder("configs") / "evaluate.py"

@@ -9,9 +9,11 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from big_rad import run_dir, run_page, run_state
+from big_rad import run_page
 from big_rad.evaluators import page, page_parts, page_script, page_style, score_cards
 from big_rad.evaluators import spec as specs
+from big_rad.workdir import run_dir
+from big_rad.workdir import state as run_state
 
 _TITLE = "RadGrounder: evaluation"
 

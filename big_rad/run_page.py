@@ -11,12 +11,13 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad import checkpoint, run_state
 from big_rad import config as config_lib
 from big_rad.evaluators import before_after, curves, page, page_parts, page_script, page_style
 from big_rad.evaluators import spec as specs
 from big_rad.evaluators.page_parts import esc
-from big_rad.run_state import RunState
+from big_rad.workdir import checkpoint
+from big_rad.workdir import state as run_state
+from big_rad.workdir.state import RunState
 
 # Charts of training: title, {metric: label}, whether the axis is logarithmic.
 _CHARTS = (

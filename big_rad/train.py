@@ -20,20 +20,17 @@ import jax.numpy as jnp
 from absl import app, flags
 from ml_collections import config_flags
 
+from big_rad import config as config_lib
 from big_rad import (
-    checkpoint,
     config_check,
     evaluators,
     files,
     input_pipeline,
     losses,
     memory,
-    metric_writer,
     models,
     optim,
     overrides,
-    resume,
-    run_info,
     run_page,
     runtime,
     sharding,
@@ -41,7 +38,6 @@ from big_rad import (
     watch,
     weights,
 )
-from big_rad import config as config_lib
 from big_rad import train_step as step_lib
 from big_rad.datasets import pointed, prepare
 from big_rad.evaluators import before_after, headlines, possible
@@ -52,6 +48,9 @@ from big_rad.grounding import classes
 from big_rad.inference import load
 from big_rad.models import lora
 from big_rad.pp import tokenizer as tokenizer_lib
+from big_rad.training import resume
+from big_rad.workdir import checkpoint, metric_writer
+from big_rad.workdir import info as run_info
 
 Log = Callable[[str], None]
 TrainingError = watch.TrainingError

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from big_rad import metric_writer, run_dir
 from big_rad.evaluators import headlines
+from big_rad.workdir import metric_writer, run_dir
 
 # The share of examples that may be bad is of at least so many, so that one bad file does not end a
 # run at its start.

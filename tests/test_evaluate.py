@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import evaluate, metric_writer, metrics, train
+from big_rad import evaluate, metrics, train
 from big_rad.datasets.folder import builder
 from big_rad.evaluators import answers
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from big_rad.inference import answer as answer_lib
 from big_rad.pp import tokenizer as tokenizers
+from big_rad.workdir import metric_writer
 from tests import browser, foreign, tiny_run
 from tests.evaluators import judge_server
 from tests.published import folder as published

@@ -7,24 +7,14 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad import (
-    checkpoint,
-    config_check,
-    inputs,
-    memory,
-    metric_writer,
-    models,
-    predict,
-    run_dir,
-    train,
-    train_step,
-    trees,
-)
 from big_rad import config as config_lib
+from big_rad import config_check, memory, models, predict, train, train_step, trees
 from big_rad.datasets import core, prepare
 from big_rad.evaluators import before_after
+from big_rad.inference import inputs
 from big_rad.metrics import bootstrap
 from big_rad.pp import tokenizer as tokenizers
+from big_rad.workdir import checkpoint, metric_writer, run_dir
 from configs import finetune
 from tests import foreign, tiny_run
 from tests.datasets.folder.helpers import save_dicom

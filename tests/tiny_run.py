@@ -11,9 +11,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from big_rad import config as config_lib
-from big_rad import metric_writer
 from big_rad.datasets.phantom import builder
 from big_rad.weights import orbax
+from big_rad.workdir import metric_writer
 from configs import radgrounder_seg
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 _OLD, _LOCK = "old", "lock"
 

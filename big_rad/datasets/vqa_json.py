@@ -19,7 +19,7 @@ from big_rad.datasets import files, records
 from big_rad.datasets.records import Problem, SourceError
 from big_rad.dicom import read
 from big_rad.dicom.image import to_display
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 QUESTION_TYPES = ("open", "closed")
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")

@@ -13,8 +13,8 @@ import font_source_sans_pro
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from big_rad.grounding.unicode import nfc
 from big_rad.pp import ops_image
-from big_rad.unicode import nfc
 
 BLUE, ORANGE = "#0072B2", "#E69F00"
 PALETTE = (ORANGE, "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", BLUE)

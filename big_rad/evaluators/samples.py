@@ -20,7 +20,7 @@ from big_rad import files
 from big_rad.evaluators import draw
 from big_rad.evaluators import spec as specs
 from big_rad.grounding import masks
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 Record = dict[str, Any]
 _FIELDS = ("id", "scores")  # that every reader needs

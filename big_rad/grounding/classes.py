@@ -12,7 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator
 
 from big_rad.grounding import class_table as table
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 NUM_CLASSES = 121
 

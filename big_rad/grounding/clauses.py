@@ -6,7 +6,7 @@ Rules only, for English and German reports. Knows nothing of anatomy and of side
 import dataclasses
 import re
 
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 _WORD = re.compile(r"[\w\u0300-\u036f]+")
 # "u. a.", "u. ä." and "u. U.", in which the "u." is no conjunction of two organs.

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from big_rad.grounding.classes import NUM_CLASSES
 from big_rad.grounding.codec import Box, BoxCodec
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 MODES = ("boxes", "masks")
 

@@ -7,7 +7,7 @@ der Unterlappen frei" has two keywords "Unterlappen" of different classes. Knows
 from collections.abc import Iterable, Sequence
 
 from big_rad.grounding import candidates, markup, mentions
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 Keyword = tuple[str, int]
 Placed = tuple[str, int, int | None]

@@ -18,11 +18,12 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from big_rad import checkpoint as checkpoints
-from big_rad import models, run_dir, trees, weights
+from big_rad import models, trees, weights
 from big_rad.grounding import classes
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import hf_config, npz, recipe, sidecar, table, tensors
+from big_rad.workdir import checkpoint as checkpoints
+from big_rad.workdir import run_dir
 
 Log = Callable[[str], None]
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from big_rad.grounding import classes
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 Similarity = Callable[[Sequence[str], Sequence[str]], np.ndarray]
 

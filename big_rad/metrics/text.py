@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from big_rad.grounding import markup
+from big_rad.grounding.unicode import nfc
 from big_rad.metrics import words
-from big_rad.unicode import nfc
 
 _CIDER_N, _CIDER_SIGMA = 4, 6.0
 

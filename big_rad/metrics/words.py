@@ -8,7 +8,7 @@ import re
 import string
 import unicodedata
 
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 _ARTICLES = re.compile(r"\b(a|an|the)\b")

@@ -1,6 +1,6 @@
 """What the models share: variants, rematerialisation policies, and merging a foreign tree.
 
-Knows nothing of files: reading checkpoints is `big_rad.weights` and `big_rad.checkpoint`.
+Knows nothing of files: reading checkpoints is `big_rad.weights` and `big_rad.workdir.checkpoint`.
 """
 
 import math

@@ -9,8 +9,8 @@ from typing import Any
 
 import flax
 
-from big_rad import run_dir
 from big_rad.weights import npz, tensors
+from big_rad.workdir import run_dir
 
 _WHERE = (
     "PaliGemma 2 weights are on Kaggle (models/google/paligemma-2, framework JAX, for example "

@@ -15,9 +15,10 @@ import flax
 import ml_dtypes
 import numpy as np
 
-from big_rad import checkpoint, files, run_dir
+from big_rad import files
 from big_rad.models import lora
 from big_rad.weights import tensors
+from big_rad.workdir import checkpoint, run_dir
 
 _META = "meta"
 

@@ -1,6 +1,6 @@
 """Checkpoints of big_rad's own runs, as lazy arrays, and written without a training run.
 
-Knows the layout of a run directory from `big_rad.checkpoint`, and nothing of models.
+Knows the layout of a run directory from `big_rad.workdir.checkpoint`, and nothing of models.
 """
 
 import pathlib
@@ -10,10 +10,10 @@ from typing import Any
 import flax
 import numpy as np
 
-from big_rad import checkpoint, run_dir
 from big_rad.grounding import classes
 from big_rad.models import lora
 from big_rad.weights import tensors
+from big_rad.workdir import checkpoint, run_dir
 
 
 def read(

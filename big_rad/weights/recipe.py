@@ -10,10 +10,11 @@ from typing import Any
 
 import ml_collections
 
-from big_rad import run_dir, weights
+from big_rad import weights
 from big_rad.pp import strings, tokenizer_json
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import hf_config, infer, npz, sidecar, table
+from big_rad.workdir import run_dir
 
 FIELDS = ("model_name", "model", "tokenizer", "codec", "image", "text")
 _TOKENIZER = "paligemma_tokenizer.model"  # Of an npz with none beside it.

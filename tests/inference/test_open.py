@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from big_rad import checkpoint as checkpoint_files
 from big_rad import evaluate, predict, trees
 from big_rad.inference import load
 from big_rad.weights import hf_config, recipe
+from big_rad.workdir import checkpoint as checkpoint_files
 from tests import checkpoints, foreign
 from tools import convert
 

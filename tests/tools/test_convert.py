@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from big_rad import checkpoint, predict, weights
+from big_rad import predict, weights
 from big_rad.models import paligemma, radgrounder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import huggingface, npz, orbax, recipe
+from big_rad.workdir import checkpoint
 from tests import foreign
 from tools import convert
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from big_rad.datasets import label_tables
 from big_rad.grounding import classes
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 # A path of a file or folder; or a file for each class.
 Mask = str | tuple[tuple[int, str], ...]

@@ -9,7 +9,7 @@ import posixpath
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 FILE = "file"
 PATIENT = "PatientID"

@@ -31,7 +31,7 @@ from big_rad.datasets.refrad2d.source import (
     Sentence,
     read_split,
 )
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 __all__ = ["VERSION", "add_arguments", "build", "validate"]
 

@@ -11,7 +11,7 @@ from typing import Any
 from big_rad.datasets.records import Problem
 from big_rad.datasets.refrad2d.index import FIELDS, LANGUAGES
 from big_rad.grounding import classes, markup, placing
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 QUESTION_TYPES = ("open", "closed", "yesno", "multiple")
 _SOURCES = {"dicom_vqa": "metadata", "snippet_vqa": "finding"}

@@ -4,7 +4,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from big_rad import metric_writer
+from big_rad.workdir import metric_writer
 from tests import events
 
 

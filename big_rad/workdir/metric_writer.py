@@ -20,7 +20,8 @@ from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto import event_pb2
 
-from big_rad import files, run_dir
+from big_rad import files
+from big_rad.workdir import run_dir
 
 # TensorBoard shows what stands before the slash as a group; the rest is "training".
 _GROUPS = {

@@ -2,7 +2,8 @@
 
 import pytest
 
-from big_rad import counts, run_state
+from big_rad import counts
+from big_rad.workdir import state as run_state
 from tests import made_run
 from tests.made_run import line, start
 

@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from big_rad import checkpoint
+from big_rad.workdir import checkpoint
 
 META = {"config": {"lr": 0.1, "mesh": [["data", -1]]}, "versions": {"jax": "1"}}
 

@@ -3,7 +3,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from big_rad.unicode import nfc
+from big_rad.grounding.unicode import nfc
 
 
 @given(st.text(max_size=40))

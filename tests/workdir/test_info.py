@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import run_info, watch
+from big_rad import watch
+from big_rad.workdir import info as run_info
 
 CONFIG = ml_collections.ConfigDict(
     dict(model_name="paligemma", model={"width": 8}, tokenizer={}, codec={}, image={}, lr=1.0)

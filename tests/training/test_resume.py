@@ -5,9 +5,11 @@ import json
 import ml_collections
 import pytest
 
-from big_rad import checkpoint, resume, watch
 from big_rad import config as config_lib
+from big_rad import watch
 from big_rad.pp import tokenizer as tokenizers
+from big_rad.training import resume
+from big_rad.workdir import checkpoint
 from configs import demo
 
 TOKENIZER = tokenizers.load("tiny", ("detection", "segmentation"))

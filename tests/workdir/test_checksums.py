@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from big_rad import checksums
+from big_rad.workdir import checksums
 
 DTYPES = ("float32", "bfloat16", "int32", "uint8", "bool", "float16")
 

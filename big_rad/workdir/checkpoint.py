@@ -20,7 +20,8 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from big_rad import checksums, quiet, run_dir, runtime
+from big_rad import quiet, runtime
+from big_rad.workdir import checksums, run_dir
 
 # Those that decide results.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "grain")

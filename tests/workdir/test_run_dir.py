@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from big_rad import run_dir, weights
+from big_rad import weights
+from big_rad.workdir import run_dir
 
 STEPS = (10, 20, 30)
 VALUES = {0: 0.9, 10: 0.2, 20: 0.5, 30: 0.4}  # There is no checkpoint of step 0.

@@ -13,8 +13,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from big_rad import config as config_lib
-from big_rad import counts, metric_writer, peaks, run_info
+from big_rad import counts, peaks
 from big_rad.evaluators import before_after
+from big_rad.workdir import info as run_info
+from big_rad.workdir import metric_writer
 
 Row = Mapping[str, Any]
 _LATELY = 20  # lines

@@ -1,0 +1,1 @@
+"""What a run directory holds, and which checkpoint a path means."""
