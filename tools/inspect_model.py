@@ -21,8 +21,8 @@ from absl import flags
 from ml_collections import config_flags
 
 from big_rad import config as config_lib
-from big_rad import memory, models, optim, overrides, parameter_table, train_step, trees
-from big_rad.models import paligemma
+from big_rad import memory, models, optim, overrides, train_step, trees
+from big_rad.models import paligemma, parameter_table
 from big_rad.pp import tokenizer as tokenizer_lib
 from configs import radgrounder_det
 

@@ -22,7 +22,8 @@ from typing import Any
 import jax
 
 from big_rad import config as config_lib
-from big_rad import files, parameter_table, runtime, watch
+from big_rad import files, runtime, watch
+from big_rad.models import parameter_table
 
 Log = Callable[[str], None]
 _GIT_SECONDS = 20

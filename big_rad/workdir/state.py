@@ -13,8 +13,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from big_rad import config as config_lib
-from big_rad import counts, peaks
 from big_rad.evaluators import before_after
+from big_rad.models import counts
 from big_rad.workdir import info as run_info
 from big_rad.workdir import metric_writer
 
@@ -179,7 +179,7 @@ def utilisation(run: RunState) -> tuple[float | None, str]:
     kind = run.hardware.get("device_kind")
     if kind is None:
         return None, "the run directory does not say on what it ran"
-    device = peaks.find(kind)
+    device = counts.find_device(kind)
     if device is None:
         return None, f"no peak rate is known of {kind!r}"
     names = ("examples_per_second", "tokens_per_second", "targets_per_second")

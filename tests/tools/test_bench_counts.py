@@ -5,7 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import counts, losses, optim, trees
+from big_rad import losses, optim, trees
+from big_rad.models import counts
 from tools.benchmarks import hlo, sizes, techniques, training, workload
 
 

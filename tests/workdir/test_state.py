@@ -2,7 +2,7 @@
 
 import pytest
 
-from big_rad import counts
+from big_rad.models import counts
 from big_rad.workdir import state as run_state
 from tests import made_run
 from tests.made_run import line, start

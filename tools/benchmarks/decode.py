@@ -15,8 +15,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from big_rad import counts
 from big_rad.inference import decode
+from big_rad.models import counts
 from tools.benchmarks import devices, rounds, sizes, training
 
 OURS, HF = "big_rad", "hf"

@@ -1,10 +1,10 @@
-"""How fast the present device could be, by the table of `big_rad.peaks` or the command line."""
+"""How fast the present device could be, by the table of `big_rad.models.counts` or the command line."""
 
 import argparse
 
 import jax
 
-from big_rad import peaks
+from big_rad.models import counts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def peak_flops(given: float | None, kind: str | None = None) -> float | None:
     """
     if given:
         return given * 1e12
-    found = peaks.find(kind or jax.devices()[0].device_kind)
+    found = counts.find_device(kind or jax.devices()[0].device_kind)
     return found.tflops * 1e12 if found else None
 
 
@@ -32,5 +32,5 @@ def bandwidth(given: float | None) -> float | None:
     """Returns the bytes/s of the present device's memory; `given`, in 1e9, overrides the table."""
     if given:
         return given * 1e9
-    found = peaks.find(jax.devices()[0].device_kind)
+    found = counts.find_device(jax.devices()[0].device_kind)
     return found.gbs * 1e9 if found else None

@@ -21,8 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from big_rad import counts, runtime
+from big_rad import runtime
 from big_rad.inference import queue as queue_lib
+from big_rad.models import counts
 from tools.benchmarks import decode as decode_bench
 from tools.benchmarks import devices, hlo, memory, sizes, training, workload
 

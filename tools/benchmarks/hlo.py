@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad import counts, peaks
+from big_rad.models import counts
 from tools.benchmarks import devices, memory, techniques, training, workload
 
 R0 = 28.4  # examples/s: the most that the original can do on one H100
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     training.add_arguments(parser)
     devices.add_arguments(parser)
     parser.set_defaults(size="3b", dtype="bfloat16", batch=48, batches=8)
-    parser.add_argument("--device", choices=peaks.DEVICES, default="h100")
+    parser.add_argument("--device", choices=counts.DEVICES, default="h100")
     parser.add_argument("--bandwidth_gbs", type=float, help="of the device, if not in the table")
     parser.add_argument("--no-compile", action="store_true", help="count from dimensions alone")
 
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     config = training.recipe(args, options)
     examples = training.examples_of(args)
     batches = training.make_batches(args, options, config, examples)
-    table = peaks.DEVICES[args.device]
+    table = counts.DEVICES[args.device]
     peak = (args.peak_tflops or table.tflops) * 1e12
     bandwidth = (args.bandwidth_gbs or table.gbs) * 1e9
     result = ceiling(config, options, examples, batches, peak, bandwidth)

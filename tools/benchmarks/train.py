@@ -13,7 +13,7 @@ from typing import Any
 
 import jax
 
-from big_rad import counts
+from big_rad.models import counts
 from tools.benchmarks import devices, rounds, techniques, training
 
 OURS, PLAIN = "big_rad", "plain"

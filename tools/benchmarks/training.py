@@ -15,7 +15,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from big_rad import counts, head_loss, losses, optim, registry, runtime, train_step, trees
+from big_rad import head_loss, losses, optim, registry, runtime, train_step, trees
+from big_rad.models import counts
 from tools.benchmarks import sizes, workload
 
 _OWN = ("buckets", "donate", "texts")  # options that are no field of the recipe

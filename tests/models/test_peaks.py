@@ -1,6 +1,6 @@
 import pytest
 
-from big_rad import peaks
+from big_rad.models import counts
 
 
 @pytest.mark.parametrize(
@@ -14,7 +14,7 @@ from big_rad import peaks
     ],
 )
 def test_a_device_is_found_by_the_name_that_jax_gives_it(name, device):
-    assert peaks.find(name) is peaks.DEVICES[device]
+    assert counts.find_device(name) is counts.DEVICES[device]
 
 
 @pytest.mark.parametrize(
@@ -22,4 +22,4 @@ def test_a_device_is_found_by_the_name_that_jax_gives_it(name, device):
              "NVIDIA GeForce RTX 4090 Laptop GPU"]
 )  # fmt: skip
 def test_of_a_device_with_a_like_name_and_another_speed_nothing_is_claimed(name):
-    assert peaks.find(name) is None
+    assert counts.find_device(name) is None
