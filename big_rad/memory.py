@@ -242,7 +242,7 @@ def _shapes(config: Any, vocab_size: int) -> dict[str, jax.ShapeDtypeStruct]:
 def _shapes_of(fields: str, vocab_size: int) -> dict[str, jax.ShapeDtypeStruct]:
     config = config_lib.from_json(fields)
     model = models.make(config.model_name, config.model, vocab_size)
-    return trees.flatten(train_step.init_shapes(model, config))
+    return trees.flatten(models.init_shapes(model, config))
 
 
 def _kept(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:

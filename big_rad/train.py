@@ -179,13 +179,13 @@ def _train(
     }
 
     # ---- State -------------------------------------------------------------------------------
-    abstract = trees.flatten(step_lib.init_shapes(model, config))
+    abstract = trees.flatten(models.init_shapes(model, config))
     optimizer = optim.make(config, abstract, total_steps)
     shapes = step_lib.kept_shapes(config, abstract, optimizer.trainable)
     param_shardings = sharding.infer(abstract, config.sharding_strategy, mesh)
 
     def init_params(rng: jax.Array) -> dict[str, Any]:
-        params = trees.flatten(step_lib.init_params(model, config, rng))
+        params = trees.flatten(models.init_params(model, config, rng))
         return trees.unflatten({n: p.astype(shapes[n].dtype) for n, p in params.items()})
 
     def init_opt_state(params: dict[str, Any]) -> Any:

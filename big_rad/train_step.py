@@ -70,18 +70,6 @@ def make_guard(config: Any) -> Guard | None:
     return Guard(action == "skip", spike) if action == "skip" or spike else None
 
 
-def init_params(model: Any, config: Any, rng: jax.Array) -> dict[str, Any]:
-    """Returns random nested parameters of a model for `config.image.size`."""
-    image = jnp.zeros((1, config.image.size, config.image.size, 3))
-    tokens = jnp.ones((1, 4), jnp.int32)
-    return model.init(rng, image, tokens, jnp.zeros_like(tokens))["params"]
-
-
-def init_shapes(model: Any, config: Any) -> dict[str, Any]:
-    """Returns the nested parameters of a model as shapes, without allocating them."""
-    return jax.eval_shape(lambda: init_params(model, config, jax.random.key(0)))
-
-
 def kept_shapes(
     config: Any, params: Mapping[str, Any], trainable: Mapping[str, bool]
 ) -> dict[str, jax.ShapeDtypeStruct]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import config_check, memory, models, predict, train, train_step, trees
+from big_rad import config_check, memory, models, predict, train, trees
 from big_rad.datasets import core, prepare
 from big_rad.evaluators import before_after
 from big_rad.inference import inputs
@@ -206,7 +206,7 @@ def test_a_foreign_checkpoint_of_any_height_is_a_start(
     assert "vocab_size" not in config.model.llm
     tokenizer = tokenizers.load(config.tokenizer.path, tuple(config.tokenizer.sets))
     model = models.make(config.model_name, config.model, tokenizer.padded_vocab_size)
-    shapes = train_step.init_shapes(model, config)
+    shapes = models.init_shapes(model, config)
     place_on = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     target = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place_on), shapes

@@ -46,7 +46,7 @@ def curve(config, data_dir, loss, settings):
     tokenizer = tokenizers.load(config.tokenizer.path, tuple(config.tokenizer.sets))
     model_cfg = {**config.model, **settings}
     model = models.make(config.model_name, model_cfg, tokenizer.padded_vocab_size)
-    params = jax.jit(functools.partial(train_step.init_params, model, config))(jax.random.key(0))
+    params = jax.jit(functools.partial(models.init_params, model, config))(jax.random.key(0))
     flat = trees.flatten(params)
     optimizer = optim.make(config, flat, STEPS)
     step = jax.jit(

@@ -231,7 +231,7 @@ def test_five_steps_of_the_segmentation_recipe_move_all_that_is_trained_and_noth
     vocab = tokenizer.load("tiny").padded_vocab_size
     model = models.make(config.model_name, config.model, vocab)
     rng = np.random.default_rng(0)
-    shapes = trees.flatten(train_step.init_shapes(model, config))
+    shapes = trees.flatten(models.init_shapes(model, config))
     first = {n: rng.uniform(-0.1, 0.1, x.shape).astype(np.float32) for n, x in shapes.items()}
     optimizer = optim.make(config, first, 5)
     trained = {n: first[n] for n in first if optimizer.trainable[n]}

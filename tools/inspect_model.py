@@ -40,7 +40,7 @@ def parameter_shapes(config: Any, vocab_size: int | None = None) -> dict[str, An
         model = models.get(config.model_name).Model(**config.model)
     else:
         model = models.make(config.model_name, config.model, vocab_size)
-    return trees.flatten(train_step.init_shapes(model, config))
+    return trees.flatten(models.init_shapes(model, config))
 
 
 def table_rows(tokenizer: Any) -> tuple[int, str]:

@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from big_rad import head_loss, losses, optim, registry, runtime, train_step, trees
+from big_rad import head_loss, losses, models, optim, registry, runtime, train_step, trees
 from big_rad.models import counts
 from tools.benchmarks import sizes, workload
 
@@ -205,7 +205,7 @@ def shapes(config: Any) -> dict[str, Any]:
     """Returns the nested parameters of a recipe as shapes, in the dtypes they are kept in."""
     key = config.to_json_best_effort()
     if key not in _shapes:  # Tracing the model's initialisation takes about a second.
-        abstract = trees.flatten(train_step.init_shapes(sizes.model(config), config))
+        abstract = trees.flatten(models.init_shapes(sizes.model(config), config))
         trainable = optim.make(config, abstract, _TOTAL_STEPS).trainable
         _shapes[key] = trees.unflatten(train_step.kept_shapes(config, abstract, trainable))
     return _shapes[key]
