@@ -10,17 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from big_rad import config as config_lib
-from big_rad import (
-    evaluators,
-    fields,
-    input_pipeline,
-    losses,
-    models,
-    optim,
-    registry,
-    sharding,
-    watch,
-)
+from big_rad import evaluators, fields, input_pipeline, models, registry, sharding
 from big_rad.datasets import core
 from big_rad.evaluators import headlines
 from big_rad.evaluators import spec as specs
@@ -29,6 +19,7 @@ from big_rad.models import gemma, lora, mask_decoder, siglip
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import ops_detect
 from big_rad.registry import did_you_mean
+from big_rad.training import losses, optim, watch
 
 _OF_TRAINER = ("groups",)  # Arguments of a loss that are not the config's.
 _OF_FLAX = ("parent", "name")

@@ -26,19 +26,14 @@ from big_rad import (
     evaluators,
     files,
     input_pipeline,
-    losses,
-    memory,
     models,
-    optim,
     overrides,
     run_page,
     runtime,
     sharding,
     trees,
-    watch,
     weights,
 )
-from big_rad import train_step as step_lib
 from big_rad.datasets import pointed, prepare
 from big_rad.evaluators import before_after, headlines, possible
 from big_rad.evaluators import functions as function_lib
@@ -48,7 +43,8 @@ from big_rad.grounding import classes
 from big_rad.inference import load
 from big_rad.models import lora
 from big_rad.pp import tokenizer as tokenizer_lib
-from big_rad.training import resume
+from big_rad.training import losses, memory, optim, resume, watch
+from big_rad.training import step as step_lib
 from big_rad.workdir import checkpoint, metric_writer
 from big_rad.workdir import info as run_info
 

@@ -22,12 +22,13 @@ from typing import Any
 import ml_collections
 
 from big_rad import config as config_lib
-from big_rad import fields, memory, weights
+from big_rad import fields, weights
 from big_rad.datasets import reject_limit
 from big_rad.datasets.folder import builder, images
 from big_rad.datasets.folder import source as source_lib
 from big_rad.metrics import bootstrap
 from big_rad.pp import tokenizer as tokenizers
+from big_rad.training import memory
 from big_rad.weights import recipe
 from configs import common, radgrounder_det
 

@@ -5,7 +5,8 @@ import pathlib
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import config_check, fields, optim
+from big_rad import config_check, fields
+from big_rad.training import optim
 from configs import common, demo
 
 ROOT = pathlib.Path(__file__).parents[1]

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import config_check, memory, models, predict, train, trees
+from big_rad import config_check, models, predict, train, trees
 from big_rad.datasets import core, prepare
 from big_rad.evaluators import before_after
 from big_rad.inference import inputs
 from big_rad.metrics import bootstrap
 from big_rad.pp import tokenizer as tokenizers
+from big_rad.training import memory
 from big_rad.workdir import checkpoint, metric_writer, run_dir
 from configs import finetune
 from tests import foreign, tiny_run

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import input_pipeline, losses, models, optim, train_step, trees
+from big_rad import input_pipeline, models, trees
 from big_rad.datasets.phantom import builder
 from big_rad.pp import tokenizer as tokenizers
+from big_rad.training import losses, optim
+from big_rad.training import step as train_step
 
 STEPS = 200
 # So many steps take longer than to compile one well, unlike in other tests.

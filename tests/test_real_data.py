@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from big_rad import evaluators, input_pipeline, losses, models, optim, train, train_step, trees
+from big_rad import evaluators, input_pipeline, models, train, trees
 from big_rad.datasets import core
 from big_rad.evaluators import data as eval_data
 from big_rad.pp import tokenizer
+from big_rad.training import losses, optim
+from big_rad.training import step as train_step
 from configs import public_vqa, radgrounder_det, radgrounder_seg
 from tests.published import folder, refrad2d, slake, vqa_rad
 from tools import build_dataset, inspect_data, validate_data

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from jax.sharding import AbstractMesh, PartitionSpec
 
-from big_rad import optim, sharding
+from big_rad import sharding
+from big_rad.training import optim
 
 MESH = AbstractMesh((8,), ("data",))
 ALL_FSDP = ((".*", "fsdp"),)

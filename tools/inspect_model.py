@@ -5,10 +5,10 @@
     python -m tools.inspect_model --variant=3b --size=224
 
 With `--config` (any field can be overridden, as for training) it prints every parameter, totals of
-each subtree, and the predicted peak of a training step on one device (`big_rad.memory`); with
-`--card`, in GB, whether that fits the card, and what to change if not. With `--variant` it prints
-the tree of the original checkpoint of that size. Everything is evaluated as shapes, so it runs in
-seconds on any machine.
+each subtree, and the predicted peak of a training step on one device (see
+`big_rad.training.memory`); with `--card`, in GB, whether that fits the card, and what to change if
+not. With `--variant` it prints the tree of the original checkpoint of that size. Everything is
+evaluated as shapes, so it runs in seconds on any machine.
 """
 
 import sys
@@ -21,9 +21,11 @@ from absl import flags
 from ml_collections import config_flags
 
 from big_rad import config as config_lib
-from big_rad import memory, models, optim, overrides, train_step, trees
+from big_rad import models, overrides, trees
 from big_rad.models import paligemma, parameter_table
 from big_rad.pp import tokenizer as tokenizer_lib
+from big_rad.training import memory, optim
+from big_rad.training import step as train_step
 from configs import radgrounder_det
 
 _PALIGEMMA_PIECES = 257_152

@@ -90,7 +90,7 @@ def _loss(of: Functions) -> Callable[..., dict[str, np.ndarray]]:
         and `mask_loss` as a training batch; other fields are ignored. Rows need not divide over
         the devices. Every process gives the whole batch and has all results.
     """
-    from big_rad import losses
+    from big_rad.training import losses
 
     replicated = None if of.mesh is None else sharding_lib.replicated(of.mesh)
     parts = 1 if of.mesh is None else of.mesh.shape["data"]

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from big_rad import config as config_lib
-from big_rad import watch
 from big_rad.pp import tokenizer as tokenizers
+from big_rad.training import watch
 from big_rad.workdir import checkpoint, run_dir
 
 Changes = dict[str, tuple[Any, Any]]  # "config.seed" -> (old, new)

@@ -22,8 +22,9 @@ from typing import Any
 import jax
 
 from big_rad import config as config_lib
-from big_rad import files, runtime, watch
+from big_rad import files, runtime
 from big_rad.models import parameter_table
+from big_rad.training import watch
 
 Log = Callable[[str], None]
 _GIT_SECONDS = 20

@@ -3,8 +3,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import losses, trees
+from big_rad import trees
 from big_rad.models import gemma, lora
+from big_rad.training import losses
 
 SPEC = dict(rank=3, alpha=6.0)
 LAYERS = tuple(gemma.Model(variant="tiny").dims().layer_shapes())

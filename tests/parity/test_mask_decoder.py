@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import losses
 from big_rad.models import mask_decoder
+from big_rad.training import losses
 from big_rad.weights import mask_decoder as weights
 
 torch = pytest.importorskip("torch")

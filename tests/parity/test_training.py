@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from big_rad import losses
 from big_rad.models import radgrounder
+from big_rad.training import losses
 
 # Ours, theirs, and from theirs to ours.
 TENSORS = {

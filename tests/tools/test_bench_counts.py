@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import losses, optim, trees
+from big_rad import trees
 from big_rad.models import counts
+from big_rad.training import losses, optim
 from tools.benchmarks import hlo, sizes, techniques, training, workload
 
 

@@ -5,8 +5,8 @@ import resource
 import ml_collections
 import pytest
 
-from big_rad import memory
 from big_rad.pp import tokenizer
+from big_rad.training import memory
 from tools import inspect_model
 
 RECIPE = str(pathlib.Path(__file__).parents[2] / "configs" / "radgrounder_det.py")

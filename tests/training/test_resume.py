@@ -6,9 +6,8 @@ import ml_collections
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import watch
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.training import resume
+from big_rad.training import resume, watch
 from big_rad.workdir import checkpoint
 from configs import demo
 

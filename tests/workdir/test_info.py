@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import watch
+from big_rad.training import watch
 from big_rad.workdir import info as run_info
 
 CONFIG = ml_collections.ConfigDict(

@@ -1,4 +1,4 @@
-"""How fast the present device could be, by the table of `big_rad.models.counts` or the command line."""
+"""How fast the present device could be: by `big_rad.models.counts`, or by the command line."""
 
 import argparse
 

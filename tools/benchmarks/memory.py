@@ -1,8 +1,8 @@
 """Peak memory of the training step, with and without the techniques.
 
 The compiler's own figure, of the step compiled ahead of time from shapes: state, batch and what the
-step needs meanwhile; beside it what `big_rad.memory` predicts without compiling, and the measured
-peak of running the step: the device's own count, or on a CPU how much the process grows.
+step needs meanwhile; beside it what `big_rad.training.memory` predicts without compiling, and the
+measured peak of running the step: the device's own count, or on a CPU how much the process grows.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from typing import Any
 
 import jax
 
-from big_rad import memory
+from big_rad.training import memory
 from tools.benchmarks import techniques, training, workload
 
 _STATUS = pathlib.Path("/proc/self/status")
@@ -60,7 +60,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _predicted(config: Any, batch: workload.Batch) -> float:
-    # What `big_rad.memory` says of a batch of this shape.
+    # What `big_rad.training.memory` says of a batch of this shape.
     shapes = {k: jax.ShapeDtypeStruct(x.shape, x.dtype) for k, x in batch.items()}
     return memory.predict(config, config.model.llm.vocab_size, shapes).peak
 

@@ -15,8 +15,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from big_rad import head_loss, losses, models, optim, registry, runtime, train_step, trees
+from big_rad import models, registry, runtime, trees
 from big_rad.models import counts
+from big_rad.training import head_loss, losses, optim
+from big_rad.training import step as train_step
 from tools.benchmarks import sizes, workload
 
 _OWN = ("buckets", "donate", "texts")  # options that are no field of the recipe

@@ -4,7 +4,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from big_rad import optim, trees
+from big_rad import trees
+from big_rad.training import optim
 
 NORMS = (r".*/(scale|bias)", 0.0)
 

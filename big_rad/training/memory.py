@@ -17,8 +17,10 @@ import jax
 import numpy as np
 
 from big_rad import config as config_lib
-from big_rad import head_loss, losses, models, optim, registry, train_step, trees
+from big_rad import models, registry, trees
 from big_rad.models import lora
+from big_rad.training import head_loss, losses, optim
+from big_rad.training import step as train_step
 
 GIB = 2**30
 # Of a card's memory: what the driver and gaps between arrays leave.

@@ -3,7 +3,7 @@
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import memory
+from big_rad.training import memory
 from configs import radgrounder_det
 from tools.benchmarks import memory as bench_memory
 from tools.benchmarks import sizes

@@ -4,7 +4,7 @@ import numpy as np
 import optax
 import pytest
 
-from big_rad import head_loss
+from big_rad.training import head_loss
 
 R, D, V = 24, 5, 13
 

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import losses
+from big_rad.training import losses
 
 B, T, V = 3, 9, 11
 

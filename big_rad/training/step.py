@@ -11,7 +11,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from big_rad import losses, optim, trees
+from big_rad import trees
+from big_rad.training import losses, optim
 
 # Metrics that add up over microbatches; others are means, weighted by `weight`.
 _COUNTS = ("weight", "masks")

@@ -12,7 +12,8 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from big_rad import head_loss, registry
+from big_rad import registry
+from big_rad.training import head_loss
 
 LOSSES = registry.Registry("loss")
 ROW_FIELDS = ("image", "text", "mask_ar", "mask_loss")

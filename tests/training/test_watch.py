@@ -4,7 +4,7 @@ import math
 import ml_collections
 import pytest
 
-from big_rad import watch
+from big_rad.training import watch
 from big_rad.workdir import metric_writer, run_dir
 
 GOOD = dict(training_loss=1.0, l2_grads=0.5, bad_step=False)

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from big_rad import losses, train_step, trees
+from big_rad import trees
 from big_rad.models import radgrounder
+from big_rad.training import losses
+from big_rad.training import step as train_step
 
 LOGITS = hnp.arrays(np.float32, (2, 4, 5), elements=st.floats(-30, 30, width=32))
 TARGETS = hnp.arrays(np.float32, (2, 4, 5), elements=st.sampled_from([0.0, 1.0]))

@@ -6,7 +6,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from big_rad import optim, train_step
+from big_rad.training import optim
+from big_rad.training import step as train_step
 
 
 def loss_fn(model, params, batch, rng):
