@@ -14,6 +14,7 @@ import pytest
 
 from big_rad import runtime
 from big_rad.datasets.phantom import builder
+from big_rad.training import progress
 from tests import tiny_run
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -57,7 +58,7 @@ def test_a_second_start_compiles_nothing_and_steps_asked_for_are_traced(tmp_path
 @pytest.mark.parametrize("window", ["3", "3:3", "a:b", "5:2", ":4", "-1:4"])
 def test_a_window_that_is_none_is_refused_with_an_example(window, tmp_path):
     with pytest.raises(ValueError, match="START:STOP, such as 20:23"):
-        runtime.Profiler(window, tmp_path)
+        progress.Profiler(window, tmp_path)
 
 
 def test_the_trace_holds_the_steps_of_the_window_and_waits_for_the_last(tmp_path, monkeypatch):
@@ -67,7 +68,7 @@ def test_the_trace_holds_the_steps_of_the_window_and_waits_for_the_last(tmp_path
     monkeypatch.setattr(
         jax, "block_until_ready", lambda x: said.append("wait" if x is state else "nothing")
     )
-    profiler = runtime.Profiler("2:4", tmp_path)
+    profiler = progress.Profiler("2:4", tmp_path)
     for number in range(1, 6):
         with profiler.step(number, state):
             said.append(number)
@@ -79,7 +80,7 @@ def test_a_trace_that_the_end_of_the_run_cuts_short_is_written(tmp_path, monkeyp
     said = []
     monkeypatch.setattr(jax.profiler, "start_trace", lambda *a, **kw: said.append("start"))
     monkeypatch.setattr(jax.profiler, "stop_trace", lambda: said.append("stop"))
-    profiler = runtime.Profiler("2:9", tmp_path)
+    profiler = progress.Profiler("2:9", tmp_path)
     for number in (1, 2):
         profiler.step(number)
     profiler.close()
@@ -104,7 +105,7 @@ def test_rates_are_of_the_time_since_the_last_line_and_leave_padding_and_evaluat
 ):
     clock = [0.0]
     monkeypatch.setattr(runtime.time, "monotonic", lambda: clock[0])
-    progress = runtime.Progress(0, 10, batch_size=4, log=lambda line: None)
+    progress = progress.Progress(0, 10, batch_size=4, log=lambda line: None)
     text = np.array([[2, 5, 6, 1, 0], [2, 7, 1, 0, 0]])
     batch = {"text": text, "mask_loss": np.array([[0, 0, 1, 1, 0], [0, 1, 1, 0, 0]])}
 
@@ -128,7 +129,7 @@ def test_rates_are_of_the_time_since_the_last_line_and_leave_padding_and_evaluat
 def test_the_time_that_is_left_leaves_compiling_out_and_is_told_after_a_few_steps(monkeypatch):
     clock, said = [0.0], []
     monkeypatch.setattr(runtime.time, "monotonic", lambda: clock[0])
-    progress = runtime.Progress(0, 63, batch_size=4, log=said.append)
+    progress = progress.Progress(0, 63, batch_size=4, log=said.append)
 
     def step(seconds, length=8):
         progress.saw({"text": np.ones((4, length), np.int32)})
