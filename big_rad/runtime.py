@@ -1,4 +1,4 @@
-"""What a run needs of JAX and of the machine: processes, compiled programs, profiler, signals.
+"""What a run needs of JAX and of the machine: processes, compiled programs, signals.
 
 Knows no model and no config.
 """

@@ -43,7 +43,8 @@ from big_rad.grounding import classes
 from big_rad.inference import load
 from big_rad.models import lora
 from big_rad.pp import tokenizer as tokenizer_lib
-from big_rad.training import losses, memory, optim, progress, resume, watch
+from big_rad.training import losses, memory, optim, resume, watch
+from big_rad.training import progress as progress_lib
 from big_rad.training import step as step_lib
 from big_rad.workdir import checkpoint, metric_writer
 from big_rad.workdir import info as run_info
@@ -123,7 +124,7 @@ def _train(
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
     start_time = time.monotonic()
-    profiler = progress.Profiler(profile, workdir / "profile")
+    profiler = progress_lib.Profiler(profile, workdir / "profile")
     runtime.use_compilation_cache(config.get("compilation_cache", ""))
     for path in filter(None, (config.get("model_init"), config.get("model_init_img"))):
         weights.check(path)  # Before anything slow.
@@ -300,7 +301,7 @@ def _train(
         if not found:
             log(table)
     ending.step = first_step
-    progress = progress.Progress(first_step, total_steps, config.input.batch_size, log)
+    progress = progress_lib.Progress(first_step, total_steps, config.input.batch_size, log)
     if not evaluated:  # It was stopped at a step whose evaluation was due.
         try:
             metrics = evaluate(due_at(first_step))
