@@ -114,6 +114,7 @@ def evaluate(
 
     Raises:
         FileNotFoundError: no checkpoint or no dataset.
+        CheckpointError: the checkpoint cannot be run.
         ValueError: a split that is not the one that the config names by its sha256, a field that
             does not fit, or nothing to ask at all.
     """

@@ -126,7 +126,8 @@ class RadGrounder:
             image_size=int(image["size"]),
             normalize=image["normalize"],
             untrained=found.untrained,
-            **found.fields["text"],
+            clean=found.fields["text"]["clean"],
+            max_text=int(found.fields["text"]["max_text"]),
         )
 
     def report(

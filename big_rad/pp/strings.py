@@ -32,9 +32,12 @@ def text_of(config: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         `clean` and `max_text`.
+
+    Raises:
+        ValueError: settings that this version does not know.
     """
     if config.get("text") is not None:
-        return TEXT | dict(config["text"])
+        return _checked(TEXT | dict(config["text"]))
     strings = [s["pp"] for s in _sections(config.get("input")) if s.get("pp")]
     if any(not _NO_REPORTS.search(pp) for pp in strings):
         cleaned = any(_CLEANS.search(pp) for pp in strings)
@@ -164,6 +167,17 @@ def tok(c: Mapping[str, Any], texts: int = 1, answer: bool = True, masks: int = 
     if texts > 1:
         return f"{start}, length={min(texts, 4) * length}, max_text={most}, pack=True{end}"
     return f"{start}, length={length}, max_text={most}{end}"
+
+
+def _checked(text: dict[str, Any]) -> dict[str, Any]:
+    clean, most, unknown = text["clean"], text["max_text"], text.keys() - TEXT.keys()
+    if unknown or clean not in CLEANERS or not isinstance(most, int) or most < 1:
+        raise ValueError(
+            f"the text settings (config.text) are {text}: `clean` has to be one of "
+            f"{', '.join(map(repr, CLEANERS))}, `max_text` a positive number, and there is nothing "
+            "else; was the checkpoint written by a newer version of big_rad?"
+        )
+    return text
 
 
 def _normalize(c: Mapping[str, Any]) -> str:

@@ -106,6 +106,8 @@ def broken(kind, folder):
     config = checkpoints.fields()
     if kind == "a config that lacks a field":
         del config["codec"]
+    if kind == "settings of a newer version":
+        config["text"]["clean"] = "next"
     run = checkpoints.own(folder / "run", config)
     if kind == "another tokenizer":
         tokenizer = (run / "tokenizer.model").read_bytes()
@@ -127,6 +129,7 @@ def broken(kind, folder):
         ("a folder of something else", "of no known kind"),
         ("an npz of something else", "a.npz"),
         ("a config that lacks a field", "its config has no codec; it needs model_name"),
+        ("settings of a newer version", "`clean` has to be one of '', 'released'"),
         ("another tokenizer", "put the tokenizer.model of its run"),
         ("a damaged array", "is not what was written|finite|checkpoint"),
     ],
