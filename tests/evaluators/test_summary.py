@@ -45,6 +45,18 @@ def test_intervals_by_question_are_too_narrow_where_answers_of_an_image_are_alik
     assert 1.3 < np.mean(ratios) < 1.55
 
 
+def test_classes_have_intervals_where_the_evaluator_points_whatever_its_scores_are():
+    entities = [{"class_name": "liver", "iou": 0.5}, {"class_name": "liver"}, {"class_name": ""}]
+    records = [record("i", q) | {"boxes": {"reference": entities}} for q in range(2)]
+    for points, has in ((True, True), (False, False), (None, False)):
+        found = summaries.intervals(records, None, resamples=20, points=points)
+        assert ("class=liver" in found) == has
+    assert (
+        summaries.intervals(records, None, 20, points=True)["class=liver"]["entity_iou"]["n"] == 4
+    )
+    assert summaries.intervals([], None) == {"": {}}
+
+
 def test_images_that_name_no_patient_are_said():
     entry = {
         "dataset": "slake", "split": "test", "n": 2, "sha256": "0" * 64, "control": "none",

@@ -104,6 +104,17 @@ def test_compare_takes_the_main_scores_and_their_directions_from_where_the_page_
     assert all(found[f"grounded {s}"][1][3].endswith("better") for s in lower)
 
 
+def test_scores_of_a_type_that_is_gone_are_compared_without_a_verdict_and_that_is_said(
+    tmp_path, capsys
+):
+    for name, score in (("a", draw(0.8, 80)), ("b", draw(0.2, 80, seed=1))):
+        made_evaluation.write(tmp_path / name, {"f1": score}, "held_out", kind="nobodys.loss")
+    assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    out = capsys.readouterr().out
+    assert rows(out)["held_out f1"][0] == "Other" and " worse " not in out
+    assert "held_out: its type is 'nobodys.loss', which cannot be imported" in out
+
+
 def test_of_texts_that_point_at_nothing_the_words_are_the_main_score(tmp_path, capsys):
     for name, score in (("a", draw(0.8, 80)), ("b", draw(0.2, 80, seed=1))):
         scores = {"g_iou": [None] * 80, "report_f1": score}
