@@ -19,7 +19,7 @@ from big_rad.models import gemma, lora, mask_decoder, siglip
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import ops_detect
 from big_rad.registry import did_you_mean
-from big_rad.training import losses, optim, watch
+from big_rad.training import losses, optim
 
 _OF_TRAINER = ("groups",)  # Arguments of a loss that are not the config's.
 _OF_FLAX = ("parent", "name")
@@ -44,6 +44,35 @@ def check(config: Any) -> None:
         raise ValueError(found[0])
     if found:
         raise ValueError(f"{len(found)} settings cannot be used:\n  " + "\n  ".join(found))
+
+
+def check_best(config: Any) -> None:
+    """Checks that `config.ckpt_best` names a score that is evaluated while training.
+
+    Raises:
+        ValueError: it does not, it cannot say which step is the best (a count, or a share of
+            errors with the mode "max"), or it is one of a test split.
+    """
+    name, evals = config.get("ckpt_best", ""), config.get("evals", {})
+    if config.get("ckpt_best_mode", "max") not in ("max", "min"):
+        raise ValueError('config.ckpt_best_mode: use "max" or "min"')
+    if not name:
+        return
+    if wrong := headlines.unknown_score(name, evals):
+        raise ValueError(f"config.ckpt_best is {name!r}: {wrong}")
+    if wrong := headlines.cannot_choose(name, evals, config.get("ckpt_best_mode", "max")):
+        raise ValueError(f"config.ckpt_best is {name!r}: {wrong}")
+    spec = evals[name.partition("/")[0]]
+    if not spec.get("every", 0):
+        raise ValueError(
+            f"config.ckpt_best is {name!r}: name a metric as EVALUATOR/METRIC, of an entry of "
+            "config.evals that has `every`, so that it is evaluated while training"
+        )
+    if spec["split"].startswith("test"):
+        raise ValueError(
+            f"config.ckpt_best is {name!r}, of the split {spec['split']!r}: a checkpoint "
+            "chosen by test data has no test left. Use a validation split"
+        )
 
 
 def _options(config: Any) -> dict[str, list[str]]:
@@ -236,7 +265,7 @@ def _scores(config: Any) -> Iterator[str]:
     for alias, name in summary.items():
         if wrong := headlines.unknown_score(name, evals):
             yield f"config.summary.{alias} is {name!r}: {wrong}"
-    yield from _said(watch.check_best, config)
+    yield from _said(check_best, config)
 
 
 def _ops(config: Any, place: str, pp: str | None, boxes: bool = True) -> Iterator[str]:

@@ -50,7 +50,7 @@ from big_rad.workdir import checkpoint, metric_writer
 from big_rad.workdir import info as run_info
 
 Log = Callable[[str], None]
-TrainingError = watch.TrainingError
+TrainingError = run_info.TrainingError
 
 
 def train(

@@ -2,6 +2,7 @@
 
 import pathlib
 
+import ml_collections
 import pytest
 
 from big_rad import config as config_lib
@@ -323,3 +324,23 @@ def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(ValueError, match="^3 settings cannot be used") as refused:
         config_check.check(config(lr=-1.0, ckpt_keep=0, seed=-1))
     assert all(f"\n  config.{n} is" in str(refused.value) for n in ("lr", "ckpt_keep", "seed"))
+
+
+@pytest.mark.parametrize(
+    "name, mode, said",
+    [
+        ("test/f1", "max", "a checkpoint chosen by test data has no test left"),
+        ("final/f1", "max", "that has `every`"),
+        ("nothing/f1", "max", "no evaluator 'nothing'"),
+        ("val/f1", "up", "ckpt_best_mode"),
+    ],
+)
+def test_a_metric_that_cannot_choose_is_refused(name, mode, said):
+    evals = dict(
+        val=dict(split="validation", every=5),
+        final=dict(split="validation"),
+        test=dict(split="test[:50%]", every=5),
+    )
+    fields = dict(ckpt_best=name, ckpt_best_mode=mode, evals=evals)
+    with pytest.raises(ValueError, match=said):
+        config_check.check_best(ml_collections.ConfigDict(fields))

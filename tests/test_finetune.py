@@ -156,7 +156,9 @@ def test_the_memory_is_predicted_and_printed(run):
 
 def test_scores_before_and_after_come_with_intervals_of_the_test_patients(run):
     workdir, out = run
-    rows = {(r["eval"], r["score"]): r for r in before_after.read(workdir)}
+    rows = {
+        (r["eval"], r["score"]): r for r in json.loads((workdir / before_after.FILE).read_text())
+    }
     for key in (("report", "report_f1"), ("report", "g_iou"), ("vqa", "f1")):
         for side in ("before", "after", "difference"):
             found = rows[key][side]

@@ -136,7 +136,9 @@ def test_optimizer_state_lies_where_its_parameter_lies_or_is_copied():
 
 EIGHT_DEVICES = """
     import jax, jax.numpy as jnp, ml_collections, numpy as np
-    from big_rad import losses, optim, sharding, train_step
+    from big_rad import sharding
+    from big_rad.training import losses, optim
+    from big_rad.training import step as train_step
     from big_rad.evaluators import functions
     from big_rad.models import common, paligemma
 

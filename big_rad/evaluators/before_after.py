@@ -139,19 +139,6 @@ def write(workdir: str | pathlib.Path, found: Sequence[Row]) -> None:
     files.write_whole(pathlib.Path(workdir) / FILE, json.dumps(plain, indent=1))
 
 
-def read(workdir: str | pathlib.Path) -> list[dict[str, Any]]:
-    """Returns the rows of `before_after.json`, intervals as dicts; none without such a file.
-
-    Raises:
-        ValueError: a file that is broken.
-    """
-    path = pathlib.Path(workdir) / FILE
-    try:
-        return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
-    except ValueError as e:
-        raise ValueError(f"{path} is broken ({e}); remove it") from e
-
-
 def tables(found: Sequence[Mapping[str, Any]], evals: Mapping[str, Any]) -> list[Table]:
     """Sorts rows into the tables that are shown, as the page of a run names and orders them.
 
@@ -160,7 +147,7 @@ def tables(found: Sequence[Mapping[str, Any]], evals: Mapping[str, Any]) -> list
     Rows without a value are left out, and so are scores that the page does not show.
 
     Args:
-        found: rows of `read`.
+        found: rows of before_after.json.
         evals: `config.evals`; an evaluator that it lacks counts as a test.
 
     Returns:

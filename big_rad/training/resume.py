@@ -12,8 +12,8 @@ from typing import Any
 
 from big_rad import config as config_lib
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.training import watch
 from big_rad.workdir import checkpoint, run_dir
+from big_rad.workdir.info import TrainingError
 
 Changes = dict[str, tuple[Any, Any]]  # "config.seed" -> (old, new)
 # What a checkpoint must be used with.
@@ -104,7 +104,7 @@ class Past:
         refused = {n: x for n, x in found.items() if self._refuses(n)}
         if refused and not self._allow:
             lines = "".join(f"\n  {n} was {_pair(*x)}" for n, x in refused.items())
-            raise watch.TrainingError(
+            raise TrainingError(
                 f"{self._workdir} holds a run (step {self.step}) that was trained with other "
                 f"settings:{lines}\nGo on with the old values, choose another --workdir, or pass "
                 "--allow_changes to go on with the new ones."

@@ -10,16 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from big_rad.evaluators import headlines
 from big_rad.workdir import metric_writer, run_dir
+from big_rad.workdir.info import TrainingError
 
 # The share of examples that may be bad is of at least so many, so that one bad file does not end a
 # run at its start.
 _LEAST = 1000
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says where, why and what to do."""
 
 
 class Watch:
@@ -101,51 +97,18 @@ class Watch:
             )
 
 
-def check_best(config: Any) -> None:
-    """Checks that `config.ckpt_best` names a score that is evaluated while training.
-
-    Raises:
-        ValueError: it does not, it cannot say which step is the best (a count, or a share of
-            errors with the mode "max"), or it is one of a test split.
-    """
-    name, evals = config.get("ckpt_best", ""), config.get("evals", {})
-    if config.get("ckpt_best_mode", "max") not in ("max", "min"):
-        raise ValueError('config.ckpt_best_mode: use "max" or "min"')
-    if not name:
-        return
-    if wrong := headlines.unknown_score(name, evals):
-        raise ValueError(f"config.ckpt_best is {name!r}: {wrong}")
-    if wrong := headlines.cannot_choose(name, evals, config.get("ckpt_best_mode", "max")):
-        raise ValueError(f"config.ckpt_best is {name!r}: {wrong}")
-    spec = evals[name.partition("/")[0]]
-    if not spec.get("every", 0):
-        raise ValueError(
-            f"config.ckpt_best is {name!r}: name a metric as EVALUATOR/METRIC, of an entry of "
-            "config.evals that has `every`, so that it is evaluated while training"
-        )
-    if spec["split"].startswith("test"):
-        raise ValueError(
-            f"config.ckpt_best is {name!r}, of the split {spec['split']!r}: a checkpoint "
-            "chosen by test data has no test left. Use a validation split"
-        )
-
-
 class Best:
     """The step with the best value of `config.ckpt_best` so far.
 
     Args:
-        config: reads `ckpt_best`, `ckpt_best_mode` and `evals`.
+        config: reads `ckpt_best` and `ckpt_best_mode`; see `config_check.check_best`.
         workdir: the run directory, whose metrics tell of the steps before.
         first_step: the last of these.
-
-    Raises:
-        ValueError: no such metric, or one of a test split.
     """
 
     def __init__(self, config: Any, workdir: str | pathlib.Path, first_step: int):
         self._name, self._rows = config.get("ckpt_best", ""), []
         self._lowest = config.get("ckpt_best_mode", "max") == "min"
-        check_best(config)
         if not self._name:
             return
         path = pathlib.Path(workdir) / "metrics.jsonl"

@@ -24,12 +24,15 @@ import jax
 from big_rad import config as config_lib
 from big_rad import files, runtime
 from big_rad.models import parameter_table
-from big_rad.training import watch
 
 Log = Callable[[str], None]
 _GIT_SECONDS = 20
 _LONGEST = 4000  # characters of an error
 _LOST = "it did not say how it ended: kill -9, out of memory, or power"
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says where, why and what to do."""
 
 
 class Ending:
@@ -249,7 +252,7 @@ def _now() -> str:
 
 def _why(error: BaseException) -> str:
     # The messages of these errors are written for people; for others the type helps.
-    plain = isinstance(error, watch.TrainingError | OSError | ValueError | RuntimeError)
+    plain = isinstance(error, TrainingError | OSError | ValueError | RuntimeError)
     text = str(error) or type(error).__name__
     text = text if plain else f"{type(error).__name__}: {error}"
     return _without_home(text[:_LONGEST])

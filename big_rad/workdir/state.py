@@ -13,7 +13,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from big_rad import config as config_lib
-from big_rad.evaluators import before_after
 from big_rad.models import counts
 from big_rad.workdir import info as run_info
 from big_rad.workdir import metric_writer
@@ -153,7 +152,7 @@ def read(workdir: str | pathlib.Path) -> RunState:
         summary=_json(workdir / "summary.json", json.loads) or {},
         rejects=[r for path in sorted(workdir.glob("rejects*.jsonl")) for r in _lines(path)],
         skipped=_lines(workdir / "skipped.jsonl"),
-        changes=before_after.read(workdir),
+        changes=_json(workdir / "before_after.json", json.loads) or [],
         parameters=table.read_text(encoding="utf-8") if table.exists() else "",
         written=written,
     )

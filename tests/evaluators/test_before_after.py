@@ -86,7 +86,7 @@ def test_only_validation_has_a_table_of_its_own_alone():
 def test_below_six_clusters_a_difference_has_neither_an_interval_nor_p(tmp_path):
     for patients, has in ((5, False), (6, True)):
         before_after.write(tmp_path, rows(patients))
-        found = before_after.read(tmp_path)
+        found = json.loads((tmp_path / before_after.FILE).read_text())
         differences = [r["difference"] for r in found]
         assert len(found) == 18 and all(d["mean"] == 0.5 for d in differences)
         for field in ("low", "high", "p"):

@@ -7,8 +7,8 @@ import pytest
 
 from big_rad import config as config_lib
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.training import resume, watch
-from big_rad.workdir import checkpoint
+from big_rad.training import resume
+from big_rad.workdir import checkpoint, info
 from configs import demo
 
 TOKENIZER = tokenizers.load("tiny", ("detection", "segmentation"))
@@ -91,7 +91,7 @@ def test_the_same_settings_change_nothing(workdir):
 
 @pytest.mark.parametrize("field", REFUSED)
 def test_what_makes_it_another_run_is_refused_with_field_values_and_remedy(workdir, field):
-    with pytest.raises(watch.TrainingError) as refused:
+    with pytest.raises(info.TrainingError) as refused:
         past(workdir, **{field: REFUSED[field]})
     lines = str(refused.value).splitlines()
     assert lines[0].startswith(f"{workdir} holds a run (step 4)")
@@ -111,7 +111,7 @@ def test_other_changes_go_through_are_said_and_move_no_data(workdir, field):
 
 def test_of_preprocessing_the_ops_that_differ_are_shown(workdir):
     pp = config().input.phantom.pp
-    with pytest.raises(watch.TrainingError, match=r"was augment\(shift=4\), now augment\(shift=2"):
+    with pytest.raises(info.TrainingError, match=r"was augment\(shift=4\), now augment\(shift=2"):
         past(workdir, **{"input.phantom.pp": pp.replace("shift=4", "shift=2")})
 
 
@@ -152,7 +152,7 @@ def test_other_data_under_the_same_name_are_refused_and_old_checkpoints_say_noth
 ):
     past(workdir)[0].check_data(DATA)
     for other in (DATA["phantom"] | {"items": 41}, DATA["phantom"] | {"sha256": "b" * 64}):
-        with pytest.raises(watch.TrainingError, match=r"data phantom was 40 items \(sha256 aaaa"):
+        with pytest.raises(info.TrainingError, match=r"data phantom was 40 items \(sha256 aaaa"):
             past(workdir)[0].check_data({"phantom": other})
         found, _ = past(workdir, allow=True)
         found.check_data({"phantom": other})
@@ -180,7 +180,7 @@ def test_the_same_tokenizer_may_lie_elsewhere_and_another_may_not_take_its_place
     sealed = json.loads(data.read_text())
     sealed["digest"] = checkpoint._digest({k: sealed[k] for k in ("position", "arrays")}, content)
     meta.write_text(json.dumps(content)), data.write_text(json.dumps(sealed))
-    with pytest.raises(watch.TrainingError, match="config.tokenizer.path was sha256 ffff"):
+    with pytest.raises(info.TrainingError, match="config.tokenizer.path was sha256 ffff"):
         past(tmp_path)
 
 
@@ -197,5 +197,5 @@ def test_before_the_first_checkpoint_only_another_model_is_refused(tmp_path):
     past(tmp_path, **{"model.llm.width": 48})  # No run: nobody has made a folder for checkpoints.
     (tmp_path / "checkpoints").mkdir()
     assert past(tmp_path, **{"input.batch_size": 8, "seed": 1})[0].changes == {}
-    with pytest.raises(watch.TrainingError, match="config.model.llm.width was 96, now 48"):
+    with pytest.raises(info.TrainingError, match="config.model.llm.width was 96, now 48"):
         past(tmp_path, **{"model.llm.width": 48})

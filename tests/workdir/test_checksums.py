@@ -59,7 +59,7 @@ def test_swapped_elements_and_a_run_of_zeros_change_it(pair):
 def test_eight_devices_give_what_one_gives(on_eight_devices):
     said = on_eight_devices("""
         import jax, numpy as np
-        from big_rad import checksums, sharding
+        from big_rad import sharding; from big_rad.workdir import checksums
         mesh = sharding.make_mesh((("data", -1),))
         x = np.random.default_rng(0).standard_normal((16, 24)).astype(np.float32)
         split = jax.device_put(x, sharding.batch_sharding(mesh))
