@@ -168,7 +168,8 @@ def _check_text(text: Mapping[str, Any], field: str, pp: str) -> None:
     wanted, most = text["clean"], text["max_text"]
     calls = list(pp_builder.calls(pp, only=("clean", "prompt", "tok")))
     used = [arguments["kind"] for name, arguments in calls if name == "clean"]
-    reports = any("report" in args["tasks"].split(",") for name, args in calls if name == "prompt")
+    tasks = ",".join(arguments["tasks"] for name, arguments in calls if name == "prompt")
+    reports = "report" in [task.strip() for task in tasks.split(",")]
     given = used[0] if used else ""
     if given != wanted and (given or reports):
         raise ValueError(

@@ -196,6 +196,9 @@ def test_a_string_that_cleans_needs_a_config_that_says_so():
     c.text.clean = "released"
     questions = strings.train_pp(c, prompt="prompt('vqa')", tok=strings.tok(c))
     input_pipeline.check_pp(c, "config.input.slake.pp", questions)
+    with pytest.raises(ValueError, match="cleaned by '', but config.text.clean is 'released'"):
+        both = questions.replace("'vqa'", "'vqa, report'")
+        input_pipeline.check_pp(c, "config.input.slake.pp", both)
 
 
 def test_recipes_and_their_users_find_the_writer_where_it_was():
