@@ -136,7 +136,7 @@ def test_optimizer_state_lies_where_its_parameter_lies_or_is_copied():
 
 EIGHT_DEVICES = """
     import jax, jax.numpy as jnp, ml_collections, numpy as np
-    from big_rad import sharding
+    from big_rad import sharding, trees
     from big_rad.training import losses, optim
     from big_rad.training import step as train_step
     from big_rad.evaluators import functions
@@ -164,7 +164,7 @@ EIGHT_DEVICES = """
     batch = dict(image=image, text=text, mask_ar=mask, mask_loss=mask, segment=segment)
     init = jax.jit(model.init)(jax.random.key(0), image[:1], text[:1, :-1], mask[:1, :-1])
     params = jax.tree.map(np.asarray, init["params"])
-    flat = common.flatten(params)
+    flat = trees.flatten(params)
     optimizer = optim.make(config, flat, 10)
     trained = {n: p for n, p in flat.items() if optimizer.trainable[n]}
 
@@ -181,7 +181,7 @@ EIGHT_DEVICES = """
         shardings = sharding.infer(flat, rules, mesh)
         state = {"params": params, "opt_state": optimizer.tx.init(trained), "step": jnp.int32(0)}
         places = {
-            "params": common.unflatten(shardings),
+            "params": trees.unflatten(shardings),
             "opt_state": sharding.like_params(state["opt_state"], shardings, mesh),
             "step": sharding.replicated(mesh),
         }
@@ -224,7 +224,7 @@ EIGHT_DEVICES = """
     assert one["tokens"].tolist() == mask[:5, 1:].sum(1).tolist()
     for k, v in one.items():
         np.testing.assert_allclose(split[k], v, rtol=1e-4, atol=1e-5, err_msg=k)
-    for n, after in common.flatten(want["params"]).items():
+    for n, after in trees.flatten(want["params"]).items():
         assert np.any(np.asarray(after) != flat[n]) == optimizer.trainable[n], n
     print("equal")
 """
