@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from big_rad import predictions
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.image import MODALITIES, PLANES
 from big_rad.grounding import boxes, classes, markup
@@ -26,13 +25,13 @@ from big_rad.grounding import codec as codecs
 from big_rad.grounding import masks as mask_lib
 from big_rad.grounding.unicode import nfc
 from big_rad.inference import answer as answer_lib
-from big_rad.inference import inputs
+from big_rad.inference import inputs, predictions
 from big_rad.inference import load as load_lib
 from big_rad.inference import queue as queue_lib
+from big_rad.inference.predictions import Entity, Prediction
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import ops_image, strings
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.predictions import Entity, Prediction
 from big_rad.weights import recipe
 
 _SHORTEST = 32  # Slots that a prompt is padded to, or twice that, and so on: few compilations.

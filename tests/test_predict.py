@@ -12,10 +12,11 @@ import pytest
 from PIL import Image
 from pydicom.data import get_testdata_file
 
-from big_rad import models, predict, predictions
+from big_rad import models, predict
 from big_rad.dicom import read as dicom_read
 from big_rad.grounding import codec as codecs
 from big_rad.inference import answer as answer_lib
+from big_rad.inference import predictions
 from big_rad.models import paligemma
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.workdir import checkpoint

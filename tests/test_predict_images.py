@@ -13,10 +13,10 @@ import pytest
 from PIL import Image
 from pydicom import Dataset
 
-from big_rad import predict, predictions
+from big_rad import predict
 from big_rad.dicom.read import read
 from big_rad.grounding import codec as codecs
-from big_rad.inference import inputs
+from big_rad.inference import inputs, predictions
 from big_rad.pp import tokenizer as tokenizers
 from tests.dicom.files import content, dataset
 

@@ -13,7 +13,6 @@ import jax
 import numpy as np
 
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import draw
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as specs
 from big_rad.grounding import boxes as box_lib
@@ -21,6 +20,7 @@ from big_rad.grounding import classes, markup
 from big_rad.grounding import codec as codecs
 from big_rad.grounding import masks as mask_lib
 from big_rad.inference import answer as answer_lib
+from big_rad.inference import draw
 from big_rad.inference import queue as queue_lib
 from big_rad.pp import ops_load, prompts
 

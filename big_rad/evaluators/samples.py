@@ -17,10 +17,10 @@ import numpy as np
 from PIL import Image
 
 from big_rad import files
-from big_rad.evaluators import draw
 from big_rad.evaluators import spec as specs
 from big_rad.grounding import masks
 from big_rad.grounding.unicode import nfc
+from big_rad.inference import draw
 
 Record = dict[str, Any]
 _FIELDS = ("id", "scores")  # that every reader needs

@@ -4,7 +4,8 @@ import pytest
 
 from big_rad import evaluators, input_pipeline
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import draw, headlines, page, samples
+from big_rad.evaluators import headlines, page, samples
+from big_rad.inference import draw
 from big_rad.pp import tokenizer as tokenizers
 
 PP = (

@@ -7,8 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from big_rad.evaluators import draw, gallery, page_parts, page_script, page_style, samples
+from big_rad.evaluators import gallery, page_parts, page_script, page_style, samples
 from big_rad.grounding import masks
+from big_rad.inference import draw
 from big_rad.pp import ops_image
 from tests import browser
 

@@ -6,7 +6,8 @@ import re
 import numpy as np
 import pytest
 
-from big_rad.evaluators import draw, page, page_parts, page_script, page_style, samples
+from big_rad.evaluators import page, page_parts, page_script, page_style, samples
+from big_rad.inference import draw
 
 HOSTILE = "<script>alert(1)</script> \"quoted\" 'single' & <img src=http://evil.example/x>"
 

@@ -179,5 +179,5 @@ def test_pages_and_what_classes_state_do_without_the_input_pipeline(module):
 
 def test_predict_imports_no_evaluator():
     found = {n for n in imports.along_with("big_rad.predict") if "big_rad.evaluators." in n}
-    assert found <= {"big_rad.evaluators.draw", "big_rad.evaluators.spec"}  # No model, no data.
+    assert found <= {"big_rad.inference.draw", "big_rad.evaluators.spec"}  # No model, no data.
     assert "big_rad.input_pipeline" in imports.along_with("big_rad.train")  # It is found at all.

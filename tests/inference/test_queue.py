@@ -293,7 +293,7 @@ EIGHT_DEVICES = """
         want = jax.device_get(decode.make_generate(model, **kw)(init, shown, text, 0 * text))
 
         mesh = sharding.make_mesh((("data", -1),))
-        places = common.unflatten(sharding.infer(common.flatten(init), ((".*", "fsdp"),), mesh))
+        places = trees.unflatten(sharding.infer(trees.flatten(init), ((".*", "fsdp"),), mesh))
         queue = queue_lib.Queue(
             model, rows=8, chunk=2, prompt_buckets=(8,), slot_bucket=16, **kw,
             sharding=sharding.batch_sharding(mesh),

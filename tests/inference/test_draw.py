@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from big_rad.evaluators import draw
 from big_rad.grounding import classes
+from big_rad.inference import draw
 from big_rad.pp import ops_image
 
 BLUE, ORANGE = (0, 0x72, 0xB2), (0xE6, 0x9F, 0)

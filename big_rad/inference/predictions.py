@@ -15,7 +15,7 @@ from PIL import Image
 
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.turns import Turn
-from big_rad.evaluators import draw
+from big_rad.inference import draw
 
 NOTE = "AI output, unverified; not for diagnostic use"
 
