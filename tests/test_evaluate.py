@@ -13,7 +13,7 @@ import pytest
 from big_rad import config as config_lib
 from big_rad import evaluate, metrics, train
 from big_rad.datasets.folder import builder
-from big_rad.evaluators import answers
+from big_rad.evaluators import answer_cache as answers
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from big_rad.inference import answer as answer_lib

@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from big_rad.evaluators import embeddings
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators.judges import embeddings
 from big_rad.evaluators.page_parts import interval
 from big_rad.grounding import markup, masks
 from big_rad.metrics import bootstrap, grounding, similarity

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from big_rad.evaluators import embeddings
+from big_rad.evaluators.judges import embeddings
 from big_rad.metrics import similarity
 from tests.evaluators import judge_server
 

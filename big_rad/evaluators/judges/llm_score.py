@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from big_rad import endpoint, files
-from big_rad.evaluators import llm_answer, llm_examples
-from big_rad.evaluators.llm_answer import Judgement, parse
+from big_rad.evaluators.judges import llm_answer, llm_examples
+from big_rad.evaluators.judges.llm_answer import Judgement, parse
 
 __all__ = ["Item", "Judge", "Judgement", "Unavailable", "digest", "messages", "parse", "summarise"]
 

@@ -1,0 +1,1 @@
+"""Judges of answers: a language model behind an endpoint, and word embeddings."""
