@@ -264,11 +264,11 @@ def test_requests_are_drawn_no_further_than_the_window(tiny):
 
 EIGHT_DEVICES = """
     import jax, numpy as np
-    from big_rad import sharding
+    from big_rad import sharding, trees
     from big_rad.inference import decode
     from big_rad.inference import queue as queue_lib
     from big_rad.inference import rows as rows_lib
-    from big_rad.models import common, radgrounder
+    from big_rad.models import radgrounder
 
     def check(mode):
         model = radgrounder.Model(
