@@ -22,17 +22,19 @@ from typing import Any
 import jax
 import ml_collections
 
-from big_rad import companions, evaluation_page, evaluators, files, runtime, weights
+from big_rad import companions, evaluators, files, runtime, weights
 from big_rad import config as config_lib
 from big_rad.datasets import pointed
 from big_rad.evaluators import answer_cache as answers
-from big_rad.evaluators import controls, page, possible, results
+from big_rad.evaluators import controls, possible, results
 from big_rad.evaluators import functions as function_lib
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as specs
 from big_rad.evaluators import summary as summaries
 from big_rad.evaluators.judges import llm_score
 from big_rad.inference import load as load_lib
+from big_rad.pages import evaluation as evaluation_page
+from big_rad.pages import sections as page
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe, sidecar
 from big_rad.workdir import info as run_info

@@ -28,7 +28,6 @@ from big_rad import (
     input_pipeline,
     models,
     overrides,
-    run_page,
     runtime,
     sharding,
     trees,
@@ -42,6 +41,7 @@ from big_rad.evaluators import spec as spec_lib
 from big_rad.grounding import classes
 from big_rad.inference import load
 from big_rad.models import lora
+from big_rad.pages import run as run_page
 from big_rad.pp import tokenizer as tokenizer_lib
 from big_rad.training import losses, memory, optim, resume, watch
 from big_rad.training import progress as progress_lib

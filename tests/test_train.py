@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import evaluate, run_page, train
+from big_rad import evaluate, train
 from big_rad.datasets import core
 from big_rad.dicom.errors import ReadError
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples
+from big_rad.pages import run as run_page
 from big_rad.weights import npz
 from big_rad.workdir import checkpoint, metric_writer
 from big_rad.workdir import info as run_info

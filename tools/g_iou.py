@@ -19,9 +19,9 @@ import numpy as np
 
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators.judges import embeddings
-from big_rad.evaluators.page_parts import interval
 from big_rad.grounding import markup, masks
 from big_rad.metrics import bootstrap, grounding, similarity
+from big_rad.pages.parts import interval
 
 _SIMILARITIES = (*grounding.SIMILARITIES, "embedding")
 

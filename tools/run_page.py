@@ -15,7 +15,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from big_rad import run_page
+from big_rad.pages import run as run_page
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -15,10 +15,11 @@ import jax
 import numpy as np
 
 from big_rad import files
-from big_rad.evaluators import page, page_parts
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as specs
 from big_rad.metrics import bootstrap
+from big_rad.pages import parts as page_parts
+from big_rad.pages import sections as page
 
 FOLDER, FILE = "before", "before_after.json"
 SIDES = ("before", "after", "difference")

@@ -8,10 +8,11 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import inspect_example, inspect_stats, page_style
+from big_rad.evaluators import inspect_example, inspect_stats
 from big_rad.evaluators.inspect_rows import class_name
 from big_rad.evaluators.inspect_stats import Inspection
-from big_rad.evaluators.page_parts import esc, header, save
+from big_rad.pages import style as page_style
+from big_rad.pages.parts import esc, header, save
 
 _BAD_SHOWN = 50
 _FOLD = 24  # A longer table is folded away.

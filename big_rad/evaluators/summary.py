@@ -9,10 +9,10 @@ import dataclasses
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import page
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators.page_parts import interval
 from big_rad.metrics import bootstrap
+from big_rad.pages import sections as page
+from big_rad.pages.parts import interval
 
 BY = ("image", "sample", "patient")
 _GROUPS = ("lang", "modality", "question_type")

@@ -4,8 +4,9 @@ import pytest
 
 from big_rad import evaluators, input_pipeline
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import headlines, page, samples
+from big_rad.evaluators import headlines, samples
 from big_rad.inference import draw
+from big_rad.pages import sections as page
 from big_rad.pp import tokenizer as tokenizers
 
 PP = (

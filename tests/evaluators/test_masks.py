@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import gallery, grounded, page, vqa
+from big_rad.evaluators import grounded, vqa
 from big_rad.grounding import masks
+from big_rad.pages import gallery
+from big_rad.pages import sections as page
 from tests.evaluators import test_evaluators as shared
 
 REFERENCES = ["The <seg>liver</seg> and the <seg>spleen</seg>.", "No <seg>aorta</seg>.", "Normal."]

@@ -10,9 +10,12 @@ import pathlib
 import numpy as np
 import pytest
 
-from big_rad import config_check, evaluation_page, evaluators, run_page
-from big_rad.evaluators import before_after, controls, headlines, page
+from big_rad import config_check, evaluators
+from big_rad.evaluators import before_after, controls, headlines
 from big_rad.evaluators import data as eval_data
+from big_rad.pages import evaluation as evaluation_page
+from big_rad.pages import run as run_page
+from big_rad.pages import sections as page
 from big_rad.pp import tokenizer as tokenizers
 from configs import demo
 from tests import made_evaluation, made_run

@@ -168,7 +168,7 @@ def test_groups_options_and_judges_decide_which_scores_there_are():
     assert Own.stated("f1_fr") is None and Own.stated("x") is None and not Own.lowest("x")
 
 
-@pytest.mark.parametrize("module", ["big_rad.run_page", "big_rad.evaluation_page", *NAMES])
+@pytest.mark.parametrize("module", ["big_rad.pages.run", "big_rad.pages.evaluation", *NAMES])
 def test_pages_and_what_classes_state_do_without_the_input_pipeline(module):
     name = module if "." in module else f"big_rad.evaluators.{module}"
     found = imports.along_with(name)

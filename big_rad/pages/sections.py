@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from big_rad.evaluators import gallery
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as specs
-from big_rad.evaluators.page_parts import esc, number
+from big_rad.pages import gallery
+from big_rad.pages.parts import esc, number
 
 Record = Mapping[str, Any]
 CONTROL_NAMES = {

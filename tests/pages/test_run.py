@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from big_rad import run_page
+from big_rad.pages import run as run_page
 from tests import browser, made_run
 from tests.made_run import evaluation, line, start
 

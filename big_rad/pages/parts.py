@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from big_rad import files
-from big_rad.evaluators import page_style
 from big_rad.metrics import bootstrap
+from big_rad.pages import style as page_style
 
 Record = Mapping[str, Any]
 

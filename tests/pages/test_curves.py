@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from big_rad.evaluators import curves
+from big_rad.pages import curves
 
 
 def svg_of(html):

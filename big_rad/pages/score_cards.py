@@ -6,8 +6,8 @@ Takes what `summary.intervals` returns, and gives HTML.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import page
-from big_rad.evaluators.page_parts import esc, interval
+from big_rad.pages import sections as page
+from big_rad.pages.parts import esc, interval
 
 _GROUPS = {  # field of a group -> its heading
     "lang": "language",

@@ -13,9 +13,9 @@ from PIL import Image
 
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as specs
-from big_rad.evaluators.page_parts import esc, mark_entities, number
 from big_rad.grounding import masks
 from big_rad.inference import draw
+from big_rad.pages.parts import esc, mark_entities, number
 from big_rad.pp import ops_image
 
 Record = Mapping[str, Any]

@@ -1,7 +1,7 @@
 """The page of an evaluation: which curves of the run it shows."""
 
-from big_rad import evaluation_page
-from big_rad.evaluators import page
+from big_rad.pages import evaluation as evaluation_page
+from big_rad.pages import sections as page
 from tests import made_run
 
 

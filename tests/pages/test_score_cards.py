@@ -4,7 +4,11 @@ import re
 
 import pytest
 
-from big_rad.evaluators import page, page_parts, page_style, score_cards, summary
+from big_rad.evaluators import summary
+from big_rad.pages import parts as page_parts
+from big_rad.pages import score_cards
+from big_rad.pages import sections as page
+from big_rad.pages import style as page_style
 from tests import browser
 
 

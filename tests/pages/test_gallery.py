@@ -7,9 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from big_rad.evaluators import gallery, page_parts, page_script, page_style, samples
+from big_rad.evaluators import samples
 from big_rad.grounding import masks
 from big_rad.inference import draw
+from big_rad.pages import gallery
+from big_rad.pages import parts as page_parts
+from big_rad.pages import script as page_script
+from big_rad.pages import style as page_style
 from big_rad.pp import ops_image
 from tests import browser
 

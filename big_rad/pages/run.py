@@ -12,9 +12,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from big_rad import config as config_lib
-from big_rad.evaluators import before_after, curves, page, page_parts, page_script, page_style
+from big_rad.evaluators import before_after
 from big_rad.evaluators import spec as specs
-from big_rad.evaluators.page_parts import esc
+from big_rad.pages import curves
+from big_rad.pages import parts as page_parts
+from big_rad.pages import script as page_script
+from big_rad.pages import sections as page
+from big_rad.pages import style as page_style
+from big_rad.pages.parts import esc
 from big_rad.workdir import checkpoint
 from big_rad.workdir import state as run_state
 from big_rad.workdir.state import RunState

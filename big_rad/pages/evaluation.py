@@ -9,9 +9,13 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from big_rad import run_page
-from big_rad.evaluators import page, page_parts, page_script, page_style, score_cards
 from big_rad.evaluators import spec as specs
+from big_rad.pages import parts as page_parts
+from big_rad.pages import run as run_page
+from big_rad.pages import score_cards
+from big_rad.pages import script as page_script
+from big_rad.pages import sections as page
+from big_rad.pages import style as page_style
 from big_rad.workdir import run_dir
 from big_rad.workdir import state as run_state
 

@@ -7,7 +7,7 @@ are missing or not finite leave a gap and a cross below the curve.
 import math
 from collections.abc import Callable, Mapping, Sequence
 
-from big_rad.evaluators.page_parts import esc
+from big_rad.pages.parts import esc
 
 Points = Sequence[tuple[int, float | None]]
 Place = Callable[[float], float]

@@ -6,8 +6,12 @@ import re
 import numpy as np
 import pytest
 
-from big_rad.evaluators import page, page_parts, page_script, page_style, samples
+from big_rad.evaluators import samples
 from big_rad.inference import draw
+from big_rad.pages import parts as page_parts
+from big_rad.pages import script as page_script
+from big_rad.pages import sections as page
+from big_rad.pages import style as page_style
 
 HOSTILE = "<script>alert(1)</script> \"quoted\" 'single' & <img src=http://evil.example/x>"
 
