@@ -25,12 +25,13 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import before_after, published
+from big_rad.evaluators import before_after
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as specs
 from big_rad.evaluators import summary as summaries
 from big_rad.metrics import bootstrap
 from big_rad.pages import parts as page_parts
+from tools import published
 
 _UNDECIDED = 0.05
 _ENTRY = ("type", "dataset", "split", "control", "n", "intervals")

@@ -29,10 +29,11 @@ from absl import flags
 from ml_collections import config_flags
 
 from big_rad import overrides
-from big_rad.evaluators import inspect_page, inspect_stats
-from big_rad.evaluators.inspect_example import where_of
-from big_rad.evaluators.inspect_rows import Row, Text, class_name
-from big_rad.evaluators.inspect_stats import Inspection
+from tools.inspection import page as inspect_page
+from tools.inspection import stats as inspect_stats
+from tools.inspection.example import where_of
+from tools.inspection.rows import Row, Text, class_name
+from tools.inspection.stats import Inspection
 
 _BAR, _LINES, _BAD_SHOWN = 40, 12, 20
 

@@ -15,8 +15,7 @@ from collections.abc import Sequence
 
 from big_rad import evaluate, runtime
 from big_rad.datasets import prepare
-from big_rad.evaluators import published
-from tools import compare
+from tools import compare, published
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -4,10 +4,10 @@ import re
 import numpy as np
 import pytest
 
-from big_rad.evaluators import published, spec
+from big_rad.evaluators import spec
 from tests import made_evaluation
 from tests.made_evaluation import draw
-from tools import compare
+from tools import compare, published
 
 
 def evaluation(folder, scores, name="slake", **options):

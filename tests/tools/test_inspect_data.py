@@ -13,12 +13,14 @@ from big_rad import input_pipeline
 from big_rad.datasets import core
 from big_rad.datasets.phantom import builder
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import inspect_example, inspect_rows, inspect_stats
 from big_rad.grounding import boxes as box_lib
 from big_rad.pp import packed
 from big_rad.pp import tokenizer as tokenizer_lib
 from configs import demo, radgrounder_det
 from tools import inspect_data
+from tools.inspection import example as inspect_example
+from tools.inspection import rows as inspect_rows
+from tools.inspection import stats as inspect_stats
 
 CONFIGS = pathlib.Path(__file__).parents[2] / "configs"
 DEMO = f"{CONFIGS / 'demo.py'}"

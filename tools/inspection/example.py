@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image
 
-from big_rad.evaluators.inspect_rows import Entity, Row, Text, Token, class_name
 from big_rad.grounding import boxes as box_lib
 from big_rad.inference import draw
 from big_rad.pages.parts import esc, mark_entities
+from tools.inspection.rows import Entity, Row, Text, Token, class_name
 
 _THUMB = 224
 _TAG = re.compile(r"(<p bbox=(?:<loc\d{4}>)* ?|id=<seg\d{3}>>|</?seg>|</p>)")

@@ -8,11 +8,12 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import inspect_example, inspect_stats
-from big_rad.evaluators.inspect_rows import class_name
-from big_rad.evaluators.inspect_stats import Inspection
 from big_rad.pages import style as page_style
 from big_rad.pages.parts import esc, header, save
+from tools.inspection import example as inspect_example
+from tools.inspection import stats as inspect_stats
+from tools.inspection.rows import class_name
+from tools.inspection.stats import Inspection
 
 _BAD_SHOWN = 50
 _FOLD = 24  # A longer table is folded away.

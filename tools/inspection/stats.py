@@ -14,9 +14,9 @@ import numpy as np
 
 from big_rad import input_pipeline
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import inspect_rows
-from big_rad.evaluators.inspect_rows import ABSENT, Row
 from big_rad.pp import builder as pp_builder
+from tools.inspection import rows as inspect_rows
+from tools.inspection.rows import ABSENT, Row
 
 _BAD = (ValueError, KeyError, OSError)  # What a bad example raises; anything else is a defect.
 _FOLDER = re.compile(r"(?:(?<![\w<:/.])/|\b[A-Za-z]:\\)(?:[^/\\\n'\"<>|]+[/\\])+")
