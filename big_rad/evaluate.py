@@ -26,7 +26,7 @@ from big_rad import companions, evaluators, files, runtime, weights
 from big_rad import config as config_lib
 from big_rad.datasets import pointed
 from big_rad.evaluators import answer_cache as answers
-from big_rad.evaluators import controls, possible, results
+from big_rad.evaluators import controls, headlines, possible, results
 from big_rad.evaluators import functions as function_lib
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as specs
@@ -34,7 +34,6 @@ from big_rad.evaluators import summary as summaries
 from big_rad.evaluators.judges import llm_score
 from big_rad.inference import load as load_lib
 from big_rad.pages import evaluation as evaluation_page
-from big_rad.pages import sections as page
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe, sidecar
 from big_rad.workdir import info as run_info
@@ -232,7 +231,7 @@ def _entry(run: _Evaluation, name: str) -> dict[str, Any]:
         graded = _grade(run.judge, records, cls.task)
         graded_by = run.judge.model
         sample_files.write(run.out / "samples", name, records, pixels)
-        run.log(f"{name}: {page.graded(graded)}{_failures(records)}")
+        run.log(f"{name}: {headlines.graded(graded)}{_failures(records)}")
     of = summaries.clusters(records, run.by, data.patients())
     return {
         **results.described(asked, data, records),

@@ -20,7 +20,7 @@ from big_rad.inference import answer as answer_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.workdir import metric_writer
 from tests import browser, foreign, tiny_run
-from tests.evaluators import judge_server
+from tests.evaluators.judges import judge_server
 from tests.published import folder as published
 from tests.published import slake, vqa_rad
 from tools import reproduce

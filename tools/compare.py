@@ -30,7 +30,6 @@ from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as specs
 from big_rad.evaluators import summary as summaries
 from big_rad.metrics import bootstrap
-from big_rad.pages import parts as page_parts
 from tools import published
 
 _UNDECIDED = 0.05
@@ -173,7 +172,7 @@ def _print(
         verdicts.append(verdict)
         change = f"{d.mean:+.3f} ({d.low:+.3f} to {d.high:+.3f})"
         if row.subjects < bootstrap.FEWEST:
-            change = f"{d.mean:+.3f}, no verdict: {page_parts.few(row.subjects)}"
+            change = f"{d.mean:+.3f}, no verdict: {bootstrap.few(row.subjects)}"
         figures = f"{d.p:.4f} | {p:.4f}" if possible else "– | –"
         print(
             f"| {row.eval} {row.score} | {row.before.mean:.3f} | {row.after.mean:.3f} | "

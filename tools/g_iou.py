@@ -21,7 +21,6 @@ from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators.judges import embeddings
 from big_rad.grounding import markup, masks
 from big_rad.metrics import bootstrap, grounding, similarity
-from big_rad.pages.parts import interval
 
 _SIMILARITIES = (*grounding.SIMILARITIES, "embedding")
 
@@ -103,7 +102,9 @@ def _row(
     scores = [s["g_iou"] for s in result["per_sample"]]
     images = [sample_files.image_of(r) for r in records]
     x = bootstrap.interval(scores, clusters=images, resamples=args.resamples)
-    return f"| {name} | {result['name']} | {interval(vars(x))} | {x.n} | {x.clusters} |"
+    return (
+        f"| {name} | {result['name']} | {bootstrap.interval_text(vars(x))} | {x.n} | {x.clusters} |"
+    )
 
 
 def _modes(args: argparse.Namespace, records: Sequence[Any]) -> list[str]:

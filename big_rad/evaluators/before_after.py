@@ -15,11 +15,10 @@ import jax
 import numpy as np
 
 from big_rad import files
+from big_rad.evaluators import headlines
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as specs
 from big_rad.metrics import bootstrap
-from big_rad.pages import parts as page_parts
-from big_rad.pages import sections as page
 
 FOLDER, FILE = "before", "before_after.json"
 SIDES = ("before", "after", "difference")
@@ -165,11 +164,11 @@ def tables(found: Sequence[Mapping[str, Any]], evals: Mapping[str, Any]) -> list
             continue
         place = order.index(row["eval"]) if row["eval"] in order else len(order)
         scores = list(dict.fromkeys([*cls.main, *labels]))
-        key = (page.rank(row["eval"], kind), place, scores.index(score))
+        key = (headlines.rank(row["eval"], kind), place, scores.index(score))
         validation = str(spec.get("split", "")).startswith("val")
-        name = f"{page.title(row['eval'], kind)}: {labels[score]}"
-        sides = (page_parts.interval(row["before"]), page_parts.interval(row["after"]))
-        cells = (name, *sides, page_parts.difference(row["difference"]))
+        name = f"{headlines.title(row['eval'], kind)}: {labels[score]}"
+        sides = (bootstrap.interval_text(row["before"]), bootstrap.interval_text(row["after"]))
+        cells = (name, *sides, bootstrap.difference_text(row["difference"]))
         lines[validation].append((key, Line(*cells, row["after"]["clusters"])))
     titles = {False: "", True: "Validation patients, whose scores choose the checkpoint"}
     return [

@@ -204,3 +204,31 @@ def _control(spec: Mapping[str, Any]) -> str:
 
 def _figure(value: float) -> str:
     return f"{value:.3f}"
+
+
+def rank(name: str, kind: Any) -> tuple[int, int, int]:
+    """Returns the place of an evaluator on the page; those that share it keep their order.
+
+    Args:
+        name: of the evaluator.
+        kind: its type.
+    """
+    cls, base = specs.of(kind), name.removesuffix("_val")
+    order = list(cls.titles)
+    return (int(base != name), cls.place, order.index(base)) if base in order else (2, 0, 0)
+
+
+def title(name: str, kind: Any) -> str:
+    """Returns the name of an evaluator of some type as a heading."""
+    titles, base = specs.of(kind).titles, name.removesuffix("_val")
+    if base != name and base in titles:
+        return f"{titles[base]}, validation"
+    return titles.get(name, name.replace("_", " ").strip().capitalize())
+
+
+def graded(metrics: Mapping[str, float | None]) -> str:
+    """Returns how many answers a judge graded, "" if none was asked."""
+    judged, failed = metrics.get("llm_judged"), metrics.get("llm_failed")
+    if judged is None or failed is None:
+        return ""
+    return f"{judged:.0f} of {judged + failed:.0f} graded by the judge"

@@ -9,10 +9,9 @@ import dataclasses
 from collections.abc import Collection, Hashable, Mapping, Sequence
 from typing import Any
 
+from big_rad.evaluators import headlines
 from big_rad.evaluators import samples as sample_files
 from big_rad.metrics import bootstrap
-from big_rad.pages import sections as page
-from big_rad.pages.parts import interval
 
 BY = ("image", "sample", "patient")
 _GROUPS = ("lang", "modality", "question_type")
@@ -133,14 +132,16 @@ def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
     if summary.get("unfinished"):
         lines.append(f"\nNot finished: {', '.join(summary['unfinished'])}.")
     lines += [f"\n{n}: left out, {why}." for n, why in (summary.get("left_out") or {}).items()]
-    graded = {n: page.graded(e.get("metrics", {})) for n, e in summary["evals"].items()}
+    graded = {n: headlines.graded(e.get("metrics", {})) for n, e in summary["evals"].items()}
     lines += [f"\n{name}: {text}." for name, text in graded.items() if text]
     lines += ["", "| evaluator | score | mean (95 %) | n | units |", "|---|---|---|---|---|"]
     for name, entry in summary["evals"].items():
         for score, x in entry["intervals"][""].items():
-            lines.append(f"| {name} | {score} | {interval(x)} | {x['n']} | {x['clusters']} |")
+            lines.append(
+                f"| {name} | {score} | {bootstrap.interval_text(x)} | {x['n']} | {x['clusters']} |"
+            )
     grouped = groups and [
-        f"| {name} | {group} | {score} | {interval(x)} | {x['n']} |"
+        f"| {name} | {group} | {score} | {bootstrap.interval_text(x)} | {x['n']} |"
         for name, entry in summary["evals"].items()
         if entry["control"] == "none"
         for group, scores in entry["intervals"].items()

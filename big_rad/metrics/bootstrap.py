@@ -7,7 +7,8 @@ little and resampling them hides it, so there the p of a difference is counted e
 """
 
 import dataclasses
-from collections.abc import Hashable, Sequence
+import math
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -200,3 +201,34 @@ def _resampled(sums: np.ndarray, sizes: np.ndarray, resamples: int, seed: int) -
         with np.errstate(invalid="ignore"):
             means[start : start + rows] = total / count
     return means
+
+
+def interval_text(x: Mapping[str, Any] | None) -> str:
+    """Returns `mean`, `low` and `high` to read, "–" where no sample counts (`n`), and no bounds of
+    one image or patient, which would be its own."""
+    if not x or not x["n"] or not math.isfinite(x["mean"]):
+        return "–"
+    if x.get("clusters", 2) < 2:
+        return f"{x['mean']:.3f} (of one alone)"
+    return f"{x['mean']:.3f} ({x['low']:.3f} to {x['high']:.3f})"
+
+
+def difference_text(x: Mapping[str, Any] | None, clusters: str = "patients") -> str:
+    """Returns a paired difference to read, as `interval_text` does an interval; of too few
+    clusters, whose interval would look like a verdict, the mean and the reason.
+
+    Args:
+        x: of `difference`.
+        clusters: what they are, for the reason.
+    """
+    if not x or not x["n"] or not math.isfinite(x["mean"]):
+        return "–"
+    if x["clusters"] < FEWEST:
+        return f"{x['mean']:+.3f}, no verdict: {few(x['clusters'], clusters)}"
+    return f"{x['mean']:+.3f} ({x['low']:+.3f} to {x['high']:+.3f})"
+
+
+def few(count: int, what: str = "patients") -> str:
+    """Returns why so few of them allow no verdict."""
+    unit = what if count != 1 else what.removesuffix("s")
+    return f"{count} {unit}, and at least {FEWEST} are needed"

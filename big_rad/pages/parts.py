@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 
 from big_rad import files
-from big_rad.metrics import bootstrap
 from big_rad.pages import style as page_style
 
 Record = Mapping[str, Any]
@@ -82,37 +81,6 @@ def number(x: Any) -> str:
     if abs(x) > 1:
         return f"{float(x):.1f}".removesuffix(".0")
     return f"{float(x):.3f}"
-
-
-def interval(x: Mapping[str, Any] | None) -> str:
-    """Returns `mean`, `low` and `high` to read, "–" where no sample counts (`n`), and no bounds of
-    one image or patient, which would be its own."""
-    if not x or not x["n"] or not math.isfinite(x["mean"]):
-        return "–"
-    if x.get("clusters", 2) < 2:
-        return f"{x['mean']:.3f} (of one alone)"
-    return f"{x['mean']:.3f} ({x['low']:.3f} to {x['high']:.3f})"
-
-
-def difference(x: Mapping[str, Any] | None, clusters: str = "patients") -> str:
-    """Returns a paired difference to read, like `interval`; of too few clusters, whose interval
-    would look like a verdict, the mean and the reason.
-
-    Args:
-        x: of `bootstrap.difference`.
-        clusters: what they are, for the reason.
-    """
-    if not x or not x["n"] or not math.isfinite(x["mean"]):
-        return "–"
-    if x["clusters"] < bootstrap.FEWEST:
-        return f"{x['mean']:+.3f}, no verdict: {few(x['clusters'], clusters)}"
-    return f"{x['mean']:+.3f} ({x['low']:+.3f} to {x['high']:+.3f})"
-
-
-def few(count: int, what: str = "patients") -> str:
-    """Returns why so few of them allow no verdict."""
-    unit = what if count != 1 else what.removesuffix("s")
-    return f"{count} {unit}, and at least {bootstrap.FEWEST} are needed"
 
 
 def duration(seconds: float) -> str:

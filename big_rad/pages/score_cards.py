@@ -6,8 +6,10 @@ Takes what `summary.intervals` returns, and gives HTML.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from big_rad.evaluators import headlines
+from big_rad.metrics import bootstrap
 from big_rad.pages import sections as page
-from big_rad.pages.parts import esc, interval
+from big_rad.pages.parts import esc
 
 _GROUPS = {  # field of a group -> its heading
     "lang": "language",
@@ -49,7 +51,7 @@ def _card(evals: Mapping[str, Any], section: page.Section) -> str:
         if c != "none" and n in evals and main in evals[n]["intervals"][""]
     }
     counted = "" if x is None or x["n"] == entry["n"] else f", {x['n']:,} of them count here"
-    graded = page.graded(entry.get("metrics", {}))
+    graded = headlines.graded(entry.get("metrics", {}))
     graded = f", {graded}" if graded else ""
     what = f"{entry['dataset']} {entry['split']}, n = {entry['n']:,}{counted}{graded}"
     figure = "–" if x is None else f"{x['mean']:.3f}"
@@ -107,7 +109,8 @@ def _bar(x: Mapping[str, Any], controls: Mapping[str, float] | None = None) -> s
         for c, v in (controls or {}).items()
     )
     return (
-        f'<div class="bar" title="{esc(interval(x))}"><i class="band" style="left:{low:.2%};'
+        f'<div class="bar" title="{esc(bootstrap.interval_text(x))}">'
+        f'<i class="band" style="left:{low:.2%};'
         f'width:{high - low:.2%}"></i>{lines}<i class="mean" style="left:{mean:.2%}"></i></div>'
     )
 
@@ -115,7 +118,7 @@ def _bar(x: Mapping[str, Any], controls: Mapping[str, float] | None = None) -> s
 def _table(scores: Mapping[str, Any], labels: Mapping[str, str]) -> str:
     rows = "".join(
         f'<tr><th scope="row">{esc(labels.get(name, name.replace("_", " ")))}</th>'
-        f"<td>{interval(x)}</td><td>{x['n']:,}</td></tr>"
+        f"<td>{bootstrap.interval_text(x)}</td><td>{x['n']:,}</td></tr>"
         for name, x in scores.items()
     )
     return (

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from big_rad.evaluators import headlines
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as specs
 from big_rad.pages import gallery
@@ -119,29 +120,9 @@ def sections_of(
         records, pixels = sample_files.read(samples_dir, name)
         if found or records:
             step = steps.get(name)
-            heading = title(name, kind)
+            heading = headlines.title(name, kind)
             sections.append(Section(heading, kind, found, records, pixels, step, names))
-    return sorted(sections, key=lambda s: rank(s.names["none"], s.kind))
-
-
-def rank(name: str, kind: Any) -> tuple[int, int, int]:
-    """Returns the place of an evaluator on the page; those that share it keep their order.
-
-    Args:
-        name: of the evaluator.
-        kind: its type.
-    """
-    cls, base = specs.of(kind), name.removesuffix("_val")
-    order = list(cls.titles)
-    return (int(base != name), cls.place, order.index(base)) if base in order else (2, 0, 0)
-
-
-def title(name: str, kind: Any) -> str:
-    """Returns the name of an evaluator of some type as a heading."""
-    titles, base = specs.of(kind).titles, name.removesuffix("_val")
-    if base != name and base in titles:
-        return f"{titles[base]}, validation"
-    return titles.get(name, name.replace("_", " ").strip().capitalize())
+    return sorted(sections, key=lambda s: headlines.rank(s.names["none"], s.kind))
 
 
 def scores(sections: Sequence[Section]) -> str:
@@ -224,15 +205,7 @@ def _what(section: Section) -> str:
     real = section.results.get("none", {})
     n = real.get("n") or len(section.records)
     parts += [f"n = {n:.0f}"] if n else []
-    return ", ".join(parts + ([graded(real)] if graded(real) else []))
-
-
-def graded(metrics: Mapping[str, float | None]) -> str:
-    """Returns how many answers a judge graded, "" if none was asked."""
-    judged, failed = metrics.get("llm_judged"), metrics.get("llm_failed")
-    if judged is None or failed is None:
-        return ""
-    return f"{judged:.0f} of {judged + failed:.0f} graded by the judge"
+    return ", ".join(parts + ([headlines.graded(real)] if headlines.graded(real) else []))
 
 
 def _classes(metrics: Mapping[str, float]) -> str:

@@ -5,6 +5,7 @@ import re
 import pytest
 
 from big_rad.evaluators import summary
+from big_rad.metrics import bootstrap
 from big_rad.pages import parts as page_parts
 from big_rad.pages import score_cards
 from big_rad.pages import sections as page
@@ -83,8 +84,8 @@ def test_a_card_shows_the_score_between_its_bounds_beside_the_control():
 
 def test_of_one_image_there_is_a_mean_and_no_interval():
     one = summary.intervals([record(0, score=0.5)] * 3, ["s0"] * 3, resamples=50)[""]["g_iou"]
-    assert page_parts.interval(one) == "0.500 (of one alone)"
-    assert page_parts.interval(one | {"clusters": 2}) == "0.500 (0.500 to 0.500)"
+    assert bootstrap.interval_text(one) == "0.500 (of one alone)"
+    assert bootstrap.interval_text(one | {"clusters": 2}) == "0.500 (0.500 to 0.500)"
 
 
 def test_classes_beyond_the_most_frequent_are_folded_and_none_is_lost():

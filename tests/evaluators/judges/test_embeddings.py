@@ -3,7 +3,7 @@ import pytest
 
 from big_rad.evaluators.judges import embeddings
 from big_rad.metrics import similarity
-from tests.evaluators import judge_server
+from tests.evaluators.judges import judge_server
 
 
 @pytest.fixture
