@@ -6,10 +6,10 @@ import shutil
 import jax
 import numpy as np
 import pytest
-from tests.test_checkpoint import META, abstract, assert_same, make_state
 
 from big_rad.workdir import checkpoint
 from tests import tiny_run
+from tests.workdir.states import META, abstract, assert_same, make_state
 
 
 def flip(path, rng):
