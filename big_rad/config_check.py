@@ -10,13 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from big_rad import config as config_lib
-from big_rad import evaluators, fields, input_pipeline, models, registry, sharding
+from big_rad import evaluators, fields, models, registry, sharding
 from big_rad.datasets import core
 from big_rad.evaluators import headlines
 from big_rad.evaluators import spec as specs
 from big_rad.grounding.codec import get_codec
 from big_rad.models import gemma, lora, mask_decoder, siglip
 from big_rad.pp import builder as pp_builder
+from big_rad.pp import check as pp_check
 from big_rad.pp import ops_detect
 from big_rad.registry import did_you_mean
 from big_rad.training import losses, optim
@@ -273,7 +274,7 @@ def _ops(config: Any, place: str, pp: str | None, boxes: bool = True) -> Iterato
     wrong = list(_said(lambda: list(pp_builder.calls(pp)))) if pp else []
     yield from (f"{place}: {w}" for w in wrong)
     if pp and not wrong:
-        yield from _said(input_pipeline.check_pp, config, place, pp, boxes=boxes)
+        yield from _said(pp_check.check_pp, config, place, pp, boxes=boxes)
         yield from (f"{place}: {w}" for w in _said(pp_builder.check, pp))
         yield from _blocks(config, place, pp)
 

@@ -14,7 +14,7 @@ import hashlib
 import importlib
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -58,6 +58,32 @@ def load_source(name: str, split: str, data_dir: str | Path, **kw: Any) -> Sourc
             raise
         raise ValueError(f"no dataset named {name!r}; known: {', '.join(names())}") from e
     return load(split, data_dir, **kw)
+
+
+def make_source(spec: Mapping[str, Any], data_dir: str) -> Any:
+    """Returns the random-access source that a dataset's config names.
+
+    Args:
+        spec: `builder`, `split`, optionally `builder_args`, `only` ("grounded": examples that
+            have boxes or a label map), `asked` (arguments of `asked`: questions where things are,
+            instead of the texts), and `expand` (arguments of `expand`: one text an item).
+        data_dir: where the datasets lie.
+
+    Raises:
+        ValueError: another `only`.
+    """
+    source = load_source(
+        spec["builder"], spec["split"], data_dir, **dict(spec.get("builder_args", {}))
+    )
+    if spec.get("only", "grounded") != "grounded":
+        raise ValueError(f"only={spec['only']!r} of a dataset's config: there is 'grounded'")
+    if spec.get("only"):
+        source = grounded(source)
+    if spec.get("asked"):
+        source = asked(source, **dict(spec["asked"]))
+    if spec.get("expand"):
+        source = expand(source, **dict(spec["expand"]))
+    return source
 
 
 def names() -> list[str]:

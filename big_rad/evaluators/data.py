@@ -298,11 +298,11 @@ def load(spec: Mapping[str, Any], data_dir: str) -> EvalData:
         ValueError: a field that does not fit.
         NoData: the dataset has nothing of what is asked.
     """
-    from big_rad import input_pipeline  # Pages do without Grain.
+    from big_rad.datasets import core
 
     key = specs.data_key(spec, data_dir)
     if key not in _cache:
-        source = input_pipeline.make_source(spec, data_dir)
+        source = core.make_source(spec, data_dir)
         preprocess = pp_builder.get_preprocess_fn(spec["pp"])
         try:
             _cache[key] = EvalData(source, preprocess, spec.get("limit"))

@@ -2,7 +2,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from big_rad import evaluators, input_pipeline
+from big_rad import evaluators
+from big_rad.datasets import core
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import headlines, samples
 from big_rad.inference import draw
@@ -75,7 +76,7 @@ def build(monkeypatch, tmp_path):
         made.append(spec["builder"])
         return Source(spec["expand"]["task"])
 
-    monkeypatch.setattr(input_pipeline, "make_source", make_source)
+    monkeypatch.setattr(core, "make_source", make_source)
 
     def build(kind, task):
         evals = ml_collections.ConfigDict()

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from big_rad import input_pipeline
 from big_rad.datasets import core
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import possible
@@ -45,7 +44,7 @@ def open_all(monkeypatch):
     opened, said = [], []
 
     def open_all(evals, patients=("a", "b"), **options):
-        monkeypatch.setattr(input_pipeline, "make_source", Source(patients, opened))
+        monkeypatch.setattr(core, "make_source", Source(patients, opened))
         return possible.open_all(evals, "d", said.append, **options)
 
     open_all.opened, open_all.said = opened, said

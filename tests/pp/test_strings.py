@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from big_rad import config as config_lib
-from big_rad import config_check, input_pipeline, predict
+from big_rad import config_check, predict
 from big_rad.dicom import read as dicom_read
 from big_rad.grounding import codec as codecs
-from big_rad.pp import builder, prompts, strings
+from big_rad.pp import builder, check, prompts, strings
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe
 from configs import common, finetune, public_vqa, radgrounder_det, radgrounder_seg
@@ -188,17 +188,17 @@ def test_text_settings_that_are_not_those_of_the_data_are_refused(change, said):
 def test_a_string_that_cleans_needs_a_config_that_says_so():
     c = radgrounder_det.get_config("variant=tiny,data=folder,released=True")
     pp = c.input.folder.pp
-    input_pipeline.check_pp(c, "config.input.folder.pp", pp)
+    check.check_pp(c, "config.input.folder.pp", pp)
     c.text.clean = ""
     with pytest.raises(ValueError, match="cleaned by 'released', but config.text.clean is ''"):
-        input_pipeline.check_pp(c, "config.input.folder.pp", pp)
+        check.check_pp(c, "config.input.folder.pp", pp)
     # Questions are never cleaned, and may be trained beside cleaned reports.
     c.text.clean = "released"
     questions = strings.train_pp(c, prompt="prompt('vqa')", tok=strings.tok(c))
-    input_pipeline.check_pp(c, "config.input.slake.pp", questions)
+    check.check_pp(c, "config.input.slake.pp", questions)
     with pytest.raises(ValueError, match="cleaned by '', but config.text.clean is 'released'"):
         both = questions.replace("'vqa'", "'vqa, report'")
-        input_pipeline.check_pp(c, "config.input.slake.pp", both)
+        check.check_pp(c, "config.input.slake.pp", both)
 
 
 def test_recipes_and_their_users_find_the_writer_where_it_was():

@@ -128,7 +128,7 @@ def test_the_page_holds_prompt_target_and_token_ids_of_training(tmp_path, data_d
     page = Page(made(tmp_path, data_dir, f"--config={DET}", "--n=6", "--seed=3"))
     config = radgrounder_det.get_config("variant=tiny,data=phantom,size=112")
     rows = trained(config, data_dir, seed=3, batches=1)
-    source = {e["id"]: e for e in input_pipeline.make_source(config.input.phantom, data_dir)}
+    source = {e["id"]: e for e in core.make_source(config.input.phantom, data_dir)}
     tok = tokenizer_lib.load("tiny")
     printed = capsys.readouterr().out
     assert len(page.examples) == 6
@@ -165,7 +165,7 @@ def test_boundaries_are_where_the_prompt_ends_and_the_target_ends(tmp_path, data
 def test_boxes_are_those_of_the_target_and_of_the_slice_and_are_drawn_there(tmp_path, data_dir):
     config = radgrounder_det.get_config("variant=tiny,data=phantom,size=112")
     part = inspect_stats.training(config, "phantom", data_dir, n=24)
-    source = {e["id"]: e for e in input_pipeline.make_source(config.input.phantom, data_dir)}
+    source = {e["id"]: e for e in core.make_source(config.input.phantom, data_dir)}
     page = Page(made(tmp_path, data_dir, f"--config={DET}", "--n=24"))
     checked = 0
     for row, example in zip(part.rows, page.examples, strict=True):

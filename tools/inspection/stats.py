@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from big_rad import input_pipeline
+from big_rad.datasets import core
 from big_rad.evaluators import data as eval_data
 from big_rad.pp import builder as pp_builder
 from tools.inspection import rows as inspect_rows
@@ -189,7 +190,7 @@ def evaluation(
     spec = config.evals[name]
     seed = int(config.seed if seed is None else seed)
     reader = inspect_rows.Reader(spec.pp)
-    source = _Watched(input_pipeline.make_source(spec, data_dir))
+    source = _Watched(core.make_source(spec, data_dir))
     last = _Last(pp_builder.get_preprocess_fn(inspect_rows.without_keep(spec.pp)))
     examples = eval_data.EvalData(source, last, spec.get("limit"))
     found = _blank(name, spec, reader, seed=seed, size=len(examples))
