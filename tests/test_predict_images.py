@@ -14,6 +14,7 @@ from PIL import Image
 from pydicom import Dataset
 
 from big_rad import predict
+from big_rad.dicom import read as dicom_read
 from big_rad.dicom.read import read
 from big_rad.grounding import codec as codecs
 from big_rad.inference import inputs, predictions
@@ -97,7 +98,7 @@ def test_masks_come_back_to_stored_pixels(tmp_path):
     mask = np.zeros(HU.shape, bool)
     mask[:32, :24] = True
     entity = predictions.Entity("liver", 5, "liver", (0, 0, 24, 32), mask)
-    shown, inverse = predict.dicom_read.to_display(image)
+    shown, inverse = dicom_read.to_display(image)
     back = predictions.turn(predictions.Prediction("", (entity,), 0.0), inverse, HU.shape)
     np.testing.assert_array_equal(back.entities[0].mask, mask[:, ::-1])
     assert back.entities[0].box == (24, 0, 48, 32)

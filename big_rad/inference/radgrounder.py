@@ -1,0 +1,418 @@
+"""RadGrounder from a checkpoint: report, answer and detect on one slice.
+
+Preprocessing is built from the same ops as training's. The model sees an image in its usual
+display; boxes and masks are those of the stored image. Knows nothing of datasets or scores.
+"""
+
+import dataclasses
+import functools
+import pathlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from big_rad.dicom import read as dicom_read
+from big_rad.grounding import boxes, classes, markup
+from big_rad.grounding import codec as codecs
+from big_rad.grounding import masks as mask_lib
+from big_rad.inference import answer as answer_lib
+from big_rad.inference import inputs, predictions
+from big_rad.inference import load as load_lib
+from big_rad.inference import queue as queue_lib
+from big_rad.inference.predictions import Entity, Prediction
+from big_rad.pp import builder as pp_builder
+from big_rad.pp import ops_image, strings
+from big_rad.pp import tokenizer as tokenizers
+from big_rad.weights import recipe
+
+_SHORTEST = 32  # Slots that a prompt is padded to, or twice that, and so on: few compilations.
+_ROWS = 8  # questions about an image that are answered together
+CheckpointError = load_lib.CheckpointError
+_DETECT = {"en": "Detect: {}.", "de": "Detektiere: {}."}
+
+
+class RadGrounder:
+    """A model that writes, answers and points. `load` makes one from a checkpoint.
+
+    Args:
+        model: a `paligemma.Model` or `radgrounder.Model`.
+        params: its parameters.
+        tokenizer: what the model was trained with, see `pp.tokenizer.load`.
+        tokenizer_path: file or name of the tokenizer, for the preprocessing ops.
+        codec: the box codec of the training.
+        image_size: side of the model's input image in pixels.
+        normalize: name of the normalisation of the training.
+        generate_fn: `inference.answer.make_generate_fn` of the model by default. With another,
+            several questions about an image are asked one by one; by default together.
+        untrained: markup tokens that the model has no trained row for, see `inference.load.Loaded`.
+        clean: how the clinical information and the question of a report are cleaned, as the
+            model's training did: "released" for released checkpoints, "" for not at all.
+        max_text: the most tokens of a prompt, as in training.
+
+    Attributes:
+        pointing: "masks" if the model has a mask decoder, else "boxes"; "none" if it was never
+            trained on the tokens that it would need.
+        as_stored: False. True shows the model the pixels as they are stored, as the released
+            model's training did, in place of the usual display.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        params: Mapping[str, Any],
+        tokenizer: tokenizers.Tokenizer,
+        *,
+        tokenizer_path: str = "tiny",
+        codec: codecs.BoxCodec,
+        image_size: int,
+        normalize: str = "medgemma",
+        generate_fn: answer_lib.Generate | None = None,
+        untrained: Sequence[str] = (),
+        clean: str = strings.TEXT["clean"],
+        max_text: int = strings.TEXT["max_text"],
+    ):
+        self.codec, self.tokenizer, self.as_stored = codec, tokenizer, False
+        masks = getattr(model, "mask_decoder", None) is not None
+        self._how = "masks" if masks else "boxes"
+        can = recipe.tokenizer_points(tokenizer, masks, untrained)
+        self.pointing = self._how if can else "none"
+        self._params, self._max_text = params, max_text
+        self._fields = dict(  # What the preprocessing string is written from.
+            image=dict(size=image_size, normalize=normalize),
+            tokenizer=dict(path=tokenizer_path, sets=tokenizer.sets),
+            codec=dict(name=codec.name, grid=codec.grid),
+            text=dict(clean=clean, max_text=max_text),
+        )
+        never = load_lib.never_ids(tokenizer, tuple(untrained))
+        self._generate = generate_fn or answer_lib.make_generate_fn(model, tokenizer, never)
+        self._queue = None
+        if generate_fn is None:
+            self._queue = answer_lib.make_queue_fn(model, tokenizer, None, never)
+        self._pp = functools.lru_cache(maxsize=64)(self._make_pp)
+
+    @classmethod
+    def load(
+        cls, checkpoint: str | pathlib.Path, *, log: Callable[[str], None] | None = None
+    ) -> "RadGrounder":
+        """Loads a model.
+
+        Args:
+            checkpoint: a run directory, its `checkpoints` folder or the folder of one step, see
+                `run_dir.locate`; or a Hugging Face folder or an npz, in float32.
+            log: receives which step it is, and what is left out, guessed or filled of a foreign
+                checkpoint; None prints it to stderr.
+
+        Raises:
+            CheckpointError: it is missing, damaged or of an unknown model.
+        """
+        found = load_lib.load(checkpoint, dtype=None, log=log or _to_stderr)
+        codec, image = found.fields["codec"], found.fields["image"]
+        return cls(
+            found.model,
+            found.params,
+            found.tokenizer,
+            tokenizer_path=found.fields["tokenizer"]["path"],
+            codec=codecs.get_codec(codec["name"], grid=codec.get("grid")),
+            image_size=int(image["size"]),
+            normalize=image["normalize"],
+            untrained=found.untrained,
+            clean=found.fields["text"]["clean"],
+            max_text=int(found.fields["text"]["max_text"]),
+        )
+
+    def report(
+        self,
+        image: "str | pathlib.Path | dicom_read.Slice",
+        lang: str = "en",
+        clinical: str = "",
+        question: str = "",
+        ground: str | None = None,
+        max_new_tokens: int = 200,
+    ) -> Prediction:
+        """Writes a report sentence.
+
+        Args:
+            image: a file or a slice read before.
+            lang: "en" or "de".
+            clinical: clinical information, may be empty.
+            question: the referrer's question, may be empty.
+            ground: "boxes", "masks" or "none"; None is what the model points with. One with masks
+                gives the rectangles around them as well.
+            max_new_tokens: the most tokens that are generated.
+        """
+        ground = self.pointing if ground is None else ground
+        if ground != "none":
+            self._check_points(f"ground={ground!r}")
+        if ground not in (self.pointing, "none"):
+            raise ValueError(f'ground is {ground!r}; this model knows "{self.pointing}" and "none"')
+        text = dict(task="report", sentence="", clinical=clinical, question=question)
+        styles = {(True, True): "both", (True, False): "clinical", (False, True): "question"}
+        style = styles.get((bool(clinical), bool(question)), "none")
+        return self._run(image, text, lang, style, ground != "none", max_new_tokens)
+
+    def answer(
+        self,
+        image: "str | pathlib.Path | dicom_read.Slice",
+        question: str,
+        choices: Sequence[str] = (),
+        lang: str = "en",
+        max_new_tokens: int = 64,
+    ) -> Prediction:
+        """Answers a question; `choices` makes it multiple choice."""
+        if not question.strip():
+            raise ValueError("question is empty; give one")
+        if isinstance(choices, str):
+            raise ValueError("choices is one string; give a list of them")
+        text = dict(
+            task="vqa",
+            question=question,
+            answer="",
+            question_type="multiple" if choices else "open",
+            choices=list(choices),
+            source="finding",
+        )
+        return self._run(image, text, lang, "none", False, max_new_tokens)
+
+    def detect(
+        self,
+        image: "str | pathlib.Path | dicom_read.Slice",
+        question: str | Sequence[str],
+        lang: str = "en",
+        max_new_tokens: int = 200,
+    ) -> Prediction:
+        """Finds organs.
+
+        Args:
+            image: a file or a slice read before.
+            question: a whole question, or names of organs in either language; each is asked for
+                with the question of the training data, all at once, and the answers are joined. A
+                name of several ("kidneys") asks for each of them, see `organs`.
+            lang: "en" or "de".
+            max_new_tokens: the most tokens of one answer.
+
+        Raises:
+            ValueError: nothing is asked for, or the model was never trained to point.
+        """
+        self._check_points("detection")
+        if isinstance(question, str):
+            if not question.strip():
+                raise ValueError("question is empty; give one, or a list of organs")
+            text = dict(task="detect", question=question, answer="")
+            return self._run(image, text, lang, "none", True, max_new_tokens)
+        if not question:
+            raise ValueError("the list of organs is empty; name one")
+        wanted = organs(question)
+        texts = [
+            dict(task="detect", question=detect_question(c.en, lang), answer="") for c in wanted
+        ]
+        asked = self._run_all(image, texts, lang, "none", True, max_new_tokens)
+        others = [_another(c, p, lang) for c, p in zip(wanted, asked, strict=True)]
+        return Prediction(
+            text="; ".join(p.text for p in asked),
+            entities=tuple(e for p in asked for e in p.entities),
+            logprob=sum(p.logprob for p in asked),
+            raw="; ".join(p.raw for p in asked),
+            tokens=sum(p.tokens for p in asked),
+            turned=asked[0].turned,
+            warnings=(*asked[0].warnings, *filter(None, others)),
+        )
+
+    def _check_points(self, what: str) -> None:
+        if self.pointing == "none":
+            raise ValueError(
+                f"{what}: this model was never trained on the tokens of {self._how}, so it cannot "
+                "point; ask for a report with ground='none', or a question, or fine-tune it on "
+                "grounded data first (configs/finetune.py)"
+            )
+
+    def preprocess(
+        self,
+        image: dicom_read.Slice,
+        text: Mapping[str, Any],
+        lang: str,
+        style: str,
+        grounded: bool,
+    ) -> dict[str, np.ndarray]:
+        """Makes a batch of one: `image` [1, S, S, 3], `text` and `mask_ar` i32 [1, T].
+
+        T is one of a few lengths, so repeated calls do not compile again.
+        """
+        example = {
+            "id": "",
+            "patient": "",
+            "image": image.pixels,
+            "modality": image.modality,
+            "plane": image.plane,
+            "body_part": "",
+            # Empty: it only tells `prompt` and `ground` that boxes or masks may be asked for.
+            "segmap": np.zeros(image.pixels.shape[:2], np.uint8),
+            "texts": [{"keywords": [], "template": "", "lang": lang, **text}],
+            "rng": np.random.default_rng(0),
+        }
+        out = self._pp(text["task"], lang, style, grounded)(example)
+        count = len(self.tokenizer.encode(out["prefix"]))
+        if count > self._max_text:
+            raise ValueError(
+                f"the prompt has {count} tokens, {self._max_text} fit; shorten the question, the "
+                "choices or the clinical information"
+            )
+        used = int((out["text"] != 0).sum())
+        length = _SHORTEST
+        while length < used:
+            length *= 2
+        batch = {k: np.asarray(out[k])[None] for k in ("image", "text", "mask_ar")}
+        return batch | {k: _fit(batch[k], length) for k in ("text", "mask_ar")}
+
+    def _make_pp(self, task: str, lang: str, style: str, grounded: bool) -> Any:
+        string = strings.ask_pp(
+            self._fields,
+            task,
+            lang=lang,
+            style=style,
+            grounded="always" if grounded else False,
+            masks=self._how == "masks",
+            keep=("image", "text", "mask_ar", "prefix"),
+        )
+        return pp_builder.get_preprocess_fn(string)
+
+    def _run(
+        self,
+        image: Any,
+        text: Mapping[str, Any],
+        lang: str,
+        style: str,
+        grounded: bool,
+        max_new_tokens: int,
+    ) -> Prediction:
+        return self._run_all(image, [text], lang, style, grounded, max_new_tokens)[0]
+
+    def _run_all(
+        self,
+        image: Any,
+        texts: Sequence[Mapping[str, Any]],
+        lang: str,
+        style: str,
+        grounded: bool,
+        max_new_tokens: int,
+    ) -> list[Prediction]:
+        if lang not in ("en", "de"):
+            raise ValueError(f'lang is {lang!r}; use "en" or "de"')
+        if max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens is {max_new_tokens}; it must be positive")
+        shown, inverse, warnings = inputs.to_model(_as_slice(image), self.as_stored)
+        batches = [self.preprocess(shown, text, lang, style, grounded) for text in texts]
+        size, said = shown.pixels.shape[:2], dict(turned=inverse.inverse().words, warnings=warnings)
+        made = [
+            self._prediction(out, size, grounded or text["task"] != "report")
+            for text, out in zip(texts, self._answers(batches, max_new_tokens), strict=True)
+        ]
+        return [dataclasses.replace(predictions.turn(p, inverse, size), **said) for p in made]
+
+    def _answers(
+        self, batches: Sequence[Mapping[str, np.ndarray]], max_new_tokens: int
+    ) -> list[Mapping[str, np.ndarray]]:
+        # Tokens, log probability and mask logits for each batch of one.
+        options = {"max_new_tokens": max_new_tokens}
+        options |= {"logits": True} if self.pointing == "masks" else {}
+        if len(batches) > 1 and self._queue is not None:
+            requests = [
+                queue_lib.Request(b["image"][0], b["text"][b["text"] != 0]) for b in batches
+            ]
+            return self._queue(self._params, requests, rows=_ROWS, **options)
+        answers = []
+        for batch in batches:
+            out = self._generate(self._params, batch, **options)
+            answer = {k: np.asarray(out[k])[0] for k in ("tokens", "logprob")}
+            if "mask_logits" in out:
+                answer["mask_logits"] = out["mask_logits"][0, : out["num_masks"][0]]
+            answers.append(answer)
+        return answers
+
+    def _prediction(
+        self, out: Mapping[str, np.ndarray], size: tuple[int, int], points: bool
+    ) -> Prediction:
+        tokens, logprob = out["tokens"], float(out["logprob"])
+        count = max(1, int((tokens != 0).sum()))  # <eos> included, as in logprob
+        raw = self.tokenizer.decode(tokens[tokens != 0], skip_special=True)
+        parsed = markup.parse(raw, self.codec)
+        if not points:  # A small model may point all the same.
+            return Prediction(parsed.text, (), logprob, raw, count)
+        logits, read = out.get("mask_logits", ()), parsed.entities
+        if self.pointing == "masks":
+            read = tuple(mask_lib.named(e, parsed.text) for e in read)
+        entities = tuple(self._entity(e, size, logits) for e in read)
+        return Prediction(parsed.text, entities, logprob, raw, count)
+
+    def _entity(
+        self, entity: markup.Entity, size: tuple[int, int], logits: Sequence[np.ndarray]
+    ) -> Entity:
+        # `logits` [n, S, S] are those of the text's first masks; `size` is the image's (H, W).
+        height, width = size
+        box = None if entity.box is None else boxes.to_pixels(entity.box, width, height)
+        mask = None
+        if self.pointing == "masks":
+            place = mask_lib.place(entity, len(logits))
+            if place is not None:
+                resized = ops_image.resize_bilinear(np.asarray(logits[place])[..., None], size)
+                mask = resized[..., 0] > 0
+                box = None if mask_lib.is_blank(mask) else boxes.from_mask(mask)
+        known = classes.by_id(entity.class_id) if entity.class_id else None
+        return Entity(
+            phrase=entity.phrase,
+            class_id=entity.class_id,
+            class_name=known.name if known else "",
+            box=box,
+            mask=mask,
+        )
+
+
+def organs(names: Sequence[str]) -> list[classes.AnatomyClass]:
+    """Returns the classes that names of organs ask for, each once, in order.
+
+    Args:
+        names: in English or German. One that means several classes ("kidneys", "Nieren", "kidney")
+            gives all of them.
+
+    Raises:
+        ValueError: a name that means none.
+    """
+    found: dict[int, classes.AnatomyClass] = {}
+    for name in names:
+        meant = classes.lookup_all(name)
+        if not meant:
+            raise ValueError(
+                f"organ {name!r} is none of the {classes.NUM_CLASSES} classes, in English or "
+                "German; for anything else give a whole question"
+            )
+        found |= {c.id: c for c in meant}
+    return list(found.values())
+
+
+def _another(asked: classes.AnatomyClass, answer: Prediction, lang: str) -> str:
+    # Says that an answer about one organ points at others alone; "" if it does not.
+    named = {e.class_id: e.class_name or e.phrase for e in answer.entities}
+    if not named or asked.id in named:
+        return ""
+    return f"asked for {getattr(asked, lang)}, and the answer marks {', '.join(named.values())}"
+
+
+def detect_question(organ: str, lang: str = "en") -> str:
+    """Returns the training data's question for an organ named in either language."""
+    known = classes.lookup(organ)
+    name = getattr(known, lang) if known is not None else organ
+    return _DETECT[lang].format(name)
+
+
+def _as_slice(image: Any) -> dicom_read.Slice:
+    return inputs.read(image) if isinstance(image, str | pathlib.Path) else image
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _fit(array: np.ndarray, length: int) -> np.ndarray:
+    array = array[:, :length]
+    return np.pad(array, ((0, 0), (0, length - array.shape[1])))
