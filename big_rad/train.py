@@ -9,14 +9,12 @@ import contextlib
 import json
 import math
 import pathlib
-import re
 import sys
 import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 from absl import app, flags
 from ml_collections import config_flags
 
@@ -30,7 +28,6 @@ from big_rad import (
     overrides,
     runtime,
     sharding,
-    trees,
     weights,
 )
 from big_rad.datasets import pointed, prepare
@@ -39,12 +36,11 @@ from big_rad.evaluators import functions as function_lib
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
 from big_rad.grounding import classes
-from big_rad.inference import load
-from big_rad.models import lora
 from big_rad.pages import run as run_page
 from big_rad.pp import tokenizer as tokenizer_lib
 from big_rad.training import losses, memory, optim, resume, watch
 from big_rad.training import progress as progress_lib
+from big_rad.training import state as state_lib
 from big_rad.training import step as step_lib
 from big_rad.workdir import checkpoint, metric_writer
 from big_rad.workdir import info as run_info
@@ -176,41 +172,13 @@ def _train(
     }
 
     # ---- State -------------------------------------------------------------------------------
-    abstract = trees.flatten(models.init_shapes(model, config))
-    optimizer = optim.make(config, abstract, total_steps)
-    shapes = step_lib.kept_shapes(config, abstract, optimizer.trainable)
-    param_shardings = sharding.infer(abstract, config.sharding_strategy, mesh)
-
-    def init_params(rng: jax.Array) -> dict[str, Any]:
-        params = trees.flatten(models.init_params(model, config, rng))
-        return trees.unflatten({n: p.astype(shapes[n].dtype) for n, p in params.items()})
-
-    def init_opt_state(params: dict[str, Any]) -> Any:
-        flat = trees.flatten(params)
-        return optimizer.tx.init({n: p for n, p in flat.items() if optimizer.trainable[n]})
-
-    rng = jax.random.key(config.seed)
-    state_shapes = {"params": trees.unflatten(shapes)}
-    state_shapes["opt_state"] = jax.eval_shape(init_opt_state, state_shapes["params"])
-    state_shapes["step"] = jax.ShapeDtypeStruct((), jnp.int32)
-    guard = step_lib.make_guard(config)
-    if guard is not None:
-        state_shapes["guard"] = jax.eval_shape(guard.init)
-    state_shardings = {
-        name: sharding.like_params(shapes, param_shardings, mesh)
-        for name, shapes in state_shapes.items()
-    }
-    state_shardings["params"] = trees.unflatten(param_shardings)
-    target = jax.tree.map(
-        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s),
-        state_shapes,
-        state_shardings,
-    )
+    layout = state_lib.lay_out(config, model, mesh, total_steps)
+    optimizer, rng = layout.optimizer, jax.random.key(config.seed)
 
     # ---- Resume, or start --------------------------------------------------------------------
     checkpoints = checkpoint.Checkpointer(workdir, keep=config.get("ckpt_keep", 2), log=log)
     at_end.callback(checkpoints.close)
-    found, train_seconds, evaluated = checkpoints.restore(target), 0.0, True
+    found, train_seconds, evaluated = checkpoints.restore(layout.target), 0.0, True
     first_step = found.step if found else 0
     if found:
         state, position = found.state, found.data
@@ -223,14 +191,7 @@ def _train(
             )
             total_steps = first_step
     else:
-
-        def rest(params: dict[str, Any]) -> dict[str, Any]:
-            new = {"opt_state": init_opt_state(params), "step": jnp.zeros((), jnp.int32)}
-            return new | ({"guard": guard.init()} if guard is not None else {})
-
-        params = _initial_params(config, init_params, target["params"], rng, tokenizer, log)
-        shardings = {k: v for k, v in state_shardings.items() if k != "params"}
-        state = {"params": params, **jax.jit(rest, out_shardings=shardings)(params)}
+        state = layout.begin(rng, tokenizer, log)
     writer = metric_writer.MetricWriter(workdir, first_step, headlines.board_tag(specs))
     at_end.callback(writer.close)
     watcher = watch.Watch(config, workdir, first_step)
@@ -240,10 +201,12 @@ def _train(
     # ---- The step ----------------------------------------------------------------------------
     loss_fn = losses.get(config.loss, groups=mesh.shape["data"])
     train_step = jax.jit(
-        step_lib.make_train_step(model, loss_fn, optimizer, config.get("grad_accum", 1), guard),
+        step_lib.make_train_step(
+            model, loss_fn, optimizer, config.get("grad_accum", 1), layout.guard
+        ),
         donate_argnums=0,
-        in_shardings=(state_shardings, None, None),
-        out_shardings=(state_shardings, None),
+        in_shardings=(layout.shardings, None, None),
+        out_shardings=(layout.shardings, None),
     )
 
     # ---- Evaluation --------------------------------------------------------------------------
@@ -296,7 +259,7 @@ def _train(
     # ---- The loop ----------------------------------------------------------------------------
     if jax.process_index() == 0:
         files.write_whole(workdir / "tokenizer.model", tokenizer.model)
-        info = (config, first_step, total_steps, shapes, optimizer.trainable)
+        info = (config, first_step, total_steps, layout.shapes, optimizer.trainable)
         table = run_info.write(workdir, *info, past.changes, train_input.identity)
         if not found:
             log(table)
@@ -367,9 +330,9 @@ def _train(
             note(total_steps, metrics)
             state = found = None  # There may be no room for two.
             try:
-                found = checkpoints.restore(target, first=best.steps)
+                found = checkpoints.restore(layout.target, first=best.steps)
             except checkpoint.Misfit:  # Written before a start with another optimizer.
-                found = checkpoints.restore(target)
+                found = checkpoints.restore(layout.target)
             state, reported = found.state, found.step
             if reported != best.step:
                 log(f"step {best.step}, {best.found}, cannot be used: step {reported} is reported")
@@ -396,41 +359,6 @@ def _train(
     for name, value in summary.items():
         log(f"{name:28s} {value:10.4f}" if isinstance(value, float) else f"{name:28s} {value:10d}")
     return metrics
-
-
-def _initial_params(
-    config: Any,
-    init_params: Callable[[jax.Array], Any],
-    target: dict[str, Any],
-    rng: jax.Array,
-    tokenizer: tokenizer_lib.Tokenizer,
-    log: Log,
-) -> dict[str, Any]:
-    # Random, or read array by array onto the devices; `target` gives shapes, dtypes, shardings.
-    flat, dont_load = trees.flatten(target), tuple(config.get("dont_load", ()))
-    # Of what is read nothing is drawn: it would need room twice.
-    kept = (*dont_load, f"{lora.PREFIX}.*") if config.get("model_init") else (".*",)
-    drawn = [n for n in flat if any(re.fullmatch(p, n) for p in kept)]
-
-    def draw(rng: jax.Array) -> dict[str, jax.Array]:
-        new = trees.flatten(init_params(rng))
-        return {n: new[n] for n in drawn}
-
-    if drawn:
-        flat |= jax.jit(draw, out_shardings={n: flat[n].sharding for n in drawn})(rng)
-    params = trees.unflatten(flat)
-    if config.get("model_init"):
-        rows = flat["llm/embedder/input_embedding"].shape[0]
-        tree, _ = load.read_tree(config.model_init, tokenizer, rows, trained=True, log=log)
-        params = models.get(config.model_name).load(params, tree, config.model, dont_load)
-    if config.get("model_init_img"):
-        tree = weights.load(config.model_init_img, lazy=True, log=log)
-        tree = tree.get("img", tree)
-        # A tower trained alone has no projector to the language model: the present one stays.
-        dont_load = () if "head" in tree else ("head/.*",)
-        image = models.get("siglip").load(params["img"], tree, dont_load=dont_load)
-        params = {**params, "img": image}
-    return params
 
 
 def _meta(config: Any, tokenizer: Any, identity: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from big_rad.evaluators import before_after
 from big_rad.inference import inputs
 from big_rad.metrics import bootstrap
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.training import memory
+from big_rad.training import memory, state
 from big_rad.workdir import checkpoint, metric_writer, run_dir
 from configs import finetune
 from tests import foreign, tiny_run
@@ -214,7 +214,7 @@ def test_a_foreign_checkpoint_of_any_height_is_a_start(
     target = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=place_on), shapes
     )
-    params = train._initial_params(config, None, target, None, tokenizer, print)
+    params = state.initial_params(config, None, target, None, tokenizer, print)
     table, want = foreign.table(params), foreign.table(foreign.params(height))
     assert table.shape == (foreign.PADDED, 16)
     np.testing.assert_array_equal(table[:height], want[: foreign.PADDED])

@@ -1,0 +1,152 @@
+"""The state of a training: what it holds, where each array of it lies, and how it begins."""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+
+from big_rad import models, sharding, trees, weights
+from big_rad.inference import load
+from big_rad.models import lora
+from big_rad.pp import tokenizer as tokenizers
+from big_rad.training import optim
+from big_rad.training import step as step_lib
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """The shapes of a training state and the places of its arrays, before any of them exists.
+
+    Attributes:
+        model: the Flax module.
+        config: the whole config.
+        optimizer: says which parameters are trained.
+        guard: of the step, or None.
+        shapes: flat parameters as shapes, in the dtypes that they are kept in.
+        shardings: the state as a tree of shardings.
+        target: the state as shapes with shardings; what a checkpoint is restored into.
+    """
+
+    model: nn.Module
+    config: Any
+    optimizer: optim.Optimizer
+    guard: step_lib.Guard | None
+    shapes: Mapping[str, jax.ShapeDtypeStruct]
+    shardings: Mapping[str, Any]
+    target: Mapping[str, Any]
+
+    def begin(
+        self,
+        rng: jax.Array,
+        tokenizer: tokenizers.Tokenizer,
+        log: Callable[[str], None] = print,
+    ) -> dict[str, Any]:
+        """Returns the state of step 0 on the devices: random, or of `config.model_init`.
+
+        Args:
+            rng: key of the random parameters.
+            tokenizer: what the model is trained with.
+            log: receives what was left out, guessed or filled of a checkpoint.
+
+        Raises:
+            FileNotFoundError: no such checkpoint.
+            ValueError: tensors that do not fit.
+        """
+
+        def draw(rng: jax.Array) -> dict[str, jax.Array]:
+            drawn = trees.flatten(models.init_params(self.model, self.config, rng))
+            return {n: p.astype(self.shapes[n].dtype) for n, p in drawn.items()}
+
+        def rest(params: dict[str, Any]) -> dict[str, Any]:
+            new = _init_opt_state(self.optimizer, params)
+            new = {"opt_state": new, "step": jnp.zeros((), jnp.int32)}
+            return new | ({"guard": self.guard.init()} if self.guard is not None else {})
+
+        target = self.target["params"]
+        params = initial_params(self.config, draw, target, rng, tokenizer, log)
+        shardings = {k: v for k, v in self.shardings.items() if k != "params"}
+        return {"params": params, **jax.jit(rest, out_shardings=shardings)(params)}
+
+
+def lay_out(config: Any, model: nn.Module, mesh: jax.sharding.Mesh, total_steps: int) -> Layout:
+    """Returns the layout of a training's state; nothing is allocated.
+
+    Args:
+        config: the whole config.
+        model: the Flax module.
+        mesh: the devices.
+        total_steps: of the run, for schedules.
+    """
+    abstract = trees.flatten(models.init_shapes(model, config))
+    optimizer = optim.make(config, abstract, total_steps)
+    shapes = step_lib.kept_shapes(config, abstract, optimizer.trainable)
+    guard = step_lib.make_guard(config)
+    state = {"params": trees.unflatten(shapes)}
+    state["opt_state"] = jax.eval_shape(lambda p: _init_opt_state(optimizer, p), state["params"])
+    state["step"] = jax.ShapeDtypeStruct((), jnp.int32)
+    if guard is not None:
+        state["guard"] = jax.eval_shape(guard.init)
+    places = sharding.infer(abstract, config.sharding_strategy, mesh)
+    shardings = {name: sharding.like_params(part, places, mesh) for name, part in state.items()}
+    shardings["params"] = trees.unflatten(places)
+    target = jax.tree.map(
+        lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings
+    )
+    return Layout(model, config, optimizer, guard, shapes, shardings, target)
+
+
+def initial_params(
+    config: Any,
+    draw: Callable[[jax.Array], dict[str, jax.Array]] | None,
+    target: Mapping[str, Any],
+    rng: jax.Array | None,
+    tokenizer: tokenizers.Tokenizer,
+    log: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Returns nested parameters, random or read array by array onto the devices.
+
+    Args:
+        config: reads `model_init`, `model_init_img`, `dont_load`, `model_name` and `model`.
+        draw: key -> flat random parameters; None if all of them are read.
+        target: nested shapes with dtypes and shardings.
+        rng: for `draw`.
+        tokenizer: what the model is trained with.
+        log: receives what was left out, guessed or filled.
+
+    Raises:
+        FileNotFoundError: no such checkpoint.
+        ValueError: tensors that do not fit.
+    """
+    flat, dont_load = trees.flatten(target), tuple(config.get("dont_load", ()))
+    # Do not draw parameters that will be loaded: that would need room twice.
+    kept = (*dont_load, f"{lora.PREFIX}.*") if config.get("model_init") else (".*",)
+    drawn = [n for n in flat if any(re.fullmatch(p, n) for p in kept)]
+
+    def chosen(rng: jax.Array) -> dict[str, jax.Array]:
+        new = draw(rng)
+        return {n: new[n] for n in drawn}
+
+    if drawn:
+        flat |= jax.jit(chosen, out_shardings={n: flat[n].sharding for n in drawn})(rng)
+    params = trees.unflatten(flat)
+    if config.get("model_init"):
+        rows = flat["llm/embedder/input_embedding"].shape[0]
+        tree, _ = load.read_tree(config.model_init, tokenizer, rows, trained=True, log=log)
+        params = models.get(config.model_name).load(params, tree, config.model, dont_load)
+    if config.get("model_init_img"):
+        tree = weights.load(config.model_init_img, lazy=True, log=log)
+        tree = tree.get("img", tree)
+        # A tower trained alone has no projector to the language model: the present one stays.
+        dont_load = () if "head" in tree else ("head/.*",)
+        image = models.get("siglip").load(params["img"], tree, dont_load=dont_load)
+        params = {**params, "img": image}
+    return params
+
+
+def _init_opt_state(optimizer: optim.Optimizer, params: Mapping[str, Any]) -> Any:
+    flat = trees.flatten(params)
+    return optimizer.tx.init({n: p for n, p in flat.items() if optimizer.trainable[n]})
