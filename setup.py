@@ -5,8 +5,8 @@ too common for the site-packages of other people, so a wheel holds them inside t
 `big_rad._tools` and `big_rad._configs`, and `big-rad NAME` runs what is `python -m tools.NAME` in a
 checkout. `as_installed` writes these names into the modules while they are copied. It is done here
 and not by an alias at run time, because a module of big_rad must never find a folder of the same
-name in the user's working directory, and the reverse; `big_rad/companions.py` has the part that is
-left to the run time, which is `from configs import ...` in a user's own recipe.
+name in the user's working directory, and the reverse; `big_rad/config/companions.py` has the part
+that is left to the run time, which is `from configs import ...` in a user's own recipe.
 
 An editable installation (`pip install -e .`) is the checkout as it is: `import tools` and
 `import configs` work from any folder, and nothing is rewritten.

@@ -3,9 +3,9 @@
     big-rad train --config=configs/demo.py --workdir=runs/demo
     big-rad build_dataset phantom --config=demo --data_dir=data
 
-The commands are modules of big_rad; every module of `tools` is one more program, without an entry
-here. A program has `main()`, which reads `sys.argv` and may return an exit code. Only the one that
-is run is imported.
+The commands are modules of big_rad; every module of `tools` with a `main` is one more program,
+without an entry here. A program has `main()`, which reads `sys.argv` and may return an exit code.
+Only the one that is run is imported.
 """
 
 import ast
@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 
 import big_rad
-from big_rad import companions
+from big_rad.config import companions
 from big_rad.registry import did_you_mean
 
 COMMANDS = {
@@ -23,12 +23,14 @@ COMMANDS = {
     "evaluate": "Evaluates a checkpoint on datasets: scores with intervals, samples, a page.",
     "predict": "Asks a checkpoint about images: reports, answers, boxes and masks.",
 }
+_MAIN = "\ndef main("  # Other modules of `tools` are parts of programs.
 
 
 def programs() -> dict[str, str]:
     """Returns the name of every program with a line on what it does."""
-    tools = sorted(companions.folder("tools").glob("[!_]*.py"))
-    return COMMANDS | {p.stem: _first_line(p.read_text(encoding="utf-8")) for p in tools}
+    files = sorted(companions.folder("tools").glob("[!_]*.py"))
+    tools = {p.stem: p.read_text(encoding="utf-8") for p in files}
+    return COMMANDS | {n: _first_line(text) for n, text in tools.items() if _MAIN in text}
 
 
 def main(argv: Sequence[str] | None = None) -> int:

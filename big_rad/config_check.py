@@ -9,8 +9,8 @@ import pkgutil
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from big_rad import config as config_lib
 from big_rad import evaluators, fields, models, registry, sharding
+from big_rad.config import recipes as config_lib
 from big_rad.datasets import core
 from big_rad.evaluators import headlines
 from big_rad.evaluators import spec as specs

@@ -22,8 +22,9 @@ from typing import Any
 import jax
 import ml_collections
 
-from big_rad import companions, evaluators, files, runtime, weights
-from big_rad import config as config_lib
+from big_rad import evaluators, files, runtime, weights
+from big_rad.config import companions
+from big_rad.config import recipes as config_lib
 from big_rad.datasets import pointed
 from big_rad.evaluators import answer_cache as answers
 from big_rad.evaluators import controls, headlines, possible, results

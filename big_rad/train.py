@@ -18,18 +18,18 @@ import jax
 from absl import app, flags
 from ml_collections import config_flags
 
-from big_rad import config as config_lib
 from big_rad import (
     config_check,
     evaluators,
     files,
     input_pipeline,
     models,
-    overrides,
     runtime,
     sharding,
     weights,
 )
+from big_rad.config import overrides
+from big_rad.config import recipes as config_lib
 from big_rad.datasets import pointed, prepare
 from big_rad.evaluators import before_after, headlines, possible
 from big_rad.evaluators import functions as function_lib

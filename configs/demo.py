@@ -26,8 +26,8 @@ from typing import Any
 
 import ml_collections
 
-from big_rad import config as config_lib
 from big_rad import fields
+from big_rad.config import recipes as config_lib
 from configs import common, radgrounder_det
 
 # Tokens of a block, which holds whole texts (attention is computed block by block), blocks of a

@@ -15,8 +15,8 @@ from typing import Any
 
 import ml_collections
 
-from big_rad import config as config_lib
 from big_rad import fields
+from big_rad.config import recipes as config_lib
 from big_rad.pp import strings
 from big_rad.weights import recipe
 from configs import common, radgrounder_det

@@ -21,8 +21,8 @@ from typing import Any
 
 import ml_collections
 
-from big_rad import config as config_lib
 from big_rad import fields, weights
+from big_rad.config import recipes as config_lib
 from big_rad.datasets import reject_limit
 from big_rad.datasets.folder import builder, images
 from big_rad.datasets.folder import source as source_lib

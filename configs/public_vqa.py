@@ -11,8 +11,8 @@ validation images; the published figures are of SLAKE's validation and VQA-RAD's
 
 import ml_collections
 
-from big_rad import config as config_lib
 from big_rad import fields
+from big_rad.config import recipes as config_lib
 from big_rad.datasets.slake import organs
 from configs import common, radgrounder_det
 

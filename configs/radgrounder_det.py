@@ -35,8 +35,8 @@ from typing import Any
 
 import ml_collections
 
-from big_rad import config as config_lib
 from big_rad import fields, registry
+from big_rad.config import recipes as config_lib
 from big_rad.models import gemma, paligemma, siglip
 from big_rad.pp import strings
 from big_rad.pp.strings import tok

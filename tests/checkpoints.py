@@ -2,7 +2,7 @@
 
 import json
 
-from big_rad import config as config_lib
+from big_rad.config import recipes as config_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import orbax
 from configs import radgrounder_det

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 
-from big_rad import config as config_lib
+from big_rad.config import recipes as config_lib
 from big_rad.evaluators import samples
 from configs import radgrounder_det
 

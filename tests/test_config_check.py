@@ -5,8 +5,8 @@ import pathlib
 import ml_collections
 import pytest
 
-from big_rad import config as config_lib
 from big_rad import config_check, fields
+from big_rad.config import recipes as config_lib
 from big_rad.training import optim
 from configs import common, demo
 

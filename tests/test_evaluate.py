@@ -10,8 +10,8 @@ import sys
 import numpy as np
 import pytest
 
-from big_rad import config as config_lib
 from big_rad import evaluate, metrics, train
+from big_rad.config import recipes as config_lib
 from big_rad.datasets.folder import builder
 from big_rad.evaluators import answer_cache as answers
 from big_rad.evaluators import data as eval_data

@@ -7,8 +7,8 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad import config as config_lib
 from big_rad import config_check, models, predict, train, trees
+from big_rad.config import recipes as config_lib
 from big_rad.datasets import core, prepare
 from big_rad.evaluators import before_after
 from big_rad.inference import inputs

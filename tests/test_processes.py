@@ -25,7 +25,7 @@ BATCH = 4
 CONFIG = """
 import json, os, pathlib, time
 import jax
-from big_rad import config as config_lib
+from big_rad.config import recipes as config_lib
 from big_rad.pp import ops
 
 @ops.OPS.register("noted")

@@ -12,8 +12,8 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad import config as config_lib
 from big_rad import evaluate, train
+from big_rad.config import recipes as config_lib
 from big_rad.datasets import core
 from big_rad.dicom.errors import ReadError
 from big_rad.evaluators import data as eval_data

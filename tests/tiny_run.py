@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from big_rad import config as config_lib
+from big_rad.config import recipes as config_lib
 from big_rad.datasets.phantom import builder
 from big_rad.weights import orbax
 from big_rad.workdir import metric_writer
@@ -22,7 +22,7 @@ PATH = os.pathsep.join((str(ROOT / "tests" / "without_torch"), str(ROOT)))  # Of
 RATES = ("examples_per_second", "tokens_per_second", "targets_per_second")
 UNSTABLE = (*RATES, "seconds")
 CONFIG = """
-from big_rad import config as config_lib
+from big_rad.config import recipes as config_lib
 from configs import demo
 
 def get_config(arg=None):

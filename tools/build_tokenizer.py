@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import sentencepiece as spm
 
-from big_rad import companions
+from big_rad.config import companions
 from big_rad.datasets.phantom.words import corpus as phantom_corpus
 from big_rad.pp import prompts
 from big_rad.pp import sentencepiece_proto as spm_proto

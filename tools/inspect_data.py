@@ -28,7 +28,7 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
-from big_rad import overrides
+from big_rad.config import overrides
 from tools.inspection import page as inspect_page
 from tools.inspection import stats as inspect_stats
 from tools.inspection.example import where_of

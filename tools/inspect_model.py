@@ -20,8 +20,9 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from big_rad import config as config_lib
-from big_rad import models, overrides, trees
+from big_rad import models, trees
+from big_rad.config import overrides
+from big_rad.config import recipes as config_lib
 from big_rad.models import paligemma, parameter_table
 from big_rad.pp import tokenizer as tokenizer_lib
 from big_rad.training import memory, optim

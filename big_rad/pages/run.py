@@ -11,7 +11,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad import config as config_lib
+from big_rad.config import recipes as config_lib
 from big_rad.evaluators import before_after
 from big_rad.evaluators import spec as specs
 from big_rad.pages import curves

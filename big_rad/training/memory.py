@@ -16,8 +16,8 @@ from typing import Any
 import jax
 import numpy as np
 
-from big_rad import config as config_lib
 from big_rad import models, registry, trees
+from big_rad.config import recipes as config_lib
 from big_rad.models import lora
 from big_rad.training import head_loss, losses, optim
 from big_rad.training import step as train_step

@@ -10,7 +10,7 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from big_rad import config as config_lib
+from big_rad.config import recipes as config_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.workdir import checkpoint, run_dir
 from big_rad.workdir.info import TrainingError

@@ -21,8 +21,8 @@ from typing import Any
 
 import jax
 
-from big_rad import config as config_lib
 from big_rad import files, runtime
+from big_rad.config import recipes as config_lib
 from big_rad.models import parameter_table
 
 Log = Callable[[str], None]

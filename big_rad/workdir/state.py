@@ -12,7 +12,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad import config as config_lib
+from big_rad.config import recipes as config_lib
 from big_rad.models import counts
 from big_rad.workdir import info as run_info
 from big_rad.workdir import metric_writer

@@ -8,8 +8,8 @@ import ml_collections
 import numpy as np
 import pytest
 
-from big_rad import config as config_lib
 from big_rad import config_check, predict
+from big_rad.config import recipes as config_lib
 from big_rad.dicom import read as dicom_read
 from big_rad.grounding import codec as codecs
 from big_rad.pp import builder, check, prompts, strings

@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad import config as config_lib
 from big_rad import input_pipeline, models, trees
+from big_rad.config import recipes as config_lib
 from big_rad.datasets.phantom import builder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import losses, optim

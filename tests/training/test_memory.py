@@ -2,7 +2,7 @@
 
 import pytest
 
-from big_rad import config as config_lib
+from big_rad.config import recipes as config_lib
 from big_rad.training import memory
 from configs import radgrounder_det
 from tools.benchmarks import memory as bench_memory

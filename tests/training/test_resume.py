@@ -5,7 +5,7 @@ import json
 import ml_collections
 import pytest
 
-from big_rad import config as config_lib
+from big_rad.config import recipes as config_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import resume
 from big_rad.workdir import checkpoint, info

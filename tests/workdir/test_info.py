@@ -15,7 +15,7 @@ import ml_collections
 import numpy as np
 import pytest
 
-from big_rad import config as config_lib
+from big_rad.config import recipes as config_lib
 from big_rad.training import watch
 from big_rad.workdir import info as run_info
 

@@ -10,8 +10,8 @@ from typing import Any
 import flax.linen as nn
 import ml_collections
 
-from big_rad import config as config_lib
 from big_rad import models
+from big_rad.config import recipes as config_lib
 from configs import radgrounder_det
 
 TASKS = ("det", "seg")

@@ -6,8 +6,8 @@ from typing import Any
 
 from absl import flags
 
-from big_rad import companions
-from big_rad import config as config_lib
+from big_rad.config import companions
+from big_rad.config import recipes as config_lib
 from big_rad.registry import did_you_mean
 
 _OVERRIDE = re.compile(r"--?(?:no)?config\.([^=]+)(=.*)?", re.DOTALL)

@@ -7,8 +7,8 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from big_rad import companions, overrides
-from big_rad import config as config_lib
+from big_rad.config import companions, overrides
+from big_rad.config import recipes as config_lib
 from configs import common, radgrounder_det
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import ml_collections
 
-from big_rad import companions
+from big_rad.config import companions
 from big_rad.registry import did_you_mean
 
 _FOLDER = "configs"

@@ -6,9 +6,9 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from big_rad import overrides
+from big_rad.config import overrides
 
-DEMO = f"--config={pathlib.Path(__file__).parents[1] / 'configs/demo.py'}"
+DEMO = f"--config={pathlib.Path(__file__).parents[2] / 'configs/demo.py'}"
 
 
 def parsed(*args):

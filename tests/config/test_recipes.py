@@ -3,9 +3,9 @@ import pathlib
 import ml_collections
 import pytest
 
-from big_rad import config as config_lib
+from big_rad.config import recipes as config_lib
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 _OF_CHECKPOINTS = ("evaluate", "finetune")  # These read one.
 RECIPES = sorted(
     str(p)
