@@ -20,9 +20,10 @@ test: $(VENV)/.dev  ## the whole test suite
 promises: $(VENV)/.dev  ## the promises of docs/operations.md alone, with 40 kills instead of 4
 	BIG_RAD_KILLS=40 $(PY) -m pytest -s tests/promises
 
-lint: $(VENV)/.dev  ## style and format
+lint: $(VENV)/.dev  ## style, format, and that imports run downwards only
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-logo
 
 bench: $(VENV)/.dev  ## speed on this machine, as ratios against transformers in the same run
 	$(PY) -m tools.bench train --peer=hf

@@ -21,7 +21,7 @@ import json, sys
 from jax import monitoring
 missed = []
 monitoring.register_event_listener(lambda name, **kw: missed.append(name) if "miss" in name else 0)
-from big_rad.config import recipes as config_lib, train
+from big_rad import train; from big_rad.config import recipes as config_lib
 config = config_lib.load("configs/demo.py:steps=2,limit=2,batch=2")
 config.model.img.update(width=32, depth=1, mlp_dim=48, num_heads=2)
 config.model.llm.update(width=32, depth=1, mlp_dim=48, num_heads=2, num_kv_heads=1, head_dim=16)
