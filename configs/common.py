@@ -121,6 +121,30 @@ def built_folder(a: ml_collections.ConfigDict, name: str = "folder") -> dict[str
     return dict(builder_args=dict(config=a.folder))
 
 
+def xent_eval(
+    c: ml_collections.ConfigDict,
+    data: dict[str, Any],
+    *,
+    every: int,
+    prompt: str,
+    tok: str,
+    masks: bool = False,
+    **ops: str,
+) -> dict[str, Any]:
+    """Returns an evaluation of the loss of validation targets, to stand beside the training loss.
+
+    Args:
+        c: the config, with all that `ground` and `eval_pp` read.
+        data: `builder` and what belongs to it; `expand` makes one text an item.
+        every: steps between two evaluations.
+        prompt, tok: ops as for training, of one text a row.
+        masks: see `ground`.
+        ops: `view` and `clean` of `eval_pp`.
+    """
+    pp = eval_pp(c, prompt=prompt, ground=ground(c, masks), tok=tok, **ops)
+    return dict(data, type="xent", split="validation", pp=pp, batch_size=32, every=every)
+
+
 def add_eval(
     evals: ml_collections.ConfigDict,
     name: str,

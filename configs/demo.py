@@ -122,6 +122,14 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     # References keep their full precision, whatever grid the model writes on.
     spec = dict(data, split="test", limit=a.limit, batch_size=100, codec=common.CODEC)
     _add_evals(c, spec, masks > 0, block)
+    c.evals.xent = common.xent_eval(
+        c,
+        dict(data, expand=dict(per_image=1), limit=min(a.limit, 200)),
+        every=c.ckpt_steps,
+        prompt="prompt(n=1, style='question', grounded='always')",
+        tok=f"tok(length={block})",
+        masks=masks > 0,
+    )
     c.summary = {
         "g_iou": "report/g_iou",
         "g_iou_blank": "report_blank/g_iou",

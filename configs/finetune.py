@@ -90,6 +90,15 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     every = math.ceil(data.train / c.input.batch_size)
     c.log_training_steps, c.ckpt_steps = max(every // 5, 1), every
     _add_evals(c, data, masks > 0, every, a.limit, built)
+    if data.tasks["validation"]:
+        c.evals.xent = common.xent_eval(
+            c,
+            dict(builder="folder", expand=dict(per_image=1), limit=a.limit, **built),
+            every=every,
+            prompt=prompt,
+            tok=radgrounder_det.tok(c),
+            masks=masks > 0,
+        )
     c.eval_before, c.card = True, a.card
     return _fitted(c, a, masks > 0)
 

@@ -45,6 +45,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     for name in c.input.data:
         c.input[name] = radgrounder_det.public(c, name, masks=masks)
         c.evals[name] = radgrounder_det.public_eval(c, name)
+        c.evals[f"{name}_xent"] = radgrounder_det.public_xent(c, name)
     if a.ground != "none":
         _add_detection(c, masks)
     c.input.buckets = (48, 64, 96, 128)

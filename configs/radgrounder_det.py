@@ -52,6 +52,7 @@ _DATA = {
 # Rows of the output head put through at once, of which a remainder takes an eighth. Each time the
 # gradient of the table, float32 [V, D], is read and written: on a GPU as long as 370 rows take.
 _TILE = 8192
+_XENT, _XENT_EVERY = 512, 500  # Examples whose loss is evaluated, and steps between two times.
 MASKS = 8  # The most masks of a text; sentences name two or three organs.
 MASK_LOSSES = {  # of each variant of the mask decoder
     "paper": "text_and_masks(lambda_seg=0.1)",
@@ -113,6 +114,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             augment = AUGMENT if a.ground == "masks" else ""
             c.input[name] = public(c, name, texts=a.texts, masks=_masks(a), augment=augment)
             c.evals[name] = public_eval(c, name)
+            c.evals[f"{name}_xent"] = public_xent(c, name)
             continue
         c.input[name] = _reports(c, a, name, _prompt(a))
         if a.vqa_per_image:
@@ -120,6 +122,20 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             c.input[f"{name}_vqa"] = _reports(c, a, name, f"prompt('vqa', n={a.texts})")
         for lang in ("en", "de"):
             c.evals[f"{name}_{lang}"] = _report_eval(c, a, name, lang)
+        c.evals[f"{name}_xent"] = common.xent_eval(
+            c,
+            dict(
+                builder=name,
+                expand=dict(task="report", items=_XENT),
+                **common.built_folder(a, name),
+            ),
+            every=_XENT_EVERY,
+            view="view('first')",
+            clean=strings.clean(c),
+            prompt=f"prompt('report', style='both', grounded={a.ground != 'none'})",
+            tok=tok(c),
+            masks=a.ground == "masks",
+        )
     return c
 
 
@@ -191,6 +207,12 @@ def public_eval(c: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
         limit=ml_collections.config_dict.placeholder(int),
         max_new_tokens=200,
     )
+
+
+def public_xent(c: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
+    """Returns the loss of a public set's validation answers."""
+    data = dict(builder=name, expand=dict(task="vqa", items=_XENT))
+    return common.xent_eval(c, data, every=_XENT_EVERY, prompt="prompt('vqa')", tok=tok(c))
 
 
 def add_masks(c: ml_collections.ConfigDict, released: bool = False) -> None:

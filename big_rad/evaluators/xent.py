@@ -1,0 +1,106 @@
+"""Loss and accuracy of target tokens that the model was not trained on, also for each task.
+
+The same figures as those of training, of data held out: where the training loss goes on falling
+and this one rises, the model learns its examples by heart. No text is generated, so it is cheap
+enough to be asked often.
+"""
+
+import pathlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from big_rad.evaluators import data as eval_data
+from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import spec
+from big_rad.pp import prompts
+
+
+class Evaluator(spec.Statement):
+    """Scores the target tokens of a row, given those before them.
+
+    Args:
+        functions: needs "loss", see `functions.MAKERS`.
+        data: rows with their answers, of `tok(...)` without `answer=False`.
+        name: names the samples file.
+        tokenizer: unused; no text is written.
+        samples_dir: folder of `<name>.jsonl`, a line for each row; None writes none.
+        batch_size: rows that go through the model together.
+        control: "none", "blank", "shuffled" or "mirrored", see `data.View`.
+        blank_value: of a blank image.
+
+    Yields `loss`, the cross-entropy in nats a target token, and `token_accuracy`, the share of
+    target tokens that the model holds for the likeliest; both are means over all target tokens, as
+    the loss "text_xent" with `mean="token"`. Where there are several tasks, also both for each of
+    them (`loss_report`). `n` counts rows and `n_tokens` target tokens.
+    """
+
+    scores = (
+        spec.Score("loss", "loss of a token", True, groups=prompts.TASKS, beside="training_loss"),
+        spec.Score(
+            "token_accuracy", "token accuracy", groups=prompts.TASKS, beside="token_accuracy"
+        ),
+        spec.Score("n", count=True),
+        spec.Score("n_tokens", count=True),
+    )
+    main = ("loss", "token_accuracy")
+    titles = {"xent": "Held-out targets"}
+    place = 50
+    controls = ("blank", "shuffled")
+    needs = ("loss",)
+    fields = ("mask_loss",)
+
+    def __init__(
+        self,
+        functions: Mapping[str, Callable[..., Any]],
+        data: eval_data.EvalData,
+        *,
+        name: str,
+        tokenizer: Any = None,
+        samples_dir: str | pathlib.Path | None = None,
+        batch_size: int = 16,
+        control: str = "none",
+        blank_value: float = eval_data.BLANK_VALUE,
+    ):
+        del tokenizer
+        self.name, self.data, self.control = name, data, control
+        self._functions, self._samples_dir, self._rows = functions, samples_dir, batch_size
+        self._view = eval_data.View(data, control, blank_value)
+
+    def run(self, params: Any) -> Iterator[tuple[str, float]]:
+        """Yields (name of a score, value)."""
+        from big_rad import input_pipeline  # Pages read this class without it.
+
+        sums: list[dict[str, float]] = []
+        for batch in input_pipeline.eval_batches(self._view, self._rows):
+            out = self._functions["loss"](params, batch)
+            asked = np.flatnonzero(batch["_mask"])  # The last batch is filled up.
+            sums += [{k: float(x[row]) for k, x in out.items()} for row in asked]
+        numbers: dict[Any, int] = {}  # In place of the patients' names.
+        subjects = [numbers.setdefault(p, len(numbers)) for p in self.data.patients()]
+        self.records = [self._record(i, one, subjects[i]) for i, one in enumerate(sums)]
+        if self._samples_dir is not None and jax.process_index() == 0:
+            sample_files.write(self._samples_dir, self.name, self.records, {})
+        yield from _means(sums).items()
+        tasks = [r["task"] for r in self.records]
+        for task in prompts.TASKS if len(set(tasks)) > 1 else ():
+            of_task = [one for one, t in zip(sums, tasks, strict=True) if t == task]
+            if of_task:
+                yield from ((f"{k}_{task}", x) for k, x in _means(of_task).items())
+        yield "n", len(sums)
+        yield "n_tokens", sum(one["tokens"] for one in sums)
+
+    def _record(self, index: int, sums: Mapping[str, float], subject: int) -> dict[str, Any]:
+        meta = {k: v for k, v in self.data[index]["meta"].items() if k != "patient"}
+        own = {"subject": subject, "control": self.control, "scores": _means([sums])}
+        return {"index": index, **meta, **own}
+
+
+def _means(sums: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    tokens = max(sum(one["tokens"] for one in sums), 1.0)
+    return {
+        "loss": sum(one["loss"] for one in sums) / tokens,
+        "token_accuracy": sum(one["correct"] for one in sums) / tokens,
+    }
