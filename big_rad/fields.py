@@ -49,7 +49,7 @@ def check(place: str, values: Mapping[str, Any], table: Mapping[str, Any]) -> It
 
 
 def check_arguments(given: Mapping[str, Any], **ranges: Rule) -> None:
-    """Checks the arguments of a recipe, as `config.parse_arg` returns them.
+    """Checks the arguments of a recipe, as `config.recipes.parse_arg` returns them.
 
     Args:
         given: argument -> value.

@@ -1,4 +1,4 @@
-"""The trainer: config, mesh, data, model, optimizer, resume, loop, evaluation. Read it downwards.
+"""The trainer: devices, data, model, evaluators, state, step, loop, end. Read it downwards.
 
     python -m big_rad.train --config=configs/demo.py --workdir=runs/demo
 

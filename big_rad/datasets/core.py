@@ -93,7 +93,7 @@ def names() -> list[str]:
 
 
 class RecordSource:
-    """A dataset built by `datasets.records`.
+    """A dataset built by `datasets.build`.
 
     Args:
         folder: the version folder of the built dataset.

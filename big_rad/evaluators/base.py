@@ -88,8 +88,8 @@ def run(
     """Asks the model every question of the data.
 
     Args:
-        predict_fns: "queue" of `answer_lib.make_queue_fn`, or else "generate" of
-            `answer_lib.make_generate_fn`.
+        predict_fns: "queue" of `inference.answer.make_queue_fn`, or else "generate" of
+            `inference.answer.make_generate_fn`.
         params: the model's parameters, passed through.
         data: the examples.
         tokenizer: decodes prompts and answers.

@@ -53,7 +53,7 @@ class BoxCodec:
 
     @property
     def spec(self) -> str:
-        """Name and options in one string, to be stored with a checkpoint; `from_spec` reads it."""
+        """Name and options in one string, to be stored with a checkpoint; `get_codec` reads it."""
         return self.name if self.grid is None else f"{self.name}(grid={self.grid})"
 
     def bins(self, box01: Sequence[float]) -> tuple[int, int, int, int]:

@@ -31,6 +31,7 @@ def make_generate(
     max_masks: int = 0,
     token_logprobs: bool = False,
     alternatives: int = 0,
+    picker: sampling.Picker | None = None,
 ) -> Generate:
     """Builds the jitted generator of a model.
 
@@ -43,6 +44,7 @@ def make_generate(
         max_masks: K > 0 makes masks of a row's first K `</seg>`, once, after the last token.
         token_logprobs: also give the log probability of each token.
         alternatives: A > 0 also gives the A likeliest ids in the place of each token.
+        picker: chooses the tokens; None makes one of `temperature` and `top_p`.
 
     Returns:
         A function (params, image [B, H, W, 3], text i32 [B, T], mask_ar i32 [B, T], rng=None,
@@ -85,7 +87,7 @@ def make_generate(
     ) -> dict[str, jax.Array]:
         keys = _row_keys(rng, text.shape[0])
         impl = str(jax.random.key_impl(keys))
-        sampler = make_sampler(picker=sampling.make_picker(temperature, top_p, impl))
+        sampler = make_sampler(picker=picker or sampling.make_picker(temperature, top_p, impl))
         logits, kv, valid, features = model.apply(
             {"params": params}, image, text, mask_ar, method=model.prefill
         )

@@ -75,6 +75,7 @@ class Queue:
         logits: give `mask_logits` in the place of `masks`.
         sharding: of the rows over devices, such as `sharding.batch_sharding(mesh)`; parameters lie
             where the caller has put them.
+        picker: see `decode.make_generate`; one that draws needs a key of each request.
 
     Attributes:
         steps: of all rows together, run so far.
@@ -106,6 +107,7 @@ class Queue:
         window: int | None = None,
         logits: bool = False,
         sharding: jax.sharding.Sharding | None = None,
+        picker: sampling.Picker | None = None,
     ):
         if min(rows, chunk, max_new_tokens, slot_bucket, *prompt_buckets) < 1:
             raise ValueError("rows, chunk, max_new_tokens and buckets must be positive")
@@ -113,7 +115,8 @@ class Queue:
         self.rows, self.chunk, self.new = rows, chunk, max_new_tokens
         self.window = 4 * rows if window is None else max(1, window)
         self.share = model.mask_mode == "image_isolated"
-        self.greedy = temperature == 0
+        picker = picker or sampling.make_picker(temperature, top_p)
+        self.greedy = not picker.draws
         self.slot_bucket, self._buckets = slot_bucket, sorted(prompt_buckets)
         self._batches = [split * n for n in _BATCHES if split * n <= rows]
         self._sharding = sharding
@@ -124,7 +127,7 @@ class Queue:
             vocab_size=vocab_size,
             never=tuple(never),
             eos_id=eos_id,
-            picker=sampling.make_picker(temperature, top_p),
+            picker=picker,
             seg_end_id=seg_end_id,
             max_masks=max_masks,
             token_logprobs=token_logprobs,

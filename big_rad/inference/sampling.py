@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import flax.linen as nn
 import jax
@@ -24,9 +24,14 @@ KEY_IMPL = "threefry2x32"  # JAX's default; it gives the same numbers on every d
 class Picker(Protocol):
     """Chooses the next token of every row.
 
-    A picker holds settings only. What it must remember of a row (a key, the state
-    of a grammar) it keeps in arrays of its own, which travel with the row.
+    A picker holds settings only. What it must remember of a row (a key, the state of a grammar) it
+    keeps in arrays of its own, which travel with the row.
+
+    Attributes:
+        draws: whether it needs a random key for each row.
     """
+
+    draws: bool
 
     def start(self, keys: jax.Array) -> PickerState:
         """Returns what the picker remembers of rows that begin.
@@ -53,6 +58,8 @@ class Picker(Protocol):
 class Greedy:
     """Picks the likeliest token, the lowest id of several."""
 
+    draws: ClassVar[bool] = False
+
     def start(self, keys: jax.Array) -> PickerState:
         """Remembers nothing."""
         del keys
@@ -76,6 +83,7 @@ class Sampled:
         impl: JAX's name of the generator that the rows' keys belong to.
     """
 
+    draws: ClassVar[bool] = True
     temperature: float = 1.0
     top_p: float = 1.0
     impl: str = KEY_IMPL

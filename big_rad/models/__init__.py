@@ -1,4 +1,4 @@
-"""The models, in pure Flax linen: each module offers `Model` and `load`."""
+"""The models, in pure Flax linen: each model's module offers `Model` and `load`."""
 
 import importlib
 from collections.abc import Mapping

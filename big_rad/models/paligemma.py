@@ -3,7 +3,7 @@
 Two mask modes. "paligemma" is the original: image and prefix see each other fully, the suffix is
 causal. In "image_isolated" the image tokens see only the image, so several texts of one image can
 share a row: each text segment sees the image and itself, and its positions restart after the
-image. Knows nothing of tokenizers, prompts or sampling (that is `big_rad.inference.decode`).
+image. Knows nothing of tokenizers, prompts or sampling (that is `big_rad.inference.sampling`).
 Reference: Steiner et al. 2024, "PaliGemma 2: A Family of Versatile VLMs for Transfer".
 """
 

@@ -26,7 +26,7 @@ def html(summary: Mapping[str, Any], sections: Sequence[page.Section]) -> str:
 
     Args:
         summary: of `big_rad.evaluate`.
-        sections: of the same evaluators, from `page.sections_of`.
+        sections: of the same evaluators, from `sections.sections_of`.
     """
     if not sections:
         return ""

@@ -1,6 +1,6 @@
 """What ends a run, or has one of its steps left out: bad losses, bad examples.
 
-Steps note on the device what they find (`train_step.Guard`), so that nobody waits; the host looks
+Steps note on the device what they find (`step.Guard`), so that nobody waits; the host looks
 when it logs.
 """
 

@@ -1,4 +1,4 @@
-"""Foreign checkpoints: `load(path)` reads any known format into a nested tree of arrays.
+"""Checkpoints of every format: `load(path)` reads any known format into a nested tree of arrays.
 
 Fitting a tree to a model (resizing, extending, accounting) is the model modules' `load`.
 """

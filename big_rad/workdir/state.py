@@ -29,7 +29,7 @@ class RunState:
     Attributes:
         workdir: the run directory.
         config: the whole config; None before it is written.
-        starts: see `run_info.write`; none of a run that is older than `run.json`.
+        starts: see `info.write`; none of a run that is older than `run.json`.
         rows: lines of metrics.jsonl.
         summary: of a run that has ended, else empty.
         rejects, skipped: lines of rejects.jsonl, of all processes, and of skipped.jsonl.

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad.inference import decode
+from big_rad.inference import decode, sampling
 from big_rad.inference import queue as queue_lib
 from big_rad.inference import rows as rows_lib
 from big_rad.models import paligemma, radgrounder
@@ -183,6 +183,30 @@ def test_settings_of_sampling_that_are_out_of_range_are_errors(tiny):
 
 
 # ---- What needs no second mask mode ----
+
+
+class NoRepeats:
+    """A picker of somebody else: the likeliest token but for the row's last one."""
+
+    draws = False
+
+    def start(self, keys):
+        return {"last": jnp.zeros(keys.shape[0], jnp.int32)}
+
+    def pick(self, logits, state):
+        last = state.picker["last"][:, None] == jnp.arange(logits.shape[1])
+        token, logprob = sampling.greedy(jnp.where(last, -jnp.inf, logits))
+        return token, logprob, {"last": token}
+
+
+def test_a_picker_of_ones_own_chooses_in_the_queue_as_in_the_plain_loop(tiny):
+    requests, options = make_requests(9, 2), dict(eos_id=-1, max_new_tokens=6)
+    plainly = plain(tiny.make(), tiny.params, requests, **options)["tokens"]
+    want = plain(tiny.make(), tiny.params, requests, picker=NoRepeats(), **options)
+    repeats = [(t[:, 1:] == t[:, :-1]).any() for t in (plainly, want["tokens"])]
+    assert repeats == [True, False]
+    made = queue(tiny.make(), rows=4, chunk=2, picker=NoRepeats(), **options)
+    assert_same(made.run(tiny.params, requests), want)
 
 
 @pytest.fixture(scope="module")

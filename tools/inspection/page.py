@@ -1,6 +1,6 @@
 """One self-contained HTML page of what the model sees: counts, and examples below them.
 
-Takes what `inspect_stats` read. Every text is escaped, since texts come from data; an example is
+Takes what `stats` read. Every text is escaped, since texts come from data; an example is
 known by its id alone.
 """
 

@@ -2,7 +2,7 @@
 
 Yes/no questions are balanced by construction: each proposition ("the liver is shown") is asked
 about with a probability that makes yes and no equally frequent over the data set, so that its
-wording gives nothing away. `RATES` holds how often each proposition is true; `measure_rates`
+wording gives nothing away. `RATES` holds how often each proposition is true; `rates.measure`
 computes it anew.
 """
 
