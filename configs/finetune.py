@@ -95,7 +95,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             c,
             dict(builder="folder", expand=dict(per_image=1), limit=a.limit, **built),
             every=every,
-            prompt=prompt,
+            prompt=f"prompt({','.join(data.tasks['validation'])!r}, n=1)",
             tok=radgrounder_det.tok(c),
             masks=masks > 0,
         )
