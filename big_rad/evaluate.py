@@ -214,7 +214,7 @@ def _entry(run: _Evaluation, name: str) -> dict[str, Any]:
     # Asks, or takes the answers that are there, and returns the summary's entry.
     asked, data = run.asked[name], run.opened.data[name]
     spec = asked.spec
-    control = spec.get("control") or "none"
+    control = specs.control_of(spec)
     records, pixels = results.samples(run.out, name, run.log)
     known = results.known(run.out, name, asked.key) if records else None
     former: dict[str, Any] = {}

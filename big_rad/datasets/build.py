@@ -67,7 +67,7 @@ def build(
         workers: processes; they do not change the result.
         overwrite: replace a dataset that was built with other parameters. It stays until the new
             one is whole, also if the build fails or is killed.
-        ignore: parameters that do not need `overwrite`: if only they differ, it is built anew.
+        ignore: parameters that do not need `overwrite`: if they alone differ, it is built again.
         beam: options of a Beam pipeline, such as ["--runner=DirectRunner"]; None builds here.
         max_reject_share: the build fails when more items than this share are bad, of a split or
             of all; `reject_limit.exceeds` says how many of a small set always may be.

@@ -72,7 +72,9 @@ def check(name: str, spec: Mapping[str, Any]) -> type[specs.Statement]:
         raise ValueError(f"config.evals.{name}.type is {e}") from e
     place, options = f"config.evals.{name}", specs.options(cls)
     # An entry without a control may say so, whatever its class takes.
-    known = sorted({*specs.COMMON, *options} | ({"control"} if not _control(spec) else set()))
+    known = sorted(
+        {*specs.COMMON, *options} | ({"control"} if specs.control_of(spec) == "none" else set())
+    )
     unknown = [k for k in spec if k not in known]
     if unknown:
         raise ValueError(
@@ -82,8 +84,8 @@ def check(name: str, spec: Mapping[str, Any]) -> type[specs.Statement]:
     missing = [k for k, default in options.items() if default is inspect.Parameter.empty]
     if missing := [k for k in missing if spec.get(k) is None]:
         raise ValueError(f"{place}.{missing[0]} is missing, and type {spec['type']!r} needs it")
-    control = _control(spec)
-    if control and control not in specs.CONTROLS:
+    control = specs.control_of(spec)
+    if control not in specs.CONTROLS:
         raise ValueError(
             f"{place}.control is {control!r}; known: {', '.join(specs.CONTROLS)}"
             + did_you_mean(control, specs.CONTROLS)
@@ -96,8 +98,3 @@ def check(name: str, spec: Mapping[str, Any]) -> type[specs.Statement]:
             f"there are {', '.join(MAKERS)}{did_you_mean(lacking[0], MAKERS)}"
         )
     return cls
-
-
-def _control(spec: Mapping[str, Any]) -> str:
-    control = spec.get("control") or "none"
-    return "" if control == "none" else control

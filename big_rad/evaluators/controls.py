@@ -20,7 +20,7 @@ def add(evals: Evals, names: Sequence[str] | None = None) -> list[str]:
     """
     found = []
     for name, spec in list(evals.items()):
-        if (spec.get("control") or "none") != "none" or (names is not None and name not in names):
+        if specs.control_of(spec) != "none" or (names is not None and name not in names):
             continue
         for control in specs.of(spec.type).controls:
             found.append(f"{name}_{control}")

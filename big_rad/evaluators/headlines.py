@@ -80,7 +80,7 @@ def default_summary(evals: Specs, metrics: Mapping[str, float]) -> dict[str, flo
     found = {}
     for evaluator, spec in evals.items():
         scores = specs.of(spec.get("type")).main
-        for score in scores if _control(spec) == "none" else scores[:1]:
+        for score in scores if specs.control_of(spec) == "none" else scores[:1]:
             name = f"{evaluator}/{score}"
             found |= {name: metrics[name]} if name in metrics else {}
     return found
@@ -109,7 +109,7 @@ def lines(
     earlier = [r for r in before if r["step"] < step]
     for evaluator, spec in evals.items():
         score = _shown(evaluator, spec, metrics, chosen)
-        if not score or _control(spec) != "none":
+        if not score or specs.control_of(spec) != "none":
             continue
         name = f"{evaluator}/{score}"
         value = metrics[name]
@@ -133,7 +133,7 @@ def board_tag(evals: Specs) -> Callable[[str], str]:
     real = {
         other: (evaluator, control)
         for evaluator, spec in evals.items()
-        if _control(spec) == "none"
+        if specs.control_of(spec) == "none"
         for control, other in _controls(evaluator, evals).items()
     }
 
@@ -142,11 +142,11 @@ def board_tag(evals: Specs) -> Callable[[str], str]:
         cls = specs.of(evals.get(evaluator, {}).get("type"))
         if cls.missing:
             return name
-        if _control(evals[evaluator]) == "none":
+        if specs.control_of(evals[evaluator]) == "none":
             return name if metric in cls.labels() else ""
         if metric != cls.main[0]:
             return ""
-        group, control = real.get(evaluator, (evaluator, _control(evals[evaluator])))
+        group, control = real.get(evaluator, (evaluator, specs.control_of(evals[evaluator])))
         return f"{group}/{metric}_{control}"
 
     return tag
@@ -192,14 +192,10 @@ def _controls(evaluator: str, evals: Specs) -> dict[str, str]:
     spec = evals[evaluator]
     same = (spec.get("type"), specs.data_key(spec))
     return {
-        _control(other): name
+        specs.control_of(other): name
         for name, other in evals.items()
-        if _control(other) != "none" and (other.get("type"), specs.data_key(other)) == same
+        if specs.control_of(other) != "none" and (other.get("type"), specs.data_key(other)) == same
     }
-
-
-def _control(spec: Mapping[str, Any]) -> str:
-    return spec.get("control") or "none"
 
 
 def _figure(value: float) -> str:

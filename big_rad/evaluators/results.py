@@ -89,7 +89,7 @@ def described(
         "dataset": spec["builder"],
         "builder_args": spec.get("builder_args") or {},
         "split": spec["split"],
-        "control": spec.get("control") or "none",
+        "control": specs.control_of(spec),
         "n": len(data),
         "images": len({sample_files.image_of(r) for r in records}),
         "subjects": len(set(data.patients())),
@@ -198,10 +198,17 @@ def still_hold(
             dropped[name] = why
         else:
             kept[name] = entry
-    real = {_same(x.spec, x.sha256) for x in now.values() if not _control(x.spec)}
-    real |= {_same(e["asked"], e["sha256"]) for e in kept.values() if not _control(e["asked"])}
+    real = {_same(x.spec, x.sha256) for x in now.values() if specs.control_of(x.spec) == "none"}
+    real |= {
+        _same(e["asked"], e["sha256"])
+        for e in kept.values()
+        if specs.control_of(e["asked"]) == "none"
+    }
     for name, entry in list(kept.items()):
-        if _control(entry["asked"]) and _same(entry["asked"], entry["sha256"]) not in real:
+        if (
+            specs.control_of(entry["asked"]) != "none"
+            and _same(entry["asked"], entry["sha256"]) not in real
+        ):
             del kept[name]
             dropped[name] = "the real images are asked other questions, or with other options, now"
     return kept, dropped
@@ -243,11 +250,6 @@ def _changed(name: str, entry: Entry, out: pathlib.Path, now: Asked | None) -> s
     except ValueError as e:
         return str(e)
     return "" if records else "its samples are gone"
-
-
-def _control(spec: Mapping[str, Any]) -> str:
-    control = spec.get("control") or "none"
-    return "" if control == "none" else control
 
 
 def _same(spec: Mapping[str, Any], digest: str) -> str:

@@ -220,6 +220,11 @@ def options(cls: type[Statement]) -> dict[str, Any]:
     return found
 
 
+def control_of(entry: Mapping[str, Any]) -> str:
+    """Returns the control of an entry, "none" if it does not name one."""
+    return entry.get("control") or "none"
+
+
 def data_key(spec: Mapping[str, Any], data_dir: str = "") -> str:
     """Returns a text that is equal exactly for specs over the same preprocessed data."""
     part = {k: spec.get(k) for k in DATA_FIELDS}

@@ -108,4 +108,4 @@ def _called(summary: Mapping[str, Any]) -> str:
 
 
 def _question(spec: Mapping[str, Any]) -> tuple[str, Any]:
-    return specs.data_key(spec), spec.get("control") or "none"
+    return specs.data_key(spec), specs.control_of(spec)

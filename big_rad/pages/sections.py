@@ -108,10 +108,10 @@ def sections_of(
     sections = []
     for name, spec in evals.items():
         kind = spec.get("type")
-        if (spec.get("control") or "none") != "none":
+        if specs.control_of(spec) != "none":
             continue
         names = {
-            other.get("control") or "none": n
+            specs.control_of(other): n
             for n, other in evals.items()
             if other.get("type") == kind and specs.data_key(other) == specs.data_key(spec)
         }

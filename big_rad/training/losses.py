@@ -136,7 +136,7 @@ def each_row(
         model: a `paligemma.Model`.
         params: its parameters.
         batch: see `text_xent`.
-        tile: logits of so many positions at once, see `head_loss.xent_rows`.
+        tile: positions whose logits are computed at once, see `head_loss.xent_rows`.
 
     Returns:
         f32 [B] each: `loss` is the sum over the target tokens of a row, `correct` counts those of

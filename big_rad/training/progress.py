@@ -94,7 +94,7 @@ class Profiler:
         folder: where the trace is put.
 
     Raises:
-        ValueError: a window that is none.
+        ValueError: `window` is neither empty nor two numbers, the first below the second.
     """
 
     def __init__(self, window: str, folder: str | pathlib.Path):

@@ -13,8 +13,8 @@ import numpy as np
 from big_rad.workdir import metric_writer, run_dir
 from big_rad.workdir.info import TrainingError
 
-# The share of examples that may be bad is of at least so many, so that one bad file does not end a
-# run at its start.
+# The share of bad examples is computed over at least this many examples, so that one bad file does
+# not end a run at its start.
 _LEAST = 1000
 
 
