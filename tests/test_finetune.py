@@ -13,6 +13,7 @@ from big_rad.datasets import core, prepare
 from big_rad.evaluators import before_after
 from big_rad.inference import inputs
 from big_rad.metrics import bootstrap
+from big_rad.pp import builder as pp_builder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import memory, state
 from big_rad.workdir import checkpoint, metric_writer, run_dir
@@ -412,6 +413,9 @@ def test_a_task_that_a_held_out_split_lacks_is_left_out_by_name(
     texts = {"train": train, "validation": validation, "test": test}
     fields = {"report": "report", "vqa": "question"}
     assert all(fields[task] in texts[split] for split, task in asked.values())
+    if losses:  # The loss is of all tasks that validation patients have, trained or not.
+        (tasks,) = [x["tasks"] for _, x in pp_builder.calls(config.evals.xent.pp, only=("prompt",))]
+        assert set(tasks.split(",")) == {task for task in fields if fields[task] in validation}
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
