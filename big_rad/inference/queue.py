@@ -3,7 +3,7 @@
 `decode.make_generate` runs a batch until its longest row ends; here rows come and go one by one,
 so the work is that of the tokens written. The host starts a chunk of steps before it looks at
 which rows the last one ended, so the device need not wait for it. In mask mode "image_isolated"
-the questions of one image share its prefill. Of several processes each gets all requests and has
+the questions of one image share its prefill; up to 16 images are prefilled ahead. Of several processes each gets all requests and has
 all results. Greedy or sampled. Knows nothing of files or markup.
 """
 
@@ -79,7 +79,8 @@ class Queue:
 
     Attributes:
         steps: of all rows together, run so far.
-        prefilled: `images` and `prompts` run so far, the fill of batches included.
+        prefilled: `images` and `prompts` run so far, the fill of batches included, and
+            `image_batches`, the prefills of images without their prompts.
 
     Raises:
         ValueError: sizes that are not positive, other settings out of range, rows that do not
@@ -120,7 +121,7 @@ class Queue:
         self.slot_bucket, self._buckets = slot_bucket, sorted(prompt_buckets)
         self._batches = [split * n for n in _BATCHES if split * n <= rows]
         self._sharding = sharding
-        self.steps, self.prefilled = 0, {"images": 0, "prompts": 0}
+        self.steps, self.prefilled = 0, {"images": 0, "image_batches": 0, "prompts": 0}
         sampler = sampling.Sampler(
             model,
             max_new_tokens=max_new_tokens,
@@ -360,12 +361,16 @@ class _Run:
             queue.prefilled["images"] += size
             image = queue.put([w.request.image for w in batch])
             return self._device.prefill(self._params, image, text, rng)
-        new = {w.group: w.request.image for w in batch if w.group not in self._images}
-        while new:
+        # Images of requests that still wait fill the batches up: on a GPU one image takes more than
+        # a third of the time of sixteen.
+        asked = itertools.chain(batch, self._waiting)
+        new = {w.group: w.request.image for w in asked if w.group not in self._images}
+        while any(w.group not in self._images for w in batch):
             n = queue.batch(len(new))
             groups = list(new)[:n]
             images = [new.pop(g) for g in groups]
             queue.prefilled["images"] += n
+            queue.prefilled["image_batches"] += 1
             image = queue.put(images + images[:1] * (n - len(images)))
             made = self._device.prefill_image(self._params, image)
             self._images |= dict(zip(groups, made, strict=False))

@@ -120,9 +120,12 @@ def test_images_are_prefilled_once_where_they_may_be_shared(setup, small):
     made = small[0]
     before = dict(made.prefilled)
     made.run(setup.params, setup.requests)
-    images, prompts = (made.prefilled[n] - before[n] for n in ("images", "prompts"))
+    images, batches, prompts = (made.prefilled[n] - before[n] for n in before)
     assert prompts == len(setup.requests)
-    assert images == (5 if setup.model.mask_mode == "image_isolated" else prompts)
+    if setup.model.mask_mode == "image_isolated":
+        assert images == 5 and batches == 2  # Of four and one, though their questions come apart.
+    else:
+        assert images == prompts and batches == 0
 
 
 @pytest.mark.parametrize("rows, chunk, window", [(1, 3, 1), (32, 5, 4)])
