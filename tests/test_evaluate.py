@@ -19,8 +19,7 @@ from big_rad.evaluators import samples as sample_files
 from big_rad.inference import answer as answer_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.workdir import metric_writer
-from tests import browser, foreign, tiny_run
-from tests.evaluators.judges import judge_server
+from tests.helpers import browser, foreign, judge_server, tiny_run
 from tests.published import folder as published
 from tests.published import slake, vqa_rad
 from tools import reproduce

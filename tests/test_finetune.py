@@ -18,8 +18,8 @@ from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import memory, state
 from big_rad.workdir import checkpoint, metric_writer, run_dir
 from configs import finetune
-from tests import foreign, tiny_run
-from tests.datasets.folder.helpers import save_dicom
+from tests.helpers import foreign, tiny_run
+from tests.helpers.folder_records import save_dicom
 from tools import convert
 
 SLICES = 200

@@ -20,7 +20,7 @@ from big_rad.inference import predictions
 from big_rad.models import paligemma
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.workdir import checkpoint
-from tests import foreign, tiny_run
+from tests.helpers import foreign, tiny_run
 
 SIZE = 28
 CODEC = dict(name="radgrounder", grid=None)

@@ -19,7 +19,7 @@ from big_rad.dicom.read import read
 from big_rad.grounding import codec as codecs
 from big_rad.inference import inputs, predictions
 from big_rad.pp import tokenizer as tokenizers
-from tests.dicom.files import content, dataset
+from tests.helpers.dicom_files import content, dataset
 
 # The left upper quarter of what the model sees.
 TEXT = "The <p bbox=<loc0000><loc0000><loc0256><loc0256> id=<seg005>>liver</p>."

@@ -16,7 +16,7 @@ import threading
 import numpy as np
 import pytest
 
-from tests import tiny_run
+from tests.helpers import tiny_run
 
 STEPS = 20
 BATCH = 4

@@ -12,7 +12,7 @@ import pytest
 
 from big_rad import runtime
 from big_rad.datasets.phantom import builder
-from tests import tiny_run
+from tests.helpers import tiny_run
 
 ROOT = pathlib.Path(__file__).parents[1]
 # A short run that tells how many programs it had to compile.

@@ -22,8 +22,7 @@ from big_rad.pages import run as run_page
 from big_rad.weights import npz
 from big_rad.workdir import checkpoint, metric_writer
 from big_rad.workdir import info as run_info
-from tests import events, tiny_run
-from tests.evaluators import lab
+from tests.helpers import events, lab, tiny_run
 
 ROOT, lines = tiny_run.ROOT, tiny_run.lines
 STEPS = 6

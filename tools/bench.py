@@ -10,7 +10,8 @@
 
 All take --json=FILE, and those that time --rounds=5. Ways are run in turn; the tables give medians
 over rounds, and the lowest and highest ratio. `--peer=hf` needs requirements-dev.txt and `input`
-all requirements; the rest needs jax, flax, optax, ml_collections and numpy, and no data.
+all requirements; the rest needs jax, flax, optax, ml_collections, einops, jaxtyping and
+numpy, and no data.
 """
 
 import argparse

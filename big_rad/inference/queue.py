@@ -3,8 +3,8 @@
 `decode.make_generate` runs a batch until its longest row ends; here rows come and go one by one,
 so the work is that of the tokens written. The host starts a chunk of steps before it looks at
 which rows the last one ended, so the device need not wait for it. In mask mode "image_isolated"
-the questions of one image share its prefill; up to 16 images are prefilled ahead. Of several processes each gets all requests and has
-all results. Greedy or sampled. Knows nothing of files or markup.
+the questions of one image share its prefill, and up to 16 images are prefilled ahead. Of several
+processes each gets all requests and has all results. Greedy or sampled.
 """
 
 import dataclasses

@@ -8,7 +8,7 @@ import pytest
 from big_rad.dicom import image as image_lib
 from big_rad.dicom.image import Slice, to_display
 from big_rad.dicom.read import read
-from tests.dicom.files import content, dataset
+from tests.helpers.dicom_files import content, dataset
 
 LETTER = np.array([[9, 9, 9], [9, 0, 0], [9, 9, 0], [9, 0, 0], [9, 0, 0]], np.int16)
 USUAL = {

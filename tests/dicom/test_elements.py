@@ -12,7 +12,7 @@ from pydicom.data import get_testdata_file
 from big_rad.dicom import elements
 from big_rad.dicom import read as reader
 from big_rad.dicom.read import read
-from tests.dicom.files import PIXELS, before_pixels, content, dataset, element
+from tests.helpers.dicom_files import PIXELS, before_pixels, content, dataset, element
 
 ITEM, ITEM_END, SEQUENCE_END = b"\xfe\xff\x00\xe0", b"\xfe\xff\x0d\xe0", b"\xfe\xff\xdd\xe0"
 UNDEFINED = b"\xff\xff\xff\xff"

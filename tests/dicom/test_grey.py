@@ -7,7 +7,7 @@ from pydicom import uid as uids
 
 from big_rad.dicom import read as reader
 from big_rad.dicom.read import read
-from tests.dicom.files import before_pixels, content, dataset, element, raw_element
+from tests.helpers.dicom_files import before_pixels, content, dataset, element, raw_element
 
 RAMP = np.arange(16, dtype=np.int16).reshape(4, 4) * 50 + 100  # 100 to 850
 RIM = np.zeros((4, 4), bool)

@@ -11,7 +11,7 @@ from pydicom import Dataset
 from big_rad.dicom import labels
 from big_rad.dicom.errors import FrameError, GeometryError
 from big_rad.dicom.read import read
-from tests.dicom.files import content, dataset, npy
+from tests.helpers.dicom_files import content, dataset, npy
 
 SHAPE = (8, 6, 5)
 AFFINE = np.array([[-0.8, 0, 0, 10], [0, -0.9, 0, 20], [0, 0, 2.5, -30], [0, 0, 0, 1.0]])

@@ -5,7 +5,7 @@ from pydicom.datadict import tag_for_keyword
 
 from big_rad.dicom import read as reader
 from big_rad.dicom.read import read
-from tests.dicom.files import PIXELS, before_pixels, content, dataset, element, raw_element
+from tests.helpers.dicom_files import PIXELS, before_pixels, content, dataset, element, raw_element
 
 
 def warned(found, *words):

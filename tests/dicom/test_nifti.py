@@ -10,7 +10,7 @@ from big_rad.datasets.phantom import export
 from big_rad.dicom import nifti as nifti_file
 from big_rad.dicom import read as reader
 from big_rad.dicom.read import read
-from tests.dicom.files import SECRET, nifti
+from tests.helpers.dicom_files import SECRET, nifti
 
 # The letter as a radiologist would see it. Rows are also told apart from columns.
 LETTER = np.array([

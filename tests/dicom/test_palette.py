@@ -7,7 +7,7 @@ from pydicom.pixels import apply_color_lut
 
 from big_rad.dicom import read as reader
 from big_rad.dicom.read import read
-from tests.dicom.files import content, dataset
+from tests.helpers.dicom_files import content, dataset
 
 INDEX = np.arange(16, dtype=np.uint8).reshape(4, 4)
 COLOURS = np.random.default_rng(0).integers(0, 256, (16, 3))

@@ -10,7 +10,16 @@ from PIL import Image
 
 from big_rad.dicom import read as reader
 from big_rad.dicom.read import read
-from tests.dicom.files import SECRET, npy, peak_memory, picture, png, png_chunk, tiff, with_exif
+from tests.helpers.dicom_files import (
+    SECRET,
+    npy,
+    peak_memory,
+    picture,
+    png,
+    png_chunk,
+    tiff,
+    with_exif,
+)
 
 
 def test_pictures_are_rgb():

@@ -10,7 +10,7 @@ from pydicom.data import get_testdata_file
 from big_rad.dicom import codestream, pixel_data
 from big_rad.dicom import read as reader
 from big_rad.dicom.read import read
-from tests.dicom.files import PIXELS, content, dataset, encapsulated, picture
+from tests.helpers.dicom_files import PIXELS, content, dataset, encapsulated, picture
 
 GREY_8 = {
     "Rows": 5, "Columns": 6, "Modality": "OT", "BitsAllocated": 8, "BitsStored": 8, "HighBit": 7,

@@ -6,7 +6,7 @@ from pydicom.data import get_testdata_file
 
 from big_rad.dicom import read as reader
 from big_rad.dicom.read import read
-from tests.dicom.files import PIXELS, content, dataset, picture
+from tests.helpers.dicom_files import PIXELS, content, dataset, picture
 
 # What is read
 

@@ -11,7 +11,7 @@ from pydicom import uid as uids
 from big_rad.dicom import read as reader
 from big_rad.dicom import unpack
 from big_rad.dicom.read import read
-from tests.dicom.files import PIXELS, content, dataset, peak_memory
+from tests.helpers.dicom_files import PIXELS, content, dataset, peak_memory
 
 # Bombs: a typed error, and little memory on the way
 

@@ -9,7 +9,7 @@ from big_rad.evaluators import base, grounded, samples, vqa
 from big_rad.evaluators import data as eval_data
 from big_rad.grounding import classes
 from big_rad.grounding import codec as codecs
-from tests.evaluators.answered import CODEC, Model, Source, preprocess, tiny
+from tests.helpers.answered import CODEC, Model, Source, preprocess, tiny
 
 ANSWERS = ["yes", "no", "left kidney", "spleen", "axial", "two", "no", "yes", "liver", "coronal"]
 

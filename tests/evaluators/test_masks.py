@@ -10,7 +10,7 @@ from big_rad.evaluators import grounded, vqa
 from big_rad.grounding import masks
 from big_rad.pages import gallery
 from big_rad.pages import sections as page
-from tests.evaluators import answered as shared
+from tests.helpers import answered as shared
 
 REFERENCES = ["The <seg>liver</seg> and the <seg>spleen</seg>.", "No <seg>aorta</seg>.", "Normal."]
 ANSWERS = ["The <seg>spleen</seg>, <seg>liver</seg>.", "No <seg>aorta</seg>.", "A <seg>rib</seg>."]

@@ -18,8 +18,8 @@ from big_rad.pages import run as run_page
 from big_rad.pages import sections as page
 from big_rad.pp import tokenizer as tokenizers
 from configs import demo
-from tests import made_evaluation, made_run
-from tests.evaluators import lab as lab_lib
+from tests.helpers import lab as lab_lib
+from tests.helpers import made_evaluation, made_run
 
 ROOT = pathlib.Path(__file__).parents[2]
 ENTRY = dict(type=lab_lib.TYPE, builder="phantom", split="validation", pp="load", every=4)

@@ -9,7 +9,7 @@ from big_rad import evaluators
 from big_rad.evaluators import base, functions
 from big_rad.evaluators import spec as specs
 from big_rad.evaluators.spec import Score
-from tests import imports
+from tests.helpers import imports
 
 NAMES = specs.names()
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from big_rad.grounding import candidates, classes, mentions, phrases
-from tests.grounding import sided
+from tests.helpers import sided
 
 ROWS = [(name, *row) for name in sided.TABLES for row in sided.table(name)]
 # Senses of "left" and "right" that are no sides are not exchanged with each other, and only one

@@ -4,7 +4,7 @@ import pytest
 
 from big_rad.inference import decode
 from big_rad.models import paligemma
-from tests.inference.table_model import EOS, Table, generate, one_hot
+from tests.helpers.table_model import EOS, Table, generate, one_hot
 
 LENGTHS = (5, 1, 3, 4)
 NEW = 6

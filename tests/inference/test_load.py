@@ -8,7 +8,7 @@ import pytest
 from big_rad.inference import load
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import npz, recipe
-from tests import foreign
+from tests.helpers import foreign
 
 TINY = tokenizers.load("tiny")
 

@@ -10,7 +10,7 @@ from big_rad import evaluate, predict, trees
 from big_rad.inference import load
 from big_rad.weights import hf_config, recipe
 from big_rad.workdir import checkpoint as checkpoint_files
-from tests import checkpoints, foreign
+from tests.helpers import checkpoints, foreign
 from tools import convert
 
 RELEASED, AS_WRITTEN = dict(clean="released", max_text=200), dict(clean="", max_text=200)

@@ -13,7 +13,7 @@ from jax import export
 import big_rad
 from big_rad.inference import decode, sampling
 from big_rad.models import gemma_step, radgrounder
-from tests.inference.table_model import EOS, Table, generate, one_hot
+from tests.helpers.table_model import EOS, Table, generate, one_hot
 
 NEW = 4
 

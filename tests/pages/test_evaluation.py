@@ -2,7 +2,7 @@
 
 from big_rad.pages import evaluation as evaluation_page
 from big_rad.pages import sections as page
-from tests import made_run
+from tests.helpers import made_run
 
 
 def test_curves_are_of_the_same_questions_alone_and_a_broken_run_costs_nothing_else(tmp_path):

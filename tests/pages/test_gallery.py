@@ -15,7 +15,7 @@ from big_rad.pages import parts as page_parts
 from big_rad.pages import script as page_script
 from big_rad.pages import style as page_style
 from big_rad.pp import ops_image
-from tests import browser
+from tests.helpers import browser
 
 LABELS = {"g_iou": "G-IoU", "f1": "F1"}
 KIDNEYS = "The right kidney and the left kidney."

@@ -8,8 +8,8 @@ import re
 import pytest
 
 from big_rad.pages import run as run_page
-from tests import browser, made_run
-from tests.made_run import evaluation, line, start
+from tests.helpers import browser, made_run
+from tests.helpers.made_run import evaluation, line, start
 
 HOSTILE = "<script>alert(1)</script> \"q\" 'q' & <img src=http://evil.example/x>"
 NOW = datetime.datetime(2026, 1, 3, tzinfo=datetime.UTC)

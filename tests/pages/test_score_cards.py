@@ -10,7 +10,7 @@ from big_rad.pages import parts as page_parts
 from big_rad.pages import score_cards
 from big_rad.pages import sections as page
 from big_rad.pages import style as page_style
-from tests import browser
+from tests.helpers import browser
 
 
 def entity(name, iou=None):

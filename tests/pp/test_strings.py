@@ -16,7 +16,7 @@ from big_rad.pp import builder, check, prompts, strings
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import recipe
 from configs import common, finetune, public_vqa, radgrounder_det, radgrounder_seg
-from tests import checkpoints
+from tests.helpers import checkpoints
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = tokenizers.load("tiny")

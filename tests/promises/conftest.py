@@ -1,6 +1,6 @@
 import pytest
 
-from tests import tiny_run
+from tests.helpers import tiny_run
 
 
 @pytest.fixture(scope="module")

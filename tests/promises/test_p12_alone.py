@@ -13,7 +13,7 @@ from pydicom.data import get_testdata_file
 from big_rad import train
 from big_rad.evaluators import data as eval_data
 from big_rad.predict import RadGrounder
-from tests import tiny_run
+from tests.helpers import tiny_run
 
 ORGANS = ["liver", "spleen", "aorta", "left kidney", "stomach"]
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from tests import tiny_run
+from tests.helpers import tiny_run
 
 
 def stop_at(line, number, command):

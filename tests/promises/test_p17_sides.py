@@ -12,7 +12,7 @@ from big_rad.datasets.folder import images, source
 from big_rad.datasets.refrad2d import texts as refrad2d
 from big_rad.grounding import candidates, classes, codec, markup
 from big_rad.pp import builder
-from tests.grounding import sided
+from tests.helpers import sided
 
 CODEC = codec.get_codec("radgrounder")
 SIDED = [c.id for c in classes.CLASSES if candidates.mirrored(c.id)]

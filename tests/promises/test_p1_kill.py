@@ -13,7 +13,7 @@ import time
 
 import pytest
 
-from tests import tiny_run
+from tests.helpers import tiny_run
 
 KILLS = int(os.environ.get("BIG_RAD_KILLS", "4"))
 STEPS = 4 + 3 * KILLS

@@ -11,7 +11,7 @@ import pytest
 
 from big_rad.evaluators import before_after
 from big_rad.evaluators import samples as sample_files
-from tests import made_evaluation
+from tests.helpers import made_evaluation
 from tools import compare
 
 VERDICTS = re.compile(r"\b(worse|better)\b")

@@ -8,7 +8,7 @@ import pytest
 
 from big_rad import train
 from big_rad.evaluators import data as eval_data
-from tests import tiny_run
+from tests.helpers import tiny_run
 
 GUARDED = dict(bad_steps=dict(action="skip", spike=5.0, most=9))
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from big_rad.workdir import checkpoint
-from tests import tiny_run
-from tests.workdir.states import META, abstract, assert_same, make_state
+from tests.helpers import tiny_run
+from tests.helpers.states import META, abstract, assert_same, make_state
 
 
 def flip(path, rng):

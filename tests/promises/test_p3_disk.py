@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from tests import tiny_run
-from tests.promises import failing_disk
+from tests.helpers import failing_disk, tiny_run
 
 # Trains with a disk that fails after step 4, so that the checkpoint of step 6 cannot be written.
 SCRIPT = """

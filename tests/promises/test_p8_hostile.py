@@ -27,12 +27,12 @@ from pydicom.data import get_testdata_file
 from big_rad import train
 from big_rad.datasets import core
 from configs import radgrounder_det
-from tests.dicom import files
+from tests.helpers import dicom_files as files
 from tests.published import folder
 from tools import build_dataset, validate_data
 
 ROOT = pathlib.Path(__file__).parents[2]
-READ_EACH = pathlib.Path(__file__).with_name("read_each.py")
+READ_EACH = pathlib.Path(__file__).parents[1] / "helpers" / "read_each.py"
 SECONDS, BYTES = 5, 1 << 30
 MUTANTS = 200
 ZEROS = 600 << 20  # what a bomb unpacks to

@@ -15,7 +15,7 @@ import pytest
 import zstandard
 
 from big_rad.datasets import core
-from tests import tiny_run
+from tests.helpers import tiny_run
 from tests.published import folder, refrad2d
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -17,7 +17,7 @@ from tools.benchmarks import decode, techniques, train
 ROOT = pathlib.Path(__file__).parents[2]
 SHORT = ["--size=tiny", "--batch=2", "--batches=1", "--rounds=1", "--no-data"]
 
-# Refuses every package but the five that a GPU machine needs, and those that they require.
+# Refuses every package but the seven that a GPU machine needs, and those that they require.
 GUARD = """
 import importlib.metadata as metadata, re, runpy, sys
 
@@ -36,7 +36,9 @@ def closure(names):
     return found
 
 # An editable installation owns the checkout's own packages; what it requires is refused.
-kept = closure(["jax", "jaxlib", "flax", "optax", "ml-collections", "numpy"]) | {"big-rad"}
+kept = closure(
+    ["jax", "jaxlib", "flax", "optax", "ml-collections", "numpy", "einops", "jaxtyping"]
+) | {"big-rad"}
 refused = {
     module
     for module, owners in metadata.packages_distributions().items()
@@ -72,7 +74,7 @@ def run(command, tmp_path):
 
 
 @pytest.mark.slow
-def test_training_without_data_needs_five_packages_alone(tmp_path):
+def test_training_without_data_needs_seven_packages_alone(tmp_path):
     path = tmp_path / "bench.json"
     subprocess.run(
         [sys.executable, "-c", GUARD, "train", *SHORT, "--peer=plain", f"--json={path}"],

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from big_rad.evaluators import spec
-from tests import made_evaluation
-from tests.made_evaluation import draw
+from tests.helpers import made_evaluation
+from tests.helpers.made_evaluation import draw
 from tools import compare, published
 
 

@@ -14,7 +14,7 @@ from big_rad.models import paligemma, radgrounder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import huggingface, npz, orbax, recipe
 from big_rad.workdir import checkpoint
-from tests import foreign
+from tests.helpers import foreign
 from tools import convert
 
 ROWS = 3158  # More than the tiny tokenizer's ids, fewer than its padded table.

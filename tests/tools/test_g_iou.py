@@ -9,7 +9,7 @@ from big_rad.evaluators import samples
 from big_rad.grounding import codec as codecs
 from big_rad.grounding import markup, masks
 from big_rad.metrics import grounding
-from tests.evaluators.judges import judge_server
+from tests.helpers import judge_server
 from tools import g_iou
 
 CODEC = codecs.get_codec("radgrounder")

@@ -2,7 +2,7 @@ import sys
 
 import pytest
 
-from tests import made_run
+from tests.helpers import made_run
 from tools import run_page
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from big_rad.workdir import checkpoint
-from tests.workdir.states import META, abstract, assert_same, make_state
+from tests.helpers.states import META, abstract, assert_same, make_state
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import numpy as np
 from PIL import Image
 
 from big_rad.workdir import metric_writer
-from tests import events
+from tests.helpers import events
 
 
 def write(folder, steps, resume_step=None):

@@ -4,8 +4,8 @@ import pytest
 
 from big_rad.models import counts
 from big_rad.workdir import state as run_state
-from tests import made_run
-from tests.made_run import line, start
+from tests.helpers import made_run
+from tests.helpers.made_run import line, start
 
 
 @pytest.mark.parametrize("exists", [True, False])

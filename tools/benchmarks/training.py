@@ -1,7 +1,7 @@
 """Our side of the training benchmarks: a way to train is a recipe, options, and fixed examples.
 
 All ways of a run share one training state, handed from one to the next, so that a large model is
-held once. Needs only jax, flax, optax, ml_collections and numpy. Knows no peer.
+held once. Needs only the packages that `tools.bench` names, so that it runs on any GPU machine.
 """
 
 import argparse

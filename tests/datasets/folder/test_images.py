@@ -4,7 +4,7 @@ from PIL import Image
 
 from big_rad.datasets import records
 from big_rad.datasets.folder import builder
-from tests.datasets.folder.helpers import records_of, save_dicom, validated
+from tests.helpers.folder_records import records_of, save_dicom, validated
 from tests.published import folder as published
 
 HU = np.linspace(-1000, 1500, 24 * 20).reshape(24, 20).astype(np.int16)

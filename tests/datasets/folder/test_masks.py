@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.datasets.folder.helpers import records_of, save_dicom
+from tests.helpers.folder_records import records_of, save_dicom
 
 SHAPE = (12, 10, 6)
 AFFINE = np.array([[-0.8, 0, 0, 10], [0, -0.9, 0, 20], [0, 0, 2.5, -30], [0, 0, 0, 1.0]])

@@ -9,7 +9,7 @@ import zstandard
 
 from big_rad.datasets.folder import builder, source
 from big_rad.dicom import identity
-from tests.datasets.folder.helpers import records_of, save_dicom, validated
+from tests.helpers.folder_records import records_of, save_dicom, validated
 
 PIXELS = np.linspace(-1000, 1000, 12).reshape(3, 4).astype(np.int16)
 

@@ -11,7 +11,7 @@ import zstandard
 from big_rad.datasets import records
 from big_rad.datasets.refrad2d import builder, load
 from big_rad.dicom import read as dicom_read
-from tests.datasets.refrad2d.helpers import OURS, arrays, match, with_several
+from tests.helpers.refrad2d_records import OURS, arrays, match, with_several
 from tests.published import refrad2d
 
 

@@ -6,7 +6,7 @@ import pytest
 from big_rad.datasets import contents, core, files, records
 from big_rad.datasets.refrad2d import builder, load
 from big_rad.pp import packed
-from tests.datasets.refrad2d.helpers import OURS, arrays, images_of, match, with_several
+from tests.helpers.refrad2d_records import OURS, arrays, images_of, match, with_several
 from tests.published import refrad2d
 
 

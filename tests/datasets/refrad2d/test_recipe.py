@@ -13,7 +13,7 @@ import pytest
 from big_rad.datasets.refrad2d import load
 from big_rad.pp.builder import get_preprocess_fn
 from configs import radgrounder_det
-from tests.datasets.refrad2d.helpers import match
+from tests.helpers.refrad2d_records import match
 
 DRAWS = 100
 PLAIN = {"en": "Caption this image:", "de": "Beschreibe dieses Bild:"}

@@ -8,7 +8,7 @@ import pytest
 from big_rad.datasets import records
 from big_rad.datasets.slake import builder
 from big_rad.grounding import classes
-from tests.datasets.slake.helpers import BROKEN, LIKE, break_it, edit, problems, records_of
+from tests.helpers.slake_records import BROKEN, LIKE, break_it, edit, problems, records_of
 
 
 @pytest.mark.parametrize("name", ["train.json", "validate.json", "imgs"])

@@ -11,7 +11,7 @@ from big_rad.datasets import contents, files, records
 from big_rad.datasets.slake import builder, organs
 from big_rad.grounding import boxes, classes
 from big_rad.pp import packed
-from tests.datasets.slake.helpers import LIKE, SPLIT_OF, problems, records_of
+from tests.helpers.slake_records import LIKE, SPLIT_OF, problems, records_of
 from tests.published import slake
 
 # The classes of the fixture's names, by hand; the others have none.

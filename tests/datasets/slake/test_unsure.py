@@ -10,7 +10,7 @@ from big_rad.datasets.slake import builder, organs
 from big_rad.grounding import classes
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import packed
-from tests.datasets.slake.helpers import LIKE, break_it, records_of
+from tests.helpers.slake_records import LIKE, break_it, records_of
 
 # Names that the detection.json of an image gains -> the classes that cannot be called absent.
 UNSURE = {

@@ -3,7 +3,7 @@ import pytest
 
 from big_rad.evaluators.judges import embeddings
 from big_rad.metrics import similarity
-from tests.evaluators.judges import judge_server
+from tests.helpers import judge_server
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from big_rad.evaluators.judges import llm_examples, llm_score
-from tests.evaluators.judges import judge_server
+from tests.helpers import judge_server
 
 REFERENCE = "small left pleural effusion"
 

@@ -4,7 +4,7 @@ import json
 
 from big_rad.datasets.folder import builder, images, source
 from big_rad.pp import packed
-from tests.dicom.files import content, dataset
+from tests.helpers.dicom_files import content, dataset
 
 
 def records_of(root, *lines, **options):

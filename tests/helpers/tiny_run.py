@@ -16,7 +16,7 @@ from big_rad.weights import orbax
 from big_rad.workdir import metric_writer
 from configs import radgrounder_seg
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 PATH = os.pathsep.join((str(ROOT / "tests" / "without_torch"), str(ROOT)))  # Of what is started.
 # The speed of a run is no property of it.
 RATES = ("examples_per_second", "tokens_per_second", "targets_per_second")

@@ -6,7 +6,7 @@ from big_rad.config import recipes as config_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import orbax
 from configs import radgrounder_det
-from tests import foreign
+from tests.helpers import foreign
 
 
 def fields(recipe="variant=tiny,data=folder,size=28", text=True):

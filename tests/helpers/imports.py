@@ -4,7 +4,7 @@ import ast
 import functools
 import pathlib
 
-ROOT = pathlib.Path(__file__).parents[1]
+ROOT = pathlib.Path(__file__).parents[2]
 
 
 def along_with(name, seen=None):
