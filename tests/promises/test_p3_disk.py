@@ -11,7 +11,7 @@ from tests.helpers import failing_disk, tiny_run
 SCRIPT = """
 import pathlib, sys, time
 from big_rad import train
-from tests.promises import failing_disk
+from tests.helpers import failing_disk
 
 kind, workdir, run = sys.argv.pop(1), sys.argv.pop(1), train.train
 
