@@ -1,9 +1,9 @@
-"""Runs the README's short commands, so that they cannot rot: CI calls it after the tests.
+"""Runs the short commands of README and docs, so that they cannot rot: CI calls it after the tests.
 
 A fenced `sh` block is run if the line before it is `<!-- ci -->`. Blocks run in order, in one
 shell each, from the repository's root, with this Python first on the PATH.
 
-    python -m tools.run_readme [FILE]
+    python -m tools.run_readme [FILE ...]
 """
 
 import argparse
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 
+_FILES = (pathlib.Path("README.md"), pathlib.Path("docs/start.md"))
 _BLOCK = re.compile(r"^<!-- ci -->\n```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -25,27 +26,30 @@ def blocks(text: str) -> list[str]:
 def main() -> int:
     """Runs all marked blocks; returns 1 at the first that fails."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("file", nargs="?", default="README.md", type=pathlib.Path)
-    file = parser.parse_args().file
-    if not file.is_file():
-        print(f"error: {file} does not exist here; run this in a checkout", file=sys.stderr)
-        return 1
-    found = blocks(file.read_text(encoding="utf-8"))
-    if not found:
-        print(f"error: {file} marks no block with <!-- ci -->", file=sys.stderr)
-        return 1
-    path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
-    for block in found:
-        print(f"--- {file}:\n{block}", flush=True)
-        start = time.monotonic()
-        result = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", block], env=os.environ | {"PATH": path}
-        )
-        if result.returncode:
-            print(f"error: a block of {file} ended with {result.returncode}", file=sys.stderr)
+    parser.add_argument("files", nargs="*", default=_FILES, type=pathlib.Path)
+    for file in parser.parse_args().files:
+        if not file.is_file():
+            print(f"error: {file} does not exist here; run this in a checkout", file=sys.stderr)
             return 1
-        print(f"--- {time.monotonic() - start:.0f} s", flush=True)
+        found = blocks(file.read_text(encoding="utf-8"))
+        if not found:
+            print(f"error: {file} marks no block with <!-- ci -->", file=sys.stderr)
+            return 1
+        for block in found:
+            print(f"--- {file}:\n{block}", flush=True)
+            start = time.monotonic()
+            code = _run(block)
+            if code:
+                print(f"error: a block of {file} ended with {code}", file=sys.stderr)
+                return 1
+            print(f"--- {time.monotonic() - start:.0f} s", flush=True)
     return 0
+
+
+def _run(block: str) -> int:
+    path = os.pathsep.join([str(pathlib.Path(sys.executable).parent), os.environ["PATH"]])
+    command = ["bash", "-euo", "pipefail", "-c", block]
+    return subprocess.run(command, env=os.environ | {"PATH": path}).returncode
 
 
 if __name__ == "__main__":
