@@ -6,7 +6,7 @@ Knows no model.
 import dataclasses
 import pathlib
 
-from big_rad.datasets import files
+from big_rad import files
 from big_rad.dicom import plausible
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.turns import Turn
