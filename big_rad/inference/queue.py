@@ -16,7 +16,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, UInt32
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped, UInt32
 
 from big_rad import sharding as sharding_lib
 from big_rad.inference import rows as rows_lib
@@ -165,7 +165,7 @@ class Queue:
         """Returns the largest batch that `count` fill, or else the smallest there is."""
         return max((n for n in self._batches if n <= count), default=self._batches[0])
 
-    def put(self, rows: Sequence[np.ndarray]) -> Array:
+    def put(self, rows: Sequence[Shaped[np.ndarray, "..."]]) -> Shaped[Array, "rows ..."]:
         """Stacks as many arrays as a batch has, and puts them onto the devices."""
         return sharding_lib.put(np.stack(rows), self._sharding)
 

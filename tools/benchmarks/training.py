@@ -139,7 +139,7 @@ def make_batches(
     )
 
 
-def recipe(args: argparse.Namespace, options: Mapping[str, Any]) -> Any:
+def recipe(args: argparse.Namespace, options: Mapping[str, Any]) -> ml_collections.ConfigDict:
     """Returns the recipe of the command line under options."""
     fields = {k: v for k, v in options.items() if k not in _OWN and not k.startswith("loss.")}
     if args.remat and fields["model.llm.remat_policy"] != "full":
