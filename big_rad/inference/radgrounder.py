@@ -79,9 +79,9 @@ class RadGrounder:
     ):
         self.codec, self.tokenizer, self.as_stored = codec, tokenizer, False
         masks = getattr(model, "mask_decoder", None) is not None
-        self._how = "masks" if masks else "boxes"
+        self._points_with = "masks" if masks else "boxes"
         can = recipe.tokenizer_points(tokenizer, masks, untrained)
-        self.pointing = self._how if can else "none"
+        self.pointing = self._points_with if can else "none"
         self._params, self._max_text = params, max_text
         self._fields = dict(  # What the preprocessing string is written from.
             image=dict(size=image_size, normalize=normalize),
@@ -192,7 +192,7 @@ class RadGrounder:
             image: a file or a slice read before.
             question: a whole question, or names of organs in either language; each is asked for
                 with the question of the training data, all at once, and the answers are joined. A
-                name of several ("kidneys") asks for each of them, see `organs`.
+                name of several ("kidneys") asks for each of them, see `organs.organs`.
             lang: "en" or "de".
             max_new_tokens: the most tokens of one answer.
 
@@ -217,9 +217,9 @@ class RadGrounder:
     def _check_points(self, what: str) -> None:
         if self.pointing == "none":
             raise ValueError(
-                f"{what}: this model was never trained on the tokens of {self._how}, so it cannot "
-                "point; ask for a report with ground='none', or a question, or fine-tune it on "
-                "grounded data first (configs/finetune.py)"
+                f"{what}: this model was never trained on the tokens of {self._points_with}, so it "
+                "cannot point; ask for a report with ground='none', or a question, or fine-tune it "
+                "on grounded data first (configs/finetune.py)"
             )
 
     def preprocess(
@@ -267,7 +267,7 @@ class RadGrounder:
             lang=lang,
             style=style,
             grounded="always" if grounded else False,
-            masks=self._how == "masks",
+            masks=self._points_with == "masks",
             keep=("image", "text", "mask_ar", "prefix"),
         )
         return pp_builder.get_preprocess_fn(string)
