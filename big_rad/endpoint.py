@@ -1,6 +1,7 @@
-"""Requests to an OpenAI-compatible endpoint: side by side, and again where it fails.
+"""An HTTP client of language models behind an OpenAI-compatible endpoint.
 
-Knows neither what is asked nor what comes back.
+It sends requests side by side, and again where one fails. It knows neither what is asked nor what
+comes back.
 """
 
 import asyncio
@@ -12,7 +13,8 @@ import httpx
 
 Body = dict[str, Any]
 Answer = tuple[Any, str]
-AGAIN = (408, 409, 425, 429)  # and all of 500 and above: these pass
+Read = Callable[[Body, Any], Any]
+RETRIED_STATUSES = (408, 409, 425, 429)  # and all of 500 and above: these pass
 _LONGEST_WAIT = 60.0
 _CONNECT = 10.0  # seconds until there is a connection, where one is tried once
 
@@ -55,7 +57,7 @@ class Endpoint:
     def ask(
         self,
         bodies: Sequence[Body],
-        read: Callable[[Body, Any], Any],
+        read: Read,
         done: Callable[[int], None] = lambda count: None,
     ) -> list[Answer]:
         """Sends requests.
@@ -65,7 +67,7 @@ class Endpoint:
             read: takes a body and the JSON that came back for it, and gives what it says; raises
                 ValueError, KeyError, IndexError, TypeError or AttributeError for a reply that is
                 not what was asked for, which is then asked for again.
-            done: told how many have been answered, after each.
+            done: called after each answer with how many there are.
 
         Returns:
             For each body (what `read` gave, ""), or (None, what went wrong).
@@ -94,8 +96,10 @@ class Endpoint:
         except ValueError:
             return reply.status_code, reply.text
 
-    async def _all(self, bodies: Sequence[Body], read: Any, done: Any) -> list[Answer]:
-        free, count = asyncio.Semaphore(self.concurrency), 0
+    async def _all(
+        self, bodies: Sequence[Body], read: Read, done: Callable[[int], None]
+    ) -> list[Answer]:
+        places, count = asyncio.Semaphore(self.concurrency), 0
         limits = httpx.Limits(max_connections=self.concurrency)
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         async with httpx.AsyncClient(
@@ -104,7 +108,7 @@ class Endpoint:
 
             async def one(body: Body) -> Answer:
                 nonlocal count
-                async with free:
+                async with places:
                     found = await self._one(client, body, read)
                 count += 1
                 done(count)
@@ -112,16 +116,16 @@ class Endpoint:
 
             return list(await asyncio.gather(*map(one, bodies)))
 
-    async def _one(self, client: httpx.AsyncClient, body: Body, read: Any) -> Answer:
+    async def _one(self, client: httpx.AsyncClient, body: Body, read: Read) -> Answer:
         error = ""
         for number in range(self.tries):
             if number:
                 await asyncio.sleep(min(self.wait * 2 ** (number - 1), _LONGEST_WAIT))
             try:
                 reply = await client.post(self.url, json=body)
-                if reply.status_code in AGAIN or reply.status_code >= 500:
+                if reply.status_code in RETRIED_STATUSES or reply.status_code >= 500:
                     error = f"HTTP {reply.status_code}"
-                    await asyncio.sleep(_asked_to_wait(reply))
+                    await asyncio.sleep(_retry_after(reply))
                     continue
                 if reply.status_code != 200:  # Asking again would not help.
                     return None, f"HTTP {reply.status_code}: {reply.text[:200]}"
@@ -133,7 +137,7 @@ class Endpoint:
         return None, error
 
 
-def _asked_to_wait(reply: httpx.Response) -> float:
+def _retry_after(reply: httpx.Response) -> float:
     try:
         return min(max(float(reply.headers.get("Retry-After", 0)), 0.0), _LONGEST_WAIT)
     except ValueError:  # A date.

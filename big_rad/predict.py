@@ -10,19 +10,21 @@ import json
 import pathlib
 import sys
 from collections.abc import Sequence
-from typing import Any
 
+from big_rad.dicom import read as dicom_read
 from big_rad.dicom.image import MODALITIES, PLANES
 from big_rad.grounding.unicode import nfc
 from big_rad.inference import inputs, predictions
 from big_rad.inference.load import CheckpointError
+from big_rad.inference.organs import detect_question, organs
 from big_rad.inference.predictions import Entity, Prediction
-from big_rad.inference.radgrounder import RadGrounder, detect_question, organs
+from big_rad.inference.radgrounder import RadGrounder
 
 __all__ = ["CheckpointError", "Entity", "Prediction", "RadGrounder", "detect_question", "main"]
 
 
-_OF_TASK = {"organ": "detect", "choice": "vqa", "clinical": "report"}  # options of one task alone
+# The options that belong to one task alone.
+_TASK_OF_OPTION = {"organ": "detect", "choice": "vqa", "clinical": "report"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -40,13 +42,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 print(f"--organ={name}: asked for as {each}", file=sys.stderr)
         return _predict_all(args)
     except (CheckpointError, ValueError, OSError) as e:
-        _complain(e)
+        _print_error(e)
         return 2
 
 
 def _check_task(args: argparse.Namespace) -> None:
     # Before a model is loaded: options that the task does not use, and what it cannot do without.
-    for name, task in _OF_TASK.items():
+    for name, task in _TASK_OF_OPTION.items():
         if getattr(args, name) and args.task != task:
             raise ValueError(
                 f"--{name} belongs to --task={task}, and the task is {args.task}: change the task, "
@@ -68,7 +70,7 @@ def _predict_all(args: argparse.Namespace) -> int:
         try:
             image = inputs.read(path, **options)
         except (ValueError, OSError) as e:  # One bad file does not stop the others.
-            _complain(e)
+            _print_error(e)
             code = 2
             continue
         if model is None:
@@ -78,21 +80,23 @@ def _predict_all(args: argparse.Namespace) -> int:
     return code
 
 
-def _complain(error: Exception) -> None:
+def _print_error(error: Exception) -> None:
     print(f"big_rad.predict: {' '.join(str(error).split())}", file=sys.stderr)
 
 
 def _check_outputs(folder: str, images: Sequence[str]) -> None:
     for stem in _stems(images):
-        mine = predictions.outputs(folder, stem)
+        outputs = predictions.outputs(folder, stem)
         for path in images:
-            if mine.fullmatch(str(pathlib.Path(path).resolve())):
+            if outputs.fullmatch(str(pathlib.Path(path).resolve())):
                 raise ValueError(
                     f"{path} would be overwritten by the output for {stem}; give another --out"
                 )
 
 
-def _predict_one(model: RadGrounder, image: Any, stem: str, args: argparse.Namespace) -> None:
+def _predict_one(
+    model: RadGrounder, image: dicom_read.Slice, stem: str, args: argparse.Namespace
+) -> None:
     options = dict(lang=args.lang)
     if args.max_new_tokens is not None:
         options["max_new_tokens"] = args.max_new_tokens

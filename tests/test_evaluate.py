@@ -48,7 +48,7 @@ def asked(monkeypatch):
     """What a stand-in that writes "yes" was made of and asked: model, tokenizer, never, params."""
     calls = []
 
-    def make_queue_fn(model, tokenizer, sharding=None, never=()):
+    def make_answer_requests(model, tokenizer, sharding=None, never=()):
         def answer(params, requests, **options):
             calls.append((model, tokenizer, set(never), params))
             ids = np.array([*tokenizer.encode("yes"), tokenizer.eos_id], np.int32)
@@ -56,7 +56,7 @@ def asked(monkeypatch):
 
         return answer
 
-    monkeypatch.setattr(answer_lib, "make_queue_fn", make_queue_fn)
+    monkeypatch.setattr(answer_lib, "make_answer_requests", make_answer_requests)
     return calls
 
 
@@ -132,11 +132,11 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
     evaluated, trained, data_dir, tmp_path, monkeypatch
 ):
     asked = []
-    make = answer_lib.make_queue_fn
+    make = answer_lib.make_answer_requests
     monkeypatch.setattr(answers.Kept.__init__, "__defaults__", (2,))
 
     def dies_after(count):
-        def make_queue_fn(*args, **kw):
+        def make_answer_requests(*args, **kw):
             queue = make(*args, **kw)
 
             def ask(params, requests, **options):
@@ -147,14 +147,14 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
 
             return ask
 
-        return make_queue_fn
+        return make_answer_requests
 
-    monkeypatch.setattr(answer_lib, "make_queue_fn", dies_after(3))
+    monkeypatch.setattr(answer_lib, "make_answer_requests", dies_after(3))
     with pytest.raises(Killed):
         run(trained, data_dir, tmp_path)
     assert asked == [2, 2, 2, 2]  # all reports, and half of the questions
     asked.clear()
-    monkeypatch.setattr(answer_lib, "make_queue_fn", dies_after(9))
+    monkeypatch.setattr(answer_lib, "make_answer_requests", dies_after(9))
     again = run(trained, data_dir, tmp_path)
     assert asked == [2]
     whole, summary = evaluated

@@ -14,11 +14,9 @@ from PIL import Image
 from pydicom import Dataset
 
 from big_rad import predict
-from big_rad.dicom import read as dicom_read
 from big_rad.dicom.read import read
-from big_rad.grounding import codec as codecs
-from big_rad.inference import inputs, predictions
 from big_rad.pp import tokenizer as tokenizers
+from tests.helpers import radgrounders
 from tests.helpers.dicom_files import content, dataset
 
 # The left upper quarter of what the model sees.
@@ -30,17 +28,14 @@ def model(seen):
     """Writes TEXT and keeps the images that it sees."""
     tokenizer = tokenizers.load("tiny")
 
-    def generate(params, batch, *, max_new_tokens):
+    def answer_batch(params, batch, *, max_new_tokens):
         seen.append(batch["image"][0])
         ids = tokenizer.encode(TEXT, eos=True, specials=True)
         tokens = np.zeros((1, max_new_tokens), np.int32)
         tokens[0, : len(ids)] = ids
         return {"tokens": tokens, "logprob": np.array([math.log(0.5)]), "length": [len(ids)]}
 
-    return predict.RadGrounder(
-        None, {}, tokenizer, codec=codecs.get_codec("radgrounder"), image_size=28,
-        generate_fn=generate,
-    )  # fmt: skip
+    return radgrounders.build(None, {}, tokenizer, generate_fn=answer_batch)
 
 
 @pytest.fixture
@@ -91,22 +86,6 @@ def test_the_model_sees_the_usual_display_and_boxes_come_back(run, tmp_path, sto
     assert plain[1]["orientation"]["turned"] == turned
     assert plain[1]["orientation"]["seen"] == "LP"
     assert plain[1]["orientation"]["stored"] == read(other).orientation
-
-
-def test_masks_come_back_to_stored_pixels(tmp_path):
-    image = read(dicom(tmp_path / "a.dcm", columns=-1))
-    mask = np.zeros(HU.shape, bool)
-    mask[:32, :24] = True
-    entity = predictions.Entity("liver", 5, "liver", (0, 0, 24, 32), mask)
-    shown, inverse = dicom_read.to_display(image)
-    back = predictions.turn(predictions.Prediction("", (entity,), 0.0), inverse, HU.shape)
-    np.testing.assert_array_equal(back.entities[0].mask, mask[:, ::-1])
-    assert back.entities[0].box == (24, 0, 48, 32)
-    drawn = (
-        predictions.overlay(back, image),
-        predictions.overlay(predictions.Prediction("", (entity,), 0.0), shown),
-    )
-    np.testing.assert_array_equal(*drawn)  # People see the usual display.
 
 
 def test_as_stored_shows_the_stored_pixels_and_says_so(run, tmp_path):
@@ -162,14 +141,6 @@ def test_a_volume_needs_a_frame_and_may_be_sliced_in_any_plane(run, tmp_path):
     assert code == 0 and (plain[0]["plane"], plain[0]["height"]) == ("coronal", 3)
 
 
-def test_the_plane_in_which_an_oblique_volume_was_sliced_is_not_called_unused(tmp_path):
-    c, path = np.sqrt(0.5), tmp_path / "a.nii"
-    affine = np.array([[c, 0, c, 0], [0, 1, 0, 0], [-c, 0, c, 0], [0, 0, 0, 1]])
-    nib.save(nib.Nifti1Image(np.arange(64, dtype=np.int16).reshape(4, 4, 4), affine), path)
-    found = inputs.read(path, modality="MR", frame=1, plane="sagittal")
-    assert found.plane == "" and not any("--plane" in w for w in found.warnings)
-
-
 def test_a_plane_that_the_file_contradicts_is_said_and_any_other_is_taken(run, tmp_path):
     axial, oblique, silent = (tmp_path / f"{n}.dcm" for n in ("axial", "oblique", "silent"))
     dicom(axial)
@@ -193,25 +164,6 @@ def test_pictures_of_8_bits_are_ot_and_say_so(run, tmp_path):
     code, plain, _, _ = run(path)
     assert code == 0 and plain[0]["modality"] == "OT" and "--modality" in plain[0]["warnings"][0]
     assert run(path, "--modality=OT")[1][0]["warnings"] == []
-
-
-@pytest.mark.parametrize("kind", ["grey.png", "colour.png", "a.jpg", "a.npy", "a.dcm"])
-def test_a_picture_given_as_ct_is_said_to_hold_no_hu(tmp_path, kind):
-    path, grey = tmp_path / kind, np.arange(600, dtype=np.uint8).reshape(30, 20)
-    colour = np.stack([grey] * 3, axis=-1)
-    if kind == "a.npy":
-        np.save(path, colour)
-    elif kind == "a.dcm":
-        fields = {"Rows": 30, "Columns": 20, "SamplesPerPixel": 3, "PlanarConfiguration": 0}
-        fields |= {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
-        path.write_bytes(content(dataset(colour, PhotometricInterpretation="RGB", **fields)))
-    else:
-        Image.fromarray(grey if kind == "grey.png" else colour).save(path)
-    warnings = inputs.read(path, modality="CT").warnings
-    assert sum("picture of 8 bits, not HU" in w for w in warnings) == 1
-    assert not any("not HU" in w for w in inputs.read(path, modality="OT").warnings)
-    with pytest.raises(ValueError, match="--offset .* picture of 8 bits"):
-        inputs.read(path, modality="CT", offset=-1024)
 
 
 def test_ct_that_is_no_hu_is_warned_of_and_an_offset_mends_it(run, tmp_path):

@@ -1,4 +1,4 @@
-"""Files of sources and of built datasets: looked for, digested, put into place whole.
+"""Files of sources and of built datasets: digested, put into place whole.
 
 Knows nothing of what is in them.
 """
@@ -12,8 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from big_rad.grounding.unicode import nfc
-
 _OLD, _LOCK = "old", "lock"
 
 
@@ -26,36 +24,6 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except OSError:
         return False
-
-
-def find(root: Path, name: str) -> Path:
-    """Returns the path of a file whose name may be written in another Unicode normal form.
-
-    File systems and archives of some machines take "ü" apart into "u" and a diaeresis (NFD), others
-    keep it whole (NFC). The name as it is written comes first.
-
-    Args:
-        root: a folder.
-        name: a path below it, with "/" between the parts.
-
-    Returns:
-        The path that there is, else root / name.
-
-    Raises:
-        OSError: the path cannot be followed, as by a loop of links.
-    """
-    path = root / name
-    if path.exists() or name.isascii():
-        return path
-    found = root
-    for part in name.split("/"):
-        here = found / part
-        if part and not here.exists() and not part.isascii() and found.is_dir():
-            same = nfc(part)
-            twins = [p for p in found.iterdir() if nfc(p.name) == same]
-            here = twins[0] if twins else here
-        found = here
-    return found if found.exists() else path
 
 
 def sha256(path: str | Path) -> str:

@@ -21,7 +21,7 @@ class Kept:
     """A queue that answers only what it has not answered before.
 
     Args:
-        queue: see `inference.answer.make_queue_fn`.
+        queue: see `inference.answer.make_answer_requests`.
         folder: where the parts lie; one for each set of requests and each model.
         each: requests of a part. A kill loses at most so many answers.
     """

@@ -88,8 +88,8 @@ def run(
     """Asks the model every question of the data.
 
     Args:
-        predict_fns: "queue" of `inference.answer.make_queue_fn`, or else "generate" of
-            `inference.answer.make_generate_fn`.
+        predict_fns: "queue" of `inference.answer.make_answer_requests`, or else "generate" of
+            `inference.answer.make_answer_batch`.
         params: the model's parameters, passed through.
         data: the examples.
         tokenizer: decodes prompts and answers.
@@ -136,7 +136,7 @@ def run(
 
 
 def _in_batches(
-    generate: answer_lib.Generate,
+    answer_batch: answer_lib.AnswerBatch,
     params: Any,
     view: eval_data.View,
     rows: int,
@@ -146,7 +146,7 @@ def _in_batches(
     from big_rad import input_pipeline  # Pages do without Grain.
 
     for batch in input_pipeline.eval_batches(view, rows):
-        out = generate(params, batch, **options)
+        out = answer_batch(params, batch, **options)
         for row in np.flatnonzero(batch["_mask"]):
             result = {k: out[k][row] for k in ("tokens", "logprob")}
             if "masks" in out:  # A copy: the batch's, of all places, is not to be kept.

@@ -59,23 +59,23 @@ class Functions(Mapping[str, Callable[..., Any]]):
         return None if self.mesh is None else sharding_lib.batch_sharding(self.mesh)
 
 
-def _queue(of: Functions) -> Callable[..., Any]:
-    # (params, requests, rows=..., max_new_tokens=...) -> answers, see `answer.make_queue_fn`.
+def _answer_requests(of: Functions) -> Callable[..., Any]:
+    # (params, requests, rows=..., ...) -> answers, see `answer.make_answer_requests`.
     from big_rad.inference import answer
 
-    queue = answer.make_queue_fn(of.model, of.tokenizer, of.sharding, of.never)
-    return lambda params, requests, **kw: queue(params, of.watch(requests), **kw)
+    answer_requests = answer.make_answer_requests(of.model, of.tokenizer, of.sharding, of.never)
+    return lambda params, requests, **kw: answer_requests(params, of.watch(requests), **kw)
 
 
-def _generate(of: Functions) -> Callable[..., Any]:
-    # (params, batch, max_new_tokens=...) -> answers of a batch, see `answer.make_generate_fn`.
+def _answer_batch(of: Functions) -> Callable[..., Any]:
+    # (params, batch, max_new_tokens=...) -> answers of a batch, see `answer.make_answer_batch`.
     from big_rad.inference import answer
 
-    generate = answer.make_generate_fn(of.model, of.tokenizer, of.never)
+    answer_batch = answer.make_answer_batch(of.model, of.tokenizer, of.never)
 
     def watched(params: Any, batch: Any, **kw: Any) -> Any:
         (batch,) = of.watch([batch])
-        return generate(params, batch, **kw)
+        return answer_batch(params, batch, **kw)
 
     return watched
 
@@ -115,7 +115,7 @@ def _loss(of: Functions) -> Callable[..., dict[str, np.ndarray]]:
 
 
 MAKERS: dict[str, Callable[[Functions], Callable[..., Any]]] = {
-    "queue": _queue,
-    "generate": _generate,
+    "queue": _answer_requests,
+    "generate": _answer_batch,
     "loss": _loss,
 }

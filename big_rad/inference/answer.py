@@ -3,49 +3,52 @@
 Made of a model and its tokenizer; know no data, no markup and no score.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+import flax.linen as nn
 import jax
 import numpy as np
 
-from big_rad.inference import decode
+from big_rad.inference import decode, sampling
 from big_rad.inference import queue as queue_lib
+from big_rad.pp import tokenizer as tokenizers
 
-Generate = Callable[..., Mapping[str, np.ndarray]]
-Answer = Callable[..., Sequence[Mapping[str, np.ndarray]]]
+AnswerBatch = Callable[..., Mapping[str, np.ndarray]]
+AnswerRequests = Callable[..., Sequence[Mapping[str, np.ndarray]]]
 MODEL_FIELDS = ("image", "text", "mask_ar")
 MAX_MASKS = 16  # of a text; more are not made
 
 
-def make_generate_fn(model: Any, tokenizer: Any, never: Sequence[int] = ()) -> Generate:
-    """Builds `predict_fns["generate"]` of a model: greedy decoding of a batch.
+def make_answer_batch(
+    model: nn.Module, tokenizer: tokenizers.Tokenizer, never: Sequence[int] = ()
+) -> AnswerBatch:
+    """Builds the function that answers a batch, which evaluators know as "generate".
 
     Args:
-        model: a `paligemma.Model`.
+        model: a `paligemma.Model` or `radgrounder.Model`.
         tokenizer: its tokenizer; padded and reserved rows are never predicted.
         never: further ids that are never predicted, see `inference.load.Loaded.never`.
 
     Returns:
-        A function (params, batch, max_new_tokens=...) -> dict of numpy `tokens` i32 [B, L],
-        `logprob` f32 [B], `length` i32 [B]. The batch has `image`, `text`, `mask_ar`. With a mask
-        decoder, unless `masks=False`, also `num_masks` i32 [B] and `masks` bool [B, K, H, W], or
-        with `logits=True` `mask_logits` f32 in their place.
+        A function (params, batch, max_new_tokens=...) -> dict of numpy `tokens` i32 [rows,
+        max_new_tokens], `logprob` f32 [rows], `length` i32 [rows]. The batch has `image`, `text`,
+        `mask_ar`. With a mask decoder, unless `masks=False`, also `num_masks` i32 [rows] and
+        `masks` bool [rows, MAX_MASKS, height, width], or with `logits=True` `mask_logits` f32 in
+        their place.
 
     Raises:
         ValueError: a mask decoder, and a tokenizer that cannot write `</seg>`.
     """
-    options, ends = _decode_options(model, tokenizer, never)
+    _check_mask_tokens(model, tokenizer)
     positive = jax.jit(lambda x: x > 0)
 
-    @functools.cache
-    def made(max_new_tokens: int, masks: bool) -> decode.Generate:
-        extra = ends if masks else {}
-        return decode.make_generate(model, max_new_tokens=max_new_tokens, **options, **extra)
+    make = functools.cache(functools.partial(decode.make_generate, model))
 
-    def generate(
-        params: Any,
+    def answer_batch(
+        params: Mapping[str, Any],
         batch: Mapping[str, np.ndarray],
         *,
         max_new_tokens: int,
@@ -53,25 +56,26 @@ def make_generate_fn(model: Any, tokenizer: Any, never: Sequence[int] = ()) -> G
         logits: bool = False,
     ) -> dict[str, np.ndarray]:
         arrays = [np.asarray(batch[k]) for k in MODEL_FIELDS]
-        out = made(max_new_tokens, masks and bool(ends))(params, *arrays)
+        options = decoding_options(model, tokenizer, never, max_new_tokens, masks=masks)
+        out = make(options)(params, *arrays)
         if "mask_logits" in out and not logits:  # An eighth of the bytes for the host.
             out = {**out, "masks": positive(out["mask_logits"])}
             del out["mask_logits"]
         return jax.device_get(out)
 
-    return generate
+    return answer_batch
 
 
-def make_queue_fn(
-    model: Any,
-    tokenizer: Any,
+def make_answer_requests(
+    model: nn.Module,
+    tokenizer: tokenizers.Tokenizer,
     sharding: jax.sharding.Sharding | None = None,
     never: Sequence[int] = (),
-) -> Answer:
-    """Builds `predict_fns["queue"]` of a model: greedy decoding of any number of requests.
+) -> AnswerRequests:
+    """Builds the function that answers any number of requests, which evaluators know as "queue".
 
     Args:
-        model: a `paligemma.Model`.
+        model: a `paligemma.Model` or `radgrounder.Model`.
         tokenizer: its tokenizer; padded and reserved rows are never predicted.
         sharding: of the rows over devices, see `queue.Queue`.
         never: further ids that are never predicted, see `inference.load.Loaded.never`.
@@ -83,15 +87,12 @@ def make_queue_fn(
     Raises:
         ValueError: a mask decoder, and a tokenizer that cannot write `</seg>`.
     """
-    options, ends = _decode_options(model, tokenizer, never)
-    made = functools.cache(
-        lambda masks, **sizes: queue_lib.Queue(
-            model, sharding=sharding, **options, **sizes, **(ends if masks else {})
-        )
-    )
+    _check_mask_tokens(model, tokenizer)
 
-    def answer(
-        params: Any,
+    make = functools.cache(functools.partial(queue_lib.Queue, model, sharding=sharding))
+
+    def answer_requests(
+        params: Mapping[str, Any],
         requests: Iterable[queue_lib.Request],
         *,
         rows: int,
@@ -99,26 +100,47 @@ def make_queue_fn(
         masks: bool = True,
         logits: bool = False,
     ) -> list[dict[str, np.ndarray]]:
-        sizes = dict(rows=rows, max_new_tokens=max_new_tokens, logits=logits)
-        return made(masks and bool(ends), **sizes).run(params, requests)
+        options = decoding_options(model, tokenizer, never, max_new_tokens, masks=masks)
+        return make(options, rows=rows, logits=logits).run(params, requests)
 
-    return answer
+    return answer_requests
 
 
-def _decode_options(
-    model: Any, tokenizer: Any, never: Sequence[int]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    # What decoding needs to know of the tokens, and what making masks needs besides.
-    options = dict(
+def decoding_options(
+    model: nn.Module,
+    tokenizer: tokenizers.Tokenizer,
+    never: Sequence[int],
+    max_new_tokens: int,
+    *,
+    masks: bool = True,
+) -> sampling.Options:
+    """Returns the options of greedy decoding with a tokenizer.
+
+    Args:
+        model: a `paligemma.Model` or `radgrounder.Model`.
+        tokenizer: its tokenizer.
+        never: ids that are never predicted, beside padding, `<bos>` and the reserved row.
+        max_new_tokens: the most tokens of an answer, EOS included.
+        masks: False makes no masks, though the model could.
+    """
+    options = sampling.Options(
+        max_new_tokens=max_new_tokens,
         vocab_size=tokenizer.vocab_size,
         never=(tokenizer.pad_id, tokenizer.bos_id, tokenizer.reserved_id, *never),
         eos_id=tokenizer.eos_id,
     )
-    if getattr(model, "mask_decoder", None) is None:
-        return options, {}
-    if "</seg>" not in tokenizer.markup:
+    if not (masks and _makes_masks(model)):
+        return options
+    return dataclasses.replace(options, seg_end_id=tokenizer.markup["</seg>"], max_masks=MAX_MASKS)
+
+
+def _makes_masks(model: nn.Module) -> bool:
+    return getattr(model, "mask_decoder", None) is not None
+
+
+def _check_mask_tokens(model: nn.Module, tokenizer: tokenizers.Tokenizer) -> None:
+    if _makes_masks(model) and "</seg>" not in tokenizer.markup:
         raise ValueError(
             'config.model.mask_decoder needs the tokens of config.tokenizer.sets "segmentation", '
             f"which has only {', '.join(tokenizer.sets)}"
         )
-    return options, {"seg_end_id": tokenizer.markup["</seg>"], "max_masks": MAX_MASKS}

@@ -5,114 +5,99 @@ result does not depend on the other rows of its batch or on padding.
 """
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key, UInt32
 
 from big_rad.inference import sampling
 from big_rad.models import gemma_step
 
-Generate = Callable[..., dict[str, jax.Array]]
+Generate = Callable[..., dict[str, Array]]
 
 
 def make_generate(
-    model: nn.Module,
-    *,
-    max_new_tokens: int,
-    vocab_size: int,
-    never: Sequence[int] = (0,),
-    eos_id: int = 1,
-    temperature: float = 0.0,
-    top_p: float = 1.0,
-    seg_end_id: int | None = None,
-    max_masks: int = 0,
-    token_logprobs: bool = False,
-    alternatives: int = 0,
-    picker: sampling.Picker | None = None,
+    model: nn.Module, options: sampling.Options | None = None, **fields: Any
 ) -> Generate:
     """Builds the jitted generator of a model.
 
     Args:
-        model: a `paligemma.Model`.
-        max_new_tokens, vocab_size, never, eos_id: see `sampling.Sampler`.
-        temperature: 0 is greedy; otherwise logits are divided by it before sampling.
-        top_p: nucleus: sample only among the likeliest tokens whose probability adds up to it.
-        seg_end_id: id of `</seg>`, for a model with a mask decoder.
-        max_masks: K > 0 makes masks of a row's first K `</seg>`, once, after the last token.
-        token_logprobs: also give the log probability of each token.
-        alternatives: A > 0 also gives the A likeliest ids in the place of each token.
-        picker: chooses the tokens; None makes one of `temperature` and `top_p`.
+        model: a `paligemma.Model` or `radgrounder.Model`.
+        options: what is asked of it.
+        **fields: fields of `sampling.Options`, in place of `options` or to change some of it.
 
     Returns:
-        A function (params, image [B, H, W, 3], text i32 [B, T], mask_ar i32 [B, T], rng=None,
-        limit=None) -> dict of `tokens` i32 [B, max_new_tokens] (EOS kept, zeros after it),
-        `logprob` f32 [B] (summed over the tokens) and `length` i32 [B] (tokens before EOS). With
-        masks also `mask_logits` f32 [B, K, H, W], at the size of the image, and `num_masks` i32
-        [B], how many of them count. With `token_logprobs` also `token_logprobs` f32
-        [B, max_new_tokens], and with `alternatives` `top_ids` i32 and `top_logprobs` f32, both
-        [B, max_new_tokens, A]; all are zero behind the last token.
+        A function (params, image [rows, height, width, 3], text i32 [rows, prompt], mask_ar i32
+        [rows, prompt], rng=None, limit=None) -> dict of what `sampling.Sampler.finish` gives. With
+        masks also `mask_logits` f32 [rows, max_masks, height, width], and `num_masks` i32 [rows],
+        how many of them count. All lists of tokens hold zeros behind the last token.
         `rng` is needed only to sample: one key, from which each row's own is derived by its number
-        (`jax.random.fold_in`), or B keys, one for each row. `limit` i32 [] or [B] stops all rows
+        (`jax.random.fold_in`), or one key for each row. `limit` i32 [] or [rows] stops all rows
         after that many tokens, in the same program.
 
     Raises:
-        ValueError: settings out of range, or masks without `seg_end_id`.
+        TypeError: a name that is no option.
+        ValueError: options out of range, see `sampling.Options`.
+
+    Example:
+        generate = make_generate(model, max_new_tokens=64, vocab_size=tokenizer.vocab_size)
+        tokens = generate(params, image, text, mask_ar)["tokens"]
     """
-    sampling.make_picker(temperature, top_p)  # Complains at once.
-    make_sampler = functools.partial(
-        sampling.Sampler,
-        model,
-        max_new_tokens=max_new_tokens,
-        vocab_size=vocab_size,
-        never=never,
-        eos_id=eos_id,
-        seg_end_id=seg_end_id,
-        max_masks=max_masks,
-        token_logprobs=token_logprobs,
-        alternatives=alternatives,
-    )
-    make_sampler()
+    options = sampling.Options.of(options, fields)
 
     @jax.jit
     def generate(
         params: Mapping[str, Any],
-        image: jax.Array,
-        text: jax.Array,
-        mask_ar: jax.Array,
-        rng: jax.Array | None = None,
-        limit: jax.Array | None = None,
-    ) -> dict[str, jax.Array]:
+        image: Float[Array, "rows height width 3"],
+        text: Int[Array, "rows prompt"],
+        mask_ar: Int[Array, "rows prompt"],
+        rng: Key[Array, "..."] | UInt32[Array, " words"] | None = None,
+        limit: Int[Array, ""] | Int[Array, " rows"] | None = None,
+    ) -> dict[str, Array]:
         keys = _row_keys(rng, text.shape[0])
-        impl = str(jax.random.key_impl(keys))
-        sampler = make_sampler(picker=picker or sampling.make_picker(temperature, top_p, impl))
-        logits, kv, valid, features = model.apply(
-            {"params": params}, image, text, mask_ar, method=model.prefill
-        )
-        weights = model.decode_weights(params)
-        # New tokens follow the prompt without a gap: those of its padding are written over.
-        slots = kv["k"].shape[2] + max_new_tokens
-        state = sampler.start(
-            logits,
-            gemma_step.resize_cache(gemma_step.split_cache(kv), slots),
-            valid.sum(axis=1),
-            sampling.key_data(keys),
-            limit=limit,
-            done=~(text != 0).any(axis=1),  # Rows without a prompt are padding examples.
-        )
-        step = functools.partial(sampler.step, weights)
+        sampler = sampling.Sampler(model, options, str(jax.random.key_impl(keys)))
+        state, features = _start(sampler, params, (image, text, mask_ar), keys, limit)
+        step = functools.partial(sampler.step, model.decode_weights(params))
         state = jax.lax.while_loop(lambda s: ~s.done.all(), step, state)
         result = sampler.finish(state)
-        if max_masks:
+        if options.max_masks:
             result |= sampler.make_masks(params, features, state, tuple(image.shape[1:3]))
         return result
 
     return generate
 
 
-def _row_keys(rng: jax.Array | None, rows: int) -> jax.Array:
+def _start(
+    sampler: sampling.Sampler,
+    params: Mapping[str, Any],
+    batch: tuple[Array, Array, Array],
+    keys: Key[Array, " rows"],
+    limit: Int[Array, ""] | Int[Array, " rows"] | None,
+) -> tuple[sampling.State, Float[Array, "rows patches image_width"]]:
+    # Runs the prompts of a batch (image, text, mask_ar); returns the rows and the image features.
+    _, text, _ = batch
+    logits, kv, valid, features = sampler.model.apply(
+        {"params": params}, *batch, method=sampler.model.prefill
+    )
+    # New tokens follow the prompt without a gap: those of its padding are written over.
+    slots = kv["k"].shape[2] + sampler.options.max_new_tokens
+    state = sampler.start(
+        logits,
+        gemma_step.resize_cache(gemma_step.split_cache(kv), slots),
+        valid.sum(axis=1),
+        sampling.key_data(keys),
+        limit=limit,
+        done=~(text != 0).any(axis=1),  # Rows without a prompt are padding examples.
+    )
+    return state, features
+
+
+def _row_keys(
+    rng: Key[Array, "..."] | UInt32[Array, " words"] | None, rows: int
+) -> Key[Array, " rows"]:
     # One typed key a row: rows draw from their own stream, so batch-mates do not matter.
     rng = jax.random.key(0) if rng is None else rng
     if not jnp.issubdtype(rng.dtype, jax.dtypes.prng_key):

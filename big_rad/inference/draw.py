@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import font_source_sans_pro
 import numpy as np
+from jaxtyping import Bool, Float, Shaped, UInt8
 from PIL import Image, ImageDraw, ImageFont
 
 from big_rad.grounding.unicode import nfc
@@ -26,6 +27,8 @@ _AIR = 2 * (ops_image.AIR_HU - _LEVEL) / _WIDTH  # in the first window
 _FONT = font_source_sans_pro.font_files_ttf["SourceSansPro"]
 
 Rect = tuple[float, float, float, float]
+# Pixels to draw on: grey or in colours.
+Pixels = UInt8[np.ndarray, "height width"] | UInt8[np.ndarray, "height width 3"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Mark:
         colour: "#RRGGBB".
         dashed: dashed instead of solid.
         below: put the label below the box if there is room, else above.
-        mask: bool [H, W] on the image given; drawn as a tint with a contour in place of the
+        mask: on the image given; drawn as a tint with a contour in place of the
             rectangle, and the box only says where the label goes.
     """
 
@@ -47,7 +50,7 @@ class Mark:
     colour: str = ORANGE
     dashed: bool = False
     below: bool = False
-    mask: np.ndarray | None = dataclasses.field(default=None, compare=False)
+    mask: Bool[np.ndarray, "height width"] | None = dataclasses.field(default=None, compare=False)
 
 
 def reference(box: Rect, label: str = "") -> Mark:
@@ -60,17 +63,19 @@ def prediction(box: Rect, label: str = "") -> Mark:
     return Mark(box, label, ORANGE, dashed=True, below=True)
 
 
-def seen(image: np.ndarray, modality: str) -> np.ndarray:
+def seen(
+    image: Float[np.ndarray, "height width 3"], modality: str
+) -> Pixels | UInt8[np.ndarray, "3 height width"]:
     """Turns a model's input image into pictures of what it saw.
 
     Args:
-        image: f32 [H, W, 3] in -1..1; another range is stretched from its least to its greatest.
+        image: in -1..1; another range is stretched from its least to its greatest.
         modality: "CT" has windows, if it is not a colour picture of one: these reach down to -1 in
             their first channel too, and the wide window stops at air.
 
     Returns:
-        uint8 [3, H, W] of CT, its windows; [H, W] where all channels are the same, else the colours
-        [H, W, 3].
+        Of CT its windows [3, height, width]; [height, width] where all channels are the same, else
+        the colours [height, width, 3].
     """
     image = np.asarray(image, np.float32)
     if (image == image[..., :1]).all():
@@ -84,22 +89,21 @@ def seen(image: np.ndarray, modality: str) -> np.ndarray:
     return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def displayable(pixels: np.ndarray) -> np.ndarray:
-    """Returns the one picture of `seen` to draw on, [H, W] or [H, W, 3]: of the three windows of CT
-    that of soft tissue."""
+def displayable(pixels: Pixels | UInt8[np.ndarray, "3 height width"]) -> Pixels:
+    """Returns the one picture of `seen` to draw on: of the three windows of CT that of soft
+    tissue."""
     return pixels if pixels.ndim == 2 or pixels.shape[-1] == 3 else pixels[CT_SOFT_TISSUE]
 
 
-def window(pixels: np.ndarray, modality: str) -> np.ndarray:
+def window(
+    pixels: Shaped[np.ndarray, "height width"] | UInt8[np.ndarray, "height width 3"], modality: str
+) -> Pixels:
     """Turns a slice as stored into something to look at.
 
     Args:
-        pixels: [H, W] in HU for "CT" (shown with width 350, level 40); [H, W] of other modalities
-            is stretched from its least to its greatest value; [H, W, 3] uint8 stays.
+        pixels: grey values in HU for "CT" (shown with width 350, level 40); grey values of other
+            modalities are stretched from the least to the greatest; colours stay.
         modality: "CT", "MR" or "OT".
-
-    Returns:
-        uint8 [H, W] or [H, W, 3].
     """
     pixels = np.asarray(pixels)
     if pixels.ndim == 3:
@@ -110,11 +114,11 @@ def window(pixels: np.ndarray, modality: str) -> np.ndarray:
     return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def overlay(pixels: np.ndarray, marks: Sequence[Mark] = (), min_side: int = 448) -> Image.Image:
+def overlay(pixels: Pixels, marks: Sequence[Mark] = (), min_side: int = 448) -> Image.Image:
     """Draws marks on an image, which is enlarged first if it is small.
 
     Args:
-        pixels: uint8 [H, W] or [H, W, 3].
+        pixels: what to draw on.
         marks: what to draw, in this order.
         min_side: the longer side of the picture is at least this many pixels.
 
@@ -156,7 +160,7 @@ def data_uri(picture: Image.Image, colours: int | None = 160) -> str:
     return "data:image/png;base64," + base64.b64encode(png(picture, colours)).decode("ascii")
 
 
-def spot(
+def place_label(
     box: Rect,
     label: tuple[float, float],
     size: tuple[float, float],
@@ -175,16 +179,19 @@ def spot(
     (x1, y1, x2, y2), (w, h) = box, label
     above, under = (x1, y1 - h), (x2 - w, y2)
     inside = [(x1, y1), (x2 - w, y2 - h), (x1, y2 - h), (x2 - w, y1)]
-    spots = ([under, above] if below else [above, under]) + inside
-    spots += [(x1, y1 - h + step * h) for step in range(2, 12)]
-    spots = [
-        (min(max(x, 0), max(size[0] - w, 0)), min(max(y, 0), max(size[1] - h, 0))) for x, y in spots
+    places = ([under, above] if below else [above, under]) + inside
+    places += [(x1, y1 - h + step * h) for step in range(2, 12)]
+    places = [
+        (min(max(x, 0), max(size[0] - w, 0)), min(max(y, 0), max(size[1] - h, 0)))
+        for x, y in places
     ]
-    rects = [(x, y, x + w, y + h) for x, y in spots]
-    return next((r for r in rects if not any(_touch(r, t) for t in taken)), rects[0])
+    rects = [(x, y, x + w, y + h) for x, y in places]
+    return next((r for r in rects if not any(_overlap(r, t) for t in taken)), rects[0])
 
 
-def _tinted(picture: Image.Image, mask: np.ndarray, colour: str) -> Image.Image:
+def _tinted(
+    picture: Image.Image, mask: Bool[np.ndarray, "height width"], colour: str
+) -> Image.Image:
     """Lays a mask over the picture: a contour of two pixels, its inside tinted."""
     shape = Image.fromarray(np.asarray(mask, bool)).resize(picture.size, Image.Resampling.NEAREST)
     inside = np.asarray(shape)
@@ -235,12 +242,12 @@ def _label(
     text = nfc(mark.label)
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     w, h = right - left + 6, bottom - top + 4
-    rect = spot(box, (w, h), size, taken, mark.below)
+    rect = place_label(box, (w, h), size, taken, mark.below)
     draw.rectangle(rect, fill=mark.colour)
     ink = "#ffffff" if mark.colour == BLUE else "#000000"  # The others are light.
     draw.text((rect[0] + 3 - left, rect[1] + 2 - top), text, fill=ink, font=font)
     return rect
 
 
-def _touch(a: Rect, b: Rect) -> bool:
+def _overlap(a: Rect, b: Rect) -> bool:
     return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -6,12 +6,13 @@ Knows no model.
 import dataclasses
 import pathlib
 
-from big_rad.datasets import files
+from big_rad import files
 from big_rad.dicom import plausible
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.turns import Turn
 
-_SILENT = {"nifti": "NIfTI", "npy": "NPY", "png": "a grey PNG of 16 bits"}  # if grey
+# Formats whose grey images do not say their modality.
+_WITHOUT_MODALITY = {"nifti": "NIfTI", "npy": "NPY", "png": "a grey PNG of 16 bits"}
 _PICTURES = ("png", "jpeg", "npy")
 
 
@@ -51,9 +52,9 @@ def read(
         more = " and --plane, --modality for a volume" if modality is None or plane is None else ""
         raise dicom_read.FrameError(f"{e} (option --frame{more})") from None
     grey = found.pixels.ndim == 2
-    if modality is None and grey and found.format in _SILENT:
+    if modality is None and grey and found.format in _WITHOUT_MODALITY:
         raise ValueError(
-            f"{path.name}: {_SILENT[found.format]} does not say the modality; give "
+            f"{path.name}: {_WITHOUT_MODALITY[found.format]} does not say the modality; give "
             '--modality=CT (values in HU), MR or OT; in Python, inputs.read(path, modality="CT")'
         )
     if offset and found.units != "HU":
@@ -102,5 +103,5 @@ def to_model(
         )
     if image.orientation and not image.plane:
         warnings.append("the slice is oblique and is shown as the plane nearest to it")
-    shown, inverse = (image, Turn()) if as_stored else dicom_read.to_display(image)
-    return shown, inverse, tuple(warnings)
+    displayed, to_stored = (image, Turn()) if as_stored else dicom_read.to_display(image)
+    return displayed, to_stored, tuple(warnings)

@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 from PIL import Image
 
 from big_rad.dicom import read as dicom_read
@@ -31,7 +32,7 @@ class Entity:
         box: (x1, y1, x2, y2) in pixels of the stored image, x2 and y2 exclusive: as written, or
             the rectangle around the mask. None if there is none that can be read, or the mask is
             blank.
-        mask: bool [H, W] of the stored image, maybe blank. None if the model points with boxes,
+        mask: of the stored image, maybe blank. None if the model points with boxes,
             or named more than it makes masks of (`inference.answer.MAX_MASKS`).
     """
 
@@ -39,7 +40,7 @@ class Entity:
     class_id: int
     class_name: str
     box: tuple[float, float, float, float] | None
-    mask: np.ndarray | None = dataclasses.field(compare=False, repr=False)
+    mask: Bool[np.ndarray, "height width"] | None = dataclasses.field(compare=False, repr=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +83,7 @@ def turn(prediction: Prediction, how: Turn, shape: tuple[int, int]) -> Predictio
     Args:
         prediction: on an image of `shape`.
         how: the turn.
-        shape: (H, W) before it.
+        shape: (height, width) before it.
     """
 
     def turned(e: Entity) -> Entity:
@@ -140,8 +141,8 @@ def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
 
     CT is shown with the soft-tissue window; blank masks are not drawn.
     """
-    shown, inverse = dicom_read.to_display(image)
-    prediction = turn(prediction, inverse.inverse(), image.pixels.shape[:2])
+    displayed, to_stored = dicom_read.to_display(image)
+    prediction = turn(prediction, to_stored.inverse(), image.pixels.shape[:2])
     marks = []
     for e in prediction.entities:
         if e.box is not None:
@@ -150,7 +151,7 @@ def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
                 colour = draw.PALETTE[len(marks) % len(draw.PALETTE)]
             mark = draw.prediction(e.box, _label(e))
             marks.append(dataclasses.replace(mark, mask=e.mask, colour=colour))
-    return draw.overlay(draw.window(shown.pixels, shown.modality), marks, min_side=768)
+    return draw.overlay(draw.window(displayed.pixels, displayed.modality), marks, min_side=768)
 
 
 def write(
@@ -206,10 +207,10 @@ def _remove_masks(folder: pathlib.Path, stem: str) -> None:
         before = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
         names = [before.get("masks"), *(e.get("mask") for e in before["entities"])]
     except (OSError, ValueError, TypeError, AttributeError, KeyError):
-        return  # None, or not ours.
-    mine = outputs(folder, stem)
+        return  # There is no such file, or it is not one of ours.
+    written_here = outputs(folder, stem)
     for name in filter(None, names):
-        if isinstance(name, str) and mine.fullmatch(str(folder.resolve() / name)):
+        if isinstance(name, str) and written_here.fullmatch(str(folder.resolve() / name)):
             (folder / name).unlink(missing_ok=True)
 
 

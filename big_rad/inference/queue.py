@@ -16,12 +16,15 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped, UInt32
 
 from big_rad import sharding as sharding_lib
 from big_rad.inference import rows as rows_lib
 from big_rad.inference import sampling
 
 _BATCHES = (1, 4, 16)  # rows of a prefill; each other size would be another compilation
+_Group = bytes | int  # what requests about one image have in common: its digest, else their number
+_RandomKey = Key[Array, ""] | UInt32[Array, " words"] | UInt32[np.ndarray, " words"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,18 +32,18 @@ class Request:
     """A prompt about an image.
 
     Attributes:
-        image: f32 [H, W, 3], of one size in a queue.
-        text: i32 [T], the prompt from `<bos>` to its last token, without padding.
+        image: the image as the model takes it, of one size in a queue.
+        text: the prompt from `<bos>` to its last token, without padding.
         expected: tokens of the answer, if there is a guess: the longest start first.
         key: a key of `jax.random`; a queue that samples needs one. The same key gives the same
             samples, whatever else the queue has to do, and those that `decode.make_generate` gives
             a row with this key. Two requests with the same key and prompt get the same answer.
     """
 
-    image: np.ndarray
-    text: np.ndarray
+    image: Float[np.ndarray, "height width 3"]
+    text: Int[np.ndarray, " prompt"]
     expected: int = 0
-    key: Any = None
+    key: _RandomKey | None = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -48,8 +51,8 @@ class _Waiting:
     index: int
     request: Request
     length: int  # of the prompt
-    group: Any  # equal for equal images, if they can be shared
-    key: np.ndarray  # u32 [2]
+    group: _Group
+    key: UInt32[np.ndarray, " words"]
 
 
 @dataclasses.dataclass(eq=False)
@@ -64,9 +67,8 @@ class Queue:
 
     Args:
         model: a `paligemma.Model` or `radgrounder.Model`.
-        max_new_tokens, vocab_size, never, eos_id, seg_end_id, max_masks, token_logprobs,
-            alternatives: see `sampling.Sampler`.
-        temperature, top_p: see `decode.make_generate`; above 0 each request needs a key.
+        options: what is asked of it. If tokens are drawn (with a temperature above 0, or by a
+            picker that draws), each request needs a key.
         rows: that decode together.
         chunk: steps between two looks of the host.
         prompt_buckets: prompts are padded to one of these lengths.
@@ -75,7 +77,7 @@ class Queue:
         logits: give `mask_logits` in the place of `masks`.
         sharding: of the rows over devices, such as `sharding.batch_sharding(mesh)`; parameters lie
             where the caller has put them.
-        picker: see `decode.make_generate`; one that draws needs a key of each request.
+        **fields: fields of `sampling.Options`, in place of `options` or to change some of it.
 
     Attributes:
         steps: of all rows together, run so far.
@@ -83,24 +85,16 @@ class Queue:
             `image_batches`, the prefills of images without their prompts.
 
     Raises:
-        ValueError: sizes that are not positive, other settings out of range, rows that do not
-            divide over the devices, or masks without `seg_end_id`.
+        TypeError: a name that is no argument and no option.
+        ValueError: sizes that are not positive, rows that do not divide over the devices, or
+            options out of range, see `sampling.Options`.
     """
 
     def __init__(
         self,
         model: nn.Module,
+        options: sampling.Options | None = None,
         *,
-        max_new_tokens: int,
-        vocab_size: int,
-        never: Sequence[int] = (0,),
-        eos_id: int = 1,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seg_end_id: int | None = None,
-        max_masks: int = 0,
-        token_logprobs: bool = False,
-        alternatives: int = 0,
         rows: int = 32,
         chunk: int = 8,
         prompt_buckets: Sequence[int] = (32, 64, 128, 256),
@@ -108,33 +102,21 @@ class Queue:
         window: int | None = None,
         logits: bool = False,
         sharding: jax.sharding.Sharding | None = None,
-        picker: sampling.Picker | None = None,
+        **fields: Any,
     ):
-        if min(rows, chunk, max_new_tokens, slot_bucket, *prompt_buckets) < 1:
-            raise ValueError("rows, chunk, max_new_tokens and buckets must be positive")
+        options = sampling.Options.of(options, fields)
+        if min(rows, chunk, slot_bucket, *prompt_buckets) < 1:
+            raise ValueError("rows, chunk and buckets must be positive")
         split = _split(sharding, rows)
-        self.rows, self.chunk, self.new = rows, chunk, max_new_tokens
+        self.rows, self.chunk, self.options = rows, chunk, options
         self.window = 4 * rows if window is None else max(1, window)
         self.share = model.mask_mode == "image_isolated"
-        picker = picker or sampling.make_picker(temperature, top_p)
-        self.greedy = not picker.draws
+        self.draws = options.choose_picker().draws
         self.slot_bucket, self._buckets = slot_bucket, sorted(prompt_buckets)
         self._batches = [split * n for n in _BATCHES if split * n <= rows]
         self._sharding = sharding
         self.steps, self.prefilled = 0, {"images": 0, "image_batches": 0, "prompts": 0}
-        sampler = sampling.Sampler(
-            model,
-            max_new_tokens=max_new_tokens,
-            vocab_size=vocab_size,
-            never=tuple(never),
-            eos_id=eos_id,
-            picker=picker,
-            seg_end_id=seg_end_id,
-            max_masks=max_masks,
-            token_logprobs=token_logprobs,
-            alternatives=alternatives,
-        )
-        self.device = rows_lib.Rows(sampler, chunk, logits, sharding)
+        self.device = rows_lib.Rows(sampling.Sampler(model, options), chunk, logits, sharding)
 
     def run(
         self, params: Mapping[str, Any], requests: Iterable[Request]
@@ -158,7 +140,9 @@ class Queue:
         """
         run = _Run(self, params, requests)
         weights = None
-        flags: list[tuple[int, jax.Array]] = []  # of chunks that the host has not looked at
+        flags: list[
+            tuple[int, Bool[Array, " rows"]]
+        ] = []  # of chunks that the host has not looked at
         for chunk in itertools.count():
             run.admit(chunk)
             if not run.live:
@@ -181,17 +165,17 @@ class Queue:
         """Returns the largest batch that `count` fill, or else the smallest there is."""
         return max((n for n in self._batches if n <= count), default=self._batches[0])
 
-    def put(self, rows: Sequence[np.ndarray]) -> jax.Array:
+    def put(self, rows: Sequence[Shaped[np.ndarray, "..."]]) -> Shaped[Array, "rows ..."]:
         """Stacks as many arrays as a batch has, and puts them onto the devices."""
         return sharding_lib.put(np.stack(rows), self._sharding)
 
-    def key(self, i: int, request: Request) -> np.ndarray:
-        """Returns the data u32 [2] of a request's key, zeros where nothing is sampled.
+    def key(self, i: int, request: Request) -> UInt32[np.ndarray, " words"]:
+        """Returns the data of a request's key, zeros where nothing is sampled.
 
         Raises:
             ValueError: there is no key, or one of another kind.
         """
-        if self.greedy:
+        if not self.draws:
             return np.zeros(2, np.uint32)
         if request.key is None:
             raise ValueError(
@@ -224,17 +208,18 @@ class Queue:
 class _Run:
     """What the host knows during a `Queue.run`."""
 
-    def __init__(self, queue: Queue, params: Any, requests: Iterable[Request]):
-        self.state: Any = None
+    def __init__(self, queue: Queue, params: Mapping[str, Any], requests: Iterable[Request]):
+        self.state: sampling.State | None = None
         self.live: dict[int, _Live] = {}
         self._queue, self._device, self._params = queue, queue.device, params
         self._source = enumerate(requests)
         self._waiting: list[_Waiting] = []
-        self._images: dict[Any, Any] = {}  # prefilled ones that are still asked about
+        self._images: dict[_Group, rows_lib.Prefilled] = {}  # those that are still asked about
         self._features: jax.ShapeDtypeStruct | None = None
         self._shape: tuple[int, ...] = ()
         self._slots = 0
-        self._out: list[tuple[list[_Live], Any]] = []  # results that are still on the device
+        # Results that are still on the device.
+        self._out: list[tuple[list[_Live], dict[str, Array]]] = []
         self._done: dict[int, dict[str, np.ndarray]] = {}
 
     def results(self) -> list[dict[str, np.ndarray]]:
@@ -270,7 +255,7 @@ class _Run:
         """Fits the cache to the live rows after this chunk, and to prompts of a padded length."""
         queue = self._queue
         grown = (
-            x.length + min(queue.new, queue.chunk * (chunk + 1 - x.first))
+            x.length + min(queue.options.max_new_tokens, queue.chunk * (chunk + 1 - x.first))
             for x in self.live.values()
         )
         need = max(prompt, *grown)
@@ -281,13 +266,12 @@ class _Run:
             self.state = self._device.resize(self.state, slots)
         self._slots = slots
 
-    def retire(self, chunk: int, looked: int, done: jax.Array | None) -> None:
+    def retire(self, chunk: int, looked: int, done: Bool[Array, " rows"] | None) -> None:
         """Frees the rows that have ended.
 
         Args:
             chunk: the last that was started.
-            looked: the chunk of which `done` bool [rows] tells; rows that began after it are
-                not meant.
+            looked: the chunk after which `done` was so; rows that began later are not meant.
             done: None if there is nothing to look at.
         """
         queue = self._queue
@@ -295,7 +279,7 @@ class _Run:
         ended = [
             row
             for row, x in self.live.items()
-            if queue.chunk * (chunk + 1 - x.first) >= queue.new
+            if queue.chunk * (chunk + 1 - x.first) >= queue.options.max_new_tokens
             or (flags is not None and looked >= x.first and flags[row])
         ]
         while ended:
@@ -338,7 +322,7 @@ class _Run:
                 )
             group = hashlib.blake2b(image.tobytes()).digest() if queue.share else i
             self._waiting.append(_Waiting(i, request, len(request.text), group, key))
-        groups: dict[Any, list[_Waiting]] = {}
+        groups: dict[_Group, list[_Waiting]] = {}
         for w in self._waiting:
             groups.setdefault(w.group, []).append(w)
 

@@ -11,7 +11,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import flax.linen as nn
 import numpy as np
+from jaxtyping import Float, Shaped
 
 from big_rad.dicom import read as dicom_read
 from big_rad.grounding import boxes, classes, markup
@@ -21,6 +23,7 @@ from big_rad.inference import answer as answer_lib
 from big_rad.inference import inputs, predictions
 from big_rad.inference import load as load_lib
 from big_rad.inference import queue as queue_lib
+from big_rad.inference.organs import detect_question, join_answers, organs
 from big_rad.inference.predictions import Entity, Prediction
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import ops_image, strings
@@ -30,21 +33,22 @@ from big_rad.weights import recipe
 _SHORTEST = 32  # Slots that a prompt is padded to, or twice that, and so on: few compilations.
 _ROWS = 8  # questions about an image that are answered together
 CheckpointError = load_lib.CheckpointError
-_DETECT = {"en": "Detect: {}.", "de": "Detektiere: {}."}
+Preprocess = Callable[[Mapping[str, Any]], dict[str, Any]]
+Image = str | pathlib.Path | dicom_read.Slice  # a file, or a slice read before
 
 
 class RadGrounder:
     """A model that writes, answers and points. `load` makes one from a checkpoint.
 
     Args:
-        model: a `paligemma.Model` or `radgrounder.Model`.
+        model: a `paligemma.Model` or `radgrounder.Model`; None if `generate_fn` needs none.
         params: its parameters.
         tokenizer: what the model was trained with, see `pp.tokenizer.load`.
         tokenizer_path: file or name of the tokenizer, for the preprocessing ops.
         codec: the box codec of the training.
         image_size: side of the model's input image in pixels.
         normalize: name of the normalisation of the training.
-        generate_fn: `inference.answer.make_generate_fn` of the model by default. With another,
+        generate_fn: `inference.answer.make_answer_batch` of the model by default. With another,
             several questions about an image are asked one by one; by default together.
         untrained: markup tokens that the model has no trained row for, see `inference.load.Loaded`.
         clean: how the clinical information and the question of a report are cleaned, as the
@@ -60,7 +64,7 @@ class RadGrounder:
 
     def __init__(
         self,
-        model: Any,
+        model: nn.Module | None,
         params: Mapping[str, Any],
         tokenizer: tokenizers.Tokenizer,
         *,
@@ -68,16 +72,16 @@ class RadGrounder:
         codec: codecs.BoxCodec,
         image_size: int,
         normalize: str = "medgemma",
-        generate_fn: answer_lib.Generate | None = None,
+        generate_fn: answer_lib.AnswerBatch | None = None,
         untrained: Sequence[str] = (),
         clean: str = strings.TEXT["clean"],
         max_text: int = strings.TEXT["max_text"],
     ):
         self.codec, self.tokenizer, self.as_stored = codec, tokenizer, False
         masks = getattr(model, "mask_decoder", None) is not None
-        self._how = "masks" if masks else "boxes"
+        self._points_with = "masks" if masks else "boxes"
         can = recipe.tokenizer_points(tokenizer, masks, untrained)
-        self.pointing = self._how if can else "none"
+        self.pointing = self._points_with if can else "none"
         self._params, self._max_text = params, max_text
         self._fields = dict(  # What the preprocessing string is written from.
             image=dict(size=image_size, normalize=normalize),
@@ -86,10 +90,10 @@ class RadGrounder:
             text=dict(clean=clean, max_text=max_text),
         )
         never = load_lib.never_ids(tokenizer, tuple(untrained))
-        self._generate = generate_fn or answer_lib.make_generate_fn(model, tokenizer, never)
-        self._queue = None
+        self._answer_batch = generate_fn or answer_lib.make_answer_batch(model, tokenizer, never)
+        self._answer_requests = None
         if generate_fn is None:
-            self._queue = answer_lib.make_queue_fn(model, tokenizer, None, never)
+            self._answer_requests = answer_lib.make_answer_requests(model, tokenizer, None, never)
         self._pp = functools.lru_cache(maxsize=64)(self._make_pp)
 
     @classmethod
@@ -124,7 +128,7 @@ class RadGrounder:
 
     def report(
         self,
-        image: "str | pathlib.Path | dicom_read.Slice",
+        image: Image,
         lang: str = "en",
         clinical: str = "",
         question: str = "",
@@ -154,7 +158,7 @@ class RadGrounder:
 
     def answer(
         self,
-        image: "str | pathlib.Path | dicom_read.Slice",
+        image: Image,
         question: str,
         choices: Sequence[str] = (),
         lang: str = "en",
@@ -177,7 +181,7 @@ class RadGrounder:
 
     def detect(
         self,
-        image: "str | pathlib.Path | dicom_read.Slice",
+        image: Image,
         question: str | Sequence[str],
         lang: str = "en",
         max_new_tokens: int = 200,
@@ -188,7 +192,7 @@ class RadGrounder:
             image: a file or a slice read before.
             question: a whole question, or names of organs in either language; each is asked for
                 with the question of the training data, all at once, and the answers are joined. A
-                name of several ("kidneys") asks for each of them, see `organs`.
+                name of several ("kidneys") asks for each of them, see `organs.organs`.
             lang: "en" or "de".
             max_new_tokens: the most tokens of one answer.
 
@@ -207,24 +211,15 @@ class RadGrounder:
         texts = [
             dict(task="detect", question=detect_question(c.en, lang), answer="") for c in wanted
         ]
-        asked = self._run_all(image, texts, lang, "none", True, max_new_tokens)
-        others = [_another(c, p, lang) for c, p in zip(wanted, asked, strict=True)]
-        return Prediction(
-            text="; ".join(p.text for p in asked),
-            entities=tuple(e for p in asked for e in p.entities),
-            logprob=sum(p.logprob for p in asked),
-            raw="; ".join(p.raw for p in asked),
-            tokens=sum(p.tokens for p in asked),
-            turned=asked[0].turned,
-            warnings=(*asked[0].warnings, *filter(None, others)),
-        )
+        answers = self._run_all(image, texts, lang, "none", True, max_new_tokens)
+        return join_answers(wanted, answers, lang)
 
     def _check_points(self, what: str) -> None:
         if self.pointing == "none":
             raise ValueError(
-                f"{what}: this model was never trained on the tokens of {self._how}, so it cannot "
-                "point; ask for a report with ground='none', or a question, or fine-tune it on "
-                "grounded data first (configs/finetune.py)"
+                f"{what}: this model was never trained on the tokens of {self._points_with}, so it "
+                "cannot point; ask for a report with ground='none', or a question, or fine-tune it "
+                "on grounded data first (configs/finetune.py)"
             )
 
     def preprocess(
@@ -265,21 +260,21 @@ class RadGrounder:
         batch = {k: np.asarray(out[k])[None] for k in ("image", "text", "mask_ar")}
         return batch | {k: _fit(batch[k], length) for k in ("text", "mask_ar")}
 
-    def _make_pp(self, task: str, lang: str, style: str, grounded: bool) -> Any:
+    def _make_pp(self, task: str, lang: str, style: str, grounded: bool) -> Preprocess:
         string = strings.ask_pp(
             self._fields,
             task,
             lang=lang,
             style=style,
             grounded="always" if grounded else False,
-            masks=self._how == "masks",
+            masks=self._points_with == "masks",
             keep=("image", "text", "mask_ar", "prefix"),
         )
         return pp_builder.get_preprocess_fn(string)
 
     def _run(
         self,
-        image: Any,
+        image: Image,
         text: Mapping[str, Any],
         lang: str,
         style: str,
@@ -290,7 +285,7 @@ class RadGrounder:
 
     def _run_all(
         self,
-        image: Any,
+        image: Image,
         texts: Sequence[Mapping[str, Any]],
         lang: str,
         style: str,
@@ -301,14 +296,19 @@ class RadGrounder:
             raise ValueError(f'lang is {lang!r}; use "en" or "de"')
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is {max_new_tokens}; it must be positive")
-        shown, inverse, warnings = inputs.to_model(_as_slice(image), self.as_stored)
-        batches = [self.preprocess(shown, text, lang, style, grounded) for text in texts]
-        size, said = shown.pixels.shape[:2], dict(turned=inverse.inverse().words, warnings=warnings)
-        made = [
+        displayed, to_stored, warnings = inputs.to_model(_as_slice(image), self.as_stored)
+        batches = [self.preprocess(displayed, text, lang, style, grounded) for text in texts]
+        size, turned = displayed.pixels.shape[:2], to_stored.inverse().words
+        found = [
             self._prediction(out, size, grounded or text["task"] != "report")
             for text, out in zip(texts, self._answers(batches, max_new_tokens), strict=True)
         ]
-        return [dataclasses.replace(predictions.turn(p, inverse, size), **said) for p in made]
+        return [
+            dataclasses.replace(
+                predictions.turn(p, to_stored, size), turned=turned, warnings=warnings
+            )
+            for p in found
+        ]
 
     def _answers(
         self, batches: Sequence[Mapping[str, np.ndarray]], max_new_tokens: int
@@ -316,14 +316,14 @@ class RadGrounder:
         # Tokens, log probability and mask logits for each batch of one.
         options = {"max_new_tokens": max_new_tokens}
         options |= {"logits": True} if self.pointing == "masks" else {}
-        if len(batches) > 1 and self._queue is not None:
+        if len(batches) > 1 and self._answer_requests is not None:
             requests = [
                 queue_lib.Request(b["image"][0], b["text"][b["text"] != 0]) for b in batches
             ]
-            return self._queue(self._params, requests, rows=_ROWS, **options)
+            return self._answer_requests(self._params, requests, rows=_ROWS, **options)
         answers = []
         for batch in batches:
-            out = self._generate(self._params, batch, **options)
+            out = self._answer_batch(self._params, batch, **options)
             answer = {k: np.asarray(out[k])[0] for k in ("tokens", "logprob")}
             if "mask_logits" in out:
                 answer["mask_logits"] = out["mask_logits"][0, : out["num_masks"][0]]
@@ -346,9 +346,12 @@ class RadGrounder:
         return Prediction(parsed.text, entities, logprob, raw, count)
 
     def _entity(
-        self, entity: markup.Entity, size: tuple[int, int], logits: Sequence[np.ndarray]
+        self,
+        entity: markup.Entity,
+        size: tuple[int, int],
+        logits: Sequence[Float[np.ndarray, "side side"]],
     ) -> Entity:
-        # `logits` [n, S, S] are those of the text's first masks; `size` is the image's (H, W).
+        # `logits` are those of the text's first masks; `size` is the image's (height, width).
         height, width = size
         box = None if entity.box is None else boxes.to_pixels(entity.box, width, height)
         mask = None
@@ -368,44 +371,7 @@ class RadGrounder:
         )
 
 
-def organs(names: Sequence[str]) -> list[classes.AnatomyClass]:
-    """Returns the classes that names of organs ask for, each once, in order.
-
-    Args:
-        names: in English or German. One that means several classes ("kidneys", "Nieren", "kidney")
-            gives all of them.
-
-    Raises:
-        ValueError: a name that means none.
-    """
-    found: dict[int, classes.AnatomyClass] = {}
-    for name in names:
-        meant = classes.lookup_all(name)
-        if not meant:
-            raise ValueError(
-                f"organ {name!r} is none of the {classes.NUM_CLASSES} classes, in English or "
-                "German; for anything else give a whole question"
-            )
-        found |= {c.id: c for c in meant}
-    return list(found.values())
-
-
-def _another(asked: classes.AnatomyClass, answer: Prediction, lang: str) -> str:
-    # Says that an answer about one organ points at others alone; "" if it does not.
-    named = {e.class_id: e.class_name or e.phrase for e in answer.entities}
-    if not named or asked.id in named:
-        return ""
-    return f"asked for {getattr(asked, lang)}, and the answer marks {', '.join(named.values())}"
-
-
-def detect_question(organ: str, lang: str = "en") -> str:
-    """Returns the training data's question for an organ named in either language."""
-    known = classes.lookup(organ)
-    name = getattr(known, lang) if known is not None else organ
-    return _DETECT[lang].format(name)
-
-
-def _as_slice(image: Any) -> dicom_read.Slice:
+def _as_slice(image: Image) -> dicom_read.Slice:
     return inputs.read(image) if isinstance(image, str | pathlib.Path) else image
 
 
@@ -413,6 +379,8 @@ def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _fit(array: np.ndarray, length: int) -> np.ndarray:
+def _fit(
+    array: Shaped[np.ndarray, "rows tokens"], length: int
+) -> Shaped[np.ndarray, "rows length"]:
     array = array[:, :length]
     return np.pad(array, ((0, 0), (0, length - array.shape[1])))

@@ -7,14 +7,23 @@ its position and everything before it is seen. Knows of no request and of no ord
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from big_rad import sharding as sharding_lib
 from big_rad.inference import sampling
 from big_rad.models import gemma, gemma_step
+
+T = TypeVar("T")
+RowNumbers = Int[np.ndarray, " new_rows"]  # numbers of rows in a state
+# An image that has run alone: its keys `k` and values `v`, and its features.
+Prefilled = tuple[
+    dict[str, Float[Array, "depth patches kv_heads head_dim"]], Float[Array, "patches image_width"]
+]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # Compared by identity: a model has no hash.
@@ -40,8 +49,13 @@ class Rows:
         """Arranges the model's parameters for `advance`."""
         return self.sampler.model.decode_weights(params)
 
-    def image_features(self, params: Mapping[str, Any], image: Any) -> jax.ShapeDtypeStruct:
-        """Returns the shape [N, C] and dtype of an image's features, without making them."""
+    def image_features(
+        self, params: Mapping[str, Any], image: Float[np.ndarray, "height width 3"]
+    ) -> jax.ShapeDtypeStruct:
+        """Returns the shape [patches, image_width] and dtype of an image's features.
+
+        The features themselves are not made.
+        """
         model = self.sampler.model
         make = functools.partial(model.apply, method=model.prefill_image)
         _, features = jax.eval_shape(make, {"params": params}, image[None])
@@ -52,8 +66,8 @@ class Rows:
         """Returns a state in which every row is free.
 
         Args:
-            rows: B.
-            slots: S, of the cache.
+            rows: how many rows it has.
+            slots: of the cache.
             features: of `image_features`.
         """
         dims = gemma.Model(**self.sampler.model.llm, parent=None).dims()
@@ -64,24 +78,28 @@ class Rows:
             jnp.zeros(rows, jnp.int32),
             jnp.zeros((rows, 2), jnp.uint32),
             done=jnp.ones(rows, bool),
-            features=zeros if self.sampler.max_masks else None,
+            features=zeros if self.sampler.options.max_masks else None,
         )
         return self._place(state)
 
     @functools.partial(jax.jit, static_argnums=0)
     def prefill(
-        self, params: Mapping[str, Any], image: jax.Array, text: jax.Array, keys: jax.Array
+        self,
+        params: Mapping[str, Any],
+        image: Float[Array, "new_rows height width 3"],
+        text: Int[Array, "new_rows prompt"],
+        keys: UInt32[Array, "new_rows words"],
     ) -> sampling.State:
         """Begins rows, images and prompts together, in either mask mode.
 
         Args:
             params: the model's parameters.
-            image: f32 [R, H, W, 3].
-            text: i32 [R, T], prompts, then zeros.
-            keys: u32 [R, 2], see `sampling.Sampler.start`.
+            image: an image for each row.
+            text: prompts, then zeros.
+            keys: see `sampling.Sampler.start`.
 
         Returns:
-            R rows to `insert`.
+            Rows to `insert`.
         """
         model = self.sampler.model
         logits, kv, valid, features = model.apply(
@@ -90,8 +108,10 @@ class Rows:
         return self._begin(logits, gemma_step.split_cache(kv), valid.sum(axis=1), keys, features)
 
     @functools.partial(jax.jit, static_argnums=0)
-    def prefill_image(self, params: Mapping[str, Any], image: jax.Array) -> list[Any]:
-        """Runs images f32 [R, H, W, 3] alone; returns for each what `prefill_text` needs."""
+    def prefill_image(
+        self, params: Mapping[str, Any], image: Float[Array, "images height width 3"]
+    ) -> list[Prefilled]:
+        """Runs images alone; returns for each what `prefill_text` needs."""
         model = self.sampler.model
         kv, features = model.apply({"params": params}, image, method=model.prefill_image)
         return [
@@ -101,18 +121,22 @@ class Rows:
 
     @functools.partial(jax.jit, static_argnums=0)
     def prefill_text(
-        self, params: Mapping[str, Any], images: list[Any], text: jax.Array, keys: jax.Array
+        self,
+        params: Mapping[str, Any],
+        images: list[Prefilled],
+        text: Int[Array, "new_rows prompt"],
+        keys: UInt32[Array, "new_rows words"],
     ) -> sampling.State:
         """Begins rows whose images have run ("image_isolated" only).
 
         Args:
             params: the model's parameters.
             images: what `prefill_image` gave for the image of each row.
-            text: i32 [R, T], prompts, then zeros.
-            keys: u32 [R, 2], see `sampling.Sampler.start`.
+            text: prompts, then zeros.
+            keys: see `sampling.Sampler.start`.
 
         Returns:
-            R rows to `insert`.
+            Rows to `insert`.
         """
         kv, features = jax.tree.map(lambda *x: jnp.stack(x), *images)
         kv = jax.tree.map(lambda x: x.swapaxes(0, 1), kv)
@@ -123,13 +147,15 @@ class Rows:
         return self._begin(logits, cache, length, keys, features)
 
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
-    def insert(self, state: sampling.State, rows: jax.Array, new: sampling.State) -> sampling.State:
+    def insert(
+        self, state: sampling.State, rows: RowNumbers, new: sampling.State
+    ) -> sampling.State:
         """Puts rows that begin into a state, which is donated.
 
         Args:
-            state: of B rows.
-            rows: i32 [R], where to put them; those from B on are left out.
-            new: R rows, with no more slots than the state.
+            state: the rows that there are.
+            rows: where to put the new ones; numbers beyond the last row of `state` are left out.
+            new: the rows that begin, with no more slots than the state.
         """
         # Whole but for the cache, whose slots are fewer: the others keep what they have.
         put = lambda x, y: x.at[rows].set(y, mode="drop")  # noqa: E731
@@ -146,7 +172,7 @@ class Rows:
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
     def advance(
         self, weights: Mapping[str, Any], state: sampling.State
-    ) -> tuple[sampling.State, jax.Array]:
+    ) -> tuple[sampling.State, Bool[Array, " rows"]]:
         """Runs a chunk of steps on a state, which is donated.
 
         Args:
@@ -154,37 +180,45 @@ class Rows:
             state: the rows.
 
         Returns:
-            (the rows after the chunk, their `done` [B] as an array of its own for the host).
+            (the rows after the chunk, their `done` as an array of its own for the host).
         """
         step = lambda state, _: (self.sampler.step(weights, state), None)  # noqa: E731
         state, _ = jax.lax.scan(step, state, length=self.chunk)
         return self._place(state), self._for_host(state.done.copy())
 
     def collect(
-        self, params: Mapping[str, Any], state: sampling.State, rows: Any, size: tuple[int, int]
-    ) -> dict[str, jax.Array]:
-        """Takes the answers of rows i32 [R] out of a state.
+        self,
+        params: Mapping[str, Any],
+        state: sampling.State,
+        rows: RowNumbers,
+        size: tuple[int, int],
+    ) -> dict[str, Array]:
+        """Takes the answers of some rows out of a state.
 
         Args:
             params: the model's parameters.
-            state: of B rows.
-            rows: i32 [R].
-            size: (H, W) of an image and its masks.
+            state: all rows.
+            rows: the numbers of those whose answers are taken.
+            size: (height, width) of an image and its masks.
 
         Returns:
-            What `sampling.Sampler.finish` gives, and with masks `masks` bool [R, K, H, W], or
-            `mask_logits` f32, and `num_masks` i32 [R].
+            What `sampling.Sampler.finish` gives, and with masks `masks` bool [new_rows, max_masks,
+            height, width], or `mask_logits` f32, and `num_masks` i32 [new_rows].
         """
         # Without the cache, whose size varies and would have it compiled again.
         return self._collect(params, _without_cache(state), rows, size)
 
     @functools.partial(jax.jit, static_argnums=(0, 4))
     def _collect(
-        self, params: Mapping[str, Any], state: sampling.State, rows: Any, size: tuple[int, int]
-    ) -> dict[str, jax.Array]:
+        self,
+        params: Mapping[str, Any],
+        state: sampling.State,
+        rows: RowNumbers,
+        size: tuple[int, int],
+    ) -> dict[str, Array]:
         chosen = jax.tree.map(lambda x: x[rows], state)
         out = self.sampler.finish(chosen)
-        if self.sampler.max_masks:
+        if self.sampler.options.max_masks:
             made = self.sampler.make_masks(params, chosen.features, chosen, size)
             if not self.logits:  # An eighth of the bytes for the host.
                 made["masks"] = made.pop("mask_logits") > 0
@@ -193,21 +227,21 @@ class Rows:
 
     def _begin(
         self,
-        logits: jax.Array,
+        logits: Float[Array, "new_rows vocab"],
         cache: gemma_step.Cache,
-        length: jax.Array,
-        keys: jax.Array,
-        features: jax.Array,
+        length: Int[Array, " new_rows"],
+        keys: UInt32[Array, "new_rows words"],
+        features: Float[Array, "new_rows patches image_width"],
     ) -> sampling.State:
-        kept = features if self.sampler.max_masks else None
+        kept = features if self.sampler.options.max_masks else None
         return self.sampler.start(logits, cache, length, keys, features=kept)
 
-    def _place(self, tree: Any) -> Any:
+    def _place(self, tree: T) -> T:
         if self.sharding is None:
             return tree
         return jax.lax.with_sharding_constraint(tree, self.sharding)
 
-    def _for_host(self, tree: Any) -> Any:
+    def _for_host(self, tree: T) -> T:
         # Whole on every device, so that every process can look at it.
         if self.sharding is None:
             return tree

@@ -168,7 +168,9 @@ def _marks(record: Record, height: int, width: int) -> str:
             text = sample_files.label(entity)
             size = (_LETTER * font * len(text) + 0.4 * font, 1.25 * font)
             x1, y1, x2, y2 = entity["box_pixels"]
-            spot = draw.spot((x1, y1, x2, y2), size, (width, height), taken, side == "prediction")
+            spot = draw.place_label(
+                (x1, y1, x2, y2), size, (width, height), taken, side == "prediction"
+            )
             taken.append(spot)
             x, y = spot[0] + 0.2 * font, spot[1] + 0.95 * font
             parts.append(

@@ -33,11 +33,11 @@ def batch(rows):
 def made(monkeypatch):
     calls = []
 
-    def make_queue_fn(*args):
+    def make_answer_requests(*args):
         calls.append(args)
         return lambda params, requests, **kw: [(params, r, kw) for r in requests]
 
-    monkeypatch.setattr(answer, "make_queue_fn", make_queue_fn)
+    monkeypatch.setattr(answer, "make_answer_requests", make_answer_requests)
     return calls
 
 

@@ -12,6 +12,7 @@ from jax import export
 
 import big_rad
 from big_rad.inference import decode, sampling
+from big_rad.inference import queue as queue_lib
 from big_rad.models import gemma_step, radgrounder
 from tests.helpers.table_model import EOS, Table, generate, one_hot
 
@@ -73,9 +74,38 @@ def test_nothing_is_handed_out_behind_the_end_of_a_row_or_unasked():
 @pytest.mark.parametrize("alternatives", [-1, 6])
 def test_more_alternatives_than_ids_are_an_error(alternatives):
     with pytest.raises(ValueError, match=f"alternatives: {alternatives} .* 5 ids can be predicted"):
-        sampling.Sampler(
-            Table(one_hot(1)), 2, vocab_size=7, never=(0, 4), alternatives=alternatives
-        )
+        sampling.Options(2, vocab_size=7, never=(0, 4), alternatives=alternatives)
+
+
+# ---- Options ----
+
+
+def test_options_are_taken_as_an_object_as_fields_or_as_both():
+    model, options = Table(one_hot(5, EOS, 6)), sampling.Options(3, vocab_size=8)
+    text = np.ones((1, 1), np.int32)
+    for args, fields, want in [
+        ([options], {}, [[5, EOS, 0]]),
+        ([], dict(max_new_tokens=3, vocab_size=8), [[5, EOS, 0]]),
+        ([options], dict(eos_id=6), [[5, EOS, 6]]),
+    ]:
+        run = decode.make_generate(model, *args, **fields)
+        assert run({}, np.zeros((1, 1)), text, 0 * text)["tokens"].tolist() == want
+
+
+def test_a_name_that_is_no_option_is_an_error_wherever_options_are_taken():
+    model = Table(one_hot(5))
+    model.mask_mode = "paligemma"
+    for make in (decode.make_generate, queue_lib.Queue):
+        with pytest.raises(TypeError, match="no_such_option"):
+            make(model, max_new_tokens=3, vocab_size=8, no_such_option=1)
+        with pytest.raises(TypeError, match="no_such_option"):
+            make(model, sampling.Options(3, vocab_size=8), no_such_option=1)
+
+
+def test_equal_options_can_share_a_program():
+    one, other = (sampling.Options(3, vocab_size=8, never=x) for x in ([0, 2], (0, np.int64(2))))
+    assert one == other and hash(one) == hash(other)
+    assert one != sampling.Options(3, vocab_size=8, never=[0, 2], temperature=0.5)
 
 
 # ---- Keys and limits of single rows ----
@@ -100,7 +130,8 @@ def test_a_key_of_another_generator_can_be_used():
 def start(logits, rows, new, **kw):
     """A sampler over a table, and its rows after a prompt of one token."""
     model = Table(logits)
-    sampler = sampling.Sampler(model, new, vocab_size=np.shape(logits)[-1], **kw)
+    options = sampling.Options(new, vocab_size=np.shape(logits)[-1], **kw)
+    sampler = sampling.Sampler(model, options)
     first = model.at(0, rows)
     return sampler, sampler.start(first, [], jnp.ones(rows, int), jnp.zeros((rows, 2), jnp.uint32))
 
@@ -157,7 +188,8 @@ class Parts:
         self.text = np.array([[2, 5, 6, 7], [2, 8, 4, 0], [2, 11, 0, 0]], np.int32)
         self.image = tiny.image[:3]
         self.keys = jax.vmap(jax.random.fold_in, (None, 0))(jax.random.key(3), jnp.arange(3))
-        self.sampler = sampling.Sampler(self.model, NEW, picker=sampling.Sampled(5.0), **self.kw)
+        options = sampling.Options(NEW, picker=sampling.Sampled(5.0), **self.kw)
+        self.sampler = sampling.Sampler(self.model, options)
         args = jax.random.key(0), self.image, self.text, 0 * self.text
         self.shapes = jax.eval_shape(self.model.init, *args)["params"]
 
@@ -170,7 +202,7 @@ class Parts:
         weights = jax.eval_shape(self.model.decode_weights, self.shapes)
         yield export.export(jax.jit(self.prefill))(self.shapes, *args)
         yield export.export(jax.jit(self.sampler.step_arrays))(weights, rows)
-        if self.sampler.max_masks:
+        if self.sampler.options.max_masks:
             yield export.export(jax.jit(self.masks))(self.shapes, rows)
 
     def prefill(self, params, image, text, keys):
@@ -225,6 +257,15 @@ def test_a_prompt_beside_a_prefilled_image_can_be_exported_for_any_number_of_row
     assert logits.shape == (b, 64) and k.shape[1] == b
 
 
+def is_array(annotation):
+    """Whether a type is that of an array on a device, such as `Float[Array, "rows"] | None`."""
+    if isinstance(annotation, ast.BinOp):  # A union.
+        return is_array(annotation.left) or is_array(annotation.right)
+    if isinstance(annotation, ast.Subscript) and isinstance(annotation.slice, ast.Tuple):
+        return is_array(annotation.slice.elts[0]) and ast.unparse(annotation.value)[0].isupper()
+    return ast.unparse(annotation) in ("jax.Array", "Array")
+
+
 def sizes_made_numbers(tree):
     """Lines that take `len` of an argument which is an array, or `int` of a shape."""
     for f in ast.walk(tree):
@@ -233,7 +274,7 @@ def sizes_made_numbers(tree):
         arrays = {
             x.arg
             for x in (*f.args.posonlyargs, *f.args.args, *f.args.kwonlyargs)
-            if x.annotation is not None and "jax.Array" in ast.unparse(x.annotation).split(" | ")
+            if x.annotation is not None and is_array(x.annotation)
         }
         for call in ast.walk(f):
             if not isinstance(call, ast.Call) or not call.args:
@@ -247,8 +288,11 @@ def sizes_made_numbers(tree):
 
 @pytest.mark.parametrize("folder", ["models", "inference"])
 def test_no_size_of_an_array_is_made_a_number_since_it_may_be_a_symbol(folder):
-    (example,) = ast.parse("def f(x: jax.Array | None):\n  return len(x), int(x.shape[0])").body
-    assert len(list(sizes_made_numbers(example))) == 2
+    for kind in ("jax.Array", 'Float[Array, "rows"]'):
+        example = ast.parse(f"def f(x: {kind} | None):\n  return len(x), int(x.shape[0])")
+        assert len(list(sizes_made_numbers(example))) == 2
+    example = ast.parse('def f(x: list[Float[Array, "rows"]]):\n  return len(x)')
+    assert not list(sizes_made_numbers(example))  # The length of a list is a number.
     files = sorted((pathlib.Path(big_rad.__file__).parent / folder).glob("*.py"))
     found = {f.name: list(sizes_made_numbers(ast.parse(f.read_text()))) for f in files}
     assert len(found) > 3 and not any(found.values()), found

@@ -3,14 +3,13 @@ import json
 import pytest
 
 from tools import bench
-from tools.benchmarks import images, rounds
+from tools.benchmarks import rounds
 
 
 @pytest.mark.slow
-def test_input_is_compared_with_the_peer_on_the_same_images(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(images, "_PATIENTS", 3)
-    monkeypatch.setattr(images, "_COPIES", 4)
-    bench.main(["input", "--rounds=1", "--images=6", f"--json={tmp_path / 'bench.json'}"])
+def test_input_is_compared_with_the_peer_on_the_same_images(tmp_path, capsys):
+    short = ["--rounds=1", "--images=6", "--patients=3", "--copies=4"]
+    bench.main(["input", *short, f"--json={tmp_path / 'bench.json'}"])
     result = json.loads((tmp_path / "bench.json").read_text())
     # The peer's weights of neighbouring pixels are computed in float32: 512 x 2**-24 x the range.
     assert result["largest_difference"] < 1e-4

@@ -9,15 +9,19 @@ import argparse
 import functools
 import statistics
 import sys
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import jax
+import ml_collections
 import numpy as np
 
 from big_rad.inference import decode
 from big_rad.models import counts
 from tools.benchmarks import devices, rounds, sizes, training
+
+if TYPE_CHECKING:  # It needs torch.
+    from tools.benchmarks import peer_hf
 
 OURS, HF = "big_rad", "hf"
 _PROMPT = 24  # tokens of a prompt, <bos> included
@@ -59,7 +63,9 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def ours(config: Any, params: Any, tokens: int) -> dict[int, Callable[..., np.ndarray]]:
+def ours(
+    config: ml_collections.ConfigDict, params: Mapping[str, Any], tokens: int
+) -> dict[int, Callable[..., np.ndarray]]:
     """Returns our way to make one token and all of them.
 
     Returns:
@@ -75,7 +81,7 @@ def ours(config: Any, params: Any, tokens: int) -> dict[int, Callable[..., np.nd
     return {n: functools.partial(run, n) for n in (1, tokens)}
 
 
-def generator(config: Any, tokens: int) -> decode.Generate:
+def generator(config: ml_collections.ConfigDict, tokens: int) -> decode.Generate:
     """Returns the jitted generator of a recipe's model; only its `limit` ends a row."""
     return decode.make_generate(
         sizes.model(config),
@@ -86,7 +92,7 @@ def generator(config: Any, tokens: int) -> decode.Generate:
     )
 
 
-def inference_params(config: Any, dtype: str) -> Any:
+def inference_params(config: ml_collections.ConfigDict, dtype: str) -> dict[str, Any]:
     """Returns random weights as they are served: in the dtype of the matrix products."""
     params = training.init_state(config)["params"]
     return jax.block_until_ready(
@@ -94,7 +100,9 @@ def inference_params(config: Any, dtype: str) -> Any:
     )
 
 
-def prompts(config: Any, rows: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def prompts(
+    config: ml_collections.ConfigDict, rows: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     """Returns random images f32 [B, H, W, 3] and prompts i32 [B, T]."""
     rng = np.random.default_rng(seed)
     size = config.image.size
@@ -110,7 +118,11 @@ def per_token(whole: Sequence[float], prefill: Sequence[float], tokens: int) -> 
 
 
 def _measure(
-    args: argparse.Namespace, config: Any, params: Any, peer: Any, rows: int
+    args: argparse.Namespace,
+    config: ml_collections.ConfigDict,
+    params: Mapping[str, Any],
+    peer: "peer_hf.Peer | None",
+    rows: int,
 ) -> dict[str, Any]:
     image, text = prompts(config, rows)
     makers = {OURS: ours(config, params, args.tokens)}

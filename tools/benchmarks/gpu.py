@@ -24,7 +24,7 @@ from typing import Any
 import jax
 
 from big_rad import files, runtime
-from tools.benchmarks import gpu_parts
+from tools.benchmarks import gpu_decoding, gpu_parts, gpu_training
 
 # Seconds that a part took on one H200 with 16 cores, compilation included. What the parts of a run
 # take corrects them for another machine.
@@ -35,6 +35,14 @@ PARTS = {
     "texts": 239,
     "queue": 52,
     "masks": 163,
+}
+_FUNCTIONS: dict[str, Callable[[gpu_parts.Settings, gpu_parts.Emit], None]] = {
+    "recipe": gpu_training.recipe,
+    "train_hf": gpu_training.train_hf,
+    "decode_one": gpu_decoding.decode_one,
+    "texts": gpu_training.texts,
+    "queue": gpu_decoding.queue,
+    "masks": gpu_training.masks,
 }
 _QUICK_COMPILATION = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
@@ -161,16 +169,16 @@ def table(result: Mapping[str, Any]) -> str:
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:
-    def shown(key: str, form: str) -> str:
+    def cell(key: str, form: str) -> str:
         return format(row[key], form) if row.get(key) is not None else ""
 
     rate = (
         f"{row['rate']:,.{1 if row['rate'] < 1000 else 0}f} {row['unit']}" if "rate" in row else ""
     )
     target = f"{row['of_target']:.2f} of {row['target']}" if "target" in row else ""
-    shares = [shown(key, ".1%") for key in ("mfu", "hfu", "bandwidth")]
-    sizes = [shown("gib", ".1f"), target, shown("compile", ".0f")]
-    return [row["what"], shown("ms", ",.2f"), rate, *shares, *sizes]
+    shares = [cell(key, ".1%") for key in ("mfu", "hfu", "bandwidth")]
+    sizes = [cell("gib", ".1f"), target, cell("compile", ".0f")]
+    return [row["what"], cell("ms", ",.2f"), rate, *shares, *sizes]
 
 
 def _before(path: pathlib.Path, dry_run: bool) -> dict[str, Any]:
@@ -229,7 +237,7 @@ def _part(name: str, settings: gpu_parts.Settings, out: pathlib.Path) -> dict[st
         write()
 
     try:
-        getattr(gpu_parts, name)(settings, emit)
+        _FUNCTIONS[name](settings, emit)
         ended = "ok"
     except gpu_parts.SkippedError as e:
         ended = f"skipped: {e}"

@@ -11,6 +11,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import ml_collections
+
 from big_rad.models import counts
 from tools.benchmarks import devices, memory, techniques, training, workload
 
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def ceiling(
-    config: Any,
+    config: ml_collections.ConfigDict,
     options: Mapping[str, Any],
     examples: workload.Examples,
     batches: Sequence[workload.Batch],
@@ -108,7 +110,9 @@ def ceiling(
     }
 
 
-def decode_ceiling(config: Any, rows: int, peak: float, bandwidth: float) -> dict[str, Any]:
+def decode_ceiling(
+    config: ml_collections.ConfigDict, rows: int, peak: float, bandwidth: float
+) -> dict[str, Any]:
     """Returns the roofline of one decode step: `seconds`, `per_second`, `bytes`, `flops`, `bound`.
 
     Args:
@@ -144,7 +148,7 @@ def _show(result: Mapping[str, Any]) -> None:
 
 
 def _compiled(
-    config: Any, options: Mapping[str, Any], batches: Sequence[workload.Batch]
+    config: ml_collections.ConfigDict, options: Mapping[str, Any], batches: Sequence[workload.Batch]
 ) -> dict[str, Any]:
     # What the compiler says of the shape that is met most.
     lengths = collections.Counter(b["text"].shape[1] for b in batches)

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pydicom
@@ -29,12 +29,14 @@ from big_rad.pp import strings
 from configs import radgrounder_det
 from tools.benchmarks import rounds
 
+if TYPE_CHECKING:  # It is imported by the peer alone.
+    import torch
+
 _SIZE = 224
 _IMAGE = dict(size=_SIZE, normalize="medgemma")
 _EPS = 1e-5
 _WINDOWS = ((2250, -100), (350, 40), (80, 40))  # width, level
-_PATIENTS, _THICKNESS = 12, 40  # phantom: about 80 slices
-_COPIES = 20  # of each in the records: to shuffle a handful takes Grain longer than to read it
+_THICKNESS = 40  # of the phantom's slices, in mm
 _BATCH = 32
 _WARM_UP, _BATCHES = 4, 12  # of the pipeline, a round
 
@@ -46,6 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "or .dcm.zst (phantom slices if not given); the whole pipeline has phantoms only",
     )  # fmt: skip
     parser.add_argument("--images", type=int, default=64, help="files, at most")
+    parser.add_argument(
+        "--patients", type=int, default=12, help="of the phantom; 12 have about 80 slices"
+    )
+    # To shuffle a handful of records takes Grain longer than to read them.
+    parser.add_argument(
+        "--copies", type=int, default=20, help="of each phantom slice, for the whole pipeline"
+    )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
@@ -60,14 +69,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder:
         made = pathlib.Path(folder) / "phantom"
-        export.export(made, _PATIENTS, size=512, thickness=_THICKNESS)
+        export.export(made, args.patients, size=512, thickness=_THICKNESS)
         files = _packed(args.source or made, pathlib.Path(folder) / "packed", args.images)
         result = _read_and_resize(files, args.rounds)
-        result["pipeline"] = _pipeline(made, pathlib.Path(folder) / "data", args.rounds)
+        records = pathlib.Path(folder) / "data"
+        result["pipeline"] = _pipeline(made, records, args.rounds, args.copies)
     return result
 
 
-def plain(paths: Sequence[pathlib.Path]) -> Any:
+def plain(paths: Sequence[pathlib.Path]) -> "torch.Tensor":
     """Reads a batch [B, 3, 224, 224] as the original does."""
     import torch
 
@@ -136,10 +146,12 @@ def _read_and_resize(files: Sequence[pathlib.Path], count: int) -> dict[str, Any
     return result | {"ratio": result["big_rad"]["ratio"], "largest_difference": float(difference)}
 
 
-def _pipeline(source: pathlib.Path, data_dir: pathlib.Path, count: int) -> dict[str, Any]:
+def _pipeline(
+    source: pathlib.Path, data_dir: pathlib.Path, count: int, each: int
+) -> dict[str, Any]:
     """Measures the whole input of a run: records -> rows, buckets, batches of images and tokens."""
     lines = [json.loads(x) for x in (source / "data.jsonl").read_text().splitlines()]
-    copies = [x | {"id": f"{x['id']}-{k}", "split": "train"} for k in range(_COPIES) for x in lines]
+    copies = [x | {"id": f"{x['id']}-{k}", "split": "train"} for k in range(each) for x in lines]
     (source / "data.jsonl").write_text("".join(json.dumps(x) + "\n" for x in copies))
     folder_builder.build(source, data_dir, workers=2)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

@@ -14,6 +14,7 @@ import re
 from typing import Any
 
 import jax
+import ml_collections
 
 from big_rad.training import memory
 from tools.benchmarks import techniques, training, workload
@@ -59,13 +60,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     return result
 
 
-def _predicted(config: Any, batch: workload.Batch) -> float:
+def _predicted(config: ml_collections.ConfigDict, batch: workload.Batch) -> float:
     # What `big_rad.training.memory` says of a batch of this shape.
     shapes = {k: jax.ShapeDtypeStruct(x.shape, x.dtype) for k, x in batch.items()}
     return memory.predict(config, config.model.llm.vocab_size, shapes).peak
 
 
-def _measured(config: Any, compiled: Any, batch: workload.Batch) -> float | None:
+def _measured(
+    config: ml_collections.ConfigDict, compiled: jax.stages.Compiled, batch: workload.Batch
+) -> float | None:
     # The device's own count if it has one; else how much the process grows, which Linux tells.
     device = jax.devices()[0]
     if device.memory_stats() is None and not _STATUS.exists():
@@ -92,7 +95,7 @@ def _resident(what: str) -> int:
     return 1024 * int(re.search(rf"{what}:\s+(\d+)", _STATUS.read_text()).group(1))
 
 
-def held(compiled: Any) -> dict[str, float]:
+def held(compiled: jax.stages.Compiled) -> dict[str, float]:
     """Returns the memory of a compiled step in GiB: `state` (and batch), `meanwhile`, `peak`."""
     found = compiled.memory_analysis()
     state = found.argument_size_in_bytes
@@ -102,7 +105,9 @@ def held(compiled: Any) -> dict[str, float]:
     return {name: size / memory.GIB for name, size in parts.items()}
 
 
-def compile_step(config: Any, options: dict[str, Any], batch: workload.Batch) -> Any:
+def compile_step(
+    config: ml_collections.ConfigDict, options: dict[str, Any], batch: workload.Batch
+) -> jax.stages.Compiled:
     """Returns the step for a batch, compiled from shapes for the present device."""
     step = training.make_step(config, options, batch["text"].shape[1] - 1)
     key = jax.eval_shape(lambda: jax.random.key(1))

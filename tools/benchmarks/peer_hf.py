@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import ml_collections
 import numpy as np
 import torch
 import transformers
@@ -39,7 +40,7 @@ class Peer:
         attention: what is used at equal shapes.
     """
 
-    def __init__(self, config: Any, params: Mapping[str, Any] | None):
+    def __init__(self, config: ml_collections.ConfigDict, params: Mapping[str, Any] | None):
         """Builds the model.
 
         Args:
@@ -224,7 +225,7 @@ class Way:
 
 
 def _model(
-    config: Any, cfg: Mapping[str, Any], params: Mapping[str, Any] | None
+    config: ml_collections.ConfigDict, cfg: Mapping[str, Any], params: Mapping[str, Any] | None
 ) -> torch.nn.Module:
     # Their model in float32, with our weights if there are any; `cfg` has our dimensions spelt out.
     size = config.image.size

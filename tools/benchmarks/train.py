@@ -9,12 +9,16 @@ import argparse
 import functools
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
+import ml_collections
 
 from big_rad.models import counts
 from tools.benchmarks import devices, rounds, techniques, training
+
+if TYPE_CHECKING:  # It needs torch.
+    from tools.benchmarks import peer_hf
 
 OURS, PLAIN = "big_rad", "plain"
 HF, HF_EQUAL = "hf, original's way", "hf, equal shapes"
@@ -130,7 +134,9 @@ def _utilisation(row: Mapping[str, Any] | None, peak: float | None) -> str:
     )
 
 
-def _hf(args: argparse.Namespace, config: Any, shared: training.Shared) -> Any:
+def _hf(
+    args: argparse.Namespace, config: ml_collections.ConfigDict, shared: training.Shared
+) -> "peer_hf.Peer":
     if args.task != "det":
         sys.exit("python -m tools.bench train: transformers has no mask decoder; use --task=det")
     try:

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import ml_collections
 import numpy as np
 
 from big_rad import models, registry, runtime, trees
@@ -78,7 +79,7 @@ class Way:
         self._batches = [jax.device_put(b) for b in host]
         self.hardware_flops = sum(hardware_flops(self.config, options, b) for b in host)
 
-        def compiled(text: int) -> Any:
+        def compiled(text: int) -> jax.stages.Compiled:
             step = make_step(self.config, options, text)
             return step.lower(shared.state, by_length[text], jax.random.key(1)).compile()
 
@@ -125,7 +126,7 @@ def examples_of(args: argparse.Namespace) -> workload.Examples:
 def make_batches(
     args: argparse.Namespace,
     options: Mapping[str, Any],
-    config: Any,
+    config: ml_collections.ConfigDict,
     examples: workload.Examples,
 ) -> list[workload.Batch]:
     """Deals examples into the batches of a way; rows with n texts are n times fewer."""
@@ -138,7 +139,7 @@ def make_batches(
     )
 
 
-def recipe(args: argparse.Namespace, options: Mapping[str, Any]) -> Any:
+def recipe(args: argparse.Namespace, options: Mapping[str, Any]) -> ml_collections.ConfigDict:
     """Returns the recipe of the command line under options."""
     fields = {k: v for k, v in options.items() if k not in _OWN and not k.startswith("loss.")}
     if args.remat and fields["model.llm.remat_policy"] != "full":
@@ -152,7 +153,9 @@ def recipe(args: argparse.Namespace, options: Mapping[str, Any]) -> Any:
     return config
 
 
-def make_step(config: Any, options: Mapping[str, Any], text: int) -> Callable[..., Any]:
+def make_step(
+    config: ml_collections.ConfigDict, options: Mapping[str, Any], text: int
+) -> Callable[..., Any]:
     """Returns the jitted training step (state, batch, rng) -> (state, metrics) for one shape.
 
     Args:
@@ -170,7 +173,7 @@ def make_step(config: Any, options: Mapping[str, Any], text: int) -> Callable[..
 
 
 def hardware_flops(
-    config: Any, options: Mapping[str, Any], batch: Mapping[str, np.ndarray]
+    config: ml_collections.ConfigDict, options: Mapping[str, Any], batch: Mapping[str, np.ndarray]
 ) -> float:
     """Returns what a batch makes the device do, see `counts.hardware_train_flops`.
 
@@ -191,7 +194,7 @@ def hardware_flops(
     )
 
 
-def head_positions(config: Any, batch: Mapping[str, np.ndarray]) -> int:
+def head_positions(config: ml_collections.ConfigDict, batch: Mapping[str, np.ndarray]) -> int:
     """Returns the positions of a batch at which logits are computed, filled tiles included."""
     rows = batch["text"].shape[0] * (batch["text"].shape[1] - 1)
     tile = registry.parse_call(config.loss)[2].get("tile", 1024)
@@ -203,7 +206,7 @@ def head_positions(config: Any, batch: Mapping[str, np.ndarray]) -> int:
     return whole + -(-(targets - whole) // small) * small
 
 
-def shapes(config: Any) -> dict[str, Any]:
+def shapes(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Returns the nested parameters of a recipe as shapes, in the dtypes they are kept in."""
     key = config.to_json_best_effort()
     if key not in _shapes:  # Tracing the model's initialisation takes about a second.
@@ -213,17 +216,17 @@ def shapes(config: Any) -> dict[str, Any]:
     return _shapes[key]
 
 
-def init_state(config: Any) -> dict[str, Any]:
+def init_state(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Returns a training state with random weights, made on the device."""
     return jax.jit(lambda: _state(config))()
 
 
-def state_shapes(config: Any) -> dict[str, Any]:
+def state_shapes(config: ml_collections.ConfigDict) -> dict[str, Any]:
     """Returns the training state as shapes; nothing is allocated."""
     return jax.eval_shape(lambda: _state(config))
 
 
-def _state(config: Any) -> dict[str, Any]:
+def _state(config: ml_collections.ConfigDict) -> dict[str, Any]:
     flat = {
         name: _weights(name, shape, seed)
         for seed, (name, shape) in enumerate(trees.flatten(shapes(config)).items())

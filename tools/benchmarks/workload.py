@@ -11,8 +11,8 @@ by a seed. An example is the same whatever batch it is in, so all ways do the sa
 import dataclasses
 import statistics
 from collections.abc import Sequence
-from typing import Any
 
+import ml_collections
 import numpy as np
 
 BUCKETS = (32, 48, 64, 80, 96, 128, 200)
@@ -65,7 +65,7 @@ def draw(count: int, seed: int = 0) -> Examples:
 
 def batches(
     examples: Examples,
-    config: Any,
+    config: ml_collections.ConfigDict,
     *,
     rows: int,
     buckets: Sequence[int] = (),
@@ -117,7 +117,11 @@ def block_of(stored: np.ndarray, buckets: Sequence[int], texts: int = 1) -> int:
 
 
 def _row(
-    examples: Examples, numbers: Sequence[int], block: int, config: Any, seed: int
+    examples: Examples,
+    numbers: Sequence[int],
+    block: int,
+    config: ml_collections.ConfigDict,
+    seed: int,
 ) -> dict[str, np.ndarray]:
     # One row of tokens, [texts x block + 1].
     length = block * len(numbers) + 1

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from big_rad.datasets import files
 from big_rad.datasets.folder.fields import Bad
+from big_rad.files import find
 
 
 def resolve(root: Path, name: str) -> Path:
@@ -45,7 +46,7 @@ def _inside(root: Path, name: str) -> Path:
         raise Bad("the path must lie inside the folder of the JSONL: relative, without '..'")
     last = parts[-1]
     try:
-        path = files.find(root, name)
+        path = find(root, name)
         if not path.resolve().is_relative_to(root.resolve()):
             raise Bad(f"{last}: a link leads out of the folder of the JSONL; copy the file into it")
     except (OSError, RuntimeError, ValueError) as e:

@@ -141,7 +141,7 @@ class Judge:
         status, reply = self._endpoint.once(body)
         said = f"HTTP {status}: {str(reply)[:200]}" if status else reply
         # Another reply of 4xx may be due to the text that was sent.
-        refused = 400 <= status < 500 and status not in endpoint.AGAIN
+        refused = 400 <= status < 500 and status not in endpoint.RETRIED_STATUSES
         if status in _REMEDIES or (refused and not missing):
             raise Unavailable(
                 f"the judge {self.model} at {self._endpoint.url} cannot be asked ({said}). "

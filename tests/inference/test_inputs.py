@@ -1,0 +1,36 @@
+"""An image as a user gives it: what had to be guessed or is doubtful is said."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from big_rad.inference import inputs
+from tests.helpers.dicom_files import content, dataset
+
+
+def test_the_plane_in_which_an_oblique_volume_was_sliced_is_not_called_unused(tmp_path):
+    c, path = np.sqrt(0.5), tmp_path / "a.nii"
+    affine = np.array([[c, 0, c, 0], [0, 1, 0, 0], [-c, 0, c, 0], [0, 0, 0, 1]])
+    nib.save(nib.Nifti1Image(np.arange(64, dtype=np.int16).reshape(4, 4, 4), affine), path)
+    found = inputs.read(path, modality="MR", frame=1, plane="sagittal")
+    assert found.plane == "" and not any("--plane" in w for w in found.warnings)
+
+
+@pytest.mark.parametrize("kind", ["grey.png", "colour.png", "a.jpg", "a.npy", "a.dcm"])
+def test_a_picture_given_as_ct_is_said_to_hold_no_hu(tmp_path, kind):
+    path, grey = tmp_path / kind, np.arange(600, dtype=np.uint8).reshape(30, 20)
+    colour = np.stack([grey] * 3, axis=-1)
+    if kind == "a.npy":
+        np.save(path, colour)
+    elif kind == "a.dcm":
+        fields = {"Rows": 30, "Columns": 20, "SamplesPerPixel": 3, "PlanarConfiguration": 0}
+        fields |= {"BitsAllocated": 8, "BitsStored": 8, "HighBit": 7, "PixelRepresentation": 0}
+        path.write_bytes(content(dataset(colour, PhotometricInterpretation="RGB", **fields)))
+    else:
+        Image.fromarray(grey if kind == "grey.png" else colour).save(path)
+    warnings = inputs.read(path, modality="CT").warnings
+    assert sum("picture of 8 bits, not HU" in w for w in warnings) == 1
+    assert not any("not HU" in w for w in inputs.read(path, modality="OT").warnings)
+    with pytest.raises(ValueError, match="--offset .* picture of 8 bits"):
+        inputs.read(path, modality="CT", offset=-1024)
