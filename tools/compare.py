@@ -27,7 +27,7 @@ from typing import Any
 
 from big_rad.evaluators import before_after
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.evaluators import summary as summaries
 from big_rad.metrics import bootstrap
 from tools import published
@@ -132,7 +132,7 @@ def compared(
             found.tables["controls"] += rows
         else:
             scores = [r.score for r in rows]
-            cls = specs.of(entry["type"])
+            cls = spec_lib.class_of(entry["type"])
             main_score = next((s for s in cls.main if s in scores), None)
             if cls.missing:
                 found.notes.append(
@@ -165,7 +165,7 @@ def _print(
     print("|---|---|---|---|---|---|---|---|")
     for row, p, possible in zip(rows, corrected, decidable, strict=True):
         d, verdict = row.difference, ""
-        cls = specs.of(kinds[row.eval])
+        cls = spec_lib.class_of(kinds[row.eval])
         if possible and p < _UNDECIDED and not cls.missing:
             better = (d.mean > 0) != _lowest(cls, row.score)
             verdict = "better" if better else "worse"
@@ -181,9 +181,9 @@ def _print(
     return verdicts
 
 
-def _lowest(cls: type[specs.Statement], score: str) -> bool:
+def _lowest(cls: type[spec_lib.Statement], score: str) -> bool:
     # Evaluations of other versions may have scores that only another class states now.
-    stated = (x.stated(score) for x in (cls, *map(specs.of, specs.names())))
+    stated = (x.stated(score) for x in (cls, *map(spec_lib.class_of, spec_lib.names())))
     found = next(filter(None, stated), None)
     return found is not None and found.lowest
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes, markup
 from big_rad.grounding import codec as codecs
@@ -25,13 +25,13 @@ from big_rad.inference import queue as queue_lib
 from big_rad.pp import ops_load, prompts
 
 Record = dict[str, Any]
-# Groups of samples by language and modality, see `vqa.summarise`.
+# Groups of samples by language and modality, see `summarise`.
 SUBSETS = (*prompts.VQA_LANGS, *ops_load.MODALITIES, "no_lang", "no_modality")
 # What every evaluator here yields, whatever its scores are.
 SCORES = (
-    specs.Score("n", count=True, groups=SUBSETS),
-    specs.Score("unfinished", lowest=True),
-    specs.Score("mean_logprob"),
+    spec_lib.Score("n", count=True, groups=SUBSETS),
+    spec_lib.Score("unfinished", lowest=True),
+    spec_lib.Score("mean_logprob"),
 )
 
 
@@ -154,7 +154,7 @@ def _in_batches(
             yield result
 
 
-class Evaluator(specs.Statement):
+class Evaluator(spec_lib.Statement):
     """Base of the evaluators that generate text; subclasses say how a sample is scored.
 
     Args:
@@ -230,7 +230,7 @@ class Evaluator(specs.Statement):
         if self.control == "none" and jax.process_index() == 0:
             self.pixels = {
                 r["index"]: draw.seen(self.image(r["index"]), r["modality"])
-                for r in sample_files.shown(self.records, type(self))
+                for r in sample_files.illustrated(self.records, type(self))
             }
         if self._samples_dir is not None and jax.process_index() == 0:
             sample_files.write(self._samples_dir, self.name, self.records, self.pixels)
@@ -282,6 +282,42 @@ class Evaluator(specs.Statement):
             "image_size": [height, width],
             "boxes": boxes,
         }
+
+
+def summarise(
+    samples: Sequence[Sample],
+    scores: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    kinds: Sequence[str] = (),
+) -> dict[str, float]:
+    """Returns means over all samples and over groups of them.
+
+    Args:
+        samples: what was asked.
+        scores: the scores of each.
+        names: the scores to average; None is left out.
+        kinds: a first grouping, one name a sample; "" is no group.
+
+    Returns:
+        {name, "n", name_group, n_group}: groups of `kinds` always, of language and modality only
+        if there are several.
+    """
+    groups: dict[str, list[int]] = {"": list(range(len(samples)))}
+    for i, kind in enumerate(kinds):
+        if kind:
+            groups.setdefault(kind, []).append(i)
+    for field in ("lang", "modality"):
+        values = [getattr(s, field) for s in samples]
+        if len(set(values)) > 1:
+            for i, value in enumerate(values):
+                groups.setdefault(value or f"no_{field}", []).append(i)
+    result = {}
+    for group, members in groups.items():
+        suffix = f"_{group}" if group else ""
+        for name in names:
+            result[name + suffix] = mean([scores[i].get(name) for i in members])
+        result["n" + suffix] = len(members)
+    return result
 
 
 def mean(values: Sequence[Any]) -> float:

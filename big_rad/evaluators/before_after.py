@@ -17,7 +17,7 @@ import numpy as np
 from big_rad import files
 from big_rad.evaluators import headlines
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.metrics import bootstrap
 
 FOLDER, FILE = "before", "before_after.json"
@@ -132,7 +132,7 @@ def rows(
 def write(workdir: str | pathlib.Path, found: Sequence[Row]) -> None:
     """Writes `before_after.json` of a run directory: bounds and p of a difference of fewer clusters
     than `bootstrap.FEWEST` are null, since they could be no verdict."""
-    plain = [sample_files.finite(dataclasses.asdict(r)) for r in found]
+    plain = [sample_files.without_nan(dataclasses.asdict(r)) for r in found]
     for row in plain:
         if row["difference"]["clusters"] < bootstrap.FEWEST:
             row["difference"] |= {"low": None, "high": None, "p": None}
@@ -158,7 +158,7 @@ def tables(found: Sequence[Mapping[str, Any]], evals: Mapping[str, Any]) -> list
     for row in found:
         spec, score = evals.get(row["eval"]) or {}, row["score"]
         kind = spec.get("type")
-        cls = specs.of(kind)
+        cls = spec_lib.class_of(kind)
         labels = cls.labels() or {score: score.replace("_", " ")}
         if score not in labels or not all(_has_value(row[s]) for s in SIDES):
             continue

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.inference.answer import MODEL_FIELDS
 from big_rad.pp import builder as pp_builder
 
-CONTROLS = specs.CONTROLS
+CONTROLS = spec_lib.CONTROLS
 BLANK_VALUE = -1.0
 
 _TARGETS = "mask_loss"
@@ -300,7 +300,7 @@ def load(spec: Mapping[str, Any], data_dir: str) -> EvalData:
     """
     from big_rad.datasets import core
 
-    key = specs.data_key(spec, data_dir)
+    key = spec_lib.data_key(spec, data_dir)
     if key not in _cache:
         source = core.make_source(spec, data_dir)
         preprocess = pp_builder.get_preprocess_fn(spec["pp"])

@@ -174,7 +174,7 @@ def find(kind: Any) -> type[Statement]:
     return found
 
 
-def of(kind: Any) -> type[Statement]:
+def class_of(kind: Any) -> type[Statement]:
     """Returns the class that a `type` names, as `find`, for those who show what was found before.
 
     What cannot be imported gets a class that states nothing, with the reason in `missing`. A class

@@ -90,11 +90,20 @@ def clusters(records: Sequence[Mapping[str, Any]], by: str, patients: Sequence[H
     Raises:
         ValueError: another `by`.
     """
-    if by not in BY:
-        raise ValueError(f"--by={by}: intervals are by {', '.join(BY)}")
+    check_by(by)
     if by == "sample":
         return None
     return list(patients) if by == "patient" else [sample_files.image_of(r) for r in records]
+
+
+def check_by(by: str) -> None:
+    """Checks what is resampled.
+
+    Raises:
+        ValueError: it is none of `BY`.
+    """
+    if by not in BY:
+        raise ValueError(f"--by={by}: intervals are by {', '.join(BY)}")
 
 
 def judged(summary: Mapping[str, Any], names: Collection[str]) -> int:

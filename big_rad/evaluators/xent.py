@@ -14,11 +14,11 @@ import numpy as np
 
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import spec
+from big_rad.evaluators import spec as spec_lib
 from big_rad.pp import prompts
 
 
-class Evaluator(spec.Statement):
+class Evaluator(spec_lib.Statement):
     """Scores the target tokens of a row, given those before them.
 
     Args:
@@ -38,12 +38,14 @@ class Evaluator(spec.Statement):
     """
 
     scores = (
-        spec.Score("loss", "loss of a token", True, groups=prompts.TASKS, beside="training_loss"),
-        spec.Score(
+        spec_lib.Score(
+            "loss", "loss of a token", True, groups=prompts.TASKS, beside="training_loss"
+        ),
+        spec_lib.Score(
             "token_accuracy", "token accuracy", groups=prompts.TASKS, beside="token_accuracy"
         ),
-        spec.Score("n", count=True),
-        spec.Score("n_tokens", count=True),
+        spec_lib.Score("n", count=True),
+        spec_lib.Score("n_tokens", count=True),
     )
     main = ("loss", "token_accuracy")
     titles = {"xent": "Held-out targets"}

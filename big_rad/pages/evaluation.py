@@ -9,12 +9,12 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.pages import parts as page_parts
 from big_rad.pages import run as run_page
 from big_rad.pages import score_cards
 from big_rad.pages import script as page_script
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from big_rad.pages import style as page_style
 from big_rad.workdir import run_dir
 from big_rad.workdir import state as run_state
@@ -39,13 +39,13 @@ def write(
     """
     evals = {name: entry["asked"] for name, entry in summary["evals"].items()}
     results = {name: entry["metrics"] for name, entry in summary["evals"].items()}
-    sections = page.sections_of(evals, results, {}, pathlib.Path(out) / "samples")
+    sections = page_sections.sections_of(evals, results, {}, pathlib.Path(out) / "samples")
     parts = [
         page_parts.header({"title": _TITLE, "facts": _facts(summary)}),
         score_cards.html(summary, sections),
-        page.scores(sections),
+        page_sections.scores(sections),
         curves(summary["checkpoint"], evals, sections, log),
-        page.galleries(sections),
+        page_sections.galleries(sections),
     ]
     style = page_style.RUN + page_style.GALLERY + page_style.TILES
     page_parts.save(pathlib.Path(out) / "report.html", _TITLE, parts, style, page_script.GALLERY)
@@ -54,7 +54,7 @@ def write(
 def curves(
     checkpoint: str | pathlib.Path,
     evals: Mapping[str, Any],
-    sections: Sequence[page.Section],
+    sections: Sequence[page_sections.Section],
     log: Callable[[str], None] = print,
 ) -> str:
     """Returns how a run directory was trained, as HTML; "" for other checkpoints, which do not say.
@@ -108,4 +108,4 @@ def _called(summary: Mapping[str, Any]) -> str:
 
 
 def _question(spec: Mapping[str, Any]) -> tuple[str, Any]:
-    return specs.data_key(spec), specs.control_of(spec)
+    return spec_lib.data_key(spec), spec_lib.control_of(spec)

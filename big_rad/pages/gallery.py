@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.grounding import masks
 from big_rad.inference import draw
 from big_rad.pages.parts import esc, mark_entities, number
@@ -93,7 +93,7 @@ def _tagged(records: Sequence[Record], kind: str) -> list[tuple[Record, list[str
             _, tags = found.setdefault(record["index"], (record, []))
             if group not in _OF_A_SAMPLE:
                 tags.append(group)
-    if specs.of(kind).points:
+    if spec_lib.class_of(kind).points:
         for record, tags in found.values():
             tags += ["hallucination"] if sample_files.hallucinated(record) else []
             tags += ["miss"] if sample_files.missed(record) else []

@@ -8,7 +8,7 @@ from typing import Any
 
 from big_rad.evaluators import headlines
 from big_rad.metrics import bootstrap
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from big_rad.pages.parts import esc
 
 _GROUPS = {  # field of a group -> its heading
@@ -21,7 +21,7 @@ _NAMES = {"en": "English", "de": "German", "yesno": "yes/no"}
 _MOST = 8  # classes before the others are folded away
 
 
-def html(summary: Mapping[str, Any], sections: Sequence[page.Section]) -> str:
+def html(summary: Mapping[str, Any], sections: Sequence[page_sections.Section]) -> str:
     """Returns the cards; "" without any section.
 
     Args:
@@ -39,14 +39,14 @@ def html(summary: Mapping[str, Any], sections: Sequence[page.Section]) -> str:
     )
 
 
-def _card(evals: Mapping[str, Any], section: page.Section) -> str:
+def _card(evals: Mapping[str, Any], section: page_sections.Section) -> str:
     entry = evals[section.names["none"]]
     found, labels = entry["intervals"], section.labels()
     main = next(iter((*section.cls.main, *found[""])), "")
     label = labels.get(main, main)
     x = found[""].get(main)
     controls = {
-        page.CONTROL_NAMES[c]: evals[n]["intervals"][""][main]["mean"]
+        page_sections.CONTROL_NAMES[c]: evals[n]["intervals"][""][main]["mean"]
         for c, n in section.names.items()
         if c != "none" and n in evals and main in evals[n]["intervals"][""]
     }

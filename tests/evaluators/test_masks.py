@@ -9,7 +9,7 @@ from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import grounded, vqa
 from big_rad.grounding import masks
 from big_rad.pages import gallery
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from tests.helpers import answered as shared
 
 REFERENCES = ["The <seg>liver</seg> and the <seg>spleen</seg>.", "No <seg>aorta</seg>.", "Normal."]
@@ -74,8 +74,8 @@ def test_the_samples_file_holds_the_masks_and_the_classes_of_the_lexicon(made):
 def test_the_page_draws_masks_in_place_of_rectangles(made):
     evaluator, metrics, folder = made
     spec = {"test": dict(type="grounded")}
-    sections = page.sections_of(spec, {"test": metrics}, {}, folder)
-    text = page.scores(sections) + page.galleries(sections)
+    sections = page_sections.sections_of(spec, {"test": metrics}, {}, folder)
+    text = page_sections.scores(sections) + page_sections.galleries(sections)
     assert "<rect" not in text
     for value in (5, 1):  # As the reference has them, filled row by row.
         filled = "".join(gallery._rows(SEGMAP == value))

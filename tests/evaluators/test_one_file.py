@@ -15,7 +15,7 @@ from big_rad.evaluators import before_after, controls, headlines
 from big_rad.evaluators import data as eval_data
 from big_rad.pages import evaluation as evaluation_page
 from big_rad.pages import run as run_page
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from big_rad.pp import tokenizer as tokenizers
 from configs import demo
 from tests.helpers import lab as lab_lib
@@ -163,8 +163,10 @@ def test_the_example_of_the_documentation_is_a_whole_evaluator(lab, tmp_path):
     made = evaluators.build("length", entry, samples_dir=tmp_path / "samples", **common)
     found = dict(made.run({}))
     assert found["words"] == pytest.approx(8 / 3) and found["wrong_length"] == pytest.approx(2 / 3)
-    (section,) = page.sections_of({"length": entry}, {"length": found}, {}, tmp_path / "samples")
-    shown = page.scores([section]) + page.galleries([section])
+    (section,) = page_sections.sections_of(
+        {"length": entry}, {"length": found}, {}, tmp_path / "samples"
+    )
+    shown = page_sections.scores([section]) + page_sections.galleries([section])
     assert "Length of answers" in shown and "words too many or too few" in shown
     assert shown.count("<article") == 3  # Also the one that is neither best nor worst.
 

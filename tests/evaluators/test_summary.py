@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from big_rad.evaluators import samples
+from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import summary as summaries
 
 
@@ -23,9 +23,9 @@ def test_questions_of_an_image_are_one_unit(new):
 
 
 def test_the_image_s_own_id_may_hold_any_character():
-    assert samples.image_of({"id": "case#2#0", "image": "case#2"}) == "case#2"
-    assert samples.image_of({"id": "case#2#0"}) == "case#2"
-    assert samples.image_of({"id": "case#b"}) == "case#b"
+    assert sample_files.image_of({"id": "case#2#0", "image": "case#2"}) == "case#2"
+    assert sample_files.image_of({"id": "case#2#0"}) == "case#2"
+    assert sample_files.image_of({"id": "case#b"}) == "case#b"
 
 
 def test_intervals_by_question_are_too_narrow_where_answers_of_an_image_are_alike():

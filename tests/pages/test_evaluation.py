@@ -1,7 +1,7 @@
 """The page of an evaluation: which curves of the run it shows."""
 
 from big_rad.pages import evaluation as evaluation_page
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from tests.helpers import made_run
 
 
@@ -10,7 +10,7 @@ def test_curves_are_of_the_same_questions_alone_and_a_broken_run_costs_nothing_e
 
     def curves(evals):
         results = {"report": {"g_iou": 0.5}}
-        sections = page.sections_of(evals, results, {}, workdir / "samples")
+        sections = page_sections.sections_of(evals, results, {}, workdir / "samples")
         return evaluation_page.curves(str(workdir), evals, sections, said.append)
 
     assert "Grounded reports: G-IoU" in curves(made_run.EVALS)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from big_rad.evaluators import samples
+from big_rad.evaluators import samples as sample_files
 from big_rad.grounding import masks
 from big_rad.inference import draw
 from big_rad.pages import gallery
@@ -59,7 +59,7 @@ def parsed(text):
 @pytest.mark.parametrize("n", [1, 3, 12, 40])
 def test_every_sample_that_is_looked_at_has_one_card(kind, n):
     records = [record(i) for i in range(n)]
-    chosen = {r["index"] for g in samples.groups(records, kind).values() for r in g}
+    chosen = {r["index"] for g in sample_files.groups(records, kind).values() for r in g}
     text = cards(records, kind)
     assert sorted(map(int, re.findall(r'class="meta">#(\d+) ', text))) == sorted(chosen)
     assert text.count("<article") == len(chosen)
@@ -108,7 +108,7 @@ def test_ct_is_shown_in_its_three_windows_and_mr_as_it_is():
 def test_phrases_without_a_class_belong_together_as_they_are_counted():
     named = [dict(LEFT, class_id=0, class_name="", phrase=p) for p in ("a cyst", " A Cyst")]
     made = record(0, named[:1], named[1:])
-    assert not samples.hallucinated(made) and not samples.missed(made)
+    assert not sample_files.hallucinated(made) and not sample_files.missed(made)
     (card,) = parsed(cards([made])).findall("article")
     assert {m.get("data-c") for m in card.iter("mark")} == {"a_cyst"}
     assert {m.get("title") for m in card.iter("mark")} == {"unknown class"}

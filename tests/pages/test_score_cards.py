@@ -8,7 +8,7 @@ from big_rad.evaluators import summary
 from big_rad.metrics import bootstrap
 from big_rad.pages import parts as page_parts
 from big_rad.pages import score_cards
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from big_rad.pages import style as page_style
 from tests.helpers import browser
 
@@ -64,7 +64,7 @@ def whole(classes=1):
     }
     names = {"none": "report", "blank": "report_blank"}
     results = {"none": {"g_iou": 0.5}, "blank": {"g_iou": 0.1}}
-    section = page.Section("Reports <b>", "grounded", results, [], {}, names=names)
+    section = page_sections.Section("Reports <b>", "grounded", results, [], {}, names=names)
     return {"evals": evals, "by": "image", "resamples": 200}, [section]
 
 

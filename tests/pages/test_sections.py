@@ -6,11 +6,11 @@ import re
 import numpy as np
 import pytest
 
-from big_rad.evaluators import samples
+from big_rad.evaluators import samples as sample_files
 from big_rad.inference import draw
 from big_rad.pages import parts as page_parts
 from big_rad.pages import script as page_script
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from big_rad.pages import style as page_style
 
 HOSTILE = "<script>alert(1)</script> \"quoted\" 'single' & <img src=http://evil.example/x>"
@@ -59,11 +59,15 @@ def pixels(records):
 def section(records, kind="grounded"):
     metric = {"grounded": "g_iou", "vqa": "f1"}[kind]
     results = {"none": {metric: 0.8}, "blank": {metric: 0.1}, "shuffled": {metric: 0.25}}
-    return page.Section("A title", kind, results, records, pixels(records), 7)
+    return page_sections.Section("A title", kind, results, records, pixels(records), 7)
 
 
 def made(tmp_path, sections, **head):
-    parts = [page_parts.header(head), page.scores(sections), page.galleries(sections)]
+    parts = [
+        page_parts.header(head),
+        page_sections.scores(sections),
+        page_sections.galleries(sections),
+    ]
     title, style = head.get("title", "Run"), page_style.GALLERY
     path = page_parts.save(tmp_path / "page.html", title, parts, style, page_script.GALLERY)
     return path.read_text(encoding="utf-8")
@@ -108,7 +112,7 @@ def test_page_escapes_hostile_text_everywhere(tmp_path, kind):
     fields = dict.fromkeys((*names, "question_type"), HOSTILE)
     fields["scores"] = {"g_iou": 0.5, "f1": 0.5, "accuracy": 0.0, HOSTILE: 0.5}
     bad = record(0, **fields, boxes={"reference": boxes, "prediction": boxes[:1]})
-    hostile = page.Section(HOSTILE, kind, {"none": {}}, [bad, record(1)], pixels([bad]))
+    hostile = page_sections.Section(HOSTILE, kind, {"none": {}}, [bad, record(1)], pixels([bad]))
     text = made(tmp_path, [hostile], title=HOSTILE, lead=HOSTILE, facts={HOSTILE: HOSTILE})
     assert text.count("<script") == 1 and "<script>alert" not in text
     assert " 'single' " not in text and '"quoted"' not in text
@@ -118,15 +122,17 @@ def test_page_escapes_hostile_text_everywhere(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", ["grounded", "vqa"])
 def test_a_sample_whose_image_was_not_kept_is_shown_without(tmp_path, kind):
-    part = page.Section("T", kind, {}, [record(0), record(1)], pixels([record(1)]))
+    part = page_sections.Section("T", kind, {}, [record(0), record(1)], pixels([record(1)]))
     text = made(tmp_path, [part])
     assert text.count('<article class="card"') == 2
     assert text.count("The image of this sample is not in the run directory") == 1
 
 
 def test_scores_without_samples_and_samples_without_scores_are_shown(tmp_path):
-    scored = page.Section("Scored", "grounded", {"none": {"g_iou": 0.5, "n": 300.0}}, [], {}, 12)
-    seen = page.Section("Seen", "vqa", {}, [record(0)], {})
+    scored = page_sections.Section(
+        "Scored", "grounded", {"none": {"g_iou": 0.5, "n": 300.0}}, [], {}, 12
+    )
+    seen = page_sections.Section("Seen", "vqa", {}, [record(0)], {})
     text = made(tmp_path, [scored, seen])
     assert "step 12, n = 300" in text and "No samples yet." in text
     assert text.count('<article class="card"') == 1
@@ -147,7 +153,9 @@ def test_inverted_boxes_and_controls_that_did_not_run_make_no_error(tmp_path):
     bad = record(0)
     bad["boxes"]["prediction"] = [entity("liver", [0.9, 0.9, 0.1, 0.1], [4, 9])]
     for value in (float("nan"), None):
-        part = page.Section("T", "grounded", {"none": {"g_iou": value}}, [bad], pixels([bad]))
+        part = page_sections.Section(
+            "T", "grounded", {"none": {"g_iou": value}}, [bad], pixels([bad])
+        )
         assert made(tmp_path, [part]).count("<rect") == 1  # Of the reference.
 
 
@@ -161,10 +169,10 @@ def test_controls_of_the_same_questions_stand_beside_each_other(tmp_path):
         "never_run": dict(report, split="validation"),
         "unknown": dict(report, type="of_another_kind"),
     }
-    samples.write(tmp_path, "report", [record(0)], pixels([record(0)]))
+    sample_files.write(tmp_path, "report", [record(0)], pixels([record(0)]))
     results = {"report": {"g_iou": 0.5}, "report_blank": {"g_iou": 0.125}, "asked": {"f1": 0.3}}
     results["other_blank"] = {"g_iou": 0.75}
-    found = page.sections_of(evals, results, {"report": 5}, tmp_path)
+    found = page_sections.sections_of(evals, results, {"report": 5}, tmp_path)
     assert [s.title for s in found] == ["Grounded reports", "Asked"]
     assert found[0].results == {"none": {"g_iou": 0.5}, "blank": {"g_iou": 0.125}}
     assert found[0].names == {"none": "report", "blank": "report_blank"}
@@ -176,8 +184,8 @@ def test_a_mirrored_control_has_a_column_where_it_was_run_and_is_no_part_of_the_
     tmp_path,
 ):
     without = section([record(0)])
-    assert "mirrored" not in page.scores([without]).lower()
+    assert "mirrored" not in page_sections.scores([without]).lower()
     results = without.results | {"mirrored": {"g_iou": 0.7}}
-    text = page.scores([page.Section("T", "grounded", results, [], {})])
+    text = page_sections.scores([page_sections.Section("T", "grounded", results, [], {})])
     assert "<td>0.800</td><td>0.100</td><td>0.250</td><td>0.700</td>" in text
     assert "+0.550" in text and "Mirrored: left and right" in text

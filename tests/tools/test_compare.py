@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from big_rad.evaluators import spec
+from big_rad.evaluators import spec as spec_lib
 from tests.helpers import made_evaluation
 from tests.helpers.made_evaluation import draw
 from tools import compare, published
@@ -88,7 +88,7 @@ def test_compare_takes_the_main_scores_and_their_directions_from_where_the_page_
     tmp_path, capsys
 ):
     good, bad = draw(0.8, 80), draw(0.2, 80, seed=1)
-    classes = {kind: spec.find(kind) for kind in ("grounded", "vqa")}
+    classes = {kind: spec_lib.find(kind) for kind in ("grounded", "vqa")}
     pointed = classes["grounded"]
     lower = [s for s in pointed.labels() if pointed.lowest(s)]
     seconds = {kind: cls.main[1] for kind, cls in classes.items()}

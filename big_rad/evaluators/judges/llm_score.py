@@ -93,6 +93,9 @@ class Judge:
         max_tokens: of an answer; a model that reasons first needs thousands.
         log: receives a line now and then.
 
+    Attributes:
+        url, model: as they were given.
+
     Raises:
         ValueError: no address, or a number below 1.
     """
@@ -111,6 +114,7 @@ class Judge:
         max_tokens: int = MAX_TOKENS,
         log: Callable[[str], None] = lambda line: None,
     ):
+        self.url = url
         url = url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
         self._endpoint = endpoint.Endpoint(url, key, concurrency, tries, timeout, wait)
         if max_tokens < 1:
