@@ -62,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError("give a second evaluation, or --published=MODEL")
         if args.b is not None:
             return pair(args.a, args.b, "sample" if args.by_sample else args.by)
-        return beside(args.a, args.published)
+        return with_published(args.a, args.published)
     except (OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
@@ -188,7 +188,7 @@ def _lowest(cls: type[spec_lib.Statement], score: str) -> bool:
     return found is not None and found.lowest
 
 
-def beside(folder: pathlib.Path, model: str, other_n: bool = False) -> int:
+def with_published(folder: pathlib.Path, model: str, other_n: bool = False) -> int:
     """Prints an evaluation beside the published table, in percent.
 
     Args:

@@ -13,7 +13,7 @@ import numpy as np
 
 from big_rad import files
 
-Result = Mapping[str, np.ndarray]
+Answer = Mapping[str, np.ndarray]
 PART_SIZE = 256
 _FIELDS = ("tokens", "logprob", "length")
 
@@ -33,7 +33,9 @@ class CachedQueue:
         self._queue, self._folder = queue, pathlib.Path(folder)
         self._part_size = part_size
 
-    def __call__(self, params: Any, requests: Iterable[Any], **options: Any) -> list[Result]:
+    def __call__(
+        self, params: Mapping[str, Any], requests: Iterable[Any], **options: int | bool
+    ) -> list[Answer]:
         """Answers requests, which must be the same and in the same order as before."""
         self._folder.mkdir(parents=True, exist_ok=True)
         rest, results = iter(requests), []
@@ -56,7 +58,7 @@ class CachedQueue:
             self._folder.rmdir()
 
 
-def _write(path: pathlib.Path, results: list[Result]) -> None:
+def _write(path: pathlib.Path, results: list[Answer]) -> None:
     arrays = {name: np.stack([r[name] for r in results]) for name in _FIELDS}
     if "masks" in results[0]:
         masks = np.concatenate([r["masks"] for r in results])

@@ -15,6 +15,7 @@ import numpy as np
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
+from big_rad.evaluators.records import Boxes, Entity, Record
 from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes, markup
 from big_rad.grounding import codec as codecs
@@ -23,8 +24,8 @@ from big_rad.inference import answer as answer_lib
 from big_rad.inference import draw
 from big_rad.inference import queue as queue_lib
 from big_rad.pp import ops_load, prompts
+from big_rad.pp import tokenizer as tokenizers
 
-Record = dict[str, Any]
 # Groups of samples by language and modality, see `summarise`.
 SUBSETS = (*prompts.VQA_LANGS, *ops_load.MODALITIES, "no_lang", "no_modality")
 # What every evaluator here yields, whatever its scores are.
@@ -76,9 +77,9 @@ class Sample:
 
 def run(
     predict_fns: Mapping[str, Callable[..., Any]],
-    params: Any,
+    params: Mapping[str, Any],
     data: eval_data.EvalData,
-    tokenizer: Any,
+    tokenizer: tokenizers.Tokenizer,
     *,
     batch_size: int,
     max_new_tokens: int,
@@ -137,11 +138,11 @@ def run(
 
 def _in_batches(
     generate: answer_lib.Generate,
-    params: Any,
+    params: Mapping[str, Any],
     view: eval_data.View,
     rows: int,
     options: Mapping[str, Any],
-) -> Iterator[Record]:
+) -> Iterator[dict[str, np.ndarray]]:
     # Batches of equal size, the last filled up; the fill is dropped.
     from big_rad import input_pipeline  # Pages do without Grain.
 
@@ -185,7 +186,7 @@ class Evaluator(spec_lib.Statement):
         data: eval_data.EvalData,
         *,
         name: str,
-        tokenizer: Any,
+        tokenizer: tokenizers.Tokenizer,
         samples_dir: str | pathlib.Path | None = None,
         batch_size: int = 16,
         max_new_tokens: int = 200,
@@ -207,7 +208,7 @@ class Evaluator(spec_lib.Statement):
         self._sizes = dict(batch_size=batch_size, max_new_tokens=max_new_tokens)
         self._view: eval_data.View | None = None
 
-    def run(self, params: Any) -> Iterator[tuple[str, float]]:
+    def run(self, params: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         """Evaluates; yields (metric name, value) and writes the files of the samples.
 
         Raises:
@@ -261,7 +262,7 @@ class Evaluator(spec_lib.Statement):
     def _record(self, sample: Sample, scores: Mapping[str, Any]) -> Record:
         height, width = self.data[sample.index]["image"].shape[:2]
         fields = {k: v for k, v in vars(sample).items() if k != "masks"}
-        boxes = {}
+        boxes: Boxes = {}
         for side in ("reference", "prediction"):
             parsed = markup.parse(fields[side], self.codec)
             fields[f"{side}_text"] = parsed.text
@@ -337,7 +338,7 @@ def _nonzero(text: np.ndarray) -> list[int]:
 
 def _entity(
     entity: markup.Entity, width: int, height: int, masks: Sequence[np.ndarray] | None
-) -> Record:
+) -> Entity:
     known = 1 <= (entity.class_id or 0) <= classes.NUM_CLASSES
     box = entity.box
     fields = {

@@ -18,6 +18,7 @@ from big_rad import files
 from big_rad.evaluators import headlines
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
+from big_rad.evaluators.records import Record
 from big_rad.metrics import bootstrap
 
 FOLDER, FILE = "before", "before_after.json"
@@ -63,7 +64,7 @@ class Table:
     lines: Sequence[Line]
 
 
-def keep(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> None:
+def keep(evals: Mapping[str, spec_lib.Statement], samples_dir: str | pathlib.Path) -> None:
     """Keeps the samples of evaluators that have just run, in `samples_dir`/before."""
     if jax.process_index() == 0:
         for name, evaluator in evals.items():
@@ -72,7 +73,7 @@ def keep(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> None:
                 sample_files.write(folder, name, evaluator.records, {})
 
 
-def compare(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> list[Row]:
+def compare(evals: Mapping[str, spec_lib.Statement], samples_dir: str | pathlib.Path) -> list[Row]:
     """Compares evaluators that have just run with the samples that `keep` kept.
 
     Args:
@@ -93,8 +94,8 @@ def compare(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> list[R
 
 def rows(
     name: str,
-    before: Sequence[Mapping[str, Any]],
-    after: Sequence[Mapping[str, Any]],
+    before: Sequence[Record],
+    after: Sequence[Record],
     clusters: Sequence[Hashable] | None,
 ) -> list[Row]:
     """Compares the records of one evaluator, sample by sample.
@@ -202,5 +203,5 @@ def _has_value(side: Mapping[str, Any]) -> bool:
     return bool(side["n"]) and side["mean"] is not None and math.isfinite(side["mean"])
 
 
-def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
+def _key(record: Record) -> tuple[Any, ...]:
     return tuple(record.get(k) for k in ("index", "id", "prompt", "reference_text"))

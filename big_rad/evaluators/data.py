@@ -7,7 +7,7 @@ after the first use. Knows no model and no metric.
 import collections
 import hashlib
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,10 @@ _SHUFFLE_SEED = 7
 _KEEP_BYTES = 2 << 30
 _CACHE_SIZE = 8
 _cache: collections.OrderedDict[str, "EvalData"] = collections.OrderedDict()
+
+
+Source = Sequence[Mapping[str, Any]]
+Preprocess = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
 class NoData(ValueError):
@@ -55,7 +59,7 @@ class EvalData:
         NoData: the source has no items.
     """
 
-    def __init__(self, source: Any, preprocess: Any, limit: int | None = None):
+    def __init__(self, source: Source, preprocess: Preprocess, limit: int | None = None):
         self._source, self._preprocess = source, preprocess
         self._indices = np.arange(len(source))
         if limit is not None and limit < 1:
@@ -64,7 +68,7 @@ class EvalData:
             order = np.random.default_rng(_LIMIT_SEED).permutation(len(source))
             self._indices = order[:limit]
         if not len(self._indices):
-            raise NoData(_nothing(source))
+            raise NoData(_why_empty(source))
         self._kept: dict[int, dict[str, Any]] = {}
         self._bytes = 0
         self._sha256 = ""
@@ -224,11 +228,11 @@ def check(name: str, data: EvalData, fields: Sequence[str]) -> None:
         )
 
 
-def _text(reference: Any) -> str:
+def _text(reference: str | Sequence[str]) -> str:
     return reference if isinstance(reference, str) else reference[0]
 
 
-def _nothing(source: Any) -> str:
+def _why_empty(source: Source) -> str:
     # What was looked for and what is there instead, as far as the source tells.
     wanted, texts = getattr(source, "wanted", {}), getattr(source, "texts", {})
     if not wanted or not texts:

@@ -11,7 +11,9 @@ import jax
 import numpy as np
 
 from big_rad import sharding as sharding_lib
+from big_rad.pp import tokenizer as tokenizers
 
+Params = Mapping[str, Any]
 Watch = Callable[[Iterable[Any]], Iterable[Any]]
 
 
@@ -30,13 +32,13 @@ class Functions(Mapping[str, Callable[..., Any]]):
     def __init__(
         self,
         model: Any,
-        tokenizer: Any,
+        tokenizer: tokenizers.Tokenizer,
         mesh: jax.sharding.Mesh | None = None,
         never: Sequence[int] = (),
         watch: Watch | None = None,
     ):
         self.model, self.tokenizer, self.mesh, self.never = model, tokenizer, mesh, tuple(never)
-        self.watch: Watch = watch or (lambda asked: asked)
+        self.watch: Watch = watch or (lambda questions: questions)
         self._made: dict[str, Callable[..., Any]] = {}
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
@@ -59,28 +61,32 @@ class Functions(Mapping[str, Callable[..., Any]]):
         return None if self.mesh is None else sharding_lib.batch_sharding(self.mesh)
 
 
-def _queue(of: Functions) -> Callable[..., Any]:
+def _queue(functions: Functions) -> Callable[..., Any]:
     # (params, requests, rows=..., max_new_tokens=...) -> answers, see `answer.make_queue_fn`.
     from big_rad.inference import answer
 
-    queue = answer.make_queue_fn(of.model, of.tokenizer, of.sharding, of.never)
-    return lambda params, requests, **kw: queue(params, of.watch(requests), **kw)
+    queue = answer.make_queue_fn(
+        functions.model, functions.tokenizer, functions.sharding, functions.never
+    )
+    return lambda params, requests, **kw: queue(params, functions.watch(requests), **kw)
 
 
-def _generate(of: Functions) -> Callable[..., Any]:
+def _generate(functions: Functions) -> Callable[..., Any]:
     # (params, batch, max_new_tokens=...) -> answers of a batch, see `answer.make_generate_fn`.
     from big_rad.inference import answer
 
-    generate = answer.make_generate_fn(of.model, of.tokenizer, of.never)
+    generate = answer.make_generate_fn(functions.model, functions.tokenizer, functions.never)
 
-    def watched(params: Any, batch: Any, **kw: Any) -> Any:
-        (batch,) = of.watch([batch])
+    def watched(
+        params: Params, batch: Mapping[str, np.ndarray], **kw: int | bool
+    ) -> Mapping[str, np.ndarray]:
+        (batch,) = functions.watch([batch])
         return generate(params, batch, **kw)
 
     return watched
 
 
-def _loss(of: Functions) -> Callable[..., dict[str, np.ndarray]]:
+def _loss(functions: Functions) -> Callable[..., dict[str, np.ndarray]]:
     """Makes the loss of targets that the model did not see in training.
 
     Returns:
@@ -92,23 +98,23 @@ def _loss(of: Functions) -> Callable[..., dict[str, np.ndarray]]:
     """
     from big_rad.training import losses
 
-    replicated = None if of.mesh is None else sharding_lib.replicated(of.mesh)
-    parts = 1 if of.mesh is None else of.mesh.shape["data"]
+    replicated = None if functions.mesh is None else sharding_lib.replicated(functions.mesh)
+    parts = 1 if functions.mesh is None else functions.mesh.shape["data"]
 
     @jax.jit
-    def each(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        sums = losses.each_row(of.model, params, batch)
+    def each(params: Params, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+        sums = losses.each_row(functions.model, params, batch)
         return sums if replicated is None else jax.lax.with_sharding_constraint(sums, replicated)
 
-    def loss(params: Any, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        (batch,) = of.watch([batch])
+    def loss(params: Params, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        (batch,) = functions.watch([batch])
         rows = len(batch["text"])
         more = -rows % parts
         put = {}
         for name in losses.ROW_FIELDS:
             array = np.asarray(batch[name])
             whole = np.concatenate([array, np.repeat(array[-1:], more, axis=0)])
-            put[name] = sharding_lib.put(whole, of.sharding)
+            put[name] = sharding_lib.put(whole, functions.sharding)
         return {name: x[:rows] for name, x in jax.device_get(each(params, put)).items()}
 
     return loss

@@ -108,7 +108,7 @@ def lines(
     """
     earlier = [r for r in before if r["step"] < step]
     for evaluator, spec in evals.items():
-        score = _shown(evaluator, spec, metrics, chosen)
+        score = _score_to_show(evaluator, spec, metrics, chosen)
         if not score or spec_lib.control_of(spec) != "none":
             continue
         name = f"{evaluator}/{score}"
@@ -158,7 +158,7 @@ def _is_of_a_group(cls: type[spec_lib.Statement], metric: str) -> bool:
     return score is not None and score.name != metric
 
 
-def _shown(
+def _score_to_show(
     evaluator: str, spec: Mapping[str, Any], metrics: Mapping[str, float], chosen: str
 ) -> str:
     # The score to show of an evaluator: the one that chooses checkpoints, else the first of the
@@ -203,7 +203,7 @@ def _figure(value: float) -> str:
     return f"{value:.3f}"
 
 
-def rank(name: str, kind: Any) -> tuple[int, int, int]:
+def rank(name: str, kind: spec_lib.Type) -> tuple[int, int, int]:
     """Returns the place of an evaluator on the page; those that share it keep their order.
 
     Args:
@@ -215,7 +215,7 @@ def rank(name: str, kind: Any) -> tuple[int, int, int]:
     return (int(base != name), cls.place, order.index(base)) if base in order else (2, 0, 0)
 
 
-def title(name: str, kind: Any) -> str:
+def title(name: str, kind: spec_lib.Type) -> str:
     """Returns the name of an evaluator of some type as a heading."""
     titles, base = spec_lib.class_of(kind).titles, name.removesuffix("_val")
     if base != name and base in titles:

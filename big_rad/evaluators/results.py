@@ -294,17 +294,19 @@ def still_hold(
         else:
             kept[name] = entry
     real = {
-        _same(x.spec, x.sha256) for x in questions.values() if spec_lib.control_of(x.spec) == "none"
+        _questions_key(x.spec, x.sha256)
+        for x in questions.values()
+        if spec_lib.control_of(x.spec) == "none"
     }
     real |= {
-        _same(e["asked"], e["sha256"])
+        _questions_key(e["asked"], e["sha256"])
         for e in kept.values()
         if spec_lib.control_of(e["asked"]) == "none"
     }
     for name, entry in list(kept.items()):
         if (
             spec_lib.control_of(entry["asked"]) != "none"
-            and _same(entry["asked"], entry["sha256"]) not in real
+            and _questions_key(entry["asked"], entry["sha256"]) not in real
         ):
             del kept[name]
             dropped[name] = "the real images are asked other questions, or with other options, now"
@@ -356,7 +358,7 @@ def _changed(name: str, entry: Entry, out: pathlib.Path, questions: QuestionSet 
     return "" if records else "its samples are gone"
 
 
-def _same(spec: Mapping[str, Any], digest: str) -> str:
+def _questions_key(spec: Mapping[str, Any], digest: str) -> str:
     # Equal exactly for the same questions with whatever images.
     rest = {k: v for k, v in spec.items() if k != "control"}
     return json.dumps([rest, digest], sort_keys=True)

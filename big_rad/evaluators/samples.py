@@ -11,7 +11,6 @@ import math
 import pathlib
 import zipfile
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -156,15 +155,15 @@ def _is_right(record: Record) -> bool:
 
 def hallucinated(record: Record) -> list[Entity]:
     """Returns the predicted entities of whose class the reference names none."""
-    return _alone(record, "prediction", "reference")
+    return _without_counterpart(record, "prediction", "reference")
 
 
 def missed(record: Record) -> list[Entity]:
     """Returns the reference's entities of whose class the prediction names none."""
-    return _alone(record, "reference", "prediction")
+    return _without_counterpart(record, "reference", "prediction")
 
 
-def _alone(record: Record, side: str, other: str) -> list[Entity]:
+def _without_counterpart(record: Record, side: str, other: str) -> list[Entity]:
     there = {class_of(e) for e in record["boxes"][other]}
     return [e for e in record["boxes"][side] if class_of(e) not in there]
 
@@ -257,7 +256,7 @@ def _mark(make: Callable[..., draw.Mark], entity: Entity) -> draw.Mark:
     return mark if runs is None else dataclasses.replace(mark, mask=masks.from_runs(runs))
 
 
-def without_nan(x: Any) -> Any:
+def without_nan(x: object) -> object:
     """Returns nested values as strict JSON takes them: NaN and infinities become None."""
     if isinstance(x, dict):
         return {k: without_nan(v) for k, v in x.items()}

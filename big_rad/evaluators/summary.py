@@ -6,24 +6,25 @@ are resampled together unless asked otherwise. Knows records; no model and no da
 """
 
 import dataclasses
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Hashable, Sequence
 
 from big_rad.evaluators import headlines
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators.records import Entity, Interval, Record, Summary
 from big_rad.metrics import bootstrap
 
 BY = ("image", "sample", "patient")
+Table = Sequence[Sequence[float | None]]  # a row for each sample, a column for each score
 _GROUPS = ("lang", "modality", "question_type")
 
 
 def intervals(
-    records: Sequence[Mapping[str, Any]],
-    clusters: Sequence[str] | None,
+    records: Sequence[Record],
+    clusters: Sequence[Hashable] | None,
     resamples: int = 10_000,
     seed: int = 0,
     points: bool | None = None,
-) -> dict[str, dict[str, dict[str, Any]]]:
+) -> dict[str, dict[str, Interval]]:
     """Returns intervals of all scores of samples.
 
     Args:
@@ -47,9 +48,9 @@ def intervals(
             for i, value in enumerate(values):
                 groups.setdefault(f"{field}={value or 'unknown'}", []).append(i)
     scores = list(records[0]["scores"]) if records else []
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    found: dict[str, dict[str, Interval]] = {}
 
-    def add(group: str, names: Sequence[str], members: Sequence[int], table: Any) -> None:
+    def add(group: str, names: Sequence[str], members: Sequence[int], table: Table) -> None:
         of = None if clusters is None else [clusters[i] for i in members]
         rows = bootstrap.interval(table, clusters=of, resamples=resamples, seed=seed)
         found[group] = {s: dataclasses.asdict(x) for s, x in zip(names, rows, strict=True) if x.n}
@@ -67,10 +68,10 @@ def intervals(
 
 
 def _by_class(
-    records: Sequence[Mapping[str, Any]], points: bool | None
-) -> dict[str, list[tuple[int, Any]]]:
+    records: Sequence[Record], points: bool | None
+) -> dict[str, list[tuple[int, Entity]]]:
     # Entities of the references with the place of their record; none where nothing is pointed at.
-    found: dict[str, list[tuple[int, Any]]] = {}
+    found: dict[str, list[tuple[int, Entity]]] = {}
     for i, record in enumerate(records):
         pointed = "g_iou" in record["scores"] if points is None else points
         for entity in record["boxes"]["reference"] if pointed else ():
@@ -79,7 +80,9 @@ def _by_class(
     return found
 
 
-def clusters(records: Sequence[Mapping[str, Any]], by: str, patients: Sequence[Hashable]) -> Any:
+def clusters(
+    records: Sequence[Record], by: str, patients: Sequence[Hashable]
+) -> Sequence[Hashable] | None:
     """Returns what samples are resampled by: the images, the patients, or None for each alone.
 
     Args:
@@ -106,7 +109,7 @@ def check_by(by: str) -> None:
         raise ValueError(f"--by={by}: intervals are by {', '.join(BY)}")
 
 
-def judged(summary: Mapping[str, Any], names: Collection[str]) -> int:
+def judged(summary: Summary, names: Collection[str]) -> int:
     """Returns how many answers of these evaluators a judge graded."""
     found = [summary["evals"].get(n, {}).get("metrics", {}) for n in names]
     return int(sum(m.get("llm_judged") or 0 for m in found))
@@ -117,7 +120,7 @@ def without_patients(images: int) -> str:
     return f"{images} images name no patient; each counts as a patient of its own"
 
 
-def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
+def markdown(summary: Summary, groups: bool = True) -> str:
     """Returns a summary as Markdown: what was evaluated, scores, and those of groups."""
     step = f", step {summary['step']:,}" if summary.get("step") is not None else ""
     lines = [f"# Evaluation of {summary['checkpoint']}{step}", ""]

@@ -73,9 +73,10 @@ def chart(
         "finite value</title></path>"
         for s in gaps[:_MOST]
     ]
+    words = esc(_description(title, kept))
     return (
         f'<figure class="chart"><figcaption><b>{esc(title)}</b>{_legend(kept)}</figcaption>'
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{esc(_told(title, kept))}">'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{words}">'
         f'{"".join(parts)}</svg><p class="meta">{esc(_below(gaps, log, note))}</p></figure>'
     )
 
@@ -217,7 +218,7 @@ def _last(points: Points) -> float:
     return next(v for _, v in reversed(points) if v is not None)
 
 
-def _told(title: str, series: Mapping[str, Points]) -> str:
+def _description(title: str, series: Mapping[str, Points]) -> str:
     # The chart in words, for those who do not see it.
     parts = []
     for name, points in series.items():

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from big_rad.evaluators import spec as spec_lib
+from big_rad.evaluators.records import Summary
 from big_rad.pages import parts as page_parts
 from big_rad.pages import run as run_page
 from big_rad.pages import score_cards
@@ -23,7 +24,7 @@ _TITLE = "RadGrounder: evaluation"
 
 
 def write(
-    summary: Mapping[str, Any],
+    summary: Summary,
     out: str | pathlib.Path,
     log: Callable[[str], None] = print,
 ) -> None:
@@ -74,8 +75,8 @@ def curves(
     except ValueError as e:
         log(f"no curves on the page: {e}")
         return ""
-    asked = (run.config or {}).get("evals") or {}
-    same = {n for n in evals if n in asked and _question(asked[n]) == _question(evals[n])}
+    own = (run.config or {}).get("evals") or {}
+    same = {n for n in evals if n in own and _question_key(own[n]) == _question_key(evals[n])}
     kept = []
     for section in sections:
         names = {c: n for c, n in section.names.items() if n in same}
@@ -83,11 +84,11 @@ def curves(
     return run_page.charts(run, kept)
 
 
-def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
+def _facts(summary: Summary) -> dict[str, str]:
     revision = (summary["revision"] or {}).get("revision", "")
     controls = sum(e["control"] != "none" for e in summary["evals"].values())
     facts = {
-        "checkpoint": _called(summary),
+        "checkpoint": _checkpoint_name(summary),
         "evaluations": f"{len(summary['evals']) - controls}, and {controls} of controls",
         "not finished": ", ".join(summary["unfinished"]),
         "left out": ", ".join(summary["left_out"]),
@@ -100,12 +101,12 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
     return {k: v for k, v in facts.items() if v}
 
 
-def _called(summary: Mapping[str, Any]) -> str:
+def _checkpoint_name(summary: Summary) -> str:
     path = summary["checkpoint"]
     if summary.get("step") is None:
         return pathlib.Path(path).name
     return f"{run_dir.workdir_of(path).name}, step {summary['step']:,}"
 
 
-def _question(spec: Mapping[str, Any]) -> tuple[str, Any]:
+def _question_key(spec: Mapping[str, Any]) -> tuple[str, Any]:
     return spec_lib.data_key(spec), spec_lib.control_of(spec)

@@ -6,19 +6,18 @@ which adds the filter, the links and the change of windows. Every text is escape
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
+from big_rad.evaluators.records import Entity, Record
 from big_rad.grounding import masks
 from big_rad.inference import draw
 from big_rad.pages.parts import esc, mark_entities, number
 from big_rad.pp import ops_image
 
-Record = Mapping[str, Any]
 _SIDES = {"reference": "ref", "prediction": "pred"}
 _OF_A_SAMPLE = ("hallucinations", "misses")  # groups that say what a sample may be besides
 _WINDOWS = ("wide", "soft tissue", "brain")
@@ -179,7 +178,7 @@ def _marks(record: Record, height: int, width: int) -> str:
     return f'<svg viewBox="0 0 {width} {height}">{"".join(parts)}</svg>' if parts else ""
 
 
-def _shape(entity: Record) -> str:
+def _shape(entity: Entity) -> str:
     if entity.get("mask"):
         mask = masks.from_runs(entity["mask"])
         return f'<path class="in" d="{_rows(mask)}"/><path d="{_outline(mask)}"/>'
@@ -215,7 +214,7 @@ def _text(record: Record, side: str) -> str:
     return mark_entities(record[f"{side}_text"], named, _SIDES[side]) or "–"
 
 
-def _named(record: Record, side: str) -> list[tuple[Record, str]]:
+def _named(record: Record, side: str) -> list[tuple[Entity, str]]:
     # Entities with the attributes that link the phrase, its mark, and its class on the other side.
     entities = record["boxes"][side]
     return [
@@ -224,15 +223,15 @@ def _named(record: Record, side: str) -> list[tuple[Record, str]]:
     ]
 
 
-def _title(entity: Record) -> str:
+def _title(entity: Entity) -> str:
     name = (entity["class_name"] or "unknown class").replace("_", " ")
     return name if entity.get("iou") is None else f"{name}, IoU {entity['iou']:.2f}"
 
 
-def _entities(record: Record) -> list[Record]:
+def _entities(record: Record) -> list[Entity]:
     return [e for side in _SIDES for e in record["boxes"][side]]
 
 
-def _value(text: Any) -> str:
+def _value(text: object) -> str:
     # One word that can stand in an attribute, in a list of words.
     return "".join(c if c.isalnum() else "_" for c in str(text))

@@ -204,7 +204,7 @@ def _devices(hardware: Mapping[str, Any]) -> str:
     return f"{text}, {memory / 2**30:.0f} GiB each" if memory else text
 
 
-def _codec_name(codec: Any) -> str:
+def _codec_name(codec: str | Mapping[str, Any] | None) -> str:
     if not hasattr(codec, "items"):
         return str(codec or "–")
     grid = f"(grid={codec['grid']})" if codec.get("grid") else ""

@@ -4,9 +4,9 @@ Takes what `summary.intervals` returns, and gives HTML.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from big_rad.evaluators import headlines
+from big_rad.evaluators.records import Entry, Interval, Intervals, Summary
 from big_rad.metrics import bootstrap
 from big_rad.pages import sections as page_sections
 from big_rad.pages.parts import esc
@@ -21,7 +21,7 @@ _NAMES = {"en": "English", "de": "German", "yesno": "yes/no"}
 _MOST = 8  # classes before the others are folded away
 
 
-def html(summary: Mapping[str, Any], sections: Sequence[page_sections.Section]) -> str:
+def html(summary: Summary, sections: Sequence[page_sections.Section]) -> str:
     """Returns the cards; "" without any section.
 
     Args:
@@ -39,7 +39,7 @@ def html(summary: Mapping[str, Any], sections: Sequence[page_sections.Section]) 
     )
 
 
-def _card(evals: Mapping[str, Any], section: page_sections.Section) -> str:
+def _card(evals: Mapping[str, Entry], section: page_sections.Section) -> str:
     entry = evals[section.names["none"]]
     found, labels = entry["intervals"], section.labels()
     main = next(iter((*section.cls.main, *found[""])), "")
@@ -68,7 +68,7 @@ def _card(evals: Mapping[str, Any], section: page_sections.Section) -> str:
     )
 
 
-def _groups(found: Mapping[str, Any], main: str) -> str:
+def _groups(found: Intervals, main: str) -> str:
     parts = []
     for field, heading in _GROUPS.items():
         score = "entity_iou" if field == "class" else main
@@ -88,7 +88,7 @@ def _groups(found: Mapping[str, Any], main: str) -> str:
     return "".join(parts)
 
 
-def _rows(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+def _rows(rows: Sequence[tuple[str, Interval]]) -> str:
     made = "".join(
         f"<dt>{esc(_NAMES.get(name, name).replace('_', ' '))} <small>{x['n']:,}</small></dt>"
         f"<dd>{_bar(x)}<span>{x['mean']:.2f}</span></dd>"
@@ -97,7 +97,7 @@ def _rows(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     return f'<dl class="groups">{made}</dl>'
 
 
-def _bar(x: Mapping[str, Any], controls: Mapping[str, float] | None = None) -> str:
+def _bar(x: Interval, controls: Mapping[str, float] | None = None) -> str:
     # From 0 to 1: the interval as a band, the mean as a line, controls as dashed lines. A score
     # outside, such as a loss, has no such scale.
     if x["mean"] > 1 + 1e-6 or x["mean"] < -1e-6:
@@ -115,7 +115,7 @@ def _bar(x: Mapping[str, Any], controls: Mapping[str, float] | None = None) -> s
     )
 
 
-def _table(scores: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+def _table(scores: Mapping[str, Interval], labels: Mapping[str, str]) -> str:
     rows = "".join(
         f'<tr><th scope="row">{esc(labels.get(name, name.replace("_", " ")))}</th>'
         f"<td>{bootstrap.interval_text(x)}</td><td>{x['n']:,}</td></tr>"

@@ -15,10 +15,10 @@ import numpy as np
 from big_rad.evaluators import headlines
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
+from big_rad.evaluators.records import Record
 from big_rad.pages import gallery
 from big_rad.pages.parts import esc, number
 
-Record = Mapping[str, Any]
 CONTROL_NAMES = {
     "none": "real image",
     "blank": "blank",

@@ -74,7 +74,7 @@ def model_of(file: str | pathlib.Path) -> str:
         return str(content["model"]) if "model" in content.files else ""
 
 
-def _read(body: endpoint.Body, reply: Any) -> list[np.ndarray]:
+def _read(body: endpoint.Body, reply: object) -> list[np.ndarray]:
     rows = sorted(reply["data"], key=lambda row: row["index"])
     vectors = np.array([row["embedding"] for row in rows], np.float32)
     if vectors.ndim != 2 or len(vectors) != len(body["input"]) or not np.isfinite(vectors).all():

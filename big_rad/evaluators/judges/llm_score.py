@@ -180,7 +180,7 @@ class Judge:
             found[i] = Judgement(None, error=error) if judgement is None else judgement
         return [found[i] for i in range(len(bodies))]
 
-    def _read(self, body: Mapping[str, Any], reply: Any) -> Judgement:
+    def _read(self, body: Mapping[str, Any], reply: object) -> Judgement:
         found = llm_answer.from_reply(reply)
         if self._cache is not None and found.grade is not None:
             # Kept at once: a run may be killed.
@@ -257,7 +257,7 @@ def summarise(judgements: Sequence[Judgement]) -> dict[str, float]:
     }
 
 
-def _read(body: Mapping[str, Any], reply: Any) -> Judgement:
+def _read(body: Mapping[str, Any], reply: object) -> Judgement:
     return llm_answer.from_reply(reply)
 
 
