@@ -102,7 +102,8 @@ def lines(
         step: that was evaluated.
         metrics: "EVALUATOR/METRIC" -> value.
         evals: `config.evals`.
-        before: lines of metrics.jsonl, of which those of earlier steps are compared.
+        before: lines of metrics.jsonl, of which those of earlier steps are compared. There is no
+            checkpoint of step 0, so a better value there is named as that before training.
         chosen: `config.ckpt_best`; shown in place of the main score of its evaluator.
         lowest: the lowest value of `chosen` is the best.
     """
@@ -121,7 +122,7 @@ def lines(
         text = f"eval step {step}: {evaluator} {score} {_figure(value)}"
         text += f" ({controls})" if controls else ""
         least = lowest if name == chosen else spec_lib.class_of(spec.get("type")).lowest(score)
-        yield text + _compared(name, value, earlier, spec, least)
+        yield text + _compared(name, step, value, earlier, spec, least)
 
 
 def board_tag(evals: Specs) -> Callable[[str], str]:
@@ -172,19 +173,28 @@ def _score_to_show(
 
 def _compared(
     name: str,
+    step: int,
     value: float,
     earlier: Sequence[Mapping[str, Any]],
     spec: Mapping[str, Any],
     lowest: bool,
 ) -> str:
-    # How a value stands to those of the steps before, where there may be several.
-    if not spec.get("every") or not math.isfinite(value):
+    # How a value stands to those of the steps before, where there may be several. Only steps with a
+    # checkpoint can be the best.
+    if not spec.get("every") or not math.isfinite(value) or not step:
         return ""
-    known = [(r[name], r["step"]) for r in earlier if r.get(name) is not None]
-    best = (min if lowest else max)(known, key=lambda x: x[0], default=None)
-    if best is None or (value < best[0] if lowest else value > best[0]):
-        return ", best so far"
-    return f", best {_figure(best[0])} at step {best[1]}"
+    values = {r["step"]: r[name] for r in earlier if r.get(name) is not None}
+    first = values.pop(0, None)
+    sign = -1 if lowest else 1
+    best = max(values, key=lambda s: sign * values[s], default=None)
+    if best is None or sign * value > sign * values[best]:
+        text = ", best so far"
+    else:
+        text = f", best {_figure(values[best])} at step {best}"
+    reached = max(sign * v for v in (value, *values.values()))
+    if first is not None and sign * first > reached:
+        text += f", {_figure(first)} before training"
+    return text
 
 
 def _controls(evaluator: str, evals: Specs) -> dict[str, str]:

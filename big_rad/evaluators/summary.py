@@ -10,7 +10,7 @@ from collections.abc import Collection, Hashable, Sequence
 
 from big_rad.evaluators import headlines
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators.records import Entity, Interval, Record, Summary
+from big_rad.evaluators.records import Entity, Entry, Interval, Record, Summary
 from big_rad.metrics import bootstrap
 
 BY = ("image", "sample", "patient")
@@ -115,6 +115,25 @@ def judged(summary: Summary, names: Collection[str]) -> int:
     return int(sum(m.get("llm_judged") or 0 for m in found))
 
 
+def unit(entry: Entry, by: str) -> str:
+    """Returns the noun of what an evaluator's samples are resampled by, such as "image".
+
+    Args:
+        entry: of the summary. Where its dataset names no patient, images take their place.
+        by: what was asked for, one of `BY`.
+    """
+    unnamed = entry.get("unnamed", 0)
+    if by != "patient" or not unnamed:
+        return by
+    return "image" if unnamed == entry.get("subjects") else "patient or image"
+
+
+def units(number: int, noun: str) -> str:
+    """Returns a number of units in words, such as "12 images", for a noun of `unit`."""
+    plural = noun.replace("patient or image", "patients or image") + "s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
 def without_patients(images: int) -> str:
     """Returns what is said of so many images whose patients the dataset does not name."""
     return f"{images} images name no patient; each counts as a patient of its own"
@@ -123,18 +142,19 @@ def without_patients(images: int) -> str:
 def markdown(summary: Summary, groups: bool = True) -> str:
     """Returns a summary as Markdown: what was evaluated, scores, and those of groups."""
     step = f", step {summary['step']:,}" if summary.get("step") is not None else ""
+    nouns = {name: unit(entry, summary["by"]) for name, entry in summary["evals"].items()}
     lines = [f"# Evaluation of {summary['checkpoint']}{step}", ""]
     lines += [
         f"95 % intervals by {summary['by']}, {summary['resamples']:,} resamples, seed "
         f"{summary['seed']}.",
         "",
-        "| evaluator | dataset | split | n | sha256 of questions and references |",
-        "|---|---|---|---|---|",
+        "| evaluator | dataset | split | n | sha256 of questions and references | intervals by |",
+        "|---|---|---|---|---|---|",
     ]
     for name, entry in summary["evals"].items():
         lines.append(
             f"| {name} | {entry['dataset']} | {entry['split']} | {entry['n']} | "
-            f"`{entry['sha256'][:16]}` |"
+            f"`{entry['sha256'][:16]}` | {nouns[name]} |"
         )
     lines += [
         f"\n{name}: {without_patients(entry['unnamed'])}."
@@ -150,10 +170,12 @@ def markdown(summary: Summary, groups: bool = True) -> str:
     for name, entry in summary["evals"].items():
         for score, x in entry["intervals"][""].items():
             lines.append(
-                f"| {name} | {score} | {bootstrap.interval_text(x)} | {x['n']} | {x['clusters']} |"
+                f"| {name} | {score} | {bootstrap.interval_text(x)} | {x['n']} | "
+                f"{units(x['clusters'], nouns[name])} |"
             )
     grouped = groups and [
-        f"| {name} | {group} | {score} | {bootstrap.interval_text(x)} | {x['n']} |"
+        f"| {name} | {group} | {score} | {bootstrap.interval_text(x)} | {x['n']} | "
+        f"{units(x['clusters'], nouns[name])} |"
         for name, entry in summary["evals"].items()
         if entry["control"] == "none"
         for group, scores in entry["intervals"].items()
@@ -161,6 +183,7 @@ def markdown(summary: Summary, groups: bool = True) -> str:
         for score, x in scores.items()
     ]
     if grouped:
-        lines += ["", "| evaluator | group | score | mean (95 %) | n |", "|---|---|---|---|---|"]
+        lines += ["", "| evaluator | group | score | mean (95 %) | n | units |"]
+        lines += ["|---|---|---|---|---|---|"]
         lines += grouped
     return "\n".join(lines) + "\n"

@@ -20,7 +20,7 @@ from big_rad.pages import script as page_script
 from big_rad.pages import sections as page_sections
 from big_rad.pages import style as page_style
 from big_rad.pages.parts import esc
-from big_rad.workdir import checkpoint
+from big_rad.workdir import checkpoint, run_dir
 from big_rad.workdir import state as run_state
 from big_rad.workdir.state import RunState
 
@@ -159,9 +159,7 @@ def _facts(run: RunState) -> dict[str, str]:
         facts["steps left at this rate"] = page_parts.duration(left)
     facts["examples left out"] = f"{len(run.rejects):,}"
     facts["steps left out"] = f"{len(run.skipped):,}"
-    if "best_step" in run.summary:
-        score = run.config.get("ckpt_best") if run.config else ""
-        facts["best step"] = f"{run.summary['best_step']:,}" + (f", by {score}" if score else "")
+    facts |= _best_step(run)
     if run.starts:
         facts["devices"] = _devices(run.hardware)
     if run.parameters_of:
@@ -173,6 +171,18 @@ def _facts(run: RunState) -> dict[str, str]:
         facts["seed"] = str(run.config.get("seed", "–"))
         facts["box codec"] = _codec_name(run.config.get("codec"))
     return facts
+
+
+def _best_step(run: RunState) -> dict[str, str]:
+    # Of a run that goes on, the best step is that of its rows: the summary is of its last end.
+    score = (run.config.get("ckpt_best") or "") if run.config else ""
+    by = f", by {score}" if score else ""
+    if run.finished or not run.config:
+        step = run.summary.get("best_step")
+        return {} if step is None else {"best step": f"{step:,}{by}"}
+    lowest = run.config.get("ckpt_best_mode") == "min"
+    best = run_dir.best_of(run.rows, score, lowest) if score else None
+    return {} if best is None else {"best step so far": f"{best.step:,}{by}"}
 
 
 def _notes(run: RunState) -> str:

@@ -6,6 +6,7 @@ Takes what `summary.intervals` returns, and gives HTML.
 from collections.abc import Mapping, Sequence
 
 from big_rad.evaluators import headlines
+from big_rad.evaluators import summary as summaries
 from big_rad.evaluators.records import Entry, Interval, Intervals, Summary
 from big_rad.metrics import bootstrap
 from big_rad.pages import sections as page_sections
@@ -30,16 +31,18 @@ def html(summary: Summary, sections: Sequence[page_sections.Section]) -> str:
     """
     if not sections:
         return ""
-    cards = "".join(_card(summary["evals"], s) for s in sections)
+    cards = "".join(_card(summary, s) for s in sections)
     return (
         f'<section><h2>Scores with intervals</h2><div class="tiles">{cards}</div>'
-        f'<p class="note">Bars are 95 % intervals by bootstrap over each {esc(summary["by"])}, '
-        f"{summary['resamples']:,} resamples; of one image there is none. The thin lines: the same "
-        "questions with a blank image, another patient's, or the true one mirrored.</p></section>"
+        '<p class="note">Bars are 95 % intervals by bootstrap over what each card names, '
+        f"{summary['resamples']:,} resamples; of a single one there is none. The thin lines: the "
+        "same questions with a blank image, another patient's, or the true one mirrored.</p>"
+        "</section>"
     )
 
 
-def _card(evals: Mapping[str, Entry], section: page_sections.Section) -> str:
+def _card(summary: Summary, section: page_sections.Section) -> str:
+    evals = summary["evals"]
     entry = evals[section.names["none"]]
     found, labels = entry["intervals"], section.labels()
     main = next(iter((*section.cls.main, *found[""])), "")
@@ -53,7 +56,8 @@ def _card(evals: Mapping[str, Entry], section: page_sections.Section) -> str:
     counted = "" if x is None or x["n"] == entry["n"] else f", {x['n']:,} of them count here"
     graded = headlines.graded(entry.get("metrics", {}))
     graded = f", {graded}" if graded else ""
-    what = f"{entry['dataset']} {entry['split']}, n = {entry['n']:,}{counted}{graded}"
+    by = "" if x is None else _by(entry, summary["by"], x)
+    what = f"{entry['dataset']} {entry['split']}, n = {entry['n']:,}{counted}{graded}{by}"
     figure = "–" if x is None else f"{x['mean']:.3f}"
     between = "" if x is None else f"{x['low']:.3f} to {x['high']:.3f}"
     bar = "" if x is None else _bar(x, controls)
@@ -66,6 +70,11 @@ def _card(evals: Mapping[str, Entry], section: page_sections.Section) -> str:
         f'<p class="ticks">{ticks}</p>{_groups(found, main)}'
         f"<details><summary>All scores</summary>{_table(found[''], labels)}</details></article>"
     )
+
+
+def _by(entry: Entry, by: str, x: Interval) -> str:
+    # What the intervals of a card are over: of patients on one, of images on another.
+    return f", intervals by {summaries.unit(entry, by)} ({x['clusters']:,})"
 
 
 def _groups(found: Intervals, main: str) -> str:

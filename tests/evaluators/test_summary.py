@@ -57,6 +57,33 @@ def test_classes_have_intervals_where_the_evaluator_points_whatever_its_scores_a
     assert summaries.intervals([], None) == {"": {}}
 
 
+@pytest.mark.parametrize(
+    "by, unnamed, noun, words",
+    [
+        ("image", 2, "image", "2 images"),
+        ("sample", 0, "sample", "2 samples"),
+        ("patient", 0, "patient", "2 patients"),
+        ("patient", 2, "image", "2 images"),  # The dataset names no patient at all.
+        ("patient", 1, "patient or image", "2 patients or images"),
+    ],
+)
+def test_every_interval_names_what_it_is_over(by, unnamed, noun, words):
+    x = {"mean": 0.5, "low": 0.25, "high": 0.75, "n": 4, "clusters": 2}
+    entry = {
+        "dataset": "slake", "split": "test", "n": 4, "sha256": "0" * 64, "control": "none",
+        "intervals": {"": {"f1": x}, "lang=de": {"f1": x | {"clusters": 1}}},
+        "unnamed": unnamed, "subjects": 2,
+    }  # fmt: skip
+    summary = {"checkpoint": "c", "by": by, "resamples": 9, "seed": 0, "evals": {"slake": entry}}
+    cells = [
+        [c.strip() for c in line.strip("|").split("|")]
+        for line in summaries.markdown(summary).splitlines()
+        if line.startswith("| slake")
+    ]
+    assert cells[0][-1] == noun and cells[1][-1] == words
+    assert cells[2][-1] == f"1 {noun}"
+
+
 def test_images_that_name_no_patient_are_said():
     entry = {
         "dataset": "slake", "split": "test", "n": 2, "sha256": "0" * 64, "control": "none",

@@ -208,6 +208,19 @@ def test_hostile_text_of_data_model_and_command_line_stays_text(tmp_path):
     assert page.words.count("<script>alert(1)") > 10
 
 
+def test_the_best_step_of_a_run_that_goes_on_is_that_of_its_rows_and_not_of_its_last_end(tmp_path):
+    summary = {"seconds": 45.0, "steps": 12, "best_step": 4, "reported_step": 4}
+    lines = [evaluation(4, 0.5), evaluation(12, 0.25), line(12)]
+    config = made_run.config(ckpt_best="report/g_iou", ckpt_best_mode="max")
+    page = made(made_run.whole(tmp_path / "a", lines=lines, config=config, summary=summary))
+    assert "best step 4, by report/g_iou" in facts(page)
+    lines += [evaluation(16, 0.75), line(16)]
+    starts = [start(0), start(12, total=24)]
+    options = dict(lines=lines, config=config, summary=summary, starts=starts)
+    page = made(made_run.whole(tmp_path / "b", **options))
+    assert "best step so far 16, by report/g_iou" in facts(page)
+
+
 def test_the_page_may_go_elsewhere_and_leaves_the_run_directory_as_it_was(tmp_path):
     workdir = made_run.whole(tmp_path / "run")
     before = sorted(p.name for p in workdir.iterdir())
