@@ -237,15 +237,15 @@ def test_a_limit_below_one_is_an_error(limit):
 
 
 def test_answers_that_never_end_are_counted():
-    made, model = evaluator(vqa, ANSWERS, ANSWERS)
-    plain = model.__call__
+    model = Model(ANSWERS)
 
     def endless(params, batch, *, max_new_tokens, masks=True):
-        out = plain(params, batch, max_new_tokens=max_new_tokens)
+        out = model(params, batch, max_new_tokens=max_new_tokens)
         out["tokens"][:] = tiny().encode("x")[-1]
         return out
 
-    made._predict_fns = {"generate": endless}
+    data = eval_data.EvalData(Source(ANSWERS), preprocess)
+    made = vqa.Evaluator({"generate": endless}, data, name="test", tokenizer=tiny())
     assert dict(made.run({}))["unfinished"] == 1.0
 
 

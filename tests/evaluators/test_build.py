@@ -10,6 +10,7 @@ from big_rad.evaluators import samples as sample_files
 from big_rad.inference import draw
 from big_rad.pages import sections as page_sections
 from big_rad.pp import tokenizer as tokenizers
+from tests.helpers import html_page
 
 PP = (
     "load|normalize('medgemma')|resize(28)|prompt(style='both', grounded='always')"
@@ -133,9 +134,10 @@ def test_page_of_evaluators_that_ran_shows_their_samples(build, tmp_path):
     data = next(iter(evals.values())).data
     results = {n: dict(e.run(answers(data))) for n, e in evals.items()}
     sections = page_sections.sections_of(build.specs, results, {}, tmp_path)
-    text = page_sections.scores(sections) + page_sections.galleries(sections)
-    assert text.count("<article") == text.count('<div class="stage"><img') == 6
-    assert "<td>1.000</td><td>0.000</td>" in text
+    page = html_page.parse(page_sections.scores(sections) + page_sections.galleries(sections))
+    pictures = [stage.all("img") for stage in page.all("div", "stage")]
+    assert len(page.all("article")) == len(pictures) == 6 and all(pictures)
+    assert ["G-IoU", "1.000", "0.000"] in [row[:3] for row in page.cells()]
 
 
 def test_images_are_kept_of_what_is_shown_and_of_real_images_alone(build, tmp_path):
