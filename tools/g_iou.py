@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators.judges import embeddings
@@ -92,7 +93,7 @@ def has_masks(records: Sequence[Record]) -> bool:
     return any("mask" in e for r in records for side in r["boxes"].values() for e in side)
 
 
-def _mask(entity: Entity, size: Sequence[int]) -> np.ndarray:
+def _mask(entity: Entity, size: Sequence[int]) -> Bool[np.ndarray, "height width"]:
     return masks.from_runs(entity["mask"]) if entity["mask"] else np.zeros(tuple(size), bool)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
@@ -72,7 +73,9 @@ class Sample:
     image_id: str
     image: str = ""
     subject: int = 0
-    masks: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
+    masks: Bool[np.ndarray, "n height width"] | None = dataclasses.field(
+        default=None, compare=False, repr=False
+    )
 
 
 def run(
@@ -255,8 +258,8 @@ class Evaluator(spec_lib.Statement):
             self._view = eval_data.View(self.data, self.control, self._blank)
         return self._view
 
-    def image(self, index: int) -> np.ndarray:
-        """Returns the image f32 [H, W, 3] that the sample of this index was asked about."""
+    def image(self, index: int) -> Float[np.ndarray, "height width 3"]:
+        """Returns the image that the sample of this index was asked about."""
         return self.view.image(index)
 
     def _record(self, sample: Sample, scores: Mapping[str, Any]) -> Record:
@@ -327,17 +330,20 @@ def mean(values: Sequence[Any]) -> float:
     return sum(kept) / len(kept) if kept else math.nan
 
 
-def _until_eos(tokens: np.ndarray, eos_id: int) -> tuple[list[int], bool]:
+def _until_eos(tokens: Int[np.ndarray, " tokens"], eos_id: int) -> tuple[list[int], bool]:
     ends = np.flatnonzero((tokens == eos_id) | (tokens == 0))
     return [int(t) for t in (tokens[: ends[0]] if len(ends) else tokens)], bool(len(ends))
 
 
-def _nonzero(text: np.ndarray) -> list[int]:
+def _nonzero(text: Int[np.ndarray, " tokens"]) -> list[int]:
     return [int(t) for t in text if t]
 
 
 def _entity(
-    entity: markup.Entity, width: int, height: int, masks: Sequence[np.ndarray] | None
+    entity: markup.Entity,
+    width: int,
+    height: int,
+    masks: Sequence[Bool[np.ndarray, "height width"]] | None,
 ) -> Entity:
     known = 1 <= (entity.class_id or 0) <= classes.NUM_CLASSES
     box = entity.box

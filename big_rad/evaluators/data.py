@@ -11,6 +11,7 @@ from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
 from big_rad.evaluators import spec as spec_lib
 from big_rad.inference.answer import MODEL_FIELDS
@@ -171,8 +172,8 @@ class View:
         fields = {k: item[k] for k in (*MODEL_FIELDS, _TARGETS) if k in item}
         return fields | {"image": self.image(i)}
 
-    def image(self, i: int) -> np.ndarray:
-        """Returns the image that item i is asked about, f32 [H, W, 3]."""
+    def image(self, i: int) -> Float[np.ndarray, "height width 3"]:
+        """Returns the image that item i is asked about."""
         if self._control == "blank":
             return np.full_like(self._data[i]["image"], self._blank)
         image = self._data[self.donor(i)]["image"]
@@ -249,7 +250,9 @@ def _image_id(raw: Mapping[str, Any]) -> str:
     return str(raw.get("image_id") or raw.get("id", ""))
 
 
-def shuffled_indices(patients: Sequence[Hashable], seed: int = _SHUFFLE_SEED) -> np.ndarray:
+def shuffled_indices(
+    patients: Sequence[Hashable], seed: int = _SHUFFLE_SEED
+) -> Int[np.ndarray, " items"]:
     """For each item, an item of another patient.
 
     A derangement of patients: one random cycle through all of them (Sattolo's algorithm, fixed
@@ -263,7 +266,7 @@ def shuffled_indices(patients: Sequence[Hashable], seed: int = _SHUFFLE_SEED) ->
         seed: of the cycle.
 
     Returns:
-        int [N].
+        The index of the other item, for each item.
 
     Raises:
         ValueError: there is only one patient.

@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float
 
 from big_rad import sharding as sharding_lib
 from big_rad.pp import tokenizer as tokenizers
@@ -86,11 +87,11 @@ def _generate(functions: Functions) -> Callable[..., Any]:
     return watched
 
 
-def _loss(functions: Functions) -> Callable[..., dict[str, np.ndarray]]:
+def _loss(functions: Functions) -> Callable[..., dict[str, Float[np.ndarray, " batch"]]]:
     """Makes the loss of targets that the model did not see in training.
 
     Returns:
-        A function (params, batch) -> dict of numpy f32 [B], a value for each row of the batch:
+        A function (params, batch) -> dict of arrays with a value for each row of the batch:
         `loss`, the cross-entropy summed over its targets; `correct`, how many of them the model
         would write itself; `tokens`, how many there are. The batch has `image`, `text`, `mask_ar`
         and `mask_loss` as a training batch; other fields are ignored. Rows need not divide over
@@ -102,11 +103,13 @@ def _loss(functions: Functions) -> Callable[..., dict[str, np.ndarray]]:
     parts = 1 if functions.mesh is None else functions.mesh.shape["data"]
 
     @jax.jit
-    def each(params: Params, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+    def each(params: Params, batch: Mapping[str, Array]) -> dict[str, Float[Array, " batch"]]:
         sums = losses.each_row(functions.model, params, batch)
         return sums if replicated is None else jax.lax.with_sharding_constraint(sums, replicated)
 
-    def loss(params: Params, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    def loss(
+        params: Params, batch: Mapping[str, np.ndarray]
+    ) -> dict[str, Float[np.ndarray, " batch"]]:
         (batch,) = functions.watch([batch])
         rows = len(batch["text"])
         more = -rows % parts

@@ -68,16 +68,20 @@ def chart(
     for i, points in enumerate(kept.values()):
         parts.append(_line(points, x, y, i))
     gaps = sorted({s for p in kept.values() for s, v in p if v is None})
-    parts += [
-        f'<path class="gap" d="M{x(s) - 3:.1f} {bottom - 7}l6 6m0-6l-6 6"><title>step {s}: no '
-        "finite value</title></path>"
-        for s in gaps[:_MOST]
-    ]
+    parts += [_cross(x(s), bottom - 7, s) for s in gaps[:_MOST]]
     words = esc(_description(title, kept))
     return (
         f'<figure class="chart"><figcaption><b>{esc(title)}</b>{_legend(kept)}</figcaption>'
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{words}">'
         f'{"".join(parts)}</svg><p class="meta">{esc(_below(gaps, log, note))}</p></figure>'
+    )
+
+
+def _cross(x: float, y: float, step: int) -> str:
+    # Where a value is missing.
+    return (
+        f'<path class="gap" d="M{x - 3:.1f} {y}l6 6m0-6l-6 6"><title>step {step}: no '
+        "finite value</title></path>"
     )
 
 

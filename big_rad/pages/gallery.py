@@ -8,6 +8,7 @@ which adds the filter, the links and the change of windows. Every text is escape
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Bool
 from PIL import Image
 
 from big_rad.evaluators import samples as sample_files
@@ -186,12 +187,12 @@ def _shape(entity: Entity) -> str:
     return f'<rect x="{x1:g}" y="{y1:g}" width="{x2 - x1:g}" height="{y2 - y1:g}"/>'
 
 
-def _rows(mask: np.ndarray) -> str:
+def _rows(mask: Bool[np.ndarray, "height width"]) -> str:
     # A path that fills the mask: a rectangle a run of pixels.
     return "".join(f"M{x} {y}h{n}v1h-{n}z" for y, x, n in _runs(mask))
 
 
-def _outline(mask: np.ndarray) -> str:
+def _outline(mask: Bool[np.ndarray, "height width"]) -> str:
     # A path along the edges between its pixels and others.
     padded = np.pad(mask, 1)
     level = padded[1:, 1:-1] != padded[:-1, 1:-1]
@@ -200,7 +201,7 @@ def _outline(mask: np.ndarray) -> str:
     return "".join(lines + [f"M{x} {y}v{n}" for x, y, n in _runs(upright.T)])
 
 
-def _runs(rows: np.ndarray) -> list[tuple[int, int, int]]:
+def _runs(rows: Bool[np.ndarray, "height width"]) -> list[tuple[int, int, int]]:
     # (row, start, length) of the runs of True in each row.
     steps = np.diff(np.pad(rows, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     starts, ends = np.argwhere(steps == 1), np.argwhere(steps == -1)

@@ -37,7 +37,7 @@ def test_a_logarithmic_axis_gives_each_decade_the_same_room():
 
 
 @pytest.mark.parametrize("bad", [None, math.nan, math.inf])
-def test_a_value_that_is_not_finite_breaks_the_line_and_is_told(bad):
+def test_a_value_that_is_not_finite_breaks_the_line_and_is_named_below(bad):
     points = [(1, 1.0), (2, 2.0), (3, bad), (4, 2.0), (5, 1.0), (6, bad)]
     html = curves.chart("Loss", {"": points})
     assert [len(x) for x in lines_of(html)] == [2, 2]
@@ -69,7 +69,7 @@ def test_lines_are_told_apart_by_more_than_their_order_and_too_many_are_refused(
         curves.chart("All", series | {"more": [(0, 1), (1, 2)]})
 
 
-def test_those_who_do_not_see_the_chart_are_told_where_it_starts_and_ends():
+def test_those_who_do_not_see_the_chart_read_where_it_starts_and_ends():
     html = curves.chart("Loss", {"text": [(1, 8.5), (2, None), (90, 0.25)]})
     assert svg_of(html).get("aria-label") == "Loss: text 8.5 at step 1, 0.25 at step 90"
 

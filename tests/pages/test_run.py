@@ -63,7 +63,7 @@ def test_the_page_needs_nothing_else_and_runs_its_own_script_alone(tmp_path):
         assert rule in policy
 
 
-def test_a_run_that_goes_on_or_died_tells_how_far_it_is_and_when_it_last_wrote(tmp_path):
+def test_a_run_that_goes_on_or_died_says_how_far_it_is_and_when_it_last_wrote(tmp_path):
     made_run.write(
         tmp_path, lines=[line(1), line(4), evaluation(4, 0.25), line(8)], starts=[start()],
         config=made_run.config(),
@@ -122,7 +122,7 @@ def test_one_evaluation_makes_no_curve_and_two_make_one(tmp_path):
         assert charts(made(workdir)) == count
 
 
-def test_nulls_are_gaps_that_are_told_and_no_error(tmp_path):
+def test_nulls_are_gaps_that_are_named_and_no_error(tmp_path):
     empty = dict.fromkeys(line(8), None) | {"step": 8}
     lines = [line(1), line(4), evaluation(4, 0.5), empty]
     lines.append(dict.fromkeys(evaluation(8, 0), None) | {"step": 8})
@@ -160,7 +160,7 @@ def test_what_was_left_out_is_counted_and_the_last_are_listed(tmp_path):
     assert "7 a, b the loss is a spike (9)" in page.words
 
 
-def test_utilisation_is_told_only_where_it_is_known(tmp_path):
+def test_utilisation_is_shown_only_where_it_is_known(tmp_path):
     assert re.search(r"utilisation \(MFU\) about \d+%", made(made_run.whole(tmp_path)).words)
     page = made(made_run.whole(tmp_path, starts=[start(kind="cpu", devices=1)]))
     assert "utilisation (MFU) not known" in page.words

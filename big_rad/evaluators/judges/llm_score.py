@@ -135,7 +135,7 @@ class Judge:
         if self._probed:
             return
         bodies = [self._body(item) for item in items]
-        missing = [b for b in bodies if self._known(b) is None]
+        missing = [b for b in bodies if self._cached(b) is None]
         if bodies and not missing:
             return
         if self._cache is not None:
@@ -168,7 +168,7 @@ class Judge:
         if self._cache is not None:
             self._cache.mkdir(parents=True, exist_ok=True)
         bodies = [self._body(item) for item in items]
-        found = {i: known for i, b in enumerate(bodies) if (known := self._known(b)) is not None}
+        found = {i: known for i, b in enumerate(bodies) if (known := self._cached(b)) is not None}
         missing = [i for i in range(len(bodies)) if i not in found]
 
         def done(count: int) -> None:
@@ -189,7 +189,7 @@ class Judge:
             files.write_whole(self._cache / f"{digest(body)}.json", content)
         return found
 
-    def _known(self, body: Mapping[str, Any]) -> Judgement | None:
+    def _cached(self, body: Mapping[str, Any]) -> Judgement | None:
         if self._cache is None:
             return None
         try:
