@@ -13,7 +13,7 @@ from big_rad import evaluators, fields, models, registry, sharding
 from big_rad.config import recipes as config_lib
 from big_rad.datasets import core
 from big_rad.evaluators import headlines
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.grounding.codec import get_codec
 from big_rad.models import gemma, lora, mask_decoder, siglip
 from big_rad.pp import builder as pp_builder
@@ -81,9 +81,9 @@ def _options(config: Any) -> dict[str, list[str]]:
     found = {}
     evals = config.get("evals")
     for name, spec in evals.items() if hasattr(evals, "items") else ():
-        cls = specs.of(spec.get("type")) if hasattr(spec, "items") else specs.Statement
+        cls = spec_lib.class_of(spec.get("type")) if hasattr(spec, "items") else spec_lib.Statement
         if cls.scores:
-            found[name] = list(specs.options(cls))
+            found[name] = list(spec_lib.options(cls))
     return found
 
 

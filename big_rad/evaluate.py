@@ -10,7 +10,7 @@ a kill it goes on from the answers that it has. Knows no metric and no dataset.
 import argparse
 import collections
 import dataclasses
-import hashlib
+import functools
 import json
 import os
 import pathlib
@@ -19,25 +19,23 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import jax
 import ml_collections
 
 from big_rad import evaluators, files, runtime, weights
 from big_rad.config import companions
 from big_rad.config import recipes as config_lib
 from big_rad.datasets import pointed
-from big_rad.evaluators import answer_cache as answers
-from big_rad.evaluators import controls, headlines, possible, results
+from big_rad.evaluators import answer_cache, controls, grading, identity, possible, results
 from big_rad.evaluators import functions as function_lib
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.evaluators import summary as summaries
 from big_rad.evaluators.judges import llm_score
+from big_rad.evaluators.records import Bootstrap, Entry, Result, Summary
 from big_rad.inference import load as load_lib
 from big_rad.pages import evaluation as evaluation_page
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import recipe, sidecar
-from big_rad.workdir import info as run_info
+from big_rad.weights import recipe
 from big_rad.workdir import run_dir
 
 Log = Callable[[str], None]
@@ -55,63 +53,89 @@ class Model:
     """
 
     functions: Mapping[str, Callable[..., Any]]
-    params: Any
+    params: Mapping[str, Any]
     tokenizer: tokenizers.Tokenizer
 
 
-@dataclasses.dataclass
-class _Evaluation:
-    # What one start asks of one checkpoint.
-    config: Any
-    checkpoint: str
-    out: pathlib.Path
-    log: Log
-    by: str
-    resamples: int
-    seed: int
-    judge: llm_score.Judge | None
-    mark: str  # fingerprint of the checkpoint
-    data_dir: str
-    opened: possible.Opened
-    asked: dict[str, results.Asked]  # in the config's order
-    former: dict[str, Any]  # entries of the last summary that still hold
-    model: Model | None = None  # loaded for the first question
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """What an evaluation is asked to do.
 
-    @property
-    def bootstrap(self) -> dict[str, Any]:
-        return {"by": self.by, "resamples": self.resamples, "seed": self.seed}
-
-
-def evaluate(
-    config: Any,
-    checkpoint: str | pathlib.Path,
-    data_dir: str,
-    out: str | pathlib.Path,
-    *,
-    log: Log = print,
-    by: str = "image",
-    resamples: int = 10_000,
-    seed: int = 0,
-    judge: llm_score.Judge | None = None,
-) -> dict[str, Any]:
-    """Runs the evaluators of a config.
-
-    Writes into `out`: `samples/<evaluator>.jsonl` (a line a sample), `summary.json`, `results.md`
-    and `report.html`; each appears whole. An evaluator whose question set, checkpoint and options
-    are those of a result that lies there is not run again, and other results of the same checkpoint
-    stay. All data are opened and checked before the first question; an evaluator without anything
-    to ask is left out by name. What is finished is written even if a later evaluator fails.
-
-    Args:
+    Attributes:
         config: `evals`, and the `recipe.FIELDS` of the checkpoint.
         checkpoint: a run directory or one of its steps, a Hugging Face folder or an npz.
         data_dir: where the built datasets lie.
-        out: a folder; made.
+        out: folder of the results; made.
         log: receives the lines of progress.
         by: what is resampled, see `summary.BY`.
         resamples: of the bootstrap.
         seed: of the bootstrap.
-        judge: also grades the answers about real images.
+        judge: also grades the answers about real images; None grades nothing.
+        part_size: answers that are kept together, the most that a kill can lose.
+    """
+
+    config: ml_collections.ConfigDict
+    checkpoint: str
+    data_dir: str
+    out: pathlib.Path
+    log: Log = print
+    by: str = "image"
+    resamples: int = 10_000
+    seed: int = 0
+    judge: llm_score.Judge | None = None
+    part_size: int = answer_cache.PART_SIZE
+
+    @property
+    def bootstrap(self) -> Bootstrap:
+        """How intervals are made."""
+        return {"by": self.by, "resamples": self.resamples, "seed": self.seed}
+
+
+@dataclasses.dataclass
+class _Run:
+    # A job whose checkpoint and data have been looked at.
+    job: Job
+    checkpoint: identity.Identity
+    opened: possible.Opened
+    questions: dict[str, results.QuestionSet]  # in the config's order
+    former: dict[str, Entry]  # entries of the last summary that still hold
+
+    @functools.cached_property
+    def model(self) -> Model:
+        # Loaded for the first question that has no answer yet.
+        if self.job.judge is not None:
+            self.job.judge.probe()  # Before anything slow.
+        return load_model(self.job.config, self.job.checkpoint, self.job.log)
+
+
+def evaluate(
+    config: ml_collections.ConfigDict,
+    checkpoint: str | pathlib.Path,
+    data_dir: str,
+    out: str | pathlib.Path,
+    **options: Any,
+) -> Summary:
+    """Runs the evaluators of a config, see `run`.
+
+    Args:
+        config, checkpoint, data_dir, out: see `Job`.
+        options: the other fields of `Job`, by name: `log`, `by`, `resamples`, `seed`, `judge`.
+
+    Returns:
+        What `summary.json` has.
+    """
+    return run(Job(config, str(checkpoint), data_dir, pathlib.Path(out), **options))
+
+
+def run(job: Job) -> Summary:
+    """Evaluates a checkpoint.
+
+    Writes into `job.out`: `samples/<evaluator>.jsonl` (a line a sample), `summary.json`,
+    `results.md` and `report.html`; each appears whole. An evaluator whose question set, checkpoint
+    and options are those of a result that lies there is not run again, and other results of the
+    same checkpoint stay. All data are opened and checked before the first question; an evaluator
+    without anything to ask is left out by name. What is finished is written even if a later
+    evaluator fails.
 
     Returns:
         What `summary.json` has.
@@ -122,237 +146,171 @@ def evaluate(
         ValueError: a split that is not the one that the config names by its sha256, a field that
             does not fit, or nothing to ask at all.
     """
-    out = pathlib.Path(out)
-    summaries.clusters((), by, ())
-    if not config.get("evals"):
-        raise ValueError("there is nothing to evaluate: give --data or --config")
-    options = dict(by=by, resamples=resamples, seed=seed, judge=judge, log=log)
-    run = _planned(config, str(checkpoint), data_dir, out, options)
-    entries: dict[str, Any] = {}
+    evaluation = _prepared(job)
+    entries: dict[str, Entry] = {}
     try:
-        for name in run.opened.by_data():
-            entries[name] = _entry(run, name)
+        for name in evaluation.opened.by_data():
+            entries[name] = _entry(evaluation, name)
     except BaseException:
-        _rescue(run, entries)
+        _rescue(evaluation, entries)
         raise
-    summary = _write(run, entries)
-    log(summaries.markdown(summary, groups=False))
-    log(f"page: {out / 'report.html'}")
+    summary = _write(evaluation, entries)
+    job.log(summaries.markdown(summary, groups=False))
+    job.log(f"page: {job.out / 'report.html'}")
     return summary
 
 
-def load_model(config: Any, checkpoint: str | pathlib.Path, log: Log = print) -> Model:
+def load_model(
+    config: ml_collections.ConfigDict, checkpoint: str | pathlib.Path, log: Log = print
+) -> Model:
     """Loads the model of a checkpoint of any format, in float32, with adapters merged.
 
     Args:
         config: the `recipe.FIELDS` of the checkpoint.
-        checkpoint: see `evaluate`.
+        checkpoint: see `Job`.
         log: receives what was left out, guessed or filled.
 
     Raises:
         CheckpointError: nothing there, or it cannot be run; see `inference.load.load`.
     """
-    fields = recipe.of_config(config)
-    found = load_lib.load(checkpoint, fields, log=log)
+    found = load_lib.load(checkpoint, recipe.of_config(config), log=log)
     functions = function_lib.Functions(found.model, found.tokenizer, None, found.never)
     return Model(functions, found.params, found.tokenizer)
 
 
-def fingerprint(checkpoint: str | pathlib.Path) -> str:
-    """Returns a text that is another for another checkpoint, from names, sizes and times of files.
-
-    Raises:
-        FileNotFoundError: nothing there.
-    """
-    path = pathlib.Path(checkpoint).resolve()
-    weights.check(path)
-    whole = hashlib.sha256()
-    folder = run_dir.files_of(path) if run_dir.is_run(path) else path
-    beside = [folder, sidecar.path(folder)]  # Of an npz.
-    for file in sorted(folder.rglob("*")) if folder.is_dir() else beside:
-        if file.is_file():
-            stat = file.stat()
-            whole.update(f"{file}\n{stat.st_size}\n{stat.st_mtime_ns}\n".encode())
-    return whole.hexdigest()
-
-
 def data_config(
     checkpoint: str | pathlib.Path, data: str, split: str = "", folder: str = "default"
-) -> Any:
+) -> ml_collections.ConfigDict:
     """Returns the config that asks a checkpoint `data`, such as "slake+vqa_rad"; see
     configs/evaluate.py."""
     spec = f"init={checkpoint},data={data},folder={folder},split={split}"
     return config_lib.load(f"{_CONFIG}:{spec}")
 
 
-def _planned(
-    config: Any, checkpoint: str, data_dir: str, out: pathlib.Path, options: dict[str, Any]
-) -> _Evaluation:
+def run_config(checkpoint: str | pathlib.Path) -> ml_collections.ConfigDict:
+    """Returns the config that asks the checkpoint of a run what the run's own evaluators ask."""
+    config = ml_collections.ConfigDict(recipe.read(checkpoint))
+    config.evals = ml_collections.ConfigDict(recipe.evals(checkpoint))
+    return config
+
+
+def _prepared(job: Job) -> _Run:
     # Everything that can be wrong is looked at here, before the model is loaded and asked.
-    log, mark = options["log"], fingerprint(checkpoint)
-    (out / "results").mkdir(parents=True, exist_ok=True)
-    specs = {name: spec.to_dict() for name, spec in config.evals.items()}
-    opened = possible.open_all(specs, data_dir, log)
+    summaries.check_by(job.by)
+    if not job.config.get("evals"):
+        raise ValueError("there is nothing to evaluate: give --data or --config")
+    found = identity.identify(job.checkpoint)
+    (job.out / "results").mkdir(parents=True, exist_ok=True)
+    specs = {name: spec.to_dict() for name, spec in job.config.evals.items()}
+    opened = possible.open_all(specs, job.data_dir, job.log)
     if not opened.data:
         raise ValueError("nothing can be evaluated: every evaluator was left out, see above")
-    pointed.say([specs[name] for name in opened.data], data_dir, log)
-    asked = {}
-    for name, data in opened.data.items():
-        spec = specs[name]
-        evaluators.build(
-            name, spec, predict_fns={}, tokenizer=None, data_dir=data_dir, data=data
-        )  # Options that do not fit are errors now.
-        asked[name] = results.asked(name, spec, data, mark, log)
-    former = results.beside(out, mark, asked, opened.left_out, log)
-    return _Evaluation(
-        config, checkpoint, out, mark=mark, data_dir=data_dir, opened=opened, asked=asked,
-        former=former, **options,
-    )  # fmt: skip
+    pointed.say([specs[name] for name in opened.data], job.data_dir, job.log)
+    mark, log = found.fingerprint, job.log
+    questions = results.question_sets(specs, opened.data, job.data_dir, mark, log)
+    former = results.entries_that_stay(job.out, mark, questions, opened.left_out, log)
+    return _Run(job, found, opened, questions, former)
 
 
-def _entry(run: _Evaluation, name: str) -> dict[str, Any]:
+def _entry(run: _Run, name: str) -> Entry:
     # Asks, or takes the answers that are there, and returns the summary's entry.
-    asked, data = run.asked[name], run.opened.data[name]
-    spec = asked.spec
-    control = specs.control_of(spec)
-    records, pixels = results.samples(run.out, name, run.log)
-    known = results.known(run.out, name, asked.key) if records else None
-    former: dict[str, Any] = {}
-    if known is None:
-        known = _ask(run, name)
-        records, pixels = sample_files.read(run.out / "samples", name)
+    job, questions = run.job, run.questions[name]
+    records, pixels = results.read_samples(job.out, name, job.log)
+    result = results.read_result(job.out, name, questions.key) if records else None
+    former: Mapping[str, Any] = {}
+    if result is None:
+        result = _ask(run, name)
+        records, pixels = sample_files.read(job.out / "samples", name)
     else:
-        run.log(f"{name}: already evaluated")
+        job.log(f"{name}: already evaluated")
         former = run.former.get(name) or {}
-    graded, graded_by = _grades(former)
-    cls = specs.of(spec["type"])
-    if run.judge is not None and control == "none" and not cls.task:
-        run.log(f"{name}: not graded, since its type {spec['type']!r} has no texts for a judge")
-    elif run.judge is not None and control == "none":
-        graded = _grade(run.judge, records, cls.task)
-        graded_by = run.judge.model
-        sample_files.write(run.out / "samples", name, records, pixels)
-        run.log(f"{name}: {headlines.graded(graded)}{_failures(records)}")
-    of = summaries.clusters(records, run.by, data.patients())
-    return {
-        **results.described(asked, data, records),
-        "metrics": {**known["metrics"], **graded},
-        "intervals": summaries.intervals(records, of, run.resamples, run.seed, cls.points),
-        "bootstrap": run.bootstrap,
-        "seconds": known["seconds"],
-        "judge": graded_by,
-    }
+    grades = grading.grades(job.judge, name, questions.spec, records, former, job.log)
+    if grades.new:
+        sample_files.write(job.out / "samples", name, records, pixels)
+    data = run.opened.data[name]
+    return results.entry_of(questions, data, records, result, grades, job.bootstrap)
 
 
-def _ask(run: _Evaluation, name: str) -> dict[str, Any]:
+def _ask(run: _Run, name: str) -> Result:
     # Runs an evaluator; its result and its samples are on disk afterwards.
-    asked, start = run.asked[name], time.monotonic()
-    if run.model is None:
-        if run.judge is not None:
-            run.judge.probe()  # Before anything slow.
-        run.model = load_model(run.config, run.checkpoint, run.log)
-    functions, kept = run.model.functions, None
-    if "queue" in specs.of(asked.spec["type"]).needs:
-        folder = run.out / "answers" / f"{name}-{asked.question[:16]}"
-        kept = answers.Kept(functions["queue"], folder)
-        functions = collections.ChainMap({"queue": kept}, functions)
+    job, questions, start = run.job, run.questions[name], time.monotonic()
+    functions, cached = run.model.functions, None
+    if "queue" in spec_lib.class_of(questions.spec["type"]).needs:
+        folder = job.out / "answers" / f"{name}-{questions.question[:16]}"
+        cached = answer_cache.CachedQueue(functions["queue"], folder, job.part_size)
+        functions = collections.ChainMap({"queue": cached}, functions)
     evaluator = evaluators.build(
         name,
-        asked.spec,
+        questions.spec,
         predict_fns=functions,
         tokenizer=run.model.tokenizer,
-        data_dir=run.data_dir,
-        samples_dir=run.out / "samples",
+        data_dir=job.data_dir,
+        samples_dir=job.out / "samples",
         data=run.opened.data[name],
     )
-    found = {k: float(v) for k, v in evaluator.run(run.model.params)}
-    known = {"key": asked.key, "metrics": found, "seconds": time.monotonic() - start}
-    content = json.dumps(sample_files.finite(known), indent=1)
-    files.write_whole(results.path_of(run.out, name), content)
-    if kept is not None:
-        kept.clear()
-    return known
+    metrics = {k: float(v) for k, v in evaluator.run(run.model.params)}
+    result = Result(key=questions.key, metrics=metrics, seconds=time.monotonic() - start)
+    results.write_result(job.out, name, result)
+    if cached is not None:
+        cached.clear()
+    return result
 
 
-def _grades(former: Mapping[str, Any]) -> tuple[dict[str, Any], str | None]:
-    # What a judge said of the same answers before, and which one: it holds without a judge, too.
-    found = {k: v for k, v in former.get("metrics", {}).items() if k.startswith("llm_")}
-    return found, former.get("judge") if found else None
-
-
-def _write(run: _Evaluation, entries: Mapping[str, Any]) -> dict[str, Any]:
+def _write(run: _Run, entries: Mapping[str, Entry]) -> Summary:
     # Writes and returns the summary of these entries and of those that still hold.
+    job = run.job
     former = {
-        name: results.with_intervals(entry, name, run.out, **run.bootstrap)
+        name: results.with_intervals(entry, name, job.out, job.bootstrap)
         for name, entry in run.former.items()
         if name not in entries
     }
-    evals = {n: entries[n] for n in run.asked if n in entries} | former
-    summary = {
-        "checkpoint": run.checkpoint,
-        "step": run_dir.locate(run.checkpoint).step if run_dir.is_run(run.checkpoint) else None,
-        "fingerprint": run.mark,
-        "versions": run_info.versions(),
-        "revision": run_info.revision(),
-        "device": jax.devices()[0].device_kind,
-        **run.bootstrap,
-        "judge": ", ".join(sorted({e["judge"] for e in evals.values() if e["judge"]})) or None,
-        "left_out": run.opened.left_out,
-        "unfinished": [n for n in run.asked if n not in evals],
-        "evals": evals,
-    }
-    content = json.dumps(sample_files.finite(summary), indent=1, ensure_ascii=False)
-    files.write_whole(run.out / "summary.json", content)
-    files.write_whole(run.out / "results.md", summaries.markdown(summary))
-    evaluation_page.write(summary, run.out, run.log)
+    evals = {n: entries[n] for n in run.questions if n in entries} | former
+    unfinished = [n for n in run.questions if n not in evals]
+    summary = results.summary_of(
+        job.checkpoint, run.checkpoint, evals, unfinished, run.opened.left_out, job.bootstrap
+    )
+    content = json.dumps(sample_files.without_nan(summary), indent=1, ensure_ascii=False)
+    files.write_whole(job.out / "summary.json", content)
+    files.write_whole(job.out / "results.md", summaries.markdown(summary))
+    evaluation_page.write(summary, job.out, job.log)
     return summary
 
 
-def _rescue(run: _Evaluation, entries: Mapping[str, Any]) -> None:
+def _rescue(run: _Run, entries: Mapping[str, Entry]) -> None:
     # After an error or a stop: what is finished is worth a summary and a page.
     if not entries:
         return
-    left = ", ".join(name for name in run.asked if name not in entries)
+    log, left = run.job.log, ", ".join(name for name in run.questions if name not in entries)
     try:
         _write(run, entries)
     except Exception as e:  # The error that came first counts more.
-        run.log(f"the summary of what is finished could not be written: {e}")
+        log(f"the summary of what is finished could not be written: {e}")
         return
-    run.log(f"finished and written to {run.out}: {', '.join(entries)}; not finished: {left}")
+    log(f"finished and written to {run.job.out}: {', '.join(entries)}; not finished: {left}")
 
 
-def _grade(
-    judge: llm_score.Judge, records: Sequence[dict[str, Any]], task: str
-) -> dict[str, float]:
-    # Puts a judge's grades into records.
-    items = [
-        llm_score.Item(
-            question=r["prompt"].strip(),
-            candidate=r["prediction_text"],
-            reference=r["reference_text"],
-            task=task,
-            lang="de" if r["lang"] == "de" else "en",
-        )
-        for r in records
-    ]
-    judge.probe(items)
-    judgements = judge.judge(items)
-    for record, found in zip(records, judgements, strict=True):
-        record["scores"]["llm_score"] = found.score
-        record["judge"] = {"answer": found.answer, "error": found.error}
-    return llm_score.summarise(judgements)
+def job_of(argv: Sequence[str] | None = None) -> Job:
+    """Returns what a command line asks for.
+
+    Args:
+        argv: the arguments; None takes those of this process.
+
+    Raises:
+        ValueError: options that do not fit each other, the checkpoint or its evaluators.
+        OSError: a file that is not there.
+    """
+    args = _parser().parse_args(argv)
+    if args.limit < 0:
+        raise ValueError(f"--limit={args.limit}: give a number of questions from 1; 0 is all")
+    config = _config(args)
+    out = pathlib.Path(args.out or _folder_of(args.checkpoint))
+    with config.unlocked():
+        controls.choose(config.evals, args.only, args.controls, args.limit)
+    options = dict(by=args.by, resamples=args.resamples, judge=_judge(args, out))
+    return Job(config, args.checkpoint, args.data_dir, out, **options)
 
 
-def _failures(records: Sequence[Mapping[str, Any]]) -> str:
-    # The most frequent reason why a judge gave no grade, "" if it graded all.
-    errors = [r["judge"]["error"] for r in records if r["judge"]["error"]]
-    if not errors:
-        return ""
-    most = max(set(errors), key=errors.count)
-    return f"; {len(errors)} of {len(records)} not graded, most often: {most}"
-
-
-def _config(args: argparse.Namespace) -> Any:
+def _config(args: argparse.Namespace) -> ml_collections.ConfigDict:
     if args.config and args.data:
         raise ValueError("give --data or --config, not both")
     if args.folder != "default" and not args.data:
@@ -361,9 +319,7 @@ def _config(args: argparse.Namespace) -> Any:
         return config_lib.load(args.config)
     if args.data:
         return data_config(args.checkpoint, args.data, args.split, args.folder)
-    config = ml_collections.ConfigDict(recipe.read(args.checkpoint))
-    config.evals = ml_collections.ConfigDict(recipe.evals(args.checkpoint))
-    return config
+    return run_config(args.checkpoint)
 
 
 def _folder_of(checkpoint: str) -> pathlib.Path:
@@ -380,14 +336,8 @@ def _judge(args: argparse.Namespace, out: pathlib.Path) -> llm_score.Judge | Non
     if not args.judge_url:
         return None
     key = os.environ.get("JUDGE_API_KEY", "")
-    return llm_score.Judge(
-        args.judge_url,
-        args.judge_model,
-        cache=out / "judge",
-        key=key,
-        max_tokens=args.judge_max_tokens,
-        log=print,
-    )
+    options = dict(cache=out / "judge", key=key, max_tokens=args.judge_max_tokens, log=print)
+    return llm_score.Judge(args.judge_url, args.judge_model, **options)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -424,32 +374,13 @@ def _parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Entry point of the command line; returns its exit code."""
     runtime.quiet_libraries()
-    args = _parser().parse_args(argv)
     try:
-        if args.limit < 0:
-            raise ValueError(f"--limit={args.limit}: give a number of questions from 1; 0 is all")
-        config = _config(args)
-        out = args.out
-        if not args.out:
-            out = _folder_of(args.checkpoint)
-        with config.unlocked():
-            controls.choose(config.evals, args.only, args.controls)
-            for spec in config.evals.values():
-                if args.limit:
-                    spec.limit = args.limit
-        summary = evaluate(
-            config,
-            args.checkpoint,
-            args.data_dir,
-            out,
-            by=args.by,
-            resamples=args.resamples,
-            judge=_judge(args, pathlib.Path(out)),
-        )
-        if args.judge_url and not summaries.judged(summary, config.evals):
+        job = job_of(argv)
+        summary = run(job)
+        if job.judge is not None and not summaries.judged(summary, job.config.evals):
             raise llm_score.Unavailable(
-                f"the judge at {args.judge_url} graded no answer; everything else is in {out}. The "
-                "same command asks it again, and nothing else"
+                f"the judge at {job.judge.url} graded no answer; everything else is in {job.out}. "
+                "The same command asks it again, and nothing else"
             )
     except llm_score.Unavailable as e:
         print(f"error: {e}", file=sys.stderr)

@@ -99,7 +99,7 @@ def train(
         raise
     if ending.how == "finished" and jax.process_index() == 0:
         log(f"page: {run_page.write(workdir)}")
-        tasks = {spec_lib.of(spec.type).task for spec in config.get("evals", {}).values()}
+        tasks = {spec_lib.class_of(spec.type).task for spec in config.get("evals", {}).values()}
         for line in run_info.next_commands(workdir, data_dir, tasks):
             log(line)
     return metrics
@@ -349,7 +349,7 @@ def _train(
     if best.step is not None:
         summary |= {"best_step": best.step, "reported_step": reported}
     if jax.process_index() == 0:
-        whole = json.dumps(sample_files.finite(summary), indent=1)
+        whole = json.dumps(sample_files.without_nan(summary), indent=1)
         files.write_whole(workdir / "summary.json", whole)
         changes = before_after.compare(evals, workdir / "samples")
         if changes:

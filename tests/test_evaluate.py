@@ -1,6 +1,7 @@
 """Evaluation of a run of seconds: the trainer's own numbers, kept answers, and what is refused."""
 
 import collections
+import dataclasses
 import json
 import pathlib
 import re
@@ -13,13 +14,12 @@ import pytest
 from big_rad import evaluate, metrics, train
 from big_rad.config import recipes as config_lib
 from big_rad.datasets.folder import builder
-from big_rad.evaluators import answer_cache as answers
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from big_rad.inference import answer as answer_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.workdir import metric_writer
-from tests.helpers import browser, foreign, judge_server, tiny_run
+from tests.helpers import browser, foreign, html_page, judge_server, tiny_run
 from tests.published import folder as published
 from tests.published import slake, vqa_rad
 from tools import reproduce
@@ -85,10 +85,14 @@ class Killed(BaseException):
     """As nothing in the program expects."""
 
 
+def arguments(trained, data_dir, out, *options):
+    places = [f"--checkpoint={trained}", f"--data_dir={data_dir}", f"--out={out}"]
+    return [*places, *options, "--resamples=200"]
+
+
 def run(trained, data_dir, out, *options):
     eval_data.clear_cache()
-    command = [f"--checkpoint={trained}", f"--data_dir={data_dir}", f"--out={out}", *options]
-    assert evaluate.main([*command, "--resamples=200"]) == 0
+    assert evaluate.main(arguments(trained, data_dir, out, *options)) == 0
     return json.loads((out / "summary.json").read_text(encoding="utf-8"))
 
 
@@ -121,8 +125,10 @@ def test_scores_are_the_trainers_with_intervals_and_controls_beside_them(evaluat
     table = (folder / "results.md").read_text(encoding="utf-8")
     assert re.search(r"\| report \| report_f1 \| \d\.\d{3} \(", table)
     assert f"| report | phantom | test | 4 | `{summary['evals']['report']['sha256'][:16]}`" in table
-    page = (folder / "report.html").read_text(encoding="utf-8")
-    assert "Scores with intervals" in page and "http" not in page.replace("http-equiv", "")
+    page = html_page.read(folder / "report.html")
+    assert "Scores with intervals" in [h.words for h in page.all("h2")]
+    assert all(a.startswith(("data:image/png;base64,", "#")) for a in page.addresses)
+    assert "http" not in page.words + page.one("style").children[0]
     assert len((folder / "samples/report.jsonl").read_text().splitlines()) == 4
     assert "patient" not in (folder / "summary.json").read_text()
 
@@ -133,7 +139,11 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
 ):
     asked = []
     make = answer_lib.make_answer_requests
-    monkeypatch.setattr(answers.Kept.__init__, "__defaults__", (2,))
+
+    def in_parts_of_two(*places):
+        eval_data.clear_cache()
+        job = evaluate.job_of(arguments(*places))
+        return evaluate.run(dataclasses.replace(job, part_size=2))
 
     def dies_after(count):
         def make_answer_requests(*args, **kw):
@@ -151,11 +161,11 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
 
     monkeypatch.setattr(answer_lib, "make_answer_requests", dies_after(3))
     with pytest.raises(Killed):
-        run(trained, data_dir, tmp_path)
+        in_parts_of_two(trained, data_dir, tmp_path)
     assert asked == [2, 2, 2, 2]  # all reports, and half of the questions
     asked.clear()
     monkeypatch.setattr(answer_lib, "make_answer_requests", dies_after(9))
-    again = run(trained, data_dir, tmp_path)
+    again = in_parts_of_two(trained, data_dir, tmp_path)
     assert asked == [2]
     whole, summary = evaluated
     for name in ("report", "yes_no"):
@@ -198,9 +208,9 @@ def test_one_command_gives_scores_controls_grades_and_a_page_that_opens(
             trained, data_dir, out, "--controls", f"--judge_url={url}", "--judge_model=toy"
         )
         assert len(server.bodies) == 8  # Of the true images alone.
-    text = (out / "report.html").read_text(encoding="utf-8")
     ids = {r["id"] for r in sample_files.read(out / "samples", "report")[0]}
-    assert len(ids) == 4 and not any(i in text for i in ids)
+    whole = (out / "report.html").read_text(encoding="utf-8")
+    assert len(ids) == 4 and not any(i in whole for i in ids)
     seen, console = browser.look(
         out / "report.html",
         width,
@@ -217,7 +227,8 @@ def test_one_command_gives_scores_controls_grades_and_a_page_that_opens(
     entry = summary["evals"]["report"]
     assert f"{entry['intervals']['']['g_iou']['mean']:.3f}" in seen["tile"]
     assert "blank" in seen["tile"] and "mirrored" in seen["tile"]
-    assert entry["metrics"]["llm_judged"] == 4 and "LLMScore" in text
+    assert entry["metrics"]["llm_judged"] == 4
+    assert "LLMScore" in [row[0] for row in html_page.parse(whole).cells()]
 
 
 def test_a_result_whose_samples_are_gone_is_made_again(evaluated, trained, data_dir, tmp_path):
@@ -250,8 +261,9 @@ def test_what_is_not_asked_for_again_stays_in_the_summary_and_on_the_page(
     said = capsys.readouterr().out
     assert again["evals"] == first and list(again["evals"])[:2] == ["report", "yes_no"]
     assert "stay in the summary and on the page: report_blank, report_" in said
-    page = (out / "report.html").read_text(encoding="utf-8")
-    assert "5 of controls" in page and "mirrored" in page
+    page = html_page.read(out / "report.html")
+    assert "5 of controls" in page.one("dl", "facts").words
+    assert "mirrored" in [th.words for th in page.all("th")]
     # Intervals are of one kind everywhere, whoever was asked.
     by_sample = run(trained, data_dir, out, "--only=yes_no", "--by=sample")
     assert by_sample["evals"].keys() == first.keys()
@@ -334,7 +346,7 @@ def test_data_that_are_not_there_are_an_error_before_the_first_question(
 def test_settings_of_a_later_evaluator_are_checked_before_the_first_question(
     trained, data_dir, tmp_path, questions, change, wrong
 ):
-    config = evaluate._config(evaluate._parser().parse_args([f"--checkpoint={trained}"]))
+    config = evaluate.run_config(trained)
     with config.unlocked():
         config.evals.yes_no = dict(config.evals.yes_no.to_dict(), **change)
     with pytest.raises(ValueError, match=wrong):
@@ -355,7 +367,7 @@ def test_what_is_finished_is_written_though_a_later_evaluator_fails(
     summary = json.loads((tmp_path / "summary.json").read_text(encoding="utf-8"))
     assert (list(summary["evals"]), summary["unfinished"]) == (["report"], ["yes_no"])
     assert "Not finished: yes_no." in (tmp_path / "results.md").read_text(encoding="utf-8")
-    assert "not finished" in (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert "not finished" in html_page.read(tmp_path / "report.html").words
     settings["most"] = 2
     whole = run(trained, data_dir, tmp_path)
     assert list(whole["evals"]) == ["report", "yes_no"] and not whole["unfinished"]
@@ -412,8 +424,8 @@ def test_a_judge_that_graded_nothing_is_shown_and_is_no_success(
         said, err = capsys.readouterr()
         assert "report: 0 of 4 graded by the judge; 4 of 4 not graded, most often: the" in said
         assert f"the judge at {url} graded no answer" in err and str(out) in err
-        for name in ("results.md", "report.html"):
-            assert "0 of 4 graded by the judge" in (out / name).read_text(encoding="utf-8")
+        for text in ((out / "results.md").read_text(), html_page.read(out / "report.html").words):
+            assert "0 of 4 graded by the judge" in text
         server.trouble.clear()
         server.trouble.default_factory = list
         assert evaluate.main([*options, f"--judge_url={url}"]) == 0
@@ -424,32 +436,16 @@ def test_a_stop_is_no_crash(trained, data_dir, tmp_path, capsys, monkeypatch):
     def stop(*args, **kw):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(evaluate, "evaluate", stop)
+    monkeypatch.setattr(evaluate, "run", stop)
     options = [f"--checkpoint={trained}", f"--data_dir={data_dir}", f"--out={tmp_path}"]
     assert evaluate.main(options) == 130
     assert "the same command goes on" in capsys.readouterr().err
 
 
-def test_a_named_step_has_a_folder_of_its_own_beside_that_of_the_run(trained, monkeypatch):
-    places = []
-    monkeypatch.setattr(evaluate, "evaluate", lambda *args, **kw: places.append(args[3]))
-    for where in ("", "checkpoints", "checkpoints/2"):
-        assert evaluate.main([f"--checkpoint={trained / where}"]) == 0
+def test_a_named_step_has_a_folder_of_its_own_beside_that_of_the_run(trained):
+    paths = [trained / where for where in ("", "checkpoints", "checkpoints/2")]
+    places = [evaluate.job_of([f"--checkpoint={path}"]).out for path in paths]
     assert places == [trained / n for n in ("evaluation", "evaluation", "evaluation_step2")]
-
-
-def test_another_best_step_is_another_checkpoint(tmp_path):
-    for step in (1, 2):
-        (tmp_path / "checkpoints" / str(step) / "state").mkdir(parents=True)
-        (tmp_path / "checkpoints" / str(step) / "state" / "w").write_text(str(step))
-    (tmp_path / "config.json").write_text('{"ckpt_best": "val/f1"}')
-    marks = [evaluate.fingerprint(tmp_path)]
-    for values in ((2, 1), (1, 2)):
-        lines = [json.dumps({"step": i + 1, "val/f1": v}) + "\n" for i, v in enumerate(values)]
-        (tmp_path / "metrics.jsonl").write_text("".join(lines))
-        marks.append(evaluate.fingerprint(tmp_path))
-    assert len(set(marks)) == 3
-    assert marks[1] == evaluate.fingerprint(tmp_path / "checkpoints" / "1")
 
 
 @pytest.mark.parametrize("task", ["report", "vqa"])
@@ -531,7 +527,7 @@ def test_the_command_asks_a_folder_of_a_plain_paligemma_2(data_dir, tmp_path):
 
 
 def test_another_split_than_the_config_names_is_refused(trained, data_dir, tmp_path):
-    config = evaluate._config(evaluate._parser().parse_args([f"--checkpoint={trained}"]))
+    config = evaluate.run_config(trained)
     config.evals = {"report": config.evals.report}
     digest = eval_data.load(config.evals.report.to_dict(), str(data_dir)).sha256()
     with config.unlocked():
@@ -574,52 +570,6 @@ def test_what_cannot_be_done_is_an_error_that_says_so(trained, tmp_path, capsys,
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path, capsys):
     assert evaluate.main([f"--checkpoint={tmp_path / 'no'}", f"--out={tmp_path}"]) == 2
     assert "no" in capsys.readouterr().err
-
-
-def test_a_fingerprint_of_an_npz_changes_with_what_lies_beside_it(tmp_path):
-    path = foreign.write_npz(tmp_path, 3158)
-    before = evaluate.fingerprint(path)
-    path.with_name("model.npz.json").write_text("{}")
-    assert evaluate.fingerprint(path) != before
-
-
-def test_a_fingerprint_changes_with_the_files(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "model.safetensors").write_bytes(b"1")
-    before = evaluate.fingerprint(tmp_path)
-    assert before == evaluate.fingerprint(tmp_path)
-    (tmp_path / "model.safetensors").write_bytes(b"12")
-    assert evaluate.fingerprint(tmp_path) != before
-
-
-@pytest.mark.parametrize("masks", [False, True])
-def test_kept_answers_are_those_of_the_queue(tmp_path, masks):
-    rng = np.random.default_rng(0)
-    made = [
-        {
-            "tokens": rng.integers(0, 9, 5).astype(np.int32),
-            "logprob": np.float32(rng.random()),
-            "length": np.int32(3),
-            **({"masks": rng.random((i % 3, 3, 5)) > 0.5} if masks else {}),
-        }
-        for i in range(7)
-    ]
-    calls = []
-
-    def queue(params, requests, **options):
-        calls.append(list(requests))
-        return [made[i] for i in requests]
-
-    first = answers.Kept(queue, tmp_path / "a", each=3)({}, range(7), rows=2)
-    (tmp_path / "a/00001.npz").write_bytes(b"broken")
-    second = answers.Kept(queue, tmp_path / "a", each=3)({}, range(7), rows=2)
-    assert calls == [[0, 1, 2], [3, 4, 5], [6], [3, 4, 5]]
-    for found in (first, second):
-        for got, want in zip(found, made, strict=True):
-            assert got.keys() == want.keys()
-            for name in want:
-                np.testing.assert_array_equal(got[name], want[name])
-                assert got[name].dtype == want[name].dtype
 
 
 def test_a_folder_is_asked_by_its_name(trained):

@@ -17,7 +17,7 @@ from big_rad.config import recipes as config_lib
 from big_rad.datasets import core
 from big_rad.dicom.errors import ReadError
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import samples
+from big_rad.evaluators import samples as sample_files
 from big_rad.pages import run as run_page
 from big_rad.weights import npz
 from big_rad.workdir import checkpoint, metric_writer
@@ -171,11 +171,11 @@ def test_tensorboard_has_the_same_slices_with_boxes_at_every_evaluation(told):
     assert [(step, tag) for step, tag, _ in shown] == [(s, t) for s in (4, STEPS) for t in tags]
     for _, _, picture in shown:
         assert picture.shape == (448, 448, 3)
-    records, pixels = samples.read(workdir / "samples", "report")
+    records, pixels = sample_files.read(workdir / "samples", "report")
     marked = [r["index"] for r in records if r["boxes"]["reference"]]
     assert marked
     for (_, _, picture), record in zip(shown[-4:], records, strict=True):
-        expected = samples.overlay(record, pixels[record["index"]])
+        expected = sample_files.overlay(record, pixels[record["index"]])
         np.testing.assert_array_equal(picture, np.asarray(expected))
 
 

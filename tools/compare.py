@@ -27,13 +27,19 @@ from typing import Any
 
 from big_rad.evaluators import before_after
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.evaluators import summary as summaries
 from big_rad.metrics import bootstrap
 from tools import published
 
 _UNDECIDED = 0.05
 _ENTRY = ("type", "dataset", "split", "control", "n", "intervals")
+_ASKED = {
+    "index": "questions",
+    "id": "questions",
+    "prompt": "prompts",
+    "reference_text": "references",
+}
 _TABLES = {
     "main": "Main scores. Exit code 1 if one of them is worse.",
     "others": "Other scores. They do not change the exit code.",
@@ -62,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise ValueError("give a second evaluation, or --published=MODEL")
         if args.b is not None:
             return pair(args.a, args.b, "sample" if args.by_sample else args.by)
-        return beside(args.a, args.published)
+        return with_published(args.a, args.published)
     except (OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
@@ -124,15 +130,13 @@ def compared(
         paired = before_after.rows(name, ours, theirs, summaries.clusters(ours, by, subjects))
         rows = [r for r in paired if r.difference.n]
         if not rows:
-            why = "no score counts in both" if paired else "other questions, references or prompts"
-            found.notes.append(
-                f"{name}: {why} ({len(ours):,} and {len(theirs):,} samples); left out"
-            )
+            why = _why_not((entry, second[name]), (ours, theirs))
+            found.notes.append(f"{name}: left out, {why}")
         elif entry["control"] != "none":
             found.tables["controls"] += rows
         else:
             scores = [r.score for r in rows]
-            cls = specs.of(entry["type"])
+            cls = spec_lib.class_of(entry["type"])
             main_score = next((s for s in cls.main if s in scores), None)
             if cls.missing:
                 found.notes.append(
@@ -141,6 +145,9 @@ def compared(
                 )
             for row in rows:
                 found.tables["main" if row.score == main_score else "others"].append(row)
+        kinds = [_kind(x[name]) for x in (first, second)]
+        if rows and kinds[0] != kinds[1]:
+            found.notes.append(f"{name}: A is of {kinds[0]}, B of {kinds[1]}, with equal questions")
         versions = [x[name]["metrics_version"] for x in (first, second)]
         if rows and versions[0] != versions[1]:
             found.notes.append(
@@ -148,9 +155,38 @@ def compared(
                 "only names that mean the same in both are compared; evaluate the older one again "
                 "for all"
             )
-    apart = sorted(first.keys() ^ second.keys())
-    found.notes.extend(f"{n}: in one of the two alone" for n in apart)
+    for side, other, evals in (("A", "B", first), ("B", "A", second)):
+        for name in sorted(evals.keys() - (first.keys() & second.keys())):
+            what = f"{name}: in {side} alone ({_kind(evals[name])})"
+            found.notes.append(f"{what}; {other} asked nothing under this name")
     return found
+
+
+def _kind(entry: Mapping[str, Any]) -> str:
+    # What an evaluator asked, in words.
+    control = f", control {entry['control']}" if entry["control"] != "none" else ""
+    return f"type {entry['type']!r} on {entry['dataset']} {entry['split']}{control}"
+
+
+def _why_not(
+    entries: Sequence[Mapping[str, Any]], sides: Sequence[Sequence[sample_files.Record]]
+) -> str:
+    # Why nothing of two evaluators of one name can be compared.
+    kinds = [_kind(entry) for entry in entries]
+    if kinds[0] != kinds[1]:
+        return f"they are of different kinds: A is of {kinds[0]}, B of {kinds[1]}"
+    counts = [len(side) for side in sides]
+    if counts[0] != counts[1]:
+        return f"other questions: A has {counts[0]:,} samples, B has {counts[1]:,}"
+    for field, noun in _ASKED.items():
+        differ = [i for i, (x, y) in enumerate(zip(*sides)) if x.get(field) != y.get(field)]
+        if differ:
+            return (
+                f"other {noun} in {len(differ):,} of {counts[0]:,} samples, first in "
+                f"#{differ[0]}: only answers to the same questions are compared"
+            )
+    named = [", ".join(sorted({s for r in side for s in r["scores"]})) for side in sides]
+    return f"no score counts in both: A has {named[0] or 'none'}, B has {named[1] or 'none'}"
 
 
 def _print(
@@ -165,7 +201,7 @@ def _print(
     print("|---|---|---|---|---|---|---|---|")
     for row, p, possible in zip(rows, corrected, decidable, strict=True):
         d, verdict = row.difference, ""
-        cls = specs.of(kinds[row.eval])
+        cls = spec_lib.class_of(kinds[row.eval])
         if possible and p < _UNDECIDED and not cls.missing:
             better = (d.mean > 0) != _lowest(cls, row.score)
             verdict = "better" if better else "worse"
@@ -181,14 +217,14 @@ def _print(
     return verdicts
 
 
-def _lowest(cls: type[specs.Statement], score: str) -> bool:
+def _lowest(cls: type[spec_lib.Statement], score: str) -> bool:
     # Evaluations of other versions may have scores that only another class states now.
-    stated = (x.stated(score) for x in (cls, *map(specs.of, specs.names())))
+    stated = (x.stated(score) for x in (cls, *map(spec_lib.class_of, spec_lib.names())))
     found = next(filter(None, stated), None)
     return found is not None and found.lowest
 
 
-def beside(folder: pathlib.Path, model: str, other_n: bool = False) -> int:
+def with_published(folder: pathlib.Path, model: str, other_n: bool = False) -> int:
     """Prints an evaluation beside the published table, in percent.
 
     Args:

@@ -113,30 +113,12 @@ def convert(
     source = open_source(src, log)
     if tokenizer is not None:
         source.tokenizer = pathlib.Path(tokenizer)
-    if not source.model and to != "npz":
-        raise ValueError(f"{src} is an image tower alone; it converts to npz only")
-    if to == "orbax":
-        if without_masks:
-            raise ValueError("a run without its masks would be asked for boxes; keep them in a run")
-        _extend_table(source, log)
-    if adapters is not None:  # They were trained on a table with all rows.
-        source.flat = adapter_files.merge(source.flat, adapters)
-    if without_masks:
-        _leave_masks_out(source, log)
+    _fit(source, to, adapters, without_masks, log)
     flat = _cast(source.flat, dtype)
     _account(source, flat, to, log)
     if dry_run:
         return dict.fromkeys(flat, "")
-    sums: dict[str, str] = {}
-    partial = dst.with_name(f"{dst.name}.partial" + ".npz" * (to == "npz"))
-    dst.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        _remove(partial)
-        _write(source, _hashing(flat, sums), partial, to, allow_other_mask)
-        _verify(partial, sums, log)
-        partial.rename(dst)
-    finally:
-        _remove(partial)
+    sums = _write_whole(source, flat, dst, to, allow_other_mask)
     _write_sidecar(source, dst, to)
     _write_sums(dst)
     log(f"wrote {dst}: {len(sums)} tensors, read back and compared by sha256")
@@ -214,6 +196,20 @@ def _leave_masks_out(source: Source, log: Log) -> None:
     source.model |= dict(mask_decoder=None) if source.model else {}
 
 
+def _fit(source: Source, to: str, adapters: str | None, without_masks: bool, log: Log) -> None:
+    # Adds to the source and takes from it what the target needs and the options say.
+    if not source.model and to != "npz":
+        raise ValueError(f"{source.path} is an image tower alone; it converts to npz only")
+    if to == "orbax":
+        if without_masks:
+            raise ValueError("a run without its masks would be asked for boxes; keep them in a run")
+        _extend_table(source, log)
+    if adapters is not None:  # They were trained on a table with all rows.
+        source.flat = adapter_files.merge(source.flat, adapters)
+    if without_masks:
+        _leave_masks_out(source, log)
+
+
 def _cast(flat: Mapping[str, Any], dtype: str) -> dict[str, Any]:
     if dtype == "keep":
         return dict(flat)
@@ -256,6 +252,23 @@ def _extend_table(source: Source, log: Log) -> None:
     source.model["llm"]["vocab_size"] = need
 
 
+def _write_whole(
+    source: Source, flat: Mapping[str, Any], dst: pathlib.Path, to: str, allow_other_mask: bool
+) -> dict[str, str]:
+    # Writes under another name, reads it back, and returns name -> sha256 of the tensors.
+    sums: dict[str, str] = {}
+    partial = dst.with_name(f"{dst.name}.partial" + ".npz" * (to == "npz"))
+    dst.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _remove(partial)
+        _write(source, _hashing(flat, sums), partial, to, allow_other_mask)
+        _verify(partial, sums)
+        partial.rename(dst)
+    finally:
+        _remove(partial)
+    return sums
+
+
 def _write(
     source: Source, flat: Mapping[str, Any], dst: pathlib.Path, to: str, allow_other_mask: bool
 ) -> None:
@@ -295,7 +308,7 @@ def _run_config(source: Source, flat: Mapping[str, Any]) -> dict[str, Any]:
     return sidecar.apply(fields, source.extra) | dict(untrained=list(source.extra["untrained"]))
 
 
-def _verify(written: pathlib.Path, sums: Mapping[str, str], log: Log) -> None:
+def _verify(written: pathlib.Path, sums: Mapping[str, str]) -> None:
     again = weights.read(written, log=lambda _: None)
     wrong = sorted(sums.keys() ^ again.keys())
     wrong += [n for n in sums.keys() & again.keys() if tensors.sha256(n, again[n]) != sums[n]]
@@ -306,7 +319,7 @@ def _verify(written: pathlib.Path, sums: Mapping[str, str], log: Log) -> None:
         )
 
 
-def _load_tokenizer(path: pathlib.Path, extra: Mapping[str, Any]) -> Any:
+def _load_tokenizer(path: pathlib.Path, extra: Mapping[str, Any]) -> tokenizers.Tokenizer:
     if "config" in extra:
         return tokenizers.load(path, tuple(extra["config"]["tokenizer"]["sets"]))
     return tokenizers.load(path, tuple(extra.get("sets") or recipe.held_sets(path)))

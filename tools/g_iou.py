@@ -16,9 +16,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators.judges import embeddings
+from big_rad.evaluators.records import Entity, Record
 from big_rad.grounding import markup, masks
 from big_rad.metrics import bootstrap, grounding, similarity
 
@@ -44,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def read(folder: str | pathlib.Path) -> dict[str, list[dict[str, Any]]]:
+def read(folder: str | pathlib.Path) -> dict[str, list[Record]]:
     """Returns the records of each evaluator that points at something, controls too.
 
     Raises:
@@ -61,7 +63,7 @@ def read(folder: str | pathlib.Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def sides(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def sides(records: Sequence[Record]) -> dict[str, Any]:
     """Returns the entities of records as arguments of `metrics.grounding.g_iou`."""
     result: dict[str, Any] = {}
     with_masks = has_masks(records)
@@ -86,17 +88,21 @@ def sides(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return result
 
 
-def has_masks(records: Sequence[Mapping[str, Any]]) -> bool:
+def has_masks(records: Sequence[Record]) -> bool:
     """Returns whether the entities of records are masks."""
     return any("mask" in e for r in records for side in r["boxes"].values() for e in side)
 
 
-def _mask(entity: Mapping[str, Any], size: Sequence[int]) -> np.ndarray:
+def _mask(entity: Entity, size: Sequence[int]) -> Bool[np.ndarray, "height width"]:
     return masks.from_runs(entity["mask"]) if entity["mask"] else np.zeros(tuple(size), bool)
 
 
 def _row(
-    name: str, records: Sequence[Any], mode: str, backend: Any, args: argparse.Namespace
+    name: str,
+    records: Sequence[Record],
+    mode: str,
+    backend: str | similarity.Similarity,
+    args: argparse.Namespace,
 ) -> str:
     result = grounding.g_iou(**sides(records), mode=mode, similarity=backend)
     scores = [s["g_iou"] for s in result["per_sample"]]
@@ -107,7 +113,7 @@ def _row(
     )
 
 
-def _modes(args: argparse.Namespace, records: Sequence[Any]) -> list[str]:
+def _modes(args: argparse.Namespace, records: Sequence[Record]) -> list[str]:
     # Those asked for, else all that fit boxes or masks.
     other = "reference_det" if has_masks(records) else "reference_seg"
     return args.mode or [m for m in grounding.MODES if m != other]

@@ -24,7 +24,7 @@ from big_rad import models, trees
 from big_rad.config import overrides
 from big_rad.config import recipes as config_lib
 from big_rad.models import paligemma, parameter_table
-from big_rad.pp import tokenizer as tokenizer_lib
+from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import memory, optim
 from big_rad.training import step as train_step
 from configs import radgrounder_det
@@ -32,7 +32,9 @@ from configs import radgrounder_det
 _PALIGEMMA_PIECES = 257_152
 
 
-def parameter_shapes(config: Any, vocab_size: int | None = None) -> dict[str, Any]:
+def parameter_shapes(
+    config: ml_collections.ConfigDict, vocab_size: int | None = None
+) -> dict[str, Any]:
     """Returns the flat parameters of a config's model as shapes.
 
     Args:
@@ -46,16 +48,16 @@ def parameter_shapes(config: Any, vocab_size: int | None = None) -> dict[str, An
     return trees.flatten(models.init_shapes(model, config))
 
 
-def table_rows(tokenizer: Any) -> tuple[int, str]:
+def table_rows(tokenizer: ml_collections.ConfigDict) -> tuple[int, str]:
     """Returns the rows of the embedding table that a config's tokenizer needs, and a remark.
 
     Args:
         tokenizer: `path` and `sets`. If the file is not at hand it is taken for PaliGemma's.
     """
     try:
-        return tokenizer_lib.load(tokenizer.path, tuple(tokenizer.sets)).padded_vocab_size, ""
+        return tokenizers.load(tokenizer.path, tuple(tokenizer.sets)).padded_vocab_size, ""
     except FileNotFoundError:
-        markup = sum(len(tokenizer_lib.MARKUP_SETS[s]) for s in tokenizer.sets)
+        markup = sum(len(tokenizers.MARKUP_SETS[s]) for s in tokenizer.sets)
         rows = _PALIGEMMA_PIECES + 1 + markup  # One row stays reserved.
         return -(-rows // 128) * 128, (
             f"no tokenizer file {tokenizer.path}: the embedding table is that of PaliGemma's "
@@ -63,7 +65,7 @@ def table_rows(tokenizer: Any) -> tuple[int, str]:
         )
 
 
-def report(config: Any, card: float | None = None) -> str:
+def report(config: ml_collections.ConfigDict, card: float | None = None) -> str:
     """Returns the text for a recipe, and whether it fits a card of so many GB."""
     vocab_size, remark = table_rows(config.tokenizer)
     params = parameter_shapes(config, vocab_size)
@@ -79,7 +81,9 @@ def report(config: Any, card: float | None = None) -> str:
     return "\n\n".join(texts)
 
 
-def advice(config: Any, vocab_size: int, card: float, found: memory.Prediction) -> str:
+def advice(
+    config: ml_collections.ConfigDict, vocab_size: int, card: float, found: memory.Prediction
+) -> str:
     """Returns whether a recipe fits a card, and what to change if it does not.
 
     Args:
@@ -107,7 +111,7 @@ def advice(config: Any, vocab_size: int, card: float, found: memory.Prediction) 
     return "\n".join(lines)
 
 
-def with_lora(config: Any, rank: int = 16) -> ml_collections.ConfigDict:
+def with_lora(config: ml_collections.ConfigDict, rank: int = 16) -> ml_collections.ConfigDict:
     """Returns a recipe that trains adapters of a rank alone, and its mask decoder if it has one."""
     new = config.copy_and_resolve_references()
     with new.unlocked():

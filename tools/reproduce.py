@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         masks = bool(config.model.get("mask_decoder"))
         model = args.model or ("segmentation" if masks else "detection")
         print(f"\nBeside the published {model} model:\n")
-        code = compare.beside(pathlib.Path(args.out), model, other_n=True)
+        code = compare.with_published(pathlib.Path(args.out), model, other_n=True)
     except (OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2

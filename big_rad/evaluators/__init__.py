@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.registry import did_you_mean
 
 
@@ -40,7 +40,7 @@ def build(
         ValueError: an unknown type or field, or data that lack what the class needs.
     """
     cls = check(name, spec)
-    known = specs.options(cls)
+    known = spec_lib.options(cls)
     options = {k: spec[k] for k in known if spec.get(k) is not None}
     if hasattr(options.get("codec"), "items"):  # as in `config.codec`: name and options
         codec = dict(options["codec"])
@@ -56,7 +56,7 @@ def build(
     )
 
 
-def check(name: str, spec: Mapping[str, Any]) -> type[specs.Statement]:
+def check(name: str, spec: Mapping[str, Any]) -> type[spec_lib.Statement]:
     """Checks the names in one entry of `config.evals`; its data are not looked at.
 
     Returns:
@@ -67,13 +67,14 @@ def check(name: str, spec: Mapping[str, Any]) -> type[specs.Statement]:
             needs a function which no model has.
     """
     try:
-        cls = specs.find(spec.get("type"))
+        cls = spec_lib.find(spec.get("type"))
     except ValueError as e:
         raise ValueError(f"config.evals.{name}.type is {e}") from e
-    place, options = f"config.evals.{name}", specs.options(cls)
+    place, options = f"config.evals.{name}", spec_lib.options(cls)
     # An entry without a control may say so, whatever its class takes.
     known = sorted(
-        {*specs.COMMON, *options} | ({"control"} if specs.control_of(spec) == "none" else set())
+        {*spec_lib.COMMON, *options}
+        | ({"control"} if spec_lib.control_of(spec) == "none" else set())
     )
     unknown = [k for k in spec if k not in known]
     if unknown:
@@ -84,11 +85,11 @@ def check(name: str, spec: Mapping[str, Any]) -> type[specs.Statement]:
     missing = [k for k, default in options.items() if default is inspect.Parameter.empty]
     if missing := [k for k in missing if spec.get(k) is None]:
         raise ValueError(f"{place}.{missing[0]} is missing, and type {spec['type']!r} needs it")
-    control = specs.control_of(spec)
-    if control not in specs.CONTROLS:
+    control = spec_lib.control_of(spec)
+    if control not in spec_lib.CONTROLS:
         raise ValueError(
-            f"{place}.control is {control!r}; known: {', '.join(specs.CONTROLS)}"
-            + did_you_mean(control, specs.CONTROLS)
+            f"{place}.control is {control!r}; known: {', '.join(spec_lib.CONTROLS)}"
+            + did_you_mean(control, spec_lib.CONTROLS)
         )
     from big_rad.evaluators.functions import MAKERS
 

@@ -13,28 +13,34 @@ import numpy as np
 
 from big_rad import files
 
-Result = Mapping[str, np.ndarray]
+Answer = Mapping[str, np.ndarray]
+PART_SIZE = 256
 _FIELDS = ("tokens", "logprob", "length")
 
 
-class Kept:
+class CachedQueue:
     """A queue that answers only what it has not answered before.
 
     Args:
         queue: see `inference.answer.make_answer_requests`.
         folder: where the parts lie; one for each set of requests and each model.
-        each: requests of a part. A kill loses at most so many answers.
+        part_size: requests of a part, the most answers that a kill can lose.
     """
 
-    def __init__(self, queue: Callable[..., Any], folder: str | pathlib.Path, each: int = 256):
-        self._queue, self._folder, self._each = queue, pathlib.Path(folder), each
+    def __init__(
+        self, queue: Callable[..., Any], folder: str | pathlib.Path, part_size: int = PART_SIZE
+    ):
+        self._queue, self._folder = queue, pathlib.Path(folder)
+        self._part_size = part_size
 
-    def __call__(self, params: Any, requests: Iterable[Any], **options: Any) -> list[Result]:
+    def __call__(
+        self, params: Mapping[str, Any], requests: Iterable[Any], **options: int | bool
+    ) -> list[Answer]:
         """Answers requests, which must be the same and in the same order as before."""
         self._folder.mkdir(parents=True, exist_ok=True)
         rest, results = iter(requests), []
         for number in itertools.count():
-            part = list(itertools.islice(rest, self._each))
+            part = list(itertools.islice(rest, self._part_size))
             if not part:
                 return results
             path = self._folder / f"{number:05d}.npz"
@@ -52,7 +58,7 @@ class Kept:
             self._folder.rmdir()
 
 
-def _write(path: pathlib.Path, results: list[Result]) -> None:
+def _write(path: pathlib.Path, results: list[Answer]) -> None:
     arrays = {name: np.stack([r[name] for r in results]) for name in _FIELDS}
     if "masks" in results[0]:
         masks = np.concatenate([r["masks"] for r in results])

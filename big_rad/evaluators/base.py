@@ -11,10 +11,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Bool, Float, Int
 
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
+from big_rad.evaluators.records import Boxes, Entity, Record
 from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes, markup
 from big_rad.grounding import codec as codecs
@@ -23,15 +25,15 @@ from big_rad.inference import answer as answer_lib
 from big_rad.inference import draw
 from big_rad.inference import queue as queue_lib
 from big_rad.pp import ops_load, prompts
+from big_rad.pp import tokenizer as tokenizers
 
-Record = dict[str, Any]
-# Groups of samples by language and modality, see `vqa.summarise`.
+# Groups of samples by language and modality, see `summarise`.
 SUBSETS = (*prompts.VQA_LANGS, *ops_load.MODALITIES, "no_lang", "no_modality")
 # What every evaluator here yields, whatever its scores are.
 SCORES = (
-    specs.Score("n", count=True, groups=SUBSETS),
-    specs.Score("unfinished", lowest=True),
-    specs.Score("mean_logprob"),
+    spec_lib.Score("n", count=True, groups=SUBSETS),
+    spec_lib.Score("unfinished", lowest=True),
+    spec_lib.Score("mean_logprob"),
 )
 
 
@@ -71,14 +73,16 @@ class Sample:
     image_id: str
     image: str = ""
     subject: int = 0
-    masks: np.ndarray | None = dataclasses.field(default=None, compare=False, repr=False)
+    masks: Bool[np.ndarray, "n height width"] | None = dataclasses.field(
+        default=None, compare=False, repr=False
+    )
 
 
 def run(
     predict_fns: Mapping[str, Callable[..., Any]],
-    params: Any,
+    params: Mapping[str, Any],
     data: eval_data.EvalData,
-    tokenizer: Any,
+    tokenizer: tokenizers.Tokenizer,
     *,
     batch_size: int,
     max_new_tokens: int,
@@ -137,11 +141,11 @@ def run(
 
 def _in_batches(
     answer_batch: answer_lib.AnswerBatch,
-    params: Any,
+    params: Mapping[str, Any],
     view: eval_data.View,
     rows: int,
     options: Mapping[str, Any],
-) -> Iterator[Record]:
+) -> Iterator[dict[str, np.ndarray]]:
     # Batches of equal size, the last filled up; the fill is dropped.
     from big_rad import input_pipeline  # Pages do without Grain.
 
@@ -154,7 +158,7 @@ def _in_batches(
             yield result
 
 
-class Evaluator(specs.Statement):
+class Evaluator(spec_lib.Statement):
     """Base of the evaluators that generate text; subclasses say how a sample is scored.
 
     Args:
@@ -185,7 +189,7 @@ class Evaluator(specs.Statement):
         data: eval_data.EvalData,
         *,
         name: str,
-        tokenizer: Any,
+        tokenizer: tokenizers.Tokenizer,
         samples_dir: str | pathlib.Path | None = None,
         batch_size: int = 16,
         max_new_tokens: int = 200,
@@ -207,7 +211,7 @@ class Evaluator(specs.Statement):
         self._sizes = dict(batch_size=batch_size, max_new_tokens=max_new_tokens)
         self._view: eval_data.View | None = None
 
-    def run(self, params: Any) -> Iterator[tuple[str, float]]:
+    def run(self, params: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         """Evaluates; yields (metric name, value) and writes the files of the samples.
 
         Raises:
@@ -230,7 +234,7 @@ class Evaluator(specs.Statement):
         if self.control == "none" and jax.process_index() == 0:
             self.pixels = {
                 r["index"]: draw.seen(self.image(r["index"]), r["modality"])
-                for r in sample_files.shown(self.records, type(self))
+                for r in sample_files.illustrated(self.records, type(self))
             }
         if self._samples_dir is not None and jax.process_index() == 0:
             sample_files.write(self._samples_dir, self.name, self.records, self.pixels)
@@ -254,14 +258,14 @@ class Evaluator(specs.Statement):
             self._view = eval_data.View(self.data, self.control, self._blank)
         return self._view
 
-    def image(self, index: int) -> np.ndarray:
-        """Returns the image f32 [H, W, 3] that the sample of this index was asked about."""
+    def image(self, index: int) -> Float[np.ndarray, "height width 3"]:
+        """Returns the image that the sample of this index was asked about."""
         return self.view.image(index)
 
     def _record(self, sample: Sample, scores: Mapping[str, Any]) -> Record:
         height, width = self.data[sample.index]["image"].shape[:2]
         fields = {k: v for k, v in vars(sample).items() if k != "masks"}
-        boxes = {}
+        boxes: Boxes = {}
         for side in ("reference", "prediction"):
             parsed = markup.parse(fields[side], self.codec)
             fields[f"{side}_text"] = parsed.text
@@ -284,24 +288,63 @@ class Evaluator(specs.Statement):
         }
 
 
+def summarise(
+    samples: Sequence[Sample],
+    scores: Sequence[dict[str, Any]],
+    names: Sequence[str],
+    kinds: Sequence[str] = (),
+) -> dict[str, float]:
+    """Returns means over all samples and over groups of them.
+
+    Args:
+        samples: what was asked.
+        scores: the scores of each.
+        names: the scores to average; None is left out.
+        kinds: a first grouping, one name a sample; "" is no group.
+
+    Returns:
+        {name, "n", name_group, n_group}: groups of `kinds` always, of language and modality only
+        if there are several.
+    """
+    groups: dict[str, list[int]] = {"": list(range(len(samples)))}
+    for i, kind in enumerate(kinds):
+        if kind:
+            groups.setdefault(kind, []).append(i)
+    for field in ("lang", "modality"):
+        values = [getattr(s, field) for s in samples]
+        if len(set(values)) > 1:
+            for i, value in enumerate(values):
+                groups.setdefault(value or f"no_{field}", []).append(i)
+    result = {}
+    for group, members in groups.items():
+        suffix = f"_{group}" if group else ""
+        for name in names:
+            result[name + suffix] = mean([scores[i].get(name) for i in members])
+        result["n" + suffix] = len(members)
+    return result
+
+
 def mean(values: Sequence[Any]) -> float:
     """Mean of the values that are not None; nan if there are none."""
     kept = [float(v) for v in values if v is not None]
     return sum(kept) / len(kept) if kept else math.nan
 
 
-def _until_eos(tokens: np.ndarray, eos_id: int) -> tuple[list[int], bool]:
+def _until_eos(tokens: Int[np.ndarray, " tokens"], eos_id: int) -> tuple[list[int], bool]:
     ends = np.flatnonzero((tokens == eos_id) | (tokens == 0))
     return [int(t) for t in (tokens[: ends[0]] if len(ends) else tokens)], bool(len(ends))
 
 
-def _nonzero(text: np.ndarray) -> list[int]:
+def _nonzero(text: Int[np.ndarray, " tokens"]) -> list[int]:
     return [int(t) for t in text if t]
 
 
 def _entity(
-    entity: markup.Entity, width: int, height: int, masks: Sequence[np.ndarray] | None
-) -> Record:
+    entity: markup.Entity,
+    width: int,
+    height: int,
+    masks: Sequence[Bool[np.ndarray, "height width"]] | None,
+) -> Entity:
     known = 1 <= (entity.class_id or 0) <= classes.NUM_CLASSES
     box = entity.box
     fields = {

@@ -17,7 +17,8 @@ import numpy as np
 from big_rad import files
 from big_rad.evaluators import headlines
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
+from big_rad.evaluators.records import Record
 from big_rad.metrics import bootstrap
 
 FOLDER, FILE = "before", "before_after.json"
@@ -63,7 +64,7 @@ class Table:
     lines: Sequence[Line]
 
 
-def keep(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> None:
+def keep(evals: Mapping[str, spec_lib.Statement], samples_dir: str | pathlib.Path) -> None:
     """Keeps the samples of evaluators that have just run, in `samples_dir`/before."""
     if jax.process_index() == 0:
         for name, evaluator in evals.items():
@@ -72,7 +73,7 @@ def keep(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> None:
                 sample_files.write(folder, name, evaluator.records, {})
 
 
-def compare(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> list[Row]:
+def compare(evals: Mapping[str, spec_lib.Statement], samples_dir: str | pathlib.Path) -> list[Row]:
     """Compares evaluators that have just run with the samples that `keep` kept.
 
     Args:
@@ -93,8 +94,8 @@ def compare(evals: Mapping[str, Any], samples_dir: str | pathlib.Path) -> list[R
 
 def rows(
     name: str,
-    before: Sequence[Mapping[str, Any]],
-    after: Sequence[Mapping[str, Any]],
+    before: Sequence[Record],
+    after: Sequence[Record],
     clusters: Sequence[Hashable] | None,
 ) -> list[Row]:
     """Compares the records of one evaluator, sample by sample.
@@ -132,7 +133,7 @@ def rows(
 def write(workdir: str | pathlib.Path, found: Sequence[Row]) -> None:
     """Writes `before_after.json` of a run directory: bounds and p of a difference of fewer clusters
     than `bootstrap.FEWEST` are null, since they could be no verdict."""
-    plain = [sample_files.finite(dataclasses.asdict(r)) for r in found]
+    plain = [sample_files.without_nan(dataclasses.asdict(r)) for r in found]
     for row in plain:
         if row["difference"]["clusters"] < bootstrap.FEWEST:
             row["difference"] |= {"low": None, "high": None, "p": None}
@@ -158,7 +159,7 @@ def tables(found: Sequence[Mapping[str, Any]], evals: Mapping[str, Any]) -> list
     for row in found:
         spec, score = evals.get(row["eval"]) or {}, row["score"]
         kind = spec.get("type")
-        cls = specs.of(kind)
+        cls = spec_lib.class_of(kind)
         labels = cls.labels() or {score: score.replace("_", " ")}
         if score not in labels or not all(_has_value(row[s]) for s in SIDES):
             continue
@@ -202,5 +203,5 @@ def _has_value(side: Mapping[str, Any]) -> bool:
     return bool(side["n"]) and side["mean"] is not None and math.isfinite(side["mean"])
 
 
-def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
+def _key(record: Record) -> tuple[Any, ...]:
     return tuple(record.get(k) for k in ("index", "id", "prompt", "reference_text"))

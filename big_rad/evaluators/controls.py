@@ -3,7 +3,7 @@
 from collections.abc import MutableMapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 
 Evals = MutableMapping[str, Any]
 
@@ -20,22 +20,23 @@ def add(evals: Evals, names: Sequence[str] | None = None) -> list[str]:
     """
     found = []
     for name, spec in list(evals.items()):
-        if specs.control_of(spec) != "none" or (names is not None and name not in names):
+        if spec_lib.control_of(spec) != "none" or (names is not None and name not in names):
             continue
-        for control in specs.of(spec.type).controls:
+        for control in spec_lib.class_of(spec.type).controls:
             found.append(f"{name}_{control}")
             if found[-1] not in evals:
                 evals[found[-1]] = dict(spec.to_dict(), control=control)
     return found
 
 
-def choose(evals: Evals, only: str = "", controls: bool = False) -> None:
+def choose(evals: Evals, only: str = "", controls: bool = False, limit: int = 0) -> None:
     """Leaves in `config.evals` what is asked for.
 
     Args:
         evals: `config.evals`, unlocked.
         only: names of evaluators, joined by commas; "" is all.
         controls: whether to `add` controls, of what is asked for.
+        limit: the most questions of each; 0 leaves that to the entries.
 
     Raises:
         ValueError: a name that is not there.
@@ -52,3 +53,5 @@ def choose(evals: Evals, only: str = "", controls: bool = False) -> None:
         names += [n for n in add(evals, names) if n not in names]
     for name in [n for n in evals if n not in names]:
         del evals[name]
+    for entry in evals.values() if limit else ():
+        entry.limit = limit

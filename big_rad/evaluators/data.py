@@ -7,16 +7,17 @@ after the first use. Knows no model and no metric.
 import collections
 import hashlib
 import json
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Int
 
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.inference.answer import MODEL_FIELDS
 from big_rad.pp import builder as pp_builder
 
-CONTROLS = specs.CONTROLS
+CONTROLS = spec_lib.CONTROLS
 BLANK_VALUE = -1.0
 
 _TARGETS = "mask_loss"
@@ -30,6 +31,10 @@ _SHUFFLE_SEED = 7
 _KEEP_BYTES = 2 << 30
 _CACHE_SIZE = 8
 _cache: collections.OrderedDict[str, "EvalData"] = collections.OrderedDict()
+
+
+Source = Sequence[Mapping[str, Any]]
+Preprocess = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
 class NoData(ValueError):
@@ -55,7 +60,7 @@ class EvalData:
         NoData: the source has no items.
     """
 
-    def __init__(self, source: Any, preprocess: Any, limit: int | None = None):
+    def __init__(self, source: Source, preprocess: Preprocess, limit: int | None = None):
         self._source, self._preprocess = source, preprocess
         self._indices = np.arange(len(source))
         if limit is not None and limit < 1:
@@ -64,7 +69,7 @@ class EvalData:
             order = np.random.default_rng(_LIMIT_SEED).permutation(len(source))
             self._indices = order[:limit]
         if not len(self._indices):
-            raise NoData(_nothing(source))
+            raise NoData(_why_empty(source))
         self._kept: dict[int, dict[str, Any]] = {}
         self._bytes = 0
         self._sha256 = ""
@@ -167,8 +172,8 @@ class View:
         fields = {k: item[k] for k in (*MODEL_FIELDS, _TARGETS) if k in item}
         return fields | {"image": self.image(i)}
 
-    def image(self, i: int) -> np.ndarray:
-        """Returns the image that item i is asked about, f32 [H, W, 3]."""
+    def image(self, i: int) -> Float[np.ndarray, "height width 3"]:
+        """Returns the image that item i is asked about."""
         if self._control == "blank":
             return np.full_like(self._data[i]["image"], self._blank)
         image = self._data[self.donor(i)]["image"]
@@ -224,11 +229,11 @@ def check(name: str, data: EvalData, fields: Sequence[str]) -> None:
         )
 
 
-def _text(reference: Any) -> str:
+def _text(reference: str | Sequence[str]) -> str:
     return reference if isinstance(reference, str) else reference[0]
 
 
-def _nothing(source: Any) -> str:
+def _why_empty(source: Source) -> str:
     # What was looked for and what is there instead, as far as the source tells.
     wanted, texts = getattr(source, "wanted", {}), getattr(source, "texts", {})
     if not wanted or not texts:
@@ -245,7 +250,9 @@ def _image_id(raw: Mapping[str, Any]) -> str:
     return str(raw.get("image_id") or raw.get("id", ""))
 
 
-def shuffled_indices(patients: Sequence[Hashable], seed: int = _SHUFFLE_SEED) -> np.ndarray:
+def shuffled_indices(
+    patients: Sequence[Hashable], seed: int = _SHUFFLE_SEED
+) -> Int[np.ndarray, " items"]:
     """For each item, an item of another patient.
 
     A derangement of patients: one random cycle through all of them (Sattolo's algorithm, fixed
@@ -259,7 +266,7 @@ def shuffled_indices(patients: Sequence[Hashable], seed: int = _SHUFFLE_SEED) ->
         seed: of the cycle.
 
     Returns:
-        int [N].
+        The index of the other item, for each item.
 
     Raises:
         ValueError: there is only one patient.
@@ -300,7 +307,7 @@ def load(spec: Mapping[str, Any], data_dir: str) -> EvalData:
     """
     from big_rad.datasets import core
 
-    key = specs.data_key(spec, data_dir)
+    key = spec_lib.data_key(spec, data_dir)
     if key not in _cache:
         source = core.make_source(spec, data_dir)
         preprocess = pp_builder.get_preprocess_fn(spec["pp"])

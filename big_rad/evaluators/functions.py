@@ -9,9 +9,12 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float
 
 from big_rad import sharding as sharding_lib
+from big_rad.pp import tokenizer as tokenizers
 
+Params = Mapping[str, Any]
 Watch = Callable[[Iterable[Any]], Iterable[Any]]
 
 
@@ -30,13 +33,13 @@ class Functions(Mapping[str, Callable[..., Any]]):
     def __init__(
         self,
         model: Any,
-        tokenizer: Any,
+        tokenizer: tokenizers.Tokenizer,
         mesh: jax.sharding.Mesh | None = None,
         never: Sequence[int] = (),
         watch: Watch | None = None,
     ):
         self.model, self.tokenizer, self.mesh, self.never = model, tokenizer, mesh, tuple(never)
-        self.watch: Watch = watch or (lambda asked: asked)
+        self.watch: Watch = watch or (lambda questions: questions)
         self._made: dict[str, Callable[..., Any]] = {}
 
     def __getitem__(self, name: str) -> Callable[..., Any]:
@@ -59,32 +62,36 @@ class Functions(Mapping[str, Callable[..., Any]]):
         return None if self.mesh is None else sharding_lib.batch_sharding(self.mesh)
 
 
-def _answer_requests(of: Functions) -> Callable[..., Any]:
-    # (params, requests, rows=..., ...) -> answers, see `answer.make_answer_requests`.
+def _answer_requests(functions: Functions) -> Callable[..., Any]:
+    # (params, requests, rows=..., max_new_tokens=...) -> answers, see `answer.make_answer_requests`.
     from big_rad.inference import answer
 
-    answer_requests = answer.make_answer_requests(of.model, of.tokenizer, of.sharding, of.never)
-    return lambda params, requests, **kw: answer_requests(params, of.watch(requests), **kw)
+    answer_requests = answer.make_answer_requests(
+        functions.model, functions.tokenizer, functions.sharding, functions.never
+    )
+    return lambda params, requests, **kw: answer_requests(params, functions.watch(requests), **kw)
 
 
-def _answer_batch(of: Functions) -> Callable[..., Any]:
+def _answer_batch(functions: Functions) -> Callable[..., Any]:
     # (params, batch, max_new_tokens=...) -> answers of a batch, see `answer.make_answer_batch`.
     from big_rad.inference import answer
 
-    answer_batch = answer.make_answer_batch(of.model, of.tokenizer, of.never)
+    answer_batch = answer.make_answer_batch(functions.model, functions.tokenizer, functions.never)
 
-    def watched(params: Any, batch: Any, **kw: Any) -> Any:
-        (batch,) = of.watch([batch])
+    def watched(
+        params: Params, batch: Mapping[str, np.ndarray], **kw: int | bool
+    ) -> Mapping[str, np.ndarray]:
+        (batch,) = functions.watch([batch])
         return answer_batch(params, batch, **kw)
 
     return watched
 
 
-def _loss(of: Functions) -> Callable[..., dict[str, np.ndarray]]:
+def _loss(functions: Functions) -> Callable[..., dict[str, Float[np.ndarray, " batch"]]]:
     """Makes the loss of targets that the model did not see in training.
 
     Returns:
-        A function (params, batch) -> dict of numpy f32 [B], a value for each row of the batch:
+        A function (params, batch) -> dict of arrays with a value for each row of the batch:
         `loss`, the cross-entropy summed over its targets; `correct`, how many of them the model
         would write itself; `tokens`, how many there are. The batch has `image`, `text`, `mask_ar`
         and `mask_loss` as a training batch; other fields are ignored. Rows need not divide over
@@ -92,23 +99,25 @@ def _loss(of: Functions) -> Callable[..., dict[str, np.ndarray]]:
     """
     from big_rad.training import losses
 
-    replicated = None if of.mesh is None else sharding_lib.replicated(of.mesh)
-    parts = 1 if of.mesh is None else of.mesh.shape["data"]
+    replicated = None if functions.mesh is None else sharding_lib.replicated(functions.mesh)
+    parts = 1 if functions.mesh is None else functions.mesh.shape["data"]
 
     @jax.jit
-    def each(params: Any, batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
-        sums = losses.each_row(of.model, params, batch)
+    def each(params: Params, batch: Mapping[str, Array]) -> dict[str, Float[Array, " batch"]]:
+        sums = losses.each_row(functions.model, params, batch)
         return sums if replicated is None else jax.lax.with_sharding_constraint(sums, replicated)
 
-    def loss(params: Any, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        (batch,) = of.watch([batch])
+    def loss(
+        params: Params, batch: Mapping[str, np.ndarray]
+    ) -> dict[str, Float[np.ndarray, " batch"]]:
+        (batch,) = functions.watch([batch])
         rows = len(batch["text"])
         more = -rows % parts
         put = {}
         for name in losses.ROW_FIELDS:
             array = np.asarray(batch[name])
             whole = np.concatenate([array, np.repeat(array[-1:], more, axis=0)])
-            put[name] = sharding_lib.put(whole, of.sharding)
+            put[name] = sharding_lib.put(whole, functions.sharding)
         return {name: x[:rows] for name, x in jax.device_get(each(params, put)).items()}
 
     return loss

@@ -6,9 +6,9 @@ G-IoU in the paper's form with classes compared by id. Knows no other similarity
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import base, vqa
+from big_rad.evaluators import base
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators.spec import Score
+from big_rad.evaluators import spec as spec_lib
 from big_rad.grounding import classes
 from big_rad.metrics import grounding as grounding_metrics
 from big_rad.metrics import laterality
@@ -39,34 +39,34 @@ class Evaluator(base.Evaluator):
     """
 
     scores = (
-        Score("g_iou", "G-IoU", groups=base.SUBSETS),
-        Score("f1", "entity F1"),
-        Score("f1_iou50", "entity F1 at IoU 0.5"),
-        Score("mean_iou", "mean IoU of matched entities", groups=_CLASSES),
-        Score("mean_dice", "mean Dice of matched masks", groups=_CLASSES),
-        Score("blank_masks", "blank masks", lowest=True),
-        Score("report_f1", "text F1", groups=base.SUBSETS),
-        Score("valid_markup", "valid markup"),
-        Score("hallucination_rate", "entities where there are none", lowest=True),
-        Score("laterality_entity", "entities of the wrong side", lowest=True),
-        Score("laterality_box", "boxes on the other side", lowest=True),
-        Score("laterality_text", "texts with the wrong side", lowest=True),
-        Score("report_cider", "CIDEr", option="captions"),
-        Score("report_rouge_l", "ROUGE-L", option="captions"),
-        Score("report_bleu4", "BLEU-4", option="captions"),
-        Score("llm_score", "LLMScore", judged=True),
-        Score("n_scored", count=True),
-        Score("n_both_empty", count=True),
-        Score("precision"),
-        Score("recall"),
-        Score("precision_iou50"),
-        Score("recall_iou50"),
-        Score("invalid_refs", count=True),
-        Score("report_bleu1", option="captions"),
-        Score("report_cider_normalized", option="captions"),
+        spec_lib.Score("g_iou", "G-IoU", groups=base.SUBSETS),
+        spec_lib.Score("f1", "entity F1"),
+        spec_lib.Score("f1_iou50", "entity F1 at IoU 0.5"),
+        spec_lib.Score("mean_iou", "mean IoU of matched entities", groups=_CLASSES),
+        spec_lib.Score("mean_dice", "mean Dice of matched masks", groups=_CLASSES),
+        spec_lib.Score("blank_masks", "blank masks", lowest=True),
+        spec_lib.Score("report_f1", "text F1", groups=base.SUBSETS),
+        spec_lib.Score("valid_markup", "valid markup"),
+        spec_lib.Score("hallucination_rate", "entities where there are none", lowest=True),
+        spec_lib.Score("laterality_entity", "entities of the wrong side", lowest=True),
+        spec_lib.Score("laterality_box", "boxes on the other side", lowest=True),
+        spec_lib.Score("laterality_text", "texts with the wrong side", lowest=True),
+        spec_lib.Score("report_cider", "CIDEr", option="captions"),
+        spec_lib.Score("report_rouge_l", "ROUGE-L", option="captions"),
+        spec_lib.Score("report_bleu4", "BLEU-4", option="captions"),
+        spec_lib.Score("llm_score", "LLMScore", judged=True),
+        spec_lib.Score("n_scored", count=True),
+        spec_lib.Score("n_both_empty", count=True),
+        spec_lib.Score("precision"),
+        spec_lib.Score("recall"),
+        spec_lib.Score("precision_iou50"),
+        spec_lib.Score("recall_iou50"),
+        spec_lib.Score("invalid_refs", count=True),
+        spec_lib.Score("report_bleu1", option="captions"),
+        spec_lib.Score("report_cider_normalized", option="captions"),
         *base.SCORES,
         *(
-            Score(name, count=True, groups=_CLASSES, whole=False)
+            spec_lib.Score(name, count=True, groups=_CLASSES, whole=False)
             for name in ("n_ref", "n_pred", "matched")
         ),
     )
@@ -126,7 +126,7 @@ class Evaluator(base.Evaluator):
             if class_id:  # What the lexicon does not know matches nothing.
                 name = classes.by_id(class_id).name
                 metrics |= {f"{k}_{name}": v for k, v in row.items()}
-        return {**vqa.summarise(samples, scores, ("g_iou", "report_f1")), **metrics}, scores
+        return {**base.summarise(samples, scores, ("g_iou", "report_f1")), **metrics}, scores
 
     def _record(self, sample: base.Sample, scores: Mapping[str, Any]) -> base.Record:
         # Entities that were matched also say how well.

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.registry import did_you_mean
 
 Specs = Mapping[str, Mapping[str, Any]]
@@ -31,7 +31,7 @@ def unknown_score(name: str, evals: Specs) -> str:
         like = did_you_mean(evaluator, evals)
         return f"config.evals has no evaluator {evaluator!r}; known: {there}{like}"
     spec = evals[evaluator]
-    cls = specs.of(spec.get("type"))
+    cls = spec_lib.class_of(spec.get("type"))
     if cls.missing:  # An error of its own, see `evaluators.check`.
         return ""
     known = cls.names(spec)
@@ -56,7 +56,7 @@ def cannot_choose(name: str, evals: Specs, mode: str) -> str:
         errors the lowest value is the best.
     """
     evaluator, _, metric = name.partition("/")
-    cls = specs.of(evals[evaluator].get("type"))
+    cls = spec_lib.class_of(evals[evaluator].get("type"))
     score = cls.stated(metric)
     if score is None:
         return ""
@@ -79,8 +79,8 @@ def default_summary(evals: Specs, metrics: Mapping[str, float]) -> dict[str, flo
     """
     found = {}
     for evaluator, spec in evals.items():
-        scores = specs.of(spec.get("type")).main
-        for score in scores if specs.control_of(spec) == "none" else scores[:1]:
+        scores = spec_lib.class_of(spec.get("type")).main
+        for score in scores if spec_lib.control_of(spec) == "none" else scores[:1]:
             name = f"{evaluator}/{score}"
             found |= {name: metrics[name]} if name in metrics else {}
     return found
@@ -102,14 +102,15 @@ def lines(
         step: that was evaluated.
         metrics: "EVALUATOR/METRIC" -> value.
         evals: `config.evals`.
-        before: lines of metrics.jsonl, of which those of earlier steps are compared.
+        before: lines of metrics.jsonl, of which those of earlier steps are compared. There is no
+            checkpoint of step 0, so a better value there is named as that before training.
         chosen: `config.ckpt_best`; shown in place of the main score of its evaluator.
         lowest: the lowest value of `chosen` is the best.
     """
     earlier = [r for r in before if r["step"] < step]
     for evaluator, spec in evals.items():
-        score = _shown(evaluator, spec, metrics, chosen)
-        if not score or specs.control_of(spec) != "none":
+        score = _score_to_show(evaluator, spec, metrics, chosen)
+        if not score or spec_lib.control_of(spec) != "none":
             continue
         name = f"{evaluator}/{score}"
         value = metrics[name]
@@ -120,8 +121,8 @@ def lines(
         )
         text = f"eval step {step}: {evaluator} {score} {_figure(value)}"
         text += f" ({controls})" if controls else ""
-        least = lowest if name == chosen else specs.of(spec.get("type")).lowest(score)
-        yield text + _compared(name, value, earlier, spec, least)
+        least = lowest if name == chosen else spec_lib.class_of(spec.get("type")).lowest(score)
+        yield text + _compared(name, step, value, earlier, spec, least)
 
 
 def board_tag(evals: Specs) -> Callable[[str], str]:
@@ -133,68 +134,78 @@ def board_tag(evals: Specs) -> Callable[[str], str]:
     real = {
         other: (evaluator, control)
         for evaluator, spec in evals.items()
-        if specs.control_of(spec) == "none"
+        if spec_lib.control_of(spec) == "none"
         for control, other in _controls(evaluator, evals).items()
     }
 
     def tag(name: str) -> str:
         evaluator, _, metric = name.partition("/")
-        cls = specs.of(evals.get(evaluator, {}).get("type"))
+        cls = spec_lib.class_of(evals.get(evaluator, {}).get("type"))
         if cls.missing:
             return name
-        if specs.control_of(evals[evaluator]) == "none":
+        if spec_lib.control_of(evals[evaluator]) == "none":
             return name if metric in cls.labels() else ""
         if metric != cls.main[0]:
             return ""
-        group, control = real.get(evaluator, (evaluator, specs.control_of(evals[evaluator])))
+        group, control = real.get(evaluator, (evaluator, spec_lib.control_of(evals[evaluator])))
         return f"{group}/{metric}_{control}"
 
     return tag
 
 
-def _is_of_a_group(cls: type[specs.Statement], metric: str) -> bool:
+def _is_of_a_group(cls: type[spec_lib.Statement], metric: str) -> bool:
     # Such as f1_de, accuracy_yes_no, mean_iou_liver.
     score = cls.stated(metric)
     return score is not None and score.name != metric
 
 
-def _shown(
+def _score_to_show(
     evaluator: str, spec: Mapping[str, Any], metrics: Mapping[str, float], chosen: str
 ) -> str:
     # The score to show of an evaluator: the one that chooses checkpoints, else the first of the
     # main ones that has a value; "" if it has not been run.
     if chosen in metrics and chosen.partition("/")[0] == evaluator:
         return chosen.partition("/")[2]
-    there = [s for s in specs.of(spec.get("type")).main if f"{evaluator}/{s}" in metrics]
+    there = [s for s in spec_lib.class_of(spec.get("type")).main if f"{evaluator}/{s}" in metrics]
     finite = [s for s in there if math.isfinite(metrics[f"{evaluator}/{s}"])]
     return next(iter(finite + there), "")
 
 
 def _compared(
     name: str,
+    step: int,
     value: float,
     earlier: Sequence[Mapping[str, Any]],
     spec: Mapping[str, Any],
     lowest: bool,
 ) -> str:
-    # How a value stands to those of the steps before, where there may be several.
-    if not spec.get("every") or not math.isfinite(value):
+    # How a value stands to those of the steps before, where there may be several. Only steps with a
+    # checkpoint can be the best.
+    if not spec.get("every") or not math.isfinite(value) or not step:
         return ""
-    known = [(r[name], r["step"]) for r in earlier if r.get(name) is not None]
-    best = (min if lowest else max)(known, key=lambda x: x[0], default=None)
-    if best is None or (value < best[0] if lowest else value > best[0]):
-        return ", best so far"
-    return f", best {_figure(best[0])} at step {best[1]}"
+    values = {r["step"]: r[name] for r in earlier if r.get(name) is not None}
+    first = values.pop(0, None)
+    sign = -1 if lowest else 1
+    best = max(values, key=lambda s: sign * values[s], default=None)
+    if best is None or sign * value > sign * values[best]:
+        text = ", best so far"
+    else:
+        text = f", best {_figure(values[best])} at step {best}"
+    reached = max(sign * v for v in (value, *values.values()))
+    if first is not None and sign * first > reached:
+        text += f", {_figure(first)} before training"
+    return text
 
 
 def _controls(evaluator: str, evals: Specs) -> dict[str, str]:
     # control -> evaluator that asks the same with other images
     spec = evals[evaluator]
-    same = (spec.get("type"), specs.data_key(spec))
+    same = (spec.get("type"), spec_lib.data_key(spec))
     return {
-        specs.control_of(other): name
+        spec_lib.control_of(other): name
         for name, other in evals.items()
-        if specs.control_of(other) != "none" and (other.get("type"), specs.data_key(other)) == same
+        if spec_lib.control_of(other) != "none"
+        and (other.get("type"), spec_lib.data_key(other)) == same
     }
 
 
@@ -202,21 +213,21 @@ def _figure(value: float) -> str:
     return f"{value:.3f}"
 
 
-def rank(name: str, kind: Any) -> tuple[int, int, int]:
+def rank(name: str, kind: spec_lib.Type) -> tuple[int, int, int]:
     """Returns the place of an evaluator on the page; those that share it keep their order.
 
     Args:
         name: of the evaluator.
         kind: its type.
     """
-    cls, base = specs.of(kind), name.removesuffix("_val")
+    cls, base = spec_lib.class_of(kind), name.removesuffix("_val")
     order = list(cls.titles)
     return (int(base != name), cls.place, order.index(base)) if base in order else (2, 0, 0)
 
 
-def title(name: str, kind: Any) -> str:
+def title(name: str, kind: spec_lib.Type) -> str:
     """Returns the name of an evaluator of some type as a heading."""
-    titles, base = specs.of(kind).titles, name.removesuffix("_val")
+    titles, base = spec_lib.class_of(kind).titles, name.removesuffix("_val")
     if base != name and base in titles:
         return f"{titles[base]}, validation"
     return titles.get(name, name.replace("_", " ").strip().capitalize())

@@ -10,7 +10,7 @@ from typing import Any
 
 from big_rad import evaluators
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ def open_all(
     opened, left_out, empty = {}, {}, {}
     for name, spec in evals.items():
         evaluators.check(name, spec)
-        key = specs.data_key(spec, data_dir)
+        key = spec_lib.data_key(spec, data_dir)
         try:
             if key not in empty:  # A control asks for the same data, which are read only once.
                 opened[name] = _open(name, spec, data_dir)

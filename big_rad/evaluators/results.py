@@ -9,22 +9,27 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
-from big_rad import metrics
-from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import spec as specs
-from big_rad.evaluators import summary as summaries
+import jax
+import numpy as np
 
-Entry = dict[str, Any]
+from big_rad import evaluators, files, metrics
+from big_rad.evaluators import data as eval_data
+from big_rad.evaluators import grading, identity
+from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators import spec as spec_lib
+from big_rad.evaluators import summary as summaries
+from big_rad.evaluators.records import Bootstrap, Entry, Intervals, Record, Result, Summary
+from big_rad.workdir import info as run_info
+
 _RECORDS = 3  # what records hold; those of another number are asked for again
 _NOT_ASKED = ("every", "sha256")  # fields of an evaluator that change neither question nor score
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class QuestionSet:
     """What an evaluator asks a checkpoint.
 
     Attributes:
@@ -43,20 +48,48 @@ class Asked:
         return f"{self.question}-{metrics.VERSION}"
 
 
-def asked(
+def question_sets(
+    specs: Mapping[str, Mapping[str, Any]],
+    opened: Mapping[str, eval_data.EvalData],
+    data_dir: str,
+    fingerprint: str,
+    log: Callable[[str], None] = print,
+) -> dict[str, QuestionSet]:
+    """Returns name -> what each evaluator asks, and checks its options.
+
+    Args:
+        specs: name -> entry of `config.evals`.
+        opened: name -> data of those that can run, see `possible.Opened`.
+        data_dir: where the built datasets lie.
+        fingerprint: of the checkpoint.
+        log: see `question_set`.
+
+    Raises:
+        ValueError: an option that does not fit, or data that are not those that the config names.
+    """
+    found = {}
+    for name, data in opened.items():
+        spec = specs[name]
+        # Made without a model: what its options lack is an error now.
+        evaluators.build(name, spec, predict_fns={}, tokenizer=None, data_dir=data_dir, data=data)
+        found[name] = question_set(name, spec, data, fingerprint, log)
+    return found
+
+
+def question_set(
     name: str,
     spec: Mapping[str, Any],
     data: eval_data.EvalData,
-    mark: str,
+    fingerprint: str,
     log: Callable[[str], None] = print,
-) -> Asked:
+) -> QuestionSet:
     """Returns what an evaluator asks, and says it.
 
     Args:
         name: of the evaluator.
         spec: its entry of `config.evals`.
         data: its data.
-        mark: fingerprint of the checkpoint.
+        fingerprint: of the checkpoint.
         log: receives number and sha256 of the questions.
 
     Raises:
@@ -74,34 +107,87 @@ def asked(
             f"the data{', another limit' * bool(spec.get('limit'))}?)"
         )
     fields = {k: v for k, v in spec.items() if k not in _NOT_ASKED}
-    whole = json.dumps([_RECORDS, fields, digest, mark], sort_keys=True)
+    whole = json.dumps([_RECORDS, fields, digest, fingerprint], sort_keys=True)
     question = hashlib.sha256(whole.encode()).hexdigest()
-    return Asked(json.loads(json.dumps(fields)), digest, question)
+    return QuestionSet(json.loads(json.dumps(fields)), digest, question)
 
 
-def described(
-    what: Asked, data: eval_data.EvalData, records: Sequence[sample_files.Record]
+def entry_of(
+    questions: QuestionSet,
+    data: eval_data.EvalData,
+    records: Sequence[Record],
+    result: Result,
+    grades: grading.Grades,
+    bootstrap: Bootstrap,
 ) -> Entry:
-    """Returns the part of a summary's entry that says what was asked."""
-    spec = what.spec
+    """Returns a summary's entry of an evaluator.
+
+    Args:
+        questions: what it asked.
+        data: its data.
+        records: of its samples.
+        result: what it yielded.
+        grades: of a judge.
+        bootstrap: how intervals are made.
+    """
+    spec = questions.spec
+    clusters = summaries.clusters(records, bootstrap["by"], data.patients())
     return {
         "type": spec["type"],
         "dataset": spec["builder"],
         "builder_args": spec.get("builder_args") or {},
         "split": spec["split"],
-        "control": specs.control_of(spec),
+        "control": spec_lib.control_of(spec),
         "n": len(data),
         "images": len({sample_files.image_of(r) for r in records}),
         "subjects": len(set(data.patients())),
         "unnamed": data.unnamed(),
-        "sha256": what.sha256,
+        "sha256": questions.sha256,
         "metrics_version": metrics.VERSION,
         "asked": spec,
-        "question": what.question,
+        "question": questions.question,
+        "metrics": {**result["metrics"], **grades.metrics},
+        "intervals": _intervals(spec["type"], records, clusters, bootstrap),
+        "bootstrap": bootstrap,
+        "seconds": result["seconds"],
+        "judge": grades.judge,
     }
 
 
-def known(out: pathlib.Path, name: str, key: str) -> dict[str, Any] | None:
+def summary_of(
+    checkpoint: str,
+    identified: identity.Identity,
+    evals: dict[str, Entry],
+    unfinished: list[str],
+    left_out: dict[str, str],
+    bootstrap: Bootstrap,
+) -> Summary:
+    """Returns the summary of an evaluation on this machine.
+
+    Args:
+        checkpoint: as it was named.
+        identified: which one it was.
+        evals: name -> entry.
+        unfinished: names of evaluators that were asked for and have no entry.
+        left_out: name -> why, of those that have nothing to ask.
+        bootstrap: how intervals are made.
+    """
+    return {
+        "checkpoint": checkpoint,
+        "step": identified.step,
+        "fingerprint": identified.fingerprint,
+        "versions": run_info.versions(),
+        "revision": run_info.revision(),
+        "device": jax.devices()[0].device_kind,
+        **bootstrap,
+        "judge": ", ".join(sorted({e["judge"] for e in evals.values() if e["judge"]})) or None,
+        "left_out": left_out,
+        "unfinished": unfinished,
+        "evals": evals,
+    }
+
+
+def read_result(out: pathlib.Path, name: str, key: str) -> Result | None:
     """Returns the result of an evaluator if it is kept under that key, else None."""
     try:
         found = json.loads(path_of(out, name).read_text(encoding="utf-8"))
@@ -110,14 +196,20 @@ def known(out: pathlib.Path, name: str, key: str) -> dict[str, Any] | None:
     return found if found.get("key") == key else None
 
 
+def write_result(out: pathlib.Path, name: str, result: Result) -> None:
+    """Writes the result of an evaluator, whole or not at all."""
+    content = json.dumps(sample_files.without_nan(result), indent=1)
+    files.write_whole(path_of(out, name), content)
+
+
 def path_of(out: pathlib.Path, name: str) -> pathlib.Path:
     """Returns where the result of an evaluator lies."""
     return out / "results" / f"{name}.json"
 
 
-def samples(
+def read_samples(
     out: pathlib.Path, name: str, log: Callable[[str], None] = print
-) -> tuple[list[sample_files.Record], dict[int, Any]]:
+) -> tuple[list[Record], dict[int, np.ndarray]]:
     """Returns the samples of an evaluator, see `samples.read`; none where they are broken."""
     try:
         return sample_files.read(out / "samples", name)
@@ -126,10 +218,10 @@ def samples(
         return [], {}
 
 
-def beside(
+def entries_that_stay(
     out: pathlib.Path,
-    mark: str,
-    now: Mapping[str, Asked],
+    fingerprint: str,
+    questions: Mapping[str, QuestionSet],
     left_out: Mapping[str, str],
     log: Callable[[str], None] = print,
 ) -> dict[str, Entry]:
@@ -137,19 +229,19 @@ def beside(
 
     Args:
         out: the folder.
-        mark: fingerprint of the checkpoint.
-        now: name -> what is asked this time.
+        fingerprint: of the checkpoint.
+        questions: name -> what is asked this time.
         left_out: names that have nothing to ask this time.
         log: receives a line for each reason why entries are dropped, and one for those that stay.
     """
-    kept, dropped = still_hold(_summary(out, log), out, mark, now)
+    kept, dropped = still_hold(_summary(out, log), out, fingerprint, questions)
     for name in left_out:
         if kept.pop(name, None):
             dropped[name] = "there is nothing to ask any longer"
     for why in dict.fromkeys(dropped.values()):
         names = [n for n, x in dropped.items() if x == why]
         log(f"earlier results that do not stay: {', '.join(names)} ({why})")
-    if stay := [n for n in kept if n not in now]:
+    if stay := [n for n in kept if n not in questions]:
         log(f"earlier results that stay in the summary and on the page: {', '.join(stay)}")
     return kept
 
@@ -170,80 +262,94 @@ def _summary(out: pathlib.Path, log: Callable[[str], None]) -> dict[str, Any]:
 
 
 def still_hold(
-    summary: Mapping[str, Any], out: pathlib.Path, mark: str, now: Mapping[str, Asked]
+    summary: Mapping[str, Any],
+    out: pathlib.Path,
+    fingerprint: str,
+    questions: Mapping[str, QuestionSet],
 ) -> tuple[dict[str, Entry], dict[str, str]]:
-    """Returns the entries of an earlier summary that belong beside those of `now`.
+    """Returns the entries of an earlier summary that belong beside those of `questions`.
 
     An entry holds if it is of the same checkpoint and version of the metrics, and its result and
     samples lie in the folder. A control also needs the real images of the same questions and
-    options, in `now` or among the entries that hold.
+    options, in `questions` or among the entries that hold.
 
     Args:
         summary: that lies in the folder.
         out: the folder.
-        mark: fingerprint of the checkpoint.
-        now: name -> what is asked this time.
+        fingerprint: of the checkpoint.
+        questions: name -> what is asked this time.
 
     Returns:
-        (name -> entry of those that hold, name -> why an other does not). Entries of `now` hold if
-        they are the answer to what is asked.
+        (name -> entry of those that hold, name -> why another does not). Entries of `questions`
+        hold if they are the answer to what is asked.
     """
     kept: dict[str, Entry] = {}
     dropped: dict[str, str] = {}
     for name, entry in summary["evals"].items():
         why = "it is of another checkpoint, or its files have changed since"
-        if summary.get("fingerprint") == mark:
-            why = _changed(name, entry, out, now.get(name))
+        if summary.get("fingerprint") == fingerprint:
+            why = _changed(name, entry, out, questions.get(name))
         if why:
             dropped[name] = why
         else:
             kept[name] = entry
-    real = {_same(x.spec, x.sha256) for x in now.values() if specs.control_of(x.spec) == "none"}
+    real = {
+        _questions_key(x.spec, x.sha256)
+        for x in questions.values()
+        if spec_lib.control_of(x.spec) == "none"
+    }
     real |= {
-        _same(e["asked"], e["sha256"])
+        _questions_key(e["asked"], e["sha256"])
         for e in kept.values()
-        if specs.control_of(e["asked"]) == "none"
+        if spec_lib.control_of(e["asked"]) == "none"
     }
     for name, entry in list(kept.items()):
         if (
-            specs.control_of(entry["asked"]) != "none"
-            and _same(entry["asked"], entry["sha256"]) not in real
+            spec_lib.control_of(entry["asked"]) != "none"
+            and _questions_key(entry["asked"], entry["sha256"]) not in real
         ):
             del kept[name]
             dropped[name] = "the real images are asked other questions, or with other options, now"
     return kept, dropped
 
 
-def with_intervals(
-    entry: Entry, name: str, out: pathlib.Path, by: str, resamples: int, seed: int
-) -> Entry:
+def with_intervals(entry: Entry, name: str, out: pathlib.Path, bootstrap: Bootstrap) -> Entry:
     """Returns an entry with intervals as they are asked for now.
 
     Args:
         entry: that holds.
         name: of its evaluator.
         out: the folder.
-        by, resamples, seed: see `summary.clusters` and `summary.intervals`.
+        bootstrap: how intervals are made now.
     """
-    bootstrap = {"by": by, "resamples": resamples, "seed": seed}
     if entry.get("bootstrap") == bootstrap:
         return entry
     records, _ = sample_files.read(out / "samples", name)
-    of = summaries.clusters(records, by, [sample_files.subject_of(r) for r in records])
-    points = specs.of(entry["asked"]["type"]).points
-    found = summaries.intervals(records, of, resamples, seed, points)
+    subjects = [sample_files.subject_of(r) for r in records]
+    clusters = summaries.clusters(records, bootstrap["by"], subjects)
+    found = _intervals(entry["asked"]["type"], records, clusters, bootstrap)
     return {**entry, "intervals": found, "bootstrap": bootstrap}
 
 
-def _changed(name: str, entry: Entry, out: pathlib.Path, now: Asked | None) -> str:
+def _intervals(
+    kind: str,
+    records: Sequence[Record],
+    clusters: Sequence[Hashable] | None,
+    bootstrap: Bootstrap,
+) -> Intervals:
+    points = spec_lib.class_of(kind).points
+    return summaries.intervals(records, clusters, bootstrap["resamples"], bootstrap["seed"], points)
+
+
+def _changed(name: str, entry: Entry, out: pathlib.Path, questions: QuestionSet | None) -> str:
     # Why an entry of the same checkpoint does not hold; "" if it does.
     if not entry.get("asked") or not entry.get("question"):
         return "an earlier version wrote it, which did not note what was asked"
     if entry.get("metrics_version") != metrics.VERSION:
         return f"its scores are of version {entry.get('metrics_version')} of the metrics"
-    if now is not None and now.question != entry["question"]:
+    if questions is not None and questions.question != entry["question"]:
         return "other questions or options are asked now"
-    if known(out, name, f"{entry['question']}-{metrics.VERSION}") is None:
+    if read_result(out, name, f"{entry['question']}-{metrics.VERSION}") is None:
         return f"its result is not in {path_of(out, name)}"
     try:
         records, _ = sample_files.read(out / "samples", name)
@@ -252,7 +358,7 @@ def _changed(name: str, entry: Entry, out: pathlib.Path, now: Asked | None) -> s
     return "" if records else "its samples are gone"
 
 
-def _same(spec: Mapping[str, Any], digest: str) -> str:
+def _questions_key(spec: Mapping[str, Any], digest: str) -> str:
     # Equal exactly for the same questions with whatever images.
     rest = {k: v for k, v in spec.items() if k != "control"}
     return json.dumps([rest, digest], sort_keys=True)

@@ -11,18 +11,17 @@ import math
 import pathlib
 import zipfile
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from big_rad import files
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
+from big_rad.evaluators.records import Entity, Record
 from big_rad.grounding import masks
 from big_rad.grounding.unicode import nfc
 from big_rad.inference import draw
 
-Record = dict[str, Any]
 _FIELDS = ("id", "scores")  # that every reader needs
 # What scores of records that do not name their image are called now.
 _RENAMED = {"accuracy": "accuracy_published", "recall": "recall_published"}
@@ -47,7 +46,9 @@ def write(
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [json.dumps(finite(r), ensure_ascii=False, allow_nan=False) + "\n" for r in records]
+    lines = [
+        json.dumps(without_nan(r), ensure_ascii=False, allow_nan=False) + "\n" for r in records
+    ]
     if pixels:
         packed = io.BytesIO()
         np.savez_compressed(packed, **{str(i): x for i, x in pixels.items()})
@@ -152,22 +153,22 @@ def _is_right(record: Record) -> bool:
     return bool(scores.get("accuracy", scores.get("accuracy_published")))
 
 
-def hallucinated(record: Record) -> list[Record]:
+def hallucinated(record: Record) -> list[Entity]:
     """Returns the predicted entities of whose class the reference names none."""
-    return _alone(record, "prediction", "reference")
+    return _without_counterpart(record, "prediction", "reference")
 
 
-def missed(record: Record) -> list[Record]:
+def missed(record: Record) -> list[Entity]:
     """Returns the reference's entities of whose class the prediction names none."""
-    return _alone(record, "reference", "prediction")
+    return _without_counterpart(record, "reference", "prediction")
 
 
-def _alone(record: Record, side: str, other: str) -> list[Record]:
+def _without_counterpart(record: Record, side: str, other: str) -> list[Entity]:
     there = {class_of(e) for e in record["boxes"][other]}
     return [e for e in record["boxes"][side] if class_of(e) not in there]
 
 
-def class_of(entity: Record) -> Any:
+def class_of(entity: Entity) -> int | str:
     """Returns what an entity is compared by: its class id, or its phrase if it has none.
 
     Case and the Unicode form of the phrase do not matter.
@@ -175,7 +176,9 @@ def class_of(entity: Record) -> Any:
     return entity["class_id"] or nfc(entity["phrase"].strip().lower())
 
 
-def with_most(records: Sequence[Record], count: Callable[[Record], Sequence[Any]]) -> list[Record]:
+def with_most(
+    records: Sequence[Record], count: Callable[[Record], Sequence[Entity]]
+) -> list[Record]:
     """Returns a few samples with most of what `count` finds in them, such as `missed`."""
     some = [r for r in records if count(r)]
     return sorted(some, key=lambda r: -len(count(r)))[:_PER_GROUP]
@@ -187,17 +190,17 @@ def followed(records: Sequence[Record]) -> list[Record]:
     return [records[round(i)] for i in places]
 
 
-def groups(records: Sequence[Record], kind: specs.Type) -> dict[str, list[Record]]:
+def groups(records: Sequence[Record], kind: spec_lib.Type) -> dict[str, list[Record]]:
     """Returns the samples that are looked at, in groups, as the class of the evaluator says.
 
     Args:
         records: of all samples.
         kind: type of the evaluator; one that cannot be imported has no groups.
     """
-    return specs.of(kind).groups(records)
+    return spec_lib.class_of(kind).groups(records)
 
 
-def shown(records: Sequence[Record], kind: specs.Type) -> list[Record]:
+def illustrated(records: Sequence[Record], kind: spec_lib.Type) -> list[Record]:
     """Returns all samples of which a page or TensorBoard may show the image.
 
     Args:
@@ -208,7 +211,7 @@ def shown(records: Sequence[Record], kind: specs.Type) -> list[Record]:
     return list({r["index"]: r for r in chosen}.values())
 
 
-def overlay(record: Mapping[str, Any], pixels: np.ndarray) -> Image.Image:
+def overlay(record: Record, pixels: np.ndarray) -> Image.Image:
     """Draws a sample's reference and predicted boxes, or masks, on its image.
 
     Args:
@@ -221,7 +224,7 @@ def overlay(record: Mapping[str, Any], pixels: np.ndarray) -> Image.Image:
     return draw.overlay(draw.displayable(pixels), marks)
 
 
-def overlays(evals: Mapping[str, Any]) -> Iterator[tuple[str, Image.Image]]:
+def overlays(evals: Mapping[str, spec_lib.Statement]) -> Iterator[tuple[str, Image.Image]]:
     """Yields (tag, picture) of the samples that are followed from evaluation to evaluation.
 
     Args:
@@ -236,29 +239,29 @@ def overlays(evals: Mapping[str, Any]) -> Iterator[tuple[str, Image.Image]]:
                 yield f"{name}/sample_{record['index']}", picture
 
 
-def is_drawn(entity: Record) -> bool:
+def is_drawn(entity: Entity) -> bool:
     """Returns whether an entity has a place: a model can write inverted boxes, and blank masks."""
     box = entity["box_pixels"]
     return box is not None and box[0] < box[2] and box[1] < box[3]
 
 
-def label(entity: Record) -> str:
+def label(entity: Entity) -> str:
     """Returns the name beside an entity's box: of its class, or what was written."""
     return (entity["class_name"] or entity["phrase"]).replace("_", " ")[:32]
 
 
-def _mark(make: Callable[..., draw.Mark], entity: Record) -> draw.Mark:
+def _mark(make: Callable[..., draw.Mark], entity: Entity) -> draw.Mark:
     mark = make(entity["box_pixels"], label(entity))
     runs = entity.get("mask")
     return mark if runs is None else dataclasses.replace(mark, mask=masks.from_runs(runs))
 
 
-def finite(x: Any) -> Any:
-    """Returns nested values as strict JSON takes them: NaN and infinities are None."""
+def without_nan(x: object) -> object:
+    """Returns nested values as strict JSON takes them: NaN and infinities become None."""
     if isinstance(x, dict):
-        return {k: finite(v) for k, v in x.items()}
+        return {k: without_nan(v) for k, v in x.items()}
     if isinstance(x, list | tuple):
-        return [finite(v) for v in x]
+        return [without_nan(v) for v in x]
     if isinstance(x, np.generic):
         x = x.item()
     return None if isinstance(x, float) and not math.isfinite(x) else x

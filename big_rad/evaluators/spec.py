@@ -16,6 +16,9 @@ import pathlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
+from big_rad.evaluators.records import Record
 from big_rad.registry import did_you_mean
 
 CONTROLS = ("none", "blank", "shuffled", "mirrored")
@@ -95,15 +98,15 @@ class Statement:
     missing: ClassVar[str] = ""
 
     data: Any
-    records: Sequence[Mapping[str, Any]] = ()
-    pixels: Mapping[int, Any] = {}
+    records: Sequence[Record] = ()
+    pixels: Mapping[int, np.ndarray] = {}
 
-    def run(self, params: Any) -> Iterator[tuple[str, float]]:
+    def run(self, params: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         """Evaluates parameters; yields (name of a score, value)."""
         raise NotImplementedError
 
     @classmethod
-    def groups(cls, records: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+    def groups(cls, records: Sequence[Record]) -> dict[str, list[Record]]:
         """Returns the samples that are looked at, in groups by name; nothing is shown without."""
         del records
         return {}
@@ -144,7 +147,7 @@ class Statement:
 Type = str | type[Statement]  # The `type` of an entry, or the class that it names.
 
 
-def find(kind: Any) -> type[Statement]:
+def find(kind: object) -> type[Statement]:
     """Returns the class that the `type` of an entry names, by importing it.
 
     Raises:
@@ -174,7 +177,7 @@ def find(kind: Any) -> type[Statement]:
     return found
 
 
-def of(kind: Any) -> type[Statement]:
+def class_of(kind: object) -> type[Statement]:
     """Returns the class that a `type` names, as `find`, for those who show what was found before.
 
     What cannot be imported gets a class that states nothing, with the reason in `missing`. A class

@@ -6,24 +6,25 @@ are resampled together unless asked otherwise. Knows records; no model and no da
 """
 
 import dataclasses
-from collections.abc import Collection, Hashable, Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Hashable, Sequence
 
 from big_rad.evaluators import headlines
 from big_rad.evaluators import samples as sample_files
+from big_rad.evaluators.records import Entity, Entry, Interval, Record, Summary
 from big_rad.metrics import bootstrap
 
 BY = ("image", "sample", "patient")
+Table = Sequence[Sequence[float | None]]  # a row for each sample, a column for each score
 _GROUPS = ("lang", "modality", "question_type")
 
 
 def intervals(
-    records: Sequence[Mapping[str, Any]],
-    clusters: Sequence[str] | None,
+    records: Sequence[Record],
+    clusters: Sequence[Hashable] | None,
     resamples: int = 10_000,
     seed: int = 0,
     points: bool | None = None,
-) -> dict[str, dict[str, dict[str, Any]]]:
+) -> dict[str, dict[str, Interval]]:
     """Returns intervals of all scores of samples.
 
     Args:
@@ -47,9 +48,9 @@ def intervals(
             for i, value in enumerate(values):
                 groups.setdefault(f"{field}={value or 'unknown'}", []).append(i)
     scores = list(records[0]["scores"]) if records else []
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    found: dict[str, dict[str, Interval]] = {}
 
-    def add(group: str, names: Sequence[str], members: Sequence[int], table: Any) -> None:
+    def add(group: str, names: Sequence[str], members: Sequence[int], table: Table) -> None:
         of = None if clusters is None else [clusters[i] for i in members]
         rows = bootstrap.interval(table, clusters=of, resamples=resamples, seed=seed)
         found[group] = {s: dataclasses.asdict(x) for s, x in zip(names, rows, strict=True) if x.n}
@@ -67,10 +68,10 @@ def intervals(
 
 
 def _by_class(
-    records: Sequence[Mapping[str, Any]], points: bool | None
-) -> dict[str, list[tuple[int, Any]]]:
+    records: Sequence[Record], points: bool | None
+) -> dict[str, list[tuple[int, Entity]]]:
     # Entities of the references with the place of their record; none where nothing is pointed at.
-    found: dict[str, list[tuple[int, Any]]] = {}
+    found: dict[str, list[tuple[int, Entity]]] = {}
     for i, record in enumerate(records):
         pointed = "g_iou" in record["scores"] if points is None else points
         for entity in record["boxes"]["reference"] if pointed else ():
@@ -79,7 +80,9 @@ def _by_class(
     return found
 
 
-def clusters(records: Sequence[Mapping[str, Any]], by: str, patients: Sequence[Hashable]) -> Any:
+def clusters(
+    records: Sequence[Record], by: str, patients: Sequence[Hashable]
+) -> Sequence[Hashable] | None:
     """Returns what samples are resampled by: the images, the patients, or None for each alone.
 
     Args:
@@ -90,17 +93,45 @@ def clusters(records: Sequence[Mapping[str, Any]], by: str, patients: Sequence[H
     Raises:
         ValueError: another `by`.
     """
-    if by not in BY:
-        raise ValueError(f"--by={by}: intervals are by {', '.join(BY)}")
+    check_by(by)
     if by == "sample":
         return None
     return list(patients) if by == "patient" else [sample_files.image_of(r) for r in records]
 
 
-def judged(summary: Mapping[str, Any], names: Collection[str]) -> int:
+def check_by(by: str) -> None:
+    """Checks what is resampled.
+
+    Raises:
+        ValueError: it is none of `BY`.
+    """
+    if by not in BY:
+        raise ValueError(f"--by={by}: intervals are by {', '.join(BY)}")
+
+
+def judged(summary: Summary, names: Collection[str]) -> int:
     """Returns how many answers of these evaluators a judge graded."""
     found = [summary["evals"].get(n, {}).get("metrics", {}) for n in names]
     return int(sum(m.get("llm_judged") or 0 for m in found))
+
+
+def unit(entry: Entry, by: str) -> str:
+    """Returns the noun of what an evaluator's samples are resampled by, such as "image".
+
+    Args:
+        entry: of the summary. Where its dataset names no patient, images take their place.
+        by: what was asked for, one of `BY`.
+    """
+    unnamed = entry.get("unnamed", 0)
+    if by != "patient" or not unnamed:
+        return by
+    return "image" if unnamed == entry.get("subjects") else "patient or image"
+
+
+def units(number: int, noun: str) -> str:
+    """Returns a number of units in words, such as "12 images", for a noun of `unit`."""
+    plural = noun.replace("patient or image", "patients or image") + "s"
+    return f"{number:,} {noun if number == 1 else plural}"
 
 
 def without_patients(images: int) -> str:
@@ -108,21 +139,22 @@ def without_patients(images: int) -> str:
     return f"{images} images name no patient; each counts as a patient of its own"
 
 
-def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
+def markdown(summary: Summary, groups: bool = True) -> str:
     """Returns a summary as Markdown: what was evaluated, scores, and those of groups."""
     step = f", step {summary['step']:,}" if summary.get("step") is not None else ""
+    nouns = {name: unit(entry, summary["by"]) for name, entry in summary["evals"].items()}
     lines = [f"# Evaluation of {summary['checkpoint']}{step}", ""]
     lines += [
         f"95 % intervals by {summary['by']}, {summary['resamples']:,} resamples, seed "
         f"{summary['seed']}.",
         "",
-        "| evaluator | dataset | split | n | sha256 of questions and references |",
-        "|---|---|---|---|---|",
+        "| evaluator | dataset | split | n | sha256 of questions and references | intervals by |",
+        "|---|---|---|---|---|---|",
     ]
     for name, entry in summary["evals"].items():
         lines.append(
             f"| {name} | {entry['dataset']} | {entry['split']} | {entry['n']} | "
-            f"`{entry['sha256'][:16]}` |"
+            f"`{entry['sha256'][:16]}` | {nouns[name]} |"
         )
     lines += [
         f"\n{name}: {without_patients(entry['unnamed'])}."
@@ -138,10 +170,12 @@ def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
     for name, entry in summary["evals"].items():
         for score, x in entry["intervals"][""].items():
             lines.append(
-                f"| {name} | {score} | {bootstrap.interval_text(x)} | {x['n']} | {x['clusters']} |"
+                f"| {name} | {score} | {bootstrap.interval_text(x)} | {x['n']} | "
+                f"{units(x['clusters'], nouns[name])} |"
             )
     grouped = groups and [
-        f"| {name} | {group} | {score} | {bootstrap.interval_text(x)} | {x['n']} |"
+        f"| {name} | {group} | {score} | {bootstrap.interval_text(x)} | {x['n']} | "
+        f"{units(x['clusters'], nouns[name])} |"
         for name, entry in summary["evals"].items()
         if entry["control"] == "none"
         for group, scores in entry["intervals"].items()
@@ -149,6 +183,7 @@ def markdown(summary: Mapping[str, Any], groups: bool = True) -> str:
         for score, x in scores.items()
     ]
     if grouped:
-        lines += ["", "| evaluator | group | score | mean (95 %) | n |", "|---|---|---|---|---|"]
+        lines += ["", "| evaluator | group | score | mean (95 %) | n | units |"]
+        lines += ["|---|---|---|---|---|---|"]
         lines += grouped
     return "\n".join(lines) + "\n"

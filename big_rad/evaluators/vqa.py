@@ -8,7 +8,7 @@ from typing import Any
 
 from big_rad.evaluators import base
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators.spec import Score
+from big_rad.evaluators import spec as spec_lib
 from big_rad.metrics import text as text_metrics
 
 _SCORES = {
@@ -31,18 +31,18 @@ class Evaluator(base.Evaluator):
     """
 
     scores = (
-        Score("f1", "F1", groups=_GROUPS),
-        Score("recall", "recall", groups=_GROUPS),
-        Score("accuracy", "accuracy", groups=_GROUPS),
-        Score("accuracy_yes_no", "accuracy, yes/no"),
-        Score("accuracy_multiple", "accuracy, multiple choice"),
-        Score("accuracy_closed", "accuracy, closed"),
-        Score("f1_open", "F1, open"),
-        Score("accuracy_open", "accuracy, open"),
-        Score("llm_score", "LLMScore", judged=True),
-        Score("recall_published", groups=_GROUPS),
-        Score("accuracy_published", groups=_GROUPS),
-        Score("n", count=True, groups=_GROUPS),
+        spec_lib.Score("f1", "F1", groups=_GROUPS),
+        spec_lib.Score("recall", "recall", groups=_GROUPS),
+        spec_lib.Score("accuracy", "accuracy", groups=_GROUPS),
+        spec_lib.Score("accuracy_yes_no", "accuracy, yes/no"),
+        spec_lib.Score("accuracy_multiple", "accuracy, multiple choice"),
+        spec_lib.Score("accuracy_closed", "accuracy, closed"),
+        spec_lib.Score("f1_open", "F1, open"),
+        spec_lib.Score("accuracy_open", "accuracy, open"),
+        spec_lib.Score("llm_score", "LLMScore", judged=True),
+        spec_lib.Score("recall_published", groups=_GROUPS),
+        spec_lib.Score("accuracy_published", groups=_GROUPS),
+        spec_lib.Score("n", count=True, groups=_GROUPS),
         *(s for s in base.SCORES if s.name != "n"),
     )
     main = ("f1", "accuracy")
@@ -65,46 +65,10 @@ class Evaluator(base.Evaluator):
             for s in samples
         ]
         kinds = [question_kind(s) for s in samples]
-        return summarise(samples, scores, list(_SCORES), kinds), scores
+        return base.summarise(samples, scores, list(_SCORES), kinds), scores
 
 
 def question_kind(sample: base.Sample) -> str:
     """Returns yes_no, multiple, closed, open, or what else the dataset's field says."""
     kind = sample.question_type.strip().lower().replace("/", "").replace("_", "").replace(" ", "")
     return {"yesno": "yes_no", "multiplechoice": "multiple"}.get(kind, kind)
-
-
-def summarise(
-    samples: Sequence[base.Sample],
-    scores: Sequence[dict[str, Any]],
-    names: Sequence[str],
-    kinds: Sequence[str] = (),
-) -> dict[str, float]:
-    """Means over all samples and over groups of them.
-
-    Args:
-        samples: what was asked.
-        scores: the scores of each.
-        names: the scores to average; None is left out.
-        kinds: a first grouping, one name a sample; "" is no group.
-
-    Returns:
-        {name, "n", name_group, n_group}: groups of `kinds` always, of language and modality only
-        if there are several.
-    """
-    groups: dict[str, list[int]] = {"": list(range(len(samples)))}
-    for i, kind in enumerate(kinds):
-        if kind:
-            groups.setdefault(kind, []).append(i)
-    for field in ("lang", "modality"):
-        values = [getattr(s, field) for s in samples]
-        if len(set(values)) > 1:
-            for i, value in enumerate(values):
-                groups.setdefault(value or f"no_{field}", []).append(i)
-    result = {}
-    for group, members in groups.items():
-        suffix = f"_{group}" if group else ""
-        for name in names:
-            result[name + suffix] = base.mean([scores[i].get(name) for i in members])
-        result["n" + suffix] = len(members)
-    return result

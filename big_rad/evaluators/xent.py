@@ -14,11 +14,11 @@ import numpy as np
 
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import spec
+from big_rad.evaluators import spec as spec_lib
 from big_rad.pp import prompts
 
 
-class Evaluator(spec.Statement):
+class Evaluator(spec_lib.Statement):
     """Scores the target tokens of a row, given those before them.
 
     Args:
@@ -38,12 +38,14 @@ class Evaluator(spec.Statement):
     """
 
     scores = (
-        spec.Score("loss", "loss of a token", True, groups=prompts.TASKS, beside="training_loss"),
-        spec.Score(
+        spec_lib.Score(
+            "loss", "loss of a token", True, groups=prompts.TASKS, beside="training_loss"
+        ),
+        spec_lib.Score(
             "token_accuracy", "token accuracy", groups=prompts.TASKS, beside="token_accuracy"
         ),
-        spec.Score("n", count=True),
-        spec.Score("n_tokens", count=True),
+        spec_lib.Score("n", count=True),
+        spec_lib.Score("n_tokens", count=True),
     )
     main = ("loss", "token_accuracy")
     titles = {"xent": "Held-out targets"}
@@ -58,7 +60,7 @@ class Evaluator(spec.Statement):
         data: eval_data.EvalData,
         *,
         name: str,
-        tokenizer: Any = None,
+        tokenizer: object = None,
         samples_dir: str | pathlib.Path | None = None,
         batch_size: int = 16,
         control: str = "none",
@@ -69,15 +71,15 @@ class Evaluator(spec.Statement):
         self._functions, self._samples_dir, self._rows = functions, samples_dir, batch_size
         self._view = eval_data.View(data, control, blank_value)
 
-    def run(self, params: Any) -> Iterator[tuple[str, float]]:
+    def run(self, params: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
         """Yields (name of a score, value)."""
         from big_rad import input_pipeline  # Pages read this class without it.
 
         sums: list[dict[str, float]] = []
         for batch in input_pipeline.eval_batches(self._view, self._rows):
             out = self._functions["loss"](params, batch)
-            asked = np.flatnonzero(batch["_mask"])  # The last batch is filled up.
-            sums += [{k: float(x[row]) for k, x in out.items()} for row in asked]
+            rows = np.flatnonzero(batch["_mask"])  # The last batch is filled up.
+            sums += [{k: float(x[row]) for k, x in out.items()} for row in rows]
         numbers: dict[Any, int] = {}  # In place of the patients' names.
         subjects = [numbers.setdefault(p, len(numbers)) for p in self.data.patients()]
         self.records = [self._record(i, one, subjects[i]) for i, one in enumerate(sums)]

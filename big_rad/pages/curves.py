@@ -68,15 +68,20 @@ def chart(
     for i, points in enumerate(kept.values()):
         parts.append(_line(points, x, y, i))
     gaps = sorted({s for p in kept.values() for s, v in p if v is None})
-    parts += [
-        f'<path class="gap" d="M{x(s) - 3:.1f} {bottom - 7}l6 6m0-6l-6 6"><title>step {s}: no '
-        "finite value</title></path>"
-        for s in gaps[:_MOST]
-    ]
+    parts += [_cross(x(s), bottom - 7, s) for s in gaps[:_MOST]]
+    words = esc(_description(title, kept))
     return (
         f'<figure class="chart"><figcaption><b>{esc(title)}</b>{_legend(kept)}</figcaption>'
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{esc(_told(title, kept))}">'
+        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{words}">'
         f'{"".join(parts)}</svg><p class="meta">{esc(_below(gaps, log, note))}</p></figure>'
+    )
+
+
+def _cross(x: float, y: float, step: int) -> str:
+    # Where a value is missing.
+    return (
+        f'<path class="gap" d="M{x - 3:.1f} {y}l6 6m0-6l-6 6"><title>step {step}: no '
+        "finite value</title></path>"
     )
 
 
@@ -217,7 +222,7 @@ def _last(points: Points) -> float:
     return next(v for _, v in reversed(points) if v is not None)
 
 
-def _told(title: str, series: Mapping[str, Points]) -> str:
+def _description(title: str, series: Mapping[str, Points]) -> str:
     # The chart in words, for those who do not see it.
     parts = []
     for name, points in series.items():

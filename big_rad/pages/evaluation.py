@@ -9,12 +9,13 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
+from big_rad.evaluators.records import Summary
 from big_rad.pages import parts as page_parts
 from big_rad.pages import run as run_page
 from big_rad.pages import score_cards
 from big_rad.pages import script as page_script
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from big_rad.pages import style as page_style
 from big_rad.workdir import run_dir
 from big_rad.workdir import state as run_state
@@ -23,7 +24,7 @@ _TITLE = "RadGrounder: evaluation"
 
 
 def write(
-    summary: Mapping[str, Any],
+    summary: Summary,
     out: str | pathlib.Path,
     log: Callable[[str], None] = print,
 ) -> None:
@@ -39,13 +40,13 @@ def write(
     """
     evals = {name: entry["asked"] for name, entry in summary["evals"].items()}
     results = {name: entry["metrics"] for name, entry in summary["evals"].items()}
-    sections = page.sections_of(evals, results, {}, pathlib.Path(out) / "samples")
+    sections = page_sections.sections_of(evals, results, {}, pathlib.Path(out) / "samples")
     parts = [
         page_parts.header({"title": _TITLE, "facts": _facts(summary)}),
         score_cards.html(summary, sections),
-        page.scores(sections),
+        page_sections.scores(sections),
         curves(summary["checkpoint"], evals, sections, log),
-        page.galleries(sections),
+        page_sections.galleries(sections),
     ]
     style = page_style.RUN + page_style.GALLERY + page_style.TILES
     page_parts.save(pathlib.Path(out) / "report.html", _TITLE, parts, style, page_script.GALLERY)
@@ -54,7 +55,7 @@ def write(
 def curves(
     checkpoint: str | pathlib.Path,
     evals: Mapping[str, Any],
-    sections: Sequence[page.Section],
+    sections: Sequence[page_sections.Section],
     log: Callable[[str], None] = print,
 ) -> str:
     """Returns how a run directory was trained, as HTML; "" for other checkpoints, which do not say.
@@ -74,8 +75,8 @@ def curves(
     except ValueError as e:
         log(f"no curves on the page: {e}")
         return ""
-    asked = (run.config or {}).get("evals") or {}
-    same = {n for n in evals if n in asked and _question(asked[n]) == _question(evals[n])}
+    own = (run.config or {}).get("evals") or {}
+    same = {n for n in evals if n in own and _question_key(own[n]) == _question_key(evals[n])}
     kept = []
     for section in sections:
         names = {c: n for c, n in section.names.items() if n in same}
@@ -83,11 +84,11 @@ def curves(
     return run_page.charts(run, kept)
 
 
-def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
+def _facts(summary: Summary) -> dict[str, str]:
     revision = (summary["revision"] or {}).get("revision", "")
     controls = sum(e["control"] != "none" for e in summary["evals"].values())
     facts = {
-        "checkpoint": _called(summary),
+        "checkpoint": _checkpoint_name(summary),
         "evaluations": f"{len(summary['evals']) - controls}, and {controls} of controls",
         "not finished": ", ".join(summary["unfinished"]),
         "left out": ", ".join(summary["left_out"]),
@@ -100,12 +101,12 @@ def _facts(summary: Mapping[str, Any]) -> dict[str, str]:
     return {k: v for k, v in facts.items() if v}
 
 
-def _called(summary: Mapping[str, Any]) -> str:
+def _checkpoint_name(summary: Summary) -> str:
     path = summary["checkpoint"]
     if summary.get("step") is None:
         return pathlib.Path(path).name
     return f"{run_dir.workdir_of(path).name}, step {summary['step']:,}"
 
 
-def _question(spec: Mapping[str, Any]) -> tuple[str, Any]:
-    return specs.data_key(spec), specs.control_of(spec)
+def _question_key(spec: Mapping[str, Any]) -> tuple[str, Any]:
+    return spec_lib.data_key(spec), spec_lib.control_of(spec)

@@ -6,19 +6,19 @@ which adds the filter, the links and the change of windows. Every text is escape
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 from PIL import Image
 
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
+from big_rad.evaluators.records import Entity, Record
 from big_rad.grounding import masks
 from big_rad.inference import draw
 from big_rad.pages.parts import esc, mark_entities, number
 from big_rad.pp import ops_image
 
-Record = Mapping[str, Any]
 _SIDES = {"reference": "ref", "prediction": "pred"}
 _OF_A_SAMPLE = ("hallucinations", "misses")  # groups that say what a sample may be besides
 _WINDOWS = ("wide", "soft tissue", "brain")
@@ -93,7 +93,7 @@ def _tagged(records: Sequence[Record], kind: str) -> list[tuple[Record, list[str
             _, tags = found.setdefault(record["index"], (record, []))
             if group not in _OF_A_SAMPLE:
                 tags.append(group)
-    if specs.of(kind).points:
+    if spec_lib.class_of(kind).points:
         for record, tags in found.values():
             tags += ["hallucination"] if sample_files.hallucinated(record) else []
             tags += ["miss"] if sample_files.missed(record) else []
@@ -181,7 +181,7 @@ def _marks(record: Record, height: int, width: int) -> str:
     return f'<svg viewBox="0 0 {width} {height}">{"".join(parts)}</svg>' if parts else ""
 
 
-def _shape(entity: Record) -> str:
+def _shape(entity: Entity) -> str:
     if entity.get("mask"):
         mask = masks.from_runs(entity["mask"])
         return f'<path class="in" d="{_rows(mask)}"/><path d="{_outline(mask)}"/>'
@@ -189,12 +189,12 @@ def _shape(entity: Record) -> str:
     return f'<rect x="{x1:g}" y="{y1:g}" width="{x2 - x1:g}" height="{y2 - y1:g}"/>'
 
 
-def _rows(mask: np.ndarray) -> str:
+def _rows(mask: Bool[np.ndarray, "height width"]) -> str:
     # A path that fills the mask: a rectangle a run of pixels.
     return "".join(f"M{x} {y}h{n}v1h-{n}z" for y, x, n in _runs(mask))
 
 
-def _outline(mask: np.ndarray) -> str:
+def _outline(mask: Bool[np.ndarray, "height width"]) -> str:
     # A path along the edges between its pixels and others.
     padded = np.pad(mask, 1)
     level = padded[1:, 1:-1] != padded[:-1, 1:-1]
@@ -203,7 +203,7 @@ def _outline(mask: np.ndarray) -> str:
     return "".join(lines + [f"M{x} {y}v{n}" for x, y, n in _runs(upright.T)])
 
 
-def _runs(rows: np.ndarray) -> list[tuple[int, int, int]]:
+def _runs(rows: Bool[np.ndarray, "height width"]) -> list[tuple[int, int, int]]:
     # (row, start, length) of the runs of True in each row.
     steps = np.diff(np.pad(rows, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     starts, ends = np.argwhere(steps == 1), np.argwhere(steps == -1)
@@ -217,7 +217,7 @@ def _text(record: Record, side: str) -> str:
     return mark_entities(record[f"{side}_text"], named, _SIDES[side]) or "–"
 
 
-def _named(record: Record, side: str) -> list[tuple[Record, str]]:
+def _named(record: Record, side: str) -> list[tuple[Entity, str]]:
     # Entities with the attributes that link the phrase, its mark, and its class on the other side.
     entities = record["boxes"][side]
     return [
@@ -226,15 +226,15 @@ def _named(record: Record, side: str) -> list[tuple[Record, str]]:
     ]
 
 
-def _title(entity: Record) -> str:
+def _title(entity: Entity) -> str:
     name = (entity["class_name"] or "unknown class").replace("_", " ")
     return name if entity.get("iou") is None else f"{name}, IoU {entity['iou']:.2f}"
 
 
-def _entities(record: Record) -> list[Record]:
+def _entities(record: Record) -> list[Entity]:
     return [e for side in _SIDES for e in record["boxes"][side]]
 
 
-def _value(text: Any) -> str:
+def _value(text: object) -> str:
     # One word that can stand in an attribute, in a list of words.
     return "".join(c if c.isalnum() else "_" for c in str(text))

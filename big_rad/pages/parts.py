@@ -16,7 +16,7 @@ import numpy as np
 from big_rad import files
 from big_rad.pages import style as page_style
 
-Record = Mapping[str, Any]
+Entity = Mapping[str, Any]  # As samples and predictions have it.
 
 
 def save(
@@ -67,12 +67,12 @@ def header(summary: Mapping[str, Any]) -> str:
     )
 
 
-def esc(x: Any) -> str:
+def esc(x: object) -> str:
     """Returns text that is safe in HTML, in attributes too."""
     return html.escape(str(x), quote=True)
 
 
-def number(x: Any) -> str:
+def number(x: object) -> str:
     """Returns a figure to read; anything else escaped, "–" for none."""
     if x is None or (isinstance(x, float) and not math.isfinite(x)):
         return "–"
@@ -96,7 +96,7 @@ def duration(seconds: float) -> str:
 
 
 def mark_entities(
-    text: str, entities: Sequence[Record], css_class: str | Callable[[Record], str]
+    text: str, entities: Sequence[Entity], css_class: str | Callable[[Entity], str]
 ) -> str:
     """Returns escaped text with phrases in <mark>; of entities that overlap, the first.
 

@@ -13,14 +13,14 @@ from typing import Any
 
 from big_rad.config import recipes as config_lib
 from big_rad.evaluators import before_after
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.pages import curves
 from big_rad.pages import parts as page_parts
 from big_rad.pages import script as page_script
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from big_rad.pages import style as page_style
 from big_rad.pages.parts import esc
-from big_rad.workdir import checkpoint
+from big_rad.workdir import checkpoint, run_dir
 from big_rad.workdir import state as run_state
 from big_rad.workdir.state import RunState
 
@@ -59,16 +59,17 @@ def write(
     now = now or datetime.datetime.now(datetime.UTC)
     results, steps = run.results()
     evals = (run.config or {}).get("evals") or {}
-    sections = page.sections_of(evals, results, steps, run.workdir / "samples")
+    sections = page_sections.sections_of(evals, results, steps, run.workdir / "samples")
     title = f"RadGrounder: {run.workdir.resolve().name}"
     parts = [
         page_parts.header({"title": title, "lead": _lead(run, now), "facts": _facts(run)}),
         _failure(run),
         _notes(run),
-        page.scores(sections) or "<section><h2>Scores</h2><p>No evaluation yet.</p></section>",
+        page_sections.scores(sections)
+        or "<section><h2>Scores</h2><p>No evaluation yet.</p></section>",
         _changes(run),
         charts(run, sections),
-        page.galleries(sections),
+        page_sections.galleries(sections),
         _left_out(run),
         _details(run),
         f'<footer class="note">{esc(_footer(run, now))}</footer>',
@@ -79,7 +80,7 @@ def write(
     )
 
 
-def charts(run: RunState, sections: Sequence[page.Section]) -> str:
+def charts(run: RunState, sections: Sequence[page_sections.Section]) -> str:
     """Returns the curves of a run as HTML; those of evaluations are of the sections given."""
     if not run.rows:
         return "<section><h2>Curves</h2><p>No metrics yet.</p></section>"
@@ -158,9 +159,7 @@ def _facts(run: RunState) -> dict[str, str]:
         facts["steps left at this rate"] = page_parts.duration(left)
     facts["examples left out"] = f"{len(run.rejects):,}"
     facts["steps left out"] = f"{len(run.skipped):,}"
-    if "best_step" in run.summary:
-        score = run.config.get("ckpt_best") if run.config else ""
-        facts["best step"] = f"{run.summary['best_step']:,}" + (f", by {score}" if score else "")
+    facts |= _best_step(run)
     if run.starts:
         facts["devices"] = _devices(run.hardware)
     if run.parameters_of:
@@ -172,6 +171,18 @@ def _facts(run: RunState) -> dict[str, str]:
         facts["seed"] = str(run.config.get("seed", "–"))
         facts["box codec"] = _codec_name(run.config.get("codec"))
     return facts
+
+
+def _best_step(run: RunState) -> dict[str, str]:
+    # Of a run that goes on, the best step is that of its rows: the summary is of its last end.
+    score = (run.config.get("ckpt_best") or "") if run.config else ""
+    by = f", by {score}" if score else ""
+    if run.finished or not run.config:
+        step = run.summary.get("best_step")
+        return {} if step is None else {"best step": f"{step:,}{by}"}
+    lowest = run.config.get("ckpt_best_mode") == "min"
+    best = run_dir.best_of(run.rows, score, lowest) if score else None
+    return {} if best is None else {"best step so far": f"{best.step:,}{by}"}
 
 
 def _notes(run: RunState) -> str:
@@ -203,7 +214,7 @@ def _devices(hardware: Mapping[str, Any]) -> str:
     return f"{text}, {memory / 2**30:.0f} GiB each" if memory else text
 
 
-def _codec_name(codec: Any) -> str:
+def _codec_name(codec: str | Mapping[str, Any] | None) -> str:
     if not hasattr(codec, "items"):
         return str(codec or "–")
     grid = f"(grid={codec['grid']})" if codec.get("grid") else ""
@@ -240,7 +251,7 @@ def _present(run: RunState) -> list[tuple[str, dict[str, str], bool]]:
 
 
 def _evaluations(
-    run: RunState, sections: Sequence[page.Section], again: Sequence[int]
+    run: RunState, sections: Sequence[page_sections.Section], again: Sequence[int]
 ) -> tuple[str, str]:
     # Charts of what was evaluated more than once: of the main scores, and of the others.
     main, others = [], []
@@ -248,7 +259,7 @@ def _evaluations(
         cls = section.cls
         for metric, label in section.labels().items():
             series = {
-                page.CONTROL_NAMES[control]: _points(run.rows, f"{name}/{metric}")
+                page_sections.CONTROL_NAMES[control]: _points(run.rows, f"{name}/{metric}")
                 for control, name in section.names.items()
             }
             if max(map(len, series.values()), default=0) < 2:
@@ -261,7 +272,7 @@ def _evaluations(
 
 
 def _beside(
-    run: RunState, score: specs.Score | None, drawn: int
+    run: RunState, score: spec_lib.Score | None, drawn: int
 ) -> dict[str, list[tuple[int, float | None]]]:
     # The figure of training that a score is drawn with, if there is room for another line.
     if score is None or not score.beside or drawn >= curves.STYLES:

@@ -4,11 +4,12 @@ Takes what `summary.intervals` returns, and gives HTML.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from big_rad.evaluators import headlines
+from big_rad.evaluators import summary as summaries
+from big_rad.evaluators.records import Entry, Interval, Intervals, Summary
 from big_rad.metrics import bootstrap
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from big_rad.pages.parts import esc
 
 _GROUPS = {  # field of a group -> its heading
@@ -21,7 +22,7 @@ _NAMES = {"en": "English", "de": "German", "yesno": "yes/no"}
 _MOST = 8  # classes before the others are folded away
 
 
-def html(summary: Mapping[str, Any], sections: Sequence[page.Section]) -> str:
+def html(summary: Summary, sections: Sequence[page_sections.Section]) -> str:
     """Returns the cards; "" without any section.
 
     Args:
@@ -30,30 +31,33 @@ def html(summary: Mapping[str, Any], sections: Sequence[page.Section]) -> str:
     """
     if not sections:
         return ""
-    cards = "".join(_card(summary["evals"], s) for s in sections)
+    cards = "".join(_card(summary, s) for s in sections)
     return (
         f'<section><h2>Scores with intervals</h2><div class="tiles">{cards}</div>'
-        f'<p class="note">Bars are 95 % intervals by bootstrap over each {esc(summary["by"])}, '
-        f"{summary['resamples']:,} resamples; of one image there is none. The thin lines: the same "
-        "questions with a blank image, another patient's, or the true one mirrored.</p></section>"
+        '<p class="note">Bars are 95 % intervals by bootstrap over what each card names, '
+        f"{summary['resamples']:,} resamples; of a single one there is none. The thin lines: the "
+        "same questions with a blank image, another patient's, or the true one mirrored.</p>"
+        "</section>"
     )
 
 
-def _card(evals: Mapping[str, Any], section: page.Section) -> str:
+def _card(summary: Summary, section: page_sections.Section) -> str:
+    evals = summary["evals"]
     entry = evals[section.names["none"]]
     found, labels = entry["intervals"], section.labels()
     main = next(iter((*section.cls.main, *found[""])), "")
     label = labels.get(main, main)
     x = found[""].get(main)
     controls = {
-        page.CONTROL_NAMES[c]: evals[n]["intervals"][""][main]["mean"]
+        page_sections.CONTROL_NAMES[c]: evals[n]["intervals"][""][main]["mean"]
         for c, n in section.names.items()
         if c != "none" and n in evals and main in evals[n]["intervals"][""]
     }
     counted = "" if x is None or x["n"] == entry["n"] else f", {x['n']:,} of them count here"
     graded = headlines.graded(entry.get("metrics", {}))
     graded = f", {graded}" if graded else ""
-    what = f"{entry['dataset']} {entry['split']}, n = {entry['n']:,}{counted}{graded}"
+    by = "" if x is None else _by(entry, summary["by"], x)
+    what = f"{entry['dataset']} {entry['split']}, n = {entry['n']:,}{counted}{graded}{by}"
     figure = "–" if x is None else f"{x['mean']:.3f}"
     between = "" if x is None else f"{x['low']:.3f} to {x['high']:.3f}"
     bar = "" if x is None else _bar(x, controls)
@@ -68,7 +72,12 @@ def _card(evals: Mapping[str, Any], section: page.Section) -> str:
     )
 
 
-def _groups(found: Mapping[str, Any], main: str) -> str:
+def _by(entry: Entry, by: str, x: Interval) -> str:
+    # What the intervals of a card are over: of patients on one, of images on another.
+    return f", intervals by {summaries.unit(entry, by)} ({x['clusters']:,})"
+
+
+def _groups(found: Intervals, main: str) -> str:
     parts = []
     for field, heading in _GROUPS.items():
         score = "entity_iou" if field == "class" else main
@@ -88,7 +97,7 @@ def _groups(found: Mapping[str, Any], main: str) -> str:
     return "".join(parts)
 
 
-def _rows(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
+def _rows(rows: Sequence[tuple[str, Interval]]) -> str:
     made = "".join(
         f"<dt>{esc(_NAMES.get(name, name).replace('_', ' '))} <small>{x['n']:,}</small></dt>"
         f"<dd>{_bar(x)}<span>{x['mean']:.2f}</span></dd>"
@@ -97,7 +106,7 @@ def _rows(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> str:
     return f'<dl class="groups">{made}</dl>'
 
 
-def _bar(x: Mapping[str, Any], controls: Mapping[str, float] | None = None) -> str:
+def _bar(x: Interval, controls: Mapping[str, float] | None = None) -> str:
     # From 0 to 1: the interval as a band, the mean as a line, controls as dashed lines. A score
     # outside, such as a loss, has no such scale.
     if x["mean"] > 1 + 1e-6 or x["mean"] < -1e-6:
@@ -115,7 +124,7 @@ def _bar(x: Mapping[str, Any], controls: Mapping[str, float] | None = None) -> s
     )
 
 
-def _table(scores: Mapping[str, Any], labels: Mapping[str, str]) -> str:
+def _table(scores: Mapping[str, Interval], labels: Mapping[str, str]) -> str:
     rows = "".join(
         f'<tr><th scope="row">{esc(labels.get(name, name.replace("_", " ")))}</th>'
         f"<td>{bootstrap.interval_text(x)}</td><td>{x['n']:,}</td></tr>"

@@ -14,11 +14,11 @@ import numpy as np
 
 from big_rad.evaluators import headlines
 from big_rad.evaluators import samples as sample_files
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
+from big_rad.evaluators.records import Record
 from big_rad.pages import gallery
 from big_rad.pages.parts import esc, number
 
-Record = Mapping[str, Any]
 CONTROL_NAMES = {
     "none": "real image",
     "blank": "blank",
@@ -62,9 +62,9 @@ class Section:
     names: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     @property
-    def cls(self) -> type[specs.Statement]:
+    def cls(self) -> type[spec_lib.Statement]:
         """The class of the evaluator; one that cannot be imported states nothing."""
-        return specs.of(self.kind)
+        return spec_lib.class_of(self.kind)
 
     def labels(self) -> dict[str, str]:
         """Returns the scores that are shown, with their titles.
@@ -108,12 +108,12 @@ def sections_of(
     sections = []
     for name, spec in evals.items():
         kind = spec.get("type")
-        if specs.control_of(spec) != "none":
+        if spec_lib.control_of(spec) != "none":
             continue
         names = {
-            specs.control_of(other): n
+            spec_lib.control_of(other): n
             for n, other in evals.items()
-            if other.get("type") == kind and specs.data_key(other) == specs.data_key(spec)
+            if other.get("type") == kind and spec_lib.data_key(other) == spec_lib.data_key(spec)
         }
         names["none"] = name
         found = {control: results[n] for control, n in names.items() if n in results}
@@ -178,7 +178,7 @@ def _is_shown(control: str, sections: Sequence[Section]) -> bool:
     return control == "none" or any(control in s.results for s in sections)
 
 
-def _gain(cls: type[specs.Statement], metric: str, values: Mapping[str, float | None]) -> str:
+def _gain(cls: type[spec_lib.Statement], metric: str, values: Mapping[str, float | None]) -> str:
     finite = {k: v for k, v in values.items() if v is not None and math.isfinite(v)}
     real, controls = finite.get("none"), [finite[c] for c in _WITHOUT if c in finite]
     if real is None or not controls or not _higher(cls, metric):
@@ -187,14 +187,14 @@ def _gain(cls: type[specs.Statement], metric: str, values: Mapping[str, float | 
     return f"{gain:+.3f}"
 
 
-def _figure(cls: type[specs.Statement], metric: str, value: float | None) -> str:
+def _figure(cls: type[spec_lib.Statement], metric: str, value: float | None) -> str:
     # A loss may be above 1, and its digits still count.
     if value is not None and abs(value) > 1 and math.isfinite(value) and cls.lowest(metric):
         return f"{value:.3f}"
     return number(value)
 
 
-def _higher(cls: type[specs.Statement], metric: str) -> bool:
+def _higher(cls: type[spec_lib.Statement], metric: str) -> bool:
     # Whether a score is known to be better when it is higher.
     score = cls.stated(metric)
     return score is not None and not score.lowest and not score.count

@@ -56,6 +56,12 @@ class Place:
     named: bool = False
     note: str = ""
 
+    @property
+    def files(self) -> pathlib.Path:
+        """The folder whose files are what `locate` may choose: one step's, or that of all steps
+        where the last one counts, which may become another."""
+        return self.folder if self.named or self.best is not None else self.folder.parent
+
     def __str__(self):
         if self.named:
             return f"step {self.step}, as named"
@@ -115,17 +121,6 @@ def locate(path: str | pathlib.Path, step: int | None = None) -> Place:
         note = f"the checkpoint of step {wanted.step}, {wanted}, is not there"
     step = best.step if best else steps[-1]
     return Place(workdir, folder / str(step), step, steps[-1], best, note=note)
-
-
-def files_of(path: str | pathlib.Path) -> pathlib.Path:
-    """Returns the folder whose files are what `locate` may choose: one step's, or that of all steps
-    where the last one counts, which may become another.
-
-    Raises:
-        FileNotFoundError: as `locate`.
-    """
-    place = locate(path)
-    return place.folder if place.named or place.best is not None else place.folder.parent
 
 
 def has_checkpoints(workdir: str | pathlib.Path) -> bool:

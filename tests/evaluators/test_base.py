@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from big_rad import evaluators
-from big_rad.evaluators import base, grounded, samples, vqa
+from big_rad.evaluators import base, grounded, vqa
 from big_rad.evaluators import data as eval_data
+from big_rad.evaluators import samples as sample_files
 from big_rad.grounding import classes
 from big_rad.grounding import codec as codecs
 from tests.helpers.answered import CODEC, Model, Source, preprocess, tiny
@@ -91,7 +92,7 @@ def test_vqa_groups_by_the_dataset_field_and_counts():
 def test_sample_scores_average_to_the_yielded_values(control, tmp_path):
     made, _ = evaluator(vqa, ANSWERS, ANSWERS[::-1], tmp_path, control=control)
     metrics = dict(made.run({}))
-    records, _ = samples.read(tmp_path, "test")
+    records, _ = sample_files.read(tmp_path, "test")
     assert len(records) == 10
     for name in ("f1", "recall", "accuracy"):
         assert base.mean([r["scores"][name] for r in records]) == pytest.approx(metrics[name])
@@ -103,7 +104,7 @@ def test_grounded_samples_average_to_the_yielded_values_and_hold_pixel_boxes(tmp
     answers = [f"The {liver}.", f"A {liver}.", f"A {spleen}.", "Nothing.", "The <p bbox="] * 2
     made, _ = evaluator(grounded, references, answers, tmp_path)
     metrics = dict(made.run({}))
-    records, _ = samples.read(tmp_path, "test")
+    records, _ = sample_files.read(tmp_path, "test")
     for name in ("g_iou", "report_f1", "hallucination_rate", "valid_markup"):
         expected = base.mean([r["scores"][name] for r in records])
         assert metrics[name] == pytest.approx(expected), name
@@ -236,15 +237,15 @@ def test_a_limit_below_one_is_an_error(limit):
 
 
 def test_answers_that_never_end_are_counted():
-    made, model = evaluator(vqa, ANSWERS, ANSWERS)
-    plain = model.__call__
+    model = Model(ANSWERS)
 
     def endless(params, batch, *, max_new_tokens, masks=True):
-        out = plain(params, batch, max_new_tokens=max_new_tokens)
+        out = model(params, batch, max_new_tokens=max_new_tokens)
         out["tokens"][:] = tiny().encode("x")[-1]
         return out
 
-    made._predict_fns = {"generate": endless}
+    data = eval_data.EvalData(Source(ANSWERS), preprocess)
+    made = vqa.Evaluator({"generate": endless}, data, name="test", tokenizer=tiny())
     assert dict(made.run({}))["unfinished"] == 1.0
 
 

@@ -5,10 +5,12 @@ import pytest
 from big_rad import evaluators
 from big_rad.datasets import core
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import headlines, samples
+from big_rad.evaluators import headlines
+from big_rad.evaluators import samples as sample_files
 from big_rad.inference import draw
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from big_rad.pp import tokenizer as tokenizers
+from tests.helpers import html_page
 
 PP = (
     "load|normalize('medgemma')|resize(28)|prompt(style='both', grounded='always')"
@@ -131,21 +133,22 @@ def test_page_of_evaluators_that_ran_shows_their_samples(build, tmp_path):
     evals = build("grounded", "report")
     data = next(iter(evals.values())).data
     results = {n: dict(e.run(answers(data))) for n, e in evals.items()}
-    sections = page.sections_of(build.specs, results, {}, tmp_path)
-    text = page.scores(sections) + page.galleries(sections)
-    assert text.count("<article") == text.count('<div class="stage"><img') == 6
-    assert "<td>1.000</td><td>0.000</td>" in text
+    sections = page_sections.sections_of(build.specs, results, {}, tmp_path)
+    page = html_page.parse(page_sections.scores(sections) + page_sections.galleries(sections))
+    pictures = [stage.all("img") for stage in page.all("div", "stage")]
+    assert len(page.all("article")) == len(pictures) == 6 and all(pictures)
+    assert ["G-IoU", "1.000", "0.000"] in [row[:3] for row in page.cells()]
 
 
 def test_images_are_kept_of_what_is_shown_and_of_real_images_alone(build, tmp_path):
     evals = build("grounded", "report")
     for name, evaluator in evals.items():
         list(evaluator.run(answers(evaluator.data)))
-        records, pixels = samples.read(tmp_path, name)
+        records, pixels = sample_files.read(tmp_path, name)
         assert len(records) == 6
         assert sorted(pixels) == (list(range(6)) if name == "report_none" else [])
     shown = draw.seen(evals["report_none"].image(2), "CT")
-    np.testing.assert_array_equal(samples.read(tmp_path, "report_none")[1][2], shown)
+    np.testing.assert_array_equal(sample_files.read(tmp_path, "report_none")[1][2], shown)
 
 
 def test_metrics_of_samples_files_carry_the_image_shown(build):

@@ -38,6 +38,21 @@ def test_a_line_for_each_question_says_the_main_score_the_controls_and_whether_i
     assert lines(before=better)[0].endswith(", best 0.200 at step 40")
 
 
+def test_step_0_has_no_checkpoint_so_it_is_never_the_best_and_a_better_value_there_is_said():
+    first = {"step": 0, "val/g_iou": 0.3}
+    (line, _) = lines(before=[first])
+    assert line.endswith("(blank 0.010), best so far, 0.300 before training")
+    (line, _) = lines(before=[first, {"step": 15, "val/g_iou": 0.2}])
+    assert line.endswith("best 0.200 at step 15, 0.300 before training")
+    (line, _) = lines(before=[first | {"val/g_iou": 0.01}])
+    assert line.endswith("(blank 0.010), best so far")
+    lowest = dict(chosen="val/report_f1", lowest=True)
+    (line, _) = lines(before=[{"step": 0, "val/report_f1": 0.4}], **lowest)
+    assert line.endswith("best so far, 0.400 before training")
+    (line, _) = headlines.lines(0, METRICS, EVALS)
+    assert line == "eval step 0: val g_iou 0.073 (blank 0.010)"
+
+
 def test_what_chooses_checkpoints_is_shown_in_its_place_and_may_be_best_when_lowest():
     before = [{"step": 15, "val/report_f1": 0.6}]
     (first, _) = lines(before=before, chosen="val/report_f1", lowest=True)

@@ -8,15 +8,28 @@ import pytest
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import grounded, vqa
 from big_rad.grounding import masks
-from big_rad.pages import gallery
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from tests.helpers import answered as shared
+from tests.helpers import html_page
 
 REFERENCES = ["The <seg>liver</seg> and the <seg>spleen</seg>.", "No <seg>aorta</seg>.", "Normal."]
 ANSWERS = ["The <seg>spleen</seg>, <seg>liver</seg>.", "No <seg>aorta</seg>.", "A <seg>rib</seg>."]
 CLASSES = [[5, 1], [52], []]
 SEGMAP = np.zeros((8, 8), np.uint8)
 SEGMAP[:, :4], SEGMAP[:4, 6:], SEGMAP[6:, 6:] = 5, 1, 52
+
+
+def answering_with_masks():
+    """A function that answers from a table, with masks of which one is too large."""
+    answers = shared.Model(ANSWERS)
+
+    def generate(params, batch, **kw):
+        out = answers(params, batch, **kw)
+        made = np.zeros((len(batch["text"]), 3, 8, 8), bool)
+        made[0, 0], made[0, 1] = SEGMAP == 1, SEGMAP > 0  # the spleen right, too much liver
+        return out | {"masks": made, "num_masks": np.array([2, 1, 1, 0])[: len(made)]}
+
+    return generate
 
 
 @pytest.fixture
@@ -26,18 +39,10 @@ def made(tmp_path):
         out = shared.preprocess(example)
         return out | {"segmap": SEGMAP, "mask_classes": CLASSES[k]}
 
-    answers = shared.Model(ANSWERS)
-
-    def generate(params, batch, **kw):
-        out = answers(params, batch, **kw)
-        made = np.zeros((len(batch["text"]), 3, 8, 8), bool)
-        made[0, 0], made[0, 1] = SEGMAP == 1, SEGMAP > 0  # the spleen right, too much liver
-        return out | {"masks": made, "num_masks": np.array([2, 1, 1, 0])[: len(made)]}
-
     data = eval_data.EvalData(shared.Source(REFERENCES, task="report"), preprocess)
     evaluator = grounded.Evaluator(
-        {"generate": generate}, data, name="test", tokenizer=shared.tiny(), samples_dir=tmp_path,
-        batch_size=4, max_new_tokens=48, codec=shared.CODEC,
+        {"generate": answering_with_masks()}, data, name="test", tokenizer=shared.tiny(),
+        samples_dir=tmp_path, batch_size=4, max_new_tokens=48, codec=shared.CODEC,
     )  # fmt: skip
     return evaluator, dict(evaluator.run({})), tmp_path
 
@@ -74,16 +79,17 @@ def test_the_samples_file_holds_the_masks_and_the_classes_of_the_lexicon(made):
 def test_the_page_draws_masks_in_place_of_rectangles(made):
     evaluator, metrics, folder = made
     spec = {"test": dict(type="grounded")}
-    sections = page.sections_of(spec, {"test": metrics}, {}, folder)
-    text = page.scores(sections) + page.galleries(sections)
-    assert "<rect" not in text
-    for value in (5, 1):  # As the reference has them, filled row by row.
-        filled = "".join(gallery._rows(SEGMAP == value))
-        assert f'<path class="in" d="{filled}"/>' in text
-    assert "blank masks" in text and "mean Dice" in text
-    by_class = text.split("By class (3)")[1].split("</details>")[0]
-    assert '<th scope="row">spleen</th><td>1</td><td>1</td><td>1</td><td>1.000</td>' in by_class
-    assert "rib" not in by_class  # None of the classes.
+    sections = page_sections.sections_of(spec, {"test": metrics}, {}, folder)
+    page = html_page.parse(page_sections.scores(sections) + page_sections.galleries(sections))
+    assert not page.all("rect")
+    drawn = {path.get("d") for path in page.all("path", "in")}
+    liver = "".join(f"M0 {y}h4v1h-4z" for y in range(8))  # As the reference has them, row by row.
+    spleen = "".join(f"M6 {y}h2v1h-2z" for y in range(4))
+    assert {liver, spleen} <= drawn
+    assert {"blank masks", "mean Dice of matched masks"} <= {row[0] for row in page.cells()}
+    (by_class,) = [d for d in page.all("details") if d.one("summary").words == "By class (3)"]
+    assert ["spleen", "1", "1", "1", "1.000"] in [row[:5] for row in by_class.cells()]
+    assert "rib" not in by_class.words  # None of the classes.
 
 
 def test_a_text_without_masks_in_the_data_and_questions_need_none(tmp_path):
@@ -113,12 +119,11 @@ def test_a_text_without_masks_in_the_data_and_questions_need_none(tmp_path):
     assert asked == [True, False]
 
 
-def test_references_with_boxes_for_a_model_with_masks_are_an_error(made):
-    evaluator, _, _ = made
+def test_references_with_boxes_for_a_model_with_masks_are_an_error():
     box = "The <p bbox=<loc0000><loc0000><loc0100><loc0100> id=<seg005>>liver</p>."
     data = eval_data.EvalData(shared.Source([box] * 3, task="report"), shared.preprocess)
     other = grounded.Evaluator(
-        evaluator._predict_fns, data, name="mixed", tokenizer=shared.tiny(),
+        {"generate": answering_with_masks()}, data, name="mixed", tokenizer=shared.tiny(),
         batch_size=4, max_new_tokens=48, codec=shared.CODEC,
     )  # fmt: skip
     with pytest.raises(ValueError, match=r"config.evals.mixed.pp .* give it ground\('masks'\)"):

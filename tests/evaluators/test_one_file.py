@@ -15,11 +15,11 @@ from big_rad.evaluators import before_after, controls, headlines
 from big_rad.evaluators import data as eval_data
 from big_rad.pages import evaluation as evaluation_page
 from big_rad.pages import run as run_page
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from big_rad.pp import tokenizer as tokenizers
 from configs import demo
+from tests.helpers import html_page, made_evaluation, made_run
 from tests.helpers import lab as lab_lib
-from tests.helpers import made_evaluation, made_run
 
 ROOT = pathlib.Path(__file__).parents[2]
 ENTRY = dict(type=lab_lib.TYPE, builder="phantom", split="validation", pp="load", every=4)
@@ -97,16 +97,24 @@ def made(folder):
     lines = [made_run.line(4), line(4, 2.0), made_run.line(8), line(8, 1.0)]
     config = made_run.config(evals=EVALS)
     workdir = made_run.write(folder, lines=lines, starts=[made_run.start()], config=config)
-    return run_page.write(workdir, now=MORNING).read_text(encoding="utf-8")
+    return html_page.read(run_page.write(workdir, now=MORNING))
+
+
+def charts(page):
+    """Returns the titles of the page's charts with the names of their lines."""
+    heads = [head.all("b")[0].words for head in page.all("figcaption")]
+    lines = [[s.words for s in head.all("span", "line")] for head in page.all("figcaption")]
+    return dict(zip(heads, lines, strict=True))
 
 
 def test_a_page_shows_its_titles_and_draws_its_curve_beside_that_of_training(lab, tmp_path):
-    text = made(tmp_path / "run")
-    assert ">Texts held out</a>" in text and "raw names" not in text
-    row = '<th scope="row" title="loss">token loss</th><td>1.000</td><td>2.500</td><td>–</td>'
-    assert row in text
-    curve = text.split("<b>Texts held out: token loss</b>")[1].split("</figcaption>")[0]
-    assert [x in curve for x in ("real image", "blank", "training")] == [True] * 3
+    page = made(tmp_path / "run")
+    assert page.one("table", "scores").one("a").words == "Texts held out"
+    assert "raw names" not in page.words
+    assert ["token loss", "1.000", "2.500", "–"] in page.cells()
+    assert page.one("th", title="loss").words == "token loss"
+    lines = charts(page)["Texts held out: token loss"]
+    assert [x.rpartition(" ")[0] for x in lines] == ["real image", "blank", "training"]
 
 
 def test_a_page_of_a_type_that_is_gone_has_raw_names_and_says_so(lab, tmp_path):
@@ -116,10 +124,11 @@ def test_a_page_of_a_type_that_is_gone_has_raw_names_and_says_so(lab, tmp_path):
         else:
             (lab / "held_out.py").unlink()
         lab_lib.forget()
-        text = made(tmp_path / hide)
-        assert "raw names" in text and lab_lib.TYPE in text and "cannot be imported" in text
-        assert '<th scope="row" title="loss">loss</th><td>1.000</td><td>2.5</td>' in text
-        assert "<b>Held out: loss</b>" in text
+        page = made(tmp_path / hide)
+        said = [p.words for p in page.all("p", "note") if "raw names" in p.words]
+        assert len(said) == 1 and lab_lib.TYPE in said[0] and "cannot be imported" in said[0]
+        assert ["loss", "1.000", "2.5"] in [row[:3] for row in page.cells()]
+        assert page.one("th", title="loss").words == "loss" and "Held out: loss" in charts(page)
         with pytest.raises(ValueError, match="config.evals.x.type is .*cannot be imported"):
             evaluators.check("x", ENTRY)
 
@@ -134,11 +143,13 @@ def test_the_page_of_an_evaluation_does_with_and_without_the_class(lab, tmp_path
     entry |= dict(asked=ENTRY, metrics={"loss": 2.0, "right": 0.5})
     for title, label in (("Texts held out", "token loss"), ("Held out", "loss")):
         evaluation_page.write(summary, folder)
-        text = (folder / "report.html").read_text(encoding="utf-8")
-        assert f"<h3>{title}</h3>" in text and f"<b>2.000</b> {label} <span>" in text
-        card = text.split('<p class="figure">')[1].split("<details>")[0]
-        assert 'class="bar"' not in card  # A loss is not on the scale from 0 to 1.
-        assert "12 samples, which are not drawn" in text or title == "Held out"
+        page = html_page.read(folder / "report.html")
+        card = page.one("article", "tile")
+        assert card.one("h3").words == title
+        assert card.one("p", "figure").words.startswith(f"2.000 {label} ")
+        assert not card.all("div", "bar")  # A loss is not on the scale from 0 to 1.
+        notes = [p.words for p in page.all("p", "note")]
+        assert "12 samples, which are not drawn." in notes or title == "Held out"
         (lab / "held_out.py").unlink(missing_ok=True)
         lab_lib.forget()
 
@@ -163,10 +174,14 @@ def test_the_example_of_the_documentation_is_a_whole_evaluator(lab, tmp_path):
     made = evaluators.build("length", entry, samples_dir=tmp_path / "samples", **common)
     found = dict(made.run({}))
     assert found["words"] == pytest.approx(8 / 3) and found["wrong_length"] == pytest.approx(2 / 3)
-    (section,) = page.sections_of({"length": entry}, {"length": found}, {}, tmp_path / "samples")
-    shown = page.scores([section]) + page.galleries([section])
-    assert "Length of answers" in shown and "words too many or too few" in shown
-    assert shown.count("<article") == 3  # Also the one that is neither best nor worst.
+    (section,) = page_sections.sections_of(
+        {"length": entry}, {"length": found}, {}, tmp_path / "samples"
+    )
+    page = html_page.parse(page_sections.scores([section]) + page_sections.galleries([section]))
+    table = page.one("table", "scores")
+    assert table.one("a").words == "Length of answers"
+    assert "words too many or too few" in [row[0] for row in table.cells()]
+    assert len(page.all("article")) == 3  # Also the one that is neither best nor worst.
 
 
 def test_data_that_lack_what_a_class_needs_are_an_error_with_the_op_that_adds_it(lab):

@@ -7,10 +7,11 @@ import pytest
 
 from big_rad import metrics
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import results
+from big_rad.evaluators import grading, results
 from big_rad.evaluators import samples as sample_files
 
 MARK = "checkpoint"
+BOOTSTRAP = dict(by="image", resamples=50, seed=0)
 
 
 class Source:
@@ -27,7 +28,7 @@ class Source:
 def asked(control="none", word="yes", mark=MARK, **more):
     spec = dict(type="vqa", builder="own", split="test", pp="", control=control, every=3) | more
     data = eval_data.EvalData(Source(word), lambda x: x)
-    return results.asked(control, spec, data, mark, lambda line: None), data
+    return results.question_set(control, spec, data, mark, lambda line: None), data
 
 
 def record(i):
@@ -41,7 +42,8 @@ def entry(out, name, what, data):
     sample_files.write(out / "samples", name, records, {})
     (out / "results").mkdir(exist_ok=True)
     results.path_of(out, name).write_text(json.dumps({"key": what.key, "metrics": {}}))
-    return results.described(what, data, records) | {"metrics": {}, "intervals": {}}
+    result, grades = {"metrics": {}, "seconds": 1.0}, grading.Grades({}, None)
+    return results.entry_of(what, data, records, result, grades, BOOTSTRAP | {"seed": 1})
 
 
 @pytest.fixture
@@ -96,27 +98,32 @@ def test_what_stays_and_what_does_not_is_said(summary, tmp_path):
     summary["evals"]["other"]["metrics_version"] = metrics.VERSION - 1
     (tmp_path / "summary.json").write_text(json.dumps(summary))
     said, now = [], {"vqa": asked()[0]}
-    assert results.beside(tmp_path, MARK, now, {}, said.append).keys() == {"vqa", "vqa_blank"}
+    assert results.entries_that_stay(tmp_path, MARK, now, {}, said.append).keys() == {
+        "vqa",
+        "vqa_blank",
+    }
     assert said[0].startswith("earlier results that do not stay: other (its scores are of version")
     assert said[1:] == ["earlier results that stay in the summary and on the page: vqa_blank"]
     said.clear()
-    assert results.beside(tmp_path, MARK, now, {"vqa_blank": "x"}, said.append).keys() == {"vqa"}
+    assert results.entries_that_stay(
+        tmp_path, MARK, now, {"vqa_blank": "x"}, said.append
+    ).keys() == {"vqa"}
     assert any("vqa_blank (there is nothing to ask any longer)" in line for line in said)
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"evals": 3}', '{"evals": {"vqa": 3}}'])
 def test_a_broken_summary_is_said_and_stops_nothing(tmp_path, content):
     said = []
-    assert results.beside(tmp_path, MARK, {}, {}, said.append) == {} and not said
+    assert results.entries_that_stay(tmp_path, MARK, {}, {}, said.append) == {} and not said
     (tmp_path / "summary.json").write_text(content)
-    assert results.beside(tmp_path, MARK, {}, {}, said.append) == {}
+    assert results.entries_that_stay(tmp_path, MARK, {}, {}, said.append) == {}
     assert len(said) == 1 and "summary.json is broken" in said[0]
 
 
 def test_intervals_are_made_again_only_where_others_are_asked_for(summary, tmp_path):
-    old = summary["evals"]["vqa"] | {"bootstrap": dict(by="image", resamples=50, seed=0)}
-    assert results.with_intervals(old, "vqa", tmp_path, "image", 50, 0) is old
-    new = results.with_intervals(old, "vqa", tmp_path, "patient", 50, 0)
+    old = summary["evals"]["vqa"] | {"bootstrap": BOOTSTRAP, "intervals": {}}
+    assert results.with_intervals(old, "vqa", tmp_path, BOOTSTRAP) is old
+    new = results.with_intervals(old, "vqa", tmp_path, BOOTSTRAP | {"by": "patient"})
     found = new["intervals"][""]["f1"]
     assert (found["n"], found["clusters"], found["mean"]) == (4, 2, pytest.approx(0.5))
     assert new["bootstrap"]["by"] == "patient" and old["intervals"] == {}
@@ -125,11 +132,11 @@ def test_intervals_are_made_again_only_where_others_are_asked_for(summary, tmp_p
 def test_a_result_is_known_by_checkpoint_questions_options_and_version(tmp_path):
     what, _ = asked()
     entry(tmp_path, "vqa", *asked())
-    assert results.known(tmp_path, "vqa", what.key) == {"key": what.key, "metrics": {}}
+    assert results.read_result(tmp_path, "vqa", what.key) == {"key": what.key, "metrics": {}}
     others = [asked(word="no"), asked(mark="other"), asked("blank"), asked(limit=1)]
     keys = {x.key for x, _ in others}
     assert len(keys) == 4 and what.key not in keys
-    assert all(results.known(tmp_path, "vqa", key) is None for key in keys)
+    assert all(results.read_result(tmp_path, "vqa", key) is None for key in keys)
     assert asked(every=9)[0].key == what.key
-    assert results.known(tmp_path, "none", what.key) is None
+    assert results.read_result(tmp_path, "none", what.key) is None
     assert dataclasses.replace(what, question="x").key == f"x-{metrics.VERSION}"

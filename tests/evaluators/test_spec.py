@@ -7,18 +7,18 @@ import pytest
 
 from big_rad import evaluators
 from big_rad.evaluators import base, functions
-from big_rad.evaluators import spec as specs
+from big_rad.evaluators import spec as spec_lib
 from big_rad.evaluators.spec import Score
 from tests.helpers import imports
 
-NAMES = specs.names()
+NAMES = spec_lib.names()
 
 
 def test_data_key_depends_on_the_data_part_only():
     spec = dict(type="vqa", builder="x", split="test", pp="load", expand=dict(task="vqa"))
     same = {**spec, "control": "blank", "batch_size": 3, "every": 7}
     other = {**spec, "expand": dict(task="report")}
-    assert specs.data_key(spec) == specs.data_key(same) != specs.data_key(other)
+    assert spec_lib.data_key(spec) == spec_lib.data_key(same) != spec_lib.data_key(other)
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def module(monkeypatch):
     """(class or attributes of one) -> the dotted name of a module that has it."""
 
     def made(cls=None, **stated):
-        cls = cls or type("Evaluator", (specs.Statement,), stated)
+        cls = cls or type("Evaluator", (spec_lib.Statement,), stated)
         module = types.ModuleType("somebodys.evaluator")
         module.Evaluator = cls
         monkeypatch.setitem(sys.modules, "somebodys", types.ModuleType("somebodys"))
@@ -39,14 +39,19 @@ def module(monkeypatch):
 def test_the_types_of_the_package_are_found_by_import_and_are_all_that_have_a_class():
     assert {"grounded", "vqa"} <= set(NAMES)
     for name in NAMES:
-        cls = specs.find(name)
-        assert cls is specs.of(name) is specs.find(f"big_rad.evaluators.{name}") is specs.of(cls)
+        cls = spec_lib.find(name)
+        assert (
+            cls
+            is spec_lib.class_of(name)
+            is spec_lib.find(f"big_rad.evaluators.{name}")
+            is spec_lib.class_of(cls)
+        )
         assert cls.__module__ == f"big_rad.evaluators.{name}"
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_a_class_states_fits_together(name):
-    cls = specs.find(name)
+    cls = spec_lib.find(name)
     names = [s.name for s in cls.scores]
     assert len(names) == len(set(names)) and set(cls.main) <= set(cls.labels())
     titled = [bool(s.title) for s in cls.scores]
@@ -62,7 +67,7 @@ def test_what_a_class_states_fits_together(name):
 
 
 def test_no_two_types_of_the_package_share_a_place_or_a_title():
-    classes = [specs.find(n) for n in NAMES]
+    classes = [spec_lib.find(n) for n in NAMES]
     titled = [c for c in classes if c.titles]
     assert len({c.place for c in titled}) == len(titled)
     names = [t for c in classes for t in c.titles]
@@ -87,7 +92,7 @@ def test_no_two_types_of_the_package_share_a_place_or_a_title():
 def test_a_type_that_is_none_is_refused_with_what_there_is(kind, said):
     with pytest.raises(ValueError, match=f"^config.evals.x.type is .*{said}"):
         evaluators.check("x", dict(type=kind))
-    gone = specs.of(kind)
+    gone = spec_lib.class_of(kind)
     assert gone.missing.startswith(repr(kind)) and "known" not in gone.missing
     assert (gone.scores, gone.main, gone.controls, gone.groups([{}])) == ((), (), (), {})
 
@@ -114,7 +119,7 @@ def test_options_are_those_of_the_signature_and_of_the_bases_that_it_passes_them
         def __init__(self, *args, depth, width=2, **more):
             super().__init__(*args, **more)
 
-    class Alone(specs.Statement):
+    class Alone(spec_lib.Statement):
         def __init__(self, functions, data, name, tokenizer, samples_dir=None, batch_size=3):
             pass
 
@@ -122,20 +127,20 @@ def test_options_are_those_of_the_signature_and_of_the_bases_that_it_passes_them
         def __init__(self, functions, data, *, name, tokenizer, samples_dir=None, only_this=0):
             pass
 
-    every = set(specs.options(base.Evaluator))
+    every = set(spec_lib.options(base.Evaluator))
     assert {"batch_size", "max_new_tokens", "control", "codec", "grid", "blank_value"} == every
-    assert set(specs.options(Own)) == every | {"depth", "width"}
-    assert specs.options(Alone) == {"batch_size": 3}
-    assert specs.options(Below) == {"only_this": 0}
-    assert specs.options(specs.Statement) == {}
-    assert "captions" in specs.options(specs.find("grounded"))
-    assert "captions" not in specs.options(specs.find("vqa"))
+    assert set(spec_lib.options(Own)) == every | {"depth", "width"}
+    assert spec_lib.options(Alone) == {"batch_size": 3}
+    assert spec_lib.options(Below) == {"only_this": 0}
+    assert spec_lib.options(spec_lib.Statement) == {}
+    assert "captions" in spec_lib.options(spec_lib.find("grounded"))
+    assert "captions" not in spec_lib.options(spec_lib.find("vqa"))
 
 
 def test_an_option_without_a_default_is_asked_for_and_a_control_needs_a_class_that_takes_one(
     module,
 ):
-    class Own(specs.Statement):
+    class Own(spec_lib.Statement):
         scores, main = (Score("a"),), ("a",)
 
         def __init__(self, functions, data, *, name, tokenizer, samples_dir=None, depth):
@@ -152,7 +157,7 @@ def test_an_option_without_a_default_is_asked_for_and_a_control_needs_a_class_th
 
 
 def test_groups_options_and_judges_decide_which_scores_there_are():
-    class Own(specs.Statement):
+    class Own(spec_lib.Statement):
         scores = (
             Score("f1", groups=("de", "open"), lowest=True),
             Score("f1_open"),

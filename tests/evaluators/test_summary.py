@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from big_rad.evaluators import samples
+from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import summary as summaries
 
 
@@ -23,9 +23,9 @@ def test_questions_of_an_image_are_one_unit(new):
 
 
 def test_the_image_s_own_id_may_hold_any_character():
-    assert samples.image_of({"id": "case#2#0", "image": "case#2"}) == "case#2"
-    assert samples.image_of({"id": "case#2#0"}) == "case#2"
-    assert samples.image_of({"id": "case#b"}) == "case#b"
+    assert sample_files.image_of({"id": "case#2#0", "image": "case#2"}) == "case#2"
+    assert sample_files.image_of({"id": "case#2#0"}) == "case#2"
+    assert sample_files.image_of({"id": "case#b"}) == "case#b"
 
 
 def test_intervals_by_question_are_too_narrow_where_answers_of_an_image_are_alike():
@@ -55,6 +55,33 @@ def test_classes_have_intervals_where_the_evaluator_points_whatever_its_scores_a
         summaries.intervals(records, None, 20, points=True)["class=liver"]["entity_iou"]["n"] == 4
     )
     assert summaries.intervals([], None) == {"": {}}
+
+
+@pytest.mark.parametrize(
+    "by, unnamed, noun, words",
+    [
+        ("image", 2, "image", "2 images"),
+        ("sample", 0, "sample", "2 samples"),
+        ("patient", 0, "patient", "2 patients"),
+        ("patient", 2, "image", "2 images"),  # The dataset names no patient at all.
+        ("patient", 1, "patient or image", "2 patients or images"),
+    ],
+)
+def test_every_interval_names_what_it_is_over(by, unnamed, noun, words):
+    x = {"mean": 0.5, "low": 0.25, "high": 0.75, "n": 4, "clusters": 2}
+    entry = {
+        "dataset": "slake", "split": "test", "n": 4, "sha256": "0" * 64, "control": "none",
+        "intervals": {"": {"f1": x}, "lang=de": {"f1": x | {"clusters": 1}}},
+        "unnamed": unnamed, "subjects": 2,
+    }  # fmt: skip
+    summary = {"checkpoint": "c", "by": by, "resamples": 9, "seed": 0, "evals": {"slake": entry}}
+    cells = [
+        [c.strip() for c in line.strip("|").split("|")]
+        for line in summaries.markdown(summary).splitlines()
+        if line.startswith("| slake")
+    ]
+    assert cells[0][-1] == noun and cells[1][-1] == words
+    assert cells[2][-1] == f"1 {noun}"
 
 
 def test_images_that_name_no_patient_are_said():

@@ -5,7 +5,7 @@ import json
 import numpy as np
 
 from big_rad.config import recipes as config_lib
-from big_rad.evaluators import samples
+from big_rad.evaluators import samples as sample_files
 from configs import radgrounder_det
 
 H100 = "NVIDIA H100 80GB HBM3"
@@ -100,7 +100,7 @@ def write(workdir, *, lines=(), starts=(), config=None, summary=None, samples_of
     for name in samples_of:
         records = [record(i, name) for i in range(9)]
         pixels = {i: np.full((56, 56), 20 * i, np.uint8) for i in range(9)}
-        samples.write(workdir / "samples", name, records, pixels)
+        sample_files.write(workdir / "samples", name, records, pixels)
     for name, rows in dict(files).items():
         text = "".join(json.dumps(x) + "\n" for x in rows)
         (workdir / name).write_text(text, encoding="utf-8")

@@ -1,5 +1,4 @@
 import re
-import xml.etree.ElementTree as ET
 
 import numpy as np
 import pytest
@@ -7,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from big_rad.evaluators import samples
+from big_rad.evaluators import samples as sample_files
 from big_rad.grounding import masks
 from big_rad.inference import draw
 from big_rad.pages import gallery
@@ -15,7 +14,7 @@ from big_rad.pages import parts as page_parts
 from big_rad.pages import script as page_script
 from big_rad.pages import style as page_style
 from big_rad.pp import ops_image
-from tests.helpers import browser
+from tests.helpers import browser, html_page
 
 LABELS = {"g_iou": "G-IoU", "f1": "F1"}
 KIDNEYS = "The right kidney and the left kidney."
@@ -51,18 +50,14 @@ def cards(records, kind="grounded", keep=lambda r: True):
     return gallery.cards(records, pixels, kind, LABELS)
 
 
-def parsed(text):
-    return ET.fromstring(re.sub(r"(<img [^>]*)>", r"\1/>", text))
-
-
 @pytest.mark.parametrize("kind", ["grounded", "vqa"])
 @pytest.mark.parametrize("n", [1, 3, 12, 40])
 def test_every_sample_that_is_looked_at_has_one_card(kind, n):
     records = [record(i) for i in range(n)]
-    chosen = {r["index"] for g in samples.groups(records, kind).values() for r in g}
-    text = cards(records, kind)
-    assert sorted(map(int, re.findall(r'class="meta">#(\d+) ', text))) == sorted(chosen)
-    assert text.count("<article") == len(chosen)
+    chosen = {r["index"] for g in sample_files.groups(records, kind).values() for r in g}
+    page = html_page.parse(cards(records, kind))
+    numbers = [int(p.words.split()[0].removeprefix("#")) for p in page.all("p", "meta")]
+    assert sorted(numbers) == sorted(chosen) and len(page.all("article")) == len(chosen)
 
 
 def test_no_id_of_the_data_is_on_a_card():
@@ -72,46 +67,55 @@ def test_no_id_of_the_data_is_on_a_card():
 def test_a_card_says_all_groups_that_its_sample_is_of():
     records = [record(i, (RIGHT, LEFT), (RIGHT, LEFT)) for i in range(20)]
     records[0] = record(0, (RIGHT,), (SPLEEN,))
-    found = dict(re.findall(r'data-tags="([^"]*)".*?class="meta">#(\d+) ', cards(records)))
-    assert {v: k for k, v in found.items()}["0"] == "worst hallucination miss"
+    (first,) = [
+        card
+        for card in html_page.parse(cards(records)).all("article", "card")
+        if card.one("p", "meta").words.startswith("#0 ")
+    ]
+    tags = ["worst", "hallucination", "miss"]
+    assert first.get("data-tags").split() == tags == [b.words for b in first.all("b", "tag")]
 
 
 def test_a_phrase_and_its_mark_carry_one_name_and_the_other_side_the_same_class():
-    (card,) = parsed(cards([record(0)])).findall("article")
-    marks = {g.get("data-e"): g for g in card.iter("g")}
-    phrases = {m.get("data-e"): m for m in card.iter("mark")}
+    card = html_page.parse(cards([record(0)])).one("article")
+    marks = {g.get("data-e"): g for g in card.all("g")}
+    phrases = {m.get("data-e"): m for m in card.all("mark")}
     assert set(marks) == set(phrases) == {"r0", "r1", "p0"}
     for name, mark in marks.items():
         assert mark.get("data-c") == phrases[name].get("data-c")
-        assert mark.find("title").text == phrases[name].get("title")
+        assert mark.one("title").children == [phrases[name].get("title")]
     assert marks["r0"].get("data-c") == marks["p0"].get("data-c") != marks["r1"].get("data-c")
-    assert phrases["r0"].text == "right kidney" and marks["r0"].find("text").text == "kidney right"
+    assert phrases["r0"].words == "right kidney"
+    assert marks["r0"].one("text").words == "kidney right"
     assert phrases["r0"].get("title") == "kidney right, IoU 0.50"
-    box = marks["r0"].find("rect")
+    box = marks["r0"].one("rect")
     found = [float(box.get(k)) for k in ("x", "y", "width", "height")]
     np.testing.assert_allclose(found, [0.1 * 56, 0.4 * 56, 0.2 * 56, 0.3 * 56], rtol=1e-4)
 
 
 def test_ct_is_shown_in_its_three_windows_and_mr_as_it_is():
-    ct = cards([record(0)])
-    assert ct.count("<img") == 3 and ct.count('<button type="button"') == 2
-    for name in ("soft tissue (W 350, L 40)", "wide (W 2250, L -100)", "brain (W 80, L 40)"):
-        assert ct.count(name) == 1
-    assert cards([record(0, modality="MR")]).count("<img") == 1
+    ct = html_page.parse(cards([record(0)]))
+    assert len(ct.all("img")) == 3 and len(ct.all("button", type="button")) == 2
+    assert ct.one("span", "window").words == "soft tissue (W 350, L 40)"
+    others = [button.words for button in ct.one("div", "windows").all("button")]
+    assert others == ["wide (W 2250, L -100)", "brain (W 80, L 40)"]
+    assert len(html_page.parse(cards([record(0, modality="MR")])).all("img")) == 1
     colours = np.random.default_rng(0).uniform(-1, 1, (56, 56, 3)).astype(np.float32)
     for modality in ("CT", "MR"):
         seen = {0: draw.seen(colours, modality)}
-        text = gallery.cards([record(0, modality=modality)], seen, "grounded", LABELS)
-        assert text.count("<img") == 1 and "soft tissue" not in text
+        page = html_page.parse(
+            gallery.cards([record(0, modality=modality)], seen, "grounded", LABELS)
+        )
+        assert len(page.all("img")) == 1 and "soft tissue" not in page.words
 
 
 def test_phrases_without_a_class_belong_together_as_they_are_counted():
     named = [dict(LEFT, class_id=0, class_name="", phrase=p) for p in ("a cyst", " A Cyst")]
     made = record(0, named[:1], named[1:])
-    assert not samples.hallucinated(made) and not samples.missed(made)
-    (card,) = parsed(cards([made])).findall("article")
-    assert {m.get("data-c") for m in card.iter("mark")} == {"a_cyst"}
-    assert {m.get("title") for m in card.iter("mark")} == {"unknown class"}
+    assert not sample_files.hallucinated(made) and not sample_files.missed(made)
+    card = html_page.parse(cards([made])).one("article")
+    assert {m.get("data-c") for m in card.all("mark")} == {"a_cyst"}
+    assert {m.get("title") for m in card.all("mark")} == {"unknown class"}
 
 
 def fill(path, shape):
@@ -124,9 +128,13 @@ def fill(path, shape):
 
 @given(arrays.arrays(bool, st.tuples(st.integers(1, 9), st.integers(1, 9))))
 def test_a_drawn_mask_fills_its_pixels_once_and_is_outlined_along_their_edges(mask):
-    np.testing.assert_array_equal(fill(gallery._rows(mask), mask.shape), mask)
+    drawn = dict(RIGHT, mask=masks.to_runs(mask), box_pixels=[0.0, 0.0, 1.0, 1.0])
+    seen = {0: np.zeros((9, 9), np.uint8)}
+    page = html_page.parse(gallery.cards([record(0, (drawn,), ())], seen, "grounded", LABELS))
+    inside, outline = page.all("path")
+    np.testing.assert_array_equal(fill(inside.get("d"), mask.shape), mask)
     edges = set()
-    for x, y, way, n in re.findall(r"M(\d+) (\d+)([hv])(\d+)", gallery._outline(mask)):
+    for x, y, way, n in re.findall(r"M(\d+) (\d+)([hv])(\d+)", outline.get("d")):
         new = {(int(x) + k * (way == "h"), int(y) + k * (way == "v"), way) for k in range(int(n))}
         assert not new & edges
         edges |= new
@@ -146,15 +154,17 @@ def test_masks_are_drawn_in_place_of_boxes_and_blank_ones_not_at_all():
     mask[10:20, 5:9] = True
     drawn = dict(RIGHT, mask=masks.to_runs(mask), box_pixels=[5.0, 10.0, 9.0, 20.0])
     blank = dict(LEFT, mask=None, box_pixels=None)
-    text = cards([record(0, (drawn, blank), ())])
-    assert "<rect" not in text and text.count("<g ") == 1 and "M5 10h4v1h-4z" in text
+    page = html_page.parse(cards([record(0, (drawn, blank), ())]))
+    assert not page.all("rect") and len(page.all("g")) == 1
+    assert "M5 10h4v1h-4z" in page.one("path", "in").get("d")
 
 
 def test_the_filter_offers_what_there_is_and_nothing_to_choose_where_there_is_one():
     records = [record(i, lang="de" if i % 2 else "en") for i in range(4)]
-    text = gallery.filters([(records, "grounded")])
-    assert 'name="lang"' in text and 'name="modality"' not in text
-    assert '<option value="kidney_left">kidney left</option>' in text
+    page = html_page.parse(gallery.filters([(records, "grounded")]))
+    assert {s.get("name") for s in page.all("select")} >= {"lang", "classes"}
+    assert not page.all("select", name="modality")
+    assert page.one("option", value="kidney_left").words == "kidney left"
     assert gallery.filters([([], "grounded"), ([], "vqa")]) == ""
 
 

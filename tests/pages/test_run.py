@@ -1,50 +1,21 @@
 """The page of a run, as its reader meets it."""
 
 import datetime
-import html.parser
 import os
 import re
 
 import pytest
 
 from big_rad.pages import run as run_page
-from tests.helpers import browser, made_run
+from tests.helpers import browser, html_page, made_run
 from tests.helpers.made_run import evaluation, line, start
 
 HOSTILE = "<script>alert(1)</script> \"q\" 'q' & <img src=http://evil.example/x>"
 NOW = datetime.datetime(2026, 1, 3, tzinfo=datetime.UTC)
 
 
-class Page(html.parser.HTMLParser):
-    """Tags, addresses and the words that are seen, those of folded parts too."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.addresses, self.open, words = [], [], [], []
-        self._words, self._hidden = words, 0
-        self.feed(text)
-        self.words = " ".join(" ".join(words).split())
-
-    def handle_starttag(self, tag, attrs):
-        self.tags.append(tag)
-        self.addresses += [v for k, v in attrs if k in ("src", "href", "srcset", "data", "action")]
-        self._hidden += tag in ("style", "script")
-        if tag not in ("meta", "img", "br", "input"):
-            self.open.append(tag)
-
-    def handle_endtag(self, tag):
-        self._hidden -= tag in ("style", "script")
-        assert self.open.pop() == tag
-
-    def handle_data(self, data):
-        if not self._hidden:
-            self._words.append(data)
-
-
 def made(workdir, **kw):
-    page = Page(run_page.write(workdir, now=NOW, **kw).read_text(encoding="utf-8"))
-    assert not page.open  # Every element is closed.
-    return page
+    return html_page.read(run_page.write(workdir, now=NOW, **kw))
 
 
 def facts(page):
@@ -53,7 +24,7 @@ def facts(page):
 
 
 def charts(page):
-    return page.tags.count("figure")
+    return len(page.all("figure"))
 
 
 def test_the_page_of_a_finished_run_tells_all_of_it(tmp_path):
@@ -76,7 +47,7 @@ def test_the_page_of_a_finished_run_tells_all_of_it(tmp_path):
         "examples left out 0 steps left out 0",
     ):  # fmt: skip
         assert words in page.words, words
-    assert page.tags.count("article") == 18  # Reports and questions.
+    assert len(page.all("article")) == 18  # Reports and questions.
     assert "report-8" not in page.words  # No id of the data.
 
 
@@ -84,13 +55,15 @@ def test_the_page_needs_nothing_else_and_runs_its_own_script_alone(tmp_path):
     page = made(made_run.whole(tmp_path))
     assert page.addresses
     assert all(a.startswith(("data:image/png;base64,", "#")) for a in page.addresses)
-    assert not {"link", "iframe", "object"} & set(page.tags) and page.tags.count("script") == 1
-    text = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "url(" not in text and "@import" not in text and "default-src 'none'" in text
-    assert "form-action 'none'" in text and "script-src 'sha256-" in text
+    assert not {"link", "iframe", "object"} & set(page.tags) and page.one("script")
+    style = " ".join(page.one("style").children)
+    assert "url(" not in style and "@import" not in style
+    policy = page.one("meta", http_equiv="Content-Security-Policy").get("content")
+    for rule in ("default-src 'none'", "form-action 'none'", "script-src 'sha256-"):
+        assert rule in policy
 
 
-def test_a_run_that_goes_on_or_died_tells_how_far_it_is_and_when_it_last_wrote(tmp_path):
+def test_a_run_that_goes_on_or_died_says_how_far_it_is_and_when_it_last_wrote(tmp_path):
     made_run.write(
         tmp_path, lines=[line(1), line(4), evaluation(4, 0.25), line(8)], starts=[start()],
         config=made_run.config(),
@@ -149,12 +122,13 @@ def test_one_evaluation_makes_no_curve_and_two_make_one(tmp_path):
         assert charts(made(workdir)) == count
 
 
-def test_nulls_are_gaps_that_are_told_and_no_error(tmp_path):
+def test_nulls_are_gaps_that_are_named_and_no_error(tmp_path):
     empty = dict.fromkeys(line(8), None) | {"step": 8}
     lines = [line(1), line(4), evaluation(4, 0.5), empty]
     lines.append(dict.fromkeys(evaluation(8, 0), None) | {"step": 8})
     page = made(made_run.whole(tmp_path, lines=lines))
-    assert page.words.count("no finite value at step 8") == 6
+    notes = [p for p in page.all("p", "meta") if "no finite value at step 8" in p.words]
+    assert len(notes) == 6
     assert "training loss 1 " in facts(page)  # The last that there is.
     assert "G-IoU – – –" in page.words
     for name in line(1):
@@ -168,7 +142,8 @@ def test_an_older_run_directory_without_run_json_or_images_has_its_page(tmp_path
         path.unlink()
     page = made(tmp_path)
     assert "does not say on what it ran" in page.words
-    assert page.words.count("The image of this sample is not in the run directory.") == 18
+    said = [p.words for p in page.all("p", "no-picture")]
+    assert said == ["The image of this sample is not in the run directory."] * 18
 
 
 def test_what_was_left_out_is_counted_and_the_last_are_listed(tmp_path):
@@ -185,7 +160,7 @@ def test_what_was_left_out_is_counted_and_the_last_are_listed(tmp_path):
     assert "7 a, b the loss is a spike (9)" in page.words
 
 
-def test_utilisation_is_told_only_where_it_is_known(tmp_path):
+def test_utilisation_is_shown_only_where_it_is_known(tmp_path):
     assert re.search(r"utilisation \(MFU\) about \d+%", made(made_run.whole(tmp_path)).words)
     page = made(made_run.whole(tmp_path, starts=[start(kind="cpu", devices=1)]))
     assert "utilisation (MFU) not known" in page.words
@@ -204,8 +179,21 @@ def test_hostile_text_of_data_model_and_command_line_stays_text(tmp_path):
     made_run.write(tmp_path, lines=lines, starts=[bad], config=config, files=files)
     (tmp_path / "parameters.txt").write_text(HOSTILE, encoding="utf-8")
     page = made(tmp_path)
-    assert page.tags.count("script") == 1 and not page.addresses.count("http://evil.example/x")
-    assert page.words.count("<script>alert(1)") > 10
+    assert page.one("script") and "http://evil.example/x" not in page.addresses
+    assert page.words.count("<script>alert(1)") > 10  # As text.
+
+
+def test_the_best_step_of_a_run_that_goes_on_is_that_of_its_rows_and_not_of_its_last_end(tmp_path):
+    summary = {"seconds": 45.0, "steps": 12, "best_step": 4, "reported_step": 4}
+    lines = [evaluation(4, 0.5), evaluation(12, 0.25), line(12)]
+    config = made_run.config(ckpt_best="report/g_iou", ckpt_best_mode="max")
+    page = made(made_run.whole(tmp_path / "a", lines=lines, config=config, summary=summary))
+    assert "best step 4, by report/g_iou" in facts(page)
+    lines += [evaluation(16, 0.75), line(16)]
+    starts = [start(0), start(12, total=24)]
+    options = dict(lines=lines, config=config, summary=summary, starts=starts)
+    page = made(made_run.whole(tmp_path / "b", **options))
+    assert "best step so far 16, by report/g_iou" in facts(page)
 
 
 def test_the_page_may_go_elsewhere_and_leaves_the_run_directory_as_it_was(tmp_path):

@@ -1,16 +1,14 @@
 """Intervals of groups, and the cards that show them."""
 
-import re
-
 import pytest
 
-from big_rad.evaluators import summary
+from big_rad.evaluators import summary as summaries
 from big_rad.metrics import bootstrap
 from big_rad.pages import parts as page_parts
 from big_rad.pages import score_cards
-from big_rad.pages import sections as page
+from big_rad.pages import sections as page_sections
 from big_rad.pages import style as page_style
-from tests.helpers import browser
+from tests.helpers import browser, html_page
 
 
 def entity(name, iou=None):
@@ -32,7 +30,7 @@ RECORDS = [
 
 
 def found(records=RECORDS):
-    return summary.intervals(records, [r["id"] for r in records], resamples=200)
+    return summaries.intervals(records, [r["id"] for r in records], resamples=200)
 
 
 def test_each_language_and_each_class_has_its_own_interval():
@@ -64,34 +62,50 @@ def whole(classes=1):
     }
     names = {"none": "report", "blank": "report_blank"}
     results = {"none": {"g_iou": 0.5}, "blank": {"g_iou": 0.1}}
-    section = page.Section("Reports <b>", "grounded", results, [], {}, names=names)
+    section = page_sections.Section("Reports <b>", "grounded", results, [], {}, names=names)
     return {"evals": evals, "by": "image", "resamples": 200}, [section]
 
 
 def test_a_card_shows_the_score_between_its_bounds_beside_the_control():
     made, sections = whole()
-    text = score_cards.html(made, sections)
+    card = html_page.parse(score_cards.html(made, sections)).one("article", "tile")
     x = made["evals"]["report"]["intervals"][""]["g_iou"]
-    assert f"<b>{x['mean']:.3f}</b> G-IoU" in text
-    assert f"{x['low']:.3f} to {x['high']:.3f}" in text
-    assert "blank 0.100" in text and 'class="control blank" style="left:10.00%"' in text
-    assert f"left:{x['low']:.2%};width:{x['high'] - x['low']:.2%}" in text
-    assert "Reports &lt;b&gt;" in text
-    for words in ("German <small>2</small>", "English", "liver <small>3</small>", "organ 0"):
-        assert words in text
-    assert text.index("liver <small>") < text.index("spleen <small>")  # The most frequent first.
+    between = f"{x['low']:.3f} to {x['high']:.3f}"
+    assert card.one("p", "figure").words == f"{x['mean']:.3f} G-IoU {between}"
+    assert card.one("p", "ticks").words == "blank 0.100"
+    bar = card.all("div", "bar")[0]
+    assert bar.one("i", "blank").get("style") == "left:10.00%"
+    width = f"left:{x['low']:.2%};width:{x['high'] - x['low']:.2%}"
+    assert bar.one("i", "band").get("style") == width
+    assert card.one("h3").words == "Reports <b>"
+    assert card.one("p", "meta").words.endswith("intervals by image (4)")
+    groups = [dt.words for dt in card.all("dt")]
+    assert {"German 2", "English 3", "liver 3", "organ 0 1"} <= set(groups)
+    assert groups.index("liver 3") < groups.index("spleen 1")  # The most frequent first.
+
+
+@pytest.mark.parametrize(
+    "unnamed, said",
+    [(0, "intervals by patient (4)"), (4, "by image (4)"), (1, "by patient or image (4)")],
+)
+def test_a_card_says_whether_its_interval_is_over_patients_or_over_images(unnamed, said):
+    made, sections = whole()
+    made["evals"]["report"] |= {"unnamed": unnamed, "subjects": 4}
+    page = html_page.parse(score_cards.html(made | {"by": "patient"}, sections))
+    assert page.one("article").one("p", "meta").words.endswith(said)
 
 
 def test_of_one_image_there_is_a_mean_and_no_interval():
-    one = summary.intervals([record(0, score=0.5)] * 3, ["s0"] * 3, resamples=50)[""]["g_iou"]
+    one = summaries.intervals([record(0, score=0.5)] * 3, ["s0"] * 3, resamples=50)[""]["g_iou"]
     assert bootstrap.interval_text(one) == "0.500 (of one alone)"
     assert bootstrap.interval_text(one | {"clusters": 2}) == "0.500 (0.500 to 0.500)"
 
 
 def test_classes_beyond_the_most_frequent_are_folded_and_none_is_lost():
-    text = score_cards.html(*whole(classes=20))
-    assert "<summary>14 more</summary>" in text
-    assert len(re.findall(r"<dt>organ \d+ ", text)) == 20
+    page = html_page.parse(score_cards.html(*whole(classes=20)))
+    folded = [s.words for s in page.all("summary")]
+    assert "14 more" in folded
+    assert len([dt for dt in page.all("dt") if dt.words.startswith("organ ")]) == 20
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import re
 import numpy as np
 import pytest
 
-from big_rad.evaluators import spec
+from big_rad.evaluators import spec as spec_lib
 from tests.helpers import made_evaluation
 from tests.helpers.made_evaluation import draw
 from tools import compare, published
@@ -88,7 +88,7 @@ def test_compare_takes_the_main_scores_and_their_directions_from_where_the_page_
     tmp_path, capsys
 ):
     good, bad = draw(0.8, 80), draw(0.2, 80, seed=1)
-    classes = {kind: spec.find(kind) for kind in ("grounded", "vqa")}
+    classes = {kind: spec_lib.find(kind) for kind in ("grounded", "vqa")}
     pointed = classes["grounded"]
     lower = [s for s in pointed.labels() if pointed.lowest(s)]
     seconds = {kind: cls.main[1] for kind, cls in classes.items()}
@@ -206,10 +206,45 @@ def test_other_questions_are_not_compared(tmp_path, capsys):
     a = evaluation(tmp_path / "a", {"f1": draw(0.5)})
     b = evaluation(tmp_path / "b", {"f1": draw(0.5)}, reference="no")
     assert compare.main([str(a), str(b)]) == 2
-    assert "nothing to compare: slake: other questions" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "nothing to compare: slake: left out, other references in 400 of 400 samples" in err
     c = evaluation(tmp_path / "c", {"f1": draw(0.5)}, name="vqa_rad")
     assert compare.main([str(a), str(c)]) == 2
-    assert "slake: in one of the two alone; vqa_rad: in one" in capsys.readouterr().err
+    err = capsys.readouterr().err
+    assert "slake: in A alone (type 'vqa' on slake validation); B asked nothing under" in err
+    assert "vqa_rad: in B alone (type 'vqa' on vqa_rad validation); A asked nothing under" in err
+
+
+@pytest.mark.parametrize(
+    "other, why",
+    [
+        (
+            dict(kind="grounded"),
+            "of different kinds: A is of type 'vqa' on slake test, B of type 'grounded' on slake",
+        ),
+        (dict(split="train"), "A is of type 'vqa' on slake test, B of type 'vqa' on slake train"),
+        (dict(control="blank"), "B of type 'vqa' on slake test, control blank"),
+        (dict(n=40), "other questions: A has 60 samples, B has 40"),
+        (dict(score="recall"), "no score counts in both: A has f1, B has recall"),
+        (dict(per_image=3), "other questions in "),
+    ],
+)
+def test_what_cannot_be_compared_is_said_with_its_reason(tmp_path, capsys, other, why):
+    made_evaluation.write(tmp_path / "a", {"f1": draw(0.5, 60)}, split="test")
+    scores = {other.pop("score", "f1"): draw(0.5, other.pop("n", 60))}
+    reference = "no" if other.keys() & {"kind", "split", "control"} else "yes"
+    options = dict(split="test", reference=reference) | other
+    made_evaluation.write(tmp_path / "b", scores, **options)
+    assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 2
+    assert "slake: left out, " in (err := capsys.readouterr().err) and why in err
+
+
+def test_evaluators_of_another_kind_that_asked_the_same_are_compared_and_named(tmp_path, capsys):
+    for name, split in (("a", "test"), ("b", "validation")):
+        made_evaluation.write(tmp_path / name, {"f1": draw(0.5, 60)}, split=split)
+    assert compare.main([str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    out = capsys.readouterr().out
+    assert "slake f1" in rows(out) and "A is of type 'vqa' on slake test, B of type" in out
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from big_rad.evaluators import samples
+from big_rad.evaluators import samples as sample_files
 from big_rad.grounding import codec as codecs
 from big_rad.grounding import markup, masks
 from big_rad.metrics import grounding
@@ -39,9 +39,9 @@ def records(references=REFERENCES, predictions=PREDICTIONS):
 
 @pytest.fixture
 def folder(tmp_path):
-    samples.write(tmp_path / "samples", "report", records(), {})
+    sample_files.write(tmp_path / "samples", "report", records(), {})
     questions = [{"id": "a", "scores": {"f1": 1.0}, "boxes": {}}]
-    samples.write(tmp_path / "samples", "vqa", questions, {})
+    sample_files.write(tmp_path / "samples", "vqa", questions, {})
     return tmp_path
 
 
@@ -66,7 +66,7 @@ def test_records_score_as_the_texts_that_they_were_made_from(folder, capsys, mod
 
 def test_the_quirk_of_the_released_script_is_seen_beside_the_paper(tmp_path, capsys):
     made = records(REFERENCES[:1], PREDICTIONS[:1])  # All right, and only the order changed.
-    samples.write(tmp_path / "samples", "report", made, {})
+    sample_files.write(tmp_path / "samples", "report", made, {})
     found = table(tmp_path, capsys)
     assert found["g_iou/paper/class_id"][0] == 1
     assert found["g_iou/reference_det/class_id"][0] == 0.5
@@ -80,7 +80,7 @@ def test_masks_of_records_are_compared_as_masks(tmp_path, capsys):
     for side, found in runs.items():
         for e, m in zip(record["boxes"][side], found):
             e["mask"] = None if m is None else masks.to_runs(m)
-    samples.write(tmp_path / "samples", "report", [record], {})
+    sample_files.write(tmp_path / "samples", "report", [record], {})
     found = table(tmp_path, capsys)
     assert found["g_iou/paper/class_id"] == (0.25, 1)  # Half of the liver, and a spleen too many.
     assert found["g_iou/reference_seg/class_id"] == (0.5, 1)  # Which costs nothing there.

@@ -85,7 +85,7 @@ def test_a_card_that_is_too_small_gets_changes_that_make_it_fit(capsys):
     assert less <= 0.5 * peak and "it fits" in out
 
 
-def test_a_card_that_is_too_small_for_a_single_row_is_told(capsys):
+def test_a_card_that_is_too_small_for_a_single_row_is_said(capsys):
     tiny = f"--config={RECIPE}:variant=tiny,data=phantom,size=112"
     out = run(capsys, tiny, "--card=0.001")
     assert "the same recipe: does not fit" in out

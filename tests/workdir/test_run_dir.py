@@ -91,9 +91,9 @@ def test_a_step_that_is_not_there_is_an_error_that_lists_those_that_are(tmp_path
 def test_the_files_that_count_are_one_step_s_or_those_of_all_where_the_last_may_change(tmp_path):
     best = make(tmp_path / "best") / "checkpoints"
     last = make(tmp_path / "last", config={"ckpt_best": ""}) / "checkpoints"
-    assert run_dir.files_of(best) == run_dir.files_of(best.parent) == best / "20"
-    assert run_dir.files_of(last) == run_dir.files_of(last.parent) == last
-    assert run_dir.files_of(last / "10") == last / "10"
+    assert run_dir.locate(best).files == run_dir.locate(best.parent).files == best / "20"
+    assert run_dir.locate(last).files == run_dir.locate(last.parent).files == last
+    assert run_dir.locate(last / "10").files == last / "10"
     assert run_dir.has_checkpoints(last.parent) and not run_dir.has_checkpoints(last)
 
 

@@ -45,7 +45,7 @@ def embed(
             others are kept, so a second call asks only for these).
     """
     file = pathlib.Path(file)
-    known = _known(file, model)
+    known = _read_file(file, model)
     wanted = sorted({similarity.plain(p) for p in phrases} - set(known) - {""})
     url = url.rstrip("/").removesuffix("/embeddings") + "/embeddings"
     bodies = [
@@ -74,7 +74,7 @@ def model_of(file: str | pathlib.Path) -> str:
         return str(content["model"]) if "model" in content.files else ""
 
 
-def _read(body: endpoint.Body, reply: Any) -> list[np.ndarray]:
+def _read(body: endpoint.Body, reply: object) -> list[np.ndarray]:
     rows = sorted(reply["data"], key=lambda row: row["index"])
     vectors = np.array([row["embedding"] for row in rows], np.float32)
     if vectors.ndim != 2 or len(vectors) != len(body["input"]) or not np.isfinite(vectors).all():
@@ -82,7 +82,7 @@ def _read(body: endpoint.Body, reply: Any) -> list[np.ndarray]:
     return list(vectors)
 
 
-def _known(file: pathlib.Path, model: str) -> dict[str, np.ndarray]:
+def _read_file(file: pathlib.Path, model: str) -> dict[str, np.ndarray]:
     if not file.exists():
         return {}
     vectors, made_by = similarity.read_vectors(file), model_of(file)

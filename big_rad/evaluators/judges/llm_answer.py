@@ -191,7 +191,7 @@ def _lines(text: str) -> list[str]:
     return [line for line in bare if line]
 
 
-def _text(content: Any) -> str:
+def _text(content: object) -> str:
     # Some servers give a list of parts.
     if isinstance(content, list):
         content = "".join(p.get("text") or "" for p in content if isinstance(p, Mapping))

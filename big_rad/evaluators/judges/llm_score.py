@@ -93,6 +93,9 @@ class Judge:
         max_tokens: of an answer; a model that reasons first needs thousands.
         log: receives a line now and then.
 
+    Attributes:
+        url, model: as they were given.
+
     Raises:
         ValueError: no address, or a number below 1.
     """
@@ -111,6 +114,7 @@ class Judge:
         max_tokens: int = MAX_TOKENS,
         log: Callable[[str], None] = lambda line: None,
     ):
+        self.url = url
         url = url.rstrip("/").removesuffix("/chat/completions") + "/chat/completions"
         self._endpoint = endpoint.Endpoint(url, key, concurrency, tries, timeout, wait)
         if max_tokens < 1:
@@ -131,7 +135,7 @@ class Judge:
         if self._probed:
             return
         bodies = [self._body(item) for item in items]
-        missing = [b for b in bodies if self._known(b) is None]
+        missing = [b for b in bodies if self._cached(b) is None]
         if bodies and not missing:
             return
         if self._cache is not None:
@@ -164,7 +168,7 @@ class Judge:
         if self._cache is not None:
             self._cache.mkdir(parents=True, exist_ok=True)
         bodies = [self._body(item) for item in items]
-        found = {i: known for i, b in enumerate(bodies) if (known := self._known(b)) is not None}
+        found = {i: known for i, b in enumerate(bodies) if (known := self._cached(b)) is not None}
         missing = [i for i in range(len(bodies)) if i not in found]
 
         def done(count: int) -> None:
@@ -176,7 +180,7 @@ class Judge:
             found[i] = Judgement(None, error=error) if judgement is None else judgement
         return [found[i] for i in range(len(bodies))]
 
-    def _read(self, body: Mapping[str, Any], reply: Any) -> Judgement:
+    def _read(self, body: Mapping[str, Any], reply: object) -> Judgement:
         found = llm_answer.from_reply(reply)
         if self._cache is not None and found.grade is not None:
             # Kept at once: a run may be killed.
@@ -185,7 +189,7 @@ class Judge:
             files.write_whole(self._cache / f"{digest(body)}.json", content)
         return found
 
-    def _known(self, body: Mapping[str, Any]) -> Judgement | None:
+    def _cached(self, body: Mapping[str, Any]) -> Judgement | None:
         if self._cache is None:
             return None
         try:
@@ -253,7 +257,7 @@ def summarise(judgements: Sequence[Judgement]) -> dict[str, float]:
     }
 
 
-def _read(body: Mapping[str, Any], reply: Any) -> Judgement:
+def _read(body: Mapping[str, Any], reply: object) -> Judgement:
     return llm_answer.from_reply(reply)
 
 
