@@ -63,7 +63,7 @@ class Functions(Mapping[str, Callable[..., Any]]):
 
 
 def _answer_requests(functions: Functions) -> Callable[..., Any]:
-    # (params, requests, rows=..., max_new_tokens=...) -> answers, see `answer.make_answer_requests`.
+    # (params, requests, rows=..., max_new_tokens=...) -> answers, as `make_answer_requests` says.
     from big_rad.inference import answer
 
     answer_requests = answer.make_answer_requests(
