@@ -233,6 +233,8 @@ def _write(plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None)
 def _builder_class(plan: _Plan, beam: Sequence[str] | None, scratch: Path, made: _Made) -> type:
     import tensorflow_datasets as tfds
 
+    from big_rad.datasets.stable_writer import StableWriter  # Imports TFDS.
+
     progress = Progress(f"{plan.name}/{plan.config}", sum(map(len, plan.splits.values())))
 
     def info(self: Any) -> Any:
@@ -259,6 +261,7 @@ def _builder_class(plan: _Plan, beam: Sequence[str] | None, scratch: Path, made:
         "_info": info,
         "_split_generators": splits if beam is None else splits_on_beam,
         "_generate_examples": generate,
+        "_example_writer": lambda self: StableWriter(self.info.file_format),
         "__module__": __name__,
     }
     return types.new_class(
