@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from big_rad.datasets.records import Problem, SourceError
 from big_rad.dicom import read
 from big_rad.dicom.image import to_display
 from big_rad.grounding.unicode import nfc
+from big_rad.pp.example import Text
 
 QUESTION_TYPES = ("open", "closed")
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")
@@ -50,7 +50,7 @@ class Row:
     file: str
     line: int
     number: int
-    fields: Mapping[str, Any]
+    fields: Mapping[str, object]
 
     def problem(self, field: str, message: str, level: str = "error") -> Problem:
         """Returns a problem of this row."""
@@ -84,7 +84,7 @@ class Job:
     image: str
     id: str
     row: Row | None
-    texts: tuple[dict[str, Any], ...] = ()
+    texts: tuple[Text, ...] = ()
     modality: str = "OT"
     body_part: str = ""
     problems: tuple[Problem, ...] = ()
@@ -129,7 +129,7 @@ class Asked:
     """A usable row: its image, the question as a text, and what is known of the image."""
 
     image: str
-    text: dict[str, Any]
+    text: Text
     modality: str = "OT"
     body_part: str = ""
 
@@ -211,9 +211,7 @@ def plan(
     return made
 
 
-def text_of(
-    row: Row, question: str, answer: str, kind: str, lang: str = "en"
-) -> dict[str, Any] | Problem:
+def text_of(row: Row, question: str, answer: str, kind: str, lang: str = "en") -> Text | Problem:
     """Returns a question as a text of an example, or what is wrong with it.
 
     Args:
@@ -359,7 +357,7 @@ def notes(built: records.Built, plan: Plan, name: str, config: str, version: str
     return lines + [f"{file}: sha256 {digest}" for file, digest in plan.sha256.items()]
 
 
-def _is_answer(value: Any) -> bool:
+def _is_answer(value: object) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, str | int | None) and not isinstance(value, bool)
