@@ -25,7 +25,7 @@ import ml_collections
 from big_rad import evaluators, files, runtime, weights
 from big_rad.config import companions
 from big_rad.config import recipes as config_lib
-from big_rad.datasets import pointed
+from big_rad.datasets import unused_boxes
 from big_rad.evaluators import answer_cache as answers
 from big_rad.evaluators import controls, headlines, possible, results
 from big_rad.evaluators import functions as function_lib
@@ -195,7 +195,7 @@ def _planned(
     opened = possible.open_all(specs, data_dir, log)
     if not opened.data:
         raise ValueError("nothing can be evaluated: every evaluator was left out, see above")
-    pointed.say([specs[name] for name in opened.data], data_dir, log)
+    unused_boxes.report([specs[name] for name in opened.data], data_dir, log)
     asked = {}
     for name, data in opened.data.items():
         spec = specs[name]

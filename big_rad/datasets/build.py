@@ -29,7 +29,7 @@ from big_rad.datasets.progress import Progress
 from big_rad.datasets.records import NOTE, REJECTS, BuildError, Built, Problem, Record, SourceError
 
 _SAID = 5  # kinds of warnings
-_HOPELESS = 1000
+_MANY_REJECTS = 1000  # With more of them than usable items, a build stops before its end.
 
 
 def build(
@@ -312,7 +312,7 @@ def _here(
                     made.others.append(result)
                     continue
                 bad.append(result)
-                if len(bad) > max(_HOPELESS, plan.made(held)):
+                if len(bad) > max(_MANY_REJECTS, plan.made(held)):
                     plan.check(split, held, bad)  # A wrong folder, most likely.
                 continue
             if result["id"] in ids:

@@ -33,6 +33,7 @@ MODALITIES = {"ct": "CT", "mri": "MR"}
 IMAGES = "imgs"
 # What may lie beside an image, and what it gives.
 _BESIDE = {annotation.DETECTION: "boxes", annotation.MASK: "label map"}
+_PARTLY_ANNOTATED = "partly annotated"  # level of problems, one for each image that lost some
 WHERE = "SLAKE 1.0 is to be had, free of charge, from the site of its authors, med-vqa.com/slake"
 
 
@@ -107,6 +108,7 @@ def build(
         beam=beam,
         max_reject_share=max_reject_share,
         patients=False,
+        judge=functools.partial(_check_annotations, plan, max_reject_share),
     )
     built.notes += vqa_json.notes(built, plan, "slake", config, VERSION)
     built.notes += warnings
@@ -180,8 +182,10 @@ def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Recor
         return
     found = annotation.annotate(job.root, _folder(job), image.shape[:2], values)
     errors = [p for p in found.problems if p.level == "error"]
-    for n, problem in enumerate(errors):  # Boxes or map are left out, of all questions of it.
-        yield dataclasses.replace(problem, items=0 if n else len(job.texts))
+    for problem in errors:  # Boxes or the map are left out; the image and its questions are not.
+        yield dataclasses.replace(problem, items=0)
+    if errors:
+        yield dataclasses.replace(errors[0], level=_PARTLY_ANNOTATED)
     made = records.image_record(
         job.id,
         job.modality,
@@ -217,6 +221,23 @@ def _warnings(
         )
     leak = [f"{shared} images are in more than one split"] if shared else []
     return [f"warning: {w}" for w in counts + leak]
+
+
+def _check_annotations(plan: vqa_json.Plan, share: float, found: Sequence[Problem]) -> None:
+    """Raises BuildError if too many images lost boxes or their label map, counted as images."""
+    lost = [p for p in found if p.level == _PARTLY_ANNOTATED]
+    images = sum(bool(job.image) for jobs in plan.jobs.values() for job in jobs)
+    whole, ones = images - len(lost), [1] * len(lost)
+    if not reject_limit.exceeds(share, whole, ones):
+        return
+    error = records.BuildError(
+        f"slake: the boxes or the mask of {len(lost)} of {images} images cannot be used, more than "
+        f"max_reject_share={share:g}. The first is {lost[0]}\n"
+        "`python -m tools.validate_data slake` lists all; download the set again, or build without "
+        f"them with --max_reject_share={reject_limit.needed(whole, ones):g}"
+    )
+    error.share = reject_limit.needed(whole, ones)
+    raise error
 
 
 class _Ask:
