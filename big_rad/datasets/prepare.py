@@ -6,6 +6,7 @@ Knows no particular dataset, and nothing of training.
 import importlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from big_rad.datasets import records
@@ -48,7 +49,7 @@ def prepare(
             log(f"{name}: {line}")
 
 
-def _said(name: str, source: Any, error: records.BuildError) -> str:
+def _said(name: str, source: str | Path, error: records.BuildError) -> str:
     if error.share is None:
         return f"{error} ({_all(name, source)})"
     option = f"--config.sources.{name}.max_reject_share={error.share:g}"
@@ -56,7 +57,11 @@ def _said(name: str, source: Any, error: records.BuildError) -> str:
 
 
 def _check(
-    name: str, source: Any, module: Any, options: dict[str, Any], log: Callable[[str], None]
+    name: str,
+    source: str | Path,
+    module: ModuleType,
+    options: dict[str, Any],
+    log: Callable[[str], None],
 ) -> None:
     same = {k: v for k, v in options.items() if k not in _OF_BUILD}
     found = list(module.validate(source, **same))
@@ -70,5 +75,5 @@ def _check(
         log(f"{name}: {len(errors)} errors, {warnings} warnings; {_all(name, source)}")
 
 
-def _all(name: str, source: Any) -> str:
+def _all(name: str, source: str | Path) -> str:
     return f"all of them: python -m tools.validate_data {name} --source={source}"

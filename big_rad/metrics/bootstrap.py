@@ -12,6 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 FEWEST = 6  # clusters; with fewer no difference can have a p below 0.05: 2 / 2**5 is 0.0625
 EXACT = 12  # up to so many clusters all changes of signs are tried
@@ -51,13 +52,13 @@ class Difference(Interval):
 
 
 def interval(
-    values: Any,
+    values: ArrayLike,
     *,
     clusters: Sequence[Hashable] | None = None,
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
-) -> Any:
+) -> Interval | list[Interval]:
     """Returns the mean of each metric with its interval.
 
     Args:
@@ -79,7 +80,9 @@ def interval(
     return found[0] if table.ndim == 1 else found
 
 
-def difference(before: Any, after: Any, **options: Any) -> Any:
+def difference(
+    before: ArrayLike, after: ArrayLike, **options: Any
+) -> Difference | list[Difference]:
     """Returns the mean of `after - before`, sample by sample, with its interval and p.
 
     Args:

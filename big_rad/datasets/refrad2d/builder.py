@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -314,7 +314,9 @@ def _too_many(
 
 
 def _looked(
-    look: Any, jobs: list[Job], workers: int
+    look: Callable[[Job], tuple[list[Problem], contents_lib.Contents]],
+    jobs: list[Job],
+    workers: int,
 ) -> Iterator[tuple[list[Problem], contents_lib.Contents]]:
     if workers <= 1 or len(jobs) < 2:
         yield from map(look, jobs)

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -244,7 +243,7 @@ def _lines(text: str) -> list[int]:
     return lines
 
 
-def _box(value: Any) -> Box | None:
+def _box(value: object) -> Box | None:
     if not isinstance(value, list) or len(value) != 4:
         return None
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
