@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         if argv[:1] == [name]:  # Only the chosen dataset is imported.
             builder_of(name).add_arguments(one)
     args = parser.parse_args(argv)
-    from big_rad.datasets import contents  # after parsing: --help is quick
+    from big_rad.datasets import contents, prepare  # after parsing: --help is quick
 
     own = {k: v for k, v in vars(args).items() if k not in _COMMON}
     notes: list[str] = []
@@ -51,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     try:
         builder = builder_of(args.dataset)
         takes = inspect.signature(builder.validate).parameters
+        own = prepare.taken(builder.validate, own)  # Some options are of the build alone.
         own |= {k: v for k, v in (("notes", notes), ("contents", held)) if k in takes}
         found = builder.validate(
             args.source, pixels=not args.no_pixels, workers=args.workers, **own

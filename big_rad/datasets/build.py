@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
@@ -32,6 +32,18 @@ Job = TypeVar("Job")  # What a dataset makes records of; picklable.
 Result = TypeVar("Result")
 _SAID = 5  # kinds of warnings
 _MANY_REJECTS = 1000  # With more of them than usable items, a build stops before its end.
+
+
+class BuildOptions(TypedDict, total=False):
+    """How to build: the options that every builder takes and hands to `build`, which explains them.
+
+    None of them decides what a record holds.
+    """
+
+    workers: int
+    overwrite: bool
+    beam: Sequence[str] | None
+    max_reject_share: float
 
 
 def build(

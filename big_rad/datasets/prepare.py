@@ -4,6 +4,7 @@ Knows no particular dataset, and nothing of training.
 """
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +13,6 @@ from typing import Any
 from big_rad.datasets import records
 
 _SHOWN = 5  # problems of a source
-_OF_BUILD = ("overwrite", "beam", "max_reject_share")  # and not of `validate`
 
 
 def prepare(
@@ -49,6 +49,14 @@ def prepare(
             log(f"{name}: {line}")
 
 
+def taken(function: Callable, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options that a function takes: `validate` needs fewer than `build`."""
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return dict(options)
+    return {k: v for k, v in options.items() if k in parameters}
+
+
 def _said(name: str, source: str | Path, error: records.BuildError) -> str:
     if error.share is None:
         return f"{error} ({_all(name, source)})"
@@ -63,7 +71,7 @@ def _check(
     options: dict[str, Any],
     log: Callable[[str], None],
 ) -> None:
-    same = {k: v for k, v in options.items() if k not in _OF_BUILD}
+    same = taken(module.validate, options)
     found = list(module.validate(source, **same))
     errors = [str(p) for p in found if p.level == "error"]
     warnings = len(found) - len(errors)

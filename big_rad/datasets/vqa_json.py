@@ -125,7 +125,7 @@ class Plan:
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class Question:
     """A usable row: its image, the question as a text, and what is known of the image."""
 
     image: str
@@ -177,7 +177,7 @@ def plan(
     root: Path,
     splits: Mapping[str, Sequence[Row]],
     paths: Iterable[Path],
-    ask: Callable[[Row], Iterable[Asked | Problem]],
+    questions_of: Callable[[Row], Iterable[Question | Problem]],
 ) -> Plan:
     """Groups rows by image.
 
@@ -185,25 +185,25 @@ def plan(
         root: the source folder, under which the images lie.
         splits: the rows of each.
         paths: the files they come from.
-        ask: makes the usable questions of a row (none for one that is not wanted), or says what
-            is wrong with it.
+        questions_of: makes the usable questions of a row, none for a row that is not wanted, or
+            says what is wrong with it.
     """
     made = Plan({}, {}, {}, {p.name: files.sha256(p) for p in paths}, [])
     for split, rows in splits.items():
         images: dict[str, Job] = {}
         bad, total, dropped = [], 0, 0
         for row in rows:
-            for asked in ask(row):
+            for found in questions_of(row):
                 total += 1
-                if isinstance(asked, Problem):
-                    dropped += asked.level == "warning"
-                    (made.warnings if asked.level == "warning" else bad).append(asked)
+                if isinstance(found, Problem):
+                    dropped += found.level == "warning"
+                    (made.warnings if found.level == "warning" else bad).append(found)
                     continue
-                job = images.get(asked.image) or Job(
-                    root, asked.image, _id(asked.image), row.brief(), (), asked.modality,
-                    asked.body_part,
+                job = images.get(found.image) or Job(
+                    root, found.image, _id(found.image), row.brief(), (), found.modality,
+                    found.body_part,
                 )  # fmt: skip
-                images[asked.image] = dataclasses.replace(job, texts=(*job.texts, asked.text))
+                images[found.image] = dataclasses.replace(job, texts=(*job.texts, found.text))
         made.jobs[split] = list(images.values())
         if bad:
             made.jobs[split].append(Job(root, "", "", None, problems=tuple(bad)))

@@ -12,6 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from numpy.typing import ArrayLike
 
 FEWEST = 6  # clusters; with fewer no difference can have a p below 0.05: 2 / 2**5 is 0.0625
@@ -114,14 +115,14 @@ def difference(
     return found[0] if first.ndim == 1 else found
 
 
-def sign_flips(sums: np.ndarray) -> float:
+def sign_flips(sums: Float[np.ndarray, " clusters"]) -> float:
     """Returns the exact two-sided p of the sign-flip permutation test (Fisher 1935).
 
     Without a difference, each cluster would as likely favour the other side. So p is the share of
     the 2**k ways to choose the signs of k clusters whose total is at least as far from zero.
 
     Args:
-        sums: float [k], the summed differences of each cluster; k at most about 20.
+        sums: the summed differences of each cluster; at most about 20 clusters.
     """
     k = len(sums)
     signs = 1 - 2 * ((np.arange(2**k)[:, None] >> np.arange(k)) & 1)

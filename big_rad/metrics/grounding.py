@@ -19,7 +19,7 @@ from big_rad.metrics import reference
 from big_rad.metrics import similarity as similarities
 
 Text = str | markup.Parsed | Sequence[markup.Entity]
-Masks = Sequence[Sequence[np.ndarray]]
+Masks = Sequence[Sequence[reference.Mask]]
 
 MODES = ("paper", "reference_det", "reference_seg")
 SIMILARITIES = ("class_id", "lexicon")

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 from big_rad.datasets import build as build_lib
 from big_rad.datasets import files, records, reject_limit, vqa_checks, vqa_json
@@ -63,10 +64,7 @@ def build(
     languages: str | Sequence[str] = "en",
     allow_other_counts: bool = False,
     allow_shared_images: bool = False,
-    workers: int = 2,
-    overwrite: bool = False,
-    beam: Sequence[str] | None = None,
-    max_reject_share: float = reject_limit.SHARE,
+    **options: Unpack[build_lib.BuildOptions],
 ) -> records.Built:
     """Builds the dataset; its config is named after the languages ("en", "zh", "en_zh").
 
@@ -76,7 +74,7 @@ def build(
         languages: "en", "zh" or both, as "en,zh" or a sequence.
         allow_other_counts: build although a split has not the published number of questions.
         allow_shared_images: build although an image is in more than one split.
-        workers, overwrite, beam, max_reject_share: see `datasets.build.build`.
+        options: `workers`, `overwrite`, `beam`, `max_reject_share`, see `datasets.build.build`.
 
     Raises:
         SourceError: files are missing or broken, the counts are not the published ones, or splits
@@ -88,6 +86,7 @@ def build(
     values, _ = annotation.values_of(source)
     warnings += [f"warning: {p}" for p in _lacking(plan, brief=True)]
     config = "_".join(chosen)
+    share = options.get("max_reject_share", reject_limit.SHARE)
     built = build_lib.build(
         "slake",
         config=config,
@@ -103,12 +102,9 @@ def build(
             "images": {s: vqa_json.digest(jobs, tuple(_BESIDE)) for s, jobs in plan.jobs.items()},
         },
         data_dir=data_dir,
-        workers=workers,
-        overwrite=overwrite,
-        beam=beam,
-        max_reject_share=max_reject_share,
         patients=False,
-        judge=functools.partial(_check_annotations, plan, max_reject_share),
+        judge=functools.partial(_check_annotations, plan, share),
+        **options,
     )
     built.notes += vqa_json.notes(built, plan, "slake", config, VERSION)
     built.notes += warnings
@@ -167,8 +163,8 @@ def read(source: Path, languages: Sequence[str]) -> vqa_json.Plan:
         raise SourceError(f"the source folder has no {listed}. {WHERE}")
     nested = (source / IMAGES / "imgs").is_dir()
     rows = {split: vqa_json.read_rows(source / name) for split, name in names.items()}
-    ask = _Ask("imgs/imgs/" if nested else "imgs/", tuple(languages))
-    return vqa_json.plan(source, rows, [source / n for n in names.values()], ask)
+    questions_of = _QuestionsOf("imgs/imgs/" if nested else "imgs/", tuple(languages))
+    return vqa_json.plan(source, rows, [source / n for n in names.values()], questions_of)
 
 
 def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Record | Problem]:
@@ -240,14 +236,14 @@ def _check_annotations(plan: vqa_json.Plan, share: float, found: Sequence[Proble
     raise error
 
 
-class _Ask:
+class _QuestionsOf:
     """Makes the question of a row; a class so that each file's qids are checked against all."""
 
     def __init__(self, folder: str, languages: Sequence[str]):
         self._folder, self._languages = folder, languages
         self._seen: set[str | int | float] = set()
 
-    def __call__(self, row: vqa_json.Row) -> Iterator[vqa_json.Asked | Problem]:
+    def __call__(self, row: vqa_json.Row) -> Iterator[vqa_json.Question | Problem]:
         fields = row.fields
         lang = fields.get("q_lang")
         if not isinstance(lang, str) or lang not in PUBLISHED:
@@ -269,7 +265,7 @@ class _Ask:
             for k in ("modality", "location")
         )
         modality = MODALITIES.get(modality.lower(), "OT")
-        yield vqa_json.Asked(f"{self._folder}{image}", text, modality, body_part)
+        yield vqa_json.Question(f"{self._folder}{image}", text, modality, body_part)
 
 
 def _lacking(plan: vqa_json.Plan, brief: bool = False) -> Iterator[Problem]:
