@@ -111,7 +111,7 @@ def build(
         if built := known():  # Put back after a build that was killed.
             return built
         new = scratch / name / config / version
-        made = _write(plan, scratch, new, beam)
+        made = _write(plan, scratch, beam)
         if judge is not None:
             judge(made.others)
         warnings = collections.Counter(p.message for p in made.others if p.level == "warning")
@@ -216,8 +216,8 @@ class _Made:
 
 
 @quiet.without_warnings()  # TFDS warns of every custom configuration.
-def _write(plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None) -> _Made:
-    """Runs TFDS, which writes into `folder` below `scratch`."""
+def _write(plan: _Plan, scratch: Path, beam: Sequence[str] | None) -> _Made:
+    """Runs TFDS, which writes into <name>/<config>/<version> below `scratch`."""
     import tensorflow_datasets as tfds  # slow to import
 
     tfds.disable_progress_bar()

@@ -164,7 +164,7 @@ def _transformed(
         fields.warn("RescaleSlope is 0, which would leave nothing to see; the rescale was ignored")
         rescaled = False
     voi = _table("VOILUTSequence", header, fields, name) if windowed else None
-    window = _window(header, fields, name) if windowed and voi is None else None
+    window = _window(fields, name) if windowed and voi is None else None
     flat = pydicom.Dataset()  # for pydicom's window
     flat.PhotometricInterpretation, flat.BitsStored = "MONOCHROME2", header.stored
     flat.PixelRepresentation = header.signed
@@ -207,7 +207,7 @@ def _table(
     return tables.entries(item, "LUTData", table, name), table
 
 
-def _window(header: Header, fields: Fields, name: str) -> tuple[float, float, str] | None:
+def _window(fields: Fields, name: str) -> tuple[float, float, str] | None:
     """Returns centre, width and function of the first window that the standard allows.
 
     Raises:

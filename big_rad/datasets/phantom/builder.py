@@ -121,7 +121,7 @@ def texts_of(piece: Slice, seed: int, number: int, k: int, demo: bool) -> list[T
     return [
         *text.reports(piece.facts, rng, spoken),
         *questions.detect(piece.facts, rng),
-        *questions.vqa(piece.facts, rng, spoken),
+        *questions.vqa(piece.facts, rng),
     ]
 
 

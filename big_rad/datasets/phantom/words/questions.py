@@ -122,7 +122,7 @@ def propositions(facts: Facts) -> list[tuple[str, int | str, bool]]:
     return out
 
 
-def vqa(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> list[Text]:
+def vqa(facts: Facts, rng: np.random.Generator) -> list[Text]:
     """Writes the question-answer texts of one slice; German follows its English twin."""
     out = []
     for kind, subject, truth in propositions(facts):
