@@ -131,8 +131,8 @@ def _source(place: str, spec: Mapping[str, Any]) -> Iterator[str]:
     if builder and builder not in core.names():
         like = did_you_mean(builder, core.names())
         yield f"{place}.builder is {builder!r}; known: {', '.join(core.names())}{like}"
-    asked = (*_parameters(core.asked), *_parameters(ops_detect.get_detect_vqa))
-    for name, known in (("expand", _parameters(core.expand)), ("asked", asked)):
+    asked = (*_parameters(core.DetectionQuestions), *_parameters(ops_detect.get_detect_vqa))
+    for name, known in (("expand", _parameters(core.OneTextPerItem)), ("asked", asked)):
         known = [k for k in known if k not in ("source", "kw")]
         yield from _unknown(f"{place}.{name}", spec.get(name) or {}, known)
     given = {k: v for k, v in (spec.get("expand") or {}).items() if k in fields.EXPAND}

@@ -24,7 +24,7 @@ import ml_collections
 from big_rad import evaluators, files, runtime, weights
 from big_rad.config import companions
 from big_rad.config import recipes as config_lib
-from big_rad.datasets import pointed
+from big_rad.datasets import unused_boxes
 from big_rad.evaluators import answer_cache, controls, grading, identity, possible, results
 from big_rad.evaluators import functions as function_lib
 from big_rad.evaluators import samples as sample_files
@@ -205,7 +205,7 @@ def _prepared(job: Job) -> _Run:
     opened = possible.open_all(specs, job.data_dir, job.log)
     if not opened.data:
         raise ValueError("nothing can be evaluated: every evaluator was left out, see above")
-    pointed.say([specs[name] for name in opened.data], job.data_dir, job.log)
+    unused_boxes.report([specs[name] for name in opened.data], job.data_dir, job.log)
     mark, log = found.fingerprint, job.log
     questions = results.question_sets(specs, opened.data, job.data_dir, mark, log)
     former = results.entries_that_stay(job.out, mark, questions, opened.left_out, log)

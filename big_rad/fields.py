@@ -280,7 +280,7 @@ MODEL = {
     "attn_logits_softcap": number(low=0),
     "final_logits_softcap": number(low=0),
 } | dict.fromkeys(DIMENSIONS, maybe(whole(1)))
-EXPAND = {  # One text an item, see `datasets.core.expand`.
+EXPAND = {  # One text an item, see `datasets.core.OneTextPerItem`.
     "task": maybe(one_of("report", "vqa", "detect")),
     "lang": maybe(one_of("en", "de", "zh")),
     "question_type": maybe(text(empty=False)),

@@ -11,7 +11,7 @@ import itertools
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import grain
 import jax
@@ -21,13 +21,24 @@ from absl import flags
 from big_rad.datasets import core
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import check as pp_check
+from big_rad.pp.example import Example, Row
 
-Example = dict[str, Any]
+# Arrays with the rows of the batch in front, and a list of all else; "rejects", a list of `Reject`.
+Batch = dict[str, np.ndarray | list]
 WEIGHTS = ("shares", "epochs")
 _ROW_FIELDS = ("text", "mask_ar", "mask_loss", "segment")
 _REASON = 300  # characters of a reject's reason that are kept
 _TRIES = 100  # examples that are tried when all of a batch are bad
 _PLANS = 4  # windows whose plan is kept
+
+
+class Reject(TypedDict):
+    """An example that cannot be used: where it is from, its id, and the error and its message."""
+
+    dataset: str
+    id: str
+    error: str
+    reason: str
 
 
 @dataclasses.dataclass
@@ -42,7 +53,7 @@ class TrainInput:
 
     iterator: "BatchIterator"
     examples_per_epoch: int
-    identity: dict[str, dict[str, Any]]
+    identity: dict[str, core.Identity]
 
 
 def make_train(config: Any, seed: int, data_dir: str) -> TrainInput:
@@ -69,7 +80,7 @@ def make_train(config: Any, seed: int, data_dir: str) -> TrainInput:
     sources = {name: core.make_source(inputs[name], data_dir) for name in names}
     weights, per_epoch = _weights(inputs, {name: len(s) for name, s in sources.items()})
     parts = [
-        grain.MapDataset.source(_Named(name, source))
+        grain.MapDataset.source(_NamedSource(name, source))
         .seed(seed + i)
         .shuffle()
         .repeat()
@@ -94,7 +105,7 @@ def make_train(config: Any, seed: int, data_dir: str) -> TrainInput:
     return TrainInput(iterator, per_epoch, identity)
 
 
-def eval_batches(examples: Sequence[Example] | Any, batch_size: int) -> Iterator[dict[str, Any]]:
+def eval_batches(examples: Sequence[Example], batch_size: int) -> Iterator[Batch]:
     """Yields batches in order, the last filled up with copies that `_mask` marks with 0.
 
     Args:
@@ -108,7 +119,7 @@ def eval_batches(examples: Sequence[Example] | Any, batch_size: int) -> Iterator
         yield batch | {"_mask": mask.astype(np.int32)}
 
 
-def collate(rows: Sequence[Example]) -> dict[str, Any]:
+def collate(rows: Sequence[Example]) -> Batch:
     """Stacks arrays; everything else becomes a list."""
     return {
         k: np.stack([r[k] for r in rows])
@@ -137,7 +148,7 @@ class BatchIterator:
     def __iter__(self) -> "BatchIterator":
         return self
 
-    def __next__(self) -> dict[str, Any]:
+    def __next__(self) -> Batch:
         batch = next(self._iterator)
         self._next += 1
         return batch
@@ -149,7 +160,7 @@ class BatchIterator:
     def set_state(self, state: Mapping[str, int]) -> None:
         """Goes to a position of `get_state`, also of an iterator with other threads or workers."""
         self._next = int(state["next_index"])
-        source = _From(self._batches, self._next)
+        source = _BatchesFrom(self._batches, self._next)
         dataset = grain.MapDataset.source(source).to_iter_dataset(self._read)
         if self._workers:
             if not flags.FLAGS.is_parsed():  # Grain reads its own flags when it starts processes.
@@ -165,10 +176,10 @@ class BatchIterator:
             close()
 
 
-class _Named:
+class _NamedSource:
     """A source whose items know its name; an item that cannot be read becomes its error."""
 
-    def __init__(self, name: str, source: Any):
+    def __init__(self, name: str, source: core.Source):
         self._name, self._source = name, source
 
     def __len__(self) -> int:
@@ -192,7 +203,7 @@ class _WithRng(grain.transforms.RandomMap):
         return name, {**example, "rng": np.random.Generator(np.random.Philox(key=key))}
 
 
-class _From:
+class _BatchesFrom:
     """Batches from a given one on."""
 
     def __init__(self, batches: "_Batches", start: int):
@@ -201,7 +212,7 @@ class _From:
     def __len__(self) -> int:
         return sys.maxsize
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Batch:
         return self._batches[self._start + index]
 
 
@@ -216,7 +227,7 @@ class _Batches:
 
     def __init__(
         self,
-        examples: Any,
+        examples: grain.MapDataset,
         pps: Mapping[str, str],
         *,
         batch_size: int,
@@ -248,15 +259,15 @@ class _Batches:
         self._plans: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._lock = threading.Lock()
 
-    def __getstate__(self) -> dict[str, Any]:
+    def __getstate__(self) -> dict[str, object]:
         built = ("_full", "_text", "_plans", "_lock")
         return {k: v for k, v in self.__dict__.items() if k not in built}
 
-    def __setstate__(self, state: dict[str, Any]) -> None:
+    def __setstate__(self, state: dict[str, object]) -> None:
         self.__dict__.update(state)
         self._prepare()
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Batch:
         if not self._buckets:
             wanted, length = np.arange(index * self._size, (index + 1) * self._size), None
         else:
@@ -271,7 +282,7 @@ class _Batches:
             rows = [_cut(row, length) for row in rows]
         return collate(rows) | {"rejects": rejects}
 
-    def _template(self, made: Sequence[tuple[Example, Any]], batch: int) -> Example:
+    def _template(self, made: Sequence[tuple[Example, Reject | None]], batch: int) -> Example:
         """Returns an example that can be used, from this batch if possible."""
         start = (batch + 1) * self._size
         others = (self._make(i) for i in range(start, start + _TRIES))
@@ -284,7 +295,7 @@ class _Batches:
             f"{first['error']}: {first['reason']}"
         )
 
-    def _make(self, index: int) -> tuple[Example, dict[str, str] | None]:
+    def _make(self, index: int) -> tuple[Example, Reject | None]:
         """Returns an example, and why it cannot be used, or None."""
         name, raw = self._examples[index]
         try:
@@ -326,8 +337,8 @@ class _Batches:
             return 0  # `_make` finds out why.
 
 
-def row_length(text: np.ndarray) -> int:
-    """Returns how many positions of a row [T + 1] the model has to see."""
+def row_length(text: Row) -> int:
+    """Returns how many positions of a row the model has to see."""
     used = np.flatnonzero(text)
     return int(used[-1]) if used.size else 0
 

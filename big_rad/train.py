@@ -30,7 +30,7 @@ from big_rad import (
 )
 from big_rad.config import overrides
 from big_rad.config import recipes as config_lib
-from big_rad.datasets import pointed, prepare
+from big_rad.datasets import prepare, unused_boxes
 from big_rad.evaluators import before_after, headlines, possible
 from big_rad.evaluators import functions as function_lib
 from big_rad.evaluators import samples as sample_files
@@ -155,7 +155,7 @@ def _train(
     specs = {name: config.evals[name] for name in opened.data}
     if jax.process_index() == 0:
         learned = [config.input[name] for name in config.input.data]
-        pointed.say([*learned, *specs.values()], data_dir, log)
+        unused_boxes.report([*learned, *specs.values()], data_dir, log)
     runtime.agree(True)  # The others wait.
     functions = function_lib.Functions(model, tokenizer, mesh, watch=lambda x: stop.watch(x))
     evals = {

@@ -188,7 +188,7 @@ def test_the_last_batch_of_an_evaluation_is_filled_up_and_masked():
 
 
 def test_expand_and_builder_arguments_reach_the_source(monkeypatch):
-    monkeypatch.setattr(core, "expand", lambda source, **kw: (source.length, kw))
+    monkeypatch.setattr(core, "OneTextPerItem", lambda source, **kw: (source.length, kw))
     spec = dict(builder="a", split="train", builder_args=dict(length=4), expand=dict(task="vqa"))
     assert core.make_source(spec, "somewhere") == (4, {"task": "vqa"})
 

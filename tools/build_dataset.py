@@ -17,7 +17,10 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from big_rad.datasets.records import Built
 
 DATASETS = {
     "refrad2d": "RefRad2D as published: DICOM slices, sentences, questions, boxes",
@@ -125,7 +128,7 @@ def _add_common(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
 
 
-def _build(args: argparse.Namespace) -> Any:
+def _build(args: argparse.Namespace) -> "Built":
     own = {k: v for k, v in vars(args).items() if k not in _COMMON}
     if args.max_reject_share is not None:
         own["max_reject_share"] = args.max_reject_share
@@ -140,13 +143,13 @@ def _build(args: argparse.Namespace) -> Any:
     )
 
 
-def _build_phantom(args: argparse.Namespace) -> Any:
+def _build_phantom(args: argparse.Namespace) -> "Built":
     given = {p: getattr(args, p) for p, _ in _SIZES if getattr(args, p) is not None}
     builder = builder_of("phantom")
     return builder.build(args.config, args.data_dir, args.workers, args.overwrite, **given)
 
 
-def _show(built: Any, args: argparse.Namespace, seconds: float) -> None:
+def _show(built: "Built", args: argparse.Namespace, seconds: float) -> None:
     counts = ", ".join(f"{n} {split}" for split, n in built.counts.items())
     how = "already built" if built.reused else f"built in {seconds:.1f} s"
     config = built.folder.parent.name

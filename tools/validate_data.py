@@ -14,9 +14,13 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tools.build_dataset import DATASETS, at_least_one, builder_of, said
+
+if TYPE_CHECKING:
+    from big_rad.datasets.contents import Contents
+    from big_rad.datasets.records import Problem
 
 _COMMON = ("dataset", "source", "no_pixels", "workers", "json")
 
@@ -39,14 +43,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         if argv[:1] == [name]:  # Only the chosen dataset is imported.
             builder_of(name).add_arguments(one)
     args = parser.parse_args(argv)
-    from big_rad.datasets import contents  # after parsing: --help is quick
+    from big_rad.datasets import contents, prepare  # after parsing: --help is quick
 
     own = {k: v for k, v in vars(args).items() if k not in _COMMON}
     notes: list[str] = []
-    held: dict[str, Any] = {}
+    held: dict[str, Contents] = {}
     try:
         builder = builder_of(args.dataset)
         takes = inspect.signature(builder.validate).parameters
+        own = prepare.taken(builder.validate, own)  # Some options are of the build alone.
         own |= {k: v for k, v in (("notes", notes), ("contents", held)) if k in takes}
         found = builder.validate(
             args.source, pixels=not args.no_pixels, workers=args.workers, **own
@@ -69,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         raise SystemExit(1)
 
 
-def _place(problem: Any) -> tuple:
+def _place(problem: "Problem") -> tuple:
     return problem.file, problem.line or 0, problem.field, problem.message
 
 
@@ -80,7 +85,7 @@ def _count(n: int, what: str) -> str:
 def _write(
     path: Path,
     dataset: str,
-    problems: Sequence[Any],
+    problems: Sequence["Problem"],
     errors: int,
     notes: Sequence[str],
     counted: dict[str, Any],

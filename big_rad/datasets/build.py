@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
@@ -28,8 +28,22 @@ from big_rad.datasets.files import sha256
 from big_rad.datasets.progress import Progress
 from big_rad.datasets.records import NOTE, REJECTS, BuildError, Built, Problem, Record, SourceError
 
+Job = TypeVar("Job")  # What a dataset makes records of; picklable.
+Result = TypeVar("Result")
 _SAID = 5  # kinds of warnings
-_HOPELESS = 1000
+_MANY_REJECTS = 1000  # With more of them than usable items, a build stops before its end.
+
+
+class BuildOptions(TypedDict, total=False):
+    """How to build: the options that every builder takes and hands to `build`, which explains them.
+
+    None of them decides what a record holds.
+    """
+
+    workers: int
+    overwrite: bool
+    beam: Sequence[str] | None
+    max_reject_share: float
 
 
 def build(
@@ -38,8 +52,8 @@ def build(
     config: str = "default",
     version: str,
     description: str,
-    splits: Mapping[str, Sequence[Any]],
-    make: Callable[[Any], Iterable[Record | Problem]],
+    splits: Mapping[str, Sequence[Job]],
+    make: Callable[[Job], Iterable[Record | Problem]],
     params: Mapping[str, Any],
     data_dir: str | Path,
     workers: int = 2,
@@ -97,7 +111,7 @@ def build(
         if built := known():  # Put back after a build that was killed.
             return built
         new = scratch / name / config / version
-        made = _write(plan, scratch, new, beam)
+        made = _write(plan, scratch, beam)
         if judge is not None:
             judge(made.others)
         warnings = collections.Counter(p.message for p in made.others if p.level == "warning")
@@ -172,8 +186,8 @@ class _Plan:
     config: str
     version: str
     description: str
-    splits: Mapping[str, Sequence[Any]]
-    make: Callable[[Any], Iterable[Record | Problem]]
+    splits: Mapping[str, Sequence[Job]]
+    make: Callable[[Job], Iterable[Record | Problem]]
     workers: int
     max_reject_share: float
     item: str
@@ -202,8 +216,8 @@ class _Made:
 
 
 @quiet.without_warnings()  # TFDS warns of every custom configuration.
-def _write(plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None) -> _Made:
-    """Runs TFDS, which writes into `folder` below `scratch`."""
+def _write(plan: _Plan, scratch: Path, beam: Sequence[str] | None) -> _Made:
+    """Runs TFDS, which writes into <name>/<config>/<version> below `scratch`."""
     import tensorflow_datasets as tfds  # slow to import
 
     tfds.disable_progress_bar()
@@ -233,23 +247,24 @@ def _write(plan: _Plan, scratch: Path, folder: Path, beam: Sequence[str] | None)
 def _builder_class(plan: _Plan, beam: Sequence[str] | None, scratch: Path, made: _Made) -> type:
     import tensorflow_datasets as tfds
 
+    from big_rad.datasets.stable_writer import StableWriter  # Imports TFDS.
+
     progress = Progress(f"{plan.name}/{plan.config}", sum(map(len, plan.splits.values())))
 
-    def info(self: Any) -> Any:
+    def info(self: tfds.core.GeneratorBasedBuilder) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
             builder=self, description=plan.description, features=_features(), license="see source"
         )
 
-    def splits(self: Any, dl_manager: Any) -> dict[str, Any]:
-        del self, dl_manager
+    def splits(*_: object) -> dict[str, Iterator[tuple[str, Record]]]:
         return {s: _here(plan, s, jobs, made, progress) for s, jobs in plan.splits.items()}
 
-    def splits_on_beam(self: Any, dl_manager: Any, pipeline: Any) -> dict[str, Any]:
+    def splits_on_beam(self: object, dl_manager: object, pipeline: Any) -> dict[str, Any]:
         del self, dl_manager
         make = functools.partial(_tagged, plan.make)
         return {s: on_beam.split(pipeline, make, s, j, scratch) for s, j in plan.splits.items()}
 
-    def generate(self: Any) -> None:
+    def generate(self: object) -> None:
         raise NotImplementedError("the splits give their own generators")
 
     body = {
@@ -259,6 +274,7 @@ def _builder_class(plan: _Plan, beam: Sequence[str] | None, scratch: Path, made:
         "_info": info,
         "_split_generators": splits if beam is None else splits_on_beam,
         "_generate_examples": generate,
+        "_example_writer": lambda self: StableWriter(self.info.file_format),
         "__module__": __name__,
     }
     return types.new_class(
@@ -282,7 +298,7 @@ def _features() -> Any:
 
 
 def _tagged(
-    make: Callable[[Any], Iterable[Any]], job: Any
+    make: Callable[[Job], Iterable[Record | Problem]], job: Job
 ) -> Iterator[tuple[str | None, dict[str, Any]]]:
     """Yields (id, record), or (None, problem as a dict), and at the end (None, the counts)."""
     results, found = _run(make, job)
@@ -295,7 +311,7 @@ def _tagged(
 
 
 def _here(
-    plan: _Plan, split: str, jobs: Sequence[Any], made: _Made, progress: Progress
+    plan: _Plan, split: str, jobs: Sequence[Job], made: _Made, progress: Progress
 ) -> Iterator[tuple[str, Record]]:
     ids: set[str] = set()
     bad: list[Problem] = []
@@ -309,7 +325,7 @@ def _here(
                     made.others.append(result)
                     continue
                 bad.append(result)
-                if len(bad) > max(_HOPELESS, plan.made(held)):
+                if len(bad) > max(_MANY_REJECTS, plan.made(held)):
                     plan.check(split, held, bad)  # A wrong folder, most likely.
                 continue
             if result["id"] in ids:
@@ -320,7 +336,9 @@ def _here(
     made.rejects += bad
 
 
-def _run(make: Callable[[Any], Iterable[Any]], job: Any) -> tuple[list[Any], Contents]:
+def _run(
+    make: Callable[[Job], Iterable[Record | Problem]], job: Job
+) -> tuple[list[Record | Problem], Contents]:
     """Returns what a job made, and the counts of its records."""
     results, found = list(make(job)), Contents()
     for result in results:
@@ -329,14 +347,14 @@ def _run(make: Callable[[Any], Iterable[Any]], job: Any) -> tuple[list[Any], Con
     return results, found
 
 
-def _map(job: Callable[[Any], Any], items: Sequence[Any], workers: int) -> Iterator[Any]:
-    """Applies `job` in order, in processes that start clean (no fork of a threaded parent)."""
-    if workers <= 1 or len(items) < 2:
-        yield from map(job, items)
+def _map(make: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
+    """Applies `make` in order, in processes that start clean (no fork of a threaded parent)."""
+    if workers <= 1 or len(jobs) < 2:
+        yield from map(make, jobs)
         return
-    chunk = max(1, min(8, len(items) // (4 * workers)))
+    chunk = max(1, min(8, len(jobs) // (4 * workers)))
     with get_context("spawn").Pool(workers) as pool:
-        yield from pool.imap(job, items, chunksize=chunk)
+        yield from pool.imap(make, jobs, chunksize=chunk)
 
 
 def _counts(folder: Path) -> dict[str, int]:

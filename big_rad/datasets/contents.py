@@ -14,6 +14,7 @@ import numpy as np
 
 from big_rad.grounding import classes
 from big_rad.pp import packed
+from big_rad.pp.example import LabelMap
 
 _SPLITS = ("train", "validation", "test")
 _KINDS = (
@@ -65,7 +66,7 @@ class Contents:
         patient: str,
         texts: Collection[Mapping[str, Any]],
         boxes: Sequence[int] = (),
-        segmap: bytes | np.ndarray | None = None,
+        segmap: bytes | LabelMap | None = None,
         unopened: bool = False,
     ) -> None:
         """Counts an image.
@@ -74,7 +75,7 @@ class Contents:
             patient: pseudonym, "" if it is not known.
             texts: as examples have them.
             boxes: the class ids of its boxes.
-            segmap: uint8 [H, W] of class ids, packed or not.
+            segmap: of class ids, packed or not.
             unopened: there is a mask, and it was not looked at.
         """
         pixels = None if segmap is None else np.asarray(packed.array(segmap)).ravel()

@@ -1,12 +1,9 @@
 """Random-access sources of examples: what every dataset looks like to the input pipeline.
 
-An example is a dict with id, patient and one image: `image` (packed, see `pp.packed`), modality,
-plane, body_part, texts and, where there are any, `segmap` (packed), `boxes` and `unsure` (classes
-that may be shown though neither shows them; records of before have no such field). A text may have
-`keywords`, [[phrase, class id], ...], and, where words alone do not tell which place of them is
-meant, `places`: the start of each in the sentence, or None for every place. One with several
-images to draw from has them in `images`, each a dict of these fields; the op `view` chooses.
-Knows nothing of any particular dataset or of batches.
+`pp.example` says what an example holds. Of a dataset, it has `id`, `patient` and one image with its
+`texts`; arrays are packed (see `pp.packed`), and `segmap`, `boxes` and `unsure` are left out where
+there are none. A record with several images to choose from has them in `images`, each a dict of
+these fields; the op `view` chooses. Knows nothing of any particular dataset or of batches.
 """
 
 import collections
@@ -14,15 +11,15 @@ import hashlib
 import importlib
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
 from big_rad.pp import ops_detect, packed
+from big_rad.pp.example import Example
 
-Example = dict[str, Any]
 _PACKED = ("image", "segmap")
 
 
@@ -34,7 +31,14 @@ class Source(Protocol):
     def __getitem__(self, index: int) -> Example: ...
 
 
-def load_source(name: str, split: str, data_dir: str | Path, **kw: Any) -> Source:
+class Identity(TypedDict):
+    """What tells a source from another: its number of items, and a digest of its files or ""."""
+
+    items: int
+    sha256: str
+
+
+def load_source(name: str, split: str, data_dir: str | Path, **kw: str) -> Source:
     """Opens a dataset by name.
 
     Args:
@@ -60,13 +64,13 @@ def load_source(name: str, split: str, data_dir: str | Path, **kw: Any) -> Sourc
     return load(split, data_dir, **kw)
 
 
-def make_source(spec: Mapping[str, Any], data_dir: str) -> Any:
+def make_source(spec: Mapping[str, Any], data_dir: str) -> Source:
     """Returns the random-access source that a dataset's config names.
 
     Args:
         spec: `builder`, `split`, optionally `builder_args`, `only` ("grounded": examples that
-            have boxes or a label map), `asked` (arguments of `asked`: questions where things are,
-            instead of the texts), and `expand` (arguments of `expand`: one text an item).
+            have boxes or a label map), `asked` (arguments of `DetectionQuestions`, whose questions
+            take the place of the texts), and `expand` (arguments of `OneTextPerItem`).
         data_dir: where the datasets lie.
 
     Raises:
@@ -78,11 +82,11 @@ def make_source(spec: Mapping[str, Any], data_dir: str) -> Any:
     if spec.get("only", "grounded") != "grounded":
         raise ValueError(f"only={spec['only']!r} of a dataset's config: there is 'grounded'")
     if spec.get("only"):
-        source = grounded(source)
+        source = GroundedExamples(source)
     if spec.get("asked"):
-        source = asked(source, **dict(spec["asked"]))
+        source = DetectionQuestions(source, **dict(spec["asked"]))
     if spec.get("expand"):
-        source = expand(source, **dict(spec["expand"]))
+        source = OneTextPerItem(source, **dict(spec["expand"]))
     return source
 
 
@@ -153,7 +157,7 @@ class RecordSource:
         return (self[i] for i in range(len(self)))
 
 
-class expand:
+class OneTextPerItem:
     """A source with one text an item, for evaluation, and for sets whose items are questions.
 
     Args:
@@ -197,7 +201,7 @@ class expand:
         self.texts: collections.Counter[tuple[str, ...]] = collections.Counter()
         fields = tuple(wanted)
         self.wanted = wanted = {k: v for k, v in wanted.items() if v is not None}
-        chosen: Any = range(len(source))
+        chosen: Sequence[int] = range(len(source))
         if items is not None and items < len(source):
             chosen = np.random.default_rng(42).choice(len(source), items, replace=False).tolist()
         for i in chosen:
@@ -229,7 +233,7 @@ class expand:
         return (self[i] for i in range(len(self)))
 
 
-class grounded:
+class GroundedExamples:
     """The examples of a source that have a label map or boxes with classes.
 
     Args:
@@ -247,10 +251,11 @@ class grounded:
         return self._source[self._items[index]]
 
 
-class asked:
+class DetectionQuestions:
     """The examples of a source with questions where things are in place of their texts.
 
-    For evaluation: the questions of an example are always the same ones. `expand` makes them items.
+    For evaluation: the questions of an example are always the same ones. `OneTextPerItem` makes
+    an item of each.
 
     Args:
         source: the source.
@@ -258,7 +263,7 @@ class asked:
         kw: of the op `detect_vqa`.
     """
 
-    def __init__(self, source: Source, seed: int = 0, **kw: Any):
+    def __init__(self, source: Source, seed: int = 0, **kw: Any):  # The op checks `kw`.
         self._source, self._seed, self._ask = source, seed, ops_detect.get_detect_vqa(**kw)
 
     def __len__(self) -> int:
@@ -270,13 +275,17 @@ class asked:
         return {k: v for k, v in example.items() if k != "rng"}
 
 
-def identity(source: Source) -> dict[str, Any]:
+# The names that the three had before, for programs that import them.
+expand, grounded, asked = OneTextPerItem, GroundedExamples, DetectionQuestions
+
+
+def identity(source: Source) -> Identity:
     """Returns what tells a source from another: `items`, and `sha256` of the files if it has any.
 
     Args:
         source: of `load_source`, or one of the sources here around it.
     """
-    inner: Any = source
+    inner = source
     while hasattr(inner, "_source"):
         inner = inner._source
     return {"items": len(source), "sha256": inner.sha256() if hasattr(inner, "sha256") else ""}
@@ -304,7 +313,7 @@ def unpacked(example: Example) -> Example:
     return {k: packed.array(v) if k in _PACKED else v for k, v in example.items()}
 
 
-def _image(row: dict[str, bytes]) -> dict[str, Any]:
+def _image(row: dict[str, bytes]) -> Example:
     """Returns an image's fields as the ops expect them; arrays stay packed."""
     image = {k: v if k in _PACKED else v.decode() for k, v in row.items()}
     image |= {k: json.loads(image[k]) for k in ("boxes", "unsure", "texts") if k in image}

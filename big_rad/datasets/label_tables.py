@@ -12,8 +12,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Integer
 
 from big_rad.grounding import classes
+from big_rad.pp.example import LabelMap
 
 _MAX_BYTES, _MAX_LABEL = 1 << 20, 1 << 20
 _NAMES_OF_BACKGROUND = ("background", "clear label", "exterior", "???", "unlabeled", "")
@@ -43,15 +45,17 @@ def class_of(name: str) -> int | None:
         return found.id if found else None
 
 
-def to_classes(values: np.ndarray, table: Mapping[int, str]) -> tuple[np.ndarray, list[int]]:
+def to_classes(
+    values: Integer[np.ndarray, "height width"], table: Mapping[int, str]
+) -> tuple[LabelMap, list[int]]:
     """Turns the labels of a mask into class ids.
 
     Args:
-        values: whole numbers [H, W], 0 for background.
+        values: 0 for background.
         table: the names of labels.
 
     Returns:
-        uint8 [H, W] of class ids, and the labels in it whose name is no class: they are
+        The class ids, and the labels in it whose name is no class: they are
         background.
 
     Raises:

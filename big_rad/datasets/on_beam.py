@@ -7,14 +7,16 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+Job = TypeVar("Job")
 
 
 def split(
     pipeline: Any,
-    make: Callable[[Any], Iterable[tuple[str | None, dict[str, Any]]]],
+    make: Callable[[Job], Iterable[tuple[str | None, dict[str, Any]]]],
     name: str,
-    jobs: Sequence[Any],
+    jobs: Sequence[Job],
     scratch: Path,
 ) -> Any:
     """Adds the making of a split to a pipeline.
@@ -31,7 +33,7 @@ def split(
     """
     import apache_beam as beam
 
-    def route(job: Any) -> Iterator[Any]:
+    def route(job: Job) -> Iterator[object]:
         for id, result in make(job):
             if id is None:
                 yield beam.pvalue.TaggedOutput("rejects", json.dumps(result, ensure_ascii=False))

@@ -4,14 +4,15 @@ Knows no particular dataset, and nothing of training.
 """
 
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from big_rad.datasets import records
 
 _SHOWN = 5  # problems of a source
-_OF_BUILD = ("overwrite", "beam", "max_reject_share")  # and not of `validate`
 
 
 def prepare(
@@ -48,7 +49,15 @@ def prepare(
             log(f"{name}: {line}")
 
 
-def _said(name: str, source: Any, error: records.BuildError) -> str:
+def taken(function: Callable, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the options that a function takes: `validate` needs fewer than `build`."""
+    parameters = inspect.signature(function).parameters
+    if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        return dict(options)
+    return {k: v for k, v in options.items() if k in parameters}
+
+
+def _said(name: str, source: str | Path, error: records.BuildError) -> str:
     if error.share is None:
         return f"{error} ({_all(name, source)})"
     option = f"--config.sources.{name}.max_reject_share={error.share:g}"
@@ -56,9 +65,13 @@ def _said(name: str, source: Any, error: records.BuildError) -> str:
 
 
 def _check(
-    name: str, source: Any, module: Any, options: dict[str, Any], log: Callable[[str], None]
+    name: str,
+    source: str | Path,
+    module: ModuleType,
+    options: dict[str, Any],
+    log: Callable[[str], None],
 ) -> None:
-    same = {k: v for k, v in options.items() if k not in _OF_BUILD}
+    same = taken(module.validate, options)
     found = list(module.validate(source, **same))
     errors = [str(p) for p in found if p.level == "error"]
     warnings = len(found) - len(errors)
@@ -70,5 +83,5 @@ def _check(
         log(f"{name}: {len(errors)} errors, {warnings} warnings; {_all(name, source)}")
 
 
-def _all(name: str, source: Any) -> str:
+def _all(name: str, source: str | Path) -> str:
     return f"all of them: python -m tools.validate_data {name} --source={source}"

@@ -7,16 +7,38 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 
 from big_rad.datasets import core
 from big_rad.pp import packed
+from big_rad.pp.example import Image, LabelMap, Text
 
-Record = dict[str, Any]
 NOTE = "build.json"
 REJECTS = "rejects.jsonl"
+
+
+class ImageRecord(TypedDict):
+    """One image of a record, as it is stored; `core.RecordSource` makes an `Example` of it."""
+
+    id: str
+    modality: str  # "CT", "MR" or "OT"
+    plane: str  # "axial", "coronal", "sagittal" or ""
+    body_part: str  # free text
+    image: bytes  # packed, see `pp.packed`
+    segmap: bytes  # packed; empty if there is none
+    boxes: str  # JSON: [[x1, y1, x2, y2, class id], ...]
+    unsure: str  # JSON: [class id, ...]
+    texts: str  # JSON: a list of `pp.example.Text`
+
+
+class Record(TypedDict):
+    """A record as it is stored: an item with one image, or several to choose from."""
+
+    id: str
+    patient: str  # pseudonym; "" if the source does not say it
+    images: list[ImageRecord]
 
 
 class SourceError(ValueError):
@@ -89,15 +111,15 @@ class Built:
 def image_record(
     id: str,
     modality: str,
-    image: np.ndarray,
+    image: Image,
     *,
     plane: str = "",
     body_part: str = "",
-    segmap: np.ndarray | None = None,
+    segmap: LabelMap | None = None,
     boxes: Iterable[Sequence[float]] = (),
     unsure: Iterable[int] = (),
-    texts: Iterable[Mapping[str, Any]] = (),
-) -> dict[str, Any]:
+    texts: Iterable[Text] = (),
+) -> ImageRecord:
     """Returns one image of a record.
 
     Args:
@@ -109,7 +131,7 @@ def image_record(
         segmap: uint8 [H, W] of class ids.
         boxes: (x1, y1, x2, y2, class id) in pixels, x2 and y2 exclusive.
         unsure: ids of classes that may be shown though neither map nor boxes show them.
-        texts: see the contract of examples in `datasets.core`.
+        texts: the fields that a dataset gives them, see `pp.example.Text`.
     """
     return {
         "id": id,
@@ -124,7 +146,7 @@ def image_record(
     }
 
 
-def record(id: str, patient: str, images: Sequence[Mapping[str, Any]]) -> Record:
+def record(id: str, patient: str, images: Sequence[ImageRecord]) -> Record:
     """Returns a record: an item with one image, or several to draw from.
 
     Args:

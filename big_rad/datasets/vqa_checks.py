@@ -4,11 +4,10 @@ import dataclasses
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-
 from big_rad.datasets import progress, vqa_json
 from big_rad.datasets.contents import Contents
 from big_rad.datasets.records import Problem
+from big_rad.pp.example import LabelMap
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,14 +18,14 @@ class Checked:
         problems: what is wrong.
         usable: whether the image can be used.
         boxes: the class ids of its boxes.
-        segmap: uint8 [H, W] of class ids, or None.
+        segmap: of class ids, or None.
         unopened: there is a mask, and it was not looked at.
     """
 
     problems: list[Problem]
     usable: bool = True
     boxes: tuple[int, ...] = ()
-    segmap: np.ndarray | None = None
+    segmap: LabelMap | None = None
     unopened: bool = False
 
 

@@ -11,7 +11,6 @@ import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from big_rad.datasets.records import Problem, SourceError
 from big_rad.dicom import read
 from big_rad.dicom.image import to_display
 from big_rad.grounding.unicode import nfc
+from big_rad.pp.example import Text
 
 QUESTION_TYPES = ("open", "closed")
 _NAME = re.compile(r"[\w.-]+(/[\w.-]+)*")
@@ -50,7 +50,7 @@ class Row:
     file: str
     line: int
     number: int
-    fields: Mapping[str, Any]
+    fields: Mapping[str, object]
 
     def problem(self, field: str, message: str, level: str = "error") -> Problem:
         """Returns a problem of this row."""
@@ -84,7 +84,7 @@ class Job:
     image: str
     id: str
     row: Row | None
-    texts: tuple[dict[str, Any], ...] = ()
+    texts: tuple[Text, ...] = ()
     modality: str = "OT"
     body_part: str = ""
     problems: tuple[Problem, ...] = ()
@@ -125,11 +125,11 @@ class Plan:
 
 
 @dataclasses.dataclass(frozen=True)
-class Asked:
+class Question:
     """A usable row: its image, the question as a text, and what is known of the image."""
 
     image: str
-    text: dict[str, Any]
+    text: Text
     modality: str = "OT"
     body_part: str = ""
 
@@ -177,7 +177,7 @@ def plan(
     root: Path,
     splits: Mapping[str, Sequence[Row]],
     paths: Iterable[Path],
-    ask: Callable[[Row], Iterable[Asked | Problem]],
+    questions_of: Callable[[Row], Iterable[Question | Problem]],
 ) -> Plan:
     """Groups rows by image.
 
@@ -185,25 +185,25 @@ def plan(
         root: the source folder, under which the images lie.
         splits: the rows of each.
         paths: the files they come from.
-        ask: makes the usable questions of a row (none for one that is not wanted), or says what
-            is wrong with it.
+        questions_of: makes the usable questions of a row, none for a row that is not wanted, or
+            says what is wrong with it.
     """
     made = Plan({}, {}, {}, {p.name: files.sha256(p) for p in paths}, [])
     for split, rows in splits.items():
         images: dict[str, Job] = {}
         bad, total, dropped = [], 0, 0
         for row in rows:
-            for asked in ask(row):
+            for found in questions_of(row):
                 total += 1
-                if isinstance(asked, Problem):
-                    dropped += asked.level == "warning"
-                    (made.warnings if asked.level == "warning" else bad).append(asked)
+                if isinstance(found, Problem):
+                    dropped += found.level == "warning"
+                    (made.warnings if found.level == "warning" else bad).append(found)
                     continue
-                job = images.get(asked.image) or Job(
-                    root, asked.image, _id(asked.image), row.brief(), (), asked.modality,
-                    asked.body_part,
+                job = images.get(found.image) or Job(
+                    root, found.image, _id(found.image), row.brief(), (), found.modality,
+                    found.body_part,
                 )  # fmt: skip
-                images[asked.image] = dataclasses.replace(job, texts=(*job.texts, asked.text))
+                images[found.image] = dataclasses.replace(job, texts=(*job.texts, found.text))
         made.jobs[split] = list(images.values())
         if bad:
             made.jobs[split].append(Job(root, "", "", None, problems=tuple(bad)))
@@ -211,9 +211,7 @@ def plan(
     return made
 
 
-def text_of(
-    row: Row, question: str, answer: str, kind: str, lang: str = "en"
-) -> dict[str, Any] | Problem:
+def text_of(row: Row, question: str, answer: str, kind: str, lang: str = "en") -> Text | Problem:
     """Returns a question as a text of an example, or what is wrong with it.
 
     Args:
@@ -359,7 +357,7 @@ def notes(built: records.Built, plan: Plan, name: str, config: str, version: str
     return lines + [f"{file}: sha256 {digest}" for file, digest in plan.sha256.items()]
 
 
-def _is_answer(value: Any) -> bool:
+def _is_answer(value: object) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, str | int | None) and not isinstance(value, bool)

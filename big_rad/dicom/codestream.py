@@ -9,6 +9,7 @@ import dataclasses
 import struct
 
 import numpy as np
+from jaxtyping import UInt
 
 from big_rad.dicom.errors import MissingElementError, NotAnImageError, TooLargeError
 
@@ -100,11 +101,11 @@ def jpeg2000_size(frame: bytes, name: str) -> Size:
 
 def rle_frame(
     frame: bytes, rows: int, columns: int, samples: int, bits: int, name: str
-) -> np.ndarray:
+) -> UInt[np.ndarray, "rows columns"] | UInt[np.ndarray, "rows columns samples"]:
     """Decodes a frame of RLE (DICOM PS3.5 Annex G).
 
     Returns:
-        Unsigned integers of `bits` (8 or 16), [rows, columns] or [rows, columns, samples].
+        Integers of `bits` (8 or 16); of one sample, without the last axis.
 
     Raises:
         MissingElementError: fewer pixels than needed.

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 import pydicom
+from jaxtyping import Bool, Float32, Int16, Num
 from pydicom import pixels
 from pydicom.valuerep import DSfloat
 
@@ -27,15 +28,15 @@ class Stored:
     """A frame's stored values.
 
     Attributes:
-        values: [H, W], without what lies above BitsStored.
-        padding: bool [H, W] of pixels that are no part of the image; None if there are none.
+        values: without what lies above BitsStored.
+        padding: marks pixels that are no part of the image; None if there are none.
     """
 
-    values: np.ndarray
-    padding: np.ndarray | None
+    values: Num[np.ndarray, "height width"]
+    padding: Bool[np.ndarray, "height width"] | None
 
 
-def stored(words: np.ndarray, header: Header, fields: Fields) -> Stored:
+def stored(words: Num[np.ndarray, "height width"], header: Header, fields: Fields) -> Stored:
     """Tells values, unused bits and padding of a frame apart.
 
     Padding are the pixels of PixelPaddingValue, or those from it to PixelPaddingRangeLimit (PS3.3
@@ -68,7 +69,7 @@ def stored(words: np.ndarray, header: Header, fields: Fields) -> Stored:
     return Stored(values, padding if padding.any() else None)
 
 
-def to_hu(frame: Stored, fields: Fields, name: str) -> np.ndarray:
+def to_hu(frame: Stored, fields: Fields, name: str) -> Int16[np.ndarray, "height width"]:
     """Returns int16 HU [H, W]; padding is air, -1000 or lower.
 
     Raises:
@@ -96,7 +97,7 @@ def to_hu(frame: Stored, fields: Fields, name: str) -> np.ndarray:
 
 def to_shown(
     frame: Stored, header: Header, fields: Fields, windowed: bool, name: str
-) -> np.ndarray:
+) -> Int16[np.ndarray, "height width"] | Float32[np.ndarray, "height width"]:
     """Returns grey values [H, W], int16 if they fit, else float32; padding has the lowest.
 
     Args:
@@ -163,7 +164,7 @@ def _transformed(
         fields.warn("RescaleSlope is 0, which would leave nothing to see; the rescale was ignored")
         rescaled = False
     voi = _table("VOILUTSequence", header, fields, name) if windowed else None
-    window = _window(header, fields, name) if windowed and voi is None else None
+    window = _window(fields, name) if windowed and voi is None else None
     flat = pydicom.Dataset()  # for pydicom's window
     flat.PhotometricInterpretation, flat.BitsStored = "MONOCHROME2", header.stored
     flat.PixelRepresentation = header.signed
@@ -206,7 +207,7 @@ def _table(
     return tables.entries(item, "LUTData", table, name), table
 
 
-def _window(header: Header, fields: Fields, name: str) -> tuple[float, float, str] | None:
+def _window(fields: Fields, name: str) -> tuple[float, float, str] | None:
     """Returns centre, width and function of the first window that the standard allows.
 
     Raises:

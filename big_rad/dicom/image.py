@@ -7,6 +7,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 
 import numpy as np
+from jaxtyping import Float32, Int16, Num
 
 from big_rad.dicom.errors import NotAnImageError
 from big_rad.dicom.turns import EXIF, Turn
@@ -65,7 +66,7 @@ class Slice:
         format: of the file: "dicom", "nifti", "png", "jpeg" or "npy"; "" if it was made otherwise.
     """
 
-    pixels: np.ndarray
+    pixels: Num[np.ndarray, "height width"] | Num[np.ndarray, "height width 3"]
     modality: str
     spacing: tuple[float, float] | None
     plane: str
@@ -155,7 +156,9 @@ def unusual(orientation: str, plane: str) -> str:
     return ", ".join(n for n, a, b in zip(names, orientation, usual) if a != b)
 
 
-def hu(values: np.ndarray, slope: float, intercept: float, name: str) -> np.ndarray:
+def hu(
+    values: Num[np.ndarray, "height width"], slope: float, intercept: float, name: str
+) -> Int16[np.ndarray, "height width"]:
     """Returns int16 HU [H, W]: stored values times `slope` plus `intercept`, rounded, clipped.
 
     Args:
@@ -184,7 +187,9 @@ def hu(values: np.ndarray, slope: float, intercept: float, name: str) -> np.ndar
     return in_blocks(values, scaled, np.int16)
 
 
-def compact(values: np.ndarray, name: str) -> np.ndarray:
+def compact(
+    values: Num[np.ndarray, "height width"], name: str
+) -> Int16[np.ndarray, "height width"] | Float32[np.ndarray, "height width"]:
     """Returns int16 where that loses nothing, else float32.
 
     Raises:
@@ -208,8 +213,10 @@ def compact(values: np.ndarray, name: str) -> np.ndarray:
 
 
 def in_blocks(
-    values: np.ndarray, function: Callable[[np.ndarray], np.ndarray], dtype: type
-) -> np.ndarray:
+    values: Num[np.ndarray, "height width"],
+    function: Callable[[np.ndarray], np.ndarray],
+    dtype: type,
+) -> Num[np.ndarray, "height width"]:
     """Applies a pointwise function to some rows at a time, into an array of `dtype`."""
     result = np.empty(values.shape, dtype)
     rows = max(1, _BLOCK // values.shape[1])

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 import numpy as np
+from jaxtyping import Integer
 
 from big_rad.dicom import nifti, unpack
 from big_rad.dicom.errors import FrameError, GeometryError, NotAnImageError, ReadError
@@ -32,12 +33,12 @@ class Labels:
     """A slice of labels.
 
     Attributes:
-        values: numbers [H, W], on the pixels of the image as it was given.
+        values: numbers, on the pixels of the image as it was given.
         table: the names of the labels by the file's own table, {} if it has none.
         warnings: what was taken for granted, a sentence each.
     """
 
-    values: np.ndarray
+    values: Integer[np.ndarray, "height width"]
     table: dict[int, str]
     warnings: tuple[str, ...] = ()
 

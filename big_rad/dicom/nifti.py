@@ -9,6 +9,7 @@ from typing import Any, BinaryIO
 
 import nibabel as nib
 import numpy as np
+from jaxtyping import Float, Num
 
 from big_rad.dicom.errors import FrameError, NotAnImageError, TooLargeError, UnsupportedError
 from big_rad.dicom.image import (
@@ -119,13 +120,13 @@ class Volume:
         """
         return _extensions(self._voxels.before(), self._little)
 
-    def across(self, axis: int, index: int) -> np.ndarray:
+    def across(self, axis: int, index: int) -> Num[np.ndarray, "first second"]:
         """Returns the slice at `index` of a voxel axis; its own axes keep their order."""
         return self._voxels.across(axis, index)
 
     def slice(
-        self, plane: str, frame: int | None, affine: np.ndarray | None = None
-    ) -> tuple[np.ndarray, dict[str, Any]]:
+        self, plane: str, frame: int | None, affine: Float[np.ndarray, "4 4"] | None = None
+    ) -> tuple[Num[np.ndarray, "height width"], dict[str, Any]]:
         """Returns a slice turned to the usual display, as stored values, and where it lies.
 
         Args:
@@ -234,7 +235,7 @@ class _Voxels:
         self._at += size
         return data
 
-    def across(self, axis: int, index: int) -> np.ndarray:
+    def across(self, axis: int, index: int) -> Num[np.ndarray, "first second"]:
         """Returns the slice at `index` of an axis; its own axes keep their order."""
         width, height, depth = self.shape
         if math.prod(self.shape) // self.shape[axis] > MAX_PIXELS:

@@ -4,6 +4,7 @@ Knows nothing of how the indices are stored.
 """
 
 import numpy as np
+from jaxtyping import Integer, UInt8
 
 from big_rad.dicom import tables
 from big_rad.dicom.elements import DataSet
@@ -14,11 +15,13 @@ _COLOURS = ("Red", "Green", "Blue")
 _DISCRETE, _LINEAR, _INDIRECT = range(3)  # segments of a segmented table
 
 
-def to_rgb(indices: np.ndarray, ds: DataSet, signed: bool, name: str) -> np.ndarray:
-    """Returns uint8 [H, W, 3]; of entries deeper than 8 bits, their high ones.
+def to_rgb(
+    indices: Integer[np.ndarray, "height width"], ds: DataSet, signed: bool, name: str
+) -> UInt8[np.ndarray, "height width 3"]:
+    """Returns the colours of indices; of entries deeper than 8 bits, their high ones.
 
     Args:
-        indices: stored values [H, W].
+        indices: stored values.
         ds: the file's elements.
         signed: whether indices may be negative.
         name: of the file, for messages.

@@ -9,6 +9,7 @@ import logging
 
 import numpy as np
 import pydicom
+from jaxtyping import Integer, UInt8
 from pydicom import encaps, pixels, uid
 
 from big_rad.dicom import codestream
@@ -60,7 +61,9 @@ class Header:
         return size * 2 // 3 if self.photometric == "YBR_FULL_422" else size
 
 
-def decode(ds: DataSet, header: Header, frame: int, name: str) -> np.ndarray:
+def decode(
+    ds: DataSet, header: Header, frame: int, name: str
+) -> Integer[np.ndarray, "height width"] | Integer[np.ndarray, "height width 3"]:
     """Returns the words of a frame [H, W], see `used_bits`; or RGB of as many bits, [H, W, 3]."""
     start, length = ds.span("PixelData")
     if header.syntax in (
@@ -93,7 +96,9 @@ def _native(ds: DataSet, start: int, length: int, header: Header, frame: int) ->
     return values
 
 
-def used_bits(words: np.ndarray, header: Header) -> np.ndarray:
+def used_bits(
+    words: Integer[np.ndarray, "height width"], header: Header
+) -> Integer[np.ndarray, "height width"]:
     """Clears what lies above BitsStored (PS3.5 8.1.1: it may be anything), extending the sign.
 
     Args:
@@ -104,7 +109,9 @@ def used_bits(words: np.ndarray, header: Header) -> np.ndarray:
     return (words << unused) >> unused if unused else words
 
 
-def to_8_bits(colours: np.ndarray, header: Header) -> np.ndarray:
+def to_8_bits(
+    colours: Integer[np.ndarray, "height width 3"], header: Header
+) -> UInt8[np.ndarray, "height width 3"]:
     """Returns uint8 of RGB words: of deeper ones the high bits that are used."""
     if header.bits == 8:
         return colours

@@ -6,6 +6,7 @@ A look is a guess from one image and refuses nothing by itself.
 import dataclasses
 
 import numpy as np
+from jaxtyping import Num
 
 _ALIKE, _SOFT = 20_000, 900  # above these: HU + 32768; soft tissue in HU + 1024
 
@@ -30,14 +31,14 @@ PLUS_1024 = Look("HU + 1024", _SHIFT.format(-1024))
 PLUS_32768 = Look("HU + 32768", _SHIFT.format(-32768))
 
 
-def look(pixels: np.ndarray) -> Look | None:
+def look(pixels: Num[np.ndarray, "height width"]) -> Look | None:
     """Returns what the values of a CT image look like, or None if they can be HU.
 
     Almost every slice holds air, of about -1000 HU; an image of soft tissue alone may be taken for
     something else. An image of one value alone tells nothing.
 
     Args:
-        pixels: [H, W], taken for HU, as read.
+        pixels: taken for HU, as read.
     """
     low, high = int(pixels.min()), int(pixels.max())
     if low == high:
@@ -54,7 +55,7 @@ def look(pixels: np.ndarray) -> Look | None:
     return None
 
 
-def doubt(found: Look, pixels: np.ndarray) -> str:
+def doubt(found: Look, pixels: Num[np.ndarray, "height width"]) -> str:
     """Returns a sentence about an image that has a look."""
     return (
         f"its values, {pixels.min()} to {pixels.max()}, are not like HU but like {found.name}; "

@@ -6,6 +6,7 @@ Knows nothing of what a table is for.
 import dataclasses
 
 import numpy as np
+from jaxtyping import Num, UInt8, UInt16
 
 from big_rad.dicom.elements import DataSet
 from big_rad.dicom.errors import MissingElementError, UnsupportedError
@@ -55,8 +56,10 @@ def descriptor(ds: DataSet, keyword: str, signed: bool, name: str) -> Descriptor
     return Descriptor(count or _MAX_ENTRIES, first - (1 << 16) if negative else first, bits)
 
 
-def entries(ds: DataSet, keyword: str, table: Descriptor, name: str) -> np.ndarray:
-    """Returns the entries of a table, uint16 [count].
+def entries(
+    ds: DataSet, keyword: str, table: Descriptor, name: str
+) -> UInt16[np.ndarray, " count"]:
+    """Returns the entries of a table.
 
     Entries of 8 bits lie in a word each, or two in a word (PS3.3 C.11.1.1); the length says which.
 
@@ -74,16 +77,18 @@ def entries(ds: DataSet, keyword: str, table: Descriptor, name: str) -> np.ndarr
     )
 
 
-def packed_bytes(data: bytes, ds: DataSet, keyword: str) -> np.ndarray:
-    """Returns entries of 8 bits, uint8; words of big-endian files hold the first one below."""
+def packed_bytes(data: bytes, ds: DataSet, keyword: str) -> UInt8[np.ndarray, " count"]:
+    """Returns entries of 8 bits; words of big-endian files hold the first one below."""
     values = np.frombuffer(data, np.uint8)
     if not ds.source.little and ds.vr(keyword) != b"OB" and len(values) % 2 == 0:
         values = values.reshape(-1, 2)[:, ::-1].ravel()
     return values
 
 
-def look_up(values: np.ndarray, table: np.ndarray, first: int) -> np.ndarray:
-    """Returns the entries [H, W] that values [H, W] stand for; fractions are rounded."""
+def look_up(
+    values: Num[np.ndarray, "height width"], table: Num[np.ndarray, " count"], first: int
+) -> Num[np.ndarray, "height width"]:
+    """Returns the entries that values stand for; fractions are rounded."""
 
     def found(block: np.ndarray) -> np.ndarray:
         if block.dtype.kind == "f":

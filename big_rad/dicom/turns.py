@@ -6,6 +6,7 @@ Knows no file format, and nothing of what makes an image need a turn but the EXI
 import dataclasses
 
 import numpy as np
+from jaxtyping import Shaped
 
 Box = tuple[float, float, float, float]
 
@@ -24,7 +25,9 @@ class Turn:
     flip_rows: bool = False
     flip_columns: bool = False
 
-    def array(self, x: np.ndarray) -> np.ndarray:
+    def array(
+        self, x: Shaped[np.ndarray, "height width *channels"]
+    ) -> Shaped[np.ndarray, "turned_height turned_width *channels"]:
         """Returns an image or a mask [H, W] or [H, W, C] turned, contiguous."""
         if self.transpose:
             x = x.swapaxes(0, 1)

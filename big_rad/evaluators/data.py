@@ -51,7 +51,7 @@ class EvalData:
     answer is part of `text`, and in place of `reference` there is `mask_loss`, which marks it.
 
     Args:
-        source: random access to examples with one text each (`datasets.core.expand`).
+        source: random access to examples with one text each (`datasets.core.OneTextPerItem`).
         preprocess: example -> example with the arrays and `reference`.
         limit: only so many items, drawn with a fixed seed; None is all.
 

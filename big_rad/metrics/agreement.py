@@ -3,16 +3,17 @@
 Pure functions of numbers. References: Krippendorff 2018, "Content Analysis", chapter 12.
 """
 
-from typing import Any
+from collections.abc import Callable
 
 import krippendorff as library
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import stats
 
 LEVELS = ("nominal", "ordinal", "interval")
 
 
-def krippendorff(ratings: Any, level: str = "ordinal") -> float:
+def krippendorff(ratings: ArrayLike, level: str = "ordinal") -> float:
     """Krippendorff's alpha: 1 is agreement, 0 is chance.
 
     Args:
@@ -36,17 +37,17 @@ def krippendorff(ratings: Any, level: str = "ordinal") -> float:
     return float(library.alpha(table, level_of_measurement=level))
 
 
-def pearson(a: Any, b: Any) -> float:
+def pearson(a: ArrayLike, b: ArrayLike) -> float:
     """Pearson's r of paired ratings [items]; pairs with a NaN are left out."""
     return _correlation(stats.pearsonr, a, b)
 
 
-def spearman(a: Any, b: Any) -> float:
+def spearman(a: ArrayLike, b: ArrayLike) -> float:
     """Spearman's rank correlation of paired ratings [items]; pairs with a NaN are left out."""
     return _correlation(stats.spearmanr, a, b)
 
 
-def _correlation(of: Any, a: Any, b: Any) -> float:
+def _correlation(of: Callable, a: ArrayLike, b: ArrayLike) -> float:
     first, second = np.asarray(a, np.float64), np.asarray(b, np.float64)
     if first.shape != second.shape or first.ndim != 1:
         raise ValueError(f"paired ratings have shapes {first.shape} and {second.shape}")

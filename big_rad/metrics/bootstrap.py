@@ -12,6 +12,8 @@ from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
+from numpy.typing import ArrayLike
 
 FEWEST = 6  # clusters; with fewer no difference can have a p below 0.05: 2 / 2**5 is 0.0625
 EXACT = 12  # up to so many clusters all changes of signs are tried
@@ -51,13 +53,13 @@ class Difference(Interval):
 
 
 def interval(
-    values: Any,
+    values: ArrayLike,
     *,
     clusters: Sequence[Hashable] | None = None,
     level: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
-) -> Any:
+) -> Interval | list[Interval]:
     """Returns the mean of each metric with its interval.
 
     Args:
@@ -79,7 +81,9 @@ def interval(
     return found[0] if table.ndim == 1 else found
 
 
-def difference(before: Any, after: Any, **options: Any) -> Any:
+def difference(
+    before: ArrayLike, after: ArrayLike, **options: Any
+) -> Difference | list[Difference]:
     """Returns the mean of `after - before`, sample by sample, with its interval and p.
 
     Args:
@@ -111,14 +115,14 @@ def difference(before: Any, after: Any, **options: Any) -> Any:
     return found[0] if first.ndim == 1 else found
 
 
-def sign_flips(sums: np.ndarray) -> float:
+def sign_flips(sums: Float[np.ndarray, " clusters"]) -> float:
     """Returns the exact two-sided p of the sign-flip permutation test (Fisher 1935).
 
     Without a difference, each cluster would as likely favour the other side. So p is the share of
     the 2**k ways to choose the signs of k clusters whose total is at least as far from zero.
 
     Args:
-        sums: float [k], the summed differences of each cluster; k at most about 20.
+        sums: the summed differences of each cluster; at most about 20 clusters.
     """
     k = len(sums)
     signs = 1 - 2 * ((np.arange(2**k)[:, None] >> np.arange(k)) & 1)

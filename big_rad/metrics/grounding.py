@@ -19,7 +19,7 @@ from big_rad.metrics import reference
 from big_rad.metrics import similarity as similarities
 
 Text = str | markup.Parsed | Sequence[markup.Entity]
-Masks = Sequence[Sequence[np.ndarray]]
+Masks = Sequence[Sequence[reference.Mask]]
 
 MODES = ("paper", "reference_det", "reference_seg")
 SIMILARITIES = ("class_id", "lexicon")
@@ -90,6 +90,45 @@ def g_iou(
             of one side only, of different sizes or for a mode without, or a similarity matrix of
             the wrong shape or with values that are not finite or above 1.
     """
+    _check(preds, refs, mode, similarity, pred_masks, ref_masks)
+    backend = similarity if isinstance(similarity, str) else _name_of(similarity)
+    if similarity == "lexicon":
+        similarity = similarities.lexicon
+    samples, invalid_refs, matched = [], 0, []
+    for k, (pred, ref) in enumerate(zip(preds, refs, strict=True)):
+        masks = None if pred_masks is None else (pred_masks[k], ref_masks[k])
+        pred_entities, pred_valid = _entities(pred, codec, masks is not None)
+        ref_entities, ref_valid = _entities(ref, codec, masks is not None)
+        if masks is None:
+            sides = _Sides(pred_entities, ref_entities)
+        else:
+            sides = _MaskSides(pred_entities, ref_entities, *map(_binary, masks))
+        sample = _sample(sides, similarity)
+        if mode == "reference_det":
+            sim = _pairwise(similarity, sides)
+            sample["g_iou"] = reference.det(sim, _boxes(pred_entities), _boxes(ref_entities))
+        elif mode == "reference_seg":
+            sample["g_iou"] = _reference_seg(similarity, sides, *masks)
+        samples.append({**sample, "valid": pred_valid})
+        matched.append(sides)
+        invalid_refs += not ref_valid
+    return {
+        "name": f"g_iou/{mode}/{backend}",
+        **_summary(samples, matched),
+        "invalid_refs": invalid_refs,
+        "per_sample": samples,
+    }
+
+
+def _check(
+    preds: Sequence[Text],
+    refs: Sequence[Text],
+    mode: str,
+    similarity: str | similarities.Similarity,
+    pred_masks: Masks | None,
+    ref_masks: Masks | None,
+) -> None:
+    """Raises ValueError for arguments of `g_iou` that do not fit together."""
     if mode not in MODES:
         raise ValueError(f"g_iou: no mode {mode!r}; there are {', '.join(MODES)}")
     if not callable(similarity) and similarity not in SIMILARITIES:
@@ -105,36 +144,9 @@ def g_iou(
         raise ValueError(
             f"g_iou: mode {mode!r} is for {'masks' if pred_masks is None else 'boxes'}"
         )
-    backend = similarity if isinstance(similarity, str) else _name_of(similarity)
-    if similarity == "lexicon":
-        similarity = similarities.lexicon
     for name, given in (("pred_masks", pred_masks), ("ref_masks", ref_masks)):
         if given is not None and len(given) != len(preds):
             raise ValueError(f"g_iou: {name} are of {len(given)} samples, texts of {len(preds)}")
-    samples, invalid_refs, matched = [], 0, []
-    for k, (pred, ref) in enumerate(zip(preds, refs, strict=True)):
-        pred_entities, pred_valid = _entities(pred, codec, pred_masks is not None)
-        ref_entities, ref_valid = _entities(ref, codec, pred_masks is not None)
-        if pred_masks is None:
-            sides = _Sides(pred_entities, ref_entities)
-        else:
-            given = (pred_masks[k], ref_masks[k])
-            sides = _MaskSides(pred_entities, ref_entities, *map(_binary, given))
-        sample = _sample(sides, similarity)
-        if mode == "reference_det":
-            sim = _pairwise(similarity, sides)
-            sample["g_iou"] = reference.det(sim, _boxes(pred_entities), _boxes(ref_entities))
-        elif mode == "reference_seg":
-            sample["g_iou"] = _reference_seg(similarity, sides, *given)
-        samples.append({**sample, "valid": pred_valid})
-        matched.append(sides)
-        invalid_refs += not ref_valid
-    return {
-        "name": f"g_iou/{mode}/{backend}",
-        **_summary(samples, matched),
-        "invalid_refs": invalid_refs,
-        "per_sample": samples,
-    }
 
 
 class _Sides:

@@ -7,7 +7,7 @@ of the entity's own box. Knows no images; reads English and German.
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from big_rad.grounding import classes, markup, mentions, side_words
@@ -125,7 +125,7 @@ def _contradicts(pred: str, ref: str) -> bool | None:
     return said[0] != said[1] if all(len(s) == 1 for s in said) else None
 
 
-def _by_organ(class_ids: Any) -> dict[str, set[str]]:
+def _by_organ(class_ids: Iterable[int]) -> dict[str, set[str]]:
     result: dict[str, set[str]] = {}
     for class_id in class_ids:
         known = side_of(class_id)

@@ -8,14 +8,18 @@ with the paper's formula. Knows similarities, boxes and masks; no text.
 from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Bool, Float
 
 from big_rad.grounding import boxes, masks
 
 Box = Sequence[float]
+Mask = Bool[np.ndarray, "height width"] | Float[np.ndarray, "height width"]  # or logits
 _CUT = 0.5  # of masks, and of logits as if they were probabilities
 
 
-def det(similarity: np.ndarray, pred: Sequence[Box], ref: Sequence[Box]) -> float | None:
+def det(
+    similarity: Float[np.ndarray, "n m"], pred: Sequence[Box], ref: Sequence[Box]
+) -> float | None:
     """A sample's score by the script for boxes.
 
     Pairs are taken greedily by similarity, the highest first. Their phrases are then struck off
@@ -24,7 +28,7 @@ def det(similarity: np.ndarray, pred: Sequence[Box], ref: Sequence[Box]) -> floa
     too, over pairs and phrases left alone, which count 0.
 
     Args:
-        similarity: [n, m] of predicted and reference phrases, up to 1.
+        similarity: of predicted and reference phrases, up to 1.
         pred: n boxes (x1, y1, x2, y2).
         ref: m boxes.
 
@@ -43,7 +47,7 @@ def det(similarity: np.ndarray, pred: Sequence[Box], ref: Sequence[Box]) -> floa
     return float(sum(scores)) / max(len(pred), len(ref))
 
 
-def seg(similarity: np.ndarray, pred: Sequence[np.ndarray], ref: Sequence[np.ndarray]) -> float:
+def seg(similarity: Float[np.ndarray, "n m"], pred: Sequence[Mask], ref: Sequence[Mask]) -> float:
     """A sample's score by the script for masks.
 
     Pairs are taken greedily by similarity cut to 0..1, as many as there are phrases on the shorter
@@ -51,8 +55,8 @@ def seg(similarity: np.ndarray, pred: Sequence[np.ndarray], ref: Sequence[np.nda
     so phrases left alone cost nothing. Two blank masks have IoU 1.
 
     Args:
-        similarity: [n, m] of predicted and reference phrases.
-        pred: masks [H, W] in the order of their phrases, bool, or logits, which are cut at 0.5;
+        similarity: of predicted and reference phrases.
+        pred: masks in the order of their phrases, bool, or logits, which are cut at 0.5;
             too many are dropped, those that are missing are blank.
         ref: the same of the reference.
 

@@ -9,14 +9,15 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from jaxtyping import Float
 
 from big_rad.grounding import classes
 from big_rad.grounding.unicode import nfc
 
-Similarity = Callable[[Sequence[str], Sequence[str]], np.ndarray]
+Similarity = Callable[[Sequence[str], Sequence[str]], Float[np.ndarray, "n m"]]
 
 
-def lexicon(a: Sequence[str], b: Sequence[str]) -> np.ndarray:
+def lexicon(a: Sequence[str], b: Sequence[str]) -> Float[np.ndarray, "n m"]:
     """Shared classes over all classes that two phrases name, English or German.
 
     "left kidney" and "linke Niere" are 1, "kidneys" and "left kidney" 0.5. Phrases that the lexicon
@@ -27,18 +28,18 @@ def lexicon(a: Sequence[str], b: Sequence[str]) -> np.ndarray:
         b: m phrases.
 
     Returns:
-        float [n, m] in 0..1.
+        Values in 0..1.
     """
     left, right = ([_named(x) for x in side] for side in (a, b))
     result = [[len(x & y) / len(x | y) for y in right] for x in left]
     return np.array(result, float).reshape(len(a), len(b))
 
 
-def cosine(vectors: Mapping[str, np.ndarray], name: str) -> Similarity:
+def cosine(vectors: Mapping[str, Float[np.ndarray, " width"]], name: str) -> Similarity:
     """Returns the similarity of phrases by the cosine of their vectors.
 
     Args:
-        vectors: phrase -> vector [D]; phrases are looked up as `plain` gives them.
+        vectors: phrase -> vector; phrases are looked up as `plain` gives them.
         name: of the model that made them.
 
     Returns:
@@ -62,14 +63,14 @@ def cosine(vectors: Mapping[str, np.ndarray], name: str) -> Similarity:
             raise ValueError(f"{name} gave a vector of zeros: {keys[int(np.argmin(norms))]!r}")
         return rows / norms
 
-    def embedding(a: Sequence[str], b: Sequence[str]) -> np.ndarray:
+    def embedding(a: Sequence[str], b: Sequence[str]) -> Float[np.ndarray, "n m"]:
         return np.clip(unit(a) @ unit(b).T, -1, 1)
 
     embedding.__name__ = f"embedding:{name}"
     return embedding
 
 
-def read_vectors(path: str | pathlib.Path) -> dict[str, np.ndarray]:
+def read_vectors(path: str | pathlib.Path) -> dict[str, Float[np.ndarray, " width"]]:
     """Reads vectors from an npz with `phrases` (text [N]) and `vectors` (float [N, D]).
 
     Raises:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from big_rad.pp import ops_detect, ops_grounding, ops_image, ops_load, ops_prompt, ops_text
-from big_rad.pp.ops import OPS, Example, Op
+from big_rad.pp.example import Example
+from big_rad.pp.ops import OPS, Op
 from big_rad.registry import did_you_mean, parse_call
 
 __all__ = ["OPS", "TEXT_OPS", "calls", "get_preprocess_fn", "split"]

@@ -7,13 +7,12 @@ def get_name(argument):
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
+from big_rad.pp.example import Example
 from big_rad.registry import Registry
 
-Example = dict[str, Any]
 Op = Callable[[Example], Example]
 
 OPS = Registry("preprocessing op")

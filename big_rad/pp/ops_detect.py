@@ -6,13 +6,13 @@ on the name. Knows nothing of tokens.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from big_rad.grounding import classes
 from big_rad.pp import prompts, shown
-from big_rad.pp.ops import OPS, Example, Op, rng_of
+from big_rad.pp.example import Example, Text
+from big_rad.pp.ops import OPS, Op, rng_of
 
 KINDS = ("present", "where", "list")
 QUESTIONS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -167,7 +167,7 @@ class _Draw:
 
 def _text(
     kind: str, variant: int, asked: Sequence[int], left: Mapping[int, float], lang: str
-) -> dict[str, Any]:
+) -> Text:
     """Writes a question and its answer.
 
     Args:

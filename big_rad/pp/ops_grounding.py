@@ -4,7 +4,6 @@ Knows nothing of tokens.
 """
 
 import re
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +11,8 @@ from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes, markup, mentions
 from big_rad.grounding.codec import get_codec
 from big_rad.pp import packed, prompts, shown
-from big_rad.pp.ops import OPS, Example, Op
+from big_rad.pp.example import Example, Text
+from big_rad.pp.ops import OPS, Op
 
 # What a tokenizer would read as markup. A sentence that holds it already is left as it is.
 _LOOKS_SPECIAL = re.compile(r"<p bbox=|</p>|id=|</?seg>|<loc[0-9]{4}>|<seg[0-9]{3}>")
@@ -37,7 +37,7 @@ def get_without(*names: str) -> Op:
     """
     out = {classes.by_name(n).id for n in names}
 
-    def _names_one(text: dict[str, Any]) -> bool:
+    def _names_one(text: Text) -> bool:
         if any(c in out for _, c in text.get("keywords") or ()):
             return True
         if text["lang"] not in prompts.LANGS:
@@ -95,7 +95,7 @@ def get_ground(mode: str = "boxes", codec: str = "radgrounder", grid: int | None
             example = example | {"segmap": np.zeros(example["image"].shape[:2], np.uint8)}
         return example | {"texts": [_one(t, boxes, here) for t in texts]}
 
-    def _one(text: Example, boxes: dict[int, box_lib.Box], mode: str) -> Example:
+    def _one(text: Text, boxes: dict[int, box_lib.Box], mode: str) -> Text:
         if not text["grounded"]:
             return text
         text = text | {"grounding": mode, "grounded": mode != "none", "markup": False}

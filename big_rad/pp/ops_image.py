@@ -6,12 +6,13 @@ Between the ops an image is [H, W] (grey, stored values) or [H, W, 3]; `normaliz
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
+from jaxtyping import Float32, Num, Shaped, UInt8
 
 from big_rad.grounding import boxes as box_lib
-from big_rad.pp.ops import OPS, Example, Op, rng_of
+from big_rad.pp.example import Before, Example, Image, LabelMap
+from big_rad.pp.ops import OPS, Op, rng_of
 
 # (width, level) in HU: lung, soft tissue, brain.
 CT_WINDOWS = ((2250.0, -100.0), (350.0, 40.0), (80.0, 40.0))
@@ -25,7 +26,7 @@ NORMALIZATIONS = ("medgemma", "dataset_stats", "min_max")
 @OPS.register("augment")
 def get_augment(
     shift: int = 0,
-    crop: Any = None,
+    crop: float | tuple[float, float] | None = None,
     gamma: tuple[float, float] | None = None,
     gamma_p: float = 0.3,
     intensity: float = 0.0,
@@ -140,7 +141,9 @@ def get_resize(size: int, antialias: bool = False) -> Op:
     return _resize
 
 
-def ct_windows(hu: np.ndarray, only: int | None = None) -> np.ndarray:
+def ct_windows(
+    hu: Num[np.ndarray, "height width"], only: int | None = None
+) -> Float32[np.ndarray, "height width 3"]:
     """Three CT windows as channels: (x - lo) / (hi - lo + 1e-5) * 2 - 1, clipped to the window.
 
     Args:
@@ -163,7 +166,9 @@ def ct_windows(hu: np.ndarray, only: int | None = None) -> np.ndarray:
     return np.moveaxis(result, 0, -1)
 
 
-def shifted(x: np.ndarray, dy: int, dx: int, fill: Any) -> np.ndarray:
+def shifted(
+    x: Shaped[np.ndarray, "height width *channels"], dy: int, dx: int, fill: float
+) -> Shaped[np.ndarray, "height width *channels"]:
     """Returns [H, W] or [H, W, C] moved down by `dy` and right by `dx` pixels."""
     result = np.full_like(x, fill)
     h, w = x.shape[:2]
@@ -176,8 +181,10 @@ def shifted(x: np.ndarray, dy: int, dx: int, fill: Any) -> np.ndarray:
 
 
 def resize_bilinear(
-    image: np.ndarray, size: int | tuple[int, int], antialias: bool = False
-) -> np.ndarray:
+    image: Float32[np.ndarray, "height width channels"],
+    size: int | tuple[int, int],
+    antialias: bool = False,
+) -> Float32[np.ndarray, "new_height new_width channels"]:
     """Bilinear resize with half-pixel centres (torch's interpolate with align_corners=False).
 
     Args:
@@ -199,7 +206,7 @@ def resize_bilinear(
     return result
 
 
-def resize_nearest(labels: np.ndarray, size: int) -> np.ndarray:
+def resize_nearest(labels: LabelMap, size: int) -> UInt8[np.ndarray, "size size"]:
     """Nearest-neighbour resize of a label map [H, W] with half-pixel centres."""
     if labels.shape == (size, size):
         return labels
@@ -278,7 +285,7 @@ def _grey(x: np.ndarray, modality: str, kind: str) -> np.ndarray:
     return np.clip((x - np.float32(mean)) / np.float32(std), -2, 2)
 
 
-def _colour(image: np.ndarray, kind: str) -> np.ndarray:
+def _colour(image: Image, kind: str) -> np.ndarray:
     if kind == "dataset_stats":
         raise ValueError("normalize: 'dataset_stats' has no numbers for colour; use medgemma")
     x = _scale(image.astype(np.float32) / 255)
@@ -291,7 +298,7 @@ def _gamma(image: np.ndarray, exponent: float) -> np.ndarray:
     return ((x - low) / (span + np.float32(1e-7))) ** np.float32(exponent) * span + low
 
 
-def _before(example: Example) -> Example:
+def _before(example: Example) -> Before:
     """Returns what `shown` needs of an example that is about to lose parts."""
     return {
         "segmap": example.get("segmap_full", example.get("segmap")),

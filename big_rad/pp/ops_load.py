@@ -4,7 +4,6 @@ Knows nothing of text, and of values only which kinds there are.
 """
 
 import pathlib
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -13,7 +12,8 @@ from big_rad.dicom import read as dicom_read
 from big_rad.dicom import turns
 from big_rad.grounding import boxes as box_lib
 from big_rad.pp import packed
-from big_rad.pp.ops import OPS, Example, Op, rng_of
+from big_rad.pp.example import Example
+from big_rad.pp.ops import OPS, Op, rng_of
 from big_rad.pp.ops_image import resize_nearest
 
 MODALITIES = ("CT", "MR", "OT")
@@ -109,7 +109,7 @@ def _read(example: Example) -> tuple[Example, turns.Turn]:
         The example with its image in the usual display, and the turn that its label map and boxes
         still need.
     """
-    given: dict[str, Any] = {
+    given: Example = {
         k: v for k, v in example.items() if v is not None and not (isinstance(v, str) and not v)
     }
     told = {k: given[k] for k in _READ_BY if k in given}

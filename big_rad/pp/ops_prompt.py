@@ -7,7 +7,8 @@ import numpy as np
 
 from big_rad.grounding import placing
 from big_rad.pp import prompts, shown
-from big_rad.pp.ops import OPS, Example, Op, rng_of
+from big_rad.pp.example import Example, Text
+from big_rad.pp.ops import OPS, Op, rng_of
 
 _GROUNDED = (True, False, "random", "always")
 _REPORT_FIELDS = ("sentence", "clinical", "question")
@@ -27,7 +28,7 @@ def get_clean(kind: str = "released") -> Op:
             raise ValueError("clean: put it before prompt(...), which uses the cleaned fields")
         return example | {"texts": [_one(text) for text in example["texts"]]}
 
-    def _one(text: Example) -> Example:
+    def _one(text: Text) -> Text:
         if text["task"] != "report":
             return text
         fields = {k: prompts.clean(text[k]) for k in _REPORT_FIELDS if text.get(k)}
@@ -120,7 +121,7 @@ def get_prompt(
     return _prompt
 
 
-def _write(text: Example, example: Example, style: str, grounded: bool | str) -> Example:
+def _write(text: Text, example: Example, style: str, grounded: bool | str) -> Text:
     """Returns a text with its prompt; see `get_prompt`."""
     if text["task"] == "report" and style == "random":
         style = prompts.STYLES[int(rng_of(example).random() * len(prompts.STYLES))]
@@ -137,7 +138,7 @@ def _write(text: Example, example: Example, style: str, grounded: bool | str) ->
     }
 
 
-def _asks(text: Example, example: Example, grounded: bool | str) -> bool:
+def _asks(text: Text, example: Example, grounded: bool | str) -> bool:
     """Returns whether boxes or masks are asked for; see `get_prompt`."""
     if text["task"] == "vqa" or grounded is False:
         return False
@@ -150,8 +151,8 @@ def _asks(text: Example, example: Example, grounded: bool | str) -> bool:
 
 
 def _share_out(
-    pool: list[Example], n: int | str, example: Example, balance: bool, ground_share: float
-) -> list[tuple[Example, bool | str]]:
+    pool: list[Text], n: int | str, example: Example, balance: bool, ground_share: float
+) -> list[tuple[Text, bool | str]]:
     """Draws by `ground_share`; returns texts with how each is grounded, as `_asks` takes it."""
     share = ground_share if _can_be_grounded(example) else 0.0
     if n == "all":
@@ -174,16 +175,16 @@ def _can_be_grounded(example: Example) -> bool:
     return bool(langs) and langs == named and shown.any_class(example)
 
 
-def _groundable(text: Example) -> bool:
+def _groundable(text: Text) -> bool:
     return text["task"] == "report" and bool(text.get("keywords"))
 
 
-def _plain(text: Example) -> bool:
+def _plain(text: Text) -> bool:
     """Returns how a text is grounded that was not drawn to be: only detection is."""
     return text["task"] == "detect"
 
 
-def _draw(pool: list[Example], n: int, rng: np.random.Generator, balance: bool) -> list[Example]:
+def _draw(pool: list[Text], n: int, rng: np.random.Generator, balance: bool) -> list[Text]:
     """Draws n texts without repeats."""
     pool, drawn = list(pool), []
     while pool and len(drawn) < n:

@@ -4,13 +4,13 @@ Knows nothing of pixels, nor of how a text was chosen and marked: `prompt` and `
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from big_rad.pp import prompts
 from big_rad.pp import tokenizer as tokenizer_lib
-from big_rad.pp.ops import OPS, Example, Op
+from big_rad.pp.example import Example, MaskSlots, Row, Text
+from big_rad.pp.ops import OPS, Op
 
 # Fields of the text that an evaluator may need beside the arrays; "" where a text has none.
 _META_FIELDS = ("task", "lang", "question", "question_type", "source", "template", "prefix")
@@ -90,7 +90,7 @@ def get_tok(
 
 
 def fit(
-    tok: tokenizer_lib.Tokenizer, text: Example, budget: int, answer: bool = True
+    tok: tokenizer_lib.Tokenizer, text: Text, budget: int, answer: bool = True
 ) -> tuple[list[int], list[int], int]:
     """Returns prefix and suffix tokens of a text, cut to a budget, and the most they may be.
 
@@ -181,7 +181,7 @@ def check_row(
     return budget
 
 
-def _check_texts(texts: Sequence[Example], several: bool) -> None:
+def _check_texts(texts: Sequence[Text], several: bool) -> None:
     """Checks that `prompt` and `ground` have been there, and that a row can take the texts."""
     if any("prefix" not in t for t in texts):
         raise ValueError("tok: put prompt(...) before it")
@@ -220,7 +220,7 @@ class _Row:
         self._loss_left -= len(learned)
         return start
 
-    def arrays(self) -> dict[str, np.ndarray]:
+    def arrays(self) -> dict[str, Row]:
         segment = np.cumsum(self._segment, dtype=np.int32) * (self._tokens != 0)
         return {
             "text": self._tokens,
@@ -235,14 +235,14 @@ def _mask_ends(tok: tokenizer_lib.Tokenizer, suffix: list[int]) -> list[int]:
     return [i for i, token in enumerate(suffix) if token == end]
 
 
-def _padded(values: list[int], size: int, fill: int) -> np.ndarray:
+def _padded(values: list[int], size: int, fill: int) -> MaskSlots:
     result = np.full(size, fill, np.int32)
     result[: min(len(values), size)] = values[:size]
     return result
 
 
-def _meta(text: Example, example: Example) -> dict[str, Any]:
-    meta: dict[str, Any] = {k: text.get(k) or "" for k in _META_FIELDS}
+def _meta(text: Text, example: Example) -> Example:
+    meta: Example = {k: text.get(k) or "" for k in _META_FIELDS}
     meta["choices"] = list(text.get("choices") or ())
     meta["keywords"] = [list(k) for k in text["keywords"]]
     meta["reference"] = text["suffix"]

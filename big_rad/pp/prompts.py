@@ -6,8 +6,9 @@ a newline. Knows nothing of tokens, examples or markup.
 """
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from big_rad.pp.example import Text
 
 LANGS = ("en", "de")
 VQA_LANGS = (*LANGS, "zh")  # Chinese questions (SLAKE) are beyond the published recipe.
@@ -98,7 +99,7 @@ def vqa_context(question: str, question_type: str = "open", choices: Sequence[st
     return "\n".join([question, *choices]) if question_type == "multiple" else question
 
 
-def context(text: Mapping[str, Any], style: str = "both") -> str:
+def context(text: Text, style: str = "both") -> str:
     """Returns the context of one text of an example, of any task.
 
     Args:
@@ -116,7 +117,7 @@ def context(text: Mapping[str, Any], style: str = "both") -> str:
     return text["question"]
 
 
-def target(text: Mapping[str, Any]) -> str:
+def target(text: Text) -> str:
     """Returns what is to be said about the image: the sentence of a report, or the answer."""
     return text["sentence"] if text["task"] == "report" else text["answer"]
 

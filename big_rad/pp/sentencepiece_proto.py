@@ -6,9 +6,8 @@ and wire type alone, so that a model that is read and written again keeps all it
 Reference: sentencepiece_model.proto of google/sentencepiece.
 """
 
-from typing import Any
-
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import Message
 
 # Values of `pieces[i].type`, and of `trainer_spec.model_type`.
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
@@ -87,7 +86,7 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
     return file
 
 
-def _model_class() -> Any:
+def _model_class() -> type[Message]:
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(_file().SerializeToString())
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"{_PACKAGE}.Model"))
@@ -96,7 +95,7 @@ def _model_class() -> Any:
 Model = _model_class()
 
 
-def parse(model: bytes) -> Any:
+def parse(model: bytes) -> Message:
     """Reads the bytes of a model.
 
     Args:
@@ -114,6 +113,6 @@ def parse(model: bytes) -> Any:
     return proto
 
 
-def serialise(proto: Any) -> bytes:
+def serialise(proto: Message) -> bytes:
     """Returns the bytes of a `Model`, the same for the same contents."""
     return proto.SerializeToString(deterministic=True)

@@ -4,14 +4,11 @@ Classes come from the label map, and from the boxes those that the map lacks. Wo
 arrays too. Knows nothing of text.
 """
 
-from typing import Any
-
 import numpy as np
 
 from big_rad.grounding import boxes as box_lib
 from big_rad.pp import packed
-
-Example = dict[str, Any]
+from big_rad.pp.example import Before, Example, LabelMap
 
 
 def any_possible(example: Example) -> bool:
@@ -27,12 +24,12 @@ def any_class(example: Example) -> bool:
     return bool(example.get("boxes")) or segmap is not None and bool(segmap.any())
 
 
-def before(example: Example) -> Example:
+def before(example: Example) -> Example | Before:
     """Returns the part of the example that the functions here need, as it was before `augment`."""
     return example.get("before", example)
 
 
-def label_map(example: Example, full: bool = True) -> np.ndarray | None:
+def label_map(example: Example | Before, full: bool = True) -> LabelMap | None:
     """Returns the label map [H, W], or None.
 
     Args:
@@ -44,7 +41,7 @@ def label_map(example: Example, full: bool = True) -> np.ndarray | None:
     return None if segmap is None else packed.array(segmap)
 
 
-def boxes(example: Example) -> dict[int, box_lib.Box]:
+def boxes(example: Example | Before) -> dict[int, box_lib.Box]:
     """Returns {class id: box in 0..1}: a class's union box, as precise as can be had."""
     found = _union(example)
     segmap = label_map(example)
@@ -53,14 +50,14 @@ def boxes(example: Example) -> dict[int, box_lib.Box]:
     return found
 
 
-def from_label_map(segmap: np.ndarray) -> dict[int, box_lib.Box]:
+def from_label_map(segmap: LabelMap) -> dict[int, box_lib.Box]:
     """Returns {class id: box in 0..1} of what a label map [H, W] shows."""
     height, width = segmap.shape
     found = box_lib.from_label_map(segmap)
     return {c: box_lib.normalise(box, width, height) for c, box in found.items()}
 
 
-def shares(example: Example) -> dict[int, float]:
+def shares(example: Example | Before) -> dict[int, float]:
     """Returns {class id: share of the image that it takes up}, the box's share without a map."""
     found = {c: box_lib.area(box) for c, box in _union(example).items()}
     segmap = label_map(example)
@@ -71,7 +68,7 @@ def shares(example: Example) -> dict[int, float]:
     return {c: round(float(share), 9) for c, share in found.items()}
 
 
-def _union(example: Example) -> dict[int, box_lib.Box]:
+def _union(example: Example | Before) -> dict[int, box_lib.Box]:
     """Returns the boxes of the field "boxes", clipped to the image, one a class, in 0..1."""
     given = example.get("boxes") or ()
     found: dict[int, box_lib.Box] = {}
@@ -88,7 +85,7 @@ def _union(example: Example) -> dict[int, box_lib.Box]:
     return found
 
 
-def _size(example: Example) -> tuple[int, int]:
+def _size(example: Example | Before) -> tuple[int, int]:
     """Returns height and width of the image that the boxes lie on."""
     if "size" in example:
         return example["size"]

@@ -7,7 +7,7 @@ op is imported and no string is run.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 # Text settings of `config.text`: the name of a cleaner of report texts (see the op `clean`), ""
@@ -188,7 +188,7 @@ def _resize(c: Mapping[str, Any]) -> str:
     return f"resize({int(c['image']['size'])})"
 
 
-def _keep(fields: Any) -> str:
+def _keep(fields: Iterable[str]) -> str:
     return f"keep({', '.join(map(repr, fields))})"
 
 

@@ -9,6 +9,8 @@ import pathlib
 import re
 from typing import Any
 
+from google.protobuf.message import Message
+
 from big_rad.pp import sentencepiece_proto as spm_proto
 
 IMAGE = "<image>"  # What Hugging Face calls the reserved row.
@@ -131,7 +133,7 @@ def _check_family(data: dict[str, Any], path: pathlib.Path) -> None:
         )
 
 
-def _empty() -> Any:
+def _empty() -> Message:
     proto = spm_proto.Model()
     proto.trainer_spec.model_type = spm_proto.BPE
     proto.trainer_spec.byte_fallback = True
@@ -147,7 +149,7 @@ def _empty() -> Any:
 
 
 def _add_piece(
-    proto: Any,
+    proto: Message,
     i: int,
     pieces: dict[int, str],
     added: dict[str, Any] | None,
@@ -168,7 +170,7 @@ def _add_piece(
     proto.pieces.add(piece=piece, score=score, type=kind)
 
 
-def _merges(proto: Any, vocab: dict[str, int]) -> list[list[str]]:
+def _merges(proto: Message, vocab: dict[str, int]) -> list[list[str]]:
     # Every way to put a learned piece together from two others, best piece first.
     usable = {p.piece for p in proto.pieces if p.type == spm_proto.NORMAL}
     found = []

@@ -1,6 +1,5 @@
 import json
 import os
-import pickle
 import signal
 import subprocess
 import sys
@@ -9,63 +8,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from big_rad.datasets import build as build_lib
 from big_rad.datasets import core, files, records
+from tests.helpers.small_records import (
+    SPLITS,
+    build,
+    content,
+    doubtful,
+    fails,
+    nearly_all_bad,
+    same_id,
+)
 
 ROOT = Path(__file__).parents[2]
-SPLITS = {"train": list(range(12)), "test": list(range(100, 103))}
-
-
-def make(job):
-    """Two records a job; job 5 has a bad item, job 7 a record of two images."""
-    if job == 5:
-        yield records.Problem("data.jsonl", 6, "image", "is missing")
-        return
-    for k in range(2):
-        rng = np.random.default_rng([job, k])
-        images = [
-            records.image_record(
-                f"{job}-{k}-{i}",
-                "CT",
-                rng.integers(-1000, 1000, (5, 4 + i)).astype(np.int16),
-                plane="axial",
-                segmap=rng.integers(0, 121, (5, 4 + i)) if k else None,
-                boxes=[[0, 1, 2, 3, 5]] if k else [],
-                texts=[{"task": "report", "lang": "de", "sentence": "Größe ½"}],
-            )
-            for i in range(2 if job == 7 else 1)
-        ]
-        yield records.record(f"{job}-{k}", f"p{job}", images)
-
-
-def doubtful(job):
-    """Records with a warning each; a warning leaves nothing out."""
-    yield records.Problem("data.jsonl", job, "report", "stays plain", "warning")
-    if job == 3:
-        yield records.Problem("data.jsonl", job, "report", "looks odd", "warning")
-    yield from make(job)
-
-
-def nearly_all_bad(job):
-    yield records.Problem("12/x.dcm.zst", None, "", f"item {job} is damaged")
-    if job == 3:
-        yield from make(job)
-
-
-def same_id(job):
-    yield records.record("same", "p", [records.image_record("i", "CT", np.zeros((2, 2), np.int16))])
-
-
-def build(data_dir, make=make, splits=SPLITS, params=(("a", 1),), **kw):
-    return build_lib.build(
-        "things", version="1.0.0", description="Things.", splits=splits, make=make,
-        params=dict(params), data_dir=data_dir, **{"workers": 1, **kw},
-    )  # fmt: skip
-
-
-def content(data_dir, split):
-    source = records.open("things", "default", "1.0.0", split, data_dir, "build it")
-    return {e["id"]: pickle.dumps(e) for e in source}
 
 
 @pytest.fixture(scope="module")
@@ -166,18 +120,6 @@ def test_a_file_cut_off_is_built_again(tmp_path):
 # Building anew
 
 
-def fails(job):
-    yield from make(job)
-    if job == 7:
-        raise RuntimeError("disk full")
-
-
-def kills(job):
-    yield from make(job)
-    if job == 7:
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
 def test_a_build_that_fails_leaves_the_old_dataset_as_it_was(tmp_path):
     build(tmp_path)
     before = content(tmp_path, "train")
@@ -194,7 +136,7 @@ def test_a_build_that_is_killed_leaves_the_old_dataset_and_the_next_one_cleans_u
     build(tmp_path)
     before = content(tmp_path, "train")
     code = (
-        "from tests.datasets import test_build as t;"
+        "from tests.helpers import small_records as t;"
         f"t.build({str(tmp_path)!r}, t.kills, params=[('a', 2)], overwrite=True)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, timeout=300)
@@ -215,6 +157,20 @@ def test_a_dataset_taken_away_by_a_killed_build_is_put_back(tmp_path):
     folder.rename(scratch / "old")
     assert build(tmp_path, make=None).reused
     assert content(tmp_path, "train") == before and not scratch.exists()
+
+
+def test_a_build_in_another_process_gives_the_same_bytes(tmp_path):
+    digests = []
+    for seed in ("1", "2"):
+        code = (
+            "from tests.helpers import small_records as t;"
+            f"t.build({str(tmp_path / seed)!r}, splits={{'train': [1, 2, 7]}})"
+        )
+        env = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, check=True, timeout=300)
+        folder = tmp_path / seed / "things/default/1.0.0"
+        digests.append({p.name: files.sha256(p) for p in folder.iterdir()})
+    assert digests[0] == digests[1]
 
 
 def test_no_path_is_stored_beside_the_records(built):

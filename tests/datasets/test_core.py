@@ -6,6 +6,7 @@ import pytest
 
 from big_rad.datasets import core
 from big_rad.pp import packed
+from tests.helpers import declared
 
 
 @pytest.fixture(scope="module")
@@ -13,8 +14,9 @@ def test_split(built):
     return core.load_source("phantom", "test", built)
 
 
-def test_an_example_has_the_fields_of_the_contract(test_split):
+def test_an_example_has_the_declared_fields(test_split):
     example = test_split[0]
+    assert not any(map(declared.not_of_records, test_split))
     image, segmap = packed.unpack(example["image"]), packed.unpack(example["segmap"])
     assert image.dtype == np.int16 and image.shape == (112, 112)
     assert segmap.dtype == np.uint8 and segmap.shape == (112, 112)
@@ -69,7 +71,7 @@ def test_unknown_names_list_the_known(built):
 
 
 def test_expand_gives_one_matching_text_an_item(test_split):
-    items = core.expand(test_split, task="vqa", lang="de", question_type="yesno")
+    items = core.OneTextPerItem(test_split, task="vqa", lang="de", question_type="yesno")
     wanted = sum(
         t["task"] == "vqa" and t["lang"] == "de" and t["question_type"] == "yesno"
         for e in test_split
@@ -87,12 +89,12 @@ def test_expand_gives_one_matching_text_an_item(test_split):
 def test_expand_refuses_numbers_that_would_drop_texts_unseen(test_split, option):
     (name, count), *_ = option.items()
     with pytest.raises(ValueError, match=f"expand: {name}={count}: give a number from 1"):
-        core.expand(test_split, **option)
+        core.OneTextPerItem(test_split, **option)
 
 
 def test_expand_draws_the_same_texts_for_the_same_seed(test_split):
     draws = [
-        [e["id"] for e in core.expand(test_split, task="report", per_image=1, seed=s)]
+        [e["id"] for e in core.OneTextPerItem(test_split, task="report", per_image=1, seed=s)]
         for s in (1, 1, 2)
     ]
     assert draws[0] == draws[1] != draws[2]

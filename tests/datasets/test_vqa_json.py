@@ -100,5 +100,5 @@ def test_what_is_nested_in_a_row_does_not_travel_to_other_processes(tmp_path):
     path = tmp_path / "q.json"
     path.write_text('[{"qid": 1, "deep": ' + "[" * 600 + "]" * 600 + "}]")
     rows = {"test": vqa_json.read_rows(path)}
-    plan = vqa_json.plan(tmp_path, rows, [path], lambda row: [vqa_json.Asked("x.jpg", {})])
+    plan = vqa_json.plan(tmp_path, rows, [path], lambda row: [vqa_json.Question("x.jpg", {})])
     assert plan.jobs["test"][0].row.fields == {"qid": 1}

@@ -16,35 +16,54 @@ from tests.helpers.dicom_files import PIXELS, content, dataset, peak_memory
 # Bombs: a typed error, and little memory on the way
 
 
-@pytest.fixture
-def small_limits(monkeypatch):
-    for function in (unpack.read_capped, unpack.unzstd, unpack.inflate):
-        defaults = tuple(1 << 20 if d == unpack.MAX_BYTES else d for d in function.__defaults__)
-        monkeypatch.setattr(function, "__defaults__", defaults)
+LIMIT = 1 << 20
+
+
+def unzstd(data):
+    return unpack.unzstd(data, "x", max_bytes=LIMIT)
+
+
+def inflate(data):
+    return unpack.inflate(data, "x", max_bytes=LIMIT)
 
 
 @pytest.mark.parametrize("sizes_known", [True, False])
-def test_zstd_bombs_are_stopped(small_limits, sizes_known):
+def test_zstd_bombs_are_stopped(sizes_known):
     compressor = zstandard.ZstdCompressor(write_content_size=sizes_known)
     data = compressor.compress(b"\x00" * (64 << 20))
     assert len(data) < 10_000
-    assert peak_memory(data) < 24 << 20
+    assert peak_memory(data, unzstd) < 24 << 20
 
 
-def test_a_bomb_in_the_second_zstd_frame_is_stopped(small_limits):
+def test_a_bomb_in_the_second_zstd_frame_is_stopped():
     pack = zstandard.ZstdCompressor().compress
-    assert peak_memory(pack(content(dataset())) + pack(b"\x00" * (64 << 20))) < 24 << 20
+    data = pack(content(dataset())) + pack(b"\x00" * (64 << 20))
+    assert peak_memory(data, unzstd) < 24 << 20
 
 
-def test_deflated_bombs_are_stopped(small_limits):
+def test_a_file_is_read_under_the_limit():
+    bomb = zstandard.ZstdCompressor().compress(b"\x00" * (unpack.MAX_BYTES + 1))
+    assert peak_memory(bomb) < 1 << 20
+
+
+@pytest.mark.parametrize("size, refused", [(LIMIT, False), (LIMIT + 1, True)])
+def test_a_stream_is_read_up_to_the_limit(size, refused):
+    stream = io.BytesIO(b"\x00" * size)
+    if refused:
+        with pytest.raises(reader.TooLargeError):
+            unpack.read_capped(stream, "x", max_bytes=LIMIT)
+    else:
+        assert len(unpack.read_capped(stream, "x", max_bytes=LIMIT)) == size
+
+
+def test_deflated_bombs_are_stopped():
     ds = dataset()
     ds.file_meta.TransferSyntaxUID = uids.DeflatedExplicitVRLittleEndian
     data = content(ds)
     np.testing.assert_array_equal(read(data).pixels, PIXELS - 1024)
     packer = zlib.compressobj(wbits=-zlib.MAX_WBITS)
     bomb = packer.compress(b"\x00" * (64 << 20)) + packer.flush()
-    meta_length = int.from_bytes(data[140:144], "little")
-    assert peak_memory(data[: 144 + meta_length] + bomb) < 16 << 20
+    assert peak_memory(bomb, inflate) < 16 << 20
 
 
 @pytest.mark.parametrize("sizes_known", [True, False])

@@ -194,7 +194,7 @@ def test_samples_name_the_image_that_was_shown():
 
 
 class Shared:
-    """Questions as `datasets.core.expand` gives them: three of each image."""
+    """Questions as `datasets.core.OneTextPerItem` gives them: three of each image."""
 
     def __init__(self, patients):
         self.patients = patients

@@ -20,7 +20,7 @@ class Source:
         self.opened.append(spec["split"])
         if spec["split"] == "gone":
             raise FileNotFoundError("no dataset; build it")
-        return core.expand(self, **spec["expand"])
+        return core.OneTextPerItem(self, **spec["expand"])
 
     def __len__(self):
         return len(self.patients)

@@ -202,12 +202,12 @@ def nifti(volume, affine, *, slope=0.0, inter=0.0, codes=(0, 1), big=False, pack
     return gzip.compress(data, mtime=0) if packed else data
 
 
-def peak_memory(data):
-    """Bytes that Python takes while the reader refuses a file as too large."""
+def peak_memory(data, read=reader.read):
+    """Bytes that Python takes while `read` refuses data as too large."""
     tracemalloc.start()
     try:
         with pytest.raises(reader.TooLargeError):
-            reader.read(data)
+            read(data)
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

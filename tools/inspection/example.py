@@ -37,7 +37,7 @@ def card(index: int, row: Row) -> str:
         texts += f'<p class="warned">{row.unplaced} more drawn, but there was no room.</p>'
     return (
         f'<article class="example"><h4>{index}. <code>{esc(row.id)}</code>{own} '
-        f'<small>{esc(where)}</small></h4><div class="look"><div>{_pictures(row, colours, where)}'
+        f'<small>{esc(where)}</small></h4><div class="look"><div>{_pictures(row, where)}'
         f"</div><div>{texts}</div></div><h5>Tokens</h5>{_strip(row.tokens)}"
         f"{_token_table(row)}</article>"
     )
@@ -66,7 +66,7 @@ def _colours(row: Row) -> dict[int, str]:
     return {k: draw.PALETTE[i % len(draw.PALETTE)] for i, k in enumerate(ids)}
 
 
-def _pictures(row: Row, colours: Mapping[int, str], where: str) -> str:
+def _pictures(row: Row, where: str) -> str:
     drawn = marks(row)
     names = ", ".join(m.label for m in drawn) or "nothing"
     size = " x ".join(map(str, row.image.shape[:2]))

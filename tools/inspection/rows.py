@@ -7,7 +7,7 @@ nothing.
 
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,10 @@ from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes, markup
 from big_rad.grounding import codec as codecs
 from big_rad.pp import builder as pp_builder
+from big_rad.pp import example as example_lib
 from big_rad.pp import prompts
 from big_rad.pp import tokenizer as tokenizer_lib
+from big_rad.pp.example import Example
 from big_rad.registry import parse_call
 
 ABSENT, UNMARKED = "not in the slice", "in the slice, but not marked"
@@ -181,7 +183,7 @@ class Reader:
         self.mode = ground.get("mode", "none")
         self.codec = codecs.get_codec(ground.get("codec", "radgrounder"), grid=ground.get("grid"))
 
-    def row(self, example: Mapping[str, Any]) -> Row:
+    def row(self, example: Example) -> Row:
         """Reads an example.
 
         Args:
@@ -206,7 +208,7 @@ class Reader:
             unplaced=len(pool) - len(parts),
         )
 
-    def tokens(self, example: Mapping[str, Any]) -> list[Token]:
+    def tokens(self, example: Example) -> list[Token]:
         """Returns all positions of the row in `text`, `mask_ar`, `mask_loss` and `segment`."""
         tok, result = self.tokenizer, []
         arrays = [np.asarray(example[k]) for k in ("text", "mask_ar", "mask_loss", "segment")]
@@ -235,11 +237,11 @@ class Reader:
             result.append(pool[i])
         return result
 
-    def _encoded(self, text: Mapping[str, Any]) -> tuple[list[int], list[int]]:
+    def _encoded(self, text: example_lib.Text) -> tuple[list[int], list[int]]:
         encode = self.tokenizer.encode
         return encode(text["prefix"]), encode(text["suffix"], specials=text.get("markup", False))
 
-    def _text(self, part: list[Token], source: dict[str, Any], example: Mapping[str, Any]) -> Text:
+    def _text(self, part: list[Token], source: example_lib.Text, example: Example) -> Text:
         prefix, suffix = _ids(part)
         full_prefix, full_suffix = self._encoded(source)
         answered = any(t.mask_ar for t in part)
@@ -270,8 +272,8 @@ class Reader:
         self,
         parsed: markup.Parsed,
         part: list[Token],
-        source: Mapping[str, Any],
-        example: Mapping[str, Any],
+        source: example_lib.Text,
+        example: Example,
     ) -> tuple[Entity, ...]:
         height, width = np.shape(example["image"])[:2]
         mask_classes = self._mask_classes(part, source, example)
@@ -287,7 +289,7 @@ class Reader:
         return tuple(result)
 
     def _mask_classes(
-        self, part: list[Token], source: Mapping[str, Any], example: Mapping[str, Any]
+        self, part: list[Token], source: example_lib.Text, example: Example
     ) -> list[int]:
         """Class ids of the text's masks in order: those of the batch, where the row has them."""
         if "mask_pos" not in example or not any(t.mask_ar for t in part):
@@ -296,7 +298,7 @@ class Reader:
         end = self.tokenizer.markup.get("</seg>")
         return [at.get(t.position, 0) for t in part if t.id == end and t.mask_ar]
 
-    def _present(self, example: Mapping[str, Any]) -> set[int]:
+    def _present(self, example: Example) -> set[int]:
         """Classes that could be grounded, as `ground` saw them."""
         full = example.get("segmap_full")
         segmap = example.get("segmap") if full is None or self.mode == "masks" else full
@@ -321,7 +323,7 @@ def _common(a: Sequence[int], b: Sequence[int]) -> int:
     return next((i for i, (x, y) in enumerate(zip(a, b)) if x != y), min(len(a), len(b)))
 
 
-def _style(text: Mapping[str, Any]) -> str:
+def _style(text: example_lib.Text) -> str:
     """Returns the simplest style that gives the prompt's context; empty fields count as absent."""
     if text["task"] != "report":
         return ""
@@ -330,7 +332,7 @@ def _style(text: Mapping[str, Any]) -> str:
 
 
 def _left_out(
-    text: Mapping[str, Any], entities: Sequence[Entity], present: set[int]
+    text: example_lib.Text, entities: Sequence[Entity], present: set[int]
 ) -> tuple[tuple[str, int, str], ...]:
     if not text.get("grounded"):
         return ()

@@ -16,6 +16,8 @@ from big_rad import input_pipeline
 from big_rad.datasets import core
 from big_rad.evaluators import data as eval_data
 from big_rad.pp import builder as pp_builder
+from big_rad.pp.example import Example
+from big_rad.pp.ops import Op
 from tools.inspection import rows as inspect_rows
 from tools.inspection.rows import ABSENT, Row
 
@@ -275,7 +277,7 @@ def scrub(text: str) -> str:
     return _FOLDER.sub("", text)
 
 
-def _check_known(name: str, known: Any, where: str, what: str) -> None:
+def _check_known(name: str, known: Mapping[str, object], where: str, what: str) -> None:
     if name not in known:
         names = ", ".join(known) or "none"
         raise ValueError(f"no {what} {name!r} in {where}; known: {names}")
@@ -332,13 +334,13 @@ def _line(kind: str, reason: str) -> str:
 class _Watched:
     """A source that remembers the id of the example read last."""
 
-    def __init__(self, source: Any):
+    def __init__(self, source: core.Source):
         self._source, self.id = source, ""
 
     def __len__(self) -> int:
         return len(self._source)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
+    def __getitem__(self, index: int) -> Example:
         self.id = f"item {index}"  # If it cannot even be read.
         example = self._source[index]
         self.id = str(example.get("id", self.id))
@@ -348,9 +350,9 @@ class _Watched:
 class _Last:
     """A preprocessing that remembers the example it made last."""
 
-    def __init__(self, preprocess: Any):
+    def __init__(self, preprocess: Op):
         self._preprocess, self.example = preprocess, {}
 
-    def __call__(self, example: dict[str, Any]) -> dict[str, Any]:
+    def __call__(self, example: Example) -> Example:
         self.example = self._preprocess(example)
         return self.example | {"image": np.zeros(0, np.float32)}  # EvalData would keep them all.

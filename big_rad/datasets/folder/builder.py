@@ -13,10 +13,10 @@ import secrets
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from big_rad.datasets import build as build_lib
-from big_rad.datasets import files, progress, records, reject_limit
+from big_rad.datasets import files, progress, records
 from big_rad.datasets.contents import Contents
 from big_rad.datasets.folder import VERSION, check_name, images, masks, paths, patients
 from big_rad.datasets.folder import source as source_lib
@@ -63,28 +63,22 @@ def build(
     source: str | Path,
     data_dir: str | Path,
     *,
-    workers: int = 2,
-    overwrite: bool = False,
-    beam: Sequence[str] | None = None,
-    max_reject_share: float = reject_limit.SHARE,
     config: str = "default",
     as_stored: bool = False,
     trust_mask_order: bool = False,
     offset: float = 0,
+    **how: Unpack[build_lib.BuildOptions],
 ) -> Built:
     """Builds the dataset, or finds it built from the same files.
 
     Args:
         source: a folder with data.jsonl, or a JSONL file beside its images.
         data_dir: the folder under which `folder/<config>/<version>` lies.
-        workers: processes; they do not change the result.
-        overwrite: replace a dataset of this config that was built from other files.
-        beam: options of a Beam pipeline, or None.
-        max_reject_share: the build fails when more than this share of the lines cannot be used.
         config: names this folder among others.
         as_stored: images are not turned to their usual display.
         trust_mask_order: NIfTI masks are stored in the order of their images.
         offset: added to the values of CT images whose line has none.
+        how: `workers`, `overwrite`, `beam`, `max_reject_share`, see `datasets.build.build`.
 
     Raises:
         SourceError: there is no JSONL.
@@ -113,11 +107,8 @@ def build(
         make=images.make,
         params=_params(listing, options),
         data_dir=data_dir,
-        workers=workers,
-        overwrite=overwrite,
-        beam=beam,
-        max_reject_share=max_reject_share,
         judge=judge,
+        **how,
     )
     digest = files.sha256(listing.path)
     built.notes += [
@@ -146,7 +137,6 @@ def validate(
     *,
     pixels: bool = True,
     workers: int = 1,
-    config: str = "default",
     as_stored: bool = False,
     trust_mask_order: bool = False,
     offset: float = 0,
@@ -159,7 +149,6 @@ def validate(
         source: as for `build`.
         pixels: also opens every image and mask.
         workers: processes that open them.
-        config: not used; so that both commands take the same options.
         as_stored, trust_mask_order, offset: as for `build`.
         notes: takes lines for the user on what was guessed, such as how patients were found.
         contents: takes what can be used of each split; whole when the last problem was yielded.
@@ -167,7 +156,6 @@ def validate(
     Raises:
         SourceError: there is no JSONL.
     """
-    del config
     options, listing = Options(as_stored, trust_mask_order, offset), listing_of(source)
     if notes is not None and listing.grouping:
         notes.append(listing.grouping)

@@ -8,7 +8,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import TypeGuard
 
 from big_rad.datasets import label_tables
 from big_rad.grounding import classes
@@ -44,7 +44,7 @@ class Box:
     phrase: str = ""
 
 
-def name(value: Any) -> str:
+def name(value: object) -> str:
     """A pseudonym: a short text without control characters; a whole number is taken as text."""
     value = _whole(value)
     if _is_int(value) and abs(value) < 10**18:
@@ -55,12 +55,12 @@ def name(value: Any) -> str:
     return value
 
 
-def text(value: Any) -> str:
+def text(value: object) -> str:
     """A text that is not empty, without outer white space, in composed Unicode."""
     return nfc(path(value))
 
 
-def path(value: Any) -> str:
+def path(value: object) -> str:
     """A text that is not empty, as a file system needs it: its Unicode stays as it is."""
     if not isinstance(value, str):
         raise Bad("must be a text in quotation marks")
@@ -73,7 +73,7 @@ def path(value: Any) -> str:
     return value.strip()
 
 
-def answer(value: Any) -> str:
+def answer(value: object) -> str:
     """A text or a number."""
     if isinstance(value, bool):
         raise Bad('must be a text or a number; write "yes" or "no"')
@@ -82,7 +82,7 @@ def answer(value: Any) -> str:
     return text(value)
 
 
-def choices(value: Any) -> tuple[str, ...]:
+def choices(value: object) -> tuple[str, ...]:
     """At least two different answers."""
     found = tuple(answer(v) for v in _list(value))
     if len(found) < 2 or len({c.casefold() for c in found}) < len(found):
@@ -90,7 +90,7 @@ def choices(value: Any) -> tuple[str, ...]:
     return found
 
 
-def frame(value: Any) -> int:
+def frame(value: object) -> int:
     """A number of a frame, from 0."""
     value = _whole(value)
     if not _is_int(value) or not 0 <= value < 1 << 31:
@@ -98,14 +98,14 @@ def frame(value: Any) -> int:
     return value
 
 
-def offset(value: Any) -> float:
+def offset(value: object) -> float:
     """A number that is added to the values of an image."""
     if not _is_number(value) or abs(value) > 1 << 20:
         raise Bad("must be a number, such as -1024; it is added to the values to make them HU")
     return float(value)
 
 
-def mask(value: Any) -> Mask:
+def mask(value: object) -> Mask:
     """A path, or {class: path} of a binary file for each class."""
     if not isinstance(value, dict):
         return path(value)
@@ -123,7 +123,7 @@ def mask(value: Any) -> Mask:
     return tuple(sorted(found.items()))
 
 
-def names(value: Any) -> Names:
+def names(value: object) -> Names:
     """A path of a names file, or {label: name}."""
     if not isinstance(value, dict | list):
         return path(value)
@@ -133,10 +133,10 @@ def names(value: Any) -> Names:
     return tuple(sorted(found.items()))
 
 
-def one_of(*known: str) -> Callable[[Any], str]:
+def one_of(*known: str) -> Callable[[object], str]:
     """Makes the checker of a field with few values."""
 
-    def check(value: Any) -> str:
+    def check(value: object) -> str:
         if not isinstance(value, str) or value not in known:
             raise Bad(f"must be one of {', '.join(known)}")
         return value
@@ -144,17 +144,17 @@ def one_of(*known: str) -> Callable[[Any], str]:
     return check
 
 
-def boxes(value: Any) -> tuple[Box, ...]:
+def boxes(value: object) -> tuple[Box, ...]:
     """[[x1, y1, x2, y2, class], ...] or [{"box": [x1, y1, x2, y2], "class": ...}, ...]."""
     return _each(value, _box)
 
 
-def keywords(value: Any) -> tuple[tuple[str, int], ...]:
+def keywords(value: object) -> tuple[tuple[str, int], ...]:
     """[[phrase, class], ...]."""
     return _each(value, _keyword)
 
 
-def class_id(value: Any) -> int:
+def class_id(value: object) -> int:
     """A class by its id, its TotalSegmentator name or a phrase in English or German."""
     value = _whole(value)
     if _is_int(value):
@@ -174,7 +174,7 @@ def class_id(value: Any) -> int:
     return found[0].id
 
 
-def _each(value: Any, check: Callable[[Any], Any]) -> tuple:
+def _each(value: object, check: Callable[[object], object]) -> tuple:
     found = []
     for n, item in enumerate(_list(value), start=1):
         try:
@@ -184,7 +184,7 @@ def _each(value: Any, check: Callable[[Any], Any]) -> tuple:
     return tuple(found)
 
 
-def _list(value: Any) -> list:
+def _list(value: object) -> list:
     if not isinstance(value, list) or not value:
         raise Bad("must be a list that is not empty; leave the field out if there is none")
     if len(value) > MAX_LIST:
@@ -192,7 +192,7 @@ def _list(value: Any) -> list:
     return value
 
 
-def _box(item: Any) -> Box:
+def _box(item: object) -> Box:
     phrase = ""
     if isinstance(item, dict):
         if unknown := sorted(set(item) - {"box", "class", "phrase"}):
@@ -208,7 +208,7 @@ def _box(item: Any) -> Box:
     return Box(_corners(corners), class_id(what), phrase)
 
 
-def _corners(value: Any) -> tuple[float, float, float, float]:
+def _corners(value: object) -> tuple[float, float, float, float]:
     if not isinstance(value, list) or len(value) != 4 or not all(map(_is_number, value)):
         raise Bad("the box must be four numbers x1, y1, x2, y2")
     if not all(0 <= v <= _MAX_PIXEL for v in value):
@@ -221,7 +221,7 @@ def _corners(value: Any) -> tuple[float, float, float, float]:
     return x1, y1, x2, y2
 
 
-def _keyword(item: Any) -> tuple[str, int]:
+def _keyword(item: object) -> tuple[str, int]:
     if not isinstance(item, list) or len(item) != 2:
         raise Bad("must be [phrase, class]")
     return text(item[0]), class_id(item[1])
@@ -232,14 +232,14 @@ def quoted(field: str) -> str:
     return repr(field) if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}", field) else "a field"
 
 
-def _whole(value: Any) -> Any:
+def _whole(value: object) -> object:
     """A float without a fraction as a whole number: what pandas writes of columns with gaps."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _is_int(value: Any) -> bool:
+def _is_int(value: object) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return _is_int(value) or (isinstance(value, float) and math.isfinite(value))

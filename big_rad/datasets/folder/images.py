@@ -7,7 +7,6 @@ left out, of splits or of how records are stored.
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -21,6 +20,7 @@ from big_rad.dicom import plausible
 from big_rad.dicom import read as reader
 from big_rad.dicom.turns import Turn
 from big_rad.grounding import placing
+from big_rad.pp.example import Text
 
 _SAYS_NO_MODALITY = ("npy", "png", "nifti")  # if grey; pictures in colour are "OT"
 LOOK, TURNED = "look", "turned"  # levels of problems that are counted: see `make`
@@ -191,9 +191,9 @@ def listed(item: Item, contents: Contents) -> None:
     )
 
 
-def texts_of(row: Row) -> list[dict[str, Any]]:
-    """Returns the texts of a line as examples have them; see `datasets.core`."""
-    texts: list[dict[str, Any]] = []
+def texts_of(row: Row) -> list[Text]:
+    """Returns the texts of a line as examples have them; see `pp.example`."""
+    texts: list[Text] = []
     if row.report:
         texts.append({
             "task": "report", "lang": row.language, "sentence": row.report,
@@ -298,7 +298,7 @@ def _merged(rows: list[Row]) -> list[_Box]:
     return [(*merged[c], c) for c in sorted(merged)]
 
 
-def _ungrounded(texts: list[dict[str, Any]], shown: set[int], say: _Sayer) -> list[Problem]:
+def _ungrounded(texts: list[Text], shown: set[int], say: _Sayer) -> list[Problem]:
     reports = [t for t in texts if t["task"] == "report"]
     if not reports or not shown - {0}:
         return []

@@ -164,7 +164,7 @@ def _first_line(path: Path) -> tuple[str, bool]:
         return "", False
 
 
-def _is_columns(value: Any, alone: bool) -> bool:
+def _is_columns(value: object, alone: bool) -> bool:
     """Returns whether this is a table by columns: {"id": {"0": ...}, "image": {...}}, or, if the
     file holds nothing else, {"id": [...], "image": [...]}."""
     if not isinstance(value, dict) or len(value) < 2 or not any(value.values()):

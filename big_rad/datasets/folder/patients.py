@@ -6,7 +6,7 @@ DICOM files say, as keyed digests that are never stored, else by the file. Knows
 
 import collections
 import posixpath
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
 from big_rad.grounding.unicode import nfc
@@ -36,7 +36,7 @@ class Grouping:
     def __init__(self, digests: Callable[[str], Mapping[str, bytes]] | None = None):
         self._digests = digests or (lambda path: {})
         self._seen: dict[str, Mapping[str, bytes]] = {}
-        self._names: dict[tuple[str, Any], str] = {}
+        self._names: dict[tuple[str, Hashable], str] = {}
         self._by: dict[str, str] = {}
         self._groups: set[str] = set()
 
@@ -83,7 +83,7 @@ class Grouping:
         groups = "1 group" if len(self._groups) == 1 else f"{len(self._groups)} groups"
         return f"{count} images name no patient and are grouped ({how}): {groups}"
 
-    def _keys(self, path: str) -> dict[str, Any]:
+    def _keys(self, path: str) -> dict[str, Hashable]:
         file = file_key(path)
         if file not in self._seen:
             self._seen[file] = self._digests(path)

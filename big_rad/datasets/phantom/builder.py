@@ -9,7 +9,6 @@ import dataclasses
 import functools
 import hashlib
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from big_rad.datasets.phantom.body.anatomy import DEMO_CLASSES
 from big_rad.datasets.phantom.body.slices import Slice, make_slices
 from big_rad.datasets.phantom.words import questions, text
 from big_rad.datasets.phantom.words.lexicon import SPOKEN
+from big_rad.pp.example import Text
 
 FULL_CLASSES: tuple[int, ...] = tuple(c for c in SPOKEN if c not in (118, 119, 121))
 _DECIDING = (
@@ -114,14 +114,14 @@ def build(
     )
 
 
-def texts_of(piece: Slice, seed: int, number: int, k: int, demo: bool) -> list[dict[str, Any]]:
+def texts_of(piece: Slice, seed: int, number: int, k: int, demo: bool) -> list[Text]:
     """Returns all texts of a slice, English and German of one statement next to each other."""
     spoken = DEMO_CLASSES if demo else FULL_CLASSES
     rng = np.random.default_rng([seed, number, 13, k])
     return [
         *text.reports(piece.facts, rng, spoken),
         *questions.detect(piece.facts, rng),
-        *questions.vqa(piece.facts, rng, spoken),
+        *questions.vqa(piece.facts, rng),
     ]
 
 

@@ -11,14 +11,14 @@ import dataclasses
 import functools
 import json
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from big_rad.datasets import build as build_lib
 from big_rad.datasets import contents as contents_lib
-from big_rad.datasets import files, progress, records, reject_limit
+from big_rad.datasets import files, progress, records
 from big_rad.datasets.records import Problem
 from big_rad.datasets.refrad2d import VERSION, index, items
 from big_rad.datasets.refrad2d.items import Job, Setting
@@ -76,37 +76,40 @@ def build(
     source: str | Path,
     data_dir: str | Path,
     *,
-    workers: int = 2,
-    overwrite: bool = False,
-    beam: Sequence[str] | None = None,
-    max_reject_share: float = reject_limit.SHARE,
     modalities: str | Sequence[str] = "ct,mr",
     limit: int = 0,
     max_images: int = 256,
     as_stored: bool = False,
-    **apart: str | Path | None,
+    dicoms: str | Path | None = None,
+    parquet: str | Path | None = None,
+    segments: str | Path | None = None,
+    splits: str | Path | None = None,
+    **options: Unpack[build_lib.BuildOptions],
 ) -> records.Built:
     """Builds the dataset; see `datasets.build.build` for what is common to all.
 
     Args:
         source: folder of the published files.
         data_dir: the folder under which the dataset lies; also takes a temporary index.
-        workers, overwrite, beam, max_reject_share: see `datasets.build.build`; an image is an item.
         modalities: "ct,mr", "ct" or "mr".
         limit: sentences of each split and modality; 0 for all.
         max_images: images kept of one sentence.
         as_stored: images are not turned to their usual display, in which maps and boxes are.
-        apart: dicoms, parquet, segments or splits, where one lies elsewhere.
+        dicoms, parquet, segments, splits: where one of these pieces lies elsewhere.
+        options: `workers`, `overwrite`, `beam`, `max_reject_share`, see `datasets.build.build`; an
+            image is an item.
 
     Raises:
         records.SourceError: a piece is missing or cannot be read; the message names all.
     """
-    chosen, places = _options(modalities, limit, max_images), Places.under(source, **apart)
+    chosen = _options(modalities, limit, max_images)
+    apart = dict(dicoms=dicoms, parquet=parquet, segments=segments, splits=splits)
+    places = Places.under(source, **apart)
     if missing := places.missing(chosen):
         names = ", ".join(p.file for p in missing)
-        options = "--dicoms, --parquet, --segments, --splits"
+        where = ", ".join(f"--{name}" for name in apart)
         raise records.SourceError(
-            f"not found: {names}; {WHERE}, or say where a piece lies: {options}"
+            f"not found: {names}; {WHERE}, or say where a piece lies: {where}"
         )
     params = _params(places, chosen, limit, max_images) | {"as_stored": as_stored}
     turned: collections.Counter[str] = collections.Counter()
@@ -132,9 +135,9 @@ def build(
             description="CT and MR slices with report sentences, questions, boxes and label maps.",
             splits={s: _jobs(places, read, s, chosen, max_images) for s in SPLITS},
             make=functools.partial(items.make, setting), params=params, data_dir=data_dir,
-            workers=workers, overwrite=overwrite, beam=beam, max_reject_share=max_reject_share,
             item="image", patients=False,
             judge=lambda found: turned.update(p.message for p in found if p.level == items.TURNED),
+            **options,
         )  # fmt: skip
     made.notes += [f"{n} images were {how}, to their usual display" for how, n in turned.items()]
     made.notes += _notes(made, params, read, max_images)
@@ -150,8 +153,11 @@ def validate(
     limit: int = 0,
     max_images: int = 256,
     as_stored: bool = False,
+    dicoms: str | Path | None = None,
+    parquet: str | Path | None = None,
+    segments: str | Path | None = None,
+    splits: str | Path | None = None,
     contents: dict[str, contents_lib.Contents] | None = None,
-    **apart: str | Path | None,
 ) -> Iterator[Problem]:
     """Yields every problem of a source; what can be checked is, also when pieces are missing.
 
@@ -159,10 +165,12 @@ def validate(
         source: folder of the published files.
         pixels: False only checks that images and label maps are there.
         workers: processes.
-        modalities, limit, max_images, as_stored, apart: as for `build`.
+        modalities, limit, max_images, as_stored, dicoms, parquet, segments, splits: as for `build`.
         contents: takes what can be used of each split; whole when the last problem was yielded.
     """
-    chosen, places = _options(modalities, limit, max_images), Places.under(source, **apart)
+    chosen = _options(modalities, limit, max_images)
+    apart = dict(dicoms=dicoms, parquet=parquet, segments=segments, splits=splits)
+    places = Places.under(source, **apart)
     missing = places.missing(chosen)
     yield from missing
     if not places.masks.is_dir():
@@ -314,7 +322,9 @@ def _too_many(
 
 
 def _looked(
-    look: Any, jobs: list[Job], workers: int
+    look: Callable[[Job], tuple[list[Problem], contents_lib.Contents]],
+    jobs: list[Job],
+    workers: int,
 ) -> Iterator[tuple[list[Problem], contents_lib.Contents]]:
     if workers <= 1 or len(jobs) < 2:
         yield from map(look, jobs)

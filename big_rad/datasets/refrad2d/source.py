@@ -131,7 +131,7 @@ class Sentence:
     line: int
 
 
-def is_id(text: Any) -> bool:
+def is_id(text: object) -> bool:
     """Returns whether this can be an image's id, and a file's name."""
     return isinstance(text, str) and bool(_ID.fullmatch(text))
 

@@ -5,13 +5,13 @@ name fields and never quote what is in them, since texts are of patients. Knows 
 """
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from big_rad.datasets.records import Problem
 from big_rad.datasets.refrad2d.index import FIELDS, LANGUAGES
 from big_rad.grounding import classes, markup, placing
 from big_rad.grounding.unicode import nfc
+from big_rad.pp.example import Text
 
 QUESTION_TYPES = ("open", "closed", "yesno", "multiple")
 _SOURCES = {"dicom_vqa": "metadata", "snippet_vqa": "finding"}
@@ -45,8 +45,8 @@ class Findings:
 
 
 def texts(
-    row: dict[str, Any], keywords: dict[str, list[list[Any]]], found: Findings
-) -> list[dict[str, Any]]:
+    row: Mapping[str, object], keywords: dict[str, list[list]], found: Findings
+) -> list[Text]:
     """Returns the report and all questions of a row, English first.
 
     Args:
@@ -83,9 +83,7 @@ def texts(
     return out
 
 
-def entry(
-    content: Any, found: Findings
-) -> tuple[list[list[float]], dict[str, list[list[Any]]], str]:
+def entry(content: object, found: Findings) -> tuple[list[list[float]], dict[str, list[list]], str]:
     """Returns boxes [x1, y1, x2, y2, class id], keywords by language and the label map's path."""
     if not isinstance(content, dict):
         found.error("", f"the entry is {_kind(content)}, must be an object")
@@ -121,7 +119,7 @@ def inside(boxes: Sequence[Sequence[float]], shape: Sequence[int], found: Findin
             found.error(f"bboxes[{i}]", f"{message}; boxes are in pixels of the usual display")
 
 
-def _content(value: Any, column: str, found: Findings) -> dict[str, Any] | None:
+def _content(value: object, column: str, found: Findings) -> dict[str, object] | None:
     """Returns a language's fields, out of a struct or JSON text."""
     if isinstance(value, str):
         try:
@@ -138,7 +136,7 @@ def _content(value: Any, column: str, found: Findings) -> dict[str, Any] | None:
     return value
 
 
-def _text(value: Any, field: str, found: Findings) -> str:
+def _text(value: object, field: str, found: Findings) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
@@ -147,9 +145,7 @@ def _text(value: Any, field: str, found: Findings) -> str:
     return nfc(value) if value.strip() else ""
 
 
-def _questions(
-    pairs: Any, lang: str, field: str, source: str, found: Findings
-) -> list[dict[str, Any]]:
+def _questions(pairs: object, lang: str, field: str, source: str, found: Findings) -> list[Text]:
     """Returns the question-answer texts of one list."""
     if pairs is None:
         return []
@@ -182,12 +178,12 @@ def _questions(
     return out
 
 
-def _is_in(keyword: list[Any], sentence: str) -> bool:
+def _is_in(keyword: list, sentence: str) -> bool:
     """Returns whether the markup would find a keyword: in any case and form of Unicode."""
     return bool(markup.locate(sentence, [markup.Mention(*keyword)], "masks"))
 
 
-def _box(box: Any, field: str, found: Findings) -> bool:
+def _box(box: object, field: str, found: Findings) -> bool:
     numbers = isinstance(box, list) and all(_is_number(v) for v in box)
     if not numbers or len(box) != 5:
         found.error(field, "must be five numbers: x1, y1, x2, y2, class id")
@@ -201,7 +197,7 @@ def _box(box: Any, field: str, found: Findings) -> bool:
     return True
 
 
-def _keyword(keyword: Any, field: str, found: Findings) -> bool:
+def _keyword(keyword: object, field: str, found: Findings) -> bool:
     shape = isinstance(keyword, list) and len(keyword) == 3 and isinstance(keyword[0], str)
     if not shape or not keyword[0].strip():
         found.error(field, "must be a keyword, a class name and a class id")
@@ -215,7 +211,7 @@ def _keyword(keyword: Any, field: str, found: Findings) -> bool:
     return True
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -223,5 +219,5 @@ def _is_class(value: float) -> bool:
     return 1 <= value <= classes.NUM_CLASSES and value == int(value)
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     return "missing" if value is None else f"a {type(value).__name__}"

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -19,6 +18,7 @@ from big_rad.datasets.records import Problem
 from big_rad.datasets.slake import organs
 from big_rad.dicom import read
 from big_rad.grounding import boxes as box_ops
+from big_rad.pp.example import LabelMap
 
 DETECTION, MASK, VALUES = "detection.json", "mask.png", "mask.txt"
 SAME_IOU = 0.7  # From here on a value's box is that of an organ ...
@@ -37,13 +37,13 @@ class Annotation:
 
     Attributes:
         boxes: [x1, y1, x2, y2, class id], one a class (the union of its parts), by class id.
-        segmap: uint8 [H, W] of class ids, or None if no class has a pixel.
+        segmap: of class ids, or None if no class has a pixel.
         unsure: classes that have neither box nor pixel and yet may be shown.
         problems: what is wrong; of level "error" where something is left out that should be there.
     """
 
     boxes: list[list[float]]
-    segmap: np.ndarray | None
+    segmap: LabelMap | None
     unsure: list[int]
     problems: list[Problem]
 
@@ -244,7 +244,7 @@ def _lines(text: str) -> list[int]:
     return lines
 
 
-def _box(value: Any) -> Box | None:
+def _box(value: object) -> Box | None:
     if not isinstance(value, list) or len(value) != 4:
         return None
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):

@@ -12,6 +12,7 @@ import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 from big_rad.datasets import build as build_lib
 from big_rad.datasets import files, records, reject_limit, vqa_checks, vqa_json
@@ -33,6 +34,7 @@ MODALITIES = {"ct": "CT", "mri": "MR"}
 IMAGES = "imgs"
 # What may lie beside an image, and what it gives.
 _BESIDE = {annotation.DETECTION: "boxes", annotation.MASK: "label map"}
+_PARTLY_ANNOTATED = "partly annotated"  # level of problems, one for each image that lost some
 WHERE = "SLAKE 1.0 is to be had, free of charge, from the site of its authors, med-vqa.com/slake"
 
 
@@ -62,10 +64,7 @@ def build(
     languages: str | Sequence[str] = "en",
     allow_other_counts: bool = False,
     allow_shared_images: bool = False,
-    workers: int = 2,
-    overwrite: bool = False,
-    beam: Sequence[str] | None = None,
-    max_reject_share: float = reject_limit.SHARE,
+    **options: Unpack[build_lib.BuildOptions],
 ) -> records.Built:
     """Builds the dataset; its config is named after the languages ("en", "zh", "en_zh").
 
@@ -75,7 +74,7 @@ def build(
         languages: "en", "zh" or both, as "en,zh" or a sequence.
         allow_other_counts: build although a split has not the published number of questions.
         allow_shared_images: build although an image is in more than one split.
-        workers, overwrite, beam, max_reject_share: see `datasets.build.build`.
+        options: `workers`, `overwrite`, `beam`, `max_reject_share`, see `datasets.build.build`.
 
     Raises:
         SourceError: files are missing or broken, the counts are not the published ones, or splits
@@ -87,6 +86,7 @@ def build(
     values, _ = annotation.values_of(source)
     warnings += [f"warning: {p}" for p in _lacking(plan, brief=True)]
     config = "_".join(chosen)
+    share = options.get("max_reject_share", reject_limit.SHARE)
     built = build_lib.build(
         "slake",
         config=config,
@@ -102,11 +102,9 @@ def build(
             "images": {s: vqa_json.digest(jobs, tuple(_BESIDE)) for s, jobs in plan.jobs.items()},
         },
         data_dir=data_dir,
-        workers=workers,
-        overwrite=overwrite,
-        beam=beam,
-        max_reject_share=max_reject_share,
         patients=False,
+        judge=functools.partial(_check_annotations, plan, share),
+        **options,
     )
     built.notes += vqa_json.notes(built, plan, "slake", config, VERSION)
     built.notes += warnings
@@ -165,8 +163,8 @@ def read(source: Path, languages: Sequence[str]) -> vqa_json.Plan:
         raise SourceError(f"the source folder has no {listed}. {WHERE}")
     nested = (source / IMAGES / "imgs").is_dir()
     rows = {split: vqa_json.read_rows(source / name) for split, name in names.items()}
-    ask = _Ask("imgs/imgs/" if nested else "imgs/", tuple(languages))
-    return vqa_json.plan(source, rows, [source / n for n in names.values()], ask)
+    questions_of = _QuestionsOf("imgs/imgs/" if nested else "imgs/", tuple(languages))
+    return vqa_json.plan(source, rows, [source / n for n in names.values()], questions_of)
 
 
 def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Record | Problem]:
@@ -180,8 +178,10 @@ def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Recor
         return
     found = annotation.annotate(job.root, _folder(job), image.shape[:2], values)
     errors = [p for p in found.problems if p.level == "error"]
-    for n, problem in enumerate(errors):  # Boxes or map are left out, of all questions of it.
-        yield dataclasses.replace(problem, items=0 if n else len(job.texts))
+    for problem in errors:  # Boxes or the map are left out; the image and its questions are not.
+        yield dataclasses.replace(problem, items=0)
+    if errors:
+        yield dataclasses.replace(errors[0], level=_PARTLY_ANNOTATED)
     made = records.image_record(
         job.id,
         job.modality,
@@ -219,14 +219,31 @@ def _warnings(
     return [f"warning: {w}" for w in counts + leak]
 
 
-class _Ask:
+def _check_annotations(plan: vqa_json.Plan, share: float, found: Sequence[Problem]) -> None:
+    """Raises BuildError if too many images lost boxes or their label map, counted as images."""
+    lost = [p for p in found if p.level == _PARTLY_ANNOTATED]
+    images = sum(bool(job.image) for jobs in plan.jobs.values() for job in jobs)
+    whole, ones = images - len(lost), [1] * len(lost)
+    if not reject_limit.exceeds(share, whole, ones):
+        return
+    error = records.BuildError(
+        f"slake: the boxes or the mask of {len(lost)} of {images} images cannot be used, more than "
+        f"max_reject_share={share:g}. The first is {lost[0]}\n"
+        "`python -m tools.validate_data slake` lists all; download the set again, or build without "
+        f"them with --max_reject_share={reject_limit.needed(whole, ones):g}"
+    )
+    error.share = reject_limit.needed(whole, ones)
+    raise error
+
+
+class _QuestionsOf:
     """Makes the question of a row; a class so that each file's qids are checked against all."""
 
     def __init__(self, folder: str, languages: Sequence[str]):
         self._folder, self._languages = folder, languages
         self._seen: set[str | int | float] = set()
 
-    def __call__(self, row: vqa_json.Row) -> Iterator[vqa_json.Asked | Problem]:
+    def __call__(self, row: vqa_json.Row) -> Iterator[vqa_json.Question | Problem]:
         fields = row.fields
         lang = fields.get("q_lang")
         if not isinstance(lang, str) or lang not in PUBLISHED:
@@ -248,7 +265,7 @@ class _Ask:
             for k in ("modality", "location")
         )
         modality = MODALITIES.get(modality.lower(), "OT")
-        yield vqa_json.Asked(f"{self._folder}{image}", text, modality, body_part)
+        yield vqa_json.Question(f"{self._folder}{image}", text, modality, body_part)
 
 
 def _lacking(plan: vqa_json.Plan, brief: bool = False) -> Iterator[Problem]:

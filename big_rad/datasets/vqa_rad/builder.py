@@ -12,11 +12,12 @@ row's framed form, also that of test rows. Knows nothing of preprocessing.
 
 import argparse
 import functools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Unpack
 
 from big_rad.datasets import build as build_lib
-from big_rad.datasets import records, reject_limit, vqa_checks, vqa_json
+from big_rad.datasets import records, vqa_checks, vqa_json
 from big_rad.datasets.contents import Contents
 from big_rad.datasets.records import Problem, SourceError
 from big_rad.datasets.vqa_json import Row
@@ -73,10 +74,7 @@ def build(
     split_dir: str | Path | None = None,
     allow_other_counts: bool = False,
     as_stored: bool = False,
-    workers: int = 2,
-    overwrite: bool = False,
-    beam: Sequence[str] | None = None,
-    max_reject_share: float = reject_limit.SHARE,
+    **options: Unpack[build_lib.BuildOptions],
 ) -> records.Built:
     """Builds the dataset.
 
@@ -88,7 +86,7 @@ def build(
         allow_other_counts: build although a split has not the published number of questions.
         as_stored: pictures are not turned as their EXIF orientation asks for. A set that was built
             otherwise is built again.
-        workers, overwrite, beam, max_reject_share: see `datasets.build.build`.
+        options: `workers`, `overwrite`, `beam`, `max_reject_share`, see `datasets.build.build`.
 
     Raises:
         SourceError: files are missing or broken, the counts are not the published ones, or splits
@@ -109,12 +107,9 @@ def build(
             "images": {s: vqa_json.digest(jobs) for s, jobs in plan.jobs.items()},
         },
         data_dir=data_dir,
-        workers=workers,
-        overwrite=overwrite,
         ignore=("as_stored",),
-        beam=beam,
-        max_reject_share=max_reject_share,
         patients=False,
+        **options,
     )
     built.notes += vqa_json.notes(built, plan, "vqa_rad", config, VERSION)
     built.notes += warnings
@@ -129,7 +124,6 @@ def validate(
     config: str = "wu",
     split_dir: str | Path | None = None,
     allow_other_counts: bool = False,
-    as_stored: bool = False,
     contents: dict[str, Contents] | None = None,
 ) -> Iterator[Problem]:
     """Yields every problem of the published files.
@@ -141,10 +135,8 @@ def validate(
         config: "wu" or "common".
         split_dir: the folder of the questions; None is `source`.
         allow_other_counts: do not report other counts than the published ones.
-        as_stored: not used; so that both commands take the same options.
         contents: takes what can be used of each split; whole when the last problem was yielded.
     """
-    del as_stored
     try:
         plan, files = read(Path(source), config, split_dir)
     except vqa_json.JsonError as e:
@@ -185,9 +177,9 @@ def read(
         if not any((at / n).is_file() for n in files.values()):
             raise SourceError(f"the folder has no {PUBLIC}. {WHERE}")
         fields, rows = ("question", "answer", "answer_type"), _rows(at, files, WHERE)
-    ask = _Ask(f"{images}/", fields)
+    questions_of = _QuestionsOf(f"{images}/", fields)
     paths = [at / name for name in dict.fromkeys(files.values())]
-    return vqa_json.plan(source, rows, paths, ask), files
+    return vqa_json.plan(source, rows, paths, questions_of), files
 
 
 def make(job: vqa_json.Job, upright: bool = True) -> Iterable[records.Record | Problem]:
@@ -232,14 +224,14 @@ def _warnings(
     return [f"warning: {w}" for w in counts + ([leak] if config == "common" else [])]
 
 
-class _Ask:
+class _QuestionsOf:
     """Makes the question of a row; a class so that each row's qid is checked against all."""
 
     def __init__(self, folder: str, fields: tuple[str, str, str]):
         self._folder, self._fields = folder, fields
         self._seen: set[str | int | float] = set()
 
-    def __call__(self, row: Row) -> Iterator[vqa_json.Asked | Problem]:
+    def __call__(self, row: Row) -> Iterator[vqa_json.Question | Problem]:
         if bad := vqa_json.qid_problem(row, self._seen):
             yield bad
             return
@@ -249,7 +241,7 @@ class _Ask:
             if isinstance(part, Problem):
                 yield part
                 return
-        yield vqa_json.Asked(f"{self._folder}{image}", text)
+        yield vqa_json.Question(f"{self._folder}{image}", text)
 
 
 def _rows(folder: Path, files: Mapping[str, str], where: str) -> dict[str, list[Row]]:

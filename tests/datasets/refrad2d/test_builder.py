@@ -6,6 +6,7 @@ import pytest
 from big_rad.datasets import contents, core, files, records
 from big_rad.datasets.refrad2d import builder, load
 from big_rad.pp import packed
+from tests.helpers import declared
 from tests.helpers.refrad2d_records import OURS, arrays, images_of, match, with_several
 from tests.published import refrad2d
 
@@ -15,6 +16,7 @@ def test_one_record_a_sentence_with_all_its_images(written, built):
         items = [i for i in written[1] if i["split"] == split]
         source = load(ours, built[0])
         assert len(source) == built[1].counts[ours] == len(items)
+        assert not any(map(declared.not_of_records, source))
         made = {e["id"]: e for e in source}
         assert len(made) == len(items)
         found = sorted((len(images_of(e)), images_of(e)[0]["modality"]) for e in made.values())

@@ -70,6 +70,23 @@ def test_building_leaves_out_what_is_broken_and_lists_it(what, name, kept, fixtu
         assert has_liver == (what == "mask of other size")
 
 
+def test_a_broken_mask_takes_no_question_away(fixture, tmp_path):
+    root, _ = fixture
+    break_it(root, "broken mask")
+    built = builder.build(root, tmp_path, workers=1, **LIKE)
+    assert built.rejects == 1 and sum(built.counts.values()) == 10
+
+
+def test_many_broken_masks_stop_the_build_and_are_counted_as_images(fixture, tmp_path):
+    root, _ = fixture
+    for name in ("xmlab6", "xmlab7", "xmlab8"):
+        (root / "imgs" / name / "mask.png").write_bytes(b"no picture")
+    with pytest.raises(records.BuildError, match=r"3 of 10 images .*\n.*--max_reject_share=0\.3$"):
+        builder.build(root, tmp_path, workers=1, **LIKE)
+    assert not (tmp_path / "slake/en").exists()
+    assert builder.build(root, tmp_path, workers=1, max_reject_share=0.3, **LIKE).rejects == 3
+
+
 def test_questions_nested_too_deep_are_named(fixture):
     root, _ = fixture
     (root / "test.json").write_text("[" * 200_000)

@@ -11,6 +11,7 @@ from big_rad.datasets import contents, files, records
 from big_rad.datasets.slake import builder, organs
 from big_rad.grounding import boxes, classes
 from big_rad.pp import packed
+from tests.helpers import declared
 from tests.helpers.slake_records import LIKE, SPLIT_OF, problems, records_of
 from tests.published import slake
 
@@ -52,6 +53,7 @@ def test_every_question_of_every_split_is_read_exactly(fixture, tmp_path):
             for name, e in found[split].items()
         }
         assert got == wanted
+        assert not any(map(declared.not_of_records, found[split].values()))
         assert all(t["lang"] == "en" and t["task"] == "vqa" for e in found[split].values()
                    for t in e["texts"])  # fmt: skip
 

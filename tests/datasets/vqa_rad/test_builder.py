@@ -10,6 +10,7 @@ from PIL import Image
 from big_rad.datasets import contents, core, files, records
 from big_rad.datasets.vqa_rad import VERSION, builder
 from big_rad.pp import packed
+from tests.helpers import declared
 from tests.published import vqa_rad
 
 LIKE = dict(allow_other_counts=True)
@@ -24,6 +25,7 @@ def fixture(tmp_path):
 def questions(data_dir, split, config="wu"):
     """{image name: [(question, answer, type)]} of a built split."""
     source = core.load_source("vqa_rad", split, data_dir, config=config)
+    assert not any(map(declared.not_of_records, source))
     return {
         f"{e['id']}.jpg": [(t["question"], t["answer"], t["question_type"]) for t in e["texts"]]
         for e in source

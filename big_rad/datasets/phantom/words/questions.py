@@ -9,7 +9,6 @@ computes it anew.
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from big_rad.datasets.phantom.body.slices import Facts
 from big_rad.datasets.phantom.words import lexicon
 from big_rad.datasets.phantom.words.lexicon import Organ
 from big_rad.datasets.phantom.words.text import LANGS, density, keywords, largest, listing, pick
+from big_rad.pp.example import Text
 
 YESNO: dict[str, dict[str, tuple[str, ...]]] = {
     "shown": {
@@ -107,7 +107,7 @@ _RATES_FILE = Path(__file__).with_name("rates.json")
 RATES: dict[str, float] = json.loads(_RATES_FILE.read_text()) if _RATES_FILE.exists() else {}
 
 
-def propositions(facts: Facts) -> list[tuple[str, Any, bool]]:
+def propositions(facts: Facts) -> list[tuple[str, int | str, bool]]:
     """Returns every (kind, subject, truth) one may ask yes or no about."""
     out = [("shown", c, True) for c in facts.shown]
     out += [("shown", c, False) for c in facts.absent]
@@ -122,7 +122,7 @@ def propositions(facts: Facts) -> list[tuple[str, Any, bool]]:
     return out
 
 
-def vqa(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> list[dict[str, Any]]:
+def vqa(facts: Facts, rng: np.random.Generator) -> list[Text]:
     """Writes the question-answer texts of one slice; German follows its English twin."""
     out = []
     for kind, subject, truth in propositions(facts):
@@ -135,7 +135,7 @@ def vqa(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> list[d
     return out
 
 
-def detect(facts: Facts, rng: np.random.Generator, count: int = 2) -> list[dict[str, Any]]:
+def detect(facts: Facts, rng: np.random.Generator, count: int = 2) -> list[Text]:
     """Writes the detection texts of one slice: one to three organs, about 10 % not there."""
     out = []
     for _ in range(count):
@@ -151,7 +151,7 @@ def detect(facts: Facts, rng: np.random.Generator, count: int = 2) -> list[dict[
     return out
 
 
-def make_detect(organs: Sequence[Organ], facts: Facts, variant: int) -> list[dict[str, Any]]:
+def make_detect(organs: Sequence[Organ], facts: Facts, variant: int) -> list[Text]:
     """Returns the English and the German detection text for given organs."""
     out = []
     here = [o.label in facts.shown for o in organs]
@@ -184,7 +184,7 @@ def make_detect(organs: Sequence[Organ], facts: Facts, variant: int) -> list[dic
 
 def make_vqa(
     lang: str, template: str, question: str, answer: str, kind: str, choices: Sequence[str] = ()
-) -> dict[str, Any]:
+) -> Text:
     """Returns one question-answer text; `template` starts with the subject of the question."""
     source = "metadata" if template.split(".")[1] in _METADATA else "finding"
     return {
@@ -193,7 +193,7 @@ def make_vqa(
     }  # fmt: skip
 
 
-def subject_words(kind: str, subject: Any, modality: str, lang: str) -> str:
+def subject_words(kind: str, subject: int | str, modality: str, lang: str) -> str:
     """Returns what the placeholder {w} of a yes/no question stands for."""
     if kind == "bright":
         word = "hyperdense" if modality == "CT" else "hyperintense"
@@ -208,10 +208,10 @@ def _two_sided(host: int) -> bool:
 def _yesno(
     facts: Facts,
     kind: str,
-    subject: Any,
+    subject: int | str,
     truth: bool,
     rng: np.random.Generator,
-) -> list[dict[str, Any]]:
+) -> list[Text]:
     variant = int(rng.integers(len(YESNO[kind]["en"])))
     organs = [pick(subject, rng)] if isinstance(subject, int) else []
     out = []
@@ -227,7 +227,7 @@ def _yesno(
     return out
 
 
-def _open(facts: Facts, rng: np.random.Generator) -> list[dict[str, Any]]:
+def _open(facts: Facts, rng: np.random.Generator) -> list[Text]:
     """One or two questions with a short answer; some offer choices."""
     kinds = list(_METADATA)
     top = largest(facts)
@@ -270,7 +270,7 @@ def _open(facts: Facts, rng: np.random.Generator) -> list[dict[str, Any]]:
     return out
 
 
-def _which(facts: Facts, rng: np.random.Generator) -> list[dict[str, Any]]:
+def _which(facts: Facts, rng: np.random.Generator) -> list[Text]:
     """Four organs, one of them shown."""
     if not facts.shown or len(facts.absent) < 3 or rng.random() < 0.4:
         return []

@@ -7,13 +7,13 @@ are named only to say they are not there are never among the keywords.
 
 import re
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from big_rad.datasets.phantom.body.slices import Facts, SeenLesion
 from big_rad.datasets.phantom.words import lexicon
 from big_rad.datasets.phantom.words.lexicon import Organ
+from big_rad.pp.example import Text
 
 LANGS: tuple[str, ...] = ("en", "de")
 SEARCH_SHARE = 0.35  # of slices with a lesion: asked for it without naming an organ, which is hard.
@@ -146,7 +146,7 @@ def density(lesion: SeenLesion, modality: str) -> str:
     return ("hyper" if lesion.bright else "hypo") + ("dense" if modality == "CT" else "intense")
 
 
-def keywords(sentence: str, organs: Sequence[Organ], lang: str) -> list[list[Any]]:
+def keywords(sentence: str, organs: Sequence[Organ], lang: str) -> list[list]:
     """Returns [[phrase as it occurs, class id], ...] for organs named in a sentence.
 
     Raises:
@@ -163,7 +163,7 @@ def keywords(sentence: str, organs: Sequence[Organ], lang: str) -> list[list[Any
     return found
 
 
-def reports(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> list[dict[str, Any]]:
+def reports(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> list[Text]:
     """Writes the report texts of one slice.
 
     Args:
@@ -172,8 +172,8 @@ def reports(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> li
         spoken: classes the texts may name.
 
     Returns:
-        Texts as in the example contract; English and German of the same statement follow each
-        other.
+        Texts as `pp.example.Text` declares them. The English and the German text of one statement
+        follow each other.
     """
     out = []
     for organ in _subjects(facts, rng, count=2):
@@ -201,7 +201,7 @@ def make_report(
     question: str,
     sentence: str,
     organs: Sequence[Organ],
-) -> dict[str, Any]:
+) -> Text:
     """Returns one report text."""
     return {
         "task": "report", "lang": lang, "sentence": sentence, "clinical": clinical,
@@ -229,7 +229,7 @@ def _subjects(facts: Facts, rng: np.random.Generator, count: int) -> list[Organ]
     return [pick(int(c), rng) for c in dict.fromkeys(chosen)]
 
 
-def _status(facts: Facts, organ: Organ, rng: np.random.Generator) -> list[dict[str, Any]]:
+def _status(facts: Facts, organ: Organ, rng: np.random.Generator) -> list[Text]:
     variant = int(rng.integers(len(STATUS["en"])))
     lesion = next((s for s in facts.lesions if s.host == organ.label), None)
     here = organ.label in facts.shown
@@ -246,7 +246,7 @@ def _status(facts: Facts, organ: Organ, rng: np.random.Generator) -> list[dict[s
     return out
 
 
-def _pair(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> list[dict[str, Any]]:
+def _pair(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> list[Text]:
     """Two organs at once: a left-right pair, or any two of which at least one is shown."""
     pairs = [
         p
@@ -307,7 +307,7 @@ def largest_text(lang: str, variant: int, organs: Sequence[Organ]) -> list[str]:
     return [clinical, question, sentence if len(organs) > 1 else _singular(sentence)]
 
 
-def _largest(facts: Facts, variant: int) -> list[dict[str, Any]]:
+def _largest(facts: Facts, variant: int) -> list[Text]:
     labels = largest(facts)
     if labels is None:
         return []
@@ -332,7 +332,7 @@ def _singular(sentence: str) -> str:
     return sentence
 
 
-def _search(facts: Facts, variant: int) -> list[dict[str, Any]]:
+def _search(facts: Facts, variant: int) -> list[Text]:
     lesions = facts.lesions
     sized = variant == 3
     if len(lesions) > 2 or facts.vague or (sized and any(not s.size for s in lesions)):

@@ -18,9 +18,7 @@ def answered():
         facts = slices.make_slices(9, number, 1, 56, DEMO_CLASSES, True)[0].facts
         for k in range(3):
             rng = np.random.default_rng([number, k])
-            out.append(
-                (facts, questions.vqa(facts, rng, DEMO_CLASSES), questions.detect(facts, rng))
-            )
+            out.append((facts, questions.vqa(facts, rng), questions.detect(facts, rng)))
     return out
 
 

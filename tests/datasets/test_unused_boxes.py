@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from big_rad.datasets import core, pointed
+from big_rad.datasets import core, unused_boxes
 from big_rad.datasets.folder import builder
 from big_rad.pp import packed
 from tests.published import folder as published
@@ -25,13 +25,13 @@ MASKS = "load|resize(28)|prompt('report')|ground('masks')|keep('image')"
     ],
 )
 def test_images_with_a_mask_and_with_boxes_alone_are_counted(examples, masks, boxes):
-    assert pointed.count(examples) == pointed.Counts(len(examples), masks, boxes)
+    assert unused_boxes.count(examples) == unused_boxes.Counts(len(examples), masks, boxes)
 
 
 def test_every_image_of_an_example_counts_and_one_that_cannot_be_read_does_not():
     several = {"id": "a", "images": [MASK | {"id": "a1"}, BOX | {"id": "a2"}]}
     broken = {"segmap": b"no array"}
-    assert pointed.count([several, broken, BOX]) == pointed.Counts(3, 1, 2)
+    assert unused_boxes.count([several, broken, BOX]) == unused_boxes.Counts(3, 1, 2)
 
 
 def test_of_a_large_source_a_spread_of_it_is_read():
@@ -43,15 +43,15 @@ def test_of_a_large_source_a_spread_of_it_is_read():
             return list.__getitem__(self, i)
 
     source = Source([MASK] * 50 + [BOX] * 50)
-    found = pointed.count(source, most=10)
+    found = unused_boxes.count(source, most=10)
     assert source.read == found.images == 10 and (found.masks, found.boxes) == (5, 5)
-    assert "5 of 10 images that were looked at have a mask" in pointed.unused_boxes(found)
+    assert "5 of 10 images that were looked at have a mask" in unused_boxes.message(found)
 
 
 def test_nothing_is_said_where_no_box_is_lost():
     for examples in ([MASK, BOTH], [MASK, NEITHER], [NEITHER], []):
-        assert pointed.unused_boxes(pointed.count(examples)) == ""
-    said = pointed.unused_boxes(pointed.count([MASK, BOX, BOX]))
+        assert unused_boxes.message(unused_boxes.count(examples)) == ""
+    said = unused_boxes.message(unused_boxes.count([MASK, BOX, BOX]))
     assert said.startswith("1 of 3 images have a mask; the boxes of 2 others are not used")
 
 
@@ -72,7 +72,9 @@ def test_each_split_that_masks_are_learned_or_asked_from_is_said_once(tmp_path):
     boxes = spec | {"split": "test", "pp": "prompt('report')|ground('boxes')"}
     plain = spec | {"split": "test", "pp": "load"}
     said = []
-    pointed.say([train, train, held, named, boxes, plain], str(tmp_path / "out"), said.append)
+    unused_boxes.report(
+        [train, train, held, named, boxes, plain], str(tmp_path / "out"), said.append
+    )
     start = "0 of 1 images have a mask; boxes are not used"
     assert [line[: line.index(", because")] for line in said] == [
         f"folder train: {start}",

@@ -1,4 +1,4 @@
-"""What the images of a built dataset can be pointed at with: label maps and boxes.
+"""Counts images with label maps and with boxes, and says which boxes a model with masks leaves out.
 
 A model with masks learns from label maps alone. That boxes are not used is said before training and
 before an evaluation, because it shows later only as scores that are not numbers.
@@ -10,6 +10,7 @@ from typing import Any
 
 from big_rad.datasets import core
 from big_rad.pp import builder, packed
+from big_rad.pp.example import Example
 from big_rad.registry import parse_call
 
 _MOST = 500  # Images are large, and reading all of a big dataset would take minutes.
@@ -32,7 +33,7 @@ class Counts:
     sampled: bool = False
 
 
-def count(source: Sequence[core.Example], most: int = _MOST) -> Counts:
+def count(source: Sequence[Example], most: int = _MOST) -> Counts:
     """Looks at the images of a source.
 
     Args:
@@ -52,7 +53,7 @@ def count(source: Sequence[core.Example], most: int = _MOST) -> Counts:
     return Counts(images, masks, boxes, step > 1)
 
 
-def unused_boxes(counts: Counts) -> str:
+def message(counts: Counts) -> str:
     """Returns what to say of the boxes of data for a model with masks; "" if none is lost."""
     if not counts.boxes:
         return ""
@@ -68,10 +69,10 @@ def unused_boxes(counts: Counts) -> str:
     )
 
 
-def say(
+def report(
     specs: Iterable[Mapping[str, Any]], data_dir: str, log: Callable[[str], None] = print
 ) -> None:
-    """Says of each split whose boxes are not used that this is so.
+    """Logs a line for each split whose boxes are not used.
 
     Args:
         specs: entries of `config.input` and `config.evals`: `builder`, `split`, `pp`, optionally
@@ -91,7 +92,7 @@ def say(
             continue
         seen.add(where)
         source = core.load_source(spec["builder"], spec["split"], data_dir, **args)
-        if line := unused_boxes(count(source)):
+        if line := message(count(source)):
             log(f"{where}: {line}")
 
 
@@ -102,7 +103,7 @@ def _marks_masks(pp: str) -> bool:
     return False
 
 
-def _shows(image: core.Example) -> str:
+def _shows(image: Example) -> str:
     if "segmap" in image and bool(packed.array(image["segmap"]).any()):
         return "mask"
     return "boxes" if image.get("boxes") else ""
