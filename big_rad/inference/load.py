@@ -160,7 +160,7 @@ def read_tree(
     trained: bool,
     log: Log = print,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Lists a checkpoint's parameters with a table that fits a tokenizer, for a model's `load`.
+    """Lists a checkpoint's parameters with a table that fits a tokenizer, for `models.load`.
 
     Args:
         checkpoint: see `weights.kind`.
@@ -209,7 +209,7 @@ def _fitted(
     name, side = fields["model_name"], int(fields["image"]["size"])
     model = models.make(name, cfg, rows)
     target = _target(_shapes(name, json.dumps(cfg, sort_keys=True), rows, side), dtype)
-    params = models.get(name).load(target, tree, cfg)
+    params = models.load(name, target, tree)
     return Loaded(model, params, tokenizer, fields, untrained)
 
 

@@ -3,6 +3,7 @@
 Knows nothing of files: reading checkpoints is `big_rad.weights` and `big_rad.workdir.checkpoint`.
 """
 
+import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,26 @@ _REMAT_POLICIES = {
         jax.checkpoint_policies.dots_with_no_batch_dims_saveable, _attended
     ),
 }
+
+
+# (initial value, loaded array) -> value of the initial one's shape, or None where it cannot be.
+Adapt = Callable[[Any, np.ndarray], Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loading:
+    """How a checkpoint's tree is fitted to a model: what `models.load` reads in a model's module.
+
+    Attributes:
+        adapt: name -> function, for the tensors whose shape may differ from the model's.
+        may_lack: subtrees that start from their initial values if the checkpoint has none of them.
+        check: called with the initial parameters, the tree and `dont_load` before anything is
+            fitted; it raises ValueError where they must not be joined.
+    """
+
+    adapt: Mapping[str, Adapt] = dataclasses.field(default_factory=dict)
+    may_lack: tuple[str, ...] = ()
+    check: Callable[[Mapping[str, Any], Mapping[str, Any], Sequence[str]], None] | None = None
 
 
 def resolve_variant(
@@ -72,7 +93,7 @@ def merge(
     tree: Mapping[str, Any],
     *,
     dont_load: Sequence[str] = (),
-    adapt: Mapping[str, Callable[[Any, Any], Any]] | None = None,
+    adapt: Mapping[str, Adapt] | None = None,
 ) -> dict[str, Any]:
     """Puts a loaded tree in the place of freshly initialised parameters, accounting for all.
 

@@ -7,7 +7,6 @@ Reference: Gemma Team 2024, "Gemma 2: Improving Open Language Models at a Practi
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.linen as nn
@@ -36,23 +35,37 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+# Not frozen only because a Flax module, which is not, cannot inherit from a frozen dataclass.
+@dataclasses.dataclass(kw_only=True, unsafe_hash=True)
 class Dims:
-    """Sizes and numerics of the decoder, all known.
+    """Sizes and numerics of the decoder: all that its layers need to know.
+
+    `Model` has the same fields, where None takes a size from its variant. In what `Model.dims`
+    returns every size is known.
 
     Attributes:
+        width: features of a token, D.
+        depth: number of layers.
+        mlp_dim: inner features of the feed-forward part.
+        num_heads: query heads.
+        num_kv_heads: heads of keys and values, each of which serves a group of query heads.
+        head_dim: features of a head.
+        vocab_size: rows of the token table, V.
         query_scale: factor on the queries; None means head_dim ** -0.5.
         attn_logits_softcap: c in c * tanh(logits / c) of the attention; 0 turns it off.
         final_logits_softcap: the same of the output logits.
+        scan: run the layers as a loop; False unrolls them. The parameters are the same.
+        remat_policy: what the backward pass keeps; see `common.remat`.
+        dtype_mm: dtype of the matrix products.
     """
 
-    width: int
-    depth: int
-    mlp_dim: int
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-    vocab_size: int
+    width: int | None = None
+    depth: int | None = None
+    mlp_dim: int | None = None
+    num_heads: int | None = None
+    num_kv_heads: int | None = None
+    head_dim: int | None = None
+    vocab_size: int = 257_152
     query_scale: float | None = None
     attn_logits_softcap: float = 50.0
     final_logits_softcap: float = 0.0
@@ -295,41 +308,21 @@ class Embedder(nn.Module):
         return attention.soft_cap(logits, self.dims.final_logits_softcap)
 
 
-class Model(nn.Module):
-    """The decoder. Attributes are those of `Dims`; None takes them from `variant`."""
+class Model(nn.Module, Dims):
+    """The decoder.
+
+    Attributes:
+        variant: a name in `VARIANTS`; explicit fields of `Dims` override it.
+    """
 
     variant: str | None = None
-    width: int | None = None
-    depth: int | None = None
-    mlp_dim: int | None = None
-    num_heads: int | None = None
-    num_kv_heads: int | None = None
-    head_dim: int | None = None
-    vocab_size: int = 257_152
-    query_scale: float | None = None
-    attn_logits_softcap: float = 50.0
-    final_logits_softcap: float = 0.0
-    scan: bool = True
-    remat_policy: str = "none"
-    dtype_mm: str = "float32"
 
     def dims(self) -> Dims:
-        """Returns all sizes, variant and explicit ones joined."""
-        names = ("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim")
-        sizes = common.resolve_variant(
-            "gemma", VARIANTS, self.variant, **{n: getattr(self, n) for n in names}
-        )
-        if self.query_scale is not None:
-            sizes["query_scale"] = self.query_scale
-        return Dims(
-            **sizes,
-            vocab_size=self.vocab_size,
-            attn_logits_softcap=self.attn_logits_softcap,
-            final_logits_softcap=self.final_logits_softcap,
-            scan=self.scan,
-            remat_policy=self.remat_policy,
-            dtype_mm=self.dtype_mm,
-        )
+        """Returns all sizes, those of the variant and explicit ones joined."""
+        explicit = {f.name: getattr(self, f.name) for f in dataclasses.fields(Dims)}
+        scale = explicit.pop("query_scale")  # Which no one has to give.
+        sizes = common.resolve_variant("gemma", VARIANTS, self.variant, **explicit)
+        return Dims(**(sizes if scale is None else sizes | {"query_scale": scale}))
 
     def setup(self) -> None:
         """Creates embedder, layers and final norm under the original's names."""
@@ -406,17 +399,4 @@ class Model(nn.Module):
         return self.final_norm(x), {"kv": kv}
 
 
-def load(
-    init_params: Mapping[str, Any],
-    tree: Mapping[str, Any],
-    model_cfg: Mapping[str, Any] | None = None,
-    dont_load: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Fits a loaded tree to the decoder; a smaller embedding table is extended.
-
-    Raises:
-        ValueError: tensors that are missing, unexpected or of another shape.
-    """
-    del model_cfg
-    adapt = {"embedder/input_embedding": common.extend_embedding}
-    return common.merge(init_params, tree, dont_load=dont_load, adapt=adapt)
+LOADING = common.Loading(adapt={"embedder/input_embedding": common.extend_embedding})

@@ -9,7 +9,7 @@ References: Kirillov et al. 2023, "Segment Anything"; the RadGrounder paper, "Se
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -290,19 +290,7 @@ def shapes(model: Model, tokens: int, features: int, width: int) -> dict[str, An
     return jax.eval_shape(model.init, jax.random.key(0), image, hidden)["params"]
 
 
-def load(
-    init_params: Mapping[str, Any],
-    tree: Mapping[str, Any],
-    model_cfg: Mapping[str, Any] | None = None,
-    dont_load: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Fits a loaded tree to the decoder.
-
-    Raises:
-        ValueError: tensors that are missing, unexpected or of another shape.
-    """
-    del model_cfg
-    return common.merge(init_params, tree, dont_load=dont_load)
+LOADING = common.Loading()
 
 
 def _dense(width: int, dtype: Any, name: str) -> nn.Dense:

@@ -7,7 +7,7 @@ image. Knows nothing of tokenizers, prompts or sampling (that is `big_rad.infere
 Reference: Steiner et al. 2024, "PaliGemma 2: A Family of Versatile VLMs for Transfer".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -360,22 +360,8 @@ class Model(nn.Module):
         return hidden if skip else hidden[:, n:], out
 
 
-def load(
-    init_params: Mapping[str, Any],
-    tree: Mapping[str, Any],
-    model_cfg: Mapping[str, Any] | None = None,
-    dont_load: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Fits a loaded tree to the model: position embedding resized, embedding table extended.
-
-    Raises:
-        ValueError: tensors that are missing, unexpected or of another shape.
-    """
-    del model_cfg
-    if "lora" in init_params and "lora" not in tree:  # New ones, on a model that had none.
-        dont_load = (*dont_load, "lora/.*")
-    adapt = {
-        "img/pos_embedding": common.resize_position_embedding,
-        "llm/embedder/input_embedding": common.extend_embedding,
-    }
-    return common.merge(init_params, tree, dont_load=dont_load, adapt=adapt)
+LOADING = common.Loading(
+    adapt={f"img/{name}": adapt for name, adapt in siglip.LOADING.adapt.items()}
+    | {f"llm/{name}": adapt for name, adapt in gemma.LOADING.adapt.items()},
+    may_lack=("lora",),
+)

@@ -4,7 +4,6 @@ The parameter tree is the `img` part of the original PaliGemma checkpoints, scan
 Knows nothing of text. Reference: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training".
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -196,17 +195,4 @@ class Model(nn.Module):
         )
 
 
-def load(
-    init_params: Mapping[str, Any],
-    tree: Mapping[str, Any],
-    model_cfg: Mapping[str, Any] | None = None,
-    dont_load: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Fits a loaded tree to the tower; a position embedding of another grid is resized.
-
-    Raises:
-        ValueError: tensors that are missing, unexpected or of another shape.
-    """
-    del model_cfg
-    adapt = {"pos_embedding": common.resize_position_embedding}
-    return common.merge(init_params, tree, dont_load=dont_load, adapt=adapt)
+LOADING = common.Loading(adapt={"pos_embedding": common.resize_position_embedding})

@@ -1,6 +1,6 @@
 """Checkpoints of every format: `load(path)` reads any known format into a nested tree of arrays.
 
-Fitting a tree to a model (resizing, extending, accounting) is the model modules' `load`.
+Fitting a tree to a model (resizing, extending, accounting) is `models.load`.
 """
 
 import pathlib
@@ -37,8 +37,8 @@ def load(
 
     Args:
         path: the file or folder.
-        lazy: give arrays that are read when `np.asarray` is called on them, so that the `load` of
-            a model module takes them one at a time.
+        lazy: give arrays that are read when `np.asarray` is called on them, so that
+            `models.load` takes them one at a time.
         dtype: what to convert to, or a function of the name; None keeps what is stored.
         sharding: where to put arrays, or a function of the name; None gives numpy arrays.
         log: receives what was left out on purpose.

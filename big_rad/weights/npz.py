@@ -1,6 +1,6 @@
 """The original npz format of big_vision: flat `/`-joined names, bf16 stored as void `|V2`.
 
-Arrays are read and written one at a time. Knows no model: fitting is the model modules' `load`.
+Arrays are read and written one at a time. Knows no model: fitting is `models.load`.
 """
 
 import os

@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from big_rad import trees
+from big_rad import models, trees
 from big_rad.models import gemma
 
 DIMS = dict(width=16, depth=2, mlp_dim=32, num_heads=4, num_kv_heads=2, head_dim=8, vocab_size=64)
@@ -299,7 +299,7 @@ def test_attending_to_a_cache_equals_the_whole_sequence(params, row, reference):
 
 def test_load_extends_the_table_and_names_what_does_not_fit(params):
     init = dict(params, embedder={"input_embedding": np.zeros((72, 16), np.float32)})
-    got = gemma.load(init, params)["embedder"]["input_embedding"]
+    got = models.load("gemma", init, params)["embedder"]["input_embedding"]
     np.testing.assert_array_equal(got[:64], params["embedder"]["input_embedding"])
     with pytest.raises(ValueError, match="shape: embedder/input_embedding"):
-        gemma.load(params, init)
+        models.load("gemma", params, init)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import trees
+from big_rad import models, trees
 from big_rad.models import gemma, lora
 from big_rad.training import losses
 
@@ -152,11 +152,9 @@ def test_numpy_trees_merge_to_the_same_numbers(adapted):
 
 
 def test_a_model_without_adapters_is_loaded_into_one_with_new_ones(tiny, adapted, batch):
-    from big_rad.models import paligemma
-
     _, model, _ = adapted
     init = jax.jit(model.init)(jax.random.key(1), *batch)["params"]
-    loaded = paligemma.load(init, tiny.params)
+    loaded = models.load("paligemma", init, tiny.params)
     jax.tree.map(np.testing.assert_array_equal, loaded["llm"], tiny.params["llm"])
     jax.tree.map(np.testing.assert_array_equal, loaded["lora"], init["lora"])
 
