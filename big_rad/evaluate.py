@@ -36,7 +36,7 @@ from big_rad.evaluators.judges import llm_score
 from big_rad.inference import load as load_lib
 from big_rad.pages import evaluation as evaluation_page
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import recipe, sidecar
+from big_rad.weights import sidecar, source_config
 from big_rad.workdir import info as run_info
 from big_rad.workdir import run_dir
 
@@ -152,7 +152,7 @@ def load_model(config: Any, checkpoint: str | pathlib.Path, log: Log = print) ->
     Raises:
         CheckpointError: nothing there, or it cannot be run; see `inference.load.load`.
     """
-    fields = recipe.of_config(config)
+    fields = source_config.of_config(config)
     found = load_lib.load(checkpoint, fields, log=log)
     functions = function_lib.Functions(found.model, found.tokenizer, None, found.never)
     return Model(functions, found.params, found.tokenizer)
@@ -361,8 +361,8 @@ def _config(args: argparse.Namespace) -> Any:
         return config_lib.load(args.config)
     if args.data:
         return data_config(args.checkpoint, args.data, args.split, args.folder)
-    config = ml_collections.ConfigDict(recipe.read(args.checkpoint))
-    config.evals = ml_collections.ConfigDict(recipe.evals(args.checkpoint))
+    config = ml_collections.ConfigDict(source_config.read(args.checkpoint))
+    config.evals = ml_collections.ConfigDict(source_config.evals(args.checkpoint))
     return config
 
 

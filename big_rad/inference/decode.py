@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 
 from big_rad.inference import sampling
-from big_rad.models import gemma_step
+from big_rad.models import gemma_cache
 
 Generate = Callable[..., dict[str, jax.Array]]
 
@@ -96,7 +96,7 @@ def make_generate(
         slots = kv["k"].shape[2] + max_new_tokens
         state = sampler.start(
             logits,
-            gemma_step.resize_cache(gemma_step.split_cache(kv), slots),
+            gemma_cache.resize_cache(gemma_cache.split_cache(kv), slots),
             valid.sum(axis=1),
             sampling.key_data(keys),
             limit=limit,

@@ -15,7 +15,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from big_rad.models import gemma_step
+from big_rad.models import gemma_cache
 
 PickerState = dict[str, jax.Array]  # Every array has the rows as its first axis.
 KEY_IMPL = "threefry2x32"  # JAX's default; it gives the same numbers on every device
@@ -159,7 +159,7 @@ class State:
     """
 
     logits: jax.Array
-    cache: gemma_step.Cache
+    cache: gemma_cache.Cache
     slot: jax.Array
     limit: jax.Array
     tokens: jax.Array
@@ -237,7 +237,7 @@ class Sampler:
     def start(
         self,
         logits: jax.Array,
-        cache: gemma_step.Cache,
+        cache: gemma_cache.Cache,
         slot: jax.Array,
         keys: jax.Array,
         *,

@@ -1,9 +1,9 @@
 """Attention of the decoder: grouped queries, soft cap, and several layouts of the same function.
 
-`attend` takes any mask and is the reference. `attend_structured` is for rows of [image | text]: the
-image is one block without a mask, the text another, cut so that logits of one text against another
-are never computed. `attend_one` is for one token a row against a cache. `attend_cudnn` is the fused
-kernel of NVIDIA's library. Knows no parameters.
+`attend_dense` takes any mask and is the reference. `attend_structured` is for rows of
+[image | text]: the image is one block without a mask, the text another, cut so that logits of one
+text against another are never computed. `attend_one` is for one token a row against a cache.
+`attend_cudnn` is the fused kernel of NVIDIA's library. Knows no parameters.
 """
 
 import functools
@@ -94,7 +94,7 @@ def _why_not_cudnn(cap: float, dtype: str, head_dim: int) -> str:
     return ""
 
 
-def attend(
+def attend_dense(
     q: jax.Array,
     keys: list[jax.Array],
     values: list[jax.Array],
@@ -129,7 +129,7 @@ def attend(
 def attend_one(
     q: jax.Array, keys: jax.Array, values: jax.Array, mask: jax.Array, cap: float
 ) -> jax.Array:
-    """Attention of one query a row over a cache, as `gemma_step` keeps it.
+    """Attention of one query a row over a cache, as `gemma_cache` keeps it.
 
     Args:
         q: [B, kv, group, head_dim], scaled and rotated.
@@ -139,7 +139,7 @@ def attend_one(
         cap: soft cap of the logits, 0 for none.
 
     Returns:
-        As q; equal to `attend`.
+        As q; equal to `attend_dense`.
     """
     logits = soft_cap(jnp.matmul(q, keys, preferred_element_type=jnp.float32), cap)
     probs = jax.nn.softmax(jnp.where(mask[:, None, None], logits, _MASKED), axis=-1)
@@ -159,7 +159,7 @@ def attend_structured(
         cap: soft cap of the logits, 0 for none.
 
     Returns:
-        As q; equal to `attend` under the dense form of the mask.
+        As q; equal to `attend_dense` under the dense form of the mask.
     """
     n, (b, blocks, length, _) = mask.num_image, mask.text.shape
     heads_first = lambda x: jnp.moveaxis(x, 1, -2)  # noqa: E731 -- [B, T, ...] -> [B, ..., T, d]
@@ -172,13 +172,13 @@ def attend_structured(
 
     seen_by_all = attention_parts.Part(k[:, :, :n], v[:, :, :n], None)
     block = attention_parts.Part(to_blocks(k), to_blocks(v), mask.text)
-    out = attention_parts.attend(q[..., text:, :], (seen_by_all, block), cap)
+    out = attention_parts.attend_parts(q[..., text:, :], (seen_by_all, block), cap)
     if text:
         parts = (seen_by_all,)
         if mask.prefix is not None:
             sees = jnp.concatenate([jnp.ones((b, n), bool), mask.prefix], axis=-1)
             parts = (attention_parts.Part(k, v, sees[:, None]),)
-        image = attention_parts.attend(q[..., :text, :], parts, cap)
+        image = attention_parts.attend_parts(q[..., :text, :], parts, cap)
         out = jnp.concatenate([image, out], axis=-2)
     return jnp.moveaxis(out, -2, 1)
 

@@ -38,7 +38,7 @@ def soft_cap(x: jax.Array, cap: float) -> jax.Array:
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def attend(q: jax.Array, parts: tuple[Part, ...], cap: float) -> jax.Array:
+def attend_parts(q: jax.Array, parts: tuple[Part, ...], cap: float) -> jax.Array:
     """Attention of all queries over all parts.
 
     Args:
@@ -91,7 +91,7 @@ def _backward(cap: float, kept: Any, d_out: jax.Array) -> tuple[jax.Array, tuple
     return d_q.astype(dtype), tuple(d_parts)
 
 
-attend.defvjp(_forward, _backward)
+attend_parts.defvjp(_forward, _backward)
 
 
 def _logits(q: jax.Array, part: Part) -> jax.Array:

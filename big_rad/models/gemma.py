@@ -201,7 +201,7 @@ class Attention(nn.Module):
             encoded = attention.attend_cudnn(q, k, v, mask)
         else:
             keys, values = ([k], [v]) if cache is None else ([cache["k"], k], [cache["v"], v])
-            encoded = attention.attend(q, keys, values, mask, d.attn_logits_softcap)
+            encoded = attention.attend_dense(q, keys, values, mask, d.attn_logits_softcap)
         encoded = encoded.reshape(b, t, d.num_heads, d.head_dim)
         out = Einsum((d.num_heads, d.head_dim, d.width), (0, 1), name="attn_vec_einsum")
         return out("btnh,nhd->btd", encoded), {"k": k, "v": v}

@@ -14,7 +14,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from big_rad.models import attention, common, gemma, gemma_step, siglip
+from big_rad.models import attention, common, gemma, gemma_cache, siglip
 from big_rad.models import lora as lora_lib
 
 MASK_MODES = ("paligemma", "image_isolated")
@@ -311,14 +311,18 @@ class Model(nn.Module):
         return self._llm.logits(hidden, self._table), out["kv"]
 
     def decode_weights(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Arranges the model's parameters for `decode_step`; see `gemma_step.prepare`."""
+        """Arranges the model's parameters for `decode_step`; see `gemma_cache.prepare`."""
         if self.lora is not None:
             params = lora_lib.merge(params, self.lora)
-        return gemma_step.prepare(self._dims(), params["llm"])
+        return gemma_cache.prepare(self._dims(), params["llm"])
 
     def decode_step(
-        self, weights: Mapping[str, Any], token: jax.Array, slot: jax.Array, cache: gemma_step.Cache
-    ) -> tuple[jax.Array, gemma_step.Cache, jax.Array]:
+        self,
+        weights: Mapping[str, Any],
+        token: jax.Array,
+        slot: jax.Array,
+        cache: gemma_cache.Cache,
+    ) -> tuple[jax.Array, gemma_cache.Cache, jax.Array]:
         """Runs one new token a row against the cache; called as it is, without `apply`.
 
         Args:
@@ -326,12 +330,12 @@ class Model(nn.Module):
             token: i32 [B].
             slot: i32 [B], the token's position, and where the cache takes its key and value; all
                 slots before it are seen.
-            cache: see `gemma_step.Cache`.
+            cache: see `gemma_cache.Cache`.
 
         Returns:
             (logits f32 [B, V], the cache with the token in it, its final hidden state [B, width]).
         """
-        return gemma_step.step(self._dims(), weights, token, slot, cache)
+        return gemma_cache.step(self._dims(), weights, token, slot, cache)
 
     def _forward(
         self,

@@ -54,7 +54,7 @@ class Attention(nn.Module):
         )
         q, k, v = (x.swapaxes(1, 2) for x in (q * head_dim**-0.5, k, v))
         part = attention_parts.Part(k, v, None)
-        encoded = attention_parts.attend(q[:, :, None], (part,), 0.0)[:, :, 0].swapaxes(1, 2)
+        encoded = attention_parts.attend_parts(q[:, :, None], (part,), 0.0)[:, :, 0].swapaxes(1, 2)
         return nn.DenseGeneral(x.shape[-1], axis=(-2, -1), dtype=self.dtype, name="out")(encoded)
 
 

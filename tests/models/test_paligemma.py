@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from big_rad import models, trees
-from big_rad.models import gemma, gemma_step, paligemma
+from big_rad.models import gemma, gemma_cache, paligemma
 
 ISOLATED = "image_isolated"
 
@@ -480,7 +480,7 @@ def test_the_final_cap_is_the_same_in_forward_prefill_and_decode(tiny, cap):
         full, _ = model.apply(variables, tiny.image, longer, longer_ar)
         first, kv, valid, _ = model.apply(variables, tiny.image, text, mask_ar, method="prefill")
         kv = jax.tree.map(lambda x: jnp.pad(x, [(0, 0), (0, 0), (0, 1), (0, 0), (0, 0)]), kv)
-        weights, cache = model.decode_weights(params), gemma_step.split_cache(kv)
+        weights, cache = model.decode_weights(params), gemma_cache.split_cache(kv)
         second, _, hidden = model.decode_step(weights, last[:, 0], valid.sum(axis=1), cache)
         return full, first, second, hidden
 
