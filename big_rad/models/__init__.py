@@ -42,14 +42,14 @@ def make(name: str, model_cfg: Mapping[str, Any], vocab_size: int) -> nn.Module:
     return get(name).Model(**cfg)
 
 
-def init_params(model: Any, config: Any, rng: jax.Array) -> dict[str, Any]:
+def init_params(model: nn.Module, config: Any, rng: jax.Array) -> dict[str, Any]:
     """Returns random nested parameters of a model for `config.image.size`."""
     image = jnp.zeros((1, config.image.size, config.image.size, 3))
     tokens = jnp.ones((1, 4), jnp.int32)
     return model.init(rng, image, tokens, jnp.zeros_like(tokens))["params"]
 
 
-def init_shapes(model: Any, config: Any) -> dict[str, Any]:
+def init_shapes(model: nn.Module, config: Any) -> dict[str, Any]:
     """Returns the nested parameters of a model as shapes, without allocating them."""
     return jax.eval_shape(lambda: init_params(model, config, jax.random.key(0)))
 

@@ -7,11 +7,11 @@ text against another are never computed. `attend_one` is for one token a row aga
 """
 
 import functools
-from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
 
 from big_rad.models import attention_parts
 from big_rad.models.attention_parts import soft_cap
@@ -32,8 +32,8 @@ class StructuredMask:
         num_image: N.
     """
 
-    text: jax.Array
-    prefix: jax.Array | None
+    text: Bool[Array, "batch blocks length length"]
+    prefix: Bool[Array, "batch text"] | None
     num_image: int = flax.struct.field(pytree_node=False)
 
 
@@ -41,10 +41,10 @@ class StructuredMask:
 class FusedMask:
     """A dense mask bool [B, T, S] for `attend_cudnn`."""
 
-    dense: jax.Array
+    dense: Bool[Array, "batch queries keys"]
 
 
-Mask = Any  # A dense bool array [B, T, S], a StructuredMask or a FusedMask.
+Mask = Bool[Array, "batch queries keys"] | StructuredMask | FusedMask
 
 
 def choose(kind: str, cap: float, dtype: str, head_dim: int) -> tuple[str, str]:
@@ -95,12 +95,12 @@ def _why_not_cudnn(cap: float, dtype: str, head_dim: int) -> str:
 
 
 def attend_dense(
-    q: jax.Array,
-    keys: list[jax.Array],
-    values: list[jax.Array],
-    mask: jax.Array | None,
+    q: Float[Array, "*rows queries kv_heads group head_dim"],
+    keys: list[Float[Array, "*rows _ kv_heads head_dim"]],
+    values: list[Float[Array, "*rows _ kv_heads head_dim"]],
+    mask: Bool[Array, "*rows queries_or_1 all_keys"] | None,
     cap: float,
-) -> jax.Array:
+) -> Float[Array, "*rows queries kv_heads group head_dim"]:
     """Attention over keys that may come in several pieces, which are not copied together.
 
     Args:
@@ -127,8 +127,12 @@ def attend_dense(
 
 
 def attend_one(
-    q: jax.Array, keys: jax.Array, values: jax.Array, mask: jax.Array, cap: float
-) -> jax.Array:
+    q: Float[Array, "batch kv_heads group head_dim"],
+    keys: Float[Array, "batch kv_heads head_dim slots"],
+    values: Float[Array, "batch kv_heads slots head_dim"],
+    mask: Bool[Array, "batch slots"],
+    cap: float,
+) -> Float[Array, "batch kv_heads group head_dim"]:
     """Attention of one query a row over a cache, as `gemma_cache` keeps it.
 
     Args:
@@ -147,8 +151,12 @@ def attend_one(
 
 
 def attend_structured(
-    q: jax.Array, k: jax.Array, v: jax.Array, mask: StructuredMask, cap: float
-) -> jax.Array:
+    q: Float[Array, "batch queries kv_heads group head_dim"],
+    k: Float[Array, "batch keys kv_heads head_dim"],
+    v: Float[Array, "batch keys kv_heads head_dim"],
+    mask: StructuredMask,
+    cap: float,
+) -> Float[Array, "batch queries kv_heads group head_dim"]:
     """Attention under a `StructuredMask`.
 
     Args:
@@ -166,7 +174,9 @@ def attend_structured(
     q, k, v = heads_first(q), heads_first(k), heads_first(v)
     text = q.shape[-2] - blocks * length
 
-    def to_blocks(x: jax.Array) -> jax.Array:
+    def to_blocks(
+        x: Float[Array, "batch kv_heads keys head_dim"],
+    ) -> Float[Array, "batch blocks kv_heads length head_dim"]:
         x = x[:, :, n:].reshape(b, x.shape[1], blocks, length, -1)
         return x.swapaxes(1, 2)
 
@@ -184,12 +194,12 @@ def attend_structured(
 
 
 def attend_cudnn(
-    q: jax.Array,
-    k: jax.Array,
-    v: jax.Array,
+    q: Float[Array, "batch queries kv_heads group head_dim"],
+    k: Float[Array, "batch keys kv_heads head_dim"],
+    v: Float[Array, "batch keys kv_heads head_dim"],
     mask: FusedMask,
     implementation: str = "cudnn",
-) -> jax.Array:
+) -> Float[Array, "batch queries kv_heads group head_dim"]:
     """Attention without a soft cap, in one fused kernel.
 
     Args:

@@ -7,16 +7,19 @@ import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Shaped
 
 from big_rad import trees
 from big_rad.models import attention_parts
 
+Liftable = TypeVar("Liftable", type[flax.linen.Module], Callable)
 _attended = jax.checkpoint_policies.save_only_these_names(attention_parts.KEPT)
 _REMAT_POLICIES = {
     "none": None,
@@ -30,8 +33,15 @@ _REMAT_POLICIES = {
 }
 
 
+class ArrayInfo(Protocol):
+    """What has a shape and a dtype: an array, a lazy one, or a `jax.ShapeDtypeStruct`."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
 # (initial value, loaded array) -> value of the initial one's shape, or None where it cannot be.
-Adapt = Callable[[Any, np.ndarray], Any]
+Adapt = Callable[[ArrayInfo, np.ndarray], np.ndarray | Array | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +78,7 @@ def resolve_variant(
     return dims
 
 
-def remat(what: Any, policy: str) -> Any:
+def remat(what: Liftable, policy: str) -> Liftable:
     """Lets a module class or a function recompute in its backward pass what a policy does not keep.
 
     Args:
@@ -146,7 +156,9 @@ def merge(
     return trees.unflatten({n: result[n] for n in init})
 
 
-def resize_position_embedding(old: Any, new: Any) -> Any:
+def resize_position_embedding(
+    old: ArrayInfo, new: Float[np.ndarray, "1 loaded width"]
+) -> Float[Array, "1 tokens width"] | None:
     """Resizes a loaded position embedding to the model's grid, bilinearly and in float32.
 
     Args:
@@ -166,7 +178,9 @@ def resize_position_embedding(old: Any, new: Any) -> Any:
     return grid.reshape(1, n * n, -1)
 
 
-def extend_embedding(old: Any, new: Any) -> Any:
+def extend_embedding(
+    old: ArrayInfo, new: Float[np.ndarray, "loaded width"]
+) -> Float[np.ndarray, "rows width"] | None:
     """Appends rows to a loaded embedding table: new rows are near the mean of the loaded ones.
 
     The added rows are the mean plus seeded noise of a hundredth of the table's standard
@@ -194,7 +208,9 @@ def extend_embedding(old: Any, new: Any) -> Any:
     return table
 
 
-def cast(value: np.ndarray, dtype: Any, name: str = "an array") -> np.ndarray:
+def cast(
+    value: Shaped[np.ndarray, "*shape"], dtype: DTypeLike, name: str = "an array"
+) -> Shaped[np.ndarray, "*shape"]:
     """Converts an array, and refuses values that the new dtype would turn into infinity.
 
     Args:
@@ -234,11 +250,11 @@ def cast(value: np.ndarray, dtype: Any, name: str = "an array") -> np.ndarray:
 
 
 def place(
-    value: Any,
-    dtype: Any,
+    value: ArrayInfo,
+    dtype: DTypeLike,
     sharding: jax.sharding.Sharding | None = None,
     name: str = "an array",
-) -> Any:
+) -> Shaped[np.ndarray | Array, "..."]:
     """Reads one array, converts it, and puts it onto devices.
 
     Args:

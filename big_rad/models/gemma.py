@@ -7,13 +7,22 @@ Reference: Gemma Team 2024, "Gemma 2: Improving Open Language Models at a Practi
 
 import dataclasses
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
 
 from big_rad.models import attention, common, lora
+from big_rad.models.rope import Rope, apply_rope, make_rope
+
+# Keys and values, as `k` and `v`: of one layer, and of all layers.
+LayerKV = dict[str, Float[Array, "batch slots kv_heads head_dim"]]
+KV = dict[str, Float[Array, "depth batch slots kv_heads head_dim"]]
+Tokens = Float[Array, "batch tokens width"]
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "tiny": dict(width=96, depth=2, mlp_dim=288, num_heads=4, num_kv_heads=2, head_dim=24),
@@ -88,42 +97,12 @@ class Dims:
         return {name: (self.depth, *shape) for name, shape in shapes.items()}
 
 
-class Rope(NamedTuple):
-    """Sine and cosine of rotary positions, f32 [B, T, 1, head_dim / 2]; all layers share them."""
-
-    sin: jax.Array
-    cos: jax.Array
-
-
-def make_rope(positions: jax.Array, head_dim: int, base: float = 10_000.0) -> Rope:
-    """Returns the angles of positions [B, T], 0-based; the longest wavelength is 2 pi * base."""
-    half = head_dim // 2
-    timescale = base ** (jnp.arange(half, dtype=jnp.float32) / half)
-    radians = positions[..., None, None].astype(jnp.float32) / timescale
-    return Rope(jnp.sin(radians), jnp.cos(radians))
-
-
-def apply_rope(x: jax.Array, rope: Rope) -> jax.Array:
-    """Rotary position embedding over all features, first half paired with second half.
-
-    Args:
-        x: [B, T, heads, head_dim].
-        rope: of its positions.
-
-    Returns:
-        As x. Source: Su et al. 2021, "RoFormer", in the half-split layout of Gemma.
-    """
-    x1, x2 = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    sin, cos = rope
-    return jnp.concatenate([x1 * cos - x2 * sin, x2 * cos + x1 * sin], axis=-1).astype(x.dtype)
-
-
 class RMSNorm(nn.Module):
     """x * rsqrt(mean(x^2) + 1e-6) * (1 + scale), computed in float32."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [..., width] to the same shape and dtype."""
+    def __call__(self, x: Float[Array, "*rows width"]) -> Float[Array, "*rows width"]:
+        """Returns the same shape and dtype."""
         scale = self.param("scale", nn.initializers.zeros_init(), (x.shape[-1],))
         y = x.astype(jnp.float32)
         y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + 1e-6)
@@ -137,15 +116,17 @@ class Einsum(nn.Module):
     in_axis: tuple[int, ...]
 
     @nn.compact
-    def __call__(self, equation: str, x: jax.Array) -> jax.Array:
+    def __call__(
+        self, equation: str, x: Float[Array, "batch tokens *_"]
+    ) -> Float[Array, "*result"]:
         """Returns einsum(equation, x, w) in the dtype of x."""
         w = _weight(self, "w", self.shape, self.in_axis, x.dtype)
         return lora.einsum(equation, x, w, self.get_variable("lora", "w"))
 
 
 def _weight(
-    module: nn.Module, name: str, shape: tuple[int, ...], in_axis: tuple[int, ...], dtype: Any
-) -> jax.Array:
+    module: nn.Module, name: str, shape: tuple[int, ...], in_axis: tuple[int, ...], dtype: DTypeLike
+) -> Float[Array, "*shape"]:
     # `shape` is (batch axes..., input axes, output axis) with the input axes named.
     out_axis = len(shape) - 1
     batch = tuple(i for i in range(out_axis) if i not in in_axis)
@@ -163,12 +144,12 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(
         self,
-        x: jax.Array,
+        x: Tokens,
         rope: Rope,
         mask: attention.Mask,
-        cache: dict[str, jax.Array] | None,
+        cache: LayerKV | None,
         skip: int = 0,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    ) -> tuple[Float[Array, "batch unskipped width"], LayerKV]:
         """Attends from x to the cache, if there is one, followed by x itself.
 
         Args:
@@ -213,14 +194,14 @@ class FeedForward(nn.Module):
     dims: Dims
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [B, T, width] to [B, T, width]."""
+    def __call__(self, x: Tokens) -> Tokens:
+        """Maps each token by itself."""
         d = self.dims
         gating = _weight(self, "gating_einsum", (2, d.width, d.mlp_dim), (1,), x.dtype)
         linear = _weight(self, "linear", (d.mlp_dim, d.width), (0,), x.dtype)
         wide, down = (self.get_variable("lora", n) for n in ("gating_einsum", "linear"))
 
-        def widen(i: int) -> jax.Array:
+        def widen(i: int) -> Float[Array, "batch tokens mlp_dim"]:
             y = _widen(x, gating[i])
             if wide is not None:
                 y += lora.product(x, wide["a"], wide["b"][:, i])
@@ -231,17 +212,21 @@ class FeedForward(nn.Module):
 
 
 @jax.custom_vjp
-def _widen(x: jax.Array, w: jax.Array) -> jax.Array:
+def _widen(x: Tokens, w: Float[Array, "width mlp_dim"]) -> Float[Array, "batch tokens mlp_dim"]:
     # x w, with x the narrower side. Its own gradient is written as x^T d, so that a CPU, where one
     # operand is copied in transposed order, copies x; JAX writes (d^T x)^T. A GPU copies neither.
     return jnp.dot(x, w)
 
 
-def _widen_forward(x: jax.Array, w: jax.Array) -> Any:
+def _widen_forward(
+    x: Tokens, w: Float[Array, "width mlp_dim"]
+) -> tuple[Float[Array, "batch tokens mlp_dim"], tuple[Array, Array]]:
     return jnp.dot(x, w), (x, w)
 
 
-def _widen_backward(kept: Any, d: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _widen_backward(
+    kept: tuple[Array, Array], d: Float[Array, "batch tokens mlp_dim"]
+) -> tuple[Tokens, Float[Array, "width mlp_dim"]]:
     x, w = kept
     return jnp.dot(d, w.T), jnp.einsum("btd,btf->df", x, d)
 
@@ -257,12 +242,12 @@ class Block(nn.Module):
     @nn.compact
     def __call__(
         self,
-        x: jax.Array,
+        x: Tokens,
         rope: Rope,
         mask: attention.Mask,
-        cache: dict[str, jax.Array] | None,
+        cache: LayerKV | None,
         skip: int = 0,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    ) -> tuple[Float[Array, "batch unskipped width"], LayerKV]:
         """Maps [B, T, width] to [B, T - skip, width] and gives keys and values; see `Attention`."""
         y, kv = Attention(self.dims, name="attn")(
             RMSNorm(name="pre_attention_norm")(x), rope, mask, cache, skip
@@ -284,8 +269,10 @@ class Embedder(nn.Module):
             "input_embedding", init, (self.dims.vocab_size, self.dims.width)
         )
 
-    def encode(self, tokens: jax.Array, adapter: Any = None) -> jax.Array:
-        """Maps ids [...] to embeddings [..., width], scaled by sqrt(width).
+    def encode(
+        self, tokens: Int[Array, "*rows"], adapter: lora.Adapter | None = None
+    ) -> Float[Array, "*rows width"]:
+        """Maps ids to embeddings, scaled by sqrt(width).
 
         Args:
             tokens: ids.
@@ -298,8 +285,10 @@ class Embedder(nn.Module):
             x += jnp.dot(jnp.take(a, tokens, axis=0).astype(dtype), adapter["b"])
         return x * jnp.asarray(self.dims.width**0.5, dtype)
 
-    def decode(self, x: jax.Array, adapter: Any = None) -> jax.Array:
-        """Maps [..., width] to float32 logits [..., vocab_size], capped if so configured."""
+    def decode(
+        self, x: Float[Array, "*rows width"], adapter: lora.Adapter | None = None
+    ) -> Float[Array, "*rows vocab"]:
+        """Maps hidden states to float32 logits, capped if so configured."""
         table = self.input_embedding.astype(x.dtype)
         logits = jnp.einsum("...d,vd->...v", x, table, preferred_element_type=jnp.float32)
         if adapter is not None:
@@ -339,23 +328,27 @@ class Model(nn.Module, Dims):
         )
         self.layers = scanned(d)
 
-    def embed(self, tokens: jax.Array, adapter: Any = None) -> jax.Array:
-        """Maps ids [B, T] to scaled embeddings [B, T, width]; see `Embedder.encode`."""
+    def embed(
+        self, tokens: Int[Array, "batch tokens"], adapter: lora.Adapter | None = None
+    ) -> Tokens:
+        """Maps ids to scaled embeddings; see `Embedder.encode`."""
         return self.embedder.encode(tokens, adapter)
 
-    def logits(self, x: jax.Array, adapter: Any = None) -> jax.Array:
-        """Maps final hidden states [..., width] to float32 logits [..., vocab_size]."""
+    def logits(
+        self, x: Float[Array, "*rows width"], adapter: lora.Adapter | None = None
+    ) -> Float[Array, "*rows vocab"]:
+        """Maps final hidden states to float32 logits; see `Embedder.decode`."""
         return self.embedder.decode(x, adapter)
 
     def __call__(
         self,
-        x: jax.Array,
-        positions: jax.Array,
+        x: Tokens,
+        positions: Int[Array, "batch tokens"],
         mask: attention.Mask,
-        cache: dict[str, jax.Array] | None = None,
+        cache: KV | None = None,
         skip: int = 0,
-        adapters: Any = None,
-    ) -> tuple[jax.Array, dict[str, Any]]:
+        adapters: lora.Adapters | None = None,
+    ) -> tuple[Float[Array, "batch unskipped width"], dict[str, KV]]:
         """Runs the blocks and the final norm on embeddings.
 
         Args:
@@ -380,12 +373,12 @@ class Model(nn.Module, Dims):
         params = jax.tree.map(lambda p: p.astype(d.dtype_mm) if p.ndim > 2 else p, params)
         block = Block(d, parent=None)
 
-        def run(skip: int, x: jax.Array, layer: Any) -> Any:
+        def run(skip: int, x: Tokens, layer: tuple[Any, ...]) -> tuple[Tokens, LayerKV]:
             own, kv, added = layer
             variables = {"params": own} | ({} if added is None else {"lora": added})
             return block.apply(variables, x, rope, mask, kv, skip)
 
-        def body(skip: int) -> Any:
+        def body(skip: int) -> Callable[..., tuple[Tokens, LayerKV]]:
             return common.remat(functools.partial(run, skip), d.remat_policy)
 
         layers = (params, cache, adapters)

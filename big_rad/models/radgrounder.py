@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from big_rad import trees
 from big_rad.models import mask_decoder, paligemma
@@ -36,15 +36,15 @@ class Model(paligemma.Model):
 
     def __call__(
         self,
-        image: jax.Array,
-        text: jax.Array,
-        mask_ar: jax.Array,
+        image: paligemma.Image,
+        text: paligemma.Text,
+        mask_ar: paligemma.Text,
         *,
-        segment: jax.Array | None = None,
-        mask_pos: jax.Array | None = None,
-        logits_pos: jax.Array | None = None,
+        segment: paligemma.Text | None = None,
+        mask_pos: Int[Array, "batch masks"] | None = None,
+        logits_pos: Int[Array, " positions"] | None = None,
         train: bool = False,
-    ) -> tuple[jax.Array, dict[str, Any]]:
+    ) -> tuple[Float[Array, "*positions vocab"], dict[str, Any]]:
         """Runs image and text through the model; see `paligemma.Model`.
 
         Args:
@@ -68,7 +68,12 @@ class Model(paligemma.Model):
             out["mask_logits"] = self.masks(out["img/encoded"], hidden, tuple(image.shape[1:3]))
         return logits, out
 
-    def masks(self, features: jax.Array, hidden: jax.Array, size: tuple[int, int]) -> jax.Array:
+    def masks(
+        self,
+        features: paligemma.Features,
+        hidden: Float[Array, "batch masks width"],
+        size: tuple[int, int],
+    ) -> Float[Array, "batch masks height_px width_px"]:
         """Decodes several masks of each image.
 
         Args:

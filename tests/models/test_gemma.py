@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from big_rad import models, trees
-from big_rad.models import gemma
+from big_rad.models import gemma, rope
 
 DIMS = dict(width=16, depth=2, mlp_dim=32, num_heads=4, num_kv_heads=2, head_dim=8, vocab_size=64)
 
@@ -172,7 +172,7 @@ def test_text_embeddings_are_rows_of_the_table_times_the_root_of_the_width(param
 
 
 def rotated(x, positions):
-    return gemma.apply_rope(x, gemma.make_rope(positions, x.shape[-1]))
+    return rope.apply_rope(x, rope.make_rope(positions, x.shape[-1]))
 
 
 def test_position_zero_is_not_rotated():
