@@ -202,7 +202,7 @@ class FeedForward(nn.Module):
         wide, down = (self.get_variable("lora", n) for n in ("gating_einsum", "linear"))
 
         def widen(i: int) -> Float[Array, "batch tokens mlp_dim"]:
-            y = _widen(x, gating[i])
+            y = up_projection(x, gating[i])
             if wide is not None:
                 y += lora.product(x, wide["a"], wide["b"][:, i])
             return y
@@ -212,26 +212,31 @@ class FeedForward(nn.Module):
 
 
 @jax.custom_vjp
-def _widen(x: Tokens, w: Float[Array, "width mlp_dim"]) -> Float[Array, "batch tokens mlp_dim"]:
-    # x w, with x the narrower side. Its own gradient is written as x^T d, so that a CPU, where one
-    # operand is copied in transposed order, copies x; JAX writes (d^T x)^T. A GPU copies neither.
+def up_projection(
+    x: Tokens, w: Float[Array, "width mlp_dim"]
+) -> Float[Array, "batch tokens mlp_dim"]:
+    """Returns x w, with `x` the narrower side, and a gradient that is written out.
+
+    The gradient of `w` is x^T d, so that a CPU, where one operand is copied in transposed order,
+    copies `x`; JAX writes (d^T x)^T. A GPU copies neither.
+    """
     return jnp.dot(x, w)
 
 
-def _widen_forward(
+def _up_forward(
     x: Tokens, w: Float[Array, "width mlp_dim"]
 ) -> tuple[Float[Array, "batch tokens mlp_dim"], tuple[Array, Array]]:
     return jnp.dot(x, w), (x, w)
 
 
-def _widen_backward(
+def _up_backward(
     kept: tuple[Array, Array], d: Float[Array, "batch tokens mlp_dim"]
 ) -> tuple[Tokens, Float[Array, "width mlp_dim"]]:
     x, w = kept
     return jnp.dot(d, w.T), jnp.einsum("btd,btf->df", x, d)
 
 
-_widen.defvjp(_widen_forward, _widen_backward)
+up_projection.defvjp(_up_forward, _up_backward)
 
 
 class Block(nn.Module):

@@ -132,7 +132,7 @@ class Model(nn.Module):
         hidden: Float[Array, "masks width"],
         *,
         size: tuple[int, int] | None = None,
-    ) -> tuple[Float[Array, "masks height_px width_px"], dict[str, Float[Array, "masks small small"]]]:
+    ) -> tuple[Float[Array, "masks height_px width_px"], dict[str, Array]]:
         """Decodes one mask for each hidden state.
 
         Args:

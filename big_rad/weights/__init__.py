@@ -26,8 +26,8 @@ def load(
     path: str | pathlib.Path,
     *,
     lazy: bool = False,
-    dtype: tensors.ByName = None,
-    sharding: tensors.ByName = None,
+    dtype: tensors.Dtypes = None,
+    sharding: tensors.Shardings = None,
     log: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Reads a checkpoint of any known format.

@@ -227,7 +227,7 @@ def test_the_widening_product_has_the_gradients_of_a_plain_one(dtype, atol):
     rng = np.random.default_rng(5)
     shapes = ((2, 3, 4), (4, 7), (2, 3, 7))
     x, w, d = (jnp.asarray(rng.standard_normal(s), dtype) for s in shapes)
-    got, got_vjp = jax.vjp(gemma._widen, x, w)
+    got, got_vjp = jax.vjp(gemma.up_projection, x, w)
     want, want_vjp = jax.vjp(jnp.dot, x, w)
     np.testing.assert_array_equal(got, want)
     for a, b in zip(got_vjp(d), want_vjp(d), strict=True):

@@ -36,7 +36,7 @@ def test_the_shapes_are_those_of_the_decoder_and_only_the_subtree_lora_is_new(ti
     assert {n: x.shape for n, x in flat.items() if not n.startswith("lora/")} == {
         n: x.shape for n, x in plain.items()
     }
-    shapes = tiny.make().bind({})._dims().layer_shapes()
+    shapes = gemma.Model(**tiny.make().llm).dims().layer_shapes()
     assert shapes == {n: plain[f"llm/layers/{n}"].shape for n in LAYERS}
     assert sorted(n for n in flat if n.startswith("lora/")) == sorted(
         f"lora/{n}/{part}" for n in NAMES for part in "ab"
