@@ -23,6 +23,8 @@ from big_rad.models.rope import Rope, apply_rope, make_rope
 LayerKV = dict[str, Float[Array, "batch slots kv_heads head_dim"]]
 KV = dict[str, Float[Array, "depth batch slots kv_heads head_dim"]]
 Tokens = Float[Array, "batch tokens width"]
+Wide = Float[Array, "batch tokens mlp_dim"]
+UpMatrix = Float[Array, "width mlp_dim"]
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "tiny": dict(width=96, depth=2, mlp_dim=288, num_heads=4, num_kv_heads=2, head_dim=24),
@@ -201,7 +203,7 @@ class FeedForward(nn.Module):
         linear = _weight(self, "linear", (d.mlp_dim, d.width), (0,), x.dtype)
         wide, down = (self.get_variable("lora", n) for n in ("gating_einsum", "linear"))
 
-        def widen(i: int) -> Float[Array, "batch tokens mlp_dim"]:
+        def widen(i: int) -> Wide:
             y = up_projection(x, gating[i])
             if wide is not None:
                 y += lora.product(x, wide["a"], wide["b"][:, i])
@@ -212,9 +214,7 @@ class FeedForward(nn.Module):
 
 
 @jax.custom_vjp
-def up_projection(
-    x: Tokens, w: Float[Array, "width mlp_dim"]
-) -> Float[Array, "batch tokens mlp_dim"]:
+def up_projection(x: Tokens, w: UpMatrix) -> Wide:
     """Returns x w, with `x` the narrower side, and a gradient that is written out.
 
     The gradient of `w` is x^T d, so that a CPU, where one operand is copied in transposed order,
@@ -223,15 +223,11 @@ def up_projection(
     return jnp.dot(x, w)
 
 
-def _up_forward(
-    x: Tokens, w: Float[Array, "width mlp_dim"]
-) -> tuple[Float[Array, "batch tokens mlp_dim"], tuple[Array, Array]]:
+def _up_forward(x: Tokens, w: UpMatrix) -> tuple[Wide, tuple[Tokens, UpMatrix]]:
     return jnp.dot(x, w), (x, w)
 
 
-def _up_backward(
-    kept: tuple[Array, Array], d: Float[Array, "batch tokens mlp_dim"]
-) -> tuple[Tokens, Float[Array, "width mlp_dim"]]:
+def _up_backward(kept: tuple[Tokens, UpMatrix], d: Wide) -> tuple[Tokens, UpMatrix]:
     x, w = kept
     return jnp.dot(d, w.T), jnp.einsum("btd,btf->df", x, d)
 
