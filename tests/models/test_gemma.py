@@ -126,6 +126,13 @@ def test_queries_are_scaled_by_head_dim_except_in_27b_by_width_over_heads():
     assert dims["gemma2_27b"].query_scale == pytest.approx(1 / 12)
 
 
+def test_explicit_fields_win_over_the_variant_and_missing_sizes_are_named():
+    dims = gemma.Model(variant="gemma2_27b", depth=3, query_scale=0.5, scan=False).dims()
+    assert (dims.depth, dims.query_scale, dims.scan, dims.width) == (3, 0.5, False, 4608)
+    with pytest.raises(ValueError, match="set depth, mlp_dim, num_heads, num_kv_heads, head_dim"):
+        gemma.Model(width=8).dims()
+
+
 def test_caps_are_50_for_attention_and_off_for_logits_by_default():
     dims = gemma.Model(variant="gemma2_2b").dims()
     assert (dims.attn_logits_softcap, dims.final_logits_softcap) == (50.0, 0.0)
