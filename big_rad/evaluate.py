@@ -35,7 +35,7 @@ from big_rad.evaluators.records import Bootstrap, Entry, Result, Summary
 from big_rad.inference import load as load_lib
 from big_rad.pages import evaluation as evaluation_page
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import recipe
+from big_rad.weights import source_config
 from big_rad.workdir import run_dir
 
 Log = Callable[[str], None]
@@ -173,7 +173,7 @@ def load_model(
     Raises:
         CheckpointError: nothing there, or it cannot be run; see `inference.load.load`.
     """
-    found = load_lib.load(checkpoint, recipe.of_config(config), log=log)
+    found = load_lib.load(checkpoint, source_config.of_config(config), log=log)
     functions = function_lib.Functions(found.model, found.tokenizer, None, found.never)
     return Model(functions, found.params, found.tokenizer)
 
@@ -189,8 +189,8 @@ def data_config(
 
 def run_config(checkpoint: str | pathlib.Path) -> ml_collections.ConfigDict:
     """Returns the config that asks the checkpoint of a run what the run's own evaluators ask."""
-    config = ml_collections.ConfigDict(recipe.read(checkpoint))
-    config.evals = ml_collections.ConfigDict(recipe.evals(checkpoint))
+    config = ml_collections.ConfigDict(source_config.read(checkpoint))
+    config.evals = ml_collections.ConfigDict(source_config.evals(checkpoint))
     return config
 
 

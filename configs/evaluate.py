@@ -18,7 +18,7 @@ import ml_collections
 from big_rad import fields
 from big_rad.config import recipes as config_lib
 from big_rad.pp import strings
-from big_rad.weights import recipe
+from big_rad.weights import source_config
 from configs import common, radgrounder_det
 
 _SPLITS = {"slake": "validation", "vqa_rad": "test"}
@@ -42,8 +42,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             f"config argument 'folder={a.folder}': goes with data=folder, and data is {a.data!r}"
         )
     c = common.base()
-    recipe.put(c, a.init)
-    grounded = not set(names) & set(_OWN) or recipe.points(a.init, c)
+    source_config.put(c, a.init)
+    grounded = not set(names) & set(_OWN) or source_config.points(a.init, c)
     if not grounded:
         print(
             f"{a.init} was not trained to point: reports are asked for without boxes or masks, and "

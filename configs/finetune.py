@@ -29,7 +29,7 @@ from big_rad.datasets.folder import source as source_lib
 from big_rad.metrics import bootstrap
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import memory
-from big_rad.weights import recipe
+from big_rad.weights import source_config
 from configs import common, radgrounder_det
 
 _RANK = 16
@@ -153,7 +153,7 @@ def _any_grounded(listing: source_lib.Listing, split: str, masks: bool) -> bool:
 def _model(init: str) -> ml_collections.ConfigDict:
     # The checkpoint's own model, with the recipe's optimisation.
     c = common.base()
-    recipe.put(c, init, log=print)
+    source_config.put(c, init, log=print)
     c.model_init = init
     # The texts of `source` are trained on as they are written, decimals included, also where `init`
     # is a released checkpoint, whose own texts were cleaned.

@@ -38,8 +38,8 @@ from big_rad.weights import (
     hf_layout,
     infer,
     npz,
-    recipe,
     sidecar,
+    source_config,
     table,
     tensors,
 )
@@ -238,7 +238,7 @@ def _extend_table(source: Source, log: Log) -> None:
     need = tokenizer.padded_vocab_size
     if source.kind != "orbax":
         table.check(held.shape[0], tokenizer, source.path)
-    missing = recipe.untrained(source.path, held.shape[0], tokenizer)
+    missing = source_config.untrained(source.path, held.shape[0], tokenizer)
     table.say(missing, source.path, log, trained=False)
     source.extra["untrained"] = missing
     if held.shape[0] >= need:
@@ -304,7 +304,7 @@ def _run_config(source: Source, flat: Mapping[str, Any]) -> dict[str, Any]:
         config = source.extra["config"]
         return config | dict(model=model, text=strings.text_of(config))
     side = infer.image_size(flat, source.path)
-    fields = recipe.foreign(source.model, side, source.tokenizer, source.extra.get("text"))
+    fields = source_config.foreign(source.model, side, source.tokenizer, source.extra.get("text"))
     return sidecar.apply(fields, source.extra) | dict(untrained=list(source.extra["untrained"]))
 
 
@@ -322,7 +322,7 @@ def _verify(written: pathlib.Path, sums: Mapping[str, str]) -> None:
 def _load_tokenizer(path: pathlib.Path, extra: Mapping[str, Any]) -> tokenizers.Tokenizer:
     if "config" in extra:
         return tokenizers.load(path, tuple(extra["config"]["tokenizer"]["sets"]))
-    return tokenizers.load(path, tuple(extra.get("sets") or recipe.held_sets(path)))
+    return tokenizers.load(path, tuple(extra.get("sets") or source_config.held_sets(path)))
 
 
 def _has_tokenizer(folder: pathlib.Path) -> bool:
@@ -345,8 +345,10 @@ def _use(source: Source) -> dict[str, Any]:
     fields = source.extra.get("config")
     if fields is None and source.kind == "huggingface" and source.tokenizer is not None:
         side = infer.image_size(source.flat, source.path)
-        fields = recipe.foreign(source.model, side, source.tokenizer, source.extra.get("text"))
-        if not recipe.named_sets(source.tokenizer):
+        fields = source_config.foreign(
+            source.model, side, source.tokenizer, source.extra.get("text")
+        )
+        if not source_config.named_sets(source.tokenizer):
             return {}
     if fields is None:
         return {}

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, UInt32
 
 from big_rad.inference import sampling
-from big_rad.models import gemma_step
+from big_rad.models import gemma_cache
 
 Generate = Callable[..., dict[str, Array]]
 
@@ -86,7 +86,7 @@ def _start(
     slots = kv["k"].shape[2] + sampler.options.max_new_tokens
     state = sampler.start(
         logits,
-        gemma_step.resize_cache(gemma_step.split_cache(kv), slots),
+        gemma_cache.resize_cache(gemma_cache.split_cache(kv), slots),
         valid.sum(axis=1),
         sampling.key_data(keys),
         limit=limit,

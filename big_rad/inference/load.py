@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from big_rad import models, trees, weights
 from big_rad.grounding import classes
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import hf_config, npz, recipe, sidecar, table, tensors
+from big_rad.weights import hf_config, npz, sidecar, source_config, table, tensors
 from big_rad.workdir import checkpoint as checkpoints
 from big_rad.workdir import run_dir
 
@@ -63,7 +63,7 @@ class Loaded:
         params: its parameters, on the first device; those of a run as it is stored are numpy
             arrays.
         tokenizer: what it was trained with.
-        fields: the `recipe.FIELDS` that it was made from.
+        fields: the `source_config.FIELDS` that it was made from.
         untrained: markup tokens of the tokenizer that the checkpoint has no trained row for.
     """
 
@@ -131,7 +131,7 @@ def load(
 
     Args:
         checkpoint: see `weights.kind`; `run_dir.locate` chooses the step of a run.
-        fields: its `recipe.FIELDS`; None reads them from the checkpoint.
+        fields: its `source_config.FIELDS`; None reads them from the checkpoint.
         dtype: of the parameters, which are then read one by one, with adapters merged. None takes a
             run as it is stored: whole, in its own dtypes, its adapters beside their matrices; other
             checkpoints are then float32.
@@ -160,7 +160,7 @@ def read_tree(
     trained: bool,
     log: Log = print,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Lists a checkpoint's parameters with a table that fits a tokenizer, for a model's `load`.
+    """Lists a checkpoint's parameters with a table that fits a tokenizer, for `models.load`.
 
     Args:
         checkpoint: see `weights.kind`.
@@ -189,13 +189,13 @@ def _fit(
     log: Log,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
     tree = flax.traverse_util.unflatten_dict(opened.flat, sep="/")
-    return recipe.fit_table(tree, checkpoint, tokenizer, rows, trained=trained, log=log)
+    return source_config.fit_table(tree, checkpoint, tokenizer, rows, trained=trained, log=log)
 
 
 def _fitted(
     checkpoint: str | pathlib.Path, fields: Mapping[str, Any] | None, dtype: str, log: Log
 ) -> Loaded:
-    found = recipe.read(checkpoint, log=log)  # Says what is guessed.
+    found = source_config.read(checkpoint, log=log)  # Says what is guessed.
     fields = found if fields is None else fields
     tokenizer = _tokenizer(fields)
     # Adapters come merged.
@@ -209,7 +209,7 @@ def _fitted(
     name, side = fields["model_name"], int(fields["image"]["size"])
     model = models.make(name, cfg, rows)
     target = _target(_shapes(name, json.dumps(cfg, sort_keys=True), rows, side), dtype)
-    params = models.get(name).load(target, tree, cfg)
+    params = models.load(name, target, tree)
     return Loaded(model, params, tokenizer, fields, untrained)
 
 
@@ -225,7 +225,7 @@ def _as_stored(
         raise CheckpointError(f"{checkpoint}: not a readable checkpoint: {e}") from e
     for name, value in trees.flatten(params).items():
         tensors.check_finite(value, name, checkpoint)
-    found = recipe.of_run(checkpoint, meta["config"], log)
+    found = source_config.of_run(checkpoint, meta["config"], log)
     fields = found if fields is None else fields
     tokenizer = _tokenizer(fields)
     _check_meta(meta, tokenizer, fields["tokenizer"]["path"])

@@ -28,7 +28,7 @@ from big_rad.inference.predictions import Entity, Prediction
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import ops_image, strings
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import recipe
+from big_rad.weights import source_config
 
 _SHORTEST = 32  # Slots that a prompt is padded to, or twice that, and so on: few compilations.
 _ROWS = 8  # questions about an image that are answered together
@@ -80,7 +80,7 @@ class RadGrounder:
         self.codec, self.tokenizer, self.as_stored = codec, tokenizer, False
         masks = getattr(model, "mask_decoder", None) is not None
         self._points_with = "masks" if masks else "boxes"
-        can = recipe.tokenizer_points(tokenizer, masks, untrained)
+        can = source_config.tokenizer_points(tokenizer, masks, untrained)
         self.pointing = self._points_with if can else "none"
         self._params, self._max_text = params, max_text
         self._fields = dict(  # What the preprocessing string is written from.

@@ -16,7 +16,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from big_rad import sharding as sharding_lib
 from big_rad.inference import sampling
-from big_rad.models import gemma, gemma_step
+from big_rad.models import gemma, gemma_cache
 
 T = TypeVar("T")
 RowNumbers = Int[np.ndarray, " new_rows"]  # numbers of rows in a state
@@ -74,7 +74,7 @@ class Rows:
         zeros = jnp.zeros((rows, *features.shape), features.dtype)
         state = self.sampler.start(
             jnp.zeros((rows, dims.vocab_size)),
-            gemma_step.empty_cache(dims, rows, slots),
+            gemma_cache.empty_cache(dims, rows, slots),
             jnp.zeros(rows, jnp.int32),
             jnp.zeros((rows, 2), jnp.uint32),
             done=jnp.ones(rows, bool),
@@ -105,7 +105,7 @@ class Rows:
         logits, kv, valid, features = model.apply(
             {"params": params}, image, text, jnp.zeros_like(text), method=model.prefill
         )
-        return self._begin(logits, gemma_step.split_cache(kv), valid.sum(axis=1), keys, features)
+        return self._begin(logits, gemma_cache.split_cache(kv), valid.sum(axis=1), keys, features)
 
     @functools.partial(jax.jit, static_argnums=0)
     def prefill_image(
@@ -142,7 +142,7 @@ class Rows:
         kv = jax.tree.map(lambda x: x.swapaxes(0, 1), kv)
         model = self.sampler.model
         logits, new = model.apply({"params": params}, text, kv, method=model.prefill_text)
-        cache = gemma_step.join_caches(gemma_step.split_cache(kv), gemma_step.split_cache(new))
+        cache = gemma_cache.join_caches(gemma_cache.split_cache(kv), gemma_cache.split_cache(new))
         length = kv["k"].shape[2] + (text != 0).sum(axis=1)
         return self._begin(logits, cache, length, keys, features)
 
@@ -159,14 +159,14 @@ class Rows:
         """
         # Whole but for the cache, whose slots are fewer: the others keep what they have.
         put = lambda x, y: x.at[rows].set(y, mode="drop")  # noqa: E731
-        cache = gemma_step.insert_rows(state.cache, rows, new.cache)
+        cache = gemma_cache.insert_rows(state.cache, rows, new.cache)
         rest = jax.tree.map(put, _without_cache(state), _without_cache(new))
         return self._place(dataclasses.replace(rest, cache=cache))
 
     @functools.partial(jax.jit, static_argnums=(0, 2))
     def resize(self, state: sampling.State, slots: int) -> sampling.State:
         """Returns a state with more slots, or with fewer if no live row needs them."""
-        cache = gemma_step.resize_cache(state.cache, slots)
+        cache = gemma_cache.resize_cache(state.cache, slots)
         return self._place(dataclasses.replace(state, cache=cache))
 
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
@@ -228,7 +228,7 @@ class Rows:
     def _begin(
         self,
         logits: Float[Array, "new_rows vocab"],
-        cache: gemma_step.Cache,
+        cache: gemma_cache.Cache,
         length: Int[Array, " new_rows"],
         keys: UInt32[Array, "new_rows words"],
         features: Float[Array, "new_rows patches image_width"],

@@ -24,7 +24,7 @@ from big_rad.inference.pickers import (
     make_picker,
 )
 from big_rad.inference.state import PickerState, State
-from big_rad.models import gemma_step
+from big_rad.models import gemma_cache
 
 __all__ = [
     "KEY_IMPL", "Greedy", "Options", "Picker", "PickerState", "Sampled", "Sampler", "State",
@@ -131,7 +131,7 @@ class Sampler:
     def start(
         self,
         logits: Float[Array, "rows vocab"],
-        cache: gemma_step.Cache,
+        cache: gemma_cache.Cache,
         slot: Int[Array, " rows"],
         keys: UInt32[Array, "rows words"],
         *,

@@ -7,7 +7,7 @@ from typing import Any
 import jax
 from jaxtyping import Array, Bool, Float, Int
 
-from big_rad.models import gemma_step
+from big_rad.models import gemma_cache
 
 # What a picker remembers of each row, by name. Every array has the rows as its first axis.
 PickerState = dict[str, Array]
@@ -45,7 +45,7 @@ class State:
     """
 
     logits: Float[Array, "rows vocab"]
-    cache: gemma_step.Cache
+    cache: gemma_cache.Cache
     slot: Int[Array, " rows"]
     limit: Int[Array, " rows"]
     tokens: Int[Array, "rows tokens"]

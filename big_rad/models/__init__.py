@@ -1,13 +1,15 @@
-"""The models, in pure Flax linen: each model's module offers `Model` and `load`."""
+"""The models, in pure Flax linen: each model's module offers `Model` and `LOADING`."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+
+from big_rad.models import common
 
 
 def get(name: str) -> ModuleType:
@@ -40,13 +42,45 @@ def make(name: str, model_cfg: Mapping[str, Any], vocab_size: int) -> nn.Module:
     return get(name).Model(**cfg)
 
 
-def init_params(model: Any, config: Any, rng: jax.Array) -> dict[str, Any]:
+def init_params(model: nn.Module, config: Any, rng: jax.Array) -> dict[str, Any]:
     """Returns random nested parameters of a model for `config.image.size`."""
     image = jnp.zeros((1, config.image.size, config.image.size, 3))
     tokens = jnp.ones((1, 4), jnp.int32)
     return model.init(rng, image, tokens, jnp.zeros_like(tokens))["params"]
 
 
-def init_shapes(model: Any, config: Any) -> dict[str, Any]:
+def init_shapes(model: nn.Module, config: Any) -> dict[str, Any]:
     """Returns the nested parameters of a model as shapes, without allocating them."""
     return jax.eval_shape(lambda: init_params(model, config, jax.random.key(0)))
+
+
+def load(
+    name: str,
+    init_params: Mapping[str, Any],
+    tree: Mapping[str, Any],
+    dont_load: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Fits the tree of a checkpoint to a model, accounting for every tensor.
+
+    What may differ between the two is said by `LOADING` in the model's module: a position embedding
+    of another grid is resized, and a smaller token table is extended.
+
+    Args:
+        name: module name of the model, such as "radgrounder".
+        init_params: nested parameters of the model or their shapes; see `common.merge`.
+        tree: nested tree that was read from a checkpoint, of lazy arrays too.
+        dont_load: regular expressions (full match) of names that keep their initial value.
+
+    Returns:
+        A nested tree like `init_params`.
+
+    Raises:
+        ValueError: tensors that are missing, unexpected or of another shape; or a trained mask
+            decoder that would be left out.
+    """
+    loading = get(name).LOADING
+    if loading.check is not None:
+        loading.check(init_params, tree, dont_load)
+    new = [part for part in loading.may_lack if part in init_params and part not in tree]
+    kept = (*dont_load, *(f"{part}/.*" for part in new))
+    return common.merge(init_params, tree, dont_load=kept, adapt=loading.adapt)

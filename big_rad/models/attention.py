@@ -1,17 +1,17 @@
 """Attention of the decoder: grouped queries, soft cap, and several layouts of the same function.
 
-`attend` takes any mask and is the reference. `attend_structured` is for rows of [image | text]: the
-image is one block without a mask, the text another, cut so that logits of one text against another
-are never computed. `attend_one` is for one token a row against a cache. `attend_cudnn` is the fused
-kernel of NVIDIA's library. Knows no parameters.
+`attend_dense` takes any mask and is the reference. `attend_structured` is for rows of
+[image | text]: the image is one block without a mask, the text another, cut so that logits of one
+text against another are never computed. `attend_one` is for one token a row against a cache.
+`attend_cudnn` is the fused kernel of NVIDIA's library. Knows no parameters.
 """
 
 import functools
-from typing import Any
 
 import flax.struct
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
 
 from big_rad.models import attention_parts
 from big_rad.models.attention_parts import soft_cap
@@ -32,8 +32,8 @@ class StructuredMask:
         num_image: N.
     """
 
-    text: jax.Array
-    prefix: jax.Array | None
+    text: Bool[Array, "batch blocks length length"]
+    prefix: Bool[Array, "batch text"] | None
     num_image: int = flax.struct.field(pytree_node=False)
 
 
@@ -41,10 +41,10 @@ class StructuredMask:
 class FusedMask:
     """A dense mask bool [B, T, S] for `attend_cudnn`."""
 
-    dense: jax.Array
+    dense: Bool[Array, "batch queries keys"]
 
 
-Mask = Any  # A dense bool array [B, T, S], a StructuredMask or a FusedMask.
+Mask = Bool[Array, "batch queries keys"] | StructuredMask | FusedMask
 
 
 def choose(kind: str, cap: float, dtype: str, head_dim: int) -> tuple[str, str]:
@@ -94,13 +94,13 @@ def _why_not_cudnn(cap: float, dtype: str, head_dim: int) -> str:
     return ""
 
 
-def attend(
-    q: jax.Array,
-    keys: list[jax.Array],
-    values: list[jax.Array],
-    mask: jax.Array | None,
+def attend_dense(
+    q: Float[Array, "*rows queries kv_heads group head_dim"],
+    keys: list[Float[Array, "*rows _ kv_heads head_dim"]],
+    values: list[Float[Array, "*rows _ kv_heads head_dim"]],
+    mask: Bool[Array, "*rows queries_or_1 all_keys"] | None,
     cap: float,
-) -> jax.Array:
+) -> Float[Array, "*rows queries kv_heads group head_dim"]:
     """Attention over keys that may come in several pieces, which are not copied together.
 
     Args:
@@ -127,9 +127,13 @@ def attend(
 
 
 def attend_one(
-    q: jax.Array, keys: jax.Array, values: jax.Array, mask: jax.Array, cap: float
-) -> jax.Array:
-    """Attention of one query a row over a cache, as `gemma_step` keeps it.
+    q: Float[Array, "batch kv_heads group head_dim"],
+    keys: Float[Array, "batch kv_heads head_dim slots"],
+    values: Float[Array, "batch kv_heads slots head_dim"],
+    mask: Bool[Array, "batch slots"],
+    cap: float,
+) -> Float[Array, "batch kv_heads group head_dim"]:
+    """Attention of one query a row over a cache, as `gemma_cache` keeps it.
 
     Args:
         q: [B, kv, group, head_dim], scaled and rotated.
@@ -139,7 +143,7 @@ def attend_one(
         cap: soft cap of the logits, 0 for none.
 
     Returns:
-        As q; equal to `attend`.
+        As q; equal to `attend_dense`.
     """
     logits = soft_cap(jnp.matmul(q, keys, preferred_element_type=jnp.float32), cap)
     probs = jax.nn.softmax(jnp.where(mask[:, None, None], logits, _MASKED), axis=-1)
@@ -147,8 +151,12 @@ def attend_one(
 
 
 def attend_structured(
-    q: jax.Array, k: jax.Array, v: jax.Array, mask: StructuredMask, cap: float
-) -> jax.Array:
+    q: Float[Array, "batch queries kv_heads group head_dim"],
+    k: Float[Array, "batch keys kv_heads head_dim"],
+    v: Float[Array, "batch keys kv_heads head_dim"],
+    mask: StructuredMask,
+    cap: float,
+) -> Float[Array, "batch queries kv_heads group head_dim"]:
     """Attention under a `StructuredMask`.
 
     Args:
@@ -159,37 +167,39 @@ def attend_structured(
         cap: soft cap of the logits, 0 for none.
 
     Returns:
-        As q; equal to `attend` under the dense form of the mask.
+        As q; equal to `attend_dense` under the dense form of the mask.
     """
     n, (b, blocks, length, _) = mask.num_image, mask.text.shape
     heads_first = lambda x: jnp.moveaxis(x, 1, -2)  # noqa: E731 -- [B, T, ...] -> [B, ..., T, d]
     q, k, v = heads_first(q), heads_first(k), heads_first(v)
     text = q.shape[-2] - blocks * length
 
-    def to_blocks(x: jax.Array) -> jax.Array:
+    def to_blocks(
+        x: Float[Array, "batch kv_heads keys head_dim"],
+    ) -> Float[Array, "batch blocks kv_heads length head_dim"]:
         x = x[:, :, n:].reshape(b, x.shape[1], blocks, length, -1)
         return x.swapaxes(1, 2)
 
     seen_by_all = attention_parts.Part(k[:, :, :n], v[:, :, :n], None)
     block = attention_parts.Part(to_blocks(k), to_blocks(v), mask.text)
-    out = attention_parts.attend(q[..., text:, :], (seen_by_all, block), cap)
+    out = attention_parts.attend_parts(q[..., text:, :], (seen_by_all, block), cap)
     if text:
         parts = (seen_by_all,)
         if mask.prefix is not None:
             sees = jnp.concatenate([jnp.ones((b, n), bool), mask.prefix], axis=-1)
             parts = (attention_parts.Part(k, v, sees[:, None]),)
-        image = attention_parts.attend(q[..., :text, :], parts, cap)
+        image = attention_parts.attend_parts(q[..., :text, :], parts, cap)
         out = jnp.concatenate([image, out], axis=-2)
     return jnp.moveaxis(out, -2, 1)
 
 
 def attend_cudnn(
-    q: jax.Array,
-    k: jax.Array,
-    v: jax.Array,
+    q: Float[Array, "batch queries kv_heads group head_dim"],
+    k: Float[Array, "batch keys kv_heads head_dim"],
+    v: Float[Array, "batch keys kv_heads head_dim"],
     mask: FusedMask,
     implementation: str = "cudnn",
-) -> jax.Array:
+) -> Float[Array, "batch queries kv_heads group head_dim"]:
     """Attention without a soft cap, in one fused kernel.
 
     Args:

@@ -8,11 +8,12 @@ to be is a small one. Knows no model.
 """
 
 import functools
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
+from jaxtyping import Array, Bool, Float
 
 MASKED = -2.3819763e38  # What the original uses: close to the lowest float32, and finite.
 KEPT = "attended"  # name of what rematerialisation had better keep
@@ -27,18 +28,26 @@ class Part(NamedTuple):
         mask: bool [B, T or 1, S], in blocks [B, blocks, T / blocks, S]; None: all see all.
     """
 
-    k: jax.Array
-    v: jax.Array
-    mask: jax.Array | None
+    k: Float[Array, "batch *blocks kv_heads keys head_dim"]
+    v: Float[Array, "batch *blocks kv_heads keys head_dim"]
+    mask: Bool[Array, "batch *blocks queries_or_1 keys"] | None
 
 
-def soft_cap(x: jax.Array, cap: float) -> jax.Array:
+Queries = Float[Array, "batch kv_heads group queries head_dim"]
+Statistic = Float[Array, "batch kv_heads group queries 1"]  # One number of each query.
+# Seen from a part: in its blocks, if it has any, and with the groups behind each other.
+Viewed = Float[Array, "batch *blocks kv_heads grouped_queries features"]
+# What the backward pass needs: queries, parts, result, and maximum and sum of each softmax.
+Kept = tuple[Queries, tuple[Part, ...], Queries, Statistic, Statistic]
+
+
+def soft_cap(x: Float[Array, "*shape"], cap: float) -> Float[Array, "*shape"]:
     """Returns cap * tanh(x / cap), or x where cap is 0."""
     return cap * jnp.tanh(x / cap) if cap else x
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
-def attend(q: jax.Array, parts: tuple[Part, ...], cap: float) -> jax.Array:
+def attend_parts(q: Queries, parts: tuple[Part, ...], cap: float) -> Queries:
     """Attention of all queries over all parts.
 
     Args:
@@ -52,7 +61,7 @@ def attend(q: jax.Array, parts: tuple[Part, ...], cap: float) -> jax.Array:
     return _forward(q, parts, cap)[0]
 
 
-def _forward(q: jax.Array, parts: tuple[Part, ...], cap: float) -> tuple[jax.Array, Any]:
+def _forward(q: Queries, parts: tuple[Part, ...], cap: float) -> tuple[Queries, Kept]:
     masked = [_mask(soft_cap(_logits(q, p), cap), p) for p in parts]
     high = [_back(x.max(axis=-1, keepdims=True), q, p) for x, p in zip(masked, parts)]
     high = functools.reduce(jnp.maximum, high)
@@ -67,7 +76,7 @@ def _forward(q: jax.Array, parts: tuple[Part, ...], cap: float) -> tuple[jax.Arr
     return out, (q, parts, out, high, total)
 
 
-def _backward(cap: float, kept: Any, d_out: jax.Array) -> tuple[jax.Array, tuple[Part, ...]]:
+def _backward(cap: float, kept: Kept, d_out: Queries) -> tuple[Queries, tuple[Part, ...]]:
     q, parts, out, high, total = kept
     dtype = q.dtype
     # The same for all keys of a query: the softmax's own part of the gradient.
@@ -91,16 +100,16 @@ def _backward(cap: float, kept: Any, d_out: jax.Array) -> tuple[jax.Array, tuple
     return d_q.astype(dtype), tuple(d_parts)
 
 
-attend.defvjp(_forward, _backward)
+attend_parts.defvjp(_forward, _backward)
 
 
-def _logits(q: jax.Array, part: Part) -> jax.Array:
+def _logits(q: Queries, part: Part) -> Viewed:
     # f32 [B, (blocks,) kv, group x T, S].
     k = part.k.swapaxes(-1, -2)
     return jnp.matmul(_view(q, part), k, preferred_element_type=jnp.float32)
 
 
-def _mask(x: jax.Array, part: Part) -> jax.Array:
+def _mask(x: Viewed, part: Part) -> Viewed:
     if part.mask is None:
         return x
     rows = part.mask.shape[-2]  # Of each group; one row stands for all.
@@ -109,7 +118,7 @@ def _mask(x: jax.Array, part: Part) -> jax.Array:
     return jnp.where(mask, grouped, MASKED).reshape(x.shape)
 
 
-def _view(x: jax.Array, part: Part) -> jax.Array:
+def _view(x: Float[Array, "batch kv_heads group queries features"], part: Part) -> Viewed:
     # [B, kv, group, T, n] -> [B, kv, group x T, n], or [B, blocks, kv, group x T / blocks, n].
     b, kv, group, t, n = x.shape
     if part.k.ndim == 4:
@@ -119,7 +128,9 @@ def _view(x: jax.Array, part: Part) -> jax.Array:
     return x.reshape(b, blocks, kv, -1, n)
 
 
-def _back(x: jax.Array, q: jax.Array, part: Part) -> jax.Array:
+def _back(
+    x: Viewed, q: Queries, part: Part
+) -> Float[Array, "batch kv_heads group queries features"]:
     # The inverse of `_view`; `q` tells the sizes.
     b, kv, group, t, _ = q.shape
     if part.k.ndim == 4:

@@ -3,19 +3,23 @@
 Knows nothing of files: reading checkpoints is `big_rad.weights` and `big_rad.workdir.checkpoint`.
 """
 
+import dataclasses
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Shaped
 
 from big_rad import trees
 from big_rad.models import attention_parts
 
+Liftable = TypeVar("Liftable", type[flax.linen.Module], Callable)
 _attended = jax.checkpoint_policies.save_only_these_names(attention_parts.KEPT)
 _REMAT_POLICIES = {
     "none": None,
@@ -27,6 +31,33 @@ _REMAT_POLICIES = {
         jax.checkpoint_policies.dots_with_no_batch_dims_saveable, _attended
     ),
 }
+
+
+class ArrayInfo(Protocol):
+    """What has a shape and a dtype: an array, a lazy one, or a `jax.ShapeDtypeStruct`."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+# (initial value, loaded array) -> value of the initial one's shape, or None where it cannot be.
+Adapt = Callable[[ArrayInfo, np.ndarray], np.ndarray | Array | None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Loading:
+    """How a checkpoint's tree is fitted to a model: what `models.load` reads in a model's module.
+
+    Attributes:
+        adapt: name -> function, for the tensors whose shape may differ from the model's.
+        may_lack: subtrees that start from their initial values if the checkpoint has none of them.
+        check: called with the initial parameters, the tree and `dont_load` before anything is
+            fitted; it raises ValueError where they must not be joined.
+    """
+
+    adapt: Mapping[str, Adapt] = dataclasses.field(default_factory=dict)
+    may_lack: tuple[str, ...] = ()
+    check: Callable[[Mapping[str, Any], Mapping[str, Any], Sequence[str]], None] | None = None
 
 
 def resolve_variant(
@@ -47,7 +78,7 @@ def resolve_variant(
     return dims
 
 
-def remat(what: Any, policy: str) -> Any:
+def remat(what: Liftable, policy: str) -> Liftable:
     """Lets a module class or a function recompute in its backward pass what a policy does not keep.
 
     Args:
@@ -72,7 +103,7 @@ def merge(
     tree: Mapping[str, Any],
     *,
     dont_load: Sequence[str] = (),
-    adapt: Mapping[str, Callable[[Any, Any], Any]] | None = None,
+    adapt: Mapping[str, Adapt] | None = None,
 ) -> dict[str, Any]:
     """Puts a loaded tree in the place of freshly initialised parameters, accounting for all.
 
@@ -125,7 +156,9 @@ def merge(
     return trees.unflatten({n: result[n] for n in init})
 
 
-def resize_position_embedding(old: Any, new: Any) -> Any:
+def resize_position_embedding(
+    old: ArrayInfo, new: Float[np.ndarray, "1 loaded width"]
+) -> Float[Array, "1 tokens width"] | None:
     """Resizes a loaded position embedding to the model's grid, bilinearly and in float32.
 
     Args:
@@ -145,7 +178,9 @@ def resize_position_embedding(old: Any, new: Any) -> Any:
     return grid.reshape(1, n * n, -1)
 
 
-def extend_embedding(old: Any, new: Any) -> Any:
+def extend_embedding(
+    old: ArrayInfo, new: Float[np.ndarray, "loaded width"]
+) -> Float[np.ndarray, "rows width"] | None:
     """Appends rows to a loaded embedding table: new rows are near the mean of the loaded ones.
 
     The added rows are the mean plus seeded noise of a hundredth of the table's standard
@@ -173,7 +208,9 @@ def extend_embedding(old: Any, new: Any) -> Any:
     return table
 
 
-def cast(value: np.ndarray, dtype: Any, name: str = "an array") -> np.ndarray:
+def cast(
+    value: Shaped[np.ndarray, "*shape"], dtype: DTypeLike, name: str = "an array"
+) -> Shaped[np.ndarray, "*shape"]:
     """Converts an array, and refuses values that the new dtype would turn into infinity.
 
     Args:
@@ -213,11 +250,11 @@ def cast(value: np.ndarray, dtype: Any, name: str = "an array") -> np.ndarray:
 
 
 def place(
-    value: Any,
-    dtype: Any,
+    value: ArrayInfo,
+    dtype: DTypeLike,
     sharding: jax.sharding.Sharding | None = None,
     name: str = "an array",
-) -> Any:
+) -> Shaped[np.ndarray | Array, "..."]:
     """Reads one array, converts it, and puts it onto devices.
 
     Args:

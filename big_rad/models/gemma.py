@@ -7,14 +7,24 @@ Reference: Gemma Team 2024, "Gemma 2: Improving Open Language Models at a Practi
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float, Int
 
 from big_rad.models import attention, common, lora
+from big_rad.models.rope import Rope, apply_rope, make_rope
+
+# Keys and values, as `k` and `v`: of one layer, and of all layers.
+LayerKV = dict[str, Float[Array, "batch slots kv_heads head_dim"]]
+KV = dict[str, Float[Array, "depth batch slots kv_heads head_dim"]]
+Tokens = Float[Array, "batch tokens width"]
+Wide = Float[Array, "batch tokens mlp_dim"]
+UpMatrix = Float[Array, "width mlp_dim"]
 
 VARIANTS: dict[str, dict[str, Any]] = {
     "tiny": dict(width=96, depth=2, mlp_dim=288, num_heads=4, num_kv_heads=2, head_dim=24),
@@ -36,23 +46,37 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
+# Not frozen only because a Flax module, which is not, cannot inherit from a frozen dataclass.
+@dataclasses.dataclass(kw_only=True, unsafe_hash=True)
 class Dims:
-    """Sizes and numerics of the decoder, all known.
+    """Sizes and numerics of the decoder: all that its layers need to know.
+
+    `Model` has the same fields, where None takes a size from its variant. In what `Model.dims`
+    returns every size is known.
 
     Attributes:
+        width: features of a token, D.
+        depth: number of layers.
+        mlp_dim: inner features of the feed-forward part.
+        num_heads: query heads.
+        num_kv_heads: heads of keys and values, each of which serves a group of query heads.
+        head_dim: features of a head.
+        vocab_size: rows of the token table, V.
         query_scale: factor on the queries; None means head_dim ** -0.5.
         attn_logits_softcap: c in c * tanh(logits / c) of the attention; 0 turns it off.
         final_logits_softcap: the same of the output logits.
+        scan: run the layers as a loop; False unrolls them. The parameters are the same.
+        remat_policy: what the backward pass keeps; see `common.remat`.
+        dtype_mm: dtype of the matrix products.
     """
 
-    width: int
-    depth: int
-    mlp_dim: int
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-    vocab_size: int
+    width: int | None = None
+    depth: int | None = None
+    mlp_dim: int | None = None
+    num_heads: int | None = None
+    num_kv_heads: int | None = None
+    head_dim: int | None = None
+    vocab_size: int = 257_152
     query_scale: float | None = None
     attn_logits_softcap: float = 50.0
     final_logits_softcap: float = 0.0
@@ -75,42 +99,12 @@ class Dims:
         return {name: (self.depth, *shape) for name, shape in shapes.items()}
 
 
-class Rope(NamedTuple):
-    """Sine and cosine of rotary positions, f32 [B, T, 1, head_dim / 2]; all layers share them."""
-
-    sin: jax.Array
-    cos: jax.Array
-
-
-def make_rope(positions: jax.Array, head_dim: int, base: float = 10_000.0) -> Rope:
-    """Returns the angles of positions [B, T], 0-based; the longest wavelength is 2 pi * base."""
-    half = head_dim // 2
-    timescale = base ** (jnp.arange(half, dtype=jnp.float32) / half)
-    radians = positions[..., None, None].astype(jnp.float32) / timescale
-    return Rope(jnp.sin(radians), jnp.cos(radians))
-
-
-def apply_rope(x: jax.Array, rope: Rope) -> jax.Array:
-    """Rotary position embedding over all features, first half paired with second half.
-
-    Args:
-        x: [B, T, heads, head_dim].
-        rope: of its positions.
-
-    Returns:
-        As x. Source: Su et al. 2021, "RoFormer", in the half-split layout of Gemma.
-    """
-    x1, x2 = jnp.split(x.astype(jnp.float32), 2, axis=-1)
-    sin, cos = rope
-    return jnp.concatenate([x1 * cos - x2 * sin, x2 * cos + x1 * sin], axis=-1).astype(x.dtype)
-
-
 class RMSNorm(nn.Module):
     """x * rsqrt(mean(x^2) + 1e-6) * (1 + scale), computed in float32."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [..., width] to the same shape and dtype."""
+    def __call__(self, x: Float[Array, "*rows width"]) -> Float[Array, "*rows width"]:
+        """Returns the same shape and dtype."""
         scale = self.param("scale", nn.initializers.zeros_init(), (x.shape[-1],))
         y = x.astype(jnp.float32)
         y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + 1e-6)
@@ -124,15 +118,17 @@ class Einsum(nn.Module):
     in_axis: tuple[int, ...]
 
     @nn.compact
-    def __call__(self, equation: str, x: jax.Array) -> jax.Array:
+    def __call__(
+        self, equation: str, x: Float[Array, "batch tokens *_"]
+    ) -> Float[Array, "*result"]:
         """Returns einsum(equation, x, w) in the dtype of x."""
         w = _weight(self, "w", self.shape, self.in_axis, x.dtype)
         return lora.einsum(equation, x, w, self.get_variable("lora", "w"))
 
 
 def _weight(
-    module: nn.Module, name: str, shape: tuple[int, ...], in_axis: tuple[int, ...], dtype: Any
-) -> jax.Array:
+    module: nn.Module, name: str, shape: tuple[int, ...], in_axis: tuple[int, ...], dtype: DTypeLike
+) -> Float[Array, "*shape"]:
     # `shape` is (batch axes..., input axes, output axis) with the input axes named.
     out_axis = len(shape) - 1
     batch = tuple(i for i in range(out_axis) if i not in in_axis)
@@ -150,12 +146,12 @@ class Attention(nn.Module):
     @nn.compact
     def __call__(
         self,
-        x: jax.Array,
+        x: Tokens,
         rope: Rope,
         mask: attention.Mask,
-        cache: dict[str, jax.Array] | None,
+        cache: LayerKV | None,
         skip: int = 0,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    ) -> tuple[Float[Array, "batch unskipped width"], LayerKV]:
         """Attends from x to the cache, if there is one, followed by x itself.
 
         Args:
@@ -188,7 +184,7 @@ class Attention(nn.Module):
             encoded = attention.attend_cudnn(q, k, v, mask)
         else:
             keys, values = ([k], [v]) if cache is None else ([cache["k"], k], [cache["v"], v])
-            encoded = attention.attend(q, keys, values, mask, d.attn_logits_softcap)
+            encoded = attention.attend_dense(q, keys, values, mask, d.attn_logits_softcap)
         encoded = encoded.reshape(b, t, d.num_heads, d.head_dim)
         out = Einsum((d.num_heads, d.head_dim, d.width), (0, 1), name="attn_vec_einsum")
         return out("btnh,nhd->btd", encoded), {"k": k, "v": v}
@@ -200,15 +196,15 @@ class FeedForward(nn.Module):
     dims: Dims
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [B, T, width] to [B, T, width]."""
+    def __call__(self, x: Tokens) -> Tokens:
+        """Maps each token by itself."""
         d = self.dims
         gating = _weight(self, "gating_einsum", (2, d.width, d.mlp_dim), (1,), x.dtype)
         linear = _weight(self, "linear", (d.mlp_dim, d.width), (0,), x.dtype)
         wide, down = (self.get_variable("lora", n) for n in ("gating_einsum", "linear"))
 
-        def widen(i: int) -> jax.Array:
-            y = _widen(x, gating[i])
+        def widen(i: int) -> Wide:
+            y = up_projection(x, gating[i])
             if wide is not None:
                 y += lora.product(x, wide["a"], wide["b"][:, i])
             return y
@@ -218,22 +214,25 @@ class FeedForward(nn.Module):
 
 
 @jax.custom_vjp
-def _widen(x: jax.Array, w: jax.Array) -> jax.Array:
-    # x w, with x the narrower side. Its own gradient is written as x^T d, so that a CPU, where one
-    # operand is copied in transposed order, copies x; JAX writes (d^T x)^T. A GPU copies neither.
+def up_projection(x: Tokens, w: UpMatrix) -> Wide:
+    """Returns x w, with `x` the narrower side, and a gradient that is written out.
+
+    The gradient of `w` is x^T d, so that a CPU, where one operand is copied in transposed order,
+    copies `x`; JAX writes (d^T x)^T. A GPU copies neither.
+    """
     return jnp.dot(x, w)
 
 
-def _widen_forward(x: jax.Array, w: jax.Array) -> Any:
+def _up_forward(x: Tokens, w: UpMatrix) -> tuple[Wide, tuple[Tokens, UpMatrix]]:
     return jnp.dot(x, w), (x, w)
 
 
-def _widen_backward(kept: Any, d: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _up_backward(kept: tuple[Tokens, UpMatrix], d: Wide) -> tuple[Tokens, UpMatrix]:
     x, w = kept
     return jnp.dot(d, w.T), jnp.einsum("btd,btf->df", x, d)
 
 
-_widen.defvjp(_widen_forward, _widen_backward)
+up_projection.defvjp(_up_forward, _up_backward)
 
 
 class Block(nn.Module):
@@ -244,12 +243,12 @@ class Block(nn.Module):
     @nn.compact
     def __call__(
         self,
-        x: jax.Array,
+        x: Tokens,
         rope: Rope,
         mask: attention.Mask,
-        cache: dict[str, jax.Array] | None,
+        cache: LayerKV | None,
         skip: int = 0,
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    ) -> tuple[Float[Array, "batch unskipped width"], LayerKV]:
         """Maps [B, T, width] to [B, T - skip, width] and gives keys and values; see `Attention`."""
         y, kv = Attention(self.dims, name="attn")(
             RMSNorm(name="pre_attention_norm")(x), rope, mask, cache, skip
@@ -271,8 +270,10 @@ class Embedder(nn.Module):
             "input_embedding", init, (self.dims.vocab_size, self.dims.width)
         )
 
-    def encode(self, tokens: jax.Array, adapter: Any = None) -> jax.Array:
-        """Maps ids [...] to embeddings [..., width], scaled by sqrt(width).
+    def encode(
+        self, tokens: Int[Array, "*rows"], adapter: lora.Adapter | None = None
+    ) -> Float[Array, "*rows width"]:
+        """Maps ids to embeddings, scaled by sqrt(width).
 
         Args:
             tokens: ids.
@@ -285,8 +286,10 @@ class Embedder(nn.Module):
             x += jnp.dot(jnp.take(a, tokens, axis=0).astype(dtype), adapter["b"])
         return x * jnp.asarray(self.dims.width**0.5, dtype)
 
-    def decode(self, x: jax.Array, adapter: Any = None) -> jax.Array:
-        """Maps [..., width] to float32 logits [..., vocab_size], capped if so configured."""
+    def decode(
+        self, x: Float[Array, "*rows width"], adapter: lora.Adapter | None = None
+    ) -> Float[Array, "*rows vocab"]:
+        """Maps hidden states to float32 logits, capped if so configured."""
         table = self.input_embedding.astype(x.dtype)
         logits = jnp.einsum("...d,vd->...v", x, table, preferred_element_type=jnp.float32)
         if adapter is not None:
@@ -295,41 +298,21 @@ class Embedder(nn.Module):
         return attention.soft_cap(logits, self.dims.final_logits_softcap)
 
 
-class Model(nn.Module):
-    """The decoder. Attributes are those of `Dims`; None takes them from `variant`."""
+class Model(nn.Module, Dims):
+    """The decoder.
+
+    Attributes:
+        variant: a name in `VARIANTS`; explicit fields of `Dims` override it.
+    """
 
     variant: str | None = None
-    width: int | None = None
-    depth: int | None = None
-    mlp_dim: int | None = None
-    num_heads: int | None = None
-    num_kv_heads: int | None = None
-    head_dim: int | None = None
-    vocab_size: int = 257_152
-    query_scale: float | None = None
-    attn_logits_softcap: float = 50.0
-    final_logits_softcap: float = 0.0
-    scan: bool = True
-    remat_policy: str = "none"
-    dtype_mm: str = "float32"
 
     def dims(self) -> Dims:
-        """Returns all sizes, variant and explicit ones joined."""
-        names = ("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim")
-        sizes = common.resolve_variant(
-            "gemma", VARIANTS, self.variant, **{n: getattr(self, n) for n in names}
-        )
-        if self.query_scale is not None:
-            sizes["query_scale"] = self.query_scale
-        return Dims(
-            **sizes,
-            vocab_size=self.vocab_size,
-            attn_logits_softcap=self.attn_logits_softcap,
-            final_logits_softcap=self.final_logits_softcap,
-            scan=self.scan,
-            remat_policy=self.remat_policy,
-            dtype_mm=self.dtype_mm,
-        )
+        """Returns all sizes, those of the variant and explicit ones joined."""
+        explicit = {f.name: getattr(self, f.name) for f in dataclasses.fields(Dims)}
+        scale = explicit.pop("query_scale")  # Which no one has to give.
+        sizes = common.resolve_variant("gemma", VARIANTS, self.variant, **explicit)
+        return Dims(**(sizes if scale is None else sizes | {"query_scale": scale}))
 
     def setup(self) -> None:
         """Creates embedder, layers and final norm under the original's names."""
@@ -346,23 +329,27 @@ class Model(nn.Module):
         )
         self.layers = scanned(d)
 
-    def embed(self, tokens: jax.Array, adapter: Any = None) -> jax.Array:
-        """Maps ids [B, T] to scaled embeddings [B, T, width]; see `Embedder.encode`."""
+    def embed(
+        self, tokens: Int[Array, "batch tokens"], adapter: lora.Adapter | None = None
+    ) -> Tokens:
+        """Maps ids to scaled embeddings; see `Embedder.encode`."""
         return self.embedder.encode(tokens, adapter)
 
-    def logits(self, x: jax.Array, adapter: Any = None) -> jax.Array:
-        """Maps final hidden states [..., width] to float32 logits [..., vocab_size]."""
+    def logits(
+        self, x: Float[Array, "*rows width"], adapter: lora.Adapter | None = None
+    ) -> Float[Array, "*rows vocab"]:
+        """Maps final hidden states to float32 logits; see `Embedder.decode`."""
         return self.embedder.decode(x, adapter)
 
     def __call__(
         self,
-        x: jax.Array,
-        positions: jax.Array,
+        x: Tokens,
+        positions: Int[Array, "batch tokens"],
         mask: attention.Mask,
-        cache: dict[str, jax.Array] | None = None,
+        cache: KV | None = None,
         skip: int = 0,
-        adapters: Any = None,
-    ) -> tuple[jax.Array, dict[str, Any]]:
+        adapters: lora.Adapters | None = None,
+    ) -> tuple[Float[Array, "batch unskipped width"], dict[str, KV]]:
         """Runs the blocks and the final norm on embeddings.
 
         Args:
@@ -387,12 +374,12 @@ class Model(nn.Module):
         params = jax.tree.map(lambda p: p.astype(d.dtype_mm) if p.ndim > 2 else p, params)
         block = Block(d, parent=None)
 
-        def run(skip: int, x: jax.Array, layer: Any) -> Any:
+        def run(skip: int, x: Tokens, layer: tuple[Any, ...]) -> tuple[Tokens, LayerKV]:
             own, kv, added = layer
             variables = {"params": own} | ({} if added is None else {"lora": added})
             return block.apply(variables, x, rope, mask, kv, skip)
 
-        def body(skip: int) -> Any:
+        def body(skip: int) -> Callable[..., tuple[Tokens, LayerKV]]:
             return common.remat(functools.partial(run, skip), d.remat_policy)
 
         layers = (params, cache, adapters)
@@ -406,17 +393,4 @@ class Model(nn.Module):
         return self.final_norm(x), {"kv": kv}
 
 
-def load(
-    init_params: Mapping[str, Any],
-    tree: Mapping[str, Any],
-    model_cfg: Mapping[str, Any] | None = None,
-    dont_load: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Fits a loaded tree to the decoder; a smaller embedding table is extended.
-
-    Raises:
-        ValueError: tensors that are missing, unexpected or of another shape.
-    """
-    del model_cfg
-    adapt = {"embedder/input_embedding": common.extend_embedding}
-    return common.merge(init_params, tree, dont_load=dont_load, adapt=adapt)
+LOADING = common.Loading(adapt={"embedder/input_embedding": common.extend_embedding})

@@ -15,6 +15,12 @@ import flax
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
+
+# Of one matrix: `a` and `b`, whose product is added to it. Of all, nested by the matrices' names.
+Adapter = Mapping[str, Float[Array, "..."]]
+Adapters = Mapping[str, Any]
 
 TABLE = "embedder/input_embedding"
 # Of each matrix of a layer, the axes that meet the input and those of the output.
@@ -56,7 +62,9 @@ def has_table(spec: Mapping[str, Any]) -> bool:
     return re.fullmatch(check(spec)["targets"], TABLE) is not None
 
 
-def init(rng: jax.Array, shapes: Mapping[str, tuple[int, ...]], spec: Mapping[str, Any]) -> Any:
+def init(
+    rng: jax.Array, shapes: Mapping[str, tuple[int, ...]], spec: Mapping[str, Any]
+) -> dict[str, Any]:
     """Returns new adapters, whose product is zero.
 
     Args:
@@ -85,18 +93,20 @@ def init(rng: jax.Array, shapes: Mapping[str, tuple[int, ...]], spec: Mapping[st
     return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 
-def scaled(adapters: Any, spec: Mapping[str, Any], dtype: Any) -> Any:
+def scaled(adapters: Adapters, spec: Mapping[str, Any], dtype: DTypeLike) -> Adapters:
     """Returns adapters in the dtype of the products, alpha / rank multiplied into B."""
     spec = check(spec)
 
-    def one(path: Any, x: jax.Array) -> jax.Array:
+    def one(path: tuple[jax.tree_util.DictKey, ...], x: Float[Array, "..."]) -> Float[Array, "..."]:
         factor = spec["alpha"] / spec["rank"] if path[-1].key == "b" else 1.0
         return (x * factor).astype(dtype)
 
     return jax.tree_util.tree_map_with_path(one, adapters)
 
 
-def einsum(equation: str, x: jax.Array, w: jax.Array, adapter: Any) -> jax.Array:
+def einsum(
+    equation: str, x: Float[Array, "*inputs"], w: Float[Array, "*weights"], adapter: Adapter | None
+) -> Float[Array, "*outputs"]:
     """Returns einsum(equation, x, w), plus that of x with A and B if there is an adapter.
 
     Args:
@@ -117,7 +127,7 @@ def einsum(equation: str, x: jax.Array, w: jax.Array, adapter: Any) -> jax.Array
     return y + jnp.einsum(f"{kept}R,R{new}->{out}", low, adapter["b"])
 
 
-def split(adapters: Any) -> tuple[Any, Any]:
+def split(adapters: Adapters | None) -> tuple[Adapters | None, Adapter | None]:
     """Returns the adapters of the layers and that of the table; None for what there is not."""
     if adapters is None:
         return None, None
@@ -125,8 +135,10 @@ def split(adapters: Any) -> tuple[Any, Any]:
     return layers or None, adapters.get("embedder", {}).get("input_embedding")
 
 
-def product(x: jax.Array, a: jax.Array, b: jax.Array) -> jax.Array:
-    """Returns x A B of x [..., inputs], A [inputs, rank] and B [rank, outputs]."""
+def product(
+    x: Float[Array, "*rows inputs"], a: Float[Array, "inputs rank"], b: Float[Array, "rank outputs"]
+) -> Float[Array, "*rows outputs"]:
+    """Returns x A B."""
     return jnp.dot(jnp.dot(x, a), b)
 
 
@@ -156,7 +168,13 @@ def matrices(flat: Mapping[str, Any]) -> dict[str, tuple[str, str, str]]:
     return {n: place for n, place in names.items() if place[1] in flat}
 
 
-def merged(name: str, w: Any, a: Any, b: Any, spec: Mapping[str, Any]) -> Any:
+def merged(
+    name: str,
+    w: Float[np.ndarray | Array, "*shape"],
+    a: Float[np.ndarray | Array, "*inputs rank"],
+    b: Float[np.ndarray | Array, "*outputs"],
+    spec: Mapping[str, Any],
+) -> Float[np.ndarray | Array, "*shape"]:
     """Returns one stacked matrix, or the table, with its adapter added; numpy stays numpy.
 
     Args:

@@ -9,13 +9,15 @@ References: Kirillov et al. 2023, "Segment Anything"; the RadGrounder paper, "Se
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from big_rad.models import common
 
@@ -23,6 +25,10 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "paper": dict(dim=256, depth=2, num_heads=8, mlp_dim=2048),
     "released": dict(dim=2304, depth=2, num_heads=8, mlp_dim=9216),
 }
+# Of each mask: its tokens, its image, and the positions of either.
+Tokens = Float[Array, "masks tokens dim"]
+Image = Float[Array, "masks cells dim"]
+ImagePositions = Float[Array, "cells dim"] | float
 _CROSS_SHARE = 2  # "paper": cross attention works in dim / 2, as SAM's does.
 
 
@@ -39,11 +45,16 @@ class Attention(nn.Module):
     dim: int
     inner: int
     num_heads: int
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, q: jax.Array, k: jax.Array, v: jax.Array) -> jax.Array:
-        """Maps q [M, Q, dim], k and v [M, N, dim] to [M, Q, dim]."""
+    def __call__(
+        self,
+        q: Float[Array, "masks queries dim"],
+        k: Float[Array, "masks keys dim"],
+        v: Float[Array, "masks keys dim"],
+    ) -> Float[Array, "masks queries dim"]:
+        """Lets queries attend to keys."""
         q, k, v = (
             _dense(self.inner, self.dtype, f"{name}_proj")(x).reshape(
                 *x.shape[:2], self.num_heads, -1
@@ -70,17 +81,13 @@ class TwoWayBlock(nn.Module):
     num_heads: int
     mlp_dim: int
     first: bool
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
     def __call__(
-        self,
-        tokens: jax.Array,
-        image: jax.Array,
-        tokens_at: jax.Array,
-        image_at: jax.Array | float,
-    ) -> tuple[jax.Array, jax.Array]:
-        """Maps tokens [M, Q, dim] and image [M, N, dim] to the same, given positions of both."""
+        self, tokens: Tokens, image: Image, tokens_at: Tokens, image_at: ImagePositions
+    ) -> tuple[Tokens, Image]:
+        """Returns tokens and image after the block, given the positions of both."""
         attend = _attend(self.dim, self.num_heads, self.dtype)
         q = tokens if self.first else tokens + tokens_at
         tokens = tokens + attend(self.dim, "self_attn")(q, q, tokens)
@@ -120,8 +127,12 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(
-        self, features: jax.Array, hidden: jax.Array, *, size: tuple[int, int] | None = None
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        self,
+        features: Float[Array, "images cells features"],
+        hidden: Float[Array, "masks width"],
+        *,
+        size: tuple[int, int] | None = None,
+    ) -> tuple[Float[Array, "masks height_px width_px"], dict[str, Array]]:
         """Decodes one mask for each hidden state.
 
         Args:
@@ -177,9 +188,13 @@ class Model(nn.Module):
         return dims
 
     def _released(
-        self, image: jax.Array, hidden: jax.Array, grid: int, dims: Mapping[str, int], dtype: Any
-    ) -> jax.Array:
-        # Returns logits [M, grid, grid].
+        self,
+        image: Image,
+        hidden: Float[Array, "masks width"],
+        grid: int,
+        dims: Mapping[str, int],
+        dtype: DTypeLike,
+    ) -> Float[Array, "masks grid grid"]:
         if hidden.shape[-1] != dims["dim"]:
             raise ValueError(
                 f"mask_decoder: the released variant uses the hidden state of width "
@@ -191,9 +206,14 @@ class Model(nn.Module):
         return logits.reshape(-1, grid, grid)
 
     def _paper(
-        self, image: jax.Array, hidden: jax.Array, grid: int, dims: Mapping[str, int], dtype: Any
-    ) -> jax.Array:
-        # Returns logits [M, side, side], side the grid after the learned steps.
+        self,
+        image: Image,
+        hidden: Float[Array, "masks width"],
+        grid: int,
+        dims: Mapping[str, int],
+        dtype: DTypeLike,
+    ) -> Float[Array, "masks side side"]:
+        # The side of the logits is that of the grid after the learned steps.
         dim = dims["dim"]
         prompt = _dense(dim, dtype, "prompt_projection")(hidden)
         mask_token = self.param("mask_token", nn.initializers.normal(1.0), (dim,)).astype(dtype)
@@ -220,13 +240,13 @@ class Model(nn.Module):
 
     def _two_way(
         self,
-        tokens: jax.Array,
-        image: jax.Array,
-        image_at: jax.Array | float,
+        tokens: Tokens,
+        image: Image,
+        image_at: ImagePositions,
         dims: Mapping[str, int],
         inner: int,
-        dtype: Any,
-    ) -> tuple[jax.Array, jax.Array]:
+        dtype: DTypeLike,
+    ) -> tuple[Tokens, Image]:
         # The tokens as they come in are their own positions throughout.
         tokens_at = tokens
         for i in range(dims["depth"]):
@@ -241,7 +261,9 @@ class Model(nn.Module):
         return _norm("norm_final_attn")(tokens + last), image
 
 
-def unnest(cells: jax.Array, grid: int) -> jax.Array:
+def unnest(
+    cells: Float[Array, "masks cells *quarters"], grid: int
+) -> Float[Array, "masks side side"]:
     """Lays nested cells out as a picture.
 
     Args:
@@ -258,7 +280,7 @@ def unnest(cells: jax.Array, grid: int) -> jax.Array:
     return x.transpose(0, *rows, *(r + 1 for r in rows)).reshape(m, grid << steps, grid << steps)
 
 
-def fourier_positions(grid: int, dim: int) -> np.ndarray:
+def fourier_positions(grid: int, dim: int) -> Float[np.ndarray, "cells dim"]:
     """Positions of a grid's cells: sines and cosines of fixed random directions.
 
     Args:
@@ -290,22 +312,10 @@ def shapes(model: Model, tokens: int, features: int, width: int) -> dict[str, An
     return jax.eval_shape(model.init, jax.random.key(0), image, hidden)["params"]
 
 
-def load(
-    init_params: Mapping[str, Any],
-    tree: Mapping[str, Any],
-    model_cfg: Mapping[str, Any] | None = None,
-    dont_load: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Fits a loaded tree to the decoder.
-
-    Raises:
-        ValueError: tensors that are missing, unexpected or of another shape.
-    """
-    del model_cfg
-    return common.merge(init_params, tree, dont_load=dont_load)
+LOADING = common.Loading()
 
 
-def _dense(width: int, dtype: Any, name: str) -> nn.Dense:
+def _dense(width: int, dtype: DTypeLike, name: str) -> nn.Dense:
     return nn.Dense(width, dtype=dtype, kernel_init=nn.initializers.xavier_uniform(), name=name)
 
 
@@ -313,5 +323,5 @@ def _norm(name: str) -> nn.LayerNorm:
     return nn.LayerNorm(epsilon=1e-5, name=name)
 
 
-def _attend(dim: int, num_heads: int, dtype: Any) -> Any:
+def _attend(dim: int, num_heads: int, dtype: DTypeLike) -> Callable[[int, str], Attention]:
     return lambda inner, name: Attention(dim, inner, num_heads, dtype, name=name)

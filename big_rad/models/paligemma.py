@@ -7,17 +7,23 @@ image. Knows nothing of tokenizers, prompts or sampling (that is `big_rad.infere
 Reference: Steiner et al. 2024, "PaliGemma 2: A Family of Versatile VLMs for Transfer".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
 
-from big_rad.models import attention, common, gemma, gemma_step, siglip
+from big_rad.models import attention, common, gemma, gemma_cache, siglip
 from big_rad.models import lora as lora_lib
 
 MASK_MODES = ("paligemma", "image_isolated")
+Image = Float[Array, "batch height_px width_px 3"]
+ImageTokens = Float[Array, "batch image_tokens width"]
+Features = Float[Array, "batch image_tokens features"]  # Of the image tower, before the projection.
+Text = Int[Array, "batch text"]
+TextValid = Bool[Array, "batch text"]
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "tiny": dict(img=dict(variant="tiny"), llm=dict(variant="tiny")),
     "3b": dict(img=dict(variant="So400m/14"), llm=dict(variant="gemma2_2b")),
@@ -28,11 +34,11 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
 
 def make_attn_mask(
     num_image: int,
-    text_valid: jax.Array,
-    mask_ar: jax.Array,
-    segment: jax.Array | None = None,
+    text_valid: TextValid,
+    mask_ar: Text,
+    segment: Text | None = None,
     mask_mode: str = "paligemma",
-) -> jax.Array:
+) -> Bool[Array, "batch row row"]:
     """Builds the mask over [image | text].
 
     With c the running sum of `mask_ar` (0 on the image), q sees k iff c[k] <= c[q] and both are
@@ -74,9 +80,9 @@ def make_attn_mask(
 
 def make_structured_mask(
     num_image: int,
-    text_valid: jax.Array,
-    mask_ar: jax.Array,
-    segment: jax.Array | None = None,
+    text_valid: TextValid,
+    mask_ar: Text,
+    segment: Text | None = None,
     mask_mode: str = "paligemma",
     block: int = 0,
 ) -> attention.StructuredMask:
@@ -106,16 +112,16 @@ def make_structured_mask(
     return attention.StructuredMask(mask.reshape(-1, t // block, block, block), prefix, num_image)
 
 
-def _blocks(x: jax.Array | None, block: int) -> jax.Array | None:
+def _blocks(x: Text | TextValid | None, block: int) -> Array | None:
     # Blocks of a row as rows of their own: [B, T] -> [B * T / block, block].
     return None if x is None else x.reshape(-1, block)
 
 
 def make_positions(
     num_image: int,
-    text_valid: jax.Array,
-    segment: jax.Array | None = None,
-) -> jax.Array:
+    text_valid: TextValid,
+    segment: Text | None = None,
+) -> Int[Array, "batch row"]:
     """Positions over [image | text]: 0-based, skipping padding, restarting for each segment.
 
     Args:
@@ -178,15 +184,15 @@ class Model(nn.Module):
 
     def __call__(
         self,
-        image: jax.Array,
-        text: jax.Array,
-        mask_ar: jax.Array,
+        image: Image,
+        text: Text,
+        mask_ar: Text,
         *,
-        segment: jax.Array | None = None,
-        mask_pos: jax.Array | None = None,
-        logits_pos: jax.Array | None = None,
+        segment: Text | None = None,
+        mask_pos: Int[Array, "batch masks"] | None = None,
+        logits_pos: Int[Array, " positions"] | None = None,
         train: bool = False,
-    ) -> tuple[jax.Array, dict[str, Any]]:
+    ) -> tuple[Float[Array, "*positions vocab"], dict[str, Any]]:
         """Runs image and text through the model.
 
         Args:
@@ -216,7 +222,9 @@ class Model(nn.Module):
         """Returns the width of the language model's hidden states."""
         return self._dims().width
 
-    def head(self, params: Mapping[str, Any]) -> tuple[jax.Array, float, Any]:
+    def head(
+        self, params: Mapping[str, Any]
+    ) -> tuple[Float[Array, "vocab width"], float, lora_lib.Adapter | None]:
         """Returns the table [V, width] of the output logits, their soft cap (0: none), and the
         table's adapter, `a` [V, rank] and `b` [rank, width], scaled (None: none)."""
         dims, adapter = self._dims(), None
@@ -234,15 +242,15 @@ class Model(nn.Module):
         return gemma.Model(**self.llm, parent=None).dims()
 
     def embed_image(
-        self, image: jax.Array, *, train: bool = False
-    ) -> tuple[jax.Array, dict[str, Any]]:
-        """Encodes images [B, H, W, 3] into (tokens [B, N, width], intermediates)."""
+        self, image: Image, *, train: bool = False
+    ) -> tuple[ImageTokens, dict[str, Array]]:
+        """Encodes images into (tokens, intermediates of the tower)."""
         tokens, out = self._img(image, train=train)
         return tokens, {f"img/{k}": v for k, v in out.items()}
 
     def prefill(
-        self, image: jax.Array, text: jax.Array, mask_ar: jax.Array
-    ) -> tuple[jax.Array, dict[str, jax.Array], jax.Array, jax.Array]:
+        self, image: Image, text: Text, mask_ar: Text
+    ) -> tuple[Float[Array, "batch vocab"], gemma.KV, Bool[Array, "batch slots"], Features]:
         """Runs the prompt and keeps its keys and values.
 
         Args:
@@ -268,7 +276,7 @@ class Model(nn.Module):
             image_out["img/encoded"],
         )
 
-    def prefill_image(self, image: jax.Array) -> tuple[dict[str, jax.Array], jax.Array]:
+    def prefill_image(self, image: Image) -> tuple[gemma.KV, Features]:
         """Runs images alone; in "image_isolated" that is all that a text sees of them.
 
         Args:
@@ -287,8 +295,8 @@ class Model(nn.Module):
         return out["kv"], image_out["img/encoded"]
 
     def prefill_text(
-        self, text: jax.Array, image_kv: dict[str, jax.Array]
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        self, text: Text, image_kv: gemma.KV
+    ) -> tuple[Float[Array, "batch vocab"], gemma.KV]:
         """Runs prompts against the keys and values of their images ("image_isolated" only).
 
         Args:
@@ -311,14 +319,18 @@ class Model(nn.Module):
         return self._llm.logits(hidden, self._table), out["kv"]
 
     def decode_weights(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Arranges the model's parameters for `decode_step`; see `gemma_step.prepare`."""
+        """Arranges the model's parameters for `decode_step`; see `gemma_cache.prepare`."""
         if self.lora is not None:
             params = lora_lib.merge(params, self.lora)
-        return gemma_step.prepare(self._dims(), params["llm"])
+        return gemma_cache.prepare(self._dims(), params["llm"])
 
     def decode_step(
-        self, weights: Mapping[str, Any], token: jax.Array, slot: jax.Array, cache: gemma_step.Cache
-    ) -> tuple[jax.Array, gemma_step.Cache, jax.Array]:
+        self,
+        weights: Mapping[str, Any],
+        token: Int[Array, " batch"],
+        slot: Int[Array, " batch"],
+        cache: gemma_cache.Cache,
+    ) -> tuple[Float[Array, "batch vocab"], gemma_cache.Cache, Float[Array, "batch width"]]:
         """Runs one new token a row against the cache; called as it is, without `apply`.
 
         Args:
@@ -326,21 +338,21 @@ class Model(nn.Module):
             token: i32 [B].
             slot: i32 [B], the token's position, and where the cache takes its key and value; all
                 slots before it are seen.
-            cache: see `gemma_step.Cache`.
+            cache: see `gemma_cache.Cache`.
 
         Returns:
             (logits f32 [B, V], the cache with the token in it, its final hidden state [B, width]).
         """
-        return gemma_step.step(self._dims(), weights, token, slot, cache)
+        return gemma_cache.step(self._dims(), weights, token, slot, cache)
 
     def _forward(
         self,
-        image_tokens: jax.Array,
-        text: jax.Array,
-        mask_ar: jax.Array,
-        segment: jax.Array | None,
-    ) -> tuple[jax.Array, dict[str, Any]]:
-        # Returns the hidden states of the text [B, T, width].
+        image_tokens: ImageTokens,
+        text: Text,
+        mask_ar: Text,
+        segment: Text | None,
+    ) -> tuple[Float[Array, "batch text width"], dict[str, gemma.KV]]:
+        # Returns the hidden states of the text, and what the decoder gives beside them.
         n = image_tokens.shape[1]
         valid = text != 0
         x = self._llm.embed(text, self._table)
@@ -360,22 +372,8 @@ class Model(nn.Module):
         return hidden if skip else hidden[:, n:], out
 
 
-def load(
-    init_params: Mapping[str, Any],
-    tree: Mapping[str, Any],
-    model_cfg: Mapping[str, Any] | None = None,
-    dont_load: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Fits a loaded tree to the model: position embedding resized, embedding table extended.
-
-    Raises:
-        ValueError: tensors that are missing, unexpected or of another shape.
-    """
-    del model_cfg
-    if "lora" in init_params and "lora" not in tree:  # New ones, on a model that had none.
-        dont_load = (*dont_load, "lora/.*")
-    adapt = {
-        "img/pos_embedding": common.resize_position_embedding,
-        "llm/embedder/input_embedding": common.extend_embedding,
-    }
-    return common.merge(init_params, tree, dont_load=dont_load, adapt=adapt)
+LOADING = common.Loading(
+    adapt={f"img/{name}": adapt for name, adapt in siglip.LOADING.adapt.items()}
+    | {f"llm/{name}": adapt for name, adapt in gemma.LOADING.adapt.items()},
+    may_lack=("lora",),
+)

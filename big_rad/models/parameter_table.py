@@ -55,7 +55,7 @@ def subtree_totals(rows: Iterable[Parameter], depth: int = 2) -> list[Subtree]:
     return [Subtree(name, *totals[name]) for name in sorted(totals, key=lambda n: (n == "all", n))]
 
 
-def text(rows: list[Any]) -> str:
+def text(rows: list[Parameter] | list[Subtree]) -> str:
     """Returns a table of dataclasses of one kind."""
     return parameter_overview.make_table(
         rows,

@@ -5,12 +5,13 @@ Without a mask decoder it is the function of `paligemma.Model`, with the same pa
 them. Knows no tokens, prompts or files.
 """
 
+import dataclasses
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int
 
 from big_rad import trees
 from big_rad.models import mask_decoder, paligemma
@@ -35,15 +36,15 @@ class Model(paligemma.Model):
 
     def __call__(
         self,
-        image: jax.Array,
-        text: jax.Array,
-        mask_ar: jax.Array,
+        image: paligemma.Image,
+        text: paligemma.Text,
+        mask_ar: paligemma.Text,
         *,
-        segment: jax.Array | None = None,
-        mask_pos: jax.Array | None = None,
-        logits_pos: jax.Array | None = None,
+        segment: paligemma.Text | None = None,
+        mask_pos: Int[Array, "batch masks"] | None = None,
+        logits_pos: Int[Array, " positions"] | None = None,
         train: bool = False,
-    ) -> tuple[jax.Array, dict[str, Any]]:
+    ) -> tuple[Float[Array, "*positions vocab"], dict[str, Any]]:
         """Runs image and text through the model; see `paligemma.Model`.
 
         Args:
@@ -67,7 +68,12 @@ class Model(paligemma.Model):
             out["mask_logits"] = self.masks(out["img/encoded"], hidden, tuple(image.shape[1:3]))
         return logits, out
 
-    def masks(self, features: jax.Array, hidden: jax.Array, size: tuple[int, int]) -> jax.Array:
+    def masks(
+        self,
+        features: paligemma.Features,
+        hidden: Float[Array, "batch masks width"],
+        size: tuple[int, int],
+    ) -> Float[Array, "batch masks height_px width_px"]:
         """Decodes several masks of each image.
 
         Args:
@@ -91,20 +97,21 @@ class Model(paligemma.Model):
         return logits.reshape(b, k, *size)
 
 
-def load(
-    init_params: Mapping[str, Any],
-    tree: Mapping[str, Any],
-    model_cfg: Mapping[str, Any] | None = None,
-    dont_load: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Fits a loaded tree to the model, see `paligemma.load`.
+def check_mask_decoder(
+    init_params: Mapping[str, Any], tree: Mapping[str, Any], dont_load: Sequence[str]
+) -> None:
+    """Refuses to leave the trained mask decoder of a checkpoint out.
 
-    A tree without a mask decoder, such as PaliGemma's own, is completed by
-    `dont_load=("mask_decoder/.*",)`.
+    A tree without one, such as PaliGemma's own, is completed by `dont_load=("mask_decoder/.*",)`.
+
+    Args:
+        init_params: nested parameters of the model.
+        tree: nested tree of the checkpoint.
+        dont_load: patterns of names that keep their initial value.
 
     Raises:
-        ValueError: tensors that are missing, unexpected or of another shape; or a mask decoder
-            that `dont_load` would leave out.
+        ValueError: the tree has a mask decoder, and the model has none or `dont_load` leaves it
+            out.
     """
     if "mask_decoder" not in init_params and "mask_decoder" in tree:
         raise ValueError(
@@ -119,4 +126,6 @@ def load(
             f'of it out ({left[0]}); load it with --config.dont_load="()", or start another from '
             "random weights with a checkpoint converted by tools.convert --without-masks"
         )
-    return paligemma.load(init_params, tree, model_cfg, dont_load)
+
+
+LOADING = dataclasses.replace(paligemma.LOADING, check=check_mask_decoder)

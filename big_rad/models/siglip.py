@@ -4,22 +4,26 @@ The parameter tree is the `img` part of the original PaliGemma checkpoints, scan
 Knows nothing of text. Reference: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training".
 """
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+from jaxtyping import Array, Float
 
 from big_rad.models import attention_parts, common
 
+Tokens = Float[Array, "batch tokens width"]
 VARIANTS: dict[str, dict[str, Any]] = {
     "tiny": dict(width=96, depth=3, mlp_dim=288, num_heads=4, patch_size=14),
     "So400m/14": dict(width=1152, depth=27, mlp_dim=4304, num_heads=16, patch_size=14),
 }
 
 
-def sincos2d(rng: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -> jax.Array:
+def sincos2d(
+    rng: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
+) -> Float[Array, "1 tokens width"]:
     """Initialiser of a position embedding: sines and cosines of row and column.
 
     Args:
@@ -28,7 +32,7 @@ def sincos2d(rng: jax.Array, shape: tuple[int, ...], dtype: Any = jnp.float32) -
         dtype: of the result.
 
     Returns:
-        [1, n * n, width], values in [-1, 1]. Source: Chen et al. 2021 (MoCo v3), with a longest
+        Values in [-1, 1]. Source: Chen et al. 2021 (MoCo v3), with a longest
         wavelength of 2 pi * 100 patches.
     """
     del rng
@@ -43,11 +47,11 @@ class Attention(nn.Module):
     """Multi-head self-attention with biases, softmax in float32."""
 
     num_heads: int
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [B, N, width] to [B, N, width]."""
+    def __call__(self, x: Tokens) -> Tokens:
+        """Lets every token attend to every other of its image."""
         head_dim = x.shape[-1] // self.num_heads
         q, k, v = (
             nn.DenseGeneral((self.num_heads, head_dim), dtype=self.dtype, name=name)(x)
@@ -55,7 +59,7 @@ class Attention(nn.Module):
         )
         q, k, v = (x.swapaxes(1, 2) for x in (q * head_dim**-0.5, k, v))
         part = attention_parts.Part(k, v, None)
-        encoded = attention_parts.attend(q[:, :, None], (part,), 0.0)[:, :, 0].swapaxes(1, 2)
+        encoded = attention_parts.attend_parts(q[:, :, None], (part,), 0.0)[:, :, 0].swapaxes(1, 2)
         return nn.DenseGeneral(x.shape[-1], axis=(-2, -1), dtype=self.dtype, name="out")(encoded)
 
 
@@ -63,11 +67,11 @@ class MlpBlock(nn.Module):
     """Two dense layers with a tanh-approximated GELU between them."""
 
     mlp_dim: int
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [B, N, width] to [B, N, width]."""
+    def __call__(self, x: Tokens) -> Tokens:
+        """Maps each token by itself."""
         width = x.shape[-1]
         x = nn.gelu(nn.Dense(self.mlp_dim, dtype=self.dtype)(x), approximate=True)
         return nn.Dense(width, dtype=self.dtype)(x)
@@ -78,11 +82,11 @@ class EncoderBlock(nn.Module):
 
     mlp_dim: int
     num_heads: int
-    dtype: Any
+    dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: jax.Array, _: None) -> tuple[jax.Array, None]:
-        """Maps [B, N, width] to ([B, N, width], None), as `nn.scan` wants it."""
+    def __call__(self, x: Tokens, _: None) -> tuple[Tokens, None]:
+        """Returns the tokens after the block, and the None that `nn.scan` expects."""
         y = nn.LayerNorm(epsilon=1e-6, dtype=jnp.float32)(x).astype(self.dtype)
         y = Attention(self.num_heads, self.dtype, name="MultiHeadDotProductAttention_0")(y)
         x = x + y
@@ -96,13 +100,13 @@ class Transformer(nn.Module):
     depth: int
     mlp_dim: int
     num_heads: int
-    dtype: Any
+    dtype: DTypeLike
     scan: bool
     remat_policy: str
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """Maps [B, N, width] to [B, N, width]."""
+    def __call__(self, x: Tokens) -> Tokens:
+        """Returns the tokens after all blocks and the final norm."""
         layers = nn.scan(
             common.remat(EncoderBlock, self.remat_policy),
             variable_axes={"params": 0},
@@ -141,12 +145,12 @@ class Model(nn.Module):
 
     @nn.compact
     def __call__(
-        self, image: jax.Array, *, train: bool = False
-    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        self, image: Float[Array, "batch height_px width_px 3"], *, train: bool = False
+    ) -> tuple[Float[Array, "batch tokens features"], dict[str, Tokens]]:
         """Encodes images.
 
         Args:
-            image: [B, H, W, 3], values in the range of the configured normalisation.
+            image: values in the range of the configured normalisation.
             train: unused, kept for the shared interface (the tower has no dropout).
 
         Returns:
@@ -196,17 +200,4 @@ class Model(nn.Module):
         )
 
 
-def load(
-    init_params: Mapping[str, Any],
-    tree: Mapping[str, Any],
-    model_cfg: Mapping[str, Any] | None = None,
-    dont_load: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Fits a loaded tree to the tower; a position embedding of another grid is resized.
-
-    Raises:
-        ValueError: tensors that are missing, unexpected or of another shape.
-    """
-    del model_cfg
-    adapt = {"pos_embedding": common.resize_position_embedding}
-    return common.merge(init_params, tree, dont_load=dont_load, adapt=adapt)
+LOADING = common.Loading(adapt={"pos_embedding": common.resize_position_embedding})

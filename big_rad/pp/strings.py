@@ -109,7 +109,7 @@ def ask_pp(
     """Returns the string that asks a checkpoint, as `big_rad.evaluate` and `big_rad.predict` do.
 
     Args:
-        c: config with `image`, `tokenizer`, `codec` and `text`, see `weights.recipe.FIELDS`.
+        c: config with `image`, `tokenizer`, `codec` and `text`, see `weights.source_config.FIELDS`.
         task: "report", "vqa" or "detect".
         lang: "en" or "de".
         style: which context a report gets, see `pp.prompts.report_context`.

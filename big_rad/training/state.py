@@ -136,13 +136,13 @@ def initial_params(
     if config.get("model_init"):
         rows = flat["llm/embedder/input_embedding"].shape[0]
         tree, _ = load.read_tree(config.model_init, tokenizer, rows, trained=True, log=log)
-        params = models.get(config.model_name).load(params, tree, config.model, dont_load)
+        params = models.load(config.model_name, params, tree, dont_load)
     if config.get("model_init_img"):
         tree = weights.load(config.model_init_img, lazy=True, log=log)
         tree = tree.get("img", tree)
         # A tower trained alone has no projector to the language model: the present one stays.
         dont_load = () if "head" in tree else ("head/.*",)
-        image = models.get("siglip").load(params["img"], tree, dont_load=dont_load)
+        image = models.load("siglip", params["img"], tree, dont_load)
         params = {**params, "img": image}
     return params
 

@@ -1,6 +1,6 @@
 """Checkpoints of every format: `load(path)` reads any known format into a nested tree of arrays.
 
-Fitting a tree to a model (resizing, extending, accounting) is the model modules' `load`.
+Fitting a tree to a model (resizing, extending, accounting) is `models.load`.
 """
 
 import pathlib
@@ -12,6 +12,7 @@ import flax
 from big_rad.weights import npz, tensors
 from big_rad.workdir import run_dir
 
+Log = Callable[[str], None]
 _WHERE = (
     "PaliGemma 2 weights are on Kaggle (models/google/paligemma-2, framework JAX, for example "
     "paligemma2-3b-pt-224) and on Hugging Face (google/paligemma2-3b-pt-224-jax for the npz, "
@@ -19,16 +20,15 @@ _WHERE = (
     "licence to be accepted. Download it and give its path."
 )
 _TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".ckpt", ".safetensors")
-KINDS = ("npz", "orbax", "huggingface", "huggingface_siglip", "siglip_torch")
 
 
 def load(
     path: str | pathlib.Path,
     *,
     lazy: bool = False,
-    dtype: tensors.ByName = None,
-    sharding: tensors.ByName = None,
-    log: Callable[[str], None] = print,
+    dtype: tensors.Dtypes = None,
+    sharding: tensors.Shardings = None,
+    log: Log = print,
 ) -> dict[str, Any]:
     """Reads a checkpoint of any known format.
 
@@ -37,8 +37,8 @@ def load(
 
     Args:
         path: the file or folder.
-        lazy: give arrays that are read when `np.asarray` is called on them, so that the `load` of
-            a model module takes them one at a time.
+        lazy: give arrays that are read when `np.asarray` is called on them, so that
+            `models.load` takes them one at a time.
         dtype: what to convert to, or a function of the name; None keeps what is stored.
         sharding: where to put arrays, or a function of the name; None gives numpy arrays.
         log: receives what was left out on purpose.
@@ -57,34 +57,9 @@ def load(
     return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 
-def read(
-    path: str | pathlib.Path, *, log: Callable[[str], None] = print
-) -> dict[str, tensors.Lazy]:
+def read(path: str | pathlib.Path, *, log: Log = print) -> dict[str, tensors.Lazy]:
     """Lists a checkpoint of any known format as flat lazy arrays; see `load`."""
-    kind_of = kind(path)
-    if kind_of == "npz":
-        flat = npz.read(path)
-        from big_rad.weights import infer, unusable
-
-        unusable.check(flat, str(path))
-        infer.check_version(flat, str(path))
-        return flat
-    # Each of these imports takes its time, and npz needs none of them.
-    if kind_of == "orbax":
-        from big_rad.weights import orbax
-
-        return orbax.read(path, log=log)[0]
-    if kind_of == "huggingface":
-        from big_rad.weights import huggingface
-
-        return huggingface.read(path, log=log)[1]
-    if kind_of == "huggingface_siglip":
-        from big_rad.weights import huggingface
-
-        return huggingface.read_siglip(path, log=log)[1]
-    from big_rad.weights import siglip_torch
-
-    return siglip_torch.read(path, log=log)
+    return _READERS[kind(path)](path, log)
 
 
 def kind(path: str | pathlib.Path) -> str:
@@ -145,3 +120,49 @@ def check(path: str | pathlib.Path) -> None:
         if run_dir.is_run(file):
             run_dir.locate(file)  # Says which steps there are.
         raise FileNotFoundError(f"checkpoint {str(file)!r} does not exist. {_WHERE}")
+
+
+def _read_npz(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:
+    from big_rad.weights import infer, unusable
+
+    del log
+    flat = npz.read(path)
+    unusable.check(flat, str(path))
+    infer.check_version(flat, str(path))
+    return flat
+
+
+# Each of the imports below takes its time, and npz needs none of them.
+def _read_run(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:
+    from big_rad.weights import orbax
+
+    return orbax.read(path, log=log)[0]
+
+
+def _read_huggingface(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:
+    from big_rad.weights import huggingface
+
+    return huggingface.read(path, log=log)[1]
+
+
+def _read_huggingface_siglip(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:
+    from big_rad.weights import huggingface
+
+    return huggingface.read_siglip(path, log=log)[1]
+
+
+def _read_siglip_torch(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:
+    from big_rad.weights import siglip_torch
+
+    return siglip_torch.read(path, log=log)
+
+
+# How each kind of checkpoint is listed as flat lazy arrays.
+_READERS: dict[str, Callable[[str | pathlib.Path, Log], dict[str, tensors.Lazy]]] = {
+    "npz": _read_npz,
+    "orbax": _read_run,
+    "huggingface": _read_huggingface,
+    "huggingface_siglip": _read_huggingface_siglip,
+    "siglip_torch": _read_siglip_torch,
+}
+KINDS = tuple(_READERS)

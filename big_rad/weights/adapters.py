@@ -117,7 +117,7 @@ def _read(file: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         raise ValueError(hint) from e
 
 
-def _digest(matrix: Any) -> str:
+def _digest(matrix: tensors.Lazy | np.ndarray) -> str:
     # Of the values as a frozen model keeps them, whatever they are stored in.
     values = np.ascontiguousarray(np.asarray(matrix).astype(ml_dtypes.bfloat16))
     return hashlib.sha256(values.view(np.uint16).tobytes()).hexdigest()

@@ -12,9 +12,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from jax.typing import DTypeLike
 
 from big_rad.models import common
 from big_rad.pp import tokenizer_json
+from big_rad.pp.tokenizer import Tokenizer
 from big_rad.weights import hf_config, hf_layout, infer, mask_decoder, tensors
 
 _GEMMA = """\
@@ -40,10 +42,10 @@ _TOKENIZER_FILES = (
 def save(
     folder: pathlib.Path,
     model_cfg: Mapping[str, Any],
-    flat: Mapping[str, Any],
-    tokenizer: Any = None,
+    flat: Mapping[str, common.ArrayInfo],
+    tokenizer: Tokenizer | str | pathlib.Path | None = None,
     *,
-    dtype: Any = None,
+    dtype: DTypeLike | None = None,
     max_shard_bytes: int = 2**31,
     image_token: int | None = None,
     cc_by_nc_sa: bool = False,
@@ -117,7 +119,7 @@ def _check_function(model_cfg: Mapping[str, Any], allow_other_mask: bool) -> Non
 
 
 def _split_masks(
-    model_cfg: Mapping[str, Any], flat: Mapping[str, Any], without: bool
+    model_cfg: Mapping[str, Any], flat: Mapping[str, common.ArrayInfo], without: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     # Returns the parameters of the two towers, and those of the mask decoder that is written.
     prefix, cfg = "mask_decoder/", model_cfg.get("mask_decoder")
@@ -140,10 +142,10 @@ def _split_masks(
 
 def _write_weights(
     folder: pathlib.Path,
-    flat: Mapping[str, Any],
+    flat: Mapping[str, common.ArrayInfo],
     head: Mapping[str, tensors.Lazy],
     axes: Mapping[str, Mapping[str, int]],
-    dtype: Any,
+    dtype: DTypeLike | None,
     max_shard_bytes: int,
 ) -> None:
     import safetensors.numpy
@@ -177,10 +179,10 @@ def _write_weights(
 
 
 def _plan(
-    flat: Mapping[str, Any],
+    flat: Mapping[str, common.ArrayInfo],
     head: Mapping[str, tensors.Lazy],
-    axes: Mapping[str, Any],
-    dtype: Any,
+    axes: Mapping[str, Mapping[str, int]],
+    dtype: DTypeLike | None,
     max_shard_bytes: int,
 ) -> list[tuple[str, int, int]]:
     # Which tensor goes into which shard, in the order in which `_pieces` gives them.
@@ -201,10 +203,10 @@ def _plan(
 
 
 def _pieces(
-    flat: Mapping[str, Any],
+    flat: Mapping[str, common.ArrayInfo],
     head: Mapping[str, tensors.Lazy],
-    axes: Mapping[str, Any],
-    dtype: Any,
+    axes: Mapping[str, Mapping[str, int]],
+    dtype: DTypeLike | None,
 ) -> Iterator[tuple[str, np.ndarray]]:
     for rule in hf_layout.RULES:
         value = np.asarray(flat[rule.ours])
@@ -215,7 +217,9 @@ def _pieces(
         yield mask_decoder.PREFIX + name, np.ascontiguousarray(value)
 
 
-def _write_tokenizer(folder: pathlib.Path, tokenizer: Any) -> None:
+def _write_tokenizer(
+    folder: pathlib.Path, tokenizer: Tokenizer | str | pathlib.Path | None
+) -> None:
     if tokenizer is None:
         return
     if isinstance(tokenizer, str | pathlib.Path):
@@ -267,5 +271,5 @@ def _preprocessor(image_size: int, tokens: int) -> dict[str, Any]:
     )
 
 
-def _write_json(path: pathlib.Path, value: Any, indent: int | None = 2) -> None:
+def _write_json(path: pathlib.Path, value: Mapping[str, Any], indent: int | None = 2) -> None:
     path.write_text(json.dumps(value, indent=indent, ensure_ascii=False), encoding="utf-8")

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import Shaped
 
 from big_rad.weights import rearrange, tensors
 
@@ -245,8 +246,8 @@ def to_ours(rule: Rule, source: Mapping[str, Any], axes: Mapping[str, int]) -> t
 
 
 def to_theirs(
-    rule: Rule, value: np.ndarray, axes: Mapping[str, int]
-) -> Iterator[tuple[str, np.ndarray]]:
+    rule: Rule, value: Shaped[np.ndarray, "*ours"], axes: Mapping[str, int]
+) -> Iterator[tuple[str, Shaped[np.ndarray, "*theirs"]]]:
     """Takes a parameter apart into tensors of the hub's names, in the order of `expected`."""
     depth = axes["depth"] if rule.stacked else 1
     _, piece = rearrange.shapes(rule.pattern, axes)

@@ -14,6 +14,7 @@ from typing import Any
 import flax
 import numpy as np
 
+from big_rad.pp.tokenizer import Tokenizer
 from big_rad.weights import hf_config, hf_export, hf_layout, mask_decoder, shards, tensors, unusable
 from big_rad.weights.mask_decoder import mask_decoder_from_torch as mask_decoder_from_torch
 
@@ -29,8 +30,8 @@ _LEFT_OUT = (
 def load(
     path: str | pathlib.Path,
     *,
-    dtype: tensors.ByName = None,
-    sharding: tensors.ByName = None,
+    dtype: tensors.Dtypes = None,
+    sharding: tensors.Shardings = None,
     final_logits_softcap: float | None = None,
     log: Log = print,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -134,7 +135,7 @@ def save(
     path: str | pathlib.Path,
     model_cfg: Mapping[str, Any],
     params: Mapping[str, Any],
-    tokenizer: Any = None,
+    tokenizer: Tokenizer | str | pathlib.Path | None = None,
     **options: Any,
 ) -> list[str]:
     """Writes a folder that transformers loads; see `hf_export.save` for the options.
@@ -161,7 +162,7 @@ def leave_out(names: Iterable[str], log: Log) -> list[str]:
 def check(
     source: Mapping[str, Any],
     expected: Mapping[str, tuple[int, ...]],
-    where: Any,
+    where: str | pathlib.Path,
     unexpected: Iterable[str],
     log: Log,
 ) -> dict[str, Any]:

@@ -11,10 +11,12 @@ from typing import Any
 import flax
 import numpy as np
 
+from big_rad.models import common
 from big_rad.weights import tensors
 
 PREFIX = "segmentation_head."
 HEADS = 8  # The tensors do not tell; the released code has 8.
+_Rule = tuple[str, str, tuple[int, ...]]  # (our name, their name, their shape)
 _ATTENTIONS = ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
 
 
@@ -122,20 +124,17 @@ def check_widths(flat: Mapping[str, Any], model_cfg: Mapping[str, Any], where: s
         )
 
 
-def _rules(
-    depth: int, dim: int, mlp_dim: int, features: int
-) -> Iterator[tuple[str, str, tuple[int, ...]]]:
-    """Yields (our name, their name, their shape)."""
+def _rules(depth: int, dim: int, mlp_dim: int, features: int) -> Iterator[_Rule]:
 
-    def linear(ours: str, name: str, out: int, into: int) -> Iterator[Any]:
+    def linear(ours: str, name: str, out: int, into: int) -> Iterator[_Rule]:
         yield f"{ours}/kernel", f"{name}.weight", (out, into)
         yield f"{ours}/bias", f"{name}.bias", (out,)
 
-    def norm(ours: str, name: str) -> Iterator[Any]:
+    def norm(ours: str, name: str) -> Iterator[_Rule]:
         yield f"{ours}/scale", f"{name}.weight", (dim,)
         yield f"{ours}/bias", f"{name}.bias", (dim,)
 
-    def attention(ours: str, name: str) -> Iterator[Any]:
+    def attention(ours: str, name: str) -> Iterator[_Rule]:
         for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
             yield from linear(f"{ours}/{part}", f"{name}.{part}", dim, dim)
 
@@ -154,6 +153,6 @@ def _rules(
     yield from linear("output_proj", "output_proj", 1, dim)
 
 
-def _turned(value: Any) -> tensors.Lazy:
+def _turned(value: common.ArrayInfo) -> tensors.Lazy:
     # Torch stores matrices as [out, in].
     return tensors.Lazy(value.shape[::-1], value.dtype, lambda: np.asarray(value).T)

@@ -1,14 +1,14 @@
 """The original npz format of big_vision: flat `/`-joined names, bf16 stored as void `|V2`.
 
-Arrays are read and written one at a time. Knows no model: fitting is the model modules' `load`.
+Arrays are read and written one at a time. Knows no model: fitting is `models.load`.
 """
 
 import os
 import pathlib
 import zipfile
 import zlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import IO, Any
 
 import flax
 import numpy as np
@@ -30,8 +30,8 @@ def split_subtree(path: str | pathlib.Path) -> tuple[pathlib.Path, str]:
 def load(
     path: str | pathlib.Path,
     *,
-    dtype: tensors.ByName = None,
-    sharding: tensors.ByName = None,
+    dtype: tensors.Dtypes = None,
+    sharding: tensors.Shardings = None,
 ) -> dict[str, Any]:
     """Reads an npz checkpoint, array by array, the largest first.
 
@@ -72,7 +72,7 @@ def read(path: str | pathlib.Path) -> dict[str, tensors.Lazy]:
                     shape, dtype = _header(f)
                 name = name or subtree.rsplit("/", 1)[-1]
                 array = tensors.Lazy(shape, dtype, _reader(file, member))
-                flat[name] = tensors.finite(array, name, file)
+                flat[name] = tensors.check_when_read(array, name, file)
     except (ValueError, EOFError, zipfile.BadZipFile, zlib.error) as e:
         raise ValueError(_unreadable(file, e)) from e
     if not flat:
@@ -107,7 +107,7 @@ def save(path: str | pathlib.Path, params: Mapping[str, Any]) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _header(f: Any) -> tuple[tuple[int, ...], np.dtype]:
+def _header(f: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     version = np.lib.format.read_magic(f)
     if version not in ((1, 0), (2, 0)):
         raise ValueError(f"npy version {version} is not supported")
@@ -122,7 +122,7 @@ def _header(f: Any) -> tuple[tuple[int, ...], np.dtype]:
     return shape, tensors.BFLOAT16 if dtype == np.dtype("V2") else dtype
 
 
-def _reader(file: pathlib.Path, member: str) -> Any:
+def _reader(file: pathlib.Path, member: str) -> Callable[[], np.ndarray]:
     def read_member() -> np.ndarray:
         try:
             with zipfile.ZipFile(file) as archive, archive.open(member) as f:
@@ -134,7 +134,7 @@ def _reader(file: pathlib.Path, member: str) -> Any:
     return read_member
 
 
-def _unreadable(file: pathlib.Path, why: Any) -> str:
+def _unreadable(file: pathlib.Path, why: Exception | str) -> str:
     return (
         f"checkpoint {str(file)!r} is no readable npz file ({why}). If it was downloaded, compare "
         "its size and checksum with the source and download it again."

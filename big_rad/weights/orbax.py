@@ -12,6 +12,7 @@ import numpy as np
 
 from big_rad.grounding import classes
 from big_rad.models import lora
+from big_rad.pp.tokenizer import Tokenizer
 from big_rad.weights import tensors
 from big_rad.workdir import checkpoint, run_dir
 
@@ -46,7 +47,7 @@ def read(
     flat = {}
     for keys, x in shapes.items():
         name, array = "/".join(keys), tensors.Lazy(x.shape, x.dtype, lambda k=keys: read_one(k))
-        flat[name] = tensors.finite(array, name, path)
+        flat[name] = tensors.check_when_read(array, name, path)
     return _merged(flat, meta)
 
 
@@ -62,7 +63,7 @@ def _merged(
     for name, place in lora.matrices(flat).items():
         arrays = [flat[n] for n in place]
 
-        def read(name: str = name, arrays: Any = arrays) -> np.ndarray:
+        def read(name: str = name, arrays: list[tensors.Lazy] = arrays) -> np.ndarray:
             return lora.merged(name, *map(np.asarray, arrays), spec)
 
         result[place[0]] = tensors.Lazy(arrays[0].shape, arrays[0].dtype, read)
@@ -74,7 +75,7 @@ def save(
     workdir: str | pathlib.Path,
     params: Mapping[str, Any],
     config: Mapping[str, Any],
-    tokenizer: Any = None,
+    tokenizer: Tokenizer | None = None,
 ) -> None:
     """Writes parameters as step 0 of a run directory, for `predict` and `model_init`.
 

@@ -1,12 +1,16 @@
-"""Moving axes between two layouts, written as patterns such as "(n h) d -> n d h".
+"""Moving axes between two layouts, written as patterns of einops such as "(n h) d -> n d h".
 
-A name is an axis, a bracket joins axes, "1" is an axis of length one. Knows no checkpoint.
+A name is an axis, a bracket joins axes, "1" is an axis of length one. A pattern without an arrow
+leaves an array as it is. Knows no checkpoint.
 """
 
 import math
+import re
 from collections.abc import Mapping
 
+import einops
 import numpy as np
+from jaxtyping import Shaped
 
 
 def shapes(pattern: str, sizes: Mapping[str, int]) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -16,26 +20,26 @@ def shapes(pattern: str, sizes: Mapping[str, int]) -> tuple[tuple[int, ...], tup
         pattern: "left -> right"; without an arrow both sides are the same.
         sizes: length of every axis.
     """
-    left, right = _parse(pattern)
-    return tuple(tuple(_length(g, sizes) for g in side) for side in (left, right))
+    left, arrow, right = pattern.partition("->")
+    return _shape(left, sizes), _shape(right if arrow else left, sizes)
 
 
-def apply(x: np.ndarray, pattern: str, sizes: Mapping[str, int]) -> np.ndarray:
+def apply(
+    x: Shaped[np.ndarray, "*left"], pattern: str, sizes: Mapping[str, int]
+) -> Shaped[np.ndarray, "*right"]:
     """Rearranges an array from the left layout of a pattern to the right one.
 
     Args:
         x: array in the left layout.
         pattern: see `shapes`.
-        sizes: length of every axis.
+        sizes: length of every axis; others may be among them.
 
     Returns:
         The array in the right layout, a view where numpy can make one.
     """
-    left, right = _parse(pattern)
-    axes = [a for group in left for a in group if a != "1"]
-    order = [axes.index(a) for group in right for a in group if a != "1"]
-    x = x.reshape([sizes[a] for a in axes]).transpose(order)
-    return x.reshape([_length(group, sizes) for group in right])
+    if "->" not in pattern:
+        return x
+    return einops.rearrange(x, pattern, **{a: sizes[a] for a in _AXIS.findall(pattern)})
 
 
 def invert(pattern: str) -> str:
@@ -44,25 +48,10 @@ def invert(pattern: str) -> str:
     return f"{right.strip()} -> {left.strip()}" if arrow else pattern
 
 
-def _parse(pattern: str) -> tuple[list[list[str]], list[list[str]]]:
-    left, arrow, right = pattern.partition("->")
-    return _groups(left), _groups(right if arrow else left)
+_AXIS = re.compile(r"[a-z]\w*")
+_GROUP = re.compile(r"\([^)]*\)|\w+")  # Axes that are joined, one axis, or 1.
 
 
-def _groups(side: str) -> list[list[str]]:
-    groups, joined = [], None
-    for token in side.replace("(", " ( ").replace(")", " ) ").split():
-        if token == "(":
-            joined = []
-        elif token == ")":
-            groups.append(joined)
-            joined = None
-        elif joined is not None:
-            joined.append(token)
-        else:
-            groups.append([token])
-    return groups
-
-
-def _length(group: list[str], sizes: Mapping[str, int]) -> int:
-    return math.prod(1 if a == "1" else sizes[a] for a in group)
+def _shape(side: str, sizes: Mapping[str, int]) -> tuple[int, ...]:
+    groups = [_AXIS.findall(group) for group in _GROUP.findall(side)]
+    return tuple(math.prod(sizes[axis] for axis in group) for group in groups)

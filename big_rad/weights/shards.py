@@ -8,7 +8,7 @@ import json
 import pathlib
 import pickle
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import ml_dtypes  # noqa: F401  (safetensors finds bfloat16 by this name's registration)
@@ -64,7 +64,7 @@ def read(files: Iterable[pathlib.Path]) -> dict[str, tensors.Lazy]:
         twice = sorted(result.keys() & found)
         if twice:
             raise ValueError(f"{file}: {', '.join(twice[:5])} were in an earlier shard already")
-        result |= {name: tensors.finite(x, name, file) for name, x in found.items()}
+        result |= {name: tensors.check_when_read(x, name, file) for name, x in found.items()}
     return result
 
 
@@ -79,7 +79,7 @@ def read_safetensors(file: pathlib.Path) -> dict[str, tensors.Lazy]:
     def open_file() -> Any:
         return safetensors.safe_open(file, framework="np", backend="pread")
 
-    def reader(name: str) -> Any:
+    def reader(name: str) -> Callable[[], np.ndarray]:
         def read_one() -> np.ndarray:
             with open_file() as f:
                 return f.get_tensor(name)
@@ -156,7 +156,7 @@ def _from_state_dict(loaded: Any, file: pathlib.Path) -> dict[str, tensors.Lazy]
             f"{file}: {', '.join(odd[:5])} are no tensors; re-save the state_dict alone"
         )
 
-    def reader(tensor: Any) -> Any:
+    def reader(tensor: torch.Tensor) -> Callable[[], np.ndarray]:
         def read_one() -> np.ndarray:
             if tensor.dtype == torch.bfloat16:
                 return tensor.contiguous().view(torch.int16).numpy().view(tensors.BFLOAT16)

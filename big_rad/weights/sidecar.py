@@ -62,7 +62,7 @@ def apply(fields: dict[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
     """Puts what was read into the fields of a checkpoint.
 
     Args:
-        fields: of `recipe.foreign`.
+        fields: of `source_config.foreign`.
         found: of `read`.
 
     Returns:

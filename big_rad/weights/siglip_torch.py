@@ -45,8 +45,8 @@ def load(
     path: str | pathlib.Path,
     *,
     num_heads: int | None = None,
-    dtype: tensors.ByName = None,
-    sharding: tensors.ByName = None,
+    dtype: tensors.Dtypes = None,
+    sharding: tensors.Shardings = None,
     log: Callable[[str], None] = print,
 ) -> dict[str, Any]:
     """Loads an image tower.

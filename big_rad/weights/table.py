@@ -6,6 +6,7 @@ padded vocabulary is cut: its spare rows stand for no token. One that is shorter
 vocabulary, or of another order of magnitude, belongs to another tokenizer.
 """
 
+import pathlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from big_rad.weights import tensors
 NAME = "llm/embedder/input_embedding"
 
 
-def check(rows: int, tokenizer: tokenizers.Tokenizer, where: Any) -> None:
+def check(rows: int, tokenizer: tokenizers.Tokenizer, where: str | pathlib.Path) -> None:
     """Refuses a table that belongs to another tokenizer.
 
     Args:
@@ -70,7 +71,7 @@ def unusable(tokenizer: tokenizers.Tokenizer, missing: Collection[str]) -> tuple
 
 
 def cut(
-    tree: Mapping[str, Any], rows: int, where: Any, log: Callable[[str], None]
+    tree: Mapping[str, Any], rows: int, where: str | pathlib.Path, log: Callable[[str], None]
 ) -> dict[str, Any]:
     """Leaves out the rows of a table that stand for no token.
 
@@ -96,7 +97,9 @@ def cut(
     return {**tree, "llm": {**tree["llm"], "embedder": embedder}}
 
 
-def say(missing: Collection[str], where: Any, log: Callable[[str], None], trained: bool) -> None:
+def say(
+    missing: Collection[str], where: str | pathlib.Path, log: Callable[[str], None], trained: bool
+) -> None:
     """Says which tokens have no trained row.
 
     Args:

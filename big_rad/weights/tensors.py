@@ -6,18 +6,23 @@ hand is in memory. Knows nothing of formats or of models.
 
 import hashlib
 import math
+import pathlib
 from collections.abc import Callable, Mapping
-from typing import Any
 
+import jax
 import ml_dtypes
 import numpy as np
+from jax.typing import DTypeLike
+from jaxtyping import Shaped
 
 from big_rad.models import common
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _EXPONENT = {"bfloat16": np.uint16(0x7F80), "float16": np.uint16(0x7C00)}  # All set: not finite.
 _PIECE = 2**20
-ByName = Any  # One value for all arrays, or a function of an array's name, or None.
+# One value for all arrays, or a function of an array's name, or None.
+Dtypes = DTypeLike | Callable[[str], DTypeLike | None] | None
+Shardings = jax.sharding.Sharding | Callable[[str], jax.sharding.Sharding | None] | None
 
 
 class Lazy:
@@ -31,7 +36,7 @@ class Lazy:
 
     __slots__ = ("_read", "dtype", "shape")
 
-    def __init__(self, shape: tuple[int, ...], dtype: Any, read: Callable[[], np.ndarray]):
+    def __init__(self, shape: tuple[int, ...], dtype: DTypeLike, read: Callable[[], np.ndarray]):
         self.shape, self.dtype, self._read = tuple(shape), np.dtype(dtype), read
 
     @property
@@ -49,7 +54,7 @@ class Lazy:
         """Size in bytes."""
         return self.size * self.dtype.itemsize
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None):
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None):
         value = self._read()
         return value if dtype is None else value.astype(dtype, copy=False)
 
@@ -57,7 +62,7 @@ class Lazy:
         return f"Lazy({self.shape}, {self.dtype})"
 
 
-def finite(array: Lazy, name: str, where: Any) -> Lazy:
+def check_when_read(array: Lazy, name: str, where: str | pathlib.Path) -> Lazy:
     """Returns the same array, whose reading refuses values that are not finite.
 
     Args:
@@ -77,7 +82,7 @@ def finite(array: Lazy, name: str, where: Any) -> Lazy:
     return Lazy(array.shape, array.dtype, read)
 
 
-def check_finite(value: np.ndarray, name: str, where: Any) -> None:
+def check_finite(value: Shaped[np.ndarray, "..."], name: str, where: str | pathlib.Path) -> None:
     """Refuses an array with values that are not finite.
 
     Args:
@@ -113,8 +118,8 @@ def check_finite(value: np.ndarray, name: str, where: Any) -> None:
 
 
 def materialise(
-    flat: Mapping[str, Any], dtype: ByName = None, sharding: ByName = None
-) -> dict[str, Any]:
+    flat: Mapping[str, common.ArrayInfo], dtype: Dtypes = None, sharding: Shardings = None
+) -> dict[str, np.ndarray | jax.Array]:
     """Reads arrays one after another, the largest first, while there is most room.
 
     Args:
@@ -136,7 +141,7 @@ def materialise(
     return {name: done[name] for name in flat}
 
 
-def sha256(name: str, value: Any) -> str:
+def sha256(name: str, value: common.ArrayInfo) -> str:
     """Returns the sha256 (hex) of an array's name, dtype, shape and contents in C order."""
     value = np.ascontiguousarray(np.asarray(value)).reshape(value.shape)
     digest = hashlib.sha256(f"{name} {value.dtype} {value.shape}".encode())
@@ -144,28 +149,28 @@ def sha256(name: str, value: Any) -> str:
     return digest.hexdigest()
 
 
-def dtype_of(dtype: Any) -> np.dtype:
+def dtype_of(dtype: DTypeLike) -> np.dtype:
     """Returns the numpy dtype of a name, a jax or a numpy dtype."""
     return BFLOAT16 if str(dtype) == "bfloat16" else np.dtype(dtype)
 
 
-def nbytes(value: Any) -> int:
+def nbytes(value: common.ArrayInfo) -> int:
     """Returns the size of an array in bytes, without reading it."""
     return math.prod(value.shape) * np.dtype(value.dtype).itemsize
 
 
-def count(flat: Mapping[str, Any]) -> int:
+def count(flat: Mapping[str, common.ArrayInfo]) -> int:
     """Returns the number of elements of all arrays."""
     return sum(math.prod(x.shape) for x in flat.values())
 
 
-def _of(by_name: ByName, name: str) -> Any:
+def _of(by_name: Dtypes | Shardings, name: str) -> DTypeLike | jax.sharding.Sharding | None:
     # A dtype class such as np.float32 is callable too, so functions are told by their kind.
     is_function = callable(by_name) and not isinstance(by_name, type) and not _is_dtype(by_name)
     return by_name(name) if is_function else by_name
 
 
-def _is_dtype(x: Any) -> bool:
+def _is_dtype(x: object) -> bool:
     try:
         np.dtype(x)
     except TypeError:
@@ -174,7 +179,10 @@ def _is_dtype(x: Any) -> bool:
 
 
 def problems(
-    held: Mapping[str, Any], wanted: Mapping[str, tuple[int, ...]], who: str, prefix: str = ""
+    held: Mapping[str, common.ArrayInfo],
+    wanted: Mapping[str, tuple[int, ...]],
+    who: str,
+    prefix: str = "",
 ) -> list[str]:
     """Accounts for tensors by name and shape.
 

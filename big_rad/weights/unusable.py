@@ -11,6 +11,9 @@ from typing import Any
 
 import ml_dtypes
 import numpy as np
+from jax.typing import DTypeLike
+
+from big_rad.models import common
 
 _FLOATS = tuple(map(np.dtype, ("float16", ml_dtypes.bfloat16, "float32", "float64")))
 _CONSTANTS = re.compile(r"(.*\.)?(position_ids|inv_freq|embed_scale|normalizer)")
@@ -63,7 +66,7 @@ def check_folder(folder: pathlib.Path) -> None:
     raise ValueError(_merge_first(folder, base or "BASE_MODEL", "adapter_config.json"))
 
 
-def check(stored: Mapping[str, Any], where: Any) -> None:
+def check(stored: Mapping[str, common.ArrayInfo], where: str | pathlib.Path) -> None:
     """Refuses tensors that are no plain weights: adapters of PEFT, and quantised ones.
 
     Args:
@@ -106,7 +109,7 @@ def remark(config: Mapping[str, Any], where: str) -> str:
     return f"{where}: quantization_config ({method}) is ignored: the weights are not quantised"
 
 
-def _kind(dtype: Any) -> str:
+def _kind(dtype: DTypeLike) -> str:
     name = np.dtype(dtype).name
     return "unknown 8-bit (FP8?)" if name == "void8" else name
 

@@ -7,7 +7,7 @@ import pytest
 
 from big_rad.inference import load
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import npz, recipe
+from big_rad.weights import npz, source_config
 from tests.helpers import foreign
 
 TINY = tokenizers.load("tiny")
@@ -106,4 +106,4 @@ def test_what_is_guessed_of_an_npz_is_said_and_its_sidecar_is_believed(tmp_path)
 )
 def test_a_model_points_if_the_tokens_it_needs_are_trained(sets, masks, missing, points):
     tokenizer = tokenizers.load("tiny", sets)
-    assert recipe.tokenizer_points(tokenizer, masks, missing) == points
+    assert source_config.tokenizer_points(tokenizer, masks, missing) == points

@@ -8,7 +8,7 @@ import pytest
 
 from big_rad import evaluate, predict, trees
 from big_rad.inference import load
-from big_rad.weights import hf_config, recipe
+from big_rad.weights import hf_config, source_config
 from big_rad.workdir import checkpoint as checkpoint_files
 from tests.helpers import checkpoints, foreign
 from tools import convert
@@ -45,7 +45,7 @@ def test_text_settings_go_along_in_every_conversion(kind, tmp_path):
     found = [source, npz, folder, again]
     if kind == "released":
         found.append(converted(npz, tmp_path / "run", "orbax", **tokenizer))
-    assert [recipe.read(place)["text"] for place in found] == [want] * len(found)
+    assert [source_config.read(place)["text"] for place in found] == [want] * len(found)
     named = hf_config.read(folder).get(hf_config.TEXT)
     assert named == (None if want == RELEASED else want)  # Only what a reader would not assume.
 
@@ -63,11 +63,12 @@ def test_a_run_of_before_keeps_its_config_but_for_the_new_field(tmp_path):
 
 def test_an_npz_whose_sidecar_predates_the_field_is_used_as_its_codec_tells(tmp_path):
     path = foreign.write_npz(tmp_path, foreign.PADDED)
-    assert recipe.read(path)["text"] == AS_WRITTEN  # Without a sidecar it is PaliGemma itself.
+    # Without a sidecar it is PaliGemma itself.
+    assert source_config.read(path)["text"] == AS_WRITTEN
     for grid, want in ((None, AS_WRITTEN), (224, RELEASED)):
         beside = dict(model=foreign.cfg(foreign.PADDED), codec=dict(name="radgrounder", grid=grid))
         path.with_name("model.npz.json").write_text(json.dumps(beside), encoding="utf-8")
-        assert recipe.read(path)["text"] == want
+        assert source_config.read(path)["text"] == want
 
 
 def test_that_reports_are_cleaned_without_the_field_is_said(tmp_path):
@@ -75,7 +76,7 @@ def test_that_reports_are_cleaned_without_the_field_is_said(tmp_path):
     path, said = checkpoints.own(tmp_path / "run", config), []
     for read in (
         lambda: load.load(path, dtype=None, log=said.append),
-        lambda: recipe.read(path, log=said.append),
+        lambda: source_config.read(path, log=said.append),
     ):
         said.clear()
         read()

@@ -13,7 +13,7 @@ from jax import export
 import big_rad
 from big_rad.inference import decode, sampling
 from big_rad.inference import queue as queue_lib
-from big_rad.models import gemma_step, radgrounder
+from big_rad.models import gemma_cache, radgrounder
 from tests.helpers.table_model import EOS, Table, generate, one_hot
 
 NEW = 4
@@ -209,7 +209,7 @@ class Parts:
         logits, kv, valid, features = self.model.apply(
             {"params": params}, image, text, 0 * text, method=self.model.prefill
         )
-        cache = gemma_step.resize_cache(gemma_step.split_cache(kv), kv["k"].shape[2] + NEW)
+        cache = gemma_cache.resize_cache(gemma_cache.split_cache(kv), kv["k"].shape[2] + NEW)
         start = self.sampler.start
         return start(logits, cache, valid.sum(axis=1), keys, features=features).arrays()
 

@@ -34,7 +34,7 @@ def test_grouped_queries_are_ordered_kv_then_group_and_match_plain_loops(cap):
     q, k, v = draw(0, 2, 3, 5)
     mask = np.random.default_rng(1).random((2, 3, 5)) < 0.6
     mask[..., 0] = True
-    got = attention.attend(q.reshape(2, 3, 2, 3, 4), [k], [v], jnp.asarray(mask), cap)
+    got = attention.attend_dense(q.reshape(2, 3, 2, 3, 4), [k], [v], jnp.asarray(mask), cap)
     np.testing.assert_allclose(np.reshape(got, (2, 3, 6, 4)), naive(q, k, v, mask, cap), atol=1e-5)
 
 
@@ -42,9 +42,11 @@ def test_keys_in_pieces_equal_keys_in_one_piece():
     q, k, v = draw(2, 2, 3, 7)
     mask = jnp.asarray(np.random.default_rng(3).random((2, 3, 7)) < 0.7).at[..., 0].set(True)
     q = q.reshape(2, 3, 2, 3, 4)
-    whole = attention.attend(q, [k], [v], mask, 5.0)
+    whole = attention.attend_dense(q, [k], [v], mask, 5.0)
     parts = [slice(0, 2), slice(2, 3), slice(3, 7)]
-    pieces = attention.attend(q, [k[:, p] for p in parts], [v[:, p] for p in parts], mask, 5.0)
+    pieces = attention.attend_dense(
+        q, [k[:, p] for p in parts], [v[:, p] for p in parts], mask, 5.0
+    )
     np.testing.assert_allclose(whole, pieces, atol=1e-6)
 
 
@@ -53,7 +55,8 @@ def test_no_mask_equals_a_mask_of_ones():
     q = q.reshape(1, 3, 2, 3, 4)
     ones = jnp.ones((1, 3, 3), bool)
     np.testing.assert_array_equal(
-        attention.attend(q, [k], [v], None, 50.0), attention.attend(q, [k], [v], ones, 50.0)
+        attention.attend_dense(q, [k], [v], None, 50.0),
+        attention.attend_dense(q, [k], [v], ones, 50.0),
     )
 
 
@@ -63,7 +66,7 @@ def test_a_query_that_sees_nothing_gives_finite_values_and_gradients():
     mask = jnp.zeros((1, 2, 3), bool)
 
     def total(q, k, v):
-        return attention.attend(q, [k], [v], mask, 50.0).sum()
+        return attention.attend_dense(q, [k], [v], mask, 50.0).sum()
 
     value, grads = jax.jit(jax.value_and_grad(total, (0, 1, 2)))(q, k, v)
     assert np.isfinite(value) and all(np.isfinite(g).all() for g in grads)
@@ -74,7 +77,7 @@ def test_logits_and_softmax_are_float32_for_bf16_inputs():
     q = jnp.asarray([[[[[16.0, 1.0]]]]], jnp.bfloat16)
     k = jnp.asarray([[[[16.0, 0.0]], [[16.0, 1.0]]]], jnp.bfloat16)
     v = jnp.asarray([[[[0.0, 0.0]], [[1.0, 1.0]]]], jnp.bfloat16)
-    out = attention.attend(q, [k], [v], None, 0.0)
+    out = attention.attend_dense(q, [k], [v], None, 0.0)
     assert out.dtype == jnp.bfloat16
     np.testing.assert_allclose(np.float32(out).ravel(), 1 / (1 + np.exp(-1)), rtol=4e-3)
 
@@ -142,7 +145,7 @@ def test_structured_attention_equals_dense_in_value_and_gradient_on_ragged_block
 
     def reference(q, k, v):
         rows = attention.last_rows(dense, skip)
-        return attention.attend(q[:, skip:], [k], [v], rows, 3.0) * seen
+        return attention.attend_dense(q[:, skip:], [k], [v], rows, 3.0) * seen
 
     assert_equal_with_gradients(structured, reference, q, k, v)
 
@@ -161,7 +164,7 @@ def test_the_fused_layout_equals_dense_without_a_cap_in_value_and_gradient(skip)
 
     def reference(q, k, v):
         rows = attention.last_rows(dense, skip)
-        return attention.attend(q[:, skip:], [k], [v], rows, 0.0) * seen
+        return attention.attend_dense(q[:, skip:], [k], [v], rows, 0.0) * seen
 
     assert_equal_with_gradients(fused, reference, q, k, v)
 

@@ -4,8 +4,8 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from big_rad import trees
-from big_rad.models import gemma
+from big_rad import models, trees
+from big_rad.models import gemma, rope
 
 DIMS = dict(width=16, depth=2, mlp_dim=32, num_heads=4, num_kv_heads=2, head_dim=8, vocab_size=64)
 
@@ -126,6 +126,13 @@ def test_queries_are_scaled_by_head_dim_except_in_27b_by_width_over_heads():
     assert dims["gemma2_27b"].query_scale == pytest.approx(1 / 12)
 
 
+def test_explicit_fields_win_over_the_variant_and_missing_sizes_are_named():
+    dims = gemma.Model(variant="gemma2_27b", depth=3, query_scale=0.5, scan=False).dims()
+    assert (dims.depth, dims.query_scale, dims.scan, dims.width) == (3, 0.5, False, 4608)
+    with pytest.raises(ValueError, match="set depth, mlp_dim, num_heads, num_kv_heads, head_dim"):
+        gemma.Model(width=8).dims()
+
+
 def test_caps_are_50_for_attention_and_off_for_logits_by_default():
     dims = gemma.Model(variant="gemma2_2b").dims()
     assert (dims.attn_logits_softcap, dims.final_logits_softcap) == (50.0, 0.0)
@@ -172,7 +179,7 @@ def test_text_embeddings_are_rows_of_the_table_times_the_root_of_the_width(param
 
 
 def rotated(x, positions):
-    return gemma.apply_rope(x, gemma.make_rope(positions, x.shape[-1]))
+    return rope.apply_rope(x, rope.make_rope(positions, x.shape[-1]))
 
 
 def test_position_zero_is_not_rotated():
@@ -227,7 +234,7 @@ def test_the_widening_product_has_the_gradients_of_a_plain_one(dtype, atol):
     rng = np.random.default_rng(5)
     shapes = ((2, 3, 4), (4, 7), (2, 3, 7))
     x, w, d = (jnp.asarray(rng.standard_normal(s), dtype) for s in shapes)
-    got, got_vjp = jax.vjp(gemma._widen, x, w)
+    got, got_vjp = jax.vjp(gemma.up_projection, x, w)
     want, want_vjp = jax.vjp(jnp.dot, x, w)
     np.testing.assert_array_equal(got, want)
     for a, b in zip(got_vjp(d), want_vjp(d), strict=True):
@@ -299,7 +306,7 @@ def test_attending_to_a_cache_equals_the_whole_sequence(params, row, reference):
 
 def test_load_extends_the_table_and_names_what_does_not_fit(params):
     init = dict(params, embedder={"input_embedding": np.zeros((72, 16), np.float32)})
-    got = gemma.load(init, params)["embedder"]["input_embedding"]
+    got = models.load("gemma", init, params)["embedder"]["input_embedding"]
     np.testing.assert_array_equal(got[:64], params["embedder"]["input_embedding"])
     with pytest.raises(ValueError, match="shape: embedder/input_embedding"):
-        gemma.load(params, init)
+        models.load("gemma", params, init)

@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import trees
+from big_rad import models, trees
 from big_rad.models import gemma, lora
 from big_rad.training import losses
 
@@ -36,7 +36,7 @@ def test_the_shapes_are_those_of_the_decoder_and_only_the_subtree_lora_is_new(ti
     assert {n: x.shape for n, x in flat.items() if not n.startswith("lora/")} == {
         n: x.shape for n, x in plain.items()
     }
-    shapes = tiny.make().bind({})._dims().layer_shapes()
+    shapes = gemma.Model(**tiny.make().llm).dims().layer_shapes()
     assert shapes == {n: plain[f"llm/layers/{n}"].shape for n in LAYERS}
     assert sorted(n for n in flat if n.startswith("lora/")) == sorted(
         f"lora/{n}/{part}" for n in NAMES for part in "ab"
@@ -152,11 +152,9 @@ def test_numpy_trees_merge_to_the_same_numbers(adapted):
 
 
 def test_a_model_without_adapters_is_loaded_into_one_with_new_ones(tiny, adapted, batch):
-    from big_rad.models import paligemma
-
     _, model, _ = adapted
     init = jax.jit(model.init)(jax.random.key(1), *batch)["params"]
-    loaded = paligemma.load(init, tiny.params)
+    loaded = models.load("paligemma", init, tiny.params)
     jax.tree.map(np.testing.assert_array_equal, loaded["llm"], tiny.params["llm"])
     jax.tree.map(np.testing.assert_array_equal, loaded["lora"], init["lora"])
 

@@ -6,8 +6,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import trees
-from big_rad.models import gemma, gemma_step, paligemma
+from big_rad import models, trees
+from big_rad.models import gemma, gemma_cache, paligemma
 
 ISOLATED = "image_isolated"
 
@@ -480,7 +480,7 @@ def test_the_final_cap_is_the_same_in_forward_prefill_and_decode(tiny, cap):
         full, _ = model.apply(variables, tiny.image, longer, longer_ar)
         first, kv, valid, _ = model.apply(variables, tiny.image, text, mask_ar, method="prefill")
         kv = jax.tree.map(lambda x: jnp.pad(x, [(0, 0), (0, 0), (0, 1), (0, 0), (0, 0)]), kv)
-        weights, cache = model.decode_weights(params), gemma_step.split_cache(kv)
+        weights, cache = model.decode_weights(params), gemma_cache.split_cache(kv)
         second, _, hidden = model.decode_step(weights, last[:, 0], valid.sum(axis=1), cache)
         return full, first, second, hidden
 
@@ -510,12 +510,12 @@ def test_load_resizes_extends_and_names_each_problem_of_the_whole_tree(tiny):
     init = dict(flat)
     init["img/pos_embedding"] = np.zeros((1, 16, 16), np.float32)
     init["llm/embedder/input_embedding"] = np.zeros((70, 16), np.float32)
-    got = trees.flatten(paligemma.load(trees.unflatten(init), tiny.params))
+    got = trees.flatten(models.load("paligemma", trees.unflatten(init), tiny.params))
     assert {k: v.shape for k, v in got.items()} == {k: v.shape for k, v in init.items()}
     np.testing.assert_array_equal(got["img/head/bias"], flat["img/head/bias"])
     broken = dict(flat, **{"llm/lora": np.zeros(1), "img/head/bias": np.zeros(3)})
     del broken["llm/final_norm/scale"]
     with pytest.raises(ValueError) as e:
-        paligemma.load(tiny.params, trees.unflatten(broken))
+        models.load("paligemma", tiny.params, trees.unflatten(broken))
     for line in ("missing: llm/final_norm/scale", "unexpected: llm/lora", "shape: img/head/bias"):
         assert line in str(e.value)

@@ -3,6 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from big_rad import models
 from big_rad.models import radgrounder
 
 
@@ -34,7 +35,7 @@ def test_the_tree_is_that_of_paligemma(pair, tiny):
         jax.eval_shape(m.init, jax.random.key(0), tiny.image[:1], text, 0 * text) for m in pair
     ]
     assert trees[0] == trees[1]
-    loaded = radgrounder.load(trees[1]["params"], tiny.params)
+    loaded = models.load("radgrounder", trees[1]["params"], tiny.params)
     jax.tree.map(np.testing.assert_array_equal, loaded, tiny.params)
 
 
@@ -101,10 +102,10 @@ def test_a_tree_without_masks_starts_a_decoder_and_one_with_masks_is_not_dropped
 ):
     _, params = segmenting
     with pytest.raises(ValueError, match="mask_decoder"):
-        radgrounder.load(params, tiny.params)
-    loaded = radgrounder.load(params, tiny.params, dont_load=("mask_decoder/.*",))
+        models.load("radgrounder", params, tiny.params)
+    loaded = models.load("radgrounder", params, tiny.params, dont_load=("mask_decoder/.*",))
     jax.tree.map(np.testing.assert_array_equal, loaded, dict(params))
     with pytest.raises(ValueError, match="has a mask decoder and the model has none"):
-        radgrounder.load(tiny.params, params)
+        models.load("radgrounder", tiny.params, params)
     with pytest.raises(ValueError, match=r'trained mask decoder.*--config.dont_load="\(\)"'):
-        radgrounder.load(params, params, dont_load=("mask_decoder/.*",))
+        models.load("radgrounder", params, params, dont_load=("mask_decoder/.*",))

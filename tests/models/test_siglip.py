@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import trees
+from big_rad import models, trees
 from big_rad.models import siglip
 
 DIMS = dict(width=16, depth=2, mlp_dim=32, num_heads=2, patch_size=4)
@@ -156,10 +156,10 @@ def test_bf16_compute_is_bf16_and_stays_close(reference, params, image):
 
 def test_load_resizes_the_position_embedding_and_names_what_does_not_fit(params):
     init = dict(params, pos_embedding=np.zeros((1, 16, 16), np.float32))
-    got = siglip.load(init, params)
+    got = models.load("siglip", init, params)
     assert got["pos_embedding"].shape == (1, 16, 16)
     np.testing.assert_array_equal(got["head"]["kernel"], params["head"]["kernel"])
     with pytest.raises(ValueError, match="shape: pos_embedding"):
-        siglip.load(init, dict(params, pos_embedding=np.zeros((1, 3, 16), np.float32)))
+        models.load("siglip", init, dict(params, pos_embedding=np.zeros((1, 3, 16), np.float32)))
     with pytest.raises(ValueError, match="missing: head/bias"):
-        siglip.load(init, dict(params, head={"kernel": params["head"]["kernel"]}))
+        models.load("siglip", init, dict(params, head={"kernel": params["head"]["kernel"]}))

@@ -14,7 +14,7 @@ from big_rad.dicom import read as dicom_read
 from big_rad.grounding import codec as codecs
 from big_rad.pp import builder, check, prompts, strings
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import recipe
+from big_rad.weights import source_config
 from configs import common, finetune, public_vqa, radgrounder_det, radgrounder_seg
 from tests.helpers import checkpoints
 
@@ -209,7 +209,7 @@ def test_recipes_and_their_users_find_the_writer_where_it_was():
 
 def test_fine_tuning_trains_on_texts_as_they_are_written(tmp_path):
     folder = checkpoints.released(tmp_path / "released")
-    assert recipe.read(folder)["text"]["clean"] == "released"
+    assert source_config.read(folder)["text"]["clean"] == "released"
     source = tmp_path / "source"
     source.mkdir()
     lines = []

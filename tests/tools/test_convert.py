@@ -12,7 +12,7 @@ import torch
 from big_rad import predict, weights
 from big_rad.models import paligemma, radgrounder
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import huggingface, npz, orbax, recipe
+from big_rad.weights import huggingface, npz, orbax, source_config
 from big_rad.workdir import checkpoint
 from tests.helpers import foreign
 from tools import convert
@@ -101,13 +101,13 @@ def test_a_run_is_made_that_predict_can_load(source, tmp_path):
 def test_an_npz_made_of_a_released_folder_is_used_as_the_folder_is(source, tmp_path):
     run(source, tmp_path / "a.npz")
     (tmp_path / "tokenizer.model").write_bytes((source / "tokenizer.model").read_bytes())
-    want, got = recipe.read(source), recipe.read(tmp_path / "a.npz")
+    want, got = source_config.read(source), source_config.read(tmp_path / "a.npz")
     assert want["codec"] == got["codec"] == dict(name="radgrounder", grid=224)
     for field in ("model", "image"):
         assert got[field] == want[field]
     assert got["tokenizer"]["sets"] == want["tokenizer"]["sets"] == ["detection"]
     run(tmp_path / "a.npz", tmp_path / "run", to="orbax", tokenizer=tmp_path / "tokenizer.model")
-    made = recipe.read(tmp_path / "run")
+    made = source_config.read(tmp_path / "run")
     assert made["codec"] == want["codec"] and made["tokenizer"]["sets"] == ["detection"]
 
 

@@ -9,7 +9,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from big_rad.models import paligemma
+from big_rad import models
 from big_rad.weights import npz
 
 
@@ -153,7 +153,7 @@ def test_a_tensor_that_is_dropped_renamed_extra_or_transposed_is_named(change, t
         want = [f"shape: {name} is (2, 16, 32), the model has (2, 32, 16)"]
     np.savez(tmp_path / "a.npz", **arrays)
     with pytest.raises(ValueError) as e:
-        paligemma.load(tiny.params, npz.load(tmp_path / "a.npz"))
+        models.load("paligemma", tiny.params, npz.load(tmp_path / "a.npz"))
     problems = [line.strip() for line in str(e.value).splitlines()[1:-1]]
     assert problems == want
 

@@ -6,8 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from big_rad import trees, weights
-from big_rad.models import paligemma, siglip
+from big_rad import models, trees, weights
 from big_rad.weights import huggingface, npz, orbax, tensors
 
 CFG = dict(
@@ -94,7 +93,7 @@ def abstract(model, size, dtype=jnp.float32):
 
 def test_lazy_arrays_are_fitted_to_shapes_one_at_a_time(places, tiny):
     tree = weights.load(places["npz"], lazy=True)
-    got = paligemma.load(abstract(tiny.make(), 8, jnp.bfloat16), tree)
+    got = models.load("paligemma", abstract(tiny.make(), 8, jnp.bfloat16), tree)
     assert all(isinstance(x, jax.Array) and x.dtype == jnp.bfloat16 for x in jax.tree.leaves(got))
     want = jax.tree.map(lambda x: x.astype(jnp.bfloat16), tiny.params)
     jax.tree.map(np.testing.assert_array_equal, got, want)
@@ -102,7 +101,9 @@ def test_lazy_arrays_are_fitted_to_shapes_one_at_a_time(places, tiny):
 
 def test_more_rows_and_another_resolution_are_fitted_and_all_else_kept(places, tiny):
     model = tiny.make(llm=dict(vocab_size=80))
-    got = flat(paligemma.load(abstract(model, 16), weights.load(places["npz"], lazy=True)))
+    got = flat(
+        models.load("paligemma", abstract(model, 16), weights.load(places["npz"], lazy=True))
+    )
     want = flat(tiny.params)
     changed = {n for n in want if got[n].shape != want[n].shape}
     assert changed == {"img/pos_embedding", "llm/embedder/input_embedding"}
@@ -116,10 +117,12 @@ def test_more_rows_and_another_resolution_are_fitted_and_all_else_kept(places, t
 def test_what_dont_load_keeps_needs_a_value(places, tiny):
     tree = weights.load(places["npz"], lazy=True)
     with pytest.raises(ValueError, match="dont_load keeps img/head/bias, img/head/kernel"):
-        paligemma.load(abstract(tiny.make(), 8), tree, dont_load=("img/head/.*",))
+        models.load("paligemma", abstract(tiny.make(), 8), tree, dont_load=("img/head/.*",))
 
 
 def test_a_subtree_replaces_the_image_tower(places, tiny):
     tree = weights.load(f"{places['npz']}:img", lazy=True)
     initial = trees.unflatten({n: np.zeros_like(x) for n, x in flat(tiny.params["img"]).items()})
-    jax.tree.map(np.testing.assert_array_equal, siglip.load(initial, tree), tiny.params["img"])
+    jax.tree.map(
+        np.testing.assert_array_equal, models.load("siglip", initial, tree), tiny.params["img"]
+    )

@@ -159,7 +159,7 @@ def fit_table(
         path: the checkpoint.
         tokenizer: what it is to be used with.
         rows: of the model's table; spare ones of the checkpoint are left out, and missing ones are
-            for the model's own `load` to append.
+            for `models.load` to append.
         trained: whether the model is about to be trained.
         log: receives a line for each change.
 

@@ -13,12 +13,18 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
 
 from big_rad.models import attention, gemma
+from big_rad.models.rope import Rope, apply_rope, make_rope
 
 # Of each layer: `k` [B, kv, head_dim, S] and `v` [B, kv, S, head_dim], each in the order in which
 # its product reads it: on a CPU the other one takes twice as long.
-Cache = list[dict[str, jax.Array]]
+LayerCache = dict[
+    str,
+    Float[Array, "batch kv_heads head_dim slots"] | Float[Array, "batch kv_heads slots head_dim"],
+]
+Cache = list[LayerCache]
 _SLOTS = {"k": 3, "v": 2}  # The axis of S.
 
 
@@ -33,7 +39,7 @@ def prepare(dims: gemma.Dims, params: Mapping[str, Any]) -> dict[str, Any]:
         `layers`, a list with one dict a layer, `final_norm` and `embedder`, for `step`.
     """
 
-    def matrix(w: jax.Array) -> jax.Array:
+    def matrix(w: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
         return w.astype(dims.dtype_mm)
 
     def layer(i: int) -> dict[str, Any]:
@@ -56,8 +62,8 @@ def prepare(dims: gemma.Dims, params: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def split_cache(kv: Mapping[str, jax.Array]) -> Cache:
-    """Takes keys and values [depth, B, S, kv, head_dim], as `gemma.Model` gives them, apart."""
+def split_cache(kv: gemma.KV) -> Cache:
+    """Takes the keys and values of all layers, as `gemma.Model` gives them, apart."""
     return [
         {n: jnp.moveaxis(x[i], 1, _SLOTS[n]) for n, x in kv.items()}
         for i in range(next(iter(kv.values())).shape[0])
@@ -73,7 +79,7 @@ def empty_cache(dims: gemma.Dims, rows: int, slots: int) -> Cache:
 def resize_cache(cache: Cache, slots: int) -> Cache:
     """Returns a cache with S = `slots`: the last ones are left out, or zeros put behind them."""
 
-    def fit(x: jax.Array, axis: int) -> jax.Array:
+    def fit(x: Float[Array, "batch kv_heads _ _"], axis: int) -> Float[Array, "batch kv_heads _ _"]:
         x = jax.lax.slice_in_dim(x, 0, min(slots, x.shape[axis]), axis=axis)
         more = slots - x.shape[axis]
         return jnp.pad(x, [(0, more if i == axis else 0) for i in range(x.ndim)])
@@ -89,13 +95,15 @@ def join_caches(first: Cache, second: Cache) -> Cache:
     ]
 
 
-def insert_rows(cache: Cache, rows: jax.Array, new: Cache) -> Cache:
-    """Returns a cache with rows i32 [R] from another, whose slots may be fewer.
+def insert_rows(cache: Cache, rows: Int[Array, " new_rows"], new: Cache) -> Cache:
+    """Returns a cache in which `rows` are those of another, whose slots may be fewer.
 
     Rows beyond the last are left out; slots that the other has not stay as they are.
     """
 
-    def put(x: jax.Array, y: jax.Array, axis: int) -> jax.Array:
+    def put(
+        x: Float[Array, "batch kv_heads _ _"], y: Float[Array, "new_rows kv_heads _ _"], axis: int
+    ) -> Float[Array, "batch kv_heads _ _"]:
         where = [slice(None)] * x.ndim
         where[axis] = slice(y.shape[axis])
         return x.at[(rows, *where[1:])].set(y, mode="drop")
@@ -108,10 +116,10 @@ def insert_rows(cache: Cache, rows: jax.Array, new: Cache) -> Cache:
 def step(
     dims: gemma.Dims,
     weights: Mapping[str, Any],
-    token: jax.Array,
-    slot: jax.Array,
+    token: Int[Array, " batch"],
+    slot: Int[Array, " batch"],
     cache: Cache,
-) -> tuple[jax.Array, Cache, jax.Array]:
+) -> tuple[Float[Array, "batch vocab"], Cache, Float[Array, "batch width"]]:
     """Runs one token a row.
 
     Args:
@@ -130,7 +138,7 @@ def step(
     x = embedder.apply(table, token, method="encode")
     slots = cache[0]["v"].shape[2]
     mask = jnp.arange(slots) <= slot[:, None]
-    rope, new = gemma.make_rope(slot[:, None], dims.head_dim), []
+    rope, new = make_rope(slot[:, None], dims.head_dim), []
     for layer, kv in zip(weights["layers"], cache, strict=True):
         x, kv = _block(dims, layer, x, rope, mask, slot, kv)
         new.append(kv)
@@ -141,20 +149,19 @@ def step(
 def _block(
     dims: gemma.Dims,
     layer: Mapping[str, Any],
-    x: jax.Array,
-    rope: gemma.Rope,
-    mask: jax.Array,
-    slot: jax.Array,
-    kv: dict[str, jax.Array],
-) -> tuple[jax.Array, dict[str, jax.Array]]:
-    # x [B, width] through a block; mask bool [B, S].
+    x: Float[Array, "batch width"],
+    rope: Rope,
+    mask: Bool[Array, "batch slots"],
+    slot: Int[Array, " batch"],
+    kv: LayerCache,
+) -> tuple[Float[Array, "batch width"], LayerCache]:
     norms, heads, kv_heads = layer["norms"], dims.num_heads, dims.num_kv_heads
     y = _norm(x, norms["pre_attention_norm"]) @ layer["qkv"]
     y = y.reshape(x.shape[0], 1, heads + 2 * kv_heads, dims.head_dim)
     q, k, v = jnp.split(y, (heads, heads + kv_heads), axis=2)
-    q = gemma.apply_rope(q, rope) * (dims.query_scale or dims.head_dim**-0.5)
+    q = apply_rope(q, rope) * (dims.query_scale or dims.head_dim**-0.5)
     # Written before it is read: in the other order XLA copies the cache at every step.
-    kv = _write(kv, {"k": gemma.apply_rope(k, rope), "v": v}, slot)
+    kv = _write(kv, {"k": apply_rope(k, rope), "v": v}, slot)
     q = q.reshape(x.shape[0], kv_heads, heads // kv_heads, dims.head_dim)
     encoded = attention.attend_one(q, kv["k"], kv["v"], mask, dims.attn_logits_softcap)
     y = encoded.reshape(x.shape[0], -1) @ layer["out"]
@@ -164,13 +171,23 @@ def _block(
     return x + _norm(y, norms["post_ffw_norm"]), kv
 
 
-def _norm(x: jax.Array, scale: jax.Array) -> jax.Array:
+def _norm(
+    x: Float[Array, "batch width"], scale: Float[Array, " width"]
+) -> Float[Array, "batch width"]:
     return gemma.RMSNorm(parent=None).apply({"params": {"scale": scale}}, x)
 
 
-def _write(kv: dict[str, jax.Array], new: dict[str, jax.Array], slot: jax.Array) -> Any:
-    # Puts `k` and `v` [B, 1, kv, head_dim] into a layer's cache, each row at its own slot.
-    def put(x: jax.Array, y: jax.Array, axis: int) -> jax.Array:
+def _write(
+    kv: LayerCache,
+    new: dict[str, Float[Array, "batch 1 kv_heads head_dim"]],
+    slot: Int[Array, " batch"],
+) -> LayerCache:
+    # Puts `k` and `v` into a layer's cache, each row at its own slot.
+    def put(
+        x: Float[Array, "batch kv_heads _ _"],
+        y: Float[Array, "batch 1 kv_heads head_dim"],
+        axis: int,
+    ) -> Float[Array, "batch kv_heads _ _"]:
         one = lambda x, y, at: jax.lax.dynamic_update_slice_in_dim(x, y, at, axis - 1)  # noqa: E731
         return jax.vmap(one)(x, jnp.moveaxis(y, 1, axis), slot)
 
