@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from big_rad import evaluators, fields, models, registry, sharding
+from big_rad.config import defaults
 from big_rad.config import recipes as config_lib
 from big_rad.datasets import core
 from big_rad.evaluators import headlines
@@ -38,7 +39,8 @@ def check(config: Any) -> None:
             message names every one, with what it may be.
     """
     found = fields.problems(config, _options(config))
-    if not found:  # What follows needs values of the right kinds.
+    if not found:  # What follows needs every field, and values of the right kinds.
+        config = defaults.filled(config)
         parts = (_length, _mixture, _model, _sizes, _loss, _optimizer, _devices, _evals, _scores)
         found = [problem for part in parts for problem in part(config)]
     if len(found) == 1:
@@ -54,14 +56,14 @@ def check_best(config: Any) -> None:
         ValueError: it does not, it cannot say which step is the best (a count, or a share of
             errors with the mode "max"), or it is one of a test split.
     """
-    name, evals = config.get("ckpt_best", ""), config.get("evals", {})
-    if config.get("ckpt_best_mode", "max") not in ("max", "min"):
+    name, evals = config.ckpt_best, config.evals
+    if config.ckpt_best_mode not in ("max", "min"):
         raise ValueError('config.ckpt_best_mode: use "max" or "min"')
     if not name:
         return
     if wrong := headlines.unknown_score(name, evals):
         raise ValueError(f"config.ckpt_best is {name!r}: {wrong}")
-    if wrong := headlines.cannot_choose(name, evals, config.get("ckpt_best_mode", "max")):
+    if wrong := headlines.cannot_choose(name, evals, config.ckpt_best_mode):
         raise ValueError(f"config.ckpt_best is {name!r}: {wrong}")
     spec = evals[name.partition("/")[0]]
     if not spec.get("every", 0):
@@ -93,7 +95,7 @@ def _length(config: Any) -> Iterator[str]:
         yield from _said(config_lib.num_steps, config, 1)
     elif given != ["total_epochs"]:  # The steps of an epoch are known when the data are there.
         yield from _said(optim.check_warmup, config.schedule, config_lib.num_steps(config, 1))
-    batch, parts = config.input.batch_size, config.get("grad_accum", 1)
+    batch, parts = config.input.batch_size, config.grad_accum
     if batch % parts:
         yield (
             f"config.input.batch_size {batch} does not divide into config.grad_accum {parts} "
@@ -115,7 +117,7 @@ def _mixture(config: Any) -> Iterator[str]:
             continue
         yield from _source(f"config.input.{name}", config.input[name])
         yield from _ops(config, f"config.input.{name}.pp", config.input[name].get("pp"))
-    for name, spec in config.get("sources", {}).items():
+    for name, spec in config.sources.items():
         if name not in core.names():
             like = did_you_mean(name, core.names())
             yield f"config.sources.{name}: no such dataset; known: {', '.join(core.names())}{like}"
@@ -227,7 +229,7 @@ def _loss(config: Any) -> Iterator[str]:
 
 
 def _optimizer(config: Any) -> Iterator[str]:
-    given = config.get("optimizer_args", {})
+    given = config.optimizer_args
     known = optim.arguments(config.optimizer)
     yield from _unknown("config.optimizer_args", given, known)
     ranged = {k: v for k, v in given.items() if k in known and k in fields.OPTIMIZER}
@@ -241,7 +243,7 @@ def _optimizer(config: Any) -> Iterator[str]:
 
 
 def _evals(config: Any) -> Iterator[str]:
-    for name, spec in config.get("evals", {}).items():
+    for name, spec in config.evals.items():
         if "/" in name:
             yield f"config.evals: the name {name!r} has a slash, which parts evaluator and score"
         yield from _said(evaluators.check, name, spec)
@@ -256,7 +258,7 @@ def _evals(config: Any) -> Iterator[str]:
 
 def _scores(config: Any) -> Iterator[str]:
     # The names of scores: each has to be one that an evaluation will yield.
-    evals, summary = config.get("evals", {}), config.get("summary", {})
+    evals, summary = config.evals, config.summary
     if summary and not evals:
         yield (
             f"config.evals is empty, and config.summary names scores of it ({', '.join(summary)}): "

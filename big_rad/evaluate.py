@@ -22,7 +22,7 @@ from typing import Any
 import jax
 import ml_collections
 
-from big_rad import evaluators, files, runtime, weights
+from big_rad import evaluators, files, finetune, runtime, weights
 from big_rad.config import companions
 from big_rad.config import recipes as config_lib
 from big_rad.datasets import pointed
@@ -358,7 +358,7 @@ def _config(args: argparse.Namespace) -> Any:
     if args.folder != "default" and not args.data:
         raise ValueError(f"--folder={args.folder} goes with --data=folder")
     if args.config:
-        return config_lib.load(args.config)
+        return config_lib.load(args.config, finetune.fit)
     if args.data:
         return data_config(args.checkpoint, args.data, args.split, args.folder)
     config = ml_collections.ConfigDict(recipe.read(args.checkpoint))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from big_rad.config import defaults
 from big_rad.pp import strings
 from big_rad.registry import did_you_mean
 
@@ -31,7 +32,7 @@ def problems(
     Returns:
         A message for each field that is unknown, missing, or outside its range.
     """
-    missing = [n for n in REQUIRED if config.get(n) is None]
+    missing = [n for n in defaults.REQUIRED if config.get(n) is None]
     found = [f"config.{n} is missing; configs/common.py has every field" for n in missing]
     table = FIELDS
     if options:
@@ -375,8 +376,3 @@ FIELDS: dict[str, Any] = {
     "summary": {ANY: text(empty=False)},
     "eval_before": flag,
 }
-REQUIRED = (
-    *("seed", "log_training_steps", "ckpt_steps", "input", "tokenizer", "image", "model_name"),
-    *("model", "loss", "optimizer", "lr", "wd", "grad_clip_norm", "schedule", "lr_mults"),
-    *("wd_mults", "frozen_dtype", "mesh", "sharding_strategy"),
-)

@@ -22,6 +22,7 @@ from big_rad import (
     config_check,
     evaluators,
     files,
+    finetune,
     input_pipeline,
     models,
     runtime,
@@ -80,6 +81,7 @@ def train(
         FileNotFoundError: missing data or weights.
         ValueError: settings that cannot be.
     """
+    config = config_lib.completed(config.copy_and_resolve_references(), finetune.fit)
     config_check.check(config)
     past = resume.Past(config, workdir, allow_changes, log)
     try:
@@ -99,7 +101,7 @@ def train(
         raise
     if ending.how == "finished" and jax.process_index() == 0:
         log(f"page: {run_page.write(workdir)}")
-        tasks = {spec_lib.of(spec.type).task for spec in config.get("evals", {}).values()}
+        tasks = {spec_lib.of(spec.type).task for spec in config.evals.values()}
         for line in run_info.next_commands(workdir, data_dir, tasks):
             log(line)
     return metrics
@@ -121,8 +123,8 @@ def _train(
     workdir.mkdir(parents=True, exist_ok=True)
     start_time = time.monotonic()
     profiler = progress_lib.Profiler(profile, workdir / "profile")
-    runtime.use_compilation_cache(config.get("compilation_cache", ""))
-    for path in filter(None, (config.get("model_init"), config.get("model_init_img"))):
+    runtime.use_compilation_cache(config.compilation_cache)
+    for path in filter(None, (config.model_init, config.model_init_img)):
         weights.check(path)  # Before anything slow.
 
     # ---- Devices -----------------------------------------------------------------------------
@@ -132,7 +134,7 @@ def _train(
 
     # ---- Tokenizer and data ------------------------------------------------------------------
     if jax.process_index() == 0:
-        prepare.prepare(config.get("sources", {}), data_dir, log)
+        prepare.prepare(config.sources, data_dir, log)
     runtime.agree(True)  # The others wait.
     tokenizer = tokenizer_lib.load(config.tokenizer.path, tuple(config.tokenizer.sets))
     train_input = input_pipeline.make_train(config, config.seed, data_dir)
@@ -144,14 +146,14 @@ def _train(
     log(f"data: {train_input.examples_per_epoch} items, {total_steps} steps")
 
     # ---- Model and parameters ----------------------------------------------------------------
-    if config.get("card"):
+    if config.card:
         memory.check(config, tokenizer.padded_vocab_size, log)
     model = models.make(config.model_name, config.model, tokenizer.padded_vocab_size)
     log("attention: {}: {}".format(*model.choose_attention()))
 
     # ---- Evaluators: their data are opened before the weights are --------------------------------
-    best_by = config.get("ckpt_best", "").partition("/")[0]
-    opened = possible.open_all(config.get("evals", {}), data_dir, log, needed=best_by)
+    best_by = config.ckpt_best.partition("/")[0]
+    opened = possible.open_all(config.evals, data_dir, log, needed=best_by)
     specs = {name: config.evals[name] for name in opened.data}
     if jax.process_index() == 0:
         learned = [config.input[name] for name in config.input.data]
@@ -176,7 +178,7 @@ def _train(
     optimizer, rng = layout.optimizer, jax.random.key(config.seed)
 
     # ---- Resume, or start --------------------------------------------------------------------
-    checkpoints = checkpoint.Checkpointer(workdir, keep=config.get("ckpt_keep", 2), log=log)
+    checkpoints = checkpoint.Checkpointer(workdir, keep=config.ckpt_keep, log=log)
     at_end.callback(checkpoints.close)
     found, train_seconds, evaluated = checkpoints.restore(layout.target), 0.0, True
     first_step = found.step if found else 0
@@ -201,9 +203,7 @@ def _train(
     # ---- The step ----------------------------------------------------------------------------
     loss_fn = losses.get(config.loss, groups=mesh.shape["data"])
     train_step = jax.jit(
-        step_lib.make_train_step(
-            model, loss_fn, optimizer, config.get("grad_accum", 1), layout.guard
-        ),
+        step_lib.make_train_step(model, loss_fn, optimizer, config.grad_accum, layout.guard),
         donate_argnums=0,
         in_shardings=(layout.shardings, None, None),
         out_shardings=(layout.shardings, None),
@@ -228,8 +228,8 @@ def _train(
             metrics,
             specs,
             writer.rows(),
-            chosen=config.get("ckpt_best", ""),
-            lowest=config.get("ckpt_best_mode", "max") == "min",
+            chosen=config.ckpt_best,
+            lowest=config.ckpt_best_mode == "min",
         ):
             log(line)
         if metrics and not writer.has(step, metrics):  # A finished run may be run again.
@@ -271,7 +271,7 @@ def _train(
         except runtime.Stopped:
             return leave(first_step)
         note(first_step, metrics)
-    if config.get("eval_before") and not first_step:
+    if config.eval_before and not first_step:
         log("evaluating before the first step")
         try:
             note(0, evaluate(evals))
@@ -319,7 +319,7 @@ def _train(
     reported = total_steps
     try:
         # Where a checkpoint is chosen, what chooses it comes first: it may be the last one.
-        first = [n for n in evals if specs[n].get("every")] if config.get("ckpt_best") else []
+        first = [n for n in evals if specs[n].get("every")] if config.ckpt_best else []
         metrics = evaluate(first)
         best.see(total_steps, metrics)
         if best.step in (None, total_steps):
@@ -343,7 +343,7 @@ def _train(
         return leave(total_steps)
     note(reported, metrics)
     summary = {
-        alias: metrics.get(name, math.nan) for alias, name in config.get("summary", {}).items()
+        alias: metrics.get(name, math.nan) for alias, name in config.summary.items()
     } or headlines.default_summary(specs, metrics)
     summary |= {"seconds": round(seconds(), 1), "steps": total_steps}
     if best.step is not None:
@@ -428,7 +428,7 @@ def _end(message: str, code: int, at_once: bool = False) -> None:
 
 def _parse(argv: list[str]) -> list[str]:
     try:
-        return overrides.parse(argv)
+        return overrides.parse(argv, finish=finetune.fit)
     except overrides.CommandLineError as e:
         print(f"error: {e}", file=sys.stderr)
         sys.exit(2)

@@ -137,6 +137,7 @@ def test_optimizer_state_lies_where_its_parameter_lies_or_is_copied():
 EIGHT_DEVICES = """
     import jax, jax.numpy as jnp, ml_collections, numpy as np
     from big_rad import sharding, trees
+    from big_rad.config import defaults
     from big_rad.training import losses, optim
     from big_rad.training import step as train_step
     from big_rad.evaluators import functions
@@ -154,6 +155,7 @@ EIGHT_DEVICES = """
         schedule=(("img/(?!head/).*", None), (".*", dict(decay_type="constant"))),
         lr_mults=((".*", 1.0),), wd_mults=((".*", 1.0),),
     ))
+    defaults.fill(config)
     rng = np.random.default_rng(0)
     text = rng.integers(3, 64, (16, 9)).astype(np.int32)
     lengths = rng.integers(5, 10, (16, 1))  # Ragged, so that shards differ in their weight.

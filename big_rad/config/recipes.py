@@ -14,9 +14,11 @@ from typing import Any
 
 import ml_collections
 
-from big_rad.config import companions
+from big_rad.config import companions, defaults
 from big_rad.registry import did_you_mean
 
+Config = ml_collections.ConfigDict
+Finish = Callable[[Config], Config]  # of what a recipe returns, such as `finetune.fit`
 _FOLDER = "configs"
 
 
@@ -91,10 +93,11 @@ def locate(spec: str, log: Callable[[str], None] = _to_stderr) -> str:
     if parts[:1] == (_FOLDER,) and ".." not in parts and own.is_file():
         log(f"config: there is no {path} here; big_rad's own is used, {own}")
         return f"{own}{colon}{arg}"
+    written = "/".join(parts[-2:])  # However long the path before it is.
     names = sorted(f"{_FOLDER}/{p.name}" for p in recipes.glob("[!_]*.py") if p.name != "common.py")
     raise FileNotFoundError(
         f"config file {path!r} does not exist here ({pathlib.Path.cwd()}); the recipes of big_rad "
-        f"are {', '.join(names) or 'not beside it'}{did_you_mean(path, names)}"
+        f"are {', '.join(names) or 'not beside it'}{did_you_mean(written, names)}"
     )
 
 
@@ -116,10 +119,33 @@ def located(argv: Sequence[str]) -> list[str]:
     return found
 
 
-def load(spec: str) -> ml_collections.ConfigDict:
+def as_it_is(config: Config) -> Config:
+    """Returns a config as it is: the `Finish` of recipes that are whole."""
+    return config
+
+
+def completed(config: Config, finish: Finish = as_it_is) -> Config:
+    """Returns what a recipe has returned as a whole config, finished and with every field.
+
+    Args:
+        config: of the recipe; changed in place. Anything else that a file may return is left as it
+            is, for `config_check` to refuse.
+        finish: called first.
+    """
+    if isinstance(config, Config):
+        config = finish(config)
+        defaults.fill(config)
+    return config
+
+
+def load(spec: str, finish: Finish = as_it_is) -> Config:
     """Loads `path.py` or `path.py:arg`, see `locate`.
 
     `from configs import ...` in it means what `companions.recipes_of` says.
+
+    Args:
+        spec: the path, perhaps with an argument.
+        finish: see `completed`.
 
     Raises:
         FileNotFoundError: no such file.
@@ -129,7 +155,7 @@ def load(spec: str) -> ml_collections.ConfigDict:
     module = importlib.util.module_from_spec(module_spec)
     with companions.recipes_of(path):
         module_spec.loader.exec_module(module)
-        return module.get_config(arg or None)
+        return completed(module.get_config(arg or None), finish)
 
 
 def num_steps(config: Any, examples_per_epoch: int) -> int:

@@ -86,14 +86,14 @@ def predict(
     """
     params = _shapes(config, vocab_size)
     batch = batch_shapes(config) if batch is None else batch
-    micro = {k: _rows(x, config.get("grad_accum", 1)) for k, x in batch.items()}
+    micro = {k: _rows(x, config.grad_accum) for k, x in batch.items()}
     kept = _kept(config, vocab_size, micro)
     block = _block(config, vocab_size, micro)
     state, grads = state_parts(config, params)
     state.append(Part("a batch", "", 0, _bytes(batch) / GIB))
     updates = [dataclasses.replace(g, what="updates") for g in grads]
     summed = []
-    if config.get("grad_accum", 1) > 1:
+    if config.grad_accum > 1:
         what = "gradients, summed over microbatches"
         summed = [dataclasses.replace(g, what=what) for g in grads]
     own = Part("kept for the backward pass", "", 0, kept / GIB)
@@ -192,7 +192,7 @@ def fit(config: Any, vocab_size: int, card: float) -> dict[str, Any] | None:
         The fields to change, none if it fits as it is: more microbatches before more recomputation.
         None if even single rows with full recomputation do not fit.
     """
-    rows, now = config.input.batch_size, config.get("grad_accum", 1)
+    rows, now = config.input.batch_size, config.grad_accum
     accums = [n for n in range(now, rows + 1) if rows % n == 0]
     as_it_is = config.model.llm.get("remat_policy", "none")
 

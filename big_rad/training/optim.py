@@ -152,8 +152,8 @@ def make(config: Any, params: Mapping[str, Any], total_steps: int) -> Optimizer:
     parts = []
     if config.grad_clip_norm:
         parts.append(optax.clip_by_global_norm(config.grad_clip_norm))
-    preconditioner = _preconditioner(config.optimizer, dict(config.get("optimizer_args", {})))
-    parts.append(_stored(preconditioner, config.get("optimizer_state_dtype", "float32")))
+    preconditioner = _preconditioner(config.optimizer, dict(config.optimizer_args))
+    parts.append(_stored(preconditioner, config.optimizer_state_dtype))
     if config.wd:
         parts.append(_add_decay({n: config.wd * wd_mults[n] for n in kept}))
     parts.append(_scale_by_name(step_size))

@@ -121,9 +121,9 @@ def initial_params(
         FileNotFoundError: no such checkpoint.
         ValueError: tensors that do not fit.
     """
-    flat, dont_load = trees.flatten(target), tuple(config.get("dont_load", ()))
+    flat, dont_load = trees.flatten(target), tuple(config.dont_load)
     # Do not draw parameters that will be loaded: that would need room twice.
-    kept = (*dont_load, f"{lora.PREFIX}.*") if config.get("model_init") else (".*",)
+    kept = (*dont_load, f"{lora.PREFIX}.*") if config.model_init else (".*",)
     drawn = [n for n in flat if any(re.fullmatch(p, n) for p in kept)]
 
     def chosen(rng: jax.Array) -> dict[str, jax.Array]:
@@ -133,11 +133,11 @@ def initial_params(
     if drawn:
         flat |= jax.jit(chosen, out_shardings={n: flat[n].sharding for n in drawn})(rng)
     params = trees.unflatten(flat)
-    if config.get("model_init"):
+    if config.model_init:
         rows = flat["llm/embedder/input_embedding"].shape[0]
         tree, _ = load.read_tree(config.model_init, tokenizer, rows, trained=True, log=log)
         params = models.get(config.model_name).load(params, tree, config.model, dont_load)
-    if config.get("model_init_img"):
+    if config.model_init_img:
         tree = weights.load(config.model_init_img, lazy=True, log=log)
         tree = tree.get("img", tree)
         # A tower trained alone has no projector to the language model: the present one stays.

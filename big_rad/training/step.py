@@ -59,8 +59,7 @@ def make_guard(config: Any) -> Guard | None:
     Raises:
         ValueError: an unknown action, or a spike that is no factor above 1.
     """
-    spec = config.get("bad_steps") or {}
-    action, spike = spec.get("action", "stop"), float(spec.get("spike", 0.0))
+    action, spike = config.bad_steps.action, float(config.bad_steps.spike)
     if action not in _ACTIONS:
         raise ValueError(f"config.bad_steps.action is {action!r}; known: {', '.join(_ACTIONS)}")
     if spike and spike <= 1:

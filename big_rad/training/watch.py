@@ -28,11 +28,10 @@ class Watch:
     """
 
     def __init__(self, config: Any, workdir: str | pathlib.Path, first_step: int):
-        spec = config.get("bad_steps") or {}
-        self._skip = spec.get("action", "stop") == "skip"
-        self._most = spec.get("most", 100)
+        self._skip = config.bad_steps.action == "skip"
+        self._most = config.bad_steps.most
         self._batch_size = config.input.batch_size
-        self._share = config.input.get("max_reject_share", 0.01)
+        self._share = config.input.max_reject_share
         self._skipped = metric_writer.ListWriter(workdir, "skipped", first_step)
         self._rejected = metric_writer.ListWriter(workdir, "rejects", first_step)
         self._pending: list[tuple[int, Sequence[str], Any]] = []
@@ -107,8 +106,8 @@ class Best:
     """
 
     def __init__(self, config: Any, workdir: str | pathlib.Path, first_step: int):
-        self._name, self._rows = config.get("ckpt_best", ""), []
-        self._lowest = config.get("ckpt_best_mode", "max") == "min"
+        self._name, self._rows = config.ckpt_best, []
+        self._lowest = config.ckpt_best_mode == "min"
         if not self._name:
             return
         path = pathlib.Path(workdir) / "metrics.jsonl"

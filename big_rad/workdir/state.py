@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from big_rad.config import defaults
 from big_rad.config import recipes as config_lib
 from big_rad.models import counts
 from big_rad.workdir import info as run_info
@@ -146,7 +147,7 @@ def read(workdir: str | pathlib.Path) -> RunState:
     table = workdir / "parameters.txt"
     return RunState(
         workdir=workdir,
-        config=_json(workdir / "config.json", config_lib.from_json),
+        config=_json(workdir / "config.json", _config),
         starts=run_info.read(workdir),
         rows=_lines(metrics),
         summary=_json(workdir / "summary.json", json.loads) or {},
@@ -218,6 +219,10 @@ def _json(path: pathlib.Path, parse: Any) -> Any:
         return parse(path.read_text(encoding="utf-8"))
     except ValueError as e:
         raise ValueError(f"{path} is broken ({e}); remove it, or start the run again") from e
+
+
+def _config(text: str) -> config_lib.Config:
+    return defaults.filled(config_lib.from_json(text))
 
 
 def _lines(path: pathlib.Path) -> list[dict[str, Any]]:

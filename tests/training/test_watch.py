@@ -1,9 +1,9 @@
 import json
 import math
 
-import ml_collections
 import pytest
 
+from big_rad.config import defaults
 from big_rad.training import watch
 from big_rad.workdir import metric_writer, run_dir
 
@@ -13,11 +13,10 @@ SPIKE = dict(training_loss=90.0, l2_grads=0.5, bad_step=True)
 
 
 def config(**spec):
-    return ml_collections.ConfigDict(
-        dict(
-            bad_steps=dict(dict(action="stop", spike=0.0, most=2), **spec), input=dict(batch_size=4)
-        )
-    )
+    c = defaults.base()
+    c.bad_steps.update(dict(most=2) | spec)
+    c.input.batch_size = 4
+    return c
 
 
 def lines(path):
@@ -56,8 +55,9 @@ def test_skipped_steps_are_counted_listed_and_too_many_of_them_stop(tmp_path):
 
 
 def best_of(workdir, name, first_step=100, mode="max"):
-    fields = dict(ckpt_best=name, ckpt_best_mode=mode)
-    return watch.Best(ml_collections.ConfigDict(fields), workdir, first_step)
+    c = defaults.base()
+    c.ckpt_best, c.ckpt_best_mode = name, mode
+    return watch.Best(c, workdir, first_step)
 
 
 @pytest.mark.parametrize("mode, step", [("max", 20), ("min", 10)])
