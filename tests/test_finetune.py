@@ -16,7 +16,7 @@ from big_rad.metrics import bootstrap
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import memory, state
-from big_rad.workdir import checkpoint, metric_writer, run_dir
+from big_rad.workdir import checkpoint, run_dir
 from tests.helpers import finetuning, foreign, tiny_run
 from tests.helpers.folder_records import save_dicom
 from tools import convert
@@ -233,7 +233,7 @@ def test_the_chosen_step_is_the_one_that_is_reported_and_named(run):
     assert f"step {step} is reported, the best by {score}" in out
     assert f"the last is step {summary['steps']}" in out
     # Of the last step only what chooses is evaluated; everything is of the chosen one.
-    rows = metric_writer.read(workdir / "metrics.jsonl")
+    rows = run_dir.read_lines(workdir / "metrics.jsonl")
     last = [r for r in rows if r["step"] == summary["steps"]]
     assert not any(k.startswith(("report/", "vqa/")) for r in last for k in r)
     assert any(score in r for r in last)

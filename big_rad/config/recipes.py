@@ -8,22 +8,18 @@ import hashlib
 import importlib.util
 import json
 import pathlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ml_collections
 
+from big_rad import quiet
 from big_rad.config import companions, defaults
 from big_rad.registry import did_you_mean
 
 Config = ml_collections.ConfigDict
 Finish = Callable[[Config], Config]  # of what a recipe returns, such as `finetune.fit`
 _FOLDER = "configs"
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
@@ -68,7 +64,7 @@ def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(result)
 
 
-def locate(spec: str, log: Callable[[str], None] = _to_stderr) -> str:
+def locate(spec: str, log: Callable[[str], None] = quiet.to_stderr) -> str:
     """Finds the file of `path.py` or `path.py:arg`, from whatever folder one works in.
 
     A file of that path counts first. Where there is none, `configs/NAME.py` is the recipe of that

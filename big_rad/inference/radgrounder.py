@@ -7,12 +7,12 @@ display; boxes and masks are those of the stored image. Knows nothing of dataset
 import dataclasses
 import functools
 import pathlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from big_rad import quiet
 from big_rad.dicom import read as dicom_read
 from big_rad.grounding import boxes, classes, markup
 from big_rad.grounding import codec as codecs
@@ -107,7 +107,7 @@ class RadGrounder:
         Raises:
             CheckpointError: it is missing, damaged or of an unknown model.
         """
-        found = load_lib.load(checkpoint, dtype=None, log=log or _to_stderr)
+        found = load_lib.load(checkpoint, dtype=None, log=log or quiet.to_stderr)
         codec, image = found.fields["codec"], found.fields["image"]
         return cls(
             found.model,
@@ -407,10 +407,6 @@ def detect_question(organ: str, lang: str = "en") -> str:
 
 def _as_slice(image: Any) -> dicom_read.Slice:
     return inputs.read(image) if isinstance(image, str | pathlib.Path) else image
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def _fit(array: np.ndarray, length: int) -> np.ndarray:

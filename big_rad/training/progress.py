@@ -85,6 +85,21 @@ class Progress:
             self._mark, self._open = now, False
 
 
+class Clock:
+    """Seconds that a run has taken so far, those of earlier starts included."""
+
+    def __init__(self):
+        self._earlier, self._start = 0.0, time.monotonic()
+
+    def add(self, seconds: float) -> None:
+        """Counts the seconds of earlier starts."""
+        self._earlier += seconds
+
+    def seconds(self) -> float:
+        """Returns the seconds up to now."""
+        return self._earlier + time.monotonic() - self._start
+
+
 class Profiler:
     """Writes a trace of some steps, for https://ui.perfetto.dev or TensorBoard.
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -15,6 +15,7 @@ from big_rad.models import lora
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import optim
 from big_rad.training import step as step_lib
+from big_rad.workdir import checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +98,49 @@ def lay_out(config: Any, model: nn.Module, mesh: jax.sharding.Mesh, total_steps:
         lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=s), state, shardings
     )
     return Layout(model, config, optimizer, guard, shapes, shardings, target)
+
+
+def restore_or_begin(
+    layout: Layout,
+    checkpoints: checkpoint.Checkpointer,
+    rng: jax.Array,
+    tokenizer: tokenizers.Tokenizer,
+    log: Callable[[str], None] = print,
+) -> checkpoint.Restored:
+    """Returns the newest checkpoint of a run, or the state of step 0 if there is none.
+
+    Args:
+        layout: of the state.
+        checkpoints: of the run.
+        rng, tokenizer, log: see `Layout.begin`.
+
+    Returns:
+        The checkpoint; without one its `data` and `meta` are empty.
+
+    Raises:
+        Misfit: the checkpoint is of another model or optimizer.
+        CheckpointError: there are checkpoints, and none can be read.
+        FileNotFoundError, ValueError: see `Layout.begin`.
+    """
+    found = checkpoints.restore(layout.target)
+    return found or checkpoint.Restored(0, layout.begin(rng, tokenizer, log), {}, {})
+
+
+def restore_best(
+    layout: Layout, checkpoints: checkpoint.Checkpointer, steps: Sequence[int]
+) -> tuple[dict[str, Any], int]:
+    """Returns the state of the best checkpoint that can be used, and its step.
+
+    Args:
+        layout: of the state.
+        checkpoints: of the run.
+        steps: those that have a score, the best first; the newest checkpoint comes after them.
+    """
+    try:
+        found = checkpoints.restore(layout.target, first=steps)
+    except checkpoint.Misfit:  # Written before a start with another optimizer.
+        found = checkpoints.restore(layout.target)
+    return found.state, found.step
 
 
 def initial_params(

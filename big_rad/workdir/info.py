@@ -159,8 +159,14 @@ def read(workdir: str | pathlib.Path) -> list[dict[str, Any]]:
         raise ValueError(f"{path} is broken ({type(e).__name__}: {e}); remove it") from e
 
 
-def versions() -> dict[str, str]:
-    """Returns the versions of Python and of every package that is installed, by name."""
+def versions(packages: Collection[str] = ()) -> dict[str, str]:
+    """Returns the versions of packages, or of Python and every package that is installed.
+
+    Args:
+        packages: their names; without any, all are listed, by name.
+    """
+    if packages:
+        return {n: importlib.metadata.version(n) for n in packages}
     found = {
         d.metadata["Name"]: d.version
         for d in importlib.metadata.distributions()

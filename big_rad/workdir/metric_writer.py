@@ -97,13 +97,13 @@ class MetricWriter:
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns the lines so far; none in other processes."""
-        return [] if self._file is None else read(self._path)
+        return [] if self._file is None else run_dir.read_lines(self._path)
 
     def has(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Returns whether a line of this step holds all these values already."""
         line = _finite(metrics)
         return self._file is None or any(
-            r["step"] == step and line.items() <= r.items() for r in read(self._path)
+            r["step"] == step and line.items() <= r.items() for r in run_dir.read_lines(self._path)
         )
 
     def close(self) -> None:
@@ -168,7 +168,7 @@ class ListWriter:
         process = jax.process_index()
         self.path = pathlib.Path(workdir) / f"{name}{f'.{process}' if process else ''}.jsonl"
         _truncate(self.path, -1 if resume_step is None else resume_step)
-        self.count = len(read(self.path)) if self.path.exists() else 0
+        self.count = len(run_dir.read_lines(self.path)) if self.path.exists() else 0
 
     def write(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Adds what a step left out."""
@@ -180,11 +180,6 @@ class ListWriter:
         self.count += len(rows)
 
 
-def read(path: str | pathlib.Path) -> list[dict]:
-    """Returns the lines of a `metrics.jsonl`; a last line that was cut short is left out."""
-    return run_dir.read_lines(path)
-
-
 def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
     values = {k: float(v) for k, v in metrics.items()}
     return {k: v if math.isfinite(v) else None for k, v in values.items()}
@@ -192,7 +187,6 @@ def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
 
 def _truncate(path: pathlib.Path, step: int) -> None:
     if path.exists():
-        kept = [
-            json.dumps(row, ensure_ascii=False) + "\n" for row in read(path) if row["step"] <= step
-        ]
+        rows = (row for row in run_dir.read_lines(path) if row["step"] <= step)
+        kept = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
         files.write_whole(path, "".join(kept))
