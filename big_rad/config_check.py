@@ -6,12 +6,13 @@ no tokenizer.
 
 import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from big_rad import evaluators, fields, models, registry, sharding
 from big_rad.config import defaults
 from big_rad.config import recipes as config_lib
+from big_rad.config.defaults import Config
 from big_rad.datasets import core
 from big_rad.evaluators import headlines
 from big_rad.evaluators import spec as specs
@@ -28,7 +29,7 @@ _OF_FLAX = ("parent", "name")
 _LENGTHS = ("total_steps", "total_epochs", "total_examples")
 
 
-def check(config: Any) -> None:
+def check(config: Config) -> None:
     """Checks a config.
 
     Args:
@@ -49,7 +50,7 @@ def check(config: Any) -> None:
         raise ValueError(f"{len(found)} settings cannot be used:\n  " + "\n  ".join(found))
 
 
-def check_best(config: Any) -> None:
+def check_best(config: Config) -> None:
     """Checks that `config.ckpt_best` names a score that is evaluated while training.
 
     Raises:
@@ -78,7 +79,7 @@ def check_best(config: Any) -> None:
         )
 
 
-def _options(config: Any) -> dict[str, list[str]]:
+def _options(config: Config) -> dict[str, list[str]]:
     # Evaluator -> the options that its class takes, where the class can be found.
     found = {}
     evals = config.get("evals")
@@ -89,7 +90,7 @@ def _options(config: Any) -> dict[str, list[str]]:
     return found
 
 
-def _length(config: Any) -> Iterator[str]:
+def _length(config: Config) -> Iterator[str]:
     given = [n for n in _LENGTHS if config.get(n) is not None]
     if len(given) != 1:
         yield from _said(config_lib.num_steps, config, 1)
@@ -103,7 +104,7 @@ def _length(config: Any) -> Iterator[str]:
         )
 
 
-def _mixture(config: Any) -> Iterator[str]:
+def _mixture(config: Config) -> Iterator[str]:
     names = list(config.input.data)
     if not names:
         yield "config.input.data is empty: name at least one dataset with its weight"
@@ -141,7 +142,7 @@ def _source(place: str, spec: Mapping[str, Any]) -> Iterator[str]:
     yield from fields.check(f"{place}.expand", given, fields.EXPAND)
 
 
-def _model(config: Any) -> Iterator[str]:
+def _model(config: Config) -> Iterator[str]:
     try:
         cls = models.get(config.model_name).Model
     except (ValueError, AttributeError):
@@ -172,7 +173,7 @@ def _members(place: str, spec: Mapping[str, Any], cls: type) -> Iterator[str]:
     yield from fields.check(place, given, fields.MODEL)
 
 
-def _sizes(config: Any) -> Iterator[str]:
+def _sizes(config: Config) -> Iterator[str]:
     # Sizes that a model could not be made of, or would cut silently, and the codec of boxes.
     if config.get("codec", {}).get("name"):
         wrong = _said(get_codec, config.codec.name, config.codec.get("grid"))
@@ -203,11 +204,11 @@ def _sizes(config: Any) -> Iterator[str]:
         )
 
 
-def _devices(config: Any) -> Iterator[str]:
+def _devices(config: Config) -> Iterator[str]:
     yield from _said(sharding.check_rules, config.sharding_strategy, config.mesh)
 
 
-def _loss(config: Any) -> Iterator[str]:
+def _loss(config: Config) -> Iterator[str]:
     try:
         name, args, given = registry.parse_call(config.loss)
         takes = losses.LOSSES.get(name)
@@ -228,7 +229,7 @@ def _loss(config: Any) -> Iterator[str]:
         )
 
 
-def _optimizer(config: Any) -> Iterator[str]:
+def _optimizer(config: Config) -> Iterator[str]:
     given = config.optimizer_args
     known = optim.arguments(config.optimizer)
     yield from _unknown("config.optimizer_args", given, known)
@@ -242,7 +243,7 @@ def _optimizer(config: Any) -> Iterator[str]:
             yield f"config.schedule: give {' or '.join(both)} of {pattern!r}, not both"
 
 
-def _evals(config: Any) -> Iterator[str]:
+def _evals(config: Config) -> Iterator[str]:
     for name, spec in config.evals.items():
         if "/" in name:
             yield f"config.evals: the name {name!r} has a slash, which parts evaluator and score"
@@ -256,7 +257,7 @@ def _evals(config: Any) -> Iterator[str]:
         yield from (f"config.evals.{name}.codec: {w}" for w in wrong)
 
 
-def _scores(config: Any) -> Iterator[str]:
+def _scores(config: Config) -> Iterator[str]:
     # The names of scores: each has to be one that an evaluation will yield.
     evals, summary = config.evals, config.summary
     if summary and not evals:
@@ -271,7 +272,7 @@ def _scores(config: Any) -> Iterator[str]:
     yield from _said(check_best, config)
 
 
-def _ops(config: Any, place: str, pp: str | None, boxes: bool = True) -> Iterator[str]:
+def _ops(config: Config, place: str, pp: str | None, boxes: bool = True) -> Iterator[str]:
     # Ops that are not there or do not take their arguments; and those that differ from the config.
     wrong = list(_said(lambda: list(pp_builder.calls(pp)))) if pp else []
     yield from (f"{place}: {w}" for w in wrong)
@@ -281,7 +282,7 @@ def _ops(config: Any, place: str, pp: str | None, boxes: bool = True) -> Iterato
         yield from _blocks(config, place, pp)
 
 
-def _blocks(config: Any, place: str, pp: str) -> Iterator[str]:
+def _blocks(config: Config, place: str, pp: str) -> Iterator[str]:
     # Attention over packed rows is computed block by block: a text across a border is not seen.
     size = config.model.get("text_block", 0)
     for _, tok in pp_builder.calls(pp, only=("tok",)) if size else ():
@@ -292,17 +293,17 @@ def _blocks(config: Any, place: str, pp: str) -> Iterator[str]:
             )
 
 
-def _parameters(taker: Any) -> list[str]:
+def _parameters(taker: Callable[..., object]) -> list[str]:
     return list(inspect.signature(taker).parameters)
 
 
-def _unknown(place: str, given: Mapping[str, Any], known: Any) -> Iterator[str]:
+def _unknown(place: str, given: Mapping[str, Any], known: Collection[str]) -> Iterator[str]:
     for name in given:
         if name not in known:
             yield f"{place} has no {name!r}; known: {', '.join(known)}{did_you_mean(name, known)}"
 
 
-def _said(check: Any, *args: Any, **kwargs: Any) -> Iterator[str]:
+def _said(check: Callable[..., object], *args: object, **kwargs: object) -> Iterator[str]:
     # What another check raises, as a problem.
     try:
         check(*args, **kwargs)

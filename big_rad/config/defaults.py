@@ -8,6 +8,7 @@ big_rad/fields.py; a field that is added here needs a rule there.
 
 import ml_collections
 
+Config = ml_collections.ConfigDict
 CODEC = dict(name="radgrounder", grid=None)
 # Text settings of `config.text`: the name of a cleaner of report texts (see the op `clean`), ""
 # for none; and the most tokens of one text, without <bos> and <eos>.
@@ -24,7 +25,7 @@ REQUIRED = (
 _NORMS_AND_BIASES = r".*/(scale|bias)"
 
 
-def base() -> ml_collections.ConfigDict:
+def base() -> Config:
     """Returns a config with every field of the trainer."""
     c = ml_collections.ConfigDict()
     c.seed = 0
@@ -107,7 +108,7 @@ def base() -> ml_collections.ConfigDict:
     return c
 
 
-def fill(config: ml_collections.ConfigDict) -> None:
+def fill(config: Config) -> None:
     """Adds the fields that a config lacks, with their defaults, in place.
 
     Fields of `REQUIRED` and of `OF_CHECKPOINT` are left as they are. Of sections that are there,
@@ -126,7 +127,7 @@ def fill(config: ml_collections.ConfigDict) -> None:
                 _set(config, declared, name)
 
 
-def filled(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
+def filled(config: Config) -> Config:
     """Returns a copy of a config that has every field; see `fill`."""
     new = config.copy_and_resolve_references()
     fill(new)
@@ -134,15 +135,13 @@ def filled(config: ml_collections.ConfigDict) -> ml_collections.ConfigDict:
 
 
 def _fill_section(section: object, declared: object) -> None:
-    both = isinstance(section, ml_collections.ConfigDict), hasattr(declared, "items")
+    both = isinstance(section, Config), hasattr(declared, "items")
     for name in declared if all(both) else ():
         if name not in section:
             _set(section, declared, name)
 
 
-def _set(
-    section: ml_collections.ConfigDict, declared: ml_collections.ConfigDict, name: str
-) -> None:
+def _set(section: Config, declared: Config, name: str) -> None:
     # A placeholder stays one, so that a field without a value keeps its type.
     value = declared[name]
     section[name] = declared.get_ref(name) if value is None else value

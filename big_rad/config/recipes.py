@@ -17,12 +17,12 @@ from big_rad import quiet
 from big_rad.config import companions, defaults
 from big_rad.registry import did_you_mean
 
-Config = ml_collections.ConfigDict
+Config = defaults.Config
 Finish = Callable[[Config], Config]  # of what a recipe returns, such as `finetune.fit`
 _FOLDER = "configs"
 
 
-def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
+def parse_arg(arg: str | None, **defaults: Any) -> Config:
     """Reads `key=value,key=value` against typed defaults; a bare boolean key means True.
 
     Args:
@@ -154,7 +154,7 @@ def load(spec: str, finish: Finish = as_it_is) -> Config:
         return completed(module.get_config(arg or None), finish)
 
 
-def num_steps(config: Any, examples_per_epoch: int) -> int:
+def num_steps(config: Config, examples_per_epoch: int) -> int:
     """Returns the training steps that `total_steps`, `total_epochs` or `total_examples` gives.
 
     Raises:
@@ -174,7 +174,7 @@ def num_steps(config: Any, examples_per_epoch: int) -> int:
     return max(1, round(examples / config.input.batch_size))
 
 
-def changed(config: Any, fields: Mapping[str, Any]) -> ml_collections.ConfigDict:
+def changed(config: Config, fields: Mapping[str, Any]) -> Config:
     """Returns a copy of a config with some fields set, `{"model.llm.depth": 2}`."""
     new = config.copy_and_resolve_references()
     with new.unlocked():
@@ -182,29 +182,29 @@ def changed(config: Any, fields: Mapping[str, Any]) -> ml_collections.ConfigDict
     return new
 
 
-def to_json(config: Any) -> str:
+def to_json(config: Config | Mapping[str, Any]) -> str:
     """Returns the config as JSON, keys sorted."""
     plain = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config
     return json.dumps(plain, indent=1, sort_keys=True, default=_plain)
 
 
-def from_json(text: str) -> ml_collections.ConfigDict:
+def from_json(text: str) -> Config:
     """Inverse of `to_json`; sequences come back as tuples."""
     return ml_collections.ConfigDict(_tuples(json.loads(text)))
 
 
-def fingerprint(config: Any) -> str:
+def fingerprint(config: Config) -> str:
     """Returns the sha256 of the config's JSON."""
     return hashlib.sha256(to_json(config).encode()).hexdigest()
 
 
-def _plain(x: Any) -> Any:
+def _plain(x: object) -> Any:
     if isinstance(x, Mapping):
         return dict(x)
     raise TypeError(f"config: a value of type {type(x).__name__} has no JSON form; use a literal")
 
 
-def _tuples(x: Any) -> Any:
+def _tuples(x: object) -> Any:
     if isinstance(x, dict):
         return {k: _tuples(v) for k, v in x.items()}
     return tuple(_tuples(v) for v in x) if isinstance(x, list) else x

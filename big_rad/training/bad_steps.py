@@ -6,10 +6,11 @@ checks the notes when it logs.
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+from jaxtyping import Array, Float
 
+from big_rad.config.defaults import Config
 from big_rad.workdir import metric_writer, run_dir
 from big_rad.workdir.info import TrainingError
 
@@ -27,14 +28,14 @@ class BadStepMonitor:
         first_step: the step that the run goes on from.
     """
 
-    def __init__(self, config: Any, workdir: str | pathlib.Path, first_step: int):
+    def __init__(self, config: Config, workdir: str | pathlib.Path, first_step: int):
         self._skip = config.bad_steps.action == "skip"
         self._most = config.bad_steps.most
         self._batch_size = config.input.batch_size
         self._share = config.input.max_reject_share
         self._skipped = metric_writer.ListWriter(workdir, "skipped", first_step)
         self._rejected = metric_writer.ListWriter(workdir, "rejects", first_step)
-        self._pending: list[tuple[int, Sequence[str], Any]] = []
+        self._pending: list[tuple[int, Sequence[str], Mapping[str, Float[Array, ""]]]] = []
 
     def add_rejects(self, step: int, rows: Sequence[Mapping[str, str]]) -> None:
         """Lists the examples that a batch left out: `dataset`, `id`, `error`, `reason`.
@@ -53,7 +54,9 @@ class BadStepMonitor:
                 f"The last, {last['id']!r} of {last['dataset']}: {last['error']}: {last['reason']}"
             )
 
-    def add_step(self, step: int, ids: Sequence[str], metrics: Any) -> None:
+    def add_step(
+        self, step: int, ids: Sequence[str], metrics: Mapping[str, Float[Array, ""]]
+    ) -> None:
         """Notes a step whose metrics may still be on their way."""
         self._pending.append((step, ids, metrics))
 

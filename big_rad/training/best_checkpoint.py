@@ -4,6 +4,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+from big_rad.config.defaults import Config
 from big_rad.workdir import run_dir
 
 
@@ -16,7 +17,7 @@ class BestCheckpoint:
         first_step: the last of these.
     """
 
-    def __init__(self, config: Any, workdir: str | pathlib.Path, first_step: int):
+    def __init__(self, config: Config, workdir: str | pathlib.Path, first_step: int):
         self._name, self._rows = config.ckpt_best, []
         self._lowest = config.ckpt_best_mode == "min"
         if not self._name:

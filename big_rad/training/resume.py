@@ -14,6 +14,7 @@ import ml_collections
 
 from big_rad.config import defaults
 from big_rad.config import recipes as config_lib
+from big_rad.config.defaults import Config
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.workdir import checkpoint, run_dir
 from big_rad.workdir.info import TrainingError
@@ -46,7 +47,7 @@ class Past:
 
     def __init__(
         self,
-        config: Any,
+        config: Config,
         workdir: str | pathlib.Path,
         allow: bool = False,
         log: Callable[[str], None] = print,
@@ -162,7 +163,7 @@ def _settings(
 
 
 def _differences(
-    name: str, old: Any, new: Any, depth: int
+    name: str, old: object, new: object, depth: int
 ) -> Iterator[tuple[str, tuple[Any, Any]]]:
     if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
         if old != new:
@@ -189,7 +190,7 @@ def _keeps_order(name: str) -> bool:
     return field[0] == "input" and (field[1] in _SAME_ORDER or field[-1] == "pp")
 
 
-def _plain(config: Any) -> dict[str, Any]:
+def _plain(config: Config) -> dict[str, Any]:
     return config_lib.from_json(config_lib.to_json(config)).to_dict()
 
 
@@ -202,7 +203,7 @@ def _described(identity: Mapping[str, Any]) -> str:
     return f"{identity.get('items')} items" + (f" (sha256 {digest[:12]})" if digest else "")
 
 
-def _pair(old: Any, new: Any) -> str:
+def _pair(old: object, new: object) -> str:
     # Of preprocessing only the ops that differ.
     if isinstance(old, str) and isinstance(new, str) and "|" in old + new:
         ours, theirs = old.split("|"), new.split("|")

@@ -8,8 +8,10 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Key
 
 from big_rad import models, sharding, trees, weights
+from big_rad.config.defaults import Config
 from big_rad.inference import load
 from big_rad.models import lora
 from big_rad.pp import tokenizer as tokenizers
@@ -33,7 +35,7 @@ class Layout:
     """
 
     model: nn.Module
-    config: Any
+    config: Config
     optimizer: optim.Optimizer
     guard: step_lib.Guard | None
     shapes: Mapping[str, jax.ShapeDtypeStruct]
@@ -42,7 +44,7 @@ class Layout:
 
     def begin(
         self,
-        rng: jax.Array,
+        rng: Key[Array, ""],
         tokenizer: tokenizers.Tokenizer,
         log: Callable[[str], None] = print,
     ) -> dict[str, Any]:
@@ -58,7 +60,7 @@ class Layout:
             ValueError: tensors that do not fit.
         """
 
-        def draw(rng: jax.Array) -> dict[str, jax.Array]:
+        def draw(rng: Key[Array, ""]) -> dict[str, jax.Array]:
             drawn = trees.flatten(models.init_params(self.model, self.config, rng))
             return {n: p.astype(self.shapes[n].dtype) for n, p in drawn.items()}
 
@@ -73,7 +75,7 @@ class Layout:
         return {"params": params, **jax.jit(rest, out_shardings=shardings)(params)}
 
 
-def lay_out(config: Any, model: nn.Module, mesh: jax.sharding.Mesh, total_steps: int) -> Layout:
+def lay_out(config: Config, model: nn.Module, mesh: jax.sharding.Mesh, total_steps: int) -> Layout:
     """Returns the layout of a training's state; nothing is allocated.
 
     Args:
@@ -103,7 +105,7 @@ def lay_out(config: Any, model: nn.Module, mesh: jax.sharding.Mesh, total_steps:
 def restore_or_begin(
     layout: Layout,
     checkpoints: checkpoint.Checkpointer,
-    rng: jax.Array,
+    rng: Key[Array, ""],
     tokenizer: tokenizers.Tokenizer,
     log: Callable[[str], None] = print,
 ) -> checkpoint.Restored:
@@ -144,10 +146,10 @@ def restore_best(
 
 
 def initial_params(
-    config: Any,
-    draw: Callable[[jax.Array], dict[str, jax.Array]] | None,
+    config: Config,
+    draw: Callable[[Key[Array, ""]], dict[str, jax.Array]] | None,
     target: Mapping[str, Any],
-    rng: jax.Array | None,
+    rng: Key[Array, ""] | None,
     tokenizer: tokenizers.Tokenizer,
     log: Callable[[str], None] = print,
 ) -> dict[str, Any]:
@@ -170,7 +172,7 @@ def initial_params(
     kept = (*dont_load, f"{lora.PREFIX}.*") if config.model_init else (".*",)
     drawn = [n for n in flat if any(re.fullmatch(p, n) for p in kept)]
 
-    def chosen(rng: jax.Array) -> dict[str, jax.Array]:
+    def chosen(rng: Key[Array, ""]) -> dict[str, jax.Array]:
         new = draw(rng)
         return {n: new[n] for n in drawn}
 

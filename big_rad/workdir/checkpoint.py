@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jaxtyping import PyTree
 
 from big_rad import quiet, runtime
 from big_rad.grounding import classes
@@ -39,7 +40,7 @@ class Restored(NamedTuple):
     """A checkpoint: its step, the state, the data position and what lies beside."""
 
     step: int
-    state: Any
+    state: PyTree
     data: dict[str, Any]
     meta: dict[str, Any]
 
@@ -69,7 +70,9 @@ class Checkpointer:
         """Returns the newest whole checkpoint's step, or None."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: Any, data: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+    def save(
+        self, step: int, state: PyTree, data: Mapping[str, Any], meta: Mapping[str, Any]
+    ) -> None:
         """Starts saving; returns once the arrays are copied, and a step saved before is kept.
 
         Raises:
@@ -91,7 +94,7 @@ class Checkpointer:
         self._writing = step
 
     def restore(
-        self, abstract_state: Any, first: int | Sequence[int] | None = None
+        self, abstract_state: PyTree, first: int | Sequence[int] | None = None
     ) -> Restored | None:
         """Restores the newest checkpoint that is whole; damaged ones are moved to `damaged/`.
 
@@ -164,7 +167,7 @@ class Checkpointer:
             },
         )
 
-    def _read(self, step: int, wanted: Any) -> Restored:
+    def _read(self, step: int, wanted: PyTree) -> Restored:
         where = pathlib.Path(self._manager.directory) / str(step)
         beside = self._manager.restore(
             step, args=ocp.args.Composite(data=ocp.args.JsonRestore(), meta=ocp.args.JsonRestore())
@@ -227,7 +230,7 @@ class _NewestAndBest:
     def __init__(self, owner: Checkpointer):
         self._owner = owner
 
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: object) -> list[bool]:
         """Returns for each checkpoint, oldest first, whether it stays."""
         del context
         first = len(checkpoints) - self._owner._keep

@@ -23,6 +23,7 @@ import jax
 
 from big_rad import files, runtime
 from big_rad.config import recipes as config_lib
+from big_rad.config.defaults import Config
 from big_rad.models import parameter_table
 
 Log = Callable[[str], None]
@@ -80,7 +81,7 @@ def recorded(workdir: str | pathlib.Path, step: int, log: Log = print) -> Iterat
 
 def write(
     workdir: str | pathlib.Path,
-    config: Any,
+    config: Config,
     step: int,
     total_steps: int,
     params: Mapping[str, Any],

@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
@@ -132,8 +133,8 @@ class _Board:
         shown = [summary.scalar(tag, value) for tag, value in values.items() if tag]
         self._write(*(event_pb2.Event(step=step, summary=x) for x in shown))
 
-    def image(self, step: int, tag: str, pixels: np.ndarray) -> None:
-        """Writes a picture uint8 [H, W, 3]."""
+    def image(self, step: int, tag: str, pixels: UInt8[np.ndarray, "height width 3"]) -> None:
+        """Writes a picture."""
         shown = summary.image(tag, pixels, dataformats="HWC")
         self._write(event_pb2.Event(step=step, summary=shown))
 
@@ -142,7 +143,7 @@ class _Board:
         with contextlib.suppress(OSError):
             self._events.close()
 
-    def _write(self, *events: Any) -> None:
+    def _write(self, *events: event_pb2.Event) -> None:
         with contextlib.suppress(OSError):
             for event in events:
                 event.wall_time = time.time()

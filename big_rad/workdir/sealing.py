@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
 
 from big_rad.workdir import checksums
 
@@ -25,7 +26,7 @@ class Damaged(CheckpointError):
     """What is read is not what was written."""
 
 
-def seal(state: Any, position: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
+def seal(state: PyTree, position: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the item `data`: the position, the checksum of every array, and one of it all.
 
     Args:
@@ -38,7 +39,7 @@ def seal(state: Any, position: Mapping[str, Any], meta: Mapping[str, Any]) -> di
     sums |= {n: checksums.of_numpy(x) for n, x in arrays.items() if n not in sums}
     known = {n: [*d, sums[n]] for n, d in described(state).items()}
     sealed = {"position": dict(position), "arrays": known}
-    return sealed | {"digest": _digest(sealed, meta)}
+    return sealed | {"digest": digest(sealed, meta)}
 
 
 def unseal(
@@ -55,22 +56,23 @@ def unseal(
         return dict(data), None
     if set(data) != set(_KEYS):
         raise Damaged("its item `data` is not what was written")
-    if data["digest"] != _digest({k: data[k] for k in ("position", "arrays")}, meta):
+    if data["digest"] != digest({k: data[k] for k in ("position", "arrays")}, meta):
         raise Damaged("its items `data` and `meta` are not what was written")
     return data["position"], data["arrays"]
 
 
-def named(tree: Any) -> dict[str, Any]:
+def named(tree: PyTree) -> dict[str, Any]:
     """Returns the leaves of a tree by their names, the parts joined by dots."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     name = functools.partial(jax.tree_util.keystr, simple=True, separator=".")
     return {name(path): x for path, x in leaves}
 
 
-def described(tree: Any) -> dict[str, tuple[tuple[int, ...], str]]:
+def described(tree: PyTree) -> dict[str, tuple[tuple[int, ...], str]]:
     """Returns name -> (shape, name of the dtype) of the leaves of a tree."""
     return {n: (tuple(x.shape), np.dtype(x.dtype).name) for n, x in named(tree).items()}
 
 
-def _digest(sealed: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
+def digest(sealed: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
+    """Returns the sha256 of the item `data`, without its digest, and of the item `meta`."""
     return hashlib.sha256(json.dumps([sealed, meta], sort_keys=True).encode()).hexdigest()

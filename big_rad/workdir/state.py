@@ -13,6 +13,7 @@ from typing import Any
 
 from big_rad.config import defaults
 from big_rad.config import recipes as config_lib
+from big_rad.config.defaults import Config
 from big_rad.models import counts
 from big_rad.workdir import info as run_info
 from big_rad.workdir import run_dir
@@ -40,7 +41,7 @@ class RunState:
     """
 
     workdir: pathlib.Path
-    config: Any
+    config: Config | None
     starts: Sequence[Row]
     rows: Sequence[Row]
     summary: Row

@@ -8,7 +8,7 @@ import pytest
 from big_rad.config import recipes as config_lib
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import resume
-from big_rad.workdir import checkpoint, info
+from big_rad.workdir import info, sealing
 from configs import demo
 
 TOKENIZER = tokenizers.load("tiny", ("detection", "segmentation"))
@@ -20,7 +20,7 @@ def run_of(workdir, config, step=4, data=DATA):
     meta = {"config": json.loads(config_lib.to_json(config)), "tokenizer": TOKENIZER.fingerprint}
     meta |= {"data": data} if data else {}
     sealed = {"position": {}, "arrays": {}}
-    sealed["digest"] = checkpoint._digest(sealed, meta)
+    sealed["digest"] = sealing.digest(sealed, meta)
     for item, content in (("data", sealed), ("meta", meta)):
         folder = workdir / "checkpoints" / str(step) / item
         folder.mkdir(parents=True)
@@ -179,7 +179,7 @@ def test_the_same_tokenizer_may_lie_elsewhere_and_another_may_not_take_its_place
     content = json.loads(meta.read_text()) | {"tokenizer": "f" * 64}
     data = tmp_path / "checkpoints/4/data/metadata"
     sealed = json.loads(data.read_text())
-    sealed["digest"] = checkpoint._digest({k: sealed[k] for k in ("position", "arrays")}, content)
+    sealed["digest"] = sealing.digest({k: sealed[k] for k in ("position", "arrays")}, content)
     meta.write_text(json.dumps(content)), data.write_text(json.dumps(sealed))
     with pytest.raises(info.TrainingError, match="config.tokenizer.path was sha256 ffff"):
         past(tmp_path)
