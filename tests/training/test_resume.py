@@ -127,12 +127,11 @@ def test_of_preprocessing_the_ops_that_differ_are_shown(workdir):
     ],
 )
 def test_items_that_are_skipped_or_seen_twice_are_counted(workdir, fields, seen, index, twice):
-    found, _ = past(workdir, allow=True, **fields)
     said = []
-    found._log = said.append
+    found = resume.Past(config(**fields), workdir, True, said.append)
     assert found.position({"next_index": seen}, 40) == {"next_index": index}
-    assert f"data: {4 * seen} items were seen in {seen} batches of 4" in said[0]
-    assert said[0].endswith(f"0 items are skipped, {twice} are seen twice")
+    assert f"data: {4 * seen} items were seen in {seen} batches of 4" in said[-1]
+    assert said[-1].endswith(f"0 items are skipped, {twice} are seen twice")
 
 
 def test_no_item_is_skipped_whatever_the_batches_were_and_are(tmp_path):
