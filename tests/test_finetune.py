@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad import config_check, models, predict, train, trees
+from big_rad import config_check, finetune, models, predict, train, trees
 from big_rad.config import recipes as config_lib
 from big_rad.datasets import core, prepare
 from big_rad.evaluators import before_after
@@ -17,6 +17,7 @@ from big_rad.pp import builder as pp_builder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import memory, state
 from big_rad.workdir import checkpoint, run_dir
+from configs import finetune as recipe
 from tests.helpers import finetuning, foreign, tiny_run
 from tests.helpers.folder_records import save_dicom
 from tools import convert
@@ -137,6 +138,12 @@ def test_too_few_test_patients_are_said_before_anything_is_trained(
     with pytest.raises(Exception, match="nothing"):  # No image is opened, and no checkpoint found.
         finetuning.config(f"source={tmp_path},init={tmp_path / 'nothing'}")
     assert ("patients in the test split: 5; fewer than 6" in capsys.readouterr().out) == said
+
+
+def test_the_recipe_reads_nothing_and_its_fitting_reads_everything():
+    config = recipe.get_config("source=nowhere,init=nothing")
+    with pytest.raises(ValueError, match="data.jsonl"):
+        finetune.fit(config)
 
 
 def test_no_patient_is_on_both_sides(run, source):

@@ -4,7 +4,6 @@ A config file is Python with `get_config(arg)`; `arg` is what stands after the c
 `configs/radgrounder_det.py:variant=tiny,data=phantom`. Knows nothing of models or data.
 """
 
-import hashlib
 import importlib.util
 import json
 import pathlib
@@ -191,11 +190,6 @@ def to_json(config: Config | Mapping[str, Any]) -> str:
 def from_json(text: str) -> Config:
     """Inverse of `to_json`; sequences come back as tuples."""
     return ml_collections.ConfigDict(_tuples(json.loads(text)))
-
-
-def fingerprint(config: Config) -> str:
-    """Returns the sha256 of the config's JSON."""
-    return hashlib.sha256(to_json(config).encode()).hexdigest()
 
 
 def _plain(x: object) -> Any:
