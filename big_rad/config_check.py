@@ -6,11 +6,13 @@ no tokenizer.
 
 import inspect
 import pkgutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 from big_rad import evaluators, fields, models, registry, sharding
+from big_rad.config import defaults
 from big_rad.config import recipes as config_lib
+from big_rad.config.defaults import Config
 from big_rad.datasets import core
 from big_rad.evaluators import headlines
 from big_rad.evaluators import spec as spec_lib
@@ -27,7 +29,7 @@ _OF_FLAX = ("parent", "name")
 _LENGTHS = ("total_steps", "total_epochs", "total_examples")
 
 
-def check(config: Any) -> None:
+def check(config: Config) -> None:
     """Checks a config.
 
     Args:
@@ -38,7 +40,8 @@ def check(config: Any) -> None:
             message names every one, with what it may be.
     """
     found = fields.problems(config, _options(config))
-    if not found:  # What follows needs values of the right kinds.
+    if not found:  # What follows needs every field, and values of the right kinds.
+        config = defaults.filled(config)
         parts = (_length, _mixture, _model, _sizes, _loss, _optimizer, _devices, _evals, _scores)
         found = [problem for part in parts for problem in part(config)]
     if len(found) == 1:
@@ -47,21 +50,21 @@ def check(config: Any) -> None:
         raise ValueError(f"{len(found)} settings cannot be used:\n  " + "\n  ".join(found))
 
 
-def check_best(config: Any) -> None:
+def check_best(config: Config) -> None:
     """Checks that `config.ckpt_best` names a score that is evaluated while training.
 
     Raises:
         ValueError: it does not, it cannot say which step is the best (a count, or a share of
             errors with the mode "max"), or it is one of a test split.
     """
-    name, evals = config.get("ckpt_best", ""), config.get("evals", {})
-    if config.get("ckpt_best_mode", "max") not in ("max", "min"):
+    name, evals = config.ckpt_best, config.evals
+    if config.ckpt_best_mode not in ("max", "min"):
         raise ValueError('config.ckpt_best_mode: use "max" or "min"')
     if not name:
         return
     if wrong := headlines.unknown_score(name, evals):
         raise ValueError(f"config.ckpt_best is {name!r}: {wrong}")
-    if wrong := headlines.cannot_choose(name, evals, config.get("ckpt_best_mode", "max")):
+    if wrong := headlines.cannot_choose(name, evals, config.ckpt_best_mode):
         raise ValueError(f"config.ckpt_best is {name!r}: {wrong}")
     spec = evals[name.partition("/")[0]]
     if not spec.get("every", 0):
@@ -76,7 +79,7 @@ def check_best(config: Any) -> None:
         )
 
 
-def _options(config: Any) -> dict[str, list[str]]:
+def _options(config: Config) -> dict[str, list[str]]:
     # Evaluator -> the options that its class takes, where the class can be found.
     found = {}
     evals = config.get("evals")
@@ -87,13 +90,13 @@ def _options(config: Any) -> dict[str, list[str]]:
     return found
 
 
-def _length(config: Any) -> Iterator[str]:
+def _length(config: Config) -> Iterator[str]:
     given = [n for n in _LENGTHS if config.get(n) is not None]
     if len(given) != 1:
         yield from _said(config_lib.num_steps, config, 1)
     elif given != ["total_epochs"]:  # The steps of an epoch are known when the data are there.
         yield from _said(optim.check_warmup, config.schedule, config_lib.num_steps(config, 1))
-    batch, parts = config.input.batch_size, config.get("grad_accum", 1)
+    batch, parts = config.input.batch_size, config.grad_accum
     if batch % parts:
         yield (
             f"config.input.batch_size {batch} does not divide into config.grad_accum {parts} "
@@ -101,7 +104,7 @@ def _length(config: Any) -> Iterator[str]:
         )
 
 
-def _mixture(config: Any) -> Iterator[str]:
+def _mixture(config: Config) -> Iterator[str]:
     names = list(config.input.data)
     if not names:
         yield "config.input.data is empty: name at least one dataset with its weight"
@@ -115,7 +118,7 @@ def _mixture(config: Any) -> Iterator[str]:
             continue
         yield from _source(f"config.input.{name}", config.input[name])
         yield from _ops(config, f"config.input.{name}.pp", config.input[name].get("pp"))
-    for name, spec in config.get("sources", {}).items():
+    for name, spec in config.sources.items():
         if name not in core.names():
             like = did_you_mean(name, core.names())
             yield f"config.sources.{name}: no such dataset; known: {', '.join(core.names())}{like}"
@@ -139,7 +142,7 @@ def _source(place: str, spec: Mapping[str, Any]) -> Iterator[str]:
     yield from fields.check(f"{place}.expand", given, fields.EXPAND)
 
 
-def _model(config: Any) -> Iterator[str]:
+def _model(config: Config) -> Iterator[str]:
     try:
         cls = models.get(config.model_name).Model
     except (ValueError, AttributeError):
@@ -170,7 +173,7 @@ def _members(place: str, spec: Mapping[str, Any], cls: type) -> Iterator[str]:
     yield from fields.check(place, given, fields.MODEL)
 
 
-def _sizes(config: Any) -> Iterator[str]:
+def _sizes(config: Config) -> Iterator[str]:
     # Sizes that a model could not be made of, or would cut silently, and the codec of boxes.
     if config.get("codec", {}).get("name"):
         wrong = _said(get_codec, config.codec.name, config.codec.get("grid"))
@@ -201,11 +204,11 @@ def _sizes(config: Any) -> Iterator[str]:
         )
 
 
-def _devices(config: Any) -> Iterator[str]:
+def _devices(config: Config) -> Iterator[str]:
     yield from _said(sharding.check_rules, config.sharding_strategy, config.mesh)
 
 
-def _loss(config: Any) -> Iterator[str]:
+def _loss(config: Config) -> Iterator[str]:
     try:
         name, args, given = registry.parse_call(config.loss)
         takes = losses.LOSSES.get(name)
@@ -226,8 +229,8 @@ def _loss(config: Any) -> Iterator[str]:
         )
 
 
-def _optimizer(config: Any) -> Iterator[str]:
-    given = config.get("optimizer_args", {})
+def _optimizer(config: Config) -> Iterator[str]:
+    given = config.optimizer_args
     known = optim.arguments(config.optimizer)
     yield from _unknown("config.optimizer_args", given, known)
     ranged = {k: v for k, v in given.items() if k in known and k in fields.OPTIMIZER}
@@ -240,8 +243,8 @@ def _optimizer(config: Any) -> Iterator[str]:
             yield f"config.schedule: give {' or '.join(both)} of {pattern!r}, not both"
 
 
-def _evals(config: Any) -> Iterator[str]:
-    for name, spec in config.get("evals", {}).items():
+def _evals(config: Config) -> Iterator[str]:
+    for name, spec in config.evals.items():
         if "/" in name:
             yield f"config.evals: the name {name!r} has a slash, which parts evaluator and score"
         yield from _said(evaluators.check, name, spec)
@@ -254,9 +257,9 @@ def _evals(config: Any) -> Iterator[str]:
         yield from (f"config.evals.{name}.codec: {w}" for w in wrong)
 
 
-def _scores(config: Any) -> Iterator[str]:
+def _scores(config: Config) -> Iterator[str]:
     # The names of scores: each has to be one that an evaluation will yield.
-    evals, summary = config.get("evals", {}), config.get("summary", {})
+    evals, summary = config.evals, config.summary
     if summary and not evals:
         yield (
             f"config.evals is empty, and config.summary names scores of it ({', '.join(summary)}): "
@@ -269,7 +272,7 @@ def _scores(config: Any) -> Iterator[str]:
     yield from _said(check_best, config)
 
 
-def _ops(config: Any, place: str, pp: str | None, boxes: bool = True) -> Iterator[str]:
+def _ops(config: Config, place: str, pp: str | None, boxes: bool = True) -> Iterator[str]:
     # Ops that are not there or do not take their arguments; and those that differ from the config.
     wrong = list(_said(lambda: list(pp_builder.calls(pp)))) if pp else []
     yield from (f"{place}: {w}" for w in wrong)
@@ -279,7 +282,7 @@ def _ops(config: Any, place: str, pp: str | None, boxes: bool = True) -> Iterato
         yield from _blocks(config, place, pp)
 
 
-def _blocks(config: Any, place: str, pp: str) -> Iterator[str]:
+def _blocks(config: Config, place: str, pp: str) -> Iterator[str]:
     # Attention over packed rows is computed block by block: a text across a border is not seen.
     size = config.model.get("text_block", 0)
     for _, tok in pp_builder.calls(pp, only=("tok",)) if size else ():
@@ -290,17 +293,17 @@ def _blocks(config: Any, place: str, pp: str) -> Iterator[str]:
             )
 
 
-def _parameters(taker: Any) -> list[str]:
+def _parameters(taker: Callable[..., object]) -> list[str]:
     return list(inspect.signature(taker).parameters)
 
 
-def _unknown(place: str, given: Mapping[str, Any], known: Any) -> Iterator[str]:
+def _unknown(place: str, given: Mapping[str, Any], known: Collection[str]) -> Iterator[str]:
     for name in given:
         if name not in known:
             yield f"{place} has no {name!r}; known: {', '.join(known)}{did_you_mean(name, known)}"
 
 
-def _said(check: Any, *args: Any, **kwargs: Any) -> Iterator[str]:
+def _said(check: Callable[..., object], *args: object, **kwargs: object) -> Iterator[str]:
     # What another check raises, as a problem.
     try:
         check(*args, **kwargs)

@@ -21,7 +21,7 @@ from typing import Any
 
 import ml_collections
 
-from big_rad import evaluators, files, runtime, weights
+from big_rad import evaluators, files, finetune, runtime, weights
 from big_rad.config import companions
 from big_rad.config import recipes as config_lib
 from big_rad.datasets import unused_boxes
@@ -62,7 +62,7 @@ class Job:
     """What an evaluation is asked to do.
 
     Attributes:
-        config: `evals`, and the `recipe.FIELDS` of the checkpoint.
+        config: `evals`, and the `source_config.FIELDS` of the checkpoint.
         checkpoint: a run directory or one of its steps, a Hugging Face folder or an npz.
         data_dir: where the built datasets lie.
         out: folder of the results; made.
@@ -166,7 +166,7 @@ def load_model(
     """Loads the model of a checkpoint of any format, in float32, with adapters merged.
 
     Args:
-        config: the `recipe.FIELDS` of the checkpoint.
+        config: the `source_config.FIELDS` of the checkpoint.
         checkpoint: see `Job`.
         log: receives what was left out, guessed or filled.
 
@@ -316,7 +316,7 @@ def _config(args: argparse.Namespace) -> ml_collections.ConfigDict:
     if args.folder != "default" and not args.data:
         raise ValueError(f"--folder={args.folder} goes with --data=folder")
     if args.config:
-        return config_lib.load(args.config)
+        return config_lib.load(args.config, finetune.fit)
     if args.data:
         return data_config(args.checkpoint, args.data, args.split, args.folder)
     return run_config(args.checkpoint)

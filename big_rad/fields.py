@@ -10,10 +10,11 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
+from big_rad.config import defaults
 from big_rad.pp import strings
 from big_rad.registry import did_you_mean
 
-Rule = Callable[[Any], str]  # value -> "" or what it has to be
+Rule = Callable[[object], str]  # value -> "" or what it has to be
 ANY = "*"  # In a table: what stands here may have any name.
 DTYPES = ("float32", "bfloat16", "float16")
 
@@ -31,7 +32,7 @@ def problems(
     Returns:
         A message for each field that is unknown, missing, or outside its range.
     """
-    missing = [n for n in REQUIRED if config.get(n) is None]
+    missing = [n for n in defaults.REQUIRED if config.get(n) is None]
     found = [f"config.{n} is missing; configs/common.py has every field" for n in missing]
     table = FIELDS
     if options:
@@ -63,7 +64,7 @@ def check_arguments(given: Mapping[str, Any], **ranges: Rule) -> None:
             raise ValueError(f"config argument '{name}={given[name]}': it has to be {wrong}")
 
 
-def _walk(place: str, values: Any, table: Mapping[str, Any]) -> Iterator[str]:
+def _walk(place: str, values: object, table: Mapping[str, Any]) -> Iterator[str]:
     if not _is_section(values):
         yield f"{place} is {values!r}: it has to be a section of fields, {{name: value}}"
         return
@@ -83,7 +84,7 @@ def _walk(place: str, values: Any, table: Mapping[str, Any]) -> Iterator[str]:
             yield f"{where} is {value!r}: it has to be {wrong}"
 
 
-def _is_section(value: Any) -> bool:
+def _is_section(value: object) -> bool:
     return isinstance(value, Mapping) or hasattr(value, "items")
 
 
@@ -94,7 +95,7 @@ def whole(low: int, high: int | None = None) -> Rule:
     """A whole number of at least `low` and, if given, at most `high`."""
     words = f"a whole number of at least {low}" + (f" and at most {high}" if high else "")
 
-    def rule(x: Any) -> str:
+    def rule(x: object) -> str:
         good = isinstance(x, int) and not isinstance(x, bool) and x >= low
         return "" if good and (high is None or x <= high) else words
 
@@ -113,7 +114,7 @@ def number(
     said = " and ".join(f"{k} {v:g}" for k, v in bounds.items() if v is not None)
     words = words or f"a finite number {said}".strip()
 
-    def rule(x: Any) -> str:
+    def rule(x: object) -> str:
         if isinstance(x, bool) or not isinstance(x, int | float) or not math.isfinite(x):
             return words
         good = (low is None or x >= low) and (above is None or x > above)
@@ -126,7 +127,7 @@ def number(
 def text(empty: bool = True) -> Rule:
     """A text; with `empty=False` not ""."""
 
-    def rule(x: Any) -> str:
+    def rule(x: object) -> str:
         return (
             "" if isinstance(x, str) and (x or empty) else "a text" + ("" if empty else ', not ""')
         )
@@ -134,15 +135,15 @@ def text(empty: bool = True) -> Rule:
     return rule
 
 
-def flag(x: Any) -> str:
+def flag(x: object) -> str:
     """True or False."""
     return "" if isinstance(x, bool) else "True or False"
 
 
-def one_of(*values: Any) -> Rule:
+def one_of(*values: object) -> Rule:
     """One of some values."""
 
-    def rule(x: Any) -> str:
+    def rule(x: object) -> str:
         if any(x == v and type(x) is type(v) for v in values):
             return ""
         return f"one of {', '.join(map(repr, values))}{did_you_mean(str(x), map(str, values))}"
@@ -153,7 +154,7 @@ def one_of(*values: Any) -> Rule:
 def maybe(rule: Rule) -> Rule:
     """None, or what another rule says."""
 
-    def optional(x: Any) -> str:
+    def optional(x: object) -> str:
         wrong = "" if x is None else rule(x)
         return wrong and f"None or {wrong}"
 
@@ -163,7 +164,7 @@ def maybe(rule: Rule) -> Rule:
 def either(*rules: Rule) -> Rule:
     """What any of some rules says."""
 
-    def rule(x: Any) -> str:
+    def rule(x: object) -> str:
         wrong = [r(x) for r in rules]
         return "" if "" in wrong else ", or ".join(wrong)
 
@@ -173,25 +174,25 @@ def either(*rules: Rule) -> Rule:
 def listed(rule: Rule, words: str, rising: bool = False) -> Rule:
     """A tuple of values that another rule allows, each above the one before if they are rising."""
 
-    def each(x: Any) -> str:
+    def each(x: object) -> str:
         good = isinstance(x, tuple | list) and not any(map(rule, x))
         return "" if good and (not rising or list(x) == sorted(set(x))) else words
 
     return each
 
 
-def anything(x: Any) -> str:
+def anything(x: object) -> str:
     """Any value: who reads it checks it."""
     del x
     return ""
 
 
-def section(x: Any) -> str:
+def section(x: object) -> str:
     """A section of any fields."""
     return "" if _is_section(x) else "a section of fields, {name: value}"
 
 
-def pattern(x: Any) -> str:
+def pattern(x: object) -> str:
     """A regular expression."""
     try:
         re.compile(x)
@@ -203,7 +204,7 @@ def pattern(x: Any) -> str:
 def rules(rule: Rule, example: str) -> Rule:
     """A list of (regular expression, value); `example` shows one."""
 
-    def each(x: Any) -> str:
+    def each(x: object) -> str:
         words = f"a list of (pattern, value), such as {example}"
         if not isinstance(x, tuple | list) or not x:
             return words
@@ -217,12 +218,12 @@ def rules(rule: Rule, example: str) -> Rule:
     return each
 
 
-def _schedule(x: Any) -> str:
+def _schedule(x: object) -> str:
     wrong = "; ".join(_walk("schedule", x, SCHEDULE)) if x is not None else ""
     return wrong and f"None (frozen) or the arguments of a schedule: {wrong}"
 
 
-def _axis(x: Any) -> str:
+def _axis(x: object) -> str:
     good = isinstance(x, tuple | list) and len(x) == 2 and isinstance(x[0], str)
     return "" if good and (x[1] == -1 or not whole(1)(x[1])) else "(name, size)"
 
@@ -375,8 +376,3 @@ FIELDS: dict[str, Any] = {
     "summary": {ANY: text(empty=False)},
     "eval_before": flag,
 }
-REQUIRED = (
-    *("seed", "log_training_steps", "ckpt_steps", "input", "tokenizer", "image", "model_name"),
-    *("model", "loss", "optimizer", "lr", "wd", "grad_clip_norm", "schedule", "lr_mults"),
-    *("wd_mults", "frozen_dtype", "mesh", "sharding_strategy"),
-)

@@ -91,15 +91,15 @@ def make_train(config: Any, seed: int, data_dir: str) -> TrainInput:
         grain.MapDataset.mix(parts, weights=weights) if len(parts) > 1 else parts[0],
         {name: inputs[name].pp for name in names},
         batch_size=inputs.batch_size,
-        buckets=tuple(inputs.get("buckets", ())),
-        window=inputs.get("bucket_window", 16),
+        buckets=tuple(inputs.buckets),
+        window=inputs.bucket_window,
         seed=seed,
     )
     iterator = BatchIterator(
         batches,
-        num_threads=inputs.get("num_threads", 2),
-        num_workers=inputs.get("num_workers", 0),
-        prefetch=inputs.get("prefetch", 16),
+        num_threads=inputs.num_threads,
+        num_workers=inputs.num_workers,
+        prefetch=inputs.prefetch,
     )
     identity = {name: core.identity(source) for name, source in sources.items()}
     return TrainInput(iterator, per_epoch, identity)
@@ -363,7 +363,7 @@ def _weightless(template: Example, id: str) -> Example:
 def _weights(inputs: Any, lengths: Mapping[str, int]) -> tuple[list[float], int]:
     """Returns each dataset's share of the mixture, and the rows of an epoch."""
     given = {name: float(w) for name, w in inputs.data.items()}
-    how = inputs.get("weights", "shares")
+    how = inputs.weights
     if how not in WEIGHTS:
         raise ValueError(f"config.input.weights {how!r} is none of {', '.join(WEIGHTS)}")
     if bad := [name for name, w in given.items() if w <= 0]:

@@ -1,12 +1,19 @@
-"""Keeps warnings that are no news out of a user's log, only while big_rad itself calls a library.
+"""What goes to a user's error output: lines of progress, and no warnings that are no news.
 
-Nothing stays changed: no level, no handler, nothing that another thread logs.
+Warnings are dropped only while big_rad itself calls a library. Nothing stays changed: no level, no
+handler, nothing that another thread logs.
 """
 
 import contextlib
 import logging
+import sys
 import threading
 from collections.abc import Iterator
+
+
+def to_stderr(line: str) -> None:
+    """Prints a line to the error output at once; the `log` of what also runs inside pipes."""
+    print(line, file=sys.stderr, flush=True)
 
 
 @contextlib.contextmanager

@@ -7,12 +7,10 @@ Knows no task: the loss, the model, the data and the evaluators are named in the
 
 import contextlib
 import json
-import math
 import pathlib
 import sys
 import time
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Callable
 
 import jax
 from absl import app, flags
@@ -20,8 +18,8 @@ from ml_collections import config_flags
 
 from big_rad import (
     config_check,
-    evaluators,
     files,
+    finetune,
     input_pipeline,
     models,
     runtime,
@@ -31,26 +29,25 @@ from big_rad import (
 from big_rad.config import overrides
 from big_rad.config import recipes as config_lib
 from big_rad.datasets import prepare, unused_boxes
-from big_rad.evaluators import before_after, headlines, possible
+from big_rad.evaluators import before_after, headlines, possible, training_run
 from big_rad.evaluators import functions as function_lib
-from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
-from big_rad.grounding import classes
 from big_rad.pages import run as run_page
 from big_rad.pp import tokenizer as tokenizer_lib
-from big_rad.training import losses, memory, optim, resume, watch
+from big_rad.training import bad_steps, best_checkpoint, losses, memory, optim, resume
 from big_rad.training import progress as progress_lib
 from big_rad.training import state as state_lib
 from big_rad.training import step as step_lib
 from big_rad.workdir import checkpoint, metric_writer
 from big_rad.workdir import info as run_info
 
+Config = config_lib.Config
 Log = Callable[[str], None]
 TrainingError = run_info.TrainingError
 
 
 def train(
-    config: Any,
+    config: Config,
     workdir: str | pathlib.Path,
     data_dir: str,
     log: Log = print,
@@ -80,6 +77,7 @@ def train(
         FileNotFoundError: missing data or weights.
         ValueError: settings that cannot be.
     """
+    config = config_lib.completed(config.copy_and_resolve_references(), finetune.fit)
     config_check.check(config)
     past = resume.Past(config, workdir, allow_changes, log)
     try:
@@ -99,14 +97,14 @@ def train(
         raise
     if ending.how == "finished" and jax.process_index() == 0:
         log(f"page: {run_page.write(workdir)}")
-        tasks = {spec_lib.class_of(spec.type).task for spec in config.get("evals", {}).values()}
+        tasks = {spec_lib.class_of(spec.type).task for spec in config.evals.values()}
         for line in run_info.next_commands(workdir, data_dir, tasks):
             log(line)
     return metrics
 
 
 def _train(
-    config: Any,
+    config: Config,
     workdir: str | pathlib.Path,
     data_dir: str,
     log: Log,
@@ -119,10 +117,10 @@ def _train(
     # ---- Run directory -----------------------------------------------------------------------
     workdir = pathlib.Path(workdir)
     workdir.mkdir(parents=True, exist_ok=True)
-    start_time = time.monotonic()
+    clock = progress_lib.Clock()
     profiler = progress_lib.Profiler(profile, workdir / "profile")
-    runtime.use_compilation_cache(config.get("compilation_cache", ""))
-    for path in filter(None, (config.get("model_init"), config.get("model_init_img"))):
+    runtime.use_compilation_cache(config.compilation_cache)
+    for path in filter(None, (config.model_init, config.model_init_img)):
         weights.check(path)  # Before anything slow.
 
     # ---- Devices -----------------------------------------------------------------------------
@@ -132,123 +130,73 @@ def _train(
 
     # ---- Tokenizer and data ------------------------------------------------------------------
     if jax.process_index() == 0:
-        prepare.prepare(config.get("sources", {}), data_dir, log)
+        prepare.prepare(config.sources, data_dir, log)
     runtime.agree(True)  # The others wait.
     tokenizer = tokenizer_lib.load(config.tokenizer.path, tuple(config.tokenizer.sets))
     train_input = input_pipeline.make_train(config, config.seed, data_dir)
     data = train_input.iterator
     at_end.callback(data.close)
     past.check_data(train_input.identity)
+    plain = json.loads(config_lib.to_json(config))
+    meta = checkpoint.make_meta(plain, tokenizer.fingerprint, train_input.identity)
     total_steps = config_lib.num_steps(config, train_input.examples_per_epoch)
     optim.check_warmup(config.schedule, total_steps)
     log(f"data: {train_input.examples_per_epoch} items, {total_steps} steps")
 
     # ---- Model and parameters ----------------------------------------------------------------
-    if config.get("card"):
+    if config.card:
         memory.check(config, tokenizer.padded_vocab_size, log)
     model = models.make(config.model_name, config.model, tokenizer.padded_vocab_size)
     log("attention: {}: {}".format(*model.choose_attention()))
 
     # ---- Evaluators: their data are opened before the weights are --------------------------------
-    best_by = config.get("ckpt_best", "").partition("/")[0]
-    opened = possible.open_all(config.get("evals", {}), data_dir, log, needed=best_by)
+    best_by = config.ckpt_best.partition("/")[0]
+    opened = possible.open_all(config.evals, data_dir, log, needed=best_by)
     specs = {name: config.evals[name] for name in opened.data}
     if jax.process_index() == 0:
         learned = [config.input[name] for name in config.input.data]
         unused_boxes.report([*learned, *specs.values()], data_dir, log)
     runtime.agree(True)  # The others wait.
     functions = function_lib.Functions(model, tokenizer, mesh, watch=lambda x: stop.watch(x))
-    evals = {
-        name: evaluators.build(
-            name,
-            spec,
-            predict_fns=functions,
-            tokenizer=tokenizer,
-            data_dir=data_dir,
-            samples_dir=workdir / "samples",
-            data=opened.data[name],
-        )
-        for name, spec in specs.items()
-    }
+    samples = workdir / "samples"
+    evals = training_run.build_all(specs, opened.data, functions, tokenizer, data_dir, samples)
 
     # ---- State -------------------------------------------------------------------------------
     layout = state_lib.lay_out(config, model, mesh, total_steps)
     optimizer, rng = layout.optimizer, jax.random.key(config.seed)
 
     # ---- Resume, or start --------------------------------------------------------------------
-    checkpoints = checkpoint.Checkpointer(workdir, keep=config.get("ckpt_keep", 2), log=log)
+    checkpoints = checkpoint.Checkpointer(workdir, keep=config.ckpt_keep, log=log)
     at_end.callback(checkpoints.close)
-    found, train_seconds, evaluated = checkpoints.restore(layout.target), 0.0, True
-    first_step = found.step if found else 0
-    if found:
-        state, position = found.state, found.data
-        data.set_state(past.position(position["iterator"], train_input.examples_per_epoch))
-        train_seconds, evaluated = position["train_seconds"], position["evaluated"]
+    start = state_lib.restore_or_begin(layout, checkpoints, rng, tokenizer, log)
+    state, first_step, evaluated = start.state, start.step, True
+    if start.data:
+        data.set_state(past.position(start.data["iterator"], train_input.examples_per_epoch))
+        clock.add(start.data["train_seconds"])
+        evaluated = start.data["evaluated"]
         log(f"resumed from {workdir}, step {first_step}")
         if first_step > total_steps:
             log(
                 f"the run has more steps than the {total_steps} asked for: it is evaluated as it is"
             )
             total_steps = first_step
-    else:
-        state = layout.begin(rng, tokenizer, log)
+    resumed, start = bool(start.data), None  # The state has one owner, so that it can be freed.
     writer = metric_writer.MetricWriter(workdir, first_step, headlines.board_tag(specs))
     at_end.callback(writer.close)
-    watcher = watch.Watch(config, workdir, first_step)
-    best = watch.Best(config, workdir, first_step)
+    monitor = bad_steps.BadStepMonitor(config, workdir, first_step)
+    best = best_checkpoint.BestCheckpoint(config, workdir, first_step)
     checkpoints.best_step = best.step
 
     # ---- The step ----------------------------------------------------------------------------
     loss_fn = losses.get(config.loss, groups=mesh.shape["data"])
     train_step = jax.jit(
-        step_lib.make_train_step(
-            model, loss_fn, optimizer, config.get("grad_accum", 1), layout.guard
-        ),
+        step_lib.make_train_step(model, loss_fn, optimizer, config.grad_accum, layout.guard),
         donate_argnums=0,
         in_shardings=(layout.shardings, None, None),
         out_shardings=(layout.shardings, None),
     )
-
-    # ---- Evaluation --------------------------------------------------------------------------
     stop = runtime.StopSignal()
-
-    def is_due(name: str, step: int) -> bool:
-        every = specs[name].get("every", 0)
-        return bool(every) and step % every == 0 and step < total_steps
-
-    def due_at(step: int) -> list[str]:
-        return [name for name in evals if is_due(name, step)]
-
-    def evaluate(names: Iterable[str]) -> dict[str, float]:
-        return {f"{n}/{k}": float(v) for n in names for k, v in evals[n].run(state["params"])}
-
-    def note(step: int, metrics: dict[str, float]) -> None:
-        for line in headlines.lines(
-            step,
-            metrics,
-            specs,
-            writer.rows(),
-            chosen=config.get("ckpt_best", ""),
-            lowest=config.get("ckpt_best_mode", "max") == "min",
-        ):
-            log(line)
-        if metrics and not writer.has(step, metrics):  # A finished run may be run again.
-            writer.write(step, metrics)
-            ran = {n: e for n, e in evals.items() if any(k.startswith(f"{n}/") for k in metrics)}
-            writer.pictures(step, sample_files.overlays(ran))
-        if step:  # There is no checkpoint of step 0.
-            best.see(step, metrics)
-
-    def save(step: int, evaluated: bool) -> None:
-        position = {
-            "iterator": data.get_state(),
-            "train_seconds": seconds(),
-            "evaluated": evaluated,
-        }
-        checkpoints.save(step, state, position, _meta(config, tokenizer, train_input.identity))
-
-    def seconds() -> float:
-        return train_seconds + time.monotonic() - start_time
+    evaluations = training_run.Evaluations(config, specs, evals, writer, best, log)
 
     def leave(step: int) -> dict[str, float]:
         profiler.close(state)
@@ -261,54 +209,60 @@ def _train(
         files.write_whole(workdir / "tokenizer.model", tokenizer.model)
         info = (config, first_step, total_steps, layout.shapes, optimizer.trainable)
         table = run_info.write(workdir, *info, past.changes, train_input.identity)
-        if not found:
+        if not resumed:
             log(table)
     ending.step = first_step
     progress = progress_lib.Progress(first_step, total_steps, config.input.batch_size, log)
     if not evaluated:  # It was stopped at a step whose evaluation was due.
         try:
-            metrics = evaluate(due_at(first_step))
+            due = evaluations.due(first_step, total_steps)
+            metrics = evaluations.run(due, state["params"])
         except runtime.Stopped:
             return leave(first_step)
-        note(first_step, metrics)
-    if config.get("eval_before") and not first_step:
+        evaluations.record(first_step, metrics)
+    if config.eval_before and not first_step:
         log("evaluating before the first step")
         try:
-            note(0, evaluate(evals))
+            evaluations.record(0, evaluations.run(evals, state["params"]))
         except runtime.Stopped:
             log("stopped before the first step; the same command starts again")
             return {}
-        before_after.keep(evals, workdir / "samples")
+        before_after.keep(evals, samples)
         progress.restart(0)
     for step in range(first_step + 1, total_steps + 1):
         batch = next(data)
         ids = batch.pop("id", [])
-        watcher.rejects(step, batch.pop("rejects"))
+        monitor.add_rejects(step, batch.pop("rejects"))
         progress.saw(batch)
         with profiler.step(step, state):
             state, metrics = train_step(state, sharding.put_batch(batch, mesh), rng)
-        watcher.ran(step, ids, metrics)
+        monitor.add_step(step, ids, metrics)
         ending.step = step
         if step % config.log_training_steps == 0 or step in (1, total_steps):
-            values = watcher.look()
+            values = monitor.check()
             values["learning_rate"] = float(optimizer.learning_rate(step - 1))
-            values |= progress.line(step, values) | {"seconds": seconds()}
+            values |= progress.line(step, values) | {"seconds": clock.seconds()}
             writer.write(step, values)
         stopping = stop.requested(step) or step == stop_after
-        due = due_at(step)
+        due = evaluations.due(step, total_steps)
         if due and not stopping:
-            watcher.look()
+            monitor.check()
             try:
-                metrics = evaluate(due)
-                note(step, metrics)
+                metrics = evaluations.run(due, state["params"])
+                evaluations.record(step, metrics)
             except runtime.Stopped:
                 stopping = True
             progress.restart(step)
         is_best = best.step == step
         if stopping or is_best or step % config.ckpt_steps == 0 or step == total_steps:
-            watcher.look()
+            monitor.check()
             checkpoints.best_step = best.step
-            save(step, evaluated=not (due and stopping))
+            position = {
+                "iterator": data.get_state(),
+                "train_seconds": clock.seconds(),
+                "evaluated": not (due and stopping),
+            }
+            checkpoints.save(step, state, position, meta)
         if stopping and step < total_steps:
             return leave(step)
     profiler.close(state)
@@ -319,56 +273,35 @@ def _train(
     reported = total_steps
     try:
         # Where a checkpoint is chosen, what chooses it comes first: it may be the last one.
-        first = [n for n in evals if specs[n].get("every")] if config.get("ckpt_best") else []
-        metrics = evaluate(first)
-        best.see(total_steps, metrics)
+        first = evaluations.while_training() if config.ckpt_best else []
+        metrics = evaluations.run(first, state["params"])
+        best.add(total_steps, metrics)
         if best.step in (None, total_steps):
             if best.found:
                 log(f"step {total_steps} is reported, {best.found} and the last")
-            metrics |= evaluate(n for n in evals if n not in first)
+            metrics |= evaluations.run((n for n in evals if n not in first), state["params"])
         else:
-            note(total_steps, metrics)
-            state = found = None  # There may be no room for two.
-            try:
-                found = checkpoints.restore(layout.target, first=best.steps)
-            except checkpoint.Misfit:  # Written before a start with another optimizer.
-                found = checkpoints.restore(layout.target)
-            state, reported = found.state, found.step
+            evaluations.record(total_steps, metrics)
+            state = None  # There may be no room for two.
+            state, reported = state_lib.restore_best(layout, checkpoints, best.steps)
             if reported != best.step:
                 log(f"step {best.step}, {best.found}, cannot be used: step {reported} is reported")
             else:
                 log(f"step {reported} is reported, {best.found}; the last is step {total_steps}")
-            metrics = evaluate(evals)
+            metrics = evaluations.run(evals, state["params"])
     except runtime.Stopped:
         return leave(total_steps)
-    note(reported, metrics)
-    summary = {
-        alias: metrics.get(name, math.nan) for alias, name in config.get("summary", {}).items()
-    } or headlines.default_summary(specs, metrics)
-    summary |= {"seconds": round(seconds(), 1), "steps": total_steps}
+    evaluations.record(reported, metrics)
+    summary = evaluations.summary(metrics)
+    summary |= {"seconds": round(clock.seconds(), 1), "steps": total_steps}
     if best.step is not None:
         summary |= {"best_step": best.step, "reported_step": reported}
     if jax.process_index() == 0:
-        whole = json.dumps(sample_files.without_nan(summary), indent=1)
-        files.write_whole(workdir / "summary.json", whole)
-        changes = before_after.compare(evals, workdir / "samples")
-        if changes:
-            before_after.write(workdir, changes)
-            log(before_after.text(changes, specs, reported))
+        evaluations.write_summary(workdir, summary, reported)
     ending.how = "finished"
     for name, value in summary.items():
         log(f"{name:28s} {value:10.4f}" if isinstance(value, float) else f"{name:28s} {value:10d}")
     return metrics
-
-
-def _meta(config: Any, tokenizer: Any, identity: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "config": json.loads(config_lib.to_json(config)),
-        "tokenizer": tokenizer.fingerprint,
-        "data": identity,
-        "classes": [c.name for c in classes.CLASSES],
-        "versions": checkpoint.versions(),
-    }
 
 
 _CONFIG = config_flags.DEFINE_config_file("config", None, "Config file, as path.py:arguments.")
@@ -406,10 +339,10 @@ def _main(argv: list[str]) -> None:
             allow_changes=_ALLOW_CHANGES.value,
         )
         runtime.end_processes()
-    except (TrainingError, OSError, ValueError) as e:
-        _end(f"error: {e}", 2)
     except checkpoint.CheckpointError as e:
         _end(f"error: {e}", 2, at_once=True)
+    except (TrainingError, OSError, ValueError) as e:
+        _end(f"error: {e}", 2)
     except Exception as e:
         if not runtime.joined():
             raise
@@ -428,7 +361,7 @@ def _end(message: str, code: int, at_once: bool = False) -> None:
 
 def _parse(argv: list[str]) -> list[str]:
     try:
-        return overrides.parse(argv)
+        return overrides.parse(argv, finish=finetune.fit)
     except overrides.CommandLineError as e:
         print(f"error: {e}", file=sys.stderr)
         sys.exit(2)

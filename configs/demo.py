@@ -41,6 +41,20 @@ _HELD_OUT = (
     "spleen", "kidney_right", "kidney_left", "urinary_bladder", "heart", "hip_left", "hip_right",
     "brain",
 )  # fmt: skip
+_SUMMARY = {
+    "g_iou": "report/g_iou",
+    "g_iou_blank": "report_blank/g_iou",
+    "g_iou_shuffled": "report_shuffled/g_iou",
+    "g_iou_detect": "detect/g_iou",
+    "g_iou_detect_blank": "detect_blank/g_iou",
+    "g_iou_detect_shuffled": "detect_shuffled/g_iou",
+    "valid_markup": "report/valid_markup",
+    "valid_markup_detect": "detect/valid_markup",
+    "vqa_yes_no_accuracy": "yes_no/accuracy",
+    "vqa_yes_no_accuracy_blank": "yes_no_blank/accuracy",
+    "vqa_accuracy": "vqa/accuracy",
+    "report_f1": "report/report_f1",
+}
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
@@ -69,24 +83,36 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         lora=fields.whole(0),
     )
     c = radgrounder_det.get_config(f"variant=tiny,data=phantom,size=112,ground={a.ground}")
-    block, blocks, max_loss = _SIZES[a.ground]
-    masks = _MASKS if a.ground == "masks" else 0
+    c.seed = a.seed
     c.total_epochs = None
     c.total_steps = a.steps or _STEPS[a.ground]
     c.ckpt_steps = 500
     c.log_training_steps = 100
-    c.codec.grid = _GRID
+    masks = a.ground == "masks"
+    _set_model(c, a, masks)
+    _set_optimisation(c, a, masks)
+    data = dict(builder="phantom", builder_args=dict(config="full" if a.full else "demo"))
+    _set_input(c, a, masks, data)
+    _set_evals(c, a, masks, data)
+    return c
 
+
+def _set_model(c: ml_collections.ConfigDict, a: ml_collections.ConfigDict, masks: bool) -> None:
+    c.codec.grid = _GRID
     c.model.img.update(depth=4, posemb_init="sincos2d", scan=False)
     c.model.llm.update(attn_logits_softcap=0.0, scan=False)
     if not a.alone:
         c.model.mask_mode = "image_isolated"
-        c.model.text_block = block
+        c.model.text_block = _SIZES[a.ground][0]
     c.model.last_block = "wanted"
     if masks:
         c.model.mask_decoder.min_side = 28  # A quarter of the image's side, as 56 is of 224.
-    c.seed = a.seed
+    c.model_init = a.init
 
+
+def _set_optimisation(
+    c: ml_collections.ConfigDict, a: ml_collections.ConfigDict, masks: bool
+) -> None:
     c.optimizer = "muon"
     c.optimizer_args = dict(rms=0.4, b2=0.98)
     c.lr = 2e-3
@@ -94,14 +120,17 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     if masks:
         c.lr_mults = (("img/embedding/.*", 0.3), ("mask_decoder/.*", 0.2), (".*", 1.0))
     c.schedule = ((".*", dict(decay_type="cosine", warmup_percent=0.03)),)
-    c.model_init = a.init
     if a.lora:
-        radgrounder_det.add_lora(c, a.lora, masks=masks > 0)
+        radgrounder_det.add_lora(c, a.lora, masks=masks)
         c.lr, c.lr_mults = 5e-3, ((".*", 1.0),)
     loss = "mean='example'"
     c.loss = f"text_and_masks({loss}, lambda_seg={a.lambda_seg})" if masks else f"text_xent({loss})"
 
-    data = dict(builder="phantom", builder_args=dict(config="full" if a.full else "demo"))
+
+def _set_input(
+    c: ml_collections.ConfigDict, a: ml_collections.ConfigDict, masks: bool, data: dict[str, Any]
+) -> None:
+    block, blocks, max_loss = _SIZES[a.ground]
     row = f"length={block * blocks}, block={block}, max_loss={max_loss}, pack=True"
     if a.alone:  # As many texts a step.
         row = f"length={block}"
@@ -114,41 +143,33 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
             view=f"without({', '.join(map(repr, _HELD_OUT))})" if a.held_out else "",
             augment="augment(shift=4)",
             prompt=f"prompt(n={1 if a.alone else a.texts}, style='question', grounded='always')",
-            tok=f"tok({row}, masks={masks})",
+            tok=f"tok({row}, masks={_MASKS if masks else 0})",
             packed=not a.alone,
-            masks=masks > 0,
+            masks=masks,
         ),
     )
+
+
+def _set_evals(
+    c: ml_collections.ConfigDict, a: ml_collections.ConfigDict, masks: bool, data: dict[str, Any]
+) -> None:
+    block = _SIZES[a.ground][0]
     # References keep their full precision, whatever grid the model writes on.
     spec = dict(data, split="test", limit=a.limit, batch_size=100, codec=common.CODEC)
-    _add_evals(c, spec, masks > 0, block)
+    _add_evals(c, spec, masks, block)
     c.evals.xent = common.xent_eval(
         c,
         dict(data, expand=dict(per_image=1), limit=min(a.limit, 200)),
         every=c.ckpt_steps,
         prompt="prompt(n=1, style='question', grounded='always')",
         tok=f"tok(length={block})",
-        masks=masks > 0,
+        masks=masks,
     )
-    c.summary = {
-        "g_iou": "report/g_iou",
-        "g_iou_blank": "report_blank/g_iou",
-        "g_iou_shuffled": "report_shuffled/g_iou",
-        "g_iou_detect": "detect/g_iou",
-        "g_iou_detect_blank": "detect_blank/g_iou",
-        "g_iou_detect_shuffled": "detect_shuffled/g_iou",
-        "valid_markup": "report/valid_markup",
-        "valid_markup_detect": "detect/valid_markup",
-        "vqa_yes_no_accuracy": "yes_no/accuracy",
-        "vqa_yes_no_accuracy_blank": "yes_no_blank/accuracy",
-        "vqa_accuracy": "vqa/accuracy",
-        "report_f1": "report/report_f1",
-    }
+    c.summary = dict(_SUMMARY)
     if masks:
         for name, of in (("", "report"), ("_detect", "detect")):
             c.summary[f"mean_iou{name}"] = f"{of}/mean_iou"
             c.summary[f"blank_masks{name}"] = f"{of}/blank_masks"
-    return c
 
 
 def _add_evals(c: ml_collections.ConfigDict, spec: dict[str, Any], masks: bool, block: int) -> None:

@@ -40,6 +40,10 @@ from big_rad.config import recipes as config_lib
 from big_rad.models import gemma, paligemma, siglip
 from big_rad.pp import strings
 from big_rad.pp.strings import tok
+from big_rad.recipe_parts import AUGMENT, MASK_LOSSES, MASKS
+from big_rad.recipe_parts import add_lora as add_lora
+from big_rad.recipe_parts import compute_in_bfloat16 as compute_in_bfloat16
+from big_rad.recipe_parts import freeze_tower as freeze_tower
 from configs import common
 
 _PUBLIC = ("slake", "vqa_rad")
@@ -53,13 +57,6 @@ _DATA = {
 # gradient of the table, float32 [V, D], is read and written: on a GPU as long as 370 rows take.
 _TILE = 8192
 _XENT, _XENT_EVERY = 512, 500  # Examples whose loss is evaluated, and steps between two times.
-MASKS = 8  # The most masks of a text; sentences name two or three organs.
-MASK_LOSSES = {  # of each variant of the mask decoder
-    "paper": "text_and_masks(lambda_seg=0.1)",
-    "released": "text_and_masks(lambda_seg=0.1, masks='bce_dice')",
-}
-# Of the published segmentation run.
-AUGMENT = "augment(crop=(0.9, 1.0), gamma=(0.7, 1.2), intensity=20, channel_repeat=0.2)"
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
@@ -166,19 +163,6 @@ def model_config(variant: str, size: int, tower: str = "frozen") -> ml_collectio
     return c
 
 
-def compute_in_bfloat16(c: ml_collections.ConfigDict) -> None:
-    """Sets what large models compute with: bfloat16, and what their blocks keep."""
-    c.model.img.update(remat_policy="none", dtype_mm="bfloat16")
-    c.model.llm.update(remat_policy="dots_no_batch", dtype_mm="bfloat16")
-    c.model.last_block = "wanted"
-
-
-def freeze_tower(c: ml_collections.ConfigDict) -> None:
-    """Freezes SigLIP; its projector is trained."""
-    cosine = dict(decay_type="cosine", warmup_percent=0.1)
-    c.schedule = (("img/head/.*", cosine), ("img/.*", None), (".*", cosine))
-
-
 def public(
     c: ml_collections.ConfigDict, name: str, texts: int = 1, masks: int = 0, **kw: str
 ) -> dict[str, Any]:
@@ -230,14 +214,6 @@ def add_masks(c: ml_collections.ConfigDict, released: bool = False) -> None:
     sizes = dict(dim=64, num_heads=4, mlp_dim=128) if tiny else dict(dtype_mm="bfloat16")
     c.model.mask_decoder = dict(variant="paper", **sizes)
     c.loss = MASK_LOSSES["paper"]
-
-
-def add_lora(c: ml_collections.ConfigDict, rank: int, masks: bool = False) -> None:
-    """Freezes the model and gives the decoder adapters of a rank, which learn faster."""
-    c.model.lora = dict(rank=rank, alpha=2.0 * rank, targets=".*")
-    trained = "(lora|mask_decoder)/.*" if masks else "lora/.*"
-    c.schedule = ((trained, dict(decay_type="cosine", warmup_percent=0.1)), (".*", None))
-    c.lr = 2e-4
 
 
 def _masks(a: Any) -> int:

@@ -18,7 +18,7 @@ from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from big_rad.inference import answer as answer_lib
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.workdir import metric_writer
+from big_rad.workdir import run_dir
 from tests.helpers import browser, foreign, html_page, judge_server, tiny_run
 from tests.published import folder as published
 from tests.published import slake, vqa_rad
@@ -110,7 +110,7 @@ def test_scores_are_the_trainers_with_intervals_and_controls_beside_them(evaluat
         "report", "yes_no", "report_blank", "report_shuffled", "report_mirrored", "yes_no_blank",
         "yes_no_shuffled",
     }  # fmt: skip
-    last = metric_writer.read(trained / "metrics.jsonl")[-1]
+    last = run_dir.read_lines(trained / "metrics.jsonl")[-1]
     for name in ("report", "yes_no"):
         entry = summary["evals"][name]
         assert entry["n"] == 4 and entry["dataset"] == "phantom" and entry["split"] == "test"

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad import config_check, models, predict, train, trees
+from big_rad import config_check, finetune, models, predict, train, trees
 from big_rad.config import recipes as config_lib
 from big_rad.datasets import core, prepare
 from big_rad.evaluators import before_after
@@ -16,9 +16,9 @@ from big_rad.metrics import bootstrap
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import memory, state
-from big_rad.workdir import checkpoint, metric_writer, run_dir
-from configs import finetune
-from tests.helpers import foreign, tiny_run
+from big_rad.workdir import checkpoint, run_dir
+from configs import finetune as recipe
+from tests.helpers import finetuning, foreign, tiny_run
 from tests.helpers.folder_records import save_dicom
 from tools import convert
 
@@ -120,7 +120,7 @@ def test_the_recipe_groups_patients_as_the_build_does(tmp_path):
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "data.jsonl").write_text(text, encoding="utf-8")
     with pytest.raises(ValueError, match="data.jsonl: no patient in .* and "):
-        finetune.get_config(f"source={tmp_path},init={tmp_path / 'nothing'}")
+        finetuning.config(f"source={tmp_path},init={tmp_path / 'nothing'}")
 
 
 @pytest.mark.parametrize("patients, said", [(5, True), (6, False)])
@@ -136,8 +136,14 @@ def test_too_few_test_patients_are_said_before_anything_is_trained(
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "data.jsonl").write_text(text, encoding="utf-8")
     with pytest.raises(Exception, match="nothing"):  # No image is opened, and no checkpoint found.
-        finetune.get_config(f"source={tmp_path},init={tmp_path / 'nothing'}")
+        finetuning.config(f"source={tmp_path},init={tmp_path / 'nothing'}")
     assert ("patients in the test split: 5; fewer than 6" in capsys.readouterr().out) == said
+
+
+def test_the_recipe_reads_nothing_and_its_fitting_reads_everything():
+    config = recipe.get_config("source=nowhere,init=nothing")
+    with pytest.raises(ValueError, match="data.jsonl"):
+        finetune.fit(config)
 
 
 def test_no_patient_is_on_both_sides(run, source):
@@ -206,7 +212,7 @@ def test_a_foreign_checkpoint_of_any_height_is_a_start(
     kind, height, sets, source, tmp_path, capsys
 ):
     place = foreign.write(tmp_path / "model", kind, height, sets)
-    config = finetune.get_config(f"source={source},init={place}")
+    config = finetuning.config(f"source={source},init={place}")
     assert "vocab_size" not in config.model.llm
     tokenizer = tokenizers.load(config.tokenizer.path, tuple(config.tokenizer.sets))
     model = models.make(config.model_name, config.model, tokenizer.padded_vocab_size)
@@ -234,7 +240,7 @@ def test_the_chosen_step_is_the_one_that_is_reported_and_named(run):
     assert f"step {step} is reported, the best by {score}" in out
     assert f"the last is step {summary['steps']}" in out
     # Of the last step only what chooses is evaluated; everything is of the chosen one.
-    rows = metric_writer.read(workdir / "metrics.jsonl")
+    rows = run_dir.read_lines(workdir / "metrics.jsonl")
     last = [r for r in rows if r["step"] == summary["steps"]]
     assert not any(k.startswith(("report/", "vqa/")) for r in last for k in r)
     assert any(score in r for r in last)
@@ -266,7 +272,7 @@ def test_the_next_commands_are_printed_as_they_can_be_pasted(run):
 
 def test_adapters_leave_the_starting_model_as_it_was(source, init, tmp_path):
     arg = f"source={source},init={init},lora=2,limit=2,epochs=0.5,batch=20"
-    config = finetune.get_config(arg)
+    config = finetuning.config(arg)
     config.lr, config.evals, config.summary = 0.005, {}, {}
     config.eval_before, config.ckpt_best = False, ""
     train.train(config, tmp_path, str(tmp_path / "data"))
@@ -279,17 +285,17 @@ def test_adapters_leave_the_starting_model_as_it_was(source, init, tmp_path):
 
 def test_a_small_card_gets_microbatches_then_adapters_then_an_error(source, init):
     arg = f"source={source},init={init},batch=20"
-    whole = finetune.get_config(f"{arg},lora=0")
+    whole = finetuning.config(f"{arg},lora=0")
     vocab = 2048
     peak = memory.predict(whole, vocab).peak
-    changed = finetune.get_config(f"{arg},card={0.7 * peak / memory.USABLE}")
+    changed = finetuning.config(f"{arg},card={0.7 * peak / memory.USABLE}")
     assert changed.grad_accum > 1
     with pytest.raises(ValueError, match="nothing fits a card"):
-        finetune.get_config(f"{arg},card=0.001")
+        finetuning.config(f"{arg},card=0.001")
 
 
 def test_the_config_survives_json(source, init):
-    config = finetune.get_config(f"source={source},init={init}")
+    config = finetuning.config(f"source={source},init={init}")
     text = config_lib.to_json(config)
     assert config_lib.to_json(config_lib.from_json(text)) == text
 
@@ -304,7 +310,7 @@ def test_folders_of_two_names_lie_side_by_side_and_each_is_the_one_that_is_used(
         mine = [dict(r, split=splits[r["id"]]) for r in rows if r["id"] in kept]
         text = "".join(json.dumps(r) + "\n" for r in mine)
         (source / f"{name}.jsonl").write_text(text, encoding="utf-8")
-        config = finetune.get_config(f"source={source}/{name}.jsonl,folder={name},init={init}")
+        config = finetuning.config(f"source={source}/{name}.jsonl,folder={name},init={init}")
         prepare.prepare(config.sources, tmp_path, lambda line: None)
         entries = [config.input.folder, *config.evals.values()]
         assert len(entries) == 6
@@ -339,7 +345,7 @@ def write_slices(folder, **lines):
 def test_a_model_with_masks_on_boxes_says_so_before_training_and_has_a_best_checkpoint(tmp_path):
     source = write_slices(tmp_path, train=SEEN, validation=SEEN, test=SEEN)
     init = tiny_run.mask_checkpoint(tmp_path / "init")
-    config = finetune.get_config(f"source={source},init={init},batch=2")
+    config = finetuning.config(f"source={source},init={init},batch=2")
     config.sources.folder.workers, said = 1, []
     with pytest.raises(tiny_run.Said):
         log = tiny_run.until("folder test: 0 of 2 images have a mask; boxes are not used", said)
@@ -368,7 +374,7 @@ def test_the_best_checkpoint_is_chosen_by_a_score_that_the_validation_split_has(
 ):
     source = write_slices(tmp_path, **lines)
     start = tiny_run.mask_checkpoint(tmp_path / "init") if masks else init
-    config = finetune.get_config(f"source={source},init={start},batch=2")
+    config = finetuning.config(f"source={source},init={start},batch=2")
     assert config.ckpt_best == f"report_val/{best}"
     assert config.summary.to_dict() == {summary: f"report/{summary}"}
 
@@ -399,7 +405,7 @@ def test_a_task_that_a_held_out_split_lacks_is_left_out_by_name(
 ):
     source = write_slices(tmp_path, train=train, validation=validation, test=test)
     capsys.readouterr()
-    config = finetune.get_config(f"source={source},init={init},batch=2")
+    config = finetuning.config(f"source={source},init={init},batch=2")
     out = capsys.readouterr().out
     losses = {"xent"} if validation is not UNTOLD else set()
     assert set(config.evals) == set(evals.split()) | losses
@@ -423,7 +429,7 @@ def test_a_split_without_any_text_that_is_needed_is_refused(init, tmp_path, spli
     lines = dict.fromkeys(("train", "validation", "test"), ASKED) | {split: UNTOLD}
     source = write_slices(tmp_path, **lines)
     with pytest.raises(ValueError, match=f"no report and no question in {split}; .*validate_data"):
-        finetune.get_config(f"source={source},init={init}")
+        finetuning.config(f"source={source},init={init}")
 
 
 @pytest.mark.parametrize(
@@ -438,7 +444,7 @@ def test_a_split_without_any_text_that_is_needed_is_refused(init, tmp_path, spli
 )
 def test_what_is_missing_is_named(source, init, arg, message):
     with pytest.raises((ValueError, FileNotFoundError), match=message):
-        finetune.get_config(arg.format(source=source, init=init))
+        finetuning.config(arg.format(source=source, init=init))
 
 
 def test_a_source_whose_patients_are_all_in_one_split_is_refused(source, init, tmp_path):
@@ -446,4 +452,4 @@ def test_a_source_whose_patients_are_all_in_one_split_is_refused(source, init, t
     rows = [json.dumps(json.loads(x) | {"split": "train"}) + "\n" for x in lines]
     (tmp_path / "data.jsonl").write_text("".join(rows))
     with pytest.raises(ValueError, match="no patient in validation and test"):
-        finetune.get_config(f"source={tmp_path},init={init}")
+        finetuning.config(f"source={tmp_path},init={init}")

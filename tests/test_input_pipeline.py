@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from big_rad import input_pipeline
+from big_rad.config import defaults
 from big_rad.datasets import core
 from big_rad.dicom.errors import ReadError
 from big_rad.pp import builder as pp_builder
@@ -78,6 +79,7 @@ def fakes(monkeypatch):
 
 def make(lengths, data=None, *, batch_size=4, num_threads=2, seed=0, **inputs):
     config = ml_collections.ConfigDict(dict(input=dict(batch_size=batch_size)))
+    defaults.fill(config)
     config.input.num_threads = num_threads
     config.input.update(inputs)
     config.input.data = dict(data or dict.fromkeys(lengths, 1.0))

@@ -7,6 +7,7 @@ import pytest
 from jax.sharding import AbstractMesh, PartitionSpec
 
 from big_rad import sharding
+from big_rad.config import defaults
 from big_rad.training import optim
 
 MESH = AbstractMesh((8,), ("data",))
@@ -121,14 +122,16 @@ def test_optimizer_state_lies_where_its_parameter_lies_or_is_copied():
         "scale": jax.ShapeDtypeStruct((16,), np.float32),
     }
     shardings = sharding.infer(params, ALL_FSDP, MESH)
-    for tx in (optim._preconditioner("adamw", {}), optim._preconditioner("adafactor", {})):
-        state = jax.eval_shape(tx.init, params)
-        placed = sharding.like_params(state, shardings, MESH)
-        for x, s in zip(jax.tree.leaves(state), jax.tree.leaves(placed)):
+    config = defaults.base()
+    config.wd_mults = ((".*", 1.0),)
+    placed = {}
+    for name in ("adamw", "adafactor"):
+        config.optimizer = name
+        state = jax.eval_shape(optim.make(config, params, 10).tx.init, params)
+        placed[name] = sharding.like_params(state, shardings, MESH)
+        for x, s in zip(jax.tree.leaves(state), jax.tree.leaves(placed[name])):
             s.shard_shape(x.shape)  # Raises if the shape does not divide.
-    adam = sharding.like_params(
-        jax.eval_shape(optim._preconditioner("adamw", {}).init, params), shardings, MESH
-    )
+    adam = next(part for part in placed["adamw"] if hasattr(part, "mu"))
     assert adam.mu["llm/layers/w"].spec == adam.nu["llm/layers/w"].spec
     assert adam.mu["llm/layers/w"].spec == PartitionSpec(None, "data")
     assert adam.count.spec == PartitionSpec()
@@ -137,6 +140,7 @@ def test_optimizer_state_lies_where_its_parameter_lies_or_is_copied():
 EIGHT_DEVICES = """
     import jax, jax.numpy as jnp, ml_collections, numpy as np
     from big_rad import sharding, trees
+    from big_rad.config import defaults
     from big_rad.training import losses, optim
     from big_rad.training import step as train_step
     from big_rad.evaluators import functions
@@ -154,6 +158,7 @@ EIGHT_DEVICES = """
         schedule=(("img/(?!head/).*", None), (".*", dict(decay_type="constant"))),
         lr_mults=((".*", 1.0),), wd_mults=((".*", 1.0),),
     ))
+    defaults.fill(config)
     rng = np.random.default_rng(0)
     text = rng.integers(3, 64, (16, 9)).astype(np.int32)
     lengths = rng.integers(5, 10, (16, 1))  # Ragged, so that shards differ in their weight.

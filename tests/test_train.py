@@ -20,7 +20,7 @@ from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from big_rad.pages import run as run_page
 from big_rad.weights import npz
-from big_rad.workdir import checkpoint, metric_writer
+from big_rad.workdir import checkpoint, run_dir
 from big_rad.workdir import info as run_info
 from tests.helpers import events, lab, tiny_run
 
@@ -80,7 +80,7 @@ def test_the_loss_falls_and_the_run_directory_holds_everything(whole):
 
 @pytest.mark.slow
 def test_rates_are_of_real_text_and_the_time_grows_from_line_to_line(whole):
-    rows = metric_writer.read(whole[1] / "metrics.jsonl")
+    rows = run_dir.read_lines(whole[1] / "metrics.jsonl")
     rows = [row for row in rows if "training_loss" in row]
     assert [r["seconds"] for r in rows] == sorted({r["seconds"] for r in rows})
     for row in rows:

@@ -28,6 +28,7 @@ import numpy as np
 from absl import flags
 from ml_collections import config_flags
 
+from big_rad import finetune
 from big_rad.config import overrides
 from tools.inspection import page as inspect_page
 from tools.inspection import stats as inspect_stats
@@ -108,7 +109,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = ["inspect_data", *(sys.argv[1:] if argv is None else argv)]
     values = _flags(argv)
     try:
-        rest = overrides.parse(argv, values)[1:]
+        rest = overrides.parse(argv, values, finetune.fit)[1:]
     except (flags.Error, ValueError, OSError) as e:  # A config's own error ends a traceback.
         sys.exit(_error(str(e).strip().splitlines()[-1]))
     if values.help:

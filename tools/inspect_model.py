@@ -20,7 +20,7 @@ import ml_collections
 from absl import flags
 from ml_collections import config_flags
 
-from big_rad import models, trees
+from big_rad import finetune, models, trees
 from big_rad.config import overrides
 from big_rad.config import recipes as config_lib
 from big_rad.models import paligemma, parameter_table
@@ -162,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     flags.DEFINE_integer("size", 224, "Pixels a side, with --variant.", flag_values=values)
     flags.DEFINE_bool("help", False, "Shows this.", flag_values=values)
     try:
-        rest = overrides.parse(argv, values)[1:]
+        rest = overrides.parse(argv, values, finetune.fit)[1:]
     except flags.Error as e:
         sys.exit(_error(e))
     try:

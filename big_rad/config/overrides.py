@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+import ml_collections
 from absl import flags
 
 from big_rad.config import companions
@@ -20,7 +20,34 @@ class CommandLineError(flags.Error, ValueError):
     """A command line that cannot be; the message names the flag or the field."""
 
 
-def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[str]:
+class _NotFinishedError(Exception):
+    """What follows a recipe could not be done; its cause says why."""
+
+
+class _Loader(flags.ArgumentParser):
+    """Loads a config file and completes it, before fields of the command line are set."""
+
+    def __init__(self, loader: flags.ArgumentParser, finish: config_lib.Finish):
+        self._loader, self._finish = loader, finish
+
+    def parse(self, argument: str) -> ml_collections.ConfigDict:
+        """Returns the config of a file; an error that is kept for later stays one."""
+        config = self._loader.parse(argument)
+        try:
+            return config_lib.completed(config, self._finish)
+        except Exception as e:  # absl would put words of its own around it.
+            raise _NotFinishedError from e
+
+    def flag_type(self) -> str:
+        """Returns what help texts call it."""
+        return self._loader.flag_type()
+
+
+def parse(
+    argv: Sequence[str],
+    values: flags.FlagValues = flags.FLAGS,
+    finish: config_lib.Finish = config_lib.as_it_is,
+) -> list[str]:
     """Reads a command line with `--config=FILE:ARGUMENTS` and `--config.FIELD=VALUE`.
 
     `--config.FIELD=None` unsets a field, such as the length that a recipe has set; a field that
@@ -29,6 +56,8 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[s
     Args:
         argv: the command line, the program first.
         values: the flags, among them `config` of `config_flags.DEFINE_config_file`.
+        finish: completes what a recipe returns, see `finetune.fit`. Fields of the command line win
+            over what it sets.
 
     Returns:
         What is no flag, the program first.
@@ -42,6 +71,8 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[s
         raise CommandLineError(str(e)) from e
     file = _file(argv)
     kept, unset = _without_none(argv)
+    loader = values["config"].parser
+    values["config"].parser = _Loader(loader, finish)
     try:
         with companions.recipes_of(file.partition(":")[0]):
             rest = values(kept)
@@ -56,8 +87,10 @@ def parse(argv: Sequence[str], values: flags.FlagValues = flags.FLAGS) -> list[s
                 raise KeyError(name)
             holder[name] = "" if isinstance(holder[name], str) else None
     except Exception as e:  # A wrong flag, an error of the config file, an unknown field.
-        said = " ".join(_said(e, file, argv).split())
+        said = " ".join(_said(e, file, argv, finish).split())
         raise CommandLineError(said.removeprefix(_EARLIER)) from e
+    finally:
+        values["config"].parser = loader
     return rest
 
 
@@ -84,7 +117,9 @@ def _without_none(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return kept, unset
 
 
-def _said(error: Exception, file: str, argv: Sequence[str]) -> str:
+def _said(error: Exception, file: str, argv: Sequence[str], finish: config_lib.Finish) -> str:
+    if isinstance(error, _NotFinishedError):
+        return _of_file(error.__cause__ or error, file)
     if isinstance(error, flags.Error):
         if _OF_FILE not in str(error):
             return str(error).removeprefix("flag ")
@@ -94,14 +129,18 @@ def _said(error: Exception, file: str, argv: Sequence[str]) -> str:
         return str(root)
     paths = [m[1] for m in map(_OVERRIDE.fullmatch, argv) if m]
     try:
-        return file and _no_field(config_lib.load(file), paths) or str(error)
+        return file and _no_field(config_lib.load(file, finish), paths) or str(error)
     except Exception as e:  # The file's own error, which loading it a second time shows.
-        if isinstance(e, ValueError | OSError):
-            return str(e)
-        return f"{file} cannot be loaded: {type(e).__name__}: {e}"
+        return _of_file(e, file)
 
 
-def _no_field(config: Any, paths: Iterable[str]) -> str:
+def _of_file(error: BaseException, file: str) -> str:
+    if isinstance(error, ValueError | OSError):
+        return str(error)
+    return f"{file} cannot be loaded: {type(error).__name__}: {error}"
+
+
+def _no_field(config: ml_collections.ConfigDict, paths: Iterable[str]) -> str:
     # Says which of the fields is not there; "" if all are.
     for path in paths:
         place, holder = "config", config

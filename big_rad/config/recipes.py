@@ -4,27 +4,24 @@ A config file is Python with `get_config(arg)`; `arg` is what stands after the c
 `configs/radgrounder_det.py:variant=tiny,data=phantom`. Knows nothing of models or data.
 """
 
-import hashlib
 import importlib.util
 import json
 import pathlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ml_collections
 
-from big_rad.config import companions
+from big_rad import quiet
+from big_rad.config import companions, defaults
 from big_rad.registry import did_you_mean
 
+Config = defaults.Config
+Finish = Callable[[Config], Config]  # of what a recipe returns, such as `finetune.fit`
 _FOLDER = "configs"
 
 
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
-
-
-def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
+def parse_arg(arg: str | None, **defaults: Any) -> Config:
     """Reads `key=value,key=value` against typed defaults; a bare boolean key means True.
 
     Args:
@@ -66,7 +63,7 @@ def parse_arg(arg: str | None, **defaults: Any) -> ml_collections.ConfigDict:
     return ml_collections.ConfigDict(result)
 
 
-def locate(spec: str, log: Callable[[str], None] = _to_stderr) -> str:
+def locate(spec: str, log: Callable[[str], None] = quiet.to_stderr) -> str:
     """Finds the file of `path.py` or `path.py:arg`, from whatever folder one works in.
 
     A file of that path counts first. Where there is none, `configs/NAME.py` is the recipe of that
@@ -91,10 +88,11 @@ def locate(spec: str, log: Callable[[str], None] = _to_stderr) -> str:
     if parts[:1] == (_FOLDER,) and ".." not in parts and own.is_file():
         log(f"config: there is no {path} here; big_rad's own is used, {own}")
         return f"{own}{colon}{arg}"
+    written = "/".join(parts[-2:])  # However long the path before it is.
     names = sorted(f"{_FOLDER}/{p.name}" for p in recipes.glob("[!_]*.py") if p.name != "common.py")
     raise FileNotFoundError(
         f"config file {path!r} does not exist here ({pathlib.Path.cwd()}); the recipes of big_rad "
-        f"are {', '.join(names) or 'not beside it'}{did_you_mean(path, names)}"
+        f"are {', '.join(names) or 'not beside it'}{did_you_mean(written, names)}"
     )
 
 
@@ -116,10 +114,33 @@ def located(argv: Sequence[str]) -> list[str]:
     return found
 
 
-def load(spec: str) -> ml_collections.ConfigDict:
+def as_it_is(config: Config) -> Config:
+    """Returns a config as it is: the `Finish` of recipes that are whole."""
+    return config
+
+
+def completed(config: Config, finish: Finish = as_it_is) -> Config:
+    """Returns what a recipe has returned as a whole config, finished and with every field.
+
+    Args:
+        config: of the recipe; changed in place. Anything else that a file may return is left as it
+            is, for `config_check` to refuse.
+        finish: called first.
+    """
+    if isinstance(config, Config):
+        config = finish(config)
+        defaults.fill(config)
+    return config
+
+
+def load(spec: str, finish: Finish = as_it_is) -> Config:
     """Loads `path.py` or `path.py:arg`, see `locate`.
 
     `from configs import ...` in it means what `companions.recipes_of` says.
+
+    Args:
+        spec: the path, perhaps with an argument.
+        finish: see `completed`.
 
     Raises:
         FileNotFoundError: no such file.
@@ -129,10 +150,10 @@ def load(spec: str) -> ml_collections.ConfigDict:
     module = importlib.util.module_from_spec(module_spec)
     with companions.recipes_of(path):
         module_spec.loader.exec_module(module)
-        return module.get_config(arg or None)
+        return completed(module.get_config(arg or None), finish)
 
 
-def num_steps(config: Any, examples_per_epoch: int) -> int:
+def num_steps(config: Config, examples_per_epoch: int) -> int:
     """Returns the training steps that `total_steps`, `total_epochs` or `total_examples` gives.
 
     Raises:
@@ -152,7 +173,7 @@ def num_steps(config: Any, examples_per_epoch: int) -> int:
     return max(1, round(examples / config.input.batch_size))
 
 
-def changed(config: Any, fields: Mapping[str, Any]) -> ml_collections.ConfigDict:
+def changed(config: Config, fields: Mapping[str, Any]) -> Config:
     """Returns a copy of a config with some fields set, `{"model.llm.depth": 2}`."""
     new = config.copy_and_resolve_references()
     with new.unlocked():
@@ -160,29 +181,24 @@ def changed(config: Any, fields: Mapping[str, Any]) -> ml_collections.ConfigDict
     return new
 
 
-def to_json(config: Any) -> str:
+def to_json(config: Config | Mapping[str, Any]) -> str:
     """Returns the config as JSON, keys sorted."""
     plain = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config
     return json.dumps(plain, indent=1, sort_keys=True, default=_plain)
 
 
-def from_json(text: str) -> ml_collections.ConfigDict:
+def from_json(text: str) -> Config:
     """Inverse of `to_json`; sequences come back as tuples."""
     return ml_collections.ConfigDict(_tuples(json.loads(text)))
 
 
-def fingerprint(config: Any) -> str:
-    """Returns the sha256 of the config's JSON."""
-    return hashlib.sha256(to_json(config).encode()).hexdigest()
-
-
-def _plain(x: Any) -> Any:
+def _plain(x: object) -> Any:
     if isinstance(x, Mapping):
         return dict(x)
     raise TypeError(f"config: a value of type {type(x).__name__} has no JSON form; use a literal")
 
 
-def _tuples(x: Any) -> Any:
+def _tuples(x: object) -> Any:
     if isinstance(x, dict):
         return {k: _tuples(v) for k, v in x.items()}
     return tuple(_tuples(v) for v in x) if isinstance(x, list) else x

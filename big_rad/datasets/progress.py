@@ -1,17 +1,14 @@
 """Says how far a long reading of many files is, and how long it will take."""
 
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from big_rad import quiet
+
 _T = TypeVar("_T")
 _FIRST = 10.0  # Seconds without a line; what is done sooner stays silent.
 _MOST = 300.0  # Seconds between two lines; fewer in the first hour.
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
 
 
 class Progress:
@@ -30,7 +27,7 @@ class Progress:
         what: str,
         total: int,
         unit: str = "images",
-        log: Callable[[str], None] = _to_stderr,
+        log: Callable[[str], None] = quiet.to_stderr,
         clock: Callable[[], float] = time.monotonic,
     ):
         self._what, self._total, self._unit = what, total, unit

@@ -26,10 +26,7 @@ from big_rad.workdir import checkpoint as checkpoints
 from big_rad.workdir import run_dir
 
 Log = Callable[[str], None]
-
-
-class CheckpointError(ValueError):
-    """The checkpoint is missing or cannot be run; the message says which and why."""
+CheckpointError = checkpoints.CheckpointError
 
 
 @dataclasses.dataclass
@@ -219,7 +216,7 @@ def _as_stored(
     place = run_dir.locate(checkpoint)
     try:
         params, meta = checkpoints.load_params(place.folder)
-    except (OSError, ValueError, checkpoints.CheckpointError):
+    except (OSError, ValueError):
         raise
     except Exception as e:  # Orbax raises many kinds for damaged folders.
         raise CheckpointError(f"{checkpoint}: not a readable checkpoint: {e}") from e
@@ -241,11 +238,12 @@ def _one_error(checkpoint: str | pathlib.Path) -> Iterator[None]:
     # Whatever is wrong with a checkpoint is one kind of error, and names it.
     try:
         yield
-    except CheckpointError:
-        raise
-    except (OSError, ValueError, checkpoints.CheckpointError) as e:
+    except (OSError, ValueError) as e:
         text = str(e)
-        raise CheckpointError(text if str(checkpoint) in text else f"{checkpoint}: {text}") from e
+        named = str(checkpoint) in text
+        if named and isinstance(e, CheckpointError):
+            raise
+        raise CheckpointError(text if named else f"{checkpoint}: {text}") from e
     except KeyError as e:
         raise CheckpointError(f"{checkpoint}: its config has no {e}") from e
 

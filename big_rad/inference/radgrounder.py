@@ -7,7 +7,6 @@ display; boxes and masks are those of the stored image. Knows nothing of dataset
 import dataclasses
 import functools
 import pathlib
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +14,7 @@ import flax.linen as nn
 import numpy as np
 from jaxtyping import Float, Shaped
 
+from big_rad import quiet
 from big_rad.dicom import read as dicom_read
 from big_rad.grounding import boxes, classes, markup
 from big_rad.grounding import codec as codecs
@@ -111,7 +111,7 @@ class RadGrounder:
         Raises:
             CheckpointError: it is missing, damaged or of an unknown model.
         """
-        found = load_lib.load(checkpoint, dtype=None, log=log or _to_stderr)
+        found = load_lib.load(checkpoint, dtype=None, log=log or quiet.to_stderr)
         codec, image = found.fields["codec"], found.fields["image"]
         return cls(
             found.model,
@@ -373,10 +373,6 @@ class RadGrounder:
 
 def _as_slice(image: Image) -> dicom_read.Slice:
     return inputs.read(image) if isinstance(image, str | pathlib.Path) else image
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)
 
 
 def _fit(

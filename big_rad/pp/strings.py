@@ -10,10 +10,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-# Text settings of `config.text`: the name of a cleaner of report texts (see the op `clean`), ""
-# for none; and the most tokens of one text, without <bos> and <eos>.
-TEXT = {"clean": "", "max_text": 200}
-CLEANERS = ("", "released")
+from big_rad.config.defaults import TEXT
+
+CLEANERS = ("", "released")  # What `config.text.clean` may be.
 RELEASED_GRID = 224  # Lines of the box codec of the released model.
 _CLEANS = re.compile(r"(^|\|)\s*clean\s*(\(|\||$)")
 _NO_REPORTS = re.compile(r"(^|\|)\s*prompt\((tasks=)?['\"](vqa|detect)\b(?!,)")

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Shaped
 
 from big_rad.models import attention
 
@@ -19,22 +20,25 @@ _SMALL = 8  # A tile of the remainder is so many times smaller.
 
 
 class Sums(NamedTuple):
-    """Scalars f32: the weighted sum of the cross-entropy, and the count of right predictions."""
+    """The weighted sum of the cross-entropy and the count of right predictions, float32.
 
-    loss: jax.Array
-    correct: jax.Array
+    They are scalars, or one of each row of a batch.
+    """
+
+    loss: Float[Array, "*rows"]
+    correct: Float[Array, "*rows"]
 
 
 def xent(
-    hidden: jax.Array,
-    table: jax.Array,
-    target: jax.Array,
-    weight: jax.Array,
+    hidden: Float[Array, "rows width"],
+    table: Float[Array, "vocab width"],
+    target: Int[Array, " rows"],
+    weight: Float[Array, " rows"],
     *,
     cap: float = 0.0,
     tile: int = 1024,
     groups: int = 1,
-    more: tuple[jax.Array, jax.Array] | None = None,
+    more: tuple[Float[Array, "rows rank"], Float[Array, "vocab rank"]] | None = None,
 ) -> Sums:
     """Sums the cross-entropy of softmax(soft_cap(hidden table^T)) over rows with a weight.
 
@@ -59,7 +63,7 @@ def xent(
     order = jnp.argsort(weight <= 0, axis=1, stable=True)
     pad = [(0, 0), (0, sizes[-1] - 1)]  # The last tile may begin at the last row.
 
-    def gathered(x: jax.Array) -> jax.Array:
+    def gathered(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         x = jnp.take_along_axis(x.reshape(groups, rows, -1), order[..., None], axis=1)
         return jnp.pad(x, [*pad, (0, 0)])
 
@@ -68,14 +72,14 @@ def xent(
 
 
 def xent_rows(
-    hidden: jax.Array,
-    table: jax.Array,
-    target: jax.Array,
-    weight: jax.Array,
+    hidden: Float[Array, "rows tokens width"],
+    table: Float[Array, "vocab width"],
+    target: Int[Array, "rows tokens"],
+    weight: Float[Array, "rows tokens"],
     *,
     cap: float = 0.0,
     tile: int = 1024,
-    more: tuple[jax.Array, jax.Array] | None = None,
+    more: tuple[Float[Array, "rows tokens rank"], Float[Array, "vocab rank"]] | None = None,
 ) -> Sums:
     """Sums the cross-entropy as `xent`, for each row of a batch alone, and without gradients.
 
@@ -96,7 +100,7 @@ def xent_rows(
     inputs, tables = zip(*([(hidden, table)] + ([more] if more else [])), strict=True)
     order = jnp.argsort(weight <= 0, axis=1, stable=True)
 
-    def gathered(x: jax.Array) -> jax.Array:
+    def gathered(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         x = jnp.take_along_axis(x.reshape(rows, length, -1), order[..., None], axis=1)
         return jnp.pad(x, [(0, 0), (0, size - 1), (0, 0)])  # A tile may begin at the last position.
 
@@ -129,10 +133,10 @@ def tile_sizes(tile: int, rows: int) -> tuple[int, ...]:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(4, 5))
 def _sums(
-    inputs: tuple[jax.Array, ...],
-    tables: tuple[jax.Array, ...],
-    target: jax.Array,
-    weight: jax.Array,
+    inputs: tuple[Float[Array, "groups rows _"], ...],
+    tables: tuple[Float[Array, "vocab _"], ...],
+    target: Int[Array, "groups rows"],
+    weight: Float[Array, "groups rows"],
     cap: float,
     sizes: tuple[int, ...],
 ) -> Sums:
@@ -165,10 +169,10 @@ def _backward(cap: float, sizes: Any, grads: Any, cotangent: Sums) -> Any:
 
 
 def _run(
-    inputs: tuple[jax.Array, ...],
-    tables: tuple[jax.Array, ...],
-    target: jax.Array,
-    weight: jax.Array,
+    inputs: tuple[Float[Array, "groups rows _"], ...],
+    tables: tuple[Float[Array, "vocab _"], ...],
+    target: Int[Array, "groups rows"],
+    weight: Float[Array, "groups rows"],
     cap: float,
     sizes: tuple[int, ...],
     trained: tuple[bool, ...] | None = None,

@@ -11,14 +11,17 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float, Int, Key, Num, Shaped
 
 from big_rad import registry
 from big_rad.training import head_loss
 
 LOSSES = registry.Registry("loss")
 ROW_FIELDS = ("image", "text", "mask_ar", "mask_loss")
-Metrics = dict[str, jax.Array]
-Loss = Callable[[nn.Module, Mapping[str, Any], Mapping[str, jax.Array], Any], Any]
+Metrics = dict[str, Float[Array, ""]]
+Batch = Mapping[str, Shaped[Array, "rows ..."]]  # See docs/design.md for its fields.
+Scalar = Float[Array, ""]
+Loss = Callable[[nn.Module, Mapping[str, Any], Batch, Key[Array, ""]], tuple[Scalar, Metrics]]
 
 
 def get(call: str, **more: Any) -> Loss:
@@ -37,13 +40,13 @@ def get(call: str, **more: Any) -> Loss:
 def text_xent(
     model: nn.Module,
     params: Mapping[str, Any],
-    batch: Mapping[str, jax.Array],
-    rng: jax.Array,
+    batch: Batch,
+    rng: Key[Array, ""],
     *,
     mean: str = "token",
     tile: int | None = 1024,
     groups: int = 1,
-) -> tuple[jax.Array, Metrics]:
+) -> tuple[Scalar, Metrics]:
     """Next-token cross-entropy of the suffix.
 
     Args:
@@ -70,8 +73,8 @@ def text_xent(
 def text_and_masks(
     model: nn.Module,
     params: Mapping[str, Any],
-    batch: Mapping[str, jax.Array],
-    rng: jax.Array,
+    batch: Batch,
+    rng: Key[Array, ""],
     *,
     mean: str = "token",
     tile: int | None = 1024,
@@ -80,7 +83,7 @@ def text_and_masks(
     masks: str = "focal_dice",
     gamma: float = 2.0,
     alpha: float | None = None,
-) -> tuple[jax.Array, Metrics]:
+) -> tuple[Scalar, Metrics]:
     """L = L_txt + lambda_seg * L_mask (the RadGrounder paper): `text_xent`, and masks at `</seg>`.
 
     L_mask is the mean over the masks of the batch, 0 if it has none; pixels of a mask are averaged,
@@ -126,7 +129,7 @@ def text_and_masks(
 def each_row(
     model: nn.Module,
     params: Mapping[str, Any],
-    batch: Mapping[str, jax.Array],
+    batch: Batch,
     *,
     tile: int = 1024,
 ) -> dict[str, jax.Array]:
@@ -150,7 +153,7 @@ def each_row(
     return {"loss": sums.loss, "correct": sums.correct, "tokens": tokens}
 
 
-def with_totals(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
+def with_totals(batch: Batch) -> dict[str, jax.Array]:
     """Adds what losses of its parts need to know of a whole batch.
 
     A batch is cut into microbatches whose losses are joined by the weight of their texts. So that
@@ -173,7 +176,9 @@ def with_totals(batch: Mapping[str, jax.Array]) -> dict[str, jax.Array]:
     }
 
 
-def bce(logits: jax.Array, target: jax.Array) -> jax.Array:
+def bce(
+    logits: Float[Array, "*masks height width"], target: Num[Array, "*masks height width"]
+) -> Float[Array, "*masks"]:
     """Binary cross-entropy of masks, averaged over pixels.
 
     Args:
@@ -187,8 +192,11 @@ def bce(logits: jax.Array, target: jax.Array) -> jax.Array:
 
 
 def focal(
-    logits: jax.Array, target: jax.Array, gamma: float = 2.0, alpha: float | None = None
-) -> jax.Array:
+    logits: Float[Array, "*masks height width"],
+    target: Num[Array, "*masks height width"],
+    gamma: float = 2.0,
+    alpha: float | None = None,
+) -> Float[Array, "*masks"]:
     """Focal loss of masks, averaged over pixels: (1 - p_t)^gamma times the cross-entropy.
 
     Args:
@@ -211,7 +219,11 @@ def focal(
     return loss.mean(axis=(-2, -1))
 
 
-def dice(logits: jax.Array, target: jax.Array, eps: float = 1e-6) -> jax.Array:
+def dice(
+    logits: Float[Array, "*masks height width"],
+    target: Num[Array, "*masks height width"],
+    eps: float = 1e-6,
+) -> Float[Array, "*masks"]:
     """Dice loss of masks: 1 - 2 sum(p t) / (sum(p) + sum(t) + eps), p the sigmoid of the logits.
 
     Args:
@@ -230,12 +242,12 @@ def dice(logits: jax.Array, target: jax.Array, eps: float = 1e-6) -> jax.Array:
 def _text(
     model: nn.Module,
     params: Mapping[str, Any],
-    batch: Mapping[str, jax.Array],
+    batch: Batch,
     mean: str,
     tile: int | None,
     groups: int,
-    mask_pos: jax.Array | None = None,
-) -> tuple[jax.Array, Metrics, dict[str, Any]]:
+    mask_pos: Int[Array, "rows masks"] | None = None,
+) -> tuple[Scalar, Metrics, dict[str, Any]]:
     # See `text_xent`; also returns what else the model gave.
     target, (mask, weights) = batch["text"][:, 1:], _weights(batch, mean)
     logits_pos = jnp.zeros(0, jnp.int32) if tile else None
@@ -259,10 +271,10 @@ def _text(
 def _applied(
     model: nn.Module,
     params: Mapping[str, Any],
-    batch: Mapping[str, jax.Array],
-    logits_pos: jax.Array | None,
-    **more: jax.Array,
-) -> tuple[jax.Array, dict[str, Any]]:
+    batch: Batch,
+    logits_pos: Int[Array, " positions"] | None,
+    **more: Int[Array, "rows masks"],
+) -> tuple[Float[Array, "rows tokens vocab"] | None, dict[str, Any]]:
     # The model on all tokens but the last, as in training.
     segment = batch.get("segment")
     return model.apply(
@@ -278,8 +290,12 @@ def _applied(
 
 
 def _head(
-    model: nn.Module, params: Mapping[str, Any], hidden: jax.Array
-) -> tuple[jax.Array, float, tuple[jax.Array, jax.Array] | None]:
+    model: nn.Module, params: Mapping[str, Any], hidden: Float[Array, "tokens width"]
+) -> tuple[
+    Float[Array, "vocab width"],
+    float,
+    tuple[Float[Array, "tokens rank"], Float[Array, "vocab rank"]] | None,
+]:
     # The output table, its soft cap, and what an adapter adds: see `more` of `head_loss.xent`.
     table, cap, adapter = model.head(params)
     if adapter is None:
@@ -287,7 +303,9 @@ def _head(
     return table, cap, (jnp.dot(hidden, adapter["b"].T), adapter["a"])
 
 
-def _weights(batch: Mapping[str, jax.Array], mean: str) -> tuple[jax.Array, jax.Array]:
+def _weights(
+    batch: Batch, mean: str
+) -> tuple[Int[Array, "rows tokens"], Float[Array, "rows tokens"]]:
     # Returns which of the tokens [B, T] after the first are targets, and the weight of each.
     if mean not in ("token", "example"):
         raise ValueError(f'loss mean {mean!r}: use "token" or "example"')
@@ -302,6 +320,6 @@ def _weights(batch: Mapping[str, jax.Array], mean: str) -> tuple[jax.Array, jax.
     return mask, weights
 
 
-def _used(batch: Mapping[str, jax.Array]) -> jax.Array:
+def _used(batch: Batch) -> Float[Array, "rows masks"]:
     # Returns f32 [B, K], 1 where there is a mask.
     return ((batch["mask_pos"] >= 0) & (batch["mask_class"] > 0)).astype(jnp.float32)

@@ -15,13 +15,17 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PyTree
+from numpy.typing import DTypeLike
 
 from big_rad import models, registry, trees
 from big_rad.config import recipes as config_lib
+from big_rad.config.defaults import Config
 from big_rad.models import lora
 from big_rad.training import head_loss, losses, optim
 from big_rad.training import step as train_step
 
+Shapes = Mapping[str, jax.ShapeDtypeStruct]
 GIB = 2**30
 # Of a card's memory: what the driver and gaps between arrays leave.
 USABLE = 0.92
@@ -67,9 +71,7 @@ class Prediction:
         return self.peak <= USABLE * card
 
 
-def predict(
-    config: Any, vocab_size: int, batch: Mapping[str, jax.ShapeDtypeStruct] | None = None
-) -> Prediction:
+def predict(config: Config, vocab_size: int, batch: Shapes | None = None) -> Prediction:
     """Predicts the peak of a training step on one device that holds the whole state.
 
     Args:
@@ -86,14 +88,14 @@ def predict(
     """
     params = _shapes(config, vocab_size)
     batch = batch_shapes(config) if batch is None else batch
-    micro = {k: _rows(x, config.get("grad_accum", 1)) for k, x in batch.items()}
+    micro = {k: _rows(x, config.grad_accum) for k, x in batch.items()}
     kept = _kept(config, vocab_size, micro)
     block = _block(config, vocab_size, micro)
     state, grads = state_parts(config, params)
     state.append(Part("a batch", "", 0, _bytes(batch) / GIB))
     updates = [dataclasses.replace(g, what="updates") for g in grads]
     summed = []
-    if config.get("grad_accum", 1) > 1:
+    if config.grad_accum > 1:
         what = "gradients, summed over microbatches"
         summed = [dataclasses.replace(g, what=what) for g in grads]
     own = Part("kept for the backward pass", "", 0, kept / GIB)
@@ -105,7 +107,7 @@ def predict(
     return Prediction(state, max(moments, key=lambda parts: sum(p.gib for p in parts)))
 
 
-def check(config: Any, vocab_size: int, log: Callable[[str], None] = print) -> None:
+def check(config: Config, vocab_size: int, log: Callable[[str], None] = print) -> None:
     """Checks that a recipe fits `config.card`.
 
     Args:
@@ -126,7 +128,7 @@ def check(config: Any, vocab_size: int, log: Callable[[str], None] = print) -> N
     log(line)
 
 
-def state_parts(config: Any, params: Mapping[str, Any]) -> tuple[list[Part], list[Part]]:
+def state_parts(config: Config, params: Mapping[str, Any]) -> tuple[list[Part], list[Part]]:
     """Returns the parts of weights and optimizer state, and those of the gradients.
 
     Args:
@@ -143,7 +145,7 @@ def state_parts(config: Any, params: Mapping[str, Any]) -> tuple[list[Part], lis
     return state, parts("gradients", trained)
 
 
-def parts(what: str, tree: Any, dtype: Any = None) -> list[Part]:
+def parts(what: str, tree: PyTree, dtype: DTypeLike | None = None) -> list[Part]:
     """Returns a part for each dtype of a tree's leaves; `dtype` takes the place of theirs."""
     sizes: dict[Any, int] = {}
     for leaf in jax.tree.leaves(tree):
@@ -152,7 +154,7 @@ def parts(what: str, tree: Any, dtype: Any = None) -> list[Part]:
     return [Part(what, k.name, n, n * k.itemsize / GIB) for k, n in sizes.items()]
 
 
-def batch_shapes(config: Any) -> dict[str, jax.ShapeDtypeStruct]:
+def batch_shapes(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
     """Returns a whole batch as shapes, its rows as long as the config's longest.
 
     Raises:
@@ -180,7 +182,7 @@ def batch_shapes(config: Any) -> dict[str, jax.ShapeDtypeStruct]:
     return {k: jax.ShapeDtypeStruct(shape, dtype) for k, (shape, dtype) in shapes.items()}
 
 
-def fit(config: Any, vocab_size: int, card: float) -> dict[str, Any] | None:
+def fit(config: Config, vocab_size: int, card: float) -> dict[str, Any] | None:
     """Looks for the fastest way to run the same recipe on a card.
 
     Args:
@@ -192,7 +194,7 @@ def fit(config: Any, vocab_size: int, card: float) -> dict[str, Any] | None:
         The fields to change, none if it fits as it is: more microbatches before more recomputation.
         None if even single rows with full recomputation do not fit.
     """
-    rows, now = config.input.batch_size, config.get("grad_accum", 1)
+    rows, now = config.input.batch_size, config.grad_accum
     accums = [n for n in range(now, rows + 1) if rows % n == 0]
     as_it_is = config.model.llm.get("remat_policy", "none")
 
@@ -211,7 +213,7 @@ def fit(config: Any, vocab_size: int, card: float) -> dict[str, Any] | None:
     return None
 
 
-def _split(config: Any, params: Mapping[str, Any]) -> tuple[optim.Optimizer, Any, Any]:
+def _split(config: Config, params: Mapping[str, Any]) -> tuple[optim.Optimizer, Shapes, Shapes]:
     # The optimizer, and the parameters that it trains and those that it does not, as kept.
     optimizer = optim.make(config, params, total_steps=1000)  # The length changes no shape.
     held = train_step.kept_shapes(config, params, optimizer.trainable)
@@ -228,11 +230,11 @@ def _rows(x: jax.ShapeDtypeStruct, accum: int) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct((x.shape[0] // accum, *x.shape[1:]), x.dtype)
 
 
-def _bytes(tree: Any) -> int:
+def _bytes(tree: PyTree) -> int:
     return sum(math.prod(x.shape) * np.dtype(x.dtype).itemsize for x in jax.tree.leaves(tree))
 
 
-def _shapes(config: Any, vocab_size: int) -> dict[str, jax.ShapeDtypeStruct]:
+def _shapes(config: Config, vocab_size: int) -> dict[str, jax.ShapeDtypeStruct]:
     # Flat parameters. A recipe is looked at again and again with other rows or recomputation, which
     # change none of them.
     plain = config_lib.changed(config, {"model.llm.remat_policy": "none"}).to_dict()
@@ -247,16 +249,16 @@ def _shapes_of(fields: str, vocab_size: int) -> dict[str, jax.ShapeDtypeStruct]:
     return trees.flatten(models.init_shapes(model, config))
 
 
-def _kept(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
+def _kept(config: Config, vocab_size: int, batch: Shapes) -> int:
     # Bytes that the backward pass of the loss takes from the forward pass, parameters left out.
     model = models.make(config.model_name, config.model, vocab_size)
     _, trained, frozen = _split(config, _shapes(config, vocab_size))
     loss = losses.get(config.loss)
 
-    def residuals(trained: Any, frozen: Any, batch: Any) -> Any:
+    def residuals(trained: Shapes, frozen: Shapes, batch: Shapes) -> list[jax.Array]:
         batch = losses.with_totals(batch)
 
-        def of(trained: Any) -> Any:
+        def of(trained: Shapes) -> tuple[jax.Array, losses.Metrics]:
             params = trees.unflatten({**frozen, **trained})
             return loss(model, params, batch, jax.random.key(0))
 
@@ -269,7 +271,7 @@ def _kept(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
     return _bytes(arrays)
 
 
-def _block(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
+def _block(config: Config, vocab_size: int, batch: Shapes) -> int:
     # What the backward pass of a block computes again: all that it needs, less what was kept.
     def of_a_block(policy: str) -> int:
         few, more = (
@@ -288,7 +290,7 @@ def _block(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
     return of_a_block("none") - of_a_block(policy) if policy != "none" else 0
 
 
-def _head(config: Any, vocab_size: int, batch: Mapping[str, Any]) -> int:
+def _head(config: Config, vocab_size: int, batch: Shapes) -> int:
     # Logits of a tile in float32, their exponentials, and their gradient; without tiles the first
     # two are kept and counted already. An adapter of the table adds logits of its own.
     rows = batch["text"].shape[0] * (batch["text"].shape[1] - 1)

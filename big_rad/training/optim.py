@@ -15,10 +15,14 @@ import jax
 import jax.numpy as jnp
 import optax
 import optax.contrib
+from jaxtyping import Array, BFloat16, Float, Int, Key, PyTree
 
 from big_rad import trees
+from big_rad.config.defaults import Config
 
-Schedule = Callable[[Any], Any]
+Step = int | Int[Array, ""]
+Schedule = Callable[[Step], float | Float[Array, ""]]
+Flat = dict[str, jax.Array]
 # Matrices inside the layers: name -> (input axes, output axes); the others count several.
 _MATRICES = {
     r"encoderblock/.*/(query|key|value)/kernel$": ((1,), (2, 3)),
@@ -117,7 +121,7 @@ def arguments(name: str) -> tuple[str, ...]:
     return tuple(p.name for p in parameters if p.kind is not p.VAR_KEYWORD)
 
 
-def make(config: Any, params: Mapping[str, Any], total_steps: int) -> Optimizer:
+def make(config: Config, params: Mapping[str, Any], total_steps: int) -> Optimizer:
     """Builds the optimizer of a config.
 
     Args:
@@ -145,15 +149,15 @@ def make(config: Any, params: Mapping[str, Any], total_steps: int) -> Optimizer:
     lr_mults = trees.match(names, config.lr_mults, "config.lr_mults")
     wd_mults = trees.match(names, config.wd_mults, "config.wd_mults")
 
-    def step_size(step: Any) -> dict[str, Any]:
+    def step_size(step: Step) -> dict[str, Any]:
         factors = {a: schedule(step) for a, schedule in schedules.items()}
         return {n: -config.lr * lr_mults[n] * factors[by_name[n]] for n in kept}
 
     parts = []
     if config.grad_clip_norm:
         parts.append(optax.clip_by_global_norm(config.grad_clip_norm))
-    preconditioner = _preconditioner(config.optimizer, dict(config.get("optimizer_args", {})))
-    parts.append(_stored(preconditioner, config.get("optimizer_state_dtype", "float32")))
+    preconditioner = _preconditioner(config.optimizer, dict(config.optimizer_args))
+    parts.append(_stored(preconditioner, config.optimizer_state_dtype))
     if config.wd:
         parts.append(_add_decay({n: config.wd * wd_mults[n] for n in kept}))
     parts.append(_scale_by_name(step_size))
@@ -164,18 +168,18 @@ def make(config: Any, params: Mapping[str, Any], total_steps: int) -> Optimizer:
     )
 
 
-def round_at_random(x: jax.Array, rng: jax.Array) -> jax.Array:
+def round_at_random(x: Float[Array, "..."], rng: Key[Array, ""]) -> BFloat16[Array, "..."]:
     """Rounds to bfloat16 up or down by chance, so that the mean over many roundings is x.
 
     A running mean with decay 0.999 moves by less than half a bfloat16 step at a time: rounded to
     the nearest it would stand still for ever.
 
     Args:
-        x: f32, any shape.
+        x: float32, any shape.
         rng: key.
 
     Returns:
-        bf16; infinities and NaN stay.
+        The rounded numbers; infinities and NaN stay.
     """
     below = jax.random.bits(rng, x.shape, jnp.uint16).astype(jnp.uint32)
     bits = jax.lax.bitcast_convert_type(x, jnp.uint32) + jnp.where(jnp.isfinite(x), below, 0)
@@ -191,7 +195,7 @@ def _stored(tx: optax.GradientTransformation, dtype: str) -> optax.GradientTrans
     if dtype != "bfloat16":
         raise ValueError(f"config.optimizer_state_dtype {dtype!r}: float32 or bfloat16")
 
-    def narrow(state: Any, count: jax.Array) -> Any:
+    def narrow(state: PyTree, count: Int[Array, ""]) -> PyTree:
         rng = jax.random.fold_in(jax.random.key(0), count)
         leaves, tree = jax.tree.flatten(state)
         large = [x.dtype == jnp.float32 and x.ndim > 1 for x in leaves]
@@ -200,11 +204,13 @@ def _stored(tx: optax.GradientTransformation, dtype: str) -> optax.GradientTrans
             for i, x in enumerate(leaves)
         )
 
-    def init(params: Any) -> Any:
+    def init(params: optax.Params) -> dict[str, Any]:
         count = jnp.zeros((), jnp.int32)
         return {"count": count, "state": narrow(tx.init(params), count)}
 
-    def update(updates: Any, state: Any, params: Any = None) -> Any:
+    def update(
+        updates: optax.Updates, state: dict[str, Any], params: optax.Params | None = None
+    ) -> tuple[optax.Updates, dict[str, Any]]:
         wide = jax.tree.map(
             lambda x: x.astype(jnp.float32) if x.dtype == jnp.bfloat16 else x, state["state"]
         )
@@ -226,7 +232,7 @@ def _preconditioner(name: str, args: dict[str, Any]) -> optax.GradientTransforma
 
 
 def _muon(
-    rms: float = 0.2, beta: float = 0.95, ns_steps: int = 5, **adam: Any
+    rms: float = 0.2, beta: float = 0.95, ns_steps: int = 5, **adam: float
 ) -> optax.GradientTransformation:
     # Muon (Jordan 2024) for the matrices inside the layers, Adam for all else (tables, norms,
     # biases, both ends of the image tower). An orthogonalised update of shape [m, n] has entries
@@ -247,15 +253,17 @@ def _muon(
         weight_dimension_numbers=lambda tree: {n: dims(n) for n in tree},
     )
 
-    def scale(name: str, x: jax.Array) -> jax.Array:
+    def scale(name: str, x: Float[Array, "..."]) -> Float[Array, "..."]:
         size = lambda axes: math.prod(x.shape[i] for i in axes)  # noqa: E731
         return x * rms * max(size(dims(name).reduction_axis), size(dims(name).output_axis)) ** 0.5
 
-    def init(params: dict[str, Any]) -> Any:
+    def init(params: Flat) -> dict[str, Any]:
         inside, others = split(params)
         return {"muon": matrices.init(inside), "adam": rest.init(others)}
 
-    def update(updates: dict[str, Any], state: Any, params: Any = None) -> Any:
+    def update(
+        updates: Flat, state: optax.OptState, params: Flat | None = None
+    ) -> tuple[Flat, optax.OptState]:
         del params
         inside, others = split(updates)
         inside, muon = matrices.update(inside, state["muon"])
@@ -282,10 +290,12 @@ def _adafactor(
     def layered(fn: Callable[..., Any]) -> Callable[..., Any]:
         return lambda name, *xs: (jax.vmap(fn) if _LAYERED.search(name) else fn)(*xs)
 
-    def init(params: dict[str, Any]) -> dict[str, Any]:
+    def init(params: Flat) -> dict[str, Any]:
         return {n: layered(inner.init)(n, p) for n, p in params.items()}
 
-    def update(updates: dict[str, Any], state: dict[str, Any], params: Any = None) -> Any:
+    def update(
+        updates: Flat, state: dict[str, Any], params: Flat | None = None
+    ) -> tuple[Flat, dict[str, Any]]:
         del params
         # The parameters only tell shapes to scale_by_factored_rms; the gradients do as well.
         both = {
@@ -298,14 +308,18 @@ def _adafactor(
 
 
 def _add_decay(decay: dict[str, float]) -> optax.GradientTransformation:
-    def update(updates: dict[str, Any], state: Any, params: Any = None) -> Any:
+    def update(
+        updates: Flat, state: optax.OptState, params: Flat | None = None
+    ) -> tuple[Flat, optax.OptState]:
         return {n: u + decay[n] * params[n] if decay[n] else u for n, u in updates.items()}, state
 
     return optax.GradientTransformation(lambda _: optax.EmptyState(), update)
 
 
 def _scale_by_name(step_size: Callable[[Any], dict[str, Any]]) -> optax.GradientTransformation:
-    def update(updates: dict[str, Any], state: Any, params: Any = None) -> Any:
+    def update(
+        updates: Flat, state: optax.OptState, params: Flat | None = None
+    ) -> tuple[Flat, optax.OptState]:
         del params
         sizes = step_size(state.count)
         new = optax.ScaleByScheduleState(optax.safe_increment(state.count))

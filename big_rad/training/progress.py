@@ -3,10 +3,10 @@
 import pathlib
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import PyTree, Shaped
 
 _FEW_STEPS = 3  # that are timed before there is an ETA
 
@@ -28,7 +28,7 @@ class Progress:
         self, first_step: int, total_steps: int, batch_size: int, log: Callable[[str], None]
     ):
         self._total, self._batch, self._log = total_steps, batch_size, log
-        self._shapes: set[Any] = set()
+        self._shapes: set[tuple[tuple[str, tuple[int, ...]], ...]] = set()
         self._timed: list[float] = [0, 0.0]  # Steps, and their seconds, since the start.
         self._lately: list[float] = [0, 0.0]  # Since the last line.
         self.restart(first_step)
@@ -39,7 +39,7 @@ class Progress:
         self._tokens = self._targets = 0
         self._mark, self._open, self._lately = self._time, False, [0, 0.0]
 
-    def saw(self, batch: Mapping[str, np.ndarray]) -> None:
+    def saw(self, batch: Mapping[str, Shaped[np.ndarray, "rows ..."]]) -> None:
         """Notes a batch whose step begins, and counts the text of this process's part of it:
         `text` and `mask_loss` [B, T+1]."""
         self._step_ends()
@@ -85,6 +85,21 @@ class Progress:
             self._mark, self._open = now, False
 
 
+class Clock:
+    """Seconds that a run has taken so far, those of earlier starts included."""
+
+    def __init__(self):
+        self._earlier, self._start = 0.0, time.monotonic()
+
+    def add(self, seconds: float) -> None:
+        """Counts the seconds of earlier starts."""
+        self._earlier += seconds
+
+    def seconds(self) -> float:
+        """Returns the seconds up to now."""
+        return self._earlier + time.monotonic() - self._start
+
+
 class Profiler:
     """Writes a trace of some steps, for https://ui.perfetto.dev or TensorBoard.
 
@@ -104,7 +119,7 @@ class Profiler:
         self._steps = range(int(start), int(stop)) if window else range(0)
         self._folder, self._running = pathlib.Path(folder), False
 
-    def step(self, number: int, state: Any = None) -> Any:
+    def step(self, number: int, state: PyTree = None) -> jax.profiler.StepTraceAnnotation:
         """Returns a context for a step; the trace starts or ends before it, `state` computed."""
         if number in self._steps and not self._running:
             jax.block_until_ready(state)
@@ -114,7 +129,7 @@ class Profiler:
             self.close(state)
         return jax.profiler.StepTraceAnnotation("train", step_num=number)
 
-    def close(self, state: Any = None) -> None:
+    def close(self, state: PyTree = None) -> None:
         """Ends the trace, if one runs, when `state`, arrays of the last step, is computed."""
         if self._running:
             jax.block_until_ready(state)

@@ -10,7 +10,11 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+import ml_collections
+
+from big_rad.config import defaults
 from big_rad.config import recipes as config_lib
+from big_rad.config.defaults import Config
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.workdir import checkpoint, run_dir
 from big_rad.workdir.info import TrainingError
@@ -43,7 +47,7 @@ class Past:
 
     def __init__(
         self,
-        config: Any,
+        config: Config,
         workdir: str | pathlib.Path,
         allow: bool = False,
         log: Callable[[str], None] = print,
@@ -82,12 +86,11 @@ class Past:
         moving = [n for n in self.changes if _moves(n)]
         if not moving:
             return dict(state)
-        old, new = self._old["input"], self._new["input"]
+        old, new = (_filled(x)["input"] for x in (self._old, self._new))
         seen = state["next_index"] * old["batch_size"]
         if all(_keeps_order(n) for n in moving):
             # Within a window, items are dealt to batches in an order of its own.
-            window, later = (x.get("bucket_window", 16) if x.get("buckets") else 1
-                             for x in (old, new))  # fmt: skip
+            window, later = (x["bucket_window"] if x["buckets"] else 1 for x in (old, new))
             whole = state["next_index"] // window * window * old["batch_size"]
             index = whole // (later * new["batch_size"]) * later
             twice = seen - index * new["batch_size"]
@@ -135,11 +138,13 @@ def _unsaved(workdir: str | pathlib.Path) -> dict[str, Any]:
 def _settings(
     old: Mapping[str, Any], new: Mapping[str, Any], meta: Mapping[str, Any], saved: bool
 ) -> Changes:
-    # Top-level fields that only one side has came or went with a version of the code.
+    # Top-level fields that only one side has came or went with a version of the code. In sections,
+    # a field that an older version lacked had the default.
+    known = _filled(old) | {n: old[n] for n in ("input",) if n in old}
     both = [n for n in old if n in new and (saved or n in _IDENTITY)]
     found: Changes = {}
     for name in both:
-        found |= dict(_differences(f"config.{name}", old[name], new[name], depth=1))
+        found |= dict(_differences(f"config.{name}", known[name], new[name], depth=1))
     tokenizer = meta.get("tokenizer")
     if tokenizer:
         spec = new["tokenizer"]
@@ -158,7 +163,7 @@ def _settings(
 
 
 def _differences(
-    name: str, old: Any, new: Any, depth: int
+    name: str, old: object, new: object, depth: int
 ) -> Iterator[tuple[str, tuple[Any, Any]]]:
     if not (isinstance(old, Mapping) and isinstance(new, Mapping)):
         if old != new:
@@ -185,8 +190,12 @@ def _keeps_order(name: str) -> bool:
     return field[0] == "input" and (field[1] in _SAME_ORDER or field[-1] == "pp")
 
 
-def _plain(config: Any) -> dict[str, Any]:
+def _plain(config: Config) -> dict[str, Any]:
     return config_lib.from_json(config_lib.to_json(config)).to_dict()
+
+
+def _filled(config: Mapping[str, Any]) -> dict[str, Any]:
+    return defaults.filled(ml_collections.ConfigDict(config)).to_dict()
 
 
 def _described(identity: Mapping[str, Any]) -> str:
@@ -194,7 +203,7 @@ def _described(identity: Mapping[str, Any]) -> str:
     return f"{identity.get('items')} items" + (f" (sha256 {digest[:12]})" if digest else "")
 
 
-def _pair(old: Any, new: Any) -> str:
+def _pair(old: object, new: object) -> str:
     # Of preprocessing only the ops that differ.
     if isinstance(old, str) and isinstance(new, str) and "|" in old + new:
         ours, theirs = old.split("|"), new.split("|")

@@ -2,19 +2,22 @@
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Key
 
 from big_rad import models, sharding, trees, weights
+from big_rad.config.defaults import Config
 from big_rad.inference import load
 from big_rad.models import lora
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import optim
 from big_rad.training import step as step_lib
+from big_rad.workdir import checkpoint
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Layout:
     """
 
     model: nn.Module
-    config: Any
+    config: Config
     optimizer: optim.Optimizer
     guard: step_lib.Guard | None
     shapes: Mapping[str, jax.ShapeDtypeStruct]
@@ -41,7 +44,7 @@ class Layout:
 
     def begin(
         self,
-        rng: jax.Array,
+        rng: Key[Array, ""],
         tokenizer: tokenizers.Tokenizer,
         log: Callable[[str], None] = print,
     ) -> dict[str, Any]:
@@ -57,7 +60,7 @@ class Layout:
             ValueError: tensors that do not fit.
         """
 
-        def draw(rng: jax.Array) -> dict[str, jax.Array]:
+        def draw(rng: Key[Array, ""]) -> dict[str, jax.Array]:
             drawn = trees.flatten(models.init_params(self.model, self.config, rng))
             return {n: p.astype(self.shapes[n].dtype) for n, p in drawn.items()}
 
@@ -72,7 +75,7 @@ class Layout:
         return {"params": params, **jax.jit(rest, out_shardings=shardings)(params)}
 
 
-def lay_out(config: Any, model: nn.Module, mesh: jax.sharding.Mesh, total_steps: int) -> Layout:
+def lay_out(config: Config, model: nn.Module, mesh: jax.sharding.Mesh, total_steps: int) -> Layout:
     """Returns the layout of a training's state; nothing is allocated.
 
     Args:
@@ -99,11 +102,54 @@ def lay_out(config: Any, model: nn.Module, mesh: jax.sharding.Mesh, total_steps:
     return Layout(model, config, optimizer, guard, shapes, shardings, target)
 
 
+def restore_or_begin(
+    layout: Layout,
+    checkpoints: checkpoint.Checkpointer,
+    rng: Key[Array, ""],
+    tokenizer: tokenizers.Tokenizer,
+    log: Callable[[str], None] = print,
+) -> checkpoint.Restored:
+    """Returns the newest checkpoint of a run, or the state of step 0 if there is none.
+
+    Args:
+        layout: of the state.
+        checkpoints: of the run.
+        rng, tokenizer, log: see `Layout.begin`.
+
+    Returns:
+        The checkpoint; without one its `data` and `meta` are empty.
+
+    Raises:
+        Misfit: the checkpoint is of another model or optimizer.
+        CheckpointError: there are checkpoints, and none can be read.
+        FileNotFoundError, ValueError: see `Layout.begin`.
+    """
+    found = checkpoints.restore(layout.target)
+    return found or checkpoint.Restored(0, layout.begin(rng, tokenizer, log), {}, {})
+
+
+def restore_best(
+    layout: Layout, checkpoints: checkpoint.Checkpointer, steps: Sequence[int]
+) -> tuple[dict[str, Any], int]:
+    """Returns the state of the best checkpoint that can be used, and its step.
+
+    Args:
+        layout: of the state.
+        checkpoints: of the run.
+        steps: those that have a score, the best first; the newest checkpoint comes after them.
+    """
+    try:
+        found = checkpoints.restore(layout.target, first=steps)
+    except checkpoint.Misfit:  # Written before a start with another optimizer.
+        found = checkpoints.restore(layout.target)
+    return found.state, found.step
+
+
 def initial_params(
-    config: Any,
-    draw: Callable[[jax.Array], dict[str, jax.Array]] | None,
+    config: Config,
+    draw: Callable[[Key[Array, ""]], dict[str, jax.Array]] | None,
     target: Mapping[str, Any],
-    rng: jax.Array | None,
+    rng: Key[Array, ""] | None,
     tokenizer: tokenizers.Tokenizer,
     log: Callable[[str], None] = print,
 ) -> dict[str, Any]:
@@ -121,23 +167,23 @@ def initial_params(
         FileNotFoundError: no such checkpoint.
         ValueError: tensors that do not fit.
     """
-    flat, dont_load = trees.flatten(target), tuple(config.get("dont_load", ()))
+    flat, dont_load = trees.flatten(target), tuple(config.dont_load)
     # Do not draw parameters that will be loaded: that would need room twice.
-    kept = (*dont_load, f"{lora.PREFIX}.*") if config.get("model_init") else (".*",)
+    kept = (*dont_load, f"{lora.PREFIX}.*") if config.model_init else (".*",)
     drawn = [n for n in flat if any(re.fullmatch(p, n) for p in kept)]
 
-    def chosen(rng: jax.Array) -> dict[str, jax.Array]:
+    def chosen(rng: Key[Array, ""]) -> dict[str, jax.Array]:
         new = draw(rng)
         return {n: new[n] for n in drawn}
 
     if drawn:
         flat |= jax.jit(chosen, out_shardings={n: flat[n].sharding for n in drawn})(rng)
     params = trees.unflatten(flat)
-    if config.get("model_init"):
+    if config.model_init:
         rows = flat["llm/embedder/input_embedding"].shape[0]
         tree, _ = load.read_tree(config.model_init, tokenizer, rows, trained=True, log=log)
         params = models.load(config.model_name, params, tree, dont_load)
-    if config.get("model_init_img"):
+    if config.model_init_img:
         tree = weights.load(config.model_init_img, lazy=True, log=log)
         tree = tree.get("img", tree)
         # A tower trained alone has no projector to the language model: the present one stays.

@@ -10,7 +10,6 @@ from typing import Any
 import flax
 import numpy as np
 
-from big_rad.grounding import classes
 from big_rad.models import lora
 from big_rad.pp.tokenizer import Tokenizer
 from big_rad.weights import tensors
@@ -87,13 +86,7 @@ def save(
     """
     workdir = pathlib.Path(workdir)
     state = {"params": dict(params), "step": np.zeros([], np.int32)}
-    meta = {
-        "config": dict(config),
-        "classes": [c.name for c in classes.CLASSES],
-        "versions": checkpoint.versions(),
-    }
-    if tokenizer is not None:
-        meta["tokenizer"] = tokenizer.fingerprint
+    meta = checkpoint.make_meta(config, None if tokenizer is None else tokenizer.fingerprint)
     checkpoints = checkpoint.Checkpointer(workdir)
     checkpoints.save(0, state, {}, meta)
     checkpoints.close()

@@ -11,12 +11,13 @@ from typing import Any
 import ml_collections
 
 from big_rad import weights
+from big_rad.config import defaults
 from big_rad.pp import strings, tokenizer_json
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import hf_config, infer, npz, sidecar, table
 from big_rad.workdir import run_dir
 
-FIELDS = ("model_name", "model", "tokenizer", "codec", "image", "text")
+FIELDS = defaults.OF_CHECKPOINT
 _TOKENIZER = "paligemma_tokenizer.model"  # Of an npz with none beside it.
 
 

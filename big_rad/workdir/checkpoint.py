@@ -9,8 +9,6 @@ checksums when it is read is moved to `damaged/`, and the one before is used. Kn
 import contextlib
 import errno
 import functools
-import hashlib
-import importlib.metadata
 import json
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,22 +17,19 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 import orbax.checkpoint as ocp
+from jaxtyping import PyTree
 
 from big_rad import quiet, runtime
-from big_rad.workdir import checksums, run_dir
+from big_rad.grounding import classes
+from big_rad.workdir import checksums, info, run_dir, sealing
 
 # Those that decide results.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "grain")
-_KEYS = ("arrays", "digest", "position")  # of the item `data`
 _USE_ANOTHER = "use another step, or copy it again"
 
 
-class CheckpointError(RuntimeError):
-    """A checkpoint cannot be written, or none can be read; the message says which and why."""
-
-
-class Damaged(CheckpointError):
-    """What is read is not what was written."""
+CheckpointError = sealing.CheckpointError
+Damaged = sealing.Damaged
 
 
 class Misfit(ValueError):
@@ -45,7 +40,7 @@ class Restored(NamedTuple):
     """A checkpoint: its step, the state, the data position and what lies beside."""
 
     step: int
-    state: Any
+    state: PyTree
     data: dict[str, Any]
     meta: dict[str, Any]
 
@@ -56,7 +51,7 @@ class Checkpointer:
     Args:
         workdir: the run directory.
         keep: how many of the newest checkpoints stay.
-        log: told of damaged checkpoints.
+        log: receives a line for each damaged checkpoint.
 
     Attributes:
         best_step: a step whose checkpoint stays besides; None for none.
@@ -75,7 +70,9 @@ class Checkpointer:
         """Returns the newest whole checkpoint's step, or None."""
         return self._manager.latest_step()
 
-    def save(self, step: int, state: Any, data: Mapping[str, Any], meta: Mapping[str, Any]) -> None:
+    def save(
+        self, step: int, state: PyTree, data: Mapping[str, Any], meta: Mapping[str, Any]
+    ) -> None:
         """Starts saving; returns once the arrays are copied, and a step saved before is kept.
 
         Raises:
@@ -84,12 +81,12 @@ class Checkpointer:
         if step in self._manager.all_steps():
             return
         self.wait()
-        with self._told(step):
+        with self._explained(step):
             self._manager.save(
                 step,
                 args=ocp.args.Composite(
                     state=ocp.args.StandardSave(state),
-                    data=ocp.args.JsonSave(_sealed(state, data, meta)),
+                    data=ocp.args.JsonSave(sealing.seal(state, data, meta)),
                     meta=ocp.args.JsonSave(dict(meta)),
                 ),
                 force=True,
@@ -97,14 +94,14 @@ class Checkpointer:
         self._writing = step
 
     def restore(
-        self, abstract_state: Any, first: int | Sequence[int] | None = None
+        self, abstract_state: PyTree, first: int | Sequence[int] | None = None
     ) -> Restored | None:
         """Restores the newest checkpoint that is whole; damaged ones are moved to `damaged/`.
 
         Args:
             abstract_state: tree of `jax.ShapeDtypeStruct` with shardings.
             first: steps to try before the newest, in this order, such as those of a run by their
-                score (`watch.Best.steps`); or one step.
+                score (`BestCheckpoint.steps`); or one step.
 
         Returns:
             The checkpoint, or None if there is none at all.
@@ -144,7 +141,7 @@ class Checkpointer:
             CheckpointError: it could not be.
         """
         if self._writing is not None:
-            with self._told(self._writing):
+            with self._explained(self._writing):
                 self._manager.wait_until_finished()
             self._writing = None
 
@@ -161,7 +158,7 @@ class Checkpointer:
         return ocp.CheckpointManager(
             self._workdir / run_dir.CHECKPOINTS,
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=_Kept(self), create=True, cleanup_tmp_directories=True
+                preservation_policy=_NewestAndBest(self), create=True, cleanup_tmp_directories=True
             ),
             item_handlers={
                 "state": ocp.StandardCheckpointHandler(),
@@ -170,21 +167,21 @@ class Checkpointer:
             },
         )
 
-    def _read(self, step: int, wanted: Any) -> Restored:
+    def _read(self, step: int, wanted: PyTree) -> Restored:
         where = pathlib.Path(self._manager.directory) / str(step)
         beside = self._manager.restore(
             step, args=ocp.args.Composite(data=ocp.args.JsonRestore(), meta=ocp.args.JsonRestore())
         )
-        data, arrays = _unsealed(beside.data, beside.meta)
+        data, arrays = sealing.unseal(beside.data, beside.meta)
         if arrays is None:
-            stored = _described(self._manager.item_metadata(step).state.tree)
+            stored = sealing.described(self._manager.item_metadata(step).state.tree)
         else:
             stored = {n: (tuple(shape), dtype) for n, (shape, dtype, _) in arrays.items()}
-        _check_fits(stored, _described(wanted), where)
+        _check_fits(stored, sealing.described(wanted), where)
         args = ocp.args.Composite(state=ocp.args.StandardRestore(wanted))
         state = self._manager.restore(step, args=args).state
         if arrays is not None:
-            now = checksums.of(_named(state))
+            now = checksums.of(sealing.named(state))
             for name, (_, _, checksum) in arrays.items():
                 if now[name] != checksum:
                     raise Damaged(f"{name} is not what was written")
@@ -207,7 +204,7 @@ class Checkpointer:
         self._manager = self._open()
 
     @contextlib.contextmanager
-    def _told(self, step: int) -> Iterator[None]:
+    def _explained(self, step: int) -> Iterator[None]:
         # Says what failed, and what there is to go on from.
         try:
             yield
@@ -227,13 +224,13 @@ class Checkpointer:
             ) from e
 
 
-class _Kept:
+class _NewestAndBest:
     """Orbax's policy of what stays: the newest, and the best."""
 
     def __init__(self, owner: Checkpointer):
         self._owner = owner
 
-    def should_preserve(self, checkpoints: Sequence[Any], *, context: Any) -> list[bool]:
+    def should_preserve(self, checkpoints: Sequence[Any], *, context: object) -> list[bool]:
         """Returns for each checkpoint, oldest first, whether it stays."""
         del context
         first = len(checkpoints) - self._owner._keep
@@ -277,7 +274,7 @@ def newest_meta(workdir: str | pathlib.Path) -> tuple[int, dict[str, Any]] | Non
                 json.loads((folder / str(step) / item / "metadata").read_text(encoding="utf-8"))
                 for item in ("data", "meta")
             )
-            _unsealed(data, meta)
+            sealing.unseal(data, meta)
         except (OSError, ValueError, TypeError, Damaged):
             continue
         return step, meta
@@ -311,7 +308,7 @@ class ParamsReader:
         beside = self._manager.restore(self._step, args=ocp.args.Composite(**json_items))
         self._where, self._meta = folder / str(self._step), beside.meta
         try:
-            _, self._checksums = _unsealed(beside.data, beside.meta)
+            _, self._checksums = sealing.unseal(beside.data, beside.meta)
         except Damaged as e:
             self._manager.close()
             raise Damaged(f"{self._where}: {e}; {_USE_ANOTHER}") from e
@@ -334,7 +331,7 @@ class ParamsReader:
         as_numpy = jax.tree.map(lambda x: ocp.RestoreArgs(restore_type=np.ndarray), target)
         args = ocp.args.PyTreeRestore(item=target, restore_args=as_numpy, partial_restore=True)
         restored = self._manager.restore(self._step, args=ocp.args.Composite(state=args)).state
-        for name, x in _named({"params": restored["params"]}).items():
+        for name, x in sealing.named({"params": restored["params"]}).items():
             if self._checksums and checksums.of_numpy(x) != self._checksums[name][-1]:
                 raise Damaged(f"{self._where}: {name} is not what was written; {_USE_ANOTHER}")
         return restored["params"]
@@ -351,47 +348,26 @@ class ParamsReader:
         self._manager.close()
 
 
-def versions() -> dict[str, str]:
-    """Returns the versions of the packages that decide results."""
-    return {n: importlib.metadata.version(n) for n in PACKAGES}
+def make_meta(
+    config: Mapping[str, Any],
+    tokenizer: str | None = None,
+    data: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Returns the item `meta` of a checkpoint: what its arrays have to be used with.
 
-
-def _sealed(state: Any, position: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
-    # The item `data`: the position, the checksum of every array, and one of it all.
-    arrays = _named(state)
-    sums = checksums.of({n: x for n, x in arrays.items() if isinstance(x, jax.Array)})
-    sums |= {n: checksums.of_numpy(x) for n, x in arrays.items() if n not in sums}
-    described = {n: [*d, sums[n]] for n, d in _described(state).items()}
-    sealed = {"position": dict(position), "arrays": described}
-    return sealed | {"digest": _digest(sealed, meta)}
-
-
-def _unsealed(
-    data: Mapping[str, Any], meta: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    # The position, and what is known of each array; None of a checkpoint from before there were
-    # checksums.
-    if not set(data) & set(_KEYS):
-        return dict(data), None
-    if set(data) != set(_KEYS):
-        raise Damaged("its item `data` is not what was written")
-    if data["digest"] != _digest({k: data[k] for k in ("position", "arrays")}, meta):
-        raise Damaged("its items `data` and `meta` are not what was written")
-    return data["position"], data["arrays"]
-
-
-def _digest(sealed: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps([sealed, meta], sort_keys=True).encode()).hexdigest()
-
-
-def _named(tree: Any) -> dict[str, Any]:
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    name = functools.partial(jax.tree_util.keystr, simple=True, separator=".")
-    return {name(path): x for path, x in leaves}
-
-
-def _described(tree: Any) -> dict[str, tuple[Any, ...]]:
-    return {n: (tuple(x.shape), np.dtype(x.dtype).name) for n, x in _named(tree).items()}
+    Args:
+        config: the whole config as plain values, or the fields that inference needs.
+        tokenizer: the fingerprint of the tokenizer; None leaves it out.
+        data: dataset -> its identity, see `datasets.core.identity`; None leaves it out.
+    """
+    meta = {
+        "config": dict(config),
+        "tokenizer": tokenizer,
+        "data": data,
+        "classes": [c.name for c in classes.CLASSES],
+        "versions": info.versions(PACKAGES),
+    }
+    return {name: value for name, value in meta.items() if value is not None}
 
 
 def _check_fits(old: Mapping[str, Any], new: Mapping[str, Any], where: pathlib.Path) -> None:

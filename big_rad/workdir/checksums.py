@@ -7,12 +7,13 @@ an odd number. Other damage goes unseen about once in 2^64. Not a protection aga
 """
 
 from collections.abc import Mapping
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Shaped, UInt32
 
+Words = Array | np.ndarray
 _GOLDEN = 0x9E3779B1
 _BLOCK = 1 << 18  # elements of a numpy array that are summed at once
 
@@ -25,7 +26,7 @@ def of(arrays: Mapping[str, jax.Array]) -> dict[str, str]:
     return {n: _text(*s) for n, s in zip(names, sums, strict=True)}
 
 
-def of_numpy(x: np.ndarray) -> str:
+def of_numpy(x: Shaped[np.ndarray, "..."]) -> str:
     """Returns the checksum of one array on the host; equal to that of `of`."""
     flat = np.ascontiguousarray(x).reshape(-1)
     unsigned = np.dtype(f"u{min(flat.dtype.itemsize, 4)}")
@@ -45,7 +46,7 @@ def _text(first: int, second: int) -> str:
 
 
 @jax.jit  # Of one array: arrays of a shape share it, and all in one take long to compile.
-def _sum(x: jax.Array) -> tuple[jax.Array, jax.Array]:
+def _sum(x: Shaped[Array, "..."]) -> tuple[UInt32[Array, ""], UInt32[Array, ""]]:
     if x.dtype == jnp.bool_:
         x = x.astype(jnp.uint8)
     size = min(x.dtype.itemsize, 4)
@@ -58,7 +59,9 @@ def _sum(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return tuple(jnp.sum(m, dtype=jnp.uint32) for m in _mixed(bits, place))
 
 
-def _mixed(bits: Any, place: Any) -> tuple[Any, Any]:
+def _mixed(
+    bits: UInt32[Words, "..."], place: UInt32[Words, "..."]
+) -> tuple[UInt32[Words, "..."], UInt32[Words, "..."]]:
     # The terms of both sums; `bits` and `place` are uint32, whose products wrap around.
     weight = place * np.uint32(2) + np.uint32(1)
     bits = bits ^ (bits >> np.uint32(16))

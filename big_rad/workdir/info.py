@@ -23,6 +23,7 @@ import jax
 
 from big_rad import files, runtime
 from big_rad.config import recipes as config_lib
+from big_rad.config.defaults import Config
 from big_rad.models import parameter_table
 
 Log = Callable[[str], None]
@@ -80,7 +81,7 @@ def recorded(workdir: str | pathlib.Path, step: int, log: Log = print) -> Iterat
 
 def write(
     workdir: str | pathlib.Path,
-    config: Any,
+    config: Config,
     step: int,
     total_steps: int,
     params: Mapping[str, Any],
@@ -159,8 +160,14 @@ def read(workdir: str | pathlib.Path) -> list[dict[str, Any]]:
         raise ValueError(f"{path} is broken ({type(e).__name__}: {e}); remove it") from e
 
 
-def versions() -> dict[str, str]:
-    """Returns the versions of Python and of every package that is installed, by name."""
+def versions(packages: Collection[str] = ()) -> dict[str, str]:
+    """Returns the versions of packages, or of Python and every package that is installed.
+
+    Args:
+        packages: their names; without any, all are listed, by name.
+    """
+    if packages:
+        return {n: importlib.metadata.version(n) for n in packages}
     found = {
         d.metadata["Name"]: d.version
         for d in importlib.metadata.distributions()

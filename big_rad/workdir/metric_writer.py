@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import UInt8
 from PIL import Image
 from tensorboardX import summary
 from tensorboardX.event_file_writer import EventsWriter
@@ -97,13 +98,13 @@ class MetricWriter:
 
     def rows(self) -> list[dict[str, Any]]:
         """Returns the lines so far; none in other processes."""
-        return [] if self._file is None else read(self._path)
+        return [] if self._file is None else run_dir.read_lines(self._path)
 
     def has(self, step: int, metrics: Mapping[str, float]) -> bool:
         """Returns whether a line of this step holds all these values already."""
         line = _finite(metrics)
         return self._file is None or any(
-            r["step"] == step and line.items() <= r.items() for r in read(self._path)
+            r["step"] == step and line.items() <= r.items() for r in run_dir.read_lines(self._path)
         )
 
     def close(self) -> None:
@@ -132,8 +133,8 @@ class _Board:
         shown = [summary.scalar(tag, value) for tag, value in values.items() if tag]
         self._write(*(event_pb2.Event(step=step, summary=x) for x in shown))
 
-    def image(self, step: int, tag: str, pixels: np.ndarray) -> None:
-        """Writes a picture uint8 [H, W, 3]."""
+    def image(self, step: int, tag: str, pixels: UInt8[np.ndarray, "height width 3"]) -> None:
+        """Writes a picture."""
         shown = summary.image(tag, pixels, dataformats="HWC")
         self._write(event_pb2.Event(step=step, summary=shown))
 
@@ -142,7 +143,7 @@ class _Board:
         with contextlib.suppress(OSError):
             self._events.close()
 
-    def _write(self, *events: Any) -> None:
+    def _write(self, *events: event_pb2.Event) -> None:
         with contextlib.suppress(OSError):
             for event in events:
                 event.wall_time = time.time()
@@ -168,7 +169,7 @@ class ListWriter:
         process = jax.process_index()
         self.path = pathlib.Path(workdir) / f"{name}{f'.{process}' if process else ''}.jsonl"
         _truncate(self.path, -1 if resume_step is None else resume_step)
-        self.count = len(read(self.path)) if self.path.exists() else 0
+        self.count = len(run_dir.read_lines(self.path)) if self.path.exists() else 0
 
     def write(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
         """Adds what a step left out."""
@@ -180,11 +181,6 @@ class ListWriter:
         self.count += len(rows)
 
 
-def read(path: str | pathlib.Path) -> list[dict]:
-    """Returns the lines of a `metrics.jsonl`; a last line that was cut short is left out."""
-    return run_dir.read_lines(path)
-
-
 def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
     values = {k: float(v) for k, v in metrics.items()}
     return {k: v if math.isfinite(v) else None for k, v in values.items()}
@@ -192,7 +188,6 @@ def _finite(metrics: Mapping[str, float]) -> dict[str, float | None]:
 
 def _truncate(path: pathlib.Path, step: int) -> None:
     if path.exists():
-        kept = [
-            json.dumps(row, ensure_ascii=False) + "\n" for row in read(path) if row["step"] <= step
-        ]
+        rows = (row for row in run_dir.read_lines(path) if row["step"] <= step)
+        kept = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
         files.write_whole(path, "".join(kept))

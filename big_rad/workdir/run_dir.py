@@ -9,7 +9,7 @@ import dataclasses
 import json
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 CHECKPOINTS = "checkpoints"
@@ -178,6 +178,27 @@ def read_lines(path: str | pathlib.Path) -> list[dict[str, Any]]:
     return rows
 
 
+def read_json(
+    path: pathlib.Path, parse: Callable[[str], Any] = json.loads, remedy: str = ""
+) -> Any:
+    """Returns what a JSON file of a run directory holds, or None if it is not there.
+
+    Args:
+        path: the file.
+        parse: makes it of the text.
+        remedy: what the message of an error ends with.
+
+    Raises:
+        ValueError: the file is broken.
+    """
+    if not path.exists():
+        return None
+    try:
+        return parse(path.read_text(encoding="utf-8"))
+    except ValueError as e:
+        raise ValueError(f"{path} is broken ({e}){remedy}") from e
+
+
 def _is_step(path: pathlib.Path) -> bool:
     # One that is not there, or no longer, is named as well.
     known = path.parent.name == CHECKPOINTS and path.parent.is_dir()
@@ -203,7 +224,7 @@ def _best(workdir: pathlib.Path, steps: Sequence[int] | None = None) -> tuple[Be
     # summary.json has counts only where these are gone: a finished run that goes on with another
     # `ckpt_best`, or without one, keeps its old summary until it is finished again.
     try:
-        config = _json(workdir / "config.json")
+        config = read_json(workdir / "config.json") or {}
         score, path = config.get("ckpt_best"), workdir / "metrics.jsonl"
         if score == "":  # The run chooses none. A config that lacks the field says nothing.
             return None, ""
@@ -211,17 +232,8 @@ def _best(workdir: pathlib.Path, steps: Sequence[int] | None = None) -> tuple[Be
         if rows:
             found = best_of(rows, score, config.get("ckpt_best_mode") == "min", steps)
             return found, "" if found else f"no checkpoint has a value of {score}"
-        step = _json(workdir / "summary.json").get("best_step")
+        step = (read_json(workdir / "summary.json") or {}).get("best_step")
     except (OSError, ValueError, AttributeError) as e:
         return None, f"which step is the best is not known ({e})"
     known = isinstance(step, int) and (steps is None or step in steps)
     return (Best(step, score or "") if known else None), ""
-
-
-def _json(path: pathlib.Path) -> dict[str, Any]:
-    if not path.exists():
-        return {}
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as e:
-        raise ValueError(f"{path} is broken: {e}") from e

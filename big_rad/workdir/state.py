@@ -6,18 +6,20 @@ it died. Knows no HTML.
 
 import dataclasses
 import datetime
-import json
 import pathlib
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from big_rad.config import defaults
 from big_rad.config import recipes as config_lib
+from big_rad.config.defaults import Config
 from big_rad.models import counts
 from big_rad.workdir import info as run_info
-from big_rad.workdir import metric_writer
+from big_rad.workdir import run_dir
 
 Row = Mapping[str, Any]
+_REMEDY = "; remove it, or start the run again"
 _LATELY = 20  # lines
 _FILES = ("run.json", "config.json", "metrics.jsonl")
 
@@ -39,7 +41,7 @@ class RunState:
     """
 
     workdir: pathlib.Path
-    config: Any
+    config: Config | None
     starts: Sequence[Row]
     rows: Sequence[Row]
     summary: Row
@@ -146,13 +148,13 @@ def read(workdir: str | pathlib.Path) -> RunState:
     table = workdir / "parameters.txt"
     return RunState(
         workdir=workdir,
-        config=_json(workdir / "config.json", config_lib.from_json),
+        config=run_dir.read_json(workdir / "config.json", _config, _REMEDY),
         starts=run_info.read(workdir),
         rows=_lines(metrics),
-        summary=_json(workdir / "summary.json", json.loads) or {},
+        summary=run_dir.read_json(workdir / "summary.json", remedy=_REMEDY) or {},
         rejects=[r for path in sorted(workdir.glob("rejects*.jsonl")) for r in _lines(path)],
         skipped=_lines(workdir / "skipped.jsonl"),
-        changes=_json(workdir / "before_after.json", json.loads) or [],
+        changes=run_dir.read_json(workdir / "before_after.json", remedy=_REMEDY) or [],
         parameters=table.read_text(encoding="utf-8") if table.exists() else "",
         written=written,
     )
@@ -211,14 +213,9 @@ def _trained(parameters: Mapping[str, Sequence[int]]) -> bool | None:
     return trained == size if trained in (0, size) else None
 
 
-def _json(path: pathlib.Path, parse: Any) -> Any:
-    if not path.exists():
-        return None
-    try:
-        return parse(path.read_text(encoding="utf-8"))
-    except ValueError as e:
-        raise ValueError(f"{path} is broken ({e}); remove it, or start the run again") from e
+def _config(text: str) -> config_lib.Config:
+    return defaults.filled(config_lib.from_json(text))
 
 
 def _lines(path: pathlib.Path) -> list[dict[str, Any]]:
-    return metric_writer.read(path) if path.exists() else []
+    return run_dir.read_lines(path) if path.exists() else []

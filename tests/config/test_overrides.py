@@ -6,15 +6,15 @@ import pytest
 from absl import flags
 from ml_collections import config_flags
 
-from big_rad.config import overrides
+from big_rad.config import overrides, recipes
 
 DEMO = f"--config={pathlib.Path(__file__).parents[2] / 'configs/demo.py'}"
 
 
-def parsed(*args):
+def parsed(*args, finish=recipes.as_it_is):
     argv, values = ["train", *args], flags.FlagValues()
     config_flags.DEFINE_config_file("config", None, "", flag_values=values, sys_argv=argv)
-    rest = overrides.parse(argv, values)
+    rest = overrides.parse(argv, values, finish)
     return values.config, rest
 
 
@@ -107,3 +107,21 @@ def test_a_flag_without_a_value_leaves_the_next_field_alone():
     assert config.eval_before is True and config.total_steps is None
     config, _ = parsed(DEMO, "--config.seed", "-1", "--config.total_steps", "None")
     assert config.seed == -1 and config.total_steps is None
+
+
+def test_fields_of_the_command_line_win_over_what_completes_a_recipe():
+    def finish(config):
+        with config.unlocked():
+            config.lr, config.wd, config.evals.added = 0.25, 0.75, dict(every=3)
+        return config
+
+    config, _ = parsed(DEMO, "--config.lr=0.5", "--config.evals.added.every=4", finish=finish)
+    assert (config.lr, config.wd, config.evals.added.every) == (0.5, 0.75, 4)
+
+
+def test_an_error_of_completing_a_recipe_is_said_as_it_is():
+    def finish(config):
+        raise FileNotFoundError("my_data: no data.jsonl")
+
+    with pytest.raises(overrides.CommandLineError, match="^my_data: no data.jsonl$"):
+        parsed(DEMO, "--config.lr=0.5", finish=finish)

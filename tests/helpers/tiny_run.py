@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 from big_rad.config import recipes as config_lib
 from big_rad.datasets.phantom import builder
 from big_rad.weights import orbax
-from big_rad.workdir import metric_writer
+from big_rad.workdir import run_dir
 from configs import radgrounder_seg
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -131,7 +131,7 @@ def run(command, devices=1, timeout=300):
 
 def lines(workdir):
     """Returns the lines of metrics.jsonl without what a run's speed decides."""
-    rows = metric_writer.read(pathlib.Path(workdir) / "metrics.jsonl")
+    rows = run_dir.read_lines(pathlib.Path(workdir) / "metrics.jsonl")
     return [{k: v for k, v in row.items() if k not in UNSTABLE} for row in rows]
 
 

@@ -15,8 +15,8 @@ from big_rad.grounding import codec as codecs
 from big_rad.pp import builder, check, prompts, strings
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import source_config
-from configs import common, finetune, public_vqa, radgrounder_det, radgrounder_seg
-from tests.helpers import checkpoints
+from configs import common, public_vqa, radgrounder_det, radgrounder_seg
+from tests.helpers import checkpoints, finetuning
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = tokenizers.load("tiny")
@@ -229,7 +229,7 @@ def test_fine_tuning_trains_on_texts_as_they_are_written(tmp_path):
         )
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (source / "data.jsonl").write_text(text, encoding="utf-8")
-    c = finetune.get_config(f"source={source},init={folder},lora=0")
+    c = finetuning.config(f"source={source},init={folder},lora=0")
     assert c.text.to_dict() == dict(clean="", max_text=200) and c.codec.grid == 224
     assert not any("clean(" in s.pp for s in (c.input.folder, *c.evals.values()))
     config_check.check(c)

@@ -7,7 +7,7 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad.workdir import checkpoint
+from big_rad.workdir import checkpoint, sealing
 from tests.helpers import tiny_run
 from tests.helpers.states import META, abstract, assert_same, make_state
 
@@ -134,7 +134,7 @@ def test_checkpoints_from_before_there_were_checksums_are_still_read(
     run_dir, tmp_path, monkeypatch
 ):
     with monkeypatch.context() as m:
-        m.setattr(checkpoint, "_sealed", lambda state, position, meta: dict(position))
+        m.setattr(sealing, "seal", lambda state, position, meta: dict(position))
         writer = checkpoint.Checkpointer(tmp_path)
         writer.save(5, make_state(5), {"iterator": {"next_index": 50}}, META)
         writer.close()

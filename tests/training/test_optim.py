@@ -5,13 +5,14 @@ import numpy as np
 import pytest
 
 from big_rad import trees
+from big_rad.config import defaults
 from big_rad.training import optim
 
 NORMS = (r".*/(scale|bias)", 0.0)
 
 
 def make_config(**kw):
-    return ml_collections.ConfigDict(
+    config = ml_collections.ConfigDict(
         dict(
             optimizer="adafactor",
             optimizer_args={},
@@ -24,6 +25,7 @@ def make_config(**kw):
         )
         | kw
     )
+    return defaults.filled(config)
 
 
 def make_params(seed=0):

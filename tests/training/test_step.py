@@ -6,6 +6,7 @@ import ml_collections
 import numpy as np
 import pytest
 
+from big_rad.config import defaults
 from big_rad.training import optim
 from big_rad.training import step as train_step
 
@@ -40,7 +41,7 @@ def make(grad_accum, loss=loss_fn, guard=None):
             wd_mults=((".*", 1.0),),
         )
     )
-    chosen = optim.make(config, flat, 10)
+    chosen = optim.make(defaults.filled(config), flat, 10)
     state = {
         "params": params,
         "opt_state": chosen.tx.init({"llm/w": flat["llm/w"]}),
@@ -147,8 +148,8 @@ def test_a_spike_is_measured_by_the_running_mean_and_there_is_none_at_the_start(
 )
 def test_a_wrong_setting_names_the_field(spec, said):
     with pytest.raises(ValueError, match=f"config.bad_steps.{said}"):
-        train_step.make_guard(ml_collections.ConfigDict(dict(bad_steps=spec)))
+        train_step.make_guard(defaults.filled(ml_collections.ConfigDict(dict(bad_steps=spec))))
 
 
 def test_there_is_no_guard_where_the_host_sees_enough():
-    assert train_step.make_guard(ml_collections.ConfigDict(dict(bad_steps=dict(spike=0.0)))) is None
+    assert train_step.make_guard(defaults.base()) is None

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from big_rad.config import recipes as config_lib
-from big_rad.training import watch
+from big_rad.training import bad_steps
 from big_rad.workdir import info as run_info
 
 CONFIG = ml_collections.ConfigDict(
@@ -163,9 +163,9 @@ def test_an_error_on_a_full_disk_stays_the_error_of_the_run(tmp_path, monkeypatc
     def full(*args):
         raise OSError(28, "No space left on device")
 
-    with pytest.raises(watch.TrainingError, match="own"), run_info.recorded(tmp_path, 0):
+    with pytest.raises(bad_steps.TrainingError, match="own"), run_info.recorded(tmp_path, 0):
         monkeypatch.setattr(run_info.files, "write_whole", full)
-        raise watch.TrainingError("own")
+        raise bad_steps.TrainingError("own")
 
 
 def test_what_changed_is_written_with_the_old_and_the_new_value(tmp_path):

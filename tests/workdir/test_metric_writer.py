@@ -4,7 +4,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from big_rad.workdir import metric_writer
+from big_rad.workdir import metric_writer, run_dir
 from tests.helpers import events
 
 
@@ -17,7 +17,7 @@ def write(folder, steps, resume_step=None):
 
 
 def steps_of(path):
-    return [row["step"] for row in metric_writer.read(path)]
+    return [row["step"] for row in run_dir.read_lines(path)]
 
 
 def test_a_line_is_json_with_the_step_and_the_values(tmp_path):
@@ -35,7 +35,7 @@ def test_what_is_no_finite_number_becomes_null_so_that_lines_stay_json(tmp_path)
     writer.close()
     text = (tmp_path / "metrics.jsonl").read_text(encoding="utf-8")
     assert "NaN" not in text and "Infinity" not in text
-    assert metric_writer.read(tmp_path / "metrics.jsonl") == [
+    assert run_dir.read_lines(tmp_path / "metrics.jsonl") == [
         {"step": 1, "a": None, "b": None, "c": 1.0}
     ]
 

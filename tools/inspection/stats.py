@@ -158,7 +158,7 @@ def training(
     data = input_pipeline.make_train(alone, seed + position, data_dir)
     found = _blank(name, spec, reader, seed=seed, size=data.examples_per_epoch)
     found.mixture = _mixture(config.input, name)
-    found.buckets = tuple(int(b) for b in config.input.get("buckets", ()))
+    found.buckets = tuple(int(b) for b in config.input.buckets)
     for _ in range(min(max(limit, n), found.size)):
         try:
             batch = next(data.iterator)
@@ -313,7 +313,7 @@ def _alone(config: Any, name: str) -> tuple[Any, inspect_rows.Reader, Any]:
 
 def _mixture(inputs: Any, name: str) -> str:
     weight = float(inputs.data[name])
-    if inputs.get("weights", "shares") == "epochs":
+    if inputs.weights == "epochs":
         return "once an epoch" if weight == 1 else f"{weight:g} times an epoch"
     return f"{weight / sum(map(float, inputs.data.values())):.1%}"
 

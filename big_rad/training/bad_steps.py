@@ -1,15 +1,16 @@
 """What ends a run, or has one of its steps left out: bad losses, bad examples.
 
-Steps note on the device what they find (`step.Guard`), so that nobody waits; the host looks
-when it logs.
+Steps note on the device what they find (`step.Guard`), so that no step waits for the host, which
+checks the notes when it logs.
 """
 
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
+from jaxtyping import Array, Float
 
+from big_rad.config.defaults import Config
 from big_rad.workdir import metric_writer, run_dir
 from big_rad.workdir.info import TrainingError
 
@@ -18,8 +19,8 @@ from big_rad.workdir.info import TrainingError
 _LEAST = 1000
 
 
-class Watch:
-    """The host's look at a run.
+class BadStepMonitor:
+    """Checks on the host which steps were bad and which examples were left out.
 
     Args:
         config: reads `bad_steps`, `input.batch_size` and `input.max_reject_share`.
@@ -27,17 +28,16 @@ class Watch:
         first_step: the step that the run goes on from.
     """
 
-    def __init__(self, config: Any, workdir: str | pathlib.Path, first_step: int):
-        spec = config.get("bad_steps") or {}
-        self._skip = spec.get("action", "stop") == "skip"
-        self._most = spec.get("most", 100)
+    def __init__(self, config: Config, workdir: str | pathlib.Path, first_step: int):
+        self._skip = config.bad_steps.action == "skip"
+        self._most = config.bad_steps.most
         self._batch_size = config.input.batch_size
-        self._share = config.input.get("max_reject_share", 0.01)
+        self._share = config.input.max_reject_share
         self._skipped = metric_writer.ListWriter(workdir, "skipped", first_step)
         self._rejected = metric_writer.ListWriter(workdir, "rejects", first_step)
-        self._pending: list[tuple[int, Sequence[str], Any]] = []
+        self._pending: list[tuple[int, Sequence[str], Mapping[str, Float[Array, ""]]]] = []
 
-    def rejects(self, step: int, rows: Sequence[Mapping[str, str]]) -> None:
+    def add_rejects(self, step: int, rows: Sequence[Mapping[str, str]]) -> None:
         """Lists the examples that a batch left out: `dataset`, `id`, `error`, `reason`.
 
         Raises:
@@ -46,7 +46,7 @@ class Watch:
         self._rejected.write(step, rows)
         count, examples = self._rejected.count, step * self._batch_size
         if count > self._share * max(examples, _LEAST):
-            last = metric_writer.read(self._rejected.path)[-1]
+            last = run_dir.read_lines(self._rejected.path)[-1]
             raise TrainingError(
                 f"{count} of {examples} examples could not be used, more than "
                 f"config.input.max_reject_share={self._share:g} of "
@@ -54,12 +54,14 @@ class Watch:
                 f"The last, {last['id']!r} of {last['dataset']}: {last['error']}: {last['reason']}"
             )
 
-    def ran(self, step: int, ids: Sequence[str], metrics: Any) -> None:
+    def add_step(
+        self, step: int, ids: Sequence[str], metrics: Mapping[str, Float[Array, ""]]
+    ) -> None:
         """Notes a step whose metrics may still be on their way."""
         self._pending.append((step, ids, metrics))
 
-    def look(self) -> dict[str, float]:
-        """Looks at all steps since the last look, and returns the metrics of the newest.
+    def check(self) -> dict[str, float]:
+        """Checks all steps since the last call, and returns the metrics of the newest.
 
         Raises:
             TrainingError: a step was bad and the config says to stop, or too many were.
@@ -70,14 +72,14 @@ class Watch:
             bad = values.pop("bad_step", 0.0)
             finite = np.isfinite([values["training_loss"], values["l2_grads"]]).all()
             if not finite or bad:
-                self._bad(step, ids, values["training_loss"], finite)
+                self._handle_bad(step, ids, values["training_loss"], finite)
         self._pending = []
         return values | {
             "rejected_examples": self._rejected.count,
             **({"skipped_steps": self._skipped.count} if self._skip else {}),
         }
 
-    def _bad(self, step: int, ids: Sequence[str], loss: float, finite: bool) -> None:
+    def _handle_bad(self, step: int, ids: Sequence[str], loss: float, finite: bool) -> None:
         what = f"the loss is a spike ({loss:.4g})"
         if not finite:
             what = "the loss or its gradient is not finite"
@@ -95,43 +97,3 @@ class Watch:
                 f"{self._most}; {self._skipped.path} lists them. The last: {what} at {where}; "
                 f"{remedy}."
             )
-
-
-class Best:
-    """The step with the best value of `config.ckpt_best` so far.
-
-    Args:
-        config: reads `ckpt_best` and `ckpt_best_mode`; see `config_check.check_best`.
-        workdir: the run directory, whose metrics tell of the steps before.
-        first_step: the last of these.
-    """
-
-    def __init__(self, config: Any, workdir: str | pathlib.Path, first_step: int):
-        self._name, self._rows = config.get("ckpt_best", ""), []
-        self._lowest = config.get("ckpt_best_mode", "max") == "min"
-        if not self._name:
-            return
-        path = pathlib.Path(workdir) / "metrics.jsonl"
-        for row in metric_writer.read(path) if path.exists() else []:
-            if row["step"] <= first_step:
-                self.see(row["step"], row)
-
-    def see(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Takes a value, if `metrics` have it."""
-        if self._name in metrics:
-            self._rows.append({"step": step, self._name: metrics[self._name]})
-
-    @property
-    def step(self) -> int | None:
-        """That step, or None."""
-        return None if self.found is None else self.found.step
-
-    @property
-    def steps(self) -> list[int]:
-        """The steps that have a value, the best first; `run_dir.locate` goes through the same."""
-        return [b.step for b in run_dir.ranked(self._rows, self._name, self._lowest)]
-
-    @property
-    def found(self) -> run_dir.Best | None:
-        """That step with its value, or None; `run_dir.locate` finds the same one."""
-        return run_dir.best_of(self._rows, self._name, self._lowest)
