@@ -30,4 +30,16 @@ class FrameError(ReadError):
 
 
 class GeometryError(ReadError):
-    """A label volume that cannot be laid on its image: it lies elsewhere, or nobody knows where."""
+    """A label volume cannot be laid on its image: it lies elsewhere, or its place is unknown.
+
+    Attributes:
+        frame_helps: Whether the volume can be used if its slice is named.
+    """
+
+    frame_helps = True
+
+
+class GridError(GeometryError):
+    """A label volume has another number of voxels than its image, or says nothing of its place."""
+
+    frame_helps = False

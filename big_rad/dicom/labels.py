@@ -17,7 +17,7 @@ import numpy as np
 from jaxtyping import Integer
 
 from big_rad.dicom import nifti, unpack
-from big_rad.dicom.errors import FrameError, GeometryError, NotAnImageError, ReadError
+from big_rad.dicom.errors import FrameError, GeometryError, GridError, NotAnImageError, ReadError
 from big_rad.dicom.image import Place, Slice, compact, in_blocks
 
 _IN_PLANE, _ACROSS = 0.25, 0.35  # voxels that image and volume may be apart: rounding of headers
@@ -92,7 +92,7 @@ def read_in_order(
         table = _table(volume)
         if image.format == "nifti":
             if volume.shape != shape:
-                raise GeometryError(
+                raise GridError(
                     f"{volume.name}: has {_times(volume.shape)} voxels, the image {_times(shape)}"
                 )
             values = volume.slice(plane, frame, affine)[0]
@@ -130,7 +130,7 @@ def _unpacked(stream: BinaryIO, name: str) -> BinaryIO:
 def _lay(volume: nifti.Volume, image: Slice, frame: int | None, plane: str) -> Labels:
     table, place, name = _table(volume), image.place, volume.name
     if volume.affine is None:
-        raise GeometryError(f"{name}: has no affine, so where it lies is unknown")
+        raise GridError(f"{name}: has no affine, so where it lies is unknown")
     if place is None:
         if frame is None:
             raise GeometryError(
@@ -277,7 +277,7 @@ def _index(volume: nifti.Volume, axis: int, frame: int | None) -> int:
 def _check_shape(values: np.ndarray, image: Slice, name: str) -> None:
     shape = image.pixels.shape[:2]
     if values.shape != shape:
-        raise GeometryError(
+        raise GridError(
             f"{name}: {values.shape[0]} x {values.shape[1]} pixels (rows x columns), but the image "
             f"has {shape[0]} x {shape[1]}"
         )

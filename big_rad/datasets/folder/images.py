@@ -269,8 +269,12 @@ def _image(item: Item, root: Path, options: Options) -> reader.Slice:
         raise Bad(str(e)) from None
     if item.modality is None and found.format in _SAYS_NO_MODALITY and found.pixels.ndim == 2:
         raise Bad(f"{path.name}: the file does not say what it is; give modality (CT, MR or OT)")
-    if item.modality is not None and found.stated not in ("", item.modality):
-        raise Bad(f"{path.name}: the modality of the line is not that of the file; correct it")
+    # Grey values that are not what the file says (a CT without a rescale, say) can be read as OT.
+    if item.modality not in (None, "OT") and found.stated not in ("", item.modality):
+        raise Bad(
+            f"{path.name}: the modality of the line is not that of the file; correct it, or give "
+            "OT if the grey values are not what the file says"
+        )
     if item.plane is not None and found.plane not in ("", item.plane):
         raise Bad(f"{path.name}: the plane of the line is not that of the file; leave it out")
     if item.offset and found.units != "HU":

@@ -20,7 +20,9 @@ from big_rad.grounding.classes import NUM_CLASSES
 
 _NIFTI = (".nii", ".nii.gz", ".nii.zst", ".nii.gz.zst")
 _MASKS = (".npy", ".png", ".nii", ".nii.gz")
-_REMEDY = "name its slice with mask_frame, or pass --trust_mask_order if both are stored alike"
+_NAME_SLICE = "name its slice with mask_frame"
+_TRUST = "pass --trust_mask_order if both are stored alike"
+_SAVE_ON_GRID = "save it on the image's grid"
 
 
 def read(item: Item, root: Path, image: reader.Slice, trust: bool) -> tuple[np.ndarray, list[str]]:
@@ -161,7 +163,8 @@ def _labels(
             return found.values, found.table, list(found.warnings)
         flat = reader.read(path, frame=item.mask_frame, modality="OT", labels=True)
     except GeometryError as e:
-        raise Bad(f"{e}; {_REMEDY}") from None
+        remedies = [_NAME_SLICE] * e.frame_helps + [_SAVE_ON_GRID if trust else _TRUST]
+        raise Bad(f"{e}; {', or '.join(remedies)}") from None
     except FrameError as e:
         raise Bad(f"{e} (mask_frame)") from None
     except reader.ReadError as e:

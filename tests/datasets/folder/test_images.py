@@ -4,6 +4,7 @@ from PIL import Image
 
 from big_rad.datasets import records
 from big_rad.datasets.folder import builder
+from tests.helpers.dicom_files import content, dataset
 from tests.helpers.folder_records import records_of, save_dicom, validated
 from tests.published import folder as published
 
@@ -163,3 +164,16 @@ def test_a_picture_is_turned_by_exif_with_its_boxes(tmp_path):
     assert found["a"]["image"].shape == (20, 10, 3)
     assert (found["a"]["image"][y1:y2, x1:x2] == 255).all() and (x2 - x1, y2 - y1) == (4, 6)
     assert any("clockwise" in p.message for p in problems)
+
+
+def test_a_ct_without_a_rescale_can_be_listed_as_ot_as_its_error_says(tmp_path):
+    plain = dataset(HU, RescaleSlope=None, RescaleIntercept=None)
+    (tmp_path / "a.dcm").write_bytes(content(plain))
+    line = {"id": "a", "image": "a.dcm"}
+    found, (problem,) = records_of(tmp_path, line)
+    assert found["a"] is None and '"OT"' in problem.message
+    found, problems = records_of(tmp_path, line | {"modality": "OT"})
+    assert found["a"] is not None
+    assert any("OT was given, though the file says CT" in p.message for p in problems)
+    found, problems = records_of(tmp_path, line | {"modality": "MR"})
+    assert found["a"] is None and "not that of the file" in problems[0].message

@@ -83,7 +83,7 @@ def test_an_image_without_geometry_is_refused_beside_a_volume(tmp_path):
 
 def test_the_label_table_of_the_file_decides(tmp_path, volume):
     labels = ORGAN.copy()
-    labels[ORGAN == 5] = 22  # the heart in total_mr, the trachea in total
+    labels[ORGAN == 5] = 22  # the heart in total_mr, the prostate in total
     labels[8:10, 3:5, 2] = 16
     table = {22: "heart", 16: "urinary_bladder", 3: "no_organ"}
     save(tmp_path, "mask.nii", labels, table=table)
@@ -189,3 +189,15 @@ def test_a_flat_mask_of_four_bits_holds_what_is_stored(tmp_path):
     np.save(tmp_path / "a.npy", np.arange(120).reshape(10, 12))
     line = {"id": "a", "image": "a.npy", "modality": "MR", "mask": "mask.png"}
     assert set(np.unique(records_of(tmp_path, line)[0]["a"]["segmap"])) == {5}
+
+
+def test_the_remedy_for_a_mask_without_an_affine_is_one_that_helps(tmp_path, volume):
+    image = nib.Nifti1Image(ORGAN, None)
+    image.header.set_sform(None, 0)
+    image.header.set_qform(None, 0)
+    image.to_filename(tmp_path / "mask.nii")
+    line = volume | {"mask": "mask.nii"}
+    _, (problem, *_) = records_of(tmp_path, line)
+    assert "--trust_mask_order" in problem.message and "mask_frame" not in problem.message
+    found, _ = records_of(tmp_path, line, trust_mask_order=True)
+    assert found["a"] is not None
