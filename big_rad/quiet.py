@@ -1,6 +1,6 @@
-"""Keeps warnings that are no news out of a user's log, only while big_rad itself calls a library.
+"""Keeps pointless warnings of libraries out of the log, only while big_rad itself calls them.
 
-Nothing stays changed: no level, no handler, nothing that another thread logs.
+No level and no handler of a logger is changed, and the messages of other threads pass.
 """
 
 import contextlib
@@ -11,13 +11,13 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def without_warnings(name: str = "absl") -> Iterator[None]:
-    """Drops what a logger gets from this thread, up to warnings, while the context lasts.
+    """Drops the warnings and lesser messages of this thread to a logger, while the context lasts.
 
-    Orbax and TFDS log with absl. They warn of checkpoints that are only read, and of datasets that
-    are not in their catalogue. Errors pass.
+    Orbax and TFDS log with absl. They warn about checkpoints that are only read, and about datasets
+    that are not in their catalogue. Errors pass.
 
     Args:
-        name: of the logger.
+        name: the name of the logger.
     """
     here, logger = threading.get_ident(), logging.getLogger(name)
 

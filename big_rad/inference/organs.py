@@ -2,6 +2,8 @@
 
     organs(["Leber", "kidneys"])  # The classes of the liver and of both kidneys.
     detect_question("Leber", "en")  # "Detect: liver."
+
+The names may be English or German.
 """
 
 from collections.abc import Sequence

@@ -280,7 +280,7 @@ class RadGrounder:
             "modality": image.modality,
             "plane": image.plane,
             "body_part": "",
-            # A blank map: the ops `prompt` and `ground` only check that there is one.
+            # A blank map: without a map, the op `ground` would not let the prompt ask for masks.
             "segmap": np.zeros(image.pixels.shape[:2], np.uint8),
             "texts": [{"keywords": [], "template": "", "lang": lang, **text}],
             "rng": np.random.default_rng(0),
