@@ -208,7 +208,7 @@ def _before(path: pathlib.Path, dry_run: bool) -> dict[str, Any]:
 
 
 def _child(name: str, args: argparse.Namespace, left: float | None) -> dict[str, Any]:
-    # Runs a part in a process of its own, which is stopped after `left` seconds; None sets no limit.
+    # Runs a part in a process of its own. It is stopped after `left` seconds, if that is not None.
     figures, printed = (args.out / f"{name}.{kind}" for kind in ("json", "txt"))
     figures.unlink(missing_ok=True)
     # Not `-m tools.bench`: the working directory may have another package called `tools`.

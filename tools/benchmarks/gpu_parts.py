@@ -48,8 +48,8 @@ class Settings:
             keeps more memory for the backward pass than we do.
         texts: the numbers of texts per image that are measured, one after another.
         window: the number of steps whose texts are sorted by length together.
-        buckets: the largest number of length buckets in a part. The bucket of the longest texts is
-            always one of them.
+        buckets: the largest number of length buckets in a part. The rarest buckets are left out,
+            but never the bucket of the longest texts.
         rounds: how often each program is timed.
         tokens: the number of new tokens of a single row.
         images: the number of images about which the queue is asked questions.
