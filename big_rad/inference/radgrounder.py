@@ -43,7 +43,7 @@ Image = str | pathlib.Path | dicom_read.Slice  # A file, or a slice that was rea
 
 
 class RadGrounder:
-    """A model that writes reports, answers questions, and points at what it names.
+    """A model that writes reports, answers questions, and marks the entities in its texts.
 
     `load` makes one from a checkpoint.
 

@@ -126,7 +126,7 @@ class Rows:
     def prefill_image(
         self, params: Mapping[str, Any], image: Float[Array, "images height width 3"]
     ) -> list[Prefilled]:
-        """Runs images alone, and returns for each image what `prefill_text` needs of it."""
+        """Runs images alone, and returns the keys, values and features of each image."""
         model = self.sampler.model
         kv, features = model.apply({"params": params}, image, method=model.prefill_image)
         return [

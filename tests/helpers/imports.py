@@ -1,4 +1,4 @@
-"""Which modules are imported along with one, read from the sources and without importing any."""
+"""Finds the modules that a module imports, by reading sources, without importing anything."""
 
 import ast
 import functools
@@ -8,8 +8,8 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def along_with(name, seen=None):
-    """Returns the names of all modules that are imported when this one is; imports inside functions
-    do not count."""
+    """Returns the names of all modules that are imported together with a module. Imports inside
+    functions do not count."""
     seen = set() if seen is None else seen
     if name in seen:
         return seen

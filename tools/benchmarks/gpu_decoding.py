@@ -1,6 +1,6 @@
 """The parts of `tools.bench gpu` that decode: a single request, and many through the queue.
 
-See `gpu_parts` for what a part is.
+The module `gpu_parts` defines parts and their rows of figures.
 """
 
 import concurrent.futures

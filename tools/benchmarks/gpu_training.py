@@ -1,6 +1,6 @@
 """The parts of `tools.bench gpu` that train: whole optimizer steps of the recipes and of the peer.
 
-See `gpu_parts` for what a part is.
+The module `gpu_parts` defines parts and their rows of figures.
 """
 
 import concurrent.futures

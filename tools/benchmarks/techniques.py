@@ -3,7 +3,7 @@
 A rung sets options. An option is a field of the config (`model.llm.remat_policy`), an argument of
 the loss (`loss.tile`), or one of these, which `training` reads:
 
-- `buckets`: the lengths to which the texts of a batch are padded; () pads to the longest text.
+- `buckets`: the lengths to which the texts of a batch are padded; () pads to 200 tokens.
 - `donate`: whether the step may overwrite the training state.
 - `texts`: the number of texts in a row.
 """
