@@ -1,4 +1,4 @@
-"""Measures speed and memory, as ratios against a peer in the same run where there is one.
+"""Measures speed and memory, as ratios against a peer where there is one.
 
     python -m tools.bench train  [--size=mid] [--task=det|seg] [--peer=plain|hf]
     python -m tools.bench ladder [--size=mid]         # the techniques of training, one by one
@@ -9,9 +9,9 @@
     python -m tools.bench gpu    [--seconds=500] [--out=DIR] [--dry-run]  # one prepared GPU run
 
 All commands take --json=FILE, and those that measure time take --rounds=5. The ways that are
-compared run in turn. The tables give medians over the rounds, and the lowest and highest ratio.
-`--peer=hf` needs requirements-dev.txt, and `input` needs all requirements. The rest needs jax,
-flax, optax, ml_collections, einops, jaxtyping and numpy, and no data.
+compared are timed in turn, within one run. The tables give medians over the rounds, and the lowest
+and highest ratio. `--peer=hf` needs requirements-dev.txt, and `input` needs all requirements. The
+rest needs jax, flax, optax, ml_collections, einops, jaxtyping and numpy, and no data.
 """
 
 import argparse

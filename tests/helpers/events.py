@@ -33,8 +33,8 @@ def scalars(folder):
 
 
 def begun(folder):
-    """Returns the steps at which a session starts again. TensorBoard drops older events from there
-    on."""
+    """Returns the steps at which a session starts again. There, TensorBoard drops the events of
+    this and later steps that were written before."""
     return [e.step for e in _all(folder) if e.HasField("session_log")]
 
 

@@ -16,7 +16,7 @@ def along_with(name, seen=None):
     seen.add(name)
     path = ROOT / name.replace(".", "/")
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    if not file.exists():  # Of another project, or a name in a module.
+    if not file.exists():  # A module of another project, or a name inside a module.
         return seen
     for found in filter(None, (name.rpartition(".")[0], *_imported(file))):
         along_with(found, seen)

@@ -178,7 +178,7 @@ def test_a_picker_may_remember_something_of_each_row():
 
 
 class Parts:
-    """The parts of a model that an application exports: prefill, step and, if it has them, masks."""
+    """The parts of a model that an application exports: prefill, step and, if any, masks."""
 
     def __init__(self, tiny, mode, max_masks):
         base = tiny.make(mode, img=dict(depth=1), llm=dict(depth=1))

@@ -106,7 +106,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             return part | {"seconds": round(time.monotonic() - begin, 1)}
 
         with concurrent.futures.ThreadPoolExecutor(1 + runtime.cores()) as pool:
-            made = {name: pool.submit(start, name) for name in reversed(left)}  # The longest first.
+            # The last parts take the longest at this size, so they start first.
+            made = {name: pool.submit(start, name) for name in reversed(left)}
             for name in left:
                 report(name, made[name].result())
     else:
