@@ -1,11 +1,11 @@
-"""The programs of big_rad by name: `big-rad NAME ...`, or `python -m big_rad NAME ...`.
+"""Runs the programs of big_rad by name: `big-rad NAME ...`, or `python -m big_rad NAME ...`.
 
     big-rad train --config=configs/demo.py --workdir=runs/demo
     big-rad build_dataset phantom --config=demo --data_dir=data
 
-The commands are modules of big_rad; every module of `tools` with a `main` is one more program,
-without an entry here. A program has `main()`, which reads `sys.argv` and may return an exit code.
-Only the one that is run is imported.
+`COMMANDS` are modules of big_rad. Every module of `tools` with a function `main` is a program too,
+and needs no entry here. The `main` of a program reads `sys.argv` and may return an exit code. Only
+the program that is run is imported.
 """
 
 import ast
@@ -23,24 +23,24 @@ COMMANDS = {
     "evaluate": "Evaluates a checkpoint on datasets: scores with intervals, samples, a page.",
     "predict": "Asks a checkpoint about images: reports, answers, boxes and masks.",
 }
-_MAIN = "\ndef main("  # Other modules of `tools` are parts of programs.
+_MAIN = "\ndef main("  # A module of `tools` without this is only a part of programs.
 
 
 def programs() -> dict[str, str]:
-    """Returns the name of every program with a line on what it does."""
+    """Returns the name of every program, with one line that says what it does."""
     files = sorted(companions.folder("tools").glob("[!_]*.py"))
     tools = {p.stem: p.read_text(encoding="utf-8") for p in files}
     return COMMANDS | {n: _first_line(text) for n, text in tools.items() if _MAIN in text}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a program, or lists them all.
+    """Runs a program, or lists all programs.
 
     Args:
-        argv: the name of the program and its arguments; by default those of this process.
+        argv: the name of the program and its arguments; None takes those of this process.
 
     Returns:
-        The exit code: the program's, or 2 where there is no program of that name.
+        The exit code of the program, or 2 if there is no program of that name.
     """
     name, *rest = list(sys.argv[1:] if argv is None else argv) or ["--help"]
     known = programs()
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name == "--version":
         print(f"big_rad {big_rad.__version__}")
         return 0
-    found = name.replace("-", "_")  # People write build-dataset as well.
+    found = name.replace("-", "_")  # Users write build-dataset as well as build_dataset.
     if found not in known:
         like = did_you_mean(found, known)
         print(
@@ -62,15 +62,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(name: str, arguments: Sequence[str]) -> int:
-    # As `python -m` does: the working directory is on the path, but here behind all packages, so
-    # that a file of the user's is never taken for a package of another name.
+    # The working directory is on the path, as with `python -m`. Here it comes behind all packages,
+    # so that a user's file never hides a package of the same name.
     if not sys.flags.safe_path and os.getcwd() not in sys.path:
         sys.path.append(os.getcwd())
-    companions.package("configs")  # Tools use recipes.
+    companions.package("configs")  # Tools import recipes.
     parent = "big_rad" if name in COMMANDS else companions.package("tools")
     sys.argv = [f"big-rad {name}", *arguments]
     program = importlib.import_module(f"{parent}.{name}")
-    sys.modules["__main__"].__doc__ = program.__doc__  # What absl shows for `--help`.
+    sys.modules["__main__"].__doc__ = program.__doc__  # absl prints this for `--help`.
     return program.main() or 0
 
 

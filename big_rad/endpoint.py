@@ -1,7 +1,13 @@
-"""An HTTP client of language models behind an OpenAI-compatible endpoint.
+"""An HTTP client for language models behind an OpenAI-compatible endpoint.
 
-It sends requests side by side, and again where one fails. It knows neither what is asked nor what
-comes back.
+It sends several requests at once, and sends a failed request again. The caller writes the bodies of
+the requests and reads the replies:
+
+    endpoint = Endpoint("http://localhost:8000/v1/chat/completions")
+    answers = endpoint.ask(bodies, lambda body, reply: reply["choices"][0]["message"]["content"])
+    texts = [text for text, error in answers if not error]
+
+An answer is whatever `read`, the second argument, returns.
 """
 
 import asyncio
@@ -14,25 +20,25 @@ import httpx
 Body = dict[str, Any]
 Answer = tuple[Any, str]
 Read = Callable[[Body, Any], Any]
-RETRIED_STATUSES = (408, 409, 425, 429)  # and all of 500 and above: these pass
-_LONGEST_WAIT = 60.0
-_CONNECT = 10.0  # seconds until there is a connection, where one is tried once
+RETRIED_STATUSES = (408, 409, 425, 429)  # Statuses of 500 and above are retried as well.
+_LONGEST_WAIT = 60.0  # In seconds.
+_CONNECT = 10.0  # The longest time for the connection of a request that is tried once, in seconds.
 
 
 @dataclasses.dataclass(frozen=True)
 class Endpoint:
-    """Where requests go, and how often.
+    """The address of an endpoint, and how requests are sent to it.
 
     Attributes:
-        url: such as "http://localhost:8000/v1/chat/completions".
-        key: sent as bearer token, if there is one.
-        concurrency: requests at once.
-        tries: of each, before it is a failure.
-        timeout: seconds of each try.
-        wait: seconds before the second try; doubled each time.
+        url: the address, such as "http://localhost:8000/v1/chat/completions".
+        key: the key that is sent as bearer token; "" sends none.
+        concurrency: how many requests are sent at once.
+        tries: how often a request is sent before it counts as failed.
+        timeout: the longest time of one try, in seconds.
+        wait: the time before the second try, in seconds. It doubles before each further try.
 
     Raises:
-        ValueError: no request at once, no try, or no address.
+        ValueError: `concurrency` or `tries` is below 1, or `url` is not an address.
     """
 
     url: str
@@ -63,26 +69,27 @@ class Endpoint:
         """Sends requests.
 
         Args:
-            bodies: what each posts, as JSON.
-            read: takes a body and the JSON that came back for it, and gives what it says; raises
-                ValueError, KeyError, IndexError, TypeError or AttributeError for a reply that is
-                not what was asked for, which is then asked for again.
-            done: called after each answer with how many there are.
+            bodies: the content of each request, which is sent as JSON.
+            read: a function of a body and the JSON of its reply that returns the answer. It raises
+                ValueError, KeyError, IndexError, TypeError or AttributeError if the reply is not
+                usable. Then the request is sent again.
+            done: a function that is called with the number of finished requests after each one.
 
         Returns:
-            For each body (what `read` gave, ""), or (None, what went wrong).
+            For each body the pair (the answer that `read` returned, ""), or (None, an error
+            message) if the request failed.
         """
         return asyncio.run(self._all(bodies, read, done))
 
     def once(self, body: Body) -> tuple[int, Any]:
-        """Sends one request a single time, to see whether an answer comes at all.
+        """Sends one request a single time, to see whether there is a reply at all.
 
         Args:
-            body: what is posted, as JSON.
+            body: the content of the request, which is sent as JSON.
 
         Returns:
-            (HTTP status, the JSON that came back, or its text where it is not JSON). With status 0
-            nothing came back, and the text says why.
+            The HTTP status, and the JSON of the reply, or its text if it is not JSON. If there was
+            no reply, the status is 0 and the text says why.
         """
         headers = {"Authorization": f"Bearer {self.key}"} if self.key else {}
         limit = httpx.Timeout(self.timeout, connect=min(self.timeout, _CONNECT))
@@ -140,5 +147,5 @@ class Endpoint:
 def _retry_after(reply: httpx.Response) -> float:
     try:
         return min(max(float(reply.headers.get("Retry-After", 0)), 0.0), _LONGEST_WAIT)
-    except ValueError:  # A date.
+    except ValueError:  # The header may also hold a date, which is not used.
         return 0.0

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and files whose names may be written in two ways."""
+"""Writes files whole or not at all, and finds files whose names are in another Unicode form."""
 
 import os
 import pathlib
@@ -6,10 +6,16 @@ import unicodedata
 
 
 def write_whole(path: str | pathlib.Path, content: str | bytes) -> None:
-    """Writes a file that appears whole or not at all, whatever happens meanwhile.
+    """Writes a file that appears whole or not at all, even if the process is killed meanwhile.
+
+    The content goes to `<path>.partial` first, which then replaces the file.
+
+    Args:
+        path: the file.
+        content: its new content. Text is encoded as UTF-8.
 
     Raises:
-        OSError: it cannot be written; what was there before stays.
+        OSError: the file cannot be written. Its old content stays.
     """
     path = pathlib.Path(path)
     partial = path.with_name(path.name + ".partial")
@@ -20,7 +26,7 @@ def write_whole(path: str | pathlib.Path, content: str | bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
-    except OSError as e:  # That of a write does not say which file.
+    except OSError as e:  # The error of a write does not name the file.
         raise OSError(
             e.errno, f"{e.strerror}; free some space or look after the disk", str(path)
         ) from e
@@ -29,18 +35,18 @@ def write_whole(path: str | pathlib.Path, content: str | bytes) -> None:
 def find(root: pathlib.Path, name: str) -> pathlib.Path:
     """Returns the path of a file whose name may be written in another Unicode normal form.
 
-    File systems and archives of some machines take "ü" apart into "u" and a diaeresis (NFD), others
-    keep it whole (NFC). The name as it is written comes first.
+    Some file systems and archives write "ü" as the letter "u" and a combining diaeresis (NFD),
+    others as one character (NFC). A file with exactly the given name is preferred.
 
     Args:
         root: a folder.
-        name: a path below it, with "/" between the parts.
+        name: a path below the folder, with "/" between its parts.
 
     Returns:
-        The path that there is, else root / name.
+        The path that exists, or root / name if there is no such file.
 
     Raises:
-        OSError: the path cannot be followed, as by a loop of links.
+        OSError: the path cannot be followed, for example because of a loop of links.
     """
     path = root / name
     if path.exists() or name.isascii():

@@ -1,8 +1,9 @@
-"""Predicts on images from the command line; `RadGrounder` is the model as Python uses it.
+"""Predicts on images from the command line.
 
     python -m big_rad.predict --checkpoint=runs/demo image.dcm --task=report --ground=boxes
 
-Outputs hold no value of the DICOM header but modality, plane and orientation.
+For use in Python, import `RadGrounder` from here. For the privacy of patients, the only values of
+the DICOM header that appear in the outputs are modality, plane and orientation.
 """
 
 import argparse
@@ -23,12 +24,16 @@ from big_rad.inference.radgrounder import RadGrounder
 __all__ = ["CheckpointError", "Entity", "Prediction", "RadGrounder", "detect_question", "main"]
 
 
-# The options that belong to one task alone.
+# The options that only one task uses, with this task.
 _TASK_OF_OPTION = {"organ": "detect", "choice": "vqa", "clinical": "report"}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the command line; returns the exit code."""
+    """Runs the command line and returns the exit code.
+
+    Args:
+        argv: the arguments; None takes those of this process.
+    """
     args = _parser().parse_args(argv)
     try:
         if args.out:
@@ -47,7 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _check_task(args: argparse.Namespace) -> None:
-    # Before a model is loaded: options that the task does not use, and what it cannot do without.
+    # Refuses options that the task does not use, and missing ones that it needs, before a model is
+    # loaded.
     for name, task in _TASK_OF_OPTION.items():
         if getattr(args, name) and args.task != task:
             raise ValueError(
@@ -63,7 +69,7 @@ def _check_task(args: argparse.Namespace) -> None:
 
 
 def _predict_all(args: argparse.Namespace) -> int:
-    """Predicts on each image that can be read; returns the exit code."""
+    """Predicts on each image that can be read, and returns the exit code."""
     options = dict(frame=args.frame, plane=args.plane, modality=args.modality, offset=args.offset)
     model, code = None, 0
     for path, stem in zip(args.images, _stems(args.images), strict=True):
@@ -145,7 +151,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _stems(paths: Sequence[str]) -> list[str]:
-    # Files of the same name from several folders must not overwrite each other's output.
+    # Files of the same name from several folders must not overwrite the outputs of each other.
     stems: list[str] = []
     for path in paths:
         name = nfc(pathlib.Path(path).name)

@@ -1,7 +1,7 @@
-"""What goes to a user's error output: lines of progress, and no warnings that are no news.
+"""What goes to the error output: lines of progress, without pointless warnings of libraries.
 
-Warnings are dropped only while big_rad itself calls a library. Nothing stays changed: no level, no
-handler, nothing that another thread logs.
+Warnings are dropped only while big_rad itself calls a library. No level and no handler of a logger
+is changed, and the messages of other threads pass.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ def to_stderr(line: str) -> None:
 
 @contextlib.contextmanager
 def without_warnings(name: str = "absl") -> Iterator[None]:
-    """Drops what a logger gets from this thread, up to warnings, while the context lasts.
+    """Drops the warnings and lesser messages of this thread to a logger, while the context lasts.
 
-    Orbax and TFDS log with absl. They warn of checkpoints that are only read, and of datasets that
-    are not in their catalogue. Errors pass.
+    Orbax and TFDS log with absl. They warn about checkpoints that are only read, and about datasets
+    that are not in their catalogue. Errors pass.
 
     Args:
-        name: of the logger.
+        name: the name of the logger.
     """
     here, logger = threading.get_ident(), logging.getLogger(name)
 

@@ -1,7 +1,14 @@
-"""Names to functions: the registries behind preprocessing strings and config strings.
+"""Registries: find functions by their names in config strings, such as `"resize(112)"`.
 
-Parses calls written as text (`"resize(112)"`) with literal arguments only; it evaluates no code
-and knows nothing of what is registered.
+    OPS = Registry("op")
+
+    @OPS.register("resize")
+    def get_resize(size): ...
+
+    name, args, kwargs = parse_call("resize(112)")
+    op = OPS.get(name)(*args, **kwargs)
+
+A config string is parsed and never evaluated as code, so its arguments must be literals.
 """
 
 import ast
@@ -11,7 +18,7 @@ from typing import Any
 
 
 class UnknownNameError(KeyError, ValueError):
-    """A name that is in no table; a `ValueError` too, since it came from a config."""
+    """A name is in no table. It is a `ValueError` too, since the name came from a config."""
 
     def __str__(self):
         return str(self.args[0])
@@ -21,7 +28,7 @@ class Registry:
     """A table of named factories.
 
     Args:
-        what: what the table holds, in words; it appears in error messages.
+        what: a word for the things that the table holds, for error messages.
     """
 
     def __init__(self, what: str):
@@ -29,7 +36,14 @@ class Registry:
         self._table: dict[str, Callable[..., Any]] = {}
 
     def register(self, name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Returns a decorator that stores a function; a name used twice is an error."""
+        """Returns a decorator that stores a function under a name.
+
+        Args:
+            name: the name.
+
+        Raises:
+            ValueError: the name is used already. The decorator raises it.
+        """
 
         def decorator(fn: Callable[..., Any]) -> Callable[..., Any]:
             if name in self._table:
@@ -43,7 +57,7 @@ class Registry:
         """Returns the function called `name`.
 
         Raises:
-            UnknownNameError: no such name; the message lists those that exist.
+            UnknownNameError: there is no such name; the message lists the known names.
         """
         if name not in self._table:
             raise UnknownNameError(
@@ -61,10 +75,10 @@ def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     """Splits `name(literal, key=literal)`, or a bare `name`, into its parts.
 
     Args:
-        text: one call; every argument must be a Python literal.
+        text: one call, whose arguments must all be Python literals.
 
     Returns:
-        (name, positional arguments, keyword arguments).
+        The name, the positional arguments, and the keyword arguments.
 
     Raises:
         ValueError: the text is not such a call.
@@ -89,14 +103,14 @@ def parse_call(text: str) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Returns `"; did you mean 'size'?"` for the known name that is most like `name`.
+    """Returns `"; did you mean 'size'?"` with the known name that is most similar to `name`.
 
     Args:
-        name: what was written.
-        known: the names there are.
+        name: the unknown name that the user wrote.
+        known: the known names.
 
     Returns:
-        The end of an error message; "" if no known name is like it.
+        The end of an error message; "" if no known name is similar.
     """
     folded = {k.lower(): k for k in map(str, known)}
     close = difflib.get_close_matches(str(name).lower(), folded, n=1)
@@ -104,11 +118,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def with_args(text: str, **kwargs: Any) -> str:
-    """Returns a call with keyword arguments set, `"text_xent()", tile=8` -> `"text_xent(tile=8)"`.
+    """Returns a call with further keyword arguments, written as text.
+
+    Example: `with_args("text_xent()", tile=8)` is `"text_xent(tile=8)"`.
 
     Args:
-        text: see `parse_call`.
-        **kwargs: they replace those of the same name.
+        text: the call, see `parse_call`.
+        **kwargs: the keyword arguments, which replace arguments of the same name.
     """
     name, args, own = parse_call(text)
     given = [repr(a) for a in args] + [f"{k}={v!r}" for k, v in (own | kwargs).items()]

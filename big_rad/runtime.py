@@ -1,6 +1,7 @@
-"""What a run needs of JAX and of the machine: processes, compiled programs, signals.
+"""Starts, joins and stops the processes of a run, and sets up the machine for them.
 
-Knows no model and no config.
+`start_processes` and `end_processes` frame a run on several hosts, `StopSignal` lets a run end
+after a whole step, and `use_compilation_cache` makes the next start quick.
 """
 
 import logging as standard_logging
@@ -22,31 +23,31 @@ from jax.experimental import multihost_utils
 
 START_AGAIN = "Start the same command again on every host; all go on from the last checkpoint."
 _HEARTBEAT = 30
-# A shell that waits for the end of the process that has its other end of the pipe, and speaks in
-# its place unless it got a line.
+# A shell that reads from a pipe to this process. The pipe closes when the process ends, for
+# whatever reason. Then the shell prints its message, unless it has read a line before.
 _WITNESS = 'trap "" HUP INT TERM; read -r line || echo "$0" >&2'
 _witness: subprocess.Popen[bytes] | None = None
 
 
 class Stopped(Exception):
-    """A signal asked for the end while there was no step to finish."""
+    """A signal asked the run to end while it was not in the middle of a step."""
 
 
 def start_processes(coordinator: str = "", processes: int = 0, process: int = -1) -> None:
-    """Joins the processes of a run on several hosts (or several on one); call before all else.
+    """Joins the processes of a run, on several hosts or on one. Call it before all other functions.
 
-    When one of them is lost, JAX ends the others as soon as it notices, from within and with words
-    of its own. So that people read what to do, whatever ends this process, a witness says it after
-    its end, unless `end_processes` or `leave` was called.
+    When one process is lost, JAX ends the others as soon as it notices, with an error message of
+    its own. The user must still read what to do. So a second program, the witness, prints it after
+    the end of this process, whatever ended it, unless `end_processes` or `leave` was called.
 
     Args:
-        coordinator: host:port of process 0; "" finds all three out from Slurm, Open MPI, Kubernetes
-            or the TPU's own environment.
-        processes: how many there are.
-        process: which this is, from 0.
+        coordinator: the address host:port of process 0; "" finds out all three arguments from
+            Slurm, Open MPI, Kubernetes or the environment of a TPU.
+        processes: the number of processes.
+        process: the number of this process, from 0.
 
     Raises:
-        ValueError: part of the three is missing, or nothing was found out.
+        ValueError: only a part of the three arguments is given, or they could not be found out.
     """
     given = (bool(coordinator), processes > 0, process >= 0)
     if any(given) and not all(given):
@@ -67,9 +68,9 @@ def start_processes(coordinator: str = "", processes: int = 0, process: int = -1
         ["/bin/sh", "-c", _WITNESS, message],
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        start_new_session=True,  # A signal to the whole group is not for it.
+        start_new_session=True,  # So that a signal to this process's group does not reach it.
     )
-    # A host that is gone is noticed within so many seconds.
+    # JAX notices a lost host within this number of seconds.
     jax.distributed.initialize(**options, heartbeat_timeout_seconds=_HEARTBEAT)
 
 
@@ -79,10 +80,10 @@ def joined() -> bool:
 
 
 def end_processes() -> None:
-    """Parts from the other processes at the end of a run; waits until all are there.
+    """Leaves the other processes at the end of a run, after waiting until all have come this far.
 
     Raises:
-        jax.errors.JaxRuntimeError: one of them is lost.
+        jax.errors.JaxRuntimeError: another process is lost.
     """
     if joined():
         jax.distributed.shutdown()
@@ -90,9 +91,12 @@ def end_processes() -> None:
 
 
 def failure(error: Exception) -> str:
-    """Returns what to say, after `start_processes`, of an error that ends this process.
+    """Returns the message about an error that ends this process, after `start_processes`.
 
-    The traceback of one that the loss of another process cannot bring about is printed first.
+    The traceback is printed as well, unless the loss of another process may have caused the error.
+
+    Args:
+        error: the error.
     """
     lost = isinstance(error, jax.errors.JaxRuntimeError) and "RESOURCE_EXHAUSTED" not in str(error)
     if not lost:
@@ -104,7 +108,11 @@ def failure(error: Exception) -> str:
 
 
 def leave(code: int) -> NoReturn:
-    """Ends this process now, where Python's own exit would wait for other processes or threads."""
+    """Ends this process now, without waiting for other processes or threads as `sys.exit` does.
+
+    Args:
+        code: the exit code.
+    """
     _dismiss()
     sys.stdout.flush()
     os._exit(code)
@@ -118,21 +126,21 @@ def _dismiss() -> None:
 
 
 def agree(ok: bool) -> bool:
-    """Returns whether all processes say yes; all of them have to ask."""
+    """Returns whether `ok` is True in all processes. All of them must call this function."""
     if jax.process_count() == 1:
         return ok
     return bool(multihost_utils.process_allgather(np.asarray(ok)).all())
 
 
 def quiet_libraries() -> None:
-    """Keeps TFDS, Orbax and asyncio from printing what is no news, or comes as an exception too."""
-    logging.set_verbosity(logging.WARNING)  # TFDS tells every step at INFO.
+    """Keeps TFDS, Orbax and asyncio from logging progress, and errors that are raised anyway."""
+    logging.set_verbosity(logging.WARNING)  # TFDS logs everything it does at INFO.
     logging.get_absl_logger().addFilter(lambda record: "orbax" not in record.pathname)
     standard_logging.getLogger("asyncio").setLevel(standard_logging.CRITICAL)
     tell = sys.unraisablehook
 
     def hook(what: Any) -> None:
-        # Reads of a damaged checkpoint that were under way when the first of them failed.
+        # Silences the reads of a damaged checkpoint that were under way when the first one failed.
         code = getattr(what.object, "cr_code", None)
         if code is None or "orbax" not in code.co_filename:
             tell(what)
@@ -141,12 +149,12 @@ def quiet_libraries() -> None:
 
 
 class StopSignal:
-    """Notes SIGTERM and SIGINT, so that a run ends after a whole step; a second one ends it now.
+    """Notes SIGTERM and SIGINT, so that a run ends after a whole step. A second signal ends it now.
 
-    With several processes JAX notes SIGTERM in any of them, and all stop at the same step.
+    With several processes, JAX notes a SIGTERM to any of them, and all stop at the same step.
 
     Attributes:
-        noted: whether a signal came to this process.
+        noted: whether this process has received a signal.
     """
 
     def __init__(self):
@@ -158,11 +166,22 @@ class StopSignal:
                 signal.signal(signal.SIGTERM, self._note)
 
     def requested(self, step: int) -> bool:
-        """Returns whether the run is to end after this step; all processes ask at each step."""
+        """Returns whether the run must end after this step.
+
+        Args:
+            step: the number of the step. All processes must ask at each step.
+        """
         return self.noted if self._alone else multihost_utils.reached_preemption_sync_point(step)
 
     def watch(self, items: Iterable[Any]) -> Iterator[Any]:
-        """Yields the items until a signal comes, then raises `Stopped`."""
+        """Yields the items until a signal comes.
+
+        Args:
+            items: the items, such as the batches of an evaluation.
+
+        Raises:
+            Stopped: a signal came, and this is the only process.
+        """
         for item in items:
             if self.noted and self._alone:
                 raise Stopped
@@ -173,11 +192,11 @@ class StopSignal:
         self.noted = True
         signal.signal(number, signal.SIG_DFL)
         if not self._alone:
-            os.kill(os.getpid(), signal.SIGTERM)  # The one that JAX notes.
+            os.kill(os.getpid(), signal.SIGTERM)  # JAX notes this signal and stops all processes.
 
 
 def cores() -> int:
-    """Returns how many cores this process may use."""
+    """Returns the number of CPU cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -187,12 +206,13 @@ def use_compilation_cache(folder: str) -> None:
     """Keeps compiled programs on disk, so that the next start with the same shapes compiles none.
 
     Args:
-        folder: created; `~` is the home directory. "" leaves JAX's own setting alone, and so does
-            a cache that the environment names (`JAX_COMPILATION_CACHE_DIR`).
+        folder: the folder of the cache, which is created; `~` stands for the home directory. "", or
+            a cache that the environment names (`JAX_COMPILATION_CACHE_DIR`), leaves JAX's setting
+            as it is.
     """
     if not folder or jax.config.jax_compilation_cache_dir:
         return
     jax.config.update("jax_compilation_cache_dir", str(pathlib.Path(folder).expanduser()))
-    # Small programs too: a start compiles a hundred of them.
+    # Small programs are kept too, since a start compiles about a hundred of them.
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", -1)

@@ -1,7 +1,15 @@
-"""Meshes and sharding rules: where parameters and batches lie.
+"""Meshes and sharding rules: how parameters and batches are split over devices.
 
-Rules are a list of (regex, strategy); strategies are "replicate", "fsdp" (split the largest
-divisible axis over the mesh axis "data") and "shard(axis, 'mesh axis')". Knows no model.
+A rule is a pair (regular expression, strategy). The first rule that matches the name of a parameter
+says how it is split:
+
+- "replicate" copies it to every device.
+- "fsdp" splits its largest divisible axis over the mesh axis "data".
+- "shard(axis, 'mesh axis')" splits one axis over one mesh axis.
+
+Example: on 4 devices with the mesh (("data", 2), ("model", 2)), a parameter of shape [6, 8] becomes
+pieces of [6, 4] with "fsdp", since 8 is its largest axis and 2 divides it, and pieces of [3, 8]
+with "shard(0, 'model')". Each piece is on two devices. A batch of 6 rows becomes 2 parts of 3 rows.
 """
 
 import math
@@ -22,11 +30,11 @@ def make_mesh(axes: Sequence[tuple[str, int]], devices: Sequence[Any] | None = N
     """Builds a mesh with automatic axes.
 
     Args:
-        axes: (name, size) pairs; one size may be -1, which takes what is left.
-        devices: defaults to all devices.
+        axes: (name, size) pairs. One size may be -1, which takes all remaining devices.
+        devices: the devices; None takes all.
 
     Raises:
-        ValueError: the sizes do not use all devices, or the names are not distinct or lack "data".
+        ValueError: the sizes do not use all devices, a name occurs twice, or "data" is missing.
     """
     devices = list(jax.devices() if devices is None else devices)
     names, sizes = [n for n, _ in axes], [int(s) for _, s in axes]
@@ -49,8 +57,8 @@ def check_rules(rules: trees.Rules, axes: Sequence[tuple[str, int]]) -> None:
         axes: (name, size) pairs, see `make_mesh`.
 
     Raises:
-        ValueError: an unknown strategy, an axis that the mesh lacks, or names or sizes of axes that
-            no number of devices fits.
+        ValueError: a strategy is unknown, the mesh lacks an axis, or no number of devices fits the
+            names and sizes of the axes.
     """
     names = [n for n, _ in axes]
     _check_names(names)
@@ -68,34 +76,40 @@ def check_rules(rules: trees.Rules, axes: Sequence[tuple[str, int]]) -> None:
 
 
 def batch_sharding(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of batches: split on the first axis over "data"."""
+    """Returns the sharding of batches, whose first axis is split over the mesh axis "data"."""
     return NamedSharding(mesh, PartitionSpec("data"))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding that copies to all devices."""
+    """Returns the sharding that copies an array to all devices."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def infer(params: Mapping[str, Any], rules: trees.Rules, mesh: Mesh) -> dict[str, NamedSharding]:
-    """Returns a sharding for each parameter of a flat dict (shapes suffice).
+    """Returns the sharding of each parameter.
+
+    Args:
+        params: the parameters, or only their shapes, as a flat dict.
+        rules: (pattern, strategy) pairs.
+        mesh: the mesh.
 
     Raises:
-        ValueError: an unknown strategy, an axis that does not divide, or an unmatched name.
+        ValueError: a strategy is unknown, an axis cannot be divided, or no pattern matches a name.
     """
     chosen = trees.match(list(params), rules, "config.sharding_strategy")
     return {n: NamedSharding(mesh, _spec(n, chosen[n], p.shape, mesh)) for n, p in params.items()}
 
 
 def like_params(tree: Any, shardings: Mapping[str, NamedSharding], mesh: Mesh) -> Any:
-    """Returns shardings for an optimizer state over a flat dict of parameters.
+    """Returns the shardings of an optimizer state over a flat dict of parameters.
 
-    A leaf that lies under a parameter's name and has the rank of its sharding is split as the
-    parameter; all else (counts, factored statistics) is copied to every device.
+    A leaf under the name of a parameter is split like the parameter if the sharding of the
+    parameter fits the shape of the leaf. All other leaves, such as counts and factored statistics,
+    are copied to every device.
 
     Args:
-        tree: the state (shapes suffice).
-        shardings: of the parameters.
+        tree: the state, or only its shapes.
+        shardings: the sharding of each parameter, by name.
         mesh: the mesh.
     """
 
@@ -110,21 +124,21 @@ def like_params(tree: Any, shardings: Mapping[str, NamedSharding], mesh: Mesh) -
 
 
 def put(x: np.ndarray, sharding: jax.sharding.Sharding | None) -> jax.Array:
-    """Puts an array that every process has onto the devices of all of them."""
+    """Puts an array onto the devices of all processes. Every process must have the whole array."""
     if sharding is None or sharding.is_fully_addressable:
         return jax.device_put(x, sharding)
     return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
 
 
 def check_batch(size: int, mesh: Mesh) -> None:
-    """Checks that a batch can be split over a mesh, each process having rows of its own.
+    """Checks that a batch can be split over a mesh so that each process has rows of its own.
 
     Args:
-        size: rows of the batch, those of all processes together.
+        size: the number of rows of the batch, those of all processes together.
         mesh: the mesh.
 
     Raises:
-        ValueError: it cannot; the message names the field of the config.
+        ValueError: the batch cannot be split; the message names the field of the config.
     """
     parts, processes = mesh.shape["data"], jax.process_count()
     if size % parts:
@@ -137,7 +151,7 @@ def check_batch(size: int, mesh: Mesh) -> None:
     axis, me = mesh.axis_names.index("data"), jax.process_index()
     mine = {at[axis] for at, d in np.ndenumerate(mesh.devices) if d.process_index == me}
     if len(mine) * processes != parts:
-        # Rows that two processes should both have would be other ones in each.
+        # Two processes would share a part of the mesh, but each of them reads other rows.
         raise ValueError(
             f'config.mesh: process {me} has {len(mine)} of the {parts} parts of axis "data", and '
             f"each of the {processes} processes needs as many of its own; make this axis longer"
@@ -145,10 +159,14 @@ def check_batch(size: int, mesh: Mesh) -> None:
 
 
 def put_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-    """Puts this process's rows of a batch onto the devices, split over "data".
+    """Puts this process's rows of a batch onto the devices, split over the mesh axis "data".
+
+    Args:
+        batch: the arrays of the batch, with the rows of this process alone.
+        mesh: the mesh.
 
     Raises:
-        ValueError: see `check_batch`.
+        ValueError: the batch cannot be split, see `check_batch`.
     """
     sharding = batch_sharding(mesh)
     for rows in {len(value) for value in batch.values()}:

@@ -1,17 +1,17 @@
-"""Speed, as ratios against a peer in the same run.
+"""Measures speed and memory, as ratios against a peer where there is one.
 
     python -m tools.bench train  [--size=mid] [--task=det|seg] [--peer=plain|hf]
     python -m tools.bench ladder [--size=mid]         # the techniques of training, one by one
     python -m tools.bench decode [--size=mid] [--batch=1,8,32] [--tokens=32] [--peer=hf|none]
-    python -m tools.bench memory [--size=mid]         # peak of the training step
-    python -m tools.bench hlo    [--size=3b] [--device=h100]  # the ceiling, nothing is run
-    python -m tools.bench input  [--source=DIR]       # DICOM.zst -> 224 px, whole pipeline
+    python -m tools.bench memory [--size=mid]         # peak memory of the training step
+    python -m tools.bench hlo    [--size=3b] [--device=h100]  # the ceiling; nothing is run
+    python -m tools.bench input  [--source=DIR]       # DICOM.zst -> 224 px, and whole pipeline
     python -m tools.bench gpu    [--seconds=500] [--out=DIR] [--dry-run]  # one prepared GPU run
 
-All take --json=FILE, and those that time --rounds=5. Ways are run in turn; the tables give medians
-over rounds, and the lowest and highest ratio. `--peer=hf` needs requirements-dev.txt and `input`
-all requirements; the rest needs jax, flax, optax, ml_collections, einops, jaxtyping and
-numpy, and no data.
+All commands take --json=FILE, and those that measure time take --rounds=5. The ways that are
+compared are timed in turn, within one run. The tables give medians over the rounds, and the lowest
+and highest ratio. `--peer=hf` needs requirements-dev.txt, and `input` needs all requirements. The
+rest needs jax, flax, optax, ml_collections, einops, jaxtyping and numpy, and no data.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from collections.abc import Sequence
 
 from tools import benchmarks
 
-COMMANDS = {  # name -> module in tools/benchmarks, what it measures
+COMMANDS = {  # Name -> (module in tools/benchmarks, what it measures).
     "train": ("train", "training steps against a peer"),
     "ladder": ("ladder", "training: what each technique is worth"),
     "decode": ("decode", "greedy decoding against a peer"),
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         one = sub.add_parser(name, help=what, description=what)
         one.add_argument("--rounds", type=int, default=5, help="how often each way is timed")
         one.add_argument("--json", help="also write the figures to this file")
-        if argv[:1] == [name]:  # Only the chosen one is imported.
+        if argv[:1] == [name]:  # Only the module of the chosen command is imported.
             chosen = importlib.import_module(f"{benchmarks.__name__}.{module}")
             chosen.add_arguments(one)
     args = parser.parse_args(argv)

@@ -1,1 +1,1 @@
-"""A checkpoint and an image become text, boxes and masks."""
+"""Inference: turns an image and a prompt into text, boxes and masks with a trained checkpoint."""

@@ -1,6 +1,7 @@
-"""The functions that answer prompts: greedy decoding of a batch, and of any number of requests.
+"""Functions that answer prompts by greedy decoding: of one batch, or of any number of requests.
 
-Made of a model and its tokenizer; know no data, no markup and no score.
+They are built from a model and its tokenizer, which says where a text ends and which ids are never
+predicted.
 """
 
 import dataclasses
@@ -19,7 +20,7 @@ from big_rad.pp import tokenizer as tokenizers
 AnswerBatch = Callable[..., Mapping[str, np.ndarray]]
 AnswerRequests = Callable[..., Sequence[Mapping[str, np.ndarray]]]
 MODEL_FIELDS = ("image", "text", "mask_ar")
-MAX_MASKS = 16  # of a text; more are not made
+MAX_MASKS = 16  # The largest number of masks of one text. Entities beyond it get no mask.
 
 
 def make_answer_batch(
@@ -29,18 +30,18 @@ def make_answer_batch(
 
     Args:
         model: a `paligemma.Model` or `radgrounder.Model`.
-        tokenizer: its tokenizer; padded and reserved rows are never predicted.
+        tokenizer: the model's tokenizer. Its padding and reserved rows are never predicted.
         never: further ids that are never predicted, see `inference.load.Loaded.never`.
 
     Returns:
-        A function (params, batch, max_new_tokens=...) -> dict of numpy `tokens` i32 [rows,
-        max_new_tokens], `logprob` f32 [rows], `length` i32 [rows]. The batch has `image`, `text`,
-        `mask_ar`. With a mask decoder, unless `masks=False`, also `num_masks` i32 [rows] and
-        `masks` bool [rows, MAX_MASKS, height, width], or with `logits=True` `mask_logits` f32 in
-        their place.
+        A function (params, batch, max_new_tokens=..., masks=True, logits=False) -> dict of numpy
+        arrays: `tokens` i32 [rows, max_new_tokens], `logprob` f32 [rows], `length` i32 [rows]. The
+        batch has `image`, `text` and `mask_ar`. With a mask decoder, unless `masks=False`, there
+        are also `num_masks` i32 [rows] and `masks` bool [rows, MAX_MASKS, height, width]. With
+        `logits=True`, `mask_logits` f32 of the same shape replaces `masks`.
 
     Raises:
-        ValueError: a mask decoder, and a tokenizer that cannot write `</seg>`.
+        ValueError: the model has a mask decoder, and the tokenizer cannot write `</seg>`.
     """
     _check_mask_tokens(model, tokenizer)
     positive = jax.jit(lambda x: x > 0)
@@ -58,7 +59,7 @@ def make_answer_batch(
         arrays = [np.asarray(batch[k]) for k in MODEL_FIELDS]
         options = decoding_options(model, tokenizer, never, max_new_tokens, masks=masks)
         out = make(options)(params, *arrays)
-        if "mask_logits" in out and not logits:  # An eighth of the bytes for the host.
+        if "mask_logits" in out and not logits:  # Bool needs a quarter of the bytes.
             out = {**out, "masks": positive(out["mask_logits"])}
             del out["mask_logits"]
         return jax.device_get(out)
@@ -76,16 +77,16 @@ def make_answer_requests(
 
     Args:
         model: a `paligemma.Model` or `radgrounder.Model`.
-        tokenizer: its tokenizer; padded and reserved rows are never predicted.
-        sharding: of the rows over devices, see `queue.Queue`.
+        tokenizer: the model's tokenizer. Its padding and reserved rows are never predicted.
+        sharding: how the rows are split over devices, see `queue.Queue`.
         never: further ids that are never predicted, see `inference.load.Loaded.never`.
 
     Returns:
         A function (params, requests, rows=..., max_new_tokens=..., masks=True, logits=False) ->
-        list of results, as `queue.Queue.run`; `rows` decode together.
+        list of the results of `queue.Queue.run`. `rows` is how many rows decode together.
 
     Raises:
-        ValueError: a mask decoder, and a tokenizer that cannot write `</seg>`.
+        ValueError: the model has a mask decoder, and the tokenizer cannot write `</seg>`.
     """
     _check_mask_tokens(model, tokenizer)
 
@@ -118,10 +119,10 @@ def decoding_options(
 
     Args:
         model: a `paligemma.Model` or `radgrounder.Model`.
-        tokenizer: its tokenizer.
-        never: ids that are never predicted, beside padding, `<bos>` and the reserved row.
-        max_new_tokens: the most tokens of an answer, EOS included.
-        masks: False makes no masks, though the model could.
+        tokenizer: the model's tokenizer.
+        never: ids that are never predicted, besides padding, `<bos>` and the reserved row.
+        max_new_tokens: the largest number of tokens of an answer, EOS included.
+        masks: False makes no masks, even if the model has a mask decoder.
     """
     options = sampling.Options(
         max_new_tokens=max_new_tokens,

@@ -1,7 +1,8 @@
-"""Text generation: prefill, then one token a step against a key/value cache, inside one jit.
+"""Text generation for one batch: the prefill, then one token per step, compiled as one program.
 
-Greedy or sampled, with early stop. Knows nothing of images on disk, prompts or markup; a row's
-result does not depend on the other rows of its batch or on padding.
+The loop ends as soon as all rows have ended. Tokens are chosen greedily or sampled. The result of a
+row does not depend on the other rows of its batch or on padding. To answer more requests than fit
+one batch, use `queue`.
 """
 
 import functools
@@ -22,25 +23,26 @@ Generate = Callable[..., dict[str, Array]]
 def make_generate(
     model: nn.Module, options: sampling.Options | None = None, **fields: Any
 ) -> Generate:
-    """Builds the jitted generator of a model.
+    """Builds the compiled function that generates text with a model.
 
     Args:
         model: a `paligemma.Model` or `radgrounder.Model`.
-        options: what is asked of it.
-        **fields: fields of `sampling.Options`, in place of `options` or to change some of it.
+        options: the settings of decoding.
+        **fields: fields of `sampling.Options`, which replace those of `options` or stand alone.
 
     Returns:
         A function (params, image [rows, height, width, 3], text i32 [rows, prompt], mask_ar i32
-        [rows, prompt], rng=None, limit=None) -> dict of what `sampling.Sampler.finish` gives. With
-        masks also `mask_logits` f32 [rows, max_masks, height, width], and `num_masks` i32 [rows],
-        how many of them count. All lists of tokens hold zeros behind the last token.
-        `rng` is needed only to sample: one key, from which each row's own is derived by its number
-        (`jax.random.fold_in`), or one key for each row. `limit` i32 [] or [rows] stops all rows
-        after that many tokens, in the same program.
+        [rows, prompt], rng=None, limit=None) -> dict of the arrays of `sampling.Sampler.finish`.
+        With masks also `mask_logits` f32 [rows, max_masks, height, width], and `num_masks` i32
+        [rows], the number of masks of each row.
+        `rng` is used only to sample. It is one key for each row, or a single key, from which the
+        key of each row is derived by the number of the row (`jax.random.fold_in`).
+        `limit` i32 [] or [rows] stops rows after this number of tokens. Another value needs no
+        compilation.
 
     Raises:
-        TypeError: a name that is no option.
-        ValueError: options out of range, see `sampling.Options`.
+        TypeError: a name is not an option.
+        ValueError: an option is out of range, see `sampling.Options`.
 
     Example:
         generate = make_generate(model, max_new_tokens=64, vocab_size=tokenizer.vocab_size)
@@ -77,12 +79,12 @@ def _start(
     keys: Key[Array, " rows"],
     limit: Int[Array, ""] | Int[Array, " rows"] | None,
 ) -> tuple[sampling.State, Float[Array, "rows patches image_width"]]:
-    # Runs the prompts of a batch (image, text, mask_ar); returns the rows and the image features.
+    # Runs the prompts of a batch (image, text, mask_ar). Returns the rows and the image features.
     _, text, _ = batch
     logits, kv, valid, features = sampler.model.apply(
         {"params": params}, *batch, method=sampler.model.prefill
     )
-    # New tokens follow the prompt without a gap: those of its padding are written over.
+    # New tokens follow the prompt without a gap, so they replace the padding of the prompt.
     slots = kv["k"].shape[2] + sampler.options.max_new_tokens
     state = sampler.start(
         logits,
@@ -98,7 +100,7 @@ def _start(
 def _row_keys(
     rng: Key[Array, "..."] | UInt32[Array, " words"] | None, rows: int
 ) -> Key[Array, " rows"]:
-    # One typed key a row: rows draw from their own stream, so batch-mates do not matter.
+    # One typed key for each row, so that its samples do not depend on the other rows.
     rng = jax.random.key(0) if rng is None else rng
     if not jnp.issubdtype(rng.dtype, jax.dtypes.prng_key):
         rng = jax.random.wrap_key_data(rng)

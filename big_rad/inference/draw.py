@@ -1,7 +1,8 @@
-"""Overlays: boxes, masks and labels on an image, with Pillow.
+"""Draws overlays: boxes, masks and labels on an image, with Pillow.
 
-Takes pixels and marks and gives pictures; knows nothing of models, markup or files.
-Colours are from Okabe and Ito's set that colour-blind readers can tell apart.
+    picture = overlay(window(pixels, "CT"), [prediction((40, 30, 90, 80), "liver")])
+
+The colours are from the palette of Okabe and Ito, which colour-blind readers can tell apart.
 """
 
 import base64
@@ -19,15 +20,15 @@ from big_rad.pp import ops_image
 
 BLUE, ORANGE = "#0072B2", "#E69F00"
 PALETTE = (ORANGE, "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", BLUE)
-CT_SOFT_TISSUE = 1  # channel of the three CT windows that is (width 350, level 40)
+CT_SOFT_TISSUE = 1  # The channel with the soft-tissue window (width 350, level 40).
 _WIDTH, _LEVEL = ops_image.CT_WINDOWS[0]
-_AIR = 2 * (ops_image.AIR_HU - _LEVEL) / _WIDTH  # in the first window
+_AIR = 2 * (ops_image.AIR_HU - _LEVEL) / _WIDTH  # The value of air in the first window.
 
-# Pillow's own font has no umlauts. This one has all letters of Latin scripts and Greek.
+# The default font of Pillow has no umlauts. This one has all letters of Latin scripts and Greek.
 _FONT = font_source_sans_pro.font_files_ttf["SourceSansPro"]
 
 Rect = tuple[float, float, float, float]
-# Pixels to draw on: grey or in colours.
+# Pixels to draw on: a grey image or a colour image.
 Pixels = UInt8[np.ndarray, "height width"] | UInt8[np.ndarray, "height width 3"]
 
 
@@ -36,13 +37,13 @@ class Mark:
     """A box or a mask to draw.
 
     Attributes:
-        box: (x1, y1, x2, y2) in pixels of the image given, x2 and y2 exclusive.
-        label: text beside the box; may be empty.
-        colour: "#RRGGBB".
-        dashed: dashed instead of solid.
-        below: put the label below the box if there is room, else above.
-        mask: on the image given; drawn as a tint with a contour in place of the
-            rectangle, and the box only says where the label goes.
+        box: (x1, y1, x2, y2) in pixels of the image that is drawn on, with x2 and y2 exclusive.
+        label: the text beside the box; "" draws no label.
+        colour: the colour as "#RRGGBB".
+        dashed: whether the rectangle is dashed instead of solid.
+        below: whether the label goes below the box if there is room there, else above.
+        mask: a mask of the image, which is drawn as a tint with a contour instead of the rectangle.
+            The box then only says where the label goes. None draws the rectangle.
     """
 
     box: Rect
@@ -54,28 +55,32 @@ class Mark:
 
 
 def reference(box: Rect, label: str = "") -> Mark:
-    """Returns the mark of a true box: solid blue, label above."""
+    """Returns the mark of a reference box: solid and blue, with the label above."""
     return Mark(box, label, BLUE)
 
 
 def prediction(box: Rect, label: str = "") -> Mark:
-    """Returns the mark of a predicted box: dashed orange, label below."""
+    """Returns the mark of a predicted box: dashed and orange, with the label below."""
     return Mark(box, label, ORANGE, dashed=True, below=True)
 
 
 def seen(
     image: Float[np.ndarray, "height width 3"], modality: str
 ) -> Pixels | UInt8[np.ndarray, "3 height width"]:
-    """Turns a model's input image into pictures of what it saw.
+    """Turns a model's input image into pictures of what the model saw.
+
+    The channels of a CT slice are three windows, while those of a colour picture of a CT slice are
+    colours. The first channel tells them apart: the widest window ends above -1, at the value of
+    air, while colours reach down to -1.
 
     Args:
-        image: in -1..1; another range is stretched from its least to its greatest.
-        modality: "CT" has windows, if it is not a colour picture of one: these reach down to -1 in
-            their first channel too, and the wide window stops at air.
+        image: the model's input, with values in -1..1. An image with another range is stretched
+            from its smallest to its largest value.
+        modality: "CT", "MR" or "OT".
 
     Returns:
-        Of CT its windows [3, height, width]; [height, width] where all channels are the same, else
-        the colours [height, width, 3].
+        A grey picture [height, width] if all channels are the same, the three windows [3, height,
+        width] of a CT slice, or else a colour picture [height, width, 3].
     """
     image = np.asarray(image, np.float32)
     if (image == image[..., :1]).all():
@@ -90,19 +95,19 @@ def seen(
 
 
 def displayable(pixels: Pixels | UInt8[np.ndarray, "3 height width"]) -> Pixels:
-    """Returns the one picture of `seen` to draw on: of the three windows of CT that of soft
-    tissue."""
+    """Returns the picture of `seen` to draw on: the soft-tissue window of CT, else all of it."""
     return pixels if pixels.ndim == 2 or pixels.shape[-1] == 3 else pixels[CT_SOFT_TISSUE]
 
 
 def window(
     pixels: Shaped[np.ndarray, "height width"] | UInt8[np.ndarray, "height width 3"], modality: str
 ) -> Pixels:
-    """Turns a slice as stored into something to look at.
+    """Turns a stored slice into a picture to look at.
 
     Args:
-        pixels: grey values in HU for "CT" (shown with width 350, level 40); grey values of other
-            modalities are stretched from the least to the greatest; colours stay.
+        pixels: the stored values. The HU of a CT slice are shown with width 350 and level 40. Grey
+            values of other modalities are stretched from the smallest to the largest. Colours stay
+            as they are.
         modality: "CT", "MR" or "OT".
     """
     pixels = np.asarray(pixels)
@@ -118,9 +123,9 @@ def overlay(pixels: Pixels, marks: Sequence[Mark] = (), min_side: int = 448) -> 
     """Draws marks on an image, which is enlarged first if it is small.
 
     Args:
-        pixels: what to draw on.
-        marks: what to draw, in this order.
-        min_side: the longer side of the picture is at least this many pixels.
+        pixels: the image to draw on.
+        marks: the marks, which are drawn in this order.
+        min_side: the smallest length of the longer side of the picture, in pixels.
 
     Returns:
         An RGB picture.
@@ -167,14 +172,17 @@ def place_label(
     taken: Sequence[Rect],
     below: bool = False,
 ) -> Rect:
-    """Returns a place for the label of a box that covers no other label, if there is one.
+    """Returns a place for the label of a box that covers no other label, if there is such a place.
 
     Args:
-        box: what it names.
-        label: its width and height.
-        size: of the picture, width and height.
-        taken: places of other labels.
-        below: below the box if there is room, else above.
+        box: the box that the label names.
+        label: the width and height of the label.
+        size: the width and height of the picture.
+        taken: the places of the other labels.
+        below: whether the label goes below the box if there is room there, else above.
+
+    Returns:
+        The first free place, or the preferred place although it covers another label.
     """
     (x1, y1, x2, y2), (w, h) = box, label
     above, under = (x1, y1 - h), (x2 - w, y2)
@@ -192,7 +200,7 @@ def place_label(
 def _tinted(
     picture: Image.Image, mask: Bool[np.ndarray, "height width"], colour: str
 ) -> Image.Image:
-    """Lays a mask over the picture: a contour of two pixels, its inside tinted."""
+    """Lays a mask over the picture: a contour two pixels wide, and a tint inside it."""
     shape = Image.fromarray(np.asarray(mask, bool)).resize(picture.size, Image.Resampling.NEAREST)
     inside = np.asarray(shape)
     core = inside.copy()
@@ -220,7 +228,7 @@ def _box(draw: ImageDraw.ImageDraw, box: Rect, mark: Mark, width: int) -> None:
 def _dashes(
     a: tuple[float, float], b: tuple[float, float], on: float, off: float
 ) -> Iterator[tuple[tuple[float, float], tuple[float, float]]]:
-    length = max(abs(b[0] - a[0]), abs(b[1] - a[1]))  # sides are horizontal or vertical
+    length = max(abs(b[0] - a[0]), abs(b[1] - a[1]))  # Sides are horizontal or vertical.
     position = 0.0
     while position < length:
         ends = (position / length, min(position + on, length) / length)
@@ -236,9 +244,9 @@ def _label(
     size: tuple[int, int],
     taken: Sequence[Rect],
 ) -> Rect:
-    # Writes the label where it covers no other label, if there is such a place; returns the place.
-    # Composed letters look the same with and without Pillow's optional text layout. What the font
-    # lacks is drawn as a crossed box, so that nobody takes the label for the whole text.
+    # Writes the label where it covers no other label, if there is such a place, and returns the
+    # place. Composed letters look the same with and without Pillow's optional text layout. A letter
+    # that the font lacks is drawn as a crossed box, so that the reader sees that it is missing.
     text = nfc(mark.label)
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     w, h = right - left + 6, bottom - top + 4

@@ -1,6 +1,7 @@
-"""An image as a user gives it to the model: read, with everything said that had to be guessed.
+"""Reads the image that a user gives, and turns it to the display in which the model sees it.
 
-Knows no model.
+Everything that had to be guessed or left out on the way becomes a warning, which the prediction
+about the image shows to the user.
 """
 
 import dataclasses
@@ -11,7 +12,7 @@ from big_rad.dicom import plausible
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.turns import Turn
 
-# Formats whose grey images do not say their modality.
+# The formats whose grey images do not say their modality.
 _WITHOUT_MODALITY = {"nifti": "NIfTI", "npy": "NPY", "png": "a grey PNG of 16 bits"}
 _PICTURES = ("png", "jpeg", "npy")
 
@@ -28,19 +29,21 @@ def read(
 
     Args:
         path: the file.
-        frame: of a multi-frame file, or slice of a volume.
-        plane: in which a volume is sliced; None is axial. Of other files, the plane if the file
-            does not say how the slice lies; what the file says is kept, with a warning.
-        modality: "CT", "MR" or "OT"; None is what the file says.
-        offset: added to the values of CT.
+        frame: the frame of a multi-frame file, or the slice of a volume, from 0; None if there is
+            only one.
+        plane: the plane in which a volume is sliced, where None is axial. For other files, the
+            plane of the slice if the file does not say it. A plane that the file says is kept, with
+            a warning.
+        modality: "CT", "MR" or "OT"; None takes the modality that the file says.
+        offset: a number that is added to the values of CT to make them HU.
 
     Returns:
         The slice as it is stored. Its warnings also say what was guessed here.
 
     Raises:
         dicom.read.ReadError: the file cannot be used.
-        ValueError: the file does not say its modality and it is not given, or `offset` does not
-            belong to it; the message names the option of the command line.
+        ValueError: neither the file nor `modality` says the modality, or `offset` is given for an
+            image whose values are not HU. The message names the option of the command line.
     """
     path = pathlib.Path(path)
     path = files.find(pathlib.Path(path.anchor), path.relative_to(path.anchor).as_posix())
@@ -81,15 +84,15 @@ def read(
 def to_model(
     image: dicom_read.Slice, as_stored: bool
 ) -> tuple[dicom_read.Slice, Turn, tuple[str, ...]]:
-    """Turns an image to how the model is to see it.
+    """Turns an image to the display in which the model sees it.
 
     Args:
-        image: as it is stored.
-        as_stored: leave it so.
+        image: the image as it is stored.
+        as_stored: whether the model sees the image as it is stored, without a turn.
 
     Returns:
         The image for the model, the turn that brings boxes and masks back to stored pixels, and
-        warnings.
+        the warnings about the image.
     """
     warnings = list(image.warnings)
     unusual = dicom_read.unusual(image.orientation, image.plane)

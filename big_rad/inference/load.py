@@ -1,8 +1,11 @@
-"""The one loader: a checkpoint of any format as a model that can be asked.
+"""Loads a checkpoint of any format as a model that is ready to answer.
 
-`open_checkpoint` lists what a checkpoint holds, and `load` makes the model of it, with its
-tokenizer and with how it must be used. Knows the formats through `big_rad.weights`, and nothing of
-questions, images or scores.
+    loaded = load("runs/demo")
+    answer_batch = make_answer_batch(loaded.model, loaded.tokenizer, loaded.never)
+
+`load` returns the model and its parameters, the tokenizer, and the settings with which the model
+was trained. `open_checkpoint` lists the arrays of a checkpoint without making a model. The formats
+themselves are read by `big_rad.weights`.
 """
 
 import contextlib
@@ -31,16 +34,18 @@ CheckpointError = checkpoints.CheckpointError
 
 @dataclasses.dataclass
 class Opened:
-    """What a checkpoint holds; its arrays are read when they are needed.
+    """The content of a checkpoint, whose arrays are read when they are needed.
 
     Attributes:
         kind: one of `weights.KINDS`.
-        flat: name -> lazy array, adapters merged.
-        model: arguments of the model as the checkpoint says them; empty if it does not.
-        meta: what lies in a run's checkpoint beside its arrays: `config`, and since it is written
-            the fingerprint of the tokenizer and the class table. Empty for other kinds.
-        beside: what a file beside an npz says, or a Hugging Face config beyond the model.
-        tokenizer: folder that may hold the tokenizer, or None.
+        flat: the lazy arrays by their names, with adapters merged.
+        model: the model's arguments that the checkpoint states; empty if it states none.
+        meta: the data that lie in a run's checkpoint beside its arrays: `config` and, unless the
+            checkpoint predates them, `tokenizer` (a fingerprint) and `classes` (the names of the
+            class table). Empty for other kinds.
+        beside: the content of the file beside an npz, or the parts of a Hugging Face config that
+            are not about the model's dimensions.
+        tokenizer: the folder that may hold the tokenizer; None if there is no such folder.
     """
 
     kind: str
@@ -57,11 +62,11 @@ class Loaded:
 
     Attributes:
         model: a `paligemma.Model` or `radgrounder.Model`.
-        params: its parameters, on the first device; those of a run as it is stored are numpy
-            arrays.
-        tokenizer: what it was trained with.
-        fields: the `source_config.FIELDS` that it was made from.
-        untrained: markup tokens of the tokenizer that the checkpoint has no trained row for.
+        params: the parameters, on the first device. The parameters of a run that was loaded as it
+            is stored are numpy arrays.
+        tokenizer: the tokenizer that the model was trained with.
+        fields: the `source_config.FIELDS` that the model was made from.
+        untrained: the markup tokens of the tokenizer without a trained row in the checkpoint.
     """
 
     model: nn.Module
@@ -72,12 +77,17 @@ class Loaded:
 
     @property
     def never(self) -> tuple[int, ...]:
-        """Ids that must not be generated: of every markup set that is not trained whole."""
+        """The ids that must not be generated: see `never_ids`."""
         return never_ids(self.tokenizer, self.untrained)
 
 
 def never_ids(tokenizer: tokenizers.Tokenizer, untrained: tuple[str, ...]) -> tuple[int, ...]:
-    """Returns the ids of every markup set of which a token is untrained."""
+    """Returns the ids of every markup set that has at least one untrained token.
+
+    Args:
+        tokenizer: the tokenizer.
+        untrained: the markup tokens without a trained row, see `Loaded.untrained`.
+    """
     return tuple(tokenizer.markup[t] for t in table.unusable(tokenizer, untrained))
 
 
@@ -86,11 +96,11 @@ def open_checkpoint(path: str | pathlib.Path, *, log: Log = print) -> Opened:
 
     Args:
         path: see `weights.kind`.
-        log: receives what is left out, and of a run which step it is.
+        log: receives a line about what is left out and, for a run, about the step that is read.
 
     Raises:
-        FileNotFoundError: nothing there.
-        ValueError: no known format, or damaged.
+        FileNotFoundError: there is nothing at `path`.
+        ValueError: the format is unknown, or the checkpoint is damaged.
     """
     kind, folder = weights.kind(path), pathlib.Path(path)
     if kind == "orbax":
@@ -122,28 +132,31 @@ def load(
 ) -> Loaded:
     """Loads a run, one of its steps, a Hugging Face folder or an npz.
 
-    The table of a foreign checkpoint is brought to the height that the tokenizer needs: rows for
-    markup tokens that it never met are appended, and are never written; rows that stand for no
-    token are left out. So its answers do not depend on how much padding its table came with.
+    The embedding table of a foreign checkpoint gets the height that the tokenizer needs. Rows for
+    markup tokens that the checkpoint never met are appended, and these tokens are never generated.
+    Rows that stand for no token are left out. So the answers do not depend on how much padding the
+    table came with.
 
     Args:
         checkpoint: see `weights.kind`; `run_dir.locate` chooses the step of a run.
-        fields: its `source_config.FIELDS`; None reads them from the checkpoint.
-        dtype: of the parameters, which are then read one by one, with adapters merged. None takes a
-            run as it is stored: whole, in its own dtypes, its adapters beside their matrices; other
-            checkpoints are then float32.
-        log: receives which step of a run it is, and what was left out, guessed or filled.
+        fields: the `source_config.FIELDS` of the model; None reads them from the checkpoint.
+        dtype: the dtype of the parameters, which are read one by one, with adapters merged. None
+            loads a run as it is stored: all at once, in its own dtypes, with its adapters beside
+            their matrices. Other checkpoints are float32 then.
+        log: receives lines that say which step of a run is loaded, and what was left out, guessed
+            or filled in.
 
     Returns:
-        The model, ready to be asked.
+        The model with its parameters and tokenizer.
 
     Raises:
-        CheckpointError: nothing there or no tokenizer; damaged, quantised or not finite; of another
-            model, tokenizer or class table.
+        CheckpointError: the checkpoint or its tokenizer is missing; the checkpoint is damaged,
+            quantised or has values that are not finite; or it belongs to another model, tokenizer
+            or class table.
     """
     with _one_error(checkpoint):
         if not weights.exists(checkpoint):
-            run_dir.locate(checkpoint)  # Says what is missing.
+            run_dir.locate(checkpoint)  # Raises an error that says what is missing.
         if dtype is None and weights.kind(checkpoint) == "orbax":
             return _as_stored(checkpoint, fields, log)
         return _fitted(checkpoint, fields, dtype or "float32", log)
@@ -157,21 +170,23 @@ def read_tree(
     trained: bool,
     log: Log = print,
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Lists a checkpoint's parameters with a table that fits a tokenizer, for `models.load`.
+    """Lists a checkpoint's parameters, with an embedding table that fits a tokenizer.
+
+    `models.load` takes the result.
 
     Args:
         checkpoint: see `weights.kind`.
-        tokenizer: what the model is to be used with.
-        rows: of the model's table.
-        trained: whether the model is about to be trained, which gives every row a meaning.
-        log: receives what is left out or missing.
+        tokenizer: the tokenizer that the model will be used with.
+        rows: the number of rows of the model's embedding table.
+        trained: whether the model will be trained next, so that every row gets a meaning.
+        log: receives a line about everything that is left out or missing.
 
     Returns:
-        (nested lazy arrays, markup tokens without a trained row).
+        The parameters as nested lazy arrays, and the markup tokens without a trained row.
 
     Raises:
-        FileNotFoundError: nothing there.
-        ValueError: damaged, or the table belongs to another tokenizer.
+        FileNotFoundError: there is nothing at `checkpoint`.
+        ValueError: the checkpoint is damaged, or its table belongs to another tokenizer.
     """
     opened = open_checkpoint(checkpoint, log=log)
     return _fit(opened, checkpoint, tokenizer, rows, trained, log)
@@ -192,16 +207,16 @@ def _fit(
 def _fitted(
     checkpoint: str | pathlib.Path, fields: Mapping[str, Any] | None, dtype: str, log: Log
 ) -> Loaded:
-    found = source_config.read(checkpoint, log=log)  # Says what is guessed.
+    found = source_config.read(checkpoint, log=log)  # Read even if `fields` is given: it logs its guesses.
     fields = found if fields is None else fields
     tokenizer = _tokenizer(fields)
-    # Adapters come merged.
+    # Without adapters: they are merged into the parameters that are read.
     cfg = {k: _plain(v) for k, v in fields["model"].items() if k != "lora"}
     opened = open_checkpoint(checkpoint, log=log)
     _check_meta(opened.meta, tokenizer, fields["tokenizer"]["path"])
     rows = tokenizer.padded_vocab_size
     if opened.kind != "orbax":
-        cfg["llm"].pop("vocab_size", None)  # The tokenizer's, as everywhere.
+        cfg["llm"].pop("vocab_size", None)  # `rows`, the tokenizer's number, counts instead.
     tree, untrained = _fit(opened, checkpoint, tokenizer, rows, False, log)
     name, side = fields["model_name"], int(fields["image"]["size"])
     model = models.make(name, cfg, rows)
@@ -218,7 +233,7 @@ def _as_stored(
         params, meta = checkpoints.load_params(place.folder)
     except (OSError, ValueError):
         raise
-    except Exception as e:  # Orbax raises many kinds for damaged folders.
+    except Exception as e:  # Orbax raises many kinds of errors for damaged folders.
         raise CheckpointError(f"{checkpoint}: not a readable checkpoint: {e}") from e
     for name, value in trees.flatten(params).items():
         tensors.check_finite(value, name, checkpoint)
@@ -235,7 +250,7 @@ def _as_stored(
 
 @contextlib.contextmanager
 def _one_error(checkpoint: str | pathlib.Path) -> Iterator[None]:
-    # Whatever is wrong with a checkpoint is one kind of error, and names it.
+    # Every error about a checkpoint becomes a CheckpointError whose message names the checkpoint.
     try:
         yield
     except (OSError, ValueError) as e:
@@ -253,7 +268,7 @@ def _tokenizer(fields: Mapping[str, Any]) -> tokenizers.Tokenizer:
 
 
 def _check_meta(meta: Mapping[str, Any], tokenizer: tokenizers.Tokenizer, path: str) -> None:
-    # A run says which tokenizer and which classes it was trained with.
+    # The meta of a run says which tokenizer and which classes it was trained with.
     if meta.get("tokenizer", tokenizer.fingerprint) != tokenizer.fingerprint:
         raise ValueError(
             f"it was not trained with the tokenizer {path}; put the tokenizer.model of its run "
@@ -270,7 +285,7 @@ def _target(shapes: Mapping[str, Any], dtype: str) -> dict[str, Any]:
     return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, dtype, sharding=place), shapes)
 
 
-@functools.lru_cache(maxsize=8)  # Drawing them up takes longer than reading a small model.
+@functools.lru_cache(maxsize=8)  # Tracing the model takes longer than reading a small one.
 def _shapes(name: str, cfg: str, rows: int, side: int) -> dict[str, Any]:
     model = models.make(name, json.loads(cfg), rows)
     image, tokens = jnp.zeros((1, side, side, 3)), jnp.ones((1, 4), jnp.int32)

@@ -1,4 +1,10 @@
-"""Organs to ask for: their names in either language, and the question about one of them."""
+"""Turns names of organs into classes and questions, and joins the answers to these questions.
+
+    organs(["Leber", "kidneys"])  # The classes of the liver and of both kidneys.
+    detect_question("Leber", "en")  # "Detect: liver."
+
+The names may be English or German.
+"""
 
 from collections.abc import Sequence
 
@@ -9,14 +15,14 @@ _QUESTIONS = {"en": "Detect: {}.", "de": "Detektiere: {}."}
 
 
 def organs(names: Sequence[str]) -> list[classes.AnatomyClass]:
-    """Returns the classes that names of organs ask for, each once, in order.
+    """Returns the classes that names of organs ask for, each class once, in the order of the names.
 
     Args:
-        names: in English or German. One that means several classes ("kidneys", "Nieren", "kidney")
-            gives all of them.
+        names: the names in English or German. A name that means several classes ("kidneys",
+            "Nieren", "kidney") gives all of them.
 
     Raises:
-        ValueError: a name that means none.
+        ValueError: a name means no class.
     """
     found: dict[int, classes.AnatomyClass] = {}
     for name in names:
@@ -31,7 +37,12 @@ def organs(names: Sequence[str]) -> list[classes.AnatomyClass]:
 
 
 def detect_question(organ: str, lang: str = "en") -> str:
-    """Returns the training data's question for an organ named in either language."""
+    """Returns the question of the training data about one organ.
+
+    Args:
+        organ: the name of a class in English or German; another text is put in as it is.
+        lang: the language of the question, "en" or "de".
+    """
     known = classes.lookup(organ)
     name = getattr(known, lang) if known is not None else organ
     return _QUESTIONS[lang].format(name)
@@ -40,16 +51,16 @@ def detect_question(organ: str, lang: str = "en") -> str:
 def join_answers(
     wanted: Sequence[classes.AnatomyClass], answers: Sequence[Prediction], lang: str
 ) -> Prediction:
-    """Returns the answers about several organs of one image as one prediction.
+    """Joins the answers about several organs of one image into one prediction.
 
     Args:
         wanted: the organs that were asked for.
-        answers: what was answered about each.
-        lang: "en" or "de".
+        answers: the answer about each organ.
+        lang: the language of the warnings' organ names, "en" or "de".
 
     Returns:
-        Texts, entities and tokens of all, with a warning for each answer that marks other organs
-        than the one that it was asked for.
+        The texts, entities and tokens of all answers, with a warning for each answer that marks
+        only other organs than the one it was asked for.
     """
     others = [_other_organs(c, p, lang) for c, p in zip(wanted, answers, strict=True)]
     return Prediction(
@@ -64,7 +75,7 @@ def join_answers(
 
 
 def _other_organs(asked: classes.AnatomyClass, answer: Prediction, lang: str) -> str:
-    # Says that an answer about one organ points at others alone; "" if it does not.
+    # A warning if the answer about one organ marks only other organs, else "".
     named = {e.class_id: e.class_name or e.phrase for e in answer.entities}
     if not named or asked.id in named:
         return ""

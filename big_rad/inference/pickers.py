@@ -1,6 +1,8 @@
-"""Ways to choose each row's next token.
+"""Pickers: small objects that choose the next token of each row.
 
-A new way to choose is a new picker, a small object that the batch loop and the queue both take.
+`Greedy` and `Sampled` are the two that big_rad has. To choose tokens in another way, for example
+under a grammar, write a class with the methods of `Picker` and give an object of it as
+`sampling.Options.picker`. The batch loop and the queue both take it.
 """
 
 import dataclasses
@@ -13,26 +15,27 @@ from jaxtyping import Array, Float, Int, Key, UInt32
 
 from big_rad.inference.state import PickerState, State
 
-KEY_IMPL = "threefry2x32"  # JAX's default; it gives the same numbers on every device
+KEY_IMPL = "threefry2x32"  # JAX's default generator; it gives the same numbers on every device.
 
 
 class Picker(Protocol):
     """Chooses the next token of every row.
 
-    A picker holds settings only. What it must remember of a row (a key, the state of a grammar) it
-    keeps in arrays of its own, which travel with the row.
+    The object itself holds only settings. The picker keeps data of the rows (a random key, the
+    state of a grammar) in arrays, which are a part of the state (`State.picker`) and move with the
+    rows.
 
     Attributes:
-        draws: whether it needs a random key for each row.
+        draws: whether the picker needs a random key for each row.
     """
 
     draws: bool
 
     def start(self, keys: UInt32[Array, "rows words"]) -> PickerState:
-        """Returns what the picker remembers of rows that begin.
+        """Returns the picker's arrays for rows that begin.
 
         Args:
-            keys: the data of one random key for each row; zeros where nothing is sampled.
+            keys: the data of one random key for each row; zeros if `draws` is False.
         """
 
     def pick(
@@ -41,24 +44,25 @@ class Picker(Protocol):
         """Chooses one token for each row.
 
         Args:
-            logits: the model's scores, -inf where an id is never predicted.
-            state: the rows; `count` is the step of each, `limit` its budget, and `picker` what
-                this picker gave last.
+            logits: the model's scores, with -inf at the ids that are never predicted.
+            state: the rows. `state.count` is the number of tokens that each row has, `state.limit`
+                the number that it may get, and `state.picker` the arrays that this picker returned
+                last.
 
         Returns:
-            (the tokens, their log probabilities under the unscaled logits, what the picker
-            remembers next). Rows that have ended get some token, which nobody reads.
+            The tokens, their log probabilities under the unscaled logits, and the picker's new
+            arrays. Rows that have ended get a token too, which the sampler ignores.
         """
 
 
 @dataclasses.dataclass(frozen=True)
 class Greedy:
-    """Picks the likeliest token, the lowest id of several."""
+    """Picks the likeliest token of each row; of several equally likely ones, the lowest id."""
 
     draws: ClassVar[bool] = False
 
     def start(self, keys: UInt32[Array, "rows words"]) -> PickerState:
-        """Remembers nothing."""
+        """Returns no arrays, since greedy decoding needs none."""
         del keys
         return {}
 
@@ -71,15 +75,22 @@ class Greedy:
 
 @dataclasses.dataclass(frozen=True)
 class Sampled:
-    """Draws a token from softmax(logits / temperature), each row from a stream of its own.
+    """Draws the next token of each row from softmax(logits / temperature).
 
-    The token at step s of a row depends on its key, s and its logits, and on nothing else.
+    Each row has a random key k of its own, and its token at step s = 0, 1, ... is drawn with
+    `jax.random.fold_in(k, s)`. So the token depends on k, s and the row's logits alone.
+
+    With `top_p` below 1 this is nucleus sampling (Holtzman et al., 2020,
+    https://arxiv.org/abs/1904.09751): sort the tokens by their probability p, the likeliest first,
+    and draw from the shortest beginning of the list whose probabilities add up to at least `top_p`.
+    Example: with p = 0.5, 0.3, 0.15, 0.05 and `top_p=0.7`, the first two tokens can be drawn. A
+    token that is exactly as likely as the last one of the nucleus can be drawn as well.
 
     Attributes:
-        temperature: above 0.
-        top_p: nucleus: draw only among the likeliest tokens whose probability adds up to it; it is
-            taken after the temperature.
-        impl: JAX's name of the generator that the rows' keys belong to.
+        temperature: a number above 0. Lower temperatures prefer the likeliest tokens more.
+        top_p: the probability mass of the nucleus, in (0, 1]. Probabilities are those after the
+            division by the temperature. 1 draws among all tokens.
+        impl: JAX's name of the random number generator that the rows' keys belong to.
     """
 
     draws: ClassVar[bool] = True
@@ -88,7 +99,7 @@ class Sampled:
     impl: str = KEY_IMPL
 
     def start(self, keys: UInt32[Array, "rows words"]) -> PickerState:
-        """Remembers each row's key."""
+        """Returns the key of each row."""
         return {"key": keys}
 
     def pick(
@@ -113,7 +124,7 @@ def make_picker(temperature: float = 0.0, top_p: float = 1.0, impl: str = KEY_IM
     """Returns `Greedy()` for temperature 0, and otherwise `Sampled` with these settings.
 
     Raises:
-        ValueError: a setting that is out of range.
+        ValueError: a setting is out of range.
     """
     if not (0 <= temperature < math.inf and 0 < top_p <= 1):
         raise ValueError(f"need temperature >= 0 and 0 < top_p <= 1, got {temperature}, {top_p}")
@@ -121,7 +132,7 @@ def make_picker(temperature: float = 0.0, top_p: float = 1.0, impl: str = KEY_IM
 
 
 def key_data(key: Key[Array, "..."] | UInt32[Array, "... words"]) -> UInt32[Array, "... words"]:
-    """Returns the data of typed keys, or of keys that `jax.random.PRNGKey` made."""
+    """Returns the data of random keys, which may be typed or made by `jax.random.PRNGKey`."""
     typed = jnp.issubdtype(getattr(key, "dtype", int), jax.dtypes.prng_key)
     return jax.random.key_data(key) if typed else key
 
@@ -130,7 +141,7 @@ def greedy(
     logits: Float[Array, "rows vocab"],
 ) -> tuple[Int[Array, " rows"], Float[Array, " rows"]]:
     """Returns the likeliest id of each row, and its log probability."""
-    # `argmax` and `log_softmax` say the same, but on a CPU they are slow for large vocabularies.
+    # `argmax` and `log_softmax` give the same result, but are slow on a CPU for large vocabularies.
     high = logits.max(axis=-1, keepdims=True)
     ids, last = jnp.arange(logits.shape[-1]), logits.shape[-1] - 1
     token = jnp.where(logits == high, ids, last).min(axis=-1)

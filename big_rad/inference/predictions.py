@@ -1,6 +1,7 @@
-"""What the model wrote about one slice, as data, as JSON, and drawn.
+"""The prediction about one slice: as an object, as JSON, as an overlay, and as files.
 
-Knows no model. Nothing here holds a value of the DICOM header but modality, plane and orientation.
+For the privacy of patients, the only values of the DICOM header that may appear in a prediction
+or its files are modality, plane and orientation.
 """
 
 import dataclasses
@@ -23,17 +24,19 @@ NOTE = "AI output, unverified; not for diagnostic use"
 
 @dataclasses.dataclass(frozen=True)
 class Entity:
-    """Something the model named and pointed at.
+    """A phrase of the text with the place that the model pointed at.
 
     Attributes:
         phrase: the words in the text.
-        class_id: 1..121, 0 if unknown. With masks, the lexicon's class of the phrase.
-        class_name: name of the class, "" if unknown.
-        box: (x1, y1, x2, y2) in pixels of the stored image, x2 and y2 exclusive: as written, or
-            the rectangle around the mask. None if there is none that can be read, or the mask is
-            blank.
-        mask: of the stored image, maybe blank. None if the model points with boxes,
-            or named more than it makes masks of (`inference.answer.MAX_MASKS`).
+        class_id: the number of the class, 1..121, or 0 if it is unknown. A model with masks writes
+            no class, so the lexicon gives the class of the phrase.
+        class_name: the name of the class, or "" if it is unknown.
+        box: (x1, y1, x2, y2) in pixels of the stored image, with x2 and y2 exclusive. It is the box
+            that the model wrote, or the rectangle around the mask. None if the model wrote no
+            readable box, or the mask is blank.
+        mask: the mask in pixels of the stored image, which may be blank. None if the model points
+            with boxes, or if the text has more entities than the model makes masks
+            (`inference.answer.MAX_MASKS`).
     """
 
     phrase: str
@@ -45,18 +48,18 @@ class Entity:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What the model wrote.
+    """The text that the model wrote about one slice, with its entities.
 
     Attributes:
         text: the text without markup.
-        entities: in the order of the text.
-        logprob: summed log probability of the generated tokens.
-        raw: the text with markup, as generated. Its boxes are those of the image as it was shown to
-            the model.
-        tokens: how many tokens were generated, the end of the text included.
-        turned: what was done to the stored image before, such as "mirrored left to right"; "" for
-            nothing.
-        warnings: what was guessed or is doubtful about the image, a sentence each.
+        entities: the entities, in the order of the text.
+        logprob: the sum of the log probabilities of the generated tokens.
+        raw: the text with markup, as it was generated. Its boxes belong to the image as the model
+            saw it, which may be turned.
+        tokens: the number of generated tokens, the end of the text included.
+        turned: how the stored image was turned for the model, such as "mirrored left to right"; ""
+            if it was not turned.
+        warnings: sentences about everything in the image that was guessed or is doubtful.
     """
 
     text: str
@@ -69,21 +72,22 @@ class Prediction:
 
     @property
     def answer_score(self) -> float | None:
-        """The geometric mean of the probabilities of all generated tokens, 0..1.
+        """The geometric mean of the probabilities of all generated tokens, in 0..1.
 
-        It belongs to the whole answer (to all answers together, where several organs were asked
-        for), says nothing of a single entity, and is not calibrated. None if `tokens` is 0.
+        It is exp(`logprob` / `tokens`). It belongs to the whole answer, or to all answers together
+        if several organs were asked for. It says nothing about a single entity, and it is not
+        calibrated. None if `tokens` is 0.
         """
         return math.exp(self.logprob / self.tokens) if self.tokens else None
 
 
 def turn(prediction: Prediction, how: Turn, shape: tuple[int, int]) -> Prediction:
-    """Returns a prediction with boxes and masks turned.
+    """Returns a prediction with its boxes and masks turned.
 
     Args:
-        prediction: on an image of `shape`.
+        prediction: a prediction about an image of `shape`.
         how: the turn.
-        shape: (height, width) before it.
+        shape: the (height, width) of the image before the turn.
     """
 
     def turned(e: Entity) -> Entity:
@@ -99,9 +103,12 @@ def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> d
     """Returns a prediction as plain data.
 
     Args:
-        prediction: what to write.
-        image: the slice it is about.
-        **fields: put in front, such as `file` and `task`.
+        prediction: the prediction.
+        image: the slice that it is about.
+        **fields: further fields, which come first, such as `file` and `task`.
+
+    Returns:
+        A dict of strings, numbers, lists and dicts, which JSON can hold.
     """
     height, width = image.pixels.shape[:2]
     seen = dicom_read.to_display(image)[0] if prediction.turned else image
@@ -147,7 +154,7 @@ def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
     for e in prediction.entities:
         if e.box is not None:
             colour = draw.ORANGE
-            if e.mask is not None:  # Masks touch each other; boxes are told apart by their labels.
+            if e.mask is not None:  # Masks that touch need different colours; boxes do not.
                 colour = draw.PALETTE[len(marks) % len(draw.PALETTE)]
             mark = draw.prediction(e.box, _label(e))
             marks.append(dataclasses.replace(mark, mask=e.mask, colour=colour))
@@ -161,21 +168,22 @@ def write(
     stem: str,
     **fields: Any,
 ) -> dict[str, Any]:
-    """Writes `<stem>.json` and `<stem>_overlay.png`, and the masks if there are some.
+    """Writes `<stem>.json` and `<stem>_overlay.png`, and the masks if there are any.
 
-    Those are `<stem>_masks.npy`, bool [n, H, W] with one for each entity in order (blank if it was
-    not made), and `<stem>_mask<i>.png` for the i-th entity from 1: one bit a pixel, white inside.
+    Masks are written twice. `<stem>_masks.npy` is bool [n, H, W] with one mask for each entity, in
+    order; the mask is blank if the entity has none. `<stem>_mask<i>.png` is the mask of entity i,
+    counted from 1, with one bit per pixel and white inside the mask.
 
     Args:
-        prediction: what to write.
-        image: the slice it is about.
-        folder: exists; files of the same names are overwritten, and masks that a
-            `<stem>.json` of before names are removed.
-        stem: how the names begin.
+        prediction: the prediction.
+        image: the slice that it is about.
+        folder: an existing folder. Files of the same names are overwritten. Mask files that an
+            earlier `<stem>.json` names are removed.
+        stem: the beginning of the file names.
         **fields: see `to_json`.
 
     Returns:
-        What is in the JSON file: `to_json`'s, with the names of the mask files.
+        The content of the JSON file: the result of `to_json`, with the names of the mask files.
     """
     folder = pathlib.Path(folder)
     _remove_masks(folder, stem)
@@ -196,13 +204,19 @@ def write(
 
 
 def outputs(folder: str | pathlib.Path, stem: str) -> re.Pattern[str]:
-    """Returns what matches every path that `write` may write."""
+    """Returns a pattern that matches every path that `write` may write.
+
+    Args:
+        folder: see `write`.
+        stem: see `write`.
+    """
     start = re.escape(str(pathlib.Path(folder).resolve() / stem))
     return re.compile(start + r"(\.json|_overlay\.png|_masks\.npy|_mask[0-9]+\.png)")
 
 
 def _remove_masks(folder: pathlib.Path, stem: str) -> None:
-    # Those of an earlier run may be more than this one's, and would look like its own.
+    # An earlier run may have made more masks than this one makes. The masks beyond would look as if
+    # they belonged to this run.
     try:
         before = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
         names = [before.get("masks"), *(e.get("mask") for e in before["entities"])]

@@ -1,10 +1,28 @@
-"""Many requests through a few rows: a row that has ended makes room for a waiting request.
+"""Answers many requests with a few rows: a row that has ended makes room for a waiting request.
 
-`decode.make_generate` runs a batch until its longest row ends; here rows come and go one by one,
-so the work is that of the tokens written. The host starts a chunk of steps before it looks at
-which rows the last one ended, so the device need not wait for it. In mask mode "image_isolated"
-the questions of one image share its prefill, and up to 16 images are prefilled ahead. Of several
-processes each gets all requests and has all results. Greedy or sampled.
+`decode.make_generate` runs a batch until its longest row ends. In the queue, rows begin and end one
+by one, so short answers do not wait for long ones:
+
+    queue = Queue(model, max_new_tokens=64, vocab_size=tokenizer.vocab_size, rows=32)
+    results = queue.run(params, [Request(image, text) for image, text in prompts])
+
+The device runs chunks of steps. The host starts the next chunk before it looks at which rows the
+last chunk has ended, so that the device need not wait for the host. The price is that a row which
+wrote EOS stays idle until the end of the next chunk. Here are six requests, a to f, in three rows
+with `chunk=4` and `max_new_tokens=12`. A letter is a token of a request, and "-" an idle step:
+
+    chunk        0      1      2      3      4      5
+    row 0      aaaa | aa-- | ---- | eeee | ---- | ----
+    row 1      bbbb | bbbb | bbbb | ffff | ffff | f---
+    row 2      ccc- | ---- | dddd | d--- | ---- | ----
+
+While chunk 1 runs, the host reads that c has ended in chunk 0, so d begins with chunk 2. Request b
+ends by its limit of 12 tokens. The host knows this without looking, so f follows at once.
+
+In mask mode "image_isolated" the questions about one image share one prefill of it, and images of
+waiting requests fill up the batches in which images are prefilled.
+
+With several processes, every process must pass all requests, and every process gets all results.
 """
 
 import dataclasses
@@ -22,8 +40,8 @@ from big_rad import sharding as sharding_lib
 from big_rad.inference import rows as rows_lib
 from big_rad.inference import sampling
 
-_BATCHES = (1, 4, 16)  # rows of a prefill; each other size would be another compilation
-_Group = bytes | int  # what requests about one image have in common: its digest, else their number
+_BATCHES = (1, 4, 16)  # The batch sizes of a prefill. Every further size would be a compilation.
+_Group = bytes | int  # The digest of an image whose prefill is shared, else the request's number.
 _RandomKey = Key[Array, ""] | UInt32[Array, " words"] | UInt32[np.ndarray, " words"]
 
 
@@ -32,12 +50,13 @@ class Request:
     """A prompt about an image.
 
     Attributes:
-        image: the image as the model takes it, of one size in a queue.
+        image: the image as the model takes it. All images of one run have the same size.
         text: the prompt from `<bos>` to its last token, without padding.
-        expected: tokens of the answer, if there is a guess: the longest start first.
-        key: a key of `jax.random`; a queue that samples needs one. The same key gives the same
-            samples, whatever else the queue has to do, and those that `decode.make_generate` gives
-            a row with this key. Two requests with the same key and prompt get the same answer.
+        expected: a guess of the number of tokens in the answer, or 0. Of the waiting requests,
+            those with the longest expected answers begin first.
+        key: a key of `jax.random`, which a queue that samples needs. The same key and prompt give
+            the same answer, whatever the other requests are. `decode.make_generate` gives this
+            answer too, for a row with this key.
     """
 
     image: Float[np.ndarray, "height width 3"]
@@ -50,7 +69,7 @@ class Request:
 class _Waiting:
     index: int
     request: Request
-    length: int  # of the prompt
+    length: int  # The number of tokens in the prompt.
     group: _Group
     key: UInt32[np.ndarray, " words"]
 
@@ -58,8 +77,8 @@ class _Waiting:
 @dataclasses.dataclass(eq=False)
 class _Live:
     index: int
-    length: int  # of the prompt
-    first: int  # the chunk it began with
+    length: int  # The number of tokens in the prompt.
+    first: int  # The first chunk in which the row decodes.
 
 
 class Queue:
@@ -67,27 +86,27 @@ class Queue:
 
     Args:
         model: a `paligemma.Model` or `radgrounder.Model`.
-        options: what is asked of it. If tokens are drawn (with a temperature above 0, or by a
-            picker that draws), each request needs a key.
-        rows: that decode together.
-        chunk: steps between two looks of the host.
-        prompt_buckets: prompts are padded to one of these lengths.
-        slot_bucket: the cache has room for a multiple of so many tokens beyond the image.
-        window: requests that are drawn ahead, to be sorted, images included; by default 4 x rows.
-        logits: give `mask_logits` in the place of `masks`.
-        sharding: of the rows over devices, such as `sharding.batch_sharding(mesh)`; parameters lie
-            where the caller has put them.
-        **fields: fields of `sampling.Options`, in place of `options` or to change some of it.
+        options: the settings of decoding. If tokens are drawn at random (the temperature is above
+            0, or the picker draws), each request needs a key.
+        rows: how many rows decode together.
+        chunk: how many steps the device runs between two looks of the host.
+        prompt_buckets: the lengths to which prompts are padded.
+        slot_bucket: the number of cache slots beyond the image is a multiple of this.
+        window: how many requests are read ahead and sorted, images included; None is 4 x `rows`.
+        logits: whether results have `mask_logits` instead of `masks`.
+        sharding: how the rows are split over devices, such as `sharding.batch_sharding(mesh)`.
+            Parameters stay where the caller has put them.
+        **fields: fields of `sampling.Options`, which replace those of `options` or stand alone.
 
     Attributes:
-        steps: of all rows together, run so far.
-        prefilled: `images` and `prompts` run so far, the fill of batches included, and
-            `image_batches`, the prefills of images without their prompts.
+        steps: how many steps have been run so far. One step advances all rows.
+        prefilled: how many `images` and `prompts` have been run so far, copies that fill up a
+            batch included, and in how many `image_batches` images were run without prompts.
 
     Raises:
-        TypeError: a name that is no argument and no option.
-        ValueError: sizes that are not positive, rows that do not divide over the devices, or
-            options out of range, see `sampling.Options`.
+        TypeError: a name is neither an argument nor an option.
+        ValueError: a size is not positive, the rows do not divide over the devices, or an option
+            is out of range, see `sampling.Options`.
     """
 
     def __init__(
@@ -125,24 +144,25 @@ class Queue:
 
         Args:
             params: the model's parameters.
-            requests: drawn as they are needed, `window` ahead.
+            requests: the requests, which are read when they are needed, at most `window` ahead.
 
         Returns:
-            For each request, in order: `tokens` i32 [max_new_tokens] (EOS kept, zeros after it),
-            `logprob` f32 and `length` i32, and with masks `masks` bool [n, H, W], or
-            `mask_logits` f32, of its first n `</seg>`, n at most `max_masks`. With
-            `token_logprobs` also `token_logprobs` f32 [max_new_tokens], and with `alternatives`
-            `top_ids` i32 and `top_logprobs` f32, both [max_new_tokens, alternatives].
+            One dict for each request, in the order of the requests: `tokens` i32 [max_new_tokens]
+            (EOS is kept, and zeros follow it), `logprob` f32 and `length` i32. With masks also
+            `masks` bool [n, H, W], or `mask_logits` f32 of this shape, for the first n `</seg>`
+            tokens, where n is at most `max_masks`. The option `token_logprobs` adds
+            `token_logprobs` f32 [max_new_tokens], and `alternatives` adds `top_ids` i32 and
+            `top_logprobs` f32, both [max_new_tokens, alternatives].
 
         Raises:
-            ValueError: a prompt that is empty, padded or longer than the largest bucket, images of
-                several sizes, or no usable key where tokens are sampled.
+            ValueError: a prompt is empty, padded or longer than the largest bucket, the images
+                have several sizes, or a request has no usable key although tokens are sampled.
         """
         run = _Run(self, params, requests)
         weights = None
         flags: list[
             tuple[int, Bool[Array, " rows"]]
-        ] = []  # of chunks that the host has not looked at
+        ] = []  # Each chunk that the host has not looked at yet, with `done` of its rows.
         for chunk in itertools.count():
             run.admit(chunk)
             if not run.live:
@@ -154,7 +174,7 @@ class Queue:
             self.steps += self.chunk
             flags.append((chunk, done))
             run.fetch()
-            # One chunk late: the device has the next one to do while the host looks.
+            # The host looks one chunk late, so the device already runs the next one meanwhile.
             run.retire(chunk, *(flags.pop(0) if len(flags) > 1 else (-1, None)))
 
     def bucket(self, length: int) -> int:
@@ -162,18 +182,22 @@ class Queue:
         return next(b for b in self._buckets if b >= length)
 
     def batch(self, count: int) -> int:
-        """Returns the largest batch that `count` fill, or else the smallest there is."""
+        """Returns the largest batch size up to `count`, or the smallest size if all are larger."""
         return max((n for n in self._batches if n <= count), default=self._batches[0])
 
     def put(self, rows: Sequence[Shaped[np.ndarray, "..."]]) -> Shaped[Array, "rows ..."]:
-        """Stacks as many arrays as a batch has, and puts them onto the devices."""
+        """Stacks one array for each row of a batch, and puts the result onto the devices."""
         return sharding_lib.put(np.stack(rows), self._sharding)
 
     def key(self, i: int, request: Request) -> UInt32[np.ndarray, " words"]:
-        """Returns the data of a request's key, zeros where nothing is sampled.
+        """Returns the data of a request's key, or zeros if this queue does not sample.
+
+        Args:
+            i: the number of the request, for error messages.
+            request: the request.
 
         Raises:
-            ValueError: there is no key, or one of another kind.
+            ValueError: the queue samples, and the key is missing or of another kind.
         """
         if not self.draws:
             return np.zeros(2, np.uint32)
@@ -192,7 +216,15 @@ class Queue:
         return data
 
     def check(self, i: int, request: Request) -> None:
-        """Raises ValueError for a prompt that cannot be answered."""
+        """Checks the prompt of a request.
+
+        Args:
+            i: the number of the request, for error messages.
+            request: the request.
+
+        Raises:
+            ValueError: the prompt is empty, padded or too long.
+        """
         text = np.asarray(request.text)
         if text.ndim != 1 or not len(text):
             raise ValueError(f"request {i} has an empty prompt: give it at least <bos>")
@@ -206,7 +238,7 @@ class Queue:
 
 
 class _Run:
-    """What the host knows during a `Queue.run`."""
+    """What the host remembers during one `Queue.run`."""
 
     def __init__(self, queue: Queue, params: Mapping[str, Any], requests: Iterable[Request]):
         self.state: sampling.State | None = None
@@ -214,7 +246,8 @@ class _Run:
         self._queue, self._device, self._params = queue, queue.device, params
         self._source = enumerate(requests)
         self._waiting: list[_Waiting] = []
-        self._images: dict[_Group, rows_lib.Prefilled] = {}  # those that are still asked about
+        # The prefilled images about which a request still waits.
+        self._images: dict[_Group, rows_lib.Prefilled] = {}
         self._features: jax.ShapeDtypeStruct | None = None
         self._shape: tuple[int, ...] = ()
         self._slots = 0
@@ -223,16 +256,20 @@ class _Run:
         self._done: dict[int, dict[str, np.ndarray]] = {}
 
     def results(self) -> list[dict[str, np.ndarray]]:
-        """Returns all results, in order."""
+        """Returns the results of all requests, in the order of the requests."""
         self.fetch()
         return [self._done[i] for i in range(len(self._done))]
 
     def admit(self, chunk: int) -> None:
-        """Starts waiting requests in free rows, if enough are free; `chunk` is the next one."""
+        """Begins waiting requests in free rows, if enough rows are free.
+
+        Args:
+            chunk: the number of the next chunk, with which these rows begin to decode.
+        """
         queue = self._queue
         self._draw()
         free = [r for r in range(queue.rows) if r not in self.live]
-        # A few at a time cost less: a prefill of four takes hardly longer than one of one.
+        # Wait until a few rows are free: a prefill of four rows takes hardly longer than of one.
         if self.live and len(free) < min(queue.rows // 8, len(self._waiting)):
             return
         while free and self._waiting:
@@ -244,7 +281,8 @@ class _Run:
             for row, w in zip(rows, batch, strict=True):
                 self.live[row] = _Live(w.index, w.length, chunk)
             self.make_room(chunk, queue.bucket(max(w.length for w in batch)))
-            # The fill of a batch goes to a row that there is not.
+            # The copies that fill up the batch go to a row number beyond the last: `insert` drops
+            # them.
             at = np.array(rows + [queue.rows] * (size - len(rows)), np.int32)
             self.state = self._device.insert(self.state, at, filled)
             self._draw()
@@ -252,7 +290,12 @@ class _Run:
         self._images = {k: v for k, v in self._images.items() if k in wanted}
 
     def make_room(self, chunk: int, prompt: int = 0) -> None:
-        """Fits the cache to the live rows after this chunk, and to prompts of a padded length."""
+        """Fits the number of cache slots to the live rows.
+
+        Args:
+            chunk: the number of the next chunk; there is room for all tokens until its end.
+            prompt: the padded length of prompts that are about to be inserted, or 0.
+        """
         queue = self._queue
         grown = (
             x.length + min(queue.options.max_new_tokens, queue.chunk * (chunk + 1 - x.first))
@@ -270,9 +313,11 @@ class _Run:
         """Frees the rows that have ended.
 
         Args:
-            chunk: the last that was started.
-            looked: the chunk after which `done` was so; rows that began later are not meant.
-            done: None if there is nothing to look at.
+            chunk: the number of the last chunk that was started.
+            looked: the number of the chunk to which `done` belongs. Rows that began later have
+                nothing to do with it.
+            done: True for the rows that had ended after chunk `looked`; None if there is no such
+                array yet.
         """
         queue = self._queue
         flags = None if done is None else np.asarray(done)
@@ -290,21 +335,22 @@ class _Run:
             self._out.append(([self.live.pop(row) for row in rows], out))
 
     def fetch(self) -> None:
-        """Brings the results of rows that were freed to the host."""
+        """Copies the results of the rows that were freed to the host."""
         for lives, out in self._out:
             arrays = jax.device_get(out)
             num = arrays.pop("num_masks", None)
             for i, x in enumerate(lives):
                 result = {k: v[i] for k, v in arrays.items()}
                 for name in ("masks", "mask_logits"):
-                    if name in result:  # A copy: the whole batch's is not to be kept.
+                    if name in result:  # A copy, so that the array of the batch can be freed.
                         result[name] = result[name][: num[i]].copy()
                 self._done[x.index] = result
         self._out = []
 
     def _draw(self) -> None:
-        # Keeps up to a window of requests waiting: those of an image together, the longest
-        # expected first, prompts of like length side by side.
+        # Keeps up to a window of requests waiting. Requests about one image stand together. Images
+        # with the longest expected answer come first, then those with short prompts, so that
+        # prompts of similar length share a batch.
         queue = self._queue
         if len(self._waiting) > queue.window // 2:
             return
@@ -334,7 +380,7 @@ class _Run:
         self._waiting = [w for g in ordered for w in sorted(g, key=lambda w: w.length)]
 
     def _prefill(self, batch: list[_Waiting], size: int) -> sampling.State:
-        # `batch` is filled up to `size` with its first.
+        # Copies of the first request fill the batch up to `size`.
         queue = self._queue
         batch = batch + batch[:1] * (size - len(batch))
         length = queue.bucket(max(w.length for w in batch))
@@ -345,7 +391,7 @@ class _Run:
             queue.prefilled["images"] += size
             image = queue.put([w.request.image for w in batch])
             return self._device.prefill(self._params, image, text, rng)
-        # Images of requests that still wait fill the batches up: on a GPU one image takes more than
+        # Images of requests that still wait fill up the batch: on a GPU, one image takes more than
         # a third of the time of sixteen.
         asked = itertools.chain(batch, self._waiting)
         new = {w.group: w.request.image for w in asked if w.group not in self._images}
@@ -363,7 +409,7 @@ class _Run:
 
 
 def _split(sharding: jax.sharding.Sharding | None, rows: int) -> int:
-    # Into how many parts the devices split the rows.
+    # Returns the number of parts into which the sharding splits the rows.
     try:
         return 1 if sharding is None else rows // sharding.shard_shape((rows,))[0]
     except ValueError as e:

@@ -1,7 +1,12 @@
-"""RadGrounder from a checkpoint: report, answer and detect on one slice.
+"""RadGrounder for users: load a checkpoint, and report, answer or detect on one slice.
 
-Preprocessing is built from the same ops as training's. The model sees an image in its usual
-display; boxes and masks are those of the stored image. Knows nothing of datasets or scores.
+    model = RadGrounder.load("runs/demo")
+    prediction = model.report("image.dcm")
+    prediction = model.answer("image.dcm", "Is the liver enlarged?")
+    prediction = model.detect("image.dcm", ["liver", "spleen"])
+
+The images are preprocessed with the same ops as in training. The model sees an image in its usual
+display, while the boxes and masks of a prediction belong to the image as it is stored.
 """
 
 import dataclasses
@@ -30,36 +35,39 @@ from big_rad.pp import ops_image, strings
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import source_config
 
-_SHORTEST = 32  # Slots that a prompt is padded to, or twice that, and so on: few compilations.
-_ROWS = 8  # questions about an image that are answered together
+_SHORTEST = 32  # Prompts are padded to 32, 64, 128, ... tokens, so that few shapes are compiled.
+_ROWS = 8  # How many questions about one image are answered together.
 CheckpointError = load_lib.CheckpointError
 Preprocess = Callable[[Mapping[str, Any]], dict[str, Any]]
-Image = str | pathlib.Path | dicom_read.Slice  # a file, or a slice read before
+Image = str | pathlib.Path | dicom_read.Slice  # A file, or a slice that was read before.
 
 
 class RadGrounder:
-    """A model that writes, answers and points. `load` makes one from a checkpoint.
+    """A model that writes reports, answers questions, and marks the entities in its texts.
+
+    `load` makes one from a checkpoint.
 
     Args:
-        model: a `paligemma.Model` or `radgrounder.Model`; None if `generate_fn` needs none.
-        params: its parameters.
-        tokenizer: what the model was trained with, see `pp.tokenizer.load`.
-        tokenizer_path: file or name of the tokenizer, for the preprocessing ops.
-        codec: the box codec of the training.
-        image_size: side of the model's input image in pixels.
-        normalize: name of the normalisation of the training.
-        generate_fn: `inference.answer.make_answer_batch` of the model by default. With another,
-            several questions about an image are asked one by one; by default together.
-        untrained: markup tokens that the model has no trained row for, see `inference.load.Loaded`.
-        clean: how the clinical information and the question of a report are cleaned, as the
-            model's training did: "released" for released checkpoints, "" for not at all.
-        max_text: the most tokens of a prompt, as in training.
+        model: a `paligemma.Model` or `radgrounder.Model`; None if `generate_fn` does not use it.
+        params: the model's parameters.
+        tokenizer: the tokenizer that the model was trained with, see `pp.tokenizer.load`.
+        tokenizer_path: the file or the name of the tokenizer, for the preprocessing ops.
+        codec: the box codec that the model was trained with.
+        image_size: the side of the model's input image in pixels.
+        normalize: the name of the normalisation that the model was trained with.
+        generate_fn: a function that answers a batch; None uses
+            `inference.answer.make_answer_batch`. With a function of your own, several questions
+            about an image are asked one by one. With None they are asked together.
+        untrained: the markup tokens without a trained row, see `inference.load.Loaded`.
+        clean: how the clinical information and the question of a report are cleaned, which must be
+            as in training: "released" for released checkpoints, "" for no cleaning.
+        max_text: the largest number of tokens of a prompt, as in training.
 
     Attributes:
-        pointing: "masks" if the model has a mask decoder, else "boxes"; "none" if it was never
-            trained on the tokens that it would need.
-        as_stored: False. True shows the model the pixels as they are stored, as the released
-            model's training did, in place of the usual display.
+        pointing: "masks" if the model has a mask decoder, else "boxes"; "none" if the model was
+            never trained on the tokens that it needs for that.
+        as_stored: whether the model sees the pixels as they are stored, as in the training of the
+            released model, instead of in the usual display. False at first.
     """
 
     def __init__(
@@ -83,7 +91,7 @@ class RadGrounder:
         can = source_config.tokenizer_points(tokenizer, masks, untrained)
         self.pointing = self._points_with if can else "none"
         self._params, self._max_text = params, max_text
-        self._fields = dict(  # What the preprocessing string is written from.
+        self._fields = dict(  # The preprocessing string is written from these.
             image=dict(size=image_size, normalize=normalize),
             tokenizer=dict(path=tokenizer_path, sets=tokenizer.sets),
             codec=dict(name=codec.name, grid=codec.grid),
@@ -104,12 +112,12 @@ class RadGrounder:
 
         Args:
             checkpoint: a run directory, its `checkpoints` folder or the folder of one step, see
-                `run_dir.locate`; or a Hugging Face folder or an npz, in float32.
-            log: receives which step it is, and what is left out, guessed or filled of a foreign
-                checkpoint; None prints it to stderr.
+                `run_dir.locate`; or a Hugging Face folder or an npz, which is loaded in float32.
+            log: receives lines that say which step is loaded and, for a foreign checkpoint, what
+                was left out, guessed or filled in. None prints them to stderr.
 
         Raises:
-            CheckpointError: it is missing, damaged or of an unknown model.
+            CheckpointError: the checkpoint is missing, damaged or of an unknown model.
         """
         found = load_lib.load(checkpoint, dtype=None, log=log or quiet.to_stderr)
         codec, image = found.fields["codec"], found.fields["image"]
@@ -138,13 +146,17 @@ class RadGrounder:
         """Writes a report sentence.
 
         Args:
-            image: a file or a slice read before.
-            lang: "en" or "de".
-            clinical: clinical information, may be empty.
-            question: the referrer's question, may be empty.
-            ground: "boxes", "masks" or "none"; None is what the model points with. One with masks
-                gives the rectangles around them as well.
-            max_new_tokens: the most tokens that are generated.
+            image: a file, or a slice that was read before.
+            lang: the language of the report, "en" or "de".
+            clinical: the clinical information; may be empty.
+            question: the referrer's question; may be empty.
+            ground: "boxes", "masks" or "none"; None is the model's `pointing`. A report with masks
+                also has the rectangles around them as boxes.
+            max_new_tokens: the largest number of tokens that are generated.
+
+        Raises:
+            ValueError: the model cannot point in the way of `ground`, another argument has an
+                unknown value, or the prompt is too long.
         """
         ground = self.pointing if ground is None else ground
         if ground != "none":
@@ -164,7 +176,19 @@ class RadGrounder:
         lang: str = "en",
         max_new_tokens: int = 64,
     ) -> Prediction:
-        """Answers a question; `choices` makes it multiple choice."""
+        """Answers a question.
+
+        Args:
+            image: a file, or a slice that was read before.
+            question: the question.
+            choices: the answers to choose from; an empty list asks an open question.
+            lang: the language of the answer, "en" or "de".
+            max_new_tokens: the largest number of tokens that are generated.
+
+        Raises:
+            ValueError: the question is empty, `choices` is a string, another argument has an
+                unknown value, or the prompt is too long.
+        """
         if not question.strip():
             raise ValueError("question is empty; give one")
         if isinstance(choices, str):
@@ -189,15 +213,17 @@ class RadGrounder:
         """Finds organs.
 
         Args:
-            image: a file or a slice read before.
-            question: a whole question, or names of organs in either language; each is asked for
-                with the question of the training data, all at once, and the answers are joined. A
-                name of several ("kidneys") asks for each of them, see `organs.organs`.
-            lang: "en" or "de".
-            max_new_tokens: the most tokens of one answer.
+            image: a file, or a slice that was read before.
+            question: a whole question, or a list of names of organs in English or German. For each
+                organ the question of the training data is asked, all of them together, and the
+                answers are joined. A name of several organs ("kidneys") asks for each of them, see
+                `organs.organs`.
+            lang: the language of the questions, "en" or "de".
+            max_new_tokens: the largest number of tokens of one answer.
 
         Raises:
-            ValueError: nothing is asked for, or the model was never trained to point.
+            ValueError: nothing is asked for, a name means no organ, or the model was never trained
+                to point.
         """
         self._check_points("detection")
         if isinstance(question, str):
@@ -230,9 +256,22 @@ class RadGrounder:
         style: str,
         grounded: bool,
     ) -> dict[str, np.ndarray]:
-        """Makes a batch of one: `image` [1, S, S, 3], `text` and `mask_ar` i32 [1, T].
+        """Makes a batch of one row from a slice and a text.
 
-        T is one of a few lengths, so repeated calls do not compile again.
+        Args:
+            image: the slice in the display in which the model sees it.
+            text: the fields of the text, such as `task` and `question`.
+            lang: "en" or "de".
+            style: which of the clinical information and the question a report's prompt contains:
+                "both", "clinical", "question" or "none".
+            grounded: whether the prompt asks the model to point.
+
+        Returns:
+            `image` [1, S, S, 3], `text` and `mask_ar` i32 [1, T]. T is 32, 64, 128 and so on, so
+            that repeated calls do not compile again.
+
+        Raises:
+            ValueError: the prompt has more than `max_text` tokens.
         """
         example = {
             "id": "",
@@ -241,7 +280,7 @@ class RadGrounder:
             "modality": image.modality,
             "plane": image.plane,
             "body_part": "",
-            # Empty: it only tells `prompt` and `ground` that boxes or masks may be asked for.
+            # A blank map: without a map, the op `ground` would not let the prompt ask for masks.
             "segmap": np.zeros(image.pixels.shape[:2], np.uint8),
             "texts": [{"keywords": [], "template": "", "lang": lang, **text}],
             "rng": np.random.default_rng(0),
@@ -313,7 +352,7 @@ class RadGrounder:
     def _answers(
         self, batches: Sequence[Mapping[str, np.ndarray]], max_new_tokens: int
     ) -> list[Mapping[str, np.ndarray]]:
-        # Tokens, log probability and mask logits for each batch of one.
+        # Returns the tokens, the log probability and the mask logits for each batch of one row.
         options = {"max_new_tokens": max_new_tokens}
         options |= {"logits": True} if self.pointing == "masks" else {}
         if len(batches) > 1 and self._answer_requests is not None:
@@ -334,10 +373,10 @@ class RadGrounder:
         self, out: Mapping[str, np.ndarray], size: tuple[int, int], points: bool
     ) -> Prediction:
         tokens, logprob = out["tokens"], float(out["logprob"])
-        count = max(1, int((tokens != 0).sum()))  # <eos> included, as in logprob
+        count = max(1, int((tokens != 0).sum()))  # With <eos>, which `logprob` contains too.
         raw = self.tokenizer.decode(tokens[tokens != 0], skip_special=True)
         parsed = markup.parse(raw, self.codec)
-        if not points:  # A small model may point all the same.
+        if not points:  # A small model may write boxes although it was not asked for them.
             return Prediction(parsed.text, (), logprob, raw, count)
         logits, read = out.get("mask_logits", ()), parsed.entities
         if self.pointing == "masks":
@@ -351,7 +390,7 @@ class RadGrounder:
         size: tuple[int, int],
         logits: Sequence[Float[np.ndarray, "side side"]],
     ) -> Entity:
-        # `logits` are those of the text's first masks; `size` is the image's (height, width).
+        # `logits` are the first masks of the text. `size` is the (height, width) of the image.
         height, width = size
         box = None if entity.box is None else boxes.to_pixels(entity.box, width, height)
         mask = None

@@ -1,7 +1,22 @@
-"""The device's side of `queue`: rows that decode at their own places, all state donated.
+"""The device programs of the decode queue: begin rows, advance them, and take their answers out.
 
-A row's cache holds its image, its prompt and its new tokens without a gap, so a token's slot is
-its position and everything before it is seen. Knows of no request and of no order among them.
+Each row is at a position of its own. The KV cache of a row holds the image, the prompt and the new
+tokens without a gap. So the slot of a token is its position, and a new token attends to all slots
+up to its own. Here is one row of an image with 4 tokens (I) and a prompt with 3 tokens (P), padded
+to a bucket of 5, before and after 3 new tokens (N):
+
+    slot                   0   1   2   3   4   5   6   7   8   9  10  11
+                         +---------------+-------------------+------------+
+    after `insert`       | I   I   I   I | P   P   P   -   - | -   -   -  |   next slot: 7
+    after three steps    | I   I   I   I | P   P   P   N   N | N   -   -  |   next slot: 10
+                         +---------------+-------------------+------------+
+
+The first new tokens replace the padding of the prompt. Slots marked "-" may hold anything, such as
+the keys and values of an earlier request in this row: they lie at or behind the next slot, so they
+are overwritten before a token attends to them.
+
+`queue` decides which request begins when and in which row. The large states are donated, so XLA
+updates them in place.
 """
 
 import dataclasses
@@ -19,8 +34,8 @@ from big_rad.inference import sampling
 from big_rad.models import gemma, gemma_cache
 
 T = TypeVar("T")
-RowNumbers = Int[np.ndarray, " new_rows"]  # numbers of rows in a state
-# An image that has run alone: its keys `k` and values `v`, and its features.
+RowNumbers = Int[np.ndarray, " new_rows"]  # The numbers of rows in a state.
+# The result of running one image alone: its keys `k` and values `v`, and its features.
 Prefilled = tuple[
     dict[str, Float[Array, "depth patches kv_heads head_dim"]], Float[Array, "patches image_width"]
 ]
@@ -28,15 +43,15 @@ Prefilled = tuple[
 
 @dataclasses.dataclass(frozen=True, eq=False)  # Compared by identity: a model has no hash.
 class Rows:
-    """Compiled functions over a `sampling.State` of B rows.
+    """Compiled functions over a `sampling.State`.
 
-    Each object has compiled programs of its own, which it can use for any number of states.
+    Each object has its own compiled programs, which it can use for any number of states.
 
     Attributes:
-        sampler: begins rows and gives them tokens.
-        chunk: steps of one call of `advance`.
-        logits: give masks as logits instead of bool.
-        sharding: of the rows over devices; None leaves all on one.
+        sampler: the object that begins rows and gives them tokens.
+        chunk: the number of steps in one call of `advance`.
+        logits: whether masks are returned as logits instead of bool.
+        sharding: how the rows are split over devices; None keeps them all on one device.
     """
 
     sampler: sampling.Sampler
@@ -54,7 +69,7 @@ class Rows:
     ) -> jax.ShapeDtypeStruct:
         """Returns the shape [patches, image_width] and dtype of an image's features.
 
-        The features themselves are not made.
+        The features themselves are not computed.
         """
         model = self.sampler.model
         make = functools.partial(model.apply, method=model.prefill_image)
@@ -66,9 +81,9 @@ class Rows:
         """Returns a state in which every row is free.
 
         Args:
-            rows: how many rows it has.
-            slots: of the cache.
-            features: of `image_features`.
+            rows: the number of rows.
+            slots: the number of cache slots of each row.
+            features: the shape and dtype that `image_features` returns.
         """
         dims = gemma.Model(**self.sampler.model.llm, parent=None).dims()
         zeros = jnp.zeros((rows, *features.shape), features.dtype)
@@ -90,12 +105,12 @@ class Rows:
         text: Int[Array, "new_rows prompt"],
         keys: UInt32[Array, "new_rows words"],
     ) -> sampling.State:
-        """Begins rows, images and prompts together, in either mask mode.
+        """Begins rows by running images and prompts together, which works in either mask mode.
 
         Args:
             params: the model's parameters.
-            image: an image for each row.
-            text: prompts, then zeros.
+            image: one image for each row.
+            text: the prompts, each followed by zeros.
             keys: see `sampling.Sampler.start`.
 
         Returns:
@@ -111,7 +126,7 @@ class Rows:
     def prefill_image(
         self, params: Mapping[str, Any], image: Float[Array, "images height width 3"]
     ) -> list[Prefilled]:
-        """Runs images alone; returns for each what `prefill_text` needs."""
+        """Runs images alone, and returns the keys, values and features of each image."""
         model = self.sampler.model
         kv, features = model.apply({"params": params}, image, method=model.prefill_image)
         return [
@@ -127,12 +142,12 @@ class Rows:
         text: Int[Array, "new_rows prompt"],
         keys: UInt32[Array, "new_rows words"],
     ) -> sampling.State:
-        """Begins rows whose images have run ("image_isolated" only).
+        """Begins rows whose images have been run before, in mask mode "image_isolated" only.
 
         Args:
             params: the model's parameters.
-            images: what `prefill_image` gave for the image of each row.
-            text: prompts, then zeros.
+            images: the result of `prefill_image` for the image of each row.
+            text: the prompts, each followed by zeros.
             keys: see `sampling.Sampler.start`.
 
         Returns:
@@ -153,11 +168,16 @@ class Rows:
         """Puts rows that begin into a state, which is donated.
 
         Args:
-            state: the rows that there are.
-            rows: where to put the new ones; numbers beyond the last row of `state` are left out.
-            new: the rows that begin, with no more slots than the state.
+            state: the state that receives the rows.
+            rows: the row of `state` that each new row replaces. A new row whose number is beyond
+                the last row of `state` is dropped.
+            new: the rows that begin, with at most as many slots as `state`.
+
+        Returns:
+            The state with the new rows in it.
         """
-        # Whole but for the cache, whose slots are fewer: the others keep what they have.
+        # The other arrays of a row are replaced whole. The cache of a new row may have fewer slots;
+        # the remaining slots keep their old content, which no token attends to.
         put = lambda x, y: x.at[rows].set(y, mode="drop")  # noqa: E731
         cache = gemma_cache.insert_rows(state.cache, rows, new.cache)
         rest = jax.tree.map(put, _without_cache(state), _without_cache(new))
@@ -165,7 +185,12 @@ class Rows:
 
     @functools.partial(jax.jit, static_argnums=(0, 2))
     def resize(self, state: sampling.State, slots: int) -> sampling.State:
-        """Returns a state with more slots, or with fewer if no live row needs them."""
+        """Returns a state with another number of slots.
+
+        Args:
+            state: the rows.
+            slots: the new number, which may be smaller if no live row needs the slots cut off.
+        """
         cache = gemma_cache.resize_cache(state.cache, slots)
         return self._place(dataclasses.replace(state, cache=cache))
 
@@ -176,11 +201,12 @@ class Rows:
         """Runs a chunk of steps on a state, which is donated.
 
         Args:
-            weights: of `prepare`.
+            weights: the parameters as `prepare` arranges them.
             state: the rows.
 
         Returns:
-            (the rows after the chunk, their `done` as an array of its own for the host).
+            The rows after the chunk, and a copy of their `done`. The host can read the copy after
+            the state has been donated to the next chunk.
         """
         step = lambda state, _: (self.sampler.step(weights, state), None)  # noqa: E731
         state, _ = jax.lax.scan(step, state, length=self.chunk)
@@ -198,14 +224,15 @@ class Rows:
         Args:
             params: the model's parameters.
             state: all rows.
-            rows: the numbers of those whose answers are taken.
-            size: (height, width) of an image and its masks.
+            rows: the numbers of the rows whose answers are taken.
+            size: the (height, width) of an image and its masks.
 
         Returns:
-            What `sampling.Sampler.finish` gives, and with masks `masks` bool [new_rows, max_masks,
-            height, width], or `mask_logits` f32, and `num_masks` i32 [new_rows].
+            The arrays of `sampling.Sampler.finish`. With masks also `num_masks` i32 [new_rows] and
+            `masks` bool [new_rows, max_masks, height, width], or `mask_logits` f32 of this shape
+            if `logits` is True.
         """
-        # Without the cache, whose size varies and would have it compiled again.
+        # Without the cache: its size changes, and each size would be another compilation.
         return self._collect(params, _without_cache(state), rows, size)
 
     @functools.partial(jax.jit, static_argnums=(0, 4))
@@ -220,7 +247,7 @@ class Rows:
         out = self.sampler.finish(chosen)
         if self.sampler.options.max_masks:
             made = self.sampler.make_masks(params, chosen.features, chosen, size)
-            if not self.logits:  # An eighth of the bytes for the host.
+            if not self.logits:  # Bool needs a quarter of the bytes on the way to the host.
                 made["masks"] = made.pop("mask_logits") > 0
             out |= made
         return self._for_host(out)
@@ -242,14 +269,14 @@ class Rows:
         return jax.lax.with_sharding_constraint(tree, self.sharding)
 
     def _for_host(self, tree: T) -> T:
-        # Whole on every device, so that every process can look at it.
+        # Copied whole to every device, so that every process can read it.
         if self.sharding is None:
             return tree
         return jax.lax.with_sharding_constraint(tree, sharding_lib.replicated(self.sharding.mesh))
 
 
 def compiled() -> dict[str, int]:
-    """Returns how many programs each function of `Rows` was compiled to in this process."""
+    """Returns the number of compiled programs of each function of `Rows` in this process."""
     jitted = {
         n: getattr(Rows, n)
         for n in ("prefill", "prefill_image", "prefill_text", "insert", "resize", "advance")

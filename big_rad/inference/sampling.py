@@ -1,7 +1,14 @@
-"""One step of decoding: choose each row's next token, and run it through the model.
+"""One step of decoding: choose the next token of each row, and run it through the model.
 
-The batch loop (`decode`) and the queue (`rows`) both call `Sampler.step`. `Options` says once what
-can be asked of either. Rows never look at each other.
+`Options` holds the settings of decoding, and `Sampler` decodes with them. Both the batch loop
+(`decode`) and the queue (`rows`) use it in the same three moves:
+
+    state = sampler.start(logits, cache, slot, keys)  # After the prefill of the prompts.
+    while not state.done.all():
+        state = sampler.step(weights, state)  # One more token for each row that has not ended.
+    answers = sampler.finish(state)
+
+A row's tokens do not depend on the other rows.
 """
 
 import dataclasses
@@ -34,30 +41,31 @@ __all__ = [
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What is asked of decoding, the same for all rows.
+    """The settings of decoding, which are the same for all rows.
 
     `decode.make_generate` and `queue.Queue` take an object of this class, or its fields as
     keyword arguments. Two objects with equal fields stand for the same compiled program.
 
     Attributes:
-        max_new_tokens: the most tokens that a row may get, EOS included.
-        vocab_size: rows of the embedding table that stand for tokens; padded rows beyond it are
-            never predicted.
+        max_new_tokens: the largest number of tokens that a row may get, EOS included.
+        vocab_size: the number of rows of the embedding table that stand for tokens. The padding
+            rows behind them are never predicted.
         never: further ids that are never predicted, such as padding and the reserved row.
         eos_id: the id that ends a row.
-        temperature: 0 is greedy; otherwise logits are divided by it before a token is drawn.
-        top_p: nucleus: draw only among the likeliest tokens whose probability adds up to it.
-        picker: chooses the tokens; None makes one of `temperature` and `top_p`.
+        temperature: 0 decodes greedily. Otherwise the logits are divided by the temperature before
+            a token is drawn.
+        top_p: the probability mass of nucleus sampling, see `pickers.Sampled`; 1 turns it off.
+        picker: the object that chooses the tokens; None makes one from `temperature` and `top_p`.
         seg_end_id: the id of `</seg>`, for a model with a mask decoder.
-        max_masks: the most masks of a row, one for each of its first `</seg>` tokens. They are made
-            once, after the last token; 0 makes none.
+        max_masks: the largest number of masks of a row, one for each of its first `</seg>` tokens.
+            They are made once, after the last token; 0 makes no masks.
         token_logprobs: whether to keep the log probability of each token.
-        alternatives: how many of the likeliest ids to keep in the place of each token, with their
-            log probabilities; 0 keeps none.
+        alternatives: how many of the likeliest ids to keep at each step, with their log
+            probabilities; 0 keeps none.
 
     Raises:
-        ValueError: masks without `seg_end_id`, sizes that are not positive, a temperature or
-            nucleus that is out of range, or more alternatives than there are ids.
+        ValueError: there are masks but no `seg_end_id`, a size is not positive, the temperature or
+            `top_p` is out of range, or there are more alternatives than ids.
     """
 
     max_new_tokens: int
@@ -74,7 +82,7 @@ class Options:
 
     def __post_init__(self):
         object.__setattr__(self, "never", tuple(int(i) for i in self.never))
-        make_picker(self.temperature, self.top_p)  # Complains about what is out of range.
+        make_picker(self.temperature, self.top_p)  # Raises an error if one is out of range.
         if self.max_masks and self.seg_end_id is None:
             raise ValueError("masks are made at </seg>: give seg_end_id")
         if self.max_new_tokens < 1:
@@ -88,35 +96,35 @@ class Options:
 
     @classmethod
     def of(cls, options: "Options | None", fields: Mapping[str, Any]) -> "Options":
-        """Returns the options of a caller that takes them as an object, as fields, or as both.
+        """Returns options from an object, from single fields, or from both.
 
         Args:
-            options: the object; None takes all of `fields`.
-            fields: fields by name, which replace those of the object.
+            options: the object; None makes the options from `fields` alone.
+            fields: values by field name, which replace those of the object.
 
         Raises:
-            TypeError: a name that is no field, or a field without a default that is missing.
-            ValueError: see the class.
+            TypeError: a name is not a field, or a field without a default is missing.
+            ValueError: a value is out of range, see the class.
         """
         return cls(**fields) if options is None else dataclasses.replace(options, **fields)
 
     def choose_picker(self, impl: str = KEY_IMPL) -> Picker:
-        """Returns what chooses the tokens.
+        """Returns the picker, which chooses the tokens.
 
         Args:
-            impl: JAX's name of the generator that the rows' keys belong to.
+            impl: JAX's name of the random number generator that the rows' keys belong to.
         """
         return self.picker or make_picker(self.temperature, self.top_p, impl)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Sampler:
-    """Begins rows, and gives them one token a step.
+    """Begins rows, and gives each of them one token per step.
 
     Attributes:
         model: a `paligemma.Model` or `radgrounder.Model`.
-        options: what is asked of it.
-        impl: JAX's name of the generator that the rows' keys belong to.
+        options: the settings of decoding.
+        impl: JAX's name of the random number generator that the rows' keys belong to.
     """
 
     model: nn.Module
@@ -125,7 +133,7 @@ class Sampler:
 
     @functools.cached_property
     def picker(self) -> Picker:
-        """What chooses the tokens."""
+        """The picker, which chooses the tokens."""
         return self.options.choose_picker(self.impl)
 
     def start(
@@ -142,12 +150,13 @@ class Sampler:
         """Begins rows after their prompts.
 
         Args:
-            logits: the scores at the last token of each prompt.
-            cache: of image and prompt.
-            slot: the number of slots that each row has filled.
+            logits: the model's scores at the last token of each prompt.
+            cache: the keys and values of the image and the prompt.
+            slot: the number of cache slots that each row has filled.
             keys: the data of one random key for each row, see `key_data`.
-            limit: of all rows or of each, see `State`; at most, and by default, `max_new_tokens`.
-            done: rows that shall get no token; by default none.
+            limit: how many tokens a row may get, one number for all rows or one for each. The
+                default is `max_new_tokens`, and larger numbers are cut to it.
+            done: True for the rows that must not get a token; None lets all rows get tokens.
             features: see `State`.
         """
         options, b = self.options, logits.shape[0]
@@ -181,11 +190,12 @@ class Sampler:
         """Gives every row that has not ended one more token.
 
         Args:
-            weights: of `paligemma.Model.decode_weights`.
+            weights: the parameters as `paligemma.Model.decode_weights` arranges them.
             state: the rows.
 
         Returns:
-            The rows after it. The token is in the cache as well, also one that ends its row.
+            The rows after the step. The keys and values of the new token are in the cache, even if
+            the token has ended its row.
         """
         options, live = self.options, ~state.done
         banned = banned_ids(state.logits.shape[-1], options.vocab_size, options.never)
@@ -221,17 +231,18 @@ class Sampler:
         )
 
     def step_arrays(self, weights: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
-        """Does what `step` does to `State.arrays`; this is the function to export."""
+        """Does the same as `step`, but takes and returns `State.arrays`, so it can be exported."""
         return self.step(weights, State.from_arrays(arrays)).arrays()
 
     def finish(self, state: State) -> dict[str, Array]:
         """Takes the answers out of rows.
 
         Returns:
-            `tokens` i32 [rows, max_new_tokens] (EOS kept, zeros after it), `logprob` f32 [rows]
-            (summed over the tokens) and `length` i32 [rows] (tokens before EOS). With
-            `token_logprobs` also that, f32 [rows, max_new_tokens], and with `alternatives`
-            `top_ids` i32 and `top_logprobs` f32, both [rows, max_new_tokens, alternatives].
+            `tokens` i32 [rows, max_new_tokens] (EOS is kept, and zeros follow it), `logprob` f32
+            [rows] (the sum over the tokens) and `length` i32 [rows] (the number of tokens before
+            EOS). The option `token_logprobs` adds `token_logprobs` f32 [rows, max_new_tokens]. The
+            option `alternatives` adds `top_ids` i32 and `top_logprobs` f32, both [rows,
+            max_new_tokens, alternatives].
         """
         tokens = state.tokens
         length = ((tokens != 0) & (tokens != self.options.eos_id)).sum(axis=1)
@@ -250,13 +261,13 @@ class Sampler:
 
         Args:
             params: the model's parameters.
-            features: image features before the projection.
+            features: the image features before the projection to the language model.
             state: the rows.
-            size: (height, width) of the masks.
+            size: the (height, width) of the masks.
 
         Returns:
-            `mask_logits` f32 [rows, max_masks, height, width], and `num_masks` i32 [rows], how many
-            of them count.
+            `mask_logits` f32 [rows, max_masks, height, width], and `num_masks` i32 [rows], the
+            number of masks of each row. The entries of `mask_logits` behind them mean nothing.
         """
         model, most = self.model, self.options.max_masks
         made = model.apply({"params": params}, features, state.hidden, size, method=model.masks)
@@ -264,7 +275,7 @@ class Sampler:
 
 
 def banned_ids(table_rows: int, vocab_size: int, never: Sequence[int]) -> Bool[Array, " vocab"]:
-    """Returns which rows of the embedding table are never predicted."""
+    """Returns True for the rows of the embedding table that are never predicted."""
     banned = jnp.arange(table_rows) >= vocab_size
     return banned.at[jnp.asarray(list(never), jnp.int32)].set(True) if never else banned
 
@@ -275,16 +286,17 @@ def keep_hidden(
     hidden: Float[Array, "rows width"],
     here: Bool[Array, " rows"],
 ) -> tuple[Float[Array, "rows masks width"], Int[Array, " rows"]]:
-    """Keeps hidden states from which masks will be made.
+    """Keeps the hidden states from which masks will be made.
 
     Args:
-        kept: those kept so far.
-        count: how many there were.
-        hidden: the new ones.
-        here: the rows that keep theirs, behind the earlier ones if there is room.
+        kept: the hidden states kept so far.
+        count: the number of `</seg>` tokens of each row so far. It may exceed the number kept.
+        hidden: the hidden state of each row at this step.
+        here: True for the rows whose hidden state is kept. It goes behind the earlier ones, and is
+            dropped if there is no room.
 
     Returns:
-        The new (kept, count).
+        The new `kept` and the new `count`, which grows even if there is no room.
     """
     place = here[:, None] & (jnp.arange(kept.shape[1]) == count[:, None])
     kept = jnp.where(place[..., None], hidden[:, None].astype(kept.dtype), kept)

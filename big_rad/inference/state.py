@@ -1,4 +1,4 @@
-"""Rows in the middle of their answers: the state that one step of decoding takes and gives."""
+"""The state of decoding: all that one step takes and returns, for rows of different progress."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -9,39 +9,45 @@ from jaxtyping import Array, Bool, Float, Int
 
 from big_rad.models import gemma_cache
 
-# What a picker remembers of each row, by name. Every array has the rows as its first axis.
+# The arrays that a picker keeps for the rows, by name. The first axis of each array is the row.
 PickerState = dict[str, Array]
 
 
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass(frozen=True)
 class State:
-    """Rows in the middle of their answers; everywhere the rows are the first axis.
+    """The rows of a batch in the middle of their answers.
 
-    The axis `vocab` has an entry for each row of the embedding table, `tokens` one for each token
-    that a row may get at most, `patches` one for each image token, and `width` is that of the
-    language model.
+    The first axis of every array is the row. The axis `vocab` has one entry for each row of the
+    embedding table, `tokens` has `Options.max_new_tokens` entries, `patches` has one entry for each
+    image token, and `width` is the width of the language model.
+
+    Example: `max_new_tokens` is 5, the prefill filled 7 slots of a row, and the row has got the
+    tokens 40, 41 and EOS (1). Then:
+
+        slot = 10, tokens = [40, 41, 1, 0, 0], count = 3, done = True
 
     Attributes:
-        logits: the model's scores of each row's next token.
-        cache: the keys and values of everything before that token, for each layer.
-        slot: the position of that token, which is also the slot that it takes in the cache.
+        logits: the model's scores for the next token of each row.
+        cache: the keys and values of everything before the next token, for each layer.
+        slot: the position of the next token, which is also the cache slot that it will take.
         limit: how many tokens a row may get, EOS included.
-        tokens: the tokens so far, EOS kept, then zeros.
-        count: how many tokens these are, which is also the row's step.
-        logprob: the sum of their log probabilities.
-        done: True for a row that has ended or is free. A step changes nothing of such a row that
-            `Sampler.finish` reads.
-        picker: what the picker remembers of each row, such as its random key.
-        token_logprobs: the log probability of each token, zeros behind the last; None if it is not
-            asked for.
-        top_ids: the likeliest ids in the place of each token, the likeliest first; None if they
-            are not asked for.
-        top_logprobs: the log probabilities of `top_ids`; None if they are not asked for.
+        tokens: the tokens so far (EOS is kept), then zeros.
+        count: the number of tokens so far, which is also the number of steps of the row.
+        logprob: the sum of the log probabilities of the tokens so far.
+        done: True for a row that has ended or is free. A step may change such a row, but nothing in
+            it that `Sampler.finish` reads.
+        picker: the arrays that the picker keeps for the rows, such as their random keys.
+        token_logprobs: the log probability of each token, with zeros behind the last token; None
+            without the option `token_logprobs`.
+        top_ids: the likeliest ids at each step, the likeliest first; None without the option
+            `alternatives`.
+        top_logprobs: the log probabilities of `top_ids`; None without the option `alternatives`.
         hidden: the final hidden states at each row's first `</seg>` tokens, from which masks are
             made; None without masks.
-        num_masks: how many `</seg>` tokens there were; None without masks.
-        features: what the mask decoder needs of the image; None if the caller keeps it.
+        num_masks: the number of `</seg>` tokens so far, which may exceed the number of masks; None
+            without masks.
+        features: the image features that the mask decoder needs; None if the caller keeps them.
     """
 
     logits: Float[Array, "rows vocab"]
@@ -61,14 +67,14 @@ class State:
     features: Float[Array, "rows patches image_width"] | None = None
 
     def arrays(self) -> dict[str, Any]:
-        """Returns the fields that are not None as a dict of arrays, and of dicts and lists of them.
+        """Returns the fields that are not None as a plain dict of arrays, lists and dicts.
 
-        `jax.export` can store functions of these, which it cannot do for functions of a `State`.
+        `jax.export` can store a function of this dict. It cannot store a function of a `State`.
         """
         fields = (f.name for f in dataclasses.fields(self))
         return {n: getattr(self, n) for n in fields if getattr(self, n) is not None}
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, Any]) -> "State":
-        """The inverse of `arrays`."""
+        """Returns the state whose `arrays` are given."""
         return cls(**arrays)

@@ -56,7 +56,7 @@ def preprocess(example):
 
 
 class Model:
-    """Answers from a table by the order of the questions; remembers the batches."""
+    """Answers from a table, in the order of the questions, and keeps the batches."""
 
     def __init__(self, answers, length=24):
         self.answers, self.length, self.batches, self.next = answers, length, [], 0

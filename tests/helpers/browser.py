@@ -1,4 +1,4 @@
-"""Pages as headless Chromium lays them out."""
+"""Looks at HTML pages in headless Chromium."""
 
 import html
 import json
@@ -12,21 +12,23 @@ _NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
 
 def look(path, width, code, height=900):
-    """Opens a page in a window of a width and returns what `code` finds there.
+    """Opens a page in a window of a given size and runs JavaScript on it.
 
     Args:
-        path: the HTML file; another is written beside it.
-        width, height: of the window, in CSS pixels.
-        code: body of a JavaScript function of `page`, the document, which returns what JSON takes.
+        path: the HTML file. Another file is written beside it.
+        width, height: the size of the window, in CSS pixels.
+        code: the body of a JavaScript function of `page`, the document. It returns an object that
+            JSON can hold.
 
     Returns:
-        (what it returned with `width` of the document and `wide`, elements that stick out of the
-        window, console messages of the page).
+        The returned object, to which `width` of the document and `wide`, the elements that stick
+        out of the window, are added; and the console messages of the page.
     """
     browser = next(filter(None, map(shutil.which, _NAMES)), None)
     if browser is None:
         pytest.skip("no Chromium on this machine")
-    # A frame of that width, since windows have a least one; a script outside the page looks at it.
+    # The page is put into a frame, since a window cannot be narrower than a certain width. A script
+    # outside the frame looks at the page.
     frame = f"""<iframe src="{path.name}" style="width:{width}px;height:{height}px"></iframe>
     <pre></pre><script>onload = () => {{
       const page = document.querySelector("iframe").contentDocument;

@@ -1,4 +1,4 @@
-"""Tiny checkpoints of each kind that differ in what they must be used with; nothing is trained."""
+"""Tiny untrained checkpoints of each kind, which differ in the settings they must be used with."""
 
 import json
 
@@ -10,8 +10,8 @@ from tests.helpers import foreign
 
 
 def fields(recipe="variant=tiny,data=folder,size=28", text=True):
-    """Returns the config of a tiny model as a run keeps it; without `text` as one written before
-    there was that field."""
+    """Returns the config of a tiny model as a run keeps it. Without `text` it looks like a config
+    that predates this field."""
     c = radgrounder_det.get_config(recipe)
     c.model.update(foreign.CFG)
     plain = json.loads(config_lib.to_json(c))

@@ -71,7 +71,7 @@ def element(group, number, vr, value):
 
 
 def raw_element(ds, keyword, value, vr=None):
-    """Sets an element of a data set to bytes, whatever the standard says of its value."""
+    """Sets an element of a data set to bytes, even if the standard does not allow this value."""
     tag = pydicom.tag.Tag(keyword)
     vr = vr or pydicom.datadict.dictionary_VR(tag).split(" ")[0]
     value += b" " * (len(value) % 2 and vr in ("DS", "IS", "CS", "LO"))
@@ -80,7 +80,7 @@ def raw_element(ds, keyword, value, vr=None):
 
 
 def before_pixels(data, extra):
-    """A file's bytes with elements put in before PixelData (which is written as OW)."""
+    """The bytes of a file, with elements inserted before PixelData (which is written as OW)."""
     at = data.index(b"\xe0\x7f\x10\x00OW")
     return data[:at] + extra + data[at:]
 
@@ -104,10 +104,10 @@ def png(values, depth, colour_type, extra=b"", interlaced=False):
 
     Args:
         values: [H, W], or [H, W, channels].
-        depth: bits a sample, 1 to 16.
+        depth: the number of bits per sample, 1 to 16.
         colour_type: 0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGB and alpha.
-        extra: chunks before the pixels.
-        interlaced: in the seven passes of Adam7.
+        extra: the chunks before the pixels.
+        interlaced: whether the pixels are written in the seven passes of Adam7.
     """
     passes = [(0, 0, 1, 1)]
     if interlaced:
@@ -163,12 +163,12 @@ def nifti(volume, affine, *, slope=0.0, inter=0.0, codes=(0, 1), big=False, pack
 
     Args:
         volume: [i, j, k] or more axes.
-        affine: [4, 4], to RAS mm; stored as sform.
-        slope, inter: scl_slope, scl_inter.
-        codes: qform_code, sform_code.
-        big: big endian.
-        packed: in gzip.
-        fields: other values of dim, datatype, vox_offset, magic, sizeof_hdr.
+        affine: the matrix [4, 4] from indices to RAS in mm, which is stored as sform.
+        slope, inter: the values of scl_slope and scl_inter.
+        codes: the values of qform_code and sform_code.
+        big: whether the file is big endian.
+        packed: whether the file is compressed with gzip.
+        fields: other values for dim, datatype, vox_offset, magic and sizeof_hdr.
     """
     order = ">" if big else "<"
     types = {
@@ -203,7 +203,7 @@ def nifti(volume, affine, *, slope=0.0, inter=0.0, codes=(0, 1), big=False, pack
 
 
 def peak_memory(data, read=reader.read):
-    """Bytes that Python takes while `read` refuses data as too large."""
+    """The bytes that Python allocates while `read` refuses data as too large."""
     tracemalloc.start()
     try:
         with pytest.raises(reader.TooLargeError):

@@ -1,4 +1,4 @@
-"""Reads what TensorBoard would show, without TensorBoard."""
+"""Reads the images and scalars that TensorBoard would show, without TensorBoard."""
 
 import io
 import struct
@@ -33,7 +33,8 @@ def scalars(folder):
 
 
 def begun(folder):
-    """Returns the steps from which on a session begins anew, so that later ones are dropped."""
+    """Returns the steps at which a session starts again. There, TensorBoard drops the events of
+    this and later steps that were written before."""
     return [e.step for e in _all(folder) if e.HasField("session_log")]
 
 

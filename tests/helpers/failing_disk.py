@@ -1,7 +1,7 @@
-"""Makes large writes, or flushes to disk, of this process fail, as on a full or a broken disk.
+"""Makes large writes or flushes of this process fail, as if the disk were full or broken.
 
-A seccomp filter (Linux) answers the system calls in the kernel's place, so also those of compiled
-libraries, whatever the file system and without privileges. Once on, it stays on.
+A seccomp filter (Linux) refuses the system calls. So the calls of compiled libraries fail too, on
+every file system, and no privileges are needed. The filter cannot be switched off again.
 """
 
 import ctypes
@@ -15,8 +15,8 @@ _CALLS = {
 }
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
-_LARGE = 2048  # bytes; smaller writes go through
-_NUMBER, _ARCHITECTURE, _THIRD_ARGUMENT = 0, 4, 32  # offsets in what the filter sees
+_LARGE = 2048  # In bytes. Smaller writes succeed.
+_NUMBER, _ARCHITECTURE, _THIRD_ARGUMENT = 0, 4, 32  # Offsets in the data of a system call.
 
 
 def supported():

@@ -1,4 +1,4 @@
-"""What tests of `folder` share: records of lines, without building a dataset."""
+"""Helpers for the tests of `folder`: records made from lines, without building a dataset."""
 
 import json
 

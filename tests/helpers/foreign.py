@@ -1,4 +1,4 @@
-"""Foreign checkpoints of a tiny model whose tables are of any height, all with the same rows."""
+"""Foreign checkpoints of a tiny model, whose tables differ in height but begin with equal rows."""
 
 import functools
 
@@ -10,14 +10,15 @@ from big_rad.models import paligemma
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import huggingface, npz
 
-ORDINARY, PADDED = 3152, 3200  # Of the tiny tokenizer: text, loc and seg; and all rows.
+# The rows of the tiny tokenizer: those of text, loc and seg tokens, and all rows with padding.
+ORDINARY, PADDED = 3152, 3200
 HEIGHTS = (3152, 3155, 3156, 3157, 3158, 3199, 3200, 3201)
 SIZE = 28
 CFG = dict(
     img=dict(width=16, depth=1, mlp_dim=16, num_heads=2, patch_size=14),
     llm=dict(width=16, depth=1, mlp_dim=16, num_heads=2, num_kv_heads=1, head_dim=8),
 )
-# Kind, height and the markup sets that its files name: of an npz, none.
+# The kind, the height, and the markup sets that the files name. The files of an npz name no sets.
 PLACES = (
     ("npz", 3152, None),
     ("npz", 3155, None),

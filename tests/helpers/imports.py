@@ -1,4 +1,4 @@
-"""Which modules are imported along with one, read from the sources and without importing any."""
+"""Finds the modules that a module imports, by reading sources, without importing anything."""
 
 import ast
 import functools
@@ -8,15 +8,15 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 def along_with(name, seen=None):
-    """Returns the names of all modules that are imported when this one is; imports inside functions
-    do not count."""
+    """Returns the names of all modules that are imported together with a module. Imports inside
+    functions do not count."""
     seen = set() if seen is None else seen
     if name in seen:
         return seen
     seen.add(name)
     path = ROOT / name.replace(".", "/")
     file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-    if not file.exists():  # Of another project, or a name in a module.
+    if not file.exists():  # A module of another project, or a name inside a module.
         return seen
     for found in filter(None, (name.rpartition(".")[0], *_imported(file))):
         along_with(found, seen)

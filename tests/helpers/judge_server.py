@@ -1,5 +1,5 @@
-"""A server on loopback that misbehaves as it is told: a judge that grades by comparing words, and
-vectors that are counts of letters."""
+"""A server on this machine that fails in ways that a test chooses. Its judge grades by comparing
+words, and its embedding vectors are counts of letters."""
 
 import collections
 import contextlib
@@ -10,13 +10,14 @@ import time
 
 
 class Server:
-    """What a judge is told, and what it saw.
+    """The troubles that the server must make, and the requests that it got.
 
     Attributes:
-        trouble: candidate, or first phrase -> kinds of trouble, one for each request about it,
-            before it is good; "says X" is the answer X, and JSON is the whole choice.
-        bodies: of the requests.
-        most: the most requests at once.
+        trouble: for a candidate, or the first phrase of a request for vectors, a list with the kind
+            of trouble for each request about it. Later requests get good answers. "says X" gives
+            the answer X, and JSON gives the whole choice.
+        bodies: the bodies of the requests.
+        most: the largest number of requests at the same time.
     """
 
     def __init__(self):
@@ -25,7 +26,7 @@ class Server:
         self._lock = threading.Lock()
 
     def answer(self, body):
-        """Returns (status, headers, bytes) of a request."""
+        """Returns the reply to a request as (status, headers, bytes)."""
         with self._lock:
             self.bodies.append(body)
             self._now += 1
@@ -59,7 +60,8 @@ class Server:
         return 200, {}, json.dumps({"choices": [choice]}).encode()
 
     def _trouble(self, about):
-        # The reply of the next trouble about something, if it is one with a reply of its own.
+        # Returns the reply of the next trouble about a candidate or phrase; None if this trouble
+        # has no reply of its own.
         kind = self.trouble[about].pop(0) if self.trouble[about] else ""
         if kind.isdigit():
             return int(kind), {"Retry-After": "0"} if kind == "429" else {}, b"{}"
@@ -70,7 +72,7 @@ class Server:
 
 
 def _vectors(phrases):
-    # In another order than asked, as the index says.
+    # In another order than the phrases; `index` says which phrase a vector belongs to.
     rows = [
         {"index": i, "embedding": [p.count(c) + 0.01 for c in "abcdefghijklmnopqrstuvwxyz"]}
         for i, p in enumerate(phrases)
@@ -87,7 +89,7 @@ def running():
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             status, headers, content = server.answer(body)
-            with contextlib.suppress(OSError):  # Who asked may have gone.
+            with contextlib.suppress(OSError):  # The client may have closed the connection.
                 self.send_response(status)
                 for name, value in headers.items():
                     self.send_header(name, value)

@@ -1,4 +1,4 @@
-"""An evaluator of somebody else: one file, in a package of its own, as a user would write it."""
+"""A user's own evaluator: one file in a package of its own, as a user would write it."""
 
 import contextlib
 import importlib
@@ -55,7 +55,7 @@ class Evaluator(spec.Statement):
 
 
 def forget():
-    """Forgets the modules of the package, as another process would not have them."""
+    """Makes Python forget the modules of the package, as if this were another process."""
     importlib.invalidate_caches()
     for name in [n for n in sys.modules if n.partition(".")[0] == "my_lab"]:
         del sys.modules[name]
@@ -63,7 +63,8 @@ def forget():
 
 @contextlib.contextmanager
 def installed(folder):
-    """Writes the package into a folder, from which it can be imported meanwhile; yields its own."""
+    """Writes the package into a folder, from which it can be imported while the context lasts.
+    Yields the folder of the package's evaluators."""
     place = folder / "my_lab" / "evals"
     place.mkdir(parents=True)
     (place / "held_out.py").write_text(SOURCE, encoding="utf-8")

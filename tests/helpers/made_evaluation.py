@@ -1,4 +1,4 @@
-"""A folder as `big_rad.evaluate` leaves it, written without a model."""
+"""Writes the folder of an evaluation as `big_rad.evaluate` does, without a model."""
 
 import json
 
@@ -10,12 +10,12 @@ from big_rad.evaluators import summary as summaries
 
 
 def write(folder, scores, name="slake", **options):
-    """Writes an evaluation of one evaluator; returns its folder.
+    """Writes an evaluation with one evaluator, and returns its folder.
 
     Args:
-        folder: made.
+        folder: the folder, which is created.
         scores: {score: [values, None where a sample does not count]}.
-        name: of the evaluator.
+        name: the name of the evaluator.
         options: see `add`.
     """
     return add(folder, name, scores, **options)
@@ -39,11 +39,11 @@ def add(
 
     Args:
         folder, name, scores: see `write`.
-        kind, dataset, split, control: of the entry.
-        reference: of all samples.
-        per_image: questions of an image.
-        images_each: images of a patient.
-        version: of the metrics; 1 writes records and entry as that version did.
+        kind, dataset, split, control: the fields of the entry.
+        reference: the reference of all samples.
+        per_image: the number of questions about each image.
+        images_each: the number of images of each patient.
+        version: the version of the metrics; 1 writes the records and the entry as version 1 did.
     """
     n = len(next(iter(scores.values())))
     records = [_record(i, reference, per_image, images_each, version) for i in range(n)]
@@ -75,5 +75,5 @@ def _record(i, reference, per_image, images_each, version):
 
 
 def draw(mean, n=400, seed=0):
-    """Returns n scores 0 or 1 with that mean."""
+    """Returns n random scores, 0 or 1, with about this mean."""
     return (np.random.default_rng(seed).random(n) < mean).astype(float)

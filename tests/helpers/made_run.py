@@ -1,4 +1,4 @@
-"""A run directory as the trainer leaves it, written without training."""
+"""Writes a run directory as the trainer does, without training."""
 
 import json
 
@@ -19,7 +19,7 @@ EVALS = {
 
 
 def config(**fields):
-    """Returns the published recipe with other evaluations and rows."""
+    """Returns the config of the published recipe with other evaluations and batch size."""
     c = radgrounder_det.get_config()
     c.total_epochs, c.total_steps = None, 12
     c.evals, c.input.batch_size = EVALS, 4
@@ -85,7 +85,7 @@ def record(i, name="report"):
 
 
 def write(workdir, *, lines=(), starts=(), config=None, summary=None, samples_of=(), files=()):
-    """Writes those files of a run directory that are asked for; returns the directory."""
+    """Writes the files of a run directory that are asked for, and returns the directory."""
     workdir.mkdir(parents=True, exist_ok=True)
     if config is not None:
         (workdir / "config.json").write_text(config_lib.to_json(config), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Models that write a fixed text, and runs of a tiny model, to test what is made of them."""
+"""Models that write a fixed text, and runs of a tiny model, for tests of RadGrounder."""
 
 import math
 
@@ -79,7 +79,7 @@ def always(text, batches=None):
 
 
 def fixed(text, batches=None, **options):
-    """A model that writes a fixed text; `batches` collects what it is asked."""
+    """A model that writes a fixed text. `batches` collects the batches that it is given."""
     tokenizer = tokenizers.load("tiny")
     return build(None, {}, tokenizer, generate_fn=always(text, batches), **options)
 
@@ -89,7 +89,7 @@ def with_masks(text, logits, batches=None):
     write, tokenizer, given = always(text, batches), tokenizers.load("tiny"), np.float32(logits)
 
     def answer_batch(params, batch, *, max_new_tokens, logits=False):
-        assert logits  # to be resized before the threshold
+        assert logits  # RadGrounder must ask for logits, which it resizes before the threshold.
         padded = np.concatenate([given, np.full((16 - len(given), SIZE, SIZE), 9.0, np.float32)])
         out = write(params, batch, max_new_tokens=max_new_tokens)
         return out | {"mask_logits": padded[None], "num_masks": np.array([len(given)])}

@@ -1,6 +1,6 @@
-"""Reads each file named on the command line, for tests; prints a JSON line of what came of it.
+"""Reads each file named on the command line, and prints a JSON line with the outcome, for tests.
 
-Imports nothing but the reader, so that the memory is the reader's.
+It must import only the reader, so that its memory is that of the reader.
 """
 
 import json
@@ -13,13 +13,14 @@ from big_rad.dicom import read as reader
 
 
 def peak():
-    """Bytes this process has held at most; unlike getrusage's, not those of its parent."""
+    """The peak memory of this process in bytes. Unlike that of getrusage, it does not include the
+    memory of the parent process."""
     status = pathlib.Path("/proc/self/status").read_text()
     return int(status.split("VmHWM:")[1].split()[0]) << 10
 
 
 def judge(paths):
-    """Reads each file; prints a JSON line of what came of it."""
+    """Reads each file, and prints a JSON line with the outcome."""
     for path in paths:
         start = time.perf_counter()
         try:

@@ -1,4 +1,4 @@
-"""What tests of the builder share: looking into built records."""
+"""Helpers for the tests of the builder, which look into built records."""
 
 from big_rad.pp import packed
 
@@ -11,12 +11,12 @@ def images_of(example):
 
 
 def arrays(example):
-    """Their pixels."""
+    """The pixels of the images of an example."""
     return [packed.array(image["image"]) for image in images_of(example)]
 
 
 def match(examples, item):
-    """The example of an item: the one that says its sentence."""
+    """The example that was built from an item: the one that contains its sentence."""
     (found,) = [
         e
         for e in examples
@@ -27,7 +27,7 @@ def match(examples, item):
 
 
 def with_several(items, grounded=False):
-    """A training item with three images, of which the second is grounded if that is asked."""
+    """A training item with three images. With `grounded`, its second image is grounded."""
     return next(
         i
         for i in items

@@ -1,12 +1,12 @@
-"""What tests of sides share: the tables of phrases, and texts with left and right exchanged."""
+"""Helpers for the tests of sides: tables of phrases, and texts with left and right exchanged."""
 
 import json
 import pathlib
 import re
 
 HERE = pathlib.Path(__file__).parent
-# "sides_own" was written with the rules at hand, before the finder; "sides_blind" by someone who
-# had not seen the code at all.
+# "sides_own" was written from the rules, before the code that finds sides. "sides_blind" was
+# written by someone who had not seen the code at all.
 TABLES = ("sides_own", "sides_blind")
 _WHOLE = {
     **{"links": "rechts", "li": "re", "lul": "rul", "lll": "rll", "lt": "rt"},
@@ -18,7 +18,7 @@ _ADJECTIVE = re.compile(r"(link|recht)(e[rsmn]?)")
 
 
 def table(name):
-    """Rows (language, text, names of the classes) of a table."""
+    """The rows of a table, each as (language, text, names of the classes)."""
     rows = json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))
     return [(r["lang"], r["text"], sorted(set(r.get("union", r.get("classes"))))) for r in rows]
 

@@ -1,4 +1,4 @@
-"""What the tests of SLAKE share: reading what was built, and breaking what was written."""
+"""Helpers for the tests of SLAKE: read built records, and break source files."""
 
 import json
 
@@ -29,7 +29,7 @@ def edit(path, change):
     path.write_text(json.dumps(content, indent=1), "utf-8")
 
 
-# What is broken -> (file, field or None, words of the message, level).
+# Name of a fault -> (file, field or None, words of the message, level).
 BROKEN = {
     "no question": ("test.json", "question", "no question", "error"),
     "answer a list": ("test.json", "answer", "neither text nor a number", "error"),
@@ -98,7 +98,7 @@ def break_it(root, what):
         "unknown organ": {"Appendix": [1, 1, 5, 5]},
     }
     if what in row:
-        # The first English row: earlier ones are Chinese ones of another image.
+        # Change the first English row. The rows before it are Chinese, about another image.
         edit(test, lambda rows: next(r for r in rows if r["q_lang"] == "en").update([row[what]]))
     elif what in box:
         edit(found, lambda boxes: [b for b in boxes if "Liver" not in b] + [box[what]])

@@ -16,7 +16,7 @@ class Table:
 
     def __init__(self, logits):
         self.logits = jnp.asarray(logits, jnp.float32)
-        self.calls = 0  # Of decode_step, from Python.
+        self.calls = 0  # The number of calls of `decode_step` from Python.
 
     def at(self, step, rows):
         logits = self.logits[jnp.minimum(step, self.logits.shape[0] - 1)]

@@ -1,4 +1,4 @@
-"""A run of seconds: a tiny model on a few phantom slices, in this process or in one of its own."""
+"""A run of a few seconds: a tiny model on phantom slices, in this process or in another one."""
 
 import json
 import os
@@ -17,8 +17,9 @@ from big_rad.workdir import run_dir
 from configs import radgrounder_seg
 
 ROOT = pathlib.Path(__file__).parents[2]
-PATH = os.pathsep.join((str(ROOT / "tests" / "without_torch"), str(ROOT)))  # Of what is started.
-# The speed of a run is no property of it.
+# The PYTHONPATH of the processes that are started.
+PATH = os.pathsep.join((str(ROOT / "tests" / "without_torch"), str(ROOT)))
+# Metrics of speed, which differ between two runs that are equal otherwise.
 RATES = ("examples_per_second", "tokens_per_second", "targets_per_second")
 UNSTABLE = (*RATES, "seconds")
 CONFIG = """
@@ -43,7 +44,7 @@ def get_config(arg=None):
 
 
 def build_data(folder):
-    """Builds the slices and writes the config file `tiny.py` beside them; returns the folder."""
+    """Builds the slices, writes the config file `tiny.py` beside them, and returns the folder."""
     builder.build("demo", folder, workers=1, train=24, validation=2, test=6)
     (folder / "tiny.py").write_text(CONFIG, encoding="utf-8")
     return folder
@@ -57,11 +58,11 @@ def config(folder, arg="", **overrides):
 
 
 class Said(Exception):
-    """Raised by `until` when the line came."""
+    """The line that `until` waits for has come."""
 
 
 def until(text, said):
-    """Returns a log that keeps the lines in `said` and ends the program at one that has `text`."""
+    """Returns a log that adds its lines to `said`, and raises `Said` at a line with `text`."""
 
     def log(line):
         said.append(line)
@@ -72,7 +73,7 @@ def until(text, said):
 
 
 def mask_checkpoint(folder):
-    """Writes a checkpoint of a model with masks that has no arrays to speak of; returns it."""
+    """Writes a checkpoint of a model with masks, with one tiny array, and returns its folder."""
     config = radgrounder_seg.get_config("variant=tiny,size=28,data=phantom")
     fields = json.loads(config_lib.to_json(config))
     orbax.save(folder, {"w": np.zeros(1, np.float32)}, fields)
@@ -80,7 +81,7 @@ def mask_checkpoint(folder):
 
 
 def command(folder, workdir, *args, arg="", config="tiny.py"):
-    """Returns the command that trains with a config file of that folder."""
+    """Returns the command that trains with a config file of a folder."""
     return [
         sys.executable,
         "-m",
@@ -93,7 +94,7 @@ def command(folder, workdir, *args, arg="", config="tiny.py"):
 
 
 def environment(devices=1):
-    """Returns the environment of such a command, with so many devices."""
+    """Returns the environment of a training command, with this number of devices."""
     flags = os.environ.get("XLA_FLAGS", "")
     return os.environ | {
         "PYTHONPATH": PATH,
@@ -103,8 +104,8 @@ def environment(devices=1):
 
 
 def start(command, devices=1, variables=None):
-    """Starts a command of `command`, with variables of the environment; what it prints and its
-    errors come as one stream of text."""
+    """Starts a training command, with further variables of the environment. Its output and its
+    errors are one stream of text."""
     return subprocess.Popen(
         command,
         stdout=subprocess.PIPE,
@@ -116,7 +117,7 @@ def start(command, devices=1, variables=None):
 
 
 def run(command, devices=1, timeout=300):
-    """Runs a command of `command` to its end."""
+    """Runs a training command to its end."""
     done = subprocess.run(
         command,
         capture_output=True,
@@ -130,7 +131,7 @@ def run(command, devices=1, timeout=300):
 
 
 def lines(workdir):
-    """Returns the lines of metrics.jsonl without what a run's speed decides."""
+    """Returns the lines of metrics.jsonl without the fields that depend on the speed of a run."""
     rows = run_dir.read_lines(pathlib.Path(workdir) / "metrics.jsonl")
     return [{k: v for k, v in row.items() if k not in UNSTABLE} for row in rows]
 
@@ -143,10 +144,10 @@ def steps(workdir):
 
 
 def state(workdir):
-    """Returns the newest checkpoint's state and data position, read without our own code."""
+    """Returns the state and the data position of the newest checkpoint, read without our code."""
     where = pathlib.Path(workdir).absolute() / "checkpoints" / str(steps(workdir)[-1])
     reader = ocp.PyTreeCheckpointer()
-    # As numpy arrays, whatever devices it was written on.
+    # Read as numpy arrays, so that it does not matter on which devices it was written.
     as_numpy = jax.tree.map(
         lambda x: ocp.RestoreArgs(restore_type=np.ndarray),
         reader.metadata(where / "state").item_metadata.tree,
@@ -163,7 +164,7 @@ def named(tree):
 
 
 def assert_same(a, b):
-    """Two runs ended alike, bit for bit: parameters, optimizer, data position, metrics."""
+    """Asserts that two runs ended with equal parameters, optimizer, data position and metrics."""
     (ours, data, sums), (theirs, data2, sums2) = state(a), state(b)
     jax.tree.map(np.testing.assert_array_equal, ours, theirs)
     assert (data, sums) == (data2, sums2)

@@ -1,4 +1,4 @@
-"""Masks of generated text: the same with the cache as without, in order, of each row alone."""
+"""Masks of generated text: equal with and without the cache, in order, and from each row alone."""
 
 import jax
 import jax.numpy as jnp

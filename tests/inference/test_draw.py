@@ -52,11 +52,11 @@ LETTERS += "".join({c for known in classes.CLASSES for c in known.en + known.de}
 
 
 def test_every_letter_of_a_label_is_drawn_as_itself():
-    unknown = labelled("x\uffffx")  # what is drawn for a letter that the font lacks
+    unknown = labelled("x\uffffx")  # The font lacks this letter and draws a crossed box.
     letters = sorted(set(LETTERS))
     pictures = [labelled(f"x{c}x") for c in letters]
     assert [c for c, p in zip(letters, pictures, strict=True) if p == unknown] == []
-    assert labelled("xx") not in pictures  # none is dropped
+    assert labelled("xx") not in pictures  # No letter is left out.
     assert len(set(pictures)) == len(pictures)
 
 
@@ -79,7 +79,7 @@ def test_labels_of_equal_boxes_do_not_cover_each_other():
     both = np.asarray(draw.overlay(np.zeros((112, 112), np.uint8), marks))
     alone = np.asarray(draw.overlay(np.zeros((112, 112), np.uint8), marks[:1]))
     blue = [(x == BLUE).all(-1).sum() for x in (both, alone)]
-    assert blue[0] > 0.6 * blue[1]  # the dashes cover some of the solid line, not the label
+    assert blue[0] > 0.6 * blue[1]  # The dashes cover a part of the solid line, not the label.
 
 
 def test_ct_is_seen_in_three_windows_and_drawn_on_in_that_of_soft_tissue():
@@ -95,7 +95,7 @@ def test_ct_is_seen_in_three_windows_and_drawn_on_in_that_of_soft_tissue():
 @pytest.mark.parametrize("modality", ["CT", "MR", "OT"])
 def test_a_colour_picture_of_any_modality_is_seen_in_its_colours(modality):
     colours = np.random.default_rng(0).integers(0, 256, (8, 6, 3)).astype(np.uint8)
-    colours[0, 0], colours[7, 5] = 0, 255  # As a picture has them: black and white.
+    colours[0, 0], colours[7, 5] = 0, 255  # Pictures usually have black and white pixels.
     image = colours.astype(np.float32) / 127.5 - 1
     seen = draw.seen(image, modality)
     np.testing.assert_array_equal(seen, colours)

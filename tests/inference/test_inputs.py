@@ -1,4 +1,4 @@
-"""An image as a user gives it: what had to be guessed or is doubtful is said."""
+"""Reading the image that a user gives: everything guessed or doubtful becomes a warning."""
 
 import nibabel as nib
 import numpy as np

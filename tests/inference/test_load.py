@@ -1,4 +1,4 @@
-"""Tables of every height, from both formats, become one model; what does not belong is refused."""
+"""Tables of every height become one model from both formats; foreign ones are refused."""
 
 import json
 
@@ -32,7 +32,7 @@ def test_every_height_gives_the_same_table_and_says_what_it_lacks(height, tmp_pa
             token in found.untrained
         )
     assert ("1 of 3,201 rows of the embedding table stand for no token" in said) == (height > 3200)
-    # A set that is not whole is not written at all, whichever of its tokens are there.
+    # If one token of a markup set has no trained row, no token of the set is ever generated.
     detection = {TINY.id_of(t) for t in foreign.MARKUP[:3]} if height < 3156 else set()
     segmentation = {TINY.id_of(t) for t in foreign.MARKUP[3:]} if height < 3158 else set()
     assert set(found.never) == detection | segmentation
@@ -46,7 +46,7 @@ def test_every_height_gives_the_same_table_and_says_what_it_lacks(height, tmp_pa
         (3156, ("detection",), ()),
         (3158, ("detection", "segmentation"), ()),
         (3158, ("segmentation", "detection"), ()),
-        (3199, (), foreign.MARKUP),  # Rows of padding are no trained ones.
+        (3199, (), foreign.MARKUP),  # Padding rows do not count as trained.
         (3200, ("detection",), ()),
         (3201, ("detection", "segmentation"), ()),
     ],

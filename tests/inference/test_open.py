@@ -1,5 +1,5 @@
-"""Every kind of checkpoint says what it must be used with, also after it was converted, and is
-refused with one kind of error."""
+"""Every kind of checkpoint states the settings that it must be used with, also after a conversion,
+and every unusable checkpoint raises the same kind of error."""
 
 import json
 
@@ -47,7 +47,7 @@ def test_text_settings_go_along_in_every_conversion(kind, tmp_path):
         found.append(converted(npz, tmp_path / "run", "orbax", **tokenizer))
     assert [source_config.read(place)["text"] for place in found] == [want] * len(found)
     named = hf_config.read(folder).get(hf_config.TEXT)
-    assert named == (None if want == RELEASED else want)  # Only what a reader would not assume.
+    assert named == (None if want == RELEASED else want)  # What a reader assumes is not written.
 
 
 def test_a_run_of_before_keeps_its_config_but_for_the_new_field(tmp_path):
@@ -57,7 +57,7 @@ def test_a_run_of_before_keeps_its_config_but_for_the_new_field(tmp_path):
         for place in (source, converted(source, tmp_path / "run", "orbax"))
     )
     assert new.pop("text") == want and "text" not in old
-    del new["model"], old["model"]  # Dimensions that a variant stands for are written out.
+    del new["model"], old["model"]  # The new one has dimensions in place of a variant's name.
     assert new == old
 
 

@@ -1,4 +1,4 @@
-"""What is made of a prediction: data, pictures and files."""
+"""Predictions as data, pictures and files."""
 
 import numpy as np
 
@@ -46,4 +46,4 @@ def test_masks_come_back_to_stored_pixels(tmp_path):
         predictions.overlay(back, image),
         predictions.overlay(predictions.Prediction("", (entity,), 0.0), shown),
     )
-    np.testing.assert_array_equal(*drawn)  # People see the usual display.
+    np.testing.assert_array_equal(*drawn)  # Both overlays show the image in its usual display.

@@ -1,4 +1,4 @@
-"""The queue gives each request what the plain loop gives it, in fewer steps."""
+"""The queue gives each request the same answer as the plain loop, in fewer steps."""
 
 import dataclasses
 from types import SimpleNamespace
@@ -108,7 +108,8 @@ def test_the_order_of_requests_does_not_matter_and_another_run_compiles_nothing(
     assert_same(results, {k: v[order] for k, v in setup.want.items()})
     after = rows_lib.compiled()
     sizes = {k: sizes[k] + after[k] - before[k] for k in sizes}
-    # Text beside the image takes 8, 16 or 24 slots; batches have 1 or 4 rows and 4 or 8 tokens.
+    # The cache has 8, 16 or 24 slots beyond the image. Batches have 1 or 4 rows and prompts of 4 or
+    # 8 tokens.
     assert sizes["advance"] <= 3 and sizes["resize"] <= 6 and sizes["collect"] <= 2
     assert sizes["prefill"] + sizes["prefill_text"] <= 4 and sizes["prefill_image"] <= 2
     assert sizes["insert"] <= 12
@@ -123,7 +124,9 @@ def test_images_are_prefilled_once_where_they_may_be_shared(setup, small):
     images, batches, prompts = (made.prefilled[n] - before[n] for n in before)
     assert prompts == len(setup.requests)
     if setup.model.mask_mode == "image_isolated":
-        assert images == 5 and batches == 2  # Of four and one, though their questions come apart.
+        # A batch of four images and one of a single image, although the requests about an image do
+        # not follow each other.
+        assert images == 5 and batches == 2
     else:
         assert images == prompts and batches == 0
 
@@ -157,7 +160,7 @@ def test_samples_depend_on_the_key_of_the_request_and_are_those_of_the_plain_loo
     kw |= dict(rows=rows, chunk=chunk, prompt_buckets=(8,), slot_bucket=32)
     made = queue(model, **kw)
     assert_same(made.run(tiny.params, requests), want)
-    some = np.array([7, 2, 8, 0])  # In another order, with other batch-mates.
+    some = np.array([7, 2, 8, 0])  # In another order, with other rows in the batch.
     results = made.run(tiny.params, [requests[i] for i in some])
     assert_same(results, {k: v[some] for k, v in want.items()})
     assert len(np.unique(want["tokens"])) > 20
@@ -185,11 +188,11 @@ def test_settings_of_sampling_that_are_out_of_range_are_errors(tiny):
         queue(tiny.make(), temperature=float("nan"))
 
 
-# ---- What needs no second mask mode ----
+# ---- Tests for which one mask mode is enough ----
 
 
 class NoRepeats:
-    """A picker of somebody else: the likeliest token but for the row's last one."""
+    """A user's own picker: chooses the likeliest token except the one that the row got last."""
 
     draws = False
 
@@ -230,7 +233,8 @@ def test_steps_are_about_the_sum_of_lengths_over_rows_and_not_the_sum_of_the_lon
     made = queue(tiny.make(), rows=rows, chunk=chunk, eos_id=eos, **kw)
     assert_same(made.run(tiny.params, requests), want)
     batches = sum(written[i : i + rows].max() for i in range(0, 48, rows))
-    # A row is seen to have ended one chunk late; at the end rows stand empty for one answer.
+    # The host sees one chunk late that a row has ended. At the end, rows are empty for the time of
+    # one answer at most.
     most = (written + 2 * chunk).sum() / rows + NEW
     assert written.sum() / rows <= made.steps <= most < batches
     assert made.steps < 0.9 * batches
@@ -276,7 +280,7 @@ def test_masks_need_the_id_of_the_closing_tag(tiny):
 
 
 def test_requests_are_drawn_no_further_than_the_window(tiny):
-    """Images are made when they are drawn, so memory is that of a window."""
+    """Images are made when requests are read, so only a window of them is in memory."""
     made = queue(tiny.make(), rows=2, chunk=6, window=4, prompt_buckets=(8,), slot_bucket=32)
     drawn = []  # For each request, how many steps had run before it was drawn.
 

@@ -1,4 +1,4 @@
-"""RadGrounder: what it asks of a model, and what it makes of the answers."""
+"""RadGrounder: the prompts that it gives to a model, and the predictions from its answers."""
 
 import dataclasses
 import json
@@ -226,7 +226,7 @@ def test_repeated_calls_do_not_compile_again(model, caplog):
 
     compilations(4)
     assert compilations(4) == 0
-    assert compilations(5) > 0  # so compilations are seen when they happen
+    assert compilations(5) > 0  # So the test would see a compilation.
 
 
 def test_masks_come_at_the_size_of_the_original_tied_to_their_phrases_in_order():
@@ -242,7 +242,7 @@ def test_masks_come_at_the_size_of_the_original_tied_to_their_phrases_in_order()
     for entity, (x1, y1, x2, y2) in ((liver, (42, 14, 84, 28)), (spleen, (0, 0, 21, 56))):
         want = np.zeros((56, 84), bool)
         want[y1:y2, x1:x2] = True
-        # An even blend of 1 and -1 is on the edge; a cell may fall on either side of it.
+        # On the edge the resized logit is 0, so a pixel there may fall on either side.
         assert (entity.mask != want).mean() < 0.03
         assert np.abs(np.subtract(entity.box, (x1, y1, x2, y2))).max() <= 1
     assert not other.mask.any() and other.box is None and other.phrase == "something"
@@ -261,7 +261,8 @@ def test_a_model_whose_tokenizer_has_boxes_only_writes_without_masks():
 
 
 def test_logits_are_resized_before_the_threshold():
-    ramp = np.broadcast_to(np.arange(SIZE) - 9.25, (SIZE, SIZE))  # 0 at 9.75 cells from the left
+    # The logit is 0 at 9.75 cells from the left.
+    ramp = np.broadcast_to(np.arange(SIZE) - 9.25, (SIZE, SIZE))
     (entity,) = with_masks("<seg>liver</seg>", [ramp]).report(grey(100, 280)).entities
     assert (entity.mask == (np.arange(280) + 0.5 > 97.5)).all()
 
@@ -288,7 +289,7 @@ def test_a_model_points_in_one_way_or_not_at_all():
 def test_a_checkpoint_with_a_mask_decoder_loads_and_points_with_masks(tmp_path):
     radgrounders.write_run(tmp_path, MASKS_CONFIG)
     assert predict.RadGrounder.load(tmp_path).pointing == "masks"
-    # Its own masks, tied to a text that holds some.
+    # The masks of the loaded model, with a text that has two `</seg>` tokens.
     loaded = load_lib.load(tmp_path, dtype=None)
     own = answer_lib.make_answer_batch(loaded.model, loaded.tokenizer, loaded.never)
     write, kept = always("<seg>liver</seg>, <seg>spleen</seg>"), []

@@ -1,4 +1,4 @@
-"""The step of decoding: what it hands out, pickers with a memory, and its export."""
+"""The step of decoding: its further outputs, pickers with data of their own, and its export."""
 
 import ast
 import dataclasses
@@ -27,7 +27,7 @@ def log_softmax(logits, banned=(0,)):
     return logits - high - np.log(np.exp(logits - high).sum(-1, keepdims=True))
 
 
-# ---- What a token can be handed out with ----
+# ---- Log probabilities and alternatives of a token ----
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.5])
@@ -43,7 +43,7 @@ def test_each_tokens_log_probability_is_that_of_the_unscaled_model_and_they_sum_
 
 def test_alternatives_are_the_likeliest_ids_in_order_and_the_first_is_the_greedy_token():
     logits = np.random.default_rng(2).standard_normal((5, 8))
-    logits[:, 0] = 9.0  # Banned, so it is no alternative.
+    logits[:, 0] = 9.0  # Id 0 is banned, so it must not be an alternative.
     result = generate(logits, 2, eos_id=-1, alternatives=3, token_logprobs=True)
     scores = log_softmax(logits)
     want = np.argsort(-scores, axis=-1)[:, :3]
@@ -146,12 +146,12 @@ def test_rows_can_have_limits_of_their_own():
     assert state.done.tolist() == [True, True, False]
 
 
-# ---- Another way to choose needs no other step ----
+# ---- Another picker works with the same step ----
 
 
 @dataclasses.dataclass(frozen=True)
 class Once:
-    """Picks the likeliest id that the row does not have yet: it has to remember which it has."""
+    """Picks the likeliest id that the row has not got yet, so it must keep the ids of each row."""
 
     size: int
 
@@ -178,7 +178,7 @@ def test_a_picker_may_remember_something_of_each_row():
 
 
 class Parts:
-    """What an application would export of a model: prefill, step and, if it has some, masks."""
+    """The parts of a model that an application exports: prefill, step and, if any, masks."""
 
     def __init__(self, tiny, mode, max_masks):
         base = tiny.make(mode, img=dict(depth=1), llm=dict(depth=1))
@@ -258,7 +258,7 @@ def test_a_prompt_beside_a_prefilled_image_can_be_exported_for_any_number_of_row
 
 
 def is_array(annotation):
-    """Whether a type is that of an array on a device, such as `Float[Array, "rows"] | None`."""
+    """Whether an annotation is the type of a JAX array, such as `Float[Array, "rows"] | None`."""
     if isinstance(annotation, ast.BinOp):  # A union.
         return is_array(annotation.left) or is_array(annotation.right)
     if isinstance(annotation, ast.Subscript) and isinstance(annotation.slice, ast.Tuple):
@@ -267,7 +267,7 @@ def is_array(annotation):
 
 
 def sizes_made_numbers(tree):
-    """Lines that take `len` of an argument which is an array, or `int` of a shape."""
+    """Yields the lines that call `len` with an array argument, or `int` with a shape."""
     for f in ast.walk(tree):
         if not isinstance(f, ast.FunctionDef | ast.Lambda):
             continue

@@ -1,1 +1,1 @@
-"""What `tools.bench` measures, one file a part of the work."""
+"""The benchmarks of `tools.bench`, with one module for each command and their shared parts."""

@@ -1,8 +1,9 @@
-"""Speed of greedy decoding, against transformers' `generate` in the same run.
+"""Measures the speed of greedy decoding, against the `generate` of transformers in the same run.
 
-Every row of a batch has a prompt of the same length and makes exactly the same number of tokens,
-since no token ends it. Prefill is timed apart, as the making of one token; the rest by the number
-of further tokens is the time of one. In float32 the tokens of both sides are compared.
+All rows of a batch have prompts of the same length and get the same number of tokens n, since no
+token ends a row. Two times are measured: t(1) for one token, which is mostly the prefill, and t(n)
+for all of them. The time of one further token is (t(n) - t(1)) / (n - 1). In float32, the tokens of
+both sides are compared.
 """
 
 import argparse
@@ -24,11 +25,11 @@ if TYPE_CHECKING:  # It needs torch.
     from tools.benchmarks import peer_hf
 
 OURS, HF = "big_rad", "hf"
-_PROMPT = 24  # tokens of a prompt, <bos> included
+_PROMPT = 24  # The number of tokens of a prompt, <bos> included.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's own arguments."""
+    """Adds the arguments of this command."""
     parser.add_argument("--size", choices=sizes.SIZES, default="mid")
     parser.add_argument("--dtype", choices=sizes.DTYPES, default="float32")
     parser.add_argument("--batch", default="1,8,32", help="batch sizes")
@@ -45,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Measures each batch size, prints tables, and returns them, keyed by the size."""
+    """Measures each batch size, prints a table of it, and returns the tables by batch size."""
     if args.tokens < 2:
         sys.exit("python -m tools.bench decode: --tokens is at least 2")
     cap = {"model.llm.attn_logits_softcap": args.softcap}
@@ -66,11 +67,16 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def ours(
     config: ml_collections.ConfigDict, params: Mapping[str, Any], tokens: int
 ) -> dict[int, Callable[..., np.ndarray]]:
-    """Returns our way to make one token and all of them.
+    """Returns our functions that generate one token, and all tokens.
+
+    Args:
+        config: the config of the model.
+        params: the model's parameters.
+        tokens: the number of all tokens.
 
     Returns:
-        Number of tokens -> (image [B, H, W, 3], text [B, T]) -> new tokens [B, `tokens`], zeros
-        after that number.
+        For 1 and for `tokens`, a function (image [B, H, W, 3], text [B, T]) -> new tokens
+        [B, `tokens`], with zeros behind the first 1 or `tokens` of them.
     """
     generate = generator(config, tokens)
 
@@ -82,7 +88,12 @@ def ours(
 
 
 def generator(config: ml_collections.ConfigDict, tokens: int) -> decode.Generate:
-    """Returns the jitted generator of a recipe's model; only its `limit` ends a row."""
+    """Returns the compiled function that generates text, in which only `limit` ends a row.
+
+    Args:
+        config: the config of the model.
+        tokens: the largest number of tokens.
+    """
     return decode.make_generate(
         sizes.model(config),
         max_new_tokens=tokens,
@@ -93,7 +104,7 @@ def generator(config: ml_collections.ConfigDict, tokens: int) -> decode.Generate
 
 
 def inference_params(config: ml_collections.ConfigDict, dtype: str) -> dict[str, Any]:
-    """Returns random weights as they are served: in the dtype of the matrix products."""
+    """Returns random weights in the dtype of the matrix products, as for serving."""
     params = training.init_state(config)["params"]
     return jax.block_until_ready(
         jax.jit(lambda p: jax.tree.map(lambda x: x.astype(dtype), p), donate_argnums=0)(params)
@@ -113,7 +124,13 @@ def prompts(
 
 
 def per_token(whole: Sequence[float], prefill: Sequence[float], tokens: int) -> list[float]:
-    """Returns seconds a token after the first, of each round."""
+    """Returns the seconds of one token after the first, for each round.
+
+    Args:
+        whole: the seconds of all tokens, for each round.
+        prefill: the seconds of one token, for each round.
+        tokens: the number of all tokens.
+    """
     return [(w - p) / (tokens - 1) for w, p in zip(whole, prefill, strict=True)]
 
 

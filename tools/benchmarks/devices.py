@@ -1,4 +1,4 @@
-"""How fast the present device could be: by `big_rad.models.counts`, or by the command line."""
+"""The peak rates of this device, from the table of `big_rad.models.counts` or the command line."""
 
 import argparse
 
@@ -8,7 +8,7 @@ from big_rad.models import counts
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the argument that says how fast the device could be."""
+    """Adds the argument that states the peak rate of the device."""
     parser.add_argument("--peak_tflops", type=float, help="peak of the device, if not in the table")
 
 
@@ -16,11 +16,11 @@ def peak_flops(given: float | None, kind: str | None = None) -> float | None:
     """Returns the peak FLOP/s of a device.
 
     Args:
-        given: in 1e12, overrides the table.
-        kind: the device's name; by default that of the present one, as JAX gives it.
+        given: the peak in TFLOP/s, which overrides the table; None takes the table.
+        kind: the name of the device; None takes the name that JAX gives to this device.
 
     Returns:
-        FLOP/s, or None if it is not known, as on a CPU.
+        The peak in FLOP/s, or None if it is not known, as on a CPU.
     """
     if given:
         return given * 1e12
@@ -29,7 +29,11 @@ def peak_flops(given: float | None, kind: str | None = None) -> float | None:
 
 
 def bandwidth(given: float | None) -> float | None:
-    """Returns the bytes/s of the present device's memory; `given`, in 1e9, overrides the table."""
+    """Returns the memory bandwidth of this device in bytes/s, or None if it is not known.
+
+    Args:
+        given: the bandwidth in GB/s, which overrides the table; None takes the table.
+    """
     if given:
         return given * 1e9
     found = counts.find_device(jax.devices()[0].device_kind)

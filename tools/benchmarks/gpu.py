@@ -1,10 +1,11 @@
-"""One prepared run on a GPU: the figures worth most come first, within a budget of seconds.
+"""One prepared run on a GPU, within a budget of seconds, with the most important figures first.
 
-Parts (see `gpu_parts`) run one after another, each in a process of its own, so that memory and a
-failure are its own too. A part that no longer fits the budget is skipped: what it takes is guessed
-from its usual seconds, and from how much the parts before took of theirs. Figures are in
-`OUT/gpu.json` after every part; a second call with the same `--out` keeps the parts that ended well
-and goes on with the others. `--dry-run` runs every part at the smallest size, on a CPU too.
+The parts (see `gpu_parts`) run one after another, each in a process of its own, so that memory and
+failures of one part do not touch the others. A part that no longer fits the budget is skipped. Its
+time is predicted as its usual seconds, times the seconds of the parts so far over the usual seconds
+of these parts. `OUT/gpu.json` is written after every part. A second call with the same `--out`
+keeps the parts that ended well and goes on with the others. `--dry-run` runs every part at the
+smallest size, also on a CPU.
 """
 
 import argparse
@@ -26,8 +27,8 @@ import jax
 from big_rad import files, runtime
 from tools.benchmarks import gpu_decoding, gpu_parts, gpu_training
 
-# Seconds that a part took on one H200 with 16 cores, compilation included. What the parts of a run
-# take corrects them for another machine.
+# The seconds that each part took on one H200 with 16 cores, compilation included. Another machine
+# may be slower or faster: the times of the first parts of a run correct the later predictions.
 PARTS = {
     "recipe": 245,
     "train_hf": 28,
@@ -48,30 +49,30 @@ _QUICK_COMPILATION = (
     "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true "
     "--xla_cpu_parallel_codegen_split_count=1"
 )
-# The peer has the device for itself.
+# JAX must not use the GPU in this part, so that the peer has it for itself.
 _ENVIRONMENT = {"train_hf": {"JAX_PLATFORMS": "cpu"}}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's own arguments."""
+    """Adds the arguments of this command."""
     parser.add_argument("--seconds", type=float, default=500.0, help="budget of the whole run")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("bench"), help="a folder")
     parser.add_argument("--dry-run", action="store_true", help="tiny, to see that all parts run")
     parser.add_argument("--only", help=f"some of {','.join(PARTS)}")
     parser.add_argument("--peak_tflops", type=float, help="of the device, if not in the table")
     parser.add_argument("--bandwidth_gbs", type=float, help="of the device, if not in the table")
-    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)  # of a child process
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)  # For child processes.
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Runs the parts and returns what `OUT/gpu.json` holds.
+    """Runs the parts and returns the content of `OUT/gpu.json`.
 
     Returns:
-        `parts`: name -> `ended`, `seconds`, `packages` and the part's `rows` (see `gpu_parts`);
-        `device`, the name of the GPU; `dry_run`.
+        `parts` has the `ended`, `seconds`, `packages` and `rows` (see `gpu_parts`) of each part, by
+        its name. `device` is the name of the GPU. `dry_run` is True for a dry run.
     """
     settings = _settings(args)
-    if args.dry_run:  # No figure is looked at, so nothing need be fast.
+    if args.dry_run:  # The figures do not count, so the programs need not be fast.
         os.environ.setdefault("XLA_FLAGS", _QUICK_COMPILATION)
     if args.part:
         return _part(args.part, settings, args.out)
@@ -89,14 +90,14 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
     def report(name: str, part: dict[str, Any]) -> None:
         device = part.pop("device", None)
-        if name not in _ENVIRONMENT and device:  # The others see no GPU through JAX.
+        if name not in _ENVIRONMENT and device:  # In the others, JAX does not see the GPU.
             result["device"] = device
         result["parts"][name] = part
         files.write_whole(args.out / "gpu.json", json.dumps(result, indent=1))
         print(table(result), flush=True)
 
     left = [n for n in wanted if n not in kept]
-    if args.dry_run:  # Side by side, and but for the peer here, since no figure counts.
+    if args.dry_run:  # At once and, except for the peer, in this process: no figure counts.
 
         def start(name: str) -> dict[str, Any]:
             begin = time.monotonic()
@@ -105,7 +106,8 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
             return part | {"seconds": round(time.monotonic() - begin, 1)}
 
         with concurrent.futures.ThreadPoolExecutor(1 + runtime.cores()) as pool:
-            made = {name: pool.submit(start, name) for name in reversed(left)}  # The longest first.
+            # The last parts take the longest at this size, so they start first.
+            made = {name: pool.submit(start, name) for name in reversed(left)}
             for name in left:
                 report(name, made[name].result())
     else:
@@ -123,12 +125,19 @@ def within_budget(
 ) -> None:
     """Runs parts in their order while they fit a budget.
 
+    Example: the budget is 100 s, and the usual seconds are a: 20, b: 30, c: 20. If a took 40 s,
+    this machine is twice as slow as usual. So b is predicted to need 60 s, which fits the 60 s
+    left. If b takes 55 s, c is predicted to need 20 * 95 / 50 = 38 s. Only 5 s are left, so c is
+    skipped.
+
     Args:
-        usual: name of a part -> the seconds that it is expected to take.
+        usual: the seconds that each part usually takes, by its name.
         seconds: the budget.
-        start: (name, seconds left) runs a part and returns what it found, with `ended`.
-        report: gets (name, what was found) after each part, and of those that were skipped.
-        clock: seconds since some moment.
+        start: a function of a part's name and the seconds left that runs the part and returns its
+            result, a dict with `ended`.
+        report: a function that is called with the name and the result of each part, also of a
+            part that was skipped.
+        clock: a function that returns the seconds since some moment.
     """
     begin, took, expected = clock(), 0.0, 0.0
     for name, guess in usual.items():
@@ -143,13 +152,17 @@ def within_budget(
         before = clock()
         found = start(name, left)
         found["seconds"] = round(clock() - before, 1)
-        if found["ended"] == "ok":  # Others say nothing of how fast this machine is.
+        if found["ended"] == "ok":  # A failed part does not show how fast this machine is.
             took, expected = took + found["seconds"], expected + guess
         report(name, found)
 
 
 def table(result: Mapping[str, Any]) -> str:
-    """Returns the parts of a result as a table to print; what a part does not have stays empty."""
+    """Returns a result as a table to print, with empty cells for figures that a part lacks.
+
+    Args:
+        result: see `run`.
+    """
     head = ("part", "", "ms", "rate", "MFU", "HFU", "bandwidth", "GiB", "of target", "compile, s")
     lines, notes = [head], []
     for name, part in result["parts"].items():
@@ -182,7 +195,7 @@ def _cells(row: Mapping[str, Any]) -> list[str]:
 
 
 def _before(path: pathlib.Path, dry_run: bool) -> dict[str, Any]:
-    # What an earlier run with the same folder has found.
+    # Returns the result of an earlier run in the same folder, or a new result without parts.
     if not path.exists():
         return {"dry_run": dry_run, "parts": {}}
     found = json.loads(path.read_text(encoding="utf-8"))
@@ -196,10 +209,11 @@ def _before(path: pathlib.Path, dry_run: bool) -> dict[str, Any]:
 
 
 def _child(name: str, args: argparse.Namespace, left: float | None) -> dict[str, Any]:
-    # Runs a part in a process of its own, within the seconds left if there is a limit.
+    # Runs a part in a process of its own. It is stopped after `left` seconds, if that is not None.
     figures, printed = (args.out / f"{name}.{kind}" for kind in ("json", "txt"))
     figures.unlink(missing_ok=True)
-    bench = [sys.executable, "-m", "big_rad", "bench"]  # Whatever `tools` is in this folder.
+    # Not `-m tools.bench`: the working directory may have another package called `tools`.
+    bench = [sys.executable, "-m", "big_rad", "bench"]
     command = [*bench, "gpu", f"--part={name}", f"--out={args.out}"]
     if args.dry_run:
         command.append("--dry-run")
@@ -224,8 +238,8 @@ def _child(name: str, args: argparse.Namespace, left: float | None) -> dict[str,
 
 
 def _part(name: str, settings: gpu_parts.Settings, out: pathlib.Path) -> dict[str, Any]:
-    # Runs a part in this process and writes its rows as they come; `ended` comes with the last.
-    if not jax.config.jax_compilation_cache_dir:  # Programs that a later run needs again.
+    # Runs a part in this process and writes its rows as they come. The last write adds `ended`.
+    if not jax.config.jax_compilation_cache_dir:  # A later run may need the same programs.
         runtime.use_compilation_cache(str(out / "compiled"))
     found: dict[str, Any] = {"rows": [], "packages": _versions()}
 

@@ -1,6 +1,6 @@
 """The parts of `tools.bench gpu` that decode: a single request, and many through the queue.
 
-See `gpu_parts` for what a part is.
+The module `gpu_parts` defines parts and their rows of figures.
 """
 
 import concurrent.futures
@@ -20,14 +20,14 @@ from tools.benchmarks import decode as decode_bench
 from tools.benchmarks import devices, gpu_parts, hlo, sizes
 from tools.benchmarks.gpu_parts import Emit, Row, Settings
 
-# Command buffers (CUDA graphs) of everything that can be recorded, loops included.
+# Records everything that can be recorded, loops included, as command buffers (CUDA graphs).
 _GRAPHS = {
     "xla_gpu_enable_command_buffer": (
         "FUSION,CUBLAS,CUBLASLT,CUDNN,CUSTOM_CALL,DYNAMIC_SLICE_FUSION,CONDITIONAL,WHILE"
     ),
     "xla_gpu_graph_min_graph_size": 1,
 }
-# Ways to decode one request: rows of the batch, and options of the compiler.
+# Ways to decode one request: the number of rows in the batch, and options of the compiler.
 _ONE_ROW: dict[str, tuple[int, Mapping[str, Any]]] = {
     "one row": (1, {}),
     "one row, products stay products": (1, {"xla_gpu_enable_dot_strength_reduction": False}),
@@ -38,7 +38,7 @@ _ONE_ROW: dict[str, tuple[int, Mapping[str, Any]]] = {
 
 
 def decode_one(s: Settings, emit: Emit) -> None:
-    """Greedy decoding of a single request: as it is, and ways that may use the memory better."""
+    """Decodes a single request greedily, as it is and in ways that may use the bandwidth better."""
     config = sizes.recipe(s.size, "det", s.dtype)
     params = decode_bench.inference_params(config, s.dtype)
     image, text = decode_bench.prompts(config, 1)
@@ -60,7 +60,7 @@ def decode_one(s: Settings, emit: Emit) -> None:
     for i, (what, (rows, _)) in enumerate(_ONE_ROW.items()):
         try:
             program = made[what].result()
-        except jax.errors.JaxRuntimeError as e:  # An option that this version does not have.
+        except jax.errors.JaxRuntimeError as e:  # This version of XLA lacks the option.
             emit({"what": what, "note": str(e).partition("\n")[0]})
             continue
 
@@ -80,9 +80,9 @@ def decode_one(s: Settings, emit: Emit) -> None:
 
 
 def queue(s: Settings, emit: Emit) -> None:
-    """Many requests through the queue: questions that share an image, and a report an image.
+    """Answers many requests with the queue: several questions about each image, and one report.
 
-    All answers have the same length, since random weights never end one.
+    All answers have the same length, since no token ends an answer here.
     """
     questions = sizes.recipe(s.size, "det", s.dtype, {"model.mask_mode": "image_isolated"})
     reports = sizes.recipe(s.size, "det", s.dtype)
@@ -95,7 +95,7 @@ def queue(s: Settings, emit: Emit) -> None:
         name: _queue_run(s, config, params, new, requests)
         for name, (config, new, requests) in work.items()
     }
-    with concurrent.futures.ThreadPoolExecutor() as pool:  # The first run of each compiles.
+    with concurrent.futures.ThreadPoolExecutor() as pool:  # The first runs compile, side by side.
         start = time.perf_counter()
         list(pool.map(lambda run: run(), runs.values()))
         compiling = time.perf_counter() - start
@@ -139,7 +139,7 @@ def _queue_run(
 
 
 def _bandwidth(s: Settings, config: ml_collections.ConfigDict, step: float) -> Row:
-    # Of what one row has to read, whatever rows it is padded to.
+    # The share of the bandwidth that one row needs. Rows that only pad the batch do not count.
     bandwidth = devices.bandwidth(s.bandwidth_gbs)
     if not bandwidth:
         return {}

@@ -1,6 +1,6 @@
-"""The parts of `tools.bench gpu` that train: whole optimizer steps of the recipes, and the peer's.
+"""The parts of `tools.bench gpu` that train: whole optimizer steps of the recipes and of the peer.
 
-See `gpu_parts` for what a part is.
+The module `gpu_parts` defines parts and their rows of figures.
 """
 
 import concurrent.futures
@@ -20,24 +20,24 @@ from tools.benchmarks.gpu_parts import Emit, Row, Settings
 if TYPE_CHECKING:  # It needs torch.
     from tools.benchmarks import peer_hf
 
-_FEW_BUCKETS = (48, 64, 96)  # where a program for each bucket of the recipe would take too long
+_FEW_BUCKETS = (48, 64, 96)  # Used where all buckets of the recipe would compile for too long.
 
 
 def recipe(s: Settings, emit: Emit) -> None:
-    """The published recipe's whole optimizer step, as configs/radgrounder_det.py runs it."""
+    """Measures the optimizer step of the published recipe, configs/radgrounder_det.py."""
     config = sizes.published(s.size, "det", s.dtype, {"grad_accum": s.grad_accum})
     emit(_step(s, config, f"step of {s.batch} texts"))
 
 
 def masks(s: Settings, emit: Emit) -> None:
-    """The step of the segmentation recipe, with a mask decoder and its losses."""
+    """Measures the step of the segmentation recipe, with a mask decoder and its losses."""
     fields = {"grad_accum": s.grad_accum, "input.buckets": _FEW_BUCKETS}
     config = sizes.published(s.size, "seg", s.dtype, fields | s.mask_fields)
     emit(_step(s, config, f"step of {s.batch} texts with masks"))
 
 
 def texts(s: Settings, emit: Emit) -> None:
-    """The same step with several texts of an image in a row (mask mode "image_isolated")."""
+    """Measures the step with several texts of an image in a row (mask mode "image_isolated")."""
     fields = {
         "grad_accum": s.packed_accum,
         "input.buckets": _FEW_BUCKETS,
@@ -52,9 +52,10 @@ def texts(s: Settings, emit: Emit) -> None:
 
 
 def train_hf(s: Settings, emit: Emit) -> None:
-    """A step of transformers on PyTorch on the same texts, the original's way and at our shapes.
+    """Measures a step of transformers on PyTorch, in the original's way and at our shapes.
 
-    Of each shape one microbatch is timed, and the update once; a step is made up from these.
+    The texts are the same as ours. One microbatch of each shape is timed, and one update. The time
+    of a step is the time of its microbatches plus one update.
     """
     try:
         from tools.benchmarks import peer_hf
@@ -70,7 +71,7 @@ def train_hf(s: Settings, emit: Emit) -> None:
         dealt = _deal(s, () if original else config.input.buckets, examples)
         seconds = 0.0
         for text, starts in dealt.items():
-            while True:  # With fewer rows as long as the device has no room for more.
+            while True:  # Halve the rows until the device has enough memory.
                 batch = _batch(config, examples, starts, text, rows)
                 try:
                     once, updated = _peer_seconds(s, peer, batch, original)
@@ -80,7 +81,7 @@ def train_hf(s: Settings, emit: Emit) -> None:
                     rows //= 2
                     if not rows:
                         raise
-            update = update or updated  # The same whatever the shape.
+            update = update or updated  # The time of an update does not depend on the shape.
             seconds += len(starts) * (once * s.batch / rows + update)
         way = "the original's way" if original else f"our shapes, {peer.attention} attention"
         row = _training_row(s, config, examples, seconds, f"transformers, {way}", peer.device_name)
@@ -90,7 +91,7 @@ def train_hf(s: Settings, emit: Emit) -> None:
 
 
 def _step(s: Settings, config: ml_collections.ConfigDict, what: str, each: int = 1) -> Row:
-    # Times one step of every bucket, and weighs them by how often a step has it.
+    # Times one step of each bucket. The row adds these times up over all steps of the window.
     options = {"texts": each, "donate": True, "model.last_block": config.model.last_block}
     examples = workload.draw(s.batch * s.window)
     dealt = _deal(s, config.input.buckets, examples, each)
@@ -138,7 +139,7 @@ def _training_row(
     what: str,
     kind: str | None = None,
 ) -> Row:
-    # Of all examples, which took `seconds`; ms of a step.
+    # The row of a run over all examples, which took `seconds`. Its `ms` is the time of one step.
     useful = counts.useful_train_flops(counts.dims_of(config), examples.prefix, examples.suffix)
     row = {"what": what, "ms": seconds / s.window * 1e3, "useful": useful / seconds}
     row |= {"rate": len(examples.stored) / seconds, "unit": "texts/s"}
@@ -149,8 +150,9 @@ def _training_row(
 def _deal(
     s: Settings, buckets: Sequence[int], examples: workload.Examples, each: int = 1
 ) -> dict[int, list[int]]:
-    # Text positions of a bucket -> the first examples of the steps that are cut to it. Of more
-    # buckets than there may be, the rarest fall to the next longer one.
+    # Returns, for the text positions of each bucket, the number of the first example of every step
+    # that is cut to this bucket. If there are too many buckets, the rarest is dropped, and its
+    # steps go to the next longer one.
     while True:
         found: dict[int, list[int]] = {}
         for start in range(0, len(examples.stored), s.batch):
@@ -170,7 +172,7 @@ def _batch(
     rows: int,
     each: int = 1,
 ) -> workload.Batch:
-    # Rows of the middle one of the steps that are cut to a bucket.
+    # Returns rows of one step: the middle one of the steps that are cut to this bucket.
     start = starts[len(starts) // 2]
     part = examples.part(start, start + rows * each)
     buckets = () if text == workload.LONGEST else (text,)
@@ -180,7 +182,7 @@ def _batch(
 def _peer_seconds(
     s: Settings, peer: "peer_hf.Peer", batch: workload.Batch, original: bool
 ) -> tuple[float, float]:
-    # Of the gradients of a microbatch, and of an update.
+    # Returns the seconds of the gradients of a microbatch, and of an update.
     inputs, gradients, updates = peer.inputs(batch), [], []
     with peer.mode(original):
         for _ in range(s.rounds + 1):

@@ -1,8 +1,10 @@
-"""The predicted ceiling of the training step, and of decoding, on a device, without running it.
+"""Predicts the highest possible speed of training and decoding on a device, without running them.
 
-Time is at least max(FLOPs / peak, bytes / bandwidth). FLOPs and bytes are counted from dimensions
-(`counts`), since the compiler's own analysis counts the body of a loop once however often it runs;
-its figures, and those of its memory, are printed beside them for the shape that is met most.
+A step takes at least max(F / P, B / W) seconds, where F is its number of FLOPs, P the peak of the
+device in FLOP/s, B the number of bytes that it moves, and W the memory bandwidth in bytes/s (the
+roofline model). F and B are counted from the model's dimensions, see `big_rad.models.counts`. The
+analysis of the compiler counts the body of a loop only once, however often the loop runs. So its
+FLOPs, bytes and memory are only printed beside ours, for the most frequent shape.
 """
 
 import argparse
@@ -16,14 +18,14 @@ import ml_collections
 from big_rad.models import counts
 from tools.benchmarks import devices, memory, techniques, training, workload
 
-R0 = 28.4  # examples/s: the most that the original can do on one H100
+R0 = 28.4  # The most examples per second that the original can train on one H100.
 DECODE_ROWS = (1, 8, 32, 128)
-_SLOTS = 24 + 25 // 2  # of a row besides the image: its prompt, and half of a report's tokens
-TARGETS = {"ship": 0.40, "ahead of every peer": 0.51, "stretch": 0.56}  # useful MFU
+_SLOTS = 24 + 25 // 2  # The slots of a row beyond the image: a prompt, and half of a report.
+TARGETS = {"ship": 0.40, "ahead of every peer": 0.51, "stretch": 0.56}  # Shares of useful MFU.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's own arguments."""
+    """Adds the arguments of this command."""
     training.add_arguments(parser)
     devices.add_arguments(parser)
     parser.set_defaults(size="3b", dtype="bfloat16", batch=48, batches=8)
@@ -33,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Counts, prints, and returns the figures."""
+    """Counts the figures, prints them, and returns them."""
     options = techniques.best()
     config = training.recipe(args, options)
     examples = training.examples_of(args)
@@ -70,12 +72,12 @@ def ceiling(
     """Returns the roofline of one pass over batches.
 
     Args:
-        config: the recipe.
+        config: the config of the model and its training.
         options: see `techniques`.
-        examples: what the batches hold.
+        examples: the examples in the batches.
         batches: see `workload.batches`.
-        peak: FLOP/s.
-        bandwidth: bytes/s.
+        peak: the peak of the device in FLOP/s.
+        bandwidth: the memory bandwidth in bytes/s.
     """
     d, count = counts.dims_of(config), len(examples.stored)
     useful = counts.useful_train_flops(d, examples.prefix, examples.suffix) / count
@@ -116,11 +118,11 @@ def decode_ceiling(
     """Returns the roofline of one decode step: `seconds`, `per_second`, `bytes`, `flops`, `bound`.
 
     Args:
-        config: the recipe.
-        rows: that decode together, each with its image, a prompt of 24 tokens, and half of a
-            report of 25.
-        peak: FLOP/s.
-        bandwidth: bytes/s.
+        config: the config of the model.
+        rows: how many rows decode together. Each has an image, a prompt of 24 tokens, and half of
+            the 25 tokens of a report.
+        peak: the peak of the device in FLOP/s.
+        bandwidth: the memory bandwidth in bytes/s.
     """
     d, size = counts.dims_of(config), 2 if config.model.llm.dtype_mm == "bfloat16" else 4
     bytes_ = counts.decode_bytes(d, size)
@@ -150,7 +152,7 @@ def _show(result: Mapping[str, Any]) -> None:
 def _compiled(
     config: ml_collections.ConfigDict, options: Mapping[str, Any], batches: Sequence[workload.Batch]
 ) -> dict[str, Any]:
-    # What the compiler says of the shape that is met most.
+    # The compiler's own figures for the most frequent shape.
     lengths = collections.Counter(b["text"].shape[1] for b in batches)
     stored, _ = lengths.most_common(1)[0]
     batch = next(b for b in batches if b["text"].shape[1] == stored)

@@ -1,7 +1,7 @@
-"""Speed of input: DICOM files to batches of 224 px, and the whole pipeline from built records.
+"""Measures the speed of input: DICOM files to batches of 224 px, and the whole pipeline.
 
-The peer reads as the original does: pydicom for the file, torch for windows and resizing, each on
-one thread. Without files of one's own it measures phantom slices of 512 x 512. Knows no model.
+The peer reads as the original does: pydicom reads the file, and torch applies windows and resizes.
+Both sides use one thread. Without files of your own, phantom slices of 512 x 512 are read.
 """
 
 import argparse
@@ -29,20 +29,20 @@ from big_rad.pp import strings
 from configs import radgrounder_det
 from tools.benchmarks import rounds
 
-if TYPE_CHECKING:  # It is imported by the peer alone.
+if TYPE_CHECKING:  # Only the peer needs torch, and imports it itself.
     import torch
 
 _SIZE = 224
 _IMAGE = dict(size=_SIZE, normalize="medgemma")
 _EPS = 1e-5
-_WINDOWS = ((2250, -100), (350, 40), (80, 40))  # width, level
-_THICKNESS = 40  # of the phantom's slices, in mm
+_WINDOWS = ((2250, -100), (350, 40), (80, 40))  # Pairs (width, level).
+_THICKNESS = 40  # The thickness of the phantom's slices, in mm.
 _BATCH = 32
-_WARM_UP, _BATCHES = 4, 12  # of the pipeline, a round
+_WARM_UP, _BATCHES = 4, 12  # How many batches of a pipeline's round are untimed, and timed.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's own arguments."""
+    """Adds the arguments of this command."""
     parser.add_argument(
         "--source", type=pathlib.Path, help="folder of CT and MR slices, one frame a file, as .dcm "
         "or .dcm.zst (phantom slices if not given); the whole pipeline has phantoms only",
@@ -51,14 +51,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--patients", type=int, default=12, help="of the phantom; 12 have about 80 slices"
     )
-    # To shuffle a handful of records takes Grain longer than to read them.
+    # With only a handful of records, Grain would take longer to shuffle them than to read them.
     parser.add_argument(
         "--copies", type=int, default=20, help="of each phantom slice, for the whole pipeline"
     )
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Measures, prints a table, and returns it."""
+    """Measures both parts, prints a table, and returns it."""
     try:
         import torch
     except ImportError:
@@ -114,7 +114,7 @@ def ours() -> Callable[[Sequence[pathlib.Path]], np.ndarray]:
 
 
 def _packed(source: pathlib.Path, folder: pathlib.Path, count: int) -> list[pathlib.Path]:
-    """Copies slices, spread over the source, to `folder`, each packed with zstd once."""
+    """Copies up to `count` slices from all over the source to `folder`, compressed with zstd."""
     found = sorted(p for p in source.rglob("*") if p.name.endswith((".dcm", ".dcm.zst")))
     if not found:
         sys.exit(f"python -m tools.bench input: no .dcm or .dcm.zst below {source.name}")
@@ -149,7 +149,7 @@ def _read_and_resize(files: Sequence[pathlib.Path], count: int) -> dict[str, Any
 def _pipeline(
     source: pathlib.Path, data_dir: pathlib.Path, count: int, each: int
 ) -> dict[str, Any]:
-    """Measures the whole input of a run: records -> rows, buckets, batches of images and tokens."""
+    """Measures the whole input of a run: from records to batches of images and tokens."""
     lines = [json.loads(x) for x in (source / "data.jsonl").read_text().splitlines()]
     copies = [x | {"id": f"{x['id']}-{k}", "split": "train"} for k in range(each) for x in lines]
     (source / "data.jsonl").write_text("".join(json.dumps(x) + "\n" for x in copies))

@@ -1,5 +1,7 @@
-"""What each technique of training is worth: they are switched on one after another, see
-`techniques`. Every rung does the same useful work, and all are timed in turn in one run.
+"""Measures how much each technique makes training faster, by switching them on one after another.
+
+A rung of the ladder is a technique on top of those before it, see `techniques`. Every rung does the
+same useful work. All rungs are timed in turn in one run.
 """
 
 import argparse
@@ -10,20 +12,21 @@ from tools.benchmarks import devices, rounds, techniques, train, training
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's own arguments."""
+    """Adds the arguments of this command."""
     training.add_arguments(parser)
     devices.add_arguments(parser)
-    # The rungs with several texts an image need numbers that these divide.
+    # A rung with n texts per image needs a number of examples that n divides.
     parser.set_defaults(batch=12)
     parser.add_argument("--texts", default="2,6,16", help="of an image, of the last rungs")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Measures, prints a table, and returns it.
+    """Measures the rungs, prints a table, and returns it.
 
     Returns:
-        Name of a rung -> its `rounds.summary` against the first; `step` is the ratio to the rung
-        before, `exact` whether the loss is the same number.
+        The `rounds.summary` of each rung against the first one, by name. `step` is the ratio to the
+        rung before, and `exact` says whether the loss stays the same number. `first_losses` holds
+        the losses of the exact rungs.
     """
     texts = {int(n) for n in args.texts.split(",")}
     ladder = [(r, o) for r, o in techniques.ladder() if o["texts"] == 1 or o["texts"] in texts]

@@ -1,8 +1,9 @@
-"""Peak memory of the training step, with and without the techniques.
+"""Measures the peak memory of the training step, with and without the techniques.
 
-The compiler's own figure, of the step compiled ahead of time from shapes: state, batch and what the
-step needs meanwhile; beside it what `big_rad.training.memory` predicts without compiling, and the
-measured peak of running the step: the device's own count, or on a CPU how much the process grows.
+Three figures stand side by side: the compiler's figure for the step compiled ahead of time from
+shapes (state and batch, and what the step needs while it runs), the figure that
+`big_rad.training.memory` predicts without compiling, and the measured peak of running the step. The
+last one is the count of the device or, on a CPU, how much the process grows.
 """
 
 import argparse
@@ -24,12 +25,12 @@ _CLEAR = pathlib.Path("/proc/self/clear_refs")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's own arguments."""
+    """Adds the arguments of this command."""
     training.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Measures, prints a table, and returns it: name of a way -> GiB of its largest batch."""
+    """Measures both ways, prints a table, and returns it: GiB for the largest batch of each way."""
     print(
         f"{jax.devices()[0].device_kind}; size {args.size}, {args.task}, {args.dtype}, "
         f"{args.batch} rows; ahead of time, GiB"
@@ -61,7 +62,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _predicted(config: ml_collections.ConfigDict, batch: workload.Batch) -> float:
-    # What `big_rad.training.memory` says of a batch of this shape.
+    # The prediction of `big_rad.training.memory` for a batch of this shape.
     shapes = {k: jax.ShapeDtypeStruct(x.shape, x.dtype) for k, x in batch.items()}
     return memory.predict(config, config.model.llm.vocab_size, shapes).peak
 
@@ -69,7 +70,8 @@ def _predicted(config: ml_collections.ConfigDict, batch: workload.Batch) -> floa
 def _measured(
     config: ml_collections.ConfigDict, compiled: jax.stages.Compiled, batch: workload.Batch
 ) -> float | None:
-    # The device's own count if it has one; else how much the process grows, which Linux tells.
+    # The count of the device if it has one, else how much the process grows, which Linux counts.
+    # None if neither is known.
     device = jax.devices()[0]
     if device.memory_stats() is None and not _STATUS.exists():
         return None
@@ -78,7 +80,7 @@ def _measured(
     held = sum(x.nbytes for x in jax.tree.leaves((state, batch)) if hasattr(x, "nbytes"))
     if device.memory_stats() is None:
         before = _resident("VmRSS")
-        _CLEAR.write_text("5")  # The highest mark starts anew.
+        _CLEAR.write_text("5")  # Resets VmHWM, the peak of the resident memory.
     for _ in range(2):
         state, _ = compiled(state, batch, jax.random.key(1))
         jax.block_until_ready(state)
@@ -88,7 +90,7 @@ def _measured(
 
 
 def _resident(what: str) -> int:
-    # Bytes; of a process that has just given back what it does not need.
+    # Returns bytes of this process, after it has given back the memory that it does not need.
     gc.collect()
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL("libc.so.6").malloc_trim(0)
@@ -96,7 +98,15 @@ def _resident(what: str) -> int:
 
 
 def held(compiled: jax.stages.Compiled) -> dict[str, float]:
-    """Returns the memory of a compiled step in GiB: `state` (and batch), `meanwhile`, `peak`."""
+    """Returns the memory of a compiled step in GiB.
+
+    Args:
+        compiled: the step.
+
+    Returns:
+        `state` (the training state and the batch), `meanwhile` (what the step needs besides while
+        it runs), and their sum `peak`.
+    """
     found = compiled.memory_analysis()
     state = found.argument_size_in_bytes
     # Outputs that take the place of donated arguments need no room of their own.
@@ -108,7 +118,13 @@ def held(compiled: jax.stages.Compiled) -> dict[str, float]:
 def compile_step(
     config: ml_collections.ConfigDict, options: dict[str, Any], batch: workload.Batch
 ) -> jax.stages.Compiled:
-    """Returns the step for a batch, compiled from shapes for the present device."""
+    """Returns the training step, compiled from shapes for this device.
+
+    Args:
+        config: the config of the model and its training.
+        options: see `techniques`.
+        batch: a batch of the right shapes.
+    """
     step = training.make_step(config, options, batch["text"].shape[1] - 1)
     key = jax.eval_shape(lambda: jax.random.key(1))
     shapes = {k: jax.ShapeDtypeStruct(x.shape, x.dtype) for k, x in batch.items()}

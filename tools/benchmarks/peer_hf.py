@@ -1,10 +1,15 @@
-"""The peer: PaliGemma 2 of transformers on PyTorch, with our random weights.
+"""The peer of the benchmarks: PaliGemma 2 of transformers on PyTorch, with our random weights.
 
-Two ways to train. The original's: rows padded to 200, logits at all positions, gradient
-checkpointing, eager attention. And equal shapes: our batches, the head only where there is loss, no
-checkpointing, and the fastest attention that computes the same function: transformers' `sdpa` has
-no soft cap, so with one it is eager here too. Both: transformers' Adafactor without relative steps,
-gradients clipped at 1, SigLIP frozen. Weights and products are of one dtype, as the original's.
+There are two ways to train it:
+
+- The original's way: rows padded to 200 tokens, logits at all positions, gradient checkpointing,
+  and eager attention.
+- At equal shapes: our batches, logits only where there is loss, no checkpointing, and the fastest
+  attention that computes the same function. The `sdpa` attention of transformers has no soft cap,
+  so a model with a soft cap uses eager attention here too.
+
+Both ways use transformers' Adafactor without relative steps, clip gradients at 1, and freeze
+SigLIP. Weights and matrix products have one dtype, as in the original.
 """
 
 import contextlib
@@ -23,7 +28,7 @@ from big_rad.weights import hf_config, hf_layout, infer
 from tools.benchmarks import sizes, workload
 
 OutOfMemoryError = torch.cuda.OutOfMemoryError
-_LR_START = 0.01  # Our learning rate begins at this share of itself.
+_LR_START = 0.01  # Our learning rate begins at this share of its peak.
 
 
 def device() -> str:
@@ -32,29 +37,29 @@ def device() -> str:
 
 
 class Peer:
-    """The model on its device, and an optimizer.
+    """The model on its device, with an optimizer.
 
     Attributes:
         device: "cuda" or "cpu".
-        device_name: of the GPU, as its driver gives it; "cpu" without one.
-        attention: what is used at equal shapes.
+        device_name: the name that the driver gives to the GPU; "cpu" without a GPU.
+        attention: the name of the attention that is used at equal shapes.
     """
 
     def __init__(self, config: ml_collections.ConfigDict, params: Mapping[str, Any] | None):
         """Builds the model.
 
         Args:
-            config: our recipe.
-            params: our nested parameters; None keeps transformers' own random ones.
+            config: the config of our model.
+            params: our nested parameters; None keeps the random ones of transformers.
         """
         self._image_token = sizes.image_token(config)
-        torch.set_num_threads(runtime.cores())  # As many as JAX takes.
+        torch.set_num_threads(runtime.cores())  # The same number as JAX uses.
         self.device = device()
         self.device_name = torch.cuda.get_device_name() if self.device == "cuda" else "cpu"
         self._dtype = getattr(torch, config.model.llm.dtype_mm)
         cfg = infer.explicit(config.model.to_dict(), config.model.llm.vocab_size)
         self.attention = "eager" if cfg["llm"]["attn_logits_softcap"] else "sdpa"
-        with torch.device(self.device):  # Where its own initial weights are drawn.
+        with torch.device(self.device):  # Its own initial weights are drawn on the device.
             self.model = _model(config, cfg, params).to(self._dtype)
         self.model.model.vision_tower.requires_grad_(False)
         self._trained = [p for p in self.model.parameters() if p.requires_grad]
@@ -71,20 +76,21 @@ class Peer:
         """Returns a way to train on batches.
 
         Args:
-            batches: as ours; for the original's way they are padded to 200.
-            original: see above.
+            batches: batches as for our own ways. For the original's way they are padded to 200.
+            original: True for the original's way, False for equal shapes.
         """
         return Way(self, [self.inputs(b) for b in batches], original)
 
     def inputs(self, batch: Mapping[str, np.ndarray]) -> dict[str, torch.Tensor]:
-        """Returns a training batch in their form, on the device.
+        """Returns a training batch in the form that transformers takes, on the device.
 
         Args:
             batch: `image` [B, H, W, 3]; `text`, `mask_ar`, `mask_loss` [B, T + 1].
         """
         text, target = batch["text"][:, :-1], batch["text"][:, 1:]
         learned = (batch["mask_loss"][:, 1:] * target) != 0
-        # Labels stand at the token itself and are shifted by the model; the first is never learned.
+        # A label stands at the place of its own token, and the model shifts all labels by one. The
+        # first token is never learned.
         labels = np.where(batch["mask_loss"][:, :-1] != 0, text, -100).astype(int)
         found = self.prompt(batch["image"], text, batch["mask_ar"][:, :-1])
         n = found["input_ids"].shape[1] - text.shape[1]
@@ -98,7 +104,13 @@ class Peer:
     def prompt(
         self, image: np.ndarray, text: np.ndarray, mask_ar: np.ndarray
     ) -> dict[str, torch.Tensor]:
-        """Returns the model's inputs for images [B, H, W, 3] and tokens [B, T]."""
+        """Returns the model's inputs, on the device.
+
+        Args:
+            image: f32 [B, H, W, 3].
+            text: i32 [B, T].
+            mask_ar: i32 [B, T].
+        """
         patch = self.model.config.vision_config.patch_size
         head = (text.shape[0], (image.shape[1] // patch) ** 2)
         fill = [(text, self._image_token), (text != 0, True), (mask_ar, 0)]
@@ -137,7 +149,7 @@ class Peer:
 
     @contextlib.contextmanager
     def mode(self, original: bool) -> Iterator[None]:
-        """Sets checkpointing and attention for a way, within a `with`."""
+        """Sets checkpointing and attention for a way; use it in a `with` statement."""
         self.model.train()
         self.model.set_attn_implementation("eager" if original else self.attention)
         with warnings.catch_warnings():
@@ -149,11 +161,14 @@ class Peer:
         yield
 
     def decoder(self, tokens: int, cache: str) -> Callable[..., np.ndarray]:
-        """Returns a way to decode: (image [B, H, W, 3], text [B, T]) -> new tokens [B, `tokens`].
+        """Returns a function that decodes greedily.
 
         Args:
-            tokens: of each row; none of them ends it.
-            cache: "dynamic" or "static", which transformers compiles where it can.
+            tokens: the number of new tokens of each row. No token ends a row earlier.
+            cache: "dynamic", or "static", with which transformers compiles the model if it can.
+
+        Returns:
+            A function (image [B, H, W, 3], text [B, T]) -> new tokens [B, `tokens`].
         """
         self.model.eval()
         self.model.set_attn_implementation(self.attention)
@@ -176,7 +191,7 @@ class Peer:
         return run
 
     def free(self) -> None:
-        """Drops gradients and gives cached memory back to the device."""
+        """Drops the gradients and gives cached memory back to the device."""
         self._optimizer.zero_grad()
         if self.device == "cuda":
             torch.cuda.empty_cache()
@@ -186,7 +201,7 @@ class Peer:
         return torch.cuda.max_memory_allocated() / 2**30 if self.device == "cuda" else None
 
     def wait(self) -> None:
-        """Waits until the device is done."""
+        """Waits until the device has finished all its work."""
         if self.device == "cuda":
             torch.cuda.synchronize()
 
@@ -204,13 +219,13 @@ class Peer:
 
 
 class Way:
-    """One of the peer's ways over fixed batches; calling it runs them all once."""
+    """One way to train the peer, with fixed batches. A call runs all batches once."""
 
     def __init__(self, peer: Peer, batches: list[dict[str, torch.Tensor]], original: bool):
         self._peer, self._batches, self._original = peer, batches, original
 
     def __call__(self) -> float:
-        """Runs all batches, waits, and returns the last loss."""
+        """Runs all batches, waits for the device, and returns the last loss."""
         loss = None
         with self._peer.mode(self._original):
             for batch in self._batches:
@@ -219,7 +234,7 @@ class Way:
         return loss.item()
 
     def first_loss(self) -> float:
-        """Returns the loss of the first batch; the weights stay as they are."""
+        """Returns the loss of the first batch without training on it."""
         with self._peer.mode(self._original):
             return self._peer.first_loss(self._batches[0], self._original)
 
@@ -227,7 +242,8 @@ class Way:
 def _model(
     config: ml_collections.ConfigDict, cfg: Mapping[str, Any], params: Mapping[str, Any] | None
 ) -> torch.nn.Module:
-    # Their model in float32, with our weights if there are any; `cfg` has our dimensions spelt out.
+    # The model of transformers in float32, with our weights unless `params` is None. `cfg` has all
+    # dimensions of our model.
     size = config.image.size
     axes = hf_layout.sizes(cfg, (size // cfg["img"]["patch_size"]) ** 2)
     made = hf_config.from_model_cfg(cfg, size, "float32", sizes.image_token(config))
@@ -247,6 +263,6 @@ def _model(
         )
     }
     missing, _ = model.load_state_dict(state, strict=False)
-    if missing != ["lm_head.weight"]:  # That one is the table.
+    if missing != ["lm_head.weight"]:  # The head is tied to the embedding table.
         raise ValueError(f"transformers' model has other tensors too: {', '.join(missing)}")
     return model

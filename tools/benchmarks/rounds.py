@@ -1,6 +1,8 @@
-"""Timing of several ways to do the same work, in turn, and the table of it.
+"""Times several ways to do the same work, one after another, and prints a table of the times.
 
-A machine's speed drifts, so ways are compared within a round and only ratios of a round count.
+The speed of a machine drifts. So every round runs all ways once, and ways are compared by the ratio
+of their times within a round: ratio = seconds of the peer / seconds of the way. Above 1, the way is
+faster than the peer.
 """
 
 import json
@@ -16,12 +18,12 @@ def measure(
     """Runs the ways in turn, after one run of each that does not count.
 
     Args:
-        ways: name -> function that does the work and waits for it.
-        rounds: how often each is timed.
-        repeat: runs of a way a round.
+        ways: functions that do the work and wait for its end, by the name of the way.
+        rounds: how often each way is timed.
+        repeat: how often a way is run in one round.
 
     Returns:
-        Name -> seconds a run, of each round.
+        The seconds of one run in each round, by the name of the way.
     """
     for run in ways.values():
         run()
@@ -36,12 +38,17 @@ def measure(
 
 
 def summary(seconds: Sequence[float], peer: Sequence[float], items: float) -> dict[str, Any]:
-    """Returns ms (median), per_second (items), ratio to the peer (median) and its spread.
+    """Summarises the times of a way.
 
     Args:
-        seconds: of each round.
-        peer: seconds of the way compared with, of the same rounds.
-        items: done in a run.
+        seconds: the seconds of the way in each round.
+        peer: the seconds of the peer in the same rounds.
+        items: how many items one run handles.
+
+    Returns:
+        `ms`, the median milliseconds of a run; `per_second`, the items per second at this median;
+        `ratio`, the median over the rounds of the peer's seconds over the way's; and `spread`, the
+        smallest and the largest of these ratios.
     """
     ratios = [p / t for p, t in zip(peer, seconds, strict=True)]
     median = statistics.median(seconds)
@@ -62,10 +69,10 @@ def show(
     """Prints a table of `summary`s.
 
     Args:
-        result: name -> summary.
-        of: what a run is.
-        items: what is counted.
-        columns: further columns of a row, or their heading if it is given None.
+        result: the summaries, by name.
+        of: a word for one run, such as "batch".
+        items: a word for the items, such as "images".
+        columns: a function of a summary that returns further columns, and their heading for None.
     """
     width = max(map(len, result))
     print(
@@ -83,7 +90,12 @@ def show(
 
 
 def write(result: Mapping[str, Any], path: str | None) -> None:
-    """Writes figures as JSON, if there is a path."""
+    """Writes figures as JSON.
+
+    Args:
+        result: the figures.
+        path: the file; None or "" writes nothing.
+    """
     if path:
         with open(path, "w", encoding="utf-8") as file:
             json.dump(result, file, indent=1)

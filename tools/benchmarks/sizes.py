@@ -1,7 +1,8 @@
-"""Sizes of the models that are timed, and the one place where their config is built.
+"""The sizes of the models that are timed, and the configs that have them.
 
-A size is the recipe `radgrounder_det` or `radgrounder_seg` with other dimensions and random
-weights. Needs only jax, flax, optax and ml_collections, and no file. Knows no data and no peer.
+The config of a size is that of the recipe `radgrounder_det` or `radgrounder_seg` with other
+dimensions and random weights. This module must import only packages that `tools.bench` names and
+must read no file, so that the benchmarks run on any GPU machine.
 """
 
 from collections.abc import Mapping
@@ -16,7 +17,8 @@ from configs import radgrounder_det
 
 TASKS = ("det", "seg")
 DTYPES = ("float32", "bfloat16")
-# Dimensions; "3b" is PaliGemma 2, its table with the rows of added tokens, a multiple of 128.
+# The dimensions of each size. "3b" is PaliGemma 2. Its embedding table includes the rows of the
+# added tokens, and its height is a multiple of 128.
 SIZES: dict[str, dict[str, Any]] = {
     "tiny": dict(
         pixels=56,
@@ -27,7 +29,7 @@ SIZES: dict[str, dict[str, Any]] = {
         ),
         mask_decoder=dict(dim=32, num_heads=2, mlp_dim=64),
     ),
-    "mid": dict(  # 58 M parameters, 256 image tokens
+    "mid": dict(  # 58 million parameters and 256 image tokens.
         pixels=224,
         img=dict(width=256, depth=8, mlp_dim=1024, num_heads=4, patch_size=14),
         llm=dict(
@@ -63,13 +65,13 @@ def recipe(
     dtype: str = "bfloat16",
     overrides: Mapping[str, Any] | None = None,
 ) -> ml_collections.ConfigDict:
-    """Returns the recipe of a task with the dimensions of a size.
+    """Returns the model config of a task with the dimensions of a size.
 
     Args:
         size: a name in `SIZES`.
-        task: "det" or "seg", which has a mask decoder.
-        dtype: of the matrix products and of frozen weights; trained ones are float32.
-        overrides: field -> value, such as `{"model.llm.remat_policy": "full"}`.
+        task: "det", or "seg" with a mask decoder.
+        dtype: the dtype of matrix products and frozen weights. Trained weights are float32.
+        overrides: new values by field, such as `{"model.llm.remat_policy": "full"}`.
     """
     c = radgrounder_det.model_config("3b", SIZES[size]["pixels"])
     if task == "seg":
@@ -83,15 +85,15 @@ def published(
     dtype: str = "bfloat16",
     overrides: Mapping[str, Any] | None = None,
 ) -> ml_collections.ConfigDict:
-    """Returns the whole recipe of a task as it is trained, with the dimensions of a size.
+    """Returns the whole config of a task as it is trained, with the dimensions of a size.
 
-    Unlike `recipe` it keeps the recipe's own batch, microbatches, length buckets and loss.
+    Unlike `recipe`, it keeps the recipe's own batch, microbatches, length buckets and loss.
 
     Args:
         size: a name in `SIZES`.
-        task: "det" or "seg".
-        dtype: of the matrix products and of frozen weights.
-        overrides: field -> value.
+        task: "det", or "seg" with a mask decoder.
+        dtype: the dtype of matrix products and frozen weights.
+        overrides: new values by field.
     """
     ground = {"det": "boxes", "seg": "masks"}[task]
     c = radgrounder_det.get_config(f"size={SIZES[size]['pixels']},ground={ground}")
@@ -111,10 +113,10 @@ def _sized(
 
 
 def model(config: ml_collections.ConfigDict) -> nn.Module:
-    """Builds the model of a recipe."""
+    """Builds the model of a config."""
     return models.make(config.model_name, config.model, config.model.llm.vocab_size)
 
 
 def image_token(config: ml_collections.ConfigDict) -> int:
-    """Returns the id that stands for image tokens in peers; no text has it."""
+    """Returns the id that stands for image tokens in the peer. No text contains it."""
     return config.model.llm.vocab_size - 1

@@ -1,7 +1,11 @@
-"""The techniques that make training fast, as data: rungs of a ladder, each on top of the last.
+"""The techniques that make training fast, as rungs of a ladder, each on top of the one before.
 
-An option is a field of the recipe (`model.llm.remat_policy`), an argument of the loss
-(`loss.tile`), or one of `buckets`, `donate` and `texts`, which `training` reads.
+A rung sets options. An option is a field of the config (`model.llm.remat_policy`), an argument of
+the loss (`loss.tile`), or one of these, which `training` reads:
+
+- `buckets`: the lengths to which the texts of a batch are padded; () pads to 200 tokens.
+- `donate`: whether the step may overwrite the training state.
+- `texts`: the number of texts in a row.
 """
 
 import dataclasses
@@ -16,9 +20,10 @@ class Rung:
     """A technique.
 
     Attributes:
-        name: what is switched on.
-        options: what it sets; the last word on an option counts.
-        exact: the loss stays the same number; False where image tokens no longer see the prompt.
+        name: the name of the technique.
+        options: the options that it sets. They replace those of earlier rungs.
+        exact: whether the loss stays the same number. It changes where image tokens no longer
+            attend to the prompt.
     """
 
     name: str
@@ -26,7 +31,7 @@ class Rung:
     exact: bool = True
 
 
-# The original's way first.
+# The first rung is the original's way.
 RUNGS = (
     Rung(
         "plain",
@@ -61,7 +66,7 @@ RUNGS = (
 
 
 def merged(rungs: Sequence[Rung]) -> dict[str, Any]:
-    """Returns the options of rungs that stand on each other."""
+    """Returns the options of rungs on top of each other; a later rung replaces options."""
     options: dict[str, Any] = {}
     for rung in rungs:
         options |= rung.options
@@ -79,5 +84,5 @@ def best() -> dict[str, Any]:
 
 
 def ladder() -> list[tuple[Rung, dict[str, Any]]]:
-    """Returns every rung with all options up to it."""
+    """Returns every rung with the merged options of all rungs up to it."""
     return [(rung, merged(RUNGS[: i + 1])) for i, rung in enumerate(RUNGS)]

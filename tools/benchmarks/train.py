@@ -1,8 +1,8 @@
-"""Speed of training, as ratios against a peer in the same run.
+"""Measures the speed of training, as ratios against a peer in the same run.
 
-Peers: "plain", our own code with every technique off; "hf", transformers on PyTorch, in the
-original's way and at equal shapes. All ways start from the same weights, and the loss of the first
-batch is compared before anything is timed.
+The peer "plain" is our own code with every technique off. The peer "hf" is transformers on PyTorch,
+in the original's way and at equal shapes (see `peer_hf`). All ways start from the same weights, and
+their losses of the first batch are compared before anything is timed.
 """
 
 import argparse
@@ -22,22 +22,23 @@ if TYPE_CHECKING:  # It needs torch.
 
 OURS, PLAIN = "big_rad", "plain"
 HF, HF_EQUAL = "hf, original's way", "hf, equal shapes"
-_TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}  # of the loss of the first batch
+_TOLERANCE = {"float32": 1e-4, "bfloat16": 3e-2}  # Relative, for the loss of the first batch.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the command's own arguments."""
+    """Adds the arguments of this command."""
     training.add_arguments(parser)
     devices.add_arguments(parser)
     parser.add_argument("--peer", choices=("plain", "hf"), default="plain")
 
 
 def run(args: argparse.Namespace) -> dict[str, Any]:
-    """Measures, prints a table, and returns it.
+    """Measures all ways, prints a table, and returns it.
 
     Returns:
-        Name of a way -> its `rounds.summary`, with `ratio` and `ratio_equal_shapes` beside them:
-        ours over the peer's original way, and over it at equal shapes.
+        The `rounds.summary` of each way, by name. Beside them, `ratio` is our speed over that of
+        the peer in the original's way (or "plain"), and `ratio_equal_shapes` our speed over that of
+        the peer at equal shapes.
     """
     examples = training.examples_of(args)
     best = techniques.best()
@@ -75,8 +76,12 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 def check_losses(ways: Mapping[str, Any], dtype: str) -> dict[str, float]:
     """Returns the loss of each way's first batch, from the same weights.
 
+    Args:
+        ways: the ways by name; each has `first_loss`.
+        dtype: the dtype of matrix products, which decides on the tolerance.
+
     Raises:
-        SystemExit: they differ, so the ways do not do the same work.
+        SystemExit: the losses differ, so the ways do not do the same work.
     """
     found = {name: way.first_loss() for name, way in ways.items()}
     first = next(iter(found.values()))
@@ -95,10 +100,10 @@ def table(
     """Prints the table of timed ways, with utilisation, and returns it.
 
     Args:
-        args: of the command line.
-        ways: name -> way; those with `hardware_flops` get HFU.
-        seconds: name -> seconds of each round.
-        base: the way compared with.
+        args: the arguments of the command line.
+        ways: the ways by name. Only ways with `hardware_flops` get an HFU.
+        seconds: the seconds of each round, by the name of the way.
+        base: the name of the way that the others are compared with.
     """
     examples = training.examples_of(args)
     result = {
@@ -123,7 +128,7 @@ def table(
 
 
 def _utilisation(row: Mapping[str, Any] | None, peak: float | None) -> str:
-    # The columns after the others; of None the heading.
+    # The last columns of a row, or their heading if `row` is None.
     if row is None:
         return "    MFU    HFU" if peak else "  useful GF/s  hardware GF/s"
     useful, hardware = row["useful"], row["hardware"]

@@ -1,7 +1,8 @@
-"""Our side of the training benchmarks: a way to train is a recipe, options, and fixed examples.
+"""Our side of the training benchmarks: ways to train, each with its config and fixed examples.
 
-All ways of a run share one training state, handed from one to the next, so that a large model is
-held once. Needs only the packages that `tools.bench` names, so that it runs on any GPU machine.
+All ways of a run share one training state, which each way passes on to the next, so that a large
+model is in memory only once. This module must import only packages that `tools.bench` names, so
+that the benchmarks run on any GPU machine.
 """
 
 import argparse
@@ -22,13 +23,13 @@ from big_rad.training import head_loss, losses, optim
 from big_rad.training import step as train_step
 from tools.benchmarks import sizes, workload
 
-_OWN = ("buckets", "donate", "texts")  # options that are no field of the recipe
-_TOTAL_STEPS = 1000  # of the learning rate's schedule
-_shapes: dict[str, Any] = {}  # of recipes, by their text
+_OWN = ("buckets", "donate", "texts")  # The options that are not fields of the config.
+_TOTAL_STEPS = 1000  # The length of the schedule of the learning rate.
+_shapes: dict[str, Any] = {}  # The shapes of parameters, by the text of the config.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds the arguments that say what is trained."""
+    """Adds the arguments that say which model is trained, and on how many examples."""
     parser.add_argument("--size", choices=sizes.SIZES, default="mid")
     parser.add_argument("--task", choices=sizes.TASKS, default="det", help="seg has masks")
     parser.add_argument("--dtype", choices=sizes.DTYPES, default="float32")
@@ -45,11 +46,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclasses.dataclass
 class Shared:
-    """What all ways of a run have in common.
+    """The data that all ways of a run share.
 
     Attributes:
-        examples: lengths of the texts.
-        state: the trainer's; the way that runs replaces it.
+        examples: the lengths of the texts.
+        state: the training state. Each run of a way replaces it.
     """
 
     examples: workload.Examples
@@ -57,20 +58,21 @@ class Shared:
 
 
 class Way:
-    """A way to train on the examples; calling it runs them all once and returns the last loss.
+    """A way to train on the examples. A call runs all of them once and returns the last loss.
 
     Attributes:
-        config: its recipe.
-        hardware_flops: what a run of it makes the device do.
+        config: the config of the way.
+        hardware_flops: the FLOPs that the device does in one call, see
+            `counts.hardware_train_flops`.
     """
 
     def __init__(self, args: argparse.Namespace, options: Mapping[str, Any], shared: Shared):
-        """Prepares steps, and batches on the device.
+        """Compiles the steps and puts the batches onto the device.
 
         Args:
             args: see `add_arguments`.
             options: see `techniques`.
-            shared: of the run.
+            shared: the data that all ways share.
         """
         self.config = recipe(args, options)
         self._shared, self._donates = shared, options["donate"]
@@ -88,7 +90,7 @@ class Way:
         self._steps = [steps[b["text"].shape[1] - 1] for b in host]
 
     def __call__(self) -> float:
-        """Runs all batches and waits."""
+        """Runs all batches, waits for the device, and returns the last loss."""
         metrics = {}
         for step, batch in zip(self._steps, self._batches):
             self._shared.state, metrics = step(self._shared.state, batch, jax.random.key(1))
@@ -96,7 +98,7 @@ class Way:
         return float(metrics["training_loss"])
 
     def first_loss(self) -> float:
-        """Returns the loss of the first batch; the state stays as it is."""
+        """Returns the loss of the first batch without changing the training state."""
         state = self._shared.state
         if self._donates:
             state = jax.tree.map(jnp.copy, state)
@@ -106,12 +108,15 @@ class Way:
 def make_ways(
     args: argparse.Namespace, options: Mapping[str, Mapping[str, Any]], shared: Shared
 ) -> dict[str, Way]:
-    """Makes ways side by side: on a GPU a step of a large model compiles for minutes, on one core.
+    """Makes several ways at once.
+
+    For a GPU, a step of a large model compiles for minutes on one core, so the ways compile side by
+    side.
 
     Args:
         args: see `add_arguments`.
-        options: of each way, by its name.
-        shared: of the run.
+        options: the options of each way, by its name.
+        shared: the data that all ways share.
     """
     with concurrent.futures.ThreadPoolExecutor(runtime.cores()) as pool:
         made = pool.map(lambda own: Way(args, own, shared), options.values())
@@ -129,7 +134,14 @@ def make_batches(
     config: ml_collections.ConfigDict,
     examples: workload.Examples,
 ) -> list[workload.Batch]:
-    """Deals examples into the batches of a way; rows with n texts are n times fewer."""
+    """Deals examples into the batches of a way.
+
+    Args:
+        args: see `add_arguments`; `args.batch` texts are one batch.
+        options: see `techniques`. With `texts` n, a batch has n times fewer rows.
+        config: the config of the way.
+        examples: the examples.
+    """
     return workload.batches(
         examples,
         config,
@@ -140,7 +152,12 @@ def make_batches(
 
 
 def recipe(args: argparse.Namespace, options: Mapping[str, Any]) -> ml_collections.ConfigDict:
-    """Returns the recipe of the command line under options."""
+    """Returns the config for the arguments of the command line and the options of a way.
+
+    Args:
+        args: see `add_arguments`.
+        options: see `techniques`.
+    """
     fields = {k: v for k, v in options.items() if k not in _OWN and not k.startswith("loss.")}
     if args.remat and fields["model.llm.remat_policy"] != "full":
         fields["model.llm.remat_policy"] = args.remat
@@ -159,9 +176,9 @@ def make_step(
     """Returns the jitted training step (state, batch, rng) -> (state, metrics) for one shape.
 
     Args:
-        config: the recipe.
+        config: the config of the way.
         options: see `techniques`.
-        text: text positions of a row.
+        text: the number of text positions of a row.
     """
     config = config.copy_and_resolve_references()
     if options["texts"] > 1:
@@ -175,12 +192,12 @@ def make_step(
 def hardware_flops(
     config: ml_collections.ConfigDict, options: Mapping[str, Any], batch: Mapping[str, np.ndarray]
 ) -> float:
-    """Returns what a batch makes the device do, see `counts.hardware_train_flops`.
+    """Returns the FLOPs that the device does for a batch, see `counts.hardware_train_flops`.
 
     Args:
-        config: the recipe.
+        config: the config of the way.
         options: see `techniques`.
-        batch: of a way with these options.
+        batch: a batch of a way with these options.
     """
     rows, text, texts = batch["text"].shape[0], batch["text"].shape[1] - 1, options["texts"]
     return counts.hardware_train_flops(
@@ -195,7 +212,14 @@ def hardware_flops(
 
 
 def head_positions(config: ml_collections.ConfigDict, batch: Mapping[str, np.ndarray]) -> int:
-    """Returns the positions of a batch at which logits are computed, filled tiles included."""
+    """Returns the number of positions of a batch at which logits are computed.
+
+    The head computes logits in tiles of positions. The unused places of the last tiles count too.
+
+    Args:
+        config: the config of the way, whose loss says how large a tile is.
+        batch: a batch of the way.
+    """
     rows = batch["text"].shape[0] * (batch["text"].shape[1] - 1)
     tile = registry.parse_call(config.loss)[2].get("tile", 1024)
     if tile is None:
@@ -207,7 +231,7 @@ def head_positions(config: ml_collections.ConfigDict, batch: Mapping[str, np.nda
 
 
 def shapes(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """Returns the nested parameters of a recipe as shapes, in the dtypes they are kept in."""
+    """Returns the nested parameters of a config as shapes, with the dtypes that training keeps."""
     key = config.to_json_best_effort()
     if key not in _shapes:  # Tracing the model's initialisation takes about a second.
         abstract = trees.flatten(models.init_shapes(sizes.model(config), config))
@@ -222,7 +246,7 @@ def init_state(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def state_shapes(config: ml_collections.ConfigDict) -> dict[str, Any]:
-    """Returns the training state as shapes; nothing is allocated."""
+    """Returns the training state as shapes, without allocating it."""
     return jax.eval_shape(lambda: _state(config))
 
 
@@ -241,8 +265,9 @@ def _state(config: ml_collections.ConfigDict) -> dict[str, Any]:
 
 
 def _weights(name: str, shape: jax.ShapeDtypeStruct, seed: int) -> jax.Array:
-    # Uniform numbers from a hash of their places (the finalizer of MurmurHash3), since the model's
-    # own initialisation compiles as slowly as its step. Scaled to keep the size of activations.
+    # Returns uniform random numbers, made from a hash of their indices (the finalizer of
+    # MurmurHash3). The model's own initialisation would compile as slowly as its step. The numbers
+    # are scaled so that activations keep their size from layer to layer.
     x = jax.lax.iota(jnp.uint32, math.prod(shape.shape)) + jnp.uint32(seed * 0x9E3779B9 % 2**32)
     x = (x ^ (x >> 16)) * jnp.uint32(0x85EBCA6B)
     x = (x ^ (x >> 13)) * jnp.uint32(0xC2B2AE35)

@@ -1,11 +1,13 @@
-"""Synthetic examples with the lengths of the real ones, and batches of them for every way.
+"""Synthetic examples with the text lengths of the real data, and their batches for every way.
 
-Lengths: a text is a prefix, which all of it sees, and a causal suffix, which is learned. The prefix
-is log-normal with mean 30 tokens and sigma 0.55, the suffix log-normal with mean 23 and sigma 0.8;
-both are drawn at evenly spaced quantiles, so that a few examples already have the distribution, and
-cut so that a text fits 200. The model reads all but the last token: 52 on average, most of them 25
-to 90, a few up to 200. The loss is at the 23 of the suffix. Token ids and pixels are random, fixed
-by a seed. An example is the same whatever batch it is in, so all ways do the same useful work.
+A text is a prefix, to which all its tokens attend, and a causal suffix, which is learned. Their
+lengths have log-normal distributions: the prefix with mean 30 tokens and sigma 0.55, the suffix
+with mean 23 and sigma 0.8. Lengths are drawn at evenly spaced quantiles, so that even a few
+examples have the right distribution. They are cut so that a text has at most 200 tokens.
+
+The model reads all tokens but the last: 52 on average, 25 to 90 in most texts, and up to 199 in a
+few. The loss is at the tokens of the suffix. Token ids and pixels are random, fixed by a seed. An
+example is the same in whichever batch it is, so that all ways do the same useful work.
 """
 
 import dataclasses
@@ -17,21 +19,21 @@ import numpy as np
 
 BUCKETS = (32, 48, 64, 80, 96, 128, 200)
 LONGEST = 200
-MASKS = 2  # used, of each text with masks
-_PREFIX, _SUFFIX = (30, 0.55), (23, 0.8)  # mean and sigma
+MASKS = 2  # The number of masks of each text, if the model makes masks.
+_PREFIX, _SUFFIX = (30, 0.55), (23, 0.8)  # Pairs (mean, sigma).
 _MASK_SLOTS, _CLASSES = 8, 30
-_BOS, _FIRST = 2, 4  # ids below the first are special
+_BOS, _FIRST = 2, 4  # Ids below _FIRST are special.
 
 Batch = dict[str, np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
-    """Lengths of texts, one image each, in the order of their length.
+    """The lengths of texts, each with an image of its own, from the shortest to the longest.
 
     Attributes:
-        prefix: i64 [N], tokens of the prompt, the first of them <bos>.
-        suffix: i64 [N], tokens that are learned.
+        prefix: i64 [N], the number of tokens in the prefix of each text, <bos> included.
+        suffix: i64 [N], the number of tokens in the suffix of each text, which are learned.
     """
 
     prefix: np.ndarray
@@ -39,16 +41,21 @@ class Examples:
 
     @property
     def stored(self) -> np.ndarray:
-        """All tokens of each text, i64 [N]; the model reads one less."""
+        """The number of all tokens of each text, i64 [N]. The model reads one less."""
         return self.prefix + self.suffix
 
     def part(self, start: int, stop: int) -> "Examples":
-        """Returns the examples from `start` up to `stop`."""
+        """Returns the examples from `start` up to, but not including, `stop`."""
         return Examples(self.prefix[start:stop], self.suffix[start:stop])
 
 
 def draw(count: int, seed: int = 0) -> Examples:
-    """Draws the lengths of `count` examples, see above."""
+    """Draws the lengths of examples from the distribution at the top of this module.
+
+    Args:
+        count: the number of examples.
+        seed: the seed of the random order in which prefixes and suffixes are combined.
+    """
     rng = np.random.default_rng(seed)
 
     def lengths(mean: float, sigma: float, low: int, high: int) -> np.ndarray:
@@ -72,18 +79,23 @@ def batches(
     texts: int = 1,
     seed: int = 0,
 ) -> list[Batch]:
-    """Deals examples into batches, neighbours in length together, as the input pipeline does.
+    """Deals examples into batches of texts with similar lengths, as the input pipeline does.
 
     Args:
-        examples: what to deal; their number is a multiple of `rows` x `texts`.
-        config: a recipe, for image size, vocabulary, and whether there are masks.
-        rows: of a batch.
-        buckets: text lengths; a batch is cut to the shortest that holds it. () pads to 200.
-        texts: of a row, which share its image and lie in blocks of the bucket's length.
-        seed: of pixels and ids.
+        examples: the examples, whose number is a multiple of `rows` x `texts`.
+        config: a config, which gives the image size, the vocabulary, and whether there are masks.
+        rows: the number of rows in a batch.
+        buckets: text lengths. A batch is padded to the shortest one that holds its texts; () pads
+            to 200.
+        texts: the number of texts in a row. They share the image of the row, and each lies in a
+            block of the bucket's length.
+        seed: the seed of pixels and token ids.
 
     Returns:
-        Batches as the trainer gets them; with several texts a row also `segment`.
+        The batches as the trainer gets them. With several texts per row they also have `segment`.
+
+    Raises:
+        ValueError: the number of examples is not a multiple of `rows` x `texts`.
     """
     size, each = config.image.size, rows * texts
     if len(examples.stored) % each:
@@ -105,14 +117,17 @@ def batches(
 
 
 def block_of(stored: np.ndarray, buckets: Sequence[int], texts: int = 1) -> int:
-    """Returns the text positions that a batch gives each text: the shortest bucket that holds them.
+    """Returns the number of positions for each text of a batch: the shortest bucket that holds all.
+
+    Example: the longest text has 65 tokens, and the buckets are 64 and 80. Alone in its row, the
+    text needs 64 positions, since its last token is only predicted and never read. With two texts
+    per row, each gets 80.
 
     Args:
-        stored: i64 [N], tokens of the batch's texts.
-        buckets: text lengths; those that fit none of them get 200.
-        texts: of a row.
+        stored: i64 [N], the number of tokens of each text in the batch.
+        buckets: text lengths. If no bucket is long enough, the result is 200.
+        texts: the number of texts in a row.
     """
-    # In a row of its own a text's last token is not read, only predicted.
     return next((b for b in buckets if b >= int(stored.max()) - (texts == 1)), LONGEST)
 
 
@@ -123,7 +138,7 @@ def _row(
     config: ml_collections.ConfigDict,
     seed: int,
 ) -> dict[str, np.ndarray]:
-    # One row of tokens, [texts x block + 1].
+    # Returns one row, whose token arrays have the shape [texts x block + 1].
     length = block * len(numbers) + 1
     text, suffix, segment = (np.zeros(length, np.int32) for _ in range(3))
     mask_pos: list[int] = []
