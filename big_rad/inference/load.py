@@ -207,7 +207,7 @@ def _fit(
 def _fitted(
     checkpoint: str | pathlib.Path, fields: Mapping[str, Any] | None, dtype: str, log: Log
 ) -> Loaded:
-    found = source_config.read(checkpoint, log=log)  # Read even if `fields` is given: it logs its guesses.
+    found = source_config.read(checkpoint, log=log)  # Also if `fields` is given: it says guesses.
     fields = found if fields is None else fields
     tokenizer = _tokenizer(fields)
     # Without adapters: they are merged into the parameters that are read.
