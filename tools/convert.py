@@ -134,11 +134,11 @@ def open_source(path: str | pathlib.Path, log: Log = print) -> Source:
     """
     opened, where = load.open_checkpoint(path, log=log), str(path)
     kind, flat, model = opened.kind, opened.flat, opened.model
-    extra, tokenizer = dict(opened.beside), opened.tokenizer
+    extra, tokenizer = dict(opened.other_settings), opened.tokenizer_folder
     if kind == "huggingface":
         extra["cc_by_nc_sa"] = _is_cc_by_nc_sa(pathlib.Path(path))
     elif kind == "orbax":
-        extra["config"] = opened.meta["config"]
+        extra["config"] = opened.run_meta["config"]
     if any(name.startswith("llm/") for name in flat):
         infer.check_version(flat, where)
         if not model and any(name.startswith(_MASKS) for name in flat):

@@ -40,20 +40,20 @@ class Opened:
         kind: one of `weights.KINDS`.
         flat: the lazy arrays by their names, with adapters merged.
         model: the model's arguments that the checkpoint states; empty if it states none.
-        meta: the data that lie in a run's checkpoint beside its arrays: `config` and, unless the
+        run_meta: the data beside the arrays in a run's checkpoint: `config` and, unless the
             checkpoint predates them, `tokenizer` (a fingerprint) and `classes` (the names of the
             class table). Empty for other kinds.
-        beside: the content of the file beside an npz, or the parts of a Hugging Face config that
-            are not about the model's dimensions.
-        tokenizer: the folder that may hold the tokenizer; None if there is no such folder.
+        other_settings: the content of the file beside an npz, or the parts of a Hugging Face config
+            that are not about the model's dimensions.
+        tokenizer_folder: the folder that may hold the tokenizer; None if there is no such folder.
     """
 
     kind: str
     flat: dict[str, tensors.Lazy]
     model: dict[str, Any] = dataclasses.field(default_factory=dict)
-    meta: dict[str, Any] = dataclasses.field(default_factory=dict)
-    beside: dict[str, Any] = dataclasses.field(default_factory=dict)
-    tokenizer: pathlib.Path | None = None
+    run_meta: dict[str, Any] = dataclasses.field(default_factory=dict)
+    other_settings: dict[str, Any] = dataclasses.field(default_factory=dict)
+    tokenizer_folder: pathlib.Path | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,19 +108,19 @@ def open_checkpoint(path: str | pathlib.Path, *, log: Log = print) -> Opened:
 
         flat, meta = orbax.read(path, log=log)
         model = meta["config"].get("model") or {}
-        return Opened(kind, flat, model, meta, tokenizer=run_dir.workdir_of(folder))
+        return Opened(kind, flat, model, meta, tokenizer_folder=run_dir.workdir_of(folder))
     if kind == "huggingface":
         from big_rad.weights import huggingface
 
         model, flat = huggingface.read(path, log=log)
         found = hf_config.read(folder)
-        beside = dict(image_token=found.get("image_token_index"), text=found.get(hf_config.TEXT))
-        return Opened(kind, flat, model, beside=beside, tokenizer=folder)
+        others = dict(image_token=found.get("image_token_index"), text=found.get(hf_config.TEXT))
+        return Opened(kind, flat, model, other_settings=others, tokenizer_folder=folder)
     flat = weights.read(path, log=log)
     if kind != "npz":
         return Opened(kind, flat)
-    beside = sidecar.read(npz.split_subtree(path)[0])
-    return Opened(kind, flat, beside.pop("model", {}), beside=beside)
+    others = sidecar.read(npz.split_subtree(path)[0])
+    return Opened(kind, flat, others.pop("model", {}), other_settings=others)
 
 
 def load(
@@ -213,7 +213,7 @@ def _fitted(
     # Without adapters: they are merged into the parameters that are read.
     cfg = {k: _plain(v) for k, v in fields["model"].items() if k != "lora"}
     opened = open_checkpoint(checkpoint, log=log)
-    _check_meta(opened.meta, tokenizer, fields["tokenizer"]["path"])
+    _check_meta(opened.run_meta, tokenizer, fields["tokenizer"]["path"])
     rows = tokenizer.padded_vocab_size
     if opened.kind != "orbax":
         cfg["llm"].pop("vocab_size", None)  # `rows`, the tokenizer's number, counts instead.

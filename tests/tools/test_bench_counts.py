@@ -14,7 +14,7 @@ from tools.benchmarks import hlo, sizes, techniques, training, workload
 @pytest.fixture(scope="module")
 def paligemma2():
     """The dimensions of PaliGemma 2 3B as published, without added tokens."""
-    return counts.dims_of(sizes.recipe("3b", overrides={"model.llm.vocab_size": 257_152}))
+    return counts.dims_of(sizes.make_config("3b", overrides={"model.llm.vocab_size": 257_152}))
 
 
 def test_the_published_counts_of_paligemma_2_are_met(paligemma2):
@@ -48,7 +48,7 @@ def test_the_mean_of_examples_is_about_that_of_their_mean_length(paligemma2):
 
 
 def test_parameters_are_counted_as_the_model_has_them():
-    config = sizes.recipe("tiny")
+    config = sizes.make_config("tiny")
     d = counts.dims_of(config)
     found = {k: sum(x.size for x in jax.tree.leaves(v)) for k, v in training.shapes(config).items()}
     assert found["llm"] == counts.body_params(d) + counts.embedding_params(d)
@@ -81,7 +81,7 @@ WIDE = {  # Wide against its length, so that matrix products are nearly all ther
     "remat, last_block", [("none", "all"), ("full", "all"), ("none", "wanted")]
 )
 def test_hardware_flops_are_those_the_compiler_counts_without_loops(remat, last_block):
-    config = sizes.recipe("tiny", dtype="float32", overrides=WIDE)
+    config = sizes.make_config("tiny", dtype="float32", overrides=WIDE)
     config.model.llm.remat_policy, config.model.last_block = remat, last_block
     rows, text = 2, 40
     batch = {
@@ -130,7 +130,7 @@ def test_lengths_have_the_mean_that_is_promised_and_a_long_tail():
 
 @pytest.mark.parametrize("texts", [1, 2])
 def test_every_way_gets_the_same_texts(texts):
-    config, examples = sizes.recipe("tiny"), workload.draw(8)
+    config, examples = sizes.make_config("tiny"), workload.draw(8)
     plain = workload.batches(examples, config, rows=4)
     other = workload.batches(
         examples, config, rows=4 // texts, buckets=workload.BUCKETS, texts=texts
@@ -151,7 +151,7 @@ def test_every_way_gets_the_same_texts(texts):
 
 def test_targets_of_the_roofline_are_the_published_multiples_of_the_original():
     options = techniques.best()
-    config, examples = sizes.recipe("3b"), workload.draw(48)
+    config, examples = sizes.make_config("3b"), workload.draw(48)
     batches = workload.batches(examples, config, rows=48, buckets=workload.BUCKETS)
     found = hlo.ceiling(config, options, examples, batches, 989e12, 3.35e12)
     assert round(found["targets"]["ship"]["of_r0"], 1) == 3.4
@@ -161,7 +161,7 @@ def test_targets_of_the_roofline_are_the_published_multiples_of_the_original():
 
 
 def test_decoding_is_bound_by_memory_and_has_the_published_counts():
-    config = sizes.recipe("3b", "det")
+    config = sizes.make_config("3b", "det")
     one, many = (hlo.decode_ceiling(config, n, 989e12, 3.35e12) for n in (1, 128))
     assert one["bound"] == many["bound"] == "memory"
     # 5.23 GB of weights a step, and 106,496 bytes a token of cache (facts of the 3B model).

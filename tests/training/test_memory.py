@@ -19,7 +19,7 @@ _SMALL = {
 
 def recipe(task="det", length=64, **changes):
     """A small recipe in float32 with a pp string."""
-    config = sizes.recipe("mid", task, "float32")
+    config = sizes.make_config("mid", task, "float32")
     config.input.data = dict(some=1.0)
     pp = f"load|tok(length={length}, masks={3 if task == 'seg' else 0})"
     config.input.some = dict(builder="phantom", pp=pp)

@@ -50,7 +50,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     if args.tokens < 2:
         sys.exit("python -m tools.bench decode: --tokens is at least 2")
     cap = {"model.llm.attn_logits_softcap": args.softcap}
-    config = sizes.recipe(args.size, "det", args.dtype, cap)
+    config = sizes.make_config(args.size, "det", args.dtype, cap)
     params = inference_params(config, args.dtype)
     peer = None
     if args.peer == "hf":

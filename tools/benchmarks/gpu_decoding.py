@@ -39,7 +39,7 @@ _ONE_ROW: dict[str, tuple[int, Mapping[str, Any]]] = {
 
 def decode_one(s: Settings, emit: Emit) -> None:
     """Decodes a single request greedily, as it is and in ways that may use the bandwidth better."""
-    config = sizes.recipe(s.size, "det", s.dtype)
+    config = sizes.make_config(s.size, "det", s.dtype)
     params = decode_bench.inference_params(config, s.dtype)
     image, text = decode_bench.prompts(config, 1)
     generate = decode_bench.generator(config, s.tokens)
@@ -84,8 +84,8 @@ def queue(s: Settings, emit: Emit) -> None:
 
     All answers have the same length, since no token ends an answer here.
     """
-    questions = sizes.recipe(s.size, "det", s.dtype, {"model.mask_mode": "image_isolated"})
-    reports = sizes.recipe(s.size, "det", s.dtype)
+    questions = sizes.make_config(s.size, "det", s.dtype, {"model.mask_mode": "image_isolated"})
+    reports = sizes.make_config(s.size, "det", s.dtype)
     params = decode_bench.inference_params(reports, s.dtype)
     work = {
         "questions": (questions, s.answer, _requests(reports, s.images, s.questions)),

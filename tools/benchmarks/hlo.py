@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> dict[str, Any]:
     """Counts the figures, prints them, and returns them."""
     options = techniques.best()
-    config = training.recipe(args, options)
+    config = training.make_config(args, options)
     examples = training.examples_of(args)
     batches = training.make_batches(args, options, config, examples)
     table = counts.DEVICES[args.device]

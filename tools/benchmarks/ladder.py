@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     texts = {int(n) for n in args.texts.split(",")}
     ladder = [(r, o) for r, o in techniques.ladder() if o["texts"] == 1 or o["texts"] in texts]
-    state = training.init_state(training.recipe(args, techniques.plain()))
+    state = training.init_state(training.make_config(args, techniques.plain()))
     shared = training.Shared(training.examples_of(args), state)
     try:
         ways = training.make_ways(args, {r.name: o for r, o in ladder}, shared)

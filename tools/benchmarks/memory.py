@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     result: dict[str, Any] = {}
     ways = {"plain": techniques.plain(), "big_rad": techniques.best()}
     for name, options in ways.items():
-        config = training.recipe(args, options)
+        config = training.make_config(args, options)
         batch = training.make_batches(args, options, config, training.examples_of(args))[-1]
         text = batch["text"].shape[1] - 1
         compiled = compile_step(config, options, batch)

@@ -59,7 +59,7 @@ SIZES: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-def recipe(
+def make_config(
     size: str,
     task: str = "det",
     dtype: str = "bfloat16",

@@ -42,7 +42,7 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     """
     examples = training.examples_of(args)
     best = techniques.best()
-    config = training.recipe(args, best)
+    config = training.make_config(args, best)
     shared = training.Shared(examples, training.init_state(config))
     own = {OURS: best}
     if args.peer == "plain":
@@ -110,7 +110,7 @@ def table(
         name: rounds.summary(times, seconds[base], len(examples.stored))
         for name, times in seconds.items()
     }
-    config = training.recipe(args, techniques.plain())
+    config = training.make_config(args, techniques.plain())
     useful = counts.useful_train_flops(counts.dims_of(config), examples.prefix, examples.suffix)
     peak = devices.peak_flops(args.peak_tflops)
     unit = peak or 1.0

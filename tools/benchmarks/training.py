@@ -74,7 +74,7 @@ class Way:
             options: see `techniques`.
             shared: the data that all ways share.
         """
-        self.config = recipe(args, options)
+        self.config = make_config(args, options)
         self._shared, self._donates = shared, options["donate"]
         host = make_batches(args, options, self.config, shared.examples)
         by_length = {b["text"].shape[1] - 1: b for b in host}
@@ -151,7 +151,7 @@ def make_batches(
     )
 
 
-def recipe(args: argparse.Namespace, options: Mapping[str, Any]) -> ml_collections.ConfigDict:
+def make_config(args: argparse.Namespace, options: Mapping[str, Any]) -> ml_collections.ConfigDict:
     """Returns the config for the arguments of the command line and the options of a way.
 
     Args:
@@ -162,7 +162,7 @@ def recipe(args: argparse.Namespace, options: Mapping[str, Any]) -> ml_collectio
     if args.remat and fields["model.llm.remat_policy"] != "full":
         fields["model.llm.remat_policy"] = args.remat
     fields |= {"model.llm.attn_logits_softcap": args.softcap, "grad_accum": args.grad_accum}
-    config = sizes.recipe(args.size, args.task, args.dtype, fields)
+    config = sizes.make_config(args.size, args.task, args.dtype, fields)
     of_loss = {k.removeprefix("loss."): v for k, v in options.items() if k.startswith("loss.")}
     if of_loss["tile"]:
         of_loss["tile"] = args.tile
