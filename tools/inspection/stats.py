@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from big_rad import input_pipeline
+from big_rad.config import defaults
 from big_rad.datasets import core
 from big_rad.evaluators import data as eval_data
 from big_rad.pp import builder as pp_builder
@@ -308,6 +309,7 @@ def _alone(config: Any, name: str) -> tuple[Any, inspect_rows.Reader, Any]:
     alone = config.copy_and_resolve_references()
     with alone.unlocked():
         alone.input = {"data": {name: 1.0}, name: spec, "batch_size": 1, "num_threads": 0}
+    defaults.fill(alone)  # So the run's other settings of the input, such as buckets, do not count.
     return spec, inspect_rows.Reader(spec.pp), alone
 
 
