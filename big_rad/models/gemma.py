@@ -87,7 +87,7 @@ class Dims:
     dtype_mm: str = "float32"
 
     def layer_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Returns the shapes of the matrices, stacked over the layers, by their names in a layer."""
+        """Returns the shapes of the matrices, stacked over layers, by their names in a layer."""
         n, kv, d, h, f = (
             self.num_heads, self.num_kv_heads, self.width, self.head_dim, self.mlp_dim
         )  # fmt: skip

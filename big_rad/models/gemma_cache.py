@@ -24,8 +24,8 @@ from jaxtyping import Array, Bool, Float, Int
 from big_rad.models import attention, gemma
 from big_rad.models.rope import Rope, apply_rope, make_rope
 
-# The cache of one layer: `k` [B, kv, head_dim, S] and `v` [B, kv, S, head_dim]. Each has the axes in
-# the order in which its matrix product reads them; on a CPU the other order takes twice as long.
+# The cache of one layer: `k` [B, kv, head_dim, S] and `v` [B, kv, S, head_dim]. Each has its axes
+# in the order in which its matrix product reads them; on a CPU the other order is twice as slow.
 LayerCache = dict[
     str,
     Float[Array, "batch kv_heads head_dim slots"] | Float[Array, "batch kv_heads slots head_dim"],
@@ -95,7 +95,7 @@ def resize_cache(cache: Cache, slots: int) -> Cache:
 
 
 def join_caches(first: Cache, second: Cache) -> Cache:
-    """Returns a cache with the slots of `first` and then those of `second`, which has equal rows."""
+    """Returns a cache with the slots of `first` and then of `second`, for the same rows."""
     return [
         {n: jnp.concatenate([x, b[n]], axis=_SLOTS[n]) for n, x in a.items()}
         for a, b in zip(first, second, strict=True)

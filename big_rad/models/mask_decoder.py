@@ -233,9 +233,9 @@ class Model(nn.Module):
         image_at = jnp.asarray(fourier_positions(grid, dim), dtype)
         inner = dim // _CROSS_SHARE
         tokens, image = self._two_way(tokens, image, image_at, dims, inner, dtype)
-        # A step is SAM's transposed convolution of stride 2, which maps each cell by itself to four.
-        # So the cells may stay nested ([M, N, 4, 4, .., width]), and only the logits have to be
-        # transposed into a picture.
+        # A step is SAM's transposed convolution of stride 2, which maps each cell on its own to
+        # four. So the cells may stay nested ([M, N, 4, 4, .., width]), and only the logits have to
+        # be transposed into a picture.
         steps = max(0, math.ceil(math.log2(self.min_side / grid)))
         x = image
         for step in range(steps):

@@ -367,8 +367,8 @@ class Model(nn.Module):
         """Runs prompts on the keys and values of their images (only in mode "image_isolated").
 
         Args:
-            text: The token ids of the prefixes i32 [B, T]. Each row has at least one token, and then
-                zeros.
+            text: The token ids of the prefixes i32 [B, T]. Each row has at least one token, and
+                then zeros.
             image_kv: The keys and values from `prefill_image`, with one row for each text.
 
         Returns:
