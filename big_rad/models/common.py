@@ -82,7 +82,7 @@ def resolve_variant(
 
 
 def remat(what: Liftable, policy: str) -> Liftable:
-    """Saves memory: only some intermediates are kept for the backward pass, the rest is recomputed.
+    """Saves memory: the backward pass recomputes the intermediates that a policy does not keep.
 
     Args:
         what: An `nn.Module` class, or a function.

@@ -43,7 +43,7 @@ class Dims:
 
 
 def dims_of(config: Any) -> Dims:
-    """Returns the dimensions of a recipe."""
+    """Returns the dimensions of the model in a recipe's config."""
     return Dims(config.model.img.to_dict(), config.model.llm.to_dict(), config.image.size)
 
 
