@@ -29,23 +29,24 @@ class StructuredMask:
     """A mask for rows of N image tokens and T text tokens, the text cut into blocks of L tokens.
 
     All image tokens see each other, and every text token sees all of them. A text token sees no
-    text outside its own block. So two things have to be stored: the blocks on the diagonal,
-    and which text tokens the image tokens see. In this example N = 2, T = 6 and L = 3. The text is
-    one text of three tokens, another of two, and one token of padding; all text is causal. The
-    dense mask of `paligemma.make_attn_mask` is this (rows are queries, columns are keys, and x
-    means that the query sees the key):
+    text outside its own block. So two things have to be stored: the blocks on the diagonal, and
+    which text tokens the image tokens see.
 
-          image | block 0 | block 1
-           x x  |  . . .  |  . . .    Image: all of the image. The text that it sees is
-           x x  |  . . .  |  . . .      `prefix`; here it sees no text, so `prefix` is None.
-           -----+---------+--------
-           x x  |  x . .  |  . . .    Block 0: the three tokens of the first text.
-           x x  |  x x .  |  . . .      The 3 x 3 matrix on the diagonal is `text[0, 0]`.
-           x x  |  x x x  |  . . .
-           -----+---------+--------
-           x x  |  . . .  |  x . .    Block 1: the two tokens of the second text, and padding.
-           x x  |  . . .  |  x x .      The 3 x 3 matrix on the diagonal is `text[0, 1]`.
-           . .  |  . . .  |  . . .
+    In this example N = 2, T = 6 and L = 3. The row holds a text of three tokens, a text of two, and
+    one token of padding, and all text is causal. The dense mask of `paligemma.make_attn_mask` is
+    this (rows are queries, columns are keys, and x means that the query sees the key):
+
+        image | block 0 | block 1
+         x x  |  . . .  |  . . .    The two image tokens. They see no text here, so `prefix` is
+         x x  |  . . .  |  . . .    None.
+        ------+---------+--------
+         x x  |  x . .  |  . . .    Block 0, with the three tokens of the first text. `text[0, 0]`
+         x x  |  x x .  |  . . .    is the 3 x 3 matrix in the column of block 0.
+         x x  |  x x x  |  . . .
+        ------+---------+--------
+         x x  |  . . .  |  x . .    Block 1, with the two tokens of the second text, and padding.
+         x x  |  . . .  |  x x .    `text[0, 1]` is the 3 x 3 matrix in the column of block 1.
+         . .  |  . . .  |  . . .
 
     The results differ from those under the dense mask only at padding. There a structured query
     sees the image tokens, and nothing reads its result.

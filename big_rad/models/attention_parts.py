@@ -8,10 +8,10 @@ tokens in blocks of 3 (the same row as in `attention.StructuredMask`):
 
                  part 0    part 1
                  image     block 0   block 1
-    query 0       x x       x . .               x: the query sees the key.
-    query 1       x x       x x .               .: The logit is computed, and the part's mask
-    query 2       x x       x x x                  hides it.
-    query 3       x x                 x . .     (empty): The logit is never computed.
+    query 0       x x       x . .               x means that the query sees the key, and . that
+    query 1       x x       x x .               the part's mask hides it. Where there is neither,
+    query 2       x x       x x x               the logit is never computed.
+    query 3       x x                 x . .
     query 4       x x                 x x .
     query 5       x x                 . . .     Query 5 is padding.
 
@@ -20,9 +20,10 @@ mask needs 6 x 8 = 48. The softmax of a query runs over both parts together: wit
 part p, maximum m = max over all p of x_p, and sum s = sum over all p of exp(x_p - m), the
 probabilities of part p are exp(x_p - m) / s.
 
-The backward pass computes the logits again; the forward pass keeps only the result, m and s of
-each query (Dao et al. 2022, "FlashAttention", appendix B). Matrix products are arranged so that
-the large array of logits is never transposed: where one operand must be, it is the smaller one.
+The backward pass computes the logits again. Beside its arguments the forward pass keeps only the
+result and the m and s of each query (Dao et al. 2022, "FlashAttention", appendix B). Matrix
+products are arranged so that the large array of logits is never transposed: where an operand or a
+result must be, it is the smaller one.
 """
 
 import functools

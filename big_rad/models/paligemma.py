@@ -177,8 +177,8 @@ def make_positions(
     Args:
         num_image: The number of image tokens, N.
         text_valid: A bool [B, T], false on padding.
-        segment: The number of the text that each token belongs to, i32 [B, T], in ascending order;
-            None means that each row holds one text.
+        segment: The number of the text that each token belongs to, i32 [B, T], where the tokens of
+            a text follow each other; None means that each row holds one text.
 
     Returns:
         The positions i32 [B, N + T]. Those of padding have no meaning.

@@ -45,7 +45,7 @@ class Model(paligemma.Model):
         logits_pos: Int[Array, " positions"] | None = None,
         train: bool = False,
     ) -> tuple[Float[Array, "*positions vocab"], dict[str, Any]]:
-        """Runs images and texts through the model; see `paligemma.Model` for other arguments.
+        """Runs images and texts through the model; see `paligemma.Model` for the other arguments.
 
         Args:
             mask_pos: The positions of `</seg>` in `text`, i32 [B, K]. An entry of -1 stands for no
@@ -103,8 +103,8 @@ def check_mask_decoder(
 ) -> None:
     """Checks that loading would not drop the trained mask decoder of a checkpoint.
 
-    A checkpoint without a mask decoder, such as PaliGemma's own, passes. A model with one loads it
-    with `dont_load=("mask_decoder/.*",)`, and its mask decoder keeps the initial values.
+    A checkpoint without a mask decoder, such as PaliGemma's own, passes. A model with a
+    mask decoder loads it with `dont_load=("mask_decoder/.*",)`, and keeps the initial values there.
 
     Args:
         init_params: The nested parameters of the model.

@@ -27,7 +27,7 @@ def sincos2d(
 ) -> Float[Array, "1 tokens width"]:
     """Initialises a position embedding with the sines and cosines of row and column.
 
-    The longest wavelength is 2 pi * 100 patches. Source: Chen et al. 2021 (MoCo v3).
+    It follows Chen et al. 2021 (MoCo v3), with a longest wavelength of 2 pi * 100 patches.
 
     Args:
         rng: Unused, since the values are fixed.

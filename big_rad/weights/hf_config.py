@@ -1,8 +1,8 @@
 """Converting `config.json` of a Hugging Face PaliGemma 2 to a model config, and back.
 
-A value that the file leaves out has the default of transformers. A setting that would
-need another model than ours is an error that names it. `sliding_window` is ignored, since the
-original has no window; a remark says so if the window is not longer than the image.
+A value that the file leaves out has the default of transformers. A setting that would need another
+model than ours is an error that names it. `sliding_window` is ignored, since the original has no
+window; a remark says so if the window is not longer than the image.
 """
 
 import json

@@ -73,7 +73,8 @@ def save(
             compute.
         without_masks: Whether to leave out the mask decoder. The model still writes and answers.
         text: The text settings of the model, see `pp.strings.text_of`. None leaves them out, and
-            then big_rad reads the folder as one of the released model.
+            then big_rad takes the folder for a released RadGrounder if its tokenizer names markup
+            tokens.
 
     Returns:
         The names of the files.

@@ -8,8 +8,8 @@ training frameworks put before all names. A `Rule` then describes each parameter
 
     Rule("llm/layers/attn/q_einsum/w", (f"{layer}.self_attn.q_proj.weight",), "(n h) d -> n d h")
 
-stacks a matrix [heads * head_dim, width] of each layer into an array [depth, heads, width,
-head_dim].
+rearranges a matrix [heads * head_dim, width] of each layer to [heads, width, head_dim], and stacks
+the layers into an array [depth, heads, width, head_dim].
 """
 
 import dataclasses
