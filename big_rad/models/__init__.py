@@ -1,4 +1,12 @@
-"""The models, in pure Flax linen: each model's module offers `Model` and `LOADING`."""
+"""Building and loading the models, which are written in pure Flax linen.
+
+Each model has a module of its own, which `get` finds by its name. It offers `Model`, the Flax
+module, and `LOADING`, the rules by which `load` fits a checkpoint to it:
+
+    model = models.make("radgrounder", config.model, tokenizer.padded_vocab_size)
+    shapes = models.init_shapes(model, config)
+    params = models.load("radgrounder", shapes, weights.load(path))
+"""
 
 import importlib
 from collections.abc import Mapping, Sequence
@@ -16,7 +24,7 @@ def get(name: str) -> ModuleType:
     """Returns the model module called `name`, such as "paligemma".
 
     Raises:
-        ValueError: no such model.
+        ValueError: There is no model of that name.
     """
     try:
         return importlib.import_module(f"big_rad.models.{name}")
@@ -25,15 +33,15 @@ def get(name: str) -> ModuleType:
 
 
 def make(name: str, model_cfg: Mapping[str, Any], vocab_size: int) -> nn.Module:
-    """Builds a model whose table has a row for every token.
+    """Builds a model whose token table has a row for every token.
 
     Args:
-        name: module name.
-        model_cfg: arguments of its `Model`; `llm.vocab_size` may be left out.
-        vocab_size: rows that the tokenizer needs, padding included.
+        name: The name of the model's module.
+        model_cfg: The arguments of its `Model`; `llm.vocab_size` may be left out.
+        vocab_size: How many rows the tokenizer needs, padding included.
 
     Raises:
-        ValueError: `llm.vocab_size` is given and smaller.
+        ValueError: `llm.vocab_size` is given, and it is smaller than `vocab_size`.
     """
     cfg = {k: dict(v) if hasattr(v, "items") else v for k, v in model_cfg.items()}
     rows = cfg["llm"].setdefault("vocab_size", vocab_size)
@@ -43,7 +51,7 @@ def make(name: str, model_cfg: Mapping[str, Any], vocab_size: int) -> nn.Module:
 
 
 def init_params(model: nn.Module, config: Any, rng: jax.Array) -> dict[str, Any]:
-    """Returns random nested parameters of a model for `config.image.size`."""
+    """Returns random nested parameters of a model for images of `config.image.size`."""
     image = jnp.zeros((1, config.image.size, config.image.size, 3))
     tokens = jnp.ones((1, 4), jnp.int32)
     return model.init(rng, image, tokens, jnp.zeros_like(tokens))["params"]
@@ -60,23 +68,24 @@ def load(
     tree: Mapping[str, Any],
     dont_load: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Fits the tree of a checkpoint to a model, accounting for every tensor.
+    """Fits the parameter tree of a checkpoint to a model, and accounts for every tensor.
 
-    What may differ between the two is said by `LOADING` in the model's module: a position embedding
-    of another grid is resized, and a smaller token table is extended.
+    `LOADING` in the model's module lists the permitted differences between the two. For example, a
+    position embedding of another grid is resized, and a smaller token table is extended.
 
     Args:
-        name: module name of the model, such as "radgrounder".
-        init_params: nested parameters of the model or their shapes; see `common.merge`.
-        tree: nested tree that was read from a checkpoint, of lazy arrays too.
-        dont_load: regular expressions (full match) of names that keep their initial value.
+        name: The name of the model's module, such as "radgrounder".
+        init_params: The nested parameters of the model, or their shapes; see `common.merge`.
+        tree: The nested tree that was read from a checkpoint; its arrays may be lazy.
+        dont_load: Regular expressions of parameter names, which must match the whole name. These
+            parameters keep their initial values.
 
     Returns:
-        A nested tree like `init_params`.
+        A nested tree with the same names as `init_params`.
 
     Raises:
-        ValueError: tensors that are missing, unexpected or of another shape; or a trained mask
-            decoder that would be left out.
+        ValueError: Some tensors are missing, unexpected or of another shape; or a trained mask
+            decoder would be left out.
     """
     loading = get(name).LOADING
     if loading.check is not None:

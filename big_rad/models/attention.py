@@ -1,9 +1,13 @@
-"""Attention of the decoder: grouped queries, soft cap, and several layouts of the same function.
+"""The decoder's attention, with grouped queries and a soft cap on the logits.
 
-`attend_dense` takes any mask and is the reference. `attend_structured` is for rows of
-[image | text]: the image is one block without a mask, the text another, cut so that logits of one
-text against another are never computed. `attend_one` is for one token a row against a cache.
-`attend_cudnn` is the fused kernel of NVIDIA's library. Knows no parameters.
+There are four implementations of the same function. They differ in speed and in the kind of mask
+that they take:
+
+- `attend_dense` takes any mask. It is the reference.
+- `attend_structured` is for rows of [image | text]. It never computes the logits of one text
+  against another; see `StructuredMask`.
+- `attend_one` is for one token in each row against a KV cache.
+- `attend_cudnn` is the fused kernel of NVIDIA's cuDNN library. It has no soft cap.
 """
 
 import functools
@@ -22,14 +26,37 @@ _MASKED = attention_parts.MASKED
 
 @flax.struct.dataclass
 class StructuredMask:
-    """Mask of a row [N image tokens | T text tokens], the text cut into blocks of L tokens.
+    """A mask for rows of N image tokens and T text tokens, the text cut into blocks of L tokens.
 
-    All image tokens see each other, and all text sees them.
+    All image tokens see each other, and every text token sees all of them. A text token sees no
+    text outside its own block. So two things have to be stored: the blocks on the diagonal, and
+    which text tokens the image tokens see.
+
+    In this example N = 2, T = 6 and L = 3. The row holds a text of three tokens, a text of two, and
+    one token of padding, and all text is causal. The dense mask of `paligemma.make_attn_mask` is
+    this (rows are queries, columns are keys, and x means that the query sees the key):
+
+        image | block 0 | block 1
+         x x  |  . . .  |  . . .    The two image tokens. They see no text here, so `prefix` is
+         x x  |  . . .  |  . . .    None.
+        ------+---------+--------
+         x x  |  x . .  |  . . .    Block 0, with the three tokens of the first text. `text[0, 0]`
+         x x  |  x x .  |  . . .    is the 3 x 3 matrix in the column of block 0.
+         x x  |  x x x  |  . . .
+        ------+---------+--------
+         x x  |  . . .  |  x . .    Block 1, with the two tokens of the second text, and padding.
+         x x  |  . . .  |  x x .    `text[0, 1]` is the 3 x 3 matrix in the column of block 1.
+         . .  |  . . .  |  . . .
+
+    The results differ from those under the dense mask only at padding. There a structured query
+    sees the image tokens, and nothing reads its result.
 
     Attributes:
-        text: bool [B, T / L, L, L]: may text token q of a block see k of the same block.
-        prefix: bool [B, T]: the text that the image sees; None: it sees none.
-        num_image: N.
+        text: A bool [B, T / L, L, L], which says whether text token q of a block may see text token
+            k of the same block.
+        prefix: A bool [B, T], true at the text tokens that the image tokens see; None if they see
+            no text.
+        num_image: The number of image tokens, N.
     """
 
     text: Bool[Array, "batch blocks length length"]
@@ -39,7 +66,11 @@ class StructuredMask:
 
 @flax.struct.dataclass
 class FusedMask:
-    """A dense mask bool [B, T, S] for `attend_cudnn`."""
+    """A dense mask, marked for `attend_cudnn`.
+
+    Attributes:
+        dense: A bool [B, T, S], which says whether query t may see key s.
+    """
 
     dense: Bool[Array, "batch queries keys"]
 
@@ -48,19 +79,19 @@ Mask = Bool[Array, "batch queries keys"] | StructuredMask | FusedMask
 
 
 def choose(kind: str, cap: float, dtype: str, head_dim: int) -> tuple[str, str]:
-    """Settles which layout is used.
+    """Decides which implementation of the attention a model uses.
 
     Args:
-        kind: one of `KINDS`.
-        cap: soft cap of the logits, 0 for none.
-        dtype: of queries and keys.
-        head_dim: their features.
+        kind: One of `KINDS`; "auto" is "cudnn" where it is available, and "structured" elsewhere.
+        cap: The soft cap of the logits; 0 disables it.
+        dtype: The dtype of queries and keys.
+        head_dim: The number of features of a head.
 
     Returns:
-        ("xla", "structured" or "cudnn", why).
+        A pair: "xla", "structured" or "cudnn", and the reason as a text.
 
     Raises:
-        ValueError: an unknown kind, or "cudnn" where it cannot be had.
+        ValueError: The kind is unknown, or it is "cudnn" and that is not available.
     """
     if kind not in KINDS:
         raise ValueError(f"config.model.attention {kind!r}; known: {', '.join(KINDS)}")
@@ -76,7 +107,7 @@ def choose(kind: str, cap: float, dtype: str, head_dim: int) -> tuple[str, str]:
 
 @functools.cache
 def _why_not_cudnn(cap: float, dtype: str, head_dim: int) -> str:
-    # Returns what is in the way, or "".
+    # Returns the reason why cuDNN cannot be used, or "" if it can.
     if cap:
         return f"it has no soft cap, and attn_logits_softcap is {cap:g}"
     if dtype not in ("bfloat16", "float16"):
@@ -101,17 +132,20 @@ def attend_dense(
     mask: Bool[Array, "*rows queries_or_1 all_keys"] | None,
     cap: float,
 ) -> Float[Array, "*rows queries kv_heads group head_dim"]:
-    """Attention over keys that may come in several pieces, which are not copied together.
+    """Computes attention under any mask; the keys may come in several pieces.
+
+    The pieces are not copied together. Logits and softmax are computed in float32.
 
     Args:
-        q: [..., T, kv, group, head_dim], scaled and rotated.
-        keys: pieces [..., S_i, kv, head_dim].
-        values: the same.
-        mask: bool [..., T or 1, sum of S_i], or None where everything is seen.
-        cap: soft cap of the logits, 0 for none.
+        q: The queries [..., T, kv, group, head_dim], scaled and rotated.
+        keys: The pieces of the keys, each [..., S_i, kv, head_dim].
+        values: The pieces of the values, of the same shapes.
+        mask: A bool [..., T or 1, sum of S_i], which says whether a query may see a key; None if
+            all queries see all keys.
+        cap: The soft cap of the logits; 0 disables it.
 
     Returns:
-        [..., T, kv, group, head_dim]; logits and softmax are in float32.
+        An array like `q`.
     """
     logits = [
         jnp.einsum("...tkgh,...skh->...kgts", q, k, preferred_element_type=jnp.float32)
@@ -133,17 +167,17 @@ def attend_one(
     mask: Bool[Array, "batch slots"],
     cap: float,
 ) -> Float[Array, "batch kv_heads group head_dim"]:
-    """Attention of one query a row over a cache, as `gemma_cache` keeps it.
+    """Computes the attention of one query in each row over the KV cache of `gemma_cache`.
 
     Args:
-        q: [B, kv, group, head_dim], scaled and rotated.
-        keys: [B, kv, head_dim, S].
-        values: [B, kv, S, head_dim].
-        mask: bool [B, S].
-        cap: soft cap of the logits, 0 for none.
+        q: The queries [B, kv, group, head_dim], scaled and rotated.
+        keys: The keys [B, kv, head_dim, S] of all S slots of the cache.
+        values: The values [B, kv, S, head_dim].
+        mask: A bool [B, S], which says whether the query may see a slot.
+        cap: The soft cap of the logits; 0 disables it.
 
     Returns:
-        As q; equal to `attend_dense`.
+        An array like `q`, with the result of `attend_dense`.
     """
     logits = soft_cap(jnp.matmul(q, keys, preferred_element_type=jnp.float32), cap)
     probs = jax.nn.softmax(jnp.where(mask[:, None, None], logits, _MASKED), axis=-1)
@@ -157,17 +191,19 @@ def attend_structured(
     mask: StructuredMask,
     cap: float,
 ) -> Float[Array, "batch queries kv_heads group head_dim"]:
-    """Attention under a `StructuredMask`.
+    """Computes attention under a `StructuredMask`.
 
     Args:
-        q: [B, N + T, kv, group, head_dim], scaled and rotated; or of the text alone, [B, T, ...].
-        k: [B, N + T, kv, head_dim].
-        v: the same.
-        mask: see `StructuredMask`.
-        cap: soft cap of the logits, 0 for none.
+        q: The queries [B, N + T, kv, group, head_dim], scaled and rotated; or only those of the
+            text, [B, T, kv, group, head_dim].
+        k: The keys [B, N + T, kv, head_dim].
+        v: The values, of the same shape.
+        mask: The mask.
+        cap: The soft cap of the logits; 0 disables it.
 
     Returns:
-        As q; equal to `attend_dense` under the dense form of the mask.
+        An array like `q`, with the result of `attend_dense` under the dense form of the mask
+        (except at padding, see `StructuredMask`).
     """
     n, (b, blocks, length, _) = mask.num_image, mask.text.shape
     heads_first = lambda x: jnp.moveaxis(x, 1, -2)  # noqa: E731 -- [B, T, ...] -> [B, ..., T, d]
@@ -200,17 +236,17 @@ def attend_cudnn(
     mask: FusedMask,
     implementation: str = "cudnn",
 ) -> Float[Array, "batch queries kv_heads group head_dim"]:
-    """Attention without a soft cap, in one fused kernel.
+    """Computes attention without a soft cap, in one fused kernel.
 
     Args:
-        q: [B, T, kv, group, head_dim], scaled and rotated.
-        k: [B, S, kv, head_dim].
-        v: the same.
-        mask: see `FusedMask`.
-        implementation: of `jax.nn.dot_product_attention`.
+        q: The queries [B, T, kv, group, head_dim], scaled and rotated.
+        k: The keys [B, S, kv, head_dim].
+        v: The values, of the same shape.
+        mask: The mask.
+        implementation: The argument of that name of `jax.nn.dot_product_attention`.
 
     Returns:
-        As q.
+        An array like `q`.
     """
     b, t, kv, group, head_dim = q.shape
     out = jax.nn.dot_product_attention(
@@ -225,10 +261,11 @@ def attend_cudnn(
 
 
 def last_rows(mask: Mask, skip: int) -> Mask:
-    """Returns the mask of the queries from position `skip` on.
+    """Returns the mask without its first `skip` queries.
 
     Raises:
-        ValueError: a `StructuredMask`, and `skip` is neither 0 nor the number of image tokens.
+        ValueError: The mask is a `StructuredMask`, and `skip` is neither 0 nor the number of image
+            tokens.
     """
     if isinstance(mask, StructuredMask):
         if skip not in (0, mask.num_image):

@@ -1,10 +1,29 @@
-"""Attention over keys in parts under one softmax, with the gradient written out.
+"""Attention over keys that come in several parts, under one softmax and with its own gradient.
 
-A part may have its keys in blocks, each seen by one block of the queries alone, so logits of one
-text against another are never computed. Beside the result only the maximum and the sum of each
-softmax are kept for the backward pass (Dao et al. 2022, "FlashAttention", appendix B), and
-products are arranged so that logits are never transposed: that of each matrix product which has
-to be is a small one. Knows no model.
+All queries see the keys of a part; or the keys of a part are cut into blocks, and each block of
+keys is seen only by the block of queries with the same number. Logits of a query against another
+block are then never computed. `attention.attend_structured` uses this for text queries: one part
+is the image, and the other part is the text in blocks. Here there are 2 image tokens and 6 text
+tokens in blocks of 3 (the same row as in `attention.StructuredMask`):
+
+                 part 0    part 1
+                 image     block 0   block 1
+    query 0       x x       x . .               x means that the query sees the key, and . that
+    query 1       x x       x x .               the part's mask hides it. Where there is neither,
+    query 2       x x       x x x               the logit is never computed.
+    query 3       x x                 x . .
+    query 4       x x                 x x .
+    query 5       x x                 . . .     Query 5 is padding.
+
+The logits of part 0 are 6 x 2 numbers and those of part 1 are 2 x 3 x 3 numbers: 30, where a dense
+mask needs 6 x 8 = 48. The softmax of a query runs over both parts together: with logits x_p of
+part p, maximum m = max over all p of x_p, and sum s = sum over all p of exp(x_p - m), the
+probabilities of part p are exp(x_p - m) / s.
+
+The backward pass computes the logits again. Beside its arguments the forward pass keeps only the
+result and the m and s of each query (Dao et al. 2022, "FlashAttention", appendix B). Matrix
+products are arranged so that the large array of logits is never transposed: where an operand or a
+result must be, it is the smaller one.
 """
 
 import functools
@@ -15,17 +34,18 @@ import jax.numpy as jnp
 from jax.ad_checkpoint import checkpoint_name
 from jaxtyping import Array, Bool, Float
 
-MASKED = -2.3819763e38  # What the original uses: close to the lowest float32, and finite.
-KEPT = "attended"  # name of what rematerialisation had better keep
+MASKED = -2.3819763e38  # The original's value: close to the lowest float32, but finite.
+KEPT = "attended"  # The name under which rematerialisation policies keep the results.
 
 
 class Part(NamedTuple):
-    """Keys that are seen by all queries, or block by block.
+    """Keys and values that all queries see, or that are seen block by block.
 
     Attributes:
-        k: [B, kv, S, head_dim]; in blocks [B, blocks, kv, S, head_dim].
-        v: the same.
-        mask: bool [B, T or 1, S], in blocks [B, blocks, T / blocks, S]; None: all see all.
+        k: The keys [B, kv, S, head_dim]; in blocks of S keys, [B, blocks, kv, S, head_dim].
+        v: The values, of the same shape.
+        mask: A bool [B, T or 1, S], in blocks [B, blocks, T / blocks, S], which says whether a
+            query may see a key; None if every query sees every key (of its block).
     """
 
     k: Float[Array, "batch *blocks kv_heads keys head_dim"]
@@ -34,10 +54,12 @@ class Part(NamedTuple):
 
 
 Queries = Float[Array, "batch kv_heads group queries head_dim"]
-Statistic = Float[Array, "batch kv_heads group queries 1"]  # One number of each query.
-# Seen from a part: in its blocks, if it has any, and with the groups behind each other.
+Statistic = Float[Array, "batch kv_heads group queries 1"]  # One number for each query.
+# Queries or logits in the layout of a part: cut into its blocks, if it has blocks, and with the
+# queries of all heads of a group in one axis, so that one matrix product serves the whole group.
 Viewed = Float[Array, "batch *blocks kv_heads grouped_queries features"]
-# What the backward pass needs: queries, parts, result, and maximum and sum of each softmax.
+# The arrays that the backward pass needs: queries, parts, result, and the maximum and the sum of
+# each softmax.
 Kept = tuple[Queries, tuple[Part, ...], Queries, Statistic, Statistic]
 
 
@@ -48,15 +70,15 @@ def soft_cap(x: Float[Array, "*shape"], cap: float) -> Float[Array, "*shape"]:
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
 def attend_parts(q: Queries, parts: tuple[Part, ...], cap: float) -> Queries:
-    """Attention of all queries over all parts.
+    """Computes the attention of all queries over all parts, with logits and softmax in float32.
 
     Args:
-        q: [B, kv, group, T, head_dim], scaled and rotated.
-        parts: see `Part`.
-        cap: soft cap of the logits, 0 for none.
+        q: The queries [B, kv, group, T, head_dim], scaled and rotated.
+        parts: The parts of keys and values.
+        cap: The soft cap of the logits; 0 disables it.
 
     Returns:
-        As q; logits and softmax are in float32.
+        An array like `q`.
     """
     return _forward(q, parts, cap)[0]
 
@@ -79,7 +101,8 @@ def _forward(q: Queries, parts: tuple[Part, ...], cap: float) -> tuple[Queries, 
 def _backward(cap: float, kept: Kept, d_out: Queries) -> tuple[Queries, tuple[Part, ...]]:
     q, parts, out, high, total = kept
     dtype = q.dtype
-    # The same for all keys of a query: the softmax's own part of the gradient.
+    # The gradient of a softmax p with respect to its logits is p * (d_p - sum(p * d_p)). The sum is
+    # over all keys, so it is one number for each query, and it equals sum(d_out * out).
     common = (d_out.astype(jnp.float32) * out.astype(jnp.float32)).sum(axis=-1, keepdims=True)
     d_q, d_parts = jnp.zeros(q.shape, jnp.float32), []
     for part in parts:
@@ -104,7 +127,7 @@ attend_parts.defvjp(_forward, _backward)
 
 
 def _logits(q: Queries, part: Part) -> Viewed:
-    # f32 [B, (blocks,) kv, group x T, S].
+    # Returns the logits f32 [B, (blocks,) kv, group x T, S].
     k = part.k.swapaxes(-1, -2)
     return jnp.matmul(_view(q, part), k, preferred_element_type=jnp.float32)
 
@@ -112,7 +135,7 @@ def _logits(q: Queries, part: Part) -> Viewed:
 def _mask(x: Viewed, part: Part) -> Viewed:
     if part.mask is None:
         return x
-    rows = part.mask.shape[-2]  # Of each group; one row stands for all.
+    rows = part.mask.shape[-2]  # T (of a block), or 1 if one row of the mask serves all queries.
     grouped = x.reshape(*x.shape[:-2], -1, rows, x.shape[-1])
     mask = part.mask[..., None, None, :, :]
     return jnp.where(mask, grouped, MASKED).reshape(x.shape)
@@ -131,7 +154,7 @@ def _view(x: Float[Array, "batch kv_heads group queries features"], part: Part) 
 def _back(
     x: Viewed, q: Queries, part: Part
 ) -> Float[Array, "batch kv_heads group queries features"]:
-    # The inverse of `_view`; `q` tells the sizes.
+    # The inverse of `_view`; the sizes are those of `q`.
     b, kv, group, t, _ = q.shape
     if part.k.ndim == 4:
         return x.reshape(b, kv, group, t, -1)

@@ -1,6 +1,6 @@
-"""What the models share: variants, rematerialisation policies, and merging a foreign tree.
+"""Functions that the models share: variants, rematerialisation, and fitting a loaded tree.
 
-Knows nothing of files: reading checkpoints is `big_rad.weights` and `big_rad.workdir.checkpoint`.
+Nothing here reads files. `big_rad.weights` and `big_rad.workdir.checkpoint` read checkpoints.
 """
 
 import dataclasses
@@ -34,25 +34,27 @@ _REMAT_POLICIES = {
 
 
 class ArrayInfo(Protocol):
-    """What has a shape and a dtype: an array, a lazy one, or a `jax.ShapeDtypeStruct`."""
+    """An object with a shape and a dtype: an array, a lazy one, or a `jax.ShapeDtypeStruct`."""
 
     shape: tuple[int, ...]
     dtype: np.dtype
 
 
-# (initial value, loaded array) -> value of the initial one's shape, or None where it cannot be.
+# A function (initial value, loaded array) -> a value of the initial value's shape, or None if the
+# loaded array cannot be adapted.
 Adapt = Callable[[ArrayInfo, np.ndarray], np.ndarray | Array | None]
 
 
 @dataclasses.dataclass(frozen=True)
 class Loading:
-    """How a checkpoint's tree is fitted to a model: what `models.load` reads in a model's module.
+    """The rules by which `models.load` fits a checkpoint's tree to a model.
 
     Attributes:
-        adapt: name -> function, for the tensors whose shape may differ from the model's.
-        may_lack: subtrees that start from their initial values if the checkpoint has none of them.
-        check: called with the initial parameters, the tree and `dont_load` before anything is
-            fitted; it raises ValueError where they must not be joined.
+        adapt: A function for each tensor whose shape may differ from the model's, by the tensor's
+            name.
+        may_lack: The subtrees that start from their initial values if the checkpoint lacks them.
+        check: A function that is called with the initial parameters, the tree and `dont_load`
+            before anything is fitted. It raises ValueError if they must not be combined.
     """
 
     adapt: Mapping[str, Adapt] = dataclasses.field(default_factory=dict)
@@ -66,7 +68,8 @@ def resolve_variant(
     """Returns the dimensions of `variant`, overridden by every explicit one that is not None.
 
     Raises:
-        ValueError: an unknown variant, or a dimension that neither names.
+        ValueError: The variant is unknown, or neither the variant nor an explicit argument gives a
+            dimension.
     """
     if variant is not None and variant not in variants:
         raise ValueError(f"no {what} variant {variant!r}; known: {', '.join(sorted(variants))}")
@@ -79,16 +82,23 @@ def resolve_variant(
 
 
 def remat(what: Liftable, policy: str) -> Liftable:
-    """Lets a module class or a function recompute in its backward pass what a policy does not keep.
+    """Saves memory: the backward pass recomputes the intermediates that a policy does not keep.
 
     Args:
-        what: an `nn.Module` class, or a function.
-        policy: "none" keeps all and returns `what` itself; "dots" keeps the results of matrix
-            products, "dots_no_batch" of those with weights (so not the attention's logits, but its
-            result), "full" none.
+        what: An `nn.Module` class, or a function.
+        policy: A name that says which intermediates are kept:
+
+            - "none" (no rematerialisation) keeps all of them, and returns `what` itself.
+            - "dots" keeps the results of all matrix products.
+            - "dots_no_batch" keeps the results of matrix products with weights. Of the attention it
+              keeps the result, but not the logits.
+            - "full" keeps none of them.
+
+    Returns:
+        A class or a function with the same results as `what`.
 
     Raises:
-        ValueError: an unknown policy.
+        ValueError: The policy is unknown.
     """
     if policy not in _REMAT_POLICIES:
         raise ValueError(f"no remat_policy {policy!r}; known: {', '.join(_REMAT_POLICIES)}")
@@ -105,26 +115,26 @@ def merge(
     dont_load: Sequence[str] = (),
     adapt: Mapping[str, Adapt] | None = None,
 ) -> dict[str, Any]:
-    """Puts a loaded tree in the place of freshly initialised parameters, accounting for all.
+    """Replaces freshly initialised parameters by a loaded tree, and accounts for every tensor.
 
-    Arrays are taken one at a time, the largest first while there is most room, so a tree of lazy
-    arrays (see `big_rad.weights`) never lies in memory as a whole.
+    Arrays are read one at a time, so a tree of lazy arrays (see `big_rad.weights`) is never in
+    memory as a whole. The largest comes first, while there is the most room.
 
     Args:
-        init_params: nested parameters of the model, or `jax.ShapeDtypeStruct`s; they give names,
-            shapes and dtypes, and, unless they are numpy arrays, the devices to put arrays onto.
-        tree: nested tree that was read from a checkpoint.
-        dont_load: regular expressions (full match) of names that keep their initial value and
-            may be absent from, or present in, `tree`.
-        adapt: name -> function (initial, loaded) -> value, for tensors whose shape may differ,
-            such as a position embedding; it returns None if it cannot adapt.
+        init_params: The nested parameters of the model, or `jax.ShapeDtypeStruct`s. They give the
+            names, shapes and dtypes, and, unless they are numpy arrays, the devices of the result.
+        tree: The nested tree that was read from a checkpoint.
+        dont_load: Regular expressions of parameter names, which must match the whole name. These
+            parameters keep their initial values, whether `tree` has them or not.
+        adapt: A function (initial, loaded) -> value for each tensor whose shape may differ, such as
+            a position embedding, by the tensor's name. It returns None if it cannot adapt.
 
     Returns:
-        A nested tree like `init_params`.
+        A nested tree with the same names as `init_params`.
 
     Raises:
-        ValueError: missing, unexpected or mis-shaped tensors; the message lists each of them.
-            Or `dont_load` keeps a tensor of which `init_params` gives only the shape.
+        ValueError: Some tensors are missing, unexpected or of another shape; the message lists each
+            of them. Or `dont_load` keeps a tensor, and `init_params` gives only its shape.
     """
     init, loaded = trees.flatten(init_params), trees.flatten(tree)
     keep = [n for n in {**init, **loaded} if any(re.fullmatch(p, n) for p in dont_load)]
@@ -162,11 +172,11 @@ def resize_position_embedding(
     """Resizes a loaded position embedding to the model's grid, bilinearly and in float32.
 
     Args:
-        old: the model's initial embedding [1, n, width]; it gives the target n.
-        new: the loaded embedding [1, m, width]; m must be a square number.
+        old: The model's initial embedding [1, n, width], or its shape; n must be a square number.
+        new: The loaded embedding [1, m, width]; m must be a square number.
 
     Returns:
-        [1, n, width] float32, or None if the two cannot be matched.
+        The resized embedding f32 [1, n, width]; None if the widths differ or a grid is not square.
     """
     if np.ndim(new) != 3 or np.shape(new)[-1] != np.shape(old)[-1]:
         return None
@@ -181,23 +191,23 @@ def resize_position_embedding(
 def extend_embedding(
     old: ArrayInfo, new: Float[np.ndarray, "loaded width"]
 ) -> Float[np.ndarray, "rows width"] | None:
-    """Appends rows to a loaded embedding table: new rows are near the mean of the loaded ones.
+    """Appends rows to a loaded embedding table, near the mean of the loaded rows.
 
-    The added rows are the mean plus seeded noise of a hundredth of the table's standard
-    deviation, so that new tokens start alike but not equal.
+    An added row is the mean of the loaded rows plus seeded noise. The noise has a hundredth of
+    the table's standard deviation in each feature, so that new tokens start alike but not equal.
 
     Args:
-        old: the model's initial table [v, width]; it gives the target v.
-        new: the loaded table [u, width] with u <= v.
+        old: The model's initial table [v, width], or its shape.
+        new: The loaded table [u, width] with u <= v.
 
     Returns:
-        [v, width], in the dtype of both tables or else in float32; None if the loaded table is
-        of another width or the larger one.
+        The extended table [v, width], in the dtype of both tables if they have the same, and else
+        in float32; None if the loaded table has another width or more rows.
     """
     if np.ndim(new) != 2 or new.shape[1] != old.shape[1] or new.shape[0] > old.shape[0]:
         return None
     rows, width = new.shape
-    # In pieces and sums, since the table of a real model is 2.4 GB in float32.
+    # The sums run over pieces, since the table of a real model has 2.4 GB in float32.
     pieces = range(0, rows, 16384)
     mean = sum(new[i : i + 16384].astype(np.float64).sum(axis=0) for i in pieces) / rows
     square = sum(((new[i : i + 16384] - mean) ** 2).sum(axis=0) for i in pieces) / rows
@@ -214,15 +224,15 @@ def cast(
     """Converts an array, and refuses values that the new dtype would turn into infinity.
 
     Args:
-        value: an array.
-        dtype: of the result.
-        name: of the array, for the message.
+        value: An array.
+        dtype: The dtype of the result.
+        name: The name of the array, for the message.
 
     Returns:
-        The array in `dtype`; the same object if it has that already.
+        The array in `dtype`; the same object if it already has that dtype.
 
     Raises:
-        ValueError: a finite value is out of the range of `dtype`; the message names both.
+        ValueError: A finite value is outside the range of `dtype`; the message names both.
     """
     dtype = jnp.dtype(dtype)
     if value.dtype == dtype:
@@ -235,7 +245,7 @@ def cast(
     if float(jnp.finfo(value.dtype).max) <= limit:
         return result
     flat, was = result.reshape(-1), value.reshape(-1)
-    for start in range(0, flat.size, 2**20):  # The masks of a whole table would be large.
+    for start in range(0, flat.size, 2**20):  # The boolean arrays of a whole table would be large.
         piece = was[start : start + 2**20]
         if -limit <= piece.min() and piece.max() <= limit:
             continue
@@ -255,16 +265,16 @@ def place(
     sharding: jax.sharding.Sharding | None = None,
     name: str = "an array",
 ) -> Shaped[np.ndarray | Array, "..."]:
-    """Reads one array, converts it, and puts it onto devices.
+    """Reads one array, converts it, and copies it to devices.
 
     Args:
-        value: an array, or an object that `np.asarray` reads.
-        dtype: of the result.
-        sharding: where to put it; None leaves a numpy array.
-        name: of the array, for messages.
+        value: An array, or an object that `np.asarray` reads.
+        dtype: The dtype of the result.
+        sharding: The devices and the layout of the result; None returns a numpy array.
+        name: The name of the array, for messages.
 
     Raises:
-        ValueError: a value is out of the range of `dtype`.
+        ValueError: A value is outside the range of `dtype`.
     """
     host = cast(np.asarray(value), dtype, name)
     if sharding is None:
@@ -273,5 +283,5 @@ def place(
         placed = jax.device_put(host, sharding)
     else:
         placed = jax.make_array_from_callback(host.shape, sharding, lambda index: host[index])
-    # Until the copy is done the host array cannot go; the next one may need its room.
+    # The host array is freed only when the copy is done, and the next array may need its memory.
     return jax.block_until_ready(placed)

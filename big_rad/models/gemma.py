@@ -1,7 +1,8 @@
-"""Gemma 2 decoder: embedding, scanned blocks, final norm, tied output logits.
+"""The Gemma 2 decoder: token embedding, scanned blocks, final norm, and tied output logits.
 
-Works on embeddings and explicit masks and positions; knows nothing of images, tokenizers or
-sampling. The parameter tree is the `llm` part of the original PaliGemma 2 checkpoints.
+The decoder runs on embeddings, and masks and positions are arguments, so that image tokens and
+text tokens can share a sequence. The names and shapes of the parameters are those of `llm` in the
+original PaliGemma 2 checkpoints.
 Reference: Gemma Team 2024, "Gemma 2: Improving Open Language Models at a Practical Size".
 """
 
@@ -19,7 +20,7 @@ from jaxtyping import Array, Float, Int
 from big_rad.models import attention, common, lora
 from big_rad.models.rope import Rope, apply_rope, make_rope
 
-# Keys and values, as `k` and `v`: of one layer, and of all layers.
+# The keys `k` and the values `v` of one layer, and of all layers.
 LayerKV = dict[str, Float[Array, "batch slots kv_heads head_dim"]]
 KV = dict[str, Float[Array, "depth batch slots kv_heads head_dim"]]
 Tokens = Float[Array, "batch tokens width"]
@@ -46,28 +47,29 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-# Not frozen only because a Flax module, which is not, cannot inherit from a frozen dataclass.
+# This class is not frozen because a Flax module is not, and so cannot inherit from a frozen one.
 @dataclasses.dataclass(kw_only=True, unsafe_hash=True)
 class Dims:
-    """Sizes and numerics of the decoder: all that its layers need to know.
+    """The sizes and the numerics of the decoder: everything that its layers need to know.
 
-    `Model` has the same fields, where None takes a size from its variant. In what `Model.dims`
-    returns every size is known.
+    `Model` has the same fields, and takes a size that is None from its variant. In the result of
+    `Model.dims` no size is None.
 
     Attributes:
-        width: features of a token, D.
-        depth: number of layers.
-        mlp_dim: inner features of the feed-forward part.
-        num_heads: query heads.
-        num_kv_heads: heads of keys and values, each of which serves a group of query heads.
-        head_dim: features of a head.
-        vocab_size: rows of the token table, V.
-        query_scale: factor on the queries; None means head_dim ** -0.5.
-        attn_logits_softcap: c in c * tanh(logits / c) of the attention; 0 turns it off.
-        final_logits_softcap: the same of the output logits.
-        scan: run the layers as a loop; False unrolls them. The parameters are the same.
-        remat_policy: what the backward pass keeps; see `common.remat`.
-        dtype_mm: dtype of the matrix products.
+        width: The number of features of a token, D.
+        depth: The number of layers.
+        mlp_dim: The number of inner features of the feed-forward part.
+        num_heads: The number of query heads.
+        num_kv_heads: The number of heads of keys and values; each serves a group of query heads.
+        head_dim: The number of features of a head.
+        vocab_size: The number of rows of the token table, V.
+        query_scale: The factor on the queries; None means head_dim ** -0.5.
+        attn_logits_softcap: The constant c in c * tanh(x / c), where x are the logits of the
+            attention; 0 disables the soft cap.
+        final_logits_softcap: The same constant for the output logits.
+        scan: Whether the layers run as a loop; False unrolls them. The parameters are the same.
+        remat_policy: The intermediates that the backward pass keeps; see `common.remat`.
+        dtype_mm: The dtype of the matrix products.
     """
 
     width: int | None = None
@@ -85,7 +87,7 @@ class Dims:
     dtype_mm: str = "float32"
 
     def layer_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Returns the shapes of the stacked matrices of all layers, by their names in a layer."""
+        """Returns the shapes of the matrices, stacked over layers, by their names in a layer."""
         n, kv, d, h, f = (
             self.num_heads, self.num_kv_heads, self.width, self.head_dim, self.mlp_dim
         )  # fmt: skip
@@ -100,11 +102,14 @@ class Dims:
 
 
 class RMSNorm(nn.Module):
-    """x * rsqrt(mean(x^2) + 1e-6) * (1 + scale), computed in float32."""
+    """Root mean square normalisation: x / sqrt(mean(x^2) + 1e-6) * (1 + scale), in float32.
+
+    The mean is over the features of a token, and `scale` is a learned vector.
+    """
 
     @nn.compact
     def __call__(self, x: Float[Array, "*rows width"]) -> Float[Array, "*rows width"]:
-        """Returns the same shape and dtype."""
+        """Returns the normalised array, in the shape and dtype of x."""
         scale = self.param("scale", nn.initializers.zeros_init(), (x.shape[-1],))
         y = x.astype(jnp.float32)
         y = y * jax.lax.rsqrt(jnp.mean(jnp.square(y), axis=-1, keepdims=True) + 1e-6)
@@ -112,7 +117,12 @@ class RMSNorm(nn.Module):
 
 
 class Einsum(nn.Module):
-    """An einsum against one weight `w`."""
+    """An einsum of the input with one weight `w`.
+
+    Attributes:
+        shape: The shape of the weight.
+        in_axis: The axes of the weight that are summed over; the initial scale depends on them.
+    """
 
     shape: tuple[int, ...]
     in_axis: tuple[int, ...]
@@ -121,7 +131,7 @@ class Einsum(nn.Module):
     def __call__(
         self, equation: str, x: Float[Array, "batch tokens *_"]
     ) -> Float[Array, "*result"]:
-        """Returns einsum(equation, x, w) in the dtype of x."""
+        """Returns einsum(equation, x, w) in the dtype of x, with the weight's adapter if any."""
         w = _weight(self, "w", self.shape, self.in_axis, x.dtype)
         return lora.einsum(equation, x, w, self.get_variable("lora", "w"))
 
@@ -129,7 +139,8 @@ class Einsum(nn.Module):
 def _weight(
     module: nn.Module, name: str, shape: tuple[int, ...], in_axis: tuple[int, ...], dtype: DTypeLike
 ) -> Float[Array, "*shape"]:
-    # `shape` is (batch axes..., input axes, output axis) with the input axes named.
+    # The last axis of `shape` is an output axis, `in_axis` names the input axes, and all others
+    # count as batch axes for the initial scale.
     out_axis = len(shape) - 1
     batch = tuple(i for i in range(out_axis) if i not in in_axis)
     init = nn.initializers.variance_scaling(
@@ -152,18 +163,20 @@ class Attention(nn.Module):
         cache: LayerKV | None,
         skip: int = 0,
     ) -> tuple[Float[Array, "batch unskipped width"], LayerKV]:
-        """Attends from x to the cache, if there is one, followed by x itself.
+        """Attends from x to the slots of the cache, if there is one, and to x itself.
 
         Args:
-            x: [B, T, width].
-            rope: of the positions of x.
-            mask: bool [B, T, S + T], S the cache's slots (0 without a cache): may q see k; or,
-                without a cache, another `attention.Mask`.
-            cache: None, or earlier keys and values `k`, `v`, each [B, S, kv, head_dim].
-            skip: queries are only those from here on.
+            x: The input [B, T, width].
+            rope: The angles of the positions of x.
+            mask: A bool [B, T, S + T], which says whether a query may see a key; the S slots of the
+                cache come first (S is 0 without a cache). Without a cache it may also be another
+                kind of `attention.Mask`.
+            cache: The earlier keys `k` and values `v`, each [B, S, kv, head_dim], or None.
+            skip: The first position that is a query. All positions are keys.
 
         Returns:
-            ([B, T - skip, width], the keys and values of x, each [B, T, kv, head_dim]).
+            A pair: the output [B, T - skip, width], and the keys and values of x, each
+            [B, T, kv, head_dim].
         """
         d = self.dims
         q = Einsum((d.num_heads, d.width, d.head_dim), (1,), name="q_einsum")(
@@ -191,7 +204,11 @@ class Attention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """GeGLU: gelu(x gate) * (x up), then down."""
+    """The feed-forward part, a GeGLU: (gelu(x W_gate) * (x W_up)) W_down.
+
+    `gating_einsum` holds W_gate and W_up, and `linear` is W_down. Source: Shazeer 2020, "GLU
+    Variants Improve Transformer", section 2.
+    """
 
     dims: Dims
 
@@ -215,10 +232,11 @@ class FeedForward(nn.Module):
 
 @jax.custom_vjp
 def up_projection(x: Tokens, w: UpMatrix) -> Wide:
-    """Returns x w, with `x` the narrower side, and a gradient that is written out.
+    """Returns x w, with a gradient that is faster on a CPU if `x` is narrower than the result.
 
-    The gradient of `w` is x^T d, so that a CPU, where one operand is copied in transposed order,
-    copies `x`; JAX writes (d^T x)^T. A GPU copies neither.
+    With d the gradient of the result, the gradient of `w` is computed as x^T d. JAX would compute
+    (d^T x)^T. The product copies its transposed operand on a CPU, and `x` is smaller than d. A GPU
+    copies neither.
     """
     return jnp.dot(x, w)
 
@@ -236,7 +254,7 @@ up_projection.defvjp(_up_forward, _up_backward)
 
 
 class Block(nn.Module):
-    """A Gemma 2 block: norms before and after attention and feed-forward."""
+    """A Gemma 2 block: attention and a feed-forward part, each with a norm before and after it."""
 
     dims: Dims
 
@@ -249,7 +267,7 @@ class Block(nn.Module):
         cache: LayerKV | None,
         skip: int = 0,
     ) -> tuple[Float[Array, "batch unskipped width"], LayerKV]:
-        """Maps [B, T, width] to [B, T - skip, width] and gives keys and values; see `Attention`."""
+        """Returns the output [B, T - skip, width], and keys and values; see `Attention`."""
         y, kv = Attention(self.dims, name="attn")(
             RMSNorm(name="pre_attention_norm")(x), rope, mask, cache, skip
         )
@@ -259,7 +277,7 @@ class Block(nn.Module):
 
 
 class Embedder(nn.Module):
-    """The token table, used at both ends."""
+    """The token table, which embeds the input tokens and computes the output logits."""
 
     dims: Dims
 
@@ -273,23 +291,23 @@ class Embedder(nn.Module):
     def encode(
         self, tokens: Int[Array, "*rows"], adapter: lora.Adapter | None = None
     ) -> Float[Array, "*rows width"]:
-        """Maps ids to embeddings, scaled by sqrt(width).
+        """Maps token ids to embeddings, scaled by sqrt(width).
 
         Args:
-            tokens: ids.
-            adapter: None, or the table's `a` and `b`, scaled.
+            tokens: The token ids.
+            adapter: The scaled `a` and `b` of the table's adapter, or None.
         """
         dtype = jnp.dtype(self.dims.dtype_mm)
         x = jnp.take(self.input_embedding, tokens, axis=0).astype(dtype)
         if adapter is not None:
-            a = adapter["a"].astype(jnp.float32)  # So that gradients of a token add up in it.
+            a = adapter["a"].astype(jnp.float32)  # Gradients of a token add up in float32.
             x += jnp.dot(jnp.take(a, tokens, axis=0).astype(dtype), adapter["b"])
         return x * jnp.asarray(self.dims.width**0.5, dtype)
 
     def decode(
         self, x: Float[Array, "*rows width"], adapter: lora.Adapter | None = None
     ) -> Float[Array, "*rows vocab"]:
-        """Maps hidden states to float32 logits, capped if so configured."""
+        """Maps hidden states to float32 logits, with `final_logits_softcap` applied."""
         table = self.input_embedding.astype(x.dtype)
         logits = jnp.einsum("...d,vd->...v", x, table, preferred_element_type=jnp.float32)
         if adapter is not None:
@@ -299,23 +317,23 @@ class Embedder(nn.Module):
 
 
 class Model(nn.Module, Dims):
-    """The decoder.
+    """The Gemma 2 decoder.
 
     Attributes:
-        variant: a name in `VARIANTS`; explicit fields of `Dims` override it.
+        variant: A name in `VARIANTS`; explicit fields of `Dims` override its sizes.
     """
 
     variant: str | None = None
 
     def dims(self) -> Dims:
-        """Returns all sizes, those of the variant and explicit ones joined."""
+        """Returns all sizes; explicit ones override those of the variant."""
         explicit = {f.name: getattr(self, f.name) for f in dataclasses.fields(Dims)}
-        scale = explicit.pop("query_scale")  # Which no one has to give.
+        scale = explicit.pop("query_scale")  # It may stay None, unlike a size.
         sizes = common.resolve_variant("gemma", VARIANTS, self.variant, **explicit)
         return Dims(**(sizes if scale is None else sizes | {"query_scale": scale}))
 
     def setup(self) -> None:
-        """Creates embedder, layers and final norm under the original's names."""
+        """Creates embedder, layers and final norm, with the names of the original checkpoints."""
         d = self.dims()
         self.embedder = Embedder(d)
         self.final_norm = RMSNorm()
@@ -332,7 +350,7 @@ class Model(nn.Module, Dims):
     def embed(
         self, tokens: Int[Array, "batch tokens"], adapter: lora.Adapter | None = None
     ) -> Tokens:
-        """Maps ids to scaled embeddings; see `Embedder.encode`."""
+        """Maps token ids to scaled embeddings; see `Embedder.encode`."""
         return self.embedder.encode(tokens, adapter)
 
     def logits(
@@ -353,24 +371,24 @@ class Model(nn.Module, Dims):
         """Runs the blocks and the final norm on embeddings.
 
         Args:
-            x: [B, T, width].
-            positions: i32 [B, T].
-            mask: bool [B, T, S + T]; see `Attention`.
-            cache: None, or `k` and `v`, each [depth, B, S, kv, head_dim].
-            skip: hidden states are wanted only from this position on, so the last block computes
-                no others (but for keys and values).
-            adapters: None, or those of `lora.scaled`.
+            x: The embeddings [B, T, width].
+            positions: The positions i32 [B, T].
+            mask: A bool [B, T, S + T], or another mask; see `Attention`.
+            cache: The earlier keys `k` and values `v`, each [depth, B, S, kv, head_dim], or None.
+            skip: The first position whose hidden state is returned. The last block computes only
+                keys and values at the positions before it.
+            adapters: The layers' adapters from `lora.scaled`, or None.
 
         Returns:
-            (hidden states after the final norm [B, T - skip, width], out) with `out["kv"]` the new
-            keys and values, each [depth, B, T, kv, head_dim].
+            A pair: the hidden states after the final norm [B, T - skip, width], and `out`.
+            `out["kv"]` holds the new keys and values, each [depth, B, T, kv, head_dim].
         """
         d = self.dims()
         rope = make_rope(positions, d.head_dim)
         if self.is_initializing():
             self.layers(x, rope, mask, cache)
         params = self.layers.variables["params"]
-        # Matrices are cast here, once, rather than in each layer; scales of norms stay as they are.
+        # Matrices are cast once here, not in each layer. The scales of norms are not cast.
         params = jax.tree.map(lambda p: p.astype(d.dtype_mm) if p.ndim > 2 else p, params)
         block = Block(d, parent=None)
 

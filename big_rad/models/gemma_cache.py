@@ -1,10 +1,16 @@
-"""One new token a row through the Gemma 2 decoder, with nothing copied that is only read.
+"""The KV cache, and a decoding step: the Gemma 2 decoder on one new token in each row.
 
-`gemma.Model` scans over stacked layers, which suits training: at one token a row, though, slicing
-a layer's weights and cache out of the stack moves as many bytes as the products themselves. Here
-layers are apart, the cache is updated in place, and a block is four products of a matrix
-[rows, features] with a matrix: queries, keys and values in one, gate and up in one. It computes
-the same as `gemma.Block`, step by step. Knows nothing of loops.
+`gemma.Model` scans over stacked layers, which is good for training. With one token in each row,
+however, slicing the weights and the cache of a layer out of the stack moves as many bytes as the
+matrix products do. Here each layer has its own arrays, and the cache is updated in place. The
+products of a block with its weights are four: one for queries, keys and values together, one for
+the output of the attention, one for gate and up together, and one for down. The result is that of
+`gemma.Block`.
+
+    weights = gemma_cache.prepare(dims, params["llm"])
+    cache = gemma_cache.split_cache(kv)  # From `gemma.Model`, run on the prompt.
+    cache = gemma_cache.resize_cache(cache, slots)  # Adds empty slots for new tokens.
+    logits, cache, hidden = gemma_cache.step(dims, weights, token, slot, cache)
 """
 
 from collections.abc import Mapping
@@ -18,25 +24,26 @@ from jaxtyping import Array, Bool, Float, Int
 from big_rad.models import attention, gemma
 from big_rad.models.rope import Rope, apply_rope, make_rope
 
-# Of each layer: `k` [B, kv, head_dim, S] and `v` [B, kv, S, head_dim], each in the order in which
-# its product reads it: on a CPU the other one takes twice as long.
+# The cache of one layer: `k` [B, kv, head_dim, S] and `v` [B, kv, S, head_dim]. Each has its axes
+# in the order in which its matrix product reads them; on a CPU the other order is twice as slow.
 LayerCache = dict[
     str,
     Float[Array, "batch kv_heads head_dim slots"] | Float[Array, "batch kv_heads slots head_dim"],
 ]
 Cache = list[LayerCache]
-_SLOTS = {"k": 3, "v": 2}  # The axis of S.
+_SLOTS = {"k": 3, "v": 2}  # The axis of the S slots.
 
 
 def prepare(dims: gemma.Dims, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Takes the decoder's parameters apart.
+    """Arranges the decoder's parameters for `step`, with separate arrays for each layer.
 
     Args:
-        dims: sizes of the decoder.
-        params: its tree, `{"embedder", "layers", "final_norm"}`.
+        dims: The sizes of the decoder.
+        params: The parameters of `gemma.Model`, `{"embedder", "layers", "final_norm"}`.
 
     Returns:
-        `layers`, a list with one dict a layer, `final_norm` and `embedder`, for `step`.
+        A dict of `layers`, which is a list with one dict for each layer, `final_norm` and
+        `embedder`.
     """
 
     def matrix(w: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
@@ -63,7 +70,7 @@ def prepare(dims: gemma.Dims, params: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def split_cache(kv: gemma.KV) -> Cache:
-    """Takes the keys and values of all layers, as `gemma.Model` gives them, apart."""
+    """Converts the keys and values that `gemma.Model` returns into a cache."""
     return [
         {n: jnp.moveaxis(x[i], 1, _SLOTS[n]) for n, x in kv.items()}
         for i in range(next(iter(kv.values())).shape[0])
@@ -71,13 +78,13 @@ def split_cache(kv: gemma.KV) -> Cache:
 
 
 def empty_cache(dims: gemma.Dims, rows: int, slots: int) -> Cache:
-    """Returns a cache of zeros with S = `slots`."""
+    """Returns a cache of zeros with the given numbers of rows and slots."""
     shape = (dims.depth, rows, slots, dims.num_kv_heads, dims.head_dim)
     return split_cache({n: jnp.zeros(shape, dims.dtype_mm) for n in "kv"})
 
 
 def resize_cache(cache: Cache, slots: int) -> Cache:
-    """Returns a cache with S = `slots`: the last ones are left out, or zeros put behind them."""
+    """Returns a cache with `slots` slots: drops the last slots, or appends slots of zeros."""
 
     def fit(x: Float[Array, "batch kv_heads _ _"], axis: int) -> Float[Array, "batch kv_heads _ _"]:
         x = jax.lax.slice_in_dim(x, 0, min(slots, x.shape[axis]), axis=axis)
@@ -88,7 +95,7 @@ def resize_cache(cache: Cache, slots: int) -> Cache:
 
 
 def join_caches(first: Cache, second: Cache) -> Cache:
-    """Returns the slots of two caches with the same rows behind each other."""
+    """Returns a cache with the slots of `first` and then of `second`, for the same rows."""
     return [
         {n: jnp.concatenate([x, b[n]], axis=_SLOTS[n]) for n, x in a.items()}
         for a, b in zip(first, second, strict=True)
@@ -96,9 +103,14 @@ def join_caches(first: Cache, second: Cache) -> Cache:
 
 
 def insert_rows(cache: Cache, rows: Int[Array, " new_rows"], new: Cache) -> Cache:
-    """Returns a cache in which `rows` are those of another, whose slots may be fewer.
+    """Returns a cache in which some rows are replaced by the rows of another cache.
 
-    Rows beyond the last are left out; slots that the other has not stay as they are.
+    Args:
+        cache: The cache.
+        rows: i32 [new rows], the row of `cache` that each row of `new` replaces. A row of `new` is
+            dropped if its number is beyond the last row of `cache`.
+        new: The other cache. If it has fewer slots, the remaining slots of `cache` stay as they
+            are.
     """
 
     def put(
@@ -120,18 +132,19 @@ def step(
     slot: Int[Array, " batch"],
     cache: Cache,
 ) -> tuple[Float[Array, "batch vocab"], Cache, Float[Array, "batch width"]]:
-    """Runs one token a row.
+    """Runs the decoder on one token in each row.
 
     Args:
-        dims: sizes of the decoder.
-        weights: of `prepare`.
-        token: i32 [B].
-        slot: i32 [B], the token's position and its slot in the cache; all slots before it are
-            seen.
-        cache: of each layer.
+        dims: The sizes of the decoder.
+        weights: The result of `prepare`.
+        token: The token ids, i32 [B].
+        slot: The slot of each token in the cache, i32 [B], which is also its position. The token
+            sees its own slot and all slots before it.
+        cache: The cache.
 
     Returns:
-        (logits f32 [B, V], the cache with the token in it, its final hidden state [B, width]).
+        The logits f32 [B, V], the cache with the token in it, and the token's final hidden state
+        [B, width].
     """
     embedder = gemma.Embedder(dims, parent=None)
     table = {"params": weights["embedder"]}
@@ -160,7 +173,7 @@ def _block(
     y = y.reshape(x.shape[0], 1, heads + 2 * kv_heads, dims.head_dim)
     q, k, v = jnp.split(y, (heads, heads + kv_heads), axis=2)
     q = apply_rope(q, rope) * (dims.query_scale or dims.head_dim**-0.5)
-    # Written before it is read: in the other order XLA copies the cache at every step.
+    # The cache is written before it is read. In the other order XLA copies it at every step.
     kv = _write(kv, {"k": apply_rope(k, rope), "v": v}, slot)
     q = q.reshape(x.shape[0], kv_heads, heads // kv_heads, dims.head_dim)
     encoded = attention.attend_one(q, kv["k"], kv["v"], mask, dims.attn_logits_softcap)
@@ -182,7 +195,7 @@ def _write(
     new: dict[str, Float[Array, "batch 1 kv_heads head_dim"]],
     slot: Int[Array, " batch"],
 ) -> LayerCache:
-    # Puts `k` and `v` into a layer's cache, each row at its own slot.
+    # Writes `k` and `v` into the cache of a layer, each row at its own slot.
     def put(
         x: Float[Array, "batch kv_heads _ _"],
         y: Float[Array, "batch 1 kv_heads head_dim"],

@@ -1,10 +1,19 @@
-"""Low-rank adapters of the decoder's matrices and token table: W + alpha / rank * A B, W frozen.
+"""Low-rank adapters (LoRA) of the decoder's matrices and of its token table.
 
-Adapters are a subtree of their own, `lora`, so that the model's other parameters keep their names
-and can be compared, saved and merged apart. One adapter belongs to one array of the tree: keys and
-values share an A, and so do gate and up. That of the table serves both ends: it has a row of A for
-each token, so tokens that the model has never met can be learnt. Knows neither files nor training.
-Reference: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large Language Models".
+An adapter of a frozen matrix W adds a product of two small matrices to it:
+
+    W + alpha / rank * A B
+
+A and B are trained; A maps the input to `rank` numbers, and B maps them to the output. The scale
+alpha and the rank are settings. Source: Hu et al. 2021, "LoRA: Low-Rank Adaptation of Large
+Language Models", section 4.1; the paper writes the product as B A, since its matrices are
+transposed.
+
+The adapters are a subtree `lora` beside `llm`, so the model's other parameters keep their names,
+and adapters can be compared, saved and merged separately. Each adapter belongs to one array of the
+tree. Keys and values are one array, so they share an A; so do gate and up. The adapter of the token
+table changes both the embeddings and the output logits. It has a row of A for each token, so that
+the model can learn tokens that are new to it.
 """
 
 import re
@@ -18,12 +27,13 @@ import numpy as np
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float
 
-# Of one matrix: `a` and `b`, whose product is added to it. Of all, nested by the matrices' names.
+# The adapter of one matrix: `a` and `b`, whose product is added to the matrix. All adapters: nested
+# dicts by the names of the matrices.
 Adapter = Mapping[str, Float[Array, "..."]]
 Adapters = Mapping[str, Any]
 
 TABLE = "embedder/input_embedding"
-# Of each matrix of a layer, the axes that meet the input and those of the output.
+# For each matrix of a layer, its input axes (which are summed over) and its output axes.
 _AXES = {
     "attn/q_einsum/w": ((1,), (0, 2)),
     "attn/kv_einsum/w": ((2,), (0, 1, 3)),
@@ -33,14 +43,22 @@ _AXES = {
 }
 _NAMES = (*_AXES, TABLE)
 _FIELDS = ("rank", "alpha", "targets")
-PREFIX = "lora/"  # of the adapters' names in flat parameters
+PREFIX = "lora/"  # The names of adapters begin with this in flat parameters.
 
 
 def check(spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns `rank`, `alpha` (default: the rank) and `targets` (default: all of them).
+    """Checks the settings of adapters, and fills in the defaults.
+
+    Args:
+        spec: `config.model.lora`.
+
+    Returns:
+        A dict of `rank`; `alpha`, by default the rank; and `targets`, a regular expression of the
+        names of the adapted matrices, by default all of them.
 
     Raises:
-        ValueError: an unknown field, no rank, or targets that match nothing.
+        ValueError: A field is unknown, the rank is missing or below 1, or no name matches
+            `targets`.
     """
     unknown = [k for k in spec if k not in _FIELDS]
     rank = spec.get("rank", 0)
@@ -65,17 +83,19 @@ def has_table(spec: Mapping[str, Any]) -> bool:
 def init(
     rng: jax.Array, shapes: Mapping[str, tuple[int, ...]], spec: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Returns new adapters, whose product is zero.
+    """Returns new adapters, whose products are zero.
 
     Args:
-        rng: of A, and of the table's B.
-        shapes: of the stacked arrays, name of a matrix -> [depth, ...], and of the table [V, D].
-        spec: see `check`.
+        rng: The random key of A, and of the table's B. The other factor starts at zero.
+        shapes: The shapes [depth, ...] of the stacked matrices by their names, and the shape [V, D]
+            of the table.
+        spec: The settings; see `check`.
 
     Returns:
-        Nested by the matrices' names, each `{"a": [depth, inputs..., rank], "b": [depth, rank,
-        outputs...]}`; of the table `{"a": [V, rank], "b": [rank, D]}`, where A is zero, so that a
-        token's row is changed by that token alone.
+        Nested dicts by the names of the matrices. The adapter of a matrix is `{"a": [depth,
+        inputs..., rank], "b": [depth, rank, outputs...]}`. That of the table is `{"a": [V, rank],
+        "b": [rank, D]}` with A zero, so that the adapter adds nothing to a token's row of the table
+        before that token's own row of A is trained.
     """
     spec, flat = check(spec), {}
     if has_table(spec):
@@ -94,7 +114,7 @@ def init(
 
 
 def scaled(adapters: Adapters, spec: Mapping[str, Any], dtype: DTypeLike) -> Adapters:
-    """Returns adapters in the dtype of the products, alpha / rank multiplied into B."""
+    """Returns adapters for use in a model: B multiplied by alpha / rank, both factors cast."""
     spec = check(spec)
 
     def one(path: tuple[jax.tree_util.DictKey, ...], x: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -107,13 +127,13 @@ def scaled(adapters: Adapters, spec: Mapping[str, Any], dtype: DTypeLike) -> Ada
 def einsum(
     equation: str, x: Float[Array, "*inputs"], w: Float[Array, "*weights"], adapter: Adapter | None
 ) -> Float[Array, "*outputs"]:
-    """Returns einsum(equation, x, w), plus that of x with A and B if there is an adapter.
+    """Returns einsum(equation, x, w + A B), computed without the sum of the matrices.
 
     Args:
-        equation: "inputs,weights->outputs"; R is not among its letters.
-        x: the input.
-        w: one layer's matrix.
-        adapter: None, or one layer's `a` and `b`, scaled.
+        equation: An equation "inputs,weights->outputs", which must not use the letter R.
+        x: The input.
+        w: The matrix of one layer.
+        adapter: The scaled `a` and `b` of one layer, or None if the matrix has no adapter.
     """
     y = jnp.einsum(equation, x, w)
     if adapter is None:
@@ -128,7 +148,10 @@ def einsum(
 
 
 def split(adapters: Adapters | None) -> tuple[Adapters | None, Adapter | None]:
-    """Returns the adapters of the layers and that of the table; None for what there is not."""
+    """Returns the adapters of the layers, and the adapter of the table.
+
+    Either is None if there is no such adapter.
+    """
     if adapters is None:
         return None, None
     layers = {k: v for k, v in adapters.items() if k != "embedder"}
@@ -143,11 +166,11 @@ def product(
 
 
 def merge(params: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns nested parameters without adapters, these added to their matrices.
+    """Returns nested parameters without `lora`, in which each adapter is added to its matrix.
 
     Args:
-        params: of a model, with `lora` beside `llm`.
-        spec: `config.model.lora`.
+        params: The parameters of a model, with `lora` beside `llm`.
+        spec: The settings, `config.model.lora`.
     """
     spec = check(spec)
     flat = flax.traverse_util.flatten_dict(dict(params), sep="/")
@@ -158,10 +181,13 @@ def merge(params: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def matrices(flat: Mapping[str, Any]) -> dict[str, tuple[str, str, str]]:
-    """Returns, for each matrix with an adapter, the flat names of itself, A and B.
+    """Returns the names of all matrices that have an adapter.
 
     Args:
-        flat: flat parameters.
+        flat: The flat parameters, by their names joined with "/".
+
+    Returns:
+        For each name within a layer, such as "mlp/linear", the flat names of the matrix, A and B.
     """
     own = {n: f"llm/layers/{n}" for n in _AXES} | {TABLE: f"llm/{TABLE}"}
     names = {n: (w, f"{PREFIX}{n}/a", f"{PREFIX}{n}/b") for n, w in own.items()}
@@ -175,14 +201,14 @@ def merged(
     b: Float[np.ndarray | Array, "*outputs"],
     spec: Mapping[str, Any],
 ) -> Float[np.ndarray | Array, "*shape"]:
-    """Returns one stacked matrix, or the table, with its adapter added; numpy stays numpy.
+    """Returns one stacked matrix, or the table, with its adapter added.
 
     Args:
-        name: such as "mlp/linear".
-        w: [depth, ...], or [V, D].
-        a: see `init`.
-        b: see `init`.
-        spec: see `check`, complete.
+        name: The name of the matrix within a layer, such as "mlp/linear"; or `TABLE`.
+        w: The matrix [depth, ...], or the table [V, D]. If it is a numpy array, so is the result.
+        a: The factor A; see `init`.
+        b: The factor B; see `init`.
+        spec: The complete settings, as `check` returns them.
     """
     xp = np if isinstance(w, np.ndarray) else jnp
     a, b = xp.asarray(a, np.float32), xp.asarray(b, np.float32)

@@ -1,10 +1,13 @@
-"""Mask decoder: from image features and a hidden state at `</seg>` to the logits of one mask.
+"""The mask decoder: it turns image features and the hidden state at `</seg>` into a mask.
 
-A two-way transformer, as in SAM: a few tokens and the image attend to each other. Two variants of
-one set of blocks. "paper": the hidden state becomes a prompt of 256 numbers beside a learned mask
-token, positions are added to the image, and masks are upsampled by learned steps. "released": the
-function of the published RadGrounder weights, whose one token is the hidden state itself and whose
-mask is upsampled bilinearly. Knows no tokens, texts or losses.
+It is a two-way transformer as in SAM, in which a few tokens and the image attend to each other.
+Both variants use the same blocks:
+
+- "paper": The hidden state is projected to a prompt of 256 numbers, which joins a learned mask
+  token. Positions are added to the image, and learned steps upsample the mask.
+- "released": The function of the published RadGrounder weights. The hidden state itself is the only
+  token, and the mask is upsampled bilinearly.
+
 References: Kirillov et al. 2023, "Segment Anything"; the RadGrounder paper, "Segmentation head".
 """
 
@@ -25,21 +28,21 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "paper": dict(dim=256, depth=2, num_heads=8, mlp_dim=2048),
     "released": dict(dim=2304, depth=2, num_heads=8, mlp_dim=9216),
 }
-# Of each mask: its tokens, its image, and the positions of either.
+# Each mask has tokens, a copy of the image's cells, and positions of both.
 Tokens = Float[Array, "masks tokens dim"]
 Image = Float[Array, "masks cells dim"]
 ImagePositions = Float[Array, "cells dim"] | float
-_CROSS_SHARE = 2  # "paper": cross attention works in dim / 2, as SAM's does.
+_CROSS_SHARE = 2  # "paper": The heads of a cross attention share dim / 2 features, as in SAM.
 
 
 class Attention(nn.Module):
-    """Multi-head attention with biases; softmax in float32.
+    """Multi-head attention with biases, and with the softmax in float32.
 
     Attributes:
-        dim: width in and out.
-        inner: width that the heads share.
-        num_heads: heads.
-        dtype: of the matrix products.
+        dim: The width of input and output.
+        inner: The width that all heads share.
+        num_heads: The number of heads.
+        dtype: The dtype of the matrix products.
     """
 
     dim: int
@@ -68,12 +71,19 @@ class Attention(nn.Module):
 
 
 class TwoWayBlock(nn.Module):
-    """Tokens attend to themselves and to the image, pass an MLP, and the image attends to them.
+    """A two-way block: it updates the tokens, and then the image.
+
+    The tokens attend to each other, then to the image, and pass an MLP. Then the image attends to
+    the tokens.
 
     Attributes:
-        dim, inner, num_heads, mlp_dim: sizes; `inner` is that of the cross attention.
-        first: the tokens' position is left out of their self-attention.
-        dtype: of the matrix products.
+        dim: The width of tokens and image.
+        inner: The width that the heads of a cross attention share.
+        num_heads: The number of heads of every attention.
+        mlp_dim: The inner width of the MLP.
+        first: Whether this is the first block, whose self-attention does not add the tokens'
+            positions.
+        dtype: The dtype of the matrix products.
     """
 
     dim: int
@@ -87,7 +97,7 @@ class TwoWayBlock(nn.Module):
     def __call__(
         self, tokens: Tokens, image: Image, tokens_at: Tokens, image_at: ImagePositions
     ) -> tuple[Tokens, Image]:
-        """Returns tokens and image after the block, given the positions of both."""
+        """Returns tokens and image after the block; the last two arguments are their positions."""
         attend = _attend(self.dim, self.num_heads, self.dtype)
         q = tokens if self.first else tokens + tokens_at
         tokens = tokens + attend(self.dim, "self_attn")(q, q, tokens)
@@ -106,14 +116,15 @@ class Model(nn.Module):
     """The mask decoder.
 
     Attributes:
-        variant: "paper" or "released"; explicit dimensions override its.
-        dim: width of tokens and image; "released" needs that of the hidden states.
-        depth: two-way blocks.
-        num_heads: heads of every attention.
-        mlp_dim: width of the blocks' MLP.
-        min_side: "paper": learned steps double the grid until it has this many cells a side.
-        image_size: pixels a side of the masks, unless the call says otherwise.
-        dtype_mm: dtype of the matrix products; norms and softmax stay in float32.
+        variant: "paper" or "released"; explicit dimensions override those of the variant.
+        dim: The width of tokens and image; in "released" it must be that of the hidden states.
+        depth: The number of two-way blocks.
+        num_heads: The number of heads of every attention.
+        mlp_dim: The inner width of the blocks' MLP.
+        min_side: The side in cells that the grid must reach in "paper"; learned steps double it
+            until it has at least this many cells.
+        image_size: The side of the masks in pixels, if a call does not say otherwise.
+        dtype_mm: The dtype of the matrix products; norms and softmax stay in float32.
     """
 
     variant: str = "paper"
@@ -136,17 +147,18 @@ class Model(nn.Module):
         """Decodes one mask for each hidden state.
 
         Args:
-            features: [M, N, C], SigLIP's tokens after its final norm, N a square number; or of
-                M / k images, [M / k, N, C], each with k masks that follow each other.
-            hidden: [M, D], the language model's final hidden state where `</seg>` is its input.
-            size: (H, W) of the masks; None is `image_size`.
+            features: SigLIP's tokens after its final norm, [images, N, C]. N is a square number.
+                The number of images divides the number of masks M, and each image has equally many
+                masks, which follow each other.
+            hidden: The language model's final hidden states at the input token `</seg>`, [M, D].
+            size: The height and width (H, W) of the masks in pixels; None means `image_size`.
 
         Returns:
-            (logits f32 [M, H, W], out) with `out["small"]` f32 [M, h, w] the logits before the
-            bilinear resize. A pixel belongs to the mask where its logit is above 0.
+            A pair: the logits f32 [M, H, W], and `out`. A pixel belongs to the mask if its logit is
+            above 0. `out["small"]` f32 [M, h, w] holds the logits before the bilinear resize.
 
         Raises:
-            ValueError: sizes that do not fit each other.
+            ValueError: The sizes of the arguments or of the model do not fit each other.
         """
         dims = self.dims()
         masks, images = hidden.shape[0], features.shape[0]
@@ -168,7 +180,7 @@ class Model(nn.Module):
         """Returns dim, depth, num_heads and mlp_dim.
 
         Raises:
-            ValueError: an unknown variant, or a width that the heads do not divide.
+            ValueError: The variant is unknown, or the heads do not divide the width.
         """
         dims = common.resolve_variant(
             "mask_decoder",
@@ -213,7 +225,7 @@ class Model(nn.Module):
         dims: Mapping[str, int],
         dtype: DTypeLike,
     ) -> Float[Array, "masks side side"]:
-        # The side of the logits is that of the grid after the learned steps.
+        # The side of the result is that of the grid after the learned steps.
         dim = dims["dim"]
         prompt = _dense(dim, dtype, "prompt_projection")(hidden)
         mask_token = self.param("mask_token", nn.initializers.normal(1.0), (dim,)).astype(dtype)
@@ -221,8 +233,9 @@ class Model(nn.Module):
         image_at = jnp.asarray(fourier_positions(grid, dim), dtype)
         inner = dim // _CROSS_SHARE
         tokens, image = self._two_way(tokens, image, image_at, dims, inner, dtype)
-        # A step maps each cell by itself, so the cells stay nested ([M, N, 4, 4, .., width], SAM's
-        # transposed convolutions of stride 2) until the logits, which are all that is transposed.
+        # A step is SAM's transposed convolution of stride 2, which maps each cell on its own to
+        # four. So the cells may stay nested ([M, N, 4, 4, .., width]), and only the logits have to
+        # be transposed into a picture.
         steps = max(0, math.ceil(math.log2(self.min_side / grid)))
         x = image
         for step in range(steps):
@@ -247,7 +260,7 @@ class Model(nn.Module):
         inner: int,
         dtype: DTypeLike,
     ) -> tuple[Tokens, Image]:
-        # The tokens as they come in are their own positions throughout.
+        # As in SAM, the initial tokens serve as the tokens' positions in all blocks.
         tokens_at = tokens
         for i in range(dims["depth"]):
             block = TwoWayBlock(
@@ -264,15 +277,23 @@ class Model(nn.Module):
 def unnest(
     cells: Float[Array, "masks cells *quarters"], grid: int
 ) -> Float[Array, "masks side side"]:
-    """Lays nested cells out as a picture.
+    """Arranges nested cells as a picture.
+
+    With a grid of side 1 and two axes of length 4, `cells[m, 0, i, j]` is the number `ij` here:
+
+        00 01 | 10 11
+        02 03 | 12 13
+        ------+------
+        20 21 | 30 31
+        22 23 | 32 33
 
     Args:
-        cells: [M, grid * grid, 4, .., 4], each 4 the quarters of the cell before: upper left, upper
-            right, lower left, lower right.
-        grid: cells a side before the steps.
+        cells: The cells [M, grid * grid, 4, .., 4]. Each axis of length 4 holds the quarters of the
+            cell before it: upper left, upper right, lower left, lower right.
+        grid: The side of the grid in cells, before the quarters.
 
     Returns:
-        [M, side, side], side = grid * 2^(number of 4s).
+        The picture [M, side, side], where side = grid * 2^(number of axes of length 4).
     """
     m, steps = cells.shape[0], cells.ndim - 2
     x = cells.reshape(m, grid, grid, *(2, 2) * steps)
@@ -281,15 +302,19 @@ def unnest(
 
 
 def fourier_positions(grid: int, dim: int) -> Float[np.ndarray, "cells dim"]:
-    """Positions of a grid's cells: sines and cosines of fixed random directions.
+    """Returns position embeddings of a grid's cells: random Fourier features.
+
+    The features of a cell with centre c are sin(2 pi c B) and cos(2 pi c B). Both coordinates of c
+    are in [-1, 1], and B is a matrix [2, dim / 2] of normal random numbers with standard deviation
+    1 and a fixed seed. Source: Tancik et al. 2020, "Fourier Features"; the coordinates and the
+    deviation are those of SAM.
 
     Args:
-        grid: cells a side.
-        dim: width, even.
+        grid: The side of the grid in cells.
+        dim: The number of features, which must be even.
 
     Returns:
-        float32 [grid * grid, dim], row by row. Source: Tancik et al. 2020, "Fourier Features",
-        with deviation 1 over coordinates in -1..1, as in SAM. The directions have a fixed seed.
+        The embeddings f32 [grid * grid, dim], row by row.
     """
     directions = np.random.default_rng(0).standard_normal((2, dim // 2))
     at = (np.arange(grid) + 0.5) / grid * 2 - 1
@@ -299,13 +324,13 @@ def fourier_positions(grid: int, dim: int) -> Float[np.ndarray, "cells dim"]:
 
 
 def shapes(model: Model, tokens: int, features: int, width: int) -> dict[str, Any]:
-    """Returns a decoder's nested parameters as shapes.
+    """Returns the nested parameters of a mask decoder as shapes.
 
     Args:
-        model: the decoder.
-        tokens: image tokens, a square number.
-        features: numbers of an image token.
-        width: of the hidden states.
+        model: The mask decoder.
+        tokens: The number of image tokens, a square number.
+        features: The number of features of an image token.
+        width: The width of the hidden states.
     """
     image = jax.ShapeDtypeStruct((1, tokens, features), jnp.float32)
     hidden = jax.ShapeDtypeStruct((1, width), jnp.float32)

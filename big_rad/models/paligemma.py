@@ -1,9 +1,12 @@
-"""PaliGemma: image tokens and text in one Gemma sequence, under a prefix-LM attention mask.
+"""PaliGemma 2: image tokens and text tokens in one sequence of the Gemma 2 decoder.
 
-Two mask modes. "paligemma" is the original: image and prefix see each other fully, the suffix is
-causal. In "image_isolated" the image tokens see only the image, so several texts of one image can
-share a row: each text segment sees the image and itself, and its positions restart after the
-image. Knows nothing of tokenizers, prompts or sampling (that is `big_rad.inference.sampling`).
+The attention mask is that of a prefix language model, in one of two modes; `make_attn_mask` draws
+both. "paligemma" is the original's: image and prefix see each other fully, and the suffix is
+causal. In "image_isolated" the image tokens see only the image. So several texts of one image can
+share a row: each text is a segment, which sees the image and itself, and its positions restart
+after the image.
+
+This module runs single decoding steps. `big_rad.inference.sampling` has the loop over them.
 Reference: Steiner et al. 2024, "PaliGemma 2: A Family of Versatile VLMs for Transfer".
 """
 
@@ -21,7 +24,7 @@ from big_rad.models import lora as lora_lib
 MASK_MODES = ("paligemma", "image_isolated")
 Image = Float[Array, "batch height_px width_px 3"]
 ImageTokens = Float[Array, "batch image_tokens width"]
-Features = Float[Array, "batch image_tokens features"]  # Of the image tower, before the projection.
+Features = Float[Array, "batch image_tokens features"]  # The tower's output, unprojected.
 Text = Int[Array, "batch text"]
 TextValid = Bool[Array, "batch text"]
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
@@ -39,23 +42,62 @@ def make_attn_mask(
     segment: Text | None = None,
     mask_mode: str = "paligemma",
 ) -> Bool[Array, "batch row row"]:
-    """Builds the mask over [image | text].
+    """Builds the attention mask of rows [image | text].
 
-    With c the running sum of `mask_ar` (0 on the image), q sees k iff c[k] <= c[q] and both are
-    valid. In "image_isolated" image tokens also see no text, and text sees no other segment.
+    Let c be the running sum of `mask_ar`, which counts as 0 on the image. A query q sees a key k if
+    c[k] <= c[q] and both are valid. A token with `mask_ar` 0 therefore joins the group of the
+    token before it, whose members all see each other, and a 1 begins a new group, which the tokens
+    before it do not see. Mode "image_isolated" hides two more kinds of keys: image tokens see no
+    text, and text tokens see no text of another segment.
+
+    Mode "paligemma", with two image tokens (i), a prefix of two tokens (p), a suffix of two tokens
+    (s) and one token of padding (-). Rows are queries, columns are keys, and x means that the query
+    sees the key:
+
+        key           i i  p p s s -
+        mask_ar            0 0 1 1 0
+        c             0 0  0 0 1 2 2
+
+        query i       x x  x x . . .    Image and prefix see each other fully,
+              i       x x  x x . . .
+              p       x x  x x . . .
+              p       x x  x x . . .
+              s       x x  x x x . .    and the suffix is causal.
+              s       x x  x x x x .
+              -       . .  . . . . .    Padding sees nothing and is not seen.
+
+    Mode "image_isolated", with two image tokens and two texts of that image: the first has a prefix
+    of one token and a suffix of two, the second a prefix of two tokens and a suffix of one:
+
+        key           i i  p s s  p p s  -
+        mask_ar            0 1 1  0 0 1  0
+        c             0 0  0 1 2  2 2 3  3
+        segment            1 1 1  2 2 2  0
+
+        query i       x x  . . .  . . .  .    The image sees only itself,
+              i       x x  . . .  . . .  .
+              p       x x  x . .  . . .  .    the first text sees the image and itself,
+              s       x x  x x .  . . .  .
+              s       x x  x x x  . . .  .
+              p       x x  . . .  x x .  .    and so does the second text.
+              p       x x  . . .  x x .  .
+              s       x x  . . .  x x x  .
+              -       . .  . . .  . . .  .
 
     Args:
-        num_image: N, the number of image tokens; all are valid.
-        text_valid: bool [B, T].
-        mask_ar: i32 [B, T]; 1 where a token may not be seen by those before it.
-        segment: i32 [B, T] of text ids from 1 on, 0 on padding; None means one text a row.
-        mask_mode: one of `MASK_MODES`.
+        num_image: The number of image tokens, N; all of them are valid.
+        text_valid: A bool [B, T], false on padding.
+        mask_ar: An i32 [B, T], which is 1 on a token that the tokens before it may not see.
+        segment: The number of the text that each token belongs to, i32 [B, T], from 1 on, and 0 on
+            padding; None means that each row holds one text.
+        mask_mode: One of `MASK_MODES`.
 
     Returns:
-        bool [B, N + T, N + T], queries first.
+        A bool [B, N + T, N + T], which says whether query [b, q] sees key [b, k].
 
     Raises:
-        ValueError: unknown mode, or segments in a mode where they cannot be kept apart.
+        ValueError: The mode is unknown, or there are segments in mode "paligemma", whose mask
+            cannot separate them.
     """
     if mask_mode not in MASK_MODES:
         raise ValueError(f"no mask_mode {mask_mode!r}; known: {', '.join(MASK_MODES)}")
@@ -86,15 +128,19 @@ def make_structured_mask(
     mask_mode: str = "paligemma",
     block: int = 0,
 ) -> attention.StructuredMask:
-    """Returns the mask of `make_attn_mask` without the parts that are all True or all False.
+    """Builds the mask of `make_attn_mask` without the parts that are all true or all false.
 
     Args:
-        num_image: N.
-        text_valid: bool [B, T].
-        mask_ar: i32 [B, T].
-        segment: i32 [B, T] or None.
-        mask_mode: one of `MASK_MODES`.
-        block: texts never cross a border of this many tokens, which divides T; 0: they may.
+        num_image: The number of image tokens, N.
+        text_valid: A bool [B, T], false on padding.
+        mask_ar: An i32 [B, T]; see `make_attn_mask`.
+        segment: An i32 [B, T], or None; see `make_attn_mask`.
+        mask_mode: One of `MASK_MODES`.
+        block: The length of a block in tokens. It divides T, and no text may be in two blocks. 0
+            makes the whole text of a row one block.
+
+    Returns:
+        The mask for `attention.attend_structured`.
 
     Raises:
         ValueError: `block` does not divide T.
@@ -113,7 +159,7 @@ def make_structured_mask(
 
 
 def _blocks(x: Text | TextValid | None, block: int) -> Array | None:
-    # Blocks of a row as rows of their own: [B, T] -> [B * T / block, block].
+    # Makes each block of a row a row of its own: [B, T] -> [B * T / block, block].
     return None if x is None else x.reshape(-1, block)
 
 
@@ -122,20 +168,25 @@ def make_positions(
     text_valid: TextValid,
     segment: Text | None = None,
 ) -> Int[Array, "batch row"]:
-    """Positions over [image | text]: 0-based, skipping padding, restarting for each segment.
+    """Returns the positions of the tokens of rows [image | text].
+
+    Positions count from 0 and skip padding, and each text starts at N. For the second example of
+    `make_attn_mask`, with two image tokens and texts of three tokens each, they are
+    [0 1  2 3 4  2 3 4  2].
 
     Args:
-        num_image: N.
-        text_valid: bool [B, T].
-        segment: i32 [B, T] with ascending ids, or None for one text a row.
+        num_image: The number of image tokens, N.
+        text_valid: A bool [B, T], false on padding.
+        segment: The number of the text that each token belongs to, i32 [B, T], where the tokens of
+            a text follow each other; None means that each row holds one text.
 
     Returns:
-        i32 [B, N + T]; each text starts at N. Padding gets some position that nothing sees.
+        The positions i32 [B, N + T]. Those of padding have no meaning.
     """
     b, t = text_valid.shape
     count = jnp.cumsum(text_valid.astype(jnp.int32), axis=1)
     if segment is not None:
-        # The running count at the last token before the present segment began.
+        # The running count at the last token before the segment of each token.
         starts = jnp.diff(segment, axis=1, prepend=jnp.zeros((b, 1), segment.dtype)) != 0
         before = jnp.where(starts, count - text_valid, 0)
         count = count - jax.lax.cummax(before, axis=1)
@@ -144,20 +195,23 @@ def make_positions(
 
 
 class Model(nn.Module):
-    """PaliGemma.
+    """PaliGemma 2: the image tower `img`, whose tokens the language model `llm` reads.
 
     Attributes:
-        img: arguments of `siglip.Model`; `num_classes` follows from the language model.
-        llm: arguments of `gemma.Model`.
-        mask_mode: one of `MASK_MODES`.
-        text_block: with segments, texts never cross a border of this many tokens (see
-            `tok(block=...)`), so attention is computed block by block; 0 allows any packing.
-        attention: layout of the attention, one of `attention.KINDS`: all give the same. "xla" is
-            the reference, under a dense mask; "auto" takes the best that this device has.
-        last_block: "wanted" leaves out what the last block would compute at image tokens, since
-            nobody looks at it there; "all" computes it (with `scan`, one block less to compile).
-        lora: None, or `rank`, `alpha` and `targets` of adapters, see `lora.check`; they are the
-            subtree `lora` of the parameters.
+        img: The arguments of `siglip.Model`; `num_classes` is by default the width of the language
+            model.
+        llm: The arguments of `gemma.Model`.
+        mask_mode: One of `MASK_MODES`; see `make_attn_mask`.
+        text_block: The length in tokens of the blocks of packed rows. No text may be in two blocks
+            (`tok(block=...)` packs them so), and attention is computed block by block. 0 allows any
+            packing.
+        attention: The implementation of the attention, one of `attention.KINDS`. All give the same
+            result. "xla" is the reference under a dense mask; "auto" takes the fastest one that
+            this device has.
+        last_block: "wanted" leaves out the outputs of the last block at image tokens, which are not
+            used. "all" computes them; with `scan`, one block less has to be compiled.
+        lora: The settings `rank`, `alpha` and `targets` of adapters, see `lora.check`; None for a
+            model without adapters. The adapters are the subtree `lora` of the parameters.
     """
 
     img: Mapping[str, Any]
@@ -193,22 +247,24 @@ class Model(nn.Module):
         logits_pos: Int[Array, " positions"] | None = None,
         train: bool = False,
     ) -> tuple[Float[Array, "*positions vocab"], dict[str, Any]]:
-        """Runs image and text through the model.
+        """Runs images and texts through the model.
 
         Args:
-            image: f32 [B, H, W, 3].
-            text: i32 [B, T]; 0 is padding.
-            mask_ar: i32 [B, T].
-            segment: i32 [B, T], for rows with several texts ("image_isolated" only).
-            mask_pos: unused here; `radgrounder.Model` reads hidden states at these positions.
-            logits_pos: where logits are wanted, i32 [M] in the flattened [B * T] text; None means
-                everywhere. Losses want none: see `head`.
-            train: passed to the image tower.
+            image: The images f32 [B, H, W, 3].
+            text: The token ids i32 [B, T]; 0 is padding.
+            mask_ar: An i32 [B, T]; see `make_attn_mask`.
+            segment: The number of the text that each token belongs to, i32 [B, T], for rows with
+                several texts (only in mode "image_isolated").
+            mask_pos: Unused here; `radgrounder.Model` reads hidden states at these positions.
+            logits_pos: The positions whose logits are computed, i32 [M], as indices into the
+                flattened text [B * T]; None means all positions. A loss may compute the logits
+                itself and pass an empty array; see `head`.
+            train: An argument for the image tower.
 
         Returns:
-            (logits, out): logits are f32 [B, T, V], or [M, V] at `logits_pos`;
-            `out["img/..."]` holds the tower's intermediates and `out["hidden"]` [B, T, width]
-            the final hidden states of the text.
+            A pair: the logits f32 [B, T, V], or [M, V] at `logits_pos`; and `out`. `out["img/..."]`
+            holds the intermediates of the image tower, and `out["hidden"]` [B, T, width] the final
+            hidden states of the text.
         """
         del mask_pos
         tokens, out = self.embed_image(image, train=train)
@@ -225,8 +281,16 @@ class Model(nn.Module):
     def head(
         self, params: Mapping[str, Any]
     ) -> tuple[Float[Array, "vocab width"], float, lora_lib.Adapter | None]:
-        """Returns the table [V, width] of the output logits, their soft cap (0: none), and the
-        table's adapter, `a` [V, rank] and `b` [rank, width], scaled (None: none)."""
+        """Returns the parts of the output head, for a loss that computes the logits itself.
+
+        Args:
+            params: The nested parameters of the model.
+
+        Returns:
+            The table [V, width] of the output logits; their soft cap, which is 0 without a cap; and
+            the scaled adapter of the table, `a` [V, rank] and `b` [rank, width], which is None
+            without an adapter.
+        """
         dims, adapter = self._dims(), None
         if self.lora is not None:
             adapters = lora_lib.scaled(params["lora"], self.lora, dims.dtype_mm)
@@ -234,7 +298,7 @@ class Model(nn.Module):
         return params["llm"]["embedder"]["input_embedding"], dims.final_logits_softcap, adapter
 
     def choose_attention(self) -> tuple[str, str]:
-        """Returns the layout of the attention on this device, and why; see `attention.choose`."""
+        """Returns the implementation of the attention, and why; see `attention.choose`."""
         d = self._dims()
         return attention.choose(self.attention, d.attn_logits_softcap, d.dtype_mm, d.head_dim)
 
@@ -244,24 +308,25 @@ class Model(nn.Module):
     def embed_image(
         self, image: Image, *, train: bool = False
     ) -> tuple[ImageTokens, dict[str, Array]]:
-        """Encodes images into (tokens, intermediates of the tower)."""
+        """Encodes images, and returns their tokens and the intermediates of the tower."""
         tokens, out = self._img(image, train=train)
         return tokens, {f"img/{k}": v for k, v in out.items()}
 
     def prefill(
         self, image: Image, text: Text, mask_ar: Text
     ) -> tuple[Float[Array, "batch vocab"], gemma.KV, Bool[Array, "batch slots"], Features]:
-        """Runs the prompt and keeps its keys and values.
+        """Runs images and prompts, and returns what decoding needs.
 
         Args:
-            image: f32 [B, H, W, 3].
-            text: i32 [B, T], valid tokens first, then zeros; at least one valid token a row.
-            mask_ar: i32 [B, T].
+            image: The images f32 [B, H, W, 3].
+            text: The token ids of the prompts i32 [B, T]. Each row has at least one token, and then
+                zeros.
+            mask_ar: An i32 [B, T]; see `make_attn_mask`.
 
         Returns:
-            (logits f32 [B, V] at the last valid token, keys and values of all N + T slots
-            [depth, B, N + T, kv, head_dim], valid slots bool [B, N + T], image features before
-            the projection [B, N, C]).
+            Four values: the logits f32 [B, V] at the last token of each prompt; the keys and values
+            of all N + T slots [depth, B, N + T, kv, head_dim]; a bool [B, N + T], which is false at
+            slots of padding; and the image features before the projection [B, N, C].
         """
         tokens, image_out = self.embed_image(image)
         hidden, out = self._forward(tokens, text, mask_ar, None)
@@ -277,14 +342,16 @@ class Model(nn.Module):
         )
 
     def prefill_image(self, image: Image) -> tuple[gemma.KV, Features]:
-        """Runs images alone; in "image_isolated" that is all that a text sees of them.
+        """Runs images without a text, so that several prompts can share them.
+
+        In mode "image_isolated" the keys and values of the image do not depend on the text.
 
         Args:
-            image: f32 [B, H, W, 3].
+            image: The images f32 [B, H, W, 3].
 
         Returns:
-            (keys and values [depth, B, N, kv, head_dim], image features before the projection
-            [B, N, C]).
+            The keys and values of the image tokens [depth, B, N, kv, head_dim], and the image
+            features before the projection [B, N, C].
         """
         tokens, image_out = self.embed_image(image)
         b, n = tokens.shape[:2]
@@ -297,15 +364,16 @@ class Model(nn.Module):
     def prefill_text(
         self, text: Text, image_kv: gemma.KV
     ) -> tuple[Float[Array, "batch vocab"], gemma.KV]:
-        """Runs prompts against the keys and values of their images ("image_isolated" only).
+        """Runs prompts on the keys and values of their images (only in mode "image_isolated").
 
         Args:
-            text: i32 [B, T], a prefix of at least one token a row, then zeros.
-            image_kv: of `prefill_image`, a row for each text.
+            text: The token ids of the prefixes i32 [B, T]. Each row has at least one token, and
+                then zeros.
+            image_kv: The keys and values from `prefill_image`, with one row for each text.
 
         Returns:
-            (logits f32 [B, V] at the last valid token, keys and values of the text
-            [depth, B, T, kv, head_dim]).
+            The logits f32 [B, V] at the last token of each prefix, and the keys and values of the
+            text [depth, B, T, kv, head_dim].
         """
         n, valid = image_kv["k"].shape[2], text != 0
         mask = jnp.pad(
@@ -331,17 +399,21 @@ class Model(nn.Module):
         slot: Int[Array, " batch"],
         cache: gemma_cache.Cache,
     ) -> tuple[Float[Array, "batch vocab"], gemma_cache.Cache, Float[Array, "batch width"]]:
-        """Runs one new token a row against the cache; called as it is, without `apply`.
+        """Runs one new token in each row against the cache.
+
+        This method is called directly, not through Flax's `apply`, since `weights` holds all
+        parameters that it needs.
 
         Args:
-            weights: of `decode_weights`.
-            token: i32 [B].
-            slot: i32 [B], the token's position, and where the cache takes its key and value; all
-                slots before it are seen.
-            cache: see `gemma_cache.Cache`.
+            weights: The result of `decode_weights`.
+            token: The token ids i32 [B].
+            slot: The slot of each token in the cache, i32 [B], which is also its position. The
+                token sees its own slot and all slots before it.
+            cache: The cache; see `gemma_cache.Cache`.
 
         Returns:
-            (logits f32 [B, V], the cache with the token in it, its final hidden state [B, width]).
+            The logits f32 [B, V], the cache with the token in it, and the token's final hidden
+            state [B, width].
         """
         return gemma_cache.step(self._dims(), weights, token, slot, cache)
 
@@ -352,7 +424,7 @@ class Model(nn.Module):
         mask_ar: Text,
         segment: Text | None,
     ) -> tuple[Float[Array, "batch text width"], dict[str, gemma.KV]]:
-        # Returns the hidden states of the text, and what the decoder gives beside them.
+        # Returns the hidden states of the text, and the decoder's other outputs.
         n = image_tokens.shape[1]
         valid = text != 0
         x = self._llm.embed(text, self._table)

@@ -1,4 +1,4 @@
-"""Tables of a model's parameters and of their sums, as text. Shapes suffice; knows no model."""
+"""Tables of a model's parameters and of their totals, as text; shapes are enough for them."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ from clu import parameter_overview
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
-    """A row of the parameter table."""
+    """A row of the parameter table: one parameter; `size` is the number of its elements."""
 
     name: str
     shape: tuple[int, ...]
@@ -22,7 +22,7 @@ class Parameter:
 
 @dataclasses.dataclass(frozen=True)
 class Subtree:
-    """A row of the totals: `trained` of `size` numbers get a gradient."""
+    """A row of the totals: a subtree has `size` numbers, and `trained` of them are trained."""
 
     subtree: str
     size: int
@@ -30,11 +30,11 @@ class Subtree:
 
 
 def rows(params: Mapping[str, Any], trainable: Mapping[str, bool]) -> list[Parameter]:
-    """Returns a row a parameter.
+    """Returns a row for each parameter.
 
     Args:
-        params: name -> array or shape with dtype.
-        trainable: name -> whether it is trained.
+        params: The arrays, or their shapes and dtypes, by name.
+        trainable: Whether each parameter is trained, by name.
     """
     return [
         Parameter(n, tuple(p.shape), math.prod(p.shape), np.dtype(p.dtype).name, trainable[n])
@@ -43,7 +43,7 @@ def rows(params: Mapping[str, Any], trainable: Mapping[str, bool]) -> list[Param
 
 
 def subtree_totals(rows: Iterable[Parameter], depth: int = 2) -> list[Subtree]:
-    """Returns the totals of all subtrees down to `depth` names, and of the whole."""
+    """Returns the totals of all subtrees whose names have up to `depth` parts, and of the whole."""
     totals: dict[str, list[int]] = {}
     for row in rows:
         parts = row.name.split("/")
@@ -56,7 +56,7 @@ def subtree_totals(rows: Iterable[Parameter], depth: int = 2) -> list[Subtree]:
 
 
 def text(rows: list[Parameter] | list[Subtree]) -> str:
-    """Returns a table of dataclasses of one kind."""
+    """Returns the rows as a table, with a column for each field of their dataclass."""
     return parameter_overview.make_table(
         rows,
         value_formatter=lambda v: (

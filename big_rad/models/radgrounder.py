@@ -1,8 +1,8 @@
-"""RadGrounder: PaliGemma 2 that writes grounded radiology texts, with masks if it has a decoder.
+"""RadGrounder: a PaliGemma 2 for grounded radiology texts, with an optional mask decoder.
 
-Without a mask decoder it is the function of `paligemma.Model`, with the same parameter tree
-`{"img", "llm"}`, so checkpoints of either serve both; with one the tree has `mask_decoder` beside
-them. Knows no tokens, prompts or files.
+Without a mask decoder it computes the same as `paligemma.Model` and has the same parameter tree
+`{"img", "llm"}`, so both can load each other's checkpoints. With a mask decoder the tree also has
+`mask_decoder`.
 """
 
 import dataclasses
@@ -20,16 +20,16 @@ VARIANTS = paligemma.VARIANTS
 
 
 class Model(paligemma.Model):
-    """RadGrounder; attributes and methods are those of `paligemma.Model`, and these.
+    """RadGrounder; it adds masks to the attributes and methods of `paligemma.Model`.
 
     Attributes:
-        mask_decoder: arguments of `mask_decoder.Model`, or None for a model without masks.
+        mask_decoder: The arguments of `mask_decoder.Model`; None for a model without masks.
     """
 
     mask_decoder: Mapping[str, Any] | None = None
 
     def setup(self) -> None:
-        """Creates the towers, and the decoder if there is one."""
+        """Creates the towers, and the mask decoder if there is one."""
         super().setup()
         if self.mask_decoder is not None:
             self._masks = mask_decoder.Model(**self.mask_decoder, name="mask_decoder")
@@ -45,23 +45,24 @@ class Model(paligemma.Model):
         logits_pos: Int[Array, " positions"] | None = None,
         train: bool = False,
     ) -> tuple[Float[Array, "*positions vocab"], dict[str, Any]]:
-        """Runs image and text through the model; see `paligemma.Model`.
+        """Runs images and texts through the model; see `paligemma.Model` for the other arguments.
 
         Args:
-            mask_pos: i32 [B, K], where `</seg>` stands in `text`; -1 where there is none (what
-                comes out there means nothing). None makes no masks.
+            mask_pos: The positions of `</seg>` in `text`, i32 [B, K]. An entry of -1 stands for no
+                mask, and its logits have no meaning. None computes no masks.
 
         Returns:
-            (logits, out), with `out["mask_logits"]` f32 [B, K, H, W] if `mask_pos` is given.
+            The logits and `out`, as in `paligemma.Model`. If `mask_pos` is given,
+            `out["mask_logits"]` holds the logits of the masks f32 [B, K, H, W].
 
         Raises:
-            ValueError: `mask_pos` for a model without a mask decoder.
+            ValueError: `mask_pos` is given, and the model has no mask decoder.
         """
         logits, out = super().__call__(
             image, text, mask_ar, segment=segment, logits_pos=logits_pos, train=train
         )
         if mask_pos is None and self.mask_decoder is not None and self.is_initializing():
-            mask_pos = jnp.zeros((text.shape[0], 1), jnp.int32)  # So that the decoder is made.
+            mask_pos = jnp.zeros((text.shape[0], 1), jnp.int32)  # Creates the parameters.
         if mask_pos is not None:
             at = jnp.maximum(mask_pos, 0)[..., None]
             hidden = jnp.take_along_axis(out["hidden"], at, axis=1)
@@ -77,15 +78,15 @@ class Model(paligemma.Model):
         """Decodes several masks of each image.
 
         Args:
-            features: [B, N, C], `out["img/encoded"]` or what `prefill` gives.
-            hidden: [B, K, D], final hidden states where `</seg>` is the input.
-            size: (H, W) of the masks.
+            features: The image features [B, N, C], from `out["img/encoded"]` or from `prefill`.
+            hidden: The final hidden states at the input token `</seg>`, [B, K, D].
+            size: The height and width (H, W) of the masks in pixels.
 
         Returns:
-            Logits f32 [B, K, H, W].
+            The logits f32 [B, K, H, W].
 
         Raises:
-            ValueError: this model has no mask decoder.
+            ValueError: This model has no mask decoder.
         """
         if self.mask_decoder is None:
             raise ValueError(
@@ -100,18 +101,18 @@ class Model(paligemma.Model):
 def check_mask_decoder(
     init_params: Mapping[str, Any], tree: Mapping[str, Any], dont_load: Sequence[str]
 ) -> None:
-    """Refuses to leave the trained mask decoder of a checkpoint out.
+    """Checks that loading would not drop the trained mask decoder of a checkpoint.
 
-    A tree without one, such as PaliGemma's own, is completed by `dont_load=("mask_decoder/.*",)`.
+    A checkpoint without a mask decoder, such as PaliGemma's own, passes. A model with a
+    mask decoder loads it with `dont_load=("mask_decoder/.*",)`, and keeps the initial values there.
 
     Args:
-        init_params: nested parameters of the model.
-        tree: nested tree of the checkpoint.
-        dont_load: patterns of names that keep their initial value.
+        init_params: The nested parameters of the model.
+        tree: The nested tree of the checkpoint.
+        dont_load: The patterns of names that keep their initial values.
 
     Raises:
-        ValueError: the tree has a mask decoder, and the model has none or `dont_load` leaves it
-            out.
+        ValueError: The tree has a mask decoder, and the model has none or `dont_load` excludes it.
     """
     if "mask_decoder" not in init_params and "mask_decoder" in tree:
         raise ValueError(

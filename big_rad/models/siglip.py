@@ -1,7 +1,8 @@
-"""SigLIP image tower: a pre-norm ViT without class token or pooling, and a linear head.
+"""The SigLIP image tower: a pre-norm ViT without class token or pooling, and a linear head.
 
-The parameter tree is the `img` part of the original PaliGemma checkpoints, scanned over layers.
-Knows nothing of text. Reference: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training".
+The names and shapes of the parameters are those of `img` in the original PaliGemma checkpoints,
+stacked over the layers.
+Reference: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training".
 """
 
 from typing import Any
@@ -24,16 +25,17 @@ VARIANTS: dict[str, dict[str, Any]] = {
 def sincos2d(
     rng: jax.Array, shape: tuple[int, ...], dtype: DTypeLike = jnp.float32
 ) -> Float[Array, "1 tokens width"]:
-    """Initialiser of a position embedding: sines and cosines of row and column.
+    """Initialises a position embedding with the sines and cosines of row and column.
+
+    It follows Chen et al. 2021 (MoCo v3), with a longest wavelength of 2 pi * 100 patches.
 
     Args:
-        rng: unused; the values are fixed.
-        shape: (1, n * n, width), width a multiple of 4.
-        dtype: of the result.
+        rng: Unused, since the values are fixed.
+        shape: The shape (1, n * n, width), where width is a multiple of 4.
+        dtype: The dtype of the result.
 
     Returns:
-        Values in [-1, 1]. Source: Chen et al. 2021 (MoCo v3), with a longest
-        wavelength of 2 pi * 100 patches.
+        The embedding, with values in [-1, 1].
     """
     del rng
     n, width = round(shape[1] ** 0.5), shape[2]
@@ -44,14 +46,14 @@ def sincos2d(
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with biases, softmax in float32."""
+    """Multi-head self-attention with biases, and with the softmax in float32."""
 
     num_heads: int
     dtype: DTypeLike
 
     @nn.compact
     def __call__(self, x: Tokens) -> Tokens:
-        """Lets every token attend to every other of its image."""
+        """Lets every token attend to all tokens of its image."""
         head_dim = x.shape[-1] // self.num_heads
         q, k, v = (
             nn.DenseGeneral((self.num_heads, head_dim), dtype=self.dtype, name=name)(x)
@@ -95,7 +97,7 @@ class EncoderBlock(nn.Module):
 
 
 class Transformer(nn.Module):
-    """The stack of blocks, scanned, and the final norm."""
+    """The blocks, scanned over the layers, and the final norm."""
 
     depth: int
     mlp_dim: int
@@ -122,13 +124,19 @@ class Model(nn.Module):
     """The image tower.
 
     Attributes:
-        variant: a name in `VARIANTS`; explicit dimensions override it.
-        num_classes: output width of `head`; 0 leaves the head out.
-        posemb_init: starting values of the position embedding, "normal" or "sincos2d"; they only
-            matter without a checkpoint.
-        scan: run the layers as a loop; False unrolls them. The parameters are the same.
-        remat_policy: "none", "full", "dots" or "dots_no_batch".
-        dtype_mm: dtype of the matrix products; norms and softmax stay in float32.
+        variant: A name in `VARIANTS`; explicit dimensions override those of the variant.
+        width: The number of features of a token.
+        depth: The number of layers.
+        mlp_dim: The inner width of the MLP.
+        num_heads: The number of heads of the attention.
+        patch_size: The side of a patch in pixels; each patch becomes a token.
+        num_classes: The output width of `head`; 0 leaves the head out.
+        posemb_init: The initial values of the position embedding, "normal" or "sincos2d". They
+            matter only without a checkpoint.
+        scan: Whether the layers run as a loop; False unrolls them. The parameters are the same.
+        remat_policy: The intermediates that the backward pass keeps, "none", "full", "dots" or
+            "dots_no_batch"; see `common.remat`.
+        dtype_mm: The dtype of the matrix products; norms and softmax stay in float32.
     """
 
     variant: str | None = None
@@ -150,12 +158,12 @@ class Model(nn.Module):
         """Encodes images.
 
         Args:
-            image: values in the range of the configured normalisation.
-            train: unused, kept for the shared interface (the tower has no dropout).
+            image: The images, with values in the range of the configured normalisation.
+            train: Unused, since the tower has no dropout; the models share this interface.
 
         Returns:
-            (tokens [B, N, num_classes], out) where `out["encoded"]` [B, N, width] is what the
-            final norm gives, before the head.
+            A pair: the tokens [B, N, num_classes] ([B, N, width] without a head), and `out`.
+            `out["encoded"]` [B, N, width] holds the tokens after the final norm, before the head.
         """
         del train
         dims = self.dims()

@@ -1,6 +1,10 @@
-"""Checkpoints of every format: `load(path)` reads any known format into a nested tree of arrays.
+"""Reading checkpoints: `load(path)` reads any known format into a nested tree of arrays.
 
-Fitting a tree to a model (resizing, extending, accounting) is `models.load`.
+    tree = weights.load("paligemma2-3b-pt-224.npz")  # Or a Hugging Face folder, or a run.
+    params = models.load("radgrounder", init_params, tree)
+
+`models.load` then fits the tree to a model: it may resize or extend arrays, and it accounts for
+every tensor.
 """
 
 import pathlib
@@ -32,24 +36,26 @@ def load(
 ) -> dict[str, Any]:
     """Reads a checkpoint of any known format.
 
-    An original `.npz` (`file.npz:img` for a subtree), a Hugging Face folder of PaliGemma 2 or
-    SigLIP, a torch file of a SigLIP tower, or a run of big_rad.
+    The known formats are an original `.npz` (`file.npz:img` names a subtree), a Hugging Face folder
+    of PaliGemma 2 or SigLIP, a torch file of a SigLIP tower, and a run directory of big_rad.
 
     Args:
-        path: the file or folder.
-        lazy: give arrays that are read when `np.asarray` is called on them, so that
-            `models.load` takes them one at a time.
-        dtype: what to convert to, or a function of the name; None keeps what is stored.
-        sharding: where to put arrays, or a function of the name; None gives numpy arrays.
-        log: receives what was left out on purpose.
+        path: The file or folder.
+        lazy: Whether to return lazy arrays, which are read when `np.asarray` is called on them, so
+            that `models.load` can read them one at a time. `dtype` and `sharding` are then unused.
+        dtype: The dtype to convert to, or a function of an array's name that returns it. None keeps
+            the stored dtype.
+        sharding: The sharding of the arrays, or a function of an array's name that returns it. None
+            returns numpy arrays.
+        log: A function that receives a line for each tensor that is left out on purpose.
 
     Returns:
-        Nested parameters `{"img", "llm"}`, and `mask_decoder` if there is one; image towers alone
-        are `{"img"}`, without its head.
+        The nested parameters `{"img", "llm"}`, with `mask_decoder` if the checkpoint has one. An
+        image tower alone is `{"img"}`; it has no `head`.
 
     Raises:
-        FileNotFoundError: nothing there; the message says where the original is to be had.
-        ValueError: no known format, a damaged file, or tensors that are not accounted for.
+        FileNotFoundError: The path does not exist; the message says where to get the original.
+        ValueError: The format is unknown, a file is damaged, or tensors are missing or unexpected.
     """
     flat = read(path, log=log)
     if not lazy:
@@ -63,11 +69,11 @@ def read(path: str | pathlib.Path, *, log: Log = print) -> dict[str, tensors.Laz
 
 
 def kind(path: str | pathlib.Path) -> str:
-    """Returns which of `KINDS` a checkpoint is of.
+    """Returns the format of a checkpoint, one of `KINDS`.
 
     Raises:
-        FileNotFoundError: nothing there; the message says where the original is to be had.
-        ValueError: no known format.
+        FileNotFoundError: The path does not exist; the message says where to get the original.
+        ValueError: The format is unknown.
     """
     check(path)
     file, _ = npz.split_subtree(path)
@@ -85,7 +91,7 @@ def kind(path: str | pathlib.Path) -> str:
         from big_rad.weights import hf_config
 
         config = hf_config.read(file)
-        if "model_name" in config:  # As big_rad.train writes it, before its first checkpoint.
+        if "model_name" in config:  # big_rad.train writes this before a checkpoint.
             raise ValueError(
                 f"{file} is a run directory without a checkpoint; start its training again, or "
                 "give another one"
@@ -105,20 +111,20 @@ def kind(path: str | pathlib.Path) -> str:
 
 
 def exists(path: str | pathlib.Path) -> bool:
-    """Returns whether there is a file or folder at a path, which may name a part of an npz."""
+    """Returns whether a path exists; it may name a subtree of an npz."""
     return npz.split_subtree(path)[0].exists()
 
 
 def check(path: str | pathlib.Path) -> None:
-    """Looks whether a checkpoint is there, without reading it.
+    """Checks that a checkpoint exists, without reading it.
 
     Raises:
-        FileNotFoundError: nothing there; the message says where the original is to be had.
+        FileNotFoundError: The path does not exist; the message says where to get the original.
     """
     file, _ = npz.split_subtree(path)
     if not exists(path):
         if run_dir.is_run(file):
-            run_dir.locate(file)  # Says which steps there are.
+            run_dir.locate(file)  # Raises an error that lists the steps.
         raise FileNotFoundError(f"checkpoint {str(file)!r} does not exist. {_WHERE}")
 
 
@@ -132,7 +138,7 @@ def _read_npz(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:
     return flat
 
 
-# Each of the imports below takes its time, and npz needs none of them.
+# The imports below are slow, so each is made only for the format that needs it.
 def _read_run(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:
     from big_rad.weights import orbax
 
@@ -157,7 +163,7 @@ def _read_siglip_torch(path: str | pathlib.Path, log: Log) -> dict[str, tensors.
     return siglip_torch.read(path, log=log)
 
 
-# How each kind of checkpoint is listed as flat lazy arrays.
+# The function that lists each format's checkpoints as flat lazy arrays.
 _READERS: dict[str, Callable[[str | pathlib.Path, Log], dict[str, tensors.Lazy]]] = {
     "npz": _read_npz,
     "orbax": _read_run,

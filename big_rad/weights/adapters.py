@@ -1,7 +1,8 @@
-"""Adapters alone: a few megabytes out of a run, and back onto the model they were trained on.
+"""Saving the LoRA adapters of a run as a small file, and merging them into their base model.
 
-The file is an npz of the arrays `lora/...` and `meta`, the bytes of a JSON text: rank, alpha,
-targets, and for each matrix with an adapter the sha256 of what it was trained on, in bfloat16.
+The file is an npz with the arrays `lora/...` and an array `meta`, the bytes of a JSON text. It says
+rank, alpha and targets, and for each matrix with an adapter the sha256 of the base matrix in
+bfloat16. So `merge` can check that a model is the one that the adapters were trained on.
 """
 
 import hashlib
@@ -28,20 +29,21 @@ def save(
     file: str | pathlib.Path,
     log: Callable[[str], None] = lambda line: None,
 ) -> list[str]:
-    """Writes the adapters of a run's checkpoint, see `run_dir.locate`.
+    """Writes the adapters of a run's checkpoint to a file.
 
     Args:
-        run: a run directory, its `checkpoints` folder, or one step's folder.
-        file: the new npz.
-        log: receives which step it is.
+        run: The run directory, its `checkpoints` folder, or the folder of one step;
+            `run_dir.locate` chooses the step.
+        file: The new npz.
+        log: A function that receives a line with the chosen step.
 
     Returns:
         The names of the arrays.
 
     Raises:
-        FileNotFoundError: no checkpoint there.
-        FileExistsError: the file exists.
-        ValueError: the run has no adapters.
+        FileNotFoundError: The run has no checkpoint.
+        FileExistsError: The file already exists.
+        ValueError: The run has no adapters.
     """
     file = pathlib.Path(file)
     if file.exists():
@@ -72,15 +74,16 @@ def merge(flat: Mapping[str, tensors.Lazy], file: str | pathlib.Path) -> dict[st
     """Adds adapters to the model that they were trained on.
 
     Args:
-        flat: name -> lazy array of that model; matrices are read once to compare them.
-        file: what `save` wrote.
+        flat: The lazy arrays of that model by name. Matrices with an adapter are read once here,
+            to compare them with the base matrices.
+        file: A file that `save` wrote.
 
     Returns:
-        The same names; matrices with an adapter have it added when they are read.
+        Lazy arrays with the same names. An adapter is added to its matrix when that is read.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: it is no file of adapters, or they belong to another model.
+        FileNotFoundError: The file does not exist.
+        ValueError: The file does not hold adapters, or they belong to another model.
     """
     spec, arrays = _read(pathlib.Path(file))
     base = spec.pop("base")
@@ -118,6 +121,7 @@ def _read(file: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _digest(matrix: tensors.Lazy | np.ndarray) -> str:
-    # Of the values as a frozen model keeps them, whatever they are stored in.
+    # The digest is that of the values in bfloat16, since a frozen model keeps them so. It does not
+    # depend on the dtype of the checkpoint.
     values = np.ascontiguousarray(np.asarray(matrix).astype(ml_dtypes.bfloat16))
     return hashlib.sha256(values.view(np.uint16).tobytes()).hexdigest()

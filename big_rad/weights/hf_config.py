@@ -1,7 +1,8 @@
-"""`config.json` of a Hugging Face PaliGemma 2, read into a model config, and written from one.
+"""Converting `config.json` of a Hugging Face PaliGemma 2 to a model config, and back.
 
-Values that a file leaves out have the defaults of transformers. What our model does not compute
-is refused by name instead of being ignored. Knows no tensors.
+A value that the file leaves out has the default of transformers. A setting that would need another
+model than ours is an error that names it. `sliding_window` is ignored, since the original has no
+window; a remark says so if the window is not longer than the image.
 """
 
 import json
@@ -32,7 +33,7 @@ _TEXT_DEFAULTS = dict(
     vocab_size=257152,
     sliding_window=4096,
 )
-# What the models compute, whatever a file says; other values would be another function.
+# The settings that the models support. With other values they would be other functions.
 _VISION_FIXED = dict(
     hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6, attention_dropout=0.0, num_channels=3
 )
@@ -45,12 +46,14 @@ _TEXT_FIXED = dict(
     tie_word_embeddings=True,
 )
 IMAGE_TOKEN = 257_152
-# Field of `config.json` with the text settings (`config.text`) of an own model; transformers keeps
-# it and passes over it. Without it, a folder that names markup tokens is a released RadGrounder.
+# The field of `config.json` with the text settings (`config.text`) of a model from big_rad.
+# transformers keeps the field and ignores it. A folder without it is a released RadGrounder if its
+# tokenizer names markup tokens.
 TEXT = "radgrounder_text"
-# Releases of transformers whose PaliGemma leaves `final_logit_softcapping` out: from 4.52 (4.52.1
-# is the first on the index; up to 4.51.3 Gemma2ForCausalLM did it) to 5.22.2. Read in each minor
-# release, and run in 4.51.3, 4.52.1, 4.54.1, 5.22.2 and 5.23.0.
+# PaliGemma in transformers ignores `final_logit_softcapping` from 4.52 (whose first release on the
+# index is 4.52.1) to 5.22.2. Up to 4.51.3 it applied the soft cap by way of Gemma2ForCausalLM. Each
+# minor release was checked by reading its code, and 4.51.3, 4.52.1, 4.54.1, 5.22.2 and 5.23.0 were
+# also run.
 _CAP_IGNORED_FROM, _CAP_APPLIED_AGAIN_FROM = (4, 52), (5, 23)
 
 
@@ -58,7 +61,7 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
     """Reads `config.json`.
 
     Raises:
-        ValueError: it is missing or damaged.
+        ValueError: The file is missing or damaged.
     """
     path = folder / "config.json"
     try:
@@ -75,23 +78,25 @@ def to_model_cfg(
     final_logits_softcap: float | None = None,
     log: Callable[[str], None] = print,
 ) -> tuple[dict[str, Any], int]:
-    """Turns a PaliGemma 2 config into arguments of `radgrounder.Model`.
+    """Converts a PaliGemma 2 config to the arguments of `radgrounder.Model`.
 
-    The final soft cap: in PaliGemma, transformers up to 4.51.3 applies `final_logit_softcapping`,
-    4.52.1 to 5.22.2 ignore it, and 5.23.0 applies it again. A file gets what the release computes
-    that wrote it, and 0 where it does not name its release.
+    The soft cap of the output logits depends on the release of transformers that wrote the file.
+    In PaliGemma, releases up to 4.51.3 apply `final_logit_softcapping`, 4.52.1 to 5.22.2 ignore it,
+    and 5.23.0 applies it again. The model computes the same as the release that the file names. If
+    the file does not name its release, the soft cap is 0.
 
     Args:
-        config: contents of `config.json`.
-        where: the file's name, for messages.
-        final_logits_softcap: overrides the rule above.
-        log: receives remarks.
+        config: The contents of `config.json`.
+        where: The name of the file, for messages.
+        final_logits_softcap: A soft cap that overrides this rule, or None.
+        log: A function that receives remarks.
 
     Returns:
-        (model config with explicit dimensions, image side in pixels).
+        The model config with explicit dimensions, and the side of the images in pixels.
 
     Raises:
-        ValueError: PaliGemma 1 or another model, or a setting that is not supported.
+        ValueError: The config is that of PaliGemma 1 or of another model, or a setting is not
+            supported.
     """
     text, vision = dict(config.get("text_config") or {}), dict(config.get("vision_config") or {})
     _check_kind(config, text, where)
@@ -129,7 +134,7 @@ def to_model_cfg(
 
 
 def vision_cfg(vision: Mapping[str, Any]) -> dict[str, int]:
-    """Returns arguments of `siglip.Model` for a vision config that names all sizes."""
+    """Returns the arguments of `siglip.Model` for a vision config that names all sizes."""
     return dict(
         width=vision["hidden_size"],
         depth=vision["num_hidden_layers"],
@@ -140,10 +145,10 @@ def vision_cfg(vision: Mapping[str, Any]) -> dict[str, int]:
 
 
 def siglip_cfg(config: Mapping[str, Any], where: str) -> dict[str, int]:
-    """Turns the config of a Hugging Face SigLIP into arguments of `siglip.Model`.
+    """Converts the config of a Hugging Face SigLIP to the arguments of `siglip.Model`.
 
     Raises:
-        ValueError: a setting that is not supported.
+        ValueError: A setting is not supported.
     """
     vision = dict(config.get("vision_config") or config)
     _check_fixed(vision, _VISION_FIXED, f"{where}: vision_config")
@@ -164,10 +169,10 @@ def from_model_cfg(
     """Returns the `config.json` of a model.
 
     Args:
-        model_cfg: with explicit dimensions.
-        image_size: side in pixels.
-        dtype: name of the parameters' dtype.
-        image_token: id that stands for image tokens.
+        model_cfg: A model config with explicit dimensions.
+        image_size: The side of the images in pixels.
+        dtype: The name of the parameters' dtype.
+        image_token: The token id that stands for image tokens.
     """
     img, llm = model_cfg["img"], model_cfg["llm"]
     num_image = (image_size // img["patch_size"]) ** 2
@@ -184,7 +189,7 @@ def from_model_cfg(
         tie_word_embeddings=True,
         torch_dtype=dtype,
         dtype=dtype,
-        transformers_version="5.23.0",  # From here on the final soft cap below is applied.
+        transformers_version="5.23.0",  # The first release to apply the final soft cap again.
         text_config=_text_config(llm, num_image, dtype),
         vision_config=_vision_config(img, llm, image_size, dtype),
     )

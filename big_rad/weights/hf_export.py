@@ -1,8 +1,9 @@
 """Writing a Hugging Face folder of a PaliGemma 2: weights in shards, configs, tokenizer, notices.
 
-Tensors have the names of the hub, which every release of transformers and vLLM reads, and the mask
-decoder, which they pass over, those of the released RadGrounder. Parameters are read one at a time
-and written shard by shard. Knows nothing of other formats.
+The tensors have the names of the files on the hub, which every release of transformers and vLLM
+reads. The tensors of a mask decoder have the names of the released RadGrounder, and those programs
+ignore them. Parameters are read one at a time and written shard by shard, so that a large model
+needs little memory.
 """
 
 import json
@@ -56,27 +57,32 @@ def save(
     """Writes a folder that `PaliGemmaForConditionalGeneration.from_pretrained` loads.
 
     Args:
-        folder: created; must not hold other files.
-        model_cfg: arguments of the model, by variant or by dimensions.
-        flat: name -> array, `tensors.Lazy` ones included.
-        tokenizer: a `pp.tokenizer.Tokenizer`, or a folder whose tokenizer files are copied.
-        dtype: what to convert to; None keeps what is stored.
-        max_shard_bytes: a shard is no larger, unless it holds a single tensor.
-        image_token: id that stands for image tokens; by default the tokenizer's reserved row, or
-            PaliGemma 2's.
-        cc_by_nc_sa: the source was under that licence.
-        allow_other_mask: export weights of a `mask_mode` that transformers does not compute.
-        without_masks: leave the mask decoder out; what remains writes and answers all the same.
-        text: text settings of the model, see `pp.strings.text_of`; None leaves them out, and then
-            the folder is read as one of the released model.
+        folder: The folder, which is created. It must not hold files.
+        model_cfg: The arguments of the model, by variant or by dimensions.
+        flat: The arrays by name; they may be `tensors.Lazy`.
+        tokenizer: A `pp.tokenizer.Tokenizer`, or a folder whose tokenizer files are copied; None
+            writes no tokenizer.
+        dtype: The dtype to convert to; None keeps the stored dtypes.
+        max_shard_bytes: The largest size of a shard in bytes. Only a shard with a single tensor may
+            be larger.
+        image_token: The token id that stands for image tokens. None takes the reserved row of the
+            tokenizer, or that of PaliGemma 2.
+        cc_by_nc_sa: Whether the weights come from a checkpoint under that licence; the notice then
+            says so.
+        allow_other_mask: Whether to export a model with a `mask_mode` that transformers does not
+            compute.
+        without_masks: Whether to leave out the mask decoder. The model still writes and answers.
+        text: The text settings of the model, see `pp.strings.text_of`. None leaves them out, and
+            then big_rad takes the folder for a released RadGrounder if its tokenizer names markup
+            tokens.
 
     Returns:
         The names of the files.
 
     Raises:
-        FileExistsError: the folder holds files.
-        ValueError: parameters that are missing, unexpected or of another shape; or a model that
-            transformers does not compute, or a mask decoder that is not the released one.
+        FileExistsError: The folder holds files.
+        ValueError: Parameters are missing, unexpected or of another shape; or transformers does not
+            compute this model; or its mask decoder is not of the released variant.
     """
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty; name a new folder")
@@ -121,7 +127,7 @@ def _check_function(model_cfg: Mapping[str, Any], allow_other_mask: bool) -> Non
 def _split_masks(
     model_cfg: Mapping[str, Any], flat: Mapping[str, common.ArrayInfo], without: bool
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    # Returns the parameters of the two towers, and those of the mask decoder that is written.
+    # Returns the parameters of the two towers, and those of the mask decoder if it is exported.
     prefix, cfg = "mask_decoder/", model_cfg.get("mask_decoder")
     masks = {n.removeprefix(prefix): x for n, x in flat.items() if n.startswith(prefix)}
     if cfg is None or without:
@@ -167,7 +173,8 @@ def _write_weights(
         if i + 1 == len(plan) or plan[i + 1][1] != shard:
             path = folder / names[shard]
             safetensors.numpy.save_file(held, path, {"format": "pt"})
-            # safetensors lets only the owner read; be as open as the other files.
+            # safetensors makes files that only their owner can read. Take the permissions of the
+            # other files.
             path.chmod((folder / "config.json").stat().st_mode & 0o777)
             held = {}
     if number > 1:
@@ -185,7 +192,7 @@ def _plan(
     dtype: DTypeLike | None,
     max_shard_bytes: int,
 ) -> list[tuple[str, int, int]]:
-    # Which tensor goes into which shard, in the order in which `_pieces` gives them.
+    # Returns (name, number of the shard, bytes) for each tensor, in the order of `_pieces`.
     shapes = [
         (name, shape, flat[rule.ours].dtype)
         for rule in hf_layout.RULES
@@ -254,7 +261,8 @@ def _generation() -> dict[str, Any]:
 
 
 def _preprocessor(image_size: int, tokens: int) -> dict[str, Any]:
-    # To [-1, 1], as the model wants it. CT windows and min-max are for the caller to apply.
+    # Maps pixels to [-1, 1], as the model needs. CT windows and min-max scaling are left to the
+    # caller.
     return dict(
         image_processor_type="SiglipImageProcessor",
         processor_class="PaliGemmaProcessor",

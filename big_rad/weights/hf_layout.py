@@ -1,10 +1,15 @@
-"""Which Hugging Face tensors make up which parameter, with the axes of both.
+"""The rules that map Hugging Face tensors to our parameters, with the axes of both.
 
-Three layouts of names are in use for the same tensors: files on the hub
-(`vision_tower.vision_model.*`, `language_model.model.*`), the state dict of transformers 4.5x
-(`model.vision_tower.vision_model.*`, `model.language_model.*`) and that of 5.x
-(`model.vision_tower.*`). `canonical` maps all onto the first, without the wrappers that training
-frameworks put around a model. Knows no files.
+Three layouts of names are in use for the same tensors: that of the files on the hub
+(`vision_tower.vision_model.*`, `language_model.model.*`), that of the state dict of transformers
+4.5x (`model.vision_tower.vision_model.*`, `model.language_model.*`), and that of 5.x
+(`model.vision_tower.*`). `canonical` maps all of them to the first, and removes the prefixes that
+training frameworks put before all names. A `Rule` then describes each parameter. For example,
+
+    Rule("llm/layers/attn/q_einsum/w", (f"{layer}.self_attn.q_proj.weight",), "(n h) d -> n d h")
+
+rearranges a matrix [heads * head_dim, width] of each layer to [heads, width, head_dim], and stacks
+the layers into an array [depth, heads, width, head_dim].
 """
 
 import dataclasses
@@ -28,17 +33,19 @@ _KNOWN = re.compile(
     r"|language_model\.(?:model\.)?(?P<text>(?:embed_tokens|layers|norm)\..+)"
     r"|(?:language_model\.)?(?P<lm_head>lm_head\.weight))"
 )
-_ANCHOR = "multi_modal_projector.linear.weight"  # Every checkpoint has it exactly once.
+_ANCHOR = "multi_modal_projector.linear.weight"  # Every checkpoint has this tensor exactly once.
 
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """One parameter of ours and the tensors of theirs.
+    """A rule: one parameter of our tree, and the Hugging Face tensors that it is made of.
 
     Attributes:
-        ours: name in the tree.
-        theirs: names; "{i}" stands for the layer. Several are stacked on the axis after layers.
-        pattern: from one of theirs to ours, without the layer axis; see `rearrange`.
+        ours: The name of the parameter in our tree.
+        theirs: The names of their tensors, in which "{i}" stands for the number of the layer. If
+            there are several, they are stacked on the axis after the layers.
+        pattern: The pattern that rearranges the axes of one of their tensors to ours, without the
+            layer axis; see `rearrange`.
     """
 
     ours: str
@@ -47,7 +54,7 @@ class Rule:
 
     @property
     def stacked(self) -> bool:
-        """Is there a layer axis in front?"""
+        """Whether the parameter's first axis is that of the layers."""
         return "{i}" in self.theirs[0]
 
 
@@ -123,13 +130,13 @@ VISION_RULES, RULES = _vision(), [*_vision(), *_HEAD, *_text()]
 
 
 def canonical(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
-    """Maps names of any layout onto those of the hub.
+    """Maps tensor names of any layout to the canonical names, which are those of the hub.
 
     Returns:
-        ({name: canonical name}, the names that are no part of PaliGemma).
+        A dict {name: canonical name}, and a list of the names that do not belong to PaliGemma.
     """
     names = list(names)
-    # What lies around the model in a wrapped checkpoint, such as "module." or "base.".
+    # The prefix of all names in a wrapped checkpoint, such as "module." or "base.".
     anchor = next((n for n in names if n.endswith(_ANCHOR)), _ANCHOR)
     wrapper = anchor.removesuffix(_ANCHOR).removesuffix("model.")
     known, others = {}, []
@@ -147,11 +154,11 @@ def canonical(names: Iterable[str]) -> tuple[dict[str, str], list[str]]:
 
 
 def sizes(model_cfg: Mapping[str, Any], num_positions: int = 0) -> dict[str, dict[str, int]]:
-    """Returns the axis lengths of the two towers, keyed "img" and "llm", "depth" among them.
+    """Returns the lengths of the axes in the rules, and "depth", for "img" and "llm".
 
     Args:
-        model_cfg: with explicit dimensions, see `hf_config`.
-        num_positions: image tokens.
+        model_cfg: A model config with explicit dimensions; see `hf_config`.
+        num_positions: The number of image tokens.
     """
     llm = model_cfg["llm"]
     return {
@@ -169,7 +176,7 @@ def sizes(model_cfg: Mapping[str, Any], num_positions: int = 0) -> dict[str, dic
 
 
 def vision_sizes(img: Mapping[str, Any], num_positions: int) -> dict[str, int]:
-    """Returns the axis lengths of an image tower."""
+    """Returns the lengths of the axes in the rules of an image tower, and "depth"."""
     return dict(
         depth=img["depth"],
         w=img["width"],
@@ -184,7 +191,7 @@ def vision_sizes(img: Mapping[str, Any], num_positions: int) -> dict[str, int]:
 
 
 def expected(rules: Iterable[Rule], by_tower: Mapping[str, Mapping[str, int]]) -> dict[str, Any]:
-    """Returns {canonical name: shape} of all tensors that the rules use."""
+    """Returns the shapes of all tensors that the rules use, by their canonical names."""
     result = {}
     for rule in rules:
         axes = by_tower[rule.ours.split("/")[0]]
@@ -196,7 +203,7 @@ def expected(rules: Iterable[Rule], by_tower: Mapping[str, Mapping[str, int]]) -
 
 
 def our_shape(rule: Rule, axes: Mapping[str, int]) -> tuple[int, ...]:
-    """Returns the shape of a parameter."""
+    """Returns the shape of a rule's parameter in our tree."""
     _, piece = rearrange.shapes(rule.pattern, axes)
     depth, many = (axes["depth"],) * rule.stacked, (len(rule.theirs),) * (len(rule.theirs) > 1)
     return (*depth, *many, *piece)
@@ -205,15 +212,15 @@ def our_shape(rule: Rule, axes: Mapping[str, int]) -> tuple[int, ...]:
 def check_ours(
     flat: Mapping[str, Any], by_tower: Mapping[str, Mapping[str, int]], where: str
 ) -> None:
-    """Accounts for all parameters of a PaliGemma 2 of known sizes.
+    """Checks that parameters are exactly those of a PaliGemma 2 of known sizes.
 
     Args:
-        flat: name -> array.
-        by_tower: axis lengths, see `sizes`.
-        where: the checkpoint, for messages.
+        flat: The arrays by name.
+        by_tower: The lengths of the axes; see `sizes`.
+        where: The name of the checkpoint, for messages.
 
     Raises:
-        ValueError: lists what is missing, unexpected or of another shape.
+        ValueError: Parameters are missing, unexpected or of another shape; the message lists them.
     """
     shapes = {r.ours: our_shape(r, by_tower[r.ours.split("/")[0]]) for r in RULES}
     problems = tensors.problems(flat, shapes, "the other tensors ask for")
@@ -222,12 +229,12 @@ def check_ours(
 
 
 def to_ours(rule: Rule, source: Mapping[str, Any], axes: Mapping[str, int]) -> tensors.Lazy:
-    """Makes a lazy parameter out of lazy tensors.
+    """Returns a lazy parameter that is made of their lazy tensors.
 
     Args:
-        rule: which parameter.
-        source: canonical name -> array.
-        axes: axis lengths of the tower.
+        rule: The rule of the parameter.
+        source: Their tensors by canonical name.
+        axes: The lengths of the axes of the tower; see `sizes`.
     """
     _, piece = rearrange.shapes(rule.pattern, axes)
     depth = axes["depth"] if rule.stacked else 1
@@ -248,7 +255,10 @@ def to_ours(rule: Rule, source: Mapping[str, Any], axes: Mapping[str, int]) -> t
 def to_theirs(
     rule: Rule, value: Shaped[np.ndarray, "*ours"], axes: Mapping[str, int]
 ) -> Iterator[tuple[str, Shaped[np.ndarray, "*theirs"]]]:
-    """Takes a parameter apart into tensors of the hub's names, in the order of `expected`."""
+    """Splits a parameter into their tensors, with canonical names.
+
+    The tensors come in the order of `expected`.
+    """
     depth = axes["depth"] if rule.stacked else 1
     _, piece = rearrange.shapes(rule.pattern, axes)
     value = value.reshape(depth, len(rule.theirs), *piece)

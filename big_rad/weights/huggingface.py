@@ -1,9 +1,9 @@
-"""PaliGemma 2 in the format of Hugging Face, in and out, every tensor accounted for.
+"""Reading and writing PaliGemma 2 in the format of Hugging Face; every tensor is accounted for.
 
-In: `google/paligemma2-*`, fine-tuned ones with added tokens, and the released RadGrounder models,
-with their mask decoder. Out: a folder for
-`transformers.PaliGemmaForConditionalGeneration.from_pretrained`. Knows neither how a model computes
-nor how a parameter tree is fitted to a model of another size.
+`load` and `read` take `google/paligemma2-*`, fine-tuned models with added tokens, and the released
+RadGrounder models with their mask decoder. `save` writes a folder for
+`transformers.PaliGemmaForConditionalGeneration.from_pretrained`. `models.load` fits the parameters
+to a model of another size.
 """
 
 import pathlib
@@ -20,7 +20,7 @@ from big_rad.weights.mask_decoder import mask_decoder_from_torch as mask_decoder
 
 Log = Callable[[str], None]
 
-# Left out by name. Each is printed.
+# Tensors that are left out, by name. A line is printed for each.
 _LEFT_OUT = (
     (r"(.*\.)?vision_model\.head\..*", "SigLIP's attention pool, unused by PaliGemma"),
     (r"(.*\.)?(position_ids|inv_freq|embed_scale|normalizer)", "a constant, not a weight"),
@@ -35,21 +35,29 @@ def load(
     final_logits_softcap: float | None = None,
     log: Log = print,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Loads a PaliGemma 2 folder: `Model(**model_cfg).apply({"params": params}, ...)` just runs.
+    """Loads a PaliGemma 2 folder as a model config and parameters.
+
+    The two are enough to run the model:
+
+        cfg, params = huggingface.load(folder)
+        radgrounder.Model(**cfg).apply({"params": params}, image, text, mask_ar)
 
     Args:
-        path: folder with `config.json` and safetensors or `pytorch_model*.bin` files.
-        dtype: what to convert to, or a function of our name; None keeps what is stored.
-        sharding: where to put arrays, or a function of our name; None gives numpy arrays.
-        final_logits_softcap: overrides what follows from the folder, see `hf_config`.
-        log: receives what was left out, and other remarks.
+        path: The folder with `config.json` and safetensors or `pytorch_model*.bin` files.
+        dtype: The dtype to convert to, or a function of our parameter name that returns it. None
+            keeps the stored dtypes.
+        sharding: The sharding of the arrays, or a function of our parameter name that returns it.
+            None returns numpy arrays.
+        final_logits_softcap: The soft cap of the output logits; None takes the one that follows
+            from the folder, see `hf_config.to_model_cfg`.
+        log: A function that receives a line for each tensor that is left out, and other remarks.
 
     Returns:
-        (arguments of `radgrounder.Model`, nested parameters).
+        The arguments of `radgrounder.Model`, and the nested parameters.
 
     Raises:
-        ValueError: PaliGemma 1 or another model, damaged files, or tensors that are missing,
-            unexpected or of another shape; the message lists each of them.
+        ValueError: The folder holds PaliGemma 1 or another model; files are damaged; or tensors are
+            missing, unexpected or of another shape, and then the message lists each of them.
     """
     cfg, flat = read(path, final_logits_softcap=final_logits_softcap, log=log)
     params = tensors.materialise(flat, dtype, sharding)
@@ -62,7 +70,7 @@ def read(
     final_logits_softcap: float | None = None,
     log: Log = print,
 ) -> tuple[dict[str, Any], dict[str, tensors.Lazy]]:
-    """Lists a PaliGemma 2 folder as flat lazy parameters of our names; see `load`."""
+    """Lists a PaliGemma 2 folder as a model config and flat lazy parameters; see `load`."""
     folder = pathlib.Path(path)
     where = str(folder / "config.json")
     unusable.check_folder(folder)
@@ -104,10 +112,10 @@ def read_siglip(
     """Lists the image tower of a Hugging Face SigLIP folder as flat lazy parameters `img/...`.
 
     Returns:
-        (arguments of `siglip.Model`, flat parameters without `img/head`).
+        The arguments of `siglip.Model`, and the flat parameters without `img/head`.
 
     Raises:
-        ValueError: as `load`.
+        ValueError: The folder does not hold the image tower; see `load`.
     """
     folder = pathlib.Path(path)
     cfg = hf_config.siglip_cfg(hf_config.read(folder), str(folder / "config.json"))
@@ -148,7 +156,7 @@ def save(
 
 
 def leave_out(names: Iterable[str], log: Log) -> list[str]:
-    """Prints what is left out on purpose; returns the rest."""
+    """Logs a line for each tensor that is left out on purpose, and returns the other names."""
     rest = []
     for name in names:
         why = next((why for p, why in _LEFT_OUT if re.fullmatch(p, name)), None)
@@ -166,20 +174,20 @@ def check(
     unexpected: Iterable[str],
     log: Log,
 ) -> dict[str, Any]:
-    """Compares the tensors of a file with those of its model.
+    """Compares the tensors of a checkpoint with those of its model.
 
     Args:
-        source: canonical name -> array.
-        expected: canonical name -> shape.
-        where: the checkpoint, for messages.
-        unexpected: names that were not understood at all.
-        log: receives what is left out.
+        source: The arrays by canonical name.
+        expected: The shapes by canonical name.
+        where: The name of the checkpoint, for messages.
+        unexpected: The names that have no canonical name.
+        log: A function that receives a line for each tensor that is left out.
 
     Returns:
-        `source`, without what was left out.
+        The arrays of `source` that the model needs.
 
     Raises:
-        ValueError: lists all that is missing, unexpected or mis-shaped.
+        ValueError: Tensors are missing, unexpected or of another shape; the message lists them.
     """
     surplus = [n for n in source if n not in expected]
     unexpected = [*unexpected, *leave_out(surplus, log)]
@@ -198,7 +206,7 @@ def check(
 def _split_head(
     names: Iterable[str], stored: Mapping[str, Any], folder: pathlib.Path
 ) -> tuple[dict[str, Any], list[str]]:
-    # Returns the mask decoder's tensors, without what is in front of their names, and other names.
+    # Returns the mask decoder's tensors by their names without prefix, and all other names.
     head, rest = {}, []
     for name in names:
         _, found, inner = name.rpartition(mask_decoder.PREFIX)
@@ -212,8 +220,8 @@ def _split_head(
 
 
 def _tie_head(source: dict[str, Any], folder: pathlib.Path, log: Log) -> None:
-    # Input and output are one matrix. Some writers store both, which must be equal then, and some
-    # store it under the name of the output alone, such as safetensors.torch.save_model.
+    # The embedding table and the output head are one matrix. Some writers store both, which must
+    # then be equal. Others, such as safetensors.torch.save_model, store only the output head.
     head, table = source.pop(hf_layout.LM_HEAD, None), source.get(hf_layout.EMBEDDING)
     if head is None:
         return
@@ -227,7 +235,7 @@ def _tie_head(source: dict[str, Any], folder: pathlib.Path, log: Log) -> None:
     if head.shape != table.shape:
         raise ValueError(differs)
 
-    def read() -> np.ndarray:  # Compared when it is read, since both are large.
+    def read() -> np.ndarray:  # They are compared only when read, since both are large.
         value = np.asarray(table)
         if not np.array_equal(np.asarray(head), value):
             raise ValueError(differs)

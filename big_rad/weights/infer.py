@@ -1,7 +1,8 @@
-"""The model config that a flat parameter tree implies by its names and shapes.
+"""Inferring the model config from the names and shapes of the parameters.
 
-For formats without a config, such as npz. What shapes cannot tell (soft caps, a query scale of
-another size than the known variants) has the default of the models. Knows no files.
+Formats without a config, such as npz, need this. Shapes do not show the soft caps or the query
+scale. The soft caps have the defaults of the models. The query scale is that of the variant in
+`gemma.VARIANTS` with the same sizes, and the default if there is no such variant.
 """
 
 import math
@@ -17,14 +18,14 @@ _NOT_2 = (
 
 
 def model_cfg(flat: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Returns arguments of `radgrounder.Model` with explicit dimensions.
+    """Returns the arguments of `radgrounder.Model` with explicit dimensions.
 
     Args:
-        flat: name -> array (shapes suffice), `img/...` and `llm/...`.
-        where: the checkpoint, for messages.
+        flat: The arrays, or their shapes, by the names `img/...` and `llm/...`.
+        where: The name of the checkpoint, for messages.
 
     Raises:
-        ValueError: PaliGemma 1, or tensors without which sizes cannot be told.
+        ValueError: The checkpoint is PaliGemma 1, or it lacks a tensor that shows a dimension.
     """
     check_version(flat, where)
     rows, width = _shape(flat, "llm/embedder/input_embedding", 2, where)
@@ -48,7 +49,7 @@ def model_cfg(flat: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def vision_cfg(flat: Mapping[str, Any], where: str, prefix: str = "") -> dict[str, int]:
-    """Returns arguments of `siglip.Model`; see `model_cfg`."""
+    """Returns the arguments of `siglip.Model`; see `model_cfg`."""
     block = f"{prefix}Transformer/encoderblock"
     patch, _, _, width = _shape(flat, f"{prefix}embedding/kernel", 4, where)
     query = f"{block}/MultiHeadDotProductAttention_0/query/kernel"
@@ -58,10 +59,10 @@ def vision_cfg(flat: Mapping[str, Any], where: str, prefix: str = "") -> dict[st
 
 
 def image_size(flat: Mapping[str, Any], where: str, prefix: str = "img/") -> int:
-    """Returns the side in pixels of the images that the position embedding is made for.
+    """Returns the side in pixels of the images that the position embedding fits.
 
     Raises:
-        ValueError: the grid is not square.
+        ValueError: The number of positions is not a square number.
     """
     tokens = _shape(flat, f"{prefix}pos_embedding", 3, where)[1]
     side = math.isqrt(tokens)
@@ -71,11 +72,11 @@ def image_size(flat: Mapping[str, Any], where: str, prefix: str = "img/") -> int
 
 
 def explicit(cfg: Mapping[str, Any], rows: int) -> dict[str, Any]:
-    """Returns a model config whose variants are spelt out as dimensions.
+    """Returns a model config with explicit dimensions in place of variants.
 
     Args:
-        cfg: arguments of `radgrounder.Model` or `paligemma.Model`.
-        rows: of the embedding table.
+        cfg: The arguments of `radgrounder.Model` or `paligemma.Model`.
+        rows: The number of rows of the embedding table.
     """
     img = siglip.Model(**{k: v for k, v in cfg["img"].items() if k != "num_classes"}).dims()
     dims = gemma.Model(**{**cfg["llm"], "vocab_size": rows}).dims()
@@ -93,10 +94,10 @@ def explicit(cfg: Mapping[str, Any], rows: int) -> dict[str, Any]:
 
 
 def check_version(flat: Mapping[str, Any], where: str) -> None:
-    """Refuses PaliGemma 1.
+    """Checks that a checkpoint is not PaliGemma 1.
 
     Raises:
-        ValueError: the decoder has layers, but not the norms of Gemma 2.
+        ValueError: The decoder has layers, but not the norms of Gemma 2.
     """
     lacking = "llm/layers/post_attention_norm/scale"
     if "llm/layers/attn/q_einsum/w" in flat and not any("post_" in n for n in flat):

@@ -1,7 +1,7 @@
-"""The mask decoder of the released RadGrounder: its torch tensors as our parameters, and back.
+"""Converting the mask decoder of the released RadGrounder from torch tensors, and back.
 
-Names are those under `segmentation_head.` of the released checkpoint. Works on lazy arrays, so
-nothing is read before it is wanted. Knows no files.
+The released checkpoint calls it `segmentation_head`, and our tree calls it `mask_decoder`. The
+functions work on lazy arrays, so a tensor is read only when it is used.
 """
 
 import re
@@ -15,7 +15,7 @@ from big_rad.models import common
 from big_rad.weights import tensors
 
 PREFIX = "segmentation_head."
-HEADS = 8  # The tensors do not tell; the released code has 8.
+HEADS = 8  # The tensors do not show the number of heads; the released code has 8.
 _Rule = tuple[str, str, tuple[int, ...]]  # (our name, their name, their shape)
 _ATTENTIONS = ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_token")
 
@@ -23,17 +23,17 @@ _ATTENTIONS = ("self_attn", "cross_attn_token_to_image", "cross_attn_image_to_to
 def mask_decoder_from_torch(
     state: Mapping[str, Any], num_heads: int = HEADS
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Converts the released head alone.
+    """Converts the state dict of the released mask decoder to a model config and parameters.
 
     Args:
-        state: its state dict as numpy arrays, with or without `segmentation_head.` in front.
-        num_heads: of its attentions.
+        state: The state dict as numpy arrays, with or without the prefix `segmentation_head.`.
+        num_heads: The number of heads of its attentions.
 
     Returns:
-        (arguments of `mask_decoder.Model`, nested parameters).
+        The arguments of `mask_decoder.Model`, and the nested parameters.
 
     Raises:
-        ValueError: tensors that are missing, unexpected or of another shape.
+        ValueError: Tensors are missing, unexpected or of another shape.
     """
     cfg, flat = read({k.removeprefix(PREFIX): v for k, v in state.items()}, num_heads)
     params = {k: np.asarray(v) for k, v in flat.items()}
@@ -44,7 +44,7 @@ def to_torch(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """Converts nested parameters of the released variant to a state dict of numpy arrays.
 
     Raises:
-        ValueError: parameters of another variant.
+        ValueError: The parameters are those of another variant.
     """
     flat = flax.traverse_util.flatten_dict(dict(params), sep="/")
     return {name: np.ascontiguousarray(value) for name, value in theirs(flat).items()}
@@ -53,18 +53,18 @@ def to_torch(params: Mapping[str, Any]) -> dict[str, np.ndarray]:
 def read(
     state: Mapping[str, Any], num_heads: int = HEADS, where: str = "the mask decoder"
 ) -> tuple[dict[str, Any], dict[str, tensors.Lazy]]:
-    """Lists the head's tensors as flat lazy parameters.
+    """Lists the tensors of the released mask decoder as flat lazy parameters.
 
     Args:
-        state: name without `segmentation_head.` -> array or lazy array.
-        num_heads: of the attentions.
-        where: the checkpoint, for messages.
+        state: The arrays, which may be lazy, by their names without `segmentation_head.`.
+        num_heads: The number of heads of the attentions.
+        where: The name of the checkpoint, for messages.
 
     Returns:
-        (arguments of `mask_decoder.Model`, flat parameters).
+        The arguments of `mask_decoder.Model`, and the flat parameters.
 
     Raises:
-        ValueError: as `mask_decoder_from_torch`.
+        ValueError: Tensors are missing, unexpected or of another shape.
     """
     layers = [int(m[1]) for n in state if (m := re.match(r"transformer\.layers\.(\d+)\.", n))]
     depth = max(layers, default=-1) + 1
@@ -86,10 +86,11 @@ def read(
 
 
 def theirs(flat: Mapping[str, Any]) -> dict[str, tensors.Lazy]:
-    """Returns flat parameters as lazy tensors, name without `segmentation_head.` -> array.
+    """Returns flat parameters as lazy torch tensors, by their names without `segmentation_head.`.
 
     Raises:
-        ValueError: parameters of another variant, or of shapes that do not fit each other.
+        ValueError: The parameters are those of another variant, or their shapes do not fit each
+            other.
     """
     depth = len({n.split("/")[0] for n in flat if n.startswith("block_")})
     names = {ours: name for ours, name, _ in _rules(depth, 0, 0, 0)}
@@ -105,15 +106,15 @@ def theirs(flat: Mapping[str, Any]) -> dict[str, tensors.Lazy]:
 
 
 def check_widths(flat: Mapping[str, Any], model_cfg: Mapping[str, Any], where: str) -> None:
-    """Compares the head's widths with those of the towers.
+    """Checks that the mask decoder's widths are those of the two towers.
 
     Args:
-        flat: our name -> array.
-        model_cfg: arguments of `radgrounder.Model` with explicit dimensions.
-        where: the checkpoint, for messages.
+        flat: The arrays by our names.
+        model_cfg: The arguments of `radgrounder.Model` with explicit dimensions.
+        where: The name of the checkpoint, for messages.
 
     Raises:
-        ValueError: they differ.
+        ValueError: The widths differ.
     """
     held = tuple(flat["img_projection/kernel"].shape)
     wanted = (model_cfg["img"]["width"], model_cfg["llm"]["width"])

@@ -1,6 +1,7 @@
-"""The original npz format of big_vision: flat `/`-joined names, bf16 stored as void `|V2`.
+"""Reading and writing the npz format of big_vision, in which the original weights are published.
 
-Arrays are read and written one at a time. Knows no model: fitting is `models.load`.
+An npz holds flat arrays whose names are joined with "/". It stores bfloat16 as void `|V2`. Arrays
+are read and written one at a time, and `models.load` fits them to a model.
 """
 
 import os
@@ -15,11 +16,14 @@ import numpy as np
 
 from big_rad.weights import tensors
 
-_STAMP = (1980, 1, 1, 0, 0, 0)  # No clock in the file.
+_STAMP = (1980, 1, 1, 0, 0, 0)  # A fixed date, so that equal parameters give equal files.
 
 
 def split_subtree(path: str | pathlib.Path) -> tuple[pathlib.Path, str]:
-    """Splits `file.npz:img/head` into (file, "img/head"); without a colon the latter is ""."""
+    """Splits a path such as `file.npz:img/head` into the file and the subtree "img/head".
+
+    The subtree is "" if the path names none.
+    """
     text = str(path)
     if ".npz:" in text:
         file, _, subtree = text.partition(".npz:")
@@ -33,29 +37,31 @@ def load(
     dtype: tensors.Dtypes = None,
     sharding: tensors.Shardings = None,
 ) -> dict[str, Any]:
-    """Reads an npz checkpoint, array by array, the largest first.
+    """Reads an npz checkpoint one array at a time, the largest first.
 
     Args:
-        path: the file, optionally with `:subtree`. Names may carry a `params/` prefix.
-        dtype: what to convert to, or a function of the name; None keeps what is stored.
-        sharding: where to put arrays, or a function of the name; None gives numpy arrays.
+        path: The file, optionally with `:subtree`. A prefix `params/` of the names is removed.
+        dtype: The dtype to convert to, or a function of an array's name that returns it. None keeps
+            the stored dtypes.
+        sharding: The sharding of the arrays, or a function of an array's name that returns it. None
+            returns numpy arrays.
 
     Returns:
-        Nested dict of arrays; bf16 as `ml_dtypes.bfloat16`.
+        The nested arrays; bfloat16 arrays have the dtype `ml_dtypes.bfloat16`.
 
     Raises:
-        ValueError: no npz file, a truncated one, one that holds Python objects, or an empty
-            subtree.
+        ValueError: The file is not an npz or is truncated, it holds Python objects, or the subtree
+            is empty.
     """
     flat = tensors.materialise(read(path), dtype, sharding)
     return flax.traverse_util.unflatten_dict(flat, sep="/")
 
 
 def read(path: str | pathlib.Path) -> dict[str, tensors.Lazy]:
-    """Lists an npz checkpoint as flat lazy arrays; only headers are read.
+    """Lists an npz checkpoint as flat lazy arrays, and reads only the headers.
 
     Raises:
-        ValueError: as `load`.
+        ValueError: The file cannot be used; see `load`.
     """
     file, subtree = split_subtree(path)
     flat = {}
@@ -81,14 +87,14 @@ def read(path: str | pathlib.Path) -> dict[str, tensors.Lazy]:
 
 
 def save(path: str | pathlib.Path, params: Mapping[str, Any]) -> None:
-    """Writes nested parameters in the original format (no prefix, bf16 as `|V2`).
+    """Writes nested parameters in the original format, with names that have no `params/` prefix.
 
-    The file appears under its name only when it is whole. Names are sorted, so that the same
+    The file appears under its name only when it is complete. The names are sorted, so that the same
     parameters give the same bytes.
 
     Args:
-        path: the file; it should end in `.npz`.
-        params: nested arrays, `tensors.Lazy` ones included, which are read one at a time.
+        path: The file, which should end in `.npz`.
+        params: The nested arrays. They may be `tensors.Lazy`, and are read one at a time.
     """
     path = pathlib.Path(path)
     partial = path.with_name(path.name + ".partial")

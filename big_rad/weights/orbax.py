@@ -1,6 +1,6 @@
-"""Checkpoints of big_rad's own runs, as lazy arrays, and written without a training run.
+"""Reading the checkpoints of big_rad's own runs as lazy arrays, and writing one without training.
 
-Knows the layout of a run directory from `big_rad.workdir.checkpoint`, and nothing of models.
+`big_rad.workdir.checkpoint` defines the files of a run directory.
 """
 
 import pathlib
@@ -19,18 +19,18 @@ from big_rad.workdir import checkpoint, run_dir
 def read(
     path: str | pathlib.Path, *, log: Callable[[str], None] = lambda line: None
 ) -> tuple[dict[str, tensors.Lazy], dict[str, Any]]:
-    """Lists the parameters of a run's checkpoint as flat lazy arrays, adapters merged.
+    """Lists the parameters of a run's checkpoint as flat lazy arrays, with adapters merged.
 
     Args:
-        path: a run directory, its `checkpoints` folder, or one step's folder; `run_dir.locate`
-            chooses the step.
-        log: receives which step it is.
+        path: The run directory, its `checkpoints` folder, or the folder of one step;
+            `run_dir.locate` chooses the step.
+        log: A function that receives a line with the chosen step.
 
     Returns:
-        (name -> array, the checkpoint's meta).
+        The arrays by name, and the metadata of the checkpoint, whose config has no adapters.
 
     Raises:
-        FileNotFoundError: no checkpoint there.
+        FileNotFoundError: The run has no checkpoint.
     """
     place = run_dir.locate(path)
     log(f"{path}: {place}")
@@ -53,7 +53,7 @@ def read(
 def _merged(
     flat: dict[str, tensors.Lazy], meta: dict[str, Any]
 ) -> tuple[dict[str, tensors.Lazy], dict[str, Any]]:
-    # Without adapters: each is added to its matrix when that is read.
+    # Returns arrays and metadata without adapters. An adapter is added when its matrix is read.
     model_cfg = meta["config"].get("model", {})
     if not model_cfg.get("lora"):
         return flat, meta
@@ -76,13 +76,13 @@ def save(
     config: Mapping[str, Any],
     tokenizer: Tokenizer | None = None,
 ) -> None:
-    """Writes parameters as step 0 of a run directory, for `predict` and `model_init`.
+    """Writes parameters as step 0 of a run directory, for `predict` and `config.model_init`.
 
     Args:
-        workdir: the run directory; created.
-        params: nested numpy arrays.
-        config: what `predict` needs: model_name, model, tokenizer, codec, image.
-        tokenizer: a `pp.tokenizer.Tokenizer` to keep beside it, or None.
+        workdir: The run directory, which is created.
+        params: The nested numpy arrays.
+        config: The fields that `predict` needs: model_name, model, tokenizer, codec and image.
+        tokenizer: A `pp.tokenizer.Tokenizer` that is stored in the run directory, or None.
     """
     workdir = pathlib.Path(workdir)
     state = {"params": dict(params), "step": np.zeros([], np.int32)}

@@ -1,7 +1,9 @@
-"""Moving axes between two layouts, written as patterns of einops such as "(n h) d -> n d h".
+"""Rearranging the axes of arrays, by einops patterns that can also be inverted.
 
-A name is an axis, a bracket joins axes, "1" is an axis of length one. A pattern without an arrow
-leaves an array as it is. Knows no checkpoint.
+In a pattern such as "(n h) d -> n d h" each name is an axis, brackets join axes into one, and "1"
+is an axis of length one. A pattern without an arrow leaves an array as it is. With n = 2 heads and
+h = 3 features of a head, this pattern splits the rows of a matrix [6, d] into two groups of three
+and transposes each group: the result is [2, d, 3].
 """
 
 import math
@@ -17,8 +19,8 @@ def shapes(pattern: str, sizes: Mapping[str, int]) -> tuple[tuple[int, ...], tup
     """Returns the shapes on both sides of a pattern.
 
     Args:
-        pattern: "left -> right"; without an arrow both sides are the same.
-        sizes: length of every axis.
+        pattern: A pattern "left -> right"; without an arrow both sides are the same.
+        sizes: The lengths of the axes by name.
     """
     left, arrow, right = pattern.partition("->")
     return _shape(left, sizes), _shape(right if arrow else left, sizes)
@@ -30,12 +32,12 @@ def apply(
     """Rearranges an array from the left layout of a pattern to the right one.
 
     Args:
-        x: array in the left layout.
-        pattern: see `shapes`.
-        sizes: length of every axis; others may be among them.
+        x: The array in the left layout.
+        pattern: The pattern; see `shapes`.
+        sizes: The lengths of the axes by name. It may hold axes that the pattern does not use.
 
     Returns:
-        The array in the right layout, a view where numpy can make one.
+        The array in the right layout, which is a view of `x` if numpy can make one.
     """
     if "->" not in pattern:
         return x
@@ -43,13 +45,13 @@ def apply(
 
 
 def invert(pattern: str) -> str:
-    """Returns the pattern that goes back."""
+    """Returns the pattern that undoes a pattern: its two sides exchanged."""
     left, arrow, right = pattern.partition("->")
     return f"{right.strip()} -> {left.strip()}" if arrow else pattern
 
 
 _AXIS = re.compile(r"[a-z]\w*")
-_GROUP = re.compile(r"\([^)]*\)|\w+")  # Axes that are joined, one axis, or 1.
+_GROUP = re.compile(r"\([^)]*\)|\w+")  # Joined axes in brackets, a single axis, or 1.
 
 
 def _shape(side: str, sizes: Mapping[str, int]) -> tuple[int, ...]:

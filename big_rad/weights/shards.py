@@ -1,7 +1,7 @@
-"""Files of tensors as others write them: safetensors and torch pickles, whole or in shards.
+"""Reading files of tensors from other programs: safetensors and torch pickles, whole or sharded.
 
-Tensors are listed lazily and read one at a time. torch is imported only to read its own pickles,
-and only with `weights_only=True`. Knows no names.
+Tensors are listed lazily and read one at a time. torch is imported only to read its own pickles.
+These are read only with `weights_only=True`, since a pickle can run any code.
 """
 
 import json
@@ -17,7 +17,7 @@ import numpy as np
 from big_rad.weights import tensors
 
 _WEIGHTS = {"BF16": "bfloat16", "F16": "float16", "F32": "float32", "F64": "float64"}
-# Listed, so that they can be named; what they stand for is the business of others.
+# Tensors of these dtypes are listed too, so that `unusable.check` can name them in its error.
 _OTHERS = {"I8": "int8", "I16": "int16", "I32": "int32", "I64": "int64", "U8": "uint8"}
 _OTHERS |= {"U16": "uint16", "U32": "uint32", "U64": "uint64", "BOOL": "bool"}
 _OTHERS |= {"F8_E4M3": "float8_e4m3fn", "F8_E5M2": "float8_e5m2"}
@@ -25,10 +25,10 @@ _STEMS = ("model.safetensors", "pytorch_model.bin")
 
 
 def find(folder: pathlib.Path) -> list[pathlib.Path]:
-    """Returns the weight files of a Hugging Face folder; an index says which, if there is one.
+    """Returns the weight files of a Hugging Face folder; if there is an index, it lists them.
 
     Raises:
-        ValueError: no weights, or shards that are missing.
+        ValueError: The folder has no weights, or it lacks a shard.
     """
     for stem in _STEMS:
         index = folder / f"{stem}.index.json"
@@ -53,10 +53,10 @@ def find(folder: pathlib.Path) -> list[pathlib.Path]:
 
 
 def read(files: Iterable[pathlib.Path]) -> dict[str, tensors.Lazy]:
-    """Lists the tensors of several files; reading one that is not finite is an error.
+    """Lists the tensors of several files; to read a tensor that is not finite is an error.
 
     Raises:
-        ValueError: a file is damaged or of an unknown kind, or two hold the same name.
+        ValueError: A file is damaged or of an unknown kind, or two files hold the same name.
     """
     result: dict[str, tensors.Lazy] = {}
     for file in files:
@@ -72,7 +72,8 @@ def read_safetensors(file: pathlib.Path) -> dict[str, tensors.Lazy]:
     """Lists the tensors of a safetensors file.
 
     Raises:
-        ValueError: it is truncated or no such file, or a tensor has an unknown dtype.
+        ValueError: The file is truncated or is not a safetensors file, or a tensor has an unknown
+            dtype.
     """
     import safetensors
 
@@ -107,10 +108,10 @@ def read_safetensors(file: pathlib.Path) -> dict[str, tensors.Lazy]:
 
 
 def read_torch(file: pathlib.Path) -> dict[str, tensors.Lazy]:
-    """Lists the tensors of a torch checkpoint: a state dict, or a dict with one in it.
+    """Lists the tensors of a torch checkpoint: a state dict, or a dict that holds one.
 
     Raises:
-        ValueError: it is damaged, holds other Python objects, or torch is not installed.
+        ValueError: The file is damaged or holds other Python objects, or torch is not installed.
     """
     try:
         import torch

@@ -1,6 +1,6 @@
-"""`<name>.npz.json`: what the shapes of an npz do not tell, beside it.
+"""The file `<name>.npz.json` beside an npz, with the settings that its shapes do not show.
 
-`tools.convert` writes it. Knows no tensors.
+`tools.convert` writes it.
 """
 
 import json
@@ -15,23 +15,23 @@ KEPT = ("image_token", "cc_by_nc_sa", "sets", "codec", "normalize", "text")
 
 
 def path(file: pathlib.Path) -> pathlib.Path:
-    """Returns the file beside an npz."""
+    """Returns the path of the file beside an npz."""
     return file.with_name(file.name + ".json")
 
 
 def read(file: pathlib.Path) -> dict[str, Any]:
-    """Reads what lies beside an npz.
+    """Reads the settings beside an npz.
 
     Args:
-        file: the npz.
+        file: The npz.
 
     Returns:
-        `model` (arguments of `radgrounder.Model`) and any of `KEPT`: the id of image tokens, the
-        licence, the markup sets that it was trained with, the box codec, the normalisation of
-        images, the text settings. Empty if there is no such file.
+        A dict of `model`, the arguments of `radgrounder.Model`, and any fields of `KEPT`: the id of
+        image tokens, the licence, the markup sets of the training, the box codec, the normalisation
+        of images, and the text settings. It is empty if there is no such file.
 
     Raises:
-        ValueError: it is damaged.
+        ValueError: The file is damaged.
     """
     beside = path(file)
     if not beside.is_file():
@@ -46,12 +46,12 @@ def read(file: pathlib.Path) -> dict[str, Any]:
 
 
 def write(file: pathlib.Path, model: Mapping[str, Any], extra: Mapping[str, Any]) -> None:
-    """Writes what lies beside an npz.
+    """Writes the settings beside an npz.
 
     Args:
-        file: the npz.
-        model: arguments of `radgrounder.Model`.
-        extra: of which `KEPT` is kept where it says something.
+        file: The npz.
+        model: The arguments of `radgrounder.Model`.
+        extra: Further settings. Those in `KEPT` that are not empty are written.
     """
     kept = {k: extra[k] for k in KEPT if extra.get(k)}
     text = json.dumps(dict(model=dict(model), **kept), indent=1)
@@ -59,20 +59,20 @@ def write(file: pathlib.Path, model: Mapping[str, Any], extra: Mapping[str, Any]
 
 
 def apply(fields: dict[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
-    """Puts what was read into the fields of a checkpoint.
+    """Puts the settings beside an npz into the config fields of the checkpoint.
 
     Args:
-        fields: of `source_config.foreign`.
-        found: of `read`.
+        fields: The result of `source_config.foreign`, which is changed in place.
+        found: The result of `read`.
 
     Returns:
-        The fields, with sets, codec, normalisation and text settings as they were trained with.
+        The fields, with the markup sets, codec, normalisation and text settings of the training.
     """
     if found.get("sets"):
         fields["tokenizer"] = dict(fields["tokenizer"], sets=list(found["sets"]))
     if found.get("codec"):
         fields["codec"] = dict(found["codec"])
-    if found.get("codec") or found.get("text"):  # A codec alone predates the text settings.
+    if found.get("codec") or found.get("text"):  # Files with only a codec predate text settings.
         fields["text"] = strings.text_of(found)
     if found.get("normalize"):
         fields["image"] = dict(fields["image"], normalize=found["normalize"])

@@ -1,7 +1,7 @@
-"""SigLIP image towers that open_clip or timm saved from torch, as the `img` subtree.
+"""Reading SigLIP image towers that open_clip or timm saved with torch, as the `img` subtree.
 
 The attention pool, the text tower and the logit scale of such a checkpoint are left out, by name.
-There is no `img/head` in it: that is PaliGemma's projector. Knows no configs.
+The result has no `img/head`, which is PaliGemma's projector.
 """
 
 import pathlib
@@ -14,8 +14,8 @@ import numpy as np
 
 from big_rad.weights import hf_layout, huggingface, shards, tensors, unusable
 
-# Width -> heads of the published SigLIP towers (base, large, So400m, giant), whose fused
-# query-key-value matrix does not tell the number.
+# The number of heads of the published SigLIP towers (base, large, So400m, giant) by their width.
+# The shape of the fused query-key-value matrix does not show it.
 _HEADS = {768: 12, 1024: 16, 1152: 16, 1536: 16}
 
 _TRUNK = re.compile(r"(?P<wrapper>.*?)patch_embed\.proj\.weight")
@@ -52,19 +52,22 @@ def load(
     """Loads an image tower.
 
     Args:
-        path: a `.pt`, `.pth`, `.bin`, `.ckpt` or `.safetensors` file with names such as
-            `model.visual.trunk.blocks.0.attn.qkv.weight`, whatever stands before `blocks`.
-        num_heads: of the attention; known for the published widths.
-        dtype: what to convert to, or a function of our name; None keeps what is stored.
-        sharding: where to put arrays, or a function of our name; None gives numpy arrays.
-        log: receives what was left out.
+        path: A `.pt`, `.pth`, `.bin`, `.ckpt` or `.safetensors` file with names such as
+            `model.visual.trunk.blocks.0.attn.qkv.weight`, with any prefix before `blocks`.
+        num_heads: The number of heads of the attention; None takes that of the published tower of
+            this width.
+        dtype: The dtype to convert to, or a function of our parameter name that returns it. None
+            keeps the stored dtypes. The names do not begin with `img/`.
+        sharding: The sharding of the arrays, or a function of our parameter name that returns it.
+            None returns numpy arrays.
+        log: A function that receives a line for each tensor that is left out.
 
     Returns:
         The nested `img` subtree, without `head`.
 
     Raises:
-        ValueError: a damaged file, no such tower, or tensors that are missing, unexpected or of
-            another shape; the message lists each of them.
+        ValueError: The file is damaged or holds no such tower, or tensors are missing, unexpected
+            or of another shape; the message lists each of them.
     """
     flat = read(path, num_heads=num_heads, log=log)
     flat = {name.removeprefix("img/"): value for name, value in flat.items()}
@@ -103,7 +106,8 @@ def read(
 
 
 def _canonical(name: str, value: tensors.Lazy) -> dict[str, Any]:
-    # One tensor of timm gives one of the canonical layout, or three: query, key and value.
+    # Returns the canonical tensors that a tensor of timm holds: one; or three, if it is the fused
+    # query, key and value; or none, if the name is unknown.
     if name == "pos_embed" and value.ndim == 3:
         return {hf_layout.VISION + _OUTSIDE[name]: _part(value, lambda x: x[0], value.shape[1:])}
     if name in _OUTSIDE:

@@ -1,7 +1,8 @@
-"""What a checkpoint has to be used with: model, tokenizer, codec, image and text, as config fields.
+"""The settings that a checkpoint has to be used with: model, tokenizer, codec, image and text.
 
-A run says it in its own config; of a foreign checkpoint it follows from shapes, from its config
-and from the tokens that it has. Reads no weights.
+`read` returns them as fields of a config. A run has them in its own config. For a foreign
+checkpoint they follow from its shapes, its config and its tokens. The values of the weights are not
+read.
 """
 
 import pathlib
@@ -18,7 +19,7 @@ from big_rad.weights import hf_config, infer, npz, sidecar, table
 from big_rad.workdir import run_dir
 
 FIELDS = defaults.OF_CHECKPOINT
-_TOKENIZER = "paligemma_tokenizer.model"  # Of an npz with none beside it.
+_TOKENIZER = "paligemma_tokenizer.model"  # For an npz without a tokenizer beside it.
 
 
 def read(
@@ -26,16 +27,17 @@ def read(
 ) -> dict[str, Any]:
     """Returns the `FIELDS` of a run, a Hugging Face folder of PaliGemma 2, or an original npz.
 
-    Adapters count as merged: the model has none. The tokenizer of an npz lies beside it, or else
-    in the working directory; what its shapes do not tell is read from `<name>.npz.json`.
+    The adapters of a run are merged, so the model config has none. The tokenizer of an npz is
+    beside it, or else in the working directory. The settings that its shapes do not show are read
+    from `<name>.npz.json`.
 
     Args:
-        path: the checkpoint.
-        log: receives what is guessed.
+        path: The checkpoint.
+        log: A function that receives a line for each setting that is guessed.
 
     Raises:
-        FileNotFoundError: nothing there.
-        ValueError: an image tower alone, or no known format.
+        FileNotFoundError: The path does not exist.
+        ValueError: The checkpoint is an image tower alone, or its format is unknown.
     """
     kind, folder = weights.kind(path), pathlib.Path(path)
     if kind == "orbax":
@@ -65,15 +67,15 @@ def of_run(
     config: Mapping[str, Any],
     log: Callable[[str], None] = lambda _: None,
 ) -> dict[str, Any]:
-    """Returns the `FIELDS` of a run; the tokenizer is that of its directory, if one is there.
+    """Returns the `FIELDS` of a run, with the tokenizer in its run directory if there is one.
 
     Args:
-        path: as `run_dir.locate` takes it.
-        config: that of the checkpoint.
-        log: receives what is guessed.
+        path: A path that `run_dir.locate` accepts.
+        config: The config in the checkpoint.
+        log: A function that receives a line for each setting that is guessed.
 
     Raises:
-        ValueError: the config lacks a field.
+        ValueError: The config lacks a field.
     """
     missing = [f for f in FIELDS if f not in config and f != "text"]
     if missing:
@@ -124,15 +126,15 @@ def _tokenizer_of(file: pathlib.Path) -> pathlib.Path:
 def untrained(
     path: str | pathlib.Path, rows: int, tokenizer: tokenizers.Tokenizer
 ) -> tuple[str, ...]:
-    """Returns the markup tokens that a checkpoint has no trained row for.
+    """Returns the markup tokens for which a checkpoint has no trained embedding.
 
     Args:
-        path: the checkpoint.
-        rows: of its embedding table.
-        tokenizer: what it is to be used with.
+        path: The checkpoint.
+        rows: The number of rows of its embedding table.
+        tokenizer: The tokenizer that it is to be used with.
     """
     kind = weights.kind(path)
-    if kind == "orbax":  # Made by tools.convert; a training trains them all.
+    if kind == "orbax":  # Only tools.convert leaves tokens untrained; training trains all.
         from big_rad.weights import orbax
 
         held = set(orbax.read(path)[1]["config"].get("untrained") or ())
@@ -153,25 +155,27 @@ def fit_table(
     trained: bool,
     log: Callable[[str], None],
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
-    """Brings the table of a foreign checkpoint to a height, and says what that means for tokens.
+    """Fits the embedding table of a checkpoint to a tokenizer, and reports untrained tokens.
+
+    Spare rows of a foreign checkpoint are removed. Missing rows are not added here, but by
+    `models.load`. The table of a run stays as it is.
 
     Args:
-        tree: nested parameters of the checkpoint, lazy ones included.
-        path: the checkpoint.
-        tokenizer: what it is to be used with.
-        rows: of the model's table; spare ones of the checkpoint are left out, and missing ones are
-            for `models.load` to append.
-        trained: whether the model is about to be trained.
-        log: receives a line for each change.
+        tree: The nested parameters of the checkpoint, which may be lazy.
+        path: The checkpoint.
+        tokenizer: The tokenizer that it is to be used with.
+        rows: The number of rows of the model's table.
+        trained: Whether the model is about to be trained, for the messages.
+        log: A function that receives a line for each change, and one for untrained tokens.
 
     Returns:
-        (the tree, the markup tokens without a trained row).
+        The tree, and the markup tokens that have no trained embedding.
 
     Raises:
-        ValueError: the table belongs to another tokenizer.
+        ValueError: The table belongs to another tokenizer.
     """
     found = tree.get("llm", {}).get("embedder", {}).get("input_embedding")
-    if found is None:  # An image tower alone: fitting says what is missing.
+    if found is None:  # An image tower alone; `models.load` reports what is missing.
         return dict(tree), ()
     missing = untrained(path, found.shape[0], tokenizer)
     if weights.kind(path) != "orbax":
@@ -182,11 +186,13 @@ def fit_table(
 
 
 def points(path: str | pathlib.Path, fields: Mapping[str, Any]) -> bool:
-    """Returns whether a checkpoint was trained to point: with masks if it makes some, else boxes.
+    """Returns whether a checkpoint was trained to point at regions.
+
+    A model with a mask decoder points with masks, and any other with boxes.
 
     Args:
-        path: the checkpoint.
-        fields: its `FIELDS`.
+        path: The checkpoint.
+        fields: Its `FIELDS`.
     """
     spec = fields["tokenizer"]
     tokenizer = tokenizers.load(spec["path"], tuple(spec["sets"]))
@@ -198,12 +204,12 @@ def points(path: str | pathlib.Path, fields: Mapping[str, Any]) -> bool:
 def tokenizer_points(
     tokenizer: tokenizers.Tokenizer, masks: bool, missing: Collection[str]
 ) -> bool:
-    """Returns whether all tokens are there and trained that a model needs to point.
+    """Returns whether a model has a trained embedding for each token that it needs to point.
 
     Args:
-        tokenizer: the model's.
-        masks: whether it makes masks; boxes otherwise.
-        missing: of `untrained`.
+        tokenizer: The model's tokenizer.
+        masks: Whether the model points with masks; if not, it points with boxes.
+        missing: The markup tokens without a trained embedding, from `untrained`.
     """
     needed = tokenizers.MARKUP_SETS["segmentation" if masks else "detection"]
     return set(needed) <= tokenizer.markup.keys() - set(missing)
@@ -223,7 +229,7 @@ def put(
 
 
 def evals(path: str | pathlib.Path) -> dict[str, Any]:
-    """Returns `config.evals` of a run; none of another checkpoint."""
+    """Returns `config.evals` of a run; an empty dict for any other checkpoint."""
     if weights.kind(path) != "orbax":
         return {}
     from big_rad.weights import orbax
@@ -240,11 +246,12 @@ def foreign(
     """Returns the `FIELDS` of a foreign checkpoint.
 
     Args:
-        model: arguments of `radgrounder.Model`.
-        side: pixels a side of its image.
-        tokenizer: file or folder; markup tokens in a folder tell a released RadGrounder.
-        text: `text` of the config, where the checkpoint holds it; None takes that of the released
-            model for a released RadGrounder.
+        model: The arguments of `radgrounder.Model`.
+        side: The side of the images in pixels.
+        tokenizer: The tokenizer, a file or a folder. A folder that names markup tokens shows that
+            the checkpoint is a released RadGrounder.
+        text: The text settings in the checkpoint, or None if it has none. They are then those of
+            the released model for a released RadGrounder, and the defaults for any other.
     """
     released = bool(named_sets(tokenizer))
     codec = dict(name="paligemma", grid=None)
@@ -261,12 +268,15 @@ def foreign(
 
 
 def held_sets(tokenizer: pathlib.Path) -> tuple[str, ...]:
-    """Returns the markup sets that a tokenizer's folder names, by id; all where it names none."""
+    """Returns the markup sets in a tokenizer's folder, in the order of ids; all sets if none."""
     return named_sets(tokenizer) or tuple(tokenizers.MARKUP_SETS)
 
 
 def named_sets(tokenizer: pathlib.Path) -> tuple[str, ...]:
-    """Returns the markup sets that a tokenizer's folder names, by id; a file names none."""
+    """Returns the markup sets whose tokens a tokenizer's folder names, in the order of ids.
+
+    The result is empty for a tokenizer file, which names no markup tokens.
+    """
     added = tokenizer_json.read_added(tokenizer) if tokenizer.is_dir() else {}
     held = [s for s, names in tokenizers.MARKUP_SETS.items() if set(names) <= added.keys()]
     return tuple(sorted(held, key=lambda s: added[tokenizers.MARKUP_SETS[s][0]]))

@@ -1,9 +1,12 @@
-"""The embedding table of a foreign checkpoint beside the tokens that it is to be used with.
+"""Fitting the embedding table of a foreign checkpoint to the tokens of a tokenizer.
 
-A table has a row for every token, and padding. One that never met the markup tokens may lack their
-rows: these are appended when a model is built, and count as untrained. One that is taller than the
-padded vocabulary is cut: its spare rows stand for no token. One that is shorter than the ordinary
-vocabulary, or of another order of magnitude, belongs to another tokenizer.
+A table has a row for every token, and rows of padding. It may differ from the tokenizer in height:
+
+- The rows of the markup tokens are missing if the checkpoint was never trained with these tokens.
+  They are appended when the model is loaded, and count as untrained.
+- A table that is taller than the padded vocabulary is cut, since its spare rows stand for no token.
+- A table that is shorter than the vocabulary without markup, or more than twice as tall as the
+  padded one, belongs to another tokenizer, which is an error.
 """
 
 import pathlib
@@ -19,17 +22,18 @@ NAME = "llm/embedder/input_embedding"
 
 
 def check(rows: int, tokenizer: tokenizers.Tokenizer, where: str | pathlib.Path) -> None:
-    """Refuses a table that belongs to another tokenizer.
+    """Checks that a table may belong to a tokenizer.
 
     Args:
-        rows: of the table.
-        tokenizer: what the checkpoint is to be used with.
-        where: the checkpoint, for messages.
+        rows: The number of rows of the table.
+        tokenizer: The tokenizer that the checkpoint is to be used with.
+        where: The name of the checkpoint, for messages.
 
     Raises:
-        ValueError: there are too few rows, or more than twice as many as tokens.
+        ValueError: The table has fewer rows than there are tokens without markup, or more than
+            twice as many as the padded vocabulary.
     """
-    ordinary = tokenizer.reserved_id  # Text, location and segment tokens.
+    ordinary = tokenizer.reserved_id  # Tokens of text, <locNNNN> and <segNNN>.
     if ordinary <= rows <= 2 * tokenizer.padded_vocab_size:
         return
     how = "fewer rows than that" if rows < ordinary else "far more rows than that"
@@ -44,13 +48,14 @@ def check(rows: int, tokenizer: tokenizers.Tokenizer, where: str | pathlib.Path)
 def untrained(
     rows: int, tokenizer: tokenizers.Tokenizer, named: Collection[str] | None = None
 ) -> tuple[str, ...]:
-    """Returns the markup tokens that a checkpoint has no trained row for, in the order of ids.
+    """Returns the markup tokens for which a table has no trained row, in the order of ids.
 
     Args:
-        rows: of its table.
-        tokenizer: what the checkpoint is to be used with.
-        named: the tokens that the checkpoint's own files name; padding has rows too, but a token
-            without a name was never trained. None if its files name no tokens at all.
+        rows: The number of rows of the table.
+        tokenizer: The tokenizer that the checkpoint is to be used with.
+        named: The tokens that the checkpoint's own files name. A token that they do not name was
+            never trained, even if the table has a row at its id, which is then padding. None if
+            its files name no tokens at all.
     """
     return tuple(
         token
@@ -60,11 +65,13 @@ def untrained(
 
 
 def unusable(tokenizer: tokenizers.Tokenizer, missing: Collection[str]) -> tuple[str, ...]:
-    """Returns the markup tokens that must not be written: all of every set that is not whole.
+    """Returns the markup tokens that a model must not generate.
+
+    These are all tokens of each markup set in which a token is untrained.
 
     Args:
-        tokenizer: what the checkpoint is used with.
-        missing: of `untrained`.
+        tokenizer: The tokenizer that the checkpoint is used with.
+        missing: The markup tokens without a trained row, from `untrained`.
     """
     sets = [tokenizers.MARKUP_SETS[name] for name in tokenizer.sets]
     return tuple(token for tokens in sets if set(tokens) & set(missing) for token in tokens)
@@ -73,16 +80,16 @@ def unusable(tokenizer: tokenizers.Tokenizer, missing: Collection[str]) -> tuple
 def cut(
     tree: Mapping[str, Any], rows: int, where: str | pathlib.Path, log: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Leaves out the rows of a table that stand for no token.
+    """Removes the rows of a table that stand for no token.
 
     Args:
-        tree: nested parameters, lazy ones included.
-        rows: the most that are of use.
-        where: the checkpoint, for the line.
-        log: receives a line if rows are left out.
+        tree: The nested parameters, which may be lazy.
+        rows: The largest number of rows that are kept.
+        where: The name of the checkpoint, for the message.
+        log: A function that receives a line if rows are removed.
 
     Returns:
-        The same tree, with a lazy table of at most `rows` rows.
+        The same tree; its table is lazy if rows were removed.
     """
     found = tree.get("llm", {}).get("embedder", {}).get("input_embedding")
     if found is None or len(found.shape) != 2 or found.shape[0] <= rows:
@@ -100,13 +107,13 @@ def cut(
 def say(
     missing: Collection[str], where: str | pathlib.Path, log: Callable[[str], None], trained: bool
 ) -> None:
-    """Says which tokens have no trained row.
+    """Reports the tokens that have no trained row.
 
     Args:
-        missing: of `untrained`.
-        where: the checkpoint.
-        log: receives a line if there are any.
-        trained: whether they are about to be trained.
+        missing: The markup tokens without a trained row, from `untrained`.
+        where: The name of the checkpoint, for the message.
+        log: A function that receives a line if there are such tokens.
+        trained: Whether the model is about to be trained.
     """
     if not missing:
         return

@@ -1,7 +1,11 @@
-"""Arrays of foreign checkpoints that are read when they are wanted, and moved one at a time.
+"""Lazy arrays, which stay on disk until they are used, and functions that check and read them.
 
-A flat dict of `Lazy` arrays describes a whole file by names, shapes and dtypes; only the array in
-hand is in memory. Knows nothing of formats or of models.
+A flat dict of `Lazy` arrays describes a whole checkpoint by names, shapes and dtypes. Arrays are
+read one at a time, so a large checkpoint needs little memory:
+
+    flat = npz.read("model.npz")  # Reads only headers.
+    flat["llm/final_norm/scale"].shape
+    params = tensors.materialise(flat, dtype="bfloat16", sharding=sharding)
 """
 
 import hashlib
@@ -18,7 +22,7 @@ from jaxtyping import Shaped
 from big_rad.models import common
 
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
-_EXPONENT = {"bfloat16": np.uint16(0x7F80), "float16": np.uint16(0x7C00)}  # All set: not finite.
+_EXPONENT = {"bfloat16": np.uint16(0x7F80), "float16": np.uint16(0x7C00)}  # All ones: not finite.
 _PIECE = 2**20
 # One value for all arrays, or a function of an array's name, or None.
 Dtypes = DTypeLike | Callable[[str], DTypeLike | None] | None
@@ -26,12 +30,13 @@ Shardings = jax.sharding.Sharding | Callable[[str], jax.sharding.Sharding | None
 
 
 class Lazy:
-    """An array on disk: shape and dtype are known, `np.asarray(lazy)` reads it.
+    """An array that is still on disk, with known shape and dtype; `np.asarray(lazy)` reads it.
 
     Args:
-        shape: of the array.
-        dtype: of the array.
-        read: returns it; called anew each time.
+        shape: The shape of the array.
+        dtype: The dtype of the array.
+        read: A function that reads and returns the array. It is called each time that the array is
+            used, and the result is not kept.
     """
 
     __slots__ = ("_read", "dtype", "shape")
@@ -41,17 +46,17 @@ class Lazy:
 
     @property
     def ndim(self) -> int:
-        """Number of axes."""
+        """The number of axes."""
         return len(self.shape)
 
     @property
     def size(self) -> int:
-        """Number of elements."""
+        """The number of elements."""
         return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:
-        """Size in bytes."""
+        """The size in bytes."""
         return self.size * self.dtype.itemsize
 
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None):
@@ -63,15 +68,15 @@ class Lazy:
 
 
 def check_when_read(array: Lazy, name: str, where: str | pathlib.Path) -> Lazy:
-    """Returns the same array, whose reading refuses values that are not finite.
+    """Returns the same array, with a check that its values are finite when it is read.
 
     Args:
-        array: a stored tensor.
-        name: its name, for the message.
-        where: the file, for the message.
+        array: The stored array.
+        name: The name of the array, for the message.
+        where: The file, for the message.
 
     Returns:
-        A lazy array; reading it raises ValueError where a value is NaN or infinite.
+        A lazy array. Reading it raises a ValueError if a value is NaN or infinite.
     """
 
     def read() -> np.ndarray:
@@ -83,25 +88,26 @@ def check_when_read(array: Lazy, name: str, where: str | pathlib.Path) -> Lazy:
 
 
 def check_finite(value: Shaped[np.ndarray, "..."], name: str, where: str | pathlib.Path) -> None:
-    """Refuses an array with values that are not finite.
+    """Checks that all values of an array are finite.
 
     Args:
-        value: the array; integers always pass.
-        name: its name, for the message.
-        where: the file, for the message.
+        value: The array; one of integers always passes.
+        name: The name of the array, for the message.
+        where: The file, for the message.
 
     Raises:
-        ValueError: a value is NaN or infinite; the message names the array and the first one.
+        ValueError: A value is NaN or infinite; the message names the array and the first such
+            value.
     """
     flat = value.reshape(-1)
     bits = _EXPONENT.get(value.dtype.name)
-    # In pieces, since the table of a real model has 600 million values.
+    # The check runs over pieces, since the table of a real model has 600 million values.
     for start in range(0, flat.size, _PIECE):
         piece = flat[start : start + _PIECE]
         if bits is None:
             if np.isfinite(piece).all():
                 continue
-        else:  # Five times as fast as `isfinite`, whose bfloat16 goes by way of float32.
+        else:  # Five times as fast as `isfinite`, which converts bfloat16 to float32.
             if not ((piece.view(np.uint16) & bits) == bits).any():
                 continue
         first = start + int(np.flatnonzero(~np.isfinite(piece))[0])
@@ -120,19 +126,21 @@ def check_finite(value: Shaped[np.ndarray, "..."], name: str, where: str | pathl
 def materialise(
     flat: Mapping[str, common.ArrayInfo], dtype: Dtypes = None, sharding: Shardings = None
 ) -> dict[str, np.ndarray | jax.Array]:
-    """Reads arrays one after another, the largest first, while there is most room.
+    """Reads arrays one at a time, the largest first, while there is the most memory.
 
     Args:
-        flat: name -> array or `Lazy`.
-        dtype: what to convert to; None keeps what is stored. A value, or a function of the name.
-        sharding: a `jax.sharding.Sharding` to put arrays onto; None leaves numpy arrays. A value,
-            or a function of the name.
+        flat: The arrays by name, `Lazy` or not.
+        dtype: The dtype to convert to, or a function of an array's name that returns it. None keeps
+            the stored dtype.
+        sharding: The `jax.sharding.Sharding` of the arrays, or a function of an array's name that
+            returns it. None returns numpy arrays.
 
     Returns:
-        name -> numpy array or `jax.Array`, in the order of `flat`.
+        The numpy arrays or `jax.Array`s by name, in the order of `flat`.
 
     Raises:
-        ValueError: an array is not finite, or has values that the new dtype cannot hold.
+        ValueError: An array that is checked when read is not finite, or an array has values that
+            the new dtype cannot hold.
     """
     done = {}
     for name in sorted(flat, key=lambda n: -nbytes(flat[n])):
@@ -150,7 +158,7 @@ def sha256(name: str, value: common.ArrayInfo) -> str:
 
 
 def dtype_of(dtype: DTypeLike) -> np.dtype:
-    """Returns the numpy dtype of a name, a jax or a numpy dtype."""
+    """Returns the numpy dtype for a name, a JAX dtype or a numpy dtype."""
     return BFLOAT16 if str(dtype) == "bfloat16" else np.dtype(dtype)
 
 
@@ -160,12 +168,13 @@ def nbytes(value: common.ArrayInfo) -> int:
 
 
 def count(flat: Mapping[str, common.ArrayInfo]) -> int:
-    """Returns the number of elements of all arrays."""
+    """Returns the total number of elements of all arrays."""
     return sum(math.prod(x.shape) for x in flat.values())
 
 
 def _of(by_name: Dtypes | Shardings, name: str) -> DTypeLike | jax.sharding.Sharding | None:
-    # A dtype class such as np.float32 is callable too, so functions are told by their kind.
+    # Returns `by_name(name)` if `by_name` is a function, and else `by_name` itself. A dtype class
+    # such as np.float32 is callable too, but is no such function.
     is_function = callable(by_name) and not isinstance(by_name, type) and not _is_dtype(by_name)
     return by_name(name) if is_function else by_name
 
@@ -184,16 +193,16 @@ def problems(
     who: str,
     prefix: str = "",
 ) -> list[str]:
-    """Accounts for tensors by name and shape.
+    """Compares the names and shapes of tensors with those that a model needs.
 
     Args:
-        held: name -> array.
-        wanted: name -> shape.
-        who: what gives the shapes and its verb, for the lines.
-        prefix: put before the names in the lines.
+        held: The arrays of the checkpoint by name.
+        wanted: The shapes that the model needs, by name.
+        who: The subject and verb of a line about a shape, such as "config.json gives".
+        prefix: A prefix for the names in the lines.
 
     Returns:
-        A line for each tensor that is missing, unexpected or of another shape, sorted.
+        A sorted list with a line for each tensor that is missing, unexpected or of another shape.
     """
     lines = [f"missing: {prefix}{n}" for n in wanted if n not in held]
     lines += [f"unexpected: {prefix}{n}" for n in held if n not in wanted]

@@ -1,6 +1,7 @@
-"""What lies where a model is expected and is none: quantised weights, and adapters of PEFT alone.
+"""Refusing checkpoints that are not a whole plain model: quantised weights, and PEFT adapters.
 
-Read as plain numbers, either would be another model, so both are refused with what to do instead.
+If their tensors were read as plain weights, the model would be another one without any warning. So
+both are errors that say what to do instead.
 """
 
 import json
@@ -22,7 +23,7 @@ _PEFT = re.compile(
     r"(?:base_layer|modules_to_save|original_module)\..+|hada_w[12]_[ab]\b.*|lokr_w[12]\b.*|"
     r"ia3_l(?:\..+)?|oft_[rR]\b.*|boft_[RS]\b.*|vera_(?:lambda_[bd]|[AB])\b.*)"
 )
-# Names that go with quantised weights, and who writes them.
+# Tensor names that only quantised checkpoints have, and the libraries that write them.
 _QUANTISED = (
     (r".*\.(qweight|qzeros|g_idx)", "GPTQ or AWQ"),
     (
@@ -45,20 +46,20 @@ _REMEDY = (
 
 
 def check_folder(folder: pathlib.Path) -> None:
-    """Refuses a folder whose adapters of PEFT are not merged into a model.
+    """Checks that a folder does not hold PEFT adapters that are not merged into a model.
 
     Args:
-        folder: a checkpoint, with or without `adapter_config.json`.
+        folder: A checkpoint, with or without `adapter_config.json`.
 
     Raises:
-        ValueError: it holds adapters; the message says how to merge them.
+        ValueError: The folder holds such adapters; the message says how to merge them.
     """
     path = folder / "adapter_config.json"
     if not path.is_file():
         return
     whole = any(folder.glob("model*.safetensors")) or any(folder.glob("pytorch_model*.bin"))
     if whole and not any(folder.glob("adapter_model*")):
-        return  # They were merged, and their config was left behind.
+        return  # The adapters were merged, but their config was not removed.
     try:
         base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
     except (ValueError, AttributeError):
@@ -67,14 +68,14 @@ def check_folder(folder: pathlib.Path) -> None:
 
 
 def check(stored: Mapping[str, common.ArrayInfo], where: str | pathlib.Path) -> None:
-    """Refuses tensors that are no plain weights: adapters of PEFT, and quantised ones.
+    """Checks that tensors are plain weights, and neither PEFT adapters nor quantised.
 
     Args:
-        stored: name -> array with a dtype; nothing is read.
-        where: the file or folder, for messages.
+        stored: The arrays by name. Only names and dtypes are used.
+        where: The file or folder, for messages.
 
     Raises:
-        ValueError: names the tensors, and says what to do.
+        ValueError: Some tensors are not plain weights; the message names them and says what to do.
     """
     adapters = [n for n in stored if _PEFT.fullmatch(n)]
     if adapters:
@@ -99,7 +100,7 @@ def check(stored: Mapping[str, common.ArrayInfo], where: str | pathlib.Path) -> 
 
 
 def remark(config: Mapping[str, Any], where: str) -> str:
-    """Returns a line about a quantisation that config.json names and the weights lack, or ""."""
+    """Returns a remark about a quantisation in config.json that the weights do not have, or ""."""
     spec = config.get("quantization_config") or (config.get("text_config") or {}).get(
         "quantization_config"
     )

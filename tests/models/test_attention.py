@@ -89,7 +89,7 @@ def test_soft_cap_has_the_values_of_the_formula_and_zero_turns_it_off():
     np.testing.assert_array_equal(attention.soft_cap(x, 0.0), x)
 
 
-# ---- Other layouts of the same function ----
+# ---- Other implementations of the same function ----
 
 N, LENGTH, BLOCKS = 3, 4, 2
 T = LENGTH * BLOCKS
@@ -152,7 +152,7 @@ def test_structured_attention_equals_dense_in_value_and_gradient_on_ragged_block
 
 @pytest.mark.parametrize("skip", [0, N])
 def test_the_fused_layout_equals_dense_without_a_cap_in_value_and_gradient(skip):
-    # The same call as the kernel's, with its arguments, carried out without it.
+    # The same function and arguments as with cuDNN, but XLA carries them out.
     q, k, v = draw(8, 2, N + T, N + T)
     q = q.reshape(2, N + T, 2, 3, 4)
     _, dense, seen = layout(True)
@@ -181,7 +181,7 @@ def test_auto_says_what_it_chose_and_why():
     kind, why = attention.choose("auto", 0.0, "float32", 256)
     assert kind == "structured" and "bfloat16 or float16" in why
     kind, why = attention.choose("auto", 0.0, "bfloat16", 256)
-    assert kind == "structured" and "no GPU (cpu)" in why  # Tests run without one.
+    assert kind == "structured" and "no GPU (cpu)" in why  # Tests run on a CPU.
     assert attention.choose("xla", 50.0, "float32", 8)[0] == "xla"
 
 

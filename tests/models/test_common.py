@@ -82,7 +82,7 @@ def test_merge_adapts_only_the_named_tensor_and_reports_one_that_does_not_fit():
 
 
 def test_position_embedding_of_bf16_is_resized_in_float32():
-    # A plane is reproduced by bilinear interpolation, except where its edge is clamped.
+    # Bilinear interpolation reproduces a plane, except at the edges, where it repeats the border.
     m, n = 4, 8
     y, x = np.mgrid[:m, :m]
     plane = np.stack([y, x, 10 * y + x], axis=-1).astype(ml_dtypes.bfloat16).reshape(1, m * m, 3)

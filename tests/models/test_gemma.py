@@ -15,7 +15,7 @@ def model(**kw):
 
 
 def whole(m, tokens, positions, mask):
-    """Embedding, blocks and logits, as a method of the bound model."""
+    """Runs embedding, blocks and logits of a bound model."""
     hidden, out = m(m.embed(tokens), positions, mask)
     return m.logits(hidden), (hidden, out)
 
@@ -188,7 +188,8 @@ def test_position_zero_is_not_rotated():
 
 
 def test_rotation_golden_pairs_first_half_with_second_half():
-    # Position 3, four features: feature 0 turns with 2 by 3 radians, 1 with 3 by 3 / 100.
+    # Position 3 and four features: features 0 and 2 are rotated by 3 radians, and features 1 and 3
+    # by 3 / 100 radians.
     x = np.array([1.0, 2.0, 3.0, 4.0], np.float32).reshape(1, 1, 1, 4)
     got = np.ravel(rotated(x, np.array([[3]])))
     want = [
@@ -200,7 +201,7 @@ def test_rotation_golden_pairs_first_half_with_second_half():
     np.testing.assert_allclose(got, want, rtol=1e-5)
     np.testing.assert_allclose(
         got, [-1.41335252, 1.87911819, -2.82885748, 4.05819114], rtol=1e-5
-    )  # The same, evaluated by hand.
+    )  # The same values, as numbers.
 
 
 def test_query_key_products_depend_on_the_distance_only():

@@ -14,7 +14,7 @@ NAMES = (*LAYERS, lora.TABLE)
 
 @pytest.fixture(scope="module")
 def adapted(tiny):
-    """A model with adapters of which none is zero: (plain model, adapted model, parameters)."""
+    """A model whose adapters are not zero: (plain model, adapted model, parameters)."""
     model = tiny.make(lora=SPEC)
     tokens = np.ones((1, 4), np.int32)
     shapes = jax.eval_shape(

@@ -95,7 +95,7 @@ def test_masks_of_one_image_follow_each_other(variant):
 def test_nested_cells_are_laid_out_by_row_and_column():
     grid, steps = 3, 2
     row, column = np.divmod(np.arange(grid * grid), grid)
-    for _ in range(steps):  # Each cell becomes two by two.
+    for _ in range(steps):  # A step cuts each cell into two by two.
         row, column = (
             2 * x[..., None] + np.array(quarter)
             for x, quarter in ((row, [0, 0, 1, 1]), (column, [0, 1, 0, 1]))

@@ -13,7 +13,7 @@ ISOLATED = "image_isolated"
 
 
 def matrix(text):
-    """Reads a mask drawn with 1 and . as a bool array."""
+    """Converts a mask that is drawn with 1 and . to a bool array."""
     return np.array([[c == "1" for c in line.split()] for line in text.strip().splitlines()])
 
 
@@ -171,7 +171,7 @@ def test_isolated_mask_of_a_packed_row_keeps_the_texts_apart():
 
 
 def as_dense(mask, valid):
-    """The dense mask [B, N + T, N + T] of a structured one, padded queries left out."""
+    """Returns the dense mask [B, N + T, N + T] of a structured one; padding sees nothing in it."""
     n, (b, blocks, length, _) = mask.num_image, mask.text.shape
     t = blocks * length
     dense = np.zeros((b, n + t, n + t), bool)
@@ -322,7 +322,7 @@ def test_the_image_is_seen_by_every_text_token(tiny, run):
 
 
 def test_image_states_depend_on_the_prefix_in_the_original_mode_only(tiny, run):
-    # Keys and values of the image in the last layer, as they would lie in the cache.
+    # The keys of the image in the last layer, as decoding gets them.
     text, mask_ar = ragged()
     model = tiny.make(run.mode)
 
@@ -336,7 +336,7 @@ def test_image_states_depend_on_the_prefix_in_the_original_mode_only(tiny, run):
 
 
 def packed_rows():
-    """Two rows of two or three texts that never cross a border of 8 tokens, and each text alone."""
+    """Two rows of two or three texts in blocks of 8 tokens, and each text alone."""
     rng = np.random.default_rng(3)
     text, mask_ar, segment = np.zeros((3, 2, 16), np.int32)
     singles = []

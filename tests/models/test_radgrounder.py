@@ -41,7 +41,7 @@ def test_the_tree_is_that_of_paligemma(pair, tiny):
 
 @pytest.fixture(scope="module")
 def segmenting(tiny):
-    """A model with a mask decoder, and its parameters: those of `tiny` and random ones."""
+    """A model with a mask decoder, and its parameters; those of the towers are `tiny`'s."""
     base = tiny.make("image_isolated")
     model = radgrounder.Model(
         img=base.img,

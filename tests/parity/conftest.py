@@ -1,4 +1,4 @@
-"""Random PaliGemma 2 models in transformers, the oracle of the parity tests.
+"""Random PaliGemma 2 models in transformers, with which the parity tests compare ours.
 
 Every tensor is drawn at random, norms and biases included (transformers leaves half of them
 constant), and queries and keys are so large that attention logits pass the soft cap of 50.
@@ -64,15 +64,15 @@ def make_reference(seed=0, text=None, vision=None, **gains):
 def randomise(model, seed=0, query_key=3.5, embedding=1.0):
     """Draws every parameter of a torch module.
 
-    With `embedding` below 1, tokens weigh less against what the layers add, so that a token does
-    not predict itself for ever.
+    With `embedding` below 1 the token embeddings are small beside the outputs of the layers, so
+    that a token does not predict itself for ever.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
             gain = 0.3
             if p.ndim > 1:
-                gain = (p.numel() / p.shape[0]) ** -0.5  # Matrices of unit gain.
+                gain = (p.numel() / p.shape[0]) ** -0.5  # Products keep their variance.
             if "embed_tokens" in name:
                 gain = embedding * p.shape[1] ** -0.5
             if "language_model" in name and ("q_proj" in name or "k_proj" in name):
@@ -112,7 +112,7 @@ def make_batch(model, seed=0, rows=4, length=14):
 
 
 def reference_logits(model, batch):
-    """Returns their logits at the text, [rows, length, vocab]."""
+    """Returns the logits of transformers at the text, [rows, length, vocab]."""
     with torch.no_grad():
         logits = model(**batch.theirs).logits
     return logits[:, batch.num_image :].numpy()
@@ -131,13 +131,13 @@ def _forward(cfg):
 
 
 def difference(a, b, batch):
-    """Returns the largest difference of two logits at valid positions."""
+    """Returns the largest difference between two arrays of logits at valid positions."""
     return np.abs(a - b)[batch.text != 0].max()
 
 
 @pytest.fixture(scope="session")
 def parity():
-    """The functions above."""
+    """The functions and settings above, for the tests, which cannot import a conftest."""
     return SimpleNamespace(
         make_reference=make_reference,
         randomise=randomise,
@@ -158,7 +158,7 @@ def reference():
 
 @pytest.fixture(scope="session")
 def folder(reference, tmp_path_factory):
-    """The same, as transformers saves it."""
+    """The folder in which transformers saved `reference`."""
     path = tmp_path_factory.mktemp("reference") / "hf"
     reference.save_pretrained(path)
     return path
@@ -166,11 +166,11 @@ def folder(reference, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def loaded(folder):
-    """The same, loaded by big_rad: (model config, parameters)."""
+    """`reference` as big_rad loads it: (model config, parameters)."""
     return huggingface.load(folder, log=lambda _: None)
 
 
 @pytest.fixture(scope="session")
 def batch(reference):
-    """Ragged prompts for it."""
+    """Prompts of different lengths for `reference`."""
     return make_batch(reference)

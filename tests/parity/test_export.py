@@ -1,4 +1,4 @@
-"""The way back: what big_rad writes, transformers loads; and no bit is lost on a round trip."""
+"""transformers loads the folders that big_rad writes, and a round trip loses no bit."""
 
 import json
 

@@ -11,7 +11,7 @@ STEPS = 64
 
 
 def theirs(reference, batch, row, length):
-    """Generates for one row without padding, so that only their plain path is used."""
+    """Generates for one row without padding, so that transformers handles no padding."""
     width = batch.num_image + length
     inputs = {k: v[row : row + 1, :width] for k, v in batch.theirs.items() if k != "pixel_values"}
     inputs["token_type_ids"] = torch.zeros_like(inputs["token_type_ids"])

@@ -102,7 +102,8 @@ def test_a_mutation_is_noticed(name, reference, loaded, batch, parity):
 
 
 def test_every_tensor_matters_to_the_logits(reference, loaded, batch, parity):
-    # But for SigLIP's key bias: it adds the same to all logits of a query.
+    # The exception is SigLIP's key bias. It adds one number to all logits of a query, and softmax
+    # ignores that.
     cfg, params = loaded
     want = parity.reference_logits(reference, batch)
     for name in flax.traverse_util.flatten_dict(params, sep="/"):

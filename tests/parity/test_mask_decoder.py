@@ -1,9 +1,15 @@
 """The released mask decoder against PyTorch code written here from its description.
 
-In formulas, h the prompt, K the projected image tokens, P the initial h:
-block i: h <- LN(h + attn(q=k=h (+P if i>0), v=h)); h <- LN(h + attn(q=h+P, k=v=K));
-h <- LN(h + mlp(h)); K <- LN(K + attn(q=K, k=h+P, v=h)); at the end h <- LN(h + attn(q=h, k=v=K));
-logits = linear(K + h), 16 x 16, bilinear to 224 x 224. Loss BCE + dice.
+Let h be the prompt, P its initial value, K the projected image tokens, and LN a layer norm. Block i
+computes:
+
+    h <- LN(h + attn(q=k=h (+P if i>0), v=h))
+    h <- LN(h + attn(q=h+P, k=v=K))
+    h <- LN(h + mlp(h))
+    K <- LN(K + attn(q=K, k=h+P, v=h))
+
+After the last block h <- LN(h + attn(q=h, k=v=K)). The logits are linear(K + h), 16 x 16 numbers,
+which are resized bilinearly to 224 x 224. The loss is binary cross entropy plus dice.
 """
 
 import jax
@@ -23,7 +29,7 @@ PREFIX = "segmentation_head."
 
 
 def random_state(seed=0):
-    """A state dict with the published names; every tensor is drawn, norms and biases too."""
+    """Returns a state dict with the published names; all tensors are random, norms included."""
     rng = np.random.default_rng(seed)
     state = {}
 
@@ -56,7 +62,7 @@ def random_state(seed=0):
 
 
 def oracle(state, features, prompt, size):
-    """Logits [M, size, size] by the formulas above."""
+    """Returns the logits [M, size, size] by the formulas above."""
 
     def linear(x, name):
         return F.linear(x, state[f"{name}.weight"], state[f"{name}.bias"])
@@ -160,7 +166,8 @@ def test_every_tensor_matters_that_softmax_can_see(case, name):
     _, other = ours(state | {name: np.zeros_like(state[name])})
     a, b = (model.apply({"params": p}, features, prompt)[1]["small"] for p in (params, other))
     difference = jnp.abs(a - b).max()
-    # Softmax does not see the bias of the keys, nor, over the one token, queries and keys at all.
+    # The bias of the keys adds one number to all logits of a query, and softmax ignores that. Over
+    # a single token the softmax is always 1, so queries and keys do not matter.
     over_one_token = any(k in name for k in (".self_attn.", ".cross_attn_image_to_token."))
     unseen = name.endswith("k_proj.bias") or (
         over_one_token and any(k in name for k in (".q_proj.", ".k_proj."))

@@ -18,7 +18,7 @@ def quiet(_):
 
 @pytest.fixture(scope="module")
 def tower(parity):
-    """A random SiglipVisionModel and its pixels' features."""
+    """A random SiglipVisionModel, images, and its features for them."""
     fields = {k: v for k, v in parity.vision.items() if k != "model_type"}
     config = transformers.SiglipVisionConfig(**fields | dict(vision_use_head=True))
     model = transformers.SiglipVisionModel(config).eval()

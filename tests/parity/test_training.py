@@ -9,7 +9,7 @@ import torch
 from big_rad.models import radgrounder
 from big_rad.training import losses
 
-# Ours, theirs, and from theirs to ours.
+# Our name: (their name, a function from their array to ours).
 TENSORS = {
     "img/embedding/kernel": (
         "model.vision_tower.embeddings.patch_embedding.weight",
@@ -29,13 +29,13 @@ TENSORS = {
 
 @pytest.fixture(scope="module")
 def ours(loaded, batch):
-    """Our loss and gradients, flat."""
+    """Our loss, and our gradients by flat name."""
     cfg, params = loaded
     inputs = dict(
         image=batch.image,
         text=batch.text,
         mask_ar=batch.mask_ar,
-        mask_loss=batch.mask_ar,  # The suffix is what is learned.
+        mask_loss=batch.mask_ar,  # The suffix is learned.
     )
 
     def loss(p):
@@ -47,7 +47,7 @@ def ours(loaded, batch):
 
 @pytest.fixture(scope="module")
 def theirs(reference, batch):
-    """Their loss, gradients by name."""
+    """The loss and the gradients by name in transformers."""
     labels = batch.theirs["input_ids"].clone()
     labels[batch.theirs["token_type_ids"] == 0] = -100
     reference.zero_grad()

@@ -1,4 +1,4 @@
-"""Adapters alone: out of a run, and back onto their model."""
+"""Adapters as a file: they are saved from a run, and merged into their base model."""
 
 import jax
 import numpy as np
@@ -46,7 +46,7 @@ def test_what_is_saved_alone_and_merged_into_its_model_is_what_the_run_merges_to
     wanted = trees.flatten(weights.load(runs / "own"))
     changed = 0
     for name, value in merged.items():
-        # The run's own model is in bfloat16: 8 bits.
+        # The run's own model is in bfloat16, which has 8 significant bits.
         close = dict(rtol=2**-7, atol=2**-7)
         np.testing.assert_allclose(
             np.asarray(value, np.float32), np.asarray(wanted[name], np.float32), **close
@@ -91,7 +91,7 @@ def test_adapters_of_new_tokens_fit_a_table_that_lacks_their_rows(tiny, tmp_path
     assert f"the model {len(table)}; rows for new tokens are added" in capsys.readouterr().err
     assert convert.main([base, str(tmp_path / "m"), "--to", "orbax", *options]) == 0
     told = orbax.read(tmp_path / "m")[1]["config"]
-    models.make(told["model_name"], told["model"], rows)  # It takes what it is told.
+    models.make(told["model_name"], told["model"], rows)  # Does not raise.
     merged = weights.load(tmp_path / "m")["llm"]["embedder"]["input_embedding"]
     np.testing.assert_allclose(merged, whole + spec["alpha"] / spec["rank"] * a @ b, atol=1e-5)
 

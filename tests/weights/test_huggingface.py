@@ -17,7 +17,7 @@ from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import hf_config, huggingface
 from big_rad.weights import mask_decoder as weights_mask_decoder
 
-# A tiny PaliGemma 2 as transformers 4.51.3 saved it (torch 2.13.0), and what it computed.
+# A tiny PaliGemma 2 that transformers 4.51.3 saved (with torch 2.13.0), and the logits it computed.
 SAVED_BY_4_51 = pathlib.Path(__file__).with_name("saved_by_4_51_3")
 CFG = dict(
     img=dict(width=16, depth=2, mlp_dim=32, num_heads=2, patch_size=4),
@@ -200,7 +200,7 @@ def test_siglips_attention_pool_is_left_out_by_name_and_printed(folder, tiny):
 
 @pytest.fixture
 def head():
-    """Random tensors of a released mask decoder that fits `CFG`, and what they are for us."""
+    """Random tensors of a released mask decoder that fits `CFG`, and our parameters for them."""
     model = mask_decoder.Model(variant="released", dim=16, mlp_dim=64)
     shapes = flat(mask_decoder.shapes(model, 16, 16, 16))
     rng = np.random.default_rng(0)
@@ -405,13 +405,13 @@ def test_a_cap_that_config_json_leaves_out_is_that_of_transformers(folder):
 
 
 def test_a_model_saved_by_an_old_release_gives_that_release_s_logits():
-    """The folder and its logits are of transformers 4.51.3: attention eager, float32."""
+    """transformers 4.51.3 wrote the folder and computed the logits (eager attention, float32)."""
     stored = np.load(SAVED_BY_4_51 / "logits.npz")
     cfg, params, lines = load(SAVED_BY_4_51)
     assert any("is applied, as transformers 4.51.3 does" in line for line in lines)
     inputs = [stored[n] for n in ("image", "text", "mask_ar")]
     logits, _ = jax.jit(radgrounder.Model(**cfg).apply)({"params": params}, *inputs)
-    assert np.abs(stored["logits"]).max() > 29.9  # Without the cap they reach 211.
+    assert np.abs(stored["logits"]).max() > 29.9  # Without the soft cap they reach 211.
     np.testing.assert_allclose(logits, stored["logits"], atol=1e-4)
 
 

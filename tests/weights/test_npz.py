@@ -19,7 +19,7 @@ def flat(params):
 
 @pytest.fixture
 def file(tiny, tmp_path):
-    """An npz of three dtypes, as the original stores them."""
+    """An npz with arrays of three dtypes, stored as in the original."""
     arrays = flat(tiny.params)
     arrays = {
         n: x.astype(ml_dtypes.bfloat16).view("V2") if n.startswith("img") else x

@@ -8,7 +8,7 @@ from big_rad.weights import siglip_torch
 
 
 def state(width=768, depth=2, mlp=8, patch=2, positions=4, prefix="visual.trunk."):
-    """A tower of timm's names; zeros but for the fused matrices."""
+    """Returns a tower of zeros with the names of timm."""
     shapes = {
         "patch_embed.proj.weight": (width, 3, patch, patch),
         "patch_embed.proj.bias": (width,),

@@ -44,7 +44,7 @@ def write(folder, state):
 # ---- Quantised ----
 
 Z = np.zeros
-# What each library stores in the place of, or beside, a weight [16, 32].
+# The tensors that each library stores instead of a weight [16, 32], or beside it.
 QUANTISED = {
     "int8 alone": ({"weight": Z((16, 32), np.int8)}, r"int8, without the scales"),
     "uint8 alone": ({"weight": Z((16, 32), np.uint8)}, r"uint8, without the scales"),
@@ -176,7 +176,7 @@ def test_adapters_beside_their_model_are_not_passed_over(folder):
     adapters(folder)
     with pytest.raises(ValueError, match=MERGE.format("google/paligemma2-3b-pt-224")):
         load(folder)
-    (folder / "adapter_model.safetensors").unlink()  # Merged, and the config left behind.
+    (folder / "adapter_model.safetensors").unlink()  # As after merging, if only the config is left.
     load(folder)
 
 

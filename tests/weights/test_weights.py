@@ -1,4 +1,4 @@
-"""The common door: `weights.load` of any format, and fitting to a model without two copies."""
+"""`weights.load` reads any format, and fitting to a model never holds two copies of the weights."""
 
 import flax
 import jax
