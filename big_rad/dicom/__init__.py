@@ -1,1 +1,1 @@
-"""Medical image files in, and DICOM objects out."""
+"""Reading of medical image files: DICOM, NIfTI, PNG, JPEG and NPY."""
