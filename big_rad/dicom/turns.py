@@ -4,13 +4,13 @@ A `Turn` brings a stored image to its display, and its inverse brings boxes and 
 back. For example, a picture with the EXIF orientation 6 is displayed after a clockwise quarter
 turn, which is a transpose followed by `flip_columns`:
 
-    stored [2, 3]        displayed [3, 2]         the box on the stored picture
+    stored [2, 3]        displayed [3, 2]
 
        0 1 2 3              0 1 2
-     0 +-+-+-+            0 +-+-+                 the box (1, 0, 2, 2) around a and b
-       |a|b|c|              |d|a|                 on the displayed picture is
-     1 +-+-+-+            1 +-+-+                 the box (0, 0, 2, 1) around a and b
-       |d|e|f|              |e|b|                 on the stored picture
+     0 +-+-+-+            0 +-+-+        The box around a and b is
+       |a|b|c|              |d|a|          (1, 0, 2, 2) on the displayed picture,
+     1 +-+-+-+            1 +-+-+          (0, 0, 2, 1) on the stored picture.
+       |d|e|f|              |e|b|
      2 +-+-+-+            2 +-+-+
                             |f|c|
                           3 +-+-+
