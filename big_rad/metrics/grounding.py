@@ -4,7 +4,7 @@ The phrases with their boxes or masks are read from markup and compared with tho
 sample by sample. Scores can only be compared if they have the same mode and the same similarity, so
 both are part of the score's name.
 
-    codec = get_codec("loc")
+    codec = get_codec("radgrounder")
     scores = g_iou(predictions, references, codec=codec)
     print(scores["name"], scores["g_iou"], scores["f1_iou50"])
 """
@@ -99,8 +99,9 @@ def g_iou(
         invalid_refs: the number of references whose markup is not well formed.
         per_sample: one dict per sample: g_iou (None if the sample is not in the mean),
             hallucination (whether only the prediction has entities), n_pred, n_ref, precision and
-            recall (None if undefined), pairs [(i, j, similarity, IoU)] and valid; with masks also
-            blank, the number of predicted phrases with a blank mask.
+            recall (None if undefined), pairs [(i, j, similarity, IoU)] as mode "paper" chooses
+            them, and valid; with masks also blank, the number of predicted phrases with a blank
+            mask.
 
     Raises:
         ValueError: the mode or the similarity is unknown; the lengths differ; a text is a string

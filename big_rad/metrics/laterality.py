@@ -54,8 +54,8 @@ def errors(
     A plural ("both kidneys") is marked once, with the box of the first of its classes that has one.
     It counts as both sides here, so it agrees with a reference that names either, and its box is
     not judged. The side of an entity that is no plural is the side of its class. Entities with
-    masks have no class in the markup; theirs comes from their phrase, or else from the text around
-    it.
+    masks have no class in the markup; theirs is the class of their phrase in the lexicon, or else
+    the class that their clause names.
 
     Args:
         preds: the generated texts with markup, or the same texts parsed.
