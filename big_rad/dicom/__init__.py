@@ -1,1 +1,1 @@
-"""Reading of medical image files: DICOM, NIfTI, PNG, JPEG and NPY."""
+"""Readers of medical image files: DICOM, NIfTI, PNG, JPEG and NPY."""

@@ -17,7 +17,7 @@ from big_rad.dicom.errors import MissingElementError, NotAnImageError, TooLargeE
 MAX_SCANS = 64  # The most scans of a progressive JPEG; each is a pass over the whole image.
 _MAX_TILES = 1024  # The most tiles of a JPEG 2000 image; each costs its decoder kilobytes.
 _MAX_RUNS = 1 << 24
-_SOF = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # 0xF7 is the one of JPEG-LS.
+_SOF = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # JPEG-LS uses 0xF7.
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # The markers without a length field.
 
 
@@ -71,7 +71,7 @@ def jpeg_size(frame: bytes, name: str) -> Size:
 def bare_jpeg2000(frame: bytes, name: str) -> bytes:
     """Returns the codestream of a JPEG 2000 frame without the boxes of the JP2 format around it.
 
-    The boxes go because they state an image size of their own, which may differ.
+    The boxes are removed because they state an image size of their own, which may differ.
 
     Raises:
         NotAnImageError: the frame has no codestream.

@@ -8,7 +8,7 @@ import struct
 
 _TAG, _SHORT = 0x0112, 3
 _MAX_ENTRIES = 512
-_DROPPED = frozenset({0xFE, *range(0xE1, 0xEE), 0xEF})  # Kept: JFIF (0xE0), Adobe (0xEE).
+_DROPPED = frozenset({0xFE, *range(0xE1, 0xEE), 0xEF})  # JFIF (0xE0) and Adobe (0xEE) stay.
 _ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # The JPEG markers without a length field.
 
 

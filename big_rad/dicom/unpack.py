@@ -56,7 +56,7 @@ def unzstd(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> bytes:
         declared = zstandard.frame_content_size(data)
         if declared > max_bytes:
             raise _too_large(name, max_bytes)
-        if declared > 0:  # Without a size, `decompress` would silently drop all frames but one.
+        if declared > 0:  # Without a size, `decompress` would drop all frames but the first.
             try:
                 return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
             except zstandard.ZstdError:

@@ -14,7 +14,8 @@ from big_rad.grounding import class_table, classes, clauses, side_words
 from big_rad.grounding.clauses import Token
 
 MAX_WORDS = 8
-# Between two words of a phrase: spaces, a hyphen, or the point of "4. Rippe" and "V. cava".
+# The text that may stand between two words of a phrase: spaces, a hyphen or an apostrophe, or after
+# a short word the point of "4. Rippe" and "V. cava".
 _WITHIN = re.compile(r"\s+|\s?[-\u2010\u2011]\s?|['\u2019]")
 _AFTER_SHORT = re.compile(r"\.\s*")
 _SHORT = re.compile(r"[0-9]{1,2}|[A-Za-z]")
@@ -217,7 +218,7 @@ def _phrase(
 
 
 def _is_phrase(words: Sequence[Token], span: range, lang: str) -> bool:
-    """Returns whether consecutive words may be a phrase, by their first and last words."""
+    """Returns whether consecutive words may be a phrase, by where sides and ignored words stand."""
     lower = [words[i].low for i in span]
     fillers = _FILLERS[lang]
     if lower[0] in fillers or lower[-1] in fillers:
@@ -279,7 +280,7 @@ def _is_plural(words: Sequence[Token], between: Sequence[str], span: range, lang
         if side_words.side_of(words[i], lang) or word in _FILLERS[lang] or not word.isalpha():
             continue
         if lang == "de" and not words[i].capital and any(words[k].capital for k in span):
-            continue  # An adjective.
+            continue  # The word is an adjective.
         if _inflected_plural(word, lang):
             return True
     return lang == "de" and _same_plural(words, between, span, folded)

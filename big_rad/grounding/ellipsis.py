@@ -6,6 +6,7 @@ the word is a phrase too. For example:
 
     text                         found in the lexicon     added
     right upper and lower lobes  lower lobes              right upper (as "upper lobes")
+    Ober- und Unterlappen        Unterlappen              Ober (as "Oberlappen")
     7. und 8. Rippe              8. Rippe                 7. (as "7. Rippe")
     left and right kidney        right kidney             left (as "left kidney")
 

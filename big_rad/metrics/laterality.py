@@ -47,7 +47,8 @@ def errors(
       the reference names on either side. It is an error if the reference names only the other side.
     - box: A case is a predicted entity of a paired class with a box that is clearly on one side of
       an axial or coronal image, in its usual display (the patient's left on the right). It is an
-      error if the side of the box is not the side of the class.
+      error if the side of the box is not the side of the class. Pairs that do not lie on different
+      sides of the body, such as the chambers of the heart, are left out.
     - text: A case is a pair of texts that name sides of the same organ, or, if they share no organ,
       name one side each. It is an error if they have no side in common for one of the organs.
 
