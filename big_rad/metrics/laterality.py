@@ -19,7 +19,8 @@ _MIDLINE = 0.05  # A box has no side if its centre is nearer to the middle of th
 # In these planes an image is viewed from the feet or the front, so the patient's left is on the
 # right of the image. Sagittal images have no sides.
 _SIDED_PLANES = ("axial", "coronal", "transverse")
-# The two organs of these pairs do not lie on different sides of the midline.
+# The organs of pairs with these names do not lie on different sides of the midline. The present
+# classes have no such pair.
 _CENTRAL = ("heart", "atrial")
 SCORES = ("entity", "box", "text")
 
@@ -47,8 +48,7 @@ def errors(
       the reference names on either side. It is an error if the reference names only the other side.
     - box: A case is a predicted entity of a paired class with a box that is clearly on one side of
       an axial or coronal image, in its usual display (the patient's left on the right). It is an
-      error if the side of the box is not the side of the class. Pairs that do not lie on different
-      sides of the body, such as the chambers of the heart, are left out.
+      error if the side of the box is not the side of the class.
     - text: A case is a pair of texts that name sides of the same organ, or, if they share no organ,
       name one side each. It is an error if they have no side in common for one of the organs.
 
