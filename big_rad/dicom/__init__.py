@@ -1,1 +1,1 @@
-"""Medical image files in, and DICOM objects out."""
+"""Readers of medical image files: DICOM, NIfTI, PNG, JPEG and NPY."""

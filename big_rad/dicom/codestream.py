@@ -1,8 +1,9 @@
-"""Compressed frames of DICOM files: what they would unpack to, before they do; and RLE.
+"""Reads the image size from compressed frames of DICOM files before they are decoded; decodes RLE.
 
-A frame of a few bytes may claim, in its own header, another size than the file around it, and its
-decoder believes the frame. So the size is read here and compared first. RLE is also decoded here:
-pydicom's way grows a segment without an end.
+The header of a compressed frame gives its own image size, and a decoder uses that size and not the
+one in the DICOM elements. A frame of a few bytes could therefore claim a huge image. The caller
+reads the size here and compares it with the elements before it calls a decoder. RLE is also decoded
+here, because the decoder of pydicom sets no limit to the size of a segment.
 """
 
 import dataclasses
@@ -13,21 +14,21 @@ from jaxtyping import UInt
 
 from big_rad.dicom.errors import MissingElementError, NotAnImageError, TooLargeError
 
-MAX_SCANS = 64  # of a progressive JPEG; each is a pass over the whole image
-_MAX_TILES = 1024  # of a JPEG 2000 image; each costs its decoder kilobytes
+MAX_SCANS = 64  # The most scans of a progressive JPEG; each is a pass over the whole image.
+_MAX_TILES = 1024  # The most tiles of a JPEG 2000 image; each costs its decoder kilobytes.
 _MAX_RUNS = 1 << 24
-_SOF = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # 0xF7 is JPEG-LS
-_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # markers without a length
+_SOF = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # JPEG-LS uses 0xF7.
+_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # The markers without a length field.
 
 
 @dataclasses.dataclass(frozen=True)
 class Size:
-    """What a frame says of itself.
+    """The size of an image as the header of its compressed frame gives it.
 
     Attributes:
-        rows, columns: pixels.
-        samples: components a pixel.
-        bits: of a sample.
+        rows, columns: the height and the width in pixels.
+        samples: the number of components per pixel.
+        bits: the number of bits per sample.
     """
 
     rows: int
@@ -40,8 +41,8 @@ def jpeg_size(frame: bytes, name: str) -> Size:
     """Reads the frame header of JPEG or JPEG-LS (ITU-T T.81 B.2.2, T.87 C.2.2).
 
     Raises:
-        NotAnImageError: none is found.
-        TooLargeError: more scans than any encoder writes.
+        NotAnImageError: no frame header is found.
+        TooLargeError: the frame has more scans than any encoder writes.
     """
     at = 2
     if frame[:2] != b"\xff\xd8":
@@ -68,10 +69,12 @@ def jpeg_size(frame: bytes, name: str) -> Size:
 
 
 def bare_jpeg2000(frame: bytes, name: str) -> bytes:
-    """Returns the codestream of JPEG 2000 without its box format, whose size may be another one.
+    """Returns the codestream of a JPEG 2000 frame without the boxes of the JP2 format around it.
+
+    The boxes are removed because they state an image size of their own, which may differ.
 
     Raises:
-        NotAnImageError: there is none.
+        NotAnImageError: the frame has no codestream.
     """
     start = 0
     if frame[4:8] == b"jP  ":
@@ -85,8 +88,8 @@ def jpeg2000_size(frame: bytes, name: str) -> Size:
     """Reads the image and tile sizes of a bare JPEG 2000 codestream (ITU-T T.800 A.5.1).
 
     Raises:
-        NotAnImageError: none is found.
-        TooLargeError: more tiles than a slice could need.
+        NotAnImageError: the sizes are missing or impossible.
+        TooLargeError: the image has more tiles than a slice could need.
     """
     if len(frame) < 43:
         raise _damaged(name)
@@ -105,12 +108,12 @@ def rle_frame(
     """Decodes a frame of RLE (DICOM PS3.5 Annex G).
 
     Returns:
-        Integers of `bits` (8 or 16); of one sample, without the last axis.
+        Unsigned integers of `bits` (8 or 16) bits. The last axis is left out if `samples` is 1.
 
     Raises:
-        MissingElementError: fewer pixels than needed.
-        NotAnImageError: damaged.
-        TooLargeError: more runs than could be decoded in reasonable time.
+        MissingElementError: the frame has fewer pixels than needed.
+        NotAnImageError: the frame is damaged.
+        TooLargeError: the frame has more runs than could be decoded in reasonable time.
     """
     each, pixels = bits // 8, rows * columns
     if len(frame) < 64:
@@ -126,7 +129,7 @@ def rle_frame(
     for k, (start, end) in enumerate(zip(starts, starts[1:])):
         plane, used = _rle_plane(frame, start, end, pixels, runs, name)
         runs -= used
-        planes[k // each, :, each - 1 - k % each] = plane  # the high byte comes first
+        planes[k // each, :, each - 1 - k % each] = plane  # The high byte comes first.
     result = planes.view(f"<u{each}").reshape(samples, rows, columns)
     return result[0] if samples == 1 else np.ascontiguousarray(np.moveaxis(result, 0, -1))
 
@@ -134,7 +137,7 @@ def rle_frame(
 def _rle_plane(
     frame: bytes, at: int, end: int, pixels: int, max_runs: int, name: str
 ) -> tuple[np.ndarray, int]:
-    """Decodes one segment; returns its bytes [pixels] and the number of runs."""
+    """Decodes one RLE segment; returns its bytes [pixels] and the number of runs it used."""
     result, runs = bytearray(), 0
     while len(result) < pixels and at + 1 < end:
         runs += 1

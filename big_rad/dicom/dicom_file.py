@@ -1,8 +1,7 @@
-"""DICOM files: from their bytes to a slice.
+"""Makes a `Slice` out of the bytes of a DICOM file.
 
-Only the elements named in `elements.TAGS` are looked at, so patient identity is not even parsed,
-and pydicom is handed nothing but numbers. Knows nothing of files on disk, of the windows of the
-model, or of models.
+Only the elements in `elements.TAGS` are parsed, so the identity of the patient never is. pydicom
+receives the pixel data and the numbers that describe them, and nothing else of the file.
 """
 
 import math
@@ -23,7 +22,7 @@ from big_rad.dicom.fields import Fields
 from big_rad.dicom.image import MAX_PIXELS, Slice, orientation_of, place_of, plane_of
 from big_rad.dicom.pixel_data import Header
 
-MAGIC = b"DICM"  # after 128 bytes of anything
+MAGIC = b"DICM"  # It follows a preamble of 128 bytes, which may hold anything.
 _LAST_GROUP = max(IDENTITY.values()) >> 16
 _REQUIRED = (
     "Rows", "Columns", "BitsAllocated", "BitsStored", "PixelRepresentation",
@@ -31,20 +30,22 @@ _REQUIRED = (
 )  # fmt: skip
 _NO_IMAGE = ("SEG", "SR", "RTSTRUCT", "RTDOSE", "RTPLAN", "PR", "KO", "DOC")
 _PALETTE = "PALETTE COLOR"
-_DEEP = ("RGB", "YBR_RCT", "YBR_ICT")  # kinds of colour that may have 16 bits a sample
+_DEEP = ("RGB", "YBR_RCT", "YBR_ICT")  # The kinds of colour that may have 16 bits per sample.
 
 
 def read_dicom(data: bytes, name: str, frame: int | None, modality: str | None = None) -> Slice:
-    """Reads one frame.
+    """Reads one frame of a DICOM file.
 
     Args:
         data: the whole file, unpacked.
-        name: of the file, for messages.
-        frame: 0-based; None for a single-frame file.
-        modality: "CT", "MR" or "OT": overrides what the file says. None believes the file.
+        name: the name of the file, for messages.
+        frame: the index of the frame, from 0; None for a single-frame file.
+        modality: "CT", "MR" or "OT", which overrides the modality in the file. None uses the
+            modality in the file.
 
     Raises:
-        ReadError: see its subclasses. Other exceptions are for the caller to turn into one.
+        ReadError: the file cannot be used; see the subclasses. A damaged file may also raise other
+            exceptions, which the caller must turn into a ReadError.
     """
     ds, syntax, sop_class = _parse(data, name)
     kind = modalities.find(ds.get("Modality"), ds.get("SOPClassUID") or sop_class, modality)
@@ -66,25 +67,25 @@ def read_dicom(data: bytes, name: str, frame: int | None, modality: str | None =
     else:
         frame_values = grey.stored(words, header, fields)
         pixels = grey.to_shown(frame_values, header, fields, shown != "MR", name)
-    where = _where(fields)  # It may warn.
+    where = _where(fields)  # Before `fields.warnings` is read, because this may add a warning.
     return Slice(
         pixels, shown, units=units, stated=stated, warnings=tuple(fields.warnings), **where
     )
 
 
 def digests(data: bytes, name: str, key: bytes) -> dict[str, bytes]:
-    """Returns keyed digests of the elements that say whose image it is, of those that are there.
+    """Returns keyed digests of the elements in `elements.IDENTITY` that the file has.
 
     Args:
-        data: a file, unpacked; its pixels may be cut off.
-        name: of the file, for messages.
-        key: of the digests; it should be random, and forgotten afterwards.
+        data: the file, unpacked; its pixels may be cut off.
+        name: the name of the file, for messages.
+        key: the key of the digests. It should be random, and forgotten afterwards.
 
     Returns:
-        By keyword of `elements.IDENTITY`, in its order.
+        The digests by keyword, in the order of `elements.IDENTITY`.
 
     Raises:
-        ReadError: the file is damaged, or cut off too early.
+        ReadError: the file is damaged, or is cut off too early.
     """
     ds = _parse(data, name, last=_LAST_GROUP)[0]
     found = {keyword: ds.digest(keyword, key) for keyword in IDENTITY}
@@ -106,7 +107,7 @@ def _colour(
 def _parse(data: bytes, name: str, last: int | None = None) -> tuple[DataSet, str, str]:
     """Returns the data set, the transfer syntax of its pixels and the SOP class of the file.
 
-    Elements beyond the group `last` are not looked at.
+    Elements after the group `last` are not read.
     """
     meta = DataSet(Source(data, name), 132, len(data), implicit=False, group=2)
     syntax, start = meta.get("TransferSyntaxUID"), meta.end
@@ -116,13 +117,13 @@ def _parse(data: bytes, name: str, last: int | None = None) -> tuple[DataSet, st
         data, start = unpack.inflate(data[start:], name), 0
         syntax = str(uid.ExplicitVRLittleEndian)
     source = Source(data, name, little=syntax != uid.ExplicitVRBigEndian)
-    # As in pydicom, the bytes decide if they contradict the transfer syntax.
+    # If the bytes contradict the transfer syntax, the bytes decide, as in pydicom.
     found = DataSet(source, start, len(data), not starts_with_vr(data, start), last=last)
     return found, syntax, meta.get("MediaStorageSOPClassUID") or ""
 
 
 def _check_header(ds: DataSet, syntax: str, modality: str, name: str) -> Header:
-    """Checks what is needed to know how much memory the pixels take, and that they are there."""
+    """Checks that the pixel data exist and that the elements that give their size are possible."""
     what = f"a {modality} object is no image" if modality in _NO_IMAGE else "truncated, or no image"
     for keyword in _REQUIRED:
         found = ds.span(keyword)
@@ -197,7 +198,7 @@ def _spacing(fields: Fields) -> tuple[float, float] | None:
 
 
 def _where(fields: Fields) -> dict[str, Any]:
-    """Returns spacing, plane, orientation and place of a `Slice`."""
+    """Returns the attributes spacing, plane, orientation and place of a `Slice`."""
     found = dict(spacing=_spacing(fields), plane="", orientation="")
     value = fields.optional("ImageOrientationPatient")
     if value is None:

@@ -1,9 +1,9 @@
-"""Where the elements of a DICOM data set lie in its bytes, found without building anything.
+"""Finds the elements of a DICOM data set in its bytes, and decodes only those that are asked for.
 
-A library that builds every element and item first can be made to fill the memory by a small file,
-and spends most of its time on elements that nobody asked for, patient identity among them. Here
-elements are stepped over, under a limit, and only those of `TAGS` can be asked for. Knows nothing
-of pixels.
+A library that builds an object for every element and item can be made to fill the memory by a small
+file. It also spends most of its time on elements that nobody needs, and the patient's identity is
+among these. Here elements are stepped over, up to a limit, and only the elements in `TAGS` can be
+asked for.
 """
 
 import hmac
@@ -11,14 +11,16 @@ import struct
 
 from big_rad.dicom.errors import MissingElementError, NotAnImageError, ReadError, TooLargeError
 
-MAX_ELEMENTS = 1_000_000  # stepped over in one file; a thousand enhanced frames have a tenth
+# The most elements that are stepped over in one file. An enhanced file of a thousand frames has
+# about a tenth of that.
+MAX_ELEMENTS = 1_000_000
 _MAX_DEPTH = 16
 _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXELS = 0x7FE00010
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-# Elements that can be asked for: none of them identifies a patient. VRs are the dictionary's, not
-# the file's.
+# The elements that can be asked for, each with its tag and its kind. None of them identifies a
+# patient. The kind follows the VR in the DICOM dictionary, not the VR in the file.
 TAGS = {
     "MediaStorageSOPClassUID": (0x00020002, "text"),
     "TransferSyntaxUID": (0x00020010, "text"),
@@ -68,7 +70,8 @@ TAGS = {
     "PlaneOrientationSequence": (0x00209116, "items"),
     "PixelData": (_PIXELS, "bytes"),
 }
-# Elements that say who the patient is. Their values cannot be had, only keyed digests of them.
+# The elements that say who the patient is. `DataSet` gives out keyed digests of their values, never
+# the values themselves.
 IDENTITY = {
     "PatientID": 0x00100020,
     "StudyInstanceUID": 0x0020000D,
@@ -78,11 +81,11 @@ _WANTED = frozenset([*(tag for tag, _ in TAGS.values()), *IDENTITY.values()])
 
 
 class Source:
-    """Bytes that are stepped through, and how much of that is still allowed.
+    """The bytes of a file, with the number of elements that may still be stepped over.
 
     Attributes:
         data: the bytes.
-        name: of the file, for messages.
+        name: the name of the file, for messages.
         little: whether numbers are little endian.
     """
 
@@ -95,7 +98,11 @@ class Source:
         self.long = struct.Struct(f"{order}L").unpack_from
 
     def step(self, n: int = 1) -> None:
-        """Counts elements."""
+        """Counts `n` elements as stepped over.
+
+        Raises:
+            TooLargeError: the file has more than `MAX_ELEMENTS` elements.
+        """
         self._left -= n
         if self._left < 0:
             raise TooLargeError(
@@ -113,8 +120,9 @@ class DataSet:
     """The elements of a file or of one sequence item.
 
     Attributes:
-        source: the bytes.
-        end: where the data set ends; pixel data is not stepped over, so it ends there.
+        source: the file that the elements lie in.
+        end: the offset where the data set ends. Pixel data are not stepped over, so a data set that
+            has them ends at their value.
     """
 
     def __init__(
@@ -129,24 +137,33 @@ class DataSet:
         """Steps through the elements.
 
         Args:
-            source: the bytes.
-            start: of the first element.
-            end: of the space there is; an item delimiter or pixel data ends the set before.
-            implicit: whether VRs are left out.
-            group: only elements of this group; the set ends with it.
-            last: only elements up to this group; what follows is not looked at.
+            source: the file that the elements lie in.
+            start: the offset of the first element.
+            end: the offset that the data set cannot pass. An item delimiter or pixel data may end
+                it earlier.
+            implicit: whether the elements are written without VRs.
+            group: a group of elements; the data set ends at the first element of another group.
+                None sets no such end.
+            last: the last group that is read; the data set ends at the first element of a higher
+                group. None sets no such end.
         """
         self.source = source
         self._implicit = implicit
         self._found, self.end = _elements(source, start, end, implicit, 0, group, last)
 
     def vr(self, keyword: str) -> bytes:
-        """Returns the VR of an element by the file, b"" if absent or the file has no VRs."""
+        """Returns the VR of an element in the file.
+
+        The result is b"" if the element is absent or if the file is written without VRs.
+        """
         found = self._found.get(TAGS[keyword][0])
         return found[3] if found else b""
 
     def span(self, keyword: str) -> tuple[int, int] | None:
-        """Returns (start, length) of an element's value; a length of -1 is undefined."""
+        """Returns (start, length) of an element's value, or None if the element is absent.
+
+        A length of -1 stands for the undefined length of DICOM.
+        """
         found = self._found.get(TAGS[keyword][0])
         return found[:2] if found else None
 
@@ -154,12 +171,18 @@ class DataSet:
         """Returns an element's value, or None if it is absent or empty.
 
         Returns:
-            By the kind in `TAGS`: text: str without padding; word, integer: int; numbers: list of
-            float; words: tuple of int; bytes: bytes.
+            The kind of the element in `TAGS` decides on the type of its value:
+
+                kind            type
+                text            str, without padding
+                word, integer   int
+                numbers         list of float
+                words           tuple of int
+                bytes           bytes
 
         Raises:
-            MissingElementError: the value is not of that kind.
-            TooLargeError: it is of more parts than may be stepped over.
+            MissingElementError: the value is not of the kind of the element.
+            TooLargeError: the value has more parts than may still be stepped over.
         """
         tag, kind = TAGS[keyword]
         found = self._found.get(tag)
@@ -180,7 +203,7 @@ class DataSet:
     def digest(self, keyword: str, key: bytes) -> bytes | None:
         """Returns a keyed digest of an element of `IDENTITY`, or None if it is absent or empty.
 
-        Equal values have equal digests under the same key. The value itself goes nowhere.
+        Equal values have equal digests under the same key. The value itself is not returned.
         """
         found = self._found.get(IDENTITY[keyword])
         if not found or found[1] <= 0:
@@ -235,7 +258,8 @@ def pixel_fragments(source: Source, start: int) -> list[tuple[int, int]]:
     """Returns (start, length) of each item of encapsulated pixel data, the offset table first.
 
     Raises:
-        MissingElementError: the file ends before the last of them is complete.
+        MissingElementError: the file ends before the last item is complete.
+        NotAnImageError: the pixel data are not made of items.
     """
     items = []
     while True:
@@ -257,7 +281,7 @@ def pixel_fragments(source: Source, start: int) -> list[tuple[int, int]]:
 
 
 def starts_with_vr(data: bytes, start: int) -> bool:
-    """Returns whether the element at `start` has a VR, whatever the transfer syntax says."""
+    """Returns whether the element at `start` has a VR, by its bytes and not the transfer syntax."""
     return _has_vr(data, start)
 
 
@@ -283,7 +307,8 @@ def _elements(
     """Steps through one data set; returns {tag: (start, length or -1, implicit, VR)} and its end.
 
     Raises:
-        MissingElementError: an element is longer than the data.
+        MissingElementError: an element ends after the data.
+        NotAnImageError: sequences are nested too deep.
     """
     if depth > _MAX_DEPTH:
         raise NotAnImageError(f"{source.name}: sequences nested too deep; export the slice alone")
@@ -308,7 +333,7 @@ def _elements(
                 raise source.truncated()
             length = long(data, at)[0]
             at += 4
-        elif vr and not (b"AA" <= vr <= b"ZZ"):  # some writers leave out the VR now and then
+        elif vr and not (b"AA" <= vr <= b"ZZ"):  # Some writers leave out single VRs.
             length = implicit_header(data, at - 8)[2]
         if tag == _ITEM_END:
             break
@@ -334,7 +359,7 @@ def _elements(
 
 
 def _skipped(source: Source, at: int, end: int, implicit: bool, depth: int) -> int:
-    """Returns the end of a sequence (or of fragments) of undefined length."""
+    """Returns the offset where a sequence or pixel data of undefined length end."""
     while at + 8 <= end:
         source.step()
         tag, length = _item_header(source, at)

@@ -1,16 +1,16 @@
-"""What can be wrong with an image file, as exceptions.
+"""Exceptions for image files that cannot be used.
 
-A message names the file (without its folder), the field and what to do; it never quotes a value
-from the file, because headers hold patient identity.
+Each message names the file (without its folder), the field and the remedy. It never quotes a value
+from the file, because headers hold the identity of the patient.
 """
 
 
 class ReadError(ValueError):
-    """An image file that cannot be used; the subclasses say why."""
+    """The image file cannot be used; the subclasses say why."""
 
 
 class NotAnImageError(ReadError):
-    """The file is none of the known formats, or is damaged."""
+    """The file is damaged, or is not in a known format."""
 
 
 class MissingElementError(ReadError):
@@ -18,15 +18,15 @@ class MissingElementError(ReadError):
 
 
 class TooLargeError(ReadError):
-    """The file, once unpacked, or its image is larger than the limits."""
+    """The unpacked file or its image is larger than the limits allow."""
 
 
 class UnsupportedError(ReadError):
-    """A valid file of a kind that is not handled; also a compressed one that needs a plugin."""
+    """The file is valid, but its kind is not supported, or it needs a plugin that is missing."""
 
 
 class FrameError(ReadError):
-    """A multi-frame file without a chosen frame, or a frame that it does not have."""
+    """The file has several frames and none was chosen, or the chosen frame does not exist."""
 
 
 class GeometryError(ReadError):

@@ -1,22 +1,23 @@
-"""The EXIF orientation of JPEG and PNG files, and nothing else of what EXIF holds.
+"""Reads the EXIF orientation of JPEG and PNG files, and nothing else that EXIF holds.
 
-EXIF may name the patient, the photographer and the place, so that no library is let at it.
+EXIF may name the patient, the photographer and the place. This module therefore reads only the
+orientation, and passes no EXIF data to a library.
 """
 
 import struct
 
 _TAG, _SHORT = 0x0112, 3
 _MAX_ENTRIES = 512
-_DROPPED = frozenset({0xFE, *range(0xE1, 0xEE), 0xEF})  # all but JFIF's (0xE0) and Adobe's (0xEE)
-_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # JPEG markers without a length
+_DROPPED = frozenset({0xFE, *range(0xE1, 0xEE), 0xEF})  # JFIF (0xE0) and Adobe (0xEE) stay.
+_ALONE = frozenset({0x01, *range(0xD0, 0xD9)})  # The JPEG markers without a length field.
 
 
 def bare_jpeg(data: bytes) -> tuple[bytes, int | None]:
-    """Takes EXIF, colour profile and comments out of a JPEG.
+    """Removes EXIF, the colour profile and comments from a JPEG.
 
     Returns:
-        The JPEG without them, and its orientation: 1 to 8 (1 if it says nothing), or None if it is
-        an impossible one.
+        The JPEG without these, and its EXIF orientation: 1 to 8. The orientation is 1 if the JPEG
+        states none, and None if the stated number is impossible.
     """
     parts, orientation, at = [data[:2]], 1, 2
     while at + 4 <= len(data) and data[at] == 0xFF:
@@ -37,7 +38,12 @@ def bare_jpeg(data: bytes) -> tuple[bytes, int | None]:
 
 
 def of_tiff(data: bytes) -> int | None:
-    """Returns the orientation in an EXIF block (the content of PNG's eXIf), as `bare_jpeg` does."""
+    """Returns the orientation in an EXIF block, such as the content of a PNG's eXIf chunk.
+
+    Returns:
+        1 to 8. It is 1 if the block states no orientation, and None if the stated number is
+        impossible.
+    """
     order = {b"II": "<", b"MM": ">"}.get(data[:2])
     if order is None or len(data) < 8:
         return 1

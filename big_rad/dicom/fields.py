@@ -1,6 +1,7 @@
-"""The elements that describe one frame of a DICOM file, wherever they are; and what was ignored.
+"""Finds the elements that describe one frame of a DICOM file, and collects warnings about them.
 
-Knows nothing of pixels, and of values only how to fetch them.
+An enhanced DICOM file may state the same element in the functional groups of the frame, in those
+that all frames share, or in the file itself. `Fields` looks in these places in this order.
 """
 
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from big_rad.dicom.elements import DataSet
 from big_rad.dicom.errors import ReadError, TooLargeError
 
-_GROUPS = {  # of enhanced images: where which element is
+_GROUPS = {  # The functional group that holds an element in enhanced files.
     "RescaleSlope": "PixelValueTransformationSequence",
     "RescaleIntercept": "PixelValueTransformationSequence",
     "RescaleType": "PixelValueTransformationSequence",
@@ -23,18 +24,18 @@ _GROUPS = {  # of enhanced images: where which element is
 
 
 class Fields:
-    """Elements of one frame: its own functional groups first, then shared ones, then the file.
+    """The elements of one frame: from its own functional groups, the shared ones, or the file.
 
     Attributes:
-        warnings: what was ignored or guessed, a sentence each.
+        warnings: sentences that each say what was ignored or guessed.
     """
 
     def __init__(self, ds: DataSet, frame: int):
-        """Opens no sequence before an element in it is asked for.
+        """Prepares the look-up; no sequence is opened before an element in it is asked for.
 
         Args:
             ds: the elements of the file.
-            frame: 0-based.
+            frame: the index of the frame, from 0.
         """
         self.warnings: list[str] = []
         self._ds, self._frame = ds, frame
@@ -42,19 +43,22 @@ class Fields:
         self._roots: list[DataSet] | None = None
 
     def get(self, keyword: str) -> Any:
-        """Returns the value of an element, or None if absent or empty.
+        """Returns the value of an element, or None if the element is absent or empty.
 
         Raises:
-            ReadError: the value is not of its kind.
+            ReadError: the value is not of the kind that `elements.TAGS` gives the element.
         """
         values = (place.get(keyword) for place in self._places(keyword))
         return next((v for v in values if v is not None), None)
 
     def optional(self, keyword: str) -> Any:
-        """Returns the value of an element that the image can do without; None if it is damaged.
+        """Returns the value of an element that the image can do without.
+
+        The result is None if the element is absent or empty, and also, with a warning, if it is
+        damaged.
 
         Raises:
-            TooLargeError: the limits of the file are exceeded.
+            TooLargeError: the file has more elements than may be stepped over.
         """
         try:
             value = self.get(keyword)
@@ -67,7 +71,7 @@ class Fields:
         return self.ignored(keyword)
 
     def ignored(self, keyword: str) -> None:
-        """Says that an element was ignored."""
+        """Adds a warning that an element is damaged and was ignored."""
         self.warn(f"{keyword} is not what the standard asks for and was ignored")
 
     def number(self, keyword: str) -> float | None:
@@ -81,7 +85,7 @@ class Fields:
         return next((i for i in items if i is not None), None)
 
     def warn(self, warning: str) -> None:
-        """Adds a warning, once."""
+        """Adds a warning if the same warning is not there yet."""
         if warning not in self.warnings:
             self.warnings.append(warning)
 

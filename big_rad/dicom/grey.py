@@ -1,7 +1,6 @@
-"""From the stored values of a grey DICOM image to HU, or to grey values as they are shown.
+"""Turns the stored values of a grey DICOM image into HU, or into grey values for display.
 
-Padding, rescale, lookup tables, window and inversion, in this order. Knows nothing of how pixels
-are stored in a file.
+The steps are padding, rescale, lookup tables, window and inversion, in this order.
 """
 
 import dataclasses
@@ -25,11 +24,12 @@ _LEAST_WIDTHS = {"LINEAR": 1.0, "LINEAR_EXACT": math.ulp(0.0), "SIGMOID": math.u
 
 @dataclasses.dataclass(frozen=True)
 class Stored:
-    """A frame's stored values.
+    """The stored values of a frame.
 
     Attributes:
-        values: without what lies above BitsStored.
-        padding: marks pixels that are no part of the image; None if there are none.
+        values: the values without the bits above BitsStored.
+        padding: True at the pixels that are not part of the image; None if there are no such
+            pixels.
     """
 
     values: Num[np.ndarray, "height width"]
@@ -37,16 +37,17 @@ class Stored:
 
 
 def stored(words: Num[np.ndarray, "height width"], header: Header, fields: Fields) -> Stored:
-    """Tells values, unused bits and padding of a frame apart.
+    """Clears the unused bits of a frame and finds its padding.
 
-    Padding are the pixels of PixelPaddingValue, or those from it to PixelPaddingRangeLimit (PS3.3
-    C.7.5.1.1.2). The two are compared bit by bit, because they are often written with the wrong
-    sign, and with what lies above BitsStored if they need it themselves.
+    A pixel is padding if its value is PixelPaddingValue, or lies between PixelPaddingValue and
+    PixelPaddingRangeLimit (PS3.3 C.7.5.1.1.2). Both limits are read as bit patterns, because they
+    are often written with the wrong sign. If a limit needs bits above BitsStored, the pixels are
+    compared with these bits too.
 
     Args:
-        words: the frame as decoded, [H, W].
-        header: how it is stored.
-        fields: elements of the frame; takes the warnings.
+        words: the decoded frame [H, W].
+        header: how the frame is stored.
+        fields: the elements of the frame; warnings are added to it.
     """
     values = used_bits(words, header)
     if _has_more(words, values, header):
@@ -70,11 +71,11 @@ def stored(words: Num[np.ndarray, "height width"], header: Header, fields: Field
 
 
 def to_hu(frame: Stored, fields: Fields, name: str) -> Int16[np.ndarray, "height width"]:
-    """Returns int16 HU [H, W]; padding is air, -1000 or lower.
+    """Returns int16 HU [H, W], in which padding is air: -1000 HU or lower.
 
     Raises:
-        MissingElementError: there is no rescale.
-        NotAnImageError: it is not finite, or its slope is 0.
+        MissingElementError: the file has no rescale slope or no intercept.
+        NotAnImageError: the slope or the intercept is not finite, or the slope is 0.
     """
     slope, intercept = fields.number("RescaleSlope"), fields.number("RescaleIntercept")
     if slope is None or intercept is None:
@@ -98,14 +99,17 @@ def to_hu(frame: Stored, fields: Fields, name: str) -> Int16[np.ndarray, "height
 def to_shown(
     frame: Stored, header: Header, fields: Fields, windowed: bool, name: str
 ) -> Int16[np.ndarray, "height width"] | Float32[np.ndarray, "height width"]:
-    """Returns grey values [H, W], int16 if they fit, else float32; padding has the lowest.
+    """Returns grey values [H, W] for display: int16 if they fit, otherwise float32.
+
+    Padding gets the lowest value of the other pixels. It is therefore black in the result, also
+    where MONOCHROME1 is inverted.
 
     Args:
         frame: the stored values.
-        header: how they are stored.
-        fields: elements of the frame; takes the warnings.
+        header: how the frame is stored.
+        fields: the elements of the frame; warnings are added to it.
         windowed: whether the VOI lookup table or window of the file is applied.
-        name: of the file, for messages.
+        name: the name of the file, for messages.
 
     Raises:
         ReadError: an element that is needed is damaged.
@@ -122,7 +126,7 @@ def to_shown(
 def _filled(
     values: np.ndarray, frame: Stored, background: np.ndarray | np.number, fields: Fields
 ) -> np.ndarray:
-    """Returns values with background where padding is; warns if that changes any."""
+    """Returns the values with `background` at the padding; warns if that changes any value."""
     if frame.padding is None:
         return values
     result = np.where(frame.padding, background, values)
@@ -132,7 +136,7 @@ def _filled(
 
 
 def _has_more(words: np.ndarray, values: np.ndarray, header: Header) -> bool:
-    """Returns whether there is more above BitsStored than zeros or a sign."""
+    """Returns whether bits above BitsStored are neither zero nor a copy of the sign bit."""
     if header.bits == header.stored or np.array_equal(words, values):
         return False
     above = words.view(f"u{words.dtype.itemsize}") >> header.stored
@@ -143,7 +147,7 @@ def _has_more(words: np.ndarray, values: np.ndarray, header: Header) -> bool:
 
 
 def _value_of(word: int, header: Header) -> int | None:
-    """Returns the stored value that a word of 16 bits means, None if it needs more bits."""
+    """Returns the stored value of a word of 16 bits, or None if it needs more than BitsStored."""
     value, above = word & ((1 << header.stored) - 1), word >> header.stored
     if header.signed and value >> (header.stored - 1):
         extended = above == (1 << (16 - header.stored)) - 1
@@ -154,7 +158,7 @@ def _value_of(word: int, header: Header) -> int | None:
 def _transformed(
     values: np.ndarray, header: Header, fields: Fields, windowed: bool, name: str
 ) -> np.ndarray:
-    """Applies the modality table or rescale, and the VOI table or window."""
+    """Applies the modality table or rescale, and then the VOI table or window."""
     modality = _table("ModalityLUTSequence", header, fields, name)
     slope, intercept = fields.number("RescaleSlope"), fields.number("RescaleIntercept")
     rescaled = modality is None and slope is not None and intercept is not None
@@ -165,7 +169,7 @@ def _transformed(
         rescaled = False
     voi = _table("VOILUTSequence", header, fields, name) if windowed else None
     window = _window(fields, name) if windowed and voi is None else None
-    flat = pydicom.Dataset()  # for pydicom's window
+    flat = pydicom.Dataset()  # The elements that `apply_windowing` of pydicom reads.
     flat.PhotometricInterpretation, flat.BitsStored = "MONOCHROME2", header.stored
     flat.PixelRepresentation = header.signed
     if rescaled:
@@ -178,7 +182,7 @@ def _transformed(
     if modality is not None:
         entries, table = modality
         values = tables.look_up(values, entries, table.first)
-        if window is not None:  # The bits of a table decide on the range of what is windowed.
+        if window is not None:  # pydicom takes the range of the windowed values from these bits.
             item = pydicom.Dataset()
             item.LUTDescriptor = [table.count % (1 << 16), 0, table.bits]
             flat.ModalityLUTSequence = [item]
@@ -196,7 +200,7 @@ def _transformed(
 def _table(
     keyword: str, header: Header, fields: Fields, name: str
 ) -> tuple[np.ndarray, Descriptor] | None:
-    """Returns the entries of a lookup table and its descriptor, or None if there is no table."""
+    """Returns the entries and the descriptor of a lookup table, or None if there is no table."""
     item = fields.item(keyword)
     if item is None:
         return None
@@ -210,8 +214,10 @@ def _table(
 def _window(fields: Fields, name: str) -> tuple[float, float, str] | None:
     """Returns centre, width and function of the first window that the standard allows.
 
+    The result is None if the file has no window.
+
     Raises:
-        NotAnImageError: there are windows, and none of them is allowed.
+        NotAnImageError: the file has windows, and the standard allows none of them.
     """
     centers, widths = fields.get("WindowCenter"), fields.get("WindowWidth")
     if centers is None or widths is None:

@@ -1,7 +1,7 @@
-"""Which files are of one patient, without knowing who it is.
+"""Finds files of the same patient, study or series without revealing who the patient is.
 
-Only keyed digests of DICOM's identifiers leave this module; the key is the caller's, random and
-never stored, so that no digest can be compared with one of another run. Knows no other format.
+Only keyed digests of the identifiers in a DICOM file leave this module. The caller makes a random
+key and never stores it, so digests of different runs cannot be compared.
 """
 
 import io
@@ -10,19 +10,20 @@ import pathlib
 from big_rad.dicom import dicom_file, unpack
 from big_rad.dicom.errors import ReadError
 
-_HEAD = 1 << 17  # bytes in which the identifiers of almost every file lie
+_HEAD = 1 << 17  # In bytes. The identifiers of almost every file lie in its first _HEAD bytes.
 
 
 def digests(path: str | pathlib.Path, key: bytes) -> dict[str, bytes]:
-    """Returns keyed digests of what says whose image a DICOM file is.
+    """Returns keyed digests of the identifiers of patient, study and series in a DICOM file.
 
     Args:
-        path: any file.
-        key: of the digests, random.
+        path: the path of a file of any format.
+        key: the key of the digests, random bytes.
 
     Returns:
-        Digests by "PatientID", "StudyInstanceUID", "SeriesInstanceUID", in this order, of those
-        that the file has; {} if it is no DICOM file or cannot be read.
+        A dict from "PatientID", "StudyInstanceUID" and "SeriesInstanceUID", in this order, to
+        digests. It has only the identifiers that the file has, and is empty if the file is not
+        DICOM or cannot be read.
     """
     name = pathlib.Path(path).name
     try:
@@ -37,11 +38,11 @@ def digests(path: str | pathlib.Path, key: bytes) -> dict[str, bytes]:
                 return {}
             try:
                 found = dicom_file.digests(head, name, key)
-            except ReadError:  # Cut off too early, or deflated.
+            except ReadError:  # The identifiers lie further on, or the file is deflated.
                 found = {}
             if found or len(head) < _HEAD:
                 return found
             stream.seek(0)
             return dicom_file.digests(unpack.read_capped(stream, name), name, key)
-    except Exception:  # Reading the image says what is wrong with the file.
+    except Exception:  # The error appears, with its reason, when the image itself is read.
         return {}

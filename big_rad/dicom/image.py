@@ -1,6 +1,6 @@
-"""What reading a file gives: a slice, and the numbers that make one out of stored values.
+"""`Slice`, the result of reading an image file, and the arithmetic that the readers share.
 
-Knows no file format.
+`to_display` turns a slice to its usual display.
 """
 
 import dataclasses
@@ -12,15 +12,15 @@ from jaxtyping import Float32, Int16, Num
 from big_rad.dicom.errors import NotAnImageError
 from big_rad.dicom.turns import EXIF, Turn
 
-MAX_PIXELS = 1 << 25  # of one image: no CT, MR or radiograph has so many
+MAX_PIXELS = 1 << 25  # The most pixels of an image. No CT, MR or radiograph has more.
 MODALITIES = ("CT", "MR", "OT")
-PLANES = ("sagittal", "coronal", "axial")  # by the axis of their normal: x, y, z
-_MIN_AXIS = 0.8  # an oblique slice counts as a plane up to about 37 degrees away from it
-_TOWARDS = ("LR", "PA", "HF")  # DICOM's x, y, z: what they rise to, and what they come from
+PLANES = ("sagittal", "coronal", "axial")  # In the order of their normals: x, y, z.
+_MIN_AXIS = 0.8  # An oblique slice belongs to a plane that is up to about 37 degrees away.
+_TOWARDS = ("LR", "PA", "HF")  # For DICOM's x, y and z: where the axis rises to, and comes from.
 _USUAL = {"axial": "LP", "coronal": "LF"}
-_DISPLAY = _USUAL | {"sagittal": "PF"}  # as NIfTI volumes are sliced, and as RefRad2D's maps are
+_DISPLAY = _USUAL | {"sagittal": "PF"}  # NIfTI volumes and the maps of RefRad2D lie like this too.
 _SIDES = {side: pair for pair in _TOWARDS for side in pair}
-_BLOCK = 1 << 16  # pixels that are converted at a time, so that wide temporaries stay small
+_BLOCK = 1 << 16  # The pixels that are converted at a time, so that wide temporaries stay small.
 
 Vector = tuple[float, float, float]
 
@@ -29,12 +29,12 @@ Vector = tuple[float, float, float]
 class Place:
     """Where the pixels of a slice lie in the patient.
 
-    All in DICOM's coordinates: x rises to the patient's left, y to the back, z to the head.
+    The coordinates are those of DICOM: x rises to the patient's left, y to the back, z to the head.
 
     Attributes:
-        columns: unit vector of the direction in which the column index rises.
-        rows: the same of the row index.
-        origin: centre of the first pixel in mm, or None if the file does not say.
+        columns: the unit vector of the direction in which the column index rises.
+        rows: the unit vector of the direction in which the row index rises.
+        origin: the centre of the first pixel in mm, or None if the file does not say.
     """
 
     columns: Vector
@@ -44,26 +44,30 @@ class Place:
 
 @dataclasses.dataclass(frozen=True)
 class Slice:
-    """One image.
+    """One image with what its file says about it.
 
     Attributes:
-        pixels: CT: int16 [H, W] in HU. Others in grey: [H, W], int16 if the values fit, else
-            float32. Colour: uint8 [H, W, 3].
+        pixels: the values. CT in HU is int16 [H, W]; another grey image is [H, W], int16 if the
+            values fit and otherwise float32; a colour image is uint8 [H, W, 3].
         modality: "CT", "MR" or "OT" (anything else).
-        spacing: (between rows, between columns) in mm, or None if the file does not say.
-        plane: "axial", "coronal", "sagittal" or "" (oblique, or not said).
-        units: "HU", "raw" or "rgb".
-        orientation: two letters: the side of the patient that columns rise to, then the one that
-            rows rise to, of L R A P H F (left, right, anterior, posterior, head, feet), by the
-            dominant axis. "LP" is an axial slice as it is usually shown. "" if not said.
-        stated: the modality by the file itself: "CT", "MR" or "OT"; "" if the file does not say, or
-            not so that it can be relied on, and `modality` was given or guessed.
-        exif: EXIF orientation of a PNG or JPEG, 1 to 8; the pixels are as stored, and
-            `to_display` turns them. 1 is as shown.
-        warnings: what the reader guessed, turned or ignored, a sentence each, without the file's
-            name and without values that could name a patient.
+        spacing: the distances (between rows, between columns) in mm, or None if the file does not
+            say.
+        plane: "axial", "coronal" or "sagittal"; "" if the slice is oblique or the file does not
+            say.
+        units: the unit of the pixels: "HU", "raw" or "rgb".
+        orientation: two letters out of L R A P H F (left, right, anterior, posterior, head, feet).
+            The first is the side of the patient to which the column index rises, the second the
+            side to which the row index rises; in an oblique slice the nearest axes count. "LP" is
+            an axial slice in its usual display. "" if the file does not say.
+        stated: the modality that the file itself states: "CT", "MR" or "OT". "" if the file states
+            none, or none that can be relied on; then `modality` was given by the user or guessed.
+        exif: the EXIF orientation of a PNG or JPEG, 1 to 8. The pixels are as stored, and
+            `to_display` turns them; 1 needs no turn.
+        warnings: sentences that each say what the reader guessed, turned or ignored. They hold
+            neither the name of the file nor values that could name a patient.
         place: where the pixels lie in the patient, or None if the file does not say.
-        format: of the file: "dicom", "nifti", "png", "jpeg" or "npy"; "" if it was made otherwise.
+        format: the format of the file: "dicom", "nifti", "png", "jpeg" or "npy"; "" if the slice
+            was not read from a file.
     """
 
     pixels: Num[np.ndarray, "height width"] | Num[np.ndarray, "height width 3"]
@@ -82,17 +86,19 @@ class Slice:
 def to_display(image: Slice) -> tuple[Slice, Turn]:
     """Turns or mirrors a slice to its usual display.
 
-    Axial: the patient's left on the viewer's right, the front at the top. Coronal: the patient's
-    left on the viewer's right, the head at the top. Sagittal: the front on the viewer's left, the
-    head at the top. An oblique slice is treated as the plane nearest to it. Pictures are turned as
-    their EXIF orientation asks for. A slice whose file says neither stays as it is.
+    An axial slice shows the patient's left on the viewer's right and the front at the top; a
+    coronal slice shows the patient's left on the viewer's right and the head at the top; a sagittal
+    slice shows the front on the viewer's left and the head at the top. An oblique slice is treated
+    as the plane nearest to it. A picture is turned as its EXIF orientation says. A slice stays as
+    it is if its file gives neither the orientation in the patient nor an EXIF orientation.
 
     Args:
         image: a slice as it is stored.
 
     Returns:
-        The slice in its usual display, and the inverse: the turn that brings boxes and masks of
-        the displayed slice back to the stored one. `inverse.inverse().words` says what was done.
+        The slice in its usual display, and the inverse turn, which brings boxes and masks of the
+        displayed slice back to the stored slice. `inverse.inverse().words` says in words how the
+        stored slice was turned.
 
     Example:
         >>> shown, inverse = to_display(read("mirrored.dcm"))
@@ -124,7 +130,7 @@ def _turned(image: Slice, turn: Turn) -> Place | None:
         return None
     back = turn.inverse()
     right, down = np.asarray(image.place.columns), np.asarray(image.place.rows)
-    # The first displayed pixel is at the end of those stored axes that are reversed.
+    # The first displayed pixel lies at the far end of each stored axis that was reversed.
     origin = image.place.origin
     if origin is not None and image.spacing is not None:
         height, width = image.pixels.shape[:2]
@@ -138,14 +144,19 @@ def _turned(image: Slice, turn: Turn) -> Place | None:
 
 
 def unusual(orientation: str, plane: str) -> str:
-    """Returns what of a slice is not where it is usually shown, such as "left and right", or "".
+    """Says in which directions a slice differs from its usual display.
 
-    Usual are the patient's left on the viewer's right, and in axial slices the front, in coronal
-    ones the head, at the top; sagittal slices are shown either way.
+    The usual display has the patient's left on the viewer's right. It has the front at the top in
+    an axial slice, and the head at the top in a coronal slice. Sagittal slices are commonly shown
+    either way, so the result for them is always "".
 
     Args:
-        orientation: of a `Slice`.
-        plane: of it.
+        orientation: the `orientation` of a `Slice`.
+        plane: the `plane` of the same slice.
+
+    Returns:
+        The directions that are reversed, such as "left and right"; "rows and columns" if these are
+        exchanged; "" if nothing differs.
     """
     usual = _USUAL.get(plane, "")
     if not usual or not orientation or orientation == usual:
@@ -159,13 +170,13 @@ def unusual(orientation: str, plane: str) -> str:
 def hu(
     values: Num[np.ndarray, "height width"], slope: float, intercept: float, name: str
 ) -> Int16[np.ndarray, "height width"]:
-    """Returns int16 HU [H, W]: stored values times `slope` plus `intercept`, rounded, clipped.
+    """Returns int16 HU [H, W]: `values` times `slope` plus `intercept`, rounded and clipped.
 
     Args:
-        values: [H, W], integers or floats.
-        slope: RescaleSlope.
-        intercept: RescaleIntercept.
-        name: of the file, for messages.
+        values: the stored values [H, W], integers or floats.
+        slope: the RescaleSlope.
+        intercept: the RescaleIntercept.
+        name: the name of the file, for messages.
 
     Raises:
         NotAnImageError: a result is not finite.
@@ -173,7 +184,8 @@ def hu(
     if slope == 1 and values.dtype in (np.int16, np.uint16) and intercept == int(intercept):
         offset = int(intercept)
         if -32768 <= int(values.min()) + offset and int(values.max()) + offset <= 32767:
-            # Modulo 2**16, which is exact because the results fit. Much the fastest way.
+            # This adds modulo 2**16, which is by far the fastest way, and exact because all results
+            # fit into int16.
             return (values.view(np.uint16) + np.uint16(offset % (1 << 16))).view(np.int16)
 
     def scaled(block: np.ndarray) -> np.ndarray:
@@ -190,10 +202,10 @@ def hu(
 def compact(
     values: Num[np.ndarray, "height width"], name: str
 ) -> Int16[np.ndarray, "height width"] | Float32[np.ndarray, "height width"]:
-    """Returns int16 where that loses nothing, else float32.
+    """Returns the values as int16 if that changes none of them, otherwise as float32.
 
     Raises:
-        NotAnImageError: values that are not finite.
+        NotAnImageError: a value is not finite, or too large for float32.
     """
     low, high = values.min(), values.max()
     if not (np.isfinite(low) and np.isfinite(high)):
@@ -217,7 +229,7 @@ def in_blocks(
     function: Callable[[np.ndarray], np.ndarray],
     dtype: type,
 ) -> Num[np.ndarray, "height width"]:
-    """Applies a pointwise function to some rows at a time, into an array of `dtype`."""
+    """Applies a pointwise function to a few rows at a time; returns an array of `dtype`."""
     result = np.empty(values.shape, dtype)
     rows = max(1, _BLOCK // values.shape[1])
     with np.errstate(all="ignore"):
@@ -227,7 +239,7 @@ def in_blocks(
 
 
 def plane_of(columns: Sequence[float], rows: Sequence[float]) -> str:
-    """Returns the plane of two direction cosines in DICOM's coordinates, "" if oblique."""
+    """Returns the plane that contains two unit vectors in DICOM's coordinates, "" if oblique."""
     with np.errstate(all="ignore"):
         normal = np.abs(np.cross(np.asarray(columns, float), np.asarray(rows, float)))
     if not np.isfinite(normal).all():
@@ -237,15 +249,15 @@ def plane_of(columns: Sequence[float], rows: Sequence[float]) -> str:
 
 
 def orientation_of(columns: Sequence[float], rows: Sequence[float]) -> str:
-    """Returns the two letters of `Slice.orientation`, "" if the directions are impossible.
+    """Returns the two letters of `Slice.orientation`, or "" if the directions are impossible.
 
-    The plane is the one nearest to the slice, and its two axes go to columns and rows as they fit
-    best, so that the letters never name the same axis twice.
+    The plane nearest to the slice is found first. Its two axes are then assigned to columns and
+    rows in the way that fits best, so that the two letters never name the same axis.
 
     Args:
-        columns: direction in which the column index rises, in DICOM's coordinates (x to the left,
-            y to the back, z to the head).
-        rows: direction in which the row index rises.
+        columns: the direction in which the column index rises, in DICOM's coordinates (x to the
+            left, y to the back, z to the head).
+        rows: the direction in which the row index rises.
     """
     pair = np.array([columns, rows], float)
     with np.errstate(all="ignore"):
@@ -253,7 +265,7 @@ def orientation_of(columns: Sequence[float], rows: Sequence[float]) -> str:
         lengths = np.linalg.norm(pair, axis=1)
     if not np.isfinite(normal).all() or normal.max() < 0.1 * lengths.max() ** 2 or not normal.any():
         return ""
-    # Exactly between two planes, axial comes first, then coronal.
+    # A slice that lies exactly between two planes counts as axial first, then as coronal.
     across = max((2, 1, 0), key=lambda axis: round(float(normal[axis]), 6))
     first, second = (axis for axis in range(3) if axis != across)
     straight = abs(pair[0, first]) + abs(pair[1, second])
@@ -265,12 +277,12 @@ def orientation_of(columns: Sequence[float], rows: Sequence[float]) -> str:
 def place_of(
     columns: Sequence[float], rows: Sequence[float], origin: Sequence[float] | None
 ) -> Place | None:
-    """Returns a place from directions of any length, None if they are impossible.
+    """Returns the `Place` for two directions of any length, or None if they are impossible.
 
     Args:
-        columns: direction in which the column index rises, in DICOM's coordinates.
-        rows: the same of the row index.
-        origin: centre of the first pixel in mm, or None.
+        columns: the direction in which the column index rises, in DICOM's coordinates.
+        rows: the direction in which the row index rises.
+        origin: the centre of the first pixel in mm, or None if it is unknown.
     """
     pair = np.array([columns, rows], float)
     lengths = np.linalg.norm(pair, axis=1)

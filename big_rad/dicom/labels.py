@@ -1,8 +1,8 @@
-"""The slice of a label volume (NIfTI) that lies on an image, and the names of its labels.
+"""Finds the slice of a label volume (NIfTI) that lies on an image, and reads its label names.
 
-What decides is where image and volume lie in the patient, not how their voxels happen to be stored.
-Nothing is interpolated: the volume must have its voxels where the image has its pixels. Knows
-nothing of classes.
+The slice is found by where the image and the volume lie in the patient, not by the order in which
+their voxels are stored. Nothing is interpolated: the volume must have its voxels where the image
+has its pixels.
 """
 
 import dataclasses
@@ -20,8 +20,11 @@ from big_rad.dicom import nifti, unpack
 from big_rad.dicom.errors import FrameError, GeometryError, GridError, NotAnImageError, ReadError
 from big_rad.dicom.image import Place, Slice, compact, in_blocks
 
-_IN_PLANE, _ACROSS = 0.25, 0.35  # voxels that image and volume may be apart: rounding of headers
-_SAME_SIZE, _SAME_WAY = 0.01, 0.05  # relative size of voxels; sine of an angle
+# Headers are rounded, so image and volume may differ a little. The first two limits are distances
+# in voxels, in the plane of the image and across it. The third is the relative difference of the
+# voxel sizes, and the fourth the sine of the angle between the axes.
+_IN_PLANE, _ACROSS = 0.25, 0.35
+_SAME_SIZE, _SAME_WAY = 0.01, 0.05
 _MAX_NAMES = 10_000
 _LABEL = re.compile(rb"<Label\b([^>]*)>(.*?)</Label>", re.DOTALL)
 _KEY = re.compile(rb"""\bKey\s*=\s*["'](\d{1,9})["']""")
@@ -30,12 +33,12 @@ _CDATA = re.compile(r"^\s*<!\[CDATA\[(.*?)\]\]>\s*$", re.DOTALL)
 
 @dataclasses.dataclass(frozen=True)
 class Labels:
-    """A slice of labels.
+    """The labels of the pixels of an image.
 
     Attributes:
-        values: numbers, on the pixels of the image as it was given.
-        table: the names of the labels by the file's own table, {} if it has none.
-        warnings: what was taken for granted, a sentence each.
+        values: the label of each pixel, in the order of the image as it was given.
+        table: the names of the labels from the table in the file, {} if the file has no table.
+        warnings: sentences that each say what was assumed.
     """
 
     values: Integer[np.ndarray, "height width"]
@@ -46,17 +49,19 @@ class Labels:
 def read_labels(
     path: str | pathlib.Path, image: Slice, *, frame: int | None = None, plane: str = "axial"
 ) -> Labels:
-    """Reads the slice of a label volume where an image lies.
+    """Reads the slice of a label volume that lies on an image.
 
     Args:
-        path: a NIfTI file, packed or not.
-        image: as `read.read` gives it, not turned.
-        frame: number of the slice along the axis across the image, as stored, from 0. It replaces
-            the comparison of positions; directions and sizes are compared all the same.
-        plane: of an image that does not say its own.
+        path: the path of a NIfTI file, packed or not.
+        image: the image as `read.read` returns it, not turned.
+        frame: the index of the slice, from 0, along the stored axis that is perpendicular to the
+            image. It replaces the comparison of positions; directions and voxel sizes are still
+            compared.
+        plane: the plane of the image, used only if the image does not state its own.
 
     Raises:
-        GeometryError: the volume lies elsewhere, or one of the two does not say where it lies.
+        GeometryError: the volume lies elsewhere, or the volume or the image does not say where it
+            lies.
         ReadError: the file cannot be used; see the other subclasses.
     """
     return _reading(path, lambda volume: _lay(volume, image, frame, image.plane or plane))
@@ -70,20 +75,21 @@ def read_in_order(
     frame: int | None = None,
     plane: str = "axial",
 ) -> Labels:
-    """Reads a slice of a label volume whose voxels are stored in the order of the image's.
+    """Reads a slice of a label volume whose voxels are stored in the same order as the image.
 
-    The volume's own affine is not looked at. Beside a NIfTI image, voxel (i, j, k) is that of the
-    image; beside another, i is the column, j the row and k the frame of the stored pixels.
+    The affine of the volume is ignored. If the image is NIfTI, voxel (i, j, k) of the volume lies
+    on voxel (i, j, k) of the image's volume. Otherwise i is the column, j the row and k the frame
+    of the stored pixels.
 
     Args:
-        path: a NIfTI file, packed or not.
-        image: as `read.read` gives it, not turned.
-        image_path: the file of the image.
-        frame: number of the slice, from 0; None if there is only one.
-        plane: in which a NIfTI image was sliced.
+        path: the path of a NIfTI file, packed or not.
+        image: the image as `read.read` returns it, not turned.
+        image_path: the path of the image's own file.
+        frame: the index of the slice, from 0; None if there is only one.
+        plane: the plane in which a NIfTI image was sliced.
 
     Raises:
-        ReadError: the file cannot be used, or has another shape than the image.
+        ReadError: the file cannot be used, or its shape differs from the shape of the image.
     """
     if image.format == "nifti":
         shape, affine = _reading(image_path, lambda volume: (volume.shape, volume.affine))
@@ -162,12 +168,13 @@ def _lay(volume: nifti.Volume, image: Slice, frame: int | None, plane: str) -> L
 
 @dataclasses.dataclass(frozen=True)
 class _Cut:
-    """How an image's grid runs through a volume's voxels.
+    """Which voxels of a volume lie on the pixels of an image.
 
     Attributes:
-        axis, index: the slice.
-        rows, columns: for each, the voxel axis, the first voxel, and 1 or -1.
-        shape: (H, W) of the image.
+        axis, index: the voxel axis perpendicular to the image, and the index of the slice on it.
+        rows, columns: for each of the two, the voxel axis along which the index rises, the voxel
+            of the first pixel, and the direction, 1 or -1.
+        shape: the shape (H, W) of the image.
     """
 
     axis: int
@@ -188,7 +195,7 @@ class _Cut:
 
 
 def _fit(volume: nifti.Volume, image: Slice) -> _Cut | str:
-    """Returns where the image's pixels are voxels of the volume, or how they are not."""
+    """Returns which voxels lie on the image's pixels, or a clause that says why none do."""
     affine, place = volume.affine, image.place
     inverse = np.linalg.inv(affine[:3, :3])
     down = inverse @ (np.asarray(place.rows) * image.spacing[0])
@@ -218,7 +225,10 @@ def _fit(volume: nifti.Volume, image: Slice) -> _Cut | str:
 
 
 def _aim(volume: nifti.Volume, image: Slice, frame: int | None) -> _Cut:
-    """Returns the cut by directions alone, through a slice that is named or the only one."""
+    """Returns which voxels lie on the image's pixels, by directions and not by positions.
+
+    The slice is the one at `frame`, or the only slice of the volume.
+    """
     unit = volume.affine[:3, :3] / np.linalg.norm(volume.affine[:3, :3], axis=0)
     inverse = np.linalg.inv(unit)
     down, right = (inverse @ np.asarray(v) for v in (image.place.rows, image.place.columns))
@@ -242,7 +252,7 @@ def _aim(volume: nifti.Volume, image: Slice, frame: int | None) -> _Cut:
 
 
 def _other_grid(volume: nifti.Volume, image: Slice, axes: list[int]) -> str:
-    """Returns how the volume's axes or voxels differ from the image's, or ""."""
+    """Returns a clause on how axes or voxel sizes differ from the image's, "" if they do not."""
     columns = volume.affine[:3, :3]
     sizes = np.linalg.norm(columns, axis=0)
     place: Place = image.place
@@ -295,7 +305,7 @@ def _table(volume: nifti.Volume) -> dict[int, str]:
 
 
 def _names(volume: nifti.Volume) -> Iterator[tuple[int, str]]:
-    """Yields the labels of the table that TotalSegmentator and Connectome Workbench write."""
+    """Yields (label, name) of the table that TotalSegmentator and Connectome Workbench write."""
     for content in volume.extensions():
         if b"<LabelTable" not in content:
             continue

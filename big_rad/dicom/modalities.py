@@ -1,7 +1,4 @@
-"""Which modality a DICOM file is of, if it says so, and whether its CT values are HU.
-
-Knows nothing of pixels.
-"""
+"""Finds the modality of a DICOM file, and whether the values of a CT are in HU."""
 
 import dataclasses
 
@@ -9,7 +6,7 @@ from pydicom import uid
 
 from big_rad.dicom.fields import Fields
 
-_CLASSES = {  # for files without a Modality
+_CLASSES = {  # The modality by SOP class, for files without a valid Modality.
     uid.CTImageStorage: "CT",
     uid.EnhancedCTImageStorage: "CT",
     uid.LegacyConvertedEnhancedCTImageStorage: "CT",
@@ -27,7 +24,7 @@ _CODES = frozenset(
     TEXTUREMAP TG US VA VF VL XA XAPROTOCOL XC
     """.split()
 )
-_UNITS = {  # of RescaleType, beside HU (PS3.3 C.11.1.1.2)
+_UNITS = {  # The values of RescaleType other than HU (PS3.3 C.11.1.1.2).
     "OD": "optical density",
     "US": "an unspecified unit",
     "HU_MOD": "modified HU",
@@ -41,13 +38,14 @@ _UNITS = {  # of RescaleType, beside HU (PS3.3 C.11.1.1.2)
 
 @dataclasses.dataclass(frozen=True)
 class Found:
-    """What a file says of its modality.
+    """What a file says about its modality.
 
     Attributes:
-        code: the standard's code for it, "" if the file has none.
-        stated: "CT", "MR" or "OT" if the file says so, else "".
-        guess: `stated`, or what is likely if the file does not say.
-        warnings: a sentence each.
+        code: the code of the standard, such as "US". If the file has no valid code, it is the
+            modality that the SOP class implies, or "".
+        stated: "CT", "MR" or "OT" if the file has a valid code, otherwise "".
+        guess: `stated`, or the likely modality if that is "".
+        warnings: sentences about a code that is missing, misspelled or overridden.
     """
 
     code: str
@@ -60,9 +58,9 @@ def find(said: str | None, sop_class: str, given: str | None) -> Found:
     """Returns the modality of a file.
 
     Args:
-        said: its Modality.
-        sop_class: its SOPClassUID, or that of its file meta information.
-        given: what the user says, "CT", "MR" or "OT"; None if nothing.
+        said: the Modality in the file, or None.
+        sop_class: the SOPClassUID of the file, or the one in its file meta information.
+        given: the modality that the user gives, "CT", "MR" or "OT"; None if the user gives none.
     """
     warnings = []
     code = (said or "").split("\\")[0].strip().upper()
@@ -85,11 +83,11 @@ def find(said: str | None, sop_class: str, given: str | None) -> Found:
 
 
 def other_unit(fields: Fields) -> bool:
-    """Returns whether RescaleType says that values of a CT are not HU, and warns if so."""
+    """Returns whether RescaleType says that the values of a CT are not HU, and warns if so."""
     said = (fields.optional("RescaleType") or "HU").upper()
     if said == "HU":
         return False
-    unit = _UNITS.get(said, "another unit")  # Never quoted: it could hold anything.
+    unit = _UNITS.get(said, "another unit")  # The value is never quoted, as it may hold anything.
     fields.warn(
         f"RescaleType says that the values are {unit}, not HU; they were taken for HU, so give the "
         'modality "OT" if they are not'

@@ -1,7 +1,7 @@
-"""One slice of a NIfTI volume, turned as it would be shown.
+"""Reads one slice of a NIfTI volume, turned to its usual display.
 
-Reads no more of the volume than it has to and keeps none of it but the slice, so that a volume may
-be larger than the memory. Knows nothing of modalities: NIfTI does not say.
+Only the needed part of the volume is read, and only the slice is kept, so a volume may be larger
+than the memory. NIfTI does not state the modality; the caller gives it.
 """
 
 import math
@@ -25,42 +25,50 @@ from big_rad.dicom.image import (
 from big_rad.dicom.unpack import GzipStream, cannot_open
 
 GZIP_MAGIC = b"\x1f\x8b"
-MAX_VOLUME = 1 << 30  # bytes of voxels; what is packed in gzip has to be unpacked up to the slice
-HEAD = 348  # bytes that tell a NIfTI file, the whole header of version 1
-_MAX_SIDE = 32767  # as in NIfTI-1; each slice is a step, so NIfTI-2 gets no more
+# The most bytes of voxels. There is a limit because a file packed in gzip has to be unpacked from
+# its beginning up to the slice.
+MAX_VOLUME = 1 << 30
+HEAD = 348  # The bytes that identify a NIfTI file; they are the whole header of version 1.
+# The most voxels along an axis. NIfTI-1 allows no more, and NIfTI-2 is held to the same limit,
+# because reading a slice may take one step per slice of the volume.
+_MAX_SIDE = 32767
 _PIECE = 1 << 20
 _MAX_EXTENSIONS = 1 << 20
-# RAS axes that rows and columns of each plane run against: to the back or feet, and to the left
-# (in a sagittal slice: to the back).
+# The RAS axes (0 rises to the right, 1 to the front, 2 to the head) against which the row index and
+# the column index of each plane rise. In an axial slice, for example, the row index rises to the
+# back and the column index to the patient's left.
 _AXES = {"axial": (1, 0), "coronal": (2, 0), "sagittal": (2, 1)}
 _NORMAL = {"sagittal": 0, "coronal": 1, "axial": 2}
 _TO_MM = {"meter": 1e3, "micron": 1e-3}
-_TO_DICOM = np.array([-1.0, -1.0, 1.0])  # RAS to DICOM's x, y, z
+_TO_DICOM = np.array([-1.0, -1.0, 1.0])  # The factors from RAS to DICOM's x, y, z.
 
 
 def is_nifti(head: bytes) -> bool:
-    """Returns whether a file's first bytes are a NIfTI header, of a single file or a pair."""
+    """Returns whether the first bytes of a file are a NIfTI header, of one file or of a pair."""
     return head[344:348] in (b"n+1\0", b"ni1\0") or head[4:8] in (b"n+2\0", b"ni2\0")
 
 
 def read_nifti(
     stream: BinaryIO, name: str, frame: int | None, plane: str, modality: str | None
 ) -> Slice:
-    """Reads one slice, in DICOM's display convention.
+    """Reads one slice in the usual display.
 
-    Axial rows run to the back and columns to the patient's left, which is the viewer's right;
-    coronal rows run to the feet and columns to the left; sagittal rows to the feet and columns to
-    the back. A volume that lies askew is sliced along its own axes.
+    Axial slices have rows that run to the patient's back and columns that run to the patient's
+    left, which is the viewer's right. Coronal slices have rows that run to the feet and columns
+    that run to the left. Sagittal slices have rows that run to the feet and columns that run to the
+    back. An oblique volume is sliced along its own axes.
 
     Args:
         stream: the file, at its beginning; packed in gzip or not.
-        name: of the file, for messages.
-        frame: number of the slice along its axis as stored, from 0.
+        name: the name of the file, for messages.
+        frame: the index of the slice, from 0, along the stored axis.
         plane: "axial", "coronal" or "sagittal".
-        modality: "CT" makes HU (the values are taken for HU), others are raw; None is "OT".
+        modality: the modality of the volume. With "CT" the values are taken for HU; with "MR" or
+            "OT" they are raw. None is "OT".
 
     Raises:
-        ReadError: see its subclasses. Other exceptions are for the caller to turn into one.
+        ReadError: the file cannot be used; see the subclasses. A damaged file may also raise other
+            exceptions, which the caller must turn into a ReadError.
     """
     try:
         volume = Volume(stream, name)
@@ -78,15 +86,15 @@ def read_nifti(
 
 
 class Volume:
-    """A NIfTI file of one volume, read forwards and no further than needed.
+    """A NIfTI file of one volume, which is read forwards and no further than needed.
 
     Attributes:
-        name: of the file, for messages.
-        shape: voxels along the three axes, as stored.
-        affine: [4, 4] from voxels to mm in DICOM's coordinates (x to the left, y to the back, z to
-            the head), or None if the file does not say.
-        rescale: slope and intercept of the values.
-        warnings: what was guessed, a sentence each.
+        name: the name of the file, for messages.
+        shape: the numbers of voxels along the three stored axes.
+        affine: the matrix [4, 4] from voxels to mm in DICOM's coordinates (x to the left, y to the
+            back, z to the head), or None if the file does not give one.
+        rescale: the slope and the intercept of the values.
+        warnings: sentences that each say what was guessed.
     """
 
     def __init__(self, stream: BinaryIO, name: str):
@@ -94,10 +102,10 @@ class Volume:
 
         Args:
             stream: the file, at its beginning; packed in gzip or not.
-            name: of the file, for messages.
+            name: the name of the file, for messages.
 
         Raises:
-            ReadError: see its subclasses.
+            ReadError: the header is damaged, or the volume is too large or of an unsupported kind.
             OSError: the file cannot be read.
         """
         packed = stream.read(2) == GZIP_MAGIC
@@ -114,31 +122,33 @@ class Volume:
         self._little = header.endianness == "<"
 
     def extensions(self) -> list[bytes]:
-        """Returns the contents of the header's extensions; call it before voxels are read.
+        """Returns the contents of the header's extensions.
 
-        They may hold whole DICOM headers: nothing of them may be printed or stored.
+        Call it before voxels are read, because the file is read forwards only. Extensions may hold
+        whole DICOM headers, so no part of them may be printed or stored.
         """
         return _extensions(self._voxels.before(), self._little)
 
     def across(self, axis: int, index: int) -> Num[np.ndarray, "first second"]:
-        """Returns the slice at `index` of a voxel axis; its own axes keep their order."""
+        """Returns the slice at `index` of a voxel axis; the two other axes keep their order."""
         return self._voxels.across(axis, index)
 
     def slice(
         self, plane: str, frame: int | None, affine: Float[np.ndarray, "4 4"] | None = None
     ) -> tuple[Num[np.ndarray, "height width"], dict[str, Any]]:
-        """Returns a slice turned to the usual display, as stored values, and where it lies.
+        """Returns the stored values of a slice, turned to the usual display, and where it lies.
 
         Args:
             plane: "axial", "coronal" or "sagittal".
-            frame: number of the slice along its axis as stored, from 0; None if there is only one.
-            affine: used in place of the file's own.
+            frame: the index of the slice, from 0, along the stored axis; None if there is only one.
+            affine: a matrix that replaces the affine of the file.
 
         Returns:
-            [H, W], and spacing, plane, orientation and place of a `Slice`.
+            The values [H, W], and the attributes spacing, plane, orientation and place of a
+            `Slice`.
 
         Raises:
-            FrameError: there is no such slice, or none is named.
+            FrameError: there is no slice at `frame`, or there are several and `frame` is None.
             UnsupportedError: the file has no affine.
         """
         affine = self.affine if affine is None else affine
@@ -173,7 +183,7 @@ def _scaling(header: nib.Nifti1Header, name: str) -> tuple[float, float]:
 
 
 def _mm(header: nib.Nifti1Header) -> tuple[float, tuple[str, ...]]:
-    """Returns how many mm the header's unit of length has, and warnings."""
+    """Returns the length of the header's unit in mm, and warnings."""
     try:
         return _TO_MM.get(header.get_xyzt_units()[0], 1.0), ()
     except KeyError:
@@ -186,7 +196,7 @@ def _header(stream: BinaryIO | GzipStream, name: str) -> nib.Nifti1Header:
         raise NotAnImageError(f"{name}: gzip of something that is not NIfTI; unpack it first")
     if head[344:348] == b"ni1\0" or head[4:8] == b"ni2\0":
         raise UnsupportedError(f"{name}: header of a pair of files; save it as one .nii file")
-    # Not nibabel's from_fileobj: it reads extensions too, which may hold whole DICOM headers.
+    # `from_fileobj` of nibabel would also read extensions, which may hold whole DICOM headers.
     if head[344:348] == b"n+1\0":
         return nib.Nifti1Header(head, check=False)
     size = nib.Nifti2Header.template_dtype.itemsize
@@ -194,7 +204,7 @@ def _header(stream: BinaryIO | GzipStream, name: str) -> nib.Nifti1Header:
 
 
 class _Voxels:
-    """Voxels of a stream, read forwards."""
+    """The voxels of a NIfTI file, which are read forwards."""
 
     def __init__(self, stream: BinaryIO | GzipStream, header: nib.Nifti1Header, name: str):
         shape = tuple(int(n) for n in header.get_data_shape())
@@ -218,7 +228,7 @@ class _Voxels:
             )
         try:
             offset = int(header.get_data_offset())
-        except (ValueError, OverflowError):  # not finite
+        except (ValueError, OverflowError):  # The offset is not finite.
             offset = -1
         read = header.template_dtype.itemsize
         if not read <= offset <= MAX_VOLUME:
@@ -227,7 +237,7 @@ class _Voxels:
         self._stream, self._at = stream, read
 
     def before(self) -> bytes:
-        """Returns what lies between header and voxels; nothing if it is too long for a table."""
+        """Returns the bytes between header and voxels, b"" if they are too long for a table."""
         size = self._offset - self._at
         if not 0 < size <= _MAX_EXTENSIONS:
             return b""
@@ -236,7 +246,7 @@ class _Voxels:
         return data
 
     def across(self, axis: int, index: int) -> Num[np.ndarray, "first second"]:
-        """Returns the slice at `index` of an axis; its own axes keep their order."""
+        """Returns the slice at `index` of an axis; the two other axes keep their order."""
         width, height, depth = self.shape
         if math.prod(self.shape) // self.shape[axis] > MAX_PIXELS:
             raise TooLargeError(
@@ -257,7 +267,7 @@ class _Voxels:
         size = self.dtype.itemsize
         start = self._offset + first * size
         if isinstance(self._stream, GzipStream):
-            while self._at < start:  # Does not jump, so that the memory stays small.
+            while self._at < start:  # Reading piece by piece keeps the memory small.
                 self._at += len(_exactly(self._stream, min(_PIECE, start - self._at), self._name))
         elif self._at != start:
             self._stream.seek(start)
@@ -289,7 +299,7 @@ def _extensions(data: bytes, little: bool) -> list[bytes]:
 def _affine(header: nib.Nifti1Header, name: str) -> np.ndarray:
     try:
         affine = np.asarray(header.get_best_affine(), float)
-    except ValueError:  # quaternions longer than one
+    except ValueError:  # The quaternion is longer than one.
         affine = np.full((4, 4), np.nan)
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-12:
         raise NotAnImageError(f"{name}: the affine (sform or qform) is impossible; save it again")
@@ -297,7 +307,7 @@ def _affine(header: nib.Nifti1Header, name: str) -> np.ndarray:
 
 
 def _voxel_axes(affine: np.ndarray, name: str) -> dict[int, tuple[int, int]]:
-    """Returns for each axis of RAS the voxel axis nearest to it, and 1 or -1 for its direction."""
+    """Returns for each RAS axis the nearest voxel axis, and 1 or -1 for its direction."""
     ras = np.diag([*_TO_DICOM, 1.0]) @ affine
     axes = {
         int(towards): (axis, int(sign))
@@ -322,8 +332,8 @@ def _check_frame(count: int, frame: int | None, plane: str, name: str) -> int:
 def _where(
     affine: np.ndarray, rows: tuple[int, int], columns: tuple[int, int], origin: np.ndarray
 ) -> dict[str, Any]:
-    """Returns where a slice lies whose axes run against RAS."""
-    # A voxel axis that rises with its RAS axis has been reversed.
+    """Returns where a slice lies whose rows and columns run against the RAS axes."""
+    # A voxel axis that rises with its RAS axis was reversed, so its direction changes its sign.
     down, right = (-sign * affine[:3, axis] for axis, sign in (rows, columns))
     return dict(
         spacing=(float(np.linalg.norm(down)), float(np.linalg.norm(right))),

@@ -1,6 +1,7 @@
-"""PALETTE COLOR images of DICOM: stored values as indices of three tables (PS3.3 C.7.6.3.1.5).
+"""Turns PALETTE COLOR images of DICOM into RGB.
 
-Knows nothing of how the indices are stored.
+The stored values of such an image are indices into three tables, one each for red, green and blue
+(PS3.3 C.7.6.3.1.5).
 """
 
 import numpy as np
@@ -12,19 +13,19 @@ from big_rad.dicom.errors import MissingElementError, NotAnImageError
 from big_rad.dicom.tables import Descriptor
 
 _COLOURS = ("Red", "Green", "Blue")
-_DISCRETE, _LINEAR, _INDIRECT = range(3)  # segments of a segmented table
+_DISCRETE, _LINEAR, _INDIRECT = range(3)  # The kinds of segments in a segmented table.
 
 
 def to_rgb(
     indices: Integer[np.ndarray, "height width"], ds: DataSet, signed: bool, name: str
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Returns the colours of indices; of entries deeper than 8 bits, their high ones.
+    """Returns the colours of indices; entries of more than 8 bits give their high 8 bits.
 
     Args:
-        indices: stored values.
-        ds: the file's elements.
+        indices: the stored values [H, W].
+        ds: the elements of the file, which hold the tables.
         signed: whether indices may be negative.
-        name: of the file, for messages.
+        name: the name of the file, for messages.
 
     Raises:
         ReadError: a table is missing or damaged.
@@ -40,7 +41,8 @@ def to_rgb(
         else:
             raise MissingElementError(f"{name}: no {keyword}Data; export it again, as RGB")
         colours.append((entries, table))
-    # Descriptors that say 16 bits lie beside entries of 8 as often as not, and the reverse is seen.
+    # A descriptor often says 16 bits although its entries have 8, and sometimes the reverse, so the
+    # entries decide.
     deep = max(int(entries.max()) for entries, _ in colours) > 255
     result = np.empty((*indices.shape, 3), np.uint8)
     for channel, (entries, table) in enumerate(colours):
@@ -52,7 +54,7 @@ def to_rgb(
 
 
 def _unpacked(ds: DataSet, keyword: str, table: Descriptor, name: str) -> np.ndarray:
-    """Unpacks a segmented table (PS3.3 C.7.9.2), to as many entries as its descriptor says."""
+    """Unpacks a segmented table (PS3.3 C.7.9.2) to the number of entries in its descriptor."""
     data = ds.get(keyword) or b""
     wide = table.bits > 8
     order = "<" if ds.source.little else ">"
@@ -86,14 +88,15 @@ def _unpacked(ds: DataSet, keyword: str, table: Descriptor, name: str) -> np.nda
 
 
 def _segment(codes: list[int], at: int, result: list[int], most: int) -> int:
-    """Adds the entries of one segment to `result` while it has fewer than `most`.
+    """Adds the entries of one segment to `result` while that has fewer than `most` entries.
 
     Returns:
-        Where the next segment starts.
+        The index in `codes` at which the next segment starts.
 
     Raises:
         IndexError: the segment ends too early.
-        ValueError: it is of an unknown kind, or a line without a beginning.
+        ValueError: the segment is of an unknown kind, or is a linear one without an entry before
+            it.
     """
     kind, length = codes[at], codes[at + 1]
     kept = min(length, max(most - len(result), 0))

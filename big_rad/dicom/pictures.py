@@ -1,4 +1,4 @@
-"""PNG, JPEG and NPY: files that hold pixels and say nothing of the patient or the scanner."""
+"""Reads PNG, JPEG and NPY files, which hold pixels but do not describe the patient or the scan."""
 
 import dataclasses
 import io
@@ -34,14 +34,15 @@ def read_picture(
 
     Args:
         data: the whole file.
-        name: of the file, for messages.
-        frame: None or 0.
-        modality: as the caller says. Grey PNGs of 16 bits become HU if it is "CT", their values
-            being taken for HU, else raw; everything else becomes RGB.
-        labels: see `read.read`; PNGs that are not RGB become raw then.
+        name: the name of the file, for messages.
+        frame: None or 0, because the file has one image.
+        modality: the modality that the caller gives. The values of a grey PNG of 16 bits are taken
+            for HU if it is "CT", and are raw otherwise. All other pictures become RGB.
+        labels: whether the picture is a map of labels, see `read.read`. A PNG that is grey or has a
+            palette then becomes raw.
 
     Raises:
-        ReadError: see its subclasses.
+        ReadError: the file cannot be used; see the subclasses.
     """
     _check_frame(frame, name)
     if data.startswith(PNG_MAGIC):
@@ -105,11 +106,11 @@ def _pixels(
 
 
 def _stored(image: Image.Image, png: "_Png") -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns the numbers that a grey PNG or one with a palette holds, and warnings."""
+    """Returns the stored numbers of a PNG that is grey or has a palette, and warnings."""
     values = np.array(image).astype(np.uint8)
     if image.mode == "LA":
         return values[..., 0], ()
-    if image.mode == "L":  # Pillow stretches 2 and 4 bits over 0..255.
+    if image.mode == "L":  # Pillow scales values of 2 and 4 bits to 0..255.
         return values // (255 // ((1 << png.depth) - 1)), ()
     if image.mode == "1":
         return values, ()
@@ -134,16 +135,18 @@ def _see_through(image: Image.Image) -> tuple[str, ...]:
 
 
 def read_npy(data: bytes, name: str, frame: int | None, modality: str | None) -> Slice:
-    """Reads an array: numbers [H, W], or uint8 [H, W, 3].
+    """Reads an NPY file, whose array holds numbers [H, W] or is uint8 [H, W, 3].
 
     Args:
         data: the whole file.
-        name: of the file, for messages.
-        frame: None or 0.
-        modality: as the caller says; "CT" means that the values are HU. None is "OT".
+        name: the name of the file, for messages.
+        frame: None or 0, because the file has one image.
+        modality: the modality that the caller gives. "CT" means that the values are HU; None is
+            "OT".
 
     Raises:
-        ReadError: see its subclasses. Other exceptions are for the caller to turn into one.
+        ReadError: the file cannot be used; see the subclasses. A damaged file may also raise other
+            exceptions, which the caller must turn into a ReadError.
     """
     _check_frame(frame, name)
     stream = io.BytesIO(data)
@@ -175,7 +178,7 @@ def _grey(values: np.ndarray, modality: str | None, name: str) -> Slice:
 
 
 def _npy_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, np.dtype]:
-    """Reads the header alone; what it describes may be a pickle, which is never opened."""
+    """Reads only the header. The array may be a pickle, and pickles are never opened."""
     try:
         version = np.lib.format.read_magic(stream)
     except ValueError:
@@ -188,19 +191,19 @@ def _npy_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, n
         raise UnsupportedError(f"{name}: NPY of another version than 1 or 2; save it again")
     try:
         return readers[version](stream, max_header_size=_MAX_HEADER)
-    except Exception:  # It is parsed as Python, and fails in any way that Python has.
+    except Exception:  # The header is parsed as Python, so any exception may come from it.
         raise NotAnImageError(f"{name}: damaged NPY header; save the array again") from None
 
 
 @dataclasses.dataclass(frozen=True)
 class _Png:
-    """A PNG without text, colour profile and the like.
+    """A PNG without text, colour profile and other chunks that its pixels do not need.
 
     Attributes:
-        data: the file.
-        depth: bits a sample.
-        animated: whether there were more images in it.
-        orientation: of EXIF; None if it is impossible.
+        data: the bytes of the file.
+        depth: the number of bits per sample.
+        animated: whether the file held more images.
+        orientation: the EXIF orientation, or None if it is impossible.
     """
 
     data: bytes
@@ -210,7 +213,7 @@ class _Png:
 
 
 def _bare_png(data: bytes, name: str) -> _Png:
-    """Leaves out what unpacks to any size, and may name the patient."""
+    """Removes the chunks that may unpack to any size or may name the patient."""
     parts, at = [PNG_MAGIC], len(PNG_MAGIC)
     animated, orientation = False, 1
     for _ in range(_MAX_CHUNKS):
@@ -238,7 +241,7 @@ def _png_depth(kind: bytes, body: bytes, name: str) -> int:
     _check_size(height, width, name)
     depth, colour = body[8], body[9]
     if depth == 16 and colour != _GREY:
-        # Pillow would keep 8 of the 16 bits without saying so.
+        # Pillow would silently keep 8 of the 16 bits.
         raise UnsupportedError(f"{name}: colour or transparent PNG of 16 bits; give 8 bits")
     return depth
 

@@ -1,7 +1,7 @@
-"""Pixel data of DICOM files: one frame's stored values, uncompressed or through a decoder.
+"""Reads the stored values of one frame from the pixel data of a DICOM file.
 
-pydicom, which calls the decoders, is told nothing but how the pixels are stored. Knows nothing of
-what the values mean.
+Compressed frames go through a decoder that pydicom calls. pydicom receives only the pixel data and
+the numbers that say how they are stored.
 """
 
 import dataclasses
@@ -21,7 +21,8 @@ from big_rad.dicom.errors import (
     UnsupportedError,
 )
 
-# pydicom logs the whole traceback of each decoder that fails, and quotes values in warnings.
+# pydicom logs the whole traceback of each decoder that fails, and its warnings quote values of the
+# file, which may name the patient.
 logging.getLogger("pydicom").setLevel(logging.CRITICAL)
 
 _PLUGINS = {
@@ -41,7 +42,19 @@ _KINDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Header:
-    """What decides how pixels are stored."""
+    """The elements of a file that say how its pixels are stored.
+
+    Attributes:
+        syntax: the transfer syntax UID.
+        rows, columns: the height and the width in pixels.
+        samples: the number of samples per pixel.
+        frames: the number of frames.
+        bits: BitsAllocated, the number of bits that a sample takes, 8 or 16.
+        stored: BitsStored, the number of these bits that hold the value.
+        signed: 1 if values are signed, otherwise 0.
+        photometric: the PhotometricInterpretation, such as "MONOCHROME2".
+        planar: the PlanarConfiguration, or None if the file has none or one sample per pixel.
+    """
 
     syntax: str
     rows: int
@@ -56,7 +69,7 @@ class Header:
 
     @property
     def frame_bytes(self) -> int:
-        """Bytes of an uncompressed frame."""
+        """The number of bytes of an uncompressed frame."""
         size = self.rows * self.columns * self.samples * self.bits // 8
         return size * 2 // 3 if self.photometric == "YBR_FULL_422" else size
 
@@ -64,7 +77,24 @@ class Header:
 def decode(
     ds: DataSet, header: Header, frame: int, name: str
 ) -> Integer[np.ndarray, "height width"] | Integer[np.ndarray, "height width 3"]:
-    """Returns the words of a frame [H, W], see `used_bits`; or RGB of as many bits, [H, W, 3]."""
+    """Decodes a frame.
+
+    Args:
+        ds: the elements of the file.
+        header: how the pixels are stored.
+        frame: the index of the frame, from 0.
+        name: the name of the file, for messages.
+
+    Returns:
+        The words of a grey frame [H, W], which may hold other bits above BitsStored (see
+        `used_bits`), or a colour frame as RGB [H, W, 3] of BitsAllocated bits.
+
+    Raises:
+        MissingElementError: the pixel data are truncated.
+        NotAnImageError: the pixel data are damaged, or contradict the elements.
+        TooLargeError: the compressed frame is too large to decode.
+        UnsupportedError: the compression is not supported, or its plugin is missing.
+    """
     start, length = ds.span("PixelData")
     if header.syntax in (
         uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian,
@@ -82,7 +112,7 @@ def decode(
 
 
 def _native(ds: DataSet, start: int, length: int, header: Header, frame: int) -> np.ndarray:
-    """Returns an uncompressed frame; grey ones are a view of the file."""
+    """Returns an uncompressed frame. A grey frame is a view of the file where that is possible."""
     source = ds.source
     if header.samples > 1 or (header.bits == 8 and not source.little):
         data = source.data[start : start + length]
@@ -99,11 +129,13 @@ def _native(ds: DataSet, start: int, length: int, header: Header, frame: int) ->
 def used_bits(
     words: Integer[np.ndarray, "height width"], header: Header
 ) -> Integer[np.ndarray, "height width"]:
-    """Clears what lies above BitsStored (PS3.5 8.1.1: it may be anything), extending the sign.
+    """Clears the bits above BitsStored, or fills them with the sign bit if values are signed.
+
+    These bits may hold anything (PS3.5 8.1.1).
 
     Args:
-        words: a grey frame as decoded, of BitsAllocated.
-        header: how it is stored.
+        words: a decoded grey frame of BitsAllocated bits.
+        header: how the frame is stored.
     """
     unused = header.bits - header.stored
     return (words << unused) >> unused if unused else words
@@ -112,7 +144,7 @@ def used_bits(
 def to_8_bits(
     colours: Integer[np.ndarray, "height width 3"], header: Header
 ) -> UInt8[np.ndarray, "height width 3"]:
-    """Returns uint8 of RGB words: of deeper ones the high bits that are used."""
+    """Returns RGB as uint8; values of more than 8 bits keep the high 8 bits of BitsStored."""
     if header.bits == 8:
         return colours
     used = colours & np.uint16((1 << header.stored) - 1)
@@ -144,15 +176,15 @@ def _compressed(source: Source, start: int, header: Header, frame: int, name: st
             f"{name}: compressed pixels are of another size or depth than Rows, Columns, "
             "SamplesPerPixel and BitsAllocated say; export it again"
         )
-    # Decoders give bytes or words by the depth in the codestream, whatever the file says. JPEG
-    # knows no sign, and GDCM ends the whole process if bytes are said to have fewer than 8 bits.
+    # Decoders return bytes or words by the depth in the codestream, not by BitsAllocated. JPEG has
+    # no signed values, and GDCM ends the whole process if BitsStored of bytes is below 8.
     bits = 8 if size.bits <= 8 else 16
     told = dataclasses.replace(header, bits=bits, stored=min(header.stored, bits))
     if kind == "JPEG":
         told = dataclasses.replace(told, stored=max(size.bits, 8), signed=0)
     try:
         values = _by_pydicom(told, encaps.encapsulate([data]), 1, 0)
-    except RuntimeError:  # Every plugin there is has failed.
+    except RuntimeError:  # All installed plugins have failed.
         raise UnsupportedError(
             f"{name}: pixels in transfer syntax {kind} are damaged, or of a kind that the "
             f"installed plugins do not decode; {remedy}"
@@ -184,7 +216,7 @@ def _frame_data(source: Source, start: int, header: Header, frame: int, name: st
         offsets = np.frombuffer(source.data, "<u4", frames, table).astype(np.int64)
         low = offsets[frame]
         high = offsets[frame + 1] if frame + 1 < frames else len(source.data)
-        begin = fragments[0][0]  # offsets count from the header of the first
+        begin = fragments[0][0]  # Offsets count from the first fragment.
         chosen = [f for f in fragments if low <= f[0] - begin < high]
     else:
         chosen = []
@@ -209,7 +241,7 @@ def _rle(data: bytes, header: Header, name: str) -> np.ndarray:
 
 
 def in_words(syntax: str) -> bool:
-    """Returns whether values lie in words of BitsAllocated, uncompressed or as RLE has them."""
+    """Returns whether a transfer syntax stores words of BitsAllocated: uncompressed or RLE."""
     return _KINDS.get(syntax, "RLE") == "RLE"
 
 
@@ -224,7 +256,7 @@ def can_decode(syntax: str) -> bool:
 def _by_pydicom(
     header: Header, data: bytes, frames: int, frame: int, words: bool = False
 ) -> np.ndarray:
-    """Decodes through pydicom, which is told only how the pixels are stored."""
+    """Decodes a frame with pydicom, which receives only how the pixels are stored."""
     ds = pydicom.Dataset()
     ds.file_meta = pydicom.dataset.FileMetaDataset()
     ds.file_meta.TransferSyntaxUID = uid.UID(header.syntax)

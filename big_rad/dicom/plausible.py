@@ -1,6 +1,7 @@
-"""Whether a CT image has values that can be HU, and what it looks like if not.
+"""Checks whether the values of a CT image can be HU, and guesses what they are if not.
 
-A look is a guess from one image and refuses nothing by itself.
+The guess, a `Look`, comes from the values of one image. It is for warnings; this module rejects no
+image.
 """
 
 import dataclasses
@@ -8,16 +9,18 @@ import dataclasses
 import numpy as np
 from jaxtyping import Num
 
-_ALIKE, _SOFT = 20_000, 900  # above these: HU + 32768; soft tissue in HU + 1024
+# If all values are above the first limit, they are HU + 32768. The highest value of HU + 1024 is
+# above the second limit, because soft tissue is.
+_ALIKE, _SOFT = 20_000, 900
 
 
 @dataclasses.dataclass(frozen=True)
 class Look:
-    """What values look like that are no HU.
+    """A guess at the kind of values that are not HU.
 
     Attributes:
-        name: in words, such as "HU + 1024".
-        remedy: what to do, a clause.
+        name: the kind in words, such as "HU + 1024".
+        remedy: a clause that says what the user can do.
     """
 
     name: str
@@ -34,11 +37,12 @@ PLUS_32768 = Look("HU + 32768", _SHIFT.format(-32768))
 def look(pixels: Num[np.ndarray, "height width"]) -> Look | None:
     """Returns what the values of a CT image look like, or None if they can be HU.
 
-    Almost every slice holds air, of about -1000 HU; an image of soft tissue alone may be taken for
-    something else. An image of one value alone tells nothing.
+    Almost every slice holds air, which has about -1000 HU, so a slice without low values is
+    suspect. An image of soft tissue alone may therefore be judged wrongly. An image with one single
+    value is not judged.
 
     Args:
-        pixels: taken for HU, as read.
+        pixels: the values that were taken for HU.
     """
     low, high = int(pixels.min()), int(pixels.max())
     if low == high:
@@ -49,14 +53,19 @@ def look(pixels: Num[np.ndarray, "height width"]) -> Look | None:
         return SCALED
     if low >= 0 and high <= 255:
         return EIGHT_BITS
-    # Interpolation may have pushed a few values below.
+    # The percentile allows for a few negative values, which interpolation may have made.
     if low > -200 and high >= _SOFT and np.percentile(pixels, 1) >= 0:
         return PLUS_1024
     return None
 
 
 def doubt(found: Look, pixels: Num[np.ndarray, "height width"]) -> str:
-    """Returns a sentence about an image that has a look."""
+    """Returns a warning about an image whose values do not look like HU.
+
+    Args:
+        found: the result of `look` for the image.
+        pixels: the values of the image.
+    """
     return (
         f"its values, {pixels.min()} to {pixels.max()}, are not like HU but like {found.name}; "
         f"{found.remedy}"
@@ -64,12 +73,12 @@ def doubt(found: Look, pixels: Num[np.ndarray, "height width"]) -> str:
 
 
 def picture(modality: str, units: str, offset: float | None) -> str:
-    """Returns a sentence about CT that is a picture, whose values are no HU; "" for all else.
+    """Returns a warning if a CT slice is a picture, whose values are not HU; "" otherwise.
 
     Args:
-        modality: of a slice, as the file says or the user gives.
-        units: of the slice.
-        offset: that was to be added to CT, or None.
+        modality: the modality of the slice, from the file or the user.
+        units: the units of the slice, see `image.Slice`.
+        offset: the offset that the user gave for the values of CT, or None.
     """
     if modality != "CT" or units != "rgb":
         return ""
@@ -82,10 +91,10 @@ def picture(modality: str, units: str, offset: float | None) -> str:
 
 
 def why_not_hu(modality: str, units: str) -> str:
-    """Returns why a slice has no HU, a clause.
+    """Returns a clause that says why the values of a slice are not HU.
 
     Args:
-        modality: of the slice.
-        units: of it, not "HU".
+        modality: the modality of the slice.
+        units: the units of the slice, other than "HU".
     """
     return "a picture of 8 bits has no HU" if units == "rgb" else f"this is {modality}"

@@ -1,8 +1,11 @@
-"""Reads one slice from a file: DICOM, NIfTI, PNG, JPEG or NPY, hostile ones included.
+"""Reads one slice from a DICOM, NIfTI, PNG, JPEG or NPY file.
 
-Every way in which a file can be bad ends in a ReadError, before memory is spent on it. Nothing
-that could name a patient is parsed or returned. Keeps the pixels of DICOM where they are stored
-(no flips), and knows nothing of windows, models or series.
+The file may be damaged or hostile. Every fault ends in a ReadError, before much memory is used.
+Nothing that could name a patient is parsed or returned. The pixels of a DICOM file keep their
+stored order: `read` does not flip them, `to_display` does.
+
+    image = read("slice.dcm")
+    shown, inverse = to_display(image)
 """
 
 import dataclasses
@@ -47,31 +50,40 @@ def read(
 ) -> Slice:
     """Reads one slice.
 
-    The content decides on the format, not the name. CT becomes HU (rescale; the stored window is
-    ignored), MR keeps raw values after the modality transformation; other grey DICOM images get
-    the stored VOI window; MONOCHROME1 is inverted except in CT, whose HU say how dense a thing is.
-    Padding is background: air in CT, else the lowest value of the rest. NIfTI is turned to the
-    usual display, patient left on the viewer's right; all others stay as they are stored, pictures
-    with an EXIF orientation included (`to_display` turns them). What was guessed or ignored is in
-    `Slice.warnings`.
+    The content of the file decides on the format, and its name does not matter. The modality
+    decides on the values:
+
+    - The values of a CT become HU by the rescale; the window in the file is ignored.
+    - The values of an MR are raw, after the modality table or the rescale.
+    - Other grey DICOM images get the VOI table or the window in the file.
+
+    MONOCHROME1 is inverted, except in CT, whose HU already say how dense the tissue is. Padding
+    becomes background, which is air in CT and otherwise the lowest value of the other pixels.
+
+    A NIfTI slice is turned to the usual display, with the patient's left on the viewer's right. All
+    other images stay as they are stored, even if they have an EXIF orientation; `to_display` turns
+    them. `Slice.warnings` says what was guessed or ignored.
 
     Args:
-        path: a file, or the content of one: `.dcm`, `.nii`, `.nii.gz`, PNG (8 bits, or grey of 16),
-            JPEG or NPY; any of them may be packed with zstd (`.dcm.zst`).
-        frame: 0-based frame of a multi-frame DICOM, or slice of a NIfTI volume along the axis that
-            is across `plane`, counted as stored; None if there is one only.
-        plane: of a NIfTI slice: "axial", "coronal" or "sagittal".
-        modality: "CT", "MR" or "OT", for formats that do not say: NIfTI, NPY, PNG, whose grey
-            values are taken for HU in "CT"; and for DICOM that should be read as another modality
-            than it says. None is what the file says.
-        labels: the file is a map of labels, so that PNGs give the numbers that are stored, [H, W]:
-            grey ones without scaling to 8 bits, palettes their indices.
-        offset: added to the values of CT, where these are not HU but lie so much below or above.
+        path: the path of a file, or its content as bytes. The formats are `.dcm`, `.nii`,
+            `.nii.gz`, PNG (8 bits, or grey of 16 bits), JPEG and NPY, each of which may be packed
+            with zstd (`.dcm.zst`).
+        frame: the index, from 0, of the frame of a multi-frame DICOM file, or of the slice of a
+            NIfTI volume along the stored axis perpendicular to `plane`. None if there is only one.
+        plane: the plane in which a NIfTI volume is sliced: "axial", "coronal" or "sagittal".
+        modality: "CT", "MR" or "OT". It is for formats that do not state a modality (NIfTI, NPY
+            and PNG, whose grey values are taken for HU if it is "CT") and for DICOM files that
+            state a wrong one. None uses the modality in the file.
+        labels: whether the file is a map of labels. A PNG that is grey or has a palette then gives
+            its stored numbers [H, W]: grey values are not scaled to 8 bits, and palettes give their
+            indices.
+        offset: a number that is added to the values of a CT, for files whose values are HU plus a
+            constant.
 
     Raises:
-        ReadError: the file is damaged, too large or of another kind; see its subclasses.
-        ValueError: of the arguments, `plane` or `modality` is none of those named, or `offset` is
-            no finite number.
+        ReadError: the file is damaged, too large or of an unsupported kind; see its subclasses.
+        ValueError: `plane` or `modality` is not one of the names above, or `offset` is not a finite
+            number.
     """
     if plane not in PLANES:
         raise ValueError(f"plane is {plane!r}; give one of {', '.join(PLANES)}")
@@ -81,7 +93,8 @@ def read(
         raise ValueError(f"offset is {offset}; give a number")
     options = (frame, plane, modality, labels, offset)
     name = "the given bytes" if isinstance(path, bytes) else pathlib.Path(path).name
-    # Messages of libraries may quote the file, hence `from None` and only the kind of the failure.
+    # The messages of libraries may quote the file. So the cause is hidden by `from None`, and only
+    # the type of the exception is shown.
     try:
         if isinstance(path, bytes):
             return _read(io.BytesIO(path), name, *options)
@@ -119,7 +132,8 @@ def _read(
         found = dicom_file.read_dicom(_whole(stream, name), name, frame, modality)
         found = dataclasses.replace(found, format="dicom")
     elif offset and modality == "CT":
-        # HU are clipped to int16, so these are read as plain numbers first.
+        # HU are clipped to int16. The values are therefore read as plain numbers, and become HU
+        # only with the offset.
         found = _silent(stream, head, name, frame, plane, "OT", labels)
         units = "HU" if found.pixels.ndim == 2 else found.units
         found = dataclasses.replace(found, modality="CT", units=units)
@@ -139,7 +153,7 @@ def _silent(
     modality: str | None,
     labels: bool,
 ) -> Slice:
-    """Reads a file of a format that does not say the modality."""
+    """Reads a file whose format does not state the modality."""
     if head.startswith(nifti.GZIP_MAGIC) or nifti.is_nifti(head):
         stream.seek(0)
         found = nifti.read_nifti(stream, name, frame, plane, modality)
@@ -163,5 +177,5 @@ def _silent(
 def _whole(stream: BinaryIO, name: str) -> bytes:
     stream.seek(0)
     if isinstance(stream, io.BytesIO):
-        return stream.getvalue()  # Shares the memory.
+        return stream.getvalue()  # This makes no copy.
     return unpack.read_capped(stream, name)

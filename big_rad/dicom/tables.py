@@ -1,7 +1,4 @@
-"""Lookup tables of DICOM: their entries, and values looked up in them.
-
-Knows nothing of what a table is for.
-"""
+"""Reads the lookup tables of DICOM files, and looks values up in them."""
 
 import dataclasses
 
@@ -17,13 +14,13 @@ _MAX_ENTRIES = 1 << 16
 
 @dataclasses.dataclass(frozen=True)
 class Descriptor:
-    """What a table says of itself.
+    """The descriptor of a lookup table.
 
     Attributes:
-        count: of entries, 1 to 65536.
-        first: the value that stands for the first entry; lower ones get the first entry too, and
-            those beyond the last one get the last.
-        bits: of an entry, 8 to 16.
+        count: the number of entries, 1 to 65536.
+        first: the value that maps to the first entry. Lower values map to the first entry too, and
+            values past the end of the table map to the last entry.
+        bits: the number of bits per entry, 8 to 16.
     """
 
     count: int
@@ -35,14 +32,14 @@ def descriptor(ds: DataSet, keyword: str, signed: bool, name: str) -> Descriptor
     """Reads a descriptor of three words.
 
     Args:
-        ds: where the element is.
-        keyword: its name.
-        signed: whether the values looked up may be negative, so that `first` may be.
-        name: of the file, for messages.
+        ds: the elements that hold the descriptor.
+        keyword: the keyword of the descriptor.
+        signed: whether the values that are looked up may be negative. Then `first` may be, too.
+        name: the name of the file, for messages.
 
     Raises:
-        MissingElementError: it is absent or not of three words.
-        UnsupportedError: entries of another depth.
+        MissingElementError: the descriptor is absent or does not have three words.
+        UnsupportedError: the entries have fewer than 8 or more than 16 bits.
     """
     words = ds.get(keyword)
     if not words or len(words) != 3:
@@ -61,10 +58,10 @@ def entries(
 ) -> UInt16[np.ndarray, " count"]:
     """Returns the entries of a table.
 
-    Entries of 8 bits lie in a word each, or two in a word (PS3.3 C.11.1.1); the length says which.
+    A word holds one entry of 8 bits or two (PS3.3 C.11.1.1). The length of the data shows which.
 
     Raises:
-        MissingElementError: there are fewer than the descriptor says.
+        MissingElementError: the table has fewer entries than its descriptor says.
     """
     data = ds.get(keyword) or b""
     order = "<" if ds.source.little else ">"
@@ -78,7 +75,7 @@ def entries(
 
 
 def packed_bytes(data: bytes, ds: DataSet, keyword: str) -> UInt8[np.ndarray, " count"]:
-    """Returns entries of 8 bits; words of big-endian files hold the first one below."""
+    """Returns entries of 8 bits. In a big-endian file the low byte of a word comes first."""
     values = np.frombuffer(data, np.uint8)
     if not ds.source.little and ds.vr(keyword) != b"OB" and len(values) % 2 == 0:
         values = values.reshape(-1, 2)[:, ::-1].ravel()
@@ -88,7 +85,7 @@ def packed_bytes(data: bytes, ds: DataSet, keyword: str) -> UInt8[np.ndarray, " 
 def look_up(
     values: Num[np.ndarray, "height width"], table: Num[np.ndarray, " count"], first: int
 ) -> Num[np.ndarray, "height width"]:
-    """Returns the entries that values stand for; fractions are rounded."""
+    """Returns the entry of each value; values with fractions are rounded first."""
 
     def found(block: np.ndarray) -> np.ndarray:
         if block.dtype.kind == "f":

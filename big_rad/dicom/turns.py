@@ -1,6 +1,25 @@
-"""Turns by quarters and mirrorings of images, and of the boxes and masks that lie on them.
+"""Rotations by quarter turns and reflections of images, and of the boxes and masks on them.
 
-Knows no file format, and nothing of what makes an image need a turn but the EXIF orientation.
+A `Turn` brings a stored image to its display, and its inverse brings boxes and masks of the display
+back. For example, a picture with the EXIF orientation 6 is displayed after a clockwise quarter
+turn, which is a transpose followed by `flip_columns`:
+
+    stored [2, 3]        displayed [3, 2]
+
+       0 1 2 3              0 1 2
+     0 +-+-+-+            0 +-+-+        The box around a and b is
+       |a|b|c|              |d|a|          (1, 0, 2, 2) on the displayed picture,
+     1 +-+-+-+            1 +-+-+          (0, 0, 2, 1) on the stored picture.
+       |d|e|f|              |e|b|
+     2 +-+-+-+            2 +-+-+
+                            |f|c|
+                          3 +-+-+
+
+    >>> turn = EXIF[6]
+    >>> turn.words
+    'turned by 90 degrees clockwise'
+    >>> turn.inverse().box((1, 0, 2, 2), (3, 2))
+    (0, 0, 2, 1)
 """
 
 import dataclasses
@@ -13,12 +32,14 @@ Box = tuple[float, float, float, float]
 
 @dataclasses.dataclass(frozen=True)
 class Turn:
-    """One of the eight ways to lay an image over its own axes: the steps are done in this order.
+    """One of the eight rotations and reflections that keep the axes of an image straight.
+
+    The steps are done in the order of the attributes.
 
     Attributes:
-        transpose: rows become columns.
-        flip_rows: what is up comes down.
-        flip_columns: what is left comes right.
+        transpose: whether rows and columns are exchanged.
+        flip_rows: whether the order of the rows is reversed, so that the top becomes the bottom.
+        flip_columns: whether the order of the columns is reversed, so that left becomes right.
     """
 
     transpose: bool = False
@@ -28,18 +49,18 @@ class Turn:
     def array(
         self, x: Shaped[np.ndarray, "height width *channels"]
     ) -> Shaped[np.ndarray, "turned_height turned_width *channels"]:
-        """Returns an image or a mask [H, W] or [H, W, C] turned, contiguous."""
+        """Returns a turned copy of an image or a mask [H, W] or [H, W, C], contiguous in memory."""
         if self.transpose:
             x = x.swapaxes(0, 1)
         rows, columns = (slice(None, None, -1 if f else 1) for f in self._flips)
         return np.ascontiguousarray(x[rows, columns])
 
     def box(self, box: Box, shape: tuple[int, ...]) -> Box:
-        """Returns a box (x1, y1, x2, y2) turned.
+        """Returns the box that a box (x1, y1, x2, y2) becomes by the turn.
 
         Args:
-            box: with exclusive ends.
-            shape: (height, width, ...) of the image before the turn.
+            box: the box before the turn, in pixels with exclusive ends.
+            shape: the shape (height, width, ...) of the image before the turn.
         """
         (x1, y1, x2, y2), (height, width) = box, shape[:2]
         if self.transpose:
@@ -51,7 +72,7 @@ class Turn:
         return x1, y1, x2, y2
 
     def then(self, other: "Turn") -> "Turn":
-        """Returns the one turn that does this one and then the other."""
+        """Returns the turn that has the effect of this turn followed by `other`."""
         rows, columns = reversed(self._flips) if other.transpose else self._flips
         return Turn(
             self.transpose != other.transpose,
@@ -66,7 +87,7 @@ class Turn:
 
     @property
     def words(self) -> str:
-        """What happens, such as "mirrored left to right"; "" if nothing does."""
+        """A description such as "mirrored left to right"; "" if the turn changes nothing."""
         return _WORDS[self.transpose, self.flip_rows, self.flip_columns]
 
     @property
@@ -74,7 +95,7 @@ class Turn:
         return self.flip_rows, self.flip_columns
 
 
-_WORDS = {  # by transpose, flip_rows, flip_columns
+_WORDS = {  # The keys are (transpose, flip_rows, flip_columns).
     (False, False, False): "",
     (False, False, True): "mirrored left to right",
     (False, True, False): "mirrored top to bottom",
@@ -84,7 +105,7 @@ _WORDS = {  # by transpose, flip_rows, flip_columns
     (True, False, True): "turned by 90 degrees clockwise",
     (True, True, True): "rows and columns exchanged and turned by 180 degrees",
 }
-# What brings stored pixels to how they are shown (Exif 2.3, tag 0x0112).
+# The turn from the stored to the displayed pixels, by EXIF orientation (Exif 2.3, tag 0x0112).
 EXIF = {
     1: Turn(),
     2: Turn(flip_columns=True),

@@ -1,7 +1,7 @@
-"""Bytes of a file, unpacked under a limit: zstd, gzip and deflated DICOM.
+"""Unpacks zstd, gzip and deflated DICOM data up to a limit.
 
-All can grow a thousandfold, and their libraries unpack first and ask later. Knows nothing
-of pixels.
+Such data can grow a thousandfold, and the libraries would unpack all of it before its size can be
+checked.
 """
 
 import zlib
@@ -11,15 +11,15 @@ import zstandard
 
 from big_rad.dicom.errors import NotAnImageError, TooLargeError
 
-MAX_BYTES = 1 << 28  # packed as well as unpacked: 500 CT slices in one file
+MAX_BYTES = 1 << 28  # The most bytes of a file, packed or unpacked: 500 CT slices in one file.
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-_PIECE = 1 << 8  # packed bytes at a time: zstd makes up to 10 MB of them
+_PIECE = 1 << 8  # The packed bytes per step. zstd may unpack them to 10 MB.
 _GZIP_PIECE = 1 << 16
-_MAX_MEMBERS = 1 << 17  # of a gzip file; block gzip writes one for 64 kB
+_MAX_MEMBERS = 1 << 17  # The most members of a gzip file. Block gzip writes one per 64 kB.
 
 
 def cannot_open(name: str, error: OSError) -> NotAnImageError:
-    """Returns the error for a file that the system does not give, without its folder."""
+    """Returns the error for a file that the system cannot open; it does not name the folder."""
     reason = type(error).__name__
     return NotAnImageError(f"{name}: cannot be opened ({reason}); check the path")
 
@@ -28,7 +28,7 @@ def read_capped(stream: BinaryIO, name: str, max_bytes: int = MAX_BYTES) -> byte
     """Returns the rest of a stream.
 
     Raises:
-        TooLargeError: more than `max_bytes`.
+        TooLargeError: the rest has more than `max_bytes`.
     """
     data = stream.read(max_bytes + 1)
     if len(data) > max_bytes:
@@ -40,13 +40,13 @@ def unzstd(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> bytes:
     """Returns all zstd frames of `data` unpacked, or `data` itself if it is not zstd.
 
     Args:
-        data: the bytes.
-        name: of the file, for messages.
-        max_bytes: limit of the result.
+        data: the bytes of the file.
+        name: the name of the file, for messages.
+        max_bytes: the largest allowed size of `data` and of the result.
 
     Raises:
-        NotAnImageError: damaged or incomplete data.
-        TooLargeError: more than `max_bytes`.
+        NotAnImageError: the data are damaged or incomplete.
+        TooLargeError: `data` or the result has more than `max_bytes`.
     """
     if len(data) > max_bytes:
         raise _too_large(name, max_bytes)
@@ -56,12 +56,12 @@ def unzstd(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> bytes:
         declared = zstandard.frame_content_size(data)
         if declared > max_bytes:
             raise _too_large(name, max_bytes)
-        if declared > 0:  # If not, more frames behind the first would be dropped silently.
+        if declared > 0:  # Without a size, `decompress` would drop all frames but the first.
             try:
                 return zstandard.ZstdDecompressor().decompress(data, allow_extra_data=False)
             except zstandard.ZstdError:
-                pass  # Several frames, or damaged.
-        # The declared size is only of the first frame, so the limit is kept while unpacking.
+                pass  # There are several frames, or the data are damaged.
+        # The declared size covers only the first frame, so the limit is checked during unpacking.
         result, at = bytearray(), 0
         while at < len(data):
             unpacker = zstandard.ZstdDecompressor().decompressobj()
@@ -83,12 +83,12 @@ def inflate(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> bytes:
 
     Args:
         data: the bytes after the file meta information.
-        name: of the file, for messages.
-        max_bytes: limit of the result.
+        name: the name of the file, for messages.
+        max_bytes: the largest allowed size of the result.
 
     Raises:
-        NotAnImageError: damaged or incomplete data.
-        TooLargeError: more than `max_bytes`.
+        NotAnImageError: the data are damaged or incomplete.
+        TooLargeError: the result has more than `max_bytes`.
     """
     unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
@@ -103,9 +103,10 @@ def inflate(data: bytes, name: str, max_bytes: int = MAX_BYTES) -> bytes:
 
 
 class GzipStream:
-    """A gzip file of any number of members, read forwards a piece at a time.
+    """A gzip file of any number of members, which is read forwards piece by piece.
 
-    Python's own reader takes a file name in the header byte by byte, however long it is.
+    It replaces the reader of Python, which reads a file name in the header byte by byte, without a
+    limit to its length.
     """
 
     def __init__(self, stream: BinaryIO, name: str):
@@ -114,10 +115,11 @@ class GzipStream:
         self._members = 0
 
     def read(self, size: int) -> bytes:
-        """Returns `size` bytes, or what there is.
+        """Returns the next `size` bytes, or fewer at the end of the file.
 
         Raises:
-            NotAnImageError: damaged data.
+            NotAnImageError: the data are damaged.
+            TooLargeError: the file has too many members.
         """
         parts = []
         while size > 0:
@@ -134,7 +136,7 @@ class GzipStream:
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _some(self, size: int) -> bytes | None:
-        """Returns up to `size` bytes, possibly none yet, or None at the end."""
+        """Returns up to `size` bytes, which may be b"" before the end, or None at the end."""
         unpacker = self._unpacker
         rest = unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail
         packed = rest or self._stream.read(_GZIP_PIECE)
@@ -142,7 +144,7 @@ class GzipStream:
             pending = b"" if unpacker.eof else unpacker.decompress(b"", size)
             return pending or None
         if unpacker.eof:
-            if not packed.strip(b"\0"):  # padding after the last member
+            if not packed.strip(b"\0"):  # This is padding after the last member.
                 return None
             self._members += 1
             if self._members > _MAX_MEMBERS:

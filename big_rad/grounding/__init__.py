@@ -1,1 +1,1 @@
-"""What grounding is: anatomy classes, boxes, box codecs and the markup that carries them."""
+"""Grounding: anatomy classes, boxes and masks, box codecs, and the markup that carries them."""

@@ -1,7 +1,9 @@
-"""Boxes: (x1, y1, x2, y2), x2 and y2 exclusive, in pixels or normalised to 0..1.
+"""Makes boxes from label maps, compares boxes, and transforms them along with their image.
 
-Makes them from label maps, compares them and moves them along with their image. Knows nothing of
-tokens, text or what the class ids mean.
+A box is (x1, y1, x2, y2) in pixels, or normalised to 0..1. Its ends x2 and y2 are exclusive.
+
+    >>> normalise((128, 64, 256, 256), width=512, height=256)
+    (0.25, 0.25, 0.5, 1.0)
 """
 
 from collections.abc import Sequence
@@ -12,13 +14,13 @@ Box = tuple[float, float, float, float]
 
 
 def from_label_map(segmap: np.ndarray) -> dict[int, tuple[int, int, int, int]]:
-    """One box a class: the union box over all its components.
+    """Returns the box of each class, which encloses all components of the class.
 
     Args:
-        segmap: integer [H, W] of class ids, 0 = background.
+        segmap: the class id of each pixel, integer [H, W]; 0 is background.
 
     Returns:
-        {class id: (x1, y1, x2, y2)} in pixels, in the order of class ids.
+        A dict {class id: (x1, y1, x2, y2)} in pixels, in the order of class ids.
 
     Raises:
         ValueError: `segmap` is not a 2-D array of non-negative integers.
@@ -47,25 +49,25 @@ def from_mask(mask: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def area(box: Sequence[float]) -> float:
-    """Area of a box; 0 for one that is empty or inverted."""
+    """Returns the area of a box; 0 if the box is empty or inverted."""
     x1, y1, x2, y2 = box
     return max(x2 - x1, 0) * max(y2 - y1, 0)
 
 
 def iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes in the same unit; 0 if either has no area."""
+    """Returns the intersection over union of two boxes in the same unit; 0 if one has no area."""
     return float(pairwise_iou([a], [b])[0, 0])
 
 
 def pairwise_iou(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> np.ndarray:
-    """Intersection over union of every box of `a` with every box of `b`.
+    """Returns the intersection over union of every box of `a` with every box of `b`.
 
     Args:
-        a: [N, 4] boxes; N may be 0.
-        b: [M, 4] boxes in the same unit.
+        a: the boxes of the rows, [N, 4]; N may be 0.
+        b: the boxes of the columns, [M, 4], in the same unit.
 
     Returns:
-        float64 [N, M] in 0..1; 0 where a box is empty, inverted or NaN.
+        The values in 0..1, float64 [N, M]; 0 where a box is empty, inverted or NaN.
     """
     a = np.asarray(a, np.float64).reshape(-1, 4)
     b = np.asarray(b, np.float64).reshape(-1, 4)
@@ -81,38 +83,38 @@ def pairwise_iou(a: Sequence[Sequence[float]], b: Sequence[Sequence[float]]) -> 
 
 
 def normalise(box: Sequence[float], width: float, height: float) -> Box:
-    """Pixels to 0..1."""
+    """Returns a box in pixels as a box in 0..1, for an image of this size in pixels."""
     x1, y1, x2, y2 = box
     return x1 / width, y1 / height, x2 / width, y2 / height
 
 
 def to_pixels(box01: Sequence[float], width: float, height: float) -> Box:
-    """0..1 to pixels (floats; not rounded)."""
+    """Returns a box in 0..1 as a box in pixels, which are floats and not rounded."""
     return scale(box01, width, height)
 
 
 def scale(box: Sequence[float], sx: float, sy: float) -> Box:
-    """The box after its image was resized by `sx` horizontally and `sy` vertically."""
+    """Returns the box after its image was resized by `sx` horizontally and `sy` vertically."""
     x1, y1, x2, y2 = box
     return x1 * sx, y1 * sy, x2 * sx, y2 * sy
 
 
 def clip(box: Sequence[float], width: float, height: float) -> Box | None:
-    """The part of the box inside an image of this size, or None if none is."""
+    """Returns the part of the box inside an image of this size, or None if all is outside."""
     x1, y1, x2, y2 = box
     inside = (max(x1, 0), max(y1, 0), min(x2, width), min(y2, height))
     return inside if area(inside) > 0 else None
 
 
 def crop(box: Sequence[float], window: Sequence[float]) -> Box | None:
-    """The box in the coordinates of a crop of its image, clipped to it.
+    """Returns the box in the coordinates of a crop of its image, clipped to the crop.
 
     Args:
-        box: (x1, y1, x2, y2).
+        box: the box (x1, y1, x2, y2) in the image.
         window: the crop as a box in the same unit.
 
     Returns:
-        The box relative to the window's top left corner, or None if it lies outside.
+        The box relative to the top left corner of the crop, or None if it lies outside.
     """
     left, top, right, bottom = window
     x1, y1, x2, y2 = box
@@ -120,17 +122,19 @@ def crop(box: Sequence[float], window: Sequence[float]) -> Box | None:
 
 
 def flip(box: Sequence[float], width: float, height: float, axis: str) -> Box:
-    """The box after its image was mirrored.
+    """Returns the box after its image was mirrored.
+
+    The class id of the box does not change: a mirrored left kidney is still the left kidney of the
+    patient.
 
     Args:
-        box: (x1, y1, x2, y2).
-        width: of the image, in the unit of the box (1 if normalised).
-        height: of the image.
-        axis: "x" mirrors left and right, "y" top and bottom. The class id is the caller's: a
-            mirrored left kidney is still the left kidney of the patient.
+        box: the box (x1, y1, x2, y2) before.
+        width: the width of the image, in the unit of the box (1 if normalised).
+        height: the height of the image, in the unit of the box.
+        axis: "x" exchanges left and right, "y" exchanges top and bottom.
 
     Raises:
-        ValueError: another axis.
+        ValueError: `axis` is neither "x" nor "y".
     """
     x1, y1, x2, y2 = box
     if axis == "x":

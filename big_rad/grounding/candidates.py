@@ -1,6 +1,7 @@
 """Finds the phrases of a text that are in the lexicon of classes, before their sides are known.
 
-The longest phrase claims its words first; phrases are whole words and lie within one clause.
+A phrase consists of whole words within one clause. Longer phrases are found first, and a word
+belongs to one phrase at most.
 """
 
 import collections
@@ -13,15 +14,16 @@ from big_rad.grounding import class_table, classes, clauses, side_words
 from big_rad.grounding.clauses import Token
 
 MAX_WORDS = 8
-# Between two words of a phrase: spaces, a hyphen, or the point of "4. Rippe" and "V. cava".
+# The text that may stand between two words of a phrase: spaces, a hyphen or an apostrophe, or after
+# a short word the point of "4. Rippe" and "V. cava".
 _WITHIN = re.compile(r"\s+|\s?[-\u2010\u2011]\s?|['\u2019]")
 _AFTER_SHORT = re.compile(r"\.\s*")
 _SHORT = re.compile(r"[0-9]{1,2}|[A-Za-z]")
 _RANGE = re.compile(r"\s?[/\u2013]\s?\w")
 _JOINING = "-\u2010\u2011"
-# What follows "rechts" in "Niere rechts- und linksseitig".
+# The text that follows "rechts" in "Niere rechts- und linksseitig".
 _SHARED_ENDING = re.compile(r"[-\u2010\u2011]\s*(?:/|u|oder|bzw|sowie)")
-# Words that the lexicon passes over; a phrase neither begins nor ends with one.
+# Words that the lexicon ignores. A phrase neither begins nor ends with such a word.
 _FILLERS = {
     "en": frozenset(
         "the of on a an at in side sided anterior posterior lateral posterolateral "
@@ -29,11 +31,11 @@ _FILLERS = {
     ),
     "de": frozenset("in an der die das dem des den von vom auf am im und seite".split()),
 }
-# German nouns whose plural is their singular.
+# The endings of German nouns whose plural has the form of the singular.
 _SAME_PLURAL = ("lappen", "knochen", "fluegel", "strecker")
 _PLURAL_VERBS = frozenset("sind zeigen stellen weisen waren erscheinen imponieren bleiben".split())
 _PLURAL_PREPOSITIONS = frozenset("in an aus von mit bei zu zwischen beiden unter".split())
-# What may stand before "der" with a capital and is no noun that has a genitive.
+# Words that may stand before "der" with a capital letter, but are not nouns with a genitive.
 _NO_NOUNS = clauses.PREPOSITIONS | frozenset(
     "rechts links beidseits auch nur dabei hier dort somit zudem sonst ansonsten insgesamt "
     "unverändert weiterhin lediglich ebenso ebenfalls dann daneben regelrecht".split()
@@ -46,11 +48,11 @@ _PARTS = ("parenchym", "gewebe", "wand", "rand", "kontur", "region", "knochen", 
           "tissue", "wall", "margin", "contour", "bone", "muscle")  # fmt: skip
 RIBS = frozenset(range(92, 116))
 LUNGS = (118, 119)
-BACK_MUSCLES = (86, 87)  # Several on each side.
-# Words for a whole that lies on both sides, or is a row of bones.
+BACK_MUSCLES = (86, 87)  # There are several on each side.
+# Singular words for an organ that lies on both sides, or for a row of bones.
 _COLLECTIVE_DE = re.compile(r".*muskulatur|brustkorb|.*wirbelsäule|[lbh]ws")
 _COLLECTIVE_EN = frozenset("spine column cage musculature thorax".split())
-# Words that tell the side of the noun before them.
+# Words that give the side of the noun before them.
 AFTER = frozenset(
     "links rechts li re linksseitig rechtsseitig bds bd beidseits beiderseits".split()
 )
@@ -58,18 +60,19 @@ AFTER = frozenset(
 
 @dataclasses.dataclass
 class Phrase:
-    """Some words that name anatomy.
+    """Consecutive words that name anatomy.
 
     Attributes:
-        first, last: its first and last word.
-        ids: what it may mean, by id.
-        number: "one", "many" (a plural) or "both" (the text says so in the phrase).
-        bound: words of the phrase that name its side.
-        side: the side it has been given, if `ids` has those of both.
-        named: whether it is known what it means.
-        plural: several organs are meant.
-        coordinated: it shares its noun or number with a neighbour ("upper and lower lobes").
-        counted: it is a range of numbers.
+        first, last: the indices of the first and the last word.
+        ids: the ids of all classes that the phrase may mean, in ascending order.
+        number: "one", "many" (a plural) or "both" (the phrase itself says both sides).
+        bound: the indices of the words in the phrase that name its side.
+        side: the side that was found for the phrase, if `ids` has classes of both sides.
+        named: whether it is known which classes the phrase means.
+        plural: whether several organs are meant.
+        coordinated: whether the phrase shares a noun or number with a neighbour ("upper and lower
+            lobes").
+        counted: whether the phrase is a range of numbers.
     """
 
     first: int
@@ -85,17 +88,17 @@ class Phrase:
 
     @property
     def words(self) -> range:
-        """The words of the phrase."""
+        """The indices of the words of the phrase."""
         return range(self.first, self.last + 1)
 
     @property
     def paired(self) -> bool:
-        """Whether it may be on either side."""
+        """Whether the phrase may be on either side."""
         return len({sided(i) for i in self.ids} - {None}) == 2
 
     @property
     def own_side(self) -> str | None:
-        """The side that it has, "left" or "right", or None."""
+        """The side of the phrase, "left" or "right"; None if it is unknown or both."""
         if self.side is not None:
             return None if self.side == "both" else self.side
         found = {sided(i) for i in self.ids}
@@ -103,12 +106,12 @@ class Phrase:
 
 
 def find(text: str, words: Sequence[Token], between: Sequence[str], lang: str) -> list[Phrase]:
-    """Returns the phrases of a text, in order, not overlapping.
+    """Returns the phrases of a text, in order and without overlap.
 
     Args:
         text: the text.
-        words: of `clauses.tokens`.
-        between: of `clauses.gaps`.
+        words: the result of `clauses.tokens`.
+        between: the result of `clauses.gaps`.
         lang: "en" or "de".
     """
     found, first = [], 0
@@ -127,34 +130,34 @@ def find(text: str, words: Sequence[Token], between: Sequence[str], lang: str) -
 
 
 def on_side(ids: Iterable[int], side: str) -> tuple[int, ...]:
-    """Returns the classes of a side, or all if it is "both"."""
+    """Returns the classes that are on a side, or all of them if `side` is "both"."""
     return tuple(i for i in ids if side == "both" or sided(i) == side)
 
 
 def sided(class_id: int) -> str | None:
-    """Returns "left" or "right" if a class is on one side by its name, or None."""
+    """Returns "left" or "right" if the name of a class says so, otherwise None."""
     return _sided()[class_id - 1]
 
 
 def on_one_side(ids: Iterable[int]) -> int:
-    """Returns how many classes there are on the side that has most, or that have no side."""
+    """Returns the largest of three counts: classes on the left, on the right, without a side."""
     return max(collections.Counter(map(sided, ids)).values(), default=0)
 
 
 def mirrored(class_id: int) -> int | None:
-    """Returns the class of the same organ on the other side, or None."""
+    """Returns the class of the same organ on the other side, or None if it has no counterpart."""
     return _mirror().get(class_id)
 
 
 @functools.lru_cache(maxsize=1 << 16)
 def lookup(phrase: str, lang: str) -> tuple[int, ...]:
-    """Returns the ids of all classes that a phrase may mean, by id."""
+    """Returns the ids of all classes that a phrase may mean, in ascending order."""
     return tuple(c.id for c in classes.lookup_all(phrase, lang))
 
 
 @functools.lru_cache(maxsize=1 << 14)
 def gender(class_id: int) -> str | None:
-    """Returns the gender of the German name of a paired class ("m", "f", "n"), or None."""
+    """Returns the gender of the German name ("m", "f", "n") of a paired class, otherwise None."""
     for left, right, *_, sex, _, _ in class_table.PAIRED:
         if class_id in (left, right):
             return sex
@@ -162,7 +165,7 @@ def gender(class_id: int) -> str | None:
 
 
 def is_collective(words: Sequence[Token], phrase: Phrase, lang: str) -> bool:
-    """Whether a phrase in the singular means organs on both sides, or a whole row of them."""
+    """Returns whether a singular phrase means organs on both sides, or a whole row of bones."""
     lows = [words[i].low for i in phrase.words if i not in phrase.bound]
     if lang == "en":
         return any(w in _COLLECTIVE_EN for w in lows)
@@ -172,14 +175,17 @@ def is_collective(words: Sequence[Token], phrase: Phrase, lang: str) -> bool:
 
 
 def family(ids: Sequence[int]) -> str:
-    """Returns a word that organs share whose sides go together, such as "lung" of its lobes."""
+    """Returns the first word of the class name, such as "lung", which the lung lobes share.
+
+    A side may carry over from one phrase to another of the same family.
+    """
     return classes.by_id(ids[0]).name.split("_")[0]
 
 
 def _in_run(
     text: str, words: Sequence[Token], between: Sequence[str], run: range, lang: str
 ) -> list[Phrase]:
-    """Returns the phrases among words of which each is in the lexicon or passed over."""
+    """Returns the phrases in a run of words that are all in the lexicon or ignored by it."""
     found, taken = [], set()
     for length in range(min(MAX_WORDS, len(run)), 0, -1):
         for first in range(run.start, run.stop - length + 1):
@@ -212,17 +218,17 @@ def _phrase(
 
 
 def _is_phrase(words: Sequence[Token], span: range, lang: str) -> bool:
-    """Whether words, joined as they are, may be a phrase."""
+    """Returns whether consecutive words may be a phrase, by where sides and ignored words stand."""
     lower = [words[i].low for i in span]
     fillers = _FILLERS[lang]
     if lower[0] in fillers or lower[-1] in fillers:
         return False
     if side_words.side_of(words[span[-1]], lang) == "both" and words[span[-1]].low not in AFTER:
-        return False  # "on both (sides)"
+        return False  # As in "on both (sides)".
     for a, b in zip(span, span[1:]):
         adverb = words[a].low in ("left", "right", "links", "rechts")
         if adverb and words[b].low in fillers - {"sided"}:
-            return False  # "left of the kidney" is not the left kidney
+            return False  # "left of the kidney" is not the left kidney.
     return True
 
 
@@ -246,7 +252,7 @@ def _joined(text: str, a: Token, b: Token, lang: str) -> bool:
 
 
 def _is_part(text: str, start: int, end: int, ids: tuple[int, ...]) -> bool:
-    """Whether a phrase is a part of a hyphenated word, or the end of a range of numbers."""
+    """Returns whether a phrase is a part of a hyphenated word or of a range of numbers."""
     digit = text[end - 1].isdigit()
     if _SHARED_ENDING.match(text, end) and text[start:end].lower().endswith(("links", "rechts")):
         return False
@@ -262,7 +268,7 @@ def _is_part(text: str, start: int, end: int, ids: tuple[int, ...]) -> bool:
 def _device_follows(
     text: str, words: Sequence[Token], between: Sequence[str], last: int, lang: str
 ) -> bool:
-    """Whether a phrase only says of which kind a device is ("right subclavian line")."""
+    """Returns whether a phrase belongs to a device ("right subclavian line")."""
     if between[last] or last + 1 >= len(words):
         return False
     return side_words.is_device(words[last + 1], lang)
@@ -274,7 +280,7 @@ def _is_plural(words: Sequence[Token], between: Sequence[str], span: range, lang
         if side_words.side_of(words[i], lang) or word in _FILLERS[lang] or not word.isalpha():
             continue
         if lang == "de" and not words[i].capital and any(words[k].capital for k in span):
-            continue  # An adjective.
+            continue  # The word is an adjective.
         if _inflected_plural(word, lang):
             return True
     return lang == "de" and _same_plural(words, between, span, folded)
@@ -282,7 +288,7 @@ def _is_plural(words: Sequence[Token], between: Sequence[str], span: range, lang
 
 @functools.lru_cache(maxsize=1 << 14)
 def _inflected_plural(word: str, lang: str) -> bool:
-    """Whether a folded word is a plural by its ending; the lexicon's own words are singulars."""
+    """Returns whether a folded word is a plural by its ending; words of the lexicon are not."""
     if word in _IRREGULAR:
         return True
     if len(word) < 4 or word in classes.surfaces(lang) or word.endswith(_PARTS):
@@ -295,7 +301,7 @@ def _inflected_plural(word: str, lang: str) -> bool:
 def _same_plural(
     words: Sequence[Token], between: Sequence[str], span: range, folded: Sequence[str]
 ) -> bool:
-    """Whether a German noun with one form for both numbers stands in the plural."""
+    """Returns whether a German noun with the same form in both numbers is a plural here."""
     if not any(w.endswith(_SAME_PLURAL) for w in folded):
         return False
     article = _article_of(words, between, span[0])
@@ -306,7 +312,7 @@ def _same_plural(
             return True
         if low == "den":
             return before is not None and before.low in _PLURAL_PREPOSITIONS
-        if low == "der":  # A genitive plural, where a noun stands before it.
+        if low == "der":  # After a noun, "der" begins a genitive plural.
             return before is not None and before.capital and before.low not in _NO_NOUNS
         return False
     after = words[span[-1] + 1].low if not between[span[-1]] else ""
@@ -319,7 +325,7 @@ _ARTICLES = clauses.DETERMINERS | frozenset(
 
 
 def _article_of(words: Sequence[Token], between: Sequence[str], first: int) -> int | None:
-    """Returns the German article of the noun at or after a word, over its adjectives, or None."""
+    """Returns the index of the German article before a word and its adjectives, or None."""
     for i in range(first - 1, max(-1, first - 4), -1):
         low = words[i].low
         if between[i]:

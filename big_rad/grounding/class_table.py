@@ -1,14 +1,15 @@
 """The names of the 121 anatomy classes, English and German, as plain data.
 
-Only data; `classes.py` builds the classes from it and knows how to look a phrase up. Ids and
-snake-case names are those of TotalSegmentator's `total` task (1..117), then four that only its
-`total_mr` task has.
+`classes.py` builds the classes from these data, and looks phrases up. The ids 1..117 and their
+snake-case names are those of TotalSegmentator's `total` task. The last four classes exist only in
+its `total_mr` task.
 
-Names stand in the singular and without inflection; lookup folds case, umlauts, hyphens, word order,
-plural and genitive endings and the words for left and right, so those need no synonyms.
+All names are singular and without inflection. The lookup ignores case, the spelling of umlauts,
+hyphens, word order, plural and genitive endings, and the choice among the words for left and right,
+so none of these needs a synonym.
 """
 
-# id, name, English, German, more English, more German.
+# Each row: id, name, English name, German name, more English names, more German names.
 SINGLE = (
     (1, "spleen", "spleen", "Milz", ("splenic parenchyma",), ("Lien", "Splen")),
     (4, "gallbladder", "gallbladder", "Gallenblase", ("gall bladder",), ("Vesica biliaris",)),
@@ -157,8 +158,9 @@ SINGLE = (
     ),
 )
 
-# Left id, right id, name without its side, English, German, its gender, more English, more German.
-# Every name is given a side; without one it means both classes.
+# Each row: left id, right id, name without a side, English name, German name, the gender of the
+# German name, more English names, more German names. Each name with a side names one class, and
+# each name without a side names both.
 PAIRED = (
     (3, 2, "kidney", "kidney", "Niere", "f", ("renal parenchyma",), ("Ren",)),
     (
@@ -267,7 +269,7 @@ PAIRED = (
     (118, 119, "lung", "lung", "Lunge", "f", (), ("Lungenflügel", "Pulmo")),
 )
 
-# Synonyms that go with one side only: class id, English, German.
+# Synonyms that exist for one side only: class id, English names, German names.
 EXTRA = (
     (10, ("LUL", "lingula", "lingula of the left lung"), ("Lingula", "Lingulasegment")),
     (11, ("LLL",), ()),
@@ -275,8 +277,9 @@ EXTRA = (
     (14, ("RLL",), ()),
 )
 
-# Region letter, id of its first vertebra, how many, English and German adjective stems. The ids run
-# downwards from S1 = 26 to C1 = 50.
+# Each row: the letter of the region, the id of its first vertebra, the number of vertebrae, the
+# English adjective, the German stems, and the German short forms. The ids rise from S1 = 26 up the
+# spine to C1 = 50.
 VERTEBRAE = (
     ("S", 26, 1, "sacral", ("Sakral", "Kreuzbein"), ("SWK", "SW")),
     ("L", 31, 5, "lumbar", ("Lenden", "Lumbal"), ("LWK", "LW")),
@@ -284,13 +287,14 @@ VERTEBRAE = (
     ("C", 50, 7, "cervical", ("Hals", "Zervikal"), ("HWK", "HW")),
 )
 NAMED_VERTEBRAE = {50: ("atlas", "Atlas"), 49: ("axis", "Axis")}
-# Bare "T1" and "T2" are far more often MR weightings than vertebrae ("Th1" is not).
+# "T1" and "T2" alone are far more often MR weightings than vertebrae; "Th1" is a vertebra.
 NOT_A_VERTEBRA = ("T1", "T2")
 
-# First ids of the ribs 1..12.
+# The id of the first of the ribs 1..12 on each side.
 RIBS = {"left": 92, "right": 104}
 
-# What names several classes at once, for `lookup_all`; paired names without a side come on top.
+# Words that name several classes at once, for `lookup_all`. Paired names without a side are added
+# to these.
 GROUPS = (
     ((10, 11, 12, 13, 14), ("lung lobe", "pulmonary lobe"), ("Lungenlappen",)),
     (tuple(range(27, 32)), ("lumbar spine", "lumbar vertebra"), ("Lendenwirbelsäule", "LWS")),
@@ -311,7 +315,7 @@ GROUPS = (
     ((62, 63), ("vena cava",), ("Hohlvene",)),
 )
 
-# total_mr index -> class name; the order is that of the task.
+# The class names in the order of the `total_mr` task, whose indices begin at 1.
 MR_NAMES = (
     *("spleen", "kidney_right", "kidney_left", "gallbladder", "liver", "stomach", "pancreas"),
     *("adrenal_gland_right", "adrenal_gland_left", "lung_left", "lung_right", "esophagus"),

@@ -1,8 +1,11 @@
 """The anatomy classes that can be grounded: ids, names in English and German, and a lexicon.
 
-A phrase is looked up by what it says, not how it is spelt: case, umlauts (`ä`, `ae`), hyphens, word
-order, endings and the many words for left and right are folded. Knows nothing of sentences: it
-takes one phrase, and finds no phrases in a text.
+The lookup of a phrase ignores case, the spelling of umlauts (`ä`, `ae`), hyphens, word order,
+endings, and the choice among the many words for left and right. It takes one phrase; to find the
+phrases of a text, use `mentions.find`.
+
+    >>> lookup("der linken Niere").name
+    'kidney_left'
 """
 
 import dataclasses
@@ -22,12 +25,12 @@ class AnatomyClass:
     """One anatomy class.
 
     Attributes:
-        id: 1..121; what `<segNNN>` holds and a label map contains.
-        name: TotalSegmentator's name, e.g. "kidney_left".
-        en: English name, e.g. "left kidney".
-        de: German name, e.g. "linke Niere".
-        synonyms_en: other English names.
-        synonyms_de: other German names.
+        id: the class id, 1..121. It is the number in `<segNNN>` and in label maps.
+        name: the name in TotalSegmentator, such as "kidney_left".
+        en: the English name, such as "left kidney".
+        de: the German name, such as "linke Niere".
+        synonyms_en: the other English names.
+        synonyms_de: the other German names.
     """
 
     id: int
@@ -38,10 +41,10 @@ class AnatomyClass:
     synonyms_de: tuple[str, ...] = ()
 
     def names(self, lang: str | None = None) -> tuple[str, ...]:
-        """All names in "en", "de" or both (None), the main name first; `name` is not among them.
+        """Returns the names in "en", "de" or both (None), but not `name`; main names come first.
 
         Raises:
-            ValueError: another language.
+            ValueError: the language is unknown.
         """
         _check_lang(lang)
         en = (self.en, *self.synonyms_en) if lang != "de" else ()
@@ -50,10 +53,10 @@ class AnatomyClass:
 
 
 def by_id(class_id: int) -> AnatomyClass:
-    """The class with this id.
+    """Returns the class with this id.
 
     Raises:
-        KeyError: not in 1..121.
+        KeyError: the id is not in 1..121.
     """
     if not 1 <= class_id <= NUM_CLASSES:
         raise KeyError(f"class id {class_id} is not in 1..{NUM_CLASSES} (0 is background)")
@@ -61,10 +64,10 @@ def by_id(class_id: int) -> AnatomyClass:
 
 
 def by_name(name: str) -> AnatomyClass:
-    """The class with this TotalSegmentator name; `lookup` takes words instead.
+    """Returns the class with this TotalSegmentator name; `lookup` takes words instead.
 
     Raises:
-        KeyError: no such name.
+        KeyError: no class has this name.
     """
     try:
         return _BY_NAME[name]
@@ -76,17 +79,19 @@ def by_name(name: str) -> AnatomyClass:
 
 
 def lookup(phrase: str, lang: str | None = None) -> AnatomyClass | None:
-    """The one class a phrase names.
+    """Returns the class that a phrase names.
 
     Args:
-        phrase: e.g. "left kidney", "der linken Niere", "LWK-5", "Leberparenchym", "liver".
-        lang: "en" or "de" to use only the names of that language, None for both.
+        phrase: a phrase such as "left kidney", "der linken Niere", "LWK-5", "Leberparenchym" or
+            "liver".
+        lang: "en" or "de", which uses only the names of that language, or None, which uses both.
 
     Returns:
-        The class, or None if the phrase is not in the lexicon or names several ("the kidneys").
+        The class, or None if the phrase is not in the lexicon or names several classes ("the
+        kidneys").
 
     Raises:
-        ValueError: another language.
+        ValueError: the language is unknown.
     """
     for tokens in _readings(phrase):
         class_id = _lexicon(lang).get(_key(tokens))
@@ -96,17 +101,18 @@ def lookup(phrase: str, lang: str | None = None) -> AnatomyClass | None:
 
 
 def lookup_all(phrase: str, lang: str | None = None) -> tuple[AnatomyClass, ...]:
-    """All classes a phrase may mean: both kidneys for "kidneys", five vertebrae for "LWS".
+    """Returns all classes that a phrase may mean, such as both kidneys for "kidneys".
 
     Args:
-        phrase: as for `lookup`; words such as "both" and "bilateral" are passed over.
-        lang: "en", "de" or None.
+        phrase: a phrase, as in `lookup`; words such as "both" and "bilateral" are ignored.
+        lang: "en", "de" or None, as in `lookup`.
 
     Returns:
-        Classes by id; one if `lookup` finds it; none if the phrase is not in the lexicon.
+        The classes in the order of their ids. There is one if `lookup` finds a class, and the
+        result is empty if the phrase is not in the lexicon.
 
     Raises:
-        ValueError: another language.
+        ValueError: the language is unknown.
     """
     found = lookup(phrase, lang)
     if found is not None:
@@ -119,15 +125,15 @@ def lookup_all(phrase: str, lang: str | None = None) -> tuple[AnatomyClass, ...]
 
 
 def fold(word: str) -> str:
-    """A word in lower case, with umlauts written out and without accents or marks."""
+    """Returns a word in lower case, with umlauts as "ae" and without accents or punctuation."""
     return "".join(_fold(word))
 
 
 def in_vocabulary(word: str, lang: str) -> bool:
-    """Whether a word may be part of a phrase of the lexicon; quicker than looking phrases up.
+    """Returns whether a word may be part of a phrase in the lexicon, faster than a look-up.
 
     Raises:
-        ValueError: another language.
+        ValueError: the language is unknown.
     """
     known = _vocabulary(lang)
     folded = _fold(word)
@@ -138,7 +144,7 @@ def in_vocabulary(word: str, lang: str) -> bool:
 
 @functools.cache
 def surfaces(lang: str) -> frozenset[str]:
-    """Folded words of the names themselves, which stand in the singular."""
+    """Returns the folded words of all names, which are singular."""
     names = [name for c in CLASSES for name in c.names(lang)]
     names += [name for _, en, de in table.GROUPS for name in (en if lang == "en" else de)]
     found = {w for name in names for w in _fold(name)}
@@ -209,12 +215,12 @@ _ORDINALS_DE = (
 )
 _ADVERB = {"left": "links", "right": "rechts"}
 _DE_ENDINGS = ("", "e", "er", "en", "es", "em")
-# Folded words to what they stand for in a key; "" drops the word.
+# The form of folded words in a key of the lexicon; "" drops the word.
 _WORDS = {
     **{f"{n}{suffix}": str(n) for n in range(1, 13) for suffix in ("st", "nd", "rd", "th")},
     **{word: str(n + 1) for n, word in enumerate(_ORDINALS_EN)},
     **{word + end: str(n + 1) for n, word in enumerate(_ORDINALS_DE) for end in _DE_ENDINGS[1:]},
-    # Not "recht" itself, which is an adverb ("recht groß").
+    # "recht" without an ending is left out, because it is an adverb ("recht groß").
     **{stem + e: "left" for stem in ("link", "linksseitig") for e in _DE_ENDINGS[1:]},
     **{stem + e: "right" for stem in ("recht", "rechtsseitig") for e in _DE_ENDINGS[1:]},
     **{"linksseitig": "left", "rechtsseitig": "right"},
@@ -238,13 +244,13 @@ _WORDS = {
     **dict.fromkeys(("m",), "musculus"),
 }
 _BOTH = {"both", "bilateral", "beid", "beidseit", "beidseitig", "bd", "bds", "all"}
-# Parts that add nothing to which organ is meant, at the end of a compound or as words.
+# Words, or endings of compounds, that do not change which organ is meant.
 _PARTS_DE = ("parenchym", "gewebe", "wand", "rand", "kontur", "region", "knochen")
 _PARTS_EN = ("parenchyma", "tissue", "wall", "margin", "contour", "region", "bone", "muscle")
 
 
 def _fold(phrase: str) -> list[str]:
-    """A phrase as words: lower case, umlauts written out, no punctuation, numbers apart."""
+    """Returns the folded words of a phrase, without punctuation; numbers are words of their own."""
     text = nfc(phrase).lower()
     for umlaut, written in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss")):
         text = text.replace(umlaut, written)
@@ -255,7 +261,7 @@ def _fold(phrase: str) -> list[str]:
 
 
 def _stem(word: str) -> str:
-    """Cuts plural and case endings; crude, but names and phrases are cut alike."""
+    """Cuts plural and case endings. This is crude, but names and phrases are cut the same way."""
     if len(word) < 4:
         return word
     if word.endswith("s") and not word.endswith("ss"):
@@ -263,7 +269,7 @@ def _stem(word: str) -> str:
     for ending in ("en", "em", "ae", "e", "a", "n"):
         if word.endswith(ending) and len(word) - len(ending) >= 4:
             word = word[: -len(ending)]
-            # "Schlüsselbeine" as "Schlüsselbein", whose own last letter is cut too.
+            # "Schlüsselbeine" must become the stem of "Schlüsselbein", whose n is cut as well.
             return word.removesuffix("n") if ending == "e" and word.endswith("bein") else word
     return word[:-1] + "i" if word.endswith("y") and len(word) > 4 else word
 
@@ -274,7 +280,7 @@ def _canonical(words: Iterable[str]) -> list[str]:
 
 
 def _readings(phrase: str) -> Iterator[list[str]]:
-    """A phrase as canonical words, first as it is, then without parts such as "-parenchym"."""
+    """Yields the words of a phrase in the form of keys, then without parts like "-parenchym"."""
     words = _fold(phrase)
     yield _canonical(words)
     kept = [w for w in words if w not in _PARTS_DE and w not in _PARTS_EN]
@@ -335,5 +341,5 @@ def _adjective(side: str, gender: str) -> str:
 CLASSES: tuple[AnatomyClass, ...] = tuple(sorted(_build(), key=lambda c: c.id))
 _BY_NAME = {c.name: c for c in CLASSES}
 
-# Index in TotalSegmentator's `total_mr` task (1..50) -> class id.
+# The class id for each index of TotalSegmentator's `total_mr` task (1..50).
 MR_TO_ID: dict[int, int] = {i: _BY_NAME[name].id for i, name in enumerate(table.MR_NAMES, start=1)}

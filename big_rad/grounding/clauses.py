@@ -1,6 +1,6 @@
-"""Cuts a text into words, sentences and clauses, as far as the sides of organs need it.
+"""Splits English and German reports into words, sentences and clauses.
 
-Rules only, for English and German reports. Knows nothing of anatomy and of sides.
+The split is by rules. It is as fine as the search for the sides of organs needs it to be.
 """
 
 import dataclasses
@@ -9,23 +9,24 @@ import re
 from big_rad.grounding.unicode import nfc
 
 _WORD = re.compile(r"[\w\u0300-\u036f]+")
-# "u. a.", "u. ä." and "u. U.", in which the "u." is no conjunction of two organs.
+# The ends of "u. a.", "u. ä." and "u. U.", in which "u." does not join two organs.
 _NO_AND = re.compile(r"\.?\s?(?:[aAäÄuU]|a\u0308)\b")
 _DASH = re.compile(r"\s[-\u2013\u2014]+\s")
 _NEW_ITEM = re.compile(r"\n\s*\n|\n\s*(?:[-*\u2022\u2013]|\(?\d{1,2}[.)])\s")
-# A point after these ends no sentence, whatever follows.
+# A point after these words never ends a sentence.
 _SHORT = frozenset(
     "ca vgl z b v a m d h u dr prof bzw ggf inkl max min evtl n sog approx vs fig st e g i "
     "aa vv".split()
 )
-# Nor after these, unless a word follows that opens a sentence.
+# A point after these words ends a sentence only if a word of `_OPENS` follows.
 SIDE_SHORT = {"de": frozenset("re li bds bd".split()), "en": frozenset("lt rt".split())}
 _OPENS = frozenset(
     "der die das den dem des ein eine einen im in am an auf bei kein keine keinen kein es beide "
     "beidseits linke linker linkes rechte rechter rechtes links rechts sonst ansonsten zudem "
     "the a an no there both left right normal".split()
 )
-# What a German ordinal ("4.") may belong to, though it begins with a capital.
+# The beginnings of nouns that may follow a German ordinal ("4."). A capital letter after the point
+# then does not begin a sentence.
 _COUNTED = ("ripp", "cost", "lend", "brust", "hals", "wirbel", "lumbal", "thorakal", "zervikal")
 
 PREPOSITIONS = frozenset(
@@ -43,7 +44,7 @@ INDEFINITE = frozenset(
     "a an no any some ein eine einen einem einer eines kein keine keinen".split()
 )
 CONJUNCTIONS = frozenset("and or plus und oder sowie bzw".split())
-# Words that begin a clause of their own.
+# Words that begin a new clause.
 CLAUSE_OPENERS = frozenset(
     "but while whereas whilst although though however because which that who where "
     "aber während wohingegen hingegen dagegen jedoch sondern obwohl dass weil wobei welche "
@@ -68,9 +69,9 @@ class Token:
     """A word of a text.
 
     Attributes:
-        start, end: its place.
-        text: as it stands there.
-        low: in lower case and composed Unicode; "und" for its abbreviation "u.".
+        start, end: the place of the word in the text.
+        text: the word as it is written.
+        low: the word in lower case and composed Unicode; "und" for its abbreviation "u.".
     """
 
     start: int
@@ -80,7 +81,7 @@ class Token:
 
     @property
     def capital(self) -> bool:
-        """Whether it begins with a capital letter."""
+        """Whether the word begins with a capital letter."""
         return self.text[:1].isupper()
 
 
@@ -96,30 +97,39 @@ def tokens(text: str) -> list[Token]:
 
 
 def gaps(text: str, words: list[Token], lang: str) -> list[str]:
-    """Returns what separates each word from the next.
+    """Returns the mark that separates each word from the next.
 
     Args:
         text: the text.
-        words: of `tokens`.
+        words: the result of `tokens`.
         lang: "en" or "de".
 
     Returns:
-        for each word "." (the sentence ends), ";", ":", "(", ")", "," (or a dash between spaces),
-        or "" (nothing that separates); "." for the last.
+        One mark per word: "." if the sentence ends, ";", ":", "(", ")", "," (also for a dash
+        between spaces), or "" if nothing separates the words. The mark of the last word is ".".
+
+    Example:
+        The words of "Kidneys normal, spleen large." have the marks "", ",", "" and ".".
     """
     return [_gap(text, words, i, lang) for i in range(len(words))]
 
 
 def verb_follows(words: list[Token], i: int) -> bool:
-    """Whether the word after i is a finite verb in the singular."""
+    """Returns whether the word after the word `i` is a finite verb in the singular."""
     return i + 1 < len(words) and words[i + 1].low in _SINGULAR_VERBS
 
 
 def segments(words: list[Token], between: list[str], splits: set[int]) -> list[range]:
-    """Returns the parts of a text within which a side holds, as ranges of words.
+    """Returns the clauses of a text, within which a side holds, as ranges of words.
 
-    A part ends at a punctuation mark, before a word that opens a clause, and before each word of
-    `splits` (conjunctions that join clauses, as only the caller can know).
+    A clause ends at a punctuation mark, before a word that opens a clause, and before each word in
+    `splits`.
+
+    Args:
+        words: the result of `tokens`.
+        between: the result of `gaps`.
+        splits: the indices of the conjunctions that join clauses and not just words. The caller
+            knows these by the anatomy and the sides around them.
     """
     parts, first = [], 0
     for i in range(len(words)):
@@ -152,9 +162,9 @@ def _ends_sentence(gap: str, words: list[Token], i: int, lang: str) -> bool:
     if "," in gap or ";" in gap or here.text.lower() in _SHORT and not _fine(words, i):
         return False
     if here.low == "o" and after.low == "b":
-        return False  # "o. B.", see `_fine`.
+        return False  # This is "o. B.", see `_fine`.
     if gap == "." and (here.text.isdigit() or not after.capital):
-        return False  # A decimal point, or an abbreviation in the middle of a word.
+        return False  # This is a decimal point, or a point inside an abbreviation.
     if here.low in SIDE_SHORT[lang]:
         return after.capital and after.low in _OPENS
     if here.text.isdigit() and lang == "de" and len(here.text) < 3:
@@ -164,5 +174,5 @@ def _ends_sentence(gap: str, words: list[Token], i: int, lang: str) -> bool:
 
 
 def _fine(words: list[Token], i: int) -> bool:
-    # "o. B." (without finding) stands at the end of a clause.
+    # Returns whether word i ends "o. B." ("ohne Befund", no finding) at the end of a sentence.
     return words[i].low == "b" and i > 0 and words[i - 1].low == "o" and words[i + 1].capital

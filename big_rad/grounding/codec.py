@@ -1,7 +1,26 @@
-"""Box codecs: four coordinates in 0..1 to four `<locNNNN>` tokens and back.
+"""Box codecs, which write a box as four `<locNNNN>` tokens and read it back.
 
-A codec is a named, frozen object, because a checkpoint only makes sense with the codec it was
-trained on. Knows nothing of pixels, classes or the markup around the tokens.
+A checkpoint must be used with the codec that it was trained with. A codec is therefore a frozen
+object with a name, and its `spec` is stored in the checkpoint.
+
+For example, the box (100, 40, 300, 200) in an image of 512 x 256 pixels (width x height):
+
+                 x1       y1       x2       y2
+    pixels      100       40      300      200
+    in 0..1     0.1953    0.1563    0.5859    0.7813
+
+    "radgrounder": floor(c * 512), written x1 y1 x2 y2
+    bins        100       80      300      400
+    text        <loc0100><loc0080><loc0300><loc0400>
+    read back   100.00    40.00   300.00   200.00  pixels
+
+    "paligemma": round(c * 1023), written y1 x1 y2 x2
+    bins        200      160      599      799
+    text        <loc0160><loc0200><loc0799><loc0599>
+    read back   100.10    40.04   299.79   199.95  pixels
+
+With "radgrounder" the pixels come back exactly if the width and the height divide 512, as here. The
+exception is an end at the edge of the image, which is written as bin 511 and not 512.
 """
 
 import dataclasses
@@ -11,8 +30,9 @@ from collections.abc import Sequence
 
 Box = tuple[float, float, float, float]
 
-# Slack for coordinates that are exact fractions x/W but arrive rounded (float32, or (x/W)*224 being
-# 2.9999999). Below 1/W for every image narrower than 100,000 pixels, so no pixel changes its cell.
+# The tolerance for coordinates that are exact fractions x/W but arrive rounded, as float32 or as in
+# (x/W)*224 = 2.9999999. It is below 1/W for all images narrower than 100,000 pixels, so no pixel
+# moves to another cell.
 _SLACK = 1e-5
 
 
@@ -21,14 +41,15 @@ class BoxCodec:
     """How a box is written as location tokens.
 
     Attributes:
-        name: what is stored with a checkpoint.
-        num_bins: number of location tokens in use; bins 0..num_bins-1 are written.
-        order: "xyxy" or "yxyx", the order in which coordinates are written.
-        rounded: if True, bin = round(c * (num_bins - 1)); if False, bin = floor(c * num_bins),
-            which for c = 1 would be num_bins and is written as num_bins - 1 (num_bins is still
-            read, as 1.0).
-        grid: with truncation only, coordinates are first cut to whole cells of a grid this wide,
-            floor(floor(c * grid) / grid * num_bins); targets of the released code have grid 224.
+        name: the name of the codec, see `get_codec`.
+        num_bins: the number of location tokens in use. The bins 0..num_bins-1 are written.
+        order: the order in which coordinates are written, "xyxy" or "yxyx".
+        rounded: whether a coordinate c is rounded or truncated. If True, its bin is
+            round(c * (num_bins - 1)). If False, its bin is floor(c * num_bins), except that c = 1
+            is written as num_bins - 1. The bin num_bins is not written, but it is read as 1.0.
+        grid: the number of cells of a coarser grid, or None. Each coordinate is first truncated to
+            a grid line, so its bin is floor(floor(c * grid) / grid * num_bins). This needs
+            `rounded` to be False. The targets of the released code have grid 224.
     """
 
     name: str
@@ -48,28 +69,29 @@ class BoxCodec:
 
     @property
     def max_bin(self) -> int:
-        """The largest bin that `decode` accepts (one more than is ever written, if truncating)."""
+        """The largest bin that `decode` reads: num_bins - 1 if rounded, otherwise num_bins."""
         return self.num_bins - 1 if self.rounded else self.num_bins
 
     @property
     def spec(self) -> str:
-        """Name and options in one string, to be stored with a checkpoint; `get_codec` reads it."""
+        """The name and the options as one string for checkpoints, which `get_codec` reads."""
         return self.name if self.grid is None else f"{self.name}(grid={self.grid})"
 
     def bins(self, box01: Sequence[float]) -> tuple[int, int, int, int]:
-        """Bins of a box in the order they are written.
+        """Returns the bins of a box in the order in which they are written.
 
-        A box narrower than a bin would collapse to nothing; it is widened to one bin (one grid
-        cell with `grid`), so that every box written has an area.
+        A box narrower than a bin could have the same bin at both ends. It is widened to one bin (to
+        one grid cell with `grid`), so that every written box has an area.
 
         Args:
-            box01: (x1, y1, x2, y2) in 0..1, x1 < x2, y1 < y2, x2 and y2 exclusive.
+            box01: the box (x1, y1, x2, y2) in 0..1, with x1 < x2 and y1 < y2. The ends x2 and y2
+                are exclusive.
 
         Returns:
             Four ints in 0..num_bins-1.
 
         Raises:
-            ValueError: coordinates outside 0..1, not finite, or without area.
+            ValueError: a coordinate is not finite or outside 0..1, or the box has no area.
         """
         x1, y1, x2, y2 = _check(box01)
         left, right = self._interval(x1, x2)
@@ -77,25 +99,34 @@ class BoxCodec:
         return (left, top, right, bottom) if self.order == "xyxy" else (top, left, bottom, right)
 
     def encode(self, box01: Sequence[float]) -> str:
-        """Writes a box, e.g. `<loc0012><loc0100><loc0200><loc0300>`; see `bins`."""
+        """Returns the tokens of a box, such as `<loc0012><loc0100><loc0200><loc0300>`.
+
+        Args:
+            box01: the box, see `bins`.
+
+        Raises:
+            ValueError: the box is invalid, see `bins`.
+        """
         return "".join(f"<loc{i:04d}>" for i in self.bins(box01))
 
     def decode(self, bins: Sequence[int]) -> Box:
-        """Reads four bins as written; the result may be inverted or empty if the bins are.
+        """Returns the box of four bins. It may be inverted or empty if the bins are.
 
-        Bins are read as the edge where they begin, not as their centre: CT slices are mostly 512
-        pixels wide, so with 512 bins edges give back the very pixels (centres would be half a
-        pixel off everywhere), bin 512 of released targets is exactly 1.0, and edges always encode
-        to the same bins again. With `grid` a bin is read as the grid line it was made from.
+        A truncated bin is read as the edge where it begins, not as its centre. There are three
+        reasons. Most CT slices are 512 pixels wide, so with 512 bins the edges give exactly the
+        pixels that were written, while centres would be half a pixel off. Bin 512, which the
+        released targets hold, is exactly 1.0. And the edge of a bin in 0..num_bins-1 has the same
+        bin when it is written again. With `grid`, a bin is read as the grid line that it was made
+        from.
 
         Args:
-            bins: four ints in 0..max_bin, in the codec's order.
+            bins: four ints in 0..max_bin, in the order of the codec.
 
         Returns:
-            (x1, y1, x2, y2) in 0..1.
+            The box (x1, y1, x2, y2) in 0..1.
 
         Raises:
-            ValueError: not four bins, or one outside 0..max_bin.
+            ValueError: there are not four bins, or a bin is outside 0..max_bin.
         """
         if len(bins) != 4:
             raise ValueError(f"a box has 4 bins, got {len(bins)}: {list(bins)!r}")
@@ -134,7 +165,7 @@ class BoxCodec:
         if self.rounded:
             return i / (self.num_bins - 1)
         if self.grid is not None:
-            # The first grid line at or after the bin's edge.
+            # This is the first grid line at or after the edge of the bin.
             cell = min(-(-i * self.grid // self.num_bins), self.grid)
             if self._bin(cell) == min(i, self.num_bins - 1):
                 return cell / self.grid
@@ -142,15 +173,17 @@ class BoxCodec:
 
 
 def get_codec(name: str, grid: int | None = None) -> BoxCodec:
-    """A codec by name.
+    """Returns a codec by its name.
 
     Args:
-        name: "radgrounder" (x first, 512 bins, truncated, as released) or "paligemma" (y first,
-            1024 bins, rounded); also a `spec` such as "radgrounder(grid=224)".
-        grid: see `BoxCodec.grid`; "radgrounder" only.
+        name: the name, or the `spec` of a codec, such as "radgrounder(grid=224)". The codec
+            "radgrounder" writes x first and has 512 bins, which are truncated; it is the codec of
+            the released code. The codec "paligemma" writes y first and has 1024 bins, which are
+            rounded.
+        grid: the grid of the codec, see `BoxCodec.grid`; only for "radgrounder".
 
     Raises:
-        ValueError: no such codec; the message lists those that exist.
+        ValueError: there is no such codec, or it cannot have this grid.
     """
     match = re.fullmatch(r"([a-z]+)(?:\(grid=([0-9]+)\))?", name)
     base, spec_grid = match.groups() if match else ("", None)

@@ -1,8 +1,16 @@
-"""Fills in what a coordination leaves out: "right upper and lower lobes", "Ober- und Unterlappen".
+"""Completes coordinations that leave words out, such as "right upper and lower lobes".
 
-A word beside "and" that, put in the place of a word of the neighbouring phrase, gives a phrase of
-the lexicon is a phrase too: "upper" for "lower lobes", "7." for "8. Rippe", "left" for "right
-kidney". A range of ribs is one phrase that names them all.
+The words of a coordination share a noun that is written only once. The rule is: take a word beside
+"and" and put it in the place of a word of the neighbouring phrase. If the result is in the lexicon,
+the word is a phrase too. For example:
+
+    text                         found in the lexicon     added
+    right upper and lower lobes  lower lobes              right upper (as "upper lobes")
+    Ober- und Unterlappen        Unterlappen              Ober (as "Oberlappen")
+    7. und 8. Rippe              8. Rippe                 7. (as "7. Rippe")
+    left and right kidney        right kidney             left (as "left kidney")
+
+A range of ribs ("ribs 3 to 5") is one phrase that names all of them.
 """
 
 import re
@@ -30,9 +38,9 @@ _COMPARE = re.compile(
     r"(?: the| die| der| in der)?\s*",
     re.IGNORECASE,
 )
-_CLAUSE = 30  # Words after which a side no longer stands for an organ named before.
-_FAR = 4  # Words that a joint may consist of.
-_MIN_PART = 3  # Letters of a part of a German compound.
+_CLAUSE = 30  # The most words between an organ and a side that stands in for it later.
+_FAR = 4  # The most words of the text that joins two phrases.
+_MIN_PART = 3  # The fewest letters of a part of a German compound.
 _ADVERBS = ("links", "rechts")
 _HYPHENS = ("-", "\u2010", "\u2011")
 _ARTICLES = frozenset("the die der den dem des".split())
@@ -47,13 +55,13 @@ def fill_in(
     sides: Sequence[SideWord],
     lang: str,
 ) -> list[Phrase]:
-    """Returns the phrases with those that a coordination leaves out, in order.
+    """Returns the phrases, with those added whose noun a coordination leaves out, in order.
 
     Args:
         text: the text.
-        words, between: of `clauses`.
-        phrases: of `candidates.find`; ranges of ribs are extended in place.
-        sides: of `side_words.read`.
+        words, between: the results of `clauses.tokens` and `clauses.gaps`.
+        phrases: the result of `candidates.find`; ranges of ribs are extended in place.
+        sides: the result of `side_words.read`.
         lang: "en" or "de".
     """
     filler = _Filler(text, words, between, phrases, sides, lang)
@@ -65,7 +73,7 @@ def fill_in(
 
 
 class _Filler:
-    """Phrases of one text, and which of its words they take up."""
+    """The phrases of a text, and the words that belong to them."""
 
     def __init__(
         self,
@@ -82,19 +90,19 @@ class _Filler:
         self._taken = {i for p in phrases for i in p.words}
 
     def before(self, phrase: Phrase) -> None:
-        """Adds the phrases that end in a joint with this one, from right to left."""
+        """Adds the phrases that are joined to the left end of this one, from right to left."""
         near = phrase
         while near is not None:
             near = self._one_before(near, phrase)
 
     def after(self, phrase: Phrase) -> None:
-        """Adds the phrases that begin with a joint after this one, from left to right."""
+        """Adds the phrases that are joined to the right end of this one, from left to right."""
         near = phrase
         while near is not None:
             near = self._one_after(near, phrase)
 
     def alone(self) -> None:
-        """Adds sides that stand for an organ named before: "smaller than the right"."""
+        """Adds sides that stand in for an organ named before: "smaller than the right"."""
         for i, side in self._sides.items():
             if i in self._taken or side.side == "both" or not self._for_noun(i, side):
                 continue
@@ -113,10 +121,10 @@ class _Filler:
                      if owner[k].own_side and owner[k].bound), None)  # fmt: skip
 
     def _for_noun(self, i: int, side: SideWord) -> bool:
-        """Whether a side stands in the place of a noun."""
+        """Returns whether a side stands in the place of a noun."""
         after = self._words[i + 1] if i + 1 < len(self._words) and not self._between[i] else None
         if i and self._between[i - 1] == "," and after is not None and after.text[0].isdigit():
-            return True  # "Right kidney 11 cm, left 10 cm"
+            return True  # As in "Right kidney 11 cm, left 10 cm".
         if self._lang == "de" and not (side.adjective and self._words[i].low not in ("re", "li")):
             return False
         before = [w.low for w in self._words[max(0, i - 2) : i]][::-1] + ["", ""]
@@ -147,7 +155,10 @@ class _Filler:
         return None
 
     def _joints(self, at: int, step: int) -> Iterator[tuple[int, str]]:
-        """Yields (free word, the text between it and the word `at`), if that is a joint."""
+        """Yields a word in no phrase and the text between it and the word `at`, if that joins them.
+
+        Such a text is "and", a comma, or a word of a range or a comparison, for example.
+        """
         for far in range(1, _FAR + 2):
             other = at + step * far
             if not 0 <= other < len(self._words) or other in self._taken:
@@ -163,7 +174,7 @@ class _Filler:
                 return
 
     def _ends(self, q: int) -> bool:
-        """Whether what follows leaves a word alone: "ribs 7 and 8", but not "ribs 7 and 8 mm"."""
+        """Returns whether word q ends its phrase, as 8 in "ribs 7 and 8", not "ribs 7 and 8 mm"."""
         if q + 1 == len(self._words) or self._between[q]:
             return True
         low = self._words[q + 1].low
@@ -189,7 +200,10 @@ class _Filler:
         return made
 
     def _substituted(self, whole: Phrase, word: Token, hyphen: bool) -> tuple[int, ...]:
-        """Returns what a word names in the place of a word of a phrase, on either side."""
+        """Returns the classes of a phrase in which `word` replaces one of its words, () if none.
+
+        The words for sides are left out, so the classes may be on either side.
+        """
         kept = [i for i in whole.words if i not in whole.bound]
         texts = [self._words[i].text for i in kept]
         for j, old in enumerate(texts):
@@ -206,7 +220,7 @@ class _Filler:
         return ()
 
     def _range(self, near: Phrase, whole: Phrase, end: int, before: bool) -> Phrase | None:
-        """Makes a rib the last or first of a range; returns the phrase to go on from."""
+        """Extends the phrase of a rib to a range up to the word `end`; returns it, or None."""
         ids = self._substituted(whole, self._words[end], hyphen=False)
         if not (ids and RIBS.issuperset(ids) and RIBS.issuperset(near.ids)):
             return None
@@ -225,7 +239,7 @@ class _Filler:
         return near
 
     def _add_side(self, made: Phrase) -> None:
-        """Takes the side beside a phrase into it: "right upper", "8 rechts"."""
+        """Adds the side beside a phrase to the phrase, as in "right upper" or "8 rechts"."""
         for i, edge in ((made.first - 1, made.first - 1), (made.last + 1, made.last)):
             side = self._sides.get(i)
             if side is None or i in self._taken or made.own_side or side.side == "both":
@@ -240,18 +254,18 @@ class _Filler:
             self._taken.add(i)
 
     def _other_side(self, near: Phrase, i: int, joint: str, after: bool = False) -> Phrase | None:
-        """Adds "left" of "left and right kidney", and "links" of "Niere rechts > links"."""
+        """Adds "left" in "left and right kidney", or "links" in "Niere rechts > links"."""
         side, own = self._sides[i], near.own_side
         if near.side is None and not near.bound or own is None or side.side in ("both", own):
             return None
         edge = near.last if after else near.first
         if edge not in near.bound:
-            return None  # The sides must be neighbours.
+            return None  # The two sides must be neighbours.
         adverb = self._words[i].low in _ADVERBS
-        compound = joint.startswith(_HYPHENS)  # "rechts- und linksseitige Niere"
+        compound = joint.startswith(_HYPHENS)  # As in "rechts- und linksseitige Niere".
         alike = compound or adverb == (self._words[edge].low in _ADVERBS)
         if not _COMPARE.fullmatch(joint) and not alike:
-            return None  # "Erguss links und rechte Niere"
+            return None  # As in "Erguss links und rechte Niere".
         if after and not (_COMPARE.fullmatch(joint) or self._stands_alone(i)):
             return None
         if not after and i >= 2 and self._words[i - 2].low in PREPOSITIONS and self._lang == "en":
@@ -279,5 +293,5 @@ class _Filler:
 
 
 def _rib(class_id: int) -> int:
-    """Returns the number of a rib."""
+    """Returns the number of a rib, 1 to 12."""
     return (class_id - 92) % 12 + 1

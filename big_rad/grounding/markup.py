@@ -1,10 +1,27 @@
-"""Grounding markup in text: written into sentences, read from generated text, taken out again.
+"""Writes grounding markup into sentences, reads it from generated text, and removes it.
 
-Boxes: `<p bbox=<locXXXX><locXXXX><locXXXX><locXXXX> id=<segNNN>>keyword</p>`, NNN the class id.
-Masks: `<seg>keyword</seg>`, the k-th `</seg>` of a text belonging to its k-th mask.
+The markup of a box is `<p bbox=<locXXXX><locXXXX><locXXXX><locXXXX> id=<segNNN>>keyword</p>`, in
+which NNN is the class id. The markup of a mask is `<seg>keyword</seg>`; the k-th `</seg>` of a text
+belongs to its k-th mask. For example, two mentions are written into a sentence and read again:
 
-Reading never fails: whatever is wrong becomes a `ParseProblem` and the visible text is recovered.
-Knows nothing of tokenizers, pixels or how a keyword was found to name a class.
+    sentence    Left kidney and spleen are normal.
+    mentions    Mention("left kidney", class_id=3, box=(0.5, 0.25, 0.75, 0.5))
+                Mention("spleen", class_id=1, box=(0.625, 0.125, 0.875, 0.25))
+
+    render(sentence, mentions, "boxes", get_codec("radgrounder")), in one line:
+        <p bbox=<loc0256><loc0128><loc0384><loc0256> id=<seg003>>Left kidney</p>
+        and <p bbox=<loc0320><loc0064><loc0448><loc0128> id=<seg001>>spleen</p> are normal.
+
+    render(sentence, mentions, "masks"):
+        <seg>Left kidney</seg> and <seg>spleen</seg> are normal.
+
+    parse reads the same visible text from both, and these entities:
+        phrase         span        with boxes: class_id, box             with masks: mask_index
+        Left kidney    (0, 11)     3, (0.5, 0.25, 0.75, 0.5)             0
+        spleen         (16, 22)    1, (0.625, 0.125, 0.875, 0.25)        1
+
+Reading never fails. Each fault in the markup becomes a `ParseProblem`, and the visible text is
+recovered.
 """
 
 import dataclasses
@@ -22,13 +39,13 @@ MODES = ("boxes", "masks")
 
 @dataclasses.dataclass(frozen=True)
 class Mention:
-    """A phrase to be grounded: the words as they stand in the sentence, and what they name.
+    """A phrase to be grounded, with its class and its box.
 
     Attributes:
-        keyword: the phrase; its inflected form, if that is what the sentence holds.
-        class_id: 1..121.
-        box: (x1, y1, x2, y2) in 0..1; None if the class is not in the image.
-        start: where in the sentence the phrase stands; None for every place where it does.
+        keyword: the phrase in the form in which the sentence has it, inflected or not.
+        class_id: the class that the phrase names, 1..121.
+        box: the box (x1, y1, x2, y2) in 0..1; None if the class is not in the image.
+        start: the offset of the phrase in the sentence; None means every occurrence.
     """
 
     keyword: str
@@ -42,7 +59,7 @@ class Mention:
 
 
 class ProblemKind(enum.Enum):
-    """What can be wrong with the markup of a text."""
+    """The kinds of faults in the markup of a text."""
 
     MALFORMED_TAG = "the opening tag is not 4 locations, id= and one class"
     BIN_OUT_OF_RANGE = "a location is not a bin of the box codec"
@@ -57,7 +74,13 @@ class ProblemKind(enum.Enum):
 
 @dataclasses.dataclass(frozen=True)
 class ParseProblem:
-    """One thing wrong with the markup: what, where in the text parsed, and the characters there."""
+    """A fault in the markup of a text.
+
+    Attributes:
+        kind: the kind of the fault.
+        position: the offset of the fault in the text with markup.
+        excerpt: the characters at this position.
+    """
 
     kind: ProblemKind
     position: int
@@ -66,14 +89,15 @@ class ParseProblem:
 
 @dataclasses.dataclass(frozen=True)
 class Entity:
-    """A grounded phrase read from a text.
+    """A grounded phrase that was read from a text.
 
     Attributes:
         phrase: the words between the tags, without outer white space.
-        class_id: 1..121, or 0 if unknown (always with masks, whose markup names no class).
-        box: (x1, y1, x2, y2) in 0..1; None with masks or if the box could not be read.
-        mask_index: which mask of the text it is; None with boxes.
-        span: (start, end) of the phrase in the visible text.
+        class_id: the class id, 1..121, or 0 if it is unknown. It is always 0 with masks, because
+            their markup names no class.
+        box: the box (x1, y1, x2, y2) in 0..1; None with masks, or if the box could not be read.
+        mask_index: the index of the entity's mask among the masks of the text; None with boxes.
+        span: the place (start, end) of the phrase in the visible text.
     """
 
     phrase: str
@@ -85,7 +109,13 @@ class Entity:
 
 @dataclasses.dataclass(frozen=True)
 class Parsed:
-    """A text read: the visible text, its entities in order, and what was wrong with the markup."""
+    """The result of reading a text with markup.
+
+    Attributes:
+        text: the visible text, without markup.
+        entities: the grounded phrases, in order.
+        problems: the faults in the markup, in order.
+    """
 
     text: str
     entities: tuple[Entity, ...]
@@ -93,27 +123,27 @@ class Parsed:
 
     @property
     def valid(self) -> bool:
-        """Whether all markup is well formed (a text without any is)."""
+        """Whether all markup is well formed; True for a text without markup."""
         return not self.problems
 
 
 def render(
     sentence: str, mentions: Sequence[Mention], mode: str = "boxes", codec: BoxCodec | None = None
 ) -> str:
-    """Writes markup around the mentions that occur in a sentence; see `locate` for which do.
+    """Writes markup around the mentions that occur in a sentence; `locate` finds their places.
 
     Args:
-        sentence: the text; its own characters are all kept, in order.
-        mentions: what may be marked.
+        sentence: the text. All its characters are kept, in order.
+        mentions: the phrases that may be marked.
         mode: "boxes" or "masks".
-        codec: writes the boxes; needed for "boxes" only.
+        codec: the codec that writes the boxes; needed only for "boxes".
 
     Returns:
-        The sentence with markup; `strip` gives the sentence back if it held no markup before.
+        The sentence with markup. `strip` gives the sentence back if it had no markup before.
 
     Raises:
-        ValueError: unknown mode, "boxes" without a codec, a class id outside 1..121 or a box the
-            codec refuses.
+        ValueError: the mode is unknown, it is "boxes" and there is no codec, a class id is outside
+            1..121, or the codec rejects a box.
     """
     if mode == "boxes" and codec is None:
         raise ValueError("render: mode 'boxes' needs a codec; see big_rad.grounding.codec")
@@ -128,26 +158,30 @@ def render(
 def locate(
     sentence: str, mentions: Sequence[Mention], mode: str = "boxes"
 ) -> list[tuple[int, int, Mention]]:
-    """Where a sentence would be marked, in order; with masks, the k-th has the k-th mask.
+    """Returns the places of a sentence that `render` would mark, in order.
 
-    Longest keywords claim their words first, then no shorter one may. Keywords are whole words
-    (`Leber` is not found in `Leberläsion`; a hyphen ends a word), found in any case, in composed or
-    decomposed Unicode and across any white space, never in or across markup already there. Every
-    occurrence counts, or only the one at `start` of a mention that has one. Of mentions with the
-    same keyword at the same place ("both kidneys" as two classes) the first one with a box is
-    taken, since a phrase holds one box. With boxes, a mention that has none claims its words but
-    stays plain, so no part of it is marked instead.
+    With masks, the k-th place has the k-th mask. These rules choose the places:
+
+    - A keyword is found as whole words, so `Leber` is not found in `Leberläsion`; a hyphen ends a
+      word. Case, the composition of Unicode and the kind of white space do not matter.
+    - A mention is marked at every occurrence of its keyword, or, if it has a `start`, only there.
+    - Longer keywords come first, and a place never overlaps another place or existing markup.
+    - If several mentions have the same keyword at the same place ("both kidneys" as two classes),
+      only one is marked, because a phrase holds one box: the first that has a box, or with masks
+      the first.
+    - With boxes, a mention without a box is not marked, but it keeps its words, so that a shorter
+      keyword within them is not marked either.
 
     Args:
         sentence: the text.
-        mentions: what may be marked.
+        mentions: the phrases that may be marked.
         mode: "boxes" or "masks".
 
     Returns:
-        (start, end, mention) for every place, not overlapping, by start.
+        A list of (start, end, mention) without overlaps, in the order of start.
 
     Raises:
-        ValueError: unknown mode.
+        ValueError: the mode is unknown.
     """
     if mode not in MODES:
         raise ValueError(f"markup mode is {mode!r}; use 'boxes' or 'masks'")
@@ -163,27 +197,27 @@ def locate(
 
 
 def occurrences(sentence: str, keyword: str) -> list[int]:
-    """Where a keyword starts in a sentence, as whole words; see `locate`.
+    """Returns the offsets of a keyword in a sentence, found as whole words as in `locate`.
 
     Args:
         sentence: the text.
-        keyword: not empty.
+        keyword: the keyword, which must not be empty.
     """
     return [match.start() for match in _keyword_pattern(keyword).finditer(sentence)]
 
 
 def parse(text: str, codec: BoxCodec) -> Parsed:
-    """Reads a text with markup, generated or written; never raises, whatever the text.
+    """Reads a text with markup, generated or written by `render`. It never raises.
 
     White space between the parts of a tag is accepted. A tag that is closed and holds words gives
-    an entity even if its box or class can not be read; one left open gives none.
+    an entity, even if its box or class cannot be read. A tag that is never closed gives no entity.
 
     Args:
         text: any text.
-        codec: the box codec it was written with; texts with masks do not use it.
+        codec: the box codec that the text was written with; not used for texts with masks.
 
     Returns:
-        Visible text (the same as `strip(text)`), entities and problems.
+        The visible text (the same as `strip(text)`), the entities and the problems.
     """
     reader = _Reader(codec)
     for kind, match in _scan(text):
@@ -192,10 +226,10 @@ def parse(text: str, codec: BoxCodec) -> Parsed:
 
 
 def strip(text: str) -> str:
-    """The visible text: markup gone, also broken markup.
+    """Returns the visible text: the text without markup, even if the markup is broken.
 
-    White space is kept as it is, except that a piece of markup removed between two white spaces
-    takes the second with it.
+    White space stays as it is, with one exception: if there is white space before and after a piece
+    of markup, the white space after it is removed.
     """
     visible = _Visible()
     for kind, match in _scan(text):
@@ -214,7 +248,7 @@ _EXCERPT = 60
 
 
 def _scan(text: str) -> Iterator[tuple[str, str | re.Match]]:
-    """Yields ("text", str) for visible text and (name of the piece, match) for markup, in order."""
+    """Yields ("text", str) for visible text and (name of piece, match) for markup, in order."""
     done = 0
     for match in _PIECES.finditer(text):
         if match.start() > done:
@@ -226,7 +260,7 @@ def _scan(text: str) -> Iterator[tuple[str, str | re.Match]]:
 
 
 class _Visible:
-    """Collects visible text; at a join, white space on both sides becomes that of the left."""
+    """Collects visible text. Where markup was between two white spaces, only the first stays."""
 
     def __init__(self):
         self._parts: list[str] = []
@@ -251,12 +285,12 @@ class _Visible:
 
 
 class _Reader:
-    """The state of `parse`: visible text so far, the tag now open, entities and problems."""
+    """The state of `parse`: the visible text so far, the open tag, the entities and problems."""
 
     def __init__(self, codec: BoxCodec):
         self._codec = codec
         self._visible = _Visible()
-        self._open: tuple[str, re.Match, int] | None = None  # Kind, match, start in visible text.
+        self._open: tuple[str, re.Match, int] | None = None  # Kind, match, visible start.
         self._masks = 0
         self._entities: list[Entity] = []
         self._problems: list[ParseProblem] = []
@@ -301,7 +335,7 @@ class _Reader:
         self._entities.append(Entity(phrase, class_id, box, mask_index, span))
 
     def _header(self, opening: re.Match) -> tuple[int, Box | None]:
-        """Class id (0 if unreadable) and box (None if unreadable) of an opening tag."""
+        """Returns the class id (0 if unreadable) and the box (None if unreadable) of a tag."""
         if not _HEADER.fullmatch(opening[0]):
             self._problem(ProblemKind.MALFORMED_TAG, opening)
         ids = [int(i) for i in re.findall(r"<seg([0-9]{3})>", opening[0])]
@@ -338,7 +372,7 @@ def _opening(mention: Mention, mode: str, codec: BoxCodec | None) -> str:
 
 
 def _protected(sentence: str) -> Iterator[tuple[int, int]]:
-    """Spans of markup already in a sentence, from each opening tag through its closing one."""
+    """Yields the spans of existing markup, each from an opening tag to its closing tag."""
     start = None
     for kind, match in _scan(sentence):
         if kind == "text":
@@ -354,12 +388,12 @@ def _protected(sentence: str) -> Iterator[tuple[int, int]]:
         yield start, len(sentence)
 
 
-# Letters, digits and combining accents: what continues a word.
+# The characters of a word: letters, digits, underscores and combining accents.
 _WORD = r"[\w\u0300-\u036f]"
 
 
 def _keyword_pattern(keyword: str) -> re.Pattern:
-    """Matches a keyword as whole words, in any case, white space and Unicode composition."""
+    """Returns the pattern of a keyword as whole words, with any case, space and composition."""
     keyword = nfc(keyword.strip())
     parts = []
     for part in re.split(r"(\s+)", keyword):

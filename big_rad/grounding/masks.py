@@ -1,7 +1,4 @@
-"""Masks: overlap of binary masks of one image, and whose they are in a text with markup.
-
-Knows nothing of where they come from.
-"""
+"""Overlap of binary masks, the masks and classes of entities, and run lengths of masks."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -14,17 +11,18 @@ from big_rad.grounding import classes, markup, mentions
 def pairwise_overlap(
     a: Sequence[np.ndarray | None], b: Sequence[np.ndarray | None]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Intersection over union and Dice of every mask of `a` with every mask of `b`.
+    """Returns the intersection over union and the Dice of each mask of `a` with each of `b`.
 
     Args:
-        a: N masks bool [H, W]; None stands for a mask that was never made. N may be 0.
-        b: M masks of the same size.
+        a: the N masks of the rows, bool [H, W]; None is a missing mask. N may be 0.
+        b: the M masks of the columns, of the same size.
 
     Returns:
-        (IoU, Dice), each float64 [N, M] in 0..1; 0 where a mask is missing or both are blank.
+        A tuple (IoU, Dice), each float64 [N, M] in 0..1; 0 where a mask is missing or both masks
+        are blank.
 
     Raises:
-        ValueError: masks of different sizes.
+        ValueError: the masks differ in size.
     """
     shapes = {np.shape(m) for m in (*a, *b) if m is not None}
     if len(shapes) > 1 or any(len(s) != 2 for s in shapes):
@@ -41,20 +39,20 @@ def pairwise_overlap(
 
 
 def place(entity: markup.Entity, count: int) -> int | None:
-    """Returns which of a text's `count` masks is the entity's; None if it has none of them."""
+    """Returns the index of an entity's mask among the `count` masks of its text, or None."""
     index = entity.mask_index
     return index if index is not None and 0 <= index < count else None
 
 
 def named(entity: markup.Entity, text: str = "") -> markup.Entity:
-    """Returns the entity with the lexicon's class of its phrase, 0 if it knows none.
+    """Returns the entity with the class that the lexicon gives its phrase, or 0 if it is unknown.
 
-    Mask markup names no class, see `classes.lookup`. A phrase that alone may mean either side has
-    the class of the mention at its place in the text, if that is one.
+    This is for masks, whose markup names no class. A phrase that could mean either side gets the
+    class of the mention at its place in the text, if that mention has a single class.
 
     Args:
-        entity: read from a text.
-        text: its visible text, or "".
+        entity: an entity that was read from a text.
+        text: the visible text of the entity, or "".
     """
     known = classes.lookup(entity.phrase)
     if known is not None:
@@ -65,15 +63,22 @@ def named(entity: markup.Entity, text: str = "") -> markup.Entity:
 
 
 def is_blank(mask: np.ndarray | None) -> bool:
-    """Returns whether a mask has no pixel, or was never made."""
+    """Returns whether a mask has no pixel, or is missing."""
     return mask is None or not np.any(mask)
 
 
 def to_runs(mask: np.ndarray) -> dict[str, list[int]]:
-    """Returns a mask bool [H, W] as COCO's run lengths: JSON-able, `from_runs` gives it back.
+    """Returns a mask bool [H, W] as run lengths in COCO's format, which JSON can hold.
+
+    `from_runs` gives the mask back.
 
     Returns:
-        `size` [H, W] and `counts`, lengths of runs of 0 and 1 in turn, column by column, 0 first.
+        A dict with `size`, which is [H, W], and `counts`, the lengths of alternating runs of 0 and
+        1 in the order of the columns. The first run is of 0, and may have length 0.
+
+    Example:
+        >>> to_runs(np.array([[0, 1], [1, 1]], bool))
+        {'size': [2, 2], 'counts': [1, 3]}
     """
     flat = np.asarray(mask, bool).ravel(order="F")
     edges = np.flatnonzero(np.diff(flat, prepend=False)).tolist()
@@ -81,7 +86,7 @@ def to_runs(mask: np.ndarray) -> dict[str, list[int]]:
 
 
 def from_runs(runs: dict[str, Sequence[int]]) -> np.ndarray:
-    """Returns the mask bool [H, W] of `to_runs`."""
+    """Returns the mask bool [H, W] whose run lengths `to_runs` returned."""
     counts = np.asarray(runs["counts"], np.int64)
     flat = np.repeat(np.arange(len(counts)) % 2 == 1, counts)
     return flat.reshape(tuple(runs["size"]), order="F")

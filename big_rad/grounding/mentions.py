@@ -1,9 +1,14 @@
 """Finds the mentions of anatomy in a text: words that name a class, with their place.
 
-In four steps: the text is cut into words and clauses (`clauses`); phrases of the lexicon are found,
-the longest first (`candidates`); what a coordination leaves out is filled in (`ellipsis`); and each
-phrase that may mean the left or the right organ of a pair gets the side that its clause names
-(`side_resolution`). Knows nothing of negation, nor of what an image shows.
+The search has four steps:
+
+1. `clauses` splits the text into words and clauses.
+2. `candidates` finds phrases of the lexicon, the longest first.
+3. `ellipsis` adds phrases whose noun a coordination leaves out.
+4. `side_resolution` gives each phrase that may mean either organ of a pair the side that its clause
+   names.
+
+Negation is ignored: "no gallbladder" has a mention of the gallbladder.
 """
 
 import dataclasses
@@ -17,13 +22,14 @@ class Mention:
     """Words of a text that name anatomy, with their place in it.
 
     Attributes:
-        start, end: the place: the phrase is `text[start:end]`.
-        phrase: the words as they stand there.
-        class_ids: the classes named, by id; none for one organ of a pair whose side is not said.
-        possible_ids: all classes that the words may mean, whatever the side.
-        plural: several organs are meant at once ("kidneys", "both lungs", "ribs 3 to 5"); else
-            several classes are a group that one word names ("LWS").
-        counted: the text counts its classes up ("ribs 3 to 5").
+        start, end: the place in the text; the phrase is `text[start:end]`.
+        phrase: the words as they are written.
+        class_ids: the ids of the classes that are named, in ascending order. It is empty for one
+            organ of a pair whose side is unknown ("the kidney").
+        possible_ids: the ids of all classes that the words may mean on any side.
+        plural: whether several organs are meant ("kidneys", "both lungs", "ribs 3 to 5"). If it is
+            False and there are several classes, one word names them as a group ("LWS").
+        counted: whether the text gives a range of numbers ("ribs 3 to 5").
     """
 
     start: int
@@ -36,14 +42,14 @@ class Mention:
 
 
 def find(text: str, lang: str) -> list[Mention]:
-    """Returns the mentions of a text, in order; they do not overlap.
+    """Returns the mentions of a text, in order and without overlap.
 
     Args:
-        text: a report.
+        text: the text, such as a report.
         lang: "en" or "de".
 
     Raises:
-        ValueError: another language.
+        ValueError: the language is unknown.
     """
     words = clauses.tokens(text)
     between = clauses.gaps(text, words, lang)
@@ -63,7 +69,7 @@ def find(text: str, lang: str) -> list[Mention]:
 
 
 def at(text: str, start: int, end: int) -> list[Mention]:
-    """Returns the mentions, in either language, that share words with a place of a text."""
+    """Returns the mentions, English or German, that overlap with `text[start:end]`."""
     both = (m for lang in ("en", "de") for m in _remembered(text, lang))
     return [m for m in both if m.start < end and start < m.end]
 

@@ -1,7 +1,7 @@
-"""Finds the phrases of a text that name an anatomy class, through the lexicon of classes.
+"""Finds the phrases of a text that name an anatomy class, without their places.
 
-The words and classes of `mentions`, for whoever needs no places. Knows nothing of negation ("no
-gallbladder" names the gallbladder) and of what an image shows.
+The result holds the words and classes of `mentions.find`. Negation is ignored: "no gallbladder"
+names the gallbladder.
 """
 
 from big_rad.grounding import placing
@@ -10,19 +10,19 @@ from big_rad.grounding import placing
 def find(text: str, lang: str, most: int = 3) -> list[tuple[str, int]]:
     """Returns the phrases that name a class, in the order of the text.
 
-    A phrase inside a hyphenated word ("Leber-CT"), of a range of vertebrae ("LWK 4/5", "L4-L5"), or
-    of a place beside an organ ("left of the kidney") is none. The left or the right organ of a pair
-    is named by the side that its clause names ("Rechts im Unterlappen ein Rundherd"); a singular
-    without any side ("the kidney") is left out.
+    A part of a hyphenated word ("Leber-CT") and a range of vertebrae ("LWK 4/5", "L4-L5") are not
+    phrases. An organ of a pair has the side that its clause names ("Rechts im Unterlappen ein
+    Rundherd"), but a place beside an organ ("left of the kidney") does not name its side. A
+    singular without a side ("the kidney") is left out.
 
     Args:
-        text: a report.
+        text: the text, such as a report.
         lang: "en" or "de".
-        most: words for a group of more classes than this on one side ("the ribs") are left out.
-            Numbers that the text counts up ("ribs 3 to 7") are not. "Both kidneys" and "kidneys"
-            stand twice, once for each, and "gluteal muscles" six times.
+        most: the most classes on one side that a word may name; words for larger groups ("the
+            ribs") are left out. Ranges of numbers ("ribs 3 to 7") are never left out.
 
     Returns:
-        (phrase as in the text, class id), without repeats.
+        A list of (phrase as in the text, class id) without repeats. A phrase is listed once for
+        each class that it names: "kidneys" twice, and "gluteal muscles" six times.
     """
     return list(dict.fromkeys((phrase, i) for phrase, i, _ in placing.found(text, lang, most)))

@@ -1,7 +1,7 @@
-"""Finds the places of keywords in their sentence, where a format lists words without places.
+"""Finds the places of keywords in their sentence, for formats that list words without places.
 
-Words alone may not tell which organ is meant where: "Rechts im Unterlappen ein Rundherd, links ist
-der Unterlappen frei" has two keywords "Unterlappen" of different classes. Knows nothing of files.
+Words alone may not say which organ is meant where. For example, "Rechts im Unterlappen ein
+Rundherd, links ist der Unterlappen frei" has two keywords "Unterlappen" of different classes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,21 +15,27 @@ _ANYWHERE = (0.0, 0.0, 1.0, 1.0)
 
 
 def place(sentence: str, keywords: Sequence[Keyword], lang: str) -> tuple[list[Placed], list[str]]:
-    """Gives keywords the places that they stand for.
+    """Returns the keywords with their places in a sentence.
 
-    Equal words of different classes are paired with their places in order, if there are as many;
-    so are equal words of one organ of a pair, if they do not name the side themselves. If there are
-    not as many, nobody knows which is where, and they are left out. All other keywords stand for
-    every place of their words, as do plurals ("kidneys", listed for each side).
+    Most keywords stand for every place of their words. So do plurals, which are listed once per
+    side ("kidneys"). There are two exceptions: keywords with the same words but different classes,
+    and keywords for one organ of a pair whose words occur several times and do not name the side.
+    These are paired with the places in order if there is one keyword per place. Otherwise it is
+    unknown which keyword belongs to which place, and they are left out.
 
     Args:
         sentence: the text.
-        keywords: (phrase, class id) in the order of the text.
+        keywords: the keywords (phrase, class id) in the order of the text.
         lang: "en" or "de".
 
     Returns:
-        (phrase, class id, start; None for every place) in the order given, and the phrases that
-        were left out, each once.
+        Two lists: the keywords as (phrase, class id, start) in the given order, in which a start of
+        None means every place, and the phrases that were left out, each once.
+
+    Example:
+        >>> text = "Rechts im Unterlappen ein Rundherd, links ist der Unterlappen frei."
+        >>> place(text, [("Unterlappen", 14), ("Unterlappen", 11)], "de")
+        ([('Unterlappen', 14, 10), ('Unterlappen', 11, 50)], [])
     """
     groups: dict[str, list[int]] = {}
     for n, (phrase, _) in enumerate(keywords):
@@ -52,7 +58,13 @@ def place(sentence: str, keywords: Sequence[Keyword], lang: str) -> tuple[list[P
 
 
 def found(sentence: str, lang: str, most: int = 3) -> list[Placed]:
-    """Returns the mentions of a sentence as keywords with their places; see `phrases.find`."""
+    """Returns the mentions of a sentence as keywords with their places; see `phrases.find`.
+
+    Args:
+        sentence: the text.
+        lang: "en" or "de".
+        most: the most classes on one side that a word may name, see `phrases.find`.
+    """
     return [
         (m.phrase, i, m.start)
         for m in mentions.find(sentence, lang)
@@ -66,11 +78,15 @@ def fields(sentence: str, placed: Iterable[Placed]) -> dict[str, list]:
 
     Args:
         sentence: the text.
-        placed: (phrase, class id, start or None).
+        placed: the keywords (phrase, class id, start or None).
 
     Returns:
-        keywords: [phrase, class id] each, without repeats of words, class and place;
-        places: the start of each or None; left out if the words alone say the same.
+        A dict with these keys:
+
+        keywords: the list of [phrase, class id]. Keywords with the same words, class and place are
+            listed once.
+        places: the start of each keyword, or None. This key is left out if the words alone give the
+            same markup.
     """
     unique = list(dict.fromkeys(placed))
     words = [[phrase, class_id] for phrase, class_id, _ in unique]
@@ -80,16 +96,17 @@ def fields(sentence: str, placed: Iterable[Placed]) -> dict[str, list]:
 
 
 def moved(old: str, new: str, keyword: tuple[str, str], start: int | None) -> int | None:
-    """Returns where a keyword stands after its sentence was rewritten.
+    """Returns the place of a keyword after its sentence was rewritten.
 
     Args:
-        old: the sentence before.
-        new: the sentence after, which holds the same words in the same order.
-        keyword: the phrase before and after.
-        start: its place in `old`; None for every place.
+        old: the sentence before the change.
+        new: the sentence after the change, which has the same keywords in the same order.
+        keyword: the phrase before and the phrase after the change.
+        start: the place of the keyword in `old`; None means every place.
 
     Returns:
-        its place in `new`; -1, where no phrase stands, if it cannot be told.
+        The place in `new`; None means every place. It is -1, which is no place of any phrase, if
+        the place cannot be found.
     """
     if start is None:
         return None
@@ -104,7 +121,7 @@ def _key(phrase: str) -> str:
 
 
 def _spots(sentence: str, keywords: Sequence[Keyword]) -> dict[str, list[tuple[int, int]]]:
-    """Returns where each phrase would be marked: longer ones claim their words first."""
+    """Returns the places where each phrase would be marked; longer phrases come first."""
     listed = [markup.Mention(phrase, 1, _ANYWHERE) for phrase, _ in keywords]
     result: dict[str, list[tuple[int, int]]] = {}
     for start, end, mention in markup.locate(sentence, listed):
@@ -113,7 +130,7 @@ def _spots(sentence: str, keywords: Sequence[Keyword]) -> dict[str, list[tuple[i
 
 
 def _told_by_words(phrase: str, ids: set[int], where: Sequence, lang: str) -> bool:
-    """Whether every place of a phrase has the same class."""
+    """Returns whether a phrase has the same class at every place, by its words alone."""
     if len(ids) > 1:
         return False
     (only,) = ids
@@ -125,7 +142,7 @@ def _told_by_words(phrase: str, ids: set[int], where: Sequence, lang: str) -> bo
 
 
 def _plural(sentence: str, phrase: str, ids: set[int], where: Sequence, lang: str) -> bool:
-    """Whether the phrase means all classes at each of its places."""
+    """Returns whether a phrase means all the classes at each of its places."""
     alone = [m for m in mentions.find(phrase, lang) if m.plural or len(m.class_ids) > 1]
     if any(ids <= set(m.class_ids) for m in alone):
         return True
@@ -137,7 +154,7 @@ def _plural(sentence: str, phrase: str, ids: set[int], where: Sequence, lang: st
 
 
 def _marks(sentence: str, placed: Sequence[Placed]) -> list[tuple[int, int, tuple[int, ...]]]:
-    """Returns what would be marked where, and with which classes to choose from."""
+    """Returns the places that would be marked, each with the classes that it could have."""
     listed = [markup.Mention(p, c, _ANYWHERE, start) for p, c, start in placed]
     choice: dict[tuple[str, int | None], list[int]] = {}
     for p, c, start in placed:

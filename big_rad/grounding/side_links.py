@@ -1,7 +1,9 @@
-"""Carries a side to a phrase over a mark that otherwise ends the reach of a side.
+"""Recognises where a side belongs to a phrase across a punctuation mark, and where it does not.
 
-Two such marks: the colon of a heading ("Kidney: left.") and the comma between an organ and its part
-("right lung, lower lobe"). A side that is only a place beside a noun carries none.
+A side usually holds only up to the next mark. There are two exceptions: the colon of a heading
+("Kidney: left.", see `under_heading`) and the comma between an organ and its part ("right lung,
+lower lobe", see `is_part`). A side that only gives a place beside a noun belongs to no phrase (see
+`is_beside`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -20,21 +22,22 @@ def under_heading(
     free: Mapping[int, SideWord],
     owned: Collection[int],
 ) -> str | None:
-    """Returns the side that stands under a phrase which is a heading, or None.
+    """Returns the side that is named under a phrase that is a heading, or None.
 
-    What stands under it ends with the sentence, and before a part that names other anatomy or is a
-    heading itself.
+    The text under a heading ends with the sentence. It also ends before a clause that names other
+    anatomy or is itself a heading.
 
     Args:
-        between: of `clauses.gaps`.
-        segments: of `clauses.segments`.
-        at: which segment the phrase is in.
+        between: the result of `clauses.gaps`.
+        segments: the result of `clauses.segments`.
+        at: the index of the segment that the phrase is in.
         phrase: the phrase.
-        free: the words for sides that are in no phrase, by index.
-        owned: the words that are in phrases.
+        free: the words for sides that are in no phrase, by their index in the text.
+        owned: the indices of the words that are in phrases.
 
     Returns:
-        "left" or "right"; "both" if both are named, as in "Kidney: left 10 cm, right 11 cm".
+        "left", "right", or "both" if both are named, as in "Kidney: left 10 cm, right 11 cm". None
+        if the phrase is no heading, or no side is named under it.
 
     Example:
         "Kidney: left, lung: right." gives "left" for "Kidney" and "right" for "lung".
@@ -60,12 +63,14 @@ def is_part(
     second: Phrase,
     free: Collection[int],
 ) -> bool:
-    """Whether a comma joins an organ and its part, of which one has a side and the other has not.
+    """Returns whether the comma between two phrases joins an organ and its part.
+
+    The part then has the side of the organ, or the organ has the side of the part.
 
     Args:
-        words, between: of `clauses`.
-        first, second: two phrases that follow one another; one of them waits for its side.
-        free: the words for sides that are in no phrase.
+        words, between: the results of `clauses.tokens` and `clauses.gaps`.
+        first, second: two successive phrases, one of which has no side yet.
+        free: the indices of the words for sides that are in no phrase.
     """
     if between[first.last] != "," or candidates.family(first.ids) != candidates.family(second.ids):
         return False
@@ -73,19 +78,19 @@ def is_part(
         return False
     end = next(i for i in range(second.last, len(words)) if between[i])
     if first.own_side is None and end != second.last:
-        return False  # "Nodule in the lower lobe, right lung clear."
+        return False  # As in "Nodule in the lower lobe, right lung clear."
     return not any(i in free for i in range(second.last + 1, end + 1))
 
 
 def is_beside(
     words: Sequence[Token], between: Sequence[str], owner: Mapping[int, Phrase], i: int
 ) -> bool:
-    """Whether a German side is a place beside a noun: "rechts der Niere".
+    """Returns whether a German side gives a place beside a noun, as in "rechts der Niere".
 
     Args:
-        words, between: of `clauses`.
-        owner: the phrase that a word is in, by index.
-        i: which word the side is.
+        words, between: the results of `clauses.tokens` and `clauses.gaps`.
+        owner: the phrase that a word is in, by the index of the word.
+        i: the index of the word for the side.
     """
     if i + 1 >= len(words) or between[i]:
         return False

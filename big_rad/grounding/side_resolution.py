@@ -1,10 +1,16 @@
 """Gives each phrase that may mean either organ of a pair the side that its clause names.
 
-In this order: a side before the noun ("rechte, vergrößerte Niere") or after it ("psoas, right");
-the side of the phrase it is coordinated with ("right kidney and adrenal") or is a part of ("right
-lung, lower lobe"); both for a true plural; the one side that the rest of the clause names ("links
-ist die Niere klein"), or what stands under a heading ("Niere: links Zyste"). A phrase for which
-none of these gives a side names nothing.
+These rules are tried in order:
+
+1. a side directly before the noun ("rechte, vergrößerte Niere") or after it ("psoas, right");
+2. the side of a phrase that it is coordinated with ("right kidney and adrenal"), or of the organ
+   that it is a part of ("right lung, lower lobe");
+3. both sides for a plural ("kidneys");
+4. the one side that the rest of the clause names ("links ist die Niere klein"), or that is named
+   under a heading ("Niere: links Zyste");
+5. both sides for a collective ("Lunge") and for other plurals.
+
+A phrase that gets no side by these rules names no class.
 """
 
 import re
@@ -23,7 +29,7 @@ from big_rad.grounding.clauses import (
 from big_rad.grounding.side_words import SideWord
 
 _REACH = 4
-# Words beyond which no side is looked for: no clause of a report is so long.
+# The most words between a phrase and a side of its clause. No clause of a report is longer.
 _FAR = 60
 _HAND = frozenset("side sides sided hand seite seiten".split())
 _AFTER_NOUN = frozenset("on at of in auf an zur der".split())
@@ -33,7 +39,7 @@ _OTHER_SIDE = re.compile(
     re.IGNORECASE,
 )
 _BEFORE_NOUN = frozenset("in of im am vom".split())
-# Words that go on with a clause after a comma.
+# Words that continue a clause after a comma.
 _GO_ON = frozenset(
     "with without mit ohne including einschließlich samt especially insbesondere".split()
 )
@@ -47,13 +53,13 @@ def resolve(
     sides: Sequence[SideWord],
     lang: str,
 ) -> None:
-    """Sets `side`, `named` and `plural` of phrases.
+    """Sets the attributes `side`, `named` and `plural` of the phrases in place.
 
     Args:
         text: the text.
-        words, between: of `clauses`.
-        phrases: all of the text, in order.
-        sides: of `side_words.read`.
+        words, between: the results of `clauses.tokens` and `clauses.gaps`.
+        phrases: all phrases of the text, in order.
+        sides: the result of `side_words.read`.
         lang: "en" or "de".
     """
     for phrase in phrases:
@@ -69,7 +75,7 @@ def resolve(
 
 
 class _Resolver:
-    """Phrases of one text, and the words for sides that no phrase has taken."""
+    """The phrases of a text, and the words for sides that are in no phrase."""
 
     def __init__(
         self,
@@ -91,8 +97,8 @@ class _Resolver:
             and not s.remaining
             and not (lang == "de" and side_links.is_beside(words, between, self._owner, s.index))
         }
-        self._after: set[int] = set()  # Phrases (by first word) whose side stands after them.
-        self._spent: set[int] = set()  # Sides that one phrase has for itself.
+        self._after: set[int] = set()  # The first words of phrases whose side stands after them.
+        self._spent: set[int] = set()  # The words for sides that belong to a single phrase.
         for p in self._phrases:
             if p.bound and p.bound[-1] == p.last and p.first not in p.bound:
                 self._after.add(p.first)
@@ -101,7 +107,7 @@ class _Resolver:
                 and p.last + 1 < len(words)
                 and words[p.last].low in clauses.SIDE_SHORT["de"]
             ):
-                # The point of "Hüfte re. Lunge frei." ends a sentence after all.
+                # The point after "re." in "Hüfte re. Lunge frei." does end a sentence.
                 gap = text[words[p.last].end : words[p.last + 1].start]
                 if "." in gap and words[p.last + 1].capital and lang == "de":
                     self._between[p.last] = "."
@@ -110,7 +116,7 @@ class _Resolver:
         self._segment_of = [n for n, seg in enumerate(self._segments) for _ in seg]
 
     def run(self) -> None:
-        """Resolves all phrases."""
+        """Gives the phrases their sides."""
         waiting = [p for p in self._phrases if p.paired]
         for p in waiting:
             if p.number == "both":
@@ -136,7 +142,7 @@ class _Resolver:
         if side is not None:
             phrase.side, phrase.named = side, True
 
-    # The side that stands with the noun.
+    # Sides directly before or after the noun.
 
     def _side_before(self, p: Phrase) -> str | None:
         commas = 0
@@ -206,7 +212,7 @@ class _Resolver:
         return low in VERBS or low in PREPOSITIONS or low in CONJUNCTIONS
 
     def _other_after(self, i: int) -> int | None:
-        """Returns the word of the other side, if one is joined to this: "right > left"."""
+        """Returns the index of the other side that is joined to this one, as in "right > left"."""
         for k in range(i + 1, min(len(self._words), i + 1 + _REACH)):
             other = self._free.get(k)
             joint = self._text[self._words[i].end : self._words[k].start]
@@ -258,7 +264,7 @@ class _Resolver:
         return bool(marks) and goes_on
 
     def _leads_on(self, inner: range) -> bool:
-        """Whether words may stand between two phrases that are joined: "and in the small"."""
+        """Returns whether words may stand between two joined phrases, as "and in the small"."""
         left = [self._words[i] for i in inner]
         for known in (CONJUNCTIONS | {"as", "well", "wie", "auch"}, _BEFORE_NOUN, DETERMINERS):
             while left and left[0].low in known:
@@ -266,10 +272,10 @@ class _Resolver:
         adjectives = len(left) < 3 and all(map(self._may_be_adjective, left))
         return adjectives and not any(i in self._free for i in inner)
 
-    # The clause.
+    # Sides elsewhere in the clause.
 
     def _splits(self) -> set[int]:
-        """Returns the conjunctions that join clauses, or parts with a side of their own."""
+        """Returns the conjunctions that join clauses, or parts with different sides."""
         found = set()
         for i, word in enumerate(self._words):
             if word.low not in CONJUNCTIONS or i == 0 or i + 1 == len(self._words):
@@ -319,13 +325,16 @@ class _Resolver:
     def _under_heading(self, at: int, p: Phrase) -> str | None:
         if candidates.is_collective(self._words, p, self._lang):
             if at + 1 == len(self._segments) or not self._only_side(self._segments[at + 1]):
-                return None  # "Lunge: links Erguss" still is of both.
+                return None  # "Lunge" in "Lunge: links Erguss" still means both lungs.
         return side_links.under_heading(
             self._between, self._segments, at, p, self._free, self._owner.keys()
         )
 
     def _related(self, at: int) -> Iterator[tuple[int, bool]]:
-        """Yields other segments whose side holds here too, and whether only of a like organ."""
+        """Yields other segments whose side may hold for the segment `at` too.
+
+        With each comes whether only sides of organs of the same family count there.
+        """
         segs = self._segments
         if at + 1 < len(segs) and self._mark(at) in (",", "(") and self._only_side(segs[at + 1]):
             yield at + 1, False
@@ -358,7 +367,7 @@ class _Resolver:
         )
 
     def _fronted(self, n: int) -> bool:
-        """Whether a segment is a place put first: "In the right lung, ..."."""
+        """Returns whether a segment is a place that opens a sentence: "In the right lung, ..."."""
         seg = self._segments[n]
         if n and self._mark(n - 1) not in (".", ";"):
             return False
@@ -367,7 +376,11 @@ class _Resolver:
         return opens and not any(self._words[i].low in VERBS for i in seg) and len(seg) <= 7
 
     def _named_in(self, seg: range, p: Phrase, close: bool = False) -> Iterator[tuple[int, str]]:
-        """Yields (word, side) of the sides in a segment that may be those of a phrase."""
+        """Yields (index of a word, side) for the sides in a segment that may be a phrase's side.
+
+        With `close`, a side that belongs to another phrase counts only if that phrase is of the
+        same family.
+        """
         outside = p.first not in seg
         near = range(max(seg.start, p.first - _FAR), min(seg.stop, p.last + 1 + _FAR))
         for i in near:
@@ -390,7 +403,7 @@ class _Resolver:
                     yield i, known
 
     def _crosses(self, i: int, p: Phrase, side: SideWord | None, owner: Phrase | None) -> bool:
-        """Whether a side reaches a phrase over the conjunctions that lie between them."""
+        """Returns whether a side reaches a phrase across the conjunctions between them."""
         low, high = min(i, p.first), max(i, p.first)
         joints = [k for k in range(low, high) if self._words[k].low in CONJUNCTIONS]
         if not joints:

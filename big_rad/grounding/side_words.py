@@ -1,8 +1,8 @@
-"""The words for left, right and both in a text, and whether each tells the side of an organ.
+"""Finds the words for left, right and both in English and German texts, and judges their use.
 
-Not every "left" does: it may be what remains ("no fluid left"), a place beside an organ ("left of
-the kidney"), or the side of a device, an approach, an emphasis or an organ that is no pair ("left
-ventricle"). Reads English and German; knows nothing of anatomy classes.
+Not every "left" is the side of an organ. It may mean that something remains ("no fluid left"), give
+a place beside an organ ("left of the kidney"), or be the side of a device, an approach, an emphasis
+or an organ that is not one of a pair ("left ventricle").
 """
 
 import dataclasses
@@ -22,16 +22,16 @@ _DE = {
     **dict.fromkeys(("rechts", "re", "rechterseits", "rechtsseits"), "right"),
     **dict.fromkeys(("bds", "bd", "beiderseits"), "both"),
 }
-# "recht" without an ending is an adverb ("recht groß") and "link" no German word.
+# "recht" without an ending is an adverb ("recht groß"), and "link" is not a German word.
 _DE_STEMS = (
     (re.compile(r"link(?:e[rsmn]?)"), "left"),
     (re.compile(r"recht(?:e[rsmn]?)"), "right"),
     (re.compile(r"beid(?:e[rsmn]?|seit\w*)|bilateral\w*"), "both"),
 )
 _DE_COMPOUND = re.compile(r"(links|rechts)(?!$)(\w+)")
-# Compounds whose side is of the heart or of nothing that has a place, ...
+# Endings of compounds whose side belongs to the heart, or to nothing that has a place.
 _NO_SIDE = re.compile(r"herz|ventri|atrial|kardial|verschieb|händ|seitenlage|drehend|läuf")
-# ... or that say where there is more of a finding, or how a curve bends.
+# Endings of compounds that say on which side a finding is stronger, or to which side a curve bends.
 _EMPHASIS_DE = re.compile(r"betont|führend|domin|überwieg|konvex|gericht|ausladend|präval|akzent")
 _EMPHASIS_AFTER = frozenset(
     "predominant predominantly dominant predominance predominating dominance preponderance "
@@ -56,7 +56,7 @@ _DEVICES_DE = re.compile(
 )
 _DEVICES_DE_WHOLE = frozenset("zvk icd tep dj picc pigtail clip clips nagel mj".split())
 _NOT_DEVICES = frozenset("report import transport support blutsystem".split())
-# What has a left and a right, but is no pair among the classes, or is a position of the patient.
+# Words with a left and a right that are not a pair among the classes, and positions of the patient.
 _UNPAIRED = frozenset(
     "ventricle ventricular atrium atrial heart hepatic liver thyroid coronary hemisphere "
     "hemispheric portal flexure decubitus oblique hander handed bundle circumflex "
@@ -79,8 +79,8 @@ _BESIDE = {
 }
 _HAND = frozenset("side sided hand seite seitig seitige seitiger seitiges seitigen".split())
 _DIRECTION = frozenset("to toward towards from via nach von via über".split())
-_CLAUSE = 30  # Words before "left" in which it is said that nothing is.
-_REACH = 4  # Words between a side and the noun that it belongs to.
+_CLAUSE = 30  # The words before "left" that are searched for a word of `_REMAINING`.
+_REACH = 4  # The most words between a side and its noun, the noun included.
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -88,11 +88,13 @@ class SideWord:
     """A word for a side.
 
     Attributes:
-        index: which word of the text it is.
+        index: the index of the word in the text.
         side: "left", "right" or "both".
-        adjective: it stands before its noun ("left", "linke"), not as an adverb ("links").
-        counts: it may tell the side of an organ; else it belongs to something else, see above.
-        remaining: it means what is left over, or "just" as in "right above"; no side at all.
+        adjective: whether the word is an adjective ("left", "linke") and not an adverb ("links").
+        counts: whether the word may give the side of an organ. If not, it is the side of something
+            else, see the module's docstring.
+        remaining: whether the word does not mean a side at all: "left" as in "no fluid left", or
+            "right" as in "right above".
     """
 
     index: int
@@ -103,7 +105,7 @@ class SideWord:
 
 
 def side_of(token: Token, lang: str) -> str | None:
-    """Returns the side a single word names, or None; says nothing of whether it counts."""
+    """Returns the side that a single word names, or None; its use in the text is not judged."""
     low = token.low
     if lang == "en":
         if low in ("lt", "rt") and token.text.isupper():
@@ -121,12 +123,12 @@ def side_of(token: Token, lang: str) -> str | None:
 
 
 def read(text: str, words: Sequence[Token], between: Sequence[str], lang: str) -> list[SideWord]:
-    """Returns the words for sides of a text, in order.
+    """Returns the words for sides in a text, in order.
 
     Args:
         text: the text.
-        words: of `clauses.tokens`.
-        between: of `clauses.gaps`.
+        words: the result of `clauses.tokens`.
+        between: the result of `clauses.gaps`.
         lang: "en" or "de".
     """
     found = []
@@ -142,9 +144,10 @@ def read(text: str, words: Sequence[Token], between: Sequence[str], lang: str) -
 
 
 def sides(text: str) -> set[str]:
-    """Returns which of "left" and "right" a text names at all, in either language.
+    """Returns which of "left" and "right" a text names, in English or German.
 
-    Sides of devices, emphases and unpaired organs are among them, what is "left over" is not.
+    The sides of devices, emphases and unpaired organs are included. A "left" that means "remaining"
+    is not.
     """
     found = set()
     words = clauses.tokens(text)
@@ -155,7 +158,7 @@ def sides(text: str) -> set[str]:
 
 
 def is_device(token: Token, lang: str) -> bool:
-    """Whether a word names a device or an access."""
+    """Returns whether a word names a device or an access."""
     if lang == "en":
         return token.low in _DEVICES
     return token.low in _DEVICES_DE_WHOLE or (
@@ -170,7 +173,7 @@ def _is_adjective(word: Token, lang: str) -> bool:
 
 
 def _hyphened(text: str, words: Sequence[Token], i: int, lang: str) -> bool:
-    # "Re-Operation" and "re-demonstrated" are no sides; "left-sided" and "links-basal" are.
+    # The "re" of "Re-Operation" is not a side, but the "re" of "re-seitig" is.
     low, end = words[i].low, words[i].end
     if lang == "de" and low in ("re", "li"):
         return text[end : end + 1] in ("-", ":", "'") and not (
@@ -180,7 +183,10 @@ def _hyphened(text: str, words: Sequence[Token], i: int, lang: str) -> bool:
 
 
 def _ending_at(text: str, words: Sequence[Token], i: int, lang: str) -> int:
-    """Returns the word whose ending a side shares, as "rechts-" of "rechts- und linksseitig"."""
+    """Returns the index of the word whose ending a side shares, or `i` itself.
+
+    An example is "rechts-", which shares the ending of "linksseitig" in "rechts- und linksseitig".
+    """
     shares = lang == "de" and words[i].low in ("links", "rechts")
     if not shares or text[words[i].end : words[i].end + 1] not in tuple("-\u2010\u2011"):
         return i
@@ -189,7 +195,7 @@ def _ending_at(text: str, words: Sequence[Token], i: int, lang: str) -> int:
 
 
 def _no_place(words: Sequence[Token], between: Sequence[str], i: int) -> bool:
-    """Whether an English "left" is what remains, or "right" a word like "just"."""
+    """Returns whether an English "left" means "remaining", or a "right" means "just"."""
     before = words[i - 1].low if i and not between[i - 1] else ""
     after = words[i + 1].low if not between[i] and i + 1 < len(words) else ""
     if words[i].low == "right":
@@ -213,7 +219,7 @@ def _no_place(words: Sequence[Token], between: Sequence[str], i: int) -> bool:
 def _elsewhere(
     text: str, words: Sequence[Token], between: Sequence[str], i: int, lang: str
 ) -> bool:
-    """Whether a side belongs to something that is no organ of a pair."""
+    """Returns whether a side belongs to something that is not one organ of a pair."""
     return (
         _is_emphasis(words, between, i, lang)
         or _is_beside(words, between, i, lang)
@@ -238,7 +244,7 @@ def _is_emphasis(words: Sequence[Token], between: Sequence[str], i: int, lang: s
 
 
 def _is_beside(words: Sequence[Token], between: Sequence[str], i: int, lang: str) -> bool:
-    """Whether it is a place beside something: "left of", "links neben"."""
+    """Returns whether a side is a place beside something, as in "left of" or "links neben"."""
     if i + 1 >= len(words) or between[i]:
         return False
     return words[i + 1].low in _BESIDE[lang] and not (
@@ -247,7 +253,7 @@ def _is_beside(words: Sequence[Token], between: Sequence[str], i: int, lang: str
 
 
 def _is_direction(words: Sequence[Token], between: Sequence[str], i: int, lang: str) -> bool:
-    """Whether it is where something goes or comes from: "shift to the left", "von rechts"."""
+    """Returns whether a side is a direction, as in "shift to the left" or "von rechts"."""
     behind = [w.low for w in _behind(words, between, i)]
     if lang == "de":
         return behind[:1] in (["nach"], ["von"], ["via"])
@@ -266,7 +272,7 @@ _SIDE_AT = re.compile(r"(?:left|right|links|rechts|li|re)\b(?!\w)", re.IGNORECAS
 
 
 def _is_compared(text: str, words: Sequence[Token], i: int) -> bool:
-    """Whether a side is one of two that are compared: "left greater than right"."""
+    """Returns whether a side is one of two compared sides, as in "left greater than right"."""
     compare = _COMPARE.match(text, words[i].end)
     if compare and compare[0].strip() and _SIDE_AT.match(text, compare.end()):
         return True
@@ -278,7 +284,7 @@ def _is_compared(text: str, words: Sequence[Token], i: int) -> bool:
 
 
 def _other_noun(words: Sequence[Token], between: Sequence[str], i: int, lang: str) -> bool:
-    """Whether a device, an unpaired organ or a position of the patient has the side."""
+    """Returns whether the side is that of a device, an unpaired organ or a patient position."""
     for word, _ in _ahead(words, between, i):
         if word.low in _UNPAIRED or is_device(word, lang):
             return True
@@ -293,7 +299,7 @@ def _other_noun(words: Sequence[Token], between: Sequence[str], i: int, lang: st
 
 
 def _ahead(words: Sequence[Token], between: Sequence[str], i: int) -> Iterator[tuple[Token, int]]:
-    """Yields the words that may stand between a side and its noun, the noun included."""
+    """Yields (word, index) after a side up to its noun, at most `_REACH` words."""
     for k in range(i + 1, min(len(words), i + 1 + _REACH)):
         low = words[k].low
         if between[k - 1] or low in clauses.PREPOSITIONS or low in clauses.DETERMINERS:
@@ -306,7 +312,10 @@ def _ahead(words: Sequence[Token], between: Sequence[str], i: int) -> Iterator[t
 def _behind(
     words: Sequence[Token], between: Sequence[str], i: int, over: Sequence[str] = ()
 ) -> Iterator[Token]:
-    """Yields the words before a side, the nearest first, at most `_REACH`."""
+    """Yields the words before a side, the nearest first, at most `_REACH` words.
+
+    It stops at a mark. A mark in `over` is passed if it stands directly before the side.
+    """
     for k in range(i - 1, max(-1, i - 1 - _REACH), -1):
         if between[k] and (between[k] not in over or k != i - 1):
             return

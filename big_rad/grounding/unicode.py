@@ -1,18 +1,15 @@
-"""The one form of Unicode in which texts are kept and compared."""
+"""The form of Unicode in which all texts are stored and compared."""
 
 import unicodedata
 
 
 def nfc(text: str) -> str:
-    """Returns a text in Unicode's composed form (NFC).
+    """Returns a text in the composed form of Unicode (NFC).
 
-    An umlaut is one character in it, and the same word has the same tokens, whatever program wrote
-    it. Built data hold all texts so.
+    In this form an umlaut is one character, so the same word has the same tokens whatever program
+    wrote it. All texts in built datasets have this form.
 
     Args:
         text: any text.
-
-    Returns:
-        The text; every character that can be composed is.
     """
     return unicodedata.normalize("NFC", text)

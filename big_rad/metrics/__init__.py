@@ -1,6 +1,7 @@
-"""Metrics: pure functions of predictions and references; no model, no files, no network."""
+"""Metrics, as pure functions of predictions and references without models or network."""
 
-# Version of what the scores' names mean; results of another one are neither reused nor mixed.
-# 1: accuracy and recall cleaned up as published. 2: these read letters of all scripts and
-# comparison signs, and the published forms have names of their own; Unicode is composed first.
+# The version of the definitions behind the scores' names. Results of different versions are neither
+# reused nor mixed. In version 1, accuracy and recall used the clean-up of the published code. In
+# version 2, they read letters of all scripts and comparison signs, the published forms have names
+# of their own, and Unicode is composed first.
 VERSION = 2

@@ -1,6 +1,6 @@
-"""Agreement of raters, from a table of their ratings: Krippendorff's alpha, Pearson, Spearman.
+"""Measures how well raters agree: Krippendorff's alpha, Pearson's and Spearman's correlation.
 
-Pure functions of numbers. References: Krippendorff 2018, "Content Analysis", chapter 12.
+Krippendorff's alpha is described in Krippendorff 2018, "Content Analysis", chapter 12.
 """
 
 from collections.abc import Callable
@@ -14,17 +14,18 @@ LEVELS = ("nominal", "ordinal", "interval")
 
 
 def krippendorff(ratings: ArrayLike, level: str = "ordinal") -> float:
-    """Krippendorff's alpha: 1 is agreement, 0 is chance.
+    """Returns Krippendorff's alpha: 1 is perfect agreement, 0 is agreement by chance.
 
     Args:
-        ratings: float [raters, items]; NaN (or None) where one was not given.
-        level: "nominal", "ordinal" or "interval".
+        ratings: the ratings, float [raters, items]; NaN (or None) marks a missing rating.
+        level: the level of measurement: "nominal", "ordinal" or "interval".
 
     Returns:
-        Alpha; NaN where no item has two ratings, or all ratings are the same.
+        Alpha. It is NaN if no item has two ratings, or if all ratings that can be compared are the
+        same.
 
     Raises:
-        ValueError: another level or shape.
+        ValueError: the level is unknown, or the ratings have another shape.
     """
     table = np.asarray(ratings, np.float64)
     if level not in LEVELS:
@@ -38,12 +39,12 @@ def krippendorff(ratings: ArrayLike, level: str = "ordinal") -> float:
 
 
 def pearson(a: ArrayLike, b: ArrayLike) -> float:
-    """Pearson's r of paired ratings [items]; pairs with a NaN are left out."""
+    """Returns Pearson's r of paired ratings [items]; pairs with a NaN are left out."""
     return _correlation(stats.pearsonr, a, b)
 
 
 def spearman(a: ArrayLike, b: ArrayLike) -> float:
-    """Spearman's rank correlation of paired ratings [items]; pairs with a NaN are left out."""
+    """Returns Spearman's rank correlation of paired ratings [items], without pairs with a NaN."""
     return _correlation(stats.spearmanr, a, b)
 
 
@@ -54,5 +55,5 @@ def _correlation(of: Callable, a: ArrayLike, b: ArrayLike) -> float:
     both = ~np.isnan(first) & ~np.isnan(second)
     first, second = first[both], second[both]
     if len(first) < 2 or np.ptp(first) == 0 or np.ptp(second) == 0:
-        return float("nan")  # Not defined.
+        return float("nan")  # The correlation of constant ratings is not defined.
     return float(of(first, second).statistic)

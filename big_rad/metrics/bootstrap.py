@@ -1,9 +1,13 @@
-"""Confidence intervals of means by the bootstrap: by sample, by cluster of samples, and paired.
+"""Bootstrap confidence intervals of means, and of mean differences of paired values.
 
-Pure functions of numbers; knows neither models nor files. Percentile intervals: Efron & Tibshirani
-1993, "An Introduction to the Bootstrap", chapter 13; clusters are resampled whole, so that samples
-of one image or patient, which are alike, do not count as so many independent ones. Few clusters say
-little and resampling them hides it, so there the p of a difference is counted exactly.
+The intervals are percentile intervals (Efron & Tibshirani 1993, "An Introduction to the Bootstrap",
+chapter 13). Clusters, such as all samples of a patient, are resampled whole, because samples of the
+same patient are alike and do not count as independent samples. Resampling underestimates the
+uncertainty if there are few clusters, so the p of a difference is then computed exactly.
+
+    >>> found = interval([1.0, 0.0, 1.0, 1.0], clusters=["a", "a", "b", "c"])
+    >>> found.mean, found.n, found.clusters
+    (0.75, 4, 3)
 """
 
 import dataclasses
@@ -15,21 +19,22 @@ import numpy as np
 from jaxtyping import Float
 from numpy.typing import ArrayLike
 
-FEWEST = 6  # clusters; with fewer no difference can have a p below 0.05: 2 / 2**5 is 0.0625
-EXACT = 12  # up to so many clusters all changes of signs are tried
-_CHUNK = 1000  # resamples held at once
+# The fewest clusters that allow a verdict. With fewer, no p can be below 0.05: 2 / 2**5 is 0.0625.
+FEWEST = 6
+EXACT = 12  # The most clusters for which all changes of signs are tried.
+_CHUNK = 1000  # The number of resamples that are in memory at once.
 
 
 @dataclasses.dataclass(frozen=True)
 class Interval:
-    """A mean and its interval.
+    """A mean and its confidence interval.
 
     Attributes:
-        mean: of the samples that count; NaN if there is none.
-        low: lower end.
-        high: upper end.
-        n: samples that count.
-        clusters: independent units among them.
+        mean: the mean of the samples that count; NaN if no sample counts.
+        low: the lower end of the interval.
+        high: the upper end of the interval.
+        n: the number of samples that count.
+        clusters: the number of clusters that these samples belong to.
     """
 
     mean: float
@@ -41,12 +46,12 @@ class Interval:
 
 @dataclasses.dataclass(frozen=True)
 class Difference(Interval):
-    """A mean difference of pairs, its interval, and how likely one like it is by chance.
+    """A mean difference of pairs, its confidence interval and its p value.
 
     Attributes:
-        p: two-sided. Up to `EXACT` clusters that of the sign-flip permutation test, which is at
-            best 2 / 2**clusters; with more, twice the share of resamples on the other side of zero,
-            at most 1.
+        p: the two-sided p value. Up to `EXACT` clusters it is the p of the sign-flip permutation
+            test, which is at least 2 / 2**clusters. With more clusters it is twice the share of
+            resamples on the other side of zero, at most 1.
     """
 
     p: float
@@ -63,18 +68,19 @@ def interval(
     """Returns the mean of each metric with its interval.
 
     Args:
-        values: float [N], one of each sample, or [N, M] of M metrics; NaN (or None) where a sample
-            does not count.
-        clusters: [N], what each sample belongs to, such as its patient; None takes each alone.
-        level: of the interval.
-        resamples: how many.
-        seed: of the resampling, which is the same for all metrics.
+        values: the values of a metric, float [N], one per sample, or those of M metrics, [N, M].
+            NaN (or None) marks a sample that does not count.
+        clusters: the cluster of each sample [N], such as its patient. None makes each sample its
+            own cluster.
+        level: the confidence level of the interval.
+        resamples: the number of resamples.
+        seed: the seed of the resampling. All metrics use the same resamples.
 
     Returns:
-        An `Interval`, or for [N, M] a list of M.
+        An `Interval`, or a list of M of them if the values are [N, M].
 
     Raises:
-        ValueError: shapes that do not fit, a level outside (0, 1), or no resamples.
+        ValueError: the shapes do not fit, `level` is outside (0, 1), or `resamples` is below 1.
     """
     table = np.asarray(values, np.float64)
     found = [one for one, *_ in _intervals(table, clusters, level, resamples, seed)]
@@ -87,16 +93,17 @@ def difference(
     """Returns the mean of `after - before`, sample by sample, with its interval and p.
 
     Args:
-        before: float [N] or [N, M], see `interval`.
-        after: the same samples.
-        options: of `interval`.
+        before: the values of the first side, float [N] or [N, M], as in `interval`.
+        after: the values of the second side, for the same samples.
+        options: the keyword arguments of `interval`.
 
     Returns:
-        A `Difference`, or for [N, M] a list of M; of samples that count on both sides. Fewer
-        clusters than `FEWEST` allow no verdict, whatever the interval.
+        A `Difference`, or a list of M of them if the values are [N, M]. Only samples that count on
+        both sides are used. With fewer clusters than `FEWEST` there is no verdict, whatever the
+        interval says.
 
     Raises:
-        ValueError: other shapes, or see `interval`.
+        ValueError: the shapes differ, or an argument is one that `interval` rejects.
     """
     first, second = np.asarray(before, np.float64), np.asarray(after, np.float64)
     if first.shape != second.shape:
@@ -108,7 +115,8 @@ def difference(
         elif one.clusters <= EXACT:
             p = sign_flips(sums)
         else:
-            # Counted with itself (Davison & Hinkley 1997, section 4.2), so that no p is 0.
+            # The observed difference counts as one more resample, so that no p is 0 (Davison &
+            # Hinkley 1997, section 4.2).
             sides = ((drawn <= 0).sum() + 1, (drawn >= 0).sum() + 1)
             p = min(1.0, 2 * min(sides) / (len(drawn) + 1))
         found.append(Difference(**vars(one), p=float(p)))
@@ -118,11 +126,13 @@ def difference(
 def sign_flips(sums: Float[np.ndarray, " clusters"]) -> float:
     """Returns the exact two-sided p of the sign-flip permutation test (Fisher 1935).
 
-    Without a difference, each cluster would as likely favour the other side. So p is the share of
-    the 2**k ways to choose the signs of k clusters whose total is at least as far from zero.
+    If there were no difference, each cluster would favour either side with the same probability.
+    There are 2**k ways to choose the signs of k clusters, and p is the share of these whose total
+    is at least as far from zero as the observed total.
 
     Args:
-        sums: the summed differences of each cluster; at most about 20 clusters.
+        sums: the sum of the differences of each cluster. The time grows with 2**k, so give at most
+            about 20 clusters.
     """
     k = len(sums)
     signs = 1 - 2 * ((np.arange(2**k)[:, None] >> np.arange(k)) & 1)
@@ -132,8 +142,11 @@ def sign_flips(sums: Float[np.ndarray, " clusters"]) -> float:
 
 
 def holm(ps: Sequence[float]) -> list[float]:
-    """Returns p of several tests, corrected so that one of all is below 0.05 by chance in one of
-    twenty such families at most (Holm 1979); NaN stays, and does not count as a test."""
+    """Returns the p values of several tests, corrected for their number (Holm 1979).
+
+    After the correction, the probability that any of the tests has a p below 0.05 by chance is at
+    most 0.05. A NaN stays NaN, and does not count as a test.
+    """
     order = sorted((i for i, p in enumerate(ps) if not np.isnan(p)), key=lambda i: ps[i])
     found, worst = [float(p) for p in ps], 0.0
     for rank, i in enumerate(order):
@@ -149,7 +162,8 @@ def _intervals(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> list[tuple[Interval, np.ndarray, np.ndarray]]:
-    # Of each metric the interval, the means of the resamples, and the sums of clusters that count.
+    # Returns for each metric its interval, the means of the resamples, and the sums of the clusters
+    # that have samples that count.
     if table.ndim not in (1, 2):
         raise ValueError(f"values have shape {table.shape}: give [N], or [N, M] for M metrics")
     if not 0 < level < 1 or resamples < 1:
@@ -192,7 +206,7 @@ def _by_group(columns: np.ndarray, unit: np.ndarray, groups: int) -> np.ndarray:
 
 
 def _resampled(sums: np.ndarray, sizes: np.ndarray, resamples: int, seed: int) -> np.ndarray:
-    # Means [resamples, M]; NaN where no sample that counts was drawn.
+    # Returns the means [resamples, M]; NaN where a resample has no sample that counts.
     rng, groups = np.random.default_rng(seed), len(sums)
     means = np.full((resamples, sums.shape[1]), np.nan)
     both = np.concatenate([sums, sizes], axis=1)
@@ -208,8 +222,14 @@ def _resampled(sums: np.ndarray, sizes: np.ndarray, resamples: int, seed: int) -
 
 
 def interval_text(x: Mapping[str, Any] | None) -> str:
-    """Returns `mean`, `low` and `high` to read, "–" where no sample counts (`n`), and no bounds of
-    one image or patient, which would be its own."""
+    """Returns a text such as "0.750 (0.500 to 1.000)" for an interval.
+
+    The text is "–" if no sample counts. It has no bounds if there is only one cluster, because the
+    resamples are then all the same.
+
+    Args:
+        x: the fields of an `Interval`, or None.
+    """
     if not x or not x["n"] or not math.isfinite(x["mean"]):
         return "–"
     if x.get("clusters", 2) < 2:
@@ -218,12 +238,14 @@ def interval_text(x: Mapping[str, Any] | None) -> str:
 
 
 def difference_text(x: Mapping[str, Any] | None, clusters: str = "patients") -> str:
-    """Returns a paired difference to read, as `interval_text` does an interval; of too few
-    clusters, whose interval would look like a verdict, the mean and the reason.
+    """Returns a text for a paired difference, in the form of `interval_text`.
+
+    With fewer clusters than `FEWEST`, the text gives the mean and says why there is no verdict,
+    because an interval would look like one.
 
     Args:
-        x: of `difference`.
-        clusters: what they are, for the reason.
+        x: the fields of a `Difference`, or None.
+        clusters: the plural noun for the clusters in the text.
     """
     if not x or not x["n"] or not math.isfinite(x["mean"]):
         return "–"
@@ -233,6 +255,11 @@ def difference_text(x: Mapping[str, Any] | None, clusters: str = "patients") -> 
 
 
 def few(count: int, what: str = "patients") -> str:
-    """Returns why so few of them allow no verdict."""
+    """Returns a text that says why there are too few clusters for a verdict.
+
+    Args:
+        count: the number of clusters.
+        what: the plural noun for the clusters in the text.
+    """
     unit = what if count != 1 else what.removesuffix("s")
     return f"{count} {unit}, and at least {FEWEST} are needed"

@@ -1,8 +1,12 @@
-"""G-IoU and its companions: how well entities in generated text are named and placed.
+"""Measures how well the entities in generated texts are named and placed, by G-IoU and others.
 
-Compares boxes or masks of phrases read from markup, sample by sample. A number is only comparable
-with others of the same mode and similarity, so both are part of its name. Knows no images or
-models.
+The phrases with their boxes or masks are read from markup and compared with those of a reference,
+sample by sample. Scores can only be compared if they have the same mode and the same similarity, so
+both are part of the score's name.
+
+    codec = get_codec("radgrounder")
+    scores = g_iou(predictions, references, codec=codec)
+    print(scores["name"], scores["g_iou"], scores["f1_iou50"])
 """
 
 import math
@@ -24,8 +28,8 @@ Masks = Sequence[Sequence[reference.Mask]]
 MODES = ("paper", "reference_det", "reference_seg")
 SIMILARITIES = ("class_id", "lexicon")
 
-# Weight of a pair's IoU beside its similarity when pairs are chosen: it only breaks ties, for
-# similarity sums that differ by more than this many times the number of pairs.
+# The weight of IoU against similarity when pairs are chosen. It is so small that IoU only breaks
+# ties, unless two sums of similarities differ by less than _TIE times the number of pairs.
 _TIE = 1e-6
 
 
@@ -38,57 +42,72 @@ def g_iou(
     pred_masks: Masks | None = None,
     ref_masks: Masks | None = None,
 ) -> dict[str, Any]:
-    """G-IoU of generated texts against references.
+    """Scores generated texts against references by G-IoU, and by precision and recall of entities.
 
-    In mode "paper", as the RadGrounder paper defines it, a sample scores sum(IoU x max(0,
-    similarity)) over matched pairs / max(n_pred, n_ref). Pairs are one to one, of greatest summed
-    similarity (negative ones count as none) and, among equal sums, of greatest summed IoU. Samples
-    without entities on either side are left out and counted; a reference without entities that got
-    some predicted is a hallucination, and left out of the mean. "reference_det" (boxes) and
-    "reference_seg" (masks) score samples as the released scripts do, see `metrics.reference`; the
-    mean of the latter is over all samples. All else that is returned is the same in every mode.
+    In mode "paper", which is the definition of the RadGrounder paper, the score of a sample is
 
-    Entity precision, recall and F1 are pooled over all samples and always go by class: a prediction
-    is right if it is matched with a reference of the same class (at `_iou50`: and their IoU is at
-    least 0.5), whatever the similarity. Undefined ratios (0/0) are NaN.
+        sum(IoU x max(0, similarity)) / max(n_pred, n_ref)
+
+    The sum is over pairs of a predicted entity and a reference entity, and n_pred and n_ref are the
+    numbers of entities. Each entity is in at most one pair. The pairs are chosen so that the sum of
+    max(0, similarity) is greatest, and among equal sums, so that the sum of IoU is greatest. The
+    mean is over the samples whose reference has entities. A sample whose reference has none is
+    counted instead: as a hallucination if the prediction has entities, and otherwise in
+    `n_both_empty`.
+
+    The modes "reference_det" (boxes) and "reference_seg" (masks) score samples as the released
+    scripts do, see `metrics.reference`. The mean of "reference_seg" is over all samples. Everything
+    else that is returned is the same in every mode.
+
+    Precision, recall and F1 of entities are pooled over all samples. They do not depend on
+    `similarity`: a predicted entity is right if it is paired with a reference entity of the same
+    class. For the scores that end in `_iou50`, the IoU of the pair must also be at least 0.5.
+    Undefined ratios (0/0) are NaN.
 
     Args:
-        preds: generated texts with markup, or the same parsed, or lists of entities.
-        refs: references, as many; an entity whose box can not be read has IoU 0 with all.
-        mode: one of `MODES`.
-        similarity: "class_id" (1 for the same known class, else 0), "lexicon"
+        preds: the generated texts with markup, or the same texts parsed, or lists of entities.
+        refs: the references in the same form, one per prediction. An entity whose box cannot be
+            read has IoU 0 with every entity.
+        mode: the mode, one of `MODES`.
+        similarity: "class_id" (1 for the same known class, otherwise 0), "lexicon"
             (`similarity.lexicon`), or a function (n predicted phrases, m reference phrases) ->
-            [n, m] of similarities up to 1, such as one of `similarity.cosine`.
-        codec: reads the boxes; needed if any text is a string.
-        pred_masks: compares masks instead of boxes: for each sample its masks bool [H, W], in the
-            order of `</seg>` in the text (one that is missing at the end counts as blank). The
-            class of a phrase is then the lexicon's (`masks.named`), 0 if it knows none. For
-            "reference_seg" they may be logits f32, which are cut as that script does, and at 0 for
-            all else.
-        ref_masks: the same of the references.
+            [n, m] of similarities up to 1, such as a result of `similarity.cosine`.
+        codec: the codec that reads the boxes; needed if any text is a string.
+        pred_masks: the predicted masks of each sample, bool [H, W], in the order of `</seg>` in the
+            text. If they are given, masks are compared instead of boxes. A mask that is missing at
+            the end counts as blank. The class of a phrase is then the class that the lexicon gives
+            it (`masks.named`), or 0 if the lexicon does not know it. The masks may be logits f32:
+            the threshold is that of the script for the score of "reference_seg", and 0 for
+            everything else.
+        ref_masks: the masks of the references, in the same form.
 
     Returns:
-        name: e.g. "g_iou/paper/class_id".
-        g_iou: mean score over the samples whose reference has entities, 0..1 (but for the other
-            modes, see above).
-        n, n_scored, n_both_empty: samples; those in that mean; those without any entity.
-        precision, recall, f1 and precision_iou50, recall_iou50, f1_iou50: of entities.
-        mean_iou: mean IoU of the pairs of the same class; with masks also `mean_dice`.
-        blank_masks: with masks, the share of predicted phrases whose mask has no pixel.
-        per_class: class id -> n_pred, n_ref, matched, and mean_iou (with masks mean_dice) of the
-            matched; entities of unknown class stand under 0.
-        hallucination_rate: among samples whose reference has no entities, those with predictions.
-        valid_markup: share of predictions whose markup is well formed.
-        invalid_refs: number of references whose markup is not.
-        per_sample: one dict a sample: g_iou (None where it is not in the mean),
-            hallucination (only the prediction has some), n_pred, n_ref, precision and recall (None
-            if undefined), pairs [(i, j, similarity, IoU)] that scored, valid; with masks blank,
-            the number of predicted phrases with a blank mask.
+        A dict with these keys:
+
+        name: the name of the score, such as "g_iou/paper/class_id".
+        g_iou: the mean score, in 0..1 in mode "paper".
+        n, n_scored, n_both_empty: the numbers of all samples, of samples in the mean, and of
+            samples without any entity.
+        precision, recall, f1, precision_iou50, recall_iou50, f1_iou50: the scores of entities.
+        mean_iou: the mean IoU of the pairs of the same class; with masks also `mean_dice`.
+        blank_masks: the share of predicted phrases whose mask has no pixel; only with masks.
+        per_class: a dict class id -> {n_pred, n_ref, matched, mean_iou}, with masks also mean_dice.
+            The means are over the pairs of the class. Entities of unknown class have the id 0.
+        hallucination_rate: the share of samples with predicted entities among the samples whose
+            reference has none.
+        valid_markup: the share of predictions whose markup is well formed.
+        invalid_refs: the number of references whose markup is not well formed.
+        per_sample: one dict per sample: g_iou (None if the sample is not in the mean),
+            hallucination (whether only the prediction has entities), n_pred, n_ref, precision and
+            recall (None if undefined), pairs [(i, j, similarity, IoU)] as mode "paper" chooses
+            them, and valid; with masks also blank, the number of predicted phrases with a blank
+            mask.
 
     Raises:
-        ValueError: unknown mode or similarity, lengths that differ, strings without a codec, masks
-            of one side only, of different sizes or for a mode without, or a similarity matrix of
-            the wrong shape or with values that are not finite or above 1.
+        ValueError: the mode or the similarity is unknown; the lengths differ; a text is a string
+            and there is no codec; masks are given for one side only, differ in size, or do not fit
+            the mode; or a similarity matrix has a wrong shape, or values that are not finite or are
+            above 1.
     """
     _check(preds, refs, mode, similarity, pred_masks, ref_masks)
     backend = similarity if isinstance(similarity, str) else _name_of(similarity)
@@ -150,13 +169,15 @@ def _check(
 
 
 class _Sides:
-    """The entities of one sample on both sides, and how much each pair overlaps.
+    """The entities of a sample's prediction and reference, and the overlap of each pair.
 
     Attributes:
-        pred, ref: entities.
-        iou: [n, m].
-        dice: the same, or None for boxes.
-        pairs: (i, j) of the same class, matched one to one.
+        pred, ref: the n predicted entities and the m entities of the reference.
+        iou: the IoU of each pair [n, m].
+        dice: the Dice of each pair [n, m]; None for boxes.
+        blank: the number of predicted entities with a blank mask; None for boxes.
+        same: 1 where both entities have the same known class, otherwise 0 [n, m].
+        pairs: the pairs (i, j) of the same class; each entity is in at most one.
     """
 
     dice: np.ndarray | None = None
@@ -173,7 +194,7 @@ class _Sides:
 
 
 class _MaskSides(_Sides):
-    """The same of entities with masks; their classes are the lexicon's."""
+    """The entities of a sample with masks instead of boxes."""
 
     def __init__(
         self,
@@ -248,7 +269,7 @@ def _per_class(sides: list[_Sides]) -> dict[int, dict[str, float]]:
 
 
 def _sample(sides: _Sides, similarity: str | similarities.Similarity) -> dict[str, Any]:
-    """One sample's entry of `per_sample`."""
+    """Returns the entry of a sample in `per_sample`, except for `valid`."""
     pred, ref, iou, by_class = sides.pred, sides.ref, sides.iou, sides.pairs
     sim, pairs = sides.same, by_class
     if callable(similarity):
@@ -268,7 +289,7 @@ def _sample(sides: _Sides, similarity: str | similarities.Similarity) -> dict[st
 
 
 def _match(sim: np.ndarray, iou: np.ndarray) -> list[tuple[int, int]]:
-    """Pairs (i, j), one to one, of greatest summed similarity and then IoU; only with sim > 0."""
+    """Returns pairs (i, j) of greatest summed similarity, then IoU; only pairs with sim > 0."""
     weight = sim + _TIE * np.where(sim > 0, iou, 0)
     rows, columns = linear_sum_assignment(weight, maximize=True)
     return [(int(i), int(j)) for i, j in zip(rows, columns, strict=True) if sim[i, j] > 0]
@@ -300,7 +321,7 @@ def _similarities(
 
 
 def _pairwise(similarity: str | similarities.Similarity, sides: _Sides) -> np.ndarray:
-    # Of predicted and reference entities; may be negative.
+    # Returns the similarity of each pair [n, m], which may be negative.
     if callable(similarity):
         return _similarities(similarity, sides.pred, sides.ref)
     return sides.same
@@ -312,7 +333,7 @@ def _reference_seg(
     pred_masks: Sequence[np.ndarray],
     ref_masks: Sequence[np.ndarray],
 ) -> float:
-    # Phrases without words are not counted there, but their masks are.
+    # The script ignores phrases without words, but it does not remove their masks.
     rows, columns = (
         [i for i, e in enumerate(side) if e.phrase.strip()] for side in (sides.pred, sides.ref)
     )
@@ -338,7 +359,7 @@ def _boxes(entities: Sequence[markup.Entity]) -> list[Sequence[float]]:
 def _entities(
     text: Text, codec: BoxCodec | None, masks: bool = False
 ) -> tuple[Sequence[markup.Entity], bool]:
-    # With masks the classes are the lexicon's, by the place in the text if there is one.
+    # With masks, the lexicon gives the classes, with the help of the text around a phrase.
     if isinstance(text, str):
         if codec is None:
             raise ValueError("g_iou: texts need a codec; see big_rad.grounding.codec.get_codec")

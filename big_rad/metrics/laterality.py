@@ -1,8 +1,8 @@
-"""Left and right: how often a text takes one side for the other.
+"""Counts how often generated texts confuse left and right.
 
-Radiology's classic error, which overlap and words hardly see: "right kidney" for the left one costs
-a report one word in ten. Sides are compared organ by organ, with the reference and with the place
-of the entity's own box. Knows no images; reads English and German.
+This is a classic error in radiology, but scores of words and of overlap hardly show it: "right
+kidney" instead of "left kidney" may change one word in ten. The sides are compared organ by organ,
+with the reference and with the position of the entity's own box. English and German are read.
 """
 
 import functools
@@ -15,11 +15,12 @@ from big_rad.grounding.codec import BoxCodec
 
 Text = str | markup.Parsed
 _OTHER = {"left": "right", "right": "left"}
-_MIDLINE = 0.05  # A box whose centre is nearer to the middle than this has no side.
-# In these planes an image is looked at from the feet or the front: the patient's left is on the
-# right. Sagittal ones have no sides.
+_MIDLINE = 0.05  # A box has no side if its centre is nearer to the middle of the image than this.
+# In these planes an image is viewed from the feet or the front, so the patient's left is on the
+# right of the image. Sagittal images have no sides.
 _SIDED_PLANES = ("axial", "coronal", "transverse")
-# Pairs that do not lie on either side of the midline.
+# The organs of pairs with these names do not lie on different sides of the midline. The present
+# classes have no such pair.
 _CENTRAL = ("heart", "atrial")
 SCORES = ("entity", "box", "text")
 
@@ -39,36 +40,41 @@ def errors(
     codec: BoxCodec | None = None,
     planes: Sequence[str] | None = None,
 ) -> dict[str, Any]:
-    """Counts how often generated texts take one side for the other.
+    """Counts how often generated texts confuse left and right.
 
-    Three shares, each of what could have been wrong:
+    There are three scores. Each is the share of errors among the cases that can be judged:
 
-    - entity: predicted entities of a paired class of which the reference has either side; wrong if
-      it has only the other one;
-    - box: predicted entities of a paired class with a box clearly on one side of an axial or
-      coronal image (shown as usual, the patient's left on the right); wrong if it is the other;
-    - text: texts that name a side of the same organ, or, if they share no organ, just one side
-      each; wrong if the two have no side in common for one of the organs.
+    - entity: A case is a predicted entity of a paired class (such as the left kidney) whose organ
+      the reference names on either side. It is an error if the reference names only the other side.
+    - box: A case is a predicted entity of a paired class with a box that is clearly on one side of
+      an axial or coronal image, in its usual display (the patient's left on the right). It is an
+      error if the side of the box is not the side of the class.
+    - text: A case is a pair of texts that name sides of the same organ, or, if they share no organ,
+      name one side each. It is an error if they have no side in common for one of the organs.
 
-    A plural ("both kidneys") is marked once, with the box of the first of its classes that has one;
-    here it counts as both sides, of which either agrees with a reference, and its box is not looked
-    at. Where the words of an entity do not tell its side, its class does, or with masks, whose
-    markup has no class, the text around it.
+    A plural ("both kidneys") is marked once, with the box of the first of its classes that has one.
+    It counts as both sides here, so it agrees with a reference that names either, and its box is
+    not judged. The side of an entity that is no plural is the side of its class. Entities with
+    masks have no class in the markup; theirs is the class of their phrase in the lexicon, or else
+    the class that their clause names.
 
     Args:
-        preds: generated texts with markup, or the same parsed.
-        refs: references, as many.
-        codec: reads the boxes; needed if any text is a string.
-        planes: of each image; None: no box is looked at.
+        preds: the generated texts with markup, or the same texts parsed.
+        refs: the references, one per prediction.
+        codec: the codec that reads the boxes; needed if any text is a string.
+        planes: the plane of each image; None judges no boxes.
 
     Returns:
-        entity, box, text: the shares, NaN where nothing could be wrong;
-        n_entity, n_box, n_text: of how many;
-        per_class: organ -> {"n", "errors"} of entities against the reference;
-        per_sample: {"entity", "box", "text"} of each, a share or None.
+        A dict with these keys:
+
+        entity, box, text: the shares; NaN if there is no case.
+        n_entity, n_box, n_text: the numbers of cases.
+        per_class: a dict organ -> {"n", "errors"} with the cases and errors of the score entity.
+        per_sample: one dict {"entity", "box", "text"} per sample, each a share, or None if the
+            sample has no case.
 
     Raises:
-        ValueError: lengths that differ, or strings without a codec.
+        ValueError: the lengths differ, or a text is a string and there is no codec.
     """
     planes = [""] * len(preds) if planes is None else planes
     if not len(preds) == len(refs) == len(planes):
@@ -91,7 +97,7 @@ def errors(
 def _sample(
     pred: markup.Parsed, ref: markup.Parsed, plane: str, per_class: dict[str, dict[str, int]]
 ) -> dict[str, list[bool]]:
-    # Of each score, which of the things that could have been wrong were.
+    # Returns for each score its cases, True for an error.
     found: dict[str, list[bool]] = {s: [] for s in SCORES}
     referred = _by_organ(i for e in ref.entities for i in _named(e, ref.text))
     for entity in pred.entities:
@@ -113,7 +119,7 @@ def _sample(
 
 
 def _contradicts(pred: str, ref: str) -> bool | None:
-    # None: there is nothing to compare.
+    # Returns None if there is nothing to compare.
     ours, theirs = (
         _by_organ(i for m in mentions.at(text, 0, len(text)) for i in m.class_ids)
         for text in (pred, ref)
@@ -144,7 +150,7 @@ def _shown_side(box: Sequence[float] | None) -> str | None:
 
 
 def _named(entity: markup.Entity, text: str) -> tuple[int, ...]:
-    """Returns the classes that an entity means: one, or both of a pair."""
+    """Returns the classes of an entity: one, both of a pair for a plural, or () if unknown."""
     class_id = entity.class_id
     if not class_id:
         known = classes.lookup(entity.phrase)

@@ -1,8 +1,8 @@
-"""G-IoU as the scripts released with RadGrounder compute it, quirks included, for one sample.
+"""The G-IoU of one sample as the scripts released with RadGrounder compute it, quirks included.
 
-So that the published 43.6 (boxes) and 36.9 (masks) can be checked against the same arithmetic. The
-two differ in nearly everything, so their numbers are not comparable, neither with each other nor
-with the paper's formula. Knows similarities, boxes and masks; no text.
+With these functions the published scores, 43.6 (boxes) and 36.9 (masks), can be checked with the
+same arithmetic. The script for boxes, the script for masks and the formula of the paper differ in
+nearly everything, so their numbers cannot be compared with each other.
 """
 
 from collections.abc import Sequence
@@ -13,27 +13,28 @@ from jaxtyping import Bool, Float
 from big_rad.grounding import boxes, masks
 
 Box = Sequence[float]
-Mask = Bool[np.ndarray, "height width"] | Float[np.ndarray, "height width"]  # or logits
-_CUT = 0.5  # of masks, and of logits as if they were probabilities
+Mask = Bool[np.ndarray, "height width"] | Float[np.ndarray, "height width"]  # Floats are logits.
+_CUT = 0.5  # The threshold of masks. The script uses it for logits as if they were probabilities.
 
 
 def det(
     similarity: Float[np.ndarray, "n m"], pred: Sequence[Box], ref: Sequence[Box]
 ) -> float | None:
-    """A sample's score by the script for boxes.
+    """Returns the score of a sample by the script for boxes.
 
-    Pairs are taken greedily by similarity, the highest first. Their phrases are then struck off
-    their lists but their boxes are not, so a later pair reads the boxes that stood at its place
-    before: often those of another phrase. The score is the mean of IoU x similarity, negative ones
-    too, over pairs and phrases left alone, which count 0.
+    Pairs are chosen greedily, the pair with the highest similarity first. The script then removes
+    the two phrases from their lists, but it does not remove their boxes. The indices of a later
+    pair therefore often point to the boxes of other phrases. The score is the sum of IoU x
+    similarity over the pairs, divided by the larger number of boxes. Negative similarities count
+    too.
 
     Args:
-        similarity: of predicted and reference phrases, up to 1.
-        pred: n boxes (x1, y1, x2, y2).
-        ref: m boxes.
+        similarity: the similarity of each predicted and reference phrase, up to 1.
+        pred: the n predicted boxes (x1, y1, x2, y2).
+        ref: the m boxes of the reference.
 
     Returns:
-        The score; None without a reference, which leaves the sample out of the mean.
+        The score, or None if the reference has no boxes, which leaves the sample out of the mean.
     """
     if not len(ref):
         return None
@@ -48,20 +49,21 @@ def det(
 
 
 def seg(similarity: Float[np.ndarray, "n m"], pred: Sequence[Mask], ref: Sequence[Mask]) -> float:
-    """A sample's score by the script for masks.
+    """Returns the score of a sample by the script for masks.
 
-    Pairs are taken greedily by similarity cut to 0..1, as many as there are phrases on the shorter
-    side, whether alike or not. The score is the sum of IoU x similarity over the number of pairs,
-    so phrases left alone cost nothing. Two blank masks have IoU 1.
+    Pairs are chosen greedily by the similarity clipped to 0..1, until one side has no phrase left;
+    even phrases that are not similar at all are paired. The score is the sum of IoU x similarity
+    divided by the number of pairs, so phrases without a partner cost nothing. Two blank masks have
+    IoU 1.
 
     Args:
-        similarity: of predicted and reference phrases.
-        pred: masks in the order of their phrases, bool, or logits, which are cut at 0.5;
-            too many are dropped, those that are missing are blank.
-        ref: the same of the reference.
+        similarity: the similarity of each predicted and reference phrase.
+        pred: the predicted masks in the order of their phrases: bool, or logits, whose threshold is
+            0.5. Masks without a phrase are dropped, and missing masks count as blank.
+        ref: the masks of the reference, in the same form.
 
     Returns:
-        The score; 1 where neither side has a phrase, 0 where one has none.
+        The score. It is 1 if neither side has a phrase, and 0 if only one side has.
     """
     n, m = similarity.shape
     if not n or not m:

@@ -1,7 +1,7 @@
-"""How alike two phrases are, for G-IoU: by the lexicon of classes, or by vectors.
+"""Similarities of phrases for G-IoU: by the lexicon of classes, or by embedding vectors.
 
-Functions (n phrases, m phrases) -> [n, m], whose `__name__` becomes part of the metric's name.
-Knows no network: vectors come from a file or from whoever asks a model for them.
+A similarity is a function (n phrases, m phrases) -> [n, m]. Its `__name__` becomes part of the
+metric's name. The vectors come from a file (`read_vectors`), or from a caller that asks a model.
 """
 
 import pathlib
@@ -18,17 +18,18 @@ Similarity = Callable[[Sequence[str], Sequence[str]], Float[np.ndarray, "n m"]]
 
 
 def lexicon(a: Sequence[str], b: Sequence[str]) -> Float[np.ndarray, "n m"]:
-    """Shared classes over all classes that two phrases name, English or German.
+    """Returns the share of common classes among all classes that two phrases name.
 
-    "left kidney" and "linke Niere" are 1, "kidneys" and "left kidney" 0.5. Phrases that the lexicon
-    does not know are 1 if they are the same but for case and outer white space, else 0.
+    Phrases may be English or German. "left kidney" and "linke Niere" have similarity 1, "kidneys"
+    and "left kidney" 0.5. If the lexicon knows neither phrase, the similarity is 1 if they differ
+    only in case and outer white space, and otherwise 0.
 
     Args:
-        a: n phrases.
-        b: m phrases.
+        a: the n phrases of the rows.
+        b: the m phrases of the columns.
 
     Returns:
-        Values in 0..1.
+        The similarities, in 0..1.
     """
     left, right = ([_named(x) for x in side] for side in (a, b))
     result = [[len(x & y) / len(x | y) for y in right] for x in left]
@@ -36,17 +37,15 @@ def lexicon(a: Sequence[str], b: Sequence[str]) -> Float[np.ndarray, "n m"]:
 
 
 def cosine(vectors: Mapping[str, Float[np.ndarray, " width"]], name: str) -> Similarity:
-    """Returns the similarity of phrases by the cosine of their vectors.
+    """Returns a similarity that is the cosine of the vectors of two phrases.
 
     Args:
-        vectors: phrase -> vector; phrases are looked up as `plain` gives them.
-        name: of the model that made them.
+        vectors: the vector of each phrase. The keys are phrases in the form of `plain`.
+        name: the name of the model that made the vectors.
 
     Returns:
-        A function named `embedding:<name>`, whose values are in -1..1.
-
-    Raises:
-        ValueError: (by the function) a phrase that has no vector, or one of length 0.
+        A function named `embedding:<name>`, whose values are in -1..1. It raises ValueError if a
+        phrase has no vector, or one of length 0.
     """
 
     def unit(phrases: Sequence[str]) -> np.ndarray:
@@ -74,7 +73,7 @@ def read_vectors(path: str | pathlib.Path) -> dict[str, Float[np.ndarray, " widt
     """Reads vectors from an npz with `phrases` (text [N]) and `vectors` (float [N, D]).
 
     Raises:
-        ValueError: a file that is not such a one.
+        ValueError: the file is not such an npz.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -98,5 +97,5 @@ def _named(phrase: str) -> frozenset[int | str]:
 
 
 def plain(phrase: str) -> str:
-    """Returns a phrase as vectors are kept by: lower case, composed Unicode, no outer spaces."""
+    """Returns the key of a phrase in `cosine`: lower case, composed Unicode, no outer spaces."""
     return nfc(phrase.strip().lower())

@@ -1,9 +1,11 @@
 """Scores of generated text: token F1, recall, accuracy, CIDEr, BLEU and ROUGE-L.
 
-The first ones compare one answer with one reference; the others, made for captions, a list with a
-list. Works on strings in any language; grounding markup is taken out first, and Unicode is composed
-(NFC), so that an umlaut is the same however it was stored. Knows nothing of questions or datasets:
-whether a question is open or closed is the dataset's to say.
+F1, recall and accuracy compare one answer with one reference. CIDEr, BLEU and ROUGE-L are made for
+captions, and compare a list with a list. All of them remove grounding markup first, and compose
+Unicode (NFC), so that an umlaut is the same character however it was stored.
+
+    >>> f1("a small pleural effusion", "pleural effusion"), accuracy("Yes.", "yes")
+    (0.8, 1.0)
 """
 
 import collections
@@ -21,18 +23,19 @@ _CIDER_N, _CIDER_SIGMA = 4, 6.0
 
 
 def f1(pred: str, ref: str) -> float:
-    """Token F1 as in SQuAD (Rajpurkar et al. 2016): multiset overlap of normalised words.
+    """Returns the token F1 of SQuAD (Rajpurkar et al. 2016).
 
-    Normalised: lower case, ASCII punctuation dropped, the English articles a, an, the dropped
-    (German ones stay), split at white space. So the answers "A" and "the" are both empty and score
-    1, "< 5 cm" and "> 5 cm" score 1, and "4.5" is "45": read `accuracy` beside it.
+    The words of both texts are normalised and compared as multisets. The normalisation makes words
+    lower case, removes ASCII punctuation and the English articles a, an and the (German articles
+    stay), and splits at white space. So the answers "A" and "the" are both empty and score 1,
+    "< 5 cm" and "> 5 cm" score 1, and "4.5" equals "45". Report `accuracy` as well.
 
     Args:
-        pred: the answer; may hold grounding markup.
-        ref: the reference; likewise.
+        pred: the answer, which may hold grounding markup.
+        ref: the reference, which may hold grounding markup.
 
     Returns:
-        0..1; 1 if both are empty after normalisation, 0 if one is.
+        The score, in 0..1: 1 if both texts are empty after normalisation, 0 if only one is.
     """
     pred_words, ref_words = (words.squad(markup.strip(t)) for t in (pred, ref))
     if not pred_words or not ref_words:
@@ -41,57 +44,58 @@ def f1(pred: str, ref: str) -> float:
 
 
 def recall(pred: str, ref: str) -> float:
-    """Share of the reference's words that the answer holds, with multiplicity.
+    """Returns the share of the reference's words that the answer holds, with multiplicity.
 
-    Words are those of `accuracy`, without a, an and the: in any script, numbers with their signs.
+    The words are those that `accuracy` compares, without a, an and the: words of any script, and
+    numbers with their signs.
 
     Args:
-        pred: the answer; may hold grounding markup.
-        ref: the reference; likewise.
+        pred: the answer, which may hold grounding markup.
+        ref: the reference, which may hold grounding markup.
 
     Returns:
-        0..1; 1 if both are empty after normalisation, 0 if one is.
+        The score, in 0..1: 1 if both texts are empty after normalisation, 0 if only one is.
     """
     return _recall(*(words.content(markup.strip(t)) for t in (pred, ref)))
 
 
 def recall_published(pred: str, ref: str) -> float:
-    """`recall` as the published numbers were made.
+    """Returns the recall as it was computed for the published numbers.
 
     Both texts pass through the clean-up of `accuracy_published` and then the normalisation of `f1`.
 
     Args:
-        pred: the answer; may hold grounding markup.
-        ref: the reference; likewise.
+        pred: the answer, which may hold grounding markup.
+        ref: the reference, which may hold grounding markup.
 
     Returns:
-        0..1; 1 if both are empty after normalisation, 0 if one is.
+        The score, in 0..1: 1 if both texts are empty after normalisation, 0 if only one is.
     """
     return _recall(*(words.squad(words.published(markup.strip(t))) for t in (pred, ref)))
 
 
 def accuracy(pred: str, ref: str) -> float:
-    """1 if the answer is the reference but for case, punctuation and white space, else 0.
+    """Returns 1 if answer and reference differ only in case, punctuation and white space, else 0.
 
-    Letters and digits of any script count, and so do comparison signs, decimal points, minus, and
-    what else makes it another answer, see `words.plain`.
+    Letters and digits of any script are compared. So are comparison signs, decimal points, the
+    minus and other characters that change the meaning of an answer, see `words.plain`.
 
     Args:
-        pred: the answer; may hold grounding markup.
-        ref: the reference; likewise.
+        pred: the answer, which may hold grounding markup.
+        ref: the reference, which may hold grounding markup.
     """
     return float(words.plain(markup.strip(pred)) == words.plain(markup.strip(ref)))
 
 
 def accuracy_published(pred: str, ref: str) -> float:
-    """`accuracy` as the published numbers were made.
+    """Returns the accuracy as it was computed for the published numbers.
 
-    Everything but a-z, 0-9, German letters and the space becomes a space, so any two answers
-    without these are equal, and "< 5 cm" equals "> 5 cm".
+    All characters except a-z, 0-9, German letters and the space become spaces. So any two answers
+    without such characters are equal, and "< 5 cm" equals "> 5 cm".
 
     Args:
-        pred: the answer; may hold grounding markup.
-        ref: the reference; likewise.
+        pred: the answer, which may hold grounding markup.
+        ref: the reference, which may hold grounding markup.
     """
     return float(words.published(markup.strip(pred)) == words.published(markup.strip(ref)))
 
@@ -99,22 +103,23 @@ def accuracy_published(pred: str, ref: str) -> float:
 def cider(
     preds: Sequence[str], refs: Sequence[str], normalized: bool = False
 ) -> tuple[float, list[float]]:
-    """CIDEr-D of captions with one reference each (Vedantam et al. 2015), as published.
+    """Returns CIDEr-D of captions with one reference each (Vedantam et al. 2015), as published.
 
-    n-grams up to 4 are weighted by how rare they are among the references given, so a score depends
-    on the set: the same caption scores otherwise in another. Words are what white space separates,
-    case and punctuation kept. A set of one has no rare n-grams and scores 0.
+    n-grams of up to 4 words are weighted by how rare they are among the given references. The score
+    of a caption therefore depends on the whole set, and is different in another set. Words are
+    separated by white space, and keep their case and punctuation. In a set of one caption no n-gram
+    is rare, so the score is 0.
 
     Args:
-        preds: captions; may hold grounding markup.
-        refs: references, as many.
-        normalized: compare words as `f1` does, for sets whose punctuation differs.
+        preds: the captions, which may hold grounding markup.
+        refs: the references, one per caption.
+        normalized: whether words are normalised as in `f1`, for sets whose punctuation differs.
 
     Returns:
-        (mean, score of each), 0..10; the paper prints it times 100.
+        The mean and the list of scores, in 0..10. The paper prints the mean times 100.
 
     Raises:
-        ValueError: lengths that differ, or nothing to score.
+        ValueError: the lengths differ, or the lists are empty.
     """
     _check(preds, refs)
     split = words.squad if normalized else str.split
@@ -126,20 +131,23 @@ def cider(
 
 
 def bleu(preds: Sequence[str], refs: Sequence[str], order: int = 4) -> float:
-    """Corpus BLEU (Papineni et al. 2002) with one reference each, by sacrebleu.
+    """Returns corpus BLEU (Papineni et al. 2002) of captions with one reference each, by sacrebleu.
+
+    The tokenization is 13a, case is kept, and orders without a match are smoothed exponentially.
 
     Args:
-        preds: captions; may hold grounding markup.
-        refs: references, as many.
-        order: the longest n-gram, 1..4.
+        preds: the captions, which may hold grounding markup.
+        refs: the references, one per caption.
+        order: the length of the longest n-grams, 1..4.
 
     Returns:
-        0..1: tokenization 13a, case kept, exponential smoothing of orders without a match.
+        The score, in 0..1.
 
     Raises:
-        ValueError: lengths that differ, or nothing to score.
+        ValueError: the lengths differ, or the lists are empty.
     """
-    import sacrebleu  # Here, as below: a second or two that few need.
+    # This import and the one of `rouge_l` take a second or two, and few callers need them.
+    import sacrebleu
 
     _check(preds, refs)
     scorer = sacrebleu.BLEU(max_ngram_order=order)
@@ -147,17 +155,20 @@ def bleu(preds: Sequence[str], refs: Sequence[str], order: int = 4) -> float:
 
 
 def rouge_l(preds: Sequence[str], refs: Sequence[str]) -> tuple[float, list[float]]:
-    """ROUGE-L F-measure (Lin 2004): longest common subsequence of words, by rouge-score.
+    """Returns the ROUGE-L F-measure (Lin 2004) of captions with one reference each, by rouge-score.
+
+    The score is that of the longest common subsequence of words. Words are lower case, and consist
+    of letters (umlauts included), digits and underscores.
 
     Args:
-        preds: captions; may hold grounding markup.
-        refs: references, as many.
+        preds: the captions, which may hold grounding markup.
+        refs: the references, one per caption.
 
     Returns:
-        (mean, score of each), 0..1; words are lower case, of letters and digits, German ones too.
+        The mean and the list of scores, in 0..1.
 
     Raises:
-        ValueError: lengths that differ, or nothing to score.
+        ValueError: the lengths differ, or the lists are empty.
     """
     from rouge_score import rouge_scorer
 
@@ -170,7 +181,7 @@ def rouge_l(preds: Sequence[str], refs: Sequence[str]) -> tuple[float, list[floa
 
 
 class _Letters:
-    """The tokenizer of `rouge_l`; the library's own drops umlauts."""
+    """The tokenizer of `rouge_l`. It replaces the tokenizer of the library, which drops umlauts."""
 
     def tokenize(self, text: str) -> list[str]:
         return re.findall(r"\w+", text.lower())
@@ -199,8 +210,8 @@ def _ngrams(split: Sequence[str]) -> collections.Counter:
 def _weighted(
     counts: collections.Counter, seen: collections.Counter, texts: int
 ) -> tuple[list[dict], list[float], int]:
-    # Of each order the weights of n-grams and their norm; and the number of pairs of words, which
-    # the published code takes for the length.
+    # Returns the weights of the n-grams of each order, the norms of these weights, and the number
+    # of pairs of adjacent words, which the published code uses as the length of the text.
     vectors: list[dict] = [{} for _ in range(_CIDER_N)]
     for gram, count in counts.items():
         rarity = math.log(texts) - math.log(max(1, seen[gram]))
@@ -210,7 +221,8 @@ def _weighted(
 
 
 def _cider_d(pred: tuple, ref: tuple) -> float:
-    # Clipped cosine of each order, less for another length; ten times their mean.
+    # Returns ten times the mean clipped cosine over the orders, with a penalty for a difference in
+    # length.
     (p, p_norms, p_length), (r, r_norms, r_length) = pred, ref
     total = 0.0
     for n in range(_CIDER_N):

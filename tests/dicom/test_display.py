@@ -1,4 +1,4 @@
-"""How slices are turned to their usual display: by an asymmetric letter, stored in every way."""
+"""Tests that slices are turned to their usual display, with an asymmetric letter as the image."""
 
 import itertools
 
@@ -20,7 +20,7 @@ WAYS = list(itertools.product([False, True], repeat=3))
 
 
 def stored(plane, way, tilt=None):
-    """The letter as a DICOM file stored another way, with the directions that belong to it."""
+    """Reads the letter from a DICOM file that stores it in another way, with its directions."""
     exchanged, up, left = way
     columns, rows = (np.array(v, float) for v in USUAL[plane])
     if tilt is not None:
@@ -55,7 +55,7 @@ def points(image):
 @pytest.mark.parametrize("way", WAYS)
 def test_the_letter_is_shown_as_a_letter_however_it_is_stored(plane, way):
     image = stored(plane, way)
-    assert image.pixels.shape == (LETTER.T if way[0] else LETTER).shape  # read turns nothing
+    assert image.pixels.shape == (LETTER.T if way[0] else LETTER).shape  # `read` turns nothing.
     shown, inverse = to_display(image)
     np.testing.assert_array_equal(shown.pixels, LETTER)
     assert shown.plane == plane and shown.spacing == (0.5, 0.7)

@@ -69,7 +69,7 @@ def test_elements_of_real_files_are_those_that_pydicom_finds():
 
 
 def nested(depth, defined):
-    """Private sequences within each other, explicit VR."""
+    """Returns nested private sequences with explicit VR, and Rows in the innermost item."""
     inside = element(0x0028, 0x0010, b"US", b"\x09\x00")
     for _ in range(depth):
         item = ITEM + (len(inside).to_bytes(4, "little") if defined else UNDEFINED) + inside
@@ -165,7 +165,7 @@ def test_a_value_of_another_kind_is_named(keyword):
     data = content(dataset(NumberOfFrames=1))
     at = data.index(b"\x28\x00" + (pydicom.tag.Tag(keyword).element).to_bytes(2, "little"))
     bad = bytearray(data)
-    if keyword == "Rows":  # a length of one
+    if keyword == "Rows":  # A value of one byte instead of two.
         bad[at + 6 : at + 10] = b"\x01\x00A" + bad[at + 10 :][:0]
     else:
         bad[at + 8] = ord("?")

@@ -76,7 +76,7 @@ def test_padding_of_ct_is_air(value, hu):
     ],
 )  # fmt: skip
 def test_padding_written_with_the_wrong_sign_is_found(modality, dtype, vr, background):
-    # Element and pixels are the same bits; what they mean by the two VRs differs.
+    # The element and the padded pixels have the same bits, but one is signed and the other is not.
     pixels = np.where(RIM, np.int16(-2000), RAMP + 300 - RAMP[~RIM].min()).astype(dtype)
     word = np.array(-2000, "<i2").tobytes()
     found = read(content(raw_element(grey(pixels, modality), "PixelPaddingValue", word, vr)))
@@ -111,7 +111,7 @@ def test_padding_is_found_before_the_rescale():
     pixels = padded(850)
     ds = grey(pixels, "MR", RescaleSlope=-2, RescaleIntercept=10, PixelPaddingValue=850)
     found = read(content(ds)).pixels
-    inside = pixels != 850  # one pixel of the image has the value of padding
+    inside = pixels != 850  # One pixel inside the image also has the padding value.
     assert (found[~inside] == found[inside].min()).all()
     np.testing.assert_array_equal(found[inside], pixels[inside] * -2 + 10)
 
@@ -141,9 +141,9 @@ def test_each_frame_has_the_background_of_its_own():
     "stored, signed, word, padding",
     [
         (12, 1, -2000, -2000),
-        (12, 1, 0x0830, -2000),  # the same in 12 bits, not extended
+        (12, 1, 0x0830, -2000),  # The same value in 12 bits, without sign extension.
         (12, 0, 4000, 4000),
-        (12, 0, 0xF830, 0xF830),  # beyond BitsStored, and so are the pixels
+        (12, 0, 0xF830, 0xF830),  # Both the element and the pixels have bits above BitsStored.
     ],
 )
 def test_padding_of_fewer_stored_bits(stored, signed, word, padding):
@@ -202,7 +202,7 @@ def test_a_window_against_the_standard_is_named(centre, width, function):
     raw_element(ds, "WindowWidth", width.encode())
     with pytest.raises(reader.ReadError, match="WindowWidth.*remove"):
         read(content(ds))
-    for modality in ("CT", "MR"):  # which do not use it
+    for modality in ("CT", "MR"):  # These modalities do not use the window.
         ds.Modality, ds.RescaleSlope, ds.RescaleIntercept = modality, 1, 0
         np.testing.assert_array_equal(read(content(ds)).pixels, RAMP)
 

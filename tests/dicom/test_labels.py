@@ -1,4 +1,4 @@
-"""Label volumes beside images: laid on them by where both lie in the patient, or refused."""
+"""Tests that label volumes are matched to images by their position in the patient, or rejected."""
 
 import itertools
 
@@ -33,14 +33,14 @@ def save(path, volume, affine, *extensions):
 
 
 def reordered(order, flips):
-    """The labels in another order of voxels, with the affine that belongs to it."""
+    """Returns the labels in another order of voxels, with the affine of that order."""
     ornt = np.array([[order.index(a), flips[a]] for a in range(3)])
     inverse = orientations.inv_ornt_aff(ornt, SHAPE)
     return orientations.apply_orientation(LABELS, ornt), AFFINE @ inverse
 
 
 def dicom(k, *, columns=1, rows=1, **fields):
-    """The k-th axial slice of the labels as a DICOM image, stored in one of four ways."""
+    """Returns the k-th axial slice of the labels as a DICOM file, stored in one of four ways."""
     pixels = LABELS[:, :, k].T.astype(np.int16)[::rows, ::columns]
     x, y, z = AFFINE[:3, :3] @ [7 * (columns < 0), 5 * (rows < 0), k] + AFFINE[:3, 3]
     fields = {
@@ -71,7 +71,7 @@ def test_a_dicom_slice_finds_its_slice_in_a_volume_of_any_order(tmp_path, column
 
 
 def multi_frame():
-    """Frames from the head down, each with its position."""
+    """Returns a file of frames from the head down, each with its position."""
     pixels = np.ascontiguousarray(LABELS.transpose(2, 1, 0)[::-1].astype(np.int16))
     ds = dataset(
         pixels, NumberOfFrames=5, RescaleIntercept=0, PixelSpacing=[0.9, 0.8],

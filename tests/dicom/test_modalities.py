@@ -85,7 +85,7 @@ def test_ct_without_a_rescale_can_be_read_as_something_else():
     np.testing.assert_array_equal(read(content(ds), modality="OT").pixels, PIXELS)
 
 
-# Elements that nobody uses
+# Damaged elements that the image can do without
 
 
 @pytest.mark.parametrize(

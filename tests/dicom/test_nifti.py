@@ -12,7 +12,8 @@ from big_rad.dicom import read as reader
 from big_rad.dicom.read import read
 from tests.helpers.dicom_files import SECRET, nifti
 
-# The letter as a radiologist would see it. Rows are also told apart from columns.
+# The letter as a radiologist would see it. It has more rows than columns, so that an exchange of
+# rows and columns is noticed.
 LETTER = np.array([
     [0, 0, 0, 0, 0],
     [0, 9, 9, 9, 0],
@@ -31,12 +32,12 @@ LIVER = 5
 
 
 def stored(plane, order, flips):
-    """A volume that shows the letter in its middle slice of `plane`, stored in any order.
+    """Makes a volume that has the letter in a slice of `plane`, with its voxels in any order.
 
     Returns:
-        (voxels, affine to RAS mm, number of the slice as stored).
+        The voxels, the affine to mm in RAS, and the index of the slice along the stored axis.
     """
-    # x to the left, y to the back, z to the head: the letter's columns and rows by plane.
+    # At first x rises to the left, y to the back and z to the head.
     volume = np.zeros((8, 9, 10), np.int16)
     middle = 3
     if plane == "axial":
@@ -186,7 +187,7 @@ def test_left_and_right_must_be_known():
         ({"dim": [4, 2, 3, 4, 2, 1, 1, 1]}, reader.UnsupportedError, "dim"),
         ({"dim": [2, 2, 3, 1, 1, 1, 1, 1]}, reader.UnsupportedError, "dim"),
         ({"dim": [3, 2, -3, 4, 1, 1, 1, 1]}, reader.ReadError, None),
-        ({"dim": [3, 2, 3, 5, 1, 1, 1, 1]}, None, None),  # truncated beyond the slice
+        ({"dim": [3, 2, 3, 5, 1, 1, 1, 1]}, None, None),  # The file is truncated after the slice.
         ({"dim": [9999, 2, 3, 4, 1, 1, 1, 1]}, reader.ReadError, None),
         ({"datatype": 128}, reader.UnsupportedError, "datatype"),
         ({"datatype": 32}, reader.UnsupportedError, "datatype"),
@@ -239,7 +240,7 @@ def test_a_slice_of_a_plain_file_is_read_without_the_others(tmp_path):
     head = nifti(np.zeros((1, 1, 1), np.int16), AFFINE, dim=[3, 512, 512, 1000, 1, 1, 1, 1])[:352]
     with path.open("wb") as f:
         f.write(head)
-        f.truncate(352 + 512 * 512 * 1000 * 2)  # half a gigabyte of nothing
+        f.truncate(352 + 512 * 512 * 1000 * 2)  # Half a gigabyte of zeros, as a sparse file.
         f.seek(352 + 512 * 512 * 2 * 777)
         f.write(np.full(512 * 512, 7, "<i2").tobytes())
     assert 512 * 512 * 1000 * 2 > 1 << 28 and nifti_file.MAX_VOLUME > 1 << 29

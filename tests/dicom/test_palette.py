@@ -70,7 +70,7 @@ def test_compressed_indices_are_looked_up(syntax):
 
 
 def test_a_big_endian_palette_of_8_bits_is_put_in_order():
-    # Two entries share a word, of which big-endian files write the high byte first.
+    # Two entries share a word, and big-endian files write the high byte of a word first.
     swapped = [t.reshape(-1, 2)[:, ::-1].ravel() for t in COLOURS.T]
     ds = indexed(swapped)
     ds.file_meta.TransferSyntaxUID = uids.ExplicitVRBigEndian
@@ -78,7 +78,8 @@ def test_a_big_endian_palette_of_8_bits_is_put_in_order():
     np.testing.assert_array_equal(read(content(ds)).pixels, COLOURS[INDEX])
 
 
-# (0, n, values): as they are; (1, n, last): a line; (2, n, low, high): n segments at a byte offset.
+# A segment is (0, n, n values), (1, n, last value), which is a line to that value in n steps, or
+# (2, n, low, high), which repeats the n segments at a byte offset.
 SEGMENTS = [0, 2, 10, 20, 1, 4, 60, 2, 1, 0, 0, 1, 5, 110, 1, 3, 110]
 LINE = [10, 20, 30, 40, 50, 60, 10, 20, 38, 56, 74, 92, 110, 110, 110, 110]
 
@@ -92,7 +93,7 @@ def test_segmented_palettes_are_unpacked(bits):
 
 
 def test_a_segment_elsewhere_is_found_by_its_bytes():
-    codes = [0, 1, 7, 0, 3, 1, 2, 3, 2, 1, 6, 0, 0, 9, *range(9)]  # 6 bytes: the second segment
+    codes = [0, 1, 7, 0, 3, 1, 2, 3, 2, 1, 6, 0, 0, 9, *range(9)]  # The second starts at byte 6.
     found = read(content(indexed([codes] * 3, bits=16, dtype="<u2", segmented=True))).pixels
     np.testing.assert_array_equal(found[..., 1].ravel(), [7, 1, 2, 3, 1, 2, 3, *range(9)])
 

@@ -95,11 +95,11 @@ def test_a_missing_plugin_is_named(monkeypatch):
 
 
 def test_a_kind_that_no_plugin_decodes_is_refused_with_a_remedy():
-    # JPEG of 12 bits: only a decoder under the GPL reads it, which is not used here.
+    # These are JPEG of 12 bits. Only a decoder under the GPL reads them, and it is not used here.
     for name in ("JPGExtended.dcm", "JPEG-lossy.dcm"):
         with pytest.raises(reader.UnsupportedError, match="convert the file to uncompressed"):
             read(get_testdata_file(name))
-        # What reads 8 bits does not help.
+        # The message does not propose the plugin that reads only 8 bits.
         with pytest.raises(reader.UnsupportedError, match="dcmdjpeg.*pylibjpeg-libjpeg"):
             read(get_testdata_file(name))
     with pytest.raises(reader.UnsupportedError, match="uncompressed"):
@@ -228,7 +228,7 @@ def test_compressed_frames_are_told_apart_by_fragments_or_offset_table():
     one_each = encapsulated([rle(f.tobytes()) for f in frames], uids.RLELossless, **GREY_8)
     for k, frame in enumerate(frames):
         np.testing.assert_array_equal(read(one_each, frame=k).pixels, frame)
-    # Two fragments a frame, so that the table is needed.
+    # Each frame has two fragments, so that the offset table is needed.
     ds = dataset(**GREY_8, NumberOfFrames=3)
     ds.file_meta.TransferSyntaxUID = uids.RLELossless
     ds.PixelData = pydicom.encaps.encapsulate(
@@ -255,7 +255,7 @@ def test_a_frame_in_several_fragments_is_joined():
     np.testing.assert_array_equal(read(content(ds)).pixels, frame)
 
 
-# What compressed frames may claim
+# Sizes that compressed frames claim in their own header
 
 
 def jpeg(size=(6, 5)):
@@ -333,7 +333,7 @@ def test_pixel_data_larger_than_uncompressed_is_refused():
 
 
 def test_rle_of_16_bits_and_runs_is_decoded():
-    # By the standard's example: a header of 16 words, then the high bytes, then the low ones.
+    # As in the example of the standard: a header of 16 words, then high bytes, then low bytes.
     high = bytes([257 - 12, 0x12])
     low = bytes([3, 1, 2, 3, 4]) + bytes([128]) + bytes([257 - 8, 9])  # 4 literal, no-op, run of 8
     frame = np.array([2, 64, 66, *[0] * 13], "<u4").tobytes() + high + low

@@ -8,7 +8,7 @@ from big_rad.dicom import read as reader
 from big_rad.dicom.read import read
 from tests.helpers.dicom_files import PIXELS, content, dataset, picture
 
-# What is read
+# Values and warnings of files that are read
 
 
 def test_ct_becomes_hu():
@@ -222,7 +222,7 @@ def test_a_single_frame_file_has_frame_zero_only():
             read(data, frame=1)
 
 
-# What is refused
+# Files that are rejected
 
 
 @pytest.mark.parametrize("keyword", ["Rows", "Columns", "BitsAllocated", "PixelData"])
@@ -263,7 +263,7 @@ def test_more_pixels_than_the_cap_are_refused_before_decoding():
 
 @pytest.mark.parametrize("slope", ["nan", "inf", "abc"])
 def test_impossible_numbers_are_refused(slope):
-    # Written into the bytes: pydicom would not write it.
+    # The value is written into the bytes, because pydicom would refuse to write it.
     data = content(dataset(RescaleSlope="1.25")).replace(b"1.25", slope.ljust(4).encode())
     with pytest.raises(reader.ReadError):
         read(data)

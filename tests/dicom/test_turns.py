@@ -12,7 +12,7 @@ TURNS = [Turn(*(bool(n >> k & 1) for k in range(3))) for n in range(8)]
 
 
 def marked(box, shape):
-    """A mask [H, W] of the pixels in a box."""
+    """Returns the mask [H, W] of the pixels in a box."""
     mask = np.zeros(shape, bool)
     x1, y1, x2, y2 = box
     mask[y1:y2, x1:x2] = True

@@ -13,7 +13,7 @@ from big_rad.dicom import unpack
 from big_rad.dicom.read import read
 from tests.helpers.dicom_files import PIXELS, content, dataset, peak_memory
 
-# Bombs: a typed error, and little memory on the way
+# Files that unpack to a huge size end in a typed error, and use little memory
 
 
 LIMIT = 1 << 20
@@ -81,7 +81,7 @@ def test_zstd_frames_are_unpacked_whole_or_refused(sizes_known):
 def test_a_zstd_frame_that_lies_about_its_size_is_refused():
     packed = bytearray(zstandard.ZstdCompressor().compress(b"\0" * 100_000))
     assert zstandard.frame_content_size(packed) == 100_000
-    for size in (100, 1 << 20):  # The four bytes after the frame header's first.
+    for size in (100, 1 << 20):  # The size field of the frame header.
         packed[5:9] = size.to_bytes(4, "little")
         assert zstandard.frame_content_size(packed) == size
         with pytest.raises(reader.NotAnImageError):

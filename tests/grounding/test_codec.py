@@ -9,7 +9,7 @@ CODECS = {
     "radgrounder(grid=224)": codec_lib.get_codec("radgrounder", grid=224),
     "paligemma": codec_lib.get_codec("paligemma"),
 }
-# Widest error of one coordinate: a bin, a grid cell, half a bin.
+# The largest error of a coordinate: a bin, a grid cell, or half a bin.
 STEP = {"radgrounder": 1 / 512, "radgrounder(grid=224)": 1 / 224, "paligemma": 0.5 / 1023}
 
 
@@ -69,7 +69,7 @@ def test_without_a_grid_a_coordinate_is_truncated_to_its_bin(width, data):
 )
 def test_released_bins(x, width, released, plain):
     assert int(int(x * 224 / width) / 224 * 512) == released
-    # As x2, so that the box has an area; x = 0 as x1.
+    # A large x is the right end of the box, so that the box has an area; a small x is the left end.
     box, at = ((0, 0, x / width, 1), 2) if x > 3 else ((x / width, 0, 1, 1), 0)
     assert CODECS["radgrounder(grid=224)"].bins(box)[at] == released
     assert CODECS["radgrounder"].bins(box)[at] == plain

@@ -141,7 +141,7 @@ def test_case_composition_and_white_space_may_differ_and_are_kept():
     assert render(f"Ein {decomposed}.", "Ödem") == f"Ein {TAG}{decomposed}</p>."
     assert render("Ein Ödem.", decomposed) == f"Ein {TAG}Ödem</p>."
     assert render("upper \n lobe", "upper lobe") == f"{TAG}upper \n lobe</p>"
-    # The accent belongs to the last letter: the keyword is another word.
+    # The combining accent belongs to the last letter, so "Cafe" is another word.
     assert render("Cafe\u0301", "Cafe") == "Cafe\u0301"
 
 
@@ -198,7 +198,7 @@ def test_each_mask_is_counted_by_its_closing_tag_opened_or_not():
 LOCS = "<loc0064><loc0128><loc0256><loc0384>"
 
 
-# Text, problems, visible text, (phrase, class id, has a box) of its entities.
+# Each row: the text, its problems, its visible text, and (phrase, class id, has a box) per entity.
 @pytest.mark.parametrize(
     "text, kinds, visible, entities",
     [

@@ -33,15 +33,15 @@ def test_phrases_of_reports(lang, text, found):
 @pytest.mark.parametrize(
     ("lang", "text"),
     [
-        ("de", "Leberläsion, Magensonde, Herzschrittmacher"),  # inside other words
+        ("de", "Leberläsion, Magensonde, Herzschrittmacher"),  # Inside other words.
         ("de", "Leber-CT und Leber- oder CT-Leber"),
         ("en", "delivery of splenomegaly"),
-        ("de", "LWK 4/5"),  # the disc between, not a vertebra
+        ("de", "LWK 4/5"),  # The disc between two vertebrae.
         ("en", "L4-L5 vertebra-like"),
-        ("en", "Mass left of the kidney."),  # beside it; and either kidney
+        ("en", "Mass left of the kidney."),  # A place, and either kidney.
         ("de", "Zyste rechts der Niere"),
-        ("en", "The kidney."),  # may be either
-        ("en", "All ribs, the lumbar spine."),  # more classes than two
+        ("en", "The kidney."),  # It may be either kidney.
+        ("en", "All ribs, the lumbar spine."),  # They have too many classes.
         ("en", "normal"),
         ("en", ""),
     ],

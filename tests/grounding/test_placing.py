@@ -9,30 +9,30 @@ FIRST, SECOND = BOTH.index("Unterlappen"), BOTH.rindex("Unterlappen")
 @pytest.mark.parametrize(
     "sentence, keywords, placed, left_out",
     [
-        # As many as there are places: in order.
+        # There is one keyword per place, so they are paired in order.
         (
             BOTH, [("Unterlappen", 14), ("Unterlappen", 11)],
             [("Unterlappen", 14, FIRST), ("Unterlappen", 11, SECOND)], [],
         ),
-        # Spelt otherwise they are the same words.
+        # The case of the words does not matter.
         (
             BOTH, [("unterlappen", 14), ("UNTERLAPPEN", 11)],
             [("unterlappen", 14, FIRST), ("UNTERLAPPEN", 11, SECOND)], [],
         ),
-        # Listed once, or more often than they stand there: nobody knows which.
+        # There are fewer or more keywords than places, so the pairs are unknown.
         (BOTH, [("Unterlappen", 11)], [], ["Unterlappen"]),
         (BOTH, [("Unterlappen", 14)] * 2 + [("Unterlappen", 11)], [], ["Unterlappen"]),
         ("Im Unterlappen.", [("Unterlappen", 14), ("Unterlappen", 11)], [], ["Unterlappen"]),
-        # A place that a longer keyword has is not one of the shorter one.
+        # A place of a longer keyword is not a place of the shorter one.
         (
             "Rechter Unterlappen, links Unterlappen.",
             [("Rechter Unterlappen", 14), ("Unterlappen", 11)],
             [("Rechter Unterlappen", 14, None), ("Unterlappen", 11, None)], [],
         ),
-        # What has no other side, or names its side, is meant everywhere.
+        # A keyword that has no sides, or that names its side, stands for every place.
         ("Leber, Leber.", [("Leber", 5)], [("Leber", 5, None)], []),
         ("Linke Niere. Linke Niere.", [("linke Niere", 3)], [("linke Niere", 3, None)], []),
-        # A plural is listed for each side and marked once.
+        # A plural is listed once per side, and marked once.
         ("Nieren.", [("Nieren", 2), ("Nieren", 3)], [("Nieren", 2, None), ("Nieren", 3, None)], []),
         (
             "Nieren groß, Nieren glatt.", [("Nieren", 2), ("Nieren", 3)],
@@ -56,7 +56,7 @@ def test_places_are_kept_only_where_words_do_not_tell():
     assert both == {
         "keywords": [["Unterlappen", 14], ["Unterlappen", 11]], "places": [FIRST, SECOND]
     }  # fmt: skip
-    # One place of a word has a side, another has none.
+    # One occurrence of the word has a side, and the other has none.
     text = "Rundherd im Unterlappen rechts. Unterlappen sonst frei."
     text = text.replace("Unterlappen rechts", "rechts basalen Unterlappen")
     fields = placing.fields(text, placing.found(text, "de"))

@@ -1,4 +1,4 @@
-"""The side that a text names is the side that is marked: two tables, and what holds for both."""
+"""Tests that the marked side is the side that the text names, with two tables of sentences."""
 
 import pytest
 from hypothesis import given
@@ -8,8 +8,8 @@ from big_rad.grounding import candidates, classes, mentions, phrases
 from tests.helpers import sided
 
 ROWS = [(name, *row) for name in sided.TABLES for row in sided.table(name)]
-# Senses of "left" and "right" that are no sides are not exchanged with each other, and only one
-# side has a middle lobe and a lingula.
+# Parts of sentences that cannot be mirrored by exchanging "left" and "right": in some, the word is
+# not a side, and only one side has a middle lobe or a lingula.
 NO_MIRROR = (
     "residual", "fluid left", "left the scanner", "right at", "was left", "iddle", "ittellappen",
     "ingula",

@@ -1,4 +1,4 @@
-"""Intervals: exact means, coverage, clusters, pairs."""
+"""Tests of confidence intervals: exact means, coverage, clusters and pairs."""
 
 import itertools
 
@@ -68,11 +68,11 @@ def test_p_is_small_where_there_is_a_difference_and_uniform_where_there_is_none(
     assert clear.p < 1e-3 and clear.low > 0
     assert bootstrap.difference(np.ones(9), np.ones(9)).p == 1
     assert np.isnan(bootstrap.difference(np.full(2, np.nan), np.ones(2)).p)
-    # 1,000 studies without a difference: 5 % of their p are below 0.05, give or take 0.7.
+    # Of 1,000 studies without a difference, 5 % have p below 0.05, with a standard error of 0.7 %.
     studies = rng.normal(0, 1, (80, 1000))
     found = bootstrap.difference(np.zeros_like(studies), studies, resamples=1000)
     assert 0.03 < np.mean([x.p < 0.05 for x in found]) < 0.08
-    # p below 0.05 and an interval of 95 % without zero say the same.
+    # p is below 0.05 when the 95 % interval does not contain zero.
     apart = [x.low > 0 or x.high < 0 for x in found]
     assert np.mean([a == (x.p < 0.05) for a, x in zip(apart, found)]) > 0.99
 
@@ -89,7 +89,7 @@ def test_up_to_twelve_clusters_p_is_that_of_all_changes_of_signs(clusters):
     want = np.mean([t >= abs(sums.sum()) - 1e-9 for t in totals])
     found = bootstrap.difference(0 * values, values, clusters=of)
     assert found.p == pytest.approx(want) and found.clusters == clusters
-    # All alike, the smallest p that so many clusters can have.
+    # If all clusters agree, p is the smallest that this number of clusters allows.
     alike = bootstrap.difference(np.zeros(clusters), np.ones(clusters))
     assert alike.p == pytest.approx(2 / 2**clusters)
     assert (alike.p < 0.05) == (clusters >= bootstrap.FEWEST)
@@ -109,7 +109,8 @@ def test_p_of_few_clusters_is_small_by_chance_no_more_often_than_it_says():
 
 
 def test_holm_corrects_for_the_number_of_tests():
-    # By hand: 0.01 x 4; 0.02 x 3; 0.03 x 2, but not below the one before; 0.5.
+    # By hand, in ascending order: 0.01 x 4; 0.02 x 3; 0.03 x 2, which may not be below the previous
+    # p; 0.5 x 1.
     assert bootstrap.holm([0.02, 0.01, 0.5, 0.03]) == pytest.approx([0.06, 0.04, 0.5, 0.06])
     assert bootstrap.holm([0.4, 0.6]) == pytest.approx([0.8, 0.8])
     found = bootstrap.holm([float("nan"), 0.04])
@@ -126,8 +127,8 @@ def test_without_a_sample_that_counts_there_is_no_number():
 
 @pytest.mark.parametrize("clustered", [False, True])
 def test_the_interval_holds_the_true_mean_as_often_as_it_says(clustered):
-    # 2,000 simulated studies of 60 units with mean 0.3 each; 95 % would be 1,900, and its own
-    # standard error is half a per cent.
+    # There are 2,000 simulated studies of 60 units with mean 0.3. The expected coverage is 95 %,
+    # with a standard error of half a per cent.
     rng, hits, studies = np.random.default_rng(6), 0, 2000
     for _ in range(studies):
         if clustered:

@@ -79,7 +79,7 @@ def test_the_order_of_samples_does_not_matter(pairs, random):
 
 @given(nonempty, nonempty)
 def test_a_hallucinated_entity_lowers_the_score_once_there_are_enough(pred, ref):
-    pred = pred + ref  # At least as many as there should be, and some of them right.
+    pred = pred + ref  # There are at least as many entities as needed, and some are right.
     before = score(pred, ref)
     assert before > 0
     assert score([*pred, entity(99, FAR)], ref) < before
@@ -94,7 +94,7 @@ def test_the_score_falls_as_a_box_shrinks_away(ref, k, corner):
     k %= len(ref)
     x1, y1, x2, y2 = ref[k].box
     scores = []
-    for share in (1, 0.8, 0.4, 0.1):  # Of its sides, towards a point in it.
+    for share in (1, 0.8, 0.4, 0.1):  # Both sides of the box shrink towards a point inside it.
         x, y = x1 + corner[0] * (x2 - x1) * (1 - share), y1 + corner[1] * (y2 - y1) * (1 - share)
         box = (x, y, x + share * (x2 - x1), y + share * (y2 - y1))
         scores.append(score([*ref[:k], entity(ref[k].class_id, box), *ref[k + 1 :]], ref))
@@ -113,7 +113,7 @@ def test_g_iou_never_exceeds_precision_nor_recall_of_the_sample(pred, ref):
 
 @given(samples, nonempty)
 def test_the_score_is_the_best_of_all_matchings(pred, ref):
-    """Brute force: of all one to one matchings within classes, most pairs, then most IoU."""
+    """Compares with a search of all matchings within classes for most pairs, then most IoU."""
 
     def best(i, used):
         if i == len(pred):
@@ -204,7 +204,7 @@ def test_a_similarity_function_weighs_the_overlap_and_chooses_the_pairs():
     # The more similar phrase is paired, however bad its box.
     both = [entity(9, A, "liver"), entity(9, FAR, "Leber")]
     assert score(both, ref, similarity=graded) == 0
-    # What is unlike is no pair, and lowers nothing but the count.
+    # Phrases with a negative similarity are not paired, and score 0.
     unlike = g_iou([[entity(9, A, "Milz")]], [ref], similarity=graded)
     assert unlike["g_iou"] == 0 and unlike["per_sample"][0]["pairs"] == []
     assert unlike["name"] == "g_iou/paper/graded"

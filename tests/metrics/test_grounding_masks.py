@@ -1,4 +1,4 @@
-"""G-IoU of masks: hand-made masks whose overlaps can be counted."""
+"""Tests of G-IoU with hand-made masks whose overlaps can be counted."""
 
 import math
 
@@ -110,7 +110,7 @@ def test_a_phrase_without_a_side_has_the_class_that_its_clause_names():
     both = [[block(0, 4), block(6, 9)]]
     same = g_iou([right], both, [right], both)
     assert same["g_iou"] == 1 and set(same["per_class"]) == {11, 14}
-    # The masks stay where they were, but the words have changed sides.
+    # The masks stay in their places, but the sides in the text are exchanged.
     assert g_iou([left], both, [right], both)["g_iou"] == 0
     bare = "Im <seg>Unterlappen</seg> ein Herd."
     assert set(g_iou([bare], both, [bare], both)["per_class"]) == {0}

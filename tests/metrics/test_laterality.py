@@ -37,11 +37,11 @@ def shares(found):
 def test_the_other_side_is_an_error_of_the_entity_the_box_and_the_text(side, other, lang):
     right = errors(report(side, lang=lang), report(side, lang=lang))
     assert shares(right) == [0, 0, 0] and right["n_entity"] == right["n_box"] == 1
-    # The word and the class are wrong, the place is where the reference has it.
+    # The word and the class are wrong, but the box is where the reference has it.
     wrong = errors(report(other, box=side, lang=lang), report(side, lang=lang))
     assert shares(wrong) == [1, 1, 1]
     assert wrong["per_class"] == {"kidney": {"n": 1, "errors": 1}}
-    # Word and place agree with each other, and not with the reference.
+    # The word and the box agree with each other, but not with the reference.
     moved = errors(report(other, lang=lang), report(side, lang=lang))
     assert shares(moved) == [1, 0, 1]
 
@@ -58,7 +58,7 @@ def test_what_could_not_be_wrong_is_not_counted():
     assert all(map(math.isnan, shares(none)))
     assert none["per_sample"] == [dict(entity=None, box=None, text=None)]
     lung = report("left", organ="lung")
-    assert errors(lung, report("right"))["n_entity"] == 0  # the reference has no lung
+    assert errors(lung, report("right"))["n_entity"] == 0  # The reference has no lung.
     assert errors(report("left"), report("left"), "sagittal")["n_box"] == 0
     assert errors(report("left"), report("left"), "")["n_box"] == 0
 
@@ -84,7 +84,7 @@ def test_a_box_in_the_middle_has_no_side():
         ("Pleuraerguss re.", "Linksseitiger Pleuraerguss.", True),
         ("Left effusion.", "Effusions left and right.", None),
         ("Rechteckige Verdichtung.", "Verdichtung links.", None),
-        # More words for a side, and "left" that is none.
+        # More words for a side, and uses of "left" and "right" that are not sides.
         ("Left-sided effusion.", "Right-sided effusion.", True),
         ("Left-sided effusion.", "Effusion on the left.", False),
         ("Leftsided effusion.", "Rechtsseitiger Erguss.", True),
@@ -107,12 +107,12 @@ def test_a_box_in_the_middle_has_no_side():
         ("Recht großer Erguss.", "Erguss links.", None),
         ("Rechtsherzbelastung.", "Erguss links.", None),
         ("Re-Operation nach CT.", "Erguss links.", None),
-        # The side of the clause is the organ's.
+        # The organ has the side that its clause names.
         ("Consolidation in the right upper and lower lobes.", "Left lower lobe normal.", True),
         ("Rechts im Unterlappen ein Rundherd.", "Rundherd im linken Unterlappen.", True),
         ("Links im Unterlappen ein Rundherd.", "Nodule in the left lower lobe.", False),
         ("No finding.", "Left effusion.", None),
-        # Two organs, one of them on the wrong side.
+        # There are two organs, and one of them is on the wrong side.
         ("Right kidney normal, left lung clear.", "Right kidney normal, right lung clear.", True),
     ],
 )
@@ -161,7 +161,7 @@ def test_a_plural_is_marked_once_and_stands_for_both_sides():
     for one in (report("left"), report("right")):
         assert errors(one, both)["entity"] == errors(both, one)["entity"] == 0
     assert errors(both, both)["n_entity"] == 1 and errors(both, both)["n_box"] == 0
-    # One organ of a pair is of one side, whatever its words.
+    # A singular phrase for one organ of a pair has one side, even if the phrase does not name it.
     text = "On the right, the kidney is small."
     wrong = errors(marked(text, "kidney", RIGHT.id, "right"), report("left"))
     assert shares(wrong) == [1, 0, 1]

@@ -1,4 +1,7 @@
-"""The released scripts' G-IoU, by hand. Boxes: L is the liver's, S the spleen's, far apart."""
+"""Tests of the released scripts' G-IoU, by hand.
+
+L is the box of the liver and S the box of the spleen. They are far apart.
+"""
 
 import numpy as np
 import pytest
@@ -28,17 +31,18 @@ def seg(pred, ref, pred_masks, ref_masks, similarity="lexicon"):
 
 
 def test_reference_det_reads_the_box_of_a_phrase_that_was_struck_off():
-    # Everything is right, only in another order. The livers pair first, and their words are struck
-    # off, but no boxes: the spleens then read the first box of each list, the predicted spleen's
-    # and the liver's, which do not meet.
+    # All entities are right, but their order differs. The livers are paired first, and the script
+    # removes their phrases from the lists, but not their boxes. The spleens are then scored with
+    # the first box of each list: the predicted box of the spleen and the reference box of the
+    # liver, which do not overlap.
     pred, ref = boxed((SPLEEN, S), (LIVER, L)), boxed((LIVER, L), (SPLEEN, S))
     assert det(pred, ref) == 0.5
     assert g_iou([pred], [ref])["g_iou"] == 1
-    assert det(ref, ref) == 1  # In the same order they read the liver's boxes twice.
+    assert det(ref, ref) == 1  # In the same order, the boxes of the liver are scored twice.
 
 
 def test_reference_det_can_credit_a_wrong_box():
-    # The spleen's box is wrong; after the livers are struck off it is the liver's that is read.
+    # The predicted box of the spleen is wrong, but the boxes of the liver are scored in its place.
     pred, ref = boxed((LIVER, L), (SPLEEN, L)), boxed((LIVER, L), (SPLEEN, S))
     assert det(pred, ref) == 1
     assert g_iou([pred], [ref])["g_iou"] == 0.5
@@ -60,7 +64,7 @@ def test_reference_det_null_cases():
     found = g_iou(preds, refs, mode="reference_det")
     assert found["g_iou"] == 0.5 and found["n_scored"] == 2
     assert found["name"] == "g_iou/reference_det/class_id"
-    assert found["hallucination_rate"] == 0.5  # as in every mode
+    assert found["hallucination_rate"] == 0.5  # As in every mode.
 
 
 def masks(*columns):
@@ -78,12 +82,13 @@ def test_reference_seg_divides_by_pairs_so_that_phrases_left_alone_cost_nothing(
 
 def test_reference_seg_is_one_to_one_and_greedy_by_similarity_alone():
     def alike(pred, ref):
-        # a-x 0.9, a-y 0.8, b-x 0.8, b-y 0: greedy takes a-x and is left with b-y.
+        # The similarities are a-x 0.9, a-y 0.8, b-x 0.8, b-y 0. The greedy choice takes a-x first,
+        # and then only b-y is left.
         return np.array([[0.9, 0.8], [0.8, 0.0]])
 
     x, y = [0, 1], [6, 7]
     args = (masked(LIVER, SPLEEN), masked(LIVER, SPLEEN), masks(y, x), masks(x, y))
-    assert seg(*args, similarity=alike) == 0  # a-x does not overlap, and b-y counts 0
+    assert seg(*args, similarity=alike) == 0  # a-x has no overlap, b-y similarity 0.
     best = g_iou([args[0]], [args[1]], similarity=alike, pred_masks=[args[2]], ref_masks=[args[3]])
     assert best["g_iou"] == pytest.approx(0.8)
 
@@ -94,7 +99,7 @@ def test_reference_seg_cuts_logits_at_a_half_and_takes_two_blank_masks_for_the_s
     assert seg(masked(LIVER), masked(LIVER), logits, ref) == pytest.approx(2 / 3)
     blank = [np.zeros((1, 4), bool)]
     assert seg(masked(LIVER), masked(LIVER), blank, blank) == 1
-    assert seg(masked(LIVER), masked(LIVER), [], ref) == 0  # missing: blank
+    assert seg(masked(LIVER), masked(LIVER), [], ref) == 0  # A missing mask is blank.
 
 
 def test_reference_seg_null_cases():

@@ -12,7 +12,7 @@ def test_the_lexicon_knows_both_languages_synonyms_and_groups():
     want = [[1, 1, 0, 0], [0.5, 0.5, 0.5, 0], [0, 0, 0, 1], [0, 0, 0, 1]]
     np.testing.assert_array_equal(similarity.lexicon(ours, theirs), want)
     assert similarity.lexicon([], ["liver"]).shape == (0, 1)
-    for phrase in ("Schilddrüse", "Öffnung"):  # In the lexicon, and not in it.
+    for phrase in ("Schilddrüse", "Öffnung"):  # The first is in the lexicon.
         apart = unicodedata.normalize("NFD", phrase)
         assert similarity.lexicon([apart], [phrase]) == 1
         assert similarity.plain(apart) == phrase.lower()

@@ -17,7 +17,7 @@ WORDS = st.lists(st.sampled_from(["liver", "Leber", "the", "a", "groß", "5", "c
 TAG = "<p bbox=<loc0064><loc0128><loc0256><loc0384> id=<seg005>>"
 
 
-# By hand, after SQuAD's definition: 2 x overlap / (words + words).
+# By hand, with the definition of SQuAD: 2 x overlap / (words of one text + words of the other).
 @pytest.mark.parametrize(
     "pred, ref, f1",
     [
@@ -120,7 +120,7 @@ def test_markup_is_stripped_first(metric):
 
 
 def sentences(n, seed=0):
-    """Random pairs (prediction, reference), English and German, many of them nearly the same."""
+    """Returns random pairs (prediction, reference), English and German, many nearly the same."""
     rng = np.random.default_rng(seed)
     words = (
         "the a an liver kidney left right is not enlarged without lesion , . cyst 1.2 cm (T2) "
@@ -148,7 +148,7 @@ def test_f1_and_published_accuracy_equal_an_independent_squad_implementation_on_
     scores = [text.f1(p, r) for p, r in pairs]
     np.testing.assert_allclose(scores, [theirs(p, r) for p, r in pairs], atol=1e-6)
     assert 0.1 < np.mean(scores) < 0.9 and {0.0, 1.0} < set(scores)
-    # Exact match: by characters that count, one at a time.
+    # Accuracy is compared with a version that keeps or drops one character at a time.
     kept = set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789äöüÄÖÜß")
 
     def plain(x):
@@ -173,7 +173,7 @@ def test_cider_depends_on_the_set_and_normalized_forgives_case_and_points():
     preds, refs = ["Die Leber ist groß.", "no lesion"], ["die Leber ist groß", "no lesion"]
     strict, forgiving = (text.cider(preds, refs, normalized=n)[1] for n in (False, True))
     assert strict[0] < 5 < forgiving[0] == pytest.approx(10)
-    assert text.cider(preds[1:], refs[1:])[0] == 0  # Alone, no word is rare.
+    assert text.cider(preds[1:], refs[1:])[0] == 0  # In a set of one, no word is rare.
     tagged = [f"{TAG}Die Leber</p> ist groß.", "no lesion"]
     assert text.cider(tagged, refs)[1] == strict
 
@@ -191,12 +191,12 @@ def test_bleu_and_rouge_equal_their_libraries():
 
 
 def test_bleu_and_rouge_by_hand():
-    # 3 of 4 words and 2 of 3 pairs are right, and the lengths are equal: sqrt(3/4 x 2/3).
+    # 3 of 4 words and 2 of 3 pairs of words are right, and the lengths are equal: sqrt(3/4 x 2/3).
     preds, refs = ["the liver is large"], ["the liver is small"]
     assert text.bleu(preds, refs, 1) == pytest.approx(0.75)
     assert text.bleu(preds, refs, 2) == pytest.approx((3 / 4 * 2 / 3) ** 0.5)
     assert text.bleu([f"{TAG}the liver</p> is large"], refs, 1) == pytest.approx(0.75)
-    # "Läsion" is one word; the common subsequence is 2 of 3 and of 4 words.
+    # "Läsion" is one word. The common subsequence has 2 words, and the texts have 3 and 4.
     assert text.rouge_l(["keine Läsion sichtbar"], ["Keine Läsion ist da"])[0] == pytest.approx(
         4 / 7
     )

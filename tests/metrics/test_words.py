@@ -1,4 +1,4 @@
-"""What two texts are compared by: pairs that are the same answer, and pairs that are not."""
+"""Tests of normalised texts: pairs that are the same answer, and pairs that are not."""
 
 import unicodedata
 

@@ -5,13 +5,13 @@ from tests.helpers import tiny_run
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    """Slices of the tiny run, and its config."""
+    """The data directory of the tiny run, with slices and a config."""
     return tiny_run.build_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")
 def finished(data, tmp_path_factory):
-    """(options, arg) -> the directory of an undisturbed run of the tiny config."""
+    """A function (options, arg) -> the directory of an undisturbed run of the tiny config."""
 
     def run(*options, arg=""):
         workdir = tmp_path_factory.mktemp("undisturbed")

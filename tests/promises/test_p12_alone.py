@@ -1,7 +1,7 @@
 """P12: an answer does not depend on its batch-mates or on padding.
 
-Here from end to end: a slice, through `RadGrounder` and through an evaluator. Of the parts:
-tests/inference/test_decode.py and tests/inference/test_queue.py.
+These tests are end to end: a slice goes through `RadGrounder` and through an evaluator. The parts
+are tested in tests/inference/test_decode.py and tests/inference/test_queue.py.
 """
 
 import json
@@ -20,7 +20,7 @@ ORGANS = ["liver", "spleen", "aorta", "left kidney", "stomach"]
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A run of a few steps whose evaluator answers in batches of 1, 3 and 4: (run, samples)."""
+    """A run of a few steps and its samples, which an evaluator answered in batches of 1, 3, 4."""
     data = tiny_run.build_data(tmp_path_factory.mktemp("data"))
     workdir = tmp_path_factory.mktemp("run")
     config = tiny_run.config(data)

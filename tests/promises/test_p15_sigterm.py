@@ -9,7 +9,11 @@ from tests.helpers import tiny_run
 
 
 def stop_at(line, number, command):
-    """Runs until a line begins like that, sends the signal, and returns (exit code, output)."""
+    """Runs a command, sends it a signal when a printed line begins with `line`, and waits.
+
+    Returns:
+        The exit code and the output.
+    """
     process = tiny_run.start(command)
     said = []
     for text in process.stdout:

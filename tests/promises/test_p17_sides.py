@@ -1,7 +1,7 @@
 """P17: left stays left; the side that a text names is the side that is marked.
 
-Here from a report to the target that is trained on, with the organs of both sides in the image. Of
-single phrases: tests/grounding/test_side_resolution.py; of scores:
+These tests go from a report to the target of training, with the organs of both sides in the image.
+Single phrases are tested in tests/grounding/test_side_resolution.py, and scores in
 tests/metrics/test_laterality.py.
 """
 
@@ -20,9 +20,9 @@ WIDTH = 2 * len(SIDED)
 
 
 def label_map():
-    """Every class that has another side, on its side: the patient's left is on the right.
+    """Returns a label map with all paired classes, in which the patient's left is on the right.
 
-    Organs of the right side are a row smaller, so that an image is not its own mirror image.
+    Organs of the right side have one row less, so that the label map is not its own mirror image.
     """
     segmap = np.zeros((4, WIDTH), np.uint8)
     for n, class_id in enumerate(c for c in SIDED if candidates.sided(c) == "right"):
@@ -32,13 +32,13 @@ def label_map():
 
 
 def mirrored(segmap):
-    """The patient with left and right exchanged: the image turned over, and its labels named so."""
+    """Returns the label map of a patient with left and right exchanged, pixels and classes."""
     other = np.array([candidates.mirrored(c) or c for c in range(len(classes.CLASSES) + 1)])
     return other[segmap[:, ::-1]].astype(np.uint8)
 
 
 def marked(text, segmap, pp=""):
-    """Entities of the target of a text."""
+    """Returns the entities in the target of a text."""
     ops = builder.get_preprocess_fn(f"{pp}prompt(style='none')|ground('boxes')")
     image = np.zeros((*segmap.shape, 3), np.uint8)
     example = {"id": "a", "image": image, "segmap": segmap, "texts": [text]}
@@ -47,7 +47,7 @@ def marked(text, segmap, pp=""):
 
 
 def folder_text(sentence, lang, **line):
-    """The text of a line of data.jsonl."""
+    """Returns the text of a line of data.jsonl."""
     (text,) = images.texts_of(source.Row(line=1, id="a", report=sentence, language=lang, **line))
     return text
 
@@ -103,7 +103,7 @@ def test_a_mirrored_patient_and_text_give_mirrored_marks():
         ),
         ("Rundherd im Oberlappen.", "de", []),
         ("The psoas is normal.", "en", []),
-        # One box a phrase: of the first class that has one.
+        # A phrase holds one box, which is the box of the first class that has one.
         ("Both kidneys are normal.", "en", [("Both kidneys", 2)]),
     ],
 )
@@ -132,7 +132,7 @@ def test_listed_words_are_paired_with_their_places_or_stay_plain_with_a_warning(
     warned = [p for p in found.problems if p.message == refrad2d.UNPLACED]
     assert len(warned) == (not wanted)
     assert all((p.level, p.field) == ("warning", "german.CleanedSentence") for p in warned)
-    # A group's own keywords go the same way.
+    # The keywords in a group's own data.jsonl are treated in the same way.
     row = source.Row(
         line=1, id="a", report=SENTENCE, language="de", keywords=tuple(map(tuple, keywords))
     )

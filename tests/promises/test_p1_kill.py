@@ -35,7 +35,11 @@ def is_saving(workdir):
 
 
 def kill_once(command, workdir, rng, in_save):
-    """Starts a run and kills it; returns (step it resumed from, it was saving, it had ended)."""
+    """Starts a run and kills it.
+
+    Returns:
+        The step that it resumed from, whether it was saving, and whether it had already ended.
+    """
     process = tiny_run.start(command)
     said = []
     reader = threading.Thread(target=lambda: said.extend(iter(process.stdout.readline, "")))
@@ -58,7 +62,7 @@ def kill_once(command, workdir, rng, in_save):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600 + 120 * KILLS)  # On two cores that others use as well.
+@pytest.mark.timeout(600 + 120 * KILLS)  # For two shared CPU cores.
 def test_a_run_killed_again_and_again_ends_bit_for_bit_as_the_undisturbed_one(
     data, undisturbed, tmp_path
 ):
@@ -71,7 +75,7 @@ def test_a_run_killed_again_and_again_ends_bit_for_bit_as_the_undisturbed_one(
         assert resumed == (whole[-1] if whole else 0)
         assert not ended, "the run is too short for so many kills"
         kills, in_saves = kills + 1, in_saves + saving
-        assert tiny_run.steps(tmp_path)[-1:] >= whole[-1:]  # Nothing whole was lost.
+        assert tiny_run.steps(tmp_path)[-1:] >= whole[-1:]  # No complete checkpoint was lost.
     done = tiny_run.run(command)
     assert done.returncode == 0, done.stderr
     assert not (tmp_path / "damaged").exists()

@@ -1,7 +1,8 @@
 """P22: no verdict from too few patients.
 
-Two evaluations that differ as clearly as can be, on few patients, whatever is resampled; and the
-tables of a training before and after. Of the statistics: tests/metrics/test_bootstrap.py.
+These tests compare two evaluations with the largest possible difference on few patients, for every
+unit of resampling, and they check the tables before and after training. The statistics are tested
+in tests/metrics/test_bootstrap.py.
 """
 
 import re

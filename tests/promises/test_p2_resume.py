@@ -1,6 +1,7 @@
 """P2: on the same devices a resumed run is bitwise the uninterrupted one.
 
-Parameters, optimizer, data order, what steps draw at random, and the lines of the metrics.
+This holds for the parameters, the optimizer, the data order, the random numbers of the steps, and
+the lines of the metrics.
 """
 
 import numpy as np
@@ -35,7 +36,7 @@ def test_a_run_stopped_at_any_steps_ends_bit_for_bit_as_the_undisturbed_one(
     data, undisturbed, tmp_path, stops
 ):
     metrics, workdir = undisturbed
-    for stop in stops:  # At step 5 an evaluation is due: it is done after the resume.
+    for stop in stops:  # The evaluation of step 5 is done after the resume.
         assert run(tiny_run.config(data, **GUARDED), tmp_path, data, stop_after=stop) == {}
         assert tiny_run.steps(tmp_path)[-1] == stop
     resumed = run(tiny_run.config(data, **GUARDED), tmp_path, data)

@@ -80,7 +80,7 @@ def test_damage_of_any_file_is_noticed_or_harmless(run_dir, tmp_path, kind):
 
 
 def overwrite_array(workdir, step, name, value):
-    """Writes a checkpoint of the same shapes under the old checksums, as silent damage would."""
+    """Imitates silent damage: writes an array with other values, but keeps the old checksums."""
     state = make_state(step)
     state["params"]["llm"][name] = value(state["params"]["llm"][name])
     other = checkpoint.Checkpointer(workdir / "other")

@@ -7,7 +7,8 @@ import pytest
 
 from tests.helpers import failing_disk, tiny_run
 
-# Trains with a disk that fails after step 4, so that the checkpoint of step 6 cannot be written.
+# A script that trains with a disk that fails after step 4. The checkpoint of step 6 then cannot be
+# written.
 SCRIPT = """
 import pathlib, sys, time
 from big_rad import train

@@ -1,7 +1,7 @@
 """P8: hostile files end in a typed error, in bounded memory and time, and the rest goes on.
 
-The corpus is the table of what was seen to break readers, at full size, and 200 mutations of real
-DICOM files. Each is read by one process whose peak memory is looked at after every file.
+The corpus has files of all kinds that were seen to break readers, at full size, and 200 mutations
+of real DICOM files. One process reads them all, and its peak memory is checked after every file.
 """
 
 import gzip
@@ -35,7 +35,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 READ_EACH = pathlib.Path(__file__).parents[1] / "helpers" / "read_each.py"
 SECONDS, BYTES = 5, 1 << 30
 MUTANTS = 200
-ZEROS = 600 << 20  # what a bomb unpacks to
+ZEROS = 600 << 20  # The number of bytes that a bomb unpacks to.
 linux = pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 SEEDS = """
     CT_small.dcm MR_small.dcm MR_small_RLE.dcm MR_small_bigendian.dcm MR_small_implicit.dcm
@@ -45,7 +45,7 @@ SEEDS = """
 
 
 class Bomb:
-    """Unpickled, it would write a file."""
+    """An object that writes a file when it is unpickled."""
 
     def __init__(self, mark):
         self._mark = str(mark)
@@ -75,14 +75,14 @@ def archive(name, data):
 
 
 def black(fmt, **kwargs):
-    """A picture of few bytes and many pixels."""
+    """Returns a picture of few bytes and many pixels."""
     out = io.BytesIO()
     Image.new("L", (5000, 5000)).save(out, fmt, **kwargs)
     return out.getvalue()
 
 
 def vast():
-    """The header of an array of 80 GB."""
+    """Returns the header of an array of 80 GB."""
     out = io.BytesIO()
     header = {"descr": "<f8", "fortran_order": False, "shape": (99999, 99999)}
     np.lib.format.write_array_header_1_0(out, header)
@@ -90,10 +90,10 @@ def vast():
 
 
 def corpus(mark):
-    """Yields (name, bytes) of files of which none may be read.
+    """Yields (name, bytes) of files that must all be rejected.
 
     Args:
-        mark: a file that comes into being if a pickle is opened.
+        mark: the path of a file that is written if a pickle is opened.
     """
     sound = files.content(files.dataset())
     small = zstandard.compress(sound)
@@ -149,7 +149,7 @@ def mutants(count=MUTANTS):
     for number in range(count):
         rng = random.Random(number)
         data = bytearray(sound[number % len(sound)])
-        front = min(len(data), rng.choice([400, 2000, len(data)]))  # headers are hit most
+        front = min(len(data), rng.choice([400, 2000, len(data)]))  # Most changes hit headers.
         for _ in range(rng.choice([1, 3, 10, 60])):
             at = rng.randrange(128, front)
             kind = rng.randrange(6)
@@ -204,7 +204,7 @@ def hostile(tmp_path_factory):
 @pytest.mark.slow
 def test_p8_every_hostile_file_is_a_typed_error_in_bounded_memory_and_time(hostile):
     assert len(hostile) > 30
-    assert max(p.stat().st_size for p in hostile) < 2 << 20  # small files that grow
+    assert max(p.stat().st_size for p in hostile) < 2 << 20  # The files are small.
     for line in judged(hostile):
         assert line["outcome"].endswith("Error") and "untyped" not in line["outcome"], line
         assert line["seconds"] < SECONDS and line["peak"] < BYTES, line
@@ -220,7 +220,8 @@ def test_p8_mutated_dicom_files_are_read_or_a_typed_error(tmp_path):
         assert line["outcome"] == "Slice" or "untyped" not in line["outcome"], line
         assert line["seconds"] < SECONDS and line["peak"] < BYTES, line
     outcomes = {line["outcome"] for line in found}
-    # Neither all sound nor all refused for one reason: the mutations reach deep.
+    # Some mutants are read, and others are rejected for different reasons, so that the mutations
+    # reach different parts of the reader.
     assert {"Slice", "NotAnImageError", "MissingElementError", "UnsupportedError"} <= outcomes
 
 

@@ -1,7 +1,8 @@
 """P9: planted patient identifiers appear in no artefact.
 
-Thirty of them stand in the tags of every DICOM file and in the names of the folders; sound and
-broken files then go through every command, and everything printed and written is searched.
+Thirty identifiers are written into the tags of every DICOM file, and some of them into the names of
+folders. Sound and broken files then go through every command, and everything that is printed or
+written is searched for them.
 """
 
 import os
@@ -40,7 +41,7 @@ def plant(ds):
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory):
-    """Sources under a folder that names a patient; a tenth of the images is broken."""
+    """Source data in a folder that is named after a patient; a tenth of the images is broken."""
     assert len(TAGS) == 28
     base = tmp_path_factory.mktemp("p9")
     source = base / f"{STRINGS[0]}^Jane"
@@ -69,7 +70,7 @@ def printed(*command):
 
 
 def search(base, source):
-    """Every file outside the source folder, its name and its content."""
+    """Yields each file outside the source folder, with its name and its content."""
     for path in base.rglob("*"):
         if source in (path, *path.parents):
             continue
