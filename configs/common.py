@@ -84,32 +84,33 @@ def base() -> ml_collections.ConfigDict:
     c.sources = ml_collections.ConfigDict()
 
     # ---- Text, boxes and images: a checkpoint must always be used with the values of its run ----
-    # `path`: the tokenizer's file or folder, or "tiny" for the one that comes with big_rad. `sets`:
-    # the sets of markup tokens that are added to it, in the order of their ids: "detection" for
-    # boxes, "segmentation" for masks.
+    # The tokenizer. `path`: its file or folder, or "tiny" for the one that comes with big_rad.
+    # `sets`: the sets of markup tokens that are added to it, in the order of their ids: "detection"
+    # for boxes, "segmentation" for masks.
     c.tokenizer = dict(path="paligemma_tokenizer.model", sets=("detection", "segmentation"))
-    # How boxes are written as tokens: the `name` of the codec, and `grid`, the number of cells a
-    # side to which coordinates are cut first. None writes coordinates at the codec's own precision.
+    # How boxes are written as tokens. `name`: the box codec. `grid`: coordinates are first cut to
+    # whole cells of a grid with this many cells a side; None keeps the codec's own precision.
     c.codec = dict(CODEC)
-    # `size`: pixels a side of the model's image. `normalize`: "medgemma" (CT as three windows,
-    # values in -1..1), "dataset_stats" (zero mean and unit deviation of the modality) or "min_max"
-    # (values in 0..1), see the op `normalize`.
+    # The model's image. `size`: pixels a side. `normalize`: "medgemma" (CT as three windows, values
+    # in -1..1), "dataset_stats" (zero mean and unit deviation of the modality) or "min_max" (values
+    # in 0..1), see the op `normalize`.
     c.image = dict(size=224, normalize="medgemma")
-    # `clean`: the cleaner of report texts, "" for none or "released" for that of the released
-    # checkpoints. `max_text`: the maximum number of tokens in one text, without <bos> and <eos>.
+    # Text settings. `clean`: the cleaner that report texts pass through, "" for none or "released"
+    # for that of the released checkpoints. `max_text`: the maximum number of tokens in one text,
+    # without <bos> and <eos>.
     c.text = dict(strings.TEXT)
 
     # ---- Model and initial weights ----
     # The module of big_rad/models that has the class `Model`: "paligemma" for boxes, "radgrounder"
     # for masks.
     c.model_name = "paligemma"
-    # The arguments of that class. Recipes fill this section, see `paligemma.VARIANTS`.
+    # The arguments of the model's class. Recipes fill this section, see `paligemma.VARIANTS`.
     c.model = ml_collections.ConfigDict()
     # The checkpoint that the weights are taken from: an npz, a Hugging Face folder or a run
     # directory. "" starts from random weights.
     c.model_init = ""
-    # A checkpoint that the weights of the image tower are taken from, after those of `model_init`;
-    # "" keeps these.
+    # A checkpoint whose image tower replaces the one of `model_init`. "" keeps the tower of
+    # `model_init`.
     c.model_init_img = ""
     # Regular expressions for the full names of parameters that are not taken from `model_init` and
     # keep their random initial values, such as ("mask_decoder/.*",).
@@ -124,7 +125,8 @@ def base() -> ml_collections.ConfigDict:
     c.grad_accum = 1
     # "adafactor", "adamw" or "muon".
     c.optimizer = "adafactor"
-    # Arguments of the optimizer, such as dict(b2=0.98) for "adamw"; missing ones have its defaults.
+    # Arguments of the optimizer, such as dict(b2=0.98) for "adamw". Arguments that are not given
+    # have the optimizer's defaults.
     c.optimizer_args = ml_collections.ConfigDict()
     # The dtype of the optimizer's state. "bfloat16" halves the memory of the state, and uses
     # stochastic rounding.
@@ -136,16 +138,16 @@ def base() -> ml_collections.ConfigDict:
     c.wd = 0.01
     # The gradient is scaled down so that its global L2 norm is at most this. 0 disables clipping.
     c.grad_clip_norm = 1.0
-    # The next three fields are lists of rules (regular expression, value). The first rule whose
-    # expression matches the full name of a parameter counts. Every parameter must match a rule of
-    # every list, and every expression must match a parameter.
-    # The learning rate over time: `decay_type` "cosine", "linear", "rsqrt" or "constant";
-    # `warmup_percent` (a share of the run, 0.1 is 10 %) or `warmup_steps`; and `end`, the final
-    # factor of "cosine" and "linear". None instead of a schedule freezes the parameters.
+    # The learning rate over time, as rules (regular expression, schedule). The first rule whose
+    # expression matches the full name of a parameter counts; every parameter must match a rule, and
+    # every expression a parameter. A schedule has `decay_type` "cosine", "linear", "rsqrt" or
+    # "constant"; `warmup_percent` (a share of the run, 0.1 is 10 %) or `warmup_steps`; and `end`,
+    # the final factor of "cosine" and "linear". None instead of a schedule freezes the parameters.
     c.schedule = ((".*", dict(decay_type="cosine", warmup_percent=0.1)),)
-    # Factors on the learning rate.
+    # Factors on the learning rate, as rules (regular expression, factor); see `schedule`.
     c.lr_mults = ((".*", 1.0),)
-    # Factors on the weight decay; by default norms and biases have none.
+    # Factors on the weight decay, as rules (regular expression, factor); see `schedule`. By default
+    # norms and biases have no weight decay.
     c.wd_mults = ((_NORMS_AND_BIASES, 0.0), (".*", 1.0))
     # The dtype in which frozen parameters are kept. Trained parameters are always float32.
     c.frozen_dtype = "bfloat16"
@@ -157,9 +159,9 @@ def base() -> ml_collections.ConfigDict:
     # The axes of the device mesh as (name, size); one size may be -1, which takes all devices that
     # are left. Batches are split over the axis "data", which must be there.
     c.mesh = (("data", -1),)
-    # Rules (regular expression, strategy) for the parameters, as above: "replicate" copies them to
-    # all devices, "fsdp" splits their largest divisible axis over "data", and "shard(axis, 'mesh
-    # axis')" splits the axis that is named.
+    # How parameters are placed on the devices, as rules (regular expression, strategy); see
+    # `schedule`. "replicate" copies a parameter to all devices, "fsdp" splits its largest divisible
+    # axis over the mesh axis "data", and "shard(axis, 'mesh axis')" splits the given axis.
     c.sharding_strategy = ((".*", "fsdp"),)
     # The memory of one device in GB, as its maker states it. A run whose predicted peak memory does
     # not fit is refused before it starts. 0 disables the check.
@@ -167,8 +169,8 @@ def base() -> ml_collections.ConfigDict:
 
     # ---- Evaluation ----
     # Name -> entry of an evaluator: `type`, the data (as for training) and the options of the type,
-    # see docs/evaluation.md. With `every`, it runs every so many steps; all evaluators run at the
-    # end.
+    # see docs/evaluation.md. `every` is the number of steps between two evaluations during
+    # training; all evaluators also run at the end.
     c.evals = ml_collections.ConfigDict()
     # Short name -> EVALUATOR/METRIC: the scores in summary.json. If it is empty, the main scores of
     # all evaluators are taken.

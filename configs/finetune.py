@@ -1,18 +1,22 @@
-"""Your own images and texts: from a released or an own checkpoint to a model that knows them.
+"""Fine-tunes a released checkpoint, or one of your own, on your own images and texts.
 
     --config=configs/finetune.py:source=my_data,init=runs/released,card=24
     --config=configs/finetune.py:source=my_data,init=radgrounder_hf,lora=16
     --config=configs/finetune.py:source=my_data/data.jsonl,init=runs/demo,epochs=20,batch=8
     --config=configs/finetune.py:source=clinic_data,folder=clinic,init=runs/released
 
-`source` is a folder with data.jsonl (docs/data.md); it is checked and built before training, and
-patients of validation and test are held out; `folder` names its records, so that those of several
-sources lie side by side. `init` is a run directory, a Hugging Face folder, or
-PaliGemma's npz; model, tokenizer, box codec and image size are its own, and so is whether it points
-with boxes or masks. With `card`, GB of the device, the fastest way that fits is taken: everything
-trained, in as many microbatches as it needs, or else adapters (`lora`: -1 decides so, 0 trains
-everything, any other number is the rank). The test patients are evaluated before and after, the
-validation patients every epoch, and the checkpoint that is best on them stays and is reported.
+- `source` is a folder with data.jsonl, see docs/data.md. It is checked and built before training.
+  The patients of the splits validation and test are held out.
+- `folder` names the built dataset, so that several sources can be built side by side.
+- `init` is a run directory, a Hugging Face folder, or PaliGemma's npz. Model, tokenizer, box codec
+  and image size are those of this checkpoint, and it decides between boxes and masks.
+- `card` is the memory of the device in GB. The fastest way of training that fits is chosen: all
+  parameters in as many microbatches as needed, or else adapters alone.
+- `lora` -1, the default, leaves this choice to `card`, and trains all parameters without it; 0
+  trains all parameters; any other number trains adapters of this rank.
+
+The test patients are evaluated before and after training, the validation patients every epoch. The
+checkpoint with the best score on the validation patients is kept and reported.
 """
 
 import dataclasses
@@ -39,13 +43,12 @@ _HOW_TO_SPLIT = 'write "split": "{}" into all lines of some patients, or add pat
 
 @dataclasses.dataclass(frozen=True)
 class _Data:
-    # What a source holds, of each split that has patients the tasks of its texts. Of `boxed` splits
-    # a report can be grounded in boxes (masks give boxes too), of `masked` ones in masks.
-    tasks: dict[str, tuple[str, ...]]
-    train: int
-    context: bool
-    boxed: frozenset[str]
-    masked: frozenset[str]
+    # The content of a source.
+    tasks: dict[str, tuple[str, ...]]  # The tasks of the texts of each split.
+    train: int  # The number of images in the training split.
+    context: bool  # Whether a text has clinical information or an indication.
+    boxed: frozenset[str]  # The splits with a report that boxes can ground; masks give boxes too.
+    masked: frozenset[str]  # The splits with a report that masks can ground.
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
@@ -104,7 +107,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
 
 
 def _look(source: str) -> _Data:
-    listing = builder.listing_of(source)  # As the build groups patients, so that splits agree.
+    listing = builder.listing_of(source)  # Groups patients as the build does, so splits agree.
     tasks = {split: _tasks(listing, split) for split in source_lib.SPLITS}
     missing = [s for s in source_lib.SPLITS if not any(i.split == s for i in listing.items)]
     mute = [s for s in ("train", "test") if not tasks[s] and s not in missing]
@@ -138,8 +141,8 @@ def _tasks(listing: source_lib.Listing, split: str) -> tuple[str, ...]:
 
 
 def _any_grounded(listing: source_lib.Listing, split: str, masks: bool) -> bool:
-    # Whether a report of the split names what it can be grounded in. No file is opened, so a mask
-    # counts for every class.
+    # Whether a report of the split names a class that its boxes or masks can show. No file is
+    # opened, so a mask is assumed to show every class.
     for item in listing.items:
         shown = {b.class_id for row in item.rows for b in row.boxes}
         if item.split != split or (item.mask is None and (masks or not shown)):
@@ -155,12 +158,12 @@ def _model(init: str) -> ml_collections.ConfigDict:
     c = common.base()
     recipe.put(c, init, log=print)
     c.model_init = init
-    # The texts of `source` are trained on as they are written, decimals included, also where `init`
-    # is a released checkpoint, whose own texts were cleaned.
+    # The texts of `source` are trained on as they are written, because the released cleaner changes
+    # decimal numbers. This holds also if `init` is a released checkpoint, trained on cleaned texts.
     c.text.clean = ""
-    if weights.kind(init) != "orbax":  # Has sizes alone.
+    if weights.kind(init) != "orbax":  # Only a run's config has more than the sizes of the model.
         radgrounder_det.compute_in_bfloat16(c)
-        if "vocab_size" in c.model.llm:  # The tokenizer's, as everywhere.
+        if "vocab_size" in c.model.llm:  # The tokenizer gives it, as in every recipe.
             del c.model.llm["vocab_size"]
     compute = c.model.llm.get("dtype_mm", "float32")
     c.frozen_dtype = "bfloat16" if compute == "bfloat16" else "float32"
@@ -214,17 +217,17 @@ def _add_evals(
 
 
 def _main_score(task: str, grounded: bool) -> str:
-    # Without anything to point at, G-IoU is not a number, and no checkpoint would be the best.
+    # If no report of the split can be grounded, G-IoU is NaN and could not choose a checkpoint.
     if task == "vqa":
         return "f1"
     return "g_iou" if grounded else "report_f1"
 
 
 def _say_missing(data: _Data) -> None:
-    # Which evaluators there are not, and why.
+    # Says which evaluators are missing, and why.
     for task, texts in (("report", "report"), ("vqa", "question")):
         if not any(task in data.tasks[s] for s in source_lib.SPLITS):
-            continue  # These data are not about this.
+            continue  # The source has no texts of this task at all.
         for split, name in zip(_HELD_OUT, (task, f"{task}_val"), strict=True):
             if data.tasks[split] and task not in data.tasks[split]:
                 print(f"{name}: left out, no {texts} of a {split} patient")
@@ -238,7 +241,7 @@ def _say_missing(data: _Data) -> None:
 
 
 def _fitted(c: ml_collections.ConfigDict, a: Any, masks: bool) -> ml_collections.ConfigDict:
-    # Takes the fastest way that fits the card.
+    # Chooses the fastest way of training that fits the card.
     rows = tokenizers.load(c.tokenizer.path, tuple(c.tokenizer.sets)).padded_vocab_size
     for rank in (0, _RANK) if a.lora < 0 else (a.lora,):
         if rank:

@@ -1,1 +1,1 @@
-"""Command-line programs around the package."""
+"""Command-line programs, each run as `python -m tools.NAME`."""

@@ -203,7 +203,7 @@ def _axis(low: float, high: float) -> tuple[float, float, list[float]]:
 
 
 def _gap(span: float) -> float:
-    # A round number that divides the span into at most five and a half parts.
+    # A round number that divides the span into two to six parts.
     size = 10 ** math.floor(math.log10(span / 4))
     return next(k * size for k in (1, 2, 5, 10) if span / (k * size) <= 5.5)
 
