@@ -119,7 +119,7 @@ def advice(
 
 
 def with_lora(config: ml_collections.ConfigDict, rank: int = 16) -> ml_collections.ConfigDict:
-    """Returns a config that trains only adapters of a rank, and the mask decoder if there is one."""
+    """Returns a config that trains only adapters, and the mask decoder if there is one."""
     new = config.copy_and_resolve_references()
     with new.unlocked():
         radgrounder_det.add_lora(new, rank, masks=bool(new.model.get("mask_decoder")))

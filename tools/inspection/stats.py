@@ -286,8 +286,8 @@ def in_buckets(
 def scrub(text: str) -> str:
     """Removes the folders of absolute paths from a text, because one may be a patient's name.
 
-    Folders may contain spaces. So if a slash follows later in the same sentence, the words before
-    it are removed as well; it is better to hide too much than to show a name.
+    The names of folders may contain spaces. So if another slash follows in the same sentence, the
+    words up to it are removed as well: it is better to hide too much than to show a name.
     """
     return _FOLDER.sub("", text)
 
