@@ -75,7 +75,8 @@ def base() -> ml_collections.ConfigDict:
     c.input.buckets = ()
     # With buckets: the number of consecutive batches whose examples are sorted by length together.
     c.input.bucket_window = 16
-    # Training stops if a larger share of the examples than this cannot be used.
+    # Training stops if a larger share of the examples than this cannot be used. The share is
+    # computed over at least 1,000 examples.
     c.input.max_reject_share = 0.01
 
     # Raw data that are checked and built before training, unless they are built already: name of a

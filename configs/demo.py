@@ -23,8 +23,8 @@ It differs from `radgrounder_det` in these points:
 - The loss of masks has the weight 4 instead of 0.1, because the model has never seen an image: with
   0.1 masks had an IoU of 0.28, with 4 they have 0.67. The mask decoder learns at a fifth of the
   rate. It has a fourth of the cells, as images have a fourth of the pixels.
-- The soft cap of the attention is off, as PaliGemma 2's authors had it for fine-tuning, which saves
-  time.
+- The soft cap of the attention is off, which saves time. PaliGemma 2's authors also switched it off
+  for fine-tuning.
 """
 
 from typing import Any

@@ -56,7 +56,7 @@ _DATA = {
 # the gradient of the token table, float32 [V, D], which takes a GPU as long as 370 target tokens.
 # So tiles are large.
 _TILE = 8192
-_XENT, _XENT_EVERY = 512, 500  # How many examples `xent` evaluates, and its steps in between.
+_XENT, _XENT_EVERY = 512, 500  # The examples of an evaluation of the loss; its steps in between.
 MASKS = 8  # The maximum number of masks in a text; most sentences name two or three organs.
 MASK_LOSSES = {  # The loss for each variant of the mask decoder.
     "paper": "text_and_masks(lambda_seg=0.1)",

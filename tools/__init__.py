@@ -1,1 +1,1 @@
-"""Command-line programs, each run as `python -m tools.NAME`."""
+"""Command-line programs around the package; each module here is one program."""

@@ -1,4 +1,4 @@
-"""Builds the small tokenizer that is shipped, and stand-ins with the ids of the real one.
+"""Builds the small tokenizer that is shipped, and test models with the ids of the real one.
 
     python -m tools.build_tokenizer            # writes big_rad/pp/tiny_tokenizer.model
 

@@ -61,7 +61,7 @@ class Source:
         flat: name -> lazy array.
         model: the arguments of `radgrounder.Model`; empty for an image tower without a language
             model.
-        tokenizer: a tokenizer file, or a folder with tokenizer files; None if there is none.
+        tokenizer: a tokenizer file, or a folder with tokenizer files; None without a tokenizer.
         extra: other facts for the new checkpoint, such as `image_token`, `cc_by_nc_sa`, and the
             `config` of a run.
     """

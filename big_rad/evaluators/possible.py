@@ -63,7 +63,7 @@ def open_all(
         evaluators.check(name, spec)
         key = spec_lib.data_key(spec, data_dir)
         try:
-            if key not in empty:  # The controls of an evaluator without data have none either.
+            if key not in empty:  # If an evaluator has no questions, neither have its controls.
                 opened[name] = _open(name, spec, data_dir)
         except eval_data.NoData as e:
             empty[key] = str(e)

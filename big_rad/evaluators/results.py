@@ -261,7 +261,7 @@ def entries_that_stay(
 
 
 def _summary(out: pathlib.Path, log: Callable[[str], None]) -> dict[str, Any]:
-    # The summary in the folder; one without entries if there is none or if it is broken.
+    # The summary in the folder; a summary without entries if the file is missing or broken.
     path = out / "summary.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

@@ -39,7 +39,7 @@ def cards(
     kind: str,
     labels: Mapping[str, str],
 ) -> str:
-    """Returns the chosen samples of an evaluator as HTML, each once; "" if there are none.
+    """Returns the chosen samples of an evaluator as HTML, each once; "" if no sample is chosen.
 
     Args:
         records: the records of all samples, see `base.Evaluator`.

@@ -109,7 +109,7 @@ class Inspection:
         size: the number of examples; for an evaluation, of those that are evaluated.
         pp: the preprocessing string.
         length: the number of positions of a row that the model sees.
-        buckets: the length buckets; empty if there are none.
+        buckets: the length buckets; empty if batches are not cut to buckets.
         codec: the box codec with its options; "" if no boxes are written.
         seed: the seed of the order and of everything random.
         rows: the examples that are shown, in the order of training.

@@ -68,7 +68,7 @@ class Judgement:
     """The grade of one answer, or the reason why there is no grade.
 
     Attributes:
-        grade: the grade, 1..5; None if there is none.
+        grade: the grade, 1..5; None if the answer has no grade.
         answer: the text that the judge wrote.
         error: why there is no grade; "" if there is one.
     """

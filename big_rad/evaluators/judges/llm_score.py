@@ -260,8 +260,9 @@ def summarise(judgements: Sequence[Judgement]) -> dict[str, float]:
     """Returns the mean and the counts of judgements.
 
     Returns:
-        `llm_score`, the mean score of the judgements with a grade (NaN if there are none);
-        `llm_judged`, how many have a grade; and `llm_failed`, how many have none.
+        `llm_score`, the mean score of the judgements with a grade (NaN without any grade);
+        `llm_judged`, the number of judgements with a grade; and `llm_failed`, the number of those
+        without.
     """
     scores = [j.score for j in judgements if j.score is not None]
     return {
