@@ -26,15 +26,18 @@ def base() -> ml_collections.ConfigDict:
     c.seed = 0
 
     # ---- Length of the run ----
-    # Exactly one of these three must be set: optimizer steps, passes over the data, or examples.
+    # The length of the run in optimizer steps. Exactly one of `total_steps`, `total_epochs` and
+    # `total_examples` must be set.
     c.total_steps = ml_collections.config_dict.placeholder(int)
+    # The length of the run in epochs of the mixture, instead of `total_steps`.
     c.total_epochs = ml_collections.config_dict.placeholder(float)
+    # The length of the run in rows that are trained on, instead of `total_steps`.
     c.total_examples = ml_collections.config_dict.placeholder(int)
 
     # ---- Logs and checkpoints ----
     # Steps between two lines of training metrics in metrics.jsonl.
     c.log_training_steps = 50
-    # Steps between two checkpoints. The last step always has one.
+    # Steps between two checkpoints. The last step and the best step (`ckpt_best`) have one as well.
     c.ckpt_steps = 1000
     # How many of the newest checkpoints are kept.
     c.ckpt_keep = 2
@@ -102,16 +105,16 @@ def base() -> ml_collections.ConfigDict:
     c.text = dict(strings.TEXT)
 
     # ---- Model and initial weights ----
-    # The module of big_rad/models that has the class `Model`: "paligemma" for boxes, "radgrounder"
-    # for masks.
+    # The module of big_rad/models that has the class `Model`: "paligemma" for texts and boxes,
+    # "radgrounder" for masks as well.
     c.model_name = "paligemma"
     # The arguments of the model's class. Recipes fill this section, see `paligemma.VARIANTS`.
     c.model = ml_collections.ConfigDict()
     # The checkpoint that the weights are taken from: an npz, a Hugging Face folder or a run
     # directory. "" starts from random weights.
     c.model_init = ""
-    # A checkpoint whose image tower replaces the one of `model_init`. "" keeps the tower of
-    # `model_init`.
+    # A checkpoint whose image tower replaces the one of `model_init`. If it has no projector to the
+    # language model, the present projector is kept. "" replaces nothing.
     c.model_init_img = ""
     # Regular expressions for the full names of parameters that are not taken from `model_init` and
     # keep their random initial values, such as ("mask_decoder/.*",).
@@ -124,7 +127,7 @@ def base() -> ml_collections.ConfigDict:
     # The number of microbatches that a batch is divided into. More of them need less memory; the
     # result is that of the whole batch.
     c.grad_accum = 1
-    # "adafactor", "adamw" or "muon".
+    # The optimizer: "adafactor", "adamw" or "muon".
     c.optimizer = "adafactor"
     # Arguments of the optimizer, such as dict(b2=0.98) for "adamw". Arguments that are not given
     # have the optimizer's defaults.

@@ -96,7 +96,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         add_lora(c, a.lora, masks=a.ground == "masks")
     if a.ground == "masks":
         add_masks(c, a.released)
-    if a.variant != "tiny" and not a.lora:  # A frozen table has no gradient.
+    if a.variant != "tiny" and not a.lora:  # With adapters, the token table has no gradient.
         c.loss = registry.with_args(c.loss, tile=_TILE)
     c.codec.grid = strings.RELEASED_GRID if a.released else None
     c.input.batch_size = 288

@@ -32,7 +32,13 @@ def main() -> None:
 
 
 def random_weights(variant: str, size: int, seed: int = 0) -> dict[str, tensors.Lazy]:
-    """Returns flat lazy bf16 arrays with the names and shapes of an original checkpoint."""
+    """Returns flat lazy bf16 arrays with the names and shapes of an original checkpoint.
+
+    Args:
+        variant: a name in `paligemma.VARIANTS`.
+        size: the side of the image in pixels.
+        seed: the seed of the first array; each further array has the next number.
+    """
     model = paligemma.Model(**paligemma.VARIANTS[variant])
     image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
     tokens = jax.ShapeDtypeStruct((1, 2), jnp.int32)

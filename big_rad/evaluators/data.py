@@ -329,8 +329,8 @@ def shuffled_indices(
 def load(spec: Mapping[str, Any], data_dir: str) -> EvalData:
     """Returns the data that an entry of `config.evals` names.
 
-    Entries that name the same data get the same object, as long as it is among the last
-    `_CACHE_SIZE` that were loaded.
+    Entries that name the same data get the same object, as long as it is among the last eight that
+    were used.
 
     Args:
         spec: the entry: `builder`, `split` and `pp`, and optionally `builder_args`, `only`,
