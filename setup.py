@@ -1,15 +1,17 @@
-"""The build of a wheel; everything else is in pyproject.toml.
+"""Builds the wheel, in which `tools` and `configs` move into the package.
 
-`tools` and `configs` lie at the top of the checkout, where people look for them. Their names are
-too common for the site-packages of other people, so a wheel holds them inside the package, as
-`big_rad._tools` and `big_rad._configs`, and `big-rad NAME` runs what is `python -m tools.NAME` in a
-checkout. `as_installed` writes these names into the modules while they are copied. It is done here
-and not by an alias at run time, because a module of big_rad must never find a folder of the same
-name in the user's working directory, and the reverse; `big_rad/config/companions.py` has the part
-that is left to the run time, which is `from configs import ...` in a user's own recipe.
+All other settings are in pyproject.toml. `tools` and `configs` are at the top of the checkout,
+where users look for them, but their names are too common for site-packages. A wheel therefore has
+them as `big_rad._tools` and `big_rad._configs`, and `big-rad NAME` runs the tool that a checkout
+runs as `python -m tools.NAME`.
+
+`as_installed` writes these names into the modules while they are copied. An alias at run time would
+not do: a module of big_rad must never import a folder `tools` or `configs` of the user's working
+directory, and a module of the user must never import those of big_rad by accident. The exception is
+`from configs import ...` in a user's own recipe, for which see `big_rad/config/companions.py`.
 
 An editable installation (`pip install -e .`) is the checkout as it is: `import tools` and
-`import configs` work from any folder, and nothing is rewritten.
+`import configs` work from any folder, and no module is rewritten.
 """
 
 import pathlib
@@ -27,20 +29,22 @@ TOOLS = sorted(p.stem for p in (ROOT / "tools").glob("[!_]*.py"))
 _FROM = re.compile(rf"^(\s*from )({'|'.join(MOVED)})\b(?=[\w.]* import )", re.MULTILINE)
 _MENTION = re.compile(rf"(?:python -m )?(?<![\w.])tools\.({'|'.join(TOOLS)})\b")
 _IMPORT = rf"^\s*import ({'|'.join(MOVED)})\b"
-_MODULE = rf"[\"']({'|'.join(MOVED)})\.[\w.{{}}]*[\"']"  # A text that is a module's name.
+_MODULE = rf"[\"']({'|'.join(MOVED)})\.[\w.{{}}]*[\"']"  # The name of a module as a string.
 _UNFIT = re.compile(rf"{_IMPORT}|{_MODULE}|python -m tools\b(?!\.({'|'.join(TOOLS)})\b)", re.M)
 
 
 def as_installed(text: str, file: str) -> str:
-    """Returns the text of a module with the names that tools and recipes have in a wheel.
+    """Returns the source of a module with the names that tools and recipes have in a wheel.
+
+    `from tools.x import y` and `from configs import y` become imports from `big_rad`. In docstrings
+    and messages, `python -m tools.x` and `tools.x` become `big-rad x`.
 
     Args:
-        text: the module; `from tools.x import y` and `from configs import y` become imports from
-            `big_rad`, and mentions of `python -m tools.x` or `tools.x` become `big-rad x`.
-        file: named in errors.
+        text: the source of the module.
+        file: its name, for errors.
 
     Raises:
-        ValueError: the module has a form of these names that would not work in a wheel.
+        ValueError: the module uses these names in a form that would not work in a wheel.
     """
     if found := _UNFIT.search(text):
         line = text.count("\n", 0, found.start()) + 1
@@ -52,16 +56,16 @@ def as_installed(text: str, file: str) -> str:
 
 
 class BuildPy(build_py):
-    """Copies the modules, with their names in a wheel unless the installation is editable."""
+    """Copies the modules, and renames tools and recipes unless the installation is editable."""
 
     def run(self) -> None:
-        """Copies all; what an earlier build left, perhaps of deleted modules, is removed first."""
+        """Removes the files of an earlier build, which may be of deleted modules, then copies."""
         if not self.editable_mode:
             shutil.rmtree(pathlib.Path(self.build_lib, "big_rad"), ignore_errors=True)
         super().run()
 
     def build_module(self, module: str, module_file: str, package: str) -> tuple[str, bool]:
-        """Copies one module and returns the path of the copy and whether it was outdated."""
+        """Copies one module; returns the path of the copy and whether the file was written."""
         copy, copied = super().build_module(module, module_file, package)
         if not self.editable_mode:
             text = pathlib.Path(module_file).read_text(encoding="utf-8")
@@ -73,7 +77,7 @@ class EditableWheel(editable_wheel):
     """Installs the folders of the checkout under their own names."""
 
     def finalize_options(self) -> None:
-        """Takes the layout of the checkout in the place of that of a wheel."""
+        """Replaces the layout of a wheel by that of the checkout."""
         self.distribution.package_dir = {}
         self.distribution.packages = find_packages(include=["big_rad*", *_with_parts(MOVED)])
         super().finalize_options()

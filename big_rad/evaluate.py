@@ -3,8 +3,8 @@
     python -m big_rad.evaluate --checkpoint=runs/demo
     python -m big_rad.evaluate --checkpoint=weights/radgrounder --data=slake+vqa_rad --controls
 
-Without `--data` or `--config` the evaluators are those of the run's own config. Started again after
-a kill it goes on from the answers that it has. Knows no metric and no dataset.
+Without `--data` or `--config` the evaluators of the run's own config are used. If the command is
+interrupted, the same command goes on from the answers that are already there.
 """
 
 import argparse
@@ -44,12 +44,12 @@ _CONFIG = companions.folder("configs") / "evaluate.py"
 
 @dataclasses.dataclass(frozen=True)
 class Model:
-    """A checkpoint that can be asked.
+    """A checkpoint that is loaded and ready to answer questions.
 
     Attributes:
-        functions: see `evaluators.functions.Functions`.
+        functions: the functions of the model, see `evaluators.functions.Functions`.
         params: its parameters, on the device.
-        tokenizer: its own.
+        tokenizer: its tokenizer.
     """
 
     functions: Mapping[str, Callable[..., Any]]
@@ -59,19 +59,20 @@ class Model:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What an evaluation is asked to do.
+    """The arguments of one evaluation.
 
     Attributes:
-        config: `evals`, and the `source_config.FIELDS` of the checkpoint.
+        config: a config with `evals` and with the fields `source_config.FIELDS` of the checkpoint.
         checkpoint: a run directory or one of its steps, a Hugging Face folder or an npz.
-        data_dir: where the built datasets lie.
-        out: folder of the results; made.
+        data_dir: the folder of the built datasets.
+        out: the folder of the results, which is made if it is missing.
         log: receives the lines of progress.
-        by: what is resampled, see `summary.BY`.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
-        judge: also grades the answers about real images; None grades nothing.
-        part_size: answers that are kept together, the most that a kill can lose.
+        by: the unit that is resampled for intervals, see `summary.BY`.
+        resamples: the number of bootstrap resamples.
+        seed: the seed of the bootstrap.
+        judge: the judge that grades the answers about real images; None grades nothing.
+        part_size: how many answers are written to disk together. At most this many answers are
+            lost when the process is killed.
     """
 
     config: ml_collections.ConfigDict
@@ -87,24 +88,24 @@ class Job:
 
     @property
     def bootstrap(self) -> Bootstrap:
-        """How intervals are made."""
+        """How intervals are computed."""
         return {"by": self.by, "resamples": self.resamples, "seed": self.seed}
 
 
 @dataclasses.dataclass
 class _Run:
-    # A job whose checkpoint and data have been looked at.
+    # A job whose checkpoint and data have been checked.
     job: Job
     checkpoint: identity.Identity
     opened: possible.Opened
-    questions: dict[str, results.QuestionSet]  # in the config's order
-    former: dict[str, Entry]  # entries of the last summary that still hold
+    questions: dict[str, results.QuestionSet]  # By name, in the order of the config.
+    former: dict[str, Entry]  # The entries of the last summary that still hold, by name.
 
     @functools.cached_property
     def model(self) -> Model:
-        # Loaded for the first question that has no answer yet.
+        # Loaded for the first evaluator that has no result yet.
         if self.job.judge is not None:
-            self.job.judge.probe()  # Before anything slow.
+            self.job.judge.probe()  # A judge that cannot answer is an error before the slow work.
         return load_model(self.job.config, self.job.checkpoint, self.job.log)
 
 
@@ -119,10 +120,11 @@ def evaluate(
 
     Args:
         config, checkpoint, data_dir, out: see `Job`.
-        options: the other fields of `Job`, by name: `log`, `by`, `resamples`, `seed`, `judge`.
+        options: the other fields of `Job`, by name: `log`, `by`, `resamples`, `seed`, `judge` and
+            `part_size`.
 
     Returns:
-        What `summary.json` has.
+        The content of `summary.json`.
     """
     return run(Job(config, str(checkpoint), data_dir, pathlib.Path(out), **options))
 
@@ -130,21 +132,26 @@ def evaluate(
 def run(job: Job) -> Summary:
     """Evaluates a checkpoint.
 
-    Writes into `job.out`: `samples/<evaluator>.jsonl` (a line a sample), `summary.json`,
-    `results.md` and `report.html`; each appears whole. An evaluator whose question set, checkpoint
-    and options are those of a result that lies there is not run again, and other results of the
-    same checkpoint stay. All data are opened and checked before the first question; an evaluator
-    without anything to ask is left out by name. What is finished is written even if a later
-    evaluator fails.
+    These files are written into `job.out`, each of them atomically: `samples/<evaluator>.jsonl`
+    with one line for each sample, `summary.json`, `results.md` and `report.html`.
+
+    - All data are opened and checked before the first question. An evaluator without any question
+      is left out, and a line of the log says so.
+    - An evaluator is not run again if its result is already in the folder, with the same questions,
+      options and checkpoint. Results of other evaluators of the same checkpoint stay.
+    - If an evaluator fails, the results of those before it are still written.
+
+    Args:
+        job: the arguments of the evaluation.
 
     Returns:
-        What `summary.json` has.
+        The content of `summary.json`.
 
     Raises:
-        FileNotFoundError: no checkpoint or no dataset.
+        FileNotFoundError: the checkpoint or a dataset is missing.
         CheckpointError: the checkpoint cannot be run.
-        ValueError: a split that is not the one that the config names by its sha256, a field that
-            does not fit, or nothing to ask at all.
+        ValueError: the data do not have the SHA-256 that the config names, a field has a value that
+            does not fit, or no evaluator can run.
     """
     evaluation = _prepared(job)
     entries: dict[str, Entry] = {}
@@ -166,12 +173,12 @@ def load_model(
     """Loads the model of a checkpoint of any format, in float32, with adapters merged.
 
     Args:
-        config: the `source_config.FIELDS` of the checkpoint.
+        config: a config with the fields `source_config.FIELDS` of the checkpoint.
         checkpoint: see `Job`.
-        log: receives what was left out, guessed or filled.
+        log: receives a line for everything that was left out, guessed or filled in.
 
     Raises:
-        CheckpointError: nothing there, or it cannot be run; see `inference.load.load`.
+        CheckpointError: the checkpoint is missing or cannot be run, see `inference.load.load`.
     """
     found = load_lib.load(checkpoint, source_config.of_config(config), log=log)
     functions = function_lib.Functions(found.model, found.tokenizer, None, found.never)
@@ -181,21 +188,27 @@ def load_model(
 def data_config(
     checkpoint: str | pathlib.Path, data: str, split: str = "", folder: str = "default"
 ) -> ml_collections.ConfigDict:
-    """Returns the config that asks a checkpoint `data`, such as "slake+vqa_rad"; see
-    configs/evaluate.py."""
+    """Returns a config that evaluates a checkpoint on datasets, made by configs/evaluate.py.
+
+    Args:
+        checkpoint: see `Job`.
+        data: the names of the datasets, such as "slake+vqa_rad".
+        split: the split of all datasets; "" takes the default of configs/evaluate.py.
+        folder: the name of the built folder, with the dataset "folder".
+    """
     spec = f"init={checkpoint},data={data},folder={folder},split={split}"
     return config_lib.load(f"{_CONFIG}:{spec}")
 
 
 def run_config(checkpoint: str | pathlib.Path) -> ml_collections.ConfigDict:
-    """Returns the config that asks the checkpoint of a run what the run's own evaluators ask."""
+    """Returns a config that evaluates the checkpoint of a run with the run's own evaluators."""
     config = ml_collections.ConfigDict(source_config.read(checkpoint))
     config.evals = ml_collections.ConfigDict(source_config.evals(checkpoint))
     return config
 
 
 def _prepared(job: Job) -> _Run:
-    # Everything that can be wrong is looked at here, before the model is loaded and asked.
+    # Finds the errors of a job, before the slow work of loading the model and asking it.
     summaries.check_by(job.by)
     if not job.config.get("evals"):
         raise ValueError("there is nothing to evaluate: give --data or --config")
@@ -213,7 +226,7 @@ def _prepared(job: Job) -> _Run:
 
 
 def _entry(run: _Run, name: str) -> Entry:
-    # Asks, or takes the answers that are there, and returns the summary's entry.
+    # Runs an evaluator, unless its result is there, and returns its entry for the summary.
     job, questions = run.job, run.questions[name]
     records, pixels = results.read_samples(job.out, name, job.log)
     result = results.read_result(job.out, name, questions.key) if records else None
@@ -232,7 +245,7 @@ def _entry(run: _Run, name: str) -> Entry:
 
 
 def _ask(run: _Run, name: str) -> Result:
-    # Runs an evaluator; its result and its samples are on disk afterwards.
+    # Runs an evaluator and writes its result and its samples.
     job, questions, start = run.job, run.questions[name], time.monotonic()
     functions, cached = run.model.functions, None
     if "queue" in spec_lib.class_of(questions.spec["type"]).needs:
@@ -257,7 +270,7 @@ def _ask(run: _Run, name: str) -> Result:
 
 
 def _write(run: _Run, entries: Mapping[str, Entry]) -> Summary:
-    # Writes and returns the summary of these entries and of those that still hold.
+    # Writes and returns the summary of these entries and of the earlier ones that still hold.
     job = run.job
     former = {
         name: results.with_intervals(entry, name, job.out, job.bootstrap)
@@ -277,27 +290,27 @@ def _write(run: _Run, entries: Mapping[str, Entry]) -> Summary:
 
 
 def _rescue(run: _Run, entries: Mapping[str, Entry]) -> None:
-    # After an error or a stop: what is finished is worth a summary and a page.
+    # After an error or a stop, writes summary and page for the evaluators that are finished.
     if not entries:
         return
     log, left = run.job.log, ", ".join(name for name in run.questions if name not in entries)
     try:
         _write(run, entries)
-    except Exception as e:  # The error that came first counts more.
+    except Exception as e:  # Must not hide the error that stopped the evaluation.
         log(f"the summary of what is finished could not be written: {e}")
         return
     log(f"finished and written to {run.job.out}: {', '.join(entries)}; not finished: {left}")
 
 
 def job_of(argv: Sequence[str] | None = None) -> Job:
-    """Returns what a command line asks for.
+    """Returns the job of a command line.
 
     Args:
         argv: the arguments; None takes those of this process.
 
     Raises:
-        ValueError: options that do not fit each other, the checkpoint or its evaluators.
-        OSError: a file that is not there.
+        ValueError: options do not fit each other, the checkpoint or its evaluators.
+        OSError: a file is missing.
     """
     args = _parser().parse_args(argv)
     if args.limit < 0:
@@ -323,7 +336,8 @@ def _config(args: argparse.Namespace) -> ml_collections.ConfigDict:
 
 
 def _folder_of(checkpoint: str) -> pathlib.Path:
-    # Of a step that was named, another folder than that of the run.
+    # A step that is named explicitly gets its own folder, so that it does not replace the results
+    # of the run's checkpoint.
     if weights.kind(checkpoint) != "orbax":
         raise ValueError(f"give --out=FOLDER: {checkpoint} is no run directory")
     place = run_dir.locate(checkpoint)

@@ -1,1 +1,1 @@
-"""Recipes: one file each, with `get_config(arg)`."""
+"""The recipes. Each is a file with a function `get_config(arg)` that returns a config."""

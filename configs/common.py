@@ -1,8 +1,8 @@
 """What the recipes share: the fields of a config, and parts for data and evaluation.
 
-A config is a plain `ml_collections.ConfigDict`; any field can be set on the command line
-(`--config.lr=1e-4`, `--config.total_steps=None` unsets it), and an unknown one is an error. `base`
-returns every field with its default; big_rad/config/defaults.py says what each means.
+A config is a plain `ml_collections.ConfigDict`. Any field can be set on the command line
+(`--config.lr=1e-4`), and `None` unsets one (`--config.total_steps=None`); an unknown field is an
+error. `base` returns every field with its default; big_rad/config/defaults.py says what each means.
 """
 
 from typing import Any
@@ -33,7 +33,14 @@ def add_eval(
     spec: dict[str, Any],
     controls: tuple[str, ...] = CONTROLS,
 ) -> None:
-    """Adds an evaluator, and beside it the same questions with blank and shuffled images."""
+    """Adds an evaluator, and one more for each control, which asks the same questions.
+
+    Args:
+        evals: `config.evals`.
+        name: the name of the evaluator; controls get the names NAME_CONTROL ("report_blank").
+        spec: the entry, without `control`.
+        controls: the controls; "none" is the evaluator of real images itself.
+    """
     for control in controls:
         suffix = "" if control == "none" else f"_{control}"
         evals[name + suffix] = dict(spec, control=control)

@@ -8,18 +8,23 @@
     --config=configs/demo.py:held_out      # without eight of its 20 classes, as if never labelled
     --config=configs/demo.py:init=runs/base,lora=8,steps=1000  # goes on from it, adapters alone
 
-What differs from the recipe, and why:
-- random weights instead of PaliGemma 2, so another optimizer: Muon, with which boxes and yes/no
-  answers came much sooner than with AdamW;
-- 112 px, and several texts of an image in one row (`image_isolated`): twice the texts a second;
-- the loss is averaged over texts, or yes/no answers of one token would hardly count;
-- the patch embedding learns slowly and positions start as waves: neighbouring pixels are so alike
-  that Adam blew the patches up until the positions drowned, and boxes were hardly learnt;
-- boxes are written on a grid of 56 lines, two pixels apart: half the coordinates to tell apart;
-- masks: the model has never seen an image, so they weigh 4 instead of 0.1 (with 0.1, masks had an
-  IoU of 0.28 where now they have 0.67), and their decoder learns at a fifth of the rate; it has a
-  fourth of the cells, as images have a fourth of the pixels;
-- the attention's soft cap is off, as PaliGemma 2's authors had it for fine-tuning: less to compute.
+It differs from `radgrounder_det` in these points:
+- The weights start from random values instead of PaliGemma 2. The optimizer is Muon, with which
+  boxes and yes/no answers were learnt much sooner than with AdamW.
+- Images have 112 px, and a row has several texts of an image (`image_isolated`). This doubles the
+  number of texts a second.
+- The loss is averaged over texts. Averaged over tokens, yes/no answers of one token would hardly
+  count.
+- The patch embedding learns slowly, and the position embedding starts as sine waves. Neighbouring
+  pixels are so similar that Adam made the patch embedding grow until it drowned the positions, and
+  boxes were hardly learnt.
+- Boxes are written on a grid of 56 lines, two pixels apart, so that there are only half as many
+  coordinates to learn as there are pixels.
+- The loss of masks has the weight 4 instead of 0.1, because the model has never seen an image: with
+  0.1 masks had an IoU of 0.28, with 4 they have 0.67. The mask decoder learns at a fifth of the
+  rate. It has a fourth of the cells, as images have a fourth of the pixels.
+- The soft cap of the attention is off, which saves time. PaliGemma 2's authors also switched it off
+  for fine-tuning.
 """
 
 from typing import Any
@@ -30,13 +35,14 @@ from big_rad import fields
 from big_rad.config import recipes as config_lib
 from configs import common, radgrounder_det
 
-# Tokens of a block, which holds whole texts (attention is computed block by block), blocks of a
-# row, and target tokens of a row. Without boxes texts are shorter.
+# For each kind of markup: the tokens of a block, the blocks of a row, and the maximum number of
+# target tokens in a row. Attention is computed block by block, and a block holds whole texts. Texts
+# without boxes are shorter.
 _SIZES = {"boxes": (80, 3, 136), "masks": (56, 4, 96)}
 _STEPS = {"boxes": 4500, "masks": 2600}
 _MAX_PROMPT = 64
 _GRID = 56
-_MASKS = 8  # of a row
+_MASKS = 8  # The maximum number of masks in a row.
 _HELD_OUT = (
     "spleen", "kidney_right", "kidney_left", "urinary_bladder", "heart", "hip_left", "hip_right",
     "brain",
@@ -76,7 +82,7 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     given = [item.partition("=")[0] for item in (arg or "").split(",")]
     fields.check_arguments(
         a,
-        steps=fields.whole(1 if "steps" in given else 0),  # 0 is the default, a length of its own.
+        steps=fields.whole(1 if "steps" in given else 0),  # 0, the default, stands for `_STEPS`.
         seed=fields.whole(0),
         lambda_seg=fields.number(low=0),
         **dict.fromkeys(("texts", "batch", "limit"), fields.whole(1)),
@@ -106,7 +112,7 @@ def _set_model(c: ml_collections.ConfigDict, a: ml_collections.ConfigDict, masks
         c.model.text_block = _SIZES[a.ground][0]
     c.model.last_block = "wanted"
     if masks:
-        c.model.mask_decoder.min_side = 28  # A quarter of the image's side, as 56 is of 224.
+        c.model.mask_decoder.min_side = 28  # A quarter of the image's side, as 56 is for 224.
     c.model_init = a.init
 
 
@@ -132,7 +138,7 @@ def _set_input(
 ) -> None:
     block, blocks, max_loss = _SIZES[a.ground]
     row = f"length={block * blocks}, block={block}, max_loss={max_loss}, pack=True"
-    if a.alone:  # As many texts a step.
+    if a.alone:  # The larger batch below keeps the number of texts in a step.
         row = f"length={block}"
     c.input.batch_size = a.batch * (a.texts if a.alone else 1)
     c.input.phantom = dict(
@@ -154,7 +160,7 @@ def _set_evals(
     c: ml_collections.ConfigDict, a: ml_collections.ConfigDict, masks: bool, data: dict[str, Any]
 ) -> None:
     block = _SIZES[a.ground][0]
-    # References keep their full precision, whatever grid the model writes on.
+    # References keep their full precision, so that scores do not depend on the model's grid.
     spec = dict(data, split="test", limit=a.limit, batch_size=100, codec=common.CODEC)
     _add_evals(c, spec, masks, block)
     c.evals.xent = common.xent_eval(

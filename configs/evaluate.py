@@ -1,14 +1,17 @@
-"""What `big_rad.evaluate --data=...` asks a checkpoint, by dataset.
+"""The evaluators that `big_rad.evaluate --data=...` runs for each dataset.
 
     --config=configs/evaluate.py:init=runs/demo,data=phantom
     --config=configs/evaluate.py:init=radgrounder_hf,data=slake+vqa_rad,split=test
     --config=configs/evaluate.py:init=runs/own,data=folder,folder=clinic
 
-Without `split`: SLAKE's validation and VQA-RAD's test, of which the published numbers are, and test
-of the others. `folder` is the `--config` that the folder was built with. Reports follow the
-published protocol: 2,000 sentences a language (theirs are another draw), the first image of each,
-the prefix "both", greedy, 200 new tokens. A checkpoint that never met the tokens of boxes or masks,
-such as PaliGemma 2 itself, is asked for plain reports.
+Without `split`, the published numbers are followed: SLAKE is evaluated on its validation split and
+VQA-RAD on its test split. Other datasets are evaluated on their test split. `folder` is the
+`--config` that the folder was built with.
+
+Reports follow the published protocol: 2,000 sentences for each language (the published draw was
+another one), the first image of each sentence, the prompt style "both", greedy decoding, and at
+most 200 new tokens. A checkpoint that was not trained on the tokens of boxes or masks, such as
+PaliGemma 2 itself, is asked for plain reports.
 """
 
 from typing import Any

@@ -1,18 +1,22 @@
-"""Your own images and texts: from a released or an own checkpoint to a model that knows them.
+"""Fine-tunes a released checkpoint, or one of your own, on your own images and texts.
 
     --config=configs/finetune.py:source=my_data,init=runs/released,card=24
     --config=configs/finetune.py:source=my_data,init=radgrounder_hf,lora=16
     --config=configs/finetune.py:source=my_data/data.jsonl,init=runs/demo,epochs=20,batch=8
     --config=configs/finetune.py:source=clinic_data,folder=clinic,init=runs/released
 
-`source` is a folder with data.jsonl (docs/data.md); it is checked and built before training, and
-patients of validation and test are held out; `folder` names its records, so that those of several
-sources lie side by side. `init` is a run directory, a Hugging Face folder, or
-PaliGemma's npz; model, tokenizer, box codec and image size are its own, and so is whether it points
-with boxes or masks. With `card`, GB of the device, the fastest way that fits is taken: everything
-trained, in as many microbatches as it needs, or else adapters (`lora`: -1 decides so, 0 trains
-everything, any other number is the rank). The test patients are evaluated before and after, the
-validation patients every epoch, and the checkpoint that is best on them stays and is reported.
+- `source` is a folder with data.jsonl, see docs/data.md. It is checked and built before training.
+  The patients of the splits validation and test are held out.
+- `folder` names the built dataset, so that several sources can be built side by side.
+- `init` is a run directory, a Hugging Face folder, or PaliGemma's npz. Model, tokenizer, box codec
+  and image size are those of this checkpoint, and it decides between boxes and masks.
+- `card` is the memory of the device in GB. The fastest way of training that fits is chosen: all
+  parameters in as many microbatches as needed, or else adapters alone.
+- `lora` -1, the default, leaves this choice to `card`, and trains all parameters without it; 0
+  trains all parameters; any other number trains adapters of this rank.
+
+The test patients are evaluated before and after training, the validation patients every epoch. The
+checkpoint with the best score on the validation patients is kept and reported.
 
 The recipe itself reads nothing: `big_rad.finetune.fit` looks at the data and the checkpoint when a
 command has loaded it, and replaces the section `finetune` by what follows from them.

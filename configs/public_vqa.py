@@ -1,12 +1,13 @@
-"""SLAKE and VQA-RAD only: PaliGemma 2 on public data, each question once an epoch.
+"""Trains PaliGemma 2 on public data only: SLAKE and VQA-RAD, each question once an epoch.
 
     --config=configs/public_vqa.py
     --config=configs/public_vqa.py:ground=boxes     # also SLAKE's organs as detection questions
     --config=configs/public_vqa.py:variant=tiny,size=112,epochs=2
 
-The optimisation is `radgrounder_det`'s. Rows are short, so batches are cut to a few lengths.
-Evaluated on the validation questions of both, and on two detection questions of each of SLAKE's
-validation images; the published figures are of SLAKE's validation and VQA-RAD's test questions.
+The optimisation is that of `radgrounder_det`. Rows are short, so batches are cut to a few lengths
+(`input.buckets`). The model is evaluated on the validation questions of both datasets and, with
+boxes or masks, on two detection questions for each of SLAKE's validation images. The published
+figures are on SLAKE's validation questions and VQA-RAD's test questions.
 """
 
 import ml_collections
@@ -53,7 +54,8 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
 
 
 def _add_detection(c: ml_collections.ConfigDict, masks: int) -> None:
-    # An image is an item, and has about ten questions: drawn that often an epoch.
+    # An item is an image, for which a detection question is drawn each time. An image has about ten
+    # such questions, so it occurs ten times in an epoch.
     pp = common.train_pp(
         c,
         detect=f"detect_vqa(n=1, labelled={organs.LABELLED})",

@@ -1,4 +1,4 @@
-"""RadGrounder with boxes: the published recipe, its ablations, and arguments that shrink it.
+"""Trains RadGrounder with boxes: the published recipe, its ablations, and smaller variants.
 
     --config=configs/radgrounder_det.py
     --config=configs/radgrounder_det.py:siglip=unfrozen
@@ -6,11 +6,11 @@
     --config=configs/radgrounder_det.py:data=folder,folder=clinic  # built with --config=clinic
     --config=configs/radgrounder_det.py:variant=tiny,data=phantom,size=112
 
-PaliGemma 2 3B at 224 px, its SigLIP adapted to RefRad2D and frozen (give it as
-`--config.model_init_img`), projector and language model trained with Adafactor at 5e-5, 288
-examples a step, 6 epochs. Reports, questions and grounded reports are mixed with SLAKE and
-VQA-RAD; an epoch holds every RefRad2D sentence, with one of its images, and every public question
-once.
+The model is PaliGemma 2 3B at 224 px. Its SigLIP tower is adapted to RefRad2D (give it as
+`--config.model_init_img`) and frozen; the projector and the language model are trained with
+Adafactor at a learning rate of 5e-5, 288 examples a step, for 6 epochs. Reports, grounded reports
+and questions of RefRad2D are mixed with the questions of SLAKE and VQA-RAD. An epoch has every
+RefRad2D sentence once, with one of its images, and every public question once.
 
 | row of the published table | arguments |
 |---|---|
@@ -22,13 +22,16 @@ once.
 | internal data, no grounding | data=internal,ground=none |
 | internal data, detection | data=internal |
 
-Beyond the recipe: `vqa_per_image=k` also trains k questions of each sentence an epoch (the recipe
-draws one text a sentence, and never a question where there are boxes), `ground_share=0.5` lets
-images with boxes train plain reports and questions half of the time, `texts=n` puts n texts of an
-image in one row (another attention mask than the original's: `image_isolated`), `released=True`
-spaces punctuation and cuts boxes to whole pixels as the released checkpoints saw it. `lora=16`
-freezes the model and trains adapters of that rank in all matrices of the decoder and in its token
-table (and the mask decoder, if there is one): for small cards.
+Arguments beyond the published recipe:
+- `vqa_per_image=k` also trains on k questions of each sentence in an epoch. Without it, the recipe
+  draws one text for each sentence, and never a question if the image has boxes.
+- `ground_share=0.5` draws a plain report or a question half of the time for images with boxes.
+- `texts=n` puts n texts of an image into one row. This uses another attention mask than the
+  original: `image_isolated`.
+- `released=True` cleans reports (spaces around punctuation) and cuts boxes to whole pixels, as in
+  the training data of the released checkpoints.
+- `lora=16` freezes the model and trains adapters of rank 16 in all matrices of the decoder and in
+  its token table, and the mask decoder if there is one. It is for cards with little memory.
 """
 
 from typing import Any
@@ -53,10 +56,11 @@ _DATA = {
     "external": _PUBLIC,
     "folder": ("folder",),
 }
-# Rows of the output head put through at once, of which a remainder takes an eighth. Each time the
-# gradient of the table, float32 [V, D], is read and written: on a GPU as long as 370 rows take.
+# Target tokens whose logits are computed at once, see `head_loss.xent`. Each tile reads and writes
+# the gradient of the token table, float32 [V, D], which takes a GPU as long as 370 target tokens.
+# So tiles are large.
 _TILE = 8192
-_XENT, _XENT_EVERY = 512, 500  # Examples whose loss is evaluated, and steps between two times.
+_XENT, _XENT_EVERY = 512, 500  # The examples of an evaluation of the loss; its steps in between.
 
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
@@ -89,20 +93,21 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         add_lora(c, a.lora, masks=a.ground == "masks")
     if a.ground == "masks":
         add_masks(c, a.released)
-    if a.variant != "tiny" and not a.lora:  # A frozen table has no gradient.
+    if a.variant != "tiny" and not a.lora:  # With adapters, the token table has no gradient.
         c.loss = registry.with_args(c.loss, tile=_TILE)
     c.codec.grid = strings.RELEASED_GRID if a.released else None
     c.input.batch_size = 288
-    # 36 rows fit 80 GB at any length. The original has 12 of 24; the result is the same.
+    # Microbatches of 36 rows fit a card of 80 GB at any row length. The original has 12 of 24 rows;
+    # the result is the same.
     c.grad_accum = 8
     c.total_epochs = 6.0
     if a.data == "phantom":
         _phantom(c, a)
         return c
-    c.text.clean = "released" if a.released else ""  # Before it is written into strings.
+    c.text.clean = "released" if a.released else ""  # The strings below read it.
     if a.texts > 1:
         c.model.mask_mode = "image_isolated"
-    elif a.variant != "tiny":  # To compile a step for each takes a tiny model longer than to run.
+    elif a.variant != "tiny":  # A tiny model would lose more time to compiling than it saves.
         c.input.buckets = (32, 48, 64, 80, 96, 128)
     c.input.weights = "epochs"
     c.input.data = dict.fromkeys(_DATA[a.data], 1.0)
@@ -140,15 +145,16 @@ def model_config(variant: str, size: int, tower: str = "frozen") -> ml_collectio
     """Returns a config of the model and its optimisation, without data.
 
     Args:
-        variant: "3b", "10b", "28b" or "tiny" (random weights).
-        size: pixels a side.
-        tower: SigLIP "frozen" or "unfrozen" (adapted weights in `model_init_img`), or "original"
-            (unfrozen, PaliGemma's own).
+        variant: "3b", "10b", "28b", or "tiny", which starts from random weights.
+        size: the side of the image in pixels.
+        tower: "frozen" or "unfrozen" for a SigLIP tower with adapted weights, which are given in
+            `model_init_img`; "original" for PaliGemma's own weights, unfrozen.
     """
     c = common.base()
     c.image.size = size
     c.model = paligemma.VARIANTS[variant]
-    c.model.img.update(siglip.VARIANTS[c.model.img.variant])  # So that any size can be overridden.
+    # Writes out the sizes of the variant, so that each can be overridden on the command line.
+    c.model.img.update(siglip.VARIANTS[c.model.img.variant])
     c.model.llm.update(gemma.VARIANTS[c.model.llm.variant])
     for part in (c.model.img, c.model.llm):
         part.remat_policy = "none"
@@ -166,7 +172,15 @@ def model_config(variant: str, size: int, tower: str = "frozen") -> ml_collectio
 def public(
     c: ml_collections.ConfigDict, name: str, texts: int = 1, masks: int = 0, **kw: str
 ) -> dict[str, Any]:
-    """Returns the training entry of a public set: each of its questions is an item."""
+    """Returns the training entry of a public dataset, in which each question is an item.
+
+    Args:
+        c: the config.
+        name: the dataset.
+        texts: the number of questions about an image that share a row.
+        masks: the maximum number of masks in a row; 0 for a model without masks.
+        kw: other ops of `train_pp`, such as `augment`.
+    """
     pp = common.train_pp(
         c,
         prompt="prompt('vqa')",
@@ -179,7 +193,7 @@ def public(
 
 
 def public_eval(c: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
-    """Returns the evaluation of a public set's validation questions."""
+    """Returns the entry of `evals` for the validation questions of a public dataset."""
     pp = common.eval_pp(c, prompt="prompt('vqa')", tok=tok(c, answer=False))
     return dict(
         type="vqa",
@@ -194,17 +208,23 @@ def public_eval(c: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
 
 
 def public_xent(c: ml_collections.ConfigDict, name: str) -> dict[str, Any]:
-    """Returns the loss of a public set's validation answers."""
+    """Returns the entry of `evals` for the loss of a public dataset's validation answers."""
     data = dict(builder=name, expand=dict(task="vqa", items=_XENT))
     return common.xent_eval(c, data, every=_XENT_EVERY, prompt="prompt('vqa')", tok=tok(c))
 
 
 def add_masks(c: ml_collections.ConfigDict, released: bool = False) -> None:
-    """Gives the model a mask decoder, the paper's or the released one, and the loss to train it."""
+    """Adds a mask decoder and its loss to a config.
+
+    Args:
+        c: the config.
+        released: whether to take the decoder of the released weights instead of the paper's.
+    """
     c.model_name = "radgrounder"
-    c.dont_load = ("mask_decoder/.*",)  # PaliGemma has none.
+    c.dont_load = ("mask_decoder/.*",)  # PaliGemma's checkpoints have no mask decoder.
     if released:
-        c.tokenizer.sets = ("segmentation",)  # Ids of the released model: no others before them.
+        # The released model has no tokens of boxes, which would shift the ids of those of masks.
+        c.tokenizer.sets = ("segmentation",)
         width, dtype = c.model.llm.width, c.model.llm.get("dtype_mm", "float32")
         sizes = dict(dim=width, mlp_dim=4 * width, dtype_mm=dtype)
         c.model.mask_decoder = dict(variant="released", **sizes)
@@ -241,9 +261,9 @@ def _reports(c: ml_collections.ConfigDict, a: Any, name: str, prompt: str) -> di
 
 
 def _report_eval(c: ml_collections.ConfigDict, a: Any, name: str, lang: str) -> dict[str, Any]:
-    # The published protocol: 2,000 sentences a language (there another draw), the first image of
-    # each, greedy, 200 new tokens; here of the validation split, since a test split must not choose
-    # between checkpoints.
+    # The published protocol: 2,000 sentences for each language (the published draw was another
+    # one), the first image of each sentence, greedy decoding, at most 200 new tokens. Here it uses
+    # the validation split, since a test split must not be used to choose between checkpoints.
     pp = common.eval_pp(
         c,
         view="view('first')",

@@ -1,1 +1,1 @@
-"""Command-line programs around the package."""
+"""Command-line programs around the package; each module here is one program."""

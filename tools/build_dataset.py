@@ -3,10 +3,10 @@
     python -m tools.build_dataset phantom --config=demo --data_dir=data
     python -m tools.build_dataset slake --source=Slake1.0 --data_dir=data --workers=4
 
-Prints the number of examples, the seconds and the folder, and for each split what it holds and the
-digest of its list; while a long build runs, how far it is, on the error output. A dataset already
-built with the same parameters is left as it is. Exit code 1 if too much of the source cannot be
-used, 2 if it cannot be found. docs/data.md says how to get each source.
+Prints the number of examples, the time and the folder, and for each split its contents and the
+digest of its list. The progress of a long build goes to the error output. A dataset that is already
+built with the same parameters is left as it is. The exit code is 1 if too much of the source cannot
+be used, and 2 if the source cannot be found. docs/data.md says how to get each source.
 """
 
 import argparse
@@ -52,10 +52,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name, what in DATASETS.items():
         one = sub.add_parser(name, help=what, description=what)
         _add_common(one)
-        if argv[:1] == [name]:  # Only the chosen dataset is imported.
+        if argv[:1] == [name]:  # Imports only the builder of the chosen dataset.
             builder_of(name).add_arguments(one)
     args = parser.parse_args(argv)
-    from big_rad.datasets.records import BuildError  # after parsing: --help is quick
+    from big_rad.datasets.records import BuildError  # Imported here, so that --help is quick.
 
     start = time.time()
     try:
@@ -69,14 +69,15 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def builder_of(name: str) -> ModuleType:
-    """Returns the builder module of a dataset: `build`, `validate` and `add_arguments`."""
+    """Returns the builder module of a dataset, with `build`, `validate` and `add_arguments`."""
     return importlib.import_module(f"big_rad.datasets.{name}.builder")
 
 
 def said(error: Exception) -> str:
-    """Returns an error's message on one line; of one of the system, a file's name alone.
+    """Returns the message of an error on one line, without the folders of a path.
 
-    Python's own messages name whole paths, which may hold a patient's name.
+    The operating system's messages have whole paths, and a folder may be named after a patient. So
+    only the name of the file is kept.
     """
     if not isinstance(error, OSError) or error.errno is None:
         return " ".join(str(error).split())

@@ -1,11 +1,12 @@
-"""Builds the small tokenizer that is shipped, and stand-ins with the ids of the real one.
+"""Builds the small tokenizer that is shipped, and test models with the ids of the real one.
 
     python -m tools.build_tokenizer            # writes big_rad/pp/tiny_tokenizer.model
 
-A byte-pair model over the sentences of the phantom, the prompts and the names of the anatomy, in
-the shape of PaliGemma's: the same control pieces and newline runs in front, then bytes, learned
-pieces, and the loc and seg pieces as user-defined ones. The same corpus gives the same bytes.
-Knows nothing of markup: those tokens are added by the tokenizer, not by the model.
+The tokenizer is a byte-pair model that is trained on the sentences of the phantom, the prompts and
+the names of anatomy. It has the layout of PaliGemma's tokenizer: the same control pieces and
+newline runs at the start, then bytes, then learned pieces, then the loc and seg pieces as
+user-defined ones. The same corpus always gives the same bytes. Markup tokens are not in this model;
+`big_rad.pp.tokenizer` adds them.
 """
 
 import argparse
@@ -23,8 +24,8 @@ from big_rad.pp import tokenizer as tokenizer_lib
 
 TINY_PIECES = 2000
 GEMMA_PIECES = 256_000
-PROMPT_WEIGHT = 200  # prompts are few lines, but stand before every text
-# The pieces 4..107 of Gemma, so that newlines start at 108 as they do there.
+PROMPT_WEIGHT = 200  # Prompts are only a few lines of the corpus, but each text has one.
+# The pieces 4..107 of Gemma, so that newlines start at 108 as in Gemma.
 GEMMA_CONTROL = (
     ["<mask>", "<2mass>", "[@BOS@]"]
     + [f"<unused{i}>" for i in range(99)]
@@ -33,13 +34,13 @@ GEMMA_CONTROL = (
 NEWLINES = ["\n" * n for n in range(1, 32)]
 
 
-# Names of anatomy as they were when the shipped model was made. The lexicon goes on growing, and
-# the model must not change with it: checkpoints are bound to its ids.
+# The names of anatomy at the time when the shipped model was made. The lexicon has grown since, but
+# the model must not change, because checkpoints depend on its ids.
 _ANATOMY = pathlib.Path(__file__).with_name("tiny_tokenizer_anatomy.txt")
 
 
 def corpus() -> list[str]:
-    """Returns the lines to learn from: phantom texts, prompts, names of anatomy."""
+    """Returns the lines that the model is trained on: phantom texts, prompts, names of anatomy."""
     lines = [*phantom_corpus.lines(), *prompts.corpus() * PROMPT_WEIGHT]
     lines += _ANATOMY.read_text(encoding="utf-8").splitlines()
     return [part for line in lines for part in line.split("\n") if part.strip()]
@@ -49,11 +50,11 @@ def train(lines: Sequence[str], num_pieces: int = TINY_PIECES) -> bytes:
     """Trains a byte-pair model.
 
     Args:
-        lines: texts without newlines.
-        num_pieces: pieces in all, control, newline and byte pieces included.
+        lines: the texts, without newlines.
+        num_pieces: the total number of pieces, including control, newline and byte pieces.
 
     Returns:
-        the serialised SentencePiece model, without loc and seg pieces.
+        The serialised SentencePiece model, without loc and seg pieces.
     """
     out = io.BytesIO()
     spm.SentencePieceTrainer.train(
@@ -84,7 +85,7 @@ def train(lines: Sequence[str], num_pieces: int = TINY_PIECES) -> bytes:
 
 
 def with_loc_seg(model: bytes) -> bytes:
-    """Appends the loc and seg pieces, as PaliGemma's model has them."""
+    """Returns a model with the loc and seg pieces of PaliGemma's model appended."""
     return append_pieces(model, [*tokenizer_lib.LOC_TOKENS, *tokenizer_lib.SEG_TOKENS])
 
 
@@ -99,10 +100,10 @@ def build_real_layout(
     """Returns a model with the id layout of the real one: 256,000 pieces, most of them unused.
 
     Args:
-        loc_seg: True as `paligemma_tokenizer.model` (257,152 pieces), False as
-            `gemma_tokenizer.model`.
-        lines: what to learn from; by default the corpus of the small model.
-        num_pieces: how many pieces are real; the others are fillers that never occur.
+        loc_seg: whether to append loc and seg pieces, as in `paligemma_tokenizer.model` (257,152
+            pieces); False gives the layout of `gemma_tokenizer.model`.
+        lines: the texts to train on; None takes the corpus of the small model.
+        num_pieces: the number of trained pieces; the others are fillers that never occur.
     """
     model = train(corpus() if lines is None else lines, num_pieces)
     fillers = [f"<filler{i}>" for i in range(GEMMA_PIECES - num_pieces)]
@@ -111,7 +112,13 @@ def build_real_layout(
 
 
 def append_pieces(model: bytes, pieces: Sequence[str], kind: int = spm_proto.USER_DEFINED) -> bytes:
-    """Appends pieces of a kind (a constant of `pp.sentencepiece_proto`) to a model."""
+    """Returns a model with pieces appended.
+
+    Args:
+        model: the serialised model.
+        pieces: the pieces.
+        kind: the type of the pieces, a constant of `pp.sentencepiece_proto`.
+    """
     proto = spm_proto.parse(model)
     for piece in pieces:
         proto.pieces.add(piece=piece, score=0.0, type=kind)
@@ -120,10 +127,10 @@ def append_pieces(model: bytes, pieces: Sequence[str], kind: int = spm_proto.USE
 
 
 def main() -> None:
-    """Writes the file."""
+    """Builds the small tokenizer and writes it to a file."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     shipped = pathlib.Path(tokenizer_lib.__file__).with_name("tiny_tokenizer.model")
-    if companions.in_wheel():  # The files of an installation are not rebuilt.
+    if companions.in_wheel():  # The file of an installed package must not be overwritten.
         parser.add_argument("--out", type=pathlib.Path, required=True)
     else:
         parser.add_argument("--out", type=pathlib.Path, default=shipped)

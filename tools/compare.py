@@ -1,18 +1,19 @@
-"""Compares two evaluations sample by sample, or one with the paper's table.
+"""Compares two evaluations sample by sample, or one evaluation with the paper's table.
 
     python -m tools.compare runs/a/evaluation runs/b/evaluation
     python -m tools.compare runs/a/evaluation --published=detection
 
-Two: the difference B - A on the same questions, with a paired 95 % interval and p. Main scores come
-first (G-IoU of texts that point, F1 of answers), then all others, then the controls. Means of A and
-B are over the samples that count in both. p is corrected by Holm's method over the scores of a
-table; a verdict needs a corrected p below 0.05 and at least 6 patients (images, where none is
-named). Controls have no verdict.
+For two evaluations A and B, it prints the difference B - A on the same questions, with a paired
+95 % interval and a p-value. Main scores come first (G-IoU of grounded texts, F1 of answers), then
+all other scores, then the controls. The means of A and B are over the samples that count in both.
+The p-values are corrected by Holm's method over the scores of a table. A verdict needs a corrected
+p below 0.05 and at least 6 patients (or images, if no patients are named). Controls get no verdict.
 
-With the paper: whether the run's mean lies within the published interval, above or below it.
+With --published, it prints whether the mean of the run is within the published interval, above it
+or below it.
 
 Exit codes, for CI:
-  0  no main score is worse, or a verdict is not possible; with --published none is below
+  0  no main score is worse, or a verdict is not possible; with --published no score is below
   1  a main score is worse; with --published a score is below the published interval
   2  nothing can be compared
 """
@@ -49,11 +50,11 @@ _TABLES = {
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """The rows of two evaluations, by table, and what is to be said of the rest.
+    """The comparison of two evaluations.
 
     Attributes:
-        tables: "main", "others" and "controls" -> rows.
-        notes: lines.
+        tables: "main", "others" and "controls" -> the rows of this table.
+        notes: lines about evaluators that were left out, and other remarks.
     """
 
     tables: dict[str, list[before_after.Row]]
@@ -78,15 +79,15 @@ def pair(a: pathlib.Path, b: pathlib.Path, by: str = "image") -> int:
     """Prints the paired differences of two evaluations.
 
     Args:
-        a: folder that `big_rad.evaluate` wrote.
-        b: another.
-        by: what is resampled, see `summary.BY`.
+        a: the folder of an evaluation, which `big_rad.evaluate` wrote.
+        b: the folder of another evaluation.
+        by: the unit that is resampled, see `summary.BY`.
 
     Returns:
         1 if a main score of b is worse, else 0.
 
     Raises:
-        ValueError: no evaluator asked both the same questions, or a file that is broken.
+        ValueError: no evaluator asked the same questions in both, or a file is broken.
     """
     first, second = read(a), read(b)
     found = compared(a, b, first["evals"], second["evals"], by)
@@ -115,12 +116,12 @@ def compared(
     """Returns the paired differences of the evaluators that two evaluations share.
 
     Args:
-        a, b: their folders.
-        first, second: their `evals`, see `read`.
-        by: what is resampled, see `summary.BY`.
+        a, b: the folders of the two evaluations.
+        first, second: the `evals` of their summaries, see `read`.
+        by: the unit that is resampled, see `summary.BY`.
 
     Raises:
-        ValueError: a file of samples that is broken.
+        ValueError: a samples file is broken.
     """
     found = Compared({table: [] for table in _TABLES}, [])
     for name in [n for n in first if n in second]:
@@ -163,7 +164,7 @@ def compared(
 
 
 def _kind(entry: Mapping[str, Any]) -> str:
-    # What an evaluator asked, in words.
+    # The type, the data and the control of an evaluator, in words.
     control = f", control {entry['control']}" if entry["control"] != "none" else ""
     return f"type {entry['type']!r} on {entry['dataset']} {entry['split']}{control}"
 
@@ -171,7 +172,7 @@ def _kind(entry: Mapping[str, Any]) -> str:
 def _why_not(
     entries: Sequence[Mapping[str, Any]], sides: Sequence[Sequence[sample_files.Record]]
 ) -> str:
-    # Why nothing of two evaluators of one name can be compared.
+    # The reason why two evaluators of the same name have no score to compare.
     kinds = [_kind(entry) for entry in entries]
     if kinds[0] != kinds[1]:
         return f"they are of different kinds: A is of {kinds[0]}, B of {kinds[1]}"
@@ -192,7 +193,7 @@ def _why_not(
 def _print(
     table: str, rows: Sequence[before_after.Row], by: str, kinds: Mapping[str, str]
 ) -> list[str]:
-    # Prints a table; returns the verdicts. `kinds` are the types of the evaluators.
+    # Prints a table and returns its verdicts. `kinds` are the types of the evaluators, by name.
     decidable = [table != "controls" and r.subjects >= bootstrap.FEWEST for r in rows]
     ps = [r.difference.p if d else float("nan") for r, d in zip(rows, decidable, strict=True)]
     corrected, verdicts = bootstrap.holm(ps), []
@@ -218,7 +219,7 @@ def _print(
 
 
 def _lowest(cls: type[spec_lib.Statement], score: str) -> bool:
-    # Evaluations of other versions may have scores that only another class states now.
+    # In an evaluation of an earlier version, a score may be one that another class states today.
     stated = (x.stated(score) for x in (cls, *map(spec_lib.class_of, spec_lib.names())))
     found = next(filter(None, stated), None)
     return found is not None and found.lowest
@@ -228,15 +229,16 @@ def with_published(folder: pathlib.Path, model: str, other_n: bool = False) -> i
     """Prints an evaluation beside the published table, in percent.
 
     Args:
-        folder: that `big_rad.evaluate` wrote.
-        model: a name in `published.MODELS`.
-        other_n: also print, without a verdict, scores of another number of questions.
+        folder: the folder of an evaluation, which `big_rad.evaluate` wrote.
+        model: the name of a model in `published.MODELS`.
+        other_n: whether to print scores with another number of questions as well, without a
+            verdict.
 
     Returns:
         1 if a score is below the published interval, else 0.
 
     Raises:
-        ValueError: an unknown model, or nothing to print.
+        ValueError: the model is unknown, or the evaluation has no score of the published protocol.
     """
     if model not in published.MODELS:
         raise ValueError(f"--published={model}: there are {', '.join(published.MODELS)}")
@@ -281,10 +283,12 @@ def with_published(folder: pathlib.Path, model: str, other_n: bool = False) -> i
 
 
 def read(folder: pathlib.Path) -> dict[str, Any]:
-    """Returns the summary of an evaluation: `checkpoint`, and `evals` with a `metrics_version`.
+    """Returns `checkpoint` and `evals` of an evaluation's summary.
+
+    Entries of earlier versions, which have no `metrics_version`, get the version 1.
 
     Raises:
-        ValueError: there is none, or it is broken.
+        ValueError: the folder has no summary, or the summary is broken.
     """
     path = pathlib.Path(folder) / "summary.json"
     if (path.parent / "metrics.jsonl").exists():
@@ -313,7 +317,8 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
 def _ours(
     found: Mapping[str, Any], protocol: published.Protocol
 ) -> tuple[dict[str, Any] | None, str]:
-    # The interval of a score on the published questions, and why it is not comparable, or "".
+    # The interval of a score on the published questions, and the reason why it is not comparable;
+    # "" if it is comparable.
     place = f"{protocol.dataset} {protocol.split}"
     lacking = []
     for name, entry in found["evals"].items():
@@ -321,7 +326,7 @@ def _ours(
         if where != (protocol.dataset, protocol.split, "none"):
             continue
         score = protocol.score
-        if entry["metrics_version"] < 2:  # When the published form had the plain name.
+        if entry["metrics_version"] < 2:  # In version 1 the published form had the plain name.
             score = score.removesuffix("_published")
         interval = entry["intervals"][""].get(score)
         if interval is None:

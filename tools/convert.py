@@ -8,10 +8,11 @@
     python -m tools.convert runs/own adapters.npz --only-adapters      # a LoRA run's, alone
     python -m tools.convert runs/base model.npz --adapters adapters.npz  # merged into their model
 
-Kinds are detected. Tensors are converted one at a time (a run is written as a whole). What was
-written is read back and compared, tensor by tensor, by sha256, before it gets its name; the
-sha256 of every file goes to SHA256SUMS. An npz has no config: what shapes do not tell lies beside
-it as `<name>.npz.json`. Knows nothing of how a model computes.
+The format of the source is detected. Tensors are converted one at a time, except that a run is
+written as a whole. The new checkpoint is read back and every tensor is compared by its sha256
+before the file or folder gets its name. The sha256 of every file is written to SHA256SUMS. An npz
+has no config, so the settings that the shapes do not show are written beside it, to
+`<name>.npz.json`.
 """
 
 import argparse
@@ -55,12 +56,14 @@ class Source:
     """An opened checkpoint.
 
     Attributes:
-        path: where it lies.
-        kind: one of `weights.KINDS`.
+        path: the path of the checkpoint.
+        kind: the format, one of `weights.KINDS`.
         flat: name -> lazy array.
-        model: arguments of `radgrounder.Model`; empty for an image tower alone.
-        tokenizer: a folder with tokenizer files, or None.
-        extra: what else goes along: `image_token`, `cc_by_nc_sa`, and the `config` of a run.
+        model: the arguments of `radgrounder.Model`; empty for an image tower without a language
+            model.
+        tokenizer: a tokenizer file, or a folder with tokenizer files; None without a tokenizer.
+        extra: other facts for the new checkpoint, such as `image_token`, `cc_by_nc_sa`, and the
+            `config` of a run.
     """
 
     path: str
@@ -87,24 +90,27 @@ def convert(
     """Converts one checkpoint.
 
     Args:
-        src: an npz file, a Hugging Face folder, a run, or a torch file of a SigLIP tower.
+        src: an npz file, a Hugging Face folder, a run directory, or a torch file of a SigLIP tower.
         dst: the new file or folder.
-        to: one of `TARGETS`; by default npz if `dst` ends in `.npz`, else huggingface.
-        dtype: "keep", "float32", "bfloat16" or "float16".
-        dry_run: account for the tensors and write nothing.
-        tokenizer: file or folder of a tokenizer, if the source has none.
+        to: the new format, one of `TARGETS`. None takes npz if `dst` ends in `.npz`, otherwise
+            huggingface.
+        dtype: the dtype of the new tensors: "float32", "bfloat16" or "float16"; "keep" does not
+            change it.
+        dry_run: whether to account for the tensors only, and write nothing.
+        tokenizer: the file or folder of a tokenizer, if the source has none.
         allow_other_mask: see `hf_export.save`.
-        without_masks: leave a mask decoder out.
-        adapters: a file of adapters, to be merged into their model, see `weights.adapters`.
-        log: receives the accounting.
+        without_masks: whether to leave out the mask decoder.
+        adapters: a file of adapters that are merged into the model, see `weights.adapters`; None
+            merges none.
+        log: receives the accounting of the tensors.
 
     Returns:
-        name -> sha256 of every tensor; without values on a dry run.
+        name -> sha256 of every tensor; the values are "" on a dry run.
 
     Raises:
-        FileNotFoundError: no source.
+        FileNotFoundError: the source is missing.
         FileExistsError: the destination exists.
-        ValueError: tensors that are not accounted for, or a target that cannot hold them.
+        ValueError: some tensors are not accounted for, or the target cannot hold them.
     """
     dst = pathlib.Path(dst)
     to = to or ("npz" if dst.suffix == ".npz" else "huggingface")
@@ -126,11 +132,15 @@ def convert(
 
 
 def open_source(path: str | pathlib.Path, log: Log = print) -> Source:
-    """Opens a checkpoint of any kind.
+    """Opens a checkpoint of any format.
+
+    Args:
+        path: the file or folder.
+        log: receives a line for each tensor that is left out on purpose.
 
     Raises:
-        FileNotFoundError: nothing there.
-        ValueError: no known format, or damaged.
+        FileNotFoundError: there is no checkpoint at this path.
+        ValueError: the format is unknown, or the checkpoint is damaged.
     """
     opened, where = load.open_checkpoint(path, log=log), str(path)
     kind, flat, model = opened.kind, opened.flat, opened.model
@@ -171,7 +181,8 @@ def _account(source: Source, flat: Mapping[str, Any], to: str, log: Log) -> None
 
 
 def _account_masks(source: Source, flat: Mapping[str, Any], tokens: int) -> set[str]:
-    # Compares the mask decoder with its model, if that has one; returns its names.
+    # Compares the tensors of the mask decoder with the model, and returns their names; an empty
+    # set for a model without a mask decoder.
     cfg = source.model["mask_decoder"]
     if cfg is None:
         return set()
@@ -197,14 +208,15 @@ def _leave_masks_out(source: Source, log: Log) -> None:
 
 
 def _fit(source: Source, to: str, adapters: str | None, without_masks: bool, log: Log) -> None:
-    # Adds to the source and takes from it what the target needs and the options say.
+    # Changes the source as the target and the options require: extends the token table, merges
+    # adapters, removes the mask decoder.
     if not source.model and to != "npz":
         raise ValueError(f"{source.path} is an image tower alone; it converts to npz only")
     if to == "orbax":
         if without_masks:
             raise ValueError("a run without its masks would be asked for boxes; keep them in a run")
         _extend_table(source, log)
-    if adapters is not None:  # They were trained on a table with all rows.
+    if adapters is not None:  # After the extension: adapters were trained on the whole table.
         source.flat = adapter_files.merge(source.flat, adapters)
     if without_masks:
         _leave_masks_out(source, log)
@@ -221,7 +233,7 @@ def _cast(flat: Mapping[str, Any], dtype: str) -> dict[str, Any]:
 
 
 def _hashing(flat: Mapping[str, Any], sums: dict[str, str]) -> dict[str, Any]:
-    # The same arrays; reading one notes its sha256.
+    # Wraps the arrays so that reading one stores its sha256 in `sums`.
     def read(name: str) -> np.ndarray:
         value = np.asarray(flat[name])
         sums[name] = tensors.sha256(name, value)
@@ -231,7 +243,7 @@ def _hashing(flat: Mapping[str, Any], sums: dict[str, str]) -> dict[str, Any]:
 
 
 def _extend_table(source: Source, log: Log) -> None:
-    # A run's table has a row for every token of its tokenizer.
+    # Adds rows to the token table, because a run needs one for every token of its tokenizer.
     if source.tokenizer is None:
         raise ValueError(f"{source.path} has no tokenizer, and a run needs one: give --tokenizer")
     tokenizer, held = _load_tokenizer(source.tokenizer, source.extra), source.flat[table.NAME]
@@ -255,7 +267,8 @@ def _extend_table(source: Source, log: Log) -> None:
 def _write_whole(
     source: Source, flat: Mapping[str, Any], dst: pathlib.Path, to: str, allow_other_mask: bool
 ) -> dict[str, str]:
-    # Writes under another name, reads it back, and returns name -> sha256 of the tensors.
+    # Writes to a temporary name, reads that back, renames it, and returns name -> sha256 of the
+    # tensors.
     sums: dict[str, str] = {}
     partial = dst.with_name(f"{dst.name}.partial" + ".npz" * (to == "npz"))
     dst.parent.mkdir(parents=True, exist_ok=True)
@@ -298,8 +311,8 @@ def _write(
 
 
 def _run_config(source: Source, flat: Mapping[str, Any]) -> dict[str, Any]:
-    # What `big_rad.predict` needs to know.
-    if "config" in source.extra:  # Of a model that may know no masks.
+    # The config of the new run, as `big_rad.predict` needs it.
+    if "config" in source.extra:  # The model of a run may be a class without a mask decoder.
         model = {k: v for k, v in source.model.items() if (k, v) != ("mask_decoder", None)}
         config = source.extra["config"]
         return config | dict(model=model, text=strings.text_of(config))
@@ -341,7 +354,8 @@ def _write_sidecar(source: Source, dst: pathlib.Path, to: str) -> None:
 
 
 def _use(source: Source) -> dict[str, Any]:
-    # What an npz cannot say of a source that says it: markup sets, codec, normalisation, text.
+    # The settings of the source that an npz has no place for: markup sets, box codec,
+    # normalisation and text settings. Empty if the source does not name them.
     fields = source.extra.get("config")
     if fields is None and source.kind == "huggingface" and source.tokenizer is not None:
         side = infer.image_size(source.flat, source.path)
@@ -357,8 +371,9 @@ def _use(source: Source) -> dict[str, Any]:
 
 
 def _text_to_name(source: Source) -> dict[str, Any] | None:
-    # Text settings that a Hugging Face folder has to name: those that are not the released model's,
-    # which a folder with markup tokens is taken for. None where they are not known.
+    # The text settings that a Hugging Face folder has to name, because a folder with markup tokens
+    # but without settings is assumed to have those of the released model. None if they are these,
+    # or if they are not known.
     said = source.extra.get("config") or source.extra
     if not said.get("codec") and not said.get("text"):
         return None
@@ -367,7 +382,8 @@ def _text_to_name(source: Source) -> dict[str, Any] | None:
 
 
 def _write_sums(dst: pathlib.Path) -> None:
-    # Of a folder's files inside it; of an npz and its sidecar beside them, other lines kept.
+    # The sums of a folder's files are written inside the folder. Those of an npz and its sidecar
+    # are written beside them, where the lines of other files are kept.
     if dst.is_dir():
         root, files = dst, sorted(p for p in dst.rglob("*") if p.is_file())
     else:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parses the command line and writes."""
+    """Parses the command line and writes the files."""
     parser = argparse.ArgumentParser(prog="python -m tools.export_phantom", description=__doc__)
     parser.add_argument("--out", required=True, help="folder to write to")
     parser.add_argument("--patients", type=int, default=3)
@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=160, help="rows and columns of a slice")
     parser.add_argument("--thickness", type=float, default=5.0, help="slice distance in mm")
     args = parser.parse_args(argv)
-    from big_rad.datasets.phantom import export  # after parsing: --help is quick
+    from big_rad.datasets.phantom import export  # Imported here, so that --help is quick.
 
     start = time.time()
     reports = export.export(args.out, args.patients, args.seed, args.size, args.thickness)

@@ -1,11 +1,12 @@
-"""G-IoU of an evaluation that has been run, in any mode and with any similarity.
+"""Computes the G-IoU of a finished evaluation, in any mode and with any similarity.
 
     python -m tools.g_iou runs/demo/evaluation
     python -m tools.g_iou runs/demo/evaluation --mode=paper,reference_det --similarity=embedding \\
         --embed_url=http://localhost:8000/v1 --embed_model=google/embeddinggemma-300m
 
-Reads the samples that `big_rad.evaluate` wrote and asks no model but that of the vectors. Numbers
-of different modes or similarities are not comparable, see docs/evaluation.md.
+It reads the samples that `big_rad.evaluate` wrote. The checkpoint is not needed; only the
+similarity "embedding" asks a model, for vectors of phrases. Numbers of different modes or
+similarities are not comparable, see docs/evaluation.md.
 """
 
 import argparse
@@ -47,10 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def read(folder: str | pathlib.Path) -> dict[str, list[Record]]:
-    """Returns the records of each evaluator that points at something, controls too.
+    """Returns name -> records of each evaluator with grounded texts, including controls.
 
     Raises:
-        ValueError: none there, or a file that is broken.
+        ValueError: the folder has no samples of grounded texts, or a file is broken.
     """
     samples = pathlib.Path(folder) / "samples"
     found = {p.stem: sample_files.read(samples, p.stem)[0] for p in sorted(samples.glob("*.jsonl"))}
@@ -114,7 +115,7 @@ def _row(
 
 
 def _modes(args: argparse.Namespace, records: Sequence[Record]) -> list[str]:
-    # Those asked for, else all that fit boxes or masks.
+    # The modes that were asked for, or else all modes that fit boxes or masks.
     other = "reference_det" if has_masks(records) else "reference_seg"
     return args.mode or [m for m in grounding.MODES if m != other]
 

@@ -4,18 +4,18 @@
     python -m tools.inspect_data --config=configs/radgrounder_det.py --dataset=slake --n=6
     python -m tools.inspect_data --config=configs/demo.py --eval=report
 
-Writes an HTML page that needs nothing else, and prints the same in short, without images. Training
-data come in the order and with the draws of a run with that seed; --eval shows the rows of an
-evaluation, which hold no answer, with the reference beside them. Examples that cannot be used are
-listed with the reason. It shows ids of examples, never a patient or a path.
+Writes a self-contained HTML page, and prints a short form of it without images. Training data are
+shown in the order, and with the random choices, of a run with the same seed. --eval shows the rows
+of an evaluation, which do not have the answer, with the reference beside them. Examples that cannot
+be used are listed with the reason. The page shows ids of examples, but never a patient or a path.
 
     --config    config file, as path.py:arguments; any field can be overridden (--config.seed=1)
-    --data_dir  where the datasets lie [data]
-    --dataset   only this one of config.input.data [all]
-    --eval      this one of config.evals instead
-    --n         examples to show, shared out among the datasets [12]
-    --rows      rows of each dataset to count, at most one epoch [500]
-    --seed      of the run [the config's]
+    --data_dir  the folder of the built datasets [data]
+    --dataset   only this dataset of config.input.data [all]
+    --eval      this evaluator of config.evals instead of training data
+    --n         the number of examples to show, shared out among the datasets [12]
+    --rows      the number of rows of each dataset to count, at most one epoch [500]
+    --seed      the seed of the run [the config's]
     --out       the page [runs/inspect_<config>.html]
 """
 
@@ -40,7 +40,7 @@ _BAR, _LINES, _BAD_SHOWN = 40, 12, 20
 
 
 def report(part: Inspection) -> str:
-    """Returns what is printed of a dataset or an evaluation."""
+    """Returns the text that is printed for a dataset or an evaluation."""
     c = part.counts
     kind = "evaluation, rows without the answer" if part.evaluation else "training"
     lines = [f"== {part.name} ({kind})"]
@@ -69,7 +69,7 @@ def report(part: Inspection) -> str:
 
 
 def printable(text: str) -> str:
-    """Returns a text without characters that could control a terminal."""
+    """Returns a text in which characters that could control a terminal are escaped."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -83,16 +83,20 @@ def run(
     rows: int = 500,
     seed: int | None = None,
 ) -> list[Inspection]:
-    """Reads the datasets of a config, one of them, or one evaluation.
+    """Inspects all datasets of a config, one of them, or one evaluation.
 
     Args:
         config: the whole config.
-        data_dir: where the datasets lie.
-        dataset: one of `config.input.data`; None takes all.
-        evaluation: one of `config.evals` instead.
-        n: examples to show, shared out among the datasets.
-        rows: rows of each to count.
-        seed: of the run; None takes the config's.
+        data_dir: the folder of the built datasets.
+        dataset: the name of a dataset in `config.input.data`; None takes all of them.
+        evaluation: the name of an evaluator in `config.evals`, which is inspected instead of
+            training data; None inspects training data.
+        n: the number of examples to show, shared out among the datasets.
+        rows: the number of rows to count, for each dataset.
+        seed: the seed of the run; None takes the config's.
+
+    Raises:
+        ValueError: there is no dataset or no evaluator of this name.
     """
     if evaluation is not None:
         return [inspect_stats.evaluation(config, evaluation, data_dir, n=n, limit=rows, seed=seed)]
@@ -105,12 +109,13 @@ def run(
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Reads the command line, writes the page and prints."""
+    """Reads the command line, writes the page and prints its short form."""
     argv = ["inspect_data", *(sys.argv[1:] if argv is None else argv)]
     values = _flags(argv)
     try:
         rest = overrides.parse(argv, values, finetune.fit)[1:]
-    except (flags.Error, ValueError, OSError) as e:  # A config's own error ends a traceback.
+    except (flags.Error, ValueError, OSError) as e:
+        # The message may contain a traceback; its last line is the config's own error.
         sys.exit(_error(str(e).strip().splitlines()[-1]))
     if values.help:
         print(__doc__)
@@ -238,7 +243,7 @@ def _text(row: Row, text: Text) -> list[str]:
 
 
 def _ids(row: Row, text: Text) -> list[str]:
-    """Returns the token ids, a line for each stretch of one role."""
+    """Returns the token ids of a text, with a line for each stretch of tokens of one role."""
     lines: list[str] = []
     role = None
     for token in (t for t in row.tokens if t.segment == text.segment):

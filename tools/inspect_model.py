@@ -4,11 +4,11 @@
     python -m tools.inspect_model --config=configs/radgrounder_det.py --card=24
     python -m tools.inspect_model --variant=3b --size=224
 
-With `--config` (any field can be overridden, as for training) it prints every parameter, totals of
-each subtree, and the predicted peak of a training step on one device (see
-`big_rad.training.memory`); with `--card`, in GB, whether that fits the card, and what to change if
-not. With `--variant` it prints the tree of the original checkpoint of that size. Everything is
-evaluated as shapes, so it runs in seconds on any machine.
+With `--config` it prints every parameter, the totals of each subtree, and the predicted peak memory
+of a training step on one device (see `big_rad.training.memory`). Any field can be overridden, as
+for training. With `--card`, in GB, it also prints whether the step fits this card, and what to
+change if it does not. With `--variant` it prints the parameters of the original checkpoint of that
+variant. Only shapes are computed, so it runs in seconds on any machine.
 """
 
 import sys
@@ -38,8 +38,9 @@ def parameter_shapes(
     """Returns the flat parameters of a config's model as shapes.
 
     Args:
-        config: reads `model_name`, `model` and `image.size`.
-        vocab_size: rows that the tokenizer needs; None leaves the table to the model config.
+        config: the config; only `model_name`, `model` and `image.size` are read.
+        vocab_size: the number of rows that the tokenizer needs in the token table; None takes that
+            of the model config.
     """
     if vocab_size is None:
         model = models.get(config.model_name).Model(**config.model)
@@ -49,10 +50,11 @@ def parameter_shapes(
 
 
 def table_rows(tokenizer: ml_collections.ConfigDict) -> tuple[int, str]:
-    """Returns the rows of the embedding table that a config's tokenizer needs, and a remark.
+    """Returns the number of rows that a tokenizer needs in the embedding table, and a remark.
 
     Args:
-        tokenizer: `path` and `sets`. If the file is not at hand it is taken for PaliGemma's.
+        tokenizer: `path` and `sets`. If the file is missing, PaliGemma's tokenizer is assumed, and
+            the remark says so; otherwise the remark is "".
     """
     try:
         return tokenizers.load(tokenizer.path, tuple(tokenizer.sets)).padded_vocab_size, ""
@@ -66,7 +68,12 @@ def table_rows(tokenizer: ml_collections.ConfigDict) -> tuple[int, str]:
 
 
 def report(config: ml_collections.ConfigDict, card: float | None = None) -> str:
-    """Returns the text for a recipe, and whether it fits a card of so many GB."""
+    """Returns the report for a recipe.
+
+    Args:
+        config: the whole config.
+        card: the memory of a card in GB; the report then ends with whether the recipe fits it.
+    """
     vocab_size, remark = table_rows(config.tokenizer)
     params = parameter_shapes(config, vocab_size)
     trainable = optim.make(config, params, total_steps=1000).trainable
@@ -87,10 +94,10 @@ def advice(
     """Returns whether a recipe fits a card, and what to change if it does not.
 
     Args:
-        config: the whole recipe.
-        vocab_size: rows that the tokenizer needs.
-        card: GB.
-        found: what the recipe needs.
+        config: the whole config.
+        vocab_size: the number of rows that the tokenizer needs in the token table.
+        card: the memory of the card in GB.
+        found: the predicted memory of the recipe.
     """
     room = memory.USABLE * card
     line = f"{found.peak:.1f} GiB at its fullest, of the {room:.1f} that a card of {card:g} GB has"
@@ -112,7 +119,7 @@ def advice(
 
 
 def with_lora(config: ml_collections.ConfigDict, rank: int = 16) -> ml_collections.ConfigDict:
-    """Returns a recipe that trains adapters of a rank alone, and its mask decoder if it has one."""
+    """Returns a config that trains only adapters, and the mask decoder if there is one."""
     new = config.copy_and_resolve_references()
     with new.unlocked():
         radgrounder_det.add_lora(new, rank, masks=bool(new.model.get("mask_decoder")))
@@ -120,14 +127,14 @@ def with_lora(config: ml_collections.ConfigDict, rank: int = 16) -> ml_collectio
 
 
 def report_variant(variant: str, size: int) -> str:
-    """Returns the text for the original checkpoint of a size.
+    """Returns the report for an original checkpoint.
 
     Args:
         variant: a name in `paligemma.VARIANTS`.
-        size: pixels a side.
+        size: the side of the image in pixels.
 
     Raises:
-        ValueError: an unknown variant.
+        ValueError: the variant is unknown.
     """
     if variant not in paligemma.VARIANTS:
         raise ValueError(f"no variant {variant!r}; known: {', '.join(paligemma.VARIANTS)}")
@@ -145,7 +152,7 @@ def report_variant(variant: str, size: int) -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Reads the command line and prints."""
+    """Reads the command line and prints the report."""
     argv = ["inspect_model", *(sys.argv[1:] if argv is None else argv)]
     try:
         argv = config_lib.located(argv)

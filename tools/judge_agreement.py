@@ -1,11 +1,12 @@
-"""How well a judge agrees with people: a table of ratings in, coefficients and a picture out.
+"""Measures how well a judge agrees with people, from a table of ratings.
 
     python -m tools.judge_agreement ratings.csv --judge=llm --out=agreement.svg
 
-The table is CSV with a header: a column of ids, first, then one column a rater, with commas,
-semicolons or tabs between them; 3.5 and 3,5 are the same number. An empty cell, NA or a dash was
-not rated. Printed are Krippendorff's alpha of the people (nominal, ordinal, interval), and Pearson
-and Spearman of the judge with each of them and with their mean.
+The table is CSV with a header: the first column has ids, and each other column has the ratings of
+one rater. Columns are separated by commas, semicolons or tabs; 3.5 and 3,5 are the same number. An
+empty cell, NA or a dash means that the item was not rated. It prints Krippendorff's alpha of the
+people (nominal, ordinal and interval), and the Pearson and Spearman correlations of the judge with
+each of them and with their mean. --out draws the judge's ratings over the mean of the people.
 """
 
 import argparse
@@ -23,7 +24,7 @@ import numpy as np
 from big_rad import files
 from big_rad.metrics import agreement
 
-_SIDE, _EDGE = 420, 56  # pixels
+_SIDE, _EDGE = 420, 56  # The side and the margin of the picture in pixels.
 _NOT_RATED = ("", "na", "n/a", "nan", "null", "none", "-", "\u2013", "\u2014", ".")
 _NUMBER = re.compile(r"[+-]?\d+(?:[.,]\d*)?|[+-]?[.,]\d+")
 
@@ -54,17 +55,17 @@ def read(path: pathlib.Path) -> dict[str, np.ndarray]:
     """Reads a table of ratings.
 
     Returns:
-        rater -> ratings f64 [items], NaN where there is none.
+        rater -> ratings, f64 [items]; NaN where an item was not rated.
 
     Raises:
-        ValueError: no raters, two of one name, a line of another length, or a cell that is no
-            number.
+        ValueError: there are no raters, two columns have the same name, a line has another number
+            of cells than the header, or a rating is not a number.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as e:
         raise ValueError(f"{path} is not UTF-8; save it as CSV in UTF-8") from e
-    said = re.match(r"sep=(.)\r?\n", text)  # As spreadsheets write it.
+    said = re.match(r"sep=(.)\r?\n", text)  # Spreadsheets may write the separator like this.
     text = text[said.end() :] if said else text
     head = text.partition("\n")[0]
     mark = said[1] if said else max(",;\t", key=head.count)
@@ -103,8 +104,8 @@ def report(judge: np.ndarray, people: dict[str, np.ndarray]) -> str:
     """Returns the coefficients as Markdown.
 
     Args:
-        judge: [items].
-        people: rater -> [items].
+        judge: the ratings of the judge, [items].
+        people: rater -> ratings, [items].
     """
     lines = [f"{len(judge)} items, {len(people)} people", ""]
     if len(people) > 1:
@@ -126,7 +127,13 @@ def report(judge: np.ndarray, people: dict[str, np.ndarray]) -> str:
 
 
 def scatter(people: np.ndarray, judge: np.ndarray, name: str) -> str:
-    """Returns an SVG of the judge's ratings [items] over the mean of people's [items]."""
+    """Returns an SVG that plots the judge's ratings over the mean ratings of people.
+
+    Args:
+        people: the mean ratings of people, [items].
+        judge: the ratings of the judge, [items].
+        name: the name of the judge, for the axis.
+    """
     both = ~np.isnan(people) & ~np.isnan(judge)
     x, y = people[both], judge[both]
     low, high = (float(f(np.concatenate([x, y]))) if len(x) else 0.0 for f in (np.min, np.max))
@@ -135,7 +142,7 @@ def scatter(people: np.ndarray, judge: np.ndarray, name: str) -> str:
     def at(value: float) -> float:
         return _EDGE + (value - low) / span * (_SIDE - 2 * _EDGE)
 
-    # Equal pairs lie on each other: a dot grows with their number.
+    # Equal pairs of ratings are one dot, which grows with their number.
     pairs, counts = np.unique(np.stack([x, y], axis=1), axis=0, return_counts=True)
     dots = "".join(
         f'<circle cx="{at(a):.1f}" cy="{_SIDE - at(b):.1f}" r="{3 + 1.5 * math.sqrt(n):.1f}">'

@@ -3,7 +3,7 @@
     python -m tools.make_random_npz /tmp/random_3b.npz --variant 3b     # 6.1 GB
 
 Arrays are drawn and written one at a time. The values are scaled so that a forward pass stays
-finite; they mean nothing.
+finite.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from big_rad.weights import npz, tensors
 
 
 def main() -> None:
-    """Writes the file and prints what is in it."""
+    """Writes the file and prints its number of parameters and its size."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=pathlib.Path)
     parser.add_argument("--variant", choices=sorted(paligemma.VARIANTS), default="3b")
@@ -32,7 +32,13 @@ def main() -> None:
 
 
 def random_weights(variant: str, size: int, seed: int = 0) -> dict[str, tensors.Lazy]:
-    """Returns flat lazy bf16 arrays with the names and shapes of an original checkpoint."""
+    """Returns flat lazy bf16 arrays with the names and shapes of an original checkpoint.
+
+    Args:
+        variant: a name in `paligemma.VARIANTS`.
+        size: the side of the image in pixels.
+        seed: the seed of the first array; each further array has the next number.
+    """
     model = paligemma.Model(**paligemma.VARIANTS[variant])
     image = jax.ShapeDtypeStruct((1, size, size, 3), jnp.float32)
     tokens = jax.ShapeDtypeStruct((1, 2), jnp.int32)
@@ -46,7 +52,7 @@ def random_weights(variant: str, size: int, seed: int = 0) -> dict[str, tensors.
 
 def _reader(name: str, shape: tuple[int, ...], seed: int):
     def draw() -> np.ndarray:
-        # Layer by layer, so that no float32 copy of the whole array is made.
+        # Drawn layer by layer, so that no float32 copy of the whole array is made.
         rng = np.random.default_rng(seed)
         out = np.empty(shape, tensors.BFLOAT16)
         gain = 0.1 if len(shape) <= 2 and shape[-1] < 10_000 else 0.02

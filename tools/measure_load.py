@@ -4,7 +4,8 @@
     python -m tools.measure_load random_3b.npz --trained        # as trained: img bf16, rest float32
     python -m tools.measure_load random_3b.npz --forward        # and one forward pass in bf16
 
-Weights go straight onto the first device. Peak memory is that of this process.
+Weights are loaded straight onto the first device. The peak memory is that of this process on the
+host.
 """
 
 import argparse
@@ -22,7 +23,7 @@ from big_rad.weights import infer, tensors
 
 
 def main() -> None:
-    """Loads, and prints figures."""
+    """Loads the checkpoint and prints the measurements."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("path")
     parser.add_argument("--trained", action="store_true", help="language model in float32")
@@ -58,8 +59,8 @@ def _forward(tree: dict, flat: dict, path: str) -> None:
     def forward(params: dict) -> jax.Array:
         return model.apply({"params": params}, image, text, 0 * text)[0]
 
-    # On a CPU, XLA computes in float32 and converts all layers at once, ahead of the loop over
-    # layers, unless it is told not to.
+    # On a CPU, XLA computes in float32. By default it converts all layers at once, ahead of the
+    # loop over layers, which needs much more memory; the option switches that off.
     on_cpu = jax.devices()[0].platform == "cpu"
     options = {"xla_disable_hlo_passes": "while-loop-invariant-code-motion"} if on_cpu else None
     run = jax.jit(forward, compiler_options=options)
@@ -72,7 +73,8 @@ def _forward(tree: dict, flat: dict, path: str) -> None:
 
 
 def _trained(name: str) -> str:
-    # The published recipe: the image tower is frozen, its projector and the decoder are trained.
+    # As in the published recipe: the image tower is frozen, so it is bfloat16; its projector and
+    # the language model are trained, so they are float32.
     return "bfloat16" if name.startswith("img/") and "/head/" not in name else "float32"
 
 

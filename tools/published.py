@@ -1,8 +1,8 @@
-"""The paper's table, to stand beside a run: means with 95 % intervals, in percent.
+"""The results of the paper, for comparison with a run: means with 95 % intervals, in percent.
 
-Source: RadGrounder (MICCAI 2026), results with their intervals; peers as quoted there. Means of
-peers come without an interval. What a number was computed from stands in `PROTOCOL`: a run is
-comparable only where dataset, split, n and score are the same.
+The source is RadGrounder (MICCAI 2026). The results of other models are quoted from there and have
+no intervals. `PROTOCOL` says what each number was computed from: a run is comparable only if
+dataset, split, number of questions and score are the same.
 """
 
 import dataclasses
@@ -13,8 +13,8 @@ class Published:
     """A published number.
 
     Attributes:
-        mean: in percent.
-        half: half of its 95 % interval; 0 where none was published.
+        mean: the mean in percent.
+        half: half the width of its 95 % interval; 0 if no interval was published.
     """
 
     mean: float
@@ -23,12 +23,12 @@ class Published:
 
 @dataclasses.dataclass(frozen=True)
 class Protocol:
-    """What a published score was computed from.
+    """The data and the score that a published number was computed from.
 
     Attributes:
-        dataset, split: as `big_rad.evaluate` names them.
-        n: questions.
-        score: of a sample.
+        dataset, split: the data, with the names of `big_rad.evaluate`.
+        n: the number of questions.
+        score: the name of the score, as in a sample's `scores`.
     """
 
     dataset: str
@@ -45,7 +45,8 @@ PROTOCOL = {
     "VQA-RAD F1": Protocol(*_VQA_RAD, "f1"),
     "VQA-RAD accuracy": Protocol(*_VQA_RAD, "accuracy_published"),
 }
-# Published, but of data that only its owners have, or by a judge: named, never compared.
+# Published scores that are never compared, because their data are not public or because they
+# depend on a judge. They are named together with the reason.
 NOT_COMPARED = {
     "G-IoU": "RefRad2D is not public, and the two published numbers follow two other formulas",
     "report CIDEr": "RefRad2D is not public, and CIDEr depends on the set",

@@ -1,11 +1,12 @@
-"""The published protocol, from raw data and a checkpoint to the published table.
+"""Repeats the published evaluation, from raw data and a checkpoint to the published table.
 
     python -m tools.reproduce --checkpoint=DIR --slake=DIR --vqa_rad=DIR
 
-Builds SLAKE and VQA-RAD where they are not built yet, with pictures as they are stored, asks the
-checkpoint SLAKE's validation (n = 1,053) and VQA-RAD's test questions (n = 735, the split without
-shared images), and prints ours beside the published numbers and what differs. Exit code 1 if a
-score is below the published interval.
+It builds SLAKE and VQA-RAD unless they are built already; the images of VQA-RAD are kept as they
+are stored. It then asks the checkpoint SLAKE's validation questions (n = 1,053) and VQA-RAD's test
+questions (n = 735, the split without shared images), prints the scores beside the published
+numbers, and says how the two evaluations differ. The exit code is 1 if a score is below the
+published interval.
 """
 
 import argparse
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if args.vqa_rad and args.vqa_rad_splits:
             sources["vqa_rad"]["split_dir"] = args.vqa_rad_splits
         if args.vqa_rad:
-            sources["vqa_rad"]["as_stored"] = True  # As the released training saw them.
+            sources["vqa_rad"]["as_stored"] = True  # The released models were trained on these.
         for spec in sources.values():
             if args.allow_other_counts:
                 spec["allow_other_counts"] = True

@@ -3,8 +3,8 @@
     python -m tools.run_page runs/demo
     python -m tools.run_page runs/demo --out=/tmp/demo.html
 
-Reads the run directory alone, so it may be used at any time: while the trainer runs, from another
-machine that sees the directory, and after a run has died. The page needs nothing else and no
+It reads only the run directory, so it can be used at any time: while the trainer runs, from another
+machine that can read the directory, and after a run has failed. The page is one file and needs no
 network.
 
     RUN_DIR  the --workdir of big_rad.train

@@ -1,7 +1,8 @@
-"""Runs the short commands of README and docs, so that they cannot rot: CI calls it after the tests.
+"""Runs the marked commands of README and docs, so that CI notices when they no longer work.
 
-A fenced `sh` block is run if the line before it is `<!-- ci -->`. Blocks run in order, in one
-shell each, from the repository's root, with this Python first on the PATH.
+A fenced `sh` block is run if the line before it is `<!-- ci -->`. The blocks run in order, each in
+a shell of its own, in the working directory (the root of the repository), with this Python first on
+the PATH.
 
     python -m tools.run_readme [FILE ...]
 """
@@ -24,7 +25,7 @@ def blocks(text: str) -> list[str]:
 
 
 def main() -> int:
-    """Runs all marked blocks; returns 1 at the first that fails."""
+    """Runs all marked blocks; stops and returns 1 if one fails, otherwise returns 0."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="*", default=_FILES, type=pathlib.Path)
     for file in parser.parse_args().files:

@@ -3,9 +3,10 @@
     python -m tools.validate_data folder --source=my_data
     python -m tools.validate_data slake --source=Slake1.0 --no_pixels
 
-One line a problem: file, line, field, what is wrong and what to do. Then, of each split, what can
-be used: patients, images, texts of each language, boxes, masks, classes. Exit code 1 if there is an
-error, 0 if there are only warnings or nothing, 2 if the source cannot be checked at all.
+It prints one line for each problem: file, line, field, what is wrong and what to do. Then it prints
+what can be used of each split: patients, images, texts in each language, boxes, masks and classes.
+The exit code is 1 if there is an error, 0 if there are only warnings or no problems, and 2 if the
+source cannot be checked at all.
 """
 
 import argparse
@@ -26,7 +27,11 @@ _COMMON = ("dataset", "source", "no_pixels", "workers", "json")
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Parses the command line, prints the problems and exits with the code."""
+    """Parses the command line, checks the source and prints the problems.
+
+    Raises:
+        SystemExit: with code 1 if there is an error, and 2 if the source cannot be checked.
+    """
     argv = list(sys.argv[1:] if argv is None else argv)
     parser = argparse.ArgumentParser(
         prog="python -m tools.validate_data",
@@ -40,10 +45,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         one.add_argument("--no_pixels", action="store_true", help="do not open images (quick)")
         one.add_argument("--workers", type=at_least_one, default=1, help="processes, or threads")
         one.add_argument("--json", type=Path, metavar="FILE", help="also write the problems here")
-        if argv[:1] == [name]:  # Only the chosen dataset is imported.
+        if argv[:1] == [name]:  # Imports only the builder of the chosen dataset.
             builder_of(name).add_arguments(one)
     args = parser.parse_args(argv)
-    from big_rad.datasets import contents, prepare  # after parsing: --help is quick
+    from big_rad.datasets import contents, prepare  # Imported here, so that --help is quick.
 
     own = {k: v for k, v in vars(args).items() if k not in _COMMON}
     notes: list[str] = []

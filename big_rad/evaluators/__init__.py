@@ -1,4 +1,9 @@
-"""Evaluators: each runs a model over data and yields (name, value); a config's `type` names one."""
+"""Evaluators, which measure how good a model is on a data set.
+
+Each entry of `config.evals` describes one evaluator. Its `type` names the class, for example
+"grounded", "vqa" or "xent". `check` checks the fields of an entry and `build` makes the evaluator;
+its `run(params)` then yields pairs (metric name, value).
+"""
 
 import inspect
 import pathlib
@@ -22,31 +27,32 @@ def build(
     """Builds the evaluator of one entry of `config.evals`.
 
     Args:
-        name: the entry's name; also of its samples file.
-        spec: `type`, see `spec`; the data as for training (`builder`, `split`, `builder_args`,
-            `expand`, `pp` that ends in tok(..., answer=False) and keep(...), `limit`); and the
-            options that the class's signature names, such as `batch_size`, `control` and `codec`.
-            `every` is the trainer's, `sha256` that of `big_rad.evaluate`.
+        name: the name of the entry, which also names its samples file.
+        spec: the entry. It has the `type`, see `spec`; the fields of the data as for training
+            (`builder`, `split`, `builder_args`, `expand`, `limit`, and a `pp` that ends in
+            tok(..., answer=False) and keep(...)); and the options that the signature of the class
+            names, such as `batch_size`, `control` and `codec`. Its fields `every` and `sha256` are
+            ignored here: the trainer reads `every`, and `big_rad.evaluate` reads `sha256`.
         predict_fns: the functions of the model, see `functions.Functions`.
-        tokenizer: decodes ids.
-        data_dir: where the datasets lie.
-        samples_dir: where the samples file goes.
-        data: the `data.EvalData` of this entry, if it has been opened; None opens it.
+        tokenizer: the tokenizer that decodes ids.
+        data_dir: the folder of the built datasets.
+        samples_dir: the folder of the samples file; None writes no samples.
+        data: the `data.EvalData` of this entry if it is already open; None opens it.
 
     Returns:
-        An object with `run(params)` that yields (metric name, value).
+        An object whose method `run(params)` yields (metric name, value).
 
     Raises:
-        ValueError: an unknown type or field, or data that lack what the class needs.
+        ValueError: the type or a field is unknown, or the data lack a field that the class needs.
     """
     cls = check(name, spec)
     known = spec_lib.options(cls)
     options = {k: spec[k] for k in known if spec.get(k) is not None}
-    if hasattr(options.get("codec"), "items"):  # as in `config.codec`: name and options
+    if hasattr(options.get("codec"), "items"):  # A dict of name and options, as `config.codec`.
         codec = dict(options["codec"])
         options |= {"codec": codec["name"]}
         options |= {"grid": codec.get("grid")} if "grid" in known else {}
-    # Imported here, so that drawing and pages do without the input pipeline.
+    # Imported here, so that drawing and pages do not need the packages of the input pipeline.
     from big_rad.evaluators import data as eval_data
 
     data = eval_data.load(spec, data_dir) if data is None else data
@@ -57,21 +63,25 @@ def build(
 
 
 def check(name: str, spec: Mapping[str, Any]) -> type[spec_lib.Statement]:
-    """Checks the names in one entry of `config.evals`; its data are not looked at.
+    """Checks one entry of `config.evals` without opening its data.
+
+    Args:
+        name: the name of the entry, for messages.
+        spec: the entry.
 
     Returns:
         The class that its `type` names.
 
     Raises:
-        ValueError: an unknown type, field or control, an option that is missing, or a class that
-            needs a function which no model has.
+        ValueError: the type, a field or the control is unknown, a required option is missing, or
+            the class needs a function that no model has.
     """
     try:
         cls = spec_lib.find(spec.get("type"))
     except ValueError as e:
         raise ValueError(f"config.evals.{name}.type is {e}") from e
     place, options = f"config.evals.{name}", spec_lib.options(cls)
-    # An entry without a control may say so, whatever its class takes.
+    # `control="none"` is allowed for every class, also for one without a `control` option.
     known = sorted(
         {*spec_lib.COMMON, *options}
         | ({"control"} if spec_lib.control_of(spec) == "none" else set())

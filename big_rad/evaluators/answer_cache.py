@@ -1,6 +1,8 @@
-"""Answers that outlive a kill: what a queue gave is kept on disk, part by part.
+"""Keeps the answers of a model on disk, so that an interrupted evaluation can go on.
 
-Knows requests and results as arrays alone; no model, no data and no score.
+`CachedQueue` wraps the "queue" function of a model. It answers the requests in parts of
+`part_size` and writes each part to a file as soon as it is complete. A second call with the same
+requests reads those files and asks the model only for the parts that are missing.
 """
 
 import io
@@ -19,12 +21,13 @@ _FIELDS = ("tokens", "logprob", "length")
 
 
 class CachedQueue:
-    """A queue that answers only what it has not answered before.
+    """A queue that asks the model only for answers that are not on disk yet.
 
     Args:
-        queue: see `inference.answer.make_answer_requests`.
-        folder: where the parts lie; one for each set of requests and each model.
-        part_size: requests of a part, the most answers that a kill can lose.
+        queue: the function that answers, see `inference.answer.make_answer_requests`.
+        folder: the folder of the parts. Each set of requests and each model needs its own folder.
+        part_size: the number of requests in a part. At most this many answers are lost when the
+            process is killed.
     """
 
     def __init__(
@@ -36,7 +39,18 @@ class CachedQueue:
     def __call__(
         self, params: Mapping[str, Any], requests: Iterable[Any], **options: int | bool
     ) -> list[Answer]:
-        """Answers requests, which must be the same and in the same order as before."""
+        """Answers the requests, from the disk where possible.
+
+        Args:
+            params: the parameters of the model, passed on to the queue.
+            requests: the requests, see `inference.queue.Request`. They must be the same, and in
+                the same order, as in earlier calls with this folder: a part is recognised by its
+                number and its length alone.
+            options: other arguments of the queue, such as `rows` and `max_new_tokens`.
+
+        Returns:
+            One answer for each request, in their order.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         rest, results = iter(requests), []
         for number in itertools.count():
@@ -51,7 +65,7 @@ class CachedQueue:
             results += found
 
     def clear(self) -> None:
-        """Removes the parts; for when the scores are safe."""
+        """Removes the parts. Call it once the scores have been written."""
         for path in self._folder.glob("*.npz"):
             path.unlink()
         if self._folder.is_dir():
@@ -75,7 +89,7 @@ def _read(path: pathlib.Path) -> list[dict[str, np.ndarray]] | None:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = dict(file)
-    except Exception:  # A file that is broken in whatever way is made again.
+    except Exception:  # A broken file, whatever is wrong with it, is written again.
         return None
     results = [dict(zip(_FIELDS, row, strict=True)) for row in zip(*(arrays[f] for f in _FIELDS))]
     if "masks" in arrays:

@@ -1,6 +1,8 @@
-"""What generating evaluators share: questions through the model, samples, their file.
+"""The base of evaluators that let the model write text and then score it.
 
-Knows prompts and answers as text only; what counts as right is the evaluators' business.
+`run` asks the model every question of the data and returns a `Sample` for each. `Evaluator` calls
+it, lets a subclass score the samples (`score`), and writes the samples file. `summarise` averages
+the scores over all samples and over groups of them.
 """
 
 import dataclasses
@@ -27,9 +29,9 @@ from big_rad.inference import queue as queue_lib
 from big_rad.pp import ops_load, prompts
 from big_rad.pp import tokenizer as tokenizers
 
-# Groups of samples by language and modality, see `summarise`.
+# The groups of samples by language and by modality, see `summarise`.
 SUBSETS = (*prompts.VQA_LANGS, *ops_load.MODALITIES, "no_lang", "no_modality")
-# What every evaluator here yields, whatever its scores are.
+# The scores that every evaluator derived from `Evaluator` yields besides its own.
 SCORES = (
     spec_lib.Score("n", count=True, groups=SUBSETS),
     spec_lib.Score("unfinished", lowest=True),
@@ -42,20 +44,22 @@ class Sample:
     """One question and the model's answer.
 
     Attributes:
-        index: position in the evaluated data.
-        id: the example's id in its dataset.
-        prompt: the prefix as the model got it, decoded from its tokens.
-        reference: the target, with markup.
-        prediction: the model's text, with markup.
-        logprob: summed log probability of the generated tokens.
-        finished: False if the model used up `max_new_tokens` without ending.
-        modality, plane, task, lang, question_type: of the example; "" if it does not say.
-        image_id: id of the example whose image was shown; "" for a blank image.
-        image: id of its own image, which all questions about it share.
-        subject: running number of its patient in the evaluated data; of its image where the
-            dataset names no patient.
-        masks: bool [n, H, W] of its first `</seg>`s, at the size of the model's image; None if the
-            model makes none.
+        index: the position in the evaluated data.
+        id: the id of the example in its dataset.
+        prompt: the prefix that the model was given, decoded from its tokens.
+        reference: the target text, with markup.
+        prediction: the text that the model wrote, with markup.
+        logprob: the summed log probability of the generated tokens.
+        finished: whether the model ended its text; False if it used up `max_new_tokens` first.
+        modality, plane, task, lang, question_type: the fields of the example with these names; ""
+            if the dataset does not say.
+        image_id: the id of the example whose image was shown, which under a control is another
+            one; "" for a blank image.
+        image: the id of the example's own image, which all questions about that image share.
+        subject: the running number of the patient in the evaluated data. Where the dataset names
+            no patient, each image has a number of its own.
+        masks: bool [n, H, W], the predicted masks of the first n `</seg>` tokens, at the size of
+            the model's image; None if the model makes no masks.
     """
 
     index: int
@@ -92,18 +96,19 @@ def run(
     """Asks the model every question of the data.
 
     Args:
-        predict_fns: "queue" of `inference.answer.make_answer_requests`, or else "generate" of
+        predict_fns: the functions of the model. "queue" is used if it is there, see
+            `inference.answer.make_answer_requests`; otherwise "generate", see
             `inference.answer.make_answer_batch`.
-        params: the model's parameters, passed through.
+        params: the parameters of the model, passed on to the function.
         data: the examples.
-        tokenizer: decodes prompts and answers.
-        batch_size: questions that are answered together.
-        max_new_tokens: the most tokens of an answer.
+        tokenizer: the tokenizer that decodes prompts and answers.
+        batch_size: how many questions are answered together.
+        max_new_tokens: the maximum number of tokens in an answer.
         view: the images to show; None shows the real ones.
-        masks: False makes none, though the model could.
+        masks: whether to decode masks; False makes none even if the model could.
 
     Returns:
-        One sample an item, in the order of the data.
+        One sample for each item, in the order of the data.
     """
     view = eval_data.View(data) if view is None else view
     options = {"max_new_tokens": max_new_tokens} | ({} if masks else {"masks": False})
@@ -146,42 +151,46 @@ def _in_batches(
     rows: int,
     options: Mapping[str, Any],
 ) -> Iterator[dict[str, np.ndarray]]:
-    # Batches of equal size, the last filled up; the fill is dropped.
-    from big_rad import input_pipeline  # Pages do without Grain.
+    # All batches have the same size. The last one is padded, and the answers of the padding are
+    # dropped.
+    from big_rad import input_pipeline  # Imported here, so that pages do not need Grain.
 
     for batch in input_pipeline.eval_batches(view, rows):
         out = answer_batch(params, batch, **options)
         for row in np.flatnonzero(batch["_mask"]):
             result = {k: out[k][row] for k in ("tokens", "logprob")}
-            if "masks" in out:  # A copy: the batch's, of all places, is not to be kept.
+            if "masks" in out:  # A view would keep the masks of the whole batch in memory.
                 result["masks"] = out["masks"][row, : out["num_masks"][row]].copy()
             yield result
 
 
 class Evaluator(spec_lib.Statement):
-    """Base of the evaluators that generate text; subclasses say how a sample is scored.
+    """The base of evaluators that generate text; a subclass scores the samples in `score`.
 
     Args:
-        predict_fns: needs "queue" or "generate", see `run`.
-        data: what to evaluate on.
-        name: names the samples file.
-        tokenizer: decodes ids.
-        samples_dir: folder of `<name>.jsonl` and `<name>.npz`, see `samples`; None writes none.
+        predict_fns: the functions of the model; "queue" or "generate" is needed, see `run`.
+        data: the data to evaluate on.
+        name: the name of the evaluator, which also names the samples file.
+        tokenizer: the tokenizer that decodes ids.
+        samples_dir: the folder of `<name>.jsonl` and `<name>.npz`, see `samples`; None writes no
+            files.
         batch_size, max_new_tokens: see `run`.
         control: "none", "blank", "shuffled" or "mirrored", see `data.View`.
-        codec: name of the box codec, such as "radgrounder(grid=224)".
-        grid: option of the codec.
+        codec: the name of the box codec, such as "radgrounder(grid=224)".
+        grid: the `grid` option of the codec; None leaves it to `codec`.
+        blank_value: the value of all pixels of a blank image, see `data.View`.
 
     Attributes:
         records: the lines of the samples file of the last run.
-        pixels: index -> what the model saw (`draw.seen`), of those of its samples that are shown;
-            in the first process alone, and of real images alone.
+        pixels: the image that the model saw (`draw.seen`), by the index of its sample. Only the
+            samples that a page may show are in it. It is filled in the first process only, and
+            only without a control.
     """
 
     controls = ("blank", "shuffled")
     needs = ("queue",)
     fields = ("reference",)
-    masks = True  # Does a score need them?
+    masks = True  # Whether a score needs masks, so that the model should decode them.
 
     def __init__(
         self,
@@ -212,7 +221,10 @@ class Evaluator(spec_lib.Statement):
         self._view: eval_data.View | None = None
 
     def run(self, params: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-        """Evaluates; yields (metric name, value) and writes the files of the samples.
+        """Asks all questions, writes the samples file and yields (metric name, value).
+
+        Args:
+            params: the parameters of the model.
 
         Raises:
             ValueError: an example or its control cannot be made; the message names the evaluator.
@@ -243,12 +255,20 @@ class Evaluator(spec_lib.Statement):
         yield "mean_logprob", mean([s.logprob for s in samples])
 
     def score(self, samples: Sequence[Sample]) -> tuple[dict[str, float], list[dict[str, Any]]]:
-        """Returns (metrics of the run, scores of each sample; None: not counted)."""
+        """Scores the samples of a run.
+
+        Args:
+            samples: the questions with the model's answers, in the order of the data.
+
+        Returns:
+            The metrics of the whole run, and for each sample its scores by name. A score of None
+            means that the sample does not count for this score.
+        """
         raise NotImplementedError
 
     @classmethod
     def groups(cls, records: Sequence[Record]) -> dict[str, list[Record]]:
-        """Returns the worst, the best and random samples by the main score."""
+        """Returns samples to show: the worst and the best by the main score, and random ones."""
         return sample_files.choose(records, cls.main[0])
 
     @property
@@ -271,7 +291,7 @@ class Evaluator(spec_lib.Statement):
             fields[f"{side}_text"] = parsed.text
             masks = None
             if sample.masks is not None:
-                true = self.data[sample.index].get("masks", ())  # None: a text without any.
+                true = self.data[sample.index].get("masks", ())  # Some texts have no masks.
                 masks = sample.masks if side == "prediction" else true
             boxes[side] = [
                 _entity(
@@ -294,17 +314,24 @@ def summarise(
     names: Sequence[str],
     kinds: Sequence[str] = (),
 ) -> dict[str, float]:
-    """Returns means over all samples and over groups of them.
+    """Averages scores over all samples and over groups of samples.
+
+    For example, with English and German questions, of which two are closed:
+
+        {"f1": 0.5, "n": 10, "f1_closed": 1.0, "n_closed": 2, "f1_en": 0.4, "n_en": 5,
+         "f1_de": 0.6, "n_de": 5}
 
     Args:
-        samples: what was asked.
-        scores: the scores of each.
-        names: the scores to average; None is left out.
-        kinds: a first grouping, one name a sample; "" is no group.
+        samples: the samples.
+        scores: the scores of each sample by name; values of None are left out of the mean.
+        names: the names of the scores to average.
+        kinds: a group name for each sample, such as the kind of its question; a sample with "" is
+            in no such group. Empty makes no such groups.
 
     Returns:
-        {name, "n", name_group, n_group}: groups of `kinds` always, of language and modality only
-        if there are several.
+        For each name its mean over all samples (`name`) and over each group (`name_group`), and
+        the number of samples (`n`, `n_group`), whether or not they count for a score. The groups
+        of `kinds` are always there; those by language and by modality only if there are several.
     """
     groups: dict[str, list[int]] = {"": list(range(len(samples)))}
     for i, kind in enumerate(kinds):
@@ -325,7 +352,7 @@ def summarise(
 
 
 def mean(values: Sequence[Any]) -> float:
-    """Mean of the values that are not None; nan if there are none."""
+    """Returns the mean of the values that are not None, or NaN if all are None."""
     kept = [float(v) for v in values if v is not None]
     return sum(kept) / len(kept) if kept else math.nan
 

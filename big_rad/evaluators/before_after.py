@@ -1,7 +1,9 @@
-"""What a training changed: scores of the same samples before and after it, with intervals.
+"""Compares scores of the same samples before and after training, with confidence intervals.
 
-Samples of one patient are resampled together, of one image where a dataset names no patient. Knows
-no model; patients are used and not written.
+The trainer calls `keep` after the evaluation before the first step and `compare` after the last
+one; `write` puts the comparison into the run directory, and `text` prints it as tables. All samples
+of a patient are resampled together; where a dataset names no patient, all samples of an image are.
+The names of patients are used for this and never written to a file.
 """
 
 import dataclasses
@@ -27,14 +29,16 @@ SIDES = ("before", "after", "difference")
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A score of an evaluator.
+    """One score of one evaluator, before and after training.
 
     Attributes:
-        eval: name of the evaluator.
-        score: name of a sample's score, of which the mean is taken.
-        before, after, difference: with 95 % intervals, all three over the samples that count on
-            both sides; the difference is paired.
-        subjects: patients among these samples; images where the records name no patient.
+        eval: the name of the evaluator.
+        score: the name of the score, as in a sample's `scores`.
+        before, after: the mean of the score with its 95 % interval. Only samples that count for
+            the score both before and after training are used.
+        difference: the mean paired difference over the same samples, with its 95 % interval.
+        subjects: the number of patients among these samples; the number of images where the
+            records name no patient.
     """
 
     eval: str
@@ -47,7 +51,14 @@ class Row:
 
 @dataclasses.dataclass(frozen=True)
 class Line:
-    """A row as it is read: `name` of evaluator and score, three figures, and how many patients."""
+    """A row as text for a table.
+
+    Attributes:
+        name: the title of the evaluator and the title of the score.
+        before, after, difference: the figures with their intervals, as text.
+        patients: the number of clusters that were resampled, which are the patients, or the
+            images where the dataset names no patient.
+    """
 
     name: str
     before: str
@@ -58,14 +69,24 @@ class Line:
 
 @dataclasses.dataclass(frozen=True)
 class Table:
-    """Lines of one kind of data, with the main result first; the `title` of test data is ""."""
+    """The lines for one kind of data, with the main result first.
+
+    Attributes:
+        title: the title of the table; "" for test data.
+        lines: the lines of the table.
+    """
 
     title: str
     lines: Sequence[Line]
 
 
 def keep(evals: Mapping[str, spec_lib.Statement], samples_dir: str | pathlib.Path) -> None:
-    """Keeps the samples of evaluators that have just run, in `samples_dir`/before."""
+    """Keeps the samples of evaluators that have just run in the folder `samples_dir`/before.
+
+    Args:
+        evals: name -> evaluator.
+        samples_dir: the folder of the samples files of the run.
+    """
     if jax.process_index() == 0:
         for name, evaluator in evals.items():
             if evaluator.records:
@@ -77,12 +98,12 @@ def compare(evals: Mapping[str, spec_lib.Statement], samples_dir: str | pathlib.
     """Compares evaluators that have just run with the samples that `keep` kept.
 
     Args:
-        evals: name -> evaluator; those that were not kept, or whose samples are others now, are
-            left out.
-        samples_dir: of the run.
+        evals: name -> evaluator. An evaluator is left out if its samples were not kept, or if its
+            questions have changed since.
+        samples_dir: the folder of the samples files of the run.
 
     Returns:
-        The rows that have values.
+        One row for each score that at least one sample has on both sides.
     """
     found = []
     for name, evaluator in evals.items():
@@ -101,13 +122,14 @@ def rows(
     """Compares the records of one evaluator, sample by sample.
 
     Args:
-        name: of the evaluator.
-        before: records, see `base.Evaluator`.
-        after: of the same questions.
-        clusters: what is resampled together, see `bootstrap.interval`.
+        name: the name of the evaluator.
+        before: the records before training, see `base.Evaluator`.
+        after: the records of the same questions after training.
+        clusters: the cluster of each sample, whose samples are resampled together, see
+            `bootstrap.interval`.
 
     Returns:
-        A row for each score that both have; none where the questions are others.
+        A row for each score that both sides have; an empty list if the questions differ.
     """
     if not before or [_key(r) for r in before] != [_key(r) for r in after]:
         return []
@@ -118,7 +140,8 @@ def rows(
         np.array([[r["scores"].get(s) for s in scores] for r in side], np.float64)
         for side in (before, after)
     ]
-    alone = np.isnan(tables[0]) | np.isnan(tables[1])  # Such a sample is in neither mean.
+    # A sample that counts on one side only is left out of both means.
+    alone = np.isnan(tables[0]) | np.isnan(tables[1])
     tables = [np.where(alone, np.nan, table) for table in tables]
     of = [bootstrap.interval(table, clusters=clusters) for table in tables]
     of.append(bootstrap.difference(*tables, clusters=clusters))
@@ -131,8 +154,15 @@ def rows(
 
 
 def write(workdir: str | pathlib.Path, found: Sequence[Row]) -> None:
-    """Writes `before_after.json` of a run directory: bounds and p of a difference of fewer clusters
-    than `bootstrap.FEWEST` are null, since they could be no verdict."""
+    """Writes `before_after.json` into a run directory.
+
+    The bounds and the p-value of a difference are null if there are fewer clusters than
+    `bootstrap.FEWEST`, because they would not support a verdict.
+
+    Args:
+        workdir: the run directory.
+        found: the rows of `compare`.
+    """
     plain = [sample_files.without_nan(dataclasses.asdict(r)) for r in found]
     for row in plain:
         if row["difference"]["clusters"] < bootstrap.FEWEST:
@@ -141,18 +171,18 @@ def write(workdir: str | pathlib.Path, found: Sequence[Row]) -> None:
 
 
 def tables(found: Sequence[Mapping[str, Any]], evals: Mapping[str, Any]) -> list[Table]:
-    """Sorts rows into the tables that are shown, as the page of a run names and orders them.
+    """Sorts rows into tables, with the names and the order of the page of a run.
 
-    Scores of held-out test data come first and alone; those of validation data, which choose the
-    checkpoint, follow in a table of their own. The main score of each evaluator is its first row.
-    Rows without a value are left out, and so are scores that the page does not show.
+    The first table has the scores on test data. The scores on validation data, which choose the
+    checkpoint, follow in a second table. The rows of an evaluator begin with its main score. Rows
+    without a value are left out, and so are scores that the page does not show.
 
     Args:
-        found: rows of before_after.json.
-        evals: `config.evals`; an evaluator that it lacks counts as a test.
+        found: the rows of before_after.json.
+        evals: `config.evals`; an evaluator that is not in it counts as one on test data.
 
     Returns:
-        The tables that have rows.
+        The tables that have at least one row.
     """
     lines: dict[bool, list[tuple[Any, Line]]] = {False: [], True: []}
     order = list(evals)
@@ -185,9 +215,9 @@ def text(
     """Returns the tables in Markdown.
 
     Args:
-        found: of `compare`.
-        evals: `config.evals`.
-        step: of the checkpoint after the training; None does not name it.
+        found: the rows of `compare`.
+        evals: `config.evals`; None names the rows by evaluator and score alone.
+        step: the step of the checkpoint after training; None does not name it.
     """
     after = "after" if step is None else f"after step {step:,}"
     parts = []

@@ -1,4 +1,8 @@
-"""Controls beside evaluators: the same questions with other images, added and chosen by name."""
+"""Adds controls to a config, and chooses which of its evaluators run.
+
+A control is an evaluator that asks the same questions with other images (blank, another patient's
+or mirrored), to show how much of a score comes from the image.
+"""
 
 from collections.abc import MutableMapping, Sequence
 from typing import Any
@@ -9,14 +13,14 @@ Evals = MutableMapping[str, Any]
 
 
 def add(evals: Evals, names: Sequence[str] | None = None) -> list[str]:
-    """Adds, beside each evaluator of real images, the same questions with images of controls.
+    """Adds the controls of each evaluator of real images, as NAME_CONTROL ("vqa_blank").
 
     Args:
         evals: `config.evals`, unlocked.
-        names: of the evaluators that get controls; None is all.
+        names: the names of the evaluators that get controls; None is all of them.
 
     Returns:
-        The names of all controls of these evaluators, those that were there already too.
+        The names of all controls of these evaluators, including those that were already there.
     """
     found = []
     for name, spec in list(evals.items()):
@@ -30,16 +34,16 @@ def add(evals: Evals, names: Sequence[str] | None = None) -> list[str]:
 
 
 def choose(evals: Evals, only: str = "", controls: bool = False, limit: int = 0) -> None:
-    """Leaves in `config.evals` what is asked for.
+    """Removes from `config.evals` the evaluators that are not asked for.
 
     Args:
         evals: `config.evals`, unlocked.
-        only: names of evaluators, joined by commas; "" is all.
-        controls: whether to `add` controls, of what is asked for.
-        limit: the most questions of each; 0 leaves that to the entries.
+        only: the names of the evaluators to keep, joined by commas; "" keeps all.
+        controls: whether to `add` the controls of the evaluators that are kept.
+        limit: the maximum number of questions of each evaluator; 0 keeps the limit of each entry.
 
     Raises:
-        ValueError: a name that is not there.
+        ValueError: there is no evaluator of a name in `only`.
     """
     names = only.split(",") if only else list(evals)
     known = [*evals, *(add(evals) if controls else ())]

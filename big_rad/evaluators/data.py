@@ -1,7 +1,8 @@
-"""Evaluation data: preprocessed once a process, shared by evaluators, with image controls.
+"""The data of evaluators: preprocessed examples, and the images that controls show instead.
 
-The same questions are asked three times (real, blank and shuffled image), so examples are kept
-after the first use. Knows no model and no metric.
+`load` opens the data that an entry of `config.evals` names, as an `EvalData`. A `View` of it gives
+the inputs of the model under a control. An evaluator and its controls ask the same questions, so
+they share one `EvalData`, which keeps its examples in memory once they are preprocessed.
 """
 
 import collections
@@ -26,7 +27,7 @@ _HINTS = {
     '"reference")',
     _TARGETS: 'end it with tok(...) and keep("image", "text", "mask_ar", "mask_loss")',
 }
-_LIMIT_SEED = 42  # the paper's protocol draws its subset with this seed
+_LIMIT_SEED = 42  # The seed with which the paper's protocol draws its subset.
 _SHUFFLE_SEED = 7
 _KEEP_BYTES = 2 << 30
 _CACHE_SIZE = 8
@@ -38,25 +39,32 @@ Preprocess = Callable[[dict[str, Any]], Mapping[str, Any]]
 
 
 class NoData(ValueError):
-    """There is nothing to ask."""
+    """The data have no question for an evaluator."""
 
 
 class EvalData:
-    """Preprocessed evaluation examples, one text each, in a fixed order.
+    """Preprocessed evaluation examples with one text each, in a fixed order.
 
-    An item is a dict of `image`, `text`, `mask_ar` (arrays), `reference` (str) and `meta`: `id`,
-    `image`, `patient`, `modality`, `plane`, `task`, `lang`, `question_type`; with ground('masks')
-    also `masks`, a list of bool [H, W], one for each `</seg>` of the reference. `id` is the
-    question's, and `image` that of its image, which several questions may share. With tok(...), the
-    answer is part of `text`, and in place of `reference` there is `mask_loss`, which marks it.
+    An item is a dict with these fields:
+
+    - `image`, `text` and `mask_ar`: the arrays that the model reads.
+    - `reference`: the target text, if preprocessing ends in tok(..., answer=False).
+    - `mask_loss`: the mask of the target tokens, in place of `reference`, if it ends in tok(...).
+      The answer is then a part of `text`.
+    - `masks`: with ground('masks') only, a list of bool [H, W], one for each `</seg>` of the
+      reference.
+    - `meta`: a dict of the texts `id` (the id of the question), `image` (the id of its image,
+      which several questions may share), `patient`, `modality`, `plane`, `task`, `lang` and
+      `question_type`.
 
     Args:
-        source: random access to examples with one text each (`datasets.core.OneTextPerItem`).
-        preprocess: example -> example with the arrays and `reference`.
-        limit: only so many items, drawn with a fixed seed; None is all.
+        source: a sequence of examples with one text each, see `datasets.core.OneTextPerItem`.
+        preprocess: the function that turns an example into one with the arrays above and
+            `reference` or `mask_loss`.
+        limit: the maximum number of items, drawn with a fixed seed; None takes all.
 
     Raises:
-        ValueError: a limit below 1.
+        ValueError: the limit is below 1.
         NoData: the source has no items.
     """
 
@@ -90,24 +98,30 @@ class EvalData:
         return item
 
     def forget(self) -> None:
-        """Frees the examples that are kept; they are made again when they are asked for."""
+        """Frees the examples kept in memory; they are preprocessed again when they are needed."""
         self._kept, self._bytes = {}, 0
 
     def patients(self) -> list[Hashable]:
-        """Returns what tells the patients of the items apart, see `patients_of`."""
+        """Returns the patient of each item, as a key that is equal for items of one patient.
+
+        See `patients_of` for items whose dataset names no patient.
+        """
         if not self._patients:
             raws = (self._source[int(i)] for i in self._indices)
             self._patients = patients_of([(str(r.get("patient", "")), _image_id(r)) for r in raws])
         return self._patients
 
     def unnamed(self) -> int:
-        """Returns the number of patients that are images, because none is named."""
+        """Returns the number of images that count as patients because no patient is named."""
         return len({p for p in self.patients() if isinstance(p, tuple)})
 
     def sha256(self) -> str:
-        """Returns a hash of what is asked, in order: ids, questions and references as they lie in
-        the dataset, whatever tokenizer and preprocessing come after."""
-        if not self._sha256:  # Controls ask for that of the same data.
+        """Returns the SHA-256 of all ids, questions and references, in their order.
+
+        The texts are hashed as they are in the dataset, so that the hash does not depend on the
+        tokenizer or on the preprocessing.
+        """
+        if not self._sha256:  # Kept, because the controls ask for the same hash.
             whole = hashlib.sha256()
             for i in self._indices:
                 raw = self._source[int(i)]
@@ -147,15 +161,22 @@ class EvalData:
 
 
 class View:
-    """The model's inputs of `EvalData` under a control; a sequence for `eval_batches`.
+    """The inputs of the model for the items of an `EvalData`, with the images of a control.
+
+    A view is a sequence of dicts of arrays and can be given to `input_pipeline.eval_batches`.
 
     Args:
         data: the examples.
-        control: "none"; "blank": the image of an empty slice, constant at the lowest value after
-            normalisation; "shuffled": the same prompt with the image of another patient
-            (`shuffled_indices`); "mirrored": left and right of the image changed, so that a model
-            that looks takes each side for the other.
-        blank_value: that lowest value.
+        control: which image each question is asked about:
+            "none": its own image;
+            "blank": an image in which every pixel has the value `blank_value`;
+            "shuffled": the image of another patient, see `shuffled_indices`;
+            "mirrored": its own image with left and right exchanged, so that a model that uses the
+            image names the opposite side.
+        blank_value: the value of an empty slice after normalisation, which is the lowest value.
+
+    Raises:
+        ValueError: the control is unknown, or it is "shuffled" and there is only one patient.
     """
 
     def __init__(self, data: EvalData, control: str = "none", blank_value: float = BLANK_VALUE):
@@ -173,32 +194,38 @@ class View:
         return fields | {"image": self.image(i)}
 
     def image(self, i: int) -> Float[np.ndarray, "height width 3"]:
-        """Returns the image that item i is asked about."""
+        """Returns the image that item i is asked about under the control."""
         if self._control == "blank":
             return np.full_like(self._data[i]["image"], self._blank)
         image = self._data[self.donor(i)]["image"]
         return image[:, ::-1].copy() if self._control == "mirrored" else image
 
     def shown_id(self, i: int) -> str:
-        """Returns the id of the example whose image item i gets, "" for a blank one."""
+        """Returns the id of the example whose image is shown for item i, or "" if it is blank."""
         return "" if self._control == "blank" else self._data[self.donor(i)]["meta"]["id"]
 
     def donor(self, i: int) -> int:
-        """Returns the index of the item whose image item i gets."""
+        """Returns the index of the item whose image is shown for item i."""
         return i if self._donor is None else int(self._donor[i])
 
 
 def patients_of(items: Sequence[tuple[str, str]]) -> list[Hashable]:
-    """Returns what tells the patients of evaluated items apart.
+    """Returns the patient of each item, as a key that is equal for items of one patient.
 
-    A dataset that names no patient has "" or the image's own id instead. The id of an image is a
-    patient's pseudonym only if other images have it too: `folder` names a group so.
+    A dataset that names no patient has "" or the id of the image in the place of the pseudonym.
+    The id of an image is taken for the pseudonym of a patient only if another image has it as its
+    patient too, because the `folder` dataset names a group of images without a patient after one
+    of them.
+
+        [("p1", "a"), ("p1", "b"), ("", "c"), ("d", "d")]
+        -> ["p1", "p1", ("image", "c"), ("image", "d")]
 
     Args:
-        items: of each, the pseudonym of its patient and the id of its image.
+        items: for each item, the pseudonym of its patient and the id of its image.
 
     Returns:
-        Of each, the pseudonym, or a tuple with the image's id, which then counts as a patient.
+        For each item its pseudonym, or ("image", id of the image), which then counts as a patient
+        of its own.
     """
     named = {patient for patient, image in items if patient not in ("", image)}
     return [patient if patient in named else ("image", image) for patient, image in items]
@@ -208,12 +235,12 @@ def check(name: str, data: EvalData, fields: Sequence[str]) -> None:
     """Checks that the examples have what an evaluator needs.
 
     Args:
-        name: of the evaluator, for messages.
+        name: the name of the evaluator, for messages.
         data: its data.
-        fields: see `spec.Statement.fields`.
+        fields: the fields that each item must have, see `spec.Statement.fields`.
 
     Raises:
-        ValueError: preprocessing leaves a field out, or the targets out of the row.
+        ValueError: preprocessing leaves out a field, or `mask_loss` marks no target token.
     """
     for field in fields:
         if field not in data[0]:
@@ -234,7 +261,7 @@ def _text(reference: str | Sequence[str]) -> str:
 
 
 def _why_empty(source: Source) -> str:
-    # What was looked for and what is there instead, as far as the source tells.
+    # Names the texts that were looked for and those that the source has, if it lists them.
     wanted, texts = getattr(source, "wanted", {}), getattr(source, "texts", {})
     if not wanted or not texts:
         return "it has no text to ask about"
@@ -253,17 +280,24 @@ def _image_id(raw: Mapping[str, Any]) -> str:
 def shuffled_indices(
     patients: Sequence[Hashable], seed: int = _SHUFFLE_SEED
 ) -> Int[np.ndarray, " items"]:
-    """For each item, an item of another patient.
+    """Returns for each item the index of an item of another patient.
 
-    A derangement of patients: one random cycle through all of them (Sattolo's algorithm, fixed
-    seed), so each patient's items get the images of one other patient, in order and repeated if
-    there are fewer of them. It is drawn over the whole evaluated set and does not look at
-    modality, plane or body part: a CT question may meet an MR image, so questions whose answer
-    is the modality lose their score as well.
+    The patients are put into one random cycle (Sattolo's algorithm with a fixed seed), so no
+    patient is paired with itself. The items of a patient are shown the images of the next patient
+    in the cycle, in order, and from the first again if that patient has fewer. For example, with
+    two patients:
+
+        patients  p  p  p  q  q
+        index     0  1  2  3  4
+        returned  3  4  3  0  1
+
+    The cycle is drawn over the whole evaluated set and ignores modality, plane and body part: a
+    question about a CT image may be shown an MR image, so that questions whose answer is the
+    modality lose their score as well.
 
     Args:
         patients: the patient of every item.
-        seed: of the cycle.
+        seed: the seed of the cycle.
 
     Returns:
         The index of the other item, for each item.
@@ -293,17 +327,20 @@ def shuffled_indices(
 
 
 def load(spec: Mapping[str, Any], data_dir: str) -> EvalData:
-    """Returns the data that an evaluator's config names; equal data is the same object.
+    """Returns the data that an entry of `config.evals` names.
+
+    Entries that name the same data get the same object, as long as it is among the last eight that
+    were used.
 
     Args:
-        spec: `builder`, `split`, `pp`, optionally `builder_args`, `only`, `asked`, `expand`,
-            `limit`.
-        data_dir: where the datasets lie.
+        spec: the entry: `builder`, `split` and `pp`, and optionally `builder_args`, `only`,
+            `asked`, `expand` and `limit`.
+        data_dir: the folder of the built datasets.
 
     Raises:
         FileNotFoundError: the dataset is not built.
-        ValueError: a field that does not fit.
-        NoData: the dataset has nothing of what is asked.
+        ValueError: a field has a value that does not fit.
+        NoData: the dataset has no text of the kind that is asked for.
     """
     from big_rad.datasets import core
 
@@ -328,5 +365,5 @@ def _place(spec: Mapping[str, Any]) -> str:
 
 
 def clear_cache() -> None:
-    """Frees the examples that are kept."""
+    """Frees all data that `load` has kept."""
     _cache.clear()

@@ -1,7 +1,8 @@
-"""The functions of a model that evaluators need, each made when it is first asked for.
+"""The functions of a model that evaluators call, such as answering questions or computing a loss.
 
-`MAKERS` has a maker for each name that a class of evaluators may state in `needs`; another kind of
-model adds its own there (an `embed` of two towers, say). Knows no data and no score.
+A class of evaluators names the functions that it calls in `needs`. `Functions` makes each one when
+it is first used, because making it may compile. `MAKERS` has the maker for each name; a model with
+another function (for example an `embed` of a model with two towers) adds a maker there.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,15 +20,18 @@ Watch = Callable[[Iterable[Any]], Iterable[Any]]
 
 
 class Functions(Mapping[str, Callable[..., Any]]):
-    """The functions of one model, by name; nothing is made of those that nobody asks for.
+    """The functions of one model, by name; a function is made when it is first looked up.
+
+        functions = Functions(model, tokenizer)
+        answers = functions["queue"](params, requests, rows=16, max_new_tokens=200)
 
     Args:
         model: a `paligemma.Model` or `radgrounder.Model`.
-        tokenizer: its tokenizer.
-        mesh: the devices that rows are split over; None leaves all on one.
-        never: ids that are never predicted, see `inference.load.Loaded.never`.
-        watch: wraps what a function is asked, so that a signal ends an evaluation between two
-            questions (`runtime.StopSignal.watch`); None waits for the end.
+        tokenizer: the tokenizer of the model.
+        mesh: the devices that the rows of a batch are split over; None uses one device.
+        never: the token ids that are never predicted, see `inference.load.Loaded.never`.
+        watch: wraps the questions that a function is given, so that a signal can end an evaluation
+            between two questions (`runtime.StopSignal.watch`); None runs to the end.
     """
 
     def __init__(
@@ -88,14 +92,15 @@ def _answer_batch(functions: Functions) -> Callable[..., Any]:
 
 
 def _loss(functions: Functions) -> Callable[..., dict[str, Float[np.ndarray, " batch"]]]:
-    """Makes the loss of targets that the model did not see in training.
+    """Makes the function that computes the loss of target tokens, row by row.
 
     Returns:
-        A function (params, batch) -> dict of arrays with a value for each row of the batch:
-        `loss`, the cross-entropy summed over its targets; `correct`, how many of them the model
-        would write itself; `tokens`, how many there are. The batch has `image`, `text`, `mask_ar`
-        and `mask_loss` as a training batch; other fields are ignored. Rows need not divide over
-        the devices. Every process gives the whole batch and has all results.
+        A function (params, batch) -> dict of arrays with one value for each row of the batch:
+        `loss` is the cross-entropy in nats summed over the target tokens of the row, `tokens` is
+        the number of these tokens, and `correct` is how many of them the model considers the most
+        likely token. The batch has `image`, `text`, `mask_ar` and `mask_loss` as a training batch
+        has them; other fields are ignored. The number of rows need not be a multiple of the number
+        of devices. Every process passes the whole batch and receives all results.
     """
     from big_rad.training import losses
 

@@ -1,7 +1,8 @@
-"""Grades of a language model for the answers of an evaluation, put into its samples.
+"""Grades the answers of an evaluation with a language model (the judge).
 
-`judges.llm_score` knows how a judge is asked; this module says which samples it is asked about and
-what of its grades an evaluation keeps.
+`judges.llm_score` sends the questions to the judge. This module chooses the samples that are
+graded, writes the grades into their records, and keeps the grades of an earlier evaluation when no
+judge is asked.
 """
 
 import dataclasses
@@ -16,11 +17,11 @@ from big_rad.evaluators.records import Record
 
 @dataclasses.dataclass(frozen=True)
 class Grades:
-    """What a judge says of the answers of one evaluator.
+    """The grades of the answers of one evaluator.
 
     Attributes:
-        metrics: see `llm_score.summarise`; empty without grades.
-        judge: name of the judge; None without grades.
+        metrics: the mean and the counts, see `llm_score.summarise`; empty without grades.
+        judge: the name of the judge; None without grades.
         new: whether the judge has just been asked, so that the records have changed.
     """
 
@@ -39,16 +40,18 @@ def grades(
 ) -> Grades:
     """Returns the grades of an evaluator's answers, from a judge or from an earlier evaluation.
 
-    Only answers about real images are graded, and only texts that a judge can grade. Grades that
-    are there stay valid without a judge.
+    The judge is asked only about answers to questions with real images, and only if the class of
+    the evaluator states a `task`. Otherwise the grades of the earlier evaluation are returned.
 
     Args:
-        judge: grades the answers; None asks nobody.
-        name: of the evaluator.
+        judge: the judge; None asks no judge and returns the earlier grades.
+        name: the name of the evaluator.
         spec: its entry of `config.evals`.
-        records: of its samples; each that is graded gets the score `llm_score` and `judge`.
-        former: its entry in an earlier summary of the same answers; empty if there is none.
-        log: receives how many answers were graded.
+        records: the records of its samples, which are changed in place: a graded record gets the
+            score `llm_score` and the field `judge`.
+        former: the entry of the evaluator in an earlier summary of the same answers; empty if
+            there is no such summary.
+        log: receives a line that says how many answers were graded.
 
     Raises:
         llm_score.Unavailable: the judge cannot be asked.
@@ -70,7 +73,7 @@ def _kept(former: Mapping[str, Any]) -> Grades:
 
 
 def _grade(judge: llm_score.Judge, records: Sequence[Record], task: str) -> dict[str, float]:
-    # Puts the grades into the records.
+    # Writes the grades into the records, and returns their mean and counts.
     items = [
         llm_score.Item(
             question=r["prompt"].strip(),
@@ -90,7 +93,7 @@ def _grade(judge: llm_score.Judge, records: Sequence[Record], task: str) -> dict
 
 
 def _failures(records: Sequence[Record]) -> str:
-    # The most frequent reason why there is no grade, "" if all are graded.
+    # The most frequent reason for a missing grade; "" if all answers are graded.
     errors = [r["judge"]["error"] for r in records if r["judge"]["error"]]
     if not errors:
         return ""

@@ -1,6 +1,8 @@
-"""Grounded text: reports and detection by name, scored on boxes or masks, on words and on sides.
+"""Evaluates grounded text: reports, and organs to detect by name.
 
-G-IoU in the paper's form with classes compared by id. Knows no other similarity.
+Boxes or masks are scored with G-IoU in the form of the paper (`metrics.grounding.g_iou`), where two
+phrases match only if their classes have the same id; for other similarities see `tools.g_iou`. The
+words are scored with token F1, and named sides with `metrics.laterality`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,23 +21,29 @@ _SIDED = tuple(f"laterality_{score}" for score in laterality.SCORES)
 
 
 class Evaluator(base.Evaluator):
-    """Scores boxes or masks, words and sides.
+    """Scores the boxes or masks, the words and the sides of grounded texts.
 
     Args:
-        captions: also CIDEr, BLEU and ROUGE-L, whose libraries take seconds to load.
-        others: see `base.Evaluator`.
+        captions: whether to compute CIDEr, BLEU and ROUGE-L as well, whose libraries take seconds
+            to load.
+        others: the arguments of `base.Evaluator`.
 
-    Yields what `metrics.grounding.g_iou` returns (mode "paper", similarity "class_id"),
-    `report_f1` (token F1 of the text without markup) and, where there are several, `report_f1` and
-    `g_iou` for each language and modality (`g_iou_de`). Where sides were named, the mean share of
-    wrong ones: `laterality_entity`, `laterality_box`, `laterality_text`, see `metrics.laterality`.
-    With masks also, for each class that was named by either side, `mean_iou_<class>` and
-    `mean_dice_<class>` of the matched pairs and the numbers `n_ref_<class>`, `n_pred_<class>` and
-    `matched_<class>`. With captions `report_cider`, `report_cider_normalized`, `report_rouge_l`
-    and, of all texts together, `report_bleu1` and `report_bleu4`.
+    `run` yields:
+
+    - the numbers that `metrics.grounding.g_iou` returns (mode "paper", similarity "class_id");
+    - `report_f1`, the token F1 of the texts without markup;
+    - `g_iou` and `report_f1` for each language and each modality (`g_iou_de`), if there are
+      several;
+    - `laterality_entity`, `laterality_box` and `laterality_text`, the mean share of wrong sides,
+      see `metrics.laterality`; each only if it counts for at least one sample;
+    - with masks, for each class in a reference or a prediction: `mean_iou_<class>` and
+      `mean_dice_<class>` of the matched pairs, and the counts `n_ref_<class>`, `n_pred_<class>`
+      and `matched_<class>`;
+    - with captions: `report_cider`, `report_cider_normalized` and `report_rouge_l`, which are means
+      over the texts, and `report_bleu1` and `report_bleu4`, which are computed once for all texts.
 
     Raises:
-        ValueError: (in `run`) a model with masks, and references with boxes.
+        ValueError: (in `run`) the model makes masks, and the references have boxes.
     """
 
     scores = (
@@ -84,7 +92,11 @@ class Evaluator(base.Evaluator):
 
     @classmethod
     def groups(cls, records: Sequence[base.Record]) -> dict[str, list[base.Record]]:
-        """Returns the groups of the base, and the samples with most hallucinations and misses."""
+        """Returns the groups of `base.Evaluator` and two more.
+
+        "hallucinations" has the samples with the most hallucinated entities, and "misses" those
+        with the most missed entities.
+        """
         more = {"hallucinations": sample_files.hallucinated, "misses": sample_files.missed}
         most = {name: sample_files.with_most(records, count) for name, count in more.items()}
         return super().groups(records) | most
@@ -92,7 +104,11 @@ class Evaluator(base.Evaluator):
     def score(
         self, samples: Sequence[base.Sample]
     ) -> tuple[dict[str, float], list[dict[str, Any]]]:
-        """Returns (metrics, scores of each sample; None where one does not count)."""
+        """Scores the samples of a run, see `base.Evaluator.score`.
+
+        Raises:
+            ValueError: the model makes masks, and the references have boxes.
+        """
         predictions = [s.prediction for s in samples]
         references = [s.reference for s in samples]
         masks = {}
@@ -123,13 +139,13 @@ class Evaluator(base.Evaluator):
         if self._captions:
             metrics |= _captions(predictions, references, scores)
         for class_id, row in result["per_class"].items() if masks else ():
-            if class_id:  # What the lexicon does not know matches nothing.
+            if class_id:  # Class 0 has the phrases that the lexicon does not know.
                 name = classes.by_id(class_id).name
                 metrics |= {f"{k}_{name}": v for k, v in row.items()}
         return {**base.summarise(samples, scores, ("g_iou", "report_f1")), **metrics}, scores
 
     def _record(self, sample: base.Sample, scores: Mapping[str, Any]) -> base.Record:
-        # Entities that were matched also say how well.
+        # Matched entities also get the IoU with their match.
         record = super()._record(sample, scores)
         for i, j, _, iou in self._pairs[sample.index]:
             for side, k in (("prediction", i), ("reference", j)):
@@ -144,7 +160,7 @@ def _sided(sample: dict[str, float | None]) -> dict[str, float | None]:
 def _captions(
     predictions: Sequence[str], references: Sequence[str], scores: list[dict[str, Any]]
 ) -> dict[str, float]:
-    # Those of each sample are put into `scores` too.
+    # Also adds the scores of each sample to `scores`.
     each = {
         "report_cider": text_metrics.cider(predictions, references),
         "report_cider_normalized": text_metrics.cider(predictions, references, normalized=True),
@@ -158,7 +174,7 @@ def _captions(
 
 
 def _scores(sample: dict[str, Any]) -> dict[str, float | None]:
-    # Each averages, without None, to the run's metric of the same name.
+    # The mean of each over the samples that are not None is the metric of the same name.
     return {
         "g_iou": sample["g_iou"],
         "hallucination_rate": None if sample["n_ref"] else float(sample["hallucination"]),

@@ -1,6 +1,8 @@
-"""The scores that one looks at first: which they are, lines of progress, a default summary.
+"""The main scores of evaluators: their names, their lines of progress, and their order on pages.
 
-Knows names and figures of evaluations; no model, no data, no samples.
+Everything here works on names and figures alone. The trainer uses it to check the score that
+chooses the best checkpoint and to print progress; pages and TensorBoard use it for titles and
+order.
 """
 
 import math
@@ -21,7 +23,8 @@ def unknown_score(name: str, evals: Specs) -> str:
         evals: `config.evals`.
 
     Returns:
-        "" if the evaluator is there and can have this score, else what there is.
+        "" if the evaluator exists and can yield this score; otherwise a message that lists the
+        names that exist.
     """
     evaluator, slash, metric = name.partition("/")
     if not slash or not metric:
@@ -32,7 +35,7 @@ def unknown_score(name: str, evals: Specs) -> str:
         return f"config.evals has no evaluator {evaluator!r}; known: {there}{like}"
     spec = evals[evaluator]
     cls = spec_lib.class_of(spec.get("type"))
-    if cls.missing:  # An error of its own, see `evaluators.check`.
+    if cls.missing:  # `evaluators.check` reports this error.
         return ""
     known = cls.names(spec)
     if metric in known or _is_of_a_group(cls, metric):
@@ -44,16 +47,16 @@ def unknown_score(name: str, evals: Specs) -> str:
 
 
 def cannot_choose(name: str, evals: Specs, mode: str) -> str:
-    """Says why a score that there is cannot choose the best checkpoint.
+    """Says why a known score cannot choose the best checkpoint.
 
     Args:
-        name: EVALUATOR/METRIC, see `unknown_score`.
+        name: EVALUATOR/METRIC, for which `unknown_score` returns "".
         evals: `config.evals`.
         mode: `config.ckpt_best_mode`, "max" or "min".
 
     Returns:
-        "" if it can, else the reason: a count says nothing about the model, and of a share of
-        errors the lowest value is the best.
+        "" if the score can choose; otherwise the reason. A count says nothing about the model, and
+        a score whose lowest value is the best cannot be chosen by its maximum.
     """
     evaluator, _, metric = name.partition("/")
     cls = spec_lib.class_of(evals[evaluator].get("type"))
@@ -68,14 +71,15 @@ def cannot_choose(name: str, evals: Specs, mode: str) -> str:
 
 
 def default_summary(evals: Specs, metrics: Mapping[str, float]) -> dict[str, float]:
-    """Returns what a summary holds where the config names nothing: the main scores.
+    """Returns the scores that a summary holds if `config.summary` names no scores.
 
     Args:
         evals: `config.evals`.
         metrics: "EVALUATOR/METRIC" -> value of an evaluation.
 
     Returns:
-        Under the same names, of real images all main scores of the class, of controls the first.
+        A part of `metrics`: all main scores of each evaluator of real images, and the first main
+        score of each control.
     """
     found = {}
     for evaluator, spec in evals.items():
@@ -94,18 +98,19 @@ def lines(
     chosen: str = "",
     lowest: bool = False,
 ) -> Iterator[str]:
-    """Yields a line for each question that was just evaluated, its controls in brackets.
+    """Yields a line for each evaluator that has just run, with its controls in brackets.
 
         eval step 45: report_val g_iou 0.073 (blank 0.010), best so far
 
     Args:
-        step: that was evaluated.
+        step: the step that was evaluated.
         metrics: "EVALUATOR/METRIC" -> value.
         evals: `config.evals`.
-        before: lines of metrics.jsonl, of which those of earlier steps are compared. There is no
-            checkpoint of step 0, so a better value there is named as that before training.
-        chosen: `config.ckpt_best`; shown in place of the main score of its evaluator.
-        lowest: the lowest value of `chosen` is the best.
+        before: the lines of metrics.jsonl; the value is compared with those of earlier steps. Step
+            0 has no checkpoint, so its value cannot be the best; if it is better than all others,
+            it is shown as "before training".
+        chosen: `config.ckpt_best`; it is shown instead of the main score of its evaluator.
+        lowest: whether the lowest value of `chosen` is the best.
     """
     earlier = [r for r in before if r["step"] < step]
     for evaluator, spec in evals.items():
@@ -126,10 +131,14 @@ def lines(
 
 
 def board_tag(evals: Specs) -> Callable[[str], str]:
-    """Returns a function that names evaluations for TensorBoard, "" for what is left out there.
+    """Returns a function from the name of a score to its tag in TensorBoard.
 
-    Shown are the headline scores of real images, grouped by evaluator (`report/g_iou`), and beside
-    them the main score of each control (`report/g_iou_blank`).
+    The scores of real images that have a title are shown, grouped by evaluator (`report/g_iou`),
+    and beside them the main score of each control (`report/g_iou_blank`). The function returns ""
+    for a score that TensorBoard does not show.
+
+    Args:
+        evals: `config.evals`.
     """
     real = {
         other: (evaluator, control)
@@ -154,7 +163,7 @@ def board_tag(evals: Specs) -> Callable[[str], str]:
 
 
 def _is_of_a_group(cls: type[spec_lib.Statement], metric: str) -> bool:
-    # Such as f1_de, accuracy_yes_no, mean_iou_liver.
+    # Whether this is the score of a group, such as f1_de, accuracy_yes_no or mean_iou_liver.
     score = cls.stated(metric)
     return score is not None and score.name != metric
 
@@ -162,8 +171,8 @@ def _is_of_a_group(cls: type[spec_lib.Statement], metric: str) -> bool:
 def _score_to_show(
     evaluator: str, spec: Mapping[str, Any], metrics: Mapping[str, float], chosen: str
 ) -> str:
-    # The score to show of an evaluator: the one that chooses checkpoints, else the first of the
-    # main ones that has a value; "" if it has not been run.
+    # The score to show of an evaluator: the one that chooses checkpoints, or else its first main
+    # score with a finite value; "" if the evaluator has not run.
     if chosen in metrics and chosen.partition("/")[0] == evaluator:
         return chosen.partition("/")[2]
     there = [s for s in spec_lib.class_of(spec.get("type")).main if f"{evaluator}/{s}" in metrics]
@@ -179,8 +188,8 @@ def _compared(
     spec: Mapping[str, Any],
     lowest: bool,
 ) -> str:
-    # How a value stands to those of the steps before, where there may be several. Only steps with a
-    # checkpoint can be the best.
+    # Compares a value with those of earlier steps; "" for an evaluator that runs only once. Step 0
+    # has no checkpoint, so it cannot be the best.
     if not spec.get("every") or not math.isfinite(value) or not step:
         return ""
     values = {r["step"]: r[name] for r in earlier if r.get(name) is not None}
@@ -198,7 +207,7 @@ def _compared(
 
 
 def _controls(evaluator: str, evals: Specs) -> dict[str, str]:
-    # control -> evaluator that asks the same with other images
+    # control -> the evaluator that asks the same questions with other images
     spec = evals[evaluator]
     same = (spec.get("type"), spec_lib.data_key(spec))
     return {
@@ -214,10 +223,12 @@ def _figure(value: float) -> str:
 
 
 def rank(name: str, kind: spec_lib.Type) -> tuple[int, int, int]:
-    """Returns the place of an evaluator on the page; those that share it keep their order.
+    """Returns a sort key for the place of an evaluator on pages.
+
+    Evaluators with the same key keep their order.
 
     Args:
-        name: of the evaluator.
+        name: the name of the evaluator.
         kind: its type.
     """
     cls, base = spec_lib.class_of(kind), name.removesuffix("_val")
@@ -226,7 +237,12 @@ def rank(name: str, kind: spec_lib.Type) -> tuple[int, int, int]:
 
 
 def title(name: str, kind: spec_lib.Type) -> str:
-    """Returns the name of an evaluator of some type as a heading."""
+    """Returns the heading of an evaluator on pages.
+
+    Args:
+        name: the name of the evaluator.
+        kind: its type.
+    """
     titles, base = spec_lib.class_of(kind).titles, name.removesuffix("_val")
     if base != name and base in titles:
         return f"{titles[base]}, validation"
@@ -234,7 +250,7 @@ def title(name: str, kind: spec_lib.Type) -> str:
 
 
 def graded(metrics: Mapping[str, float | None]) -> str:
-    """Returns how many answers a judge graded, "" if none was asked."""
+    """Returns a text that says how many answers a judge graded, or "" if no judge was asked."""
     judged, failed = metrics.get("llm_judged"), metrics.get("llm_failed")
     if judged is None or failed is None:
         return ""

@@ -1,4 +1,4 @@
-"""Which checkpoint was evaluated: results of another one must never be taken for its own."""
+"""Identifies a checkpoint, so that results of another checkpoint are never taken for its own."""
 
 import dataclasses
 import hashlib
@@ -11,12 +11,12 @@ from big_rad.workdir import run_dir
 
 @dataclasses.dataclass(frozen=True)
 class Identity:
-    """What tells a checkpoint from others.
+    """The identity of a checkpoint.
 
     Attributes:
-        fingerprint: a text that is another for another checkpoint, from names, sizes and times of
-            its files.
-        step: of the checkpoint of a run; None for other formats.
+        fingerprint: a hash of the names, sizes and modification times of the checkpoint's files.
+            It differs between checkpoints, and changes when a file of the checkpoint changes.
+        step: the training step, for the checkpoint of a run; None for other formats.
     """
 
     fingerprint: str
@@ -30,14 +30,14 @@ def identify(checkpoint: str | pathlib.Path) -> Identity:
         checkpoint: a run directory or one of its steps, a Hugging Face folder or an npz.
 
     Raises:
-        FileNotFoundError: nothing is there.
+        FileNotFoundError: there is no checkpoint at this path.
     """
     path = pathlib.Path(checkpoint).resolve()
     weights.check(path)
     place = run_dir.locate(path) if run_dir.is_run(path) else None
     folder = path if place is None else place.files
     whole = hashlib.sha256()
-    beside = [folder, sidecar.path(folder)]  # Of an npz.
+    beside = [folder, sidecar.path(folder)]  # The files of an npz checkpoint.
     for file in sorted(folder.rglob("*")) if folder.is_dir() else beside:
         if file.is_file():
             stat = file.stat()

@@ -1,7 +1,7 @@
-"""Which evaluators can run: the data of all are opened before the first question is asked.
+"""Opens the data of all evaluators before the first question, to find out which of them can run.
 
-What is missing or wrong is then an error at the start, and not after hours. An evaluator that has
-nothing to ask, or a control that these data do not allow, is left out by name. Knows no model.
+A missing dataset or a wrong field is then an error at the start and not after hours. An evaluator
+without any question, or a control that the data do not allow, is left out, and a line says so.
 """
 
 import dataclasses
@@ -15,20 +15,21 @@ from big_rad.evaluators import spec as spec_lib
 
 @dataclasses.dataclass(frozen=True)
 class Opened:
-    """The evaluators of a config, by whether they can run.
+    """The evaluators of a config, divided into those that can run and those that cannot.
 
     Attributes:
-        data: name -> data of those that can, in the config's order.
-        left_out: name -> why, of the others.
+        data: name -> the data of each evaluator that can run, in the order of the config.
+        left_out: name -> the reason, for each evaluator that cannot run.
     """
 
     data: dict[str, eval_data.EvalData]
     left_out: dict[str, str]
 
     def by_data(self) -> Iterator[str]:
-        """Yields the names, those of the same data one after the other.
+        """Yields the names so that evaluators with the same data follow one another.
 
-        Preprocessed images are large, so those of a set are freed before the next one's turn.
+        Preprocessed images are large, so the examples of one set of data are freed before the name
+        of the first evaluator of the next set is yielded.
         """
         groups: dict[int, list[str]] = {}
         for name, data in self.data.items():
@@ -48,10 +49,10 @@ def open_all(
 
     Args:
         evals: name -> entry of `config.evals`.
-        data_dir: where the built datasets lie.
+        data_dir: the folder of the built datasets.
         log: receives a line for each evaluator that is left out.
-        needed: name of an evaluator that must not be left out, because it chooses the best
-            checkpoint; "" if there is none.
+        needed: the name of an evaluator that must not be left out, because it chooses the best
+            checkpoint; "" if any may be left out.
 
     Raises:
         FileNotFoundError: a dataset is not built.
@@ -62,7 +63,7 @@ def open_all(
         evaluators.check(name, spec)
         key = spec_lib.data_key(spec, data_dir)
         try:
-            if key not in empty:  # A control asks for the same data, which are read only once.
+            if key not in empty:  # If an evaluator has no questions, neither have its controls.
                 opened[name] = _open(name, spec, data_dir)
         except eval_data.NoData as e:
             empty[key] = str(e)
@@ -81,7 +82,7 @@ def open_all(
 
 
 def _impossible(spec: Mapping[str, Any], data: eval_data.EvalData) -> str:
-    # Why a control cannot be asked of these data; "" if it can.
+    # The reason why a control cannot run on these data; "" if it can.
     if spec.get("control") == "shuffled" and len(set(data.patients())) < 2:
         return (
             "control shuffled: all images are of one patient, so there is no other's image to show"
@@ -92,7 +93,7 @@ def _impossible(spec: Mapping[str, Any], data: eval_data.EvalData) -> str:
 def _open(name: str, spec: Mapping[str, Any], data_dir: str) -> eval_data.EvalData:
     try:
         data = eval_data.load(spec, data_dir)
-        data[0]  # Preprocessing that leaves a field out shows here.
+        data[0]  # Making one example shows whether preprocessing leaves out a field.
     except eval_data.NoData:
         raise
     except FileNotFoundError as e:

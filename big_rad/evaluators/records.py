@@ -1,8 +1,9 @@
-"""What the files of an evaluation hold, as types: lines of samples files, results and summaries.
+"""The types of everything that the files of an evaluation contain.
 
-The types are for readers and type checkers; at run time all of these are plain dictionaries, as
-JSON gives them. A field that is not required is missing in files of earlier versions, or where the
-evaluator has nothing to say.
+`Record` is a line of a samples file, `Result` a file `results/<name>.json`, and `Summary` the file
+`summary.json`. The types are for readers and type checkers: at run time all of these are plain
+dictionaries, as read from JSON. A field marked `NotRequired` may be missing in files of earlier
+versions and in those of evaluators that have no value for it.
 """
 
 from collections.abc import Mapping
@@ -10,7 +11,13 @@ from typing import Any, NotRequired, TypedDict
 
 
 class Mask(TypedDict):
-    """A mask as COCO writes it: lengths of runs, column by column, zeros first."""
+    """A mask in COCO's uncompressed run-length encoding.
+
+    Attributes:
+        size: the height and the width in pixels.
+        counts: the lengths of the runs of equal pixels, column by column; the first run is of
+            zeros.
+    """
 
     size: list[int]
     counts: list[int]
@@ -20,14 +27,15 @@ class Entity(TypedDict):
     """A phrase with its class and place, in a reference or in a prediction.
 
     Attributes:
-        phrase: its words.
-        class_id: number in the class table; 0 or None if it has none.
-        class_name: name of a class of the table, else "".
-        box: (x1, y1, x2, y2) as shares of the image; None if it has none.
-        box_pixels: the same in pixels of the model's image; with a mask, its rectangle.
-        span: start and end of the phrase in the text.
-        mask: where a model makes masks; None for a blank one.
-        iou: with its match on the other side, if it has one.
+        phrase: the words.
+        class_id: the number of its class in the class table; 0 or None if it has no class.
+        class_name: the name of its class in the table; "" if it has no class.
+        box: (x1, y1, x2, y2) as fractions of the image's width and height; None without a box.
+        box_pixels: the box in pixels of the model's image, or the bounding box of the mask if there
+            is one; None without either.
+        span: the start and the end of the phrase in the text without markup, in characters.
+        mask: the mask, if the model makes masks; None if it is blank or missing.
+        iou: the IoU with the entity that it was matched with, if it was matched.
     """
 
     phrase: str
@@ -41,14 +49,19 @@ class Entity(TypedDict):
 
 
 class Boxes(TypedDict):
-    """The entities of both texts of a sample."""
+    """The entities of the reference and of the prediction of a sample."""
 
     reference: list[Entity]
     prediction: list[Entity]
 
 
 class Judged(TypedDict):
-    """What a judge said of an answer, or why there is no grade."""
+    """The reply of a judge about one answer.
+
+    Attributes:
+        answer: the text that the judge wrote.
+        error: why there is no grade; "" if there is one.
+    """
 
     answer: str
     error: str
@@ -57,18 +70,19 @@ class Judged(TypedDict):
 class Record(TypedDict):
     """One line of a samples file: a question, the model's answer, and its scores.
 
-    Evaluators that generate text write all fields, see `base.Sample`; others write at least those
-    that are required.
+    Evaluators that generate text write all fields except `judge`; others write at least the
+    required ones. Fields that are not listed here are explained at `base.Sample`.
 
     Attributes:
-        index: place in the evaluated data.
-        id: of the question in its dataset.
-        scores: name -> score of this sample; None if it does not count for it.
-        reference, prediction: texts with markup.
-        reference_text, prediction_text: the same without.
-        image_size: height and width of the model's image, in pixels.
-        control: the control that was asked, "none" for the real image.
-        judge: if a judge was asked.
+        index: the position in the evaluated data.
+        id: the id of the question in its dataset.
+        scores: name -> score of this sample; None if the sample does not count for the score.
+        reference, prediction: the two texts, with markup.
+        reference_text, prediction_text: the same texts without markup.
+        image_size: the height and the width of the model's image, in pixels.
+        control: the control under which the question was asked; "none" for the real image.
+        boxes: the entities of both texts.
+        judge: the reply of a judge, if one was asked.
     """
 
     index: int
@@ -96,7 +110,14 @@ class Record(TypedDict):
 
 
 class Interval(TypedDict):
-    """The mean of a score with its 95 % interval, over `n` samples in so many clusters."""
+    """The mean of a score with its 95 % interval.
+
+    Attributes:
+        mean: the mean of the samples that count.
+        low, high: the bounds of the interval.
+        n: the number of samples that count.
+        clusters: the number of clusters (patients, images or samples) that were resampled.
+    """
 
     mean: float
     low: float
@@ -109,7 +130,13 @@ Intervals = Mapping[str, Mapping[str, Interval]]  # group -> score -> interval; 
 
 
 class Bootstrap(TypedDict):
-    """How intervals are made: what is resampled, how often, and the seed."""
+    """How bootstrap intervals are computed.
+
+    Attributes:
+        by: the unit that is resampled, one of `summary.BY`.
+        resamples: the number of resamples.
+        seed: the seed of the resampling.
+    """
 
     by: str
     resamples: int
@@ -117,7 +144,14 @@ class Bootstrap(TypedDict):
 
 
 class Result(TypedDict):
-    """`results/<name>.json`: what an evaluator yielded, and the key of what it was asked."""
+    """The file `results/<name>.json`.
+
+    Attributes:
+        key: identifies checkpoint, questions, options and version of the metrics, see
+            `results.QuestionSet.key`.
+        metrics: name -> value that the evaluator yielded; None for NaN.
+        seconds: how long the evaluator ran.
+    """
 
     key: str
     metrics: dict[str, float | None]
@@ -125,20 +159,27 @@ class Result(TypedDict):
 
 
 class Entry(TypedDict):
-    """What a summary says of one evaluator.
+    """The part of a summary about one evaluator.
 
     Attributes:
-        dataset, builder_args, split: of the data.
-        n, images, subjects: numbers of questions, of their images and of their patients.
-        unnamed: images whose patient the dataset does not name; each counts as a patient.
-        sha256: of the questions and references.
-        metrics_version: version of the metrics that made the scores.
-        asked: its entry of `config.evals`, without what changes no score.
-        question: hash of what was asked of which checkpoint.
-        metrics: name -> what it yielded, with the grades of a judge.
-        bootstrap: how its intervals are made.
-        seconds: that it took.
-        judge: name of the judge that graded its answers, or None.
+        type: the type of the evaluator.
+        dataset, builder_args, split: the data that it was evaluated on.
+        control: the control under which it asked its questions; "none" for real images.
+        n: the number of questions.
+        images: the number of images that they are about.
+        subjects: the number of patients. An image whose patient the dataset does not name counts as
+            a patient.
+        unnamed: the number of such images.
+        sha256: the hash of the questions and references.
+        metrics_version: the version of the metrics that computed the scores.
+        asked: its entry of `config.evals`, without the fields that change neither the questions nor
+            the scores.
+        question: a hash of checkpoint, questions and options.
+        metrics: name -> value that it yielded, with the mean grade and the counts of a judge.
+        intervals: the mean of each score with its interval, for all samples and for groups.
+        bootstrap: how its intervals were computed.
+        seconds: how long it ran.
+        judge: the name of the judge that graded its answers; None without grades.
     """
 
     type: str
@@ -165,13 +206,17 @@ class Summary(TypedDict):
     """`summary.json` of an evaluation.
 
     Attributes:
-        checkpoint: as it was named; `step` of a run, `fingerprint` of its files.
-        versions, revision, device: what it was evaluated with.
-        by, resamples, seed: how intervals are made.
-        judge: names of the judges of its entries, or None.
-        left_out: name -> why, of evaluators that have nothing to ask.
-        unfinished: names of those that were asked for and have no entry.
-        evals: name -> entry, in the order of the config.
+        checkpoint: the path of the checkpoint as the user gave it.
+        step: its training step, if it is the checkpoint of a run.
+        fingerprint: a hash that identifies its files, see `identity.Identity`.
+        versions, revision, device: the versions of the packages, the revision of the code, and the
+            device that it was evaluated with.
+        by, resamples, seed: how intervals were computed, see `Bootstrap`.
+        judge: the names of the judges of its entries, joined by commas; None without grades.
+        left_out: name -> the reason, for each evaluator that could not run.
+        unfinished: the names of the evaluators that were asked for and have no entry.
+        evals: name -> entry. The evaluators of the last command come first, in the order of their
+            config; those kept from earlier commands follow.
     """
 
     checkpoint: str

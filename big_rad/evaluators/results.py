@@ -1,8 +1,10 @@
-"""The folder of an evaluation: which of its results still hold when it is evaluated again.
+"""Reads and writes the results of an evaluation, and decides which earlier results still hold.
 
-`results/<name>.json` has the metrics of an evaluator under a key of checkpoint, questions, options
-and version of the metrics. `summary.json` has an entry an evaluator; those that are not asked for
-again stay in it for as long as they are of the same checkpoint. Knows no model.
+`results/<name>.json` has the metrics of one evaluator, and a key of checkpoint, questions, options
+and version of the metrics. A result with the same key is used again instead of running the
+evaluator. `summary.json` has one entry for each evaluator. When a later command evaluates other
+evaluators into the same folder, the earlier entries stay in the summary as long as they still hold
+(see `still_hold`).
 """
 
 import dataclasses
@@ -24,18 +26,19 @@ from big_rad.evaluators import summary as summaries
 from big_rad.evaluators.records import Bootstrap, Entry, Intervals, Record, Result, Summary
 from big_rad.workdir import info as run_info
 
-_RECORDS = 3  # what records hold; those of another number are asked for again
-_NOT_ASKED = ("every", "sha256")  # fields of an evaluator that change neither question nor score
+_RECORDS = 3  # The version of the content of records; those of another version are made again.
+_NOT_ASKED = ("every", "sha256")  # Fields of an entry that change neither questions nor scores.
 
 
 @dataclasses.dataclass(frozen=True)
 class QuestionSet:
-    """What an evaluator asks a checkpoint.
+    """The questions that an evaluator asks a checkpoint, with its options.
 
     Attributes:
-        spec: its entry of `config.evals` as JSON has it, without what does not change a score.
-        sha256: of its questions and references, see `data.EvalData.sha256`.
-        question: a hash of both, and of the checkpoint.
+        spec: its entry of `config.evals` as read from JSON, without the fields that change neither
+            questions nor scores.
+        sha256: the hash of its questions and references, see `data.EvalData.sha256`.
+        question: a hash of `spec`, of `sha256` and of the checkpoint.
     """
 
     spec: dict[str, Any]
@@ -44,7 +47,7 @@ class QuestionSet:
 
     @property
     def key(self) -> str:
-        """What a result is kept under."""
+        """The key of a result: it changes with `question` and with the version of the metrics."""
         return f"{self.question}-{metrics.VERSION}"
 
 
@@ -55,22 +58,22 @@ def question_sets(
     fingerprint: str,
     log: Callable[[str], None] = print,
 ) -> dict[str, QuestionSet]:
-    """Returns name -> what each evaluator asks, and checks its options.
+    """Returns the question set of each evaluator by name, and checks the options of each.
 
     Args:
         specs: name -> entry of `config.evals`.
-        opened: name -> data of those that can run, see `possible.Opened`.
-        data_dir: where the built datasets lie.
-        fingerprint: of the checkpoint.
+        opened: name -> data of each evaluator that can run, see `possible.Opened`.
+        data_dir: the folder of the built datasets.
+        fingerprint: the fingerprint of the checkpoint, see `identity.Identity`.
         log: see `question_set`.
 
     Raises:
-        ValueError: an option that does not fit, or data that are not those that the config names.
+        ValueError: an option does not fit, or the data do not have the hash that the config names.
     """
     found = {}
     for name, data in opened.items():
         spec = specs[name]
-        # Made without a model: what its options lack is an error now.
+        # Building it, even without a model, raises the errors of wrong options now.
         evaluators.build(name, spec, predict_fns={}, tokenizer=None, data_dir=data_dir, data=data)
         found[name] = question_set(name, spec, data, fingerprint, log)
     return found
@@ -83,17 +86,18 @@ def question_set(
     fingerprint: str,
     log: Callable[[str], None] = print,
 ) -> QuestionSet:
-    """Returns what an evaluator asks, and says it.
+    """Returns the question set of one evaluator, and logs its size and its hash.
 
     Args:
-        name: of the evaluator.
+        name: the name of the evaluator.
         spec: its entry of `config.evals`.
         data: its data.
-        fingerprint: of the checkpoint.
-        log: receives number and sha256 of the questions.
+        fingerprint: the fingerprint of the checkpoint, see `identity.Identity`.
+        log: receives a line with the number of questions and their SHA-256, and another one if
+            images have no patient.
 
     Raises:
-        ValueError: the config names another sha256.
+        ValueError: the entry names another SHA-256.
     """
     digest = data.sha256()
     log(f"{name}: {spec['builder']} {spec['split']}, n={len(data)}, sha256 {digest}")
@@ -120,15 +124,15 @@ def entry_of(
     grades: grading.Grades,
     bootstrap: Bootstrap,
 ) -> Entry:
-    """Returns a summary's entry of an evaluator.
+    """Returns the entry of an evaluator in the summary.
 
     Args:
-        questions: what it asked.
+        questions: its question set.
         data: its data.
-        records: of its samples.
-        result: what it yielded.
-        grades: of a judge.
-        bootstrap: how intervals are made.
+        records: the records of its samples.
+        result: its result.
+        grades: the grades of its answers, empty without a judge.
+        bootstrap: how intervals are computed.
     """
     spec = questions.spec
     clusters = summaries.clusters(records, bootstrap["by"], data.patients())
@@ -165,12 +169,12 @@ def summary_of(
     """Returns the summary of an evaluation on this machine.
 
     Args:
-        checkpoint: as it was named.
-        identified: which one it was.
+        checkpoint: the path of the checkpoint as the user gave it.
+        identified: the identity of the checkpoint.
         evals: name -> entry.
-        unfinished: names of evaluators that were asked for and have no entry.
-        left_out: name -> why, of those that have nothing to ask.
-        bootstrap: how intervals are made.
+        unfinished: the names of evaluators that were asked for and have no entry.
+        left_out: name -> the reason, for each evaluator that could not run.
+        bootstrap: how intervals are computed.
     """
     return {
         "checkpoint": checkpoint,
@@ -188,7 +192,10 @@ def summary_of(
 
 
 def read_result(out: pathlib.Path, name: str, key: str) -> Result | None:
-    """Returns the result of an evaluator if it is kept under that key, else None."""
+    """Returns the result of an evaluator from folder `out`; None if its key is not `key`.
+
+    A result that is missing or cannot be read is None as well.
+    """
     try:
         found = json.loads(path_of(out, name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -197,20 +204,26 @@ def read_result(out: pathlib.Path, name: str, key: str) -> Result | None:
 
 
 def write_result(out: pathlib.Path, name: str, result: Result) -> None:
-    """Writes the result of an evaluator, whole or not at all."""
+    """Writes the result of an evaluator into folder `out`, atomically."""
     content = json.dumps(sample_files.without_nan(result), indent=1)
     files.write_whole(path_of(out, name), content)
 
 
 def path_of(out: pathlib.Path, name: str) -> pathlib.Path:
-    """Returns where the result of an evaluator lies."""
+    """Returns the path of an evaluator's result in folder `out`."""
     return out / "results" / f"{name}.json"
 
 
 def read_samples(
     out: pathlib.Path, name: str, log: Callable[[str], None] = print
 ) -> tuple[list[Record], dict[int, np.ndarray]]:
-    """Returns the samples of an evaluator, see `samples.read`; none where they are broken."""
+    """Returns the samples of an evaluator, see `samples.read`; empty if a file is broken.
+
+    Args:
+        out: the folder of the evaluation.
+        name: the name of the evaluator.
+        log: receives a line if a file is broken.
+    """
     try:
         return sample_files.read(out / "samples", name)
     except ValueError as e:
@@ -225,14 +238,15 @@ def entries_that_stay(
     left_out: Mapping[str, str],
     log: Callable[[str], None] = print,
 ) -> dict[str, Entry]:
-    """Returns the entries of the folder's summary that still hold, and says which do not.
+    """Returns the entries of an earlier summary that still hold, and logs which are dropped.
 
     Args:
-        out: the folder.
-        fingerprint: of the checkpoint.
-        questions: name -> what is asked this time.
-        left_out: names that have nothing to ask this time.
-        log: receives a line for each reason why entries are dropped, and one for those that stay.
+        out: the folder of the evaluation.
+        fingerprint: the fingerprint of the checkpoint, see `identity.Identity`.
+        questions: name -> question set of each evaluator that runs this time.
+        left_out: name -> the reason, for each evaluator that cannot run this time.
+        log: receives one line for each reason why entries are dropped, and one line that names the
+            entries that stay.
     """
     kept, dropped = still_hold(_summary(out, log), out, fingerprint, questions)
     for name in left_out:
@@ -247,7 +261,7 @@ def entries_that_stay(
 
 
 def _summary(out: pathlib.Path, log: Callable[[str], None]) -> dict[str, Any]:
-    # The one that lies there; one without entries if there is none.
+    # The summary in the folder; a summary without entries if the file is missing or broken.
     path = out / "summary.json"
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -267,21 +281,22 @@ def still_hold(
     fingerprint: str,
     questions: Mapping[str, QuestionSet],
 ) -> tuple[dict[str, Entry], dict[str, str]]:
-    """Returns the entries of an earlier summary that belong beside those of `questions`.
+    """Divides the entries of an earlier summary into those that still hold and those that do not.
 
-    An entry holds if it is of the same checkpoint and version of the metrics, and its result and
-    samples lie in the folder. A control also needs the real images of the same questions and
-    options, in `questions` or among the entries that hold.
+    An entry holds if it has the same checkpoint and the same version of the metrics, and if its
+    result and its samples are in the folder. If the evaluator runs this time, its questions and
+    options must be the same as well. The entry of a control holds only together with the evaluator
+    that asks the same questions, with the same options, about the real images; that one runs this
+    time or has an entry that holds.
 
     Args:
-        summary: that lies in the folder.
-        out: the folder.
-        fingerprint: of the checkpoint.
-        questions: name -> what is asked this time.
+        summary: the summary in the folder.
+        out: the folder of the evaluation.
+        fingerprint: the fingerprint of the checkpoint, see `identity.Identity`.
+        questions: name -> question set of each evaluator that runs this time.
 
     Returns:
-        (name -> entry of those that hold, name -> why another does not). Entries of `questions`
-        hold if they are the answer to what is asked.
+        Two dicts: name -> entry that holds, and name -> the reason why an entry does not hold.
     """
     kept: dict[str, Entry] = {}
     dropped: dict[str, str] = {}
@@ -314,13 +329,13 @@ def still_hold(
 
 
 def with_intervals(entry: Entry, name: str, out: pathlib.Path, bootstrap: Bootstrap) -> Entry:
-    """Returns an entry with intervals as they are asked for now.
+    """Returns an entry with its intervals computed in another way, if the way has changed.
 
     Args:
-        entry: that holds.
-        name: of its evaluator.
-        out: the folder.
-        bootstrap: how intervals are made now.
+        entry: an entry that holds.
+        name: the name of its evaluator.
+        out: the folder of the evaluation.
+        bootstrap: how intervals are computed this time.
     """
     if entry.get("bootstrap") == bootstrap:
         return entry
@@ -342,7 +357,7 @@ def _intervals(
 
 
 def _changed(name: str, entry: Entry, out: pathlib.Path, questions: QuestionSet | None) -> str:
-    # Why an entry of the same checkpoint does not hold; "" if it does.
+    # The reason why an entry of the same checkpoint does not hold; "" if it holds.
     if not entry.get("asked") or not entry.get("question"):
         return "an earlier version wrote it, which did not note what was asked"
     if entry.get("metrics_version") != metrics.VERSION:
@@ -359,6 +374,6 @@ def _changed(name: str, entry: Entry, out: pathlib.Path, questions: QuestionSet 
 
 
 def _questions_key(spec: Mapping[str, Any], digest: str) -> str:
-    # Equal exactly for the same questions with whatever images.
+    # Equal if and only if questions and options are the same; the control does not matter.
     rest = {k: v for k, v in spec.items() if k != "control"}
     return json.dumps([rest, digest], sort_keys=True)

@@ -1,7 +1,7 @@
-"""The samples of an evaluation: their files, which of them are shown, and how they are drawn.
+"""The samples of an evaluation: their files, the choice of samples to show, and their pictures.
 
-Of each evaluator `<name>.jsonl` has a line a sample, and `<name>.npz` the images of those that are
-shown, so that a run directory can be looked at without its data set. Knows no model and no metric.
+For each evaluator, `<name>.jsonl` has one line for each sample, and `<name>.npz` has the images of
+the samples that pages show, so that a run directory can be viewed without its dataset.
 """
 
 import dataclasses
@@ -22,11 +22,11 @@ from big_rad.grounding import masks
 from big_rad.grounding.unicode import nfc
 from big_rad.inference import draw
 
-_FIELDS = ("id", "scores")  # that every reader needs
-# What scores of records that do not name their image are called now.
+_FIELDS = ("id", "scores")  # The fields that every reader needs.
+# The present names of scores in the records of earlier versions, which do not name their image.
 _RENAMED = {"accuracy": "accuracy_published", "recall": "recall_published"}
 _PER_GROUP = 3
-_FOLLOWED = 4  # the same samples at every evaluation
+_FOLLOWED = 4  # The number of samples that are shown at every evaluation, see `followed`.
 
 
 def write(
@@ -35,14 +35,14 @@ def write(
     records: Sequence[Record],
     pixels: Mapping[int, np.ndarray],
 ) -> None:
-    """Writes the files of an evaluator; each appears whole or not at all.
+    """Writes the samples files of an evaluator, each of them atomically.
 
     Args:
-        folder: made.
-        name: of the evaluator.
-        records: of its samples, see `base.Evaluator`.
-        pixels: index of a sample -> what the model saw, see `draw.seen`; without any there is no
-            second file.
+        folder: the folder of the files, which is made if it is missing.
+        name: the name of the evaluator.
+        records: the records of its samples, see `base.Evaluator`.
+        pixels: index of a sample -> the image that the model saw, see `draw.seen`; if it is empty,
+            no npz is written.
     """
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,13 +57,21 @@ def write(
 
 
 def read(folder: str | pathlib.Path, name: str) -> tuple[list[Record], dict[int, np.ndarray]]:
-    """Returns (records, index -> image) of an evaluator; empty where there is no such file.
+    """Reads the samples files of an evaluator.
 
-    Records of earlier versions have only the published forms of accuracy and recall, under the
-    names of the default ones; they are given their own names, so that the two are never compared.
+    Records of earlier versions have accuracy and recall in their published forms only, under the
+    names "accuracy" and "recall". These scores are renamed to `accuracy_published` and
+    `recall_published`, so that the two forms are never compared.
+
+    Args:
+        folder: the folder of the files.
+        name: the name of the evaluator.
+
+    Returns:
+        The records, and index of a sample -> its image; each is empty if its file is missing.
 
     Raises:
-        ValueError: a file that is broken.
+        ValueError: a file is broken.
     """
     lines, packed = (pathlib.Path(folder) / f"{name}.{kind}" for kind in ("jsonl", "npz"))
     path = lines
@@ -97,17 +105,19 @@ def _parsed(line: str, i: int) -> Record:
 
 
 def image_of(record: Record) -> str:
-    """Returns the id of the image that a sample was asked about, which its questions share."""
+    """Returns the id of a sample's own image, which is the same for all questions about it."""
     if "image" in record:
         return str(record["image"])
-    # Records of earlier versions have the question's id alone, "<image>#<number of the text>".
+    # Records of earlier versions have only the question's id, "<image>#<number of the text>".
     image, mark, number = str(record["id"]).rpartition("#")
     return image if mark and number.isdigit() else str(record["id"])
 
 
 def subject_of(record: Record) -> Hashable:
-    """Returns what tells the patients of an evaluation apart: a running number, or the image in
-    records of earlier versions."""
+    """Returns the patient of a sample, as a key that is equal for samples of one patient.
+
+    It is a running number; in records of earlier versions it is the id of the image.
+    """
     number = record.get("subject")
     return image_of(record) if number is None else number
 
@@ -115,14 +125,20 @@ def subject_of(record: Record) -> Hashable:
 def choose(
     records: Sequence[Record], score: str, per_group: int = _PER_GROUP, seed: int = 0
 ) -> dict[str, list[Record]]:
-    """Picks samples: best and worst by a score, and random ones among the rest.
+    """Chooses the best and the worst samples by a score, and random ones among the rest.
+
+    Args:
+        records: the records of all samples.
+        score: the name of the score; a high value counts as good.
+        per_group: the maximum number of samples in each group.
+        seed: the seed of the random choice.
 
     Returns:
-        {"worst", "best", "random"}: disjoint lists of at most `per_group` records; the ones
-        without the score can only be random ones.
+        The groups "worst", "best" and "random", which have no sample in common. Samples without
+        the score can only be in "random".
     """
     scored = [r for r in records if r["scores"].get(score) is not None]
-    ranked = sorted(scored, key=lambda r: -r["scores"][score])  # stable: equal ones in data order
+    ranked = sorted(scored, key=lambda r: -r["scores"][score])  # Ties stay in the data's order.
     best = ranked[: min(per_group, (len(ranked) + 1) // 2)]
     worst = [r for r in ranked[len(best) :][::-1][:per_group]]
     used = {r["index"] for r in best + worst}
@@ -134,10 +150,15 @@ def choose(
 def right_and_wrong(
     records: Sequence[Record], per_group: int = _PER_GROUP, seed: int = 0
 ) -> dict[str, list[Record]]:
-    """Picks answers at random.
+    """Chooses wrong and right answers at random.
+
+    Args:
+        records: the records of all samples.
+        per_group: half the maximum number of samples in each group.
+        seed: the seed of the random choice.
 
     Returns:
-        {"wrong", "right"}: at most twice `per_group` of each.
+        The groups "wrong" and "right", each with at most 2 * `per_group` samples.
     """
     rng = np.random.default_rng(seed)
     found = {}
@@ -154,12 +175,12 @@ def _is_right(record: Record) -> bool:
 
 
 def hallucinated(record: Record) -> list[Entity]:
-    """Returns the predicted entities of whose class the reference names none."""
+    """Returns the predicted entities whose class does not occur in the reference."""
     return _without_counterpart(record, "prediction", "reference")
 
 
 def missed(record: Record) -> list[Entity]:
-    """Returns the reference's entities of whose class the prediction names none."""
+    """Returns the entities of the reference whose class does not occur in the prediction."""
     return _without_counterpart(record, "reference", "prediction")
 
 
@@ -169,9 +190,9 @@ def _without_counterpart(record: Record, side: str, other: str) -> list[Entity]:
 
 
 def class_of(entity: Entity) -> int | str:
-    """Returns what an entity is compared by: its class id, or its phrase if it has none.
+    """Returns the class id of an entity, or its phrase if it has no class.
 
-    Case and the Unicode form of the phrase do not matter.
+    The phrase is in lower case and in Unicode's NFC form, so that spellings can be compared.
     """
     return entity["class_id"] or nfc(entity["phrase"].strip().lower())
 
@@ -179,44 +200,49 @@ def class_of(entity: Entity) -> int | str:
 def with_most(
     records: Sequence[Record], count: Callable[[Record], Sequence[Entity]]
 ) -> list[Record]:
-    """Returns a few samples with most of what `count` finds in them, such as `missed`."""
+    """Returns the few samples in which `count` finds the most entities.
+
+    Args:
+        records: the records of all samples.
+        count: a function that returns the entities to count, such as `missed`.
+    """
     some = [r for r in records if count(r)]
     return sorted(some, key=lambda r: -len(count(r)))[:_PER_GROUP]
 
 
 def followed(records: Sequence[Record]) -> list[Record]:
-    """Picks a handful from first to last, the same ones at every evaluation of the same data."""
+    """Returns a few evenly spaced samples, the same ones at every evaluation of the same data."""
     places = np.linspace(0, len(records) - 1, min(_FOLLOWED, len(records)))
     return [records[round(i)] for i in places]
 
 
 def groups(records: Sequence[Record], kind: spec_lib.Type) -> dict[str, list[Record]]:
-    """Returns the samples that are looked at, in groups, as the class of the evaluator says.
+    """Returns the samples that pages show, in groups by name, as the class chooses them.
 
     Args:
-        records: of all samples.
-        kind: type of the evaluator; one that cannot be imported has no groups.
+        records: the records of all samples.
+        kind: the type of the evaluator; a type that cannot be imported has no groups.
     """
     return spec_lib.class_of(kind).groups(records)
 
 
 def illustrated(records: Sequence[Record], kind: spec_lib.Type) -> list[Record]:
-    """Returns all samples of which a page or TensorBoard may show the image.
+    """Returns all samples whose image a page or TensorBoard may show.
 
     Args:
-        records: of all samples.
-        kind: type of the evaluator; of one without groups only those that are followed.
+        records: the records of all samples.
+        kind: the type of the evaluator; if it has no groups, only the `followed` samples are shown.
     """
     chosen = followed(records) + sum(groups(records, kind).values(), [])
     return list({r["index"]: r for r in chosen}.values())
 
 
 def overlay(record: Record, pixels: np.ndarray) -> Image.Image:
-    """Draws a sample's reference and predicted boxes, or masks, on its image.
+    """Draws the boxes or masks of the reference and of the prediction on the image of a sample.
 
     Args:
-        record: the sample.
-        pixels: of `draw.seen`, of the size that the boxes are in.
+        record: the record of the sample.
+        pixels: its image from `draw.seen`; `box_pixels` refer to its size.
     """
     boxes = record["boxes"]
     marks = [_mark(draw.reference, e) for e in boxes["reference"] if is_drawn(e)]
@@ -225,10 +251,11 @@ def overlay(record: Record, pixels: np.ndarray) -> Image.Image:
 
 
 def overlays(evals: Mapping[str, spec_lib.Statement]) -> Iterator[tuple[str, Image.Image]]:
-    """Yields (tag, picture) of the samples that are followed from evaluation to evaluation.
+    """Yields (tag, picture) for the `followed` samples of evaluators, for TensorBoard.
 
     Args:
-        evals: name -> evaluator that has run; only those that point at something are drawn.
+        evals: name -> evaluator that has run. Evaluators whose answers do not point at places
+            (`spec.Statement.points`) are skipped.
     """
     for name, evaluator in evals.items():
         if not evaluator.points:
@@ -240,13 +267,13 @@ def overlays(evals: Mapping[str, spec_lib.Statement]) -> Iterator[tuple[str, Ima
 
 
 def is_drawn(entity: Entity) -> bool:
-    """Returns whether an entity has a place: a model can write inverted boxes, and blank masks."""
+    """Returns whether an entity can be drawn: its box is not inverted and its mask not blank."""
     box = entity["box_pixels"]
     return box is not None and box[0] < box[2] and box[1] < box[3]
 
 
 def label(entity: Entity) -> str:
-    """Returns the name beside an entity's box: of its class, or what was written."""
+    """Returns the label of an entity's box: the name of its class, or else its phrase."""
     return (entity["class_name"] or entity["phrase"]).replace("_", " ")[:32]
 
 
@@ -257,7 +284,7 @@ def _mark(make: Callable[..., draw.Mark], entity: Entity) -> draw.Mark:
 
 
 def without_nan(x: object) -> object:
-    """Returns nested values as strict JSON takes them: NaN and infinities become None."""
+    """Returns nested values for strict JSON, with None in the place of NaN and infinities."""
     if isinstance(x, dict):
         return {k: without_nan(v) for k, v in x.items()}
     if isinstance(x, list | tuple):

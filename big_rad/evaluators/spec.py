@@ -1,10 +1,12 @@
-"""What an evaluator states of itself, and how an entry of `config.evals` names one.
+"""The interface of evaluators, and how the `type` of an entry of `config.evals` names one.
 
-The `type` of an entry is the name of a module of this package ("grounded") or the dotted name of
-any module that can be imported ("my_lab.evals.dice"). That module has a class `Evaluator`, derived
-from `Statement` here or from `base.Evaluator`, and the class says all that others need to know of
-it: the config check, the lines of progress, TensorBoard, summaries, pages and curves read it from
-there. Nothing of data and models is imported here, so that pages can read it too.
+The `type` is the name of a module of this package ("grounded") or the dotted name of any module
+that can be imported ("my_lab.evals.dice"). That module has a class `Evaluator`, derived from
+`Statement` here or from `base.Evaluator`. The class attributes of `Statement` describe the
+evaluator: the config check, the lines of progress, TensorBoard, summaries, pages and curves read
+everything that they need from there.
+
+This module must not import modules of data or of models, so that pages can be made without them.
 """
 
 import dataclasses
@@ -33,19 +35,22 @@ _OWN_MODULE = "the dotted name of a module of yours that has a class Evaluator"
 
 @dataclasses.dataclass(frozen=True)
 class Score:
-    """A figure that an evaluator yields.
+    """One score that an evaluator yields.
 
     Attributes:
         name: the name under which `run` yields it.
-        title: its name on pages and in tables; a score without a title is in metrics.jsonl alone,
-            and not on pages or in TensorBoard.
+        title: its name on pages and in tables. A score without a title is written to metrics.jsonl
+            only, and not shown on pages or in TensorBoard.
         lowest: whether its lowest value is the best.
         count: whether it is a number of things, which says nothing about the model.
-        groups: names of groups of samples; the score may also be yielded as NAME_GROUP (`f1_de`).
-        whole: False if it is yielded of groups alone.
-        option: the field of the entry without which it is not yielded, such as "captions".
+        groups: the names of groups of samples for which the score may be yielded as well, as
+            NAME_GROUP (`f1_de`).
+        whole: whether it is yielded for all samples; False if it is yielded for groups only.
+        option: the option of the entry that must be set for the score to be yielded, such as
+            "captions"; "" if it is always yielded.
         judged: whether it comes from a judge in `big_rad.evaluate`, and never from `run`.
-        beside: a figure of training that its curve is drawn with, such as "training_loss".
+        beside: the figure of training that is drawn together with its curve, such as
+            "training_loss"; "" draws it alone.
     """
 
     name: str
@@ -60,30 +65,35 @@ class Score:
 
 
 class Statement:
-    """What a class of evaluators states of itself; every evaluator derives from it.
+    """The base class of all evaluators, whose class attributes describe the evaluator.
 
-    A class is made as `Evaluator(functions, data, name=..., tokenizer=..., samples_dir=...,
-    **options)`: `functions` maps names of `needs` to functions of the model, `data` is a
+    An evaluator is made as `Evaluator(functions, data, name=..., tokenizer=..., samples_dir=...,
+    **options)`: `functions` maps the names in `needs` to functions of the model, `data` is a
     `data.EvalData`, and the options are the fields of the entry that the signature names.
-    `run(params)` yields (score, value) and, if there is a `samples_dir`, writes one line for each
-    sample with `samples.write`; of several processes the first one writes.
+    `run(params)` yields (score, value) and, unless `samples_dir` is None, writes one line for each
+    sample with `samples.write`. If there are several processes, only the first one writes.
 
     docs/evaluation.md has an example of a whole evaluator.
 
     Attributes:
-        scores: the scores it may yield, in the order of pages; those with a title come first.
-        main: the main score, then those to look at beside it or where it has no value.
-        titles: usual names of entries of this type -> their headings on pages, in order.
-        place: types with titles are shown in the order of this number.
-        controls: the controls that `--controls` adds, of `CONTROLS`.
-        needs: names of the functions of the model that it calls, see `functions.MAKERS`.
-        fields: what an example needs besides image and prompt: "reference" is the answer as text
-            (`tok(..., answer=False)`), "mask_loss" marks its tokens in the row (`tok(...)`).
-        task: "report" or "vqa" if the answers are such texts, which a judge can grade.
-        points: whether the answers point at places, which are then drawn.
-        missing: why the class cannot be imported; "" for every class that can.
+        scores: the scores that it may yield, in the order of pages; those with a title come first.
+        main: the names of the main scores. The first one is used where one score must stand for
+            the evaluator; the others are shown beside it, or in its place if it has no value.
+        titles: usual names of entries of this type -> their headings on pages, in the order of the
+            page.
+        place: the order of the types on pages; a type with a smaller number comes first.
+        controls: the controls that `--controls` adds, some of `CONTROLS`.
+        needs: the names of the functions of the model that it calls, see `functions.MAKERS`.
+        fields: the fields that an example must have besides image and prompt: "reference" is the
+            answer as text (made by `tok(..., answer=False)`), and "mask_loss" marks the tokens of
+            the answer in the row (made by `tok(...)`).
+        task: "report" or "vqa" if the answers are such texts, which a judge can grade; else "".
+        points: whether the answers point at places, which are then drawn on the images.
+        missing: why the class cannot be imported; "" for every class that can be imported.
+        data: the `data.EvalData` of the evaluator.
         records: the lines of the samples file of the last run.
-        pixels: index of a sample -> what the model saw, see `draw.seen`, of those that are shown.
+        pixels: index of a sample -> the image that the model saw, see `draw.seen`; only the samples
+            that a page may show are in it.
     """
 
     scores: ClassVar[tuple[Score, ...]] = ()
@@ -102,23 +112,23 @@ class Statement:
     pixels: Mapping[int, np.ndarray] = {}
 
     def run(self, params: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-        """Evaluates parameters; yields (name of a score, value)."""
+        """Evaluates the model with these parameters and yields (name of a score, value)."""
         raise NotImplementedError
 
     @classmethod
     def groups(cls, records: Sequence[Record]) -> dict[str, list[Record]]:
-        """Returns the samples that are looked at, in groups by name; nothing is shown without."""
+        """Returns the samples that pages show, in groups by name; no groups by default."""
         del records
         return {}
 
     @classmethod
     def labels(cls) -> dict[str, str]:
-        """Returns the titles of the scores that pages show, in their order."""
+        """Returns name -> title of the scores that pages show, in their order."""
         return {s.name: s.title for s in cls.scores if s.title}
 
     @classmethod
     def names(cls, entry: Mapping[str, Any]) -> list[str]:
-        """Returns the scores that an entry of this type yields, without those of groups."""
+        """Returns the names of the scores that `run` yields for all samples, for an entry."""
         return [
             s.name
             for s in cls.scores
@@ -127,7 +137,10 @@ class Statement:
 
     @classmethod
     def stated(cls, metric: str) -> Score | None:
-        """Returns what the class states of a score, or of the one whose group it is (`f1_de`)."""
+        """Returns the `Score` of a metric, which may be that of a group, or None if it is unknown.
+
+        For example, the metric "f1_de" belongs to the score "f1" with the group "de".
+        """
         for score in cls.scores:
             if score.whole and score.name == metric:
                 return score
@@ -151,8 +164,8 @@ def find(kind: object) -> type[Statement]:
     """Returns the class that the `type` of an entry names, by importing it.
 
     Raises:
-        ValueError: there is no such module, it cannot be imported, or its class states too little;
-            the message begins with the name.
+        ValueError: there is no such module, it cannot be imported, it has no class `Evaluator`, or
+            the class attributes are incomplete or wrong. The message begins with the name.
     """
     known = f"known: {', '.join(names())}, or {_OWN_MODULE}"
     if not isinstance(kind, str) or not all(part.isidentifier() for part in kind.split(".")):
@@ -162,7 +175,7 @@ def find(kind: object) -> type[Statement]:
     place = kind if "." in kind else f"{__package__}.{kind}"
     try:
         module = importlib.import_module(place)
-    except (Exception, SystemExit) as e:  # A module of somebody else may do anything.
+    except (Exception, SystemExit) as e:  # A user's own module may raise any error.
         raise ValueError(
             f"{kind!r}, which cannot be imported ({type(e).__name__}: {e}); {known}"
         ) from e
@@ -178,9 +191,10 @@ def find(kind: object) -> type[Statement]:
 
 
 def class_of(kind: object) -> type[Statement]:
-    """Returns the class that a `type` names, as `find`, for those who show what was found before.
+    """Returns the class that a `type` names, or a class without scores if it cannot be imported.
 
-    What cannot be imported gets a class that states nothing, with the reason in `missing`. A class
+    Pages use it in place of `find`, because they must also show results of an evaluator whose
+    module is no longer there. The class then has the reason in `missing`. A class given as `kind`
     is returned as it is.
     """
     if isinstance(kind, type):
@@ -193,7 +207,7 @@ def class_of(kind: object) -> type[Statement]:
 
 @functools.cache
 def names() -> tuple[str, ...]:
-    """Returns the types of this package, read from its files, so that none is imported."""
+    """Returns the types of this package. They are read from its files, so no module is imported."""
     return tuple(
         path.stem
         for path in sorted(_FOLDER.glob("*.py"))
@@ -205,7 +219,7 @@ def options(cls: type[Statement]) -> dict[str, Any]:
     """Returns the options of a class of evaluators, from its signature and those of its bases.
 
     Returns:
-        name -> default; `inspect.Parameter.empty` for one that has to be given.
+        name -> default value; `inspect.Parameter.empty` for an option without a default.
     """
     found: dict[str, Any] = {}
     for base in cls.__mro__:
@@ -224,18 +238,21 @@ def options(cls: type[Statement]) -> dict[str, Any]:
 
 
 def control_of(entry: Mapping[str, Any]) -> str:
-    """Returns the control of an entry, "none" if it does not name one."""
+    """Returns the control of an entry, or "none" if it names no control."""
     return entry.get("control") or "none"
 
 
 def data_key(spec: Mapping[str, Any], data_dir: str = "") -> str:
-    """Returns a text that is equal exactly for specs over the same preprocessed data."""
+    """Returns a text that is equal for two entries if and only if their data are the same.
+
+    Data are the same if they have the same examples and the same preprocessing.
+    """
     part = {k: spec.get(k) for k in DATA_FIELDS}
     return json.dumps([str(data_dir), part], sort_keys=True, default=dict)
 
 
 def _misstated(cls: type[Statement]) -> str:
-    # What is wrong with what a class states; "" if nothing is.
+    # The first mistake in the class attributes; "" if there is no mistake.
     if not cls.main:
         return "states no main score: give `main`, a tuple of names of its `scores`"
     if isinstance(cls.main, str):

@@ -1,8 +1,8 @@
-"""What an evaluation found: scores with intervals, as JSON and as Markdown.
+"""Summarises an evaluation: mean scores with bootstrap intervals, as JSON and as Markdown.
 
-Of each score the mean over samples, for all of them and for each language, modality and kind of
-question, and for each class how well it was found, with percentile intervals. Samples of one image
-are resampled together unless asked otherwise. Knows records; no model and no dataset.
+`intervals` computes the mean of each score with a percentile interval: over all samples, over each
+language, modality and kind of question, and over the entities of each class. By default all samples
+of an image are resampled together. `markdown` writes a summary as text.
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ from big_rad.evaluators.records import Entity, Entry, Interval, Record, Summary
 from big_rad.metrics import bootstrap
 
 BY = ("image", "sample", "patient")
-Table = Sequence[Sequence[float | None]]  # a row for each sample, a column for each score
+Table = Sequence[Sequence[float | None]]  # A line for each sample, a column for each score.
 _GROUPS = ("lang", "modality", "question_type")
 
 
@@ -25,21 +25,24 @@ def intervals(
     seed: int = 0,
     points: bool | None = None,
 ) -> dict[str, dict[str, Interval]]:
-    """Returns intervals of all scores of samples.
+    """Returns the mean of each score with its interval, for all samples and for groups of them.
 
     Args:
-        records: of the samples, see `base.Evaluator`.
-        clusters: what each belongs to; None takes each alone.
-        resamples: of the bootstrap.
-        seed: of the bootstrap.
-        points: whether the evaluator points at places, see `spec.Statement`; None takes those with
-            a G-IoU for such.
+        records: the records of the samples, see `base.Evaluator`.
+        clusters: the cluster of each sample, such as its image; None makes each sample a cluster
+            of its own.
+        resamples: the number of bootstrap resamples.
+        seed: the seed of the bootstrap.
+        points: whether the answers point at places, see `spec.Statement`; None assumes it of
+            samples that have a score "g_iou".
 
     Returns:
-        group -> score -> `mean`, `low`, `high`, `n`, `clusters`. The group "" has all samples,
-        "lang=de" those of a language, if there are several. "class=liver" has the entities of a
-        class in the references, with `entity_found` (1 if it has a match in the prediction) and
-        `entity_iou` (0 if it has none). Scores that no sample has are left out.
+        group -> score -> `mean`, `low`, `high`, `n`, `clusters`. The group "" has all samples. A
+        group such as "lang=de" has the samples of one language, modality or kind of question, if
+        there are several. A group such as "class=liver" has the entities of one class in the
+        references, with the scores `entity_found` (1 if the entity has a match in the prediction,
+        else 0) and `entity_iou` (the IoU with the match; 0 without a match). A score that no sample
+        of a group has is left out of the group.
     """
     groups: dict[str, list[int]] = {"": list(range(len(records)))}
     for field in _GROUPS:
@@ -70,7 +73,7 @@ def intervals(
 def _by_class(
     records: Sequence[Record], points: bool | None
 ) -> dict[str, list[tuple[int, Entity]]]:
-    # Entities of the references with the place of their record; none where nothing is pointed at.
+    # class name -> (index of the record, entity) of the references; empty if answers do not point.
     found: dict[str, list[tuple[int, Entity]]] = {}
     for i, record in enumerate(records):
         pointed = "g_iou" in record["scores"] if points is None else points
@@ -83,15 +86,18 @@ def _by_class(
 def clusters(
     records: Sequence[Record], by: str, patients: Sequence[Hashable]
 ) -> Sequence[Hashable] | None:
-    """Returns what samples are resampled by: the images, the patients, or None for each alone.
+    """Returns the cluster of each sample, whose samples are resampled together.
 
     Args:
-        records: of the samples; all questions about an image have one cluster.
-        by: one of `BY`.
-        patients: of the samples, see `data.EvalData.patients`.
+        records: the records of the samples.
+        by: the unit that is resampled: "image", "patient" or "sample".
+        patients: the patient of each sample, see `data.EvalData.patients`.
+
+    Returns:
+        The image or the patient of each sample; None for "sample".
 
     Raises:
-        ValueError: another `by`.
+        ValueError: `by` is not in `BY`.
     """
     check_by(by)
     if by == "sample":
@@ -100,27 +106,28 @@ def clusters(
 
 
 def check_by(by: str) -> None:
-    """Checks what is resampled.
+    """Checks the name of the unit that is resampled.
 
     Raises:
-        ValueError: it is none of `BY`.
+        ValueError: `by` is not in `BY`.
     """
     if by not in BY:
         raise ValueError(f"--by={by}: intervals are by {', '.join(BY)}")
 
 
 def judged(summary: Summary, names: Collection[str]) -> int:
-    """Returns how many answers of these evaluators a judge graded."""
+    """Returns the number of answers of the evaluators in `names` that a judge graded."""
     found = [summary["evals"].get(n, {}).get("metrics", {}) for n in names]
     return int(sum(m.get("llm_judged") or 0 for m in found))
 
 
 def unit(entry: Entry, by: str) -> str:
-    """Returns the noun of what an evaluator's samples are resampled by, such as "image".
+    """Returns the noun for the unit that is resampled, such as "image".
 
     Args:
-        entry: of the summary. Where its dataset names no patient, images take their place.
-        by: what was asked for, one of `BY`.
+        entry: the entry of the evaluator in a summary. An image whose patient the dataset does not
+            name counts as a patient, and the noun says so.
+        by: the unit that was asked for, one of `BY`.
     """
     unnamed = entry.get("unnamed", 0)
     if by != "patient" or not unnamed:
@@ -129,18 +136,23 @@ def unit(entry: Entry, by: str) -> str:
 
 
 def units(number: int, noun: str) -> str:
-    """Returns a number of units in words, such as "12 images", for a noun of `unit`."""
+    """Returns a number with its noun from `unit`, such as "12 images"."""
     plural = noun.replace("patient or image", "patients or image") + "s"
     return f"{number:,} {noun if number == 1 else plural}"
 
 
 def without_patients(images: int) -> str:
-    """Returns what is said of so many images whose patients the dataset does not name."""
+    """Returns a sentence about the number of images whose patients the dataset does not name."""
     return f"{images} images name no patient; each counts as a patient of its own"
 
 
 def markdown(summary: Summary, groups: bool = True) -> str:
-    """Returns a summary as Markdown: what was evaluated, scores, and those of groups."""
+    """Returns a summary as Markdown: what was evaluated, and tables of the scores.
+
+    Args:
+        summary: the summary.
+        groups: whether to add a table with the scores of groups of samples.
+    """
     step = f", step {summary['step']:,}" if summary.get("step") is not None else ""
     nouns = {name: unit(entry, summary["by"]) for name, entry in summary["evals"].items()}
     lines = [f"# Evaluation of {summary['checkpoint']}{step}", ""]

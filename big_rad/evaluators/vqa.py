@@ -1,6 +1,7 @@
-"""Visual question answering: token F1, recall and exact-match accuracy, by kind of question.
+"""Evaluates visual question answering: token F1, recall and accuracy, by kind of question.
 
-Open or closed comes from the dataset's own field, never from the words of an answer.
+Whether a question is open or closed is read from the dataset's own field and never guessed from
+the words of an answer.
 """
 
 from collections.abc import Sequence
@@ -22,12 +23,13 @@ _GROUPS = ("yes_no", "multiple", "open", "closed", *base.SUBSETS)
 
 
 class Evaluator(base.Evaluator):
-    """Scores answers; see `base.Evaluator` for the arguments.
+    """Scores the answers to questions; see `base.Evaluator` for the arguments.
 
-    Yields `f1`, `recall`, `accuracy`, the last two also as published (`recall_published`,
-    `accuracy_published`), and `n`: overall, for each kind of question that occurs (`_open`,
-    `_closed`, `_yes_no`, `_multiple` behind the name: `f1_open`) and, where there are several, for
-    each language and modality (`f1_de`, `f1_CT`).
+    `run` yields `f1`, `recall` and `accuracy`, the last two also in their published forms
+    (`recall_published`, `accuracy_published`), and the number of questions `n`. Each is yielded for
+    all questions; for each kind of question that occurs, with the suffix `_open`, `_closed`,
+    `_yes_no` or `_multiple` (`f1_open`); and for each language and each modality, if there are
+    several (`f1_de`, `f1_CT`).
     """
 
     scores = (
@@ -53,13 +55,13 @@ class Evaluator(base.Evaluator):
 
     @classmethod
     def groups(cls, records: Sequence[base.Record]) -> dict[str, list[base.Record]]:
-        """Returns wrong answers and right ones."""
+        """Returns a random choice of wrong answers and of right ones."""
         return sample_files.right_and_wrong(records)
 
     def score(
         self, samples: Sequence[base.Sample]
     ) -> tuple[dict[str, float], list[dict[str, Any]]]:
-        """Returns (metrics, scores of each sample)."""
+        """Scores the samples of a run, see `base.Evaluator.score`."""
         scores = [
             {name: score(s.prediction, s.reference) for name, score in _SCORES.items()}
             for s in samples
@@ -69,6 +71,10 @@ class Evaluator(base.Evaluator):
 
 
 def question_kind(sample: base.Sample) -> str:
-    """Returns yes_no, multiple, closed, open, or what else the dataset's field says."""
+    """Returns the kind of a question: "yes_no", "multiple", "closed", "open" or another name.
+
+    It is the dataset's field in lower case and without "/", "_" and spaces; "yesno" and
+    "multiplechoice" are then renamed to "yes_no" and "multiple".
+    """
     kind = sample.question_type.strip().lower().replace("/", "").replace("_", "").replace(" ", "")
     return {"yesno": "yes_no", "multiplechoice": "multiple"}.get(kind, kind)

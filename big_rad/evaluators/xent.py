@@ -1,8 +1,8 @@
-"""Loss and accuracy of target tokens that the model was not trained on, also for each task.
+"""Evaluates the loss and the accuracy of target tokens on held-out data, overall and by task.
 
-The same figures as those of training, of data held out: where the training loss goes on falling
-and this one rises, the model learns its examples by heart. No text is generated, so it is cheap
-enough to be asked often.
+These are the figures of training, computed on data that the model was not trained on: if the
+training loss still falls while this loss rises, the model is overfitting. No text is generated, so
+the evaluation is cheap enough to run often.
 """
 
 import pathlib
@@ -19,22 +19,24 @@ from big_rad.pp import prompts
 
 
 class Evaluator(spec_lib.Statement):
-    """Scores the target tokens of a row, given those before them.
+    """Scores each target token of a row, given the tokens before it.
 
     Args:
-        functions: needs "loss", see `functions.MAKERS`.
-        data: rows with their answers, of `tok(...)` without `answer=False`.
-        name: names the samples file.
-        tokenizer: unused; no text is written.
-        samples_dir: folder of `<name>.jsonl`, a line for each row; None writes none.
-        batch_size: rows that go through the model together.
+        functions: the functions of the model; "loss" is needed, see `functions.MAKERS`.
+        data: the rows, which include the answers: `pp` has `tok(...)` without `answer=False`.
+        name: the name of the evaluator, which also names the samples file.
+        tokenizer: not used, because no text is generated.
+        samples_dir: the folder of `<name>.jsonl`, which gets a line for each row; None writes no
+            file.
+        batch_size: how many rows go through the model together.
         control: "none", "blank", "shuffled" or "mirrored", see `data.View`.
-        blank_value: of a blank image.
+        blank_value: the value of all pixels of a blank image, see `data.View`.
 
-    Yields `loss`, the cross-entropy in nats a target token, and `token_accuracy`, the share of
-    target tokens that the model holds for the likeliest; both are means over all target tokens, as
-    the loss "text_xent" with `mean="token"`. Where there are several tasks, also both for each of
-    them (`loss_report`). `n` counts rows and `n_tokens` target tokens.
+    `run` yields `loss`, the cross-entropy in nats per target token, and `token_accuracy`, the share
+    of target tokens that the model considers the most likely ones. Both are means over all target
+    tokens, as in the loss "text_xent" with `mean="token"`. If there are several tasks, both are
+    also yielded for each of them (`loss_report`). `n` is the number of rows and `n_tokens` the
+    number of target tokens.
     """
 
     scores = (
@@ -72,15 +74,15 @@ class Evaluator(spec_lib.Statement):
         self._view = eval_data.View(data, control, blank_value)
 
     def run(self, params: Mapping[str, Any]) -> Iterator[tuple[str, float]]:
-        """Yields (name of a score, value)."""
-        from big_rad import input_pipeline  # Pages read this class without it.
+        """Computes the scores, writes the samples file and yields (name of a score, value)."""
+        from big_rad import input_pipeline  # Imported here, so that pages do not need Grain.
 
         sums: list[dict[str, float]] = []
         for batch in input_pipeline.eval_batches(self._view, self._rows):
             out = self._functions["loss"](params, batch)
-            rows = np.flatnonzero(batch["_mask"])  # The last batch is filled up.
+            rows = np.flatnonzero(batch["_mask"])  # Without the padding of the last batch.
             sums += [{k: float(x[row]) for k, x in out.items()} for row in rows]
-        numbers: dict[Any, int] = {}  # In place of the patients' names.
+        numbers: dict[Any, int] = {}  # Files have numbers in the place of patients' names.
         subjects = [numbers.setdefault(p, len(numbers)) for p in self.data.patients()]
         self.records = [self._record(i, one, subjects[i]) for i, one in enumerate(sums)]
         if self._samples_dir is not None and jax.process_index() == 0:

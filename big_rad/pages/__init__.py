@@ -1,1 +1,1 @@
-"""What people look at: pages of runs and of evaluations, as HTML."""
+"""Self-contained HTML pages of training runs and of evaluations."""

@@ -1,7 +1,8 @@
-"""Curves over training steps as inline SVG, with no script. Knows no metric by name.
+"""Draws curves over training steps as inline SVG, without a script.
 
-Lines differ in colour, of Okabe and Ito's set for colour-blind readers, and in dashes. Values that
-are missing or not finite leave a gap and a cross below the curve.
+Lines differ in their dashes and in their colour, which is from Okabe and Ito's palette for readers
+with colour blindness. A value that is missing or not finite leaves a gap in the line, and a cross
+at the bottom of the chart.
 """
 
 import math
@@ -12,10 +13,10 @@ from big_rad.pages.parts import esc
 Points = Sequence[tuple[int, float | None]]
 Place = Callable[[float], float]
 
-STYLES = 4  # Lines that can be told apart; the style sheet has so many.
+STYLES = 4  # The number of line styles in the style sheet.
 _WIDTH, _HEIGHT = 360, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 10, 8, 24
-_MOST = 300  # Bins of a line; a longer one keeps the least and the greatest value of each.
+_MOST = 300  # The maximum number of bins of a line, see `thin`.
 
 
 def chart(
@@ -29,15 +30,16 @@ def chart(
     """Returns one chart as an HTML figure; "" if no series has a finite value.
 
     Args:
-        title: above it.
-        series: name -> (step, value) in order of steps, at most `STYLES`; None or a value that is
-            not finite is a gap. An only one may have the name "".
-        log: a logarithmic axis; values that are not positive are gaps then.
-        marks: steps to mark with a vertical line, where a run was started again.
-        note: below it, after the last values.
+        title: the title above the chart.
+        series: name -> (step, value) in the order of steps, at most `STYLES` series. A value that
+            is None or not finite is a gap. A single series may have the name "".
+        log: whether the axis of the values is logarithmic; values that are not positive are then
+            gaps.
+        marks: the steps to mark with a vertical line, because the run was started again from them.
+        note: a note below the chart.
 
     Raises:
-        ValueError: more series than lines that can be told apart.
+        ValueError: there are more series than line styles.
     """
     if len(series) > STYLES:
         raise ValueError(f"{title}: {len(series)} lines; at most {STYLES} can be told apart")
@@ -78,7 +80,7 @@ def chart(
 
 
 def _cross(x: float, y: float, step: int) -> str:
-    # Where a value is missing.
+    # Marks a step whose value is missing.
     return (
         f'<path class="gap" d="M{x - 3:.1f} {y}l6 6m0-6l-6 6"><title>step {step}: no '
         "finite value</title></path>"
@@ -86,7 +88,7 @@ def _cross(x: float, y: float, step: int) -> str:
 
 
 def figure(value: float) -> str:
-    """Returns a number to read, of about four digits: 0.3023, 227.5, 12,300, 2.4e-10."""
+    """Returns a number as text with about four digits: 0.3023, 227.5, 12,300, 2.4e-10."""
     size = abs(value)
     if value == 0:
         return "0"
@@ -110,7 +112,7 @@ def _good(value: float | None, log: bool) -> bool:
 
 
 def _line(points: Points, x: Place, y: Place, style: int) -> str:
-    # Unbroken stretches; one of a single point is a dot.
+    # Each stretch without a gap is a polyline; a stretch of a single point is a dot.
     stretches: list[list[tuple[int, float]]] = [[]]
     for step, value in points:
         if value is None:
@@ -129,11 +131,14 @@ def _line(points: Points, x: Place, y: Place, style: int) -> str:
 
 
 def thin(points: Sequence[tuple[int, float]], most: int = _MOST) -> list[tuple[int, float]]:
-    """Returns few enough points to draw, with every peak: first, last, and extremes of each bin.
+    """Reduces the points of a line so that every peak stays visible.
+
+    The points are divided into bins of equal size. The lowest and the highest point of each bin are
+    kept, and the first and the last point of the line.
 
     Args:
-        points: (step, value) in order.
-        most: bins.
+        points: (step, value) in the order of steps.
+        most: the number of bins. A line of at most twice this many points is kept as it is.
     """
     if len(points) <= 2 * most:
         return list(points)
@@ -153,7 +158,7 @@ def _grid(ticks: Sequence[float], labels: Sequence[str], y: Place) -> str:
 
 
 def _labels(ticks: Sequence[float], log: bool) -> list[str]:
-    # On a linear axis, as many digits as it takes to tell the ticks apart.
+    # On a linear axis the labels have just enough digits to distinguish the ticks.
     if log:
         return [figure(t) for t in ticks]
     gap, top = abs(ticks[1] - ticks[0]), max(map(abs, ticks))
@@ -174,7 +179,7 @@ def _step_axis(first: int, last: int, x: Place) -> str:
 
 
 def _anchor(tick: int, first: int, last: int) -> str:
-    # Labels at the ends stay inside the picture.
+    # Labels at the ends of the axis must stay inside the picture.
     share = (tick - first) / (last - first)
     return "start" if share < 0.03 else "end" if share > 0.95 else "middle"
 
@@ -186,7 +191,7 @@ def _short(step: int) -> str:
 
 
 def _axis(low: float, high: float) -> tuple[float, float, list[float]]:
-    # Ends and round ticks; from zero if that costs little.
+    # Returns (low end, high end, round ticks). The axis begins at zero if values fill half of it.
     if 0 <= low < 0.5 * high:
         low = 0.0
     if high - low < 1e-9 * max(abs(high), abs(low), 1e-300):
@@ -198,7 +203,7 @@ def _axis(low: float, high: float) -> tuple[float, float, list[float]]:
 
 
 def _gap(span: float) -> float:
-    # A round number that divides the span into three to seven.
+    # A round number that divides the span into two to six parts.
     size = 10 ** math.floor(math.log10(span / 4))
     return next(k * size for k in (1, 2, 5, 10) if span / (k * size) <= 5.5)
 
@@ -223,7 +228,7 @@ def _last(points: Points) -> float:
 
 
 def _description(title: str, series: Mapping[str, Points]) -> str:
-    # The chart in words, for those who do not see it.
+    # The chart in words, for screen readers.
     parts = []
     for name, points in series.items():
         found = [(s, v) for s, v in points if v is not None]

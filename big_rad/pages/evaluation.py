@@ -1,6 +1,7 @@
-"""The page of an evaluation: scores with intervals, curves of the run, and samples to look at.
+"""Writes the page of an evaluation: scores with intervals, curves of the run, and samples.
 
-Knows summaries and samples files; knows no model and reads no dataset.
+The page is made from the summary, the samples files and the run directory, without the model and
+without the datasets.
 """
 
 import dataclasses
@@ -31,12 +32,12 @@ def write(
     """Writes `report.html`.
 
     Args:
-        summary: of `big_rad.evaluate`.
-        out: the folder, where the samples lie.
-        log: receives why there are no curves.
+        summary: the summary of `big_rad.evaluate`.
+        out: the folder of the evaluation, which has the samples in `samples/`.
+        log: receives a line if the curves of the run cannot be drawn.
 
     Raises:
-        ValueError: a file of samples that is broken.
+        ValueError: a samples file is broken.
     """
     evals = {name: entry["asked"] for name, entry in summary["evals"].items()}
     results = {name: entry["metrics"] for name, entry in summary["evals"].items()}
@@ -58,14 +59,14 @@ def curves(
     sections: Sequence[page_sections.Section],
     log: Callable[[str], None] = print,
 ) -> str:
-    """Returns how a run directory was trained, as HTML; "" for other checkpoints, which do not say.
+    """Returns the training curves of the run of a checkpoint as HTML; "" if it is not of a run.
 
     Args:
-        checkpoint: that was evaluated.
-        evals: name -> what was asked. Scores over steps are shown only of what the run itself asked
-            too.
-        sections: of the page.
-        log: receives why a broken run has no curves.
+        checkpoint: the checkpoint that was evaluated.
+        evals: name -> entry as it was evaluated. The curve of a score over steps is shown only if
+            the run itself has an entry of this name with the same data and control.
+        sections: the sections of the page.
+        log: receives a line if the curves cannot be drawn because the run directory is broken.
     """
     workdir = run_dir.workdir_of(checkpoint)
     if not (workdir / "metrics.jsonl").exists():

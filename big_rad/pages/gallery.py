@@ -1,8 +1,9 @@
-"""Samples as cards: what the model saw, marks that belong to phrases, and a filter over all cards.
+"""Shows samples as cards: the image, boxes or masks linked to phrases, and a filter over all cards.
 
-Marks are SVG over the picture, so that a phrase and its place light up together. A card shows no id
-of the data, only the sample's place in its file. Everything can be read without the page's script,
-which adds the filter, the links and the change of windows. Every text is escaped.
+Boxes and masks are drawn as SVG over the image, so that a phrase and its place can be highlighted
+together. A card never shows the id of an example, only the number of the sample in its file. The
+cards are readable without the script of the page, which adds the filter, the highlighting and the
+choice of CT windows. Every text is escaped.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,10 +21,11 @@ from big_rad.pages.parts import esc, mark_entities, number
 from big_rad.pp import ops_image
 
 _SIDES = {"reference": "ref", "prediction": "pred"}
-_OF_A_SAMPLE = ("hallucinations", "misses")  # groups that say what a sample may be besides
+# Groups that `_tagged` does not take as tags; it tags every sample with such an entity instead.
+_OF_A_SAMPLE = ("hallucinations", "misses")
 _WINDOWS = ("wide", "soft tissue", "brain")
-_FONT = 16  # of labels, where the longer side is 448
-_LETTER = 0.58  # mean width of a letter over the size of the font
+_FONT = 16  # The font size of labels on an image whose longer side is 448.
+_LETTER = 0.58  # The mean width of a letter as a fraction of the font size.
 _NO_PICTURE = '<p class="no-picture">The image of this sample is not in the run directory.</p>'
 LEGEND = (
     '<p class="legend"><span class="key ref"></span> reference <span class="key pred"></span> '
@@ -37,23 +39,24 @@ def cards(
     kind: str,
     labels: Mapping[str, str],
 ) -> str:
-    """Returns the samples that are looked at as HTML, each once; "" without any.
+    """Returns the chosen samples of an evaluator as HTML, each once; "" if no sample is chosen.
 
     Args:
-        records: of all samples, see `base.Evaluator`.
-        pixels: index -> what the model saw, see `draw.seen`; a sample without is shown without.
-        kind: type of the evaluator.
-        labels: score -> its name on the page.
+        records: the records of all samples, see `base.Evaluator`.
+        pixels: index of a sample -> the image that the model saw, see `draw.seen`. A sample whose
+            index is missing is shown without its image.
+        kind: the type of the evaluator, whose class chooses the samples.
+        labels: name of a score -> its label on the page.
     """
     made = [_card(r, tags, pixels, labels) for r, tags in _tagged(records, kind)]
     return f'<div class="cards">{"".join(made)}</div>' if made else ""
 
 
 def filters(galleries: Iterable[tuple[Sequence[Record], str]]) -> str:
-    """Returns the form that filters all cards of a page; "" if there are none.
+    """Returns the form that filters all cards of a page; "" if the page has no cards.
 
     Args:
-        galleries: (records, kind) of each call of `cards`.
+        galleries: the arguments (records, kind) of each call of `cards`.
     """
     found: dict[str, dict[str, str]] = {"tags": {}, "lang": {}, "modality": {}, "classes": {}}
     for records, kind in galleries:
@@ -86,7 +89,8 @@ def filters(galleries: Iterable[tuple[Sequence[Record], str]]) -> str:
 
 
 def _tagged(records: Sequence[Record], kind: str) -> list[tuple[Record, list[str]]]:
-    # Each chosen sample once, with the names of all groups that it would be at home in.
+    # Each chosen sample once, with its tags: the groups that chose it, and, if answers point,
+    # whether it has a hallucinated or a missed entity.
     found: dict[int, tuple[Record, list[str]]] = {}
     for group, members in sample_files.groups(records, kind).items():
         for record in members:
@@ -132,7 +136,7 @@ def _card(
 
 
 def _look(record: Record, seen: np.ndarray, where: str) -> str:
-    # The picture with its marks; below it, of CT, the other windows.
+    # The image with its boxes or masks; for CT also small images of the other windows.
     main = draw.displayable(seen)
     stage = f'<img src="{_uri(main)}" alt="{esc(where)} slice" loading="lazy">'
     stage += _marks(record, *main.shape[:2])
@@ -190,12 +194,12 @@ def _shape(entity: Entity) -> str:
 
 
 def _rows(mask: Bool[np.ndarray, "height width"]) -> str:
-    # A path that fills the mask: a rectangle a run of pixels.
+    # A path that fills the mask, with one rectangle for each run of pixels.
     return "".join(f"M{x} {y}h{n}v1h-{n}z" for y, x, n in _runs(mask))
 
 
 def _outline(mask: Bool[np.ndarray, "height width"]) -> str:
-    # A path along the edges between its pixels and others.
+    # A path along the edges between the pixels of the mask and the others.
     padded = np.pad(mask, 1)
     level = padded[1:, 1:-1] != padded[:-1, 1:-1]
     upright = padded[1:-1, 1:] != padded[1:-1, :-1]
@@ -204,7 +208,7 @@ def _outline(mask: Bool[np.ndarray, "height width"]) -> str:
 
 
 def _runs(rows: Bool[np.ndarray, "height width"]) -> list[tuple[int, int, int]]:
-    # (row, start, length) of the runs of True in each row.
+    # (line, start, length) of each run of True within a line of pixels.
     steps = np.diff(np.pad(rows, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     starts, ends = np.argwhere(steps == 1), np.argwhere(steps == -1)
     return [(int(y), int(a), int(b - a)) for (y, a), (_, b) in zip(starts, ends, strict=True)]
@@ -218,7 +222,8 @@ def _text(record: Record, side: str) -> str:
 
 
 def _named(record: Record, side: str) -> list[tuple[Entity, str]]:
-    # Entities with the attributes that link the phrase, its mark, and its class on the other side.
+    # Each entity with the HTML attributes that link its phrase, its box or mask (data-e), and the
+    # entities of the same class in the other text (data-c).
     entities = record["boxes"][side]
     return [
         (e, f'data-e="{side[0]}{k}" data-c="{_value(sample_files.class_of(e))}"')
@@ -236,5 +241,5 @@ def _entities(record: Record) -> list[Entity]:
 
 
 def _value(text: object) -> str:
-    # One word that can stand in an attribute, in a list of words.
+    # A text as one word, for HTML attributes that are lists of words.
     return "".join(c if c.isalnum() else "_" for c in str(text))

@@ -1,6 +1,7 @@
-"""What all pages share: the document, its head, escaped text, figures, and marked phrases.
+"""The parts that all pages share: the document, its header, escaped text, figures, marked phrases.
 
-Everything is inline and every text is escaped, since texts come from data and from a model.
+A page is one file, without links to other files. Every text is escaped, because texts come from
+data and from a model.
 """
 
 import base64
@@ -16,7 +17,7 @@ import numpy as np
 from big_rad import files
 from big_rad.pages import style as page_style
 
-Entity = Mapping[str, Any]  # As samples and predictions have it.
+Entity = Mapping[str, Any]  # An entity of a sample or of a prediction.
 
 
 def save(
@@ -26,17 +27,18 @@ def save(
     style: str = "",
     script: str = "",
 ) -> pathlib.Path:
-    """Writes a self-contained page, whole or not at all.
+    """Writes a self-contained page, atomically.
 
     Args:
-        path: the HTML file; its folder is made.
-        title: of the window; escaped here.
-        parts: HTML of the body, in order.
-        style: CSS after that of all pages.
-        script: JavaScript at the end of the body, the only one that may run.
+        path: the HTML file, whose folder is made if it is missing.
+        title: the title of the window, which is escaped here.
+        parts: the parts of the body as HTML, in their order.
+        style: CSS that is added to the CSS of all pages.
+        script: JavaScript for the end of the body. The security policy of the page allows no other
+            script.
 
     Returns:
-        The path.
+        The path of the page.
     """
     policy = "'none'"
     if script:
@@ -52,7 +54,12 @@ def save(
 
 
 def header(summary: Mapping[str, Any]) -> str:
-    """Returns the page's head: `title`, `lead` (a sentence) and `facts` {name: value}."""
+    """Returns the header of a page as HTML.
+
+    Args:
+        summary: `title`, the heading; `lead`, a sentence below it; and `facts`, {name: value}. Each
+            may be missing.
+    """
     facts = "".join(
         f"<div><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>"
         for k, v in (summary.get("facts") or {}).items()
@@ -68,12 +75,15 @@ def header(summary: Mapping[str, Any]) -> str:
 
 
 def esc(x: object) -> str:
-    """Returns text that is safe in HTML, in attributes too."""
+    """Returns a text that is escaped for HTML, including HTML attributes."""
     return html.escape(str(x), quote=True)
 
 
 def number(x: object) -> str:
-    """Returns a figure to read; anything else escaped, "–" for none."""
+    """Returns a number as text: "0.302", "12.5"; "–" for None, NaN and infinities.
+
+    Values that are not numbers are returned as escaped text.
+    """
     if x is None or (isinstance(x, float) and not math.isfinite(x)):
         return "–"
     if isinstance(x, bool) or not isinstance(x, int | float | np.number):
@@ -84,7 +94,7 @@ def number(x: object) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Returns a time to read: 8.2 s, 4 min 12 s, 3 h 05 min, 2 d 4 h."""
+    """Returns a duration as text: 8.2 s, 4 min 12 s, 3 h 05 min, 2 d 4 h."""
     if seconds < 60:
         return f"{max(seconds, 0):.1f} s"
     whole = round(seconds)
@@ -98,13 +108,16 @@ def duration(seconds: float) -> str:
 def mark_entities(
     text: str, entities: Sequence[Entity], css_class: str | Callable[[Entity], str]
 ) -> str:
-    """Returns escaped text with phrases in <mark>; of entities that overlap, the first.
+    """Returns escaped text in which the phrases of entities are in <mark> elements.
+
+    If entities overlap, only the first of them is marked.
 
     Args:
-        text: plain text.
-        entities: dicts with `span`, `class_id` and `class_name`; in their place on the marks, if
-            there are, `title`, a text, and `attributes`, HTML.
-        css_class: of the marks, or a function of the entity.
+        text: the plain text.
+        entities: dicts with `span`, `class_id` and `class_name`, and optionally `title`, a text
+            that is shown instead of the name of the class, and `attributes`, further HTML
+            attributes of the <mark>.
+        css_class: the CSS class of the marks, or a function that returns it for an entity.
     """
     parts, end = [], 0
     for entity in sorted(entities, key=lambda e: e["span"]):

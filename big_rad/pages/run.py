@@ -1,7 +1,7 @@
-"""One self-contained HTML page of a run: progress, scores, curves, samples, and how it was run.
+"""Writes one HTML page of a run: progress, scores, curves, samples, and how it was run.
 
-Made from the run directory alone, so the page of a run that goes on, or has died, is as good as
-that at its end. Everything is inline, and every text is escaped.
+The page is made from the run directory alone, so it can be written while the run goes on, at its
+end, and after it has failed. It is one file, and every text in it is escaped.
 """
 
 import dataclasses
@@ -33,7 +33,7 @@ _CHARTS = (
     ("L2 norms", {"l2_grads": "gradient", "l2_params": "parameters", "l2_updates": "update"}, True),
     ("Left out", {"rejected_examples": "examples", "skipped_steps": "steps"}, False),
 )
-_LISTED = 20  # rejects and skipped steps
+_LISTED = 20  # How many rejected examples and how many skipped steps are listed.
 
 
 def write(
@@ -46,13 +46,13 @@ def write(
     Args:
         workdir: the run directory.
         out: the HTML file; None is `<workdir>/report.html`.
-        now: what the page gives as its time.
+        now: the time that the page shows as its own; None takes the present time.
 
     Returns:
         The path of the page.
 
     Raises:
-        ValueError: no run directory, or one of its files is broken.
+        ValueError: this is not a run directory, or one of its files is broken.
         OSError: the page cannot be written.
     """
     run = run_state.read(workdir)
@@ -81,7 +81,12 @@ def write(
 
 
 def charts(run: RunState, sections: Sequence[page_sections.Section]) -> str:
-    """Returns the curves of a run as HTML; those of evaluations are of the sections given."""
+    """Returns the curves of a run as HTML.
+
+    Args:
+        run: the state of the run.
+        sections: the evaluators whose scores are drawn over steps.
+    """
     if not run.rows:
         return "<section><h2>Curves</h2><p>No metrics yet.</p></section>"
     again = [s["step"] for s in run.starts[1:]]
@@ -129,7 +134,7 @@ def _lead(run: RunState, now: datetime.datetime) -> str:
 
 
 def _failure(run: RunState) -> str:
-    # The error of the last start, on top, until another start goes better.
+    # The error of the last start, at the top of the page until a later start does not fail.
     ended = run.ended
     if ended.get("how") != "failed":
         return ""
@@ -174,7 +179,8 @@ def _facts(run: RunState) -> dict[str, str]:
 
 
 def _best_step(run: RunState) -> dict[str, str]:
-    # Of a run that goes on, the best step is that of its rows: the summary is of its last end.
+    # The summary is written at the end of a run. While a run goes on, a summary there is of an
+    # earlier end, so the best step is computed from the lines of metrics.jsonl.
     score = (run.config.get("ckpt_best") or "") if run.config else ""
     by = f", by {score}" if score else ""
     if run.finished or not run.config:
@@ -238,7 +244,7 @@ def _changes(run: RunState) -> str:
 
 
 def _present(run: RunState) -> list[tuple[str, dict[str, str], bool]]:
-    # The charts with the lines that there are; an only line needs no label.
+    # The charts with the metrics that the run has. A chart with a single line needs no label.
     found = []
     for title, lines, log in _CHARTS:
         kept = {n: s for n, s in lines.items() if any(n in r for r in run.training)}
@@ -253,7 +259,7 @@ def _present(run: RunState) -> list[tuple[str, dict[str, str], bool]]:
 def _evaluations(
     run: RunState, sections: Sequence[page_sections.Section], again: Sequence[int]
 ) -> tuple[str, str]:
-    # Charts of what was evaluated more than once: of the main scores, and of the others.
+    # Charts of the scores that were evaluated more than once: (first main scores, other scores).
     main, others = [], []
     for section in sections:
         cls = section.cls
@@ -274,7 +280,7 @@ def _evaluations(
 def _beside(
     run: RunState, score: spec_lib.Score | None, drawn: int
 ) -> dict[str, list[tuple[int, float | None]]]:
-    # The figure of training that a score is drawn with, if there is room for another line.
+    # The training metric that is drawn together with a score, if a line style is left for it.
     if score is None or not score.beside or drawn >= curves.STYLES:
         return {}
     points = _points(run.training, score.beside)
@@ -282,7 +288,8 @@ def _beside(
 
 
 def _points(rows: Sequence[Mapping[str, Any]], name: str) -> list[tuple[int, float | None]]:
-    # At the end the chosen step is evaluated again.
+    # A step may have several lines, since the chosen step is evaluated again at the end of the
+    # run. The last value counts.
     values = {r["step"]: r[name] for r in rows if name in r}
     return sorted(values.items())
 
@@ -305,7 +312,7 @@ def _left_out(run: RunState) -> str:
 def _table(
     caption: str, head: Sequence[str], rows: Sequence[Sequence[Any]], most: int = _LISTED
 ) -> str:
-    # The last rows alone, if there are many.
+    # If there are more than `most` lines, only the last ones are shown.
     cells = "".join(
         "<tr>" + "".join(f"<td>{esc(x)}</td>" for x in row) + "</tr>" for row in rows[-most:]
     )

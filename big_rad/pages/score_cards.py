@@ -1,6 +1,6 @@
-"""A card for each thing that was asked: its main score with its interval, and the same of groups.
+"""Shows a card for each evaluator: its main score with its interval, overall and for groups.
 
-Takes what `summary.intervals` returns, and gives HTML.
+The intervals come from `summary.intervals`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,22 +12,22 @@ from big_rad.metrics import bootstrap
 from big_rad.pages import sections as page_sections
 from big_rad.pages.parts import esc
 
-_GROUPS = {  # field of a group -> its heading
+_GROUPS = {  # Field of a group -> heading of its groups.
     "lang": "language",
     "modality": "modality",
     "question_type": "kind of question",
     "class": "class: mean IoU, 0 where it has no match",
 }
 _NAMES = {"en": "English", "de": "German", "yesno": "yes/no"}
-_MOST = 8  # classes before the others are folded away
+_MOST = 8  # The number of groups that are shown; the others are folded away.
 
 
 def html(summary: Summary, sections: Sequence[page_sections.Section]) -> str:
-    """Returns the cards; "" without any section.
+    """Returns the cards as HTML; "" if there are no sections.
 
     Args:
-        summary: of `big_rad.evaluate`.
-        sections: of the same evaluators, from `sections.sections_of`.
+        summary: the summary of `big_rad.evaluate`.
+        sections: the sections of its evaluators, from `sections.sections_of`.
     """
     if not sections:
         return ""
@@ -73,7 +73,7 @@ def _card(summary: Summary, section: page_sections.Section) -> str:
 
 
 def _by(entry: Entry, by: str, x: Interval) -> str:
-    # What the intervals of a card are over: of patients on one, of images on another.
+    # The unit that is resampled, which may differ between the cards of a page.
     return f", intervals by {summaries.unit(entry, by)} ({x['clusters']:,})"
 
 
@@ -107,8 +107,8 @@ def _rows(rows: Sequence[tuple[str, Interval]]) -> str:
 
 
 def _bar(x: Interval, controls: Mapping[str, float] | None = None) -> str:
-    # From 0 to 1: the interval as a band, the mean as a line, controls as dashed lines. A score
-    # outside, such as a loss, has no such scale.
+    # A bar from 0 to 1 with the interval as a band, the mean as a line and the controls as dashed
+    # lines. A score outside this range, such as a loss, gets no bar.
     if x["mean"] > 1 + 1e-6 or x["mean"] < -1e-6:
         return ""
     low, mean, high = (min(max(x[k], 0.0), 1.0) for k in ("low", "mean", "high"))

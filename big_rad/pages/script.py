@@ -1,5 +1,8 @@
-"""The script of pages with samples: filter, links between phrases and marks, windows; no logic in
-Python. The page's security policy names its hash, so that no other script can run."""
+"""The JavaScript of pages with samples.
+
+It filters the cards, highlights a phrase together with its box or mask, and switches CT windows.
+The security policy of the page has the hash of this script, so that no other script can run.
+"""
 
 GALLERY = """
 (() => {

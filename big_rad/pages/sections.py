@@ -1,7 +1,7 @@
-"""What a page says of evaluations: scores with controls, and samples to look at.
+"""The sections of a page about evaluations: a table of scores with controls, and samples.
 
-Gives HTML in which everything is inline and every text is escaped, since texts come from data and
-from a model. Knows records and metrics; knows no model and reads no dataset.
+`sections_of` groups each evaluator with its controls; `scores` and `galleries` return the HTML of
+these groups. Every text is escaped, because texts come from data and from a model.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ CONTROL_NAMES = {
     "shuffled": "shuffled",
     "mirrored": "mirrored",
 }
-_WITHOUT = ("blank", "shuffled")  # controls that tell nothing of the image
+_WITHOUT = ("blank", "shuffled")  # The controls that do not show the true image.
 _CONTROLS = (
     "Blank: the same questions with an empty image. Shuffled: with another patient's image. The "
     "difference is to the better of these two, on so few samples partly chance: a model that looks "
@@ -40,16 +40,16 @@ _NO_SAMPLES = '<p class="note">No samples yet.</p>'
 
 @dataclasses.dataclass
 class Section:
-    """One evaluator's part of the page, with its controls.
+    """One evaluator on the page, together with its controls.
 
     Attributes:
-        title: heading.
-        kind: type of the evaluator.
-        results: control -> {metric: value or None}; "none" is the real image.
-        records: the samples of the real images, see `base.Evaluator`.
-        pixels: index of a record -> what the model saw, see `draw.seen`; a record without is shown
-            without.
-        step: of the results; None if it is not known.
+        title: the heading.
+        kind: the type of the evaluator.
+        results: control -> {metric: value or None}; "none" is the evaluator of real images.
+        records: the records of the evaluator of real images, see `base.Evaluator`.
+        pixels: index of a record -> the image that the model saw, see `draw.seen`. A record whose
+            index is missing is shown without its image.
+        step: the step of the results; None if it is not known.
         names: control -> name of the evaluator.
     """
 
@@ -63,21 +63,24 @@ class Section:
 
     @property
     def cls(self) -> type[spec_lib.Statement]:
-        """The class of the evaluator; one that cannot be imported states nothing."""
+        """The class of the evaluator, see `spec.class_of`."""
         return spec_lib.class_of(self.kind)
 
     def labels(self) -> dict[str, str]:
-        """Returns the scores that are shown, with their titles.
+        """Returns name -> title of the scores that are shown.
 
-        Of a class that states no scores all figures are shown, under the names they have.
+        If the class states no scores, because it cannot be imported, all figures of the real images
+        are shown under their own names.
         """
         cls = self.cls
         return cls.labels() if cls.scores else {k: k for k in self.results.get("none", {})}
 
 
 def galleries(sections: Sequence[Section]) -> str:
-    """Returns the samples of all sections as HTML, to which the table of scores links, below one
-    filter for all of them."""
+    """Returns the samples of all sections as HTML, below one filter for all of them.
+
+    The table of `scores` links to each section by its id.
+    """
     parts = [gallery.filters((s.records, s.kind) for s in sections)]
     for i, s in enumerate(sections):
         cards = gallery.cards(s.records, s.pixels, s.kind, s.labels())
@@ -94,16 +97,20 @@ def sections_of(
     steps: Mapping[str, int],
     samples_dir: str | pathlib.Path,
 ) -> list[Section]:
-    """Groups evaluators that ask the same questions with real and control images.
+    """Groups each evaluator of real images with its controls.
 
     Args:
         evals: name -> entry of `config.evals`.
-        results: name -> {metric: value}, of those that have been run.
-        steps: name -> step of these results.
-        samples_dir: where their samples lie.
+        results: name -> {metric: value} of each evaluator that has run.
+        steps: name -> the step of these results.
+        samples_dir: the folder of the samples files.
+
+    Returns:
+        One section for each evaluator of real images that has results or samples, in the order of
+        the page.
 
     Raises:
-        ValueError: a file of samples that is broken.
+        ValueError: a samples file is broken.
     """
     sections = []
     for name, spec in evals.items():
@@ -126,7 +133,7 @@ def sections_of(
 
 
 def scores(sections: Sequence[Section]) -> str:
-    """Returns the table of scores as HTML; "" without any section."""
+    """Returns the table of scores as HTML; "" if there are no sections."""
     if not sections:
         return ""
     rows, shown = [], [c for c in CONTROL_NAMES if _is_shown(c, sections)]
@@ -159,7 +166,7 @@ def scores(sections: Sequence[Section]) -> str:
 
 
 def _missing(sections: Sequence[Section]) -> str:
-    # Says which figures have the names of metrics.jsonl alone, and why.
+    # Explains why figures have the names of metrics.jsonl instead of titles.
     return "".join(
         f'<p class="note">{esc(s.title)}: the figures have their raw names, since the type of this '
         f"evaluator is {esc(s.cls.missing)}.</p>"
@@ -188,7 +195,7 @@ def _gain(cls: type[spec_lib.Statement], metric: str, values: Mapping[str, float
 
 
 def _figure(cls: type[spec_lib.Statement], metric: str, value: float | None) -> str:
-    # A loss may be above 1, and its digits still count.
+    # A loss may be above 1, where `number` would leave it only one decimal.
     if value is not None and abs(value) > 1 and math.isfinite(value) and cls.lowest(metric):
         return f"{value:.3f}"
     return number(value)
@@ -209,7 +216,7 @@ def _what(section: Section) -> str:
 
 
 def _classes(metrics: Mapping[str, float]) -> str:
-    # A row for each class that the evaluator yields figures of; none for boxes.
+    # A line for each class with figures of its own, which only evaluators of masks yield.
     start = "n_ref_"
     names = [k.removeprefix(start) for k in metrics if k.startswith(start)]
     if not names:

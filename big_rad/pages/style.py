@@ -1,4 +1,4 @@
-"""The document and the style sheets of the pages, for light and dark screens; no logic."""
+"""The HTML document and the style sheets of the pages, for light and dark screens."""
 
 DOCUMENT = """<!doctype html>
 <html lang="en">
@@ -84,7 +84,7 @@ mark.pred { background: var(--in-pred); box-shadow: inset 0 -2px var(--pred); }
 @media print { body { background: #fff; } }
 """
 
-# What the page of `tools.inspect_data` adds.
+# The additional styles of the page of `tools.inspect_data`.
 INSPECT = """
 :root { --t-prompt: #e3e8ed; --t-target: #cdeadb; --t-edge: #1b2229; --t-edge-ink: #fff;
   --t-sep: #f5c26b; --t-sep-ink: #1b2229; }
@@ -163,8 +163,9 @@ mark { background: none; color: inherit; font-weight: 600; box-shadow: inset 0 -
 }
 """
 
-# What the page of a run adds. Lines: blue, vermillion, green, purple of Okabe and Ito's set, each
-# with dashes of its own; on a dark ground the lighter of the blues.
+# The additional styles of the page of a run. The lines of curves are blue, vermillion, green and
+# purple from Okabe and Ito's palette, each with its own dashes. A dark background has lighter
+# shades of them.
 RUN = """
 :root { --l0: #0072b2; --l1: #d55e00; --l2: #009e73; --l3: #b4558f; }
 @media (prefers-color-scheme: dark) {
@@ -202,7 +203,8 @@ pre.table { white-space: pre; overflow-wrap: normal; }
 pre.columns { columns: 3 220px; max-height: none; }
 """
 
-# What pages with samples add; marks lie over the picture and light up with their phrases.
+# The additional styles of pages with samples. Boxes and masks lie over the image, and each is
+# highlighted together with its phrase.
 GALLERY = """
 .filter { position: sticky; top: 0; z-index: 2; display: flex; flex-wrap: wrap; gap: 8px;
   align-items: center; margin: 40px 0 -24px; padding: 10px 0; background: var(--ground); }
@@ -269,7 +271,7 @@ mark.on { outline: 2px solid currentColor; outline-offset: 1px; }
 @media print { .card { break-inside: avoid; } .filter { display: none; } }
 """
 
-# The cards of scores on the page of an evaluation.
+# The additional styles of the cards of scores on the page of an evaluation.
 TILES = """
 .tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(330px, 100%), 1fr));
   gap: 16px; align-items: start; }

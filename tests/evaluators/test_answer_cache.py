@@ -1,4 +1,4 @@
-"""Answers that are kept on disk are those that the queue gave."""
+"""Tests that answers read from disk equal those that the queue gave."""
 
 import numpy as np
 import pytest

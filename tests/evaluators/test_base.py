@@ -77,7 +77,7 @@ def test_padding_examples_are_not_scored_and_batches_keep_their_shape():
 
 
 def test_vqa_groups_by_the_dataset_field_and_counts():
-    answers = ["no"] + ANSWERS[1:]  # one wrong yes/no answer
+    answers = ["no"] + ANSWERS[1:]  # One yes/no answer is wrong.
     made, _ = evaluator(vqa, ANSWERS, answers)
     metrics = dict(made.run({}))
     assert metrics["accuracy"] == pytest.approx(0.9)
@@ -113,7 +113,8 @@ def test_grounded_samples_average_to_the_yielded_values_and_hold_pixel_boxes(tmp
     (entity,) = records[0]["boxes"]["prediction"]
     assert entity["class_name"] == "liver"
     assert entity["box"] == pytest.approx([0.25, 0.25, 0.5, 0.75], abs=1e-4)
-    assert entity["box_pixels"] == pytest.approx([2, 2, 4, 6], abs=1e-2)  # of the 8 x 8 input
+    # The image of the model has 8 x 8 pixels.
+    assert entity["box_pixels"] == pytest.approx([2, 2, 4, 6], abs=1e-2)
     a, b = entity["span"]
     assert records[0]["prediction_text"][a:b] == "liver"
     assert records[0]["reference_text"] == "The liver."
@@ -194,7 +195,7 @@ def test_samples_name_the_image_that_was_shown():
 
 
 class Shared:
-    """Questions as `datasets.core.OneTextPerItem` gives them: three of each image."""
+    """Three questions about each image, in the form of `datasets.core.OneTextPerItem`."""
 
     def __init__(self, patients):
         self.patients = patients
@@ -212,10 +213,10 @@ class Shared:
     "patients, subjects, unnamed",
     [
         (["p1", "p2", "p1"], [0, 1, 0], 0),
-        (["", "", ""], [0, 1, 2], 3),  # As refrad2d has it
-        (["s0", "s1", "s2"], [0, 1, 2], 3),  # and SLAKE and VQA-RAD.
+        (["", "", ""], [0, 1, 2], 3),  # As in refrad2d, which names no patients.
+        (["s0", "s1", "s2"], [0, 1, 2], 3),  # As in SLAKE and VQA-RAD.
         (["p", "", "p"], [0, 1, 0], 1),
-        (["s0", "s0", "s2"], [0, 0, 1], 1),  # As folder names a group: by one of its images.
+        (["s0", "s0", "s2"], [0, 0, 1], 1),  # `folder` names a group after one of its images.
         (["s2", "s1", "s2"], [0, 1, 0], 1),
     ],
 )

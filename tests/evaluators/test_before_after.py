@@ -18,7 +18,10 @@ SCORES = {
 
 
 def rows(patients=8, without=()):
-    """Rows of all evaluators, with one sample a patient; scores `without` have no value."""
+    """Returns rows of all evaluators, with one sample for each patient.
+
+    The (evaluator, score) pairs in `without` have no value.
+    """
     found = []
     for name, spec in EVALS.items():
         scores = {s: (name, s) not in without for s in SCORES[spec["type"]]}
@@ -28,7 +31,7 @@ def rows(patients=8, without=()):
 
 
 def records(scores, value, count):
-    """Samples that all have this value, of the scores that have one."""
+    """Returns samples that all have the same value, or None for scores that map to False."""
     return [
         dict(
             index=i,
@@ -55,7 +58,7 @@ def test_the_main_result_comes_first_under_the_names_of_the_page_and_validation_
         "Grounded reports: CIDEr",
         "Visual question answering: F1",
         "Visual question answering: accuracy",
-        "Plain: text F1",  # Its main score has no value.
+        "Plain: text F1",  # The main score of this evaluator, G-IoU, has no value.
         "Plain: texts with the wrong side",
         "Plain: CIDEr",
     ]

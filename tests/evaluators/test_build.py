@@ -58,7 +58,7 @@ class Source:
 
 
 def oracle(params, batch, *, max_new_tokens, masks=True):
-    """Answers right, by looking the reference up; but only where the liver can be seen."""
+    """Answers with the reference if the liver is visible in the image, and "nothing" otherwise."""
     tokenizer = tokenizers.load("tiny")
     tokens = np.zeros((len(batch["text"]), max_new_tokens), np.int32)
     for row, text in enumerate(batch["text"]):

@@ -12,7 +12,7 @@ V = 5
 
 
 class Model:
-    """Its parameter is the logits of every position, [T, V], whatever it is shown."""
+    """A model whose parameters are its logits [T, V] at every position, whatever the input is."""
 
     def apply(self, variables, image, text, mask_ar, **options):
         return None, {"hidden": jnp.broadcast_to(variables["params"], (*text.shape, V))}
@@ -59,7 +59,7 @@ def test_a_function_is_made_when_it_is_first_asked_for_and_no_other_is(made):
 def test_the_loss_of_rows_that_are_held_out_has_a_value_for_each(mesh):
     mesh = sharding.make_mesh((("data", -1),)) if mesh else None
     logits = np.random.default_rng(0).standard_normal((3, V)).astype(np.float32)
-    logits[1, 3] = 9  # The next token after position 1 is surely 3.
+    logits[1, 3] = 9  # The model predicts token 3 after position 1.
     out = functions.Functions(Model(), None, mesh)["loss"](logits, batch(3))
     assert {k: v.shape for k, v in out.items()} == dict.fromkeys(
         ("loss", "correct", "tokens"), (3,)

@@ -91,7 +91,7 @@ def test_tensorboard_shows_headlines_and_of_controls_the_main_score_beside_the_r
         ("val/g_iou", ""), ("val/laterality_box", ""), ("val/mean_iou_liver", ""),
         ("val/report_f1_de", ""), ("val/n_ref_spleen", ""), ("val/unfinished", ""),
         ("vqa/accuracy_yes_no", ""), ("vqa/f1_CT", ""), ("vqa/n_closed", ""),
-        ("val/report_cider", "has no score"),  # It is asked for by `captions`.
+        ("val/report_cider", "has no score"),  # It is yielded only with `captions`.
         ("val/f1_opn", "has no score"), ("vqa/g_iou", "has no score"),
         ("vqa/accuracy_yesno", "did you mean 'accuracy_yes_no'"),
         ("vqaa/f1", "did you mean 'vqa'"), ("vqa", "EVALUATOR/METRIC"), ("vqa/", "EVALUATOR"),

@@ -1,4 +1,4 @@
-"""Which checkpoint was evaluated, told by its files."""
+"""Tests that a checkpoint is identified by its files."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Masks in evaluation: scored, written down and drawn from the same arrays."""
+"""Tests that masks are scored, written to files and drawn from the same arrays."""
 
 import json
 
@@ -20,13 +20,13 @@ SEGMAP[:, :4], SEGMAP[:4, 6:], SEGMAP[6:, 6:] = 5, 1, 52
 
 
 def answering_with_masks():
-    """A function that answers from a table, with masks of which one is too large."""
+    """Returns a function that answers from a table with masks, of which one is too large."""
     answers = shared.Model(ANSWERS)
 
     def generate(params, batch, **kw):
         out = answers(params, batch, **kw)
         made = np.zeros((len(batch["text"]), 3, 8, 8), bool)
-        made[0, 0], made[0, 1] = SEGMAP == 1, SEGMAP > 0  # the spleen right, too much liver
+        made[0, 0], made[0, 1] = SEGMAP == 1, SEGMAP > 0  # The spleen is right, the liver too big.
         return out | {"masks": made, "num_masks": np.array([2, 1, 1, 0])[: len(made)]}
 
     return generate
@@ -57,8 +57,9 @@ def test_masks_are_scored_by_phrase(made):
     spleen, too_much = made[0].records[0]["boxes"]["prediction"]
     assert spleen["iou"] == 1 and too_much["iou"] == pytest.approx(liver, abs=1e-5)
     assert [e["iou"] for e in made[0].records[0]["boxes"]["reference"]] == [too_much["iou"], 1]
-    assert "iou" not in made[0].records[2]["boxes"]["prediction"][0]  # The reference has none.
-    assert metrics["blank_masks"] == pytest.approx(2 / 4)  # aorta and rib
+    # The reference of this sample has no entity to match.
+    assert "iou" not in made[0].records[2]["boxes"]["prediction"][0]
+    assert metrics["blank_masks"] == pytest.approx(2 / 4)  # The masks of aorta and rib are blank.
     assert metrics["hallucination_rate"] == 1
 
 
@@ -83,17 +84,18 @@ def test_the_page_draws_masks_in_place_of_rectangles(made):
     page = html_page.parse(page_sections.scores(sections) + page_sections.galleries(sections))
     assert not page.all("rect")
     drawn = {path.get("d") for path in page.all("path", "in")}
-    liver = "".join(f"M0 {y}h4v1h-4z" for y in range(8))  # As the reference has them, row by row.
+    # The masks of the reference, with one rectangle for each line of pixels.
+    liver = "".join(f"M0 {y}h4v1h-4z" for y in range(8))
     spleen = "".join(f"M6 {y}h2v1h-2z" for y in range(4))
     assert {liver, spleen} <= drawn
     assert {"blank masks", "mean Dice of matched masks"} <= {row[0] for row in page.cells()}
     (by_class,) = [d for d in page.all("details") if d.one("summary").words == "By class (3)"]
     assert ["spleen", "1", "1", "1", "1.000"] in [row[:5] for row in by_class.cells()]
-    assert "rib" not in by_class.words  # None of the classes.
+    assert "rib" not in by_class.words  # It is not a class of the table.
 
 
 def test_a_text_without_masks_in_the_data_and_questions_need_none(tmp_path):
-    def plain(example):  # As ground('boxes') or a dataset without label maps leaves it.
+    def plain(example):  # Without masks, as after ground('boxes') or without a label map.
         return shared.preprocess(example)
 
     data = eval_data.EvalData(shared.Source(REFERENCES, task="report"), plain)

@@ -29,13 +29,13 @@ MORNING = datetime.datetime(2026, 1, 3, tzinfo=datetime.UTC)
 
 @pytest.fixture
 def lab(tmp_path):
-    """The folder of somebody's evaluators, with one in it."""
+    """The folder of a user's own evaluators, with one evaluator in it."""
     with lab_lib.installed(tmp_path / "lab") as folder:
         yield folder
 
 
 def checked(**options):
-    """Checks the demo with the evaluator beside its own ones."""
+    """Checks the config of the demo with the user's evaluator added to its own."""
     c = demo.get_config()
     pp = c.evals.report.pp.replace(", answer=False", "")
     kept = {k: c.evals.report[k] for k in ("builder", "builder_args", "split", "expand")}
@@ -63,7 +63,7 @@ def test_lines_tags_summary_and_the_choice_of_checkpoints_follow_what_it_states(
     (line,) = headlines.lines(8, metrics, EVALS, before)
     assert line == "eval step 8: held_out loss 1.500 (blank 2.000), best so far"
     (line,) = headlines.lines(8, metrics, EVALS, [{"step": 4, "held_out/loss": 1.25}])
-    assert line.endswith("best 1.250 at step 4")  # The least one.
+    assert line.endswith("best 1.250 at step 4")  # The lowest loss is the best.
     tag = headlines.board_tag(EVALS)
     assert [tag(n) for n in metrics] == [
         "held_out/loss", "held_out/right", "", "held_out/loss_blank", "",
@@ -89,7 +89,7 @@ def test_controls_are_added_as_it_states(lab):
 
 
 def made(folder):
-    """Returns the page of a run that it was evaluated in, and what the page says of the loss."""
+    """Returns the page of a run with this evaluator."""
 
     def line(step, value):
         return {"step": step, "held_out/loss": value, "held_out/n": 4, "held_out_blank/loss": 2.5}
@@ -147,7 +147,7 @@ def test_the_page_of_an_evaluation_does_with_and_without_the_class(lab, tmp_path
         card = page.one("article", "tile")
         assert card.one("h3").words == title
         assert card.one("p", "figure").words.startswith(f"2.000 {label} ")
-        assert not card.all("div", "bar")  # A loss is not on the scale from 0 to 1.
+        assert not card.all("div", "bar")  # A bar shows scores from 0 to 1 only, not this loss.
         notes = [p.words for p in page.all("p", "note")]
         assert "12 samples, which are not drawn." in notes or title == "Held out"
         (lab / "held_out.py").unlink(missing_ok=True)
@@ -181,7 +181,7 @@ def test_the_example_of_the_documentation_is_a_whole_evaluator(lab, tmp_path):
     table = page.one("table", "scores")
     assert table.one("a").words == "Length of answers"
     assert "words too many or too few" in [row[0] for row in table.cells()]
-    assert len(page.all("article")) == 3  # Also the one that is neither best nor worst.
+    assert len(page.all("article")) == 3  # One of them is neither the best nor the worst.
 
 
 def test_data_that_lack_what_a_class_needs_are_an_error_with_the_op_that_adds_it(lab):

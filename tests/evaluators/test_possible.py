@@ -11,7 +11,7 @@ PP = "load|normalize('medgemma')|resize(28)|prompt()|tok(length=64, max_text=64,
 
 
 class Source:
-    """Slices with an English question each; opened is a list of the splits that were."""
+    """Slices with one English question each; `opened` lists the splits that were opened."""
 
     def __init__(self, patients, opened):
         self.patients, self.opened = patients, opened
@@ -69,7 +69,7 @@ def test_an_evaluator_without_anything_to_ask_is_left_out_with_its_controls(open
     assert list(found.data) == ["there"] and len(found.data["there"]) == 2
     assert found.left_out.keys() == {"none", "none_blank"}
     assert open_all.said == [f"{n}: left out, own test: it has {why}" for n in found.left_out]
-    assert len(open_all.opened) == 2  # What a control shares is not read again.
+    assert len(open_all.opened) == 2  # The data of a control are not opened again.
 
 
 def test_an_empty_split_is_named(open_all):

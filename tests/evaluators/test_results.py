@@ -48,7 +48,7 @@ def entry(out, name, what, data):
 
 @pytest.fixture
 def summary(tmp_path):
-    """Real and blank images of an evaluator, and another one."""
+    """A summary with an evaluator, its control with blank images, and another evaluator."""
     evals = {
         "vqa": entry(tmp_path, "vqa", *asked()),
         "vqa_blank": entry(tmp_path, "vqa_blank", *asked("blank")),

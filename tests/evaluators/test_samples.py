@@ -118,7 +118,7 @@ def test_hallucinations_and_misses_are_of_classes_that_one_side_alone_names():
     ] == [
         "liver",
         "spleen",
-    ]  # A name without a class is another thing than the class.
+    ]  # A phrase "liver" without a class does not count as the class liver.
 
 
 def test_samples_with_most_hallucinations_and_misses_are_looked_at():
@@ -168,7 +168,8 @@ def test_an_overlay_draws_a_mask_in_place_of_its_box_and_no_inverted_box():
     }
     picture = sample_files.overlay({"boxes": boxes, "modality": "CT"}, np.zeros((56, 56), np.uint8))
     columns = np.nonzero((np.asarray(picture) == BLUE).all(-1).any(0))[0]
-    assert (columns.min(), columns.max() + 1) == (80, 96)  # Of 448 pixels; the box ends at 240.
+    # The picture is 448 pixels wide, so the mask is at 80..96; the box would end at 240.
+    assert (columns.min(), columns.max() + 1) == (80, 96)
     assert not has(picture, ORANGE)
 
 
@@ -181,7 +182,7 @@ class Ran:
 
 def test_tensorboard_gets_a_handful_of_those_that_point_at_something():
     evals = {"report": Ran(True), "vqa": Ran(False), "report_blank": Ran(True)}
-    evals["report_blank"].pixels = {}  # As of controls.
+    evals["report_blank"].pixels = {}  # Controls keep no images.
     pictures = dict(sample_files.overlays(evals))
     assert list(pictures) == [f"report/sample_{i}" for i in (0, 3, 5, 8)]
     assert all(has(p, BLUE) for p in pictures.values())

@@ -1,4 +1,4 @@
-"""What classes of evaluators state, and how a config's entry names one."""
+"""Tests the class attributes of evaluators, and how an entry of a config names a class."""
 
 import sys
 import types
@@ -23,7 +23,10 @@ def test_data_key_depends_on_the_data_part_only():
 
 @pytest.fixture
 def module(monkeypatch):
-    """(class or attributes of one) -> the dotted name of a module that has it."""
+    """Returns a function that makes a module with a class, or with a class of some attributes.
+
+    The function returns the dotted name of the module.
+    """
 
     def made(cls=None, **stated):
         cls = cls or type("Evaluator", (spec_lib.Statement,), stated)
@@ -55,7 +58,7 @@ def test_what_a_class_states_fits_together(name):
     names = [s.name for s in cls.scores]
     assert len(names) == len(set(names)) and set(cls.main) <= set(cls.labels())
     titled = [bool(s.title) for s in cls.scores]
-    assert titled == sorted(titled, reverse=True)  # As messages and pages list them.
+    assert titled == sorted(titled, reverse=True)  # Scores with a title must come first.
     assert set(cls.needs) <= set(functions.MAKERS) and "none" not in cls.controls
     assert all(cls.titles) and cls.task in ("", "report", "vqa") and not cls.missing
     for score in cls.scores:
@@ -78,7 +81,7 @@ def test_no_two_types_of_the_package_share_a_place_or_a_title():
     "kind, said",
     [
         ("grunded", "did you mean 'grounded'"),
-        ("base", "known: grounded, vqa"),  # A class to derive from.
+        ("base", "known: grounded, vqa"),  # Its class is abstract.
         ("spec", "known: grounded, vqa"),
         ("page", "known: grounded, vqa"),
         (None, "known: grounded, vqa"),
@@ -185,4 +188,5 @@ def test_pages_and_what_classes_state_do_without_the_input_pipeline(module):
 def test_predict_imports_no_evaluator():
     found = {n for n in imports.along_with("big_rad.predict") if "big_rad.evaluators." in n}
     assert found <= {"big_rad.inference.draw", "big_rad.evaluators.spec"}  # No model, no data.
-    assert "big_rad.input_pipeline" in imports.along_with("big_rad.train")  # It is found at all.
+    # Shows that `along_with` would find such an import.
+    assert "big_rad.input_pipeline" in imports.along_with("big_rad.train")

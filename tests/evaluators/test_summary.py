@@ -1,4 +1,4 @@
-"""Intervals are by image, whatever the questions are called."""
+"""Tests that intervals are by image, whatever the ids of the questions are."""
 
 import numpy as np
 import pytest
@@ -29,8 +29,8 @@ def test_the_image_s_own_id_may_hold_any_character():
 
 
 def test_intervals_by_question_are_too_narrow_where_answers_of_an_image_are_alike():
-    # 96 images with 11 questions; the scores are right or wrong, four of five right, from a normal
-    # variable whose correlation within an image is 0.2.
+    # 96 images with 11 questions each. An answer is right if a normal variable is below 0.84, which
+    # holds for four of five. Within an image the variables have a correlation of 0.2.
     ratios, rng = [], np.random.default_rng(0)
     for seed in range(6):
         shared, own = rng.normal(size=(96, 1)), rng.normal(size=(96, 11))

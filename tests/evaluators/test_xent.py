@@ -1,4 +1,4 @@
-"""The loss of held-out targets: weighted by tokens, for each task, and without anybody's name."""
+"""Tests the loss of held-out targets: weights, tasks, controls, and files without names."""
 
 import json
 
@@ -13,7 +13,7 @@ TOKENS = np.array([6, 1, 2, 3, 8])
 
 
 class Source:
-    """Five rows of two patients, whose image holds the number of the row."""
+    """One row for each task, of two patients in turn."""
 
     def __init__(self, tasks):
         self.tasks = tasks
@@ -35,7 +35,10 @@ def preprocess(example):
 
 
 class Loss:
-    """A loss of 1/4 a token more for each row, of which the first token is right."""
+    """A loss of row / 4 for each token of a row; one token of each row is right.
+
+    The pixels of an image have the number of its row as their value.
+    """
 
     def __init__(self):
         self.seen = []
@@ -80,7 +83,8 @@ def test_a_control_shows_another_image_with_the_same_targets():
     assert loss.seen[0].tolist() == [eval_data.BLANK_VALUE] * 5
     assert found["loss"] == 0 and found["n_tokens"] == 20
     _, loss, _ = evaluated(control="shuffled", batch_size=5)
-    assert all(int(a) % 2 != b % 2 for b, a in enumerate(loss.seen[0]))  # Of the other patient.
+    # Each row is shown the image of the other patient.
+    assert all(int(a) % 2 != b % 2 for b, a in enumerate(loss.seen[0]))
 
 
 def test_a_line_for_each_row_holds_its_scores_and_no_name(tmp_path):

@@ -13,7 +13,7 @@ def svg_of(html):
 
 
 def lines_of(html):
-    """The drawn points of every line, as numbers."""
+    """Returns the points of every line as pairs of numbers."""
     found = svg_of(html).all("polyline")
     return [[tuple(map(float, p.split(","))) for p in x.get("points").split()] for x in found]
 
@@ -26,7 +26,7 @@ def test_higher_values_and_later_steps_stand_where_one_looks_for_them():
     (line,) = lines_of(curves.chart("Loss", {"": [(0, 4.0), (10, 2.0), (20, 3.0)]}))
     (x0, y0), (x1, y1), (x2, y2) = line
     assert x1 - x0 == pytest.approx(x2 - x1) and x2 > x1
-    assert y0 < y2 < y1  # Down is low.
+    assert y0 < y2 < y1  # In SVG, y grows downwards.
     assert y1 - y2 == pytest.approx(y2 - y0)
 
 

@@ -1,4 +1,4 @@
-"""The page of an evaluation: which curves of the run it shows."""
+"""Tests which curves of the run the page of an evaluation shows."""
 
 from big_rad.pages import evaluation as evaluation_page
 from big_rad.pages import sections as page_sections

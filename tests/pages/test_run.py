@@ -1,4 +1,4 @@
-"""The page of a run, as its reader meets it."""
+"""Tests the page of a run by the texts and elements that a reader sees."""
 
 import datetime
 import os
@@ -19,7 +19,7 @@ def made(workdir, **kw):
 
 
 def facts(page):
-    """The facts at the top, as the reader meets them."""
+    """Returns the text of the page above the scores."""
     return page.words.partition("Scores")[0]
 
 
@@ -47,8 +47,8 @@ def test_the_page_of_a_finished_run_tells_all_of_it(tmp_path):
         "examples left out 0 steps left out 0",
     ):  # fmt: skip
         assert words in page.words, words
-    assert len(page.all("article")) == 18  # Reports and questions.
-    assert "report-8" not in page.words  # No id of the data.
+    assert len(page.all("article")) == 18  # Cards of reports and of questions.
+    assert "report-8" not in page.words  # The page must not show ids of examples.
 
 
 def test_the_page_needs_nothing_else_and_runs_its_own_script_alone(tmp_path):
@@ -86,7 +86,7 @@ def test_the_page_of_a_failed_run_says_so_on_top_and_each_start_how_it_ended(tmp
         {"how": "failed", "why": why, "step": 8, "time": "2026-01-02T05:00:00+00:00"},
     ]
     starts = [start(4 * i, ended=x, changes={"config.lr": [1, 2]}) for i, x in enumerate(ends)]
-    # The last one failed before it knew of its parameters and its length.
+    # The last start failed before its parameters and its number of steps were known.
     starts[-1] |= {"parameters": None, "total_steps": None}
     options = dict(lines=[line(1), line(8)], config=made_run.config())
     page = made(made_run.write(tmp_path / "a", starts=starts, **options))
@@ -129,7 +129,7 @@ def test_nulls_are_gaps_that_are_named_and_no_error(tmp_path):
     page = made(made_run.whole(tmp_path, lines=lines))
     notes = [p for p in page.all("p", "meta") if "no finite value at step 8" in p.words]
     assert len(notes) == 6
-    assert "training loss 1 " in facts(page)  # The last that there is.
+    assert "training loss 1 " in facts(page)  # The last value that is not null.
     assert "G-IoU – – –" in page.words
     for name in line(1):
         lines = [line(1) | {name: None}] if name != "step" else [line(1)]
@@ -180,7 +180,7 @@ def test_hostile_text_of_data_model_and_command_line_stays_text(tmp_path):
     (tmp_path / "parameters.txt").write_text(HOSTILE, encoding="utf-8")
     page = made(tmp_path)
     assert page.one("script") and "http://evil.example/x" not in page.addresses
-    assert page.words.count("<script>alert(1)") > 10  # As text.
+    assert page.words.count("<script>alert(1)") > 10  # It is text, not an element.
 
 
 def test_the_best_step_of_a_run_that_goes_on_is_that_of_its_rows_and_not_of_its_last_end(tmp_path):

@@ -1,4 +1,4 @@
-"""Intervals of groups, and the cards that show them."""
+"""Tests the intervals of groups, and the cards that show them."""
 
 import pytest
 
@@ -37,10 +37,10 @@ def test_each_language_and_each_class_has_its_own_interval():
     groups = found()
     assert set(groups) == {"", "lang=en", "lang=de", "class=liver", "class=spleen"}
     assert groups["lang=de"]["g_iou"]["mean"] == pytest.approx(0.7)
-    assert "hallucination_rate" not in groups[""]  # No sample has it.
+    assert "hallucination_rate" not in groups[""]  # No sample has this score.
     liver = groups["class=liver"]
     assert liver["entity_found"]["mean"] == pytest.approx(2 / 3)
-    assert liver["entity_iou"]["mean"] == pytest.approx(1.25 / 3)  # 0 where it was not named.
+    assert liver["entity_iou"]["mean"] == pytest.approx(1.25 / 3)  # 0 for the one without match.
     assert (liver["entity_iou"]["n"], liver["entity_iou"]["clusters"]) == (3, 2)
     assert groups["class=spleen"]["entity_iou"] == {
         "mean": 0, "low": 0, "high": 0, "n": 1, "clusters": 1
@@ -81,7 +81,8 @@ def test_a_card_shows_the_score_between_its_bounds_beside_the_control():
     assert card.one("p", "meta").words.endswith("intervals by image (4)")
     groups = [dt.words for dt in card.all("dt")]
     assert {"German 2", "English 3", "liver 3", "organ 0 1"} <= set(groups)
-    assert groups.index("liver 3") < groups.index("spleen 1")  # The most frequent first.
+    # The most frequent class comes first.
+    assert groups.index("liver 3") < groups.index("spleen 1")
 
 
 @pytest.mark.parametrize(

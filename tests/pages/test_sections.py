@@ -94,7 +94,7 @@ def test_a_page_has_one_script_and_its_policy_admits_no_other(tmp_path):
     assert f"script-src 'sha256-{digest}';" in policy(page)
     assert "default-src 'none'" in policy(page)
     attributes = {name for element in page.walk() for name in element.attrs}
-    assert not any(name.startswith("on") for name in attributes)  # No handlers in elements.
+    assert not any(name.startswith("on") for name in attributes)  # No inline event handlers.
     plain = html_page.read(page_parts.save(tmp_path / "plain.html", "T", ["<p>text</p>"]))
     assert "script-src 'none'" in policy(plain) and not plain.all("script")
 
@@ -111,7 +111,7 @@ def test_page_escapes_hostile_text_everywhere(tmp_path, kind):
     page = made(tmp_path, [hostile], title=HOSTILE, lead=HOSTILE, facts={HOSTILE: HOSTILE})
     assert page.one("script").children == [page_script.GALLERY]
     assert all(img.get("src").startswith("data:image/png;base64,") for img in page.all("img"))
-    # It is whole where a reader meets it, in texts and in attributes, so nothing broke out.
+    # The text is complete wherever it is shown, so no part of it became markup.
     assert page.one("h1").words == HOSTILE == page.one("p", "lead").words
     assert HOSTILE in page.one("table", "scores").words
     (card,) = [c for c in page.all("article") if c.one("p", "meta").words.startswith("#0 ")]
@@ -161,7 +161,8 @@ def test_inverted_boxes_and_controls_that_did_not_run_make_no_error(tmp_path):
         part = page_sections.Section(
             "T", "grounded", {"none": {"g_iou": value}}, [bad], pixels([bad])
         )
-        assert len(made(tmp_path, [part]).all("rect")) == 1  # Of the reference.
+        # Only the box of the reference is drawn.
+        assert len(made(tmp_path, [part]).all("rect")) == 1
 
 
 def test_controls_of_the_same_questions_stand_beside_each_other(tmp_path):

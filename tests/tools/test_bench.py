@@ -11,7 +11,8 @@ def test_input_is_compared_with_the_peer_on_the_same_images(tmp_path, capsys):
     short = ["--rounds=1", "--images=6", "--patients=3", "--copies=4"]
     bench.main(["input", *short, f"--json={tmp_path / 'bench.json'}"])
     result = json.loads((tmp_path / "bench.json").read_text())
-    # The peer's weights of neighbouring pixels are computed in float32: 512 x 2**-24 x the range.
+    # The peer computes its interpolation weights in float32, so the two may differ by 512 x 2**-24
+    # of the range.
     assert result["largest_difference"] < 1e-4
     assert result["ratio"] == result["big_rad"]["ratio"] > 0
     assert result["pipeline"]["images_per_second"] > 0

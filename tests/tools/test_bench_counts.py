@@ -1,4 +1,4 @@
-"""What the benchmarks count, against published figures and against the compiler."""
+"""Tests the counts of the benchmarks against published figures and against the compiler."""
 
 import jax
 import jax.numpy as jnp
@@ -64,7 +64,7 @@ def test_allowed_attention_pairs_are_those_of_the_mask():
     assert counts.useful_pairs(n, prefix, suffix) == mask.sum()
 
 
-WIDE = {  # Wide against its length, so that matrix products are nearly all there is.
+WIDE = {  # Much wider than the text is long, so that nearly all operations are matrix products.
     "model.llm.width": 256,
     "model.llm.mlp_dim": 2048,
     "model.llm.head_dim": 64,
@@ -164,7 +164,7 @@ def test_decoding_is_bound_by_memory_and_has_the_published_counts():
     config = sizes.make_config("3b", "det")
     one, many = (hlo.decode_ceiling(config, n, 989e12, 3.35e12) for n in (1, 128))
     assert one["bound"] == many["bound"] == "memory"
-    # 5.23 GB of weights a step, and 106,496 bytes a token of cache (facts of the 3B model).
+    # The 3B model reads 5.23 GB of weights in a step, and 106,496 bytes of cache for each token.
     assert one["bytes"] == pytest.approx(5.23e9 + 292 * 106_496, rel=2e-3)
     assert one["seconds"] == pytest.approx(1.57e-3, rel=1e-2)
     assert many["per_second"] > 40_000

@@ -1,4 +1,4 @@
-"""The prepared run on a GPU: its parts at the smallest size, its budget, and its table."""
+"""Tests the prepared run on a GPU: its parts at the smallest size, its budget, and its table."""
 
 import json
 import pathlib
@@ -13,7 +13,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 
 
 class Clock:
-    """Stands still but for the seconds that a part takes."""
+    """A clock that only moves when a part runs, by the seconds of that part."""
 
     def __init__(self, seconds, ended=None):
         self.now, self._seconds, self._ended, self.started = 0.0, seconds, ended or {}, []
@@ -42,9 +42,9 @@ def test_parts_run_in_their_order_until_the_budget_is_used():
 
 
 def test_a_slow_machine_is_known_from_the_parts_before():
-    clock = Clock({"a": 30, "b": 1, "c": 1})  # Three times as slow as usual.
+    clock = Clock({"a": 30, "b": 1, "c": 1})  # Part a takes three times as long as usual.
     found = within({"a": 10, "b": 20, "c": 5}, 60, clock)
-    assert clock.started == ["a", "c"]  # What fits still runs.
+    assert clock.started == ["a", "c"]  # A later part that fits the budget still runs.
     assert "needs about 60 s, and 30 of the budget" in found["b"]["ended"]
 
 
@@ -87,10 +87,11 @@ def test_a_dry_run_takes_every_part_to_its_end_and_is_kept(tmp_path, capsys):
     )
     for row in (*rows["recipe"], *rows["train_hf"], *rows["texts"], *rows["masks"]):
         assert row["rate"] > 0 and 0 < row["mfu"] < 1
-    # With padding the device does more than what is useful.
+    # HFU counts padding as well, so it is higher than the useful MFU.
     assert all(rows[n][0]["hfu"] > rows[n][0]["mfu"] for n in ("recipe", "masks"))
     known = [row for row in rows["decode_one"] if "ms" in row]
-    # An option that this version of XLA does not have is said; the ways all write the same tokens.
+    # A compiler option that this version of XLA does not have is reported as such. All other ways
+    # of decoding write the same tokens.
     assert all("No such compile option" in r["note"] for r in rows["decode_one"] if "ms" not in r)
     assert len(known) >= 4 and all("100% of its tokens" in row["note"] for row in known)
     table = printed[printed.rindex("a dry run, whose figures say nothing") :]

@@ -1,6 +1,6 @@
-"""The training, memory and decoding benchmarks, on the smallest model.
+"""Tests the training, memory and decoding benchmarks on the smallest model.
 
-No figure is looked at, so XLA does without its slow optimisations here.
+The speeds do not matter here, so XLA's slow optimisations are switched off.
 """
 
 import json
@@ -17,7 +17,7 @@ from tools.benchmarks import decode, techniques, train
 ROOT = pathlib.Path(__file__).parents[2]
 SHORT = ["--size=tiny", "--batch=2", "--batches=1", "--rounds=1", "--no-data"]
 
-# Refuses every package but the seven that a GPU machine needs, and those that they require.
+# Refuses to import any package except the seven that a GPU machine needs and their requirements.
 GUARD = """
 import importlib.metadata as metadata, re, runpy, sys
 
@@ -59,7 +59,7 @@ runpy.run_module("tools.bench", run_name="__main__", alter_sys=True)
 
 @pytest.fixture(autouse=True, scope="module")
 def quick_compilation():
-    """Tells this process and its children to compile quickly."""
+    """Switches off slow compiler optimisations in this process and its children."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
         jax.config.update("jax_disable_most_optimizations", True)
@@ -81,7 +81,8 @@ def test_training_without_data_needs_seven_packages_alone(tmp_path):
         cwd=ROOT,
         check=True,
     )
-    prepared = [sys.executable, "-c", GUARD, "gpu", "--help"]  # Imports all of it but the peer.
+    # Importing the prepared run must not need other packages, except for the peer.
+    prepared = [sys.executable, "-c", GUARD, "gpu", "--help"]
     assert subprocess.run(prepared, cwd=ROOT, capture_output=True, check=True).stdout
     result = json.loads(path.read_text())
     assert result["plain"]["ratio"] == 1 and result["ratio"] == result["big_rad"]["ratio"] > 0
@@ -130,7 +131,7 @@ def test_a_rung_of_the_ladder_keeps_what_is_below_it():
     assert names[0] == "plain" and len(set(names)) == len(names)
     for (_, below), (rung, options) in zip(ladder, ladder[1:]):
         assert options == below | dict(rung.options)
-    # What is not exact stands last, and is not among what training is measured with.
+    # Techniques that change the function come last, and training is measured without them.
     exact = [rung.exact for rung, _ in ladder]
     assert exact == sorted(exact, reverse=True)
     assert techniques.best() == ladder[sum(exact) - 1][1]
@@ -146,7 +147,7 @@ def test_the_ladder_times_rungs_of_another_mask_mode_and_marks_them(tmp_path, mo
     assert result["all"]["ratio"] == 1
     assert result[shared.name]["step"] == result[shared.name]["ratio"] > 0
     assert result[shared.name]["exact"] is False
-    assert set(result["first_losses"]) == {"all"}  # The other is another function.
+    assert set(result["first_losses"]) == {"all"}  # The other rung computes another function.
     assert "not the same function" in capsys.readouterr().out
 
 

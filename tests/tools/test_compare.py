@@ -15,7 +15,7 @@ def evaluation(folder, scores, name="slake", **options):
 
 
 def rows(out):
-    """{score: (table, cells)} of what is printed."""
+    """Returns score -> (name of its table, its cells), read from the printed text."""
     found, table = {}, ""
     for line in out.splitlines():
         if line.endswith("exit code.") or line.endswith("worse.") or line.endswith("verdict."):
@@ -42,7 +42,8 @@ def test_what_is_surely_worse_is_exit_code_1_and_better_is_not(tmp_path, capsys)
     )
     assert compare.main([str(a), str(b)]) == 1
     out = capsys.readouterr().out
-    assert out.count(" worse ") == 2 and " better " not in out  # More wrong sides are worse too.
+    # A higher share of wrong sides counts as worse.
+    assert out.count(" worse ") == 2 and " better " not in out
     assert compare.main([str(b), str(a)]) == 0
     assert capsys.readouterr().out.count(" better ") == 2
 
@@ -78,7 +79,7 @@ def test_main_scores_come_first_and_alone_decide_the_exit_code(tmp_path, capsys)
         "vqa accuracy", "vqa x", "report report_f1",
     }  # fmt: skip
     assert verdicts["blank f1"] == "" and found["blank f1"][1][4:6] == ["–", "–"]
-    # A main score that is worse, and the blank image alone does not matter.
+    # Only a main score that is worse changes the exit code; one of the blank image does not.
     made_evaluation.add(tmp_path / "b", "vqa", {"f1": bad})
     assert compare.main([a, b]) == 1
     assert compare.main([b, a]) == 0
@@ -124,7 +125,7 @@ def test_of_texts_that_point_at_nothing_the_words_are_the_main_score(tmp_path, c
 
 
 def test_one_of_many_main_scores_that_is_worse_by_chance_is_no_verdict(tmp_path, capsys):
-    # Six evaluators; one has p just below 0.05, which is what chance gives.
+    # One of six evaluators has a p just below 0.05, as may happen by chance.
     x = np.zeros(40)
     unlucky = np.array([-1.0] * 9 + [1.0] * 2 + [0.0] * 29)
     for folder, last in ((tmp_path / "a", x), (tmp_path / "b", unlucky)):
@@ -162,7 +163,7 @@ def test_an_evaluation_of_before_is_compared_by_what_means_the_same(tmp_path, ca
     assert set(rows(out)) == {
         "slake f1", "slake accuracy_published", "slake recall_published"
     }  # fmt: skip
-    assert rows(out)["slake f1"][1][7] == "30"  # Images, though its records do not name them.
+    assert rows(out)["slake f1"][1][7] == "30"  # The images, although records do not name them.
     assert "scored by versions 1 and 2 of the metrics" in out
 
 
@@ -258,7 +259,7 @@ def test_a_run_beside_the_paper(tmp_path, capsys, f1, verdict, code):
     out = capsys.readouterr().out
     row = next(x for x in out.splitlines() if x.startswith("| SLAKE F1, n = 1053"))
     assert f"87.7 ±2.4 | {verdict} |" in row
-    assert "| 72.3 |" in row and "| 24.5 |" in row  # MedGemma 4B and PaliGemma 2
+    assert "| 72.3 |" in row and "| 24.5 |" in row  # Of MedGemma 4B and PaliGemma 2.
     assert "SLAKE accuracy, n = 1053 | 90.3 (90.3 to 90.3) | 90.3 ±2.7 | inside" in out
     assert "not compared: VQA-RAD F1: the run has no vqa_rad test" in out
     assert "not compared: G-IoU" in out

@@ -17,7 +17,7 @@ from big_rad.workdir import checkpoint
 from tests.helpers import foreign
 from tools import convert
 
-ROWS = 3158  # More than the tiny tokenizer's ids, fewer than its padded table.
+ROWS = 3158  # More than the tiny tokenizer has ids, fewer than its padded table has rows.
 CFG = dict(
     img=dict(width=16, depth=2, mlp_dim=32, num_heads=2, patch_size=14),
     llm=dict(
@@ -60,7 +60,10 @@ def assert_same(a, b):
 
 @pytest.fixture(scope="module")
 def source(tiny, tmp_path_factory):
-    """A Hugging Face folder of odd numerics, with the tokenizer of a released detection model."""
+    """A Hugging Face folder with the tokenizer of a released detection model.
+
+    Its query scale and soft caps are not those of PaliGemma 2.
+    """
     image, tokens = jnp.zeros((1, SIZE, SIZE, 3)), jnp.ones((1, 2), jnp.int32)
     model = paligemma.Model(**CFG)
     shapes = jax.eval_shape(model.init, jax.random.key(0), image, tokens, tokens)["params"]

@@ -1,4 +1,4 @@
-"""G-IoU of records equals that of the texts they were made from."""
+"""Tests that the G-IoU of records equals that of the texts from which they were made."""
 
 import re
 
@@ -65,7 +65,7 @@ def test_records_score_as_the_texts_that_they_were_made_from(folder, capsys, mod
 
 
 def test_the_quirk_of_the_released_script_is_seen_beside_the_paper(tmp_path, capsys):
-    made = records(REFERENCES[:1], PREDICTIONS[:1])  # All right, and only the order changed.
+    made = records(REFERENCES[:1], PREDICTIONS[:1])  # All entities are right, in another order.
     sample_files.write(tmp_path / "samples", "report", made, {})
     found = table(tmp_path, capsys)
     assert found["g_iou/paper/class_id"][0] == 1
@@ -82,8 +82,10 @@ def test_masks_of_records_are_compared_as_masks(tmp_path, capsys):
             e["mask"] = None if m is None else masks.to_runs(m)
     sample_files.write(tmp_path / "samples", "report", [record], {})
     found = table(tmp_path, capsys)
-    assert found["g_iou/paper/class_id"] == (0.25, 1)  # Half of the liver, and a spleen too many.
-    assert found["g_iou/reference_seg/class_id"] == (0.5, 1)  # Which costs nothing there.
+    # The prediction has half of the liver, and a spleen that the reference does not have. Only the
+    # mode of the paper counts the spleen.
+    assert found["g_iou/paper/class_id"] == (0.25, 1)
+    assert found["g_iou/reference_seg/class_id"] == (0.5, 1)
 
 
 def test_vectors_come_from_an_endpoint_once_and_then_from_their_file(folder, capsys):
@@ -92,7 +94,7 @@ def test_vectors_come_from_an_endpoint_once_and_then_from_their_file(folder, cap
         found = table(folder, capsys, "--mode=paper", *options)
         assert table(folder, capsys, "--mode=paper", *options) == found
         assert len(server.bodies) == 1 and server.bodies[0]["input"] == ["liver", "spleen"]
-    # The file is enough, there or elsewhere, and names the model.
+    # Now the file is enough, also at another path, and it names the model.
     assert table(folder, capsys, "--mode=paper", "--similarity=embedding") == found
     moved = (folder / "vectors.npz").rename(folder / "moved.npz")
     options = ["--similarity=embedding", f"--vectors={moved}"]

@@ -37,7 +37,7 @@ def data_dir(tmp_path_factory):
 
 
 class Page(html.parser.HTMLParser):
-    """What a reader of the page sees, by example."""
+    """The content of a page, collected for each example."""
 
     def __init__(self, text):
         super().__init__()
@@ -94,7 +94,7 @@ def made(tmp_path, data_dir, *args):
 
 
 def ids_of(example):
-    """Token ids in the table; a run of padding is one line, such as 12–20."""
+    """Returns the token ids in the table, where a run of padding is one line, such as 12–20."""
     ids = []
     for _, at, i, *_ in example["tokens"]:
         first, _, last = at.partition("–")
@@ -103,7 +103,7 @@ def ids_of(example):
 
 
 def trained(config, data_dir, seed, batches):
-    """The rows that training gets: {id: row}."""
+    """Returns id -> row of the first batches of training."""
     iterator = input_pipeline.make_train(config, seed, data_dir).iterator
     rows = {}
     for _ in range(batches):
@@ -114,7 +114,7 @@ def trained(config, data_dir, seed, batches):
 
 
 def mixed():
-    """The detection recipe on two datasets, which have the same ids in no place."""
+    """Returns the detection recipe with two datasets, which have no id in common."""
     c = radgrounder_det.get_config("variant=tiny,data=phantom,size=112")
     c.input.other = ml_collections.ConfigDict(c.input.phantom.to_dict() | {"split": "validation"})
     c.input.data = dict(phantom=2.0, other=1.0)
@@ -163,7 +163,7 @@ def test_boundaries_are_where_the_prompt_ends_and_the_target_ends(tmp_path, data
     for example in page.examples:
         rows = [r for r in example["tokens"] if r[0] != "pad"]
         starts = [i for i, r in enumerate(rows) if r[0] == "bos"]
-        assert len(starts) > 1  # Several texts a row.
+        assert len(starts) > 1  # A row has several texts.
         for a, b in zip(starts, [*starts[1:], len(rows)]):
             roles = [r[0] for r in rows[a:b]]
             middle = roles.index("separator")
@@ -198,7 +198,7 @@ def test_boxes_are_those_of_the_target_and_of_the_slice_and_are_drawn_there(tmp_
 
 
 def _is_drawn(uri, box):
-    """The middle of each side is orange and the box's inside is not."""
+    """Asserts that the middle of each side of a box is orange, and that its centre is not."""
     picture = Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))).convert("RGB")
     pixels = np.asarray(picture).astype(int)
     x1, y1, x2, y2 = np.multiply(box, 4)
@@ -337,7 +337,7 @@ def test_texts_that_are_cut_are_counted_and_shown_as_the_model_gets_them(fake):
     assert 0 < part.counts.cut == len(cut) < 8
     for text in cut:
         assert words.startswith(text.suffix) and len(text.suffix) < len(words)
-        assert text.tokens == 18  # With <bos> and <eos>.
+        assert text.tokens == 18  # 16 tokens, <bos> and <eos>.
 
 
 def test_masks_are_those_of_the_batch(tmp_path, data_dir):

@@ -19,13 +19,13 @@ def run(capsys, *args):
 
 
 def cells(text, first):
-    """The cells of the table row that starts with a name, commas out of the numbers."""
+    """Returns the cells of the table line that begins with a name, without commas in numbers."""
     (line,) = [x for x in text.splitlines() if re.match(rf"\| {re.escape(first)} +\|", x)]
     return [c.strip().replace(",", "") for c in line.split("|")[1:-1]]
 
 
 def peak_of(out):
-    """The text, and the predicted peak in GiB of its table."""
+    """Returns the printed text, and the predicted peak in GiB that its table has."""
     (peak,) = [float(c.split("|")[4]) for c in out.splitlines() if c.startswith("| peak ")]
     return out, peak
 
@@ -48,7 +48,8 @@ def test_the_memory_of_the_full_recipe_without_allocating_any_of_it(capsys):
     out = run(capsys, f"--config={RECIPE}")
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown * 1024 < 0.5 * GIB
-    head, llm, table = 1152 * 2304 + 2304, 2_616_996_096, 128 * 2304  # One more block of rows.
+    # The markup tokens add one block of 128 rows to the token table.
+    head, llm, table = 1152 * 2304 + 2304, 2_616_996_096, 128 * 2304
     frozen = 415_098_864 - head
     trained = head + llm + table
     assert cells(out, "weights, trained")[1:3] == ["float32", str(trained)]

@@ -24,7 +24,8 @@ def test_coefficients_of_a_table(tmp_path, capsys):
     alpha = agreement.krippendorff([ann, bob], "ordinal")
     row = next(x for x in said.splitlines() if x.startswith("| people |"))
     assert f"{alpha:.3f}" in row and "5 items, 2 people" in said
-    # The judge with ann: (1,1) (2,2) (4,5) (5,5); with their mean: (1,1) (2.5,2) (4,5) (5,5).
+    # Pairs of ann and the judge: (1,1) (2,2) (4,5) (5,5). Pairs of the mean of both people and the
+    # judge: (1,1) (2.5,2) (4,5) (5,5).
     for name, other in (("ann", ann[:4]), ("their mean", [1, 2.5, 4, 5])):
         pearson = agreement.pearson(other, llm[:4])
         assert f"| {name} | {pearson:.3f} | " in said and pearson > 0.9
@@ -33,7 +34,7 @@ def test_coefficients_of_a_table(tmp_path, capsys):
     dots = picture.findall(".//{http://www.w3.org/2000/svg}circle")
     assert len(dots) == 4
     x, y = (float(dots[0].get(k)) for k in ("cx", "cy"))
-    assert x < 100 and y > 300  # (1, 1) is at the lower left.
+    assert x < 100 and y > 300  # The pair (1, 1) is at the lower left.
 
 
 @pytest.mark.parametrize(

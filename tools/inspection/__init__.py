@@ -1,1 +1,1 @@
-"""What `tools.inspect_data` reads, counts and shows of a dataset and its preprocessing."""
+"""The parts of `tools.inspect_data`: reading rows back, counting them, and the page."""

@@ -1,6 +1,7 @@
-"""One example on the page of what the model sees: its pictures, its texts, its tokens.
+"""Shows one example on the page of `tools.inspect_data`: its images, its texts and its tokens.
 
-Every text is escaped, since texts come from data; an example is known by its id alone.
+Every text is escaped, because texts come from data. The id is all that is shown of an example's
+origin.
 """
 
 import re
@@ -28,7 +29,12 @@ LEGEND = (
 
 
 def card(index: int, row: Row) -> str:
-    """Returns the HTML of an example; `index` is its number on the page."""
+    """Returns an example as HTML.
+
+    Args:
+        index: the number of the example on the page.
+        row: the example.
+    """
     where = " · ".join(filter(None, (row.modality, row.plane, row.body_part)))
     own = f" image <code>{esc(row.image_id)}</code>" if row.image_id else ""
     colours = _colours(row)
@@ -44,7 +50,7 @@ def card(index: int, row: Row) -> str:
 
 
 def marks(row: Row) -> list[draw.Mark]:
-    """Returns what is drawn on a row's image: each box or mask of its targets once."""
+    """Returns the marks to draw on the image of a row: each box or mask of its targets once."""
     colours, result = _colours(row), {}
     for text in row.texts:
         for e in text.entities:
@@ -91,7 +97,15 @@ def _pictures(row: Row, where: str) -> str:
 
 
 def _grey(x: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """Returns values as uint8: -1..1, or 0..1, or the image's own range, from black to white."""
+    """Returns a channel as uint8 grey values.
+
+    Black to white is the range 0..1 if all values of the image are in it; otherwise it is the range
+    -1..1, extended to the values of the image.
+
+    Args:
+        x: the channel, or several channels.
+        image: the whole image, which gives the range.
+    """
     low, high = float(image.min()), float(image.max())
     low, high = (0.0, 1.0) if low >= 0 and high <= 1.001 else (min(low, -1.0), max(high, 1.0))
     return (np.clip((x - low) / (high - low), 0, 1) * 255 + 0.5).astype(np.uint8)
@@ -138,7 +152,7 @@ def _text(text: Text, colours: Mapping[int, str]) -> str:
 
 
 def where_of(entity: Entity) -> str:
-    """Returns a box as numbers or a mask's size, in words."""
+    """Returns the box of an entity, or the number of pixels of its mask, as text."""
     if entity.box is not None:
         return ", ".join(f"{c:.1f}".removesuffix(".0") for c in entity.box)
     return "nowhere" if entity.mask is None else f"mask of {int(entity.mask.sum()):,}"
@@ -171,7 +185,7 @@ def _piece(token: Token) -> str:
 
 
 def _runs(tokens: Sequence[Token]) -> list[list[Token]]:
-    """Puts neighbouring padding together; every other token stays alone."""
+    """Groups tokens: neighbouring padding into one group, every other token into its own."""
     result: list[list[Token]] = []
     for token in tokens:
         if token.role == "pad" and result and result[-1][0].role == "pad":

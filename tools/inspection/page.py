@@ -1,7 +1,7 @@
-"""One self-contained HTML page of what the model sees: counts, and examples below them.
+"""Writes the page of `tools.inspect_data`: counts of what the model sees, and examples below them.
 
-Takes what `stats` read. Every text is escaped, since texts come from data; an example is
-known by its id alone.
+It shows the inspections of `stats`. The page is one file. Every text is escaped, because texts come
+from data, and the id is all that is shown of an example's origin.
 """
 
 import pathlib
@@ -16,7 +16,7 @@ from tools.inspection.rows import class_name
 from tools.inspection.stats import Inspection
 
 _BAD_SHOWN = 50
-_FOLD = 24  # A longer table is folded away.
+_FOLD = 24  # How many classes a table shows; the others are folded away.
 
 
 def write(
@@ -26,12 +26,12 @@ def write(
 
     Args:
         path: the HTML file.
-        title: heading.
-        facts: {name: value} in front, of the config.
-        parts: datasets or evaluations, in order.
+        title: the heading.
+        facts: {name: value} of the config, shown below the heading.
+        parts: the inspections of datasets or evaluations, in their order on the page.
 
     Returns:
-        The path.
+        The path of the page.
     """
     lead = (
         "Every picture, prompt, target and box below is read back from the arrays that the model "
@@ -113,7 +113,7 @@ def _panels(parts: Sequence[str]) -> str:
 
 
 def _table(caption: str, counter: Mapping[Any, int], order: bool = True) -> str:
-    """Returns a table of values, counts and shares with bars; "" for an empty counter."""
+    """Returns a table of values with counts, shares and bars as HTML; "" for an empty counter."""
     total = sum(counter.values())
     if not total:
         return ""

@@ -1,8 +1,7 @@
-"""Reads back what the model gets of one example: its tokens, its texts, its boxes or masks.
+"""Reads back what the model is given for one example: its tokens, its texts, its boxes or masks.
 
-Prompts, targets and boxes are decoded from the row of tokens, not copied from the data, so that
-whatever preprocessing did wrong or left out can be seen. Knows no source of examples and draws
-nothing.
+Prompts, targets and boxes are decoded from the tokens of the row and not copied from the data, so
+that mistakes and omissions of preprocessing become visible.
 """
 
 import dataclasses
@@ -30,10 +29,10 @@ class Token:
     """One position of a row.
 
     Attributes:
-        position: 0 is the first `<bos>`.
-        id: the token's id.
-        piece: what it stands for in text; control pieces by name.
-        mask_ar, mask_loss, segment: the arrays' values there.
+        position: the position in the row; 0 is the first `<bos>`.
+        id: the id of the token.
+        piece: the text of the token; the name of a control piece.
+        mask_ar, mask_loss, segment: the values of these arrays at the position.
         role: "bos", "prompt", "separator" (the newline that ends the prompt), "target", "eos" or
             "pad".
     """
@@ -52,10 +51,10 @@ class Entity:
     """A phrase that is grounded in the target.
 
     Attributes:
-        phrase: its words.
-        span: where they stand in the visible text.
-        class_id: 1..121, 0 if the markup does not say.
-        class_name: TotalSegmentator's name, "" for class 0.
+        phrase: the words.
+        span: the start and the end of the phrase in the visible text.
+        class_id: the class, 1..121; 0 if the markup does not give it.
+        class_name: TotalSegmentator's name of the class; "" for class 0.
         box: (x1, y1, x2, y2) in pixels of the model's image; None with masks.
         mask: bool [H, W] on the model's image; None with boxes.
     """
@@ -73,19 +72,22 @@ class Text:
     """One text of a row.
 
     Attributes:
-        segment: its number in the row, from 1.
-        prompt: the whole prefix string that the model reads.
-        suffix: the target with markup; in an evaluation row the reference, which the row has not.
+        segment: the number of its segment in the row, from 1.
+        prompt: the whole prefix that the model reads, as text.
+        suffix: the target with markup. In a row of an evaluation, which does not have the target,
+            it is the reference.
         visible: the target without markup.
-        answered: whether the row holds the target.
-        entities: what the target grounds.
-        tokens: its tokens, `<bos>` and `<eos>` included.
-        cut: whether tokens were cut off because it was too long.
-        task, lang, question_type: of the text, "" if it does not say.
-        style: what a report's prompt tells of the patient, one of `prompts.STYLES`; "" otherwise.
+        answered: whether the row has the target.
+        entities: the entities of the target.
+        tokens: the number of its tokens, including `<bos>` and `<eos>`.
+        cut: whether tokens were cut off because the text was too long.
+        task, lang, question_type: the fields of the text with these names; "" if it does not have
+            them.
+        style: which context the prompt of a report has, one of `prompts.STYLES`; "" for other
+            tasks.
         grounded: whether boxes or masks are asked for.
-        left_out: (phrase, class id, ABSENT or UNMARKED) of keywords without markup.
-        problems: what is wrong with the markup.
+        left_out: (phrase, class id, ABSENT or UNMARKED) of each keyword without markup.
+        problems: the mistakes in the markup.
     """
 
     segment: int
@@ -107,15 +109,16 @@ class Text:
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One example as the model gets it.
+    """One example as the model is given it.
 
     Attributes:
-        id: the example's id; `image_id` that of its image, if it has several.
-        modality, plane, body_part: "" if unknown.
-        image: f32 [H, W, 3].
-        tokens: every position, padding included.
-        texts: in the order of the row.
-        unplaced: texts that were drawn and found no room in the row.
+        id: the id of the example.
+        image_id: the id of the image that was chosen, if the example has several; else "".
+        modality, plane, body_part: the fields of the example with these names; "" if unknown.
+        image: f32 [H, W, 3], the model's image.
+        tokens: every position of the row, including padding.
+        texts: the texts, in the order of the row.
+        unplaced: the number of texts that were drawn but found no room in the row.
     """
 
     id: str
@@ -130,7 +133,7 @@ class Row:
 
     @property
     def used(self) -> int:
-        """Tokens of the row up to the last that is not padding."""
+        """The number of positions up to the last token that is not padding."""
         return max((t.position + 1 for t in self.tokens if t.role != "pad"), default=0)
 
 
@@ -147,7 +150,7 @@ def without_keep(pp: str) -> str:
 
 
 def arguments(pp: str, name: str) -> dict[str, Any] | None:
-    """Returns the arguments, defaults included, of the first op called `name`; None if absent."""
+    """Returns the arguments of the first op called `name`, including defaults; None if absent."""
     for part in pp_builder.split(pp):
         op, args, kwargs = parse_call(part)
         if op == name:
@@ -161,13 +164,14 @@ class Reader:
     """Reads the examples that a preprocessing string makes.
 
     Args:
-        pp: the string; its `tok` and `ground` say tokenizer, codec and kind of markup.
+        pp: the preprocessing string; its ops `tok` and `ground` give tokenizer, codec and kind of
+            markup.
 
     Attributes:
-        tokenizer: of `tok`.
-        codec: box codec of `ground`; the default one without.
-        mode: "boxes", "masks" or "none".
-        length: positions of a row that the model sees.
+        tokenizer: the tokenizer of `tok`.
+        codec: the box codec of `ground`; the default codec if there is no `ground`.
+        mode: the kind of markup: "boxes", "masks" or "none".
+        length: the number of positions of a row that the model sees.
 
     Raises:
         ValueError: the string has no `tok`.
@@ -187,7 +191,8 @@ class Reader:
         """Reads an example.
 
         Args:
-            example: what the string without `keep` leaves.
+            example: the output of the preprocessing string without its `keep`, so that all fields
+                are there.
         """
         tokens = self.tokens(example)
         image = np.asarray(example["image"], np.float32)
@@ -209,7 +214,11 @@ class Reader:
         )
 
     def tokens(self, example: Example) -> list[Token]:
-        """Returns all positions of the row in `text`, `mask_ar`, `mask_loss` and `segment`."""
+        """Returns all positions of the row.
+
+        Args:
+            example: an example with the arrays `text`, `mask_ar`, `mask_loss` and `segment`.
+        """
         tok, result = self.tokenizer, []
         arrays = [np.asarray(example[k]) for k in ("text", "mask_ar", "mask_loss", "segment")]
         for position, values in enumerate(zip(*arrays, strict=True)):
@@ -224,7 +233,7 @@ class Reader:
         return result
 
     def _match(self, parts: Sequence[list[Token]], pool: Sequence[dict]) -> list[dict]:
-        """Finds the text that each segment was made from; a cut text may be only its beginning."""
+        """Finds the text that each segment was made from; of a cut text only the start is there."""
         full = [self._encoded(text) for text in pool]
         free, result = list(range(len(pool))), []
         for part in parts:
@@ -291,7 +300,11 @@ class Reader:
     def _mask_classes(
         self, part: list[Token], source: example_lib.Text, example: Example
     ) -> list[int]:
-        """Class ids of the text's masks in order: those of the batch, where the row has them."""
+        """Returns the class id of each mask of a text, in order.
+
+        They are read from `mask_pos` and `mask_class`, the arrays that training uses, if the row
+        has the answer; otherwise they are those of the text.
+        """
         if "mask_pos" not in example or not any(t.mask_ar for t in part):
             return list(source.get("mask_classes") or ())
         at = dict(zip(map(int, example["mask_pos"]), map(int, example["mask_class"]), strict=True))
@@ -299,7 +312,7 @@ class Reader:
         return [at.get(t.position, 0) for t in part if t.id == end and t.mask_ar]
 
     def _present(self, example: Example) -> set[int]:
-        """Classes that could be grounded, as `ground` saw them."""
+        """Returns the classes that the op `ground` could have marked."""
         full = example.get("segmap_full")
         segmap = example.get("segmap") if full is None or self.mode == "masks" else full
         found = set() if segmap is None else {int(c) for c in np.unique(segmap)}
@@ -309,7 +322,7 @@ class Reader:
 
 
 def class_name(class_id: int) -> str:
-    """Returns the name of a class id, "" for 0 and what is no class."""
+    """Returns the name of a class id, or "" for 0 and other numbers that are not a class."""
     return classes.by_id(class_id).name if 1 <= class_id <= classes.NUM_CLASSES else ""
 
 
@@ -324,7 +337,10 @@ def _common(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def _style(text: example_lib.Text) -> str:
-    """Returns the simplest style that gives the prompt's context; empty fields count as absent."""
+    """Returns the first of `prompts.STYLES` that gives the context of the prompt.
+
+    Several styles give the same context if a field of the text is empty.
+    """
     if text["task"] != "report":
         return ""
     context = text.get("context", "")

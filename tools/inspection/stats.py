@@ -1,7 +1,7 @@
-"""Collects what a config's training or evaluation data look like to the model: rows and counts.
+"""Collects rows and counts of a config's training or evaluation data, as the model sees them.
 
-Examples come out of the very pipeline that training and evaluation use. A bad one is listed, with
-its id and the reason, and the rest goes on. Draws nothing.
+The examples come from the same pipeline that training and evaluation use. A bad example is listed
+with its id and the reason, and the others are still read.
 """
 
 import collections
@@ -22,27 +22,34 @@ from big_rad.pp.ops import Op
 from tools.inspection import rows as inspect_rows
 from tools.inspection.rows import ABSENT, Row
 
-_BAD = (ValueError, KeyError, OSError)  # What a bad example raises; anything else is a defect.
+# The errors of a bad example; any other error is a defect of the code.
+_BAD = (ValueError, KeyError, OSError)
 _FOLDER = re.compile(r"(?:(?<![\w<:/.])/|\b[A-Za-z]:\\)(?:[^/\\\n'\"<>|]+[/\\])+")
 _STEPS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
 
 @dataclasses.dataclass
 class Counts:
-    """Counts over rows; every Counter is value -> how often.
+    """Counts over rows. Every Counter has how often each value occurs.
 
     Attributes:
-        rows: rows read.
-        row_tokens, text_tokens: tokens a row (up to the last that is not padding) and a text.
-        filled: tokens that are not padding, in all rows.
-        modalities, planes: of rows.
-        tasks, langs, styles, question_types: of texts; styles of reports only.
-        grounded, marked: texts that are asked for boxes or masks; those that have some.
-        classes: class ids of grounded phrases.
-        absent, unmarked: class ids of keywords left out because the slice does not show the
-            class, and for other reasons (cut off, within a longer keyword, not in the sentence).
-        cut, unplaced: texts that lost tokens; that found no room.
-        problems: texts with markup that cannot be read.
+        rows: the number of rows.
+        filled: the number of tokens in all rows that are not padding.
+        grounded: the number of texts that ask for boxes or masks.
+        marked: the number of texts that have boxes or masks.
+        cut: the number of texts that lost tokens because they were too long.
+        unplaced: the number of texts that found no room in their row.
+        problems: the number of texts with markup that cannot be read.
+        row_tokens: the number of tokens in a row, up to the last one that is not padding.
+        text_tokens: the number of tokens in a text.
+        modalities, planes: the modality and the plane of a row.
+        tasks, langs: the task and the language of a text.
+        styles: the style of a report's prompt.
+        question_types: the question type of a question.
+        classes: the class id of a grounded phrase.
+        absent: the class id of a keyword that was left out because the slice does not show it.
+        unmarked: the class id of a keyword that was left out for another reason: it is cut off, a
+            part of a longer keyword, or not in the sentence.
     """
 
     rows: int = 0
@@ -66,11 +73,11 @@ class Counts:
 
     @property
     def texts(self) -> int:
-        """Texts in the rows."""
+        """The number of texts in all rows."""
         return sum(self.text_tokens.values())
 
     def add(self, row: Row) -> None:
-        """Counts a row."""
+        """Adds a row to the counts."""
         self.rows += 1
         self.row_tokens[row.used] += 1
         self.filled += sum(t.role != "pad" for t in row.tokens)
@@ -99,19 +106,19 @@ class Inspection:
     """One dataset of the mixture, or one evaluation, as the model sees it.
 
     Attributes:
-        name: as the config calls it.
-        evaluation: whether its rows are without the answer.
-        builder, split: where it comes from.
-        size: examples of the source (an evaluation's: those evaluated).
-        mixture: its weight in the mixture, in words.
+        name: its name in the config.
+        evaluation: whether it is an evaluation, whose rows do not have the answer.
+        builder, split: the dataset and the split that it is read from.
+        size: the number of examples; for an evaluation, of those that are evaluated.
         pp: the preprocessing string.
-        length: positions of a row that the model sees.
-        buckets: row lengths that rows are sorted into; empty without.
-        codec: spec of the box codec; "" if nothing is grounded.
-        seed: of the order and of everything random.
-        rows: the examples shown, in the order of training.
-        counts: over all rows read.
-        bad: (id, reason) of the examples that could not be used.
+        length: the number of positions of a row that the model sees.
+        buckets: the length buckets; empty if batches are not cut to buckets.
+        codec: the box codec with its options; "" if no boxes are written.
+        seed: the seed of the order and of everything random.
+        rows: the examples that are shown, in the order of training.
+        counts: the counts over all rows that were read.
+        bad: (id, reason) of each example that could not be used.
+        mixture: its weight in the mixture, in words.
     """
 
     name: str
@@ -130,7 +137,7 @@ class Inspection:
     mixture: str = "–"
 
     def add(self, row: Row, n: int) -> None:
-        """Counts a row, and keeps it if fewer than n are kept."""
+        """Adds a row to the counts, and to the rows that are shown if there are fewer than n."""
         self.counts.add(row)
         if len(self.rows) < n:
             self.rows.append(row)
@@ -139,18 +146,18 @@ class Inspection:
 def training(
     config: Any, name: str, data_dir: str, *, n: int = 12, limit: int = 500, seed: int | None = None
 ) -> Inspection:
-    """Reads what training would see first of a dataset of the mixture.
+    """Reads the rows of a dataset that training would see first.
 
     Args:
         config: the whole config.
-        name: one of `config.input.data`.
-        data_dir: where the datasets lie.
-        n: examples to keep for looking at.
-        limit: rows to count, at most those of one epoch.
-        seed: of the run; None takes the config's.
+        name: the name of a dataset in `config.input.data`.
+        data_dir: the folder of the built datasets.
+        n: the number of examples to keep, so that they can be shown.
+        limit: the number of rows to count, at most those of one epoch.
+        seed: the seed of the run; None takes the config's.
 
     Raises:
-        ValueError: no such dataset; the message lists the known ones.
+        ValueError: there is no such dataset; the message lists the known ones.
     """
     _check_known(name, config.input.data, "config.input.data", "dataset")
     seed = int(config.seed if seed is None else seed)
@@ -163,7 +170,7 @@ def training(
     for _ in range(min(max(limit, n), found.size)):
         try:
             batch = next(data.iterator)
-        except ValueError as e:  # No example near this one can be used.
+        except ValueError as e:  # Neither this example nor the next ones can be used.
             found.bad.append(("and those after it", _reason(e)))
             break
         if batch["rejects"]:
@@ -176,18 +183,19 @@ def training(
 def evaluation(
     config: Any, name: str, data_dir: str, *, n: int = 12, limit: int = 500, seed: int | None = None
 ) -> Inspection:
-    """Reads what an evaluator asks: rows without the answer, the reference beside them.
+    """Reads rows of an evaluator, which do not have the answer, with their references.
 
     Args:
         config: the whole config.
-        name: one of `config.evals`.
-        data_dir: where the datasets lie.
-        n: examples to keep for looking at.
-        limit: rows to count.
-        seed: which of the evaluated examples are read; None takes the config's.
+        name: the name of an evaluator in `config.evals`.
+        data_dir: the folder of the built datasets.
+        n: the number of examples to keep, so that they can be shown.
+        limit: the number of rows to count.
+        seed: the seed that chooses which of the evaluated examples are read; None takes the
+            config's.
 
     Raises:
-        ValueError: no such evaluation; the message lists the known ones.
+        ValueError: there is no such evaluator; the message lists the known ones.
     """
     _check_known(name, config.evals, "config.evals", "evaluation")
     spec = config.evals[name]
@@ -202,7 +210,7 @@ def evaluation(
 
     for k in map(int, order):
         try:
-            examples[k]  # Leaves the whole example, of which an evaluator keeps less, in `last`.
+            examples[k]  # Leaves the example in `last`, with fields that `EvalData` drops.
         except _BAD as e:
             found.bad.append((source.id, _reason(e)))
         else:
@@ -211,7 +219,7 @@ def evaluation(
 
 
 def facts(part: Inspection) -> dict[str, str]:
-    """Returns what stands above a dataset, in words; the terminal prints the same."""
+    """Returns the facts that the page and the terminal show about a dataset, as text."""
     c = part.counts
     positions = c.rows * (part.length + 1)
     texts = max(c.texts, 1)
@@ -235,12 +243,12 @@ def histogram(
     """Sorts values into at most `most` bins of equal, round width from 0.
 
     Args:
-        counter: value -> how often.
-        most: bins.
-        top: the bins reach at least as far.
+        counter: value -> how often it occurs.
+        most: the maximum number of bins.
+        top: a value that the bins must cover.
 
     Returns:
-        [(first value, last value, how often)]; the counts sum to the counter's.
+        (first value, last value, count) of each bin; the counts add up to those of the counter.
     """
     if not counter:
         return []
@@ -255,13 +263,21 @@ def histogram(
 def in_buckets(
     row_tokens: Mapping[int, int], buckets: Sequence[int], length: int
 ) -> list[tuple[int, int]]:
-    """Returns [(length, rows that fit it and none before)], ending with that of `tok`.
+    """Counts the rows of each length bucket.
+
+    A bucket of L positions takes rows of up to L + 1 tokens, since the model sees all tokens but
+    the last. For example, buckets (4, 8) and the length 16:
+
+        row_tokens            {5: 1, 6: 2, 20: 3}
+        returned              [(4, 1), (8, 2), (16, 3)]
 
     Args:
-        row_tokens: tokens a row -> rows. A bucket of L positions takes a row of L + 1 tokens,
-            since the model sees all but the last.
-        buckets: row lengths.
-        length: of rows that are in no bucket.
+        row_tokens: number of tokens in a row -> number of rows.
+        buckets: the row lengths of the buckets.
+        length: the length of the op `tok`, for rows that fit no bucket.
+
+    Returns:
+        (row length, number of rows whose shortest fitting length it is), in rising order.
     """
     ordered = sorted({*buckets, length})
     result = collections.Counter()
@@ -271,9 +287,10 @@ def in_buckets(
 
 
 def scrub(text: str) -> str:
-    """Returns a text in which absolute paths have lost their folders, with blanks in them too.
+    """Removes the folders of absolute paths from a text, because one may be a patient's name.
 
-    Of a sentence with a path and a later slash, more is lost: hiding too much beats telling a name.
+    The names of folders may contain spaces. So if another slash follows in the same sentence, the
+    words up to it are removed as well: it is better to hide too much than to show a name.
     """
     return _FOLDER.sub("", text)
 
@@ -299,10 +316,11 @@ def _blank(name: str, spec: Any, reader: inspect_rows.Reader, **fields: Any) -> 
 
 
 def _alone(config: Any, name: str) -> tuple[Any, inspect_rows.Reader, Any]:
-    """Returns a dataset's spec, its reader, and the config with it alone, a row a batch.
+    """Returns the entry of a dataset, its reader, and a config with only this dataset.
 
-    The generator of an example depends on the seed and its place in the dataset alone, so batch i
-    is the dataset's i-th example of training.
+    A batch of this config has one row. The random generator of an example depends only on the seed
+    and on the example's place in the dataset, so batch i is the i-th example of the dataset that
+    training sees.
     """
     spec = config.input[name].copy_and_resolve_references()
     spec.pp = inspect_rows.without_keep(spec.pp)
@@ -321,7 +339,7 @@ def _mixture(inputs: Any, name: str) -> str:
 
 
 def _reason(error: Exception) -> str:
-    """Returns an error in one line."""
+    """Returns an error on one line."""
     if isinstance(error, OSError) and error.strerror:
         return _line(type(error).__name__, error.strerror)
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
@@ -329,12 +347,12 @@ def _reason(error: Exception) -> str:
 
 
 def _line(kind: str, reason: str) -> str:
-    """Returns a reason without line breaks and folders (one may be a patient's name)."""
+    """Returns an error on one line without folders, since one may be a patient's name."""
     return f"{kind}: {scrub(' '.join(reason.split()))}"
 
 
 class _Watched:
-    """A source that remembers the id of the example read last."""
+    """A source that remembers the id of the last example that was read."""
 
     def __init__(self, source: core.Source):
         self._source, self.id = source, ""
@@ -343,18 +361,19 @@ class _Watched:
         return len(self._source)
 
     def __getitem__(self, index: int) -> Example:
-        self.id = f"item {index}"  # If it cannot even be read.
+        self.id = f"item {index}"  # For an example that cannot be read at all.
         example = self._source[index]
         self.id = str(example.get("id", self.id))
         return example
 
 
 class _Last:
-    """A preprocessing that remembers the example it made last."""
+    """A preprocessing function that remembers the last example that it made."""
 
     def __init__(self, preprocess: Op):
         self._preprocess, self.example = preprocess, {}
 
     def __call__(self, example: Example) -> Example:
         self.example = self._preprocess(example)
-        return self.example | {"image": np.zeros(0, np.float32)}  # EvalData would keep them all.
+        # `EvalData` keeps its examples, so it gets an empty image to save memory.
+        return self.example | {"image": np.zeros(0, np.float32)}

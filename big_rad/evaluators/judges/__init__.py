@@ -1,1 +1,1 @@
-"""Judges of answers: a language model behind an endpoint, and word embeddings."""
+"""Judges of answers: a language model behind an endpoint, and embeddings of phrases."""

@@ -1,6 +1,6 @@
-"""Vectors of phrases from an OpenAI-compatible endpoint, kept in a file.
+"""Gets embedding vectors of phrases from an OpenAI-compatible endpoint and keeps them in a file.
 
-The file is that of `metrics.similarity.read_vectors`, so it can be used without the endpoint.
+`metrics.similarity.read_vectors` reads the file, so that later uses do not need the endpoint.
 """
 
 import io
@@ -13,7 +13,7 @@ import numpy as np
 from big_rad import endpoint, files
 from big_rad.metrics import similarity
 
-_BATCH = 64  # phrases a request
+_BATCH = 64  # How many phrases a request has.
 
 
 def embed(
@@ -26,23 +26,25 @@ def embed(
     log: Callable[[str], None] = lambda line: None,
     **options: Any,
 ) -> dict[str, np.ndarray]:
-    """Returns a vector of each phrase, from the file or else from the endpoint.
+    """Returns a vector for each phrase, from the file or else from the endpoint.
 
     Args:
-        phrases: in any case; outer white space is cut.
-        url: of the endpoint, such as "http://localhost:8000/v1".
-        model: its name there.
-        file: an npz with `phrases`, `vectors` and `model`; new vectors are added to it.
-        key: sent as bearer token, if there is one.
-        log: receives a line now and then.
-        options: others of `endpoint.Endpoint`.
+        phrases: the phrases; case and surrounding white space do not matter.
+        url: the URL of the endpoint, such as "http://localhost:8000/v1".
+        model: the name of the model at the endpoint.
+        file: an npz with `phrases`, `vectors` and `model`; new vectors are added to it. It is made
+            if it is missing.
+        key: the API key, sent as a bearer token; "" sends none.
+        log: receives a line if phrases were embedded.
+        options: other arguments of `endpoint.Endpoint`.
 
     Returns:
-        Phrase in lower case -> vector float32 [D]; those of the file too.
+        Phrase in lower case -> vector, float32 [D], for all phrases of the file and of the call.
 
     Raises:
-        ValueError: a file of another model, or phrases whose vector could not be had (those of the
-            others are kept, so a second call asks only for these).
+        ValueError: the file is of another model, or the endpoint gave no vector for some phrases.
+            The vectors of the other phrases are kept, so a second call asks only for the missing
+            ones.
     """
     file = pathlib.Path(file)
     known = _read_file(file, model)
@@ -69,7 +71,7 @@ def embed(
 
 
 def model_of(file: str | pathlib.Path) -> str:
-    """Returns the model that a file of vectors names, "" if it names none."""
+    """Returns the name of the model in a file of vectors, or "" if the file does not name it."""
     with np.load(file, allow_pickle=False) as content:
         return str(content["model"]) if "model" in content.files else ""
 

@@ -1,7 +1,7 @@
-"""Reads a judge's answer: its grade, or why there is none.
+"""Reads the grade from the answer of a judge, or says why there is no grade.
 
-A grade is taken only where it cannot be another number. Models that reason before they answer are
-read past their reasoning. Knows no endpoint and no prompt.
+A number is taken for the grade only where it cannot mean anything else. The reasoning that some
+models write before their answer is skipped.
 """
 
 import dataclasses
@@ -10,8 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-FORM = 3  # of the answers that are read; grades that were read by another rule are not reused
-NAMES = {  # of the grades, as the rubric has them
+FORM = 3  # The version of the rules here; kept grades of another version are not used again.
+NAMES = {  # The names of the grades in the rubric.
     5: "completely right",
     4: "mostly right",
     3: "partly right",
@@ -20,35 +20,36 @@ NAMES = {  # of the grades, as the rubric has them
 }
 _OPENS = r"(?:(?:the|my|final|overall|die)\s+)*"
 _WORD = _OPENS + r"(?:grade|score|rating|note|bewertung)"
-_MARKS = r"[\s*_`\"'(\[]"  # emphasis and quotation; "<4", "~4" and "-4" are no grade
+_MARKS = r"[\s*_`\"'(\[]"  # Emphasis and quotation marks; "<4", "~4" and "-4" are not grades.
 _IS = rf"{_MARKS}{{0,3}}(?:[:=]|\bis\s|\bist\s){_MARKS}{{0,3}}"
 _LABEL = rf"{_WORD}(?:{_IS}|{_MARKS}{{1,4}}|\s?[-\u2013\u2014]\s)"
 _OF_FIVE = r"(?:\s*/\s*5|\s+(?:out\s+)?of\s+5|\s+von\s+5)"
 _DIGIT = rf"([1-5]){_OF_FIVE}?"
 _ALONE = re.compile(rf"(?:{_LABEL})?{_DIGIT}\s*[.:)!]?", re.IGNORECASE)
-# "Grade: 4, because", but not "grade 3 tumour"; <grade>4</grade>. "Note" may begin a remark, so its
-# number has to be alone.
+# "Grade: 4, because" and "<grade>4</grade>", but not "grade 3 tumour". "Note" is left out, because
+# it may also begin a remark: its number must stand alone on the line.
 _MARKED = re.compile(
     rf"(?!{_OPENS}note){_WORD}{_IS}{_DIGIT}(?P<rest>.*)"
     r"|<(?:grade|score)>\s*([1-5])\s*</(?:grade|score)>.*",
     re.IGNORECASE,
 )
-# What may follow such a grade: nothing, or punctuation and a reason. Not "3 cm" or "2 lobes".
+# Such a grade may be followed by nothing, or by punctuation and a reason: so "3 cm" and "2 lobes"
+# are not grades.
 _NOTHING = re.compile(r"[\s.!*_\"'\])]*")
 _REASON = re.compile(
     r"[*_)\]]*(?:\s*[,:(](?!\s*\d)|\s*[.;!](?!\d)|\s+[\u2013\u2014](?!\s*\d)"
     r"|\s(?=(?:because|since|weil|denn)\b))\W*(?P<reason>\w.*)",
     re.IGNORECASE,
 )
-# What is no reason: another grade ("or 5", "maybe 5", "5 or"), or of how many ("out of 10").
+# A second grade ("or 5", "maybe 5", "5 or") and another scale ("out of 10") are not reasons.
 _BETWEEN = (
     r"(?:or|oder|to|bis|and|und|out|of|von|maybe|perhaps|possibly|rather|even|vielleicht|eher)"
 )
 _SECOND = re.compile(
     rf"(?:{_BETWEEN}\s+)+(?:a\s+)?\d|out\s+of\b|\d+(?:\W*$|\W*\s{_BETWEEN}\s)", re.IGNORECASE
 )
-# The grade, a colon and the reason. Before a point or a dash stand other numbers, too: "5. Rippe",
-# "2. rib", "5-mm", "4 - fold increase"; but not before the dash of "4/5 - vague".
+# The grade, a colon and the reason. A number before a full stop or a dash need not be a grade:
+# "5. Rippe", "2. rib", "5-mm", "4 - fold increase". In "4/5 - vague" it must be one.
 _REASONED = re.compile(
     rf"([1-5])(?:{_OF_FIVE}?[*_]*\s*:|{_OF_FIVE}\s+[-\u2013\u2014])\s+(?!\d)\S.*", re.IGNORECASE
 )
@@ -58,18 +59,18 @@ _NAMED = re.compile(
 _LISTED = re.compile(r"\W*\d\s*[.:)\-\u2013\u2014]\s")
 _AT_THE_END = re.compile(rf"\b{_WORD}{_IS}{_DIGIT}\W*$", re.IGNORECASE)
 _THOUGHT = re.compile(r"</?(?:think|thinking|thought|reasoning)>", re.IGNORECASE)
-_REASONING = ("reasoning_content", "reasoning")  # fields of servers that put it apart
+_REASONING = ("reasoning_content", "reasoning")  # Fields in which servers put the reasoning.
 _NOT = "does not begin with a grade from 1 to 5 that stands alone"
 
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
-    """A grade, or why there is none.
+    """The grade of one answer, or the reason why there is no grade.
 
     Attributes:
-        grade: 1..5; None for a failure.
-        answer: the judge's words.
-        error: what went wrong; "" if nothing did.
+        grade: the grade, 1..5; None if the answer has no grade.
+        answer: the text that the judge wrote.
+        error: why there is no grade; "" if there is one.
     """
 
     grade: int | None
@@ -78,7 +79,7 @@ class Judgement:
 
     @property
     def score(self) -> float | None:
-        """The grade as 0..1."""
+        """The grade as a score between 0 (grade 1) and 1 (grade 5); None without a grade."""
         return None if self.grade is None else (self.grade - 1) / 4
 
 
@@ -86,10 +87,11 @@ def from_reply(reply: Mapping[str, Any]) -> Judgement:
     """Reads the reply of an endpoint with OpenAI's chat completions.
 
     Args:
-        reply: its JSON. Of a message without content, the end of its reasoning is read.
+        reply: the JSON of the reply. If the message has no content, the end of its reasoning is
+            read instead.
 
     Raises:
-        KeyError, IndexError, TypeError, AttributeError: it has no message.
+        KeyError, IndexError, TypeError, AttributeError: the reply has no message.
     """
     choice = reply["choices"][0]
     message = choice["message"]
@@ -109,14 +111,19 @@ def from_reply(reply: Mapping[str, Any]) -> Judgement:
 
 
 def parse(answer: str) -> Judgement:
-    """Reads a grade.
+    """Reads the grade from the text of an answer.
 
-    It must be alone on the first line ("4", "4/5", "**4**"), be called one there ("Grade: 4"),
-    stand before a colon and the reason ("4: a detail is missing"), before its own name ("4 mostly
-    right"), or be the field "grade" of a JSON object. Behind a grade that is called one, only
-    punctuation and a reason may follow. So "5 mm are missing, grade 2", "2 of 3 findings", "4.5",
-    "Grade: 3 cm", "Grade: 4 or 5", "2. rib" and a list that begins with "1." are failures. What a
-    model thinks in <think> before it answers is passed over.
+    The first line must have one of these forms, or the answer must be a JSON object with the field
+    "grade":
+
+    - the grade alone: "4", "4/5", "**4**";
+    - the grade with a label: "Grade: 4", after which only punctuation and a reason may follow;
+    - the grade, a colon and a reason: "4: a detail is missing";
+    - the grade and its name: "4 mostly right".
+
+    So "5 mm are missing, grade 2", "2 of 3 findings", "4.5", "Grade: 3 cm", "Grade: 4 or 5",
+    "2. rib" and a list that begins with "1." have no grade. Reasoning in <think> before the answer
+    is skipped.
     """
     *thought, text = _THOUGHT.split(answer)
     if thought and not _THOUGHT.findall(answer)[-1].startswith("</"):
@@ -135,7 +142,7 @@ def parse(answer: str) -> Judgement:
 
 
 def _end_of(thought: str) -> Judgement:
-    # The whole answer, where a server takes it for reasoning.
+    # Reads a message whose whole text the server put into the field of the reasoning.
     lines = _lines(_THOUGHT.split(thought)[-1])
     first, last = (_alone(x) for x in (lines[0], lines[-1])) if lines else (None, None)
     if last is None and lines and (labelled := _AT_THE_END.search(lines[-1])):
@@ -186,13 +193,13 @@ def _fields(text: str) -> dict[str, Any] | None:
 
 
 def _lines(text: str) -> list[str]:
-    # Without emphasis, headings and quotation marks.
+    # The lines that are not empty, without marks of emphasis, headings and quotation.
     bare = (line.strip().strip("*_#`\"'[] ") for line in text.splitlines())
     return [line for line in bare if line]
 
 
 def _text(content: object) -> str:
-    # Some servers give a list of parts.
+    # Some servers send the content as a list of parts.
     if isinstance(content, list):
         content = "".join(p.get("text") or "" for p in content if isinstance(p, Mapping))
     return content.strip() if isinstance(content, str) else ""

@@ -1,8 +1,10 @@
-"""Worked examples for the judge of `llm_score`: made up for this purpose, of no patient and no
-dataset. For each task, language and level several, of which one is shown.
+"""Worked examples that show the judge of `llm_score` how to grade.
+
+They were made up for this purpose and come from no patient and no dataset. There are several for
+each task, language and grade; each prompt shows one of them.
 """
 
-Example = tuple[str, str, str, str]  # question, candidate, reference, why
+Example = tuple[str, str, str, str]  # question, candidate, reference, reason of the grade
 
 # task -> language -> level 1..5 -> examples
 EXAMPLES: dict[str, dict[str, dict[int, tuple[Example, ...]]]] = {

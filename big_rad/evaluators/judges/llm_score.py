@@ -1,9 +1,13 @@
 """LLMScore: a language model judges answers from 1 (completely wrong) to 5 (completely right).
 
-Any endpoint that speaks OpenAI's chat completions will do. Judgements are asked for side by side,
-tried again where the endpoint fails, and kept on disk, so that a run goes on after a kill and costs
-nothing twice. One that cannot be had or read (`llm_answer`) is a failure: counted, listed, never a
-score. Knows no model of ours and no dataset.
+The judge is any endpoint with OpenAI's chat completions. Requests are sent concurrently and tried
+again when the endpoint fails. Grades are kept on disk, so that an interrupted run can go on without
+paying for an answer twice. An answer without a grade, because the endpoint failed or because its
+reply could not be read (`llm_answer`), is counted and listed as a failure and has no score.
+
+    judge = Judge("http://localhost:8000/v1", "my-model", cache="judge")
+    judgements = judge.judge([Item("Is there free air?", "no", "yes", "vqa")])
+    summarise(judgements)  # {"llm_score": 0.0, "llm_judged": 1, "llm_failed": 0}
 """
 
 import dataclasses
@@ -23,7 +27,7 @@ __all__ = ["Item", "Judge", "Judgement", "Unavailable", "digest", "messages", "p
 
 TASKS = ("report", "vqa")
 LEVELS = (1, 2, 3, 4, 5)
-MAX_TOKENS = 256  # of an answer
+MAX_TOKENS = 256  # The default for the maximum number of tokens in a judge's answer.
 _RUBRIC = """You compare a candidate answer about a radiology image with the reference of an expert.
 Judge medical content alone: findings, organs, sides, levels, sizes, negations. Style, language and
 word order do not matter, and neither does extra text that agrees with the reference.
@@ -44,19 +48,19 @@ Examples:
 
 
 class Unavailable(ConnectionError):
-    """A judge that cannot answer; the message names its address and what to do."""
+    """The judge cannot be asked; the message names its address and the remedy."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Item:
-    """What is to be judged.
+    """One answer to be judged.
 
     Attributes:
-        question: or the prompt of a report; may be empty.
-        candidate: the model's text, without markup.
-        reference: the expert's.
+        question: the question, or the prompt of a report; may be empty.
+        candidate: the text of the model that is judged, without markup.
+        reference: the text of the expert.
         task: "report" or "vqa".
-        lang: "en" or "de", of the examples shown.
+        lang: the language of the examples that the judge is shown, "en" or "de".
     """
 
     question: str
@@ -69,7 +73,7 @@ class Item:
 _PROBE = Item("", "No stones in the gallbladder.", "Gallbladder without stones.", "report")
 _CORRECT = "Correct --judge_url (up to /v1) and --judge_model"
 _KEY = "Put a key that it accepts into the environment variable JUDGE_API_KEY"
-_REMEDIES = {  # HTTP status that stays, whatever is asked; 0: no answer at all
+_REMEDIES = {  # By HTTP status, for errors that do not depend on the request; 0: no reply at all.
     0: "Start its server, or correct --judge_url",
     401: _KEY,
     403: _KEY,
@@ -79,25 +83,26 @@ _REMEDIES = {  # HTTP status that stays, whatever is asked; 0: no answer at all
 
 
 class Judge:
-    """Asks an endpoint.
+    """A language model behind an endpoint that grades answers.
 
     Args:
-        url: of the endpoint, such as "http://localhost:8000/v1".
-        model: its name there.
-        cache: folder in which judgements are kept; None keeps none.
-        key: sent as bearer token, if there is one.
-        concurrency: requests at once.
-        tries: of each, before it is a failure.
-        timeout: seconds of each try.
-        wait: seconds before the second try; doubled each time.
-        max_tokens: of an answer; a model that reasons first needs thousands.
-        log: receives a line now and then.
+        url: the URL of the endpoint, such as "http://localhost:8000/v1".
+        model: the name of the model at the endpoint.
+        cache: the folder in which grades are kept; None keeps none.
+        key: the API key, sent as a bearer token; "" sends none.
+        concurrency: the maximum number of requests at the same time.
+        tries: how often a request is tried before it counts as a failure.
+        timeout: the time limit of each try in seconds.
+        wait: the pause before the second try in seconds; it doubles before each further try.
+        max_tokens: the maximum number of tokens in an answer. A model that writes its reasoning
+            first needs thousands.
+        log: receives lines of progress.
 
     Attributes:
-        url, model: as they were given.
+        url, model: the arguments.
 
     Raises:
-        ValueError: no address, or a number below 1.
+        ValueError: the URL is not an HTTP address, or a number is too small.
     """
 
     def __init__(
@@ -123,14 +128,17 @@ class Judge:
         self._log, self._max_tokens, self._probed = log, max_tokens, False
 
     def probe(self, items: Sequence[Item] = ()) -> None:
-        """Asks once whether the judge answers; nothing if it did before, or has no more to do.
+        """Checks with one request that the judge answers.
+
+        No request is sent if the judge was checked before, or if all items already have a grade.
 
         Args:
-            items: what is to be judged, of which the first without a grade is asked for. Without
-                any a made-up one is, so that this can come before anything slow.
+            items: the answers to be judged; the first one without a grade is sent. If there are no
+                items, a made-up one is sent, so that the check can be made before slow work.
 
         Raises:
-            Unavailable: no answer can come: no connection, a key that is refused, another address.
+            Unavailable: the judge cannot answer any request: there is no connection, the key is
+                refused, or the address or the name of the model is wrong.
         """
         if self._probed:
             return
@@ -144,7 +152,8 @@ class Judge:
         body = missing[0] if missing else self._body(_PROBE)
         status, reply = self._endpoint.once(body)
         said = f"HTTP {status}: {str(reply)[:200]}" if status else reply
-        # Another reply of 4xx may be due to the text that was sent.
+        # Other errors of the kind 4xx may be caused by the text that was sent. The made-up item
+        # cannot be their cause.
         refused = 400 <= status < 500 and status not in endpoint.RETRIED_STATUSES
         if status in _REMEDIES or (refused and not missing):
             raise Unavailable(
@@ -160,10 +169,10 @@ class Judge:
             self._log(f"the judge's first answer is no grade: {error}; it is asked all the same")
 
     def judge(self, items: Sequence[Item]) -> list[Judgement]:
-        """Returns a judgement of each item, in order.
+        """Returns a judgement for each item, in their order.
 
         Raises:
-            ValueError: an unknown task or language.
+            ValueError: an item has an unknown task or language.
         """
         if self._cache is not None:
             self._cache.mkdir(parents=True, exist_ok=True)
@@ -183,7 +192,7 @@ class Judge:
     def _read(self, body: Mapping[str, Any], reply: object) -> Judgement:
         found = llm_answer.from_reply(reply)
         if self._cache is not None and found.grade is not None:
-            # Kept at once: a run may be killed.
+            # Written immediately, because the run may be killed.
             kept = {"model": self.model, "form": llm_answer.FORM} | dataclasses.asdict(found)
             content = json.dumps(kept, ensure_ascii=False)
             files.write_whole(self._cache / f"{digest(body)}.json", content)
@@ -210,12 +219,12 @@ class Judge:
 
 
 def messages(item: Item) -> list[dict[str, str]]:
-    """Returns the prompt: the rubric with an example of each level, and what is to be judged.
+    """Returns the messages for one item: the rubric with an example of each grade, then the item.
 
-    The examples are drawn by the hash of the item, so they are the same every time.
+    The hash of the item is the seed that chooses the examples, so they are the same every time.
 
     Raises:
-        ValueError: an unknown task or language.
+        ValueError: the task or the language of the item is unknown.
     """
     try:
         levels = llm_examples.EXAMPLES[item.task][item.lang]
@@ -238,17 +247,23 @@ def messages(item: Item) -> list[dict[str, str]]:
 
 
 def digest(body: Mapping[str, Any]) -> str:
-    """Returns the hash of a request, by which its grade is kept.
+    """Returns the hash of a request, which names the file of its grade.
 
-    How long the answer may be does not count: room for more changes no grade that is there, and an
-    answer that was cut off before its grade is not kept at all.
+    `max_tokens` is left out of the hash: a larger limit would not change a grade that was read, and
+    an answer that was cut off before its grade is not kept.
     """
     asked = {k: v for k, v in body.items() if k != "max_tokens"}
     return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 def summarise(judgements: Sequence[Judgement]) -> dict[str, float]:
-    """Returns `llm_score` (the mean of those that have one), `llm_judged` and `llm_failed`."""
+    """Returns the mean and the counts of judgements.
+
+    Returns:
+        `llm_score`, the mean score of the judgements with a grade (NaN without any grade);
+        `llm_judged`, the number of judgements with a grade; and `llm_failed`, the number of those
+        without.
+    """
     scores = [j.score for j in judgements if j.score is not None]
     return {
         "llm_score": float(np.mean(scores)) if scores else float("nan"),
