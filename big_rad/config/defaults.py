@@ -48,10 +48,10 @@ def base() -> Config:
     c.ckpt_steps = 1000
     # The number of newest checkpoints that are kept.
     c.ckpt_keep = 2
-    # The score that chooses the best checkpoint, as EVALUATOR/METRIC such as "report_val/g_iou". The
-    # best checkpoint is kept in addition to the newest ones, and its final scores are reported. The
-    # evaluator is an entry of `evals` that has `every` and whose split is no test split. "" keeps
-    # no best checkpoint.
+    # The score that chooses the best checkpoint, as EVALUATOR/METRIC, such as "report_val/g_iou".
+    # EVALUATOR is an entry of `evals` that has `every` and whose split is no test split. The best
+    # checkpoint is kept in addition to the newest ones, and the final scores are those of the best
+    # checkpoint. "" chooses no best checkpoint, and the final scores are those of the last step.
     c.ckpt_best = ""
     # Whether the highest ("max") or the lowest ("min") value of `ckpt_best` is the best.
     c.ckpt_best_mode = "max"
@@ -69,9 +69,9 @@ def base() -> Config:
     c.input = ml_collections.ConfigDict()
     # The mixture of datasets: the name of each section -> its weight, a number above 0.
     c.input.data = ml_collections.ConfigDict()
-    # The meaning of the weights. "shares": the weights are in proportion to how many examples are
-    # drawn from each dataset, and an epoch has as many examples as all datasets together. "epochs":
-    # the weight says how often each item of the dataset is seen in an epoch.
+    # The meaning of the weights. "shares": examples are drawn from the datasets in proportion to
+    # the weights, and an epoch has as many examples as all datasets together have items. "epochs":
+    # the weight of a dataset is how often each of its items is seen in an epoch.
     c.input.weights = "shares"
     # The number of examples of a batch, over all devices and processes together.
     c.input.batch_size = 24
@@ -89,9 +89,10 @@ def base() -> Config:
     # With `buckets`, the number of successive batches whose examples are sorted by length, so that
     # rows of similar length share a batch.
     c.input.bucket_window = 16
-    # The share of examples that may be unusable (broken files, for instance). Such examples are left
-    # out and listed in rejects.jsonl; more than this share ends the run with an error. The share is
-    # taken of at least 1,000 examples, so that one bad file does not end a run at its start.
+    # The share of examples that may be unusable, because of broken files for instance. They are
+    # left out and listed in rejects.jsonl; more than this share ends the run with an error. The
+    # share is taken of at least 1,000 examples, so that one bad file does not end a run at its
+    # start.
     c.input.max_reject_share = 0.01
     # Raw data that are checked and built before training: the name of a dataset in
     # big_rad/datasets -> `source`, the folder of the raw data, and other arguments of its builder,
@@ -152,8 +153,8 @@ def base() -> Config:
     c.wd = 0.01
     # The global norm that gradients are clipped to; 0 disables clipping.
     c.grad_clip_norm = 1.0
-    # A regex list with the schedule of the learning rate; None freezes a parameter. The arguments of
-    # a schedule are `decay_type` ("cosine", "linear", "rsqrt" or "constant"), the length of the
+    # A regex list with the schedule of the learning rate; None freezes a parameter. The arguments
+    # of a schedule are `decay_type` ("cosine", "linear", "rsqrt" or "constant"), the length of the
     # linear warm-up as `warmup_percent` (a share of the run: 0.1 is a tenth) or `warmup_steps`, and
     # `end`, the factor at the end of "cosine" and "linear".
     c.schedule = ((".*", dict(decay_type="cosine", warmup_percent=0.1)),)
@@ -165,8 +166,9 @@ def base() -> Config:
     c.frozen_dtype = "bfloat16"
 
     # ---- Devices -------------------------------------------------------------------------------
-    # The folder of the cache of compiled programs, so that only the first start has to compile. ""
-    # leaves JAX's own setting unchanged.
+    # The folder of the cache of compiled programs, so that only the first start has to compile.
+    # "" leaves JAX's own setting unchanged. If the environment variable JAX_COMPILATION_CACHE_DIR
+    # is set, it is used in place of this field.
     c.compilation_cache = "~/.cache/big_rad"
     # The axes of the device mesh with their sizes. One size may be -1, which takes all remaining
     # devices. The axis "data" is required; batches are split over it.
