@@ -156,7 +156,7 @@ def text(empty: bool = True) -> Rule:
 
 
 def flag(x: object) -> str:
-    """True or False."""
+    """The rule for True or False."""
     return "" if isinstance(x, bool) else "True or False"
 
 
