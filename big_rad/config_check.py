@@ -1,7 +1,7 @@
 """Checks a whole config before anything slow starts: each field, and whether fields fit together.
 
 The rules for single fields are in `fields`; this module checks that fields agree with each other.
-It reads only the config, and no data, weights or tokenizer, so that a check takes no time.
+It reads only the config, and no data, weights or tokenizer, so that a check is quick.
 """
 
 import inspect

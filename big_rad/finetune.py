@@ -230,7 +230,7 @@ def _say_missing(contents: _Contents, log: Log) -> None:
     # Logs which evaluators are left out, and why.
     for task, texts in (("report", "report"), ("vqa", "question")):
         if not any(task in contents.tasks[s] for s in source_lib.SPLITS):
-            continue  # No split has texts of this task, so nobody expects its evaluator.
+            continue  # No split has texts of this task, so its evaluator need not be mentioned.
         for split, name in zip(_HELD_OUT, (task, f"{task}_val"), strict=True):
             if contents.tasks[split] and task not in contents.tasks[split]:
                 log(f"{name}: left out, no {texts} of a {split} patient")

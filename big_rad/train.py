@@ -375,7 +375,7 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Entry point of the command line."""
+    """Runs the trainer from the command line."""
     runtime.quiet_libraries()
     flags.mark_flag_as_required("config")
     # `--help` lists the flags of the module named sys.argv[0], whatever the program is called.

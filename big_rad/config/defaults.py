@@ -44,7 +44,8 @@ def base() -> Config:
     c.total_examples = ml_collections.config_dict.placeholder(int)
     # The number of steps between two lines of progress, each with its metrics in metrics.jsonl.
     c.log_training_steps = 50
-    # The number of steps between two checkpoints. The last step always has one.
+    # The number of steps between two checkpoints. A checkpoint is also saved at the last step, at
+    # the step at which a run is stopped, and at each step that becomes the best by `ckpt_best`.
     c.ckpt_steps = 1000
     # The number of newest checkpoints that are kept.
     c.ckpt_keep = 2
@@ -96,7 +97,8 @@ def base() -> Config:
     c.input.max_reject_share = 0.01
     # Raw data that are checked and built before training: the name of a dataset in
     # big_rad/datasets -> `source`, the folder of the raw data, and other arguments of its builder,
-    # as for `tools.build_dataset`. Empty if the datasets are already built.
+    # as for `tools.build_dataset`. A dataset that is already built is not built again; without any
+    # entry nothing is built.
     c.sources = ml_collections.ConfigDict()
 
     # ---- Text, boxes and images: a checkpoint must be used with the same values -----------------
@@ -110,8 +112,9 @@ def base() -> Config:
     c.codec = dict(CODEC)
     # `size`: the height and width of images in pixels, a multiple of the model's patch size.
     # `normalize`: how stored values are scaled. "medgemma": CT as three windows in the three
-    # channels, other images by their own range, all in [-1, 1]. "dataset_stats": zero mean and unit
-    # deviation for the modality. "min_max": by the range of each image, in [0, 1].
+    # channels, other images by their own range, all in [-1, 1]. "dataset_stats": by the mean and
+    # standard deviation of the modality, clipped to [-2, 2]. "min_max": clipped to the range of the
+    # modality, then by the range of the image, in [0, 1].
     c.image = dict(size=224, normalize="medgemma")
     # `clean`: how report texts are cleaned, "released" as for the released checkpoints, or "" not
     # at all. `max_text`: the largest number of tokens of one text, without <bos> and <eos>.

@@ -33,7 +33,8 @@ class RunState:
         config: the whole config; None before it is written.
         starts: the entries of run.json, see `info.write`; empty if the file does not exist.
         rows: the lines of metrics.jsonl.
-        summary: the contents of summary.json; empty until the run is finished.
+        summary: the contents of summary.json; empty until the run is finished for the first time.
+            If it goes on with more steps, it keeps the old summary until it is finished again.
         rejects, skipped: the lines of rejects.jsonl of all processes, and of skipped.jsonl.
         changes: the rows of before_after.json, see `evaluators.before_after`.
         parameters: the text of parameters.txt; "" if the file does not exist.
