@@ -1,7 +1,7 @@
-"""Checks a whole config before anything slow: its fields, and how they have to fit each other.
+"""Checks a whole config before anything slow starts: each field, and whether fields fit together.
 
-What a field alone may be says `fields`. Nothing is read here but the config: no data, no weights,
-no tokenizer.
+The rules for single fields are in `fields`; this module checks that fields agree with each other.
+It reads only the config, and no data, weights or tokenizer, so that a check is quick.
 """
 
 import inspect
@@ -24,7 +24,7 @@ from big_rad.pp import ops_detect
 from big_rad.registry import did_you_mean
 from big_rad.training import losses, optim
 
-_OF_TRAINER = ("groups",)  # Arguments of a loss that are not the config's.
+_OF_TRAINER = ("groups",)  # Arguments of a loss that the trainer sets, so a config may not.
 _OF_FLAX = ("parent", "name")
 _LENGTHS = ("total_steps", "total_epochs", "total_examples")
 
@@ -33,14 +33,14 @@ def check(config: Config) -> None:
     """Checks a config.
 
     Args:
-        config: the whole config; see configs/common.py for the fields.
+        config: the whole config; big_rad/config/defaults.py explains its fields.
 
     Raises:
-        ValueError: a field is unknown or outside its range, or fields do not fit each other; the
-            message names every one, with what it may be.
+        ValueError: A field is unknown or outside its range, or fields do not fit each other. The
+            message names every such field, and its allowed values.
     """
     found = fields.problems(config, _options(config))
-    if not found:  # What follows needs every field, and values of the right kinds.
+    if not found:  # The further checks rely on values of the right types.
         config = defaults.filled(config)
         parts = (_length, _mixture, _model, _sizes, _loss, _optimizer, _devices, _evals, _scores)
         found = [problem for part in parts for problem in part(config)]
@@ -51,11 +51,11 @@ def check(config: Config) -> None:
 
 
 def check_best(config: Config) -> None:
-    """Checks that `config.ckpt_best` names a score that is evaluated while training.
+    """Checks that `config.ckpt_best` names a score that is evaluated during training.
 
     Raises:
-        ValueError: it does not, it cannot say which step is the best (a count, or a share of
-            errors with the mode "max"), or it is one of a test split.
+        ValueError: There is no such score, it cannot say which step is the best (a count, or a
+            share of errors with the mode "max"), or it belongs to a test split.
     """
     name, evals = config.ckpt_best, config.evals
     if config.ckpt_best_mode not in ("max", "min"):
@@ -80,7 +80,8 @@ def check_best(config: Config) -> None:
 
 
 def _options(config: Config) -> dict[str, list[str]]:
-    # Evaluator -> the options that its class takes, where the class can be found.
+    # Returns a dict from each entry of `evals` to the options that its class accepts. An entry
+    # whose class cannot be found is left out.
     found = {}
     evals = config.get("evals")
     for name, spec in evals.items() if hasattr(evals, "items") else ():
@@ -94,7 +95,7 @@ def _length(config: Config) -> Iterator[str]:
     given = [n for n in _LENGTHS if config.get(n) is not None]
     if len(given) != 1:
         yield from _said(config_lib.num_steps, config, 1)
-    elif given != ["total_epochs"]:  # The steps of an epoch are known when the data are there.
+    elif given != ["total_epochs"]:  # The number of steps of an epoch depends on the data.
         yield from _said(optim.check_warmup, config.schedule, config_lib.num_steps(config, 1))
     batch, parts = config.input.batch_size, config.grad_accum
     if batch % parts:
@@ -174,7 +175,7 @@ def _members(place: str, spec: Mapping[str, Any], cls: type) -> Iterator[str]:
 
 
 def _sizes(config: Config) -> Iterator[str]:
-    # Sizes that a model could not be made of, or would cut silently, and the codec of boxes.
+    # Finds sizes that make no model, or with which pixels would be ignored, and checks the codec.
     if config.get("codec", {}).get("name"):
         wrong = _said(get_codec, config.codec.name, config.codec.get("grid"))
         yield from (f"config.codec: {w}" for w in wrong)
@@ -188,7 +189,7 @@ def _sizes(config: Config) -> Iterator[str]:
             dims[part] = module.Model(**given).dims()
         except ValueError as e:
             yield f"config.model.{part}: {e}"
-        except TypeError:  # A model with other sizes; `_members` says which there are.
+        except TypeError:  # The class has other fields; `_members` reports the unknown ones.
             continue
     patch = dims["img"]["patch_size"] if "img" in dims else 1
     if config.image.size % patch:
@@ -258,7 +259,7 @@ def _evals(config: Config) -> Iterator[str]:
 
 
 def _scores(config: Config) -> Iterator[str]:
-    # The names of scores: each has to be one that an evaluation will yield.
+    # Checks that each name of a score is one that an evaluator yields.
     evals, summary = config.evals, config.summary
     if summary and not evals:
         yield (
@@ -273,7 +274,7 @@ def _scores(config: Config) -> Iterator[str]:
 
 
 def _ops(config: Config, place: str, pp: str | None, boxes: bool = True) -> Iterator[str]:
-    # Ops that are not there or do not take their arguments; and those that differ from the config.
+    # Finds ops that do not exist, have wrong arguments, or contradict the fields of the config.
     wrong = list(_said(lambda: list(pp_builder.calls(pp)))) if pp else []
     yield from (f"{place}: {w}" for w in wrong)
     if pp and not wrong:
@@ -283,7 +284,8 @@ def _ops(config: Config, place: str, pp: str | None, boxes: bool = True) -> Iter
 
 
 def _blocks(config: Config, place: str, pp: str) -> Iterator[str]:
-    # Attention over packed rows is computed block by block: a text across a border is not seen.
+    # With `text_block`, attention over packed rows is computed block by block. A text that crosses
+    # the border of a block could not attend to its own first part.
     size = config.model.get("text_block", 0)
     for _, tok in pp_builder.calls(pp, only=("tok",)) if size else ():
         if tok["pack"] and (not tok["block"] or size % tok["block"]):
@@ -304,7 +306,7 @@ def _unknown(place: str, given: Mapping[str, Any], known: Collection[str]) -> It
 
 
 def _said(check: Callable[..., object], *args: object, **kwargs: object) -> Iterator[str]:
-    # What another check raises, as a problem.
+    # Yields the message of the ValueError that another check raises, if it raises one.
     try:
         check(*args, **kwargs)
     except ValueError as e:

@@ -1,8 +1,13 @@
-"""Every field of a config by name, with what it may be.
+"""The rules that say which values each field of a config may have.
 
-`FIELDS` is the table: a rule for each field that `configs/common.py` has a default for, and tables
-of its own for what a config names itself (datasets, evaluators). A rule says in words what is wrong
-with a value. How fields have to fit each other is checked in `config_check`.
+`FIELDS` is the table: a rule for each field that big_rad/config/defaults.py has a default for, and
+further tables for the sections that a config names itself (datasets, evaluators). A rule is a
+function that returns "" for an allowed value, and otherwise describes the allowed values in words:
+
+    whole(1)(24) == ""
+    whole(1)(0) == "a whole number of at least 1"
+
+`config_check` checks whether several fields fit each other.
 """
 
 import math
@@ -14,20 +19,20 @@ from big_rad.config import defaults
 from big_rad.pp import strings
 from big_rad.registry import did_you_mean
 
-Rule = Callable[[object], str]  # value -> "" or what it has to be
-ANY = "*"  # In a table: what stands here may have any name.
+Rule = Callable[[object], str]  # From a value to "" or a description of the allowed values.
+ANY = "*"  # The key of a table for fields of any name.
 DTYPES = ("float32", "bfloat16", "float16")
 
 
 def problems(
     config: Mapping[str, Any], options: Mapping[str, Collection[str]] | None = None
 ) -> list[str]:
-    """Returns what is wrong with the fields of a config, each taken alone.
+    """Returns the problems of the fields of a config, each field taken alone.
 
     Args:
         config: the whole config.
-        options: name of an evaluator -> the options that its class takes. Of an evaluator that is
-            not here, any of `EVAL_OPTIONS` may be given.
+        options: a dict from the name of an evaluator to the options that its class accepts. An
+            evaluator that is missing here may have any of `EVAL_OPTIONS`.
 
     Returns:
         A message for each field that is unknown, missing, or outside its range.
@@ -45,7 +50,13 @@ def problems(
 
 
 def check(place: str, values: Mapping[str, Any], table: Mapping[str, Any]) -> Iterator[str]:
-    """Yields what is wrong with the values of one section; `place` is its name for messages."""
+    """Yields a message for each wrong value of one section.
+
+    Args:
+        place: the name of the section for messages, such as "config.optimizer_args".
+        values: the fields of the section with their values.
+        table: the rule of each field.
+    """
     return _walk(place, values, table)
 
 
@@ -53,11 +64,11 @@ def check_arguments(given: Mapping[str, Any], **ranges: Rule) -> None:
     """Checks the arguments of a recipe, as `config.recipes.parse_arg` returns them.
 
     Args:
-        given: argument -> value.
+        given: the arguments with their values.
         **ranges: a rule for each argument that has a range.
 
     Raises:
-        ValueError: an argument is outside its range.
+        ValueError: An argument is outside its range.
     """
     for name, rule in ranges.items():
         if wrong := rule(given[name]):
@@ -71,7 +82,8 @@ def _walk(place: str, values: object, table: Mapping[str, Any]) -> Iterator[str]
     for name, value in values.items():
         rule, where = table.get(name, table.get(ANY)), f"{place}.{name}"
         known = [n for n in table if n != ANY]
-        # What a config may name itself is a section; a single value is a misspelt field.
+        # Only sections may have a name of the user's choice, so a single value with an unknown name
+        # is a misspelt field.
         open_ended = name not in table and known and not _is_section(value)
         if rule is None or open_ended:
             yield (
@@ -92,7 +104,7 @@ def _is_section(value: object) -> bool:
 
 
 def whole(low: int, high: int | None = None) -> Rule:
-    """A whole number of at least `low` and, if given, at most `high`."""
+    """Returns the rule for a whole number of at least `low` and, if given, at most `high`."""
     words = f"a whole number of at least {low}" + (f" and at most {high}" if high else "")
 
     def rule(x: object) -> str:
@@ -109,7 +121,15 @@ def number(
     below: float | None = None,
     words: str = "",
 ) -> Rule:
-    """A finite number within bounds, of which `above` and `below` do not belong to the range."""
+    """Returns the rule for a finite number within bounds.
+
+    Args:
+        low: the smallest allowed number.
+        above: a number that the value must be larger than.
+        high: the largest allowed number.
+        below: a number that the value must be smaller than.
+        words: the description of the allowed values; "" makes one from the bounds.
+    """
     bounds = {"of at least": low, "above": above, "of at most": high, "below": below}
     said = " and ".join(f"{k} {v:g}" for k, v in bounds.items() if v is not None)
     words = words or f"a finite number {said}".strip()
@@ -125,7 +145,7 @@ def number(
 
 
 def text(empty: bool = True) -> Rule:
-    """A text; with `empty=False` not ""."""
+    """Returns the rule for a string; with `empty=False` it must not be ""."""
 
     def rule(x: object) -> str:
         return (
@@ -136,12 +156,12 @@ def text(empty: bool = True) -> Rule:
 
 
 def flag(x: object) -> str:
-    """True or False."""
+    """The rule for True or False."""
     return "" if isinstance(x, bool) else "True or False"
 
 
 def one_of(*values: object) -> Rule:
-    """One of some values."""
+    """Returns the rule for one of the given values, of the same type."""
 
     def rule(x: object) -> str:
         if any(x == v and type(x) is type(v) for v in values):
@@ -152,7 +172,7 @@ def one_of(*values: object) -> Rule:
 
 
 def maybe(rule: Rule) -> Rule:
-    """None, or what another rule says."""
+    """Returns the rule for None or a value that another rule allows."""
 
     def optional(x: object) -> str:
         wrong = "" if x is None else rule(x)
@@ -162,7 +182,7 @@ def maybe(rule: Rule) -> Rule:
 
 
 def either(*rules: Rule) -> Rule:
-    """What any of some rules says."""
+    """Returns the rule for a value that at least one of several rules allows."""
 
     def rule(x: object) -> str:
         wrong = [r(x) for r in rules]
@@ -172,7 +192,13 @@ def either(*rules: Rule) -> Rule:
 
 
 def listed(rule: Rule, words: str, rising: bool = False) -> Rule:
-    """A tuple of values that another rule allows, each above the one before if they are rising."""
+    """Returns the rule for a tuple of values that another rule allows.
+
+    Args:
+        rule: the rule for each value.
+        words: the description of the allowed tuples.
+        rising: whether each value must be larger than the one before.
+    """
 
     def each(x: object) -> str:
         good = isinstance(x, tuple | list) and not any(map(rule, x))
@@ -182,18 +208,18 @@ def listed(rule: Rule, words: str, rising: bool = False) -> Rule:
 
 
 def anything(x: object) -> str:
-    """Any value: who reads it checks it."""
+    """The rule that allows any value, for fields that are checked by the code that reads them."""
     del x
     return ""
 
 
 def section(x: object) -> str:
-    """A section of any fields."""
+    """The rule for a section with any fields."""
     return "" if _is_section(x) else "a section of fields, {name: value}"
 
 
 def pattern(x: object) -> str:
-    """A regular expression."""
+    """The rule for a regular expression."""
     try:
         re.compile(x)
     except (re.error, TypeError) as e:
@@ -202,7 +228,12 @@ def pattern(x: object) -> str:
 
 
 def rules(rule: Rule, example: str) -> Rule:
-    """A list of (regular expression, value); `example` shows one."""
+    """Returns the rule for a list of (regular expression, value).
+
+    Args:
+        rule: the rule for each value.
+        example: a valid list, which the description shows.
+    """
 
     def each(x: object) -> str:
         words = f"a list of (pattern, value), such as {example}"
@@ -240,7 +271,7 @@ SCHEDULE = {
     ),
     "end": _SHARE,
 }
-_SOURCE = {  # What is read: of training and of evaluation.
+_SOURCE = {  # Fields that say which data are read, for training and for evaluation.
     "builder": text(empty=False),
     "split": text(empty=False),
     "builder_args": section,
@@ -249,14 +280,15 @@ _SOURCE = {  # What is read: of training and of evaluation.
     "expand": maybe(section),
     "pp": text(empty=False),
 }
-EVAL = _SOURCE | {  # What an entry of any type may have.
+EVAL = _SOURCE | {  # Fields that an evaluator of any type may have.
     "type": text(empty=False),
     "limit": maybe(whole(1)),
     "every": whole(0),
     "control": maybe(text()),
     "sha256": maybe(text()),
 }
-# Of evaluators: options that several of them have; which options one takes says its signature.
+# The rules of options that several evaluators share. The signature of an evaluator's class says
+# which options it accepts.
 EVAL_OPTIONS = {
     "batch_size": whole(1),
     "max_new_tokens": whole(1),
@@ -268,7 +300,7 @@ EVAL_OPTIONS = {
 DIMENSIONS = (
     *("width", "depth", "mlp_dim", "num_heads", "num_kv_heads", "head_dim", "patch_size", "dim"),
 )
-# Of models: fields that several of them have; which fields a model has says its class.
+# The rules of fields that several models share. The class of a model says which fields it has.
 MODEL = {
     "dtype_mm": one_of(*DTYPES),
     "remat_policy": one_of("none", "dots", "dots_no_batch", "full"),
@@ -281,7 +313,7 @@ MODEL = {
     "attn_logits_softcap": number(low=0),
     "final_logits_softcap": number(low=0),
 } | dict.fromkeys(DIMENSIONS, maybe(whole(1)))
-EXPAND = {  # One text an item, see `datasets.core.OneTextPerItem`.
+EXPAND = {  # The arguments of `datasets.core.OneTextPerItem`.
     "task": maybe(one_of("report", "vqa", "detect")),
     "lang": maybe(one_of("en", "de", "zh")),
     "question_type": maybe(text(empty=False)),
@@ -298,8 +330,10 @@ LOSS = {
     "gamma": number(low=0),
     "alpha": maybe(_SHARE),
 }
-_DECAY = number(low=0, below=1)  # Of a running mean, which at 1 would never move.
-OPTIMIZER = {  # `optimizer_args` of all optimizers; which of them one has says `optim.arguments`.
+_DECAY = number(low=0, below=1)  # The decay of a running mean, which at 1 would never change.
+# The rules of `optimizer_args` for all optimizers. `optim.arguments` says which of them an
+# optimizer accepts.
+OPTIMIZER = {
     "decay_rate": number(above=0, high=1),
     "clip_threshold": number(above=0),
     "min_dim_size_to_factor": whole(1),

@@ -1,9 +1,10 @@
-"""Fits the recipe of fine-tuning to the user's data, the starting checkpoint and the card.
+"""Fits the fine-tuning recipe to the user's data, the starting checkpoint and the GPU's memory.
 
-`configs/finetune.py` is literal: what follows from files is not in it, but in a section `finetune`
-that says which files. `fit` looks at them and fills in the rest: the model, the preprocessing, the
-evaluations, and how the training fits the card's memory. Commands call it when they have loaded a
-config and before the fields of the command line are set, so that these win.
+`configs/finetune.py` opens no files. It only names them, in the section `finetune` of the config
+and in `model_init`. `fit` opens them and fills in the settings that depend on them: the model, the
+preprocessing, the evaluations, and the settings that make the training fit into the memory of the
+GPU. Commands call `fit` after they have loaded a config and before they set the fields given on the
+command line, so that the command line wins.
 """
 
 import dataclasses
@@ -24,15 +25,17 @@ from big_rad.training import memory
 from big_rad.weights import source_config
 
 Log = Callable[[str], None]
-SECTION = "finetune"  # of a config that is not fitted yet
+SECTION = "finetune"  # The section that a config has until it is fitted.
 _HELD_OUT = ("test", "validation")
 _HOW_TO_SPLIT = 'write "split": "{}" into all lines of some patients, or add patients'
 
 
 @dataclasses.dataclass(frozen=True)
 class _Contents:
-    # What a source holds, of each split that has patients the tasks of its texts. Of `boxed` splits
-    # a report can be grounded in boxes (masks give boxes too), of `masked` ones in masks.
+    # The contents of a source: `tasks` maps each split that has patients to the tasks of its texts,
+    # `train` is the number of training items, and `context` says whether any item has a clinical
+    # context or an indication. `boxed` are the splits with a report that can be grounded in boxes
+    # (masks give boxes too), `masked` those with one that can be grounded in masks.
     tasks: dict[str, tuple[str, ...]]
     train: int
     context: bool
@@ -41,21 +44,23 @@ class _Contents:
 
 
 def fit(c: ml_collections.ConfigDict, log: Log = print) -> ml_collections.ConfigDict:
-    """Fits a config of configs/finetune.py; any other config is returned as it is.
+    """Fits a config of configs/finetune.py; any other config is returned unchanged.
 
     Args:
-        c: the config; changed in place if it has the section `finetune`, which is then removed.
-            Its fields: `source`, the folder with data.jsonl; `folder`, the name of its records;
-            `lora`, the rank of adapters, 0 for none, or -1 for adapters of the rank `rank` if
-            nothing else fits the card; `limit`, examples of an evaluation.
-        log: receives what the data leave out, and what is guessed of the checkpoint.
+        c: the config, which is changed in place if it has the section `finetune`. The section is
+            then removed. Its fields: `source`, the folder with data.jsonl; `folder`, the name of
+            the built records; `lora`, the rank of the LoRA adapters, 0 for no adapters, or -1 for
+            adapters of the rank `rank` only if full fine-tuning does not fit the card; `limit`, the
+            number of examples of an evaluation.
+        log: receives which evaluations the data do not allow, and what is guessed about the
+            checkpoint.
 
     Returns:
-        The same config, whole.
+        The same config, with all settings filled in.
 
     Raises:
-        FileNotFoundError: no data, or no checkpoint.
-        ValueError: splits or texts are missing, or nothing fits the card.
+        FileNotFoundError: The data or the checkpoint do not exist.
+        ValueError: Splits or texts are missing, or nothing fits the card.
     """
     if SECTION not in c:
         return c
@@ -79,7 +84,7 @@ def _put_data(
     masks: int,
     built: dict[str, Any],
 ) -> int:
-    # Sets what is trained on, and returns the steps of an epoch.
+    # Sets the training data, and returns the number of steps of an epoch.
     spec = dict(source=asked.source, max_reject_share=reject_limit.SHARE)
     c.sources = dict(folder=spec | built.get("builder_args", {}))
     c.input.batch_size = min(c.input.batch_size, contents.train)
@@ -97,7 +102,8 @@ def _put_data(
 
 
 def _look(source: str, log: Log) -> _Contents:
-    listing = builder.listing_of(source)  # As the build groups patients, so that splits agree.
+    # The build of the dataset uses the same listing, so that both agree on the splits.
+    listing = builder.listing_of(source)
     tasks = {split: _tasks(listing, split) for split in source_lib.SPLITS}
     missing = [s for s in source_lib.SPLITS if not any(i.split == s for i in listing.items)]
     mute = [s for s in ("train", "test") if not tasks[s] and s not in missing]
@@ -131,8 +137,8 @@ def _tasks(listing: source_lib.Listing, split: str) -> tuple[str, ...]:
 
 
 def _any_grounded(listing: source_lib.Listing, split: str, masks: bool) -> bool:
-    # Whether a report of the split names what it can be grounded in. No file is opened, so a mask
-    # counts for every class.
+    # Returns whether a report of the split mentions a class that its image has a box or mask of.
+    # Mask files are not opened, so a mask is taken to have every class.
     for item in listing.items:
         shown = {b.class_id for row in item.rows for b in row.boxes}
         if item.split != split or (item.mask is None and (masks or not shown)):
@@ -144,15 +150,15 @@ def _any_grounded(listing: source_lib.Listing, split: str, masks: bool) -> bool:
 
 
 def _put_model(c: ml_collections.ConfigDict, log: Log) -> None:
-    # The checkpoint's own model, with the recipe's optimisation.
+    # Takes the model from the checkpoint; the optimisation stays that of the recipe.
     init = c.model_init
     source_config.put(c, init, log=log)
-    # The texts of `source` are trained on as they are written, decimals included, also where `init`
-    # is a released checkpoint, whose own texts were cleaned.
+    # The model is trained on the texts of `source` exactly as they are written, decimals included.
+    # This holds for a released checkpoint too, although its own training texts were cleaned.
     c.text.clean = ""
-    if weights.kind(init) != "orbax":  # Has sizes alone.
+    if weights.kind(init) != "orbax":  # Such a checkpoint gives only the sizes of the model.
         recipe_parts.compute_in_bfloat16(c)
-        if "vocab_size" in c.model.llm:  # The tokenizer's, as everywhere.
+        if "vocab_size" in c.model.llm:  # The tokenizer decides it, as in every other config.
             del c.model.llm["vocab_size"]
     compute = c.model.llm.get("dtype_mm", "float32")
     c.frozen_dtype = "bfloat16" if compute == "bfloat16" else "float32"
@@ -214,17 +220,17 @@ def _put_evals(
 
 
 def _main_score(task: str, grounded: bool) -> str:
-    # Without anything to point at, G-IoU is not a number, and no checkpoint would be the best.
+    # Without boxes or masks in the references, G-IoU is NaN, and no checkpoint could be the best.
     if task == "vqa":
         return "f1"
     return "g_iou" if grounded else "report_f1"
 
 
 def _say_missing(contents: _Contents, log: Log) -> None:
-    # Which evaluators there are not, and why.
+    # Logs which evaluators are left out, and why.
     for task, texts in (("report", "report"), ("vqa", "question")):
         if not any(task in contents.tasks[s] for s in source_lib.SPLITS):
-            continue  # These data are not about this.
+            continue  # No split has texts of this task, so its evaluator need not be mentioned.
         for split, name in zip(_HELD_OUT, (task, f"{task}_val"), strict=True):
             if contents.tasks[split] and task not in contents.tasks[split]:
                 log(f"{name}: left out, no {texts} of a {split} patient")
@@ -240,7 +246,7 @@ def _say_missing(contents: _Contents, log: Log) -> None:
 def _put_memory(
     c: ml_collections.ConfigDict, asked: ml_collections.ConfigDict, masks: bool
 ) -> None:
-    # Takes the fastest way that fits the card.
+    # Takes the fastest settings that fit the card.
     rows = tokenizers.load(c.tokenizer.path, tuple(c.tokenizer.sets)).padded_vocab_size
     for rank in (0, asked.rank) if asked.lora < 0 else (asked.lora,):
         if rank:

@@ -1,7 +1,7 @@
-"""Parts of configs that several recipes and the fitting of `finetune` share.
+"""Parts of a config that several recipes and `big_rad.finetune` share.
 
-Each function takes a config and sets or returns some of its fields. The recipes reach them as
-`configs.common` and `configs.radgrounder_det`.
+Each function sets or returns some fields of a config. Recipes import them from `configs.common` and
+`configs.radgrounder_det`.
 """
 
 from typing import Any
@@ -10,30 +10,40 @@ import ml_collections
 
 from big_rad.pp import strings
 
-MASKS = 8  # The most masks of a text; sentences name two or three organs.
-MASK_LOSSES = {  # of each variant of the mask decoder
+MASKS = 8  # The largest number of masks of a text; a sentence names two or three organs.
+MASK_LOSSES = {  # The loss that belongs to each variant of the mask decoder.
     "paper": "text_and_masks(lambda_seg=0.1)",
     "released": "text_and_masks(lambda_seg=0.1, masks='bce_dice')",
 }
-# Of the published segmentation run.
+# The augmentation of the published segmentation run.
 AUGMENT = "augment(crop=(0.9, 1.0), gamma=(0.7, 1.2), intensity=20, channel_repeat=0.2)"
 
 
 def compute_in_bfloat16(c: ml_collections.ConfigDict) -> None:
-    """Sets what large models compute with: bfloat16, and what their blocks keep."""
+    """Sets the precision and memory settings of large models.
+
+    Matrix products are computed in bfloat16, the decoder recomputes part of each block in the
+    backward pass, and the last block computes only the tokens that are used.
+    """
     c.model.img.update(remat_policy="none", dtype_mm="bfloat16")
     c.model.llm.update(remat_policy="dots_no_batch", dtype_mm="bfloat16")
     c.model.last_block = "wanted"
 
 
 def freeze_tower(c: ml_collections.ConfigDict) -> None:
-    """Freezes SigLIP; its projector is trained."""
+    """Freezes SigLIP, but not the projector to the decoder, which is trained."""
     cosine = dict(decay_type="cosine", warmup_percent=0.1)
     c.schedule = (("img/head/.*", cosine), ("img/.*", None), (".*", cosine))
 
 
 def add_lora(c: ml_collections.ConfigDict, rank: int, masks: bool = False) -> None:
-    """Freezes the model and gives the decoder adapters of a rank, which learn faster."""
+    """Freezes the model and adds LoRA adapters to the decoder, trained at a learning rate of 2e-4.
+
+    Args:
+        c: the config.
+        rank: the rank of the adapters.
+        masks: whether the mask decoder is trained as well.
+    """
     c.model.lora = dict(rank=rank, alpha=2.0 * rank, targets=".*")
     trained = "(lora|mask_decoder)/.*" if masks else "lora/.*"
     c.schedule = ((trained, dict(decay_type="cosine", warmup_percent=0.1)), (".*", None))
@@ -44,15 +54,19 @@ def built_folder(a: ml_collections.ConfigDict, name: str = "folder") -> dict[str
     """Returns the fields of a dataset's entry that choose among several built folders.
 
     Args:
-        a: arguments of a recipe, among them `folder`, the `--config` of `tools.build_dataset`.
-        name: of the dataset; others than "folder" have no such fields.
+        a: the arguments of a recipe, among them `folder`, the `--config` of `tools.build_dataset`.
+        name: the name of the dataset; datasets other than "folder" have no such fields.
+
+    Returns:
+        `builder_args` with the name of the built folder; empty for the folder "default" and for
+        other datasets.
 
     Raises:
         ValueError: `folder` is not one word.
     """
-    if a.folder == "default":  # As in configs of runs of before.
+    if a.folder == "default":  # The entry stays equal to that in the configs of older runs.
         return {}
-    from big_rad.datasets import folder  # Needs packages that a benchmark does without.
+    from big_rad.datasets import folder  # Imported late: benchmarks lack the packages it needs.
 
     folder.check_name(a.folder)
     if name != "folder":
@@ -70,15 +84,15 @@ def xent_eval(
     masks: bool = False,
     **ops: str,
 ) -> dict[str, Any]:
-    """Returns an evaluation of the loss of validation targets, to stand beside the training loss.
+    """Returns the entry of an evaluator of the validation loss, to compare with the training loss.
 
     Args:
-        c: the config, with all that `ground` and `eval_pp` read.
-        data: `builder` and what belongs to it; `expand` makes one text an item.
-        every: steps between two evaluations.
-        prompt, tok: ops as for training, of one text a row.
+        c: the config, with all fields that `ground` and `eval_pp` read.
+        data: `builder` and its other fields; `expand` makes each text an item of its own.
+        every: the number of steps between two evaluations.
+        prompt, tok: the ops of these names as for training, but with one text per row.
         masks: see `ground`.
-        ops: `view` and `clean` of `eval_pp`.
+        ops: the arguments `view` and `clean` of `eval_pp`.
     """
     pp = strings.eval_pp(c, prompt=prompt, ground=strings.ground(c, masks), tok=tok, **ops)
     return dict(data, type="xent", split="validation", pp=pp, batch_size=32, every=every)

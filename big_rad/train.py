@@ -1,8 +1,10 @@
-"""The trainer: devices, data, model, evaluators, state, step, loop, end. Read it downwards.
+"""Trains the model of a config, evaluates it, and writes a run directory.
 
     python -m big_rad.train --config=configs/demo.py --workdir=runs/demo
 
-Knows no task: the loss, the model, the data and the evaluators are named in the config.
+The file is read from top to bottom: devices, data, model, evaluators, state, step, loop, end. It
+holds no code for a particular task: the config names the loss, the model, the data and the
+evaluators.
 """
 
 import contextlib
@@ -55,34 +57,37 @@ def train(
     profile: str = "",
     allow_changes: bool = False,
 ) -> dict[str, float]:
-    """Runs a config to its end, from the newest checkpoint in `workdir` if there is one.
+    """Trains a config to its end, from the newest checkpoint in `workdir` if there is one.
 
     Args:
-        config: see configs/common.py for the fields.
-        workdir: the run directory; created.
-        data_dir: where the built datasets lie.
+        config: the config; big_rad/config/defaults.py explains its fields.
+        workdir: the run directory, which is created if it does not exist.
+        data_dir: the folder of the built datasets.
         log: receives the lines of progress.
-        stop_after: stop as SIGTERM would, with a checkpoint, after this step.
-        profile: "START:STOP" writes a trace of these steps to `workdir`/profile.
-        allow_changes: go on with settings that make it another run, see `resume.Past`.
+        stop_after: the step after which the run saves a checkpoint and stops, as it does on
+            SIGTERM; None trains to the end.
+        profile: "START:STOP" writes a trace of these steps to `workdir`/profile; "" writes none.
+        allow_changes: whether to go on with settings that make it another run, see `resume.Past`.
 
     Returns:
-        The metrics of the last evaluation, `evaluator/name` -> value; empty if stopped early. It is
-        of the best checkpoint where the config chooses one (`ckpt_best`), else of the last step.
+        The metrics of the last evaluation, `evaluator/name` -> value; empty if the run was stopped
+        early. The evaluation is of the best checkpoint if `config.ckpt_best` chooses one, otherwise
+        of the last step.
 
     Raises:
-        TrainingError: the loss is not finite, too many examples are unusable, or the run directory
+        TrainingError: The loss is not finite, too many examples are unusable, or the run directory
             holds a run with other settings.
-        CheckpointError: the disk is full or broken.
-        FileNotFoundError: missing data or weights.
-        ValueError: settings that cannot be.
+        CheckpointError: A checkpoint cannot be written or read: the disk is full, or files are
+            damaged.
+        FileNotFoundError: Data or weights are missing.
+        ValueError: A setting is out of its range, or settings contradict each other.
     """
     config = config_lib.completed(config.copy_and_resolve_references(), finetune.fit)
     config_check.check(config)
     past = resume.Past(config, workdir, allow_changes, log)
     try:
-        # Whatever happens, a checkpoint that is being written is finished, and run.json says how
-        # this start ended.
+        # On every way out, also after an error, a checkpoint that is being written is finished, and
+        # run.json records how this start ended.
         with (
             run_info.recorded(workdir, past.step, log) as ending,
             contextlib.ExitStack() as at_end,
@@ -92,7 +97,7 @@ def train(
             )
     except Exception:
         if jax.process_count() == 1:
-            with contextlib.suppress(Exception):  # The error itself counts more.
+            with contextlib.suppress(Exception):  # Do not hide the error that ended the run.
                 run_page.write(workdir)
         raise
     if ending.how == "finished" and jax.process_index() == 0:
@@ -121,7 +126,7 @@ def _train(
     profiler = progress_lib.Profiler(profile, workdir / "profile")
     runtime.use_compilation_cache(config.compilation_cache)
     for path in filter(None, (config.model_init, config.model_init_img)):
-        weights.check(path)  # Before anything slow.
+        weights.check(path)  # A missing file is then reported before anything slow starts.
 
     # ---- Devices -----------------------------------------------------------------------------
     mesh = sharding.make_mesh(config.mesh)
@@ -131,7 +136,7 @@ def _train(
     # ---- Tokenizer and data ------------------------------------------------------------------
     if jax.process_index() == 0:
         prepare.prepare(config.sources, data_dir, log)
-    runtime.agree(True)  # The others wait.
+    runtime.agree(True)  # The other processes wait here until the data are built.
     tokenizer = tokenizer_lib.load(config.tokenizer.path, tuple(config.tokenizer.sets))
     train_input = input_pipeline.make_train(config, config.seed, data_dir)
     data = train_input.iterator
@@ -149,14 +154,14 @@ def _train(
     model = models.make(config.model_name, config.model, tokenizer.padded_vocab_size)
     log("attention: {}: {}".format(*model.choose_attention()))
 
-    # ---- Evaluators: their data are opened before the weights are --------------------------------
+    # ---- Evaluators: their data are opened before the weights, so that errors come early ---------
     best_by = config.ckpt_best.partition("/")[0]
     opened = possible.open_all(config.evals, data_dir, log, needed=best_by)
     specs = {name: config.evals[name] for name in opened.data}
     if jax.process_index() == 0:
         learned = [config.input[name] for name in config.input.data]
         unused_boxes.report([*learned, *specs.values()], data_dir, log)
-    runtime.agree(True)  # The others wait.
+    runtime.agree(True)  # The other processes wait for the report.
     functions = function_lib.Functions(model, tokenizer, mesh, watch=lambda x: stop.watch(x))
     samples = workdir / "samples"
     evals = training_run.build_all(specs, opened.data, functions, tokenizer, data_dir, samples)
@@ -180,7 +185,8 @@ def _train(
                 f"the run has more steps than the {total_steps} asked for: it is evaluated as it is"
             )
             total_steps = first_step
-    resumed, start = bool(start.data), None  # The state has one owner, so that it can be freed.
+    # `start` must not hold the state as well: its memory could not be freed later.
+    resumed, start = bool(start.data), None
     writer = metric_writer.MetricWriter(workdir, first_step, headlines.board_tag(specs))
     at_end.callback(writer.close)
     monitor = bad_steps.BadStepMonitor(config, workdir, first_step)
@@ -213,7 +219,7 @@ def _train(
             log(table)
     ending.step = first_step
     progress = progress_lib.Progress(first_step, total_steps, config.input.batch_size, log)
-    if not evaluated:  # It was stopped at a step whose evaluation was due.
+    if not evaluated:  # The run was stopped before an evaluation that was due at this step.
         try:
             due = evaluations.due(first_step, total_steps)
             metrics = evaluations.run(due, state["params"])
@@ -268,11 +274,12 @@ def _train(
     profiler.close(state)
     checkpoints.wait()
 
-    # ---- At the end: choose the step that is reported, evaluate, summarise -----------------------
+    # ---- At the end: choose the step to report, evaluate it, write the summary -------------------
     log("training done, evaluating")
     reported = total_steps
     try:
-        # Where a checkpoint is chosen, what chooses it comes first: it may be the last one.
+        # The evaluators that choose the best checkpoint come first, because the last step may be
+        # the best one.
         first = evaluations.while_training() if config.ckpt_best else []
         metrics = evaluations.run(first, state["params"])
         best.add(total_steps, metrics)
@@ -282,7 +289,7 @@ def _train(
             metrics |= evaluations.run((n for n in evals if n not in first), state["params"])
         else:
             evaluations.record(total_steps, metrics)
-            state = None  # There may be no room for two.
+            state = None  # The memory may not hold two states at once.
             state, reported = state_lib.restore_best(layout, checkpoints, best.steps)
             if reported != best.step:
                 log(f"step {best.step}, {best.found}, cannot be used: step {reported} is reported")
@@ -351,10 +358,10 @@ def _main(argv: list[str]) -> None:
 
 def _end(message: str, code: int, at_once: bool = False) -> None:
     if at_once:
-        time.sleep(1)  # Threads of the library that failed talk first, so that this is read.
+        time.sleep(1)  # Other threads print their errors first, so that this message comes last.
     print(message, file=sys.stderr, flush=True)
     if at_once or runtime.joined():
-        # Python's own exit would wait for the other processes, or for writes that cannot end.
+        # Python's own exit would wait for the other processes, or for writes that never end.
         runtime.leave(code)
     sys.exit(code)
 
@@ -368,10 +375,11 @@ def _parse(argv: list[str]) -> list[str]:
 
 
 def main() -> None:
-    """Entry point of the command line."""
+    """Runs the trainer from the command line."""
     runtime.quiet_libraries()
     flags.mark_flag_as_required("config")
-    for flag in flags.FLAGS.get_key_flags_for_module(__name__):  # `--help` of any program name.
+    # `--help` lists the flags of the module named sys.argv[0], whatever the program is called.
+    for flag in flags.FLAGS.get_key_flags_for_module(__name__):
         flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
     app.run(_main, flags_parser=_parse)
 

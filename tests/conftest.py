@@ -1,9 +1,9 @@
-"""Settings and the smallest models of all tests.
+"""Settings for all tests, and the smallest models.
 
-Property tests have no deadline, since machines share their cores. Programs are compiled once for
-all tests, their workers and the processes they start, and without what is slow in compiling: most
-run for moments, and compiling them is what takes time. XLA's newer emitter of fused loops takes
-twice as long to compile as the one before it.
+Property tests have no deadline, because machines share their cores. A compiled program is shared by
+all tests, by the workers of pytest and by the processes that tests start. Most programs run only
+briefly, and compilation takes most of the time, so slow optimisations of the compiler are switched
+off. XLA's newer emitter of fused loops takes twice as long to compile as the one before it.
 """
 
 import atexit
@@ -16,7 +16,7 @@ import textwrap
 from importlib import metadata
 from types import SimpleNamespace
 
-if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # Of pytest itself, before JAX reads it.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:  # It must be set before JAX is imported.
     cache = tempfile.mkdtemp(prefix="big_rad_compiled_")
     atexit.register(shutil.rmtree, cache, ignore_errors=True)
     os.environ["JAX_COMPILATION_CACHE_DIR"] = cache
@@ -26,7 +26,8 @@ os.environ["XLA_FLAGS"] = (
     f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0 "
     "--xla_llvm_disable_expensive_passes=true --xla_cpu_parallel_codegen_split_count=1"
 )
-if tuple(map(int, metadata.version("jaxlib").split(".")[:2])) < (0, 11):  # Gone since: an error.
+# Newer versions of jaxlib do not have this flag, and unknown flags are an error.
+if tuple(map(int, metadata.version("jaxlib").split(".")[:2])) < (0, 11):
     os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
 
 import jax
@@ -51,9 +52,9 @@ def make_model(mask_mode="paligemma", img=None, llm=None, **kw):
 
 
 def randomise(shapes, seed=0):
-    """Returns parameters of which none is zero or one, biases and norms included.
+    """Returns random parameters, also for biases and norms, whose initial values are 0 or 1.
 
-    Matrices are of unit gain, so that no test compares numbers that are nearly nothing.
+    Matrices have unit gain, so that tests do not compare numbers that are all nearly 0.
     """
     rng = np.random.default_rng(seed)
 
@@ -86,7 +87,7 @@ def tiny():
 
 @pytest.fixture(scope="session")
 def on_eight_devices():
-    """(code) -> what it prints on eight host devices, in a process of its own."""
+    """A function that runs code on eight host devices in a new process and returns its output."""
 
     def run(code):
         flags = {

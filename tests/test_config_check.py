@@ -1,4 +1,4 @@
-"""Settings that would pass and hurt are refused before anything is read."""
+"""Settings that would do harm without an error later are refused before anything is read."""
 
 import pathlib
 

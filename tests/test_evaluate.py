@@ -45,7 +45,8 @@ def trained(tmp_path_factory, data_dir):
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What a stand-in that writes "yes" was made of and asked: model, tokenizer, never, params."""
+    """The calls of a stand-in for the model that writes "yes": (model, tokenizer, never, params)
+    of each."""
     calls = []
 
     def make_answer_requests(model, tokenizer, sharding=None, never=()):
@@ -62,9 +63,9 @@ def asked(monkeypatch):
 
 @pytest.fixture
 def questions(monkeypatch):
-    """(numbers of questions that a stand-in for the model was asked, settings of the stand-in).
+    """A stand-in for the model that writes "yes": (number of questions of each call, settings).
 
-    It writes "yes", and fails once it was asked `most` times."""
+    It fails after `settings["most"]` calls."""
     calls, settings, tokenizer = [], {"most": 100}, tokenizers.load("tiny")
     ids = np.array([*tokenizer.encode("yes"), tokenizer.eos_id], np.int32)
 
@@ -82,7 +83,7 @@ def questions(monkeypatch):
 
 
 class Killed(BaseException):
-    """As nothing in the program expects."""
+    """An exception that no code of the program catches."""
 
 
 def arguments(trained, data_dir, out, *options):
@@ -119,7 +120,7 @@ def test_scores_are_the_trainers_with_intervals_and_controls_beside_them(evaluat
         for score, x in entry["intervals"][""].items():
             assert x["low"] <= x["mean"] <= x["high"]
             assert x["mean"] == pytest.approx(entry["metrics"][score], abs=1e-9)
-    # The same questions, whatever image is shown.
+    # The questions are the same with the true image and in each control.
     digests = {summary["evals"][f"report{c}"]["sha256"] for c in ("", "_blank", "_mirrored")}
     assert len(digests) == 1 != summary["evals"]["yes_no"]["sha256"]
     table = (folder / "results.md").read_text(encoding="utf-8")
@@ -176,7 +177,7 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
         assert [r["prediction"] for r in ours] == [r["prediction"] for r in theirs]
         assert [r["scores"] for r in ours] == [r["scores"] for r in theirs]
     assert not list((tmp_path / "answers").iterdir())
-    # A third time there is nothing to ask, but a judge can have its say.
+    # The third run asks the model nothing, but a judge can still grade the answers.
     asked.clear()
     with judge_server.running() as (url, server):
         judge = (f"--judge_url={url}", "--judge_model=toy")
@@ -184,7 +185,7 @@ def test_a_killed_evaluation_goes_on_from_its_answers(
         assert asked == [] and len(server.bodies) == 8
         assert run(trained, data_dir, tmp_path, *judge)["evals"] == judged["evals"]
         assert len(server.bodies) == 8
-    without = run(trained, data_dir, tmp_path)  # Grades stay, and say whose they are.
+    without = run(trained, data_dir, tmp_path)  # Grades are kept, with the name of the judge.
     assert without["evals"] == judged["evals"] and without["judge"] == "toy"
     entry = judged["evals"]["report"]
     assert entry["metrics"]["llm_judged"] == 4 and judged["judge"] == "toy"
@@ -202,12 +203,12 @@ def test_one_command_gives_scores_controls_grades_and_a_page_that_opens(
     evaluated, trained, data_dir, tmp_path, width
 ):
     out = tmp_path / "evaluation"
-    shutil.copytree(evaluated[0], out)  # What was asked there is not asked again.
+    shutil.copytree(evaluated[0], out)  # Questions that were answered there are not asked again.
     with judge_server.running() as (url, server):
         summary = run(
             trained, data_dir, out, "--controls", f"--judge_url={url}", "--judge_model=toy"
         )
-        assert len(server.bodies) == 8  # Of the true images alone.
+        assert len(server.bodies) == 8  # Only answers with the true images are graded.
     ids = {r["id"] for r in sample_files.read(out / "samples", "report")[0]}
     whole = (out / "report.html").read_text(encoding="utf-8")
     assert len(ids) == 4 and not any(i in whole for i in ids)
@@ -236,7 +237,7 @@ def test_a_result_whose_samples_are_gone_is_made_again(evaluated, trained, data_
     shutil.copytree(evaluated[0], out)
     path, result = out / "samples/yes_no.jsonl", out / "results/yes_no.json"
 
-    def age():  # As a version left it that scored otherwise.
+    def age():  # Makes the files look as an older version with other scores wrote them.
         path.write_text(re.sub('"accuracy": [0-9.]+', '"accuracy": 0.5', path.read_text()))
         found = json.loads(result.read_text())
         key, _, version = found["key"].rpartition("-")
@@ -264,12 +265,12 @@ def test_what_is_not_asked_for_again_stays_in_the_summary_and_on_the_page(
     page = html_page.read(out / "report.html")
     assert "5 of controls" in page.one("dl", "facts").words
     assert "mirrored" in [th.words for th in page.all("th")]
-    # Intervals are of one kind everywhere, whoever was asked.
+    # All evaluators get intervals of the same kind, also those that are not run again.
     by_sample = run(trained, data_dir, out, "--only=yes_no", "--by=sample")
     assert by_sample["evals"].keys() == first.keys()
     assert {e["bootstrap"]["by"] for e in by_sample["evals"].values()} == {"sample"}
     assert not questions[0]
-    # Fewer questions: the controls of these were asked others.
+    # With fewer questions, the controls are dropped, because they were asked other questions.
     fewer = run(trained, data_dir, out, "--only=yes_no", "--limit=2")
     assert fewer["evals"].keys() == {
         n for n in first if n not in ("yes_no_blank", "yes_no_shuffled")
@@ -281,7 +282,7 @@ def test_what_is_not_asked_for_again_stays_in_the_summary_and_on_the_page(
 
 @pytest.fixture(scope="module")
 def reports(tmp_path_factory):
-    """Built data of one's own: an English report of one patient in each of two splits."""
+    """A user's own dataset, built: an English report of one patient in each of two splits."""
     source, built = tmp_path_factory.mktemp("own"), tmp_path_factory.mktemp("built")
     line = {"modality": "CT", "report": "The liver is normal.", "boxes": [[0, 0, 9, 9, 5]]}
     lines = [line | {"id": s, "image": f"{s}.npy", "split": s} for s in ("train", "test")]
@@ -307,7 +308,7 @@ def test_what_a_folder_has_is_evaluated_and_what_it_lacks_is_named(
     assert "limit" not in said
     table = (tmp_path / "results.md").read_text(encoding="utf-8")
     assert "folder_vqa_de: left out, folder test: it has no text" in table
-    # Nothing at all of what was asked for is an error.
+    # It is an error if none of the requested evaluators can run.
     place = (f"--data_dir={reports}", f"--out={tmp_path}", "--data=folder", "--only=folder_vqa_de")
     assert evaluate.main([f"--checkpoint={trained}", *place]) == 2
     assert "nothing can be evaluated: every evaluator was left out" in capsys.readouterr().err
@@ -377,7 +378,7 @@ def test_what_is_finished_is_written_though_a_later_evaluator_fails(
 def test_a_control_that_needs_another_patient_is_left_out_by_name(
     trained, data_dir, tmp_path, capsys
 ):
-    options = ("--only=yes_no", "--controls", "--limit=1")  # One question is of one patient.
+    options = ("--only=yes_no", "--controls", "--limit=1")  # One question has one patient.
     summary = run(trained, data_dir, tmp_path, *options)
     assert set(summary["evals"]) == {"yes_no", "yes_no_blank"}
     entry = summary["evals"]["yes_no"]
@@ -404,7 +405,7 @@ def test_a_judge_that_cannot_answer_ends_the_command_before_anything_slow(
             err = capsys.readouterr().err
             assert address in err and said in err and not (out / "summary.json").exists()
         assert len(server.bodies) == 1
-    # Where everything else is known, too.
+    # The same holds if all answers and scores are known already.
     shutil.copytree(evaluated[0], tmp_path / "known")
     known = [*options, f"--out={tmp_path / 'known'}", "--only=report"]
     assert evaluate.main([*known, f"--judge_url={dead}"]) == 1
@@ -461,7 +462,8 @@ def test_any_checkpoint_is_asked_by_data(trained, data_dir, task):
 
 @pytest.mark.slow
 def test_the_published_protocol_runs_on_a_checkpoint_in_the_released_format(tmp_path, capsys):
-    folder = foreign.write_hf(tmp_path / "model.hf", 3156, ("detection",))  # No row too many.
+    # The token table of the checkpoint is not padded to 3,200 rows.
+    folder = foreign.write_hf(tmp_path / "model.hf", 3156, ("detection",))
     rad = tmp_path / "rad"
     slake.write(tmp_path / "slake")
     vqa_rad.write(rad, rad / "splits")
@@ -495,7 +497,7 @@ def test_a_foreign_checkpoint_of_any_height_is_evaluated(
     lacks = [t for t in ("<p bbox=", "<seg>") if tokenizer.markup.get(t) in never]
     assert ("<p bbox=" not in lacks) == boxes
     assert ("no trained row for" in said) == bool(lacks)
-    # Without the tokens of boxes reports are plain, and nothing is said about their boxes.
+    # Without the box tokens, reports are asked for without boxes, and boxes are not scored.
     entry = summary["evals"]["phantom_report_en"]
     assert ("was not trained to point" in said) == (not boxes)
     assert ("g_iou" in entry["intervals"][""]) == boxes

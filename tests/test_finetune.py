@@ -78,7 +78,7 @@ def init(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def folder(init, tmp_path_factory):
-    """The same as a Hugging Face folder."""
+    """The same model as a Hugging Face folder."""
     place = tmp_path_factory.mktemp("folder") / "hf"
     convert.convert(init, place, allow_other_mask=True, log=lambda line: None)
     return place
@@ -112,7 +112,7 @@ def run(source, folder, tmp_path_factory):
 
 
 def test_the_recipe_groups_patients_as_the_build_does(tmp_path):
-    # By their files alone these would be 40 patients, some of them in each split.
+    # By the lines of data.jsonl these would be 40 patients; the DICOM files say it is one patient.
     lines = []
     for n in range(40):
         save_dicom(tmp_path / f"s{n}.dcm", np.full((8, 8), n, np.int16), PatientID="P")
@@ -135,7 +135,8 @@ def test_too_few_test_patients_are_said_before_anything_is_trained(
     ]  # fmt: skip
     text = "".join(json.dumps(line) + "\n" for line in lines)
     (tmp_path / "data.jsonl").write_text(text, encoding="utf-8")
-    with pytest.raises(Exception, match="nothing"):  # No image is opened, and no checkpoint found.
+    # No image is opened before the error that the checkpoint "nothing" does not exist.
+    with pytest.raises(Exception, match="nothing"):
         finetuning.config(f"source={tmp_path},init={tmp_path / 'nothing'}")
     assert ("patients in the test split: 5; fewer than 6" in capsys.readouterr().out) == said
 
@@ -239,7 +240,8 @@ def test_the_chosen_step_is_the_one_that_is_reported_and_named(run):
     score = finetune_best(workdir)
     assert f"step {step} is reported, the best by {score}" in out
     assert f"the last is step {summary['steps']}" in out
-    # Of the last step only what chooses is evaluated; everything is of the chosen one.
+    # At the last step only the evaluators that choose the best step are run; all evaluators are run
+    # at the chosen step.
     rows = run_dir.read_lines(workdir / "metrics.jsonl")
     last = [r for r in rows if r["step"] == summary["steps"]]
     assert not any(k.startswith(("report/", "vqa/")) for r in last for k in r)
@@ -329,7 +331,9 @@ UNNAMED = {"boxes": [[0, 0, 9, 9, "liver"]], "report": "Normal."}
 
 
 def write_slices(folder, **lines):
-    """A folder with two slices a split, whose lines say this; "mask": a label map of class 5."""
+    """Writes a folder with two slices per split; `lines` are their fields in data.jsonl.
+
+    "mask" stands for a label map of class 5."""
     rows = []
     for split in ("train", "validation", "test"):
         for k in range(2):
@@ -413,13 +417,13 @@ def test_a_task_that_a_held_out_split_lacks_is_left_out_by_name(
     assert all(text in out for text in said) and out.count("left out") == sum(
         "left out" in text for text in said
     )
-    # Its other settings fit, and what is asked for is there.
+    # The other settings fit, and every evaluator has texts in its split.
     config_check.check(config)
     asked = {n: (e.split, e.expand.task) for n, e in config.evals.items() if n != "xent"}
     texts = {"train": train, "validation": validation, "test": test}
     fields = {"report": "report", "vqa": "question"}
     assert all(fields[task] in texts[split] for split, task in asked.values())
-    if losses:  # The loss is of all tasks that validation patients have, trained or not.
+    if losses:  # The loss covers all tasks of the validation patients, also untrained ones.
         (tasks,) = [x["tasks"] for _, x in pp_builder.calls(config.evals.xent.pp, only=("prompt",))]
         assert set(tasks.split(",")) == {task for task in fields if fields[task] in validation}
 

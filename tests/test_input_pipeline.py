@@ -35,7 +35,7 @@ class Source:
 
 
 def preprocess(example, text_only=False):
-    """Adds what was drawn from the example's generator, and a row of one to twenty tokens."""
+    """Adds numbers drawn from the example's generator, and a row of one to twenty tokens."""
     if int(example["id"].split("-")[1]) in BAD:
         raise ReadError("scan.dcm: damaged")
     length = 1 + hash_of(example["id"]) % 20

@@ -1,4 +1,4 @@
-"""The command that predicts: what it prints and writes, and what it says is wrong."""
+"""The command `predict`: its output, the files it writes, and its errors."""
 
 import json
 import shutil
@@ -66,7 +66,7 @@ def test_the_command_writes_masks_as_one_array_and_as_pictures_of_one_bit(
         with Image.open(out / entity["mask"]) as picture:
             assert picture.mode == "1" and (np.asarray(picture) == mask).all()
         assert entity.get("mask_pixels", 0) == mask.sum()
-        assert ("mask_pixels" in entity) == (i < 2)  # The third was never made.
+        assert ("mask_pixels" in entity) == (i < 2)  # The model made no mask of the third entity.
     assert masks[0].any() and not masks[1:].any()
     with Image.open(out / "CT_small_overlay.png") as picture:
         colours = np.asarray(picture).astype(int)
@@ -206,7 +206,7 @@ def test_a_run_that_is_not_finite_is_named_by_its_tensor(run_dir, tmp_path, caps
 
 @pytest.fixture
 def asked(monkeypatch):
-    """What a stand-in that writes a box was made of and asked: (never, params, batch)."""
+    """The calls of a stand-in for the model that writes a box: (never, params, batch) of each."""
     calls = []
 
     def make_answer_batch(model, tokenizer, never=()):
@@ -234,7 +234,7 @@ def test_the_command_takes_a_foreign_checkpoint_of_any_height(
     assert foreign.table(params).shape == (foreign.PADDED, 16)
     points = foreign.points(kind, height, sets)
     assert ("no trained row for" in err) == bool(never)
-    # By default it points if it can, and nothing is asked of it that it never learnt.
+    # By default a model is asked for boxes only if it was trained to write them.
     assert ("detect keywords" in prompt_of(batch)) == points
     assert bool(json.loads(out)["entities"]) == points
     code, out, err = run_command(

@@ -1,4 +1,4 @@
-"""What predict does with images that are turned, silent about themselves or doubtful.
+"""`predict` on images that are rotated, lack metadata or have doubtful metadata.
 
 The model writes a fixed text, so nothing is compiled.
 """
@@ -19,13 +19,13 @@ from big_rad.pp import tokenizer as tokenizers
 from tests.helpers import radgrounders
 from tests.helpers.dicom_files import content, dataset
 
-# The left upper quarter of what the model sees.
+# A box around the upper left quarter of the image that the model sees.
 TEXT = "The <p bbox=<loc0000><loc0000><loc0256><loc0256> id=<seg005>>liver</p>."
 HU = np.linspace(-1000, 1500, 64 * 48).reshape(64, 48).astype(np.int16)
 
 
 def model(seen):
-    """Writes TEXT and keeps the images that it sees."""
+    """Returns a stand-in for the model that writes TEXT and adds the images it sees to `seen`."""
     tokenizer = tokenizers.load("tiny")
 
     def answer_batch(params, batch, *, max_new_tokens):

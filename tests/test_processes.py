@@ -1,9 +1,9 @@
 """Several processes on loopback, each with its devices and its part of the data.
 
-Trained with Adafactor, the recipe's own optimizer, at a rate that fits a model of this size. The
-bias of the image tower's keys is frozen: it adds the same to all of a query's logits, so it changes
-no softmax, its gradient is rounding and nothing else, and optimizers that look at signs or at
-relative sizes make full steps of it.
+The optimizer is Adafactor, as in the recipes, with a learning rate for a model of this size. The
+bias of the image tower's keys is frozen: it adds the same number to all logits of a query, so it
+changes no softmax, and its gradient is only rounding error. An optimizer that normalises gradients
+would turn this error into full steps.
 """
 
 import json
@@ -20,8 +20,8 @@ from tests.helpers import tiny_run
 
 STEPS = 20
 BATCH = 4
-# Notes the rows that a process makes, each by its id and the key of its own random numbers, and
-# takes its time, so that a signal meets a run in its middle.
+# A recipe that writes down each row that a process makes, with its id and the key of its random
+# numbers. Each row takes some time, so that a signal arrives in the middle of a run.
 CONFIG = """
 import json, os, pathlib, time
 import jax
@@ -61,10 +61,10 @@ class Run:
     Args:
         data: the folder of the data, whose config is used.
         workdir: the run directory, in which the rows are noted as well.
-        processes, devices: how many, and how many devices each has.
-        options: of the command line.
-        seconds: that each row takes.
-        evals: evaluate at step 10 and at the end.
+        processes, devices: the number of processes, and the number of devices of each.
+        options: further words of the command line.
+        seconds: the time that each row takes.
+        evals: whether to evaluate at step 10 and at the end.
     """
 
     def __init__(self, data, workdir, processes, devices, *options, seconds=0.0, evals=False):
@@ -87,7 +87,7 @@ class Run:
             reader.start()
 
     def wait_for(self, reached):
-        """Waits until `reached(what the first process said)` is true."""
+        """Waits until `reached(output of the first process)` is true."""
         with self._line:
             assert self._line.wait_for(lambda: reached(self.said[0]) or self._gone(), 300)
         assert reached(self.said[0]), self.said
@@ -140,18 +140,18 @@ def training_lines(workdir):
 
 
 def assert_equal_to_rounding(a, b):
-    """Two runs have the same metrics, and the same parameters to 1e-5."""
+    """Asserts that two runs have the same metrics and the same parameters, up to 1e-5."""
     ours, theirs = (tiny_run.state(d)[0]["params"] for d in (a, b))
     pairs = zip(*map(tiny_run.named, (ours, theirs)), strict=True)
     for (name, x), (_, y) in pairs:
         np.testing.assert_allclose(x, y, rtol=0, atol=1e-5, err_msg=name)
-    assert tiny_run.state(a)[1] == tiny_run.state(b)[1]  # where the data stand
+    assert tiny_run.state(a)[1] == tiny_run.state(b)[1]  # The positions in the data are equal.
     assert_lines_equal_to_rounding(training_lines(a), training_lines(b))
 
 
 def assert_lines_equal_to_rounding(lines, wanted):
     for line, want in zip(lines, wanted, strict=True):
-        absent = [k for k, v in want.items() if v is None]  # what there is no value of
+        absent = [k for k, v in want.items() if v is None]  # Metrics without a finite value.
         assert [k for k, v in line.items() if v is None] == absent and line.keys() == want.keys()
         for name in want.keys() - set(absent):
             close = pytest.approx(want[name], rel=1e-5, abs=1e-5)
@@ -176,7 +176,7 @@ def alone(data, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def together(data, tmp_path_factory):
-    """The directory of an undisturbed run of two processes with a device each; what they said."""
+    """An undisturbed run of two processes with one device each: (directory, their outputs)."""
     workdir = tmp_path_factory.mktemp("together")
     run = Run(data, workdir, 2, 1, evals=True)
     assert run.ends() == [0, 0], run.said
@@ -187,7 +187,7 @@ def together(data, tmp_path_factory):
 def test_two_processes_train_and_evaluate_as_one_with_as_many_devices(alone, together):
     workdir, _ = together
     assert_equal_to_rounding(workdir, alone)
-    # The same parameters at the start, and the same first batch: to the bit.
+    # The initial parameters and the first batch are equal bit by bit.
     first, wanted = training_lines(workdir)[0], training_lines(alone)[0]
     assert first["training_loss"] == wanted["training_loss"]
     assert first["l2_grads"] == wanted["l2_grads"]
@@ -238,7 +238,7 @@ def test_whichever_process_is_killed_the_other_says_what_to_do_and_the_run_goes_
         run = Run(data, tmp_path, 2, 1, seconds=0.15)
         run.wait_for(lambda said: saved in tiny_run.steps(tmp_path))  # noqa: B023
         run.send(victim, signal.SIGKILL)
-        # A connection that closes is noticed at once, and a silent host after 30 s.
+        # The other process notices a closed connection at once, and a silent host after 30 s.
         codes = run.ends(timeout=60)
         assert codes[victim] == -signal.SIGKILL and codes[1 - victim] != 0
         assert last_step(run.said[0]) < STEPS
@@ -259,12 +259,14 @@ def test_whichever_process_is_killed_the_other_says_what_to_do_and_the_run_goes_
 
 @pytest.fixture(scope="module")
 def stopped(data, tmp_path_factory):
-    """Begun by one process with one device, and gone on by two until SIGTERM to the second.
+    """A run that one process with one device begins, and two processes continue until one of them
+    receives SIGTERM.
 
-    Returns the directory, the steps after which they stopped, and what the last two said.
+    Returns the directory, the steps after which they stopped, and the outputs of the last two.
     """
     workdir, steps = tmp_path_factory.mktemp("stopped"), []
-    # JAX looks for a signal once a second, so steps of two processes take a third of one.
+    # JAX looks for a signal once a second. A step of two processes takes a third of a second, so
+    # that the run is not finished before the signal is noticed.
     for processes, seconds in ((1, 0.05), (2, 0.15)):
         run = Run(data, workdir, processes, 1, seconds=seconds)
         begun = steps[-1] if steps else 0
@@ -281,7 +283,7 @@ def test_sigterm_to_one_of_two_processes_stops_both_after_the_same_step_which_is
     assert "stopped" not in said[1] and "error" not in "".join(said)
     assert resumed_from(said[0]) == first and first + 2 <= second < STEPS
     assert tiny_run.steps(workdir)[-1] == second == training_lines(workdir)[-1]["step"]
-    # Neither made a row of a step that the other did not take.
+    # No process made a row of a step that the other process did not train.
     assert len(rows(workdir, 1)) == (second - first) * BATCH // 2
     assert len(rows(workdir, 0)) == first * BATCH + (second - first) * BATCH // 2
 
@@ -296,7 +298,7 @@ def test_a_run_of_two_processes_that_one_began_goes_on_in_one_as_if_nothing_had_
     assert run.ends() == [0], run.said
     assert resumed_from(run.said[0]) == step
     assert_equal_to_rounding(tmp_path, together[0])
-    # Each row was made once, whoever made it.
+    # Each row was made exactly once, by any of the processes.
     made, wanted = (rows(d, 0) + rows(d, 1) for d in (tmp_path, together[0]))
     assert sorted(made) == sorted(wanted)
 

@@ -70,7 +70,7 @@ def shrink(config, steps=STEPS):
         config.model.mask_decoder.depth = 1
     for spec in config.evals.values():
         spec.batch_size, spec.limit = 2, 2
-        if "max_new_tokens" in spec:  # The others write no text.
+        if "max_new_tokens" in spec:  # Evaluators without this option generate no text.
             spec.max_new_tokens = 4
     return config
 
@@ -133,7 +133,7 @@ def test_released_segmentation_has_the_token_ids_of_the_released_model():
 
 
 def test_masks_of_public_data_are_evaluated_through_the_same_code(data_dir, tmp_path):
-    """A model that answers as SLAKE's references say, with masks of its files, scores 1."""
+    """A stand-in that writes SLAKE's reference answers and masks has a score of 1."""
     spec = dict(public_vqa.get_config("variant=tiny,size=28,ground=masks").evals.slake_organs)
     made = eval_data.load(spec, str(data_dir))
     references = [made[i]["reference"] for i in range(len(made))]
@@ -232,9 +232,9 @@ def test_the_page_of_what_the_model_sees_is_written(data_dir, tmp_path, name, ca
 
 def test_five_steps_of_the_segmentation_recipe_move_all_that_is_trained_and_nothing_else(data_dir):
     config = shrink(radgrounder_seg.get_config("variant=tiny,size=28,data=folder"))
-    cosine = dict(decay_type="cosine", warmup_percent=0.1)  # What `siglip=frozen` sets at 3b.
+    cosine = dict(decay_type="cosine", warmup_percent=0.1)  # As `siglip=frozen` sets it for 3b.
     config.schedule = (("img/head/.*", cosine), ("img/.*", None), (".*", cosine))
-    # Uniform draws: no norm stays at its first value because its input is all zeros.
+    # All parameters are drawn at random, so that every norm has inputs other than 0 and changes.
     vocab = tokenizer.load("tiny").padded_vocab_size
     model = models.make(config.model_name, config.model, vocab)
     rng = np.random.default_rng(0)

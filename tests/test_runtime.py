@@ -1,4 +1,4 @@
-"""The compilation cache, and the last words of one of several processes."""
+"""The compilation cache, and the last message of a process that joined others."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from big_rad.datasets.phantom import builder
 from tests.helpers import tiny_run
 
 ROOT = pathlib.Path(__file__).parents[1]
-# A short run that tells how many programs it had to compile.
+# A short run that prints how many programs it had to compile.
 RUN = """
 import json, sys
 from jax import monitoring
@@ -78,7 +78,7 @@ def test_a_process_that_ends_without_a_word_has_it_said_what_to_do(end, spoken_f
         s.bind(("127.0.0.1", 0))
         here = f"127.0.0.1:{s.getsockname()[1]}"
     code = f"import os; from big_rad import runtime; runtime.start_processes({here!r}, 1, 0); {end}"
-    # Done once the pipe is closed, also by whoever speaks for the process.
+    # `run` returns when the pipe is closed, also by the process that reports for a killed one.
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
     said = [line for line in done.stderr.splitlines() if line.startswith("error: process")]
     assert len(said) == spoken_for

@@ -22,10 +22,10 @@ def spec(shape, strategy, mesh=MESH):
 @pytest.mark.parametrize(
     "shape, want",
     [
-        ((26, 2304, 9216), PartitionSpec(None, None, "data")),  # The largest axis,
+        ((26, 2304, 9216), PartitionSpec(None, None, "data")),  # The largest axis is split.
         ((257152, 2304), PartitionSpec("data")),
-        ((2300, 16), PartitionSpec(None, "data")),  # among those that divide by 8;
-        ((7, 9), PartitionSpec()),  # none of them does;
+        ((2300, 16), PartitionSpec(None, "data")),  # Only axes that 8 divides can be split.
+        ((7, 9), PartitionSpec()),  # No axis can be split.
         ((1152,), PartitionSpec("data")),
         ((0,), PartitionSpec()),
         ((), PartitionSpec()),
@@ -97,9 +97,9 @@ def test_a_batch_that_does_not_divide_over_the_devices_is_an_error_that_names_th
     [
         ([[0], [0], [1], [1]], True),
         ([[0, 0], [1, 1]], True),
-        ([[0, 1], [0, 1]], False),  # Both processes hold both parts of "data",
-        ([[0, 0, 1, 1]], False),  # or both the only one,
-        ([[0], [1], [1], [1]], False),  # or one holds more than the other.
+        ([[0, 1], [0, 1]], False),  # Both processes have both parts of the axis "data".
+        ([[0, 0, 1, 1]], False),  # Both processes have the only part.
+        ([[0], [1], [1], [1]], False),  # One process has more parts than the other.
     ],
 )
 def test_processes_that_do_not_have_as_many_rows_of_their_own_are_an_error(

@@ -74,7 +74,7 @@ def test_the_loss_falls_and_the_run_directory_holds_everything(whole):
         assert (workdir / name).exists(), name
     text = (workdir / "report.html").read_text(encoding="utf-8")
     assert f"Finished: all {STEPS} steps are done and evaluated." in text
-    # Reports and questions, each of the slices of `limit`.
+    # There are reports and questions, each of as many slices as `limit` allows.
     assert text.count("<article") == text.count('<div class="stage"><img') == 8
 
 
@@ -107,9 +107,10 @@ def test_a_stopped_run_lists_both_starts_and_its_page_can_be_made_in_between(
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory, data_dir, make_config):
-    """A run that evaluates twice, with an evaluator of somebody else: (metrics, directory, lines).
+    """A run that evaluates twice, with an evaluator from outside big_rad.
 
-    What has nothing to ask, and a control that one patient does not allow, stop nothing."""
+    An evaluator without questions and a control that needs a second patient do not stop it.
+    Returns (metrics, directory, lines)."""
     config = make_config()
     config.evals.report.every, config.summary, said = 4, {}, []
     config.evals.chinese = dict(config.evals.yes_no, expand=dict(task="vqa", lang="zh"))
@@ -143,7 +144,7 @@ def test_an_evaluator_of_somebody_else_is_one_file(told, data_dir, tmp_path):
     text = (workdir / "report.html").read_text(encoding="utf-8")
     curve = text.split("<b>Texts held out: token loss</b>")[1].split("</figcaption>")[0]
     assert "training" in curve and "blank" in curve
-    # From the checkpoint, on one device and not a mesh; no answer is asked for.
+    # The checkpoint is evaluated on one device, without a mesh; no text is generated.
     eval_data.clear_cache()
     command = [f"--checkpoint={workdir}", f"--data_dir={data_dir}", f"--out={tmp_path}"]
     assert evaluate.main([*command, "--only=held_out", "--resamples=50"]) == 0
@@ -233,7 +234,7 @@ def test_a_run_directory_of_another_model_is_refused(whole, data_dir, make_confi
     config.model.llm.width = 48
     with pytest.raises(train.TrainingError, match="config.model.llm.width was 32, now 48"):
         run(config, whole[1], data_dir)
-    assert run_info.read(whole[1]) == starts  # Nothing was started.
+    assert run_info.read(whole[1]) == starts  # The refused start has no entry.
 
 
 @pytest.mark.slow
@@ -322,7 +323,7 @@ def test_bad_examples_are_skipped_listed_once_and_training_goes_on_also_after_a_
 def test_training_stops_when_too_many_examples_are_bad(data_dir, tmp_path, damaged, make_config):
     damaged |= set(range(0, 24, 2))
     config = make_config()
-    config.input.max_reject_share = 0.004  # of a thousand
+    config.input.max_reject_share = 0.004  # The share is taken of at least 1,000 examples.
     with pytest.raises(train.TrainingError) as stopped:
         run(config, tmp_path, data_dir)
     for part in ("5 of ", "max_reject_share=0.004", "rejects.jsonl", "of phantom: ReadError: scan"):

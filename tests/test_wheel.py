@@ -1,4 +1,4 @@
-"""The wheel, built, installed in an empty environment, and used in another folder.
+"""The wheel is built, installed in an empty environment, and used in another folder.
 
 It takes about six minutes, so it runs only with BIG_RAD_WHEEL=1, as in CI.
 """
@@ -22,7 +22,7 @@ pytestmark = [
     pytest.mark.slow,
 ]
 
-# A recipe of the user's own, beside files of theirs that are called as big_rad's are.
+# A recipe of the user, beside files of the user that have the same names as big_rad's files.
 MINE = """
 from configs import common, radgrounder_det
 
@@ -73,7 +73,7 @@ def environment(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def home(environment, tmp_path_factory):
-    """A folder of the user's, with a small dataset, recipes of their own, and a trained model."""
+    """A folder of a user, with a small dataset, the user's recipes, and a trained model."""
     folder = tmp_path_factory.mktemp("home")
     for name in ("configs", "tools"):
         (folder / name).mkdir()

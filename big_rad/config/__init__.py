@@ -1,1 +1,1 @@
-"""Config files, the command line that changes them, and where recipes are found."""
+"""Loads config files, completes them, and sets their fields from the command line."""

@@ -1,10 +1,10 @@
-"""`configs` and `tools`, the two folders that come with big_rad beside its package.
+"""Finds `configs` and `tools`, the two folders that come with big_rad beside its package.
 
-A checkout, and an editable installation of one, has them at its top, as the packages `configs` and
+A checkout, and an editable installation of one, has them at the top, as the packages `configs` and
 `tools`. A wheel has them inside the package, as `big_rad._configs` and `big_rad._tools`: setup.py
-puts them there and adapts the imports of big_rad's own files, so that these never depend on what
-lies in the user's folder. What remains for the run time is here: where the folders are, and what
-`from configs import ...` means in a recipe of the user's own.
+puts them there and changes the imports in big_rad's own files, so that these never import files of
+the same name from the user's folder. This module says at run time where the two folders are, and
+which modules `from configs import ...` finds in a recipe of the user's own.
 """
 
 import contextlib
@@ -25,15 +25,16 @@ def in_wheel() -> bool:
 
 
 def folder(name: str) -> pathlib.Path:
-    """Returns where big_rad's own `configs` or `tools` lies."""
+    """Returns the folder of big_rad's own `configs` or `tools`."""
     return _HERE / f"_{name}" if in_wheel() else _HERE.parent / name
 
 
 def package(name: str) -> str:
     """Returns the name under which big_rad's own `configs` or `tools` is imported.
 
-    In a checkout this also makes sure that the name means big_rad's own package, and not a folder
-    of the same name in the working directory: call it only in a process that is big_rad's.
+    In a checkout this also imports big_rad's own package under that name, if a folder of the same
+    name in the working directory would be imported instead. Call it only in a process that runs a
+    command of big_rad, because the import changes `sys.modules` for the whole process.
     """
     if in_wheel():
         return f"big_rad._{name}"
@@ -44,15 +45,17 @@ def package(name: str) -> str:
 
 @contextlib.contextmanager
 def recipes_of(recipe: str | pathlib.Path) -> Iterator[None]:
-    """Within it, `configs` is the package of recipes that a recipe means when it is loaded.
+    """A context in which `from configs import ...` finds the modules that a recipe means.
 
-    - In big_rad's own recipes it is big_rad's own folder, whatever else is called `configs`.
-    - In any other file its modules are those of the folder `configs` that the file lies in, then of
-      that in the working directory, then big_rad's, then of those on Python's path. The user may
-      have a `common.py` of their own; big_rad's recipes still import big_rad's.
+    - If the recipe is one of big_rad's own, `configs` is big_rad's own folder, even if other
+      folders have the same name.
+    - In any other file a module is taken from the first of these that has it: the folder `configs`
+      that the file is in, the folder `configs` in the working directory, big_rad's own recipes, and
+      the packages called `configs` on Python's path. The user may have a `common.py`; big_rad's own
+      recipes still import big_rad's `common.py`.
 
-    Afterwards `configs` is again what it was before, such as a package of the program that uses
-    big_rad.
+    After the context `configs` is again what it was before, such as a package of the program that
+    uses big_rad.
 
     Args:
         recipe: the file that is going to be loaded; it need not exist.
@@ -60,14 +63,17 @@ def recipes_of(recipe: str | pathlib.Path) -> Iterator[None]:
     ours = folder(_RECIPES)
     folders = _folders(pathlib.Path(recipe), ours)
     if ours not in folders or (folders == [ours] and _path_of(_RECIPES) == [str(ours)]):
-        yield  # The package was copied without its recipes, or nothing has to be replaced.
+        # Either big_rad was copied without its recipes, or `configs` is already the right package.
+        yield
         return
     own = folders[: folders.index(ours)]
-    importlib.invalidate_caches()  # The files may be some moments old.
+    importlib.invalidate_caches()  # The import system may not know files that are new.
     with _without(_RECIPES):
         replaced = _modules_in(own) & _modules_in([ours])
         kept = {}
-        if replaced:  # The others are bound to big_rad's own before the user's come in.
+        # Where the user replaces some modules, the other modules of big_rad are imported first, so
+        # that they import big_rad's own modules and not the user's.
+        if replaced:
             _make_package(_RECIPES, [ours])
             for name in sorted(_modules_in([ours]) - replaced):
                 kept[f"{_RECIPES}.{name}"] = importlib.import_module(f"{_RECIPES}.{name}")
@@ -80,7 +86,7 @@ def recipes_of(recipe: str | pathlib.Path) -> Iterator[None]:
 
 
 def _folders(recipe: pathlib.Path, ours: pathlib.Path) -> list[pathlib.Path]:
-    # Where a recipe finds others, those that count first in front.
+    # Returns the folders in which a recipe finds modules of `configs`, in the order of search.
     if recipe.is_file() and recipe.resolve().is_relative_to(ours):
         return [ours]
     beside = recipe.absolute().parent
@@ -98,7 +104,7 @@ def _path_of(name: str) -> list[str]:
 
 
 def _make_package(name: str, folders: list[pathlib.Path]) -> ModuleType:
-    # Imports a package whose modules lie in several folders, the first of them in front.
+    # Imports a package whose modules are searched in several folders, in this order.
     init = next(p for p in (folder / "__init__.py" for folder in folders) if p.is_file())
     spec = importlib.util.spec_from_file_location(
         name, init, submodule_search_locations=[str(p) for p in folders]
@@ -115,7 +121,7 @@ def _make_package(name: str, folders: list[pathlib.Path]) -> ModuleType:
 
 @contextlib.contextmanager
 def _without(name: str) -> Iterator[None]:
-    # Within it a package and its modules are not imported; afterwards they are what they were.
+    # A context in which a package and its modules count as not imported. They are restored after.
     before = _taken(name)
     try:
         yield

@@ -1,4 +1,4 @@
-"""The command line of a config: its fields set one by one, and errors that name them."""
+"""Reads `--config=FILE:ARGUMENTS` and `--config.FIELD=VALUE` from a command line."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -17,29 +17,29 @@ _OF_FILE = "Error whilst parsing config file"
 
 
 class CommandLineError(flags.Error, ValueError):
-    """A command line that cannot be; the message names the flag or the field."""
+    """A command line is wrong; the message names the flag or the field."""
 
 
 class _NotFinishedError(Exception):
-    """What follows a recipe could not be done; its cause says why."""
+    """The function `finish` failed on the config of a recipe; the cause says why."""
 
 
 class _Loader(flags.ArgumentParser):
-    """Loads a config file and completes it, before fields of the command line are set."""
+    """Loads a config file and completes the config before the command line sets fields."""
 
     def __init__(self, loader: flags.ArgumentParser, finish: config_lib.Finish):
         self._loader, self._finish = loader, finish
 
     def parse(self, argument: str) -> ml_collections.ConfigDict:
-        """Returns the config of a file; an error that is kept for later stays one."""
+        """Returns the completed config of a file."""
         config = self._loader.parse(argument)
         try:
             return config_lib.completed(config, self._finish)
-        except Exception as e:  # absl would put words of its own around it.
+        except Exception as e:  # absl would wrap the message of any other error in its own text.
             raise _NotFinishedError from e
 
     def flag_type(self) -> str:
-        """Returns what help texts call it."""
+        """Returns the name of the type for help texts."""
         return self._loader.flag_type()
 
 
@@ -50,20 +50,21 @@ def parse(
 ) -> list[str]:
     """Reads a command line with `--config=FILE:ARGUMENTS` and `--config.FIELD=VALUE`.
 
-    `--config.FIELD=None` unsets a field, such as the length that a recipe has set; a field that
-    holds a text becomes "".
+    `--config.FIELD=None` unsets a field, such as the length of the run that a recipe has set; a
+    field that holds a string becomes "".
 
     Args:
-        argv: the command line, the program first.
-        values: the flags, among them `config` of `config_flags.DEFINE_config_file`.
-        finish: completes what a recipe returns, see `finetune.fit`. Fields of the command line win
-            over what it sets.
+        argv: the command line, beginning with the program.
+        values: the flags, among them `config`, defined by `config_flags.DEFINE_config_file`. They
+            receive the values.
+        finish: a function that completes the config of a recipe, see `finetune.fit`. Fields that
+            the command line sets win over those that it sets.
 
     Returns:
-        What is no flag, the program first.
+        The words that are no flags, beginning with the program.
 
     Raises:
-        CommandLineError: a flag, a file, a field or a value that cannot be.
+        CommandLineError: A flag, file, field or value is unknown or wrong.
     """
     try:
         argv = config_lib.located(argv)
@@ -76,7 +77,7 @@ def parse(
     try:
         with companions.recipes_of(file.partition(":")[0]):
             rest = values(kept)
-            if file:  # An error of reading or writing is kept until the config is looked at.
+            if file:  # absl raises an error of loading the file only when the config is read.
                 hasattr(values["config"].value, "items")
         for path in unset:
             *parents, name = path.split(".")
@@ -102,7 +103,7 @@ def _file(argv: Sequence[str]) -> str:
 
 
 def _without_none(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    # The command line without the fields that are to be unset, and these.
+    # Returns the command line without the words `--config.FIELD=None`, and these fields.
     kept, unset, words = [], [], list(argv)
     while words:
         word = words.pop(0)
@@ -123,14 +124,15 @@ def _said(error: Exception, file: str, argv: Sequence[str], finish: config_lib.F
     if isinstance(error, flags.Error):
         if _OF_FILE not in str(error):
             return str(error).removeprefix("flag ")
-        root: BaseException = error  # What the config file itself said is the useful part.
+        # Only the innermost error, which the config file raised, is useful to the user.
+        root: BaseException = error
         while _OF_FILE in str(root) and (root.__cause__ or root.__context__):
             root = root.__cause__ or root.__context__
         return str(root)
     paths = [m[1] for m in map(_OVERRIDE.fullmatch, argv) if m]
     try:
         return file and _no_field(config_lib.load(file, finish), paths) or str(error)
-    except Exception as e:  # The file's own error, which loading it a second time shows.
+    except Exception as e:  # Loading the file a second time has raised the file's own error.
         return _of_file(e, file)
 
 
@@ -141,7 +143,7 @@ def _of_file(error: BaseException, file: str) -> str:
 
 
 def _no_field(config: ml_collections.ConfigDict, paths: Iterable[str]) -> str:
-    # Says which of the fields is not there; "" if all are.
+    # Returns a message on the first field that does not exist; "" if all exist.
     for path in paths:
         place, holder = "config", config
         for part in path.split("."):

@@ -1,7 +1,8 @@
-"""Config files: loading, arguments after the colon, checks, and a JSON form.
+"""Loads recipes, reads their arguments, and writes configs as JSON.
 
-A config file is Python with `get_config(arg)`; `arg` is what stands after the colon in
-`configs/radgrounder_det.py:variant=tiny,data=phantom`. Knows nothing of models or data.
+A recipe is a Python file with a function `get_config(arg)` that returns a config. In
+`configs/radgrounder_det.py:variant=tiny,data=phantom` the text after the colon is `arg`; a recipe
+reads it with `parse_arg`.
 """
 
 import importlib.util
@@ -17,20 +18,27 @@ from big_rad.config import companions, defaults
 from big_rad.registry import did_you_mean
 
 Config = defaults.Config
-Finish = Callable[[Config], Config]  # of what a recipe returns, such as `finetune.fit`
+Finish = Callable[[Config], Config]  # Completes the config of a recipe, as `finetune.fit` does.
 _FOLDER = "configs"
 
 
 def parse_arg(arg: str | None, **defaults: Any) -> Config:
-    """Reads `key=value,key=value` against typed defaults; a bare boolean key means True.
+    """Reads the arguments `key=value,key=value` of a recipe; a boolean key alone means True.
+
+        parse_arg("size=448,packed", size=224, packed=False, data=("real", "phantom"))
+        -> size=448, packed=True, data="real"
 
     Args:
         arg: the text after the colon, or None.
-        **defaults: every known key with its default; values take the default's type. A tuple
-            lists the values there are, the default first.
+        **defaults: every known key with its default value, whose type the values get. A tuple
+            lists the allowed values, beginning with the default.
+
+    Returns:
+        A config with the value of every key.
 
     Raises:
-        ValueError: an unknown key, a value of another type, or two values for one key.
+        ValueError: A key is unknown, has two values, or has a value of another type or one that is
+            not allowed.
     """
     choices = {k: v for k, v in defaults.items() if isinstance(v, tuple)}
     defaults |= {k: v[0] for k, v in choices.items()}
@@ -64,20 +72,20 @@ def parse_arg(arg: str | None, **defaults: Any) -> Config:
 
 
 def locate(spec: str, log: Callable[[str], None] = quiet.to_stderr) -> str:
-    """Finds the file of `path.py` or `path.py:arg`, from whatever folder one works in.
+    """Finds the file of `path.py` or `path.py:arg`.
 
-    A file of that path counts first. Where there is none, `configs/NAME.py` is the recipe of that
-    name that comes with big_rad.
+    A file with that path is taken first. If it does not exist, `configs/NAME.py` means the recipe
+    of that name that comes with big_rad, whatever the working directory is.
 
     Args:
-        spec: the path, perhaps with an argument.
-        log: receives which file is meant, if it is one that comes with big_rad.
+        spec: the path, with or without arguments.
+        log: receives a line if the recipe that comes with big_rad is taken.
 
     Returns:
-        The path, absolute if it is big_rad's own, and the argument.
+        The path with the arguments; the path of a recipe that comes with big_rad is absolute.
 
     Raises:
-        FileNotFoundError: no such file; the message says which recipes come with big_rad.
+        FileNotFoundError: There is no such file; the message lists the recipes of big_rad.
     """
     path, colon, arg = spec.partition(":")
     if pathlib.Path(path).is_file():
@@ -88,7 +96,7 @@ def locate(spec: str, log: Callable[[str], None] = quiet.to_stderr) -> str:
     if parts[:1] == (_FOLDER,) and ".." not in parts and own.is_file():
         log(f"config: there is no {path} here; big_rad's own is used, {own}")
         return f"{own}{colon}{arg}"
-    written = "/".join(parts[-2:])  # However long the path before it is.
+    written = "/".join(parts[-2:])  # Only "configs/NAME.py" is compared with the known names.
     names = sorted(f"{_FOLDER}/{p.name}" for p in recipes.glob("[!_]*.py") if p.name != "common.py")
     raise FileNotFoundError(
         f"config file {path!r} does not exist here ({pathlib.Path.cwd()}); the recipes of big_rad "
@@ -97,10 +105,10 @@ def locate(spec: str, log: Callable[[str], None] = quiet.to_stderr) -> str:
 
 
 def located(argv: Sequence[str]) -> list[str]:
-    """Returns a command line whose `--config` is what `locate` found.
+    """Returns a command line in which `--config` has the path that `locate` finds.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: There is no such file.
     """
     found = list(argv)
     for i, item in enumerate(found):
@@ -115,17 +123,17 @@ def located(argv: Sequence[str]) -> list[str]:
 
 
 def as_it_is(config: Config) -> Config:
-    """Returns a config as it is: the `Finish` of recipes that are whole."""
+    """Returns a config unchanged: the `Finish` of recipes that need no completion."""
     return config
 
 
 def completed(config: Config, finish: Finish = as_it_is) -> Config:
-    """Returns what a recipe has returned as a whole config, finished and with every field.
+    """Completes the config of a recipe, so that it has every field.
 
     Args:
-        config: of the recipe; changed in place. Anything else that a file may return is left as it
-            is, for `config_check` to refuse.
-        finish: called first.
+        config: the config that the recipe has returned, which is changed in place. A value that is
+            no config is returned unchanged; `config_check` later raises an error for it.
+        finish: a function that is called before missing fields are filled in.
     """
     if isinstance(config, Config):
         config = finish(config)
@@ -134,16 +142,16 @@ def completed(config: Config, finish: Finish = as_it_is) -> Config:
 
 
 def load(spec: str, finish: Finish = as_it_is) -> Config:
-    """Loads `path.py` or `path.py:arg`, see `locate`.
+    """Loads the config of `path.py` or `path.py:arg`, see `locate`.
 
-    `from configs import ...` in it means what `companions.recipes_of` says.
+    `companions.recipes_of` says what `from configs import ...` finds in the file.
 
     Args:
-        spec: the path, perhaps with an argument.
+        spec: the path, with or without arguments.
         finish: see `completed`.
 
     Raises:
-        FileNotFoundError: no such file.
+        FileNotFoundError: There is no such file.
     """
     path, _, arg = locate(spec).partition(":")
     module_spec = importlib.util.spec_from_file_location("_config", path)
@@ -154,10 +162,14 @@ def load(spec: str, finish: Finish = as_it_is) -> Config:
 
 
 def num_steps(config: Config, examples_per_epoch: int) -> int:
-    """Returns the training steps that `total_steps`, `total_epochs` or `total_examples` gives.
+    """Returns the number of training steps by `total_steps`, `total_epochs` or `total_examples`.
+
+    Args:
+        config: the config.
+        examples_per_epoch: the number of examples of an epoch.
 
     Raises:
-        ValueError: none or several of them are set.
+        ValueError: Not exactly one of the three fields is set.
     """
     names = ("total_steps", "total_epochs", "total_examples")
     given = {n: config.get(n) for n in names if config.get(n) is not None}
@@ -174,7 +186,12 @@ def num_steps(config: Config, examples_per_epoch: int) -> int:
 
 
 def changed(config: Config, fields: Mapping[str, Any]) -> Config:
-    """Returns a copy of a config with some fields set, `{"model.llm.depth": 2}`."""
+    """Returns a copy of a config with other values of some fields.
+
+    Args:
+        config: the config.
+        fields: a dict from the path of a field to its value, such as `{"model.llm.depth": 2}`.
+    """
     new = config.copy_and_resolve_references()
     with new.unlocked():
         new.update_from_flattened_dict(fields)
@@ -182,13 +199,13 @@ def changed(config: Config, fields: Mapping[str, Any]) -> Config:
 
 
 def to_json(config: Config | Mapping[str, Any]) -> str:
-    """Returns the config as JSON, keys sorted."""
+    """Returns the config as JSON with sorted keys."""
     plain = config.to_dict() if isinstance(config, ml_collections.ConfigDict) else config
     return json.dumps(plain, indent=1, sort_keys=True, default=_plain)
 
 
 def from_json(text: str) -> Config:
-    """Inverse of `to_json`; sequences come back as tuples."""
+    """Returns the config that `to_json` wrote; all sequences become tuples."""
     return ml_collections.ConfigDict(_tuples(json.loads(text)))
 
 

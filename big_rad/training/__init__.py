@@ -1,1 +1,1 @@
-"""What a training step is made of, and what watches over it."""
+"""The parts of a training step, and the checks on its loss, data and memory."""

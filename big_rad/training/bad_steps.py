@@ -1,7 +1,7 @@
-"""What ends a run, or has one of its steps left out: bad losses, bad examples.
+"""Stops a run, or leaves out single steps, when losses or examples are bad.
 
-Steps note on the device what they find (`step.Guard`), so that no step waits for the host, which
-checks the notes when it logs.
+A step computes on the device whether it was bad (`step.Guard`). The host reads these results only
+when it logs, so that no step has to wait for the host.
 """
 
 import pathlib
@@ -14,8 +14,8 @@ from big_rad.config.defaults import Config
 from big_rad.workdir import metric_writer, run_dir
 from big_rad.workdir.info import TrainingError
 
-# The share of bad examples is computed over at least this many examples, so that one bad file does
-# not end a run at its start.
+# The share of unusable examples is computed over at least this many examples, so that one bad file
+# does not end a run at its start.
 _LEAST = 1000
 
 
@@ -23,8 +23,9 @@ class BadStepMonitor:
     """Checks on the host which steps were bad and which examples were left out.
 
     Args:
-        config: reads `bad_steps`, `input.batch_size` and `input.max_reject_share`.
-        workdir: the run directory; gets `skipped.jsonl` and `rejects.jsonl`.
+        config: the config, of which `bad_steps`, `input.batch_size` and `input.max_reject_share`
+            are read.
+        workdir: the run directory, where `skipped.jsonl` and `rejects.jsonl` are written.
         first_step: the step that the run goes on from.
     """
 
@@ -38,10 +39,14 @@ class BadStepMonitor:
         self._pending: list[tuple[int, Sequence[str], Mapping[str, Float[Array, ""]]]] = []
 
     def add_rejects(self, step: int, rows: Sequence[Mapping[str, str]]) -> None:
-        """Lists the examples that a batch left out: `dataset`, `id`, `error`, `reason`.
+        """Lists the examples that could not be used for a batch.
+
+        Args:
+            step: the step of the batch.
+            rows: one entry per example, with `dataset`, `id`, `error` and `reason`.
 
         Raises:
-            TrainingError: they are too many.
+            TrainingError: The share of such examples exceeds `config.input.max_reject_share`.
         """
         self._rejected.write(step, rows)
         count, examples = self._rejected.count, step * self._batch_size
@@ -57,14 +62,25 @@ class BadStepMonitor:
     def add_step(
         self, step: int, ids: Sequence[str], metrics: Mapping[str, Float[Array, ""]]
     ) -> None:
-        """Notes a step whose metrics may still be on their way."""
+        """Notes a step, whose metrics may not be computed yet.
+
+        Args:
+            step: the number of the step.
+            ids: the ids of its examples, for messages.
+            metrics: the metrics of the step, scalars on the device.
+        """
         self._pending.append((step, ids, metrics))
 
     def check(self) -> dict[str, float]:
         """Checks all steps since the last call, and returns the metrics of the newest.
 
+        Returns:
+            The metrics of the newest step, with the counts `rejected_examples` and, if bad steps
+            are skipped, `skipped_steps`.
+
         Raises:
-            TrainingError: a step was bad and the config says to stop, or too many were.
+            TrainingError: A step was bad and `config.bad_steps.action` is "stop", or more than
+                `config.bad_steps.most` steps were skipped.
         """
         values: dict[str, float] = {}
         for step, ids, metrics in self._pending:

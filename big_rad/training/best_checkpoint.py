@@ -1,4 +1,4 @@
-"""Which checkpoint of a run is the best by the score that its config names."""
+"""Finds the best step of a run by the score that `config.ckpt_best` names."""
 
 import pathlib
 from collections.abc import Mapping
@@ -12,9 +12,10 @@ class BestCheckpoint:
     """The step with the best value of `config.ckpt_best` so far.
 
     Args:
-        config: reads `ckpt_best` and `ckpt_best_mode`; see `config_check.check_best`.
-        workdir: the run directory, whose metrics hold those of the steps before.
-        first_step: the last of these.
+        config: the config, of which `ckpt_best` and `ckpt_best_mode` are read; see
+            `config_check.check_best`.
+        workdir: the run directory, whose metrics.jsonl holds the scores of earlier steps.
+        first_step: the step that the run goes on from; later lines of metrics.jsonl do not count.
     """
 
     def __init__(self, config: Config, workdir: str | pathlib.Path, first_step: int):
@@ -28,21 +29,21 @@ class BestCheckpoint:
                 self.add(row["step"], row)
 
     def add(self, step: int, metrics: Mapping[str, Any]) -> None:
-        """Takes a value, if `metrics` have it."""
+        """Notes the score of a step, if `metrics` contain it."""
         if self._name in metrics:
             self._rows.append({"step": step, self._name: metrics[self._name]})
 
     @property
     def step(self) -> int | None:
-        """That step, or None."""
+        """The best step, or None if no step has a value yet."""
         return None if self.found is None else self.found.step
 
     @property
     def steps(self) -> list[int]:
-        """The steps that have a value, the best first; `run_dir.locate` goes through the same."""
+        """The steps that have a value, the best first, in the same order as in `run_dir.locate`."""
         return [b.step for b in run_dir.ranked(self._rows, self._name, self._lowest)]
 
     @property
     def found(self) -> run_dir.Best | None:
-        """That step with its value, or None; `run_dir.locate` finds the same one."""
+        """The best step with its value, or None; `run_dir.locate` finds the same step."""
         return run_dir.best_of(self._rows, self._name, self._lowest)

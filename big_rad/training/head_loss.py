@@ -1,9 +1,26 @@
-"""Cross-entropy of the output head at target tokens alone, in tiles of rows.
+"""Cross-entropy of the output head, computed only at target tokens and in tiles of rows.
 
-The head of a vocabulary of 257 k is a third of a step if it is run at every position, and its
-logits are the largest array by far. Here rows that count are gathered and put through in tiles:
-as many tiles as there are targets, whatever their number, and each gives its loss and its gradients
-at once, so that no logits outlive their tile and none are computed twice. Knows no model.
+With a vocabulary of 257,000 tokens, an output head at every position takes a third of a training
+step, and its logits are the largest array by far. A row here is one position: its final hidden
+state, its target token and its weight. Only rows with a positive weight need logits, so `xent`
+moves these to the front and loops over them in tiles:
+
+    rows       t . t t . . t t ...      t: target, weight > 0;  .: weight 0
+    sorted     t t t t t ... | . . .    the order among targets is kept
+    tiles      [ tile ][ tile ][s][s]   s: tiles of the small size, for the remainder
+
+The number of tiles is found at run time from the number of targets, so any number of targets works
+without a new compilation. For example, a batch of 24 x 255 = 6,120 positions with 2,500 targets
+and `tile=1024` (so `tile_sizes` is (1024, 128)) is computed as
+
+    2 whole tiles      2 x 1024 = 2,048 rows
+    4 small tiles      4 x  128 =   512 rows, of which 452 are targets and 60 have weight 0
+
+which is 2,560 rows of logits instead of 6,120. With only 1,024-row tiles it would be 3,072.
+
+A tile yields its loss and its gradients in the same pass. Its logits are then dropped, so the
+logits of only one tile are in memory at a time, and no logits are computed a second time for the
+backward pass.
 """
 
 import functools
@@ -16,13 +33,17 @@ from jaxtyping import Array, Float, Int, Shaped
 
 from big_rad.models import attention
 
-_SMALL = 8  # A tile of the remainder is so many times smaller.
+_SMALL = 8  # Tiles for the remainder are smaller than whole tiles by this factor.
 
 
 class Sums(NamedTuple):
-    """The weighted sum of the cross-entropy and the count of right predictions, float32.
+    """The weighted sum of the cross-entropy and the number of correct predictions, in float32.
 
-    They are scalars, or one of each row of a batch.
+    Both are scalars from `xent`, and have one value per row of a batch from `xent_rows`.
+
+    Attributes:
+        loss: the sum of weight * cross-entropy.
+        correct: the number of rows with a weight whose target has the highest logit.
     """
 
     loss: Float[Array, "*rows"]
@@ -43,17 +64,23 @@ def xent(
     """Sums the cross-entropy of softmax(soft_cap(hidden table^T)) over rows with a weight.
 
     Args:
-        hidden: [R, D], final hidden states.
-        table: [V, D], the output table.
-        target: i32 [R].
-        weight: f32 [R], not negative; rows of weight 0 cost nothing.
-        cap: soft cap of the logits, 0 for none.
-        tile: rows put through at once; a remainder goes in tiles of an eighth.
-        groups: devices that the rows are split over, in order: each gathers its own.
-        more: other inputs [R, K] and another table [V, K], whose logits are added before the cap.
+        hidden: the final hidden states [R, D].
+        table: the output table [V, D].
+        target: the target token of each row, i32 [R].
+        weight: the weight of each row, f32 [R], not negative; no logits are computed for rows of
+            weight 0, apart from those that fill up the last tile.
+        cap: the soft cap of the logits; 0 applies no cap.
+        tile: the number of rows whose logits are computed at once; the remainder is computed in
+            tiles of an eighth of it.
+        groups: the number of devices that the rows are split over, in order. Each device gathers
+            its own targets, so that no rows move between devices; all run as many tiles as the
+            device with the most targets.
+        more: further inputs [R, K] and a further table [V, K], whose logits are added before the
+            cap, such as those of a LoRA adapter of the table.
 
     Returns:
-        The sums; `loss` has gradients for inputs and tables. Logits and softmax are in float32.
+        The sums; `loss` can be differentiated with respect to inputs and tables. Logits and softmax
+        are in float32.
     """
     groups = math.gcd(groups, hidden.shape[0])
     rows = hidden.shape[0] // groups
@@ -61,7 +88,8 @@ def xent(
     inputs, tables = zip(*([(hidden, table)] + ([more] if more else [])), strict=True)
     target, weight = (x.reshape(groups, rows) for x in (target, weight))
     order = jnp.argsort(weight <= 0, axis=1, stable=True)
-    pad = [(0, 0), (0, sizes[-1] - 1)]  # The last tile may begin at the last row.
+    # The last tile may begin at the last row, so the rows are padded by one less than its size.
+    pad = [(0, 0), (0, sizes[-1] - 1)]
 
     def gathered(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         x = jnp.take_along_axis(x.reshape(groups, rows, -1), order[..., None], axis=1)
@@ -81,19 +109,25 @@ def xent_rows(
     tile: int = 1024,
     more: tuple[Float[Array, "rows tokens rank"], Float[Array, "vocab rank"]] | None = None,
 ) -> Sums:
-    """Sums the cross-entropy as `xent`, for each row of a batch alone, and without gradients.
+    """Sums the cross-entropy as `xent` does, but separately for each row of a batch.
+
+    Here a row is a line of the batch with T positions. A tile is the same number of positions of
+    every row: with B = 4 rows and `tile=1024` it is 256 positions of each. The loop ends when the
+    row with the most targets is done. It cannot be differentiated.
 
     Args:
-        hidden: [B, T, D], final hidden states.
-        table: [V, D], the output table.
-        target: i32 [B, T].
-        weight: f32 [B, T], not negative; positions of weight 0 cost nothing if all rows have them.
-        cap: soft cap of the logits, 0 for none.
-        tile: positions put through at once, those of all rows together.
-        more: other inputs [B, T, K] and another table [V, K], as for `xent`.
+        hidden: the final hidden states [B, T, D].
+        table: the output table [V, D].
+        target: the target token of each position, i32 [B, T].
+        weight: the weight of each position, f32 [B, T], not negative. The cost is that of the row
+            with the most positions of a positive weight.
+        cap: the soft cap of the logits; 0 applies no cap.
+        tile: the number of positions whose logits are computed at once, over all rows together.
+        more: further inputs [B, T, K] and a further table [V, K], as for `xent`.
 
     Returns:
-        f32 [B] each: the weighted sum of the cross-entropy of a row, and its right predictions.
+        For each row, f32 [B]: the weighted sum of the cross-entropy, and the number of correct
+        predictions.
     """
     rows, length = target.shape
     size = min(max(tile // rows, 1), length)
@@ -102,7 +136,8 @@ def xent_rows(
 
     def gathered(x: Shaped[Array, "..."]) -> Shaped[Array, "..."]:
         x = jnp.take_along_axis(x.reshape(rows, length, -1), order[..., None], axis=1)
-        return jnp.pad(x, [(0, 0), (0, size - 1), (0, 0)])  # A tile may begin at the last position.
+        # The last tile may begin at the last position.
+        return jnp.pad(x, [(0, 0), (0, size - 1), (0, 0)])
 
     parts = [*map(gathered, inputs), gathered(target), gathered(weight)]
     count = (weight > 0).sum(axis=1).max()
@@ -126,7 +161,16 @@ def xent_rows(
 
 
 def tile_sizes(tile: int, rows: int) -> tuple[int, ...]:
-    """Returns the rows of a whole tile, if there are so many, and of one of the remainder."""
+    """Returns the number of rows of a whole tile and of a tile for the remainder.
+
+    For example, `tile_sizes(1024, 6120)` is (1024, 128). With fewer rows than one whole tile there
+    is only the small size: `tile_sizes(1024, 1000)` is (128,), and `tile_sizes(1024, 100)` is
+    (100,).
+
+    Args:
+        tile: the wanted number of rows of a whole tile.
+        rows: the number of rows of one group, targets or not.
+    """
     small = min(max(tile // _SMALL, 1), rows)
     return (tile, small) if tile <= rows else (small,)
 
@@ -140,13 +184,13 @@ def _sums(
     cap: float,
     sizes: tuple[int, ...],
 ) -> Sums:
-    # Rows with a weight come first.
+    # Expects the rows with a weight at the front of each group.
     return _run(inputs, tables, target, weight, cap, sizes)[0]
 
 
 def _forward(inputs: Any, tables: Any, target: Any, weight: Any, cap: float, sizes: Any) -> Any:
     values = (tuple(x.value for x in part) for part in (inputs, tables))
-    # A frozen table needs no gradient, and it would be as large as the table.
+    # A frozen table needs no gradient, which would be as large as the table itself.
     trained = tuple(x.perturbed for x in tables)
     return _run(*values, target.value, weight.value, cap, sizes, trained)
 
@@ -177,7 +221,8 @@ def _run(
     sizes: tuple[int, ...],
     trained: tuple[bool, ...] | None = None,
 ) -> tuple[Sums, Any]:
-    # Gradients only where `trained` says of which tables.
+    # Returns the sums, and the gradients for a cotangent of 1. Without `trained` no gradients are
+    # computed; otherwise it says for each table whether its gradient is needed.
     count = (weight > 0).sum(axis=1).max()
     matrices = [t.astype(x.dtype) for x, t in zip(inputs, tables, strict=True)]
     vocab = jnp.arange(tables[0].shape[0])
@@ -229,7 +274,8 @@ def _run(
         )
         state = (*state[:2], tuple(map(jnp.zeros_like, inputs)), each)
     for size in sizes:
-        # Whole tiles first; what is left needs one more tile of the small size than is full.
+        # Whole tiles run while all of their rows are targets. Small tiles run while at least one
+        # row is a target, so that the last of them may be partly empty.
         ahead = size if size != sizes[-1] else 1
         state = jax.lax.while_loop(
             lambda s, ahead=ahead: s[0] + ahead <= count, functools.partial(step, size), state

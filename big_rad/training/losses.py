@@ -1,6 +1,8 @@
-"""Losses, chosen by name in a config; the trainer knows only `(model, params, batch, rng)`.
+"""The losses that `config.loss` can name: of texts alone, or of texts and masks.
 
-`config.loss` is a call with literal arguments, such as `"text_xent(mean='example')"`.
+`config.loss` is a call with literal arguments, such as `"text_xent(mean='example')"`. `get` turns
+it into a function (model, params, batch, rng) -> (loss, metrics), which is all that the trainer
+uses; a new loss is registered in `LOSSES`.
 """
 
 import functools
@@ -25,10 +27,18 @@ Loss = Callable[[nn.Module, Mapping[str, Any], Batch, Key[Array, ""]], tuple[Sca
 
 
 def get(call: str, **more: Any) -> Loss:
-    """Returns the loss that `call` names, its arguments and `more` bound.
+    """Returns the loss that a call such as "text_xent(mean='example')" names.
+
+    Args:
+        call: the name of the loss with its arguments.
+        more: further arguments; those of `call` win.
+
+    Returns:
+        The loss as a function of (model, params, batch, rng), with all other arguments bound.
 
     Raises:
-        KeyError: no such loss; the message lists those that exist.
+        KeyError: No loss has this name; the message lists those that exist.
+        ValueError: An argument is not given by name.
     """
     name, args, kwargs = registry.parse_call(call)
     if args:
@@ -52,17 +62,19 @@ def text_xent(
     Args:
         model: a `paligemma.Model`.
         params: its parameters.
-        batch: `image` [B, H, W, 3]; `text`, `mask_ar`, `mask_loss` and, for packed rows,
-            `segment`, each [B, T + 1]. `mask_loss` marks the tokens to be predicted.
-        rng: unused, for losses that draw.
-        mean: "token" averages over target tokens, "example" over texts of a token mean each.
-        tile: logits are computed only at targets, so many at once (see `head_loss.xent`); None
-            computes them everywhere, the plain way.
-        groups: devices that rows are split over.
+        batch: the batch: `image` [B, H, W, 3]; `text`, `mask_ar`, `mask_loss` and, for packed
+            rows, `segment`, each [B, T + 1]. `mask_loss` is 1 at the tokens to be predicted.
+        rng: unused; every loss has this argument, for losses that draw random numbers.
+        mean: "token" averages over all target tokens; "example" first averages over the tokens of
+            each text and then over texts, so that a long text counts as much as a short one.
+        tile: the number of target tokens whose logits are computed at once (see `head_loss.xent`);
+            None computes the logits of all positions in one product.
+        groups: the number of devices that rows are split over.
 
     Returns:
-        (loss, metrics): `weight` is what the mean divides by, for joining microbatches;
-        `token_accuracy` is a scalar.
+        (loss, metrics): the metric `weight` is the divisor of the mean, by which microbatches are
+        joined (see `step.make_train_step`); `token_accuracy` is the share of target tokens that
+        have the highest logit.
     """
     del rng
     loss, metrics, _ = _text(model, params, batch, mean, tile, groups)
@@ -84,27 +96,31 @@ def text_and_masks(
     gamma: float = 2.0,
     alpha: float | None = None,
 ) -> tuple[Scalar, Metrics]:
-    """L = L_txt + lambda_seg * L_mask (the RadGrounder paper): `text_xent`, and masks at `</seg>`.
+    """Loss of texts and of the masks at their `</seg>` tokens.
 
-    L_mask is the mean over the masks of the batch, 0 if it has none; pixels of a mask are averaged,
-    so large images and large organs count no more. Binary masks are made here.
+    The loss is L = L_txt + lambda_seg * L_mask (the RadGrounder paper). L_txt is `text_xent`.
+    L_mask is the mean over the masks of the batch, and 0 if it has no masks. The loss of one mask
+    is a mean over its pixels, so large images and large organs have no larger weight. The target
+    masks are computed here: mask k of a row is 1 where `segmap` equals `mask_class[k]`.
 
     Args:
         model: a `radgrounder.Model` with a mask decoder.
         params: its parameters.
-        batch: as for `text_xent`, and `segmap` u8 [B, H, W] of class ids, as large as the image;
-            `mask_class`, `mask_pos` i32 [B, K]: class id of the k-th mask and position of its
-            `</seg>` in `text`, 0 and -1 where unused. A microbatch needs what `with_totals` adds.
+        batch: as for `text_xent`, and in addition `segmap`, class ids u8 [B, H, W] in the size of
+            the image, and `mask_class` and `mask_pos`, i32 [B, K]: the class id of the k-th mask
+            and the position of its `</seg>` in `text`. Unused places have the class 0 and the
+            position -1. A microbatch needs the fields that `with_totals` adds to the whole batch.
         rng: unused.
         mean, tile, groups: see `text_xent`.
-        lambda_seg: weight of the masks; at 0 none are made, and the text is trained alone.
-        masks: "focal_dice" (the paper's) or "bce_dice" (that of the released weights).
-        gamma: of the focal loss.
-        alpha: of the focal loss, see `focal`.
+        lambda_seg: the weight of L_mask; at 0 no masks are predicted, and only the texts are
+            trained.
+        masks: "focal_dice" (as in the paper) or "bce_dice" (as for the released weights).
+        gamma: the exponent of the focal loss, see `focal`.
+        alpha: the weight of mask pixels in the focal loss, see `focal`.
 
     Returns:
-        (loss, metrics): those of `text_xent`, `text_loss` and, unless `lambda_seg` is 0,
-        `mask_loss` and the count `masks`.
+        (loss, metrics): the metrics of `text_xent`, and `text_loss`; unless `lambda_seg` is 0, also
+        `mask_loss` and `masks`, the number of masks.
     """
     del rng
     if masks not in ("focal_dice", "bce_dice"):
@@ -119,7 +135,7 @@ def text_and_masks(
     pixels = focal(logits, target, gamma, alpha) if masks == "focal_dice" else bce(logits, target)
     each = pixels + dice(logits, target)
     divisor = used.sum()
-    if f"masks_per_{mean}" in batch:  # Joined by text weight, microbatches give the mean over all.
+    if f"masks_per_{mean}" in batch:  # Microbatches are joined by text weight, see `with_totals`.
         divisor = batch[f"masks_per_{mean}"][0] * metrics["weight"]
     mask_loss = (each * used).sum() / jnp.maximum(divisor, 1e-6)
     metrics |= {"text_loss": loss, "mask_loss": mask_loss, "masks": used.sum()}
@@ -133,17 +149,17 @@ def each_row(
     *,
     tile: int = 1024,
 ) -> dict[str, jax.Array]:
-    """Next-token cross-entropy of the suffix as in `text_xent`, for each row alone.
+    """Next-token cross-entropy of the suffix as in `text_xent`, for each row separately.
 
     Args:
         model: a `paligemma.Model`.
         params: its parameters.
         batch: see `text_xent`.
-        tile: positions whose logits are computed at once, see `head_loss.xent_rows`.
+        tile: the number of positions whose logits are computed at once, see `head_loss.xent_rows`.
 
     Returns:
-        f32 [B] each: `loss` is the sum over the target tokens of a row, `correct` counts those of
-        which the model holds no other token for more likely, and `tokens` counts all of them.
+        Three arrays f32 [B]: `loss`, the sum over the target tokens of a row; `correct`, the number
+        of target tokens that have the highest logit; and `tokens`, the number of target tokens.
     """
     target, (mask, weights) = batch["text"][:, 1:], _weights(batch, "token")
     _, out = _applied(model, params, batch, jnp.zeros(0, jnp.int32))
@@ -154,17 +170,21 @@ def each_row(
 
 
 def with_totals(batch: Batch) -> dict[str, jax.Array]:
-    """Adds what losses of its parts need to know of a whole batch.
+    """Adds to a batch the totals that the loss of one of its microbatches needs.
 
-    A batch is cut into microbatches whose losses are joined by the weight of their texts. So that
-    each mask counts the same wherever it is, the loss is told the batch's number of masks.
+    The losses of microbatches are joined by the weight of their texts, w_i. A mean over the masks
+    of each microbatch would then count a mask more beside long texts than beside short ones. So
+    microbatch i divides the sum of its mask losses, S_i, by (N / W) w_i, where N is the number of
+    masks and W the text weight of the whole batch. Joined by w_i, this is the mean over all masks:
+
+        sum_i (w_i / W) * S_i / ((N / W) w_i) = sum_i S_i / N
 
     Args:
-        batch: see `text_and_masks`; one without masks stays as it is.
+        batch: see `text_and_masks`; a batch without masks is returned unchanged.
 
     Returns:
-        The batch with `masks_per_token` and `masks_per_example`, f32 [B], the same for all rows:
-        masks over the text weight by that `mean`.
+        The batch with `masks_per_token` and `masks_per_example`, f32 [B], which hold N / W for the
+        two kinds of `mean`, the same value in all rows.
     """
     if "mask_pos" not in batch:
         return dict(batch)
@@ -182,11 +202,11 @@ def bce(
     """Binary cross-entropy of masks, averaged over pixels.
 
     Args:
-        logits: [..., H, W].
-        target: the same shape, 0 or 1.
+        logits: the logits of the masks [..., H, W].
+        target: the target masks in the same shape, 0 or 1.
 
     Returns:
-        f32 [...].
+        The loss of each mask, f32 [...].
     """
     return focal(logits, target, gamma=0.0)
 
@@ -197,20 +217,25 @@ def focal(
     gamma: float = 2.0,
     alpha: float | None = None,
 ) -> Float[Array, "*masks"]:
-    """Focal loss of masks, averaged over pixels: (1 - p_t)^gamma times the cross-entropy.
+    """Focal loss of masks, averaged over pixels: -alpha_t (1 - p_t)^gamma log(p_t).
+
+    Here p_t is the predicted probability of the true value of a pixel: sigmoid(logit) where the
+    target is 1, and 1 - sigmoid(logit) where it is 0. Source: Lin et al. 2017, "Focal Loss for
+    Dense Object Detection", eq. 5. It is computed from logarithms, so that values and gradients
+    stay finite for logits of any size.
 
     Args:
-        logits: [..., H, W].
-        target: the same shape, 0 or 1.
-        gamma: 0 is the plain cross-entropy.
-        alpha: weight of pixels of the mask, 1 - alpha of the others; None weights none.
+        logits: the logits of the masks [..., H, W].
+        target: the target masks in the same shape, 0 or 1.
+        gamma: the exponent; 0 gives the plain cross-entropy.
+        alpha: the weight alpha_t of pixels whose target is 1; the other pixels have the weight
+            1 - alpha. None gives all pixels the weight 1.
 
     Returns:
-        f32 [...]. Source: Lin et al. 2017, "Focal Loss for Dense Object Detection", eq. 5; in
-        logarithms, so that values and gradients stay finite however sure the logits are.
+        The loss of each mask, f32 [...].
     """
     logits, target = logits.astype(jnp.float32), target.astype(jnp.float32)
-    towards = jnp.where(target > 0, logits, -logits)  # p_t is its sigmoid
+    towards = jnp.where(target > 0, logits, -logits)  # p_t = sigmoid(towards).
     loss = jax.nn.softplus(-towards)
     if gamma:
         loss = loss * jnp.exp(-gamma * jax.nn.softplus(towards))
@@ -224,15 +249,20 @@ def dice(
     target: Num[Array, "*masks height width"],
     eps: float = 1e-6,
 ) -> Float[Array, "*masks"]:
-    """Dice loss of masks: 1 - 2 sum(p t) / (sum(p) + sum(t) + eps), p the sigmoid of the logits.
+    """Dice loss of masks: 1 - 2 sum(p t) / (sum(p) + sum(t) + eps).
+
+    Here p is the sigmoid of the logits, t the target, and the sums are over the pixels of a mask.
+    Source: Milletari et al. 2016, "V-Net", who have sums of squares in the denominator; here they
+    are plain sums.
 
     Args:
-        logits: [..., H, W].
-        target: the same shape, 0 or 1.
-        eps: in the denominator alone, as in the released code; nothing predicted for nothing is 1.
+        logits: the logits of the masks [..., H, W].
+        target: the target masks in the same shape, 0 or 1.
+        eps: a small number, added only to the denominator, as in the released code. An empty
+            prediction for an empty target therefore has the loss 1.
 
     Returns:
-        f32 [...]. Source: Milletari et al. 2016, "V-Net", with plain sums in the denominator.
+        The loss of each mask, f32 [...].
     """
     p, target = jax.nn.sigmoid(logits.astype(jnp.float32)), target.astype(jnp.float32)
     both = (p * target).sum(axis=(-2, -1))
@@ -248,7 +278,7 @@ def _text(
     groups: int,
     mask_pos: Int[Array, "rows masks"] | None = None,
 ) -> tuple[Scalar, Metrics, dict[str, Any]]:
-    # See `text_xent`; also returns what else the model gave.
+    # The loss and metrics of `text_xent`, and the other outputs of the model.
     target, (mask, weights) = batch["text"][:, 1:], _weights(batch, mean)
     logits_pos = jnp.zeros(0, jnp.int32) if tile else None
     more = {} if mask_pos is None else {"mask_pos": mask_pos}
@@ -261,7 +291,7 @@ def _text(
     else:
         xent = optax.softmax_cross_entropy_with_integer_labels(logits, target)
         chosen = jnp.take_along_axis(logits, target[..., None], axis=-1)[..., 0]
-        best = jax.lax.stop_gradient(logits).max(axis=-1)  # Cheaper than argmax.
+        best = jax.lax.stop_gradient(logits).max(axis=-1)  # A maximum is cheaper than an argmax.
         loss, correct = (xent * weights).sum(), ((chosen >= best) * mask).sum()
     weight = jnp.maximum(weights.sum(), 1e-6)
     metrics = {"weight": weight, "token_accuracy": correct / jnp.maximum(mask.sum(), 1)}
@@ -275,7 +305,7 @@ def _applied(
     logits_pos: Int[Array, " positions"] | None,
     **more: Int[Array, "rows masks"],
 ) -> tuple[Float[Array, "rows tokens vocab"] | None, dict[str, Any]]:
-    # The model on all tokens but the last, as in training.
+    # Applies the model, in training mode, to all tokens but the last, which is only a target.
     segment = batch.get("segment")
     return model.apply(
         {"params": params},
@@ -296,7 +326,8 @@ def _head(
     float,
     tuple[Float[Array, "tokens rank"], Float[Array, "vocab rank"]] | None,
 ]:
-    # The output table, its soft cap, and what an adapter adds: see `more` of `head_loss.xent`.
+    # Returns the output table, its soft cap, and the inputs and table of its LoRA adapter, or None
+    # if it has no adapter: the argument `more` of `head_loss.xent`.
     table, cap, adapter = model.head(params)
     if adapter is None:
         return table, cap, None
@@ -306,7 +337,8 @@ def _head(
 def _weights(
     batch: Batch, mean: str
 ) -> tuple[Int[Array, "rows tokens"], Float[Array, "rows tokens"]]:
-    # Returns which of the tokens [B, T] after the first are targets, and the weight of each.
+    # Returns for the tokens [B, T] after the first whether each is a target, and its weight. With
+    # mean="example" the weights of the tokens of one text (a segment of a packed row) sum to 1.
     if mean not in ("token", "example"):
         raise ValueError(f'loss mean {mean!r}: use "token" or "example"')
     target = batch["text"][:, 1:]
@@ -321,5 +353,5 @@ def _weights(
 
 
 def _used(batch: Batch) -> Float[Array, "rows masks"]:
-    # Returns f32 [B, K], 1 where there is a mask.
+    # Returns f32 [B, K]: 1 where a place holds a mask, 0 where it is unused.
     return ((batch["mask_pos"] >= 0) & (batch["mask_class"] > 0)).astype(jnp.float32)

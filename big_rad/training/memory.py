@@ -1,9 +1,14 @@
-"""The memory of a training step on one device, predicted from shapes: nothing is allocated.
+"""Predicts the memory of a training step on one device from shapes, without allocating anything.
 
-State and gradients are exact. What the forward pass keeps for the backward pass, and what a block
-recomputes, is what differentiating the loss returns, traced with the config's own model, loss and
-`remat_policy`. What is in hand besides is not counted, so a compiler that fuses little needs more.
-Knows no data: rows and their length come from the config's `batch_size`, `grad_accum` and `tok`.
+The sizes of state and gradients are exact. The arrays that the forward pass keeps for the backward
+pass are found by tracing the derivative of the loss with the config's own model, loss and
+`remat_policy`; the arrays that a block recomputes follow from two such traces. Temporary arrays
+inside fused operations are not counted, so a compiler that fuses less needs more memory than
+predicted. The number of rows and their length come from `batch_size`, `grad_accum` and the op `tok`
+of the config, so no dataset is opened:
+
+    prediction = predict(config, tokenizer.padded_vocab_size)
+    prediction.peak, prediction.fits(card=80)
 """
 
 import bisect
@@ -27,9 +32,9 @@ from big_rad.training import step as train_step
 
 Shapes = Mapping[str, jax.ShapeDtypeStruct]
 GIB = 2**30
-# Of a card's memory: what the driver and gaps between arrays leave.
+# The usable share of a card's memory; the driver and gaps between arrays take the rest.
 USABLE = 0.92
-_DEPTHS = (2, 3)  # Two depths whose difference is a block.
+_DEPTHS = (2, 3)  # Two numbers of blocks; the difference of their memory is that of one block.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,10 +42,10 @@ class Part:
     """A row of the memory table.
 
     Attributes:
-        what: in words.
-        dtype: of its numbers, "" where they are of several.
-        size: how many numbers, 0 where that says nothing.
-        gib: 2^30 bytes.
+        what: a description of the arrays in words.
+        dtype: the dtype of the arrays; "" if they have several.
+        size: the number of their elements; 0 if they have several dtypes.
+        gib: their memory in GiB (2^30 bytes).
     """
 
     what: str
@@ -54,8 +59,8 @@ class Prediction:
     """The memory of a training step.
 
     Attributes:
-        state: parts that are there all the time: weights, optimizer state, the batch.
-        meanwhile: parts that a step adds at its fullest moment.
+        state: the parts that are in memory all the time: weights, optimizer state, the batch.
+        meanwhile: the parts that a step adds at the moment when it needs the most memory.
     """
 
     state: list[Part]
@@ -63,28 +68,32 @@ class Prediction:
 
     @property
     def peak(self) -> float:
-        """GiB."""
+        """The largest memory of the step in GiB."""
         return sum(p.gib for p in (*self.state, *self.meanwhile))
 
     def fits(self, card: float) -> bool:
-        """Returns whether it fits a card of so many GB, as its maker says."""
+        """Returns whether the step fits a card.
+
+        Args:
+            card: the memory of the card in GB, as its maker states it.
+        """
         return self.peak <= USABLE * card
 
 
 def predict(config: Config, vocab_size: int, batch: Shapes | None = None) -> Prediction:
-    """Predicts the peak of a training step on one device that holds the whole state.
+    """Predicts the peak memory of a training step on one device that holds the whole state.
 
     Args:
-        config: the whole recipe.
-        vocab_size: rows that the tokenizer needs.
-        batch: a whole batch as shapes; None takes that of `batch_shapes`.
+        config: the whole config.
+        vocab_size: the number of rows of the embedding table that the tokenizer needs.
+        batch: the shapes of a whole batch; None takes those of `batch_shapes`.
 
     Returns:
-        Its parts. A step is at its fullest in the head, in the backward pass of a block, or when
-        it updates; that moment's parts are given.
+        The parts of the peak. A step needs the most memory in the head, in the backward pass of a
+        block, or in the update; the parts are those of the largest of these three moments.
 
     Raises:
-        ValueError: no `tok` in the config, or a batch that does not divide.
+        ValueError: The config has no op `tok`, or the batch does not divide into the microbatches.
     """
     params = _shapes(config, vocab_size)
     batch = batch_shapes(config) if batch is None else batch
@@ -108,15 +117,15 @@ def predict(config: Config, vocab_size: int, batch: Shapes | None = None) -> Pre
 
 
 def check(config: Config, vocab_size: int, log: Callable[[str], None] = print) -> None:
-    """Checks that a recipe fits `config.card`.
+    """Checks that a training step fits a card with the memory `config.card`.
 
     Args:
-        config: the whole recipe.
-        vocab_size: rows that the tokenizer needs.
+        config: the whole config.
+        vocab_size: the number of rows of the embedding table that the tokenizer needs.
         log: receives the prediction.
 
     Raises:
-        ValueError: it does not.
+        ValueError: The step does not fit.
     """
     found = predict(config, vocab_size)
     line = f"memory: {found.peak:.1f} GiB predicted, of {USABLE * config.card:.1f} usable"
@@ -132,8 +141,8 @@ def state_parts(config: Config, params: Mapping[str, Any]) -> tuple[list[Part], 
     """Returns the parts of weights and optimizer state, and those of the gradients.
 
     Args:
-        config: the whole recipe.
-        params: flat parameters (shapes suffice).
+        config: the whole config.
+        params: the flat parameters (shapes suffice).
     """
     optimizer, trained, frozen = _split(config, params)
     trees = {
@@ -146,7 +155,13 @@ def state_parts(config: Config, params: Mapping[str, Any]) -> tuple[list[Part], 
 
 
 def parts(what: str, tree: PyTree, dtype: DTypeLike | None = None) -> list[Part]:
-    """Returns a part for each dtype of a tree's leaves; `dtype` takes the place of theirs."""
+    """Returns a part for each dtype among the leaves of a tree.
+
+    Args:
+        what: the description of the parts.
+        tree: a tree of arrays or shapes.
+        dtype: the dtype to count all leaves in; None takes their own.
+    """
     sizes: dict[Any, int] = {}
     for leaf in jax.tree.leaves(tree):
         kind = np.dtype(dtype or leaf.dtype)
@@ -155,12 +170,12 @@ def parts(what: str, tree: PyTree, dtype: DTypeLike | None = None) -> list[Part]
 
 
 def batch_shapes(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
-    """Returns a whole batch as shapes, its rows as long as the config's longest.
+    """Returns the shapes of a whole batch whose rows have the longest length of the config.
 
     Raises:
-        ValueError: no entry of `config.input` has the op `tok`.
+        ValueError: No entry of `config.input` has the op `tok`.
     """
-    from big_rad.pp import builder  # Benchmarks, whose batch is given, do without its libraries.
+    from big_rad.pp import builder  # Imported late: benchmarks lack its libraries, and need none.
 
     rows, side = config.input.batch_size, config.image.size
     calls = [
@@ -183,16 +198,19 @@ def batch_shapes(config: Config) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def fit(config: Config, vocab_size: int, card: float) -> dict[str, Any] | None:
-    """Looks for the fastest way to run the same recipe on a card.
+    """Finds the fastest settings with which the same training fits a card.
+
+    The batch is cut into more microbatches first; only if single rows do not fit, blocks are
+    recomputed in full.
 
     Args:
-        config: the whole recipe.
-        vocab_size: rows that the tokenizer needs.
-        card: GB.
+        config: the whole config.
+        vocab_size: the number of rows of the embedding table that the tokenizer needs.
+        card: the memory of the card in GB.
 
     Returns:
-        The fields to change, none if it fits as it is: more microbatches before more recomputation.
-        None if even single rows with full recomputation do not fit.
+        The fields to change with their new values; empty if the config fits as it is. None if even
+        single rows with full recomputation do not fit.
     """
     rows, now = config.input.batch_size, config.grad_accum
     accums = [n for n in range(now, rows + 1) if rows % n == 0]
@@ -207,14 +225,15 @@ def fit(config: Config, vocab_size: int, card: float) -> dict[str, Any] | None:
 
     for policy in dict.fromkeys((as_it_is, "full")):
         if fits(policy, accums[-1]):
-            # Smaller microbatches never need more.
+            # Smaller microbatches never need more memory, so a binary search finds the largest.
             first = bisect.bisect_left(accums, True, key=lambda n: fits(policy, n))
             return dict(changes(policy, accums[first]).items() - changes(as_it_is, now).items())
     return None
 
 
 def _split(config: Config, params: Mapping[str, Any]) -> tuple[optim.Optimizer, Shapes, Shapes]:
-    # The optimizer, and the parameters that it trains and those that it does not, as kept.
+    # Returns the optimizer, the shapes of the trained parameters, and those of the frozen ones,
+    # in the dtypes that the trainer keeps them in.
     optimizer = optim.make(config, params, total_steps=1000)  # The length changes no shape.
     held = train_step.kept_shapes(config, params, optimizer.trainable)
     trained = {n: p for n, p in held.items() if optimizer.trainable[n]}
@@ -235,8 +254,8 @@ def _bytes(tree: PyTree) -> int:
 
 
 def _shapes(config: Config, vocab_size: int) -> dict[str, jax.ShapeDtypeStruct]:
-    # Flat parameters. A recipe is looked at again and again with other rows or recomputation, which
-    # change none of them.
+    # The shapes of the flat parameters. They are cached, because `fit` tries many batch sizes and
+    # remat policies, none of which changes a parameter.
     plain = config_lib.changed(config, {"model.llm.remat_policy": "none"}).to_dict()
     fields = {k: plain[k] for k in ("model_name", "model", "image")}
     return dict(_shapes_of(config_lib.to_json(fields), vocab_size))
@@ -250,7 +269,8 @@ def _shapes_of(fields: str, vocab_size: int) -> dict[str, jax.ShapeDtypeStruct]:
 
 
 def _kept(config: Config, vocab_size: int, batch: Shapes) -> int:
-    # Bytes that the backward pass of the loss takes from the forward pass, parameters left out.
+    # Returns the bytes of the arrays that the forward pass keeps for the backward pass of the loss,
+    # without the parameters and the batch, which are inputs.
     model = models.make(config.model_name, config.model, vocab_size)
     _, trained, frozen = _split(config, _shapes(config, vocab_size))
     loss = losses.get(config.loss)
@@ -272,7 +292,8 @@ def _kept(config: Config, vocab_size: int, batch: Shapes) -> int:
 
 
 def _block(config: Config, vocab_size: int, batch: Shapes) -> int:
-    # What the backward pass of a block computes again: all that it needs, less what was kept.
+    # Returns the bytes that the backward pass of one block recomputes: those that it would keep
+    # without recomputation, minus those that it keeps.
     def of_a_block(policy: str) -> int:
         few, more = (
             _kept(
@@ -291,8 +312,9 @@ def _block(config: Config, vocab_size: int, batch: Shapes) -> int:
 
 
 def _head(config: Config, vocab_size: int, batch: Shapes) -> int:
-    # Logits of a tile in float32, their exponentials, and their gradient; without tiles the first
-    # two are kept and counted already. An adapter of the table adds logits of its own.
+    # Returns the bytes of the logits of a tile in float32, their exponentials, and their gradient.
+    # Without tiles the first two are already counted by `_kept`. An adapter of the output table
+    # adds logits of its own.
     rows = batch["text"].shape[0] * (batch["text"].shape[1] - 1)
     tile = registry.parse_call(config.loss)[2].get("tile", 1024)
     arrays, tile = (1, rows) if tile is None else (3, head_loss.tile_sizes(tile, rows)[0])

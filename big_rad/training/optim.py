@@ -1,7 +1,10 @@
-"""Optimizers and schedules from a config; freezing, learning rates and decay as regex lists.
+"""Builds the optimizer and the schedules of a config.
 
-Parameters are a flat dict, `/`-joined name -> array. Every parameter must be matched by every
-list, and every pattern must match some parameter, so that a misspelt one cannot pass unseen.
+Three lists of (regex, value) decide for each parameter whether it is trained and by which schedule
+(`config.schedule`), its learning rate (`lr_mults`) and its weight decay (`wd_mults`). Parameters
+are a flat dict from a name such as "llm/layers/mlp/linear" to an array. The first pattern that
+matches the whole name counts. Every parameter must match a pattern of each list, and every pattern
+must match a parameter, so that a misspelt pattern is an error.
 """
 
 import dataclasses
@@ -23,7 +26,8 @@ from big_rad.config.defaults import Config
 Step = int | Int[Array, ""]
 Schedule = Callable[[Step], float | Float[Array, ""]]
 Flat = dict[str, jax.Array]
-# Matrices inside the layers: name -> (input axes, output axes); the others count several.
+# The weight matrices inside the layers: pattern -> (input axes, output axes). The remaining axes
+# count separate matrices, such as the layers of a scanned stack.
 _MATRICES = {
     r"encoderblock/.*/(query|key|value)/kernel$": ((1,), (2, 3)),
     r"encoderblock/.*/out/kernel$": ((1, 2), (3,)),
@@ -39,12 +43,13 @@ _LAYERED = re.compile(r"(^|/)(layers|encoderblock)/")
 
 @dataclasses.dataclass(frozen=True)
 class Optimizer:
-    """What the trainer needs.
+    """An optimizer with what the trainer has to know about it.
 
     Attributes:
-        tx: the transformation, over the flat dict of trainable parameters.
-        trainable: name -> whether it is trained.
-        learning_rate: step -> learning rate of the first trained group, for logging.
+        tx: the Optax transformation, over the flat dict of trained parameters.
+        trainable: a dict from the name of each parameter to whether it is trained.
+        learning_rate: a function from a step to the learning rate of the first trained parameter,
+            for logging.
     """
 
     tx: optax.GradientTransformation
@@ -60,14 +65,20 @@ def make_schedule(
     warmup_percent: float | None = None,
     end: float = 0.0,
 ) -> Schedule:
-    """Returns step -> factor in [0, 1]: linear warm-up, then the decay.
+    """Returns a schedule: a function from a step to a factor of the learning rate in [0, 1].
+
+    The factor rises linearly during the warm-up and then decays.
 
     Args:
-        total_steps: steps of the run.
-        decay_type: "cosine", "linear", "rsqrt" or "constant".
-        warmup_steps: steps of the warm-up, or
-        warmup_percent: its share of `total_steps`.
-        end: the factor at the end ("cosine" and "linear").
+        total_steps: the number of steps of the run.
+        decay_type: the kind of decay, "cosine", "linear", "rsqrt" or "constant".
+        warmup_steps: the number of steps of the warm-up.
+        warmup_percent: the length of the warm-up as a share of `total_steps` (0.1 is a tenth), in
+            place of `warmup_steps`. If neither is given there is no warm-up.
+        end: the factor at the last step of the decays "cosine" and "linear".
+
+    Raises:
+        ValueError: Both lengths of the warm-up are given, or the decay is unknown.
     """
     if warmup_steps is not None and warmup_percent is not None:
         raise ValueError("schedule: give warmup_steps or warmup_percent, not both")
@@ -76,7 +87,7 @@ def make_schedule(
     decays: dict[str, Schedule] = {
         "cosine": optax.cosine_decay_schedule(1.0, rest, alpha=end),
         "linear": optax.linear_schedule(1.0, end, rest),
-        # During the warm-up this is computed too, with steps below 0, and not used.
+        # Optax also evaluates this during the warm-up, with steps below 0, and ignores the result.
         "rsqrt": lambda step: jnp.sqrt(max(warmup, 1) / (jnp.maximum(step, 0) + max(warmup, 1))),
         "constant": optax.constant_schedule(1.0),
     }
@@ -84,15 +95,19 @@ def make_schedule(
         raise ValueError(f"schedule: decay_type {decay_type!r}; known: {', '.join(decays)}")
     if not warmup:
         return decays[decay_type]
-    ramp = lambda step: (step + 1) / warmup  # noqa: E731 -- the first step already moves
+    ramp = lambda step: (step + 1) / warmup  # noqa: E731 -- the first step's factor is not 0
     return optax.join_schedules([ramp, decays[decay_type]], [warmup])
 
 
 def check_warmup(rules: trees.Rules, total_steps: int) -> None:
     """Checks that every warm-up of `config.schedule` ends before the run does.
 
+    Args:
+        rules: the list `config.schedule`.
+        total_steps: the number of steps of the run.
+
     Raises:
-        ValueError: one does not.
+        ValueError: A warm-up has as many steps as the run, or more.
     """
     for pattern, args in rules:
         warmup = (dict(args) if args is not None else {}).get("warmup_steps") or 0
@@ -107,8 +122,11 @@ def check_warmup(rules: trees.Rules, total_steps: int) -> None:
 def arguments(name: str) -> tuple[str, ...]:
     """Returns the names that `config.optimizer_args` may have for an optimizer.
 
+    Args:
+        name: the name of the optimizer, as in `config.optimizer`.
+
     Raises:
-        ValueError: no such optimizer.
+        ValueError: No optimizer has this name.
     """
     makers = {
         "adafactor": (_adafactor,),
@@ -125,16 +143,22 @@ def make(config: Config, params: Mapping[str, Any], total_steps: int) -> Optimiz
     """Builds the optimizer of a config.
 
     Args:
-        config: fields `optimizer` ("adafactor" | "adamw" | "muon"), `optimizer_args`, `lr`, `wd`,
-            `grad_clip_norm` (0: off), `optimizer_state_dtype` ("float32", or "bfloat16" for half
-            the state, see `round_at_random`), and rule lists `schedule` (arguments of
+        config: the config, of which these fields are read: `optimizer` ("adafactor", "adamw" or
+            "muon"), `optimizer_args`, `lr`, `wd`, `grad_clip_norm` (0 turns clipping off),
+            `optimizer_state_dtype` ("float32", or "bfloat16" for half the memory, see
+            `round_at_random`), and the lists of (regex, value) `schedule` (arguments of
             `make_schedule`, or None to freeze), `lr_mults` and `wd_mults` (factors).
-        params: flat dict of all parameters (shapes suffice).
-        total_steps: steps of the run.
+        params: the flat dict of all parameters (shapes suffice).
+        total_steps: the number of steps of the run.
 
     Returns:
-        The optimizer; its updates are: clipped by global norm, preconditioned, weight decay
-        added, all times -lr * schedule * lr_mult. So decay is multiplied by the learning rate.
+        The optimizer. It clips the gradients by their global norm, preconditions them, adds
+        wd * wd_mult * parameter, and multiplies the sum by -lr * schedule * lr_mult. The weight
+        decay is thus multiplied by the learning rate.
+
+    Raises:
+        ValueError: A list does not match the parameters, every parameter is frozen, or the
+            optimizer or its state's dtype is unknown.
     """
     names = list(params)
     rules = [
@@ -169,17 +193,17 @@ def make(config: Config, params: Mapping[str, Any], total_steps: int) -> Optimiz
 
 
 def round_at_random(x: Float[Array, "..."], rng: Key[Array, ""]) -> BFloat16[Array, "..."]:
-    """Rounds to bfloat16 up or down by chance, so that the mean over many roundings is x.
+    """Rounds to bfloat16 stochastically: up or down at random, so that the expected value is x.
 
-    A running mean with decay 0.999 moves by less than half a bfloat16 step at a time: rounded to
-    the nearest it would stand still for ever.
+    A running mean with decay 0.999 changes by less than half the distance between two bfloat16
+    numbers at a time. With rounding to the nearest number it would never change.
 
     Args:
-        x: float32, any shape.
-        rng: key.
+        x: the numbers to round, float32 in any shape.
+        rng: the random key.
 
     Returns:
-        The rounded numbers; infinities and NaN stay.
+        The rounded numbers; infinities and NaN are kept.
     """
     below = jax.random.bits(rng, x.shape, jnp.uint16).astype(jnp.uint32)
     bits = jax.lax.bitcast_convert_type(x, jnp.uint32) + jnp.where(jnp.isfinite(x), below, 0)
@@ -188,8 +212,8 @@ def round_at_random(x: Float[Array, "..."], rng: Key[Array, ""]) -> BFloat16[Arr
 
 
 def _stored(tx: optax.GradientTransformation, dtype: str) -> optax.GradientTransformation:
-    # Keeps a transformation's state in fewer bits; it computes in float32 as before. Vectors and
-    # scalars stay: they are small.
+    # Keeps the state of a transformation in fewer bits; the transformation still computes in
+    # float32. Vectors and scalars stay in float32, because they are small.
     if dtype == "float32":
         return tx
     if dtype != "bfloat16":
@@ -234,9 +258,10 @@ def _preconditioner(name: str, args: dict[str, Any]) -> optax.GradientTransforma
 def _muon(
     rms: float = 0.2, beta: float = 0.95, ns_steps: int = 5, **adam: float
 ) -> optax.GradientTransformation:
-    # Muon (Jordan 2024) for the matrices inside the layers, Adam for all else (tables, norms,
-    # biases, both ends of the image tower). An orthogonalised update of shape [m, n] has entries
-    # of RMS max(m, n) ** -0.5; it is scaled to `rms`, so that both kinds share a learning rate.
+    # Muon (Jordan 2024) for the matrices inside the layers, Adam for all other parameters (tables,
+    # norms, biases, both ends of the image tower). The entries of an orthogonalised update of shape
+    # [m, n] have the RMS max(m, n) ** -0.5. The update is scaled to the RMS `rms`, so that one
+    # learning rate suits both kinds of parameters.
     rest = optax.scale_by_adam(**adam)
 
     def dims(name: str) -> optax.contrib.MuonDimensionNumbers | None:
@@ -277,9 +302,10 @@ def _muon(
 def _adafactor(
     decay_rate: float = 0.8, clip_threshold: float = 1.0, min_dim_size_to_factor: int = 128
 ) -> optax.GradientTransformation:
-    # As Hugging Face's: factored second moments with exponent decay and updates clipped by their
-    # RMS per tensor; no parameter scale, no relative step, no momentum. A scanned stack of layers
-    # is one array here, but each layer keeps its own statistics and its own clip.
+    # As Adafactor of Hugging Face: factored second moments with exponent decay, and updates clipped
+    # by their RMS per tensor; without scaling by the parameters, relative steps and momentum. A
+    # scanned stack of layers is one array, but each layer has its own statistics and is clipped by
+    # its own RMS.
     inner = optax.chain(
         optax.scale_by_factored_rms(
             decay_rate=decay_rate, min_dim_size_to_factor=min_dim_size_to_factor
@@ -297,7 +323,7 @@ def _adafactor(
         updates: Flat, state: dict[str, Any], params: Flat | None = None
     ) -> tuple[Flat, dict[str, Any]]:
         del params
-        # The parameters only tell shapes to scale_by_factored_rms; the gradients do as well.
+        # scale_by_factored_rms reads only the shapes of the parameters, which the gradients share.
         both = {
             n: layered(lambda g, s: inner.update(g, s, g))(n, g, state[n])
             for n, g in updates.items()

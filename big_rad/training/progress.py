@@ -1,4 +1,4 @@
-"""What a running training says of itself: lines of progress with rates, and traces of steps."""
+"""Reports the progress of a training run: lines with loss and rates, and profiler traces."""
 
 import pathlib
 import time
@@ -8,19 +8,19 @@ import jax
 import numpy as np
 from jaxtyping import PyTree, Shaped
 
-_FEW_STEPS = 3  # that are timed before there is an ETA
+_FEW_STEPS = 3  # The number of timed steps that an estimate of the remaining time needs.
 
 
 class Progress:
-    """Prints a line of progress and measures examples, tokens and targets a second.
+    """Prints lines of progress and measures examples, tokens and targets per second.
 
-    The time that is left (ETA) is estimated from the steps that had nothing to compile (the shapes
-    of their batch came before), as soon as there are a few of them.
+    The remaining time (ETA) is estimated as soon as a few steps were timed. A step that has to
+    compile, because its batch has new shapes, is not timed.
 
     Args:
-        first_step: the step before the first that is timed.
-        total_steps: of the run.
-        batch_size: examples of a step.
+        first_step: the step that the run goes on from; the next one is the first that is timed.
+        total_steps: the number of steps of the run.
+        batch_size: the number of examples of a step.
         log: receives the lines.
     """
 
@@ -29,19 +29,27 @@ class Progress:
     ):
         self._total, self._batch, self._log = total_steps, batch_size, log
         self._shapes: set[tuple[tuple[str, tuple[int, ...]], ...]] = set()
-        self._timed: list[float] = [0, 0.0]  # Steps, and their seconds, since the start.
-        self._lately: list[float] = [0, 0.0]  # Since the last line.
+        self._timed: list[float] = [0, 0.0]  # The timed steps since the start, and their seconds.
+        self._lately: list[float] = [0, 0.0]  # The same since the last line.
         self.restart(first_step)
 
     def restart(self, step: int) -> None:
-        """Leaves the time up to now out, such as that of an evaluation."""
+        """Starts measuring again, so that the time up to now, such as an evaluation, is ignored.
+
+        Args:
+            step: the last step that is done.
+        """
         self._step, self._time = step, time.monotonic()
         self._tokens = self._targets = 0
         self._mark, self._open, self._lately = self._time, False, [0, 0.0]
 
     def saw(self, batch: Mapping[str, Shaped[np.ndarray, "rows ..."]]) -> None:
-        """Notes a batch whose step begins, and counts the text of this process's part of it:
-        `text` and `mask_loss` [B, T+1]."""
+        """Notes the batch of a step that is about to begin, and counts its tokens and targets.
+
+        Args:
+            batch: this process's part of the batch. The tokens are the nonzero entries of `text`,
+                the targets those of `mask_loss`, each [B, T + 1].
+        """
         self._step_ends()
         shapes = tuple(sorted((k, np.shape(x)) for k, x in batch.items()))
         self._open, self._compiles = True, shapes not in self._shapes
@@ -52,9 +60,14 @@ class Progress:
     def line(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
         """Prints the line of a step.
 
+        Args:
+            step: the step that was just computed.
+            values: its metrics, among them `training_loss` and `l2_grads`.
+
         Returns:
-            Since the last line, and of all processes if they do alike: `examples_per_second`, and
-            `tokens_per_second` and `targets_per_second` of text, padding left out.
+            The rates since the last line: `examples_per_second`, and `tokens_per_second` and
+            `targets_per_second` of text without padding. The last two are those of this process
+            times the number of processes.
         """
         self._step_ends()
         steps, timed = self._lately if self._lately[0] >= _FEW_STEPS else self._timed
@@ -75,7 +88,8 @@ class Progress:
         return rates
 
     def _step_ends(self) -> None:
-        # Counts the step that is open, with the wait for its batch, unless it had to compile.
+        # Counts the step that was noted last, with the wait for the next batch, unless it had to
+        # compile.
         now = time.monotonic()
         if self._open:
             if not self._compiles:
@@ -86,17 +100,17 @@ class Progress:
 
 
 class Clock:
-    """Seconds that a run has taken so far, those of earlier starts included."""
+    """Measures the seconds that a run has taken so far, earlier starts included."""
 
     def __init__(self):
         self._earlier, self._start = 0.0, time.monotonic()
 
     def add(self, seconds: float) -> None:
-        """Counts the seconds of earlier starts."""
+        """Adds the seconds of earlier starts."""
         self._earlier += seconds
 
     def seconds(self) -> float:
-        """Returns the seconds up to now."""
+        """Returns the seconds so far."""
         return self._earlier + time.monotonic() - self._start
 
 
@@ -104,9 +118,9 @@ class Profiler:
     """Writes a trace of some steps, for https://ui.perfetto.dev or TensorBoard.
 
     Args:
-        window: "START:STOP", the first step that is traced and the first that is not; "" traces
-            none.
-        folder: where the trace is put.
+        window: the steps to trace as "START:STOP": START is the first step that is traced, STOP the
+            first that is not. "" traces no steps.
+        folder: the folder that the trace is written to.
 
     Raises:
         ValueError: `window` is neither empty nor two numbers, the first below the second.
@@ -120,7 +134,13 @@ class Profiler:
         self._folder, self._running = pathlib.Path(folder), False
 
     def step(self, number: int, state: PyTree = None) -> jax.profiler.StepTraceAnnotation:
-        """Returns a context for a step; the trace starts or ends before it, `state` computed."""
+        """Returns a context for computing a step, and starts or ends the trace if it is due.
+
+        Args:
+            number: the step.
+            state: the arrays of the step before. The trace starts or ends when they are computed,
+                so that it holds whole steps.
+        """
         if number in self._steps and not self._running:
             jax.block_until_ready(state)
             jax.profiler.start_trace(self._folder, create_perfetto_trace=True)
@@ -130,7 +150,11 @@ class Profiler:
         return jax.profiler.StepTraceAnnotation("train", step_num=number)
 
     def close(self, state: PyTree = None) -> None:
-        """Ends the trace, if one runs, when `state`, arrays of the last step, is computed."""
+        """Ends the trace, if one is running.
+
+        Args:
+            state: the arrays of the last step; the trace ends when they are computed.
+        """
         if self._running:
             jax.block_until_ready(state)
             jax.profiler.stop_trace()

@@ -1,9 +1,9 @@
-"""What a start may change of a run that it goes on from.
+"""Decides which settings may change when a run is resumed.
 
-A run is what it was trained with: going on with another seed, batch size or data skips some items
-and shows others twice, and another model or optimizer is another run. Such changes are refused
-unless they are asked for; those of lengths, rates, logging, evaluation and machines go through. All
-of them are written into run.json.
+With another seed, batch size or data, a resumed run would skip some items and see others twice, and
+with another model or optimizer it would be another run. Such changes are an error unless
+`--allow_changes` is given. The length of the run, the learning rate, logging, evaluation and
+machines may change freely. All changes are recorded in run.json.
 """
 
 import pathlib
@@ -19,30 +19,31 @@ from big_rad.pp import tokenizer as tokenizers
 from big_rad.workdir import checkpoint, run_dir
 from big_rad.workdir.info import TrainingError
 
-Changes = dict[str, tuple[Any, Any]]  # "config.seed" -> (old, new)
-# What a checkpoint must be used with.
+Changes = dict[str, tuple[Any, Any]]  # From a name such as "config.seed" to (old, new).
+# The fields that a checkpoint must be used with.
 _IDENTITY = ("model_name", "model", "tokenizer", "codec", "image", "text")
 _FIXED = (*_IDENTITY, "seed", "optimizer", "optimizer_args", "optimizer_state_dtype", "grad_accum")
 _FREE_OF_INPUT = ("num_threads", "num_workers", "prefetch", "max_reject_share")
-_SAME_ORDER = ("batch_size", "buckets", "bucket_window")  # of `input`; and `pp` of its datasets
+# Fields of `input` that leave the order of the items as it is; `pp` of a dataset does so too.
+_SAME_ORDER = ("batch_size", "buckets", "bucket_window")
 _SHOWN, _LONG = 8, 160
 
 
 class Past:
-    """The run that is in a run directory, compared with a config.
+    """The earlier part of the run in a run directory, compared with the config of a new start.
 
     Args:
-        config: of the new start, checked already.
+        config: the config of the new start, after `config_check.check`.
         workdir: the run directory.
-        allow: let all changes through.
-        log: receives what has changed.
+        allow: whether to accept changes that make it another run.
+        log: receives the changes.
 
     Attributes:
-        step: of the newest checkpoint, 0 without one.
-        changes: name -> (old, new) of all that has changed.
+        step: the step of the newest checkpoint; 0 if there is no checkpoint.
+        changes: a dict from the name of each changed setting to (old, new).
 
     Raises:
-        TrainingError: something has changed that makes it another run, and `allow` is False.
+        TrainingError: A setting that makes it another run has changed, and `allow` is False.
     """
 
     def __init__(
@@ -65,10 +66,11 @@ class Past:
         """Compares the built data with those that the checkpoint was trained on.
 
         Args:
-            identity: dataset -> `items` and `sha256`, see `datasets.core.identity`.
+            identity: a dict from each dataset to its `items` and `sha256`, see
+                `datasets.core.identity`.
 
         Raises:
-            TrainingError: they are others, and that is not allowed.
+            TrainingError: A dataset has changed, and `allow` is False.
         """
         old, found = self._meta.get("data") or {}, {}
         for name in old.keys() & identity.keys():
@@ -77,11 +79,17 @@ class Past:
         self._note(found)
 
     def position(self, state: Mapping[str, int], examples_per_epoch: int) -> dict[str, int]:
-        """Returns where the data go on, and says how many items are skipped or seen twice.
+        """Returns the position at which the data go on, and logs how many items are seen twice.
+
+        If only the batch size or the buckets have changed, the position is moved back to the last
+        batch of the new size that starts at or before the first unseen item, so that no item is
+        skipped. For example, after 3 batches of 8, the first 24 items were seen; with batches of 10
+        the data go on with batch 2, at item 20, and 4 items are seen twice. If the order of the
+        items has changed, the data start again at the first item.
 
         Args:
             state: the checkpoint's position, see `input_pipeline.BatchIterator`.
-            examples_per_epoch: of the data now.
+            examples_per_epoch: the number of items of the present data in an epoch.
         """
         moving = [n for n in self.changes if _moves(n)]
         if not moving:
@@ -89,12 +97,12 @@ class Past:
         old, new = (_filled(x)["input"] for x in (self._old, self._new))
         seen = state["next_index"] * old["batch_size"]
         if all(_keeps_order(n) for n in moving):
-            # Within a window, items are dealt to batches in an order of its own.
+            # Buckets sort the items of a window, so the position can only be moved between windows.
             window, later = (x["bucket_window"] if x["buckets"] else 1 for x in (old, new))
             whole = state["next_index"] // window * window * old["batch_size"]
             index = whole // (later * new["batch_size"]) * later
             twice = seen - index * new["batch_size"]
-        else:  # Another order, from its first item: the epoch under way counts as unseen.
+        else:  # The order is another one, so the present epoch starts again at its first item.
             index, twice = 0, seen % max(examples_per_epoch, 1)
         self._log(
             f"data: {seen} items were seen in {state['next_index']} batches of "
@@ -126,8 +134,8 @@ class Past:
 
 
 def _unsaved(workdir: str | pathlib.Path) -> dict[str, Any]:
-    # Before the first checkpoint nothing is lost by a change, but for what the directory's own
-    # files say of the model.
+    # Returns the fields to compare if there is no checkpoint yet. No training would be lost by a
+    # change, but the directory already has files that describe the model, which must stay true.
     path = pathlib.Path(workdir) / "config.json"
     if not path.exists() or not run_dir.has_checkpoints(workdir):
         return {}
@@ -138,8 +146,9 @@ def _unsaved(workdir: str | pathlib.Path) -> dict[str, Any]:
 def _settings(
     old: Mapping[str, Any], new: Mapping[str, Any], meta: Mapping[str, Any], saved: bool
 ) -> Changes:
-    # Top-level fields that only one side has came or went with a version of the code. In sections,
-    # a field that an older version lacked had the default.
+    # A top-level field that only one of the configs has was added or removed by another version of
+    # the code, and is not compared. A field that is missing in a section of the old config had its
+    # default value; the fields of `input` are compared as they are, see `_differences`.
     known = _filled(old) | {n: old[n] for n in ("input",) if n in old}
     both = [n for n in old if n in new and (saved or n in _IDENTITY)]
     found: Changes = {}
@@ -150,7 +159,7 @@ def _settings(
         spec = new["tokenizer"]
         now = tokenizers.load(spec["path"], tuple(spec["sets"])).fingerprint
         paths = [repr(x["tokenizer"]["path"]) for x in (old, new)]
-        if now == tokenizer:  # The same one, wherever its file is now.
+        if now == tokenizer:  # Another path is no change if the tokenizer is the same.
             found.pop("config.tokenizer.path", None)
             found = {
                 n: x
@@ -170,7 +179,8 @@ def _differences(
             yield name, (old, new)
         return
     for key in [*old, *(k for k in new if k not in old)]:
-        # A setting of the input that was not there is of a newer version; a dataset is not.
+        # A setting of `input` that only one side has belongs to another version of the code; a
+        # dataset that only one side has was added or removed by the user.
         newer = name == "config.input" and depth == 1 and not isinstance(new.get(key), Mapping)
         if newer and (key not in old or key not in new):
             continue
@@ -178,7 +188,7 @@ def _differences(
 
 
 def _moves(name: str) -> bool:
-    # Whether a change can move the position in the data.
+    # Returns whether a change can move the position in the data.
     field = name.removeprefix("config.").split(".")
     if name.startswith("data ") or field[0] == "seed":
         return True
@@ -204,7 +214,7 @@ def _described(identity: Mapping[str, Any]) -> str:
 
 
 def _pair(old: object, new: object) -> str:
-    # Of preprocessing only the ops that differ.
+    # Describes a change in words; of two preprocessing strings it shows only the ops that differ.
     if isinstance(old, str) and isinstance(new, str) and "|" in old + new:
         ours, theirs = old.split("|"), new.split("|")
         old, new = (

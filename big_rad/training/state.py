@@ -1,4 +1,4 @@
-"""The state of a training: what it holds, where each array of it lies, and how it begins."""
+"""The training state: its shapes, the devices that hold its arrays, and its initial values."""
 
 import dataclasses
 import re
@@ -22,16 +22,17 @@ from big_rad.workdir import checkpoint
 
 @dataclasses.dataclass(frozen=True)
 class Layout:
-    """The shapes of a training state and the places of its arrays, before any of them exists.
+    """The shapes and shardings of a training state, before any of its arrays is allocated.
 
     Attributes:
         model: the Flax module.
         config: the whole config.
-        optimizer: says which parameters are trained.
-        guard: of the step, or None.
-        shapes: flat parameters as shapes, in the dtypes that they are kept in.
-        shardings: the state as a tree of shardings.
-        target: the state as shapes with shardings; what a checkpoint is restored into.
+        optimizer: the optimizer, which also says which parameters are trained.
+        guard: the guard against bad steps, or None.
+        shapes: the shapes of the flat parameters, in the dtypes that they are kept in.
+        shardings: a tree like the state, with the sharding of each array.
+        target: a tree like the state, with the shape, dtype and sharding of each array;
+            checkpoints are restored into it.
     """
 
     model: nn.Module
@@ -48,16 +49,16 @@ class Layout:
         tokenizer: tokenizers.Tokenizer,
         log: Callable[[str], None] = print,
     ) -> dict[str, Any]:
-        """Returns the state of step 0 on the devices: random, or of `config.model_init`.
+        """Returns the state of step 0 on the devices: random, or loaded from `config.model_init`.
 
         Args:
-            rng: key of the random parameters.
-            tokenizer: what the model is trained with.
-            log: receives what was left out, guessed or filled of a checkpoint.
+            rng: the key of the random parameters.
+            tokenizer: the tokenizer that the model is trained with.
+            log: receives which parts of a checkpoint were left out, guessed or filled in.
 
         Raises:
-            FileNotFoundError: no such checkpoint.
-            ValueError: tensors that do not fit.
+            FileNotFoundError: The checkpoint does not exist.
+            ValueError: Tensors of the checkpoint do not fit the model.
         """
 
         def draw(rng: Key[Array, ""]) -> dict[str, jax.Array]:
@@ -76,13 +77,13 @@ class Layout:
 
 
 def lay_out(config: Config, model: nn.Module, mesh: jax.sharding.Mesh, total_steps: int) -> Layout:
-    """Returns the layout of a training's state; nothing is allocated.
+    """Returns the layout of a training state without allocating any array.
 
     Args:
         config: the whole config.
         model: the Flax module.
-        mesh: the devices.
-        total_steps: of the run, for schedules.
+        mesh: the mesh of devices.
+        total_steps: the number of steps of the run, for the schedules.
     """
     abstract = trees.flatten(models.init_shapes(model, config))
     optimizer = optim.make(config, abstract, total_steps)
@@ -112,17 +113,17 @@ def restore_or_begin(
     """Returns the newest checkpoint of a run, or the state of step 0 if there is none.
 
     Args:
-        layout: of the state.
-        checkpoints: of the run.
+        layout: the layout of the state.
+        checkpoints: the checkpoints of the run.
         rng, tokenizer, log: see `Layout.begin`.
 
     Returns:
-        The checkpoint; without one its `data` and `meta` are empty.
+        The checkpoint. At step 0 its `data` and `meta` are empty.
 
     Raises:
-        Misfit: the checkpoint is of another model or optimizer.
-        CheckpointError: there are checkpoints, and none can be read.
-        FileNotFoundError, ValueError: see `Layout.begin`.
+        Misfit: The checkpoint belongs to another model or optimizer.
+        CheckpointError: There are checkpoints, but none of them can be read.
+        FileNotFoundError, ValueError: See `Layout.begin`.
     """
     found = checkpoints.restore(layout.target)
     return found or checkpoint.Restored(0, layout.begin(rng, tokenizer, log), {}, {})
@@ -134,13 +135,14 @@ def restore_best(
     """Returns the state of the best checkpoint that can be used, and its step.
 
     Args:
-        layout: of the state.
-        checkpoints: of the run.
-        steps: those that have a score, the best first; the newest checkpoint comes after them.
+        layout: the layout of the state.
+        checkpoints: the checkpoints of the run.
+        steps: the steps that have a score, the best first. If no checkpoint of them can be used,
+            the newest one is restored.
     """
     try:
         found = checkpoints.restore(layout.target, first=steps)
-    except checkpoint.Misfit:  # Written before a start with another optimizer.
+    except checkpoint.Misfit:  # It was written before the run went on with another optimizer.
         found = checkpoints.restore(layout.target)
     return found.state, found.step
 
@@ -153,22 +155,23 @@ def initial_params(
     tokenizer: tokenizers.Tokenizer,
     log: Callable[[str], None] = print,
 ) -> dict[str, Any]:
-    """Returns nested parameters, random or read array by array onto the devices.
+    """Returns the nested parameters of step 0, random or loaded array by array onto the devices.
 
     Args:
-        config: reads `model_init`, `model_init_img`, `dont_load`, `model_name` and `model`.
-        draw: key -> flat random parameters; None if all of them are read.
-        target: nested shapes with dtypes and shardings.
-        rng: for `draw`.
-        tokenizer: what the model is trained with.
-        log: receives what was left out, guessed or filled.
+        config: the config, of which `model_init`, `model_init_img`, `dont_load`, `model_name` and
+            `model` are read.
+        draw: a function from a key to flat random parameters; None if all of them are loaded.
+        target: the nested shapes of the parameters, with dtypes and shardings.
+        rng: the key for `draw`.
+        tokenizer: the tokenizer that the model is trained with.
+        log: receives which parts of a checkpoint were left out, guessed or filled in.
 
     Raises:
-        FileNotFoundError: no such checkpoint.
-        ValueError: tensors that do not fit.
+        FileNotFoundError: The checkpoint does not exist.
+        ValueError: Tensors of the checkpoint do not fit the model.
     """
     flat, dont_load = trees.flatten(target), tuple(config.dont_load)
-    # Do not draw parameters that will be loaded: that would need room twice.
+    # Do not initialise parameters that will be loaded: that would need their memory twice.
     kept = (*dont_load, f"{lora.PREFIX}.*") if config.model_init else (".*",)
     drawn = [n for n in flat if any(re.fullmatch(p, n) for p in kept)]
 
@@ -186,7 +189,8 @@ def initial_params(
     if config.model_init_img:
         tree = weights.load(config.model_init_img, lazy=True, log=log)
         tree = tree.get("img", tree)
-        # A tower trained alone has no projector to the language model: the present one stays.
+        # An image tower that was trained alone has no projector to the decoder; the present one
+        # is kept.
         dont_load = () if "head" in tree else ("head/.*",)
         image = models.load("siglip", params["img"], tree, dont_load)
         params = {**params, "img": image}

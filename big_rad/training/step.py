@@ -1,7 +1,7 @@
-"""The training step: gradients, accumulation over microbatches, the update, in one function.
+"""The training step: gradients, their accumulation over microbatches, and the update.
 
-Knows neither data nor devices; needs little more than JAX, so that `tools.bench` can carry it
-anywhere.
+This module must import little more than JAX and Flax, so that `tools.bench` can run it on a machine
+that lacks the other requirements.
 """
 
 import dataclasses
@@ -20,37 +20,44 @@ from big_rad.training import losses, optim
 Flat = Mapping[str, jax.Array]
 GuardState = dict[str, Float[Array, ""] | Int[Array, ""]]
 Grads = Callable[[Flat, Flat, losses.Batch, Key[Array, ""]], tuple[Flat, losses.Metrics]]
-# Metrics that add up over microbatches; others are means, weighted by `weight`.
+# Metrics that are summed over microbatches; all others are means weighted by `weight`.
 _COUNTS = ("weight", "masks")
 _ACTIONS = ("stop", "skip")
-_MEMORY = 50  # steps that the running mean of the loss looks back
-_FIRST = 20  # steps before there are spikes
+_MEMORY = 50  # The number of steps that the running mean of the loss looks back.
+_FIRST = 20  # The number of good steps before a loss can be a spike.
 
 
 @dataclasses.dataclass(frozen=True)
 class Guard:
-    """Tells good steps from bad ones, within the step.
+    """Finds bad steps, on the device and within the compiled step.
 
-    A step is bad when its loss or gradient is not finite, or when the loss is a spike, many times
-    its running mean.
+    A step is bad if its loss or gradient is not finite, or if its loss is a spike: larger than
+    `spike` times the running mean of the loss.
 
     Attributes:
-        skip: leave a bad step's update out.
-        spike: a loss above so many times its running mean is bad; 0 looks only for what is not
-            finite.
+        skip: whether a bad step leaves parameters and optimizer state as they are.
+        spike: the factor over the running mean above which a loss is a spike; 0 disables the check
+            for spikes.
     """
 
     skip: bool
     spike: float
 
     def init(self) -> GuardState:
-        """Returns the state: the running `mean` of the loss, and the good steps `seen` so far."""
+        """Returns the first state: the running `mean` of the loss, and `seen`, the number of good
+        steps so far."""
         return {"mean": jnp.zeros((), jnp.float32), "seen": jnp.zeros((), jnp.int32)}
 
     def look(
         self, state: GuardState, loss: losses.Scalar, l2_grads: losses.Scalar
     ) -> tuple[Bool[Array, ""], GuardState]:
-        """Returns whether a step is good, and the state after it."""
+        """Returns whether a step is good, and the state of the guard after it.
+
+        Args:
+            state: the state after the step before.
+            loss: the loss of the step.
+            l2_grads: the L2 norm of its gradients.
+        """
         good = jnp.isfinite(loss) & jnp.isfinite(l2_grads)
         if self.spike:
             good &= (state["seen"] < _FIRST) | (loss <= self.spike * state["mean"])
@@ -60,10 +67,14 @@ class Guard:
 
 
 def make_guard(config: Config) -> Guard | None:
-    """Returns the guard of `config.bad_steps`, or None where the host's own look is enough.
+    """Returns the guard that `config.bad_steps` asks for.
+
+    Returns:
+        The guard; None if bad steps stop the run and spikes are not looked for, because
+        `bad_steps.BadStepMonitor` then finds them on the host.
 
     Raises:
-        ValueError: an unknown action, or a spike that is no factor above 1.
+        ValueError: The action is unknown, or `spike` is neither 0 nor above 1.
     """
     action, spike = config.bad_steps.action, float(config.bad_steps.spike)
     if action not in _ACTIONS:
@@ -79,12 +90,12 @@ def make_guard(config: Config) -> Guard | None:
 def kept_shapes(
     config: Config, params: Mapping[str, Any], trainable: Mapping[str, bool]
 ) -> dict[str, jax.ShapeDtypeStruct]:
-    """Returns flat parameters as shapes in the dtypes that the trainer keeps them in.
+    """Returns the shapes of flat parameters in the dtypes that the trainer keeps them in.
 
     Args:
-        config: reads `frozen_dtype`; trained parameters are float32.
-        params: flat parameters (shapes suffice).
-        trainable: name -> whether it is trained.
+        config: the config. Frozen parameters are kept in `frozen_dtype`, trained ones in float32.
+        params: the flat parameters (shapes suffice).
+        trainable: a dict from the name of each parameter to whether it is trained.
     """
     kept = {True: jnp.dtype("float32"), False: jnp.dtype(config.frozen_dtype)}
     return {n: jax.ShapeDtypeStruct(p.shape, kept[trainable[n]]) for n, p in params.items()}
@@ -97,16 +108,38 @@ def make_train_step(
     grad_accum: int,
     guard: Guard | None = None,
 ) -> Callable[..., tuple[dict[str, Any], losses.Metrics]]:
-    """Builds (state, batch, rng) -> (state, metrics).
+    """Builds the function of a training step: (state, batch, rng) -> (state, metrics).
+
+    With `grad_accum` > 1 a batch is cut into microbatches, which are run one after another to save
+    memory. The loss of a microbatch is a mean, and the metric `weight` is its divisor: the number
+    of target tokens, or the number of texts for `mean="example"`. Gradients and mean metrics are
+    averaged with these weights, so that the result is the mean over the whole batch:
+
+        microbatch    targets (weight)    mean loss    weight * loss
+        0                   3                2.0            6.0
+        1                   1                6.0            6.0
+        whole batch         4                3.0           12.0 / 4
+
+    An average without the weights would be 4.0, in which the single target of microbatch 1 counts
+    as much as the three targets of microbatch 0.
+
+    Rows are dealt to the microbatches in turn. With 8 rows and 2 microbatches, microbatch 0 has the
+    rows 0, 2, 4, 6 and microbatch 1 the rows 1, 3, 5, 7. If 2 devices hold the rows 0-3 and 4-7,
+    each device has two rows of each microbatch, and no row moves to another device.
 
     Args:
         model: the Flax module.
-        loss_fn: (model, params, batch, rng) -> (loss, metrics with `weight`).
-        optimizer: what to train and how.
-        grad_accum: microbatches of a batch, run one after another; joined by `weight`, so that
-            the result is the mean over the whole batch.
-        guard: tells bad steps, which it may leave out; then the state has its `guard`, and the
-            metrics `bad_step`.
+        loss_fn: the loss, a function (model, params, batch, rng) -> (loss, metrics); the metrics
+            contain `weight`.
+        optimizer: the optimizer, which says what is trained and how.
+        grad_accum: the number of microbatches of a batch; it has to divide the number of rows.
+        guard: finds bad steps, and leaves out their update if its `skip` is True. With a guard the
+            state has an entry `guard` and the metrics have `bad_step`. None checks nothing.
+
+    Returns:
+        The step. Its state has `step`, `params` and `opt_state`; the metrics are those of the loss,
+        `training_loss`, and the L2 norms `l2_grads`, `l2_params` and `l2_updates` of all trained
+        parameters.
     """
 
     grads_of = _make_grads(model, loss_fn)
@@ -152,7 +185,8 @@ def make_train_step(
 
 
 def _make_grads(model: nn.Module, loss_fn: losses.Loss) -> Grads:
-    # (trained, frozen, batch, rng) -> (gradients of the trained parameters, metrics).
+    # Returns a function (trained, frozen, batch, rng) -> (gradients of the trained parameters,
+    # metrics).
     def grads_of(
         trained: Flat, frozen: Flat, batch: losses.Batch, rng: Key[Array, ""]
     ) -> tuple[Flat, losses.Metrics]:
@@ -166,13 +200,14 @@ def _make_grads(model: nn.Module, loss_fn: losses.Loss) -> Grads:
 
 
 def _accumulated(grads_of: Grads, grad_accum: int) -> Grads:
-    # The same over a whole batch, microbatch by microbatch, joined by their `weight`.
-    traced = jax.jit(grads_of)  # Once for both its shapes and the loop over microbatches.
+    # Returns a function like `grads_of` that takes a whole batch, and computes the means over it
+    # microbatch by microbatch; see `make_train_step`.
+    traced = jax.jit(grads_of)  # It is then traced once for both eval_shape and the loop.
 
     def accumulated(
         trained: Flat, frozen: Flat, batch: losses.Batch, rng: Key[Array, ""]
     ) -> tuple[Flat, losses.Metrics]:
-        # Rows are dealt out like cards, so that each device keeps its own.
+        # Each microbatch takes every grad_accum-th row, so that no row moves to another device.
         micro = jax.tree.map(
             lambda x: x.reshape(-1, grad_accum, *x.shape[1:]).swapaxes(0, 1),
             losses.with_totals(batch),

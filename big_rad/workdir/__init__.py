@@ -1,1 +1,1 @@
-"""What a run directory holds, and which checkpoint a path means."""
+"""The files of a run directory, and the choice of the checkpoint that a path means."""

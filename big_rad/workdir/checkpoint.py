@@ -1,9 +1,11 @@
-"""Checkpoints: Orbax, with the data position, and all that is needed to run one alone.
+"""Saves, restores and reads the checkpoints of a run, with Orbax.
 
-A run's `checkpoints/<step>/` holds `state` (parameters, optimizer, step), `data` (position of the
-input, and a checksum of every array) and `meta` (config, tokenizer, box codec, class schema,
-versions). A checkpoint is written beside and renamed when it is whole; one that does not match its
-checksums when it is read is moved to `damaged/`, and the one before is used. Knows no model.
+The folder `checkpoints/<step>/` of a run has three items: `state` (parameters, optimizer state,
+step), `data` (the position in the training data, and a checksum of every array) and `meta` (the
+config with its box codec, the tokenizer's fingerprint, the identity of the data, the class schema,
+and the versions of packages). A checkpoint is written under a temporary name and renamed when it is
+whole. `Checkpointer.restore` moves a checkpoint that does not match its checksums to `damaged/`,
+and restores an older one.
 """
 
 import contextlib
@@ -23,7 +25,7 @@ from big_rad import quiet, runtime
 from big_rad.grounding import classes
 from big_rad.workdir import checksums, info, run_dir, sealing
 
-# Those that decide results.
+# The packages that can change results; `meta` records their versions.
 PACKAGES = ("jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "grain")
 _USE_ANOTHER = "use another step, or copy it again"
 
@@ -33,11 +35,18 @@ Damaged = sealing.Damaged
 
 
 class Misfit(ValueError):
-    """A checkpoint of another model or optimizer than the config's."""
+    """A checkpoint belongs to another model or optimizer than the config."""
 
 
 class Restored(NamedTuple):
-    """A checkpoint: its step, the state, the data position and what lies beside."""
+    """A restored checkpoint.
+
+    Attributes:
+        step: the step of the checkpoint.
+        state: the tree of arrays.
+        data: the position in the training data.
+        meta: the item `meta`, see `make_meta`.
+    """
 
     step: int
     state: PyTree
@@ -50,11 +59,11 @@ class Checkpointer:
 
     Args:
         workdir: the run directory.
-        keep: how many of the newest checkpoints stay.
+        keep: the number of newest checkpoints that are kept.
         log: receives a line for each damaged checkpoint.
 
     Attributes:
-        best_step: a step whose checkpoint stays besides; None for none.
+        best_step: a step whose checkpoint is kept in addition to the newest ones, or None.
     """
 
     def __init__(
@@ -62,21 +71,27 @@ class Checkpointer:
     ):
         self.best_step: int | None = None
         self._workdir, self._keep, self._log = pathlib.Path(workdir).absolute(), keep, log
-        self._writing: int | None = None  # the step that may not be on disk yet
+        self._writing: int | None = None  # The step that may not be on disk yet.
         self._failed = False
         self._manager = self._open()
 
     def latest_step(self) -> int | None:
-        """Returns the newest whole checkpoint's step, or None."""
+        """Returns the step of the newest whole checkpoint, or None."""
         return self._manager.latest_step()
 
     def save(
         self, step: int, state: PyTree, data: Mapping[str, Any], meta: Mapping[str, Any]
     ) -> None:
-        """Starts saving; returns once the arrays are copied, and a step saved before is kept.
+        """Starts to save a checkpoint, and returns as soon as the arrays are copied.
+
+        Args:
+            step: the step; if it already has a checkpoint, that one is kept and nothing is saved.
+            state: the tree of arrays.
+            data: the position in the training data.
+            meta: the item `meta`, see `make_meta`.
 
         Raises:
-            CheckpointError: this or the save before could not be written.
+            CheckpointError: This checkpoint or the one before could not be written.
         """
         if step in self._manager.all_steps():
             return
@@ -96,20 +111,22 @@ class Checkpointer:
     def restore(
         self, abstract_state: PyTree, first: int | Sequence[int] | None = None
     ) -> Restored | None:
-        """Restores the newest checkpoint that is whole; damaged ones are moved to `damaged/`.
+        """Restores the newest checkpoint that can be read.
+
+        Damaged checkpoints that were tried before it are moved to `damaged/`.
 
         Args:
-            abstract_state: tree of `jax.ShapeDtypeStruct` with shardings.
-            first: steps to try before the newest, in this order, such as those of a run by their
-                score (`BestCheckpoint.steps`); or one step.
+            abstract_state: the state as a tree of `jax.ShapeDtypeStruct` with shardings.
+            first: steps to try before the newest, in this order, such as the steps of a run sorted
+                by their score (`BestCheckpoint.steps`); or a single step.
 
         Returns:
-            The checkpoint, or None if there is none at all.
+            The checkpoint, or None if the run has no checkpoint.
 
         Raises:
-            Misfit: tensors that the checkpoint lacks, has too many of, or has in another shape
-                or dtype; the message lists them.
-            CheckpointError: there are checkpoints, and none can be read; all stay as they are.
+            Misfit: Tensors are missing in the checkpoint, are too many, or have another shape or
+                dtype; the message lists them.
+            CheckpointError: There are checkpoints, but none can be read. All stay where they are.
         """
         problems: dict[int, str] = {}
         there = sorted(self._manager.all_steps(), reverse=True)
@@ -118,15 +135,15 @@ class Checkpointer:
             found, problem = None, ""
             try:
                 found = self._read(step, abstract_state)
-            except (Misfit, PermissionError, MemoryError):  # It is not to blame.
+            except (Misfit, PermissionError, MemoryError):  # These do not mean that it is damaged.
                 raise
-            except Exception as e:  # Whatever a reader says of bytes that it cannot make out.
+            except Exception as e:  # Readers of damaged bytes raise errors of many types.
                 problem = " ".join(str(e).split())[:300] or type(e).__name__
             if runtime.agree(not problem):
                 self._set_aside(problems)
                 return found
             problems[step] = problem or "another process could not read it"
-        if problems:  # All stay where they are: the disk may be at fault.
+        if problems:  # If all fail, the disk may be the cause, so no checkpoint is moved.
             listed = "".join(f"\n  step {step}: {problem}" for step, problem in problems.items())
             raise CheckpointError(
                 f"{self._workdir}: no checkpoint can be read:{listed}\nIf the disk is well, put "
@@ -135,10 +152,10 @@ class Checkpointer:
         return None
 
     def wait(self) -> None:
-        """Waits until what was started is written.
+        """Waits until the checkpoint that is being saved is on disk.
 
         Raises:
-            CheckpointError: it could not be.
+            CheckpointError: It could not be written.
         """
         if self._writing is not None:
             with self._explained(self._writing):
@@ -146,11 +163,11 @@ class Checkpointer:
             self._writing = None
 
     def close(self) -> None:
-        """Waits and releases the manager."""
+        """Waits for the checkpoint that is being saved, and closes Orbax's manager."""
         try:
             self.wait()
         finally:
-            # A failure that was told is not told again in other words.
+            # After a failure that was already raised, closing raises it again in other words.
             with contextlib.suppress(*[Exception] * self._failed):
                 self._manager.close()
 
@@ -200,18 +217,18 @@ class Checkpointer:
             if jax.process_index() == 0:
                 folder.mkdir(exist_ok=True)
                 (self._workdir / run_dir.CHECKPOINTS / str(step)).rename(target)
-        runtime.agree(True)  # All wait for the renames.
+        runtime.agree(True)  # All processes wait until the folders are renamed.
         self._manager = self._open()
 
     @contextlib.contextmanager
     def _explained(self, step: int) -> Iterator[None]:
-        # Says what failed, and what there is to go on from.
+        # Turns an error of writing into one that names the last whole checkpoint and a remedy.
         try:
             yield
         except Exception as e:
             self._writing, self._failed = None, True
             if jax.process_count() > 1 and isinstance(e, jax.errors.JaxRuntimeError):
-                raise  # Another process is lost; the disk is not to blame.
+                raise  # Another process has died; this is no error of the disk.
             whole = run_dir.whole_steps(self._workdir)
             there = f"step {whole[-1]}" if whole else "there is none"
             full = isinstance(e, OSError) and e.errno == errno.ENOSPC
@@ -225,13 +242,13 @@ class Checkpointer:
 
 
 class _NewestAndBest:
-    """Orbax's policy of what stays: the newest, and the best."""
+    """The policy by which Orbax keeps checkpoints: the newest ones, and the best one."""
 
     def __init__(self, owner: Checkpointer):
         self._owner = owner
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: object) -> list[bool]:
-        """Returns for each checkpoint, oldest first, whether it stays."""
+        """Returns for each checkpoint, oldest first, whether it is kept."""
         del context
         first = len(checkpoints) - self._owner._keep
         return [i >= first or c.step == self._owner.best_step for i, c in enumerate(checkpoints)]
@@ -243,29 +260,31 @@ def load_params(
     """Reads only the parameters of a run's checkpoint, as numpy arrays.
 
     Args:
-        path: a run directory, its `checkpoints` folder, or one step's folder.
-        step: which step; None leaves it to `run_dir.locate`.
+        path: a run directory, its `checkpoints` folder, or the folder of one step.
+        step: the step to read; None takes the one that `run_dir.locate` chooses.
 
     Returns:
         (nested parameters, meta).
 
     Raises:
-        FileNotFoundError: no checkpoint there.
-        Damaged: an array is not what was written.
+        FileNotFoundError: There is no checkpoint.
+        Damaged: An array does not match its checksum.
     """
     with ParamsReader(path, step) as reader:
         return reader.read(reader.shapes), reader.meta()
 
 
 def newest_meta(workdir: str | pathlib.Path) -> tuple[int, dict[str, Any]] | None:
-    """Reads only `meta` of a run's newest checkpoint, without arrays and without other processes.
+    """Reads only the item `meta` of a run's newest checkpoint.
+
+    It reads two small files and no arrays, and one process may call it without the others.
 
     Args:
         workdir: the run directory.
 
     Returns:
-        (step, meta), or None if there is no checkpoint. One whose `meta` or `data` is not what was
-        written is passed over; `Checkpointer.restore` says so.
+        (step, meta), or None if there is no checkpoint. A checkpoint whose `meta` or `data` is
+        damaged is skipped without a message; `Checkpointer.restore` reports it.
     """
     folder = pathlib.Path(workdir) / run_dir.CHECKPOINTS
     for step in reversed(run_dir.whole_steps(workdir)):
@@ -282,14 +301,15 @@ def newest_meta(workdir: str | pathlib.Path) -> tuple[int, dict[str, Any]] | Non
 
 
 class ParamsReader:
-    """Reads parameters of a run's checkpoint, all or some, as numpy arrays.
+    """Reads all or some parameters of a run's checkpoint as numpy arrays.
 
     Args:
-        path: as `load_params`.
-        step: as `load_params`.
+        path: as for `load_params`.
+        step: as for `load_params`.
 
     Raises:
-        FileNotFoundError: no checkpoint there.
+        FileNotFoundError: There is no checkpoint.
+        Damaged: The items `data` and `meta` do not match their digest.
     """
 
     @quiet.without_warnings()
@@ -313,19 +333,22 @@ class ParamsReader:
             self._manager.close()
             raise Damaged(f"{self._where}: {e}; {_USE_ANOTHER}") from e
 
-    @functools.cached_property  # It takes long beside the reading of one array.
+    @functools.cached_property  # Reading the shapes is slow compared with reading one array.
     @quiet.without_warnings()
     def shapes(self) -> dict[str, Any]:
-        """Nested `jax.ShapeDtypeStruct`s of the parameters."""
+        """The parameters as a nested dict of `jax.ShapeDtypeStruct`."""
         stored = self._manager.item_metadata(self._step).state.tree["params"]
         return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), stored)
 
     @quiet.without_warnings()
     def read(self, shapes: Mapping[str, Any]) -> dict[str, Any]:
-        """Returns the arrays of a nested tree that is all or part of `shapes`.
+        """Returns arrays of the checkpoint.
+
+        Args:
+            shapes: the nested shapes of the arrays to read: the property `shapes`, or a part of it.
 
         Raises:
-            Damaged: an array is not what was written.
+            Damaged: An array does not match its checksum.
         """
         target = {"params": dict(shapes)}
         as_numpy = jax.tree.map(lambda x: ocp.RestoreArgs(restore_type=np.ndarray), target)
@@ -337,7 +360,7 @@ class ParamsReader:
         return restored["params"]
 
     def meta(self) -> dict[str, Any]:
-        """Returns what lies beside the parameters: config, tokenizer, versions."""
+        """Returns the item `meta` with config, tokenizer and versions, see `make_meta`."""
         return self._meta
 
     def __enter__(self):
@@ -353,12 +376,13 @@ def make_meta(
     tokenizer: str | None = None,
     data: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Returns the item `meta` of a checkpoint: what its arrays have to be used with.
+    """Returns the item `meta` of a checkpoint: everything that its arrays must be used with.
 
     Args:
-        config: the whole config as plain values, or the fields that inference needs.
+        config: the whole config as plain values, or only the fields that inference needs.
         tokenizer: the fingerprint of the tokenizer; None leaves it out.
-        data: dataset -> its identity, see `datasets.core.identity`; None leaves it out.
+        data: a dict from each dataset to its identity, see `datasets.core.identity`; None leaves
+            it out.
     """
     meta = {
         "config": dict(config),

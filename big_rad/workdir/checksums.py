@@ -1,9 +1,11 @@
 """Checksums of arrays: two sums modulo 2^32 over the bits of all elements, weighted by position.
 
-Sums may be taken in any order, so an array has the same checksum however it is split over devices
-and processes, and it is computed where the array lies. Any single flipped bit changes the first
-sum: an element's bits are mixed by a bijection that moves at most two of them, and multiplied by
-an odd number. Other damage goes unseen about once in 2^64. Not a protection against intent.
+A sum does not depend on the order of its terms. An array therefore has the same checksum however
+it is split over devices and processes, and the checksum is computed on the devices that hold it.
+
+Any single flipped bit changes the first sum: a bijection turns it into one or two flipped bits of
+the element's word, and the word is multiplied by an odd number. Other damage is missed with a
+probability of about 1 in 2^64. The checksum does not protect against deliberate changes.
 """
 
 from collections.abc import Mapping
@@ -15,22 +17,23 @@ from jaxtyping import Array, Shaped, UInt32
 
 Words = Array | np.ndarray
 _GOLDEN = 0x9E3779B1
-_BLOCK = 1 << 18  # elements of a numpy array that are summed at once
+_BLOCK = 1 << 18  # The number of words of a numpy array that are summed at once.
 
 
 def of(arrays: Mapping[str, jax.Array]) -> dict[str, str]:
     """Returns the checksum of each array as 16 hexadecimal digits, computed on its devices."""
     names = sorted(arrays)
-    # One after another: many programs that devices join in, all under way, may lock each other.
+    # One array after another: several programs that run at once and communicate between devices
+    # can deadlock.
     sums = [jax.device_get(_sum(arrays[n])) for n in names]
     return {n: _text(*s) for n, s in zip(names, sums, strict=True)}
 
 
 def of_numpy(x: Shaped[np.ndarray, "..."]) -> str:
-    """Returns the checksum of one array on the host; equal to that of `of`."""
+    """Returns the checksum of one array on the host, which is equal to that of `of`."""
     flat = np.ascontiguousarray(x).reshape(-1)
     unsigned = np.dtype(f"u{min(flat.dtype.itemsize, 4)}")
-    words = flat.view(unsigned)  # Eight bytes are two words.
+    words = flat.view(unsigned)  # An element of eight bytes becomes two words.
     first, second = 0, 0
     for start in range(0, len(words), _BLOCK):
         bits = words[start : start + _BLOCK].astype(np.uint32)
@@ -45,13 +48,14 @@ def _text(first: int, second: int) -> str:
     return f"{int(first):08x}{int(second):08x}"
 
 
-@jax.jit  # Of one array: arrays of a shape share it, and all in one take long to compile.
+@jax.jit  # A program for one array is reused for equal shapes; one for all arrays compiles long.
 def _sum(x: Shaped[Array, "..."]) -> tuple[UInt32[Array, ""], UInt32[Array, ""]]:
     if x.dtype == jnp.bool_:
         x = x.astype(jnp.uint8)
     size = min(x.dtype.itemsize, 4)
     bits = jax.lax.bitcast_convert_type(x, jnp.dtype(f"uint{8 * size}")).astype(jnp.uint32)
-    # Not by reshaping, which would gather an array that is split over devices.
+    # The flat index of each element, without a reshape, which would gather an array that is split
+    # over devices.
     place = jnp.zeros(bits.shape, jnp.uint32)
     for axis, length in enumerate(bits.shape):
         along = jax.lax.broadcasted_iota(jnp.uint32, bits.shape, axis)
@@ -62,7 +66,7 @@ def _sum(x: Shaped[Array, "..."]) -> tuple[UInt32[Array, ""], UInt32[Array, ""]]
 def _mixed(
     bits: UInt32[Words, "..."], place: UInt32[Words, "..."]
 ) -> tuple[UInt32[Words, "..."], UInt32[Words, "..."]]:
-    # The terms of both sums; `bits` and `place` are uint32, whose products wrap around.
+    # Returns the terms of both sums for each element. All are uint32, so products are modulo 2^32.
     weight = place * np.uint32(2) + np.uint32(1)
     bits = bits ^ (bits >> np.uint32(16))
     other = bits * np.uint32(_GOLDEN)

@@ -1,9 +1,10 @@
-"""What a run directory says of its run: `config.json`, `run.json` and `parameters.txt`.
+"""Writes the files that describe a run: `config.json`, `run.json` and `parameters.txt`.
 
-`run.json` has an entry for every start: when and from which step, with which packages, revision,
-hardware and arguments, how many parameters each subtree has and trains, what changed since the
-start before, and how it ended and why. Of the machine it knows the kind alone: no host, no user,
-and a home folder is written `~`. Knows no model and no data.
+`run.json` has an entry for every start of the trainer: its time and first step, the packages, the
+git revision, the hardware and the arguments, the numbers of parameters and trained parameters of
+each subtree, the settings that changed since the previous start, and how and why it ended. The
+entry describes the kind of machine but never names it: host and user names are not written, and the
+home folder is written as `~`.
 """
 
 import contextlib
@@ -28,7 +29,7 @@ from big_rad.models import parameter_table
 
 Log = Callable[[str], None]
 _GIT_SECONDS = 20
-_LONGEST = 4000  # characters of an error
+_LONGEST = 4000  # The number of characters after which an error message is cut.
 _LOST = "it did not say how it ended: kill -9, out of memory, or power"
 
 
@@ -41,7 +42,8 @@ class Ending:
 
     Attributes:
         step: the last step that was trained.
-        how: "stopped" (by a signal) or "finished"; "failed" follows from an error.
+        how: "stopped" (by a signal) or "finished". After an error the entry gets "failed" or
+            "interrupted" instead.
     """
 
     def __init__(self, step: int):
@@ -50,15 +52,15 @@ class Ending:
 
 @contextlib.contextmanager
 def recorded(workdir: str | pathlib.Path, step: int, log: Log = print) -> Iterator[Ending]:
-    """Lists a start in `run.json` as it begins, and how it ended and why when it has.
+    """A context that records a start in `run.json`: its beginning, and how and why it ended.
 
-    A start that could not say so itself (`kill -9`, out of memory, power) is listed as lost by the
-    next one.
+    A process that is killed (`kill -9`, out of memory, loss of power) cannot record its end. The
+    next start then records it as lost.
 
     Args:
         workdir: the run directory.
         step: the step that the start goes on from, as far as it is known.
-        log: receives the error of the start before this one, if it failed.
+        log: receives the error of the previous start, if it failed.
 
     Yields:
         The ending, in which the run notes its last step and whether it finished.
@@ -72,7 +74,7 @@ def recorded(workdir: str | pathlib.Path, step: int, log: Log = print) -> Iterat
     except BaseException as e:
         ending.how = "failed" if isinstance(e, Exception) else "interrupted"
         if first:
-            with contextlib.suppress(OSError, ValueError):  # Its own error counts more.
+            with contextlib.suppress(OSError, ValueError):  # Do not hide the error of the run.
                 _end(pathlib.Path(workdir), ending, _why(e))
         raise
     if first:
@@ -89,20 +91,21 @@ def write(
     changes: Mapping[str, Sequence[Any]] | None = None,
     identity: Mapping[str, Any] | None = None,
 ) -> str:
-    """Writes the three files as training starts; for the first process alone.
+    """Writes the three files when training starts; only the first process may call it.
 
     Args:
         workdir: the run directory.
-        config: of the run; that of a finished run stays as it was.
-        step: that the run goes on from.
-        total_steps: that it is to have in the end.
-        params: name -> array or shape with dtype.
-        trainable: name -> whether it is trained.
-        changes: name -> (old, new) of what is not as in the starts before, see `resume.Past`.
-        identity: of the data, see `datasets.core.identity`.
+        config: the config of the run. It is not written if the run is already finished.
+        step: the step that the run goes on from.
+        total_steps: the number of steps of the whole run.
+        params: a dict from the name of each parameter to its array or shape with dtype.
+        trainable: a dict from the name of each parameter to whether it is trained.
+        changes: a dict from each setting that changed since the previous start to (old, new), see
+            `resume.Past`.
+        identity: the identity of the data, see `datasets.core.identity`.
 
     Returns:
-        The table of parameters, to be shown.
+        The table of parameters as text.
     """
     workdir = pathlib.Path(workdir)
     if step < total_steps:
@@ -112,7 +115,7 @@ def write(
     tables = f"{parameter_table.text(rows)}\n\n{parameter_table.text(totals)}\n"
     files.write_whole(workdir / "parameters.txt", tables)
     starts = read(workdir)
-    # That of `recorded`, or else a new one.
+    # The entry that `recorded` has begun is completed; without one, a new entry is added.
     begun = bool(starts) and "ended" in starts[-1] and starts[-1].get("parameters") is None
     start = starts.pop() if begun else _entry(step)
     start |= {
@@ -127,12 +130,13 @@ def write(
 
 
 def next_commands(workdir: str | pathlib.Path, data_dir: str, tasks: Collection[str]) -> list[str]:
-    """Returns lines that say how a finished run is evaluated and asked, to be pasted in a shell.
+    """Returns shell commands that evaluate a finished run and predict with it, one per line.
 
     Args:
         workdir: the run directory.
-        data_dir: where the built datasets lie.
-        tasks: what its evaluators ask, see `evaluators.spec.Statement.task`; empty if it has none.
+        data_dir: the folder of the built datasets.
+        tasks: the tasks of its evaluators, see `evaluators.spec.Statement.task`; empty if it has no
+            evaluators.
     """
     run = shlex.quote(f"--checkpoint={workdir}")
     task = ""
@@ -146,10 +150,13 @@ def next_commands(workdir: str | pathlib.Path, data_dir: str, tasks: Collection[
 
 
 def read(workdir: str | pathlib.Path) -> list[dict[str, Any]]:
-    """Returns the starts of a run, first to last; none if it is older than `run.json`.
+    """Returns the entries of `run.json`, one per start, first to last.
+
+    Returns:
+        The entries; empty if the run has no `run.json`, such as a run of an older version.
 
     Raises:
-        ValueError: a file that is broken.
+        ValueError: The file is broken.
     """
     path = pathlib.Path(workdir) / "run.json"
     if not path.exists():
@@ -164,7 +171,8 @@ def versions(packages: Collection[str] = ()) -> dict[str, str]:
     """Returns the versions of packages, or of Python and every package that is installed.
 
     Args:
-        packages: their names; without any, all are listed, by name.
+        packages: the names of the packages. If it is empty, Python and all installed packages are
+            listed, sorted by name.
     """
     if packages:
         return {n: importlib.metadata.version(n) for n in packages}
@@ -177,10 +185,14 @@ def versions(packages: Collection[str] = ()) -> dict[str, str]:
 
 
 def revision(file: str | pathlib.Path = __file__) -> dict[str, Any] | None:
-    """Returns `revision` of the checkout that a file belongs to, and whether it is `dirty`.
+    """Returns the git revision of the checkout that a file belongs to.
 
-    Dirty is a checkout in which a file that git knows was changed. None outside a checkout, in one
-    that does not know the file, or without git.
+    Args:
+        file: the file; by default a file of big_rad.
+
+    Returns:
+        `revision`, the commit, and `dirty`, whether any tracked file was changed since (None if
+        that is not known). None without git, outside a checkout, or if git does not track the file.
     """
     path = pathlib.Path(file).resolve()
     known = _git(path, "ls-files", "--error-unmatch", path.name)
@@ -192,9 +204,9 @@ def revision(file: str | pathlib.Path = __file__) -> dict[str, Any] | None:
 
 
 def hardware() -> dict[str, Any]:
-    """Returns the kinds and numbers of devices, processes and cores, and bytes of memory.
+    """Returns the kinds and numbers of devices, processes and cores, and the memory in bytes.
 
-    `device_memory` is what JAX may use of a device, None where it does not say.
+    `device_memory` is the memory of a device that JAX may use; None if JAX does not report it.
     """
     devices = jax.devices()
     stats = jax.local_devices()[0].memory_stats() or {}
@@ -258,7 +270,7 @@ def _now() -> str:
 
 
 def _why(error: BaseException) -> str:
-    # The messages of these errors are written for people; for others the type helps.
+    # The messages of these errors are written for users; for other errors the type helps as well.
     plain = isinstance(error, TrainingError | OSError | ValueError | RuntimeError)
     text = str(error) or type(error).__name__
     text = text if plain else f"{type(error).__name__}: {error}"
@@ -271,7 +283,7 @@ def _without_home(text: str) -> str:
 
 
 def _git(path: pathlib.Path, *command: str) -> str | None:
-    # What git says of the folder of a file; None if it fails or is not there.
+    # Returns the output of a git command in the folder of a file; None if git fails or is missing.
     environment = {k: v for k, v in os.environ.items() if not k.startswith("GIT_")}
     try:
         done = subprocess.run(

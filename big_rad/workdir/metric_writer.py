@@ -1,8 +1,9 @@
-"""Metrics of a run: a JSON line a logged step, TensorBoard, and what was left out.
+"""Writes the metrics of a run, and the lists of examples and steps that were left out.
 
-On resume, lines past the restored step are cut off, so that no line is missing or doubled. Of
-several processes only the first writes metrics. Both files are flushed with each line, so that a
-run that is killed leaves its curves.
+Each logged step is a JSON line in `metrics.jsonl` and a set of TensorBoard events. When a run is
+resumed, lines after the restored step are removed, so that no step has two lines. With several
+processes only the first writes metrics. Both files are flushed after each line, so that the curves
+of a run that is killed are complete.
 """
 
 import contextlib
@@ -24,7 +25,8 @@ from tensorboardX.proto import event_pb2
 from big_rad import files
 from big_rad.workdir import run_dir
 
-# TensorBoard shows what stands before the slash as a group; the rest is "training".
+# The start of a metric's name -> its group in TensorBoard, the part of a tag before the slash. The
+# group of all other metrics is "training".
 _GROUPS = {
     "l2_": "norms",
     "examples_per_": "speed",
@@ -39,7 +41,11 @@ _GROUPS = {
 
 
 def training_tag(name: str) -> str:
-    """Returns the group and the name of a metric of training; names with a slash stay."""
+    """Returns the TensorBoard tag "group/name" of a training metric.
+
+    Args:
+        name: the name of the metric; a name that has a slash already is returned unchanged.
+    """
     if "/" in name:
         return name
     return (
@@ -52,9 +58,9 @@ class MetricWriter:
 
     Args:
         workdir: the run directory.
-        resume_step: the last step whose metrics stay; None starts over.
-        tag: names of evaluation metrics (with a slash) -> their name in TensorBoard, "" for those
-            that stand in `metrics.jsonl` alone.
+        resume_step: the last step whose metrics are kept; None removes all earlier lines.
+        tag: a function from the name of an evaluation metric (which has a slash) to its tag in
+            TensorBoard, or to "" for a metric that is only written to `metrics.jsonl`.
     """
 
     def __init__(
@@ -74,7 +80,7 @@ class MetricWriter:
         self._board = _Board(folder / "tensorboard", resume_step)
 
     def write(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Writes one line; a value that is no finite number becomes null."""
+        """Writes the line of a step; infinite values and NaN become null."""
         if self._file is None:
             return
         line = _finite(metrics)
@@ -90,18 +96,26 @@ class MetricWriter:
         )
 
     def pictures(self, step: int, pictures: Iterable[tuple[str, Image.Image]]) -> None:
-        """Shows (tag, picture) of a step in TensorBoard; other processes do not ask for them."""
+        """Writes pictures of a step to TensorBoard.
+
+        Args:
+            step: the step.
+            pictures: pairs (tag, picture). Only the first process iterates over them.
+        """
         if self._board is None:
             return
         for tag, picture in pictures:
             self._board.image(step, tag, np.asarray(picture.convert("RGB")))
 
     def rows(self) -> list[dict[str, Any]]:
-        """Returns the lines so far; none in other processes."""
+        """Returns the lines so far; empty in all processes but the first."""
         return [] if self._file is None else run_dir.read_lines(self._path)
 
     def has(self, step: int, metrics: Mapping[str, float]) -> bool:
-        """Returns whether a line of this step holds all these values already."""
+        """Returns whether a line of this step already holds all these values.
+
+        In all processes but the first it returns True.
+        """
         line = _finite(metrics)
         return self._file is None or any(
             r["step"] == step and line.items() <= r.items() for r in run_dir.read_lines(self._path)
@@ -115,21 +129,21 @@ class MetricWriter:
 
 
 class _Board:
-    """Events for TensorBoard, on disk as soon as they are written.
+    """Writes TensorBoard events, and flushes them to disk at once.
 
-    Errors of the disk are ignored here: the lines of `metrics.jsonl` are what counts, and their
-    error must not be hidden by one of TensorBoard's file.
+    Errors of the disk are ignored here. Writing `metrics.jsonl` meets the same errors, and there
+    they are raised.
     """
 
     def __init__(self, folder: pathlib.Path, resume_step: int | None):
         folder.mkdir(exist_ok=True)
         self._events = EventsWriter(str(folder / "events"))
-        if resume_step:  # TensorBoard then drops what a killed run wrote of later steps.
+        if resume_step:  # TensorBoard then drops events of later steps that a killed run wrote.
             begins = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
             self._write(event_pb2.Event(step=resume_step + 1, session_log=begins))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:
-        """Writes the values of a step, but for one without a name."""
+        """Writes the values of a step; a value whose tag is "" is left out."""
         shown = [summary.scalar(tag, value) for tag, value in values.items() if tag]
         self._write(*(event_pb2.Event(step=step, summary=x) for x in shown))
 
@@ -152,17 +166,19 @@ class _Board:
 
 
 class ListWriter:
-    """A list of what a run left out, one JSON line each; each process has its own.
+    """Writes a list of the examples or steps that a run left out, one JSON line each.
+
+    Each process has a file of its own.
 
     Args:
         workdir: the run directory.
-        name: of the list; the file is `<name>.jsonl`, of a process but the first
+        name: the name of the list. The first process writes `<name>.jsonl`, all others
             `<name>.<process>.jsonl`.
-        resume_step: the last step whose lines stay; None starts over.
+        resume_step: the last step whose lines are kept; None removes all earlier lines.
 
     Attributes:
-        path: of the file, which is there once there is a line.
-        count: lines so far.
+        path: the path of the file, which is created with its first line.
+        count: the number of lines so far.
     """
 
     def __init__(self, workdir: str | pathlib.Path, name: str, resume_step: int | None = None):
@@ -172,7 +188,12 @@ class ListWriter:
         self.count = len(run_dir.read_lines(self.path)) if self.path.exists() else 0
 
     def write(self, step: int, rows: Sequence[Mapping[str, Any]]) -> None:
-        """Adds what a step left out."""
+        """Adds a line for each example or step that was left out.
+
+        Args:
+            step: the step.
+            rows: the fields of each line, besides `step`.
+        """
         if not rows:
             return
         lines = (json.dumps({"step": step, **r}, ensure_ascii=False) + "\n" for r in rows)

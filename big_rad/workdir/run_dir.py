@@ -1,8 +1,11 @@
-"""Which checkpoint a path names: a run directory, its `checkpoints` folder, or one step's folder.
+"""Finds the checkpoint that a path means.
 
-This is decided here alone. A run directory means its best checkpoint where the run chose one by
-`config.ckpt_best`, and its last one otherwise; `RUN/checkpoints/N` names step N. Reads names and
-small text files, no arrays.
+    RUN                     the best checkpoint by config.ckpt_best, or the last one without it
+    RUN/checkpoints         the same
+    RUN/checkpoints/N       step N
+
+Every command that takes a checkpoint uses `locate`, so that a path means the same everywhere. Only
+names and small text files are read, no arrays.
 """
 
 import dataclasses
@@ -17,12 +20,13 @@ CHECKPOINTS = "checkpoints"
 
 @dataclasses.dataclass(frozen=True)
 class Best:
-    """The step that a run's own evaluations prefer.
+    """The best step of a run by its own evaluations.
 
     Attributes:
-        step: that step.
-        score: EVALUATOR/METRIC, of `config.ckpt_best`; "" if only summary.json names the step.
-        value: of this score; NaN if it is not known.
+        step: the step.
+        score: the score as EVALUATOR/METRIC, from `config.ckpt_best`; "" if it is not known,
+            because only summary.json names the step.
+        value: the value of the score; NaN if it is not known.
     """
 
     step: int
@@ -39,13 +43,14 @@ class Place:
     """One checkpoint of a run.
 
     Attributes:
-        workdir: the run directory, absolute.
-        folder: that of the step.
-        step: of the checkpoint.
-        last: the run's last step that has a checkpoint.
-        best: why this step was chosen; None if it is the last one, or was named.
+        workdir: the absolute path of the run directory.
+        folder: the folder of the checkpoint.
+        step: the step of the checkpoint.
+        last: the last step of the run that has a checkpoint.
+        best: the score by which this step was chosen as the best; None if it was named, or chosen
+            as the last one.
         named: whether the path or the caller named the step.
-        note: what else has to be said about the choice, "" for nothing.
+        note: a remark on the choice that the user should read; "" if there is no remark.
     """
 
     workdir: pathlib.Path
@@ -58,8 +63,10 @@ class Place:
 
     @property
     def files(self) -> pathlib.Path:
-        """The folder whose files are what `locate` may choose: one step's, or that of all steps
-        where the last one counts, which may become another."""
+        """The folder that holds every checkpoint which the path may mean.
+
+        It is the folder of this step if the step was named or is the best one. Otherwise it is the
+        folder of all steps, because a running training may add a later last step."""
         return self.folder if self.named or self.best is not None else self.folder.parent
 
     def __str__(self):
@@ -75,27 +82,28 @@ class Place:
 
 
 def is_run(path: str | pathlib.Path) -> bool:
-    """Returns whether a path looks like a run directory, its checkpoints or one of them."""
+    """Returns whether a path looks like a run directory, its `checkpoints` or one step's folder."""
     path = pathlib.Path(path)
     names = path.name == CHECKPOINTS or _is_step(path)
     return names or (path / CHECKPOINTS).is_dir() or (path / "state").is_dir()
 
 
 def workdir_of(path: str | pathlib.Path) -> pathlib.Path:
-    """Returns the run directory of a path that `locate` takes, absolute."""
+    """Returns the absolute path of the run directory of a path that `locate` accepts."""
     folder = _steps_folder(path)
     return folder.parent if folder.name == CHECKPOINTS else folder
 
 
 def locate(path: str | pathlib.Path, step: int | None = None) -> Place:
-    """Returns the checkpoint that a path names.
+    """Returns the checkpoint that a path means.
 
     Args:
-        path: a run directory, its `checkpoints` folder, or one step's folder.
-        step: which step; None takes the one that the path names, else the best, else the last.
+        path: a run directory, its `checkpoints` folder, or the folder of one step.
+        step: the step; None takes the step that the path names, or else the best, or else the last.
 
     Raises:
-        FileNotFoundError: no run, no whole checkpoint, or none of this step.
+        FileNotFoundError: The path is no run, or has no whole checkpoint, or has no checkpoint of
+            this step.
     """
     if step is None and _is_step(pathlib.Path(path).absolute()):
         step = int(pathlib.Path(path).absolute().name)
@@ -116,7 +124,8 @@ def locate(path: str | pathlib.Path, step: int | None = None) -> Place:
     wanted, note = _best(workdir)
     best = wanted
     if wanted is not None and wanted.step not in steps:
-        # Killed before it was saved, or moved to damaged/: the next best of those that are there.
+        # The run was killed before it saved this step, or the checkpoint was moved to damaged/. The
+        # best step among the existing checkpoints is taken.
         best, _ = _best(workdir, steps)
         note = f"the checkpoint of step {wanted.step}, {wanted}, is not there"
     step = best.step if best else steps[-1]
@@ -129,7 +138,7 @@ def has_checkpoints(workdir: str | pathlib.Path) -> bool:
 
 
 def whole_steps(workdir: str | pathlib.Path) -> list[int]:
-    """Returns the steps of a run's whole checkpoints, in order; empty without any."""
+    """Returns the steps of a run's whole checkpoints in rising order; empty if it has none."""
     return _whole_steps(pathlib.Path(workdir) / CHECKPOINTS)
 
 
@@ -139,7 +148,7 @@ def best_of(
     lowest: bool = False,
     steps: Sequence[int] | None = None,
 ) -> Best | None:
-    """Returns the step with the best value of a score, see `ranked`."""
+    """Returns the step with the best value of a score, or None; for the arguments see `ranked`."""
     return next(iter(ranked(rows, score, lowest, steps)), None)
 
 
@@ -149,13 +158,15 @@ def ranked(
     lowest: bool = False,
     steps: Sequence[int] | None = None,
 ) -> list[Best]:
-    """Returns the steps by the value of a score, the best first; of equal ones the earlier first.
+    """Returns the steps sorted by the value of a score, the best first.
+
+    Among steps with equal values the earliest comes first.
 
     Args:
-        rows: lines of metrics.jsonl. There is no checkpoint of step 0, so its line does not count.
-        score: EVALUATOR/METRIC.
-        lowest: the lowest value is the best.
-        steps: those that may be chosen; None allows all.
+        rows: the lines of metrics.jsonl. Step 0 has no checkpoint, so its line is ignored.
+        score: the score as EVALUATOR/METRIC.
+        lowest: whether the lowest value is the best.
+        steps: the steps that may be chosen; None allows all.
     """
     found = []
     for row in rows:
@@ -168,7 +179,10 @@ def ranked(
 
 
 def read_lines(path: str | pathlib.Path) -> list[dict[str, Any]]:
-    """Returns the lines of a file of JSON lines; a last line that was cut short is left out."""
+    """Returns the lines of a JSON Lines file, up to the first that is not valid JSON.
+
+    Such a line is the last one of a process that was killed while it wrote.
+    """
     rows = []
     for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
         try:
@@ -181,15 +195,15 @@ def read_lines(path: str | pathlib.Path) -> list[dict[str, Any]]:
 def read_json(
     path: pathlib.Path, parse: Callable[[str], Any] = json.loads, remedy: str = ""
 ) -> Any:
-    """Returns what a JSON file of a run directory holds, or None if it is not there.
+    """Returns the contents of a JSON file of a run directory, or None if it does not exist.
 
     Args:
         path: the file.
-        parse: makes it of the text.
-        remedy: what the message of an error ends with.
+        parse: a function from the text of the file to its contents.
+        remedy: the end of the error message, which says what the user can do.
 
     Raises:
-        ValueError: the file is broken.
+        ValueError: The file is broken.
     """
     if not path.exists():
         return None
@@ -200,13 +214,13 @@ def read_json(
 
 
 def _is_step(path: pathlib.Path) -> bool:
-    # One that is not there, or no longer, is named as well.
+    # A step folder that does not exist still names its step, so that the error can say so.
     known = path.parent.name == CHECKPOINTS and path.parent.is_dir()
     return path.name.isdigit() and (known or (path / "state").is_dir())
 
 
 def _steps_folder(path: str | pathlib.Path) -> pathlib.Path:
-    # Where the steps lie. It is called `checkpoints`, or else as a copy of it was named.
+    # Returns the folder of all steps. It is called `checkpoints`, unless it is a renamed copy.
     folder = pathlib.Path(path).absolute()
     if _is_step(folder):
         return folder.parent
@@ -214,19 +228,20 @@ def _steps_folder(path: str | pathlib.Path) -> pathlib.Path:
 
 
 def _whole_steps(folder: pathlib.Path) -> list[int]:
-    # A checkpoint is written under another name, and gets its own when it is whole.
+    # A checkpoint that is still being written has a temporary name that is no number.
     names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
     return sorted(int(n) for n in names if n.isdigit())
 
 
 def _best(workdir: pathlib.Path, steps: Sequence[int] | None = None) -> tuple[Best | None, str]:
-    # The best step as metrics.jsonl and the config tell, and what keeps it from being known. What
-    # summary.json has counts only where these are gone: a finished run that goes on with another
-    # `ckpt_best`, or without one, keeps its old summary until it is finished again.
+    # Returns the best step and a note, which says why the best step is not known. The best step
+    # follows from config.json and metrics.jsonl. summary.json is read only if these are missing,
+    # because it may be out of date: a finished run that goes on with another `ckpt_best`, or
+    # without one, keeps its old summary until it is finished again.
     try:
         config = read_json(workdir / "config.json") or {}
         score, path = config.get("ckpt_best"), workdir / "metrics.jsonl"
-        if score == "":  # The run chooses none. A config that lacks the field says nothing.
+        if score == "":  # The run chooses no best step. A missing field does not mean this.
             return None, ""
         rows = read_lines(path) if score and path.exists() else []
         if rows:

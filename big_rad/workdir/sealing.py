@@ -1,6 +1,7 @@
-"""The item `data` of a checkpoint: the data position, sealed with the checksum of every array.
+"""Builds and checks the item `data` of a checkpoint, which detects damage of all its items.
 
-One digest over it and over the item `meta` shows whether any of them is not what was written.
+`data` has the position in the training data, the checksum of every array of `state`, and a digest
+over these two and the item `meta`.
 """
 
 import functools
@@ -19,19 +20,19 @@ _KEYS = ("arrays", "digest", "position")
 
 
 class CheckpointError(ValueError):
-    """A checkpoint is missing, or cannot be written, read or run; the message says why."""
+    """A checkpoint is missing, or cannot be written, read or used; the message says why."""
 
 
 class Damaged(CheckpointError):
-    """What is read is not what was written."""
+    """A checkpoint that was read differs from what was written."""
 
 
 def seal(state: PyTree, position: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the item `data`: the position, the checksum of every array, and one of it all.
+    """Returns the item `data`: the position, the checksum of every array, and the digest.
 
     Args:
-        state: tree of arrays.
-        position: where the data go on.
+        state: the tree of arrays.
+        position: the position at which the training data go on.
         meta: the item `meta`.
     """
     arrays = named(state)
@@ -45,12 +46,18 @@ def seal(state: PyTree, position: Mapping[str, Any], meta: Mapping[str, Any]) ->
 def unseal(
     data: Mapping[str, Any], meta: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any] | None]:
-    """Returns the position, and name -> (shape, dtype, checksum) of every array.
+    """Checks the digest and returns the parts of the item `data`.
 
-    The second is None if the checkpoint predates checksums.
+    Args:
+        data: the item `data`.
+        meta: the item `meta`.
+
+    Returns:
+        (position, arrays): `arrays` is a dict from the name of each array to (shape, dtype,
+        checksum), or None if the checkpoint predates checksums.
 
     Raises:
-        Damaged: the items are not what was written.
+        Damaged: The items do not match the digest.
     """
     if not set(data) & set(_KEYS):
         return dict(data), None
@@ -62,17 +69,22 @@ def unseal(
 
 
 def named(tree: PyTree) -> dict[str, Any]:
-    """Returns the leaves of a tree by their names, the parts joined by dots."""
+    """Returns the leaves of a tree by name; a name is the path of the leaf, joined by dots."""
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     name = functools.partial(jax.tree_util.keystr, simple=True, separator=".")
     return {name(path): x for path, x in leaves}
 
 
 def described(tree: PyTree) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Returns name -> (shape, name of the dtype) of the leaves of a tree."""
+    """Returns a dict from the name of each leaf of a tree to (shape, name of the dtype)."""
     return {n: (tuple(x.shape), np.dtype(x.dtype).name) for n, x in named(tree).items()}
 
 
 def digest(sealed: Mapping[str, Any], meta: Mapping[str, Any]) -> str:
-    """Returns the sha256 of the item `data`, without its digest, and of the item `meta`."""
+    """Returns the joint SHA-256 digest of the items `data` and `meta`.
+
+    Args:
+        sealed: the item `data` without its digest.
+        meta: the item `meta`.
+    """
     return hashlib.sha256(json.dumps([sealed, meta], sort_keys=True).encode()).hexdigest()

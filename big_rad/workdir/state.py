@@ -1,7 +1,7 @@
-"""What can be told of a run from its directory, at any time and from outside.
+"""Reads the state of a run from its directory: its progress, results, hardware and problems.
 
-Reads only what is written whole, or line by line, so that it may run beside the trainer, or after
-it died. Knows no HTML.
+It may be read at any time, also while the trainer is running or after it was killed: only files
+that are written as a whole or line by line are used.
 """
 
 import dataclasses
@@ -20,24 +20,25 @@ from big_rad.workdir import run_dir
 
 Row = Mapping[str, Any]
 _REMEDY = "; remove it, or start the run again"
-_LATELY = 20  # lines
+_LATELY = 20  # The number of last lines whose rates `lately` takes the median of.
 _FILES = ("run.json", "config.json", "metrics.jsonl")
 
 
 @dataclasses.dataclass(frozen=True)
 class RunState:
-    """A run as its directory tells it.
+    """The contents of a run directory.
 
     Attributes:
         workdir: the run directory.
         config: the whole config; None before it is written.
-        starts: see `info.write`; none of a run that is older than `run.json`.
-        rows: lines of metrics.jsonl.
-        summary: of a run that has ended, else empty.
-        rejects, skipped: lines of rejects.jsonl, of all processes, and of skipped.jsonl.
-        changes: rows of before_after.json, see `evaluators.before_after`.
-        parameters: the text of parameters.txt, "" without.
-        written: when metrics.jsonl was last written; None without.
+        starts: the entries of run.json, see `info.write`; empty if the file does not exist.
+        rows: the lines of metrics.jsonl.
+        summary: the contents of summary.json; empty until the run is finished for the first time.
+            If it goes on with more steps, it keeps the old summary until it is finished again.
+        rejects, skipped: the lines of rejects.jsonl of all processes, and of skipped.jsonl.
+        changes: the rows of before_after.json, see `evaluators.before_after`.
+        parameters: the text of parameters.txt; "" if the file does not exist.
+        written: the time when metrics.jsonl was last written; None if the file does not exist.
     """
 
     workdir: pathlib.Path
@@ -58,31 +59,35 @@ class RunState:
 
     @property
     def step(self) -> int:
-        """The last step that is known of, 0 before the first."""
+        """The last step that the directory knows of; 0 before the first step."""
         return max([r["step"] for r in self.rows] + [s["step"] for s in self.starts], default=0)
 
     @property
     def total_steps(self) -> int | None:
-        """Steps that the run is to have in the end."""
+        """The number of steps of the whole run; None if it is not known."""
         if total := self._latest("total_steps"):
             return total
         return self.config.get("total_steps") if self.config else None
 
     @property
     def finished(self) -> bool:
-        """Whether all steps are done and evaluated."""
+        """Whether all steps are trained and the last evaluation is done."""
         return bool(self.summary) and self.summary.get("steps") == self.total_steps
 
     @property
     def seconds(self) -> float | None:
-        """Seconds from starts to stops, of what the run is made of; None if no line tells."""
+        """The seconds that the run has taken, evaluations included; None if they are not known.
+
+        They are summed over its starts. Steps that were lost and trained again count once."""
         if self.finished and "seconds" in self.summary:
             return self.summary["seconds"]
         return last(self.training, "seconds")
 
     @property
     def step_seconds(self) -> float | None:
-        """Of these, about the seconds in steps, from the rates of the logged ones."""
+        """The part of `seconds` that was spent in training steps, estimated from the logged rates.
+
+        None if a line has no rate."""
         if not self.config or not self.training:
             return None
         batch, total, before = self.config.input.batch_size, 0.0, 0
@@ -96,21 +101,23 @@ class RunState:
 
     @property
     def hardware(self) -> Row:
-        """That of the last start; empty if it is not known."""
+        """The hardware of the last start; empty if it is not known."""
         return self._latest("hardware") or {}
 
     @property
     def parameters_of(self) -> Row:
-        """Subtree -> (numbers, trained numbers) of the model; empty if they are not known."""
+        """A dict from each subtree of the model to (number of parameters, number of trained ones).
+
+        Empty if it is not known."""
         return self._latest("parameters") or {}
 
     @property
     def ended(self) -> Row:
-        """How the last start ended: `how`, `why`, `step` and `time`; empty if it does not say."""
+        """How the last start ended: `how`, `why`, `step` and `time`; empty if it is not known."""
         return (self.starts[-1].get("ended") or {}) if self.starts else {}
 
     def _latest(self, field: str) -> Any:
-        # Of the last start that got so far as to know it.
+        # The value of a field in the last start that has one.
         return next((s[field] for s in reversed(self.starts) if s.get(field)), None)
 
     def results(self) -> tuple[dict[str, dict[str, Any]], dict[str, int]]:
@@ -132,7 +139,7 @@ def read(workdir: str | pathlib.Path) -> RunState:
     """Reads a run directory.
 
     Raises:
-        ValueError: it is none, or one of its files is broken.
+        ValueError: It is no run directory, or one of its files is broken.
     """
     workdir = pathlib.Path(workdir)
     if not any((workdir / name).exists() for name in _FILES):
@@ -166,16 +173,23 @@ def last(rows: Sequence[Row], name: str) -> Any:
 
 
 def lately(rows: Sequence[Row], name: str) -> float | None:
-    """Returns the median of the last values of a rate, which a pause now and then leaves alone."""
+    """Returns the median of the last values of a rate, or None if there are no values.
+
+    A median is hardly changed by single slow lines, such as those after a pause.
+    """
     values = [r[name] for r in rows if r.get(name) is not None]
     return statistics.median(values[-_LATELY:]) if values else None
 
 
 def utilisation(run: RunState) -> tuple[float | None, str]:
-    """Returns the model FLOPs utilisation (MFU), and in words what it is of or why it is unknown.
+    """Returns the model FLOPs utilisation (MFU) of a run.
 
-    Useful FLOPs a second over the devices' peak, see `counts`: of the latest rates, for texts of
-    their mean length. Rows with several texts are counted as one text with one image.
+    MFU is the number of useful FLOPs per second divided by the peak rate of the devices, see
+    `counts`. It is computed from the latest rates, as if all texts had the mean length. A row with
+    several texts is counted as one image with one text.
+
+    Returns:
+        (MFU, words): the words name the devices and their peak rate, or say why the MFU is None.
     """
     kind = run.hardware.get("device_kind")
     if kind is None:
@@ -205,7 +219,8 @@ def utilisation(run: RunState) -> tuple[float | None, str]:
 
 
 def _trained(parameters: Mapping[str, Sequence[int]]) -> bool | None:
-    # Whether the image tower is trained; None where it or the decoder is so in part, as with LoRA.
+    # Returns whether the image tower is trained; None if only a part of the tower or the decoder is
+    # trained, as with LoRA.
     tower, projector, decoder = (parameters.get(n) for n in ("img", "img/head", "llm"))
     if tower is None or projector is None or decoder is None or decoder[0] != decoder[1]:
         return None

@@ -1,4 +1,4 @@
-"""`from configs import ...` in recipes, whatever else is called `configs`."""
+"""`from configs import ...` in recipes, when other packages are called `configs` too."""
 
 import sys
 import types
@@ -14,7 +14,7 @@ from configs import common, radgrounder_det
 
 @pytest.fixture
 def here(tmp_path, monkeypatch):
-    """(name, text) -> writes a recipe of the user's own to ./configs, where one now is."""
+    """A function (name, text) that writes a recipe to `configs` in the working directory."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "configs").mkdir()
 

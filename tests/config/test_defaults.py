@@ -1,4 +1,4 @@
-"""Fields that a config lacks get their defaults when it is loaded."""
+"""Fields that a config lacks get their default values when it is loaded."""
 
 import ml_collections
 

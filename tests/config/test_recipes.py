@@ -6,7 +6,7 @@ import pytest
 from big_rad.config import recipes as config_lib
 
 ROOT = pathlib.Path(__file__).parents[2]
-_OF_CHECKPOINTS = ("evaluate", "finetune")  # These read one.
+_OF_CHECKPOINTS = ("evaluate", "finetune")  # These recipes need a checkpoint.
 RECIPES = sorted(
     str(p)
     for p in (ROOT / "configs").glob("*.py")

@@ -40,7 +40,7 @@ def test_skipped_steps_are_counted_listed_and_too_many_of_them_stop(tmp_path):
         values["skipped_steps"] == 1 and values["training_loss"] == 1 and "bad_step" not in values
     )
     assert [(r["step"], r["ids"]) for r in lines(tmp_path / "skipped.jsonl")] == [(1, ["id1"])]
-    # Gone on from step 2; a third one is more than the two that are allowed.
+    # The run goes on from step 2. Two skipped steps are allowed, and the third ends it.
     again = bad_steps.BadStepMonitor(config(action="skip"), tmp_path, 2)
     again.add_step(3, ["id3"], SPIKE)
     assert again.check()["skipped_steps"] == 2
@@ -48,7 +48,7 @@ def test_skipped_steps_are_counted_listed_and_too_many_of_them_stop(tmp_path):
     with pytest.raises(bad_steps.TrainingError, match=r"3 steps were left.*most=2.*batch ids id4"):
         again.check()
     assert [r["step"] for r in lines(tmp_path / "skipped.jsonl")] == [1, 3, 4]
-    # What was skipped after the restored step is skipped, and listed, again.
+    # A run restored at step 1 removes the steps after it from the list.
     bad_steps.BadStepMonitor(config(action="skip"), tmp_path, 1)
     assert [r["step"] for r in lines(tmp_path / "skipped.jsonl")] == [1]
 

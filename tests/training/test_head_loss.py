@@ -63,7 +63,7 @@ def test_a_second_table_adds_its_logits_and_has_its_own_gradients(cap):
 
     arrays = (hidden, table, low, added)
     np.testing.assert_allclose(ours(*arrays), reference(*arrays), rtol=1e-5)
-    for wanted in ((0, 1, 2, 3), (0, 2, 3)):  # The last with a frozen table.
+    for wanted in ((0, 1, 2, 3), (0, 2, 3)):  # In the second case the table is frozen.
         for x, y in zip(*(jax.grad(f, wanted)(*arrays) for f in (ours, reference))):
             np.testing.assert_allclose(x, y, atol=1e-5)
 

@@ -38,7 +38,7 @@ def make_batch(packed):
 
 
 def naive(logits, batch, mean):
-    """(loss, weight, accuracy) by loops."""
+    """Returns (loss, weight, accuracy), computed with loops."""
     segments = batch.get("segment", np.ones_like(batch["text"]))
     texts, correct = {}, []
     for b in range(B):
@@ -137,7 +137,7 @@ def test_a_loss_is_named_with_literal_arguments():
     got = losses.get("text_xent(tile=None, mean='example')")(Logits(), logits, batch, None)[0]
     np.testing.assert_allclose(got, naive(logits, batch, "example")[0], rtol=1e-5)
     bound = losses.get("text_xent(mean='example')", groups=3, mean="token")
-    assert bound.keywords == dict(groups=3, mean="example")  # What the config says counts.
+    assert bound.keywords == dict(groups=3, mean="example")  # The argument in the config wins.
 
 
 def test_unknown_names_and_arguments_are_errors():

@@ -1,4 +1,4 @@
-"""Losses of masks: what holds whatever the logits, and what a batch without masks costs."""
+"""The losses of masks, for logits of any size and for batches without masks."""
 
 import types
 
@@ -48,7 +48,7 @@ def test_dice_is_0_for_the_perfect_mask_and_1_for_a_disjoint_one():
     sure = np.where(target > 0, 200.0, -200.0).astype(np.float32)
     assert float(losses.dice(sure, target)) == pytest.approx(0, abs=1e-6)
     assert float(losses.dice(-sure, target)) == pytest.approx(1, abs=1e-6)
-    part = np.where(np.arange(8) < 2, sure, np.float32(-200))  # one of its three columns
+    part = np.where(np.arange(8) < 2, sure, np.float32(-200))  # One of the mask's three columns.
     assert float(losses.dice(part, target)) == pytest.approx(1 - 2 * 3 / (3 + 9), abs=1e-5)
 
 
@@ -176,7 +176,8 @@ def test_an_unknown_mask_loss_is_refused(setup):
 
 @pytest.mark.parametrize("mean", ["token", "example"])
 def test_a_mask_counts_the_same_in_whichever_microbatch_it_is(setup, mean):
-    """Microbatches with one, two or no mask, and texts of unlike length, add up to the batch."""
+    """Microbatches with different numbers of masks and texts of different lengths, when joined,
+    give the same loss and gradients as the whole batch."""
     model, params, batch = setup
     learned = batch["mask_loss"].copy()
     learned[1, 4:], learned[3, 3:] = 0, 0

@@ -1,4 +1,4 @@
-"""The predicted memory against the compiler's own figure, and what it has to follow."""
+"""The predicted memory, compared with the compiler's figure and between settings."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from configs import radgrounder_det
 from tools.benchmarks import memory as bench_memory
 from tools.benchmarks import sizes
 
-OPTIONS = {"donate": True, "texts": 1}  # of `tools.bench`; the rest stands in the recipe
+OPTIONS = {"donate": True, "texts": 1}  # Options of `tools.bench`; the recipe has all others.
 _SMALL = {
     "model.img.width": 128, "model.img.depth": 2, "model.img.mlp_dim": 256,
     "model.llm.width": 256, "model.llm.depth": 6, "model.llm.mlp_dim": 1024,
@@ -61,7 +61,8 @@ def test_what_saves_memory_is_predicted_to():
     assert peak(recipe(**{"model.llm.remat_policy": "full"})) < as_it_is
     assert peak(recipe(grad_accum=8)) < as_it_is
     assert peak(recipe(length=32)) < as_it_is
-    lora = recipe(**{"input.batch_size": 1})  # Adapters save state, and keep more of each row.
+    # Adapters need less state but keep more activations per row, so one row shows the saving.
+    lora = recipe(**{"input.batch_size": 1})
     whole = peak(lora)
     radgrounder_det.add_lora(lora, 4)
     assert peak(lora) < whole

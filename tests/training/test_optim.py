@@ -236,7 +236,7 @@ class NaiveAdafactor:
 def test_adafactor_follows_the_rule_of_hugging_face_for_each_layer_of_a_stack(factored):
     params = make_params()
     rng = np.random.default_rng(3)
-    # Growing gradients, of very different size in the two layers: the clip bites, per layer.
+    # The gradients grow and differ much between the two layers, so that each layer is clipped.
     grads = [
         {n: (i + 1) ** 2 * rng.standard_normal(p.shape) for n, p in params.items()}
         for i in range(4)
@@ -346,8 +346,9 @@ def test_bfloat16_state_halves_memory_and_follows_float32(name):
 
 
 def test_a_slow_running_mean_in_bfloat16_does_not_stand_still():
-    # Adam's second moment after 1,000 gradients of 1: 1 - 0.999 ** 1000. Rounded to the nearest it
-    # stops where a step is below half a unit in the last place, at about 0.2.
+    # Adam's second moment after 1,000 gradients of 1 is 1 - 0.999 ** 1000. With rounding to the
+    # nearest number it would stop at about 0.2, where a change is below half a unit in the last
+    # place.
     config = make_config(
         optimizer="adamw",
         optimizer_args=dict(b2=0.999),

@@ -84,13 +84,13 @@ def test_the_time_that_is_left_leaves_compiling_out_and_is_told_after_a_few_step
     step(60.0)
     step(60.0)
     assert left(3) == "in a few steps"
-    clock[0] += 60.0  # The wait for data counts, and for a checkpoint.
+    clock[0] += 60.0  # Waiting for data or for a checkpoint is part of the time of a step.
     step(60.0)
-    assert left(4) == "78.7 min"  # 59 steps, as the three so far: 4 min in 3 steps.
+    assert left(4) == "78.7 min"  # 59 steps are left; the three timed steps took 4 min.
     step(500.0, length=16)  # Another length of rows compiles again.
     assert left(5) == "77.3 min"
     clock[0] += 5000.0
     progress.restart(5)  # An evaluation.
     for _ in range(4):
         step(30.0)
-    assert left(9) == "27.0 min"  # 54 steps, as the four since the last line.
+    assert left(9) == "27.0 min"  # 54 steps are left; the four since the last line took 2 min.

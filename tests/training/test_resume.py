@@ -1,4 +1,4 @@
-"""What may change when a run goes on."""
+"""Which settings may change when a run is resumed."""
 
 import json
 
@@ -16,7 +16,7 @@ DATA = {"phantom": {"items": 40, "sha256": "a" * 64}}
 
 
 def run_of(workdir, config, step=4, data=DATA):
-    """Writes of a checkpoint what `newest_meta` reads."""
+    """Writes the files of a checkpoint that `newest_meta` reads."""
     meta = {"config": json.loads(config_lib.to_json(config)), "tokenizer": TOKENIZER.fingerprint}
     meta |= {"data": data} if data else {}
     sealed = {"position": {}, "arrays": {}}
@@ -121,9 +121,9 @@ def test_of_preprocessing_the_ops_that_differ_are_shown(workdir):
         ({"input.batch_size": 8}, 5, 2, 4),
         ({"input.batch_size": 2}, 5, 10, 0),
         ({"input.batch_size": 6, "grad_accum": 2}, 6, 4, 0),
-        # A window of 2 batches of 4 is dealt anew: 5 batches are 2 whole windows and a bit.
+        # A window has 2 batches of 4. The third window was begun by 5 batches, and starts again.
         ({"input.buckets": (64,), "input.bucket_window": 2}, 5, 4, 4),
-        ({"seed": 3}, 15, 0, 20),  # 60 items, and 40 are an epoch.
+        ({"seed": 3}, 15, 0, 20),  # 60 items were seen, and an epoch has 40.
     ],
 )
 def test_items_that_are_skipped_or_seen_twice_are_counted(workdir, fields, seen, index, twice):
@@ -142,7 +142,8 @@ def test_no_item_is_skipped_whatever_the_batches_were_and_are(tmp_path):
             found, _ = past(tmp_path, allow=True, **fields, **{"input.batch_size": batch})
             for at in range(9):
                 index = found.position({"next_index": at}, 40)["next_index"]
-                # All items before are of windows that were seen whole, and a window is begun.
+                # All items before the new position belong to windows that were seen completely,
+                # and the new position is the start of a window.
                 assert index * batch <= at // 3 * 3 * 4 and index % window == 0
 
 
@@ -194,7 +195,7 @@ def test_settings_of_a_damaged_checkpoint_do_not_count(tmp_path):
 
 def test_before_the_first_checkpoint_only_another_model_is_refused(tmp_path):
     (tmp_path / "config.json").write_text(config_lib.to_json(config()), encoding="utf-8")
-    past(tmp_path, **{"model.llm.width": 48})  # No run: nobody has made a folder for checkpoints.
+    past(tmp_path, **{"model.llm.width": 48})  # Without a folder of checkpoints there is no run.
     (tmp_path / "checkpoints").mkdir()
     assert past(tmp_path, **{"input.batch_size": 8, "seed": 1})[0].changes == {}
     with pytest.raises(info.TrainingError, match="config.model.llm.width was 96, now 48"):

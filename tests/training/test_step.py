@@ -89,7 +89,7 @@ def test_each_microbatch_and_each_step_draws_anew():
     seen = []
 
     def drawing(model, params, batch, rng):
-        if not isinstance(rng, jax.core.Tracer):  # That is, not only asked for its shapes.
+        if not isinstance(rng, jax.core.Tracer):  # eval_shape calls it with a tracer.
             seen.append(tuple(jax.random.key_data(rng).tolist()))
         return loss_fn(model, params, batch, rng)
 

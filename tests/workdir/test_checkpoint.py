@@ -53,7 +53,7 @@ def test_the_best_checkpoint_stays_beside_the_newest_also_after_a_restart(tmp_pa
 
 def test_a_checkpoint_goes_on_after_a_restart(saved):
     again = checkpoint.Checkpointer(saved, keep=2)
-    again.save(3, make_state(9), {}, META)  # Of that step there is one: it stays.
+    again.save(3, make_state(9), {}, META)  # Step 3 has a checkpoint, which is kept.
     again.save(4, make_state(4), {"iterator": {}}, META)
     again.wait()
     assert_same(again.restore(abstract(make_state())).state, make_state(4))
@@ -62,7 +62,7 @@ def test_a_checkpoint_goes_on_after_a_restart(saved):
 
 
 def test_the_state_may_be_overwritten_right_after_saving(tmp_path):
-    # The trainer donates it to the next step while it is still being written.
+    # The trainer donates the state to the next step while the checkpoint is still being written.
     advance = jax.jit(lambda x: x + 1, donate_argnums=0)
     writer = checkpoint.Checkpointer(tmp_path)
     state = {"params": {"w": jnp.zeros((1000, 1000))}}
@@ -94,7 +94,7 @@ def test_the_best_step_is_read_and_training_goes_on_from_the_last(saved):
     reader = checkpoint.Checkpointer(saved)
     assert reader.restore(abstract(make_state())).step == 3
     assert reader.restore(abstract(make_state()), first=2).step == 2
-    # A best step that is not there: the next best one, as `run_dir.locate` has it.
+    # If the best step has no checkpoint, the next best one is taken, as by `run_dir.locate`.
     assert reader.restore(abstract(make_state()), first=[1, 2, 3]).step == 2
     reader.close()
 
@@ -112,7 +112,7 @@ def test_a_missing_run_or_step_is_an_error_that_names_the_path(saved, tmp_path_f
 
 
 def test_a_checkpoint_that_was_not_finished_does_not_count(saved):
-    # Orbax writes into a folder of another name and renames it in the end.
+    # Orbax writes into a folder with another name and renames it at the end.
     half = saved / "checkpoints" / "4.orbax-checkpoint-tmp-0" / "state"
     half.mkdir(parents=True)
     reader = checkpoint.Checkpointer(saved)
@@ -124,7 +124,7 @@ def test_a_checkpoint_that_was_not_finished_does_not_count(saved):
 def test_a_state_that_does_not_fit_is_refused_and_each_tensor_named(saved):
     other = make_state()
     other["params"]["llm"]["w"] = jnp.zeros((4, 3))
-    other["params"]["img"]["head"]["bias"] = jnp.zeros(4)  # float32, that is no longer frozen.
+    other["params"]["img"]["head"]["bias"] = jnp.zeros(4)  # float32: it is no longer frozen.
     other["params"]["new"] = jnp.zeros(2)
     other["opt_state"] = other["opt_state"][:2]
     reader = checkpoint.Checkpointer(saved)

@@ -1,4 +1,4 @@
-"""What a run directory says of its run."""
+"""The files that describe a run: config.json, run.json and parameters.txt."""
 
 import getpass
 import json
@@ -118,7 +118,7 @@ def test_a_broken_file_is_named(tmp_path):
 
 
 class Out(BaseException):
-    """As nothing in the program expects."""
+    """An exception that no code of the program catches."""
 
 
 def ended(workdir):
@@ -143,7 +143,7 @@ def test_how_and_why_each_start_ended_is_written(tmp_path):
     starts = run_info.read(tmp_path)
     assert starts[1]["ended"]["why"] == "it is too hot\nby far"
     assert [s["step"] for s in starts] == [0, 4, 4, 4]
-    # Of those that trained, the same entry has what was known later.
+    # The entry of a start that came to train also has what became known later.
     assert [bool(s["parameters"]) for s in starts] == [True, False, False, True]
     assert said == ["the last start failed: it is too hot"]
 

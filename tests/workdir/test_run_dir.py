@@ -1,4 +1,4 @@
-"""Which step a path names, on run directories that hold names and small files alone."""
+"""Which step a path means, tested on run directories with only names and small files."""
 
 import json
 
@@ -12,7 +12,7 @@ VALUES = {0: 0.9, 10: 0.2, 20: 0.5, 30: 0.4}  # There is no checkpoint of step 0
 
 
 def make(workdir, steps=STEPS, values=VALUES, config=None, summary=None):
-    """A run directory with checkpoints of these steps, evaluated with these values."""
+    """Writes a run directory with checkpoints of `steps` and `values` of their scores."""
     for step in steps:
         (workdir / "checkpoints" / str(step) / "state").mkdir(parents=True)
     config = {"ckpt_best": "val/f1"} if config is None else config
@@ -34,7 +34,7 @@ def make(workdir, steps=STEPS, values=VALUES, config=None, summary=None):
         (dict(values={10: 0.5, 20: 0.5, 30: None}), 10, "the best by val/f1 (0.500)"),
         (dict(values={10: None}), 30, "step 30, the last"),
         (dict(config={"ckpt_best": ""}), 30, "step 30, the last"),
-        # A finished run that goes on without choosing, or with a score that has no value yet.
+        # A finished run goes on without `ckpt_best`, or with a score that has no value yet.
         (dict(config={"ckpt_best": ""}, summary={"best_step": 10}), 30, "step 30, the last"),
         (
             dict(config={"ckpt_best": "val/recall"}, summary={"best_step": 10}),
@@ -42,10 +42,10 @@ def make(workdir, steps=STEPS, values=VALUES, config=None, summary=None):
             "step 30, the last; no checkpoint has a value of val/recall",
         ),
         (dict(config={}), 30, "step 30, the last"),
-        # A run of which the lines are gone.
+        # The lines of metrics.jsonl are gone.
         (dict(values={}, summary={"best_step": 10}), 10, "step 10, the best by val/f1; the last"),
         (dict(config={}, summary={"best_step": 20}), 20, "step 20, the best of the run"),
-        # Killed before it was saved, or damaged and moved away.
+        # The best step has no checkpoint: the run was killed before, or it was damaged and moved.
         (dict(steps=(10, 30)), 30, "(0.400) and the last; the checkpoint of step 20, the best by"),
         (dict(steps=(15,)), 15, "step 15, the last; the checkpoint of step 20"),
         (dict(config={}, summary={"best_step": 5}), 30, "the checkpoint of step 5, the best"),

@@ -1,4 +1,4 @@
-"""What can be told of a run from its directory."""
+"""The state of a run, read from its directory."""
 
 import pytest
 
@@ -21,7 +21,7 @@ def test_a_directory_that_is_no_run_is_named_with_what_to_give(tmp_path, exists)
 
 def test_a_run_is_finished_when_the_steps_that_were_asked_for_are_evaluated(tmp_path):
     assert run_state.read(made_run.whole(tmp_path)).finished
-    # The same directory, started again for more steps.
+    # The run in the same directory is started again with more steps.
     run = run_state.read(made_run.write(tmp_path, starts=[start(0), start(12, total=24)]))
     assert (run.step, run.total_steps, run.finished) == (12, 24, False)
 
@@ -100,7 +100,7 @@ def test_utilisation_is_useful_flops_over_the_peak_of_all_devices(tmp_path, towe
     dims = counts.Dims(made_run.config().model.img.to_dict(), llm, 224)
     flops = 200 * counts.useful_example_flops(dims, 25, 20, tower=bool(tower))
     assert share == pytest.approx(flops / (2 * 989e12))
-    assert 0.3 < share < 0.7  # So that a unit that is off is seen.
+    assert 0.3 < share < 0.7  # A wrong unit would give a value far outside this range.
     assert words == f"2 x {made_run.H100} at 989 TFLOP/s (dense bfloat16)"
 
 
