@@ -38,7 +38,7 @@ def problems(
         A message for each field that is unknown, missing, or outside its range.
     """
     missing = [n for n in defaults.REQUIRED if config.get(n) is None]
-    found = [f"config.{n} is missing; configs/common.py has every field" for n in missing]
+    found = [f"config.{n} is missing; big_rad/config/defaults.py has every field" for n in missing]
     table = FIELDS
     if options:
         entries = {name: EVAL | EVAL_OPTIONS for name in config["evals"]}

@@ -62,7 +62,7 @@ def make_train(config: Any, seed: int, data_dir: str) -> TrainInput:
     Args:
         config: the whole config; reads `input.data` {name: weight}, `input.weights`, `batch_size`,
             `num_threads`, `num_workers`, `prefetch`, `buckets`, `bucket_window` (see
-            configs/common.py) and `input[name]` with `builder`, `split` and `pp`.
+            big_rad/config/defaults.py) and `input[name]` with `builder`, `split` and `pp`.
         seed: of shuffling, mixing and every example's own generator.
         data_dir: where the datasets lie.
 

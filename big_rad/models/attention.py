@@ -33,7 +33,7 @@ class StructuredMask:
     which text tokens the image tokens see.
 
     In this example N = 2, T = 6 and L = 3. The row holds a text of three tokens, a text of two, and
-    one token of padding, and all text is causal. The dense mask of `paligemma.make_attn_mask` is
+    one token of padding, and all text is causal. The dense mask of `row_masks.make_attn_mask` is
     this (rows are queries, columns are keys, and x means that the query sees the key):
 
         image | block 0 | block 1
