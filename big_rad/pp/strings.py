@@ -3,7 +3,7 @@
 A preprocessing string names ops one after another (see `pp.builder`). The settings that belong to
 a checkpoint (image size, normalisation, tokenizer, box codec and text settings) come from the
 fields of its config, so that every use of the checkpoint gives it the same prompt tokens. This
-module must not import the ops, because recipes import it and should load quickly.
+module must not import the ops, so that recipes, which import it, can be read without them.
 """
 
 import re

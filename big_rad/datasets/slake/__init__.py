@@ -18,6 +18,10 @@ def load(split: str, data_dir: str | Path, config: str = "en") -> RecordSource:
 
     Returns:
         The source; an example is an image with all its questions.
+
+    Raises:
+        FileNotFoundError: The dataset is not built.
+        ValueError: The split does not exist.
     """
     command = "python -m tools.build_dataset slake --source=DIR "
     command += f"--languages={config.replace('_', ',')} --data_dir={data_dir}"
