@@ -1,7 +1,7 @@
 """Opens the image and the mask of an item, makes its record and lists the problems.
 
-Messages and records contain only the name of a file, never its folders, because folders may be
-named after patients.
+Messages and records contain only the name of a file, never its folders, because the names of
+folders may identify a patient.
 """
 
 import dataclasses

@@ -1,6 +1,6 @@
 """Resolves the paths of data.jsonl, which must lie in the folder of data.jsonl.
 
-Messages show only the last part of a path, because folders may be named after patients.
+Messages show only the last part of a path, because the names of folders may identify a patient.
 """
 
 from pathlib import Path
