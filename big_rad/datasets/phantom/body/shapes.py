@@ -57,7 +57,7 @@ class Ellipsoid:
         self.box = np.array([self.center - reach, self.center + reach])
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         c, r = self.center.astype(np.float32), self.radii
         dx, dy, dz = x - c[0], y - c[1], z - c[2]
         if self.turn is not None:
@@ -117,7 +117,7 @@ class Tube:
         return out
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         keep = np.zeros(x.shape, bool)
         inv = np.float32(1 / self.flat)
         scale = np.array([1, 1 / self.flat, 1])
@@ -183,7 +183,7 @@ class Column:
         return np.hypot(dx, dy) * (1 - 1 / np.maximum(f, 1e-3))
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         return (self.outward(x, y, z) < 0) & (z >= self.z[0]) & (z <= self.z[-1])
 
 
@@ -199,7 +199,7 @@ class Union:
         self.box = np.array([boxes[:, 0].min(0), boxes[:, 1].max(0)])
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         keep = self.parts[0].inside(x, y, z)
         for part in self.parts[1:]:
             keep |= part.inside(x, y, z)
@@ -231,5 +231,5 @@ class Without:
         self.box = self.shape.box
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         return self.shape.inside(x, y, z) & ~self.hole.inside(x, y, z)

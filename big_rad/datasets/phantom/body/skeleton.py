@@ -199,7 +199,7 @@ class _Discs:
         self.box = column.box
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         i = np.clip(np.searchsorted(self._heights, z), 1, len(self._heights) - 1)
         gap = np.minimum(np.abs(z - self._heights[i - 1]), np.abs(z - self._heights[i]))
         return (gap < self._half) & self._column.inside(x, y, z)
@@ -230,7 +230,7 @@ class _Ribs:
         return np.where((y < -62) & (i > 0), 117, rib).astype(np.uint8)
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         h = self._height(y, z)
         i = np.round(h)
         near = (np.abs(h - i) * self.spacing < 6.5) & (i >= 0) & (i <= 11)
@@ -249,7 +249,7 @@ class _Sternum:
         self.box = np.array([[-22, -125, height[0]], [22, -30, height[1]]], float)
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         out = self._trunk.outward(x, y, z)
         width = 15 + np.maximum(z - 240, 0) * 0.12
         low, high = self._height

@@ -286,5 +286,5 @@ class _Both:
         self.first, self.second, self.box = first, second, first.box
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         return self.first.inside(x, y, z) & self.second.inside(x, y, z)

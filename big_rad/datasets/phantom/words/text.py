@@ -21,7 +21,7 @@ LANGS: tuple[str, ...] = ("en", "de")
 SEARCH_SHARE = 0.35
 
 # (clinical, question, normal, with lesion, not shown); {0} is the organ, {d} the lesion's density,
-# and {D} the same in upper case.
+# and {D} the same with its first letter in upper case.
 STATUS: dict[str, tuple[tuple[str, ...], ...]] = {
     "en": (
         ("Follow-up of the {0.en}.", "{0.En} normal?", "The {0.en} appears normal.",
