@@ -1,4 +1,4 @@
-"""Batches are a function of config, seed and number: whatever makes them, wherever one starts."""
+"""A batch depends only on config, seed and number, not on processes, threads or the first batch."""
 
 import hashlib
 import json
