@@ -51,10 +51,11 @@ def get_tok(
         position     N  +1 +2 +3  +4     N  +1 +2 +3
 
     The model computes the position from `segment` (see `models.paligemma.make_positions`): each
-    text starts again at N, the number of image tokens. In the mask mode "image_isolated" each text
-    sees the image and itself, but not the other text. The first token of a text, `<bos>`, is never
-    learned. With `block=8` and `length=16`, the second text would start at index 8, behind three
-    padding tokens, because it does not fit into the three tokens that the first block has left.
+    text starts again at N, the number of image tokens, and +1 stands for N + 1. In the mask mode
+    "image_isolated" each text sees the image and itself, but not the other text. The first token of
+    a text, `<bos>`, is never learned. With `block=8` and `length=16`, the second text would start
+    at index 8, behind three padding tokens, because it does not fit into the three tokens that the
+    first block has left.
 
     The op also adds `text_bound`, an upper limit of the number of tokens in the row. It holds for
     the same texts even if `augment` loses some of the classes, so that less is marked.
