@@ -51,7 +51,7 @@ def load_source(name: str, split: str, data_dir: str | Path, **kw: str) -> Sourc
         kw: further arguments of the dataset's `load`, for example `config="demo"`.
 
     Returns:
-        A source of examples; it can be pickled and read by several threads.
+        a source of examples; it can be pickled and read by several threads.
 
     Raises:
         ValueError: The dataset or the split does not exist.

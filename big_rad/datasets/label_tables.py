@@ -56,7 +56,7 @@ def to_classes(
         table: {label: name}.
 
     Returns:
-        The label map of class ids, and the labels of the mask whose name is not a class; their
+        the label map of class ids, and the labels of the mask whose name is not a class; their
         pixels are background in the label map.
 
     Raises:

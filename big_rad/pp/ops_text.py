@@ -193,7 +193,7 @@ def check_row(
     """Checks the arguments of `tok` that say how a row is filled; see `get_tok` for each.
 
     Returns:
-        The most tokens of the prefix and suffix of one text together.
+        the most tokens of the prefix and suffix of one text together.
 
     Raises:
         ValueError: A number is outside its range, or the numbers do not fit each other.

@@ -104,7 +104,7 @@ def parse(model: bytes) -> Message:
         model: a serialised SentencePiece model.
 
     Returns:
-        A `Model`: `pieces` (each with `piece`, `score` and `type`), `trainer_spec`,
+        a `Model`: `pieces` (each with `piece`, `score` and `type`), `trainer_spec`,
         `normalizer_spec`.
 
     Raises:

@@ -36,7 +36,7 @@ def load(split: str, data_dir: str | Path, config: str = "default") -> RecordSou
         config: the `--config` given to that command.
 
     Returns:
-        The source.
+        the source.
 
     Raises:
         FileNotFoundError: The dataset is not built; the message lists the names that are built.

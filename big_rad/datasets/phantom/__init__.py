@@ -17,7 +17,7 @@ def load(split: str, data_dir: str | Path, config: str = "demo") -> RecordSource
         config: "demo" or "full".
 
     Returns:
-        The source.
+        the source.
 
     Raises:
         FileNotFoundError: The dataset is not built.

@@ -65,7 +65,7 @@ def export(
         thickness: the distance between slices in mm.
 
     Returns:
-        The reports, as written to reports.json.
+        the reports, as written to reports.json.
     """
     out = Path(out)
     (out / "nifti").mkdir(parents=True, exist_ok=True)

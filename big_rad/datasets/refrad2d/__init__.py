@@ -16,7 +16,7 @@ def load(split: str, data_dir: str | Path, config: str = "default") -> core.Reco
         config: "default" (CT and MR), "ct" or "mr".
 
     Returns:
-        The source; an item is a sentence with all its images.
+        the source; an item is a sentence with all its images.
 
     Raises:
         FileNotFoundError: The dataset is not built.

@@ -17,7 +17,7 @@ def load(split: str, data_dir: str | Path, config: str = "wu") -> RecordSource:
         config: "wu", whose splits do not share images, or "common", whose splits do.
 
     Returns:
-        The source; an example is an image with all its questions of that split.
+        the source; an example is an image with all its questions of that split.
 
     Raises:
         FileNotFoundError: The dataset is not built.

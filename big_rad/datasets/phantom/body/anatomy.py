@@ -52,7 +52,7 @@ def make_patient(seed: int, number: int, region: str | None = None) -> Patient:
         region: one of REGIONS, or None to draw one.
 
     Returns:
-        The patient.
+        the patient.
     """
     rng = np.random.default_rng([seed, number, 7])
     drawn = str(rng.choice(REGIONS, p=_REGION_SHARE))
