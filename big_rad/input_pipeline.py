@@ -1,9 +1,13 @@
-"""Input: sources -> shuffled mixture -> preprocessed examples -> batches, with Grain.
+"""Makes the batches of training and evaluation, with Grain.
 
-Batch i is a function of the config, the seed and i alone, whatever the number of threads and
-processes; the position in the stream is one number, which belongs into the checkpoint. A bad
-example does not stop training: its row weighs nothing and its reason travels with the batch. Knows
-no model.
+    source "a" -> shuffled, repeated --+
+    source "b" -> shuffled, repeated --+-> mixture -> example i -> row -> batch of B rows
+    ...                                     (by weight)   (each dataset's `pp`)
+
+`pp.example` shows what happens between a record and a row. Batch i depends only on the config, the
+seed and i, not on the number of threads and processes. The position in the stream is therefore one
+number, which is stored in the checkpoint. A bad example does not stop training: its row has no
+weight in the loss, and the reason is listed in the batch under "rejects".
 """
 
 import dataclasses
@@ -23,17 +27,18 @@ from big_rad.pp import builder as pp_builder
 from big_rad.pp import check as pp_check
 from big_rad.pp.example import Example, Row
 
-# Arrays with the rows of the batch in front, and a list of all else; "rejects", a list of `Reject`.
+# Arrays whose first axis is the row, lists with one entry for each row, and under "rejects" a list
+# of `Reject`.
 Batch = dict[str, np.ndarray | list]
 WEIGHTS = ("shares", "epochs")
 _ROW_FIELDS = ("text", "mask_ar", "mask_loss", "segment")
-_REASON = 300  # characters of a reject's reason that are kept
-_TRIES = 100  # examples that are tried when all of a batch are bad
-_PLANS = 4  # windows whose plan is kept
+_REASON = 300  # The number of characters of a reject's reason that are kept.
+_TRIES = 100  # The number of further examples that are tried if a whole batch is bad.
+_PLANS = 4  # The number of windows whose plan is kept.
 
 
 class Reject(TypedDict):
-    """An example that cannot be used: where it is from, its id, and the error and its message."""
+    """An example that cannot be used: its dataset and id, the type of the error and its message."""
 
     dataset: str
     id: str
@@ -46,9 +51,9 @@ class TrainInput:
     """The training input.
 
     Attributes:
-        iterator: batches; `get_state` and `set_state` are its position.
-        examples_per_epoch: rows that make an epoch.
-        identity: dataset -> what tells its data from others, see `datasets.core.identity`.
+        iterator: the iterator over batches; `get_state` and `set_state` read and set its position.
+        examples_per_epoch: the number of rows in an epoch.
+        identity: {dataset: number of items and digest of its files}, see `datasets.core.identity`.
     """
 
     iterator: "BatchIterator"
@@ -60,18 +65,20 @@ def make_train(config: Any, seed: int, data_dir: str) -> TrainInput:
     """Builds the mixture of `config.input`.
 
     Args:
-        config: the whole config; reads `input.data` {name: weight}, `input.weights`, `batch_size`,
-            `num_threads`, `num_workers`, `prefetch`, `buckets`, `bucket_window` (see
-            big_rad/config/defaults.py) and `input[name]` with `builder`, `split` and `pp`.
-        seed: of shuffling, mixing and every example's own generator.
-        data_dir: where the datasets lie.
+        config: the whole config. `config.input` must have `data` {name: weight}, `batch_size`, and
+            for each dataset `input[name]` with `builder`, `split` and `pp`, and also `weights`,
+            `num_threads`, `num_workers`, `prefetch`, `buckets` and `bucket_window` (see
+            big_rad/config/defaults.py).
+        seed: the seed of shuffling, of batch order and of each example's own generator.
+        data_dir: the folder in which the datasets lie.
 
     Returns:
-        The input; a batch is a dict of stacked arrays, under "id" a list of ids, and under
-        "rejects" a list of {"dataset", "id", "error", "reason"}. Each process gets its own rows.
+        the input. A batch is a dict of stacked arrays, with a list of ids under "id", and a list of
+        {"dataset", "id", "error", "reason"} under "rejects". Each process gets its own rows of
+        every batch.
 
     Raises:
-        ValueError: a setting that cannot be.
+        ValueError: A setting has an impossible value, or a `pp` does not fit the config.
     """
     inputs = config.input
     names = list(inputs.data)
@@ -106,11 +113,13 @@ def make_train(config: Any, seed: int, data_dir: str) -> TrainInput:
 
 
 def eval_batches(examples: Sequence[Example], batch_size: int) -> Iterator[Batch]:
-    """Yields batches in order, the last filled up with copies that `_mask` marks with 0.
+    """Yields batches in order; copies of the last example fill up the last batch.
+
+    Each batch has the array "_mask", int32 [B], which is 1 for an example and 0 for such a copy.
 
     Args:
-        examples: preprocessed examples of equal shapes.
-        batch_size: rows of every batch.
+        examples: the preprocessed examples, of equal shapes.
+        batch_size: the number of rows B of every batch.
     """
     for start in range(0, len(examples), batch_size):
         rows = [examples[i] for i in range(start, min(start + batch_size, len(examples)))]
@@ -120,7 +129,7 @@ def eval_batches(examples: Sequence[Example], batch_size: int) -> Iterator[Batch
 
 
 def collate(rows: Sequence[Example]) -> Batch:
-    """Stacks arrays; everything else becomes a list."""
+    """Stacks the arrays of rows; any other field becomes a list with one entry for each row."""
     return {
         k: np.stack([r[k] for r in rows])
         if isinstance(rows[0][k], np.ndarray | np.generic)
@@ -130,13 +139,14 @@ def collate(rows: Sequence[Example]) -> Batch:
 
 
 class BatchIterator:
-    """An endless iterator over batches that can be set to any of them.
+    """An endless iterator over batches that can be set to any position.
 
     Args:
-        batches: random access to batches.
-        num_threads: that make batches; 0 makes them in the caller's.
-        num_workers: processes that make batches, each with so many threads; 0 for none.
-        prefetch: batches made ahead.
+        batches: the random access to batches.
+        num_threads: the number of threads that make batches; 0 makes them in the caller's thread.
+        num_workers: the number of processes that make batches, each with `num_threads` threads; 0
+            makes them in this process.
+        prefetch: the number of batches that are made in advance.
     """
 
     def __init__(self, batches: "_Batches", num_threads: int, num_workers: int, prefetch: int):
@@ -154,30 +164,34 @@ class BatchIterator:
         return batch
 
     def get_state(self) -> dict[str, int]:
-        """Returns the position, JSON-able."""
+        """Returns the position, as a dict that JSON can store."""
         return {"next_index": self._next}
 
     def set_state(self, state: Mapping[str, int]) -> None:
-        """Goes to a position of `get_state`, also of an iterator with other threads or workers."""
+        """Goes to a position that `get_state` returned, of this or of another iterator.
+
+        The other iterator may have had other numbers of threads and workers.
+        """
         self._next = int(state["next_index"])
         source = _BatchesFrom(self._batches, self._next)
         dataset = grain.MapDataset.source(source).to_iter_dataset(self._read)
         if self._workers:
-            if not flags.FLAGS.is_parsed():  # Grain reads its own flags when it starts processes.
+            # Grain reads its own flags when it starts processes, and these must be parsed.
+            if not flags.FLAGS.is_parsed():
                 flags.FLAGS.mark_as_parsed()
             dataset = dataset.mp_prefetch(grain.MultiprocessingOptions(num_workers=self._workers))
         self.close()
         self._iterator = iter(dataset)
 
     def close(self) -> None:
-        """Ends worker processes, if there are any."""
+        """Ends the worker processes, if there are any."""
         close = getattr(getattr(self, "_iterator", None), "close", None)
         if close is not None:
             close()
 
 
 class _NamedSource:
-    """A source whose items know its name; an item that cannot be read becomes its error."""
+    """A source of (dataset name, example); an unreadable item gives an example with its error."""
 
     def __init__(self, name: str, source: core.Source):
         self._name, self._source = name, source
@@ -193,7 +207,7 @@ class _NamedSource:
 
 
 class _WithRng(grain.transforms.RandomMap):
-    """Gives each item a generator of its own; Grain takes back the one it lends."""
+    """Gives each item its own generator; Grain uses the one it passes in again for other items."""
 
     def random_map(
         self, element: tuple[str, Example], rng: np.random.Generator
@@ -204,7 +218,7 @@ class _WithRng(grain.transforms.RandomMap):
 
 
 class _BatchesFrom:
-    """Batches from a given one on."""
+    """The batches from index `start` on."""
 
     def __init__(self, batches: "_Batches", start: int):
         self._batches, self._start = batches, start
@@ -217,12 +231,19 @@ class _BatchesFrom:
 
 
 class _Batches:
-    """Random access to batches, of which there are infinitely many.
+    """Random access to an infinite number of batches.
 
-    With `buckets`, the examples of a window of batches are sorted by the length of their rows,
-    dealt into batches, and cut to the shortest bucket that holds all of a batch. The lengths are
-    those before augmentation, which can only shorten a row, so pixels are not needed for the plan
-    and all processes make the same one.
+    With `buckets`, the examples of a window of batches are sorted by the length of their rows and
+    divided into batches, and each batch is cut to the shortest bucket that holds all its rows. For
+    example, with a window of 2 batches of 3 rows and the buckets (128, 256):
+
+        example             0    1    2    3    4    5
+        length             90  200  110  120  250  100
+        sorted by length    0    5    2  | 3    1    4
+        batches             [0, 5, 2] cut to 128, and [3, 1, 4] cut to 256, in random order
+
+    The lengths are upper limits that hold for any augmentation (`text_bound` of `tok`). They are
+    computed without pixels, and they are the same in all processes, so all make the same plan.
     """
 
     def __init__(
@@ -283,7 +304,7 @@ class _Batches:
         return collate(rows) | {"rejects": rejects}
 
     def _template(self, made: Sequence[tuple[Example, Reject | None]], batch: int) -> Example:
-        """Returns an example that can be used, from this batch if possible."""
+        """Returns a usable example, from this batch if possible; bad rows become copies of it."""
         start = (batch + 1) * self._size
         others = (self._make(i) for i in range(start, start + _TRIES))
         for example, reason in itertools.chain(made, others):
@@ -296,7 +317,7 @@ class _Batches:
         )
 
     def _make(self, index: int) -> tuple[Example, Reject | None]:
-        """Returns an example, and why it cannot be used, or None."""
+        """Returns (example, None), or ({}, reject) if the example cannot be used."""
         name, raw = self._examples[index]
         try:
             if "error" in raw:
@@ -308,7 +329,11 @@ class _Batches:
             return {}, {"dataset": name, "id": id, "error": type(e).__name__, "reason": reason}
 
     def _plan(self, window: int) -> tuple[np.ndarray, np.ndarray]:
-        """Returns the example numbers [window, batch] of a window's batches, and row lengths."""
+        """Returns the plan of a window of W batches of B rows.
+
+        Returns:
+            the example numbers, int [W, B], and the length to which each batch is cut, int [W].
+        """
         with self._lock:
             if window in self._plans:
                 return self._plans[window]
@@ -317,7 +342,7 @@ class _Batches:
             lengths = np.array([self._length(int(i)) for i in numbers])
             order = np.argsort(lengths, kind="stable").reshape(self._window, self._size)
             longest = lengths[order].max(axis=1)
-            # Short and long batches take turns at random.
+            # The batches are shuffled, so that training does not go from short to long rows.
             turn = np.random.default_rng([self._seed, window]).permutation(self._window)
             bucket = np.searchsorted(self._buckets, longest)
             lengths = np.array([*self._buckets, sys.maxsize])[bucket]
@@ -331,14 +356,14 @@ class _Batches:
         try:
             if "error" in raw:
                 return 0
-            # The most positions that any augmentation may leave, <bos> to <eos>.
+            # The model reads all tokens but the last.
             return int(self._text[name](raw)["text_bound"]) - 1
         except Exception:
-            return 0  # `_make` finds out why.
+            return 0  # `_make` fails for the same reason and reports it.
 
 
 def row_length(text: Row) -> int:
-    """Returns how many positions of a row the model has to see."""
+    """Returns how many positions of a row the model has to read: all tokens but the last."""
     used = np.flatnonzero(text)
     return int(used[-1]) if used.size else 0
 
@@ -350,7 +375,7 @@ def _cut(row: Example, length: int) -> Example:
 
 
 def _weightless(template: Example, id: str) -> Example:
-    """Returns a copy of an example that has nothing to learn."""
+    """Returns a copy of an example whose row has no weight in the loss."""
     row = dict(template)
     if "mask_loss" in row:
         row["mask_loss"] = np.zeros_like(row["mask_loss"])
@@ -361,7 +386,7 @@ def _weightless(template: Example, id: str) -> Example:
 
 
 def _weights(inputs: Any, lengths: Mapping[str, int]) -> tuple[list[float], int]:
-    """Returns each dataset's share of the mixture, and the rows of an epoch."""
+    """Returns each dataset's weight in the mixture, and the number of rows in an epoch."""
     given = {name: float(w) for name, w in inputs.data.items()}
     how = inputs.weights
     if how not in WEIGHTS:

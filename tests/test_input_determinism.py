@@ -1,4 +1,4 @@
-"""A batch depends only on config, seed and number, not on threads, processes or the first batch."""
+"""A batch depends only on config, seed and number, not on processes, threads or the first batch."""
 
 import hashlib
 import json

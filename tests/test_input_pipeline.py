@@ -18,7 +18,7 @@ from big_rad.pp import builder as pp_builder
 
 
 class Source:
-    """Examples that know where they come from; some are slower than others."""
+    """Examples whose id contains the name of their source; some are slower than others."""
 
     def __init__(self, name, length):
         self.name, self.length = name, length
@@ -35,7 +35,7 @@ class Source:
 
 
 def preprocess(example, text_only=False):
-    """Adds numbers drawn from the example's generator, and a row of one to twenty tokens."""
+    """Adds a number drawn from the example's generator, and a row of one to twenty tokens."""
     if int(example["id"].split("-")[1]) in BAD:
         raise ReadError("scan.dcm: damaged")
     length = 1 + hash_of(example["id"]) % 20
@@ -60,7 +60,7 @@ def hash_of(text):
 
 @pytest.fixture
 def bad():
-    """Numbers of items that cannot be used."""
+    """The numbers of the items that cannot be used."""
     yield BAD
     BAD.clear()
 
@@ -289,7 +289,7 @@ def test_a_process_reads_only_its_own_rows(monkeypatch):
     original = Source.__getitem__
 
     def noting(self, i):
-        if self.name == "noted":  # Threads of other tests may still be reading ahead.
+        if self.name == "noted":  # Threads of other tests may still be prefetching.
             read.append(i)
         return original(self, i)
 

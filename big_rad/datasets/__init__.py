@@ -1,1 +1,1 @@
-"""Datasets: random-access sources of images, label maps and texts."""
+"""Datasets: sources of images, label maps and texts that are read by index."""

@@ -1,10 +1,11 @@
 """Builds any dataset into ArrayRecord files with TFDS, without TensorFlow.
 
-A dataset gives small jobs and a function that makes the records of a job; this module runs them in
-this process, in worker processes or on Apache Beam, with the same result. Items that cannot be used
-are listed beside the records. Knows nothing of any published format.
+A dataset provides small jobs and a function that makes the records of a job. This module runs the
+jobs in this process, in worker processes or on Apache Beam, with the same result. The files are
 
-    <data_dir>/<name>/<config>/<version>/*.array_record-*, build.json, rejects.jsonl
+    <data_dir>/<name>/<config>/<version>/*.array_record-*   the records
+                                         build.json         parameters, counts and digests
+                                         rejects.jsonl      the items that cannot be used
 """
 
 import collections
@@ -28,16 +29,17 @@ from big_rad.datasets.files import sha256
 from big_rad.datasets.progress import Progress
 from big_rad.datasets.records import NOTE, REJECTS, BuildError, Built, Problem, Record, SourceError
 
-Job = TypeVar("Job")  # What a dataset makes records of; picklable.
+Job = TypeVar("Job")  # The work for one or a few records, as the dataset defines it; picklable.
 Result = TypeVar("Result")
-_SAID = 5  # kinds of warnings
-_MANY_REJECTS = 1000  # With more of them than usable items, a build stops before its end.
+_SAID = 5  # The number of kinds of warnings that are shown.
+# A build stops early if it has more rejects than this and more rejects than usable items.
+_MANY_REJECTS = 1000
 
 
 class BuildOptions(TypedDict, total=False):
-    """How to build: the options that every builder takes and hands to `build`, which explains them.
+    """The options that every builder accepts and passes on to `build`, which explains them.
 
-    None of them decides what a record holds.
+    They do not change the content of the records.
     """
 
     workers: int
@@ -65,38 +67,44 @@ def build(
     patients: bool = True,
     judge: Callable[[Sequence[Problem]], None] | None = None,
 ) -> Built:
-    """Builds a dataset, or finds it built with the same parameters.
+    """Builds a dataset, or finds it already built with the same parameters.
 
     Args:
-        name: of the dataset.
-        config: of the variant.
-        version: of the format, "1.0.0".
-        description: one line.
-        splits: the jobs of each split; small and picklable. A split without any is left out.
-        make: makes the records of a job, or a `Problem` for an item that has to be left out;
-            picklable. Problems of other levels than "error" leave nothing out; warnings are counted
-            by message.
-        params: everything that decides the content, JSON-able.
+        name: the name of the dataset.
+        config: the name of the variant.
+        version: the version of the format, such as "1.0.0".
+        description: a description of one line.
+        splits: the jobs of each split; each job is small and picklable. A split without jobs is
+            left out.
+        make: a picklable function that makes the records of a job, and a `Problem` for each item
+            that has to be left out. A problem of another level than "error" does not leave anything
+            out; warnings are counted by message.
+        params: all parameters that decide the content, as a dict that JSON can store.
         data_dir: the folder under which the dataset lies.
-        workers: processes; they do not change the result.
-        overwrite: replace a dataset that was built with other parameters. It stays until the new
-            one is whole, also if the build fails or is killed.
-        ignore: parameters that do not need `overwrite`: if they alone differ, it is built again.
-        beam: options of a Beam pipeline, such as ["--runner=DirectRunner"]; None builds here.
-        max_reject_share: the build fails when more items than this share are bad, of a split or
-            of all; `reject_limit.exceeds` says how many of a small set always may be.
-        item: what problems are counted against: "line" (texts, and images without any) or "image".
-        patients: False if the source does not say whose an image is.
-        judge: is given the problems that leave nothing out, before the new records take their
-            place, and may raise BuildError.
+        workers: the number of processes; it does not change the result.
+        overwrite: whether a dataset that was built with other parameters is replaced. The old
+            dataset stays until the new one is complete, even if the build fails or is killed.
+        ignore: the names of parameters that do not require `overwrite`: if only these differ, the
+            dataset is built again.
+        beam: the options of a Beam pipeline, such as ["--runner=DirectRunner"]; None builds in this
+            process and its workers.
+        max_reject_share: the build fails if a larger share of the items is bad, in one split or in
+            all of them together. `reject_limit.exceeds` says how many bad items a small dataset may
+            always have.
+        item: the items that are counted for this share: "line" (texts, and images without a text)
+            or "image".
+        patients: whether the source says which patient an image belongs to.
+        judge: a function that receives the problems that leave nothing out, before the new records
+            take their place; it may raise BuildError.
 
     Returns:
-        Where it is, and what is in it.
+        the place and the contents of the dataset.
 
     Raises:
-        ValueError: the folder holds a dataset of other parameters, another process is building
-            it, or two records share an id.
-        BuildError: too many bad items.
+        ValueError: The folder holds a dataset with other parameters, another process is building
+            it, or two records have the same id.
+        SourceError: The source does not have any items.
+        BuildError: Too many items are bad.
     """
     folder = Path(data_dir) / name / config / version
     params = json.loads(json.dumps(dict(params)))
@@ -108,7 +116,8 @@ def build(
         return built
     plan = _Plan(name, config, version, description, splits, make, workers, max_reject_share, item)
     with files.workplace(Path(data_dir), f"{name}-{config}-{version}", folder) as scratch:
-        if built := known():  # Put back after a build that was killed.
+        # `workplace` may have moved an old dataset back, after a build that was killed.
+        if built := known():
             return built
         new = scratch / name / config / version
         made = _write(plan, scratch, beam)
@@ -125,7 +134,7 @@ def build(
 def _known(
     folder: Path, params: dict[str, Any], ignore: Sequence[str], overwrite: bool
 ) -> Built | None:
-    """Returns the dataset if it is built with these parameters, None if it may be built."""
+    """Returns the dataset if it is built with these parameters, or None if it must be built."""
     found = records.note(folder)
     if found is None or any(records.damaged(folder, found)):
         return None
@@ -147,7 +156,7 @@ def _known(
 
 
 def _counted(warnings: Mapping[str, int]) -> list[str]:
-    # The most frequent ones; many name a file and stand for themselves.
+    # Only the most frequent warnings are shown, because many name a file and occur only once.
     ordered = sorted(warnings.items(), key=lambda kind: (-kind[1], kind[0]))
     lines = [f"{n} warnings: {message}" for message, n in ordered[:_SAID]]
     if rest := ordered[_SAID:]:
@@ -162,7 +171,7 @@ def _finish(
     warnings: Mapping[str, int],
     held: Mapping[str, Any],
 ) -> dict[str, int]:
-    """Writes what lies beside the records; returns how many there are by split."""
+    """Writes the files beside the records; returns {split: number of records}."""
     counts = _counts(folder)
     lines = (json.dumps(p.listed(), ensure_ascii=False) + "\n" for p in rejects)
     (folder / REJECTS).write_text("".join(lines), encoding="utf-8")
@@ -197,7 +206,7 @@ class _Plan:
         return found.images if self.item == "image" else found.lines
 
     def check(self, split: str, found: Contents, rejects: Sequence[Problem]) -> None:
-        """Raises BuildError if too much of a split, or of all with "", is bad."""
+        """Raises BuildError if too many items of a split are bad; "" stands for all splits."""
         lost, made = [p.items for p in rejects], self.made(found)
         if reject_limit.exceeds(self.max_reject_share, made, lost):
             where = f"{self.name}, {split}" if split else f"{self.name}, all splits"
@@ -209,7 +218,8 @@ class _Plan:
 
 @dataclasses.dataclass
 class _Made:
-    # Beside the records: problems of items left out, those of other levels, counts by split.
+    # The results beside the records: problems of the level "error", problems of other levels, and
+    # {split: counts}.
     rejects: list[Problem] = dataclasses.field(default_factory=list)
     others: list[Problem] = dataclasses.field(default_factory=list)
     contents: dict[str, Contents] = dataclasses.field(default_factory=dict)
@@ -218,7 +228,7 @@ class _Made:
 @quiet.without_warnings()  # TFDS warns of every custom configuration.
 def _write(plan: _Plan, scratch: Path, beam: Sequence[str] | None) -> _Made:
     """Runs TFDS, which writes into <name>/<config>/<version> below `scratch`."""
-    import tensorflow_datasets as tfds  # slow to import
+    import tensorflow_datasets as tfds  # This import is slow.
 
     tfds.disable_progress_bar()
     made = _Made()
@@ -227,7 +237,7 @@ def _write(plan: _Plan, scratch: Path, beam: Sequence[str] | None) -> _Made:
     download = tfds.download.DownloadConfig(try_download_gcs=False)
     if beam is not None:
         download = dataclasses.replace(download, beam_options=on_beam.options(beam))
-    with contextlib.redirect_stdout(io.StringIO()):  # TFDS speaks of downloads
+    with contextlib.redirect_stdout(io.StringIO()):  # TFDS prints that it downloads the dataset.
         builder.download_and_prepare(file_format="array_record", download_config=download)
     for split in plan.splits if beam is not None else ():
         said = on_beam.rejects(scratch, split)
@@ -326,7 +336,8 @@ def _here(
                     continue
                 bad.append(result)
                 if len(bad) > max(_MANY_REJECTS, plan.made(held)):
-                    plan.check(split, held, bad)  # A wrong folder, most likely.
+                    # This many rejects most likely mean a wrong folder, so the build stops now.
+                    plan.check(split, held, bad)
                 continue
             if result["id"] in ids:
                 raise ValueError(f"{plan.name}, {split}: two records have the id {result['id']!r}")
@@ -339,7 +350,7 @@ def _here(
 def _run(
     make: Callable[[Job], Iterable[Record | Problem]], job: Job
 ) -> tuple[list[Record | Problem], Contents]:
-    """Returns what a job made, and the counts of its records."""
+    """Returns the records and problems of a job, and the counts of the records."""
     results, found = list(make(job)), Contents()
     for result in results:
         if not isinstance(result, Problem):
@@ -348,7 +359,10 @@ def _run(
 
 
 def _map(make: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
-    """Applies `make` in order, in processes that start clean (no fork of a threaded parent)."""
+    """Yields the results of `make` in order, from worker processes if there are several.
+
+    The processes are spawned, because forking a process that has threads is not safe.
+    """
     if workers <= 1 or len(jobs) < 2:
         yield from map(make, jobs)
         return

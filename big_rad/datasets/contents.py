@@ -1,7 +1,6 @@
-"""What a split of a dataset holds: patients, images, texts of each language, boxes, masks, classes.
+"""Counts the patients, images, texts, boxes, masks and classes of each split of a dataset.
 
-Counted while records are made or checked, in whichever process that happens, and then added up.
-Knows nothing of any source.
+Each process counts the records that it makes or checks; `Contents.merge` then adds up the counts.
 """
 
 import collections
@@ -22,25 +21,25 @@ _KINDS = (
     ("vqa", "question", "questions"),
     ("detect", "detection question", "detection questions"),
 )
-_NAMED = 5  # classes
+_NAMED = 5  # The number of classes that a line names.
 
 
 @dataclasses.dataclass
 class Contents:
-    """Counts of a split, or of a part of it.
+    """The counts of a split, or of a part of it.
 
     Attributes:
-        patients: their pseudonyms.
-        images: how many.
-        lines: texts, and images without any.
-        texts: by (language, task).
-        grounded: reports of each language that name a class that their image shows.
-        boxed: images with boxes.
-        boxes: how many of these.
-        masked: images whose mask shows a class, and those whose mask was not opened.
-        empty: images whose mask shows none.
-        unopened: images whose mask was not opened; its classes are not known.
-        classes: images that show a class, by its id.
+        patients: the pseudonyms of the patients.
+        images: the number of images.
+        lines: the number of texts, plus the number of images without a text.
+        texts: {(language, task): number of texts}.
+        grounded: {language: number of reports that name a class that their image shows}.
+        boxed: the number of images with boxes.
+        boxes: the number of boxes.
+        masked: the number of images whose mask shows a class or was not opened.
+        empty: the number of images whose mask does not show any class.
+        unopened: the number of images whose mask was not opened, so that its classes are unknown.
+        classes: {class id: number of images that show the class}.
     """
 
     patients: set[str] = dataclasses.field(default_factory=set)
@@ -56,7 +55,7 @@ class Contents:
     classes: collections.Counter = dataclasses.field(default_factory=collections.Counter)
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Counts a record, as `records.record` makes it."""
+        """Counts a record as `records.record` makes it."""
         for image in record["images"]:
             texts, boxes = json.loads(image["texts"]), json.loads(image["boxes"])
             self.add_image(record["patient"], texts, [b[4] for b in boxes], image["segmap"] or None)
@@ -72,11 +71,11 @@ class Contents:
         """Counts an image.
 
         Args:
-            patient: pseudonym, "" if it is not known.
-            texts: as examples have them.
+            patient: the patient's pseudonym, or "" if it is not known.
+            texts: the texts of the image, as in an example.
             boxes: the class ids of its boxes.
-            segmap: of class ids, packed or not.
-            unopened: there is a mask, and it was not looked at.
+            segmap: its label map of class ids, packed or not; None if it has none.
+            unopened: whether it has a mask that was not opened.
         """
         pixels = None if segmap is None else np.asarray(packed.array(segmap)).ravel()
         shown = set() if pixels is None else set(map(int, np.flatnonzero(np.bincount(pixels))))
@@ -106,7 +105,7 @@ class Contents:
                 setattr(self, field.name, mine | its if isinstance(mine, set) else mine + its)
 
     def to_json(self) -> dict[str, Any]:
-        """Returns the counts as JSON can hold them, with the patients' names."""
+        """Returns the counts as a dict that JSON can store, including the patients' pseudonyms."""
         return {
             **dataclasses.asdict(self),
             "patients": sorted(self.patients),
@@ -117,7 +116,7 @@ class Contents:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Contents":
-        """Returns what `to_json` was called on."""
+        """Returns the counts that `to_json` stored."""
         return cls(**{
             **data,
             "patients": set(data["patients"]),
@@ -128,11 +127,11 @@ class Contents:
 
 
 def summary(found: Contents, patients: bool = True) -> dict[str, Any]:
-    """Returns the counts of a split without any name, for a file beside the records.
+    """Returns the counts of a split without pseudonyms, for a file beside the records.
 
     Args:
         found: the counts.
-        patients: False if the source does not say whose an image is.
+        patients: whether the source says which patient an image belongs to.
     """
     langs = sorted({lang for lang, _ in found.texts}, key=lambda x: (x != "en", x))
     return {
@@ -159,10 +158,10 @@ def summary(found: Contents, patients: bool = True) -> dict[str, Any]:
 
 
 def lines(splits: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Returns a line on each split for the user; none if no split holds anything.
+    """Returns a line for the user on each split; [] if all splits are empty.
 
     Args:
-        splits: of each, its `summary`.
+        splits: {split: its `summary`}.
     """
     if not any(s["images"] for s in splits.values()):
         return []
@@ -209,12 +208,12 @@ def _classes(found: Mapping[str, int]) -> str:
 
 
 def count(n: int, one: str, many: str = "") -> str:
-    """Returns a number with its noun: `count(2, "image")` is "2 images"."""
+    """Returns a number with its noun in the right form: `count(2, "image")` is "2 images"."""
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
 def total(parts: Iterable[Contents]) -> Contents:
-    """Returns the sum of parts."""
+    """Returns the sum of the counts of all parts."""
     whole = Contents()
     for part in parts:
         whole.merge(part)

@@ -1,9 +1,12 @@
-"""Random-access sources of examples: what every dataset looks like to the input pipeline.
+"""Opens datasets as sources: objects with a length and one example for each index.
 
-`pp.example` says what an example holds. Of a dataset, it has `id`, `patient` and one image with its
-`texts`; arrays are packed (see `pp.packed`), and `segmap`, `boxes` and `unsure` are left out where
-there are none. A record with several images to choose from has them in `images`, each a dict of
-these fields; the op `view` chooses. Knows nothing of any particular dataset or of batches.
+`pp.example` lists the fields of an example. An example from a dataset has `id`, `patient`, and the
+fields of one image with its `texts`. Arrays are packed (see `pp.packed`), and `segmap`, `boxes` and
+`unsure` are left out if they are empty. A record with several images to choose from has them in
+`images`, each a dict of these fields; the op `view` chooses one.
+
+    source = load_source("phantom", "train", "data", config="demo")
+    source[0]   # {"id": ..., "patient": ..., "image": b"...", "texts": [...], ...}
 """
 
 import collections
@@ -32,7 +35,7 @@ class Source(Protocol):
 
 
 class Identity(TypedDict):
-    """What tells a source from another: its number of items, and a digest of its files or ""."""
+    """Identifies a source by its number of items and a digest of its files ("" without files)."""
 
     items: int
     sha256: str
@@ -42,17 +45,17 @@ def load_source(name: str, split: str, data_dir: str | Path, **kw: str) -> Sourc
     """Opens a dataset by name.
 
     Args:
-        name: a module in `big_rad.datasets` that has `load(split, data_dir, **kw)`.
-        split: a split's name, or a slice of one such as "train[:100]".
-        data_dir: the folder the datasets were built under.
-        kw: passed on, for example `config="demo"`.
+        name: the name of a package in `big_rad.datasets` that has `load(split, data_dir, **kw)`.
+        split: the name of a split, or a slice of one such as "train[:100]".
+        data_dir: the folder under which the datasets were built.
+        kw: further arguments of the dataset's `load`, for example `config="demo"`.
 
     Returns:
-        A source of examples with random access; it may be pickled and read by many threads.
+        a source of examples; it can be pickled and read by several threads.
 
     Raises:
-        ValueError: there is no such dataset or split.
-        FileNotFoundError: the dataset is not built; the message names folder and command.
+        ValueError: The dataset or the split does not exist.
+        FileNotFoundError: The dataset is not built; the message names the folder and the command.
     """
     try:
         module = importlib.import_module(f"big_rad.datasets.{name}")
@@ -68,13 +71,14 @@ def make_source(spec: Mapping[str, Any], data_dir: str) -> Source:
     """Returns the random-access source that a dataset's config names.
 
     Args:
-        spec: `builder`, `split`, optionally `builder_args`, `only` ("grounded": examples that
-            have boxes or a label map), `asked` (arguments of `DetectionQuestions`, whose questions
-            take the place of the texts), and `expand` (arguments of `OneTextPerItem`).
-        data_dir: where the datasets lie.
+        spec: a dict with `builder` and `split`. It may also have `builder_args`, `only` ("grounded"
+            keeps the examples that have boxes or a label map), `asked` (arguments of
+            `DetectionQuestions`, whose questions replace the texts), and `expand` (arguments of
+            `OneTextPerItem`).
+        data_dir: the folder in which the datasets lie.
 
     Raises:
-        ValueError: another `only`.
+        ValueError: `only` has another value than "grounded".
     """
     source = load_source(
         spec["builder"], spec["split"], data_dir, **dict(spec.get("builder_args", {}))
@@ -101,8 +105,8 @@ class RecordSource:
 
     Args:
         folder: the version folder of the built dataset.
-        split: a split's name or a slice of it.
-        command: what builds it, for the error message.
+        split: the name of a split or a slice of it.
+        command: the command that builds the dataset, for the error message.
     """
 
     def __init__(self, folder: str | Path, split: str, command: str):
@@ -110,7 +114,8 @@ class RecordSource:
         self._open()
 
     def _open(self) -> None:
-        import tensorflow_datasets as tfds  # slow to import; only readers of records need it
+        # This import is slow, and only readers of records need it.
+        import tensorflow_datasets as tfds
 
         if not (Path(self._folder) / "dataset_info.json").exists():
             raise FileNotFoundError(f"{self._folder} holds no dataset; build it: {self._command}")
@@ -129,7 +134,7 @@ class RecordSource:
         self._open()
 
     def sha256(self) -> str:
-        """Returns a digest of the split's files, as `build.json` has them; "" without one."""
+        """Returns a digest of the split's files, or "" if `build.json` does not list digests."""
         path = Path(self._folder) / "build.json"
         if not path.exists():
             return ""
@@ -158,25 +163,27 @@ class RecordSource:
 
 
 class OneTextPerItem:
-    """A source with one text an item, for evaluation, and for sets whose items are questions.
+    """A source in which each item has one text, for evaluation.
+
+    An item is an example whose `texts` has one entry and whose `id` is
+    "<image id>#<text number>"; the id of the image itself is in `image_id`.
 
     Args:
-        source: the source to take texts from.
-        task: "report", "vqa" or "detect"; None keeps all.
-        lang: "en", "de" or None.
-        question_type: of vqa texts, "open", "yesno", ... or None.
-        per_image: at most so many texts of an image, drawn with `seed`; None keeps all.
-        seed: of that draw.
-        items: only so many examples of the source, a fixed draw; None keeps all. The published
-            evaluation drew as many sentences in another order, so they are not the same ones.
-        view: of an example with several images, "first" or "all".
+        source: the source whose texts are taken.
+        task: the task of the texts that are kept: "report", "vqa" or "detect"; None keeps all.
+        lang: the language of the texts that are kept, such as "en" or "de"; None keeps all.
+        question_type: the type of the questions that are kept, such as "open" or "yesno"; None
+            keeps all.
+        per_image: the most texts that are kept of one image, drawn with `seed`; None keeps all.
+        seed: the seed of that draw.
+        items: the number of examples of the source that are kept; the draw is always the same.
+            None keeps all. The published evaluation drew the same number of sentences from another
+            order, so its sentences are different ones.
+        view: which images of an example with several are kept: "first" or "all".
 
     Attributes:
-        wanted: the fields that a text must have, of `task`, `lang` and `question_type`.
-        texts: the same three fields of the texts that were looked at -> their number.
-
-    Items are examples whose `texts` has one entry and whose `id` is "<image id>#<text number>";
-    the image's own id is in `image_id`.
+        wanted: {field: value} for those of `task`, `lang` and `question_type` that are not None.
+        texts: {(task, lang, question_type): number of texts}, counted before texts are selected.
     """
 
     def __init__(
@@ -234,10 +241,10 @@ class OneTextPerItem:
 
 
 class GroundedExamples:
-    """The examples of a source that have a label map or boxes with classes.
+    """The examples of a source that have a box, or a label map that shows a class.
 
     Args:
-        source: the source; read once through.
+        source: the source; all of it is read once.
     """
 
     def __init__(self, source: Source):
@@ -252,15 +259,15 @@ class GroundedExamples:
 
 
 class DetectionQuestions:
-    """The examples of a source with questions where things are in place of their texts.
+    """The examples of a source, with detection questions instead of their own texts.
 
-    For evaluation: the questions of an example are always the same ones. `OneTextPerItem` makes
-    an item of each.
+    It is meant for evaluation: the questions of an example are always the same. `OneTextPerItem`
+    makes an item of each question.
 
     Args:
         source: the source.
-        seed: of the draw.
-        kw: of the op `detect_vqa`.
+        seed: the seed of the draw of questions.
+        kw: the arguments of the op `detect_vqa`.
     """
 
     def __init__(self, source: Source, seed: int = 0, **kw: Any):  # The op checks `kw`.
@@ -275,15 +282,15 @@ class DetectionQuestions:
         return {k: v for k, v in example.items() if k != "rng"}
 
 
-# The names that the three had before, for programs that import them.
+# The earlier names of the three classes, for programs that import them.
 expand, grounded, asked = OneTextPerItem, GroundedExamples, DetectionQuestions
 
 
 def identity(source: Source) -> Identity:
-    """Returns what tells a source from another: `items`, and `sha256` of the files if it has any.
+    """Returns the number of items of a source, and the digest of its files, or "" without files.
 
     Args:
-        source: of `load_source`, or one of the sources here around it.
+        source: a source from `load_source`, or one of the sources of this module around it.
     """
     inner = source
     while hasattr(inner, "_source"):
@@ -292,9 +299,10 @@ def identity(source: Source) -> Identity:
 
 
 def images_of(example: Example) -> list[Example]:
-    """Returns an example's images, each as an example of its own.
+    """Returns the images of an example, each as an example with one image.
 
-    One of several keeps the example's `id`, and has its own as `image_id`.
+    If there are several images, each result has the `id` of the example, and the id of the image
+    itself as `image_id`.
     """
     if "images" not in example:
         return [example]
@@ -309,7 +317,7 @@ def _points(image: Example) -> bool:
 
 
 def unpacked(example: Example) -> Example:
-    """Returns an example (or an entry of its `images`) with its packed arrays as arrays."""
+    """Returns an example (or an entry of its `images`) with its packed arrays unpacked."""
     return {k: packed.array(v) if k in _PACKED else v for k, v in example.items()}
 
 

@@ -1,7 +1,4 @@
-"""Files of sources and of built datasets: digested, put into place whole.
-
-Knows nothing of what is in them.
-"""
+"""Digests files, and puts a new dataset into its place only when it is complete."""
 
 import contextlib
 import fcntl
@@ -16,9 +13,10 @@ _OLD, _LOCK = "old", "lock"
 
 
 def is_file(path: Path) -> bool:
-    """Returns whether there is such a file; none has a name that the system refuses.
+    """Returns whether a path is a file; False if the system refuses to look.
 
-    `Path.is_file` raises for these (too long a name, a folder that may not be entered).
+    `Path.is_file` would raise OSError, for example if the name is too long or a folder may not be
+    entered.
     """
     try:
         return path.is_file()
@@ -27,7 +25,7 @@ def is_file(path: Path) -> bool:
 
 
 def sha256(path: str | Path) -> str:
-    """Returns the digest of a file's content."""
+    """Returns the SHA-256 digest (hex) of a file's content."""
     digest = hashlib.sha256()
     with Path(path).open("rb") as f:
         while chunk := f.read(1 << 20):
@@ -37,18 +35,18 @@ def sha256(path: str | Path) -> str:
 
 @contextlib.contextmanager
 def workplace(root: Path, name: str, made: Path | None = None) -> Iterator[Path]:
-    """Gives an empty folder `root`/.building-`name` to one process at a time, and removes it.
+    """Yields an empty folder `root`/.building-`name` to one process at a time, then removes it.
 
-    What a killed process left there is removed first.
+    Files that a killed process left in the folder are removed first.
 
     Args:
-        root: a folder, made if missing.
-        name: of what is being made.
-        made: where `put` is going to put it: what was there before a process was killed within
-            `put` is put back.
+        root: the folder in which it lies; it is created if necessary.
+        name: the name of the thing that is being built.
+        made: the place to which `put` will move the result. If a process was killed within `put`,
+            the dataset that had been in this place is moved back.
 
     Raises:
-        ValueError: another process has it.
+        ValueError: Another process is using the folder.
     """
     folder = root / f".building-{name}"
     with _locked(folder):
@@ -65,12 +63,12 @@ def workplace(root: Path, name: str, made: Path | None = None) -> Iterator[Path]
 
 
 def put(new: Path, made: Path, scratch: Path) -> None:
-    """Puts a folder where another may be, of which nothing is touched before.
+    """Moves a new folder to its place; a folder that is already there is replaced as a whole.
 
     Args:
-        new: the folder, in `scratch`.
-        made: its place.
-        scratch: of `workplace`.
+        new: the new folder, inside `scratch`.
+        made: the place to which it is moved.
+        scratch: the folder that `workplace` yielded; the old folder is moved into it.
     """
     made.parent.mkdir(parents=True, exist_ok=True)
     if made.exists():
@@ -85,9 +83,9 @@ def put(new: Path, made: Path, scratch: Path) -> None:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Holds a folder's lock, which goes with the process; makes the folder."""
+    """Makes a folder and holds its lock, which the system releases when the process ends."""
     file = _lock(folder)
-    while file is None:  # The process that had it before has just removed the folder.
+    while file is None:  # The process that held the lock has just removed the folder.
         file = _lock(folder)
     with file:
         yield
@@ -112,7 +110,7 @@ def _lock(folder: Path) -> IO[bytes] | None:
         ) from None
     except FileNotFoundError:
         pass
-    except OSError:  # A file system without locks.
+    except OSError:  # The file system does not support locks.
         return file
     file.close()
     return None

@@ -1,8 +1,9 @@
-"""Tables of labels: which number of a mask means which class.
+"""Reads tables of labels, which say which number of a mask means which class.
 
-The tasks of TotalSegmentator number the same organs differently, so names decide wherever there are
-some: those in the mask's own file (`dicom.labels`), or in a names file. Numbers without names are
-those of the classes, which are those of TotalSegmentator's task `total`, version 2.
+The tasks of TotalSegmentator number the same organs differently. If a mask has names for its
+numbers, either in its own file (`dicom.labels`) or in a names file, these names therefore decide.
+Numbers without names are taken as class ids, which are those of TotalSegmentator's task `total`,
+version 2.
 """
 
 import csv
@@ -19,7 +20,7 @@ from big_rad.pp.example import LabelMap
 
 _MAX_BYTES, _MAX_LABEL = 1 << 20, 1 << 20
 _NAMES_OF_BACKGROUND = ("background", "clear label", "exterior", "???", "unlabeled", "")
-# Parts of the heart that TotalSegmentator's version 1 had and version 2 gives as one.
+# Parts of the heart in TotalSegmentator's version 1, which version 2 joins into one class.
 _HEART = ("myocardium", "atrium_left", "atrium_right", "ventricle_left", "ventricle_right")
 _VERSION_1 = {f"heart_{part}": "heart" for part in _HEART}
 _LINE = re.compile(r"""\s*(\d+)[\s,;:\t]+(.*\S)\s*$""")
@@ -27,14 +28,14 @@ _QUOTED = re.compile(r'"([^"]*)"\s*$')
 
 
 class TableError(ValueError):
-    """A table or its mask that cannot be used; the message says why and quotes no name."""
+    """A table or its mask cannot be used; the message says why and does not quote any name."""
 
 
 def class_of(name: str) -> int | None:
-    """Returns the class that a label is named after, or None if there is no such class.
+    """Returns the id of the class with a given name, or None if there is no such class.
 
     Args:
-        name: TotalSegmentator's of any version, or words such as "left kidney".
+        name: a name of TotalSegmentator in any version, or words such as "left kidney".
     """
     name = name.strip()
     name = _VERSION_1.get(name, name)
@@ -51,15 +52,15 @@ def to_classes(
     """Turns the labels of a mask into class ids.
 
     Args:
-        values: 0 for background.
-        table: the names of labels.
+        values: the labels of the pixels, 0 for background.
+        table: {label: name}.
 
     Returns:
-        The class ids, and the labels in it whose name is no class: they are
-        background.
+        the label map of class ids, and the labels of the mask whose name is not a class; their
+        pixels are background in the label map.
 
     Raises:
-        TableError: a label has no name, or no name of the table is a class.
+        TableError: A label has no name, or the table does not name any class.
     """
     present = [int(v) for v in np.unique(values) if v]
     known = {label: class_of(name) for label, name in table.items()}
@@ -76,17 +77,18 @@ def to_classes(
 def read_names(path: Path) -> dict[int, str]:
     """Reads a names file.
 
-    JSON: {"5": "liver"}, {"liver": 5}, a list of names from 0, or nnU-Net's dataset.json. Text: a
-    label and its name a line ("5 liver", "5,liver"), ITK-SNAP's and 3D Slicer's tables included.
+    The file may be JSON: {"5": "liver"}, {"liver": 5}, a list of names that starts with label 0, or
+    the dataset.json of nnU-Net. It may also be text with one label and its name on each line
+    ("5 liver" or "5,liver"), such as the tables of ITK-SNAP and 3D Slicer.
 
     Args:
-        path: the file, UTF-8.
+        path: the file, in UTF-8.
 
     Returns:
-        Names by label, without the background.
+        {label: name}, without the background.
 
     Raises:
-        TableError: it cannot be read, or has no labels.
+        TableError: The file cannot be read, or does not contain any labels.
     """
     try:
         if path.stat().st_size > _MAX_BYTES:
@@ -106,7 +108,11 @@ def read_names(path: Path) -> dict[int, str]:
 
 
 def pairs(value: object) -> dict[int, str]:
-    """Returns names by label from JSON: {"5": "liver"}, {"liver": 5}, or names from 0 in a list."""
+    """Returns {label: name} from a JSON value; {} if it is not a table of labels.
+
+    The value may be {"5": "liver"}, {"liver": 5}, a list of names that starts with label 0, or a
+    dict with one of these under "labels".
+    """
     if isinstance(value, dict) and isinstance(value.get("labels"), dict | list):
         value = value["labels"]
     if isinstance(value, list):
@@ -133,13 +139,14 @@ def _of_lines(text: str) -> dict[int, str]:
     for line in text.splitlines():
         match = _LINE.match(line)
         if not match or int(match[1]) > _MAX_LABEL:
-            continue  # A heading or a comment.
+            continue  # The line is a heading or a comment.
         name = _QUOTED.search(match[2])
         if name:
             name = name[1]
         else:
             name = next(csv.reader([match[2]]))[0].strip()
-            name = re.sub(r"(\s+[\d.]+)+$", "", name)  # 3D Slicer: name, red, green, blue, opacity
+            # A line of 3D Slicer goes on with red, green, blue and opacity.
+            name = re.sub(r"(\s+[\d.]+)+$", "", name)
         if name.strip().lower() not in _NAMES_OF_BACKGROUND:
             found[int(match[1])] = name.strip()
     return found

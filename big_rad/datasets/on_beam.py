@@ -1,6 +1,7 @@
-"""The Apache Beam side of `datasets.build.build`, for sets that outgrow one machine.
+"""Makes the records of `datasets.build.build` on Apache Beam, for datasets too large for a machine.
 
-Beam is imported only when used: `pip install apache-beam -c constraints.txt`.
+Beam is not a requirement of big_rad, so it is imported only when it is used. Install it with
+`pip install apache-beam -c constraints.txt`.
 """
 
 import json
@@ -19,17 +20,17 @@ def split(
     jobs: Sequence[Job],
     scratch: Path,
 ) -> Any:
-    """Adds the making of a split to a pipeline.
+    """Adds the steps that make a split to a pipeline.
 
     Args:
         pipeline: the Beam pipeline.
-        make: makes (id, record) of a job, or (None, problem).
-        name: of the split.
-        jobs: the jobs.
-        scratch: folder for the problems, which every worker must be able to write to.
+        make: a function that turns a job into pairs (id, record), or (None, problem).
+        name: the name of the split.
+        jobs: the jobs of the split.
+        scratch: the folder for the problems; every worker must be able to write to it.
 
     Returns:
-        PCollection of (id, record).
+        a PCollection of (id, record).
     """
     import apache_beam as beam
 
@@ -61,7 +62,7 @@ def rejects(scratch: Path, name: str) -> list[dict[str, Any]]:
 
 
 def options(arguments: Sequence[str]) -> Any:
-    """Returns Beam's options from arguments such as "--runner=DirectRunner".
+    """Returns the options of Beam from arguments such as "--runner=DirectRunner".
 
     Raises:
         ValueError: Beam is not installed.

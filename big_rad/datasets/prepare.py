@@ -1,7 +1,4 @@
-"""Checks and builds the sources that a config names, so that training can start from raw data.
-
-Knows no particular dataset, and nothing of training.
-"""
+"""Checks and builds the sources that a config names, so that training can start from raw data."""
 
 import importlib
 import inspect
@@ -12,7 +9,7 @@ from typing import Any
 
 from big_rad.datasets import records
 
-_SHOWN = 5  # problems of a source
+_SHOWN = 5  # The number of problems of a source that are shown.
 
 
 def prepare(
@@ -20,17 +17,18 @@ def prepare(
     data_dir: str | Path,
     log: Callable[[str], None] = print,
 ) -> None:
-    """Builds each source that is not built yet, and lists what could not be used.
+    """Builds each source that is not built yet, and lists the items that cannot be used.
 
     Args:
-        sources: dataset -> `source` and other arguments of its builder's `build`.
-        data_dir: where the built datasets lie.
-        log: receives what each split holds, sizes and digests, and what was wrong.
+        sources: {dataset: `source` and other arguments of its builder's `build`}.
+        data_dir: the folder in which the built datasets lie.
+        log: a function that receives lines on the contents, sizes and digests of each split, and on
+            the problems.
 
     Raises:
-        ValueError: too much of a source cannot be used; the message has the first of it, with
-            file, line and field.
-        FileNotFoundError: there is no such source.
+        ValueError: Too many items of a source cannot be used; the message shows the first ones,
+            with file, line and field.
+        FileNotFoundError: A source does not exist.
     """
     for name, spec in sources.items():
         options = dict(spec)
@@ -50,7 +48,7 @@ def prepare(
 
 
 def taken(function: Callable, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the options that a function takes: `validate` needs fewer than `build`."""
+    """Returns the options that a function accepts; `validate` accepts fewer than `build`."""
     parameters = inspect.signature(function).parameters
     if any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
         return dict(options)

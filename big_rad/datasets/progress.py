@@ -1,4 +1,4 @@
-"""Says how far a long reading of many files is, and how long it will take."""
+"""Prints the progress of a long task on many files, and an estimate of the time left."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -7,19 +7,19 @@ from typing import TypeVar
 from big_rad import quiet
 
 _T = TypeVar("_T")
-_FIRST = 10.0  # Seconds without a line; what is done sooner stays silent.
-_MOST = 300.0  # Seconds between two lines; fewer in the first hour.
+_FIRST = 10.0  # Seconds before the first line; a shorter task prints nothing.
+_MOST = 300.0  # The most seconds between two lines; it is less in the first hour.
 
 
 class Progress:
-    """Prints a line after ten seconds, and then ever more seldom, up to every five minutes.
+    """Prints a line after ten seconds, and then at growing intervals of up to five minutes.
 
     Args:
-        what: the work, the start of each line.
-        total: its steps; 0 if their number is not known, so that nothing is said of the time left.
-        unit: the plural of what is counted.
-        log: receives the lines; the error output by default.
-        clock: returns seconds.
+        what: the name of the task, which starts each line.
+        total: the number of steps; 0 if it is not known, and then the time left is not estimated.
+        unit: the things that are counted, as a plural.
+        log: a function that receives the lines; by default they go to the standard error output.
+        clock: a function that returns the time in seconds.
     """
 
     def __init__(
@@ -34,14 +34,15 @@ class Progress:
         self._log, self._clock = log, clock
         self._start, self._next = clock(), clock() + _FIRST
         self._steps = self._count = 0
-        # Of the first step: processes took their time to start before it.
+        # (time, steps, count) at the first step. The rate is measured from there, because worker
+        # processes need some time to start.
         self._first: tuple[float, int, int] | None = None
 
     def step(self, count: int = 1) -> None:
         """Notes that a step is done.
 
         Args:
-            count: how much of `unit` it was.
+            count: how many of `unit` it included.
         """
         now = self._clock()
         self._steps, self._count = self._steps + 1, self._count + count
@@ -66,12 +67,14 @@ class Progress:
 def over(
     items: Iterable[_T], what: str, total: int, unit: str = "images", count: Callable = lambda x: 1
 ) -> Iterator[_T]:
-    """Yields items and says how far their work is.
+    """Yields the items of a task and prints its progress.
 
     Args:
-        items: of the work; each is done when the next one is asked for.
-        what, total, unit: see `Progress`.
-        count: how much of `unit` an item is.
+        items: the items; an item counts as done when the next one is requested.
+        what: the name of the task, see `Progress`.
+        total: the number of items, or 0 if it is not known.
+        unit: the things that are counted, as a plural.
+        count: a function that returns how many of `unit` an item includes.
     """
     progress = Progress(what, total, unit)
     for item in items:

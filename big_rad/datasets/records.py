@@ -1,6 +1,6 @@
-"""What a dataset is made of, and what was built: records, problems, notes; and opens them again.
+"""The records of a built dataset and the problems of its source; opens built datasets.
 
-Knows neither how records are made (`datasets.build`) nor any published format.
+`datasets.build` runs the jobs that make the records.
 """
 
 import dataclasses
@@ -20,14 +20,14 @@ REJECTS = "rejects.jsonl"
 
 
 class ImageRecord(TypedDict):
-    """One image of a record, as it is stored; `core.RecordSource` makes an `Example` of it."""
+    """One image of a record as it is stored; `core.RecordSource` turns it into an `Example`."""
 
     id: str
     modality: str  # "CT", "MR" or "OT"
     plane: str  # "axial", "coronal", "sagittal" or ""
     body_part: str  # free text
     image: bytes  # packed, see `pp.packed`
-    segmap: bytes  # packed; empty if there is none
+    segmap: bytes  # packed; empty without a label map
     boxes: str  # JSON: [[x1, y1, x2, y2, class id], ...]
     unsure: str  # JSON: [class id, ...]
     texts: str  # JSON: a list of `pp.example.Text`
@@ -37,19 +37,20 @@ class Record(TypedDict):
     """A record as it is stored: an item with one image, or several to choose from."""
 
     id: str
-    patient: str  # pseudonym; "" if the source does not say it
+    patient: str  # the patient's pseudonym, or "" if the source does not give one
     images: list[ImageRecord]
 
 
 class SourceError(ValueError):
-    """A source folder that cannot be used; the message says what is missing, and where it is."""
+    """A source folder cannot be used; the message says what is missing, and where to get it."""
 
 
 class BuildError(ValueError):
     """Too many items of a source cannot be used; the message gives the first reasons.
 
     Attributes:
-        share: the `max_reject_share` that would let them through; None if none would.
+        share: the smallest `max_reject_share` with which the build succeeds, or None if it cannot
+            succeed.
     """
 
     share: float | None = None
@@ -60,14 +61,14 @@ class Problem:
     """Something wrong in a source.
 
     Attributes:
-        file: name as published, relative to the source folder.
-        line: 1-based line (row of a table), or None.
-        field: which field, "" if the file itself.
-        message: what is wrong and the remedy; holds no patient's identity.
-        level: "error", or "warning" if the data can be used. Builders have levels of their own for
-            what they count.
-        items: how many lines, questions or images it takes away; 0 for a further problem of what
-            another one takes away.
+        file: the name of the file as published, relative to the source folder.
+        line: the line (or the row of a table), counted from 1; None if it concerns the whole file.
+        field: the name of the field, or "" if the problem is not in one field.
+        message: the problem and the remedy; it does not identify a patient.
+        level: "error", or "warning" if the data can still be used. Builders have further levels
+            for problems that they only count.
+        items: the number of lines, questions or images that are lost; 0 for a further problem of
+            items that are already lost.
     """
 
     file: str
@@ -78,7 +79,7 @@ class Problem:
     items: int = dataclasses.field(default=1, compare=False, repr=False)
 
     def listed(self) -> dict[str, Any]:
-        """Returns the problem as files list it."""
+        """Returns the problem as a dict for `rejects.jsonl` and other lists."""
         return {k: v for k, v in dataclasses.asdict(self).items() if k != "items"}
 
     def __str__(self) -> str:
@@ -91,13 +92,14 @@ class Built:
     """A built dataset.
 
     Attributes:
-        folder: where its files lie.
-        counts: records by split.
-        reused: it was there already.
-        rejects: items left out; `rejects.jsonl` in the folder lists them.
-        notes: lines for the user: splits, counts, digests, warnings.
-        contents: a line for the user on what each split holds; none if it was built before they
-            were counted.
+        folder: the folder of its files.
+        counts: {split: number of records}.
+        reused: whether the dataset was already built.
+        rejects: the number of problems that left items out; `rejects.jsonl` in the folder lists
+            them.
+        notes: lines for the user on splits, counts, digests and warnings.
+        contents: a line for the user on the contents of each split; [] if the dataset was built
+            before contents were counted.
     """
 
     folder: Path
@@ -123,15 +125,16 @@ def image_record(
     """Returns one image of a record.
 
     Args:
-        id: of the image.
+        id: the id of the image.
         modality: "CT", "MR" or "OT".
-        image: int16 [H, W] (CT in HU, MR as stored), float32 [H, W], or uint8 [H, W, 3].
+        image: the pixels: int16 [H, W] (CT in HU, MR as stored), float32 [H, W], or uint8
+            [H, W, 3].
         plane: "axial", "coronal", "sagittal" or "".
         body_part: free text.
-        segmap: uint8 [H, W] of class ids.
-        boxes: (x1, y1, x2, y2, class id) in pixels, x2 and y2 exclusive.
-        unsure: ids of classes that may be shown though neither map nor boxes show them.
-        texts: the fields that a dataset gives them, see `pp.example.Text`.
+        segmap: the label map, uint8 [H, W] of class ids, or None.
+        boxes: the boxes as (x1, y1, x2, y2, class id) in pixels; x2 and y2 are exclusive.
+        unsure: the ids of classes that may be shown although neither map nor boxes show them.
+        texts: the texts, with the fields that `pp.example.Text` marks as "record".
     """
     return {
         "id": id,
@@ -147,12 +150,15 @@ def image_record(
 
 
 def record(id: str, patient: str, images: Sequence[ImageRecord]) -> Record:
-    """Returns a record: an item with one image, or several to draw from.
+    """Returns a record: an item with one image, or with several to choose from.
 
     Args:
-        id: unique in the split.
-        patient: pseudonym.
-        images: of `image_record`; at least one.
+        id: the id of the record, unique in the split.
+        patient: the pseudonym of the patient, or "".
+        images: the results of `image_record`, at least one.
+
+    Raises:
+        ValueError: `images` is empty.
     """
     if not images:
         raise ValueError(f"record {id!r} has no image")
@@ -165,16 +171,16 @@ def open(
     """Opens a split of a built dataset.
 
     Args:
-        name: of the dataset.
-        config: of the variant.
-        version: of the format.
-        split: a split's name or a slice of it.
-        data_dir: as for `build`.
-        command: what builds it, for the error message.
+        name: the name of the dataset.
+        config: the name of the variant.
+        version: the version of the format.
+        split: the name of a split or a slice of it.
+        data_dir: the folder under which the dataset lies.
+        command: the command that builds it, for the error message.
 
     Raises:
-        FileNotFoundError: it is not built, or a file of it is missing or cut off.
-        ValueError: no such split.
+        FileNotFoundError: The dataset is not built, or one of its files is missing or cut off.
+        ValueError: The split does not exist.
     """
     folder = Path(data_dir) / name / config / version
     for path, size in damaged(folder, note(folder) or {}):
@@ -186,7 +192,12 @@ def open(
 
 
 def damaged(folder: Path, noted: Mapping[str, Any]) -> Iterator[tuple[Path, int]]:
-    """Yields the files of a dataset that are not as large as they were, and how large that is."""
+    """Yields (path, expected bytes) for each file that is missing or has another size.
+
+    Args:
+        folder: the version folder of the dataset.
+        noted: the content of its `build.json`, see `note`.
+    """
     for file, size in (noted.get("sizes") or {}).items():
         path = folder / file
         if not path.exists() or path.stat().st_size != size:
@@ -194,6 +205,6 @@ def damaged(folder: Path, noted: Mapping[str, Any]) -> Iterator[tuple[Path, int]
 
 
 def note(folder: Path) -> dict[str, Any] | None:
-    """Returns what `build.json` of a built dataset says; None if it is not built."""
+    """Returns the content of `build.json` of a built dataset, or None if it is not built."""
     path = folder / NOTE
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

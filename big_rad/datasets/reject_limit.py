@@ -1,29 +1,34 @@
-"""How many items of a source may be unusable before a build stops.
+"""Decides whether so many items of a source are unusable that a build must stop.
 
-An item is a line, a question or, in RefRad2D, an image. A bad image counts as all that it takes
-away. Knows nothing of where items come from.
+An item is a line, a question or, in RefRad2D, an image. A bad image counts as all items that are
+lost with it.
 """
 
 import math
 from collections.abc import Sequence
 
 SHARE = 0.01
-_SEVERAL = 20  # In a set of at least this many items, two are let through instead of one.
+_SEVERAL = 20  # In a dataset of at least this many items, two bad ones are accepted, not one.
 _SHOWN = 5
 
 
 def exceeds(share: float, made: int, lost: Sequence[int]) -> bool:
     """Returns whether too many items are bad.
 
-    More than `share` of them are too many. In small sets that share would be less than one item,
-    and a single typing error would stop a first try: one item is always let through, and two in
-    sets of at least 20 items, except with a share of 0. An image that takes away more items than
-    that is not. Nothing is let through that leaves none.
+    More than `share` of the items are too many. In a small dataset this share would be less than
+    one item, and a single typing error would stop a first try. One bad item is therefore always
+    accepted, and two in a dataset of at least 20 items, unless `share` is 0. If no usable item is
+    left, any bad item is too many.
 
     Args:
-        share: that may be bad, 0 to 1.
-        made: items that can be used.
-        lost: of each problem, the items that it takes away; 0 for further problems of one item.
+        share: the share of the items that may be bad, 0 to 1.
+        made: the number of usable items.
+        lost: the number of items that each problem loses; 0 for a further problem of a lost item.
+
+    Example:
+        With a share of 0.01, `exceeds(0.01, 18, [1, 1])` is False (2 of 20 items), and
+        `exceeds(0.01, 17, [1, 1])` is True (2 of 19). `exceeds(0.01, 97, [3])`, one image that
+        loses three items, is True.
     """
     bad = sum(lost)
     if not made:
@@ -35,13 +40,15 @@ def exceeds(share: float, made: int, lost: Sequence[int]) -> bool:
 def message(
     where: str, dataset: str, share: float, made: int, lost: Sequence[int], problems: Sequence
 ) -> str:
-    """Returns what to say of too many bad items: how many, the first ones, and what to do.
+    """Returns a message on too many bad items: their number, the first ones, and the remedy.
 
     Args:
-        where: dataset and split.
-        dataset: its name.
-        share, made, lost: as for `exceeds`.
-        problems: as text.
+        where: the dataset and the split, as text.
+        dataset: the name of the dataset.
+        share: the share of the items that may be bad, as for `exceeds`.
+        made: the number of usable items.
+        lost: the number of items that each problem loses.
+        problems: the problems as text.
     """
     bad = sum(lost)
     shown = "\n".join(f"  {p}" for p in problems[:_SHOWN])
@@ -56,6 +63,6 @@ def message(
 
 
 def needed(made: int, lost: Sequence[int]) -> float:
-    """Returns the smallest share, in whole percents, that would let these through."""
+    """Returns the smallest share, rounded up to whole percent, that accepts these bad items."""
     bad = sum(lost)
     return math.ceil(100 * bad / (made + bad)) / 100

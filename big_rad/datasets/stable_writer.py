@@ -1,8 +1,8 @@
-"""Writes records as the same bytes in every process.
+"""Writes equal records as equal bytes in every process.
 
 A record is a protocol buffer with a map, and the library writes a map in an order that differs from
-process to process. A dataset that is built again would then have other digests, and a resumed run
-would take it for other data.
+process to process. Without this module, a dataset that is built again would have other digests, and
+a resumed training run would take it for other data.
 """
 
 from collections.abc import Iterable
@@ -19,11 +19,11 @@ class StableWriter(tfds.core.ExampleWriter):
         """Writes a file.
 
         Args:
-            path: of the file.
-            examples: the key of each record and its bytes, as TFDS serialised them.
+            path: the path of the file.
+            examples: the key and the bytes of each record, as TFDS serialised them.
 
         Returns:
-            What the writer of TFDS returns: the places of the records in the file, or None.
+            the result of the TFDS writer: the places of the records in the file, or None.
         """
         return super().write(path, ((key, sorted_fields(data)) for key, data in examples))
 

@@ -1,7 +1,7 @@
-"""Counts images with label maps and with boxes, and says which boxes a model with masks leaves out.
+"""Warns of boxes that a model with masks does not use.
 
-A model with masks learns from label maps alone. That boxes are not used is said before training and
-before an evaluation, because it shows later only as scores that are not numbers.
+A model with masks learns from label maps alone. The user is warned before training and before an
+evaluation, because later the only sign of unused boxes would be scores that are NaN.
 """
 
 import dataclasses
@@ -13,18 +13,20 @@ from big_rad.pp import builder, packed
 from big_rad.pp.example import Example
 from big_rad.registry import parse_call
 
-_MOST = 500  # Images are large, and reading all of a big dataset would take minutes.
+# The number of examples that are read. Images are large, and reading all examples of a big dataset
+# would take minutes.
+_MOST = 500
 
 
 @dataclasses.dataclass(frozen=True)
 class Counts:
-    """What was found in the images that were looked at.
+    """Counts of the images of a source.
 
     Attributes:
-        images: how many were looked at; those that cannot be read do not count.
-        masks: those with a label map that shows a class.
-        boxes: those without one that have boxes.
-        sampled: whether there are more images than were looked at.
+        images: the number of images that were read; an unreadable example does not count.
+        masks: the number of images with a label map that shows a class.
+        boxes: the number of other images that have boxes.
+        sampled: whether only some of the examples were read.
     """
 
     images: int
@@ -34,18 +36,18 @@ class Counts:
 
 
 def count(source: Sequence[Example], most: int = _MOST) -> Counts:
-    """Looks at the images of a source.
+    """Counts the images of a source with label maps and with boxes.
 
     Args:
-        source: examples, see `datasets.core`; of more than `most`, evenly spaced ones are read.
-        most: that number.
+        source: the examples, see `datasets.core`.
+        most: the most examples that are read; if the source has more, evenly spaced ones are read.
     """
     step = -(-len(source) // most) or 1
     images = masks = boxes = 0
     for i in range(0, len(source), step):
         try:
             found = [_shows(image) for image in core.images_of(source[i])]
-        except Exception:  # Training leaves such an example out, and lists it with its reason.
+        except Exception:  # Training leaves this example out, and lists it with its reason.
             continue
         images += len(found)
         masks += found.count("mask")
@@ -54,7 +56,7 @@ def count(source: Sequence[Example], most: int = _MOST) -> Counts:
 
 
 def message(counts: Counts) -> str:
-    """Returns what to say of the boxes of data for a model with masks; "" if none is lost."""
+    """Returns the warning for a model with masks, or "" if no image has boxes but no mask."""
     if not counts.boxes:
         return ""
     images = f"{counts.images} images" + " that were looked at" * counts.sampled
@@ -75,14 +77,14 @@ def report(
     """Logs a line for each split whose boxes are not used.
 
     Args:
-        specs: entries of `config.input` and `config.evals`: `builder`, `split`, `pp`, optionally
-            `builder_args`. Those whose `pp` does not mark masks are passed over.
-        data_dir: where the built datasets lie.
-        log: receives a line for each such split.
+        specs: the entries of `config.input` and `config.evals`, with `builder`, `split`, `pp` and
+            perhaps `builder_args`. An entry whose `pp` does not mark masks is skipped.
+        data_dir: the folder in which the built datasets lie.
+        log: a function that receives a line for each split with unused boxes.
 
     Raises:
-        FileNotFoundError: a dataset is not built.
-        ValueError: no such dataset or split.
+        FileNotFoundError: A dataset is not built.
+        ValueError: A dataset or split does not exist.
     """
     seen = set()
     for spec in specs:

@@ -1,4 +1,4 @@
-"""Opens the images of a set of questions, to list what is wrong and to count what can be used."""
+"""Opens the images of a VQA dataset, lists their problems and counts the usable ones."""
 
 import dataclasses
 from collections.abc import Callable, Iterator
@@ -12,14 +12,14 @@ from big_rad.pp.example import LabelMap
 
 @dataclasses.dataclass(frozen=True)
 class Checked:
-    """What a check of an image found.
+    """The result of checking an image.
 
     Attributes:
-        problems: what is wrong.
+        problems: the problems of the image.
         usable: whether the image can be used.
         boxes: the class ids of its boxes.
-        segmap: of class ids, or None.
-        unopened: there is a mask, and it was not looked at.
+        segmap: its label map of class ids, or None.
+        unopened: whether it has a mask that was not opened.
     """
 
     problems: list[Problem]
@@ -35,13 +35,13 @@ def check_images(
     workers: int,
     contents: dict[str, Contents] | None = None,
 ) -> Iterator[Problem]:
-    """Yields what `check` finds in each image once, in order.
+    """Yields the problems of all images in order; an image in two splits is checked once.
 
     Args:
-        plan: of the source.
-        check: looks at an image.
-        workers: threads.
-        contents: takes what can be used of each split.
+        plan: the plan of the source.
+        check: a function that checks the image of a job.
+        workers: the number of threads.
+        contents: a dict that receives the counts of the usable images of each split, or None.
     """
     jobs: dict[str, list[tuple[str, vqa_json.Job]]] = {}
     for split, some in plan.jobs.items():

@@ -1,7 +1,7 @@
-"""What the public VQA sets share: JSON arrays of questions, checked row by row, then by image.
+"""Reads JSON arrays of questions, for the public VQA datasets.
 
-A row is one question about one image; a job is one image of a split with its questions. Knows
-nothing of any one set's fields, and opens no image before `pixels`.
+A row (an element of the array) is a question about an image. `plan` checks the rows and groups them
+into jobs: a job is one image of a split with its questions. No image is opened before `pixels`.
 """
 
 import dataclasses
@@ -29,7 +29,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class JsonError(SourceError):
-    """A file that holds no JSON array of questions; `problem` says where it breaks."""
+    """A file is not a JSON array of questions; `problem` says where it is broken."""
 
     def __init__(self, problem: Problem):
         super().__init__(str(problem))
@@ -41,10 +41,10 @@ class Row:
     """One element of a JSON array.
 
     Attributes:
-        file: name of the JSON file.
-        line: 1-based line where it starts (published files often have one line in all).
-        number: 1-based number of the element.
-        fields: its content.
+        file: the name of the JSON file.
+        line: the line where it starts, counted from 1 (some published files have a single line).
+        number: the number of the element, counted from 1.
+        fields: the content of the element.
     """
 
     file: str
@@ -60,7 +60,7 @@ class Row:
         return Problem(self.file, self.line, field, f"{which}: {message}", level)
 
     def brief(self) -> "Row":
-        """Returns the row without what is nested in it, which may be too deep to pickle."""
+        """Returns the row without nested fields, which may be nested too deeply to be pickled."""
         kept = {k: v for k, v in self.fields.items() if isinstance(v, str | int | float)}
         return dataclasses.replace(self, fields=kept)
 
@@ -71,13 +71,13 @@ class Job:
 
     Attributes:
         root: the source folder.
-        image: the image's name relative to it; "" if there are only problems.
-        id: of the record.
-        row: the first row that asks about it.
-        texts: the questions as an example's texts.
+        image: the path of the image relative to it, or "" if the job has only problems.
+        id: the id of the record.
+        row: the first row that asks about the image.
+        texts: the questions, as texts of an example.
         modality: "CT", "MR" or "OT".
         body_part: free text.
-        problems: of rows that are left out.
+        problems: the problems of rows that are left out.
     """
 
     root: Path
@@ -95,11 +95,11 @@ class Plan:
     """A source as its JSON files describe it.
 
     Attributes:
-        jobs: by split.
-        counts: rows in the chosen languages by split, those left out included.
-        dropped: rows without an answer, by split.
-        sha256: of the files with the questions.
-        warnings: problems that leave nothing out.
+        jobs: {split: jobs}.
+        counts: {split: number of questions in the chosen languages}, including those left out.
+        dropped: {split: number of questions without an answer}; these are left out.
+        sha256: {name: SHA-256 digest} of the files with the questions.
+        warnings: the problems of the level "warning", such as a question without an answer.
     """
 
     jobs: dict[str, list[Job]]
@@ -109,13 +109,13 @@ class Plan:
     warnings: list[Problem]
 
     def problems(self) -> list[Problem]:
-        """Returns what is wrong in the rows, in the order of the files."""
+        """Returns the problems of the rows, in the order of the files."""
         found = [p for jobs in self.jobs.values() for job in jobs for p in job.problems]
         order = {name: i for i, name in enumerate(self.sha256)}
         return sorted(found + self.warnings, key=lambda p: (order[p.file], p.line or 0))
 
     def shared(self) -> dict[str, list[Job]]:
-        """Returns the images that are in more than one split, with their jobs."""
+        """Returns {image: its jobs} for the images that are in more than one split."""
         seen: dict[str, list[Job]] = {}
         for jobs in self.jobs.values():
             for job in jobs:
@@ -126,7 +126,7 @@ class Plan:
 
 @dataclasses.dataclass(frozen=True)
 class Question:
-    """A usable row: its image, the question as a text, and what is known of the image."""
+    """A usable row: its image, the question as a text, and the modality and body part."""
 
     image: str
     text: Text
@@ -135,10 +135,10 @@ class Question:
 
 
 def read_rows(path: Path) -> list[Row]:
-    """Reads a JSON array of objects with the line where each starts.
+    """Reads a JSON array of objects, together with the line on which each object starts.
 
     Raises:
-        JsonError: the file is no such array.
+        JsonError: The file is not such an array.
     """
     name, decoder, rows = path.name, json.JSONDecoder(), []
 
@@ -159,7 +159,7 @@ def read_rows(path: Path) -> list[Row]:
             fields, position = decoder.raw_decode(text, position)
         except json.JSONDecodeError as e:
             raise broken(e.lineno, f"broken JSON after {len(rows)} rows ({e.msg})") from None
-        except (ValueError, RecursionError):  # A number of thousands of digits; [[[[...
+        except (ValueError, RecursionError):  # A number has thousands of digits, or "[[[[...".
             message = f"a number or a nesting is too long in row {len(rows) + 1}"
             raise broken(line, message) from None
         if not isinstance(fields, dict):
@@ -183,10 +183,10 @@ def plan(
 
     Args:
         root: the source folder, under which the images lie.
-        splits: the rows of each.
-        paths: the files they come from.
-        questions_of: makes the usable questions of a row, none for a row that is not wanted, or
-            says what is wrong with it.
+        splits: {split: its rows}.
+        paths: the files that the rows come from.
+        questions_of: a function that yields the usable questions of a row, or a problem. It yields
+            nothing for a row that is not needed, such as one in another language.
     """
     made = Plan({}, {}, {}, {p.name: files.sha256(p) for p in paths}, [])
     for split, rows in splits.items():
@@ -212,13 +212,14 @@ def plan(
 
 
 def text_of(row: Row, question: str, answer: str, kind: str, lang: str = "en") -> Text | Problem:
-    """Returns a question as a text of an example, or what is wrong with it.
+    """Returns a question as a text of an example, or its problem.
 
     Args:
-        row: with the fields.
-        question: name of the field with the question.
-        answer: of the one with the answer: text or a number.
-        kind: of the one with "open" or "closed", in any case, spaces around it allowed.
+        row: the row.
+        question: the name of the field with the question.
+        answer: the name of the field with the answer, which is text or a number.
+        kind: the name of the field with "open" or "closed", in upper or lower case and with or
+            without spaces around it.
         lang: "en" or "zh".
     """
     fields = row.fields
@@ -246,7 +247,10 @@ def text_of(row: Row, question: str, answer: str, kind: str, lang: str = "en") -
 
 
 def qid_problem(row: Row, seen: set[str | int | float]) -> Problem | None:
-    """Returns what is wrong with a row's qid, else adds it to those seen; there may be none."""
+    """Returns the problem of a row's qid, or None; a good qid is added to `seen`.
+
+    A row without a qid is accepted.
+    """
     qid = row.fields.get("qid")
     if qid is None:
         return None
@@ -259,7 +263,7 @@ def qid_problem(row: Row, seen: set[str | int | float]) -> Problem | None:
 
 
 def image_name(row: Row, field: str) -> str | Problem:
-    """Returns the name of a row's image, or what is wrong with it."""
+    """Returns the name of a row's image, or its problem."""
     name = row.fields.get(field)
     if not isinstance(name, str) or not _NAME.fullmatch(name) or ".." in name:
         return row.problem(field, "not the name of an image; the row is left out")
@@ -272,7 +276,7 @@ def image_name(row: Row, field: str) -> str | Problem:
 def other_counts(
     plan: Plan, expected: Mapping[str, int], names: Mapping[str, str]
 ) -> Iterator[Problem]:
-    """Yields a warning for each split that has not the published number of rows."""
+    """Yields a warning for each split whose number of questions is not the published one."""
     for split, count in plan.counts.items():
         if count != expected[split]:
             message = f"{count} questions, the published {split} split has {expected[split]}"
@@ -280,7 +284,10 @@ def other_counts(
 
 
 def report_shared(plan: Plan, field: str, *, brief: bool = False) -> Iterator[Problem]:
-    """Yields the images that are in more than one split, or one warning of how many there are."""
+    """Yields a problem for each image that is in more than one split.
+
+    With `brief`, it yields one warning with the number of these images instead.
+    """
     shared = plan.shared()
     if brief and shared:
         first = next(iter(shared.values()))[1].row
@@ -295,7 +302,7 @@ def report_shared(plan: Plan, field: str, *, brief: bool = False) -> Iterator[Pr
 
 
 def digest(jobs: Iterable[Job], beside: Sequence[str] = ()) -> str:
-    """Returns a digest of the images of jobs, and of the files named so beside them."""
+    """Returns a digest of the images of jobs, and of the files with the names `beside` them."""
     total = hashlib.sha256()
     for job in jobs:
         image = job.root / job.image
@@ -305,7 +312,7 @@ def digest(jobs: Iterable[Job], beside: Sequence[str] = ()) -> str:
 
 
 def missing(job: Job) -> Problem | None:
-    """Returns a problem if the image of a job is not there."""
+    """Returns a problem if the image of a job is missing, or None."""
     if files.is_file(job.root / job.image):
         return None
     field = "image_name" if "image_name" in job.row.fields else "img_name"
@@ -314,12 +321,12 @@ def missing(job: Job) -> Problem | None:
 
 
 def pixels(job: Job, upright: bool = False) -> np.ndarray | Problem:
-    """Returns the image of a job as uint8 [H, W, 3], or what is wrong with it.
+    """Returns the image of a job as uint8 [H, W, 3], or its problem.
 
     Args:
-        job: the image.
-        upright: turns it to its usual display, a picture as its EXIF orientation asks for; only
-            where no boxes lie on stored pixels.
+        job: the job.
+        upright: whether the image is turned to its usual display; a picture is turned as its EXIF
+            orientation says. It must be False if the dataset has boxes on the stored pixels.
     """
     path = job.root / job.image
     if gone := missing(job):
@@ -345,7 +352,7 @@ def notes(built: records.Built, plan: Plan, name: str, config: str, version: str
         data = records.open(name, config, version, split, built.folder.parents[2], "")
         examples = [
             (len(e["texts"]), len(e.get("boxes", ())), "segmap" in e) for e in data
-        ]  # the images stay packed
+        ]  # The images stay packed, so this is quick.
         texts, boxes, maps = (sum(column) for column in zip(*examples, strict=True))
         line = f"{name}/{config} {split}: {len(examples)} images, {texts} questions"
         line += f" of {plan.counts[split]} rows"
@@ -364,7 +371,10 @@ def _is_answer(value: object) -> bool:
 
 
 def _id(image: str) -> str:
-    """The image's name without folders and ending; SLAKE has all in the folder's name."""
+    """Returns an id: the image's name without ending, or its folder's if the name is "source".
+
+    In SLAKE all images have the name "source.jpg", and their folders have different names.
+    """
     path = Path(image)
     return path.parent.name if path.stem == "source" else path.stem
 

@@ -1,7 +1,7 @@
-"""Preprocessing from a string: `"load|normalize('medgemma')|resize(224)|..."` to a function.
+"""Builds a preprocessing function from a string such as `"load|normalize('medgemma')|resize(224)"`.
 
-Only puts ops one after another and gives each its own generator; what they do is in the modules
-`ops_*`.
+The function runs the ops one after another and gives each its own random generator. The ops
+themselves are in the modules `ops_*`.
 """
 
 import inspect
@@ -17,34 +17,36 @@ from big_rad.registry import did_you_mean, parse_call
 
 __all__ = ["OPS", "TEXT_OPS", "calls", "get_preprocess_fn", "split"]
 
-# Importing them registers their ops.
+# Importing these modules registers their ops.
 _OP_MODULES = (ops_load, ops_image, ops_prompt, ops_detect, ops_grounding, ops_text)
-# Ops that make the texts and need no pixels.
+# The ops that make the texts and do not need pixels.
 TEXT_OPS = ("view", "without", "clean", "detect_vqa", "prompt", "ground", "tok", "keep")
 
 
 def get_preprocess_fn(pp: str, text_only: bool = False) -> Op:
-    """Builds the preprocessing that a string names.
+    """Builds the preprocessing function that a string describes.
 
-    Each op draws from a generator of its own, made from the example's generator and the op's place
-    in the string: no op changes what another draws.
+    Each op draws from its own generator, which is made from the example's generator and the op's
+    place in the string. An op therefore draws the same numbers however many numbers the ops before
+    it draw.
 
     Args:
-        pp: ops with literal arguments, joined by `|`. A `load` in front of a `resize` learns its
-            size, because colour images are resized before anything else.
-        text_only: run only `TEXT_OPS`, which is much cheaper, on examples that hold their image.
-            Without `augment` the text arrays are those of the full run, if `resize` loses no
-            class. With it the texts are the same ones, but boxes are those of the whole image,
-            and a class that is cropped away is still marked. "text_bound" (see `tok`) holds for
-            the full run as well; the row's own length may not, where a text was cut. `keep` keeps
-            what is there of its fields, and "text_bound".
+        pp: the ops with literal arguments, joined by `|`. If the string has a `resize`, its size is
+            passed to `load`, because colour images are resized before anything else.
+        text_only: whether only `TEXT_OPS` run, which is much cheaper; the examples must contain
+            their image, not a path to it. If the string has no `augment`, and if `resize` loses no
+            class, the text arrays are those of the full run. If it has one, the same texts are
+            chosen, but the boxes are those of the whole image, and a class that would be cropped
+            away is still marked. "text_bound" (see `tok`) is then valid for the full run too,
+            while the number of tokens in this row may be too small if a text was cut. `keep` also
+            keeps "text_bound", and does not require its fields to exist.
 
     Returns:
-        a function example -> example; the given dict is not changed.
+        a function from an example to an example; it does not change the given dict.
 
     Raises:
-        ValueError: the string cannot be read, or an op does not take these arguments.
-        KeyError: an unknown op; the message lists those that exist.
+        ValueError: The string cannot be parsed, or an op does not accept its arguments.
+        KeyError: An op is unknown; the message lists those that exist.
     """
     parsed = [parse_call(part) for part in split(pp)]
     sizes = [args[0] if args else kwargs.get("size") for n, args, kwargs in parsed if n == "resize"]
@@ -81,16 +83,17 @@ def get_preprocess_fn(pp: str, text_only: bool = False) -> Op:
 
 
 def calls(pp: str, only: Collection[str] | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yields the name and all arguments of each op of a string, defaults included.
+    """Yields the name and all arguments of each op of a string, including defaults.
 
-    Nothing is built, so no tokenizer is read.
+    The ops are not built, so no tokenizer is read.
 
     Args:
-        pp: see `get_preprocess_fn`.
-        only: names of the ops that are looked at; None takes all.
+        pp: the preprocessing string, see `get_preprocess_fn`.
+        only: the names of the ops that are yielded; None yields all.
 
     Raises:
-        ValueError: the string cannot be read, an op is unknown, or it does not take an argument.
+        ValueError: The string cannot be parsed, or an op does not accept its arguments.
+        KeyError: An op is unknown.
     """
     for name, args, kwargs in map(parse_call, split(pp)):
         if only is not None and name not in only:
@@ -107,13 +110,13 @@ def calls(pp: str, only: Collection[str] | None = None) -> Iterator[tuple[str, d
 
 
 def check(pp: str) -> None:
-    """Checks the values of the arguments of each op of a string; no tokenizer is read.
+    """Checks the values of the arguments of each op of a string, without reading a tokenizer.
 
     Args:
-        pp: see `get_preprocess_fn`.
+        pp: the preprocessing string, see `get_preprocess_fn`.
 
     Raises:
-        ValueError: an op does not take these arguments.
+        ValueError: An op is unknown or does not accept its arguments.
     """
     for name, args, kwargs in map(parse_call, split(pp)):
         try:
@@ -130,10 +133,10 @@ def check(pp: str) -> None:
 
 
 def split(pp: str) -> list[str]:
-    """Splits at each `|` that is not inside quotes.
+    """Splits a preprocessing string at each `|` that is not inside quotes.
 
     Raises:
-        ValueError: an empty part.
+        ValueError: A part is empty.
     """
     parts, quote = [""], ""
     for char in pp:

@@ -8,16 +8,20 @@ from big_rad.pp import strings
 
 
 def check_pp(config: Any, field: str, pp: str, boxes: bool = True) -> None:
-    """Checks that data are made the way that `config` tells users of the checkpoint.
+    """Checks that a preprocessing string makes examples as the config describes them.
+
+    Users of the checkpoint read the settings from its config, so training and evaluation data must
+    be made with the same settings.
 
     Args:
         config: the whole config; `image`, `tokenizer`, `codec` and `text` are compared.
-        field: name of the field that holds `pp`, for the message.
-        pp: a preprocessing string.
-        boxes: whether the codec is compared; references of an evaluation may keep full precision.
+        field: the name of the config field that holds `pp`, for the message.
+        pp: the preprocessing string.
+        boxes: whether the codec is compared; the references of an evaluation may keep full
+            precision.
 
     Raises:
-        ValueError: an op differs from the config, or does not take its arguments.
+        ValueError: An op differs from the config, or does not accept its arguments.
     """
     wanted = {
         "resize": {"size": "image.size"},
@@ -49,8 +53,9 @@ def check_pp(config: Any, field: str, pp: str, boxes: bool = True) -> None:
 
 
 def _check_text(text: Mapping[str, Any], field: str, pp: str) -> None:
-    # Reports are cleaned in the string if users of the checkpoint will clean them, and only then.
-    # Texts may be shorter than what users may ask, as in rows of short blocks, but not longer.
+    # The string must clean reports exactly when the config says that users of the checkpoint clean
+    # them. It may limit texts to fewer tokens than the config (rows of short blocks do so), but a
+    # text must not be longer than what users of the checkpoint can give.
     wanted, most = text["clean"], text["max_text"]
     calls = list(pp_builder.calls(pp, only=("clean", "prompt", "tok")))
     used = [arguments["kind"] for name, arguments in calls if name == "clean"]

@@ -1,9 +1,12 @@
-"""The table of preprocessing ops: functions dict -> dict on one example, each made by a factory.
+"""The table of preprocessing ops.
 
-@OPS.register("name")
-def get_name(argument):
-    def _op(example): ...
-    return _op
+An op is a function that takes an example (a dict) and returns an example. A factory with the op's
+arguments makes it:
+
+    @OPS.register("name")
+    def get_name(argument):
+        def _op(example): ...
+        return _op
 """
 
 from collections.abc import Callable
@@ -19,10 +22,10 @@ OPS = Registry("preprocessing op")
 
 
 def rng_of(example: Example) -> np.random.Generator:
-    """Returns the example's own generator.
+    """Returns the random generator of an example.
 
     Raises:
-        KeyError: there is none; the input pipeline puts it there.
+        KeyError: The example has no generator; the input pipeline normally adds it.
     """
     if "rng" not in example:
         raise KeyError(

@@ -1,8 +1,8 @@
-"""The op that asks where things are: template questions on presence, position and lists.
+"""The op `detect_vqa`, which adds template questions about the presence and position of classes.
 
-Answers come from the label map or the boxes; `ground` puts the boxes into them. Templates are made
-so that a class's name fits in as it is: none needs an article, a number or an ending that depends
-on the name. Knows nothing of tokens.
+The answers come from the label map or the boxes; `ground` marks the names in them. The templates
+are made so that any class name fits in unchanged: the article, the number and the endings of a
+template do not depend on the name.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,18 +29,20 @@ QUESTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "de": ("Liste alle sichtbaren Strukturen auf.", "Welche Strukturen zeigt dieses Bild?"),
     },
 }
-# What is answered if the class asked for, or any class, is (shown, not shown).
+# The answers: (if the class asked about, or any class of a list, is shown; if it is not).
 ANSWERS = {
     "present": {"en": ("Yes, {}.", "No."), "de": ("Ja, {}.", "Nein.")},
     "where": {"en": ("{}", "Not visible."), "de": ("{}", "Nicht sichtbar.")},
     "list": {"en": ("{}", "None."), "de": ("{}", "Keine.")},
 }
-# Classes that a modality's labels distinguish; what is missing there is not in the image.
+# The classes that the labels of a modality distinguish. If one of these is not labelled in an
+# image, the image does not show it.
 LABELLED: dict[str, tuple[int, ...]] = {
     "CT": tuple(range(1, 118)),
     "MR": tuple(sorted(classes.MR_TO_ID.values())),
 }
-# Whole -> parts. Labels name either; where one of them is shown, the other is not absent.
+# The parts of each whole. A pixel has only one label, of the whole or of a part, so if one of them
+# is labelled, the other must not be called absent.
 PARTS: dict[int, tuple[int, ...]] = {
     118: (10, 11),  # left lung: lobes
     119: (12, 13, 14),  # right lung: lobes
@@ -62,35 +64,45 @@ def get_detect_vqa(
     labelled: Sequence[int] = (),
     rates: Mapping[int, float] | None = None,
 ) -> Op:
-    """Adds questions of task "detect" to the texts, each in all languages asked for.
+    """Adds questions of the task "detect" to the texts, each in all chosen languages.
 
-    - "present": half of them about a class that is not shown. Answer "Yes, NAME." or "No.".
-    - "where": answer NAME or "Not visible.".
-    - "list": answer the NAMEs of all classes shown, largest first, or "None.".
+    There are three kinds of questions:
 
-    Names are marked by `ground` where it is asked to. Goes before `prompt`, after the ops that
-    change the image. What is asked depends on the image before `augment` alone, the answer on what
-    is left of it. Nothing is added to an example with neither label map nor boxes.
+    - "present": is a class shown? Half of these questions are about a class that is not shown. The
+      answer is "Yes, NAME." or "No.".
+    - "where": where is a class? The answer is NAME or "Not visible.".
+    - "list": which classes are shown? The answer is their NAMEs, largest first, or "None.".
 
-    Absent classes are those that the labels distinguish (of CT and MR: TotalSegmentator's) and that
-    are neither shown, nor part or whole of what is shown, nor in the example's `unsure`: ids of
-    classes that may be shown though neither map nor boxes mark them. Where there are none, as for
-    other modalities, whatever needs one is not asked; nor is a list where one is unsure.
+    The names become marked when `ground` runs. The op must come after the ops that change the image
+    and before `prompt`. The question depends only on the image before `augment`, the answer on the
+    part of it that is left. An example with neither label map nor boxes gets no questions.
+
+    A class is absent if the labels of the modality distinguish it (for CT and MR, the classes of
+    TotalSegmentator), the image does not show it, it is not a part or the whole of a class shown,
+    and it is not in the example's `unsure` (classes that may be shown although neither map nor
+    boxes mark them). If no class is known to be absent, as for other modalities, "present" is not
+    asked and "where" only about classes shown. "list" is not asked if a class is unsure.
 
     Args:
-        n: how many questions, fewer if the image does not give so many.
+        n: the number of questions, or fewer if the image does not allow as many.
         lang: "en", "de" or "both".
-        kinds: which, joined by commas; one is drawn uniformly for each question.
-        negative: how often "where" is asked about an absent class.
-        max_list: the most names in a list: the largest of the image before `augment`.
-        min_share: a class that takes up less of the image is neither asked about nor absent.
-        labelled: ids of the classes that a dataset labels wherever they are visible, if it is not
-            TotalSegmentator's; no others are asked about.
-        rates: {class id: share of the images that show it}. Absent classes are drawn with odds
-            rate / (1 - rate), so that yes is about as frequent as no for each class, not only over
-            all. Without, common classes are mostly asked about where they are shown: with made-up
-            rates like those of slices, the names alone then gave 74 to 80 % of the answers, and
-            54 to 59 % with them.
+        kinds: the kinds of questions, joined by commas; each question draws one uniformly.
+        negative: the probability that "where" is asked about an absent class.
+        max_list: the most names in a list; the classes that are largest before `augment` are kept.
+        min_share: a share of the image's area. A class that takes up less of the image is not
+            asked about, and it does not count as absent either.
+        labelled: the ids of the classes that the dataset labels wherever they are visible, if these
+            are not TotalSegmentator's; other classes are not asked about.
+        rates: {class id: share of the images that show it}. An absent class is drawn with a weight
+            of rate / (1 - rate), so that "yes" is about as frequent as "no" for each single class
+            and not only over all classes. Without `rates`, a common class is mostly asked about in
+            images that show it. With invented rates that resemble those of slices, a guess from the
+            name alone was then right for 74 to 80 % of the questions; with `rates`, it was right
+            for 54 to 59 %.
+
+    Raises:
+        ValueError: An argument is outside its choices or range.
+        KeyError: An id in `labelled` or `rates` is not a class.
     """
     wanted = tuple(k.strip() for k in kinds.split(","))
     langs = prompts.LANGS if lang == "both" else (lang,)
@@ -125,7 +137,7 @@ def get_detect_vqa(
 
 
 class _Draw:
-    """Draws what is asked about one image: (kind, which wording, classes)."""
+    """Draws the questions about one image, each as (kind, number of the wording, classes)."""
 
     def __init__(
         self,
@@ -139,12 +151,13 @@ class _Draw:
         self._rng, self._clear, self._most = rng, clear, max_list
         self._gone, self._odds = list(odds), np.cumsum(list(odds.values()))
         self._share = {"present": 0.5, "where": negative if odds else 0.0}
-        # Yes and no are to be equally frequent, so both must be possible.
+        # "Yes" and "no" should be equally frequent, so "present" needs both a shown class and an
+        # absent one.
         self._kinds = [k for k in kinds if k != "present" or (clear and odds)]
 
     def questions(self, n: int) -> list[tuple[str, int, tuple[int, ...]]]:
         found: dict[tuple[str, tuple[int, ...]], int] = {}
-        for _ in range(4 * n):  # Some are drawn twice, some cannot be asked.
+        for _ in range(4 * n):  # Some draws repeat a question, others cannot be asked.
             if len(found) == n or not self._kinds:
                 break
             kind = self._kinds[int(self._rng.random() * len(self._kinds))]
@@ -171,10 +184,10 @@ def _text(
     """Writes a question and its answer.
 
     Args:
-        kind: of KINDS.
-        variant: which wording.
-        asked: the class, or all that are to be listed.
-        left: classes that the image still shows.
+        kind: one of KINDS.
+        variant: the number of the wording.
+        asked: the class asked about, or all classes of a list.
+        left: the classes that the image still shows after `augment`.
         lang: "en" or "de".
     """
     name = {c: getattr(classes.by_id(c), lang) for c in asked}
@@ -186,7 +199,8 @@ def _text(
         "lang": lang,
         "question": question if kind == "list" else question.format(name[asked[0]]),
         "answer": yes.format(", ".join(named)) if named else no,
-        "answer_unseen": no,  # If `augment` loses the classes; `tok` allows for its length.
+        # The answer if `augment` loses the classes. `tok` reckons with its length.
+        "answer_unseen": no,
         "keywords": [[name[c], c] for c in asked if c in left],
         "question_type": "yesno" if kind == "present" else "open",
         "template": f"detect.{kind}.{variant}",
@@ -194,7 +208,7 @@ def _text(
 
 
 def _absent(seen: Iterable[int], labelled: Iterable[int]) -> list[int]:
-    """Returns the labelled classes that cannot be in an image that shows those seen."""
+    """Returns the labelled classes that are not in an image that shows the classes `seen`."""
     seen = set(seen)
     kin = set(seen)
     for whole, parts in PARTS.items():

@@ -1,7 +1,4 @@
-"""Ops on what is pointed at: marking it in the texts, and keeping classes out of training.
-
-Knows nothing of tokens.
-"""
+"""Ops on grounding: `ground` marks phrases in texts, `without` keeps classes out of training."""
 
 import re
 
@@ -14,26 +11,26 @@ from big_rad.pp import packed, prompts, shown
 from big_rad.pp.example import Example, Text
 from big_rad.pp.ops import OPS, Op
 
-# What a tokenizer would read as markup. A sentence that holds it already is left as it is.
+# Strings that a tokenizer would read as markup. A sentence that already holds one stays plain.
 _LOOKS_SPECIAL = re.compile(r"<p bbox=|</p>|id=|</?seg>|<loc[0-9]{4}>|<seg[0-9]{3}>")
 
 
-_SAID = ("sentence", "question", "answer", "clinical")  # fields of a text
+_SAID = ("sentence", "question", "answer", "clinical")  # The fields of a text that hold words.
 
 
 @OPS.register("without")
 def get_without(*names: str) -> Op:
-    """Keeps classes out of an example, as if nobody had ever labelled or named them.
+    """Removes classes from an example, as if they had never been labelled or named.
 
-    Their pixels in the label map become background, their boxes go, and so does every text that
-    names one of them in the lexicon's words, or may do so ("the kidney", of either side). Comes
-    before `load`.
+    Their pixels in the label map become background, and their boxes are removed. A text is removed
+    if it names one of the classes in the words of the lexicon, or if it may do so: "the kidney",
+    without a side, may be either of two classes. The op must come before `load`.
 
     Args:
-        names: of the classes, such as "liver".
+        names: the names of the classes, such as "liver".
 
     Raises:
-        KeyError: no such class.
+        KeyError: A name is not a class.
     """
     out = {classes.by_name(n).id for n in names}
 
@@ -66,16 +63,21 @@ def get_without(*names: str) -> Op:
 
 @OPS.register("ground")
 def get_ground(mode: str = "boxes", codec: str = "radgrounder", grid: int | None = None) -> Op:
-    """Writes markup into the targets of grounded texts, and what is asked for into their prompts.
+    """Writes markup into the targets of grounded texts, and asks for it in their prompts.
 
-    A keyword whose class is not in the (cropped, moved) image stays plain. Boxes are those of the
-    label map before `resize`, and of the field "boxes" for classes that the map lacks.
+    A keyword stays plain if its class is not in the image (any more, after it was cropped or
+    moved). A box comes from the label map before `resize`, or from the field "boxes" if the map
+    lacks the class.
 
     Args:
-        mode: "boxes", "masks" (of the label map only; texts of an example without one are plain,
-            and it gets an empty map), or "none", which makes all texts plain.
-        codec: name of the box codec.
-        grid: see `big_rad.grounding.codec`; 224 for the targets of the released model.
+        mode: "boxes", "masks" or "none". Masks come from the label map alone: if an example has no
+            label map, its texts stay plain and it gets an empty map. "none" makes all texts plain.
+        codec: the name of the box codec.
+        grid: the grid of the codec, see `big_rad.grounding.codec`; 224 gives the targets of the
+            released model.
+
+    Raises:
+        ValueError: The mode or the codec is unknown.
     """
     if mode not in prompts.GROUNDINGS:
         raise ValueError(f"ground: {mode!r} is none of {', '.join(prompts.GROUNDINGS)}")
@@ -118,7 +120,7 @@ def get_ground(mode: str = "boxes", codec: str = "radgrounder", grid: int | None
 
 
 def _boxes(example: Example, mode: str) -> dict[int, box_lib.Box]:
-    """Returns {class id: box in 0..1} of what may be marked."""
+    """Returns {class id: box in 0..1} for the classes that can be marked."""
     if not shown.any_possible(example):
         raise ValueError(
             "ground: a text is grounded, but the example has neither segmap nor boxes; "
@@ -126,15 +128,16 @@ def _boxes(example: Example, mode: str) -> dict[int, box_lib.Box]:
         )
     if mode == "boxes":
         return shown.boxes(example)
-    # Masks are made from the resized map: a class that it lost would have an empty mask.
+    # Masks are made from the resized map, so a class that resizing lost would have an empty mask.
     segmap = shown.label_map(example, full=False)
     return {} if segmap is None else shown.from_label_map(segmap)
 
 
 def _with_masks(sentence: str, mentions: list[markup.Mention]) -> tuple[str, list[int]]:
-    """Marks the mentions whose class is there; also returns the class of each mask in order."""
+    """Marks the mentions whose class is shown; also returns the class of each mask, in order."""
     parts, classes, done = [], [], 0
-    # As for boxes: a mention without one claims its words but stays plain.
+    # As with boxes, a mention whose class is not shown still claims its words, so that no other
+    # mention marks them; it stays plain.
     for start, end, mention in markup.locate(sentence, mentions, "boxes"):
         parts += [sentence[done:start], "<seg>", sentence[start:end], "</seg>"]
         classes.append(mention.class_id)

@@ -1,7 +1,7 @@
-"""Ops on the image, and on the label map and the boxes that lie on it.
+"""Ops on the image; the label map and the boxes follow each change of its geometry.
 
-Between the ops an image is [H, W] (grey, stored values) or [H, W, 3]; `normalize` makes it float32
-[H, W, 3]. Boxes are (x1, y1, x2, y2, class id) in its pixels. Knows nothing of text.
+Before `normalize` an image is [H, W] (grey, stored values) or uint8 [H, W, 3] (colour); after it,
+float32 [H, W, 3]. Boxes are (x1, y1, x2, y2, class id) in pixels of the image.
 """
 
 import functools
@@ -14,7 +14,7 @@ from big_rad.grounding import boxes as box_lib
 from big_rad.pp.example import Before, Example, Image, LabelMap
 from big_rad.pp.ops import OPS, Op, rng_of
 
-# (width, level) in HU: lung, soft tissue, brain.
+# The CT windows as (width, level) in HU, for lung, soft tissue and brain.
 CT_WINDOWS = ((2250.0, -100.0), (350.0, 40.0), (80.0, 40.0))
 AIR_HU = -1000.0
 EPS = 1e-5
@@ -33,25 +33,31 @@ def get_augment(
     intensity_p: float = 0.5,
     channel_repeat: float = 0.0,
 ) -> Op:
-    """Random changes of the image; label map and boxes follow. All are off by default.
+    """Changes the image at random; label map and boxes follow. All changes are off by default.
 
-    What was there before stays as "before", so that what is asked about an image does not depend
-    on its crop. HU below -1000 (a scanner's padding) count as -1000 first.
+    The label map, the boxes and the image size from before the change stay in the field "before",
+    so that the questions about an image do not depend on its crop. In CT, values below -1000 HU
+    (the padding of a scanner) become -1000 first.
 
-    The segmentation run of RadGrounder is `augment(crop=(0.9, 1.0), gamma=(0.7, 1.2),
+    The segmentation run of RadGrounder used `augment(crop=(0.9, 1.0), gamma=(0.7, 1.2),
     intensity=20, channel_repeat=0.2)`.
 
     Args:
-        shift: moves by up to so many pixels each way; what comes in has the lowest value of the
-            slice (air) and is background.
-        crop: (lowest, highest) share of each side that is kept, at a random place; 0.9 stands for
-            (0.9, 1.0), None or 0 for none.
-        gamma: range of the exponent on values scaled to 0..1 over the slice; not for colour.
-        gamma_p: how often.
-        intensity: adds up to +- so much (HU in CT, stored values else); not for colour.
-        intensity_p: how often.
-        channel_repeat: how often one of the three CT windows is shown in all channels; takes
-            effect in `normalize('medgemma')`.
+        shift: the most pixels by which the image is moved along each axis. The area that becomes
+            free gets the lowest value of the slice (air), and is background in the label map.
+        crop: the (lowest, highest) share of each side that is kept, at a random place. 0.9 stands
+            for (0.9, 1.0); None or 0 disables cropping.
+        gamma: the (lowest, highest) exponent, which is applied to the values scaled to 0..1 over
+            the slice; grey images only. None disables it.
+        gamma_p: the probability of a change by `gamma`.
+        intensity: the largest offset that is added or subtracted, in HU in CT and in stored values
+            otherwise; grey images only. 0 disables it.
+        intensity_p: the probability of a change by `intensity`.
+        channel_repeat: the probability that one of the three CT windows is shown in all channels;
+            it takes effect in `normalize('medgemma')`.
+
+    Raises:
+        ValueError: `crop` or `shift` is outside its range.
     """
     if not crop:
         low, high = 1.0, 1.0
@@ -88,12 +94,17 @@ def get_augment(
 
 @OPS.register("normalize")
 def get_normalize(kind: str = "medgemma") -> Op:
-    """Scales stored values for the model and makes three channels.
+    """Scales the stored values for the model and makes three channels.
 
     Args:
-        kind: "medgemma": CT as three windows, each in [-1, 1]; others per image to [-1, 1].
-            "dataset_stats": zero mean, unit deviation of the modality, clipped to [-2, 2].
-            "min_max": clipped to the modality's range, then per image to [0, 1].
+        kind: the normalisation. "medgemma" shows CT through three windows, each scaled to [-1, 1],
+            and scales any other image over its own range to [-1, 1]. "dataset_stats" subtracts the
+            mean of the modality in RefRad2D, divides by its standard deviation and clips to
+            [-2, 2]. "min_max" clips to the range of the modality, and then scales the image over
+            its own range to [0, 1].
+
+    Raises:
+        ValueError: The normalisation is unknown.
     """
     if kind not in NORMALIZATIONS:
         raise ValueError(f"normalize: {kind!r} is none of {', '.join(NORMALIZATIONS)}")
@@ -113,14 +124,14 @@ def get_normalize(kind: str = "medgemma") -> Op:
 
 @OPS.register("resize")
 def get_resize(size: int, antialias: bool = False) -> Op:
-    """Resizes the image (bilinear) to size x size, and label map (nearest) and boxes with it.
+    """Resizes the image (bilinear), the label map (nearest) and the boxes to size x size pixels.
 
-    The label map of before stays as "segmap_full", so that boxes keep its precision.
+    The label map from before stays as "segmap_full", so that boxes keep its precision.
 
     Args:
-        size: pixels a side.
-        antialias: False samples at half-pixel centres without smoothing, as the released model
-            was trained; True averages over the pixels that fall together.
+        size: the height and width of the result, in pixels.
+        antialias: whether a reduction averages over the pixels that fall together. False samples at
+            half-pixel centres without smoothing, as in the training of the released model.
     """
 
     def _resize(example: Example) -> Example:
@@ -144,11 +155,14 @@ def get_resize(size: int, antialias: bool = False) -> Op:
 def ct_windows(
     hu: Num[np.ndarray, "height width"], only: int | None = None
 ) -> Float32[np.ndarray, "height width 3"]:
-    """Three CT windows as channels: (x - lo) / (hi - lo + 1e-5) * 2 - 1, clipped to the window.
+    """Returns three CT windows as the channels of an image.
+
+    A channel is (x - lo) / (hi - lo + 1e-5) * 2 - 1, where x is the value in HU, clipped to the
+    window from lo = level - width / 2 to hi = level + width / 2.
 
     Args:
-        hu: [H, W] in HU; below -1000 counts as -1000.
-        only: show this window in all three channels.
+        hu: the values [H, W] in HU; those below -1000 count as -1000.
+        only: the index of a window that is shown in all three channels; None shows all windows.
 
     Returns:
         float32 [H, W, 3] in [-1, 1]; a view of a channels-first array.
@@ -169,7 +183,7 @@ def ct_windows(
 def shifted(
     x: Shaped[np.ndarray, "height width *channels"], dy: int, dx: int, fill: float
 ) -> Shaped[np.ndarray, "height width *channels"]:
-    """Returns [H, W] or [H, W, C] moved down by `dy` and right by `dx` pixels."""
+    """Returns `x` moved down by `dy` and right by `dx` pixels; the free area becomes `fill`."""
     result = np.full_like(x, fill)
     h, w = x.shape[:2]
     if abs(dy) < h and abs(dx) < w:
@@ -185,29 +199,31 @@ def resize_bilinear(
     size: int | tuple[int, int],
     antialias: bool = False,
 ) -> Float32[np.ndarray, "new_height new_width channels"]:
-    """Bilinear resize with half-pixel centres (torch's interpolate with align_corners=False).
+    """Resizes an image bilinearly with half-pixel centres.
+
+    The result is that of torch's `interpolate` with `align_corners=False`.
 
     Args:
-        image: float32 [H, W, C].
-        size: pixels a side of the result, or its (height, width).
-        antialias: widen the triangle filter by the factor of a reduction.
+        image: the image, float32 [H, W, C].
+        size: the height and width of the result in pixels: one number for both, or a pair.
+        antialias: whether a reduction widens the triangle filter by its factor.
 
     Returns:
-        float32 [*size, C], contiguous.
+        float32 [height, width, C], contiguous.
     """
     size = (size, size) if isinstance(size, int) else size
     resized = functools.partial(_resized, size=size, antialias=antialias)
     channels = image.shape[-1]
-    if channels > 1 and image.strides[-1] == 0:  # one channel, shown several times
+    if channels > 1 and image.strides[-1] == 0:  # All channels are views of one.
         return np.repeat(resized(image[..., 0])[..., None], channels, axis=-1)
     result = np.empty((*size, channels), np.float32)
-    for channel in range(channels):  # in turn: temporaries stay within the cache
+    for channel in range(channels):  # One at a time, so that temporaries stay in the CPU cache.
         result[..., channel] = resized(image[..., channel])
     return result
 
 
 def resize_nearest(labels: LabelMap, size: int) -> UInt8[np.ndarray, "size size"]:
-    """Nearest-neighbour resize of a label map [H, W] with half-pixel centres."""
+    """Resizes a label map [H, W] by nearest neighbour, with half-pixel centres."""
     if labels.shape == (size, size):
         return labels
     rows, columns = (
@@ -240,7 +256,7 @@ def _between(x: np.ndarray, other: np.ndarray, weight: np.ndarray) -> np.ndarray
 
 @functools.lru_cache(maxsize=64)
 def _taps(size_in: int, size_out: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns for each output the two inputs and the weight of the second."""
+    """Returns, for each output pixel, two input pixels and the weight of the second."""
     at = np.maximum((np.arange(size_out) + 0.5) * (size_in / size_out) - 0.5, 0)
     first = np.minimum(at.astype(np.intp), size_in - 1)
     return first, np.minimum(first + 1, size_in - 1), (at - first).astype(np.float32)
@@ -264,7 +280,7 @@ def _scale(x: np.ndarray) -> np.ndarray:
 
 
 def _signed(x: np.ndarray) -> np.ndarray:
-    """Takes 0..1 to -1..1, in place."""
+    """Scales values from 0..1 to -1..1, in place."""
     x *= 2
     x -= 1
     return x
@@ -299,7 +315,7 @@ def _gamma(image: np.ndarray, exponent: float) -> np.ndarray:
 
 
 def _before(example: Example) -> Before:
-    """Returns what `shown` needs of an example that is about to lose parts."""
+    """Returns the fields that `shown` needs, before `augment` changes the example."""
     return {
         "segmap": example.get("segmap_full", example.get("segmap")),
         "boxes": example.get("boxes"),
@@ -339,7 +355,10 @@ def _maps(example: Example) -> list[str]:
 def _boxes(
     example: Example, move: Callable[[Sequence[float]], box_lib.Box | None]
 ) -> dict[str, list[list[float]]]:
-    """Returns the field "boxes" with every box moved, without those that are lost; {} if none."""
+    """Returns a dict with the moved boxes as "boxes", or {} if the example has no boxes.
+
+    A box is left out if `move` returns None for it.
+    """
     if not example.get("boxes"):
         return {}
     moved = [(move(b[:4]), b[4]) for b in example["boxes"]]

@@ -1,6 +1,7 @@
-"""Ops at both ends of a preprocessing string: which image, its pixels as an array, what is kept.
+"""Ops at both ends of a preprocessing string.
 
-Knows nothing of text, and of values only which kinds there are.
+`view` chooses one of several images, `load` makes arrays of its pixels, and `keep` removes the
+fields that a batch does not need.
 """
 
 import pathlib
@@ -18,18 +19,21 @@ from big_rad.pp.ops_image import resize_nearest
 
 MODALITIES = ("CT", "MR", "OT")
 _VIEWS = ("random", "first")
-_READ_BY = ("frame", "plane", "modality")  # What an example may tell the reader of its file.
+_READ_BY = ("frame", "plane", "modality")  # Fields that the reader of a file takes as arguments.
 
 
 @OPS.register("view")
 def get_view(which: str = "random") -> Op:
-    """Takes one image of an item that has several under "images", with its texts.
+    """Chooses one image, with its texts, of an example that has several under "images".
 
-    The image's fields become the example's; its id becomes "image_id", and the id of the item
-    stays. Nothing happens to an example that is one image already.
+    The fields of the image become fields of the example. The id of the image becomes "image_id",
+    and "id" stays the id of the whole example. An example with a single image is not changed.
 
     Args:
         which: "random", or "first" for evaluation.
+
+    Raises:
+        ValueError: `which` is unknown.
     """
     if which not in _VIEWS:
         raise ValueError(f"view: {which!r} is none of {', '.join(_VIEWS)}")
@@ -49,15 +53,17 @@ def get_view(which: str = "random") -> Op:
 
 @OPS.register("load")
 def get_load(colour_size: int | None = None) -> Op:
-    """Makes arrays of packed image and label map, or reads the file at example["path"].
+    """Unpacks the image and the label map, or reads the file at example["path"], and checks them.
 
-    Checks the fields. What the example says of its file, "frame", "plane" and "modality", is told
-    to the reader (formats other than DICOM need it); a DICOM of another modality is an error. The
-    image is turned to its usual display, and label map and boxes with it.
+    The fields "frame", "plane" and "modality" are passed on to the reader of the file, because
+    formats other than DICOM may need them. If a DICOM file has another modality than the example
+    gives, that is an error. The image of a file is turned to its usual display, and label map and
+    boxes with it.
 
     Args:
-        colour_size: colour images are resized to this by Pillow (bicubic, antialiased) at once,
-            as PNG and JPEG sets were for the released model; label map and boxes follow.
+        colour_size: the height and width to which Pillow resizes colour images (bicubic,
+            antialiased) before any other op, as PNG and JPEG datasets were resized for the released
+            model; label map and boxes follow. None leaves the size.
     """
 
     def _load(example: Example) -> Example:
@@ -83,11 +89,11 @@ def get_load(colour_size: int | None = None) -> Op:
 
 @OPS.register("keep")
 def get_keep(*names: str, optional: bool = False) -> Op:
-    """Keeps only these fields.
+    """Keeps only the named fields of an example.
 
     Args:
-        names: of the fields.
-        optional: pass over those that are not there.
+        names: the names of the fields.
+        optional: whether a field may be missing; otherwise the op raises KeyError for it.
     """
 
     def _keep(example: Example) -> Example:
@@ -103,10 +109,10 @@ def get_keep(*names: str, optional: bool = False) -> Op:
 
 
 def _read(example: Example) -> tuple[Example, turns.Turn]:
-    """Adds the pixels of the file, and modality and plane where the example has none.
+    """Adds the pixels of the file, and its modality and plane if the example does not give them.
 
     Returns:
-        The example with its image in the usual display, and the turn that its label map and boxes
+        the example with its image in the usual display, and the turn that its label map and boxes
         still need.
     """
     given: Example = {
@@ -127,7 +133,7 @@ def _read(example: Example) -> tuple[Example, turns.Turn]:
 
 
 def _turned(example: Example, turn: turns.Turn) -> Example:
-    """Turns label map and boxes as the image was."""
+    """Turns the label map and the boxes in the same way as the image."""
     stored = turn.inverse().array(example["image"]).shape
     if example.get("segmap") is not None:
         example["segmap"] = turn.array(example["segmap"])

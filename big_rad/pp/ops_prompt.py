@@ -1,6 +1,6 @@
-"""Ops that choose the texts of an example and write what is asked and what is to be answered.
+"""Ops that choose the texts of an example and write the prompt and the target of each.
 
-Knows nothing of tokens and of pixels; `ground` (in `ops_grounding`) puts the markup in.
+`prompt` writes targets without markup; `ground` (in `ops_grounding`) puts the markup in.
 """
 
 import numpy as np
@@ -16,9 +16,16 @@ _REPORT_FIELDS = ("sentence", "clinical", "question")
 
 @OPS.register("clean")
 def get_clean(kind: str = "released") -> Op:
-    """Cleans the report texts (not questions and answers) as the released model's were.
+    """Cleans report texts as the reports of the released model were cleaned.
 
-    Goes before `prompt`. See `prompts.clean` for what it does, also to decimals.
+    Questions and answers stay as they are. The op must come before `prompt`. `prompts.clean` says
+    how a text is changed; decimal numbers change too.
+
+    Args:
+        kind: the name of the cleaner; there is only "released".
+
+    Raises:
+        ValueError: The cleaner is unknown.
     """
     if kind != "released":
         raise ValueError(f"clean: {kind!r} is not known; there is 'released'")
@@ -59,29 +66,34 @@ def get_prompt(
     balance: bool = True,
     ground_share: float | None = None,
 ) -> Op:
-    """Chooses texts of the example and writes their prefix and target.
+    """Chooses texts of the example and writes the prompt and the target of each.
 
     Each chosen text keeps its fields and gets `context`, `prefix` (the whole string before the
-    target), `suffix` (the target, still without markup) and `grounded`.
+    target), `suffix` (the target, still without markup), `grounding` and `grounded`.
 
     Args:
-        tasks: which tasks, joined by commas.
-        n: how many texts are drawn, without repeats, fewer if there are not so many; "all" takes
-            all in order.
-        lang: "en", "de", "zh" (questions only), "both" for English and German, or "all".
-        style: of a report's context: "none", "clinical", "question", "both", or "random", which
-            draws one of the four for each text.
-        grounded: True asks for boxes or masks where the text has keywords and the example a label
-            map or boxes; "random" in half of these cases (detection always); "always" in every
-            report, also of an image without any; False never.
-        balance: draw task and language uniformly first, then the text; False draws uniformly
-            among the texts.
-        ground_share: None, or a number in 0..1 that replaces `grounded` for reports: each text
-            drawn is, with this probability, a grounded report, if the example can be grounded (it
-            shows a class, and has a report with keywords in every language it has reports in) and
-            such a report is left; otherwise it is drawn as ever and a report stays plain. The
-            published recipe is 1.0. With n="all": each report that can be is grounded with this
-            probability.
+        tasks: the tasks of the texts that may be chosen, joined by commas.
+        n: the number of texts that are drawn without repeats, or all texts if there are fewer;
+            "all" takes all texts in order.
+        lang: the language of the texts that may be chosen: "en", "de", "zh" (questions only),
+            "both" for English and German, or "all".
+        style: the context of a report: "none", "clinical", "question", "both" (see
+            `prompts.report_context`), or "random", which draws one of the four for each text.
+        grounded: which prompts ask for boxes or masks. A text can be grounded if it has keywords
+            and the example has a label map or boxes. True asks for each such text. "random" asks
+            for half of such reports and for all such detection questions. "always" asks for every
+            report, even if the image shows nothing to mark. False never asks.
+        balance: True draws first a task, then a language, each uniformly, and then a text with
+            both; False draws uniformly among the texts.
+        ground_share: None, or a probability in 0..1 that replaces `grounded` for reports. An
+            example can be grounded if it shows a class, and if in every language in which it has
+            reports one of them has keywords. Each text drawn from such an example is, with this
+            probability, a grounded report, as long as one is left; otherwise any text is drawn,
+            and if that is a report, it stays plain. The published training used 1.0. With n="all",
+            each report with keywords of such an example is grounded with this probability.
+
+    Raises:
+        ValueError: An argument is outside its choices or range.
     """
     wanted = tuple(t.strip() for t in tasks.split(","))
     langs = {"both": prompts.LANGS, "all": prompts.VQA_LANGS}.get(lang, (lang,))
@@ -139,7 +151,7 @@ def _write(text: Text, example: Example, style: str, grounded: bool | str) -> Te
 
 
 def _asks(text: Text, example: Example, grounded: bool | str) -> bool:
-    """Returns whether boxes or masks are asked for; see `get_prompt`."""
+    """Returns whether the prompt asks for boxes or masks; see `get_prompt`."""
     if text["task"] == "vqa" or grounded is False:
         return False
     if text["task"] == "report" and grounded == "always":
@@ -153,7 +165,7 @@ def _asks(text: Text, example: Example, grounded: bool | str) -> bool:
 def _share_out(
     pool: list[Text], n: int | str, example: Example, balance: bool, ground_share: float
 ) -> list[tuple[Text, bool | str]]:
-    """Draws by `ground_share`; returns texts with how each is grounded, as `_asks` takes it."""
+    """Draws texts by `ground_share`; returns each with the `grounded` argument for `_asks`."""
     share = ground_share if _can_be_grounded(example) else 0.0
     if n == "all":
         lot = [share and _groundable(t) and rng_of(example).random() < share for t in pool]
@@ -180,7 +192,10 @@ def _groundable(text: Text) -> bool:
 
 
 def _plain(text: Text) -> bool:
-    """Returns how a text is grounded that was not drawn to be: only detection is."""
+    """Returns whether a text is grounded that was not drawn as a grounded report.
+
+    Detection questions always ask for boxes or masks; reports and other questions do not.
+    """
     return text["task"] == "detect"
 
 

@@ -1,6 +1,7 @@
-"""The op that makes the texts one row of tokens.
+"""The op `tok`, which writes the texts of an example into one row of tokens.
 
-Knows nothing of pixels, nor of how a text was chosen and marked: `prompt` and `ground` did that.
+The ops before it have prepared the texts: `prompt` chose them and wrote their prefix and suffix,
+and `ground` put markup into the suffix.
 """
 
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from big_rad.pp import tokenizer as tokenizer_lib
 from big_rad.pp.example import Example, MaskSlots, Row, Text
 from big_rad.pp.ops import OPS, Op
 
-# Fields of the text that an evaluator may need beside the arrays; "" where a text has none.
+# Fields of the text that an evaluator may need beside the arrays; "" if the text lacks the field.
 _META_FIELDS = ("task", "lang", "question", "question_type", "source", "template", "prefix")
 
 
@@ -30,31 +31,61 @@ def get_tok(
 ) -> Op:
     """Writes the texts into one row of tokens.
 
-    A text is `<bos> prefix suffix <eos>`; a row holds one, or with `pack` as many as fit, then
-    zeros. Adds, all int32 [length + 1] (the model sees all but the last, and predicts all but
-    the first): `text`; `mask_ar`, 1 on suffix and `<eos>`; `mask_loss`, the same; `segment`, the
-    number of the text from 1, 0 on padding. Also adds `text_bound`, an int: with the same texts, if
-    no other classes are shown but perhaps fewer, no row takes up more tokens than this.
+    A text is `<bos> prefix suffix <eos>`. A row holds one text, or with `pack` as many as fit; the
+    rest of the row is zeros (`<pad>`). The op adds four arrays, int32 [length + 1]. The model reads
+    all positions but the last, and predicts all but the first:
 
-    A text of more than `max_text` tokens (without `<bos>` and `<eos>`) is cut: first the context
-    of its prompt, to no less than half of what the prompt line leaves, then the suffix, never
-    within markup. `<eos>` stays.
+    - `text`: the token ids.
+    - `mask_ar`: 1 on the suffix and `<eos>`, whose tokens attend only to themselves and to tokens
+      before them; 0 on `<bos>` and the prefix, whose tokens see each other in both directions.
+    - `mask_loss`: 1 on the tokens that are learned, which are those of `mask_ar`.
+    - `segment`: the number of the text, counted from 1; 0 on padding.
+
+    An example: two texts of one image, "ab" with the answer "cd" and "e" with the answer "f", with
+    `pack=True` and `length=11`:
+
+        text       <bos> ab c  d <eos> <bos> e f <eos> <pad> <pad> <pad>
+        mask_ar      0   0  1  1   1     0   0 1   1     0     0     0
+        mask_loss    0   0  1  1   1     0   0 1   1     0     0     0
+        segment      1   1  1  1   1     2   2 2   2     0     0     0
+        position     N  +1 +2 +3  +4     N  +1 +2 +3
+
+    The model computes the position from `segment` (see `models.paligemma.make_positions`): each
+    text starts again at N, the number of image tokens, and +1 stands for N + 1. In the mask mode
+    "image_isolated" each text sees the image and itself, but not the other text. The first token of
+    a text, `<bos>`, is never learned. With `block=8` and `length=16`, the second text would start
+    at index 8, behind three padding tokens, because it does not fit into the three tokens that the
+    first block has left.
+
+    The op also adds `text_bound`, an upper limit of the number of tokens in the row. It holds for
+    the same texts even if `augment` loses some of the classes, so that less is marked.
+
+    A text of more than `max_text` tokens (without `<bos>` and `<eos>`) is cut. First the context of
+    its prompt is shortened, but it keeps at least half of the tokens that the prompt line leaves;
+    then the suffix is cut, never within markup. `<eos>` stays.
 
     Args:
-        tokenizer: name or file, see `tokenizer.load`.
-        sets: markup token sets.
-        length: positions of the row that the model sees.
+        tokenizer: the name or file of the tokenizer, see `tokenizer.load`.
+        sets: the names of its markup sets.
+        length: the number of positions of the row that the model reads.
         max_text: the most tokens of one text.
-        pack: several texts in a row.
-        answer: False for evaluation: the row holds `<bos> prefix` of the one text; the target is
-            left beside it as `reference` (with markup), and so are the text's fields.
-        block: with `pack`, a text never crosses a border of this many tokens, so that attention
-            may be computed block by block; each text goes to the first block with room. 0: no
-            borders.
-        max_loss: the most target tokens of a row, 0 for any, so that rows cost alike.
-        masks: K > 0 adds int32 [K] `mask_class` and `mask_pos`: class id of the k-th mask and
-            position of its `</seg>` in `text`; 0 and -1 where unused. With `pack`, a text whose
-            masks the row has no room for is left out; of one text, the first K have a place.
+        pack: whether a row may hold several texts.
+        answer: False for evaluation: the row holds only `<bos> prefix` of its one text. The target
+            is added as `reference` (with markup), together with the other fields of the text.
+        block: with `pack`, the size in tokens of the blocks of a row. A text lies within one
+            block, so that attention may be computed block by block; it goes into the first block
+            with room. 0 means no blocks.
+        max_loss: the most target tokens of a row, so that all rows cost about the same; 0 means
+            no limit.
+        masks: K > 0 adds `mask_class` and `mask_pos`, int32 [K]: the class id of the k-th mask and
+            the position of its `</seg>` in `text`, or 0 and -1 if there is no k-th mask. With
+            `pack`, a text is left out if the row has no room for its masks; if one text alone has
+            more than K masks, the first K are kept.
+
+    Raises:
+        ValueError: An argument is outside its range or does not fit the others, or `masks` is
+            given without the markup set "segmentation".
+        FileNotFoundError: The tokenizer does not exist.
     """
     tok = tokenizer_lib.load(tokenizer, tuple(sets))
     budget = check_row(length, max_text, pack, block, max_loss, masks)
@@ -73,7 +104,7 @@ def get_tok(
                 continue
             start = row.add([tok.bos_id, *prefix], [*suffix, tok.eos_id] if answer else [])
             if start is None:
-                bound = length + 1  # With less markup, others might have fitted in.
+                bound = length + 1  # With less markup, further texts might have fitted in.
                 if block:
                     continue
                 break
@@ -92,19 +123,22 @@ def get_tok(
 def fit(
     tok: tokenizer_lib.Tokenizer, text: Text, budget: int, answer: bool = True
 ) -> tuple[list[int], list[int], int]:
-    """Returns prefix and suffix tokens of a text, cut to a budget, and the most they may be.
-
-    The third is the number of tokens of both, or the budget if they were cut: less markup makes a
-    text shorter, but it may then be cut at another place.
+    """Returns the prefix and suffix tokens of a text, cut to a budget, and an upper limit.
 
     Args:
         tok: the tokenizer.
-        text: as `prompt` and `ground` leave it.
-        budget: the most tokens of both together.
+        text: the text as `prompt` and `ground` leave it.
+        budget: the most tokens of prefix and suffix together.
         answer: False leaves the suffix empty, and does not let it influence the prefix.
 
+    Returns:
+        (prefix, suffix, limit). The limit is the most tokens that both may have together if fewer
+        classes are shown: their present number (or more, if the answer for an image that lost its
+        classes is longer). It is the whole budget if the text was cut, because less markup makes
+        a text shorter, and it may then be cut at another place.
+
     Raises:
-        ValueError: not even the prompt line fits.
+        ValueError: Not even the prompt line fits.
     """
     prefix = tok.encode(text["prefix"])
     suffix = tok.encode(text["suffix"], specials=text.get("markup", False)) if answer else []
@@ -116,7 +150,9 @@ def fit(
     rest = budget - (len(prefix) - len(context))
     keep = min(len(context), max(rest // 2, len(context) - excess))
     allowed = len(prefix) - len(context) + keep
-    while len(prefix) > allowed and keep >= 0:  # cutting may part a piece that spans the end
+    # A piece that spans the end of the cut context may become several pieces, so the new prefix
+    # can be longer than was computed; the context is then cut further.
+    while len(prefix) > allowed and keep >= 0:
         shorter = tok.decode(context[:keep]).rstrip("\ufffd")
         prefix = tok.encode(
             prompts.full(text["task"], text["lang"], shorter, text.get("grounding", "none"))
@@ -131,7 +167,10 @@ def fit(
 
 
 def cut(tok: tokenizer_lib.Tokenizer, ids: list[int], n: int) -> list[int]:
-    """Returns at most n tokens of a target, ending neither within markup nor within a character."""
+    """Returns the first n tokens of a target, or fewer.
+
+    The result ends neither within markup nor within a character that takes several tokens.
+    """
     if len(ids) <= n:
         return ids
     ids = ids[: max(n, 0)]
@@ -151,13 +190,13 @@ def cut(tok: tokenizer_lib.Tokenizer, ids: list[int], n: int) -> list[int]:
 def check_row(
     length: int, max_text: int, pack: bool, block: int, max_loss: int, masks: int = 0
 ) -> int:
-    """Checks how `tok` is to fill a row; see `get_tok` for the arguments.
+    """Checks the arguments of `tok` that say how a row is filled; see `get_tok` for each.
 
     Returns:
-        The most tokens of prefix and suffix together.
+        the most tokens of the prefix and suffix of one text together.
 
     Raises:
-        ValueError: a number is outside its range, or the numbers do not fit each other.
+        ValueError: A number is outside its range, or the numbers do not fit each other.
     """
     for name, value, low in (
         ("length", length, 2),
@@ -182,7 +221,7 @@ def check_row(
 
 
 def _check_texts(texts: Sequence[Text], several: bool) -> None:
-    """Checks that `prompt` and `ground` have been there, and that a row can take the texts."""
+    """Checks that `prompt` and `ground` have run, and that a row can hold this many texts."""
     if any("prefix" not in t for t in texts):
         raise ValueError("tok: put prompt(...) before it")
     if any(t["grounded"] and "markup" not in t for t in texts):
@@ -195,7 +234,7 @@ def _check_texts(texts: Sequence[Text], several: bool) -> None:
 
 
 class _Row:
-    """A row of tokens that is filled block by block; without blocks it is one."""
+    """A row of tokens that is filled block by block; with `block` 0 the row is one block."""
 
     def __init__(self, size: int, block: int, max_loss: int):
         self._tokens = np.zeros(size, np.int32)
@@ -206,7 +245,15 @@ class _Row:
         self._loss_left = max_loss or size
 
     def add(self, seen: list[int], learned: list[int]) -> int | None:
-        """Puts a text into the first block with room; returns where it starts, None if nowhere."""
+        """Puts a text into the first block with room for it.
+
+        Args:
+            seen: the tokens that are only read, `<bos> prefix`.
+            learned: the tokens that are learned, `suffix <eos>`, or none.
+
+        Returns:
+            the index in the row at which the text starts, or None if it does not fit.
+        """
         count = len(seen) + len(learned)
         fitting = (i for i, used in enumerate(self._used) if used + count <= self._block)
         if len(learned) > self._loss_left or (i := next(fitting, None)) is None:
@@ -215,7 +262,7 @@ class _Row:
         middle, end = start + len(seen), start + count
         self._tokens[start:middle], self._tokens[middle:end] = seen, learned
         self._learned[middle:end] = 1
-        self._segment[start] = 1  # Marks the start; `arrays` numbers them.
+        self._segment[start] = 1  # This marks the start of a text; `arrays` numbers the texts.
         self._used[i] += count
         self._loss_left -= len(learned)
         return start

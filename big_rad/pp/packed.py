@@ -1,7 +1,7 @@
-"""Arrays as bytes for records: a .npy file in a zstd frame. Lossless, without pickle.
+"""Packs arrays into bytes for records: a .npy file in a zstd frame, lossless and without pickle.
 
-Records are read whole but often only one of their images is used, so arrays stay packed until the
-op `load` wants them. Knows nothing of images.
+A record is read whole, but often only one of its images is used. Arrays therefore stay packed until
+the op `load` needs them.
 """
 
 import io
@@ -24,7 +24,7 @@ def unpack(data: bytes) -> np.ndarray:
     """Returns the array (read-only) that was packed.
 
     Raises:
-        ValueError: these are no packed array, or one of more than `MAX_BYTES`.
+        ValueError: The bytes are not a packed array, or the array has more than `MAX_BYTES`.
     """
     try:
         if zstandard.frame_content_size(data) > MAX_BYTES:
@@ -42,5 +42,5 @@ def unpack(data: bytes) -> np.ndarray:
 
 
 def array(x: bytes | np.ndarray) -> np.ndarray:
-    """Returns an array, packed or not."""
+    """Returns the array; `x` may be packed or not."""
     return unpack(x) if isinstance(x, bytes) else x

@@ -1,8 +1,10 @@
 """The prompt strings of RadGrounder, in English and German, and its text cleaner.
 
-Released checkpoints were trained on exactly these strings, so a changed character costs quality.
-After the image and `<bos>` a model reads a newline, the context, a newline, the prompt, a space and
-a newline. Knows nothing of tokens, examples or markup.
+The released checkpoints were trained on exactly these strings, so a changed character costs
+quality. After the image and `<bos>`, a model reads a newline, the context, a newline, the prompt
+line, a space and a newline. For example, the prefix of an English question is
+
+    "\\nIs the liver enlarged?\\nAnswer: \\n"
 """
 
 import re
@@ -11,7 +13,7 @@ from collections.abc import Sequence
 from big_rad.pp.example import Text
 
 LANGS = ("en", "de")
-VQA_LANGS = (*LANGS, "zh")  # Chinese questions (SLAKE) are beyond the published recipe.
+VQA_LANGS = (*LANGS, "zh")  # The released model was not trained on Chinese questions (SLAKE).
 TASKS = ("report", "vqa", "detect")
 STYLES = ("none", "clinical", "question", "both")
 GROUNDINGS = ("none", "boxes", "masks")
@@ -28,7 +30,8 @@ ANSWER = {"en": "Answer:", "de": "Antwort:", "zh": "Answer:"}
 CLINICAL = {"en": "Clinical information:", "de": "Klinische angaben:"}
 QUESTION = {"en": "Question:", "de": "Fragestellung:"}
 
-# Characters that the released cleaner maps: odd spaces, invisible marks, Windows-1252 left-overs.
+# Characters that the released cleaner replaces: unusual spaces, invisible marks, and characters
+# left over from Windows-1252.
 _ODD = str.maketrans(
     dict.fromkeys("\u202f\u2009\xa0\x0b\u2006\u2003", " ")
     | dict.fromkeys("\xad\u200b\x1f\x7f\x02\u200c\u2060\ufeff\u200d\x00\u200e\x8f", "")
@@ -45,13 +48,13 @@ def full(task: str, lang: str, context: str, grounding: str = "none") -> str:
     """Returns the whole prefix string, which is tokenised in one piece.
 
     Args:
-        task: "report", "vqa", or "detect", whose question stands alone, without a prompt line.
+        task: "report", "vqa" or "detect". A detection question has no prompt line after it.
         lang: "en" or "de"; for "vqa" also "zh", whose prompt line is the English one.
-        context: what precedes the prompt: `report_context(...)` or the question.
-        grounding: what a report is asked to mark: "none", "boxes" or "masks".
+        context: the text before the prompt line: `report_context(...)` or the question.
+        grounding: how a report is asked to mark phrases: "none", "boxes" or "masks".
 
     Raises:
-        ValueError: an unknown task, language or grounding.
+        ValueError: The task, language or grounding is unknown.
     """
     langs = VQA_LANGS if task == "vqa" else LANGS
     if task not in TASKS or lang not in langs or grounding not in GROUNDINGS:
@@ -66,18 +69,23 @@ def full(task: str, lang: str, context: str, grounding: str = "none") -> str:
 
 
 def report_context(style: str, clinical: str, question: str, lang: str) -> str:
-    """Returns what a report's prompt tells about the patient.
+    """Returns the lines about the patient that precede the prompt line of a report.
 
     Args:
-        style: "none", "clinical" (clinical information), "question" (of the referring doctor) or
-            "both", one a line, or the first only if they are equal, also if both are empty.
+        style: which lines: "none", "clinical" (the clinical information), "question" (that of the
+            referring doctor), or "both". If both have the same text, "both" gives only the
+            clinical information.
         clinical: the clinical information; may be empty.
         question: the question; may be empty.
         lang: "en" or "de".
 
     Returns:
-        the lines, without one whose field is empty; but in style "both" an empty field keeps its
-        line, as the released model saw it.
+        the lines. In the styles "clinical" and "question" an empty field gives no line. In the
+        style "both" a line with an empty field stays, with its label alone, because the released
+        model was trained so.
+
+    Raises:
+        ValueError: The style or language is unknown.
     """
     if style not in STYLES or lang not in LANGS:
         raise ValueError(f"style={style!r}, lang={lang!r}: styles are {STYLES}, languages {LANGS}")
@@ -95,7 +103,7 @@ def report_context(style: str, clinical: str, question: str, lang: str) -> str:
 
 
 def vqa_context(question: str, question_type: str = "open", choices: Sequence[str] = ()) -> str:
-    """Returns the question; those of type "multiple" are followed by the choices, one a line."""
+    """Returns the question; after one of type "multiple" comes each choice on its own line."""
     return "\n".join([question, *choices]) if question_type == "multiple" else question
 
 
@@ -103,8 +111,8 @@ def context(text: Text, style: str = "both") -> str:
     """Returns the context of one text of an example, of any task.
 
     Args:
-        text: a text as the datasets yield it; absent optional fields count as empty.
-        style: for reports, see `report_context`.
+        text: a text as the datasets yield it; an absent optional field counts as empty.
+        style: the style of a report's context, see `report_context`.
     """
     if text["task"] == "report":
         return report_context(
@@ -118,16 +126,17 @@ def context(text: Text, style: str = "both") -> str:
 
 
 def target(text: Text) -> str:
-    """Returns what is to be said about the image: the sentence of a report, or the answer."""
+    """Returns the target of a text: the sentence of a report, or the answer to a question."""
     return text["sentence"] if text["task"] == "report" else text["answer"]
 
 
 def clean(text: str) -> str:
-    """Sets white space around . , : ; ! ? as the released preprocessing does.
+    """Changes white space around . , : ; ! ? as the released preprocessing does.
 
-    Removes it before a mark, puts a space after each mark that is followed by something else
-    (decimals included: `1.2 x 3,4 cm` becomes `1. 2 x 3, 4 cm`), ends with a full stop if with
-    no mark, and maps odd control and space characters. Empty text stays empty.
+    White space before a mark is removed. A space is put after each mark that is followed by
+    another character, even within a decimal number: `1.2 x 3,4 cm` becomes `1. 2 x 3, 4 cm.`.
+    A text that does not end with . ! or ? gets a full stop. Unusual control and space characters
+    are replaced. An empty text stays empty.
     """
     if not text:
         return text

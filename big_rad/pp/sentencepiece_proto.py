@@ -1,9 +1,10 @@
-"""The messages of a SentencePiece model file, declared at run time for any protobuf release.
+"""Reads and writes SentencePiece model files with any release of protobuf.
 
-The sentencepiece wheel has a generated module for them, which refuses to be imported beside a
-protobuf older than the one that generated it. Fields that nothing here uses are declared by number
-and wire type alone, so that a model that is read and written again keeps all its bytes in order.
-Reference: sentencepiece_model.proto of google/sentencepiece.
+The sentencepiece wheel has a generated module for this, but it cannot be imported with a protobuf
+older than the one that generated it. The messages are therefore declared here at run time. Fields
+that this package does not use are declared by number and wire type alone, so that a model that is
+read and written again keeps all its bytes in order. Reference: sentencepiece_model.proto of
+google/sentencepiece.
 """
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
@@ -13,7 +14,8 @@ from google.protobuf.message import Message
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 BPE = 2
 
-_PACKAGE = "big_rad.sentencepiece"  # A pool of its own, and a name of its own, disturb nobody.
+# A package name and a descriptor pool of our own do not collide with the module of the wheel.
+_PACKAGE = "big_rad.sentencepiece"
 _TYPES = descriptor_pb2.FieldDescriptorProto
 _KINDS = {
     "string": _TYPES.TYPE_STRING,
@@ -23,7 +25,7 @@ _KINDS = {
     "int32": _TYPES.TYPE_INT32,
     "int64": _TYPES.TYPE_INT64,
 }
-# Message -> fields in use: (name, number, kind, default).
+# The fields of each message that this package uses: (name, number, kind, default).
 _FIELDS: dict[str, tuple[tuple[str, int, str, str], ...]] = {
     "Piece": (("piece", 1, "string", ""), ("score", 2, "float", ""), ("type", 3, "int32", "1")),
     "TrainerSpec": (
@@ -48,7 +50,7 @@ _FIELDS: dict[str, tuple[tuple[str, int, str, str], ...]] = {
     ),
     "Model": (),
 }
-# Message -> numbers of the fields that are only carried along, by what they look like on disk.
+# The numbers of the fields that are only kept when a model is written again, by wire type.
 _CARRIED: dict[str, dict[str, tuple[int, ...]]] = {
     "TrainerSpec": {
         "int64": (6, *range(11, 15), *range(16, 25), 26, 32, 33, 34, 49, 50, 52),
@@ -77,7 +79,7 @@ def _file() -> descriptor_pb2.FileDescriptorProto:
             for number in numbers:
                 field = declared.field.add(name=f"carried_{number}", number=number)
                 field.type = _KINDS[kind]
-                repeated = kind == "bytes"  # As some of the strings are.
+                repeated = kind == "bytes"  # Some of the string fields are repeated.
                 field.label = _TYPES.LABEL_REPEATED if repeated else _TYPES.LABEL_OPTIONAL
     for name, number, message, repeated in _MESSAGES:
         field = declared.field.add(name=name, number=number, type=_TYPES.TYPE_MESSAGE)
@@ -102,11 +104,11 @@ def parse(model: bytes) -> Message:
         model: a serialised SentencePiece model.
 
     Returns:
-        A `Model`: `pieces` (each with `piece`, `score` and `type`), `trainer_spec`,
+        a `Model`: `pieces` (each with `piece`, `score` and `type`), `trainer_spec`,
         `normalizer_spec`.
 
     Raises:
-        google.protobuf.message.DecodeError: the bytes are no such message.
+        google.protobuf.message.DecodeError: The bytes are not a SentencePiece model.
     """
     proto = Model()
     proto.ParseFromString(model)
@@ -114,5 +116,5 @@ def parse(model: bytes) -> Message:
 
 
 def serialise(proto: Message) -> bytes:
-    """Returns the bytes of a `Model`, the same for the same contents."""
+    """Returns the bytes of a `Model`; equal contents give equal bytes."""
     return proto.SerializeToString(deterministic=True)

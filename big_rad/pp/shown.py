@@ -1,7 +1,7 @@
-"""What an example shows: its classes, their boxes and how much of the image they take up.
+"""Finds the classes that an example shows, their boxes and their share of the image.
 
-Classes come from the label map, and from the boxes those that the map lacks. Works on packed
-arrays too. Knows nothing of text.
+Classes come from the label map; boxes add the classes that the map lacks. Packed arrays are
+unpacked where needed.
 """
 
 import numpy as np
@@ -12,7 +12,10 @@ from big_rad.pp.example import Before, Example, LabelMap
 
 
 def any_possible(example: Example) -> bool:
-    """Returns whether there is anything to point with: a label map, or boxes before `augment`."""
+    """Returns whether the example had a label map or boxes before `augment`.
+
+    An empty label map counts: it says that no class is shown.
+    """
     example = before(example)
     return example.get("segmap") is not None or bool(example.get("boxes"))
 
@@ -25,7 +28,7 @@ def any_class(example: Example) -> bool:
 
 
 def before(example: Example) -> Example | Before:
-    """Returns the part of the example that the functions here need, as it was before `augment`."""
+    """Returns the label map, boxes and size from before `augment`, or the example without it."""
     return example.get("before", example)
 
 
@@ -33,8 +36,8 @@ def label_map(example: Example | Before, full: bool = True) -> LabelMap | None:
     """Returns the label map [H, W], or None.
 
     Args:
-        example: an example.
-        full: the one from before `resize`, if there was one.
+        example: the example, or its part from before `augment`.
+        full: whether the label map from before `resize` is returned, if there is one.
     """
     segmap = example.get("segmap_full") if full else None
     segmap = example.get("segmap") if segmap is None else segmap
@@ -42,7 +45,11 @@ def label_map(example: Example | Before, full: bool = True) -> LabelMap | None:
 
 
 def boxes(example: Example | Before) -> dict[int, box_lib.Box]:
-    """Returns {class id: box in 0..1}: a class's union box, as precise as can be had."""
+    """Returns {class id: box in 0..1}, the box around all parts of each class.
+
+    The box comes from the label map in full size; the field "boxes" gives it for classes that the
+    map lacks.
+    """
     found = _union(example)
     segmap = label_map(example)
     if segmap is not None:
@@ -51,25 +58,31 @@ def boxes(example: Example | Before) -> dict[int, box_lib.Box]:
 
 
 def from_label_map(segmap: LabelMap) -> dict[int, box_lib.Box]:
-    """Returns {class id: box in 0..1} of what a label map [H, W] shows."""
+    """Returns {class id: box in 0..1} for the classes of a label map [H, W]."""
     height, width = segmap.shape
     found = box_lib.from_label_map(segmap)
     return {c: box_lib.normalise(box, width, height) for c, box in found.items()}
 
 
 def shares(example: Example | Before) -> dict[int, float]:
-    """Returns {class id: share of the image that it takes up}, the box's share without a map."""
+    """Returns {class id: its share of the image's area}.
+
+    The share is that of the class's pixels in the label map, or of its box if the map lacks it.
+    """
     found = {c: box_lib.area(box) for c, box in _union(example).items()}
     segmap = label_map(example)
     if segmap is not None:
         counts = np.bincount(segmap.ravel())
         found |= {int(c): counts[c] / segmap.size for c in np.flatnonzero(counts) if c}
-    # Rounded, so that equal areas are equal whatever size the image has been given.
+    # The shares are rounded so that equal areas compare as equal at any image size.
     return {c: round(float(share), 9) for c, share in found.items()}
 
 
 def _union(example: Example | Before) -> dict[int, box_lib.Box]:
-    """Returns the boxes of the field "boxes", clipped to the image, one a class, in 0..1."""
+    """Returns {class id: box in 0..1}: one box for each class of the field "boxes".
+
+    Boxes are clipped to the image, and several boxes of a class are joined into their union.
+    """
     given = example.get("boxes") or ()
     found: dict[int, box_lib.Box] = {}
     if not given:

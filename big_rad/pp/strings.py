@@ -1,9 +1,9 @@
 """Writes the preprocessing strings of training, evaluation and prediction.
 
-A string names ops one after another (see `pp.builder`). What a checkpoint must be used with, that
-is image size, normalisation, tokenizer, box codec and text settings, comes from the fields of a
-config, so that every use of a checkpoint gets the same prompt tokens. Only text is handled here: no
-op is imported and no string is run.
+A preprocessing string names ops one after another (see `pp.builder`). The settings that belong to
+a checkpoint (image size, normalisation, tokenizer, box codec and text settings) come from the
+fields of its config, so that every use of the checkpoint gives it the same prompt tokens. This
+module must not import the ops, so that recipes, which import it, can be read without them.
 """
 
 import re
@@ -12,8 +12,8 @@ from typing import Any
 
 from big_rad.config.defaults import TEXT
 
-CLEANERS = ("", "released")  # What `config.text.clean` may be.
-RELEASED_GRID = 224  # Lines of the box codec of the released model.
+CLEANERS = ("", "released")  # The possible values of `config.text.clean`.
+RELEASED_GRID = 224  # The number of grid lines in the box codec of the released model.
 _CLEANS = re.compile(r"(^|\|)\s*clean\s*(\(|\||$)")
 _NO_REPORTS = re.compile(r"(^|\|)\s*prompt\((tasks=)?['\"](vqa|detect)\b(?!,)")
 
@@ -21,19 +21,19 @@ _NO_REPORTS = re.compile(r"(^|\|)\s*prompt\((tasks=)?['\"](vqa|detect)\b(?!,)")
 def text_of(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the text settings that a checkpoint must be used with.
 
-    A checkpoint that predates `config.text` was limited to 200 tokens. Whether it saw cleaned
-    reports follows from the preprocessing strings of its own training. A checkpoint that has no
-    such string for reports, as a converted one, is taken for a released one if it writes boxes on
-    the grid of the released model, which saw cleaned reports.
+    If the checkpoint predates `config.text`, its texts were limited to 200 tokens, and the
+    preprocessing strings of its training say whether its reports were cleaned. A checkpoint without
+    such a string for reports (a converted one, for example) counts as a released one if it writes
+    boxes on the grid of the released model; the reports of that model were cleaned.
 
     Args:
-        config: the config of a run, or the fields of another checkpoint.
+        config: the config of a training run, or the settings of another checkpoint.
 
     Returns:
-        `clean` and `max_text`.
+        a dict with `clean` and `max_text`.
 
     Raises:
-        ValueError: settings that this version does not know.
+        ValueError: A setting is unknown to this version or has an impossible value.
     """
     if config.get("text") is not None:
         return _checked(TEXT | dict(config["text"]))
@@ -58,10 +58,18 @@ def train_pp(
     packed: bool = False,
     masks: bool = False,
 ) -> str:
-    """Returns the preprocessing string of training examples; ops that are "" are left out.
+    """Returns the preprocessing string of training examples.
 
-    Boxes are written with `c.codec`, which the checkpoint names; with `masks` they give way to
-    masks, and the op tok has to say how many.
+    Args:
+        c: a config with `image`, `tokenizer`, `codec` and `text`.
+        prompt: the op that chooses the texts.
+        tok: the op that makes the row, see `tok`. With `masks` it must say how many masks.
+        view: the op that chooses one of several images; "" leaves it out, as for the next three.
+        augment: the op that changes the image at random.
+        clean: the op that cleans reports.
+        detect: the op that adds detection questions.
+        packed: whether `tok` packs several texts into a row, so that `segment` is kept.
+        masks: whether phrases are marked with masks instead of boxes of `c.codec`.
     """
     fields = ["id", "image", "text", "mask_ar", "mask_loss"] + ["segment"] * packed
     fields += ["segmap", "mask_class", "mask_pos"] * masks
@@ -90,7 +98,11 @@ def eval_pp(
     clean: str = "",
     ground: str = "ground('boxes')",
 ) -> str:
-    """Returns the preprocessing string of evaluation examples; the answer stays outside the row."""
+    """Returns the preprocessing string of evaluation examples.
+
+    The arguments are those of `train_pp`, and `ground` is the op that marks phrases. `tok` should
+    have `answer=False`, so that the target is not in the row.
+    """
     return "|".join(filter(None, [view, image_pp(c), clean, prompt, ground, tok]))
 
 
@@ -108,14 +120,14 @@ def ask_pp(
     """Returns the string that asks a checkpoint, as `big_rad.evaluate` and `big_rad.predict` do.
 
     Args:
-        c: config with `image`, `tokenizer`, `codec` and `text`, see `weights.source_config.FIELDS`.
+        c: a config with `image`, `tokenizer`, `codec` and `text`, see `weights.source_config.FIELDS`.
         task: "report", "vqa" or "detect".
         lang: "en" or "de".
-        style: which context a report gets, see `pp.prompts.report_context`.
-        grounded: argument of the op `prompt`.
-        masks: whether the checkpoint points with masks; it points with boxes otherwise.
-        view: op that chooses an image of the example, "" for none.
-        keep: fields that remain; empty keeps all.
+        style: the context that a report gets, see `pp.prompts.report_context`.
+        grounded: the argument `grounded` of the op `prompt`.
+        masks: whether the checkpoint marks phrases with masks; otherwise it marks them with boxes.
+        view: the op that chooses one image of an example, or "" if examples have one image.
+        keep: the names of the fields that remain; () keeps all.
     """
     how = "" if grounded is True else f", grounded={grounded!r}"
     string = eval_pp(
@@ -130,12 +142,12 @@ def ask_pp(
 
 
 def image_pp(c: Mapping[str, Any]) -> str:
-    """Returns the ops that make the model's image of a file's pixels."""
+    """Returns the ops that read a file's pixels and turn them into the model's image."""
     return f"load|{_normalize(c)}|{_resize(c)}"
 
 
 def clean(c: Mapping[str, Any]) -> str:
-    """Returns the op that cleans reports as the checkpoint saw them, "" if it does not."""
+    """Returns the op that cleans reports as in the checkpoint's training, or "" for none."""
     kind = text_of(c)["clean"]
     return f"clean({kind!r})" if kind else ""
 
@@ -149,13 +161,14 @@ def ground(c: Mapping[str, Any], masks: bool = False) -> str:
 
 
 def tok(c: Mapping[str, Any], texts: int = 1, answer: bool = True, masks: int = 0) -> str:
-    """Returns the op that makes rows: one text, or several of one image.
+    """Returns the op that makes rows of one text, or of several texts of one image.
 
     Args:
-        c: config with `tokenizer` and `text`, whose `max_text` is the most tokens of a text.
-        texts: the number of texts of an image that a row is for.
-        answer: False for evaluation.
-        masks: the most masks of a row.
+        c: a config with `tokenizer` and `text`, whose `max_text` is the most tokens of a text.
+        texts: the number of texts of one image that share a row. A row has room for at most four
+            texts of full length.
+        answer: whether the row contains the target; False for evaluation.
+        masks: the most masks of a row, 0 for a model without masks.
     """
     spec, most = c["tokenizer"], text_of(c)["max_text"]
     length = most + 2  # <bos> and <eos>

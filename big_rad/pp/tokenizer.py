@@ -1,10 +1,15 @@
-"""Text to token ids and back: a SentencePiece model plus the token sets of grounded radiology.
+"""Turns text into token ids and back, with a SentencePiece model and the tokens for grounding.
 
-Ids, in order: the base pieces of the SentencePiece model, 1,024 location tokens, 128 segment
-tokens, one reserved row, then the markup sets asked for. With the 256,000 pieces of Gemma that
-gives the ids of PaliGemma 2 (`<loc0000>` = 256000, `<seg000>` = 257024, markup from 257153).
-Special tokens are looked for only where the caller says that a text may hold them, so that no
-report and no question can forge one. Knows nothing of prompts, rows or what the tokens mean.
+The ids have this order; with the 256,000 pieces of Gemma they are the ids of PaliGemma 2:
+
+    base pieces       0 ...              the pieces of the SentencePiece model
+    location tokens   256000 ... 257023  <loc0000> ... <loc1023>
+    segment tokens    257024 ... 257151  <seg000> ... <seg127>
+    reserved row      257152             <image> in other implementations
+    markup            257153 ...         the tokens of the chosen sets, such as <p bbox=
+
+`encode` looks for special tokens only if the caller says that the text may hold them. A report or
+a question that spells out a special token can therefore not forge it.
 """
 
 import functools
@@ -58,12 +63,12 @@ def load(
     Args:
         name_or_path: "tiny" for the shipped model, or a SentencePiece `.model` file, or a
             `tokenizer.json` of Hugging Face, or a folder that holds one of them.
-        sets: names of MARKUP_SETS, in the order of their ids.
+        sets: the names of the markup sets (keys of MARKUP_SETS), in the order of their ids.
 
     Raises:
-        FileNotFoundError: no such file; the message says where the original is to be had.
-        ValueError: the file is not a usable tokenizer of the Gemma family, a set is unknown, or
-            the folder gives the markup tokens other ids than `sets`.
+        FileNotFoundError: The file does not exist; the message says where to get the original.
+        ValueError: The file is not a usable tokenizer of the Gemma family, a set is unknown, or
+            the folder gives the markup tokens other ids than `sets` does.
     """
     path = _TINY if str(name_or_path) == "tiny" else pathlib.Path(name_or_path)
     if path.is_dir():
@@ -81,19 +86,21 @@ class Tokenizer:
     """Encodes and decodes text.
 
     Args:
-        model: bytes of a SentencePiece model with pad, eos, bos, unk = 0..3. It holds all `loc`
-            and `seg` pieces after its other pieces, or none.
-        sets: names of MARKUP_SETS, in the order of their ids.
-        source: the file the bytes came from, for messages.
+        model: the bytes of a SentencePiece model whose ids of pad, eos, bos and unk are 0 to 3.
+            It either has all `loc` and `seg` pieces at its end, or does not have any of them.
+        sets: the names of the markup sets (keys of MARKUP_SETS), in the order of their ids.
+        source: the file that the bytes came from, for messages.
 
     Attributes:
         model: the bytes given; write them to a file to keep a tokenizer beside a checkpoint.
-        sets: the markup sets.
-        vocab_size: number of ids that mean something.
-        padded_vocab_size: vocab_size rounded up to a multiple of 128: rows of the embedding.
-        loc_ids, seg_ids: int32 [1024] and [128].
-        reserved_id: the row that is kept free (`<image>` in other ports).
-        markup: {token: id} of the loaded sets.
+        sets: the names of the markup sets.
+        vocab_size: the number of ids that have a meaning.
+        padded_vocab_size: vocab_size rounded up to a multiple of 128, which is the number of rows
+            of the embedding table.
+        loc_ids: the ids of the location tokens, int32 [1024].
+        seg_ids: the ids of the segment tokens, int32 [128].
+        reserved_id: the id of the row that is kept free (`<image>` in other implementations).
+        markup: {token: id} of the chosen sets.
     """
 
     pad_id, eos_id, bos_id, unk_id = CONTROL_IDS.values()
@@ -129,15 +136,18 @@ class Tokenizer:
         """Encodes a text.
 
         Args:
-            text: any text; a white space character stays as it is.
-            bos: put `<bos>` in front.
-            eos: put `<eos>` at the end.
-            specials: True cuts the loc, seg and loaded markup tokens out first and encodes what
-                is between them apart. False makes no special token at all: one spelt out in
-                `text` becomes ordinary pieces.
+            text: any text; white space is kept as it is.
+            bos: whether `<bos>` is put in front.
+            eos: whether `<eos>` is put at the end.
+            specials: whether loc, seg and markup tokens that `text` spells out become these
+                tokens. With False they become ordinary pieces.
 
         Returns:
-            ids; control pieces (`<bos>` and so on) never come out of `text`.
+            the ids. `text` itself never gives a control piece such as `<bos>`.
+
+        Example:
+            `encode("a</p>", specials=True)` ends with the one id of "</p>"; without `specials`,
+            "</p>" becomes several ordinary pieces.
         """
         ids = [self.bos_id] if bos else []
         if specials:
@@ -158,12 +168,13 @@ class Tokenizer:
         """Turns ids into text.
 
         Args:
-            ids: ints in [0, vocab_size), of any integer type.
-            skip_special: drop the control pieces (pad, eos, bos, ...) and the reserved row; loc,
-                seg and markup tokens are part of the text and stay.
+            ids: integers in [0, vocab_size), of any integer type.
+            skip_special: whether control pieces (pad, eos, bos, ...) and the reserved row are
+                left out. The loc, seg and markup tokens are part of the text and stay.
 
         Raises:
-            ValueError: an id that is no token (the padding rows of the table are none).
+            ValueError: An id is outside [0, vocab_size); the padding rows of the embedding table
+                are outside it too.
         """
         parts: list[str] = []
         run: list[int] = []
@@ -191,7 +202,7 @@ class Tokenizer:
         """Returns the id of a loc, seg, markup or control token, such as "</p>" or "<eos>".
 
         Raises:
-            KeyError: it is none, or its set is not loaded.
+            KeyError: `token` is not a special token, or its markup set is not loaded.
         """
         if token not in self._id_of:
             raise KeyError(
@@ -202,7 +213,7 @@ class Tokenizer:
 
     @functools.cached_property
     def fingerprint(self) -> str:
-        """Sha256 (hex) of the model and the sets: equal exactly if all ids mean the same."""
+        """The SHA-256 digest (hex) of the model and the markup: equal if all ids mean the same."""
         digest = hashlib.sha256(self.model)
         digest.update(json.dumps([NUM_LOC, NUM_SEG, list(self.markup.items())]).encode())
         return digest.hexdigest()
@@ -216,8 +227,9 @@ class Tokenizer:
         return f"Tokenizer({self.source or len(self.model)!r}, sets={self.sets}, {self.vocab_size})"
 
     def _encode_plain(self, text: str) -> tuple[int, ...]:
-        """Encodes a text without special tokens, also where the model has pieces for them."""
-        cuts = [found.start() + 1 for found in _LOC_SEG_RE.finditer(text)]  # "<" goes apart
+        """Encodes a text without making special tokens, even if the model has pieces for them."""
+        # A spelt-out token is cut after its "<", so that no part contains the whole token.
+        cuts = [found.start() + 1 for found in _LOC_SEG_RE.finditer(text)]
         if not cuts:
             return tuple(self._sp.encode(text))
         parts = [text[a:b] for a, b in zip([0, *cuts], [*cuts, len(text)], strict=True)]
@@ -226,7 +238,7 @@ class Tokenizer:
 
 @functools.lru_cache(maxsize=8)
 def _load(path: str, sets: tuple[str, ...], mtime: int, size: int) -> Tokenizer:
-    del mtime, size  # part of the cache key: a changed file is read again
+    del mtime, size  # They are part of the cache key, so that a changed file is read again.
     file = pathlib.Path(path)
     if file.suffix == ".json":
         model, added = tokenizer_json.read(file)
@@ -252,7 +264,7 @@ def _check_added(tokenizer: Tokenizer, added: dict[str, int]) -> None:
 
 
 def _reload(source: str, sets: tuple[str, ...], fingerprint: str) -> Tokenizer:
-    """Unpickles: only the path travels, so workers on one machine share the file."""
+    """Unpickles a tokenizer from its path: the pickle does not contain the model itself."""
     tokenizer = load(source, sets)
     if tokenizer.fingerprint != fingerprint:
         raise ValueError(f"{source} changed since this tokenizer was pickled; put the file back")
@@ -285,7 +297,7 @@ def _processor(model: bytes, source: str) -> spm.SentencePieceProcessor:
 
 
 def _num_base_pieces(sp: spm.SentencePieceProcessor, source: str) -> int:
-    """Returns the number of pieces before the loc and seg pieces, which may be absent."""
+    """Returns the number of pieces before the loc and seg pieces, or of all if it has none."""
     size = sp.get_piece_size()
     names = [*LOC_TOKENS, *SEG_TOKENS]
     held = [n for n in names if not sp.is_unknown(sp.piece_to_id(n))]

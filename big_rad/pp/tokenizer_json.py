@@ -1,7 +1,7 @@
-"""Hugging Face's `tokenizer.json` of the Gemma family, to a SentencePiece model and back.
+"""Converts Hugging Face's `tokenizer.json` of the Gemma family into a SentencePiece model and back.
 
-Both say the same: byte pairs with a rank, byte fallback, and pieces that are cut out of a text
-first. Knows nothing of how our tokenizer is used.
+Both files hold the same tokenizer: byte pairs with a rank, byte fallback, and pieces that are cut
+out of a text before it is encoded.
 """
 
 import json
@@ -13,23 +13,24 @@ from google.protobuf.message import Message
 
 from big_rad.pp import sentencepiece_proto as spm_proto
 
-IMAGE = "<image>"  # What Hugging Face calls the reserved row.
+IMAGE = "<image>"  # The name that Hugging Face gives to the reserved row.
 
 _CONTROL = ("<pad>", "<eos>", "<bos>", "<unk>")
 
 
 def read(path: pathlib.Path) -> tuple[bytes, dict[str, int]]:
-    """Builds a SentencePiece model out of a `tokenizer.json`.
+    """Builds a SentencePiece model from a `tokenizer.json`.
 
     Args:
         path: the file.
 
     Returns:
-        (a serialised model whose ids are those of the file, {added token: id} for all ids that
-        follow: these are not in the model).
+        (model, added). The model is serialised, and its ids are those of the file's vocabulary.
+        `added` is {token: id} for the added tokens that are not in the vocabulary, and therefore
+        not in the model.
 
     Raises:
-        ValueError: damaged, or not of the Gemma family.
+        ValueError: The file is damaged, or its tokenizer is not of the Gemma family.
     """
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
@@ -55,7 +56,11 @@ def read(path: pathlib.Path) -> tuple[bytes, dict[str, int]]:
 
 
 def read_added(folder: pathlib.Path) -> dict[str, int]:
-    """Returns {token: id} of the tokens that a Hugging Face folder adds, as far as it says so."""
+    """Returns {token: id} for the added tokens of a Hugging Face folder, {} if no file lists them.
+
+    Raises:
+        ValueError: A file of the folder is damaged.
+    """
     try:
         if (folder / "added_tokens.json").is_file():
             return json.loads((folder / "added_tokens.json").read_text(encoding="utf-8"))
@@ -70,8 +75,8 @@ def read_added(folder: pathlib.Path) -> dict[str, int]:
 def from_tokenizer(tokenizer: Any) -> dict[str, Any]:
     """Returns the contents of a `tokenizer.json` for a `pp.tokenizer.Tokenizer`.
 
-    The reserved row is called `<image>`. Location, segment and markup tokens are no "special"
-    ones, so that decoding keeps them.
+    The reserved row is called `<image>`. Location, segment and markup tokens are not declared as
+    "special", so that decoding keeps them.
     """
     proto = spm_proto.parse(tokenizer.model)
     vocab = {p.piece: i for i, p in enumerate(proto.pieces)}
@@ -171,7 +176,7 @@ def _add_piece(
 
 
 def _merges(proto: Message, vocab: dict[str, int]) -> list[list[str]]:
-    # Every way to put a learned piece together from two others, best piece first.
+    # All pairs of pieces that form a learned piece; the pairs of the best piece come first.
     usable = {p.piece for p in proto.pieces if p.type == spm_proto.NORMAL}
     found = []
     for p in proto.pieces:

@@ -117,7 +117,7 @@ def test_a_file_cut_off_is_built_again(tmp_path):
     assert build(tmp_path).reused
 
 
-# Building anew
+# Building again
 
 
 def test_a_build_that_fails_leaves_the_old_dataset_as_it_was(tmp_path):

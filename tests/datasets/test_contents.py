@@ -1,4 +1,4 @@
-"""What a split holds, counted."""
+"""The counts of a split."""
 
 import json
 
@@ -56,7 +56,7 @@ def test_patients_texts_of_each_language_boxes_masks_and_classes_are_counted():
     assert (held["boxes"], held["images with boxes"]) == (2, 1)
     assert (held["images with masks"], held["images with empty masks"]) == (1, 1)
     assert held["classes"] == {"liver": 2, "spleen": 1}
-    assert counted(RECORDS).lines == 7  # Six texts, and an image without any.
+    assert counted(RECORDS).lines == 7  # There are six texts, and an image without a text.
 
 
 def test_the_line_says_it_and_names_splits_that_hold_nothing():

@@ -9,7 +9,7 @@ from big_rad.datasets import prepare
 
 
 def write(root, missing, images=30):
-    """A folder of small images with a report in two languages, the first ones missing."""
+    """A folder of small images with a report in two languages; the first images are missing."""
     root.mkdir()
     lines = []
     for n in range(images):

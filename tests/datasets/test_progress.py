@@ -1,4 +1,4 @@
-"""How far a long reading is."""
+"""The progress of a long task."""
 
 import re
 
@@ -14,7 +14,7 @@ class Clock:
 
 
 def run(steps, seconds, total, count=1):
-    """(seconds, line) of what is printed by steps that each take as long."""
+    """[(seconds, line)] of the printed lines, for steps that all take the same time."""
     clock, said = Clock(), []
     watched = progress.Progress(
         "folder/default", total, log=lambda line: said.append((clock.now - 100, line)), clock=clock
@@ -34,7 +34,7 @@ def test_a_line_has_count_share_rate_and_a_right_eta():
     assert said[0] == (
         10.0, "folder/default: 60 images, 2%, 6.0 images a second, ETA 8 min",
     )  # fmt: skip
-    # 610 steps of half a second are left.
+    # At this line, 610 steps of half a second are left.
     assert "1,170 images, 39%, 6.0 images a second, ETA 5 min" in said[-1][1]
 
 

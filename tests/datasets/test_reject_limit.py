@@ -1,4 +1,4 @@
-"""How many bad items stop a build."""
+"""The number of bad items that stops a build."""
 
 import math
 
@@ -14,7 +14,7 @@ SHARES = st.sampled_from([0.0, 0.01, 0.05, 0.5, 1.0])
 @pytest.mark.parametrize(
     ("made", "bad", "stops"),
     [
-        (29, 1, False),  # A first try with one typing error.
+        (29, 1, False),  # This is a first try with one typing error.
         (18, 2, False),
         (17, 2, True),
         (27, 3, True),
@@ -42,10 +42,10 @@ def test_a_share_of_0_lets_nothing_through():
 
 
 def test_an_image_counts_as_all_that_it_takes_away_and_a_line_counts_once():
-    # Three images of ten lines among 500 lines are more than one in a hundred.
+    # Three images of ten lines each, among 500 lines, are more than 1 %.
     assert reject_limit.exceeds(0.01, 470, [10, 10, 10])
     assert not reject_limit.exceeds(0.01, 497, [1, 1, 1])
-    assert not reject_limit.exceeds(0.01, 9, [1, 0, 0])  # One line with three wrong fields.
+    assert not reject_limit.exceeds(0.01, 9, [1, 0, 0])  # One line has three wrong fields.
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_an_image_counts_as_all_that_it_takes_away_and_a_line_counts_once():
         (10, [1000], True),
         (10, [500, 500], True),
         (8, [2], True),
-        (18, [2], False),  # One image of two lines: as many items as two lines with a mistake.
+        (18, [2], False),  # One image of two lines counts as much as two bad lines.
         (17, [2, 1], True),
         (990, [10], False),
     ],

@@ -7,7 +7,7 @@ NAMES = [f"images/{k}" for k in ("boxes", "id", "image", "texts")]
 
 
 def field(name):
-    """The bytes of a record that has one field; those of several are one after the other."""
+    """The bytes of a record with one field; several fields are the concatenation of such bytes."""
     record = tf_example_pb2.Example()
     record.features.feature[name].bytes_list.value.append(name.encode())
     return record.SerializeToString()

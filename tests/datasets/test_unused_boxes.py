@@ -19,7 +19,7 @@ MASKS = "load|resize(28)|prompt('report')|ground('masks')|keep('image')"
     [
         ([BOX] * 3, 0, 3),
         ([MASK, BOX, BOTH, NEITHER], 2, 1),
-        ([BLANK, BLANK | BOX], 0, 1),  # a map that shows nothing is no mask
+        ([BLANK, BLANK | BOX], 0, 1),  # A label map without a class does not count as a mask.
         ([NEITHER], 0, 0),
         ([], 0, 0),
     ],

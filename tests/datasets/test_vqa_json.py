@@ -1,4 +1,4 @@
-"""JSON arrays of questions: the line of each row, and what is broken."""
+"""JSON arrays of questions: the line of each row, and broken arrays."""
 
 import json
 

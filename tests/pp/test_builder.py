@@ -164,7 +164,7 @@ def texts(shown):
 
 
 def both_ways(item, pp):
-    """Returns what the full run and the one of texts alone give for an item."""
+    """Returns the results of the full run and of the run of texts alone for an item."""
     item = dict(item)
     seed = item.pop("seed")
     return [
@@ -217,7 +217,7 @@ def test_no_row_of_the_full_run_is_longer_than_text_only_says(mode, packs, item,
         assert a["suffix"].count("<") <= b["suffix"].count("<")
         same = a["suffix"].count("<") == b["suffix"].count("<")
         if same and markup.strip(a["suffix"]) == markup.strip(b["suffix"]) and not packs:
-            assert used == (text["text"] != 0).sum()  # Only the places of the boxes differ.
+            assert used == (text["text"] != 0).sum()  # Only the coordinates of the boxes differ.
 
 
 def test_text_only_needs_no_pixels():

@@ -30,7 +30,7 @@ QUESTION = {
     "question_type": "multiple", "choices": ["CT", "MR"], "template": "t",
 }  # fmt: skip
 TRAIN = "tok(length=128, max_text=60, pack=True, masks=4)"
-# The image of an example, its texts, and ops that together use all fields.
+# For each run: the image of an example, its texts, and the ops. All runs together use all fields.
 RUNS = {
     "training": (IMAGE, [REPORT, QUESTION], "load|augment(shift=2, channel_repeat=1.0)|"
                  "normalize('medgemma')|resize(28)|clean|detect_vqa(n=2)|prompt(n='all')|"
@@ -61,7 +61,7 @@ def steps(run):
 
 
 def added(run):
-    """Returns the (op, kind, field) that each op added, of texts those that no text had before."""
+    """Returns (op, kind, field) for each field that an op added to the example or to a text."""
     found = set()
     for name, before, after in steps(run):
         kept = before | (before.get("images") or [{}])[0]
@@ -93,7 +93,7 @@ def test_the_comment_behind_a_field_names_the_ops_that_add_it():
         for op in names & ops
     }
     really = set().union(*map(added, RUNS))
-    # `load` adds these where the example has a path alone.
+    # `load` adds these fields if the example has only a path.
     from_file = {("load", "Example", k) for k in ("image", "modality", "plane")}
     assert said == really | from_file
     others = {n for k in (Example, Text) for names in declared.adders(k).values() for n in names}
@@ -101,7 +101,10 @@ def test_the_comment_behind_a_field_names_the_ops_that_add_it():
 
 
 def reads(tree):
-    """Yields (kind, field) that functions read of parameters annotated as an example or a text."""
+    """Yields (kind, field) for each field that a function reads of an annotated parameter.
+
+    The parameter must be annotated as an example or a text.
+    """
     for function in ast.walk(tree):
         if not isinstance(function, ast.FunctionDef):
             continue

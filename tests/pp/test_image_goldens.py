@@ -1,7 +1,7 @@
 """Whole image chains against straightforward formulas, and geometry that must not be lost.
 
-The formulas here are written anew in float64, pixel by pixel where that says it best; none of the
-package's image functions is used to say what is right.
+The formulas are written here once more, in float64 and partly pixel by pixel. The expected values
+do not use any image function of the package.
 """
 
 import math
@@ -27,7 +27,7 @@ def run(pp, seed=0, **example):
 
 
 def stored(name):
-    """One of pydicom's own slices in float64, HU for CT: (path, values)."""
+    """(path, values) of a slice that comes with pydicom; float64, in HU for CT."""
     path = pydicom.data.get_testdata_file(name)
     ds = pydicom.dcmread(path)
     return path, ds.pixel_array * float(ds.get("RescaleSlope", 1)) + float(
@@ -40,7 +40,7 @@ def scaled(x):
 
 
 def normalised(x, modality, kind):
-    """Float64 [H, W, 3]."""
+    """The normalised image, float64 [H, W, 3]."""
     x = np.maximum(x, -1000) if modality == "CT" else x
     if kind == "medgemma" and modality == "CT":
         channels = []
@@ -59,7 +59,7 @@ def normalised(x, modality, kind):
 
 
 def bilinear(x, size):
-    """Pixel by pixel: half-pixel centres, clamped at the border, no smoothing."""
+    """Resizes pixel by pixel: half-pixel centres, clamped at the border, without smoothing."""
     height, width = x.shape[:2]
     out = np.empty((size, size, x.shape[2]))
     for i in range(size):
@@ -136,7 +136,7 @@ def test_left_stays_left_and_up_stays_up_in_image_label_map_and_boxes(pp, size, 
     ):
         assert positions[5][0] < positions[51][0] < positions[1][0]
         assert positions[51][1] < min(positions[5][1], positions[1][1])
-    # What is bright lies where the label map says; fat around it is dark in the soft tissue window.
+    # The organs are bright in the soft tissue window, and the fat around them is dark.
     bright = out["image"][..., 1] > -0.2
     assert (bright == (out["segmap"] > 0)).mean() > 0.97
     liver = np.argwhere(bright[size // 3 :]).mean(axis=0)[1]
@@ -149,10 +149,10 @@ PUBLISHED = "augment(crop=(0.9, 1.0), gamma=(0.7, 1.2), intensity=20, channel_re
 
 
 def test_boxes_and_masks_follow_a_thousand_augmentations():
-    # For each: an ellipse of at least 100 pixels of 256 x 320 a side, anywhere, its box beside it.
-    # After crop, windows and resize to 224, the box from the field "boxes" is compared with that
-    # of the label map as `ground` uses it (before resize), of the resized label map, whose masks
-    # are trained, and of the bright pixels of the image itself.
+    # Each image of 256 x 320 pixels has an ellipse at a random place, at least 100 pixels wide and
+    # high, and its box. After crop, windows and resize to 224, the box from the field "boxes" is
+    # compared with three other boxes: that of the label map before resize, which `ground` uses;
+    # that of the resized label map, whose masks are trained; and that of the bright pixels.
     draw = np.random.default_rng(7)
     rows, columns = np.mgrid[:256, :320]
     worst = {"map": 1.0, "mask": 1.0, "image": 1.0}
@@ -183,7 +183,7 @@ def test_boxes_and_masks_follow_a_thousand_augmentations():
             ("image", box_lib.from_label_map(bright.astype(np.uint8))[1]),
         ):
             worst[name] = min(worst[name], box_lib.iou(moved, other))
-    assert worst["map"] > 0.999999  # The same pixels, cut by the same window.
+    assert worst["map"] > 0.999999  # Both are the same pixels, cut by the same window.
     assert worst["mask"] >= 0.95 and worst["image"] >= 0.95, worst
 
 
@@ -233,7 +233,8 @@ def test_classes_that_the_label_map_lacks_are_taken_from_the_boxes_and_their_par
     image = np.zeros((64, 64), np.int16)
     out = run(pp, image=image, segmap=segmap, boxes=boxes, texts=[text])["texts"][0]["suffix"]
     assert "<loc0000><loc0000><loc0256><loc0256> id=<seg005>" in out
-    assert "<loc0256><loc0256><loc0511><loc0511> id=<seg001>" in out  # Clipped to the image.
+    # The box is clipped to the image.
+    assert "<loc0256><loc0256><loc0511><loc0511> id=<seg001>" in out
     masks = run(pp + "('masks')", image=image, segmap=segmap, boxes=boxes, texts=[text])
     assert masks["texts"][0]["suffix"] == "<seg>Liver</seg> and spleen."
 

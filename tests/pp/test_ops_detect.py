@@ -27,7 +27,7 @@ def many(pp, n=300, **fields):
 
 
 def of(kind, lang, answer=None, **fields):
-    """Returns one text of this kind, with this answer if given."""
+    """Returns one text of this kind, and with this answer if one is given."""
     pp = f"detect_vqa(kinds={kind!r}, lang={lang!r})"
     return next(t for t in many(pp, **fields) if answer in (None, t["answer"]))
 
@@ -198,7 +198,8 @@ def test_classes_that_may_be_shown_are_not_denied_nor_left_out_of_a_list():
     assert any("heart" in q for q in denied)
     assert not any("lung" in q or "liver" in q for q in denied)
     assert not any(".list." in t["template"] for t in texts)
-    texts = many(pp, 300, modality="OT", unsure=[5])  # It is shown all the same.
+    # The liver is listed as unsure, but the label map shows it.
+    texts = many(pp, 300, modality="OT", unsure=[5])
     assert any(".list." in t["template"] for t in texts)
     assert any("lung" in t["question"] for t in texts)
 
@@ -220,7 +221,7 @@ def test_a_dataset_may_say_which_classes_it_labels():
 
 
 def words_only_accuracy(rates, pp):
-    """How often the best guess by the class named alone is right, over made-up images."""
+    """The share of invented images for which the best guess from the class name alone is right."""
     rng = np.random.default_rng(0)
     says = collections.defaultdict(list)
     for seed in range(6000):

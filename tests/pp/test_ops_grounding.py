@@ -32,7 +32,7 @@ def run(pp, **kwargs):
 
 def test_boxes_are_those_of_the_label_map():
     out = run("prompt(style='none')|ground('boxes')")
-    # x = 32..64 of 128, y = 16..32 of 64, in 512 bins: 128..256 both.
+    # x = 32..64 of 128 and y = 16..32 of 64 are both 128..256 in 512 bins.
     liver = "<p bbox=<loc0128><loc0128><loc0256><loc0256> id=<seg005>>liver</p>"
     kidney = "<p bbox=<loc0400><loc0320><loc0416><loc0352> id=<seg003>>left kidney</p>"
     assert out["suffix"] == f"The {liver} and the {kidney} are normal."
@@ -148,7 +148,7 @@ def test_the_given_texts_are_not_changed():
 @pytest.mark.parametrize("mode", ["boxes", "masks"])
 def test_of_two_classes_with_one_keyword_the_one_that_is_there_is_marked(mode):
     text = {"sentence": "Kidneys.", "keywords": [["kidneys", 2], ["kidneys", 3]]}
-    out = run(f"prompt()|ground({mode!r})", text=TEXT | text)  # Of them only the left one is there.
+    out = run(f"prompt()|ground({mode!r})", text=TEXT | text)  # Only the left kidney is shown.
     if mode == "boxes":
         assert out["suffix"].endswith(" id=<seg003>>Kidneys</p>.")
     else:

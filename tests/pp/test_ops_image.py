@@ -13,7 +13,7 @@ def run(pp, **example):
 
 
 def letter_f(value=200, air=-1000, size=24):
-    """An image that no mirroring or turning leaves alone, and its label map: 7 on the letter."""
+    """An image that every mirroring or turning changes, and its label map: 7 on the letter."""
     segmap = np.zeros((size, size), np.uint8)
     segmap[4:20, 6:9] = segmap[4:7, 6:16] = segmap[10:13, 6:13] = 7
     return np.where(segmap > 0, value, air).astype(np.int16), segmap
@@ -99,7 +99,7 @@ def test_bilinear_goldens():
         [[0, 1, 3, 4], [2, 3, 5, 6], [6, 7, 9, 10], [8, 9, 11, 12]],
         atol=1e-6,
     )
-    # 5 -> 2: centres at 0.75 and 3.25; pixel 2 has no weight, since nothing is smoothed.
+    # 5 -> 2: centres at 0.75 and 3.25; pixel 2 has no weight, because there is no smoothing.
     odd = np.array([0, 0, 100, 0, 0], np.float32)[None, :, None].repeat(5, axis=0)
     np.testing.assert_allclose(ops_image.resize_bilinear(odd, 2)[0, :, 0], [0, 0], atol=1e-5)
 
@@ -181,7 +181,7 @@ def test_crop_keeps_the_share_asked_for():
 
 def test_gamma_and_intensity_act_on_stored_values_and_keep_the_map():
     image, segmap = letter_f()
-    image[0, 0] = -400  # a middle value, which only gamma moves
+    image[0, 0] = -400  # A value in the middle of the range, which only gamma changes.
     fields = {"image": image, "segmap": segmap}
     out = run("augment(gamma=(2, 2), gamma_p=1)", rng=np.random.default_rng(0), **fields)
     assert out["image"].min() == -1000 and out["image"].max() == pytest.approx(200, abs=0.1)

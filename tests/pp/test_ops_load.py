@@ -16,7 +16,7 @@ def run(pp, **example):
 
 
 def item(n=3):
-    """An item with n images of different size, as a record source yields it."""
+    """An item with n images of different sizes, as a record source yields it."""
     images = [
         {
             "id": f"image{i}", "modality": "MR", "plane": "axial", "body_part": "",

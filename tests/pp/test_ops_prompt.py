@@ -174,7 +174,7 @@ def test_keywords_are_still_found_after_cleaning():
     ],
 )
 def test_cleaned_rows_golden(lang, fields, prefix, suffix):
-    # By hand, rule after rule, from the description of the released preprocessing.
+    # Written by hand, rule after rule, from the description of the released preprocessing.
     text = REPORT | {"lang": lang, "keywords": []} | fields
     out = run("clean('released')|prompt(style='both')", [text])["texts"][0]
     assert (out["prefix"], out["suffix"]) == (prefix, suffix)

@@ -168,7 +168,7 @@ def test_the_context_is_cut_first_and_to_no_less_than_half():
     out = run("prompt()|tok(length=400, max_text=60)", [long_text(300, 300)])
     prefix = int(((out["mask_ar"] == 0) & (out["text"] != 0)).sum()) - 1 - line
     assert abs(prefix - (60 - line) // 2) <= 1
-    # A short target is left whole as long as half is enough for the context.
+    # A short target is not cut if the context still keeps at least half.
     out = run("prompt()|tok(length=400, max_text=60)", [long_text(300, 5)])
     assert out["mask_ar"].sum() - 1 == len(TOK.encode(long_text(1, 5)["answer"]))
 
@@ -231,7 +231,7 @@ def test_cut_texts_keep_eos_and_whole_markup(mode, source, words, clinical, budg
     assert "\ufffd" not in TOK.decode(learned)
     parsed = markup.parse(TOK.decode(learned), get_codec("radgrounder"))
     assert parsed.valid
-    if len(learned) < len(whole):  # Only a tag (at most 9 tokens and its words) is given up.
+    if len(learned) < len(whole):  # At most one tag (9 tokens and its words) is lost.
         assert budget - (len(row) - 2) <= 20
     if mode == "masks":
         k = len(parsed.entities)
@@ -311,7 +311,7 @@ def test_a_text_whose_masks_have_no_room_is_left_out():
     assert (some["mask_pos"] >= 0).sum() == 3 and some["segment"].max() == 2
     assert (some["text"] == TOK.id_of("</seg>")).sum() == 3
     assert some["text_bound"] >= all_of["text_bound"] - 1 or some["text_bound"] >= 160
-    first = run(pp.format(2), [both, VQA], segmap=SEGMAP)  # It has more by itself.
+    first = run(pp.format(2), [both, VQA], segmap=SEGMAP)  # The first text alone has more than 2.
     assert (first["mask_pos"] >= 0).all() and first["segment"].max() == 2
 
 

@@ -1,7 +1,7 @@
 """Whole rows: the exact strings of every prompt, and where their tokens begin and end.
 
-Strings are those that released checkpoints were trained on (written out here, not made by
-`prompts`); tokens come from SentencePiece itself, with the special tokens cut out by hand.
+The strings are those that released checkpoints were trained on; they are written out here, not made
+by `prompts`. The tokens come from SentencePiece itself, with the special tokens cut out by hand.
 """
 
 import pathlib
@@ -109,7 +109,7 @@ TABLE = [
 
 
 def pieces(text, markup=False):
-    """Token ids of a text; with `markup`, of its special tokens and what is between them."""
+    """The token ids of a text; with `markup`, special tokens are encoded separately."""
     if not markup:
         return SP.encode(text)
     ids = []
@@ -144,7 +144,7 @@ def test_a_row_is_bos_prefix_suffix_eos_with_these_strings(text, style, mode, pr
     assert out["text"].tolist() == seen + learned + rest
     for mask in ("mask_ar", "mask_loss"):
         assert out[mask].tolist() == [0] * len(seen) + [1] * len(learned) + rest
-    # The separators: newlines first, a space and a newline last, each a token of its own.
+    # The separators are newlines first, and a space and a newline last, each as a separate token.
     first = "\n\n" if prefix.startswith("\n\n") else "\n"
     assert out["text"][1] == SP.piece_to_id(first)
     last = [SP.id_to_piece(int(i)) for i in out["text"][len(seen) - 2 : len(seen)]]
@@ -161,8 +161,8 @@ def test_the_table_has_every_task_language_style_and_grounding():
 
 
 def test_a_grounded_row_golden():
-    # Ids of tiny_tokenizer.model (loc from 2000, seg from 3024, markup from 3153), as they came
-    # out of SentencePiece 0.2.2; `>` is a byte of this small model.
+    # The ids of tiny_tokenizer.model (loc from 2000, seg from 3024, markup from 3153), as computed
+    # by SentencePiece 0.2.2; `>` is a byte of this small model.
     ids = row(REPORT["en"], "none")["text"]
     prefix = [BOS, 109, 544, 478, 530, 472, 845, 608, 1950, 1929, 108]  # \n\n Caption ... : \n
     box = [3153, 2128, 2128, 2256, 2256, 1929, 3155, 3029, 201]

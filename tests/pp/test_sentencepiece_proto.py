@@ -1,4 +1,4 @@
-"""The messages declared here against those that the sentencepiece wheel generated."""
+"""The messages that we declare agree with those that the sentencepiece wheel generated."""
 
 import io
 import json
@@ -16,16 +16,16 @@ TINY = tokenizer.load("tiny").model
 
 @pytest.fixture(scope="module")
 def theirs():
-    """The wheel's module; newer wheels need a newer protobuf than Beam allows."""
+    """The module of the wheel; newer wheels need a newer protobuf than Beam allows."""
     try:
         from sentencepiece import sentencepiece_model_pb2
-    except Exception as e:  # protobuf raises its own kinds, and TypeError.
+    except Exception as e:  # protobuf raises its own exceptions, and TypeError.
         pytest.skip(f"the wheel's module cannot be imported here: {e}")
     return sentencepiece_model_pb2
 
 
 def odd_model():
-    """A model of a trainer that sets what is seldom set, strings that repeat among them."""
+    """A model whose trainer sets fields that are rarely set, including repeated strings."""
     out = io.BytesIO()
     spm.SentencePieceTrainer.train(
         sentence_iterator=iter(["liver and spleen", "left kidney"] * 20),
@@ -91,7 +91,7 @@ def test_defaults_and_numbers_are_those_of_the_wheel_s_module(theirs):
     for part, message in (("trainer_spec", "TrainerSpec"), ("normalizer_spec", "NormalizerSpec")):
         fields = declared[message].DESCRIPTOR.fields_by_number
         mine = ours.Model.DESCRIPTOR.fields_by_name[part].message_type.fields
-        assert {f.number for f in mine} == set(fields)  # So that none is moved to the end.
+        assert {f.number for f in mine} == set(fields)  # An undeclared field would move to the end.
         for field in mine:
             if "carried" not in field.name:
                 assert field.default_value == fields[field.number].default_value, field.name

@@ -20,7 +20,8 @@ from tests.helpers import checkpoints, finetuning
 
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = tokenizers.load("tiny")
-# White space before marks, none after them, a decimal, no final stop: cleaning changes each.
+# Cleaning changes both strings: they have white space before marks and none after them, a decimal
+# number, and no full stop at the end.
 CLINICAL, QUESTION = "Pain ,  1.2 cm", "Cyst ?Or not"
 TEXTS = {
     "report": dict(task="report", sentence="", clinical=CLINICAL, question=QUESTION),
@@ -37,7 +38,7 @@ KINDS = ("own", "cleaned", "old", "old_cleaned", "released")
 
 @pytest.fixture(scope="module", params=KINDS)
 def checkpoint(request, tmp_path_factory):
-    """(whether its reports are cleaned, its path); old ones have no `text` in their config."""
+    """(whether reports are cleaned, path) of a checkpoint; old configs have no `text`."""
     folder = tmp_path_factory.mktemp(request.param) / "model"
     if request.param == "released":
         return True, checkpoints.released(folder)
@@ -48,7 +49,7 @@ def checkpoint(request, tmp_path_factory):
 
 
 def of_fields(fields, masks=None, **options):
-    """A model that is only asked for its prompts."""
+    """A model that is only used for its prompts."""
     codec = codecs.get_codec(fields["codec"]["name"], fields["codec"].get("grid"))
     return predict.RadGrounder(
         types.SimpleNamespace(mask_decoder=masks),
@@ -62,7 +63,7 @@ def of_fields(fields, masks=None, **options):
 
 
 def evaluated(pp, text, lang):
-    """The row of a record that shows the liver, as evaluation makes it."""
+    """The row that evaluation makes of a record that shows the liver."""
     pixels, shown = np.full((40, 40), 30, np.int16), np.zeros((40, 40), np.uint8)
     shown[5:20, 5:20] = 5
     example = {
@@ -130,7 +131,8 @@ def test_only_the_field_tells_that_reports_are_cleaned():
     released = radgrounder_det.get_config("variant=tiny,data=folder,released=True")
     own = radgrounder_det.get_config("variant=tiny,data=phantom,released=True")
     assert released.codec.grid == own.codec.grid == 224
-    assert (released.text.clean, own.text.clean) == ("released", "")  # As their data are made.
+    # This is how the data of the two are made.
+    assert (released.text.clean, own.text.clean) == ("released", "")
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_only_the_field_tells_that_reports_are_cleaned():
         ("load|clean|prompt()", None, "released"),
         ("load|prompt('report,vqa', n=1)", 224, ""),
         ("load|prompt(n=8)|tok(length=80)", 224, ""),
-        ("load|prompt('vqa')", 224, "released"),  # Says nothing about reports.
+        ("load|prompt('vqa')", 224, "released"),  # The string has no reports.
         ("load|prompt('vqa')", None, ""),
         (None, 224, "released"),
         (None, 56, ""),
@@ -192,7 +194,7 @@ def test_a_string_that_cleans_needs_a_config_that_says_so():
     c.text.clean = ""
     with pytest.raises(ValueError, match="cleaned by 'released', but config.text.clean is ''"):
         check.check_pp(c, "config.input.folder.pp", pp)
-    # Questions are never cleaned, and may be trained beside cleaned reports.
+    # Questions are never cleaned, and they may be trained together with cleaned reports.
     c.text.clean = "released"
     questions = strings.train_pp(c, prompt="prompt('vqa')", tok=strings.tok(c))
     check.check_pp(c, "config.input.slake.pp", questions)

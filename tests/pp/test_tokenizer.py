@@ -20,7 +20,7 @@ SPECIALS = [
     *[t for s in tokenizer_lib.MARKUP_SETS.values() for t in s],
 ]
 BOX = "<p bbox=<loc0012><loc0100><loc0200><loc0300> id=<seg005>>liver</p>"
-# Text that spells out parts of special tokens more often than chance would.
+# Text that contains parts of special tokens more often than random text would.
 tricky_text = st.lists(
     st.one_of(
         st.text(max_size=6).filter(lambda t: "▁" not in t),

@@ -22,7 +22,7 @@ TEXTS = [
     "<loc1024> <loc12> <seg128> <p bbox id= =id</p",
     "",
 ]
-# Control pieces in a text: transformers makes them ids, we never do.
+# Text without control pieces: transformers would turn these into ids, and we never do.
 odd_text = st.lists(
     st.one_of(
         st.text(max_size=8),

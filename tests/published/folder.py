@@ -1,8 +1,9 @@
-"""Writes a small data set of one's own in the format of docs/data.md, from phantom slices.
+"""Writes a small dataset in the format of docs/data.md, from phantom slices.
 
-Every kind of image and mask, both languages, boxes by id, name and words, several lines an image,
-and pydicom's own CT and MR slice. Made from the description of the format; the reader is not used.
-What it holds is returned beside it, so that a build can be compared to the last pixel.
+It has every kind of image and mask, both languages, boxes with ids, names and words, several lines
+for one image, and the CT and the MR slice of pydicom. It follows the description of the format and
+does not use the reader. `write` returns the content, so that a build can be compared to the last
+pixel.
 """
 
 import json
@@ -30,15 +31,15 @@ def write(
     """Writes root/data.jsonl and its files.
 
     Args:
-        root: made if missing.
-        folder: name of the folder of images; may be "a/b".
-        canary: put into every identifying DICOM element.
-        size: pixels a side of phantom slices.
-        seed: decides everything random.
+        root: the folder, which is created if necessary.
+        folder: the name of the folder of images, which may have parts such as "a/b".
+        canary: a text that is put into every identifying DICOM element.
+        size: the height and width of phantom slices in pixels.
+        seed: the seed of all random draws.
 
     Returns:
-        {id: {"image", "modality", "plane", "patient", "split" and, where there are any, "segmap",
-        "boxes", "reports" (language -> sentence), "questions"}}.
+        {id: {"image", "modality", "plane", "patient", "split", and perhaps "segmap", "boxes",
+        "reports" ({language: sentence}) and "questions"}}.
     """
     root = Path(root)
     (root / folder).mkdir(parents=True, exist_ok=True)
@@ -122,7 +123,7 @@ class _Writer:
         }  # fmt: skip
 
     def _image(self, kind: str, piece: slices.Slice, stem: str) -> tuple[np.ndarray, Line]:
-        """Writes an image; returns its pixels as a reader should give them, and fields."""
+        """Writes an image; returns the pixels that a reader should give, and fields of the line."""
         path = self.root / stem
         image, modality = piece.image, piece.facts.modality
         if kind in ("dcm", "dcm.zst"):
@@ -152,7 +153,7 @@ class _Writer:
         return np.asarray(Image.open(f"{path}.jpg")), {"image": f"{stem}.jpg"}
 
     def _where(self, kind: str, piece: slices.Slice, report: Line, line: Line, truth: Line) -> Line:
-        """Returns the fields that say where the organs are: a mask or boxes."""
+        """Returns the fields with the places of the organs: a mask or boxes."""
         stem = f"{self.folder}/{kind.replace('.', '-')}_mask"
         segmap = piece.segmap
         if kind in ("dcm", "npy"):
@@ -193,7 +194,7 @@ def _reports(piece: slices.Slice, seed: int, number: int) -> list[Line]:
 
 
 def _dicom(image: np.ndarray, modality: str) -> pydicom.Dataset:
-    """A slice as a scanner stores it (DICOM PS3.3 A.3, A.4), of an axial plane."""
+    """Returns an axial slice as a scanner stores it (DICOM PS3.3 A.3, A.4)."""
     ct = modality == "CT"
     ds = pydicom.Dataset()
     ds.file_meta = pydicom.dataset.FileMetaDataset()
@@ -214,9 +215,9 @@ def _dicom(image: np.ndarray, modality: str) -> pydicom.Dataset:
 
 
 def _save_nifti(volume: np.ndarray, path: str | Path) -> None:
-    """Writes slices [k, row, column] in radiological order: rows to the back, columns to the left.
+    """Writes slices [k, row, column] whose rows go to the back and whose columns go to the left.
 
-    NIfTI's first axes point to the right and to the front, hence the two minus signs.
+    The first axes of NIfTI point to the right and to the front, so there are two minus signs.
     """
     affine = np.diag([-2.0, -2.0, 5.0, 1.0])
     nib.save(nib.Nifti1Image(np.ascontiguousarray(volume.transpose(2, 1, 0)), affine), path)

@@ -1,10 +1,10 @@
 """Writes a small RefRad2D in its published on-disk format, from phantom slices.
 
-Follows the description of the format, not the reader of this project, of which it uses nothing.
-What a real set has is there: both modalities, sentences with several images of other patients,
-images without boxes, empty clinical fields, missing German keywords, rows that are in no split,
-columns that nobody asked for, and the label maps as the public pipeline leaves them (CT: float32,
-MR: int64, both column-major).
+It follows the description of the format and does not use the reader of this project. It has the
+peculiarities of the real dataset: both modalities, sentences with several images of different
+patients, images without boxes, empty clinical fields, missing German keywords, rows that are not in
+any split, columns that are not needed, and label maps as the public pipeline stores them (float32
+for CT, int64 for MR, both column-major).
 """
 
 import hashlib
@@ -26,7 +26,7 @@ from big_rad.grounding import classes
 
 SPLITS = ("train", "val", "test")
 _LANGS = {"en": "english", "de": "german"}
-_SHAPE = (64, 56)  # not square, so that swapped axes show
+_SHAPE = (64, 56)  # The images are not square, so that a test notices swapped axes.
 _QA = pa.list_(
     pa.struct({
         "question": pa.string(), "answer": pa.string(), "question_type": pa.string(),
@@ -51,19 +51,19 @@ def write(
     nested: str = "struct",
     identity: str = "",
 ) -> dict[str, Any]:
-    """Writes the set.
+    """Writes the dataset.
 
     Args:
-        root: folder, made if missing.
-        sentences: how many each of CT and MR has in train; val and test have half as many.
-        seed: decides everything random.
-        nested: "struct" or "json": what the language columns of the parquet hold.
-        identity: text to plant into the identifying elements of every DICOM file.
+        root: the folder, which is created if necessary.
+        sentences: the number of sentences of CT and of MR in train; val and test have half as many.
+        seed: the seed of all random draws.
+        nested: the type of the language columns of the parquet, "struct" or "json".
+        identity: a text that is put into the identifying elements of every DICOM file.
 
     Returns:
-        `items`: one dict a sentence with split, modality, sentence and `images`, each of these a
-        dict with id, image [H,W] in HU or raw units, segmap [H,W] of class ids, plane, the `row`
-        of the parquet and the `entry` of the box JSON (None where it has none).
+        a dict with `items`: one dict for each sentence with split, modality, sentence and `images`.
+        Each image is a dict with id, image [H, W] in HU or raw units, segmap [H, W] of class ids,
+        plane, the `row` of the parquet and the `entry` of the box JSON (None without an entry).
     """
     root = Path(root)
     counts = {"train": sentences, "val": -(-sentences // 2), "test": -(-sentences // 2)}
@@ -74,7 +74,7 @@ def write(
             zstandard.compress(_dicom(image, number, identity))
         )
         if image["entry"]:
-            # int64 and float32, .T: as the two branches of the public pipeline save them.
+            # The two branches of the public pipeline save int64 and float32, both transposed.
             dtype = np.float32 if image["modality"] == "CT" else np.int64
             path = _place(root / "refrad2d_segment/segmented_slices_v3", image["id"], ".npy")
             np.save(path, np.asfortranarray(image["segmap"].astype(dtype)))
@@ -86,7 +86,7 @@ def write(
 def write_parquet(
     root: str | Path, rows: list[dict[str, Any]], seed: int = 0, nested: str = "struct"
 ) -> None:
-    """Writes refrad2d_vqa_dataset.parquet, its rows in random order, five a row group."""
+    """Writes refrad2d_vqa_dataset.parquet with its rows in random order, five in a row group."""
     language = _LANGUAGE if nested == "struct" else pa.string()
     schema = pa.schema({
         "ProtocolName": pa.string(), "rsopid": pa.string(), "modality": pa.string(),
@@ -100,24 +100,24 @@ def write_parquet(
 
 
 def split_file(root: str | Path, split: str, modality: str) -> Path:
-    """Returns the place of a split JSON; split is "train", "val" or "test"."""
+    """Returns the path of a split JSON; split is "train", "val" or "test"."""
     m = modality.lower()
     folder = Path(root) / "split_v18/generated" / f"filtered_{m}_splits"
     return folder / f"snippet2rsopids_{split}_{m}_only.json"
 
 
 def box_file(root: str | Path, modality: str) -> Path:
-    """Returns the place of a box JSON."""
+    """Returns the path of a box JSON."""
     return Path(root) / "refrad2d_segment" / f"rsopid_2_segment_v3_{modality.lower()}.json"
 
 
 def dicom_file(root: str | Path, image_id: str) -> Path:
-    """Returns the place of a DICOM file."""
+    """Returns the path of a DICOM file."""
     return Path(root) / "dicoms_anon" / image_id[:2] / f"{image_id}.dcm.zst"
 
 
 def mask_file(root: str | Path, image_id: str) -> Path:
-    """Returns the place of a label map."""
+    """Returns the path of a label map."""
     folder = Path(root) / "refrad2d_segment/segmented_slices_v3"
     return folder / image_id[:2] / f"{image_id}.npy"
 
@@ -129,7 +129,7 @@ def _place(folder: Path, image_id: str, ending: str) -> Path:
 
 
 def _items(counts: dict[str, int], seed: int) -> list[dict[str, Any]]:
-    """Draws slices until every split has its sentences of CT and MR."""
+    """Draws slices until every split has enough sentences of CT and MR."""
     wanted = [(s, m, k) for s, n in counts.items() for m in ("CT", "MR") for k in range(n)]
     spare: dict[str, list[dict[str, Any]]] = {"CT": [], "MR": []}
     said: set[str] = set()
@@ -154,7 +154,7 @@ def _items(counts: dict[str, int], seed: int) -> list[dict[str, Any]]:
 
 
 def _patient(seed: int, number: int) -> list[dict[str, Any]]:
-    """Returns the slices of one phantom patient that somebody would have written about."""
+    """Returns the slices of one phantom patient that have a report."""
     out = []
     pieces = slices.make_slices(seed, number, 2, _SHAPE[0], builder.FULL_CLASSES, False)
     for k, piece in enumerate(pieces):
@@ -173,7 +173,7 @@ def _patient(seed: int, number: int) -> list[dict[str, Any]]:
 
 
 def _choose(reports: list[dict[str, Any]], said: set[str], grounded: bool) -> dict[str, Any]:
-    """Picks a statement in both languages that no other item says."""
+    """Chooses a statement in both languages that no other item has."""
     pairs = list(zip(reports[::2], reports[1::2]))
     pairs.sort(key=lambda p: bool(p[0]["keywords"]) != grounded)
     en, de = next((p for p in pairs if p[0]["sentence"] not in said), pairs[0])
@@ -211,7 +211,7 @@ def _row(image: dict[str, Any], reports: dict[str, Any], empty: bool) -> dict[st
 
 
 def _entry(image: dict[str, Any], reports: dict[str, Any], german: bool) -> dict[str, Any] | None:
-    """Returns the image's entry of the box JSON, or None if no keyword's class is in the slice."""
+    """Returns the box JSON entry of an image, or None if the slice shows no keyword's class."""
     here = [int(c) for c in np.unique(image["segmap"]) if c]
     keywords = {
         lang: [
@@ -263,7 +263,7 @@ def _write_json(root: Path, items: list[dict[str, Any]]) -> None:
 
 
 def _dicom(image: dict[str, Any], number: int, identity: str) -> bytes:
-    """Returns a CT or MR image object as a file's content."""
+    """Returns the content of a file with a CT or MR image object."""
     ct = image["modality"] == "CT"
     instance = uid.generate_uid(entropy_srcs=["refrad2d fixture", image["id"]])
     meta = pydicom.dataset.FileMetaDataset()

@@ -2,10 +2,10 @@
 
     root/{train,validate,test}.json  mask.txt  imgs/xmlabN/{source.jpg,mask.png,detection.json,...}
 
-Independent of the reader: names, pixel values and boxes are made here from the phantom's own label
-maps. As in the published set, the images of each language are disjoint between the splits, but an
-image's Chinese questions may be in another split than its English ones; mask.png is grey, and
-mask.txt says which value is what; sides are the patient's, whose left is on the viewer's right.
+It does not use the reader: names, pixel values and boxes are made here from the label maps of the
+phantom. As in the published dataset, no image is in two splits within one language, but the Chinese
+questions of an image may be in another split than its English ones. mask.png is grey, and mask.txt
+names its values. Sides are those of the patient, whose left is on the viewer's right.
 """
 
 import json
@@ -18,7 +18,7 @@ from PIL import Image
 from big_rad.datasets.phantom.body.anatomy import make_patient
 from big_rad.datasets.phantom.body.slices import make_slice
 
-# TotalSegmentator ids of the phantom -> what SLAKE calls it, and an arbitrary grey value.
+# For each name in SLAKE: the TotalSegmentator ids of the phantom, and an arbitrary grey value.
 ORGANS: dict[str, tuple[tuple[int, ...], int]] = {
     "Left Lung": ((10, 11), 35),
     "Right Lung": ((12, 13, 14), 40),
@@ -54,17 +54,18 @@ def write(
     mask_mode: str = "L",
     nested: bool = False,
 ) -> dict[str, Any]:
-    """Writes the set.
+    """Writes the dataset.
 
     Args:
-        root: folder, made if missing.
-        splits: images a split, under the names "train", "validate", "test".
-        size: of the phantom slices; columns are cut so that images are not square.
-        seed: of the phantom.
-        validation_name: "validate.json" (as published) or "validation.json" (a mirror's name).
-        mask_txt: whether mask.txt is there.
-        mask_mode: "L" grey, "RGB" grey in three channels, "colour" one colour an organ.
-        nested: put the images into imgs/imgs, as some archives unpack.
+        root: the folder, which is created if necessary.
+        splits: {split: number of images} for "train", "validate" and "test".
+        size: the size of the phantom slices; columns are cut so that images are not square.
+        seed: the seed of the phantom.
+        validation_name: "validate.json" (as published) or "validation.json" (as on a mirror).
+        mask_txt: whether mask.txt is written.
+        mask_mode: "L" for grey, "RGB" for grey in three channels, "colour" for one colour for each
+            organ.
+        nested: whether the images lie in imgs/imgs, as some archives unpack.
 
     Returns:
         {"rows": {split: rows}, "images": {folder name: {"split", "zh_split", "modality",
@@ -83,7 +84,7 @@ def write(
         rows[split] += english
         rows[zh] += chinese
         (imgs / name / "question.json").write_text(_json(english + chinese), "utf-8")
-    rows["train"][1]["answer"] = ""  # as in the published set: one, and it says OPEN
+    rows["train"][1]["answer"] = ""  # The published dataset has one such row, too.
     rows["train"][1]["answer_type"] = "OPEN"
     qid = 0
     for split in splits:
@@ -112,7 +113,7 @@ def _write_image(folder: Path, number: int, seed: int, size: int, mode: str) -> 
     labels = piece.segmap[:, cut:-cut]
     names = {n: np.isin(labels, ids) for n, (ids, _) in ORGANS.items()}
     names = {n: m for n, m in names.items() if m.sum() >= _MIN_PIXELS}
-    if "Liver" in names:  # a tumour in it; the map holds one value a pixel
+    if "Liver" in names:  # The liver gets a tumour, whose pixels are no longer those of the liver.
         ys, xs = np.nonzero(names["Liver"])
         here = np.hypot(*np.indices(labels.shape) - np.array([[[ys[0] + 3]], [[xs[0]]]])) < 4
         names["Liver Cancer"] = here & names["Liver"]

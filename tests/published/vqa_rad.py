@@ -3,9 +3,9 @@
     root/"VQA_RAD Image Folder"/synpicN.jpg  root/"VQA_RAD Dataset Public.json"
     split_dir/{train,validation,test}_fixed_split.json
 
-Independent of the reader. Questions have the oddities of the published ones: number answers, a
-"closed " with a space, "NULL" where there is no framed question, "CLOSED " in the public file, and
-a test question whose image is in train.
+It does not use the reader. The questions have the peculiarities of the published ones: answers that
+are numbers, a "closed " with a space, "NULL" without a framed question, "CLOSED " in the public
+file, and a test question whose image is in train.
 """
 
 import json
@@ -34,17 +34,17 @@ def write(
     """Writes both splits.
 
     Args:
-        root: folder of the images and the public file, made if missing.
-        split_dir: folder of the image-disjoint split; None is `root`.
-        splits: images a split of the latter.
-        size: of the phantom slices; rows are cut so that images are not square.
-        seed: of the phantom.
-        images_name: of the folder with the images.
+        root: the folder of the images and the public file, which is created if necessary.
+        split_dir: the folder of the split without shared images; None means `root`.
+        splits: {split: number of images} of the split without shared images.
+        size: the size of the phantom slices; rows are cut so that images are not square.
+        seed: the seed of the phantom.
+        images_name: the name of the folder with the images.
 
     Returns:
         {"wu": {split: rows}, "public": rows, "handed_on": {"train": rows, "test": rows},
-        "images": {name: uint8 [H,W,3] as the JPEG decodes}}; "handed_on" is the common split as
-        it goes round, framed questions spelt out.
+        "images": {name: uint8 [H,W,3] as the JPEG decodes}}; "handed_on" is the common split in
+        the form of trainset.json and testset.json, in which framed questions are separate rows.
     """
     splits, split_dir = splits or SPLITS, split_dir or root
     for folder in (root / images_name, split_dir):

@@ -9,10 +9,10 @@ VERSION = "2.0.0"
 
 
 def check_name(name: str) -> None:
-    """Checks what tells several folders apart: `--config` of the build, `folder=` of a recipe.
+    """Checks the name of a built folder (`--config` of the build, `folder=` of a recipe).
 
     Raises:
-        ValueError: it is not one word.
+        ValueError: The name is not a single word of letters, digits, "_" and "-".
     """
     if not name.replace("-", "_").isidentifier():
         raise ValueError(
@@ -33,14 +33,14 @@ def load(split: str, data_dir: str | Path, config: str = "default") -> RecordSou
     Args:
         split: "train", "validation", "test", or a slice such as "train[:100]".
         data_dir: the folder given to `python -m tools.build_dataset folder`.
-        config: the `--config` given to it.
+        config: the `--config` given to that command.
 
     Returns:
-        The source.
+        the source.
 
     Raises:
-        FileNotFoundError: it is not built; the message says which names are.
-        ValueError: no such split.
+        FileNotFoundError: The dataset is not built; the message lists the names that are built.
+        ValueError: The split does not exist.
     """
     command = (
         f"python -m tools.build_dataset folder --source=... --data_dir={data_dir} --config={config}"

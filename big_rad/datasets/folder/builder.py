@@ -1,7 +1,6 @@
 """Builds and checks the `folder` dataset: a group's own images and texts, listed in data.jsonl.
 
-What a line may hold is in `source`; images are opened in `images`. Knows nothing of the command
-line beyond its own options, and prints nothing.
+`source` reads the lines, and `images` opens the images and makes the records.
 """
 
 import argparse
@@ -28,7 +27,8 @@ from big_rad.grounding.classes import CLASSES
 
 __all__ = ["VERSION", "add_arguments", "build", "validate"]
 
-# A whole folder of CT whose values look alike and like no HU is an error from these on.
+# It is an error if more than this share of the CT images, and at least this number, have values
+# that do not look like HU but like the same other unit.
 _ALIKE_SHARE, _ALIKE = 0.9, 20
 
 
@@ -74,16 +74,18 @@ def build(
     Args:
         source: a folder with data.jsonl, or a JSONL file beside its images.
         data_dir: the folder under which `folder/<config>/<version>` lies.
-        config: names this folder among others.
-        as_stored: images are not turned to their usual display.
-        trust_mask_order: NIfTI masks are stored in the order of their images.
-        offset: added to the values of CT images whose line has none.
+        config: the name that distinguishes this folder from others.
+        as_stored: whether images stay as they are stored; otherwise they are turned to their usual
+            display.
+        trust_mask_order: whether NIfTI masks are taken to be stored in the order of their images.
+        offset: the number that is added to the values of CT images whose line has no offset.
         how: `workers`, `overwrite`, `beam`, `max_reject_share`, see `datasets.build.build`.
 
     Raises:
-        SourceError: there is no JSONL.
-        BuildError: too much of it cannot be used, or most CT images look like no HU.
-        ValueError: a config that is no word, or a dataset built from other files is in the way.
+        SourceError: The JSONL does not exist.
+        BuildError: Too many lines cannot be used, or the values of most CT images are not HU.
+        ValueError: `config` is not a single word, or a dataset with this name was built from other
+            files.
     """
     check_name(config)
     options, listing = Options(as_stored, trust_mask_order, offset), listing_of(source)
@@ -146,15 +148,16 @@ def validate(
     """Yields every problem of a source.
 
     Args:
-        source: as for `build`.
-        pixels: also opens every image and mask.
-        workers: processes that open them.
+        source: a folder with data.jsonl, or a JSONL file, as for `build`.
+        pixels: whether every image and mask is opened; otherwise they only have to exist.
+        workers: the number of processes that open them.
         as_stored, trust_mask_order, offset: as for `build`.
-        notes: takes lines for the user on what was guessed, such as how patients were found.
-        contents: takes what can be used of each split; whole when the last problem was yielded.
+        notes: a list that receives lines for the user on guesses, such as how patients were found.
+        contents: a dict that receives the counts of the usable images of each split, or None. It
+            is complete when the last problem has been yielded.
 
     Raises:
-        SourceError: there is no JSONL.
+        SourceError: The JSONL does not exist.
     """
     options, listing = Options(as_stored, trust_mask_order, offset), listing_of(source)
     if notes is not None and listing.grouping:
@@ -182,16 +185,16 @@ def validate(
 
 
 def listing_of(source: str | Path) -> source_lib.Listing:
-    """Reads the list of a source, with patients by what DICOM files say where lines name none.
+    """Reads the JSONL of a source; patients that it does not name come from DICOM headers.
 
     Args:
         source: a folder with data.jsonl, or a JSONL file.
 
     Raises:
-        SourceError: there is no JSONL.
+        SourceError: The JSONL does not exist.
     """
     root = source_lib.locate(source).parent
-    # The key is forgotten with this call: no digest can be compared with one of another.
+    # The key exists only during this call, so that digests of two calls cannot be compared.
     key = secrets.token_bytes(32)
     headers = progress.Progress("folder: looking for patients", 0, "headers")
 
@@ -219,7 +222,7 @@ def _problems(job: images.Job) -> tuple[list[Problem], Contents]:
 
 
 def _alike(found: Iterable[Problem], file: str) -> Problem | None:
-    """Returns the error of a source whose CT images look like the same thing other than HU."""
+    """Returns an error if the values of most CT images look like the same unit other than HU."""
     looks = collections.Counter(p.message for p in found if p.level == images.LOOK)
     count = sum(looks.values())
     name, most = max(((k, n) for k, n in looks.items() if k), key=lambda x: x[1], default=("", 0))
@@ -235,7 +238,7 @@ def _alike(found: Iterable[Problem], file: str) -> Problem | None:
 def _digests(root: Path, key: bytes, path: str) -> Mapping[str, bytes]:
     try:
         return identity.digests(paths.resolve(root, path), key)
-    except Bad:  # Opening the image says it.
+    except Bad:  # The same problem is reported when the image is opened.
         return {}
 
 
@@ -247,7 +250,7 @@ def _job(listing: source_lib.Listing, item: source_lib.Item, options: Options) -
 def _jobs(
     listing: source_lib.Listing, errors: list[Problem], options: Options
 ) -> dict[str, list[images.Job]]:
-    """Returns the jobs by split. Lines without a split of their own count in the first one."""
+    """Returns {split: jobs}. Lines that cannot be used are reported in the first split."""
     jobs: dict[str, list[images.Job]] = {}
     for split in source_lib.SPLITS:
         items = [i for i in listing.items if i.split == split]
@@ -260,7 +263,7 @@ def _jobs(
 
 
 def _params(listing: source_lib.Listing, options: Options) -> dict[str, Any]:
-    """Returns what decides the content: the lines, the files' sizes and the lexicon."""
+    """Returns the parameters that decide the content: lines, file sizes, patients and lexicon."""
     root, sizes = listing.path.parent, hashlib.sha256()
     for item in listing.items:
         for path in _files(item, root):
@@ -276,7 +279,7 @@ def _params(listing: source_lib.Listing, options: Options) -> dict[str, Any]:
 
 
 def _groups(listing: source_lib.Listing) -> str:
-    """Returns a digest of who is whose patient: DICOM files may say it, and not the list."""
+    """Returns a digest of the patient and split of each image, which DICOM files may decide."""
     total = hashlib.sha256()
     for item in listing.items:
         total.update(f"{item.id}\n{item.patient}\n{item.split}\n".encode())

@@ -1,7 +1,8 @@
-"""What each field of a line of data.jsonl may hold, and what to say when it holds something else.
+"""Checkers for the fields of a line of data.jsonl.
 
-A checker takes a JSON value and returns the value to keep, or raises `Bad`. Messages name what is
-expected and never quote the value: it may be a report or a name. Knows nothing of files or lines.
+A checker takes a JSON value and returns the value to keep, or raises `Bad`. Messages say what is
+expected, but never quote the value, because it may be a report or a patient's name. For example,
+`frame(2.0)` returns 2, and `frame(-1)` raises `Bad`.
 """
 
 import dataclasses
@@ -14,9 +15,9 @@ from big_rad.datasets import label_tables
 from big_rad.grounding import classes
 from big_rad.grounding.unicode import nfc
 
-# A path of a file or folder; or a file for each class.
+# The path of a file or folder, or (class id, path) of a file for each class.
 Mask = str | tuple[tuple[int, str], ...]
-# A path of a names file; or labels and names.
+# The path of a names file, or pairs of (label, name).
 Names = str | tuple[tuple[int, str], ...]
 
 MAX_ID, MAX_TEXT, MAX_LIST = 200, 100_000, 1_000
@@ -26,7 +27,7 @@ _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
 
 class Bad(ValueError):
-    """A value that cannot be used; the message says what is expected."""
+    """A value cannot be used; the message says what is expected."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,9 +35,9 @@ class Box:
     """A box of a line.
 
     Attributes:
-        box: (x1, y1, x2, y2) in pixels of the image, x2 and y2 exclusive.
-        class_id: 1..121.
-        phrase: the words of the report that it belongs to, or "".
+        box: (x1, y1, x2, y2) in pixels of the image; x2 and y2 are exclusive.
+        class_id: the class id, 1 to 121.
+        phrase: the words of the report that the box belongs to, or "".
     """
 
     box: tuple[float, float, float, float]
@@ -45,7 +46,7 @@ class Box:
 
 
 def name(value: object) -> str:
-    """A pseudonym: a short text without control characters; a whole number is taken as text."""
+    """Checks a pseudonym: a short text without control characters, or a whole number."""
     value = _whole(value)
     if _is_int(value) and abs(value) < 10**18:
         value = str(value)
@@ -56,12 +57,12 @@ def name(value: object) -> str:
 
 
 def text(value: object) -> str:
-    """A text that is not empty, without outer white space, in composed Unicode."""
+    """Checks a text that is not empty; returns it in composed Unicode without outer spaces."""
     return nfc(path(value))
 
 
 def path(value: object) -> str:
-    """A text that is not empty, as a file system needs it: its Unicode stays as it is."""
+    """Checks a path that is not empty; its Unicode form stays, as file systems need it."""
     if not isinstance(value, str):
         raise Bad("must be a text in quotation marks")
     if _SURROGATE.search(value) or _CONTROL.search(value):
@@ -74,7 +75,7 @@ def path(value: object) -> str:
 
 
 def answer(value: object) -> str:
-    """A text or a number."""
+    """Checks an answer, which is a text or a number; returns a text."""
     if isinstance(value, bool):
         raise Bad('must be a text or a number; write "yes" or "no"')
     if isinstance(value, int | float) and abs(value) < 1e15:
@@ -83,7 +84,7 @@ def answer(value: object) -> str:
 
 
 def choices(value: object) -> tuple[str, ...]:
-    """At least two different answers."""
+    """Checks a list of at least two different answers."""
     found = tuple(answer(v) for v in _list(value))
     if len(found) < 2 or len({c.casefold() for c in found}) < len(found):
         raise Bad("must be a list of two or more different answers")
@@ -91,7 +92,7 @@ def choices(value: object) -> tuple[str, ...]:
 
 
 def frame(value: object) -> int:
-    """A number of a frame, from 0."""
+    """Checks the number of a frame, counted from 0."""
     value = _whole(value)
     if not _is_int(value) or not 0 <= value < 1 << 31:
         raise Bad("must be a whole number from 0")
@@ -99,14 +100,14 @@ def frame(value: object) -> int:
 
 
 def offset(value: object) -> float:
-    """A number that is added to the values of an image."""
+    """Checks a number that is added to the values of an image."""
     if not _is_number(value) or abs(value) > 1 << 20:
         raise Bad("must be a number, such as -1024; it is added to the values to make them HU")
     return float(value)
 
 
 def mask(value: object) -> Mask:
-    """A path, or {class: path} of a binary file for each class."""
+    """Checks a mask: a path, or {class: path} with a binary file for each class."""
     if not isinstance(value, dict):
         return path(value)
     if not value or len(value) > classes.NUM_CLASSES:
@@ -124,7 +125,7 @@ def mask(value: object) -> Mask:
 
 
 def names(value: object) -> Names:
-    """A path of a names file, or {label: name}."""
+    """Checks the names of labels: the path of a names file, or {label: name}."""
     if not isinstance(value, dict | list):
         return path(value)
     found = label_tables.pairs(value)
@@ -134,7 +135,7 @@ def names(value: object) -> Names:
 
 
 def one_of(*known: str) -> Callable[[object], str]:
-    """Makes the checker of a field with few values."""
+    """Returns the checker of a field that has one of a few values."""
 
     def check(value: object) -> str:
         if not isinstance(value, str) or value not in known:
@@ -145,17 +146,20 @@ def one_of(*known: str) -> Callable[[object], str]:
 
 
 def boxes(value: object) -> tuple[Box, ...]:
-    """[[x1, y1, x2, y2, class], ...] or [{"box": [x1, y1, x2, y2], "class": ...}, ...]."""
+    """Checks boxes.
+
+    The value is [[x1, y1, x2, y2, class], ...] or [{"box": [x1, y1, x2, y2], "class": ...}, ...].
+    """
     return _each(value, _box)
 
 
 def keywords(value: object) -> tuple[tuple[str, int], ...]:
-    """[[phrase, class], ...]."""
+    """Checks keywords: [[phrase, class], ...]."""
     return _each(value, _keyword)
 
 
 def class_id(value: object) -> int:
-    """A class by its id, its TotalSegmentator name or a phrase in English or German."""
+    """Checks a class: its id, its TotalSegmentator name or a phrase in English or German."""
     value = _whole(value)
     if _is_int(value):
         if not 1 <= value <= classes.NUM_CLASSES:
@@ -228,12 +232,15 @@ def _keyword(item: object) -> tuple[str, int]:
 
 
 def quoted(field: str) -> str:
-    """A field's name for a message; one that does not look like a name is not shown."""
+    """Returns the name of a field for a message; "a field" if it does not look like a name."""
     return repr(field) if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}", field) else "a field"
 
 
 def _whole(value: object) -> object:
-    """A float without a fraction as a whole number: what pandas writes of columns with gaps."""
+    """Turns a float without a fraction into an integer.
+
+    pandas writes integers as floats if a column has missing values.
+    """
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

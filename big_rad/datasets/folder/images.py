@@ -1,7 +1,7 @@
-"""Opens the image and the mask of an item and makes its record; lists what is wrong with them.
+"""Opens the image and the mask of an item, makes its record and lists the problems.
 
-No message or record holds more of a path than the file's own name. Knows nothing of lines that were
-left out, of splits or of how records are stored.
+Messages and records contain only the name of a file, never its folders, because the names of
+folders may identify a patient.
 """
 
 import dataclasses
@@ -22,8 +22,9 @@ from big_rad.dicom.turns import Turn
 from big_rad.grounding import placing
 from big_rad.pp.example import Text
 
-_SAYS_NO_MODALITY = ("npy", "png", "nifti")  # if grey; pictures in colour are "OT"
-LOOK, TURNED = "look", "turned"  # levels of problems that are counted: see `make`
+# Formats that do not state the modality of grey images. Pictures in colour are always "OT".
+_SAYS_NO_MODALITY = ("npy", "png", "nifti")
+LOOK, TURNED = "look", "turned"  # Levels of problems that are only counted, see `make`.
 UNPLACED = (
     "a phrase of one side of a pair stands at several places of the report, and is not listed as "
     'often; it stays plain there. List it once for each place, or with its side ("left kidney")'
@@ -33,12 +34,13 @@ _Box = tuple[float, float, float, float, int]
 
 @dataclasses.dataclass(frozen=True)
 class Options:
-    """What holds for all images of a source.
+    """The options that apply to all images of a source.
 
     Attributes:
-        as_stored: images are not turned to their usual display.
-        trust_mask_order: NIfTI masks are stored in the order of their images.
-        offset: added to the values of CT images whose line has none.
+        as_stored: whether images stay as they are stored; otherwise they are turned to their usual
+            display.
+        trust_mask_order: whether NIfTI masks are taken to be stored in the order of their images.
+        offset: the number that is added to the values of CT images whose line has no offset.
     """
 
     as_stored: bool = False
@@ -48,14 +50,14 @@ class Options:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """What it takes to make one record, or to report lines that cannot be used.
+    """The work for one record; or problems of lines that cannot be used.
 
     Attributes:
-        root: folder of data.jsonl.
-        file: its name, for problems.
-        item: the image, or None.
-        problems: passed on as they are.
-        options: of the source.
+        root: the folder of data.jsonl.
+        file: the name of data.jsonl, for problems.
+        item: the lines of one image, or None if there are only problems.
+        problems: problems that are passed on as they are.
+        options: the options of the source.
     """
 
     root: str
@@ -68,8 +70,9 @@ class Job:
 def make(job: Job) -> Iterator[records.Record | Problem]:
     """Yields the record of a job, and its problems.
 
-    Those of the level "error" led to something being left out. A problem of the level `LOOK` is
-    yielded for every CT image; its message is what the values look like, "" for HU.
+    A problem of the level "error" means that something was left out. One of the level `LOOK` is
+    yielded for every CT image; its message names what the values look like, "" for HU. One of the
+    level `TURNED` is yielded if the image was turned.
     """
     yield from job.problems
     if job.item is not None:
@@ -86,13 +89,14 @@ def to_record(
 
     Args:
         item: the lines of one image.
-        root: folder of data.jsonl.
-        file: its name, for problems.
-        options: of the source.
+        root: the folder of data.jsonl.
+        file: the name of data.jsonl, for problems.
+        options: the options of the source.
 
     Returns:
-        The record, without the lines that had a problem; or None if the image or its mask cannot
-        be used, or no line is left. And the problems, see `make`.
+        the record and the problems (see `make`). The record leaves out lines whose boxes lie
+        outside the image. It is None if the image or its mask cannot be used, or if it would have
+        neither texts nor boxes nor a mask.
     """
     say = _Sayer(item, file)
     try:
@@ -137,7 +141,7 @@ def to_record(
 def _doubts(
     found: reader.Slice, inverse: Turn, item: Item, options: Options, say: "_Sayer"
 ) -> Iterator[Problem]:
-    """Yields what was turned, guessed or ignored of an image, and what its values look like."""
+    """Yields problems on how an image was turned, on its warnings and on its values."""
     name = item.image.split("/")[-1]
     for warning in found.warnings:
         yield say("image", f"{name}: {warning}", "warning")
@@ -164,7 +168,7 @@ def _doubts(
 
 
 def check_files(item: Item, root: str | Path, file: str) -> list[Problem]:
-    """Returns what is wrong with an item's paths, without opening the files."""
+    """Returns the problems of an item's paths, without opening the files."""
     say = _Sayer(item, file)
     problems = []
     try:
@@ -182,7 +186,7 @@ def check_files(item: Item, root: str | Path, file: str) -> list[Problem]:
 
 
 def listed(item: Item, contents: Contents) -> None:
-    """Counts an item by what its lines say, without opening its files."""
+    """Counts an item by the content of its lines, without opening its files."""
     contents.add_image(
         item.patient,
         [text for row in item.rows for text in texts_of(row)],
@@ -217,8 +221,8 @@ def keywords_of(row: Row) -> list[tuple[str, int]]:
 def placed_of(row: Row) -> list[placing.Placed]:
     """Returns the phrases of a report with their classes and places.
 
-    Phrases of boxes come first. Those of the line's `keywords` follow, or, without any, those that
-    the lexicon finds; of these, none that a box has named already.
+    The phrases of boxes come first. The line's `keywords` follow. If the line has no keywords, the
+    phrases that the lexicon finds follow instead, without those that a box already has.
     """
     named, _ = placing.place(row.report, _given(row), row.language)
     if row.keywords:
@@ -234,7 +238,7 @@ def _given(row: Row) -> list[placing.Keyword]:
 
 
 def _unplaced(row: Row) -> Iterator[tuple[str, str]]:
-    """Yields (field, message) of given phrases of which nobody knows where they belong."""
+    """Yields (field, message) for each given phrase whose place in the report is not clear."""
     given = _given(row)
     _, left_out = placing.place(row.report, given, row.language) if given else ((), ())
     for phrase in left_out:
@@ -246,7 +250,7 @@ resolve = paths.resolve
 
 
 class _Sayer:
-    """Makes the problems of an item: at the line that names the file, with names but no folders."""
+    """Makes the problems of an item; each has the first line of the item with the field."""
 
     def __init__(self, item: Item, file: str):
         self._item, self._file = item, file
@@ -284,7 +288,7 @@ def _image(item: Item, root: Path, options: Options) -> reader.Slice:
 
 
 def _outside(row: Row, shape: tuple[int, ...]) -> str:
-    """Returns what is wrong with a line's boxes, given the image, or ""."""
+    """Returns a message if a box of a line lies outside the image, or ""."""
     height, width = shape
     for n, box in enumerate(row.boxes, start=1):
         if box.box[2] > width or box.box[3] > height:
@@ -293,7 +297,7 @@ def _outside(row: Row, shape: tuple[int, ...]) -> str:
 
 
 def _merged(rows: list[Row]) -> list[_Box]:
-    """Returns one box a class, the union of its boxes, by class id."""
+    """Returns one box for each class, the union of its boxes, in the order of class ids."""
     merged: dict[int, tuple[float, ...]] = {}
     for box in (b for row in rows for b in row.boxes):
         old = merged.get(box.class_id, box.box)

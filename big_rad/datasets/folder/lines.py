@@ -1,6 +1,7 @@
-"""The lines of a JSONL as JSON objects, and files that are no JSONL at all, told as a whole.
+"""Reads the lines of a JSONL file, and recognises files that are of another kind.
 
-Knows nothing of fields.
+`fields` checks the content of the lines. A file of another kind, such as a CSV table, is recognised
+as a whole, so that the user gets one message and not an error for every line.
 """
 
 import csv
@@ -15,8 +16,8 @@ from big_rad.datasets.records import SourceError
 
 _MAX_LINE = 1 << 22
 _HEAD = 1 << 16
-_MAX_WHOLE = 1 << 26  # bytes of a file that is parsed as one JSON value to tell what it is
-_LOOKED_AT = 10  # rows that must have as many columns as each other in a table
+_MAX_WHOLE = 1 << 26  # The most bytes of a file that is parsed as one JSON value.
+_LOOKED_AT = 10  # The number of first rows that must have equally many columns in a table.
 _ONE_A_LINE = "one JSON object a line is needed"
 _PANDAS = "pandas writes them with df.to_json('data.jsonl', orient='records', lines=True)"
 _MAGIC = {
@@ -29,10 +30,10 @@ _MAGIC = {
 
 
 def read(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yields the lines of a file with their numbers from 1; of one too long, only the start.
+    """Yields the lines of a file with their numbers from 1; only the start of a very long line.
 
     Raises:
-        SourceError: the file cannot be read.
+        SourceError: The file cannot be read.
     """
     try:
         with path.open("rb") as f:
@@ -50,7 +51,7 @@ def parse(data: bytes) -> dict[str, Any] | None:
     """Returns the object on a line, or None if the line is empty.
 
     Raises:
-        fields.Bad: it holds none.
+        fields.Bad: The line is not an object.
     """
     if len(data) > _MAX_LINE:
         raise fields.Bad(f"the line is longer than {_MAX_LINE} bytes; one line is one image's text")
@@ -66,7 +67,7 @@ def parse(data: bytes) -> dict[str, Any] | None:
         raise fields.Bad(f"not JSON at column {e.colno}: {e.msg}") from None
     except fields.Bad:
         raise
-    except (ValueError, RecursionError):  # A number of thousands of digits; brackets in brackets.
+    except (ValueError, RecursionError):  # A number has thousands of digits, or "[[[[...".
         raise fields.Bad("not JSON that can be read: a number or a nesting is too long") from None
     if not isinstance(value, dict):
         raise fields.Bad('the line must be an object: {"id": ..., "image": ..., ...}')
@@ -74,15 +75,15 @@ def parse(data: bytes) -> dict[str, Any] | None:
 
 
 def other_kind(path: Path, known: Collection[str]) -> str:
-    """Returns what a file is and what to do, if it is no JSONL; "" if it may be one.
+    """Returns the kind of a file and the remedy if it is not a JSONL; "" if it may be one.
 
     Args:
         path: the file.
-        known: names of fields. A table whose columns they head is known by its first line, any
-            other one by its rows, which have the same number of columns.
+        known: the names of fields. A table is recognised by two of these names in its first line,
+            or else by several rows with the same number of columns.
 
     Raises:
-        SourceError: the file cannot be read.
+        SourceError: The file cannot be read.
     """
     try:
         with path.open("rb") as f:
@@ -107,10 +108,10 @@ def other_kind(path: Path, known: Collection[str]) -> str:
 
 
 def _is_table(text: str) -> bool:
-    """Returns whether text is rows of the same number of columns, and nothing of JSON.
+    """Returns whether a text has rows with the same number of columns, and no JSON.
 
     Args:
-        text: the start of a file, perhaps cut off within a row.
+        text: the start of a file, which may end within a row.
     """
     rows = text.splitlines()
     if any(row.lstrip().startswith("{") for row in rows) or re.match(r'\[|"[^"]*"\s*:', text):
@@ -120,7 +121,7 @@ def _is_table(text: str) -> bool:
             found = [row for row in csv.reader(rows, delimiter=separator) if row][:_LOOKED_AT]
         except csv.Error:
             continue
-        # A single row says too little, and the last one may be cut off.
+        # A single row is not enough evidence, and the last one may be cut off.
         whole = found[:-1] if 2 < len(found) < _LOOKED_AT else found
         if len(whole) > 1 and len(whole[0]) > 1 and len(set(map(len, whole))) == 1:
             return True
@@ -128,14 +129,14 @@ def _is_table(text: str) -> bool:
 
 
 def _one_object(path: Path, first: str, alone: bool) -> str:
-    """Returns what a file is that begins with an object, if it is no line of a JSONL.
+    """Returns the kind of a file that begins with "{", or "" if it may be a JSONL.
 
     Args:
         path: the file.
-        first: its first line, perhaps cut off.
-        alone: whether the file has no more than that.
+        first: its first line, which may be cut off.
+        alone: whether the file has only this line.
     """
-    if len(first) >= _HEAD // 2:  # Perhaps cut off.
+    if len(first) >= _HEAD // 2:  # The line may be cut off.
         first, alone = _first_line(path)
     try:
         value = json.loads(first)
@@ -155,7 +156,7 @@ def _one_object(path: Path, first: str, alone: bool) -> str:
 
 
 def _first_line(path: Path) -> tuple[str, bool]:
-    """Returns the first line, and whether the file has no more than that."""
+    """Returns the first line of a file, and whether the file has only this line."""
     try:
         with path.open("rb") as f:
             line = f.readline(_MAX_WHOLE)
@@ -165,8 +166,11 @@ def _first_line(path: Path) -> tuple[str, bool]:
 
 
 def _is_columns(value: object, alone: bool) -> bool:
-    """Returns whether this is a table by columns: {"id": {"0": ...}, "image": {...}}, or, if the
-    file holds nothing else, {"id": [...], "image": [...]}."""
+    """Returns whether a value is a table by columns.
+
+    This is {"id": {"0": ...}, "image": {"0": ...}}. If the file has nothing else, it may also be
+    {"id": [...], "image": [...]}.
+    """
     if not isinstance(value, dict) or len(value) < 2 or not any(value.values()):
         return False
     if all(isinstance(v, list) for v in value.values()):

@@ -1,7 +1,8 @@
-"""The mask of an item: a map of class ids on the stored pixels of its image.
+"""Reads the mask of an item as a map of class ids on the stored pixels of its image.
 
-A mask is one file of labels, or a binary file for each class. NIfTI is laid on the image by where
-both lie in the patient; flat files (PNG, NPY) lie on the stored pixels as they are.
+A mask is one file of labels, or a binary file for each class. A NIfTI mask is placed on the image
+by the positions of both in the patient. A flat file (PNG, NPY) has the same pixels as the stored
+image.
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,16 +30,17 @@ def read(item: Item, root: Path, image: reader.Slice, trust: bool) -> tuple[np.n
     """Reads the mask of an item.
 
     Args:
-        item: it has a mask.
-        root: folder of data.jsonl.
-        image: as read, not turned.
-        trust: NIfTI masks are stored in the order of their images, whatever their affines say.
+        item: the item, which must have a mask.
+        root: the folder of data.jsonl.
+        image: the image as it was read, not turned.
+        trust: whether NIfTI masks are taken to be stored in the same order as their images,
+            whatever their affines say.
 
     Returns:
         uint8 [H, W] of class ids, and warnings.
 
     Raises:
-        Bad: it cannot be used.
+        Bad: The mask cannot be used.
     """
     parts = _parts(item, root)
     if parts is not None:
@@ -78,10 +80,10 @@ def read(item: Item, root: Path, image: reader.Slice, trust: bool) -> tuple[np.n
 
 
 def files_of(item: Item, root: Path) -> Iterator[str]:
-    """Yields the paths of a mask's files and of its names file, as data.jsonl would give them.
+    """Yields the paths of a mask's files and of its names file, relative to data.jsonl.
 
     Raises:
-        Bad: the mask is a folder that cannot be used.
+        Bad: The mask is a folder that cannot be used.
     """
     parts = _parts(item, root) if item.mask is not None else []
     yield from [item.mask] if parts is None else [path for _, path in parts]
@@ -90,13 +92,16 @@ def files_of(item: Item, root: Path) -> Iterator[str]:
 
 
 def check_name(name: str) -> None:
-    """Raises `Bad` unless a file may be a mask by its name."""
+    """Raises `Bad` if the ending of a file name is not that of a mask."""
     if not name.lower().endswith(_MASKS):
         raise Bad(f"{name.split('/')[-1]}: a mask is a file ending in {', '.join(_MASKS)}")
 
 
 def _parts(item: Item, root: Path) -> list[tuple[int | None, str]] | None:
-    """Returns the class and path of each file of a mask that has several, else None."""
+    """Returns (class, path) of each file of a mask with several files, or None for one file.
+
+    The class is None if the file is not named after a class.
+    """
     if not isinstance(item.mask, str):
         return list(item.mask)
     if item.mask.lower().endswith(_MASKS):
@@ -125,7 +130,7 @@ def _of_classes(
     image: reader.Slice,
     trust: bool,
 ) -> tuple[np.ndarray, list[str]]:
-    """Joins binary masks; where two overlap, the smaller structure is on top."""
+    """Joins binary masks into one map; if two overlap, the smaller one is on top."""
     made, warnings = [], []
     for class_id, name in parts:
         paths.resolve(root, name)
@@ -150,7 +155,7 @@ def _of_classes(
 def _labels(
     item: Item, root: Path, name: str, image: reader.Slice, trust: bool
 ) -> tuple[np.ndarray, dict[int, str], list[str]]:
-    """Returns a file's values on the image's pixels, its own table of names, and warnings."""
+    """Returns the values of a file on the image's pixels, its own table of names, and warnings."""
     path, plane = paths.resolve(root, name), item.plane or "axial"
     try:
         if name.lower().endswith(_NIFTI):

@@ -1,6 +1,6 @@
-"""What a path of data.jsonl means: a file or folder beside it, never one elsewhere.
+"""Resolves the paths of data.jsonl, which must lie in the folder of data.jsonl.
 
-No message holds more of a path than its last part.
+Messages show only the last part of a path, because the names of folders may identify a patient.
 """
 
 from pathlib import Path
@@ -11,16 +11,16 @@ from big_rad.files import find
 
 
 def resolve(root: Path, name: str) -> Path:
-    """Returns the file a path of data.jsonl means.
+    """Returns the file that a path of data.jsonl stands for.
 
-    A name in another Unicode normal form than the file's (NFC, NFD) is the same name.
+    A name also matches a file whose name has another Unicode normal form (NFC or NFD).
 
     Args:
-        root: folder of data.jsonl.
-        name: path relative to it, with "/" between the parts.
+        root: the folder of data.jsonl.
+        name: the path relative to it, with "/" between the parts.
 
     Raises:
-        Bad: the path is absolute or leaves the folder, also by a link, or there is no such file.
+        Bad: The path is absolute, leaves the folder (even through a link), or is not a file.
     """
     path, last = _inside(root, name), name.split("/")[-1]
     if not files.is_file(path):
@@ -29,10 +29,10 @@ def resolve(root: Path, name: str) -> Path:
 
 
 def folder(root: Path, name: str) -> Path | None:
-    """Returns the folder a path of data.jsonl means, None if it is no folder.
+    """Returns the folder that a path of data.jsonl stands for, or None if it is not a folder.
 
     Raises:
-        Bad: the path is absolute or leaves the folder of data.jsonl.
+        Bad: The path is absolute or leaves the folder of data.jsonl.
     """
     path = _inside(root, name)
     return path if path.is_dir() else None

@@ -1,7 +1,8 @@
-"""Which images of a list are of one patient, where the lines do not say.
+"""Groups the images of one patient if the lines of data.jsonl do not name the patient.
 
-All images of a patient must be in one split. Images without `patient` are grouped by what their
-DICOM files say, as keyed digests that are never stored, else by the file. Knows nothing of splits.
+All images of a patient must be in one split. Images without `patient` are grouped by the PatientID,
+the study or the series of their DICOM files, or else by the file itself. The identifiers are
+compared as keyed digests, which are never stored.
 """
 
 import collections
@@ -22,15 +23,18 @@ _HOW = {
 
 
 def file_key(path: str) -> str:
-    """Returns a path of the list in a form that is equal for equal files."""
+    """Returns a path of data.jsonl in a normal form, which is the same for the same file."""
     return nfc(posixpath.normpath(path))
 
 
 class Grouping:
-    """Gives each image without a patient the name of its group: the id of one of its images.
+    """Gives each image without a patient the name of its group.
+
+    The name is the patient of an image in the group that has one, or else the id of an image.
 
     Args:
-        digests: of a path, the keyed digests of what its DICOM file says (`dicom.identity`).
+        digests: a function from a path to {DICOM attribute: keyed digest of its value} (see
+            `dicom.identity`); {} if the file is not DICOM.
     """
 
     def __init__(self, digests: Callable[[str], Mapping[str, bytes]] | None = None):
@@ -41,24 +45,26 @@ class Grouping:
         self._groups: set[str] = set()
 
     def assign(self, images: Sequence[tuple[str, dict[str, Any]]]) -> None:
-        """Fills in patients.
+        """Fills in the patients that are None.
 
         Args:
-            images: of each, its id, and the fields of which "image" is set and "patient" may be
-                None; that one is changed.
+            images: (id, fields) of each image. "image" must be set in the fields; if "patient" is
+                None, it is changed in place.
         """
         if all(shared["patient"] for _, shared in images):
             return
         keys = {id_: self._keys(shared["image"]) for id_, shared in images}
 
         def rank(entry: tuple[str, dict[str, Any]]) -> int:
-            # What is known first: it lends its name to what shares a study or a file with it.
+            # The images with the most reliable identity come first, because they give their name
+            # to images that share a study or a file with them.
             return 0 if entry[1]["patient"] else 1 if PATIENT in keys[entry[0]] else 2
 
         for id_, shared in sorted(images, key=rank):
             mine = keys[id_]
             if not shared["patient"]:
-                # Another PatientID in the same study is believed to be another patient.
+                # If two images have different PatientIDs, they count as two patients even if they
+                # are in the same study.
                 ask = [k for k in mine if PATIENT not in mine or k in (PATIENT, FILE)]
                 known = (self._names.get((k, mine[k])) for k in ask)
                 shared["patient"] = next((name for name in known if name), id_)
@@ -68,13 +74,14 @@ class Grouping:
         self._groups = {s["patient"] for id_, s in images if id_ in self._by}
 
     def by(self, id_: str) -> str:
-        """Returns how an image was grouped, "" if its line names the patient."""
+        """Returns how an image was grouped, or "" if its line names the patient."""
         return _HOW[self._by[id_]] if id_ in self._by else ""
 
     def said(self) -> str:
-        """Returns what was done, "" if nothing was guessed.
+        """Returns a line for the user on the grouping, or "" if nothing was guessed.
 
-        One image alone is no group, and neither are images that have each a PatientID of its own.
+        Nothing was guessed if only one image has no patient, or if each of these images has another
+        PatientID.
         """
         count, ways = len(self._by), collections.Counter(self._by.values())
         if count < 2 or (len(self._groups) == count and set(ways) == {PATIENT}):

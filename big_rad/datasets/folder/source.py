@@ -1,7 +1,7 @@
-"""Reads data.jsonl, the list of a group's own images and texts, into typed rows and problems.
+"""Reads data.jsonl, the list of a group's own images and texts, into items and problems.
 
-A line is checked by itself first; lines of one image are then put together, and every patient into
-one split. Knows which fields there are; opens no image.
+`parse` checks each line alone. `gather` then joins the lines of one image into an item, and puts
+each patient into one split. No image is opened here.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ _YESNO = ("yes", "no", "ja", "nein")
 _SHARES = ((0.8, "train"), (0.9, "validation"), (1.0, "test"))
 _ONLY_SEEN = "no line of this id has a text: the image serves generated detection questions only"
 _NOTHING = "no line of this id has a report, a question, boxes or a mask; there is nothing to learn"
-# What lines of the same image must agree on, if they say it.
+# The fields in which lines of the same image must agree, if they have them.
 _SHARED = (
     "image", "frame", "plane", "modality", "offset", "patient", "mask", "mask_frame", "mask_names",
     "split",
@@ -33,7 +33,7 @@ _SHARED = (
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A line of data.jsonl. Fields that the line leaves out are None or empty."""
+    """A line of data.jsonl; a field that the line leaves out has its default."""
 
     line: int
     id: str
@@ -64,9 +64,10 @@ class Item:
     """All lines of one image, in one split.
 
     Attributes:
-        rows: in the order of the file; at least one.
-        id, patient, image, frame, plane, modality, offset, mask, mask_frame, mask_names: what the
-            lines say together.
+        rows: the lines in the order of the file; at least one.
+        id, patient, image, frame, plane, modality, offset, mask, mask_frame, mask_names: the values
+            of the fields, each from the first line that has it. If no line names the patient, it
+            is the one that `patients.Grouping` found.
         split: "train", "validation" or "test".
     """
 
@@ -86,14 +87,15 @@ class Item:
 
 @dataclasses.dataclass(frozen=True)
 class Listing:
-    """A data.jsonl that was read.
+    """The content of a data.jsonl.
 
     Attributes:
-        path: of the file; paths in it start at its folder.
-        items: the images that can be used, by first line.
-        problems: of lines that cannot, and warnings.
-        drawn: how many patients have no split of their own and were put into one by their hash.
-        grouping: how images without a patient were grouped, "" if there is nothing to say.
+        path: the path of the file; the paths in it are relative to its folder.
+        items: the usable images, in the order of their first lines.
+        problems: the problems of lines that cannot be used, and warnings.
+        drawn: the number of patients whose lines do not name a split and who were put into one by
+            the hash of their pseudonym.
+        grouping: a line on how images without a patient were grouped, or "".
     """
 
     path: Path
@@ -137,7 +139,7 @@ def locate(source: str | Path) -> Path:
     """Returns the JSONL file of a source.
 
     Raises:
-        SourceError: there is none.
+        SourceError: The file does not exist.
     """
     path = Path(source)
     path = path / FILE if path.is_dir() else path
@@ -154,10 +156,11 @@ def read(source: str | Path, grouping: patients.Grouping | None = None) -> Listi
 
     Args:
         source: a folder with data.jsonl, or a JSONL file.
-        grouping: finds the patients of images that name none; by default by their files alone.
+        grouping: the object that groups images without a patient. By default only images of the
+            same file are grouped.
 
     Raises:
-        SourceError: there is no such file, or it cannot be opened.
+        SourceError: The file does not exist, or cannot be opened.
     """
     path = locate(source)
     grouping = grouping or patients.Grouping()
@@ -177,12 +180,12 @@ def parse(data: bytes, line: int, file: str = FILE) -> tuple[Row | None, list[Pr
     """Reads one line.
 
     Args:
-        data: its bytes; UTF-8, with or without a byte order mark.
-        line: its number, from 1.
-        file: name for the problems.
+        data: the bytes of the line, UTF-8 with or without a byte order mark.
+        line: the number of the line, counted from 1.
+        file: the name of the file, for problems.
 
     Returns:
-        The row, or None if it cannot be used or the line is empty; and what is wrong with it.
+        the row (None if it cannot be used or the line is empty) and its problems.
     """
     try:
         values = lines.parse(data)
@@ -216,15 +219,15 @@ def parse(data: bytes, line: int, file: str = FILE) -> tuple[Row | None, list[Pr
 def gather(
     rows: Iterable[Row], file: str = FILE, grouping: patients.Grouping | None = None
 ) -> tuple[list[Item], list[Problem], int]:
-    """Puts the lines of an image together and every patient into one split.
+    """Joins the lines of each image into an item, and puts each patient into one split.
 
-    Lines that contradict an earlier one are left out, and so are those whose image is in another
-    split as another patient's.
+    A line that contradicts an earlier one is left out. An item is left out if its image is also in
+    another split, as the image of another patient.
 
     Args:
-        rows: of the file.
-        file: its name, for the problems.
-        grouping: see `read`.
+        rows: the rows of the file.
+        file: the name of the file, for problems.
+        grouping: the object that groups images without a patient, see `read`.
 
     Returns:
         (items, problems, number of patients whose split was drawn by their hash).
@@ -269,7 +272,10 @@ def gather(
 
 
 def drawn_split(patient: str) -> str:
-    """Returns the split of a patient that has none: 80/10/10 by the digest of the pseudonym."""
+    """Returns the split of a patient whose lines do not name one.
+
+    A digest of the pseudonym decides: 80 % train, 10 % validation, 10 % test.
+    """
     digest = hashlib.sha256(f"big_rad folder split\n{patient}".encode()).digest()
     place = int.from_bytes(digest[:8], "big") / 2**64
     return next(split for share, split in _SHARES if place < share)
@@ -284,7 +290,7 @@ def _unknown(key: str) -> str:
 
 
 def _contradictions(row: Row, kept: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yields (field, message) of what is wrong between the fields of a line."""
+    """Yields (field, message) for fields of a line that contradict each other."""
     if row.question and not row.answer:
         yield "answer", "is missing; a question needs an answer"
     for field in ("answer", "question_type", "choices"):
@@ -310,7 +316,7 @@ def _contradictions(row: Row, kept: dict[str, Any]) -> Iterator[tuple[str, str]]
 
 
 def _doubts(row: Row, kept: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yields (field, message) of what can be used but may not be meant."""
+    """Yields (field, message) for fields that are not used, which the user may not expect."""
     if not row.report:
         for field in ("clinical", "indication"):
             if field in kept:
@@ -350,7 +356,7 @@ def _same(a: Row, b: Row) -> bool:
 
 
 def _once(items: list[Item], file: str) -> tuple[list[Item], list[Problem]]:
-    """Leaves out items whose image is in another split, as that of another patient."""
+    """Leaves out items whose image is also in another split, as the image of another patient."""
     homes: dict[tuple[str, int], tuple[str, int]] = {}  # file, frame -> split, line
     kept, problems = [], []
     for item in items:
@@ -366,7 +372,7 @@ def _once(items: list[Item], file: str) -> tuple[list[Item], list[Problem]]:
 
 
 def _clash(group: list[Row], row: Row) -> tuple[str, int] | None:
-    """Returns (field, line) of the first thing that earlier lines of an id say differently."""
+    """Returns (field, line) of the first field in which an earlier line of the id differs."""
     for field in _SHARED:
         value = getattr(row, field)
         for other in group if value is not None else ():

@@ -17,7 +17,11 @@ def load(split: str, data_dir: str | Path, config: str = "demo") -> RecordSource
         config: "demo" or "full".
 
     Returns:
-        The source.
+        the source.
+
+    Raises:
+        FileNotFoundError: The dataset is not built.
+        ValueError: The split does not exist.
     """
     command = f"python -m tools.build_dataset phantom --config={config} --data_dir={data_dir}"
     return records.open("phantom", config, VERSION, split, data_dir, command)

@@ -1,8 +1,8 @@
-"""The TFDS builder of the phantom dataset: ArrayRecord files, no TensorFlow.
+"""Builds the phantom dataset into ArrayRecord files with TFDS, without TensorFlow.
 
-Every slice is a function of (seed, patient, slice number): the files are the same for any number
-of worker processes. Patients are numbered through train, validation and test, so that no patient
-is in two splits. Knows nothing of training.
+Every slice depends only on (seed, patient, slice number), so the files are the same for any number
+of worker processes. The numbers of patients run on from train to validation and to test, so no
+patient is in two splits.
 """
 
 import dataclasses
@@ -31,14 +31,14 @@ _DECIDING = (
 
 @dataclasses.dataclass(frozen=True)
 class PhantomConfig:
-    """What decides the dataset's content.
+    """The parameters that decide the content of the dataset.
 
     Attributes:
         name: "demo" or "full".
-        size: pixels a side.
-        train, validation, test: slices in each split.
-        per_patient: slices a patient of the training split; the others have one each.
-        seed: everything random follows from it.
+        size: the height and width of a slice in pixels.
+        train, validation, test: the number of slices in each split.
+        per_patient: the number of slices of a training patient; other patients have one slice.
+        seed: the seed of all random draws.
     """
 
     name: str
@@ -51,11 +51,11 @@ class PhantomConfig:
 
     @property
     def demo(self) -> bool:
-        """Whether labels are merged to the demo's classes."""
+        """Whether labels are merged into the 20 classes of the configuration "demo"."""
         return self.name == "demo"
 
     def jobs(self, split: str) -> list[tuple[int, int, int]]:
-        """Returns (patient number, slices to make, slices wanted) for each patient of a split."""
+        """Returns (patient number, slices to make, slices to keep) for each patient of a split."""
         patients, start = -(-self.train // self.per_patient), 0
         if split == "train":
             left = self.train - (patients - 1) * self.per_patient
@@ -80,18 +80,18 @@ def build(
 ) -> records.Built:
     """Builds the dataset, or finds it already built.
 
-    A dataset built by another version of this code is built anew.
+    A dataset that was built by another version of this code is built again.
 
     Args:
         config: "demo" or "full".
         data_dir: the folder under which `phantom/<config>/<version>` lies.
-        workers: processes; they do not change the result.
-        overwrite: replace a dataset built with other parameters.
-        params: fields of PhantomConfig to change.
+        workers: the number of processes; it does not change the result.
+        overwrite: whether a dataset that was built with other parameters is replaced.
+        params: the fields of PhantomConfig that are changed.
 
     Raises:
-        ValueError: unknown configuration or parameter, or the folder holds a dataset with other
-            parameters and `overwrite` is not set.
+        ValueError: The configuration or a parameter is unknown, or the folder holds a dataset with
+            other parameters and `overwrite` is False.
     """
     if config not in CONFIGS:
         raise ValueError(f"phantom has no config {config!r}; there are {', '.join(CONFIGS)}")
@@ -115,7 +115,7 @@ def build(
 
 
 def texts_of(piece: Slice, seed: int, number: int, k: int, demo: bool) -> list[Text]:
-    """Returns all texts of a slice, English and German of one statement next to each other."""
+    """Returns all texts of a slice; the German text of a statement follows the English one."""
     spoken = DEMO_CLASSES if demo else FULL_CLASSES
     rng = np.random.default_rng([seed, number, 13, k])
     return [
@@ -126,7 +126,7 @@ def texts_of(piece: Slice, seed: int, number: int, k: int, demo: bool) -> list[T
 
 
 def _fingerprint() -> str:
-    """Returns a digest of the code that decides what the data look like."""
+    """Returns a digest of the code that decides the content of the dataset."""
     here = Path(__file__).parent
     digest = hashlib.sha256()
     for name in _DECIDING:
@@ -137,7 +137,7 @@ def _fingerprint() -> str:
 def _patient_records(
     seed: int, size: int, demo: bool, job: tuple[int, int, int]
 ) -> list[records.Record]:
-    """Returns the first `wanted` of a patient's `per` slices."""
+    """Returns the records of a patient: the first `wanted` of its `per` slices."""
     number, per, wanted = job
     classes = DEMO_CLASSES if demo else FULL_CLASSES
     out = []

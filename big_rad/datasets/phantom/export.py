@@ -1,14 +1,14 @@
-"""Phantom patients as files a hospital would have: NIfTI volumes, DICOM series, reports.
+"""Writes phantom patients as the files of a hospital: NIfTI volumes, DICOM series and reports.
 
     out/nifti/P000000.nii.gz            image (HU, or MR units)
     out/nifti/P000000_labels.nii.gz     TotalSegmentator class ids, same grid
-    out/dicom/P000000/IM0001.dcm        axial series, one uncompressed frame a file, feet first up
-    out/reports.json                    one report a patient, English and German
-    out/labels/P000000/IM0001.npy       class ids of the slices that the reports speak of
-    out/data.jsonl                      sentences, slices and labels, as the dataset `folder` wants
+    out/dicom/P000000/IM0001.dcm        axial series, one uncompressed frame per file, from the feet
+    out/reports.json                    one report per patient, in English and German
+    out/labels/P000000/IM0001.npy       class ids of the slices that the reports describe
+    out/data.jsonl                      sentences, slices and labels for the dataset `folder`
 
-Volumes are axial stacks; the grid is straight in scanner coordinates, the patient lies in it as
-turned as they like. Names, dates and identifiers are invented. Knows nothing of training data.
+Volumes are axial stacks. Their grid is parallel to the scanner's axes, while the patient may lie in
+it at an angle. Names, dates and identifiers are invented.
 """
 
 import json
@@ -25,7 +25,7 @@ from big_rad.datasets.phantom.body import render, slices
 from big_rad.datasets.phantom.body.anatomy import DEMO_CLASSES, DEMO_LABELS, Patient, make_patient
 from big_rad.datasets.phantom.words import text
 
-# body mm covered, by region: lowest and highest z
+# For each region, the lowest and the highest z that a volume covers, in body mm.
 _EXTENT = {"chest": (70, 330), "abdomen": (-150, 130), "pelvis": (-340, -150), "head": (450, 640)}
 _FOV = {"chest": 440.0, "abdomen": 440.0, "pelvis": 440.0, "head": 280.0}
 _CENTER_Y = {"chest": 5.0, "abdomen": 5.0, "pelvis": 10.0, "head": 5.0}
@@ -35,14 +35,14 @@ _BODY_PART = {"chest": "CHEST", "abdomen": "ABDOMEN", "pelvis": "PELVIS", "head"
 
 @dataclass
 class Volume:
-    """An axial stack of slices, lowest first.
+    """An axial stack of slices; the lowest slice comes first.
 
     Attributes:
-        image: int16 [slices, rows, columns].
-        labels: uint8 of the same shape, TotalSegmentator class ids.
-        tissue: uint8 of the same shape, tissue numbers (lesions have their own).
-        planes: where each slice lies, in scanner mm.
-        thickness: distance of slices in mm.
+        image: the pixels, int16 [slices, rows, columns].
+        labels: the TotalSegmentator class ids, uint8 of the same shape.
+        tissue: the tissue numbers, uint8 of the same shape; each lesion has its own number.
+        planes: the position of each slice in scanner mm.
+        thickness: the distance between slices in mm.
     """
 
     image: np.ndarray
@@ -55,17 +55,17 @@ class Volume:
 def export(
     out: str | Path, patients: int, seed: int = 0, size: int = 160, thickness: float = 5.0
 ) -> list[dict[str, Any]]:
-    """Writes patients 0, 1, ... of a seed.
+    """Writes the patients 0, 1, ... of a seed.
 
     Args:
-        out: folder, made if missing; files of the same name are replaced.
-        patients: how many.
-        seed: decides everything random.
-        size: rows and columns of a slice.
-        thickness: slice distance in mm.
+        out: the folder, which is created if necessary; files of the same name are replaced.
+        patients: the number of patients.
+        seed: the seed of all random draws.
+        size: the number of rows and of columns of a slice.
+        thickness: the distance between slices in mm.
 
     Returns:
-        The reports, as written to reports.json.
+        the reports, as written to reports.json.
     """
     out = Path(out)
     (out / "nifti").mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def export(
 
 
 def make_volume(patient: Patient, seed: int, size: int, thickness: float) -> Volume:
-    """Draws a patient's axial volume over the region of the study."""
+    """Paints the axial volume of a patient over the examined region."""
     rng = np.random.default_rng([seed, patient.number, 17])
     look = render.draw_look(patient, rng)
     low, high = _EXTENT[patient.region]
@@ -104,9 +104,10 @@ def make_volume(patient: Patient, seed: int, size: int, thickness: float) -> Vol
 
 
 def affine(volume: Volume) -> np.ndarray:
-    """Returns the [4,4] NIfTI affine: voxel (column, row, slice) to RAS+ mm.
+    """Returns the NIfTI affine [4, 4] from voxels (column, row, slice) to RAS+ mm.
 
-    DICOM's x and y point to the left and to the back, NIfTI's to the right and to the front.
+    The x and y axes of DICOM point to the patient's left and back, those of NIfTI to the right and
+    front.
     """
     spacing = volume.planes[0].spacing
     matrix = np.diag([-spacing, -spacing, volume.thickness, 1.0])
@@ -124,7 +125,7 @@ def write_nifti(volume: Volume, folder: Path, name: str) -> None:
 
 
 def write_dicom(volume: Volume, patient: Patient, folder: Path) -> None:
-    """Writes the series as IM0001.dcm and so on; instance numbers rise with z."""
+    """Writes the series as IM0001.dcm and so on; the instance numbers increase with z."""
     folder.mkdir(parents=True, exist_ok=True)
     for k in range(len(volume.image)):
         dataset = _slice_dataset(volume, patient, k)
@@ -132,12 +133,13 @@ def write_dicom(volume: Volume, patient: Patient, folder: Path) -> None:
 
 
 def make_report(volume: Volume, patient: Patient, seed: int) -> dict[str, Any]:
-    """Writes a report: statements about the slices that show most, lesions first.
+    """Writes a report about the slices that show the most lesions, and then the most organs.
 
     Returns:
-        A JSON-able dict: patient, modality, body_part, and for "en" and "de" the `clinical`
-        information, the `question`, `findings` (sentence, keywords, instance number of its
-        image) and the whole `text`. Class ids of keywords are the demo's (118 is the left lung).
+        a dict that JSON can store: patient, modality, body_part, and for "en" and "de" the
+        `clinical` information, the `question`, the `findings` (each with its sentence, keywords
+        and the instance number of its image) and the whole `text`. The class ids of keywords are
+        those of the configuration "demo" (118 is the left lung).
     """
     rng = np.random.default_rng([seed, patient.number, 19])
     facts = [
@@ -172,7 +174,7 @@ def make_report(volume: Volume, patient: Patient, seed: int) -> dict[str, Any]:
 
 
 def make_lines(volume: Volume, report: dict[str, Any], out: Path) -> list[dict[str, Any]]:
-    """Returns the findings of a report as lines of data.jsonl, and writes their label maps."""
+    """Writes the label maps of a report's findings, and returns the findings for data.jsonl."""
     lines, patient = [], report["patient"]
     (out / "labels" / patient).mkdir(parents=True, exist_ok=True)
     for lang in ("en", "de"):
@@ -190,7 +192,7 @@ def make_lines(volume: Volume, report: dict[str, Any], out: Path) -> list[dict[s
 
 
 def _slice_dataset(volume: Volume, patient: Patient, k: int) -> pydicom.Dataset:
-    """Returns one CT or MR image object (DICOM PS3.3 A.3, A.4)."""
+    """Returns one slice as a CT or MR image object (DICOM PS3.3 A.3, A.4)."""
     plane, image = volume.planes[k], volume.image[k]
     ct = patient.modality == "CT"
     ids = {what: _uid(patient, what) for what in ("study", "series", "frame")}
@@ -238,7 +240,7 @@ def _slice_dataset(volume: Volume, patient: Patient, k: int) -> pydicom.Dataset:
 
 
 def _uid(patient: Patient, what: str) -> str:
-    """Returns the same identifier for the same patient and purpose, every time."""
+    """Returns an identifier that depends only on the patient and its purpose."""
     return uid.generate_uid(
         entropy_srcs=["big_rad phantom", str(patient.seed), str(patient.number), what]
     )

@@ -16,7 +16,11 @@ def load(split: str, data_dir: str | Path, config: str = "default") -> core.Reco
         config: "default" (CT and MR), "ct" or "mr".
 
     Returns:
-        The source; an item is a sentence with all its images.
+        the source; an item is a sentence with all its images.
+
+    Raises:
+        FileNotFoundError: The dataset is not built.
+        ValueError: The split does not exist.
     """
     option = "" if config == "default" else f" --modalities={config}"
     command = f"python -m tools.build_dataset refrad2d --source=DIR --data_dir={data_dir}{option}"

@@ -1,8 +1,8 @@
-"""Builds RefRad2D from its published files, or lists all that is wrong with them.
+"""Builds RefRad2D from its published files, or lists their problems.
 
-The set has about a million images and a terabyte of pixels: the parquet and the box JSONs are
-streamed into an index once (see `index`), and jobs are a few sentences each. An image that cannot
-be used is left out of its sentence. Knows nothing of training.
+The dataset has about a million images and a terabyte of pixels. The parquet and the box JSONs are
+therefore streamed into an index once (see `index`), and each job has only a few sentences. An image
+that cannot be used is left out of its sentence.
 """
 
 import argparse
@@ -35,14 +35,14 @@ from big_rad.grounding.unicode import nfc
 
 __all__ = ["VERSION", "add_arguments", "build", "validate"]
 
-# Where an item is in two splits, it stays in the first of these.
+# If a sentence or an image is in two splits, it stays in the one that comes first here.
 _KEPT_FIRST = ("test", "validation", "train")
 _JOB_IMAGES = 32
 
 
 @dataclasses.dataclass
 class _Read:
-    """The split JSONs of a source: sentences and problems by (split, modality)."""
+    """The sentences and problems of the split JSONs, by (split, modality)."""
 
     sentences: dict[tuple[str, str], list[Sentence]]
     problems: dict[tuple[str, str], list[Problem]]
@@ -86,21 +86,28 @@ def build(
     splits: str | Path | None = None,
     **options: Unpack[build_lib.BuildOptions],
 ) -> records.Built:
-    """Builds the dataset; see `datasets.build.build` for what is common to all.
+    """Builds the dataset with `datasets.build.build`.
 
     Args:
-        source: folder of the published files.
-        data_dir: the folder under which the dataset lies; also takes a temporary index.
+        source: the folder of the published files.
+        data_dir: the folder under which the dataset lies; a temporary index is written there too.
         modalities: "ct,mr", "ct" or "mr".
-        limit: sentences of each split and modality; 0 for all.
-        max_images: images kept of one sentence.
-        as_stored: images are not turned to their usual display, in which maps and boxes are.
-        dicoms, parquet, segments, splits: where one of these pieces lies elsewhere.
+        limit: the number of sentences of each split and modality; 0 means all.
+        max_images: the most images of one sentence that are kept.
+        as_stored: whether images stay as they are stored. Otherwise they are turned to their usual
+            display, on which label maps and boxes lie.
+        dicoms: the folder of images, if it lies elsewhere.
+        parquet: the file with the texts, if it lies elsewhere.
+        segments: the folder of box JSONs and label maps, if it lies elsewhere.
+        splits: the folder of the split JSONs, if it lies elsewhere.
         options: `workers`, `overwrite`, `beam`, `max_reject_share`, see `datasets.build.build`; an
-            image is an item.
+            item is an image.
 
     Raises:
-        records.SourceError: a piece is missing or cannot be read; the message names all.
+        records.SourceError: A part is missing or cannot be read; the message names all of them.
+        ValueError: An option has an impossible value, or the dataset is already built with other
+            parameters.
+        records.BuildError: Too many images cannot be used.
     """
     chosen = _options(modalities, limit, max_images)
     apart = dict(dicoms=dicoms, parquet=parquet, segments=segments, splits=splits)
@@ -159,14 +166,15 @@ def validate(
     splits: str | Path | None = None,
     contents: dict[str, contents_lib.Contents] | None = None,
 ) -> Iterator[Problem]:
-    """Yields every problem of a source; what can be checked is, also when pieces are missing.
+    """Yields every problem of a source; if parts are missing, the others are still checked.
 
     Args:
-        source: folder of the published files.
-        pixels: False only checks that images and label maps are there.
-        workers: processes.
+        source: the folder of the published files.
+        pixels: whether images and label maps are opened; otherwise they only have to exist.
+        workers: the number of processes.
         modalities, limit, max_images, as_stored, dicoms, parquet, segments, splits: as for `build`.
-        contents: takes what can be used of each split; whole when the last problem was yielded.
+        contents: a dict that receives the counts of the usable images of each split, or None. It
+            is complete when the last problem has been yielded.
     """
     chosen = _options(modalities, limit, max_images)
     apart = dict(dicoms=dicoms, parquet=parquet, segments=segments, splits=splits)
@@ -226,7 +234,7 @@ def _options(given: str | Sequence[str], limit: int, max_images: int) -> tuple[s
 def _params(
     places: Places, modalities: Sequence[str], limit: int, max_images: int
 ) -> dict[str, Any]:
-    """Returns what decides the content, digests of the files included."""
+    """Returns the parameters that decide the content, including digests of the files."""
     paths = [places.split(s, m) for s in SPLITS for m in modalities]
     paths += [places.boxes(m) for m in modalities] + [places.parquet]
     return {
@@ -242,7 +250,7 @@ def _params(
 def _read_splits(
     places: Places, modalities: Sequence[str], limit: int
 ) -> tuple[_Read, list[Problem]]:
-    """Reads all split JSONs, leaves leaks out; also returns what is wrong with whole files."""
+    """Reads all split JSONs and removes leaks; also returns the problems of unreadable files."""
     read, unreadable = _Read({}, {}), []
     for split in SPLITS:
         for modality in modalities:
@@ -259,9 +267,9 @@ def _read_splits(
 
 
 def _leave_leaks_out(places: Places, read: _Read) -> None:
-    """Removes ids and sentences that another split has too."""
-    homes: dict[str, tuple[str, str]] = {}  # of ids
-    said: dict[str, list[tuple[str, str]]] = {}
+    """Removes ids and sentences that another split also has."""
+    homes: dict[str, tuple[str, str]] = {}  # image id: the (split, modality) that keeps it
+    said: dict[str, list[tuple[str, str]]] = {}  # sentence: the (split, modality) pairs with it
     order = [(s, m) for s in _KEPT_FIRST for m in MODALITIES if (s, m) in read.sentences]
     for key in order:
         name, kept = places.name(places.split(*key)), []
@@ -293,7 +301,7 @@ def _leave_leaks_out(places: Places, read: _Read) -> None:
 def _jobs(
     places: Places, read: _Read, split: str, modalities: Sequence[str], max_images: int
 ) -> list[Job]:
-    """Cuts a split into jobs of a few images."""
+    """Divides a split into jobs of a few images each."""
     jobs: list[Job] = []
     for modality in modalities:
         name = places.name(places.split(split, modality))
@@ -334,7 +342,7 @@ def _looked(
 
 
 def _notes(made: records.Built, params: dict[str, Any], read: _Read, max_images: int) -> list[str]:
-    """Returns lines for the user: counts and digests."""
+    """Returns lines for the user with counts and digests."""
     notes = []
     for split, count in made.counts.items():
         keys = [k for k in read.sentences if k[0] == split]

@@ -1,7 +1,8 @@
-"""Rows of the parquet and entries of the box JSONs by image id, for a million of them.
+"""An index from image ids to rows of the parquet and entries of the box JSONs.
 
-Both are streamed once into uncompressed Arrow files that worker processes map into memory, each
-with a sorted array of ids; only what the splits name is kept. Knows nothing of what a row says.
+RefRad2D has about a million images, too many for dicts in every worker process. The parquet and the
+JSONs are therefore streamed once into uncompressed Arrow files, which all processes map into
+memory, each with a sorted array of ids. Only images that a split names are kept.
 """
 
 import bisect
@@ -38,10 +39,12 @@ class ParquetError(ValueError):
 
 
 def write_rows(places: source.Places, wanted: Iterable[str], folder: Path) -> None:
-    """Writes the rows of wanted ids to `folder`/rows.*; a column "row" tells their number.
+    """Writes the rows of the wanted ids to `folder`/rows.*.
+
+    A column "row" is added, with the number of the row in the parquet, counted from 1.
 
     Raises:
-        ParquetError: it is damaged, or a column is missing or of another type.
+        ParquetError: The parquet is damaged, or a column is missing or of another type.
     """
     name = places.name(places.parquet)
     value_set = pa.array(sorted(wanted), pa.string())
@@ -61,10 +64,10 @@ def write_rows(places: source.Places, wanted: Iterable[str], folder: Path) -> No
 def write_entries(
     places: source.Places, modalities: Sequence[str], wanted: set[str], folder: Path
 ) -> None:
-    """Writes the box entries of wanted ids to `folder`/<modality>.*.
+    """Writes the box entries of the wanted ids to `folder`/<modality>.*.
 
     Raises:
-        source.JsonError: a file cannot be read.
+        source.JsonError: A file cannot be read.
     """
     for modality in modalities:
         path = places.boxes(modality)
@@ -75,7 +78,12 @@ def write_entries(
 
 
 class Table:
-    """Rows by id, of what one of the functions above wrote."""
+    """Looks up rows by id in a table that `write_rows` or `write_entries` wrote.
+
+    Args:
+        folder: the folder of the table.
+        name: the name of the table: "rows", or a modality for box entries.
+    """
 
     def __init__(self, folder: str | Path, name: str):
         self._ids = np.load(Path(folder) / f"{name}.ids.npy", mmap_mode="r")
@@ -84,7 +92,7 @@ class Table:
         self._batch = functools.lru_cache(16)(self._file.get_batch)
 
     def get(self, image_id: str) -> list[dict[str, Any]]:
-        """Returns all rows of an id: one, or none, or, in a broken source, several."""
+        """Returns all rows of an id: at most one, but in a broken source there may be several."""
         key = image_id.encode()
         i = bisect.bisect_left(self._ids, key)
         out = []
@@ -96,7 +104,7 @@ class Table:
 
 
 def _columns(schema: pa.Schema, name: str) -> list[str]:
-    """Checks the columns; returns what of them is to be read."""
+    """Checks the columns; returns the names of the columns and fields that are to be read."""
     missing = [c for c in (*_PLAIN, *LANGUAGES.values()) if c not in schema.names]
     if missing:
         message = f"no such column; there are {', '.join(schema.names)}; {source.WHERE}"
@@ -129,7 +137,7 @@ def _is_text(kind: pa.DataType) -> bool:
 
 
 def _filtered(batches: Iterable[pa.RecordBatch], wanted: pa.Array) -> Iterator[pa.RecordBatch]:
-    """Keeps wanted rows, numbers them, and makes all text columns of one type."""
+    """Keeps the wanted rows, adds their numbers, and converts all text columns to one type."""
     row = 1
     for batch in batches:
         columns = {n: batch.column(n) for n in batch.schema.names}
@@ -154,7 +162,7 @@ def _entry_batches(found: Iterable[tuple[str, Any, int]]) -> Iterator[pa.RecordB
 
 
 def _write(folder: Path, name: str, batches: Iterable[pa.RecordBatch]) -> None:
-    """Writes the batches that are not empty, and where each id is."""
+    """Writes the batches that are not empty, and the place (batch, row) of each id."""
     ids, at, writer, number = [np.zeros(0, "S1")], [np.zeros((0, 2), np.int64)], None, 0
     path = str(folder / f"{name}.arrow")
     try:

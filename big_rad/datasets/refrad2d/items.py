@@ -1,6 +1,6 @@
-"""Makes records out of sentences: the work of one process, for `build` and for `validate`.
+"""Makes records of sentences, and checks their images: the work of one process.
 
-Knows nothing of splits or of where results go.
+`make` serves `builder.build`, and `look` serves `builder.validate`.
 """
 
 import dataclasses
@@ -22,21 +22,23 @@ from big_rad.dicom.turns import Turn
 from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes
 
-TURNED = "turned"  # level of the problems that say of an image what was done to it
+TURNED = "turned"  # The level of a problem that says how an image was turned.
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What all jobs share.
+    """The settings that all jobs share.
 
     Attributes:
-        places: of the source.
-        index: folder that `index.write_rows` and `index.write_entries` wrote to.
-        pixels: whether images and label maps are opened, or only have to exist.
-        rows, dicoms: whether there is a parquet, a folder of images; else they are not asked for.
-        entries: modalities of which there is a box JSON.
-        masks: whether label maps are wanted.
-        as_stored: images are not turned to their usual display.
+        places: the places of the source's parts.
+        index: the folder that `index.write_rows` and `index.write_entries` wrote to.
+        pixels: whether images and label maps are opened; otherwise they only have to exist.
+        rows: whether the parquet exists; otherwise texts are not looked up.
+        dicoms: whether the folder of images exists; otherwise images are not looked up.
+        entries: the modalities whose box JSON exists.
+        masks: whether label maps are used.
+        as_stored: whether images stay as they are stored; otherwise they are turned to their usual
+            display.
     """
 
     places: source.Places
@@ -51,13 +53,13 @@ class Setting:
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """Some sentences of one split JSON, or problems of one that were found before.
+    """Some sentences of one split JSON, or problems that were found when it was read.
 
     Attributes:
-        file: published name of the split JSON.
+        file: the published name of the split JSON.
         modality: "CT" or "MR".
-        sentences: to make records of.
-        problems: to hand on.
+        sentences: the sentences whose records are made.
+        problems: the problems that are passed on.
     """
 
     file: str
@@ -67,10 +69,10 @@ class Job:
 
 
 def make(setting: Setting, job: Job) -> Iterator[records.Record | Problem]:
-    """Makes the records of a job; for each image that cannot be used, its first error.
+    """Yields the records of a job, and the first error of each image that cannot be used.
 
-    Of images that can be used, also yields a problem of the level `TURNED` where the image was
-    turned, and the warning that a keyword could not be placed.
+    For a usable image it also yields a problem of the level `TURNED` if the image was turned, and
+    the warning `texts.UNPLACED` if a keyword could not be placed.
     """
     yield from (p for p in job.problems if p.level == "error")
     reader = _reader(setting) if job.sentences else None
@@ -90,12 +92,12 @@ def make(setting: Setting, job: Job) -> Iterator[records.Record | Problem]:
 
 
 def check(setting: Setting, job: Job) -> list[Problem]:
-    """Returns all problems of a job, warnings too."""
+    """Returns all problems of a job, including warnings."""
     return look(setting, job)[0]
 
 
 def look(setting: Setting, job: Job) -> tuple[list[Problem], Contents]:
-    """Returns all problems of a job, warnings too, and what can be used of it."""
+    """Returns all problems of a job, including warnings, and the counts of its usable images."""
     out, held = list(job.problems), Contents()
     reader = _reader(setting) if job.sentences else None
     for sentence in job.sentences:
@@ -117,7 +119,7 @@ def _reader(setting: Setting) -> "_Reader":
 
 
 class _Reader:
-    """Looks up, reads and checks one image with all that is known of it."""
+    """Looks up, reads and checks images with their texts, boxes and label maps."""
 
     def __init__(self, setting: Setting):
         self._set, self._places = setting, setting.places
@@ -127,9 +129,10 @@ class _Reader:
     def image(
         self, image_id: str, job: Job, sentence: source.Sentence
     ) -> tuple[dict[str, Any] | None, list[Problem]]:
-        """Returns the image's record, None if there is none, and its problems.
+        """Returns the record of an image (None if it cannot be used) and its problems.
 
-        Without pixels, the arguments of `Contents.add_image` take the place of the record.
+        If `Setting.pixels` is False, the first result is a dict of arguments for
+        `Contents.add_image` instead.
         """
         boxes, keywords, mask_path, of_entry = self._entry(image_id, job.modality)
         row, of_row = self._row(image_id, job, sentence, keywords)
@@ -144,7 +147,8 @@ class _Reader:
         of_entry.problems = []
         shown = None if picture is None else turn.array(picture.pixels)
         segmap, more = self._segmap(mask_path, shown, picture, boxes)
-        # Maps and boxes were cut from volumes in the usual display, so the image alone is turned.
+        # Label maps and boxes were cut from volumes in the usual display, so normally only the
+        # image is turned. If the map fits only the stored image, all three are turned.
         with_map = segmap is not None and shown is not None and segmap.shape != shown.shape
         if shown is not None:
             texts.inside(boxes, picture.pixels.shape if with_map else shown.shape, of_entry)
@@ -161,7 +165,7 @@ class _Reader:
         return made, found
 
     def _entry(self, image_id: str, modality: str) -> tuple[list, dict, str, texts.Findings]:
-        """Returns boxes, keywords and the label map's path; empty where there is no entry."""
+        """Returns the boxes, keywords and label map path of an image; empty without an entry."""
         name = self._places.name(self._places.boxes(modality))
         table = self._entries.get(modality)
         rows = table.get(image_id) if table else []
@@ -180,7 +184,7 @@ class _Reader:
     def _row(
         self, image_id: str, job: Job, sentence: source.Sentence, keywords: dict[str, list]
     ) -> tuple[dict[str, Any], texts.Findings]:
-        """Returns the row of the parquet with its texts."""
+        """Returns the body part and the texts from the parquet row of an image, and problems."""
         parquet = self._places.name(self._places.parquet)
         if self._rows is None:
             return {}, texts.Findings(parquet)
@@ -203,7 +207,7 @@ class _Reader:
         return {"body_part": body_part, "texts": said}, found
 
     def _exist(self, image_id: str, mask_path: str) -> list[Problem]:
-        """Checks that the files of an image are there, without opening them."""
+        """Returns a problem for each missing file of an image, without opening the files."""
         path = self._places.dicom(image_id)
         out = []
         if self._set.dicoms and not files.is_file(path):
@@ -214,7 +218,7 @@ class _Reader:
     def _picture(
         self, image_id: str, modality: str
     ) -> tuple[dicom_read.Slice | None, Turn, list[Problem]]:
-        """Returns an image as it is stored, the turn to its usual display, and problems."""
+        """Returns the stored image, the turn to its usual display, and problems."""
         if not self._set.dicoms:
             return None, Turn(), []
         path = self._places.dicom(image_id)
@@ -239,7 +243,7 @@ class _Reader:
         return picture, turn, problems
 
     def _turning(self, picture: dicom_read.Slice, turn: Turn) -> str:
-        """Returns a sentence on what was done to bring an image to its display, or was not."""
+        """Returns a warning on how an image was turned, or that it was not; "" if usual."""
         if not picture.orientation:
             return "is missing or impossible, so the image stays as it is stored"
         unusual = dicom_read.unusual(picture.orientation, picture.plane)
@@ -291,15 +295,16 @@ def read_segmap(
     """Reads a label map.
 
     Args:
-        path: a .npy file. The public pipeline leaves CT maps as float32 of whole numbers.
-        shape: of the image; None if it is not known.
-        found: takes the problems.
-        stored: of the image as it is stored, if that is allowed too.
+        path: a .npy file. The public pipeline stores CT maps as float32 with whole numbers.
+        shape: the shape of the image in its usual display; None if it is not known.
+        found: the object that collects the problems.
+        stored: the shape of the image as it is stored, if the map may have it too.
 
     Returns:
-        uint8 [H, W] of class ids, None if it cannot be used.
+        uint8 [H, W] of class ids, or None if the file cannot be used.
     """
-    try:  # Mapped first: a header that promises more than the file holds costs no memory.
+    # The file is mapped, so that a header that promises more than it holds does not cost memory.
+    try:
         values = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as e:
         found.error("", f"damaged, or no .npy file of numbers ({type(e).__name__}); copy it again")
@@ -313,7 +318,7 @@ def read_segmap(
         found.error("", message)
         return None
     low, high = values.min(), values.max()
-    if not (low >= 0 and high <= classes.NUM_CLASSES):  # NaN is neither
+    if not (low >= 0 and high <= classes.NUM_CLASSES):  # This is also true if a value is NaN.
         found.error("", f"holds class ids outside 0..{classes.NUM_CLASSES}; harmonise the classes")
         return None
     segmap = np.ascontiguousarray(values, np.uint8)
@@ -324,7 +329,7 @@ def read_segmap(
 
 
 def _compare(segmap: np.ndarray, boxes: list, found: texts.Findings) -> None:
-    """Warns where boxes and label map disagree by more than a pixel."""
+    """Warns if boxes and label map show different classes or differ by more than a pixel."""
     drawn = box_lib.from_label_map(segmap)
     listed = {int(b[4]): b[:4] for b in boxes}
     if other := sorted(drawn.keys() ^ listed.keys()):

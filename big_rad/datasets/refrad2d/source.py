@@ -1,4 +1,4 @@
-"""RefRad2D as it is published: where its pieces lie, and its JSON files with line numbers.
+"""Finds the published files of RefRad2D, and reads its JSON files together with line numbers.
 
     dicoms_anon/{id[:2]}/{id}.dcm.zst
     refrad2d_vqa_dataset.parquet
@@ -6,7 +6,8 @@
     refrad2d_segment/segmented_slices_v3/{id[:2]}/{id}.npy
     split_v18/generated/filtered_{ct,mr}_splits/snippet2rsopids_{train,val,test}_{ct,mr}_only.json
 
-Each of the four places can lie elsewhere. Knows nothing of what a row or a box entry holds.
+Each of the four parts (dicoms_anon, the parquet, refrad2d_segment, split_v18/generated) can lie
+elsewhere. `texts` reads the content of rows and box entries.
 """
 
 import dataclasses
@@ -28,13 +29,13 @@ _PARTS = {
     "splits": "split_v18/generated",
 }
 _MASKS = "segmented_slices_v3"
-# An id is also a file's name: none may leave a folder, nor be longer than names can be.
+# An id is also the name of a file, so it must not contain "/" or be too long for a file name.
 _ID = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{1,199}")
 _SPACE = re.compile(r"[ \t\r\n]*")
 
 
 class JsonError(ValueError):
-    """A JSON file that cannot be read; `problem` says where."""
+    """A JSON file cannot be read; `problem` says where it is broken."""
 
     def __init__(self, problem: Problem):
         super().__init__(str(problem))
@@ -43,13 +44,13 @@ class JsonError(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Places:
-    """Where the four pieces lie.
+    """The places of the four parts of the source.
 
     Attributes:
-        dicoms: folder of the images.
-        parquet: file of the texts.
-        segments: folder of box JSONs and label maps.
-        splits: folder of the split JSONs.
+        dicoms: the folder of the images.
+        parquet: the file with the texts.
+        segments: the folder of the box JSONs and label maps.
+        splits: the folder of the split JSONs.
     """
 
     dicoms: Path
@@ -59,21 +60,21 @@ class Places:
 
     @classmethod
     def under(cls, source: str | Path, **apart: str | Path | None) -> "Places":
-        """Returns the published layout below `source`, except for what is given apart."""
+        """Returns the published layout below `source`; `apart` gives parts that lie elsewhere."""
         return cls(**{k: Path(apart.get(k) or Path(source) / v) for k, v in _PARTS.items()})
 
     def split(self, split: str, modality: str) -> Path:
-        """Returns a split JSON; `split` is "train", "validation" or "test"."""
+        """Returns the path of a split JSON; `split` is "train", "validation" or "test"."""
         m = modality.lower()
         name = f"snippet2rsopids_{SPLITS[split]}_{m}_only.json"
         return self.splits / f"filtered_{m}_splits" / name
 
     def boxes(self, modality: str) -> Path:
-        """Returns a box JSON."""
+        """Returns the path of a box JSON."""
         return self.segments / f"rsopid_2_segment_v3_{modality.lower()}.json"
 
     def dicom(self, image_id: str) -> Path:
-        """Returns an image file."""
+        """Returns the path of an image file."""
         return self.dicoms / image_id[:2] / f"{image_id}.dcm.zst"
 
     @property
@@ -82,9 +83,9 @@ class Places:
         return self.segments / _MASKS
 
     def mask(self, segment_slice_path: str) -> Path | None:
-        """Returns a label map of which the authors' path is known; None if that names no file.
+        """Returns the path of a label map, or None if `segment_slice_path` is not a file name.
 
-        The folders of that path are those of the authors' machine: only its last part matters.
+        `segment_slice_path` is the path on the authors' machine, so only its last part is used.
         """
         name = re.split(r"[/\\]", segment_slice_path)[-1]
         if not name.endswith(".npy") or not is_id(name):
@@ -102,7 +103,7 @@ class Places:
         return path.name
 
     def missing(self, modalities: Sequence[str]) -> list[Problem]:
-        """Returns a problem for each piece that is not there (label maps are an extra)."""
+        """Returns a problem for each missing part; label maps are optional."""
         files = {"parquet": [self.parquet]}
         files["segments"] = [self.boxes(m) for m in modalities]
         files["splits"] = [self.split(s, m) for m in modalities for s in SPLITS]
@@ -121,9 +122,9 @@ class Sentence:
     """An entry of a split JSON.
 
     Attributes:
-        text: the sentence; it only groups the images.
-        ids: of its images.
-        line: of the entry.
+        text: the sentence, which is only used to group the images.
+        ids: the ids of its images.
+        line: the line of the entry, counted from 1.
     """
 
     text: str
@@ -132,22 +133,22 @@ class Sentence:
 
 
 def is_id(text: object) -> bool:
-    """Returns whether this can be an image's id, and a file's name."""
+    """Returns whether a value can be the id of an image, and therefore a file name."""
     return isinstance(text, str) and bool(_ID.fullmatch(text))
 
 
 def members(path: Path, name: str) -> Iterator[tuple[str, Any, int]]:
-    """Reads a JSON object member by member, so that never all of it is Python objects.
+    """Reads a JSON object member by member, which needs less memory than all members at once.
 
     Args:
         path: the file.
-        name: of the file, for messages.
+        name: the name of the file for messages.
 
     Yields:
         (key, value, line of the key).
 
     Raises:
-        JsonError: it cannot be read, or is no JSON object.
+        JsonError: The file cannot be read, or is not a JSON object.
     """
     try:
         text = path.read_bytes().decode("utf-8-sig")
@@ -190,10 +191,10 @@ def read_split(places: Places, split: str, modality: str) -> tuple[list[Sentence
     """Reads a split JSON.
 
     Returns:
-        Its sentences, and what is wrong with others, which are left out.
+        the sentences, and the problems of entries that are left out.
 
     Raises:
-        JsonError: it cannot be read at all.
+        JsonError: The file cannot be read.
     """
     path = places.split(split, modality)
     name = places.name(path)

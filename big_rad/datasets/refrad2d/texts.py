@@ -1,7 +1,7 @@
-"""What a row of the parquet and an entry of a box JSON say, checked, as texts and boxes.
+"""Checks the content of parquet rows and box entries, and turns it into texts and boxes.
 
-What cannot be used is an error, and takes the image out; what looks odd is a warning. Messages
-name fields and never quote what is in them, since texts are of patients. Knows nothing of files.
+Content that cannot be used is an error, which leaves the image out; unusual content is a warning.
+Messages name fields but never quote their content, because the texts are about patients.
 """
 
 import json
@@ -27,8 +27,8 @@ class Findings:
     """Collects problems of one line of one file.
 
     Args:
-        file: published name.
-        line: line or row.
+        file: the published name of the file.
+        line: the number of the line or row; None if the problems concern the whole file.
     """
 
     def __init__(self, file: str, line: int | None = None):
@@ -36,11 +36,11 @@ class Findings:
         self.problems: list[Problem] = []
 
     def error(self, field: str, message: str) -> None:
-        """Notes what makes the image unusable."""
+        """Notes a problem that makes the image unusable."""
         self.problems.append(Problem(self._file, self._line, field, message))
 
     def warn(self, field: str, message: str) -> None:
-        """Notes what is odd."""
+        """Notes something unusual that does not prevent using the image."""
         self.problems.append(Problem(self._file, self._line, field, message, "warning"))
 
 
@@ -50,9 +50,9 @@ def texts(
     """Returns the report and all questions of a row, English first.
 
     Args:
-        row: of the parquet.
-        keywords: [keyword, class id] of the image by "en" and "de".
-        found: takes the problems.
+        row: the row of the parquet.
+        keywords: {"en" or "de": [[keyword, class id], ...]} of the image.
+        found: the object that collects the problems.
     """
     out = []
     for lang, column in LANGUAGES.items():
@@ -84,7 +84,16 @@ def texts(
 
 
 def entry(content: object, found: Findings) -> tuple[list[list[float]], dict[str, list[list]], str]:
-    """Returns boxes [x1, y1, x2, y2, class id], keywords by language and the label map's path."""
+    """Reads the entry of an image in a box JSON.
+
+    Args:
+        content: the entry.
+        found: the object that collects the problems.
+
+    Returns:
+        the boxes [x1, y1, x2, y2, class id], the keywords {language: [[keyword, class id], ...]},
+        and the path of the label map ("" without one).
+    """
     if not isinstance(content, dict):
         found.error("", f"the entry is {_kind(content)}, must be an object")
         return [], {}, ""
@@ -120,7 +129,7 @@ def inside(boxes: Sequence[Sequence[float]], shape: Sequence[int], found: Findin
 
 
 def _content(value: object, column: str, found: Findings) -> dict[str, object] | None:
-    """Returns a language's fields, out of a struct or JSON text."""
+    """Returns the fields of a language, from a struct or from JSON text."""
     if isinstance(value, str):
         try:
             value = json.loads(value)
@@ -146,7 +155,7 @@ def _text(value: object, field: str, found: Findings) -> str:
 
 
 def _questions(pairs: object, lang: str, field: str, source: str, found: Findings) -> list[Text]:
-    """Returns the question-answer texts of one list."""
+    """Returns the texts of one list of questions and answers."""
     if pairs is None:
         return []
     if not isinstance(pairs, list) or not all(isinstance(p, dict) for p in pairs):
@@ -179,7 +188,7 @@ def _questions(pairs: object, lang: str, field: str, source: str, found: Finding
 
 
 def _is_in(keyword: list, sentence: str) -> bool:
-    """Returns whether the markup would find a keyword: in any case and form of Unicode."""
+    """Returns whether the markup finds a keyword, in upper or lower case and any Unicode form."""
     return bool(markup.locate(sentence, [markup.Mention(*keyword)], "masks"))
 
 

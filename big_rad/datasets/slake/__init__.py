@@ -17,7 +17,11 @@ def load(split: str, data_dir: str | Path, config: str = "en") -> RecordSource:
         config: the languages it was built with: "en", "zh" or "en_zh".
 
     Returns:
-        The source; an example is an image with all its questions.
+        the source; an example is an image with all its questions.
+
+    Raises:
+        FileNotFoundError: The dataset is not built.
+        ValueError: The split does not exist.
     """
     command = "python -m tools.build_dataset slake --source=DIR "
     command += f"--languages={config.replace('_', ',')} --data_dir={data_dir}"

@@ -1,8 +1,9 @@
-"""The organs of one SLAKE image: detection.json and mask.png as boxes and a label map of classes.
+"""Reads the organs of one SLAKE image as boxes and a label map of classes.
 
-detection.json holds [{name: [x, y, w, h]}, ...] in pixels, mask.png one value an organ, and
-mask.txt at the root of the set which value is what ("70:Liver"). Without mask.txt, or with a mask
-in colours, a value is the organ whose box it fills. Knows nothing of questions.
+Three files describe them: detection.json beside the image holds [{name: [x, y, w, h]}, ...] in
+pixels, mask.png beside it has one pixel value for each organ, and mask.txt at the root of the
+dataset names the values ("70:Liver"). Without mask.txt, or if the mask is in colours, a value
+belongs to the organ whose box fits its pixels.
 """
 
 import dataclasses
@@ -21,25 +22,28 @@ from big_rad.grounding import boxes as box_ops
 from big_rad.pp.example import LabelMap
 
 DETECTION, MASK, VALUES = "detection.json", "mask.png", "mask.txt"
-SAME_IOU = 0.7  # From here on a value's box is that of an organ ...
-SAME_MARGIN = 0.1  # ... if the next organ's box fits by so much less.
-DIFFERS_IOU = 0.5  # Below it, the mask and the box of an organ are reported as different.
+SAME_IOU = 0.7  # A value belongs to an organ if their boxes have at least this IoU ...
+SAME_MARGIN = 0.1  # ... and if the second best fit has an IoU that is lower by at least this.
+DIFFERS_IOU = 0.5  # Below this IoU, the mask and the box of an organ are reported as different.
 _LINE = re.compile(r"(\d{1,8})\s*[:=,\s]\s*(\S.*)")
-_MAX_BYTES = 1 << 18  # Of detection.json; the published ones have a hundredth.
-_MAX_VALUES = 255  # Of mask.png; more are no label map, and each would cost a map of its own.
+_MAX_BYTES = 1 << 18  # The limit for detection.json; the published files have a hundredth of it.
+# The limit for the values of mask.png. A picture with more is not a label map, and each value would
+# need memory for a map of its own.
+_MAX_VALUES = 255
 _MAX_PIXEL = 1 << 20
 Box = tuple[float, float, float, float]
 
 
 @dataclasses.dataclass
 class Annotation:
-    """What can be grounded in an image.
+    """The boxes and the label map of an image.
 
     Attributes:
-        boxes: [x1, y1, x2, y2, class id], one a class (the union of its parts), by class id.
-        segmap: of class ids, or None if no class has a pixel.
-        unsure: classes that have neither box nor pixel and yet may be shown.
-        problems: what is wrong; of level "error" where something is left out that should be there.
+        boxes: one box [x1, y1, x2, y2, class id] for each class (the union of its parts), in the
+            order of class ids.
+        segmap: the label map of class ids, or None if no class has a pixel.
+        unsure: the classes that have neither a box nor a pixel, but may be shown.
+        problems: the problems found; an "error" means that a box or the mask was left out.
     """
 
     boxes: list[list[float]]
@@ -49,7 +53,11 @@ class Annotation:
 
 
 def values_of(root: Path) -> tuple[dict[int, str], list[Problem]]:
-    """Reads mask.txt: which pixel value is which name; empty if there is none."""
+    """Reads mask.txt.
+
+    Returns:
+        {pixel value: name}, which is empty if the file does not exist, and the problems found.
+    """
     path = root / VALUES
     if not path.is_file():
         return {}, []
@@ -72,10 +80,11 @@ def annotate(
     """Reads the organs of an image.
 
     Args:
-        root: of the set.
-        folder: of the image, relative to the root.
-        shape: (rows, columns) of the image; None leaves out what needs it (clipping, the mask).
-        values: of mask.txt.
+        root: the folder of the dataset.
+        folder: the folder of the image, relative to the root.
+        shape: the (rows, columns) of the image. With None, boxes are not clipped and the mask is
+            not opened.
+        values: {pixel value: name} of mask.txt, see `values_of`.
     """
     found = _detections(root / folder / DETECTION, f"{folder}/{DETECTION}", shape)
     named, said, problems = found
@@ -88,7 +97,7 @@ def annotate(
         segmap, drawn, more = _mask(root / folder / MASK, file, shape, named, values)
         problems += more
     shown = classes.keys() | set(() if segmap is None else map(int, np.unique(segmap)))
-    unsure = set(organs.LABELLED)  # If neither file names all that is there.
+    unsure = set(organs.LABELLED)  # This stays if neither file names all organs of the image.
     if said is not None or drawn is not None:
         names = (said or set()) | (drawn or set())
         unsure = {c for n in names for c in (organs.class_id(n), *organs.unsure(n)) if c}
@@ -98,7 +107,7 @@ def annotate(
 def _detections(
     path: Path, file: str, shape: tuple[int, int] | None
 ) -> tuple[dict[str, Box], set[str] | None, list[Problem]]:
-    """Returns the union box of each name, all names (or None: not known), and what is wrong."""
+    """Returns the union box of each name, all names (None if they are not known), and problems."""
     if not files.is_file(path):
         return {}, None, []
     try:
@@ -143,7 +152,7 @@ def _mask(
     named: Mapping[str, Box],
     values: Mapping[int, str],
 ) -> tuple[np.ndarray | None, set[str] | None, list[Problem]]:
-    """Returns the label map, the names in it (or None: not all are known), and what is wrong."""
+    """Returns the label map, the names in it (None if not all are known), and problems."""
     try:
         codes, is_grey = _codes(read.read(path).pixels)
     except read.ReadError as e:
@@ -180,7 +189,7 @@ def _mask(
 
 
 def _codes(pixels: np.ndarray) -> tuple[np.ndarray, bool]:
-    """Returns one number a pixel, 0 for black, and whether it is a grey value."""
+    """Returns a number for each pixel, 0 for black, and whether the numbers are grey values."""
     if pixels.ndim == 2:
         return pixels.astype(np.int64), True
     channels = pixels.astype(np.int64)
@@ -190,7 +199,7 @@ def _codes(pixels: np.ndarray) -> tuple[np.ndarray, bool]:
 
 
 def _match(extents: Mapping[int, Box], named: Mapping[str, Box]) -> dict[int, str]:
-    """Pairs values with organs by their boxes, best fit first; the doubtful stay unpaired."""
+    """Pairs values with organs by their boxes, best fit first; doubtful pairs are left out."""
     fits = sorted(
         ((box_ops.iou(box, other), code, name) for code, box in extents.items() for name, other in
          named.items()), reverse=True,
@@ -223,7 +232,7 @@ def _unknown(file: str, line: int, name: str) -> Problem:
 
 
 def _shown(name: str) -> str:
-    """Returns a name for a message: of one line, and not longer than names of organs are."""
+    """Returns a name for a message, on one line and cut to 40 characters."""
     return " ".join("".join(c if c.isprintable() else " " for c in name[:40]).split())
 
 
@@ -236,7 +245,7 @@ def _text(path: Path) -> str:
 
 
 def _lines(text: str) -> list[int]:
-    """Returns the line of each box of a file."""
+    """Returns the line number of each box in the text of a detection.json."""
     lines, line, counted = [], 1, 0
     for match in re.finditer(r'"\s*:\s*', text):
         line, counted = line + text.count("\n", counted, match.start()), match.start()
@@ -249,7 +258,8 @@ def _box(value: object) -> Box | None:
         return None
     if not all(isinstance(v, int | float) and not isinstance(v, bool) for v in value):
         return None
-    if not all(abs(v) <= _MAX_PIXEL for v in value):  # Nor NaN, nor integers beyond floats.
+    # This also rejects NaN, and integers that are too large for a float.
+    if not all(abs(v) <= _MAX_PIXEL for v in value):
         return None
     x, y, w, h = (float(v) for v in value)
     return (x, y, x + w, y + h) if w > 0 and h > 0 else None

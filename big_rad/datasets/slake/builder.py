@@ -1,10 +1,10 @@
-"""Builds SLAKE 1.0 from its published files, and says what is wrong with them.
+"""Builds SLAKE 1.0 from its published files, or lists their problems.
 
     source/{train,validate,test}.json  mask.txt  imgs/xmlabN/{source.jpg,mask.png,detection.json}
 
-("validation.json" is read too, and imgs/imgs.) A record is an image with all its questions, its
-boxes and its label map. In English alone, and in Chinese alone, no image is in two splits; taken
-together, many are. Knows nothing of preprocessing.
+"validation.json" and the folder imgs/imgs are accepted too. A record is an image with all its
+questions, its boxes and its label map. Within one language, no image is in two splits; if English
+and Chinese are built together, many images are.
 """
 
 import argparse
@@ -25,16 +25,17 @@ SPLIT_FILES = {
     "validation": ("validate.json", "validation.json"),
     "test": ("test.json",),
 }
-# Rows as published; the English ones include one without an answer.
+# The published numbers of rows; one of the English rows has no answer.
 PUBLISHED = {
     "en": {"train": 4919, "validation": 1053, "test": 1061},
     "zh": {"train": 4916, "validation": 1046, "test": 1033},
 }
 MODALITIES = {"ct": "CT", "mri": "MR"}
 IMAGES = "imgs"
-# What may lie beside an image, and what it gives.
+# The files that may lie beside an image, and what they contain.
 _BESIDE = {annotation.DETECTION: "boxes", annotation.MASK: "label map"}
-_PARTLY_ANNOTATED = "partly annotated"  # level of problems, one for each image that lost some
+# The level of a problem that counts an image which lost boxes or its label map.
+_PARTLY_ANNOTATED = "partly annotated"
 WHERE = "SLAKE 1.0 is to be had, free of charge, from the site of its authors, med-vqa.com/slake"
 
 
@@ -72,13 +73,16 @@ def build(
         source: the folder with the published files.
         data_dir: the folder under which `slake/<config>/<version>` lies.
         languages: "en", "zh" or both, as "en,zh" or a sequence.
-        allow_other_counts: build although a split has not the published number of questions.
-        allow_shared_images: build although an image is in more than one split.
+        allow_other_counts: whether the number of questions of a split may differ from the
+            published one.
+        allow_shared_images: whether an image may be in more than one split.
         options: `workers`, `overwrite`, `beam`, `max_reject_share`, see `datasets.build.build`.
 
     Raises:
-        SourceError: files are missing or broken, the counts are not the published ones, or splits
+        SourceError: Files are missing or broken, the counts are not the published ones, or splits
             share images.
+        ValueError: A language is unknown, or the dataset is already built with other parameters.
+        BuildError: Too many items, or the annotations of too many images, cannot be used.
     """
     source, chosen = Path(source), _languages(languages)
     plan = read(source, chosen)
@@ -124,13 +128,14 @@ def validate(
     """Yields every problem of the published files.
 
     Args:
-        source: the folder with them.
-        pixels: whether to open images and masks.
-        workers: threads that open images.
-        languages: as for `build`.
-        allow_other_counts: do not report other counts than the published ones.
-        allow_shared_images: report shared images in one warning.
-        contents: takes what can be used of each split; whole when the last problem was yielded.
+        source: the folder with the published files.
+        pixels: whether images and masks are opened.
+        workers: the number of threads that open images.
+        languages: the languages, as for `build`.
+        allow_other_counts: whether differences from the published counts are not reported.
+        allow_shared_images: whether shared images are reported in one single warning.
+        contents: a dict that receives the counts of the usable items of each split, or None. It is
+            complete when the last problem has been yielded.
     """
     source, chosen = Path(source), _languages(languages)
     try:
@@ -153,7 +158,7 @@ def read(source: Path, languages: Sequence[str]) -> vqa_json.Plan:
     """Reads the questions of the chosen languages.
 
     Raises:
-        SourceError: a file or the folder of images is missing, or a file is broken.
+        SourceError: A file or the folder of images is missing, or a file is broken.
     """
     names = _names(source)
     missing = [n for n in names.values() if not (source / n).is_file()]
@@ -168,7 +173,10 @@ def read(source: Path, languages: Sequence[str]) -> vqa_json.Plan:
 
 
 def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Record | Problem]:
-    """Makes the record of an image; what is left out of it, or of the set, comes as problems."""
+    """Yields the record of an image, and a problem for everything that is left out of it.
+
+    If the image itself cannot be used, there is only the problem.
+    """
     yield from job.problems
     if not job.image:
         return
@@ -178,7 +186,8 @@ def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Recor
         return
     found = annotation.annotate(job.root, _folder(job), image.shape[:2], values)
     errors = [p for p in found.problems if p.level == "error"]
-    for problem in errors:  # Boxes or the map are left out; the image and its questions are not.
+    # Only boxes or the label map are lost; the image and its questions are still used.
+    for problem in errors:
         yield dataclasses.replace(problem, items=0)
     if errors:
         yield dataclasses.replace(errors[0], level=_PARTLY_ANNOTATED)
@@ -202,7 +211,7 @@ def _warnings(
     allow_other_counts: bool,
     allow_shared_images: bool,
 ) -> list[str]:
-    """Returns what is allowed to differ from the published set; refuses the rest."""
+    """Returns warnings on allowed differences from the published dataset; raises for others."""
     counts = [str(p) for p in vqa_json.other_counts(plan, _expected(languages), _names(source))]
     if counts and not allow_other_counts:
         raise SourceError(
@@ -220,7 +229,7 @@ def _warnings(
 
 
 def _check_annotations(plan: vqa_json.Plan, share: float, found: Sequence[Problem]) -> None:
-    """Raises BuildError if too many images lost boxes or their label map, counted as images."""
+    """Raises BuildError if too large a share of the images lost boxes or their label map."""
     lost = [p for p in found if p.level == _PARTLY_ANNOTATED]
     images = sum(bool(job.image) for jobs in plan.jobs.values() for job in jobs)
     whole, ones = images - len(lost), [1] * len(lost)
@@ -237,7 +246,7 @@ def _check_annotations(plan: vqa_json.Plan, share: float, found: Sequence[Proble
 
 
 class _QuestionsOf:
-    """Makes the question of a row; a class so that each file's qids are checked against all."""
+    """Makes the question of a row; the object remembers all qids, to find repeated ones."""
 
     def __init__(self, folder: str, languages: Sequence[str]):
         self._folder, self._languages = folder, languages
@@ -269,11 +278,13 @@ class _QuestionsOf:
 
 
 def _lacking(plan: vqa_json.Plan, brief: bool = False) -> Iterator[Problem]:
-    """Yields a warning for each image without boxes or mask; one in all if none has any.
+    """Yields a warning for each image without detection.json or mask.png.
+
+    If all images lack the file, there is one warning for all.
 
     Args:
-        plan: of the source.
-        brief: one in all, with their number.
+        plan: the plan of the source.
+        brief: whether there is always only one warning for each file, with the number of images.
     """
     jobs = {j.image: j for jobs in plan.jobs.values() for j in jobs if j.image}
     there = [j for j in jobs.values() if files.is_file(j.root / j.image)]
@@ -308,7 +319,7 @@ def _folder(job: vqa_json.Job) -> str:
 
 
 def _names(source: Path) -> dict[str, str]:
-    """Returns the file of each split: the one that is there, else the published name."""
+    """Returns the file name of each split: the one that exists, or else the published one."""
     return {
         split: next((n for n in names if (source / n).is_file()), names[0])
         for split, names in SPLIT_FILES.items()

@@ -1,12 +1,12 @@
-"""What SLAKE calls its organs and diseases, and which of the anatomy classes each one is.
+"""Maps the names of organs and diseases in SLAKE to anatomy classes.
 
-A name has a class only if it is the same organ: a part of a class (femoral head), a whole of which
-the side is not said (kidney), and a disease have none and serve questions only. But where they are
-shown, the organ may be, and cannot be called absent. Knows no files.
+A name has a class only if it means the same organ. A part of a class (femoral head), an organ
+without its side (kidney) and a disease have no class; they serve questions only. But an image with
+such a name may show the organ, so the organ must not be called absent there (see `unsure`).
 
-Sides are the patient's, and pictures are shown as in radiology, the patient's left on the viewer's
-right: the set's own answers say so (asked for the organ on the left of the image, they say right
-lung or liver; for the rightmost one, left lung or spleen).
+Sides are those of the patient, and pictures are shown as usual in radiology, with the patient's
+left on the viewer's right. The answers of the dataset confirm this: the organ on the left of the
+image is the right lung or the liver, and the rightmost organ is the left lung or the spleen.
 """
 
 import hashlib
@@ -34,7 +34,7 @@ CLASS_NAMES: dict[str, str | None] = {
     "spleen": "spleen",
     "stomach": "stomach",
     "trachea": "trachea",
-    # Organs that are none of the classes, or only part of one.
+    # Organs that are not a class, or only a part of one.
     "brain stem": None,
     "larynx": None,
     "rectum": None,
@@ -46,7 +46,7 @@ CLASS_NAMES: dict[str, str | None] = {
     },
     "left temporal lobe": None,
     "right temporal lobe": None,
-    # No side said.
+    # Organs without their side.
     "kidney": None,
     "lung": None,
     # Diseases.
@@ -73,7 +73,7 @@ CLASS_NAMES: dict[str, str | None] = {
 
 
 _LUNGS, _KIDNEYS = ("lung_left", "lung_right"), ("kidney_left", "kidney_right")
-# Names without a class -> the classes that an image may show where it shows these.
+# For names without a class: the classes that an image with such a name may show.
 _WITHIN: dict[str, tuple[str, ...]] = {
     "kidney": _KIDNEYS,
     "kidney cancer": _KIDNEYS,
@@ -96,24 +96,25 @@ _WITHIN: dict[str, tuple[str, ...]] = {
         _LUNGS,
     ),
 }  # fmt: skip
-# The classes that SLAKE's masks and boxes show wherever they are visible.
+# The classes that the masks and boxes of SLAKE mark wherever they are visible.
 LABELLED = tuple(sorted({classes.by_name(n).id for n in CLASS_NAMES.values() if n}))
 
 
 def key(name: str) -> str:
-    """Returns a name as the table has it: lower case, single spaces."""
+    """Returns a name in the form of the table: in lower case, with single spaces."""
     return " ".join(name.lower().replace("_", " ").split())
 
 
 def is_known(name: str) -> bool:
-    """Whether a name is in the table, in whatever case."""
+    """Returns whether a name is in the table, in upper or lower case."""
     return key(name) in CLASS_NAMES
 
 
 def unsure(name: str) -> frozenset[int]:
-    """Returns the classes that may be shown where a name is, though it is no name of theirs.
+    """Returns the classes that an image may show if it has this name, apart from the name's own.
 
-    Of a name that is not in the table, these are all that SLAKE labels.
+    For example, an image with "liver cancer" may show the liver. For a name that is not in the
+    table, these are all classes that SLAKE labels.
     """
     if not is_known(name):
         return frozenset(LABELLED)
@@ -121,11 +122,11 @@ def unsure(name: str) -> frozenset[int]:
 
 
 def digest() -> str:
-    """Returns a digest of the tables: what is built depends on them."""
+    """Returns a digest of the tables, because the content of the records depends on them."""
     return hashlib.sha256(repr((CLASS_NAMES, _WITHIN)).encode()).hexdigest()[:16]
 
 
 def class_id(name: str) -> int | None:
-    """Returns the class that is the same organ, or None; also for names not in the table."""
+    """Returns the class of a name, or None if it has no class or is not in the table."""
     found = CLASS_NAMES.get(key(name))
     return classes.by_name(found).id if found else None

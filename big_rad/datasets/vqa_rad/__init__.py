@@ -1,4 +1,4 @@
-"""VQA-RAD: questions about radiology pictures, in the split without shared images or the common."""
+"""VQA-RAD: questions about radiology pictures, without shared images or in the common split."""
 
 from pathlib import Path
 
@@ -14,10 +14,14 @@ def load(split: str, data_dir: str | Path, config: str = "wu") -> RecordSource:
     Args:
         split: "train", "validation" (not in "common"), "test", or a slice such as "train[:100]".
         data_dir: the folder given to `python -m tools.build_dataset vqa_rad`.
-        config: "wu", whose splits share no image, or "common", whose do.
+        config: "wu", whose splits do not share images, or "common", whose splits do.
 
     Returns:
-        The source; an example is an image with all its questions of that split.
+        the source; an example is an image with all its questions of that split.
+
+    Raises:
+        FileNotFoundError: The dataset is not built.
+        ValueError: The split does not exist.
     """
     command = "python -m tools.build_dataset vqa_rad --source=DIR --split_dir=DIR "
     command += f"--config={config} --data_dir={data_dir}"

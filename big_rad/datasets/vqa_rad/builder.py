@@ -1,13 +1,13 @@
-"""Builds VQA-RAD from its published files, and says what is wrong with them.
+"""Builds VQA-RAD from its published files, or lists their problems.
 
     source/"VQA_RAD Image Folder"/*.jpg            (or images/)
     split_dir/{train,validation,test}_fixed_split.json       config "wu"
     source/"VQA_RAD Dataset Public.json"                     config "common"
-    (or trainset.json and testset.json, as the common split is handed on)
+    (or trainset.json and testset.json, as which the common split is also passed on)
 
-In "wu" (Wu et al. 2025) no image is in two splits. In "common", 3,064 and 451 questions, all test
-images are in train too. Its training questions are the rows that are not marked as test, and every
-row's framed form, also that of test rows. Knows nothing of preprocessing.
+In "wu" (Wu et al. 2025) no image is in two splits. "common" has 3,064 training and 451 test
+questions, and all its test images are also training images. Its training questions are the rows
+that are not marked as test, and the framed form of every row, even of test rows.
 """
 
 import argparse
@@ -82,15 +82,18 @@ def build(
         source: the folder with the images.
         data_dir: the folder under which `vqa_rad/<config>/<version>` lies.
         config: "wu" or "common".
-        split_dir: the folder of the questions; None is `source`.
-        allow_other_counts: build although a split has not the published number of questions.
-        as_stored: pictures are not turned as their EXIF orientation asks for. A set that was built
-            otherwise is built again.
+        split_dir: the folder of the questions; None means `source`.
+        allow_other_counts: whether the number of questions of a split may differ from the
+            published one.
+        as_stored: whether pictures stay as they are stored; otherwise they are turned as their EXIF
+            orientation says. A dataset that was built with the other value is built again.
         options: `workers`, `overwrite`, `beam`, `max_reject_share`, see `datasets.build.build`.
 
     Raises:
-        SourceError: files are missing or broken, the counts are not the published ones, or splits
+        SourceError: Files are missing or broken, the counts are not the published ones, or splits
             of "wu" share images.
+        ValueError: The config is unknown, or the dataset is already built with other parameters.
+        BuildError: Too many items cannot be used.
     """
     plan, files = read(Path(source), config, split_dir)
     warnings = _warnings(plan, files, config, allow_other_counts)
@@ -130,12 +133,13 @@ def validate(
 
     Args:
         source: the folder with the images.
-        pixels: whether to open them.
-        workers: threads that open images.
+        pixels: whether the images are opened.
+        workers: the number of threads that open images.
         config: "wu" or "common".
-        split_dir: the folder of the questions; None is `source`.
-        allow_other_counts: do not report other counts than the published ones.
-        contents: takes what can be used of each split; whole when the last problem was yielded.
+        split_dir: the folder of the questions; None means `source`.
+        allow_other_counts: whether differences from the published counts are not reported.
+        contents: a dict that receives the counts of the usable items of each split, or None. It is
+            complete when the last problem has been yielded.
     """
     try:
         plan, files = read(Path(source), config, split_dir)
@@ -152,11 +156,14 @@ def validate(
 def read(
     source: Path, config: str, split_dir: str | Path | None = None
 ) -> tuple[vqa_json.Plan, dict[str, str]]:
-    """Reads the questions, and which file each split is in.
+    """Reads the questions.
+
+    Returns:
+        the plan, and {split: the file that its questions come from}.
 
     Raises:
-        SourceError: a file or the folder of images is missing, or a file is broken.
-        ValueError: no such config.
+        SourceError: A file or the folder of images is missing, or a file is broken.
+        ValueError: The config is unknown.
     """
     if config not in CONFIGS:
         raise ValueError(f"vqa_rad has no config {config!r}; there are {', '.join(CONFIGS)}")
@@ -183,11 +190,11 @@ def read(
 
 
 def make(job: vqa_json.Job, upright: bool = True) -> Iterable[records.Record | Problem]:
-    """Makes the record of an image; what is left out of the set comes as problems.
+    """Yields the record of an image, and problems for rows and images that are left out.
 
     Args:
         job: the image with its questions.
-        upright: turn it as its EXIF orientation asks for.
+        upright: whether the image is turned as its EXIF orientation says.
     """
     yield from job.problems
     if not job.image:
@@ -204,7 +211,10 @@ def make(job: vqa_json.Job, upright: bool = True) -> Iterable[records.Record | P
 def _warnings(
     plan: vqa_json.Plan, files: Mapping[str, str], config: str, allow_other_counts: bool
 ) -> list[str]:
-    """Returns what is allowed to differ from the published set, or leaks; refuses the rest."""
+    """Returns warnings on allowed differences from the published dataset and on shared images.
+
+    Differences that are not allowed raise SourceError.
+    """
     counts = [str(p) for p in vqa_json.other_counts(plan, PUBLISHED[config], files)]
     if counts and not allow_other_counts:
         raise SourceError(
@@ -225,7 +235,7 @@ def _warnings(
 
 
 class _QuestionsOf:
-    """Makes the question of a row; a class so that each row's qid is checked against all."""
+    """Makes the question of a row; the object remembers all qids, to find repeated ones."""
 
     def __init__(self, folder: str, fields: tuple[str, str, str]):
         self._folder, self._fields = folder, fields
@@ -252,7 +262,7 @@ def _rows(folder: Path, files: Mapping[str, str], where: str) -> dict[str, list[
 
 
 def _common(path: Path) -> dict[str, list[Row]]:
-    """Returns the rows of the common split: framed forms of questions are rows of their own."""
+    """Returns the rows of the common split; the framed form of a question is a further row."""
     splits: dict[str, list[Row]] = {"train": [], "test": []}
     for row in vqa_json.read_rows(path):
         phrase_type = row.fields.get("phrase_type")

@@ -43,7 +43,7 @@ def examples(data_dir, config="default", splits=("train",)):
 
 
 def source(tmp_path, *lines):
-    """A folder with a small picture, an array and these lines; each gets what it lacks."""
+    """A folder with a small picture, an array and these lines; missing fields are filled in."""
     Image.fromarray(np.zeros((20, 30, 3), np.uint8)).save(tmp_path / "x.png")
     np.save(tmp_path / "ct.npy", np.arange(600, dtype=np.int16).reshape(20, 30))
     basis = {"id": "a", "image": "x.png", "split": "train", **REPORT}
@@ -211,7 +211,7 @@ def test_a_name_without_the_folder_is_an_error_of_a_recipe(data):
         radgrounder_det.get_config(f"variant=tiny,data={data},folder=clinic")
 
 
-# What is wrong with a line, once its files are opened
+# Problems of a line that appear when its files are opened
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Planted identifiers come out nowhere (promise P9): 20 in folder names, 10 in DICOM elements."""
+"""Planted identifiers do not come out (promise P9): 20 in folder names, 10 in DICOM elements."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ TAG = "Zeisig"
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A source in which half of the lines are bad, each in another way."""
+    """A source in which half of the lines are bad, each in a different way."""
     root = tmp_path_factory.mktemp(FOLDERS[0]) / FOLDERS[1] / "own"
     inside = "/".join(FOLDERS[2:])
     folder.write(root, folder=inside, canary=TAG)
@@ -58,7 +58,7 @@ def source(tmp_path_factory):
 
 
 def run(main, *args):
-    """Runs a command; returns its warnings, which would be printed."""
+    """Runs a command; returns the warnings that it would print."""
     with warnings.catch_warnings(record=True) as caught, contextlib.suppress(SystemExit):
         warnings.simplefilter("always")
         main(list(args))

@@ -15,7 +15,7 @@ WAYS = {
     "flipped.dcm": (HU[::-1], [1, 0, 0, 0, -1, 0]),
     "turned.dcm": (HU.T, [0, 1, 0, 1, 0, 0]),
 }
-# The same rectangle of the patient in the stored pixels of each.
+# The box of the same rectangle of the patient, in the stored pixels of each file.
 BOXES = {
     "usual.dcm": [2, 3, 8, 10], "mirrored.dcm": [12, 3, 18, 10],
     "flipped.dcm": [2, 14, 8, 21], "turned.dcm": [3, 2, 10, 8],
@@ -76,7 +76,7 @@ def test_the_build_says_how_many_images_were_turned(tmp_path):
         builder.build(tmp_path, tmp_path / "out", workers=1, as_stored=True)
 
 
-# CT values that are no HU
+# CT values that are not HU
 
 LOOKS = {
     "HU + 1024": HU.astype(int) + 1024,

@@ -1,4 +1,4 @@
-"""What is no JSONL is said once; what pandas exports, and names in two Unicode forms, are taken."""
+"""A file of another kind gives one message; exports of pandas and Unicode forms are accepted."""
 
 import json
 import unicodedata
@@ -62,7 +62,7 @@ def test_a_jsonl_is_not_taken_for_something_else(tmp_path):
     lines = [{"id": {"0": 1}, "image": "x"}, {"id": "b", "image": "y", "report": "Liver."}]
     (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, lines)))
     assert [i.id for i in source.read(tmp_path).items] == ["b"]
-    lines[0] = {"boxes": [[1, 2, 3, 4, 5]], "choices": ["a"]}  # Without an id, but a line.
+    lines[0] = {"boxes": [[1, 2, 3, 4, 5]], "choices": ["a"]}  # It has no id, but it is a line.
     (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, lines)))
     assert [i.id for i in source.read(tmp_path).items] == ["b"]
     (tmp_path / "data.jsonl").write_text("a, b\nc, d\n" + json.dumps(lines[1]))

@@ -26,7 +26,7 @@ def save(root, name, volume, affine=AFFINE, table=None):
 
 @pytest.fixture
 def volume(tmp_path):
-    """Fields of a line for slice 2 of an MR volume, which is bright in the organ."""
+    """The fields of a line for slice 2 of an MR volume whose organ is bright."""
     image = save(tmp_path, "image.nii.gz", (ORGAN * 30).astype(np.int16))
     return {"id": "a", "image": image, "frame": 2, "modality": "MR"}
 
@@ -83,7 +83,7 @@ def test_an_image_without_geometry_is_refused_beside_a_volume(tmp_path):
 
 def test_the_label_table_of_the_file_decides(tmp_path, volume):
     labels = ORGAN.copy()
-    labels[ORGAN == 5] = 22  # the heart in total_mr, the prostate in total
+    labels[ORGAN == 5] = 22  # 22 is the heart in the task total_mr, the prostate in total.
     labels[8:10, 3:5, 2] = 16
     table = {22: "heart", 16: "urinary_bladder", 3: "no_organ"}
     save(tmp_path, "mask.nii", labels, table=table)
@@ -151,7 +151,7 @@ def test_a_folder_of_binary_files_named_after_classes_is_a_mask(tmp_path, volume
     segmap = found["a"]["segmap"]
     assert set(np.unique(segmap)) == {0, 5, 6}
     overlap = stomach & (ORGAN[:, :, 2].T == 5)
-    assert overlap.any() and (segmap[overlap] == 5).all()  # The liver is smaller here.
+    assert overlap.any() and (segmap[overlap] == 5).all()  # The liver is the smaller one here.
     said = " ".join(p.message for p in problems)
     assert "1 file is not named after a class" in said and f"overlap in {overlap.sum()}" in said
     two = {"liver": "seg/liver.nii.gz", "6": "seg/stomach.nii.gz"}

@@ -1,4 +1,4 @@
-"""Images that name no patient are kept together by what their files say, and it is said how."""
+"""Images without a patient are grouped by their files, and the user is informed of it."""
 
 import json
 
@@ -55,9 +55,9 @@ def test_slices_of_one_volume_are_in_one_split_and_it_is_said(tmp_path):
         ([("", "1", "1"), (None, "1", "2"), ("", "2", "3")], "aab", "3 by the DICOM's StudyInst"),
         ([("", "", "1"), (None, None, "1"), ("", "", "2")], "aab", "3 by the DICOM's SeriesInst"),
         ([("", "", "")] * 2, "ab", "2 by the file"),
-        # A file without PatientID goes with the one of its study that has one.
+        # A file without PatientID joins the file of its study that has one.
         ([("", "1", "1"), ("p", "1", "2"), ("", "1", "3")], "aaa", "1 by the DICOM's PatientID, 2"),
-        # Another PatientID in the same study is another patient.
+        # Two PatientIDs in one study are two patients.
         ([("p", "1", "1"), ("q", "1", "1")], "ab", ""),
         ([("p ", "1", "1"), ("p", "2", "2")], "aa", "PatientID"),
     ],
@@ -69,7 +69,8 @@ def test_dicom_files_are_grouped_by_the_first_identifier_that_they_have(
     found = list(patients_of(tmp_path).values())
     first = [groups.index(g) for g in groups]
     assert [found.index(p) for p in found] == first
-    assert set(found) <= {f"i{n}" for n in range(len(groups))}  # a group has an image's id
+    # The name of a group is the id of an image.
+    assert set(found) <= {f"i{n}" for n in range(len(groups))}
     notes = validated(tmp_path, pixels=False)[1]
     assert how in "".join(notes) and bool(notes) == bool(how)
 

@@ -300,7 +300,8 @@ def test_a_split_is_drawn_by_patient_and_stays():
     assert {i.split for i in items} == {source.drawn_split("p")} and patients == 1
 
 
-# Written once by this code: what a built dataset was split by must not change.
+# These splits were computed once by this code. They must not change, because datasets were built
+# with them.
 GOLDEN_SPLITS = ["train", "validation", *["train"] * 5, "test", *["train"] * 3, "validation"]
 
 

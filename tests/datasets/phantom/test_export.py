@@ -63,7 +63,7 @@ def test_left_organs_have_a_larger_dicom_x_and_lie_on_the_viewers_right(out):
             columns = [s[:, 0].mean() for s in sides]
             assert columns[0] > columns[1]
             ras = [labels.affine @ (*s.mean(0), 1) for s in sides]
-            assert ras[0][0] < ras[1][0]  # RAS: left is negative
+            assert ras[0][0] < ras[1][0]  # In RAS coordinates, the left is negative.
             checked += 1
     assert checked >= 2
 

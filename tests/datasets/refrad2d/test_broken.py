@@ -66,8 +66,8 @@ def test_a_damaged_parquet_is_one_problem(copy, tmp_path):
         builder.build(copy, tmp_path / "d")
 
 
-# Ways to break one image of a sentence. Each takes the folder, the image as it was written and
-# the other items, and returns the file, the line and a part of the message to expect.
+# Ways to break one image of a sentence. Each function takes the folder, the image as it was written
+# and the other items, and returns the expected file, line and part of the message.
 
 
 def line_of(path, text):
@@ -265,7 +265,7 @@ def test_a_sentence_in_two_splits_stays_in_the_one_for_testing(written, copy, tm
     test, train = of_split(written, "test", "CT"), of_split(written, "train", "CT")
     ids = [train["images"][0]["id"]]
     file, line = add_to_split(copy, "train", "CT", test["sentence"], ids)
-    # The train item that had this image has it still: an image may be in two sentences of a split.
+    # The train item that had this image keeps it: an image may be in two sentences of a split.
     problems = list(builder.validate(copy, pixels=False))
     assert [(p.file, p.line, p.level) for p in problems] == [(file, line, "error")]
     assert (

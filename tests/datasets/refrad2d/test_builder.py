@@ -95,7 +95,7 @@ def test_workers_and_nesting_do_not_change_a_record(written, built, tmp_path):
     assert other.counts == built[1].counts
     for split in OURS.values():
         assert list(load(split, tmp_path)) == list(load(split, built[0]))
-    assert not list(tmp_path.glob(".refrad2d*"))  # the index is gone
+    assert not list(tmp_path.glob(".refrad2d*"))  # The index was removed.
 
 
 def test_a_good_source_has_no_problem(written):

@@ -22,7 +22,7 @@ def entries_of(written, modality):
 
 
 def plain(row):
-    """A row without what the index leaves out or adds."""
+    """A row without the columns that the index leaves out or adds."""
     return {k: v for k, v in row.items() if k not in ("ProtocolName", "row")}
 
 

@@ -70,11 +70,11 @@ def test_the_label_map_of_an_unknown_image_is_still_checked(tmp_path):
     assert read(tmp_path / "x.npy", None)[1] == []
 
 
-# Images that are stored another way than label maps and boxes, which lie on the usual display
+# Images that are stored in another orientation than the usual display of label maps and boxes
 
 
 def rewrite(root, image, change):
-    """Stores an image another way; `change` of a data set and its pixels does it."""
+    """Stores an image in another orientation: `change` takes the DICOM dataset and its pixels."""
     path = refrad2d.dicom_file(root, image["id"])
     ds = pydicom.dcmread(io.BytesIO(zstandard.decompress(path.read_bytes())))
     pixels = np.ascontiguousarray(change(ds, ds.pixel_array))
@@ -96,7 +96,7 @@ def exchange(ds, pixels):
 
 
 def made(root, image, tmp_path, **options):
-    """The record of one image, or None, and its problems."""
+    """The record of one image (or None) and its problems."""
     folder = tmp_path / f"index{len(list(tmp_path.iterdir()))}"
     folder.mkdir()
     places = source.Places.under(root)
@@ -111,7 +111,7 @@ def made(root, image, tmp_path, **options):
 
 @pytest.fixture
 def grounded(written):
-    """An axial image with boxes and a map that is not square."""
+    """An axial image with boxes and a label map that is not square."""
     images = [im for item in written[1] for im in item["images"]]
     return next(
         im for im in images

@@ -1,7 +1,8 @@
-"""The mixture of the published recipe, on what the published format gives.
+"""The mixture of the published recipe, on data in the published format.
 
-A sentence, one of its images at random; a grounded report if it has boxes and keywords in both
-languages, else a report or a question; language, prefix and question drawn.
+For each sentence, one of its images is drawn. If the image has boxes, and keywords in both
+languages, the text is a grounded report; otherwise it is a report or a question. The language, the
+context and the question are drawn too.
 """
 
 import collections
@@ -26,7 +27,7 @@ ANSWER = {"en": "Answer:", "de": "Antwort:"}
 
 @pytest.fixture(scope="module")
 def drawn(written, built):
-    """A list of (image as written, text as drawn), each training sentence drawn many times."""
+    """[(image as written, text as drawn)], with many draws of each training sentence."""
     pp = "view('random')|prompt('report,vqa', ground_share=1.0)|ground('boxes')"
     preprocess = get_preprocess_fn(pp, text_only=True)
     examples = list(load("train", built[0]))

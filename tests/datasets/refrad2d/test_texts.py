@@ -179,7 +179,8 @@ def test_texts_and_keywords_are_kept_in_composed_unicode():
     keyword = ["Übergroße Milz", "spleen", 1]
     apart = json.loads(unicodedata.normalize("NFD", json.dumps(part, ensure_ascii=False)))
     assert apart != part
-    apart["dicom_vqa"][0]["answer"] = "größer"  # In another form than the choices.
+    # The answer has another Unicode form than the choices.
+    apart["dicom_vqa"][0]["answer"] = "größer"
     found, problems = read(apart)
     assert found[:2] == read(part)[0][:2] and not problems
     assert found[0]["sentence"] == "Milz übergroß." and found[1]["choices"] == choices

@@ -1,4 +1,4 @@
-"""What is said of broken files of SLAKE, and what is built of the rest."""
+"""Broken files of SLAKE are reported, and the rest of the dataset is built."""
 
 import json
 import re

@@ -15,7 +15,7 @@ from tests.helpers import declared
 from tests.helpers.slake_records import LIKE, SPLIT_OF, problems, records_of
 from tests.published import slake
 
-# The classes of the fixture's names, by hand; the others have none.
+# The classes of the fixture's names, written by hand; its other names have no class.
 CLASS_OF = {
     "Left Lung": "lung_left",
     "Right Lung": "lung_right",
@@ -34,7 +34,7 @@ CLASS_OF = {
 
 
 def seen_classes(image):
-    """{class id: bool mask} of what the writer put into the mask, from its own names."""
+    """{class id: bool mask} of the organs that the writer painted, from the writer's own names."""
     return {classes.by_name(CLASS_OF[n]).id: m for n, m in image["names"].items() if n in CLASS_OF}
 
 

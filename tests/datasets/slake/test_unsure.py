@@ -1,4 +1,4 @@
-"""Organs of SLAKE that may be shown under a name that gives no class: they are not denied."""
+"""An organ of SLAKE that may be shown under a name without a class is not called absent."""
 
 import json
 
@@ -12,7 +12,8 @@ from big_rad.pp import builder as pp_builder
 from big_rad.pp import packed
 from tests.helpers.slake_records import LIKE, break_it, records_of
 
-# Names that the detection.json of an image gains -> the classes that cannot be called absent.
+# For each name that is added to the detection.json of an image, the classes that must not be called
+# absent.
 UNSURE = {
     "Lung": ("lung_left", "lung_right"),
     "kidney": ("kidney_left", "kidney_right"),
@@ -49,8 +50,8 @@ def test_an_organ_under_an_unsided_or_partial_name_is_recorded_as_unsure(name, f
 @pytest.mark.parametrize(
     ("what", "unsure"),
     [
-        ("box outside", {5}),  # The liver is left out of the boxes ...
-        ("unknown organ", set(organs.LABELLED)),  # ... and this may be any organ.
+        ("box outside", {5}),  # The box of the liver is left out.
+        ("unknown organ", set(organs.LABELLED)),  # The unknown organ may be any organ.
         ("detection broken", set(organs.LABELLED)),
     ],
 )
@@ -59,8 +60,8 @@ def test_what_is_left_out_is_recorded_as_unsure(what, unsure, fixture, tmp_path)
     break_it(root, what)
     with Image.open(root / "imgs/xmlab6/mask.png") as picture:
         values = np.array(picture)
-    values[values == 70] = 0  # the liver's
-    values[0, 0] = 3  # of nothing in mask.txt
+    values[values == 70] = 0  # 70 is the value of the liver.
+    values[0, 0] = 3  # 3 is not in mask.txt.
     Image.fromarray(values).save(root / "imgs/xmlab6/mask.png")
     builder.build(root, tmp_path, workers=1, max_reject_share=0.5, **LIKE)
     example = records_of(tmp_path)["validation"]["xmlab6"]

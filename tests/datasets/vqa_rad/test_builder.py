@@ -1,4 +1,4 @@
-"""VQA-RAD in its published formats -> records, and what is said of broken files."""
+"""VQA-RAD in its published formats becomes records, and broken files are reported."""
 
 import json
 import re
@@ -181,7 +181,7 @@ def test_what_is_missing_is_named_and_where_it_is_to_be_had(name, config, words,
         problems(root, config=config)
 
 
-# What is broken -> (fields of row 3 of the test split, field, words, level).
+# For each mistake: (fields of row 3 of the test split, field, words of the message, level).
 BROKEN = {
     "empty answer": ({"answer": " "}, "answer", "empty", "warning"),
     "no answer": ({"answer": None}, "answer", "empty", "warning"),

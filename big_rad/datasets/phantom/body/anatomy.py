@@ -1,7 +1,4 @@
-"""Draws synthetic patients: a patient is a function of (seed, number) alone.
-
-Knows nothing of slices, texts or files.
-"""
+"""Draws synthetic patients; a patient depends only on the seed and the patient's number."""
 
 import numpy as np
 
@@ -13,8 +10,8 @@ from big_rad.datasets.phantom.body.shapes import Ellipsoid, rotation
 _REGION_SHARE = (0.22, 0.43, 0.20, 0.15)
 CT_SHARE = 0.6
 
-# The demo's classes, and how the finer ones are merged into them (TotalSegmentator ids).
-# 121 stands for the whole vertebral column there: vertebrae, their discs left in.
+# The classes of the configuration "demo" (TotalSegmentator ids), and the finer classes that are
+# merged into them. There, 121 is the whole vertebral column: the vertebrae with their discs.
 DEMO_CLASSES: tuple[int, ...] = (
     1, 2, 3, 4, 5, 6, 7, 21, 25, 51, 52, 75, 76, 77, 78, 90, 91, 118, 119, 121,
 )  # fmt: skip
@@ -26,7 +23,7 @@ for _c in DEMO_CLASSES:
 for _fine, _coarse in _MERGE.items():
     DEMO_LABELS[_fine] = _coarse
 
-# organs that can hold a lesion: class id -> (fine labels, tissue)
+# The organs that can have a lesion: {class id: (ids of the finer classes, tissue)}.
 LESION_HOSTS: dict[int, tuple[tuple[int, ...], str]] = {
     1: ((1,), "spleen"),
     2: ((2,), "kidney_cortex"),
@@ -50,12 +47,12 @@ def make_patient(seed: int, number: int, region: str | None = None) -> Patient:
     """Makes a patient.
 
     Args:
-        seed: the data set's seed.
-        number: the patient's number; (seed, number) decides everything.
+        seed: the seed of the dataset.
+        number: the number of the patient; all random draws depend only on (seed, number).
         region: one of REGIONS, or None to draw one.
 
     Returns:
-        The patient.
+        the patient.
     """
     rng = np.random.default_rng([seed, number, 7])
     drawn = str(rng.choice(REGIONS, p=_REGION_SHARE))
@@ -85,7 +82,7 @@ def make_patient(seed: int, number: int, region: str | None = None) -> Patient:
 
 
 def _warp(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Draws a smooth deformation: per axis two waves of 120 to 300 mm and up to 4 mm height."""
+    """Draws a smooth deformation: two waves for each axis, 120 to 300 mm long, up to 4 mm high."""
     amplitude = rng.uniform(1.5, 4.0, (3, 2)).astype(np.float32)
     direction = rng.normal(size=(3, 2, 3))
     direction /= np.linalg.norm(direction, axis=-1, keepdims=True)
@@ -107,7 +104,7 @@ def _anchors(
 
 
 def _add_lesions(patient: Patient, rng: np.random.Generator) -> None:
-    """Gives each possible host, with probability one half, a lesion that lies inside it."""
+    """Gives each organ that can have a lesion one inside it, with a probability of one half."""
     for host in patient.hosts:
         has, bright, large = rng.random(3) < (0.5, 0.5, 0.5)
         small_mm, large_mm = rng.uniform(16, 23), rng.uniform(36, 50)
@@ -128,7 +125,7 @@ def _add_lesions(patient: Patient, rng: np.random.Generator) -> None:
         body = torso.Body(shape, None, k, "", over=fine)
         patient.bodies.append(body)
         patient.pieces.append(body)
-        for cached in ("boxes", "corners"):  # computed anew, with this lesion
+        for cached in ("boxes", "corners"):  # These are computed again, with this lesion.
             patient.__dict__.pop(cached, None)
         value = tissues.lesion_value(patient.modality, tissue, bright, patient.values)
         patient.values = np.append(patient.values, np.float32(value))

@@ -1,6 +1,6 @@
-"""What is known of one synthetic patient: body, pose, lesions, missing organs, tissue appearance.
+"""A synthetic patient: the body, its pose, lesions, missing organs and tissue appearance.
 
-Knows neither how a patient is drawn by chance nor how slices are made.
+`anatomy` draws patients at random, and `render` paints slices of them.
 """
 
 import functools
@@ -13,7 +13,7 @@ from big_rad.datasets.phantom.body.shapes import Column
 
 REGIONS: tuple[str, ...] = ("chest", "abdomen", "pelvis", "head")
 _REGION_HOSTS = {"chest": (118, 119, 5), "abdomen": (1, 2, 3, 5), "pelvis": (), "head": (90,)}
-# What a slice may be centred on.
+# The classes on which a slice may be centred; a class that is listed twice is drawn twice as often.
 _REGION_FOCUS = {
     "chest": (51, 52, 118, 119, 121, 118, 119),
     "abdomen": (1, 2, 3, 4, 5, 5, 6, 7, 52, 121, 1, 2, 3),
@@ -24,7 +24,14 @@ _REGION_FOCUS = {
 
 @dataclass(frozen=True)
 class Lesion:
-    """A round lesion: host class id, diameter in mm, bright or dark, centre in the body's mm."""
+    """A round lesion.
+
+    Attributes:
+        host: the class id of the organ with the lesion.
+        diameter: the diameter in mm.
+        bright: whether it is brighter than the organ; otherwise it is darker.
+        center: the centre in mm, in body coordinates.
+    """
 
     host: int
     diameter: float
@@ -33,7 +40,7 @@ class Lesion:
 
     @property
     def large(self) -> bool:
-        """Whether texts call it large (30 mm and more)."""
+        """Whether its diameter is at least 30 mm."""
         return self.diameter >= 30
 
 
@@ -42,11 +49,21 @@ class Patient:
     """Everything needed to draw slices of one patient; made by `make_patient`.
 
     Attributes:
-        pose, shift: scanner mm = pose @ body mm + shift (the warp left aside).
-        warp: amplitudes, wave vectors and phases of the body's smooth deformation.
-        anchors: class id -> (centre, half size) in body mm, for choosing planes.
-        lesions: the k-th has the label `lesion_label(k)` while slices are painted.
-        values, textures: [number of tissues + number of lesions].
+        seed, number: they decide all random draws.
+        modality: "CT" or "MR".
+        region: one of REGIONS.
+        male: whether the patient is male.
+        missing: the class ids of organs that were removed.
+        bodies: the solids of the body, in the order of painting.
+        trunk: the cavity of the trunk.
+        wall: the thickness of the trunk's wall in mm.
+        fat: the thickness in mm of the fat outside the wall.
+        pose, shift: scanner mm = pose @ body mm + shift, if the warp is ignored.
+        warp: the amplitudes, wave vectors and phases of the smooth deformation of the body.
+        anchors: {class id: (centre, half size)} in body mm, for choosing planes.
+        lesions: the lesions; the k-th has the tissue number `lesion_tissue(k)`.
+        values, textures: mean and standard deviation of each tissue and then of each lesion,
+            [number of tissues + number of lesions], in HU or MR signal units.
     """
 
     seed: int
@@ -78,12 +95,12 @@ class Patient:
 
     @functools.cached_property
     def boxes(self) -> np.ndarray:
-        """[n,2,3] lowest and highest corner of each piece in body mm."""
+        """The lowest and highest corner of each piece in body mm, [n, 2, 3]."""
         return np.array([p.shape.box for p in self.pieces])
 
     @functools.cached_property
     def corners(self) -> np.ndarray:
-        """[n,8,3] scanner mm of the corners of each piece's box."""
+        """The eight corners of each piece's box in scanner mm, [n, 8, 3]."""
         pick = np.array([[i >> 2 & 1, i >> 1 & 1, i & 1] for i in range(8)])
         return self.boxes[:, pick, np.arange(3)] @ self.pose.T + self.shift
 
@@ -94,12 +111,12 @@ class Patient:
 
     @property
     def hosts(self) -> tuple[int, ...]:
-        """Classes of this region that could hold a lesion and are not missing."""
+        """The classes of this region that can have a lesion and are not missing."""
         return tuple(h for h in _REGION_HOSTS[self.region] if h not in self.missing)
 
     @property
     def focuses(self) -> tuple[int, ...]:
-        """Classes a slice of this patient may be centred on."""
+        """The classes on which a slice of this patient may be centred."""
         return tuple(c for c in _REGION_FOCUS[self.region] if c not in self.missing)
 
     def lesion_tissue(self, k: int) -> int:

@@ -1,8 +1,8 @@
-"""Slices of a patient: which voxel is what, and what the scanner makes of it.
+"""Paints slices of a patient: first class and tissue of each pixel, then the scanner's image.
 
-Planes are given in scanner coordinates, which are DICOM's: x to the patient's left, y to the
+Planes are given in scanner coordinates, which are those of DICOM: x to the patient's left, y to the
 back, z to the head, in mm. Axial and coronal images show the patient's left on the right, as
-radiologists view them. Knows nothing of texts or files.
+radiologists view them.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 from big_rad.datasets.phantom.body import tissues
 from big_rad.datasets.phantom.body.patient import Patient
 
-# direction of growing column and of growing row, per plane
+# For each plane, the direction in which columns grow, and the direction in which rows grow.
 AXES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
     "axial": ((1, 0, 0), (0, 1, 0)),
     "coronal": ((1, 0, 0), (0, 0, -1)),
@@ -22,13 +22,13 @@ AXES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
 
 @dataclass(frozen=True)
 class Plane:
-    """Where a slice lies.
+    """The position of a slice.
 
     Attributes:
         name: "axial", "coronal" or "sagittal".
-        center: [3] mm, scanner coordinates of the image's centre.
-        fov: side of the square image in mm.
-        size: pixels a side.
+        center: the centre of the image in scanner coordinates, [3] mm.
+        fov: the height and width of the square image in mm.
+        size: the height and width of the image in pixels.
     """
 
     name: str
@@ -38,12 +38,12 @@ class Plane:
 
     @property
     def spacing(self) -> float:
-        """Pixel size in mm."""
+        """The size of a pixel in mm."""
         return self.fov / self.size
 
     @property
     def origin(self) -> np.ndarray:
-        """[3] mm, the centre of the first pixel (row 0, column 0)."""
+        """The centre of the first pixel (row 0, column 0) in scanner coordinates, [3] mm."""
         col, row = (np.array(a, float) for a in AXES[self.name])
         return np.array(self.center) - (col + row) * self.spacing * (self.size - 1) / 2
 
@@ -52,8 +52,8 @@ def labels(patient: Patient, plane: Plane) -> tuple[np.ndarray, np.ndarray]:
     """Paints a slice.
 
     Returns:
-        (class ids uint8 [size, size], fine TotalSegmentator ids; tissue numbers uint8 of the
-        same shape).
+        the class ids, uint8 [size, size], which are TotalSegmentator's fine ones, and the tissue
+        numbers, uint8 of the same shape.
     """
     col, row = (np.array(a, float) * plane.spacing for a in AXES[plane.name])
     steps = np.arange(plane.size)
@@ -79,12 +79,12 @@ def paint_points(patient: Patient, points: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Look:
-    """How one acquisition turns tissue into numbers, the same for all slices of a volume.
+    """The parameters of one acquisition, which are the same for all slices of a volume.
 
     Attributes:
-        noise: standard deviation, in HU (CT) or signal units (MR).
-        bias: coefficients of the MR receive field's logarithm: x, y, x^2, y^2, xy.
-        gain: MR units per signal.
+        noise: the standard deviation of the noise, in HU (CT) or signal units (MR).
+        bias: the coefficients of x, y, x^2, y^2 and xy in the logarithm of the MR receive field.
+        gain: the stored MR units for one unit of signal.
     """
 
     noise: float
@@ -93,7 +93,7 @@ class Look:
 
 
 def draw_look(patient: Patient, rng: np.random.Generator) -> Look:
-    """Draws an acquisition's noise, bias field and gain."""
+    """Draws the noise, the bias field and the gain of an acquisition."""
     low, high = (8, 20) if patient.modality == "CT" else (12, 35)
     bias = tuple(float(v) for v in rng.uniform(-0.25, 0.25, 5))
     return Look(float(rng.uniform(low, high)), bias, float(rng.uniform(0.5, 2.0)))
@@ -103,10 +103,10 @@ def image(patient: Patient, tissue: np.ndarray, rng: np.random.Generator, look: 
     """Turns tissue numbers into an int16 image: HU for CT, arbitrary positive units for MR.
 
     Args:
-        patient: gives the tissues' values.
-        tissue: uint8 [H,W] from `labels`.
-        rng: texture and noise.
-        look: from `draw_look`.
+        patient: the patient, whose tissue values are used.
+        tissue: the tissue numbers from `labels`, uint8 [H, W].
+        rng: the generator of texture and noise.
+        look: the parameters from `draw_look`.
     """
     shape = tissue.shape
     grain = _smooth(rng.standard_normal(shape, np.float32) * 2.0)
@@ -123,7 +123,7 @@ def image(patient: Patient, tissue: np.ndarray, rng: np.random.Generator, look: 
 
 
 def to_scanner(patient: Patient, point: np.ndarray) -> np.ndarray:
-    """Returns scanner mm of a point in body mm (the deformation of a few mm left aside)."""
+    """Returns a point in scanner mm from body mm; the deformation of a few mm is ignored."""
     return patient.pose @ np.asarray(point, float) + patient.shift
 
 
@@ -144,11 +144,11 @@ def _to_body(patient: Patient, scanner: np.ndarray) -> list[np.ndarray]:
 
 
 def _windows(patient: Patient, plane: Plane) -> list[tuple[slice, slice] | None]:
-    """Returns for each body the part of the image it can touch, or None."""
+    """Returns for each piece of the body the part of the image that it can reach, or None."""
     corners = patient.corners - plane.origin
     col, row = (np.array(a, float) for a in AXES[plane.name])
     depth = corners @ np.cross(col, row)
-    # how far the warp can move a point along an axis, the turn of the body included
+    # The farthest that the warp can move a point along an axis, after the body was turned.
     margin = 1.2 * float(patient.warp[0].sum(1).max() * np.linalg.norm(patient.pose, 2)) + 0.5
     away = (depth.min(1) > margin) | (depth.max(1) < -margin)
     spans = []
@@ -171,7 +171,7 @@ def _paint(
     z: np.ndarray,
     windows: list[tuple[slice, ...] | None],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Paints the trunk, then every body over it, in order."""
+    """Paints the trunk, and then each piece of the body over it, in order."""
     index = tissues.INDEX
     trunk = patient.trunk
     label = np.zeros(x.shape, np.uint8)
@@ -181,7 +181,8 @@ def _paint(
     tissue[high & (out < patient.wall + patient.fat)] = index["fat"]
     tissue[high & (out < patient.wall)] = index["muscle"]
     inner = high & (out < 0)
-    # The shoulders and thighs lie outside the trunk's wall: painted before the cavity.
+    # The shoulders and thighs lie outside the wall of the trunk, so they are painted first, and the
+    # cavity is painted before the first organ inside it.
     first = True
     for i, body in enumerate(patient.pieces):
         if first and body.clip:
@@ -213,7 +214,7 @@ def _among(label: np.ndarray, ids: tuple[int, ...]) -> np.ndarray:
 
 
 def _smooth(a: np.ndarray) -> np.ndarray:
-    """A 3x3 binomial filter, edges repeated."""
+    """Applies a 3 x 3 binomial filter; the pixels of the edges are repeated outwards."""
     p = np.pad(a, 1, mode="edge")
     p = (p[:-2] + p[2:] + 2 * p[1:-1]) * np.float32(0.25)
     return (p[:, :-2] + p[:, 2:] + 2 * p[:, 1:-1]) * np.float32(0.25)

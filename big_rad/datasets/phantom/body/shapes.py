@@ -1,8 +1,8 @@
 """Analytic solids: point-in-shape tests on arrays of coordinates, in millimetres.
 
 Coordinates are those of the standard body: x to the patient's left, y to the back, z to the head.
-Every shape has `box` (a [2,3] array of its lowest and highest corner) and
-`inside(x, y, z) -> bool array`. Knows nothing of organs, slices or intensities.
+Every shape has `box` (a [2, 3] array of its lowest and highest corner) and
+`inside(x, y, z)`, which returns a bool array.
 """
 
 from collections.abc import Sequence
@@ -23,17 +23,18 @@ def rotation(about_x: float = 0.0, about_y: float = 0.0, about_z: float = 0.0) -
 
 @dataclass
 class Ellipsoid:
-    """A superellipsoid, optionally turned, rippled and cut by planes.
+    """A superellipsoid, which may be turned, rippled and cut by planes.
 
     Attributes:
-        center: [3] mm.
-        radii: [3] mm along the shape's own axes.
-        turn: [3,3] rotation from the shape's own axes to the body's, or None.
-        power: 2 is an ellipsoid, larger is boxier.
-        ripple: relative height of a surface wave (0.1: about 10 % of the radius), below 0.5.
-        wave: length of that wave in mm.
-        cuts: (normal [3], offset): the part with normal . point > offset is removed.
-        hollow: relative radius of an inner ellipsoid that is left out (0: solid).
+        center: the centre, [3] mm.
+        radii: the radii along the shape's own axes, [3] mm.
+        turn: the rotation from the shape's own axes to those of the body, [3, 3], or None.
+        power: the exponent; 2 gives an ellipsoid, and larger values are more like a box.
+        ripple: the relative height of a wave on the surface, below 0.5; 0.1 means about 10 % of
+            the radius.
+        wave: the length of that wave in mm.
+        cuts: planes as (normal [3], offset); the part with normal . point > offset is removed.
+        hollow: the relative radius of an inner ellipsoid that is left out; 0 makes a solid.
     """
 
     center: Sequence[float]
@@ -49,13 +50,14 @@ class Ellipsoid:
     def __post_init__(self):
         self.center = np.asarray(self.center, float)
         self.radii = np.asarray(self.radii, float)
-        reach = self.radii / np.sqrt(1 - 2 * self.ripple)  # where all three waves crest
+        # The radius is largest where all three waves have a crest.
+        reach = self.radii / np.sqrt(1 - 2 * self.ripple)
         if self.turn is not None:
             reach = np.abs(self.turn) @ reach
         self.box = np.array([self.center - reach, self.center + reach])
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         c, r = self.center.astype(np.float32), self.radii
         dx, dy, dz = x - c[0], y - c[1], z - c[2]
         if self.turn is not None:
@@ -81,12 +83,12 @@ class Ellipsoid:
 
 @dataclass
 class Tube:
-    """A bent tube: straight pieces between points, the radius changing linearly along each.
+    """A bent tube of straight pieces between points; the radius changes linearly along each piece.
 
     Attributes:
-        points: [n,3] mm.
-        radii: [n] mm, or one number.
-        flat: y distances are divided by this (0.5: half as deep as wide).
+        points: the points, [n, 3] mm.
+        radii: the radius at each point, [n] mm, or one number for all.
+        flat: distances along y are divided by this; with 0.5 the tube is half as deep as wide.
     """
 
     points: Sequence[Sequence[float]]
@@ -103,19 +105,19 @@ class Tube:
         self.box = np.array([self._low.min(0), self._high.max(0)])
 
     def segments(self) -> list["Tube"]:
-        """Returns the straight pieces, each a tube of its own."""
+        """Returns the straight pieces, each as a separate tube."""
         low = np.minimum(self._low[:-1], self._low[1:])
         high = np.maximum(self._high[:-1], self._high[1:])
         out = []
         for i, box in enumerate(np.stack([low, high], 1)):
-            part = object.__new__(Tube)  # all is known: skip the work of the constructor
+            part = object.__new__(Tube)  # All attributes are known, so the constructor is skipped.
             part.points, part.radii = self.points[i : i + 2], self.radii[i : i + 2]
             part.flat, part.box = self.flat, box
             out.append(part)
         return out
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         keep = np.zeros(x.shape, bool)
         inv = np.float32(1 / self.flat)
         scale = np.array([1, 1 / self.flat, 1])
@@ -136,11 +138,14 @@ class Tube:
 
 @dataclass
 class Column:
-    """An upright trunk: at each height a superellipse whose centre and half-axes are tabulated.
+    """An upright trunk, which is a superellipse at each height.
 
     Attributes:
-        z, cx, cy, a, b: [n] mm, z rising; linear between the rows, nothing outside them.
-        power: exponent of the superellipse.
+        z: the heights of the table, rising, [n] mm. Values in between are interpolated linearly,
+            and the shape ends at the first and the last height.
+        cx, cy: the centre of the superellipse at each height, [n] mm.
+        a, b: its half-axes along x and y at each height, [n] mm.
+        power: the exponent of the superellipse.
     """
 
     z: Sequence[float]
@@ -160,7 +165,7 @@ class Column:
                 [(cx + a).max(), (cy + b).max(), self.z[-1]],
             ]
         )
-        # A fine, even table turns interpolation into one rounding and one look-up.
+        # With a table at every mm, interpolation is only one rounding and one look-up.
         self._fine = np.arange(self.z[0], self.z[-1] + 1.0, 1.0)
         self._rows = [np.interp(self._fine, self.z, v).astype(np.float32) for v in rows]
 
@@ -178,7 +183,7 @@ class Column:
         return np.hypot(dx, dy) * (1 - 1 / np.maximum(f, 1e-3))
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         return (self.outward(x, y, z) < 0) & (z >= self.z[0]) & (z <= self.z[-1])
 
 
@@ -194,7 +199,7 @@ class Union:
         self.box = np.array([boxes[:, 0].min(0), boxes[:, 1].max(0)])
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         keep = self.parts[0].inside(x, y, z)
         for part in self.parts[1:]:
             keep |= part.inside(x, y, z)
@@ -202,10 +207,10 @@ class Union:
 
 
 def pieces(shape: object) -> list[object]:
-    """Splits unions and bent tubes into simple parts, which have tighter boxes.
+    """Splits unions and bent tubes into simple parts, whose boxes fit more tightly.
 
     Returns:
-        Shapes whose union is `shape`.
+        the shapes whose union is `shape`.
     """
     if isinstance(shape, Union):
         return [p for part in shape.parts for p in pieces(part)]
@@ -226,5 +231,5 @@ class Without:
         self.box = self.shape.box
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         return self.shape.inside(x, y, z) & ~self.hole.inside(x, y, z)

@@ -1,14 +1,11 @@
-"""Bones, muscles and the head of one person, as solids in the standard body (see `torso.py`).
-
-Knows nothing of images or texts.
-"""
+"""Bones, muscles and the head of one person, as solids in the standard body (see `torso`)."""
 
 import numpy as np
 
 from big_rad.datasets.phantom.body.shapes import Column, Ellipsoid, Tube, Union, Without, rotation
 from big_rad.datasets.phantom.body.torso import Body, Jitter
 
-# lower edges of S1, L5, L4, ... C1 (ids 26..50), in mm
+# The lower edges of S1, L5, L4, ... C1 (ids 26 to 50) in mm.
 VERTEBRA_BOTTOM = np.concatenate(
     [[-222], np.linspace(-192, -52, 5), np.linspace(-18, 278, 12), np.linspace(304, 404, 6), [423]]
 )
@@ -18,7 +15,7 @@ _SPINE_Y = [62, 56, 48, 50, 64, 74, 70, 52, 36, 34]
 
 
 def trunk_wall(rng: np.random.Generator) -> list[Body]:
-    """Returns shoulders, thighs and neck: what lies outside the trunk's cavity and its wall."""
+    """Returns the shoulders, thighs and neck, which lie outside the trunk's cavity and wall."""
     fat = rng.uniform(5, 18)
     bodies = []
     for grow, tissue in ((fat, "fat"), (0.0, "muscle")):
@@ -195,14 +192,14 @@ def head(rng: np.random.Generator) -> list[Body]:
 
 
 class _Discs:
-    """The thin layers of a column around given heights."""
+    """Thin layers of a column at given heights."""
 
     def __init__(self, column: Column, heights: np.ndarray, half: float):
         self._column, self._heights, self._half = column, heights, half
         self.box = column.box
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         i = np.clip(np.searchsorted(self._heights, z), 1, len(self._heights) - 1)
         gap = np.minimum(np.abs(z - self._heights[i - 1]), np.abs(z - self._heights[i]))
         return (gap < self._half) & self._column.inside(x, y, z)
@@ -212,8 +209,8 @@ class _Ribs:
     """Twelve pairs of sloping hoops on the surface of the trunk's cavity.
 
     Args:
-        trunk: the cavity.
-        slope: how far a rib falls, in mm per mm from back to front.
+        trunk: the cavity of the trunk.
+        slope: the descent of a rib from back to front, in mm per mm.
     """
 
     spacing = 23.0
@@ -227,17 +224,17 @@ class _Ribs:
         return (self.first - (z + self._slope * (70 - y))) / self.spacing
 
     def label(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns class ids, cartilage in front."""
+        """Returns the class ids, which are those of cartilage in front."""
         i = np.clip(np.round(self._height(y, z)), 0, 11)
         rib = np.where(x > 0, 92 + i, 104 + i)
         return np.where((y < -62) & (i > 0), 117, rib).astype(np.uint8)
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         h = self._height(y, z)
         i = np.round(h)
         near = (np.abs(h - i) * self.spacing < 6.5) & (i >= 0) & (i <= 11)
-        # the last two pairs float: they end at the flank
+        # The last two pairs are floating ribs, which end at the flank.
         near &= ~((i >= 10) & (y < 5)) & (np.abs(x) > 14)
         out = self._trunk.outward(x[near], y[near], z[near])
         near[near] = (out > 1.5) & (out < 10)
@@ -252,7 +249,7 @@ class _Sternum:
         self.box = np.array([[-22, -125, height[0]], [22, -30, height[1]]], float)
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         out = self._trunk.outward(x, y, z)
         width = 15 + np.maximum(z - 240, 0) * 0.12
         low, high = self._height

@@ -1,7 +1,7 @@
-"""Chooses slices of a patient and states what they show.
+"""Chooses slices of a patient and states the facts that each slice shows.
 
-Planes and fields of view vary so much that the place of an organ in the image cannot be known
-without looking. Knows nothing of wording or files.
+Planes and fields of view vary so much that a model cannot know the place of an organ without
+looking at the image.
 """
 
 from dataclasses import dataclass, field
@@ -11,15 +11,21 @@ import numpy as np
 from big_rad.datasets.phantom.body import render
 from big_rad.datasets.phantom.body.anatomy import DEMO_LABELS, LESION_HOSTS, Patient, make_patient
 
-SHOWN_AREA = 0.0035  # fraction of the image from which on an organ counts as shown
-LESION_AREA = 0.0009
+SHOWN_AREA = 0.0035  # The smallest fraction of the image with which an organ counts as shown.
+LESION_AREA = 0.0009  # The same for a lesion.
 _PLANES = ("axial", "coronal", "sagittal")
 _PLANE_SHARE = (0.92, 0.05, 0.03)
 
 
 @dataclass(frozen=True)
 class SeenLesion:
-    """A lesion visible in a slice; size is "large", "small" or "" where it is in between."""
+    """A lesion that is visible in a slice.
+
+    Attributes:
+        host: the class id of the organ with the lesion.
+        bright: whether it is brighter than the organ.
+        size: "large", "small", or "" if it is in between.
+    """
 
     host: int
     bright: bool
@@ -28,13 +34,17 @@ class SeenLesion:
 
 @dataclass
 class Facts:
-    """What can be said of one slice.
+    """The facts that texts can state about one slice.
 
     Attributes:
-        shown: class id -> fraction of the image, largest first; only clearly visible ones.
-        absent: class ids (of the configuration) with not one pixel.
-        lesions: visible ones; `vague` holds classes with a lesion too small here to judge.
-        focus: the class the slice was centred on.
+        modality: "CT" or "MR".
+        plane: "axial", "coronal" or "sagittal".
+        region: the examined region, one of `patient.REGIONS`.
+        shown: {class id: fraction of the image}, largest first, for clearly visible classes.
+        absent: the class ids of the configuration that do not have a single pixel.
+        lesions: the clearly visible lesions.
+        vague: the classes with a lesion that is too small in this slice to be judged.
+        focus: the class on which the slice is centred.
     """
 
     modality: str
@@ -48,13 +58,13 @@ class Facts:
 
     @property
     def intact(self) -> tuple[int, ...]:
-        """Shown organs that could hold a lesion and certainly have none here."""
+        """The shown organs that can have a lesion, but certainly do not have one in this slice."""
         sick = {lesion.host for lesion in self.lesions} | set(self.vague)
         return tuple(c for c in self.shown if c in LESION_HOSTS and c not in sick)
 
     @property
     def judged(self) -> tuple[int, ...]:
-        """Shown organs about whose state something can be said."""
+        """The shown organs whose state can be judged."""
         return tuple(c for c in self.shown if c not in self.vague)
 
 
@@ -72,18 +82,18 @@ class Slice:
 def make_slices(
     seed: int, number: int, count: int, size: int, classes: tuple[int, ...], demo: bool
 ) -> list[Slice]:
-    """Makes a patient's slices.
+    """Makes the slices of a patient.
 
     Args:
-        seed: the data set's seed.
-        number: the patient's number.
-        count: how many slices.
-        size: pixels a side.
-        classes: class ids the texts may speak of.
-        demo: whether labels are merged to the demo's classes.
+        seed: the seed of the dataset.
+        number: the number of the patient.
+        count: the number of slices.
+        size: the height and width of a slice in pixels.
+        classes: the class ids that texts may name.
+        demo: whether labels are merged into the classes of the configuration "demo".
 
     Returns:
-        `count` slices; they depend on nothing but the arguments.
+        `count` slices, which depend only on the arguments.
     """
     patient = make_patient(seed, number)
     return [make_slice(patient, seed, k, size, classes, demo) for k in range(count)]
@@ -117,8 +127,8 @@ def _choose_plane(
     col, row = (np.array(a, float) for a in render.AXES[name])
     normal = np.cross(col, row)
     fov = float(rng.uniform(*((215, 270) if patient.region == "head" else (290, 350))))
-    # In the plane: somewhere between the body's axis and the target, then shifted, such that
-    # the target stays in the image.
+    # Within the plane, the centre lies between the axis of the body and the target. It is then
+    # shifted at random, and moved back so far that the target stays in the image.
     axis = render.to_scanner(patient, np.array([0.0, 0.0, target[2]]))
     pull = rng.uniform(0, 0.5)
     shift = rng.uniform(-0.06, 0.06, 2) * fov
@@ -138,15 +148,15 @@ def facts_of(
     classes: tuple[int, ...],
     focus: int,
 ) -> Facts:
-    """States what a painted slice shows.
+    """Returns the facts that a painted slice shows.
 
     Args:
         patient: the patient.
-        plane: where the slice lies.
-        segmap: uint8 [H,W] class ids as the texts use them.
-        tissue: uint8 [H,W] from `render.labels`; tells where lesions are.
-        classes: class ids the texts may speak of.
-        focus: the class the slice is centred on.
+        plane: the position of the slice.
+        segmap: the class ids as texts use them, uint8 [H, W].
+        tissue: the tissue numbers from `render.labels`, uint8 [H, W], which include lesions.
+        classes: the class ids that texts may name.
+        focus: the class on which the slice is centred.
     """
     pixels = segmap.size
     counts = np.bincount(segmap.ravel(), minlength=256)

@@ -1,12 +1,13 @@
-"""What each tissue looks like: CT numbers by contrast phase, MR signal by weighting.
+"""The appearance of each tissue: CT numbers by contrast phase, and MR signal by weighting.
 
-The values are typical ones from radiology textbooks, rounded; they are meant to make organs look
-plausible and tell them apart, not to model a scanner. Knows nothing of shapes.
+The values are typical ones from radiology textbooks, rounded. They make organs plausible and easy
+to distinguish; they do not model a scanner.
 """
 
 import numpy as np
 
-# tissue: (HU, T1 signal, T2 signal, texture: standard deviation in HU or signal / 10)
+# tissue: (HU, T1 signal, T2 signal, standard deviation of the texture in HU). In MR, the standard
+# deviation in signal units is 1.2 times this number (see `tables`).
 _TISSUES: dict[str, tuple[float, float, float, float]] = {
     "air": (-1000, 5, 5, 2),
     "fat": (-100, 900, 700, 6),
@@ -50,7 +51,7 @@ _TISSUES: dict[str, tuple[float, float, float, float]] = {
 NAMES: tuple[str, ...] = tuple(_TISSUES)
 INDEX: dict[str, int] = {name: i for i, name in enumerate(NAMES)}
 
-# HU added to the native values
+# The HU that each contrast phase adds to the native values.
 _PHASES: dict[str, dict[str, float]] = {
     "native": {},
     "arterial": {
@@ -67,21 +68,22 @@ _PHASES: dict[str, dict[str, float]] = {
     },
 }  # fmt: skip
 
-# contrast of a dark and of a bright lesion against its organ, in HU; in the lung only bright
+# The contrast in HU of a dark and of a bright lesion to its organ. All lesions of the lung are
+# bright.
 _LESION_HU: dict[str, tuple[float, float]] = {"gray_matter": (-26, 36), "lung": (850, 850)}
 _LESION_HU_DEFAULT = (-65, 80)
 
 
 def tables(modality: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Draws one patient's tissue appearance.
+    """Draws the tissue appearance of one patient.
 
     Args:
         modality: "CT" or "MR".
-        rng: source of contrast phase, weighting and individual variation.
+        rng: the generator that draws contrast phase, weighting and individual variation.
 
     Returns:
-        (values, texture), float32 [number of tissues]: mean and standard deviation, in HU or in
-        arbitrary signal units.
+        (values, textures), each float32 [number of tissues]: the mean and the standard deviation of
+        each tissue, in HU or in arbitrary signal units.
     """
     base = np.array([_TISSUES[n] for n in NAMES], np.float32)
     if modality == "CT":

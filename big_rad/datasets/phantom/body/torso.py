@@ -1,8 +1,7 @@
 """The organs of chest, abdomen and pelvis of one person, as solids in the standard body.
 
-Coordinates: x to the patient's left, y to the back, z to the head, millimetres; z = 0 is about
-the upper edge of the kidneys' middle third. Knows nothing of bones (`skeleton.py`), of images or
-of texts.
+Coordinates are in millimetres: x to the patient's left, y to the back, z to the head; z = 0 lies
+near the upper edge of the middle third of the kidneys. Bones are in `skeleton`.
 """
 
 from dataclasses import dataclass
@@ -14,15 +13,15 @@ from big_rad.datasets.phantom.body.shapes import Column, Ellipsoid, Tube, Union,
 
 @dataclass
 class Body:
-    """A solid to be painted.
+    """A solid that is painted into a slice.
 
     Attributes:
-        shape: anything with `box` and `inside`.
-        label: class id 0..121, or a function (x, y, z) -> uint8 array of ids; None keeps the
-            labels already there.
-        tissue: name in `tissues.NAMES`.
-        clip: "" anywhere, "cavity" only inside the trunk's cavity.
-        over: if given, only where the label is one of these.
+        shape: an object with `box` and `inside`, see `shapes`.
+        label: the class id, 0 to 121, or a function (x, y, z) -> uint8 array of ids. None keeps the
+            labels that are already painted.
+        tissue: a name in `tissues.NAMES`, or the number of a lesion.
+        clip: "cavity" paints only inside the trunk's cavity, "" paints anywhere.
+        over: if it is given, only pixels with one of these labels are painted.
     """
 
     shape: object
@@ -36,8 +35,8 @@ class Jitter:
     """Individual variation: each organ gets its own offset and size.
 
     Args:
-        rng: source of randomness.
-        spread: standard deviation of the offsets in mm.
+        rng: the random generator.
+        spread: the standard deviation of the offsets in mm.
     """
 
     def __init__(self, rng: np.random.Generator, spread: float = 6.0):
@@ -48,7 +47,7 @@ class Jitter:
         return self._rng.normal(0, self._spread, 3), float(self._rng.uniform(low, high))
 
     def ellipsoid(self, center, radii, angles=(0, 0, 0), **kw) -> Ellipsoid:  # noqa: ANN001
-        """Returns an ellipsoid near the given one; angles in degrees about x, y, z."""
+        """Returns an ellipsoid near the given one; the angles about x, y, z are in degrees."""
         offset, scale = self.draw()
         turned = np.asarray(angles, float) + self._rng.normal(0, 6, 3)
         radii = np.asarray(radii) * scale * self._rng.uniform(0.93, 1.07, 3)
@@ -63,7 +62,7 @@ class Jitter:
 
 
 def cavity(rng: np.random.Generator) -> Column:
-    """Returns the inner space of the trunk (inside ribs and muscles), pelvis to neck."""
+    """Returns the inner space of the trunk (inside ribs and muscles), from pelvis to neck."""
     z = [-345, -330, -250, -170, -90, -20, 60, 140, 220, 290, 335, 365, 450, 510, 540]
     a = [112, 115, 122, 128, 126, 130, 136, 130, 116, 86, 52, 30, 28, 26, 8]
     b = [80, 80, 84, 84, 80, 86, 96, 96, 86, 66, 48, 32, 30, 28, 8]
@@ -167,8 +166,8 @@ def upper_abdomen(rng: np.random.Generator, missing: frozenset[int]) -> list[Bod
     """Returns liver, gallbladder, spleen, pancreas, adrenals, kidneys and veins.
 
     Args:
-        rng: source of individual variation.
-        missing: class ids of removed organs.
+        rng: the generator that draws individual variation.
+        missing: the class ids of organs that are left out.
     """
     jit = Jitter(rng, 6)
     offset, scale = jit.draw(0.88, 1.14)
@@ -266,7 +265,7 @@ def gut(rng: np.random.Generator) -> list[Body]:
 
 
 def pelvic_organs(rng: np.random.Generator, male: bool) -> list[Body]:
-    """Returns the urinary bladder, variably filled, and the prostate of a man."""
+    """Returns the urinary bladder, which varies in size, and the prostate if `male`."""
     jit = Jitter(rng, 6)
     fill = rng.uniform(0.7, 1.25)
     bladder = jit.ellipsoid((0, -42, -268), np.array([44, 36, 34]) * fill, power=2.3)
@@ -287,5 +286,5 @@ class _Both:
         self.first, self.second, self.box = first, second, first.box
 
     def inside(self, x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
-        """Returns a bool array: the points of the solid."""
+        """Returns a bool array that is True at points inside the solid."""
         return self.first.inside(x, y, z) & self.second.inside(x, y, z)

@@ -1,1 +1,1 @@
-"""What is written about a slice: reports, questions and answers in English and German."""
+"""The texts about a slice: reports, questions and answers in English and German."""

@@ -1,6 +1,6 @@
-"""Every wording the phantom's texts can have, once or more: what a tokenizer is trained on.
+"""The corpus on which a tokenizer is trained: every wording of the phantom's texts at least once.
 
-Deterministic, both languages, all organs of `lexicon.SPOKEN`. Knows nothing of tokenizers.
+The corpus is always the same, has both languages, and names all organs of `lexicon.SPOKEN`.
 """
 
 import itertools
@@ -10,10 +10,10 @@ from big_rad.datasets.phantom.words import lexicon, questions, text
 
 
 def lines() -> list[str]:
-    """Returns questions, clinical information, sentences and answers, one string each."""
+    """Returns the questions, clinical information, sentences and answers, each as one string."""
     organs = [
         lexicon.organ(c, v) for c in lexicon.SPOKEN for v in range(lexicon.variants(c))
-    ]  # each under each of its names
+    ]  # Each organ is listed under each of its names.
     partners = organs[7:] + organs[:7]
     out: list[str] = []
     for lang in text.LANGS:
@@ -54,7 +54,7 @@ def _questions(lang: str, i: int, a: lexicon.Organ, b: lexicon.Organ) -> list[st
 
 
 def _fixed(lang: str) -> list[str]:
-    """What names no organ, repeated, as it is frequent in the data."""
+    """Returns the texts that do not name an organ, ten times, because they are frequent."""
     out = []
     for kind, table in (
         ("modality", questions.MODALITY),

@@ -1,11 +1,8 @@
-"""What the phantom's texts call each organ, in English and in German, with German grammar.
-
-Knows nothing of sentences or images.
-"""
+"""The names of organs in the phantom's texts, in English and German, with German grammar."""
 
 from dataclasses import dataclass
 
-# class id -> variants, each (English, German adjective stem, German noun, gender)
+# {class id: its names}, each name as (English, German adjective stem, German noun, gender).
 _NOUNS: dict[int, tuple[tuple[str, str, str, str], ...]] = {
     1: (("spleen", "", "Milz", "f"),),
     2: (("right kidney", "recht", "Niere", "f"),),
@@ -60,7 +57,7 @@ _NOUNS: dict[int, tuple[tuple[str, str, str, str], ...]] = {
     121: (("spine", "", "Wirbelsäule", "f"), ("vertebral column", "", "Wirbelsäule", "f")),
 }
 SPOKEN: tuple[int, ...] = tuple(_NOUNS)
-# (left, right) classes, as pairs that one asks about together
+# Pairs of (left, right) classes that one text may name together.
 PAIRS: tuple[tuple[int, int], ...] = ((3, 2), (118, 119), (75, 76), (77, 78))
 SIDE: dict[int, str] = {**{p[0]: "left" for p in PAIRS}, **{p[1]: "right" for p in PAIRS}}
 
@@ -74,7 +71,15 @@ def _upper(s: str) -> str:
 
 @dataclass(frozen=True)
 class Organ:
-    """One way to name one class; templates use its properties, `{0.de_in}` and the like."""
+    """One name of a class; templates use its properties, such as `{0.into}`.
+
+    Attributes:
+        label: the class id.
+        en: the English name.
+        adjective: the stem of the German adjective, such as "link"; "" without one.
+        noun: the German noun.
+        gender: the gender of the noun: "m", "f" or "n".
+    """
 
     label: int
     en: str
@@ -88,57 +93,57 @@ class Organ:
 
     @property
     def En(self) -> str:
-        """English, first letter in upper case."""
+        """The English name with its first letter in upper case."""
         return _upper(self.en)
 
     @property
     def bare(self) -> str:
-        """German without article: linke Niere, linker Femur."""
+        """The German name without an article: linke Niere, linker Femur."""
         end = _BARE[self.gender]
         return f"{self.adjective}{end} {self.noun}" if self.adjective else self.noun
 
     @property
     def Bare(self) -> str:
-        """The same with the first letter in upper case."""
+        """The German name without an article, with its first letter in upper case."""
         return _upper(self.bare)
 
     @property
     def nom(self) -> str:
-        """Nominative: die linke Niere."""
+        """The nominative: die linke Niere."""
         return f"{_THE['nom'][self.gender]} {self._weak('nom')}"
 
     @property
     def Nom(self) -> str:
-        """Nominative at the start of a sentence."""
+        """The nominative at the start of a sentence: Die linke Niere."""
         return _upper(self.nom)
 
     @property
     def acc(self) -> str:
-        """Accusative: den linken Femur."""
+        """The accusative: den linken Femur."""
         return f"{_THE['acc'][self.gender]} {self._weak('acc')}"
 
     @property
     def dat(self) -> str:
-        """Dative: der linken Niere."""
+        """The dative: der linken Niere."""
         return f"{'der' if self.gender == 'f' else 'dem'} {self._weak('dat')}"
 
     @property
     def into(self) -> str:
-        """With "in": in der linken Niere, im Magen."""
+        """The dative after "in": in der linken Niere, im Magen."""
         return f"{'in der' if self.gender == 'f' else 'im'} {self._weak('dat')}"
 
     @property
     def none(self) -> str:
-        """Negated: keine linke Niere, kein linker Femur."""
+        """The negated form: keine linke Niere, kein linker Femur."""
         return f"{'keine' if self.gender == 'f' else 'kein'} {self.bare}"
 
     @property
     def None_(self) -> str:
-        """Negated, at the start of a sentence."""
+        """The negated form at the start of a sentence: Keine linke Niere."""
         return _upper(self.none)
 
     def forms(self, lang: str) -> tuple[str, ...]:
-        """Returns every form in which the name itself (no article) can occur."""
+        """Returns every form in which the name, without its article, can occur in a text."""
         if lang == "en":
             return (self.en, self.En)
         forms = [self._weak(c) for c in ("nom", "dat")] + [self.bare, self.Bare]
@@ -146,11 +151,11 @@ class Organ:
 
 
 def organ(label: int, variant: int = 0) -> Organ:
-    """Returns the `variant`-th name of a class (counted round)."""
+    """Returns name number `variant` of a class; after the last name it starts again at 0."""
     names = _NOUNS[label]
     return Organ(label, *names[variant % len(names)])
 
 
 def variants(label: int) -> int:
-    """Returns how many names a class has."""
+    """Returns the number of names of a class."""
     return len(_NOUNS[label])

@@ -1,9 +1,11 @@
-"""Questions about a slice: visual question answering and detection, English and German.
+"""Writes questions about a slice, for question answering and detection, in English and German.
 
-Yes/no questions are balanced by construction: each proposition ("the liver is shown") is asked
-about with a probability that makes yes and no equally frequent over the data set, so that its
-wording gives nothing away. `RATES` holds how often each proposition is true; `rates.measure`
-computes it anew.
+Yes/no questions are balanced by construction. A proposition such as "the liver is shown" is asked
+about with a probability that makes "yes" and "no" equally frequent over the dataset, so the wording
+of a question does not give its answer away. If r is the share of slices for which a proposition is
+true (`RATES`), a true one is asked with a probability proportional to min(1, (1 - r) / r), and a
+false one with a probability proportional to min(1, r / (1 - r)). Both then occur in a share
+proportional to min(r, 1 - r) of the slices. `rates` measures r.
 """
 
 import json
@@ -100,7 +102,7 @@ REGION = {
 }
 SIDES = {"en": {"left": "left", "right": "right"}, "de": {"left": "links", "right": "rechts"}}
 _METADATA = ("modality", "plane", "region")
-# share of the balanced propositions that is really asked, per kind
+# For each kind, the share of the balanced propositions that is asked.
 _ASK = {"shown": 0.32, "lesion": 0.7, "any": 0.2, "bright": 0.4, "modality": 0.12, "plane": 0.4,
         "region": 0.1}  # fmt: skip
 _RATES_FILE = Path(__file__).with_name("rates.json")
@@ -108,7 +110,7 @@ RATES: dict[str, float] = json.loads(_RATES_FILE.read_text()) if _RATES_FILE.exi
 
 
 def propositions(facts: Facts) -> list[tuple[str, int | str, bool]]:
-    """Returns every (kind, subject, truth) one may ask yes or no about."""
+    """Returns (kind, subject, truth) of every proposition that a yes/no question may be about."""
     out = [("shown", c, True) for c in facts.shown]
     out += [("shown", c, False) for c in facts.absent]
     if facts.focus in LESION_HOSTS and facts.focus in facts.judged:
@@ -123,7 +125,7 @@ def propositions(facts: Facts) -> list[tuple[str, int | str, bool]]:
 
 
 def vqa(facts: Facts, rng: np.random.Generator) -> list[Text]:
-    """Writes the question-answer texts of one slice; German follows its English twin."""
+    """Writes the question-answer texts of one slice; each German text follows the English one."""
     out = []
     for kind, subject, truth in propositions(facts):
         rate = RATES.get(f"{kind}/{subject}", 0.5)
@@ -136,7 +138,10 @@ def vqa(facts: Facts, rng: np.random.Generator) -> list[Text]:
 
 
 def detect(facts: Facts, rng: np.random.Generator, count: int = 2) -> list[Text]:
-    """Writes the detection texts of one slice: one to three organs, about 10 % not there."""
+    """Writes the detection texts of one slice.
+
+    A text names one to three organs; about 10 % of these organs are absent.
+    """
     out = []
     for _ in range(count):
         labels = list(rng.permutation(list(facts.shown)))[
@@ -185,7 +190,11 @@ def make_detect(organs: Sequence[Organ], facts: Facts, variant: int) -> list[Tex
 def make_vqa(
     lang: str, template: str, question: str, answer: str, kind: str, choices: Sequence[str] = ()
 ) -> Text:
-    """Returns one question-answer text; `template` starts with the subject of the question."""
+    """Returns one question-answer text.
+
+    `template` has the form "<type>.<kind>.<variant>", such as "yesno.plane.0". Its kind decides
+    the `source`: "metadata" (modality, plane and region) or "finding".
+    """
     source = "metadata" if template.split(".")[1] in _METADATA else "finding"
     return {
         "task": "vqa", "lang": lang, "question": question, "answer": answer,
@@ -194,7 +203,7 @@ def make_vqa(
 
 
 def subject_words(kind: str, subject: int | str, modality: str, lang: str) -> str:
-    """Returns what the placeholder {w} of a yes/no question stands for."""
+    """Returns the words for the placeholder {w} of a yes/no question."""
     if kind == "bright":
         word = "hyperdense" if modality == "CT" else "hyperintense"
         return word if lang == "en" else word.removesuffix("e")
@@ -228,7 +237,7 @@ def _yesno(
 
 
 def _open(facts: Facts, rng: np.random.Generator) -> list[Text]:
-    """One or two questions with a short answer; some offer choices."""
+    """Writes one or two questions with a short answer; some of them offer choices."""
     kinds = list(_METADATA)
     top = largest(facts)
     if top:
@@ -271,7 +280,7 @@ def _open(facts: Facts, rng: np.random.Generator) -> list[Text]:
 
 
 def _which(facts: Facts, rng: np.random.Generator) -> list[Text]:
-    """Four organs, one of them shown."""
+    """Writes a question that offers four organs, one of which is shown; or no question."""
     if not facts.shown or len(facts.absent) < 3 or rng.random() < 0.4:
         return []
     right = int(rng.choice(list(facts.shown)))

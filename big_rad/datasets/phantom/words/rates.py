@@ -19,10 +19,15 @@ _FULL = tuple(c for c in SPOKEN if c not in (118, 119, 121))
 
 
 def measure(numbers: Sequence[int], demo: bool = True, size: int = 112) -> dict[str, list[int]]:
-    """Counts over two slices of each given patient of seed 10**6.
+    """Counts how often each proposition is true, over two slices of each patient of seed 10**6.
+
+    Args:
+        numbers: the numbers of the patients.
+        demo: whether slices have the classes of the configuration "demo" or of "full".
+        size: the height and width of a slice in pixels.
 
     Returns:
-        "kind/subject" -> [times false, times true].
+        {"kind/subject": [times false, times true]}.
     """
     counts: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     classes = DEMO_CLASSES if demo else _FULL
@@ -46,7 +51,8 @@ def main() -> None:
             for key, (no, yes) in [*demo.items(), *full.items()]:
                 total[key][0] += no
                 total[key][1] += yes
-    # These two are one half by construction, and rarer than their counting error.
+    # The rates of these two kinds are one half by construction. They are left out because they are
+    # so rare that a measured rate would be less exact.
     total = {k: v for k, v in total.items() if k.split("/")[0] not in ("lesion", "bright")}
     rates = {k: round(min(max(y / (y + n), 0.01), 0.99), 4) for k, (n, y) in sorted(total.items())}
     Path(__file__).with_name("rates.json").write_text(json.dumps(rates, indent=1) + "\n")

@@ -1,8 +1,8 @@
-"""Report sentences about a slice, English and German, with their grounded phrases.
+"""Writes report sentences about a slice in English and German, with their grounded phrases.
 
-What a sentence says follows from its clinical information or question (either alone suffices)
-and from the image: every wording of the question has its own wording of the answer. Organs that
-are named only to say they are not there are never among the keywords.
+A sentence follows from the image and from the clinical information or the question (one of the two
+is enough), because every wording of a question has its own wording of the answer. An organ that a
+sentence names only to say that it is absent is never among the keywords.
 """
 
 import re
@@ -16,9 +16,12 @@ from big_rad.datasets.phantom.words.lexicon import Organ
 from big_rad.pp.example import Text
 
 LANGS: tuple[str, ...] = ("en", "de")
-SEARCH_SHARE = 0.35  # of slices with a lesion: asked for it without naming an organ, which is hard.
+# The share of the slices with a lesion that get a text which looks for lesions without naming an
+# organ. Such a text is hard to predict.
+SEARCH_SHARE = 0.35
 
-# (clinical, question, normal, with lesion, not shown); {0} the organ, {d} the lesion's density
+# (clinical, question, normal, with lesion, not shown); {0} is the organ, {d} the lesion's density,
+# and {D} the same with its first letter in upper case.
 STATUS: dict[str, tuple[tuple[str, ...], ...]] = {
     "en": (
         ("Follow-up of the {0.en}.", "{0.En} normal?", "The {0.en} appears normal.",
@@ -90,7 +93,7 @@ PAIR: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
 }  # fmt: skip
 
-# (clinical, question, start of the answer, end, answer if there is nothing)
+# (clinical, question, start of the answer, end of the answer, answer if no organ is shown)
 LARGEST: dict[str, tuple[tuple[str, ...], ...]] = {
     "en": (
         ("Overview of the organs.", "Which organs are largest here?", "The largest organs here are",
@@ -109,7 +112,7 @@ LARGEST: dict[str, tuple[tuple[str, ...], ...]] = {
     ),
 }  # fmt: skip
 
-# (clinical, question, answer for one lesion, answer for two lesions, answer for none)
+# (clinical, question, answer for one lesion, answer for two lesions, answer without a lesion)
 SEARCH: dict[str, tuple[tuple[str, ...], ...]] = {
     "en": (
         ("Known tumour, search for metastases.", "Focal lesion?", "{D} lesion in the {0.en}.",
@@ -142,15 +145,15 @@ SIZES = {"en": {"large": "large", "small": "small"}, "de": {"large": "große", "
 
 
 def density(lesion: SeenLesion, modality: str) -> str:
-    """Returns hypodense, hyperintense and so on (the German feminine is spelt the same)."""
+    """Returns "hypodense", "hyperintense" and so on; the German feminine has the same spelling."""
     return ("hyper" if lesion.bright else "hypo") + ("dense" if modality == "CT" else "intense")
 
 
 def keywords(sentence: str, organs: Sequence[Organ], lang: str) -> list[list]:
-    """Returns [[phrase as it occurs, class id], ...] for organs named in a sentence.
+    """Returns [[phrase as it occurs, class id], ...] for organs that a sentence names.
 
     Raises:
-        ValueError: an organ's name does not occur as a whole word.
+        ValueError: The name of an organ does not occur as a whole word.
     """
     found = []
     for organ in organs:
@@ -167,13 +170,13 @@ def reports(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> li
     """Writes the report texts of one slice.
 
     Args:
-        facts: what the slice shows.
-        rng: chooses subjects and wordings.
-        spoken: classes the texts may name.
+        facts: the facts that the slice shows.
+        rng: the generator that chooses subjects and wordings.
+        spoken: the class ids that texts may name.
 
     Returns:
-        Texts as `pp.example.Text` declares them. The English and the German text of one statement
-        follow each other.
+        the texts, with fields as in `pp.example.Text`. The German text of a statement follows the
+        English one.
     """
     out = []
     for organ in _subjects(facts, rng, count=2):
@@ -189,7 +192,7 @@ def reports(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> li
 
 
 def listing(items: Sequence[str], lang: str) -> str:
-    """Joins names: a, b and c."""
+    """Joins names in the way of "a, b and c"."""
     word = "and" if lang == "en" else "und"
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} {word} {items[-1]}"
 
@@ -210,12 +213,16 @@ def make_report(
 
 
 def pick(label: int, rng: np.random.Generator) -> Organ:
-    """Returns a class under one of its names."""
+    """Returns a class with one of its names, drawn at random."""
     return lexicon.organ(label, int(rng.integers(lexicon.variants(label))))
 
 
 def _subjects(facts: Facts, rng: np.random.Generator, count: int) -> list[Organ]:
-    """Draws organs to report on: sick and focused ones rather, each with 10 % one not there."""
+    """Draws the organs to report on.
+
+    An organ with a lesion, or on which the slice is centred, is three times as likely as another.
+    Each organ is replaced by an absent one with a probability of 10 %.
+    """
     judged = list(facts.judged)
     sick = {lesion.host for lesion in facts.lesions}
     weight = np.array([3.0 if c in sick or c == facts.focus else 1.0 for c in judged])
@@ -247,7 +254,7 @@ def _status(facts: Facts, organ: Organ, rng: np.random.Generator) -> list[Text]:
 
 
 def _pair(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> list[Text]:
-    """Two organs at once: a left-right pair, or any two of which at least one is shown."""
+    """Writes about two organs: a left-right pair, or any two of which at least one is shown."""
     pairs = [
         p
         for p in lexicon.PAIRS
@@ -284,7 +291,7 @@ def _pair(facts: Facts, rng: np.random.Generator, spoken: Sequence[int]) -> list
 
 
 def largest(facts: Facts) -> list[int] | None:
-    """Returns the one to three largest organs, or None where their order is a close call."""
+    """Returns the one to three largest organs, or None if their sizes are too similar to order."""
     items = list(facts.shown.items())
     count = min(3, len(items))
     for n in range(count, 0, -1):
@@ -295,7 +302,7 @@ def largest(facts: Facts) -> list[int] | None:
 
 
 def largest_text(lang: str, variant: int, organs: Sequence[Organ]) -> list[str]:
-    """Returns clinical information, question and sentence of the `largest` template."""
+    """Returns the clinical information, question and sentence of a template of LARGEST."""
     clinical, question, start, end, nothing = LARGEST[lang][variant]
     if not organs:
         return [clinical, question, nothing]

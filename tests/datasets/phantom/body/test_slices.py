@@ -57,7 +57,7 @@ def test_boxes_are_mostly_large(class_boxes):
 
 
 def test_organs_stand_out_from_what_surrounds_them(pieces):
-    """Mean gap between an organ and the two-pixel ring around it, against the noise in it."""
+    """Compares the mean difference between an organ and the two-pixel ring around it with noise."""
     gaps = defaultdict(list)
     for piece in pieces:
         for c in piece.facts.shown:
@@ -114,7 +114,7 @@ def test_lesions_differ_from_their_organ():
 
 
 def test_left_organs_are_on_the_right_of_the_image():
-    """Radiological convention, in the planes where the sides are seen."""
+    """This is the radiological convention, in the planes that show both sides."""
     for name in ("axial", "coronal"):
         right = []
         for number in range(12):

@@ -23,7 +23,7 @@ def answered():
 
 
 def test_yes_and_no_are_balanced_in_every_template(answered):
-    """To five standard errors, where what repeats within a slice counts once."""
+    """The tolerance is 0.02 plus 2.5 standard errors; the three draws of a slice count as one."""
     counts = defaultdict(list)
     for _, texts, _ in answered:
         for t in texts:
@@ -36,7 +36,7 @@ def test_yes_and_no_are_balanced_in_every_template(answered):
 
 
 def test_the_question_alone_gives_little_away(answered):
-    """Always giving the commoner answer of each question; the bound allows for chance."""
+    """The guess is the more frequent answer to each question; the bound allows for chance."""
     counts = defaultdict(lambda: [0, 0])
     for _, texts, _ in answered:
         for t in texts:
@@ -95,7 +95,7 @@ def test_detection_lists_organs_in_the_asked_order(answered):
 
 
 def test_stored_rates_are_those_of_the_anatomy():
-    """Stale rates unbalance the answers: run `python -m big_rad.datasets.phantom.words.rates`."""
+    """Old rates unbalance the answers: run `python -m big_rad.datasets.phantom.words.rates`."""
     counts = rates.measure(range(9000, 9300), demo=True, size=56)
     checked = 0
     for key, (no, yes) in counts.items():

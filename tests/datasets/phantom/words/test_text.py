@@ -18,7 +18,7 @@ def whole_word(phrase, sentence):
 
 @pytest.fixture(scope="module", params=["demo", "full"])
 def written(request):
-    """[(slice, its texts)] of 120 slices."""
+    """[(slice, its texts)] for 120 slices."""
     demo = request.param == "demo"
     spoken = DEMO_CLASSES if demo else builder.FULL_CLASSES
     out = []
