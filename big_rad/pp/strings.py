@@ -120,7 +120,8 @@ def ask_pp(
     """Returns the string that asks a checkpoint, as `big_rad.evaluate` and `big_rad.predict` do.
 
     Args:
-        c: a config with `image`, `tokenizer`, `codec` and `text`, see `weights.source_config.FIELDS`.
+        c: a config with `image`, `tokenizer`, `codec` and `text`, see
+            `weights.source_config.FIELDS`.
         task: "report", "vqa" or "detect".
         lang: "en" or "de".
         style: the context that a report gets, see `pp.prompts.report_context`.
