@@ -30,7 +30,6 @@ _GRAPHS = {
 # Ways to decode one request: the number of rows in the batch, and options of the compiler.
 _ONE_ROW: dict[str, tuple[int, Mapping[str, Any]]] = {
     "one row": (1, {}),
-    "one row, products stay products": (1, {"xla_gpu_enable_dot_strength_reduction": False}),
     "padded to 8 rows": (8, {}),
     "padded to 16 rows": (16, {}),
     "one row, the loop in CUDA graphs": (1, _GRAPHS),
