@@ -112,7 +112,12 @@ def _add_phantom(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--source", type=Path, required=True, help="folder as published")
+    parser.add_argument(
+        "--source",
+        type=Path,
+        required=True,
+        help="folder as published, or your own with data.jsonl",
+    )
     parser.add_argument("--data_dir", default="data", help="where built datasets lie")
     parser.add_argument("--workers", type=at_least_one, default=2, help="processes")
     parser.add_argument(

@@ -409,7 +409,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command line; returns the exit code."""
     runtime.quiet_libraries()
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog="python -m tools.convert",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("src", help="npz file, Hugging Face folder, run, or SigLIP torch file")
     parser.add_argument("dst", help="new .npz file or folder")

@@ -174,7 +174,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(_error(e))
     try:
         if values.help:
-            print(__doc__)
+            print(__doc__ + values.get_help())
         elif rest or (values.config is None) == (values.variant is None):
             raise flags.Error(f"give either --config or --variant{f', not {rest}' if rest else ''}")
         elif values.config is not None:

@@ -41,7 +41,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     sub = parser.add_subparsers(dest="dataset", required=True)
     for name, what in DATASETS.items():
         one = sub.add_parser(name, help=what, description=what)
-        one.add_argument("--source", type=Path, required=True, help="folder as published")
+        one.add_argument(
+            "--source",
+            type=Path,
+            required=True,
+            help="folder as published, or your own with data.jsonl",
+        )
         one.add_argument("--no_pixels", action="store_true", help="do not open images (quick)")
         one.add_argument("--workers", type=at_least_one, default=1, help="processes, or threads")
         one.add_argument("--json", type=Path, metavar="FILE", help="also write the problems here")

@@ -135,10 +135,13 @@ def choose(
 
     Returns:
         The groups "worst", "best" and "random", which have no sample in common. Samples without
-        the score can only be in "random".
+        the score can only be in "random". If all samples have the same score, none is the best or
+        the worst.
     """
     scored = [r for r in records if r["scores"].get(score) is not None]
     ranked = sorted(scored, key=lambda r: -r["scores"][score])  # Ties stay in the data's order.
+    if ranked and ranked[0]["scores"][score] == ranked[-1]["scores"][score]:
+        ranked = []
     best = ranked[: min(per_group, (len(ranked) + 1) // 2)]
     worst = [r for r in ranked[len(best) :][::-1][:per_group]]
     used = {r["index"] for r in best + worst}

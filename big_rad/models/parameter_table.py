@@ -57,9 +57,10 @@ def subtree_totals(rows: Iterable[Parameter], depth: int = 2) -> list[Subtree]:
 
 def text(rows: list[Parameter] | list[Subtree]) -> str:
     """Returns the rows as a table, with a column for each field of their dataclass."""
-    return parameter_overview.make_table(
+    table = parameter_overview.make_table(
         rows,
         value_formatter=lambda v: (
             f"{v:,}" if type(v) is int else f"{v:.3f}" if isinstance(v, float) else str(v)
         ),
     )
+    return table.replace(" Gib ", " GiB ", 1)  # It writes the first letter alone in upper case.

@@ -92,6 +92,11 @@ def test_samples_without_a_score_can_only_be_random():
     assert (len(groups["best"]), len(groups["worst"]), len(groups["random"])) == (0, 0, 3)
 
 
+def test_of_equal_samples_none_is_the_best_or_the_worst():
+    groups = sample_files.choose([record(i, g_iou=0.0) for i in range(8)], "g_iou")
+    assert (len(groups["best"]), len(groups["worst"]), len(groups["random"])) == (0, 0, 3)
+
+
 @pytest.mark.parametrize("n", [0, 1, 4, 5, 300])
 def test_the_samples_that_are_followed_do_not_depend_on_scores(n):
     one, other = ([record(i, g_iou=s * i) for i in range(n)] for s in (1, -1))
