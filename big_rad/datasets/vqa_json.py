@@ -349,7 +349,7 @@ def notes(built: records.Built, plan: Plan, name: str, config: str, version: str
     """Returns a line on each split and each file with questions, for the user."""
     lines = []
     for split in plan.jobs:
-        data = records.open(name, config, version, split, built.folder.parents[2], "")
+        data = records.open_split(name, config, version, split, built.folder.parents[2], "")
         examples = [
             (len(e["texts"]), len(e.get("boxes", ())), "segmap" in e) for e in data
         ]  # The images stay packed, so this is quick.

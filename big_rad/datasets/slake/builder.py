@@ -191,7 +191,7 @@ def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Recor
         yield dataclasses.replace(problem, items=0)
     if errors:
         yield dataclasses.replace(errors[0], level=_PARTLY_ANNOTATED)
-    made = records.image_record(
+    made = records.make_image_record(
         job.id,
         job.modality,
         image,
@@ -201,7 +201,7 @@ def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Recor
         unsure=found.unsure,
         texts=job.texts,
     )
-    yield records.record(job.id, job.id, [made])
+    yield records.make_record(job.id, job.id, [made])
 
 
 def _warnings(

@@ -203,8 +203,8 @@ def make(job: vqa_json.Job, upright: bool = True) -> Iterable[records.Record | P
     if isinstance(image, Problem):
         yield image
         return
-    yield records.record(
-        job.id, job.id, [records.image_record(job.id, job.modality, image, texts=job.texts)]
+    yield records.make_record(
+        job.id, job.id, [records.make_image_record(job.id, job.modality, image, texts=job.texts)]
     )
 
 
