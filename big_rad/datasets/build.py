@@ -27,7 +27,15 @@ from big_rad.datasets import contents, files, on_beam, records, reject_limit
 from big_rad.datasets.contents import Contents
 from big_rad.datasets.files import sha256
 from big_rad.datasets.progress import Progress
-from big_rad.datasets.records import NOTE, REJECTS, BuildError, Built, Problem, Record, SourceError
+from big_rad.datasets.records import (
+    BUILD_INFO,
+    REJECTS,
+    BuildError,
+    Built,
+    Problem,
+    Record,
+    SourceError,
+)
 
 Job = TypeVar("Job")  # The work for one or a few records, as the dataset defines it; picklable.
 Result = TypeVar("Result")
@@ -135,7 +143,7 @@ def _known(
     folder: Path, params: dict[str, Any], ignore: Sequence[str], overwrite: bool
 ) -> Built | None:
     """Returns the dataset if it is built with these parameters, or None if it must be built."""
-    found = records.note(folder)
+    found = records.build_info(folder)
     if found is None or any(records.damaged(folder, found)):
         return None
     old = found["params"]
@@ -176,7 +184,7 @@ def _finish(
     lines = (json.dumps(p.listed(), ensure_ascii=False) + "\n" for p in rejects)
     (folder / REJECTS).write_text("".join(lines), encoding="utf-8")
     made = {p.name: p for p in sorted(folder.glob("*.array_record*"))}
-    note = {
+    info = {
         "params": params,
         "counts": counts,
         "rejects": len(rejects),
@@ -185,7 +193,7 @@ def _finish(
         "sizes": {k: p.stat().st_size for k, p in made.items()},
         "sha256": {k: sha256(p) for k, p in made.items()},
     }
-    (folder / NOTE).write_text(json.dumps(note, indent=1) + "\n", encoding="utf-8")
+    (folder / BUILD_INFO).write_text(json.dumps(info, indent=1) + "\n", encoding="utf-8")
     return counts
 
 

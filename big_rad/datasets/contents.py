@@ -55,7 +55,7 @@ class Contents:
     classes: collections.Counter = dataclasses.field(default_factory=collections.Counter)
 
     def add(self, record: Mapping[str, Any]) -> None:
-        """Counts a record as `records.record` makes it."""
+        """Counts a record as `records.make_record` makes it."""
         for image in record["images"]:
             texts, boxes = json.loads(image["texts"]), json.loads(image["boxes"])
             self.add_image(record["patient"], texts, [b[4] for b in boxes], image["segmap"] or None)

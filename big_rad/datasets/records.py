@@ -1,4 +1,4 @@
-"""The records of a built dataset and the problems of its source; opens built datasets.
+"""The records of a built dataset, the problems of its source, and opening a built dataset.
 
 `datasets.build` runs the jobs that make the records.
 """
@@ -15,7 +15,7 @@ from big_rad.datasets import core
 from big_rad.pp import packed
 from big_rad.pp.example import Image, LabelMap, Text
 
-NOTE = "build.json"
+BUILD_INFO = "build.json"
 REJECTS = "rejects.jsonl"
 
 
@@ -27,9 +27,9 @@ class ImageRecord(TypedDict):
     plane: str  # "axial", "coronal", "sagittal" or ""
     body_part: str  # free text
     image: bytes  # packed, see `pp.packed`
-    segmap: bytes  # packed; empty without a label map
+    segmap: bytes  # the label map (segmentation map), packed; empty without a label map
     boxes: str  # JSON: [[x1, y1, x2, y2, class id], ...]
-    unsure: str  # JSON: [class id, ...]
+    unsure: str  # JSON: [class id, ...], the classes that may be shown
     texts: str  # JSON: a list of `pp.example.Text`
 
 
@@ -61,14 +61,18 @@ class Problem:
     """Something wrong in a source.
 
     Attributes:
-        file: the name of the file as published, relative to the source folder.
+        file: the name of the file as published, relative to the source folder, or to the folder
+            that an option such as `--split_dir` names, if the file lies there.
         line: the line (or the row of a table), counted from 1; None if it concerns the whole file.
         field: the name of the field, or "" if the problem is not in one field.
         message: the problem and the remedy; it does not identify a patient.
-        level: "error", or "warning" if the data can still be used. Builders have further levels
-            for problems that they only count.
-        items: the number of lines, questions or images that are lost; 0 for a further problem of
-            items that are already lost.
+        level: "error" if items are lost, which counts for `max_reject_share`; or "warning" if
+            nothing counts as lost. With most warnings the data can still be used, but a question
+            without an answer is left out with a warning too. Builders have further levels for
+            problems that they only count.
+        items: the number of lines, questions or images that an "error" loses; 0 if these items were
+            already counted with another problem. It is ignored for other levels, which lose nothing
+            that counts, so they may keep the default of 1.
     """
 
     file: str
@@ -95,8 +99,8 @@ class Built:
         folder: the folder of its files.
         counts: {split: number of records}.
         reused: whether the dataset was already built.
-        rejects: the number of problems that left items out; `rejects.jsonl` in the folder lists
-            them.
+        rejects: the number of problems because of which items were left out; `rejects.jsonl` in the
+            folder lists them.
         notes: lines for the user on splits, counts, digests and warnings.
         contents: a line for the user on the contents of each split; [] if the dataset was built
             before contents were counted.
@@ -110,7 +114,7 @@ class Built:
     contents: list[str] = dataclasses.field(default_factory=list)
 
 
-def image_record(
+def make_image_record(
     id: str,
     modality: str,
     image: Image,
@@ -149,13 +153,13 @@ def image_record(
     }
 
 
-def record(id: str, patient: str, images: Sequence[ImageRecord]) -> Record:
+def make_record(id: str, patient: str, images: Sequence[ImageRecord]) -> Record:
     """Returns a record: an item with one image, or with several to choose from.
 
     Args:
         id: the id of the record, unique in the split.
         patient: the pseudonym of the patient, or "".
-        images: the results of `image_record`, at least one.
+        images: the results of `make_image_record`, at least one.
 
     Raises:
         ValueError: `images` is empty.
@@ -165,7 +169,7 @@ def record(id: str, patient: str, images: Sequence[ImageRecord]) -> Record:
     return {"id": id, "patient": patient, "images": [dict(i) for i in images]}
 
 
-def open(
+def open_split(
     name: str, config: str, version: str, split: str, data_dir: str | Path, command: str
 ) -> core.RecordSource:
     """Opens a split of a built dataset.
@@ -183,7 +187,7 @@ def open(
         ValueError: The split does not exist.
     """
     folder = Path(data_dir) / name / config / version
-    for path, size in damaged(folder, note(folder) or {}):
+    for path, size in damaged(folder, build_info(folder) or {}):
         raise FileNotFoundError(
             f"{path} is missing or not of the {size} bytes it had; "
             f"build the dataset again: {command} --overwrite"
@@ -191,20 +195,20 @@ def open(
     return core.RecordSource(folder, split, command)
 
 
-def damaged(folder: Path, noted: Mapping[str, Any]) -> Iterator[tuple[Path, int]]:
+def damaged(folder: Path, info: Mapping[str, Any]) -> Iterator[tuple[Path, int]]:
     """Yields (path, expected bytes) for each file that is missing or has another size.
 
     Args:
         folder: the version folder of the dataset.
-        noted: the content of its `build.json`, see `note`.
+        info: the content of its `build.json`, see `build_info`.
     """
-    for file, size in (noted.get("sizes") or {}).items():
+    for file, size in (info.get("sizes") or {}).items():
         path = folder / file
         if not path.exists() or path.stat().st_size != size:
             yield path, size
 
 
-def note(folder: Path) -> dict[str, Any] | None:
+def build_info(folder: Path) -> dict[str, Any] | None:
     """Returns the content of `build.json` of a built dataset, or None if it is not built."""
-    path = folder / NOTE
+    path = folder / BUILD_INFO
     return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None

@@ -31,7 +31,7 @@ class Checked:
 
 def check_images(
     plan: vqa_json.Plan,
-    check: Callable[[vqa_json.Job], Checked],
+    check: Callable[[vqa_json.ImageQuestions], Checked],
     workers: int,
     contents: dict[str, Contents] | None = None,
 ) -> Iterator[Problem]:
@@ -43,7 +43,7 @@ def check_images(
         workers: the number of threads.
         contents: a dict that receives the counts of the usable images of each split, or None.
     """
-    jobs: dict[str, list[tuple[str, vqa_json.Job]]] = {}
+    jobs: dict[str, list[tuple[str, vqa_json.ImageQuestions]]] = {}
     for split, some in plan.jobs.items():
         for job in some:
             if job.image:

@@ -1,7 +1,8 @@
 """Reads JSON arrays of questions, for the public VQA datasets.
 
-A row (an element of the array) is a question about an image. `plan` checks the rows and groups them
-into jobs: a job is one image of a split with its questions. No image is opened before `pixels`.
+A row (an element of the array) is a question about an image. `make_plan` checks the rows and groups
+them into jobs: a job is one image of a split with its questions. No image is opened before `pixels`
+is called.
 """
 
 import dataclasses
@@ -66,14 +67,14 @@ class Row:
 
 
 @dataclasses.dataclass(frozen=True)
-class Job:
+class ImageQuestions:
     """One image of a split with its questions; picklable.
 
     Attributes:
         root: the source folder.
         image: the path of the image relative to it, or "" if the job has only problems.
         id: the id of the record.
-        row: the first row that asks about the image.
+        row: the first row that asks about the image; None if the job has only problems.
         texts: the questions, as texts of an example.
         modality: "CT", "MR" or "OT".
         body_part: free text.
@@ -96,13 +97,13 @@ class Plan:
 
     Attributes:
         jobs: {split: jobs}.
-        counts: {split: number of questions in the chosen languages}, including those left out.
+        counts: {split: number of questions in the chosen languages, including those left out}.
         dropped: {split: number of questions without an answer}; these are left out.
         sha256: {name: SHA-256 digest} of the files with the questions.
         warnings: the problems of the level "warning", such as a question without an answer.
     """
 
-    jobs: dict[str, list[Job]]
+    jobs: dict[str, list[ImageQuestions]]
     counts: dict[str, int]
     dropped: dict[str, int]
     sha256: dict[str, str]
@@ -110,13 +111,13 @@ class Plan:
 
     def problems(self) -> list[Problem]:
         """Returns the problems of the rows, in the order of the files."""
-        found = [p for jobs in self.jobs.values() for job in jobs for p in job.problems]
+        of_jobs = [p for jobs in self.jobs.values() for job in jobs for p in job.problems]
         order = {name: i for i, name in enumerate(self.sha256)}
-        return sorted(found + self.warnings, key=lambda p: (order[p.file], p.line or 0))
+        return sorted(of_jobs + self.warnings, key=lambda p: (order[p.file], p.line or 0))
 
-    def shared(self) -> dict[str, list[Job]]:
+    def shared(self) -> dict[str, list[ImageQuestions]]:
         """Returns {image: its jobs} for the images that are in more than one split."""
-        seen: dict[str, list[Job]] = {}
+        seen: dict[str, list[ImageQuestions]] = {}
         for jobs in self.jobs.values():
             for job in jobs:
                 if job.image:
@@ -138,7 +139,8 @@ def read_rows(path: Path) -> list[Row]:
     """Reads a JSON array of objects, together with the line on which each object starts.
 
     Raises:
-        JsonError: The file is not such an array.
+        JsonError: The file is not UTF-8, or does not start with a complete array of objects. Text
+            after the closing bracket of the array is accepted and ignored.
     """
     name, decoder, rows = path.name, json.JSONDecoder(), []
 
@@ -173,7 +175,7 @@ def read_rows(path: Path) -> list[Row]:
     return rows
 
 
-def plan(
+def make_plan(
     root: Path,
     splits: Mapping[str, Sequence[Row]],
     paths: Iterable[Path],
@@ -190,63 +192,66 @@ def plan(
     """
     made = Plan({}, {}, {}, {p.name: files.sha256(p) for p in paths}, [])
     for split, rows in splits.items():
-        images: dict[str, Job] = {}
+        images: dict[str, ImageQuestions] = {}
         bad, total, dropped = [], 0, 0
         for row in rows:
-            for found in questions_of(row):
+            for question in questions_of(row):
                 total += 1
-                if isinstance(found, Problem):
-                    dropped += found.level == "warning"
-                    (made.warnings if found.level == "warning" else bad).append(found)
+                if isinstance(question, Problem):
+                    dropped += question.level == "warning"
+                    (made.warnings if question.level == "warning" else bad).append(question)
                     continue
-                job = images.get(found.image) or Job(
-                    root, found.image, _id(found.image), row.brief(), (), found.modality,
-                    found.body_part,
+                job = images.get(question.image) or ImageQuestions(
+                    root, question.image, _id(question.image), row.brief(), (),
+                    question.modality, question.body_part,
                 )  # fmt: skip
-                images[found.image] = dataclasses.replace(job, texts=(*job.texts, found.text))
+                texts = (*job.texts, question.text)
+                images[question.image] = dataclasses.replace(job, texts=texts)
         made.jobs[split] = list(images.values())
         if bad:
-            made.jobs[split].append(Job(root, "", "", None, problems=tuple(bad)))
+            made.jobs[split].append(ImageQuestions(root, "", "", None, problems=tuple(bad)))
         made.counts[split], made.dropped[split] = total, dropped
     return made
 
 
-def text_of(row: Row, question: str, answer: str, kind: str, lang: str = "en") -> Text | Problem:
+def text_of(
+    row: Row, question_field: str, answer_field: str, type_field: str, lang: str = "en"
+) -> Text | Problem:
     """Returns a question as a text of an example, or its problem.
 
     Args:
         row: the row.
-        question: the name of the field with the question.
-        answer: the name of the field with the answer, which is text or a number.
-        kind: the name of the field with "open" or "closed", in upper or lower case and with or
-            without spaces around it.
+        question_field: the name of the field with the question.
+        answer_field: the name of the field with the answer, which is text or a number.
+        type_field: the name of the field that says "open" or "closed"; case and outer spaces do not
+            matter.
         lang: "en" or "zh".
     """
     fields = row.fields
-    asked = fields.get(question)
+    asked = fields.get(question_field)
     if not isinstance(asked, str) or not asked.strip():
-        return row.problem(question, "no question; the row is left out")
-    value = fields.get(answer)
+        return row.problem(question_field, "no question; the row is left out")
+    value = fields.get(answer_field)
     if not _is_answer(value):
-        return row.problem(answer, "neither text nor a number; the row is left out")
+        return row.problem(answer_field, "neither text nor a number; the row is left out")
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
         value = int(value)
     said = "" if value is None else str(value)
     if not said.strip():
-        return row.problem(answer, "empty; the row is left out", "warning")
-    for field, part in ((question, asked), (answer, said)):
+        return row.problem(answer_field, "empty; the row is left out", "warning")
+    for field, part in ((question_field, asked), (answer_field, said)):
         if _SURROGATE.search(part):
             return row.problem(field, "half a surrogate pair is no text; the row is left out")
-    found = fields.get(kind)
-    found = found.strip().lower() if isinstance(found, str) else ""
-    if found not in QUESTION_TYPES:
-        return row.problem(kind, "neither open nor closed; the row is left out")
+    question_type = fields.get(type_field)
+    question_type = question_type.strip().lower() if isinstance(question_type, str) else ""
+    if question_type not in QUESTION_TYPES:
+        return row.problem(type_field, "neither open nor closed; the row is left out")
     asked, said = (nfc(x.strip()) for x in (asked, said))
     text = {"task": "vqa", "lang": lang, "question": asked, "answer": said}
-    return text | {"question_type": found, "choices": [], "source": "", "template": ""}
+    return text | {"question_type": question_type, "choices": [], "source": "", "template": ""}
 
 
-def qid_problem(row: Row, seen: set[str | int | float]) -> Problem | None:
+def check_qid(row: Row, seen: set[str | int | float]) -> Problem | None:
     """Returns the problem of a row's qid, or None; a good qid is added to `seen`.
 
     A row without a qid is accepted.
@@ -283,16 +288,16 @@ def other_counts(
             yield Problem(names[split], None, "", message, "warning")
 
 
-def report_shared(plan: Plan, field: str, *, brief: bool = False) -> Iterator[Problem]:
+def shared_images(plan: Plan, field: str, *, brief: bool = False) -> Iterator[Problem]:
     """Yields a problem for each image that is in more than one split.
 
     With `brief`, it yields one warning with the number of these images instead.
     """
     shared = plan.shared()
     if brief and shared:
-        first = next(iter(shared.values()))[1].row
-        message = f"{len(shared)} images are in more than one split: test images are trained on"
-        yield Problem(first.file, None, field, message, "warning")
+        later = next(iter(shared.values()))[1].row
+        message = f"{len(shared)} images are in more than one split{leaks(plan)}"
+        yield Problem(later.file, None, field, message, "warning")
     for image, jobs in {} if brief else shared.items():
         first, *others = jobs
         for job in others:
@@ -301,8 +306,17 @@ def report_shared(plan: Plan, field: str, *, brief: bool = False) -> Iterator[Pr
             )
 
 
-def digest(jobs: Iterable[Job], beside: Sequence[str] = ()) -> str:
-    """Returns a digest of the images of jobs, and of the files with the names `beside` them."""
+def leaks(plan: Plan) -> str:
+    """Returns ": 2 validation and 3 test images are also training images", or "" for no images."""
+    images = {split: {job.image for job in jobs if job.image} for split, jobs in plan.jobs.items()}
+    trained_on = images.pop("train", set())
+    shared = {split: len(held_out & trained_on) for split, held_out in images.items()}
+    counts = [f"{count} {split}" for split, count in shared.items() if count]
+    return f": {' and '.join(counts)} images are also training images" if counts else ""
+
+
+def digest(jobs: Iterable[ImageQuestions], beside: Sequence[str] = ()) -> str:
+    """Returns a digest of images, and of the files called `beside` in the folder of each image."""
     total = hashlib.sha256()
     for job in jobs:
         image = job.root / job.image
@@ -311,7 +325,7 @@ def digest(jobs: Iterable[Job], beside: Sequence[str] = ()) -> str:
     return total.hexdigest()
 
 
-def missing(job: Job) -> Problem | None:
+def missing_problem(job: ImageQuestions) -> Problem | None:
     """Returns a problem if the image of a job is missing, or None."""
     if files.is_file(job.root / job.image):
         return None
@@ -320,20 +334,21 @@ def missing(job: Job) -> Problem | None:
     return dataclasses.replace(job.row.problem(field, message), items=len(job.texts))
 
 
-def pixels(job: Job, upright: bool = False) -> np.ndarray | Problem:
+def pixels(job: ImageQuestions, upright: bool = False) -> np.ndarray | Problem:
     """Returns the image of a job as uint8 [H, W, 3], or its problem.
 
     Args:
         job: the job.
-        upright: whether the image is turned to its usual display; a picture is turned as its EXIF
-            orientation says. It must be False if the dataset has boxes on the stored pixels.
+        upright: a picture is turned as its EXIF orientation says, and a DICOM slice to its usual
+            display, if `upright` is True. `upright` must be False if the dataset has boxes on the
+            stored pixels.
     """
     path = job.root / job.image
-    if gone := missing(job):
+    if gone := missing_problem(job):
         return gone
     try:
-        found = read.read(path)
-        values = (to_display(found)[0] if upright else found).pixels
+        image = read.read(path)
+        values = (to_display(image)[0] if upright else image).pixels
     except read.ReadError as e:
         message = str(e).removeprefix(f"{path.name}: ")
         return Problem(job.image, None, "", message, items=len(job.texts))
@@ -349,7 +364,7 @@ def notes(built: records.Built, plan: Plan, name: str, config: str, version: str
     """Returns a line on each split and each file with questions, for the user."""
     lines = []
     for split in plan.jobs:
-        data = records.open(name, config, version, split, built.folder.parents[2], "")
+        data = records.open_split(name, config, version, split, built.folder.parents[2], "")
         examples = [
             (len(e["texts"]), len(e.get("boxes", ())), "segmap" in e) for e in data
         ]  # The images stay packed, so this is quick.

@@ -51,7 +51,7 @@ def test_bad_items_are_left_out_listed_and_counted(built):
 
 def test_what_is_read_is_what_was_written(built):
     data_dir, _ = built
-    source = records.open("things", "default", "1.0.0", "train", data_dir, "")
+    source = records.open_split("things", "default", "1.0.0", "train", data_dir, "")
     by_id = {e["id"]: e for e in source}
     one = by_id["3-1"]
     rng = np.random.default_rng([3, 1])
@@ -106,7 +106,7 @@ def test_a_file_cut_off_is_noticed_on_opening(tmp_path):
     path = next(folder.glob("*train.array_record*"))
     path.write_bytes(path.read_bytes()[:-9])
     with pytest.raises(FileNotFoundError, match=f"{path.name} is missing or not of the .* again"):
-        records.open("things", "default", "1.0.0", "train", tmp_path, "build it")
+        records.open_split("things", "default", "1.0.0", "train", tmp_path, "build it")
 
 
 def test_a_file_cut_off_is_built_again(tmp_path):

@@ -25,8 +25,8 @@ def segmap(*classes):
 
 def record(id, patient, *, mask=None, boxes=(), texts=()):
     pixels = np.zeros((3, 4), np.int16)
-    image = records.image_record(id, "CT", pixels, segmap=mask, boxes=boxes, texts=texts)
-    return records.record(id, patient, [image])
+    image = records.make_image_record(id, "CT", pixels, segmap=mask, boxes=boxes, texts=texts)
+    return records.make_record(id, patient, [image])
 
 
 RECORDS = [

@@ -87,7 +87,7 @@ def test_what_is_no_text_is_named_by_its_field(change, field):
 @pytest.mark.parametrize("qid", [[1], {"a": 1}, True])
 def test_a_qid_of_another_type_is_named_and_not_shown(qid):
     row = vqa_json.Row("q.json", 1, 7, {"qid": qid})
-    found = vqa_json.qid_problem(row, set())
+    found = vqa_json.check_qid(row, set())
     assert (found.field, found.level) == ("qid", "error") and "row 7" in found.message
 
 
@@ -100,5 +100,29 @@ def test_what_is_nested_in_a_row_does_not_travel_to_other_processes(tmp_path):
     path = tmp_path / "q.json"
     path.write_text('[{"qid": 1, "deep": ' + "[" * 600 + "]" * 600 + "}]")
     rows = {"test": vqa_json.read_rows(path)}
-    plan = vqa_json.plan(tmp_path, rows, [path], lambda row: [vqa_json.Question("x.jpg", {})])
+    plan = vqa_json.make_plan(tmp_path, rows, [path], lambda row: [vqa_json.Question("x.jpg", {})])
     assert plan.jobs["test"][0].row.fields == {"qid": 1}
+
+
+@pytest.mark.parametrize(
+    ("splits", "said"),
+    [
+        ({"train": "ab", "validation": "ab", "test": "c"},
+         "2 images are in more than one split: 2 validation images are also training images"),
+        ({"train": "ab", "validation": "b", "test": "a"}, "2 images are in more than one split: "
+         "1 validation and 1 test images are also training images"),
+        ({"train": "a", "validation": "b", "test": "b"}, "1 images are in more than one split"),
+    ],
+)  # fmt: skip
+def test_the_warning_on_shared_images_names_the_splits_that_are_trained_on(tmp_path, splits, said):
+    path = tmp_path / "q.json"
+    path.write_text("[]")
+    rows = {
+        split: [vqa_json.Row("q.json", 1, n, {"image": image}) for n, image in enumerate(images, 1)]
+        for split, images in splits.items()
+    }
+    plan = vqa_json.make_plan(
+        tmp_path, rows, [path], lambda row: [vqa_json.Question(row.fields["image"], {})]
+    )
+    (found,) = vqa_json.shared_images(plan, "image", brief=True)
+    assert (found.level, found.message) == ("warning", said)

@@ -20,7 +20,7 @@ def make(job):
     for k in range(2):
         rng = np.random.default_rng([job, k])
         images = [
-            records.image_record(
+            records.make_image_record(
                 f"{job}-{k}-{i}",
                 "CT",
                 rng.integers(-1000, 1000, (5, 4 + i)).astype(np.int16),
@@ -31,7 +31,7 @@ def make(job):
             )
             for i in range(2 if job == 7 else 1)
         ]
-        yield records.record(f"{job}-{k}", f"p{job}", images)
+        yield records.make_record(f"{job}-{k}", f"p{job}", images)
 
 
 def doubtful(job):
@@ -49,7 +49,9 @@ def nearly_all_bad(job):
 
 
 def same_id(job):
-    yield records.record("same", "p", [records.image_record("i", "CT", np.zeros((2, 2), np.int16))])
+    yield records.make_record(
+        "same", "p", [records.make_image_record("i", "CT", np.zeros((2, 2), np.int16))]
+    )
 
 
 def build(data_dir, make=make, splits=SPLITS, params=(("a", 1),), **kw):
@@ -60,7 +62,7 @@ def build(data_dir, make=make, splits=SPLITS, params=(("a", 1),), **kw):
 
 
 def content(data_dir, split):
-    source = records.open("things", "default", "1.0.0", split, data_dir, "build it")
+    source = records.open_split("things", "default", "1.0.0", split, data_dir, "build it")
     return {e["id"]: pickle.dumps(e) for e in source}
 
 

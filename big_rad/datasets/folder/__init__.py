@@ -52,4 +52,4 @@ def load(split: str, data_dir: str | Path, config: str = "default") -> RecordSou
             f"folder={built[0]} after the recipe's colon (--folder={built[0]} of "
             f"big_rad.evaluate), or build it: {command}"
         )
-    return records.open("folder", config, VERSION, split, data_dir, command)
+    return records.open_split("folder", config, VERSION, split, data_dir, command)

@@ -131,11 +131,11 @@ def to_record(
         return None, problems
     seen = {b[4] for b in boxes} | (set() if segmap is None else set(map(int, np.unique(segmap))))
     problems += _ungrounded(texts, seen, say)
-    image = records.image_record(
+    image = records.make_image_record(
         item.id, shown.modality, shown.pixels, plane=shown.plane or item.plane or "",
         segmap=segmap, boxes=boxes, texts=texts,
     )  # fmt: skip
-    return records.record(item.id, item.patient, [image]), problems
+    return records.make_record(item.id, item.patient, [image]), problems
 
 
 def _doubts(

@@ -24,4 +24,4 @@ def load(split: str, data_dir: str | Path, config: str = "demo") -> RecordSource
         ValueError: The split does not exist.
     """
     command = f"python -m tools.build_dataset phantom --config={config} --data_dir={data_dir}"
-    return records.open("phantom", config, VERSION, split, data_dir, command)
+    return records.open_split("phantom", config, VERSION, split, data_dir, command)

@@ -143,7 +143,7 @@ def _patient_records(
     out = []
     for k, piece in enumerate(make_slices(seed, number, per, size, classes, demo)[:wanted]):
         name, facts = f"{piece.patient.id}-{k}", piece.facts
-        image = records.image_record(
+        image = records.make_image_record(
             name,
             facts.modality,
             piece.image,
@@ -152,5 +152,5 @@ def _patient_records(
             segmap=piece.segmap,
             texts=texts_of(piece, seed, number, k, demo),
         )
-        out.append(records.record(name, piece.patient.id, [image]))
+        out.append(records.make_record(name, piece.patient.id, [image]))
     return out

@@ -24,4 +24,4 @@ def load(split: str, data_dir: str | Path, config: str = "default") -> core.Reco
     """
     option = "" if config == "default" else f" --modalities={config}"
     command = f"python -m tools.build_dataset refrad2d --source=DIR --data_dir={data_dir}{option}"
-    return records.open("refrad2d", config, VERSION, split, data_dir, command)
+    return records.open_split("refrad2d", config, VERSION, split, data_dir, command)

@@ -121,8 +121,10 @@ def build(
     params = _params(places, chosen, limit, max_images) | {"as_stored": as_stored}
     turned: collections.Counter[str] = collections.Counter()
     config = "default" if len(chosen) > 1 else chosen[0].lower()
-    note = Path(data_dir) / "refrad2d" / config / VERSION / records.NOTE
-    known = note.exists() and json.loads(note.read_text(encoding="utf-8"))["params"] == params
+    info_path = Path(data_dir) / "refrad2d" / config / VERSION / records.BUILD_INFO
+    known = (
+        info_path.exists() and json.loads(info_path.read_text(encoding="utf-8"))["params"] == params
+    )
     read, unreadable = _read_splits(places, chosen, limit)
     if unreadable:
         raise records.SourceError("\n".join(map(str, unreadable)))

@@ -88,7 +88,7 @@ def make(setting: Setting, job: Job) -> Iterator[records.Record | Problem]:
                 yield from (p for p in problems if p.level == TURNED or p.message == texts.UNPLACED)
         if images:
             digest = hashlib.sha256(sentence.text.encode()).hexdigest()[:16]
-            yield records.record(f"{job.modality.lower()}-{digest}", "", images)
+            yield records.make_record(f"{job.modality.lower()}-{digest}", "", images)
 
 
 def check(setting: Setting, job: Job) -> list[Problem]:
@@ -158,7 +158,7 @@ class _Reader:
         if with_map:
             segmap = turn.array(segmap)
             boxes = [[*turn.box(b[:4], picture.pixels.shape), b[4]] for b in boxes]
-        made = records.image_record(
+        made = records.make_image_record(
             image_id, job.modality, shown, plane=picture.plane, segmap=segmap,
             boxes=boxes, texts=said, body_part=row.get("body_part") or "",
         )  # fmt: skip

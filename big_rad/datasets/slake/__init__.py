@@ -25,4 +25,4 @@ def load(split: str, data_dir: str | Path, config: str = "en") -> RecordSource:
     """
     command = "python -m tools.build_dataset slake --source=DIR "
     command += f"--languages={config.replace('_', ',')} --data_dir={data_dir}"
-    return records.open("slake", config, VERSION, split, data_dir, command)
+    return records.open_split("slake", config, VERSION, split, data_dir, command)

@@ -146,7 +146,7 @@ def validate(
     yield from plan.problems()
     if not allow_other_counts:
         yield from vqa_json.other_counts(plan, _expected(chosen), _names(source))
-    yield from vqa_json.report_shared(plan, "img_name", brief=allow_shared_images)
+    yield from vqa_json.shared_images(plan, "img_name", brief=allow_shared_images)
     values, found = annotation.values_of(source)
     yield from found
     yield from _lacking(plan)
@@ -169,10 +169,12 @@ def read(source: Path, languages: Sequence[str]) -> vqa_json.Plan:
     nested = (source / IMAGES / "imgs").is_dir()
     rows = {split: vqa_json.read_rows(source / name) for split, name in names.items()}
     questions_of = _QuestionsOf("imgs/imgs/" if nested else "imgs/", tuple(languages))
-    return vqa_json.plan(source, rows, [source / n for n in names.values()], questions_of)
+    return vqa_json.make_plan(source, rows, [source / n for n in names.values()], questions_of)
 
 
-def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Record | Problem]:
+def make(
+    values: Mapping[int, str], job: vqa_json.ImageQuestions
+) -> Iterable[records.Record | Problem]:
     """Yields the record of an image, and a problem for everything that is left out of it.
 
     If the image itself cannot be used, there is only the problem.
@@ -191,7 +193,7 @@ def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Recor
         yield dataclasses.replace(problem, items=0)
     if errors:
         yield dataclasses.replace(errors[0], level=_PARTLY_ANNOTATED)
-    made = records.image_record(
+    made = records.make_image_record(
         job.id,
         job.modality,
         image,
@@ -201,7 +203,7 @@ def make(values: Mapping[int, str], job: vqa_json.Job) -> Iterable[records.Recor
         unsure=found.unsure,
         texts=job.texts,
     )
-    yield records.record(job.id, job.id, [made])
+    yield records.make_record(job.id, job.id, [made])
 
 
 def _warnings(
@@ -221,7 +223,7 @@ def _warnings(
     shared = len(plan.shared())
     if shared and not allow_shared_images:
         raise SourceError(
-            f"{shared} images are in more than one split, so test images would be trained on; "
+            f"{shared} images are in more than one split{vqa_json.leaks(plan)}; "
             "build one language at a time (--languages=en), or pass --allow_shared_images"
         )
     leak = [f"{shared} images are in more than one split"] if shared else []
@@ -260,7 +262,7 @@ class _QuestionsOf:
             return
         if lang not in self._languages:
             return
-        if bad := vqa_json.qid_problem(row, self._seen):
+        if bad := vqa_json.check_qid(row, self._seen):
             yield bad
             return
         image = vqa_json.image_name(row, "img_name")
@@ -299,13 +301,15 @@ def _lacking(plan: vqa_json.Plan, brief: bool = False) -> Iterator[Problem]:
             yield Problem(f"{folder}/{name}", None, "", message, "warning")
 
 
-def _check(values: Mapping[int, str], pixels: bool, job: vqa_json.Job) -> vqa_checks.Checked:
+def _check(
+    values: Mapping[int, str], pixels: bool, job: vqa_json.ImageQuestions
+) -> vqa_checks.Checked:
     shape, problems = None, []
     if pixels:
         image = vqa_json.pixels(job)
         problems += [image] if isinstance(image, Problem) else []
         shape = None if problems else image.shape[:2]
-    elif missing := vqa_json.missing(job):
+    elif missing := vqa_json.missing_problem(job):
         problems.append(missing)
     found = annotation.annotate(job.root, _folder(job), shape, values)
     unopened = not pixels and files.is_file(job.root / _folder(job) / annotation.MASK)
@@ -314,7 +318,7 @@ def _check(values: Mapping[int, str], pixels: bool, job: vqa_json.Job) -> vqa_ch
     return vqa_checks.Checked(problems + found.problems, usable, boxes, found.segmap, unopened)
 
 
-def _folder(job: vqa_json.Job) -> str:
+def _folder(job: vqa_json.ImageQuestions) -> str:
     return job.image.rpartition("/")[0]
 
 

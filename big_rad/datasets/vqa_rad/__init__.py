@@ -25,4 +25,4 @@ def load(split: str, data_dir: str | Path, config: str = "wu") -> RecordSource:
     """
     command = "python -m tools.build_dataset vqa_rad --source=DIR --split_dir=DIR "
     command += f"--config={config} --data_dir={data_dir}"
-    return records.open("vqa_rad", config, VERSION, split, data_dir, command)
+    return records.open_split("vqa_rad", config, VERSION, split, data_dir, command)

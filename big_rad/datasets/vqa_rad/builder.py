@@ -149,7 +149,7 @@ def validate(
     yield from plan.problems()
     if not allow_other_counts:
         yield from vqa_json.other_counts(plan, PUBLISHED[config], files)
-    yield from vqa_json.report_shared(plan, "image_name", brief=config == "common")
+    yield from vqa_json.shared_images(plan, "image_name", brief=config == "common")
     yield from vqa_checks.check_images(plan, functools.partial(_check, pixels), workers, contents)
 
 
@@ -186,10 +186,10 @@ def read(
         fields, rows = ("question", "answer", "answer_type"), _rows(at, files, WHERE)
     questions_of = _QuestionsOf(f"{images}/", fields)
     paths = [at / name for name in dict.fromkeys(files.values())]
-    return vqa_json.plan(source, rows, paths, questions_of), files
+    return vqa_json.make_plan(source, rows, paths, questions_of), files
 
 
-def make(job: vqa_json.Job, upright: bool = True) -> Iterable[records.Record | Problem]:
+def make(job: vqa_json.ImageQuestions, upright: bool = True) -> Iterable[records.Record | Problem]:
     """Yields the record of an image, and problems for rows and images that are left out.
 
     Args:
@@ -203,8 +203,8 @@ def make(job: vqa_json.Job, upright: bool = True) -> Iterable[records.Record | P
     if isinstance(image, Problem):
         yield image
         return
-    yield records.record(
-        job.id, job.id, [records.image_record(job.id, job.modality, image, texts=job.texts)]
+    yield records.make_record(
+        job.id, job.id, [records.make_image_record(job.id, job.modality, image, texts=job.texts)]
     )
 
 
@@ -242,7 +242,7 @@ class _QuestionsOf:
         self._seen: set[str | int | float] = set()
 
     def __call__(self, row: Row) -> Iterator[vqa_json.Question | Problem]:
-        if bad := vqa_json.qid_problem(row, self._seen):
+        if bad := vqa_json.check_qid(row, self._seen):
             yield bad
             return
         image = vqa_json.image_name(row, "image_name")
@@ -277,7 +277,7 @@ def _common(path: Path) -> dict[str, list[Row]]:
     return splits
 
 
-def _check(pixels: bool, job: vqa_json.Job) -> vqa_checks.Checked:
-    found = vqa_json.pixels(job, upright=True) if pixels else vqa_json.missing(job)
+def _check(pixels: bool, job: vqa_json.ImageQuestions) -> vqa_checks.Checked:
+    found = vqa_json.pixels(job, upright=True) if pixels else vqa_json.missing_problem(job)
     bad = isinstance(found, Problem)
     return vqa_checks.Checked([found] if bad else [], usable=not bad)

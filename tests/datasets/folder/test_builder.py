@@ -106,7 +106,7 @@ def test_every_image_is_in_its_split(written, built):
 def test_validation_and_build_count_the_same(written, built):
     held = {}
     assert not [p for p in builder.validate(written[0], contents=held) if p.level == "error"]
-    note = json.loads((built[1].folder / records.NOTE).read_text())
+    note = json.loads((built[1].folder / records.BUILD_INFO).read_text())
     assert {s: contents.summary(c) for s, c in held.items()} == note["contents"]
     assert note["contents"]["train"]["images"] == 7
     assert sum(len(t["reports"]) for t in written[1].values() if t["split"] == "train") == sum(
@@ -120,8 +120,8 @@ def test_two_workers_and_beam_give_the_same_records(written, built, tmp_path, ho
         pytest.importorskip("apache_beam")
     builder.build(written[0], tmp_path, **how)
     one, two = (examples(d, splits=ALL) for d in (built[0], tmp_path))
-    notes = [json.loads((d / built[1].folder.relative_to(built[0]) / records.NOTE).read_text())
-             for d in (built[0], tmp_path)]  # fmt: skip
+    inside = built[1].folder.relative_to(built[0]) / records.BUILD_INFO
+    notes = [json.loads((d / inside).read_text()) for d in (built[0], tmp_path)]
     assert notes[0]["contents"] == notes[1]["contents"]
     assert pickle.dumps(sorted(one.items())) == pickle.dumps(sorted(two.items()))
 

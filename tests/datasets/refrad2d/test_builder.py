@@ -106,7 +106,7 @@ def test_a_good_source_has_no_problem(written):
 def test_validation_and_build_count_the_same(written, built):
     held, listed = {}, {}
     assert list(builder.validate(written[0], contents=held)) == []
-    note = json.loads((built[1].folder / records.NOTE).read_text())
+    note = json.loads((built[1].folder / records.BUILD_INFO).read_text())
     said = {s: contents.summary(c, patients=False) for s, c in held.items()}
     assert said == note["contents"] and said["train"]["patients"] is None
     assert said["train"]["images"] == 24 and said["train"]["texts"]["de"]["reports"] == 24

@@ -153,7 +153,7 @@ def test_other_counts_than_published_are_refused(fixture, tmp_path):
 def test_validation_and_build_count_the_same(fixture, tmp_path):
     root, _ = fixture
     built = builder.build(root, tmp_path, workers=1, **LIKE)
-    note = json.loads((built.folder / records.NOTE).read_text())["contents"]
+    note = json.loads((built.folder / records.BUILD_INFO).read_text())["contents"]
     held, listed = {}, {}
     problems(root, contents=held, workers=2)
     assert {s: contents.summary(c, patients=False) for s, c in held.items()} == note

@@ -138,7 +138,7 @@ def test_other_counts_than_published_are_refused(fixture, tmp_path):
 def test_validation_and_build_count_the_same(fixture, tmp_path):
     root, info = fixture
     built = builder.build(root, tmp_path, split_dir=root / "splits", workers=1, **LIKE)
-    note = json.loads((built.folder / records.NOTE).read_text())
+    note = json.loads((built.folder / records.BUILD_INFO).read_text())
     for pixels in (True, False):
         held = {}
         assert problems(root, contents=held, pixels=pixels) == []

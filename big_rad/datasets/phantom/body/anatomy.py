@@ -62,11 +62,11 @@ def make_patient(seed: int, number: int, region: str | None = None) -> Patient:
     missing = frozenset(c for c, p in ((4, 0.12), (2, 0.06), (3, 0.06), (1, 0.05))
                         if rng.random() < p)  # fmt: skip
     trunk = torso.cavity(rng)
-    bodies = [*skeleton.trunk_wall(rng), *torso.lungs(rng), *torso.heart(rng), *torso.gut(rng)]
+    bodies = [*skeleton.outside_trunk(rng), *torso.lungs(rng), *torso.heart(rng), *torso.gut(rng)]
     bodies += torso.upper_abdomen(rng, missing)
     bodies += torso.pelvic_organs(rng, male)
     bodies += [*skeleton.muscles(rng), *skeleton.spine(rng), *skeleton.ribcage(rng, trunk)]
-    bodies += [*skeleton.pelvis(rng), *skeleton.head(rng)]
+    bodies += [*skeleton.pelvis(rng), *skeleton.head_and_neck(rng)]
     size = rng.uniform(0.88, 1.12) * rng.uniform(0.93, 1.07, 3)
     turn = rotation(rng.uniform(-5, 5), rng.uniform(-5, 5), rng.uniform(-10, 10))
     values, textures = tissues.tables(modality, rng)

@@ -67,7 +67,7 @@ def _fixed(lang: str) -> list[str]:
     for kind in ("largest", "host", "which", "side"):
         out += questions.OPEN[kind][lang]
     out += questions.YESNO["any"][lang]
-    out += [*questions.SIDES[lang].values(), *questions.YES[lang]]
+    out += [*questions.SIDES[lang].values(), *questions.NO_YES[lang]]
     words = ["hypodense", "hyperdense", "hypointense", "hyperintense"]
     out += words if lang == "en" else [w.removesuffix("e") for w in words]
     return out * 10

@@ -2,12 +2,14 @@
 
 Yes/no questions are balanced by construction. A proposition such as "the liver is shown" is asked
 about with a probability that makes "yes" and "no" equally frequent over the dataset, so the wording
-of a question does not give its answer away. If r is the share of slices for which a proposition is
-true (`RATES`), a true one is asked with a probability proportional to min(1, (1 - r) / r), and a
-false one with a probability proportional to min(1, r / (1 - r)). Both then occur in a share
-proportional to min(r, 1 - r) of the slices. `rates` measures r.
+of a question does not give its answer away. Let r be the share of slices for which a proposition is
+true. We thin out the more frequent answer: a true proposition is asked about with a probability
+proportional to min(1, (1 - r) / r), and a false one with a probability proportional to
+min(1, r / (1 - r)). Both answers then occur in a share proportional to min(r, 1 - r) of the slices.
+`TRUE_RATES` holds r as `rates` measured it.
 """
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -51,6 +53,7 @@ YESNO: dict[str, dict[str, tuple[str, ...]]] = {
         "de": ("Erfasst diese Untersuchung die Region {w}?", "Ist die untersuchte Region {w}?"),
     },
 }
+# Questions with a short answer. Some of them offer choices; "which" and "side" always do.
 OPEN: dict[str, dict[str, tuple[str, ...]]] = {
     "modality": {
         "en": ("Which modality is this?", "How was this image taken?"),
@@ -90,7 +93,7 @@ DETECT: dict[str, tuple[str, ...]] = {
     "de": ("Wo liegt {nom}?", "Detektiere: {bare}.", "Lokalisiere {acc}.",
            "Zeige die Lage: {bare}."),
 }  # fmt: skip
-YES = {"en": ("no", "yes"), "de": ("nein", "ja")}
+NO_YES = {"en": ("no", "yes"), "de": ("nein", "ja")}
 MODALITY = {"en": {"CT": "CT", "MR": "MRI"}, "de": {"CT": "CT", "MR": "MRT"}}
 PLANE = {
     "en": {"axial": "axial", "coronal": "coronal", "sagittal": "sagittal"},
@@ -102,11 +105,11 @@ REGION = {
 }
 SIDES = {"en": {"left": "left", "right": "right"}, "de": {"left": "links", "right": "rechts"}}
 _METADATA = ("modality", "plane", "region")
-# For each kind, the share of the balanced propositions that is asked.
+# For each kind, a factor on the probability, so that not every balanced proposition is asked.
 _ASK = {"shown": 0.32, "lesion": 0.7, "any": 0.2, "bright": 0.4, "modality": 0.12, "plane": 0.4,
         "region": 0.1}  # fmt: skip
 _RATES_FILE = Path(__file__).with_name("rates.json")
-RATES: dict[str, float] = json.loads(_RATES_FILE.read_text()) if _RATES_FILE.exists() else {}
+TRUE_RATES: dict[str, float] = json.loads(_RATES_FILE.read_text()) if _RATES_FILE.exists() else {}
 
 
 def propositions(facts: Facts) -> list[tuple[str, int | str, bool]]:
@@ -117,7 +120,7 @@ def propositions(facts: Facts) -> list[tuple[str, int | str, bool]]:
         out.append(("lesion", facts.focus, facts.focus not in facts.intact))
     if not facts.vague:
         out.append(("any", "", bool(facts.lesions)))
-    out += [("bright", s.host, s.bright) for s in facts.lesions if _two_sided(s.host)]
+    out += [("bright", s.host, s.bright) for s in facts.lesions if _bright_or_dark(s.host)]
     out += [("modality", m, m == facts.modality) for m in ("CT", "MR")]
     out += [("plane", p, p == facts.plane) for p in PLANE["en"]]
     out += [("region", r, r == facts.region) for r in REGIONS]
@@ -128,29 +131,36 @@ def vqa(facts: Facts, rng: np.random.Generator) -> list[Text]:
     """Writes the question-answer texts of one slice; each German text follows the English one."""
     out = []
     for kind, subject, truth in propositions(facts):
-        rate = RATES.get(f"{kind}/{subject}", 0.5)
-        odds = (1 - rate) / rate if truth else rate / (1 - rate)
-        if rng.random() < _ASK[kind] * min(1.0, odds):
+        rate = TRUE_RATES.get(f"{kind}/{subject}", 0.5)
+        keep = (1 - rate) / rate if truth else rate / (1 - rate)
+        if rng.random() < _ASK[kind] * min(1.0, keep):
             out += _yesno(facts, kind, subject, truth, rng)
     out += _open(facts, rng)
     out += _which(facts, rng)
     return out
 
 
-def detect(facts: Facts, rng: np.random.Generator, count: int = 2) -> list[Text]:
+def detect(facts: Facts, rng: np.random.Generator, pairs: int = 2) -> list[Text]:
     """Writes the detection texts of one slice.
 
-    A text names one to three organs; about 10 % of these organs are absent.
+    A text names up to three organs that are shown. Each organ is replaced by an absent one with
+    probability 0.1, if there are absent ones. If no organ is shown, the text names one absent
+    organ.
+
+    Args:
+        facts: the facts of the slice.
+        rng: the generator that draws the organs and the wording.
+        pairs: the number of draws; each gives an English text and then the same text in German.
     """
     out = []
-    for _ in range(count):
-        labels = list(rng.permutation(list(facts.shown)))[
+    for _ in range(pairs):
+        class_ids = list(rng.permutation(list(facts.shown)))[
             : int(rng.choice([1, 2, 3], p=[0.45, 0.3, 0.25]))
         ]
         if facts.absent:
-            labels = [rng.choice(facts.absent) if rng.random() < 0.1 else c for c in labels]
-            labels = labels or [rng.choice(facts.absent)]
-        organs = [pick(int(c), rng) for c in dict.fromkeys(labels)]
+            class_ids = [rng.choice(facts.absent) if rng.random() < 0.1 else c for c in class_ids]
+            class_ids = class_ids or [rng.choice(facts.absent)]
+        organs = [pick(int(c), rng) for c in dict.fromkeys(class_ids)]
         if organs:
             out += make_detect(organs, facts, int(rng.integers(len(DETECT["en"]))))
     return out
@@ -188,17 +198,30 @@ def make_detect(organs: Sequence[Organ], facts: Facts, variant: int) -> list[Tex
 
 
 def make_vqa(
-    lang: str, template: str, question: str, answer: str, kind: str, choices: Sequence[str] = ()
+    lang: str,
+    template: str,
+    question: str,
+    answer: str,
+    question_type: str,
+    choices: Sequence[str] = (),
 ) -> Text:
     """Returns one question-answer text.
 
-    `template` has the form "<type>.<kind>.<variant>", such as "yesno.plane.0". Its kind decides
-    the `source`: "metadata" (modality, plane and region) or "finding".
+    Args:
+        lang: "en" or "de".
+        template: the id of the wording, "<question type>.<kind>.<variant>", such as
+            "yesno.plane.0". Its kind decides the field `source` of the text: "metadata" for
+            modality, plane and region, and "finding" for all others.
+        question: the question.
+        answer: the answer.
+        question_type: "yesno", "open" or "multiple".
+        choices: the possible answers of a question of the type "multiple".
     """
     source = "metadata" if template.split(".")[1] in _METADATA else "finding"
     return {
         "task": "vqa", "lang": lang, "question": question, "answer": answer,
-        "question_type": kind, "choices": list(choices), "source": source, "template": template,
+        "question_type": question_type, "choices": list(choices), "source": source,
+        "template": template,
     }  # fmt: skip
 
 
@@ -210,7 +233,8 @@ def subject_words(kind: str, subject: int | str, modality: str, lang: str) -> st
     return {"modality": MODALITY, "plane": PLANE, "region": REGION}[kind][lang][subject]
 
 
-def _two_sided(host: int) -> bool:
+def _bright_or_dark(host: int) -> bool:
+    """Returns whether lesions of an organ may be bright or dark; those of the lungs are bright."""
     return host in LESION_HOSTS and LESION_HOSTS[host][1] != "lung"
 
 
@@ -231,7 +255,7 @@ def _yesno(
             word = subject_words(kind, subject, facts.modality, lang)
         question = question.format(*organs, w=word)
         out.append(
-            make_vqa(lang, f"yesno.{kind}.{variant}", question, YES[lang][int(truth)], "yesno")
+            make_vqa(lang, f"yesno.{kind}.{variant}", question, NO_YES[lang][int(truth)], "yesno")
         )
     return out
 
@@ -239,20 +263,20 @@ def _yesno(
 def _open(facts: Facts, rng: np.random.Generator) -> list[Text]:
     """Writes one or two questions with a short answer; some of them offer choices."""
     kinds = list(_METADATA)
-    top = largest(facts)
-    if top:
+    largest_organs = largest(facts)
+    if largest_organs:
         kinds += ["largest", "largest"]
     organs: list[Organ] = []
-    one = facts.lesions[0] if len(facts.lesions) == 1 and not facts.vague else None
-    if one:
+    only_lesion = facts.lesions[0] if len(facts.lesions) == 1 and not facts.vague else None
+    if only_lesion:
         kinds += ["host", "host", "density", "density"]
-        organs = [lexicon.organ(one.host)]
-        if one.host in lexicon.SIDE:
+        organs = [lexicon.organ(only_lesion.host)]
+        if only_lesion.host in lexicon.SIDE:
             kinds += ["side", "side"]
     out = []
     for kind in dict.fromkeys(rng.choice(kinds, 2)):
         variant = int(rng.integers(len(OPEN[kind]["en"])))
-        choose = rng.random() < 0.4 or kind == "side"
+        offer_choices = rng.random() < 0.4 or kind == "side"
         order = rng.permutation(12)
         for lang in LANGS:
             choices: list[str] = []
@@ -260,22 +284,24 @@ def _open(facts: Facts, rng: np.random.Generator) -> list[Text]:
                 table = {"modality": MODALITY, "plane": PLANE, "region": REGION}[kind][lang]
                 answer, choices = table[getattr(facts, kind)], list(table.values())
             elif kind == "side":
-                answer, choices = SIDES[lang][lexicon.SIDE[one.host]], list(SIDES[lang].values())
+                answer = SIDES[lang][lexicon.SIDE[only_lesion.host]]
+                choices = list(SIDES[lang].values())
             elif kind == "density":
-                words = [density(one, facts.modality), density(
-                    type(one)(one.host, not one.bright, ""), facts.modality)]  # fmt: skip
-                answer, *_ = choices = [w if lang == "en" else w.removesuffix("e") for w in words]
+                opposite = dataclasses.replace(only_lesion, bright=not only_lesion.bright)
+                words = [density(lesion, facts.modality) for lesion in (only_lesion, opposite)]
+                choices = [w if lang == "en" else w.removesuffix("e") for w in words]
+                answer = choices[0]
             else:
-                organ = lexicon.organ(top[0] if kind == "largest" else one.host)
+                host_or_largest = largest_organs[0] if kind == "largest" else only_lesion.host
+                organ = lexicon.organ(host_or_largest)
                 answer = organ.en if lang == "en" else organ.bare
-            if not (choose and choices):
+            if not (offer_choices and choices):
                 choices = []
             choices = [choices[i] for i in order if i < len(choices)]
             question = OPEN[kind][lang][variant].format(*organs)
-            qtype = "multiple" if choices else "open"
-            out.append(
-                make_vqa(lang, f"{qtype}.{kind}.{variant}", question, answer, qtype, choices)
-            )
+            question_type = "multiple" if choices else "open"
+            template = f"{question_type}.{kind}.{variant}"
+            out.append(make_vqa(lang, template, question, answer, question_type, choices))
     return out
 
 
@@ -284,12 +310,13 @@ def _which(facts: Facts, rng: np.random.Generator) -> list[Text]:
     if not facts.shown or len(facts.absent) < 3 or rng.random() < 0.4:
         return []
     right = int(rng.choice(list(facts.shown)))
-    labels = [right, *rng.choice(facts.absent, 3, replace=False)]
-    labels = [int(labels[i]) for i in rng.permutation(4)]
+    class_ids = [right, *rng.choice(facts.absent, 3, replace=False)]
+    class_ids = [int(class_ids[i]) for i in rng.permutation(4)]
     out = []
     for lang in LANGS:
-        names = {c: lexicon.organ(c).en if lang == "en" else lexicon.organ(c).bare for c in labels}
+        organs = {c: lexicon.organ(c) for c in class_ids}
+        names = {c: o.en if lang == "en" else o.bare for c, o in organs.items()}
         question = OPEN["which"][lang][0]
         out.append(make_vqa(lang, "multiple.which.0", question, names[right], "multiple",
-                            [names[c] for c in labels]))  # fmt: skip
+                            [names[c] for c in class_ids]))  # fmt: skip
     return out

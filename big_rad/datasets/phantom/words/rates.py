@@ -1,4 +1,4 @@
-"""Measures how often each yes/no proposition is true, for balancing (`questions.RATES`).
+"""Measures how often each yes/no proposition is true, for balancing (`questions.TRUE_RATES`).
 
 Run `python -m big_rad.datasets.phantom.words.rates` after a change of anatomy, planes or
 thresholds; it rewrites `rates.json` beside this file.

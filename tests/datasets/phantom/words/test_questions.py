@@ -99,8 +99,8 @@ def test_stored_rates_are_those_of_the_anatomy():
     counts = rates.measure(range(9000, 9300), demo=True, size=56)
     checked = 0
     for key, (no, yes) in counts.items():
-        if key in questions.RATES and no + yes > 300:
-            rate = questions.RATES[key]
+        if key in questions.TRUE_RATES and no + yes > 300:
+            rate = questions.TRUE_RATES[key]
             error = np.sqrt(rate * (1 - rate) / ((no + yes) / 2))
             assert abs(yes / (no + yes) - rate) < 4.5 * error + 0.015, key
             checked += 1
