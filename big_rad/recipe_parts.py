@@ -10,7 +10,7 @@ import ml_collections
 
 from big_rad.pp import strings
 
-MASKS = 8  # The largest number of masks of a text; a sentence names two or three organs.
+MASKS = 8  # The most masks of a text; a sentence names two or three organs.
 MASK_LOSSES = {  # The loss that belongs to each variant of the mask decoder.
     "paper": "text_and_masks(lambda_seg=0.1)",
     "released": "text_and_masks(lambda_seg=0.1, masks='bce_dice')",
@@ -50,11 +50,14 @@ def add_lora(c: ml_collections.ConfigDict, rank: int, masks: bool = False) -> No
     c.lr = 2e-4
 
 
-def built_folder(a: ml_collections.ConfigDict, name: str = "folder") -> dict[str, Any]:
+def built_folder(args: ml_collections.ConfigDict, name: str = "folder") -> dict[str, Any]:
     """Returns the fields of a dataset's entry that choose among several built folders.
 
+    A recipe adds them to the entry, as in `dict(builder="folder", **built_folder(args))`.
+
     Args:
-        a: the arguments of a recipe, among them `folder`, the `--config` of `tools.build_dataset`.
+        args: the arguments of a recipe, among them `folder`, the `--config` of
+            `tools.build_dataset`.
         name: the name of the dataset; datasets other than "folder" have no such fields.
 
     Returns:
@@ -64,14 +67,15 @@ def built_folder(a: ml_collections.ConfigDict, name: str = "folder") -> dict[str
     Raises:
         ValueError: `folder` is not one word.
     """
-    if a.folder == "default":  # The entry stays equal to that in the configs of older runs.
+    if args.folder == "default":  # The entry stays equal to that in the configs of older runs.
         return {}
-    from big_rad.datasets import folder  # Imported late: benchmarks lack the packages it needs.
+    # It is imported here, because the benchmarks run without the packages that it needs.
+    from big_rad.datasets import folder
 
-    folder.check_name(a.folder)
+    folder.check_name(args.folder)
     if name != "folder":
         return {}
-    return dict(builder_args=dict(config=a.folder))
+    return dict(builder_args=dict(config=args.folder))
 
 
 def xent_eval(
@@ -82,17 +86,19 @@ def xent_eval(
     prompt: str,
     tok: str,
     masks: bool = False,
-    **ops: str,
+    **eval_pp_args: str,
 ) -> dict[str, Any]:
     """Returns the entry of an evaluator of the validation loss, to compare with the training loss.
 
     Args:
         c: the config, with all fields that `ground` and `eval_pp` read.
-        data: `builder` and its other fields; `expand` makes each text an item of its own.
+        data: the dataset's fields, see `datasets.core.make_source`: `builder`, and usually
+            `expand`, such as `expand=dict(per_image=1)`, which makes each text an item of its own.
         every: the number of steps between two evaluations.
-        prompt, tok: the ops of these names as for training, but with one text per row.
+        prompt, tok: the op strings `prompt(...)` and `tok(...)` of training, but for one text per
+            row.
         masks: see `ground`.
-        ops: the arguments `view` and `clean` of `eval_pp`.
+        eval_pp_args: the arguments `view` and `clean` of `eval_pp`.
     """
-    pp = strings.eval_pp(c, prompt=prompt, ground=strings.ground(c, masks), tok=tok, **ops)
+    pp = strings.eval_pp(c, prompt=prompt, ground=strings.ground(c, masks), tok=tok, **eval_pp_args)
     return dict(data, type="xent", split="validation", pp=pp, batch_size=32, every=every)

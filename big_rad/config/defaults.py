@@ -112,9 +112,10 @@ def base() -> Config:
     c.codec = dict(CODEC)
     # `size`: the height and width of images in pixels, a multiple of the model's patch size.
     # `normalize`: how stored values are scaled. "medgemma": CT as three windows in the three
-    # channels, other images by their own range, all in [-1, 1]. "dataset_stats": by the mean and
-    # standard deviation of the modality, clipped to [-2, 2]. "min_max": clipped to the range of the
-    # modality, then by the range of the image, in [0, 1].
+    # channels, other images by their own range, all in [-1, 1]. "dataset_stats", for grey CT and
+    # MR alone: by the mean and standard deviation of the modality, clipped to [-2, 2]. "min_max":
+    # grey CT and MR clipped to the range of the modality, then any image by its own range, in
+    # [0, 1].
     c.image = dict(size=224, normalize="medgemma")
     # `clean`: how report texts are cleaned, "released" as for the released checkpoints, or "" not
     # at all. `max_text`: the largest number of tokens of one text, without <bos> and <eos>.

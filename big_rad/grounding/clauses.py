@@ -119,7 +119,7 @@ def verb_follows(words: list[Token], i: int) -> bool:
     return i + 1 < len(words) and words[i + 1].low in _SINGULAR_VERBS
 
 
-def segments(words: list[Token], between: list[str], splits: set[int]) -> list[range]:
+def segments(words: list[Token], marks: list[str], splits: set[int]) -> list[range]:
     """Returns the clauses of a text, within which a side holds, as ranges of words.
 
     A clause ends at a punctuation mark, before a word that opens a clause, and before each word in
@@ -127,14 +127,14 @@ def segments(words: list[Token], between: list[str], splits: set[int]) -> list[r
 
     Args:
         words: the result of `tokens`.
-        between: the result of `gaps`.
+        marks: the result of `gaps`.
         splits: the indices of the conjunctions that join clauses and not just words. The caller
             knows these by the anatomy and the sides around them.
     """
     parts, first = [], 0
     for i in range(len(words)):
         last = i + 1 == len(words)
-        if last or between[i] or i + 1 in splits or words[i + 1].low in CLAUSE_OPENERS:
+        if last or marks[i] or i + 1 in splits or words[i + 1].low in CLAUSE_OPENERS:
             parts.append(range(first, i + 1))
             first = i + 1
     return parts

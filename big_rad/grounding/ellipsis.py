@@ -50,7 +50,7 @@ _ADVERBIAL = frozenset("on at to from toward towards auf nach von zur".split())
 def fill_in(
     text: str,
     words: Sequence[Token],
-    between: Sequence[str],
+    marks: Sequence[str],
     phrases: list[Phrase],
     sides: Sequence[SideWord],
     lang: str,
@@ -59,12 +59,12 @@ def fill_in(
 
     Args:
         text: the text.
-        words, between: the results of `clauses.tokens` and `clauses.gaps`.
+        words, marks: the results of `clauses.tokens` and `clauses.gaps`.
         phrases: the result of `candidates.find`; ranges of ribs are extended in place.
         sides: the result of `side_words.read`.
         lang: "en" or "de".
     """
-    filler = _Filler(text, words, between, phrases, sides, lang)
+    filler = _Filler(text, words, marks, phrases, sides, lang)
     for phrase in list(phrases):
         filler.before(phrase)
         filler.after(phrase)
@@ -79,12 +79,12 @@ class _Filler:
         self,
         text: str,
         words: Sequence[Token],
-        between: Sequence[str],
+        marks: Sequence[str],
         phrases: Sequence[Phrase],
         sides: Sequence[SideWord],
         lang: str,
     ):
-        self._text, self._words, self._between, self._lang = text, words, between, lang
+        self._text, self._words, self._marks, self._lang = text, words, marks, lang
         self.phrases: list[Phrase] = list(phrases)
         self._sides = {s.index: s for s in sides if not s.remaining}
         self._taken = {i for p in phrases for i in p.words}
@@ -110,25 +110,25 @@ class _Filler:
             if near is None:
                 continue
             ids = [candidates.mirrored(c) for c in near.ids]
-            apart = {".", ";"} & set(self._between[near.last : i])
+            apart = {".", ";"} & set(self._marks[near.last : i])
             if near.own_side != side.side and not apart and None not in ids:
-                self._add(Phrase(i, i, tuple(sorted(ids)), bound=(i,)))
+                self._add(Phrase(i, i, tuple(sorted(ids)), side_words=(i,)))
 
     def _named_before(self, i: int) -> Phrase | None:
         """Returns the last phrase before a word that names its own side."""
         owner = {p.last: p for p in self.phrases if i - _CLAUSE < p.last < i}
         return next((owner[k] for k in sorted(owner, reverse=True)
-                     if owner[k].own_side and owner[k].bound), None)  # fmt: skip
+                     if owner[k].own_side and owner[k].side_words), None)  # fmt: skip
 
     def _for_noun(self, i: int, side: SideWord) -> bool:
         """Returns whether a side stands in the place of a noun."""
-        after = self._words[i + 1] if i + 1 < len(self._words) and not self._between[i] else None
-        if i and self._between[i - 1] == "," and after is not None and after.text[0].isdigit():
+        after = self._words[i + 1] if i + 1 < len(self._words) and not self._marks[i] else None
+        if i and self._marks[i - 1] == "," and after is not None and after.text[0].isdigit():
             return True  # As in "Right kidney 11 cm, left 10 cm".
         if self._lang == "de" and not (side.adjective and self._words[i].low not in ("re", "li")):
             return False
         before = [w.low for w in self._words[max(0, i - 2) : i]][::-1] + ["", ""]
-        if before[0] in _ARTICLES and before[1] in _ADVERBIAL or self._between[i - 1 : i] != [""]:
+        if before[0] in _ARTICLES and before[1] in _ADVERBIAL or self._marks[i - 1 : i] != [""]:
             return False
         if before[0] not in _ARTICLES and before[0] not in ("than", "als", "wie"):
             return False
@@ -165,7 +165,7 @@ class _Filler:
                 return
             low, high = min(at, other), max(at, other)
             joint = self._text[self._words[low].end : self._words[high].start]
-            if any(k in (".", ";", ":") for k in self._between[low:high]):
+            if any(k in (".", ";", ":") for k in self._marks[low:high]):
                 return
             if self._words[other].low in CONJUNCTIONS:
                 continue
@@ -175,7 +175,7 @@ class _Filler:
 
     def _ends(self, q: int) -> bool:
         """Returns whether word q ends its phrase, as 8 in "ribs 7 and 8", not "ribs 7 and 8 mm"."""
-        if q + 1 == len(self._words) or self._between[q]:
+        if q + 1 == len(self._words) or self._marks[q]:
             return True
         low = self._words[q + 1].low
         return (
@@ -204,7 +204,7 @@ class _Filler:
 
         The words for sides are left out, so the classes may be on either side.
         """
-        kept = [i for i in whole.words if i not in whole.bound]
+        kept = [i for i in whole.words if i not in whole.side_words]
         texts = [self._words[i].text for i in kept]
         for j, old in enumerate(texts):
             instead = [word.text]
@@ -230,8 +230,8 @@ class _Filler:
         spanned = range(numbers[0], numbers[-1] + 1)
         known = near.own_side
         near.ids = tuple(i for i in sorted(RIBS) if _rib(i) in spanned
-                         and known in (None, candidates.sided(i)))  # fmt: skip
-        near.plural = near.coordinated = near.counted = True
+                         and known in (None, candidates.side_of_class(i)))  # fmt: skip
+        near.several_organs = near.coordinated = near.is_range = True
         near.first, near.last = min(near.first, end), max(near.last, end)
         self._taken.add(end)
         self._taken.update(near.words)
@@ -244,22 +244,24 @@ class _Filler:
             side = self._sides.get(i)
             if side is None or i in self._taken or made.own_side or side.side == "both":
                 continue
-            if self._between[edge] or (i < made.first and not side.adjective):
+            if self._marks[edge] or (i < made.first and not side.adjective):
                 continue
-            if i > made.last and (self._lang == "en" or self._words[i].low not in candidates.AFTER):
+            if i > made.last and (
+                self._lang == "en" or self._words[i].low not in candidates.SIDE_AFTER_NOUN
+            ):
                 continue
             made.first, made.last = min(i, made.first), max(i, made.last)
             made.ids = candidates.on_side(made.ids, side.side)
-            made.bound = (*made.bound, i)
+            made.side_words = (*made.side_words, i)
             self._taken.add(i)
 
     def _other_side(self, near: Phrase, i: int, joint: str, after: bool = False) -> Phrase | None:
         """Adds "left" in "left and right kidney", or "links" in "Niere rechts > links"."""
         side, own = self._sides[i], near.own_side
-        if near.side is None and not near.bound or own is None or side.side in ("both", own):
+        if near.side is None and not near.side_words or own is None or side.side in ("both", own):
             return None
         edge = near.last if after else near.first
-        if edge not in near.bound:
+        if edge not in near.side_words:
             return None  # The two sides must be neighbours.
         adverb = self._words[i].low in _ADVERBS
         compound = joint.startswith(_HYPHENS)  # As in "rechts- und linksseitige Niere".
@@ -274,12 +276,12 @@ class _Filler:
         ids = [candidates.mirrored(c) for c in near.ids]
         if None in ids:
             return None
-        made = Phrase(i, i, tuple(sorted(ids)), bound=(i,), coordinated=True)
+        made = Phrase(i, i, tuple(sorted(ids)), side_words=(i,), coordinated=True)
         self._add(made)
         return made
 
     def _stands_alone(self, i: int) -> bool:
-        if i + 1 == len(self._words) or self._between[i]:
+        if i + 1 == len(self._words) or self._marks[i]:
             return True
         low = self._words[i + 1].low
         return i + 1 not in self._taken and (

@@ -27,9 +27,9 @@ class Mention:
         class_ids: the ids of the classes that are named, in ascending order. It is empty for one
             organ of a pair whose side is unknown ("the kidney").
         possible_ids: the ids of all classes that the words may mean on any side.
-        plural: whether several organs are meant ("kidneys", "both lungs", "ribs 3 to 5"). If it is
-            False and there are several classes, one word names them as a group ("LWS").
-        counted: whether the text gives a range of numbers ("ribs 3 to 5").
+        several_organs: whether several organs are meant ("kidneys", "both lungs", "ribs 3 to 5").
+            If it is False and there are several classes, one word names them as a group ("LWS").
+        is_range: whether the text gives a range of numbers ("ribs 3 to 5").
     """
 
     start: int
@@ -37,8 +37,8 @@ class Mention:
     phrase: str
     class_ids: tuple[int, ...]
     possible_ids: tuple[int, ...]
-    plural: bool = False
-    counted: bool = False
+    several_organs: bool = False
+    is_range: bool = False
 
 
 def find(text: str, lang: str) -> list[Mention]:
@@ -52,19 +52,28 @@ def find(text: str, lang: str) -> list[Mention]:
         ValueError: the language is unknown.
     """
     words = clauses.tokens(text)
-    between = clauses.gaps(text, words, lang)
-    phrases = candidates.find(text, words, between, lang)
+    marks = clauses.gaps(text, words, lang)
+    phrases = candidates.find(text, words, marks, lang)
     if not phrases:
         return []
-    sides = side_words.read(text, words, between, lang)
-    phrases = ellipsis.fill_in(text, words, between, phrases, sides, lang)
-    side_resolution.resolve(text, words, between, phrases, sides, lang)
+    sides = side_words.read(text, words, marks, lang)
+    phrases = ellipsis.fill_in(text, words, marks, phrases, sides, lang)
+    side_resolution.resolve(text, words, marks, phrases, sides, lang)
     found = []
     for p in phrases:
         start, end = words[p.first].start, words[p.last].end
         ids = p.ids if p.side is None else candidates.on_side(p.ids, p.side)
-        named = ids if p.named else ()
-        found.append(Mention(start, end, text[start:end], named, p.ids, p.plural, p.counted))
+        found.append(
+            Mention(
+                start=start,
+                end=end,
+                phrase=text[start:end],
+                class_ids=ids if p.resolved else (),
+                possible_ids=p.ids,
+                several_organs=p.several_organs,
+                is_range=p.is_range,
+            )
+        )
     return found
 
 

@@ -68,7 +68,7 @@ def found(sentence: str, lang: str, most: int = 3) -> list[Placed]:
     return [
         (m.phrase, i, m.start)
         for m in mentions.find(sentence, lang)
-        if m.counted or candidates.on_one_side(m.class_ids) <= most
+        if m.is_range or candidates.most_per_side(m.class_ids) <= most
         for i in m.class_ids
     ]
 
@@ -143,7 +143,7 @@ def _told_by_words(phrase: str, ids: set[int], where: Sequence, lang: str) -> bo
 
 def _plural(sentence: str, phrase: str, ids: set[int], where: Sequence, lang: str) -> bool:
     """Returns whether a phrase means all the classes at each of its places."""
-    alone = [m for m in mentions.find(phrase, lang) if m.plural or len(m.class_ids) > 1]
+    alone = [m for m in mentions.find(phrase, lang) if m.several_organs or len(m.class_ids) > 1]
     if any(ids <= set(m.class_ids) for m in alone):
         return True
     named = [m for m in mentions.find(sentence, lang) if len(m.class_ids) > 1]

@@ -15,7 +15,7 @@ from big_rad.grounding.side_words import SideWord
 
 
 def under_heading(
-    between: Sequence[str],
+    marks: Sequence[str],
     segments: Sequence[range],
     at: int,
     phrase: Phrase,
@@ -28,7 +28,7 @@ def under_heading(
     anatomy or is itself a heading.
 
     Args:
-        between: the result of `clauses.gaps`.
+        marks: the result of `clauses.gaps`.
         segments: the result of `clauses.segments`.
         at: the index of the segment that the phrase is in.
         phrase: the phrase.
@@ -42,11 +42,11 @@ def under_heading(
     Example:
         "Kidney: left, lung: right." gives "left" for "Kidney" and "right" for "lung".
     """
-    if phrase.last != segments[at][-1] or between[phrase.last] != ":":
+    if phrase.last != segments[at][-1] or marks[phrase.last] != ":":
         return None
     found = set()
     for segment in segments[at + 1 :]:
-        mark = between[segment[-1]]
+        mark = marks[segment[-1]]
         other_heading = mark == ":" and segment[-1] not in free
         if other_heading or not owned.isdisjoint(segment):
             break
@@ -58,7 +58,7 @@ def under_heading(
 
 def is_part(
     words: Sequence[Token],
-    between: Sequence[str],
+    marks: Sequence[str],
     first: Phrase,
     second: Phrase,
     free: Collection[int],
@@ -68,31 +68,31 @@ def is_part(
     The part then has the side of the organ, or the organ has the side of the part.
 
     Args:
-        words, between: the results of `clauses.tokens` and `clauses.gaps`.
+        words, marks: the results of `clauses.tokens` and `clauses.gaps`.
         first, second: two successive phrases, one of which has no side yet.
         free: the indices of the words for sides that are in no phrase.
     """
-    if between[first.last] != "," or candidates.family(first.ids) != candidates.family(second.ids):
+    if marks[first.last] != "," or candidates.family(first.ids) != candidates.family(second.ids):
         return False
-    if set(first.ids) & set(second.ids) or any(between[first.last + 1 : second.first]):
+    if set(first.ids) & set(second.ids) or any(marks[first.last + 1 : second.first]):
         return False
-    end = next(i for i in range(second.last, len(words)) if between[i])
+    end = next(i for i in range(second.last, len(words)) if marks[i])
     if first.own_side is None and end != second.last:
         return False  # As in "Nodule in the lower lobe, right lung clear."
     return not any(i in free for i in range(second.last + 1, end + 1))
 
 
 def is_beside(
-    words: Sequence[Token], between: Sequence[str], owner: Mapping[int, Phrase], i: int
+    words: Sequence[Token], marks: Sequence[str], owner: Mapping[int, Phrase], i: int
 ) -> bool:
     """Returns whether a German side gives a place beside a noun, as in "rechts der Niere".
 
     Args:
-        words, between: the results of `clauses.tokens` and `clauses.gaps`.
+        words, marks: the results of `clauses.tokens` and `clauses.gaps`.
         owner: the phrase that a word is in, by the index of the word.
         i: the index of the word for the side.
     """
-    if i + 1 >= len(words) or between[i]:
+    if i + 1 >= len(words) or marks[i]:
         return False
     if words[i].low not in ("links", "rechts") or words[i + 1].low != "der":
         return False

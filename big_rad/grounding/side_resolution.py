@@ -48,16 +48,16 @@ _GO_ON = frozenset(
 def resolve(
     text: str,
     words: Sequence[Token],
-    between: Sequence[str],
+    marks: Sequence[str],
     phrases: Sequence[Phrase],
     sides: Sequence[SideWord],
     lang: str,
 ) -> None:
-    """Sets the attributes `side`, `named` and `plural` of the phrases in place.
+    """Sets the attributes `side`, `resolved` and `several_organs` of the phrases in place.
 
     Args:
         text: the text.
-        words, between: the results of `clauses.tokens` and `clauses.gaps`.
+        words, marks: the results of `clauses.tokens` and `clauses.gaps`.
         phrases: all phrases of the text, in order.
         sides: the result of `side_words.read`.
         lang: "en" or "de".
@@ -65,13 +65,17 @@ def resolve(
     for phrase in phrases:
         if not phrase.paired:
             several = len(phrase.ids) > 1
-            phrase.named = not several or phrase.number != "one" or phrase.plural
-            phrase.named = phrase.named or candidates.is_collective(words, phrase, lang)
+            phrase.resolved = (
+                not several or phrase.grammatical_number != "one" or phrase.several_organs
+            )
+            phrase.resolved = phrase.resolved or candidates.is_collective(words, phrase, lang)
     if any(p.paired for p in phrases):
-        _Resolver(text, words, between, phrases, sides, lang).run()
+        _Resolver(text, words, marks, phrases, sides, lang).run()
     for phrase in phrases:
-        many = phrase.number != "one" or phrase.side == "both"
-        phrase.plural = phrase.plural or many and len(phrase.ids) > 1 and phrase.named
+        many = phrase.grammatical_number != "one" or phrase.side == "both"
+        phrase.several_organs = (
+            phrase.several_organs or many and len(phrase.ids) > 1 and phrase.resolved
+        )
 
 
 class _Resolver:
@@ -81,13 +85,13 @@ class _Resolver:
         self,
         text: str,
         words: Sequence[Token],
-        between: Sequence[str],
+        marks: Sequence[str],
         phrases: Sequence[Phrase],
         sides: Sequence[SideWord],
         lang: str,
     ):
         self._text, self._words, self._lang = text, words, lang
-        self._between = list(between)
+        self._marks = list(marks)
         self._phrases = list(phrases)
         self._owner = {i: p for p in phrases for i in p.words}
         self._free = {
@@ -95,23 +99,23 @@ class _Resolver:
             for s in sides
             if s.index not in self._owner
             and not s.remaining
-            and not (lang == "de" and side_links.is_beside(words, between, self._owner, s.index))
+            and not (lang == "de" and side_links.is_beside(words, marks, self._owner, s.index))
         }
         self._after: set[int] = set()  # The first words of phrases whose side stands after them.
         self._spent: set[int] = set()  # The words for sides that belong to a single phrase.
         for p in self._phrases:
-            if p.bound and p.bound[-1] == p.last and p.first not in p.bound:
+            if p.side_words and p.side_words[-1] == p.last and p.first not in p.side_words:
                 self._after.add(p.first)
             if (
-                p.last in p.bound
+                p.last in p.side_words
                 and p.last + 1 < len(words)
                 and words[p.last].low in clauses.SIDE_SHORT["de"]
             ):
                 # The point after "re." in "Hüfte re. Lunge frei." does end a sentence.
                 gap = text[words[p.last].end : words[p.last + 1].start]
                 if "." in gap and words[p.last + 1].capital and lang == "de":
-                    self._between[p.last] = "."
-        self._segments = clauses.segments(list(words), self._between, self._splits())
+                    self._marks[p.last] = "."
+        self._segments = clauses.segments(list(words), self._marks, self._splits())
 
         self._segment_of = [n for n, seg in enumerate(self._segments) for _ in seg]
 
@@ -119,37 +123,37 @@ class _Resolver:
         """Gives the phrases their sides."""
         waiting = [p for p in self._phrases if p.paired]
         for p in waiting:
-            if p.number == "both":
+            if p.grammatical_number == "both":
                 self._give(p, "both")
             else:
                 self._give(p, self._side_before(p) or self._side_after(p))
         self._share()
         for p in waiting:
-            one_each = candidates.on_one_side(p.ids) == 1 and p.ids != BACK_MUSCLES
-            true_plural = p.number == "many" and not p.coordinated and one_each
-            if not p.named and true_plural:
+            one_each = candidates.most_per_side(p.ids) == 1 and p.ids != BACK_MUSCLES
+            true_plural = p.grammatical_number == "many" and not p.coordinated and one_each
+            if not p.resolved and true_plural:
                 self._give(p, "both")
-        found = [(p, self._side_of_clause(p)) for p in waiting if not p.named]
+        found = [(p, self._side_of_clause(p)) for p in waiting if not p.resolved]
         for p, side in found:
             self._give(p, side)
         for p in waiting:
             whole = candidates.is_collective(self._words, p, self._lang)
-            many = p.number == "many" and not RIBS.issuperset(p.ids)
-            if not p.named and (whole or many):
+            many = p.grammatical_number == "many" and not RIBS.issuperset(p.ids)
+            if not p.resolved and (whole or many):
                 self._give(p, "both")
 
     def _give(self, phrase: Phrase, side: str | None) -> None:
         if side is not None:
-            phrase.side, phrase.named = side, True
+            phrase.side, phrase.resolved = side, True
 
     # Sides directly before or after the noun.
 
     def _side_before(self, p: Phrase) -> str | None:
         commas = 0
         for i in range(p.first - 1, max(-1, p.first - 1 - _REACH), -1):
-            if self._between[i] == ",":
+            if self._marks[i] == ",":
                 commas += 1
-            elif self._between[i]:
+            elif self._marks[i]:
                 return None
             word = self._words[i]
             if i in self._free:
@@ -174,25 +178,25 @@ class _Resolver:
         return self._lang == "en" or not word.capital
 
     def _side_after(self, p: Phrase) -> str | None:
-        i, mark = p.last + 1, self._between[p.last]
+        i, mark = p.last + 1, self._marks[p.last]
         if i >= len(self._words) or mark not in ("", ",", "(", ":"):
             return None
         first = i
-        while i < len(self._words) and i - first < 3 and self._leads(i) and not self._between[i]:
+        while i < len(self._words) and i - first < 3 and self._leads(i) and not self._marks[i]:
             i += 1
         side = self._free.get(i)
         if side is None:
             return None
         led = i > first
         end = i
-        while end + 1 < len(self._words) and not self._between[end]:
+        while end + 1 < len(self._words) and not self._marks[end]:
             if self._words[end + 1].low not in _HAND:
                 break
             end += 1
         other = self._other_after(i)
         if not other and not side.counts:
             return None
-        alone = self._between[end] != "" or other is not None
+        alone = self._marks[end] != "" or other is not None
         if mark and not alone or mark == ":" and not other:
             return None
         if not mark and not led and not alone and (side.adjective or self._lang == "en"):
@@ -225,15 +229,15 @@ class _Resolver:
     def _share(self) -> None:
         pairs = list(zip(self._phrases, self._phrases[1:]))
         for before, p in pairs:
-            if p.named or not p.paired or p.number == "many" and not p.coordinated:
+            if p.resolved or not p.paired or p.grammatical_number == "many" and not p.coordinated:
                 continue
-            side = before.own_side if before.named or not before.paired else None
-            if before.side == "both" and before.number == "both":
+            side = before.own_side if before.resolved or not before.paired else None
+            if before.side == "both" and before.grammatical_number == "both":
                 side = "both" if p.coordinated else None
             if side and (self._coordinated(before, p) or self._part(before, p)):
                 self._give(p, side)
         for p, after in reversed(pairs):
-            if p.named or not p.paired or p.number == "many" and not p.coordinated:
+            if p.resolved or not p.paired or p.grammatical_number == "many" and not p.coordinated:
                 continue
             side = after.side if after.side == "both" else after.own_side
             joined = after.first in self._after and self._coordinated(p, after)
@@ -242,13 +246,13 @@ class _Resolver:
                 self._after.add(p.first)
 
     def _part(self, a: Phrase, b: Phrase) -> bool:
-        joined = side_links.is_part(self._words, self._between, a, b, self._free)
+        joined = side_links.is_part(self._words, self._marks, a, b, self._free)
         return joined and self._leads_on(range(a.last + 1, b.first))
 
     def _coordinated(self, a: Phrase, b: Phrase) -> bool:
         inner = range(a.last + 1, b.first)
         joint = self._text[self._words[a.last].end : self._words[b.first].start]
-        marks = {self._between[i] for i in range(a.last, b.first)} - {""}
+        marks = {self._marks[i] for i in range(a.last, b.first)} - {""}
         if marks - {","}:
             return False
         conj = any(self._words[i].low in CONJUNCTIONS for i in inner) or re.search("[/&+]", joint)
@@ -259,7 +263,7 @@ class _Resolver:
             return not (definite and clauses.verb_follows(list(self._words), b.last))
         last = b.last
         goes_on = last + 1 < len(self._words) and (
-            self._between[last] == "," or self._words[last + 1].low in CONJUNCTIONS
+            self._marks[last] == "," or self._words[last + 1].low in CONJUNCTIONS
         )
         return bool(marks) and goes_on
 
@@ -288,7 +292,7 @@ class _Resolver:
                 lead += 1
             side = self._free.get(lead)
             adverb = side and (lead > after or not side.adjective)
-            if adverb and i - 1 not in self._free and not self._between[lead]:
+            if adverb and i - 1 not in self._free and not self._marks[lead]:
                 found.add(i)
             elif self._has_verb(i, -1) and self._has_verb(i, +1) and i - 1 not in self._free:
                 found.add(i)
@@ -299,7 +303,7 @@ class _Resolver:
         while 0 <= k < len(self._words) and abs(k - i) < _FAR:
             if self._words[k].low in VERBS:
                 return True
-            if self._between[min(k, k + step) if step < 0 else k]:
+            if self._marks[min(k, k + step) if step < 0 else k]:
                 return False
             k += step
         return False
@@ -327,7 +331,7 @@ class _Resolver:
             if at + 1 == len(self._segments) or not self._only_side(self._segments[at + 1]):
                 return None  # "Lunge" in "Lunge: links Erguss" still means both lungs.
         return side_links.under_heading(
-            self._between, self._segments, at, p, self._free, self._owner.keys()
+            self._marks, self._segments, at, p, self._free, self._owner.keys()
         )
 
     def _related(self, at: int) -> Iterator[tuple[int, bool]]:
@@ -358,7 +362,7 @@ class _Resolver:
                 yield n, True
 
     def _mark(self, n: int) -> str:
-        return self._between[self._segments[n][-1]]
+        return self._marks[self._segments[n][-1]]
 
     def _only_side(self, seg: range) -> bool:
         known = [i for i in seg if i in self._free]
@@ -395,7 +399,7 @@ class _Resolver:
                 if spread and not taken and (outside or self._crosses(i, p, side, None)):
                     yield i, side.side
             elif owner is not None and owner is not p and i == owner.first:
-                known = owner.own_side if owner.named or not owner.paired else None
+                known = owner.own_side if owner.resolved or not owner.paired else None
                 alike = candidates.family(owner.ids) == candidates.family(p.ids)
                 if not known or (close or outside) and not alike:
                     continue

@@ -122,13 +122,13 @@ def side_of(token: Token, lang: str) -> str | None:
     return "left" if compound[1] == "links" else "right"
 
 
-def read(text: str, words: Sequence[Token], between: Sequence[str], lang: str) -> list[SideWord]:
+def read(text: str, words: Sequence[Token], marks: Sequence[str], lang: str) -> list[SideWord]:
     """Returns the words for sides in a text, in order.
 
     Args:
         text: the text.
         words: the result of `clauses.tokens`.
-        between: the result of `clauses.gaps`.
+        marks: the result of `clauses.gaps`.
         lang: "en" or "de".
     """
     found = []
@@ -136,9 +136,9 @@ def read(text: str, words: Sequence[Token], between: Sequence[str], lang: str) -
         side, end = side_of(word, lang), _ending_at(text, words, i, lang)
         if side is None or _hyphened(text, words, i, lang) or side_of(words[end], lang) is None:
             continue
-        remaining = lang == "en" and _no_place(words, between, i)
+        remaining = lang == "en" and _no_place(words, marks, i)
         adjective = _is_adjective(words[end], lang)
-        counts = not remaining and not _elsewhere(text, words, between, end, lang)
+        counts = not remaining and not _elsewhere(text, words, marks, end, lang)
         found.append(SideWord(i, side, adjective, counts, remaining))
     return found
 
@@ -152,8 +152,8 @@ def sides(text: str) -> set[str]:
     found = set()
     words = clauses.tokens(text)
     for lang in ("en", "de"):
-        between = clauses.gaps(text, words, lang)
-        found |= {s.side for s in read(text, words, between, lang) if not s.remaining}
+        marks = clauses.gaps(text, words, lang)
+        found |= {s.side for s in read(text, words, marks, lang) if not s.remaining}
     return found - {"both"}
 
 
@@ -194,10 +194,10 @@ def _ending_at(text: str, words: Sequence[Token], i: int, lang: str) -> int:
     return i + 2 if joined and words[i + 2].low.startswith(("links", "rechts")) else i
 
 
-def _no_place(words: Sequence[Token], between: Sequence[str], i: int) -> bool:
+def _no_place(words: Sequence[Token], marks: Sequence[str], i: int) -> bool:
     """Returns whether an English "left" means "remaining", or a "right" means "just"."""
-    before = words[i - 1].low if i and not between[i - 1] else ""
-    after = words[i + 1].low if not between[i] and i + 1 < len(words) else ""
+    before = words[i - 1].low if i and not marks[i - 1] else ""
+    after = words[i + 1].low if not marks[i] and i + 1 < len(words) else ""
     if words[i].low == "right":
         return after in _AFTER_RIGHT and before not in ("the", "on")
     if words[i].low != "left" or before in ("the", "and", "or"):
@@ -211,53 +211,51 @@ def _no_place(words: Sequence[Token], between: Sequence[str], i: int) -> bool:
     if after and after not in clauses.PREPOSITIONS:
         return False
     first = i
-    while first and not between[first - 1] and i - first < _CLAUSE:
+    while first and not marks[first - 1] and i - first < _CLAUSE:
         first -= 1
     return any(w.low in _REMAINING for w in words[first:i])
 
 
-def _elsewhere(
-    text: str, words: Sequence[Token], between: Sequence[str], i: int, lang: str
-) -> bool:
+def _elsewhere(text: str, words: Sequence[Token], marks: Sequence[str], i: int, lang: str) -> bool:
     """Returns whether a side belongs to something that is not one organ of a pair."""
     return (
-        _is_emphasis(words, between, i, lang)
-        or _is_beside(words, between, i, lang)
-        or _is_direction(words, between, i, lang)
+        _is_emphasis(words, marks, i, lang)
+        or _is_beside(words, marks, i, lang)
+        or _is_direction(words, marks, i, lang)
         or _is_compared(text, words, i)
-        or _other_noun(words, between, i, lang)
+        or _other_noun(words, marks, i, lang)
     )
 
 
-def _is_emphasis(words: Sequence[Token], between: Sequence[str], i: int, lang: str) -> bool:
+def _is_emphasis(words: Sequence[Token], marks: Sequence[str], i: int, lang: str) -> bool:
     compound = _DE_COMPOUND.fullmatch(words[i].low) if lang == "de" else None
     if compound and _EMPHASIS_DE.search(compound[2]):
         return True
-    after = [w.low for w, _ in _ahead(words, between, i)][:2]
+    after = [w.low for w, _ in _ahead(words, marks, i)][:2]
     if after[:1] and (after[0] in _EMPHASIS_AFTER or _EMPHASIS_DE.match(after[0])):
         return True
     if after[:1] and after[0] in ("sided", "side") and after[1:] and after[1] in _EMPHASIS_AFTER:
         return True
-    before = [w.low for w in _behind(words, between, i)]
+    before = [w.low for w in _behind(words, marks, i)]
     before = [w for w in before if w not in ("on", "the", "in", "at", "auf", "der")]
     return bool(before) and before[0] in _EMPHASIS_BEFORE
 
 
-def _is_beside(words: Sequence[Token], between: Sequence[str], i: int, lang: str) -> bool:
+def _is_beside(words: Sequence[Token], marks: Sequence[str], i: int, lang: str) -> bool:
     """Returns whether a side is a place beside something, as in "left of" or "links neben"."""
-    if i + 1 >= len(words) or between[i]:
+    if i + 1 >= len(words) or marks[i]:
         return False
     return words[i + 1].low in _BESIDE[lang] and not (
         lang == "de" and _is_adjective(words[i], "de")
     )
 
 
-def _is_direction(words: Sequence[Token], between: Sequence[str], i: int, lang: str) -> bool:
+def _is_direction(words: Sequence[Token], marks: Sequence[str], i: int, lang: str) -> bool:
     """Returns whether a side is a direction, as in "shift to the left" or "von rechts"."""
-    behind = [w.low for w in _behind(words, between, i)]
+    behind = [w.low for w in _behind(words, marks, i)]
     if lang == "de":
         return behind[:1] in (["nach"], ["von"], ["via"])
-    ends = i + 1 >= len(words) or bool(between[i]) or words[i + 1].low in (
+    ends = i + 1 >= len(words) or bool(marks[i]) or words[i + 1].low in (
         *clauses.PREPOSITIONS, *clauses.CONJUNCTIONS, *_HAND)  # fmt: skip
     return ends and behind[:1] == ["the"] and behind[1:2] != [] and behind[1] in _DIRECTION
 
@@ -283,12 +281,12 @@ def _is_compared(text: str, words: Sequence[Token], i: int) -> bool:
     return False
 
 
-def _other_noun(words: Sequence[Token], between: Sequence[str], i: int, lang: str) -> bool:
+def _other_noun(words: Sequence[Token], marks: Sequence[str], i: int, lang: str) -> bool:
     """Returns whether the side is that of a device, an unpaired organ or a patient position."""
-    for word, _ in _ahead(words, between, i):
+    for word, _ in _ahead(words, marks, i):
         if word.low in _UNPAIRED or is_device(word, lang):
             return True
-    before = list(_behind(words, between, i, over=("(", ",")))
+    before = list(_behind(words, marks, i, over=("(", ",")))
     before = [w for w in before if w.low not in ("on", "the", "auf", "der", "von", "at", "in")][:2]
     for n, word in enumerate(before):
         if is_device(word, lang) or (lang == "de" and n == 0 and word.low in _UNPAIRED):
@@ -298,11 +296,11 @@ def _other_noun(words: Sequence[Token], between: Sequence[str], i: int, lang: st
     return False
 
 
-def _ahead(words: Sequence[Token], between: Sequence[str], i: int) -> Iterator[tuple[Token, int]]:
+def _ahead(words: Sequence[Token], marks: Sequence[str], i: int) -> Iterator[tuple[Token, int]]:
     """Yields (word, index) after a side up to its noun, at most `_REACH` words."""
     for k in range(i + 1, min(len(words), i + 1 + _REACH)):
         low = words[k].low
-        if between[k - 1] or low in clauses.PREPOSITIONS or low in clauses.DETERMINERS:
+        if marks[k - 1] or low in clauses.PREPOSITIONS or low in clauses.DETERMINERS:
             return
         if low in clauses.CONJUNCTIONS or low in clauses.VERBS or low in clauses.CLAUSE_OPENERS:
             return
@@ -310,13 +308,13 @@ def _ahead(words: Sequence[Token], between: Sequence[str], i: int) -> Iterator[t
 
 
 def _behind(
-    words: Sequence[Token], between: Sequence[str], i: int, over: Sequence[str] = ()
+    words: Sequence[Token], marks: Sequence[str], i: int, over: Sequence[str] = ()
 ) -> Iterator[Token]:
     """Yields the words before a side, the nearest first, at most `_REACH` words.
 
     It stops at a mark. A mark in `over` is passed if it stands directly before the side.
     """
     for k in range(i - 1, max(-1, i - 1 - _REACH), -1):
-        if between[k] and (between[k] not in over or k != i - 1):
+        if marks[k] and (marks[k] not in over or k != i - 1):
             return
         yield words[k]

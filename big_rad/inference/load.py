@@ -114,7 +114,9 @@ def open_checkpoint(path: str | pathlib.Path, *, log: Log = print) -> Opened:
 
         model, flat = huggingface.read(path, log=log)
         found = hf_config.read(folder)
-        others = dict(image_token=found.get("image_token_index"), text=found.get(hf_config.TEXT))
+        others = dict(
+            image_token=found.get("image_token_index"), text=found.get(hf_config.RADGROUNDER_FIELD)
+        )
         return Opened(kind, flat, model, other_settings=others, tokenizer_folder=folder)
     flat = weights.read(path, log=log)
     if kind != "npz":

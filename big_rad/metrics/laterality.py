@@ -157,7 +157,7 @@ def _named(entity: markup.Entity, text: str) -> tuple[int, ...]:
         class_id = known.id if known else 0
     here = [m for m in mentions.at(text, *entity.span) if m.class_ids]
     for m in here:
-        if m.plural and (not class_id or class_id in m.class_ids):
+        if m.several_organs and (not class_id or class_id in m.class_ids):
             return m.class_ids
     if class_id:
         return (class_id,)

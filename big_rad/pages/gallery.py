@@ -20,8 +20,9 @@ from big_rad.inference import draw
 from big_rad.pages.parts import esc, mark_entities, number
 from big_rad.pp import ops_image
 
-_SIDES = {"reference": "ref", "prediction": "pred"}
-# Groups that `_tagged` does not take as tags; it tags every sample with such an entity instead.
+_ROLES = {"reference": "ref", "prediction": "pred"}  # The role of a text -> its CSS class.
+# These groups are not tags. Instead, `_tagged` tags every sample that has a hallucinated or missed
+# entity.
 _OF_A_SAMPLE = ("hallucinations", "misses")
 _WINDOWS = ("wide", "soft tissue", "brain")
 _FONT = 16  # The font size of labels on an image whose longer side is 448.
@@ -61,11 +62,11 @@ def filters(galleries: Iterable[tuple[Sequence[Record], str]]) -> str:
     found: dict[str, dict[str, str]] = {"tags": {}, "lang": {}, "modality": {}, "classes": {}}
     for records, kind in galleries:
         for record, tags in _tagged(records, kind):
-            found["tags"] |= {_value(t): t for t in tags}
-            found["lang"] |= {_value(record["lang"]): record["lang"]}
-            found["modality"] |= {_value(record["modality"]): record["modality"]}
+            found["tags"] |= {_token(t): t for t in tags}
+            found["lang"] |= {_token(record["lang"]): record["lang"]}
+            found["modality"] |= {_token(record["modality"]): record["modality"]}
             names = [e["class_name"] for e in _entities(record) if e["class_name"]]
-            found["classes"] |= {_value(n): n.replace("_", " ") for n in names}
+            found["classes"] |= {_token(n): n.replace("_", " ") for n in names}
     if not found["tags"]:
         return ""
     titles = {"tags": "groups", "lang": "languages", "modality": "modalities"}
@@ -114,19 +115,19 @@ def _card(
     where = " · ".join(filter(None, (str(record.get(k) or "") for k in what)))
     picture = _NO_PICTURE
     if record["index"] in pixels:
-        picture = _look(record, pixels[record["index"]], where)
-    reference, prediction = (_text(record, side) for side in _SIDES)
+        picture = _picture(record, pixels[record["index"]], where)
+    reference, prediction = (_text(record, role) for role in _ROLES)
     chips = "".join(
         f"<span>{esc(labels.get(k, k))} <b>{number(v)}</b></span>"
         for k, v in record["scores"].items()
         if v is not None and not k.endswith("_published")
     )
     classes = sorted({e["class_name"] for e in _entities(record) if e["class_name"]})
-    badges = "".join(f'<b class="tag {_value(t)}">{esc(t)}</b> ' for t in tags)
+    badges = "".join(f'<b class="tag {_token(t)}">{esc(t)}</b> ' for t in tags)
     return (
-        f'<article class="card" data-tags="{" ".join(map(_value, tags))}" '
-        f'data-lang="{_value(record["lang"])}" data-modality="{_value(record["modality"])}" '
-        f'data-classes="{" ".join(map(_value, classes))}">{picture}'
+        f'<article class="card" data-tags="{" ".join(map(_token, tags))}" '
+        f'data-lang="{_token(record["lang"])}" data-modality="{_token(record["modality"])}" '
+        f'data-classes="{" ".join(map(_token, classes))}">{picture}'
         f'<div class="text"><p class="meta">#{record["index"]} {esc(where)} {badges}</p>'
         f'<p class="prompt words">{esc(record["prompt"].strip())}</p>'
         f'<h4>Reference</h4><p class="words">{reference}</p>'
@@ -135,12 +136,13 @@ def _card(
     )
 
 
-def _look(record: Record, seen: np.ndarray, where: str) -> str:
+def _picture(record: Record, seen: np.ndarray, where: str) -> str:
     # The image with its boxes or masks; for CT also small images of the other windows.
     main = draw.displayable(seen)
     stage = f'<img src="{_uri(main)}" alt="{esc(where)} slice" loading="lazy">'
     stage += _marks(record, *main.shape[:2])
-    if main is seen:
+    is_ct = main is not seen
+    if not is_ct:
         return f'<div class="look"><div class="stage">{stage}</div></div>'
     others = "".join(
         f'<button type="button"><img src="{_uri(seen[c])}" alt="" loading="lazy"><span>'
@@ -165,15 +167,15 @@ def _window(channel: int) -> str:
 def _marks(record: Record, height: int, width: int) -> str:
     unit = max(height, width) / 448
     font, taken, parts = _FONT * unit, [], []
-    for side, css in _SIDES.items():
-        for entity, attributes in _named(record, side):
+    for role, css in _ROLES.items():
+        for entity, attributes in _with_links(record, role):
             if not sample_files.is_drawn(entity):
                 continue
             text = sample_files.label(entity)
             size = (_LETTER * font * len(text) + 0.4 * font, 1.25 * font)
             x1, y1, x2, y2 = entity["box_pixels"]
             spot = draw.place_label(
-                (x1, y1, x2, y2), size, (width, height), taken, side == "prediction"
+                (x1, y1, x2, y2), size, (width, height), taken, role == "prediction"
             )
             taken.append(spot)
             x, y = spot[0] + 0.2 * font, spot[1] + 0.95 * font
@@ -188,45 +190,48 @@ def _marks(record: Record, height: int, width: int) -> str:
 def _shape(entity: Entity) -> str:
     if entity.get("mask"):
         mask = masks.from_runs(entity["mask"])
-        return f'<path class="in" d="{_rows(mask)}"/><path d="{_outline(mask)}"/>'
+        return f'<path class="in" d="{_fill_path(mask)}"/><path d="{_outline(mask)}"/>'
     x1, y1, x2, y2 = entity["box_pixels"]
     return f'<rect x="{x1:g}" y="{y1:g}" width="{x2 - x1:g}" height="{y2 - y1:g}"/>'
 
 
-def _rows(mask: Bool[np.ndarray, "height width"]) -> str:
-    # A path that fills the mask, with one rectangle for each run of pixels.
+def _fill_path(mask: Bool[np.ndarray, "height width"]) -> str:
+    # A path that fills the mask, with one rectangle for each stretch of pixels in a row.
     return "".join(f"M{x} {y}h{n}v1h-{n}z" for y, x, n in _runs(mask))
 
 
 def _outline(mask: Bool[np.ndarray, "height width"]) -> str:
     # A path along the edges between the pixels of the mask and the others.
     padded = np.pad(mask, 1)
-    level = padded[1:, 1:-1] != padded[:-1, 1:-1]
-    upright = padded[1:-1, 1:] != padded[1:-1, :-1]
-    lines = [f"M{x} {y}h{n}" for y, x, n in _runs(level)]
-    return "".join(lines + [f"M{x} {y}v{n}" for x, y, n in _runs(upright.T)])
+    horizontal = padded[1:, 1:-1] != padded[:-1, 1:-1]
+    vertical = padded[1:-1, 1:] != padded[1:-1, :-1]
+    lines = [f"M{x} {y}h{n}" for y, x, n in _runs(horizontal)]
+    return "".join(lines + [f"M{x} {y}v{n}" for x, y, n in _runs(vertical.T)])
 
 
 def _runs(rows: Bool[np.ndarray, "height width"]) -> list[tuple[int, int, int]]:
-    # (line, start, length) of each run of True within a line of pixels.
+    # (line, start, length) of each stretch of True within a line of pixels.
     steps = np.diff(np.pad(rows, ((0, 0), (1, 1))).astype(np.int8), axis=1)
     starts, ends = np.argwhere(steps == 1), np.argwhere(steps == -1)
     return [(int(y), int(a), int(b - a)) for (y, a), (_, b) in zip(starts, ends, strict=True)]
 
 
-def _text(record: Record, side: str) -> str:
-    named = [
-        dict(e, attributes=f'{a} tabindex="0"', title=_title(e)) for e, a in _named(record, side)
+def _text(record: Record, role: str) -> str:
+    linked = [
+        dict(e, attributes=f'{a} tabindex="0"', title=_title(e))
+        for e, a in _with_links(record, role)
     ]
-    return mark_entities(record[f"{side}_text"], named, _SIDES[side]) or "–"
+    return mark_entities(record[f"{role}_text"], linked, _ROLES[role]) or "–"
 
 
-def _named(record: Record, side: str) -> list[tuple[Entity, str]]:
-    # Each entity with the HTML attributes that link its phrase, its box or mask (data-e), and the
-    # entities of the same class in the other text (data-c).
-    entities = record["boxes"][side]
+def _with_links(record: Record, role: str) -> list[tuple[Entity, str]]:
+    # Each entity with its HTML attributes, by which the script of the page finds what belongs
+    # together. The first one (data-e) is "r" or "p" for the role and the number of the entity, as
+    # in "r0". The phrase of an entity and its box or mask share it. The second one (data-c) is the
+    # class. Entities of the two roles that share it are highlighted together.
+    entities = record["boxes"][role]
     return [
-        (e, f'data-e="{side[0]}{k}" data-c="{_value(sample_files.class_of(e))}"')
+        (e, f'data-e="{role[0]}{k}" data-c="{_token(sample_files.class_of(e))}"')
         for k, e in enumerate(entities)
     ]
 
@@ -237,9 +242,9 @@ def _title(entity: Entity) -> str:
 
 
 def _entities(record: Record) -> list[Entity]:
-    return [e for side in _SIDES for e in record["boxes"][side]]
+    return [e for role in _ROLES for e in record["boxes"][role]]
 
 
-def _value(text: object) -> str:
+def _token(text: object) -> str:
     # A text as one word, for HTML attributes that are lists of words.
     return "".join(c if c.isalnum() else "_" for c in str(text))

@@ -1,7 +1,8 @@
 """Ops on the image; the label map and the boxes follow each change of its geometry.
 
-Before `normalize` an image is [H, W] (grey, stored values) or uint8 [H, W, 3] (colour); after it,
-float32 [H, W, 3]. Boxes are (x1, y1, x2, y2, class id) in pixels of the image.
+Before `normalize` an image is [H, W] (grey: HU for CT, the stored values otherwise) or uint8
+[H, W, 3] (colour); after it, float32 [H, W, 3]. Boxes are (x1, y1, x2, y2, class id) in pixels of
+the image.
 """
 
 import functools
@@ -14,7 +15,7 @@ from big_rad.grounding import boxes as box_lib
 from big_rad.pp.example import Before, Example, Image, LabelMap
 from big_rad.pp.ops import OPS, Op, rng_of
 
-# The CT windows as (width, level) in HU, for lung, soft tissue and brain.
+# The CT windows as (width, level) in HU: a wide one, soft tissue and brain.
 CT_WINDOWS = ((2250.0, -100.0), (350.0, 40.0), (80.0, 40.0))
 AIR_HU = -1000.0
 EPS = 1e-5
@@ -35,8 +36,8 @@ def get_augment(
 ) -> Op:
     """Changes the image at random; label map and boxes follow. All changes are off by default.
 
-    The label map, the boxes and the image size from before the change stay in the field "before",
-    so that the questions about an image do not depend on its crop. In CT, values below -1000 HU
+    The field "before" keeps label map, boxes and size from before the change, so that the questions
+    about an image do not depend on its crop. In CT, values below -1000 HU
     (the padding of a scanner) become -1000 first.
 
     The segmentation run of RadGrounder used `augment(crop=(0.9, 1.0), gamma=(0.7, 1.2),
@@ -50,11 +51,13 @@ def get_augment(
         gamma: the (lowest, highest) exponent, which is applied to the values scaled to 0..1 over
             the slice; grey images only. None disables it.
         gamma_p: the probability of a change by `gamma`.
-        intensity: the largest offset that is added or subtracted, in HU in CT and in stored values
-            otherwise; grey images only. 0 disables it.
+        intensity: the largest offset. A number between -intensity and intensity is drawn and added
+            to all pixels, in HU in CT and in stored values otherwise; grey images only. 0 disables
+            it.
         intensity_p: the probability of a change by `intensity`.
-        channel_repeat: the probability that one of the three CT windows is shown in all channels;
-            it takes effect in `normalize('medgemma')`.
+        channel_repeat: the probability that one of the three CT windows is shown in all channels.
+            The field "repeat_channel" then holds the number of the window, and
+            `normalize('medgemma')` reads it.
 
     Raises:
         ValueError: `crop` or `shift` is outside its range.
@@ -76,7 +79,7 @@ def get_augment(
             example = _cropped(example, rng, low, high)
         if shift:
             dy, dx = (int(rng.integers(-shift, shift + 1)) for _ in range(2))
-            example = _moved(example, dy, dx)
+            example = _shifted_example(example, dy, dx)
         image = example["image"]
         if image.ndim == 2:
             if gamma and rng.random() < gamma_p:
@@ -94,20 +97,21 @@ def get_augment(
 
 @OPS.register("normalize")
 def get_normalize(kind: str = "medgemma") -> Op:
-    """Scales the stored values for the model and makes three channels.
+    """Scales the values of the image for the model and makes three channels.
 
     Args:
-        kind: the normalisation. "medgemma" shows CT through three windows, each scaled to [-1, 1],
-            and scales any other image over its own range to [-1, 1]. "dataset_stats" subtracts the
-            mean of the modality in RefRad2D, divides by its standard deviation and clips to
-            [-2, 2]. "min_max" clips to the range of the modality, and then scales the image over
-            its own range to [0, 1].
+        kind: the normalisation. "medgemma" shows grey CT through three windows, each scaled to
+            [-1, 1], and scales any other image over its own range to [-1, 1]. "dataset_stats" is
+            for grey CT and MR alone: it subtracts the mean of the modality in RefRad2D, divides by
+            its standard deviation and clips to [-2, 2]. "min_max" clips grey CT to -1000..3000 HU
+            and grey MR to 0..4096; it then scales any image over its own range to [0, 1].
 
     Raises:
-        ValueError: The normalisation is unknown.
+        ValueError: The normalisation is unknown. The op itself raises it for "dataset_stats" with
+            an image that is neither grey CT nor grey MR.
     """
     if kind not in NORMALIZATIONS:
-        raise ValueError(f"normalize: {kind!r} is none of {', '.join(NORMALIZATIONS)}")
+        raise ValueError(f"normalize: {kind!r} is not one of {', '.join(NORMALIZATIONS)}")
 
     def _normalize(example: Example) -> Example:
         image, modality = example["image"], example["modality"]
@@ -126,12 +130,14 @@ def get_normalize(kind: str = "medgemma") -> Op:
 def get_resize(size: int, antialias: bool = False) -> Op:
     """Resizes the image (bilinear), the label map (nearest) and the boxes to size x size pixels.
 
-    The label map from before stays as "segmap_full", so that boxes keep its precision.
+    The label map from before stays as "segmap_full", so that boxes are later made from the
+    full-size map.
 
     Args:
         size: the height and width of the result, in pixels.
-        antialias: whether a reduction averages over the pixels that fall together. False samples at
-            half-pixel centres without smoothing, as in the training of the released model.
+        antialias: whether downscaling averages over the input pixels of each output pixel. False
+            samples at half-pixel centres without smoothing, as in the training of the released
+            model.
     """
 
     def _resize(example: Example) -> Example:
@@ -153,7 +159,7 @@ def get_resize(size: int, antialias: bool = False) -> Op:
 
 
 def ct_windows(
-    hu: Num[np.ndarray, "height width"], only: int | None = None
+    hu: Num[np.ndarray, "height width"], window: int | None = None
 ) -> Float32[np.ndarray, "height width 3"]:
     """Returns three CT windows as the channels of an image.
 
@@ -162,10 +168,10 @@ def ct_windows(
 
     Args:
         hu: the values [H, W] in HU; those below -1000 count as -1000.
-        only: the index of a window that is shown in all three channels; None shows all windows.
+        window: the index of a window that is shown in all three channels; None shows all windows.
 
     Returns:
-        float32 [H, W, 3] in [-1, 1]; a view of a channels-first array.
+        float32 [H, W, 3] in [-1, 1], not contiguous.
     """
     hu = np.maximum(hu, AIR_HU, dtype=np.float32)
     result = np.empty((3, *hu.shape), np.float32)
@@ -175,8 +181,8 @@ def ct_windows(
         channel -= np.float32(lo)
         channel *= np.float32(2 / (hi - lo + EPS))
         channel -= np.float32(1)
-    if only is not None:
-        result[:] = result[only]
+    if window is not None:
+        result[:] = result[window]
     return np.moveaxis(result, 0, -1)
 
 
@@ -206,7 +212,7 @@ def resize_bilinear(
     Args:
         image: the image, float32 [H, W, C].
         size: the height and width of the result in pixels: one number for both, or a pair.
-        antialias: whether a reduction widens the triangle filter by its factor.
+        antialias: whether the triangle filter is widened by the factor when downscaling.
 
     Returns:
         float32 [height, width, C], contiguous.
@@ -222,12 +228,12 @@ def resize_bilinear(
     return result
 
 
-def resize_nearest(labels: LabelMap, size: int) -> UInt8[np.ndarray, "size size"]:
-    """Resizes a label map [H, W] by nearest neighbour, with half-pixel centres."""
-    if labels.shape == (size, size):
+def resize_nearest(labels: LabelMap, side: int) -> UInt8[np.ndarray, "side side"]:
+    """Resizes a label map [H, W] to side x side by nearest neighbour, with half-pixel centres."""
+    if labels.shape == (side, side):
         return labels
     rows, columns = (
-        np.minimum((np.arange(size) + 0.5) * n / size, n - 1).astype(np.intp) for n in labels.shape
+        np.minimum((np.arange(side) + 0.5) * n / side, n - 1).astype(np.intp) for n in labels.shape
     )
     return labels[rows[:, None], columns]
 
@@ -239,14 +245,14 @@ def _resized(x: np.ndarray, size: tuple[int, int], antialias: bool) -> np.ndarra
         return _triangle(height, size[0]) @ x @ _triangle(width, size[1]).T
     if height != size[0]:
         at, after, weight = _taps(height, size[0])
-        x = _between(x.take(at, axis=0), x.take(after, axis=0), weight[:, None])
+        x = _lerp(x.take(at, axis=0), x.take(after, axis=0), weight[:, None])
     if width != size[1]:
         at, after, weight = _taps(width, size[1])
-        x = _between(x.take(at, axis=1), x.take(after, axis=1), weight)
+        x = _lerp(x.take(at, axis=1), x.take(after, axis=1), weight)
     return x
 
 
-def _between(x: np.ndarray, other: np.ndarray, weight: np.ndarray) -> np.ndarray:
+def _lerp(x: np.ndarray, other: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Returns x + weight * (other - x); both are overwritten."""
     other -= x
     other *= weight
@@ -271,7 +277,7 @@ def _triangle(size_in: int, size_out: int) -> np.ndarray:
     return (weight / weight.sum(axis=1, keepdims=True)).astype(np.float32)
 
 
-def _scale(x: np.ndarray) -> np.ndarray:
+def _to_unit_range(x: np.ndarray) -> np.ndarray:
     """Scales an image to 0..1 over its own range, in place."""
     low, high = x.min(), x.max()
     x -= low
@@ -279,7 +285,7 @@ def _scale(x: np.ndarray) -> np.ndarray:
     return x
 
 
-def _signed(x: np.ndarray) -> np.ndarray:
+def _to_minus_one_one(x: np.ndarray) -> np.ndarray:
     """Scales values from 0..1 to -1..1, in place."""
     x *= 2
     x -= 1
@@ -290,9 +296,9 @@ def _grey(x: np.ndarray, modality: str, kind: str) -> np.ndarray:
     if modality == "CT":
         x = np.maximum(x, np.float32(AIR_HU))
     if kind == "medgemma":
-        return _signed(_scale(x))
+        return _to_minus_one_one(_to_unit_range(x))
     if kind == "min_max":
-        return _scale(np.clip(x, *MIN_MAX_RANGES.get(modality, (None, None))))
+        return _to_unit_range(np.clip(x, *MIN_MAX_RANGES.get(modality, (None, None))))
     if modality not in DATASET_STATS:
         raise ValueError(
             f"normalize: 'dataset_stats' has no numbers for {modality!r}; use medgemma"
@@ -304,8 +310,8 @@ def _grey(x: np.ndarray, modality: str, kind: str) -> np.ndarray:
 def _colour(image: Image, kind: str) -> np.ndarray:
     if kind == "dataset_stats":
         raise ValueError("normalize: 'dataset_stats' has no numbers for colour; use medgemma")
-    x = _scale(image.astype(np.float32) / 255)
-    return _signed(x) if kind == "medgemma" else x
+    x = _to_unit_range(image.astype(np.float32) / 255)
+    return _to_minus_one_one(x) if kind == "medgemma" else x
 
 
 def _gamma(image: np.ndarray, exponent: float) -> np.ndarray:
@@ -315,7 +321,7 @@ def _gamma(image: np.ndarray, exponent: float) -> np.ndarray:
 
 
 def _before(example: Example) -> Before:
-    """Returns the fields that `shown` needs, before `augment` changes the example."""
+    """Returns the fields that `big_rad.pp.shown` needs, before `augment` changes the example."""
     return {
         "segmap": example.get("segmap_full", example.get("segmap")),
         "boxes": example.get("boxes"),
@@ -333,14 +339,14 @@ def _cropped(example: Example, rng: np.random.Generator, low: float, high: float
     edges = (columns.start, rows.start, columns.stop, rows.stop)
     return (
         example
-        | {k: example[k][rows, columns] for k in _maps(example)}
+        | {k: example[k][rows, columns] for k in _pixel_fields(example)}
         | _boxes(example, lambda box: box_lib.crop(box, edges))
     )
 
 
-def _moved(example: Example, dy: int, dx: int) -> Example:
+def _shifted_example(example: Example, dy: int, dx: int) -> Example:
     height, width = example["image"].shape[:2]
-    maps = {k: example[k] for k in _maps(example)}
+    maps = {k: example[k] for k in _pixel_fields(example)}
     return (
         example
         | {k: shifted(v, dy, dx, v.min() if k == "image" else 0) for k, v in maps.items()}
@@ -348,7 +354,7 @@ def _moved(example: Example, dy: int, dx: int) -> Example:
     )
 
 
-def _maps(example: Example) -> list[str]:
+def _pixel_fields(example: Example) -> list[str]:
     return [k for k in ("image", "segmap") if example.get(k) is not None]
 
 

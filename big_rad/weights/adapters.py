@@ -1,7 +1,7 @@
 """Saving the LoRA adapters of a run as a small file, and merging them into their base model.
 
-The file is an npz with the arrays `lora/...` and an array `meta`, the bytes of a JSON text. It says
-rank, alpha and targets, and for each matrix with an adapter the sha256 of the base matrix in
+The file is an npz with the arrays `lora/...` and an array `meta`, the bytes of a JSON text. `meta`
+says rank, alpha and targets, and for each matrix with an adapter the sha256 of the base matrix in
 bfloat16. So `merge` can check that a model is the one that the adapters were trained on.
 """
 
@@ -48,21 +48,20 @@ def save(
     file = pathlib.Path(file)
     if file.exists():
         raise FileExistsError(f"{file} exists; name a new file, or remove it")
-    place = run_dir.locate(run)
-    log(f"{run}: {place}")
-    with checkpoint.ParamsReader(place.folder) as reader:
+    where = run_dir.locate(run)
+    log(f"{run}: {where}")
+    with checkpoint.ParamsReader(where.folder) as reader:
         spec = reader.meta()["config"].get("model", {}).get("lora")
         if not spec:
             raise ValueError(f"{run} has no adapters: its config.model has no lora")
         shapes = flax.traverse_util.flatten_dict(reader.shapes, sep="/")
-        places = lora.matrices(shapes)
-        names = [n for place in places.values() for n in place]
-        wanted = {n: shapes[n] for n in names}
+        adapter_names = list(lora.matrices(shapes).values())
+        wanted = {n: shapes[n] for names in adapter_names for n in names}
         read = reader.read(flax.traverse_util.unflatten_dict(wanted, sep="/"))
     flat = flax.traverse_util.flatten_dict(read, sep="/")
-    base = {place[0]: _digest(flat[place[0]]) for place in places.values()}
+    base_digests = {matrix: _digest(flat[matrix]) for matrix, _, _ in adapter_names}
     arrays = {n: np.asarray(x) for n, x in flat.items() if n.startswith(lora.PREFIX)}
-    meta = json.dumps({**lora.check(spec), "base": base}).encode()
+    meta = json.dumps({**lora.check(spec), "base": base_digests}).encode()
     partial = file.with_name(file.name + ".partial.npz")
     np.savez(partial, **arrays, **{_META: np.frombuffer(meta, np.uint8)})
     files.write_whole(file, partial.read_bytes())
@@ -86,15 +85,15 @@ def merge(flat: Mapping[str, tensors.Lazy], file: str | pathlib.Path) -> dict[st
         ValueError: The file does not hold adapters, or they belong to another model.
     """
     spec, arrays = _read(pathlib.Path(file))
-    base = spec.pop("base")
+    base_digests = spec.pop("base")
     result = dict(flat)
     for name, (matrix, a, b) in lora.matrices({**flat, **arrays}).items():
         if name == lora.TABLE and matrix in flat and flat[matrix].shape[0] < len(arrays[a]):
             raise ValueError(
-                f"{file}: its table has {len(arrays[a])} rows, that of the model "
-                f"{flat[matrix].shape[0]}; rows for new tokens are added with --to orbax"
+                f"{file}: its embedding table has {len(arrays[a])} rows, that of the model "
+                f"{flat[matrix].shape[0]}; convert with --to orbax, which adds rows for new tokens"
             )
-        if matrix not in flat or _digest(flat[matrix]) != base.get(matrix):
+        if matrix not in flat or _digest(flat[matrix]) != base_digests.get(matrix):
             raise ValueError(
                 f"{file} belongs to another model: {matrix} is not the one that the adapters were "
                 "trained on; give that run or checkpoint"
@@ -121,7 +120,7 @@ def _read(file: pathlib.Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
 
 
 def _digest(matrix: tensors.Lazy | np.ndarray) -> str:
-    # The digest is that of the values in bfloat16, since a frozen model keeps them so. It does not
-    # depend on the dtype of the checkpoint.
+    # The digest is that of the values in bfloat16, because frozen weights are kept in bfloat16. It
+    # does not depend on the dtype of the checkpoint.
     values = np.ascontiguousarray(np.asarray(matrix).astype(ml_dtypes.bfloat16))
     return hashlib.sha256(values.view(np.uint16).tobytes()).hexdigest()

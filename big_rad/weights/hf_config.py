@@ -1,8 +1,8 @@
 """Converting `config.json` of a Hugging Face PaliGemma 2 to a model config, and back.
 
 A value that the file leaves out has the default of transformers. A setting that would need another
-model than ours is an error that names it. `sliding_window` is ignored, since the original has no
-window; a remark says so if the window is not longer than the image.
+model than ours is an error that names it. `sliding_window` is ignored, since Google's big_vision
+code has no window; a remark says so if the window is at most the number of image tokens.
 """
 
 import json
@@ -33,11 +33,11 @@ _TEXT_DEFAULTS = dict(
     vocab_size=257152,
     sliding_window=4096,
 )
-# The settings that the models support. With other values they would be other functions.
-_VISION_FIXED = dict(
+# The settings that the models support. Other values are errors.
+_VISION_SUPPORTED = dict(
     hidden_act="gelu_pytorch_tanh", layer_norm_eps=1e-6, attention_dropout=0.0, num_channels=3
 )
-_TEXT_FIXED = dict(
+_TEXT_SUPPORTED = dict(
     hidden_activation="gelu_pytorch_tanh",
     rms_norm_eps=1e-6,
     attention_bias=False,
@@ -46,12 +46,10 @@ _TEXT_FIXED = dict(
     tie_word_embeddings=True,
 )
 IMAGE_TOKEN = 257_152
-# The field of `config.json` with the text settings (`config.text`) of a model from big_rad.
-# transformers keeps the field and ignores it. A folder without it is a released RadGrounder if its
-# tokenizer names markup tokens.
-TEXT = "radgrounder_text"
-# PaliGemma in transformers ignores `final_logit_softcapping` from 4.52 (whose first release on the
-# index is 4.52.1) to 5.22.2. Up to 4.51.3 it applied the soft cap by way of Gemma2ForCausalLM. Each
+# The field of config.json in which big_rad stores `config.text`. transformers keeps and ignores it.
+RADGROUNDER_FIELD = "radgrounder_text"
+# PaliGemma in transformers ignores `final_logit_softcapping` from 4.52 (whose first release on PyPI
+# is 4.52.1) to 5.22.2. Up to 4.51.3 it applied the soft cap by way of Gemma2ForCausalLM. Each
 # minor release was checked by reading its code, and 4.51.3, 4.52.1, 4.54.1, 5.22.2 and 5.23.0 were
 # also run.
 _CAP_IGNORED_FROM, _CAP_APPLIED_AGAIN_FROM = (4, 52), (5, 23)
@@ -74,7 +72,7 @@ def read(folder: pathlib.Path) -> dict[str, Any]:
 
 def to_model_cfg(
     config: Mapping[str, Any],
-    where: str,
+    file_name: str,
     final_logits_softcap: float | None = None,
     log: Callable[[str], None] = print,
 ) -> tuple[dict[str, Any], int]:
@@ -87,7 +85,7 @@ def to_model_cfg(
 
     Args:
         config: The contents of `config.json`.
-        where: The name of the file, for messages.
+        file_name: The name of the file, for messages.
         final_logits_softcap: A soft cap that overrides this rule, or None.
         log: A function that receives remarks.
 
@@ -99,15 +97,17 @@ def to_model_cfg(
             supported.
     """
     text, vision = dict(config.get("text_config") or {}), dict(config.get("vision_config") or {})
-    _check_kind(config, text, where)
+    _check_kind(config, text, file_name)
     rope = text.get("rope_parameters") or {}
     text.setdefault("rope_theta", rope.get("rope_theta", 10_000.0))
-    _check_fixed(text, _TEXT_FIXED, f"{where}: text_config")
-    _check_fixed(vision, _VISION_FIXED, f"{where}: vision_config")
+    _check_supported(text, _TEXT_SUPPORTED, f"{file_name}: text_config")
+    _check_supported(vision, _VISION_SUPPORTED, f"{file_name}: vision_config")
     if text.get("rope_scaling") or rope.get("rope_type", "default") != "default":
-        raise ValueError(f"{where}: text_config asks for scaled rotary positions: not supported")
+        raise ValueError(
+            f"{file_name}: text_config asks for scaled rotary positions: not supported"
+        )
     if not config.get("tie_word_embeddings", True):
-        raise ValueError(f"{where}: tie_word_embeddings is false; PaliGemma 2 ties them")
+        raise ValueError(f"{file_name}: tie_word_embeddings is false; PaliGemma 2 ties them")
     text, vision = _TEXT_DEFAULTS | text, _VISION_DEFAULTS | vision
     if final_logits_softcap is None:
         final_logits_softcap = _final_cap(config, text, log)
@@ -127,8 +127,8 @@ def to_model_cfg(
     tokens = (vision["image_size"] // vision["patch_size"]) ** 2
     if (text["sliding_window"] or math.inf) <= tokens:
         log(
-            f"{where}: sliding_window {text['sliding_window']} is no longer than the {tokens} "
-            "image tokens; as in the original, big_rad has no window"
+            f"{file_name}: sliding_window {text['sliding_window']} is at most the {tokens} image "
+            "tokens; big_rad has no window, like Google's big_vision code"
         )
     return cfg, vision["image_size"]
 
@@ -144,14 +144,17 @@ def vision_cfg(vision: Mapping[str, Any]) -> dict[str, int]:
     )
 
 
-def siglip_cfg(config: Mapping[str, Any], where: str) -> dict[str, int]:
+def siglip_cfg(config: Mapping[str, Any], file_name: str) -> dict[str, int]:
     """Converts the config of a Hugging Face SigLIP to the arguments of `siglip.Model`.
 
     Raises:
         ValueError: A setting is not supported.
     """
-    vision = dict(config.get("vision_config") or config)
-    _check_fixed(vision, _VISION_FIXED, f"{where}: vision_config")
+    nested = config.get("vision_config")
+    vision = dict(nested or config)
+    _check_supported(
+        vision, _VISION_SUPPORTED, f"{file_name}: vision_config" if nested else file_name
+    )
     base = dict(
         hidden_size=768,
         num_hidden_layers=12,
@@ -195,29 +198,30 @@ def from_model_cfg(
     )
 
 
-def _check_kind(config: Mapping[str, Any], text: Mapping[str, Any], where: str) -> None:
+def _check_kind(config: Mapping[str, Any], text: Mapping[str, Any], file_name: str) -> None:
     kind = config.get("model_type")
     if kind != "paligemma":
-        raise ValueError(f"{where}: model_type is {kind!r}; big_rad loads paligemma (version 2)")
+        raise ValueError(
+            f"{file_name}: model_type is {kind!r}; big_rad loads paligemma (version 2)"
+        )
     if text.get("model_type", "gemma") == "gemma":
         raise ValueError(
-            f"{where}: this is PaliGemma 1 (text_config.model_type 'gemma'), another architecture; "
-            "take a PaliGemma 2 checkpoint, such as google/paligemma2-3b-pt-224"
+            f"{file_name}: this is PaliGemma 1 (text_config.model_type 'gemma'), another "
+            "architecture; take a PaliGemma 2 checkpoint, such as google/paligemma2-3b-pt-224"
         )
     if text["model_type"] != "gemma2":
         raise ValueError(
-            f"{where}: text_config.model_type is {text['model_type']!r}; PaliGemma 2 has 'gemma2'"
+            f"{file_name}: text_config.model_type is {text['model_type']!r}; PaliGemma 2 has "
+            "'gemma2'"
         )
 
 
-def _check_fixed(given: Mapping[str, Any], fixed: Mapping[str, Any], where: str) -> None:
-    wrong = [
-        f"{k} = {given[k]!r}"
-        for k, v in fixed.items()
-        if given.get(k) is not None and given[k] != v
-    ]
+def _check_supported(given: Mapping[str, Any], supported: Mapping[str, Any], where: str) -> None:
+    wrong = [k for k, v in supported.items() if given.get(k) is not None and given[k] != v]
     if wrong:
-        raise ValueError(f"{where}: {', '.join(wrong)} is not supported; PaliGemma 2 has {fixed}")
+        needed = ", ".join(f"{k} = {supported[k]!r}" for k in wrong)
+        found = ", ".join(f"{k} = {given[k]!r}" for k in wrong)
+        raise ValueError(f"{where}: {found} is not supported; big_rad supports {needed}")
 
 
 def _final_cap(

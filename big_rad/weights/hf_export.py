@@ -104,7 +104,7 @@ def save(
         image_token = getattr(tokenizer, "reserved_id", hf_config.IMAGE_TOKEN)
     config = hf_config.from_model_cfg(cfg, image_size, str(stored), image_token)
     if text is not None:
-        config[hf_config.TEXT] = dict(text)
+        config[hf_config.RADGROUNDER_FIELD] = dict(text)
     _write_json(folder / "config.json", config)
     _write_json(folder / "generation_config.json", _generation())
     _write_json(folder / "preprocessor_config.json", _preprocessor(image_size, tokens))

@@ -18,16 +18,16 @@ from big_rad.weights import hf_layout, huggingface, shards, tensors, unusable
 # The shape of the fused query-key-value matrix does not show it.
 _HEADS = {768: 12, 1024: 16, 1152: 16, 1536: 16}
 
-_TRUNK = re.compile(r"(?P<wrapper>.*?)patch_embed\.proj\.weight")
+_ANCHOR = re.compile(r"(?P<prefix>.*?)patch_embed\.proj\.weight")
 _BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
-_INSIDE = {
+_BLOCK_NAMES = {
     "norm1": "layer_norm1",
     "norm2": "layer_norm2",
     "attn.proj": "self_attn.out_proj",
     "mlp.fc1": "mlp.fc1",
     "mlp.fc2": "mlp.fc2",
 }
-_OUTSIDE = {
+_TRUNK_NAMES = {
     "patch_embed.proj.weight": "embeddings.patch_embedding.weight",
     "patch_embed.proj.bias": "embeddings.patch_embedding.bias",
     "pos_embed": "embeddings.position_embedding.weight",
@@ -53,13 +53,14 @@ def load(
 
     Args:
         path: A `.pt`, `.pth`, `.bin`, `.ckpt` or `.safetensors` file with names such as
-            `model.visual.trunk.blocks.0.attn.qkv.weight`, with any prefix before `blocks`.
+            `model.visual.trunk.blocks.0.attn.qkv.weight`. The prefix, here `model.visual.trunk.`,
+            is that of `patch_embed.proj.weight`, and must be the same for all tensors of the tower.
         num_heads: The number of heads of the attention; None takes that of the published tower of
             this width.
-        dtype: The dtype to convert to, or a function of our parameter name that returns it. None
-            keeps the stored dtypes. The names do not begin with `img/`.
-        sharding: The sharding of the arrays, or a function of our parameter name that returns it.
-            None returns numpy arrays.
+        dtype: The dtype to convert to, or a function of our parameter name (without `img/`) that
+            returns it. None keeps the stored dtypes.
+        sharding: The sharding of the arrays, or a function of our parameter name (without `img/`)
+            that returns it. None returns numpy arrays.
         log: A function that receives a line for each tensor that is left out.
 
     Returns:
@@ -80,53 +81,56 @@ def read(
     num_heads: int | None = None,
     log: Callable[[str], None] = print,
 ) -> dict[str, tensors.Lazy]:
-    """Lists an image tower as flat lazy parameters `img/...`; see `load`."""
+    """Returns the parameters of a tower without reading them yet, as flat `img/...`; see `load`."""
     file = pathlib.Path(path)
     stored = shards.read([file])
     unusable.check(stored, file)
-    anchor = next((m for m in map(_TRUNK.fullmatch, stored) if m), None)
+    anchor = next((m for m in map(_ANCHOR.fullmatch, stored) if m), None)
     if anchor is None:
         raise ValueError(
             f"{file} holds no SigLIP image tower of open_clip or timm: no tensor is called "
             f"*patch_embed.proj.weight; it has {', '.join(list(stored)[:5])}, ..."
         )
+    prefix = anchor["prefix"]
     source: dict[str, Any] = {}
     unexpected = []
     for name, value in stored.items():
-        inner = name.removeprefix(anchor["wrapper"])
-        named = _canonical(inner, value) if name.startswith(anchor["wrapper"]) else {}
+        inner = name.removeprefix(prefix)
+        named = _canonical(inner, value) if name.startswith(prefix) else {}
         source |= named
         if not named:
             why = next((why for p, why in _LEFT_OUT if re.fullmatch(p, name)), None)
             log(f"left out: {name}: {why}") if why else unexpected.append(name)
-    axes = {"img": _axes(source, num_heads, file)}
+    axes = {"img": _axis_sizes(source, num_heads, file)}
     expected = hf_layout.expected(hf_layout.VISION_RULES, axes)
     source = huggingface.check(source, expected, file, unexpected, log)
     return {r.ours: hf_layout.to_ours(r, source, axes["img"]) for r in hf_layout.VISION_RULES}
 
 
 def _canonical(name: str, value: tensors.Lazy) -> dict[str, Any]:
-    # Returns the canonical tensors that a tensor of timm holds: one; or three, if it is the fused
-    # query, key and value; or none, if the name is unknown.
+    # Returns the tensors that a tensor of timm holds, with Hugging Face's names: one; or three, if
+    # it is the fused query, key and value; or an empty dict, if the name is unknown.
     if name == "pos_embed" and value.ndim == 3:
-        return {hf_layout.VISION + _OUTSIDE[name]: _part(value, lambda x: x[0], value.shape[1:])}
-    if name in _OUTSIDE:
-        return {hf_layout.VISION + _OUTSIDE[name]: value}
+        return {
+            hf_layout.VISION + _TRUNK_NAMES[name]: _part(value, lambda x: x[0], value.shape[1:])
+        }
+    if name in _TRUNK_NAMES:
+        return {hf_layout.VISION + _TRUNK_NAMES[name]: value}
     block = _BLOCK.fullmatch(name)
     if block is None:
         return {}
-    layer, kind = f"{hf_layout.VISION}encoder.layers.{block[1]}.", block[2].rsplit(".", 1)[-1]
-    if block[2] == f"attn.qkv.{kind}" and value.shape[0] % 3 == 0:
+    layer, suffix = f"{hf_layout.VISION}encoder.layers.{block[1]}.", block[2].rsplit(".", 1)[-1]
+    if block[2] == f"attn.qkv.{suffix}" and value.shape[0] % 3 == 0:
         shape = (value.shape[0] // 3, *value.shape[1:])
         return {
-            f"{layer}self_attn.{n}_proj.{kind}": _part(value, _third(i), shape)
+            f"{layer}self_attn.{n}_proj.{suffix}": _part(value, _third_of_qkv(i), shape)
             for i, n in enumerate("qkv")
         }
-    inside = _INSIDE.get(block[2].rsplit(".", 1)[0])
-    return {f"{layer}{inside}.{kind}": value} if inside else {}
+    block_name = _BLOCK_NAMES.get(block[2].rsplit(".", 1)[0])
+    return {f"{layer}{block_name}.{suffix}": value} if block_name else {}
 
 
-def _third(i: int) -> Callable[[np.ndarray], np.ndarray]:
+def _third_of_qkv(i: int) -> Callable[[np.ndarray], np.ndarray]:
     return lambda x: np.split(x, 3)[i]
 
 
@@ -136,7 +140,9 @@ def _part(
     return tensors.Lazy(shape, value.dtype, lambda: cut(np.asarray(value)))
 
 
-def _axes(source: Mapping[str, Any], num_heads: int | None, file: pathlib.Path) -> dict[str, int]:
+def _axis_sizes(
+    source: Mapping[str, Any], num_heads: int | None, file: pathlib.Path
+) -> dict[str, int]:
     names = ("embeddings.patch_embedding.weight", "embeddings.position_embedding.weight")
     names += ("encoder.layers.0.mlp.fc1.weight",)
     missing = [n for n in names if hf_layout.VISION + n not in source]

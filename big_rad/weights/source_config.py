@@ -48,7 +48,8 @@ def read(
         from big_rad.weights import huggingface
 
         model, flat = huggingface.read(path, log=lambda _: None)
-        side, text = infer.image_size(flat, str(path)), hf_config.read(folder).get(hf_config.TEXT)
+        side = infer.image_size(flat, str(path))
+        text = hf_config.read(folder).get(hf_config.RADGROUNDER_FIELD)
         return foreign(model, side, folder, text)
     if kind == "npz":
         flat = weights.read(path, log=lambda _: None)
@@ -250,8 +251,9 @@ def foreign(
         side: The side of the images in pixels.
         tokenizer: The tokenizer, a file or a folder. A folder that names markup tokens shows that
             the checkpoint is a released RadGrounder.
-        text: The text settings in the checkpoint, or None if it has none. They are then those of
-            the released model for a released RadGrounder, and the defaults for any other.
+        text: The text settings in the checkpoint, or None if it has none, as a Hugging Face folder
+            without `hf_config.RADGROUNDER_FIELD`. They are then those of the released model for a
+            released RadGrounder, and the defaults for any other.
     """
     released = bool(named_sets(tokenizer))
     codec = dict(name="paligemma", grid=None)

@@ -132,3 +132,23 @@ def test_word_salad_is_read_and_mentions_stand_in_it(text, lang):
     found = mentions.find(text, lang)
     assert all(a.end <= b.start for a, b in zip(found, found[1:]))
     assert all(text[m.start : m.end] == m.phrase and m.phrase.strip() for m in found)
+
+
+@pytest.mark.parametrize(
+    ("lang", "text"),
+    [
+        *(
+            ("de", f"Nieren{part}")
+            for part in ("parenchym", "gewebe", "wand", "rand", "kontur", "region", "knochen")
+        ),
+        *(
+            (lang, f"{noun} {part}")
+            for part in ("parenchyma", "tissue", "wall", "margin", "contour", "bone", "muscle")
+            for lang, noun in (("en", "kidney"), ("de", "Niere"))
+        ),
+    ],
+)
+def test_a_part_of_an_organ_is_no_plural(lang, text):
+    (mention,) = mentions.find(text, lang)
+    assert mention.possible_ids == (2, 3)
+    assert mention.class_ids == () and not mention.several_organs

@@ -46,7 +46,7 @@ def test_text_settings_go_along_in_every_conversion(kind, tmp_path):
     if kind == "released":
         found.append(converted(npz, tmp_path / "run", "orbax", **tokenizer))
     assert [source_config.read(place)["text"] for place in found] == [want] * len(found)
-    named = hf_config.read(folder).get(hf_config.TEXT)
+    named = hf_config.read(folder).get(hf_config.RADGROUNDER_FIELD)
     assert named == (None if want == RELEASED else want)  # What a reader assumes is not written.
 
 

@@ -22,11 +22,11 @@ def letter_f(value=200, air=-1000, size=24):
 def test_window_goldens():
     # (x - lo) / (hi - lo + 1e-5) * 2 - 1 by hand; lo, hi = (-1225, 1025), (-135, 215), (0, 80).
     hu = np.array([[-2000, -1000, -100, 0, 40, 80, 215, 3000]], np.int16)
-    lung = [-0.8, -0.8, 0, 200 / 2250, 280 / 2250, 360 / 2250, 630 / 2250, 1]
+    wide = [-0.8, -0.8, 0, 200 / 2250, 280 / 2250, 360 / 2250, 630 / 2250, 1]
     soft = [-1, -1, -0.8, -40 / 175, 0, 40 / 175, 1, 1]
     brain = [-1, -1, -1, -1, 0, 1, 1, 1]
     windows = ops_image.ct_windows(hu)[0]
-    np.testing.assert_allclose(windows.T, [lung, soft, brain], atol=1e-6)
+    np.testing.assert_allclose(windows.T, [wide, soft, brain], atol=1e-6)
     assert windows.dtype == np.float32
 
 

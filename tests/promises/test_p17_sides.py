@@ -25,7 +25,7 @@ def label_map():
     Organs of the right side have one row less, so that the label map is not its own mirror image.
     """
     segmap = np.zeros((4, WIDTH), np.uint8)
-    for n, class_id in enumerate(c for c in SIDED if candidates.sided(c) == "right"):
+    for n, class_id in enumerate(c for c in SIDED if candidates.side_of_class(c) == "right"):
         segmap[1:, n] = class_id
         segmap[:, WIDTH - 1 - n] = candidates.mirrored(class_id)
     return segmap
@@ -63,7 +63,7 @@ def test_what_is_marked_is_on_the_side_that_the_text_names(pp):
         for entity in marked(folder_text(sentence, lang), segmap, pp):
             assert entity.class_id in named, sentence
             side = "left" if entity.box[0] + entity.box[2] > 1 else "right"
-            assert candidates.sided(entity.class_id) in (side, None), sentence
+            assert candidates.side_of_class(entity.class_id) in (side, None), sentence
             seen += 1
     assert seen > len(ROWS) / 2
 

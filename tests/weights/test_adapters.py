@@ -88,7 +88,7 @@ def test_adapters_of_new_tokens_fit_a_table_that_lacks_their_rows(tiny, tmp_path
     adapters.save(tmp_path / "own", tmp_path / "a.npz")
     options = ["--adapters", str(tmp_path / "a.npz")]
     assert convert.main([base, str(tmp_path / "m.npz"), *options]) == 2
-    assert f"the model {len(table)}; rows for new tokens are added" in capsys.readouterr().err
+    assert f"the model {len(table)}; convert with --to orbax" in capsys.readouterr().err
     assert convert.main([base, str(tmp_path / "m"), "--to", "orbax", *options]) == 0
     told = orbax.read(tmp_path / "m")[1]["config"]
     models.make(told["model_name"], told["model"], rows)  # Does not raise.

@@ -436,6 +436,25 @@ def test_defaults_of_a_sparse_config_are_those_of_paligemma_2_3b():
     assert cfg["llm"]["query_scale"] == 1 / 16 and cfg["llm"]["vocab_size"] == 257216
 
 
+def test_an_unsupported_setting_of_a_siglip_is_named_without_paligemma():
+    for config in (dict(hidden_act="relu"), dict(vision_config=dict(hidden_act="relu"))):
+        with pytest.raises(ValueError) as error:
+            hf_config.siglip_cfg(config, "a/config.json")
+        said = str(error.value)
+        assert "hidden_act = 'relu'" in said and "hidden_act = 'gelu_pytorch_tanh'" in said
+        assert "PaliGemma" not in said and ("vision_config" in said) == ("vision_config" in config)
+
+
+def test_a_window_of_at_most_the_image_tokens_is_remarked():
+    for window, remarked in ((255, True), (256, True), (257, False), (None, False)):
+        lines = []
+        text = dict(model_type="gemma2", sliding_window=window)
+        config = dict(model_type="paligemma", text_config=text, vision_config={})
+        hf_config.to_model_cfg(config, "config.json", log=lines.append)
+        said = [line for line in lines if "sliding_window" in line]
+        assert len(said) == remarked and all(f"{window} is at most the 256" in s for s in said)
+
+
 # ---- What is written ----
 
 

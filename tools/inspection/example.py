@@ -24,7 +24,7 @@ LEGEND = (
     '<b>&lt;eos&gt;: loss</b></span><span class="pad"><b>padding</b></span></p><p class="note">'
     "Under each piece: its position and its token id. A green line means that the token is "
     "learned. A blank is shown as ␣, a newline as ↵. Of a CT slice in three windows, channel 0 is "
-    "lung, channel 1 soft tissue, channel 2 brain.</p>"
+    "the wide window, channel 1 soft tissue, channel 2 brain.</p>"
 )
 
 
