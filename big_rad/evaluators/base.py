@@ -31,7 +31,9 @@ from big_rad.pp import tokenizer as tokenizers
 
 # The groups of samples by language and by modality, see `summarise`.
 SUBSETS = (*prompts.VQA_LANGS, *ops_load.MODALITIES, "no_lang", "no_modality")
-# The scores that every evaluator derived from `Evaluator` yields besides its own.
+# The scores that every evaluator derived from `Evaluator` yields besides its own: the number of
+# samples, the share of answers that used up `max_new_tokens`, and the mean log probability of an
+# answer. `lowest=True` says that the lowest value is the best.
 SCORES = (
     spec_lib.Score("n", count=True, groups=SUBSETS),
     spec_lib.Score("unfinished", lowest=True),
