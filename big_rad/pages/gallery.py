@@ -114,7 +114,7 @@ def _card(
     where = " · ".join(filter(None, (str(record.get(k) or "") for k in what)))
     picture = _NO_PICTURE
     if record["index"] in pixels:
-        picture = _look(record, pixels[record["index"]], where)
+        picture = _picture(record, pixels[record["index"]], where)
     reference, prediction = (_text(record, side) for side in _SIDES)
     chips = "".join(
         f"<span>{esc(labels.get(k, k))} <b>{number(v)}</b></span>"
@@ -135,13 +135,13 @@ def _card(
     )
 
 
-def _look(record: Record, seen: np.ndarray, where: str) -> str:
+def _picture(record: Record, seen: np.ndarray, where: str) -> str:
     # The image with its boxes or masks; for CT also small images of the other windows.
     main = draw.displayable(seen)
     stage = f'<img src="{_uri(main)}" alt="{esc(where)} slice" loading="lazy">'
     stage += _marks(record, *main.shape[:2])
     if main is seen:
-        return f'<div class="look"><div class="stage">{stage}</div></div>'
+        return f'<div class="picture"><div class="stage">{stage}</div></div>'
     others = "".join(
         f'<button type="button"><img src="{_uri(seen[c])}" alt="" loading="lazy"><span>'
         f"{_window(c)}</span></button>"
@@ -150,7 +150,7 @@ def _look(record: Record, seen: np.ndarray, where: str) -> str:
     )
     stage += f'<span class="window">{_window(draw.CT_SOFT_TISSUE)}</span>'
     windows = f'<div class="windows">{others}</div>'
-    return f'<div class="look"><div class="stage">{stage}</div>{windows}</div>'
+    return f'<div class="picture"><div class="stage">{stage}</div>{windows}</div>'
 
 
 def _uri(pixels: np.ndarray) -> str:
@@ -222,11 +222,11 @@ def _text(record: Record, side: str) -> str:
 
 
 def _named(record: Record, side: str) -> list[tuple[Entity, str]]:
-    # Each entity with the HTML attributes that link its phrase, its box or mask (data-e), and the
-    # entities of the same class in the other text (data-c).
+    # Each entity with the HTML attributes that link its phrase with its box or mask (data-entity)
+    # and with the entities of the same class in the other text (data-class).
     entities = record["boxes"][side]
     return [
-        (e, f'data-e="{side[0]}{k}" data-c="{_value(sample_files.class_of(e))}"')
+        (e, f'data-entity="{side[0]}{k}" data-class="{_value(sample_files.class_of(e))}"')
         for k, e in enumerate(entities)
     ]
 
