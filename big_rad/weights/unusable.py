@@ -102,7 +102,8 @@ def check(stored: Mapping[str, common.ArrayInfo], where: str | pathlib.Path) -> 
         kinds = ", ".join(sorted({_kind(x.dtype) for x in not_float.values()}))
         raise ValueError(
             f"{where}: {_some(list(not_float))} are of dtype {kinds}, without the scales that "
-            f"would turn them into weights; read as plain numbers they would be another model. {_REMEDY}"
+            "would turn them into weights; read as plain numbers they would be another model. "
+            f"{_REMEDY}"
         )
 
 
