@@ -288,14 +288,14 @@ class Evaluator(spec_lib.Statement):
         height, width = self.data[sample.index]["image"].shape[:2]
         fields = {k: v for k, v in vars(sample).items() if k != "masks"}
         boxes: Boxes = {}
-        for side in ("reference", "prediction"):
-            parsed = markup.parse(fields[side], self.codec)
-            fields[f"{side}_text"] = parsed.text
+        for role in ("reference", "prediction"):
+            parsed = markup.parse(fields[role], self.codec)
+            fields[f"{role}_text"] = parsed.text
             masks = None
             if sample.masks is not None:
                 true = self.data[sample.index].get("masks", ())  # Some texts have no masks.
-                masks = sample.masks if side == "prediction" else true
-            boxes[side] = [
+                masks = sample.masks if role == "prediction" else true
+            boxes[role] = [
                 _entity(
                     e if masks is None else mask_lib.named(e, parsed.text), width, height, masks
                 )

@@ -152,8 +152,8 @@ class Evaluator(base.Evaluator):
         # Matched entities also get the IoU with their match.
         record = super()._record(sample, scores)
         for i, j, _, iou in self._pairs[sample.index]:
-            for side, k in (("prediction", i), ("reference", j)):
-                record["boxes"][side][k]["iou"] = round(iou, 5)
+            for role, k in (("prediction", i), ("reference", j)):
+                record["boxes"][role][k]["iou"] = round(iou, 5)
         return record
 
 
