@@ -154,25 +154,25 @@ def _labels_on(volume: nifti.Volume, image: Slice, frame: int | None, plane: str
     warnings = []
     known = place.origin is not None and image.spacing is not None
     if known:
-        cut = _fit(volume, image)
+        fit = _fit(volume, image)
         # A fit at `frame` needs no warning; any other use of `frame` does.
-        if isinstance(cut, _Cut) and frame in (None, cut.index):
-            return Labels(_rescaled(cut.values(volume), volume), table)
+        if isinstance(fit, _Fit) and frame in (None, fit.index):
+            return Labels(_rescaled(fit.values(volume), volume), table)
         if frame is None:
-            raise GeometryError(f"{name}: {cut}")
-        where = "is not where the image lies" if isinstance(cut, _Cut) else cut
+            raise GeometryError(f"{name}: {fit}")
+        where = "is not where the image lies" if isinstance(fit, _Fit) else fit
         warnings.append(f"{name}: mask_frame is used, though the mask {where}")
-    cut = _fit_by_directions(volume, image, frame)
+    fit = _fit_by_directions(volume, image, frame)
     if not known:
         warnings.append(
             f"{name}: its position is not compared, because the image's file does not give position"
             " and pixel spacing"
         )
-    return Labels(_rescaled(cut.values(volume), volume), table, tuple(warnings))
+    return Labels(_rescaled(fit.values(volume), volume), table, tuple(warnings))
 
 
 @dataclasses.dataclass(frozen=True)
-class _Cut:
+class _Fit:
     """Which voxels of a volume lie on the pixels of an image.
 
     Attributes:
@@ -199,7 +199,7 @@ class _Cut:
         return values[np.ix_(rows, columns)]
 
 
-def _fit(volume: nifti.Volume, image: Slice) -> _Cut | str:
+def _fit(volume: nifti.Volume, image: Slice) -> _Fit | str:
     """Returns which voxels lie on the image's pixels, or a clause that says why none do."""
     affine, place = volume.affine, image.place
     inverse = np.linalg.inv(affine[:3, :3])
@@ -226,10 +226,10 @@ def _fit(volume: nifti.Volume, image: Slice) -> _Cut | str:
         far = max(o * s for o, s in zip(outside, np.linalg.norm(affine[:3, :3], axis=0)))
         return f"lies elsewhere: the image ends {far:.3g} mm outside of it"
     rows, columns = ((axis, int(lattice[axis]), int(steps[k, axis])) for k, axis in enumerate(axes))
-    return _Cut(across, int(lattice[across]), rows, columns, image.pixels.shape[:2])
+    return _Fit(across, int(lattice[across]), rows, columns, image.pixels.shape[:2])
 
 
-def _fit_by_directions(volume: nifti.Volume, image: Slice, frame: int | None) -> _Cut:
+def _fit_by_directions(volume: nifti.Volume, image: Slice, frame: int | None) -> _Fit:
     """Returns which voxels lie on the image's pixels, by directions and not by positions.
 
     The slice is the one at `frame`, or the only slice of the volume.
@@ -253,7 +253,7 @@ def _fit_by_directions(volume: nifti.Volume, image: Slice, frame: int | None) ->
         (axis, 0 if vector[axis] > 0 else volume.shape[axis] - 1, int(np.sign(vector[axis])))
         for axis, vector in zip(axes, (down, right))
     )
-    return _Cut(across, index, rows, columns, image.pixels.shape[:2])
+    return _Fit(across, index, rows, columns, image.pixels.shape[:2])
 
 
 def _other_grid(volume: nifti.Volume, image: Slice, axes: list[int]) -> str:
