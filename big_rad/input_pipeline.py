@@ -30,7 +30,7 @@ from big_rad.pp.example import Example, Row
 # Arrays whose first axis is the row, lists with one entry for each row, and under "rejects" a list
 # of `Reject`.
 Batch = dict[str, np.ndarray | list]
-WEIGHTS = ("shares", "epochs")
+WEIGHT_MODES = ("shares", "epochs")
 _ROW_FIELDS = ("text", "mask_ar", "mask_loss", "segment")
 _REASON = 300  # The number of characters of a reject's reason that are kept.
 _TRIES = 100  # The number of further examples that are tried if a whole batch is bad.
@@ -52,7 +52,7 @@ class TrainInput:
 
     Attributes:
         iterator: the iterator over batches; `get_state` and `set_state` read and set its position.
-        examples_per_epoch: the number of rows in an epoch.
+        examples_per_epoch: the number of examples in an epoch.
         identity: {dataset: number of items and digest of its files}, see `datasets.core.identity`.
     """
 
@@ -65,10 +65,11 @@ def make_train(config: Any, seed: int, data_dir: str) -> TrainInput:
     """Builds the mixture of `config.input`.
 
     Args:
-        config: the whole config. `config.input` must have `data` {name: weight}, `batch_size`, and
-            for each dataset `input[name]` with `builder`, `split` and `pp`, and also `weights`,
-            `num_threads`, `num_workers`, `prefetch`, `buckets` and `bucket_window` (see
-            big_rad/config/defaults.py).
+        config: the whole config. These fields are needed (see big_rad/config/defaults.py):
+            - `config.input.data`: {name of a dataset: weight};
+            - `config.input[name]` for each of these names, with `builder`, `split` and `pp`;
+            - in `config.input` itself: `weights`, `batch_size`, `num_threads`, `num_workers`,
+              `prefetch`, `buckets` and `bucket_window`.
         seed: the seed of shuffling, of batch order and of each example's own generator.
         data_dir: the folder in which the datasets lie.
 
@@ -115,7 +116,7 @@ def make_train(config: Any, seed: int, data_dir: str) -> TrainInput:
 def eval_batches(examples: Sequence[Example], batch_size: int) -> Iterator[Batch]:
     """Yields batches in order; copies of the last example fill up the last batch.
 
-    Each batch has the array "_mask", int32 [B], which is 1 for an example and 0 for such a copy.
+    The array "_mask", int32 [B], marks the real rows: 1 for an example and 0 for such a copy.
 
     Args:
         examples: the preprocessed examples, of equal shapes.
@@ -207,7 +208,7 @@ class _NamedSource:
 
 
 class _WithRng(grain.transforms.RandomMap):
-    """Gives each item its own generator; Grain uses the one it passes in again for other items."""
+    """Gives each item its own generator, because Grain reuses the generator that it passes in."""
 
     def random_map(
         self, element: tuple[str, Example], rng: np.random.Generator
@@ -242,8 +243,9 @@ class _Batches:
         sorted by length    0    5    2  | 3    1    4
         batches             [0, 5, 2] cut to 128, and [3, 1, 4] cut to 256, in random order
 
-    The lengths are upper limits that hold for any augmentation (`text_bound` of `tok`). They are
-    computed without pixels, and they are the same in all processes, so all make the same plan.
+    A batch with a row that is longer than every bucket is not cut. A length is the largest that any
+    augmentation of the example can give (`text_bound` of `tok`). It is computed without pixels, and
+    it is the same in all processes, so all make the same plan.
     """
 
     def __init__(
@@ -343,10 +345,10 @@ class _Batches:
             order = np.argsort(lengths, kind="stable").reshape(self._window, self._size)
             longest = lengths[order].max(axis=1)
             # The batches are shuffled, so that training does not go from short to long rows.
-            turn = np.random.default_rng([self._seed, window]).permutation(self._window)
+            shuffled = np.random.default_rng([self._seed, window]).permutation(self._window)
             bucket = np.searchsorted(self._buckets, longest)
             lengths = np.array([*self._buckets, sys.maxsize])[bucket]
-            self._plans[window] = numbers[order][turn], lengths[turn]
+            self._plans[window] = numbers[order][shuffled], lengths[shuffled]
             while len(self._plans) > _PLANS:
                 del self._plans[min(self._plans)]
             return self._plans[window]
@@ -362,9 +364,9 @@ class _Batches:
             return 0  # `_make` fails for the same reason and reports it.
 
 
-def row_length(text: Row) -> int:
+def row_length(tokens: Row) -> int:
     """Returns how many positions of a row the model has to read: all tokens but the last."""
-    used = np.flatnonzero(text)
+    used = np.flatnonzero(tokens)
     return int(used[-1]) if used.size else 0
 
 
@@ -386,11 +388,11 @@ def _weightless(template: Example, id: str) -> Example:
 
 
 def _weights(inputs: Any, lengths: Mapping[str, int]) -> tuple[list[float], int]:
-    """Returns each dataset's weight in the mixture, and the number of rows in an epoch."""
+    """Returns each dataset's weight in the mixture, and the number of examples in an epoch."""
     given = {name: float(w) for name, w in inputs.data.items()}
     how = inputs.weights
-    if how not in WEIGHTS:
-        raise ValueError(f"config.input.weights {how!r} is none of {', '.join(WEIGHTS)}")
+    if how not in WEIGHT_MODES:
+        raise ValueError(f"config.input.weights {how!r} is none of {', '.join(WEIGHT_MODES)}")
     if bad := [name for name, w in given.items() if w <= 0]:
         raise ValueError(f"config.input.data.{bad[0]} is {given[bad[0]]}; leave the dataset out")
     if how == "shares":

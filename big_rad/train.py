@@ -190,7 +190,7 @@ def _train(
     writer = metric_writer.MetricWriter(workdir, first_step, headlines.board_tag(specs))
     at_end.callback(writer.close)
     monitor = bad_steps.BadStepMonitor(config, workdir, first_step)
-    best = best_checkpoint.BestCheckpoint(config, workdir, first_step)
+    best = best_checkpoint.BestStep(config, workdir, first_step)
     checkpoints.best_step = best.step
 
     # ---- The step ----------------------------------------------------------------------------
@@ -283,18 +283,19 @@ def _train(
         first = evaluations.while_training() if config.ckpt_best else []
         metrics = evaluations.run(first, state["params"])
         best.add(total_steps, metrics)
+        why = best.description
         if best.step in (None, total_steps):
-            if best.found:
-                log(f"step {total_steps} is reported, {best.found} and the last")
+            if why:
+                log(f"step {total_steps} is reported, {why} and the last")
             metrics |= evaluations.run((n for n in evals if n not in first), state["params"])
         else:
             evaluations.record(total_steps, metrics)
             state = None  # The memory may not hold two states at once.
-            state, reported = state_lib.restore_best(layout, checkpoints, best.steps)
+            state, reported = state_lib.restore_best(layout, checkpoints, best.ranked_steps)
             if reported != best.step:
-                log(f"step {best.step}, {best.found}, cannot be used: step {reported} is reported")
+                log(f"step {best.step}, {why}, cannot be used: step {reported} is reported")
             else:
-                log(f"step {reported} is reported, {best.found}; the last is step {total_steps}")
+                log(f"step {reported} is reported, {why}; the last is step {total_steps}")
             metrics = evaluations.run(evals, state["params"])
     except runtime.Stopped:
         return leave(total_steps)

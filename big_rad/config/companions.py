@@ -32,13 +32,14 @@ def folder(name: str) -> pathlib.Path:
 def package(name: str) -> str:
     """Returns the name under which big_rad's own `configs` or `tools` is imported.
 
-    In a checkout this also imports big_rad's own package under that name, if a folder of the same
-    name in the working directory would be imported instead. Call it only in a process that runs a
-    command of big_rad, because the import changes `sys.modules` for the whole process.
+    In a checkout this also imports big_rad's own package under that name, unless it is imported
+    already, so that no folder of the same name in the working directory is imported instead. Call
+    it only in a process that runs a command of big_rad, because the import changes `sys.modules`
+    for the whole process.
     """
     if in_wheel():
         return f"big_rad._{name}"
-    if folder(name).is_dir() and _path_of(name) != [str(folder(name))]:
+    if folder(name).is_dir() and _loaded_path(name) != [str(folder(name))]:
         _make_package(name, [folder(name)])
     return name
 
@@ -62,14 +63,14 @@ def recipes_of(recipe: str | pathlib.Path) -> Iterator[None]:
     """
     ours = folder(_RECIPES)
     folders = _folders(pathlib.Path(recipe), ours)
-    if ours not in folders or (folders == [ours] and _path_of(_RECIPES) == [str(ours)]):
+    if ours not in folders or (folders == [ours] and _loaded_path(_RECIPES) == [str(ours)]):
         # Either big_rad was copied without its recipes, or `configs` is already the right package.
         yield
         return
-    own = folders[: folders.index(ours)]
+    users = folders[: folders.index(ours)]
     importlib.invalidate_caches()  # The import system may not know files that are new.
     with _without(_RECIPES):
-        replaced = _modules_in(own) & _modules_in([ours])
+        replaced = _modules_in(users) & _modules_in([ours])
         kept = {}
         # Where the user replaces some modules, the other modules of big_rad are imported first, so
         # that they import big_rad's own modules and not the user's.
@@ -99,7 +100,8 @@ def _modules_in(folders: list[pathlib.Path]) -> set[str]:
     return {p.stem for folder in folders for p in folder.glob("*.py")} - {"__init__"}
 
 
-def _path_of(name: str) -> list[str]:
+def _loaded_path(name: str) -> list[str]:
+    # Returns the folders of a package that is imported, [] if it is not.
     return list(getattr(sys.modules.get(name), "__path__", []))
 
 
@@ -122,14 +124,15 @@ def _make_package(name: str, folders: list[pathlib.Path]) -> ModuleType:
 @contextlib.contextmanager
 def _without(name: str) -> Iterator[None]:
     # A context in which a package and its modules count as not imported. They are restored after.
-    before = _taken(name)
+    before = _pop_modules(name)
     try:
         yield
     finally:
-        _taken(name)
+        _pop_modules(name)
         sys.modules.update(before)
 
 
-def _taken(name: str) -> dict[str, ModuleType]:
+def _pop_modules(name: str) -> dict[str, ModuleType]:
+    # Removes a package and its modules from those that are imported, and returns them.
     names = [n for n in sys.modules if n == name or n.startswith(f"{name}.")]
     return {n: sys.modules.pop(n) for n in names}

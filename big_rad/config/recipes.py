@@ -166,7 +166,7 @@ def num_steps(config: Config, examples_per_epoch: int) -> int:
 
     Args:
         config: the config.
-        examples_per_epoch: the number of examples of an epoch.
+        examples_per_epoch: the number of examples in an epoch.
 
     Raises:
         ValueError: Not exactly one of the three fields is set.

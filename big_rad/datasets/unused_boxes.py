@@ -13,8 +13,8 @@ from big_rad.pp import builder, packed
 from big_rad.pp.example import Example
 from big_rad.registry import parse_call
 
-# The number of examples that are read. Images are large, and reading all examples of a big dataset
-# would take minutes.
+# The maximum number of examples that are read. Images are large, and reading all examples of a big
+# dataset would take minutes.
 _MOST = 500
 
 
@@ -24,14 +24,14 @@ class Counts:
 
     Attributes:
         images: the number of images that were read; an unreadable example does not count.
-        masks: the number of images with a label map that shows a class.
-        boxes: the number of other images that have boxes.
+        with_masks: the number of images with a label map that shows a class.
+        with_boxes_only: the number of other images that have boxes.
         sampled: whether only some of the examples were read.
     """
 
     images: int
-    masks: int
-    boxes: int
+    with_masks: int
+    with_boxes_only: int
     sampled: bool = False
 
 
@@ -43,31 +43,31 @@ def count(source: Sequence[Example], most: int = _MOST) -> Counts:
         most: the most examples that are read; if the source has more, evenly spaced ones are read.
     """
     step = -(-len(source) // most) or 1
-    images = masks = boxes = 0
+    images = with_masks = with_boxes_only = 0
     for i in range(0, len(source), step):
         try:
-            found = [_shows(image) for image in core.images_of(source[i])]
+            found = [_kind_of_marks(image) for image in core.images_of(source[i])]
         except Exception:  # Training leaves this example out, and lists it with its reason.
             continue
         images += len(found)
-        masks += found.count("mask")
-        boxes += found.count("boxes")
-    return Counts(images, masks, boxes, step > 1)
+        with_masks += found.count("mask")
+        with_boxes_only += found.count("boxes")
+    return Counts(images, with_masks, with_boxes_only, step > 1)
 
 
 def message(counts: Counts) -> str:
-    """Returns the warning for a model with masks, or "" if no image has boxes but no mask."""
-    if not counts.boxes:
+    """Returns the warning for a model with masks, or "" if every image with boxes has a mask."""
+    if not counts.with_boxes_only:
         return ""
     images = f"{counts.images} images" + " that were looked at" * counts.sampled
-    if not counts.masks:
+    if not counts.with_masks:
         return (
             f"0 of {images} have a mask; boxes are not used, because this model points with masks, "
             "and all texts stay without marks. Add masks, or start from a model with boxes"
         )
     return (
-        f"{counts.masks} of {images} have a mask; the boxes of {counts.boxes} others are not used, "
-        "because this model points with masks"
+        f"{counts.with_masks} of {images} have a mask; the boxes of "
+        f"{counts.with_boxes_only} others are not used, because this model points with masks"
     )
 
 
@@ -105,7 +105,7 @@ def _marks_masks(pp: str) -> bool:
     return False
 
 
-def _shows(image: Example) -> str:
+def _kind_of_marks(image: Example) -> str:
     if "segmap" in image and bool(packed.array(image["segmap"]).any()):
         return "mask"
     return "boxes" if image.get("boxes") else ""

@@ -52,11 +52,11 @@ def read_labels(
     """Reads the slice of a label volume that lies on an image.
 
     Args:
-        path: the path of a NIfTI file, packed or not.
+        path: the path of a NIfTI file, compressed or not.
         image: the image as `read.read` returns it, not turned.
         frame: the index of the slice, from 0, along the stored axis that is perpendicular to the
-            image. It replaces the comparison of positions; directions and voxel sizes are still
-            compared.
+            image. It replaces the comparison of positions. Directions are still compared, and voxel
+            sizes if the image has a `spacing`; only the shape is if the image has no `place`.
         plane: the plane of the image, used only if the image does not state its own.
 
     Raises:
@@ -64,7 +64,7 @@ def read_labels(
             lies.
         ReadError: the file cannot be used; see the other subclasses.
     """
-    return _reading(path, lambda volume: _lay(volume, image, frame, image.plane or plane))
+    return _reading(path, lambda volume: _labels_on(volume, image, frame, image.plane or plane))
 
 
 def read_in_order(
@@ -82,7 +82,7 @@ def read_in_order(
     of the stored pixels.
 
     Args:
-        path: the path of a NIfTI file, packed or not.
+        path: the path of a NIfTI file, compressed or not.
         image: the image as `read.read` returns it, not turned.
         image_path: the path of the image's own file.
         frame: the index of the slice, from 0; None if there is only one.
@@ -99,13 +99,14 @@ def read_in_order(
         if image.format == "nifti":
             if volume.shape != shape:
                 raise GridError(
-                    f"{volume.name}: has {_times(volume.shape)} voxels, the image {_times(shape)}"
+                    f"{volume.name}: has {_shape_text(volume.shape)} voxels, the image "
+                    f"{_shape_text(shape)}"
                 )
             values = volume.slice(plane, frame, affine)[0]
         else:
             values = volume.across(2, _index(volume, 2, frame)).T
         _check_shape(values, image, volume.name)
-        return Labels(_numbers(values, volume), table)
+        return Labels(_rescaled(values, volume), table)
 
     return _reading(path, ordered)
 
@@ -133,7 +134,7 @@ def _unpacked(stream: BinaryIO, name: str) -> BinaryIO:
     return io.BytesIO(unpack.unzstd(unpack.read_capped(stream, name), name))
 
 
-def _lay(volume: nifti.Volume, image: Slice, frame: int | None, plane: str) -> Labels:
+def _labels_on(volume: nifti.Volume, image: Slice, frame: int | None, plane: str) -> Labels:
     table, place, name = _table(volume), image.place, volume.name
     if volume.affine is None:
         raise GridError(f"{name}: has no affine, so where it lies is unknown")
@@ -145,35 +146,39 @@ def _lay(volume: nifti.Volume, image: Slice, frame: int | None, plane: str) -> L
             )
         values = volume.slice(plane, frame)[0]
         _check_shape(values, image, name)
-        said = "the image's file does not say how the patient lies: it is taken to be in its usual "
-        return Labels(_numbers(values, volume), table, (f"{name}: {said}display",))
+        warning = (
+            f"{name}: the image's file does not say how the patient lies: the image is assumed to "
+            "be stored as it is usually displayed"
+        )
+        return Labels(_rescaled(values, volume), table, (warning,))
     warnings = []
     known = place.origin is not None and image.spacing is not None
     if known:
-        cut = _fit(volume, image)
-        if isinstance(cut, _Cut) and frame in (None, cut.index):
-            return Labels(_numbers(cut.values(volume), volume), table)
+        fit = _fit(volume, image)
+        # A fit at `frame` needs no warning; any other use of `frame` does.
+        if isinstance(fit, _Fit) and frame in (None, fit.index):
+            return Labels(_rescaled(fit.values(volume), volume), table)
         if frame is None:
-            raise GeometryError(f"{name}: {cut}")
-        where = "is not where the image lies" if isinstance(cut, _Cut) else cut
+            raise GeometryError(f"{name}: {fit}")
+        where = "is not where the image lies" if isinstance(fit, _Fit) else fit
         warnings.append(f"{name}: mask_frame is used, though the mask {where}")
-    cut = _aim(volume, image, frame)
+    fit = _fit_by_directions(volume, image, frame)
     if not known:
         warnings.append(
             f"{name}: its position is not compared, because the image's file does not give position"
             " and pixel spacing"
         )
-    return Labels(_numbers(cut.values(volume), volume), table, tuple(warnings))
+    return Labels(_rescaled(fit.values(volume), volume), table, tuple(warnings))
 
 
 @dataclasses.dataclass(frozen=True)
-class _Cut:
+class _Fit:
     """Which voxels of a volume lie on the pixels of an image.
 
     Attributes:
         axis, index: the voxel axis perpendicular to the image, and the index of the slice on it.
-        rows, columns: for each of the two, the voxel axis along which the index rises, the voxel
-            of the first pixel, and the direction, 1 or -1.
+        rows, columns: for each of the two, (voxel axis of the image's row or column index, voxel of
+            the first pixel, direction 1 or -1).
         shape: the shape (H, W) of the image.
     """
 
@@ -194,7 +199,7 @@ class _Cut:
         return values[np.ix_(rows, columns)]
 
 
-def _fit(volume: nifti.Volume, image: Slice) -> _Cut | str:
+def _fit(volume: nifti.Volume, image: Slice) -> _Fit | str:
     """Returns which voxels lie on the image's pixels, or a clause that says why none do."""
     affine, place = volume.affine, image.place
     inverse = np.linalg.inv(affine[:3, :3])
@@ -221,10 +226,10 @@ def _fit(volume: nifti.Volume, image: Slice) -> _Cut | str:
         far = max(o * s for o, s in zip(outside, np.linalg.norm(affine[:3, :3], axis=0)))
         return f"lies elsewhere: the image ends {far:.3g} mm outside of it"
     rows, columns = ((axis, int(lattice[axis]), int(steps[k, axis])) for k, axis in enumerate(axes))
-    return _Cut(across, int(lattice[across]), rows, columns, image.pixels.shape[:2])
+    return _Fit(across, int(lattice[across]), rows, columns, image.pixels.shape[:2])
 
 
-def _aim(volume: nifti.Volume, image: Slice, frame: int | None) -> _Cut:
+def _fit_by_directions(volume: nifti.Volume, image: Slice, frame: int | None) -> _Fit:
     """Returns which voxels lie on the image's pixels, by directions and not by positions.
 
     The slice is the one at `frame`, or the only slice of the volume.
@@ -248,7 +253,7 @@ def _aim(volume: nifti.Volume, image: Slice, frame: int | None) -> _Cut:
         (axis, 0 if vector[axis] > 0 else volume.shape[axis] - 1, int(np.sign(vector[axis])))
         for axis, vector in zip(axes, (down, right))
     )
-    return _Cut(across, index, rows, columns, image.pixels.shape[:2])
+    return _Fit(across, index, rows, columns, image.pixels.shape[:2])
 
 
 def _other_grid(volume: nifti.Volume, image: Slice, axes: list[int]) -> str:
@@ -293,7 +298,7 @@ def _check_shape(values: np.ndarray, image: Slice, name: str) -> None:
         )
 
 
-def _numbers(values: np.ndarray, volume: nifti.Volume) -> np.ndarray:
+def _rescaled(values: np.ndarray, volume: nifti.Volume) -> np.ndarray:
     slope, inter = volume.rescale
     if (slope, inter) != (1, 0):
         values = in_blocks(values, lambda x: x * np.float64(slope) + inter, np.float32)
@@ -319,5 +324,5 @@ def _names(volume: nifti.Volume) -> Iterator[tuple[int, str]]:
                 yield int(key[1]), (cdata[1] if cdata else html.unescape(name)).strip()
 
 
-def _times(shape: tuple[int, ...]) -> str:
+def _shape_text(shape: tuple[int, ...]) -> str:
     return " x ".join(map(str, shape))

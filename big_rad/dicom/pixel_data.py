@@ -170,8 +170,8 @@ def _compressed(source: Source, start: int, header: Header, frame: int, name: st
     remedy = _remedy(kind, header.syntax, size)
     if not can_decode(header.syntax):
         raise UnsupportedError(f"{name}: transfer syntax {kind} needs a plugin; {remedy}")
-    said = (header.rows, header.columns, header.samples)
-    if (size.rows, size.columns, size.samples) != said or size.bits > header.bits:
+    stated_shape = (header.rows, header.columns, header.samples)
+    if (size.rows, size.columns, size.samples) != stated_shape or size.bits > header.bits:
         raise NotAnImageError(
             f"{name}: compressed pixels are of another size or depth than Rows, Columns, "
             "SamplesPerPixel and BitsAllocated say; export it again"
@@ -179,17 +179,17 @@ def _compressed(source: Source, start: int, header: Header, frame: int, name: st
     # Decoders return bytes or words by the depth in the codestream, not by BitsAllocated. JPEG has
     # no signed values, and GDCM ends the whole process if BitsStored of bytes is below 8.
     bits = 8 if size.bits <= 8 else 16
-    told = dataclasses.replace(header, bits=bits, stored=min(header.stored, bits))
+    decoded_header = dataclasses.replace(header, bits=bits, stored=min(header.stored, bits))
     if kind == "JPEG":
-        told = dataclasses.replace(told, stored=max(size.bits, 8), signed=0)
+        decoded_header = dataclasses.replace(decoded_header, stored=max(size.bits, 8), signed=0)
     try:
-        values = _by_pydicom(told, encaps.encapsulate([data]), 1, 0)
+        values = _by_pydicom(decoded_header, encaps.encapsulate([data]), 1, 0)
     except RuntimeError:  # All installed plugins have failed.
         raise UnsupportedError(
             f"{name}: pixels in transfer syntax {kind} are damaged, or of a kind that the "
             f"installed plugins do not decode; {remedy}"
         ) from None
-    if values.shape[:2] != said[:2]:
+    if values.shape[:2] != stated_shape[:2]:
         raise NotAnImageError(f"{name}: compressed pixels are damaged; export it again")
     return values.astype(f"{'i' if header.signed else 'u'}{header.bits // 8}", copy=False)
 

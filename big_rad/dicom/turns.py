@@ -49,7 +49,10 @@ class Turn:
     def array(
         self, x: Shaped[np.ndarray, "height width *channels"]
     ) -> Shaped[np.ndarray, "turned_height turned_width *channels"]:
-        """Returns a turned copy of an image or a mask [H, W] or [H, W, C], contiguous in memory."""
+        """Turns an image or a mask [H, W] or [H, W, C] and returns the turned array, not the turn.
+
+        The turned array is contiguous in memory. It may share its memory with `x`.
+        """
         if self.transpose:
             x = x.swapaxes(0, 1)
         rows, columns = (slice(None, None, -1 if f else 1) for f in self._flips)

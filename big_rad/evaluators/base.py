@@ -31,7 +31,9 @@ from big_rad.pp import tokenizer as tokenizers
 
 # The groups of samples by language and by modality, see `summarise`.
 SUBSETS = (*prompts.VQA_LANGS, *ops_load.MODALITIES, "no_lang", "no_modality")
-# The scores that every evaluator derived from `Evaluator` yields besides its own.
+# The scores that every evaluator derived from `Evaluator` yields besides its own: the number of
+# samples, the share of answers that used up `max_new_tokens`, and the mean log probability of an
+# answer. `lowest=True` says that the lowest value is the best.
 SCORES = (
     spec_lib.Score("n", count=True, groups=SUBSETS),
     spec_lib.Score("unfinished", lowest=True),
@@ -286,14 +288,14 @@ class Evaluator(spec_lib.Statement):
         height, width = self.data[sample.index]["image"].shape[:2]
         fields = {k: v for k, v in vars(sample).items() if k != "masks"}
         boxes: Boxes = {}
-        for side in ("reference", "prediction"):
-            parsed = markup.parse(fields[side], self.codec)
-            fields[f"{side}_text"] = parsed.text
+        for role in ("reference", "prediction"):
+            parsed = markup.parse(fields[role], self.codec)
+            fields[f"{role}_text"] = parsed.text
             masks = None
             if sample.masks is not None:
                 true = self.data[sample.index].get("masks", ())  # Some texts have no masks.
-                masks = sample.masks if side == "prediction" else true
-            boxes[side] = [
+                masks = sample.masks if role == "prediction" else true
+            boxes[role] = [
                 _entity(
                     e if masks is None else mask_lib.named(e, parsed.text), width, height, masks
                 )

@@ -24,7 +24,7 @@ from big_rad.evaluators.records import Record
 from big_rad.metrics import bootstrap
 
 FOLDER, FILE = "before", "before_after.json"
-SIDES = ("before", "after", "difference")
+COLUMNS = ("before", "after", "difference")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +103,7 @@ def compare(evals: Mapping[str, spec_lib.Statement], samples_dir: str | pathlib.
         samples_dir: the folder of the samples files of the run.
 
     Returns:
-        One row for each score that at least one sample has on both sides.
+        One row for each score that at least one sample has both before and after training.
     """
     found = []
     for name, evaluator in evals.items():
@@ -129,7 +129,7 @@ def rows(
             `bootstrap.interval`.
 
     Returns:
-        A row for each score that both sides have; an empty list if the questions differ.
+        A row for each score that both lists have; an empty list if the questions differ.
     """
     if not before or [_key(r) for r in before] != [_key(r) for r in after]:
         return []
@@ -137,19 +137,19 @@ def rows(
     if not scores:
         return []
     tables = [
-        np.array([[r["scores"].get(s) for s in scores] for r in side], np.float64)
-        for side in (before, after)
+        np.array([[r["scores"].get(s) for s in scores] for r in records], np.float64)
+        for records in (before, after)
     ]
-    # A sample that counts on one side only is left out of both means.
+    # A sample that counts only before or only after training is left out of both means.
     alone = np.isnan(tables[0]) | np.isnan(tables[1])
     tables = [np.where(alone, np.nan, table) for table in tables]
-    of = [bootstrap.interval(table, clusters=clusters) for table in tables]
-    of.append(bootstrap.difference(*tables, clusters=clusters))
+    columns = [bootstrap.interval(table, clusters=clusters) for table in tables]
+    columns.append(bootstrap.difference(*tables, clusters=clusters))
     subjects = [sample_files.subject_of(r) for r in after]
     found = []
     for i, score in enumerate(scores):
         seen = {s for s, left_out in zip(subjects, alone[:, i], strict=True) if not left_out}
-        found.append(Row(name, score, *(side[i] for side in of), len(seen)))
+        found.append(Row(name, score, *(column[i] for column in columns), len(seen)))
     return found
 
 
@@ -191,15 +191,15 @@ def tables(found: Sequence[Mapping[str, Any]], evals: Mapping[str, Any]) -> list
         kind = spec.get("type")
         cls = spec_lib.class_of(kind)
         labels = cls.labels() or {score: score.replace("_", " ")}
-        if score not in labels or not all(_has_value(row[s]) for s in SIDES):
+        if score not in labels or not all(_has_value(row[column]) for column in COLUMNS):
             continue
         place = order.index(row["eval"]) if row["eval"] in order else len(order)
         scores = list(dict.fromkeys([*cls.main, *labels]))
         key = (headlines.rank(row["eval"], kind), place, scores.index(score))
         validation = str(spec.get("split", "")).startswith("val")
         name = f"{headlines.title(row['eval'], kind)}: {labels[score]}"
-        sides = (bootstrap.interval_text(row["before"]), bootstrap.interval_text(row["after"]))
-        cells = (name, *sides, bootstrap.difference_text(row["difference"]))
+        means = (bootstrap.interval_text(row["before"]), bootstrap.interval_text(row["after"]))
+        cells = (name, *means, bootstrap.difference_text(row["difference"]))
         lines[validation].append((key, Line(*cells, row["after"]["clusters"])))
     titles = {False: "", True: "Validation patients, whose scores choose the checkpoint"}
     return [
@@ -229,8 +229,8 @@ def text(
     return "\n".join(parts[:-1])
 
 
-def _has_value(side: Mapping[str, Any]) -> bool:
-    return bool(side["n"]) and side["mean"] is not None and math.isfinite(side["mean"])
+def _has_value(interval: Mapping[str, Any]) -> bool:
+    return bool(interval["n"]) and interval["mean"] is not None and math.isfinite(interval["mean"])
 
 
 def _key(record: Record) -> tuple[Any, ...]:

@@ -35,17 +35,21 @@ class Evaluator(base.Evaluator):
     - `g_iou` and `report_f1` for each language and each modality (`g_iou_de`), if there are
       several;
     - `laterality_entity`, `laterality_box` and `laterality_text`, the mean share of wrong sides,
-      see `metrics.laterality`; each only if it counts for at least one sample;
+      see `metrics.laterality`; each only if at least one sample has a side that can be judged;
     - with masks, for each class in a reference or a prediction: `mean_iou_<class>` and
       `mean_dice_<class>` of the matched pairs, and the counts `n_ref_<class>`, `n_pred_<class>`
       and `matched_<class>`;
     - with captions: `report_cider`, `report_cider_normalized` and `report_rouge_l`, which are means
-      over the texts, and `report_bleu1` and `report_bleu4`, which are computed once for all texts.
+      over the texts, and `report_bleu1` and `report_bleu4`, which are computed once for all texts;
+    - `n`, the number of samples, also for each language and each modality (`n_de`) if there are
+      several; `unfinished` and `mean_logprob`, see `base.SCORES`.
 
     Raises:
         ValueError: (in `run`) the model makes masks, and the references have boxes.
     """
 
+    # In a `Score`, `groups` are the groups of samples that have the score as well (`g_iou_de`), and
+    # `lowest=True` says that the lowest value is the best.
     scores = (
         spec_lib.Score("g_iou", "G-IoU", groups=base.SUBSETS),
         spec_lib.Score("f1", "entity F1"),
@@ -80,10 +84,10 @@ class Evaluator(base.Evaluator):
     )
     main = ("g_iou", "report_f1")
     titles = {"report": "Grounded reports", "detect": "Organs detected by name"}
-    place = 0
+    place = 0  # The order on pages: these evaluations come first.
     controls = ("blank", "shuffled", "mirrored")
     task = "report"
-    points = True
+    points = True  # The answers point at places, so boxes or masks are drawn on the images.
 
     def __init__(self, *args: Any, captions: bool = False, **others: Any):
         super().__init__(*args, **others)
@@ -92,7 +96,7 @@ class Evaluator(base.Evaluator):
 
     @classmethod
     def groups(cls, records: Sequence[base.Record]) -> dict[str, list[base.Record]]:
-        """Returns the groups of `base.Evaluator` and two more.
+        """Returns the samples that pages show: the groups of `base.Evaluator` and two more.
 
         "hallucinations" has the samples with the most hallucinated entities, and "misses" those
         with the most missed entities.
@@ -148,8 +152,8 @@ class Evaluator(base.Evaluator):
         # Matched entities also get the IoU with their match.
         record = super()._record(sample, scores)
         for i, j, _, iou in self._pairs[sample.index]:
-            for side, k in (("prediction", i), ("reference", j)):
-                record["boxes"][side][k]["iou"] = round(iou, 5)
+            for role, k in (("prediction", i), ("reference", j)):
+                record["boxes"][role][k]["iou"] = round(iou, 5)
         return record
 
 
@@ -174,7 +178,7 @@ def _captions(
 
 
 def _scores(sample: dict[str, Any]) -> dict[str, float | None]:
-    # The mean of each over the samples that are not None is the metric of the same name.
+    # The mean of each over the samples whose value is not None is the metric of the same name.
     return {
         "g_iou": sample["g_iou"],
         "hallucination_rate": None if sample["n_ref"] else float(sample["hallucination"]),

@@ -187,9 +187,9 @@ def missed(record: Record) -> list[Entity]:
     return _without_counterpart(record, "reference", "prediction")
 
 
-def _without_counterpart(record: Record, side: str, other: str) -> list[Entity]:
+def _without_counterpart(record: Record, role: str, other: str) -> list[Entity]:
     there = {class_of(e) for e in record["boxes"][other]}
-    return [e for e in record["boxes"][side] if class_of(e) not in there]
+    return [e for e in record["boxes"][role] if class_of(e) not in there]
 
 
 def class_of(entity: Entity) -> int | str:

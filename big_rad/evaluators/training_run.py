@@ -14,7 +14,7 @@ from big_rad import files
 from big_rad.evaluators import before_after, headlines
 from big_rad.evaluators import samples as sample_files
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.training.best_checkpoint import BestCheckpoint
+from big_rad.training.best_checkpoint import BestStep
 from big_rad.workdir import metric_writer
 
 
@@ -68,7 +68,7 @@ class Evaluations:
         specs: Mapping[str, Any],
         evaluators: Mapping[str, Any],
         writer: metric_writer.MetricWriter,
-        best: BestCheckpoint,
+        best: BestStep,
         log: Callable[[str], None],
     ):
         self.specs, self.evaluators = specs, evaluators

@@ -157,7 +157,7 @@ def hardware_train_flops(
     head: int,
     remat: str = "none",
     block: int | None = None,
-    wanted: int | None = None,
+    last_block_positions: int | None = None,
 ) -> float:
     """Returns the hardware FLOPs of one training step with a frozen image tower.
 
@@ -170,8 +170,8 @@ def hardware_train_flops(
         block: The length of a text block in tokens, if a text token attends only to the image and
             its own block, and the image does not see the text. None if every position attends to
             every other.
-        wanted: The number of positions of each row at which the last block computes its queries,
-            its output and its feed-forward part; None if it does so at all positions.
+        last_block_positions: The number of positions of each row at which the last block computes
+            its queries, its output and its feed-forward part; None if it does so at all positions.
     """
     n, m = d.image_tokens, d.llm
     length = n + text
@@ -180,10 +180,10 @@ def hardware_train_flops(
     layer = _layer_weights(d)
     products = 2 * m["depth"] * layer * length
     attention = pair_flops(d) * pairs
-    if wanted is not None:
+    if last_block_positions is not None:
         kv = 2 * m["num_kv_heads"] * m["head_dim"] * m["width"]
-        products -= 2 * (layer - kv) * (length - wanted)
-        attention -= pair_flops(d) / m["depth"] * pairs * (1 - wanted / length)
+        products -= 2 * (layer - kv) * (length - last_block_positions)
+        attention -= pair_flops(d) / m["depth"] * pairs * (1 - last_block_positions / length)
     image = siglip_flops(d) + 2 * projector_flops(d)
     each = (3 + weights) * products + (3 + own) * attention + image
     return rows * each + 3 * head * head_flops(d)

@@ -7,7 +7,7 @@ products of a block with its weights are four: one for queries, keys and values 
 the output of the attention, one for gate and up together, and one for down. The result is that of
 `gemma.Block`.
 
-    weights = gemma_cache.prepare(dims, params["llm"])
+    weights = gemma_cache.decode_weights(dims, params["llm"])
     cache = gemma_cache.split_cache(kv)  # From `gemma.Model`, run on the prompt.
     cache = gemma_cache.resize_cache(cache, slots)  # Adds empty slots for new tokens.
     logits, cache, hidden = gemma_cache.step(dims, weights, token, slot, cache)
@@ -34,7 +34,7 @@ Cache = list[LayerCache]
 _SLOTS = {"k": 3, "v": 2}  # The axis of the S slots.
 
 
-def prepare(dims: gemma.Dims, params: Mapping[str, Any]) -> dict[str, Any]:
+def decode_weights(dims: gemma.Dims, params: Mapping[str, Any]) -> dict[str, Any]:
     """Arranges the decoder's parameters for `step`, with separate arrays for each layer.
 
     Args:
@@ -136,7 +136,7 @@ def step(
 
     Args:
         dims: The sizes of the decoder.
-        weights: The result of `prepare`.
+        weights: The result of `decode_weights`.
         token: The token ids, i32 [B].
         slot: The slot of each token in the cache, i32 [B], which is also its position. The token
             sees its own slot and all slots before it.

@@ -233,10 +233,10 @@ class Model(nn.Module):
         return self._llm.logits(hidden, self._table), out["kv"]
 
     def decode_weights(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Arranges the model's parameters for `decode_step`; see `gemma_cache.prepare`."""
+        """Arranges the model's parameters for `decode_step`; see `gemma_cache.decode_weights`."""
         if self.lora is not None:
             params = lora_lib.merge(params, self.lora)
-        return gemma_cache.prepare(self._dims(), params["llm"])
+        return gemma_cache.decode_weights(self._dims(), params["llm"])
 
     def decode_step(
         self,

@@ -64,7 +64,7 @@ def chart(
     for step in marks:
         if first < step < last:
             parts.append(
-                f'<line class="again" x1="{x(step):.1f}" x2="{x(step):.1f}" y1="{_TOP}" '
+                f'<line class="restart" x1="{x(step):.1f}" x2="{x(step):.1f}" y1="{_TOP}" '
                 f'y2="{bottom}"><title>started again from step {step}</title></line>'
             )
     for i, points in enumerate(kept.values()):
@@ -82,7 +82,7 @@ def chart(
 def _cross(x: float, y: float, step: int) -> str:
     # Marks a step whose value is missing.
     return (
-        f'<path class="gap" d="M{x - 3:.1f} {y}l6 6m0-6l-6 6"><title>step {step}: no '
+        f'<path class="missing" d="M{x - 3:.1f} {y}l6 6m0-6l-6 6"><title>step {step}: no '
         "finite value</title></path>"
     )
 

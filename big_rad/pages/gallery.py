@@ -143,7 +143,7 @@ def _picture(record: Record, seen: np.ndarray, where: str) -> str:
     stage += _marks(record, *main.shape[:2])
     is_ct = main is not seen
     if not is_ct:
-        return f'<div class="look"><div class="stage">{stage}</div></div>'
+        return f'<div class="picture"><div class="stage">{stage}</div></div>'
     others = "".join(
         f'<button type="button"><img src="{_uri(seen[c])}" alt="" loading="lazy"><span>'
         f"{_window(c)}</span></button>"
@@ -152,7 +152,7 @@ def _picture(record: Record, seen: np.ndarray, where: str) -> str:
     )
     stage += f'<span class="window">{_window(draw.CT_SOFT_TISSUE)}</span>'
     windows = f'<div class="windows">{others}</div>'
-    return f'<div class="look"><div class="stage">{stage}</div>{windows}</div>'
+    return f'<div class="picture"><div class="stage">{stage}</div>{windows}</div>'
 
 
 def _uri(pixels: np.ndarray) -> str:
@@ -226,12 +226,12 @@ def _text(record: Record, role: str) -> str:
 
 def _with_links(record: Record, role: str) -> list[tuple[Entity, str]]:
     # Each entity with its HTML attributes, by which the script of the page finds what belongs
-    # together. The first one (data-e) is "r" or "p" for the role and the number of the entity, as
-    # in "r0". The phrase of an entity and its box or mask share it. The second one (data-c) is the
+    # together. The first one (data-entity) is "r" or "p" for the role and the number of the entity, as
+    # in "r0". The phrase of an entity and its box or mask share it. The second one (data-class) is the
     # class. Entities of the two roles that share it are highlighted together.
     entities = record["boxes"][role]
     return [
-        (e, f'data-e="{role[0]}{k}" data-c="{_token(sample_files.class_of(e))}"')
+        (e, f'data-entity="{role[0]}{k}" data-class="{_token(sample_files.class_of(e))}"')
         for k, e in enumerate(entities)
     ]
 

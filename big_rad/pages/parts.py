@@ -45,7 +45,7 @@ def save(
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
         policy, parts = f"'sha256-{digest}'", [*parts, f"<script>{script}</script>"]
     text = page_style.DOCUMENT.format(
-        title=esc(title), style=page_style.CSS + style, scripts=policy, body="\n".join(parts)
+        title=esc(title), style=page_style.BASE + style, scripts=policy, body="\n".join(parts)
     )
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -66,7 +66,7 @@ def _card(summary: Summary, section: page_sections.Section) -> str:
     )
     return (
         f'<article class="tile"><h3>{esc(section.title)}</h3><p class="meta">{esc(what)}</p>'
-        f'<p class="figure"><b>{figure}</b> {esc(label)} <span>{between}</span></p>{bar}'
+        f'<p class="number"><b>{figure}</b> {esc(label)} <span>{between}</span></p>{bar}'
         f'<p class="ticks">{ticks}</p>{_groups(found, main)}'
         f"<details><summary>All scores</summary>{_table(found[''], labels)}</details></article>"
     )

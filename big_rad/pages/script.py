@@ -1,7 +1,8 @@
 """The JavaScript of pages with samples.
 
-It filters the cards, highlights a phrase together with its box or mask, and switches CT windows.
-The security policy of the page has the hash of this script, so that no other script can run.
+It filters the cards and switches CT windows. When the pointer or the focus is on a phrase, or on
+its box or mask, it highlights both, and also the entities of the same class in the other text. The
+security policy of the page has the hash of this script, so that no other script can run.
 """
 
 GALLERY = """
@@ -34,13 +35,14 @@ GALLERY = """
     apply();
   }
   const link = (event, on) => {
-    const at = event.target.closest("[data-e]");
+    const at = event.target.closest("[data-entity]");
     const card = at && at.closest(".card");
     if (!card) return;
     card.classList.toggle("linked", on);
-    for (const e of card.querySelectorAll("[data-e]")) {
-      const same = e.dataset.e === at.dataset.e;
-      const other = e.dataset.e[0] !== at.dataset.e[0] && e.dataset.c === at.dataset.c;
+    for (const e of card.querySelectorAll("[data-entity]")) {
+      const same = e.dataset.entity === at.dataset.entity;
+      const other = e.dataset.entity[0] !== at.dataset.entity[0] &&
+        e.dataset.class === at.dataset.class;
       e.classList.toggle("on", on && (same || other));
     }
   };
@@ -49,9 +51,9 @@ GALLERY = """
   document.addEventListener("click", event => {
     const button = event.target.closest(".windows button");
     if (!button) return;
-    const look = button.closest(".look");
-    const main = look.querySelector(".stage img"), small = button.querySelector("img");
-    const caption = look.querySelector(".window"), name = button.querySelector("span");
+    const picture = button.closest(".picture");
+    const main = picture.querySelector(".stage img"), small = button.querySelector("img");
+    const caption = picture.querySelector(".window"), name = button.querySelector("span");
     [main.src, small.src] = [small.src, main.src];
     [caption.textContent, name.textContent] = [name.textContent, caption.textContent];
   });

@@ -20,7 +20,8 @@ DOCUMENT = """<!doctype html>
 </html>
 """
 
-CSS = """
+# The styles that all pages have.
+BASE = """
 :root { --ink: #1b2229; --soft: #5a6673; --line: #dde3e8; --paper: #fff; --ground: #f4f6f8;
   --ref: #0072b2; --pred: #e69f00; --up: #006b4f; --down: #b03a00; --in-ref: #d3e8f5;
   --in-pred: #fdefd0; --warn: #fff4d6; --warn-line: #eed9a0; }
@@ -118,8 +119,8 @@ nav a { display: inline-block; margin: 0 14px 4px 0; }
   margin: 0 0 10px; }
 .example h5 { font-size: .72rem; margin: 10px 0 2px; text-transform: uppercase;
   letter-spacing: .06em; color: var(--soft); }
-.look { display: grid; grid-template-columns: minmax(0, 400px) minmax(0, 1fr); gap: 18px; }
-.look img { width: 100%; height: auto; display: block; background: #000; border-radius: 4px; }
+.picture { display: grid; grid-template-columns: minmax(0, 400px) minmax(0, 1fr); gap: 18px; }
+.picture img { width: 100%; height: auto; display: block; background: #000; border-radius: 4px; }
 .channels { display: grid; grid-template-columns: repeat(4, minmax(0, 1fr)); gap: 6px;
   margin-top: 8px; }
 .channels figcaption { font-size: .72rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
@@ -157,15 +158,17 @@ mark { background: none; color: inherit; font-weight: 600; box-shadow: inset 0 -
 .tokens tr.bos td { border-top: 2px solid var(--t-edge); }
 .tokens tr.separator td { border-bottom: 2px solid var(--t-sep); }
 @media (max-width: 760px) {
-  .look { grid-template-columns: minmax(0, 1fr); }
+  .picture { grid-template-columns: minmax(0, 1fr); }
   .example { padding: 12px; }
   .two { grid-template-columns: minmax(0, 1fr); }
 }
 """
 
-# The additional styles of the page of a run. The lines of curves are blue, vermillion, green and
-# purple from Okabe and Ito's palette, each with its own dashes. A dark background has lighter
-# shades of them.
+# The additional styles of the pages of a run and of an evaluation. The lines of curves are blue,
+# vermillion, green and purple. The first line is solid, and each other line has its own dashes. On
+# a light background the first three colours are those of Okabe and Ito's palette, and the purple is
+# darker than theirs. On a dark background the blue is their sky blue, the purple is theirs, and the
+# other two are lighter than theirs.
 RUN = """
 :root { --l0: #0072b2; --l1: #d55e00; --l2: #009e73; --l3: #b4558f; }
 @media (prefers-color-scheme: dark) {
@@ -184,8 +187,8 @@ RUN = """
 .chart text { fill: var(--soft); font-size: 11px; font-variant-numeric: tabular-nums; }
 .chart polyline { fill: none; stroke-width: 2; stroke-linejoin: round; }
 .chart .grid { stroke: var(--line); stroke-width: 1; }
-.chart .again { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 3 3; }
-.chart .gap { fill: none; stroke: var(--down); stroke-width: 1.5; }
+.chart .restart { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 3 3; }
+.chart .missing { fill: none; stroke: var(--down); stroke-width: 1.5; }
 .chart .dot { r: 3px; stroke: none; }
 .chart .meta { margin: 2px 0 0; min-height: 1.2em; }
 .line { font-size: .82rem; white-space: nowrap; font-variant-numeric: tabular-nums; }
@@ -244,7 +247,7 @@ section.empty > .cards::before { content: "No sample fits."; color: var(--soft);
 .linked .stage .on rect, .linked .stage .on path { stroke-width: 3.5; }
 .linked .stage .on .in { fill-opacity: .4; }
 .linked mark:not(.on) { opacity: .45; }
-mark[data-e] { cursor: default; }
+mark[data-entity] { cursor: default; }
 mark.on { outline: 2px solid currentColor; outline-offset: 1px; }
 .window { position: absolute; left: 6px; bottom: 4px; font-size: .72rem; color: #fff;
   background: rgb(0 0 0 / .55); padding: 0 5px; border-radius: 4px; pointer-events: none; }
@@ -280,9 +283,9 @@ TILES = """
 .tile .scores th, .tile .scores td { padding: 4px 6px; font-size: .8rem; }
 .tile .scores td { white-space: nowrap; font-weight: 400; }
 .tile h3 { margin: 0; color: var(--ink); }
-.figure { margin: 6px 0 4px; }
-.figure b { font-size: 2rem; line-height: 1.1; font-variant-numeric: tabular-nums; }
-.figure span, .ticks { color: var(--soft); font-size: .85rem; font-variant-numeric: tabular-nums; }
+.number { margin: 6px 0 4px; }
+.number b { font-size: 2rem; line-height: 1.1; font-variant-numeric: tabular-nums; }
+.number span, .ticks { color: var(--soft); font-size: .85rem; font-variant-numeric: tabular-nums; }
 .bar { position: relative; height: 10px; border-radius: 5px; background: var(--ground);
   box-shadow: inset 0 0 0 1px var(--line); }
 .bar i { position: absolute; top: 0; bottom: 0; }

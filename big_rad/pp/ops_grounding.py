@@ -101,7 +101,7 @@ def get_ground(mode: str = "boxes", codec: str = "radgrounder", grid: int | None
         if not text["grounded"]:
             return text
         text = text | {"grounding": mode, "grounded": mode != "none", "markup": False}
-        text["prefix"] = prompts.full(text["task"], text["lang"], text["context"], mode)
+        text["prefix"] = prompts.prefix(text["task"], text["lang"], text["context"], mode)
         sentence = text["suffix"]
         if mode == "none" or _LOOKS_SPECIAL.search(sentence):
             return text

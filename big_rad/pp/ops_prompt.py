@@ -143,7 +143,7 @@ def _write(text: Text, example: Example, style: str, grounded: bool | str) -> Te
     return text | {
         "keywords": text.get("keywords") or [],
         "context": context,
-        "prefix": prompts.full(text["task"], text["lang"], context, grounding),
+        "prefix": prompts.prefix(text["task"], text["lang"], context, grounding),
         "suffix": prompts.target(text),
         "grounding": grounding,
         "grounded": asks,

@@ -155,7 +155,7 @@ def fit(
     while len(prefix) > allowed and keep >= 0:
         shorter = tok.decode(context[:keep]).rstrip("\ufffd")
         prefix = tok.encode(
-            prompts.full(text["task"], text["lang"], shorter, text.get("grounding", "none"))
+            prompts.prefix(text["task"], text["lang"], shorter, text.get("grounding", "none"))
         )
         keep -= 1
     if len(prefix) > budget:

@@ -44,7 +44,7 @@ _MARK_BEFORE_WORD = re.compile(r"([.,:;!?])(?![\s.,:;!?])")
 _SPACE_BEFORE_NEWLINE = re.compile(r"\s+\n")
 
 
-def full(task: str, lang: str, context: str, grounding: str = "none") -> str:
+def prefix(task: str, lang: str, context: str, grounding: str = "none") -> str:
     """Returns the whole prefix string, which is tokenised in one piece.
 
     Args:
@@ -72,9 +72,9 @@ def report_context(style: str, clinical: str, question: str, lang: str) -> str:
     """Returns the lines about the patient that precede the prompt line of a report.
 
     Args:
-        style: which lines: "none", "clinical" (the clinical information), "question" (that of the
-            referring doctor), or "both". If both have the same text, "both" gives only the
-            clinical information.
+        style: which lines: "none", "clinical" (the clinical information), "question" (the
+            referring doctor's question), or "both". If both have the same text, "both" gives only
+            the clinical information.
         clinical: the clinical information; may be empty.
         question: the question; may be empty.
         lang: "en" or "de".
@@ -103,7 +103,7 @@ def report_context(style: str, clinical: str, question: str, lang: str) -> str:
 
 
 def vqa_context(question: str, question_type: str = "open", choices: Sequence[str] = ()) -> str:
-    """Returns the question; after one of type "multiple" comes each choice on its own line."""
+    """Returns the question. For type "multiple", each choice follows on its own line."""
     return "\n".join([question, *choices]) if question_type == "multiple" else question
 
 
@@ -133,10 +133,11 @@ def target(text: Text) -> str:
 def clean(text: str) -> str:
     """Changes white space around . , : ; ! ? as the released preprocessing does.
 
-    White space before a mark is removed. A space is put after each mark that is followed by
-    another character, even within a decimal number: `1.2 x 3,4 cm` becomes `1. 2 x 3, 4 cm.`.
-    A text that does not end with . ! or ? gets a full stop. Unusual control and space characters
-    are replaced. An empty text stays empty.
+    White space before a mark is removed. A space is put after each mark that is followed by a
+    character that is neither white space nor a mark, even within a decimal number: `1.2 x 3,4 cm`
+    becomes `1. 2 x 3, 4 cm.`, and "..." stays together. A text that does not end with . ! or ? gets
+    a full stop. Unusual control and space characters are replaced. An empty text stays empty, and a
+    text of nothing but white space becomes ".".
     """
     if not text:
         return text

@@ -8,7 +8,7 @@ from big_rad.config.defaults import Config
 from big_rad.workdir import run_dir
 
 
-class BestCheckpoint:
+class BestStep:
     """The step with the best value of `config.ckpt_best` so far.
 
     Args:
@@ -36,14 +36,22 @@ class BestCheckpoint:
     @property
     def step(self) -> int | None:
         """The best step, or None if no step has a value yet."""
-        return None if self.found is None else self.found.step
+        best = self._best()
+        return None if best is None else best.step
 
     @property
-    def steps(self) -> list[int]:
-        """The steps that have a value, the best first, in the same order as in `run_dir.locate`."""
+    def ranked_steps(self) -> list[int]:
+        """The steps that have a value, the best first.
+
+        `run_dir.locate` takes the first of them whose checkpoint exists.
+        """
         return [b.step for b in run_dir.ranked(self._rows, self._name, self._lowest)]
 
     @property
-    def found(self) -> run_dir.Best | None:
-        """The best step with its value, or None; `run_dir.locate` finds the same step."""
+    def description(self) -> str:
+        """The score of the best step in words, or "" if no step has a value yet."""
+        best = self._best()
+        return "" if best is None else str(best)
+
+    def _best(self) -> run_dir.Best | None:
         return run_dir.best_of(self._rows, self._name, self._lowest)

@@ -1,7 +1,7 @@
 """Decides which settings may change when a run is resumed.
 
-With another seed, batch size or data, a resumed run would skip some items and see others twice, and
-with another model or optimizer it would be another run. Such changes are an error unless
+With another seed, batch size or data, a resumed run would skip some examples and see others twice,
+and with another model or optimizer it would be another run. Such changes are an error unless
 `--allow_changes` is given. The length of the run, the learning rate, logging, evaluation and
 machines may change freely. All changes are recorded in run.json.
 """
@@ -79,17 +79,18 @@ class Past:
         self._note(found)
 
     def position(self, state: Mapping[str, int], examples_per_epoch: int) -> dict[str, int]:
-        """Returns the position at which the data go on, and logs how many items are seen twice.
+        """Returns the position at which the data go on, and logs how many examples are seen twice.
 
         If only the batch size or the buckets have changed, the position is moved back to the last
-        batch of the new size that starts at or before the first unseen item, so that no item is
-        skipped. For example, after 3 batches of 8, the first 24 items were seen; with batches of 10
-        the data go on with batch 2, at item 20, and 4 items are seen twice. If the order of the
-        items has changed, the data start again at the first item.
+        batch of the new size that starts at or before the first unseen example, so that no example
+        is skipped. For example, after 3 batches of 8, the first 24 examples were seen; with batches
+        of 10 the data go on with batch 2, at example 20, and 4 examples are seen twice. If the
+        order of the examples has changed, the data start again at the first example. The log calls
+        an example an item.
 
         Args:
             state: the checkpoint's position, see `input_pipeline.BatchIterator`.
-            examples_per_epoch: the number of items of the present data in an epoch.
+            examples_per_epoch: the number of examples of the present data in an epoch.
         """
         moving = [n for n in self.changes if _moves(n)]
         if not moving:
@@ -97,12 +98,12 @@ class Past:
         old, new = (_filled(x)["input"] for x in (self._old, self._new))
         seen = state["next_index"] * old["batch_size"]
         if all(_keeps_order(n) for n in moving):
-            # Buckets sort the items of a window, so the position can only be moved between windows.
+            # Buckets sort the examples of a window, so the position only moves between windows.
             window, later = (x["bucket_window"] if x["buckets"] else 1 for x in (old, new))
             whole = state["next_index"] // window * window * old["batch_size"]
             index = whole // (later * new["batch_size"]) * later
             twice = seen - index * new["batch_size"]
-        else:  # The order is another one, so the present epoch starts again at its first item.
+        else:  # The order is another one, so the present epoch starts again at its first example.
             index, twice = 0, seen % max(examples_per_epoch, 1)
         self._log(
             f"data: {seen} items were seen in {state['next_index']} batches of "

@@ -78,7 +78,7 @@ def read(
     cfg, image_size = hf_config.to_model_cfg(config, where, final_logits_softcap, log)
     stored = shards.read(shards.find(folder))
     unusable.check(stored, folder)
-    remark = unusable.remark(config, where)
+    remark = unusable.ignored_quantisation(config, where)
     if remark:
         log(remark)
     names, others = hf_layout.canonical(stored)

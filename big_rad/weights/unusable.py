@@ -1,7 +1,7 @@
 """Refusing checkpoints that are not a whole plain model: quantised weights, and PEFT adapters.
 
-If their tensors were read as plain weights, the model would be another one without any warning. So
-both are errors that say what to do instead.
+If their tensors were read as plain weights, the result would silently be a different model. So both
+are errors that say what to do instead.
 """
 
 import json
@@ -23,7 +23,8 @@ _PEFT = re.compile(
     r"(?:base_layer|modules_to_save|original_module)\..+|hada_w[12]_[ab]\b.*|lokr_w[12]\b.*|"
     r"ia3_l(?:\..+)?|oft_[rR]\b.*|boft_[RS]\b.*|vera_(?:lambda_[bd]|[AB])\b.*)"
 )
-# Tensor names that only quantised checkpoints have, and the libraries that write them.
+# Names of the tensors of quantised checkpoints, and the libraries that write them. The last names
+# also occur in plain checkpoints, so they count only beside tensors of dtypes not in _FLOATS.
 _QUANTISED = (
     (r".*\.(qweight|qzeros|g_idx)", "GPTQ or AWQ"),
     (
@@ -64,7 +65,13 @@ def check_folder(folder: pathlib.Path) -> None:
         base = json.loads(path.read_text(encoding="utf-8")).get("base_model_name_or_path")
     except (ValueError, AttributeError):
         base = None
-    raise ValueError(_merge_first(folder, base or "BASE_MODEL", "adapter_config.json"))
+    message = _merge_first(folder, base or "BASE_MODEL", "adapter_config.json")
+    if whole:
+        message += (
+            "\nThe folder also holds a whole model. If the adapters are merged into it already, "
+            "remove adapter_config.json and adapter_model* instead."
+        )
+    raise ValueError(message)
 
 
 def check(stored: Mapping[str, common.ArrayInfo], where: str | pathlib.Path) -> None:
@@ -82,24 +89,25 @@ def check(stored: Mapping[str, common.ArrayInfo], where: str | pathlib.Path) -> 
         folder = pathlib.Path(where)
         folder = folder if folder.is_dir() else folder.parent
         raise ValueError(_merge_first(folder, "BASE_MODEL", _some(adapters)))
-    other = {n: x for n, x in stored.items() if np.dtype(x.dtype) not in _FLOATS}
-    other = {n: x for n, x in other.items() if not _CONSTANTS.fullmatch(n)}
-    for pattern, writer in _QUANTISED[: None if other else -1]:
+    not_float = {n: x for n, x in stored.items() if np.dtype(x.dtype) not in _FLOATS}
+    not_float = {n: x for n, x in not_float.items() if not _CONSTANTS.fullmatch(n)}
+    for pattern, writer in _QUANTISED[: None if not_float else -1]:
         found = [n for n in stored if re.fullmatch(pattern, n)]
         if found:
             raise ValueError(
                 f"{where}: the weights are quantised ({writer}: it has {_some(found)}), which "
                 f"big_rad does not read. {_REMEDY}"
             )
-    if other:
-        kinds = ", ".join(sorted({_kind(x.dtype) for x in other.values()}))
+    if not_float:
+        kinds = ", ".join(sorted({_kind(x.dtype) for x in not_float.values()}))
         raise ValueError(
-            f"{where}: {_some(list(other))} are of dtype {kinds}, without the scales that would "
-            f"turn them into weights; read as plain numbers they would be another model. {_REMEDY}"
+            f"{where}: {_some(list(not_float))} are of dtype {kinds}, without the scales that "
+            "would turn them into weights; read as plain numbers they would be another model. "
+            f"{_REMEDY}"
         )
 
 
-def remark(config: Mapping[str, Any], where: str) -> str:
+def ignored_quantisation(config: Mapping[str, Any], where: str) -> str:
     """Returns a remark about a quantisation in config.json that the weights do not have, or ""."""
     spec = config.get("quantization_config") or (config.get("text_config") or {}).get(
         "quantization_config"
@@ -120,10 +128,11 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {more} more" if more > 0 else "")
 
 
-def _merge_first(folder: pathlib.Path, base: str, sign: str) -> str:
+def _merge_first(folder: pathlib.Path, base: str, evidence: str) -> str:
     return (
-        f"{folder} holds adapters of PEFT ({sign}) and not a whole model. Merge them into their "
-        "base model first, where peft and transformers are installed, and give the new folder:\n"
+        f"{folder} holds adapters of PEFT ({evidence}), which big_rad does not apply. Merge them "
+        "into their base model first, where peft and transformers are installed, and give the new "
+        "folder:\n"
         f"  from peft import PeftModel\n"
         f"  from transformers import AutoProcessor, PaliGemmaForConditionalGeneration as Model\n"
         f"  processor = AutoProcessor.from_pretrained({str(folder)!r})\n"

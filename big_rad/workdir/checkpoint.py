@@ -118,7 +118,7 @@ class Checkpointer:
         Args:
             abstract_state: the state as a tree of `jax.ShapeDtypeStruct` with shardings.
             first: steps to try before the newest, in this order, such as the steps of a run sorted
-                by their score (`BestCheckpoint.steps`); or a single step.
+                by their score (`BestStep.ranked_steps`); or a single step.
 
         Returns:
             The checkpoint, or None if the run has no checkpoint.

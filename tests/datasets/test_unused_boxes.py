@@ -44,7 +44,8 @@ def test_of_a_large_source_a_spread_of_it_is_read():
 
     source = Source([MASK] * 50 + [BOX] * 50)
     found = unused_boxes.count(source, most=10)
-    assert source.read == found.images == 10 and (found.masks, found.boxes) == (5, 5)
+    assert source.read == found.images == 10
+    assert (found.with_masks, found.with_boxes_only) == (5, 5)
     assert "5 of 10 images that were looked at have a mask" in unused_boxes.message(found)
 
 

@@ -160,7 +160,7 @@ def test_an_image_that_says_nothing_is_refused_or_taken_as_shown(tmp_path):
         labels.read_labels(mask, image)
     found = labels.read_labels(mask, image, frame=3)
     np.testing.assert_array_equal(found.values, image.pixels)
-    assert "usual display" in found.warnings[0]
+    assert "usually displayed" in found.warnings[0]
 
 
 def test_an_affine_that_is_missing_is_said(tmp_path):

@@ -68,8 +68,8 @@ def test_the_main_result_comes_first_under_the_names_of_the_page_and_validation_
 
 
 def vars_of(row):
-    sides = {k: vars(getattr(row, k)) for k in before_after.SIDES}
-    return {"eval": row.eval, "score": row.score, **sides}
+    columns = {k: vars(getattr(row, k)) for k in before_after.COLUMNS}
+    return {"eval": row.eval, "score": row.score, **columns}
 
 
 def test_markdown_names_the_step_and_has_no_row_without_a_value():

@@ -146,7 +146,7 @@ def test_the_page_of_an_evaluation_does_with_and_without_the_class(lab, tmp_path
         page = html_page.read(folder / "report.html")
         card = page.one("article", "tile")
         assert card.one("h3").words == title
-        assert card.one("p", "figure").words.startswith(f"2.000 {label} ")
+        assert card.one("p", "number").words.startswith(f"2.000 {label} ")
         assert not card.all("div", "bar")  # A bar shows scores from 0 to 1 only, not this loss.
         notes = [p.words for p in page.all("p", "note")]
         assert "12 samples, which are not drawn." in notes or title == "Held out"

@@ -76,7 +76,7 @@ def test_those_who_do_not_see_the_chart_read_where_it_starts_and_ends():
 
 def test_a_second_start_is_marked_inside_the_curve_alone():
     html = curves.chart("Loss", {"": [(1, 1.0), (9, 0.5)]}, marks=(0, 4, 9))
-    (mark,) = [x for x in svg_of(html).all("line") if x.get("class") == "again"]
+    (mark,) = [x for x in svg_of(html).all("line") if x.get("class") == "restart"]
     (line,) = lines_of(html)
     share = (float(mark.get("x1")) - line[0][0]) / (line[1][0] - line[0][0])
     assert share == pytest.approx(3 / 8, abs=0.01)

@@ -78,13 +78,14 @@ def test_a_card_says_all_groups_that_its_sample_is_of():
 
 def test_a_phrase_and_its_mark_carry_one_name_and_the_other_side_the_same_class():
     card = html_page.parse(cards([record(0)])).one("article")
-    marks = {g.get("data-e"): g for g in card.all("g")}
-    phrases = {m.get("data-e"): m for m in card.all("mark")}
+    marks = {g.get("data-entity"): g for g in card.all("g")}
+    phrases = {m.get("data-entity"): m for m in card.all("mark")}
     assert set(marks) == set(phrases) == {"r0", "r1", "p0"}
     for name, mark in marks.items():
-        assert mark.get("data-c") == phrases[name].get("data-c")
+        assert mark.get("data-class") == phrases[name].get("data-class")
         assert mark.one("title").children == [phrases[name].get("title")]
-    assert marks["r0"].get("data-c") == marks["p0"].get("data-c") != marks["r1"].get("data-c")
+    class_of = {name: mark.get("data-class") for name, mark in marks.items()}
+    assert class_of["r0"] == class_of["p0"] != class_of["r1"]
     assert phrases["r0"].words == "right kidney"
     assert marks["r0"].one("text").words == "kidney right"
     assert phrases["r0"].get("title") == "kidney right, IoU 0.50"
@@ -114,7 +115,7 @@ def test_phrases_without_a_class_belong_together_as_they_are_counted():
     made = record(0, named[:1], named[1:])
     assert not sample_files.hallucinated(made) and not sample_files.missed(made)
     card = html_page.parse(cards([made])).one("article")
-    assert {m.get("data-c") for m in card.all("mark")} == {"a_cyst"}
+    assert {m.get("data-class") for m in card.all("mark")} == {"a_cyst"}
     assert {m.get("title") for m in card.all("mark")} == {"unknown class"}
 
 
@@ -191,14 +192,14 @@ def test_a_browser_filters_cards_links_phrases_with_marks_and_changes_windows(tm
       set("classes", "spleen"); found.none = left().length;
       found.empty = page.querySelector("section").classList.contains("empty");
       set("lang", ""); found.spleen = left(); set("classes", "");
-      const card = cards.find(c => c.querySelector('mark[data-e="p0"][data-c="2"]'));
-      const on = () => [...card.querySelectorAll(".on")].map(e => e.tagName + e.dataset.e);
-      const over = name => card.querySelector('mark[data-e="r0"]').dispatchEvent(
+      const card = cards.find(c => c.querySelector('mark[data-entity="p0"][data-class="2"]'));
+      const on = () => [...card.querySelectorAll(".on")].map(e => e.tagName + e.dataset.entity);
+      const over = name => card.querySelector('mark[data-entity="r0"]').dispatchEvent(
         new win.MouseEvent(name, {bubbles: true}));
       over("mouseover"); found.on = on(); found.dim = win.getComputedStyle(
-        card.querySelector('g[data-e="r1"]')).opacity;
+        card.querySelector('g[data-entity="r1"]')).opacity;
       over("mouseout"); found.off = on();
-      card.querySelector('g[data-e="r1"]').dispatchEvent(
+      card.querySelector('g[data-entity="r1"]').dispatchEvent(
         new win.MouseEvent("mouseover", {bubbles: true}));
       found.mark = on();
       const stage = card.querySelector(".stage img"), button = card.querySelector("button");

@@ -71,7 +71,7 @@ def test_a_card_shows_the_score_between_its_bounds_beside_the_control():
     card = html_page.parse(score_cards.html(made, sections)).one("article", "tile")
     x = made["evals"]["report"]["intervals"][""]["g_iou"]
     between = f"{x['low']:.3f} to {x['high']:.3f}"
-    assert card.one("p", "figure").words == f"{x['mean']:.3f} G-IoU {between}"
+    assert card.one("p", "number").words == f"{x['mean']:.3f} G-IoU {between}"
     assert card.one("p", "ticks").words == "blank 0.100"
     bar = card.all("div", "bar")[0]
     assert bar.one("i", "blank").get("style") == "left:10.00%"

@@ -118,9 +118,9 @@ def test_page_escapes_hostile_text_everywhere(tmp_path, kind):
     assert HOSTILE in card.one("p", "meta").words and HOSTILE in card.one("p", "chips").words
     assert {name for e in page.one("main").walk() for name in e.attrs} <= {
         "id", "scope", "colspan", "href", "hidden", "name", "placeholder", "aria-label", "value",
-        "class", "data-tags", "data-lang", "data-modality", "data-classes", "data-e", "data-c",
-        "src", "alt", "loading", "type", "title", "tabindex", "viewbox", "x", "y", "width",
-        "height", "font-size",
+        "class", "data-tags", "data-lang", "data-modality", "data-classes", "data-entity",
+        "data-class", "src", "alt", "loading", "type", "title", "tabindex", "viewbox", "x", "y",
+        "width", "height", "font-size",
     }  # fmt: skip
 
 

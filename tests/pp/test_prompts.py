@@ -18,7 +18,7 @@ CLINICAL, QUESTION = {"en": "Known HCC.", "de": "HCC bekannt."}, {"en": "New?", 
     ],
 )
 def test_report_prompts_are_the_released_ones(lang, grounding, expected):
-    assert prompts.full("report", lang, "", grounding) == expected
+    assert prompts.prefix("report", lang, "", grounding) == expected
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_report_prompts_are_the_released_ones(lang, grounding, expected):
 )
 def test_each_style_in_each_language(lang, style, expected):
     context = prompts.report_context(style, CLINICAL[lang], QUESTION[lang], lang)
-    assert prompts.full("report", lang, context) == expected
+    assert prompts.prefix("report", lang, context) == expected
 
 
 @pytest.mark.parametrize(
@@ -99,14 +99,14 @@ def test_empty_and_equal_fields(style, clinical, question, expected):
     ],
 )
 def test_questions(text, expected):
-    assert prompts.full(text["task"], text["lang"], prompts.context(text)) == expected
+    assert prompts.prefix(text["task"], text["lang"], prompts.context(text)) == expected
 
 
 @pytest.mark.parametrize("task", prompts.TASKS)
 @pytest.mark.parametrize("lang", prompts.LANGS)
 def test_a_prefix_ends_in_a_space_and_a_newline_token(task, lang):
     tok = tokenizer_lib.load("tiny")
-    ids = tok.encode(prompts.full(task, lang, "Leber?"))
+    ids = tok.encode(prompts.prefix(task, lang, "Leber?"))
     assert [tok.decode([i]) for i in ids[-2:]] == [" ", "\n"]
     assert ids[0] == 108
 
@@ -116,7 +116,7 @@ def test_a_prefix_ends_in_a_space_and_a_newline_token(task, lang):
 )
 def test_unknown_tasks_languages_and_groundings_are_refused(args):
     with pytest.raises(ValueError, match="vqa"):
-        prompts.full(*args)
+        prompts.prefix(*args)
 
 
 @pytest.mark.parametrize(
@@ -135,6 +135,7 @@ def test_unknown_tasks_languages_and_groundings_are_refused(args):
         ("\x84x\x93", '"x".'),
         ("5\x96 6", "5- 6."),
         ("", ""),
+        (" \n", "."),
     ],
 )
 def test_cleaner_goldens(text, expected):

@@ -99,13 +99,13 @@ def test_evaluation_and_prediction_give_the_same_tokens(checkpoint, lang):
         assert tokens(got["text"][0]) == tokens(want["text"]), (name, style)
         np.testing.assert_array_equal(got["image"][0], want["image"])
         context = prompts.context(TEXTS[name] | dict(lang=lang), style)
-        whole = prompts.full(text["task"], lang, context, "boxes")
+        whole = prompts.prefix(text["task"], lang, context, "boxes")
         spec = dict(text, lang=lang) | {
             k: prompts.clean(text[k])
             for k in ("clinical", "question")
             if k in text and text["task"] == "report" and cleaned
         }
-        seen = prompts.full(text["task"], lang, prompts.context(spec, style), "boxes")
+        seen = prompts.prefix(text["task"], lang, prompts.context(spec, style), "boxes")
         assert tokens(got["text"][0]) == [model.tokenizer.bos_id, *model.tokenizer.encode(seen)]
         assert (seen != whole) == (cleaned and name == "report" and style != "none")
 
@@ -161,7 +161,7 @@ def test_the_limit_of_a_text_is_that_of_the_checkpoint():
     for limit in (40, 400):
         model = of_fields(checkpoints.fields(), max_text=limit)
         fits = "why " * 500
-        while len(TINY.encode(prompts.full("vqa", "en", fits))) > limit:
+        while len(TINY.encode(prompts.prefix("vqa", "en", fits))) > limit:
             fits = fits.removesuffix("why ")
         text = dict(TEXTS["open"], question=fits)
         used = tokens(asked(model, text, "en", "none")["text"][0])

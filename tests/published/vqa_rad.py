@@ -42,8 +42,8 @@ def write(
         images_name: the name of the folder with the images.
 
     Returns:
-        {"wu": {split: rows}, "public": rows, "handed_on": {"train": rows, "test": rows},
-        "images": {name: uint8 [H,W,3] as the JPEG decodes}}; "handed_on" is the common split in
+        {"wu": {split: rows}, "public": rows, "common_files": {"train": rows, "test": rows},
+        "images": {name: uint8 [H,W,3] as the JPEG decodes}}; "common_files" is the common split in
         the form of trainset.json and testset.json, in which framed questions are separate rows.
     """
     splits, split_dir = splits or SPLITS, split_dir or root
@@ -66,10 +66,10 @@ def write(
         file = split_dir / f"{split}_fixed_split.json"
         file.write_text(json.dumps(wu[split], indent=1), "utf-8")
     (root / "VQA_RAD Dataset Public.json").write_text(json.dumps(public, indent=1), "utf-8")
-    return {"wu": wu, "public": public, "handed_on": _handed_on(public), "images": images}
+    return {"wu": wu, "public": public, "common_files": _common_files(public), "images": images}
 
 
-def write_handed_on(root: Path, rows: dict[str, list[dict[str, Any]]]) -> None:
+def write_common_files(root: Path, rows: dict[str, list[dict[str, Any]]]) -> None:
     """Writes trainset.json and testset.json."""
     for split, part in rows.items():
         (root / f"{split}set.json").write_text(json.dumps(part), "utf-8")
@@ -118,7 +118,7 @@ def _public(row: dict[str, Any], qid: int, region: str) -> dict[str, Any]:
     }
 
 
-def _handed_on(public: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def _common_files(public: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
     kept = ("image_name", "image_organ", "answer", "answer_type", "question_type", "question")
     splits: dict[str, list[dict[str, Any]]] = {"train": [], "test": []}
     qid = 0

@@ -107,7 +107,7 @@ def test_hardware_flops_are_those_the_compiler_counts_without_loops(remat, last_
         text=text,
         head=rows * text,
         remat=remat,
-        wanted=text if last_block == "wanted" else None,
+        last_block_positions=text if last_block == "wanted" else None,
     )
     assert abs(counted / found - 1) < 0.03
 
@@ -115,8 +115,8 @@ def test_hardware_flops_are_those_the_compiler_counts_without_loops(remat, last_
 def test_skipping_work_of_the_last_block_saves_no_more_than_that_block(paligemma2):
     given = dict(rows=1, text=64, head=23)
     all_of_it = counts.hardware_train_flops(paligemma2, **given)
-    wanted = counts.hardware_train_flops(paligemma2, **given, wanted=23)
-    assert 0 < 1 - wanted / all_of_it < 1 / paligemma2.llm["depth"]
+    fewer = counts.hardware_train_flops(paligemma2, **given, last_block_positions=23)
+    assert 0 < 1 - fewer / all_of_it < 1 / paligemma2.llm["depth"]
 
 
 def test_lengths_have_the_mean_that_is_promised_and_a_long_tail():

@@ -11,20 +11,21 @@ from big_rad.workdir import metric_writer, run_dir
 def best_of(workdir, name, first_step=100, mode="max"):
     c = defaults.base()
     c.ckpt_best, c.ckpt_best_mode = name, mode
-    return best_checkpoint.BestCheckpoint(c, workdir, first_step)
+    return best_checkpoint.BestStep(c, workdir, first_step)
 
 
 @pytest.mark.parametrize("mode, step", [("max", 20), ("min", 10)])
 def test_the_best_step_is_told_by_the_lines_of_the_run_also_after_a_restart(tmp_path, mode, step):
     writer = metric_writer.MetricWriter(tmp_path)
     best = best_of(tmp_path, "val/f1", mode=mode)
-    assert best.step is None
+    assert best.step is None and best.description == ""
     for at, value in ((10, 0.3), (20, 0.6), (30, math.nan), (40, 0.6), (50, 0.5)):
         best.add(at, {"val/f1": value})
         writer.write(at, {"val/f1": value})
     writer.close()
     assert best.step == step == best_of(tmp_path, "val/f1", mode=mode).step
-    assert best_of(tmp_path, "val/f1", first_step=10, mode=mode).step == 10
+    first = best_of(tmp_path, "val/f1", first_step=10, mode=mode)
+    assert first.step == 10 and first.description == "the best by val/f1 (0.300)"
 
 
 @pytest.mark.parametrize("mode, steps", [("max", [20, 40, 50, 10]), ("min", [10, 50, 20, 40])])
@@ -33,7 +34,7 @@ def test_steps_are_ranked_as_a_run_directory_falls_back_on_them(tmp_path, mode, 
     for at, value in ((10, 0.3), (20, 0.6), (30, math.nan), (40, 0.6), (50, 0.5)):
         best.add(at, {"val/f1": value})
         rows.append({"step": at, "val/f1": value})
-    assert best.steps == steps
+    assert best.ranked_steps == steps
     (tmp_path / "config.json").write_text(
         json.dumps({"ckpt_best": "val/f1", "ckpt_best_mode": mode})
     )

@@ -207,7 +207,7 @@ def hardware_flops(
         head=head_positions(config, batch),
         remat=config.model.llm.remat_policy,
         block=text // texts if texts > 1 else None,
-        wanted=text if options["model.last_block"] == "wanted" else None,
+        last_block_positions=text if options["model.last_block"] == "wanted" else None,
     )
 
 

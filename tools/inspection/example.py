@@ -43,7 +43,7 @@ def card(index: int, row: Row) -> str:
         texts += f'<p class="warned">{row.unplaced} more drawn, but there was no room.</p>'
     return (
         f'<article class="example"><h4>{index}. <code>{esc(row.id)}</code>{own} '
-        f'<small>{esc(where)}</small></h4><div class="look"><div>{_pictures(row, where)}'
+        f'<small>{esc(where)}</small></h4><div class="picture"><div>{_pictures(row, where)}'
         f"</div><div>{texts}</div></div><h5>Tokens</h5>{_strip(row.tokens)}"
         f"{_token_table(row)}</article>"
     )

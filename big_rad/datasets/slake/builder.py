@@ -168,7 +168,7 @@ def read(source: Path, languages: Sequence[str]) -> vqa_json.Plan:
         raise SourceError(f"the source folder has no {listed}. {WHERE}")
     nested = (source / IMAGES / "imgs").is_dir()
     rows = {split: vqa_json.read_rows(source / name) for split, name in names.items()}
-    questions_of = _QuestionsOf("imgs/imgs/" if nested else "imgs/", tuple(languages))
+    questions_of = _QuestionMaker("imgs/imgs/" if nested else "imgs/", tuple(languages))
     return vqa_json.make_plan(source, rows, [source / n for n in names.values()], questions_of)
 
 
@@ -247,7 +247,7 @@ def _check_annotations(plan: vqa_json.Plan, share: float, found: Sequence[Proble
     raise error
 
 
-class _QuestionsOf:
+class _QuestionMaker:
     """Makes the question of a row; the object remembers all qids, to find repeated ones."""
 
     def __init__(self, folder: str, languages: Sequence[str]):

@@ -1,13 +1,18 @@
 """Builds VQA-RAD from its published files, or lists their problems.
 
-    source/"VQA_RAD Image Folder"/*.jpg            (or images/)
+    source/"VQA_RAD Image Folder"/*.jpg                      (or images/ or image/)
     split_dir/{train,validation,test}_fixed_split.json       config "wu"
-    source/"VQA_RAD Dataset Public.json"                     config "common"
-    (or trainset.json and testset.json, as which the common split is also passed on)
+    split_dir/"VQA_RAD Dataset Public.json"                  config "common"
+    split_dir/{trainset,testset}.json                        config "common"
+
+`split_dir` is the same folder as `source` if it is not given. The common split is also distributed
+as the two files trainset.json and testset.json, which are read if the public file is not there. Its
+files are looked for in `source` if `split_dir` has none of them.
 
 In "wu" (Wu et al. 2025) no image is in two splits. "common" has 3,064 training and 451 test
 questions, and all its test images are also training images. Its training questions are the rows
-that are not marked as test, and the framed form of every row, even of test rows.
+that are not marked as test, and the `question_frame` of every row, a rephrased question, even of
+test rows.
 """
 
 import argparse
@@ -30,7 +35,7 @@ PUBLISHED = {
 }
 SPLIT_FILE = "{}_fixed_split.json"
 PUBLIC = "VQA_RAD Dataset Public.json"
-HANDED_ON = {"train": "trainset.json", "test": "testset.json"}
+COMMON_FILES = {"train": "trainset.json", "test": "testset.json"}
 IMAGE_FOLDERS = ("VQA_RAD Image Folder", "images", "image")
 WHERE = (
     "VQA-RAD (images and questions) is to be had from osf.io, as the page of Lau et al. 2018, "
@@ -62,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--as_stored",
         action="store_true",
-        help="do not turn pictures as their EXIF orientation asks for, as for the released model",
+        help="keep pictures as stored, as the released model was trained",
     )
 
 
@@ -137,7 +142,7 @@ def validate(
         workers: the number of threads that open images.
         config: "wu" or "common".
         split_dir: the folder of the questions; None means `source`.
-        allow_other_counts: whether differences from the published counts are not reported.
+        allow_other_counts: whether to accept counts that differ from the published ones.
         contents: a dict that receives the counts of the usable items of each split, or None. It is
             complete when the last problem has been yielded.
     """
@@ -169,23 +174,25 @@ def read(
         raise ValueError(f"vqa_rad has no config {config!r}; there are {', '.join(CONFIGS)}")
     images = next((n for n in IMAGE_FOLDERS if (source / n).is_dir()), None)
     if images is None:
-        raise SourceError(f"the source folder has no {' or '.join(IMAGE_FOLDERS[:2])}. {WHERE}")
-    at = Path(split_dir) if split_dir else source
-    if config == "common" and not any((at / n).is_file() for n in (PUBLIC, *HANDED_ON.values())):
-        at = source
+        raise SourceError(f"the source folder has no {' or '.join(IMAGE_FOLDERS)}. {WHERE}")
+    question_folder = Path(split_dir) if split_dir else source
+    if config == "common" and not any(
+        (question_folder / n).is_file() for n in (PUBLIC, *COMMON_FILES.values())
+    ):
+        question_folder = source
     if config == "wu":
         files = {s: SPLIT_FILE.format(s) for s in PUBLISHED["wu"]}
-        fields, rows = ("question", "answer", "q_type"), _rows(at, files, WHERE_SPLIT)
-    elif (at / PUBLIC).is_file():
+        fields, rows = ("question", "answer", "q_type"), _rows(question_folder, files, WHERE_SPLIT)
+    elif (question_folder / PUBLIC).is_file():
         files = dict.fromkeys(PUBLISHED["common"], PUBLIC)
-        fields, rows = ("question", "answer", "answer_type"), _common(at / PUBLIC)
+        fields, rows = ("question", "answer", "answer_type"), _common(question_folder / PUBLIC)
     else:
-        files = HANDED_ON
-        if not any((at / n).is_file() for n in files.values()):
+        files = COMMON_FILES
+        if not any((question_folder / n).is_file() for n in files.values()):
             raise SourceError(f"the folder has no {PUBLIC}. {WHERE}")
-        fields, rows = ("question", "answer", "answer_type"), _rows(at, files, WHERE)
-    questions_of = _QuestionsOf(f"{images}/", fields)
-    paths = [at / name for name in dict.fromkeys(files.values())]
+        fields, rows = ("question", "answer", "answer_type"), _rows(question_folder, files, WHERE)
+    questions_of = _QuestionMaker(f"{images}/", fields)
+    paths = [question_folder / name for name in dict.fromkeys(files.values())]
     return vqa_json.make_plan(source, rows, paths, questions_of), files
 
 
@@ -228,13 +235,13 @@ def _warnings(
             f"{WHERE_SPLIT}. The split that shares images is --config=common"
         )
     leak = (
-        f"{shared} test images are in train too (and framed forms of test questions with their "
+        f"{shared} test images are in train too (and rephrased test questions with their "
         "answers): not for comparing models, use --config=wu"
     )
     return [f"warning: {w}" for w in counts + ([leak] if config == "common" else [])]
 
 
-class _QuestionsOf:
+class _QuestionMaker:
     """Makes the question of a row; the object remembers all qids, to find repeated ones."""
 
     def __init__(self, folder: str, fields: tuple[str, str, str]):
@@ -262,7 +269,7 @@ def _rows(folder: Path, files: Mapping[str, str], where: str) -> dict[str, list[
 
 
 def _common(path: Path) -> dict[str, list[Row]]:
-    """Returns the rows of the common split; the framed form of a question is a further row."""
+    """Returns the rows of the common split; the `question_frame` of a row is a row of its own."""
     splits: dict[str, list[Row]] = {"train": [], "test": []}
     for row in vqa_json.read_rows(path):
         phrase_type = row.fields.get("phrase_type")
@@ -278,6 +285,7 @@ def _common(path: Path) -> dict[str, list[Row]]:
 
 
 def _check(pixels: bool, job: vqa_json.ImageQuestions) -> vqa_checks.Checked:
+    # Whether an image can be used does not depend on its turn, so `as_stored` does not matter here.
     found = vqa_json.pixels(job, upright=True) if pixels else vqa_json.missing_problem(job)
     bad = isinstance(found, Problem)
     return vqa_checks.Checked([found] if bad else [], usable=not bad)

@@ -74,21 +74,21 @@ def test_pixels_are_those_published_in_colour(fixture, tmp_path):
 def test_the_common_split_has_framed_questions_in_train(fixture, tmp_path):
     root, info = fixture
     builder.build(root, tmp_path, config="common", workers=1, **LIKE)
-    for split, rows in info["handed_on"].items():
+    for split, rows in info["common_files"].items():
         got = questions(tmp_path, split, "common")
         assert {k: sorted(v) for k, v in got.items()} == {
             k: sorted(v) for k, v in wanted(rows, "answer_type").items()
         }
 
 
-def test_the_common_split_as_handed_on_gives_the_same(fixture, tmp_path):
+def test_the_common_split_in_two_files_gives_the_same(fixture, tmp_path):
     root, info = fixture
     builder.build(root, tmp_path / "public", config="common", workers=1, **LIKE)
     (root / builder.PUBLIC).unlink()
-    vqa_rad.write_handed_on(root, info["handed_on"])
-    builder.build(root, tmp_path / "handed_on", config="common", workers=1, **LIKE)
+    vqa_rad.write_common_files(root, info["common_files"])
+    builder.build(root, tmp_path / "common_files", config="common", workers=1, **LIKE)
     for split in ("train", "test"):
-        one, two = (questions(tmp_path / n, split, "common") for n in ("public", "handed_on"))
+        one, two = (questions(tmp_path / n, split, "common") for n in ("public", "common_files"))
         assert one == two
 
 
@@ -170,7 +170,7 @@ def test_other_names_of_the_image_folder_are_found(name, tmp_path):
     ("name", "config", "words"),
     [
         ("splits/test_fixed_split.json", "wu", "no test_fixed_split.json: .*Wu et al.*--split_dir"),
-        ("VQA_RAD Image Folder", "wu", "no VQA_RAD Image Folder or images.*osf.io"),
+        ("VQA_RAD Image Folder", "wu", "no VQA_RAD Image Folder or images or image\\. .*osf.io"),
         ("VQA_RAD Dataset Public.json", "common", "no VQA_RAD Dataset Public.json.*osf.io"),
     ],
 )
