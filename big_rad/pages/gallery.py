@@ -226,9 +226,9 @@ def _text(record: Record, role: str) -> str:
 
 def _with_links(record: Record, role: str) -> list[tuple[Entity, str]]:
     # Each entity with its HTML attributes, by which the script of the page finds what belongs
-    # together. The first one (data-entity) is "r" or "p" for the role and the number of the entity, as
-    # in "r0". The phrase of an entity and its box or mask share it. The second one (data-class) is the
-    # class. Entities of the two roles that share it are highlighted together.
+    # together. `data-entity` is "r" or "p" for the role and the number of the entity, as in "r0";
+    # the phrase of an entity and its box or mask share it. `data-class` is the class; entities of
+    # the two roles that share it are highlighted together.
     entities = record["boxes"][role]
     return [
         (e, f'data-entity="{role[0]}{k}" data-class="{_token(sample_files.class_of(e))}"')
