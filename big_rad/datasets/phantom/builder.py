@@ -106,7 +106,7 @@ def build(
         description="Procedural CT and MR slices with label maps and bilingual texts.",
         splits={s: chosen.jobs(s) for s in ("train", "validation", "test")},
         make=functools.partial(_patient_records, chosen.seed, chosen.size, chosen.demo),
-        params={**dataclasses.asdict(chosen), "code": _fingerprint()},
+        params={**dataclasses.asdict(chosen), "code": code_digest()},
         data_dir=data_dir,
         workers=workers,
         overwrite=overwrite,
@@ -125,7 +125,7 @@ def texts_of(piece: Slice, seed: int, number: int, k: int, demo: bool) -> list[T
     ]
 
 
-def _fingerprint() -> str:
+def code_digest() -> str:
     """Returns a digest of the code that decides the content of the dataset."""
     here = Path(__file__).parent
     digest = hashlib.sha256()

@@ -52,10 +52,10 @@ def test_building_again_reuses_and_other_sizes_are_refused(built):
     assert files(built / "phantom/demo/2.0.0") == before
 
 
-def test_data_of_other_code_are_built_anew(tmp_path, monkeypatch):
+def test_data_that_other_code_has_made_are_built_again(tmp_path, monkeypatch):
     sizes = dict(train=2, validation=1, test=1, workers=1)
     first = builder.build("demo", tmp_path, **sizes)
-    monkeypatch.setattr(builder, "_fingerprint", lambda: "other")
+    monkeypatch.setattr(builder, "code_digest", lambda: "other")
     again = builder.build("demo", tmp_path, **sizes)
     assert again == first and not again.reused
     assert json.loads((first.folder / "build.json").read_text())["params"]["code"] == "other"
