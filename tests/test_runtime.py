@@ -85,7 +85,7 @@ def test_a_process_that_ends_without_a_word_has_it_said_what_to_do(end, spoken_f
     assert not spoken_for or "was killed" in said[0] and said[0].endswith(runtime.START_AGAIN)
 
 
-def test_a_lost_process_is_told_from_a_failure_of_ones_own(capsys):
+def test_a_lost_process_and_a_failure_of_the_process_itself_are_distinguished(capsys):
     gone = jax.errors.JaxRuntimeError("UNKNOWN: Gloo failed: Connection closed by peer\nmore")
     said = runtime.failure(gone)
     assert said.startswith("error: process cannot go on, as when another one is lost (UNKNOWN: ")

@@ -104,7 +104,7 @@ def test_ct_without_a_rescale_can_be_read_as_something_else():
         ("ImageOrientationPatient", b"inf\\0\\0\\0\\1\\0 "),
     ],
 )
-def test_damaged_elements_that_nobody_needs_are_ignored_and_said(keyword, value):
+def test_damaged_elements_that_are_not_needed_are_ignored_with_a_warning(keyword, value):
     found = read(content(raw_element(dataset(), keyword, value)))
     np.testing.assert_array_equal(found.pixels, PIXELS - 1024)
     assert found.spacing is None and found.plane == ""

@@ -223,7 +223,7 @@ def frames_of(n):
     return [np.full((5, 6), 10 * k + 1, np.uint8) for k in range(n)]
 
 
-def test_compressed_frames_are_told_apart_by_fragments_or_offset_table():
+def test_compressed_frames_are_separated_by_fragments_or_by_the_offset_table():
     frames = frames_of(3)
     one_each = encapsulated([rle(f.tobytes()) for f in frames], uids.RLELossless, **GREY_8)
     for k, frame in enumerate(frames):

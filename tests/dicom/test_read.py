@@ -146,7 +146,7 @@ def test_plane_follows_the_orientation(orientation, plane):
         (None, ""),
     ],
 )
-def test_slices_not_as_usually_shown_are_told_apart(orientation, unusual):
+def test_slices_that_are_not_stored_as_usually_displayed_are_recognised(orientation, unusual):
     found = read(content(dataset(ImageOrientationPatient=orientation)))
     assert reader.unusual(found.orientation, found.plane) == unusual
 

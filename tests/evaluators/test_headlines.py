@@ -97,6 +97,6 @@ def test_tensorboard_shows_headlines_and_of_controls_the_main_score_beside_the_r
         ("vqaa/f1", "did you mean 'vqa'"), ("vqa", "EVALUATOR/METRIC"), ("vqa/", "EVALUATOR"),
     ],
 )  # fmt: skip
-def test_a_score_that_no_evaluation_yields_is_told_from_one_that_may_come(name, said):
+def test_a_score_that_no_evaluation_yields_and_one_that_may_come_are_distinguished(name, said):
     wrong = headlines.unknown_score(name, EVALS)
     assert said in wrong and bool(wrong) == bool(said)

@@ -75,7 +75,7 @@ def test_a_broken_line_is_named_with_its_field(tmp_path, line, message):
 
 
 @pytest.mark.parametrize("n", [0, 1, 3, 12, 40])
-def test_best_worst_and_random_ones_are_disjoint_and_at_most_so_many(n):
+def test_best_worst_and_random_samples_are_disjoint_and_limited_in_number(n):
     groups = sample_files.choose([record(i, g_iou=i / 20) for i in range(n)], "g_iou", per_group=4)
     chosen = [r["id"] for group in groups.values() for r in group]
     assert len(chosen) == len(set(chosen)) == min(n, 12)

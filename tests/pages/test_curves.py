@@ -57,7 +57,7 @@ def test_without_any_finite_value_there_is_no_chart():
     assert curves.chart("Norm", {"": [(1, 0.0), (2, -1.0)]}, log=True) == ""
 
 
-def test_lines_are_told_apart_by_more_than_their_order_and_too_many_are_refused():
+def test_lines_differ_by_more_than_their_order_and_too_many_are_refused():
     series = {f"line {i}": [(0, i), (1, i + 1)] for i in range(curves.STYLES)}
     html = curves.chart("All", series)
     classes = [p.get("class") for p in svg_of(html).all("polyline")]
@@ -103,7 +103,7 @@ finite = st.floats(-1e12, 1e12).filter(lambda x: x == 0 or abs(x) > 1e-9)
 
 
 @given(st.lists(st.one_of(finite, st.none()), min_size=1, max_size=30), st.booleans())
-def test_every_line_stays_inside_its_axes_whose_ticks_are_told_apart(values, log):
+def test_every_line_stays_inside_its_axes_and_no_two_ticks_have_the_same_label(values, log):
     html = curves.chart("Any", {"": list(enumerate(values))}, log=log)
     if not html:
         assert all(v is None or (log and v <= 0) for v in values)

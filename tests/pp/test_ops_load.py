@@ -108,7 +108,7 @@ def test_a_picture_is_turned_upright_with_its_label_map_and_boxes(code, tmp_path
         np.testing.assert_array_equal(drawn, out["segmap"])
 
 
-def test_what_the_example_says_of_a_file_is_told_to_its_reader(tmp_path):
+def test_what_the_example_says_about_a_file_is_passed_to_the_reader(tmp_path):
     np.save(tmp_path / "a.npy", IMAGE)
     for modality in ("CT", "MR", "OT"):
         out = run("load", path=tmp_path / "a.npy", modality=modality, plane="coronal")

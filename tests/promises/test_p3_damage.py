@@ -119,7 +119,7 @@ def test_where_no_checkpoint_can_be_read_all_stay_and_each_is_named(run_dir, tmp
     assert tiny_run.steps(copy) == [1, 2] and not (copy / "damaged").exists()
 
 
-def test_a_damaged_step_is_saved_anew_when_the_run_reaches_it_again(run_dir, tmp_path):
+def test_a_damaged_step_is_saved_again_when_the_run_reaches_it_again(run_dir, tmp_path):
     copy = shutil.copytree(run_dir, tmp_path / "copy")
     overwrite_array(copy, 2, "w", lambda w: w + 1)
     runner = checkpoint.Checkpointer(copy, log=lambda line: None)

@@ -15,7 +15,7 @@ def best_of(workdir, name, first_step=100, mode="max"):
 
 
 @pytest.mark.parametrize("mode, step", [("max", 20), ("min", 10)])
-def test_the_best_step_is_told_by_the_lines_of_the_run_also_after_a_restart(tmp_path, mode, step):
+def test_the_best_step_follows_from_the_lines_of_the_run_also_after_a_restart(tmp_path, mode, step):
     writer = metric_writer.MetricWriter(tmp_path)
     best = best_of(tmp_path, "val/f1", mode=mode)
     assert best.step is None and best.description == ""

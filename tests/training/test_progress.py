@@ -66,7 +66,7 @@ def test_rates_are_of_the_time_since_the_last_line_and_leave_padding_and_evaluat
     assert rates(4) == ((1.0, 0.0, 0.0), {})
 
 
-def test_the_time_that_is_left_leaves_compiling_out_and_is_told_after_a_few_steps(monkeypatch):
+def test_the_time_left_is_shown_after_a_few_steps_and_does_not_count_compilation(monkeypatch):
     clock, said = [0.0], []
     monkeypatch.setattr(progress_lib.time, "monotonic", lambda: clock[0])
     progress = progress_lib.Progress(0, 63, batch_size=4, log=said.append)

@@ -85,7 +85,7 @@ def test_frozen_weights_stay_bit_identical_and_trained_ones_stay_float32():
     assert state["params"]["llm"]["w"].dtype == jnp.float32 and state["step"] == 3
 
 
-def test_each_microbatch_and_each_step_draws_anew():
+def test_each_microbatch_and_each_step_draws_new_numbers():
     seen = []
 
     def drawing(model, params, batch, rng):

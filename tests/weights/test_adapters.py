@@ -96,7 +96,7 @@ def test_adapters_of_new_tokens_fit_a_table_that_lacks_their_rows(tiny, tmp_path
     np.testing.assert_allclose(merged, whole + spec["alpha"] / spec["rank"] * a @ b, atol=1e-5)
 
 
-def test_a_run_without_adapters_and_a_file_that_is_none_are_told(runs, tmp_path, capsys):
+def test_a_run_without_adapters_and_a_file_that_holds_none_are_errors(runs, tmp_path, capsys):
     with pytest.raises(ValueError, match="has no adapters"):
         adapters.save(runs / "base", tmp_path / "b.npz")
     np.savez(tmp_path / "other.npz", x=np.zeros(3))

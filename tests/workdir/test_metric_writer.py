@@ -105,7 +105,7 @@ def test_a_run_that_is_killed_leaves_its_curves_in_tensorboard_in_groups(tmp_pat
     writer.close()
 
 
-def test_tensorboard_is_told_to_drop_what_a_killed_run_wrote_of_later_steps(tmp_path):
+def test_tensorboard_drops_the_later_steps_that_a_killed_run_wrote(tmp_path):
     write(tmp_path / "a", [1, 2])
     assert events.begun(tmp_path / "a/tensorboard") == []
     write(tmp_path / "b", [3], resume_step=2)
