@@ -1,8 +1,8 @@
 """Finds the slice of a label volume (NIfTI) that lies on an image, and reads its label names.
 
-The slice is found by where the image and the volume lie in the patient, not by the order in which
-their voxels are stored. Nothing is interpolated: the volume must have its voxels where the image
-has its pixels.
+`read_labels` finds the slice by where the image and the volume lie in the patient, and
+`read_in_order` by the order in which their voxels are stored. Nothing is interpolated: the volume
+must have its voxels where the image has its pixels.
 """
 
 import dataclasses
@@ -55,8 +55,9 @@ def read_labels(
         path: the path of a NIfTI file, compressed or not.
         image: the image as `read.read` returns it, not turned.
         frame: the index of the slice, from 0, along the stored axis that is perpendicular to the
-            image. It replaces the comparison of positions. Directions are still compared, and voxel
-            sizes if the image has a `spacing`; only the shape is if the image has no `place`.
+            image. If the positions disagree with it, that is a warning and not an error. Directions
+            are still compared, and voxel sizes if the image has a `spacing`. If the image has no
+            `place`, only the shape is compared.
         plane: the plane of the image, used only if the image does not state its own.
 
     Raises:
@@ -177,8 +178,8 @@ class _Fit:
 
     Attributes:
         axis, index: the voxel axis perpendicular to the image, and the index of the slice on it.
-        rows, columns: for each of the two, (voxel axis of the image's row or column index, voxel of
-            the first pixel, direction 1 or -1).
+        rows, columns: for each of the two, (the voxel axis along which the image's row or column
+            index runs, the voxel index of the first pixel on it, and 1 or -1 for the direction).
         shape: the shape (H, W) of the image.
     """
 

@@ -130,7 +130,7 @@ class Evaluator(base.Evaluator):
         self._pairs = [x["pairs"] for x in result["per_sample"]]
         sides = laterality.errors(predictions, references, self.codec, [s.plane for s in samples])
         scores = [
-            {**_scores(each), "report_f1": text_metrics.f1(p, r), **_sided(side)}
+            {**_scores(each), "report_f1": text_metrics.f1(p, r), **_laterality_scores(side)}
             for each, side, p, r in zip(
                 result["per_sample"], sides["per_sample"], predictions, references, strict=True
             )
@@ -157,7 +157,7 @@ class Evaluator(base.Evaluator):
         return record
 
 
-def _sided(sample: dict[str, float | None]) -> dict[str, float | None]:
+def _laterality_scores(sample: dict[str, float | None]) -> dict[str, float | None]:
     return dict(zip(_SIDED, sample.values(), strict=True))
 
 
@@ -178,7 +178,7 @@ def _captions(
 
 
 def _scores(sample: dict[str, Any]) -> dict[str, float | None]:
-    # The mean of each over the samples whose value is not None is the metric of the same name.
+    # The metric of the same name is the mean of these values over all samples, without None.
     return {
         "g_iou": sample["g_iou"],
         "hallucination_rate": None if sample["n_ref"] else float(sample["hallucination"]),

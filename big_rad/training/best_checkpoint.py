@@ -43,7 +43,7 @@ class BestStep:
     def ranked_steps(self) -> list[int]:
         """The steps that have a value, the best first.
 
-        `run_dir.locate` takes the first of them whose checkpoint exists.
+        `run_dir.locate` chooses in the same order.
         """
         return [b.step for b in run_dir.ranked(self._rows, self._name, self._lowest)]
 

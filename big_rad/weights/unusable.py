@@ -23,8 +23,9 @@ _PEFT = re.compile(
     r"(?:base_layer|modules_to_save|original_module)\..+|hada_w[12]_[ab]\b.*|lokr_w[12]\b.*|"
     r"ia3_l(?:\..+)?|oft_[rR]\b.*|boft_[RS]\b.*|vera_(?:lambda_[bd]|[AB])\b.*)"
 )
-# Names of the tensors of quantised checkpoints, and the libraries that write them. The last names
-# also occur in plain checkpoints, so they count only beside tensors of dtypes not in _FLOATS.
+# Names of the tensors of quantised checkpoints, and the libraries that write them. The names of
+# the last entry also occur in plain checkpoints, so they count only if some tensor has a dtype that
+# is not in _FLOATS.
 _QUANTISED = (
     (r".*\.(qweight|qzeros|g_idx)", "GPTQ or AWQ"),
     (
@@ -47,7 +48,7 @@ _REMEDY = (
 
 
 def check_folder(folder: pathlib.Path) -> None:
-    """Checks that a folder does not hold PEFT adapters that are not merged into a model.
+    """Raises an error if a folder holds PEFT adapters that are not merged into a model.
 
     Args:
         folder: A checkpoint, with or without `adapter_config.json`.
@@ -108,7 +109,10 @@ def check(stored: Mapping[str, common.ArrayInfo], where: str | pathlib.Path) -> 
 
 
 def ignored_quantisation(config: Mapping[str, Any], where: str) -> str:
-    """Returns a remark about a quantisation in config.json that the weights do not have, or ""."""
+    """Returns a remark if config.json states a quantisation, or "".
+
+    Call it after `check`, which has shown that the weights have none.
+    """
     spec = config.get("quantization_config") or (config.get("text_config") or {}).get(
         "quantization_config"
     )

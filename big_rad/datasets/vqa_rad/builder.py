@@ -6,13 +6,13 @@
     split_dir/{trainset,testset}.json                        config "common"
 
 `split_dir` is the same folder as `source` if it is not given. The common split is also distributed
-as the two files trainset.json and testset.json, which are read if the public file is not there. Its
-files are looked for in `source` if `split_dir` has none of them.
+as the two files trainset.json and testset.json, which are read if the public file is not there. The
+files of "common" are looked for in `source` if `split_dir` has none of them.
 
 In "wu" (Wu et al. 2025) no image is in two splits. "common" has 3,064 training and 451 test
 questions, and all its test images are also training images. Its training questions are the rows
-that are not marked as test, and the `question_frame` of every row, a rephrased question, even of
-test rows.
+that are not marked as test, and the rephrased question (`question_frame`) of every row, test rows
+included.
 """
 
 import argparse
@@ -38,7 +38,7 @@ PUBLIC = "VQA_RAD Dataset Public.json"
 COMMON_FILES = {"train": "trainset.json", "test": "testset.json"}
 IMAGE_FOLDERS = ("VQA_RAD Image Folder", "images", "image")
 WHERE = (
-    "VQA-RAD (images and questions) is to be had from osf.io, as the page of Lau et al. 2018, "
+    "VQA-RAD (images and questions) can be downloaded from osf.io, from the page of Lau et al. 2018, "
     "'A dataset of clinically generated visual questions and answers about radiology images'"
 )
 WHERE_SPLIT = (
