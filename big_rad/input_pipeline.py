@@ -25,7 +25,7 @@ from absl import flags
 from big_rad.datasets import core
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import check as pp_check
-from big_rad.pp.example import Example, Row
+from big_rad.pp.example import Example, TokenRow
 
 # Arrays whose first axis is the row, lists with one entry for each row, and under "rejects" a list
 # of `Reject`.
@@ -364,7 +364,7 @@ class _Batches:
             return 0  # `_make` fails for the same reason and reports it.
 
 
-def row_length(tokens: Row) -> int:
+def row_length(tokens: TokenRow) -> int:
     """Returns how many positions of a row the model has to read: all tokens but the last."""
     used = np.flatnonzero(tokens)
     return int(used[-1]) if used.size else 0

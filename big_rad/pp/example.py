@@ -36,7 +36,7 @@ from jaxtyping import Int32, Num, UInt8
 
 Image = Num[np.ndarray, "height width"] | Num[np.ndarray, "height width 3"]
 LabelMap = UInt8[np.ndarray, "height width"]
-Row = Int32[np.ndarray, " length+1"]
+TokenRow = Int32[np.ndarray, " length+1"]
 MaskSlots = Int32[np.ndarray, " masks"]
 
 
@@ -95,10 +95,10 @@ class Example(TypedDict, total=False):
     segmap_full: LabelMap  # load, resize: the label map before it was resized
     before: Before  # augment: some fields as they were before the image was changed
     repeat_channel: int  # augment: the CT window that is shown in all three channels
-    text: Row  # tok: the tokens of all texts, then zeros
-    mask_ar: Row  # tok: 1 where a token attends only to itself and to tokens before it
-    mask_loss: Row  # tok: 1 where a token is learned
-    segment: Row  # tok: the number of the text from 1, 0 on padding
+    text: TokenRow  # tok: the tokens of all texts, then zeros
+    mask_ar: TokenRow  # tok: 1 where a token attends only to itself and to tokens before it
+    mask_loss: TokenRow  # tok: 1 where a token is learned
+    segment: TokenRow  # tok: the number of the text from 1, 0 on padding
     text_bound: int  # tok: the most tokens that the row can have with the same texts
     mask_class: MaskSlots  # tok: the class id of each mask, 0 in an unused slot
     mask_pos: MaskSlots  # tok: the position of its `</seg>` in `text`, -1 in an unused slot
@@ -113,4 +113,4 @@ class Example(TypedDict, total=False):
     keywords: list[list]  # tok: as in the text
     mask_classes: list[int]  # tok: as in the text
     reference: str  # tok: the target, with markup
-    mask_input: Row  # tok: 1 on the tokens of the prompt
+    mask_input: TokenRow  # tok: 1 on the tokens of the prompt

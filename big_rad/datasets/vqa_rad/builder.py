@@ -38,8 +38,8 @@ PUBLIC = "VQA_RAD Dataset Public.json"
 COMMON_FILES = {"train": "trainset.json", "test": "testset.json"}
 IMAGE_FOLDERS = ("VQA_RAD Image Folder", "images", "image")
 WHERE = (
-    "VQA-RAD (images and questions) can be downloaded from osf.io, from the page of Lau et al. 2018, "
-    "'A dataset of clinically generated visual questions and answers about radiology images'"
+    "VQA-RAD (images and questions) can be downloaded from osf.io, from the page of Lau et al. "
+    "2018, 'A dataset of clinically generated visual questions and answers about radiology images'"
 )
 WHERE_SPLIT = (
     "the three *_fixed_split.json of the split without shared images (Wu et al. 2025, 'Towards "
