@@ -106,7 +106,7 @@ def _write(
         "warnings": len(problems) - errors,
         "notes": list(notes),
         "contents": counted,
-        "problems": [p.listed() for p in problems],
+        "problems": [p.to_dict() for p in problems],
     }
     path.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 

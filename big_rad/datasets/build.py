@@ -181,7 +181,7 @@ def _finish(
 ) -> dict[str, int]:
     """Writes the files beside the records; returns {split: number of records}."""
     counts = _counts(folder)
-    lines = (json.dumps(p.listed(), ensure_ascii=False) + "\n" for p in rejects)
+    lines = (json.dumps(p.to_dict(), ensure_ascii=False) + "\n" for p in rejects)
     (folder / REJECTS).write_text("".join(lines), encoding="utf-8")
     made = {p.name: p for p in sorted(folder.glob("*.array_record*"))}
     info = {

@@ -29,7 +29,7 @@ class ImageRecord(TypedDict):
     image: bytes  # packed, see `pp.packed`
     segmap: bytes  # the label map (segmentation map), packed; empty without a label map
     boxes: str  # JSON: [[x1, y1, x2, y2, class id], ...]
-    unsure: str  # JSON: [class id, ...], the classes that may be shown
+    unsure: str  # JSON: [class id, ...], classes that are possibly shown, unmarked
     texts: str  # JSON: a list of `pp.example.Text`
 
 
@@ -66,13 +66,12 @@ class Problem:
         line: the line (or the row of a table), counted from 1; None if it concerns the whole file.
         field: the name of the field, or "" if the problem is not in one field.
         message: the problem and the remedy; it does not identify a patient.
-        level: "error" if items are lost, which counts for `max_reject_share`; or "warning" if
-            nothing counts as lost. With most warnings the data can still be used, but a question
-            without an answer is left out with a warning too. Builders have further levels for
+        level: "error" if items are lost, which counts for `max_reject_share`; "warning" if nothing
+            counts as lost. After a warning the data is usually still used; the exception is a
+            question without an answer, which is left out. Builders have further levels for
             problems that they only count.
         items: the number of lines, questions or images that an "error" loses; 0 if these items were
-            already counted with another problem. It is ignored for other levels, which lose nothing
-            that counts, so they may keep the default of 1.
+            already counted with another problem. It is read for "error" only.
     """
 
     file: str
@@ -82,7 +81,7 @@ class Problem:
     level: str = "error"
     items: int = dataclasses.field(default=1, compare=False, repr=False)
 
-    def listed(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, Any]:
         """Returns the problem as a dict for `rejects.jsonl` and other lists."""
         return {k: v for k, v in dataclasses.asdict(self).items() if k != "items"}
 
@@ -178,7 +177,7 @@ def open_split(
         name: the name of the dataset.
         config: the name of the variant.
         version: the version of the format.
-        split: the name of a split or a slice of it.
+        split: the name of a split or a part of it, such as "train[:100]".
         data_dir: the folder under which the dataset lies.
         command: the command that builds it, for the error message.
 

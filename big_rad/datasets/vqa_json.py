@@ -1,8 +1,8 @@
 """Reads JSON arrays of questions, for the public VQA datasets.
 
 A row (an element of the array) is a question about an image. `make_plan` checks the rows and groups
-them into jobs: a job is one image of a split with its questions. No image is opened before `pixels`
-is called.
+them into jobs: a job is one image of a split with its questions. No image is decoded before
+`pixels` is called.
 """
 
 import dataclasses
@@ -316,7 +316,7 @@ def leaks(plan: Plan) -> str:
 
 
 def digest(jobs: Iterable[ImageQuestions], beside: Sequence[str] = ()) -> str:
-    """Returns a digest of images, and of the files called `beside` in the folder of each image."""
+    """Returns a digest of images, and of the files beside each image with names in `beside`."""
     total = hashlib.sha256()
     for job in jobs:
         image = job.root / job.image

@@ -47,9 +47,9 @@ _IRREGULAR = frozenset(
     "humeri femora scapulae claviculae skapulae klavikulae karotiden schulterblaetter femurkoepfe "
     "hueftkoepfe psoae ilia".split()
 )
-# The endings of singular words that look like German plurals: of the words for a part of an organ
-# that the lexicon ignores ("Leberregion"), those that end in "e" or "n". The English ones matter
-# for a text that is read as German. No such word has the ending of an English plural.
+# Singular words with these endings would look like German plurals, because they end in "e" or "n".
+# They are words for a part of an organ that the lexicon ignores ("Leberregion"). The English ones
+# are needed when an English text is read as German. None of them looks like an English plural.
 _SINGULAR_ENDINGS = ("gewebe", "region", "knochen", "tissue", "margin", "bone", "muscle")
 RIBS = frozenset(range(92, 116))
 LUNGS = (118, 119)
@@ -73,8 +73,8 @@ class Phrase:
         ids: the ids of all classes that the phrase may mean, in ascending order.
         grammatical_number: "one", "many" (a plural) or "both" (the phrase itself says both sides).
         side_words: the indices of the words in the phrase that name its side.
-        side: the side that was found for the phrase, "left", "right" or "both", if `ids` has
-            classes of both sides; None if no side was found.
+        side: the side that was found for the phrase, "left", "right" or "both". It is set only if
+            `ids` has classes of both sides; otherwise, and if no side was found, it is None.
         resolved: whether it is known which classes the phrase means.
         several_organs: whether several organs are meant.
         coordinated: whether the phrase shares a noun or number with a neighbour ("upper and lower

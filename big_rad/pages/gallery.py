@@ -23,7 +23,7 @@ from big_rad.pp import ops_image
 _ROLES = {"reference": "ref", "prediction": "pred"}  # The role of a text -> its CSS class.
 # These groups are not tags. Instead, `_tagged` tags every sample that has a hallucinated or missed
 # entity.
-_OF_A_SAMPLE = ("hallucinations", "misses")
+_GROUPS_NOT_TAGS = ("hallucinations", "misses")
 _WINDOWS = ("wide", "soft tissue", "brain")
 _FONT = 16  # The font size of labels on an image whose longer side is 448.
 _LETTER = 0.58  # The mean width of a letter as a fraction of the font size.
@@ -90,13 +90,13 @@ def filters(galleries: Iterable[tuple[Sequence[Record], str]]) -> str:
 
 
 def _tagged(records: Sequence[Record], kind: str) -> list[tuple[Record, list[str]]]:
-    # Each chosen sample once, with its tags: the groups that chose it, and, if answers point,
-    # whether it has a hallucinated or a missed entity.
+    # Each chosen sample once, with its tags: the groups that chose it, and, if answers have boxes
+    # or masks, whether it has a hallucinated or a missed entity.
     found: dict[int, tuple[Record, list[str]]] = {}
     for group, members in sample_files.groups(records, kind).items():
         for record in members:
             _, tags = found.setdefault(record["index"], (record, []))
-            if group not in _OF_A_SAMPLE:
+            if group not in _GROUPS_NOT_TAGS:
                 tags.append(group)
     if spec_lib.class_of(kind).points:
         for record, tags in found.values():
@@ -168,7 +168,7 @@ def _marks(record: Record, height: int, width: int) -> str:
     unit = max(height, width) / 448
     font, taken, parts = _FONT * unit, [], []
     for role, css in _ROLES.items():
-        for entity, attributes in _with_links(record, role):
+        for entity, attributes in _with_attributes(record, role):
             if not sample_files.is_drawn(entity):
                 continue
             text = sample_files.label(entity)
@@ -219,12 +219,12 @@ def _runs(rows: Bool[np.ndarray, "height width"]) -> list[tuple[int, int, int]]:
 def _text(record: Record, role: str) -> str:
     linked = [
         dict(e, attributes=f'{a} tabindex="0"', title=_title(e))
-        for e, a in _with_links(record, role)
+        for e, a in _with_attributes(record, role)
     ]
     return mark_entities(record[f"{role}_text"], linked, _ROLES[role]) or "–"
 
 
-def _with_links(record: Record, role: str) -> list[tuple[Entity, str]]:
+def _with_attributes(record: Record, role: str) -> list[tuple[Entity, str]]:
     # Each entity with its HTML attributes, by which the script of the page finds what belongs
     # together. `data-entity` is "r" or "p" for the role and the number of the entity, as in "r0";
     # the phrase of an entity and its box or mask share it. `data-class` is the class; entities of

@@ -212,7 +212,7 @@ def resize_bilinear(
     Args:
         image: the image, float32 [H, W, C].
         size: the height and width of the result in pixels: one number for both, or a pair.
-        antialias: whether the triangle filter is widened by the factor when downscaling.
+        antialias: whether downscaling averages over all input pixels of an output pixel.
 
     Returns:
         float32 [height, width, C], contiguous.

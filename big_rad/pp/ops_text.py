@@ -10,7 +10,7 @@ import numpy as np
 
 from big_rad.pp import prompts
 from big_rad.pp import tokenizer as tokenizer_lib
-from big_rad.pp.example import Example, MaskSlots, Row, Text
+from big_rad.pp.example import Example, MaskSlots, Text, TokenRow
 from big_rad.pp.ops import OPS, Op
 
 # Fields of the text that an evaluator may need beside the arrays; "" if the text lacks the field.
@@ -267,7 +267,7 @@ class _Row:
         self._loss_left -= len(learned)
         return start
 
-    def arrays(self) -> dict[str, Row]:
+    def arrays(self) -> dict[str, TokenRow]:
         segment = np.cumsum(self._segment, dtype=np.int32) * (self._tokens != 0)
         return {
             "text": self._tokens,

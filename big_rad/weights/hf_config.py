@@ -1,7 +1,8 @@
 """Converting `config.json` of a Hugging Face PaliGemma 2 to a model config, and back.
 
-A value that the file leaves out has the default of transformers. A setting that would need another
-model than ours is an error that names it. `sliding_window` is ignored, since Google's big_vision
+A value that the file leaves out is that of PaliGemma 2 3B, and a remark names those for which
+transformers has another default. A setting that would need another model than ours is an error that
+names it. `sliding_window` is ignored, since Google's big_vision
 code has no window; a remark says so if the window is at most the number of image tokens.
 """
 
@@ -32,6 +33,14 @@ _TEXT_DEFAULTS = dict(
     final_logit_softcapping=30.0,
     vocab_size=257152,
     sliding_window=4096,
+)
+_SIGLIP_DEFAULTS = dict(  # Those of transformers.
+    hidden_size=768,
+    num_hidden_layers=12,
+    intermediate_size=3072,
+    num_attention_heads=12,
+    patch_size=16,
+    image_size=224,
 )
 # The settings that the models support. Other values are errors.
 _VISION_SUPPORTED = dict(
@@ -108,6 +117,12 @@ def to_model_cfg(
         )
     if not config.get("tie_word_embeddings", True):
         raise ValueError(f"{file_name}: tie_word_embeddings is false; PaliGemma 2 ties them")
+    left_out = [
+        n for n, x in _SIGLIP_DEFAULTS.items() if n not in vision and x != _VISION_DEFAULTS[n]
+    ]
+    if left_out:
+        taken = ", ".join(f"{n}={_VISION_DEFAULTS[n]}" for n in left_out)
+        log(f"{file_name}: vision_config leaves out sizes; those of PaliGemma 2 are taken: {taken}")
     text, vision = _TEXT_DEFAULTS | text, _VISION_DEFAULTS | vision
     if final_logits_softcap is None:
         final_logits_softcap = _final_cap(config, text, log)
@@ -155,15 +170,7 @@ def siglip_cfg(config: Mapping[str, Any], file_name: str) -> dict[str, int]:
     _check_supported(
         vision, _VISION_SUPPORTED, f"{file_name}: vision_config" if nested else file_name
     )
-    base = dict(
-        hidden_size=768,
-        num_hidden_layers=12,
-        intermediate_size=3072,
-        num_attention_heads=12,
-        patch_size=16,
-        image_size=224,
-    )
-    return vision_cfg(base | vision)
+    return vision_cfg(_SIGLIP_DEFAULTS | vision)
 
 
 def from_model_cfg(

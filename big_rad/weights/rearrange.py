@@ -1,9 +1,9 @@
 """Rearranging the axes of arrays, by einops patterns that can also be inverted.
 
 In a pattern such as "(n h) d -> n d h" each name is an axis, brackets join axes into one, and "1"
-is an axis of length one. A pattern without an arrow leaves an array as it is. In the example, n
-(heads) is 2 and h (features of a head) is 3: the pattern splits the rows of a matrix [6, d] into
-two groups of three and transposes each group, so that the result is [2, d, 3].
+is an axis of length one. With n = 2 heads and h = 3 features of a head, this pattern splits the
+rows of a matrix [6, d] into two groups of three and transposes each group, so that the result is
+[2, d, 3]. A pattern without an arrow leaves an array as it is.
 """
 
 import math

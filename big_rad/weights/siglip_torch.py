@@ -1,4 +1,4 @@
-"""Reading SigLIP image towers that open_clip or timm saved with torch, as the `img` subtree.
+"""Reads SigLIP image towers of open_clip or timm, and returns them as the `img` subtree.
 
 The attention pool, the text tower and the logit scale of such a checkpoint are left out, by name.
 The result has no `img/head`, which is PaliGemma's projector.

@@ -428,8 +428,10 @@ def test_defaults_of_a_sparse_config_are_those_of_paligemma_2_3b():
         text_config=dict(model_type="gemma2", vocab_size=257216),
         vision_config=dict(model_type="siglip_vision_model"),
     )
-    cfg, size = hf_config.to_model_cfg(sparse, "config.json", log=lambda _: None)
+    lines = []
+    cfg, size = hf_config.to_model_cfg(sparse, "config.json", log=lines.append)
     assert size == 224
+    assert any("num_attention_heads=16" in line and "leaves out" in line for line in lines)
     assert cfg["img"] == dict(width=1152, depth=27, mlp_dim=4304, num_heads=16, patch_size=14)
     want = dict(width=2304, depth=26, mlp_dim=9216, num_heads=8, num_kv_heads=4, head_dim=256)
     assert cfg["llm"].items() >= want.items()

@@ -50,7 +50,9 @@ def spine(rng: np.random.Generator) -> list[Body]:
     vertebral_bodies = Column(z, x, y, half_width, half_depth, power=2.4)
     arch = Column(z, x, y + half_depth + 9, half_width * 0.78, half_width * 0.5 + 5, power=2.2)
     spinous = Column(z, x, y + half_depth + 26, half_width * 0 + 5.5, half_width * 0 + 17)
-    wings = Column(z, x, y + half_depth + 12, half_width * 1.75, half_width * 0 + 7.5, power=2)
+    transverse_processes = Column(
+        z, x, y + half_depth + 12, half_width * 1.75, half_width * 0 + 7.5, power=2
+    )
     canal = Column(z, x, y + half_depth + 7, half_width * 0 + 10.5, half_width * 0 + 8.5)
     cord = Column(
         z[3:], x[3:], (y + half_depth + 7)[3:], half_width[3:] * 0 + 6, half_width[3:] * 0 + 5
@@ -61,7 +63,7 @@ def spine(rng: np.random.Generator) -> list[Body]:
         Body(sacrum, 25, "bone_cortex", ""),
         Body(Tube(sacrum.points, np.array([42, 32, 18, 6]), flat=0.48), None, "bone_marrow", "",
              over=(25,)),
-        Body(Union([arch, spinous, wings]), level, "bone_thin", ""),
+        Body(Union([arch, spinous, transverse_processes]), level, "bone_thin", ""),
         Body(vertebral_bodies, level, "bone_cortex", ""),
         Body(Column(z, x, y, half_width - 2.5, half_depth - 2.5, power=2.4), None, "bone_marrow",
              ""),

@@ -234,7 +234,7 @@ def subject_words(kind: str, subject: int | str, modality: str, lang: str) -> st
 
 
 def _bright_or_dark(host: int) -> bool:
-    """Returns whether lesions of an organ may be bright or dark; those of the lungs are bright."""
+    """Returns whether an organ's lesions may be bright or dark; the lungs' are always bright."""
     return host in LESION_HOSTS and LESION_HOSTS[host][1] != "lung"
 
 
