@@ -5,8 +5,8 @@
 
 It prints one line for each problem: file, line, field, what is wrong and what to do. Then it prints
 what can be used of each split: patients, images, texts in each language, boxes, masks and classes.
-The exit code is 1 if there is an error, 0 if there are only warnings or no problems, and 2 if the
-source cannot be checked at all.
+Exit code 1 means that there is an error, 0 that there are only warnings or no problems, and 2 that
+the source cannot be checked at all.
 """
 
 import argparse

@@ -136,17 +136,17 @@ def choose(
     Returns:
         The groups "worst", "best" and "random", which have no sample in common. Samples without
         the score can only be in "random". If all samples have the same score, none is the best or
-        the worst.
+        the worst, and "random" has three times as many.
     """
     scored = [r for r in records if r["scores"].get(score) is not None]
     ranked = sorted(scored, key=lambda r: -r["scores"][score])  # Ties stay in the data's order.
-    if ranked and ranked[0]["scores"][score] == ranked[-1]["scores"][score]:
-        ranked = []
+    tied = bool(ranked) and ranked[0]["scores"][score] == ranked[-1]["scores"][score]
+    ranked = [] if tied else ranked
     best = ranked[: min(per_group, (len(ranked) + 1) // 2)]
     worst = [r for r in ranked[len(best) :][::-1][:per_group]]
     used = {r["index"] for r in best + worst}
     rest = [r for r in records if r["index"] not in used]
-    order = np.random.default_rng(seed).permutation(len(rest))[:per_group]
+    order = np.random.default_rng(seed).permutation(len(rest))[: per_group * (3 if tied else 1)]
     return {"worst": worst, "best": best, "random": [rest[i] for i in sorted(order)]}
 
 

@@ -83,7 +83,7 @@ def test_a_dry_run_takes_every_part_to_its_end_and_is_kept(tmp_path, capsys):
     )
     rows = {name: part["rows"] for name, part in result["parts"].items()}
     assert {name: len(x) for name, x in rows.items()} == dict(
-        recipe=1, train_hf=2, decode_one=5, texts=1, queue=2, masks=1
+        recipe=1, train_hf=2, decode_one=4, texts=1, queue=2, masks=1
     )
     for row in (*rows["recipe"], *rows["train_hf"], *rows["texts"], *rows["masks"]):
         assert row["rate"] > 0 and 0 < row["mfu"] < 1
