@@ -2,7 +2,12 @@
 
 import os
 import pathlib
+import threading
 import unicodedata
+
+# numpy reads the header of a .npy file as Python source, which in Python 3.11 can fail while another
+# thread does the same. Whoever reads such files in threads holds this lock meanwhile.
+NPY_HEADER_LOCK = threading.Lock()
 
 
 def write_whole(path: str | pathlib.Path, content: str | bytes) -> None:

@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 from PIL import Image
 
+from big_rad import files
 from big_rad.dicom import codestream, exif
 from big_rad.dicom.errors import (
     FrameError,
@@ -190,7 +191,8 @@ def _npy_header(stream: io.BytesIO, name: str) -> tuple[tuple[int, ...], bool, n
     if version not in readers:
         raise UnsupportedError(f"{name}: NPY of another version than 1 or 2; save it again")
     try:
-        return readers[version](stream, max_header_size=_MAX_HEADER)
+        with files.NPY_HEADER_LOCK:
+            return readers[version](stream, max_header_size=_MAX_HEADER)
     except Exception:  # The header is parsed as Python, so any exception may come from it.
         raise NotAnImageError(f"{name}: damaged NPY header; save the array again") from None
 

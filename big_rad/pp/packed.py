@@ -5,12 +5,20 @@ the op `load` needs them.
 """
 
 import io
+import re
 
 import numpy as np
 import zstandard
 
 MAX_BYTES = 1 << 30
 _LEVEL = 3
+# The header as numpy writes it. numpy reads it back as Python source, which in Python 3.11 can fail
+# while another thread does the same ("AST constructor recursion depth mismatch"). The threads of
+# the input pipeline would then lose examples that are in order.
+_HEADER = re.compile(
+    rb"\{'descr': '([<>|=][a-z][0-9]+)', 'fortran_order': (True|False), "
+    rb"'shape': \(((?:[0-9]+, ?)*[0-9]*)\), \}\s*"
+)
 
 
 def pack(array: np.ndarray) -> bytes:
@@ -33,9 +41,12 @@ def unpack(data: bytes) -> np.ndarray:
         stream = io.BytesIO(plain)
         if np.lib.format.read_magic(stream) != (1, 0):
             raise ValueError("packed array of an unknown .npy version")
-        shape, fortran, dtype = np.lib.format.read_array_header_1_0(stream)
-        if fortran or dtype.hasobject:
-            raise ValueError("packed array of objects, or in Fortran order")
+        length = int.from_bytes(stream.read(2), "little")
+        header = _HEADER.fullmatch(stream.read(length))
+        if header is None or header[2] == b"True":
+            raise ValueError("packed array with an unknown header, of objects or in Fortran order")
+        shape = tuple(map(int, re.findall(rb"[0-9]+", header[3])))
+        dtype = np.dtype(header[1].decode())
         return np.frombuffer(plain, dtype, offset=stream.tell()).reshape(shape)
     except zstandard.ZstdError as e:
         raise ValueError("packed array is damaged; build the dataset again") from e

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from big_rad import files as ground_files
 from big_rad.datasets import files, records
 from big_rad.datasets.contents import Contents
 from big_rad.datasets.records import Problem
@@ -305,7 +306,8 @@ def read_segmap(
     """
     # The file is mapped, so that a header that promises more than it holds does not cost memory.
     try:
-        values = np.load(path, mmap_mode="r", allow_pickle=False)
+        with ground_files.NPY_HEADER_LOCK:
+            values = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as e:
         found.error("", f"damaged, or no .npy file of numbers ({type(e).__name__}); copy it again")
         return None
