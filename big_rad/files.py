@@ -5,8 +5,8 @@ import pathlib
 import threading
 import unicodedata
 
-# numpy reads the header of a .npy file as Python source, which in Python 3.11 can fail while another
-# thread does the same. Whoever reads such files in threads holds this lock meanwhile.
+# numpy reads the header of a .npy file as Python source, which in Python 3.11 can fail while
+# another thread does the same. Whoever reads such files in threads holds this lock meanwhile.
 NPY_HEADER_LOCK = threading.Lock()
 
 
