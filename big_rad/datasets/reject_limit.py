@@ -1,4 +1,4 @@
-"""Decides whether so many items of a source are unusable that a build must stop.
+"""Decides whether a build must stop because too many items of its source are unusable.
 
 An item is a line, a question or, in RefRad2D, an image. A bad image counts as all items that are
 lost with it.

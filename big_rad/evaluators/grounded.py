@@ -59,7 +59,9 @@ class Evaluator(base.Evaluator):
         spec_lib.Score("blank_masks", "blank masks", lowest=True),
         spec_lib.Score("report_f1", "text F1", groups=base.SUBSETS),
         spec_lib.Score("valid_markup", "valid markup"),
-        spec_lib.Score("hallucination_rate", "entities where there are none", lowest=True),
+        spec_lib.Score(
+            "hallucination_rate", "answers with entities where none belong", lowest=True
+        ),
         spec_lib.Score("laterality_entity", "entities of the wrong side", lowest=True),
         spec_lib.Score("laterality_box", "boxes on the other side", lowest=True),
         spec_lib.Score("laterality_text", "texts with the wrong side", lowest=True),

@@ -1,6 +1,9 @@
-"""The evaluations of a training run: which are due at a step, and where their results are written.
+"""Runs the evaluations of a training run, and writes their results into the run directory.
 
-Knows no model and no loop: the trainer asks what is due, and passes the parameters.
+The trainer asks `Evaluations` which evaluators are due after a step, and passes the parameters:
+
+    metrics = evaluations.run(evaluations.due(step, total_steps), state["params"])
+    evaluations.record(step, metrics)
 """
 
 import json
@@ -30,11 +33,11 @@ def build_all(
 
     Args:
         specs: name -> entry of `config.evals`.
-        data: name -> what is opened for it, see `possible.open_all`.
-        functions: what the model offers to be asked.
-        tokenizer: of the model.
-        data_dir: where the built datasets lie.
-        samples_dir: where the samples are written.
+        data: name -> the data of the evaluator, see `possible.open_all`.
+        functions: the functions that ask the model, see `functions.Functions`.
+        tokenizer: the tokenizer of the model.
+        data_dir: the folder of the built datasets.
+        samples_dir: the folder for the samples.
     """
     return {
         name: evaluator_lib.build(
@@ -51,14 +54,14 @@ def build_all(
 
 
 class Evaluations:
-    """Runs the evaluators of a run, and writes down what they find.
+    """Runs the evaluators of a training run, and records their metrics.
 
     Args:
-        config: reads `ckpt_best`, `ckpt_best_mode` and `summary`.
-        specs: name -> entry of `config.evals`, of the evaluators that can be run.
+        config: the config, of which `ckpt_best`, `ckpt_best_mode` and `summary` are used.
+        specs: name -> entry of `config.evals`, for the evaluators that can run.
         evaluators: name -> evaluator.
         writer: receives the metrics and pictures.
-        best: receives the metrics, to choose the best checkpoint.
+        best: receives the metrics, to choose the best step.
         log: receives the headlines.
     """
 
@@ -77,17 +80,20 @@ class Evaluations:
         self._writer, self._best, self._log = writer, best, log
 
     def while_training(self) -> list[str]:
-        """Returns the evaluators that are run while training."""
+        """Returns the names of the evaluators that also run during training."""
         return [name for name, spec in self.specs.items() if spec.get("every")]
 
     def due(self, step: int, total_steps: int) -> list[str]:
-        """Returns the evaluators that are run after a step; all are run after the last one."""
+        """Returns the names of the evaluators that run after a step.
+
+        The list is empty for the last step, after which all evaluators run.
+        """
         if step >= total_steps:
             return []
         return [n for n in self.while_training() if step % self.specs[n]["every"] == 0]
 
     def run(self, names: Iterable[str], params: Mapping[str, Any]) -> dict[str, float]:
-        """Asks the model with these parameters, and returns `evaluator/metric` -> value."""
+        """Runs the named evaluators, and returns `evaluator/metric` -> value."""
         return {
             f"{n}/{metric}": float(value)
             for n in names
@@ -117,19 +123,19 @@ class Evaluations:
             self._best.add(step, metrics)
 
     def summary(self, metrics: Mapping[str, float]) -> dict[str, float]:
-        """Returns the metrics that `config.summary` names; without it the main scores."""
+        """Returns the metrics that `config.summary` names, or the main scores if it is empty."""
         named = {alias: metrics.get(name, math.nan) for alias, name in self._named.items()}
         return named or headlines.default_summary(self.specs, metrics)
 
     def write_summary(
         self, workdir: pathlib.Path, summary: Mapping[str, float], reported: int
     ) -> None:
-        """Writes `summary.json`, and the comparison with the start where the run has one.
+        """Writes `summary.json`, and the comparison of before and after if the run has one.
 
         Args:
             workdir: the run directory.
-            summary: what is reported.
-            reported: the step that it is of.
+            summary: the content of `summary.json`.
+            reported: the step whose scores the summary has.
         """
         whole = json.dumps(sample_files.without_nan(summary), indent=1)
         files.write_whole(workdir / "summary.json", whole)

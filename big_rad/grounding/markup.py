@@ -1,8 +1,9 @@
 """Writes grounding markup into sentences, reads it from generated text, and removes it.
 
-The markup of a box is `<p bbox=<locXXXX><locXXXX><locXXXX><locXXXX> id=<segNNN>>keyword</p>`, in
-which NNN is the class id. The markup of a mask is `<seg>keyword</seg>`; the k-th `</seg>` of a text
-belongs to its k-th mask. For example, two mentions are written into a sentence and read again:
+The markup of a box is `<p bbox=`, four locations, ` id=`, a class and `>keyword</p>`. A location is
+a token such as `<loc0256>`. The class is a token such as `<seg003>`, which holds the class id. The
+markup of a mask is `<seg>keyword</seg>`; the k-th `</seg>` of a text belongs to its k-th mask. For
+example, two mentions are written into a sentence and read again:
 
     sentence    Left kidney and spleen are normal.
     mentions    Mention("left kidney", class_id=3, box=(0.5, 0.25, 0.75, 0.5))

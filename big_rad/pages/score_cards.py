@@ -35,8 +35,9 @@ def html(summary: Summary, sections: Sequence[page_sections.Section]) -> str:
     return (
         f'<section><h2>Scores with intervals</h2><div class="tiles">{cards}</div>'
         '<p class="note">Bars are 95 % intervals by bootstrap over what each card names, '
-        f"{summary['resamples']:,} resamples; of a single one there is none. The thin lines: the "
-        "same questions with a blank image, another patient's, or the true one mirrored.</p>"
+        f"{summary['resamples']:,} resamples; with a single unit no interval is shown. "
+        "The thin lines: the same questions with a blank image, another patient's, or the true one "
+        "mirrored.</p>"
         "</section>"
     )
 

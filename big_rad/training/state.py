@@ -110,7 +110,7 @@ def restore_or_begin(
     tokenizer: tokenizers.Tokenizer,
     log: Callable[[str], None] = print,
 ) -> checkpoint.Restored:
-    """Returns the newest checkpoint of a run, or the state of step 0 if there is none.
+    """Returns the newest checkpoint of a run, or the state of step 0 if the run has no checkpoint.
 
     Args:
         layout: the layout of the state.
