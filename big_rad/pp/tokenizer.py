@@ -198,6 +198,22 @@ class Tokenizer:
             parts.append(self._sp.decode(run))
         return "".join(parts)
 
+    def pieces(self) -> list[str | bytes | None]:
+        """Returns what each id stands for in a text.
+
+        Returns:
+            For each id below `vocab_size`: the text of an ordinary piece, the one byte of a byte
+            piece, and None for all others (control, loc, seg and markup tokens).
+        """
+        found: list[str | bytes | None] = [None] * self.vocab_size
+        for i in range(self._base):
+            piece = self._sp.id_to_piece(i)
+            if self._sp.is_byte(i):
+                found[i] = bytes([int(piece[3:-1], 16)])
+            elif i not in self._control and not self._sp.is_unknown(i):
+                found[i] = piece.replace("\N{LOWER ONE EIGHTH BLOCK}", " ")
+        return found
+
     def id_of(self, token: str) -> int:
         """Returns the id of a loc, seg, markup or control token, such as "</p>" or "<eos>".
 

@@ -1,0 +1,300 @@
+"""Decoding under a grammar: whatever a model writes can be read, and ends within its budget.
+
+A model may write a tag that cannot be read, such as a box whose right edge lies left of its left
+edge, or leave a tag open when its tokens run out. `Grammar` is a table that says which ids may come
+next, and `Constrained` is a picker that lets only these through. It works on the device, row by
+row. A row goes through these states:
+
+    free --<p bbox=--> loc 1 -> loc 2 -> loc 3 -> loc 4 -> " " -> id= -> <segNNN> -> ">" -> phrase
+    free --<seg>--> phrase                     phrase: a first piece, more pieces, </p> or </seg>
+
+- The third coordinate lies behind the first and the fourth behind the second, whichever of x and y
+  the codec writes first. The first two are therefore never the last place that there is.
+- A tag opens only if enough tokens are left to close it and to end the text.
+- With one token left, only the end of the text may follow.
+- A phrase begins with a piece that has a visible character, since a phrase of white space alone
+  cannot be read. Location and class tokens appear in tags only.
+
+Log probabilities stay those of the model without the grammar. Each row counts how often the grammar
+changed the choice.
+"""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int, UInt
+
+from big_rad.grounding import classes
+from big_rad.grounding.codec import BoxCodec
+from big_rad.inference import sampling
+from big_rad.pp.tokenizer import Tokenizer
+
+MAX_MASKS = 16
+
+# What a row waits for.
+_FREE, _LOC1, _LOC2, _LOC3, _LOC4, _SPACE, _ID, _CLASS, _BRACKET = range(9)
+_BOX_FIRST, _BOX_MORE, _SEG_FIRST, _SEG_MORE = range(9, 13)
+# What it may take instead, because of its budget or its number of masks.
+_NO_BOX, _NO_SEG, _NO_TAG, _END, _BOX_CLOSE, _SEG_CLOSE = range(13, 19)
+
+# Kinds of ids. White space and bytes are blank; a single space and ">" have a place in tags.
+_KINDS = (
+    "never", "blank", "space", "visible", "bracket", "bracket_and_more", "end", "location",
+    "class", "open_box", "close_box", "id", "open_seg", "close_seg",
+)  # fmt: skip
+_TEXT = ("blank", "space", "visible", "bracket", "bracket_and_more")
+_SEEN = ("visible", "bracket", "bracket_and_more")
+
+# state -> kind -> the state after an id of that kind; what is not listed may not follow.
+_NEXT: dict[int, dict[str, int]] = {
+    _FREE: dict.fromkeys((*_TEXT, "end"), _FREE) | {"open_box": _LOC1, "open_seg": _SEG_FIRST},
+    _LOC1: {"location": _LOC2},
+    _LOC2: {"location": _LOC3},
+    _LOC3: {"location": _LOC4},
+    _LOC4: {"location": _SPACE},
+    _SPACE: {"space": _ID, "id": _CLASS},
+    _ID: {"id": _CLASS},
+    _CLASS: {"class": _BRACKET},
+    _BRACKET: {"bracket": _BOX_FIRST, "bracket_and_more": _BOX_MORE},
+    _BOX_FIRST: dict.fromkeys(_SEEN, _BOX_MORE),
+    _BOX_MORE: dict.fromkeys(_TEXT, _BOX_MORE) | {"close_box": _FREE},
+    _SEG_FIRST: dict.fromkeys(_SEEN, _SEG_MORE),
+    _SEG_MORE: dict.fromkeys(_TEXT, _SEG_MORE) | {"close_seg": _FREE},
+}
+# What of it stays at the limits.
+_STATES: dict[int, frozenset[str]] = {s: frozenset(kinds) for s, kinds in _NEXT.items()} | {
+    _NO_BOX: frozenset(_NEXT[_FREE]) - {"open_box"},
+    _NO_SEG: frozenset(_NEXT[_FREE]) - {"open_seg"},
+    _NO_TAG: frozenset(_NEXT[_FREE]) - {"open_box", "open_seg"},
+    _END: frozenset({"end"}),
+    _BOX_CLOSE: frozenset({"close_box"}),
+    _SEG_CLOSE: frozenset({"close_seg"}),
+}
+_BOX_BUDGET = 12  # `<p bbox=`, 4 locations, " ", `id=`, a class, ">", a piece, `</p>`, the end
+_SEG_BUDGET = 4  # `<seg>`, a piece, `</seg>`, the end
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Grammar:
+    """Which ids may follow, as arrays over the V ids of a tokenizer.
+
+    Attributes:
+        kind: what each id is, a place in a list of kinds.
+        allowed: a bit for each state in which the id may follow.
+        place: for a location, the place of its coordinate among all of the codec's; else 0.
+        places: how many places there are.
+        max_masks: the most `<seg>` of a text.
+    """
+
+    kind: Int[np.ndarray, " ids"]
+    allowed: UInt[np.ndarray, " ids"]
+    place: Int[np.ndarray, " ids"]
+    places: int
+    max_masks: int = MAX_MASKS
+
+
+def make_grammar(
+    tokenizer: Tokenizer,
+    codec: BoxCodec,
+    kinds: Sequence[str] = ("boxes", "masks"),
+    never: Iterable[int] = (),
+    max_masks: int = MAX_MASKS,
+) -> Grammar:
+    """Makes the grammar of a model's texts.
+
+    Args:
+        tokenizer: The model's tokenizer. A tag whose tokens it does not have is never opened.
+        codec: How the model writes boxes.
+        kinds: What the model may point with.
+        never: Ids that are never predicted, such as markup tokens that were not trained. A tag that
+            would need one of them is never opened.
+        max_masks: The most masks of a text.
+
+    Raises:
+        ValueError: The tokenizer has no single piece for " " or ">", which a tag of a box needs, or
+            a text could not end, because `never` holds the end or every piece.
+    """
+    kind = _kinds_of(tokenizer, codec, frozenset(map(int, never)))
+    count = {name: int((kind == i).sum()) for i, name in enumerate(_KINDS)}
+    places, place = _places(tokenizer, codec)
+    if not count["end"] or not count["visible"]:
+        raise ValueError("the ids that are never predicted hold <eos> or all pieces of text")
+    closed = set()
+    if "boxes" in kinds and count["open_box"]:
+        needs = ("location", "id", "class", "close_box")
+        if all(count[n] for n in needs):
+            _check_pieces(count, tokenizer)
+        else:
+            closed.add("open_box")
+    else:
+        closed.add("open_box")
+    if "masks" not in kinds or not count["close_seg"] or max_masks < 1:
+        closed.add("open_seg")
+    bits = [sum(1 << s for s, may in _STATES.items() if n in may) for n in _KINDS]
+    for name in closed:
+        bits[_KINDS.index(name)] = 0
+    return Grammar(kind, np.array(bits, np.uint32)[kind], place, places, max_masks)
+
+
+@dataclasses.dataclass(frozen=True)
+class Constrained:
+    """Lets another picker choose among the ids that a grammar allows.
+
+    Attributes:
+        picker: Chooses the tokens, greedily or by sampling.
+        grammar: Says what may follow.
+    """
+
+    picker: sampling.Picker
+    grammar: Grammar
+
+    @property
+    def draws(self) -> bool:
+        """Whether the other picker needs a random key for each row."""
+        return self.picker.draws
+
+    def start(self, keys: UInt[Array, "batch 2"]) -> sampling.PickerState:
+        """Remembers what the other picker does, and for each row its state in the grammar."""
+        zeros = jnp.zeros(keys.shape[0], jnp.int32)
+        own = {"state": zeros, "first": zeros, "second": zeros, "masks": zeros, "changed": zeros}
+        return {**self.picker.start(keys), **own}
+
+    def pick(
+        self, logits: Float[Array, "batch ids"], state: sampling.State
+    ) -> tuple[Int[Array, " batch"], Float[Array, " batch"], sampling.PickerState]:
+        """Chooses a token a row, see `sampling.Picker.pick`.
+
+        A row keeps the other picker's choice if the grammar allows it. Otherwise that picker
+        chooses once more among what is allowed. The log probability is that without the grammar.
+        """
+        free, logprob, remembered = self.picker.pick(logits, state)
+        limits = self._limits(logits.shape[-1], state)
+        broken = ~limits.allow(free) & ~state.done
+        other = jax.lax.cond(
+            jnp.any(broken),
+            lambda: self.picker.pick(jnp.where(limits.all(), logits, -jnp.inf), state)[0],
+            lambda: free,
+        )
+        token = jnp.where(broken, other, free)
+        both = jnp.take_along_axis(logits, jnp.stack([free, token], axis=1), axis=1)
+        moved = self._move(token, state.picker, limits)
+        changed = state.picker["changed"] + broken
+        new = {**remembered, **moved, "changed": changed}
+        return token, jnp.where(broken, logprob + both[:, 1] - both[:, 0], logprob), new
+
+    def report(self, remembered: sampling.PickerState) -> dict[str, Int[Array, " batch"]]:
+        """Returns `changed`: how many tokens of each row the grammar has changed."""
+        return {"changed": remembered["changed"]}
+
+    def _limits(self, table_rows: int, state: sampling.State) -> "_Limits":
+        mine, left = state.picker, state.limit - state.count
+        may = mine["state"]
+        # A tag that cannot end any more, or one mask too many, may not begin.
+        box = left >= _BOX_BUDGET
+        seg = (left >= _SEG_BUDGET) & (mine["masks"] < self.grammar.max_masks)
+        free = jnp.select([box & seg, seg, box], [_FREE, _NO_BOX, _NO_SEG], _NO_TAG)
+        may = jnp.where(may == _FREE, jnp.where(left <= 1, _END, free), may)
+        may = jnp.where((may == _BOX_MORE) & (left <= 2), _BOX_CLOSE, may)
+        may = jnp.where((may == _SEG_MORE) & (left <= 2), _SEG_CLOSE, may)
+        # Places of locations that may follow: above `low` and up to `high`.
+        second = jnp.where(may == _LOC4, mine["second"], -1)
+        low = jnp.where(may == _LOC3, mine["first"], second)
+        last = self.grammar.places - 1
+        high = jnp.where((may == _LOC1) | (may == _LOC2), last - 1, last)
+        pad = (0, table_rows - len(self.grammar.kind))
+        allowed = jnp.asarray(np.pad(self.grammar.allowed, pad))
+        place = jnp.asarray(np.pad(self.grammar.place, pad))
+        return _Limits(allowed, place, may, low, high)
+
+    def _move(
+        self, token: Int[Array, " batch"], mine: sampling.PickerState, limits: "_Limits"
+    ) -> sampling.PickerState:
+        kind = jnp.asarray(self.grammar.kind)[jnp.minimum(token, len(self.grammar.kind) - 1)]
+        place = limits.place[token]
+        masks = mine["masks"] + (kind == _KINDS.index("open_seg"))
+        first = jnp.where(mine["state"] == _LOC1, place, mine["first"])
+        second = jnp.where(mine["state"] == _LOC2, place, mine["second"])
+        after = jnp.asarray(_TRANSITIONS)[mine["state"], kind]
+        return {"state": after, "first": first, "second": second, "masks": masks}
+
+
+@dataclasses.dataclass(frozen=True)
+class _Limits:
+    """What each of B rows may take next, out of the V rows of the embedding table."""
+
+    allowed: UInt[Array, " ids"]
+    place: Int[Array, " ids"]
+    may: Int[Array, " batch"]
+    low: Int[Array, " batch"]
+    high: Int[Array, " batch"]
+
+    def allow(self, token: Int[Array, " batch"]) -> Bool[Array, " batch"]:
+        """Returns whether each row may take its token."""
+        return self._fit(self.allowed[token], self.place[token], self.may, self.low, self.high)
+
+    def all(self) -> Bool[Array, "batch ids"]:
+        """Returns which ids each row may take."""
+        may, low, high = self.may[:, None], self.low[:, None], self.high[:, None]
+        return self._fit(self.allowed, self.place, may, low, high)
+
+    @staticmethod
+    def _fit(allowed: Array, place: Array, may: Array, low: Array, high: Array) -> Array:
+        bit = (allowed >> may.astype(jnp.uint32)) & 1
+        return (bit == 1) & (place > low) & (place <= high)
+
+
+_TRANSITIONS = np.array(
+    [[_NEXT[s].get(kind, s) for kind in _KINDS] for s in range(len(_NEXT))], np.int32
+)
+
+
+def _kinds_of(
+    tokenizer: Tokenizer, codec: BoxCodec, never: frozenset[int]
+) -> Int[np.ndarray, " ids"]:
+    kind = np.full(tokenizer.vocab_size, _KINDS.index("never"), np.int32)
+    for i, piece in enumerate(tokenizer.pieces()):
+        if piece is not None:
+            kind[i] = _KINDS.index(_kind_of(piece))
+    kind[tokenizer.loc_ids[: codec.max_bin + 1]] = _KINDS.index("location")
+    kind[tokenizer.seg_ids[1 : classes.NUM_CLASSES + 1]] = _KINDS.index("class")
+    kind[tokenizer.eos_id] = _KINDS.index("end")
+    names = {"<p bbox=": "open_box", "</p>": "close_box", "id=": "id"}
+    names |= {"<seg>": "open_seg", "</seg>": "close_seg"}
+    for token, i in tokenizer.markup.items():
+        kind[i] = _KINDS.index(names[token])
+    kind[[i for i in never if i < len(kind)]] = _KINDS.index("never")
+    return kind
+
+
+def _kind_of(piece: bytes | str) -> str:
+    if isinstance(piece, bytes):  # One that is no character by itself may be half of one.
+        piece = piece.decode() if piece.isascii() else ""
+    if not piece.strip():
+        return "space" if piece == " " else "blank"
+    if not piece.startswith(">"):
+        return "visible"
+    return "bracket_and_more" if piece[1:].strip() else "bracket"
+
+
+def _places(
+    tokenizer: Tokenizer, codec: BoxCodec
+) -> tuple[int, Int[np.ndarray, " ids"]]:
+    # Two bins may stand for one coordinate (those of a coarser grid): they have the same place.
+    bins = range(codec.max_bin + 1)
+    x1 = [codec.decode((b, b, b, b))[0] for b in bins]
+    coordinates, ranks = np.unique(x1, return_inverse=True)
+    place = np.zeros(tokenizer.vocab_size, np.int32)
+    place[tokenizer.loc_ids[: len(ranks)]] = ranks
+    return len(coordinates), place
+
+
+def _check_pieces(count: dict[str, int], tokenizer: Tokenizer) -> None:
+    for text, name in ((" ", "space"), (">", "bracket")):
+        if not count[name] or len(tokenizer.encode(text)) != 1:
+            raise ValueError(
+                f"{tokenizer} has no single piece for {text!r}, which the tag of a box needs; "
+                "decode without constraints"
+            )
