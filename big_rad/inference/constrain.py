@@ -279,9 +279,7 @@ def _kind_of(piece: bytes | str) -> str:
     return "bracket_and_more" if piece[1:].strip() else "bracket"
 
 
-def _places(
-    tokenizer: Tokenizer, codec: BoxCodec
-) -> tuple[int, Int[np.ndarray, " ids"]]:
+def _places(tokenizer: Tokenizer, codec: BoxCodec) -> tuple[int, Int[np.ndarray, " ids"]]:
     # Two bins may stand for one coordinate (those of a coarser grid): they have the same place.
     bins = range(codec.max_bin + 1)
     x1 = [codec.decode((b, b, b, b))[0] for b in bins]

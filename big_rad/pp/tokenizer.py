@@ -40,6 +40,7 @@ _LOC_SEG = (
     r"|<seg(?:0[0-9]{2}|1(?:[01][0-9]|2[0-7]))>"  # 000..127
 )
 _LOC_SEG_RE = re.compile(_LOC_SEG)
+_LOOKALIKE = re.compile(r"<(?=p\s+bbox=|/p>|/?seg>|loc[0-9]{4}>|seg[0-9]{3}>)")
 _TINY = pathlib.Path(__file__).with_name("tiny_tokenizer.model")
 IN_FOLDER = (
     "tokenizer.model",
@@ -164,13 +165,16 @@ class Tokenizer:
             ids.append(self.eos_id)
         return ids
 
-    def decode(self, ids: Iterable[int], skip_special: bool = False) -> str:
+    def decode(self, ids: Iterable[int], skip_special: bool = False, guard: bool = False) -> str:
         """Turns ids into text.
 
         Args:
             ids: integers in [0, vocab_size), of any integer type.
             skip_special: whether control pieces (pad, eos, bos, ...) and the reserved row are
                 left out. The loc, seg and markup tokens are part of the text and stay.
+            guard: whether to mark ordinary pieces that spell a token such as `<seg>`. An invisible
+                character (U+2060, word joiner) is then put behind their "<", so that a reader of
+                the text finds exactly the tokens that are in `ids`.
 
         Raises:
             ValueError: An id is outside [0, vocab_size); the padding rows of the embedding table
@@ -188,14 +192,14 @@ class Tokenizer:
                 run.append(token)
                 continue
             if run:
-                parts.append(self._sp.decode(run))
+                parts.append(self._ordinary(run, guard))
                 run = []
             if token not in self._control:
                 parts.append(self._name_of[token])
             elif not skip_special:
                 parts.append(self._name_of.get(token) or self._sp.id_to_piece(token))
         if run:
-            parts.append(self._sp.decode(run))
+            parts.append(self._ordinary(run, guard))
         return "".join(parts)
 
     def pieces(self) -> list[str | bytes | None]:
@@ -241,6 +245,10 @@ class Tokenizer:
 
     def __repr__(self):
         return f"Tokenizer({self.source or len(self.model)!r}, sets={self.sets}, {self.vocab_size})"
+
+    def _ordinary(self, run: list[int], guard: bool) -> str:
+        text = self._sp.decode(run)
+        return _LOOKALIKE.sub("<\N{WORD JOINER}", text) if guard else text
 
     def _encode_plain(self, text: str) -> tuple[int, ...]:
         """Encodes a text without making special tokens, even if the model has pieces for them."""
