@@ -2,8 +2,8 @@
 
 A model may write a tag that cannot be read, such as a box whose right edge lies left of its left
 edge, or leave a tag open when its tokens run out. `Grammar` is a table that says which ids may come
-next, and `Constrained` is a picker that lets only these through. It works on the device, row by
-row. A row goes through these states:
+next, and a picker (`pickers.PerRow`) lets only these through, on the device and row by row. A row
+goes through these states:
 
     free --<p bbox=--> loc 1 -> loc 2 -> loc 3 -> loc 4 -> " " -> id= -> <segNNN> -> ">" -> phrase
     free --<seg>--> phrase                     phrase: a first piece, more pieces, </p> or </seg>
@@ -22,14 +22,13 @@ changed the choice.
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, UInt
+from jaxtyping import Array, Bool, Int, UInt
 
 from big_rad.grounding import classes
 from big_rad.grounding.codec import BoxCodec
-from big_rad.inference import sampling
+from big_rad.inference.state import PickerState
 from big_rad.pp.tokenizer import Tokenizer
 
 MAX_MASKS = 16
@@ -95,6 +94,47 @@ class Grammar:
     places: int
     max_masks: int = MAX_MASKS
 
+    def start(self, rows: int) -> PickerState:
+        """Returns the arrays of rows that begin: where each row is in the grammar."""
+        zeros = jnp.zeros(rows, jnp.int32)
+        return {"waits_for": zeros, "first": zeros, "second": zeros, "masks": zeros}
+
+    def limits(self, table_rows: int, mine: PickerState, left: Int[Array, " rows"]) -> "Limits":
+        """Returns which ids each row may take next.
+
+        Args:
+            table_rows: The rows of the embedding table, padding included.
+            mine: The arrays of `start`, as `move` returned them last.
+            left: How many tokens each row may still get.
+        """
+        may = mine["waits_for"]
+        # A tag that cannot end any more, or one mask too many, may not begin.
+        box = left >= _BOX_BUDGET
+        seg = (left >= _SEG_BUDGET) & (mine["masks"] < self.max_masks)
+        free = jnp.select([box & seg, seg, box], [_FREE, _NO_BOX, _NO_SEG], _NO_TAG)
+        may = jnp.where(may == _FREE, jnp.where(left <= 1, _END, free), may)
+        may = jnp.where((may == _BOX_MORE) & (left <= 2), _BOX_CLOSE, may)
+        may = jnp.where((may == _SEG_MORE) & (left <= 2), _SEG_CLOSE, may)
+        # Places of locations that may follow: above `low` and up to `high`.
+        second = jnp.where(may == _LOC4, mine["second"], -1)
+        low = jnp.where(may == _LOC3, mine["first"], second)
+        last = self.places - 1
+        high = jnp.where((may == _LOC1) | (may == _LOC2), last - 1, last)
+        pad = (0, table_rows - len(self.kind))
+        allowed = jnp.asarray(np.pad(self.allowed, pad))
+        place = jnp.asarray(np.pad(self.place, pad))
+        return Limits(allowed, place, may, low, high)
+
+    def move(self, token: Int[Array, " rows"], mine: PickerState, limits: "Limits") -> PickerState:
+        """Returns the arrays after each row has taken a token that `limits` allows."""
+        kind = jnp.asarray(self.kind)[jnp.minimum(token, len(self.kind) - 1)]
+        place = limits.place[token]
+        masks = mine["masks"] + (kind == _KINDS.index("open_seg"))
+        first = jnp.where(mine["waits_for"] == _LOC1, place, mine["first"])
+        second = jnp.where(mine["waits_for"] == _LOC2, place, mine["second"])
+        after = jnp.asarray(_TRANSITIONS)[mine["waits_for"], kind]
+        return {"waits_for": after, "first": first, "second": second, "masks": masks}
+
 
 def make_grammar(
     tokenizer: Tokenizer,
@@ -140,102 +180,20 @@ def make_grammar(
 
 
 @dataclasses.dataclass(frozen=True)
-class Constrained:
-    """Lets another picker choose among the ids that a grammar allows.
-
-    Attributes:
-        picker: Chooses the tokens, greedily or by sampling.
-        grammar: Says what may follow.
-    """
-
-    picker: sampling.Picker
-    grammar: Grammar
-
-    @property
-    def draws(self) -> bool:
-        """Whether the other picker needs a random key for each row."""
-        return self.picker.draws
-
-    def start(self, keys: UInt[Array, "batch 2"]) -> sampling.PickerState:
-        """Remembers what the other picker does, and for each row its state in the grammar."""
-        zeros = jnp.zeros(keys.shape[0], jnp.int32)
-        own = {"state": zeros, "first": zeros, "second": zeros, "masks": zeros, "changed": zeros}
-        return {**self.picker.start(keys), **own}
-
-    def pick(
-        self, logits: Float[Array, "batch ids"], state: sampling.State
-    ) -> tuple[Int[Array, " batch"], Float[Array, " batch"], sampling.PickerState]:
-        """Chooses a token a row, see `sampling.Picker.pick`.
-
-        A row keeps the other picker's choice if the grammar allows it. Otherwise that picker
-        chooses once more among what is allowed. The log probability is that without the grammar.
-        """
-        free, logprob, remembered = self.picker.pick(logits, state)
-        limits = self._limits(logits.shape[-1], state)
-        broken = ~limits.allow(free) & ~state.done
-        other = jax.lax.cond(
-            jnp.any(broken),
-            lambda: self.picker.pick(jnp.where(limits.all(), logits, -jnp.inf), state)[0],
-            lambda: free,
-        )
-        token = jnp.where(broken, other, free)
-        both = jnp.take_along_axis(logits, jnp.stack([free, token], axis=1), axis=1)
-        moved = self._move(token, state.picker, limits)
-        changed = state.picker["changed"] + broken
-        new = {**remembered, **moved, "changed": changed}
-        return token, jnp.where(broken, logprob + both[:, 1] - both[:, 0], logprob), new
-
-    def report(self, remembered: sampling.PickerState) -> dict[str, Int[Array, " batch"]]:
-        """Returns `changed`: how many tokens of each row the grammar has changed."""
-        return {"changed": remembered["changed"]}
-
-    def _limits(self, table_rows: int, state: sampling.State) -> "_Limits":
-        mine, left = state.picker, state.limit - state.count
-        may = mine["state"]
-        # A tag that cannot end any more, or one mask too many, may not begin.
-        box = left >= _BOX_BUDGET
-        seg = (left >= _SEG_BUDGET) & (mine["masks"] < self.grammar.max_masks)
-        free = jnp.select([box & seg, seg, box], [_FREE, _NO_BOX, _NO_SEG], _NO_TAG)
-        may = jnp.where(may == _FREE, jnp.where(left <= 1, _END, free), may)
-        may = jnp.where((may == _BOX_MORE) & (left <= 2), _BOX_CLOSE, may)
-        may = jnp.where((may == _SEG_MORE) & (left <= 2), _SEG_CLOSE, may)
-        # Places of locations that may follow: above `low` and up to `high`.
-        second = jnp.where(may == _LOC4, mine["second"], -1)
-        low = jnp.where(may == _LOC3, mine["first"], second)
-        last = self.grammar.places - 1
-        high = jnp.where((may == _LOC1) | (may == _LOC2), last - 1, last)
-        pad = (0, table_rows - len(self.grammar.kind))
-        allowed = jnp.asarray(np.pad(self.grammar.allowed, pad))
-        place = jnp.asarray(np.pad(self.grammar.place, pad))
-        return _Limits(allowed, place, may, low, high)
-
-    def _move(
-        self, token: Int[Array, " batch"], mine: sampling.PickerState, limits: "_Limits"
-    ) -> sampling.PickerState:
-        kind = jnp.asarray(self.grammar.kind)[jnp.minimum(token, len(self.grammar.kind) - 1)]
-        place = limits.place[token]
-        masks = mine["masks"] + (kind == _KINDS.index("open_seg"))
-        first = jnp.where(mine["state"] == _LOC1, place, mine["first"])
-        second = jnp.where(mine["state"] == _LOC2, place, mine["second"])
-        after = jnp.asarray(_TRANSITIONS)[mine["state"], kind]
-        return {"state": after, "first": first, "second": second, "masks": masks}
-
-
-@dataclasses.dataclass(frozen=True)
-class _Limits:
+class Limits:
     """What each of B rows may take next, out of the V rows of the embedding table."""
 
     allowed: UInt[Array, " ids"]
     place: Int[Array, " ids"]
-    may: Int[Array, " batch"]
-    low: Int[Array, " batch"]
-    high: Int[Array, " batch"]
+    may: Int[Array, " rows"]
+    low: Int[Array, " rows"]
+    high: Int[Array, " rows"]
 
-    def allow(self, token: Int[Array, " batch"]) -> Bool[Array, " batch"]:
+    def allow(self, token: Int[Array, " rows"]) -> Bool[Array, " rows"]:
         """Returns whether each row may take its token."""
         return self._fit(self.allowed[token], self.place[token], self.may, self.low, self.high)
 
-    def all(self) -> Bool[Array, "batch ids"]:
+    def all(self) -> Bool[Array, "rows ids"]:
         """Returns which ids each row may take."""
         may, low, high = self.may[:, None], self.low[:, None], self.high[:, None]
         return self._fit(self.allowed, self.place, may, low, high)

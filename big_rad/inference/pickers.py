@@ -7,12 +7,14 @@ under a grammar, write a class with the methods of `Picker` and give an object o
 
 import dataclasses
 import math
+from collections.abc import Mapping
 from typing import ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int, Key, UInt32
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
+from big_rad.inference import constrain
 from big_rad.inference.state import PickerState, State
 
 KEY_IMPL = "threefry2x32"  # JAX's default generator; it gives the same numbers on every device.
@@ -31,11 +33,15 @@ class Picker(Protocol):
 
     draws: bool
 
-    def start(self, keys: UInt32[Array, "rows words"]) -> PickerState:
+    def start(
+        self, keys: UInt32[Array, "rows words"], settings: Mapping[str, Array]
+    ) -> PickerState:
         """Returns the picker's arrays for rows that begin.
 
         Args:
             keys: the data of one random key for each row; zeros if `draws` is False.
+            settings: what a request may set for its row, by name, see `PerRow`; empty where the
+                rows have no settings of their own.
         """
 
     def pick(
@@ -54,6 +60,9 @@ class Picker(Protocol):
             arrays. Rows that have ended get a token too, which the sampler ignores.
         """
 
+    def report(self, arrays: PickerState) -> dict[str, Array]:
+        """Returns what is given back with the answers of the rows, beside their tokens."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Greedy:
@@ -61,9 +70,16 @@ class Greedy:
 
     draws: ClassVar[bool] = False
 
-    def start(self, keys: UInt32[Array, "rows words"]) -> PickerState:
+    def start(
+        self, keys: UInt32[Array, "rows words"], settings: Mapping[str, Array]
+    ) -> PickerState:
         """Returns no arrays, since greedy decoding needs none."""
-        del keys
+        del keys, settings
+        return {}
+
+    def report(self, arrays: PickerState) -> dict[str, Array]:
+        """Returns nothing."""
+        del arrays
         return {}
 
     def pick(
@@ -98,9 +114,17 @@ class Sampled:
     top_p: float = 1.0
     impl: str = KEY_IMPL
 
-    def start(self, keys: UInt32[Array, "rows words"]) -> PickerState:
+    def start(
+        self, keys: UInt32[Array, "rows words"], settings: Mapping[str, Array]
+    ) -> PickerState:
         """Returns the key of each row."""
+        del settings
         return {"key": keys}
+
+    def report(self, arrays: PickerState) -> dict[str, Array]:
+        """Returns nothing."""
+        del arrays
+        return {}
 
     def pick(
         self, logits: Float[Array, "rows vocab"], state: State
@@ -108,16 +132,102 @@ class Sampled:
         """See `Picker.pick`."""
         scaled = logits / self.temperature
         if self.top_p < 1:
-            ordered = jnp.sort(scaled, axis=-1, descending=True)
-            probs = jax.nn.softmax(ordered, axis=-1)
-            before = jnp.cumsum(probs, axis=-1) - probs
-            kept = jnp.where(before < self.top_p, ordered, jnp.inf)
-            scaled = jnp.where(scaled < kept.min(axis=-1, keepdims=True), -jnp.inf, scaled)
-        keys = jax.random.wrap_key_data(state.picker["key"], impl=self.impl)
-        keys = jax.vmap(jax.random.fold_in)(keys, state.count)
-        token = jax.vmap(jax.random.categorical)(keys, scaled)
+            scaled = nucleus(scaled, self.top_p)
+        token = draw(scaled, state.picker["key"], state.count, self.impl)
         logprob = jax.nn.log_softmax(logits, axis=-1)
         return token, jnp.take_along_axis(logprob, token[:, None], axis=-1)[:, 0], state.picker
+
+
+@dataclasses.dataclass(frozen=True)
+class PerRow:
+    """Lets every row have its own way to choose: greedy or sampled, with or without a grammar.
+
+    Settings of a row, arrays by name, all optional:
+
+        temperature  f32 [rows]   0 (the default) is greedy, otherwise as in `Sampled`
+        top_p        f32 [rows]   the nucleus, as in `Sampled`; the default is 1
+        constrained  bool [rows]  whether the grammar limits the row; by default it does
+
+    A row keeps the choice that it would make alone if the grammar allows it. Otherwise it chooses
+    once more, in the same way and with the same key, among the ids that are allowed. Its log
+    probability is that without the grammar, and `changed` i32 [rows] in the answers says how often
+    this happened. What is slow (sorting for a nucleus, drawing, a second choice) is done only at
+    steps at which a row needs it.
+
+    Attributes:
+        grammar: what may follow; None limits no row.
+        impl: JAX's name of the random number generator that the rows' keys belong to.
+    """
+
+    draws: ClassVar[bool] = True
+    grammar: constrain.Grammar | None = None
+    impl: str = KEY_IMPL
+
+    def start(
+        self, keys: UInt32[Array, "rows words"], settings: Mapping[str, Array]
+    ) -> PickerState:
+        """Returns the key and the settings of each row, and where it is in the grammar."""
+        rows = keys.shape[0]
+        arrays = {
+            "key": keys,
+            "temperature": settings.get("temperature", jnp.zeros(rows)),
+            "top_p": settings.get("top_p", jnp.ones(rows)),
+        }
+        if self.grammar is None:
+            return arrays
+        constrained = settings.get("constrained", jnp.ones(rows, bool))
+        own = {"constrained": constrained, "changed": jnp.zeros(rows, jnp.int32)}
+        return arrays | own | self.grammar.start(rows)
+
+    def pick(
+        self, logits: Float[Array, "rows vocab"], state: State
+    ) -> tuple[Int[Array, " rows"], Float[Array, " rows"], PickerState]:
+        """See `Picker.pick`."""
+        mine, live = state.picker, ~state.done
+        likeliest_id, logprob = greedy(logits)
+        token = self._choose(logits, state, live)
+        new = dict(mine)
+        if self.grammar is not None:
+            limits = self.grammar.limits(logits.shape[-1], mine, state.limit - state.count)
+            broken = live & mine["constrained"] & ~limits.allow(token)
+            token = jax.lax.cond(
+                broken.any(),
+                lambda: jnp.where(
+                    broken,
+                    self._choose(jnp.where(limits.all(), logits, -jnp.inf), state, broken),
+                    token,
+                ),
+                lambda: token,
+            )
+            moved = self.grammar.move(token, mine, limits)
+            new |= {n: jnp.where(mine["constrained"], x, mine[n]) for n, x in moved.items()}
+            new["changed"] = mine["changed"] + broken
+        pair = jnp.take_along_axis(logits, jnp.stack([likeliest_id, token], axis=1), axis=1)
+        return token, logprob + pair[:, 1] - pair[:, 0], new
+
+    def report(self, arrays: PickerState) -> dict[str, Array]:
+        """Returns `changed`, how many tokens of each row the grammar has changed."""
+        return {} if self.grammar is None else {"changed": arrays["changed"]}
+
+    def _choose(
+        self, logits: Float[Array, "rows vocab"], state: State, rows: Bool[Array, " rows"]
+    ) -> Int[Array, " rows"]:
+        # The choice of each of `rows`; other rows get some id.
+        mine = state.picker
+        samples = rows & (mine["temperature"] > 0)
+
+        def sampled() -> Int[Array, " rows"]:
+            warm = jnp.where(mine["temperature"] > 0, mine["temperature"], 1.0)
+            scaled = logits / warm[:, None]
+            scaled = jax.lax.cond(
+                (samples & (mine["top_p"] < 1)).any(),
+                lambda: nucleus(scaled, mine["top_p"][:, None]),
+                lambda: scaled,
+            )
+            return draw(scaled, mine["key"], state.count, self.impl)
+
+        token = jax.lax.cond(samples.any(), sampled, lambda: jnp.zeros_like(state.count))
+        return jnp.where(samples, token, greedy(logits)[0])
 
 
 def make_picker(temperature: float = 0.0, top_p: float = 1.0, impl: str = KEY_IMPL) -> Picker:
@@ -129,6 +239,29 @@ def make_picker(temperature: float = 0.0, top_p: float = 1.0, impl: str = KEY_IM
     if not (0 <= temperature < math.inf and 0 < top_p <= 1):
         raise ValueError(f"need temperature >= 0 and 0 < top_p <= 1, got {temperature}, {top_p}")
     return Greedy() if temperature == 0 else Sampled(temperature, top_p, impl)
+
+
+def nucleus(
+    scaled: Float[Array, "rows vocab"], top_p: float | Float[Array, "rows 1"]
+) -> Float[Array, "rows vocab"]:
+    """Returns the scores with -inf outside the nucleus, see `Sampled`; with 1, nothing changes."""
+    ordered = jnp.sort(scaled, axis=-1, descending=True)
+    probs = jax.nn.softmax(ordered, axis=-1)
+    before = jnp.cumsum(probs, axis=-1) - probs
+    kept = jnp.where((before < top_p) | (jnp.asarray(top_p) >= 1), ordered, jnp.inf)
+    return jnp.where(scaled < kept.min(axis=-1, keepdims=True), -jnp.inf, scaled)
+
+
+def draw(
+    scaled: Float[Array, "rows vocab"],
+    keys: UInt32[Array, "rows words"],
+    step: Int[Array, " rows"],
+    impl: str,
+) -> Int[Array, " rows"]:
+    """Draws one id for each row from softmax(scaled), with the row's key and its step."""
+    typed = jax.random.wrap_key_data(keys, impl=impl)
+    typed = jax.vmap(jax.random.fold_in)(typed, step)
+    return jax.vmap(jax.random.categorical)(typed, scaled)
 
 
 def key_data(key: Key[Array, "..."] | UInt32[Array, "... words"]) -> UInt32[Array, "... words"]:

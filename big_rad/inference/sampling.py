@@ -23,6 +23,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 from big_rad.inference.pickers import (
     KEY_IMPL,
     Greedy,
+    PerRow,
     Picker,
     Sampled,
     greedy,
@@ -34,7 +35,8 @@ from big_rad.inference.state import PickerState, State
 from big_rad.models import gemma_cache
 
 __all__ = [
-    "KEY_IMPL", "Greedy", "Options", "Picker", "PickerState", "Sampled", "Sampler", "State",
+    "KEY_IMPL", "Greedy", "Options", "PerRow", "Picker", "PickerState", "Sampled", "Sampler",
+    "State",
     "banned_ids", "greedy", "keep_hidden", "key_data", "likeliest", "make_picker",
 ]  # fmt: skip
 
@@ -146,6 +148,7 @@ class Sampler:
         limit: Int[Array, ""] | Int[Array, " rows"] | None = None,
         done: Bool[Array, " rows"] | None = None,
         features: Float[Array, "rows patches image_width"] | None = None,
+        settings: Mapping[str, Array] | None = None,
     ) -> State:
         """Begins rows after their prompts.
 
@@ -158,6 +161,7 @@ class Sampler:
                 default is `max_new_tokens`, and larger numbers are cut to it.
             done: True for the rows that must not get a token; None lets all rows get tokens.
             features: see `State`.
+            settings: what each row sets for the picker, see `Picker.start`; None sets nothing.
         """
         options, b = self.options, logits.shape[0]
         new = options.max_new_tokens
@@ -181,7 +185,7 @@ class Sampler:
             count=jnp.zeros(b, jnp.int32),
             logprob=jnp.zeros(b),
             done=(limit < 1) if done is None else done | (limit < 1),
-            picker=self.picker.start(keys),
+            picker=self.picker.start(keys, settings or {}),
             features=features,
             **extra,
         )
@@ -242,13 +246,14 @@ class Sampler:
             [rows] (the sum over the tokens) and `length` i32 [rows] (the number of tokens before
             EOS). The option `token_logprobs` adds `token_logprobs` f32 [rows, max_new_tokens]. The
             option `alternatives` adds `top_ids` i32 and `top_logprobs` f32, both [rows,
-            max_new_tokens, alternatives].
+            max_new_tokens, alternatives]. The picker may add more, see `Picker.report`.
         """
         tokens = state.tokens
         length = ((tokens != 0) & (tokens != self.options.eos_id)).sum(axis=1)
         extra = ("token_logprobs", "top_ids", "top_logprobs")
         kept = {n: getattr(state, n) for n in extra if getattr(state, n) is not None}
-        return dict(tokens=tokens, logprob=state.logprob, length=length) | kept
+        reported = self.picker.report(state.picker)
+        return dict(tokens=tokens, logprob=state.logprob, length=length) | kept | reported
 
     def make_masks(
         self,

@@ -11,10 +11,10 @@ from jax import lax
 
 from big_rad.grounding import markup
 from big_rad.grounding.codec import get_codec
-from big_rad.inference import constrain, sampling
+from big_rad.inference import constrain, pickers
 from big_rad.pp import tokenizer as tokenizer_lib
 
-ROWS, LONGEST = 500, 40
+LONGEST = 32
 CODECS = [get_codec("radgrounder"), get_codec("radgrounder(grid=224)"), get_codec("paligemma")]
 
 
@@ -23,53 +23,48 @@ def tokenizer():
     return tokenizer_lib.load("tiny")
 
 
-def write(tokenizer, picker, seed, rows=ROWS, prefer=()):
-    """Lets a picker write texts over random logits; returns tokens, budgets, and what it reports.
+def write(tokenizer, picker, rows, prefer=(), seed=3, **settings):
+    """Lets a picker write texts over random scores; returns tokens, budgets, and its report.
 
-    Tags, ends and the ids of `prefer` are likely, so that texts hold tags in every state.
+    The scores are log probabilities plus Gumbel noise, so that even a greedy row writes a random
+    text. Tags, ends and the ids of `prefer` are likely, so that texts hold tags in every state.
     """
     ids = tokenizer.padded_vocab_size
     budgets = jnp.asarray(np.random.default_rng(seed).integers(1, LONGEST + 1, rows), jnp.int32)
     likely = [*tokenizer.markup.values(), tokenizer.eos_id, *prefer]
-    bias = jnp.zeros(ids).at[jnp.asarray(likely)].set(4.0)
+    bias = jnp.zeros(ids).at[jnp.asarray(likely)].set(5.0)
     bias = jnp.where(jnp.arange(ids) >= tokenizer.vocab_size, -jnp.inf, bias)
 
     def step(carry, key):
-        remembered, count, done, tokens = carry
-        logits = 2 * jax.random.normal(key, (rows, ids)) + bias
-        state = SimpleNamespace(picker=remembered, count=count, limit=budgets, done=done)
-        token, logprob, remembered = picker.pick(logits, state)
+        arrays, count, done, tokens = carry
+        logits = jax.random.gumbel(key, (rows, ids)) + bias
+        state = SimpleNamespace(picker=arrays, count=count, limit=budgets, done=done)
+        token, logprob, arrays = picker.pick(logits, state)
         plain = jax.nn.log_softmax(logits)[jnp.arange(rows), token]
         error = jnp.abs(jnp.where(done, 0.0, logprob - plain)).max()
         here = (jnp.arange(LONGEST) == count[:, None]) & ~done[:, None]
         tokens = jnp.where(here, token[:, None], tokens)
         count = count + ~done
         done = done | (token == tokenizer.eos_id) | (count >= budgets)
-        return (remembered, count, done, tokens), error
+        return (arrays, count, done, tokens), error
 
     keys = jax.random.key_data(jax.random.split(jax.random.key(seed), rows))
+    settings = {name: jnp.asarray(value) for name, value in settings.items()}
     zeros = jnp.zeros((rows, LONGEST), jnp.int32)
-    carry = (picker.start(keys), jnp.zeros(rows, jnp.int32), jnp.zeros(rows, bool), zeros)
+    start = (picker.start(keys, settings), jnp.zeros(rows, jnp.int32), jnp.zeros(rows, bool), zeros)
     run = jax.jit(functools.partial(lax.scan, step))
-    (remembered, _, _, tokens), errors = run(carry, jax.random.split(jax.random.key(1), LONGEST))
+    (arrays, _, _, tokens), errors = run(start, jax.random.split(jax.random.key(1), LONGEST))
     np.testing.assert_allclose(errors, 0, atol=1e-4)  # Log probabilities without the grammar.
-    return np.asarray(tokens), np.asarray(budgets), picker.report(remembered)
+    return np.asarray(tokens), np.asarray(budgets), jax.device_get(picker.report(arrays))
 
 
 def texts_of(tokenizer, tokens):
-    """Decodes rows, as `RadGrounder` and the evaluators do."""
+    """Decodes rows, as `RadGrounder` does."""
     return [tokenizer.decode(row[row > 0], skip_special=True, guard=True) for row in tokens]
 
 
-@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.spec)
-def test_random_texts_with_boxes_and_masks_can_be_read_and_end_within_their_budget(
-    tokenizer, codec
-):
-    grammar = constrain.make_grammar(tokenizer, codec, max_masks=2)
-    picker = constrain.Constrained(sampling.Sampled(), grammar)
-    # Ordinary pieces that spell markup are no markup.
-    spelled = tokenizer.encode("<seg></p>bbox=")
-    tokens, budgets, report = write(tokenizer, picker, seed=3, prefer=spelled)
+def assert_readable(tokenizer, codec, tokens, budgets, max_masks=2):
+    """Every text can be read and ends in time; returns how many boxes and masks there are."""
     boxes = masks = 0
     for row, budget, text in zip(tokens, budgets, texts_of(tokenizer, tokens), strict=True):
         ids = row[row > 0]
@@ -78,18 +73,74 @@ def test_random_texts_with_boxes_and_masks_can_be_read_and_end_within_their_budg
         assert read.valid, (text, read.problems)
         found = [e.box for e in read.entities if e.box is not None]
         assert all(x1 < x2 and y1 < y2 for x1, y1, x2, y2 in found)
-        boxes += len(found)
-        masks += sum(e.mask_index is not None for e in read.entities)
-        assert sum(e.mask_index is not None for e in read.entities) <= 2
-    assert boxes > 50 and masks > 50
-    assert (np.asarray(report["changed"]) > 0).mean() > 0.5
+        count = sum(e.mask_index is not None for e in read.entities)
+        assert count <= max_masks
+        boxes, masks = boxes + len(found), masks + count
+    return boxes, masks
 
 
-def test_without_the_grammar_most_of_these_texts_cannot_be_read(tokenizer):
-    class Plain(sampling.Sampled):
-        def report(self, remembered):
-            return {}
+@pytest.mark.parametrize("codec", CODECS, ids=lambda codec: codec.spec)
+def test_random_texts_with_boxes_and_masks_can_be_read_and_end_in_time(tokenizer, codec):
+    grammar = constrain.make_grammar(tokenizer, codec, max_masks=2)
+    # Ordinary pieces that spell markup are no markup.
+    spelled = tokenizer.encode("<seg></p>bbox=")
+    tokens, budgets, report = write(tokenizer, pickers.PerRow(grammar), 334, prefer=spelled)
+    boxes, masks = assert_readable(tokenizer, codec, tokens, budgets)
+    assert boxes > 30 and masks > 30
+    assert (report["changed"] > 0).mean() > 0.5
 
-    tokens, _, _ = write(tokenizer, Plain(), seed=3, rows=100)
-    read = [markup.parse(text, CODECS[0]) for text in texts_of(tokenizer, tokens)]
-    assert sum(r.valid for r in read) < 50
+
+def test_each_row_has_settings_of_its_own(tokenizer):
+    grammar = constrain.make_grammar(tokenizer, CODECS[0], max_masks=2)
+    rows = np.arange(48)
+    constrained = rows % 2 == 0
+    settings = dict(
+        temperature=np.float32(rows % 3), top_p=np.float32([1, 0.9, 0.5, 0.2])[rows % 4],
+        constrained=constrained,
+    )  # fmt: skip
+    tokens, budgets, report = write(tokenizer, pickers.PerRow(grammar), 48, **settings)
+    assert_readable(tokenizer, CODECS[0], tokens[constrained], budgets[constrained])
+    assert not report["changed"][~constrained].any() and report["changed"][constrained].any()
+    free = texts_of(tokenizer, tokens[~constrained])
+    assert sum(markup.parse(text, CODECS[0]).valid for text in free) < len(free) / 2
+    # The rows without a grammar are what they are where no row has one.
+    alone, _, _ = write(tokenizer, pickers.PerRow(), 48, **settings)
+    np.testing.assert_array_equal(alone[~constrained], tokens[~constrained])
+
+
+def test_rows_without_a_grammar_choose_as_greedy_and_sampled_rows_do(tokenizer):
+    settings = dict(temperature=np.float32([0, 0, 0.7, 0.7]), top_p=np.float32([1, 1, 0.9, 0.9]))
+    tokens, _, _ = write(tokenizer, pickers.PerRow(), 4, **settings)
+    greedy, _, _ = write(tokenizer, pickers.Greedy(), 4)
+    sampled, _, _ = write(tokenizer, pickers.Sampled(0.7, 0.9), 4)
+    np.testing.assert_array_equal(tokens[:2], greedy[:2])
+    np.testing.assert_array_equal(tokens[2:], sampled[2:])
+
+
+@pytest.mark.parametrize(
+    "sets, kinds, never, opened",
+    [
+        (("detection", "segmentation"), ("boxes", "masks"), (), {"<p bbox=", "<seg>"}),
+        (("detection", "segmentation"), ("boxes",), (), {"<p bbox="}),
+        (("detection",), ("boxes", "masks"), (), {"<p bbox="}),
+        (("segmentation",), ("boxes", "masks"), (), {"<seg>"}),
+        ((), ("boxes", "masks"), (), set()),
+        (("detection", "segmentation"), ("boxes", "masks"), ("</p>", "</seg>"), set()),
+        (("detection", "segmentation"), ("boxes", "masks"), ("id=",), {"<seg>"}),
+    ],
+)
+def test_a_tag_that_could_not_be_closed_is_never_opened(sets, kinds, never, opened):
+    tokenizer = tokenizer_lib.load("tiny", sets)
+    ids = [tokenizer.id_of(token) for token in never]
+    grammar = constrain.make_grammar(tokenizer, CODECS[0], kinds, ids)
+    limits = grammar.limits(tokenizer.padded_vocab_size, grammar.start(1), jnp.array([40]))
+    allowed = set(np.flatnonzero(limits.all()[0]))
+    names = {i for token, i in tokenizer.markup.items() if token in opened}
+    assert allowed & set(tokenizer.markup.values()) == names
+    assert tokenizer.eos_id in allowed and not allowed & set(tokenizer.loc_ids)
+    assert max(allowed) < tokenizer.vocab_size
+
+
+def test_a_tokenizer_of_which_no_text_could_end_is_an_error(tokenizer):
+    with pytest.raises(ValueError, match="<eos>"):
+        constrain.make_grammar(tokenizer, CODECS[0], never=[tokenizer.eos_id])
