@@ -22,7 +22,7 @@ updates them in place.
 import dataclasses
 import functools
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -39,6 +39,20 @@ RowNumbers = Int[np.ndarray, " new_rows"]  # The numbers of rows in a state.
 Prefilled = tuple[
     dict[str, Float[Array, "depth patches kv_heads head_dim"]], Float[Array, "patches image_width"]
 ]
+
+
+class Asked(NamedTuple):
+    """What the requests of rows that begin ask for, beside their prompts.
+
+    Attributes:
+        keys: the data of each row's random key, see `sampling.Sampler.start`.
+        limit: how many tokens each row may get.
+        settings: what each row sets for the picker, by name, see `pickers.Picker.start`.
+    """
+
+    keys: UInt32[Array, "new_rows words"]
+    limit: Int[Array, " new_rows"]
+    settings: Mapping[str, Array]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)  # Compared by identity: a model has no hash.
@@ -103,7 +117,7 @@ class Rows:
         params: Mapping[str, Any],
         image: Float[Array, "new_rows height width 3"],
         text: Int[Array, "new_rows prompt"],
-        keys: UInt32[Array, "new_rows words"],
+        asked: Asked,
     ) -> sampling.State:
         """Begins rows by running images and prompts together, which works in either mask mode.
 
@@ -111,7 +125,7 @@ class Rows:
             params: the model's parameters.
             image: one image for each row.
             text: the prompts, each followed by zeros.
-            keys: see `sampling.Sampler.start`.
+            asked: what else the requests of the rows ask for.
 
         Returns:
             Rows to `insert`.
@@ -120,7 +134,7 @@ class Rows:
         logits, kv, valid, features = model.apply(
             {"params": params}, image, text, jnp.zeros_like(text), method=model.prefill
         )
-        return self._begin(logits, gemma_cache.split_cache(kv), valid.sum(axis=1), keys, features)
+        return self._begin(logits, gemma_cache.split_cache(kv), valid.sum(axis=1), asked, features)
 
     @functools.partial(jax.jit, static_argnums=0)
     def prefill_image(
@@ -140,7 +154,7 @@ class Rows:
         params: Mapping[str, Any],
         images: list[Prefilled],
         text: Int[Array, "new_rows prompt"],
-        keys: UInt32[Array, "new_rows words"],
+        asked: Asked,
     ) -> sampling.State:
         """Begins rows whose images have been run before, in mask mode "image_isolated" only.
 
@@ -148,7 +162,7 @@ class Rows:
             params: the model's parameters.
             images: the result of `prefill_image` for the image of each row.
             text: the prompts, each followed by zeros.
-            keys: see `sampling.Sampler.start`.
+            asked: what else the requests of the rows ask for.
 
         Returns:
             Rows to `insert`.
@@ -159,7 +173,7 @@ class Rows:
         logits, new = model.apply({"params": params}, text, kv, method=model.prefill_text)
         cache = gemma_cache.join_caches(gemma_cache.split_cache(kv), gemma_cache.split_cache(new))
         length = kv["k"].shape[2] + (text != 0).sum(axis=1)
-        return self._begin(logits, cache, length, keys, features)
+        return self._begin(logits, cache, length, asked, features)
 
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
     def insert(
@@ -257,11 +271,19 @@ class Rows:
         logits: Float[Array, "new_rows vocab"],
         cache: gemma_cache.Cache,
         length: Int[Array, " new_rows"],
-        keys: UInt32[Array, "new_rows words"],
+        asked: Asked,
         features: Float[Array, "new_rows patches image_width"],
     ) -> sampling.State:
         kept = features if self.sampler.options.max_masks else None
-        return self.sampler.start(logits, cache, length, keys, features=kept)
+        return self.sampler.start(
+            logits,
+            cache,
+            length,
+            asked.keys,
+            limit=asked.limit,
+            features=kept,
+            settings=asked.settings,
+        )
 
     def _place(self, tree: T) -> T:
         if self.sharding is None:
