@@ -28,41 +28,25 @@ With several processes, every process must pass all requests, and every process 
 import dataclasses
 import hashlib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, Int, Key, Shaped, UInt32
+from jaxtyping import Array, Bool, Shaped, UInt32
 
 from big_rad import sharding as sharding_lib
 from big_rad.inference import rows as rows_lib
 from big_rad.inference import sampling
+from big_rad.inference.requests import Answer, FromIterable, Inbox, Request, Source
+
+__all__ = ["Answer", "Inbox", "Queue", "Request", "Source"]
 
 _BATCHES = (1, 4, 16)  # The batch sizes of a prefill. Every further size would be a compilation.
+_SETTINGS = {"temperature": np.float32, "top_p": np.float32, "constrained": np.bool_}
 _Group = bytes | int  # The digest of an image whose prefill is shared, else the request's number.
-_RandomKey = Key[Array, ""] | UInt32[Array, " words"] | UInt32[np.ndarray, " words"]
-
-
-@dataclasses.dataclass(frozen=True)
-class Request:
-    """A prompt about an image.
-
-    Attributes:
-        image: the image as the model takes it. All images of one run have the same size.
-        text: the prompt from `<bos>` to its last token, without padding.
-        expected: a guess of the number of tokens in the answer, or 0. Of the waiting requests,
-            those with the longest expected answers begin first.
-        key: a key of `jax.random`, which a queue that samples needs. The same key and prompt give
-            the same answer, whatever the other requests are. `decode.make_generate` gives this
-            answer too, for a row with this key.
-    """
-
-    image: Float[np.ndarray, "height width 3"]
-    text: Int[np.ndarray, " prompt"]
-    expected: int = 0
-    key: _RandomKey | None = None
 
 
 @dataclasses.dataclass(eq=False)
@@ -72,6 +56,7 @@ class _Waiting:
     length: int  # The number of tokens in the prompt.
     group: _Group
     key: UInt32[np.ndarray, " words"]
+    limit: int  # How many tokens the answer may have.
 
 
 @dataclasses.dataclass(eq=False)
@@ -79,6 +64,9 @@ class _Live:
     index: int
     length: int  # The number of tokens in the prompt.
     first: int  # The first chunk in which the row decodes.
+    limit: int  # How many tokens the answer may have.
+    deadline: float | None = None
+    status: str = "done"
 
 
 class Queue:
@@ -96,6 +84,7 @@ class Queue:
         logits: whether results have `mask_logits` instead of `masks`.
         sharding: how the rows are split over devices, such as `sharding.batch_sharding(mesh)`.
             Parameters stay where the caller has put them.
+        clock: the clock of the requests' deadlines, in seconds.
         **fields: fields of `sampling.Options`, which replace those of `options` or stand alone.
 
     Attributes:
@@ -121,6 +110,7 @@ class Queue:
         window: int | None = None,
         logits: bool = False,
         sharding: jax.sharding.Sharding | None = None,
+        clock: Callable[[], float] = time.monotonic,
         **fields: Any,
     ):
         options = sampling.Options.of(options, fields)
@@ -130,7 +120,7 @@ class Queue:
         self.rows, self.chunk, self.options = rows, chunk, options
         self.window = 4 * rows if window is None else max(1, window)
         self.share = model.mask_mode == "image_isolated"
-        self.draws = options.choose_picker().draws
+        self.picker, self.clock = options.choose_picker(), clock
         self.slot_bucket, self._buckets = slot_bucket, sorted(prompt_buckets)
         self._batches = [split * n for n in _BATCHES if split * n <= rows]
         self._sharding = sharding
@@ -158,22 +148,55 @@ class Queue:
             ValueError: a prompt is empty, padded or longer than the largest bucket, the images
                 have several sizes, or a request has no usable key although tokens are sampled.
         """
-        run = _Run(self, params, requests)
+        results = {}
+        for answer in self.serve(params, FromIterable(requests)):
+            if answer.status == "refused":
+                raise ValueError(answer.why)
+            results[answer.number] = answer.result
+        return [results[i] for i in range(len(results))]
+
+    def serve(
+        self, params: Mapping[str, Any], source: Source | Iterable[Request]
+    ) -> Iterator[Answer]:
+        """Answers requests as they come, and gives each answer as soon as it has ended.
+
+        Args:
+            params: the model's parameters.
+            source: where the requests come from, such as an `Inbox`. While something is being
+                decoded, the queue takes what is there and does not wait for more.
+
+        Yields:
+            One answer for each request, in the order in which they end. A request that cannot be
+            answered is refused, and the others are not affected.
+
+        Raises:
+            ValueError: an `Inbox` is used with several processes, which could not agree on what it
+                holds.
+        """
+        if isinstance(source, Iterable):
+            source = FromIterable(source)
+        if jax.process_count() > 1 and not isinstance(source, FromIterable):
+            raise ValueError("with several processes give the queue the requests themselves")
+        run = _Run(self, params, source)
         weights = None
         flags: list[
             tuple[int, Bool[Array, " rows"]]
         ] = []  # Each chunk that the host has not looked at yet, with `done` of its rows.
         for chunk in itertools.count():
+            run.draw()
             run.admit(chunk)
             if not run.live:
-                return run.results()
+                yield from run.answers()
+                if run.exhausted():
+                    return
+                continue
             if weights is None:
                 weights = self.device.prepare(params)
             run.make_room(chunk)
             run.state, done = self.device.advance(weights, run.state)
             self.steps += self.chunk
             flags.append((chunk, done))
-            run.fetch()
+            yield from run.answers()
             # The host looks one chunk late, so the device already runs the next one meanwhile.
             run.retire(chunk, *(flags.pop(0) if len(flags) > 1 else (-1, None)))
 
@@ -199,7 +222,8 @@ class Queue:
         Raises:
             ValueError: the queue samples, and the key is missing or of another kind.
         """
-        if not self.draws:
+        own = isinstance(self.picker, sampling.PerRow)  # Rows that are greedy need no key.
+        if not self.picker.draws or (own and not request.temperature):
             return np.zeros(2, np.uint32)
         if request.key is None:
             raise ValueError(
@@ -215,15 +239,27 @@ class Queue:
             )
         return data
 
+    def settings(self, batch: Sequence[_Waiting]) -> dict[str, list[np.generic]]:
+        """Returns what the rows of a batch set for the picker, by name."""
+        if not isinstance(self.picker, sampling.PerRow):
+            return {}
+        default = {"temperature": 0.0, "top_p": 1.0, "constrained": True}
+        found = {}
+        for name, dtype in _SETTINGS.items():
+            values = [getattr(w.request, name) for w in batch]
+            found[name] = [dtype(default[name] if v is None else v) for v in values]
+        return found
+
     def check(self, i: int, request: Request) -> None:
-        """Checks the prompt of a request.
+        """Checks the prompt and the settings of a request.
 
         Args:
             i: the number of the request, for error messages.
             request: the request.
 
         Raises:
-            ValueError: the prompt is empty, padded or too long.
+            ValueError: the prompt is empty, padded or too long, or a setting is out of range or
+                not one of this queue.
         """
         text = np.asarray(request.text)
         if text.ndim != 1 or not len(text):
@@ -235,16 +271,31 @@ class Queue:
                 f"request {i} has a prompt of {len(text)} tokens and the largest of "
                 f"prompt_buckets is {self._buckets[-1]}: shorten it or add a bucket"
             )
+        most = self.options.max_new_tokens
+        if not 1 <= (request.max_new_tokens or most) <= most or request.max_new_tokens == 0:
+            raise ValueError(
+                f"request {i} asks for {request.max_new_tokens} new tokens; this queue gives 1 to "
+                f"{most}"
+            )
+        given = [name for name in _SETTINGS if getattr(request, name) is not None]
+        if given and not isinstance(self.picker, sampling.PerRow):
+            raise ValueError(
+                f"request {i} sets {', '.join(given)}, and this queue decodes all rows alike: make "
+                "it with picker=PerRow(...)"
+            )
+        sampling.make_picker(
+            request.temperature or 0.0, 1.0 if request.top_p is None else request.top_p
+        )
 
 
 class _Run:
-    """What the host remembers during one `Queue.run`."""
+    """What the host remembers during one `Queue.serve`."""
 
-    def __init__(self, queue: Queue, params: Mapping[str, Any], requests: Iterable[Request]):
+    def __init__(self, queue: Queue, params: Mapping[str, Any], source: Source):
         self.state: sampling.State | None = None
         self.live: dict[int, _Live] = {}
         self._queue, self._device, self._params = queue, queue.device, params
-        self._source = enumerate(requests)
+        self._source = source
         self._waiting: list[_Waiting] = []
         # The prefilled images about which a request still waits.
         self._images: dict[_Group, rows_lib.Prefilled] = {}
@@ -253,12 +304,32 @@ class _Run:
         self._slots = 0
         # Results that are still on the device.
         self._out: list[tuple[list[_Live], dict[str, Array]]] = []
-        self._done: dict[int, dict[str, np.ndarray]] = {}
+        self._answers: list[Answer] = []
+        self._taken = 0  # The number of requests taken from the source.
+        self._cancelled: set[int] = set()  # Cancelled requests that have not been taken yet.
 
-    def results(self) -> list[dict[str, np.ndarray]]:
-        """Returns the results of all requests, in the order of the requests."""
-        self.fetch()
-        return [self._done[i] for i in range(len(self._done))]
+    def exhausted(self) -> bool:
+        """Returns whether all requests are answered and no more can come."""
+        return not (self.live or self._waiting) and self._source.exhausted()
+
+    def answers(self) -> list[Answer]:
+        """Returns the answers that have ended since the last call."""
+        self._fetch()
+        found, self._answers = self._answers, []
+        return found
+
+    def draw(self) -> None:
+        """Takes new requests while there is room, and drops those that are of no use any more.
+
+        This waits for a request only if nothing is being decoded and no answer is to be given.
+        """
+        queue = self._queue
+        idle = not (self.live or self._waiting or self._out or self._answers)
+        if idle or len(self._waiting) <= queue.window // 2:
+            for number, request in self._source.take(queue.window - len(self._waiting), wait=idle):
+                self._accept(number, request)
+            self._sort()
+        self._drop()
 
     def admit(self, chunk: int) -> None:
         """Begins waiting requests in free rows, if enough rows are free.
@@ -267,7 +338,6 @@ class _Run:
             chunk: the number of the next chunk, with which these rows begin to decode.
         """
         queue = self._queue
-        self._draw()
         free = [r for r in range(queue.rows) if r not in self.live]
         # Wait until a few rows are free: a prefill of four rows takes hardly longer than of one.
         if self.live and len(free) < min(queue.rows // 8, len(self._waiting)):
@@ -279,13 +349,14 @@ class _Run:
             rows, free = free[: len(batch)], free[len(batch) :]
             filled = self._prefill(batch, size)
             for row, w in zip(rows, batch, strict=True):
-                self.live[row] = _Live(w.index, w.length, chunk)
+                self.live[row] = _Live(w.index, w.length, chunk, w.limit, w.request.deadline)
             self.make_room(chunk, queue.bucket(max(w.length for w in batch)))
             # The copies that fill up the batch go to a row number beyond the last: `insert` drops
             # them.
             at = np.array(rows + [queue.rows] * (size - len(rows)), np.int32)
             self.state = self._device.insert(self.state, at, filled)
-            self._draw()
+            if len(self._waiting) <= queue.window // 2:
+                self.draw()
         wanted = {w.group for w in self._waiting}
         self._images = {k: v for k, v in self._images.items() if k in wanted}
 
@@ -298,8 +369,7 @@ class _Run:
         """
         queue = self._queue
         grown = (
-            x.length + min(queue.options.max_new_tokens, queue.chunk * (chunk + 1 - x.first))
-            for x in self.live.values()
+            x.length + min(x.limit, queue.chunk * (chunk + 1 - x.first)) for x in self.live.values()
         )
         need = max(prompt, *grown)
         slots = self._features.shape[0] + -(-need // queue.slot_bucket) * queue.slot_bucket
@@ -324,9 +394,13 @@ class _Run:
         ended = [
             row
             for row, x in self.live.items()
-            if queue.chunk * (chunk + 1 - x.first) >= queue.options.max_new_tokens
+            if x.status != "done"
+            or queue.chunk * (chunk + 1 - x.first) >= x.limit
             or (flags is not None and looked >= x.first and flags[row])
         ]
+        for row in [row for row in ended if self.live[row].status == "cancelled"]:
+            self._answers.append(Answer(self.live.pop(row).index, "cancelled"))
+            ended.remove(row)
         while ended:
             size = queue.batch(len(ended))
             rows, ended = ended[:size], ended[size:]
@@ -334,8 +408,8 @@ class _Run:
             out = self._device.collect(self._params, self.state, at, self._shape[:2])
             self._out.append(([self.live.pop(row) for row in rows], out))
 
-    def fetch(self) -> None:
-        """Copies the results of the rows that were freed to the host."""
+    def _fetch(self) -> None:
+        # Copies the results of the rows that were freed to the host.
         for lives, out in self._out:
             arrays = jax.device_get(out)
             num = arrays.pop("num_masks", None)
@@ -344,40 +418,68 @@ class _Run:
                 for name in ("masks", "mask_logits"):
                     if name in result:  # A copy, so that the array of the batch can be freed.
                         result[name] = result[name][: num[i]].copy()
-                self._done[x.index] = result
+                self._answers.append(Answer(x.index, x.status, result))
         self._out = []
 
-    def _draw(self) -> None:
-        # Keeps up to a window of requests waiting. Requests about one image stand together. Images
-        # with the longest expected answer come first, then those with short prompts, so that
-        # prompts of similar length share a batch.
-        queue = self._queue
-        if len(self._waiting) > queue.window // 2:
-            return
-        for i, request in itertools.islice(self._source, queue.window - len(self._waiting)):
-            queue.check(i, request)
-            key = queue.key(i, request)
+    def _accept(self, number: int, request: Request) -> None:
+        # Lets a request wait, or refuses it.
+        queue, self._taken = self._queue, number + 1
+        try:
+            queue.check(number, request)
+            key = queue.key(number, request)
             image = np.asarray(request.image)
             if self._features is None:
                 self._shape = image.shape
                 self._features = self._device.image_features(self._params, image)
             if image.shape != self._shape:
                 raise ValueError(
-                    f"request {i} has an image of shape {image.shape}, those before it have "
+                    f"request {number} has an image of shape {image.shape}, those before it have "
                     f"{self._shape}: resize them to one size, or use a queue for each"
                 )
-            group = hashlib.blake2b(image.tobytes()).digest() if queue.share else i
-            self._waiting.append(_Waiting(i, request, len(request.text), group, key))
+        except ValueError as e:
+            self._answers.append(Answer(number, "refused", why=str(e)))
+            return
+        group = hashlib.blake2b(image.tobytes()).digest() if queue.share else number
+        limit = request.max_new_tokens or queue.options.max_new_tokens
+        self._waiting.append(_Waiting(number, request, len(request.text), group, key, limit))
+
+    def _sort(self) -> None:
+        # Requests about one image stand together. Images with the longest expected answer come
+        # first, then those with short prompts, so that prompts of similar length share a batch. A
+        # request that others have overtaken for long comes before all of them.
+        queue = self._queue
         groups: dict[_Group, list[_Waiting]] = {}
         for w in self._waiting:
             groups.setdefault(w.group, []).append(w)
 
-        def place(group: list[_Waiting]) -> tuple[int, int]:
+        def place(group: list[_Waiting]) -> tuple[bool, int, int]:
+            overtaken = min(w.index for w in group) < self._taken - 4 * queue.window
             expected = max(w.request.expected for w in group)
-            return -expected, queue.bucket(max(w.length for w in group))
+            return not overtaken, -expected, queue.bucket(max(w.length for w in group))
 
         ordered = sorted(groups.values(), key=place)
         self._waiting = [w for g in ordered for w in sorted(g, key=lambda w: w.length)]
+
+    def _drop(self) -> None:
+        # Drops requests that were cancelled or whose deadline has passed. Rows that are being
+        # decoded are freed by the next `retire`.
+        self._cancelled |= self._source.cancelled()
+        now, kept = self._queue.clock(), []
+        for w in self._waiting:
+            late = w.request.deadline is not None and w.request.deadline <= now
+            if w.index in self._cancelled or late:
+                status = "cancelled" if w.index in self._cancelled else "expired"
+                self._answers.append(Answer(w.index, status))
+            else:
+                kept.append(w)
+        self._waiting = kept
+        for x in self.live.values():
+            if x.index in self._cancelled:
+                x.status = "cancelled"
+            elif x.deadline is not None and x.deadline <= now:
+                x.status = "expired"
+        # All others were answered before, or have not been taken yet.
+        self._cancelled = {i for i in self._cancelled if i >= self._taken}
 
     def _prefill(self, batch: list[_Waiting], size: int) -> sampling.State:
         # Copies of the first request fill the batch up to `size`.
@@ -385,16 +487,20 @@ class _Run:
         batch = batch + batch[:1] * (size - len(batch))
         length = queue.bucket(max(w.length for w in batch))
         text = queue.put([np.pad(np.int32(w.request.text), (0, length - w.length)) for w in batch])
-        rng = queue.put([w.key for w in batch])
+        asked = rows_lib.Asked(
+            queue.put([w.key for w in batch]),
+            queue.put([np.int32(w.limit) for w in batch]),
+            {name: queue.put(values) for name, values in queue.settings(batch).items()},
+        )
         queue.prefilled["prompts"] += size
         if not queue.share:
             queue.prefilled["images"] += size
             image = queue.put([w.request.image for w in batch])
-            return self._device.prefill(self._params, image, text, rng)
+            return self._device.prefill(self._params, image, text, asked)
         # Images of requests that still wait fill up the batch: on a GPU, one image takes more than
         # a third of the time of sixteen.
-        asked = itertools.chain(batch, self._waiting)
-        new = {w.group: w.request.image for w in asked if w.group not in self._images}
+        both = itertools.chain(batch, self._waiting)
+        new = {w.group: w.request.image for w in both if w.group not in self._images}
         while any(w.group not in self._images for w in batch):
             n = queue.batch(len(new))
             groups = list(new)[:n]
@@ -405,7 +511,7 @@ class _Run:
             made = self._device.prefill_image(self._params, image)
             self._images |= dict(zip(groups, made, strict=False))
         shared = [self._images[w.group] for w in batch]
-        return self._device.prefill_text(self._params, shared, text, rng)
+        return self._device.prefill_text(self._params, shared, text, asked)
 
 
 def _split(sharding: jax.sharding.Sharding | None, rows: int) -> int:
