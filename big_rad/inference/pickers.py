@@ -33,15 +33,11 @@ class Picker(Protocol):
 
     draws: bool
 
-    def start(
-        self, keys: UInt32[Array, "rows words"], settings: Mapping[str, Array]
-    ) -> PickerState:
+    def start(self, keys: UInt32[Array, "rows words"]) -> PickerState:
         """Returns the picker's arrays for rows that begin.
 
         Args:
             keys: the data of one random key for each row; zeros if `draws` is False.
-            settings: what a request may set for its row, by name, see `PerRow`; empty where the
-                rows have no settings of their own.
         """
 
     def pick(
@@ -60,9 +56,6 @@ class Picker(Protocol):
             arrays. Rows that have ended get a token too, which the sampler ignores.
         """
 
-    def report(self, arrays: PickerState) -> dict[str, Array]:
-        """Returns what is given back with the answers of the rows, beside their tokens."""
-
 
 @dataclasses.dataclass(frozen=True)
 class Greedy:
@@ -70,16 +63,9 @@ class Greedy:
 
     draws: ClassVar[bool] = False
 
-    def start(
-        self, keys: UInt32[Array, "rows words"], settings: Mapping[str, Array]
-    ) -> PickerState:
+    def start(self, keys: UInt32[Array, "rows words"]) -> PickerState:
         """Returns no arrays, since greedy decoding needs none."""
-        del keys, settings
-        return {}
-
-    def report(self, arrays: PickerState) -> dict[str, Array]:
-        """Returns nothing."""
-        del arrays
+        del keys
         return {}
 
     def pick(
@@ -114,17 +100,9 @@ class Sampled:
     top_p: float = 1.0
     impl: str = KEY_IMPL
 
-    def start(
-        self, keys: UInt32[Array, "rows words"], settings: Mapping[str, Array]
-    ) -> PickerState:
+    def start(self, keys: UInt32[Array, "rows words"]) -> PickerState:
         """Returns the key of each row."""
-        del settings
         return {"key": keys}
-
-    def report(self, arrays: PickerState) -> dict[str, Array]:
-        """Returns nothing."""
-        del arrays
-        return {}
 
     def pick(
         self, logits: Float[Array, "rows vocab"], state: State
@@ -164,10 +142,15 @@ class PerRow:
     impl: str = KEY_IMPL
 
     def start(
-        self, keys: UInt32[Array, "rows words"], settings: Mapping[str, Array]
+        self, keys: UInt32[Array, "rows words"], settings: Mapping[str, Array] | None = None
     ) -> PickerState:
-        """Returns the key and the settings of each row, and where it is in the grammar."""
-        rows = keys.shape[0]
+        """Returns the key and the settings of each row, and where it is in the grammar.
+
+        Args:
+            keys: see `Picker.start`.
+            settings: the settings of the rows; None leaves all at their defaults.
+        """
+        rows, settings = keys.shape[0], settings or {}
         arrays = {
             "key": keys,
             "temperature": settings.get("temperature", jnp.zeros(rows)),

@@ -47,7 +47,7 @@ class Asked(NamedTuple):
     Attributes:
         keys: the data of each row's random key, see `sampling.Sampler.start`.
         limit: how many tokens each row may get.
-        settings: what each row sets for the picker, by name, see `pickers.Picker.start`.
+        settings: what each row sets for the picker, by name, see `pickers.PerRow`.
     """
 
     keys: UInt32[Array, "new_rows words"]

@@ -161,7 +161,7 @@ class Sampler:
                 default is `max_new_tokens`, and larger numbers are cut to it.
             done: True for the rows that must not get a token; None lets all rows get tokens.
             features: see `State`.
-            settings: what each row sets for the picker, see `Picker.start`; None sets nothing.
+            settings: what each row sets, for the picker `PerRow`; empty or None sets nothing.
         """
         options, b = self.options, logits.shape[0]
         new = options.max_new_tokens
@@ -185,7 +185,7 @@ class Sampler:
             count=jnp.zeros(b, jnp.int32),
             logprob=jnp.zeros(b),
             done=(limit < 1) if done is None else done | (limit < 1),
-            picker=self.picker.start(keys, settings or {}),
+            picker=self.picker.start(keys, settings) if settings else self.picker.start(keys),
             features=features,
             **extra,
         )
@@ -246,14 +246,16 @@ class Sampler:
             [rows] (the sum over the tokens) and `length` i32 [rows] (the number of tokens before
             EOS). The option `token_logprobs` adds `token_logprobs` f32 [rows, max_new_tokens]. The
             option `alternatives` adds `top_ids` i32 and `top_logprobs` f32, both [rows,
-            max_new_tokens, alternatives]. The picker may add more, see `Picker.report`.
+            max_new_tokens, alternatives]. The picker `PerRow` adds what its
+            `report` says.
         """
         tokens = state.tokens
         length = ((tokens != 0) & (tokens != self.options.eos_id)).sum(axis=1)
         extra = ("token_logprobs", "top_ids", "top_logprobs")
         kept = {n: getattr(state, n) for n in extra if getattr(state, n) is not None}
-        reported = self.picker.report(state.picker)
-        return dict(tokens=tokens, logprob=state.logprob, length=length) | kept | reported
+        if isinstance(self.picker, PerRow):
+            kept |= self.picker.report(state.picker)
+        return dict(tokens=tokens, logprob=state.logprob, length=length) | kept
 
     def make_masks(
         self,

@@ -24,7 +24,7 @@ def tokenizer():
 
 
 def write(tokenizer, picker, rows, prefer=(), seed=3, **settings):
-    """Lets a picker write texts over random scores; returns tokens, budgets, and its report.
+    """Lets a picker write texts over random scores; returns tokens, budgets, and its arrays.
 
     The scores are log probabilities plus Gumbel noise, so that even a greedy row writes a random
     text. Tags, ends and the ids of `prefer` are likely, so that texts hold tags in every state.
@@ -51,11 +51,12 @@ def write(tokenizer, picker, rows, prefer=(), seed=3, **settings):
     keys = jax.random.key_data(jax.random.split(jax.random.key(seed), rows))
     settings = {name: jnp.asarray(value) for name, value in settings.items()}
     zeros = jnp.zeros((rows, LONGEST), jnp.int32)
-    start = (picker.start(keys, settings), jnp.zeros(rows, jnp.int32), jnp.zeros(rows, bool), zeros)
+    arrays = picker.start(keys, settings) if settings else picker.start(keys)
+    start = (arrays, jnp.zeros(rows, jnp.int32), jnp.zeros(rows, bool), zeros)
     run = jax.jit(functools.partial(lax.scan, step))
     (arrays, _, _, tokens), errors = run(start, jax.random.split(jax.random.key(1), LONGEST))
     np.testing.assert_allclose(errors, 0, atol=1e-4)  # Log probabilities without the grammar.
-    return np.asarray(tokens), np.asarray(budgets), jax.device_get(picker.report(arrays))
+    return np.asarray(tokens), np.asarray(budgets), jax.device_get(arrays)
 
 
 def texts_of(tokenizer, tokens):
