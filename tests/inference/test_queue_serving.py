@@ -1,0 +1,188 @@
+"""A queue that serves: requests come while it decodes, and some are cancelled, late or refused."""
+
+import dataclasses
+import threading
+import time
+
+import jax
+import numpy as np
+import pytest
+
+from big_rad.inference import pickers
+from big_rad.inference import queue as queue_lib
+
+NEW = 12
+
+
+@pytest.fixture(scope="module")
+def requests():
+    """Prompts of 1 to 8 tokens about five images."""
+    rng = np.random.default_rng(5)
+    image = rng.uniform(-1, 1, (5, 8, 8, 3)).astype(np.float32)
+    return [
+        queue_lib.Request(image[i % 5], rng.integers(12, 60, 1 + i * 7 % 8, np.int32))
+        for i in range(24)
+    ]
+
+
+class Clock:
+    """Time stands still until a test moves it."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture(scope="module")
+def served(tiny, requests):
+    """A queue whose answers never end by themselves, its clock, and every request's answer."""
+    clock = Clock()
+    queue = queue_lib.Queue(
+        tiny.make(), max_new_tokens=NEW, vocab_size=60, never=(0, 7), eos_id=-1, rows=4, chunk=2,
+        prompt_buckets=(8,), slot_bucket=32, window=8, picker=pickers.PerRow(), clock=clock,
+    )  # fmt: skip
+    return queue, clock, queue.run(tiny.params, requests)
+
+
+def inbox_of(requests):
+    inbox = queue_lib.Inbox()
+    for request in requests:
+        inbox.put(request)
+    return inbox
+
+
+def test_answers_come_one_by_one_and_are_those_of_a_run(tiny, served, requests):
+    queue, _, want = served
+    inbox = inbox_of(requests)
+    inbox.close()
+    answers = queue.serve(tiny.params, inbox)
+    first = next(answers)
+    assert first.status == "done"
+    seen = [first, *answers]
+    assert sorted(a.number for a in seen) == list(range(24))
+    for answer in seen:
+        np.testing.assert_array_equal(answer.result["tokens"], want[answer.number]["tokens"])
+
+
+def test_a_source_that_waits_does_not_hold_up_the_rows(tiny, served, requests):
+    queue, _, want = served
+    inbox, seen = queue_lib.Inbox(), []
+    for request in requests[:3]:
+        inbox.put(request)
+    answers = queue.serve(tiny.params, inbox)
+    seen += [next(answers) for _ in range(3)]  # Though nobody has put or closed anything since.
+
+    def later():
+        time.sleep(0.2)
+        inbox.put(requests[3])
+        inbox.close()
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    seen += answers
+    thread.join()
+    assert [a.status for a in seen] == ["done"] * 4
+    for answer in seen:
+        np.testing.assert_array_equal(answer.result["tokens"], want[answer.number]["tokens"])
+
+
+def test_cancelled_and_late_requests_end_and_the_others_are_as_if_alone(tiny, served, requests):
+    queue, clock, want = served
+    clock.now = 0.0
+    late = {5: 0.0, 9: 5.0, 23: 5.0}
+    asked = [dataclasses.replace(r, deadline=late.get(i)) for i, r in enumerate(requests)]
+    inbox = inbox_of(asked)
+    inbox.close()
+    inbox.cancel(7)
+    inbox.cancel(1000)  # There is no such request.
+    seen = []
+    for answer in queue.serve(tiny.params, inbox):
+        seen.append(answer)
+        if len(seen) == 4:
+            inbox.cancel(22)
+            inbox.cancel(seen[0].number)  # Too late: it has been answered.
+        if len(seen) == 8:
+            clock.now = 6.0
+    status = {a.number: a.status for a in seen}
+    assert len(seen) == 24 == len(status)
+    assert status[7] == status[22] == "cancelled"
+    assert status[5] == "expired"
+    for answer in seen:
+        assert (answer.result is None) == (answer.status == "cancelled" or answer.number == 5) or (
+            answer.status == "expired"
+        )
+        if answer.status == "done":
+            np.testing.assert_array_equal(answer.result["tokens"], want[answer.number]["tokens"])
+        elif answer.result is not None:  # The tokens up to the deadline.
+            n = answer.result["length"]
+            tokens = want[answer.number]["tokens"]
+            np.testing.assert_array_equal(answer.result["tokens"][:n], tokens[:n])
+    assert sum(s == "done" for s in status.values()) >= 19
+
+
+@pytest.mark.parametrize(
+    "change, why",
+    [
+        (dict(text=np.zeros(0, np.int32)), "empty prompt"),
+        (dict(image=np.zeros((9, 9, 3), np.float32)), "resize them to one size"),
+        (dict(max_new_tokens=NEW + 1), "this queue gives 1 to 12"),
+        (dict(max_new_tokens=0), "this queue gives 1 to 12"),
+        (dict(temperature=0.5), "has no key"),
+        (dict(temperature=-1.0), "need temperature >= 0"),
+        (dict(top_p=0.0), "need temperature >= 0 and 0 < top_p <= 1"),
+    ],
+)
+def test_a_request_that_cannot_be_answered_is_refused_and_the_others_are_not(
+    tiny, served, requests, change, why
+):
+    queue, _, want = served
+    asked = [requests[0], dataclasses.replace(requests[1], **change), requests[2]]
+    answers = {a.number: a for a in queue.serve(tiny.params, asked)}
+    assert [answers[i].status for i in range(3)] == ["done", "refused", "done"]
+    assert why in answers[1].why
+    np.testing.assert_array_equal(answers[2].result["tokens"], want[2]["tokens"])
+    with pytest.raises(ValueError, match=why.partition(" and ")[0]):
+        queue.run(tiny.params, asked)
+
+
+def test_each_request_has_its_own_limit_and_temperature(tiny, served, requests):
+    queue, _, want = served
+    key = jax.random.key(3)
+    asked = [
+        dataclasses.replace(requests[0], max_new_tokens=3),
+        dataclasses.replace(requests[1], temperature=5.0, key=key),
+        requests[2],
+        dataclasses.replace(requests[1], temperature=5.0, key=key),
+    ]
+    found = queue.run(tiny.params, asked)
+    np.testing.assert_array_equal(found[0]["tokens"][:3], want[0]["tokens"][:3])
+    assert found[0]["length"] == 3 and not found[0]["tokens"][3:].any()
+    assert (found[1]["tokens"] != want[1]["tokens"]).any()
+    np.testing.assert_array_equal(found[1]["tokens"], found[3]["tokens"])
+    np.testing.assert_array_equal(found[2]["tokens"], want[2]["tokens"])
+
+
+def test_a_queue_that_decodes_all_rows_alike_refuses_settings_of_a_row(tiny, requests):
+    queue = queue_lib.Queue(tiny.make(), max_new_tokens=NEW, vocab_size=60)
+    (answer,) = queue.serve(tiny.params, [dataclasses.replace(requests[0], constrained=True)])
+    assert answer.status == "refused" and "constrained" in answer.why
+
+
+def test_a_closed_inbox_takes_nothing_and_an_empty_one_ends(tiny, served):
+    inbox = queue_lib.Inbox()
+    inbox.close()
+    assert list(served[0].serve(tiny.params, inbox)) == []
+    with pytest.raises(ValueError, match="closed"):
+        inbox.put(None)
+
+
+def test_a_request_that_others_overtake_is_answered_all_the_same(tiny, served, requests):
+    queue, _, _ = served
+    count = 120  # All others expect longer answers, and there is always one more waiting.
+    asked = [requests[0]] + [
+        dataclasses.replace(requests[i % 24], expected=9, max_new_tokens=1) for i in range(count)
+    ]
+    order = [a.number for a in queue.serve(tiny.params, asked)]
+    assert order.index(0) < count - 8
