@@ -1,0 +1,280 @@
+"""The host's side of a queue: which requests wait, which rows are live, and what has ended.
+
+`queue.Queue.serve` makes one `Host` for each call, and calls its methods in turn.
+"""
+
+import dataclasses
+import hashlib
+import itertools
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Bool, UInt32
+
+from big_rad.inference import rows as rows_lib
+from big_rad.inference import sampling
+from big_rad.inference.requests import Answer, Request, Source
+
+_Group = bytes | int  # The digest of an image whose prefill is shared, else the request's number.
+
+
+@dataclasses.dataclass(eq=False)
+class Waiting:
+    """A request that waits for a free row."""
+
+    index: int
+    request: Request
+    length: int  # The number of tokens in the prompt.
+    group: _Group
+    key: UInt32[np.ndarray, " words"]
+    limit: int  # How many tokens the answer may have.
+
+
+@dataclasses.dataclass(eq=False)
+class Live:
+    """A request that is being decoded."""
+
+    index: int
+    length: int  # The number of tokens in the prompt.
+    first: int  # The first chunk in which the row decodes.
+    limit: int  # How many tokens the answer may have.
+    deadline: float | None = None
+    status: str = "done"
+
+
+class Host:
+    """What the host remembers during one `Queue.serve`.
+
+    Attributes:
+        state: the rows on the device; None before the first request.
+        live: the requests that are being decoded, by the number of their row.
+
+    Args:
+        queue: the `queue.Queue` (whose module imports this one).
+        params: the model's parameters.
+        source: where the requests come from.
+    """
+
+    def __init__(self, queue: Any, params: Mapping[str, Any], source: Source):
+        self.state: sampling.State | None = None
+        self.live: dict[int, Live] = {}
+        self._queue, self._device, self._params = queue, queue.device, params
+        self._source = source
+        self._waiting: list[Waiting] = []
+        # The prefilled images about which a request still waits.
+        self._images: dict[_Group, rows_lib.Prefilled] = {}
+        self._features: jax.ShapeDtypeStruct | None = None
+        self._shape: tuple[int, ...] = ()
+        self._slots = 0
+        # Results that are still on the device.
+        self._out: list[tuple[list[Live], dict[str, Array]]] = []
+        self._answers: list[Answer] = []
+        self._taken = 0  # The number of requests taken from the source.
+        self._cancelled: set[int] = set()  # Cancelled requests that have not been taken yet.
+
+    def exhausted(self) -> bool:
+        """Returns whether all requests are answered and no more can come."""
+        return not (self.live or self._waiting) and self._source.exhausted()
+
+    def answers(self) -> list[Answer]:
+        """Returns the answers that have ended since the last call."""
+        self._fetch()
+        found, self._answers = self._answers, []
+        return found
+
+    def draw(self) -> None:
+        """Takes new requests while there is room, and drops those that are of no use any more.
+
+        This waits for a request only if nothing is being decoded and no answer is to be given.
+        """
+        queue = self._queue
+        idle = not (self.live or self._waiting or self._out or self._answers)
+        if idle or len(self._waiting) <= queue.window // 2:
+            for number, request in self._source.take(queue.window - len(self._waiting), wait=idle):
+                self._accept(number, request)
+            self._sort()
+        self._drop()
+
+    def admit(self, chunk: int) -> None:
+        """Begins waiting requests in free rows, if enough rows are free.
+
+        Args:
+            chunk: the number of the next chunk, with which these rows begin to decode.
+        """
+        queue = self._queue
+        free = [r for r in range(queue.rows) if r not in self.live]
+        # Wait until a few rows are free: a prefill of four rows takes hardly longer than of one.
+        if self.live and len(free) < min(queue.rows // 8, len(self._waiting)):
+            return
+        while free and self._waiting:
+            size = queue.batch(min(len(free), len(self._waiting)))
+            batch = self._waiting[: min(size, len(free))]
+            self._waiting = self._waiting[len(batch) :]
+            rows, free = free[: len(batch)], free[len(batch) :]
+            filled = self._prefill(batch, size)
+            for row, w in zip(rows, batch, strict=True):
+                self.live[row] = Live(w.index, w.length, chunk, w.limit, w.request.deadline)
+            self.make_room(chunk, queue.bucket(max(w.length for w in batch)))
+            # The copies that fill up the batch go to a row number beyond the last: `insert` drops
+            # them.
+            at = np.array(rows + [queue.rows] * (size - len(rows)), np.int32)
+            self.state = self._device.insert(self.state, at, filled)
+            if len(self._waiting) <= queue.window // 2:
+                self.draw()
+        wanted = {w.group for w in self._waiting}
+        self._images = {k: v for k, v in self._images.items() if k in wanted}
+
+    def make_room(self, chunk: int, prompt: int = 0) -> None:
+        """Fits the number of cache slots to the live rows.
+
+        Args:
+            chunk: the number of the next chunk; there is room for all tokens until its end.
+            prompt: the padded length of prompts that are about to be inserted, or 0.
+        """
+        queue = self._queue
+        grown = (
+            x.length + min(x.limit, queue.chunk * (chunk + 1 - x.first)) for x in self.live.values()
+        )
+        need = max(prompt, *grown)
+        slots = self._features.shape[0] + -(-need // queue.slot_bucket) * queue.slot_bucket
+        if self.state is None:
+            self.state = self._device.empty(queue.rows, slots, self._features)
+        elif slots != self._slots:
+            self.state = self._device.resize(self.state, slots)
+        self._slots = slots
+
+    def retire(self, chunk: int, looked: int, done: Bool[Array, " rows"] | None) -> None:
+        """Frees the rows that have ended.
+
+        Args:
+            chunk: the number of the last chunk that was started.
+            looked: the number of the chunk to which `done` belongs. Rows that began later have
+                nothing to do with it.
+            done: True for the rows that had ended after chunk `looked`; None if there is no such
+                array yet.
+        """
+        queue = self._queue
+        flags = None if done is None else np.asarray(done)
+        ended = [
+            row
+            for row, x in self.live.items()
+            if x.status != "done"
+            or queue.chunk * (chunk + 1 - x.first) >= x.limit
+            or (flags is not None and looked >= x.first and flags[row])
+        ]
+        for row in [row for row in ended if self.live[row].status == "cancelled"]:
+            self._answers.append(Answer(self.live.pop(row).index, "cancelled"))
+            ended.remove(row)
+        while ended:
+            size = queue.batch(len(ended))
+            rows, ended = ended[:size], ended[size:]
+            at = np.array(rows + rows[:1] * (size - len(rows)), np.int32)
+            out = self._device.collect(self._params, self.state, at, self._shape[:2])
+            self._out.append(([self.live.pop(row) for row in rows], out))
+
+    def _fetch(self) -> None:
+        # Copies the results of the rows that were freed to the host.
+        for lives, out in self._out:
+            arrays = jax.device_get(out)
+            num = arrays.pop("num_masks", None)
+            for i, x in enumerate(lives):
+                result = {k: v[i] for k, v in arrays.items()}
+                for name in ("masks", "mask_logits"):
+                    if name in result:  # A copy, so that the array of the batch can be freed.
+                        result[name] = result[name][: num[i]].copy()
+                self._answers.append(Answer(x.index, x.status, result))
+        self._out = []
+
+    def _accept(self, number: int, request: Request) -> None:
+        # Lets a request wait, or refuses it.
+        queue, self._taken = self._queue, number + 1
+        try:
+            queue.check(number, request)
+            key = queue.key(number, request)
+            image = np.asarray(request.image)
+            if self._features is None:
+                self._shape = image.shape
+                self._features = self._device.image_features(self._params, image)
+            if image.shape != self._shape:
+                raise ValueError(
+                    f"request {number} has an image of shape {image.shape}, those before it have "
+                    f"{self._shape}: resize them to one size, or use a queue for each"
+                )
+        except ValueError as e:
+            self._answers.append(Answer(number, "refused", why=str(e)))
+            return
+        group = hashlib.blake2b(image.tobytes()).digest() if queue.share else number
+        limit = request.max_new_tokens or queue.options.max_new_tokens
+        self._waiting.append(Waiting(number, request, len(request.text), group, key, limit))
+
+    def _sort(self) -> None:
+        # Requests about one image stand together. Images with the longest expected answer come
+        # first, then those with short prompts, so that prompts of similar length share a batch. A
+        # request that others have overtaken for long comes before all of them.
+        queue = self._queue
+        groups: dict[_Group, list[Waiting]] = {}
+        for w in self._waiting:
+            groups.setdefault(w.group, []).append(w)
+
+        def place(group: list[Waiting]) -> tuple[bool, int, int]:
+            overtaken = min(w.index for w in group) < self._taken - 4 * queue.window
+            expected = max(w.request.expected for w in group)
+            return not overtaken, -expected, queue.bucket(max(w.length for w in group))
+
+        ordered = sorted(groups.values(), key=place)
+        self._waiting = [w for g in ordered for w in sorted(g, key=lambda w: w.length)]
+
+    def _drop(self) -> None:
+        # Drops requests that were cancelled or whose deadline has passed. Rows that are being
+        # decoded are freed by the next `retire`.
+        self._cancelled |= self._source.cancelled()
+        now, kept = self._queue.clock(), []
+        for w in self._waiting:
+            late = w.request.deadline is not None and w.request.deadline <= now
+            if w.index in self._cancelled or late:
+                status = "cancelled" if w.index in self._cancelled else "expired"
+                self._answers.append(Answer(w.index, status))
+            else:
+                kept.append(w)
+        self._waiting = kept
+        for x in self.live.values():
+            if x.index in self._cancelled:
+                x.status = "cancelled"
+            elif x.deadline is not None and x.deadline <= now:
+                x.status = "expired"
+        # All others were answered before, or have not been taken yet.
+        self._cancelled = {i for i in self._cancelled if i >= self._taken}
+
+    def _prefill(self, batch: list[Waiting], size: int) -> sampling.State:
+        # Copies of the first request fill the batch up to `size`.
+        queue = self._queue
+        batch = batch + batch[:1] * (size - len(batch))
+        length = queue.bucket(max(w.length for w in batch))
+        text = queue.put([np.pad(np.int32(w.request.text), (0, length - w.length)) for w in batch])
+        asked = rows_lib.Asked(
+            queue.put([w.key for w in batch]),
+            queue.put([np.int32(w.limit) for w in batch]),
+            {name: queue.put(values) for name, values in queue.settings(batch).items()},
+        )
+        queue.prefilled["prompts"] += size
+        if not queue.share:
+            queue.prefilled["images"] += size
+            image = queue.put([w.request.image for w in batch])
+            return self._device.prefill(self._params, image, text, asked)
+        # Images of requests that still wait fill up the batch: on a GPU, one image takes more than
+        # a third of the time of sixteen.
+        both = itertools.chain(batch, self._waiting)
+        new = {w.group: w.request.image for w in both if w.group not in self._images}
+        while any(w.group not in self._images for w in batch):
+            n = queue.batch(len(new))
+            groups = list(new)[:n]
+            images = [new.pop(g) for g in groups]
+            queue.prefilled["images"] += n
+            queue.prefilled["image_batches"] += 1
+            image = queue.put(images + images[:1] * (n - len(images)))
+            made = self._device.prefill_image(self._params, image)
+            self._images |= dict(zip(groups, made, strict=False))
+        shared = [self._images[w.group] for w in batch]
+        return self._device.prefill_text(self._params, shared, text, asked)
