@@ -23,6 +23,23 @@ class Mask(TypedDict):
     counts: list[int]
 
 
+class Confidence(TypedDict):
+    """How sure the model is of an answer, or of the place of an entity, see `inference.confidence`.
+
+    Attributes:
+        kind: what it is about, one of `inference.confidence.KINDS`.
+        features: the probabilities from which it is made, by name.
+        score: the score without calibration, in 0..1.
+        calibrated: the score that the checkpoint's calibration makes of the features; None if the
+            checkpoint has no calibration for the kind and the language.
+    """
+
+    kind: str
+    features: dict[str, float]
+    score: float
+    calibrated: float | None
+
+
 class Entity(TypedDict):
     """A phrase with its class and place, in a reference or in a prediction.
 
@@ -36,6 +53,7 @@ class Entity(TypedDict):
         span: the start and the end of the phrase in the text without markup, in characters.
         mask: the mask, if the model makes masks; None if it is blank or missing.
         iou: the IoU with the entity that it was matched with, if it was matched.
+        confidence: how sure the model is of the place; only in predictions with a box or a mask.
     """
 
     phrase: str
@@ -46,6 +64,7 @@ class Entity(TypedDict):
     span: list[int]
     mask: NotRequired[Mask | None]
     iou: NotRequired[float]
+    confidence: NotRequired[Confidence | None]
 
 
 class Boxes(TypedDict):
@@ -83,6 +102,7 @@ class Record(TypedDict):
         control: the control under which the question was asked; "none" for the real image.
         boxes: the entities of both texts.
         judge: the reply of a judge, if one was asked.
+        confidence: how sure the model is of the answer.
     """
 
     index: int
@@ -107,6 +127,7 @@ class Record(TypedDict):
     image_size: NotRequired[list[int]]
     boxes: NotRequired[Boxes]
     judge: NotRequired[Judged]
+    confidence: NotRequired[Confidence]
 
 
 class Interval(TypedDict):
