@@ -7,6 +7,7 @@ requests reads those files and asks the model only for the parts that are missin
 
 import io
 import itertools
+import math
 import pathlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -17,7 +18,8 @@ from big_rad import files
 
 Answer = Mapping[str, np.ndarray]
 PART_SIZE = 256
-_FIELDS = ("tokens", "logprob", "length")
+_SHAPE = "shape of "
+_PACKED = "masks"  # Bool arrays of one size, which are stored as bits.
 
 
 class CachedQueue:
@@ -73,8 +75,14 @@ class CachedQueue:
 
 
 def _write(path: pathlib.Path, results: list[Answer]) -> None:
-    arrays = {name: np.stack([r[name] for r in results]) for name in _FIELDS}
-    if "masks" in results[0]:
+    arrays: dict[str, np.ndarray] = {}
+    for name in dict.fromkeys(n for r in results for n in r if n != _PACKED):
+        # The arrays of a field may differ in length, and some results may not have it.
+        rows = [np.asarray(r[name]) if name in r else None for r in results]
+        arrays[name] = np.concatenate([x.ravel() for x in rows if x is not None])
+        none = [-1] * max(x.ndim for x in rows if x is not None)
+        arrays[_SHAPE + name] = np.array([none if x is None else x.shape for x in rows])
+    if _PACKED in results[0]:
         masks = np.concatenate([r["masks"] for r in results])
         arrays["masks_of"] = np.array([len(r["masks"]) for r in results])
         arrays["mask_shape"] = np.array(masks.shape[1:])
@@ -91,7 +99,17 @@ def _read(path: pathlib.Path) -> list[dict[str, np.ndarray]] | None:
             arrays = dict(file)
     except Exception:  # A broken file, whatever is wrong with it, is written again.
         return None
-    results = [dict(zip(_FIELDS, row, strict=True)) for row in zip(*(arrays[f] for f in _FIELDS))]
+    shapes = {n.removeprefix(_SHAPE): x for n, x in arrays.items() if n.startswith(_SHAPE)}
+    if not shapes:
+        return None
+    results: list[dict[str, np.ndarray]] = [{} for _ in next(iter(shapes.values()))]
+    for name, rows in shapes.items():
+        start = 0
+        for result, shape in zip(results, rows.tolist(), strict=True):
+            if -1 not in shape:
+                end = start + math.prod(shape)
+                result[name] = arrays[name][start:end].reshape(shape)
+                start = end
     if "masks" in arrays:
         height, width = arrays["mask_shape"]
         bits = np.unpackbits(arrays["masks"], axis=1, count=height * width).astype(bool)

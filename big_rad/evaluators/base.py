@@ -24,7 +24,7 @@ from big_rad.grounding import classes, markup
 from big_rad.grounding import codec as codecs
 from big_rad.grounding import masks as mask_lib
 from big_rad.inference import answer as answer_lib
-from big_rad.inference import draw
+from big_rad.inference import confidence, draw
 from big_rad.inference import queue as queue_lib
 from big_rad.pp import ops_load, prompts
 from big_rad.pp import tokenizer as tokenizers
@@ -62,6 +62,9 @@ class Sample:
             no patient, each image has a number of its own.
         masks: bool [n, H, W], the predicted masks of the first n `</seg>` tokens, at the size of
             the model's image; None if the model makes no masks.
+        answer: the arrays that the model gave for the question, from which its confidence is made;
+            empty if they are not known.
+        options: the forms of each option of a question with options, see `confidence.options_of`.
     """
 
     index: int
@@ -82,6 +85,10 @@ class Sample:
     masks: Bool[np.ndarray, "n height width"] | None = dataclasses.field(
         default=None, compare=False, repr=False
     )
+    answer: Mapping[str, np.ndarray] = dataclasses.field(
+        default_factory=dict, compare=False, repr=False
+    )
+    options: confidence.Forms = dataclasses.field(default=(), compare=False, repr=False)
 
 
 def run(
@@ -94,6 +101,7 @@ def run(
     max_new_tokens: int,
     view: eval_data.View | None = None,
     masks: bool = True,
+    codec: codecs.BoxCodec | None = None,
 ) -> list[Sample]:
     """Asks the model every question of the data.
 
@@ -108,16 +116,24 @@ def run(
         max_new_tokens: the maximum number of tokens in an answer.
         view: the images to show; None shows the real ones.
         masks: whether to decode masks; False makes none even if the model could.
+        codec: the codec of the boxes, with which the "queue" also gives what confidence is made of;
+            None leaves that out.
 
     Returns:
         One sample for each item, in the order of the data.
     """
     view = eval_data.View(data) if view is None else view
     options = {"max_new_tokens": max_new_tokens} | ({} if masks else {"masks": False})
+    forms = [_options(data[i]) for i in range(len(data))]
     if "queue" in predict_fns:
+        options |= {} if codec is None else {"codec": codec}
         requests = (
-            queue_lib.Request(x["image"], np.array(_nonzero(x["text"]), np.int32))
-            for x in (view[i] for i in range(len(view)))
+            queue_lib.Request(
+                x["image"],
+                np.array(_nonzero(x["text"]), np.int32),
+                candidates=() if codec is None else confidence.candidates(own, tokenizer),
+            )
+            for x, own in zip((view[i] for i in range(len(view))), forms, strict=True)
         )
         answers = predict_fns["queue"](params, requests, rows=batch_size, **options)
     else:
@@ -134,12 +150,14 @@ def run(
                 index=i,
                 prompt=tokenizer.decode(_nonzero(item["text"]), skip_special=True),
                 reference=item["reference"],
-                prediction=tokenizer.decode(ids, skip_special=True),
+                prediction=tokenizer.decode(ids, skip_special=True, guard=True),
                 logprob=float(out["logprob"]),
                 finished=finished,
                 image_id=view.shown_id(i),
                 subject=numbers.setdefault(patients[i], len(numbers)),
                 masks=out.get("masks"),
+                answer={k: x for k, x in out.items() if k != "masks"},
+                options=forms[i],
                 **meta,
             )
         )
@@ -187,8 +205,11 @@ class Evaluator(spec_lib.Statement):
         pixels: the image that the model saw (`draw.seen`), by the index of its sample. Only the
             samples that a page may show are in it. It is filled in the first process only, and
             only without a control.
+        calibration: the calibration of the checkpoint, see `inference.calibration`; None, as at
+            first, leaves confidences uncalibrated.
     """
 
+    calibration: Any = None
     controls = ("blank", "shuffled")
     needs = ("queue",)
     fields = ("reference",)
@@ -239,6 +260,7 @@ class Evaluator(spec_lib.Statement):
                 self._tokenizer,
                 view=self.view,
                 masks=self.masks,
+                codec=self.codec,
                 **self._sizes,
             )
         except ValueError as e:
@@ -284,9 +306,29 @@ class Evaluator(spec_lib.Statement):
         """Returns the image that the sample of this index was asked about."""
         return self.view.image(index)
 
+    def _add_confidence(
+        self, sample: Sample, parsed: markup.Parsed, fields: dict[str, Any], entities: list[Entity]
+    ) -> None:
+        # Writes how sure the model is into the fields of a record and into its entities.
+        answer, kind = sample.answer, question_kind(sample.question_type)
+        whole = confidence.of_answer(answer, parsed.text, kind, sample.options)
+        fields["confidence"] = self._calibrated(whole, sample.lang).plain()
+        places = confidence.of_entities(answer, parsed.entities, self._tokenizer, self.codec)
+        for entity, place in zip(entities, places, strict=True):
+            if place is not None:
+                entity["confidence"] = self._calibrated(place, sample.lang).plain()
+
+    def _calibrated(self, found: confidence.Confidence, lang: str) -> confidence.Confidence:
+        # The words of a report are never calibrated: nobody has said which of them are right.
+        if self.calibration is None or (found.kind == "text" and self.task != "vqa"):
+            return found
+        value = self.calibration.apply(found.kind, lang, found.features)
+        return dataclasses.replace(found, calibrated=value)
+
     def _record(self, sample: Sample, scores: Mapping[str, Any]) -> Record:
         height, width = self.data[sample.index]["image"].shape[:2]
-        fields = {k: v for k, v in vars(sample).items() if k != "masks"}
+        internal = ("masks", "answer", "options")
+        fields = {k: v for k, v in vars(sample).items() if k not in internal}
         boxes: Boxes = {}
         for role in ("reference", "prediction"):
             parsed = markup.parse(fields[role], self.codec)
@@ -301,6 +343,8 @@ class Evaluator(spec_lib.Statement):
                 )
                 for e in parsed.entities
             ]
+            if role == "prediction" and "token_logprobs" in sample.answer:
+                self._add_confidence(sample, parsed, fields, boxes[role])
         return {
             **fields,
             "control": self.control,
@@ -308,6 +352,17 @@ class Evaluator(spec_lib.Statement):
             "image_size": [height, width],
             "boxes": boxes,
         }
+
+
+def question_kind(question_type: str) -> str:
+    """Returns the kind of a question: "yes_no", "multiple", "closed", "open" or another name.
+
+    Args:
+        question_type: the dataset's field. It is put into lower case and loses "/", "_" and spaces;
+            "yesno" and "multiplechoice" are then renamed to "yes_no" and "multiple".
+    """
+    kind = question_type.strip().lower().replace("/", "").replace("_", "").replace(" ", "")
+    return {"yesno": "yes_no", "multiplechoice": "multiple"}.get(kind, kind)
 
 
 def summarise(
@@ -357,6 +412,12 @@ def mean(values: Sequence[Any]) -> float:
     """Returns the mean of the values that are not None, or NaN if all are None."""
     kept = [float(v) for v in values if v is not None]
     return sum(kept) / len(kept) if kept else math.nan
+
+
+def _options(item: Mapping[str, Any]) -> confidence.Forms:
+    meta = item["meta"]
+    kind = question_kind(meta["question_type"])
+    return confidence.options_of(kind, item.get("choices", ()), meta["lang"] or "en")[1]
 
 
 def _until_eos(tokens: Int[np.ndarray, " tokens"], eos_id: int) -> tuple[list[int], bool]:

@@ -53,6 +53,7 @@ class EvalData:
       The answer is then a part of `text`.
     - `masks`: with ground('masks') only, a list of bool [H, W], one for each `</seg>` of the
       reference.
+    - `choices`: the answers to choose from; empty if the question has none.
     - `meta`: a dict of the texts `id` (the id of the question), `image` (the id of its image,
       which several questions may share), `patient`, `modality`, `plane`, `task`, `lang` and
       `question_type`.
@@ -154,6 +155,7 @@ class EvalData:
             masks["masks"] = [out["segmap"] == c for c in out["mask_classes"]]
         return {
             **masks,
+            "choices": list(texts[0].get("choices") or ()),
             **{k: np.asarray(out[k]) for k in MODEL_FIELDS},
             answer: _text(out[answer]) if answer == "reference" else np.asarray(out[answer]),
             "meta": meta,

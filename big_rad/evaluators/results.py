@@ -26,7 +26,7 @@ from big_rad.evaluators import summary as summaries
 from big_rad.evaluators.records import Bootstrap, Entry, Intervals, Record, Result, Summary
 from big_rad.workdir import info as run_info
 
-_RECORDS = 3  # The version of the content of records; those of another version are made again.
+_RECORDS = 4  # The version of the content of records; those of another version are made again.
 _NOT_ASKED = ("every", "sha256")  # Fields of an entry that change neither questions nor scores.
 
 

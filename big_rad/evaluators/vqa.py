@@ -66,15 +66,5 @@ class Evaluator(base.Evaluator):
             {name: score(s.prediction, s.reference) for name, score in _SCORES.items()}
             for s in samples
         ]
-        kinds = [question_kind(s) for s in samples]
+        kinds = [base.question_kind(s.question_type) for s in samples]
         return base.summarise(samples, scores, list(_SCORES), kinds), scores
-
-
-def question_kind(sample: base.Sample) -> str:
-    """Returns the kind of a question: "yes_no", "multiple", "closed", "open" or another name.
-
-    It is the dataset's field in lower case and without "/", "_" and spaces; "yesno" and
-    "multiplechoice" are then renamed to "yes_no" and "multiple".
-    """
-    kind = sample.question_type.strip().lower().replace("/", "").replace("_", "").replace(" ", "")
-    return {"yesno": "yes_no", "multiplechoice": "multiple"}.get(kind, kind)

@@ -13,7 +13,8 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from big_rad.inference import decode, sampling
+from big_rad.grounding.codec import BoxCodec
+from big_rad.inference import confidence, decode, sampling
 from big_rad.inference import queue as queue_lib
 from big_rad.pp import tokenizer as tokenizers
 
@@ -82,8 +83,10 @@ def make_answer_requests(
         never: further ids that are never predicted, see `inference.load.Loaded.never`.
 
     Returns:
-        A function (params, requests, rows=..., max_new_tokens=..., masks=True, logits=False) ->
-        list of the results of `queue.Queue.run`. `rows` is how many rows decode together.
+        A function (params, requests, rows=..., max_new_tokens=..., masks=True, logits=False,
+        codec=None) -> list of the results of `queue.Queue.run`. `rows` is how many rows decode
+        together. With the codec of the model's boxes, the results have `token_logprobs` and
+        `expected_iou` too, from which `confidence` is made.
 
     Raises:
         ValueError: the model has a mask decoder, and the tokenizer cannot write `</seg>`.
@@ -100,9 +103,14 @@ def make_answer_requests(
         max_new_tokens: int,
         masks: bool = True,
         logits: bool = False,
+        codec: BoxCodec | None = None,
     ) -> list[dict[str, np.ndarray]]:
         options = decoding_options(model, tokenizer, never, max_new_tokens, masks=masks)
-        return make(options, rows=rows, logits=logits).run(params, requests)
+        if codec is None:
+            return make(options, rows=rows, logits=logits).run(params, requests)
+        options = with_confidence(options, tokenizer, codec)
+        results = make(options, rows=rows, logits=logits).run(params, requests)
+        return [confidence.condense(result, tokenizer, codec) for result in results]
 
     return answer_requests
 
@@ -133,6 +141,21 @@ def decoding_options(
     if not (masks and _makes_masks(model)):
         return options
     return dataclasses.replace(options, seg_end_id=tokenizer.markup["</seg>"], max_masks=MAX_MASKS)
+
+
+def with_confidence(
+    options: sampling.Options, tokenizer: tokenizers.Tokenizer, codec: BoxCodec
+) -> sampling.Options:
+    """Returns options that keep what `confidence` is made of: token by token, and for each box.
+
+    Args:
+        options: the options.
+        tokenizer: the model's tokenizer.
+        codec: the codec of the model's boxes.
+    """
+    locations = int(tokenizer.loc_ids[0]), min(codec.max_bin + 1, len(tokenizer.loc_ids))
+    boxes = confidence.MAX_BOXES if "<p bbox=" in tokenizer.markup else 0
+    return dataclasses.replace(options, token_logprobs=True, locations=locations, max_boxes=boxes)
 
 
 def _makes_masks(model: nn.Module) -> bool:

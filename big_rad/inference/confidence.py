@@ -7,6 +7,351 @@ A confidence is about one thing, and its kind says what:
     text       any other answer, and the words of a report
     box        the box of an entity
     mask       the mask of an entity
+
+It is made of features, which are probabilities that the model itself gives:
+
+    mean_token     the geometric mean of the probabilities of all tokens of the text
+    option         the probability of the answer, renormalised over the options
+    expected_iou   the IoU that the written box would have with boxes drawn from the model's own
+                   distributions of the four coordinates, see `expected_iou`
+    opening        the probability of the token that opens the tag
+    class_token    the probability of the class token
+    phrase         the geometric mean of the probabilities of the tokens of the phrase
+    soft_iou       how well the mask fits its own probabilities, see `sampling.mask_scores`
+
+The score is `option` for an answer with options, else `mean_token`; `expected_iou` x `class_token`
+for a box; and `soft_iou` for a mask. It ranks answers, but it is no probability of being right:
+models are overconfident. A `calibration.Calibration` of the checkpoint makes one of the features.
 """
 
+import dataclasses
+import functools
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import special
+from scipy.stats import qmc
+
+from big_rad.grounding import markup
+from big_rad.grounding.codec import BoxCodec
+from big_rad.pp.tokenizer import Tokenizer
+
 KINDS = ("yes_no", "multiple", "text", "box", "mask")
+YES_NO = {"en": (("yes", "Yes"), ("no", "No")), "de": (("ja", "Ja"), ("nein", "Nein"))}
+MAX_BOXES = 32  # Boxes of one text beyond this number get no confidence.
+_DRAWS = 256
+
+# A letter for each token: opens a box, location, `id=`, class, closes a box, opens and closes a
+# mask, and "." for all others. The first "." behind a class begins with ">".
+_BOX_TAG = re.compile(r"B(LLLL)\.*I(S)(\.+C)")
+_MASK_TAG = re.compile(r"M?(\.*N)")
+_LETTERS = {
+    "<p bbox=": "B", "id=": "I", "</p>": "C", "<seg>": "M", "</seg>": "N"
+}  # fmt: skip
+Forms = tuple[tuple[str, ...], ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Confidence:
+    """How sure the model is of one thing.
+
+    Attributes:
+        kind: what it is about, one of `KINDS`.
+        features: the probabilities from which it is made, by name.
+        score: the score without calibration, in 0..1.
+        calibrated: the score that the checkpoint's calibration makes of the features; None if the
+            checkpoint has no calibration for the kind and the language.
+    """
+
+    kind: str
+    features: Mapping[str, float]
+    score: float
+    calibrated: float | None = None
+
+    @property
+    def value(self) -> float:
+        """The calibrated score if there is one, else the score."""
+        return self.score if self.calibrated is None else self.calibrated
+
+    @property
+    def status(self) -> str:
+        """Either "calibrated" or "uncalibrated"."""
+        return "uncalibrated" if self.calibrated is None else "calibrated"
+
+    def plain(self) -> dict[str, Any]:
+        """Returns the attributes as plain data with rounded numbers."""
+        return {
+            "kind": self.kind,
+            "features": {name: _rounded(x) for name, x in self.features.items()},
+            "score": _rounded(self.score),
+            "calibrated": None if self.calibrated is None else _rounded(self.calibrated),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Tag:
+    """The tokens of one entity in a text.
+
+    Attributes:
+        kind: "box" or "mask".
+        bins: the four bins of a box, in the order of the codec; empty for a mask.
+        opening: the position of the token that opens the tag; None if it is missing.
+        location: the number of location tokens before the tag.
+        class_token: the position of the class token; None for a mask.
+        phrase: the positions of the tokens of the phrase, the closing token included.
+    """
+
+    kind: str
+    bins: tuple[int, ...]
+    opening: int | None
+    location: int
+    class_token: int | None
+    phrase: range
+
+
+def tags(tokens: Int[np.ndarray, " tokens"], tokenizer: Tokenizer) -> list[Tag]:
+    """Returns the tags of a text that a box or a mask belongs to, in their order.
+
+    Args:
+        tokens: the ids of the text.
+        tokenizer: the tokenizer that the ids belong to.
+    """
+    letters = _letters(tokenizer)[np.asarray(tokens)].tobytes().decode()
+    first, found = int(tokenizer.loc_ids[0]), []
+    for m in _BOX_TAG.finditer(letters):
+        start, end = m.span(1)
+        words = range(*m.span(3))
+        found.append(
+            Tag(
+                kind="box",
+                bins=tuple(int(tokens[i]) - first for i in range(start, end)),
+                opening=m.start(),
+                location=letters[:start].count("L"),
+                class_token=m.start(2),
+                phrase=words[1:] if len(words) > 2 else words,  # Without the ">".
+            )
+        )
+    for m in _MASK_TAG.finditer(letters):
+        opening = m.start() if letters[m.start()] == "M" else None
+        found.append(Tag("mask", (), opening, 0, None, range(*m.span(1))))
+    return sorted(found, key=lambda tag: tag.phrase.stop)
+
+
+def expected_iou(
+    bins: Sequence[int], probs: Float[np.ndarray, "4 locations"], codec: BoxCodec
+) -> float:
+    """Returns the expected IoU of a box with boxes drawn from the model's own distributions.
+
+    256 boxes are drawn, whose four coordinates are independent, at the points of a Halton sequence
+    (Halton 1960). The result is the mean of their IoU with the written box. A drawn box whose ends
+    are in the wrong order has no area, so its IoU is 0. With all its probability on the written
+    bins a box has 1, and one whose coordinates are uniform has little.
+
+    Args:
+        bins: the bins of the written box, in the order of the codec.
+        probs: the probability of each location for each coordinate, in the same order.
+        codec: the codec that the box was written with.
+    """
+    places = _places(codec)
+    cumulated = np.cumsum(np.asarray(probs, float)[:, : len(places)], axis=1)
+    axes = []
+    for low, high in ((0, 2), (1, 3)):  # The two ends of a box along an axis.
+        drawn = []
+        for k in (low, high):
+            at = np.searchsorted(cumulated[k], _points()[:, k] * cumulated[k, -1], side="right")
+            drawn.append(places[np.minimum(at, len(places) - 1)])
+        written = places[bins[low]], places[bins[high]]
+        shared = np.minimum(written[1], drawn[1]) - np.maximum(written[0], drawn[0])
+        axes.append((written[1] - written[0], drawn[1] - drawn[0], shared))
+    own, other, both = (np.prod([np.maximum(a[i], 0) for a in axes], axis=0) for i in range(3))
+    union = own + other - both
+    return float(np.mean(np.divide(both, union, out=np.zeros_like(both), where=union > 0)))
+
+
+def condense(
+    result: Mapping[str, np.ndarray], tokenizer: Tokenizer, codec: BoxCodec
+) -> dict[str, np.ndarray]:
+    """Returns a result of a queue with the expected IoU of its boxes instead of distributions.
+
+    Args:
+        result: a result of `queue.Queue.run`, with `location_probs` if the model writes boxes.
+        tokenizer: the model's tokenizer.
+        codec: the codec of the model's boxes.
+
+    Returns:
+        The result without `location_probs`, and with `expected_iou` f32 [n] for the n box tags of
+        the text, see `tags`; NaN for boxes that are unreadable or beyond the first `MAX_BOXES`.
+    """
+    kept = dict(result)
+    probs, values = kept.pop("location_probs", ()), []
+    for tag in tags(kept["tokens"], tokenizer):
+        if tag.kind == "box":
+            own = probs[tag.location : tag.location + 4]
+            readable = len(own) == 4 and max(tag.bins) <= codec.max_bin
+            values.append(expected_iou(tag.bins, own, codec) if readable else math.nan)
+    return kept | {"expected_iou": np.array(values, np.float32)}
+
+
+def of_text(result: Mapping[str, np.ndarray]) -> Confidence:
+    """Returns the confidence of a text as a whole.
+
+    Args:
+        result: a result of a queue.
+    """
+    mean = _mean_token(result)
+    return Confidence("text", {"mean_token": mean}, mean)
+
+
+def of_answer(
+    result: Mapping[str, np.ndarray], answer: str, kind: str, options: Forms
+) -> Confidence:
+    """Returns the confidence of an answer with options, or of a text if it has none.
+
+    Args:
+        result: a result of a queue; `candidate_logprobs` belong to the `options`, form by form.
+        answer: the answer.
+        kind: "yes_no" or "multiple".
+        options: the forms in which each option may be written.
+    """
+    if not options or "candidate_logprobs" not in result:
+        return of_text(result)
+    probs = option_probabilities(result["candidate_logprobs"], options)
+    chosen = option_of(answer, options)
+    option = 0.0 if chosen is None else float(probs[chosen])
+    return Confidence(kind, {"option": option, "mean_token": _mean_token(result)}, option)
+
+
+def option_probabilities(
+    logprobs: Float[np.ndarray, " forms"], options: Forms
+) -> Float[np.ndarray, " options"]:
+    """Returns the probability of each option, renormalised over the options.
+
+    Args:
+        logprobs: the log probability of each form, option by option.
+        options: the forms in which each option may be written.
+    """
+    ends = np.cumsum([len(forms) for forms in options])[:-1]
+    each = [special.logsumexp(part) for part in np.split(np.asarray(logprobs, float), ends)]
+    return special.softmax(each)
+
+
+def option_of(answer: str, options: Forms) -> int | None:
+    """Returns the number of the option that an answer writes, or None if it writes another text."""
+    plain = _bare(answer)
+    return next((i for i, forms in enumerate(options) if plain in map(_bare, forms)), None)
+
+
+def options_of(question_type: str, choices: Sequence[str], lang: str) -> tuple[str, Forms]:
+    """Returns the kind of a question's answer, and its options.
+
+    Args:
+        question_type: "yes_no", "multiple", or another name, whose answers have no options.
+        choices: the choices of a question of the type "multiple".
+        lang: the language of the answer.
+    """
+    if question_type == "yes_no" and lang in YES_NO:
+        return "yes_no", YES_NO[lang]
+    if question_type == "multiple" and len({_bare(c) for c in choices}) > 1:
+        return "multiple", tuple((c,) for c in {_bare(c): c for c in choices}.values())
+    return "text", ()
+
+
+def candidates(options: Forms, tokenizer: Tokenizer) -> list[list[int]]:
+    """Returns the tokens of all forms of the options, for `requests.Request.candidates`."""
+    return [tokenizer.encode(form, eos=True) for forms in options for form in forms]
+
+
+def of_entities(
+    result: Mapping[str, np.ndarray],
+    entities: Sequence[markup.Entity],
+    tokenizer: Tokenizer,
+    codec: BoxCodec,
+) -> list[Confidence | None]:
+    """Returns the confidence of each entity of a text.
+
+    Args:
+        result: a result of a queue, after `condense`.
+        entities: the entities of the text, as `markup.parse` returns them.
+        tokenizer: the model's tokenizer.
+        codec: the codec of the model's boxes.
+
+    Returns:
+        For each entity its confidence; None if it has no readable box and no mask.
+    """
+    if "expected_iou" not in result or "token_logprobs" not in result:
+        return [None] * len(entities)
+    found = tags(result["tokens"], tokenizer)
+    written = [t for t in found if t.kind == "box"]
+    boxes = list(zip(written, np.asarray(result["expected_iou"], float), strict=True))
+    masks = [t for t in found if t.kind == "mask"]
+    scores = result.get("mask_scores", ())
+    confidences: list[Confidence | None] = []
+    for entity in entities:
+        made = None
+        if entity.mask_index is not None and entity.mask_index < min(len(scores), len(masks)):
+            tag, score = masks[entity.mask_index], float(scores[entity.mask_index])
+            made = Confidence("mask", {"soft_iou": score} | _words(result, tag), score)
+        elif entity.box is not None:
+            while boxes and _box(boxes[0][0], codec) != entity.box:
+                boxes.pop(0)  # A box that could not be read.
+            if boxes and not math.isnan(boxes[0][1]):
+                made = _of_box(result, *boxes[0])
+            boxes = boxes[1:]
+        confidences.append(made)
+    return confidences
+
+
+def _of_box(result: Mapping[str, np.ndarray], tag: Tag, iou: float) -> Confidence:
+    class_token = math.exp(float(result["token_logprobs"][tag.class_token]))
+    features = {"expected_iou": iou, "class_token": class_token} | _words(result, tag)
+    return Confidence("box", features, iou * class_token)
+
+
+def _words(result: Mapping[str, np.ndarray], tag: Tag) -> dict[str, float]:
+    logprobs = np.asarray(result["token_logprobs"], float)
+    phrase = math.exp(logprobs[tag.phrase.start : tag.phrase.stop].mean())
+    opening = 1.0 if tag.opening is None else math.exp(logprobs[tag.opening])
+    return {"opening": opening, "phrase": phrase}
+
+
+def _mean_token(result: Mapping[str, np.ndarray]) -> float:
+    count = max(1, int((np.asarray(result["tokens"]) != 0).sum()))  # With <eos>.
+    return math.exp(min(0.0, float(result["logprob"])) / count)
+
+
+def _box(tag: Tag, codec: BoxCodec) -> tuple[float, float, float, float] | None:
+    return codec.decode(tag.bins) if max(tag.bins) <= codec.max_bin else None
+
+
+def _bare(text: str) -> str:
+    return text.strip().rstrip(".").strip().casefold()
+
+
+def _rounded(value: float) -> float:
+    # Probabilities near 1 differ in their distance from 1, so these digits stay.
+    return float(f"{value:.6g}") if value < 0.999 else 1 - float(f"{1 - value:.4g}")
+
+
+@functools.lru_cache(maxsize=8)
+def _letters(tokenizer: Tokenizer) -> np.ndarray:
+    letters = np.full(tokenizer.vocab_size, ord("."), np.uint8)
+    letters[tokenizer.loc_ids] = ord("L")
+    letters[tokenizer.seg_ids] = ord("S")
+    for token, i in tokenizer.markup.items():
+        letters[i] = ord(_LETTERS[token])
+    return letters
+
+
+@functools.lru_cache(maxsize=8)
+def _places(codec: BoxCodec) -> Float[np.ndarray, " bins"]:
+    # The coordinate of each bin.
+    return np.array([codec.decode((b, b, b, b))[0] for b in range(codec.max_bin + 1)])
+
+
+@functools.cache
+def _points() -> Float[np.ndarray, "draws 4"]:
+    return qmc.Halton(d=4, scramble=False).random(_DRAWS + 1)[1:]  # The first one is the corner.

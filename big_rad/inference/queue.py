@@ -117,9 +117,11 @@ class Queue:
             One dict for each request, in the order of the requests: `tokens` i32 [max_new_tokens]
             (EOS is kept, and zeros follow it), `logprob` f32 and `length` i32. With masks also
             `masks` bool [n, H, W], or `mask_logits` f32 of this shape, for the first n `</seg>`
-            tokens, where n is at most `max_masks`. The option `token_logprobs` adds
-            `token_logprobs` f32 [max_new_tokens], and `alternatives` adds `top_ids` i32 and
-            `top_logprobs` f32, both [max_new_tokens, alternatives].
+            tokens, where n is at most `max_masks`, and `mask_scores` f32 [n]. The option
+            `token_logprobs` adds `token_logprobs` f32 [max_new_tokens], and `alternatives` adds
+            `top_ids` i32 and `top_logprobs` f32, both [max_new_tokens, alternatives]. The option
+            `max_boxes` adds `location_probs` f16 [n, locations] for the first n location tokens.
+            A request with candidates gets `candidate_logprobs` f32, one for each of them.
 
         Raises:
             ValueError: a prompt is empty, padded or longer than the largest bucket, the images
@@ -155,7 +157,6 @@ class Queue:
         if jax.process_count() > 1 and not isinstance(source, FromIterable):
             raise ValueError("with several processes give the queue the requests themselves")
         host = queue_host.Host(self, params, source)
-        weights = None
         flags: list[
             tuple[int, Bool[Array, " rows"]]
         ] = []  # Each chunk that the host has not looked at yet, with `done` of its rows.
@@ -167,10 +168,8 @@ class Queue:
                 if host.exhausted():
                     return
                 continue
-            if weights is None:
-                weights = self.device.prepare(params)
             host.make_room(chunk)
-            host.state, done = self.device.advance(weights, host.state)
+            host.state, done = self.device.advance(host.weights, host.state)
             self.steps += self.chunk
             flags.append((chunk, done))
             yield from host.answers()
@@ -247,6 +246,10 @@ class Queue:
             raise ValueError(
                 f"request {i} has a prompt of {len(text)} tokens and the largest of "
                 f"prompt_buckets is {self._buckets[-1]}: shorten it or add a bucket"
+            )
+        if any(not len(ids) or not np.all(ids) for ids in request.candidates):
+            raise ValueError(
+                f"request {i} has a candidate that is empty or padded: give its tokens"
             )
         most = self.options.max_new_tokens
         if not 1 <= (request.max_new_tokens or most) <= most or request.max_new_tokens == 0:

@@ -4,14 +4,15 @@
 """
 
 import dataclasses
+import functools
 import hashlib
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, UInt32
+from jaxtyping import Array, Bool, Float, UInt32
 
 from big_rad.inference import rows as rows_lib
 from big_rad.inference import sampling
@@ -41,6 +42,8 @@ class Live:
     first: int  # The first chunk in which the row decodes.
     limit: int  # How many tokens the answer may have.
     deadline: float | None = None
+    # The scores of the candidates of a batch, the row of this request, and how many it has.
+    scores: tuple[Float[Array, "rows candidates"], int, int] | None = None
     status: str = "done"
 
 
@@ -73,6 +76,11 @@ class Host:
         self._answers: list[Answer] = []
         self._taken = 0  # The number of requests taken from the source.
         self._cancelled: set[int] = set()  # Cancelled requests that have not been taken yet.
+
+    @functools.cached_property
+    def weights(self) -> Mapping[str, Any]:
+        """The model's parameters as `rows.Rows.advance` takes them."""
+        return self._device.prepare(self._params)
 
     def exhausted(self) -> bool:
         """Returns whether all requests are answered and no more can come."""
@@ -114,8 +122,11 @@ class Host:
             self._waiting = self._waiting[len(batch) :]
             rows, free = free[: len(batch)], free[len(batch) :]
             filled = self._prefill(batch, size)
-            for row, w in zip(rows, batch, strict=True):
-                self.live[row] = Live(w.index, w.length, chunk, w.limit, w.request.deadline)
+            scores = self._score(batch, size, filled)
+            for i, (row, w) in enumerate(zip(rows, batch, strict=True)):
+                own = (scores, i, len(w.request.candidates)) if w.request.candidates else None
+                deadline = w.request.deadline
+                self.live[row] = Live(w.index, w.length, chunk, w.limit, deadline, own)
             self.make_room(chunk, queue.bucket(max(w.length for w in batch)))
             # The copies that fill up the batch go to a row number beyond the last: `insert` drops
             # them.
@@ -174,6 +185,22 @@ class Host:
             out = self._device.collect(self._params, self.state, at, self._shape[:2])
             self._out.append(([self.live.pop(row) for row in rows], out))
 
+    def _score(
+        self, batch: Sequence[Waiting], size: int, filled: sampling.State
+    ) -> Float[Array, "rows candidates"] | None:
+        # Scores the candidates of rows that begin; None if there are none.
+        texts = [w.request.candidates for w in batch]
+        if not any(texts):
+            return None
+        # Few shapes, since each is a compilation.
+        many = _power_of_two(max(map(len, texts)))
+        longest = _power_of_two(max(len(ids) for own in texts for ids in own))
+        padded = np.zeros((size, many, longest), np.int32)
+        for row, own in enumerate(texts):
+            for k, ids in enumerate(own):
+                padded[row, k, : len(ids)] = ids
+        return self._device.score(self.weights, filled, self._queue.put(list(padded)))
+
     def _fetch(self) -> None:
         # Copies the results of the rows that were freed to the host.
         for lives, out in self._out:
@@ -181,9 +208,15 @@ class Host:
             num = arrays.pop("num_masks", None)
             for i, x in enumerate(lives):
                 result = {k: v[i] for k, v in arrays.items()}
-                for name in ("masks", "mask_logits"):
+                for name in ("masks", "mask_logits", "mask_scores"):
                     if name in result:  # A copy, so that the array of the batch can be freed.
                         result[name] = result[name][: num[i]].copy()
+                if "location_probs" in result:
+                    there = int(result.pop("num_locations"))
+                    result["location_probs"] = result["location_probs"][:there].copy()
+                if x.scores is not None:
+                    scores, row, count = x.scores
+                    result["candidate_logprobs"] = np.array(scores[row, :count])
                 self._answers.append(Answer(x.index, x.status, result))
         self._out = []
 
@@ -278,3 +311,8 @@ class Host:
             self._images |= dict(zip(groups, made, strict=False))
         shared = [self._images[w.group] for w in batch]
         return self._device.prefill_text(self._params, shared, text, asked)
+
+
+def _power_of_two(number: int) -> int:
+    # The smallest power of two that is not below the number, and at least 2.
+    return max(2, 1 << (number - 1).bit_length())

@@ -13,7 +13,7 @@ import collections
 import dataclasses
 import itertools
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -42,6 +42,8 @@ class Request:
         constrained: whether the picker's grammar limits the answer.
         deadline: the time, on the queue's clock, at which an answer is of no use any more; None
             for no deadline.
+        candidates: texts whose probabilities are asked for as well, each as the ids of its tokens
+            with EOS. They are scored after the prompt and do not affect the answer.
     """
 
     image: Float[np.ndarray, "height width 3"]
@@ -53,6 +55,7 @@ class Request:
     top_p: float | None = None
     constrained: bool | None = None
     deadline: float | None = None
+    candidates: Sequence[Sequence[int]] = ()
 
 
 @dataclasses.dataclass(frozen=True)

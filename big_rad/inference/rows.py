@@ -175,6 +175,46 @@ class Rows:
         length = kv["k"].shape[2] + (text != 0).sum(axis=1)
         return self._begin(logits, cache, length, asked, features)
 
+    @functools.partial(jax.jit, static_argnums=0)
+    def score(
+        self,
+        weights: Mapping[str, Any],
+        state: sampling.State,
+        candidates: Int[Array, "new_rows candidates length"],
+    ) -> Float[Array, "new_rows candidates"]:
+        """Returns the log probability of each candidate text after the prompt of its row.
+
+        Args:
+            weights: the parameters as `prepare` arranges them.
+            state: rows that have just begun, see `prefill`; they are not changed.
+            candidates: the tokens of each text, its end included, and then zeros. A candidate of
+                zeros alone has the log probability 0.
+        """
+        sampler, options = self.sampler, self.sampler.options
+
+        def added(
+            logits: Float[Array, "new_rows vocab"], token: Int[Array, " new_rows"]
+        ) -> Float[Array, " new_rows"]:
+            banned = sampling.banned_ids(logits.shape[-1], options.vocab_size, options.never)
+            logprob = jax.nn.log_softmax(jnp.where(banned, -jnp.inf, logits), axis=-1)
+            own = jnp.take_along_axis(logprob, token[:, None], axis=-1)[:, 0]
+            return jnp.where(token != 0, own, 0.0)
+
+        def step(carry: Any, pair: Int[Array, "2 new_rows"]) -> tuple[Any, None]:
+            (cache, slot, total), (before, token) = carry, pair
+            logits, cache, _ = sampler.model.decode_step(weights, before, slot, cache)
+            return (cache, slot + (before != 0), total + added(logits, token)), None
+
+        def one(ids: Int[Array, "length new_rows"]) -> Float[Array, " new_rows"]:
+            cache = gemma_cache.add_slots(state.cache, len(ids))
+            start = (cache, state.slot, added(state.logits, ids[0]))
+            (_, _, total), _ = jax.lax.scan(step, start, jnp.stack([ids[:-1], ids[1:]], axis=1))
+            return total
+
+        # One candidate after the other, so that the cache is not copied for each of them.
+        each = jax.lax.map(one, candidates.transpose(1, 2, 0))
+        return self._for_host(each.transpose())
+
     @functools.partial(jax.jit, static_argnums=0, donate_argnums=1)
     def insert(
         self, state: sampling.State, rows: RowNumbers, new: sampling.State
@@ -242,9 +282,9 @@ class Rows:
             size: the (height, width) of an image and its masks.
 
         Returns:
-            The arrays of `sampling.Sampler.finish`. With masks also `num_masks` i32 [new_rows] and
-            `masks` bool [new_rows, max_masks, height, width], or `mask_logits` f32 of this shape
-            if `logits` is True.
+            The arrays of `sampling.Sampler.finish`. With masks also those of
+            `sampling.Sampler.make_masks`, but unless `logits` is True, `masks` bool of the shape
+            of `mask_logits` in the place of these.
         """
         # Without the cache: its size changes, and each size would be another compilation.
         return self._collect(params, _without_cache(state), rows, size)
@@ -301,7 +341,15 @@ def compiled() -> dict[str, int]:
     """Returns the number of compiled programs of each function of `Rows` in this process."""
     jitted = {
         n: getattr(Rows, n)
-        for n in ("prefill", "prefill_image", "prefill_text", "insert", "resize", "advance")
+        for n in (
+            "prefill",
+            "prefill_image",
+            "prefill_text",
+            "score",
+            "insert",
+            "resize",
+            "advance",
+        )  # fmt: skip
     }
     jitted["collect"] = Rows._collect
     return {n: f._cache_size() for n, f in jitted.items()}

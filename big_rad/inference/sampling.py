@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int, UInt32
 
@@ -37,7 +38,8 @@ from big_rad.models import gemma_cache
 __all__ = [
     "KEY_IMPL", "Greedy", "Options", "PerRow", "Picker", "PickerState", "Sampled", "Sampler",
     "State",
-    "banned_ids", "greedy", "keep_hidden", "key_data", "likeliest", "make_picker",
+    "banned_ids", "greedy", "keep_hidden", "keep_locations", "key_data", "likeliest",
+    "make_picker", "mask_scores",
 ]  # fmt: skip
 
 
@@ -64,10 +66,14 @@ class Options:
         token_logprobs: whether to keep the log probability of each token.
         alternatives: how many of the likeliest ids to keep at each step, with their log
             probabilities; 0 keeps none.
+        locations: the id of the first location token, and the number of them, which follow it.
+        max_boxes: for how many boxes, with four locations each, to keep the probability of every
+            location; 0 keeps none.
 
     Raises:
-        ValueError: there are masks but no `seg_end_id`, a size is not positive, the temperature or
-            `top_p` is out of range, or there are more alternatives than ids.
+        ValueError: there are masks but no `seg_end_id`, boxes but no `locations`, a size is not
+            positive, the temperature or `top_p` is out of range, or there are more alternatives
+            than ids.
     """
 
     max_new_tokens: int
@@ -81,12 +87,16 @@ class Options:
     max_masks: int = 0
     token_logprobs: bool = False
     alternatives: int = 0
+    locations: tuple[int, int] | None = None
+    max_boxes: int = 0
 
     def __post_init__(self):
         object.__setattr__(self, "never", tuple(int(i) for i in self.never))
         make_picker(self.temperature, self.top_p)  # Raises an error if one is out of range.
         if self.max_masks and self.seg_end_id is None:
             raise ValueError("masks are made at </seg>: give seg_end_id")
+        if self.max_boxes and self.locations is None:
+            raise ValueError("boxes are written as location tokens: give locations")
         if self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be positive, got {self.max_new_tokens}")
         ids = self.vocab_size - len({i for i in self.never if i < self.vocab_size})
@@ -176,6 +186,10 @@ class Sampler:
         if options.max_masks:
             extra["hidden"] = jnp.zeros((b, options.max_masks, self.model.hidden_width()))
             extra["num_masks"] = jnp.zeros(b, jnp.int32)
+        if options.max_boxes:
+            shape = (b, 4 * options.max_boxes, options.locations[1])
+            extra["location_probs"] = jnp.zeros(shape, jnp.float16)
+            extra["num_locations"] = jnp.zeros(b, jnp.int32)
         return State(
             logits=logits,
             cache=cache,
@@ -221,6 +235,14 @@ class Sampler:
             new["hidden"], new["num_masks"] = keep_hidden(
                 state.hidden, state.num_masks, hidden, live & (token == options.seg_end_id)
             )
+        if options.max_boxes:
+            first, many = options.locations
+            new["location_probs"], new["num_locations"] = keep_locations(
+                state.location_probs,
+                state.num_locations,
+                jax.lax.slice_in_dim(scores, first, first + many, axis=1),
+                live & (token >= first) & (token < first + many),
+            )
         return dataclasses.replace(
             state,
             logits=logits,
@@ -246,12 +268,15 @@ class Sampler:
             [rows] (the sum over the tokens) and `length` i32 [rows] (the number of tokens before
             EOS). The option `token_logprobs` adds `token_logprobs` f32 [rows, max_new_tokens]. The
             option `alternatives` adds `top_ids` i32 and `top_logprobs` f32, both [rows,
-            max_new_tokens, alternatives]. The picker `PerRow` adds what its
-            `report` says.
+            max_new_tokens, alternatives]. The option `max_boxes` adds `location_probs` f16 [rows,
+            4 * max_boxes, locations] and `num_locations` i32 [rows], see `State`. The picker
+            `PerRow` adds what its `report` says.
         """
         tokens = state.tokens
         length = ((tokens != 0) & (tokens != self.options.eos_id)).sum(axis=1)
-        extra = ("token_logprobs", "top_ids", "top_logprobs")
+        extra = (
+            "token_logprobs", "top_ids", "top_logprobs", "location_probs", "num_locations"
+        )  # fmt: skip
         kept = {n: getattr(state, n) for n in extra if getattr(state, n) is not None}
         if isinstance(self.picker, PerRow):
             kept |= self.picker.report(state.picker)
@@ -273,18 +298,60 @@ class Sampler:
             size: the (height, width) of the masks.
 
         Returns:
-            `mask_logits` f32 [rows, max_masks, height, width], and `num_masks` i32 [rows], the
-            number of masks of each row. The entries of `mask_logits` behind them mean nothing.
+            `mask_logits` f32 [rows, max_masks, height, width], `mask_scores` f32 [rows, max_masks],
+            see `mask_scores`, and `num_masks` i32 [rows], the number of masks of each row. The
+            entries of the first two behind them mean nothing.
         """
         model, most = self.model, self.options.max_masks
         made = model.apply({"params": params}, features, state.hidden, size, method=model.masks)
-        return dict(mask_logits=made, num_masks=jnp.minimum(state.num_masks, most))
+        return dict(
+            mask_logits=made,
+            mask_scores=mask_scores(made),
+            num_masks=jnp.minimum(state.num_masks, most),
+        )
 
 
 def banned_ids(table_rows: int, vocab_size: int, never: Sequence[int]) -> Bool[Array, " vocab"]:
     """Returns True for the rows of the embedding table that are never predicted."""
     banned = jnp.arange(table_rows) >= vocab_size
     return banned.at[jnp.asarray(list(never), jnp.int32)].set(True) if never else banned
+
+
+def mask_scores(
+    logits: Float[Array, "rows masks height width"],
+) -> Float[Array, "rows masks"]:
+    """Returns how well each mask fits its own probabilities: sum(p m) / sum(max(p, m)).
+
+    Here p is the probability of each pixel, and m the mask, which is 1 where p is above a half. It
+    is the soft IoU of the mask with the probabilities, and 0 for a blank mask.
+    """
+    p, m = jax.nn.sigmoid(logits), (logits > 0).astype(logits.dtype)
+    both, either = (p * m).sum(axis=(-2, -1)), jnp.maximum(p, m).sum(axis=(-2, -1))
+    return both / jnp.maximum(either, jnp.finfo(either.dtype).tiny)
+
+
+def keep_locations(
+    kept: Float[Array, "rows kept locations"],
+    count: Int[Array, " rows"],
+    scores: Float[Array, "rows locations"],
+    here: Bool[Array, " rows"],
+) -> tuple[Float[Array, "rows kept locations"], Int[Array, " rows"]]:
+    """Keeps the distributions over the locations, from which the confidence of boxes is made.
+
+    Args:
+        kept: the distributions kept so far.
+        count: the number of location tokens of each row so far. It may exceed the number kept.
+        scores: the model's scores of the locations at this step.
+        here: True for the rows whose token is a location. Its distribution goes behind the earlier
+            ones, and is dropped if there is no room.
+
+    Returns:
+        The new `kept` and the new `count`, which grows even if there is no room.
+    """
+    probs = jax.nn.softmax(scores, axis=-1).astype(kept.dtype)
+    place = jnp.where(here, count, kept.shape[1])  # Behind the last place, where it is dropped.
+    kept = kept.at[jnp.arange(kept.shape[0]), place].set(probs, mode="drop")
+    return kept, count + here
 
 
 def keep_hidden(

@@ -48,6 +48,10 @@ class State:
         num_masks: the number of `</seg>` tokens so far, which may exceed the number of masks; None
             without masks.
         features: the image features that the mask decoder needs; None if the caller keeps them.
+        location_probs: for each location token so far, the probability of each location at that
+            step, among all locations; None without the option `max_boxes`.
+        num_locations: the number of location tokens so far, which may exceed those kept; None
+            without the option `max_boxes`.
     """
 
     logits: Float[Array, "rows vocab"]
@@ -65,6 +69,8 @@ class State:
     hidden: Float[Array, "rows masks width"] | None = None
     num_masks: Int[Array, " rows"] | None = None
     features: Float[Array, "rows patches image_width"] | None = None
+    location_probs: Float[Array, "rows kept locations"] | None = None
+    num_locations: Int[Array, " rows"] | None = None
 
     def arrays(self) -> dict[str, Any]:
         """Returns the fields that are not None as a plain dict of arrays, lists and dicts.

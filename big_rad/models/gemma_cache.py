@@ -94,6 +94,11 @@ def resize_cache(cache: Cache, slots: int) -> Cache:
     return [{n: fit(x, _SLOTS[n]) for n, x in kv.items()} for kv in cache]
 
 
+def add_slots(cache: Cache, more: int) -> Cache:
+    """Returns a cache with `more` slots of zeros behind its own."""
+    return resize_cache(cache, cache[0]["v"].shape[_SLOTS["v"]] + more)
+
+
 def join_caches(first: Cache, second: Cache) -> Cache:
     """Returns a cache with the slots of `first` and then of `second`, for the same rows."""
     return [

@@ -185,3 +185,49 @@ def test_a_request_that_others_overtake_is_answered_all_the_same(tiny, served, r
     ]
     order = [a.number for a in queue.serve(tiny.params, asked)]
     assert order.index(0) < count - 8
+
+
+def test_candidates_get_their_log_probabilities_and_change_no_answer(tiny, served, requests):
+    queue, _, want = served
+    asked = []
+    for i, request in enumerate(requests):  # The model's own answer, and beginnings of it.
+        own = want[i]["tokens"]
+        texts = [own, own[: 1 + i % 5], own[:1]] if i % 3 else []
+        asked.append(dataclasses.replace(request, candidates=texts))
+    found = queue.run(tiny.params, asked)
+    for i, (result, expected) in enumerate(zip(found, want, strict=True)):
+        np.testing.assert_array_equal(result["tokens"], expected["tokens"])
+        assert ("candidate_logprobs" in result) == bool(i % 3)
+        if i % 3:
+            whole, part, first = result["candidate_logprobs"]
+            assert whole == pytest.approx(float(expected["logprob"]), abs=2e-4)
+            assert whole <= part + 1e-5 <= first + 2e-5
+            if i % 5 == 0:
+                assert part == first
+
+
+@pytest.mark.parametrize("ids", [[], [0], [3, 0]])
+def test_a_candidate_without_tokens_or_with_padding_is_refused(tiny, served, requests, ids):
+    bad = dataclasses.replace(requests[0], candidates=[[5], ids])
+    with pytest.raises(ValueError, match="request 0 has a candidate"):
+        served[0].run(tiny.params, [bad])
+
+
+def test_the_probabilities_of_all_locations_are_kept_for_the_first_boxes(tiny, requests):
+    queue = queue_lib.Queue(
+        tiny.make(), max_new_tokens=NEW, vocab_size=60, never=(0, 7), eos_id=-1, rows=4, chunk=2,
+        prompt_buckets=(8,), slot_bucket=32, token_logprobs=True, locations=(8, 52), max_boxes=2,
+    )  # fmt: skip
+    kept = 0
+    for result in queue.run(tiny.params, requests[:6]):
+        tokens, probs = result["tokens"], result["location_probs"]
+        at = np.flatnonzero(tokens >= 8)
+        assert len(probs) == min(8, len(at))
+        np.testing.assert_allclose(probs.astype(float).sum(axis=1), 1, atol=5e-3)
+        for k, row in enumerate(probs):
+            # Among the locations: the written one is the likeliest, and never less likely than
+            # among all ids.
+            assert row.argmax() == tokens[at[k]] - 8
+            assert row.max() >= np.exp(result["token_logprobs"][at[k]]) - 1e-3
+            kept += 1
+    assert kept > 8
