@@ -44,7 +44,7 @@ def make_answer_batch(
     Raises:
         ValueError: the model has a mask decoder, and the tokenizer cannot write `</seg>`.
     """
-    _check_mask_tokens(model, tokenizer)
+    check_mask_tokens(model, tokenizer)
     positive = jax.jit(lambda x: x > 0)
 
     make = functools.cache(functools.partial(decode.make_generate, model))
@@ -91,7 +91,7 @@ def make_answer_requests(
     Raises:
         ValueError: the model has a mask decoder, and the tokenizer cannot write `</seg>`.
     """
-    _check_mask_tokens(model, tokenizer)
+    check_mask_tokens(model, tokenizer)
 
     make = functools.cache(functools.partial(queue_lib.Queue, model, sharding=sharding))
 
@@ -162,7 +162,12 @@ def _makes_masks(model: nn.Module) -> bool:
     return getattr(model, "mask_decoder", None) is not None
 
 
-def _check_mask_tokens(model: nn.Module, tokenizer: tokenizers.Tokenizer) -> None:
+def check_mask_tokens(model: nn.Module, tokenizer: tokenizers.Tokenizer) -> None:
+    """Checks that a model with a mask decoder has the tokens for its masks.
+
+    Raises:
+        ValueError: the model has a mask decoder, and the tokenizer cannot write `</seg>`.
+    """
     if _makes_masks(model) and "</seg>" not in tokenizer.markup:
         raise ValueError(
             'config.model.mask_decoder needs the tokens of config.tokenizer.sets "segmentation", '

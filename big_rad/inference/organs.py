@@ -6,9 +6,11 @@
 The names may be English or German.
 """
 
+import dataclasses
 from collections.abc import Sequence
 
 from big_rad.grounding import classes
+from big_rad.inference.confidence import Confidence
 from big_rad.inference.predictions import Prediction
 
 _QUESTIONS = {"en": "Detect: {}.", "de": "Detektiere: {}."}
@@ -63,15 +65,21 @@ def join_answers(
         only other organs than the one it was asked for.
     """
     others = [_other_organs(c, p, lang) for c, p in zip(wanted, answers, strict=True)]
-    return Prediction(
+    warnings = dict.fromkeys(w for p in answers for w in p.warnings)
+    joined = Prediction(
         text="; ".join(p.text for p in answers),
         entities=tuple(e for p in answers for e in p.entities),
         logprob=sum(p.logprob for p in answers),
         raw="; ".join(p.raw for p in answers),
         tokens=sum(p.tokens for p in answers),
         turned=answers[0].turned,
-        warnings=(*answers[0].warnings, *filter(None, others)),
+        warnings=(*warnings, *filter(None, others)),
+        changed=sum(p.changed for p in answers),
+        details=tuple(d for p in answers for d in p.details),
     )
+    mean = joined.answer_score or 0.0
+    whole = Confidence("text", {"mean_token": mean}, mean)
+    return dataclasses.replace(joined, confidence=whole)
 
 
 def _other_organs(asked: classes.AnatomyClass, answer: Prediction, lang: str) -> str:

@@ -18,6 +18,7 @@ from PIL import Image
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.turns import Turn
 from big_rad.inference import draw
+from big_rad.inference.confidence import Confidence
 
 NOTE = "AI output, unverified; not for diagnostic use"
 
@@ -37,6 +38,9 @@ class Entity:
         mask: the mask in pixels of the stored image, which may be blank. None if the model points
             with boxes, or if the text has more entities than the model makes masks
             (`inference.answer.MAX_MASKS`).
+        confidence: how sure the model is of the box or the mask; None if it has neither.
+        withheld: whether the entity has no box and no mask because its confidence was below the
+            least that was asked for.
     """
 
     phrase: str
@@ -44,6 +48,24 @@ class Entity:
     class_name: str
     box: tuple[float, float, float, float] | None
     mask: Bool[np.ndarray, "height width"] | None = dataclasses.field(compare=False, repr=False)
+    confidence: Confidence | None = None
+    withheld: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class TokenDetail:
+    """One generated token.
+
+    Attributes:
+        text: what the token stands for.
+        logprob: its log probability.
+        alternatives: the likeliest tokens at its place and their log probabilities, the likeliest
+            first.
+    """
+
+    text: str
+    logprob: float
+    alternatives: tuple[tuple[str, float], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +81,11 @@ class Prediction:
         tokens: the number of generated tokens, the end of the text included.
         turned: how the stored image was turned for the model, such as "mirrored left to right"; ""
             if it was not turned.
-        warnings: sentences about everything in the image that was guessed or is doubtful.
+        warnings: sentences about everything in the image that was guessed or is doubtful, and about
+            what of the answer was changed or withheld.
+        confidence: how sure the model is of the text; it is never calibrated for a report.
+        changed: how many tokens the grammar changed, see `constrain`; 0 without constraints.
+        details: the tokens one by one, if they were asked for.
     """
 
     text: str
@@ -69,14 +95,17 @@ class Prediction:
     tokens: int = 0
     turned: str = ""
     warnings: tuple[str, ...] = ()
+    confidence: Confidence | None = None
+    changed: int = 0
+    details: tuple[TokenDetail, ...] = ()
 
     @property
     def answer_score(self) -> float | None:
         """The geometric mean of the probabilities of all generated tokens, in 0..1.
 
         It is exp(`logprob` / `tokens`). It belongs to the whole answer, or to all answers together
-        if several organs were asked for. It says nothing about a single entity, and it is not
-        calibrated. None if `tokens` is 0.
+        if several organs were asked for. It says nothing about a single entity, and it is
+        uncalibrated. None if `tokens` is 0.
         """
         return math.exp(self.logprob / self.tokens) if self.tokens else None
 
@@ -132,14 +161,30 @@ def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> d
                 "class_name": e.class_name,
                 "box": None if e.box is None else [round(float(c), 2) for c in e.box],
                 **({} if e.mask is None else {"mask_pixels": int(e.mask.sum())}),
+                "confidence": confidence_json(e.confidence),
+                **({"withheld": "below min_score"} if e.withheld else {}),
             }
             for e in prediction.entities
         ],
+        "confidence": confidence_json(prediction.confidence),
         "answer_score": None if score is None else round(score, 4),
         "logprob": round(prediction.logprob, 4),
         "tokens": prediction.tokens,
+        "changed_tokens": prediction.changed,
         "warnings": list(prediction.warnings),
         "note": NOTE,
+    }
+
+
+def confidence_json(confidence: Confidence | None) -> dict[str, Any] | None:
+    """Returns a confidence as plain data: `value`, `status` ("uncalibrated"), kind and features."""
+    if confidence is None:
+        return None
+    return {
+        "value": round(confidence.value, 4),
+        "status": confidence.status,
+        "kind": confidence.kind,
+        "features": {name: round(x, 4) for name, x in confidence.features.items()},
     }
 
 
@@ -229,4 +274,9 @@ def _remove_masks(folder: pathlib.Path, stem: str) -> None:
 
 
 def _label(entity: Entity) -> str:
-    return (entity.class_name or entity.phrase).replace("_", " ")
+    name = (entity.class_name or entity.phrase).replace("_", " ")
+    if entity.confidence is None:
+        return name
+    # A question mark stands where nobody has checked how often such a number is right.
+    doubt = "?" if entity.confidence.calibrated is None else ""
+    return f"{name} {entity.confidence.value:.2f}{doubt}"

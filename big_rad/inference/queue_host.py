@@ -220,9 +220,12 @@ class Host:
                 self._answers.append(Answer(x.index, x.status, result))
         self._out = []
 
-    def _accept(self, number: int, request: Request) -> None:
+    def _accept(self, number: int, request: Request | Exception) -> None:
         # Lets a request wait, or refuses it.
         queue, self._taken = self._queue, number + 1
+        if isinstance(request, Exception):
+            self._answers.append(Answer(number, "refused", why=str(request)))
+            return
         try:
             queue.check(number, request)
             key = queue.key(number, request)

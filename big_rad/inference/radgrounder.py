@@ -1,45 +1,51 @@
-"""RadGrounder for users: load a checkpoint, and report, answer or detect on one slice.
+"""RadGrounder for users: load a checkpoint, and report, answer or detect on slices.
 
     model = RadGrounder.load("runs/demo")
     prediction = model.report("image.dcm")
     prediction = model.answer("image.dcm", "Is the liver enlarged?")
     prediction = model.detect("image.dcm", ["liver", "spleen"])
+    for prediction in model.report(["a.dcm", "b.dcm", "c.dcm"]):  # Decoded together.
+        print(prediction.text)
 
 The images are preprocessed with the same ops as in training. The model sees an image in its usual
 display, while the boxes and masks of a prediction belong to the image as it is stored.
+
+A program with questions of several kinds gives `ask` any number of `Ask`s. A server that receives
+its questions one by one uses the same three parts as `ask`: `prepare` makes a request of an `Ask`,
+`queue` serves requests from an `Inbox`, and `read` makes a prediction of each answer.
 """
 
 import dataclasses
 import functools
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import flax.linen as nn
+import jax
 import numpy as np
-from jaxtyping import Float, Shaped
 
 from big_rad import quiet
 from big_rad.dicom import read as dicom_read
-from big_rad.grounding import boxes, classes, markup
 from big_rad.grounding import codec as codecs
-from big_rad.grounding import masks as mask_lib
 from big_rad.inference import answer as answer_lib
-from big_rad.inference import inputs, predictions
+from big_rad.inference import confidence, constrain, feed, inputs, pickers, prepare, reading
 from big_rad.inference import load as load_lib
 from big_rad.inference import queue as queue_lib
+from big_rad.inference.asks import Ask
+from big_rad.inference.inputs import Image
 from big_rad.inference.organs import detect_question, join_answers, organs
 from big_rad.inference.predictions import Entity, Prediction
-from big_rad.pp import builder as pp_builder
-from big_rad.pp import ops_image, strings
+from big_rad.pp import strings
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import source_config
 
-_SHORTEST = 32  # Prompts are padded to 32, 64, 128, ... tokens, so that few shapes are compiled.
-_ROWS = 8  # How many questions about one image are answered together.
+__all__ = ["Ask", "CheckpointError", "Entity", "Prediction", "RadGrounder", "detect_question"]
+
+_ROWS = 8  # How many questions are answered together.
+_NEW_TOKENS = (64, 256, 1024, 4096)  # The most new tokens of a queue; each is a compilation.
 CheckpointError = load_lib.CheckpointError
-Preprocess = Callable[[Mapping[str, Any]], dict[str, Any]]
-Image = str | pathlib.Path | dicom_read.Slice  # A file, or a slice that was read before.
+Serve = Callable[[queue_lib.Source], Iterator[queue_lib.Answer]]
 
 
 class RadGrounder:
@@ -55,19 +61,26 @@ class RadGrounder:
         codec: the box codec that the model was trained with.
         image_size: the side of the model's input image in pixels.
         normalize: the name of the normalisation that the model was trained with.
-        generate_fn: a function that answers a batch; None uses
-            `inference.answer.make_answer_batch`. With a function of your own, several questions
-            about an image are asked one by one. With None they are asked together.
+        generate_fn: a function of your own that answers a batch, see
+            `inference.answer.make_answer_batch`. Questions are then asked one by one, without
+            constraints, and only texts have a confidence. None uses the queue.
         untrained: the markup tokens without a trained row, see `inference.load.Loaded`.
         clean: how the clinical information and the question of a report are cleaned, which must be
             as in training: "released" for released checkpoints, "" for no cleaning.
         max_text: the largest number of tokens of a prompt, as in training.
+        calibration: what makes probabilities of confidences, see `inference.calibration`; None
+            leaves them uncalibrated.
+        rows: how many questions are answered together, when there are several.
+        alternatives: how many of the likeliest tokens at each place `Prediction.details` has, from
+            0; None makes no details.
+        sharding: how the rows are split over devices, see `queue.Queue`; None uses one device.
 
     Attributes:
         pointing: "masks" if the model has a mask decoder, else "boxes"; "none" if the model was
             never trained on the tokens that it needs for that.
         as_stored: whether the model sees the pixels as they are stored, as in the training of the
             released model, instead of in the usual display. False at first.
+        unconstrained: why the model's texts cannot be constrained; "" if they can.
     """
 
     def __init__(
@@ -84,29 +97,45 @@ class RadGrounder:
         untrained: Sequence[str] = (),
         clean: str = strings.TEXT["clean"],
         max_text: int = strings.TEXT["max_text"],
+        calibration: Any = None,
+        rows: int = _ROWS,
+        alternatives: int | None = None,
+        sharding: jax.sharding.Sharding | None = None,
     ):
         self.codec, self.tokenizer, self.as_stored = codec, tokenizer, False
         masks = getattr(model, "mask_decoder", None) is not None
-        self._points_with = "masks" if masks else "boxes"
+        points_with = "masks" if masks else "boxes"
         can = source_config.tokenizer_points(tokenizer, masks, untrained)
-        self.pointing = self._points_with if can else "none"
-        self._params, self._max_text = params, max_text
-        self._fields = dict(  # The preprocessing string is written from these.
-            image=dict(size=image_size, normalize=normalize),
-            tokenizer=dict(path=tokenizer_path, sets=tokenizer.sets),
-            codec=dict(name=codec.name, grid=codec.grid),
-            text=dict(clean=clean, max_text=max_text),
-        )
-        never = load_lib.never_ids(tokenizer, tuple(untrained))
-        self._answer_batch = generate_fn or answer_lib.make_answer_batch(model, tokenizer, never)
-        self._answer_requests = None
+        self.pointing = points_with if can else "none"
+        self._model, self._params, self._own = model, params, generate_fn
+        self._rows, self._alternatives, self._sharding = rows, alternatives, sharding
+        self._max_text = max_text
+        self._never = load_lib.never_ids(tokenizer, tuple(untrained))
         if generate_fn is None:
-            self._answer_requests = answer_lib.make_answer_requests(model, tokenizer, None, never)
-        self._pp = functools.lru_cache(maxsize=64)(self._make_pp)
+            answer_lib.check_mask_tokens(model, tokenizer)
+        self.unconstrained, self._grammar = self._make_grammar()
+        self._preparer = prepare.Preparer(
+            tokenizer,
+            tokenizer_path,
+            codec,
+            image=dict(size=image_size, normalize=normalize),
+            text=dict(clean=clean, max_text=max_text),
+            pointing=self.pointing,
+            points_with=points_with,
+            unconstrained=self.unconstrained,
+        )
+        self._reader = reading.Reader(
+            tokenizer, codec, self.pointing, calibration, alternatives is not None
+        )
+        self._queue = functools.cache(self._make_queue)
 
     @classmethod
     def load(
-        cls, checkpoint: str | pathlib.Path, *, log: Callable[[str], None] | None = None
+        cls,
+        checkpoint: str | pathlib.Path,
+        *,
+        log: Callable[[str], None] | None = None,
+        **options: Any,
     ) -> "RadGrounder":
         """Loads a model.
 
@@ -115,6 +144,7 @@ class RadGrounder:
                 `run_dir.locate`; or a Hugging Face folder or an npz, which is loaded in float32.
             log: receives lines that say which step is loaded and, for a foreign checkpoint, what
                 was left out, guessed or filled in. None prints them to stderr.
+            **options: `rows`, `alternatives` and `sharding`, see the class.
 
         Raises:
             CheckpointError: the checkpoint is missing, damaged or of an unknown model.
@@ -132,290 +162,261 @@ class RadGrounder:
             untrained=found.untrained,
             clean=found.fields["text"]["clean"],
             max_text=int(found.fields["text"]["max_text"]),
+            **options,
         )
 
     def report(
         self,
-        image: Image,
+        image: Image | Iterable[Image],
         lang: str = "en",
         clinical: str = "",
         question: str = "",
         ground: str | None = None,
         max_new_tokens: int = 200,
-    ) -> Prediction:
-        """Writes a report sentence.
+        *,
+        in_order: bool = True,
+        **options: Any,
+    ) -> Prediction | Iterator[Prediction]:
+        """Writes a report sentence about an image, or about each of many.
 
         Args:
-            image: a file, or a slice that was read before.
+            image: an image, see `inputs.read`, or a list or another iterable of images.
             lang: the language of the report, "en" or "de".
             clinical: the clinical information; may be empty.
             question: the referrer's question; may be empty.
             ground: "boxes", "masks" or "none"; None is the model's `pointing`. A report with masks
                 also has the rectangles around them as boxes.
             max_new_tokens: the largest number of tokens that are generated.
+            in_order: with many images, whether predictions come in the order of the images; with
+                False they come as they finish, as pairs (index, prediction).
+            **options: other fields of `Ask`, such as `modality`, `temperature`, `seed`,
+                `constrained` and `min_score`.
+
+        Returns:
+            The prediction; with many images an iterator of predictions.
 
         Raises:
             ValueError: the model cannot point in the way of `ground`, another argument has an
                 unknown value, or the prompt is too long.
         """
-        ground = self.pointing if ground is None else ground
-        if ground != "none":
-            self._check_points(f"ground={ground!r}")
-        if ground not in (self.pointing, "none"):
-            raise ValueError(f'ground is {ground!r}; this model knows "{self.pointing}" and "none"')
-        text = dict(task="report", sentence="", clinical=clinical, question=question)
-        styles = {(True, True): "both", (True, False): "clinical", (False, True): "question"}
-        style = styles.get((bool(clinical), bool(question)), "none")
-        return self._run(image, text, lang, style, ground != "none", max_new_tokens)
+        fields = dict(lang=lang, clinical=clinical, question=question, ground=ground)
+        fields |= dict(max_new_tokens=max_new_tokens, **options)
+        return self._one_or_many(image, "report", fields, in_order)
 
     def answer(
         self,
-        image: Image,
+        image: Image | Iterable[Image],
         question: str,
         choices: Sequence[str] = (),
         lang: str = "en",
         max_new_tokens: int = 64,
-    ) -> Prediction:
-        """Answers a question.
+        *,
+        in_order: bool = True,
+        **options: Any,
+    ) -> Prediction | Iterator[Prediction]:
+        """Answers a question about an image, or about each of many.
 
         Args:
-            image: a file, or a slice that was read before.
+            image: see `report`.
             question: the question.
             choices: the answers to choose from; an empty list asks an open question.
             lang: the language of the answer, "en" or "de".
             max_new_tokens: the largest number of tokens that are generated.
+            in_order: see `report`.
+            **options: see `report`.
+
+        Returns:
+            The prediction; with many images an iterator of predictions.
 
         Raises:
             ValueError: the question is empty, `choices` is a string, another argument has an
                 unknown value, or the prompt is too long.
         """
-        if not question.strip():
-            raise ValueError("question is empty; give one")
-        if isinstance(choices, str):
-            raise ValueError("choices is one string; give a list of them")
-        text = dict(
-            task="vqa",
-            question=question,
-            answer="",
-            question_type="multiple" if choices else "open",
-            choices=list(choices),
-            source="finding",
-        )
-        return self._run(image, text, lang, "none", False, max_new_tokens)
+        fields = dict(question=question, choices=choices, lang=lang)
+        fields |= dict(max_new_tokens=max_new_tokens, **options)
+        return self._one_or_many(image, "vqa", fields, in_order)
 
     def detect(
         self,
-        image: Image,
+        image: Image | Iterable[Image],
         question: str | Sequence[str],
         lang: str = "en",
         max_new_tokens: int = 200,
-    ) -> Prediction:
-        """Finds organs.
+        *,
+        in_order: bool = True,
+        **options: Any,
+    ) -> Prediction | Iterator[Prediction]:
+        """Finds organs in an image, or in each of many.
 
         Args:
-            image: a file, or a slice that was read before.
+            image: see `report`.
             question: a whole question, or a list of names of organs in English or German. For each
                 organ the question of the training data is asked, all of them together, and the
                 answers are joined. A name of several organs ("kidneys") asks for each of them, see
                 `organs.organs`.
             lang: the language of the questions, "en" or "de".
             max_new_tokens: the largest number of tokens of one answer.
+            in_order: see `report`.
+            **options: see `report`.
+
+        Returns:
+            The prediction; with many images an iterator of predictions.
 
         Raises:
             ValueError: nothing is asked for, a name means no organ, or the model was never trained
                 to point.
         """
-        self._check_points("detection")
+        self._preparer.check_points("detection")
+        fields = dict(lang=lang, max_new_tokens=max_new_tokens, **options)
         if isinstance(question, str):
-            if not question.strip():
-                raise ValueError("question is empty; give one, or a list of organs")
-            text = dict(task="detect", question=question, answer="")
-            return self._run(image, text, lang, "none", True, max_new_tokens)
+            fields["question"] = question
+            return self._one_or_many(image, "detect", fields, in_order)
         if not question:
             raise ValueError("the list of organs is empty; name one")
         wanted = organs(question)
-        texts = [
-            dict(task="detect", question=detect_question(c.en, lang), answer="") for c in wanted
-        ]
-        answers = self._run_all(image, texts, lang, "none", True, max_new_tokens)
-        return join_answers(wanted, answers, lang)
-
-    def _check_points(self, what: str) -> None:
-        if self.pointing == "none":
+        if not _is_one(image):
             raise ValueError(
-                f"{what}: this model was never trained on the tokens of {self._points_with}, so it "
-                "cannot point; ask for a report with ground='none', or a question, or fine-tune it "
-                "on grounded data first (configs/finetune.py)"
+                "ask for a list of organs image by image, or use `ask` for all of them"
             )
+        read = inputs.read(image, modality=fields.pop("modality", None))
+        asks = [
+            Ask(read, task="detect", question=detect_question(c.en, lang), **fields) for c in wanted
+        ]
+        return join_answers(wanted, list(self.ask(asks)), lang)
 
-    def preprocess(
-        self,
-        image: dicom_read.Slice,
-        text: Mapping[str, Any],
-        lang: str,
-        style: str,
-        grounded: bool,
-    ) -> dict[str, np.ndarray]:
-        """Makes a batch of one row from a slice and a text.
+    def ask(
+        self, asks: Iterable[Ask], *, in_order: bool = True, errors: str = "raise"
+    ) -> Iterator[Any]:
+        """Answers any number of questions, of any kinds, about any images.
+
+        The images are read and prepared by a thread, a few ahead of the decoding. Rows that have
+        ended begin with the next question at once.
 
         Args:
-            image: the slice in the display in which the model sees it.
-            text: the fields of the text, such as `task` and `question`.
-            lang: "en" or "de".
-            style: which of the clinical information and the question a report's prompt contains:
-                "both", "clinical", "question" or "none".
-            grounded: whether the prompt asks the model to point.
+            asks: the questions, which are drawn when they are needed.
+            in_order: whether predictions come in the order of the questions; with False they come
+                as they finish.
+            errors: what becomes of a question that cannot be answered, because its image cannot be
+                read or its time is over. "raise" raises the error; "return" gives the error in the
+                place of the prediction, and the others are answered.
 
-        Returns:
-            `image` [1, S, S, 3], `text` and `mask_ar` i32 [1, T]. T is 32, 64, 128 and so on, so
-            that repeated calls do not compile again.
+        Yields:
+            Predictions; with `in_order=False` pairs (number of the question, prediction).
 
         Raises:
-            ValueError: the prompt has more than `max_text` tokens.
+            ValueError: `errors` is unknown, or (with "raise") a question has a value that does not
+                fit.
+            TimeoutError: (with "raise") the time of a question is over.
         """
-        example = {
-            "id": "",
-            "patient": "",
-            "image": image.pixels,
-            "modality": image.modality,
-            "plane": image.plane,
-            "body_part": "",
-            # A blank map: without a map, the op `ground` would not let the prompt ask for masks.
-            "segmap": np.zeros(image.pixels.shape[:2], np.uint8),
-            "texts": [{"keywords": [], "template": "", "lang": lang, **text}],
-            "rng": np.random.default_rng(0),
-        }
-        out = self._pp(text["task"], lang, style, grounded)(example)
-        count = len(self.tokenizer.encode(out["prefix"]))
-        if count > self._max_text:
-            raise ValueError(
-                f"the prompt has {count} tokens, {self._max_text} fit; shorten the question, the "
-                "choices or the clinical information"
+        if errors not in ("raise", "return"):
+            raise ValueError(f'errors is {errors!r}; use "raise" or "return"')
+        known = asks if isinstance(asks, list | tuple) else ()
+        rows = 1 if len(known) == 1 else self._rows
+        serve = self.queue(rows, max((ask.limit for ask in known), default=_NEW_TOKENS[1]))
+        ahead = 2 * self._rows if rows > 1 else 0
+        found = feed.run(asks, self.prepare, serve, self.read, ahead)
+        return _delivered(found, in_order, errors)
+
+    def prepare(self, ask: Ask) -> prepare.Prepared:
+        """Makes a request of a question, see `prepare.Preparer.prepare`."""
+        return self._preparer.prepare(ask, self.as_stored)
+
+    def preprocess(self, *args: Any) -> dict[str, np.ndarray]:
+        """Makes a batch of one row from a slice and a text, see `prepare.Preparer.preprocess`."""
+        return self._preparer.preprocess(*args)
+
+    def queue(self, rows: int, max_new_tokens: int) -> Serve:
+        """Returns the function that serves requests with this model.
+
+        Args:
+            rows: how many rows decode together. With a sharding it is rounded up so that the rows
+                divide over the devices.
+            max_new_tokens: the most tokens of a request.
+
+        Returns:
+            A function of a `requests.Source`, see `queue.Queue.serve`. The results of its answers
+            are those that `read` takes. Two calls with similar sizes share one compiled program.
+        """
+        if self._own is not None:
+            return functools.partial(feed.one_by_one, self._own, self._params, self.pointing)
+        parts = 1 if self._sharding is None else self._sharding.num_devices
+        size = next((n for n in _NEW_TOKENS if n >= max_new_tokens), max_new_tokens)
+        return self._queue(-(-rows // parts) * parts, size)
+
+    def read(self, context: reading.Context, result: Mapping[str, np.ndarray]) -> Prediction:
+        """Makes a prediction of an answer.
+
+        Args:
+            context: the context of the question, from `prepare`.
+            result: the result of the queue.
+        """
+        if "token_logprobs" in result:
+            result = confidence.condense(result, self.tokenizer, self.codec)
+        return self._reader.read(result, context)
+
+    def _one_or_many(
+        self, image: Image | Iterable[Image], task: str, fields: Mapping[str, Any], in_order: bool
+    ) -> Prediction | Iterator[Prediction]:
+        if _is_one(image):
+            return next(self.ask([Ask(image, task=task, **fields)]))
+        first = Ask(b"", task=task, **fields)
+        first.check()  # Now, and not when the first prediction is asked for.
+        if task == "report":
+            self._preparer.ground_of(first)
+        asks = (dataclasses.replace(first, image=i) for i in image)
+        return self.ask(list(asks) if isinstance(image, list | tuple) else asks, in_order=in_order)
+
+    def _make_grammar(self) -> tuple[str, constrain.Grammar | None]:
+        # Returns why there is no grammar, or "" and the grammar.
+        if self._own is not None:
+            return "", None
+        try:
+            kinds = (self.pointing,)
+            return "", constrain.make_grammar(
+                self.tokenizer, self.codec, kinds, self._never, answer_lib.MAX_MASKS
             )
-        used = int((out["text"] != 0).sum())
-        length = _SHORTEST
-        while length < used:
-            length *= 2
-        batch = {k: np.asarray(out[k])[None] for k in ("image", "text", "mask_ar")}
-        return batch | {k: _fit(batch[k], length) for k in ("text", "mask_ar")}
+        except ValueError as e:
+            return str(e), None
 
-    def _make_pp(self, task: str, lang: str, style: str, grounded: bool) -> Preprocess:
-        string = strings.ask_pp(
-            self._fields,
-            task,
-            lang=lang,
-            style=style,
-            grounded="always" if grounded else False,
-            masks=self._points_with == "masks",
-            keep=("image", "text", "mask_ar", "prefix"),
+    def _make_queue(self, rows: int, max_new_tokens: int) -> Serve:
+        masks = self.pointing == "masks"
+        options = answer_lib.decoding_options(
+            self._model, self.tokenizer, self._never, max_new_tokens, masks=masks
         )
-        return pp_builder.get_preprocess_fn(string)
-
-    def _run(
-        self,
-        image: Image,
-        text: Mapping[str, Any],
-        lang: str,
-        style: str,
-        grounded: bool,
-        max_new_tokens: int,
-    ) -> Prediction:
-        return self._run_all(image, [text], lang, style, grounded, max_new_tokens)[0]
-
-    def _run_all(
-        self,
-        image: Image,
-        texts: Sequence[Mapping[str, Any]],
-        lang: str,
-        style: str,
-        grounded: bool,
-        max_new_tokens: int,
-    ) -> list[Prediction]:
-        if lang not in ("en", "de"):
-            raise ValueError(f'lang is {lang!r}; use "en" or "de"')
-        if max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens is {max_new_tokens}; it must be positive")
-        displayed, to_stored, warnings = inputs.to_model(_as_slice(image), self.as_stored)
-        batches = [self.preprocess(displayed, text, lang, style, grounded) for text in texts]
-        size, turned = displayed.pixels.shape[:2], to_stored.inverse().words
-        found = [
-            self._prediction(out, size, grounded or text["task"] != "report")
-            for text, out in zip(texts, self._answers(batches, max_new_tokens), strict=True)
-        ]
-        return [
-            dataclasses.replace(
-                predictions.turn(p, to_stored, size), turned=turned, warnings=warnings
-            )
-            for p in found
-        ]
-
-    def _answers(
-        self, batches: Sequence[Mapping[str, np.ndarray]], max_new_tokens: int
-    ) -> list[Mapping[str, np.ndarray]]:
-        # Returns the tokens, the log probability and the mask logits for each batch of one row.
-        options = {"max_new_tokens": max_new_tokens}
-        options |= {"logits": True} if self.pointing == "masks" else {}
-        if len(batches) > 1 and self._answer_requests is not None:
-            requests = [
-                queue_lib.Request(b["image"][0], b["text"][b["text"] != 0]) for b in batches
-            ]
-            return self._answer_requests(self._params, requests, rows=_ROWS, **options)
-        answers = []
-        for batch in batches:
-            out = self._answer_batch(self._params, batch, **options)
-            answer = {k: np.asarray(out[k])[0] for k in ("tokens", "logprob")}
-            if "mask_logits" in out:
-                answer["mask_logits"] = out["mask_logits"][0, : out["num_masks"][0]]
-            answers.append(answer)
-        return answers
-
-    def _prediction(
-        self, out: Mapping[str, np.ndarray], size: tuple[int, int], points: bool
-    ) -> Prediction:
-        tokens, logprob = out["tokens"], float(out["logprob"])
-        count = max(1, int((tokens != 0).sum()))  # With <eos>, which `logprob` contains too.
-        raw = self.tokenizer.decode(tokens[tokens != 0], skip_special=True)
-        parsed = markup.parse(raw, self.codec)
-        if not points:  # A small model may write boxes although it was not asked for them.
-            return Prediction(parsed.text, (), logprob, raw, count)
-        logits, read = out.get("mask_logits", ()), parsed.entities
-        if self.pointing == "masks":
-            read = tuple(mask_lib.named(e, parsed.text) for e in read)
-        entities = tuple(self._entity(e, size, logits) for e in read)
-        return Prediction(parsed.text, entities, logprob, raw, count)
-
-    def _entity(
-        self,
-        entity: markup.Entity,
-        size: tuple[int, int],
-        logits: Sequence[Float[np.ndarray, "side side"]],
-    ) -> Entity:
-        # `logits` are the first masks of the text. `size` is the (height, width) of the image.
-        height, width = size
-        box = None if entity.box is None else boxes.to_pixels(entity.box, width, height)
-        mask = None
-        if self.pointing == "masks":
-            place = mask_lib.place(entity, len(logits))
-            if place is not None:
-                resized = ops_image.resize_bilinear(np.asarray(logits[place])[..., None], size)
-                mask = resized[..., 0] > 0
-                box = None if mask_lib.is_blank(mask) else boxes.from_mask(mask)
-        known = classes.by_id(entity.class_id) if entity.class_id else None
-        return Entity(
-            phrase=entity.phrase,
-            class_id=entity.class_id,
-            class_name=known.name if known else "",
-            box=box,
-            mask=mask,
+        options = dataclasses.replace(
+            answer_lib.with_confidence(options, self.tokenizer, self.codec),
+            picker=pickers.PerRow(self._grammar),
+            alternatives=self._alternatives or 0,
         )
+        queue = queue_lib.Queue(
+            self._model,
+            options,
+            rows=rows,
+            # A single answer is looked at more often, so that it does not wait for a whole chunk.
+            chunk=2 if rows == 1 else 8,
+            prompt_buckets=prepare.lengths(self._max_text + 1),  # And `<bos>`.
+            logits=masks,
+            sharding=self._sharding,
+        )
+        return functools.partial(queue.serve, self._params)
 
 
-def _as_slice(image: Image) -> dicom_read.Slice:
-    return inputs.read(image) if isinstance(image, str | pathlib.Path) else image
+def _is_one(image: Any) -> bool:
+    kinds = str | pathlib.Path | bytes | np.ndarray | dicom_read.Slice | inputs.pydicom.Dataset
+    return isinstance(image, kinds) or not isinstance(image, Iterable)
 
 
-def _fit(
-    array: Shaped[np.ndarray, "rows tokens"], length: int
-) -> Shaped[np.ndarray, "rows length"]:
-    array = array[:, :length]
-    return np.pad(array, ((0, 0), (0, length - array.shape[1])))
+def _delivered(found: Iterator[tuple[int, Any]], in_order: bool, errors: str) -> Iterator[Any]:
+    # Gives results (or raises errors) as they come, or holds them back until it is their turn.
+    held: dict[int, Any] = {}
+    turn = 0
+    for number, result in found:
+        if errors == "raise" and isinstance(result, Exception):
+            raise result
+        if not in_order:
+            yield number, result
+            continue
+        held[number] = result
+        while turn in held:
+            yield held.pop(turn)
+            turn += 1

@@ -80,8 +80,10 @@ class Answer:
 class Source(Protocol):
     """Where a queue takes its requests from."""
 
-    def take(self, most: int, wait: bool) -> list[tuple[int, Request]]:
+    def take(self, most: int, wait: bool) -> list[tuple[int, Request | Exception]]:
         """Returns up to `most` requests with their numbers.
+
+        An error in the place of a request refuses it.
 
         Args:
             most: how many there is room for.
@@ -122,13 +124,17 @@ class Inbox:
     """Requests that other threads put in while a queue decodes."""
 
     def __init__(self):
-        self._new: collections.deque[tuple[int, Request]] = collections.deque()
+        self._new: collections.deque[tuple[int, Request | Exception]] = collections.deque()
         self._cancelled: set[int] = set()
         self._count, self._closed = 0, False
         self._changed = threading.Condition()
 
-    def put(self, request: Request) -> int:
+    def put(self, request: Request | Exception) -> int:
         """Adds a request, and returns its number, by which it can be cancelled.
+
+        Args:
+            request: the request; or, if it could not be made, the error, with which it is refused
+                when it is its turn.
 
         Raises:
             ValueError: the inbox is closed.
@@ -154,7 +160,7 @@ class Inbox:
             self._closed = True
             self._changed.notify_all()
 
-    def take(self, most: int, wait: bool) -> list[tuple[int, Request]]:
+    def take(self, most: int, wait: bool) -> list[tuple[int, Request | Exception]]:
         """See `Source.take`; a cancellation ends the waiting as well."""
         with self._changed:
             if wait:
