@@ -2,28 +2,38 @@
 
     python -m big_rad.predict --checkpoint=runs/demo image.dcm --task=report --ground=boxes
 
+Standard output has one line of JSON for each slice. Progress, notes and errors go to standard
+error. Several images are answered together.
+
 For use in Python, import `RadGrounder` from here. For the privacy of patients, the only values of
 the DICOM header that appear in the outputs are modality, plane and orientation.
 """
 
 import argparse
+import dataclasses
+import itertools
 import json
 import pathlib
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.image import MODALITIES, PLANES
 from big_rad.grounding.unicode import nfc
 from big_rad.inference import inputs, predictions
+from big_rad.inference.asks import Ask
 from big_rad.inference.load import CheckpointError
-from big_rad.inference.organs import detect_question, organs
+from big_rad.inference.organs import detect_question, join_answers, organs
 from big_rad.inference.predictions import Entity, Prediction
 from big_rad.inference.radgrounder import RadGrounder
 
-__all__ = ["CheckpointError", "Entity", "Prediction", "RadGrounder", "detect_question", "main"]
+__all__ = [
+    "Ask", "CheckpointError", "Entity", "Prediction", "RadGrounder", "detect_question", "main",
+]  # fmt: skip
 
 
+_SAY_EVERY = 5.0  # Seconds between two lines of progress.
 # The options that only one task uses, with this task.
 _TASK_OF_OPTION = {"organ": "detect", "choice": "vqa", "clinical": "report"}
 
@@ -40,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             pathlib.Path(args.out).mkdir(parents=True, exist_ok=True)
             _check_outputs(args.out, args.images)
         _check_task(args)
+        _check_numbers(args)
         for name in args.organ:
             meant = organs([name])
             if len(meant) > 1:
@@ -68,22 +79,105 @@ def _check_task(args: argparse.Namespace) -> None:
         raise ValueError("give --organ or --question, not both: each organ is asked for by itself")
 
 
+@dataclasses.dataclass(frozen=True)
+class _Job:
+    # One slice: the stem of its outputs, the slice, and what is asked about it.
+    stem: str
+    image: dicom_read.Slice
+    asks: list[Ask]
+
+
+class _Jobs:
+    """Reads the images one after the other, and remembers what is asked about each.
+
+    An image that cannot be read is an error message, and the others go on.
+    """
+
+    def __init__(self, args: argparse.Namespace):
+        self.found: list[_Job] = []
+        self.code = 0
+        self._args = args
+
+    def asks(self) -> Iterator[Ask]:
+        """Yields everything that is asked, image by image."""
+        args = self._args
+        options = dict(
+            frame=args.frame, plane=args.plane, modality=args.modality, offset=args.offset
+        )
+        for path, stem in zip(args.images, _stems(args.images), strict=True):
+            try:
+                image = inputs.read(path, **options)
+            except (ValueError, OSError) as e:  # One bad file does not stop the others.
+                self.failed(e)
+                continue
+            self.found.append(_Job(stem, image, _asks(image, args)))
+            yield from self.found[-1].asks
+
+    def failed(self, error: Exception) -> None:
+        """Prints an error, which changes the exit code."""
+        _print_error(error)
+        self.code = 2
+
+
+def _asks(image: dicom_read.Slice, args: argparse.Namespace) -> list[Ask]:
+    first = Ask(
+        image,
+        task=args.task,
+        question=args.question,
+        clinical=args.clinical,
+        choices=tuple(args.choice),
+        lang=args.lang,
+        ground=args.ground,
+        max_new_tokens=args.max_new_tokens,
+        temperature=args.temperature,
+        top_p=args.top_p,
+        seed=args.seed,
+        constrained=args.constrained,
+        min_score=args.min_score,
+    )
+    if not args.organ:
+        return [first]
+    each = organs(args.organ)
+    return [dataclasses.replace(first, question=detect_question(c.en, args.lang)) for c in each]
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    for ask in _asks(None, args):
+        try:
+            ask.check()
+        except ValueError as e:
+            raise ValueError(f"--{e}") from None
+
+
 def _predict_all(args: argparse.Namespace) -> int:
     """Predicts on each image that can be read, and returns the exit code."""
-    options = dict(frame=args.frame, plane=args.plane, modality=args.modality, offset=args.offset)
-    model, code = None, 0
-    for path, stem in zip(args.images, _stems(args.images), strict=True):
-        try:
-            image = inputs.read(path, **options)
-        except (ValueError, OSError) as e:  # One bad file does not stop the others.
-            _print_error(e)
-            code = 2
+    jobs = _Jobs(args)
+    asks = jobs.asks()
+    first = next(asks, None)
+    if first is None:  # No image can be read, so no model is loaded.
+        return jobs.code
+    model = RadGrounder.load(args.checkpoint)
+    model.as_stored = args.as_stored
+    alone = len(args.images) == 1 and len(jobs.found[0].asks) == 1
+    rest = itertools.chain([first], asks)
+    # A list of one question is answered in a single row.
+    answers = model.ask([*rest] if alone else rest, errors="return")
+    said = time.monotonic()
+    for number in itertools.count():
+        made = next(answers, None)
+        if made is None:
+            return jobs.code
+        job = jobs.found[number]
+        found = [made, *itertools.islice(answers, len(job.asks) - 1)]
+        errors = [x for x in found if isinstance(x, Exception)]
+        if errors:
+            jobs.failed(errors[0])
             continue
-        if model is None:
-            model = RadGrounder.load(args.checkpoint)
-            model.as_stored = args.as_stored
-        _predict_one(model, image, stem, args)
-    return code
+        joined = join_answers(organs(args.organ), found, args.lang) if args.organ else made
+        _show(joined, job, args)
+        if time.monotonic() > said + _SAY_EVERY:
+            said = time.monotonic()
+            print(f"{number + 1} of {len(args.images)} images", file=sys.stderr)
 
 
 def _print_error(error: Exception) -> None:
@@ -100,31 +194,20 @@ def _check_outputs(folder: str, images: Sequence[str]) -> None:
                 )
 
 
-def _predict_one(
-    model: RadGrounder, image: dicom_read.Slice, stem: str, args: argparse.Namespace
-) -> None:
-    options = dict(lang=args.lang)
-    if args.max_new_tokens is not None:
-        options["max_new_tokens"] = args.max_new_tokens
-    if args.task == "report":
-        options |= dict(clinical=args.clinical, question=args.question, ground=args.ground)
-        prediction = model.report(image, **options)
-    elif args.task == "vqa":
-        prediction = model.answer(image, args.question, choices=args.choice, **options)
-    else:
-        prediction = model.detect(image, args.organ or args.question, **options)
-    fields = dict(file=stem, task=args.task, lang=args.lang)
+def _show(prediction: Prediction, job: _Job, args: argparse.Namespace) -> None:
+    fields = dict(file=job.stem, task=args.task, lang=args.lang)
     if args.out:
-        plain = predictions.write(prediction, image, args.out, stem, **fields)
+        plain = predictions.write(prediction, job.image, args.out, job.stem, **fields)
     else:
-        plain = predictions.to_json(prediction, image, **fields)
-    print(json.dumps(plain, ensure_ascii=False, indent=1 if len(args.images) == 1 else None))
+        plain = predictions.to_json(prediction, job.image, **fields)
+    indent = 1 if args.pretty else None
+    print(json.dumps(plain, ensure_ascii=False, indent=indent), flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m big_rad.predict",
-        description=f"Prints JSON, for several images a line each. {predictions.NOTE}.",
+        description=f"Prints one line of JSON for each slice. {predictions.NOTE}.",
     )
     add = parser.add_argument
     add("images", nargs="+", help="DICOM, NIfTI, PNG, JPEG or NPY files")
@@ -146,6 +229,18 @@ def _parser() -> argparse.ArgumentParser:
     add("--offset", type=float, default=0, help="added to values of CT to make them HU, as -1024")
     add("--as_stored", action="store_true", help="do not turn images to their usual display")
     add("--max_new_tokens", type=int, help="by default the task's own limit")
+    add("--constrained", action="store_true", default=True, help="readable texts only (default)")
+    add("--noconstrained", dest="constrained", action="store_false", help="whatever is written")
+    add("--min_score", type=float, default=0.0, help="withhold boxes and masks less sure than this")
+    add(
+        "--temperature",
+        type=float,
+        default=0.0,
+        help="0: the likeliest tokens; else they are drawn",
+    )
+    add("--top_p", type=float, default=1.0, help="draw from the likeliest tokens of this mass")
+    add("--seed", type=int, default=0, help="of the drawing")
+    add("--pretty", action="store_true", help="JSON on several lines, for people")
     add("--out", default="", help="folder for <stem>.json, <stem>_overlay.png and masks")
     return parser
 

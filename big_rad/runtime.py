@@ -22,6 +22,7 @@ from absl import logging
 from jax.experimental import multihost_utils
 
 START_AGAIN = "Start the same command again on every host; all go on from the last checkpoint."
+COMPILATION_CACHE = "~/.cache/big_rad"  # The default of `use_compilation_cache`.
 _HEARTBEAT = 30
 # A shell that reads from a pipe to this process. The pipe closes when the process ends, for
 # whatever reason. Then the shell prints its message, unless it has read a line before.

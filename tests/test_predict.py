@@ -1,5 +1,6 @@
 """The command `predict`: its output, the files it writes, and its errors."""
 
+import functools
 import json
 import shutil
 import sys
@@ -11,7 +12,7 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from big_rad import predict
-from big_rad.inference import answer as answer_lib
+from big_rad.inference import feed
 from big_rad.workdir import checkpoint
 from tests.helpers import foreign, radgrounders, tiny_run
 from tests.helpers.radgrounders import SIZE, always, prompt_of, rectangle, with_masks
@@ -40,7 +41,8 @@ def test_the_command_writes_json_and_overlay(run_dir, tmp_path, capsys, name):
     assert plain == json.loads(out)
     assert list(plain) == [
         "file", "task", "lang", "modality", "plane", "width", "height", "orientation",
-        "text", "entities", "answer_score", "logprob", "tokens", "warnings", "note",
+        "text", "entities", "confidence", "answer_score", "logprob", "tokens", "changed_tokens",
+        "warnings", "note",
     ]  # fmt: skip
     assert "not for diagnostic use" in plain["note"]
     with Image.open(tmp_path / f"{stem}_overlay.png") as picture:
@@ -208,17 +210,16 @@ def test_a_run_that_is_not_finite_is_named_by_its_tensor(run_dir, tmp_path, caps
 def asked(monkeypatch):
     """The calls of a stand-in for the model that writes a box: (never, params, batch) of each."""
     calls = []
+    write = always("<p bbox=<loc0000><loc0000><loc0256><loc0256> id=<seg005>>liver</p>")
 
-    def make_answer_batch(model, tokenizer, never=()):
-        write = always("<p bbox=<loc0000><loc0000><loc0256><loc0256> id=<seg005>>liver</p>")
-
+    def queue(model, rows, max_new_tokens):
         def answer_batch(params, batch, *, max_new_tokens):
-            calls.append((set(never), params, batch))
+            calls.append((set(model._never), params, batch))
             return write(params, batch, max_new_tokens=max_new_tokens)
 
-        return answer_batch
+        return functools.partial(feed.one_by_one, answer_batch, model._params, model.pointing)
 
-    monkeypatch.setattr(answer_lib, "make_answer_batch", make_answer_batch)
+    monkeypatch.setattr(predict.RadGrounder, "queue", queue)
     return calls
 
 

@@ -33,7 +33,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Shaped, UInt32
+from jaxtyping import Array, Bool, Float, Shaped, UInt32
 
 from big_rad import sharding as sharding_lib
 from big_rad.inference import queue_host, sampling
@@ -101,6 +101,7 @@ class Queue:
         self.slot_bucket, self._buckets = slot_bucket, sorted(prompt_buckets)
         self._batches = [split * n for n in _BATCHES if split * n <= rows]
         self._sharding = sharding
+        self._features: dict[tuple[int, ...], jax.ShapeDtypeStruct] = {}
         self.steps, self.prefilled = 0, {"images": 0, "image_batches": 0, "prompts": 0}
         self.device = rows_lib.Rows(sampling.Sampler(model, options), chunk, logits, sharding)
 
@@ -183,6 +184,14 @@ class Queue:
     def batch(self, count: int) -> int:
         """Returns the largest batch size up to `count`, or the smallest size if all are larger."""
         return max((n for n in self._batches if n <= count), default=self._batches[0])
+
+    def features(
+        self, params: Mapping[str, Any], image: Float[np.ndarray, "height width 3"]
+    ) -> jax.ShapeDtypeStruct:
+        """Returns the shape and dtype of the features of an image of this size."""
+        if image.shape not in self._features:  # Tracing the model takes long.
+            self._features[image.shape] = self.device.image_features(params, image)
+        return self._features[image.shape]
 
     def put(self, rows: Sequence[Shaped[np.ndarray, "..."]]) -> Shaped[Array, "rows ..."]:
         """Stacks one array for each row of a batch, and puts the result onto the devices."""

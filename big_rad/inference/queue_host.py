@@ -232,7 +232,7 @@ class Host:
             image = np.asarray(request.image)
             if self._features is None:
                 self._shape = image.shape
-                self._features = self._device.image_features(self._params, image)
+                self._features = queue.features(self._params, image)
             if image.shape != self._shape:
                 raise ValueError(
                     f"request {number} has an image of shape {image.shape}, those before it have "

@@ -25,7 +25,7 @@ import flax.linen as nn
 import jax
 import numpy as np
 
-from big_rad import quiet
+from big_rad import quiet, runtime
 from big_rad.dicom import read as dicom_read
 from big_rad.grounding import codec as codecs
 from big_rad.inference import answer as answer_lib
@@ -135,6 +135,7 @@ class RadGrounder:
         checkpoint: str | pathlib.Path,
         *,
         log: Callable[[str], None] | None = None,
+        compilation_cache: str = runtime.COMPILATION_CACHE,
         **options: Any,
     ) -> "RadGrounder":
         """Loads a model.
@@ -144,11 +145,14 @@ class RadGrounder:
                 `run_dir.locate`; or a Hugging Face folder or an npz, which is loaded in float32.
             log: receives lines that say which step is loaded and, for a foreign checkpoint, what
                 was left out, guessed or filled in. None prints them to stderr.
+            compilation_cache: where compiled programs are kept, so that the next start of a program
+                compiles nothing, see `runtime.use_compilation_cache`; "" keeps none.
             **options: `rows`, `alternatives` and `sharding`, see the class.
 
         Raises:
             CheckpointError: the checkpoint is missing, damaged or of an unknown model.
         """
+        runtime.use_compilation_cache(compilation_cache)
         found = load_lib.load(checkpoint, dtype=None, log=log or quiet.to_stderr)
         codec, image = found.fields["codec"], found.fields["image"]
         return cls(

@@ -1,6 +1,5 @@
 """RadGrounder: the prompts that it gives to a model, and the predictions from its answers."""
 
-import dataclasses
 import json
 import logging
 import math
@@ -64,7 +63,7 @@ def test_unreadable_box_keeps_the_words_and_unknown_class_has_no_name():
     assert result.text == "A x"
 
 
-def test_the_score_is_that_of_the_whole_answer_and_no_entity_has_one():
+def test_the_answer_score_is_that_of_the_whole_answer():
     box = "<p bbox=<loc0128><loc0064><loc0256><loc0512> id=<seg005>>{}</p>"
     for text in ("nothing", box.format("liver"), box.format("liver") + box.format("spleen")):
         result = fixed(text).report(grey(20, 30))
@@ -74,9 +73,8 @@ def test_the_score_is_that_of_the_whole_answer_and_no_entity_has_one():
         assert result.logprob == pytest.approx(len(tokens) * math.log(0.5))
         plain = predictions.to_json(result, grey(20, 30))
         assert plain["answer_score"] == 0.5 and plain["tokens"] == len(tokens)
-        fields = {f.name for e in result.entities for f in dataclasses.fields(e)}
-        fields |= {k for e in plain["entities"] for k in e}
-        assert not [k for k in fields if "score" in k or "prob" in k or "confidence" in k]
+        assert plain["confidence"]["value"] == 0.5
+        assert plain["confidence"]["status"] == "uncalibrated"
 
 
 def test_answers_about_several_organs_have_one_score_over_all_their_tokens():
@@ -225,8 +223,8 @@ def test_repeated_calls_do_not_compile_again(model, caplog):
         return sum("ompil" in r.getMessage() for r in caplog.records)
 
     compilations(4)
-    assert compilations(4) == 0
-    assert compilations(5) > 0  # So the test would see a compilation.
+    assert compilations(4) == compilations(5) == 0
+    assert compilations(65) > 0  # So the test would see a compilation.
 
 
 def test_masks_come_at_the_size_of_the_original_tied_to_their_phrases_in_order():
