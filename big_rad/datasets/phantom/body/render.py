@@ -83,7 +83,8 @@ class Look:
     """The parameters of one acquisition, which are the same for all slices of a volume.
 
     Attributes:
-        noise: the standard deviation of the noise, in HU (CT) or signal units (MR).
+        noise: the standard deviation of the noise, in HU (CT, where the smoothed image has 0.6 of
+            it) or signal units (MR).
         bias: the coefficients of x, y, x^2, y^2 and xy in the logarithm of the MR receive field.
         gain: the stored MR units for one unit of signal.
         contrast: the contrast of tissues in percent, see `tissues.with_contrast`.
