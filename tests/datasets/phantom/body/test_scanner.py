@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from big_rad.datasets.phantom import builder
-from big_rad.datasets.phantom.body import slices, tissues
+from big_rad.datasets.phantom.body import render, slices, tissues
 from big_rad.datasets.phantom.body.anatomy import DEMO_CLASSES, LESION_HOSTS, make_patient
 from big_rad.datasets.phantom.body.scanner import RANGES, USUAL, Scanner
 
 SEED = 11
-OTHERS = [Scanner(noise=400, contrast=25), Scanner(noise=25, contrast=200)]
+OTHERS = [Scanner(noise=400), Scanner(contrast=25)]
 
 
 def first(modality):
@@ -103,6 +103,20 @@ def test_contrast_in_mr_scales_log_signal_about_its_middle_and_keeps_what_gives_
     before, after = np.log(values[rest]), np.log(new[rest])
     np.testing.assert_allclose(np.ptp(after), np.ptp(before) * percent / 100, rtol=1e-4)
     np.testing.assert_allclose(after.mean(), before.mean(), atol=1e-4)
+
+
+def test_the_pixels_of_ct_follow_the_contrast_of_their_tissue():
+    number = first("CT")
+    usual, other = piece(number), piece(number, Scanner(contrast=40))
+    old = usual.patient.values
+    change = tissues.with_contrast("CT", old, 40) - old
+    _, tissue = render.labels(usual.patient, usual.plane)
+    change = change[tissue]
+    around = np.lib.stride_tricks.sliding_window_view(change, (3, 3)).reshape(54, 54, 9)
+    alike = np.ptp(around, axis=-1) < 1e-3  # The image is smoothed over 3 x 3 pixels.
+    moved = (other.image.astype(float) - usual.image)[1:-1, 1:-1][alike]
+    np.testing.assert_allclose(moved, change[1:-1, 1:-1][alike], atol=1.01)
+    assert (np.abs(moved) > 3).sum() > 100 and (moved == 0).sum() > 100
 
 
 def test_a_bright_lesion_stays_brighter_and_a_dark_one_darker_than_its_organ():
