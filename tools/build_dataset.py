@@ -36,6 +36,11 @@ _SIZES = (
     ("per_patient", "training slices a patient"),
     ("seed", "decides everything random"),
 )
+_LOOK = (
+    ("noise", "standard deviation of the noise"),
+    ("contrast", "how far soft tissues and organs lie from their common middle"),
+    ("fov", "size of the field of view"),
+)
 _COMMON = ("dataset", "source", "data_dir", "workers", "overwrite", "max_reject_share", "beam")
 
 
@@ -109,6 +114,11 @@ def _add_phantom(parser: argparse.ArgumentParser) -> None:
     for name, what in _SIZES:
         kind = int if name == "seed" else at_least_one
         parser.add_argument(f"--{name}", type=kind, help=what)
+    look = parser.add_argument_group(
+        "as from another scanner", "whole numbers in percent of the usual look, which is 100"
+    )
+    for name, what in _LOOK:
+        look.add_argument(f"--{name}", type=int, help=what)
 
 
 def _add_common(parser: argparse.ArgumentParser) -> None:
@@ -150,7 +160,8 @@ def _build(args: argparse.Namespace) -> "Built":
 
 
 def _build_phantom(args: argparse.Namespace) -> "Built":
-    given = {p: getattr(args, p) for p, _ in _SIZES if getattr(args, p) is not None}
+    names = [name for name, _ in (*_SIZES, *_LOOK)]
+    given = {p: getattr(args, p) for p in names if getattr(args, p) is not None}
     builder = builder_of("phantom")
     return builder.build(args.config, args.data_dir, args.workers, args.overwrite, **given)
 

@@ -69,6 +69,7 @@ def build(
     workers: int = 2,
     overwrite: bool = False,
     ignore: Sequence[str] = (),
+    defaults: Mapping[str, Any] | None = None,
     beam: Sequence[str] | None = None,
     max_reject_share: float = reject_limit.SHARE,
     item: str = "line",
@@ -94,6 +95,8 @@ def build(
             dataset stays until the new one is complete, even if the build fails or is killed.
         ignore: the names of parameters that do not require `overwrite`: if only these differ, the
             dataset is built again.
+        defaults: the values of parameters that are not stored when they have these values, so that
+            a dataset that was built before there was such a parameter can still be used.
         beam: the options of a Beam pipeline, such as ["--runner=DirectRunner"]; None builds in this
             process and its workers.
         max_reject_share: the build fails if a larger share of the items is bad, in one split or in
@@ -119,7 +122,8 @@ def build(
     splits = {split: jobs for split, jobs in splits.items() if len(jobs)}
     if not splits:
         raise SourceError(f"{name}: the source has no items")
-    known = functools.partial(_known, folder, params, ignore, overwrite)
+    defaults = json.loads(json.dumps(dict(defaults or {})))
+    known = functools.partial(_known, folder, params, ignore, overwrite, defaults)
     if built := known():
         return built
     plan = _Plan(name, config, version, description, splits, make, workers, max_reject_share, item)
@@ -133,20 +137,25 @@ def build(
             judge(made.others)
         warnings = collections.Counter(p.message for p in made.others if p.level == "warning")
         held = {s: contents.summary(found, patients) for s, found in made.contents.items()}
-        counts = _finish(new, params, made.rejects, warnings, held)
+        kept = {k: v for k, v in params.items() if k not in defaults or v != defaults[k]}
+        counts = _finish(new, kept, made.rejects, warnings, held)
         files.put(new, folder, scratch)
     notes, held = _counted(warnings), contents.lines(held)
     return Built(folder, counts, False, len(made.rejects), notes, contents=held)
 
 
 def _known(
-    folder: Path, params: dict[str, Any], ignore: Sequence[str], overwrite: bool
+    folder: Path,
+    params: dict[str, Any],
+    ignore: Sequence[str],
+    overwrite: bool,
+    defaults: Mapping[str, Any],
 ) -> Built | None:
     """Returns the dataset if it is built with these parameters, or None if it must be built."""
     found = records.build_info(folder)
     if found is None or any(records.damaged(folder, found)):
         return None
-    old = found["params"]
+    old = {**defaults, **found["params"]}
     differs = sorted(k for k in params | old if params.get(k) != old.get(k))
     if not differs:
         notes = _counted(found.get("warnings", {}))

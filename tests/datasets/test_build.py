@@ -65,6 +65,14 @@ def test_what_is_read_is_what_was_written(built):
     assert [i["id"] for i in by_id["7-0"]["images"]] == ["7-0-0", "7-0-1"]
 
 
+def test_a_parameter_that_is_newer_than_the_data_has_its_default_there(built):
+    data_dir, first = built
+    again = build(data_dir, params=(("a", 1), ("b", 2)), defaults={"b": 2})
+    assert again.reused and again.counts == first.counts
+    with pytest.raises(ValueError, match=r"b=2 \(now 3\)"):
+        build(data_dir, params=(("a", 1), ("b", 3)), defaults={"b": 2})
+
+
 @pytest.mark.parametrize("how", ["processes", "beam"])
 def test_processes_and_beam_give_the_same_records(built, tmp_path, how):
     if how == "beam":

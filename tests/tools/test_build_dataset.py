@@ -27,6 +27,20 @@ def test_other_sizes_end_with_the_remedy(tmp_path, capsys):
     assert "2 train" in capsys.readouterr().out
 
 
+def test_the_help_names_the_look_and_a_look_out_of_range_is_an_error(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        build_dataset.main(["phantom", "--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "in percent of the usual look" in shown
+    for wrong in ("--noise=10", "--contrast=1000", "--fov=0", "--fov=half"):
+        name = wrong.partition("=")[0]
+        assert f"{name} {name[2:].upper()}" in shown
+        with pytest.raises(SystemExit) as e:
+            build_dataset.main(["phantom", f"--data_dir={tmp_path}", wrong])
+        assert e.value.code == 2 and name[2:] in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_exporting_says_where(tmp_path, capsys):
     args = [f"--out={tmp_path}", "--patients=1", "--size=32", "--thickness=40"]
     export_phantom.main(args)

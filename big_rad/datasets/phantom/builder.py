@@ -16,6 +16,7 @@ from big_rad.datasets import build as build_lib
 from big_rad.datasets import records
 from big_rad.datasets.phantom import VERSION
 from big_rad.datasets.phantom.body.anatomy import DEMO_CLASSES
+from big_rad.datasets.phantom.body.scanner import USUAL, Scanner
 from big_rad.datasets.phantom.body.slices import Slice, make_slices
 from big_rad.datasets.phantom.words import questions, text
 from big_rad.datasets.phantom.words.lexicon import SPOKEN
@@ -24,8 +25,8 @@ from big_rad.pp.example import Text
 FULL_CLASSES: tuple[int, ...] = tuple(c for c in SPOKEN if c not in (118, 119, 121))
 _DECIDING = (
     "body/shapes.py", "body/tissues.py", "body/torso.py", "body/skeleton.py", "body/patient.py",
-    "body/anatomy.py", "body/render.py", "body/slices.py", "words/lexicon.py", "words/text.py",
-    "words/questions.py", "words/rates.json", "builder.py",
+    "body/anatomy.py", "body/scanner.py", "body/render.py", "body/slices.py", "words/lexicon.py",
+    "words/text.py", "words/questions.py", "words/rates.json", "builder.py",
 )  # fmt: skip
 
 
@@ -39,6 +40,7 @@ class PhantomConfig:
         train, validation, test: the number of slices in each split.
         per_patient: the number of slices of a training patient; other patients have one slice.
         seed: the seed of all random draws.
+        noise, contrast, fov: the look of the images in percent of the usual one, see `Scanner`.
     """
 
     name: str
@@ -48,6 +50,17 @@ class PhantomConfig:
     test: int = 400
     per_patient: int = 4
     seed: int = 0
+    noise: int = USUAL.noise
+    contrast: int = USUAL.contrast
+    fov: int = USUAL.fov
+
+    def __post_init__(self):
+        _ = self.scanner  # It refuses values that it cannot use.
+
+    @property
+    def scanner(self) -> Scanner:
+        """The look of the images."""
+        return Scanner(self.noise, self.contrast, self.fov)
 
     @property
     def demo(self) -> bool:
@@ -90,8 +103,8 @@ def build(
         params: the fields of PhantomConfig that are changed.
 
     Raises:
-        ValueError: The configuration or a parameter is unknown, or the folder holds a dataset with
-            other parameters and `overwrite` is False.
+        ValueError: The configuration or a parameter is unknown, the look is outside of its limits,
+            or the folder holds a dataset with other parameters and `overwrite` is False.
     """
     if config not in CONFIGS:
         raise ValueError(f"phantom has no config {config!r}; there are {', '.join(CONFIGS)}")
@@ -105,12 +118,13 @@ def build(
         version=VERSION,
         description="Procedural CT and MR slices with label maps and bilingual texts.",
         splits={s: chosen.jobs(s) for s in ("train", "validation", "test")},
-        make=functools.partial(_patient_records, chosen.seed, chosen.size, chosen.demo),
+        make=functools.partial(_patient_records, chosen),
         params={**dataclasses.asdict(chosen), "code": code_digest()},
         data_dir=data_dir,
         workers=workers,
         overwrite=overwrite,
         ignore=("code",),
+        defaults=dataclasses.asdict(USUAL),
     )
 
 
@@ -134,14 +148,14 @@ def code_digest() -> str:
     return digest.hexdigest()[:16]
 
 
-def _patient_records(
-    seed: int, size: int, demo: bool, job: tuple[int, int, int]
-) -> list[records.Record]:
+def _patient_records(config: PhantomConfig, job: tuple[int, int, int]) -> list[records.Record]:
     """Returns the records of a patient: the first `wanted` of its `per` slices."""
     number, per, wanted = job
+    seed, demo = config.seed, config.demo
     classes = DEMO_CLASSES if demo else FULL_CLASSES
     out = []
-    for k, piece in enumerate(make_slices(seed, number, per, size, classes, demo)[:wanted]):
+    pieces = make_slices(seed, number, per, config.size, classes, demo, config.scanner)
+    for k, piece in enumerate(pieces[:wanted]):
         name, facts = f"{piece.patient.id}-{k}", piece.facts
         image = records.make_image_record(
             name,

@@ -6,6 +6,7 @@ import pytest
 from big_rad.datasets import core
 from big_rad.datasets.phantom import builder
 from big_rad.datasets.phantom.body.anatomy import DEMO_CLASSES
+from big_rad.datasets.phantom.body.scanner import Scanner
 from big_rad.datasets.phantom.body.slices import make_slices
 from big_rad.pp import packed
 
@@ -50,6 +51,33 @@ def test_building_again_reuses_and_other_sizes_are_refused(built):
     with pytest.raises(ValueError, match=r"train=120 \(now 124\).*--overwrite"):
         builder.build("demo", built, train=124, validation=30, test=30)
     assert files(built / "phantom/demo/2.0.0") == before
+
+
+def test_the_usual_look_is_not_stored_so_that_older_data_are_not_refused(built):
+    sizes = dict(train=120, validation=30, test=30)
+    params = json.loads((built / "phantom/demo/2.0.0/build.json").read_text())["params"]
+    assert not {"noise", "contrast", "fov"} & set(params)
+    assert builder.build("demo", built, noise=100, contrast=100, fov=100, **sizes).reused
+    with pytest.raises(ValueError, match=r"noise=100 \(now 200\).*--overwrite"):
+        builder.build("demo", built, noise=200, **sizes)
+
+
+def test_another_look_is_built_stored_and_reused(tmp_path):
+    sizes = dict(train=2, validation=1, test=2, workers=1)
+    look = dict(noise=200, contrast=60, fov=120)
+    first = builder.build("demo", tmp_path, **look, **sizes)
+    stored = json.loads((first.folder / "build.json").read_text())["params"]
+    assert {k: stored[k] for k in look} == look
+    source = core.load_source("phantom", "test", tmp_path)
+    for example in source:
+        number = int(example["id"].removeprefix("P").split("-")[0])
+        piece = make_slices(0, number, 1, 112, DEMO_CLASSES, True, Scanner(**look))[0]
+        np.testing.assert_array_equal(packed.unpack(example["image"]), piece.image)
+        np.testing.assert_array_equal(packed.unpack(example["segmap"]), piece.segmap)
+        assert example["texts"] == builder.texts_of(piece, 0, number, 0, True)
+    assert builder.build("demo", tmp_path, **look, **sizes).reused
+    with pytest.raises(ValueError, match=r"contrast=60 \(now 100\), fov=120 \(now 100\)"):
+        builder.build("demo", tmp_path, **sizes)
 
 
 def test_data_that_other_code_has_made_are_built_again(tmp_path, monkeypatch):

@@ -11,6 +11,7 @@ import numpy as np
 
 from big_rad.datasets.phantom.body import tissues
 from big_rad.datasets.phantom.body.patient import Patient
+from big_rad.datasets.phantom.body.scanner import USUAL, Scanner
 
 # For each plane, the direction in which columns grow, and the direction in which rows grow.
 AXES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int]]] = {
@@ -82,21 +83,25 @@ class Look:
     """The parameters of one acquisition, which are the same for all slices of a volume.
 
     Attributes:
-        noise: the standard deviation of the noise, in HU (CT) or signal units (MR).
+        noise: the standard deviation of the noise, in HU (CT, where the smoothed image has 0.6 of
+            it) or signal units (MR).
         bias: the coefficients of x, y, x^2, y^2 and xy in the logarithm of the MR receive field.
         gain: the stored MR units for one unit of signal.
+        contrast: the contrast of tissues in percent, see `tissues.with_contrast`.
     """
 
     noise: float
     bias: tuple[float, ...]
     gain: float
+    contrast: int = 100
 
 
-def draw_look(patient: Patient, rng: np.random.Generator) -> Look:
-    """Draws the noise, the bias field and the gain of an acquisition."""
+def draw_look(patient: Patient, rng: np.random.Generator, scanner: Scanner = USUAL) -> Look:
+    """Draws the noise, the bias field and the gain of an acquisition with a scanner."""
     low, high = (8, 20) if patient.modality == "CT" else (12, 35)
     bias = tuple(float(v) for v in rng.uniform(-0.25, 0.25, 5))
-    return Look(float(rng.uniform(low, high)), bias, float(rng.uniform(0.5, 2.0)))
+    noise = float(rng.uniform(low, high)) * (scanner.noise / 100)
+    return Look(noise, bias, float(rng.uniform(0.5, 2.0)), scanner.contrast)
 
 
 def image(patient: Patient, tissue: np.ndarray, rng: np.random.Generator, look: Look) -> np.ndarray:
@@ -110,7 +115,8 @@ def image(patient: Patient, tissue: np.ndarray, rng: np.random.Generator, look: 
     """
     shape = tissue.shape
     grain = _smooth(rng.standard_normal(shape, np.float32) * 2.0)
-    level = _smooth(patient.values[tissue] + patient.textures[tissue] * grain)
+    values = tissues.with_contrast(patient.modality, patient.values, look.contrast)
+    level = _smooth(values[tissue] + patient.textures[tissue] * grain)
     if patient.modality == "CT":
         level = level + _smooth(rng.standard_normal(shape, np.float32) * (1.6 * look.noise))
         return np.clip(np.round(level), -1024, 3071).astype(np.int16)

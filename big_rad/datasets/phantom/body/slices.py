@@ -10,6 +10,7 @@ import numpy as np
 
 from big_rad.datasets.phantom.body import render
 from big_rad.datasets.phantom.body.anatomy import DEMO_LABELS, LESION_HOSTS, Patient, make_patient
+from big_rad.datasets.phantom.body.scanner import USUAL, Scanner
 
 SHOWN_AREA = 0.0035  # The smallest fraction of the image with which an organ counts as shown.
 LESION_AREA = 0.0009  # The same for a lesion.
@@ -80,7 +81,13 @@ class Slice:
 
 
 def make_slices(
-    seed: int, number: int, count: int, size: int, classes: tuple[int, ...], demo: bool
+    seed: int,
+    number: int,
+    count: int,
+    size: int,
+    classes: tuple[int, ...],
+    demo: bool,
+    scanner: Scanner = USUAL,
 ) -> list[Slice]:
     """Makes the slices of a patient.
 
@@ -91,29 +98,36 @@ def make_slices(
         size: the height and width of a slice in pixels.
         classes: the class ids that texts may name.
         demo: whether labels are merged into the classes of the configuration "demo".
+        scanner: the look of the images.
 
     Returns:
         `count` slices, which depend only on the arguments.
     """
     patient = make_patient(seed, number)
-    return [make_slice(patient, seed, k, size, classes, demo) for k in range(count)]
+    return [make_slice(patient, seed, k, size, classes, demo, scanner) for k in range(count)]
 
 
 def make_slice(
-    patient: Patient, seed: int, k: int, size: int, classes: tuple[int, ...], demo: bool
+    patient: Patient,
+    seed: int,
+    k: int,
+    size: int,
+    classes: tuple[int, ...],
+    demo: bool,
+    scanner: Scanner = USUAL,
 ) -> Slice:
     """Makes the k-th slice of a patient (see `make_slices`)."""
     rng = np.random.default_rng([seed, patient.number, 11, k])
-    plane, focus = _choose_plane(patient, rng, size)
+    plane, focus = _choose_plane(patient, rng, size, scanner)
     fine, tissue = render.labels(patient, plane)
     segmap = DEMO_LABELS[fine] if demo else fine
-    image = render.image(patient, tissue, rng, render.draw_look(patient, rng))
+    image = render.image(patient, tissue, rng, render.draw_look(patient, rng, scanner))
     facts = facts_of(patient, plane, segmap, tissue, classes, focus)
     return Slice(patient, plane, image, segmap, facts)
 
 
 def _choose_plane(
-    patient: Patient, rng: np.random.Generator, size: int
+    patient: Patient, rng: np.random.Generator, size: int, scanner: Scanner
 ) -> tuple[render.Plane, int]:
     """Draws a plane through one organ, and through its lesion if it has one."""
     focus = int(rng.choice(patient.focuses))
@@ -127,6 +141,7 @@ def _choose_plane(
     col, row = (np.array(a, float) for a in render.AXES[name])
     normal = np.cross(col, row)
     fov = float(rng.uniform(*((215, 270) if patient.region == "head" else (290, 350))))
+    fov *= scanner.fov / 100
     # Within the plane, the centre lies between the axis of the body and the target. It is then
     # shifted at random, and moved back so far that the target stays in the image.
     axis = render.to_scanner(patient, np.array([0.0, 0.0, target[2]]))

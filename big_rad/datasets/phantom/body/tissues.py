@@ -73,6 +73,15 @@ _PHASES: dict[str, dict[str, float]] = {
 _LESION_HU: dict[str, tuple[float, float]] = {"gray_matter": (-26, 36), "lung": (850, 850)}
 _LESION_HU_DEFAULT = (-65, 80)
 
+# Unenhanced soft tissue in HU, and the tissues that a contrast agent does not change.
+_UNENHANCED = 40.0
+_NOT_ENHANCED = (
+    "air", "lung", "fat", "bile", "stomach_fluid", "bowel_content", "urine", "csf", "eye", "skin",
+    "cartilage", "disc", "bone_cortex", "bone_marrow", "bone_thin",
+)  # fmt: skip
+# The tissues that are dark with every weighting.
+_SIGNAL_VOID = ("air", "lung", "bone_cortex", "bone_thin")
+
 
 def tables(modality: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Draws the tissue appearance of one patient.
@@ -100,6 +109,41 @@ def tables(modality: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndar
     column = 1 if rng.random() < 0.5 else 2
     values = base[:, column] * rng.uniform(0.88, 1.12, len(base)).astype(np.float32)
     return values, base[:, 3] * np.float32(1.2)
+
+
+def with_contrast(modality: str, values: np.ndarray, percent: int) -> np.ndarray:
+    """Returns the appearance of a patient's tissues and lesions with another contrast.
+
+    In CT, this is another amount of contrast agent: the differences of soft tissues, vessels and
+    lesions to unenhanced soft tissue are scaled. More than 100 percent does not make anything
+    darker. HU are calibrated, so air, lung, fat, fluids and bone keep their values.
+
+    In MR, this is another weighting. The signal decays as S = S0 exp(-TE / T2), so the echo time TE
+    scales the differences of log S. Here, the differences of the logarithms to their mean over the
+    tissues are scaled. Air, lung and compact bone, which hardly give any signal, keep their values.
+
+    A brighter tissue or lesion stays brighter than a darker one, unless one of them keeps its
+    value; a lesion of the lung is brighter than the lung with every contrast.
+
+    Args:
+        modality: "CT" or "MR".
+        values: the mean of each tissue and then of each lesion, float32 [number of tissues + number
+            of lesions], in HU or signal units.
+        percent: the contrast; with 100, the values are returned unchanged.
+    """
+    if percent == 100:
+        return values
+    factor = np.float32(percent / 100)
+    changes = np.ones(len(values), bool)
+    changes[[INDEX[n] for n in (_NOT_ENHANCED if modality == "CT" else _SIGNAL_VOID)]] = False
+    if modality == "CT":
+        new = _UNENHANCED + (values - np.float32(_UNENHANCED)) * factor
+        changes &= (percent < 100) | (values > _UNENHANCED)
+    else:
+        log = np.log(values)
+        middle = log[: len(NAMES)][changes[: len(NAMES)]].mean()
+        new = np.exp(middle + (log - middle) * factor)
+    return np.where(changes, new, values).astype(np.float32)
 
 
 def lesion_value(modality: str, host: str, bright: bool, values: np.ndarray) -> float:
