@@ -32,13 +32,15 @@ def make_generate(
 
     Returns:
         A function (params, image [rows, height, width, 3], text i32 [rows, prompt], mask_ar i32
-        [rows, prompt], rng=None, limit=None) -> dict of the arrays of `sampling.Sampler.finish`.
-        With masks also `mask_logits` f32 [rows, max_masks, height, width], and `num_masks` i32
+        [rows, prompt], rng=None, limit=None, settings=None) -> dict of the arrays of
+        `sampling.Sampler.finish`. With masks also `mask_logits` f32 [rows, max_masks, height, width], and `num_masks` i32
         [rows], the number of masks of each row.
         `rng` is used only to sample. It is one key for each row, or a single key, from which the
         key of each row is derived by the number of the row (`jax.random.fold_in`).
         `limit` i32 [] or [rows] stops rows after this number of tokens. Another value needs no
         compilation.
+        `settings` is what each row sets for the picker `pickers.PerRow`, which must have been made
+        with the `impl` of the keys.
 
     Raises:
         TypeError: a name is not an option.
@@ -58,10 +60,12 @@ def make_generate(
         mask_ar: Int[Array, "rows prompt"],
         rng: Key[Array, "..."] | UInt32[Array, " words"] | None = None,
         limit: Int[Array, ""] | Int[Array, " rows"] | None = None,
+        settings: Mapping[str, Array] | None = None,
     ) -> dict[str, Array]:
         keys = _row_keys(rng, text.shape[0])
         sampler = sampling.Sampler(model, options, str(jax.random.key_impl(keys)))
-        state, features = _start(sampler, params, (image, text, mask_ar), keys, limit)
+        start = dict(keys=sampling.key_data(keys), limit=limit, settings=settings)
+        state, features = _start(sampler, params, (image, text, mask_ar), start)
         step = functools.partial(sampler.step, model.decode_weights(params))
         state = jax.lax.while_loop(lambda s: ~s.done.all(), step, state)
         result = sampler.finish(state)
@@ -76,10 +80,10 @@ def _start(
     sampler: sampling.Sampler,
     params: Mapping[str, Any],
     batch: tuple[Array, Array, Array],
-    keys: Key[Array, " rows"],
-    limit: Int[Array, ""] | Int[Array, " rows"] | None,
+    options: Mapping[str, Any],
 ) -> tuple[sampling.State, Float[Array, "rows patches image_width"]]:
-    # Runs the prompts of a batch (image, text, mask_ar). Returns the rows and the image features.
+    # Runs the prompts of a batch (image, text, mask_ar), with further arguments of
+    # `Sampler.start`. Returns the rows and the image features.
     _, text, _ = batch
     logits, kv, valid, features = sampler.model.apply(
         {"params": params}, *batch, method=sampler.model.prefill
@@ -90,8 +94,7 @@ def _start(
         logits,
         gemma_cache.resize_cache(gemma_cache.split_cache(kv), slots),
         valid.sum(axis=1),
-        sampling.key_data(keys),
-        limit=limit,
+        **options,
         done=~(text != 0).any(axis=1),  # Rows without a prompt are padding examples.
     )
     return state, features
