@@ -1,7 +1,7 @@
 """Makes the calibration of a checkpoint, so that its confidences are honest probabilities.
 
     python -m tools.calibrate --checkpoint=runs/demo --data_dir=data
-    python -m tools.calibrate --checkpoint=radgrounder_hf --data=slake+vqa_rad --out=eval/calibration
+    python -m tools.calibrate --checkpoint=radgrounder_hf --data=slake+vqa_rad --out=eval/own
 
 It asks the questions of the validation split (`big_rad.evaluate` does the asking), compares the
 confidence of each answer, box and mask with what is right, and writes the calibration to its place
@@ -26,7 +26,7 @@ from big_rad.evaluators import controls
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
-from big_rad.evaluators.records import Confidence, Record, Summary
+from big_rad.evaluators.records import Confidence, Entry, Record
 from big_rad.inference import calibration, calibration_fits
 from big_rad.inference.calibration_fits import Item
 from big_rad.workdir import run_dir
@@ -63,7 +63,9 @@ def calibrate(
     """
     job = evaluate.Job(config, checkpoint, data_dir, out, log, by="patient", resamples=_RESAMPLES)
     summary = evaluate.run(job)
-    items, sources = read(out, summary, list(config.evals), data_dir)
+    evals = {n: summary["evals"][n] for n in config.evals if n in summary["evals"]}
+    data = {n: eval_data.load(entry["asked"], data_dir) for n, entry in evals.items()}
+    items, sources = read(out, evals, {n: x.patients() for n, x in data.items()}, log)
     made = fitted(items, sources, log)
     step, digest = summary["step"], calibration.digest_of(checkpoint)
     date, version = datetime.datetime.now(datetime.UTC).date().isoformat(), big_rad.__version__
@@ -102,57 +104,66 @@ def fitted(
 
 
 def read(
-    folder: pathlib.Path, summary: Summary, names: Sequence[str], data_dir: str
+    folder: pathlib.Path,
+    evals: Mapping[str, Entry],
+    patients: Mapping[str, Sequence[Hashable]],
+    log: Log = print,
 ) -> tuple[list[Item], list[calibration.Source]]:
     """Reads the items and the sources of an evaluation.
 
+    A question that several evaluators ask, such as "vqa" and "yes_no", counts once.
+
     Args:
         folder: the folder of the evaluation.
-        summary: its summary.
-        names: the names of the evaluators; those without an entry in the summary are left out.
-        data_dir: the folder of the built datasets, which name the patients.
+        evals: name -> entry of its summary, for the evaluators to read.
+        patients: name -> the patient of each question.
+        log: receives a line if questions were asked several times.
+
+    Raises:
+        ValueError: a samples file is broken.
     """
-    items, sources = [], []
-    for name in names:
-        entry = summary["evals"].get(name)
-        if entry is None:
-            continue
+    items, sources, asked, twice = [], [], set(), 0
+    for name, entry in evals.items():
         records, _ = sample_files.read(folder / "samples", name)
-        patients = eval_data.load(entry["asked"], data_dir).patients()
-        cls = spec_lib.class_of(entry["type"])
-        try:
-            items += items_of(
-                records, [(entry["dataset"], patients[r["index"]]) for r in records], cls
-            )
-        except (ValueError, TypeError, KeyError, AttributeError) as e:
-            raise ValueError(
-                f"{folder / 'samples' / name}.jsonl is broken ({type(e).__name__}: {e}); remove "
-                "it, so that the questions are asked again"
-            ) from e
+        cls, dataset = spec_lib.class_of(entry["type"]), entry["dataset"]
+        for record in records:
+            key = (dataset, str(entry["builder_args"]), record["id"], record.get("prompt"))
+            twice += key in asked
+            if key in asked:
+                continue
+            asked.add(key)
+            try:
+                patient = (dataset, patients[name][record["index"]])
+                items += items_of(record, patient, cls)
+            except (ValueError, TypeError, LookupError, AttributeError) as e:
+                raise ValueError(
+                    f"{folder / 'samples' / name}.jsonl: record {record['id']} is broken "
+                    f"({type(e).__name__}: {e}); remove the file and start again"
+                ) from e
         fields = {k: entry[k] for k in ("dataset", "builder_args", "split", "sha256", "n")}
         sources.append(calibration.Source(evaluator=name, **fields))
+    if twice:
+        log(f"{twice} questions were asked by several evaluators and count once")
     return items, sources
 
 
-def items_of(
-    records: Sequence[Record], patients: Sequence[Hashable], cls: type[spec_lib.Statement]
-) -> list[Item]:
-    """Returns the answers, boxes and masks of records whose confidence and outcome are known.
+def items_of(record: Record, patient: Hashable, cls: type[spec_lib.Statement]) -> list[Item]:
+    """Returns the answer, boxes and masks of a record whose confidence and outcome are known.
 
     Args:
-        records: the records of an evaluator.
-        patients: the patient of each record.
-        cls: its class. Answers are taken of evaluators of questions (`task` is "vqa"), with the
-            accuracy as the outcome; boxes and masks of those that point, with the IoU.
+        record: a record of an evaluator.
+        patient: its patient.
+        cls: the class of the evaluator. Answers are taken of evaluators of questions (`task` is
+            "vqa"), with the accuracy as the outcome; boxes and masks of those that point, with the
+            IoU.
     """
-    found = []
-    for record, patient in zip(records, patients, strict=True):
-        lang, right = record.get("lang", ""), record["scores"].get("accuracy")
-        if cls.task == "vqa" and right is not None:
-            found.append(_item(record.get("confidence"), lang, right, patient))
-        for entity in record.get("boxes", {}).get("prediction", ()) if cls.points else ():
-            iou = entity.get("iou") or 0.0  # Without a counterpart of its class there is no IoU.
-            found.append(_item(entity.get("confidence"), lang, iou, patient))
+    found, lang = [], record.get("lang", "")
+    right = record["scores"].get("accuracy")
+    if cls.task == "vqa" and right is not None:
+        found.append(_item(record.get("confidence"), lang, right, patient))
+    for entity in record.get("boxes", {}).get("prediction", ()) if cls.points else ():
+        iou = entity.get("iou") or 0.0  # Without a counterpart of its class there is no IoU.
+        found.append(_item(entity.get("confidence"), lang, iou, patient))
     return [x for x in found if x is not None]
 
 
@@ -206,7 +217,8 @@ def chosen(
         if key not in keys:
             found[name] = new
             keys.add(key)
-            same += [name] if _parts(spec["split"]) & _parts(split) else []
+        if _parts(spec["split"]) & _parts(split):
+            same.append(name)
     if kept:
         log(f"not asked, they are controls or give no confidences: {', '.join(kept)}")
     if not found:
@@ -272,9 +284,9 @@ def _notes(same: Sequence[str], trained: Mapping[str, Spec], split: str) -> list
     notes = []
     if same:
         notes.append(
-            f"the scores of {', '.join(same)} are reported on {split} too, which is the split of "
-            "this calibration: calibrated confidences look better there than on new images, so "
-            "measure them on another split"
+            f"the scores of {', '.join(same)} are those of {split} too, the split of this "
+            "calibration: calibrated confidences look better there than on new images, so report "
+            "them on another split"
         )
     if not trained:
         notes.append(
@@ -334,8 +346,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     runtime.quiet_libraries()
     args = _parser().parse_args(argv)
     try:
-        path = calibration.path_of(args.checkpoint)
         checkpoint, out = _one_step(args.checkpoint, args.out)
+        path = calibration.path_of(checkpoint)
         config, notes = _config(args, checkpoint)
         _make_way(checkpoint, path)
         made = calibrate(checkpoint, config, args.data_dir, out, notes)
