@@ -27,8 +27,8 @@ def confidence(item):
 
 
 def question(i, item):
-    return dict(index=i, id=f"q{i}", image=f"i{i}", prompt="?", scores={"accuracy": item.outcome}, lang=item.lang,
-                confidence=confidence(item))  # fmt: skip
+    return dict(index=i, id=f"q{i}", image=f"i{i}", prompt="?", lang=item.lang,
+                scores={"accuracy": item.outcome}, confidence=confidence(item))  # fmt: skip
 
 
 def entry(**fields):
