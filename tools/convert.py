@@ -12,7 +12,8 @@ The format of the source is detected. Tensors are converted one at a time, excep
 written as a whole. The new checkpoint is read back and every tensor is compared by its sha256
 before the file or folder gets its name. The sha256 of every file is written to SHA256SUMS. An npz
 has no config, so the settings that the shapes do not show are written beside it, to
-`<name>.npz.json`.
+`<name>.npz.json`. The calibration of the source, if it has one, is copied, but is not in
+SHA256SUMS, because it may be made again later.
 """
 
 import argparse
@@ -29,7 +30,7 @@ import flax
 import numpy as np
 
 from big_rad import runtime, trees, weights
-from big_rad.inference import load
+from big_rad.inference import calibration, load
 from big_rad.models import common, mask_decoder
 from big_rad.pp import strings
 from big_rad.pp import tokenizer as tokenizers
@@ -120,6 +121,7 @@ def convert(
     if tokenizer is not None:
         source.tokenizer = pathlib.Path(tokenizer)
     _fit(source, to, adapters, without_masks, log)
+    calibrated = _calibrated(source, to, adapters is not None, log)
     flat = _cast(source.flat, dtype)
     _account(source, flat, to, log)
     if dry_run:
@@ -127,6 +129,8 @@ def convert(
     sums = _write_whole(source, flat, dst, to, allow_other_mask)
     _write_sidecar(source, dst, to)
     _write_sums(dst)
+    if calibrated:
+        calibration.carry(src, dst)
     log(f"wrote {dst}: {len(sums)} tensors, read back and compared by sha256")
     return sums
 
@@ -396,6 +400,22 @@ def _write_sums(dst: pathlib.Path) -> None:
             name = file.relative_to(root).as_posix()
             lines[name] = f"{hashlib.file_digest(f, 'sha256').hexdigest()}  {name}"
     path.write_text("\n".join(lines.values()) + "\n", encoding="utf-8")
+
+
+def _calibrated(source: Source, to: str, merged: bool, log: Log) -> bool:
+    # Whether the source has a calibration that holds for the new checkpoint.
+    if not source.model or calibration.of(source.path) is None:
+        return False
+    why = ""
+    if merged:
+        why = "it was made without the adapters"
+    elif to == "huggingface" and source.model.get("mask_mode", "paligemma") != "paligemma":
+        why = "the attention mask of the new checkpoint, and so its answers, are others"
+    if why:
+        log(f"left out: the calibration of {source.path}, because {why}; run tools.calibrate again")
+        return False
+    log(f"calibration: that of {source.path} is copied; it was measured in the dtype of the source")
+    return True
 
 
 def _remove(path: pathlib.Path) -> None:

@@ -5,6 +5,7 @@ import hashlib
 import pathlib
 
 from big_rad import weights
+from big_rad.inference import calibration
 from big_rad.weights import sidecar
 from big_rad.workdir import run_dir
 
@@ -15,7 +16,8 @@ class Identity:
 
     Attributes:
         fingerprint: a hash of the names, sizes and modification times of the checkpoint's files.
-            It differs between checkpoints, and changes when a file of the checkpoint changes.
+            It differs between checkpoints, and changes when a file of the checkpoint changes. The
+            files of a calibration do not count, because no answer depends on them.
         step: the training step, for the checkpoint of a run; None for other formats.
     """
 
@@ -39,7 +41,14 @@ def identify(checkpoint: str | pathlib.Path) -> Identity:
     whole = hashlib.sha256()
     beside = [folder, sidecar.path(folder)]  # The files of an npz checkpoint.
     for file in sorted(folder.rglob("*")) if folder.is_dir() else beside:
-        if file.is_file():
+        if file.is_file() and not _is_calibration(file, folder):
             stat = file.stat()
             whole.update(f"{file}\n{stat.st_size}\n{stat.st_mtime_ns}\n".encode())
     return Identity(whole.hexdigest(), None if place is None else place.step)
+
+
+def _is_calibration(file: pathlib.Path, folder: pathlib.Path) -> bool:
+    return folder.is_dir() and file.relative_to(folder).parts[0] in (
+        calibration.FOLDER,
+        calibration.FILE,
+    )

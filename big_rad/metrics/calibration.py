@@ -66,8 +66,9 @@ def bins(scores: ArrayLike, outcomes: ArrayLike, count: int = BINS) -> list[Bin]
     order = np.argsort(scores, kind="stable")
     scores, outcomes = scores[order], outcomes[order]
     starts = np.unique(np.searchsorted(scores, scores[_equal_starts(len(scores), count)]))
-    parts = zip(np.split(scores, starts[1:]), np.split(outcomes, starts[1:]), strict=True)
-    return [Bin(len(s), float(s.mean()), float(y.mean())) for s, y in parts]
+    sizes = np.diff(np.append(starts, len(scores)))
+    means = [np.add.reduceat(x, starts) / sizes for x in (scores, outcomes)]
+    return [Bin(*x) for x in zip(sizes.tolist(), *(m.tolist() for m in means), strict=True)]
 
 
 def ece(scores: ArrayLike, outcomes: ArrayLike, count: int = BINS) -> float:

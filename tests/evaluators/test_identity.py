@@ -3,6 +3,7 @@
 import json
 
 from big_rad.evaluators import identity
+from big_rad.inference import calibration
 from tests.helpers import foreign
 
 
@@ -38,3 +39,10 @@ def test_a_fingerprint_changes_with_the_files(tmp_path):
     assert before == fingerprint(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"12")
     assert fingerprint(tmp_path) != before
+
+
+def test_a_calibration_does_not_make_it_another_checkpoint(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    before = fingerprint(tmp_path)
+    calibration.Calibration({}).write(calibration.path_of(tmp_path))
+    assert fingerprint(tmp_path) == before

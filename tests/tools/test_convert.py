@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from big_rad import predict, weights
+from big_rad.inference import calibration
 from big_rad.models import paligemma, radgrounder
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import huggingface, npz, orbax, source_config
@@ -112,6 +113,36 @@ def test_an_npz_made_of_a_released_folder_is_used_as_the_folder_is(source, tmp_p
     run(tmp_path / "a.npz", tmp_path / "run", to="orbax", tokenizer=tmp_path / "tokenizer.model")
     made = source_config.read(tmp_path / "run")
     assert made["codec"] == want["codec"] and made["tokenizer"]["sets"] == ["detection"]
+
+
+def test_a_calibration_goes_with_the_weights_that_it_was_made_for(source, tmp_path):
+    folder = tmp_path / "hf"
+    shutil.copytree(source, folder)
+    fit = calibration.Fit({"option": 0.5}, -1.0, 0.01)
+    made = calibration.Calibration({"yes_no": {"": fit}}, step=60, date="2026-01-02")
+    made.write(calibration.path_of(folder))
+    _, lines = run(folder, tmp_path / "a.npz")
+    assert any("calibration" in line and "is copied" in line for line in lines)
+    run(tmp_path / "a.npz", tmp_path / "run", to="orbax", tokenizer=folder / "tokenizer.model")
+    run(tmp_path / "run", tmp_path / "back")
+    assert calibration.of(tmp_path / "a.npz") == calibration.of(tmp_path / "back") == made
+    kept = calibration.of(tmp_path / "run")
+    assert kept.fits == made.fits and kept.digest and kept.step == 60
+    said = (tmp_path / "back/SHA256SUMS").read_text()
+    assert "model.safetensors" in said and "calibration" not in said
+
+
+def test_a_calibration_is_left_out_where_answers_will_be_others(source, tmp_path):
+    place = tmp_path / "a.npz"
+    run(source, place)
+    beside = json.loads((tmp_path / "a.npz.json").read_text())
+    beside["model"]["mask_mode"] = "image_isolated"
+    (tmp_path / "a.npz.json").write_text(json.dumps(beside))
+    calibration.Calibration({}).write(calibration.path_of(place))
+    _, lines = run(place, tmp_path / "b", dry_run=True, allow_other_mask=True)
+    assert any("left out: the calibration" in line and "attention mask" in line for line in lines)
+    _, lines = run(place, tmp_path / "b.npz", dry_run=True)
+    assert any("is copied" in line for line in lines)
 
 
 def test_a_run_made_of_a_checkpoint_without_rows_for_markup_remembers_it(tmp_path):
