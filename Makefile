@@ -4,7 +4,7 @@ VENV ?= .venv
 PY = $(VENV)/bin/python
 PIP_INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-seg test promises lint bench clean
+.PHONY: demo demo-seg test prove lint bench clean
 
 demo: $(VENV)/.runtime  ## phantom data, training, evaluation, a page: about ten minutes on two cores
 	$(PY) -m tools.build_dataset phantom --config=demo --data_dir=data
@@ -17,8 +17,9 @@ demo-seg: $(VENV)/.runtime  ## the same with masks instead of boxes: about a qua
 test: $(VENV)/.dev  ## the whole test suite
 	$(PY) -m pytest -n auto --dist=loadfile
 
-promises: $(VENV)/.dev  ## the promises of docs/operations.md alone, with 40 kills instead of 4
-	BIG_RAD_KILLS=40 $(PY) -m pytest -s tests/promises
+prove: $(VENV)/.dev  ## the promises of docs/operations.md and the queue, at length: hours, not for CI
+	BIG_RAD_KILLS=40 BIG_RAD_GENERATIONS=10000 BIG_RAD_REQUESTS=500 \
+	  $(PY) -m pytest -s tests/promises tests/inference/test_queue_soak.py
 
 lint: $(VENV)/.dev  ## style, format, and that imports run downwards only
 	$(VENV)/bin/ruff check .

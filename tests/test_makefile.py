@@ -11,7 +11,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="there is no make")
-@pytest.mark.parametrize("target", ["demo", "demo-seg", "test", "lint", "bench", "promises"])
+@pytest.mark.parametrize("target", ["demo", "demo-seg", "test", "lint", "bench", "prove"])
 def test_every_target_installs_the_checkout_in_place_before_it_uses_it(tmp_path, target):
     command = ["make", "-n", target, f"VENV={tmp_path / 'venv'}"]
     lines = subprocess.run(

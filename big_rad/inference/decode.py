@@ -33,8 +33,7 @@ def make_generate(
     Returns:
         A function (params, image [rows, height, width, 3], text i32 [rows, prompt], mask_ar i32
         [rows, prompt], rng=None, limit=None, settings=None) -> dict of the arrays of
-        `sampling.Sampler.finish`. With masks also `mask_logits` f32 [rows, max_masks, height, width], and `num_masks` i32
-        [rows], the number of masks of each row.
+        `sampling.Sampler.finish`. With masks also those of `sampling.Sampler.make_masks`.
         `rng` is used only to sample. It is one key for each row, or a single key, from which the
         key of each row is derived by the number of the row (`jax.random.fold_in`).
         `limit` i32 [] or [rows] stops rows after this number of tokens. Another value needs no

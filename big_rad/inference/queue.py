@@ -38,9 +38,16 @@ from jaxtyping import Array, Bool, Float, Shaped, UInt32
 from big_rad import sharding as sharding_lib
 from big_rad.inference import queue_host, sampling
 from big_rad.inference import rows as rows_lib
-from big_rad.inference.requests import Answer, FromIterable, Inbox, Request, Source
+from big_rad.inference.requests import (
+    STATUSES,
+    Answer,
+    FromIterable,
+    Inbox,
+    Request,
+    Source,
+)
 
-__all__ = ["Answer", "Inbox", "Queue", "Request", "Source"]
+__all__ = ["STATUSES", "Answer", "Inbox", "Queue", "Request", "Source"]
 
 _BATCHES = (1, 4, 16)  # The batch sizes of a prefill. Every further size would be a compilation.
 _SETTINGS = {"temperature": np.float32, "top_p": np.float32, "constrained": np.bool_}

@@ -29,6 +29,7 @@ from big_rad import quiet, runtime
 from big_rad.dicom import read as dicom_read
 from big_rad.grounding import codec as codecs
 from big_rad.inference import answer as answer_lib
+from big_rad.inference import calibration as calibration_lib
 from big_rad.inference import confidence, constrain, feed, inputs, pickers, prepare, reading
 from big_rad.inference import load as load_lib
 from big_rad.inference import queue as queue_lib
@@ -97,7 +98,7 @@ class RadGrounder:
         untrained: Sequence[str] = (),
         clean: str = strings.TEXT["clean"],
         max_text: int = strings.TEXT["max_text"],
-        calibration: Any = None,
+        calibration: calibration_lib.Calibration | None = None,
         rows: int = _ROWS,
         alternatives: int | None = None,
         sharding: jax.sharding.Sharding | None = None,
@@ -153,7 +154,8 @@ class RadGrounder:
             CheckpointError: the checkpoint is missing, damaged or of an unknown model.
         """
         runtime.use_compilation_cache(compilation_cache)
-        found = load_lib.load(checkpoint, dtype=None, log=log or quiet.to_stderr)
+        log = log or quiet.to_stderr
+        found = load_lib.load(checkpoint, dtype=None, log=log)
         codec, image = found.fields["codec"], found.fields["image"]
         return cls(
             found.model,
@@ -166,6 +168,7 @@ class RadGrounder:
             untrained=found.untrained,
             clean=found.fields["text"]["clean"],
             max_text=int(found.fields["text"]["max_text"]),
+            calibration=_calibration(checkpoint, log),
             **options,
         )
 
@@ -403,6 +406,16 @@ class RadGrounder:
             sharding=self._sharding,
         )
         return functools.partial(queue.serve, self._params)
+
+
+def _calibration(
+    checkpoint: str | pathlib.Path, log: Callable[[str], None]
+) -> calibration_lib.Calibration | None:
+    try:
+        return calibration_lib.of(checkpoint)
+    except (OSError, ValueError) as e:
+        log(f"confidences are uncalibrated: {e}")
+        return None
 
 
 def _is_one(image: Any) -> bool:

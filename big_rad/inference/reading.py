@@ -2,7 +2,6 @@
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from jaxtyping import Float
@@ -14,6 +13,7 @@ from big_rad.grounding.codec import BoxCodec
 from big_rad.inference import confidence as confidence_lib
 from big_rad.inference import predictions
 from big_rad.inference.asks import Ask
+from big_rad.inference.calibration import Calibration
 from big_rad.inference.confidence import Confidence
 from big_rad.inference.predictions import Entity, Prediction, TokenDetail
 from big_rad.pp import ops_image
@@ -58,7 +58,7 @@ class Reader:
     tokenizer: Tokenizer
     codec: BoxCodec
     pointing: str
-    calibration: Any = None
+    calibration: Calibration | None = None
     details: bool = False
 
     def read(self, result: Mapping[str, np.ndarray], context: Context) -> Prediction:

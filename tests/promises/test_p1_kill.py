@@ -1,6 +1,6 @@
 """P1: kill -9 at any moment of training or saving; the next start resumes, and ends the same.
 
-CI kills a few times; `make promises` sets BIG_RAD_KILLS for the full matrix.
+CI kills a few times; `make prove` sets BIG_RAD_KILLS for the full matrix.
 """
 
 import os
