@@ -49,6 +49,7 @@ FIGURES = (
 RIGHT = 0.5  # The lowest outcome of a right item.
 KEPT = 0.8  # The share of right entities that a limit has to keep.
 PLACES = ("box", "mask")  # The kinds of entities; the others are of answers.
+_FIRST = "en"  # The language that comes first in tables.
 _RESAMPLES = (200, 1000)  # The fewest and the most for the intervals of a group.
 _COUNTS = 2_000_000  # About the most resamples times items, so that a group takes seconds.
 _MOST_POINTS = 100  # Of a curve.
@@ -103,7 +104,7 @@ def report(
     for kind in KINDS:
         for calibrated in (True, False):
             same = [x for x in found if (x.kind, x.calibrated) == (kind, calibrated)]
-            langs = list(dict.fromkeys(x.lang for x in same))
+            langs = sorted({x.lang for x in same}, key=lambda n: (n != _FIRST, n))
             parts = {"": same}
             if len(langs) > 1:
                 parts |= {n or "unknown": [x for x in same if x.lang == n] for n in langs}

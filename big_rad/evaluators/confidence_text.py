@@ -37,6 +37,32 @@ FIGURES = {
     "auroc_gain": ("better than token probability by", "AUROC minus that of token probability"),
 }
 _SIGNED = ("brier_gain", "auroc_gain", "ece_debiased", "intercept")
+# Of each verdict: the figure, its value without an effect, and what is said if the interval is
+# above this value, below it, or on both sides.
+_VERDICTS = (
+    (
+        "brier_gain",
+        0,
+        "it is worth more than the base rate",
+        "it is worth less than the base rate",
+        "it is not shown to be worth more than the base rate",
+    ),
+    ("slope", 1, "it is too cautious (slope above 1)", "it is too extreme (slope below 1)", ""),
+    (
+        "auroc",
+        0.5,
+        "it is higher for right ones than for wrong ones",
+        "it is lower for right ones than for wrong ones",
+        "it is not shown to tell right from wrong",
+    ),
+    (
+        "auroc_gain",
+        0,
+        "it ranks better than token probability",
+        "it ranks worse than token probability",
+        "it is not shown to rank better than token probability",
+    ),
+)
 _TOKEN = ("auroc_token", "auroc_gain")  # Of boxes and masks only, in a table of their own.
 
 
@@ -63,13 +89,19 @@ def figure(group: ConfidenceGroup, which: str) -> str:
         group: the group.
         which: the name of the figure. Differences have a sign.
     """
+    value, bounds = value_and_bounds(group, which)
+    return f"{value} ({bounds})" if bounds else value
+
+
+def value_and_bounds(group: ConfidenceGroup, which: str) -> tuple[str, str]:
+    """Returns the two parts of `figure`; the second one is "" without an interval."""
     x = group["figures"].get(which)
     if x is None:
-        return "–"
+        return "–", ""
     form = "+.3f" if which in _SIGNED else ".3f"
     if x["low"] is None or x["high"] is None:
-        return f"{x['value']:{form}}"
-    return f"{x['value']:{form}} ({x['low']:{form}} to {x['high']:{form}})"
+        return f"{x['value']:{form}}", ""
+    return f"{x['value']:{form}}", f"{x['low']:{form}} to {x['high']:{form}}"
 
 
 def verdict(group: ConfidenceGroup, patients: str = "patients") -> str:
@@ -81,32 +113,8 @@ def verdict(group: ConfidenceGroup, patients: str = "patients") -> str:
     """
     if group["patients"] < bootstrap.FEWEST:
         return f"too few for a verdict: {bootstrap.few(group['patients'], patients)}"
-    figures = group["figures"]
-    words = [
-        _side(
-            figures.get("brier_gain"),
-            0,
-            "worth more than the base rate",
-            "worth less than the base rate",
-            "not shown to be worth more than the base rate",
-        ),
-        _side(figures.get("slope"), 1, "too cautious", "too extreme", ""),
-        _side(
-            figures.get("auroc"),
-            0.5,
-            "right ones are surer than wrong ones",
-            "wrong ones are surer than right ones",
-            "not shown to tell right from wrong",
-        ),
-        _side(
-            figures.get("auroc_gain"),
-            0,
-            "ranks better than token probability",
-            "ranks worse than token probability",
-            "not shown to rank better than token probability",
-        ),
-    ]
-    return "; ".join(filter(None, words)) or "no verdict: all outcomes are alike"
+    found = [_side(group["figures"].get(name), *rest) for name, *rest in _VERDICTS]
+    return "; ".join(filter(None, found)) or "no verdict: these data allow no interval"
 
 
 def limit(group: ConfidenceGroup) -> str:
@@ -116,12 +124,12 @@ def limit(group: ConfidenceGroup) -> str:
         return ""
     blank = found.get("blank")
     text = (
-        f"min_score {_limit_figure(found['min_score'])} keeps {KEPT:.0%} of the right "
-        f"{KINDS[group['kind']]} (IoU of at least 0.5): it keeps {found['coverage']:.0%} of all, "
-        f"and {found['precision']:.0%} of these are right."
+        f"min_score {_limit_figure(found['min_score'])} keeps {_percent(KEPT)} of the right "
+        f"{KINDS[group['kind']]} (IoU of at least 0.5): it keeps {_percent(found['coverage'])} "
+        f"of all, and {_percent(found['precision'])} of these are right."
     )
     if blank:
-        text += f" Of the {blank['n']:,} on blank images it keeps {blank['share']:.0%}."
+        text += f" Of the {blank['n']:,} on blank images it keeps {_percent(blank['share'])}."
     return text
 
 
@@ -193,6 +201,10 @@ def _limits(group: ConfidenceGroup, patients: str) -> list[str]:
 def _limit_figure(value: float) -> str:
     # Rounded down, since a higher limit would keep less than it says.
     return f"{int(value * 1000) / 1000:.3f}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
 
 
 def _side(x: Figure | None, middle: float, above: str, below: str, neither: str) -> str:
