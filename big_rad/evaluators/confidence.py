@@ -222,7 +222,7 @@ def _group(
         "calibrated": members[0].calibrated,
         "n": len(members),
         "clusters": len(set(units)),
-        "patients": people,
+        "subjects": people,
         "resamples": resamples if bounds else 0,
         "right": float((outcomes >= RIGHT).mean()),
         "figures": made,
@@ -329,7 +329,7 @@ def _can_be_fitted(
 def _limit(members: Sequence[Item], group: ConfidenceGroup) -> Limit | None:
     # The highest value that enough right entities have.
     right = sorted((x.value for x in members if x.outcome >= RIGHT), reverse=True)
-    if not right or group["patients"] < bootstrap_lib.FEWEST:
+    if not right or group["subjects"] < bootstrap_lib.FEWEST:
         return None
     limit = right[math.ceil(KEPT * len(right) - 1e-9) - 1]
     kept = [x for x in members if x.value >= limit]

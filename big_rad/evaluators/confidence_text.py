@@ -111,8 +111,8 @@ def verdict(group: ConfidenceGroup, patients: str = "patients") -> str:
         group: the group.
         patients: the plural noun for its patients, see `patients_of`.
     """
-    if group["patients"] < bootstrap.FEWEST:
-        return f"too few for a verdict: {bootstrap.few(group['patients'], patients)}"
+    if group["subjects"] < bootstrap.FEWEST:
+        return f"too few for a verdict: {bootstrap.few(group['subjects'], patients)}"
     found = [_side(group["figures"].get(name), *rest) for name, *rest in _VERDICTS]
     return "; ".join(filter(None, found)) or "no verdict: these data allow no interval"
 
@@ -176,7 +176,7 @@ def _said(group: ConfidenceGroup, entry: Entry) -> str:
     # many comparisons can be found by chance.
     if not _is_real(entry):
         return "a control"
-    few = group["patients"] < bootstrap.FEWEST
+    few = group["subjects"] < bootstrap.FEWEST
     return verdict(group, patients_of(entry)) if few or not group["lang"] else "–"
 
 
@@ -184,8 +184,8 @@ def _limits(group: ConfidenceGroup, patients: str) -> list[str]:
     found = group.get("limit")
     gain = figure(group, "auroc_gain")
     if found is None:
-        few = group["patients"] < bootstrap.FEWEST
-        why = f"too few: {bootstrap.few(group['patients'], patients)}" if few else "none is right"
+        few = group["subjects"] < bootstrap.FEWEST
+        why = f"too few: {bootstrap.few(group['subjects'], patients)}" if few else "none is right"
         return [gain, why, "–", "–", "–"]
     blank = found.get("blank")
     kept = "–" if blank is None else f"{blank['share']:.3f} ({blank['kept']} of {blank['n']})"

@@ -240,7 +240,7 @@ class ConfidenceGroup(TypedDict):
         calibrated: whether the values are calibrated, or scores without calibration.
         n: the number of items.
         clusters: the number of units (patients, images or samples) that were resampled.
-        patients: the number of patients; with fewer than `bootstrap.FEWEST` there are no intervals.
+        subjects: the number of patients; with fewer than `bootstrap.FEWEST` there are no intervals.
         resamples: how many resamples the intervals are of; 0 without intervals.
         right: the share of right items.
         figures: name -> figure, see `confidence.FIGURES`. Those without a value are left out.
@@ -255,7 +255,7 @@ class ConfidenceGroup(TypedDict):
     calibrated: bool
     n: int
     clusters: int
-    patients: int
+    subjects: int
     resamples: int
     right: float
     figures: dict[str, Figure]

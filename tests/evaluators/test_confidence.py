@@ -153,7 +153,7 @@ def test_the_unit_of_resampling_is_that_of_the_evaluation(by, wider):
         r["confidence"] = records[r["subject"]]["confidence"]
         r["scores"]["accuracy"] = float(r["subject"] % 2)
     found = only(records, by=by)
-    assert found["clusters"] == (25 if wider else 100) and found["patients"] == 25
+    assert found["clusters"] == (25 if wider else 100) and found["subjects"] == 25
     x = found["figures"]["auroc"]
     one = only(records, by="sample")["figures"]["auroc"]
     assert x["value"] == one["value"]

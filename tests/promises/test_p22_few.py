@@ -1,8 +1,8 @@
 """P22: no verdict from too few patients.
 
 These tests compare two evaluations with the largest possible difference on few patients, for every
-unit of resampling, and they check the tables before and after training and those of confidence. The statistics are tested
-in tests/metrics/test_bootstrap.py.
+unit of resampling, and they check the tables before and after training and those of confidence. The
+statistics are tested in tests/metrics/test_bootstrap.py.
 """
 
 import re
@@ -85,7 +85,7 @@ def test_p22_the_confidence_of_few_patients_has_no_interval_verdict_or_limit(by)
     bootstrap = {"by": by, "resamples": 50, "seed": 0}
     summary = sure_records.summary({"report": records}, bootstrap)
     (group,) = summary["evals"]["report"]["confidence"]["groups"]
-    assert group["patients"] == 5 and "limit" not in group
+    assert group["subjects"] == 5 and "limit" not in group
     assert all(x["low"] is None and x["high"] is None for x in group["figures"].values())
     text = confidence_text.markdown(summary)
     assert text.count("too few") == 2 and " to " not in text and "it is" not in text
