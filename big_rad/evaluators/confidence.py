@@ -21,6 +21,7 @@ from big_rad.evaluators.records import (
     Confidence,
     ConfidenceGroup,
     ConfidenceReport,
+    Entity,
     Entry,
     Figure,
     Limit,
@@ -80,7 +81,10 @@ class Item:
 
 
 def items(records: Sequence[Record]) -> list[Item]:
-    """Returns the answers and entities that have a confidence, in the order of the records."""
+    """Returns the answers and entities that have a confidence, in the order of the records.
+
+    An entity counts only if it has a box or a mask, and its confidence only if it is of its place.
+    """
     return [item for i, record in enumerate(records) for item in _items(record, i)]
 
 
@@ -92,8 +96,8 @@ def report(
     Args:
         records: the records of an evaluator.
         patients: the patient of each record.
-        bootstrap: how intervals are computed. At most 1,000 resamples are made,
-            and fewer (from 200) of more than 2,000 items.
+        bootstrap: how intervals are computed. At most 1,000 resamples are made, and fewer (from
+            200) of more than 2,000 items.
     """
     found = items(records)
     if not found:
@@ -101,7 +105,7 @@ def report(
     clusters = summaries.clusters(records, bootstrap["by"], patients)
     clusters = range(len(records)) if clusters is None else clusters
     groups: list[ConfidenceGroup] = []
-    for kind in KINDS:
+    for kind in dict.fromkeys((*KINDS, *(x.kind for x in found))):
         for calibrated in (True, False):
             same = [x for x in found if (x.kind, x.calibrated) == (kind, calibrated)]
             langs = sorted({x.lang for x in same}, key=lambda n: (n != _FIRST, n))
@@ -150,23 +154,22 @@ def with_blanks(
 def _items(record: Record, place: int) -> Iterator[Item]:
     sure, lang = record.get("confidence"), str(record.get("lang") or "")
     accuracy = record["scores"].get("accuracy")
-    if _value(sure) is not None and accuracy is not None:
-        yield _item(sure, lang, accuracy, None, place)
     token = (sure or {}).get("features", {}).get("mean_token")
-    for entity in _predicted(record):
-        if _value(entity.get("confidence")) is not None:
-            yield _item(entity["confidence"], lang, entity.get("iou") or 0.0, token, place)
+    rows = [] if accuracy is None else [(sure, float(accuracy), None, False)]
+    rows += [(e.get("confidence"), float(e.get("iou") or 0), token, True) for e in _places(record)]
+    for given, outcome, beside, is_place in rows:
+        value, calibrated = _value(given)
+        if value is not None and (given["kind"] in PLACES) == is_place:
+            yield Item(given["kind"], lang, calibrated, value, outcome, beside, place)
 
 
-def _item(sure: Confidence, lang: str, outcome: float, token: float | None, place: int) -> Item:
-    calibrated = sure.get("calibrated") is not None
-    return Item(sure["kind"], lang, calibrated, _value(sure), float(outcome), token, place)
-
-
-def _value(sure: Confidence | None) -> float | None:
-    # The calibrated confidence, or else the score; None if there is no number.
-    values = [] if not sure else [sure.get("calibrated"), sure.get("score")]
-    return next((float(v) for v in values if v is not None and math.isfinite(v)), None)
+def _value(sure: Confidence | None) -> tuple[float | None, bool]:
+    # The confidence and whether it is calibrated; None if there is no number.
+    for name in ("calibrated", "score"):
+        value = (sure or {}).get(name)
+        if value is not None and math.isfinite(value):
+            return float(value), name == "calibrated"
+    return None, False
 
 
 def _without(records: Sequence[Record], found: Sequence[Item]) -> dict[str, int]:
@@ -174,17 +177,15 @@ def _without(records: Sequence[Record], found: Sequence[Item]) -> dict[str, int]
     answers = sum(x.kind not in PLACES for x in found)
     entities = len(found) - answers
     scored = sum(r["scores"].get("accuracy") is not None for r in records)
-    placed = sum(_is_placed(e) for r in records for e in _predicted(r))
+    placed = sum(len(_places(r)) for r in records)
     counted = {"answers": (answers, scored), "entities": (entities, placed)}
     return {name: whole - part for name, (part, whole) in counted.items() if 0 < part < whole}
 
 
-def _predicted(record: Record) -> Sequence[Mapping]:
-    return (record.get("boxes") or {}).get("prediction") or ()
-
-
-def _is_placed(entity: Mapping) -> bool:
-    return entity.get("box") is not None or entity.get("mask") is not None
+def _places(record: Record) -> list[Entity]:
+    # The predicted entities with a box or a mask.
+    there = (record.get("boxes") or {}).get("prediction") or ()
+    return [e for e in there if e.get("box") is not None or e.get("mask") is not None]
 
 
 def _group(

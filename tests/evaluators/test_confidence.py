@@ -73,6 +73,17 @@ def test_an_entity_without_a_match_has_the_outcome_zero_and_its_record_gives_the
     assert [x.kind for x in confidence.items(records)] == ["box"] * 4
 
 
+def test_what_has_no_place_no_number_or_another_kind_is_no_item():
+    blank = made.record(0, entities=[(made.sure("mask", 0.5), None)])
+    blank["boxes"]["prediction"][0]["box"] = None
+    words = made.record(1, entities=[(made.sure("text", 0.5), 1.0), (None, 1.0)])
+    nan = made.record(2, accuracy=1.0, answer=made.sure("yes_no", 0.25, float("nan")))
+    new = made.record(3, accuracy=1.0, answer=made.sure("side", 0.75))
+    (first, second) = confidence.items([blank, words, nan, new])
+    assert (first.value, first.calibrated, second.kind) == (0.25, False, "side")
+    assert [g["kind"] for g in report([nan, new])["groups"]] == ["yes_no", "side"]
+
+
 def test_ranking_by_place_is_compared_with_ranking_by_token_probability():
     rng = np.random.default_rng(0)
     values = rng.random(120)
@@ -175,3 +186,7 @@ def test_the_tables_say_what_is_not_calibrated_and_which_control_has_no_verdict(
     assert "| yes/no answers, uncalibrated | 40 | 40 patients |" in real
     assert blank.endswith("| a control |") and "it is" not in blank
     assert confidence_text.markdown(made.summary({"vqa": [made.record(0, accuracy=1.0)]})) == ""
+
+
+def test_every_figure_has_a_heading_and_an_explanation_in_the_same_order():
+    assert tuple(confidence_text.FIGURES) == confidence.FIGURES
