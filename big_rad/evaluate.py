@@ -25,7 +25,16 @@ from big_rad import evaluators, files, finetune, runtime, weights
 from big_rad.config import companions
 from big_rad.config import recipes as config_lib
 from big_rad.datasets import unused_boxes
-from big_rad.evaluators import answer_cache, controls, grading, identity, possible, results
+from big_rad.evaluators import (
+    answer_cache,
+    confidence,
+    confidence_text,
+    controls,
+    grading,
+    identity,
+    possible,
+    results,
+)
 from big_rad.evaluators import functions as function_lib
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
@@ -278,13 +287,15 @@ def _write(run: _Run, entries: Mapping[str, Entry]) -> Summary:
         if name not in entries
     }
     evals = {n: entries[n] for n in run.questions if n in entries} | former
+    evals = confidence.with_blanks(evals, lambda n: sample_files.read(job.out / "samples", n)[0])
     unfinished = [n for n in run.questions if n not in evals]
     summary = results.summary_of(
         job.checkpoint, run.checkpoint, evals, unfinished, run.opened.left_out, job.bootstrap
     )
     content = json.dumps(sample_files.without_nan(summary), indent=1, ensure_ascii=False)
     files.write_whole(job.out / "summary.json", content)
-    files.write_whole(job.out / "results.md", summaries.markdown(summary))
+    text = summaries.markdown(summary) + confidence_text.markdown(summary)
+    files.write_whole(job.out / "results.md", text)
     evaluation_page.write(summary, job.out, job.log)
     return summary
 

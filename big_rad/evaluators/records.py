@@ -179,6 +179,103 @@ class Result(TypedDict):
     seconds: float
 
 
+class Figure(TypedDict):
+    """One figure about confidence.
+
+    Attributes:
+        value: its value.
+        low, high: the bounds of its 95 % interval; None if there is no interval.
+    """
+
+    value: float
+    low: float | None
+    high: float | None
+
+
+class ReliabilityBin(TypedDict):
+    """Items of similar confidence: how many there are, and two means, see `calibration.Bin`."""
+
+    count: int
+    score: float
+    outcome: float
+
+
+class Survivors(TypedDict):
+    """The entities of blank images that are as sure as a limit.
+
+    Attributes:
+        n: the number of entities that the model predicted on blank images, with a confidence of the
+            same kind.
+        kept: how many of these have at least the `min_score`.
+        share: `kept` divided by `n`.
+    """
+
+    n: int
+    kept: int
+    share: float
+
+
+class Limit(TypedDict):
+    """The lowest confidence to accept, and what it does.
+
+    Attributes:
+        min_score: the highest limit that keeps at least `confidence.KEPT` of the right entities.
+        precision: the share of right ones among the entities that it keeps.
+        coverage: the share of all entities that it keeps.
+        blank: what it keeps of the entities of blank images, if that control was evaluated.
+    """
+
+    min_score: float
+    precision: float
+    coverage: float
+    blank: NotRequired[Survivors]
+
+
+class ConfidenceGroup(TypedDict):
+    """How good the confidence of the items of one kind is, see `evaluators.confidence`.
+
+    Attributes:
+        kind: one of `inference.confidence.KINDS`.
+        lang: the language of the texts; "" for all languages.
+        calibrated: whether the values are calibrated, or scores without calibration.
+        n: the number of items.
+        clusters: the number of units (patients, images or samples) that were resampled.
+        subjects: the number of patients; with fewer than `bootstrap.FEWEST` there are no intervals.
+        resamples: how many resamples the intervals are of; 0 without intervals.
+        right: the share of right items.
+        figures: name -> figure, see `confidence.FIGURES`. Those without a value are left out.
+        bins: the bins of the reliability plot, in the order of their score.
+        curve: at most 100 points (coverage, risk) of the risk-coverage curve.
+        limit: the lowest confidence to accept; only for boxes and masks of all languages, if there
+            are enough patients and a right entity.
+    """
+
+    kind: str
+    lang: str
+    calibrated: bool
+    n: int
+    clusters: int
+    subjects: int
+    resamples: int
+    right: float
+    figures: dict[str, Figure]
+    bins: list[ReliabilityBin]
+    curve: list[list[float]]
+    limit: NotRequired[Limit]
+
+
+class ConfidenceReport(TypedDict):
+    """How good the confidence of an evaluator's answers and entities is.
+
+    Attributes:
+        groups: the kinds, and the kinds in each language.
+        without: what has no confidence and is left out: "answers" -> number, "entities" -> number.
+    """
+
+    groups: list[ConfidenceGroup]
+    without: dict[str, int]
+
+
 class Entry(TypedDict):
     """The part of a summary about one evaluator.
 
@@ -201,6 +298,7 @@ class Entry(TypedDict):
         bootstrap: how its intervals were computed.
         seconds: how long it ran.
         judge: the name of the judge that graded its answers; None without grades.
+        confidence: how good the model's confidence is; only if its records have a confidence.
     """
 
     type: str
@@ -221,6 +319,7 @@ class Entry(TypedDict):
     bootstrap: Bootstrap
     seconds: float
     judge: str | None
+    confidence: NotRequired[ConfidenceReport]
 
 
 class Summary(TypedDict):

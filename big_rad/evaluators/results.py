@@ -18,12 +18,20 @@ import jax
 import numpy as np
 
 from big_rad import evaluators, files, metrics
+from big_rad.evaluators import confidence, grading, identity
 from big_rad.evaluators import data as eval_data
-from big_rad.evaluators import grading, identity
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
 from big_rad.evaluators import summary as summaries
-from big_rad.evaluators.records import Bootstrap, Entry, Intervals, Record, Result, Summary
+from big_rad.evaluators.records import (
+    Bootstrap,
+    ConfidenceReport,
+    Entry,
+    Intervals,
+    Record,
+    Result,
+    Summary,
+)
 from big_rad.workdir import info as run_info
 
 _RECORDS = 4  # The version of the content of records; those of another version are made again.
@@ -135,7 +143,8 @@ def entry_of(
         bootstrap: how intervals are computed.
     """
     spec = questions.spec
-    clusters = summaries.clusters(records, bootstrap["by"], data.patients())
+    subjects = data.patients()
+    clusters = summaries.clusters(records, bootstrap["by"], subjects)
     return {
         "type": spec["type"],
         "dataset": spec["builder"],
@@ -144,7 +153,7 @@ def entry_of(
         "control": spec_lib.control_of(spec),
         "n": len(data),
         "images": len({sample_files.image_of(r) for r in records}),
-        "subjects": len(set(data.patients())),
+        "subjects": len(set(subjects)),
         "unnamed": data.unnamed(),
         "sha256": questions.sha256,
         "metrics_version": metrics.VERSION,
@@ -155,6 +164,7 @@ def entry_of(
         "bootstrap": bootstrap,
         "seconds": result["seconds"],
         "judge": grades.judge,
+        **_confidence(records, subjects, bootstrap),
     }
 
 
@@ -309,19 +319,19 @@ def still_hold(
         else:
             kept[name] = entry
     real = {
-        _questions_key(x.spec, x.sha256)
+        spec_lib.questions_key(x.spec, x.sha256)
         for x in questions.values()
         if spec_lib.control_of(x.spec) == "none"
     }
     real |= {
-        _questions_key(e["asked"], e["sha256"])
+        spec_lib.questions_key(e["asked"], e["sha256"])
         for e in kept.values()
         if spec_lib.control_of(e["asked"]) == "none"
     }
     for name, entry in list(kept.items()):
         if (
             spec_lib.control_of(entry["asked"]) != "none"
-            and _questions_key(entry["asked"], entry["sha256"]) not in real
+            and spec_lib.questions_key(entry["asked"], entry["sha256"]) not in real
         ):
             del kept[name]
             dropped[name] = "the real images are asked other questions, or with other options, now"
@@ -343,7 +353,15 @@ def with_intervals(entry: Entry, name: str, out: pathlib.Path, bootstrap: Bootst
     subjects = [sample_files.subject_of(r) for r in records]
     clusters = summaries.clusters(records, bootstrap["by"], subjects)
     found = _intervals(entry["asked"]["type"], records, clusters, bootstrap)
-    return {**entry, "intervals": found, "bootstrap": bootstrap}
+    sure = _confidence(records, subjects, bootstrap)
+    return {**entry, "intervals": found, "bootstrap": bootstrap, **sure}
+
+
+def _confidence(
+    records: Sequence[Record], subjects: Sequence[Hashable], bootstrap: Bootstrap
+) -> dict[str, ConfidenceReport]:
+    found = confidence.report(records, subjects, bootstrap)
+    return {} if found is None else {"confidence": found}
 
 
 def _intervals(
@@ -371,9 +389,3 @@ def _changed(name: str, entry: Entry, out: pathlib.Path, questions: QuestionSet 
     except ValueError as e:
         return str(e)
     return "" if records else "its samples are gone"
-
-
-def _questions_key(spec: Mapping[str, Any], digest: str) -> str:
-    # Equal if and only if questions and options are the same; the control does not matter.
-    rest = {k: v for k, v in spec.items() if k != "control"}
-    return json.dumps([rest, digest], sort_keys=True)

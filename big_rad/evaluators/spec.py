@@ -251,6 +251,17 @@ def data_key(spec: Mapping[str, Any], data_dir: str = "") -> str:
     return json.dumps([str(data_dir), part], sort_keys=True, default=dict)
 
 
+def questions_key(asked: Mapping[str, Any], sha256: str) -> str:
+    """Returns a text that is equal for two entries that ask the same questions with other images.
+
+    Args:
+        asked: the entry of `config.evals`, as `records.Entry.asked` has it.
+        sha256: the hash of its questions and references.
+    """
+    rest = {k: v for k, v in asked.items() if k != "control"}
+    return json.dumps([rest, sha256], sort_keys=True)
+
+
 def _misstated(cls: type[Statement]) -> str:
     # The first mistake in the class attributes; "" if there is no mistake.
     if not cls.main:

@@ -20,7 +20,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
 BINS = 15
-_EPSILON = 1e-6  # Scores of 0 and 1 have no logit.
+EPSILON = 1e-6  # Scores of 0 and 1 have no logit.
 Values = Float[np.ndarray, " samples"]
 
 
@@ -127,7 +127,7 @@ def brier(scores: ArrayLike, outcomes: ArrayLike) -> float:
 def recalibration(scores: ArrayLike, outcomes: ArrayLike) -> Recalibration:
     """Fits the logistic recalibration of scores; outcomes between 0 and 1 are taken as shares."""
     scores, outcomes = _checked(scores, outcomes)
-    logits = special.logit(np.clip(scores, _EPSILON, 1 - _EPSILON))
+    logits = special.logit(np.clip(scores, EPSILON, 1 - EPSILON))
 
     def loss(weights: Float[np.ndarray, " 2"]) -> float:
         z = weights[0] + weights[1] * logits

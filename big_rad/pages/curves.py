@@ -1,22 +1,60 @@
-"""Draws curves over training steps as inline SVG, without a script.
+"""Draws curves as inline SVG, without a script.
+
+`chart` draws curves over training steps. The functions that it is made of draw other charts too,
+see `pages.confidence`: a `Frame` places values, `grid` and `shares` draw axes, `line` draws a line,
+and `figure_of` puts the parts together.
 
 Lines differ in their dashes and in their colour, which is from Okabe and Ito's palette for readers
 with colour blindness. A value that is missing or not finite leaves a gap in the line, and a cross
 at the bottom of the chart.
 """
 
+import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from big_rad.pages.parts import esc
 
-Points = Sequence[tuple[int, float | None]]
-Place = Callable[[float], float]
+Points = Sequence[tuple[float, float | None]]
 
 STYLES = 4  # The number of line styles in the style sheet.
 _WIDTH, _HEIGHT = 360, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 50, 10, 8, 24
 _MOST = 300  # The maximum number of bins of a line, see `thin`.
+
+
+@dataclasses.dataclass(frozen=True)
+class Frame:
+    """The area of a chart between its axes, which gives each value its place in the picture.
+
+    Attributes:
+        first, last: the ends of the horizontal axis.
+        low, high: the ends of the vertical axis.
+        log: whether the vertical axis is logarithmic.
+        height: the height of the picture; its width is 360.
+    """
+
+    first: float
+    last: float
+    low: float
+    high: float
+    log: bool = False
+    height: int = _HEIGHT
+
+    @property
+    def bottom(self) -> int:
+        """The place of the lower end."""
+        return self.height - _BOTTOM
+
+    def x(self, value: float) -> float:
+        """Returns the horizontal place of a value."""
+        share = (value - self.first) / (self.last - self.first)
+        return _LEFT + share * (_WIDTH - _LEFT - _RIGHT)
+
+    def y(self, value: float) -> float:
+        """Returns the vertical place of a value; high values are at the top."""
+        at, a, b = (math.log(z) if self.log else z for z in (value, self.low, self.high))
+        return _TOP + (b - at) / (b - a) * (self.bottom - _TOP)
 
 
 def chart(
@@ -49,33 +87,53 @@ def chart(
         return ""
     steps = [s for p in kept.values() for s, _ in p]
     values = [v for p in kept.values() for _, v in p if v is not None]
-    low, high, ticks = _log_axis(values) if log else _axis(min(values), max(values))
+    low, high, ticks = _log_axis(values) if log else axis(min(values), max(values))
     first, last = min(steps), max(max(steps), min(steps) + 1)
-
-    def x(step: float) -> float:
-        return _LEFT + (step - first) / (last - first) * (_WIDTH - _LEFT - _RIGHT)
-
-    def y(value: float) -> float:
-        at, a, b = (math.log(z) if log else z for z in (value, low, high))
-        return _TOP + (b - at) / (b - a) * (_HEIGHT - _TOP - _BOTTOM)
-
-    parts = [_grid(ticks, _labels(ticks, log), y), _step_axis(first, last, x)]
-    bottom = _HEIGHT - _BOTTOM
+    frame = Frame(first, last, low, high, log)
+    parts = [grid(frame, ticks), _step_axis(frame)]
     for step in marks:
         if first < step < last:
+            at = f"{frame.x(step):.1f}"
             parts.append(
-                f'<line class="restart" x1="{x(step):.1f}" x2="{x(step):.1f}" y1="{_TOP}" '
-                f'y2="{bottom}"><title>started again from step {step}</title></line>'
+                f'<line class="restart" x1="{at}" x2="{at}" y1="{_TOP}" y2="{frame.bottom}">'
+                f"<title>started again from step {step}</title></line>"
             )
     for i, points in enumerate(kept.values()):
-        parts.append(_line(points, x, y, i))
+        parts.append(line(frame, points, i))
     gaps = sorted({s for p in kept.values() for s, v in p if v is None})
-    parts += [_cross(x(s), bottom - 7, s) for s in gaps[:_MOST]]
-    words = esc(_description(title, kept))
+    parts += [_cross(frame.x(s), frame.bottom - 7, s) for s in gaps[:_MOST]]
+    lasts = {name: figure(_last(points)) for name, points in kept.items()}
+    words = _description(title, kept)
+    return figure_of(frame, title, lasts, parts, words, _below(gaps, log, note))
+
+
+def figure_of(
+    frame: Frame,
+    title: str,
+    lines: Mapping[str, str],
+    parts: Sequence[str],
+    words: str,
+    note: str = "",
+) -> str:
+    """Returns a chart as an HTML figure.
+
+    Args:
+        frame: the area of the chart.
+        title: the title above the chart.
+        lines: name of each line -> the figure beside it in the legend, in the order of styles.
+        parts: the parts of the picture as SVG.
+        words: the chart in words, for screen readers.
+        note: a note below the chart.
+    """
+    legend = "".join(
+        f'<span class="line"><svg viewBox="0 0 24 8" aria-hidden="true"><polyline class="s{i}" '
+        f'points="0,4 24,4"/></svg>{esc(name)} <b>{esc(value)}</b></span>'
+        for i, (name, value) in enumerate(lines.items())
+    )
     return (
-        f'<figure class="chart"><figcaption><b>{esc(title)}</b>{_legend(kept)}</figcaption>'
-        f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{words}">'
-        f'{"".join(parts)}</svg><p class="meta">{esc(_below(gaps, log, note))}</p></figure>'
+        f'<figure class="chart"><figcaption><b>{esc(title)}</b>{legend}</figcaption>'
+        f'<svg viewBox="0 0 {_WIDTH} {frame.height}" role="img" aria-label="{esc(words)}">'
+        f'{"".join(parts)}</svg><p class="meta">{esc(note)}</p></figure>'
     )
 
 
@@ -111,26 +169,35 @@ def _good(value: float | None, log: bool) -> bool:
     return value is not None and math.isfinite(value) and (value > 0 or not log)
 
 
-def _line(points: Points, x: Place, y: Place, style: int) -> str:
-    # Each stretch without a gap is a polyline; a stretch of a single point is a dot.
-    stretches: list[list[tuple[int, float]]] = [[]]
-    for step, value in points:
+def line(frame: Frame, points: Points, style: int, dots: bool = False) -> str:
+    """Returns a line as SVG; each stretch without a gap is a polyline.
+
+    Args:
+        frame: the area of the chart.
+        points: (horizontal value, vertical value or None) in their order.
+        style: the number of its style, below `STYLES`.
+        dots: whether to draw a dot at each point. A stretch of a single point is always a dot.
+    """
+    stretches: list[list[tuple[float, float]]] = [[]]
+    for at, value in points:
         if value is None:
             stretches.append([])
         else:
-            stretches[-1].append((step, value))
+            stretches[-1].append((at, value))
     parts = []
     for stretch in filter(None, stretches):
-        if len(stretch) == 1:
-            step, value = stretch[0]
-            parts.append(f'<circle class="dot s{style}" cx="{x(step):.1f}" cy="{y(value):.1f}"/>')
-            continue
-        places = " ".join(f"{x(s):.1f},{y(v):.1f}" for s, v in thin(stretch))
-        parts.append(f'<polyline class="s{style}" points="{places}"/>')
+        if len(stretch) > 1:
+            places = " ".join(f"{frame.x(a):.1f},{frame.y(v):.1f}" for a, v in thin(stretch))
+            parts.append(f'<polyline class="s{style}" points="{places}"/>')
+        if dots or len(stretch) == 1:
+            parts += [
+                f'<circle class="dot s{style}" cx="{frame.x(a):.1f}" cy="{frame.y(v):.1f}"/>'
+                for a, v in stretch
+            ]
     return "".join(parts)
 
 
-def thin(points: Sequence[tuple[int, float]], most: int = _MOST) -> list[tuple[int, float]]:
+def thin(points: Sequence[tuple[float, float]], most: int = _MOST) -> list[tuple[float, float]]:
     """Reduces the points of a line so that every peak stays visible.
 
     The points are divided into bins of equal size. The lowest and the highest point of each bin are
@@ -149,12 +216,21 @@ def thin(points: Sequence[tuple[int, float]], most: int = _MOST) -> list[tuple[i
     return [points[j] for j in sorted(kept)]
 
 
-def _grid(ticks: Sequence[float], labels: Sequence[str], y: Place) -> str:
+def grid(frame: Frame, ticks: Sequence[float]) -> str:
+    """Returns the vertical axis as SVG: a line across the frame and a label for each tick."""
+    labels = _labels(ticks, frame.log)
     return "".join(
-        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y(t):.1f}" y2="{y(t):.1f}"/>'
-        f'<text x="{_LEFT - 6}" y="{y(t) + 3.5:.1f}" text-anchor="end">{label}</text>'
+        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{frame.y(t):.1f}" '
+        f'y2="{frame.y(t):.1f}"/>'
+        f'<text x="{_LEFT - 6}" y="{frame.y(t) + 3.5:.1f}" text-anchor="end">{label}</text>'
         for t, label in zip(ticks, labels, strict=True)
     )
+
+
+def shares(frame: Frame) -> str:
+    """Returns a horizontal axis of shares as SVG, from 0 to 1."""
+    _, _, ticks = axis(0, 1)
+    return _across(frame, ticks, _labels(ticks, False))
 
 
 def _labels(ticks: Sequence[float], log: bool) -> list[str]:
@@ -168,17 +244,22 @@ def _labels(ticks: Sequence[float], log: bool) -> list[str]:
     return [f"{t + 0.0:,.{max(0, places)}f}" for t in ticks]
 
 
-def _step_axis(first: int, last: int, x: Place) -> str:
-    gap = max(1, round(_gap(last - first)))
-    ticks = range(-(-first // gap) * gap, last + 1, gap)
+def _step_axis(frame: Frame) -> str:
+    gap = max(1, round(_gap(frame.last - frame.first)))
+    ticks = range(-(-int(frame.first) // gap) * gap, int(frame.last) + 1, gap)
+    return _across(frame, ticks, [_short(t) for t in ticks])
+
+
+def _across(frame: Frame, ticks: Sequence[float], labels: Sequence[str]) -> str:
+    # The labels of a horizontal axis.
     return "".join(
-        f'<text x="{x(t):.1f}" y="{_HEIGHT - 7}" text-anchor="{_anchor(t, first, last)}">'
-        f"{_short(t)}</text>"
-        for t in ticks
+        f'<text x="{frame.x(t):.1f}" y="{frame.height - 7}" '
+        f'text-anchor="{_anchor(t, frame.first, frame.last)}">{label}</text>'
+        for t, label in zip(ticks, labels, strict=True)
     )
 
 
-def _anchor(tick: int, first: int, last: int) -> str:
+def _anchor(tick: float, first: float, last: float) -> str:
     # Labels at the ends of the axis must stay inside the picture.
     share = (tick - first) / (last - first)
     return "start" if share < 0.03 else "end" if share > 0.95 else "middle"
@@ -190,8 +271,13 @@ def _short(step: int) -> str:
     return f"{step / 1000:g}k" if step >= 10_000 and step % 100 == 0 else str(step)
 
 
-def _axis(low: float, high: float) -> tuple[float, float, list[float]]:
-    # Returns (low end, high end, round ticks). The axis begins at zero if values fill half of it.
+def axis(low: float, high: float) -> tuple[float, float, list[float]]:
+    """Returns a linear axis for values: its low end, its high end and its round ticks.
+
+    Args:
+        low, high: the lowest and the highest value. The axis begins at zero if the values fill at
+            least half of it.
+    """
     if 0 <= low < 0.5 * high:
         low = 0.0
     if high - low < 1e-9 * max(abs(high), abs(low), 1e-300):
@@ -213,14 +299,6 @@ def _log_axis(values: Sequence[float]) -> tuple[float, float, list[float]]:
     end = max(math.ceil(math.log10(max(values)) - 1e-9), start + 1)
     every = -(-(end - start) // 5)
     return 10.0**start, 10.0**end, [10.0**i for i in range(start, end + 1, every)]
-
-
-def _legend(series: Mapping[str, Points]) -> str:
-    return "".join(
-        f'<span class="line"><svg viewBox="0 0 24 8" aria-hidden="true"><polyline class="s{i}" '
-        f'points="0,4 24,4"/></svg>{esc(name)} <b>{figure(_last(points))}</b></span>'
-        for i, (name, points) in enumerate(series.items())
-    )
 
 
 def _last(points: Points) -> float:

@@ -12,9 +12,9 @@ from typing import Any
 
 from big_rad.evaluators import spec as spec_lib
 from big_rad.evaluators.records import Summary
+from big_rad.pages import confidence, score_cards
 from big_rad.pages import parts as page_parts
 from big_rad.pages import run as run_page
-from big_rad.pages import score_cards
 from big_rad.pages import script as page_script
 from big_rad.pages import sections as page_sections
 from big_rad.pages import style as page_style
@@ -45,11 +45,12 @@ def write(
     parts = [
         page_parts.header({"title": _TITLE, "facts": _facts(summary)}),
         score_cards.html(summary, sections),
+        confidence.html(summary, sections),
         page_sections.scores(sections),
         curves(summary["checkpoint"], evals, sections, log),
         page_sections.galleries(sections),
     ]
-    style = page_style.RUN + page_style.GALLERY + page_style.TILES
+    style = page_style.RUN + page_style.GALLERY + page_style.TILES + page_style.CONFIDENCE
     page_parts.save(pathlib.Path(out) / "report.html", _TITLE, parts, style, page_script.GALLERY)
 
 

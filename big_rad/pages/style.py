@@ -188,6 +188,8 @@ RUN = """
 .chart polyline { fill: none; stroke-width: 2; stroke-linejoin: round; }
 .chart .grid { stroke: var(--line); stroke-width: 1; }
 .chart .restart { stroke: var(--soft); stroke-width: 1; stroke-dasharray: 3 3; }
+.chart .ideal { stroke: var(--soft); stroke-width: 1.5; stroke-dasharray: 1 4;
+  stroke-linecap: round; }
 .chart .missing { fill: none; stroke: var(--down); stroke-width: 1.5; }
 .chart .dot { r: 3px; stroke: none; }
 .chart .meta { margin: 2px 0 0; min-height: 1.2em; }
@@ -301,4 +303,17 @@ TILES = """
 .groups dt { font-size: .82rem; color: var(--ink); overflow-wrap: anywhere; }
 .groups dd { display: flex; gap: 8px; align-items: center; font-weight: 400; }
 .groups .bar { flex: 1; }
+"""
+
+# The additional styles of the section about confidence on the page of an evaluation.
+CONFIDENCE = """
+.sure td, .sure th { font-size: .85rem; padding: 5px 10px; }
+.sure td { white-space: nowrap; }
+.sure.scores td:nth-child(2) { font-weight: 400; }
+.sure tbody th { min-width: 10rem; }
+.sure small { display: block; color: var(--soft); font-size: .76rem; line-height: 1.35; }
+.said p { font-size: .88rem; margin-bottom: 6px; }
+.said b { font-size: .95rem; }
+.reading { max-width: 75ch; font-size: .92rem; }
+.reading li { margin-bottom: 4px; }
 """

@@ -9,6 +9,7 @@ from big_rad import metrics
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import grading, results
 from big_rad.evaluators import samples as sample_files
+from tests.helpers import sure_records
 
 MARK = "checkpoint"
 BOOTSTRAP = dict(by="image", resamples=50, seed=0)
@@ -127,6 +128,21 @@ def test_intervals_are_made_again_only_where_others_are_asked_for(summary, tmp_p
     found = new["intervals"][""]["f1"]
     assert (found["n"], found["clusters"], found["mean"]) == (4, 2, pytest.approx(0.5))
     assert new["bootstrap"]["by"] == "patient" and old["intervals"] == {}
+
+
+def test_the_report_of_confidence_is_made_with_the_intervals_and_again_with_others(tmp_path):
+    data = eval_data.EvalData(Source(), lambda x: x)
+    records = sure_records.answers(4, patients=2)
+    sample_files.write(tmp_path / "samples", "vqa", records, {})
+    result, grades = {"metrics": {}, "seconds": 1.0}, grading.Grades({}, None)
+    made = results.entry_of(asked()[0], data, records, result, grades, BOOTSTRAP)
+    assert made["confidence"]["groups"][0]["clusters"] == 4
+    new = results.with_intervals(made, "vqa", tmp_path, BOOTSTRAP | {"by": "patient"})
+    assert new["confidence"]["groups"][0]["clusters"] == 2
+    json.dumps(new["confidence"], allow_nan=False)
+    plain = results.entry_of(asked()[0], data, [record(i) for i in range(4)], result, grades,
+                             BOOTSTRAP)  # fmt: skip
+    assert "confidence" not in plain
 
 
 def test_a_result_is_known_by_checkpoint_questions_options_and_version(tmp_path):

@@ -1,8 +1,8 @@
 """P22: no verdict from too few patients.
 
 These tests compare two evaluations with the largest possible difference on few patients, for every
-unit of resampling, and they check the tables before and after training. The statistics are tested
-in tests/metrics/test_bootstrap.py.
+unit of resampling, and they check the tables before and after training and those of confidence. The
+statistics are tested in tests/metrics/test_bootstrap.py.
 """
 
 import re
@@ -10,9 +10,9 @@ import re
 import numpy as np
 import pytest
 
-from big_rad.evaluators import before_after
+from big_rad.evaluators import before_after, confidence_text
 from big_rad.evaluators import samples as sample_files
-from tests.helpers import made_evaluation
+from tests.helpers import made_evaluation, sure_records
 from tools import compare
 
 VERDICTS = re.compile(r"\b(worse|better)\b")
@@ -75,3 +75,21 @@ def test_p22_a_training_on_few_patients_has_no_interval_that_looks_like_one(tmp_
     assert found[0].subjects == 3
     text = before_after.text(found)
     assert "| +1.000, no verdict: 3 patients, and at least 6 are needed | 3 |" in text
+
+
+@pytest.mark.parametrize("by", ["image", "sample", "patient"])
+def test_p22_the_confidence_of_few_patients_has_no_interval_verdict_or_limit(by):
+    records = sure_records.boxes(np.linspace(0.1, 0.9, 60), np.linspace(0.1, 0.9, 60))
+    for i, r in enumerate(records):
+        r["subject"] = i % 5
+    bootstrap = {"by": by, "resamples": 50, "seed": 0}
+    summary = sure_records.summary({"report": records}, bootstrap)
+    (group,) = summary["evals"]["report"]["confidence"]["groups"]
+    assert group["subjects"] == 5 and "limit" not in group
+    assert all(x["low"] is None and x["high"] is None for x in group["figures"].values())
+    text = confidence_text.markdown(summary)
+    assert text.count("too few") == 2 and " to " not in text and "it is" not in text
+    for r in records:
+        r["subject"] = r["index"] % 6
+    text = confidence_text.markdown(sure_records.summary({"report": records}, bootstrap))
+    assert "too few" not in text and "it is worth more than the base rate" in text
