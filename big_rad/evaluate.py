@@ -41,6 +41,7 @@ from big_rad.evaluators import spec as spec_lib
 from big_rad.evaluators import summary as summaries
 from big_rad.evaluators.judges import llm_score
 from big_rad.evaluators.records import Bootstrap, Entry, Result, Summary
+from big_rad.inference import calibration as calibration_lib
 from big_rad.inference import load as load_lib
 from big_rad.pages import evaluation as evaluation_page
 from big_rad.pp import tokenizer as tokenizers
@@ -109,6 +110,7 @@ class _Run:
     opened: possible.Opened
     questions: dict[str, results.QuestionSet]  # By name, in the order of the config.
     former: dict[str, Entry]  # The entries of the last summary that still hold, by name.
+    calibration: calibration_lib.Calibration | None
 
     @functools.cached_property
     def model(self) -> Model:
@@ -231,7 +233,10 @@ def _prepared(job: Job) -> _Run:
     mark, log = found.fingerprint, job.log
     questions = results.question_sets(specs, opened.data, job.data_dir, mark, log)
     former = results.entries_that_stay(job.out, mark, questions, opened.left_out, log)
-    return _Run(job, found, opened, questions, former)
+    calibration = calibration_lib.of(job.checkpoint)
+    if calibration is not None:
+        log(f"confidence: calibrated by {calibration_lib.path_of(job.checkpoint)}")
+    return _Run(job, found, opened, questions, former, calibration)
 
 
 def _entry(run: _Run, name: str) -> Entry:
@@ -246,8 +251,10 @@ def _entry(run: _Run, name: str) -> Entry:
     else:
         job.log(f"{name}: already evaluated")
         former = run.former.get(name) or {}
+    cls = spec_lib.class_of(questions.spec["type"])
+    changed = calibrated.apply(records, run.calibration, cls)
     grades = grading.grades(job.judge, name, questions.spec, records, former, job.log)
-    if grades.new:
+    if grades.new or changed:
         sample_files.write(job.out / "samples", name, records, pixels)
     data = run.opened.data[name]
     return results.entry_of(questions, data, records, result, grades, job.bootstrap)
@@ -282,7 +289,7 @@ def _write(run: _Run, entries: Mapping[str, Entry]) -> Summary:
     # Writes and returns the summary of these entries and of the earlier ones that still hold.
     job = run.job
     former = {
-        name: results.with_intervals(entry, name, job.out, job.bootstrap)
+        name: results.with_intervals(entry, name, job.out, job.bootstrap, run.calibration)
         for name, entry in run.former.items()
         if name not in entries
     }

@@ -205,11 +205,8 @@ class Evaluator(spec_lib.Statement):
         pixels: the image that the model saw (`draw.seen`), by the index of its sample. Only the
             samples that a page may show are in it. It is filled in the first process only, and
             only without a control.
-        calibration: the calibration of the checkpoint, see `inference.calibration`; None, as at
-            first, leaves confidences uncalibrated.
     """
 
-    calibration: Any = None
     controls = ("blank", "shuffled")
     needs = ("queue",)
     fields = ("reference",)
@@ -312,18 +309,11 @@ class Evaluator(spec_lib.Statement):
         # Writes how sure the model is into the fields of a record and into its entities.
         answer, kind = sample.answer, question_kind(sample.question_type)
         whole = confidence.of_answer(answer, parsed.text, kind, sample.options)
-        fields["confidence"] = self._calibrated(whole, sample.lang).plain()
+        fields["confidence"] = whole.plain()
         places = confidence.of_entities(answer, parsed.entities, self._tokenizer, self.codec)
         for entity, place in zip(entities, places, strict=True):
             if place is not None:
-                entity["confidence"] = self._calibrated(place, sample.lang).plain()
-
-    def _calibrated(self, found: confidence.Confidence, lang: str) -> confidence.Confidence:
-        # The words of a report are never calibrated: nobody has said which of them are right.
-        if self.calibration is None or (found.kind == "text" and self.task != "vqa"):
-            return found
-        value = self.calibration.apply(found.kind, lang, found.features)
-        return dataclasses.replace(found, calibrated=value)
+                entity["confidence"] = place.plain()
 
     def _record(self, sample: Sample, scores: Mapping[str, Any]) -> Record:
         height, width = self.data[sample.index]["image"].shape[:2]

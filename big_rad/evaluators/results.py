@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from big_rad import evaluators, files, metrics
-from big_rad.evaluators import confidence, grading, identity
+from big_rad.evaluators import calibrated, confidence, grading, identity
 from big_rad.evaluators import data as eval_data
 from big_rad.evaluators import samples as sample_files
 from big_rad.evaluators import spec as spec_lib
@@ -32,6 +32,7 @@ from big_rad.evaluators.records import (
     Result,
     Summary,
 )
+from big_rad.inference.calibration import Calibration
 from big_rad.workdir import info as run_info
 
 _RECORDS = 4  # The version of the content of records; those of another version are made again.
@@ -338,18 +339,29 @@ def still_hold(
     return kept, dropped
 
 
-def with_intervals(entry: Entry, name: str, out: pathlib.Path, bootstrap: Bootstrap) -> Entry:
-    """Returns an entry with its intervals computed in another way, if the way has changed.
+def with_intervals(
+    entry: Entry,
+    name: str,
+    out: pathlib.Path,
+    bootstrap: Bootstrap,
+    calibration: Calibration | None = None,
+) -> Entry:
+    """Returns an entry with its intervals computed again, if their way or the calibration is new.
 
     Args:
         entry: an entry that holds.
         name: the name of its evaluator.
         out: the folder of the evaluation.
         bootstrap: how intervals are computed this time.
+        calibration: the calibration of the checkpoint, which is applied to the samples file; None
+            leaves confidences uncalibrated.
     """
-    if entry.get("bootstrap") == bootstrap:
+    records, pixels = sample_files.read(out / "samples", name)
+    cls = spec_lib.class_of(entry["asked"]["type"])
+    if calibrated.apply(records, calibration, cls):
+        sample_files.write(out / "samples", name, records, pixels)
+    elif entry.get("bootstrap") == bootstrap:
         return entry
-    records, _ = sample_files.read(out / "samples", name)
     subjects = [sample_files.subject_of(r) for r in records]
     clusters = summaries.clusters(records, bootstrap["by"], subjects)
     found = _intervals(entry["asked"]["type"], records, clusters, bootstrap)

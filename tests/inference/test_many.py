@@ -175,7 +175,8 @@ def test_under_constraints_the_answer_is_one_of_the_choices_and_the_rest_is_said
     assert 1 / 3 <= made.confidence.value < 1
     assert any("the likeliest of the choices is" in w for w in made.warnings)
     free = model.answer(CT, "Which?", choices=choices, max_new_tokens=6, constrained=False)
-    assert free.text == free.raw and any("is not one of the choices" in w for w in free.warnings)
+    assert free.text not in choices
+    assert any("is not one of the choices" in w for w in free.warnings)
 
 
 def test_details_have_the_tokens_with_their_likeliest_alternatives(model):
@@ -223,23 +224,23 @@ def test_min_score_withholds_a_box_keeps_its_words_and_says_so(model, monkeypatc
 
 def test_a_second_process_compiles_nothing(run_dir, tmp_path):
     code = (
-        "import sys, logging, jax\n"
-        "jax.config.update('jax_explain_cache_misses', True)\n"
-        "logging.basicConfig(level=logging.WARNING)\n"
+        "import jax\n"
+        "events = []\n"
+        "jax.monitoring.register_event_listener(lambda name, **kw: events.append(name))\n"
         "from big_rad.predict import RadGrounder\n"
         f"model = RadGrounder.load({str(run_dir)!r}, compilation_cache={str(tmp_path)!r})\n"
         f"model.report({CT!r}, max_new_tokens=4)\n"
+        "for name in ('misses', 'hits'):\n"
+        "    print(events.count(f'/jax/compilation_cache/cache_{name}'))\n"
     )
 
     def run():
         env = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
         done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
-        return done.stderr.count("PERSISTENT CACHE MISS"), {p.name for p in tmp_path.iterdir()}
+        return [int(x) for x in done.stdout.split()]
 
-    missed, made = run()
-    assert missed > 3 and made
-    again, same_files = run()
-    assert again == 0 and {n for n in same_files if n.endswith("-cache")} == {
-        n for n in made if n.endswith("-cache")
-    }
+    misses, _ = run()
+    assert misses > 3
+    again, hits = run()
+    assert again == 0 and hits >= misses
