@@ -27,6 +27,7 @@ from big_rad.config import recipes as config_lib
 from big_rad.datasets import unused_boxes
 from big_rad.evaluators import (
     answer_cache,
+    calibrated,
     confidence,
     confidence_text,
     controls,
