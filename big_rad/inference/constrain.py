@@ -21,6 +21,7 @@ changed the choice.
 
 import dataclasses
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import jax.numpy as jnp
 import numpy as np
@@ -29,7 +30,9 @@ from jaxtyping import Array, Bool, Int, UInt
 from big_rad.grounding import classes
 from big_rad.grounding.codec import BoxCodec
 from big_rad.inference.state import PickerState
-from big_rad.pp.tokenizer import Tokenizer
+
+if TYPE_CHECKING:  # Measuring decoding needs no tokenizer's packages.
+    from big_rad.pp.tokenizer import Tokenizer
 
 MAX_MASKS = 16
 
@@ -137,7 +140,7 @@ class Grammar:
 
 
 def make_grammar(
-    tokenizer: Tokenizer,
+    tokenizer: "Tokenizer",
     codec: BoxCodec,
     kinds: Sequence[str] = ("boxes", "masks"),
     never: Iterable[int] = (),
@@ -210,7 +213,7 @@ _TRANSITIONS = np.array(
 
 
 def _kinds_of(
-    tokenizer: Tokenizer, codec: BoxCodec, never: frozenset[int]
+    tokenizer: "Tokenizer", codec: BoxCodec, never: frozenset[int]
 ) -> Int[np.ndarray, " ids"]:
     kind = np.full(tokenizer.vocab_size, _KINDS.index("never"), np.int32)
     for i, piece in enumerate(tokenizer.pieces()):
@@ -237,7 +240,7 @@ def _kind_of(piece: bytes | str) -> str:
     return "bracket_and_more" if piece[1:].strip() else "bracket"
 
 
-def _places(tokenizer: Tokenizer, codec: BoxCodec) -> tuple[int, Int[np.ndarray, " ids"]]:
+def _places(tokenizer: "Tokenizer", codec: BoxCodec) -> tuple[int, Int[np.ndarray, " ids"]]:
     # Two bins may stand for one coordinate (those of a coarser grid): they have the same place.
     bins = range(codec.max_bin + 1)
     x1 = [codec.decode((b, b, b, b))[0] for b in bins]
@@ -247,7 +250,7 @@ def _places(tokenizer: Tokenizer, codec: BoxCodec) -> tuple[int, Int[np.ndarray,
     return len(coordinates), place
 
 
-def _check_pieces(count: dict[str, int], tokenizer: Tokenizer) -> None:
+def _check_pieces(count: dict[str, int], tokenizer: "Tokenizer") -> None:
     for text, name in ((" ", "space"), (">", "bracket")):
         if not count[name] or len(tokenizer.encode(text)) != 1:
             raise ValueError(

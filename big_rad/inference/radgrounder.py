@@ -26,6 +26,7 @@ import jax
 import numpy as np
 
 from big_rad import quiet, runtime
+from big_rad import sharding as sharding_lib
 from big_rad.dicom import read as dicom_read
 from big_rad.grounding import codec as codecs
 from big_rad.inference import answer as answer_lib
@@ -74,7 +75,8 @@ class RadGrounder:
         rows: how many questions are answered together, when there are several.
         alternatives: how many of the likeliest tokens at each place `Prediction.details` has, from
             0; None makes no details.
-        sharding: how the rows are split over devices, see `queue.Queue`; None uses one device.
+        sharding: how the rows are split over devices, such as
+            `sharding.batch_sharding(sharding.make_mesh([("data", 8)]))`; None uses one device.
 
     Attributes:
         pointing: "masks" if the model has a mask decoder, else "boxes"; "none" if the model was
@@ -114,6 +116,9 @@ class RadGrounder:
         self._never = load_lib.never_ids(tokenizer, tuple(untrained))
         if generate_fn is None:
             answer_lib.check_mask_tokens(model, tokenizer)
+            # Once, and not with each call: parameters may still be on the host.
+            whole = None if sharding is None else sharding_lib.replicated(sharding.mesh)
+            self._params = jax.device_put(params, whole)
         self.unconstrained, self._grammar = self._make_grammar()
         self._preparer = prepare.Preparer(
             tokenizer,

@@ -244,3 +244,25 @@ def test_a_second_process_compiles_nothing(run_dir, tmp_path):
     assert misses > 3
     again, hits = run()
     assert again == 0 and hits >= misses
+
+
+@pytest.mark.slow
+def test_eight_devices_write_the_tokens_of_one(run_dir, on_eight_devices):
+    code = f"""
+        import json, sys
+        import jax
+        from big_rad import sharding
+        from big_rad.predict import Ask, RadGrounder
+        from tests.helpers.radgrounders import grey
+
+        asks = [Ask(grey(20 + i, 30), max_new_tokens=6, temperature=float(i % 2), seed=i)
+                for i in range(11)]
+        mesh = sharding.make_mesh([("data", 8)])
+        found = []
+        for split in (None, sharding.batch_sharding(mesh)):
+            model = RadGrounder.load({str(run_dir)!r}, rows=8, sharding=split)
+            found.append([(p.raw, round(p.logprob, 3)) for p in model.ask(asks)])
+        print(jax.device_count(), found[0] == found[1], len(set(found[0])))
+    """
+    count, equal, several = on_eight_devices(code).split()
+    assert (count, equal) == ("8", "True") and int(several) > 3

@@ -1,4 +1,7 @@
-"""Measures the speed of greedy decoding, against the `generate` of transformers in the same run.
+"""Measures the speed of greedy decoding, against another way to decode in the same run.
+
+The peer is the `generate` of transformers, or (`--peer=constrained`) our own decoding under a
+grammar.
 
 All rows of a batch have prompts of the same length and get the same number of tokens n, since no
 token ends a row. Two times are measured: t(1) for one token, which is mostly the prefill, and t(n)
@@ -10,21 +13,21 @@ import argparse
 import functools
 import statistics
 import sys
+import types
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jax
 import ml_collections
 import numpy as np
 
-from big_rad.inference import decode
+from big_rad.grounding.codec import get_codec
+from big_rad.inference import constrain, decode, pickers
 from big_rad.models import counts
 from tools.benchmarks import devices, rounds, sizes, training
 
-if TYPE_CHECKING:  # It needs torch.
-    from tools.benchmarks import peer_hf
-
-OURS, HF = "big_rad", "hf"
+Decoders = dict[int, Callable[..., np.ndarray]]  # By the number of tokens that they generate.
+OURS, HF, CONSTRAINED = "big_rad", "hf", "constrained"
 _PROMPT = 24  # The number of tokens of a prompt, <bos> included.
 
 
@@ -35,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batch", default="1,8,32", help="batch sizes")
     parser.add_argument("--softcap", type=float, default=50.0, help="of attention; 0 turns it off")
     parser.add_argument("--tokens", type=int, default=32, help="new tokens of a row")
-    parser.add_argument("--peer", choices=("none", "hf"), default="hf")
+    parser.add_argument("--peer", choices=("none", HF, CONSTRAINED), default=HF)
     parser.add_argument(
         "--cache", choices=("dynamic", "static"), default="dynamic", help="of the peer"
     )
@@ -52,11 +55,15 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
     cap = {"model.llm.attn_logits_softcap": args.softcap}
     config = sizes.make_config(args.size, "det", args.dtype, cap)
     params = inference_params(config, args.dtype)
-    peer = None
-    if args.peer == "hf":
+    counts_of = (1, args.tokens)
+    peer: dict[str, Decoders] = {}
+    if args.peer == HF:
         from tools.benchmarks import peer_hf
 
-        peer = peer_hf.Peer(config, params)
+        hf = peer_hf.Peer(config, params)
+        peer[HF] = {n: hf.decoder(n, args.cache) for n in counts_of}
+    elif args.peer == CONSTRAINED:
+        peer[CONSTRAINED] = ours(config, params, args.tokens, pickers.PerRow(grammar(config)))
     print(f"{jax.devices()[0].device_kind}; size {args.size}, {args.dtype}")
     result: dict[str, Any] = {}
     for rows in map(int, args.batch.split(",")):
@@ -65,20 +72,24 @@ def run(args: argparse.Namespace) -> dict[str, Any]:
 
 
 def ours(
-    config: ml_collections.ConfigDict, params: Mapping[str, Any], tokens: int
-) -> dict[int, Callable[..., np.ndarray]]:
+    config: ml_collections.ConfigDict,
+    params: Mapping[str, Any],
+    tokens: int,
+    picker: pickers.Picker | None = None,
+) -> Decoders:
     """Returns our functions that generate one token, and all tokens.
 
     Args:
         config: the config of the model.
         params: the model's parameters.
         tokens: the number of all tokens.
+        picker: what chooses the tokens; None takes the likeliest.
 
     Returns:
         For 1 and for `tokens`, a function (image [B, H, W, 3], text [B, T]) -> new tokens
         [B, `tokens`], with zeros behind the first 1 or `tokens` of them.
     """
-    generate = generator(config, tokens)
+    generate = generator(config, tokens, picker)
 
     def run(limit: int, image: np.ndarray, text: np.ndarray) -> np.ndarray:
         made = generate(params, image, text, np.zeros_like(text), limit=np.int32(limit))
@@ -87,12 +98,15 @@ def ours(
     return {n: functools.partial(run, n) for n in (1, tokens)}
 
 
-def generator(config: ml_collections.ConfigDict, tokens: int) -> decode.Generate:
+def generator(
+    config: ml_collections.ConfigDict, tokens: int, picker: pickers.Picker | None = None
+) -> decode.Generate:
     """Returns the compiled function that generates text, in which only `limit` ends a row.
 
     Args:
         config: the config of the model.
         tokens: the largest number of tokens.
+        picker: what chooses the tokens; None takes the likeliest.
     """
     return decode.make_generate(
         sizes.model(config),
@@ -100,7 +114,32 @@ def generator(config: ml_collections.ConfigDict, tokens: int) -> decode.Generate
         vocab_size=config.model.llm.vocab_size,
         never=(),
         eos_id=-1,
+        picker=picker,
     )
+
+
+def grammar(config: ml_collections.ConfigDict) -> constrain.Grammar:
+    """Returns the grammar of a tokenizer with as many ids as the model has rows.
+
+    The last ids are its locations, classes and markup tokens, as in PaliGemma's; the others are
+    words. No text ends by itself.
+    """
+    size = config.model.llm.vocab_size
+    markup = ("<p bbox=", "</p>", "id=", "<seg>", "</seg>")
+    first = size - len(markup) - 1024 - 128
+    pieces: list[str | None] = [None] * size
+    pieces[4:first] = ["word"] * (first - 4)
+    pieces[4:6] = [" ", ">"]
+    tokenizer = types.SimpleNamespace(
+        vocab_size=size,
+        pieces=lambda: pieces,
+        loc_ids=np.arange(first, first + 1024),
+        seg_ids=np.arange(first + 1024, first + 1152),
+        markup={name: size - len(markup) + i for i, name in enumerate(markup)},
+        eos_id=1,
+        encode=lambda text: [0],
+    )
+    return constrain.make_grammar(tokenizer, get_codec("radgrounder"))
 
 
 def inference_params(config: ml_collections.ConfigDict, dtype: str) -> dict[str, Any]:
@@ -138,16 +177,14 @@ def _measure(
     args: argparse.Namespace,
     config: ml_collections.ConfigDict,
     params: Mapping[str, Any],
-    peer: "peer_hf.Peer | None",
+    peer: Mapping[str, Decoders],
     rows: int,
 ) -> dict[str, Any]:
     image, text = prompts(config, rows)
-    makers = {OURS: ours(config, params, args.tokens)}
-    if peer is not None:
-        makers[HF] = {n: peer.decoder(n, args.cache) for n in (1, args.tokens)}
+    makers = {OURS: ours(config, params, args.tokens), **peer}
     made = {name: by_count[args.tokens](image, text) for name, by_count in makers.items()}
     equal = 1.0
-    if peer is not None:
+    if HF in peer:
         equal = float((made[OURS] == made[HF]).mean())
         if equal < 1 and args.dtype == "float32":
             sys.exit(
@@ -160,7 +197,7 @@ def _measure(
         for n, make in by_count.items()
     }
     seconds = rounds.measure(ways, args.rounds)
-    base = HF if peer is not None else OURS
+    base = next(iter(peer), OURS)
     print(f"\nbatch {rows}, {args.tokens} tokens a row, prompts of {_PROMPT}")
     parts = {
         "prefill": (lambda name: seconds[name, 1], rows),
