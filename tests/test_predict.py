@@ -41,8 +41,8 @@ def test_the_command_writes_json_and_overlay(run_dir, tmp_path, capsys, name):
     assert plain == json.loads(out)
     assert list(plain) == [
         "file", "task", "lang", "modality", "plane", "width", "height", "orientation",
-        "text", "entities", "confidence", "answer_score", "logprob", "tokens", "changed_tokens",
-        "warnings", "note",
+        "text", "entities", "confidence", "answer_score", "answer_score_status", "logprob",
+        "tokens", "changed_tokens", "warnings", "note",
     ]  # fmt: skip
     assert "not for diagnostic use" in plain["note"]
     with Image.open(tmp_path / f"{stem}_overlay.png") as picture:

@@ -286,7 +286,7 @@ def of_entities(
         return [None] * len(entities)
     found = tags(result["tokens"], tokenizer)
     written = [t for t in found if t.kind == "box"]
-    boxes = list(zip(written, np.asarray(result["expected_iou"], float), strict=True))
+    boxes = list(zip(written, np.asarray(result["expected_iou"], float).tolist(), strict=True))
     masks = [t for t in found if t.kind == "mask"]
     scores = result.get("mask_scores", ())
     confidences: list[Confidence | None] = []

@@ -19,6 +19,7 @@ from big_rad.grounding.unicode import nfc
 from big_rad.pp import ops_image
 
 BLUE, ORANGE = "#0072B2", "#E69F00"
+_CAPTION = "#DDDDDD"
 PALETTE = (ORANGE, "#56B4E9", "#009E73", "#F0E442", "#D55E00", "#CC79A7", BLUE)
 CT_SOFT_TISSUE = 1  # The channel with the soft-tissue window (width 350, level 40).
 _WIDTH, _LEVEL = ops_image.CT_WINDOWS[0]
@@ -119,13 +120,16 @@ def window(
     return (np.clip(scaled, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
-def overlay(pixels: Pixels, marks: Sequence[Mark] = (), min_side: int = 448) -> Image.Image:
+def overlay(
+    pixels: Pixels, marks: Sequence[Mark] = (), min_side: int = 448, caption: str = ""
+) -> Image.Image:
     """Draws marks on an image, which is enlarged first if it is small.
 
     Args:
         pixels: the image to draw on.
         marks: the marks, which are drawn in this order.
         min_side: the smallest length of the longer side of the picture, in pixels.
+        caption: words in the lower left corner; "" for none.
 
     Returns:
         An RGB picture.
@@ -149,6 +153,9 @@ def overlay(pixels: Pixels, marks: Sequence[Mark] = (), min_side: int = 448) -> 
     for mark, box in zip(marks, boxes, strict=True):
         if mark.label:
             taken.append(_label(draw, box, mark, font, picture.size, taken))
+    if caption:
+        corner = (0, picture.size[1], 0, picture.size[1])
+        _label(draw, corner, Mark((0, 0, 0, 0), caption, _CAPTION), font, picture.size, taken)
     return picture
 
 

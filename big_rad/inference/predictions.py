@@ -168,6 +168,7 @@ def to_json(prediction: Prediction, image: dicom_read.Slice, **fields: Any) -> d
         ],
         "confidence": confidence_json(prediction.confidence),
         "answer_score": None if score is None else round(score, 4),
+        "answer_score_status": "uncalibrated",
         "logprob": round(prediction.logprob, 4),
         "tokens": prediction.tokens,
         "changed_tokens": prediction.changed,
@@ -203,7 +204,14 @@ def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
                 colour = draw.PALETTE[len(marks) % len(draw.PALETTE)]
             mark = draw.prediction(e.box, _label(e))
             marks.append(dataclasses.replace(mark, mask=e.mask, colour=colour))
-    return draw.overlay(draw.window(displayed.pixels, displayed.modality), marks, min_side=768)
+    sure = [e.confidence for e in prediction.entities if e.box is not None and e.confidence]
+    doubt = any(c.calibrated is None for c in sure)
+    return draw.overlay(
+        draw.window(displayed.pixels, displayed.modality),
+        marks,
+        min_side=768,
+        caption="?: uncalibrated confidence" if doubt else "",
+    )
 
 
 def write(
