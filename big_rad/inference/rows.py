@@ -206,7 +206,7 @@ class Rows:
             return (cache, slot + (before != 0), total + added(logits, token)), None
 
         def one(ids: Int[Array, "length new_rows"]) -> Float[Array, " new_rows"]:
-            cache = gemma_cache.add_slots(state.cache, len(ids))
+            cache = gemma_cache.add_slots(state.cache, ids.shape[0])
             start = (cache, state.slot, added(state.logits, ids[0]))
             (_, _, total), _ = jax.lax.scan(step, start, jnp.stack([ids[:-1], ids[1:]], axis=1))
             return total

@@ -238,7 +238,7 @@ def test_exported_parts_give_any_number_of_rows_what_the_batch_loop_gives(tiny):
 def test_the_other_mask_mode_and_masks_can_be_exported_for_any_number_of_rows(tiny):
     made = list(Parts(tiny, "image_isolated", 2).export())
     assert all(str(x.shape[0]) == "b" for part in made for x in part.out_avals)
-    logits, number = made[2].out_avals
+    logits, _, number = made[2].out_avals
     assert logits.shape[1:] == (2, 8, 8) and number.ndim == 1
 
 
