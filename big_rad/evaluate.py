@@ -278,6 +278,7 @@ def _ask(run: _Run, name: str) -> Result:
         samples_dir=job.out / "samples",
         data=run.opened.data[name],
     )
+    evaluator.confident = True
     metrics = {k: float(v) for k, v in evaluator.run(run.model.params)}
     result = Result(key=questions.key, metrics=metrics, seconds=time.monotonic() - start)
     results.write_result(job.out, name, result)

@@ -205,7 +205,12 @@ class Evaluator(spec_lib.Statement):
         pixels: the image that the model saw (`draw.seen`), by the index of its sample. Only the
             samples that a page may show are in it. It is filled in the first process only, and
             only without a control.
+        confident: whether records say how sure the model is. `big_rad.evaluate` sets it. It is
+            False at first, because a training looks at scores alone, and boxes and masks need one
+            more pass through the model.
     """
+
+    confident = False
 
     controls = ("blank", "shuffled")
     needs = ("queue",)
@@ -257,7 +262,7 @@ class Evaluator(spec_lib.Statement):
                 self._tokenizer,
                 view=self.view,
                 masks=self.masks,
-                codec=self.codec,
+                codec=self.codec if self.confident else None,
                 **self._sizes,
             )
         except ValueError as e:

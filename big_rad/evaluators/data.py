@@ -15,11 +15,12 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from big_rad.evaluators import spec as spec_lib
+from big_rad.inference import rows
 from big_rad.inference.answer import MODEL_FIELDS
 from big_rad.pp import builder as pp_builder
 
 CONTROLS = spec_lib.CONTROLS
-BLANK_VALUE = -1.0
+BLANK_VALUE = rows.BLANK
 
 _TARGETS = "mask_loss"
 _HINTS = {

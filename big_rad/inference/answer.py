@@ -155,7 +155,13 @@ def with_confidence(
     """
     locations = int(tokenizer.loc_ids[0]), min(codec.max_bin + 1, len(tokenizer.loc_ids))
     boxes = confidence.MAX_BOXES if "<p bbox=" in tokenizer.markup else 0
-    return dataclasses.replace(options, token_logprobs=True, locations=locations, max_boxes=boxes)
+    return dataclasses.replace(
+        options,
+        token_logprobs=True,
+        locations=locations,
+        max_boxes=boxes,
+        without_image=bool(boxes or options.max_masks),
+    )
 
 
 def _makes_masks(model: nn.Module) -> bool:

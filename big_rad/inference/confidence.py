@@ -18,6 +18,10 @@ It is made of features, which are probabilities that the model itself gives:
     class_token    the probability of the class token
     phrase         the geometric mean of the probabilities of the tokens of the phrase
     soft_iou       how well the mask fits its own probabilities, see `sampling.mask_scores`
+    from_image     how much of the place comes from the image: the distance of the distributions
+                   of its four coordinates from those on a blank image (total variation, on
+                   average), or the change of the mask's probabilities. It is 0 if the image makes
+                   no difference.
 
 The score is `option` for an answer with options, else `mean_token`; `expected_iou` x `class_token`
 for a box; and `soft_iou` for a mask. It ranks answers, but it is no probability of being right:
@@ -183,17 +187,21 @@ def condense(
         codec: the codec of the model's boxes.
 
     Returns:
-        The result without `location_probs`, and with `expected_iou` f32 [n] for the n box tags of
-        the text, see `tags`; NaN for boxes that are unreadable or beyond the first `MAX_BOXES`.
+        The result without `location_probs` and `blank_location_probs`, and with `expected_iou` and
+        `from_image`, f32 [n] for the n box tags of the text, see `tags`; NaN for boxes that are
+        unreadable or beyond the first `MAX_BOXES`, and where it is not known.
     """
     kept = dict(result)
-    probs, values = kept.pop("location_probs", ()), []
+    probs, blank = (kept.pop(n, ()) for n in ("location_probs", "blank_location_probs"))
+    found = []
     for tag in tags(kept["tokens"], tokenizer):
         if tag.kind == "box":
-            own = probs[tag.location : tag.location + 4]
+            own, other = (p[tag.location : tag.location + 4] for p in (probs, blank))
             readable = len(own) == 4 and max(tag.bins) <= codec.max_bin
-            values.append(expected_iou(tag.bins, own, codec) if readable else math.nan)
-    return kept | {"expected_iou": np.array(values, np.float32)}
+            iou = expected_iou(tag.bins, own, codec) if readable else math.nan
+            found.append((iou, _distance(own, other) if len(other) == 4 else math.nan))
+    both = np.array(found, np.float32).reshape(-1, 2)
+    return kept | {"expected_iou": both[:, 0], "from_image": both[:, 1]}
 
 
 def of_text(result: Mapping[str, np.ndarray]) -> Confidence:
@@ -286,7 +294,8 @@ def of_entities(
         return [None] * len(entities)
     found = tags(result["tokens"], tokenizer)
     written = [t for t in found if t.kind == "box"]
-    boxes = list(zip(written, np.asarray(result["expected_iou"], float).tolist(), strict=True))
+    values = (np.asarray(result[n], float).tolist() for n in ("expected_iou", "from_image"))
+    boxes = list(zip(written, *values, strict=True))
     masks = [t for t in found if t.kind == "mask"]
     scores = result.get("mask_scores", ())
     confidences: list[Confidence | None] = []
@@ -294,7 +303,10 @@ def of_entities(
         made = None
         if entity.mask_index is not None and entity.mask_index < min(len(scores), len(masks)):
             tag, score = masks[entity.mask_index], float(scores[entity.mask_index])
-            made = Confidence("mask", {"soft_iou": score} | _words(result, tag), score)
+            change = result.get("mask_change")
+            seen = math.nan if change is None else float(change[entity.mask_index])
+            features = {"soft_iou": score} | _from_image(seen) | _words(result, tag)
+            made = Confidence("mask", features, score)
         elif entity.box is not None:
             while boxes and _box(boxes[0][0], codec) != entity.box:
                 boxes.pop(0)  # A box that could not be read.
@@ -305,10 +317,19 @@ def of_entities(
     return confidences
 
 
-def _of_box(result: Mapping[str, np.ndarray], tag: Tag, iou: float) -> Confidence:
+def _of_box(result: Mapping[str, np.ndarray], tag: Tag, iou: float, seen: float) -> Confidence:
     class_token = math.exp(float(result["token_logprobs"][tag.class_token]))
-    features = {"expected_iou": iou, "class_token": class_token} | _words(result, tag)
-    return Confidence("box", features, iou * class_token)
+    features = {"expected_iou": iou, "class_token": class_token} | _from_image(seen)
+    return Confidence("box", features | _words(result, tag), iou * class_token)
+
+
+def _from_image(value: float) -> dict[str, float]:
+    return {} if math.isnan(value) else {"from_image": min(1.0, max(0.0, value))}
+
+
+def _distance(a: Float[np.ndarray, "4 locations"], b: Float[np.ndarray, "4 locations"]) -> float:
+    # The total variation distance of the distributions of each coordinate, on average.
+    return float(np.abs(np.asarray(a, float) - np.asarray(b, float)).sum(axis=1).mean() / 2)
 
 
 def _words(result: Mapping[str, np.ndarray], tag: Tag) -> dict[str, float]:

@@ -129,6 +129,9 @@ class Queue:
             `token_logprobs` adds `token_logprobs` f32 [max_new_tokens], and `alternatives` adds
             `top_ids` i32 and `top_logprobs` f32, both [max_new_tokens, alternatives]. The option
             `max_boxes` adds `location_probs` f16 [n, locations] for the first n location tokens.
+            The option `without_image` adds the same on a blank image, `blank_location_probs`, and
+            with masks `mask_change` f32 [n], see `rows.Rows.without_image`; neither is there if
+            no text of a batch points at anything.
             A request with candidates gets `candidate_logprobs` f32, one for each of them.
 
         Raises:

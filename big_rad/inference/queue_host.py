@@ -12,7 +12,7 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Bool, Float, UInt32
+from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from big_rad.inference import rows as rows_lib
 from big_rad.inference import sampling
@@ -38,7 +38,7 @@ class Live:
     """A request that is being decoded."""
 
     index: int
-    length: int  # The number of tokens in the prompt.
+    text: Int[np.ndarray, " prompt"]
     first: int  # The first chunk in which the row decodes.
     limit: int  # How many tokens the answer may have.
     deadline: float | None = None
@@ -126,7 +126,9 @@ class Host:
             for i, (row, w) in enumerate(zip(rows, batch, strict=True)):
                 own = (scores, i, len(w.request.candidates)) if w.request.candidates else None
                 deadline = w.request.deadline
-                self.live[row] = Live(w.index, w.length, chunk, w.limit, deadline, own)
+                self.live[row] = Live(
+                    w.index, np.int32(w.request.text), chunk, w.limit, deadline, own
+                )
             self.make_room(chunk, queue.bucket(max(w.length for w in batch)))
             # The copies that fill up the batch go to a row number beyond the last: `insert` drops
             # them.
@@ -146,7 +148,8 @@ class Host:
         """
         queue = self._queue
         grown = (
-            x.length + min(x.limit, queue.chunk * (chunk + 1 - x.first)) for x in self.live.values()
+            len(x.text) + min(x.limit, queue.chunk * (chunk + 1 - x.first))
+            for x in self.live.values()
         )
         need = max(prompt, *grown)
         slots = self._features.shape[0] + -(-need // queue.slot_bucket) * queue.slot_bucket
@@ -201,19 +204,56 @@ class Host:
                 padded[row, k, : len(ids)] = ids
         return self._device.score(self.weights, filled, self._queue.put(list(padded)))
 
+    def _without_image(
+        self,
+        lives: Sequence[Live],
+        tokens: Int[np.ndarray, "rows tokens"],
+        masks: Float[Array, "rows masks height width"] | None,
+    ) -> dict[str, np.ndarray]:
+        # What the texts would have been on a blank image; empty if none of them points.
+        options, n = self._queue.options, len(lives)
+        first, many = options.locations or (0, 0)
+        located = (tokens >= first) & (tokens < first + many) & (options.max_boxes > 0)
+        ended = (tokens == options.seg_end_id) & (options.max_masks > 0)
+        if not (located[:n].any() or ended[:n].any()):
+            return {}
+        # The copies that fill up the batch have the prompt of the first row.
+        prompts = [x.text for x in lives] + [lives[0].text] * (len(tokens) - n)
+        answers = [row[row != 0] for row in tokens]
+        longest = max(len(p) + len(a) for p, a in zip(prompts, answers, strict=True))
+        text = np.zeros((len(tokens), _power_of_two(max(32, longest))), np.int32)
+        mask_ar, most = np.zeros_like(text), int(located.sum(axis=1).max())
+        kept = min(_power_of_two(max(16, most)), max(1, 4 * options.max_boxes))
+        places = np.zeros((len(tokens), kept), np.int32)
+        ends = np.zeros((len(tokens), max(1, options.max_masks)), np.int32)
+        for i, (prompt, answer) in enumerate(zip(prompts, answers, strict=True)):
+            start, end = len(prompt), len(prompt) + len(answer)
+            text[i, :end] = np.concatenate([prompt, answer])
+            mask_ar[i, start:end] = 1
+            for row, where in ((places[i], located[i]), (ends[i], ended[i])):
+                at = start + np.flatnonzero(where)[: len(row)]
+                row[: len(at)] = at
+        put = [self._queue.put(list(x)) for x in (text, mask_ar, places, ends)]
+        return jax.device_get(self._device.without_image(self._params, self._shape, *put, masks))
+
     def _fetch(self) -> None:
         # Copies the results of the rows that were freed to the host.
         for lives, out in self._out:
+            masks = out.pop(rows_lib.MASK_LOGITS, None)
             arrays = jax.device_get(out)
+            if self._queue.options.without_image:
+                arrays |= self._without_image(lives, arrays["tokens"], masks)
             num = arrays.pop("num_masks", None)
             for i, x in enumerate(lives):
                 result = {k: v[i] for k, v in arrays.items()}
-                for name in ("masks", "mask_logits", "mask_scores"):
+                for name in ("masks", "mask_logits", "mask_scores", "mask_change"):
                     if name in result:  # A copy, so that the array of the batch can be freed.
                         result[name] = result[name][: num[i]].copy()
                 if "location_probs" in result:
                     there = int(result.pop("num_locations"))
-                    result["location_probs"] = result["location_probs"][:there].copy()
+                    for name in ("location_probs", "blank_location_probs"):
+                        if name in result:
+                            result[name] = result[name][:there].copy()
                 if x.scores is not None:
                     scores, row, count = x.scores
                     result["candidate_logprobs"] = np.array(scores[row, :count])

@@ -33,6 +33,8 @@ from big_rad import sharding as sharding_lib
 from big_rad.inference import sampling
 from big_rad.models import gemma, gemma_cache
 
+BLANK = -1.0  # The value of an empty slice after normalisation, which is the lowest value.
+MASK_LOGITS = "mask_logits, kept"  # The name of an array that stays on the device.
 T = TypeVar("T")
 RowNumbers = Int[np.ndarray, " new_rows"]  # The numbers of rows in a state.
 # The result of running one image alone: its keys `k` and values `v`, and its features.
@@ -284,7 +286,8 @@ class Rows:
         Returns:
             The arrays of `sampling.Sampler.finish`. With masks also those of
             `sampling.Sampler.make_masks`, but unless `logits` is True, `masks` bool of the shape
-            of `mask_logits` in the place of these.
+            of `mask_logits` in the place of these. With the option `without_image`, the logits are
+            there as `MASK_LOGITS` too, for the function of this name.
         """
         # Without the cache: its size changes, and each size would be another compilation.
         return self._collect(params, _without_cache(state), rows, size)
@@ -301,9 +304,64 @@ class Rows:
         out = self.sampler.finish(chosen)
         if self.sampler.options.max_masks:
             made = self.sampler.make_masks(params, chosen.features, chosen, size)
+            if self.sampler.options.without_image:
+                made[MASK_LOGITS] = made["mask_logits"]
             if not self.logits:  # Bool needs a quarter of the bytes on the way to the host.
                 made["masks"] = made.pop("mask_logits") > 0
             out |= made
+        return self._for_host(out)
+
+    @functools.partial(jax.jit, static_argnums=(0, 2))
+    def without_image(
+        self,
+        params: Mapping[str, Any],
+        shape: tuple[int, ...],
+        text: Int[Array, "rows text"],
+        mask_ar: Int[Array, "rows text"],
+        locations: Int[Array, "rows locations"],
+        ends: Int[Array, "rows masks"],
+        masks: Float[Array, "rows masks height width"] | None,
+    ) -> dict[str, Array]:
+        """Runs whole texts with their answers on a blank image.
+
+        Args:
+            params: the model's parameters.
+            shape: the shape of an image, [height, width, 3].
+            text: the prompts with the answers behind them, and then zeros.
+            mask_ar: 1 on the tokens of the answers.
+            locations: the positions in `text` of location tokens, then zeros.
+            ends: the positions of `</seg>` tokens, then zeros.
+            masks: the logits of the masks with the real image; None without masks.
+
+        Returns:
+            `blank_location_probs` f16 [rows, locations, all locations], the distribution at each
+            of these tokens as in `location_probs`; and with masks `mask_change` f32 [rows, masks],
+            see `sampling.mask_change`. Entries behind the last token mean nothing.
+        """
+        options, model, out = self.sampler.options, self.sampler.model, {}
+        width = text.shape[1]
+        before = jnp.maximum(locations - 1, 0) + width * jnp.arange(text.shape[0])[:, None]
+        image = self._place(jnp.full((text.shape[0], *shape), BLANK))
+        logits, inner = model.apply(
+            {"params": params}, image, text, mask_ar, logits_pos=before.reshape(-1)
+        )
+        if options.max_boxes:
+            first, many = options.locations
+            banned = sampling.banned_ids(logits.shape[-1], options.vocab_size, options.never)
+            scores = jnp.where(banned, -jnp.inf, logits)[:, first : first + many]
+            probs = jax.nn.softmax(scores, axis=-1).astype(jnp.float16)
+            out["blank_location_probs"] = probs.reshape(*locations.shape, many)
+        if masks is not None:
+            hidden = jnp.take_along_axis(inner["hidden"], ends[..., None], axis=1)
+            hidden = hidden.astype(jnp.float32)
+            made = model.apply(
+                {"params": params},
+                inner["img/encoded"],
+                hidden,
+                shape[:2],
+                method=model.masks,
+            )
+            out["mask_change"] = sampling.mask_change(masks, made)
         return self._for_host(out)
 
     def _begin(

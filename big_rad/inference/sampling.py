@@ -39,7 +39,7 @@ __all__ = [
     "KEY_IMPL", "Greedy", "Options", "PerRow", "Picker", "PickerState", "Sampled", "Sampler",
     "State",
     "banned_ids", "greedy", "keep_hidden", "keep_locations", "key_data", "likeliest",
-    "make_picker", "mask_scores",
+    "make_picker", "mask_change", "mask_scores",
 ]  # fmt: skip
 
 
@@ -69,6 +69,8 @@ class Options:
         locations: the id of the first location token, and the number of them, which follow it.
         max_boxes: for how many boxes, with four locations each, to keep the probability of every
             location; 0 keeps none.
+        without_image: whether the queue runs texts with boxes or masks once more on a blank image,
+            which shows what of them comes from the image.
 
     Raises:
         ValueError: there are masks but no `seg_end_id`, boxes but no `locations`, a size is not
@@ -89,6 +91,7 @@ class Options:
     alternatives: int = 0
     locations: tuple[int, int] | None = None
     max_boxes: int = 0
+    without_image: bool = False
 
     def __post_init__(self):
         object.__setattr__(self, "never", tuple(int(i) for i in self.never))
@@ -315,6 +318,15 @@ def banned_ids(table_rows: int, vocab_size: int, never: Sequence[int]) -> Bool[A
     """Returns True for the rows of the embedding table that are never predicted."""
     banned = jnp.arange(table_rows) >= vocab_size
     return banned.at[jnp.asarray(list(never), jnp.int32)].set(True) if never else banned
+
+
+def mask_change(
+    logits: Float[Array, "rows masks height width"], other: Float[Array, "rows masks height width"]
+) -> Float[Array, "rows masks"]:
+    """Returns how much masks differ, 1 - sum(min(p, q)) / sum(max(p, q)) of their probabilities."""
+    p, q = jax.nn.sigmoid(logits), jax.nn.sigmoid(other)
+    both, either = jnp.minimum(p, q).sum(axis=(-2, -1)), jnp.maximum(p, q).sum(axis=(-2, -1))
+    return 1 - both / jnp.maximum(either, jnp.finfo(either.dtype).tiny)
 
 
 def mask_scores(

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from big_rad.inference import pickers
+from big_rad.inference import pickers, rows
 from big_rad.inference import queue as queue_lib
 
 NEW = 12
@@ -231,3 +231,23 @@ def test_the_probabilities_of_all_locations_are_kept_for_the_first_boxes(tiny, r
             assert row.max() >= np.exp(result["token_logprobs"][at[k]]) - 1e-3
             kept += 1
     assert kept > 8
+
+
+@pytest.mark.parametrize("mode", ["paligemma", "image_isolated"])
+def test_what_is_the_same_on_a_blank_image_is_no_effect_of_the_image(tiny, mode):
+    rng = np.random.default_rng(2)
+    blank = np.full((8, 8, 3), rows.BLANK, np.float32)
+    images = [blank, rng.uniform(-1, 1, (8, 8, 3)).astype(np.float32), blank]
+    texts = [rng.integers(12, 60, n, np.int32) for n in (1, 5, 8)]
+    queue = queue_lib.Queue(
+        tiny.make(mode), max_new_tokens=NEW, vocab_size=60, never=(0, 7), eos_id=-1, rows=4,
+        chunk=2, prompt_buckets=(8,), slot_bucket=32, token_logprobs=True, locations=(8, 52),
+        max_boxes=2, without_image=True,
+    )  # fmt: skip
+    asked = [queue_lib.Request(i, t) for i, t in zip(images, texts, strict=True)]
+    change = []
+    for result in queue.run(tiny.params, asked):
+        own, other = result["location_probs"], result["blank_location_probs"]
+        assert own.shape == other.shape and len(own) > 4
+        change.append(np.abs(own.astype(float) - other.astype(float)).sum(axis=1).mean() / 2)
+    assert change[0] < 2e-3 > change[2] and change[1] > 0.02
