@@ -5,6 +5,7 @@ Ask("slice.dcm", task="vqa", question="Is the liver enlarged?", temperature=0.7,
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ class Ask:
         constrained: whether only texts that can be read are written, see `constrain`. The answer to
             a question with choices is then the likeliest choice.
         min_score: the least confidence with which the box or the mask of an entity is shown. The
-            words of the text stay.
+            words of the text stay. Above 0, a place whose confidence is not known is not shown.
         timeout: the number of seconds after which the answer is of no use; None waits.
     """
 
@@ -90,6 +91,8 @@ class Ask:
                 f"temperature is {self.temperature} and top_p {self.top_p}; give a temperature "
                 "from 0, and a top_p above 0 and up to 1"
             )
+        if self.timeout is not None and math.isnan(self.timeout):
+            raise ValueError("timeout is nan; give a number of seconds, or None")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}; give a whole number in 0..2^32-1")
 
