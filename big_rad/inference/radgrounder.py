@@ -343,7 +343,7 @@ class RadGrounder:
         limits = (ask.limit for ask in known if ask.task in TASKS)  # `prepare` refuses the others.
         most = max(limits, default=max_new_tokens or _NEW_TOKENS[1])
         serve = self.queue(rows, most)
-        ahead = 2 * self._rows if rows > 1 else 0
+        ahead = 0 if len(known) == 1 else 2 * self._rows
 
         def ready(ask: Ask) -> prepare.Prepared:
             made = self.prepare(ask)

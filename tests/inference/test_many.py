@@ -280,6 +280,13 @@ def test_questions_of_an_iterator_may_have_more_tokens_than_the_usual_queue(monk
         next(model.ask(iter([ask])))
 
 
+def test_a_single_row_draws_no_more_questions_than_it_needs():
+    drawn = []
+    asks = (drawn.append(i) or Ask(grey(20, 30), max_new_tokens=8) for i in range(100))
+    next(fixed("short", rows=1).ask(asks))
+    assert len(drawn) < 10
+
+
 def test_an_error_ends_the_thread_that_reads_ahead(model):
     before = threading.active_count()
     asks = itertools.chain([Ask(CT, task="vqa")], itertools.repeat(Ask(CT, max_new_tokens=3)))
