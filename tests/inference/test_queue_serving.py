@@ -206,8 +206,19 @@ def test_candidates_get_their_log_probabilities_and_change_no_answer(tiny, serve
                 assert part == first
 
 
-@pytest.mark.parametrize("ids", [[], [0], [3, 0]])
-def test_a_candidate_without_tokens_or_with_padding_is_refused(tiny, served, requests, ids):
+def test_several_processes_refuse_deadlines_on_which_their_clocks_could_not_agree(
+    tiny, served, requests, monkeypatch
+):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    late = dataclasses.replace(requests[0], deadline=5.0)
+    (answer,) = served[0].serve(tiny.params, [late])
+    assert answer.status == "refused" and "several processes" in answer.why
+
+
+@pytest.mark.parametrize("ids", [[], [0], [3, 0], [3, 60], [-1, 3]])
+def test_a_candidate_without_tokens_with_padding_or_with_unknown_ids_is_refused(
+    tiny, served, requests, ids
+):
     bad = dataclasses.replace(requests[0], candidates=[[5], ids])
     with pytest.raises(ValueError, match="request 0 has a candidate"):
         served[0].run(tiny.params, [bad])
