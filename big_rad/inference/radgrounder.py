@@ -18,6 +18,7 @@ its questions one by one uses the same three parts as `ask`: `prepare` makes a r
 import contextlib
 import dataclasses
 import functools
+import itertools
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -323,8 +324,8 @@ class RadGrounder:
             in_order: whether predictions come in the order of the questions; with False they come
                 as they finish.
             errors: what becomes of a question that cannot be answered, because its image cannot be
-                read or its time is over. "raise" raises the error; "return" gives the error in the
-                place of the prediction, and the others are answered.
+                read or its time is over. "raise" raises the error when it is its turn; "return"
+                gives the error in the place of the prediction, and the others are answered.
             max_new_tokens: the most tokens of any question, if `asks` is an iterator, whose
                 questions are not known in advance; None is 256. A list or a tuple needs no number.
 
@@ -463,12 +464,13 @@ def _delivered(found: Iterator[tuple[int, Any]], in_order: bool, errors: str) ->
     turn = 0
     with contextlib.closing(found):  # Else a kept error would keep the thread of `feed` alive.
         for number, result in found:
-            if errors == "raise" and isinstance(result, Exception):
-                raise result
-            if not in_order:
-                yield number, result
-                continue
             held[number] = result
-            while turn in held:
-                yield held.pop(turn)
-                turn += 1
+            ready = [number]
+            if in_order:
+                ready = list(itertools.takewhile(held.__contains__, itertools.count(turn)))
+                turn += len(ready)
+            for i in ready:
+                made = held.pop(i)
+                if errors == "raise" and isinstance(made, Exception):
+                    raise made
+                yield made if in_order else (i, made)
