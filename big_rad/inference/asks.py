@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from big_rad.dicom.image import MODALITIES
+from big_rad.inference import confidence
 from big_rad.inference.inputs import Image
 
 TASKS = ("report", "vqa", "detect")
@@ -29,7 +30,8 @@ class Ask:
             what a question names.
         question: the question; with "report" the referrer's question, which may be empty.
         clinical: the clinical information of a report; may be empty.
-        choices: the answers to choose from, with "vqa"; empty asks an open question.
+        choices: the answers to choose from, with "vqa", at least two that differ in more than their
+            case; empty asks an open question.
         lang: the language of the text, "en" or "de".
         ground: how a report points: "boxes", "masks" or "none"; None is what the model was trained
             for.
@@ -82,6 +84,11 @@ class Ask:
         for name, task in unused.items():
             if getattr(self, name) and self.task != task:
                 raise ValueError(f'{name} belongs to the task "{task}", and this is {self.task!r}')
+        choices = confidence.options_of("multiple", self.choices, self.lang)[1]
+        if self.choices and len(choices) < 2:
+            raise ValueError(
+                f"choices has only the answer {self.choices[0]!r}; give two that differ, or none"
+            )
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is {self.max_new_tokens}; it must be positive")
         if not 0 <= self.min_score <= 1:

@@ -163,6 +163,8 @@ def test_images_that_do_not_say_enough_are_errors_with_a_remedy(model):
         (dict(ground="arrows"), "ground is 'arrows'"),
         (dict(choices=["a"]), 'choices belongs to the task "vqa"'),
         (dict(task="vqa"), "question is empty"),
+        (dict(task="vqa", question="Which?", choices=["liver"]), "choices has only the answer"),
+        (dict(task="vqa", question="Which?", choices=["No", "no."]), "give two that differ"),
         (dict(min_score=2), "min_score is 2"),
         (dict(temperature=-1.0), "temperature is -1"),
         (dict(top_p=0.0), "top_p 0"),
