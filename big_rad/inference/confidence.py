@@ -302,7 +302,12 @@ def of_entities(
             tag, score = masks[entity.mask_index], float(scores[entity.mask_index])
             made = Confidence("mask", {"soft_iou": score} | _words(result, tag), score)
         elif entity.box is not None:
-            same = (i for i, (tag, _) in enumerate(boxes) if _is_of(tag, entity, codec))
+            same = (
+                i
+                for i, (tag, _) in enumerate(boxes)
+                if _is_of(tag, entity, codec)
+                and entity.class_id in (0, result["tokens"][tag.class_token] - tokenizer.seg_ids[0])
+            )
             i = next(same, None)
             # Some boxes that can be read stand in a tag with faults. They have none of `tags`.
             if i is not None:

@@ -136,7 +136,7 @@ class Reader:
         read, logits = parsed.entities, result.get("mask_logits", ())
         if self.pointing == "masks":
             read = tuple(mask_lib.named(e, parsed.text) for e in read)
-        sure = confidence_lib.of_entities(result, read, self.tokenizer, self.codec)
+        sure = confidence_lib.of_entities(result, parsed.entities, self.tokenizer, self.codec)
         found, warnings = [], []
         for entity, confidence in zip(read, sure, strict=True):
             made = self._entity(entity, context.size, logits)

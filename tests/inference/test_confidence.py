@@ -96,6 +96,7 @@ def test_each_readable_box_gets_the_confidence_of_its_own_tokens(tokenizer):
         "<p bbox=<loc0001><loc0002><loc0100><loc0200><seg005>>liver</p>",  # Without `id=`.
         "<p bbox=<loc0001><loc0002><loc0100><loc0200> id=<seg005>>li<loc0003>ver</p>",
         "<p bbox=<loc0001><loc0002><loc0100><loc0200> id=<seg005>>liver</seg></p>",
+        "<p bbox=<loc0010><loc0020><loc0200><loc0210><seg005>>liver</p>",  # The same place.
     ],
 )
 def test_a_box_in_a_tag_with_faults_takes_nothing_from_the_boxes_behind_it(tokenizer, faulty):
