@@ -10,6 +10,7 @@ the DICOM header that appear in the outputs are modality, plane and orientation.
 """
 
 import argparse
+import collections
 import dataclasses
 import itertools
 import json
@@ -81,7 +82,8 @@ def _check_task(args: argparse.Namespace) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Job:
-    # One slice: the stem of its outputs, the slice, and what is asked about it.
+    # One slice: its file, the stem of its outputs, the slice, and what is asked about it.
+    path: str
     stem: str
     image: dicom_read.Slice
     asks: list[Ask]
@@ -91,10 +93,14 @@ class _Jobs:
     """Reads the images one after the other, and remembers what is asked about each.
 
     An image that cannot be read is an error message, and the others go on.
+
+    Attributes:
+        found: the images that have been read and are not answered yet, in their order.
+        code: the exit code so far.
     """
 
     def __init__(self, args: argparse.Namespace):
-        self.found: list[_Job] = []
+        self.found: collections.deque[_Job] = collections.deque()
         self.code = 0
         self._args = args
 
@@ -110,10 +116,11 @@ class _Jobs:
             except (ValueError, OSError) as e:  # One bad file does not stop the others.
                 self.failed(e)
                 continue
-            self.found.append(_Job(stem, image, _asks(image, args)))
-            yield from self.found[-1].asks
+            job = _Job(path, stem, image, _asks(image, args))
+            self.found.append(job)  # Before its answer can come.
+            yield from job.asks
 
-    def failed(self, error: Exception) -> None:
+    def failed(self, error: Exception | str) -> None:
         """Prints an error, which changes the exit code."""
         _print_error(error)
         self.code = 2
@@ -161,17 +168,18 @@ def _predict_all(args: argparse.Namespace) -> int:
     alone = len(args.images) == 1 and len(jobs.found[0].asks) == 1
     rest = itertools.chain([first], asks)
     # A list of one question is answered in a single row.
-    answers = model.ask([*rest] if alone else rest, errors="return")
+    answers = model.ask([*rest] if alone else rest, errors="return", max_new_tokens=first.limit)
     said = time.monotonic()
     for number in itertools.count():
         made = next(answers, None)
         if made is None:
             return jobs.code
-        job = jobs.found[number]
+        job = jobs.found.popleft()  # Its pixels are not kept until the last image is answered.
         found = [made, *itertools.islice(answers, len(job.asks) - 1)]
         errors = [x for x in found if isinstance(x, Exception)]
         if errors:
-            jobs.failed(errors[0])
+            for why in dict.fromkeys(map(str, errors)):  # Several organs may have one error.
+                jobs.failed(f"{job.path}: {why}")
             continue
         joined = join_answers(organs(args.organ), found, args.lang) if args.organ else made
         _show(joined, job, args)
@@ -180,7 +188,7 @@ def _predict_all(args: argparse.Namespace) -> int:
             print(f"{number + 1} of {len(args.images)} images", file=sys.stderr)
 
 
-def _print_error(error: Exception) -> None:
+def _print_error(error: Exception | str) -> None:
     print(f"big_rad.predict: {' '.join(str(error).split())}", file=sys.stderr)
 
 

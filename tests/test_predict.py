@@ -4,6 +4,7 @@ import functools
 import json
 import shutil
 import sys
+import weakref
 
 import numpy as np
 import pydicom
@@ -13,6 +14,7 @@ from pydicom.data import get_testdata_file
 
 from big_rad import predict
 from big_rad.inference import feed
+from big_rad.pp import tokenizer as tokenizers
 from big_rad.workdir import checkpoint
 from tests.helpers import foreign, radgrounders, tiny_run
 from tests.helpers.radgrounders import SIZE, always, prompt_of, rectangle, with_masks
@@ -123,6 +125,59 @@ def test_the_command_prints_a_line_an_image_for_several(run_dir, capsys):
     code, out, _ = run_command(capsys, f"--checkpoint={run_dir}", "--max_new_tokens=3", *files)
     assert code == 0
     assert [json.loads(line)["modality"] for line in out.splitlines()] == ["CT", "MR"]
+
+
+def made_up(monkeypatch, model):
+    """Lets every file be a grey slice, and gives the command this model; returns the slices."""
+    made = []
+
+    def read(path, **_):
+        image = radgrounders.grey(20, 30)
+        made.append(weakref.ref(image))
+        return image
+
+    monkeypatch.setattr(predict.inputs, "read", read)
+    monkeypatch.setattr(predict.RadGrounder, "load", lambda _: model)
+    return made
+
+
+def test_the_command_keeps_no_image_that_it_has_answered(capsys, monkeypatch):
+    write, most = always("short"), []
+
+    def answer_batch(*args, **options):
+        most.append(sum(ref() is not None for ref in made))
+        return write(*args, **options)
+
+    tokenizer = tokenizers.load("tiny")
+    model = radgrounders.build(None, {}, tokenizer, generate_fn=answer_batch, rows=2)
+    made = made_up(monkeypatch, model)
+    code, out, _ = run_command(capsys, "--checkpoint=x", *(f"{i}.png" for i in range(40)))
+    assert code == 0 and len(out.splitlines()) == len(most) == 40
+    assert max(most) < 12
+
+
+def test_the_limit_of_tokens_may_be_as_long_for_several_images_as_for_one(capsys, monkeypatch):
+    model, sizes = radgrounders.build(None, {}, tokenizers.load("tiny")), []
+
+    def queue(rows, max_new_tokens):
+        sizes.append(max_new_tokens)
+        return functools.partial(feed.one_by_one, always("short"), {}, "boxes")
+
+    monkeypatch.setattr(model, "queue", queue)
+    made_up(monkeypatch, model)
+    for images in (["a.png"], ["a.png", "b.png"]):
+        code, out, err = run_command(capsys, "--checkpoint=x", "--max_new_tokens=300", *images)
+        assert code == 0 and len(out.splitlines()) == len(images), err
+    assert sizes == [300, 300]
+
+
+def test_every_error_of_an_answer_names_its_file_once(capsys, monkeypatch):
+    made_up(monkeypatch, radgrounders.fixed("short"))
+    organs = ["--task=detect", "--organ=liver", "--organ=spleen", "--temperature=0.5"]
+    code, out, err = run_command(capsys, "--checkpoint=x", *organs, "a.png", "b/c.png")
+    assert code == 2 and not out
+    first, second = err.splitlines()
+    assert "a.png: temperature is 0.5" in first and "b/c.png: temperature is 0.5" in second
 
 
 def test_the_command_says_what_a_name_of_several_organs_asks_for(tmp_path, capsys):

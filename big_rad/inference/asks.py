@@ -5,10 +5,12 @@ Ask("slice.dcm", task="vqa", question="Is the liver enlarged?", temperature=0.7,
 """
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from typing import Any
 
 from big_rad.dicom.image import MODALITIES
+from big_rad.inference import confidence
 from big_rad.inference.inputs import Image
 
 TASKS = ("report", "vqa", "detect")
@@ -28,7 +30,8 @@ class Ask:
             what a question names.
         question: the question; with "report" the referrer's question, which may be empty.
         clinical: the clinical information of a report; may be empty.
-        choices: the answers to choose from, with "vqa"; empty asks an open question.
+        choices: the answers to choose from, with "vqa", at least two that differ in more than their
+            case; empty asks an open question.
         lang: the language of the text, "en" or "de".
         ground: how a report points: "boxes", "masks" or "none"; None is what the model was trained
             for.
@@ -40,7 +43,7 @@ class Ask:
         constrained: whether only texts that can be read are written, see `constrain`. The answer to
             a question with choices is then the likeliest choice.
         min_score: the least confidence with which the box or the mask of an entity is shown. The
-            words of the text stay.
+            words of the text stay. Above 0, a place whose confidence is not known is not shown.
         timeout: the number of seconds after which the answer is of no use; None waits.
     """
 
@@ -81,6 +84,11 @@ class Ask:
         for name, task in unused.items():
             if getattr(self, name) and self.task != task:
                 raise ValueError(f'{name} belongs to the task "{task}", and this is {self.task!r}')
+        choices = confidence.options_of("multiple", self.choices, self.lang)[1]
+        if self.choices and len(choices) < 2:
+            raise ValueError(
+                f"choices has only the answer {self.choices[0]!r}; give two that differ, or none"
+            )
         if self.max_new_tokens is not None and self.max_new_tokens < 1:
             raise ValueError(f"max_new_tokens is {self.max_new_tokens}; it must be positive")
         if not 0 <= self.min_score <= 1:
@@ -90,6 +98,8 @@ class Ask:
                 f"temperature is {self.temperature} and top_p {self.top_p}; give a temperature "
                 "from 0, and a top_p above 0 and up to 1"
             )
+        if self.timeout is not None and math.isnan(self.timeout):
+            raise ValueError("timeout is nan; give a number of seconds, or None")
         if not 0 <= self.seed < 2**32:
             raise ValueError(f"seed is {self.seed}; give a whole number in 0..2^32-1")
 

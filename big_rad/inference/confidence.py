@@ -104,7 +104,7 @@ class Tag:
         kind: "box" or "mask".
         bins: the four bins of a box, in the order of the codec; empty for a mask.
         opening: the position of the token that opens the tag; None if it is missing.
-        location: the number of location tokens before the tag.
+        location: the position of the first location token; None for a mask.
         class_token: the position of the class token; None for a mask.
         phrase: the positions of the tokens of the phrase, the closing token included.
     """
@@ -112,7 +112,7 @@ class Tag:
     kind: str
     bins: tuple[int, ...]
     opening: int | None
-    location: int
+    location: int | None
     class_token: int | None
     phrase: range
 
@@ -134,14 +134,14 @@ def tags(tokens: Int[np.ndarray, " tokens"], tokenizer: Tokenizer) -> list[Tag]:
                 kind="box",
                 bins=tuple(int(tokens[i]) - first for i in range(start, end)),
                 opening=m.start(),
-                location=letters[:start].count("L"),
+                location=start,
                 class_token=m.start(2),
                 phrase=words[1:] if len(words) > 2 else words,  # Without the ">".
             )
         )
     for m in _MASK_TAG.finditer(letters):
         opening = m.start() if letters[m.start()] == "M" else None
-        found.append(Tag("mask", (), opening, 0, None, range(*m.span(1))))
+        found.append(Tag("mask", (), opening, None, None, range(*m.span(1))))
     return sorted(found, key=lambda tag: tag.phrase.stop)
 
 
@@ -193,10 +193,14 @@ def condense(
     """
     kept = dict(result)
     probs, blank = (kept.pop(n, ()) for n in ("location_probs", "blank_location_probs"))
-    found = []
-    for tag in tags(kept["tokens"], tokenizer):
+    tokens, found = np.asarray(kept["tokens"]), []
+    bins = tokens - int(tokenizer.loc_ids[0])
+    # Of a location that the codec does not have, the queue keeps no distribution.
+    known = (bins >= 0) & (bins <= min(codec.max_bin, len(tokenizer.loc_ids) - 1))
+    for tag in tags(tokens, tokenizer):
         if tag.kind == "box":
-            own, other = (p[tag.location : tag.location + 4] for p in (probs, blank))
+            start = int(known[: tag.location].sum())
+            own, other = (p[start : start + 4] for p in (probs, blank))
             readable = len(own) == 4 and max(tag.bins) <= codec.max_bin
             iou = expected_iou(tag.bins, own, codec) if readable else math.nan
             found.append((iou, _distance(own, other) if len(other) == 4 else math.nan))
@@ -288,7 +292,8 @@ def of_entities(
         codec: the codec of the model's boxes.
 
     Returns:
-        For each entity its confidence; None if it has no readable box and no mask.
+        For each entity its confidence. It is None if the entity has no readable box and no mask,
+        if its tag has a fault, or if its place is beyond the limits on boxes and masks.
     """
     if "expected_iou" not in result or "token_logprobs" not in result:
         return [None] * len(entities)
@@ -308,11 +313,18 @@ def of_entities(
             features = {"soft_iou": score} | _from_image(seen) | _words(result, tag)
             made = Confidence("mask", features, score)
         elif entity.box is not None:
-            while boxes and _box(boxes[0][0], codec) != entity.box:
-                boxes.pop(0)  # A box that could not be read.
-            if boxes and not math.isnan(boxes[0][1]):
-                made = _of_box(result, *boxes[0])
-            boxes = boxes[1:]
+            same = (
+                i
+                for i, (tag, *_) in enumerate(boxes)
+                if _is_of(tag, entity, codec)
+                and entity.class_id in (0, result["tokens"][tag.class_token] - tokenizer.seg_ids[0])
+            )
+            i = next(same, None)
+            # Some boxes that can be read stand in a tag with faults. They have none of `tags`.
+            if i is not None:
+                if not math.isnan(boxes[i][1]):
+                    made = _of_box(result, *boxes[i])
+                boxes = boxes[i + 1 :]  # Those before it could not be read.
         confidences.append(made)
     return confidences
 
@@ -344,8 +356,8 @@ def _mean_token(result: Mapping[str, np.ndarray]) -> float:
     return math.exp(min(0.0, float(result["logprob"])) / count)
 
 
-def _box(tag: Tag, codec: BoxCodec) -> tuple[float, float, float, float] | None:
-    return codec.decode(tag.bins) if max(tag.bins) <= codec.max_bin else None
+def _is_of(tag: Tag, entity: markup.Entity, codec: BoxCodec) -> bool:
+    return max(tag.bins) <= codec.max_bin and codec.decode(tag.bins) == entity.box
 
 
 def _bare(text: str) -> str:

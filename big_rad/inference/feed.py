@@ -6,6 +6,7 @@ prepared is answered by its error, and the others go on.
 
 import dataclasses
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -82,15 +83,16 @@ def one_by_one(
         source: where the requests come from.
     """
     more = {"logits": True} if pointing == "masks" else {}
+    cancelled: set[int] = set()  # A request may be cancelled long before it is its turn.
     while True:
         taken = source.take(1, wait=True)
         if not taken and source.exhausted():
             return
-        cancelled = source.cancelled()
+        cancelled |= source.cancelled()
         for number, request in taken:
-            if isinstance(request, Exception) or number in cancelled:
-                status = "cancelled" if number in cancelled else "refused"
-                yield Answer(number, status, why=str(request) if status == "refused" else "")
+            status, why = _unanswered(request, number in cancelled)
+            if status:
+                yield Answer(number, status, why=why)
                 continue
             batch = _batch(request)
             out = answer_batch(params, batch, max_new_tokens=request.max_new_tokens, **more)
@@ -98,6 +100,23 @@ def one_by_one(
             if "mask_logits" in out:
                 result["mask_logits"] = out["mask_logits"][0, : out["num_masks"][0]]
             yield Answer(number, "done", result)
+
+
+def _unanswered(request: Request | Exception, cancelled: bool) -> tuple[str, str]:
+    # Returns why a function for batches does not answer a request: the status and, if it is
+    # "refused", a sentence. The status is "" for a request that it answers.
+    if cancelled:
+        return "cancelled", ""
+    if isinstance(request, Exception):
+        return "refused", str(request)
+    if request.deadline is not None and request.deadline <= time.monotonic():
+        return "expired", ""
+    if request.temperature:
+        return "refused", (
+            f"temperature is {request.temperature}, and this model answers with a function of its "
+            "own, which chooses the tokens itself; leave the temperature out"
+        )
+    return "", ""
 
 
 def _fill(

@@ -38,9 +38,10 @@ class Entity:
         mask: the mask in pixels of the stored image, which may be blank. None if the model points
             with boxes, or if the text has more entities than the model makes masks
             (`inference.answer.MAX_MASKS`).
-        confidence: how sure the model is of the box or the mask; None if it has neither.
+        confidence: how sure the model is of the box or the mask; None if it has neither, or if the
+            confidence is not known.
         withheld: whether the entity has no box and no mask because its confidence was below the
-            least that was asked for.
+            least that was asked for, or not known.
     """
 
     phrase: str

@@ -253,8 +253,8 @@ class Queue:
             request: the request.
 
         Raises:
-            ValueError: the prompt is empty, padded or too long, or a setting is out of range or
-                not one of this queue.
+            ValueError: the prompt is empty, padded or too long, a candidate has no usable tokens,
+                or a setting is out of range or not one of this queue.
         """
         text = np.asarray(request.text)
         if text.ndim != 1 or not len(text):
@@ -269,6 +269,17 @@ class Queue:
         if any(not len(ids) or not np.all(ids) for ids in request.candidates):
             raise ValueError(
                 f"request {i} has a candidate that is empty or padded: give its tokens"
+            )
+        known = self.options.vocab_size
+        if any(not 0 <= token < known for ids in request.candidates for token in ids):
+            raise ValueError(
+                f"request {i} has a candidate with an id outside 0..{known - 1}: encode it with "
+                "the model's tokenizer"
+            )
+        if request.deadline is not None and jax.process_count() > 1:
+            raise ValueError(
+                f"request {i} has a deadline, and several processes, whose clocks differ, could "
+                "not agree on when it is over: leave it out"
             )
         most = self.options.max_new_tokens
         if not 1 <= (request.max_new_tokens or most) <= most or request.max_new_tokens == 0:

@@ -271,8 +271,8 @@ class Host:
             key = queue.key(number, request)
             image = np.asarray(request.image)
             if self._features is None:
+                self._features = self._features_of(number, image)
                 self._shape = image.shape
-                self._features = queue.features(self._params, image)
             if image.shape != self._shape:
                 raise ValueError(
                     f"request {number} has an image of shape {image.shape}, those before it have "
@@ -284,6 +284,17 @@ class Host:
         group = hashlib.blake2b(image.tobytes()).digest() if queue.share else number
         limit = request.max_new_tokens or queue.options.max_new_tokens
         self._waiting.append(Waiting(number, request, len(request.text), group, key, limit))
+
+    def _features_of(self, number: int, image: np.ndarray) -> jax.ShapeDtypeStruct:
+        # The first image that the model can take sets the size of all.
+        try:
+            return self._queue.features(self._params, image)
+        except Exception as e:  # Of Flax or JAX, by what is wrong with the image.
+            why = (str(e).splitlines() or [""])[0]
+            raise ValueError(
+                f"request {number} has an image of shape {image.shape} and dtype {image.dtype} "
+                f"that the model cannot take: {type(e).__name__}: {why}"
+            ) from e
 
     def _sort(self) -> None:
         # Requests about one image stand together. Images with the longest expected answer come

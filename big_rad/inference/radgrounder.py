@@ -15,8 +15,10 @@ its questions one by one uses the same three parts as `ask`: `prepare` makes a r
 `queue` serves requests from an `Inbox`, and `read` makes a prediction of each answer.
 """
 
+import contextlib
 import dataclasses
 import functools
+import itertools
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -34,7 +36,7 @@ from big_rad.inference import calibration as calibration_lib
 from big_rad.inference import confidence, constrain, feed, inputs, pickers, prepare, reading
 from big_rad.inference import load as load_lib
 from big_rad.inference import queue as queue_lib
-from big_rad.inference.asks import Ask
+from big_rad.inference.asks import TASKS, Ask
 from big_rad.inference.inputs import Image
 from big_rad.inference.organs import detect_question, join_answers, organs
 from big_rad.inference.predictions import Entity, Prediction
@@ -74,9 +76,13 @@ class RadGrounder:
             leaves them uncalibrated.
         rows: how many questions are answered together, when there are several.
         alternatives: how many of the likeliest tokens at each place `Prediction.details` has, from
-            0; None makes no details.
+            0; None makes no details. A `generate_fn` gives none.
         sharding: how the rows are split over devices, such as
             `sharding.batch_sharding(sharding.make_mesh([("data", 8)]))`; None uses one device.
+
+    Raises:
+        ValueError: there are both a `generate_fn` and `alternatives`, or the model has a mask
+            decoder and the tokenizer cannot write `</seg>`.
 
     Attributes:
         pointing: "masks" if the model has a mask decoder, else "boxes"; "none" if the model was
@@ -105,6 +111,10 @@ class RadGrounder:
         alternatives: int | None = None,
         sharding: jax.sharding.Sharding | None = None,
     ):
+        if generate_fn is not None and alternatives is not None:
+            raise ValueError(
+                "a generate_fn gives no log probabilities of single tokens; leave alternatives out"
+            )
         self.codec, self.tokenizer, self.as_stored = codec, tokenizer, False
         masks = getattr(model, "mask_decoder", None) is not None
         points_with = "masks" if masks else "boxes"
@@ -297,7 +307,12 @@ class RadGrounder:
         return join_answers(wanted, list(self.ask(asks)), lang)
 
     def ask(
-        self, asks: Iterable[Ask], *, in_order: bool = True, errors: str = "raise"
+        self,
+        asks: Iterable[Ask],
+        *,
+        in_order: bool = True,
+        errors: str = "raise",
+        max_new_tokens: int | None = None,
     ) -> Iterator[Any]:
         """Answers any number of questions, of any kinds, about any images.
 
@@ -309,8 +324,10 @@ class RadGrounder:
             in_order: whether predictions come in the order of the questions; with False they come
                 as they finish.
             errors: what becomes of a question that cannot be answered, because its image cannot be
-                read or its time is over. "raise" raises the error; "return" gives the error in the
-                place of the prediction, and the others are answered.
+                read or its time is over. "raise" raises the error when it is its turn; "return"
+                gives the error in the place of the prediction, and the others are answered.
+            max_new_tokens: the most tokens of any question, if `asks` is an iterator, whose
+                questions are not known in advance; None is 256. A list or a tuple needs no number.
 
         Yields:
             Predictions; with `in_order=False` pairs (number of the question, prediction).
@@ -324,9 +341,21 @@ class RadGrounder:
             raise ValueError(f'errors is {errors!r}; use "raise" or "return"')
         known = asks if isinstance(asks, list | tuple) else ()
         rows = 1 if len(known) == 1 else self._rows
-        serve = self.queue(rows, max((ask.limit for ask in known), default=_NEW_TOKENS[1]))
-        ahead = 2 * self._rows if rows > 1 else 0
-        found = feed.run(asks, self.prepare, serve, self.read, ahead)
+        limits = (ask.limit for ask in known if ask.task in TASKS)  # `prepare` refuses the others.
+        most = max(limits, default=max_new_tokens or _NEW_TOKENS[1])
+        serve = self.queue(rows, most)
+        ahead = 0 if len(known) == 1 else 2 * self._rows
+
+        def ready(ask: Ask) -> prepare.Prepared:
+            made = self.prepare(ask)
+            if ask.limit > most and self._own is None:
+                raise ValueError(
+                    f"max_new_tokens is {ask.limit}, and an iterator of questions has room for "
+                    f"{most}; give the questions as a list, or max_new_tokens to `ask`"
+                )
+            return made
+
+        found = feed.run(asks, ready, serve, self.read, ahead)
         return _delivered(found, in_order, errors)
 
     def prepare(self, ask: Ask) -> prepare.Prepared:
@@ -376,7 +405,8 @@ class RadGrounder:
         if task == "report":
             self._preparer.ground_of(first)
         asks = (dataclasses.replace(first, image=i) for i in image)
-        return self.ask(list(asks) if isinstance(image, list | tuple) else asks, in_order=in_order)
+        many = list(asks) if isinstance(image, list | tuple) else asks
+        return self.ask(many, in_order=in_order, max_new_tokens=first.limit)
 
     def _make_grammar(self) -> tuple[str, constrain.Grammar | None]:
         # Returns why there is no grammar, or "" and the grammar.
@@ -432,13 +462,15 @@ def _delivered(found: Iterator[tuple[int, Any]], in_order: bool, errors: str) ->
     # Gives results (or raises errors) as they come, or holds them back until it is their turn.
     held: dict[int, Any] = {}
     turn = 0
-    for number, result in found:
-        if errors == "raise" and isinstance(result, Exception):
-            raise result
-        if not in_order:
-            yield number, result
-            continue
-        held[number] = result
-        while turn in held:
-            yield held.pop(turn)
-            turn += 1
+    with contextlib.closing(found):  # Else a kept error would keep the thread of `feed` alive.
+        for number, result in found:
+            held[number] = result
+            ready = [number]
+            if in_order:
+                ready = list(itertools.takewhile(held.__contains__, itertools.count(turn)))
+                turn += len(ready)
+            for i in ready:
+                made = held.pop(i)
+                if errors == "raise" and isinstance(made, Exception):
+                    raise made
+                yield made if in_order else (i, made)

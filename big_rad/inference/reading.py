@@ -136,14 +136,16 @@ class Reader:
         read, logits = parsed.entities, result.get("mask_logits", ())
         if self.pointing == "masks":
             read = tuple(mask_lib.named(e, parsed.text) for e in read)
-        sure = confidence_lib.of_entities(result, read, self.tokenizer, self.codec)
+        sure = confidence_lib.of_entities(result, parsed.entities, self.tokenizer, self.codec)
         found, warnings = [], []
         for entity, confidence in zip(read, sure, strict=True):
             made = self._entity(entity, context.size, logits)
-            if confidence is not None and (made.box is not None or made.mask is not None):
-                confidence = self._calibrated(confidence, context.ask.lang)
+            if made.box is not None or made.mask is not None:
+                if confidence is not None:
+                    confidence = self._calibrated(confidence, context.ask.lang)
                 made = dataclasses.replace(made, confidence=confidence)
-                if confidence.value < context.ask.min_score:
+                value = 0.0 if confidence is None else confidence.value  # Unknown is not enough.
+                if value < context.ask.min_score:
                     warnings.append(_withheld(made, context.ask.min_score))
                     made = dataclasses.replace(made, box=None, mask=None, withheld=True)
             found.append(made)
@@ -195,6 +197,11 @@ class Reader:
 def _withheld(entity: Entity, least: float) -> str:
     sure = entity.confidence
     what = "box" if entity.mask is None else "mask"
+    if sure is None:
+        return (
+            f"the {what} of {entity.phrase!r} is withheld: its confidence is not known, and at "
+            f"least {least:g} is asked for"
+        )
     status = "" if sure.status == "calibrated" else f" ({sure.status})"
     return (
         f"the {what} of {entity.phrase!r} is withheld: its confidence {sure.value:.2f}{status} is "

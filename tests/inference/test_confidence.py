@@ -90,6 +90,35 @@ def test_each_readable_box_gets_the_confidence_of_its_own_tokens(tokenizer):
     assert sure.score == pytest.approx(sure.features["expected_iou"] / 2)
 
 
+@pytest.mark.parametrize(
+    "faulty",
+    [
+        "<p bbox=<loc0001><loc0002><loc0100><loc0200><seg005>>liver</p>",  # Without `id=`.
+        "<p bbox=<loc0001><loc0002><loc0100><loc0200> id=<seg005>>li<loc0003>ver</p>",
+        "<p bbox=<loc0001><loc0002><loc0100><loc0200> id=<seg005>>liver</seg></p>",
+        "<p bbox=<loc0010><loc0020><loc0200><loc0210><seg005>>liver</p>",  # The same place.
+    ],
+)
+def test_a_box_in_a_tag_with_faults_takes_nothing_from_the_boxes_behind_it(tokenizer, faulty):
+    codec = codecs.get_codec("radgrounder")
+    text = f"The {faulty} and {BOX.format(10, 20, 200, 210, 1, 'spleen')}."
+    found = result_of(tokenizer, text, codec, (0, 0, 0))
+    entities = markup.parse(text, codec).entities
+    assert entities[0].box is not None
+    _, spleen = confidence.of_entities(found, entities, tokenizer, codec)
+    assert spleen is not None and spleen.kind == "box"
+
+
+def test_a_location_that_the_codec_does_not_have_moves_no_distribution(tokenizer):
+    codec = codecs.get_codec("radgrounder")
+    text = "<loc0600> " + BOX.format(10, 20, 200, 210, 5, "liver")
+    tokens = np.array(tokenizer.encode(text, eos=True, specials=True), np.int32)
+    # The queue keeps the distributions of the codec's own locations only.
+    result = {"tokens": tokens, "location_probs": peaked((10, 20, 200, 210), codec, 0)}
+    (value,) = confidence.condense(result, tokenizer, codec)["expected_iou"]
+    assert value == pytest.approx(1)
+
+
 def test_features_are_those_of_the_tokens_that_they_name(tokenizer):
     codec = codecs.get_codec("radgrounder")
     text = BOX.format(10, 20, 200, 210, 5, "liver")

@@ -1,10 +1,14 @@
 """Many images at once, the options of each question, and what may be given as an image."""
 
 import dataclasses
+import functools
 import io
+import itertools
 import os
 import subprocess
 import sys
+import threading
+import time
 
 import numpy as np
 import pydicom
@@ -13,8 +17,10 @@ from PIL import Image
 from pydicom.data import get_testdata_file
 
 from big_rad import predict
-from big_rad.inference import inputs
+from big_rad.inference import feed, inputs
 from big_rad.inference.asks import Ask
+from big_rad.inference.requests import Inbox
+from big_rad.pp import tokenizer as tokenizers
 from tests.helpers import radgrounders
 from tests.helpers.radgrounders import fixed, grey
 
@@ -84,11 +90,14 @@ def test_an_image_that_cannot_be_read_is_an_error_in_its_place(model, tmp_path):
     bad = tmp_path / "broken.dcm"
     bad.write_bytes(b"no image")
     asks = [Ask(x, max_new_tokens=3) for x in (CT, bad, CT)]
-    first, error, last = model.ask(asks, errors="return")
+    first, error, last, unknown = model.ask([*asks, Ask(CT, task="summary")], errors="return")
     same(first, last)
+    assert isinstance(unknown, ValueError) and "task is 'summary'" in str(unknown)
     assert isinstance(error, ValueError) and "broken.dcm" in str(error)
+    answers = model.ask(asks)
+    same(first, next(answers))  # Though the error was known before.
     with pytest.raises(ValueError, match=r"broken\.dcm"):
-        list(model.ask(asks))
+        next(answers)
 
 
 def test_what_the_iterable_of_questions_raises_is_raised_and_nothing_hangs(model):
@@ -154,12 +163,15 @@ def test_images_that_do_not_say_enough_are_errors_with_a_remedy(model):
         (dict(ground="arrows"), "ground is 'arrows'"),
         (dict(choices=["a"]), 'choices belongs to the task "vqa"'),
         (dict(task="vqa"), "question is empty"),
+        (dict(task="vqa", question="Which?", choices=["liver"]), "choices has only the answer"),
+        (dict(task="vqa", question="Which?", choices=["No", "no."]), "give two that differ"),
         (dict(min_score=2), "min_score is 2"),
         (dict(temperature=-1.0), "temperature is -1"),
         (dict(top_p=0.0), "top_p 0"),
         (dict(max_new_tokens=0), "max_new_tokens is 0"),
         (dict(seed=-1), "seed is -1"),
         (dict(modality="XR"), "modality is 'XR'"),
+        (dict(timeout=float("nan")), "timeout is nan"),
     ],
 )
 def test_a_field_of_a_question_that_does_not_fit_is_an_error(fields, said):
@@ -220,6 +232,75 @@ def test_min_score_withholds_a_box_keeps_its_words_and_says_so(model, monkeypatc
     plain = predict.predictions.to_json(made, ask.image)
     assert plain["entities"][1]["withheld"] == "below min_score"
     assert plain["entities"][1]["confidence"]["status"] == "uncalibrated"
+
+
+def test_min_score_withholds_a_box_whose_confidence_is_not_known_and_says_so():
+    text = "The <p bbox=<loc0128><loc0064><loc0256><loc0512> id=<seg005>>liver</p>."
+    shown = fixed(text).report(grey(100, 200))
+    assert shown.entities[0].box is not None and not shown.warnings
+    made = fixed(text).report(grey(100, 200), min_score=0.5)  # It has no confidence of places.
+    assert made.entities[0].box is None and made.entities[0].withheld
+    assert any("the box of 'liver' is withheld: its confidence is not known" in w
+               for w in made.warnings)  # fmt: skip
+
+
+def test_a_function_of_the_user_refuses_what_it_cannot_do():
+    ask = Ask(grey(20, 30), max_new_tokens=8)
+    asks = [dataclasses.replace(ask, timeout=-1.0), dataclasses.replace(ask, temperature=0.5), ask]
+    late, warm, plain = fixed("short").ask(asks, errors="return")
+    assert isinstance(late, TimeoutError) and plain.text == "short"
+    assert isinstance(warm, ValueError) and "leave the temperature out" in str(warm)
+    with pytest.raises(ValueError, match="alternatives"):
+        fixed("short", alternatives=2)
+
+
+def test_a_function_of_the_user_answers_no_request_that_was_cancelled_early():
+    model, inbox = fixed("short"), Inbox()
+    for _ in range(3):
+        inbox.put(model.prepare(Ask(grey(20, 30), max_new_tokens=8)).request)
+    inbox.close()
+    inbox.cancel(2)
+    answers = model.queue(1, 8)(inbox)
+    assert [a.status for a in answers] == ["done", "done", "cancelled"]
+
+
+def test_questions_of_an_iterator_may_have_more_tokens_than_the_usual_queue(monkeypatch):
+    model = radgrounders.build(None, {}, tokenizers.load("tiny"))
+    sizes, image, most = [], grey(20, 30), 300
+
+    def queue(rows, max_new_tokens):  # No queue of this size is compiled for the test.
+        sizes.append(max_new_tokens)
+        return functools.partial(feed.one_by_one, radgrounders.always("short"), {}, "boxes")
+
+    monkeypatch.setattr(model, "queue", queue)
+    ask = Ask(image, max_new_tokens=most)
+    given = [
+        model.report(iter([image]), max_new_tokens=most),
+        model.ask(iter([ask]), max_new_tokens=most),
+        model.ask([ask]),
+    ]
+    assert [next(found).text for found in given] == ["short"] * 3 and sizes == [most] * 3
+    with pytest.raises(ValueError, match="give the questions as a list, or max_new_tokens"):
+        next(model.ask(iter([ask])))
+
+
+def test_a_single_row_draws_no_more_questions_than_it_needs():
+    drawn = []
+    asks = (drawn.append(i) or Ask(grey(20, 30), max_new_tokens=8) for i in range(100))
+    next(fixed("short", rows=1).ask(asks))
+    assert len(drawn) < 10
+
+
+def test_an_error_ends_the_thread_that_reads_ahead(model):
+    before = threading.active_count()
+    asks = itertools.chain([Ask(CT, task="vqa")], itertools.repeat(Ask(CT, max_new_tokens=3)))
+    with pytest.raises(ValueError) as error:
+        list(model.ask(asks))
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert "question is empty" in str(error.value)  # The error still holds on to its frames.
+    assert threading.active_count() == before
 
 
 def test_a_second_process_compiles_nothing(run_dir, tmp_path):

@@ -146,6 +146,18 @@ def test_a_request_that_cannot_be_answered_is_refused_and_the_others_are_not(
         queue.run(tiny.params, asked)
 
 
+@pytest.mark.parametrize("image", [np.zeros((9, 9), np.float32), np.zeros((3, 3, 3), np.float32)])
+def test_an_image_that_the_model_cannot_take_affects_no_other_even_if_it_is_the_first(
+    tiny, served, requests, image
+):
+    queue, _, want = served
+    asked = [dataclasses.replace(requests[0], image=image), requests[1]]
+    answers = {a.number: a for a in queue.serve(tiny.params, asked)}
+    assert [answers[i].status for i in range(2)] == ["refused", "done"]
+    assert f"an image of shape {image.shape}" in answers[0].why
+    np.testing.assert_array_equal(answers[1].result["tokens"], want[1]["tokens"])
+
+
 def test_each_request_has_its_own_limit_and_temperature(tiny, served, requests):
     queue, _, want = served
     key = jax.random.key(3)
@@ -206,8 +218,19 @@ def test_candidates_get_their_log_probabilities_and_change_no_answer(tiny, serve
                 assert part == first
 
 
-@pytest.mark.parametrize("ids", [[], [0], [3, 0]])
-def test_a_candidate_without_tokens_or_with_padding_is_refused(tiny, served, requests, ids):
+def test_several_processes_refuse_deadlines_on_which_their_clocks_could_not_agree(
+    tiny, served, requests, monkeypatch
+):
+    monkeypatch.setattr(jax, "process_count", lambda: 2)
+    late = dataclasses.replace(requests[0], deadline=5.0)
+    (answer,) = served[0].serve(tiny.params, [late])
+    assert answer.status == "refused" and "several processes" in answer.why
+
+
+@pytest.mark.parametrize("ids", [[], [0], [3, 0], [3, 60], [-1, 3]])
+def test_a_candidate_without_tokens_with_padding_or_with_unknown_ids_is_refused(
+    tiny, served, requests, ids
+):
     bad = dataclasses.replace(requests[0], candidates=[[5], ids])
     with pytest.raises(ValueError, match="request 0 has a candidate"):
         served[0].run(tiny.params, [bad])
