@@ -4,7 +4,9 @@ The thread reads images while the device decodes, a few questions ahead. A quest
 prepared is answered by its error, and the others go on.
 """
 
+import contextlib
 import dataclasses
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -66,6 +68,31 @@ def run(
         feed.stopped = True
         feed.room.release()
         feed.inbox.close()
+
+
+def delivered(found: Iterator[tuple[int, Any]], in_order: bool, errors: str) -> Iterator[Any]:
+    """Gives the results of `run` in the order of the questions, or as they come.
+
+    Args:
+        found: what `run` yields.
+        in_order: whether a result is held back until it is its turn; with False, pairs (number of
+            the question, result) are given as they come.
+        errors: "raise" raises an error when it is its turn; "return" gives it like a result.
+    """
+    held: dict[int, Any] = {}
+    turn = 0
+    with contextlib.closing(found):  # Else a kept error would keep the thread of `feed` alive.
+        for number, result in found:
+            held[number] = result
+            ready = [number]
+            if in_order:
+                ready = list(itertools.takewhile(held.__contains__, itertools.count(turn)))
+                turn += len(ready)
+            for i in ready:
+                made = held.pop(i)
+                if errors == "raise" and isinstance(made, Exception):
+                    raise made
+                yield made if in_order else (i, made)
 
 
 def one_by_one(
@@ -148,7 +175,10 @@ def _result(
     if isinstance(context, Exception):
         return context
     if answer.status == "done":
-        return read(context, answer.result)
+        try:
+            return read(context, answer.result)
+        except Exception as e:  # The others are not affected.
+            return e
     if answer.status == "expired":
         return TimeoutError("the time of the question was over before its answer was complete")
     return ValueError(answer.why or f"the question was {answer.status}")

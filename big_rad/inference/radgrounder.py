@@ -15,10 +15,8 @@ its questions one by one uses the same three parts as `ask`: `prepare` makes a r
 `queue` serves requests from an `Inbox`, and `read` makes a prediction of each answer.
 """
 
-import contextlib
 import dataclasses
 import functools
-import itertools
 import pathlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -356,7 +354,7 @@ class RadGrounder:
             return made
 
         found = feed.run(asks, ready, serve, self.read, ahead)
-        return _delivered(found, in_order, errors)
+        return feed.delivered(found, in_order, errors)
 
     def prepare(self, ask: Ask) -> prepare.Prepared:
         """Makes a request of a question, see `prepare.Preparer.prepare`."""
@@ -456,21 +454,3 @@ def _calibration(
 def _is_one(image: Any) -> bool:
     kinds = str | pathlib.Path | bytes | np.ndarray | dicom_read.Slice | inputs.pydicom.Dataset
     return isinstance(image, kinds) or not isinstance(image, Iterable)
-
-
-def _delivered(found: Iterator[tuple[int, Any]], in_order: bool, errors: str) -> Iterator[Any]:
-    # Gives results (or raises errors) as they come, or holds them back until it is their turn.
-    held: dict[int, Any] = {}
-    turn = 0
-    with contextlib.closing(found):  # Else a kept error would keep the thread of `feed` alive.
-        for number, result in found:
-            held[number] = result
-            ready = [number]
-            if in_order:
-                ready = list(itertools.takewhile(held.__contains__, itertools.count(turn)))
-                turn += len(ready)
-            for i in ready:
-                made = held.pop(i)
-                if errors == "raise" and isinstance(made, Exception):
-                    raise made
-                yield made if in_order else (i, made)
