@@ -300,7 +300,7 @@ def test_an_error_ends_the_thread_that_reads_ahead(model):
     while threading.active_count() > before and time.monotonic() < deadline:
         time.sleep(0.01)
     assert "question is empty" in str(error.value)  # The error still holds on to its frames.
-    assert threading.active_count() == before
+    assert threading.active_count() <= before
 
 
 def test_a_second_process_compiles_nothing(run_dir, tmp_path):
