@@ -1,6 +1,6 @@
 """A queue that serves many mixed requests, some cancelled and some late, from a source that blocks.
 
-`make prove` does this with 500 requests, otherwise there are 60.
+`make prove` does this with 500 requests, otherwise there are 50.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ import pytest
 from big_rad.inference import pickers
 from big_rad.inference import queue as queue_lib
 
-COUNT = int(os.environ.get("BIG_RAD_REQUESTS", "60"))
+COUNT = int(os.environ.get("BIG_RAD_REQUESTS", "50"))
 CANCELLED, LATE = COUNT // 25, COUNT // 25
 NEW = 24
 

@@ -18,7 +18,7 @@ from big_rad.pp import tokenizer as tokenizers
 from tests.helpers import radgrounders
 
 COUNT = int(os.environ.get("BIG_RAD_GENERATIONS", "500"))
-LONGEST = 40
+LONGEST = 26
 PIECES = 60  # Ordinary pieces that may be written.
 
 
