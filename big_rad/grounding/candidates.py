@@ -4,14 +4,15 @@ A phrase consists of whole words within one clause. Longer phrases are found fir
 belongs to one phrase at most.
 """
 
-import collections
-import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
-from big_rad.grounding import class_table, classes, clauses, side_words
+from big_rad.grounding import class_table, classes, clauses, levels, lexicon, plain, side_words
 from big_rad.grounding.clauses import Token
+from big_rad.grounding.phrase import Phrase, mirrored, most_per_side, on_side, side_of_class
+
+__all__ = ["Phrase", "find", "lookup", "mirrored", "most_per_side", "on_side", "side_of_class"]
 
 MAX_WORDS = 8
 # The text that may stand between any two words of a phrase: spaces, a hyphen or an apostrophe.
@@ -25,95 +26,70 @@ _RANGE = re.compile(r"\s?[/\u2013]\s?\w")
 _HYPHENS = "-\u2010\u2011"
 # The text that follows "rechts" in "Niere rechts- und linksseitig".
 _SHARED_ENDING = re.compile(r"[-\u2010\u2011]\s*(?:/|u|oder|bzw|sowie)")
+# The noun that "Leber-" shares in "Leber- und Milz-CT", and the second part of "Leber-CT".
+_SHARED_NOUN = re.compile(
+    r"-\s*(?:,\s*\w+-\s*)?(?:/|,|(?:und|u\.|oder|bzw\.?|sowie|and|or)(?!\w))\s*(\w+)(?:-(\w+))?",
+    re.IGNORECASE,
+)
+_SECOND = re.compile(r"-(\w+)")
 # Words that the lexicon ignores. A phrase neither begins nor ends with such a word.
 _FILLERS = {
     "en": frozenset(
-        "the of on a an at in side sided anterior posterior lateral posterolateral "
-        "anterolateral".split()
+        plain.words(
+            "the of on a an at in side sided anterior posterior lateral posterolateral "
+            "anterolateral"
+        )
     ),
-    "de": frozenset("in an der die das dem des den von vom auf am im und seite".split()),
+    "de": frozenset(plain.words("in an der die das dem des den von vom auf am im und seite")),
 }
 # The endings of German nouns whose plural has the form of the singular.
 _SAME_PLURAL = ("lappen", "knochen", "fluegel", "strecker")
-_PLURAL_VERBS = frozenset("sind zeigen stellen weisen waren erscheinen imponieren bleiben".split())
-_PLURAL_PREPOSITIONS = frozenset("in an aus von mit bei zu zwischen beiden unter".split())
+_PLURAL_VERBS = frozenset(
+    plain.words("sind zeigen stellen weisen waren erscheinen imponieren bleiben")
+)
+_PLURAL_PREPOSITIONS = frozenset(plain.words("in an aus von mit bei zu zwischen beiden unter"))
 # Capitalised words that may stand before "der" although no genitive follows.
 _NO_NOUNS = clauses.PREPOSITIONS | frozenset(
-    "rechts links beidseits auch nur dabei hier dort somit zudem sonst ansonsten insgesamt "
-    "unverändert weiterhin lediglich ebenso ebenfalls dann daneben regelrecht".split()
+    plain.words(
+        "rechts links beidseits auch nur dabei hier dort somit zudem sonst ansonsten insgesamt "
+        "unverändert weiterhin lediglich ebenso ebenfalls dann daneben regelrecht"
+    )
 )
 # Irregular plurals, folded. They are plurals whatever their ending.
 _IRREGULAR = frozenset(
-    "humeri femora scapulae claviculae skapulae klavikulae karotiden schulterblaetter femurkoepfe "
-    "hueftkoepfe psoae ilia".split()
+    plain.words(
+        "rami calices apices acetabula humeri femora scapulae claviculae skapulae klavikulae "
+        "karotiden schulterblaetter femurkoepfe hueftkoepfe psoae ilia"
+    )
 )
 # Singular words with these endings would look like German plurals, because they end in "e" or "n".
 # They are words for a part of an organ that the lexicon ignores ("Leberregion"). The English ones
 # are needed when an English text is read as German. None of them looks like an English plural.
 _SINGULAR_ENDINGS = ("gewebe", "region", "knochen", "tissue", "margin", "bone", "muscle")
-RIBS = frozenset(range(92, 116))
+RIBS = frozenset(lexicon.RIBS)
+SKULL = 91
+_SCAN = frozenset(plain.words("from to until between bis von ab zur der unterhalb vertex"))
+_PART_FAR = 7  # The most words between a part of a vertebra and the number of the vertebra.
 LUNGS = (118, 119)
 # Several muscles form one class on each side, so a plural does not mean both sides.
 BACK_MUSCLES = (86, 87)
 # Singular words for an organ that lies on both sides, or for a row of bones.
-_COLLECTIVE_DE = re.compile(r".*muskulatur|brustkorb|.*wirbelsäule|[lbh]ws")
-_COLLECTIVE_EN = frozenset("spine column cage musculature thorax".split())
+_COLLECTIVE_DE = re.compile(r".*muskulatur|brustkorb|.*wirbelsaeule|[lbh]ws")
+_COLLECTIVE_EN = frozenset(plain.words("spine column cage musculature thorax"))
+# Groups of organs that one word in the singular names as a whole ("bowel").
+_WHOLE_GROUPS = ((1, 5), (7, 19), (18, 20), (21, 22), (49, 50), (120, 121))
+# Beginnings of words for both hip bones together.
+_PELVIS = ("beckenr", "beckens", "beckeng", "beckenf", "knoechern", "bony", "pelvic")
 # Words that give the side of the noun before them.
 SIDE_AFTER_NOUN = frozenset(
-    "links rechts li re linksseitig rechtsseitig bds bd beidseits beiderseits".split()
+    plain.words("links rechts li re linksseitig rechtsseitig bds bd beidseits beiderseits")
 )
-
-
-@dataclasses.dataclass
-class Phrase:
-    """Consecutive words that name anatomy.
-
-    Attributes:
-        first, last: the indices of the first and the last word.
-        ids: the ids of all classes that the phrase may mean, in ascending order.
-        grammatical_number: "one", "many" (a plural) or "both" (the phrase itself says both sides).
-        side_words: the indices of the words in the phrase that name its side.
-        side: the side that was found for the phrase, "left", "right" or "both". It is set only if
-            `ids` has classes of both sides; otherwise, and if no side was found, it is None.
-        resolved: whether it is known which classes the phrase means.
-        several_organs: whether several organs are meant.
-        coordinated: whether the phrase shares a noun or number with a neighbour ("upper and lower
-            lobes").
-        is_range: whether the phrase is a range of numbers.
-    """
-
-    first: int
-    last: int
-    ids: tuple[int, ...]
-    grammatical_number: str = "one"
-    side_words: tuple[int, ...] = ()
-    side: str | None = None
-    resolved: bool = False
-    several_organs: bool = False
-    coordinated: bool = False
-    is_range: bool = False
-
-    @property
-    def words(self) -> range:
-        """The indices of the words of the phrase."""
-        return range(self.first, self.last + 1)
-
-    @property
-    def paired(self) -> bool:
-        """Whether the phrase may be on either side."""
-        return len({side_of_class(i) for i in self.ids} - {None}) == 2
-
-    @property
-    def own_side(self) -> str | None:
-        """The side of the phrase, "left" or "right"; None if it is unknown or both."""
-        if self.side is not None:
-            return None if self.side == "both" else self.side
-        found = {side_of_class(i) for i in self.ids}
-        return found.pop() if len(found) == 1 else None
 
 
 def find(text: str, words: Sequence[Token], marks: Sequence[str], lang: str) -> list[Phrase]:
     """Returns the phrases of a text, in order and without overlap.
+
+    Look-alikes are among them, as phrases without classes: their words belong to no other phrase.
 
     Args:
         text: the text.
@@ -121,10 +97,12 @@ def find(text: str, words: Sequence[Token], marks: Sequence[str], lang: str) -> 
         marks: the result of `clauses.gaps`.
         lang: "en" or "de".
     """
-    found, first = [], 0
+    found = levels.find(text, words, marks)
+    claimed = {i for p in found for i in p.words}
+    first = 0
     while first < len(words):
         last = first
-        while last < len(words) and _may_belong(words[last], lang):
+        while last < len(words) and last not in claimed and _may_belong(words[last], lang):
             last += 1
             if last == len(words) or marks[last - 1]:
                 break
@@ -133,36 +111,18 @@ def find(text: str, words: Sequence[Token], marks: Sequence[str], lang: str) -> 
         if last > first:
             found += _in_run(text, words, marks, range(first, last), lang)
         first = max(last, first + 1)
-    return sorted(found, key=lambda p: p.first)
-
-
-def on_side(ids: Iterable[int], side: str) -> tuple[int, ...]:
-    """Returns the classes that are on a side, or all of them if `side` is "both"."""
-    return tuple(i for i in ids if side == "both" or side_of_class(i) == side)
-
-
-def side_of_class(class_id: int) -> str | None:
-    """Returns "left" or "right" if the name of a class says so, otherwise None."""
-    return _class_sides()[class_id - 1]
-
-
-def most_per_side(ids: Iterable[int]) -> int:
-    """Returns the largest of three counts: classes on the left, on the right, without a side.
-
-    More than 1 means that the phrase names several organs of a side.
-    """
-    return max(collections.Counter(map(side_of_class, ids)).values(), default=0)
-
-
-def mirrored(class_id: int) -> int | None:
-    """Returns the class of the same organ on the other side, or None if it has no counterpart."""
-    return _mirror().get(class_id)
+    return sorted(_without_parts(words, marks, found, claimed), key=lambda p: p.first)
 
 
 @functools.lru_cache(maxsize=1 << 16)
 def lookup(phrase: str, lang: str) -> tuple[int, ...]:
     """Returns the ids of all classes that a phrase may mean, in ascending order."""
-    return tuple(c.id for c in classes.lookup_all(phrase, lang))
+    return lexicon.lookup(phrase, lang) or ()
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _known(phrase: str, lang: str) -> tuple[int, ...] | None:
+    return lexicon.lookup(phrase, lang)
 
 
 @functools.lru_cache(maxsize=1 << 14)
@@ -177,10 +137,19 @@ def gender(class_id: int) -> str | None:
 def is_collective(words: Sequence[Token], phrase: Phrase, lang: str) -> bool:
     """Returns whether a singular phrase means organs on both sides, or a whole row of bones."""
     lows = [words[i].low for i in phrase.words if i not in phrase.side_words]
+    if phrase.ids in _WHOLE_GROUPS and not any(w.startswith("gluteus") for w in lows):
+        return True
+    if phrase.ids == lexicon.HIPS and any(w.startswith(_PELVIS) for w in lows):
+        return True
     if lang == "en":
+        if phrase.ids == LUNGS and lows[-1] == "pulmonary" and phrase.last + 1 < len(words):
+            return words[phrase.last + 1].low.endswith(("s", "ae", "i"))
         return any(w in _COLLECTIVE_EN for w in lows)
     if phrase.ids == LUNGS:
-        return any(w.startswith("lunge") and not w.endswith("flügel") for w in lows)
+        return any(
+            w.startswith(("lunge", "pulmona", "intrapulmona")) and not w.endswith("fluegel")
+            for w in lows
+        )
     return any(_COLLECTIVE_DE.fullmatch(w) for w in lows)
 
 
@@ -203,15 +172,52 @@ def _in_run(
             if not taken.isdisjoint(span) or not _is_phrase(words, span, lang):
                 continue
             start, end = words[first].start, words[span[-1]].end
-            ids = lookup(" ".join(text[start:end].split()), lang)
-            if not ids:
+            ids = _known(" ".join(text[start:end].split()), lang)
+            if ids is None:
                 continue
             taken.update(span)
-            if not _is_part(text, start, end, ids) and not _device_follows(
+            if not ids:
+                found.append(Phrase(first, span[-1], ()))
+                continue
+            if _is_range_of_scan(words, first, ids) or _is_bubbles(words, span, lang):
+                continue
+            if not _is_part(text, start, end, ids, lang) and not _device_follows(
                 text, words, marks, span[-1], lang
             ):
                 found.append(_phrase(words, marks, span, ids, lang))
     return found
+
+
+def _is_range_of_scan(words: Sequence[Token], first: int, ids: tuple[int, ...]) -> bool:
+    """Returns whether the skull is only an end of a scan ("from the skull base on")."""
+    if ids != (SKULL,) or not words[first].low.startswith(("skull", "schaedelb", "base", "vertex")):
+        return False
+    before = [w.low for w in words[max(0, first - 2) : first] if w.low not in clauses.DETERMINERS]
+    return bool(before) and before[-1] in _SCAN
+
+
+def _is_bubbles(words: Sequence[Token], span: range, lang: str) -> bool:
+    """Returns whether a German plural means bullae or gas, and not the urinary bladder."""
+    return lang == "de" and len(span) == 1 and words[span[0]].low in ("blasen", "blaeschen")
+
+
+def _without_parts(
+    words: Sequence[Token], marks: Sequence[str], found: list[Phrase], numbered: set[int]
+) -> list[Phrase]:
+    """Returns phrases without the parts of vertebrae that have a number ("endplate of L1")."""
+    if not numbered:
+        return found
+    return [
+        p
+        for p in found
+        if p.ids != (lexicon.VERTEBRAE,)
+        or levels.is_region(words, p)
+        or not any(
+            not ({".", ";"} & set(marks[min(i, p.last) : max(i, p.first)]))
+            for i in range(max(0, p.first - _PART_FAR), min(len(words), p.last + 1 + _PART_FAR))
+            if i in numbered
+        )
+    ]
 
 
 def _phrase(
@@ -246,7 +252,7 @@ def _is_phrase(words: Sequence[Token], span: range, lang: str) -> bool:
 
 @functools.lru_cache(maxsize=1 << 16)
 def _is_word(low: str, lang: str) -> bool:
-    return classes.in_vocabulary(low, lang)
+    return lexicon.in_vocabulary(low, lang)
 
 
 def _may_belong(word: Token, lang: str) -> bool:
@@ -263,7 +269,7 @@ def _may_be_in_one_phrase(text: str, a: Token, b: Token, lang: str) -> bool:
     return bool(short and _AFTER_SHORT.fullmatch(gap))
 
 
-def _is_part(text: str, start: int, end: int, ids: tuple[int, ...]) -> bool:
+def _is_part(text: str, start: int, end: int, ids: tuple[int, ...], lang: str) -> bool:
     """Returns whether a phrase is a part of a hyphenated word or of a range of numbers."""
     digit = text[end - 1].isdigit()
     if _SHARED_ENDING.match(text, end) and text[start:end].lower().endswith(("links", "rechts")):
@@ -271,10 +277,22 @@ def _is_part(text: str, start: int, end: int, ids: tuple[int, ...]) -> bool:
     if digit and RIBS.issuperset(ids):
         return False  # "ribs 3-5" is read as a range; see `ellipsis`.
     if text[end : end + 1] in tuple(_HYPHENS):
-        return True
+        return not _names_the_whole(text, end)
     if start > 1 and text[start - 1] in _HYPHENS and not text[start - 2].isspace():
         return not (RIBS.issuperset(ids) and text[start].isdigit())
     return digit and bool(_RANGE.match(text, end))
+
+
+def _names_the_whole(text: str, end: int) -> bool:
+    """Returns whether a phrase before a hyphen names the organ of the whole word.
+
+    It does in "Milz-Infarkt" and "Leber- und Milzmetastasen", but not in "Leber-CT".
+    """
+    shared = _SHARED_NOUN.match(text, end)
+    second = shared or _SECOND.match(text, end)
+    if second is None:
+        return True
+    return not any(lexicon.is_technique(part) for part in second.groups() if part)
 
 
 def _device_follows(
@@ -283,6 +301,8 @@ def _device_follows(
     """Returns whether a phrase belongs to a device ("right subclavian line")."""
     if marks[last] or last + 1 >= len(words):
         return False
+    if words[last + 1].low == "drain" and words[last].low.endswith("s"):
+        return False  # This is the verb: "the veins drain".
     return side_words.is_device(words[last + 1], lang)
 
 
@@ -293,6 +313,8 @@ def _is_plural(words: Sequence[Token], marks: Sequence[str], span: range, lang: 
             continue
         if lang == "de" and not words[i].capital and any(words[k].capital for k in span):
             continue  # The word is an adjective.
+        if lang == "de" and (lexicon.is_adjective(word, lang) or lexicon.is_compound(word, lang)):
+            continue
         if _inflected_plural(word, lang):
             return True
     return lang == "de" and _same_plural(words, marks, span, folded)
@@ -306,7 +328,7 @@ def _inflected_plural(word: str, lang: str) -> bool:
     """
     if word in _IRREGULAR:
         return True
-    if len(word) < 4 or word in classes.surfaces(lang) or word.endswith(_SINGULAR_ENDINGS):
+    if len(word) < 4 or word in lexicon.surfaces(lang) or word.endswith(_SINGULAR_ENDINGS):
         return False
     if lang == "en":
         return word.endswith(("s", "ae")) and not word.endswith(("ss", "us", "is"))
@@ -335,7 +357,7 @@ def _same_plural(
 
 
 _ARTICLES = clauses.DETERMINERS | frozenset(
-    "im am vom zum beim ins alle allen aller diese mehrere".split()
+    plain.words("im am vom zum beim ins alle allen aller diese mehrere")
 )
 
 
@@ -350,24 +372,3 @@ def _article_of(words: Sequence[Token], marks: Sequence[str], first: int) -> int
         if words[i].capital or low in clauses.PREPOSITIONS or low in clauses.VERBS:
             return None
     return None
-
-
-@functools.cache
-def _class_sides() -> tuple[str | None, ...]:
-    found = []
-    for c in classes.CLASSES:
-        parts = c.name.split("_")
-        found.append(next((s for s in ("left", "right") if s in parts), None))
-    return tuple(found)
-
-
-@functools.cache
-def _mirror() -> dict[int, int]:
-    other = {"left": "right", "right": "left"}
-    ids = {c.name: c.id for c in classes.CLASSES}
-    found = {}
-    for name, class_id in ids.items():
-        swapped = "_".join(other.get(p, p) for p in name.split("_"))
-        if swapped != name and swapped in ids:
-            found[class_id] = ids[swapped]
-    return found

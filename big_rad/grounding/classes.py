@@ -142,6 +142,45 @@ def in_vocabulary(word: str, lang: str) -> bool:
     return any(all(w in known for w in tokens) for tokens in _readings(word))
 
 
+def key(phrase: str) -> tuple[str, ...]:
+    """Returns the form of a phrase in which the lexicon compares it: sorted stems of its words."""
+    return _key(_canonical(_fold(phrase)))
+
+
+def names_of_all(lang: str) -> dict[tuple[str, ...], tuple[int, ...]]:
+    """Returns the ids of each name of one or several classes, by the name's `key`.
+
+    Raises:
+        ValueError: the language is unknown.
+    """
+    return {**_groups(lang), **{k: (i,) for k, i in _lexicon(lang).items()}}
+
+
+def plain_words(phrase: str) -> list[str]:
+    """Returns the folded words of a phrase, see `fold`; numbers are words of their own."""
+    return _fold(phrase)
+
+
+def stems(words: Iterable[str]) -> list[str]:
+    """Returns folded words in the form of keys: without endings, with one word for each side."""
+    return _canonical(words)
+
+
+def without_parts(words: list[str]) -> list[str]:
+    """Returns folded words without those of `_PARTS_DE` and `_PARTS_EN`, such as "parenchyma"."""
+    kept = [w for w in words if w not in _PARTS_DE and w not in _PARTS_EN]
+    for i, word in enumerate(kept):
+        for part in _PARTS_DE:
+            if word.endswith(part) and len(word) - len(part) >= 4:
+                kept[i] = word.removesuffix(part)
+    return kept
+
+
+def without_both(words: Iterable[str]) -> list[str]:
+    """Returns stems without those of "both" and "bilateral"."""
+    return [w for w in words if w not in _BOTH]
+
+
 @functools.cache
 def surfaces(lang: str) -> frozenset[str]:
     """Returns the folded words of all names, which are singular."""
@@ -283,11 +322,7 @@ def _readings(phrase: str) -> Iterator[list[str]]:
     """Yields the words of a phrase in the form of keys, then without parts like "-parenchym"."""
     words = _fold(phrase)
     yield _canonical(words)
-    kept = [w for w in words if w not in _PARTS_DE and w not in _PARTS_EN]
-    for i, word in enumerate(kept):
-        for part in _PARTS_DE:
-            if word.endswith(part) and len(word) - len(part) >= 4:
-                kept[i] = word.removesuffix(part)
+    kept = without_parts(words)
     if kept and kept != words:
         yield _canonical(kept)
 

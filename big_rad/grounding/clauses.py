@@ -6,61 +6,75 @@ The split is by rules. It is as fine as the search for the sides of organs needs
 import dataclasses
 import re
 
-from big_rad.grounding.unicode import nfc
+from big_rad.grounding import plain
 
 _WORD = re.compile(r"[\w\u0300-\u036f]+")
 # The ends of "u. a.", "u. ä." and "u. U.", in which "u." does not join two organs.
-_NO_AND = re.compile(r"\.?\s?(?:[aAäÄuU]|a\u0308)\b")
+_NO_AND = re.compile(r"\.?\s?(?:ae|[au])\b", re.IGNORECASE)
 _DASH = re.compile(r"\s[-\u2013\u2014]+\s")
 _NEW_ITEM = re.compile(r"\n\s*\n|\n\s*(?:[-*\u2022\u2013]|\(?\d{1,2}[.)])\s")
 # A point after these words never ends a sentence.
-_SHORT = frozenset(
-    "ca vgl z b v a m d h u dr prof bzw ggf inkl max min evtl n sog approx vs fig st e g i "
-    "aa vv".split()
+SHORT = frozenset(
+    plain.words(
+        "ca vgl z b v a m d h u dr prof bzw ggf inkl max min evtl n sog approx vs fig st e g i "
+        "aa vv"
+    )
 )
 # A point after these words ends a sentence only if a word of `_OPENS` follows.
-SIDE_SHORT = {"de": frozenset("re li bds bd".split()), "en": frozenset("lt rt".split())}
+SIDE_SHORT = {"de": frozenset(plain.words("re li bds bd")), "en": frozenset(plain.words("lt rt"))}
 _OPENS = frozenset(
-    "der die das den dem des ein eine einen im in am an auf bei kein keine keinen kein es beide "
-    "beidseits linke linker linkes rechte rechter rechtes links rechts sonst ansonsten zudem "
-    "the a an no there both left right normal".split()
+    plain.words(
+        "der die das den dem des ein eine einen im in am an auf bei kein keine keinen kein es "
+        "beide beidseits linke linker linkes rechte rechter rechtes links rechts sonst ansonsten "
+        "zudem the a an no there both left right normal"
+    )
 )
 # The beginnings of nouns that may follow a German ordinal ("4."). A capital letter after the point
 # then does not begin a sentence.
 _COUNTED = ("ripp", "cost", "lend", "brust", "hals", "wirbel", "lumbal", "thorakal", "zervikal")
 
 PREPOSITIONS = frozenset(
-    "in on at of with within to from by for near along above below behind beside around into "
-    "through over under between against toward towards involving including without "
-    "im am an auf bei mit von vom zum zur aus durch über unter neben hinter vor nach ohne um bis "
-    "gegen zwischen beim ins innerhalb entlang oberhalb unterhalb samt einschließlich".split()
+    plain.words(
+        "in on at of with within to from by for near along above below behind beside around into "
+        "through over under between against toward towards involving including without im am an "
+        "auf bei mit von vom zum zur aus durch über unter neben hinter vor nach ohne um bis gegen "
+        "zwischen beim ins innerhalb entlang oberhalb unterhalb samt einschließlich"
+    )
 )
 DETERMINERS = frozenset(
-    "the a an this that these those its no any some each "
-    "der die das den dem des ein eine einen einem einer eines kein keine keinen keinem keiner "
-    "dieser diese dieses diesen diesem jeder jede jedes".split()
+    plain.words(
+        "the a an this that these those its no any some each "
+        "der die das den dem des ein eine einen einem einer eines kein keine keinen keinem keiner "
+        "dieser diese dieses diesen diesem jeder jede jedes"
+    )
 )
 INDEFINITE = frozenset(
-    "a an no any some ein eine einen einem einer eines kein keine keinen".split()
+    plain.words("a an no any some ein eine einen einem einer eines kein keine keinen")
 )
-CONJUNCTIONS = frozenset("and or plus und oder sowie bzw".split())
+CONJUNCTIONS = frozenset(plain.words("and or plus und oder sowie bzw"))
 # Words that begin a new clause.
 CLAUSE_OPENERS = frozenset(
-    "but while whereas whilst although though however because which that who where "
-    "aber während wohingegen hingegen dagegen jedoch sondern obwohl dass weil wobei welche "
-    "welcher welches".split()
+    plain.words(
+        "but while whereas whilst although though however because which that who where "
+        "aber während wohingegen hingegen dagegen jedoch sondern obwohl dass weil wobei welche "
+        "welcher welches"
+    )
 )
 VERBS = frozenset(
-    "is are was were has have had be been shows show showed demonstrates demonstrate appears "
-    "appear remains remain measures measure contains contain reveals reveal lies lie extends "
-    "looks look does do did can may might will could would should "
-    "ist sind war waren hat haben hatte wird werden wurde wurden zeigt zeigen zeigte findet finden "
-    "stellt stellen liegt liegen weist weisen besteht bestehen erscheint erscheinen kommt kommen "
-    "misst messen bleibt bleiben reicht reichen imponiert imponieren kann können gibt".split()
+    plain.words(
+        "is are was were has have had be been shows show showed demonstrates demonstrate appears "
+        "appear remains remain measures measure contains contain reveals reveal lies lie extends "
+        "looks look does do did can may might will could would should ist sind war waren hat haben "
+        "hatte wird werden wurde wurden zeigt zeigen zeigte findet finden stellt stellen liegt "
+        "liegen weist weisen besteht bestehen erscheint erscheinen kommt kommen misst messen "
+        "bleibt bleiben reicht reichen imponiert imponieren kann können gibt"
+    )
 )
 _SINGULAR_VERBS = frozenset(
-    "is was has shows demonstrates appears remains measures contains ist war hat wird zeigt stellt "
-    "liegt weist erscheint misst bleibt imponiert".split()
+    plain.words(
+        "is was has shows demonstrates appears remains measures contains ist war hat wird zeigt "
+        "stellt liegt weist erscheint misst bleibt imponiert"
+    )
 )
 
 
@@ -71,7 +85,7 @@ class Token:
     Attributes:
         start, end: the place of the word in the text.
         text: the word as it is written.
-        low: the word in lower case and composed Unicode; "und" for its abbreviation "u.".
+        low: the word in lower case; "und" for its abbreviation "u.".
     """
 
     start: int
@@ -86,10 +100,10 @@ class Token:
 
 
 def tokens(text: str) -> list[Token]:
-    """Returns the words of a text, numbers included."""
+    """Returns the words of a text in plain spelling (see `plain`), numbers included."""
     found = []
     for match in _WORD.finditer(text):
-        low = nfc(match[0]).lower()
+        low = match[0].lower()
         if low == "u" and not _NO_AND.match(text, match.end()):
             low = "und"
         found.append(Token(match.start(), match.end(), match[0], low))
@@ -159,7 +173,7 @@ def _ends_sentence(gap: str, words: list[Token], i: int, lang: str) -> bool:
         return True
     if "." not in gap:
         return False
-    if "," in gap or ";" in gap or here.text.lower() in _SHORT and not _fine(words, i):
+    if "," in gap or ";" in gap or here.text.lower() in SHORT and not _fine(words, i):
         return False
     if here.low == "o" and after.low == "b":
         return False  # This is "o. B.", see `_fine`.

@@ -16,7 +16,7 @@ A range of ribs ("ribs 3 to 5") is one phrase that names all of them.
 import re
 from collections.abc import Iterator, Sequence
 
-from big_rad.grounding import candidates
+from big_rad.grounding import candidates, plain
 from big_rad.grounding.candidates import RIBS, Phrase
 from big_rad.grounding.clauses import CONJUNCTIONS, PREPOSITIONS, VERBS, Token
 from big_rad.grounding.side_words import SideWord
@@ -34,7 +34,7 @@ _RANGE = re.compile(
 )
 _COMPARE = re.compile(
     r"\.?\s*(?:[<>]+|(?:more|greater|larger|smaller|less|worse) than|"
-    r"(?:mehr|größer|kleiner|stärker|weniger|deutlicher) als|als|wie|versus|vs\.?)"
+    r"(?:mehr|groesser|kleiner|staerker|weniger|deutlicher) als|als|wie|versus|vs\.?)"
     r"(?: the| die| der| in der)?\s*",
     re.IGNORECASE,
 )
@@ -43,8 +43,8 @@ _FAR = 4  # The most words of the text that joins two phrases.
 _MIN_PART = 3  # The fewest letters of a part of a German compound.
 _ADVERBS = ("links", "rechts")
 _HYPHENS = ("-", "\u2010", "\u2011")
-_ARTICLES = frozenset("the die der den dem des".split())
-_ADVERBIAL = frozenset("on at to from toward towards auf nach von zur".split())
+_ARTICLES = frozenset(plain.words("the die der den dem des"))
+_ADVERBIAL = frozenset(plain.words("on at to from toward towards auf nach von zur"))
 
 
 def fill_in(

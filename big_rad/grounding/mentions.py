@@ -1,20 +1,30 @@
 """Finds the mentions of anatomy in a text: words that name a class, with their place.
 
-The search has four steps:
+The search has five steps:
 
 1. `clauses` splits the text into words and clauses.
 2. `candidates` finds phrases of the lexicon, the longest first.
 3. `ellipsis` adds phrases whose noun a coordination leaves out.
 4. `side_resolution` gives each phrase that may mean either organ of a pair the side that its clause
    names.
+5. `negation` judges whether a finding is denied there, and whether the organ is absent.
 
-Negation is ignored: "no gallbladder" has a mention of the gallbladder.
+All of them read the text in plain spelling, see `plain`.
 """
 
 import dataclasses
 import functools
 
-from big_rad.grounding import candidates, clauses, ellipsis, side_resolution, side_words
+from big_rad.grounding import (
+    candidates,
+    casing,
+    clauses,
+    ellipsis,
+    negation,
+    plain,
+    side_resolution,
+    side_words,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +40,8 @@ class Mention:
         several_organs: whether several organs are meant ("kidneys", "both lungs", "ribs 3 to 5").
             If it is False and there are several classes, one word names them as a group ("LWS").
         is_range: whether the text gives a range of numbers ("ribs 3 to 5").
+        negated: whether at least one finding at the organ is denied, see `negation`.
+        absent: whether the organ was removed or was never there ("splenectomy").
     """
 
     start: int
@@ -39,6 +51,8 @@ class Mention:
     possible_ids: tuple[int, ...]
     several_organs: bool = False
     is_range: bool = False
+    negated: bool = False
+    absent: bool = False
 
 
 def find(text: str, lang: str) -> list[Mention]:
@@ -51,17 +65,22 @@ def find(text: str, lang: str) -> list[Mention]:
     Raises:
         ValueError: the language is unknown.
     """
-    words = clauses.tokens(text)
-    marks = clauses.gaps(text, words, lang)
-    phrases = candidates.find(text, words, marks, lang)
+    written = plain.read(text)
+    searched = casing.usual(written.text, lang)
+    words = clauses.tokens(searched)
+    marks = clauses.gaps(searched, words, lang)
+    phrases = candidates.find(searched, words, marks, lang)
+    alike = {i for p in phrases if not p.ids for i in p.words}
+    phrases = [p for p in phrases if p.ids]
     if not phrases:
         return []
-    sides = side_words.read(text, words, marks, lang)
-    phrases = ellipsis.fill_in(text, words, marks, phrases, sides, lang)
-    side_resolution.resolve(text, words, marks, phrases, sides, lang)
+    sides = [s for s in side_words.read(searched, words, marks, lang) if s.index not in alike]
+    phrases = ellipsis.fill_in(searched, words, marks, phrases, sides, lang)
+    side_resolution.resolve(searched, words, marks, phrases, sides, lang)
+    judged = negation.judge(words, marks, phrases, lang)
     found = []
-    for p in phrases:
-        start, end = words[p.first].start, words[p.last].end
+    for p, said in zip(phrases, judged, strict=True):
+        start, end = written.start(words[p.first].start), written.end(words[p.last].end)
         ids = p.ids if p.side is None else candidates.on_side(p.ids, p.side)
         found.append(
             Mention(
@@ -72,6 +91,8 @@ def find(text: str, lang: str) -> list[Mention]:
                 possible_ids=p.ids,
                 several_organs=p.several_organs,
                 is_range=p.is_range,
+                negated=said.negated,
+                absent=said.absent,
             )
         )
     return found

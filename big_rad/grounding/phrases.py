@@ -1,7 +1,7 @@
 """Finds the phrases of a text that name an anatomy class, without their places.
 
-The result holds the words and classes of `mentions.find`. Negation is ignored: "no gallbladder"
-names the gallbladder.
+The result holds the words and classes of `mentions.find`. Negation is ignored: "no lesion in the
+liver" names the liver. Organs that were removed ("splenectomy") are left out.
 """
 
 from big_rad.grounding import placing
@@ -10,10 +10,9 @@ from big_rad.grounding import placing
 def find(text: str, lang: str, most: int = 3) -> list[tuple[str, int]]:
     """Returns the phrases that name a class, in the order of the text.
 
-    A part of a hyphenated word ("Leber-CT") and a range of vertebrae ("LWK 4/5", "L4-L5") are not
-    phrases. An organ of a pair has the side that its clause names ("Rechts im Unterlappen ein
-    Rundherd"), but a place beside an organ ("left of the kidney") does not name its side. A
-    singular without a side ("the kidney") is left out.
+    A part of a hyphenated word ("Leber-CT") is not a phrase. An organ of a pair has the side that
+    its clause names ("Rechts im Unterlappen ein Rundherd"), but a place beside an organ ("left of
+    the kidney") does not name its side. A singular without a side ("the kidney") is left out.
 
     Args:
         text: the text, such as a report.

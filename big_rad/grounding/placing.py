@@ -60,6 +60,8 @@ def place(sentence: str, keywords: Sequence[Keyword], lang: str) -> tuple[list[P
 def found(sentence: str, lang: str, most: int = 3) -> list[Placed]:
     """Returns the mentions of a sentence as keywords with their places; see `phrases.find`.
 
+    Organs that the text calls absent ("splenectomy") are left out.
+
     Args:
         sentence: the text.
         lang: "en" or "de".
@@ -68,7 +70,7 @@ def found(sentence: str, lang: str, most: int = 3) -> list[Placed]:
     return [
         (m.phrase, i, m.start)
         for m in mentions.find(sentence, lang)
-        if m.is_range or candidates.most_per_side(m.class_ids) <= most
+        if not m.absent and (m.is_range or candidates.most_per_side(m.class_ids) <= most)
         for i in m.class_ids
     ]
 

@@ -16,7 +16,7 @@ A phrase that gets no side by these rules names no class.
 import re
 from collections.abc import Iterator, Sequence
 
-from big_rad.grounding import candidates, clauses, side_links
+from big_rad.grounding import candidates, clauses, plain, side_links
 from big_rad.grounding.candidates import BACK_MUSCLES, RIBS, Phrase
 from big_rad.grounding.clauses import (
     CONJUNCTIONS,
@@ -31,17 +31,17 @@ from big_rad.grounding.side_words import SideWord
 _REACH = 4
 # The most words between a phrase and a side of its clause. No clause of a report is longer.
 _FAR = 60
-_HAND = frozenset("side sides sided hand seite seiten".split())
-_AFTER_NOUN = frozenset("on at of in auf an zur der".split())
+_HAND = frozenset(plain.words("side sides sided hand seite seiten"))
+_AFTER_NOUN = frozenset(plain.words("on at of in auf an zur der"))
 _OTHER_SIDE = re.compile(
     r"\.?\s*(?:,|/|&|[<>]+|and|und|u\.?|or|oder|bzw\.?|(?:\w+\s+)?(?:than|als)|wie)\s*"
     r"(?:on the |auf der |the )?",
     re.IGNORECASE,
 )
-_BEFORE_NOUN = frozenset("in of im am vom".split())
+_BEFORE_NOUN = frozenset(plain.words("in of im am vom"))
 # Words that continue a clause after a comma.
 _GO_ON = frozenset(
-    "with without mit ohne including einschließlich samt especially insbesondere".split()
+    plain.words("with without mit ohne including einschließlich samt especially insbesondere")
 )
 
 
@@ -138,7 +138,8 @@ class _Resolver:
             self._give(p, side)
         for p in waiting:
             whole = candidates.is_collective(self._words, p, self._lang)
-            many = p.grammatical_number == "many" and not RIBS.issuperset(p.ids)
+            numbered = RIBS.issuperset(p.ids) and (len(p.ids) < len(RIBS) or p.coordinated)
+            many = p.grammatical_number == "many" and not numbered
             if not p.resolved and (whole or many):
                 self._give(p, "both")
 
@@ -167,6 +168,9 @@ class _Resolver:
                     return None
                 self._spent.add(i)
                 return side.side
+            joins = word.low in CONJUNCTIONS and p.grammatical_number == "many" and i > 0
+            if joins and i - 1 not in self._free and i - 1 not in self._owner:
+                continue  # As in "left superior and inferior pubic rami".
             if i in self._owner or not self._may_be_adjective(word):
                 return None
         return None

@@ -9,7 +9,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 
-from big_rad.grounding import clauses
+from big_rad.grounding import clauses, plain
 from big_rad.grounding.clauses import Token
 
 _EN = {
@@ -30,55 +30,67 @@ _DE_STEMS = (
 )
 _DE_COMPOUND = re.compile(r"(links|rechts)(?!$)(\w+)")
 # Endings of compounds whose side belongs to the heart, or to nothing that has a place.
-_NO_SIDE = re.compile(r"herz|ventri|atrial|kardial|verschieb|händ|seitenlage|drehend|läuf")
+_NO_SIDE = re.compile(r"herz|ventri|atrial|kardial|verschieb|haend|seitenlage|drehend|laeuf")
 # Endings of compounds that say on which side a finding is stronger, or to which side a curve bends.
-_EMPHASIS_DE = re.compile(r"betont|führend|domin|überwieg|konvex|gericht|ausladend|präval|akzent")
+_EMPHASIS_DE = re.compile(
+    r"betont|fuehrend|domin|ueberwieg|konvex|gericht|ausladend|praeval|akzent"
+)
 _EMPHASIS_AFTER = frozenset(
-    "predominant predominantly dominant predominance predominating dominance preponderance "
-    "emphasis betont führend dominant überwiegend dominierend betonte betonter betontes "
-    "betonten".split()
+    plain.words(
+        "predominant predominantly dominant predominance predominating dominance preponderance "
+        "emphasis betont führend dominant überwiegend dominierend betonte betonter betontes "
+        "betonten"
+    )
 )
 _EMPHASIS_BEFORE = frozenset(
-    "predominantly mainly mostly more chiefly primarily especially particularly worse greater "
-    "vorwiegend überwiegend mehr hauptsächlich vornehmlich insbesondere führend betont".split()
+    plain.words(
+        "predominantly mainly mostly more chiefly primarily especially particularly worse greater "
+        "vorwiegend überwiegend mehr hauptsächlich vornehmlich insbesondere führend betont"
+    )
 )
 _DEVICES = frozenset(
-    "catheter catheters line lines tube tubes drain drains stent stents port ports pacemaker "
-    "pacemakers icd lead leads electrode electrodes prosthesis prostheses device devices pump "
-    "shunt picc cvc nephrostomy pigtail clip clips screw screws plate plates nail implant implants "
-    "arthroplasty endoprosthesis sheath access approach cannula filter replacement portacath "
-    "mediport hardware osteosynthesis thoracostomy".split()
+    plain.words(
+        "catheter catheters line lines tube tubes drain drains stent stents port ports pacemaker "
+        "pacemakers icd lead leads electrode electrodes prosthesis prostheses device devices pump "
+        "shunt picc cvc nephrostomy pigtail clip clips screw screws plate plates nail implant "
+        "implants arthroplasty endoprosthesis sheath access approach cannula filter replacement "
+        "portacath mediport hardware osteosynthesis thoracostomy"
+    )
 )
 _DEVICES_DE = re.compile(
     r".*(?:katheter|drainage|drainagen|sonde|stent|stents|port|ports|schrittmacher|elektroden?|"
-    r"prothesen?|shunt|schrauben?|platten?|implantat|schleuse|zugang|kanüle|aggregat|schiene|"
+    r"prothesen?|shunt|schrauben?|platten?|implantat|schleuse|zugang|kanuele|aggregat|schiene|"
     r"system|osteosynthese|ostomie)s?"
 )
-_DEVICES_DE_WHOLE = frozenset("zvk icd tep dj picc pigtail clip clips nagel mj".split())
-_NOT_DEVICES = frozenset("report import transport support blutsystem".split())
+_DEVICES_DE_WHOLE = frozenset(plain.words("zvk icd tep dj picc pigtail clip clips nagel mj"))
+_NOT_DEVICES = frozenset(plain.words("report import transport support blutsystem"))
 # Words with a left and a right that are not a pair among the classes, and positions of the patient.
 _UNPAIRED = frozenset(
-    "ventricle ventricular atrium atrial heart hepatic liver thyroid coronary hemisphere "
-    "hemispheric portal flexure decubitus oblique hander handed bundle circumflex "
-    "ventrikel vorhof vorhofs ventrikels herz herzens leberlappen leberlappens leber "
-    "schilddrüsenlappen hemisphäre flexur kolonflexur koronararterie seitenlage herzkammer kammer "
-    "kopfseite pfortaderast".split()
+    plain.words(
+        "ventricle ventricular atrium atrial heart hepatic liver thyroid coronary hemisphere "
+        "hemispheric portal flexure decubitus oblique hander handed bundle circumflex ventrikel "
+        "vorhof vorhofs ventrikels herz herzens leberlappen leberlappens leber schilddrüsenlappen "
+        "hemisphäre flexur kolonflexur koronararterie seitenlage herzkammer kammer kopfseite "
+        "pfortaderast"
+    )
 )
-_REMAINING = frozenset("no any residual remaining little nothing some few none not".split())
-_BE_HAVE = frozenset("is are was were be been being has have had patient he she they".split())
+_REMAINING = frozenset(plain.words("no any residual remaining little nothing some few none not"))
+_BE_HAVE = frozenset(plain.words("is are was were be been being has have had patient he she they"))
 _AFTER_LEFT = frozenset(
-    "in alone behind unchanged untreated open out to at as over unresected against for".split()
+    plain.words("in alone behind unchanged untreated open out to at as over unresected against for")
 )
 _AFTER_RIGHT = frozenset(
-    "away now after before next beside above below through angle angled angles here there where "
-    "behind under at against along up inside near".split()
+    plain.words(
+        "away now after before next beside above below through angle angled angles here there "
+        "where behind under at against along up inside near"
+    )
 )
 _BESIDE = {
-    "en": frozenset("of to".split()),
-    "de": frozenset("des vom von neben davon".split()),
+    "en": frozenset(plain.words("of to")),
+    "de": frozenset(plain.words("des vom von neben davon")),
 }
-_HAND = frozenset("side sided hand seite seitig seitige seitiger seitiges seitigen".split())
-_DIRECTION = frozenset("to toward towards from via nach von via über".split())
+_HAND = frozenset(plain.words("side sided hand seite seitig seitige seitiger seitiges seitigen"))
+_DIRECTION = frozenset(plain.words("to toward towards from via nach von via über"))
 _CLAUSE = 30  # The words before "left" that are searched for a word of `_REMAINING`.
 _REACH = 4  # The most words between a side and its noun, the noun included.
 
@@ -122,6 +134,11 @@ def side_of(token: Token, lang: str) -> str | None:
     return "left" if compound[1] == "links" else "right"
 
 
+def names_side(word: str, lang: str) -> bool:
+    """Returns whether a word in lower case names a side."""
+    return side_of(Token(0, len(word), word, word), lang) is not None
+
+
 def read(text: str, words: Sequence[Token], marks: Sequence[str], lang: str) -> list[SideWord]:
     """Returns the words for sides in a text, in order.
 
@@ -150,6 +167,7 @@ def sides(text: str) -> set[str]:
     is not.
     """
     found = set()
+    text = plain.spelled(text)
     words = clauses.tokens(text)
     for lang in ("en", "de"):
         marks = clauses.gaps(text, words, lang)
@@ -262,7 +280,7 @@ def _is_direction(words: Sequence[Token], marks: Sequence[str], i: int, lang: st
 
 _COMPARE = re.compile(
     r"\s*(?:>+|<+|\bgreater than\b|\bmore than\b|\blarger than\b|\bworse than\b|\bless than\b|"
-    r"\bsmaller than\b|\bmehr als\b|\bgrößer als\b|\bstärker als\b|\bausgeprägter als\b|"
+    r"\bsmaller than\b|\bmehr als\b|\bgroesser als\b|\bstaerker als\b|\bausgepraegter als\b|"
     r"\bkleiner als\b|\bals\b|\bthan\b)\s*(?:on the |the |auf der )?",
     re.IGNORECASE,
 )

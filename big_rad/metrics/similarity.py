@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 
-from big_rad.grounding import classes
+from big_rad.grounding import classes, mentions
 from big_rad.grounding.unicode import nfc
 
 Similarity = Callable[[Sequence[str], Sequence[str]], Float[np.ndarray, "n m"]]
@@ -21,8 +21,9 @@ def lexicon(a: Sequence[str], b: Sequence[str]) -> Float[np.ndarray, "n m"]:
     """Returns the share of common classes among all classes that two phrases name.
 
     Phrases may be English or German. "left kidney" and "linke Niere" have similarity 1, "kidneys"
-    and "left kidney" 0.5. If the lexicon knows neither phrase, the similarity is 1 if they differ
-    only in case and outer white space, and otherwise 0.
+    and "left kidney" 0.5. A phrase that is no name of a class has the classes of the anatomy in it,
+    such as the liver for "Lebermetastasen". If the lexicon knows neither phrase, the similarity is
+    1 if they differ only in case and outer white space, and otherwise 0.
 
     Args:
         a: the n phrases of the rows.
@@ -93,6 +94,9 @@ def read_vectors(path: str | pathlib.Path) -> dict[str, Float[np.ndarray, " widt
 
 def _named(phrase: str) -> frozenset[int | str]:
     found = frozenset(c.id for c in classes.lookup_all(phrase))
+    found = found or frozenset(
+        i for m in mentions.at(phrase, 0, len(phrase)) for i in m.possible_ids
+    )
     return found or frozenset([plain(phrase)])
 
 
