@@ -20,7 +20,7 @@ _WITHIN = re.compile(r"\s+|\s?[-\u2010\u2011]\s?|['\u2019]")
 # The text that may also follow a short word of a phrase: the point in "4. Rippe" and "V. cava".
 _AFTER_SHORT = re.compile(r"\.\s*")
 # The short words before such a point: a number of one or two digits, or a single letter.
-_SHORT = re.compile(r"[0-9]{1,2}|[A-Za-z]")
+_SHORT = re.compile(r"[0-9]{1,2}|[A-Za-z]|[Aa]a|[Vv]v|[Mm]m|Tr|tr|Proc|proc|Lig")
 # The text that follows a number if it is the start of a range: "/" or an en dash, and a word.
 _RANGE = re.compile(r"\s?[/\u2013]\s?\w")
 _HYPHENS = "-\u2010\u2011"
@@ -55,6 +55,8 @@ _NO_NOUNS = clauses.PREPOSITIONS | frozenset(
         "unverändert weiterhin lediglich ebenso ebenfalls dann daneben regelrecht"
     )
 )
+# Abbreviations of plurals: arteries, veins and muscles.
+_PLURAL_SHORT = frozenset(("aa", "vv", "mm"))
 # Irregular plurals, folded. They are plurals whatever their ending.
 _IRREGULAR = frozenset(
     plain.words(
@@ -78,6 +80,8 @@ _COLLECTIVE_DE = re.compile(r".*muskulatur|brustkorb|.*wirbelsaeule|[lbh]ws")
 _COLLECTIVE_EN = frozenset(plain.words("spine column cage musculature thorax"))
 # Groups of organs that one word in the singular names as a whole ("bowel").
 _WHOLE_GROUPS = ((1, 5), (7, 19), (18, 20), (21, 22), (49, 50), (120, 121))
+# Endings of nouns with which "pulmonary" means both lungs.
+_WHOLE_LUNG = ("s", "ae", "i", "edema", "congestion", "emphysema", "hemorrhage", "disease")
 # Beginnings of words for both hip bones together.
 _PELVIS = ("beckenr", "beckens", "beckeng", "beckenf", "knoechern", "bony", "pelvic")
 # Words that give the side of the noun before them.
@@ -143,7 +147,7 @@ def is_collective(words: Sequence[Token], phrase: Phrase, lang: str) -> bool:
         return True
     if lang == "en":
         if phrase.ids == LUNGS and lows[-1] == "pulmonary" and phrase.last + 1 < len(words):
-            return words[phrase.last + 1].low.endswith(("s", "ae", "i"))
+            return words[phrase.last + 1].low.endswith(_WHOLE_LUNG)
         return any(w in _COLLECTIVE_EN for w in lows)
     if phrase.ids == LUNGS:
         return any(
@@ -309,6 +313,8 @@ def _device_follows(
 def _is_plural(words: Sequence[Token], marks: Sequence[str], span: range, lang: str) -> bool:
     folded = [classes.fold(words[i].low) for i in span]
     for i, word in zip(span, folded):
+        if word in _PLURAL_SHORT:
+            return True
         if side_words.side_of(words[i], lang) or word in _FILLERS[lang] or not word.isalpha():
             continue
         if lang == "de" and not words[i].capital and any(words[k].capital for k in span):

@@ -44,9 +44,10 @@ def usual(text: str, lang: str) -> str:
     low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
     letters = list(low)
     first = _WORD.search(low)
-    starts = {first.start()} if first else set()
+    begins = first and not any(c.isalnum() for c in low[: first.start()])
+    starts = {first.start()} if first and begins else set()
     for end in _END.finditer(low):
-        if not _never_ends(end[1], lang):
+        if not _never_ends(end[1], low[: end.start(1)], lang):
             starts.add(end.end())
     if lang == "de":
         starts |= {m.start() for m in _WORD.finditer(low) if _is_noun(m[0])}
@@ -55,7 +56,9 @@ def usual(text: str, lang: str) -> str:
     return "".join(letters)
 
 
-def _never_ends(word: str, lang: str) -> bool:
+def _never_ends(word: str, before: str, lang: str) -> bool:
+    if word == "mm":
+        return not before.rstrip()[-1:].isdigit()  # These are muscles, and no millimetres.
     if word == "b":
         return False  # This is "o. B." far more often than an abbreviation.
     return len(word) < 2 or word in clauses.SHORT or word.isdigit() or word in (

@@ -124,6 +124,7 @@ def lookup_all(phrase: str, lang: str | None = None) -> tuple[AnatomyClass, ...]
     return ()
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def fold(word: str) -> str:
     """Returns a word in lower case, with umlauts as "ae" and without accents or punctuation."""
     return "".join(_fold(word))
@@ -293,9 +294,10 @@ def _fold(phrase: str) -> list[str]:
     text = nfc(phrase).lower()
     for umlaut, written in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss")):
         text = text.replace(umlaut, written)
-    text = "".join(
-        c for c in unicodedata.normalize("NFD", text) if not unicodedata.combining(c)
-    ).replace("'s", "s")
+    if not text.isascii():
+        decomposed = unicodedata.normalize("NFD", text)
+        text = "".join(c for c in decomposed if not unicodedata.combining(c))
+    text = text.replace("'s", "s")
     return re.findall(r"[0-9]+(?:st|nd|rd|th)\b|[a-z]+|[0-9]+", text)
 
 

@@ -175,6 +175,8 @@ def _ends_sentence(gap: str, words: list[Token], i: int, lang: str) -> bool:
         return False
     if "," in gap or ";" in gap or here.text.lower() in SHORT and not _fine(words, i):
         return False
+    if here.low == "mm" and not (i and words[i - 1].text.isdigit()):
+        return False  # These are muscles ("Mm. psoas"), and no millimetres.
     if here.low == "o" and after.low == "b":
         return False  # This is "o. B.", see `_fine`.
     if gap == "." and (here.text.isdigit() or not after.capital):

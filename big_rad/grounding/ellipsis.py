@@ -132,6 +132,8 @@ class _Filler:
             return False
         if before[0] not in _ARTICLES and before[0] not in ("than", "als", "wie"):
             return False
+        if after is not None and after.text[0].isdigit() and before[0] in _ARTICLES:
+            return True  # As in "the left kidney measures 11 cm and the right 10 cm".
         return after is None or after.low in (*VERBS, *CONJUNCTIONS, "one", "than", "als", "nicht")
 
     def _one_before(self, near: Phrase, whole: Phrase) -> Phrase | None:

@@ -64,7 +64,7 @@ _NO_LEVEL = re.compile(
 _DISC = re.compile(
     r"bandscheib|dis[ck](?:s|us|al|ogen|opath|itis)?$|diszitis|disk(?:us|o)|disc(?:us|o|itis)|protru|"
     r"prolaps|herni|extru|sequest|bulg|vorwoelb|npp|bsv|osteochondr|chondros|anul|annul|"
-    r"zwischenwirbel|interverteb|nucle|nukle"
+    r"zwischenwirbel|interverteb|nucle|nukle|dis[ck]e[ck]tom|mi[ck]rodis[ck]"
 )
 _BONE = re.compile(
     r"frak|fract|bruch|wirbelk|wirbelb|vertebra|body|bodies|spondyl|listhes|listhet|facet|facett|"
@@ -105,6 +105,13 @@ def find(text: str, words: Sequence[Token], marks: Sequence[str]) -> list[Phrase
     return found
 
 
+def measured(text: str, words: Sequence[Token], marks: Sequence[str], k: int) -> bool:
+    """Returns whether the number at the word `k` is a measure ("L4, 5 mm")."""
+    if _UNIT_NEXT.match(text, words[k].end):
+        return True
+    return k + 1 < len(words) and not marks[k] and words[k + 1].low in _UNITS
+
+
 def is_region(words: Sequence[Token], phrase: Phrase) -> bool:
     """Returns whether a phrase names a region of the spine, and not just a part of a vertebra."""
     return any(
@@ -134,7 +141,7 @@ class _Reader:
         numbers = []
         k, joint = i, ""
         while k < len(self._words):
-            n = _ordinal(self._words[k].low)
+            n = ordinal(self._words[k].low)
             if n is None or (self._words[k].text.isdigit() and not self._point_after(k, joint)):
                 break
             numbers.append((n, k, joint))
@@ -226,10 +233,7 @@ class _Reader:
         return _number(self._words[i + 1].low) if not self._measured(i + 1) else None
 
     def _measured(self, k: int) -> bool:
-        """Returns whether a number is a measure ("L4, 5 mm")."""
-        if _UNIT_NEXT.match(self._text, self._words[k].end):
-            return True
-        return k + 1 < len(self._words) and not self._marks[k] and self._words[k + 1].low in _UNITS
+        return measured(self._text, self._words, self._marks, k)
 
     def _following(self, atom: _Atom) -> _Atom | None:
         joined = self._joined(atom.last)
@@ -344,7 +348,7 @@ def _number(low: str) -> int | None:
 
 
 @functools.lru_cache(maxsize=1 << 12)
-def _ordinal(low: str) -> int | None:
+def ordinal(low: str) -> int | None:
     """Returns the number of a word that counts ("4th", "vierter", "4", "IV"), or None."""
     if low in _ROMAN:
         return _ROMAN[low]

@@ -22,6 +22,7 @@ from big_rad.grounding import (
     ellipsis,
     negation,
     plain,
+    rib_numbers,
     side_resolution,
     side_words,
 )
@@ -76,6 +77,7 @@ def find(text: str, lang: str) -> list[Mention]:
         return []
     sides = [s for s in side_words.read(searched, words, marks, lang) if s.index not in alike]
     phrases = ellipsis.fill_in(searched, words, marks, phrases, sides, lang)
+    rib_numbers.add(searched, words, marks, phrases, lang)
     side_resolution.resolve(searched, words, marks, phrases, sides, lang)
     judged = negation.judge(words, marks, phrases, lang)
     found = []

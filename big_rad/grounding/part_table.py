@@ -117,20 +117,20 @@ EN = {
     "iliopsoas musculature; psoas musculature; psoas compartment",
     "brain": "cerebral; cerebral parenchyma; intracerebral; cerebellum; cerebellar; cerebellar "
     "hemisphere; cerebellar tonsil; cerebral hemisphere; frontal lobe; temporal lobe; parietal "
-    "lobe; occipital lobe; insula; insular cortex; thalamus; thalamic; basal ganglion; basal "
-    "ganglia; brainstem; brain stem; pons; pontine; medulla oblongata; midbrain; mesencephalon; "
-    "hippocampus; hippocampal; corpus callosum; callosal; white matter; gray matter; grey matter; "
-    "gray white matter; grey white matter; caudate nucleus; putamen; globus pallidus; internal "
-    "capsule; external capsule; centrum semiovale; corona radiata; lateral ventricle; third "
-    "ventricle; fourth ventricle; ventricular system; cerebral ventricle; vermis; sulcus; sulci; "
-    "gyrus; gyri; cerebral cortex; encephalopathy; leukoencephalopathy; encephalitis; "
-    "encephalomalacia; mesial temporal lobe; amygdala; lentiform nucleus; hypothalamus; cerebral "
-    "white matter; deep white matter; periventricular white matter; subcortical white matter; "
-    "cerebral peduncle; temporal horn; frontal horn; occipital horn; "
+    "lobe; occipital lobe; insula; insular cortex; thalamus; thalamic; thalami; hippocampi; basal "
+    "ganglion; basal ganglia; brainstem; brain stem; pons; pontine; medulla oblongata; midbrain; "
+    "mesencephalon; hippocampus; hippocampal; corpus callosum; callosal; white matter; gray "
+    "matter; grey matter; gray white matter; grey white matter; caudate nucleus; putamen; globus "
+    "pallidus; internal capsule; external capsule; centrum semiovale; corona radiata; lateral "
+    "ventricle; third ventricle; fourth ventricle; ventricular system; cerebral ventricle; "
+    "vermis; sulcus; sulci; gyrus; gyri; cerebral cortex; encephalopathy; leukoencephalopathy; "
+    "encephalitis; encephalomalacia; mesial temporal lobe; amygdala; lentiform nucleus; "
+    "hypothalamus; cerebral white matter; deep white matter; periventricular white matter; "
+    "subcortical white matter; cerebral peduncle; temporal horn; frontal horn; occipital horn; "
     "periventricular; dentate nucleus; leukoaraiosis; frontal and parietal lobe; fornix; cuneus; "
     "gray white differentiation; grey white differentiation; parahippocampal gyrus; "
-    "frontoparietal lobe; encephalon; intraaxial; callosum; splenium; genu of the corpus callosum; "
-    "splenium of the corpus callosum; precuneus; operculum; intraparenchymal cerebral",
+    "frontoparietal lobe; encephalon; intraaxial; callosum; splenium; genu of the corpus "
+    "callosum; splenium of the corpus callosum; precuneus; operculum; intraparenchymal cerebral",
     "skull": "calvarium; calvarial; cranial vault; skull vault; frontal bone; parietal bone; "
     "temporal bone; occipital bone; sphenoid bone; mastoid; mastoid cell; mastoid air cell; "
     "mastoid process; petrous bone; petrous apex; clivus; skull base; base of the skull; "
@@ -244,15 +244,18 @@ DE = {
     "Aorta; Aorteninsuffizienz der Aorta; Aortenbulbus; Aortenknopf; Bulbus aortae; Arcus aortae; "
     "juxtarenale Aorta; suprarenale Aorta; abdominelle Aorta; Aorta asc; Aorta desc; "
     "Aorta abd; Infrarenalaorta; TAA",
-    "pulmonary_vein": "Pulmonalvenenostium; Pulmonalvenenmündung; V. pulmonalis",
+    "pulmonary_vein": "Pulmonalvenenostium; Pulmonalvenenmündung; V. pulmonalis; "
+    "Vv. pulmonales; Venae pulmonales",
     "brachiocephalic_trunk": "Truncus brachiocephalicus; Tr. brachiocephalicus; Truncus "
     "brachiozephalicus",
-    "common_carotid_artery": "A. carotis com; Carotis communis; Karotis communis; A. karotis "
-    "communis; Arteria karotis communis; Carotis",
+    "common_carotid_artery": "Aa. carotides communes; Aa. carotides; A. carotis com; Carotis "
+    "communis; Karotis communis; A. karotis communis; Arteria karotis communis; Carotis",
     "brachiocephalic_vein": "Vena anonyma; V. anonyma; Vena brachiozephalica; V. brachiozephalica",
-    "iliac_artery": "A. iliaca externa; A. iliaca interna; Arteria iliaca externa; Arteria iliaca "
+    "iliac_artery": "Aa. iliacae communes; Aa. iliacae; Aa. iliacae externae; Aa. iliacae "
+    "internae; A. iliaca externa; A. iliaca interna; Arteria iliaca externa; Arteria iliaca "
     "interna; AIE; AII; Iliaca communis; Iliaca externa; Beckenschlagader; Beckenstrombahn",
-    "iliac_vena": "V. iliaca externa; V. iliaca interna; Vena iliaca externa; Vena iliaca interna",
+    "iliac_vena": "Vv. iliacae communes; Vv. iliacae; Vv. iliacae externae; Vv. iliacae internae; "
+    "V. iliaca externa; V. iliaca interna; Vena iliaca externa; Vena iliaca interna",
     "iliac_artery+iliac_vena": "Iliakalgefäß; Beckengefäß; Iliacalgefäß",
     "superior_vena_cava": "Cava superior; obere Hohlvene; V. cava sup; Vena cava sup",
     "inferior_vena_cava": "Cava inferior; untere Hohlvene; V. cava inf; Vena cava inf",
@@ -300,20 +303,20 @@ DE = {
     "Musculus psoas major; Psoas major; Iliopsoasmuskel; Iliopsoassehne; Psoasloge; "
     "Iliopsoasmuskulatur; Mm. psoas; Mm. iliopsoas",
     "brain": "Großhirn; Kleinhirn; Cerebellum; Zerebellum; Hirnstamm; Hirnparenchym; Thalamus; "
-    "Stammganglion; Basalganglion; Pons; Medulla oblongata; Mittelhirn; Zwischenhirn; "
-    "Hippocampus; Hippokampus; Corpus callosum; Balken; Marklager; Hirnrinde; Großhirnhemisphäre; "
-    "Hemisphäre; Kleinhirnhemisphäre; Frontallappen; Temporallappen; Parietallappen; "
-    "Okzipitallappen; Stirnlappen; Schläfenlappen; Scheitellappen; Hinterhauptslappen; "
-    "Hinterhauptlappen; Insel; Inselrinde; Inselregion; Capsula interna; innere Kapsel; Putamen; "
-    "Nucleus caudatus; Caudatus; Seitenventrikel; dritter Ventrikel; vierter Ventrikel; III. "
-    "Ventrikel; IV. Ventrikel; 3. Ventrikel; 4. Ventrikel; Ventrikelsystem; Vermis; "
-    "Kleinhirntonsille; Sulkus; Sulci; Gyrus; Gyri; Enzephalopathie; Leukenzephalopathie; "
-    "Enzephalitis; weiße Substanz; graue Substanz; Mesencephalon; Amygdala; Centrum semiovale; "
-    "Hypothalamus; Zerebrum; Enzephalon; Nucleus lentiformis; Großhirnmarklager; Occipitallappen; "
-    "Substantia nigra; Mark Rinden Differenzierung; Mark Rinden Grenze; Mesenzephalon; "
-    "Hirnwindung; Hirnfurche; Leukoenzephalopathie; Sulcus; Gyrus hippocampi; Hirnmark; "
-    "Marklagerläsion; Temporalhorn; Vorderhorn; Hinterhorn; Mesiotemporallappen; Kleinhirnwurm; "
-    "Globus pallidus; Hirnsubstanz; Sulcierung; Sulkierung",
+    "Thalami; Hippocampi; Stammganglion; Basalganglion; Pons; Medulla oblongata; Mittelhirn; "
+    "Zwischenhirn; Hippocampus; Hippokampus; Corpus callosum; Balken; Marklager; Hirnrinde; "
+    "Großhirnhemisphäre; Hemisphäre; Kleinhirnhemisphäre; Frontallappen; Temporallappen; "
+    "Parietallappen; Okzipitallappen; Stirnlappen; Schläfenlappen; Scheitellappen; "
+    "Hinterhauptslappen; Hinterhauptlappen; Insel; Inselrinde; Inselregion; Capsula interna; "
+    "innere Kapsel; Putamen; Nucleus caudatus; Caudatus; Seitenventrikel; dritter Ventrikel; "
+    "vierter Ventrikel; III. Ventrikel; IV. Ventrikel; 3. Ventrikel; 4. Ventrikel; "
+    "Ventrikelsystem; Vermis; Kleinhirntonsille; Sulkus; Sulci; Gyrus; Gyri; Enzephalopathie; "
+    "Leukenzephalopathie; Enzephalitis; weiße Substanz; graue Substanz; Mesencephalon; Amygdala; "
+    "Centrum semiovale; Hypothalamus; Zerebrum; Enzephalon; Nucleus lentiformis; "
+    "Großhirnmarklager; Occipitallappen; Substantia nigra; Mark Rinden Differenzierung; Mark "
+    "Rinden Grenze; Mesenzephalon; Hirnwindung; Hirnfurche; Leukoenzephalopathie; Sulcus; Gyrus "
+    "hippocampi; Hirnmark; Marklagerläsion; Temporalhorn; Vorderhorn; Hinterhorn; "
+    "Mesiotemporallappen; Kleinhirnwurm; Globus pallidus; Hirnsubstanz; Sulcierung; Sulkierung",
     "skull": "Schädelkalotte; Schädeldach; Stirnbein; Scheitelbein; Schläfenbein; "
     "Hinterhauptbein; Hinterhauptsbein; Felsenbein; Mastoid; Mastoidzelle; Keilbein; Os frontale; "
     "Os parietale; Os temporale; Os occipitale; Os sphenoidale; Clivus; Klivus; Schädelbasis; "
@@ -355,7 +358,7 @@ DE = {
     "kidney_cyst": "Nierenrindenzyste; Nierenparenchymzyste; kortikale Nierenzyste; Rindenzyste "
     "der Niere; Parenchymzyste der Niere; einfache Nierenzyste; blande Nierenzyste",
     "atrial_appendage_left": "Herzohr; Vorhofohr; LAA",
-    "subclavian_artery": "Arteria subklavia; A. subklavia; Subklavia",
+    "subclavian_artery": "Aa. subclaviae; Arteria subklavia; A. subklavia; Subklavia",
     "hips": "Beckenring; Beckenskelett; Beckenfraktur; Beckenringfraktur; knöcherner Beckenring; "
     "knöchernes Becken; Beckenknochen; Beckengürtel",
 }

@@ -142,6 +142,9 @@ class _Resolver:
             many = p.grammatical_number == "many" and not numbered
             if not p.resolved and (whole or many):
                 self._give(p, "both")
+            unnumbered = RIBS.issuperset(p.ids) and len(p.ids) > 2 and not p.several_organs
+            if unnumbered and p.grammatical_number == "one" and not whole:
+                p.side, p.resolved = None, False  # As in "left rib fracture".
 
     def _give(self, phrase: Phrase, side: str | None) -> None:
         if side is not None:

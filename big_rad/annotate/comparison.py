@@ -1,0 +1,219 @@
+"""Finds and removes what a report's sentence says about earlier studies.
+
+A caption of one image must not say that something has grown. `remove` takes such words out, and then
+looks for them again in what remains. A sentence of which nothing remains is dropped, and so is one
+that cannot be cleaned. Numbers and sides are left out with their words or stay as they are; they are
+never changed.
+
+    >>> remove("The nodule in the left lung, previously 5 mm, now measures 8 mm.", "en").text
+    'The nodule in the left lung measures 8 mm.'
+"""
+
+import collections
+import dataclasses
+import functools
+import re
+from collections.abc import Iterator
+
+from big_rad.annotate import comparison_table as table
+from big_rad.grounding import clauses, plain
+
+_ROUNDS = 4  # The most times that the rules are applied to one sentence.
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
+_HIDDEN = "\x00"
+NOTHING_LEFT = "nothing remains without the comparison"
+NOT_CLEANED = "the comparison could not be removed"
+# What is tidied after a removal, in this order: pattern, replacement.
+_TIDY = (
+    (re.compile(r"\(\s*[,;]?\s*\)"), ""),
+    (re.compile(r"\(\s*[,;]\s*"), "("),
+    (re.compile(r"\s{2,}"), " "),
+    (re.compile(r"\s+([.,;:!?)])"), r"\1"),
+    (re.compile(r"([,;:])(?:\s*[,;:])+"), r"\1"),
+    (re.compile(r"\.\s*\.(?!\w)"), "."),
+    (re.compile(r"^[\s,;:.\-]+"), ""),
+    (re.compile(r"^(?:and|but|und|aber|sowie|with|mit|of|in size|von|der|des)\s+(?=\S)"), ""),
+    (
+        re.compile(
+            r"[\s,;:]+(?:and|but|und|aber|sowie|is|are|was|were|has|have|ist|sind|hat|haben|war|waren|"
+            r"remains?|zeigt sich|zeigen sich|stellt sich|stellen sich|im|in|of|to|from|since|with|mit|"
+            r"which|the|a|an|als|than|zur|zum|bei|sich|also|auch|nicht|not|it|been|as)(?=[.;,!?]|$)",
+            re.I,
+        ),
+        "",
+    ),
+    (re.compile(r"([,;:])\s*(?=[.!?]|$)"), ""),
+)
+_CLAUSE_MARKS = re.compile(r"[,;:]|\s(?:but|aber|jedoch|while|während|and|und)\s", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class Removal:
+    """A sentence without its comparison.
+
+    Attributes:
+        text: what remains. It is the sentence itself if it compares nothing, and "" if it was dropped.
+        had: whether the sentence compares with an earlier study.
+        reason: why the sentence was dropped, or "".
+    """
+
+    text: str
+    had: bool
+    reason: str = ""
+
+
+def found(text: str, lang: str) -> list[str]:
+    """Returns the words of a text that compare with an earlier study, as they are written.
+
+    Args:
+        text: the text.
+        lang: "en" or "de".
+    """
+    written = plain.read(text)
+    return [
+        text[written.start(m.start()) : written.end(m.end())]
+        for m in _finder(lang).finditer(_searched(written.text, lang))
+    ]
+
+
+def remove(text: str, lang: str) -> Removal:
+    """Returns a sentence without what it says about earlier studies.
+
+    Args:
+        text: one sentence.
+        lang: "en" or "de".
+    """
+    if not _compares(text, lang):
+        return Removal(text, had=False)
+    left = _without_clauses(text, _whole_clause(lang), lang)
+    for _ in range(_ROUNDS):
+        cut = _cut(left, lang)
+        if cut == left:
+            break
+        left = cut
+    left = _tidied(left, text)
+    if _compares(left, lang):
+        left = _tidied(_without_clauses(left, _finder(lang), lang), text)
+    if _compares(left, lang) or not _kept_numbers(text, left):
+        return Removal("", had=True, reason=NOT_CLEANED)
+    if not _says_something(left, lang):
+        return Removal("", had=True, reason=NOTHING_LEFT)
+    return Removal(left, had=True)
+
+
+def _compares(text: str, lang: str) -> bool:
+    spelled = plain.spelled(text)
+    # Most sentences compare nothing, and this first look is far faster than hiding look-alikes.
+    if _finder(lang).search(spelled.lower()) is None:
+        return False
+    return _finder(lang).search(_searched(spelled, lang)) is not None
+
+
+def _searched(text: str, lang: str) -> str:
+    """Returns a text in lower case of the same length, in which look-alikes are hidden."""
+    low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    for pattern in _keepers(lang):
+        if (match := pattern.search(low)) is not None:
+            while match is not None:
+                low = low[: match.start()] + _HIDDEN * len(match[0]) + low[match.end() :]
+                match = pattern.search(low, match.end())
+    return low
+
+
+def _cut(text: str, lang: str) -> str:
+    """Applies each rule once."""
+    for pattern, instead in _rules(lang):
+        written = plain.read(text)
+        low = _searched(written.text, lang)
+        pieces, last = [], 0
+        for match in pattern.finditer(low):
+            if match.end() > match.start() and match[0].strip():
+                start, end = written.start(match.start()), written.end(match.end())
+                pieces += [text[last:start], f" {instead} " if instead else " "]
+                last = end
+        if pieces:
+            text = " ".join("".join([*pieces, text[last:]]).split())
+    return text
+
+
+def _without_clauses(text: str, pattern: re.Pattern, lang: str) -> str:
+    """Returns a text without the clauses in which a pattern is found."""
+    written = plain.read(text)
+    low = _searched(written.text, lang)
+    if pattern.search(low) is None:
+        return text
+    parts = list(_clauses(low))
+    if len(parts) > 1 and all(not pattern.search(low[a:b]) for a, b in parts):
+        return ""
+    kept = [
+        text[written.start(a) : written.end(b)] for a, b in parts if not pattern.search(low[a:b])
+    ]
+    return " ".join(" ".join(kept).split())
+
+
+def _clauses(low: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for mark in _CLAUSE_MARKS.finditer(low):
+        joins = mark[0].strip() in ("and", "und")
+        yield start, mark.start() if joins else mark.end()
+        start = mark.end()
+    yield start, len(low)
+
+
+def _tidied(text: str, before: str) -> str:
+    for _ in range(3):
+        for pattern, instead in _TIDY:
+            text = pattern.sub(instead, text).strip()
+    if text and before[:1].isupper():
+        text = text[0].upper() + text[1:]
+    end = before.rstrip()[-1:]
+    if text and end in (".", "!", "?") and text[-1] not in ".!?":
+        text += end
+    return text
+
+
+def _kept_numbers(before: str, after: str) -> bool:
+    """Returns whether every number of a text stands in the text before, as often at least."""
+    counts = [collections.Counter(_NUMBER.findall(t)) for t in (before, after)]
+    return counts[1] <= counts[0]
+
+
+def _says_something(text: str, lang: str) -> bool:
+    """Returns whether a text has a word that is more than grammar."""
+    return any(
+        len(w.low) > 1 and not w.low.isdigit() and w.low not in _empty(lang)
+        for w in clauses.tokens(plain.spelled(text))
+    )
+
+
+def _compiled(pattern: str) -> re.Pattern:
+    return re.compile(pattern.format(**table.PARTS))
+
+
+@functools.cache
+def _finder(lang: str) -> re.Pattern:
+    return re.compile(r"(?<!\w)(?:" + "".join(table.FIND[lang]).format(**table.PARTS) + r")(?!\w)")
+
+
+@functools.cache
+def _keepers(lang: str) -> tuple[re.Pattern, ...]:
+    return tuple(re.compile(r"(?<!\w)(?:" + p + ")") for p in table.KEEP[lang])
+
+
+@functools.cache
+def _rules(lang: str) -> tuple[tuple[re.Pattern, str], ...]:
+    return tuple((_compiled(p), instead) for p, instead in table.REMOVE[lang])
+
+
+@functools.cache
+def _whole_clause(lang: str) -> re.Pattern:
+    return re.compile(table.WHOLE_CLAUSE[lang])
+
+
+@functools.cache
+def _empty(lang: str) -> frozenset[str]:
+    grammar = (
+        clauses.PREPOSITIONS | clauses.DETERMINERS | clauses.CONJUNCTIONS | clauses.VERBS
+        | clauses.CLAUSE_OPENERS
+    )  # fmt: skip
+    return grammar | frozenset(plain.words(table.EMPTY[lang]))
