@@ -21,6 +21,7 @@ from big_rad.registry import did_you_mean
 COMMANDS = {
     "train": "Trains what a config says, or goes on where an earlier start ended.",
     "evaluate": "Evaluates a checkpoint on datasets: scores with intervals, samples, a page.",
+    "annotate": "Reads the anatomy of sentences by rule: organs, sides, negation, comparisons.",
     "predict": "Asks a checkpoint about images: reports, answers, boxes and masks.",
 }
 _MAIN = "\ndef main("  # A module of `tools` without this is only a part of programs.
@@ -70,6 +71,8 @@ def _run(name: str, arguments: Sequence[str]) -> int:
     parent = "big_rad" if name in COMMANDS else companions.package("tools")
     sys.argv = [f"big-rad {name}", *arguments]
     program = importlib.import_module(f"{parent}.{name}")
+    if hasattr(program, "__path__"):  # This is a package, which runs its `__main__`.
+        program = importlib.import_module(f"{parent}.{name}.__main__")
     sys.modules["__main__"].__doc__ = program.__doc__  # absl prints this for `--help`.
     return program.main() or 0
 

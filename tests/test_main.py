@@ -29,6 +29,7 @@ def test_the_list_has_every_command_and_tool_with_a_line_and_imports_none():
     lines = dict(x.split(maxsplit=1) for x in listing if x.startswith("  "))
     tools = {f.stem for f in (ROOT / "tools").glob("*.py") if has_a_command_line(f)}
     commands = {f.stem for f in (ROOT / "big_rad").glob("*.py") if has_a_command_line(f)}
+    commands |= {f.parent.name for f in (ROOT / "big_rad").glob("*/__main__.py")}
     assert tools and set(lines) == tools | (commands - {"__main__"})
     assert all(len(line) > 10 for line in lines.values())
     assert len(listing) == 2 * (len(lines) + 2)  # Without a name it is the same as --help.
@@ -60,7 +61,9 @@ def test_a_program_gets_its_arguments_and_its_exit_code_is_returned(
 def test_every_program_has_a_main_without_arguments():
     for name in programs.programs():
         folder = "big_rad" if name in programs.COMMANDS else "tools"
-        assert "\ndef main(" in (ROOT / folder / f"{name}.py").read_text(encoding="utf-8")
+        file = ROOT / folder / f"{name}.py"
+        file = file if file.exists() else ROOT / folder / name / "__main__.py"
+        assert "\ndef main(" in file.read_text(encoding="utf-8")
 
 
 def test_the_version_is_said(capsys):

@@ -1,9 +1,9 @@
 """Finds and removes what a report's sentence says about earlier studies.
 
-A caption of one image must not say that something has grown. `remove` takes such words out, and then
-looks for them again in what remains. A sentence of which nothing remains is dropped, and so is one
-that cannot be cleaned. Numbers and sides are left out with their words or stay as they are; they are
-never changed.
+A caption of one image must not say that something has grown. `remove` takes such words out, and
+then looks for them again in what remains. A sentence of which nothing remains is dropped, and so is
+one that cannot be cleaned. Numbers and sides are left out with their words or stay as they are;
+they are never changed.
 
     >>> remove("The nodule in the left lung, previously 5 mm, now measures 8 mm.", "en").text
     'The nodule in the left lung measures 8 mm.'
@@ -35,9 +35,9 @@ _TIDY = (
     (re.compile(r"^(?:and|but|und|aber|sowie|with|mit|of|in size|von|der|des)\s+(?=\S)"), ""),
     (
         re.compile(
-            r"[\s,;:]+(?:and|but|und|aber|sowie|is|are|was|were|has|have|ist|sind|hat|haben|war|waren|"
-            r"remains?|zeigt sich|zeigen sich|stellt sich|stellen sich|im|in|of|to|from|since|with|mit|"
-            r"which|the|a|an|als|than|zur|zum|bei|sich|also|auch|nicht|not|it|been|as)(?=[.;,!?]|$)",
+            r"[\s,;:]+(?:and|but|und|aber|sowie|is|are|was|were|has|have|ist|sind|hat|haben|war|"
+            r"waren|remains?|zeigt sich|zeigen sich|stellt sich|stellen sich|im|in|of|to|from|"
+            r"since|with|mit|which|the|a|an|als|than|zur|zum|bei|sich|also|auch|nicht|not|it|been|as)(?=[.;,!?]|$)",
             re.I,
         ),
         "",
@@ -52,7 +52,7 @@ class Removal:
     """A sentence without its comparison.
 
     Attributes:
-        text: what remains. It is the sentence itself if it compares nothing, and "" if it was dropped.
+        text: what remains; the sentence itself if it compares nothing, and "" if it was dropped.
         had: whether the sentence compares with an earlier study.
         reason: why the sentence was dropped, or "".
     """

@@ -10,26 +10,38 @@ PARTS = {
     r"(?:\d{1,2}\.?\s+)?(?:jan|feb|mar|maerz|apr|may|mai|jun|jul|aug|sep|okt|oct|nov|dez|dec)\w*\.?"
     r"(?:\s+\d{1,2},?)?\s+\d{4}|(?:19|20)\d{2})",
     "size": r"\d+(?:[.,]\d+)?(?:\s*(?:x|mal)\s*\d+(?:[.,]\d+)?)*\s*(?:mm|cm|ml|m|%|he|hu)?",
-    "study_en": r"(?:studies|study|exams?|examinations?|ct|cts|mri|mris|mr|scans?|imaging|tomograms?|"
+    "study_en": r"(?:studies|study|exams?|examinations?|ct|cts|mri|mris|mr|scans?|imaging|"
+    r"tomograms?|"
     r"radiographs?|x-?rays?|reports?|images?|investigations?|ultrasound|pet(?:[/-]ct)?|comparison|"
     r"tomography|priors?|film|films|angiogram)(?!\w)",
-    "prior": r"(?:most recent|prior|previous|last|earlier|recent|outside|baseline|initial|preceding|"
+    "prior": r"(?:most recent|prior|previous|last|earlier|recent|outside|baseline|initial|"
+    r"preceding|"
     r"former|old|antecedent|external|preoperative|pretreatment|older)(?!\w)",
-    "study_de": r"(?:voruntersuchung(?:en)?|voraufnahmen?|vorbefund(?:e|en|es)?|vorstudien?|vor-?(?:ct|mrt|mr)s?|"
-    r"vu|vus|voruntersuchungs\w*|vorbilder\w*|vorserien?|(?:letzte[nrs]?|vorherige[nrs]?|frueheren?|"
-    r"auswaertige[nrs]?|externe[nrs]?|alte[nrs]?|vorangegangene[nrs]?|vorliegende[nrs]?|aeltere[nrs]?|"
+    "study_de": r"(?:voruntersuchung(?:en)?|voraufnahmen?|vorbefund(?:e|en|es)?|vorstudien?|"
+    r"vor-?(?:ct|mrt|mr)s?|"
+    r"vu|vus|voruntersuchungs\w*|vorbilder\w*|vorserien?|(?:letzte[nrs]?|vorherige[nrs]?|"
+    r"frueheren?|"
+    r"auswaertige[nrs]?|externe[nrs]?|alte[nrs]?|vorangegangene[nrs]?|vorliegende[nrs]?|"
+    r"aeltere[nrs]?|"
     r"vorige[nrs]?|juengste[nrs]?|initiale[nrs]?)\s+"
-    r"(?:vor)?(?:\w+-)?(?:ct|mrt|mr|untersuchung(?:en)?|aufnahmen?|befund(?:e|es|en)?|bilder\w*|kontrolle|"
+    r"(?:vor)?(?:\w+-)?(?:ct|mrt|mr|untersuchung(?:en)?|aufnahmen?|befund(?:e|es|en)?|bilder\w*|"
+    r"kontrolle|"
     r"studie|bildgebung|ct-untersuchung|staging|(?:ct|mrt)\w*)|ausgangsbefund(?:es)?|"
-    r"ausgangsuntersuchung|baseline|bildgebung\s+vom|(?:ct|mrt|mr|untersuchung|aufnahme)(?=\s+vom\s+\d))(?!\w)",
-    "degree_en": r"(?:(?:slightly|mildly|moderately|markedly|significantly|substantially|essentially|"
-    r"grossly|largely|overall|minimally|clearly|relatively|otherwise|also|mild|slight|marked|moderate|"
+    r"ausgangsuntersuchung|baseline|bildgebung\s+vom|(?:ct|mrt|mr|untersuchung|"
+    r"aufnahme)(?=\s+vom\s+\d))(?!\w)",
+    "degree_en": r"(?:(?:slightly|mildly|moderately|markedly|significantly|substantially|"
+    r"essentially|"
+    r"grossly|largely|overall|minimally|clearly|relatively|otherwise|also|mild|slight|marked|"
+    r"moderate|"
     r"significant|further|somewhat|again|interval|relevant|definite|appreciable|minimal|obvious|"
     r"generally|completely|almost|nearly|very|in the interval|partially|much|progressively)\s+)*",
-    "degree_de": r"(?:(?:gering|geringgradig|geringfuegig|leicht|leichte|deutlich|deutliche|maessig|"
-    r"wesentlich|wesentliche|relevant|relevante|signifikant|signifikante|weitgehend|im wesentlichen|"
+    "degree_de": r"(?:(?:gering|geringgradig|geringfuegig|leicht|leichte|deutlich|deutliche|"
+    r"maessig|"
+    r"wesentlich|wesentliche|relevant|relevante|signifikant|signifikante|weitgehend|im "
+    r"wesentlichen|"
     r"insgesamt|gesamthaft|etwas|diskret|minimal|eindeutig|eindeutige|deutlicher|leichter|"
-    r"geringer|nahezu|annaehernd|weiter|partiell|teilweise|teils|komplett|vollstaendig|stark|massiv)\s+)*",
+    r"geringer|nahezu|annaehernd|weiter|partiell|teilweise|teils|komplett|vollstaendig|stark|"
+    r"massiv)\s+)*",
 }
 
 # What only looks like a comparison. The words stay as they are.
@@ -40,66 +52,104 @@ KEEP = {
         r"(?:available|comparison|\bstud\w+|\bexam\w*|\bimages?|\bimaging|provided|priors)[^.;]*",
         r"no (?:priors?|comparisons?)\b[^.;,]*",
         r"comparison:? (?:is )?(?:none|not available|unavailable)\b",
-        r"(?:prior|previous) (?:studies|examinations|images|imaging) (?:are |is |were |was )?(?:not available|unavailable)",
+        r"(?:prior|previous) (?:studies|examinations|images|imaging) (?:are |is |were |was "
+        r")?(?:not available|unavailable)",
         r"none (?:available )?for comparison",
-        r"compared (?:to|with) (?:the )?(?:left|right|contralateral|opposite|other|surrounding|adjacent|"
-        r"normal|muscle|liver|spleen|skeletal|background|rest|remaining|neighbou?ring|parenchyma|native|"
-        r"unenhanced|arterial|venous|delayed|upper|lower|renal|blood|aorta|cortex|white|gray|grey)\w*",
-        r"(?:in comparison|relative) (?:to|with) (?:the )?(?:left|right|contralateral|opposite|other|"
-        r"surrounding|adjacent|normal|muscle|liver|spleen|skeletal|background|rest|remaining|parenchyma)\w*",
-        r"(?:prior|previous|earlier|recent|last|old) (?:\w+ ){0,2}?(?:surg\w+|operation\w*|\w*ectom\w+|"
-        r"fracture\w*|injur\w+|trauma\w*|infection\w*|resection\w*|sternotom\w+|radiation|radiotherapy|"
-        r"chemotherapy|infarct\w*|stroke\w*|hemorrhage\w*|bleed\w*|biops\w+|intervention\w*|transplant\w*|"
-        r"granulomatous|inflammation|therapy|treatment|pregnan\w+|history|repair\w*|fusion|anastomosis|"
-        r"bypass|stent\w*|pancreatitis|pneumonia|embolism|thrombosis|embolization|ablation|tb|tuberculosis|"
+        r"compared (?:to|with) (?:the )?(?:left|right|contralateral|opposite|other|surrounding|"
+        r"adjacent|"
+        r"normal|muscle|liver|spleen|skeletal|background|rest|remaining|neighbou?ring|parenchyma|"
+        r"native|"
+        r"unenhanced|arterial|venous|delayed|upper|lower|renal|blood|aorta|cortex|white|gray|"
+        r"grey)\w*",
+        r"(?:in comparison|relative) (?:to|with) (?:the )?(?:left|right|contralateral|opposite|"
+        r"other|"
+        r"surrounding|adjacent|normal|muscle|liver|spleen|skeletal|background|rest|remaining|"
+        r"parenchyma)\w*",
+        r"(?:prior|previous|earlier|recent|last|old) (?:\w+ ){0,2}?(?:surg\w+|operation\w*|"
+        r"\w*ectom\w+|"
+        r"fracture\w*|injur\w+|trauma\w*|infection\w*|resection\w*|sternotom\w+|radiation|"
+        r"radiotherapy|"
+        r"chemotherapy|infarct\w*|stroke\w*|hemorrhage\w*|bleed\w*|biops\w+|intervention\w*|"
+        r"transplant\w*|"
+        r"granulomatous|inflammation|therapy|treatment|pregnan\w+|history|repair\w*|fusion|"
+        r"anastomosis|"
+        r"bypass|stent\w*|pancreatitis|pneumonia|embolism|thrombosis|embolization|ablation|tb|"
+        r"tuberculosis|"
         r"\w*stomy|\w*plasty|lumbar|procedure\w*)",
-        r"(?:previously|formerly) (?:resected|operated|treated|irradiated|healthy|fractured|removed|implanted)",
-        r"(?:since|prior to|before|previous to) (?:the )?(?:surgery|operation|birth|childhood|trauma|accident|"
-        r"therapy|chemotherapy|yesterday|days?|weeks?|contrast|biopsy|intervention|\d+ (?:days?|weeks?|months?|hours?|years?))",
-        r"(?:clinically|hemodynamically|haemodynamically|mechanically|biomechanically) (?:un)?stable",
-        r"stable (?:fracture|angina|patient|vital|condition|pattern|pelvic|type|thoracolumbar|spine injury)\w*",
+        r"(?:previously|formerly) (?:resected|operated|treated|irradiated|healthy|fractured|"
+        r"removed|implanted)",
+        r"(?:since|prior to|before|previous to) (?:the )?(?:surgery|operation|birth|childhood|"
+        r"trauma|accident|"
+        r"therapy|chemotherapy|yesterday|days?|weeks?|contrast|biopsy|intervention|\d+ (?:days?|"
+        r"weeks?|months?|hours?|years?))",
+        r"(?:clinically|hemodynamically|haemodynamically|mechanically|biomechanically) "
+        r"(?:un)?stable",
+        r"stable (?:fracture|angina|patient|vital|condition|pattern|pelvic|type|thoracolumbar|"
+        r"spine injury)\w*",
         r"new (?:york|zealand|born)\w*|newborn\w*",
-        r"(?:high|spatial|low|temporal|contrast|image|limited|thin|insufficient|isotropic)[- ]resolution\w*",
-        r"(?:follow[- ]?up|control|re-?evaluation|reassessment|surveillance)\b[^.;]*(?:recommend|advis|suggest|"
+        r"(?:high|spatial|low|temporal|contrast|image|limited|thin|insufficient|isotropic)[- "
+        r"]resolution\w*",
+        r"(?:follow[- ]?up|control|re-?evaluation|reassessment|surveillance)\b[^.;]*(?:recommend|"
+        r"advis|suggest|"
         r"in \d|after \d|within \d|indicated|could|should|may be|is needed|required)\w*[^.;]*",
-        r"(?:recommend|advis|suggest|consider)\w*\b[^.;]*(?:follow[- ]?up|control|re-?evaluation|comparison|"
+        r"(?:recommend|advis|suggest|consider)\w*\b[^.;]*(?:follow[- ]?up|control|re-?evaluation|"
+        r"comparison|"
         r"correlation|surveillance|interval|stab\w+|prior|previous)\w*[^.;]*",
         r"(?:interval (?:appendectomy|debulking|of \d)|intervals?(?= of \d))",
         r"still (?:image|frame|birth)\w*",
         r"larger than (?:the )?(?:left|right)\w*|smaller than (?:the )?(?:left|right)\w*",
-        r"(?:previous|prior|last) (?:slice|slices|image slice|sequence|series|section|paragraph|level|rib|vertebra)\w*",
+        r"(?:previous|prior|last) (?:slice|slices|image slice|sequence|series|section|paragraph|"
+        r"level|rib|vertebra)\w*",
         r"(?:what )?remains of|remains? (?:attached|a (?:variant|possibility|consideration))",
         r"old fractures?|old infarct\w*|old rib",
-        r"(?:increas|decreas)(?:e|es|ed|ing) (?:in )?(?:signal|density|attenuation|uptake|echo\w*|intensity|"
-        r"enhancement|perfusion|diffusion|vascular\w*|caliber ratio|bone density|mineral\w*|radiotracer|trabec\w*)\w*",
+        r"(?:increas|decreas)(?:e|es|ed|ing) (?:in )?(?:signal|density|attenuation|uptake|echo\w*|"
+        r"intensity|"
+        r"enhancement|perfusion|diffusion|vascular\w*|caliber ratio|bone density|mineral\w*|"
+        r"radiotracer|trabec\w*)\w*",
         r"since birth|ever since",
         r"(?:degenerat\w+|progressive) (?:supranuclear|multifocal|massive|familial)\w*",
         r"progressive(?:ly)? (?:enhanc|fill|centripetal|contrast|delayed|accumul|opacif)\w*",
-        r"(?:increasing|decreasing) (?:in (?:size|caliber|width|diameter) )?(?:towards?|to the|caudally|cranially|distally|proximally)",
+        r"(?:increasing|decreasing) (?:in (?:size|caliber|width|diameter) )?(?:towards?|to the|"
+        r"caudally|cranially|distally|proximally)",
     ),
     "de": (
-        r"(?:keine|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren aufnahmen)\b"
+        r"(?:keine|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
+        r"aufnahmen)\b"
         r"[^.;,]*(?:vor(?=[.;,]|$)|vorliegend|verfuegbar|verfuegung|vergleich|vorhanden|moeglich)?",
-        r"(?:voraufnahmen?|voruntersuchung(?:en)?|vorbefunde?|vorbilder|vergleichsaufnahmen|vergleichsuntersuchung(?:en)?)"
-        r"\s+(?:liegen|liegt|sind|ist|stehen|steht|lagen|lag|existieren)?\s*(?:zum vergleich |aktuell |hier )?nicht[^.;]*",
+        r"(?:voraufnahmen?|voruntersuchung(?:en)?|vorbefunde?|vorbilder|vergleichsaufnahmen|"
+        r"vergleichsuntersuchung(?:en)?)"
+        r"\s+(?:liegen|liegt|sind|ist|stehen|steht|lagen|lag|existieren)?\s*(?:zum vergleich |"
+        r"aktuell |hier )?nicht[^.;]*",
         r"(?:ein )?vergleich (?:ist )?nicht moeglich|kein vergleich\w*[^.;,]*",
         r"(?:im|in) seitenvergleich",
-        r"(?:im )?(?:direkten )?vergleich (?:zur|zum|mit der|mit dem|zu|mit) (?:kontralateralen?|gegenseite|linken?|rechten?|"
-        r"links|rechts|anderen|gesunden|uebrigen|umgebenden?|muskulatur|leber|milz|normal\w*|restlichen|umliegenden?|parenchym|"
-        r"nativ\w*|arterielle\w*|nierenparenchym|knochen|skelettmuskulatur|aorta|altersnorm|norm|kollektiv|hirnrinde)\w*",
-        r"im verlauf (?:der|des|von|eines|einer)\b(?! (?:letzten|vergangenen|therapie|behandlung|zeit))",
-        r"(?:verlaufs\w+|kontroll\w+|ct-kontrolle|mrt-kontrolle|follow-up)\b[^.;]*(?:empf\w+|empfohlen|angeraten|erwaeg\w*|"
+        r"(?:im )?(?:direkten )?vergleich (?:zur|zum|mit der|mit dem|zu|mit) (?:kontralateralen?|"
+        r"gegenseite|linken?|rechten?|"
+        r"links|rechts|anderen|gesunden|uebrigen|umgebenden?|muskulatur|leber|milz|normal\w*|"
+        r"restlichen|umliegenden?|parenchym|"
+        r"nativ\w*|arterielle\w*|nierenparenchym|knochen|skelettmuskulatur|aorta|altersnorm|norm|"
+        r"kollektiv|hirnrinde)\w*",
+        r"im verlauf (?:der|des|von|eines|einer)\b(?! (?:letzten|vergangenen|therapie|behandlung|"
+        r"zeit))",
+        r"(?:verlaufs\w+|kontroll\w+|ct-kontrolle|mrt-kontrolle|follow-up)\b[^.;]*(?:empf\w+|"
+        r"empfohlen|angeraten|erwaeg\w*|"
         r"ratsam|indiziert|sinnvoll|in \d|nach \d|erforderlich|anzustreben|vorgeschlagen)[^.;]*",
-        r"(?:empf\w+|zum ausschluss\b|wir empfehlen)\b[^.;]*(?:kontrolle|verlauf\w*|vergleich\w*|abgleich|befund\w*|progred\w*)[^.;]*",
-        r"abgleich mit (?:vor\w+|aelteren\w*)[^.;]*(?:empfohlen|ratsam|sinnvoll|erforderlich)[^.;]*",
-        r"(?:stabile?[nrs]?|instabile?[nrs]?) (?:fraktur|verletzung|bruch|seitenlage|kreislauf|wirbel\w+fraktur|situation des kreislaufs|"
+        r"(?:empf\w+|zum ausschluss\b|wir empfehlen)\b[^.;]*(?:kontrolle|verlauf\w*|vergleich\w*|"
+        r"abgleich|befund\w*|progred\w*)[^.;]*",
+        r"abgleich mit (?:vor\w+|aelteren\w*)[^.;]*(?:empfohlen|ratsam|sinnvoll|"
+        r"erforderlich)[^.;]*",
+        r"(?:stabile?[nrs]?|instabile?[nrs]?) (?:fraktur|verletzung|bruch|seitenlage|kreislauf|"
+        r"wirbel\w+fraktur|situation des kreislaufs|"
         r"angina|osteosynthese|fixat\w+|verankerung|beckenring\w*)\w*",
-        r"(?:kreislauf|haemodynamisch|klinisch|kardiopulmonal|biomechanisch|mechanisch|respiratorisch)\s?stabil\w*",
-        r"station(?:ae)re?[nrsm]? (?:aufnahme|behandlung|patient|aufenthalt|therapie|abklaerung)\w*|stationaer auf\w*",
+        r"(?:kreislauf|haemodynamisch|klinisch|kardiopulmonal|biomechanisch|mechanisch|"
+        r"respiratorisch)\s?stabil\w*",
+        r"station(?:ae)re?[nrsm]? (?:aufnahme|behandlung|patient|aufenthalt|therapie|"
+        r"abklaerung)\w*|stationaer auf\w*",
         r"weder\b[^.;]*\bnoch",
-        r"nach (?:kaudal|kranial|distal|proximal|dorsal|ventral|peripher|basal|apikal|lateral|medial|oben|unten) (?:hin )?(?:zu|ab)nehmend\w*",
+        r"nach (?:kaudal|kranial|distal|proximal|dorsal|ventral|peripher|basal|apikal|lateral|"
+        r"medial|oben|unten) (?:hin )?(?:zu|ab)nehmend\w*",
         r"(?:zunehmende?[nrs]?|abnehmende?[nrs]?) (?:verschmaelerung|weite|aufweitung|breite) nach",
-        r"(?:zu|ab)nahme (?:der |des )?(?:signal|dichte|schwaechung|kontrast|echogen|diffusion|perfusion|speicherung)\w*",
+        r"(?:zu|ab)nahme (?:der |des )?(?:signal|dichte|schwaechung|kontrast|echogen|diffusion|"
+        r"perfusion|speicherung)\w*",
         r"progrediente?[nrs]? (?:kontrast\w*|anreicherung|enhancement|km-\w*|fuellung)\w*",
         r"mehr als|mehr oder weniger|nicht mehr als|mehr rechts|mehr links",
         r"(?:zu|ab)nehmende?[nrs]? (?:kontrast|km|anreicherung|fuellung|signal)\w*",
@@ -109,57 +159,82 @@ KEEP = {
         r"(?:vor|frueher)(?:bestrahl|operier|behandel)\w*",
         r"konstante?[nrs]? (?:winkel|abstand|schichtdicke|druck|weite ueber)\w*",
         r"wieder (?:verschluss|aufnahme|verschlossen werden)|wiederholt",
-        r"(?:fruehere?[nrms]?|vorherige?[nrms]?|alte?[nrms]?|letzte?[nrms]?) (?:\w+-)?(?:operation|op|fraktur|trauma|resektion|biopsie|bestrahlung|"
-        r"infarkt|blutung|eingriff|chemotherapie|rippen\w*|entzuendung|pankreatitis|rippe|menstruation|periode|lendenwirbel\w*|wirbel\w*)\w*",
-        r"seit (?:geburt|kindheit|tagen|wochen|monaten|jahren|gestern|heute|\d+ (?:tag|woch|monat|jahr|stund)\w*|dem unfall|dem trauma|dem sturz)",
+        r"(?:fruehere?[nrms]?|vorherige?[nrms]?|alte?[nrms]?|letzte?[nrms]?) "
+        r"(?:\w+-)?(?:operation|op|fraktur|trauma|resektion|biopsie|bestrahlung|"
+        r"infarkt|blutung|eingriff|chemotherapie|rippen\w*|entzuendung|pankreatitis|rippe|"
+        r"menstruation|periode|lendenwirbel\w*|wirbel\w*)\w*",
+        r"seit (?:geburt|kindheit|tagen|wochen|monaten|jahren|gestern|heute|\d+ (?:tag|woch|monat|"
+        r"jahr|stund)\w*|dem unfall|dem trauma|dem sturz)",
     ),
 }
 
 # Any of these is a comparison with an earlier study.
 FIND = {
     "en": (
-        r"compared (?:to|with)|in comparison|comparison(?: is)? made|comparison (?:to|with)|by comparison|"
+        r"compared (?:to|with)|in comparison|comparison(?: is)? made|comparison (?:to|with)|by "
+        r"comparison|"
         r"{prior} (?:\w+ ){{0,3}}?{study_en}\b|priors?\b|previous\b|previously|formerly|earlier|"
         r"since (?:the )?(?:{prior}|{study_en}|{date}|then)|\bsince\b|"
-        r"unchanged|unaltered|no (?:\w+ ){{0,3}}?changes?\b(?! of| in (?:signal|density|caliber|calibre))|"
-        r"not (?:\w+ )?changed|changed\b|no (?:\w+ ){{0,2}}?(?:interval|progression|progress|growth|regression)|"
+        r"unchanged|unaltered|no (?:\w+ ){{0,3}}?changes?\b(?! of| in (?:signal|density|caliber|"
+        r"calibre))|"
+        r"not (?:\w+ )?changed|changed\b|no (?:\w+ ){{0,2}}?(?:interval|progression|progress|"
+        r"growth|regression)|"
         r"stable\b|stability|stably|interval\b|in the interim|interim|baseline|"
-        r"again\b|re-?demonstrat\w+|re-?identified|persist\w*|persistence|continu(?:ed|es|ing) (?:to )?\w+|still\b|"
-        r"ha(?:s|ve) (?:\w+ ){{0,3}}?(?:increased|decreased|enlarged|grown|progressed|regressed|improved|worsened|"
-        r"resolved|developed|appeared|disappeared|shrunk|diminished|become|evolved|changed|cleared|reduced|declined)|"
-        r"(?:increas|decreas|diminish|reduc)(?:ed|ing) (?:in )?(?:size|number|extent|volume|diameter|amount)|"
-        r"(?:increase|decrease|reduction) (?:in|of) (?:the )?(?:size|number|extent|volume|diameter|amount|\w+ effusion|effusion)|"
-        r"(?:increas|decreas)(?:ed|ing) (?:from|since)|(?:increasing|decreasing|enlarging|growing|shrinking)\b|"
+        r"again\b|re-?demonstrat\w+|re-?identified|persist\w*|persistence|continu(?:ed|es|ing) "
+        r"(?:to )?\w+|still\b|"
+        r"ha(?:s|ve) (?:\w+ ){{0,3}}?(?:increased|decreased|enlarged|grown|progressed|regressed|"
+        r"improved|worsened|"
+        r"resolved|developed|appeared|disappeared|shrunk|diminished|become|evolved|changed|"
+        r"cleared|reduced|declined)|"
+        r"(?:increas|decreas|diminish|reduc)(?:ed|ing) (?:in )?(?:size|number|extent|volume|"
+        r"diameter|amount)|"
+        r"(?:increase|decrease|reduction) (?:in|of) (?:the )?(?:size|number|extent|volume|"
+        r"diameter|amount|\w+ effusion|effusion)|"
+        r"(?:increas|decreas)(?:ed|ing) (?:from|since)|(?:increasing|decreasing|enlarging|growing|"
+        r"shrinking)\b|"
         r"(?:progression|regression)\b|progress(?:ed|ing)\b|regress(?:ed|ing)\b|progressive\b|"
-        r"improv(?:ed|ing|ement)\b|worsen(?:ed|ing)?\b|resolv(?:ed|ing)\b|resolution of|complete resolution|"
-        r"(?:larger|smaller|more \w+|less \w+|better|worse|bigger) than (?:before|previously|on the|in the (?:{prior}))|"
+        r"improv(?:ed|ing|ement)\b|worsen(?:ed|ing)?\b|resolv(?:ed|ing)\b|resolution of|complete "
+        r"resolution|"
+        r"(?:larger|smaller|more \w+|less \w+|better|worse|bigger) than (?:before|previously|on "
+        r"the|in the (?:{prior}))|"
         r"\bgrown\b|\bgrew\b|\bgrowth\b|as before|than before|like before|"
         r"\bnow\b|\bnew(?:ly|er)?\b|no longer|not any ?more|any ?more\b|"
         r"(?:remain|remains|remained)\b|from {size} to {size}|in the meantime|meanwhile|"
-        r"last (?:{study_en})|follow[- ]?up (?:shows|demonstrates|reveals)|on follow[- ]?up\b|old (?:ct|mri|study)"
+        r"last (?:{study_en})|follow[- ]?up (?:shows|demonstrates|reveals)|on follow[- ]?up\b|old "
+        r"(?:ct|mri|study)"
     ),
     "de": (
-        r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im vergleich\b|"
+        r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
+        r"vergleich\b|"
         r"vor(?:bestehend|bekannt|beschrieben|diagnostiziert)\w*|zur vu\b|\bvu\b|"
         r"unveraendert\w*|\bidem\b|\w*konstant\w*|\bstabil\w*|groessenstabil\w*|stationaer\w*|"
-        r"(?:keine|ohne|kein) (?:\w+ ){{0,2}}?(?:aenderung|befundaenderung|groessenaenderung|dynamik|befunddynamik|progress|"
+        r"(?:keine|ohne|kein) (?:\w+ ){{0,2}}?(?:aenderung|befundaenderung|groessenaenderung|"
+        r"dynamik|befunddynamik|progress|"
         r"befundwandel|groessendynamik|befundveraenderung)\w*|"
         r"nicht (?:\w+ )?(?:veraendert|geaendert)|befundaenderung\w*|"
-        r"\w*progredien\w*|\bprogress(?:ion)?\b|\w*regredien\w*|\bregress(?:ion)?\b|rueckl(?:ae)ufig\w*|"
-        r"(?:groessen|befund|volumen|dichte|erguss|laengen)?(?:zu|ab)nahme\b(?! (?:der |des )?signal)|zugenommen\w*|abgenommen\w*|"
+        r"\w*progredien\w*|\bprogress(?:ion)?\b|\w*regredien\w*|\bregress(?:ion)?\b|"
+        r"rueckl(?:ae)ufig\w*|"
+        r"(?:groessen|befund|volumen|dichte|erguss|laengen)?(?:zu|ab)nahme\b(?! (?:der |des "
+        r")?signal)|zugenommen\w*|abgenommen\w*|"
         r"groessenzuwachs|zuwachs\b|"
-        r"(?:zu|ab)nehmend\w*|gewachsen\w*|groessenwachstum\w*|\bwachstum\w*|(?:groessen|befund)?rueckgang\w*|"
-        r"(?:zu)?rueckgebildet\w*|rueckbildung\w*|verschwunden|verbessert\w*|verbesserung\w*|gebessert\w*|befundbesserung\w*|\bbesserung\w*|"
-        r"verschlechter\w*|aufgeloest\w*|groesser geworden|kleiner geworden|verkleinert sich|vergroessert sich|"
+        r"(?:zu|ab)nehmend\w*|gewachsen\w*|groessenwachstum\w*|\bwachstum\w*|(?:groessen|"
+        r"befund)?rueckgang\w*|"
+        r"(?:zu)?rueckgebildet\w*|rueckbildung\w*|verschwunden|verbessert\w*|verbesserung\w*|"
+        r"gebessert\w*|befundbesserung\w*|\bbesserung\w*|"
+        r"verschlechter\w*|aufgeloest\w*|groesser geworden|kleiner geworden|verkleinert sich|"
+        r"vergroessert sich|"
         r"hat sich\b[^.;]*(?:ver|ge|auf)\w+t\b|"
-        r"persistier\w*|\bpersistent\w*|persistenz|fortbestehen\w*|unveraenderte?|weiterbestehen\w*|"
+        r"persistier\w*|\bpersistent\w*|persistenz|fortbestehen\w*|unveraenderte?|"
+        r"weiterbestehen\w*|"
         r"weiterhin|nach wie vor|immer noch|noch immer|erneut\w*|\bwieder\b|wiederum|"
         r"nicht mehr|kein\w*\b[^.;,]{{0,60}}?\bmehr\b|"
-        r"\bneu(?:e|er|es|en|em)?\b|neuauftreten|neu aufgetreten\w*|neuaufgetreten\w*|neu abgrenzbar|\bneuerlich\w*|"
+        r"\bneu(?:e|er|es|en|em)?\b|neuauftreten|neu aufgetreten\w*|neuaufgetreten\w*|neu "
+        r"abgrenzbar|\bneuerlich\w*|"
         r"zwischenzeitlich\w*|mittlerweile|inzwischen|nunmehr|\bjetzt\b|\bnun\b|"
         r"\bzuvor\b|vormals|\bvorher\w*|ehemals|\bfrueher\b|bisher\w*|\bseit\b|"
         r"im (?:weiteren |kurzfristigen |zeitlichen )?verlauf\b|verlaufsbeurteilung|"
-        r"(?:wie|als) (?:zuvor|vorher|bereits|bei der|in der) ?(?:vor)?\w*|bereits (?:in|im|bei|vor\w+|bekannt|zuvor|am)\b|"
+        r"(?:wie|als) (?:zuvor|vorher|bereits|bei der|in der) ?(?:vor)?\w*|bereits (?:in|im|bei|"
+        r"vor\w+|bekannt|zuvor|am)\b|"
         r"von {size} auf {size}|vom {date}(?=[^.;]*vergleich)"
     ),
 }
@@ -167,36 +242,45 @@ FIND = {
 REMOVE = {
     "en": (
         (
-            r"\(\s*(?:previously|formerly|prior|before|was|previous|earlier|compared|unchanged|stable|"
+            r"\(\s*(?:previously|formerly|prior|before|was|previous|earlier|compared|unchanged|"
+            r"stable|"
             r"new|now|vs\.?|interval)\b[^()]*\)",
             "",
         ),
         (
-            r",?\s*(?:previously|formerly|before that)\s+(?:(?:measuring|measured|was|up to|about)\s+)*{size}\b,?",
+            r",?\s*(?:previously|formerly|before that)\s+(?:(?:measuring|measured|was|up to|"
+            r"about)\s+)*{size}\b,?",
             "",
         ),
         (
-            r"(?:has|have|is|are) {degree_en}(?:increas|decreas|enlarg|grow|diminish|reduc|shr[ui]nk)\w*"
+            r"(?:has|have|is|are) {degree_en}(?:increas|decreas|enlarg|grow|diminish|reduc|"
+            r"shr[ui]nk)\w*"
             r"(?: in (?:size|diameter))? from {size} to (?={size})",
             "measures",
         ),
         (
-            r"{degree_en}(?:increas|decreas|enlarg|grow|diminish|reduc)\w*(?: in (?:size|diameter))?"
+            r"{degree_en}(?:increas|decreas|enlarg|grow|diminish|reduc)\w*(?: in (?:size|"
+            r"diameter))?"
             r" from {size} to (?={size})",
             "",
         ),
         (r"\bfrom {size} to (?={size})", ""),
         (
-            r",?\s*(?:(?:as|when|if) )?(?:compared|comparison is made|in comparison|comparison|relative|similar|"
-            r"identical|unchanged|with respect|in relation|with reference) (?:to|with|from) (?:the |a |her |his |an )*"
-            r"(?:(?:{prior}|{study_en})[ ,]*(?:and )?)+(?:\w+ ){{0,2}}?(?:{study_en})?(?:\s*(?:from|of|dated|on|performed on) "
+            r",?\s*(?:(?:as|when|if) )?(?:compared|comparison is made|in comparison|comparison|"
+            r"relative|similar|"
+            r"identical|unchanged|with respect|in relation|with reference) (?:to|with|from) "
+            r"(?:the |a |her |his |an )*"
+            r"(?:(?:{prior}|{study_en})[ ,]*(?:and )?)+(?:\w+ "
+            r"){{0,2}}?(?:{study_en})?(?:\s*(?:from|of|dated|on|performed on) "
             r"(?:the )?{date})*(?: and {date})*,?",
             "",
         ),
         (r",?\s*(?:(?:as|when) )?(?:compared|in comparison) (?:to|with) {date},?", ""),
         (
-            r",?\s*(?:as (?:seen|described|noted|shown) )?(?:since|from|on|in|than (?:on|in)?|as (?:on|in)|at|of) "
-            r"(?:the |a |her |his )*(?:{prior}[ ,]+)+(?:\w+ ){{0,2}}?{study_en}(?:\s*(?:from|of|dated|on) (?:the )?{date})*,?",
+            r",?\s*(?:as (?:seen|described|noted|shown) )?(?:since|from|on|in|than (?:on|in)?|as "
+            r"(?:on|in)|at|of) "
+            r"(?:the |a |her |his )*(?:{prior}[ ,]+)+(?:\w+ ){{0,2}}?{study_en}(?:\s*(?:from|of|"
+            r"dated|on) (?:the )?{date})*,?",
             "",
         ),
         (r",?\s*(?:since|from) (?:the )?(?:{study_en} )?(?:(?:from|of|dated) )?{date},?", ""),
@@ -204,76 +288,101 @@ REMOVE = {
         (r"\bno longer\b(?= \w+(?:ed|ble)\b)", "not"),
         (r"\bno longer\b", "not"),
         (
-            r"(?:there (?:is|has been) )?\bno {degree_en}(?:interval )?(?:change|changes|growth|progression|increase|decrease|regression)"
-            r"(?: in (?:the )?(?:size|appearance|extent|number|volume)(?: (?:and|or) \w+)?)?(?: (?:of|in))?\b",
+            r"(?:there (?:is|has been) )?\bno {degree_en}(?:interval )?(?:change|changes|growth|"
+            r"progression|increase|decrease|regression)"
+            r"(?: in (?:the )?(?:size|appearance|extent|number|volume)(?: (?:and|or) \w+)?)?(?: "
+            r"(?:of|in))?\b",
             "",
         ),
         (r"(?:has|have|is|are) not (?:been )?{degree_en}changed(?: in \w+)?", ""),
         (
-            r"(?:there (?:is|has been) )?(?:an? )?{degree_en}\b(?:interval )?(?:increase|decrease|reduction|improvement|worsening|"
-            r"progression|regression|resolution|growth|development|enlargement|appearance|clearing|stability|persistence)"
-            r"(?: (?:in|of) (?:the )?(?:size|number|extent|volume|diameter|amount)(?: (?:and|or) \w+)?)?(?: (?:of|in))\b",
+            r"(?:there (?:is|has been) )?(?:an? )?{degree_en}\b(?:interval )?(?:increase|decrease|"
+            r"reduction|improvement|worsening|"
+            r"progression|regression|resolution|growth|development|enlargement|appearance|"
+            r"clearing|stability|persistence)"
+            r"(?: (?:in|of) (?:the )?(?:size|number|extent|volume|diameter|amount)(?: (?:and|or) "
+            r"\w+)?)?(?: (?:of|in))\b",
             "",
         ),
         (
             r"(?:has|have|had|is|are|was|were|appears?|remains?|remained)?\s*(?:been )?{degree_en}"
-            r"(?:not )?{degree_en}\b(?:unchanged|unaltered|stable|improved|worsened|progressed|regressed|resolved|grown|"
-            r"(?:increas|decreas|diminish|reduc)(?:ed|ing)(?= in (?:size|number|extent|volume|diameter|amount)| since|[.,;]|$)|"
+            r"(?:not )?{degree_en}\b(?:unchanged|unaltered|stable|improved|worsened|progressed|"
+            r"regressed|resolved|grown|"
+            r"(?:increas|decreas|diminish|reduc)(?:ed|ing)(?= in (?:size|number|extent|volume|"
+            r"diameter|amount)| since|[.,;]|$)|"
             r"(?:ha(?:s|ve) )?(?:increased|decreased)(?= in))"
-            r"(?: in (?:size|number|extent|volume|diameter|amount|appearance|position|configuration|caliber)"
-            r"(?:,? (?:and|or) (?:size|number|extent|volume|diameter|amount|appearance|configuration))*)?\b",
+            r"(?: in (?:size|number|extent|volume|diameter|amount|appearance|position|"
+            r"configuration|caliber)"
+            r"(?:,? (?:and|or) (?:size|number|extent|volume|diameter|amount|appearance|"
+            r"configuration))*)?\b",
             "",
         ),
         (
-            r"\b{degree_en}(?:increased|decreased|reduced|diminished|increasing|decreasing) (?:in )?(?:size|number|extent|"
+            r"\b{degree_en}(?:increased|decreased|reduced|diminished|increasing|decreasing) (?:in "
+            r")?(?:size|number|extent|"
             r"volume|diameter|amount)(?: of)?\b",
             "",
         ),
         (
-            r"\bha(?:s|ve) {degree_en}(?:increased|decreased|enlarged|grown|progressed|regressed|improved|worsened|resolved|"
-            r"developed|appeared|disappeared|shrunk|diminished|evolved|changed|cleared|reduced|declined)\b",
+            r"\bha(?:s|ve) {degree_en}(?:increased|decreased|enlarged|grown|progressed|regressed|"
+            r"improved|worsened|resolved|"
+            r"developed|appeared|disappeared|shrunk|diminished|evolved|changed|cleared|reduced|"
+            r"declined)\b",
             "",
         ),
         (
-            r"\b(?:persist(?:s|ed)?|continue[sd]? to be|remains?|remained)\b(?= \w+(?:ed|al|able|ic|ent|ous|ear)\b)",
+            r"\b(?:persist(?:s|ed)?|continue[sd]? to be|remains?|remained)\b(?= \w+(?:ed|al|able|"
+            r"ic|ent|ous|ear)\b)",
             "is",
         ),
         (r"\b(?:persist(?:s|ed)?|remains?|remained)\b", ""),
         (
-            r"\b(?:is|are) (?:once )?(?:again|still) (?=(?:seen|noted|demonstrated|visualized|identified|present|shown|visible)\b)",
+            r"\b(?:is|are) (?:once )?(?:again|still) (?=(?:seen|noted|demonstrated|visualized|"
+            r"identified|present|shown|visible)\b)",
             "is ",
         ),
         (
-            r"\b{degree_en}(?:new|newly|stable|unchanged|persistent|persisting|again|still|now|previously (?:seen|described|noted|known|"
-            r"identified|mentioned|demonstrated|reported|visualized)|previously|formerly|interval|in the interim|"
-            r"in the meantime|meanwhile|re-?demonstrated|redemonstration of|progressive|increasing|decreasing|enlarging|growing|"
-            r"worsening|improving|resolving|improved|worsened|resolved|continued|as before|any ?more|increasingly|earlier|"
+            r"\b{degree_en}(?:new|newly|stable|unchanged|persistent|persisting|again|still|now|"
+            r"previously (?:seen|described|noted|known|"
+            r"identified|mentioned|demonstrated|reported|visualized)|previously|formerly|interval|"
+            r"in the interim|"
+            r"in the meantime|meanwhile|re-?demonstrated|redemonstration of|progressive|"
+            r"increasing|decreasing|enlarging|growing|"
+            r"worsening|improving|resolving|improved|worsened|resolved|continued|as before|any "
+            r"?more|increasingly|earlier|"
             r"in the interval)\b",
             "",
         ),
     ),
     "de": (
         (
-            r"\(\s*(?:vorher|zuvor|vormals|vu|vor|ehemals|damals|frueher|unveraendert|neu|bisher|im vergleich|zuletzt)\b[^()]*\)",
+            r"\(\s*(?:vorher|zuvor|vormals|vu|vor|ehemals|damals|frueher|unveraendert|neu|bisher|"
+            r"im vergleich|zuletzt)\b[^()]*\)",
             "",
         ),
         (
-            r",?\s*(?:vorher|zuvor|vormals|ehemals|bisher|frueher|zuletzt|in der vu|in der voruntersuchung)\s+(?:ca\.?\s+)?{size}(?!\w),?",
+            r",?\s*(?:vorher|zuvor|vormals|ehemals|bisher|frueher|zuletzt|in der vu|in der "
+            r"voruntersuchung)\s+(?:ca\.?\s+)?{size}(?!\w),?",
             "",
         ),
         (r"(?:\b(?:ist|hat|haben|sind) (?:sich )?)?\bvon {size} auf (?={size})", ""),
         (
-            r",?\s*(?:im|in|unter) (?:direkten? |zeitlichen? )?vergleich (?:zur|zum|zu|mit|mit der|mit dem|zu der|zu den|mit den)\s+"
-            r"(?:der |den |dem )?{study_de}(?:\s*(?:vom|von|aus|am) (?:{date}))?(?: (?:und|sowie) (?:vom )?{date})?,?",
+            r",?\s*(?:im|in|unter) (?:direkten? |zeitlichen? )?vergleich (?:zur|zum|zu|mit|mit "
+            r"der|mit dem|zu der|zu den|mit den)\s+"
+            r"(?:der |den |dem )?{study_de}(?:\s*(?:vom|von|aus|am) (?:{date}))?(?: (?:und|sowie) "
+            r"(?:vom )?{date})?,?",
             "",
         ),
         (
-            r",?\s*(?:im|in) (?:direkten? )?vergleich (?:zur?|zum|mit)(?: dem| der)? (?:{date}|vom {date})?,?",
+            r",?\s*(?:im|in) (?:direkten? )?vergleich (?:zur?|zum|mit)(?: dem| der)? (?:{date}|"
+            r"vom {date})?,?",
             "",
         ),
         (
-            r",?\s*(?:wie )?(?:bereits )?(?:gegenueber|zur|zum|seit|zu|in|bei|auf|aus|verglichen mit|wie in|wie bei|als in|als bei|laut|entsprechend)\s+(?:der |dem |den )?"
-            r"{study_de}(?: (?:vom|von|aus|am) {date})?,?(?: (?:bereits )?(?:beschrieben\w*|bekannt\w*))?",
+            r",?\s*(?:wie )?(?:bereits )?(?:gegenueber|zur|zum|seit|zu|in|bei|auf|aus|verglichen "
+            r"mit|wie in|wie bei|als in|als bei|laut|entsprechend)\s+(?:der |dem |den )?"
+            r"{study_de}(?: (?:vom|von|aus|am) {date})?,?(?: (?:bereits )?(?:beschrieben\w*|"
+            r"bekannt\w*))?",
             "",
         ),
         (r",?\s*(?:seit|gegenueber)(?: dem| der)? (?:vom )?{date},?", ""),
@@ -284,34 +393,50 @@ REMOVE = {
         (r"(?<=\w )mehr(?= (?:nachweis|abgrenz|sicht|erkenn|dar|vor|zu))", ""),
         (r"\bmehr(?=[ .,;]|$)", ""),
         (
-            r"\b(?:keine|ohne|kein|keinerlei) {degree_de}(?:aenderung|befundaenderung|groessenaenderung|dynamik|befunddynamik|progress|"
-            r"progression|progredienz|groessenprogredienz|befundprogredienz|zunahme|groessenzunahme|abnahme|groessenabnahme|"
-            r"befundwandel|wachstum|groessenwachstum|veraenderung|befundveraenderung|regredienz|groessendynamik)\w*"
+            r"\b(?:keine|ohne|kein|keinerlei) {degree_de}(?:aenderung|befundaenderung|"
+            r"groessenaenderung|dynamik|befunddynamik|progress|"
+            r"progression|progredienz|groessenprogredienz|befundprogredienz|zunahme|"
+            r"groessenzunahme|abnahme|groessenabnahme|"
+            r"befundwandel|wachstum|groessenwachstum|veraenderung|befundveraenderung|regredienz|"
+            r"groessendynamik)\w*"
             r"(?: (?:in|bei|an|von|der|des|im))*",
             "",
         ),
         (
-            r"\b(?:ist |sind |hat |haben )?(?:sich )?(?:in |an )?(?:(?:der )?(?:groesse|zahl|anzahl|ausdehnung|umfang|volumen) )?"
-            r"(?:nicht )?{degree_de}(?:nicht )?\b(?:unveraendert|groessenkonstant|befundkonstant|konstant|"
-            r"stabil|groessenstabil|groessenprogredient|progredient|befundprogredient|groessenregredient|regredient|ruecklaeufig|"
-            r"verbessert|gebessert|verschlechtert|zugenommen|abgenommen|gewachsen|rueckgebildet|aufgeloest|veraendert|geaendert|stationaer|"
+            r"\b(?:ist |sind |hat |haben )?(?:sich )?(?:in |an )?(?:(?:der )?(?:groesse|zahl|"
+            r"anzahl|ausdehnung|umfang|volumen) )?"
+            r"(?:nicht )?{degree_de}(?:nicht )?\b(?:unveraendert|groessenkonstant|befundkonstant|"
+            r"konstant|"
+            r"stabil|groessenstabil|groessenprogredient|progredient|befundprogredient|"
+            r"groessenregredient|regredient|ruecklaeufig|"
+            r"verbessert|gebessert|verschlechtert|zugenommen|abgenommen|gewachsen|rueckgebildet|"
+            r"aufgeloest|veraendert|geaendert|stationaer|"
             r"zunehmend|abnehmend|groesser geworden|kleiner geworden|groessenkonstanz)"
-            r"(?: (?:und|sowie) (?:groessen)?(?:konstant|progredient|regredient|stabil))?\b(?! \w+(?:en|er|e|es)\b(?! ))",
+            r"(?: (?:und|sowie) (?:groessen)?(?:konstant|progredient|regredient|stabil))?\b(?! "
+            r"\w+(?:en|er|e|es)\b(?! ))",
             "",
         ),
         (
-            r"\b{degree_de}(?:groessen|befund|volumen|erguss|laengen)?(?:zunahme|abnahme|progredienz|regredienz|rueckgang|"
-            r"zuwachs|wachstum|rueckbildung|verbesserung|besserung|verschlechterung|progress|progression|regression|konstanz|persistenz)"
+            r"\b{degree_de}(?:groessen|befund|volumen|erguss|laengen)?(?:zunahme|abnahme|"
+            r"progredienz|regredienz|rueckgang|"
+            r"zuwachs|wachstum|rueckbildung|verbesserung|besserung|verschlechterung|progress|"
+            r"progression|regression|konstanz|persistenz)"
             r"(?: (?:der|des|von|einer|eines|an|in|am))?\b",
             "",
         ),
         (
-            r"\b{degree_de}(?:\w*progrediente?\w*|\w*regrediente?\w*|\w*konstante?\w*|stabile?\w*|unveraenderte?\w*|persistierende?\w*|persistente?\w*|"
-            r"vorbestehende?\w*|vorbekannte?\w*|vorbeschriebene?\w*|ruecklaeufige?\w*|zunehmende?\w*|abnehmende?\w*|neu aufgetretene?\w*|neuaufgetretene?\w*|"
-            r"neu abgrenzbare?|neuerliche?\w*|erneute?\w*|wieder|wiederum|weiterhin|nach wie vor|immer noch|noch immer|neu(?:e|er|es|en|em)?|"
-            r"neuauftreten (?:von|einer|eines)?|zwischenzeitliche?\w*|zwischenzeitlich|mittlerweile|inzwischen|nunmehr|jetzt|nun|zuvor|"
-            r"vormals|vorherig\w*|vorher|ehemals|frueher|bisherig\w*|bisher|stationaere?\w*|idem|fortbestehende?\w*|gewachsene?\w*|"
-            r"gebesserte?\w*|verbesserte?\w*|verschlechterte?\w*|verglichen|vergleichsweise|bereits)\b",
+            r"\b{degree_de}(?:\w*progrediente?\w*|\w*regrediente?\w*|\w*konstante?\w*|stabile?\w*|"
+            r"unveraenderte?\w*|persistierende?\w*|persistente?\w*|"
+            r"vorbestehende?\w*|vorbekannte?\w*|vorbeschriebene?\w*|ruecklaeufige?\w*|"
+            r"zunehmende?\w*|abnehmende?\w*|neu aufgetretene?\w*|neuaufgetretene?\w*|"
+            r"neu abgrenzbare?|neuerliche?\w*|erneute?\w*|wieder|wiederum|weiterhin|nach wie vor|"
+            r"immer noch|noch immer|neu(?:e|er|es|en|em)?|"
+            r"neuauftreten (?:von|einer|eines)?|zwischenzeitliche?\w*|zwischenzeitlich|"
+            r"mittlerweile|inzwischen|nunmehr|jetzt|nun|zuvor|"
+            r"vormals|vorherig\w*|vorher|ehemals|frueher|bisherig\w*|bisher|stationaere?\w*|idem|"
+            r"fortbestehende?\w*|gewachsene?\w*|"
+            r"gebesserte?\w*|verbesserte?\w*|verschlechterte?\w*|verglichen|vergleichsweise|"
+            r"bereits)\b",
             "",
         ),
     ),
@@ -319,9 +444,12 @@ REMOVE = {
 # "No new lesion" says nothing about old ones, and what has resolved is not there any more. Such a
 # clause is left out as a whole, because without the word it would say something else.
 WHOLE_CLAUSE = {
-    "en": r"\b(?:no|without|not|nor) (?:\w+ ){0,4}?(?:new|newly|progressive|increasing|enlarging|worsening|persistent|persisting)\b|"
-    r"\b(?:resolved|disappeared|cleared|vanished)\b|\bresolution of\b|\b(?:complete|interval) resolution\b",
-    "de": r"\b(?:kein\w*|ohne|nicht) (?:\w+ ){0,3}?(?:neu(?:e|er|es|en|em)?|neu aufgetreten\w*|neuaufgetreten\w*|"
+    "en": r"\b(?:no|without|not|nor) (?:\w+ ){0,4}?(?:new|newly|progressive|increasing|enlarging|"
+    r"worsening|persistent|persisting)\b|"
+    r"\b(?:resolved|disappeared|cleared|vanished)\b|\bresolution of\b|\b(?:complete|interval) "
+    r"resolution\b",
+    "de": r"\b(?:kein\w*|ohne|nicht) (?:\w+ ){0,3}?(?:neu(?:e|er|es|en|em)?|neu aufgetreten\w*|"
+    r"neuaufgetreten\w*|"
     r"(?:groessen)?progredient\w+|zunehmend\w*|persistierend\w*|erneut\w*)\b|"
     r"\b(?:zu)?rueckgebildet\b|\baufgeloest\b|\bverschwunden\b|\bvollstaendige?r? rueckbildung\b",
 }

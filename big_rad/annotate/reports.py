@@ -26,12 +26,14 @@ _END = re.compile(
 _LAST_WORD = re.compile(r"([\w\u0300-\u036f]+)[.!?]+[)\"'\u201d\u201c\u00bb]*$")
 _BULLET = re.compile(r"^(?:[-*\u2022\u2013]\s+|\(?\d{1,2}[.)]\s+(?=[^\W\d_]))")
 # Nouns that a German ordinal counts ("4. Rippe"), by their beginnings in plain spelling.
-_COUNTED = (
-    "ripp", "cost", "lend", "brust", "hals", "wirbel", "lumbal", "thorakal", "zervikal", "lwk", "bwk",
-    "hwk", "swk", "bis", "und", "oder", "segment", "ventrikel", "kontrolle", "januar", "februar", "maerz",
-    "april", "mai", "juni", "juli", "august", "september", "oktober", "november", "dezember", "grad",
-    "strahl", "tag", "woche", "lebens", "quartal", "zeh", "finger", "metatars", "metakarp", "ast",
-)  # fmt: skip
+_COUNTED = tuple(
+    plain.words(
+        "ripp cost lend brust hals wirbel lumbal thorakal zervikal lwk bwk hwk swk bis und oder "
+        "segment ventrikel kontrolle januar februar maerz april mai juni juli august september "
+        "oktober november dezember grad strahl tag woche lebens quartal zeh finger metatars "
+        "metakarp ast "
+    )
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,11 +67,13 @@ def sections(report: str) -> list[Section]:
     Args:
         report: the report, English or German.
     """
-    marks = sorted(
-        {m.start(1): m for p in (_LINE_HEADER, _INLINE_HEADER) for m in p.finditer(report)
-         if _section_of(m[1]) and _stands_alone(m, report)}.values(),
-        key=lambda m: m.start(1),
-    )  # fmt: skip
+    found_at: dict[int, re.Match] = {}
+    for pattern in (_LINE_HEADER, _INLINE_HEADER):
+        for match in pattern.finditer(report):
+            if _section_of(match[1]) and _stands_alone(match, report):
+                # "Klin. Angaben:" ends where "Angaben:" does; the longer header counts.
+                found_at.setdefault(match.end(1), match)
+    marks = [found_at[k] for k in sorted(found_at)]
     found = []
     edges = [(0, 0, "", UNNAMED)]
     edges += [(m.start(1), m.end(), m[1].strip(" *"), _section_of(m[1]) or UNNAMED) for m in marks]
@@ -135,8 +139,8 @@ def _ends(text: str, start: int, match: re.Match, lang: str) -> bool:
 _NOUNS_TOO = frozenset(plain.words("axial st mm ms im sec mult"))
 _SIDES = frozenset(("re", "li", "bds", "lt", "rt"))
 _OPENS = re.compile(
-    r"(?:Der|Die|Das|Im|In|Kein\w*|Ein\w*|Link\w+|Recht\w+|Kein|Keine|The|No|Normal\w*|Sonst|Leber|"
-    r"Milz|Lunge|Nieren?|Herz|Zeichen|Zustand|Es|Beid\w+|Auch|Unauff\w+|Regel\w+|Liver|Spleen|Both)\b"
+    r"(?:Der|Die|Das|Im|In|Kein\w*|Ein\w*|Link\w+|Recht\w+|The|There|No|Sonst|Es|Beid\w+|Auch|"
+    r"Both|Zudem|Ansonsten|A|An|At|Bei|An)\b"
 )
 
 

@@ -1,7 +1,7 @@
 """The headers of sections in radiology reports, English and German, as plain data.
 
-A header is matched without case, umlauts or a closing colon. Add the headers of your own hospital to
-the row of the section that they open.
+A header is matched without case, umlauts or a closing colon. Add the headers of your own hospital
+to the row of the section that they open.
 """
 
 HEADERS = {

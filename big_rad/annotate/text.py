@@ -4,8 +4,8 @@
     echo "No lesion in the left kidney." | python -m big_rad.annotate text --lang=en
 
 The input has one sentence a line, in UTF-8. The output has one line of JSON for each of them, an
-empty one too. Standard output holds nothing else; a summary goes to standard error. Neither a config
-nor a model is read.
+empty one too. Standard output holds nothing else; a summary goes to standard error. Neither a
+config nor a model is read.
 """
 
 import argparse
@@ -35,8 +35,8 @@ def annotated(text: str, lang: str) -> dict[str, Any]:
             remains.
         had_comparison: whether the sentence compares with an earlier study.
         mentions: one dict for each mention of anatomy in `text`, in order: `keyword`, `start` and
-            `end` (`keyword` is `text[start:end]`), `classes` (names of classes; empty if the side of
-            an organ is unknown), `negated` (a finding at the organ is denied) and `absent` (the
+            `end` (`keyword` is `text[start:end]`), `classes` (names of classes; empty if the side
+            of an organ is unknown), `negated` (a finding at the organ is denied) and `absent` (the
             organ was removed or was never there, so it is no target).
     """
     return _line(text, comparison.remove(text, lang), lang)

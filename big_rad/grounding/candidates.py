@@ -70,6 +70,8 @@ _IRREGULAR = frozenset(
 _SINGULAR_ENDINGS = ("gewebe", "region", "knochen", "tissue", "margin", "bone", "muscle")
 RIBS = frozenset(lexicon.RIBS)
 SKULL = 91
+# Beginnings of words that make "axis" the vertebra.
+_NECK = ("atlas", "atlant", "c1", "c2", "c3", "dens", "odont", "cervic", "hangman", "fractur")
 _SCAN = frozenset(plain.words("from to until between bis von ab zur der unterhalb vertex"))
 _PART_FAR = 7  # The most words between a part of a vertebra and the number of the vertebra.
 LUNGS = (118, 119)
@@ -151,7 +153,9 @@ def is_collective(words: Sequence[Token], phrase: Phrase, lang: str) -> bool:
         return any(w in _COLLECTIVE_EN for w in lows)
     if phrase.ids == LUNGS:
         return any(
-            w.startswith(("lunge", "pulmona", "intrapulmona")) and not w.endswith("fluegel")
+            w.endswith("lunge")
+            or w.startswith(("lunge", "pulmona", "intrapulmona"))
+            and not w.endswith("fluegel")
             for w in lows
         )
     return any(_COLLECTIVE_DE.fullmatch(w) for w in lows)
@@ -183,7 +187,7 @@ def _in_run(
             if not ids:
                 found.append(Phrase(first, span[-1], ()))
                 continue
-            if _is_range_of_scan(words, first, ids) or _is_bubbles(words, span, lang):
+            if _is_range_of_scan(words, first, ids) or _is_no_organ(words, span, lang):
                 continue
             if not _is_part(text, start, end, ids, lang) and not _device_follows(
                 text, words, marks, span[-1], lang
@@ -200,9 +204,18 @@ def _is_range_of_scan(words: Sequence[Token], first: int, ids: tuple[int, ...]) 
     return bool(before) and before[-1] in _SCAN
 
 
-def _is_bubbles(words: Sequence[Token], span: range, lang: str) -> bool:
-    """Returns whether a German plural means bullae or gas, and not the urinary bladder."""
-    return lang == "de" and len(span) == 1 and words[span[0]].low in ("blasen", "blaeschen")
+def _is_no_organ(words: Sequence[Token], span: range, lang: str) -> bool:
+    """Returns whether a single word has another meaning here.
+
+    The German plural "Blasen" means bullae or gas, and no urinary bladder. An English "axis" is the
+    second vertebra only in a sentence about the cervical spine.
+    """
+    if len(span) > 1:
+        return False
+    low = words[span[0]].low
+    if lang == "de":
+        return low in ("blasen", "blaeschen")
+    return low in ("axis", "axes") and not any(w.low.startswith(_NECK) for w in words)
 
 
 def _without_parts(
@@ -303,7 +316,7 @@ def _device_follows(
     text: str, words: Sequence[Token], marks: Sequence[str], last: int, lang: str
 ) -> bool:
     """Returns whether a phrase belongs to a device ("right subclavian line")."""
-    if marks[last] or last + 1 >= len(words):
+    if marks[last] or last + 1 >= len(words) or words[last].low in lexicon.removals(lang):
         return False
     if words[last + 1].low == "drain" and words[last].low.endswith("s"):
         return False  # This is the verb: "the veins drain".

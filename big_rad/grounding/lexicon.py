@@ -9,6 +9,7 @@ words without naming a class.
 """
 
 import functools
+import hashlib
 import re
 from collections.abc import Iterator
 
@@ -111,6 +112,14 @@ def removals(lang: str) -> frozenset[str]:
             "agenesie", "aplasie", "nukleotomie")  # fmt: skip
     short = {"che", "cce", "rpe", "rpx"}
     return frozenset(w for w in words if w.endswith(ends) or lang == "de" and w in short)
+
+
+@functools.cache
+def digest() -> str:
+    """Returns a digest of all tables of words, which changes when one of them does."""
+    tables = [sorted(_entries(lang).items()) for lang in ("en", "de")]
+    said = repr((classes.CLASSES, tables, sorted(_heads()[0].items()), _not_compounds()))
+    return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 def _plurals_in_table(found: set[str], lang: str) -> set[str]:

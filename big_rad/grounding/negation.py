@@ -214,7 +214,7 @@ class _Reader:
                 found = found | self._list_before(parts, n, found)
             if not found:
                 found = self._heading(cue, parts, n)
-            return found
+            return found | self._same_organ(found, behind)
         if cue.kind == "not" and self._hides(cue, part, behind):
             return set()
         after = self._lows[cue.last + 1 : min(part.stop, cue.last + 4)]
@@ -224,6 +224,11 @@ class _Reader:
         if not found:
             return self._heading(cue, parts, n)
         return found | self._list_before(parts, n, found)
+
+    def _same_organ(self, found: set[int], behind: Sequence[int]) -> set[int]:
+        """Returns the phrases before of which a denied finding says more ("no hydronephrosis")."""
+        ids = {i for n in found for i in self._phrases[n].ids}
+        return {n for n in behind if ids.issuperset(self._phrases[n].ids)}
 
     def _ahead(self, cue: _Cue, part: range) -> set[int]:
         stop = self._clause_after(cue, part)

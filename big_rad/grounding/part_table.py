@@ -94,8 +94,8 @@ EN = {
     "trochanter; trochanter; trochanteric; intertrochanteric; subtrochanteric; pertrochanteric; "
     "femoral condyle; distal femur; femoral metaphysis; intertrochanteric femur; proximal femoral; "
     "distal femoral; medial femoral condyle; lateral femoral condyle; femoral cortex",
-    "hip": "acetabulum; acetabular; acetabular roof; acetabular rim; iliac wing; iliac crest; "
-    "iliac spine; anterior superior iliac spine; anterior inferior iliac spine; posterior "
+    "hip": "acetabulum; acetabula; acetabular; acetabular roof; acetabular rim; iliac wing; iliac "
+    "crest; iliac spine; anterior superior iliac spine; anterior inferior iliac spine; posterior "
     "superior iliac spine; ischium; ischial; ischial tuberosity; pubis; pubic bone; pubic ramus; "
     "pubic rami; superior pubic ramus; inferior pubic ramus; ischiopubic ramus; coxal bone; hip "
     "joint; acetabular column; acetabular fossa; coxarthrosis; acetabular labrum; iliac blade; "
@@ -199,7 +199,8 @@ DE = {
     "adrenal_gland": "Nebennierenrinde; Nebennierenschenkel; Nebennierenmark; NN",
     "lung": "Lungenspitze; Lungenbasis; Lungenfeld; Lungenparenchym; Lungenflügel; Lungenkern; "
     "Lungenperipherie; Lungenunterfeld; Lungenoberfeld; Lungenmittelfeld; Unterfeld; Oberfeld; "
-    "Mittelfeld; Lungenmantel; Lungengerüst; Lungeninterstitium; Restlunge; Lungenabschnitt",
+    "Mittelfeld; Lungenmantel; Lungengerüst; Lungeninterstitium; Restlunge; Wabenlunge; "
+    "Stauungslunge; Schocklunge; Emphysemlunge; Lungenabschnitt",
     "lung_upper_lobe_left": "Lingulasegment; LUL; Lingulaanteil",
     "lung_lower_lobe_left": "LLL",
     "lung_upper_lobe_right": "RUL",
@@ -275,14 +276,15 @@ DE = {
     "Femurkondyle; Femurkondylus; Oberschenkelhals; Oberschenkelschaft; Hüftkopf; distaler Femur; "
     "Trochanter; Caput femoris; Collum femoris; Femurdiaphyse; Trochanterregion; Trochantermassiv; "
     "Oberschenkelkopf; Femurmetaphyse; Kalkar femoris",
-    "hip": "Azetabulum; Acetabulum; Hüftpfanne; Hüftgelenkspfanne; Pfannendach; Azetabulumdach; "
-    "Acetabulumdach; Beckenkamm; Darmbeinkamm; Sitzbein; Schambein; Schambeinast; Sitzbeinast; "
-    "Sitzbeinhöcker; oberer Schambeinast; unterer Schambeinast; Os pubis; Os ischii; Os ilii; "
-    "Tuber ischiadicum; Hüftgelenk; Koxarthrose; Coxarthrose; Crista iliaca; Spina iliaca; Spina "
-    "iliaca anterior superior; Spina iliaca anterior inferior; Ala ossis ilii; Hüftgelenkpfanne; "
-    "Beckenhälfte; Azetabulumpfanne; Hüftarthrose; Ramus superior ossis pubis; Ramus inferior "
-    "ossis pubis; hinterer Pfeiler; vorderer Pfeiler; Iliumschaufel; Os Ilium; Acetabulumpfanne; "
-    "Iliakalschaufel; Beckenschaufel; Sitzbeinknochen; Hüftbeinschaufel; Ischium; Pubis",
+    "hip": "Azetabulum; Acetabulum; Azetabula; Acetabula; Hüftpfanne; Hüftgelenkspfanne; "
+    "Pfannendach; Azetabulumdach; Acetabulumdach; Beckenkamm; Darmbeinkamm; Sitzbein; Schambein; "
+    "Schambeinast; Sitzbeinast; Sitzbeinhöcker; oberer Schambeinast; unterer Schambeinast; Os "
+    "pubis; Os ischii; Os ilii; Tuber ischiadicum; Hüftgelenk; Koxarthrose; Coxarthrose; Crista "
+    "iliaca; Spina iliaca; Spina iliaca anterior superior; Spina iliaca anterior inferior; Ala "
+    "ossis ilii; Hüftgelenkpfanne; Beckenhälfte; Azetabulumpfanne; Hüftarthrose; Ramus superior "
+    "ossis pubis; Ramus inferior ossis pubis; hinterer Pfeiler; vorderer Pfeiler; Iliumschaufel; "
+    "Os Ilium; Acetabulumpfanne; Iliakalschaufel; Beckenschaufel; Sitzbeinknochen; "
+    "Hüftbeinschaufel; Ischium; Pubis",
     "spinal_cord": "Myelopathie; Myelitis; Myelomalazie; Halsmark; Brustmark; Lendenmark; "
     "Zervikalmark; Thorakalmark; Konus; Konus medullaris; Conus; Spinalkanalstenose; Wirbelkanal; "
     "Wirbelkanalstenose; Spinalstenose; Konusspitze; Rückenmarkskanal; Zentralkanal; "

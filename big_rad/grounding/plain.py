@@ -93,12 +93,19 @@ def has_case(text: str) -> bool:
 
 @functools.lru_cache(maxsize=1 << 12)
 def _letters(cluster: str) -> str:
-    if _HYPHENS.fullmatch(cluster):
+    if _HYPHENS.match(cluster):
         return "-"
     composed = unicodedata.normalize("NFC", cluster)
     found = _LETTERS.get(composed.lower())
     if found is None:
         bare = unicodedata.normalize("NFD", composed)
-        bare = "".join(c for c in bare if not unicodedata.combining(c))
+        bare = "".join(_letter(c) for c in bare if not unicodedata.combining(c))
         return bare if bare.isascii() and bare else cluster
-    return found if composed.islower() or not found else found[0].upper() + found[1:]
+    return _letter(composed)
+
+
+def _letter(char: str) -> str:
+    found = _LETTERS.get(char.lower())
+    if not found:
+        return char if found is None else ""
+    return found if char.islower() else found[0].upper() + found[1:]

@@ -5,7 +5,7 @@ from pathlib import Path
 from big_rad.datasets import records
 from big_rad.datasets.core import RecordSource
 
-VERSION = "2.0.0"
+VERSION = "2.1.0"
 
 
 def check_name(name: str) -> None:

@@ -23,7 +23,7 @@ from big_rad.datasets.folder.fields import Bad
 from big_rad.datasets.folder.images import Options
 from big_rad.datasets.records import Built, Problem
 from big_rad.dicom import identity
-from big_rad.grounding.classes import CLASSES
+from big_rad.grounding import lexicon
 
 __all__ = ["VERSION", "add_arguments", "build", "validate"]
 
@@ -274,7 +274,7 @@ def _params(listing: source_lib.Listing, options: Options) -> dict[str, Any]:
         "groups": _groups(listing),
         "sha256": files.sha256(listing.path),
         "files": sizes.hexdigest(),
-        "lexicon": hashlib.sha256(repr(CLASSES).encode()).hexdigest()[:16],
+        "lexicon": lexicon.digest(),
     }
 
 
