@@ -42,8 +42,17 @@ _TIDY = (
         ),
         "",
     ),
+    (
+        re.compile(
+            r"(?:,\s*(?:as )?(?:seen|noted|described|shown|beschrieben|bekannt)|"
+            r"\s(?:appears?|shows?|zeigt|zeigen|stellt|stellen|erscheint|erscheinen|demonstrates?))(?=[.;]|$)",
+            re.I,
+        ),
+        "",
+    ),
     (re.compile(r"([,;:])\s*(?=[.!?]|$)"), ""),
 )
+_BRACKET = re.compile(r"\s*\([^()]*\)")
 _CLAUSE_MARKS = re.compile(r"[,;:]|\s(?:but|aber|jedoch|while|während|and|und)\s", re.IGNORECASE)
 
 
@@ -85,7 +94,8 @@ def remove(text: str, lang: str) -> Removal:
     """
     if not _compares(text, lang):
         return Removal(text, had=False)
-    left = _without_clauses(text, _whole_clause(lang), lang)
+    left = _BRACKET.sub(lambda m: "" if _compares(m[0], lang) else m[0], text)
+    left = _without_clauses(left, _whole_clause(lang), lang)
     for _ in range(_ROUNDS):
         cut = _cut(left, lang)
         if cut == left:

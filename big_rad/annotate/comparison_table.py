@@ -6,7 +6,7 @@ The rules of `REMOVE` are tried in order; each has the text that takes the place
 """
 
 PARTS = {
-    "date": r"(?:\d{1,2}\.\s?\d{1,2}\.(?:\s?\d{2,4})?|\d{1,4}[/-]\d{1,2}(?:[/-]\d{1,4})?|"
+    "date": r"(?:\d{1,2}\.\s?\d{1,2}\.(?:\s?\d{2,4})?|\d{1,4}[/-]\d{1,4}(?:[/-]\d{1,4})?|"
     r"(?:\d{1,2}\.?\s+)?(?:jan|feb|mar|maerz|apr|may|mai|jun|jul|aug|sep|okt|oct|nov|dez|dec)\w*\.?"
     r"(?:\s+\d{1,2},?)?\s+\d{4}|(?:19|20)\d{2})",
     "size": r"\d+(?:[.,]\d+)?(?:\s*(?:x|mal)\s*\d+(?:[.,]\d+)?)*\s*(?:mm|cm|ml|m|%|he|hu)?",
@@ -47,6 +47,10 @@ PARTS = {
 # What only looks like a comparison. The words stay as they are.
 KEEP = {
     "en": (
+        r"intervals? (?:between|of \d)",
+        r"(?:correlation|correlate|comparison) with (?:the )?(?:prior|previous|older|outside)[^.;]*"
+        r"(?:recommend|advis|suggest|helpful|useful|if available)\w*",
+        r"enlarging (?:field|the image)",
         r"(?:short[- ])?interval follow[- ]?up",
         r"no (?:prior|previous|earlier|old|comparison|relevant prior|available prior)s?\b[^.;]*"
         r"(?:available|comparison|\bstud\w+|\bexam\w*|\bimages?|\bimaging|provided|priors)[^.;]*",
@@ -113,7 +117,7 @@ KEEP = {
         r"caudally|cranially|distally|proximally)",
     ),
     "de": (
-        r"(?:keine|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
+        r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
         r"aufnahmen)\b"
         r"[^.;,]*(?:vor(?=[.;,]|$)|vorliegend|verfuegbar|verfuegung|vergleich|vorhanden|moeglich)?",
         r"(?:voraufnahmen?|voruntersuchung(?:en)?|vorbefunde?|vorbilder|vergleichsaufnahmen|"
@@ -200,7 +204,8 @@ FIND = {
         r"\bgrown\b|\bgrew\b|\bgrowth\b|as before|than before|like before|"
         r"\bnow\b|\bnew(?:ly|er)?\b|no longer|not any ?more|any ?more\b|"
         r"(?:remain|remains|remained)\b|from {size} to {size}|in the meantime|meanwhile|"
-        r"last (?:{study_en})|follow[- ]?up (?:shows|demonstrates|reveals)|on follow[- ]?up\b|old "
+        r"last (?:{study_en})|follow[- ]?up (?:shows|demonstrates|reveals)|on follow[- ]?up\b|for "
+        r"the first time|old "
         r"(?:ct|mri|study)"
     ),
     "de": (
@@ -226,7 +231,8 @@ FIND = {
         r"hat sich\b[^.;]*(?:ver|ge|auf)\w+t\b|"
         r"persistier\w*|\bpersistent\w*|persistenz|fortbestehen\w*|unveraenderte?|"
         r"weiterbestehen\w*|"
-        r"weiterhin|nach wie vor|immer noch|noch immer|erneut\w*|\bwieder\b|wiederum|"
+        r"\berstmal(?:s|ig\w*)|weiterhin|nach wie vor|immer noch|noch immer|erneut\w*|\bwieder\b|"
+        r"wiederum|"
         r"nicht mehr|kein\w*\b[^.;,]{{0,60}}?\bmehr\b|"
         r"\bneu(?:e|er|es|en|em)?\b|neuauftreten|neu aufgetreten\w*|neuaufgetreten\w*|neu "
         r"abgrenzbar|\bneuerlich\w*|"
@@ -285,6 +291,12 @@ REMOVE = {
         ),
         (r",?\s*(?:since|from) (?:the )?(?:{study_en} )?(?:(?:from|of|dated) )?{date},?", ""),
         (r"\b(?:since|than) (?:previously|before|then|the prior|prior|the previous)\b", ""),
+        (
+            r",?\s*\b(?:is|are|appears?|has become|have become|was|were) {degree_en}"
+            r"(?:larger|smaller|bigger|better|worse)\b(?! than)",
+            "",
+        ),
+        (r"\bfor the first time\b", ""),
         (r"\bno longer\b(?= \w+(?:ed|ble)\b)", "not"),
         (r"\bno longer\b", "not"),
         (
@@ -387,6 +399,8 @@ REMOVE = {
         ),
         (r",?\s*(?:seit|gegenueber)(?: dem| der)? (?:vom )?{date},?", ""),
         (r"(?:{study_de})(?: vom {date})?", ""),
+        (r"\b(?:wie )(?:bereits )?(?:vorbeschrieben|vorbekannt|zuvor|bisher)\w*,?", ""),
+        (r"\berstmal(?:s|ig\w*)\b", ""),
         (r"\bim vergleich\b,?", ""),
         (r"\bim (?:weiteren |kurzfristigen |zeitlichen )?verlauf\b,?", ""),
         (r"\bnicht mehr\b", "nicht"),
@@ -446,16 +460,20 @@ REMOVE = {
 WHOLE_CLAUSE = {
     "en": r"\b(?:no|without|not|nor) (?:\w+ ){0,4}?(?:new|newly|progressive|increasing|enlarging|"
     r"worsening|persistent|persisting)\b|"
+    r"^no longer\b|\bcomplete(?:ly)? (?:regress|clear)\w*|"
     r"\b(?:resolved|disappeared|cleared|vanished)\b|\bresolution of\b|\b(?:complete|interval) "
     r"resolution\b",
     "de": r"\b(?:kein\w*|ohne|nicht) (?:\w+ ){0,3}?(?:neu(?:e|er|es|en|em)?|neu aufgetreten\w*|"
     r"neuaufgetreten\w*|"
     r"(?:groessen)?progredient\w+|zunehmend\w*|persistierend\w*|erneut\w*)\b|"
+    r"^nicht mehr\b|\b(?:vollstaendig|komplett)\w* (?:\w+ )?(?:regredient|ruecklaeufig|"
+    r"resorbiert)\w*|"
     r"\b(?:zu)?rueckgebildet\b|\baufgeloest\b|\bverschwunden\b|\bvollstaendige?r? rueckbildung\b",
 }
 # Words that are no statement if they are all that remains.
 EMPTY = {
-    "en": "there finding findings appearance otherwise also overall study exam examination ct mri "
+    "en": "there disease finding findings appearance otherwise also overall study exam examination ct "
+    "mri "
     "change changes noted seen evidence interval however likewise compared comparison size in not "
     "significant significantly slightly known previous status image images as well prior",
     "de": "befund befunde befundlage nachweis untersuchung übrigen sonst ansonsten zudem auch "

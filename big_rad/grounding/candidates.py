@@ -105,6 +105,7 @@ def find(text: str, words: Sequence[Token], marks: Sequence[str], lang: str) -> 
     """
     found = levels.find(text, words, marks)
     claimed = {i for p in found for i in p.words}
+    numbered = {i for p in found if p.ids for i in p.words}
     first = 0
     while first < len(words):
         last = first
@@ -117,7 +118,7 @@ def find(text: str, words: Sequence[Token], marks: Sequence[str], lang: str) -> 
         if last > first:
             found += _in_run(text, words, marks, range(first, last), lang)
         first = max(last, first + 1)
-    return sorted(_without_parts(words, marks, found, claimed), key=lambda p: p.first)
+    return sorted(_without_parts(words, marks, found, numbered), key=lambda p: p.first)
 
 
 @functools.lru_cache(maxsize=1 << 16)

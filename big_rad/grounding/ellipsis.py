@@ -193,6 +193,10 @@ class _Filler:
         if word.low in PREPOSITIONS or word.low in VERBS or word.low in CONJUNCTIONS:
             return None
         ids = self._substituted(whole, word, hyphen)
+        side = self._sides.get(first - 1)
+        if not ids and side and side.adjective and not self._marks[first - 1]:
+            # As in "the right lower and left lower lobes".
+            ids = self._substituted(whole, word, hyphen, again=side.side != near.own_side)
         if not ids:
             return None
         made = Phrase(first, last, ids, coordinated=True)
@@ -201,10 +205,13 @@ class _Filler:
         whole.coordinated = near.coordinated = True
         return made
 
-    def _substituted(self, whole: Phrase, word: Token, hyphen: bool) -> tuple[int, ...]:
+    def _substituted(
+        self, whole: Phrase, word: Token, hyphen: bool, again: bool = False
+    ) -> tuple[int, ...]:
         """Returns the classes of a phrase in which `word` replaces one of its words, () if none.
 
-        The words for sides are left out, so the classes may be on either side.
+        The words for sides are left out, so the classes may be on either side. They differ from
+        those of the phrase, unless it is named `again` for another side.
         """
         kept = [i for i in whole.words if i not in whole.side_words]
         texts = [self._words[i].text for i in kept]
@@ -217,7 +224,7 @@ class _Filler:
             for new in instead:
                 phrase = " ".join([*texts[:j], new, *texts[j + 1 :]])
                 ids = candidates.lookup(phrase, self._lang)
-                if ids and not set(ids) & set(whole.ids):
+                if ids and (again or not set(ids) & set(whole.ids)):
                     return ids
         return ()
 

@@ -60,6 +60,8 @@ _NO_LEVEL = re.compile(
     r"[nm]\d?[abcx]?$|tumou?r|karzinom|carcinoma|stad|stage|gewicht|weight|wichtung|sequen|signal|"
     r"hyper|hypo|iso|flair|stir|tse|fse|map|time|zeit|image|bild|blade|dixon|stern|relax|haste|space$"
 )
+# Beginnings of words beside the number of a nerve root ("the S1 root"), which is no vertebra.
+_NERVE = ("nerve", "root", "radic", "wurzel", "nervenwurzel", "spinalnerv", "nerv", "dermatom")
 # Words about discs and words about bone, by their beginnings; the nearest word decides.
 _DISC = re.compile(
     r"bandscheib|dis[ck](?:s|us|al|ogen|opath|itis)?$|diszitis|disk(?:us|o)|disc(?:us|o|itis)|protru|"
@@ -90,6 +92,8 @@ class _Atom:
 
 def find(text: str, words: Sequence[Token], marks: Sequence[str]) -> list[Phrase]:
     """Returns the phrases of numbered vertebrae, in order and without overlap.
+
+    What only looks like one ("T2 weighted", "L5 root") is a phrase without classes.
 
     Args:
         text: the text in plain spelling.
@@ -172,7 +176,7 @@ class _Reader:
     def phrases(self, atoms: list[_Atom]) -> list[Phrase]:
         """Returns the phrases of joined vertebrae; each of a plain list is one of its own."""
         if self._is_no_vertebra(atoms):
-            return []
+            return [Phrase(atoms[0].first, atoms[-1].last, ())]
         groups = [[atoms[0]]]
         for atom in atoms[1:]:
             if atom.joint == "list" and atom.whole:
@@ -305,6 +309,8 @@ class _Reader:
         after = self._words[last.last + 1].low if last.last + 1 < len(self._words) else ""
         before = self._words[first.first - 1].low if first.first else ""
         beside = {before, after} & (_VERTEBRA | {"level", "levels", "hoehe", "segment"})
+        if before.startswith(_NERVE) or after.startswith(_NERVE):
+            return True
         letter = self._words[first.first].low.startswith("t") and not (
             self._words[first.first].low.startswith("th")
         )

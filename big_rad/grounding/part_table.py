@@ -291,9 +291,10 @@ DE = {
     "Syringomyelie; Hydromyelie; Zervikalkanal; Lumbalkanal; Myelonkompression; "
     "Myelopathiesignal; Spinalkanaleinengung; Halsmyelon; Brustmyelon; thorakales Myelon; "
     "zervikales Myelon",
-    "gluteus_maximus": "Glutaeus maximus; M. glut. maximus; Glutealis maximus",
-    "gluteus_medius": "Glutaeus medius; M. glut. medius",
-    "gluteus_minimus": "Glutaeus minimus; M. glut. minimus",
+    "gluteus_maximus": "Mm. glutei maximi; Glutei maximi; Glutaeus maximus; M. glut. maximus; "
+    "Glutealis maximus",
+    "gluteus_medius": "Mm. glutei medii; Glutei medii; Glutaeus medius; M. glut. medius",
+    "gluteus_minimus": "Mm. glutei minimi; Glutei minimi; Glutaeus minimus; M. glut. minimus",
     "gluteus_maximus+gluteus_medius+gluteus_minimus": "Glutäalmuskulatur; Glutealmuskel; "
     "Mm. glutei; Musculi glutei; Glutäusmuskulatur; Glutaealmuskulatur; gluteale Muskulatur; "
     "glutäale Muskulatur; Gluteusmuskulatur; Mm. glutaei; Gesäßmuskulatur; Glutäalmuskel",
@@ -403,6 +404,7 @@ ADJECTIVES_DE = {
     "intervertebral_discs": "diskal; diskogen; discal; discogen; intervertebral",
     "vertebrae": "vertebral; spondylarthrotisch; spondylotisch; unkovertebral; uncovertebral; "
     "spondylophytär",
+    "vertebrae_C1+vertebrae_C2": "atlantoaxial",
     "skull": "kalottär; mastoidal; kranial knöchern",
     "gluteus_maximus+gluteus_medius+gluteus_minimus": "gluteal; glutäal",
 }
