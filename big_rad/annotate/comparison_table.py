@@ -472,8 +472,8 @@ WHOLE_CLAUSE = {
 }
 # Words that are no statement if they are all that remains.
 EMPTY = {
-    "en": "there disease finding findings appearance otherwise also overall study exam examination ct "
-    "mri "
+    "en": "there disease finding findings appearance otherwise also overall study exam examination "
+    "ct mri "
     "change changes noted seen evidence interval however likewise compared comparison size in not "
     "significant significantly slightly known previous status image images as well prior",
     "de": "befund befunde befundlage nachweis untersuchung übrigen sonst ansonsten zudem auch "

@@ -12,7 +12,16 @@ from big_rad.grounding import class_table, classes, clauses, levels, lexicon, pl
 from big_rad.grounding.clauses import Token
 from big_rad.grounding.phrase import Phrase, mirrored, most_per_side, on_side, side_of_class
 
-__all__ = ["Phrase", "find", "lookup", "mirrored", "most_per_side", "on_side", "side_of_class"]
+__all__ = [
+    "Phrase",
+    "end_after_sides",
+    "find",
+    "lookup",
+    "mirrored",
+    "most_per_side",
+    "on_side",
+    "side_of_class",
+]
 
 MAX_WORDS = 8
 # The text that may stand between any two words of a phrase: spaces, a hyphen or an apostrophe.
@@ -70,7 +79,8 @@ _IRREGULAR = frozenset(
 _SINGULAR_ENDINGS = ("gewebe", "region", "knochen", "tissue", "margin", "bone", "muscle")
 RIBS = frozenset(lexicon.RIBS)
 SKULL = 91
-# Beginnings of words that make "axis" the vertebra.
+# Beginnings of words that make "axis" the vertebra, and of words before an axis that is none.
+_AXES = ("long", "short", "main", "vertical", "horizontal", "its", "this", "optic", "celiac")
 _NECK = ("atlas", "atlant", "c1", "c2", "c3", "dens", "odont", "cervic", "hangman", "fractur")
 _SCAN = frozenset(plain.words("from to until between bis von ab zur der unterhalb vertex"))
 _PART_FAR = 7  # The most words between a part of a vertebra and the number of the vertebra.
@@ -119,6 +129,26 @@ def find(text: str, words: Sequence[Token], marks: Sequence[str], lang: str) -> 
             found += _in_run(text, words, marks, range(first, last), lang)
         first = max(last, first + 1)
     return sorted(_without_parts(words, marks, found, numbered), key=lambda p: p.first)
+
+
+def end_after_sides(text: str, words: Sequence[Token], marks: list[str], lang: str) -> None:
+    """Marks the ends of sentences after a side that belongs to the organ before it, in place.
+
+    The point of an abbreviation ends a sentence only if an organ stands on both sides of it, as in
+    "Niere li. Milz unauffällig."
+
+    Args:
+        text: the text in plain spelling.
+        words, marks: the results of `clauses.tokens` and `clauses.gaps`.
+        lang: "en" or "de".
+    """
+    for i in range(1, len(words) - 1):
+        if words[i].low not in clauses.SIDE_SHORT[lang] or marks[i] or marks[i - 1]:
+            continue
+        point = "." in text[words[i].end : words[i + 1].start]
+        if point and words[i + 1].capital and lookup(words[i + 1].text, lang):
+            if words[i - 1].capital and lookup(words[i - 1].text, lang):
+                marks[i] = "."
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -216,7 +246,9 @@ def _is_no_organ(words: Sequence[Token], span: range, lang: str) -> bool:
     low = words[span[0]].low
     if lang == "de":
         return low in ("blasen", "blaeschen")
-    return low in ("axis", "axes") and not any(w.low.startswith(_NECK) for w in words)
+    before = words[span[0] - 1].low if span[0] else ""
+    neck = any(w.low.startswith(_NECK) for w in words) and not before.startswith(_AXES)
+    return low in ("axis", "axes") and not neck
 
 
 def _without_parts(

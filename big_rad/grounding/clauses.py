@@ -33,6 +33,9 @@ _OPENS = frozenset(
 # then does not begin a sentence.
 _COUNTED = ("ripp", "cost", "lend", "brust", "hals", "wirbel", "lumbal", "thorakal", "zervikal")
 
+# Words that a number belongs to, so that it counts nothing that follows ("LWK 1. Rippen frei").
+_BEFORE_NUMBER = frozenset("lwk bwk hwk swk lw bw hw th segment serie bild".split())
+
 PREPOSITIONS = frozenset(
     plain.words(
         "in on at of with within to from by for near along above below behind beside around into "
@@ -184,8 +187,10 @@ def _ends_sentence(gap: str, words: list[Token], i: int, lang: str) -> bool:
     if here.low in SIDE_SHORT[lang]:
         return after.capital and after.low in _OPENS
     if here.text.isdigit() and lang == "de" and len(here.text) < 3:
-        return after.capital and not after.low.startswith(_COUNTED)
-    return gap.lstrip().startswith(".") and ("-" not in gap) and (after.text[0].isupper() or
+        numbered = i > 0 and words[i - 1].low in _BEFORE_NUMBER and not after.low[:1].isdigit()
+        numbered = numbered or after.low.startswith(("rippens", "rippenf"))
+        return after.capital and (numbered or not after.low.startswith(_COUNTED))
+    return gap.lstrip(" )").startswith(".") and ("-" not in gap) and (after.text[0].isupper() or
         after.text[0].isdigit() or "\n" in gap)  # fmt: skip
 
 

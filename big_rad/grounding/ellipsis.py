@@ -43,6 +43,13 @@ _FAR = 4  # The most words of the text that joins two phrases.
 _MIN_PART = 3  # The fewest letters of a part of a German compound.
 _ADVERBS = ("links", "rechts")
 _HYPHENS = ("-", "\u2010", "\u2011")
+_STATES = frozenset(
+    plain.words(
+        "normal unremarkable clear intact small large enlarged unauffällig frei intakt regelrecht "
+        "klein groß vergrößert verkleinert schlank unremarkable patent occluded offen gestaut "
+        "verschlossen verdickt thickened atrophic atroph"
+    )
+)
 _ARTICLES = frozenset(plain.words("the die der den dem des"))
 _ADVERBIAL = frozenset(plain.words("on at to from toward towards auf nach von zur"))
 
@@ -125,6 +132,8 @@ class _Filler:
         after = self._words[i + 1] if i + 1 < len(self._words) and not self._marks[i] else None
         if i and self._marks[i - 1] == "," and after is not None and after.text[0].isdigit():
             return True  # As in "Right kidney 11 cm, left 10 cm".
+        if i and self._marks[i - 1] == "," and after is not None and after.low in _STATES:
+            return side.adjective  # As in "Right kidney small, left normal".
         if self._lang == "de" and not (side.adjective and self._words[i].low not in ("re", "li")):
             return False
         before = [w.low for w in self._words[max(0, i - 2) : i]][::-1] + ["", ""]

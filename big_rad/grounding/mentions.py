@@ -70,6 +70,7 @@ def find(text: str, lang: str) -> list[Mention]:
     searched = casing.usual(written.text, lang)
     words = clauses.tokens(searched)
     marks = clauses.gaps(searched, words, lang)
+    candidates.end_after_sides(searched, words, marks, lang)
     phrases = candidates.find(searched, words, marks, lang)
     alike = {i for p in phrases if not p.ids for i in p.words}
     phrases = [p for p in phrases if p.ids]

@@ -48,12 +48,14 @@ _GO_ON = frozenset(
 def resolve(
     text: str,
     words: Sequence[Token],
-    marks: Sequence[str],
+    marks: list[str],
     phrases: Sequence[Phrase],
     sides: Sequence[SideWord],
     lang: str,
 ) -> None:
     """Sets the attributes `side`, `resolved` and `several_organs` of the phrases in place.
+
+    Marks after a side that ends a sentence ("Hüfte re. Lunge frei.") are corrected in place too.
 
     Args:
         text: the text.
@@ -85,13 +87,13 @@ class _Resolver:
         self,
         text: str,
         words: Sequence[Token],
-        marks: Sequence[str],
+        marks: list[str],
         phrases: Sequence[Phrase],
         sides: Sequence[SideWord],
         lang: str,
     ):
         self._text, self._words, self._lang = text, words, lang
-        self._marks = list(marks)
+        self._marks = marks
         self._phrases = list(phrases)
         self._owner = {i: p for p in phrases for i in p.words}
         self._free = {

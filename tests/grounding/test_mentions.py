@@ -3,7 +3,7 @@
 import functools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from big_rad.grounding import candidates, classes, mentions
@@ -74,6 +74,7 @@ def test_left_and_right_exchanged_gives_exchanged_classes():
 @given(st.sampled_from(ROWS), st.data())
 def test_an_appended_sentence_changes_nothing_before_it(row, data):
     lang, text, *_ = row
+    assume(not text.endswith(("li.", "bds.")))  # Such a point need not end the sentence.
     more = data.draw(st.sampled_from([r[1] for r in ROWS if r[0] == lang]))
     before = anatomy.judged(text, lang)
     assert anatomy.judged(f"{text} {more}", lang)[: len(before)] == before
