@@ -89,7 +89,7 @@ LUNGS = (118, 119)
 BACK_MUSCLES = (86, 87)
 # Singular words for an organ that lies on both sides, or for a row of bones.
 _COLLECTIVE_DE = re.compile(r".*muskulatur|brustkorb|.*wirbelsaeule|[lbh]ws")
-_COLLECTIVE_EN = frozenset(plain.words("spine column cage musculature thorax"))
+_COLLECTIVE_EN = frozenset(plain.words("cage musculature thorax"))
 # Groups of organs that one word in the singular names as a whole ("bowel").
 _WHOLE_GROUPS = ((1, 5), (7, 19), (18, 20), (21, 22), (49, 50), (120, 121))
 # Endings of nouns with which "pulmonary" means both lungs.
@@ -224,6 +224,11 @@ def _in_run(
                 text, words, marks, span[-1], lang
             ):
                 found.append(_phrase(words, marks, span, ids, lang))
+                if (
+                    text[end : end + 1] in tuple(_HYPHENS)
+                    and found[-1].grammatical_number != "both"
+                ):
+                    found[-1].grammatical_number = "one"  # As in "Nieren- und Uretersteine".
     return found
 
 
