@@ -203,7 +203,7 @@ def _described(data: bytes, size: int, name: str, keep: frozenset[str]) -> Info:
         series_uid,
         sop_uid,
         space,
-        tuple(value[0] if value else 0.0 for value in repeat),
+        tuple(value[0] if value and np.isfinite(value[0]) else 0.0 for value in repeat),
         tuple(warnings),
     )
 
