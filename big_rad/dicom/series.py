@@ -2,8 +2,7 @@
 
     found = find(["study", "volume.nii.gz"], every=2)
     for series in found.series:
-        for ref in series.slices:
-            image = read(ref)
+        images = map(Reader(), series.slices)  # See `reader`.
     for skipped in found.skipped:
         print(f"{skipped.path.name}: {skipped.reason}")
 
@@ -17,15 +16,14 @@ import dataclasses
 import hashlib
 import pathlib
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 import numpy as np
 
 from big_rad.dicom import headers, positions, walk
-from big_rad.dicom import read as dicom_read
 from big_rad.dicom.errors import ReadError
-from big_rad.dicom.image import PLANES, Place, Slice
+from big_rad.dicom.image import PLANES, Place
 from big_rad.grounding.unicode import nfc
 
 KEEP = ("localiser", "secondary capture", "projection")
@@ -219,24 +217,6 @@ def find(
     return Found(tuple(series), tuple(skipped))
 
 
-def read(ref: SliceRef, reader: Callable[..., Slice] = dicom_read.read, **options: Any) -> Slice:
-    """Reads the pixels of a slice.
-
-    Args:
-        ref: a slice of a series.
-        reader: `dicom.read.read`, or another function of its arguments, such as
-            `inference.inputs.read`.
-        **options: further arguments of the reader, such as `modality` and `offset`. `plane` counts
-            for files that are no volumes.
-
-    Raises:
-        ReadError: the file cannot be used, see the reader.
-    """
-    if ref.plane is not None:
-        options["plane"] = ref.plane
-    return reader(ref.path, frame=ref.frame, **options)
-
-
 def _is_output(path: pathlib.Path) -> bool:
     match = _OUTPUT.fullmatch(path.name)
     return bool(match) and path.with_name(f"{match[1]}.json").is_file()
@@ -362,7 +342,7 @@ def _sorted(part: list[_Item], warnings: list[str]) -> tuple[list[_Item], list[f
             )
         uids = [uid for uid in {(i.path, i.info.sop_uid) for i in part} if uid[1]]
         if twice := len(uids) - len({uid for _, uid in uids}):
-            warnings.append(f"{twice} files are the same object as another file (SOPInstanceUID)")
+            warnings.append(f"files that are the same object as another (SOPInstanceUID): {twice}")
         return part, None
     normal = positions.normal(part[0].about.place)
     at = {id(item): float(np.dot(item.about.place.origin, normal)) for item in part}
@@ -390,9 +370,9 @@ def _repeated(repeats: list[list[_Item]], places: list[float], left_out: int) ->
     if len(twice) == 1:
         span = f"at {twice[0]:.1f} mm"
     return (
-        f"{len(twice)} of {len(places)} positions occur more than once ({span}), for example in "
-        "several echoes or phases or a repeated export; the first slice at each is used and "
-        f"{left_out} are left out"
+        f"positions with more than one slice: {len(twice)} of {len(places)} ({span}), as in "
+        "several echoes or phases or a repeated export; the first slice at each position is used, "
+        f"slices left out: {left_out}"
     )
 
 

@@ -148,7 +148,7 @@ def join(slices: Sequence[Marked], thickness: float | None = None) -> tuple[Regi
 def unplaced(slices: Sequence[Marked]) -> str:
     """Returns a sentence on the entities that have no box and so are in no region, or ""."""
     count = sum(e.box is None for one in slices for e in one.entities)
-    return f"{count} entities have no place and are in no region" if count else ""
+    return f"entities without a box or mask, which are in no region: {count}" if count else ""
 
 
 def to_json(
@@ -338,7 +338,10 @@ def _cut(group: Sequence[_Node], count: int) -> list[str]:
     first, last = group[0].at, group[-1].at
     notes = []
     if between := last - first + 1 - len({n.at for n in group}):
-        notes.append(f"{between} slices within it are not marked, and add nothing to a volume")
+        notes.append(
+            f"it is not marked on {between} of the slices between its ends, which add nothing to "
+            "its volume"
+        )
     if count > 1 and (first == 0 or last == count - 1):
         notes.append("it reaches an end of the series, so it may be larger")
     return notes
