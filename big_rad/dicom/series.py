@@ -31,6 +31,7 @@ _SCOUT = "a single slice across the others of its series, as in a localiser"
 _FAR = 1e6  # In mm. No slice lies farther from the origin.
 _SAME_WAY, _SAME_SIZE = 5e-3, 1e-3  # The differences of unit vectors and of spacings (relative).
 _ENDS = re.compile(r"(\.dcm|\.nii|\.png|\.jpe?g|\.npy)?(\.zst|\.gz)?$", re.IGNORECASE)
+_LIKE_UID = re.compile(r"[0-9]+(\.[0-9]+){4}")
 _OUTPUT = re.compile(r"(.+)(_overlay\.png|_masks\.npy|_mask[0-9]+\.png)")
 
 
@@ -66,8 +67,8 @@ class Series:
     """Slices of one size and orientation, in their order.
 
     Attributes:
-        key: a name for outputs. It holds no value of a file: it is made of a hash of the
-            SeriesInstanceUID, or of the file's name. No two series of a call have the same.
+        key: a name for outputs. It is made of a hash of the SeriesInstanceUID; or of the name of
+            the file, without its ending, if there is none. No two series of a call have the same.
         kind: "dicom", "nifti" or "picture".
         slices: the slices, see `positions` for their order.
         plane: "axial", "coronal" or "sagittal"; "" if the slices are oblique or it is unknown.
@@ -192,7 +193,7 @@ def find(
     skipped: list[Skipped] = []
     groups: dict[Any, list[_Item]] = {}
     listed, refused = walk.files([paths] if isinstance(paths, str | pathlib.Path) else paths)
-    skipped += [Skipped(path, reason, "unreadable") for path, reason in refused]
+    skipped += [Skipped(*one) for one in refused]
     for order, path in enumerate(listed):
         try:
             if _is_output(path):
@@ -207,7 +208,7 @@ def find(
         group += [_Item(path, k, order, info) for k in range(len(info.frames))]
     series, taken = [], set()
     for items in groups.values():
-        parts, scouts = _parts(items)
+        parts, scouts = _parts(items, "localiser" in keep)
         skipped += [Skipped(item.path, _SCOUT, "localiser") for item in scouts]
         key = _key(items[0])
         for number, part in enumerate(parts):
@@ -227,6 +228,8 @@ def _key(item: _Item) -> str:
     if uid:
         return f"series-{hashlib.sha256(uid.encode()).hexdigest()[:12]}"
     stem = _ENDS.sub("", nfc(item.path.name)) or item.path.name
+    if _LIKE_UID.search(stem):  # Archives name files after the SOPInstanceUID.
+        return f"image-{hashlib.sha256(stem.encode()).hexdigest()[:12]}"
     return re.sub(r"[^\w.-]", "_", stem).lstrip(".") or "image"
 
 
@@ -239,7 +242,7 @@ def _unique(key: str, taken: set[str]) -> str:
     return name
 
 
-def _parts(items: Sequence[_Item]) -> tuple[list[list[_Item]], list[_Item]]:
+def _parts(items: Sequence[_Item], scouts_too: bool) -> tuple[list[list[_Item]], list[_Item]]:
     """Splits a series into parts of one size and orientation; also returns its localisers."""
     parts: list[list[_Item]] = []
     for item in sorted(items, key=lambda i: (i.order, i.frame)):
@@ -248,7 +251,7 @@ def _parts(items: Sequence[_Item]) -> tuple[list[list[_Item]], list[_Item]]:
             parts.append([item])
         else:
             part.append(item)
-    scouts = _scouts(parts) if items[0].info.format == "dicom" else []
+    scouts = [] if scouts_too or items[0].info.format != "dicom" else _scouts(parts)
     return [p for p in parts if p[0] not in scouts], scouts
 
 

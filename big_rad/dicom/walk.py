@@ -13,7 +13,7 @@ MAX_FILES = 100_000  # The most files of one call.
 
 def files(
     paths: Iterable[str | pathlib.Path],
-) -> tuple[list[pathlib.Path], list[tuple[pathlib.Path, str]]]:
+) -> tuple[list[pathlib.Path], list[tuple[pathlib.Path, str, str]]]:
     """Returns the files of paths, and the folders that were not searched.
 
     Args:
@@ -22,14 +22,15 @@ def files(
             loop.
 
     Returns:
-        The files, each once, in the order of their names, in which numbers count as numbers. And
-        pairs (folder, reason) of what was not searched.
+        The files, each once, in the order of their names, in which numbers count as numbers. Then,
+        for each folder that was not searched, its path, the reason and the kind of the reason:
+        "unreadable", or "no image" for a link.
 
     Raises:
         ValueError: there are more than `MAX_FILES` files.
     """
     found: dict[str, pathlib.Path] = {}
-    refused: list[tuple[pathlib.Path, str]] = []
+    refused: list[tuple[pathlib.Path, str, str]] = []
 
     def add(path: pathlib.Path) -> None:
         real = os.path.realpath(path)
@@ -41,7 +42,7 @@ def files(
 
     def failed(error: OSError) -> None:
         reason = f"a folder that cannot be opened ({type(error).__name__}); check its permissions"
-        refused.append((pathlib.Path(error.filename), reason))
+        refused.append((pathlib.Path(error.filename), reason, "unreadable"))
 
     for given in paths:
         path = _existing(pathlib.Path(given))
@@ -51,7 +52,8 @@ def files(
         for folder, folders, names in os.walk(path, onerror=failed):
             for link in (pathlib.Path(folder, name) for name in folders):
                 if link.is_symlink():
-                    refused.append((link, "a link to a folder, which is not followed; give it too"))
+                    reason = "a link to a folder, which is not followed; give its target too"
+                    refused.append((link, reason, "no image"))
             for name in names:
                 add(pathlib.Path(folder, name))
     return sorted(found.values(), key=natural), refused
