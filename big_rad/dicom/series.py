@@ -16,20 +16,19 @@ import dataclasses
 import hashlib
 import pathlib
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 
-from big_rad.dicom import headers, positions, walk
+from big_rad.dicom import headers, walk
+from big_rad.dicom import parts as parts_lib
 from big_rad.dicom.errors import ReadError
 from big_rad.dicom.image import PLANES, Place
 from big_rad.grounding.unicode import nfc
 
 KEEP = ("localiser", "secondary capture", "projection")
 _SCOUT = "a single slice across the others of its series, as in a localiser"
-_FAR = 1e6  # In mm. No slice lies farther from the origin.
-_SAME_WAY, _SAME_SIZE = 5e-3, 1e-3  # The differences of unit vectors and of spacings (relative).
 _ENDS = re.compile(r"(\.dcm|\.nii|\.png|\.jpe?g|\.npy)?(\.zst|\.gz)?$", re.IGNORECASE)
 _LIKE_UID = re.compile(r"[0-9]+(\.[0-9]+){4}")
 _OUTPUT = re.compile(r"(.+)(_overlay\.png|_masks\.npy|_mask[0-9]+\.png)")
@@ -141,24 +140,6 @@ class Found:
     skipped: tuple[Skipped, ...]
 
 
-@dataclasses.dataclass(frozen=True)
-class _Item:
-    # A slice with everything that decides where it belongs. `order` is that of files and frames.
-    path: pathlib.Path
-    frame: int
-    order: int
-    info: headers.Info
-
-    @property
-    def about(self) -> headers.Frame:
-        return self.info.frames[self.frame]
-
-    @property
-    def located(self) -> bool:
-        place = self.about.place
-        return place is not None and place.origin is not None and max(map(abs, place.origin)) < _FAR
-
-
 def find(
     paths: Iterable[str | pathlib.Path],
     *,
@@ -191,7 +172,7 @@ def find(
     if isinstance(keep, str) or not set(keep) <= set(KEEP):
         raise ValueError(f"keep is {keep!r}; give a list of {', '.join(KEEP)}")
     skipped: list[Skipped] = []
-    groups: dict[Any, list[_Item]] = {}
+    groups: dict[Any, list[parts_lib.Item]] = {}
     listed, refused = walk.files([paths] if isinstance(paths, str | pathlib.Path) else paths)
     skipped += [Skipped(*one) for one in refused]
     for order, path in enumerate(listed):
@@ -205,10 +186,15 @@ def find(
             continue
         own = len(info.frames) > 1 or not info.series_uid
         group = groups.setdefault(order if own else info.series_uid, [])
-        group += [_Item(path, k, order, info) for k in range(len(info.frames))]
+        group += [parts_lib.Item(path, k, order, info) for k in range(len(info.frames))]
     series, taken = [], set()
     for items in groups.values():
-        parts, scouts = _parts(items, "localiser" in keep)
+        try:
+            parts, scouts = parts_lib.split(items, localisers="localiser" in keep)
+        except ReadError as e:
+            each = dict.fromkeys(item.path for item in items)
+            skipped += [Skipped(path, str(e), "unreadable") for path in each]
+            continue
         skipped += [Skipped(item.path, _SCOUT, "localiser") for item in scouts]
         key = _key(items[0])
         for number, part in enumerate(parts):
@@ -223,7 +209,7 @@ def _is_output(path: pathlib.Path) -> bool:
     return bool(match) and path.with_name(f"{match[1]}.json").is_file()
 
 
-def _key(item: _Item) -> str:
+def _key(item: parts_lib.Item) -> str:
     uid = item.info.series_uid
     if uid:
         return f"series-{hashlib.sha256(uid.encode()).hexdigest()[:12]}"
@@ -242,62 +228,17 @@ def _unique(key: str, taken: set[str]) -> str:
     return name
 
 
-def _parts(items: Sequence[_Item], scouts_too: bool) -> tuple[list[list[_Item]], list[_Item]]:
-    """Splits a series into parts of one size and orientation; also returns its localisers."""
-    parts: list[list[_Item]] = []
-    for item in sorted(items, key=lambda i: (i.order, i.frame)):
-        part = next((p for p in parts if _alike(p[0], item)), None)
-        if part is None:
-            parts.append([item])
-        else:
-            part.append(item)
-    scouts = [] if scouts_too or items[0].info.format != "dicom" else _scouts(parts)
-    return [p for p in parts if p[0] not in scouts], scouts
-
-
-def _scouts(parts: list[list[_Item]]) -> list[_Item]:
-    """Returns the single slices that are perpendicular to others, if no slice lies askew to them.
-
-    A localiser has slices in two or three planes; slices around an axis lie at many angles.
-    """
-    if len(parts) == 1 or any(part[0].about.place is None for part in parts):
-        return []
-    normals = np.array([positions.normal(part[0].about.place) for part in parts])
-    found = []
-    for part, normal in zip(parts, normals, strict=True):
-        cosines = np.abs(normals @ normal)
-        across = cosines < 0.26  # Within about 15 degrees.
-        if len(part) == 1 and across.any() and (across | (cosines > 0.97)).all():
-            found.append(part[0])
-    return found
-
-
-def _alike(a: _Item, b: _Item) -> bool:
-    if (a.info.shape, a.info.space, a.located) != (b.info.shape, b.info.space, b.located):
-        return False
-    pairs = [(a.about.spacing, b.about.spacing, _SAME_SIZE * (a.about.spacing or (0,))[0])]
-    for which in ("columns", "rows"):
-        pairs.append((_direction(a, which), _direction(b, which), _SAME_WAY))
-    return all(
-        x is y if x is None or y is None else all(abs(p - q) <= most for p, q in zip(x, y))
-        for x, y, most in pairs
-    )
-
-
-def _direction(item: _Item, which: str) -> tuple[float, ...] | None:
-    return item.about.place and getattr(item.about.place, which)
-
-
-def _series(key: str, part: list[_Item], parts: int, every: int, plane: str) -> Series:
+def _series(key: str, part: list[parts_lib.Item], parts: int, every: int, plane: str) -> Series:
     first, warnings = part[0], []
     if parts > 1:
         warnings.append(
-            f"the series has slices of {parts} sizes, orientations or kinds; each is a part of its "
-            f"own, and this one has {len(part)}"
+            f"the series has slices of {parts} sizes, orientations, places or kinds; each is a "
+            f"part of its own, and this one has {len(part)}"
         )
     for item in part:
         warnings += [w for w in item.info.warnings if w not in warnings]
-    part, places = _sorted(part, warnings)
+    part, places, more = parts_lib.ordered(part)
+    warnings += more
     count = len(part)
     kind = first.info.format if first.info.format in ("dicom", "nifti") else "picture"
     refs = tuple(
@@ -332,50 +273,6 @@ def _series(key: str, part: list[_Item], parts: int, every: int, plane: str) -> 
         thickness=thick.pop() if len(thick) == 1 else None,
         warnings=tuple(warnings),
         series_instance_uid=first.info.series_uid,
-    )
-
-
-def _sorted(part: list[_Item], warnings: list[str]) -> tuple[list[_Item], list[float] | None]:
-    """Returns the slices in their order, each position once, and their positions in mm."""
-    if not part[0].located:
-        if len(part) > 1:
-            warnings.append(
-                "it is unknown where the slices lie (in DICOM, ImagePositionPatient), so they are "
-                "in the order of file names and frames, and distances and volumes are unknown"
-            )
-        uids = [uid for uid in {(i.path, i.info.sop_uid) for i in part} if uid[1]]
-        if twice := len(uids) - len({uid for _, uid in uids}):
-            warnings.append(f"files that are the same object as another (SOPInstanceUID): {twice}")
-        return part, None
-    normal = positions.normal(part[0].about.place)
-    at = {id(item): float(np.dot(item.about.place.origin, normal)) for item in part}
-    # Only among slices at the same position, the numbers of acquisition and instance decide.
-    ordered = sorted(part, key=lambda i: (at[id(i)], i.info.repeat, i.order, i.frame))
-    kept: list[_Item] = []
-    repeats: list[list[_Item]] = []
-    for item in ordered:
-        if kept and at[id(item)] - at[id(kept[-1])] <= positions.SAME:
-            repeats[-1].append(item)
-            kept[-1] = min(repeats[-1], key=lambda i: (i.info.repeat, i.order, i.frame))
-        else:
-            kept.append(item)
-            repeats.append([item])
-    places = [at[id(item)] for item in kept]
-    if len(kept) < len(part):
-        warnings.append(_repeated(repeats, places, len(part) - len(kept)))
-    warnings += positions.irregular(places)
-    return kept, places
-
-
-def _repeated(repeats: list[list[_Item]], places: list[float], left_out: int) -> str:
-    twice = [p for p, group in zip(places, repeats, strict=True) if len(group) > 1]
-    span = f"from {twice[0]:.1f} to {twice[-1]:.1f} mm"
-    if len(twice) == 1:
-        span = f"at {twice[0]:.1f} mm"
-    return (
-        f"positions with more than one slice: {len(twice)} of {len(places)} ({span}), as in "
-        "several echoes or phases or a repeated export; the first slice at each position is used, "
-        f"slices left out: {left_out}"
     )
 
 

@@ -183,6 +183,18 @@ def test_a_repeated_export_adds_no_slices(tmp_path):
     assert "left out: 3" in found.warnings[0]
 
 
+def test_slices_side_by_side_are_no_repeats(tmp_path):
+    # Both knees in one series, in turns; the table also moves a little from slice to slice.
+    for z in range(4):
+        for k, x in enumerate((-150.0, 150.0)):
+            place = [x + 2 * z, 0, 5.0 * z]
+            slice_file(tmp_path / f"{z}{k}.dcm", None, number=2 * z + k, place=place, fill=k)
+    found = find(tmp_path)
+    assert [places(s) for s in found.series] == [[0, 5, 10, 15]] * 2
+    assert [set(numbers(s)) for s in found.series] == [{0}, {1}]
+    assert all("2 sizes, orientations, places" in s.warnings[0] for s in found.series)
+
+
 def test_files_without_geometry_keep_the_order_of_their_names(tmp_path):
     for n in (10, 9, 1, 2):
         slice_file(tmp_path / f"IM{n}.dcm", None, number=50 - n, orientation=None, fill=n)
@@ -203,7 +215,7 @@ def test_mixed_sizes_and_orientations_are_split_into_parts(tmp_path):
     assert [s.count for s in found.series] == [3, 2, 4, 2, 1] and not found.skipped
     keys = [s.key for s in found.series]
     assert [k.removeprefix(keys[0][:-1]) for k in keys] == list("12345")
-    assert all("5 sizes, orientations or kinds" in s.warnings[0] for s in found.series)
+    assert all("5 sizes, orientations, places or kinds" in s.warnings[0] for s in found.series)
     # Values that differ only by rounding are the same.
     series_files(tmp_path / "f", [0, 5], SeriesInstanceUID="1.2.5")
     slice_file(
@@ -390,7 +402,17 @@ def test_headers_of_hostile_files_end_in_bounded_time(tmp_path):
     (tmp_path / "frames.dcm").write_bytes(rle)
     far = dict(place=[1e300, -1e300, 1e300], SeriesInstanceUID="1.2.66")
     slice_file(tmp_path / "far.dcm", 0, **far)
+    frames = []
+    for k in range(120):
+        frames.append(dicom_files.pydicom.Dataset())
+        frames[-1].PlaneOrientationSequence = [dicom_files.pydicom.Dataset()]
+        way = [float(np.cos(k / 99)), float(np.sin(k / 99)), 0, 0, 0, 1]
+        frames[-1].PlaneOrientationSequence[0].ImageOrientationPatient = way
+    fan = dict(NumberOfFrames=120, PerFrameFunctionalGroupsSequence=frames)
+    fan = dicom_files.dataset(np.zeros((120, 3, 4), np.int16), **fan)
+    (tmp_path / "x.dcm").write_bytes(dicom_files.content(fan))
     found = find(tmp_path)
+    assert "more than 100 sizes, orientations" in found.skipped[1].reason
     assert "NumberOfFrames" in found.skipped[0].reason
     assert places(found.series[0]) == [None]
 
