@@ -170,7 +170,7 @@ def _described(data: bytes, size: int, name: str, keep: frozenset[str]) -> Info:
     ds, header, modality, sop_class = dicom_file.read_header(data, name, size)
     if header is None:
         what = kinds.no_image(sop_class, modality.code)
-        raise NoSliceError(f"{name}: {what}, which holds no image", "other object")
+        raise NoSliceError(f"{name}: {what}, not an image of the patient", "other object")
     kind, why = kinds.no_slice(sop_class, ds.get("ImageType") or "")
     if kind and kind not in keep:
         raise NoSliceError(f"{name}: {why}", kind)

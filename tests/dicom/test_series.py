@@ -3,6 +3,7 @@ import gzip
 import itertools
 import json
 import os
+import pathlib
 import random
 import shutil
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import zstandard
 from pydicom import uid as uids
+from pydicom.data import get_testdata_file
 
 from big_rad.datasets.phantom import export
 from big_rad.dicom import series as series_lib
@@ -298,6 +300,27 @@ def test_a_single_slice_across_the_others_is_a_localiser(tmp_path):
         way = (float(np.cos(angle)), float(np.sin(angle)), 0, 0, 0, -1)
         slice_file(tmp_path / f"radial/{k}.dcm", 0, orientation=way, place=[0, 0, 0])
     assert len(find(tmp_path / "radial").series) == 5
+
+
+def test_real_scouts_and_projections_are_skipped_and_real_slices_are_sorted():
+    # Files of several scanners that come with pydicom. What they are is in their SeriesDescription,
+    # which `find` does not read.
+    folder = pathlib.Path(get_testdata_file("DICOMDIR")).parent
+    found = find([folder / patient for patient in ("77654033/CT2", "98892001", "98892003")])
+    words = {"localiser": ("PILOT", "Scout"), "projection": ("Projected",)}
+    assert [s.kind for s in found.skipped].count("projection") == 7
+    for skipped in found.skipped:
+        said = dicom_files.pydicom.dcmread(skipped.path).SeriesDescription
+        assert any(word in said for word in words[skipped.kind])
+    assert len(found.skipped) == 15 and sorted(s.count for s in found.series) == [1] * 4 + [4, 5]
+    for series in found.series:
+        for ref in series.slices:
+            ds = dicom_files.pydicom.dcmread(ref.path)
+            axis = ["sagittal", "coronal", "axial"].index(series.plane)
+            assert ref.position == pytest.approx(ds.ImagePositionPatient[axis])
+            assert (ref.sop_instance_uid, series.thickness) == (
+                ds.SOPInstanceUID, ds.SliceThickness,
+            )  # fmt: skip
 
 
 def test_a_multi_frame_file_is_a_series_of_its_frames(tmp_path):
