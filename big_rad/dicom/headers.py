@@ -22,6 +22,7 @@ from big_rad.dicom.image import Place, place_of
 MAX_FRAMES = 32767  # The most frames of a file; a NIfTI volume may have as many slices.
 _HEADS = (1 << 17, 1 << 21, 1 << 25)  # The bytes that are read first, and then if they are too few.
 _UID = re.compile(r"[0-9][0-9.]{0,63}")
+_NAMED = re.compile(r"\.(dcm|dicom|nii|nii\.gz|png|jpe?g|npy)(\.zst)?$", re.IGNORECASE)
 _LABEL_INTENT = 1002  # NIFTI_INTENT_LABEL
 # What decides which of several slices at the same position is the first.
 _REPEATS = ("AcquisitionNumber", "EchoNumbers", "TemporalPositionIdentifier", "InstanceNumber")
@@ -136,11 +137,13 @@ def _read(stream: BinaryIO, name: str, plane: str, keep: frozenset[str]) -> Info
         return _nifti(stream, None if head.startswith(nifti.GZIP_MAGIC) else size, name, plane)
     kind = next((kind for magic, kind in _PICTURES.items() if head.startswith(magic)), None)
     if kind is None:
-        raise NoSliceError(
+        what = (
             f"{name}: neither DICOM (with its 128-byte preamble), NIfTI, PNG, JPEG nor NPY "
-            "(archives and pickles are not opened)",
-            "no image",
+            "(archives and pickles are not opened)"
         )
+        if _NAMED.search(name):  # It should be an image, so it is damaged.
+            raise NotAnImageError(f"{what}; copy or export it again")
+        raise NoSliceError(what, "no image")
     _check_size(size, name)
     return Info(kind, (Frame(),))
 
@@ -210,7 +213,7 @@ def _described(data: bytes, size: int, name: str, keep: frozenset[str]) -> Info:
 
 def _nifti(stream: BinaryIO, size: int | None, name: str, plane: str) -> Info:
     volume = nifti.Volume(stream, name)
-    if volume.intent == _LABEL_INTENT or any(b"<Label" in e for e in volume.extensions()):
+    if volume.intent == _LABEL_INTENT or any(b"<LabelTable" in e for e in volume.extensions()):
         raise NoSliceError(f"{name}: a map of labels, not an image", "label map")
     if size is not None and size < volume.end:
         raise MissingElementError(f"{name}: truncated; copy the file again")

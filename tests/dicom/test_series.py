@@ -398,7 +398,7 @@ def test_what_is_not_an_image_is_skipped_and_the_rest_goes_on(tmp_path):
     kinds = {s.path.name: s.kind for s in found.skipped}
     faults = {name for name, kind in kinds.items() if kind == "unreadable"}
     assert faults == {
-        "cut.dcm", "cut2.dcm", "cut.nii", "x.nii.gz", "noise.dcm", "bomb.dcm.zst", "nowhere.dcm",
+        "cut.dcm", "cut2.dcm", "cut.nii", "empty.dcm", "x.nii.gz", "noise.dcm", "bomb.dcm.zst", "nowhere.dcm",
         "gone2.dcm",
     }  # fmt: skip
     assert kinds["DICOMDIR"] == "other object"
