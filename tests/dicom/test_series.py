@@ -7,6 +7,7 @@ import pathlib
 import random
 import shutil
 
+import nibabel as nib
 import numpy as np
 import pytest
 import zstandard
@@ -388,6 +389,10 @@ def test_what_is_not_an_image_is_skipped_and_the_rest_goes_on(tmp_path):
     }  # fmt: skip
     for name, data in hostile.items():
         (tmp_path / name).write_bytes(data)
+    table = nib.Nifti1Image(np.zeros((3, 4, 5), np.uint8), np.eye(4))
+    names = b'<LabelTable><Label Key="5"><![CDATA[liver]]></Label></LabelTable>'
+    table.header.extensions.append(nib.nifti1.Nifti1Extension(0, names))
+    nib.save(table, tmp_path / "organs.nii.gz")
     os.mkfifo(tmp_path / "pipe.dcm")
     (tmp_path / "loop").symlink_to(tmp_path)
     (tmp_path / "nowhere.dcm").symlink_to(tmp_path / "gone.dcm")
@@ -398,13 +403,16 @@ def test_what_is_not_an_image_is_skipped_and_the_rest_goes_on(tmp_path):
     kinds = {s.path.name: s.kind for s in found.skipped}
     faults = {name for name, kind in kinds.items() if kind == "unreadable"}
     assert faults == {
-        "cut.dcm", "cut2.dcm", "cut.nii", "empty.dcm", "x.nii.gz", "noise.dcm", "bomb.dcm.zst", "nowhere.dcm",
-        "gone2.dcm",
+        "cut.dcm", "cut2.dcm", "cut.nii", "empty.dcm", "x.nii.gz", "noise.dcm", "bomb.dcm.zst",
+        "nowhere.dcm", "gone2.dcm",
     }  # fmt: skip
     assert kinds["DICOMDIR"] == "other object"
-    assert kinds["labels.nii"] == "label map" and kinds["s_overlay.png"] == "output"
+    assert (
+        kinds["labels.nii"] == kinds["organs.nii.gz"] == "label map"
+        and kinds["s_overlay.png"] == "output"
+    )
     assert set(kinds) == {*hostile, "pipe.dcm", "loop", "nowhere.dcm", "gone2.dcm", "s.json",
-                          "s_overlay.png"}  # fmt: skip
+                          "s_overlay.png", "organs.nii.gz"}  # fmt: skip
 
 
 def test_a_header_is_read_whatever_lies_before_the_pixels(tmp_path):
