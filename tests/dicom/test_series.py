@@ -1,18 +1,11 @@
 import dataclasses
-import gzip
 import itertools
 import json
-import os
-import pathlib
 import random
 import shutil
 
-import nibabel as nib
 import numpy as np
 import pytest
-import zstandard
-from pydicom import uid as uids
-from pydicom.data import get_testdata_file
 
 from big_rad.datasets.phantom import export
 from big_rad.dicom import series as series_lib
@@ -21,25 +14,19 @@ from big_rad.dicom.reader import Reader
 from big_rad.dicom.series import find
 from tests.helpers import dicom_files
 from tests.helpers import series_files as helper
-from tests.helpers.series_files import AXIAL, CORONAL, SAGITTAL, SERIES, series_files, slice_file
+from tests.helpers.series_files import (
+    AXIAL,
+    CORONAL,
+    SAGITTAL,
+    SERIES,
+    numbers,
+    one,
+    places,
+    series_files,
+    slice_file,
+)
 
 CLASS = "1.2.840.10008.5.1.4.1.1"
-
-
-def one(paths, **options):
-    """The only series in the paths."""
-    found = find(paths, **options)
-    assert len(found.series) == 1, found
-    return found.series[0]
-
-
-def places(series):
-    return [ref.position for ref in series.slices]
-
-
-def numbers(series):
-    """The number in the pixels of each slice, see `series_files`."""
-    return [int(image.pixels[0, 0]) + 1024 for image in map(Reader(), series.slices)]
 
 
 def test_slices_are_sorted_by_position_and_not_by_number_or_name(tmp_path):
@@ -228,64 +215,6 @@ def test_mixed_sizes_and_orientations_are_split_into_parts(tmp_path):
     assert one(tmp_path / "f").count == 3
 
 
-@pytest.mark.parametrize(
-    ("fields", "kind"),
-    [
-        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localiser"),
-        ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER", "CT_SOM5 TOP"]}, "localiser"),
-        ({"ImageType": ["DERIVED", "SECONDARY", "SCOUT"]}, "localiser"),
-        ({"SOPClassUID": uids.SecondaryCaptureImageStorage}, "secondary capture"),
-        ({"SOPClassUID": f"{CLASS}.7.4"}, "secondary capture"),
-        ({"ImageType": ["DERIVED", "SECONDARY", "SCREEN SAVE"]}, "secondary capture"),
-        ({"ImageType": ["DERIVED", "PRIMARY", "PROJECTION IMAGE"]}, "projection"),
-        ({"ImageType": ["DERIVED", "SECONDARY", "AXIAL", "CT_SOM5 MIP"]}, "projection"),
-        ({"SOPClassUID": uids.SegmentationStorage, "Modality": "SEG"}, "other object"),
-        ({"SOPClassUID": f"{CLASS}.66.7", "Modality": "SEG"}, "other object"),
-        ({"Modality": "SEG"}, "other object"),
-        ({"SOPClassUID": uids.Comprehensive3DSRStorage, "PixelData": None}, "other object"),
-        ({"SOPClassUID": uids.XRayRadiationDoseSRStorage, "PixelData": None}, "other object"),
-        ({"SOPClassUID": f"{CLASS}.11.1", "PixelData": None}, "other object"),
-        ({"SOPClassUID": uids.EncapsulatedPDFStorage, "PixelData": None}, "other object"),
-        ({"SOPClassUID": uids.RTStructureSetStorage, "PixelData": None}, "other object"),
-        ({"SOPClassUID": f"{CLASS}.481.2"}, "other object"),
-        ({"PixelData": None}, "unreadable"),
-        ({"Rows": None}, "unreadable"),
-        ({"Columns": 4000}, "unreadable"),
-    ],
-)
-def test_what_is_no_slice_is_skipped_with_its_reason(tmp_path, fields, kind):
-    series_files(tmp_path, [0, 5, 10])
-    slice_file(tmp_path / "IM9.dcm", 15, **fields)
-    found = find(tmp_path)
-    assert [places(s) for s in found.series] == [[0, 5, 10]]
-    (skipped,) = found.skipped
-    assert (skipped.path.name, skipped.kind) == ("IM9.dcm", kind)
-    assert len(skipped.reason) > 10 and "IM9" not in skipped.reason
-    kept = find(tmp_path, keep=series_lib.KEEP)
-    assert len(kept.skipped) == (kind not in series_lib.KEEP)
-    if not kept.skipped:
-        assert any(skipped.reason in w for s in kept.series for w in s.warnings)
-
-
-@pytest.mark.parametrize(
-    "values",
-    [
-        ["ORIGINAL", "PRIMARY", "AXIAL"],
-        ["DERIVED", "SECONDARY", "REFORMATTED", "AVERAGE"],
-        ["DERIVED", "SECONDARY", "AXIAL", "CT_SOM5 MPR"],
-        ["DERIVED", "PRIMARY", "DIFFUSION", "ADC"],
-        ["DERIVED", "PRIMARY", "SUBTRACTION"],
-        ["ORIGINAL", "PRIMARY", "M", "ND", "NORM"],
-        ["DERIVED", "PRIMARY"],
-        "ORIGINAL",
-        None,
-    ],
-)
-def test_derived_slices_of_the_patient_stay(tmp_path, values):
-    slice_file(tmp_path / "IM1.dcm", 0, ImageType=values)
-    assert one(tmp_path).count == 1
-
-
 def test_a_single_slice_across_the_others_is_a_localiser(tmp_path):
     series_files(tmp_path / "stack", [0, 5, 10])
     slice_file(tmp_path / "stack/scout.dcm", 3, orientation=CORONAL)
@@ -303,62 +232,6 @@ def test_a_single_slice_across_the_others_is_a_localiser(tmp_path):
     assert len(find(tmp_path / "radial").series) == 5
 
 
-def test_real_scouts_and_projections_are_skipped_and_real_slices_are_sorted():
-    # Files of several scanners that come with pydicom. What they are is in their SeriesDescription,
-    # which `find` does not read.
-    folder = pathlib.Path(get_testdata_file("DICOMDIR")).parent
-    found = find([folder / patient for patient in ("77654033/CT2", "98892001", "98892003")])
-    words = {"localiser": ("PILOT", "Scout"), "projection": ("Projected",)}
-    assert [s.kind for s in found.skipped].count("projection") == 7
-    for skipped in found.skipped:
-        said = dicom_files.pydicom.dcmread(skipped.path).SeriesDescription
-        assert any(word in said for word in words[skipped.kind])
-    assert len(found.skipped) == 15 and sorted(s.count for s in found.series) == [1] * 4 + [4, 5]
-    for series in found.series:
-        for ref in series.slices:
-            ds = dicom_files.pydicom.dcmread(ref.path)
-            axis = ["sagittal", "coronal", "axial"].index(series.plane)
-            assert ref.position == pytest.approx(ds.ImagePositionPatient[axis])
-            assert (ref.sop_instance_uid, series.thickness) == (
-                ds.SOPInstanceUID, ds.SliceThickness,
-            )  # fmt: skip
-
-
-def test_a_multi_frame_file_is_a_series_of_its_frames(tmp_path):
-    def groups(z):
-        item = dicom_files.pydicom.Dataset()
-        item.PlanePositionSequence = [dicom_files.pydicom.Dataset()]
-        item.PlanePositionSequence[0].ImagePositionPatient = [0, 0, z]
-        return item
-
-    shared = dicom_files.pydicom.Dataset()
-    shared.PlaneOrientationSequence = [dicom_files.pydicom.Dataset()]
-    shared.PlaneOrientationSequence[0].ImageOrientationPatient = [*map(float, AXIAL)]
-    shared.PixelMeasuresSequence = [dicom_files.pydicom.Dataset()]
-    shared.PixelMeasuresSequence[0].PixelSpacing = [2, 1.5]
-    shared.PixelMeasuresSequence[0].SliceThickness = 4
-    heights = [10.0, 0.0, 5.0]
-    pixels = np.stack([np.full((3, 4), k + 1, np.int16) for k in range(3)])
-    enhanced = dict(
-        SeriesInstanceUID=SERIES, NumberOfFrames=3, SharedFunctionalGroupsSequence=[shared]
-    )
-    own = dict(enhanced, PerFrameFunctionalGroupsSequence=[groups(z) for z in heights])
-    data = dicom_files.content(dicom_files.dataset(pixels, **own))
-    (tmp_path / "a.dcm.zst").write_bytes(zstandard.compress(data))
-    found = one(tmp_path)
-    assert places(found) == [0, 5, 10] and numbers(found) == [2, 3, 1]
-    assert [r.frame for r in found.slices] == [1, 2, 0] and found.thickness == 4
-    for ref, image in zip(found.slices, map(Reader(), found.slices), strict=True):
-        assert ref.place == image.place and ref.spacing == image.spacing == (2, 1.5)
-    # Another file of the same series is a series of its own. Its one position is not that of all
-    # its frames.
-    alike = dict(enhanced, ImagePositionPatient=[0, 0, 1])
-    (tmp_path / "b.dcm").write_bytes(dicom_files.content(dicom_files.dataset(pixels, **alike)))
-    first, second = find(tmp_path).series
-    assert first.slices == found.slices and second.key == f"{first.key}_2"
-    assert places(second) == [None] * 3 and numbers(second) == [1, 2, 3]
-
-
 def test_pictures_are_series_of_one_with_names_of_their_own(tmp_path):
     (tmp_path / "b").mkdir()
     (tmp_path / "x.png").write_bytes(dicom_files.picture())
@@ -369,83 +242,6 @@ def test_pictures_are_series_of_one_with_names_of_their_own(tmp_path):
     keys = [s.key for s in found.series]
     assert keys[0].startswith("image-") and keys[1:] == ["X", "x_y", "x_2"]
     assert all(s.count == 1 and Reader()(s.slices[0]).pixels.size for s in found.series)
-
-
-def test_what_is_not_an_image_is_skipped_and_the_rest_goes_on(tmp_path):
-    series_files(tmp_path, [0, 5])
-    volume = dicom_files.nifti(np.zeros((3, 4, 5), np.int16), np.eye(4))
-    dicom = (tmp_path / "IM1.dcm").read_bytes()
-    packer = zstandard.ZstdCompressor().compressobj()
-    hostile = {
-        "DICOMDIR": dicom_files.content(
-            dicom_files.dataset(SOPClassUID=None, Rows=None, PixelData=None)
-        ).replace(CLASS.encode() + b".2\0", b"1.2.840.10008.1.3.10\0\0\0\0\0\0"),
-        "a.zip": b"PK\3\4" + bytes(99), "empty.dcm": b"", "notes.txt": b"text",
-        "cut.dcm": dicom[:-1], "cut2.dcm": dicom[:200], "cut.nii": volume[:-1],
-        "labels.nii": volume[:68] + b"\xea\x03" + volume[70:],
-        "x.nii.gz": gzip.compress(b"x" * 999),
-        "noise.dcm": bytes(128) + b"DICM" + random.Random(0).randbytes(999),
-        "bomb.dcm.zst": b"".join([*map(packer.compress, [bytes(1 << 22)] * 65), packer.flush()]),
-    }  # fmt: skip
-    for name, data in hostile.items():
-        (tmp_path / name).write_bytes(data)
-    table = nib.Nifti1Image(np.zeros((3, 4, 5), np.uint8), np.eye(4))
-    names = b'<LabelTable><Label Key="5"><![CDATA[liver]]></Label></LabelTable>'
-    table.header.extensions.append(nib.nifti1.Nifti1Extension(0, names))
-    nib.save(table, tmp_path / "organs.nii.gz")
-    os.mkfifo(tmp_path / "pipe.dcm")
-    (tmp_path / "loop").symlink_to(tmp_path)
-    (tmp_path / "nowhere.dcm").symlink_to(tmp_path / "gone.dcm")
-    (tmp_path / "s.json").write_text("{}")
-    (tmp_path / "s_overlay.png").write_bytes(dicom_files.picture())
-    found = find([tmp_path, tmp_path / "gone2.dcm"])
-    assert [places(s) for s in found.series] == [[0, 5]]
-    kinds = {s.path.name: s.kind for s in found.skipped}
-    faults = {name for name, kind in kinds.items() if kind == "unreadable"}
-    assert faults == {
-        "cut.dcm", "cut2.dcm", "cut.nii", "empty.dcm", "x.nii.gz", "noise.dcm", "bomb.dcm.zst",
-        "nowhere.dcm", "gone2.dcm",
-    }  # fmt: skip
-    assert kinds["DICOMDIR"] == "other object"
-    assert (
-        kinds["labels.nii"] == kinds["organs.nii.gz"] == "label map"
-        and kinds["s_overlay.png"] == "output"
-    )
-    assert set(kinds) == {*hostile, "pipe.dcm", "loop", "nowhere.dcm", "gone2.dcm", "s.json",
-                          "s_overlay.png", "organs.nii.gz"}  # fmt: skip
-
-
-def test_a_header_is_read_whatever_lies_before_the_pixels(tmp_path):
-    path = slice_file(tmp_path / "a.dcm", 3)
-    data = path.read_bytes()
-    private = dicom_files.element(0x0029, 0x0010, b"LO", b"SIEMENS CSA HEADER")
-    private += dicom_files.element(0x0029, 0x1010, b"OB", bytes(3 << 20))
-    at = data.index(b"\x28\x00\x10\x00US")  # Rows: everything about the pixels comes later.
-    path.write_bytes(data[:at] + private + data[at:])
-    assert places(one(path)) == [3]
-    path.write_bytes(path.read_bytes()[:-1])
-    assert "truncated" in find(path).skipped[0].reason
-
-
-def test_headers_of_hostile_files_end_in_bounded_time(tmp_path):
-    frames = dict(NumberOfFrames=2**31 - 1, SeriesInstanceUID=SERIES)
-    rle = dicom_files.encapsulated([b"\1\0\0\0" * 16], uids.RLELossless, **frames)
-    (tmp_path / "frames.dcm").write_bytes(rle)
-    far = dict(place=[1e300, -1e300, 1e300], SeriesInstanceUID="1.2.66")
-    slice_file(tmp_path / "far.dcm", 0, **far)
-    frames = []
-    for k in range(120):
-        frames.append(dicom_files.pydicom.Dataset())
-        frames[-1].PlaneOrientationSequence = [dicom_files.pydicom.Dataset()]
-        way = [float(np.cos(k / 99)), float(np.sin(k / 99)), 0, 0, 0, 1]
-        frames[-1].PlaneOrientationSequence[0].ImageOrientationPatient = way
-    fan = dict(NumberOfFrames=120, PerFrameFunctionalGroupsSequence=frames)
-    fan = dicom_files.dataset(np.zeros((120, 3, 4), np.int16), **fan)
-    (tmp_path / "x.dcm").write_bytes(dicom_files.content(fan))
-    found = find(tmp_path)
-    assert "more than 100 sizes, orientations" in found.skipped[1].reason
-    assert "NumberOfFrames" in found.skipped[0].reason
-    assert places(found.series[0]) == [None]
 
 
 def test_nothing_shown_holds_an_identifier(tmp_path):

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from big_rad.dicom.reader import Reader
+from big_rad.dicom.series import find
 from tests.helpers.dicom_files import content, dataset
 
 AXIAL = (1, 0, 0, 0, 1, 0)
@@ -43,3 +45,19 @@ def series_files(folder, heights, **fields):
         slice_file(folder / f"IM{k + 1}.dcm", z, number=k + 1, fill=k + 1, **fields)
         for k, z in enumerate(heights)
     ]
+
+
+def one(paths, **options):
+    """The only series in the paths."""
+    found = find(paths, **options)
+    assert len(found.series) == 1, found
+    return found.series[0]
+
+
+def places(series):
+    return [ref.position for ref in series.slices]
+
+
+def numbers(series):
+    """The number in the pixels of each slice, see `series_files`."""
+    return [int(image.pixels[0, 0]) + 1024 for image in map(Reader(), series.slices)]
