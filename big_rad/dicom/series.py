@@ -48,7 +48,7 @@ class SliceRef:
         place: where the stored pixels lie in the patient, or None if the file does not say.
         spacing: the distances (between rows, between columns) in mm, or None.
         sop_instance_uid: the identifier of the DICOM object, for objects that refer to it; "" if
-            there is none. It must not be shown.
+            the file has no valid one. It must not be shown.
     """
 
     path: pathlib.Path = dataclasses.field(repr=False)
@@ -67,7 +67,7 @@ class Series:
 
     Attributes:
         key: a name for outputs. It is made of a hash of the SeriesInstanceUID; or of the name of
-            the file, without its ending, if there is none. No two series of a call have the same.
+            the file, without its ending, in other formats. No two series of a call have the same.
         kind: "dicom", "nifti" or "picture".
         slices: the slices, see `positions` for their order.
         plane: "axial", "coronal" or "sagittal"; "" if the slices are oblique or it is unknown.
