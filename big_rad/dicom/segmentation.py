@@ -258,6 +258,7 @@ def _correct(
     made: pydicom.Dataset, source: sources.Source, used: Sequence[int], dimension: str
 ) -> None:
     """Replaces what highdicom drew, and what it took from the used images alone."""
+    made.ContentCreatorName = None  # Type 2: nobody drew the segments.
     made.DimensionOrganizationSequence[0].DimensionOrganizationUID = dimension
     for index in made.DimensionIndexSequence:
         index.DimensionOrganizationUID = dimension

@@ -53,6 +53,7 @@ _CROSS_CLASSES = (
 )  # fmt: skip
 _SAME = ("StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns", "FrameOfReferenceUID")
 _FUNCTIONAL = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
+_NOT_COPIED = (*_FUNCTIONAL, "SpecificCharacterSet")
 _PIXELS = 0x7FE0
 _TOLERANCE = 1e-4  # Directions and sizes that differ by less are the same.
 _DATES = ("Content", "Acquisition", "Series", "Study")
@@ -307,21 +308,17 @@ def _header(ds: pydicom.Dataset) -> tuple[pydicom.Dataset, tuple[str, ...]]:
     """Returns a copy of a header, filled up, and remarks."""
     header, remarks = pydicom.Dataset(), []
     for tag in ds.keys():
-        if (
-            tag.group == _PIXELS
-            or tag.is_private
-            or pydicom.datadict.keyword_for_tag(tag)
-            in (
-                *_FUNCTIONAL,
-                "SpecificCharacterSet",
-            )
-        ):
+        keyword = pydicom.datadict.keyword_for_tag(tag)
+        if tag.group == _PIXELS or tag.is_private or keyword in _NOT_COPIED:
             continue
-        header[tag] = copy.deepcopy(ds[tag])
+        try:
+            header[tag] = copy.deepcopy(ds[tag])
+        except Exception:  # Whatever pydicom raises for a value that is none.
+            remarks.append(f"{keyword or tag} of the source cannot be read; it is left out")
     for keyword, vr in MAY_BE_EMPTY.items():
-        if keyword not in ds:
-            remarks.append(f"the source has no {keyword}; it is empty in the object")
-        elif not _usable(ds, keyword, vr):
+        if keyword not in header:
+            remarks.append(f"the source has no usable {keyword}; it is empty in the object")
+        elif not _usable(header, keyword, vr):
             remarks.append(
                 f"{keyword} of the source is not what the standard allows; it is empty in the "
                 "object"
@@ -329,6 +326,10 @@ def _header(ds: pydicom.Dataset) -> tuple[pydicom.Dataset, tuple[str, ...]]:
         else:
             continue
         header.add_new(keyword, vr, "")
+    methods = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
+    if header.get("PatientIdentityRemoved") == "YES" and not any(map(header.get, methods)):
+        header.add_new(methods[0], "LO", "not stated in the source")
+        remarks.append(f"the source is de-identified and has no {methods[0]}; the object says so")
     return header, tuple(remarks)
 
 
