@@ -77,11 +77,11 @@ def secondary_capture(
         )
         made.PatientOrientation = None  # Type 2: nobody knows it.
         made.Laterality = ""
-        objects.finish(made, origin)
+        wrong = objects.finish(made, origin)
     remarks = ["the picture names no study: the image begins a new one"]
     if not patient_id:
         remarks.append("the picture names no patient: PatientID and PatientName are empty")
-    return Written(made, tuple(remarks))
+    return Written(made, (*remarks, *wrong))
 
 
 def _check_pixels(pixels: Any) -> None:

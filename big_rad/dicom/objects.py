@@ -24,7 +24,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pydicom
-from pydicom.valuerep import DA, DT, TM
+from pydicom.config import RAISE
+from pydicom.valuerep import DA, DT, TM, validate_value
 
 from big_rad.dicom.codes import Code
 from big_rad.dicom.errors import MissingPackageError, WriteError
@@ -34,6 +35,7 @@ MANUFACTURER = "big_rad"
 LANGUAGES = {"en": "English", "de": "German"}
 LONGEST = 64  # The most characters of a text of the value representation LO.
 _PACKAGES = ("highdicom", "pydicom")
+_STRICT = ("AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI")  # Not texts.
 _LOCK = threading.RLock()  # Filters of warnings belong to the whole process.
 
 
@@ -200,8 +202,17 @@ def equipment(origin: Origin) -> dict[str, Any]:
     )
 
 
-def finish(made: pydicom.Dataset, origin: Origin) -> None:
-    """Replaces the dates that highdicom took from the clock by that of the content."""
+def finish(made: pydicom.Dataset, origin: Origin) -> tuple[str, ...]:
+    """Corrects what highdicom took from the clock, and what the source says wrongly.
+
+    Args:
+        made: the object, which is changed.
+        origin: its date and time are those of the object.
+
+    Returns:
+        A remark about each attribute that was copied from the source and is left out, because the
+        standard does not allow its value. Texts stay as they are.
+    """
     date, time = DA(origin.created.date()), TM(origin.created.time())
     for prefix in ("InstanceCreation", "Content"):
         if f"{prefix}Date" in made:
@@ -211,6 +222,24 @@ def finish(made: pydicom.Dataset, origin: Origin) -> None:
         made.DateOfSecondaryCapture, made.TimeOfSecondaryCapture = date, time
     # The last item is highdicom itself; an item before it is the scanner, with a date of its own.
     made.ContributingEquipmentSequence[-1].ContributionDateTime = DT(origin.created)
+    wrong = [e.keyword for e in made if e.VR in _STRICT and not _allowed(e)]
+    for keyword in wrong:
+        delattr(made, keyword)
+    return tuple(
+        f"{keyword} of the source is not what the standard allows; it is left out"
+        for keyword in wrong
+    )
+
+
+def _allowed(element: pydicom.DataElement) -> bool:
+    values = element.value if element.VM > 1 else [element.value]
+    try:
+        for value in values:
+            text = getattr(value, "original_string", value)
+            validate_value(element.VR, None if text is None else str(text), RAISE)
+    except ValueError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

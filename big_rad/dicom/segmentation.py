@@ -74,8 +74,8 @@ def segmentation(
     kept, remarks = _without_blank(segments)
     if not kept:
         return None
-    used = sorted({index for segment in kept for index in segment.masks})
-    source = sources.check(images, "SEG", used)
+    source = sources.check(images, "SEG", {index for s in kept for index in s.masks})
+    used = source.shown
     _check_shapes(kept, source)
     hd, seg = objects.package(), objects.package("seg")
     role = f"SEG {origin.created.isoformat()}"
@@ -101,10 +101,10 @@ def segmentation(
             **objects.equipment(origin),
         )
         _correct(made, source, used, names["dimension"])
-        objects.finish(made, origin)
+        wrong = objects.finish(made, origin)
     long = [s.label for s in kept if objects.long_string(s.label) != s.label]
     remarks += [f"the label {label!r} was shortened to 64 characters" for label in long]
-    return Written(made, source.remarks + tuple(remarks))
+    return Written(made, source.remarks + wrong + tuple(remarks))
 
 
 def _check_segments(segments: Sequence[Segment]) -> None:

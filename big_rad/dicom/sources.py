@@ -88,9 +88,11 @@ class Source:
     """Source images that passed the check.
 
     Attributes:
-        header: the header of the first image without pixels and without functional groups. What may
-            be empty (`MAY_BE_EMPTY`) is there.
+        header: the header of the first image in `shown`, without pixels and without functional
+            groups. What may be empty (`MAY_BE_EMPTY`) is there.
         frames: the images, or the frames of a multi-frame image.
+        shown: the numbers, from 0, of those that the object shows, in the order of their places.
+            So the object does not depend on the order in which the images were given.
         placed: whether the frames have a place in the patient.
         apart: the distance between neighbouring slices in mm; None if there is one slice, or if the
             slices are not equally far apart.
@@ -99,6 +101,7 @@ class Source:
 
     header: pydicom.Dataset
     frames: tuple[Frame, ...]
+    shown: tuple[int, ...]
     placed: bool
     apart: float | None
     remarks: tuple[str, ...]
@@ -150,20 +153,21 @@ def check(
                 "is the only source of its object; write one object for each"
             )
         frames = _frames(images[0]) if several else _images_of(images)
-        shown = range(len(frames)) if used is None else sorted(set(used))
+        shown = sorted(set(range(len(frames)) if used is None else used))
         beyond = [i for i in shown if not 0 <= i < len(frames)]
         if beyond:
             raise SourceError(
                 f"there is no image or frame {beyond[0]}: the source has {len(frames)}, from 0"
             )
-        whole = [images[0]] if several else [images[i] for i in shown]
         placed = _has_place(images[0], frames)
         # Without a place in the patient, highdicom refers to one single-frame image only.
         geometry = placed or kind == "SEG" and bool(several or len(shown) > 1)
         _check_missing(images, frames, shown, kind, geometry)
+        shown = _in_order(frames, shown)
+        whole = [images[0]] if several else [images[i] for i in shown]
         _check_same(whole, [frames[i] for i in shown], kind)
         header, remarks = _header(whole[0])
-        return Source(header, frames, placed, _apart(frames), remarks)
+        return Source(header, frames, tuple(shown), placed, _apart(frames), remarks)
 
 
 def created(images: Sequence[pydicom.Dataset]) -> datetime.datetime | None:
@@ -187,10 +191,7 @@ def steps(frames: Sequence[Frame]) -> np.ndarray:
     Args:
         frames: frames with a position and an orientation; the first says the normal.
     """
-    columns, rows = np.array([float(x) for x in frames[0].orientation]).reshape(2, 3)
-    normal = np.cross(columns, rows)
-    heights = [float(np.dot(normal, [float(x) for x in f.position])) for f in frames]
-    return np.diff(np.unique(np.round(heights, 4)))
+    return np.diff(np.unique([_height(frame, frames[0]) for frame in frames]))
 
 
 def _is_multiframe(ds: pydicom.Dataset) -> bool:
@@ -350,6 +351,23 @@ def _parsed(kind: Callable[[Any], Any], value: Any) -> Any:
         return kind(str(value)) if value else None
     except (ValueError, TypeError):
         return None
+
+
+def _in_order(frames: Sequence[Frame], shown: Sequence[int]) -> list[int]:
+    def key(i: int) -> tuple[float, int, str]:
+        frame, first = frames[i], frames[shown[0]]
+        height = 0.0
+        if frame.position is not None and first.orientation is not None:
+            height = _height(frame, first)
+        return height, frame.number or 0, frame.instance
+
+    return sorted(shown, key=key)
+
+
+def _height(frame: Frame, first: Frame) -> float:
+    """Returns how far a frame lies along the normal of the first frame, in mm."""
+    columns, rows = np.array([float(x) for x in first.orientation]).reshape(2, 3)
+    return round(float(np.cross(columns, rows) @ [float(x) for x in frame.position]), 4)
 
 
 def _apart(frames: Sequence[Frame]) -> float | None:

@@ -102,8 +102,7 @@ def structured_report(
     if not boxes:
         return None
     source = sources.check(images, "SR", [b.image for b in boxes])
-    used = sorted({b.image for b in boxes})
-    shapes = {i: _shape(images[0 if source.multiframe else i]) for i in used}
+    shapes = {i: _shape(images[0 if source.multiframe else i]) for i in source.shown}
     for box in boxes:
         _check_box(box, shapes[box.image])
     sr = objects.package("sr")
@@ -111,7 +110,7 @@ def structured_report(
     names = {what: objects.uid(origin, source.instances, f"{role} {what}")
              for what in ("series", "instance")}  # fmt: skip
     with objects.guarded("a DICOM SR"):
-        evidence, library = _evidence(images, source, used)
+        evidence, library = _evidence(images, source)
         content = sr.MeasurementReport(
             observation_context=_observer(sr, origin),
             procedure_reported=objects.concept(
@@ -142,8 +141,8 @@ def structured_report(
             series_description=f"Boxes, {objects.NOTE}",
             **objects.equipment(origin),
         )
-        objects.finish(made, origin)
-    return Written(made, source.remarks)
+        wrong = objects.finish(made, origin)
+    return Written(made, source.remarks + wrong)
 
 
 def polygon(box: tuple[float, float, float, float]) -> np.ndarray:
@@ -231,7 +230,7 @@ def _observer(sr: Any, origin: Origin) -> Any:
 
 
 def _evidence(
-    images: Sequence[pydicom.Dataset], source: sources.Source, used: Sequence[int]
+    images: Sequence[pydicom.Dataset], source: sources.Source
 ) -> tuple[list[pydicom.Dataset], list[pydicom.Dataset]]:
     """Returns the images that the boxes refer to, and those of the image library.
 
@@ -239,7 +238,7 @@ def _evidence(
     has in its frames only, so a stand-in has those of the first used frame.
     """
     evidence, library = [source.header], []
-    for i in used[:1] if source.multiframe else used:
+    for i in source.shown[:1] if source.multiframe else source.shown:
         frame, ds = source.frames[i], source.header if source.multiframe else images[i]
         entry = pydicom.Dataset()
         entry.StudyInstanceUID, entry.SeriesInstanceUID = ds.StudyInstanceUID, ds.SeriesInstanceUID
