@@ -136,7 +136,8 @@ def package(name: str = "") -> types.ModuleType:
         MissingPackageError: highdicom is not installed.
     """
     try:
-        return importlib.import_module(f"highdicom.{name}" if name else "highdicom")
+        found = importlib.import_module("highdicom")
+        return importlib.import_module(f"highdicom.{name}") if name else found
     except ModuleNotFoundError as e:
         if (e.name or "").split(".")[0] != "highdicom":
             raise
@@ -168,11 +169,15 @@ def guarded(what: str) -> Iterator[None]:
             place = traceback.extract_tb(e.__traceback__)[-1]
             file = "/".join(pathlib.Path(place.filename).parts[-3:])
             failed = f"{type(e).__name__} in {file}, line {place.lineno}"
-    if failed:  # Raised outside `except`, so that the first error is no context of this one.
-        raise WriteError(
+    if failed:
+        error = WriteError(
             f"{what} cannot be written ({failed}): an attribute in the header of the source is not "
             "what the standard allows; check the source with dciodvfy, or write without DICOM"
         )
+        try:
+            raise error from None
+        finally:
+            error.__context__ = None  # Else the first error, with its text, would travel along.
 
 
 def concept(code: Code) -> Any:

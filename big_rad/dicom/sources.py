@@ -9,9 +9,9 @@ Headers name the patient. They are kept only for the object that is written, whi
 patient as well.
 """
 
-import copy
 import dataclasses
 import datetime
+import functools
 import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -21,16 +21,10 @@ import pydicom
 from pydicom import uid
 from pydicom.valuerep import DA, TM
 
-from big_rad.dicom import image, objects
+from big_rad.dicom import headers, image, objects
 from big_rad.dicom.errors import SourceError
 
 KINDS = ("SEG", "SR")
-# Attributes of patient and study that may be empty (type 2), but that have to be there.
-MAY_BE_EMPTY = {
-    "PatientID": "LO", "PatientName": "PN", "PatientBirthDate": "DA", "PatientSex": "CS",
-    "AccessionNumber": "SH", "StudyID": "SH", "StudyDate": "DA", "StudyTime": "TM",
-    "ReferringPhysicianName": "PN",
-}  # fmt: skip
 _REQUIRED = (
     "SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "Modality", "Rows",
     "Columns",
@@ -52,9 +46,6 @@ _CROSS_CLASSES = (
     uid.CTImageStorage, uid.MRImageStorage, uid.PositronEmissionTomographyImageStorage
 )  # fmt: skip
 _SAME = ("StudyInstanceUID", "SeriesInstanceUID", "Rows", "Columns", "FrameOfReferenceUID")
-_FUNCTIONAL = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence")
-_NOT_COPIED = (*_FUNCTIONAL, "SpecificCharacterSet")
-_PIXELS = 0x7FE0
 _TOLERANCE = 1e-4  # Directions and sizes that differ by less are the same.
 _DATES = ("Content", "Acquisition", "Series", "Study")
 
@@ -89,7 +80,7 @@ class Source:
 
     Attributes:
         header: the header of the first image in `shown`, without pixels and without functional
-            groups. What may be empty (`MAY_BE_EMPTY`) is there.
+            groups. What may be empty (`headers.MAY_BE_EMPTY`) is there.
         frames: the images, or the frames of a multi-frame image.
         shown: the numbers, from 0, of those that the object shows, in the order of their places.
             So the object does not depend on the order in which the images were given.
@@ -166,7 +157,7 @@ def check(
         shown = _in_order(frames, shown)
         whole = [images[0]] if several else [images[i] for i in shown]
         _check_same(whole, [frames[i] for i in shown], kind)
-        header, remarks = _header(whole[0])
+        header, remarks = headers.filled(whole[0])
         return Source(header, frames, tuple(shown), placed, _apart(frames), remarks)
 
 
@@ -178,9 +169,9 @@ def created(images: Sequence[pydicom.Dataset]) -> datetime.datetime | None:
     """
     with objects.guarded("the date of the source"):
         for name in _DATES:
-            date = _parsed(DA, images[0].get(f"{name}Date"))
+            date = headers.parsed(DA, images[0].get(f"{name}Date"))
             if date is not None:
-                time = _parsed(TM, images[0].get(f"{name}Time")) or datetime.time()
+                time = headers.parsed(TM, images[0].get(f"{name}Time")) or datetime.time()
                 return datetime.datetime.combine(date, time.replace(tzinfo=None))
     return None
 
@@ -194,17 +185,28 @@ def steps(frames: Sequence[Frame]) -> np.ndarray:
     return np.diff(np.unique([_height(frame, frames[0]) for frame in frames]))
 
 
+def _value(ds: pydicom.Dataset, keyword: str) -> Any:
+    """Returns the value of an element, or None if there is none or it cannot be decoded."""
+    try:
+        return ds.get(keyword)
+    except Exception:  # pydicom decodes an element when it is first asked for it.
+        return None
+
+
 def _is_multiframe(ds: pydicom.Dataset) -> bool:
-    return any(name in ds for name in _FUNCTIONAL) or int(ds.get("NumberOfFrames") or 1) > 1
+    return (
+        any(name in ds for name in headers.FUNCTIONAL_GROUPS)
+        or int(ds.get("NumberOfFrames") or 1) > 1
+    )
 
 
 def _images_of(images: Sequence[pydicom.Dataset]) -> tuple[Frame, ...]:
-    return tuple(_frame(ds, i, None, ds.get) for i, ds in enumerate(images))
+    return tuple(_frame(ds, i, None, functools.partial(_value, ds)) for i, ds in enumerate(images))
 
 
 def _frames(ds: pydicom.Dataset) -> tuple[Frame, ...]:
-    shared = (ds.get(_FUNCTIONAL[0]) or [None])[0]
-    each = ds.get(_FUNCTIONAL[1]) or []
+    shared = (ds.get(headers.FUNCTIONAL_GROUPS[0]) or [None])[0]
+    each = ds.get(headers.FUNCTIONAL_GROUPS[1]) or []
     count = max(int(ds.get("NumberOfFrames") or 1), len(each))
 
     def getter(index: int) -> Callable[[str], Any]:
@@ -224,7 +226,7 @@ def _frames(ds: pydicom.Dataset) -> tuple[Frame, ...]:
 
 def _frame(ds: pydicom.Dataset, index: int, number: int | None, get: Callable[[str], Any]) -> Frame:
     values = {keyword: _good(keyword, get(keyword)) for keyword in _GEOMETRY[1:]}
-    sop_class, instance = (str(ds.get(k) or "") for k in _REQUIRED[:2])
+    sop_class, instance = (str(_value(ds, k) or "") for k in _REQUIRED[:2])
     return Frame(index, sop_class, instance, number, *values.values())
 
 
@@ -244,9 +246,10 @@ def _good(keyword: str, value: Any) -> Any:
 
 
 def _has_place(ds: pydicom.Dataset, frames: Sequence[Frame]) -> bool:
-    if ds.get("Modality") in _CROSS_SECTIONAL or ds.get("SOPClassUID") in _CROSS_CLASSES:
+    kinds = _value(ds, "Modality"), _value(ds, "SOPClassUID")
+    if kinds[0] in _CROSS_SECTIONAL or kinds[1] in _CROSS_CLASSES:
         return True
-    return bool(ds.get("FrameOfReferenceUID")) and any(f.position is not None for f in frames)
+    return bool(_value(ds, "FrameOfReferenceUID")) and any(f.position is not None for f in frames)
 
 
 def _check_missing(
@@ -261,7 +264,7 @@ def _check_missing(
     needed = ["position", "orientation", "spacing", "thickness"] if geometry else []
     for i in shown:
         ds = images[i if frames[i].number is None else 0]
-        names = [k for k in _REQUIRED if not ds.get(k)]
+        names = [k for k in _REQUIRED if not _value(ds, k)]
         # An SR needs no frame of reference: its boxes lie in pixels of the image.
         names += ["FrameOfReferenceUID"] * (
             geometry and kind == "SEG" and not ds.get("FrameOfReferenceUID")
@@ -303,54 +306,6 @@ def _check_same(images: Sequence[pydicom.Dataset], frames: Sequence[Frame], kind
             f"the source images differ in {', '.join(differ)}: they are not one series, or a "
             f"localizer is among them; write one {kind} for each"
         )
-
-
-def _header(ds: pydicom.Dataset) -> tuple[pydicom.Dataset, tuple[str, ...]]:
-    """Returns a copy of a header, filled up, and remarks."""
-    header, remarks = pydicom.Dataset(), []
-    for tag in ds.keys():
-        keyword = pydicom.datadict.keyword_for_tag(tag)
-        if tag.group == _PIXELS or tag.is_private or keyword in _NOT_COPIED:
-            continue
-        try:
-            header[tag] = copy.deepcopy(ds[tag])
-        except Exception:  # Whatever pydicom raises for a value that is none.
-            remarks.append(f"{keyword or tag} of the source cannot be read; it is left out")
-    for keyword, vr in MAY_BE_EMPTY.items():
-        if keyword not in header:
-            remarks.append(f"the source has no usable {keyword}; it is empty in the object")
-        elif not _usable(header, keyword, vr):
-            remarks.append(
-                f"{keyword} of the source is not what the standard allows; it is empty in the "
-                "object"
-            )
-        else:
-            continue
-        header.add_new(keyword, vr, "")
-    methods = ("DeidentificationMethod", "DeidentificationMethodCodeSequence")
-    if header.get("PatientIdentityRemoved") == "YES" and not any(map(header.get, methods)):
-        header.add_new(methods[0], "LO", "not stated in the source")
-        remarks.append(f"the source is de-identified and has no {methods[0]}; the object says so")
-    return header, tuple(remarks)
-
-
-def _usable(ds: pydicom.Dataset, keyword: str, vr: str) -> bool:
-    value = ds.get(keyword)
-    if value is None or value == "":
-        return True
-    if vr == "DA":
-        return _parsed(DA, value) is not None
-    if vr == "TM":
-        return _parsed(TM, value) is not None
-    return keyword != "PatientSex" or value in ("M", "F", "O")
-
-
-def _parsed(kind: Callable[[Any], Any], value: Any) -> Any:
-    """Returns a date or a time, or None if the value is empty or no such thing."""
-    try:
-        return kind(str(value)) if value else None
-    except (ValueError, TypeError):
-        return None
 
 
 def _in_order(frames: Sequence[Frame], shown: Sequence[int]) -> list[int]:
