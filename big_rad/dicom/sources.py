@@ -154,6 +154,12 @@ def check(
         # Without a place in the patient, highdicom refers to one single-frame image only.
         geometry = placed or kind == "SEG" and bool(several or len(shown) > 1)
         _check_missing(images, frames, shown, kind, geometry)
+        unknown = [i for i in shown if frames[i].sop_class not in uid.UID_dictionary]
+        if unknown:
+            raise SourceError(
+                f"SOPClassUID ({_images(unknown, len(frames), 'image')}) is of no image that DICOM "
+                f"knows, so a {kind} cannot refer to it; give the original DICOM files"
+            )
         shown = _in_order(frames, shown)
         whole = [images[0]] if several else [images[i] for i in shown]
         _check_same(whole, [frames[i] for i in shown], kind)

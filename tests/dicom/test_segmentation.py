@@ -30,7 +30,7 @@ def write(headers, segments, origin=made.ORIGIN):
     return segmentation(headers, segments, origin)
 
 
-@pytest.mark.parametrize("order, flips", made.TURNS[::8] + made.TURNS[-1:])
+@pytest.mark.parametrize("order, flips", made.TURNS[::9])
 def test_each_pixel_lies_where_its_label_lies_in_the_patient(phantom, order, flips):
     upright, labels = phantom
     back = np.linalg.inv(made.matrix_of(upright))

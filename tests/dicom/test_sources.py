@@ -90,6 +90,12 @@ def test_images_that_differ_are_no_series(keyword, value):
         sources.check([CT, without(other, **{keyword: value})], "SEG")
 
 
+@pytest.mark.parametrize("kind", sources.KINDS)
+def test_an_image_of_an_unknown_kind_is_refused(kind):
+    with pytest.raises(SourceError, match=r"SOPClassUID \(image 1\)"):
+        sources.check([without(CT, SOPClassUID="1.2.3.4")], kind)
+
+
 def test_masks_of_two_time_points_need_two_objects():
     with pytest.raises(SourceError, match="time points"):
         sources.check([CT, CT], "SEG")

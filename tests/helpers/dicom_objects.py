@@ -87,15 +87,21 @@ def turned(headers, labels, order, flips):
     position = (matrix @ [*start, 1])[:3]
     labels = np.flip(labels.transpose(order), axes)
     result = []
+    unit = [*(vectors[2] / lengths[2]), *(vectors[1] / lengths[1])]
+    shared = {
+        "Rows": labels.shape[1],
+        "Columns": labels.shape[2],
+        "PixelSpacing": [f"{lengths[1]:.6f}", f"{lengths[2]:.6f}"],
+        "ImageOrientationPatient": [f"{v:.8f}"[:16] for v in unit],
+        "SliceThickness": f"{lengths[0]:.6f}",
+    }
     for k in range(len(labels)):
-        ds = copy.deepcopy(headers[0])
-        ds.SOPInstanceUID = f"1.2.3.{k + 1}"
-        ds.Rows, ds.Columns = labels.shape[1:]
-        ds.PixelSpacing = [f"{lengths[1]:.6f}", f"{lengths[2]:.6f}"]
-        unit = [*(vectors[2] / lengths[2]), *(vectors[1] / lengths[1])]
-        ds.ImageOrientationPatient = [f"{v:.8f}"[:16] for v in unit]
-        ds.ImagePositionPatient = [f"{v:.6f}"[:16] for v in position + k * vectors[0]]
-        ds.SliceThickness = f"{lengths[0]:.6f}"
+        place = [f"{v:.6f}"[:16] for v in position + k * vectors[0]]
+        own = {"SOPInstanceUID": f"1.2.3.{k + 1}", "ImagePositionPatient": place}
+        ds = pydicom.Dataset()  # Elements that are the same in all headers are shared, for speed.
+        ds.update(headers[0])
+        for keyword, value in (shared | own).items():
+            ds.add_new(keyword, pydicom.datadict.dictionary_VR(keyword), value)
         del ds.SpacingBetweenSlices
         result.append(ds)
     return result, labels
@@ -114,7 +120,6 @@ def multiframe(headers, frames=None, **fields):
     first = headers[0]
     ds = copy.deepcopy(first)
     ds.SOPClassUID, ds.SOPInstanceUID = uid.EnhancedMRImageStorage, "1.2.3.99"
-    ds.file_meta.MediaStorageSOPClassUID = ds.SOPClassUID
     for keyword in ("ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing",
                     "SliceThickness", "SpacingBetweenSlices"):  # fmt: skip
         if keyword in ds:

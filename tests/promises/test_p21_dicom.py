@@ -31,15 +31,15 @@ from tests.helpers import dicom_objects as made
 pytest.importorskip("highdicom", reason="pip install 'big_rad[dicom]'")
 SAMPLES = ["CT_small.dcm", "MR_small.dcm", "J2K_pixelrep_mismatch.dcm", "MR_small_bigendian.dcm"]
 CANARY = "Zq7Canary"
-CLASSES = (1, 2, 3, 5, 23, 52, 120, 0)
+CLASSES = (5, 3, 24, 120, 0)
 
 
-def everything(headers, shape=None):
+def everything(headers, shape=None, classes=CLASSES):
     """A SEG with all kinds of classes and overlaps, and an SR, of a few slices."""
     height, width = shape or (headers[0].Rows, headers[0].Columns)
     count = int(headers[0].get("NumberOfFrames") or len(headers))
     segments, boxes = [], []
-    for n, c in enumerate(CLASSES):
+    for n, c in enumerate(classes):
         mask = np.zeros((height, width), bool)
         mask[2 + n : 9 + n, n:9] = True
         segments.append(Segment(c, f"Läsion {c}", f"{c}", {n % count: mask, (n + 1) % count: mask}))
@@ -60,7 +60,7 @@ def test_p21_objects_of_real_images_are_valid(name, tmp_path):
 
 
 def test_p21_objects_of_a_series_in_any_orientation_are_valid(phantom, tmp_path):
-    for order, flips in made.TURNS[::17]:
+    for order, flips in made.TURNS[11::24]:
         for written in everything(made.turned(*phantom, order, flips)[0]):
             assert made.errors(written, tmp_path) == []
 
@@ -159,10 +159,9 @@ def test_p21_umlauts_survive_a_source_with_another_character_set():
         assert str(found.PatientName) == "Yamada^Tarou=山田^太郎=やまだ^たろう"
         assert found.StudyDescription == "腹部"
         assert found.ProcedureCodeSequence[0].CodeMeaning == "検査"
-    assert seg.SegmentSequence[0].SegmentLabel == "Läsion 1"
-    assert "Läsion 1, Konfidenz 0.50 (nicht kalibriert), Region 0, KI, ungeprüft".encode() in (
-        everything([source])[1].content()
-    )
+    assert seg.SegmentSequence[0].SegmentLabel == "Läsion 5"
+    comment = "Läsion 5, Konfidenz 0.50 (nicht kalibriert), Region 0, KI, ungeprüft"
+    assert comment in json.dumps(sr.to_json_dict(), ensure_ascii=False)
     assert str(source.PatientName).startswith("Yamada")  # The source stays as it was.
 
 
@@ -182,7 +181,7 @@ def test_p21_values_of_the_header_are_in_the_objects_and_nowhere_else(caplog, ca
         warnings.simplefilter("always")
         for source in [ds, *broken]:
             try:
-                for written in everything([source], (ds.Rows, ds.Columns)):
+                for written in everything([source], (ds.Rows, ds.Columns), (3,)):
                     assert CANARY.encode() in written.content()
                     told += written.remarks
             except WriteError:
