@@ -79,12 +79,12 @@ class Written:
     """A DICOM object that was made.
 
     Attributes:
-        dataset: the object.
+        dataset: the object, which names the patient; it is not in the `repr`.
         remarks: sentences about everything that was left out, filled in or shortened. They hold no
             value of the source's header.
     """
 
-    dataset: pydicom.Dataset
+    dataset: pydicom.Dataset = dataclasses.field(repr=False)
     remarks: tuple[str, ...] = ()
 
     def content(self) -> bytes:

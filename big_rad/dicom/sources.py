@@ -90,8 +90,8 @@ class Source:
         remarks: sentences about what was filled in. They hold no value of a header.
     """
 
-    header: pydicom.Dataset
-    frames: tuple[Frame, ...]
+    header: pydicom.Dataset = dataclasses.field(repr=False)
+    frames: tuple[Frame, ...] = dataclasses.field(repr=False)
     shown: tuple[int, ...]
     placed: bool
     apart: float | None

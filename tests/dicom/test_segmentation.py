@@ -201,6 +201,15 @@ def test_slices_of_different_thickness_claim_none(phantom):
     assert "SliceThickness" not in ds.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
 
 
+def test_directions_that_differ_by_rounding_are_the_same(phantom):
+    headers = copy.deepcopy(phantom[0])
+    headers[1].ImageOrientationPatient = ["0.999999", "0.00001", "0", "0", "1", "0"]
+    mask = np.ones(phantom[1].shape[1:], bool)
+    ds = made.read(write(headers, [Segment(5, "a", "a", {0: mask, 1: mask})]))
+    orientation = ds.SharedFunctionalGroupsSequence[0].PlaneOrientationSequence[0]
+    assert orientation.ImageOrientationPatient == headers[0].ImageOrientationPatient
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
