@@ -56,7 +56,7 @@ class Origin:
         language: "en" or "de", the language of the phrases.
 
     Raises:
-        WriteError: the language is unknown, or a name is empty.
+        WriteError: the language is unknown, a name is empty, or there is no date.
     """
 
     algorithm: str
@@ -72,6 +72,11 @@ class Origin:
         empty = [k for k in ("algorithm", "version", "fingerprint") if not getattr(self, k).strip()]
         if empty:
             raise WriteError(f"{', '.join(empty)}: empty; a DICOM object says what made it")
+        if not isinstance(self.created, datetime.datetime):
+            raise WriteError(
+                "created: no date and time; if the source has none, give one that is the same each "
+                "time"
+            )
 
 
 @dataclasses.dataclass(frozen=True)

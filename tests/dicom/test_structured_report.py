@@ -177,6 +177,12 @@ def test_a_radiograph_without_geometry_is_enough():
     assert only(group, "Image Region").GraphicData[0] == 1.25
 
 
+@pytest.mark.parametrize("change", [{"created": None}, {"version": " "}, {"fingerprint": ""}])
+def test_an_origin_that_says_nothing_is_an_error(change):
+    with pytest.raises(WriteError, match=next(iter(change))):
+        dataclasses.replace(made.ORIGIN, **change)
+
+
 def test_no_box_means_no_report():
     assert write([CT], []) is None
 
