@@ -15,6 +15,12 @@ from big_rad.dicom import objects
 from big_rad.dicom.errors import WriteError
 from big_rad.dicom.objects import Origin, Written
 
+_UNKNOWN = dict.fromkeys(
+    ("patient_birth_date", "patient_sex", "accession_number", "study_id")
+    + ("referring_physician_name",),
+    "",
+)
+
 
 def secondary_capture(
     pixels: UInt8[np.ndarray, "height width"]
@@ -64,15 +70,11 @@ def secondary_capture(
             instance_number=1,
             patient_id=patient_id,
             patient_name=patient_name,
-            patient_birth_date="",
-            patient_sex="",
-            accession_number="",
-            study_id="",
             study_date=origin.created.date(),
             study_time=origin.created.time(),
-            referring_physician_name="",
             patient_orientation=("L", "P"),  # highdicom needs one; it is removed below.
             series_description="Picture without place in the patient",
+            **_UNKNOWN,
             **objects.equipment(origin),
         )
         made.PatientOrientation = None  # Type 2: nobody knows it.

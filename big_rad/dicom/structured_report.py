@@ -111,26 +111,13 @@ def structured_report(
              for what in ("series", "instance")}  # fmt: skip
     with objects.guarded("a DICOM SR"):
         evidence, library = _evidence(images, source)
-        content = sr.MeasurementReport(
-            observation_context=_observer(sr, origin),
-            procedure_reported=objects.concept(
-                _PROCEDURES.get(source.header.Modality, _ANY_PROCEDURE)
-            ),
-            imaging_measurements=[
-                _group(sr, number, box, origin, source, role)
-                for number, box in enumerate(boxes, start=1)
-            ],
-            title=objects.concept(_TITLE),
-            language_of_content_item_and_descendants=sr.LanguageOfContentItemAndDescendants(
-                objects.concept(
-                    Code(origin.language, objects.LANGUAGES[origin.language], "RFC5646")
-                )
-            ),
-            referenced_images=library,
-        )
+        groups = [
+            _group(sr, number, box, origin, source, role)
+            for number, box in enumerate(boxes, start=1)
+        ]
         made = sr.Comprehensive3DSR(
             evidence=evidence,
-            content=content,
+            content=_content(sr, groups, library, origin, source.header.Modality),
             series_instance_uid=names["series"],
             series_number=series_number,
             sop_instance_uid=names["instance"],
@@ -169,6 +156,23 @@ def _check_box(box: Box, shape: tuple[int, int]) -> None:
         raise WriteError(f"class id {box.class_id} is not in 0..121 (0: unknown class)")
     if box.confidence is not None and not 0 <= box.confidence <= 1:
         raise WriteError(f"the confidence {box.confidence} of {box.phrase!r} is not in 0..1")
+
+
+def _content(
+    sr: Any, groups: list[Any], library: list[pydicom.Dataset], origin: Origin, modality: str
+) -> Any:
+    """Returns the content of the report (TID 1500)."""
+    language = Code(origin.language, objects.LANGUAGES[origin.language], "RFC5646")
+    return sr.MeasurementReport(
+        observation_context=_observer(sr, origin),
+        procedure_reported=objects.concept(_PROCEDURES.get(modality, _ANY_PROCEDURE)),
+        imaging_measurements=groups,
+        title=objects.concept(_TITLE),
+        language_of_content_item_and_descendants=sr.LanguageOfContentItemAndDescendants(
+            objects.concept(language)
+        ),
+        referenced_images=library,
+    )
 
 
 def _group(
