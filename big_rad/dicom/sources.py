@@ -21,7 +21,7 @@ import pydicom
 from pydicom import uid
 from pydicom.valuerep import DA, TM
 
-from big_rad.dicom import headers, image, objects
+from big_rad.dicom import copied, image, objects
 from big_rad.dicom.errors import SourceError
 
 KINDS = ("SEG", "SR")
@@ -80,7 +80,7 @@ class Source:
 
     Attributes:
         header: the header of the first image in `shown`, without pixels and without functional
-            groups. What may be empty (`headers.MAY_BE_EMPTY`) is there.
+            groups. What may be empty (`copied.MAY_BE_EMPTY`) is there.
         frames: the images, or the frames of a multi-frame image.
         shown: the numbers, from 0, of those that the object shows, in the order of their places.
             So the object does not depend on the order in which the images were given.
@@ -163,7 +163,7 @@ def check(
         shown = _in_order(frames, shown)
         whole = [images[0]] if several else [images[i] for i in shown]
         _check_same(whole, [frames[i] for i in shown], kind)
-        header, remarks = headers.filled(whole[0])
+        header, remarks = copied.filled(whole[0])
         return Source(header, frames, tuple(shown), placed, _apart(frames), remarks)
 
 
@@ -175,9 +175,9 @@ def created(images: Sequence[pydicom.Dataset]) -> datetime.datetime | None:
     """
     with objects.guarded("the date of the source"):
         for name in _DATES:
-            date = headers.parsed(DA, images[0].get(f"{name}Date"))
+            date = copied.parsed(DA, images[0].get(f"{name}Date"))
             if date is not None:
-                time = headers.parsed(TM, images[0].get(f"{name}Time")) or datetime.time()
+                time = copied.parsed(TM, images[0].get(f"{name}Time")) or datetime.time()
                 return datetime.datetime.combine(date, time.replace(tzinfo=None))
     return None
 
@@ -201,7 +201,7 @@ def _value(ds: pydicom.Dataset, keyword: str) -> Any:
 
 def _is_multiframe(ds: pydicom.Dataset) -> bool:
     return (
-        any(name in ds for name in headers.FUNCTIONAL_GROUPS)
+        any(name in ds for name in copied.FUNCTIONAL_GROUPS)
         or int(ds.get("NumberOfFrames") or 1) > 1
     )
 
@@ -211,8 +211,8 @@ def _images_of(images: Sequence[pydicom.Dataset]) -> tuple[Frame, ...]:
 
 
 def _frames(ds: pydicom.Dataset) -> tuple[Frame, ...]:
-    shared = (ds.get(headers.FUNCTIONAL_GROUPS[0]) or [None])[0]
-    each = ds.get(headers.FUNCTIONAL_GROUPS[1]) or []
+    shared = (ds.get(copied.FUNCTIONAL_GROUPS[0]) or [None])[0]
+    each = ds.get(copied.FUNCTIONAL_GROUPS[1]) or []
     count = max(int(ds.get("NumberOfFrames") or 1), len(each))
 
     def getter(index: int) -> Callable[[str], Any]:

@@ -4,7 +4,7 @@ import datetime
 import pydicom
 import pytest
 
-from big_rad.dicom import headers, sources
+from big_rad.dicom import copied, sources
 from big_rad.dicom.errors import SourceError
 from tests.helpers import dicom_objects as made
 
@@ -112,7 +112,7 @@ def test_a_multi_frame_image_is_alone():
         sources.check([broken], "SEG")
 
 
-@pytest.mark.parametrize("keyword", headers.MAY_BE_EMPTY)
+@pytest.mark.parametrize("keyword", copied.MAY_BE_EMPTY)
 def test_attributes_that_may_be_empty_are_filled_up_and_this_is_said(keyword):
     ds = copy.deepcopy(CT)
     if keyword in ds:
