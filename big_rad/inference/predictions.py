@@ -16,11 +16,10 @@ from jaxtyping import Bool
 from PIL import Image
 
 from big_rad.dicom import read as dicom_read
+from big_rad.dicom.objects import NOTE
 from big_rad.dicom.turns import Turn
 from big_rad.inference import draw
 from big_rad.inference.confidence import Confidence
-
-NOTE = "AI output, unverified; not for diagnostic use"
 
 
 @dataclasses.dataclass(frozen=True)
