@@ -10,19 +10,19 @@ the DICOM header that appear in the outputs are modality, plane and orientation.
 """
 
 import argparse
-import collections
 import dataclasses
+import datetime
 import itertools
 import json
 import pathlib
 import sys
-import time
 from collections.abc import Iterator, Sequence
 
+from big_rad.datasets import progress as progress_lib
+from big_rad.dicom import objects
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.image import MODALITIES, PLANES
-from big_rad.grounding.unicode import nfc
-from big_rad.inference import inputs, predictions
+from big_rad.inference import dicom_results, jobs, predictions
 from big_rad.inference.asks import Ask
 from big_rad.inference.load import CheckpointError
 from big_rad.inference.organs import detect_question, join_answers, organs
@@ -34,7 +34,6 @@ __all__ = [
 ]  # fmt: skip
 
 
-_SAY_EVERY = 5.0  # Seconds between two lines of progress.
 # The options that only one task uses, with this task.
 _TASK_OF_OPTION = {"organ": "detect", "choice": "vqa", "clinical": "report"}
 
@@ -52,6 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             _check_outputs(args.out, args.images)
         _check_task(args)
         _check_numbers(args)
+        _check_series(args)
         for name in args.organ:
             meant = organs([name])
             if len(meant) > 1:
@@ -78,52 +78,6 @@ def _check_task(args: argparse.Namespace) -> None:
         raise ValueError(f"the question is empty; give --question{more}")
     if args.organ and args.question.strip():
         raise ValueError("give --organ or --question, not both: each organ is asked for by itself")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    # One slice: its file, the stem of its outputs, the slice, and what is asked about it.
-    path: str
-    stem: str
-    image: dicom_read.Slice
-    asks: list[Ask]
-
-
-class _Jobs:
-    """Reads the images one after the other, and remembers what is asked about each.
-
-    An image that cannot be read is an error message, and the others go on.
-
-    Attributes:
-        found: the images that have been read and are not answered yet, in their order.
-        code: the exit code so far.
-    """
-
-    def __init__(self, args: argparse.Namespace):
-        self.found: collections.deque[_Job] = collections.deque()
-        self.code = 0
-        self._args = args
-
-    def asks(self) -> Iterator[Ask]:
-        """Yields everything that is asked, image by image."""
-        args = self._args
-        options = dict(
-            frame=args.frame, plane=args.plane, modality=args.modality, offset=args.offset
-        )
-        for path, stem in zip(args.images, _stems(args.images), strict=True):
-            try:
-                image = inputs.read(path, **options)
-            except (ValueError, OSError) as e:  # One bad file does not stop the others.
-                self.failed(e)
-                continue
-            job = _Job(path, stem, image, _asks(image, args))
-            self.found.append(job)  # Before its answer can come.
-            yield from job.asks
-
-    def failed(self, error: Exception | str) -> None:
-        """Prints an error, which changes the exit code."""
-        _print_error(error)
-        self.code = 2
 
 
 def _asks(image: dicom_read.Slice, args: argparse.Namespace) -> list[Ask]:
@@ -156,36 +110,87 @@ def _check_numbers(args: argparse.Namespace) -> None:
             raise ValueError(f"--{e}") from None
 
 
+def _check_series(args: argparse.Namespace) -> None:
+    if args.every < 1:
+        raise ValueError(f"--every={args.every}: give a whole number from 1")
+    unknown = [n for n in args.dicom.split(",") if n and n not in dicom_results.WANTED]
+    if unknown:
+        raise ValueError(
+            f"--dicom={args.dicom}: {', '.join(unknown)} is unknown; give some of "
+            f"{', '.join(dicom_results.WANTED)}"
+        )
+    for name in ("dicom", "resume"):
+        if getattr(args, name) and not args.out:
+            raise ValueError(f"--{name} needs --out=DIR")
+    if args.now and not args.dicom:
+        raise ValueError("--now is the date of DICOM objects; give --dicom, or leave it out")
+    if args.dicom:
+        objects.package()  # An error now, and not after the predictions.
+
+
+def _time(text: str) -> datetime.datetime:
+    try:
+        return datetime.datetime.fromisoformat(text).replace(tzinfo=None)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no date and time; give one as 2026-01-31T12:00:00"
+        ) from None
+
+
 def _predict_all(args: argparse.Namespace) -> int:
     """Predicts on each image that can be read, and returns the exit code."""
-    jobs = _Jobs(args)
-    asks = jobs.asks()
+    work = jobs.Jobs(_wanted(args), _print_error)
+    asks = work.asks()
     first = next(asks, None)
-    if first is None:  # No image can be read, so no model is loaded.
-        return jobs.code
+    if first is not None:  # Otherwise nothing is to be predicted, and no model is loaded.
+        _answer(work, first, asks, args)
+    work.finish()
+    return work.code
+
+
+def _answer(work: jobs.Jobs, first: Ask, asks: Iterator[Ask], args: argparse.Namespace) -> None:
     model = RadGrounder.load(args.checkpoint)
     model.as_stored = args.as_stored
-    alone = len(args.images) == 1 and len(jobs.found[0].asks) == 1
+    alone = work.alone() and len(work.found[0].asks) == 1
     rest = itertools.chain([first], asks)
     # A list of one question is answered in a single row.
     answers = model.ask([*rest] if alone else rest, errors="return", max_new_tokens=first.limit)
-    said = time.monotonic()
-    for number in itertools.count():
-        made = next(answers, None)
-        if made is None:
-            return jobs.code
-        job = jobs.found.popleft()  # Its pixels are not kept until the last image is answered.
+    progress = progress_lib.Progress("predict", work.total, "slices")
+    for made in answers:
+        job = work.found.popleft()  # Its pixels are not kept until the last image is answered.
         found = [made, *itertools.islice(answers, len(job.asks) - 1)]
         errors = [x for x in found if isinstance(x, Exception)]
-        if errors:
-            for why in dict.fromkeys(map(str, errors)):  # Several organs may have one error.
-                jobs.failed(f"{job.path}: {why}")
-            continue
-        joined = join_answers(organs(args.organ), found, args.lang) if args.organ else made
-        _show(joined, job, args)
-        if time.monotonic() > said + _SAY_EVERY:
-            said = time.monotonic()
-            print(f"{number + 1} of {len(args.images)} images", file=sys.stderr)
+        for why in dict.fromkeys(map(str, errors)):  # Several organs may have one error.
+            work.failed(why, job)
+        if not errors:
+            joined = join_answers(organs(args.organ), found, args.lang) if args.organ else made
+            plain = work.take(job, joined)
+            indent = 1 if args.pretty else None
+            print(json.dumps(plain, ensure_ascii=False, indent=indent), flush=True)
+        progress.step()
+
+
+def _wanted(args: argparse.Namespace) -> jobs.Wanted:
+    reading = dict(frame=args.frame, plane=args.plane, modality=args.modality, offset=args.offset)
+    names = ("question", "clinical", "choice", "organ", "ground", "max_new_tokens", "constrained",
+             "min_score", "temperature", "top_p", "seed", "as_stored", "task", "lang")  # fmt: skip
+    asked = {name: getattr(args, name) for name in names} | {
+        k: v for k, v in reading.items() if k != "frame"
+    }
+    return jobs.Wanted(
+        paths=args.images,
+        asks=lambda image: _asks(image, args),
+        reading=reading,
+        every=args.every,
+        out=pathlib.Path(args.out) if args.out else None,
+        resume=args.resume,
+        dicom=tuple(filter(None, args.dicom.split(","))),
+        now=args.now,
+        checkpoint=args.checkpoint,
+        asked=asked,
+        lang=args.lang,
+        fields=dict(task=args.task, lang=args.lang),
+    )
 
 
 def _print_error(error: Exception | str) -> None:
@@ -193,7 +198,7 @@ def _print_error(error: Exception | str) -> None:
 
 
 def _check_outputs(folder: str, images: Sequence[str]) -> None:
-    for stem in _stems(images):
+    for stem in jobs.stems(images):
         outputs = predictions.outputs(folder, stem)
         for path in images:
             if outputs.fullmatch(str(pathlib.Path(path).resolve())):
@@ -202,23 +207,13 @@ def _check_outputs(folder: str, images: Sequence[str]) -> None:
                 )
 
 
-def _show(prediction: Prediction, job: _Job, args: argparse.Namespace) -> None:
-    fields = dict(file=job.stem, task=args.task, lang=args.lang)
-    if args.out:
-        plain = predictions.write(prediction, job.image, args.out, job.stem, **fields)
-    else:
-        plain = predictions.to_json(prediction, job.image, **fields)
-    indent = 1 if args.pretty else None
-    print(json.dumps(plain, ensure_ascii=False, indent=indent), flush=True)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m big_rad.predict",
         description=f"Prints one line of JSON for each slice. {predictions.NOTE}.",
     )
     add = parser.add_argument
-    add("images", nargs="+", help="DICOM, NIfTI, PNG, JPEG or NPY files")
+    add("images", nargs="+", help="DICOM, NIfTI, PNG, JPEG or NPY files, and folders of them")
     add(
         "--checkpoint",
         required=True,
@@ -249,20 +244,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--top_p", type=float, default=1.0, help="draw from the likeliest tokens of this mass")
     add("--seed", type=int, default=0, help="of the drawing")
     add("--pretty", action="store_true", help="JSON on several lines, for people")
-    add("--out", default="", help="folder for <stem>.json, <stem>_overlay.png and masks")
+    add("--every", type=int, default=1, help="of a series, predict on each N-th slice")
+    add("--out", default="", help="folder for JSON, overlays, masks and all files of a series")
+    add("--resume", action="store_true", help="slices of series that have outputs are skipped")
+    add("--dicom", default="", help="also write DICOM objects, with --out: seg,sr,sc")
+    add("--now", type=_time, help="date and time of DICOM objects, as 2026-01-31T12:00:00")
     return parser
-
-
-def _stems(paths: Sequence[str]) -> list[str]:
-    # Files of the same name from several folders must not overwrite the outputs of each other.
-    stems: list[str] = []
-    for path in paths:
-        name = nfc(pathlib.Path(path).name)
-        stem = unique = pathlib.Path(name.removesuffix(".zst")).stem
-        while unique in stems:
-            unique = f"{stem}_{sum(s.startswith(stem) for s in stems) + 1}"
-        stems.append(unique)
-    return stems
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
+from big_rad import files
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.objects import NOTE
 from big_rad.dicom.turns import Turn
@@ -239,7 +240,7 @@ def write(
         The content of the JSON file: the result of `to_json`, with the names of the mask files.
     """
     folder = pathlib.Path(folder)
-    _remove_masks(folder, stem)
+    _remove(folder, stem)
     plain = to_json(prediction, image, **fields)
     made = [e.mask for e in prediction.entities if e.mask is not None]
     if made:
@@ -250,9 +251,10 @@ def write(
         for i, (entity, mask) in enumerate(zip(plain["entities"], masks, strict=True)):
             entity["mask"] = f"{stem}_mask{i + 1}.png"
             Image.fromarray(mask).save(folder / entity["mask"], optimize=True)
-    text = json.dumps(plain, ensure_ascii=False, indent=1)
-    (folder / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
     overlay(prediction, image).save(folder / f"{stem}_overlay.png")
+    # Last, and whole: who finds it finds the others too.
+    text = json.dumps(plain, ensure_ascii=False, indent=1)
+    files.write_whole(folder / f"{stem}.json", text + "\n")
     return plain
 
 
@@ -267,14 +269,16 @@ def outputs(folder: str | pathlib.Path, stem: str) -> re.Pattern[str]:
     return re.compile(start + r"(\.json|_overlay\.png|_masks\.npy|_mask[0-9]+\.png)")
 
 
-def _remove_masks(folder: pathlib.Path, stem: str) -> None:
+def _remove(folder: pathlib.Path, stem: str) -> None:
     # An earlier run may have made more masks than this one makes. The masks beyond would look as if
-    # they belonged to this run.
+    # they belonged to this run. The JSON file goes first, which says that the others are there.
+    path = folder / f"{stem}.json"
     try:
-        before = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
+        before = json.loads(path.read_text(encoding="utf-8"))
         names = [before.get("masks"), *(e.get("mask") for e in before["entities"])]
     except (OSError, ValueError, TypeError, AttributeError, KeyError):
         return  # There is no such file, or it is not one of ours.
+    path.unlink()
     written_here = outputs(folder, stem)
     for name in filter(None, names):
         if isinstance(name, str) and written_here.fullmatch(str(folder.resolve() / name)):

@@ -1,0 +1,199 @@
+"""The folder of a predicted series: one set of files for each slice, and what they give together.
+
+    OUT/<series>/slices/0007.json          the prediction about slice 7, its overlay and its masks
+    OUT/<series>/slices.jsonl              all predictions, a line each
+    OUT/<series>/entities.csv              all entities, a row each
+    OUT/<series>/series.json               the regions that the entities were joined to
+    OUT/<series>/seg.dcm, sr.dcm           on request, see `dicom_results`
+
+The JSON file of a slice is written last and whole, so a slice that has one is done. Everything
+that is about the whole series is made from the files of its slices. So a prediction that was killed
+and resumed gives the same files as one that ran through.
+"""
+
+import csv
+import io
+import json
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from big_rad import files
+from big_rad.dicom import read as dicom_read
+from big_rad.dicom.series import Series, SliceRef
+from big_rad.inference import predictions, regions
+from big_rad.inference.confidence import Confidence
+from big_rad.inference.predictions import Entity, Prediction
+
+_COLUMNS = (
+    "series", "slice", "position_mm", "entity", "phrase", "class_id", "class_name",
+    "x1", "y1", "x2", "y2", "mask_pixels", "confidence", "confidence_status", "withheld", "region",
+)  # fmt: skip
+
+
+class SeriesFiles:
+    """The files of one series.
+
+    Args:
+        out: the folder of all outputs.
+        series: the series.
+        asked: everything that the predictions depend on, as plain data. Slices that were predicted
+            with something else are not resumed.
+
+    Attributes:
+        series: the series.
+        folder: the folder of the series.
+        failed: the slices that could not be predicted, and why.
+    """
+
+    def __init__(self, out: str | pathlib.Path, series: Series, asked: Mapping[str, Any]):
+        self.series, self.folder = series, pathlib.Path(out) / series.key
+        self.failed: dict[int, str] = {}
+        self._slices = self.folder / "slices"
+        self._asked = json.loads(json.dumps(asked, sort_keys=True))
+
+    def start(self, resume: bool) -> list[SliceRef]:
+        """Prepares the folder, and returns the slices that are still to be predicted.
+
+        Args:
+            resume: whether slices that have been predicted stay; otherwise all are predicted again.
+
+        Raises:
+            ValueError: the folder holds predictions that were made with other options or by another
+                checkpoint, and `resume` is True.
+        """
+        self._slices.mkdir(parents=True, exist_ok=True)
+        path = self.folder / "asked.json"
+        done = resume and path.exists()
+        if done and json.loads(path.read_text(encoding="utf-8")) != self._asked:
+            raise ValueError(
+                f"{self.folder.name}: its slices were predicted by another checkpoint or with "
+                "other options; leave out --resume to predict them again, or give another --out"
+            )
+        if not done:
+            for old in self._slices.glob("*.json"):
+                old.unlink()
+            files.write_whole(path, json.dumps(self._asked, indent=1, sort_keys=True) + "\n")
+        return [ref for ref in self.series.slices if not self._json(ref).exists()]
+
+    def stem(self, ref: SliceRef) -> str:
+        """Returns the name of a slice in outputs: the series and the number of the slice."""
+        return f"{self.series.key}/{ref.index:04d}"
+
+    def write(
+        self, ref: SliceRef, prediction: Prediction, image: dicom_read.Slice, **fields: Any
+    ) -> dict[str, Any]:
+        """Writes the files of a slice, and returns the content of its JSON file.
+
+        Args:
+            ref: the slice.
+            prediction: the prediction about it.
+            image: the slice as it is stored.
+            **fields: see `predictions.to_json`.
+        """
+        place = {"series": self.series.key, "slice": ref.index, "position_mm": ref.position}
+        fields = {"file": self.stem(ref), **place, **fields}
+        return predictions.write(prediction, image, self._slices, f"{ref.index:04d}", **fields)
+
+    def read(self) -> list[tuple[SliceRef, dict[str, Any]]]:
+        """Returns the slices that have been predicted, with the content of their JSON files."""
+        done = [ref for ref in self.series.slices if self._json(ref).exists()]
+        return [(ref, json.loads(self._json(ref).read_text(encoding="utf-8"))) for ref in done]
+
+    def finish(self, **fields: Any) -> tuple[list[regions.Marked], tuple[regions.Region, ...]]:
+        """Writes the files that are about the whole series.
+
+        Args:
+            **fields: fields of `series.json`, such as the task.
+
+        Returns:
+            What is marked on each slice, and the regions.
+        """
+        found = self.read()
+        marked = [
+            regions.Marked(ref.index, self._entities(x), ref.position, ref.spacing, ref.place)
+            for ref, x in found
+        ]
+        joined = regions.join(marked, self.series.thickness)
+        lines = [json.dumps(x, ensure_ascii=False) + "\n" for _, x in found]
+        files.write_whole(self.folder / "slices.jsonl", "".join(lines))
+        files.write_whole(self.folder / "entities.csv", self._table(found, joined))
+        plain = regions.to_json(joined, self.series, marked, **fields)
+        plain["predicted"] = len(found)
+        plain["failed"] = [{"slice": i, "reason": why} for i, why in sorted(self.failed.items())]
+        self.write_json(plain)
+        return marked, joined
+
+    def write_json(self, plain: Mapping[str, Any]) -> None:
+        """Writes `series.json`."""
+        text = json.dumps(plain, ensure_ascii=False, indent=1)
+        files.write_whole(self.folder / "series.json", text + "\n")
+
+    def read_json(self) -> dict[str, Any]:
+        """Returns the content of `series.json`."""
+        return json.loads((self.folder / "series.json").read_text(encoding="utf-8"))
+
+    def _json(self, ref: SliceRef) -> pathlib.Path:
+        return self._slices / f"{ref.index:04d}.json"
+
+    def _entities(self, plain: Mapping[str, Any]) -> tuple[Entity, ...]:
+        masks = np.load(self._slices / plain["masks"]) if "masks" in plain else None
+        found = []
+        for i, e in enumerate(plain["entities"]):
+            sure = e["confidence"]
+            found.append(
+                Entity(
+                    phrase=e["phrase"],
+                    class_id=e["class_id"],
+                    class_name=e["class_name"],
+                    box=None if e["box"] is None else tuple(e["box"]),
+                    mask=masks[i] if "mask_pixels" in e else None,
+                    confidence=None if sure is None else _confidence(sure),
+                    withheld="withheld" in e,
+                )
+            )
+        return tuple(found)
+
+    def _table(
+        self,
+        found: list[tuple[SliceRef, dict[str, Any]]],
+        joined: tuple[regions.Region, ...],
+    ) -> str:
+        numbers = {entity: region.number for region in joined for entity in region.entities}
+        out = io.StringIO()
+        table = csv.writer(out, lineterminator="\n")
+        table.writerow(_COLUMNS)
+        for ref, plain in found:
+            for i, e in enumerate(plain["entities"]):
+                sure = e["confidence"] or {}
+                table.writerow(
+                    [
+                        self.series.key,
+                        ref.index,
+                        ref.position,
+                        i,
+                        _cell(e["phrase"]),
+                        e["class_id"],
+                        e["class_name"],
+                        *(e["box"] or [""] * 4),
+                        e.get("mask_pixels", ""),
+                        sure.get("value", ""),
+                        sure.get("status", ""),
+                        e.get("withheld", ""),
+                        numbers.get((ref.index, i), ""),
+                    ]  # fmt: skip
+                )
+        return out.getvalue()
+
+
+def _confidence(plain: Mapping[str, Any]) -> Confidence:
+    value = plain["value"]
+    calibrated = value if plain["status"] == "calibrated" else None
+    return Confidence(plain["kind"], plain["features"], value, calibrated)
+
+
+def _cell(text: str) -> str:
+    # A spreadsheet would run a cell that begins like a formula.
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
