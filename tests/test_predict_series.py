@@ -1,0 +1,166 @@
+"""The command `predict` on folders, series and volumes: their files, resuming, DICOM results."""
+
+import csv
+import json
+import shutil
+
+import numpy as np
+import pydicom
+import pytest
+from PIL import Image
+
+from big_rad import predict
+from big_rad.inference import jobs
+from tests.helpers import radgrounders
+from tests.helpers.dicom_files import nifti
+from tests.helpers.series_files import series_files
+
+# A box around the upper left quarter of the image, whatever the image is.
+TEXT = "The <p bbox=<loc0000><loc0000><loc0256><loc0256> id=<seg005>>liver</p>."
+HEIGHTS = [10.0, 13.0, 16.0, 19.0, 22.0]
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path):
+    """Runs the command with a model that writes TEXT; returns code, JSON lines and errors."""
+    seen = []
+    checkpoint = tmp_path / "checkpoint.npz"
+    checkpoint.write_bytes(b"weights")
+    monkeypatch.setattr(jobs.dicom_results.weights, "check", lambda path: None)
+    monkeypatch.setattr(jobs.dicom_results.calibration, "digest_of", lambda path: "")
+    monkeypatch.setattr(predict.RadGrounder, "load", lambda _: radgrounders.fixed(TEXT, seen))
+
+    def command(*args):
+        code = predict.main([f"--checkpoint={checkpoint}", *map(str, args)])
+        out, err = capsys.readouterr()
+        return code, [json.loads(line) for line in out.splitlines()], err
+
+    command.seen = seen
+    return command
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "study" / "ct"
+    series_files(folder, HEIGHTS, ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])
+    return tmp_path / "study"
+
+
+def files_of(out):
+    return {p.relative_to(out).as_posix(): p.read_bytes() for p in out.rglob("*") if p.is_file()}
+
+
+def test_a_folder_gives_a_line_a_slice_and_the_files_of_its_series(run, folder, tmp_path):
+    out = tmp_path / "out"
+    code, lines, err = run(folder, f"--out={out}")
+    assert code == 0, err
+    assert [x["position_mm"] for x in lines] == HEIGHTS
+    (key,) = {x["series"] for x in lines}
+    place = out / key
+    assert [json.loads(x) for x in (place / "slices.jsonl").read_text().splitlines()] == lines
+    with open(place / "entities.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    assert [int(r["slice"]) for r in table] == [0, 1, 2, 3, 4]
+    assert {(r["class_name"], r["region"], r["phrase"]) for r in table} == {("liver", "1", "liver")}
+    series = json.loads((place / "series.json").read_text())
+    (region,) = series["regions"]
+    assert region["class_name"] == "liver" and region["slices"] == [0, 1, 2, 3, 4]
+    # Half of 4 x 3 pixels of 1.5 x 2 mm, over five slices of 3 mm.
+    assert region["extent_mm"] == {"x": 3.0, "y": 3.0, "z": 15.0}
+    assert (series["predicted"], series["failed"]) == (5, [])
+    for k in range(5):
+        with Image.open(place / f"slices/{k:04d}_overlay.png") as picture:
+            assert max(picture.size) >= 448
+
+
+def test_without_out_nothing_is_written_and_each_second_slice_may_be_left_out(
+    run, folder, tmp_path
+):
+    before = files_of(tmp_path)
+    code, lines, _ = run(folder, "--every=2")
+    assert code == 0 and [x["slice"] for x in lines] == [0, 2, 4]
+    assert files_of(tmp_path) == before
+
+
+def test_resuming_gives_the_same_files_and_asks_only_about_what_is_missing(run, folder, tmp_path):
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    assert run(folder, f"--out={whole}")[0] == 0
+    shutil.copytree(whole, out)
+    (key,) = (p.name for p in out.iterdir())
+    for name in ("series.json", "entities.csv", "slices.jsonl", "slices/0001.json"):
+        (out / key / name).unlink()
+    (out / key / "slices/0003_overlay.png").unlink()
+    (out / key / "slices/0003.json").unlink()
+    run.seen.clear()
+    code, lines, err = run(folder, f"--out={out}", "--resume")
+    assert code == 0 and "3 of 5 slices are there already" in err
+    assert [x["slice"] for x in lines] == [1, 3] and len(run.seen) == 2
+    assert files_of(out) == files_of(whole)
+
+
+def test_slices_of_other_options_are_not_resumed(run, folder, tmp_path):
+    out = tmp_path / "out"
+    assert run(folder, f"--out={out}")[0] == 0
+    code, _, err = run(folder, f"--out={out}", "--resume", "--lang=de")
+    assert code == 2 and "with other options" in err and "--resume" in err
+    code, lines, _ = run(folder, f"--out={out}", "--lang=de")  # Without it they are made again.
+    assert code == 0 and {x["lang"] for x in lines} == {"de"} and len(lines) == 5
+
+
+def test_a_bad_file_is_listed_and_the_rest_goes_on(run, folder, tmp_path):
+    (folder / "ct" / "IM9.dcm").write_bytes(b"\0" * 128 + b"DICM" + b"broken")
+    (folder / "notes.txt").write_text("no image")
+    code, lines, err = run(folder, f"--out={tmp_path / 'out'}")
+    assert code == 2 and len(lines) == 5
+    assert "IM9.dcm: skipped" in err and "notes.txt: skipped" in err
+    (tmp_path / "empty").mkdir()
+    code, lines, err = run(tmp_path / "empty")
+    assert code == 2 and not lines and "empty: the folder is empty" in err
+
+
+def test_a_volume_and_the_same_slices_as_dicom_give_the_same_regions(run, folder, tmp_path):
+    volume = np.zeros((4, 3, 5), np.int16)  # x, y, z
+    affine = np.diag([-1.5, -2.0, 3.0, 1.0])
+    affine[2, 3] = 10.0
+    path = tmp_path / "volume.nii.gz"
+    path.write_bytes(nifti(volume, affine, packed=True))
+    found = []
+    for given in (folder, path):
+        out = tmp_path / f"out_{len(found)}"
+        code, _, err = run(given, "--modality=CT", f"--out={out}")
+        assert code == 0, err
+        (place,) = out.iterdir()
+        found.append(json.loads((place / "series.json").read_text())["regions"])
+    assert found[0] == found[1] and len(found[0]) == 1
+
+
+@pytest.mark.parametrize(
+    "options, said",
+    [
+        (["--every=0"], "--every=0"),
+        (["--dicom=seg,pdf", "--out=o"], "pdf is unknown"),
+        (["--dicom=seg"], "--dicom needs --out"),
+        (["--resume"], "--resume needs --out"),
+        (["--now=2026-01-01T00:00:00", "--out=o"], "--now is the date of DICOM objects"),
+    ],
+)
+def test_options_of_series_that_do_not_fit_are_errors(run, folder, tmp_path, options, said):
+    options = [o.replace("--out=o", f"--out={tmp_path / 'o'}") for o in options]
+    code, lines, err = run(folder, *options)
+    assert code == 2 and not lines and said in err
+
+
+def test_boxes_give_an_sr_and_no_seg_with_the_reason(run, folder, tmp_path):
+    pytest.importorskip("highdicom")
+    out = tmp_path / "out"
+    code, _, err = run(folder, f"--out={out}", "--dicom=seg,sr", "--now=2026-02-03T04:05:06")
+    assert code == 0, err
+    (place,) = out.iterdir()
+    said = json.loads((place / "series.json").read_text())["dicom"]
+    if said["sr"].startswith("not written"):  # The made-up headers lack what an SR has to say.
+        assert "lacks" in said["sr"] or "SliceThickness" in said["sr"], said
+    else:
+        report = pydicom.dcmread(place / "sr.dcm")
+        assert report.Modality == "SR" and report.ContentDate == "20260203"
+    assert "a box is never drawn as a mask" in said["seg"] and not (place / "seg.dcm").exists()
+    assert "seg: not written" in err
