@@ -15,14 +15,16 @@ import datetime
 import itertools
 import json
 import pathlib
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from big_rad.datasets import progress as progress_lib
 from big_rad.dicom import objects
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.image import MODALITIES, PLANES
-from big_rad.inference import dicom_results, jobs, predictions
+from big_rad.inference import dicom_results, jobs, on_beam, predictions
 from big_rad.inference.asks import Ask
 from big_rad.inference.load import CheckpointError
 from big_rad.inference.organs import detect_question, join_answers, organs
@@ -119,6 +121,8 @@ def _check_series(args: argparse.Namespace) -> None:
             f"--dicom={args.dicom}: {', '.join(unknown)} is unknown; give some of "
             f"{', '.join(dicom_results.WANTED)}"
         )
+    if args.beam:
+        on_beam.check(args)
     for name in ("dicom", "resume"):
         if getattr(args, name) and not args.out:
             raise ValueError(f"--{name} needs --out=DIR")
@@ -139,23 +143,35 @@ def _time(text: str) -> datetime.datetime:
 
 def _predict_all(args: argparse.Namespace) -> int:
     """Predicts on each image that can be read, and returns the exit code."""
+    if args.beam:
+        return _on_beam(args)
     work = jobs.Jobs(_wanted(args), _print_error)
     asks = work.asks()
     first = next(asks, None)
     if first is not None:  # Otherwise nothing is to be predicted, and no model is loaded.
-        _answer(work, first, asks, args)
+        progress = progress_lib.Progress("predict", work.total, "slices")
+        model = RadGrounder.load(args.checkpoint)
+        for plain in _answer(work, model, first, asks, args):
+            indent = 1 if args.pretty else None
+            print(json.dumps(plain, ensure_ascii=False, indent=indent), flush=True)
+            progress.step()
     work.finish()
     return work.code
 
 
-def _answer(work: jobs.Jobs, first: Ask, asks: Iterator[Ask], args: argparse.Namespace) -> None:
-    model = RadGrounder.load(args.checkpoint)
+def _answer(
+    work: jobs.Jobs,
+    model: RadGrounder,
+    first: Ask,
+    asks: Iterator[Ask],
+    args: argparse.Namespace,
+) -> Iterator[dict[str, Any]]:
+    # Answers everything, and yields the predictions as plain data.
     model.as_stored = args.as_stored
     alone = work.alone() and len(work.found[0].asks) == 1
     rest = itertools.chain([first], asks)
     # A list of one question is answered in a single row.
     answers = model.ask([*rest] if alone else rest, errors="return", max_new_tokens=first.limit)
-    progress = progress_lib.Progress("predict", work.total, "slices")
     for made in answers:
         job = work.found.popleft()  # Its pixels are not kept until the last image is answered.
         found = [made, *itertools.islice(answers, len(job.asks) - 1)]
@@ -164,10 +180,20 @@ def _answer(work: jobs.Jobs, first: Ask, asks: Iterator[Ask], args: argparse.Nam
             work.failed(why, job)
         if not errors:
             joined = join_answers(organs(args.organ), found, args.lang) if args.organ else made
-            plain = work.take(job, joined)
-            indent = 1 if args.pretty else None
-            print(json.dumps(plain, ensure_ascii=False, indent=indent), flush=True)
-        progress.step()
+            yield work.take(job, joined)
+
+
+def _on_beam(args: argparse.Namespace) -> int:
+    def answer(work: jobs.Jobs, model: RadGrounder) -> Iterator[dict[str, Any]]:
+        asks = work.asks()
+        first = next(asks, None)
+        if first is not None:
+            yield from _answer(work, model, first, asks, args)
+
+    wanted, out = _wanted(args), pathlib.Path(args.out)
+    made, failed = on_beam.run(wanted, answer, out, shlex.split(args.beam), args.shards)
+    print(f"{made:,} slices predicted, {failed:,} failures, in {out}", file=sys.stderr)
+    return 2 if failed else 0
 
 
 def _wanted(args: argparse.Namespace) -> jobs.Wanted:
@@ -249,6 +275,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--resume", action="store_true", help="slices of series that have outputs are skipped")
     add("--dicom", default="", help="also write DICOM objects, with --out: seg,sr,sc")
     add("--now", type=_time, help="date and time of DICOM objects, as 2026-01-31T12:00:00")
+    add("--beam", default="", help="predict on studies with Apache Beam: its options, in quotes")
+    add("--shards", type=int, default=16, help="with --beam, the number of files of predictions")
     return parser
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from big_rad import predict
-from big_rad.inference import jobs
+from big_rad.inference import jobs, on_beam
 from tests.helpers import radgrounders
 from tests.helpers.dicom_files import nifti
 from tests.helpers.series_files import series_files
@@ -164,3 +164,47 @@ def test_boxes_give_an_sr_and_no_seg_with_the_reason(run, folder, tmp_path):
         assert report.Modality == "SR" and report.ContentDate == "20260203"
     assert "a box is never drawn as a mask" in said["seg"] and not (place / "seg.dcm").exists()
     assert "seg: not written" in err
+
+
+def test_beam_gives_the_same_answers_in_shards_and_names_no_file_that_failed(
+    run, folder, tmp_path, monkeypatch
+):
+    pytest.importorskip("apache_beam")
+    archive = tmp_path / "archive"
+    for k in range(3):
+        heights = [10.0 * k + z for z in HEIGHTS[: 2 + k]]
+        series_files(archive / f"Doe^John_{k}", heights, SeriesInstanceUID=f"1.2.3.{k}")
+    bad = archive / "Doe^John_1" / "Doe^John.dcm"
+    bad.write_bytes(b"\0" * 128 + b"DICM" + b"broken")
+    _, plain, _ = run(archive)
+    monkeypatch.setattr(on_beam, "_models", {})
+    out = tmp_path / "out"
+    for _ in range(2):  # The second run replaces the files of the first one.
+        code, lines, err = run(
+            archive, f"--out={out}", "--beam=--runner=DirectRunner", "--shards=2"
+        )
+        assert code == 2 and not lines and "9 slices predicted, 1 failures" in err
+    names = sorted(p.name for p in out.iterdir())
+    assert names == [
+        "failed-00000-of-00001.jsonl",
+        "predictions-00000-of-00002.jsonl",
+        "predictions-00001-of-00002.jsonl",
+    ]
+    made = [json.loads(x) for n in names[1:] for x in (out / n).read_text().splitlines()]
+    assert {m.pop("study") for m in made} == {0, 1, 2}
+    place = lambda x: (x["series"], x["slice"])  # noqa: E731
+    assert sorted(made, key=place) == sorted(plain, key=place)
+    (failed,) = (out / names[0]).read_text().splitlines()
+    assert json.loads(failed)["study"] == 1 and "Doe" not in failed and "John" not in failed
+
+
+def test_beam_does_not_go_with_options_of_other_outputs(run, folder, tmp_path):
+    for more, said in (
+        (["--resume"], "--resume does not go with --beam"),
+        (["--shards=0"], "--shards=0"),
+    ):
+        options = [f"--out={tmp_path / 'o'}", "--beam=--runner=DirectRunner", *more]
+        code, _, err = run(folder, *options)
+        assert code == 2 and said in err
+    code, _, err = run(folder, "--beam=--runner=DirectRunner")
+    assert code == 2 and "--beam needs --out" in err

@@ -1,0 +1,175 @@
+"""Predicts on any number of studies with Apache Beam.
+
+    out/predictions-00003-of-00016.jsonl   predictions, a line for each slice
+    out/failed-00000-of-00001.jsonl        what could not be predicted, and why
+
+A study is a folder with its series, or a file. Each worker process loads the model once and answers
+the slices of a study through its queue, which holds a few slices at a time. The names of the files
+are always the same, so a pipeline that runs again replaces its own files.
+
+Beam is not a requirement of big_rad, so it is imported only when it is used. Install it with
+`pip install apache-beam -c constraints.txt`.
+"""
+
+import argparse
+import dataclasses
+import json
+import logging
+import pathlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from big_rad.dicom import walk
+from big_rad.inference import jobs
+from big_rad.inference.radgrounder import RadGrounder
+
+Answer = Callable[[jobs.Jobs, Any], Iterator[dict[str, Any]]]
+_LOCK = threading.Lock()  # Beam's workers are threads of one process; one of them loads the model.
+_models: dict[str, RadGrounder] = {}
+
+
+def studies(paths: Sequence[str]) -> list[str]:
+    """Returns the studies in files and folders, in their order.
+
+    A folder that has folders in it is an archive: each of them is a study, and so are the files
+    beside them, together with the archive's other files. Any other folder is a study.
+    """
+    found: list[str] = []
+    for path in map(pathlib.Path, paths):
+        inner = sorted(p for p in path.iterdir() if p.is_dir()) if path.is_dir() else []
+        if not inner:
+            found.append(str(path))
+            continue
+        found += map(str, inner)
+        found += map(str, sorted(p for p in path.iterdir() if p.is_file()))
+    return found
+
+
+def options(arguments: Sequence[str]) -> Any:
+    """Returns the options of Beam from arguments such as "--runner=DirectRunner".
+
+    Raises:
+        ValueError: Beam is not installed.
+    """
+    try:
+        from apache_beam.options.pipeline_options import PipelineOptions
+    except ImportError as e:
+        raise ValueError(
+            "--beam needs Apache Beam: pip install apache-beam -c constraints.txt"
+        ) from e
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    return PipelineOptions(list(arguments))
+
+
+def run(
+    wanted: jobs.Wanted, answer: Answer, out: pathlib.Path, arguments: Sequence[str], shards: int
+) -> tuple[int, int]:
+    """Predicts on studies.
+
+    Args:
+        wanted: what is to be done. Its `paths` are split into studies, and its `out` is not used.
+        answer: a function of `Jobs` and a model that answers everything and yields the predictions
+            as plain data.
+        out: the folder of the outputs.
+        arguments: the arguments of Beam's options.
+        shards: the number of files with predictions.
+
+    Returns:
+        The number of predictions and of failures.
+
+    Raises:
+        ValueError: Beam is not installed.
+    """
+    beam_options = options(arguments)
+    import apache_beam as beam
+
+    numbered = list(enumerate(studies(wanted.paths)))
+    base = dataclasses.replace(wanted, paths=(), out=None)
+
+    def predict(study: tuple[int, str]) -> Iterator[Any]:
+        for failed, line in predicted(study, base, answer):
+            yield beam.pvalue.TaggedOutput("failed", line) if failed else line
+
+    out.mkdir(parents=True, exist_ok=True)
+    for old in (*out.glob("predictions-*.jsonl"), *out.glob("failed-*.jsonl")):
+        old.unlink()
+    with beam.Pipeline(options=beam_options) as pipeline:
+        parts = (
+            pipeline
+            | "studies" >> beam.Create(numbered)
+            | "spread" >> beam.Reshuffle()
+            | "predict" >> beam.FlatMap(predict).with_outputs("failed", main="predictions")
+        )
+        for name, lines, count in (
+            ("predictions", parts.predictions, shards),
+            ("failed", parts.failed, 1),
+        ):
+            write = beam.io.WriteToText(
+                str(out / name), file_name_suffix=".jsonl", num_shards=count
+            )
+            lines | f"write {name}" >> write
+    counts = []
+    for name in ("predictions", "failed"):
+        files = sorted(out.glob(f"{name}-*.jsonl"))
+        counts.append(sum(sum(1 for _ in open(f, encoding="utf-8")) for f in files))
+    return counts[0], counts[1]
+
+
+def predicted(
+    study: tuple[int, str], wanted: jobs.Wanted, answer: Answer
+) -> Iterator[tuple[bool, str]]:
+    """Predicts on one study, and yields lines of JSON.
+
+    Args:
+        study: its number and its path.
+        wanted: what is to be done.
+        answer: see `run`.
+
+    Yields:
+        Pairs (whether it is a failure, line). Neither kind of line names the study's folder. A
+        failure does not name the file either, since files may be named after patients.
+    """
+    number, path = study
+    said: list[str] = []
+    work = jobs.Jobs(dataclasses.replace(wanted, paths=(path,)), lambda text: said.append(text))
+    try:
+        if work.total:
+            for plain in answer(work, _model(wanted.checkpoint)):
+                yield False, json.dumps({"study": number, **plain}, ensure_ascii=False)
+    except Exception as e:  # A study that fails must not fail the pipeline.
+        said.append(f"{type(e).__name__}: {e}")
+        work.code = 2
+    if work.code:
+        for text in said:
+            failure = {"study": number, "reason": _without_names(text, path)}
+            yield True, json.dumps(failure, ensure_ascii=False)
+
+
+def _model(checkpoint: str) -> RadGrounder:
+    with _LOCK:
+        if checkpoint not in _models:
+            _models[checkpoint] = RadGrounder.load(checkpoint)
+        return _models[checkpoint]
+
+
+def _without_names(text: str, path: str) -> str:
+    names = {p.name for p in walk.files([path])[0]} | set(pathlib.Path(path).parts)
+    for name in sorted((n for n in names if len(n) > 2), key=len, reverse=True):
+        text = text.replace(name, "(file)")
+    return text
+
+
+def check(args: argparse.Namespace) -> None:
+    """Checks options of the command line that do not go with Beam.
+
+    Raises:
+        ValueError: an option does not fit.
+    """
+    given = [n for n in ("resume", "dicom", "pretty") if getattr(args, n)]
+    if given:
+        raise ValueError(f"--{given[0]} does not go with --beam, which writes JSON lines alone")
+    if not args.out:
+        raise ValueError("--beam needs --out=DIR, which all workers can write to")
+    if args.shards < 1:
+        raise ValueError(f"--shards={args.shards}: give a whole number from 1")
