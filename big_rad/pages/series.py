@@ -108,7 +108,8 @@ class SeriesPage:
         self._indices.append(one.index)
         for entity in one.prediction.entities if one.prediction else ():
             number = len(self._colours) % series_slices.COLOURS
-            self._colours.setdefault(series_slices.key_of(entity), number)
+            if entity.box is not None:
+                self._colours.setdefault(series_slices.key_of(entity), number)
         text, strip, kind = series_slices.article(one, self._colours, self._packer)
         self._articles.write(text.encode("utf-8", errors="replace"))
         self._strip.append(strip)

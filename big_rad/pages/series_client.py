@@ -4,12 +4,14 @@ The script shows one slice instead of all, and changes the window in which all a
 security policy of the page has the hash of the script, so that no other script can run.
 """
 
-# The colours are those of `draw.PALETTE`, but the blue is lighter, since pictures are dark. Marks
-# are drawn again in the strip by <use>. Selectors cannot refer to what is around such copies, so
-# marks have a class of their own.
+# The first colours are those of `draw.PALETTE`, but the blue is lighter, since pictures are dark.
+# Marks are drawn again in the strip by <use>. Selectors cannot refer to what is around such copies,
+# so marks have a class of their own.
 STYLE = """
 .c0 { --c: #e69f00; } .c1 { --c: #56b4e9; } .c2 { --c: #00b383; } .c3 { --c: #f0e442; }
-.c4 { --c: #e8702a; } .c5 { --c: #d98cb6; } .c6 { --c: #7f9dff; }
+.c4 { --c: #e8702a; } .c5 { --c: #d98cb6; } .c6 { --c: #7f9dff; } .c7 { --c: #a6d854; }
+.c8 { --c: #c39bff; } .c9 { --c: #f26d7d; } .c10 { --c: #4fd6d6; } .c11 { --c: #d8b98a; }
+.away { --c: var(--line); }
 .filters { position: absolute; width: 0; height: 0; }
 .warnings { margin-top: 16px; background: var(--warn); border: 1px solid var(--warn-line);
   border-radius: 8px; padding: 6px 14px; font-size: .9rem; }
@@ -30,13 +32,14 @@ STYLE = """
 .look label, .player label { display: flex; gap: 6px; align-items: center; font-size: .85rem;
   color: var(--soft); }
 .look output { min-width: 3em; font-variant-numeric: tabular-nums; }
-.strip { position: relative; display: flex; gap: 4px; align-items: flex-end; padding: 4px 0 8px; }
+.strip { position: relative; display: flex; gap: 4px; padding: 4px 0 8px; }
 .strip a { position: relative; flex: none; width: clamp(36px, calc(64px * var(--a, 1)), 110px);
   border: 2px solid var(--line); border-radius: 4px; text-decoration: none; overflow: hidden;
   background: #000; color: #fff; font-size: .7rem; line-height: 1.3; text-align: center; }
 .strip img { display: block; width: 100%; aspect-ratio: var(--a, 1); object-fit: fill; }
 .strip svg { position: absolute; left: 0; top: 0; width: 100%; aspect-ratio: var(--a, 1); }
-.strip span { display: block; font-variant-numeric: tabular-nums; color: #b8c2cc; }
+.strip a { display: flex; flex-direction: column; }
+.strip span { margin-top: auto; font-variant-numeric: tabular-nums; color: #b8c2cc; }
 .strip .has span { color: #fff; font-weight: 700; }
 .strip a.on { border-color: var(--pred); }
 .ct > img, .ct .stage > img { filter: url(#look-ct); }

@@ -27,7 +27,7 @@ MAX_SIDE = 2048  # Larger pictures are made smaller.
 _THUMB, _SEEN = 72, 160  # The longer sides of pictures in the strip and of the model's pictures.
 # How pictures are packed, from the best to the smallest: (the quality of WebP, 0 is without losses;
 # the part of the side that is kept).
-_LEVELS = ((0, 1.0), (92, 1.0), (85, 1.0), (75, 1.0), (60, 1.0), (75, 0.5))
+_LEVELS = ((0, 1.0), (97, 1.0), (92, 1.0), (85, 1.0), (75, 1.0), (60, 1.0), (75, 0.5))
 
 
 def codes(pixels: Shaped[np.ndarray, "height width *colours"], modality: str) -> draw.Pixels:

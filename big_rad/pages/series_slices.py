@@ -19,7 +19,7 @@ from big_rad.pages.parts import esc, mark_entities
 from big_rad.pp import ops_image
 
 NO_REASON = "no prediction was made"
-COLOURS = 7  # CSS classes c0 to c6.
+COLOURS = 12  # CSS classes c0 to c11.
 _OPPOSITE = dict(zip("LRAPHF", "RLPAFH"))
 _CHANNELS = dict(enumerate(("wide", "soft tissue", "brain")))
 _FONT = 14  # The font size of labels on a picture whose longer side is 448.
@@ -148,6 +148,11 @@ def fold(phrase: str) -> str:
     return " ".join(phrase.casefold().split())
 
 
+def colour_of(key: str, colours: Mapping[str, int]) -> str:
+    """Returns the CSS class of `key_of` an entity; "away" if it is marked nowhere."""
+    return f"c{colours[key]}" if key in colours else "away"
+
+
 def sureness(confidence: Confidence | None) -> str:
     """Returns a confidence in words."""
     if confidence is None:
@@ -247,7 +252,7 @@ def _said(one: SliceView, colours: Mapping[str, int]) -> str:
         return f'<p class="failed">Not predicted: {esc(why)}.</p>' + _seen(one)
     answer, entities = one.prediction, one.prediction.entities
     rows = "".join(
-        f'<li class="c{colours.get(key_of(e), 0)}" data-entity="{k}">'
+        f'<li class="{colour_of(key_of(e), colours)}" data-entity="{k}">'
         f'<i class="swatch{" none" * (e.box is None)}"></i>'
         f"<span>{esc(key_of(e))}</span> <small>{_state(e)}</small></li>"
         for k, e in enumerate(entities)
@@ -279,7 +284,7 @@ def _words(answer: Prediction, colours: Mapping[str, int]) -> str:
             name = key_of(entity)
             spans.append(
                 {"span": (start, end), "title": name, "class_name": name, "class_id": 0,
-                 "attributes": f'data-entity="{k}"', "css": f"c{colours.get(name, 0)}"}
+                 "attributes": f'data-entity="{k}"', "css": colour_of(name, colours)}
             )  # fmt: skip
     return mark_entities(answer.text, spans, lambda e: e["css"])
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from big_rad.pages.parts import esc
-from big_rad.pages.series_slices import SliceView, fold, key_of, sureness
+from big_rad.pages.series_slices import SliceView, colour_of, fold, key_of, sureness
 
 _DENSE = 32  # With more slices than this, cells are narrow and have no numbers.
 _OPEN = 6  # Up to this number of warnings are shown unfolded.
@@ -56,7 +56,7 @@ class ByClass:
             row = self._found[name]
             cells = "".join(_cell(name, k, row.get(k)) for k in self._slices)
             rows.append(
-                f'<tr class="c{colours[name]}"><th scope="row"><i class="swatch"></i>'
+                f'<tr class="{colour_of(name, colours)}"><th scope="row"><i class="swatch"></i>'
                 f"{esc(name)} <small>{len(row)}</small></th>{cells}</tr>"
             )
         note = "A cell says how confident the model is of a class on a slice"
@@ -124,8 +124,10 @@ def _region(r: Mapping[str, Any], colours: Mapping[str, int]) -> str:
         f"<small>{'; '.join(map(esc, r['notes']))}</small>",
     )
     return (
-        f'<tr class="c{colours.get(key, 0)}"><th scope="row"><i class="swatch"></i>{r["number"]}. '
-        f"{esc(name)} {words}</th>" + "".join(f"<td>{c}</td>" for c in cells) + "</tr>"
+        f'<tr class="{colour_of(key, colours)}"><th scope="row"><i class="swatch"></i>'
+        f"{r['number']}. {esc(name)} {words}</th>"
+        + "".join(f"<td>{c}</td>" for c in cells)
+        + "</tr>"
     )
 
 
