@@ -199,7 +199,7 @@ class SeriesPage:
         ]
 
     def _stored(self) -> Iterator[str]:
-        # An article is ASCII or UTF-8; blocks end where a character ends.
+        # The blocks are cut behind tags, since a cut within a character could not be decoded.
         self._articles.seek(0)
         rest = b""
         while block := self._articles.read(_BLOCK):
@@ -218,7 +218,8 @@ class SeriesPage:
             seen = " and ".join(self._modalities)
             modality = f"{seen}, which the files do not state" if seen else "unknown"
         count, every = series.get("count", len(self._indices)), series.get("every", 1)
-        slices = f"{len(self._indices)} of {count}" if every > 1 else str(count)
+        shown = len(self._indices)
+        slices = str(count) if shown == count else f"{shown} of {count}"
         return {
             "modality": modality,
             "plane": series.get("plane") or "oblique or unknown",

@@ -59,6 +59,7 @@ STYLE = """
 .mark { fill: none; stroke: var(--c); stroke-width: var(--line-width, 2); fill-rule: evenodd;
   vector-effect: non-scaling-stroke; }
 .mark.mask { fill: var(--c); fill-opacity: var(--tint, .2); }
+rect.mark { pointer-events: all; }
 .strip svg { --line-width: 1; --tint: .12; }
 .stage text { fill: var(--c); paint-order: stroke; stroke: #000; stroke-opacity: .8;
   stroke-width: .24em; stroke-linejoin: round; font-weight: 600; pointer-events: none; }
