@@ -101,7 +101,11 @@ class Packer:
         parts = []
         for level, count in self._used.items():
             quality, part = _LEVELS[level]
-            how = f"compressed with losses (WebP, quality {quality})" if quality else "not reduced"
+            how = (
+                f"compressed with losses (WebP, quality {quality})"
+                if quality
+                else "compressed without losses"
+            )
             parts.append(f"{count} {how}" + (" at half their size" if part < 1 else ""))
         said = f"Pictures of the slices: {'; '.join(parts)}." if parts else ""
         if self._shrunk:

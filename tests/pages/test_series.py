@@ -153,6 +153,8 @@ def test_each_slice_has_its_picture_marks_labels_answer_and_what_the_model_saw(t
     views = [view(0, first, second, away), view(1)]
     page = made(tmp_path, views)
     one, other = page.all("article", "slice")
+    calibrated = made(tmp_path, [view(0, second)])
+    assert not calibrated.all("span", "doubt") and "uncalibrated" not in calibrated.one("ul").words
     assert [t.words for t in one.one("div", "stage").all("text")] == ["liver 0.75?", "spleen 0.25"]
     assert len(one.all("path")) == 1 and len(one.all("rect")) == 1
     assert one.one("span", "doubt").words == "?: uncalibrated confidence"
@@ -238,7 +240,7 @@ def test_a_page_of_many_slices_keeps_its_size_and_says_what_it_lost(tmp_path):
         return path.stat().st_size, html_page.read(made)
 
     size, whole = page(10**6)
-    assert "12 not reduced" in whole.words and size < 10**6
+    assert "12 compressed without losses" in whole.words and size < 10**6
     for k, article in enumerate(whole.all("article")):
         codes = series_pictures.codes(hu(k, 96), "CT")
         np.testing.assert_array_equal(decoded(stage(article).get("src")), codes)
