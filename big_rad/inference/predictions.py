@@ -203,7 +203,7 @@ def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
             colour = draw.ORANGE
             if e.mask is not None:  # Masks that touch need different colours; boxes do not.
                 colour = draw.PALETTE[len(marks) % len(draw.PALETTE)]
-            mark = draw.prediction(e.box, _label(e))
+            mark = draw.prediction(e.box, label(e))
             marks.append(dataclasses.replace(mark, mask=e.mask, colour=colour))
     sure = [e.confidence for e in prediction.entities if e.box is not None and e.confidence]
     doubt = any(c.calibrated is None for c in sure)
@@ -213,6 +213,19 @@ def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
         min_side=768,
         caption="?: uncalibrated confidence" if doubt else "",
     )
+
+
+def label(entity: Entity) -> str:
+    """Returns the label of an entity in a picture: its name and, if it is known, its confidence.
+
+    A question mark follows a confidence that is uncalibrated.
+    """
+    name = (entity.class_name or entity.phrase).replace("_", " ")
+    if entity.confidence is None:
+        return name
+    # A question mark stands where nobody has checked how often such a number is right.
+    doubt = "?" if entity.confidence.calibrated is None else ""
+    return f"{name} {entity.confidence.value:.2f}{doubt}"
 
 
 def write(
@@ -283,12 +296,3 @@ def _remove(folder: pathlib.Path, stem: str) -> None:
     for name in filter(None, names):
         if isinstance(name, str) and written_here.fullmatch(str(folder.resolve() / name)):
             (folder / name).unlink(missing_ok=True)
-
-
-def _label(entity: Entity) -> str:
-    name = (entity.class_name or entity.phrase).replace("_", " ")
-    if entity.confidence is None:
-        return name
-    # A question mark stands where nobody has checked how often such a number is right.
-    doubt = "?" if entity.confidence.calibrated is None else ""
-    return f"{name} {entity.confidence.value:.2f}{doubt}"
