@@ -12,17 +12,19 @@ the DICOM header that appear in the outputs are modality, plane and orientation.
 import argparse
 import dataclasses
 import datetime
+import functools
 import itertools
 import json
 import pathlib
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from big_rad.datasets import progress as progress_lib
 from big_rad.dicom import objects
 from big_rad.dicom import read as dicom_read
+from big_rad.dicom import series as series_lib
 from big_rad.dicom.image import MODALITIES, PLANES
 from big_rad.inference import dicom_results, jobs, on_beam, predictions
 from big_rad.inference.asks import Ask
@@ -30,6 +32,8 @@ from big_rad.inference.load import CheckpointError
 from big_rad.inference.organs import detect_question, join_answers, organs
 from big_rad.inference.predictions import Entity, Prediction
 from big_rad.inference.radgrounder import RadGrounder
+from big_rad.inference.series_files import SeriesFiles
+from big_rad.pages import series as series_page
 
 __all__ = [
     "Ask", "CheckpointError", "Entity", "Prediction", "RadGrounder", "detect_question", "main",
@@ -151,12 +155,59 @@ def _predict_all(args: argparse.Namespace) -> int:
     if first is not None:  # Otherwise nothing is to be predicted, and no model is loaded.
         progress = progress_lib.Progress("predict", work.total, "slices")
         model = RadGrounder.load(args.checkpoint)
+        work.seen = model.seen
         for plain in _answer(work, model, first, asks, args):
             indent = 1 if args.pretty else None
             print(json.dumps(plain, ensure_ascii=False, indent=indent), flush=True)
             progress.step()
-    work.finish()
+    work.finish(functools.partial(_page, args))
     return work.code
+
+
+def _page(
+    args: argparse.Namespace,
+    series: series_lib.Series,
+    files: SeriesFiles,
+    read: Callable[[series_lib.SliceRef], dicom_read.Slice],
+) -> None:
+    # Writes the page of a series from its files.
+    done = {ref.index: plain for ref, plain in files.read()}
+    facts = {
+        "checkpoint": pathlib.Path(args.checkpoint).name,
+        "task": args.task,
+        "language": args.lang,
+    }
+    with series_page.SeriesPage(len(series.slices)) as page:
+        for ref in series.slices:
+            name, error = files.stem(ref), files.failed.get(ref.index, "")
+            try:
+                image = read(ref)
+            except (ValueError, OSError) as e:
+                page.add(
+                    series_page.SliceView(
+                        ref.index,
+                        name,
+                        None,
+                        series.modality or "OT",
+                        None,
+                        error=jobs.without_name(e, ref),
+                    )
+                )
+                continue
+            plain = done.get(ref.index)
+            prediction = None if plain is None else files.prediction(plain)
+            page.add(
+                series_page.view(
+                    ref.index,
+                    name,
+                    image,
+                    prediction,
+                    files.seen(ref),
+                    position=ref.position,
+                    error=error or ("" if plain else "not predicted"),
+                )
+            )
+        page.save(files.folder / "series.html", files.read_json(), facts)
 
 
 def _answer(

@@ -12,6 +12,8 @@ import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom import reader as reader_lib
 from big_rad.dicom import series as series_lib
@@ -23,6 +25,7 @@ from big_rad.inference.predictions import Prediction
 from big_rad.inference.series_files import SeriesFiles
 
 Log = Callable[[str], None]
+Page = Callable[[series_lib.Series, SeriesFiles, reader_lib.Reader], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +97,11 @@ class Jobs:
         found: the slices that have been read and are not answered yet, in their order.
         code: the exit code so far: 2 if anything failed.
         total: how many slices are predicted.
+        seen: a function of a slice that returns the picture of what the model sees of it; None, as
+            at first, keeps no such pictures.
     """
+
+    seen: Callable[[dicom_read.Slice], np.ndarray] | None = None
 
     def __init__(self, wanted: Wanted, log: Log):
         self.found: collections.deque[Job] = collections.deque()
@@ -131,13 +138,14 @@ class Jobs:
         self._log(str(error) if job is None else f"{job.name}: {error}")
         self.code = 2
         if job is not None and job.files is not None:
-            job.files.failed[job.ref.index] = str(error)
+            job.files.failed[job.ref.index] = without_name(error, job.ref)
 
     def take(self, job: Job, prediction: Prediction) -> dict[str, Any]:
         """Writes the prediction about a slice, if files are wanted, and returns it as JSON data."""
         fields = dict(self._wanted.fields)
         if job.files is not None:
-            return job.files.write(job.ref, prediction, job.image, **fields)
+            seen = None if self.seen is None else self.seen(job.image)
+            return job.files.write(job.ref, prediction, job.image, seen, **fields)
         if job.ref is not None:
             place = {"series": job.series.key, "slice": job.ref.index}
             fields = {"file": job.stem, **place, "position_mm": job.ref.position, **fields}
@@ -147,11 +155,18 @@ class Jobs:
             return predictions.to_json(prediction, job.image, **fields)
         return predictions.write(prediction, job.image, self._wanted.out, job.stem, **fields)
 
-    def finish(self) -> None:
-        """Writes what is about whole series."""
+    def finish(self, write_page: Page | None = None) -> None:
+        """Writes what is about whole series.
+
+        Args:
+            write_page: writes the page of a series; None writes no pages.
+        """
         for series in self._series:
             if series.key in self._files:
-                self._finish(series, self._files[series.key])
+                files = self._files[series.key]
+                self._finish(series, files)
+                if write_page is not None:
+                    write_page(series, files, self._reader(series))
 
     @functools.cached_property
     def _mark(self) -> str:
@@ -205,9 +220,7 @@ class Jobs:
         return left
 
     def _of_series(self, series: series_lib.Series) -> Iterator[Ask]:
-        options = {k: v for k, v in self._wanted.reading.items() if k != "frame"}
-        options["modality"] = options.get("modality") or series.modality or None
-        read = reader_lib.Reader(inputs.read, **options)
+        read = self._reader(series)
         files = self._files.get(series.key)
         for ref in self._left[series.key]:
             stem = f"{series.key}/{ref.index:04d}"
@@ -216,11 +229,16 @@ class Jobs:
             except (ValueError, OSError) as e:
                 self.failed(e)
                 if files is not None:
-                    files.failed[ref.index] = str(e)
+                    files.failed[ref.index] = without_name(e, ref)
                 continue
             yield from self._next(
                 Job(stem, stem, image, self._wanted.asks(image), ref, files, series)
             )
+
+    def _reader(self, series: series_lib.Series) -> reader_lib.Reader:
+        options = {k: v for k, v in self._wanted.reading.items() if k != "frame"}
+        options["modality"] = options.get("modality") or series.modality or None
+        return reader_lib.Reader(inputs.read, **options)
 
     def _next(self, job: Job) -> Iterator[Ask]:
         self.found.append(job)  # Before its answer can come.
@@ -268,6 +286,11 @@ class Jobs:
             [written.dataset], self._mark, asked, wanted.now, wanted.lang
         )
         return [written.dataset], origin
+
+
+def without_name(error: Exception | str, ref: series_lib.SliceRef) -> str:
+    """Returns an error without the name of the slice's file, which may be that of a patient."""
+    return str(error).removeprefix(f"{ref.path.name}: ").replace(ref.path.name, "the file")
 
 
 def stems(paths: Sequence[str]) -> list[str]:

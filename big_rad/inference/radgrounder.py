@@ -31,7 +31,16 @@ from big_rad.dicom import read as dicom_read
 from big_rad.grounding import codec as codecs
 from big_rad.inference import answer as answer_lib
 from big_rad.inference import calibration as calibration_lib
-from big_rad.inference import confidence, constrain, feed, inputs, pickers, prepare, reading
+from big_rad.inference import (
+    confidence,
+    constrain,
+    draw,
+    feed,
+    inputs,
+    pickers,
+    prepare,
+    reading,
+)
 from big_rad.inference import load as load_lib
 from big_rad.inference import queue as queue_lib
 from big_rad.inference.asks import TASKS, Ask
@@ -359,6 +368,13 @@ class RadGrounder:
     def prepare(self, ask: Ask) -> prepare.Prepared:
         """Makes a request of a question, see `prepare.Preparer.prepare`."""
         return self._preparer.prepare(ask, self.as_stored)
+
+    def seen(self, image: dicom_read.Slice) -> np.ndarray:
+        """Returns the picture of what the model sees of a slice, see `draw.seen`."""
+        displayed = inputs.to_model(image, self.as_stored)[0]
+        text = dict(task="report", sentence="", clinical="", question="")
+        batch = self.preprocess(displayed, text, "en", "none", False)
+        return draw.seen(batch["image"][0], displayed.modality)
 
     def preprocess(self, *args: Any) -> dict[str, np.ndarray]:
         """Makes a batch of one row from a slice and a text, see `prepare.Preparer.preprocess`."""

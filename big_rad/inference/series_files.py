@@ -1,9 +1,11 @@
 """The folder of a predicted series: one set of files for each slice, and what they give together.
 
-    OUT/<series>/slices/0007.json          the prediction about slice 7, its overlay and its masks
+    OUT/<series>/slices/0007.json          the prediction about slice 7; beside it its overlay, its
+                                           masks, and what the model saw
     OUT/<series>/slices.jsonl              all predictions, a line each
     OUT/<series>/entities.csv              all entities, a row each
     OUT/<series>/series.json               the regions that the entities were joined to
+    OUT/<series>/series.html               a page to look at, see `pages.series`
     OUT/<series>/seg.dcm, sr.dcm           on request, see `dicom_results`
 
 The JSON file of a slice is written last and whole, so a slice that has one is done. Everything
@@ -19,6 +21,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
+from PIL import Image
 
 from big_rad import files
 from big_rad.dicom import read as dicom_read
@@ -83,7 +87,12 @@ class SeriesFiles:
         return f"{self.series.key}/{ref.index:04d}"
 
     def write(
-        self, ref: SliceRef, prediction: Prediction, image: dicom_read.Slice, **fields: Any
+        self,
+        ref: SliceRef,
+        prediction: Prediction,
+        image: dicom_read.Slice,
+        seen: UInt8[np.ndarray, "..."] | None = None,
+        **fields: Any,
     ) -> dict[str, Any]:
         """Writes the files of a slice, and returns the content of its JSON file.
 
@@ -91,8 +100,14 @@ class SeriesFiles:
             ref: the slice.
             prediction: the prediction about it.
             image: the slice as it is stored.
+            seen: what the model saw, see `draw.seen`; None writes no picture of it.
             **fields: see `predictions.to_json`.
         """
+        if seen is not None:
+            # Three windows are stored one below the other, as one grey picture.
+            windows = seen.ndim == 3 and seen.shape[0] == 3
+            rows = seen.reshape(-1, seen.shape[-1]) if windows else seen
+            Image.fromarray(rows).save(self._seen(ref), optimize=True)
         place = {"series": self.series.key, "slice": ref.index, "position_mm": ref.position}
         fields = {"file": self.stem(ref), **place, **fields}
         return predictions.write(prediction, image, self._slices, f"{ref.index:04d}", **fields)
@@ -101,6 +116,30 @@ class SeriesFiles:
         """Returns the slices that have been predicted, with the content of their JSON files."""
         done = [ref for ref in self.series.slices if self._json(ref).exists()]
         return [(ref, json.loads(self._json(ref).read_text(encoding="utf-8"))) for ref in done]
+
+    def prediction(self, plain: Mapping[str, Any]) -> Prediction:
+        """Returns the prediction about a slice from the content of its JSON file."""
+        sure = plain["confidence"]
+        return Prediction(
+            text=plain["text"],
+            entities=self._entities(plain),
+            logprob=plain["logprob"],
+            tokens=plain["tokens"],
+            turned=plain["orientation"]["turned"],
+            warnings=tuple(plain["warnings"]),
+            confidence=None if sure is None else _confidence(sure),
+            changed=plain["changed_tokens"],
+        )
+
+    def seen(self, ref: SliceRef) -> UInt8[np.ndarray, "..."] | None:
+        """Returns the picture of what the model saw of a slice; None if there is none."""
+        path = self._seen(ref)
+        if not path.exists():
+            return None
+        with Image.open(path) as picture:
+            found = np.asarray(picture)
+        height, width = found.shape[:2]
+        return found.reshape(3, width, width) if found.ndim == 2 and height == 3 * width else found
 
     def finish(self, **fields: Any) -> tuple[list[regions.Marked], tuple[regions.Region, ...]]:
         """Writes the files that are about the whole series.
@@ -134,6 +173,9 @@ class SeriesFiles:
     def read_json(self) -> dict[str, Any]:
         """Returns the content of `series.json`."""
         return json.loads((self.folder / "series.json").read_text(encoding="utf-8"))
+
+    def _seen(self, ref: SliceRef) -> pathlib.Path:
+        return self._slices / f"{ref.index:04d}_seen.png"
 
     def _json(self, ref: SliceRef) -> pathlib.Path:
         return self._slices / f"{ref.index:04d}.json"
