@@ -84,6 +84,7 @@ class Job:
         judge: the judge that grades the answers about real images; None grades nothing.
         part_size: how many answers are written to disk together. At most this many answers are
             lost when the process is killed.
+        calibrated: whether the calibration of the checkpoint is applied, if it has one.
     """
 
     config: ml_collections.ConfigDict
@@ -96,6 +97,7 @@ class Job:
     seed: int = 0
     judge: llm_score.Judge | None = None
     part_size: int = answer_cache.PART_SIZE
+    calibrated: bool = True
 
     @property
     def bootstrap(self) -> Bootstrap:
@@ -234,9 +236,9 @@ def _prepared(job: Job) -> _Run:
     mark, log = found.fingerprint, job.log
     questions = results.question_sets(specs, opened.data, job.data_dir, mark, log)
     former = results.entries_that_stay(job.out, mark, questions, opened.left_out, log)
-    calibration = calibration_lib.of(job.checkpoint)
+    calibration = calibration_lib.of(job.checkpoint) if job.calibrated else None
     if calibration is not None:
-        log(f"confidence: calibrated by {calibration_lib.path_of(job.checkpoint)}")
+        log(f"confidence: calibrated on {calibration.about()}")
     return _Run(job, found, opened, questions, former, calibration)
 
 
@@ -301,6 +303,7 @@ def _write(run: _Run, entries: Mapping[str, Entry]) -> Summary:
     summary = results.summary_of(
         job.checkpoint, run.checkpoint, evals, unfinished, run.opened.left_out, job.bootstrap
     )
+    summary["calibration"] = None if run.calibration is None else run.calibration.about()
     content = json.dumps(sample_files.without_nan(summary), indent=1, ensure_ascii=False)
     files.write_whole(job.out / "summary.json", content)
     text = summaries.markdown(summary) + confidence_text.markdown(summary)

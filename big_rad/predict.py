@@ -67,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (CheckpointError, ValueError, OSError) as e:
         _print_error(e)
         return 2
+    except KeyboardInterrupt:
+        _print_error("stopped")
+        return 130
 
 
 def _check_task(args: argparse.Namespace) -> None:
@@ -113,7 +116,9 @@ def _check_numbers(args: argparse.Namespace) -> None:
         try:
             ask.check()
         except ValueError as e:
-            raise ValueError(f"--{e}") from None
+            raise ValueError(f"--{str(e).replace('choices', 'choice', 1)}") from None
+    if not args.temperature and (args.top_p != 1 or args.seed):
+        raise ValueError("--top_p and --seed are for drawing; give --temperature above 0 as well")
 
 
 def _check_series(args: argparse.Namespace) -> None:

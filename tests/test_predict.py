@@ -196,6 +196,8 @@ def test_the_command_says_what_a_name_of_several_organs_asks_for(tmp_path, capsy
         (["--task=vqa", "--question=Where?", "--clinical=Pain."], "--clinical belongs to --task="),
         (["--task=detect", "--organ=liver", "--question=Where?"], "--organ or --question"),
         (["--task=vqa"], "give --question"),
+        (["--top_p=0.5"], "--top_p and --seed are for drawing"),
+        (["--task=vqa", "--question=Which?", "--choice=liver"], "--choice has only"),
     ],
 )
 def test_an_option_that_the_task_does_not_use_is_an_error(tmp_path, capsys, options, said):

@@ -61,7 +61,16 @@ def calibrate(
     Raises:
         OSError, ValueError: see `evaluate.run` and `fitted`.
     """
-    job = evaluate.Job(config, checkpoint, data_dir, out, log, by="patient", resamples=_RESAMPLES)
+    job = evaluate.Job(
+        config,
+        checkpoint,
+        data_dir,
+        out,
+        log,
+        by="patient",
+        resamples=_RESAMPLES,
+        calibrated=False,  # A calibration must not be judged by the answers it was made from.
+    )
     summary = evaluate.run(job)
     evals = {n: summary["evals"][n] for n in config.evals if n in summary["evals"]}
     data = {n: eval_data.load(entry["asked"], data_dir) for n, entry in evals.items()}

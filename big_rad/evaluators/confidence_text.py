@@ -164,6 +164,8 @@ def markdown(summary: Summary) -> str:
         return ""
     heads = ["evaluator", "confidence of", "n", "units", "right"]
     parts = ["", "## How sure the model is", ""]
+    if summary.get("calibration"):
+        parts += [f"Calibrated on {summary['calibration']}.", ""]
     parts += _table([*heads, *(FIGURES[f][0] for f in _of_all()), "verdict"], rows)
     if limits:
         heads = ["evaluator", "confidence of", FIGURES["auroc_gain"][0], "min_score", "precision"]

@@ -335,6 +335,7 @@ class Summary(TypedDict):
         judge: the names of the judges of its entries, joined by commas; None without grades.
         left_out: name -> the reason, for each evaluator that could not run.
         unfinished: the names of the evaluators that were asked for and have no entry.
+        calibration: what the confidences were calibrated on, and when; None without a calibration.
         evals: name -> entry. The evaluators of the last command come first, in the order of their
             config; those kept from earlier commands follow.
     """
@@ -351,4 +352,5 @@ class Summary(TypedDict):
     judge: str | None
     left_out: dict[str, str]
     unfinished: list[str]
+    calibration: NotRequired[str | None]
     evals: dict[str, Entry]

@@ -17,6 +17,11 @@ TASKS = ("report", "vqa", "detect")
 LANGS = ("en", "de")
 GROUNDS = ("boxes", "masks", "none")
 MOST_TOKENS = {"report": 200, "vqa": 64, "detect": 200}
+_TEXT, _NUMBER, _WHOLE = (str, "a text"), (int | float, "a number"), (int, "a whole number")
+_TYPES = {
+    "question": _TEXT, "clinical": _TEXT, "temperature": _NUMBER, "top_p": _NUMBER,
+    "min_score": _NUMBER, "timeout": _NUMBER, "seed": _WHOLE, "max_new_tokens": _WHOLE,
+}  # fmt: skip
 _STYLES = {(True, True): "both", (True, False): "clinical", (False, True): "question"}
 
 
@@ -69,6 +74,10 @@ class Ask:
         Raises:
             ValueError: a field has a value that does not fit; the message names it.
         """
+        for name, (kind, words) in _TYPES.items():
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+                raise ValueError(f"{name} is {value!r}; give {words}")
         for name, known in (("task", TASKS), ("lang", LANGS), ("ground", (None, *GROUNDS))):
             if getattr(self, name) not in known:
                 names = " or ".join(f'"{k}"' for k in known if k)
@@ -93,11 +102,10 @@ class Ask:
             raise ValueError(f"max_new_tokens is {self.max_new_tokens}; it must be positive")
         if not 0 <= self.min_score <= 1:
             raise ValueError(f"min_score is {self.min_score}; give a number in 0..1")
-        if not (0 <= self.temperature < float("inf") and 0 < self.top_p <= 1):
-            raise ValueError(
-                f"temperature is {self.temperature} and top_p {self.top_p}; give a temperature "
-                "from 0, and a top_p above 0 and up to 1"
-            )
+        if not 0 <= self.temperature < float("inf"):
+            raise ValueError(f"temperature is {self.temperature}; give a number from 0")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"top_p is {self.top_p}; give a number above 0 and up to 1")
         if self.timeout is not None and math.isnan(self.timeout):
             raise ValueError("timeout is nan; give a number of seconds, or None")
         if not 0 <= self.seed < 2**32:

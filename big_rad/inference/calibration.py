@@ -161,6 +161,15 @@ class Calibration:
     version: str = ""
     notes: tuple[str, ...] = ()
 
+    def about(self) -> str:
+        """Returns what it was made from, such as "phantom validation (9 questions), 2026-11-28"."""
+        found: dict[str, int] = {}
+        for source in self.sources:
+            name = f"{source.dataset} {source.split}"
+            found[name] = found.get(name, 0) + source.n
+        parts = [f"{name} ({n:,} questions)" for name, n in found.items()]
+        return ", ".join(filter(None, (*parts, self.date)))
+
     def apply(self, kind: str, lang: str, features: Mapping[str, float | None]) -> float | None:
         """Returns the calibrated probability of an answer or a place, in (0, 1).
 

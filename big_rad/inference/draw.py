@@ -129,7 +129,7 @@ def overlay(
         pixels: the image to draw on.
         marks: the marks, which are drawn in this order.
         min_side: the smallest length of the longer side of the picture, in pixels.
-        caption: words in the lower left corner; "" for none.
+        caption: words in a corner, if possible the lower left one; "" for none.
 
     Returns:
         An RGB picture.
@@ -154,8 +154,7 @@ def overlay(
         if mark.label:
             taken.append(_label(draw, box, mark, font, picture.size, taken))
     if caption:
-        corner = (0, picture.size[1], 0, picture.size[1])
-        _label(draw, corner, Mark((0, 0, 0, 0), caption, _CAPTION), font, picture.size, taken)
+        _caption(draw, caption, font, picture.size, taken)
     return picture
 
 
@@ -262,6 +261,24 @@ def _label(
     ink = "#ffffff" if mark.colour == BLUE else "#000000"  # The others are light.
     draw.text((rect[0] + 3 - left, rect[1] + 2 - top), text, fill=ink, font=font)
     return rect
+
+
+def _caption(
+    draw: ImageDraw.ImageDraw,
+    text: str,
+    font: ImageFont.FreeTypeFont,
+    size: tuple[int, int],
+    taken: Sequence[Rect],
+) -> None:
+    # Writes the caption into the first corner that no label is in.
+    left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
+    w, h = right - left + 6, bottom - top + 4
+    corners = [(x, y) for y in (size[1] - h, 0) for x in (0, size[0] - w)]
+    rects = [(x, y, x + w, y + h) for x, y in corners]
+    free = (r for r in rects if not any(_overlap(r, other) for other in taken))
+    rect = next(free, rects[0])
+    draw.rectangle(rect, fill=_CAPTION)
+    draw.text((rect[0] + 3 - left, rect[1] + 2 - top), text, fill="#000000", font=font)
 
 
 def _overlap(a: Rect, b: Rect) -> bool:

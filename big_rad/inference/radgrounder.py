@@ -348,14 +348,14 @@ class RadGrounder:
             raise ValueError(f'errors is {errors!r}; use "raise" or "return"')
         known = asks if isinstance(asks, list | tuple) else ()
         rows = 1 if len(known) == 1 else self._rows
-        limits = (ask.limit for ask in known if ask.task in TASKS)  # `prepare` refuses the others.
+        limits = [ask.limit for ask in known if _is_whole(ask)]  # `prepare` refuses the others.
         most = max(limits, default=max_new_tokens or _NEW_TOKENS[1])
         serve = self.queue(rows, most)
         ahead = 0 if len(known) == 1 else 2 * self._rows
 
         def ready(ask: Ask) -> prepare.Prepared:
             made = self.prepare(ask)
-            if ask.limit > most and self._own is None:
+            if _is_whole(ask) and ask.limit > most and self._own is None:
                 raise ValueError(
                     f"max_new_tokens is {ask.limit}, and an iterator of questions has room for "
                     f"{most}; give the questions as a list, or max_new_tokens to `ask`"
@@ -367,6 +367,8 @@ class RadGrounder:
 
     def prepare(self, ask: Ask) -> prepare.Prepared:
         """Makes a request of a question, see `prepare.Preparer.prepare`."""
+        if not isinstance(ask, Ask):
+            raise TypeError(f"a question is a {type(ask).__name__}; give an Ask")
         return self._preparer.prepare(ask, self.as_stored)
 
     def seen(self, image: dicom_read.Slice) -> np.ndarray:
@@ -461,10 +463,19 @@ def _calibration(
     checkpoint: str | pathlib.Path, log: Callable[[str], None]
 ) -> calibration_lib.Calibration | None:
     try:
-        return calibration_lib.of(checkpoint)
+        found = calibration_lib.of(checkpoint)
     except (OSError, ValueError) as e:
         log(f"confidences are uncalibrated: {e}")
         return None
+    if found is None:
+        log("confidences are uncalibrated (python -m tools.calibrate makes a calibration)")
+    else:
+        log(f"confidences are calibrated on {found.about()}, and hold for images like these")
+    return found
+
+
+def _is_whole(ask: Any) -> bool:
+    return isinstance(ask, Ask) and ask.task in TASKS and isinstance(ask.limit, int)
 
 
 def _is_one(image: Any) -> bool:

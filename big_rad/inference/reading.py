@@ -83,7 +83,7 @@ class Reader:
             tokens=max(1, len(tokens)),  # With <eos>, which `logprob` contains too.
             turned=context.to_stored.inverse().words,
             warnings=(*context.warnings, *more, *withheld),
-            confidence=self._of_text(result, text, context),
+            confidence=self._of_text(result, text, context, text != parsed.text),
             changed=int(result.get("changed", 0)),
             details=self._details(result, tokens) if self.details else (),
         )
@@ -113,13 +113,18 @@ class Reader:
             return []
         return [f"the text reached its limit of {ask.limit} tokens and may be cut short"]
 
-    def _of_text(self, result: Mapping[str, np.ndarray], text: str, context: Context) -> Confidence:
+    def _of_text(
+        self, result: Mapping[str, np.ndarray], text: str, context: Context, forced: bool
+    ) -> Confidence:
+        # `forced` says that the text is a choice, and not what the model wrote.
         if context.ask.task != "vqa":
             return confidence_lib.of_text(result)
         options = context.options
         if context.kind == "yes_no" and confidence_lib.option_of(text, options) is None:
             options = ()  # It was no question for yes or no.
         found = confidence_lib.of_answer(result, text, context.kind, options)
+        if forced:  # The calibration is of answers that the model wrote itself.
+            return found
         return self._calibrated(found, context.ask.lang)
 
     def _calibrated(self, found: Confidence, lang: str) -> Confidence:

@@ -95,6 +95,7 @@ def _facts(summary: Summary) -> dict[str, str]:
         "not finished": ", ".join(summary["unfinished"]),
         "left out": ", ".join(summary["left_out"]),
         "intervals by": summary["by"],
+        "confidence calibrated on": summary.get("calibration") or "",
         "seed": str(summary["seed"]),
         "made": f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC",
         "device": summary["device"],

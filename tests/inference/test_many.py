@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pydicom
@@ -166,7 +167,12 @@ def test_images_that_do_not_say_enough_are_errors_with_a_remedy(model):
         (dict(task="vqa", question="Which?", choices=["No", "no."]), "give two that differ"),
         (dict(min_score=2), "min_score is 2"),
         (dict(temperature=-1.0), "temperature is -1"),
-        (dict(top_p=0.0), "top_p 0"),
+        (dict(top_p=0.0), "top_p is 0"),
+        (dict(question=5), "question is 5; give a text"),
+        (dict(min_score="x"), "min_score is 'x'; give a number"),
+        (dict(timeout="1"), "timeout is '1'; give a number"),
+        (dict(seed=1.5), "seed is 1.5; give a whole number"),
+        (dict(max_new_tokens="9"), "max_new_tokens is '9'; give a whole number"),
         (dict(max_new_tokens=0), "max_new_tokens is 0"),
         (dict(seed=-1), "seed is -1"),
         (dict(modality="XR"), "modality is 'XR'"),
@@ -188,6 +194,21 @@ def test_under_constraints_the_answer_is_one_of_the_choices_and_the_rest_is_said
     free = model.answer(CT, "Which?", choices=choices, max_new_tokens=6, constrained=False)
     assert free.text not in choices
     assert any("is not one of the choices" in w for w in free.warnings)
+
+
+def test_a_choice_that_the_model_did_not_write_is_not_calibrated(model, monkeypatch):
+    sure = SimpleNamespace(apply=lambda kind, lang, features: 0.9)
+    monkeypatch.setattr(model, "_reader", dataclasses.replace(model._reader, calibration=sure))
+    forced = model.answer(CT, "Which?", choices=["liver", "spleen"], max_new_tokens=6)
+    assert forced.confidence.status == "uncalibrated" and forced.confidence.value != 0.9
+    assert model.answer(CT, "Which?", max_new_tokens=6).confidence.value == 0.9
+
+
+def test_one_bad_question_in_a_list_is_an_error_in_its_place(model):
+    asks = [Ask(CT, max_new_tokens=3), "no question", Ask(CT, max_new_tokens="9")]
+    first, second, third = model.ask(asks, errors="return")
+    assert first.tokens >= 1
+    assert "give an Ask" in str(second) and "max_new_tokens is '9'" in str(third)
 
 
 def test_details_have_the_tokens_with_their_likeliest_alternatives(model):
