@@ -9,9 +9,19 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from big_rad.dicom.web_access import Access, Address, address, not_encrypted, uid
-from big_rad.dicom.web_errors import ContentError, SizeError, WebError
+from big_rad.dicom.web_errors import (
+    ContentError,
+    NotFoundError,
+    ServerError,
+    SizeError,
+    WebError,
+)
+
+# What a single object can fail with. With other errors, the next one would fail as well.
+OF_ONE_OBJECT = (ContentError, NotFoundError, ServerError, SizeError)
 
 _MAX_PAGES = 1000  # The most parts of one list.
+_IN_A_ROW = 3  # After so many failures of the archive itself, the other objects are not tried.
 _LOGGERS = ("dicomweb_client", "pydicom", "retrying")
 _MODALITY = re.compile(r"[A-Z0-9_]{1,16}")
 
@@ -179,6 +189,35 @@ def _checked(value: Any) -> str:
         return uid(value, "SOPClassUID")
     except ValueError:
         return ""
+
+
+class Faults:
+    """The faults of single objects.
+
+    An archive that only fails is given up, so that nobody waits for each of a thousand objects.
+
+    Attributes:
+        found: the faults so far.
+    """
+
+    def __init__(self):
+        self.found: list[WebError] = []
+        self._row = 0
+
+    def add(self, error: WebError) -> None:
+        """Adds the fault of the next object.
+
+        Raises:
+            ServerError: several objects in a row have failed because the archive fails.
+        """
+        self.found.append(error)
+        self._row = self._row + 1 if isinstance(error, ServerError) else 0
+        if self._row == _IN_A_ROW:
+            raise error
+
+    def end_row(self) -> None:
+        """Says that the next object has no fault."""
+        self._row = 0
 
 
 def integer(value: Any) -> int | None:

@@ -119,11 +119,6 @@ def status(code, **headers):
     return trouble
 
 
-def page(handler, request):
-    """The trouble of a page for people in place of an answer."""
-    handler.reply(200, "text/html", f"<html>{dicom_files.SECRET}</html>".encode())
-
-
 def silence(handler, request):
     """The trouble of an answer that comes too late."""
     time.sleep(0.4)
