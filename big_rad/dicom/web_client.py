@@ -22,7 +22,7 @@ OF_ONE_OBJECT = (ContentError, NotFoundError, ServerError, SizeError)
 
 _MAX_PAGES = 1000  # The most parts of one list.
 _IN_A_ROW = 3  # After so many failures of the archive itself, the other objects are not tried.
-_LOGGERS = ("dicomweb_client", "pydicom", "retrying")
+_LOGGERS = ("dicomweb_client", "pydicom", "retrying", "urllib3")
 _MODALITY = re.compile(r"[A-Z0-9_]{1,16}")
 
 
@@ -88,7 +88,7 @@ def connected(url: str, access: Access | None) -> Iterator[Client]:
         raise ImportError(
             f'DICOMweb needs {e.name or "dicomweb-client"}: pip install "big_rad[dicom]"'
         ) from None
-    with Session(archive, access) as session:
+    with _silent(), Session(archive, access) as session:
         # Larger chunks than any object: the library sends what is longer in chunks, and an archive
         # behind an older proxy does not take these. UIDs are checked here.
         library = dicomweb_client.DICOMwebClient(
@@ -236,13 +236,18 @@ def _order(item: Found) -> tuple:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keeps libraries from warning and logging, because both quote addresses and values."""
+    with _silent(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
     levels = [(log, log.level) for log in map(logging.getLogger, _LOGGERS)]
     try:
         for log, _ in levels:
             log.setLevel(logging.CRITICAL + 1)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
+        yield
     finally:
         for log, level in levels:
             log.setLevel(level)

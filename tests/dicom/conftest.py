@@ -18,11 +18,12 @@ def archive():
 
 @pytest.fixture
 def nothing_leaks(caplog, capfd):
-    """No log, output or warning has the planted identity or a credential."""
+    """No log, output or warning has the planted identity, a credential or an identifier."""
     caplog.set_level(logging.DEBUG)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         yield caught
     out = capfd.readouterr()
-    said = [caplog.text, out.out, out.err, *(str(w.message) for w in caught)]
-    assert not [x for x in said for secret in dicomweb_calls.SECRETS if secret in x]
+    said = [out.out, out.err, *(str(w.message) for w in caught)]
+    secrets = (*dicomweb_calls.SECRETS, *dicomweb_calls.UIDS, f'"{dicomweb_server.STUDY}"')
+    assert not [x for x in (*said, caplog.text) for secret in secrets if secret in x]

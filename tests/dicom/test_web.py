@@ -10,7 +10,7 @@ import pytest
 from big_rad.dicom import read, web
 from tests.helpers import dicom_files, dicomweb_server
 from tests.helpers.dicomweb_calls import ACCESS, PASSWORD, UIDS, fails, fetch, left
-from tests.helpers.dicomweb_server import SERIES, STUDY, cut, silence, status, wrapped
+from tests.helpers.dicomweb_server import SERIES, STUDY, cut, in_pieces, silence, status, wrapped
 
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 SECRET = dicom_files.SECRET
@@ -127,19 +127,26 @@ def test_an_archive_that_only_fails_is_given_up(archive, tmp_path):
     assert len(archive.broken) == 99 - 2 * 3 * 2 and not left(tmp_path / "return")
 
 
+@pytest.mark.parametrize("envelope", [True, False])
 @pytest.mark.parametrize("stated", [True, False])
-def test_the_size_limit_holds_in_memory_and_on_the_disk(archive, tmp_path, stated):
-    archive.objects = {"1.2.3.4.9": b"x" * (24 << 20)}
-    archive.broken = [cut(lambda request: wrapped(archive.objects["1.2.3.4.9"]), 1, stated)]
+def test_large_objects_are_never_in_memory_and_larger_ones_not_on_the_disk(
+    archive, tmp_path, envelope, stated
+):
+    archive.objects = {}
+    archive.add("1.2.3.4.9", np.zeros((2048, 2048), np.int16))
+    kind, body = wrapped(archive.objects["1.2.3.4.9"], envelope)
+    archive.broken = [in_pieces(body, kind, stated)] * 2
     web.find(archive.url, study=STUDY, access=ACCESS)  # Imports the library.
+    size = len(archive.objects["1.2.3.4.9"])
     tracemalloc.start()
     try:
-        fails(web.SizeError, fetch, archive, tmp_path, max_bytes=10 << 20)
+        said = fails(web.SizeError, fetch, archive, tmp_path / "a", max_bytes=size - 1)
+        (path,) = fetch(archive, tmp_path / "b", max_bytes=size).paths
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    # The server, which is in this process, makes three copies.
-    assert peak < 4 * (24 << 20) and not left(tmp_path)
+    assert f"more than {size - 1} bytes" in said and not left(tmp_path / "a")
+    assert path.stat().st_size == size > 8_000_000 and peak < 2_000_000
 
 
 @pytest.mark.parametrize("envelope", [True, False])

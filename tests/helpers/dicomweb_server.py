@@ -143,6 +143,17 @@ def cut(kind, share, length):
     return trouble
 
 
+def in_pieces(body, content_type, stated=True):
+    """Returns the trouble of a body that is sent without a copy of it."""
+
+    def trouble(handler, request):
+        handler.reply(200, content_type, b"", length=len(body) if stated else None)
+        for at in range(0, len(body), 1 << 16):
+            handler.wfile.write(memoryview(body)[at : at + (1 << 16)])
+
+    return trouble
+
+
 @contextlib.contextmanager
 def running(tls=None):
     """Yields an archive that listens.
