@@ -159,6 +159,7 @@ def address(url: str, insecure_http: bool = False, what: str = "the address") ->
     try:
         parts = urllib.parse.urlsplit(url)
         port = parts.port
+        (parts.hostname or "").encode("idna")
     except ValueError:
         parts = None
     if parts is None or parts.scheme not in _PORTS or not parts.hostname or port == 0:

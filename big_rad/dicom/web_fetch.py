@@ -1,5 +1,6 @@
 """Fetches the objects of a study or series from an archive into a folder (WADO-RS)."""
 
+import contextlib
 import dataclasses
 import hashlib
 import os
@@ -122,7 +123,6 @@ def _fetch_one(client: Client, item: Found, path: pathlib.Path, max_bytes: int) 
     """Writes one object to its file."""
     session = client.session
     partial = path.with_name(path.name + ".partial")
-    path.parent.mkdir(parents=True, exist_ok=True)
     where = f"{client.archive.url}/studies/{item.study}/series/{item.series}"
 
     def receive(response: Any, pieces: Iterator[bytes]) -> None:
@@ -141,10 +141,17 @@ def _fetch_one(client: Client, item: Found, path: pathlib.Path, max_bytes: int) 
             raise session.error(ContentError, why, temporary=fault[1])
 
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         session.download(f"{where}/instances/{item.instance}", _ACCEPT, receive)
         partial.replace(path)
+    except WebError:
+        raise
+    except OSError as e:  # The error of a write does not name the file.
+        why = f"{e.strerror}; free some space or look after the folder"
+        raise OSError(e.errno, why, path.name) from None
     finally:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)
 
 
 def _content(session: Any, response: Any, pieces: Iterator[bytes]) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from big_rad.dicom import unpack, web_reasons
 from big_rad.dicom.errors import MissingElementError, NotAnImageError
 from big_rad.dicom.web_access import Access
 from big_rad.dicom.web_client import OF_ONE_OBJECT, Client, Faults, connected, quiet
-from big_rad.dicom.web_errors import ContentError, SizeError, WebError
+from big_rad.dicom.web_errors import ContentError, WebError
 
 MAX_BYTES = unpack.MAX_BYTES
 
@@ -102,42 +102,39 @@ def send(
         for number, item in enumerate(objects, 1):
             client.session.doing = f"storing object {number} of {len(objects)}"
             dataset = _load(item, number)
-            name, refused, remark = str(dataset.SOPInstanceUID), None, None
-            try:
-                refused, remark = web_reasons.of_reply(_store(client, dataset), name)
-                faults.end_row()
-            except OF_ONE_OBJECT as e:
-                faults.add(e)
-                refused = None, str(e)
+            name = str(dataset.SOPInstanceUID)
+            refused, remark = _send_one(client, dataset, name, faults)
             if refused:
                 failed.append(Failure(number, refused[1], refused[0], name))
-                continue
-            stored.append(name)
+            else:
+                stored.append(name)
             if remark:
                 changed.append(Failure(number, remark[1], remark[0], name))
-        sent = Sent(tuple(stored), tuple(failed), tuple(changed))
-        if failed and errors == "raise":
-            reasons = "; ".join(f"object {f.number}: {f.reason}" for f in failed)
-            raise RefusedError(
-                f"{client.archive.name}: {len(failed)} of {len(objects)} objects were not stored. "
-                f"{reasons}",
-                sent,
-            )
+    sent = Sent(tuple(stored), tuple(failed), tuple(changed))
+    if failed and errors == "raise":
+        reasons = "; ".join(f"object {f.number}: {f.reason}" for f in failed)
+        count = f"{len(failed)} of {len(objects)} objects were not stored"
+        raise RefusedError(f"{client.archive.name}: {count}. {reasons}", sent)
     return sent
+
+
+def _send_one(
+    client: Client, dataset: pydicom.Dataset, name: str, faults: Faults
+) -> tuple[web_reasons.Reason | None, web_reasons.Reason | None]:
+    # Returns why the object was not stored, and a remark about one that was.
+    try:
+        found = web_reasons.of_reply(_store(client, dataset), name)
+    except OF_ONE_OBJECT as e:
+        faults.add(e)
+        return (None, str(e)), None
+    faults.end_row()
+    return found
 
 
 def _load(item: str | pathlib.Path | pydicom.Dataset, number: int) -> pydicom.Dataset:
     """Returns an object that is sent."""
     if not isinstance(item, pydicom.Dataset):
-        if pathlib.Path(item).stat().st_size > MAX_BYTES:
-            raise SizeError(f"object {number} has more than {MAX_BYTES} bytes; do not send it")
-        with quiet():
-            try:
-                item = pydicom.dcmread(item)
-            except OSError:
-                raise
-            except Exception:  # The errors of pydicom may quote the file.
-                item = None
+        item = _read(pathlib.Path(item), number)
     if item is None or not getattr(item, "file_meta", None):
         raise NotAnImageError(
             f"object {number}: not a DICOM object; give the files that a prediction has written"
@@ -151,6 +148,21 @@ def _load(item: str | pathlib.Path | pydicom.Dataset, number: int) -> pydicom.Da
         item = copy.copy(item)
         item.preamble = bytes(128)
     return item
+
+
+def _read(path: pathlib.Path, number: int) -> pydicom.Dataset | None:
+    with quiet():
+        try:
+            size = path.stat().st_size
+            if size <= MAX_BYTES:
+                return pydicom.dcmread(path)
+        except OSError as e:
+            why = f"object {number}: cannot be opened ({type(e).__name__}); check the path"
+        except Exception:  # The errors of pydicom may quote the file.
+            return None
+        else:
+            why = f"object {number}: more than {MAX_BYTES} bytes; do not send it"
+    raise NotAnImageError(why)
 
 
 def _store(client: Client, dataset: pydicom.Dataset) -> pydicom.Dataset:

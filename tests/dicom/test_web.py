@@ -97,6 +97,7 @@ def test_credentials_that_are_missing_are_asked_for(archive, monkeypatch, tmp_pa
     monkeypatch.setenv("NETRC", str(netrc))
     for name in ("DICOMWEB_USER", "DICOMWEB_PASSWORD", "DICOMWEB_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")  # It is not for this machine.
     archive.always = status(401)
     assert "credentials are needed" in fails(web.AccessError, web.find, archive.url, study=STUDY)
     assert "Authorization" not in archive.requests[0].headers
@@ -114,6 +115,13 @@ def test_a_single_object_that_fails_does_not_stop_the_others(archive, tmp_path):
     assert (found.new, found.kept, len(found.failed)) == (0, 3, 1)
     archive.objects["1.2.3.4.0"] = archive.objects[UIDS[0]]
     assert "another object" in fails(web.ContentError, fetch, archive, tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_an_error_without_its_path(archive, tmp_path):
+    (tmp_path / SECRET).write_bytes(b"")
+    with pytest.raises(OSError, match="look after the folder") as caught:
+        fetch(archive, tmp_path / SECRET)
+    assert SECRET not in str(caught.value) and not isinstance(caught.value, web.WebError)
 
 
 def test_an_archive_that_only_fails_is_given_up(archive, tmp_path):

@@ -47,7 +47,7 @@ def test_http_to_another_machine_has_to_be_allowed_and_gives_a_warning(url):
     "url",
     ["", None, "pacs.example.org", "ftp://pacs.example.org", "file:///etc/passwd", "https://",
      "https://:443/", "https://a:99999", "https://a:0", "https://a:b", "https://a b/", "https://a\n",
-     "https://[::1", "https://a\\@b/"],
+     "https://[::1", "https://a\\@b/", "https://a..b/"],
 )  # fmt: skip
 def test_what_is_no_address_is_an_error(url):
     with pytest.raises(ValueError, match="no address of an archive; give one such as"):

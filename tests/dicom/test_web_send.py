@@ -102,8 +102,10 @@ def test_an_object_is_sent_again_as_a_whole(archive, results):
 
 def test_nothing_is_sent_if_one_file_is_no_object(archive, results, tmp_path):
     bad = tmp_path / f"{SECRET}.dcm"
-    for data in (b"", SECRET.encode() * 50, results[0].read_bytes().replace(UIDS[0].encode(), b"")):
-        bad.write_bytes(data)
-        with pytest.raises(read.ReadError, match="object 4") as caught:
+    without_uid = results[0].read_bytes().replace(UIDS[0].encode(), b" " * len(UIDS[0]))
+    for data in (None, b"", SECRET.encode() * 50, without_uid):
+        if data is not None:
+            bad.write_bytes(data)
+        with pytest.raises(read.ReadError, match="object 4: ") as caught:
             web.send(archive.url, [*results, bad], access=ACCESS)
         assert SECRET not in str(caught.value) and not archive.requests
