@@ -1,5 +1,6 @@
 """Fetching from an archive, sending to it and searching it, against a small one that fails."""
 
+import gzip
 import socket
 import sys
 import tracemalloc
@@ -155,6 +156,26 @@ def test_large_objects_are_never_in_memory_and_larger_ones_not_on_the_disk(
         tracemalloc.stop()
     assert f"more than {size - 1} bytes" in said and not left(tmp_path / "a")
     assert path.stat().st_size == size > 8_000_000 and peak < 2_000_000
+
+
+def test_a_compressed_answer_is_unpacked_within_the_limit(archive, tmp_path):
+    packed = gzip.compress(bytes(64 << 20), 1)
+    headers = {"Content-Encoding": "gzip"}
+
+    def bomb(handler, request):
+        assert request.headers["Accept-Encoding"] == "identity"
+        handler.reply(200, "application/dicom", packed, headers)
+
+    archive.objects = {UIDS[0]: archive.objects[UIDS[0]]}
+    archive.broken = [bomb]
+    web.find(archive.url, study=STUDY, access=ACCESS)
+    tracemalloc.start()
+    try:
+        fails(web.SizeError, fetch, archive, tmp_path, max_bytes=1 << 20)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 << 20 and not left(tmp_path)
 
 
 @pytest.mark.parametrize("envelope", [True, False])
