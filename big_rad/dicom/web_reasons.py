@@ -48,7 +48,7 @@ def of_reply(reply: pydicom.Dataset, instance: str) -> tuple[Reason | None, Reas
             if item.get("ReferencedSOPInstanceUID") == instance:
                 code = item.get("WarningReason")
                 return None, None if code is None else _reason(code)
-    except Exception:  # pydicom decodes the report only now.
+    except Exception:  # Whatever pydicom meets while it decodes the report.
         return (None, "the report of the archive cannot be read; look with `find`"), None
     return (None, "the archive does not report that it was stored; look with `find`"), None
 

@@ -123,12 +123,13 @@ def _send_one(
 ) -> tuple[web_reasons.Reason | None, web_reasons.Reason | None]:
     # Returns why the object was not stored, and a remark about one that was.
     try:
-        found = web_reasons.of_reply(_store(client, dataset), name)
+        reply = _store(client, dataset)
     except OF_ONE_OBJECT as e:
         faults.add(e)
         return (None, str(e)), None
     faults.end_row()
-    return found
+    with quiet():  # pydicom decodes the report only now.
+        return web_reasons.of_reply(reply, name)
 
 
 def _load(item: str | pathlib.Path | pydicom.Dataset, number: int) -> pydicom.Dataset:

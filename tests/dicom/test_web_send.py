@@ -59,6 +59,7 @@ def test_objects_arrive_as_they_are(archive, results):
         ((200, "application/dicom+json", report([(UIDS[0], 0x7777)])), 0x7777, "of its own"),
         ((200, "application/dicom+json", report([(UIDS[0], None)])), None, "no reason"),
         ((200, "application/dicom+json", report(stored=[("1.9", None)])), None, "not report"),
+        ((200, "application/dicom+json", report(stored=[(SECRET, None)])), None, "not report"),
         ((200, "application/dicom+json", {}), None, "does not report"),
         ((200, "application/dicom+json", [SECRET]), None, "no report"),
         ((200, "text/html", {}), None, "text/html"),

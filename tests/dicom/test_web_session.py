@@ -73,6 +73,9 @@ def test_https_needs_a_known_certificate(tmp_path, monkeypatch):
         access = web.Access(ca_file=str(certificate))
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path / "elsewhere.pem"))
         assert fetch(archive, tmp_path / "a", access=access).new == 1
+        archive.trouble = [status(302, Location=archive.url.replace("https", "http"))]
+        said = fails(web.RedirectError, fetch, archive, tmp_path / "b", access=access)
+        assert "no https address" in said
         archive.url = archive.url.replace("127.0.0.1", "localhost")
         with pytest.raises(web.TLSError, match="belongs to another host"):
             fetch(archive, tmp_path / "b", access=access)
