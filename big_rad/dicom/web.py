@@ -7,7 +7,8 @@
 
 The credentials come from environment variables (`web_access.Access`). Messages, logs and `repr`
 hold no credentials, no identifiers and nothing that the archive wrote. It needs the library
-dicomweb-client, which is optional: `pip install "big_rad[dicom]"`.
+dicomweb-client, which is optional: `pip install "big_rad[dicom]"`. Call it from one thread at a
+time, because it keeps the libraries from logging meanwhile.
 """
 
 from big_rad.dicom.web_access import Access, Options, uid
