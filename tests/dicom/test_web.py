@@ -13,6 +13,7 @@ from tests.helpers import dicom_files, dicomweb_server
 from tests.helpers.dicomweb_calls import ACCESS, PASSWORD, UIDS, fails, fetch, left
 from tests.helpers.dicomweb_server import SERIES, STUDY, cut, in_pieces, silence, status, wrapped
 
+pytest.importorskip("dicomweb_client", reason="pip install 'big_rad[dicom]'")
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 SECRET = dicom_files.SECRET
 

@@ -11,6 +11,7 @@ from big_rad.dicom import read, web
 from tests.helpers import dicom_files, orthanc
 from tests.helpers.dicomweb_calls import ACCESS, PASSWORD, fails, left
 
+pytest.importorskip("dicomweb_client", reason="pip install 'big_rad[dicom]'")
 pytestmark = [
     pytest.mark.skipif(not (orthanc.PROGRAM and orthanc.PLUGIN), reason=orthanc.MISSING),
     pytest.mark.usefixtures("nothing_leaks"),

@@ -8,6 +8,7 @@ from tests.helpers import dicom_files, dicomweb_server
 from tests.helpers.dicomweb_calls import ACCESS, UIDS, fails
 from tests.helpers.dicomweb_server import STUDY, silence, status
 
+pytest.importorskip("dicomweb_client", reason="pip install 'big_rad[dicom]'")
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 SECRET = dicom_files.SECRET
 

@@ -7,6 +7,7 @@ from tests.helpers import dicom_files, dicomweb_server
 from tests.helpers.dicomweb_calls import ACCESS, PASSWORD, UIDS, certificates, fails, fetch
 from tests.helpers.dicomweb_server import status
 
+pytest.importorskip("dicomweb_client", reason="pip install 'big_rad[dicom]'")
 pytestmark = pytest.mark.usefixtures("nothing_leaks")
 SECRET = dicom_files.SECRET
 
