@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from big_rad.datasets import progress as progress_lib
-from big_rad.dicom import objects
+from big_rad.dicom import objects, web
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom import series as series_lib
 from big_rad.dicom.image import MODALITIES, PLANES
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 each = ", ".join(getattr(c, args.lang) for c in meant)
                 print(f"--organ={name}: asked for as {each}", file=sys.stderr)
         return _predict_all(args)
-    except (CheckpointError, ValueError, OSError) as e:
+    except (CheckpointError, ValueError, OSError, ImportError) as e:
         _print_error(e)
         return 2
     except KeyboardInterrupt:
@@ -122,6 +122,13 @@ def _check_numbers(args: argparse.Namespace) -> None:
 
 
 def _check_series(args: argparse.Namespace) -> None:
+    if not (args.images or args.wado):
+        raise ValueError("give files or folders, or --wado and --study")
+    if args.wado and not args.out:
+        raise ValueError("--wado needs --out=DIR, where the study is kept in DIR/fetched")
+    if args.stow and not args.dicom:
+        raise ValueError("--stow sends DICOM objects; give --dicom=seg,sr as well")
+    web.Options.parse(args)  # An error now, and not after the predictions.
     if args.every < 1:
         raise ValueError(f"--every={args.every}: give a whole number from 1")
     unknown = [n for n in args.dicom.split(",") if n and n not in dicom_results.WANTED]
@@ -154,6 +161,12 @@ def _predict_all(args: argparse.Namespace) -> int:
     """Predicts on each image that can be read, and returns the exit code."""
     if args.beam:
         return _on_beam(args)
+    remote = web.Options.parse(args) if args.wado or args.stow else None
+    if remote is not None:
+        for warning in remote.warnings:
+            print(f"big_rad.predict: {warning}", file=sys.stderr)
+    if args.wado:
+        args.images = [*args.images, _fetched(remote, args)]
     work = jobs.Jobs(_wanted(args), _print_error)
     asks = work.asks()
     first = next(asks, None)
@@ -166,7 +179,34 @@ def _predict_all(args: argparse.Namespace) -> int:
             print(json.dumps(plain, ensure_ascii=False, indent=indent), flush=True)
             progress.step()
     work.finish(functools.partial(_page, args))
+    if args.stow:
+        _send(remote, work)
     return work.code
+
+
+def _fetched(remote: web.Options, args: argparse.Namespace) -> str:
+    # Fetches a study, and returns its folder.
+    folder = pathlib.Path(args.out) / "fetched"
+    progress = progress_lib.Progress("fetch", 0, "images")
+    found = web.fetch(
+        remote.wado.url,
+        study=remote.study,
+        series=remote.series or None,
+        folder=folder,
+        access=remote.access,
+        done=lambda count, total: progress.step(),
+    )
+    print(f"fetched {found.new} images; {found.kept} were there already", file=sys.stderr)
+    return str(folder)
+
+
+def _send(remote: web.Options, work: jobs.Jobs) -> None:
+    # Sends the DICOM objects that were written.
+    if not work.written:
+        print("big_rad.predict: --stow: there is no DICOM object to send", file=sys.stderr)
+        return
+    sent = web.send(remote.stow.url, work.written, access=remote.access)
+    print(f"sent {len(sent.stored)} DICOM objects to {remote.stow.host}", file=sys.stderr)
 
 
 def _page(
@@ -295,7 +335,7 @@ def _parser() -> argparse.ArgumentParser:
         description=f"Prints one line of JSON for each slice. {predictions.NOTE}.",
     )
     add = parser.add_argument
-    add("images", nargs="+", help="DICOM, NIfTI, PNG, JPEG or NPY files, and folders of them")
+    add("images", nargs="*", help="DICOM, NIfTI, PNG, JPEG or NPY files, and folders of them")
     add(
         "--checkpoint",
         required=True,
@@ -331,6 +371,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--resume", action="store_true", help="slices of series that have outputs are skipped")
     add("--dicom", default="", help="also write DICOM objects, with --out: seg,sr,sc")
     add("--now", type=_time, help="date and time of DICOM objects, as 2026-01-31T12:00:00")
+    add("--wado", default="", help="fetch a study from an archive: its DICOMweb address")
+    add("--study", default="", help="with --wado: the StudyInstanceUID")
+    add("--series", default="", help="with --wado: a SeriesInstanceUID, for one series alone")
+    add("--stow", default="", help="send the DICOM objects to an archive: its DICOMweb address")
+    add("--ca_file", default="", help="certificates that an archive is trusted by")
+    add("--insecure_http", action="store_true", help="allow http to archives on other machines")
     add("--beam", default="", help="predict on studies with Apache Beam: its options, in quotes")
     add("--shards", type=int, default=16, help="with --beam, the number of files of predictions")
     return parser

@@ -97,6 +97,7 @@ class Jobs:
         found: the slices that have been read and are not answered yet, in their order.
         code: the exit code so far: 2 if anything failed.
         total: how many slices are predicted.
+        written: the files of DICOM objects that were written.
         seen: a function of a slice that returns the picture of what the model sees of it; None, as
             at first, keeps no such pictures.
     """
@@ -106,6 +107,7 @@ class Jobs:
     def __init__(self, wanted: Wanted, log: Log):
         self.found: collections.deque[Job] = collections.deque()
         self.code = 0
+        self.written: list[pathlib.Path] = []
         self._wanted, self._log = wanted, log
         self._single, self._series = self._sorted()
         self._files = {s.key: self._open(s) for s in self._series} if wanted.out else {}
@@ -260,6 +262,7 @@ class Jobs:
             path.unlink(missing_ok=True)
             if name in made:
                 made[name].save(path)
+                self.written.append(path)
                 said[name] = f"written to {path.name}"
                 for remark in made[name].remarks:
                     self._log(f"{series.key}: {path.name}: {remark}")
@@ -282,6 +285,7 @@ class Jobs:
         image = inputs.read(series.slices[0].path, **wanted.reading)
         written = dicom_results.picture(image, self._mark, asked, wanted.now)
         written.save(files.folder / "sc.dcm")
+        self.written.append(files.folder / "sc.dcm")
         origin = dicom_results.origin_of(
             [written.dataset], self._mark, asked, wanted.now, wanted.lang
         )
