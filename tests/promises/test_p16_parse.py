@@ -18,8 +18,8 @@ from big_rad.pp import tokenizer as tokenizers
 from tests.helpers import radgrounders
 
 COUNT = int(os.environ.get("BIG_RAD_GENERATIONS", "500"))
-LONGEST = 26
-PIECES = 60  # Ordinary pieces that may be written.
+LONGEST = 30
+PIECES = 24  # Ordinary pieces that may be written, besides those with "<".
 
 
 @pytest.fixture(scope="module", params=["boxes", "masks"])
@@ -78,7 +78,7 @@ def test_every_constrained_answer_of_the_queue_parses_and_ends_in_time(random_mo
         changed += int(result["changed"])
     print(f"{COUNT} texts: {found[0]} boxes, {found[1]} masks, {changed} tokens changed")
     boxes, masks = found
-    assert (boxes if points == "boxes" else masks) > COUNT / 10 and changed > COUNT
+    assert (boxes if points == "boxes" else masks) > COUNT / 20 and changed > COUNT
     assert (masks if points == "boxes" else boxes) == 0  # It was not asked to point so.
 
 
