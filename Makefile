@@ -19,7 +19,7 @@ test: $(VENV)/.dev  ## the whole test suite
 
 prove: $(VENV)/.dev  ## the promises of docs/operations.md and the queue, at length: hours, not for CI
 	BIG_RAD_KILLS=40 BIG_RAD_GENERATIONS=10000 BIG_RAD_REQUESTS=500 \
-	  $(PY) -m pytest -s tests/promises tests/inference/test_queue_soak.py
+	  $(PY) -m pytest -s --timeout=0 tests/promises tests/inference/test_queue_soak.py
 
 lint: $(VENV)/.dev  ## style, format, and that imports run downwards only
 	$(VENV)/bin/ruff check .
