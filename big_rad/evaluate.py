@@ -377,10 +377,16 @@ def _judge(args: argparse.Namespace, out: pathlib.Path) -> llm_score.Judge | Non
     return llm_score.Judge(args.judge_url, args.judge_model, **options)
 
 
-def _parser() -> argparse.ArgumentParser:
+def data_parser(program: str, description: str | None) -> argparse.ArgumentParser:
+    """Returns a parser with the options that name a checkpoint and datasets.
+
+    Args:
+        program: how the program is called, such as "python -m big_rad.evaluate".
+        description: the text above the options.
+    """
     parser = argparse.ArgumentParser(
-        prog="python -m big_rad.evaluate",
-        description=__doc__,
+        prog=program,
+        description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -388,6 +394,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data", default="", help="datasets, such as slake+vqa_rad")
     parser.add_argument("--folder", default="default", help="name of a folder, with --data=folder")
+    return parser
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = data_parser("python -m big_rad.evaluate", __doc__)
     parser.add_argument("--split", default="", help="of --data; default: see configs/evaluate.py")
     parser.add_argument("--config", default="", help="a config file with evals, in place of --data")
     parser.add_argument("--data_dir", default="data", help="where the built datasets lie")

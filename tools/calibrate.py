@@ -372,16 +372,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m tools.calibrate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument(
-        "--checkpoint", required=True, help="run, RUN/checkpoints/N, Hugging Face folder or npz"
-    )
-    parser.add_argument("--data", default="", help="datasets, such as slake+vqa_rad")
-    parser.add_argument("--folder", default="default", help="name of a folder, with --data=folder")
+    parser = evaluate.data_parser("python -m tools.calibrate", __doc__)
     parser.add_argument("--split", default="validation", help="a split of held-out patients")
     parser.add_argument("--data_dir", default="data", help="where the built datasets lie")
     parser.add_argument(

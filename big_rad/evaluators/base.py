@@ -124,14 +124,16 @@ def run(
     """
     view = eval_data.View(data) if view is None else view
     options = {"max_new_tokens": max_new_tokens} | ({} if masks else {"masks": False})
-    forms = [_options(data[i]) for i in range(len(data))]
+    # Only the texts: making the items here would preprocess every image before the first question.
+    known = codec is not None
+    forms = [_options(data.text(i)) if known else () for i in range(len(data))]
     if "queue" in predict_fns:
         options |= {} if codec is None else {"codec": codec}
         requests = (
             queue_lib.Request(
                 x["image"],
                 np.array(_nonzero(x["text"]), np.int32),
-                candidates=() if codec is None else confidence.candidates(own, tokenizer),
+                candidates=confidence.candidates(own, tokenizer),
             )
             for x, own in zip((view[i] for i in range(len(view))), forms, strict=True)
         )
@@ -409,10 +411,10 @@ def mean(values: Sequence[Any]) -> float:
     return sum(kept) / len(kept) if kept else math.nan
 
 
-def _options(item: Mapping[str, Any]) -> confidence.Forms:
-    meta = item["meta"]
-    kind = question_kind(meta["question_type"])
-    return confidence.options_of(kind, item.get("choices", ()), meta["lang"] or "en")[1]
+def _options(text: Mapping[str, Any]) -> confidence.Forms:
+    kind, lang = (str(text.get(k, "")).strip() for k in ("question_type", "lang"))
+    choices = text.get("choices") or ()
+    return confidence.options_of(question_kind(kind), choices, lang or "en")[1]
 
 
 def _until_eos(tokens: Int[np.ndarray, " tokens"], eos_id: int) -> tuple[list[int], bool]:

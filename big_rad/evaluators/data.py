@@ -54,7 +54,6 @@ class EvalData:
       The answer is then a part of `text`.
     - `masks`: with ground('masks') only, a list of bool [H, W], one for each `</seg>` of the
       reference.
-    - `choices`: the answers to choose from; empty if the question has none.
     - `meta`: a dict of the texts `id` (the id of the question), `image` (the id of its image,
       which several questions may share), `patient`, `modality`, `plane`, `task`, `lang` and
       `question_type`.
@@ -98,6 +97,10 @@ class EvalData:
             self._kept[i] = item
             self._bytes += size
         return item
+
+    def text(self, i: int) -> Mapping[str, Any]:
+        """Returns the text of item i as it is in the dataset, without preprocessing its image."""
+        return self._source[int(self._indices[i])]["texts"][0]
 
     def forget(self) -> None:
         """Frees the examples kept in memory; they are preprocessed again when they are needed."""
@@ -156,7 +159,6 @@ class EvalData:
             masks["masks"] = [out["segmap"] == c for c in out["mask_classes"]]
         return {
             **masks,
-            "choices": list(texts[0].get("choices") or ()),
             **{k: np.asarray(out[k]) for k in MODEL_FIELDS},
             answer: _text(out[answer]) if answer == "reference" else np.asarray(out[answer]),
             "meta": meta,

@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from big_rad.inference import prepare as prepare_lib
 from big_rad.inference.requests import Answer, Inbox, Request, Source
-
-_SHORTEST = 32
 
 
 @dataclasses.dataclass
@@ -185,8 +184,6 @@ def _result(
 
 
 def _batch(request: Request) -> dict[str, np.ndarray]:
-    length = _SHORTEST
-    while length < len(request.text):
-        length *= 2
+    length = prepare_lib.lengths(len(request.text))[-1]
     text = np.pad(np.int32(request.text), (0, length - len(request.text)))[None]
     return {"image": np.asarray(request.image)[None], "text": text, "mask_ar": np.zeros_like(text)}

@@ -12,11 +12,14 @@ from typing import ClassVar, Protocol
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
 from big_rad.inference import constrain
 from big_rad.inference.state import PickerState, State
 
+# What a row of `PerRow` may set, with its default.
+SETTINGS = {"temperature": np.float32(0), "top_p": np.float32(1), "constrained": np.bool_(True)}
 KEY_IMPL = "threefry2x32"  # JAX's default generator; it gives the same numbers on every device.
 
 
@@ -151,15 +154,11 @@ class PerRow:
             settings: the settings of the rows; None leaves all at their defaults.
         """
         rows, settings = keys.shape[0], settings or {}
-        arrays = {
-            "key": keys,
-            "temperature": settings.get("temperature", jnp.zeros(rows)),
-            "top_p": settings.get("top_p", jnp.ones(rows)),
-        }
+        arrays = {n: settings.get(n, jnp.full(rows, x)) for n, x in SETTINGS.items()}
         if self.grammar is None:
-            return arrays
-        constrained = settings.get("constrained", jnp.ones(rows, bool))
-        own = {"constrained": constrained, "changed": jnp.zeros(rows, jnp.int32)}
+            del arrays["constrained"]
+            return {"key": keys} | arrays
+        own = {"key": keys, "changed": jnp.zeros(rows, jnp.int32)}
         return arrays | own | self.grammar.start(rows)
 
     def pick(

@@ -93,9 +93,7 @@ class Preparer:
             self.check_points("detection")
         if ask.task == "report":
             grounded = self.ground_of(ask) != "none"
-        image = ask.image
-        if not isinstance(image, dicom_read.Slice) or ask.modality:
-            image = inputs.read(image, modality=ask.modality)
+        image = inputs.read(ask.image, modality=ask.modality)
         displayed, to_stored, warnings = inputs.to_model(image, as_stored)
         batch = self.preprocess(displayed, ask.text(), ask.lang, ask.style, grounded)
         kind, options = "text", ()
@@ -199,7 +197,7 @@ class Preparer:
                 "choices or the clinical information"
             )
         used = int((out["text"] != 0).sum())
-        length = next(n for n in lengths(used) if n >= used)
+        length = lengths(used)[-1]
         batch = {k: np.asarray(out[k])[None] for k in ("image", "text", "mask_ar")}
         return batch | {k: _fit(batch[k], length) for k in ("text", "mask_ar")}
 

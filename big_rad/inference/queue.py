@@ -36,7 +36,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Shaped, UInt32
 
 from big_rad import sharding as sharding_lib
-from big_rad.inference import queue_host, sampling
+from big_rad.inference import pickers, queue_host, sampling
 from big_rad.inference import rows as rows_lib
 from big_rad.inference.requests import (
     STATUSES,
@@ -50,7 +50,6 @@ from big_rad.inference.requests import (
 __all__ = ["STATUSES", "Answer", "Inbox", "Queue", "Request", "Source"]
 
 _BATCHES = (1, 4, 16)  # The batch sizes of a prefill. Every further size would be a compilation.
-_SETTINGS = {"temperature": np.float32, "top_p": np.float32, "constrained": np.bool_}
 
 
 class Queue:
@@ -238,11 +237,10 @@ class Queue:
         """Returns what the rows of a batch set for the picker, by name."""
         if not isinstance(self.picker, sampling.PerRow):
             return {}
-        default = {"temperature": 0.0, "top_p": 1.0, "constrained": True}
         found = {}
-        for name, dtype in _SETTINGS.items():
+        for name, default in pickers.SETTINGS.items():
             values = [getattr(w.request, name) for w in batch]
-            found[name] = [dtype(default[name] if v is None else v) for v in values]
+            found[name] = [default if v is None else type(default)(v) for v in values]
         return found
 
     def check(self, i: int, request: Request) -> None:
@@ -287,7 +285,7 @@ class Queue:
                 f"request {i} asks for {request.max_new_tokens} new tokens; this queue gives 1 to "
                 f"{most}"
             )
-        given = [name for name in _SETTINGS if getattr(request, name) is not None]
+        given = [name for name in pickers.SETTINGS if getattr(request, name) is not None]
         if given and not isinstance(self.picker, sampling.PerRow):
             raise ValueError(
                 f"request {i} sets {', '.join(given)}, and this queue decodes all rows alike: make "

@@ -191,7 +191,7 @@ class Host:
     def _score(
         self, batch: Sequence[Waiting], size: int, filled: sampling.State
     ) -> Float[Array, "rows candidates"] | None:
-        # Scores the candidates of rows that begin; None if there are none.
+        # Returns the scores of the candidates of rows that begin, or None without candidates.
         texts = [w.request.candidates for w in batch]
         if not any(texts):
             return None

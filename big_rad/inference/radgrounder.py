@@ -355,7 +355,7 @@ class RadGrounder:
 
         def ready(ask: Ask) -> prepare.Prepared:
             made = self.prepare(ask)
-            if _is_whole(ask) and ask.limit > most and self._own is None:
+            if ask.limit > most and self._own is None:
                 raise ValueError(
                     f"max_new_tokens is {ask.limit}, and an iterator of questions has room for "
                     f"{most}; give the questions as a list, or max_new_tokens to `ask`"

@@ -87,8 +87,8 @@ class Source(Protocol):
 
         Args:
             most: how many there is room for.
-            wait: whether to wait for a request if there is none. The queue waits only when nothing
-                is being decoded. Without waiting, and where no more can come, the list is empty.
+            wait: True waits until a request is there or no more can come. The queue asks for that
+                only while it decodes nothing. False returns what is there, perhaps an empty list.
         """
 
     def exhausted(self) -> bool:

@@ -192,13 +192,12 @@ class Rows:
             candidates: the tokens of each text, its end included, and then zeros. A candidate of
                 zeros alone has the log probability 0.
         """
-        sampler, options = self.sampler, self.sampler.options
+        sampler = self.sampler
 
         def added(
             logits: Float[Array, "new_rows vocab"], token: Int[Array, " new_rows"]
         ) -> Float[Array, " new_rows"]:
-            banned = sampling.banned_ids(logits.shape[-1], options.vocab_size, options.never)
-            logprob = jax.nn.log_softmax(jnp.where(banned, -jnp.inf, logits), axis=-1)
+            logprob = jax.nn.log_softmax(sampler.scores(logits), axis=-1)
             own = jnp.take_along_axis(logprob, token[:, None], axis=-1)[:, 0]
             return jnp.where(token != 0, own, 0.0)
 
@@ -338,19 +337,16 @@ class Rows:
             of these tokens as in `location_probs`; and with masks `mask_change` f32 [rows, masks],
             see `sampling.mask_change`. Entries behind the last token mean nothing.
         """
-        options, model, out = self.sampler.options, self.sampler.model, {}
+        sampler, model, out = self.sampler, self.sampler.model, {}
         width = text.shape[1]
         before = jnp.maximum(locations - 1, 0) + width * jnp.arange(text.shape[0])[:, None]
         image = self._place(jnp.full((text.shape[0], *shape), BLANK))
         logits, inner = model.apply(
             {"params": params}, image, text, mask_ar, logits_pos=before.reshape(-1)
         )
-        if options.max_boxes:
-            first, many = options.locations
-            banned = sampling.banned_ids(logits.shape[-1], options.vocab_size, options.never)
-            scores = jnp.where(banned, -jnp.inf, logits)[:, first : first + many]
-            probs = jax.nn.softmax(scores, axis=-1).astype(jnp.float16)
-            out["blank_location_probs"] = probs.reshape(*locations.shape, many)
+        if sampler.options.max_boxes:
+            probs = sampler.location_probs(sampler.scores(logits))
+            out["blank_location_probs"] = probs.reshape(*locations.shape, -1)
         if masks is not None:
             hidden = jnp.take_along_axis(inner["hidden"], ends[..., None], axis=1)
             hidden = hidden.astype(jnp.float32)

@@ -219,8 +219,7 @@ class Sampler:
             the token has ended its row.
         """
         options, live = self.options, ~state.done
-        banned = banned_ids(state.logits.shape[-1], options.vocab_size, options.never)
-        scores = jnp.where(banned, -jnp.inf, state.logits)
+        scores = self.scores(state.logits)
         token, logprob, picker = self.picker.pick(scores, state)
         token = jnp.where(live, token, 0)
         logits, cache, hidden = self.model.decode_step(weights, token, state.slot, state.cache)
@@ -243,7 +242,7 @@ class Sampler:
             new["location_probs"], new["num_locations"] = keep_locations(
                 state.location_probs,
                 state.num_locations,
-                jax.lax.slice_in_dim(scores, first, first + many, axis=1),
+                self.location_probs(scores),
                 live & (token >= first) & (token < first + many),
             )
         return dataclasses.replace(
@@ -258,6 +257,17 @@ class Sampler:
             picker=picker,
             **new,
         )
+
+    def scores(self, logits: Float[Array, "rows vocab"]) -> Float[Array, "rows vocab"]:
+        """Returns the model's scores with -inf at the ids that are never predicted."""
+        banned = banned_ids(logits.shape[-1], self.options.vocab_size, self.options.never)
+        return jnp.where(banned, -jnp.inf, logits)
+
+    def location_probs(self, scores: Float[Array, "rows vocab"]) -> Float[Array, "rows locations"]:
+        """Returns the probability of each location among all locations, in float16."""
+        first, many = self.options.locations
+        among = jax.lax.slice_in_dim(scores, first, first + many, axis=1)
+        return jax.nn.softmax(among, axis=-1).astype(jnp.float16)
 
     def step_arrays(self, weights: Mapping[str, Any], arrays: Mapping[str, Any]) -> dict[str, Any]:
         """Does the same as `step`, but takes and returns `State.arrays`, so it can be exported."""
@@ -324,9 +334,7 @@ def mask_change(
     logits: Float[Array, "rows masks height width"], other: Float[Array, "rows masks height width"]
 ) -> Float[Array, "rows masks"]:
     """Returns how much masks differ, 1 - sum(min(p, q)) / sum(max(p, q)) of their probabilities."""
-    p, q = jax.nn.sigmoid(logits), jax.nn.sigmoid(other)
-    both, either = jnp.minimum(p, q).sum(axis=(-2, -1)), jnp.maximum(p, q).sum(axis=(-2, -1))
-    return 1 - both / jnp.maximum(either, jnp.finfo(either.dtype).tiny)
+    return 1 - _soft_iou(jax.nn.sigmoid(logits), jax.nn.sigmoid(other))
 
 
 def mask_scores(
@@ -337,15 +345,20 @@ def mask_scores(
     Here p is the probability of each pixel, and m the mask, which is 1 where p is above a half. It
     is the soft IoU of the mask with the probabilities, and 0 for a blank mask.
     """
-    p, m = jax.nn.sigmoid(logits), (logits > 0).astype(logits.dtype)
-    both, either = (p * m).sum(axis=(-2, -1)), jnp.maximum(p, m).sum(axis=(-2, -1))
+    return _soft_iou(jax.nn.sigmoid(logits), (logits > 0).astype(logits.dtype))
+
+
+def _soft_iou(
+    p: Float[Array, "rows masks height width"], q: Float[Array, "rows masks height width"]
+) -> Float[Array, "rows masks"]:
+    both, either = jnp.minimum(p, q).sum(axis=(-2, -1)), jnp.maximum(p, q).sum(axis=(-2, -1))
     return both / jnp.maximum(either, jnp.finfo(either.dtype).tiny)
 
 
 def keep_locations(
     kept: Float[Array, "rows kept locations"],
     count: Int[Array, " rows"],
-    scores: Float[Array, "rows locations"],
+    probs: Float[Array, "rows locations"],
     here: Bool[Array, " rows"],
 ) -> tuple[Float[Array, "rows kept locations"], Int[Array, " rows"]]:
     """Keeps the distributions over the locations, from which the confidence of boxes is made.
@@ -353,14 +366,13 @@ def keep_locations(
     Args:
         kept: the distributions kept so far.
         count: the number of location tokens of each row so far. It may exceed the number kept.
-        scores: the model's scores of the locations at this step.
+        probs: the probabilities of the locations at this step.
         here: True for the rows whose token is a location. Its distribution goes behind the earlier
             ones, and is dropped if there is no room.
 
     Returns:
         The new `kept` and the new `count`, which grows even if there is no room.
     """
-    probs = jax.nn.softmax(scores, axis=-1).astype(kept.dtype)
     place = jnp.where(here, count, kept.shape[1])  # Behind the last place, where it is dropped.
     kept = kept.at[jnp.arange(kept.shape[0]), place].set(probs, mode="drop")
     return kept, count + here
