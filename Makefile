@@ -17,9 +17,10 @@ demo-seg: $(VENV)/.runtime  ## the same with masks instead of boxes: about a qua
 test: $(VENV)/.dev  ## the whole test suite
 	$(PY) -m pytest -n auto --dist=loadfile
 
-prove: $(VENV)/.dev  ## the promises of docs/operations.md and the queue, at length: hours, not for CI
-	BIG_RAD_KILLS=40 BIG_RAD_GENERATIONS=10000 BIG_RAD_REQUESTS=500 \
-	  $(PY) -m pytest -s --timeout=0 tests/promises tests/inference/test_queue_soak.py
+prove: $(VENV)/.dev  ## the promises of docs/operations.md, queue and resuming, at length: hours, not for CI
+	BIG_RAD_KILLS=40 BIG_RAD_PREDICT_KILLS=20 BIG_RAD_GENERATIONS=10000 BIG_RAD_REQUESTS=500 \
+	  BIG_RAD_TURN_STEP=1 $(PY) -m pytest -s --timeout=0 tests/promises \
+	  tests/inference/test_queue_soak.py tests/test_predict_series.py
 
 lint: $(VENV)/.dev  ## style, format, and that imports run downwards only
 	$(VENV)/bin/ruff check .

@@ -161,7 +161,8 @@ def test_a_prediction_that_is_killed_and_resumed_gives_the_same_bytes(volume, tm
     """`make prove` kills more often. The moments are spread over the whole run."""
     pytest.importorskip("highdicom")
     kills = int(os.environ.get("BIG_RAD_PREDICT_KILLS", "2"))
-    options = [f"--checkpoint={tmp_path}", str(volume / "dicom" / "P000001"), "--dicom=seg,sr"]
+    wanted = "seg" if kills == 2 else "seg,sr"  # highdicom takes its time for an SR.
+    options = [f"--checkpoint={tmp_path}", str(volume / "dicom" / "P000001"), f"--dicom={wanted}"]
     command = [sys.executable, "-m", "tests.helpers.predict_looking", *options]
     start = time.monotonic()
     whole = subprocess.run([*command, f"--out={tmp_path / 'whole'}"], capture_output=True)

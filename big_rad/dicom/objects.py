@@ -35,6 +35,8 @@ MANUFACTURER = "big_rad"
 LANGUAGES = {"en": "English", "de": "German"}
 LONGEST = 64  # The most characters of a text of the value representation LO.
 _PACKAGES = ("highdicom", "pydicom")
+CHARACTER_SET = "ISO_IR 192"  # UTF-8
+_TEXTS = ("LO", "LT", "PN", "SH", "ST", "UC", "UT")
 _STRICT = ("AS", "CS", "DA", "DS", "DT", "IS", "TM", "UI")  # Not texts.
 _LOCK = threading.RLock()  # Filters of warnings belong to the whole process.
 
@@ -206,7 +208,7 @@ def equipment(origin: Origin) -> dict[str, Any]:
         manufacturer_model_name=long_string(origin.algorithm),
         software_versions=long_string(origin.version),
         device_serial_number=long_string(origin.fingerprint),
-        specific_character_set="ISO_IR 192",
+        specific_character_set=CHARACTER_SET,
         content_date=origin.created.date(),
         content_time=origin.created.time(),
     )
@@ -235,10 +237,27 @@ def finish(made: pydicom.Dataset, origin: Origin) -> tuple[str, ...]:
     wrong = [e.keyword for e in made if e.VR in _STRICT and not _allowed(e)]
     for keyword in wrong:
         delattr(made, keyword)
+    _say_character_sets(made)
     return tuple(
         f"{keyword} of the source is not what the standard allows; it is left out"
         for keyword in wrong
     )
+
+
+def _say_character_sets(ds: pydicom.Dataset) -> None:
+    """Adds the character set to each item of a sequence that has a text beyond ASCII.
+
+    By the standard an item has the character set of the object that it is in. But dcmjs 0.52, with
+    which OHIF reads files, takes such items for Latin-1 (seen in a test).
+    """
+    for element in ds:
+        if element.VR != "SQ":
+            continue
+        for item in element.value:
+            _say_character_sets(item)
+            texts = (str(e.value) for e in item if e.VR in _TEXTS)
+            if not all(text.isascii() for text in texts):
+                item.add_new("SpecificCharacterSet", "CS", CHARACTER_SET)
 
 
 def _allowed(element: pydicom.DataElement) -> bool:

@@ -71,12 +71,12 @@ def test_cornerstone_finds_boxes_and_masks_where_they_are(tmp_path, overlap):
     height, width = labels.shape[1:]
     assert height != width
     boxes = [
-        Box(3, "left kidney", (1.25, 2.5, 5, 6.75), 4, confidence=0.8),
+        Box(3, "linke Niere, größer", (1.25, 2.5, 5, 6.75), 4, confidence=0.8),
         Box(5, "liver", (0, 0, width, height), 2),
     ]
     segments = made.segments_of(labels, (2, 3, 5))
     if overlap:
-        segments.append(Segment(0, "all", "all", {10: labels[10] > 0}))
+        segments.append(Segment(0, "Läsion", "all", {10: labels[10] > 0}))
     found = seen(tmp_path, headers, boxes, segments)
     for box, got in zip(boxes, found["boxes"], strict=True):
         x1, y1, x2, y2 = box.box

@@ -75,5 +75,5 @@ async function masks() {
 }
 
 const result = { boxes: boxes(), masks: segFile ? await masks() : null };
-process.stdout.write(JSON.stringify(result) + '\n');
-process.exit(0);
+// A pipe takes more than its buffer only after the write.
+process.stdout.write(JSON.stringify(result) + '\n', () => process.exit(0));

@@ -160,6 +160,10 @@ def test_p21_umlauts_survive_a_source_with_another_character_set():
         assert found.StudyDescription == "腹部"
         assert found.ProcedureCodeSequence[0].CodeMeaning == "検査"
     assert seg.SegmentSequence[0].SegmentLabel == "Läsion 5"
+    # Some viewers do not know the character set of the object in the items of sequences.
+    assert seg.SegmentSequence[0].SpecificCharacterSet == "ISO_IR 192"
+    assert made.only(made.groups(sr)[0], "Comment").SpecificCharacterSet == "ISO_IR 192"
+    assert "SpecificCharacterSet" not in sr.ConceptNameCodeSequence[0]
     comment = "Läsion 5, Konfidenz 0.50 (nicht kalibriert), Region 0, KI, ungeprüft"
     assert comment in json.dumps(sr.to_json_dict(), ensure_ascii=False)
     assert str(source.PatientName).startswith("Yamada")  # The source stays as it was.
