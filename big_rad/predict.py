@@ -287,8 +287,10 @@ def _on_beam(args: argparse.Namespace) -> int:
             yield from _answer(work, model, first, asks, args)
 
     wanted, out = _wanted(args), pathlib.Path(args.out)
-    made, failed = on_beam.run(wanted, answer, out, shlex.split(args.beam), args.shards)
-    print(f"{made:,} slices predicted, {failed:,} failures, in {out}", file=sys.stderr)
+    made = on_beam.run(wanted, answer, out, shlex.split(args.beam), args.shards)
+    predicted, failed, notes = (made[name] for name in on_beam.OUTPUTS)
+    said = f"{predicted:,} slices predicted, {failed:,} failures, {notes:,} notes"
+    print(f"{said}, in {out}", file=sys.stderr)
     return 2 if failed else 0
 
 

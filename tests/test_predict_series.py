@@ -190,7 +190,9 @@ def test_a_prediction_that_is_killed_and_resumed_gives_the_same_bytes(volume, tm
             done = subprocess.run([*command, f"--out={out}", "--resume"], capture_output=True)
             assert done.returncode == 0, done.stderr
             assert files_of(out) == expected
-    print(f"killed {[n for n, code in reached if code]} of 60, ended {sum(not c for _, c in reached)}")
+    print(
+        f"killed {[n for n, code in reached if code]} of 60, ended {sum(not c for _, c in reached)}"
+    )
     assert any(code for _, code in reached)
 
 
@@ -236,26 +238,29 @@ def test_beam_gives_the_same_answers_in_shards_and_names_no_file_that_failed(
         series_files(archive / f"Doe^John_{k}", heights, SeriesInstanceUID=f"1.2.3.{k}")
     bad = archive / "Doe^John_1" / "Doe^John.dcm"
     bad.write_bytes(b"\0" * 128 + b"DICM" + b"broken")
+    (archive / "Doe^John_2" / "Doe^John.txt").write_text("a report")
     _, plain, _ = run(archive)
     monkeypatch.setattr(on_beam, "_models", {})
     out = tmp_path / "out"
     for _ in range(2):  # The second run replaces the files of the first one.
-        code, lines, err = run(
-            archive, f"--out={out}", "--beam=--runner=DirectRunner", "--shards=2"
-        )
-        assert code == 2 and not lines and "9 slices predicted, 1 failures" in err
+        code, lines, err = run(archive, f"--out={out}", "--beam=--runner=FnApiRunner", "--shards=2")
+        assert code == 2 and not lines
+        assert "9 slices predicted, 1 failures, 1 notes" in err
     names = sorted(p.name for p in out.iterdir())
     assert names == [
         "failed-00000-of-00001.jsonl",
+        "notes-00000-of-00001.jsonl",
         "predictions-00000-of-00002.jsonl",
         "predictions-00001-of-00002.jsonl",
     ]
-    made = [json.loads(x) for n in names[1:] for x in (out / n).read_text().splitlines()]
+    made = [json.loads(x) for n in names[2:] for x in (out / n).read_text().splitlines()]
     assert {m.pop("study") for m in made} == {0, 1, 2}
     place = lambda x: (x["series"], x["slice"])  # noqa: E731
     assert sorted(made, key=place) == sorted(plain, key=place)
-    (failed,) = (out / names[0]).read_text().splitlines()
-    assert json.loads(failed)["study"] == 1 and "Doe" not in failed and "John" not in failed
+    for name, study, reason in ((names[0], 1, "skipped"), (names[1], 2, "skipped, neither DICOM")):
+        (said,) = (out / name).read_text().splitlines()
+        assert json.loads(said)["study"] == study and reason in said
+        assert "Doe" not in said and "John" not in said
 
 
 def test_beam_does_not_go_with_options_of_other_outputs(run, folder, tmp_path):
@@ -263,8 +268,8 @@ def test_beam_does_not_go_with_options_of_other_outputs(run, folder, tmp_path):
         (["--resume"], "--resume does not go with --beam"),
         (["--shards=0"], "--shards=0"),
     ):
-        options = [f"--out={tmp_path / 'o'}", "--beam=--runner=DirectRunner", *more]
+        options = [f"--out={tmp_path / 'o'}", "--beam=--runner=FnApiRunner", *more]
         code, _, err = run(folder, *options)
         assert code == 2 and said in err
-    code, _, err = run(folder, "--beam=--runner=DirectRunner")
+    code, _, err = run(folder, "--beam=--runner=FnApiRunner")
     assert code == 2 and "--beam needs --out" in err

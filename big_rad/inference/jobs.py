@@ -91,11 +91,13 @@ class Jobs:
 
     Args:
         wanted: what is to be done.
-        log: receives messages and errors.
+        log: receives notes and errors.
 
     Attributes:
         found: the slices that have been read and are not answered yet, in their order.
-        code: the exit code so far: 2 if anything failed.
+        errors: what could not be predicted, and why.
+        notes: everything else that was said, such as what is skipped and what is odd about a
+            series.
         total: how many slices are predicted.
         written: the files of DICOM objects that were written.
         seen: a function of a slice that returns the picture of what the model sees of it; None, as
@@ -106,13 +108,19 @@ class Jobs:
 
     def __init__(self, wanted: Wanted, log: Log):
         self.found: collections.deque[Job] = collections.deque()
-        self.code = 0
+        self.errors: list[str] = []
+        self.notes: list[str] = []
         self.written: list[pathlib.Path] = []
         self._wanted, self._log = wanted, log
         self._single, self._series = self._sorted()
         self._files = {s.key: self._open(s) for s in self._series} if wanted.out else {}
         self._left = {s.key: self._start(s) for s in self._series}
         self.total = len(self._single) + sum(map(len, self._left.values()))
+
+    @property
+    def code(self) -> int:
+        """The exit code so far: 2 if anything failed."""
+        return 2 if self.errors else 0
 
     def alone(self) -> bool:
         """Returns whether there is a single image, in no series."""
@@ -131,14 +139,14 @@ class Jobs:
             yield from self._of_series(series)
 
     def failed(self, error: Exception | str, job: Job | None = None) -> None:
-        """Logs an error, which changes the exit code.
+        """Logs an error, which changes `code`.
 
         Args:
             error: the error.
             job: the slice that it is about; None if that could not be read.
         """
-        self._log(str(error) if job is None else f"{job.name}: {error}")
-        self.code = 2
+        self.errors.append(str(error) if job is None else f"{job.name}: {error}")
+        self._log(self.errors[-1])
         if job is not None and job.files is not None:
             job.files.failed[job.ref.index] = without_name(error, job.ref)
 
@@ -170,6 +178,10 @@ class Jobs:
                 if write_page is not None:
                     write_page(series, files, self._reader(series))
 
+    def _note(self, text: str) -> None:
+        self.notes.append(text)
+        self._log(text)
+
     @functools.cached_property
     def _mark(self) -> str:
         return dicom_results.fingerprint(self._wanted.checkpoint)
@@ -188,8 +200,8 @@ class Jobs:
         for paths, keep in ((named, series_lib.KEEP), (folders, ())):  # What is named is wanted.
             found = series_lib.find(paths, plane=plane, every=wanted.every, keep=keep)
             for skipped in found.skipped:
-                self._log(f"{skipped.path.name}: skipped, {skipped.reason}")
-                self.code = 2 if skipped.kind == "unreadable" else self.code
+                say = self.failed if skipped.kind == "unreadable" else self._note
+                say(f"{skipped.path.name}: skipped, {skipped.reason}")
             series += found.series
         names = stems([s.key for s in series])  # Two files may have the same name.
         series = [dataclasses.replace(s, key=n) for s, n in zip(series, names, strict=True)]
@@ -198,7 +210,7 @@ class Jobs:
                 self.failed(f"{pathlib.Path(path).name}: the folder is empty")
         for one in series:
             for warning in one.warnings:
-                self._log(f"{one.key}: {warning}")
+                self._note(f"{one.key}: {warning}")
         return single, tuple(series)
 
     def _is_series(self, path: str) -> bool:
@@ -218,7 +230,7 @@ class Jobs:
         left = self._files[series.key].start(self._wanted.resume)
         done = len(series.slices) - len(left)
         if done:
-            self._log(f"{series.key}: {done} of {len(series.slices)} slices are there already")
+            self._note(f"{series.key}: {done} of {len(series.slices)} slices are there already")
         return left
 
     def _of_series(self, series: series_lib.Series) -> Iterator[Ask]:
@@ -265,9 +277,9 @@ class Jobs:
                 self.written.append(path)
                 said[name] = f"written to {path.name}"
                 for remark in made[name].remarks:
-                    self._log(f"{series.key}: {path.name}: {remark}")
+                    self._note(f"{series.key}: {path.name}: {remark}")
             else:
-                self._log(f"{series.key}: {name}: {said[name]}")
+                self._note(f"{series.key}: {name}: {said[name]}")
         files.write_json({**files.read_json(), "dicom": said})
 
     def _sources(self, series: series_lib.Series, files: SeriesFiles) -> tuple[Any, Any]:

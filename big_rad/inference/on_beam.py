@@ -2,6 +2,7 @@
 
     out/predictions-00003-of-00016.jsonl   predictions, a line for each slice
     out/failed-00000-of-00001.jsonl        what could not be predicted, and why
+    out/notes-00000-of-00001.jsonl         what was skipped, and what is odd about a series
 
 A study is a folder with its series, or a file. Each worker process loads the model once and answers
 the slices of a study through its queue, which holds a few slices at a time. The names of the files
@@ -15,15 +16,19 @@ import argparse
 import dataclasses
 import json
 import logging
+import os
 import pathlib
+import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from big_rad.dicom import walk
 from big_rad.inference import jobs
+from big_rad.inference.load import CheckpointError
 from big_rad.inference.radgrounder import RadGrounder
 
+OUTPUTS = ("predictions", "failed", "notes")
 Answer = Callable[[jobs.Jobs, Any], Iterator[dict[str, Any]]]
 _LOCK = threading.Lock()  # Beam's workers are threads of one process; one of them loads the model.
 _models: dict[str, RadGrounder] = {}
@@ -47,7 +52,7 @@ def studies(paths: Sequence[str]) -> list[str]:
 
 
 def options(arguments: Sequence[str]) -> Any:
-    """Returns the options of Beam from arguments such as "--runner=DirectRunner".
+    """Returns the options of Beam from arguments such as "--runner=FnApiRunner".
 
     Raises:
         ValueError: Beam is not installed.
@@ -64,7 +69,7 @@ def options(arguments: Sequence[str]) -> Any:
 
 def run(
     wanted: jobs.Wanted, answer: Answer, out: pathlib.Path, arguments: Sequence[str], shards: int
-) -> tuple[int, int]:
+) -> dict[str, int]:
     """Predicts on studies.
 
     Args:
@@ -76,7 +81,7 @@ def run(
         shards: the number of files with predictions.
 
     Returns:
-        The number of predictions and of failures.
+        The number of lines of each kind, of `OUTPUTS`.
 
     Raises:
         ValueError: Beam is not installed.
@@ -88,37 +93,38 @@ def run(
     base = dataclasses.replace(wanted, paths=(), out=None)
 
     def predict(study: tuple[int, str]) -> Iterator[Any]:
-        for failed, line in predicted(study, base, answer):
-            yield beam.pvalue.TaggedOutput("failed", line) if failed else line
+        for name, line in predicted(study, base, answer):
+            yield line if name == main else beam.pvalue.TaggedOutput(name, line)
 
     out.mkdir(parents=True, exist_ok=True)
-    for old in (*out.glob("predictions-*.jsonl"), *out.glob("failed-*.jsonl")):
-        old.unlink()
+    for name in OUTPUTS:
+        for old in out.glob(f"{name}-*.jsonl"):
+            old.unlink()
+    main, *others = OUTPUTS
     with beam.Pipeline(options=beam_options) as pipeline:
         parts = (
             pipeline
             | "studies" >> beam.Create(numbered)
             | "spread" >> beam.Reshuffle()
-            | "predict" >> beam.FlatMap(predict).with_outputs("failed", main="predictions")
+            | "predict" >> beam.FlatMap(predict).with_outputs(*others, main=main)
         )
-        for name, lines, count in (
-            ("predictions", parts.predictions, shards),
-            ("failed", parts.failed, 1),
-        ):
+        for name in OUTPUTS:
             write = beam.io.WriteToText(
-                str(out / name), file_name_suffix=".jsonl", num_shards=count
+                str(out / name),
+                file_name_suffix=".jsonl",
+                num_shards=shards if name == main else 1,
             )
-            lines | f"write {name}" >> write
-    counts = []
-    for name in ("predictions", "failed"):
-        files = sorted(out.glob(f"{name}-*.jsonl"))
-        counts.append(sum(sum(1 for _ in open(f, encoding="utf-8")) for f in files))
-    return counts[0], counts[1]
+            parts[name] | f"write {name}" >> write
+    counts = {}
+    for name in OUTPUTS:
+        lines = (open(f, encoding="utf-8") for f in sorted(out.glob(f"{name}-*.jsonl")))
+        counts[name] = sum(1 for file in lines for _ in file)
+    return counts
 
 
 def predicted(
     study: tuple[int, str], wanted: jobs.Wanted, answer: Answer
-) -> Iterator[tuple[bool, str]]:
+) -> Iterator[tuple[str, str]]:
     """Predicts on one study, and yields lines of JSON.
 
     Args:
@@ -127,23 +133,26 @@ def predicted(
         answer: see `run`.
 
     Yields:
-        Pairs (whether it is a failure, line). Neither kind of line names the study's folder. A
-        failure does not name the file either, since files may be named after patients.
+        Pairs (name of the output, line). No line names the study's folder. Failures and notes do
+        not name the file either, since files may be named after patients.
     """
     number, path = study
-    said: list[str] = []
-    work = jobs.Jobs(dataclasses.replace(wanted, paths=(path,)), lambda text: said.append(text))
+    work = None
     try:
+        work = jobs.Jobs(dataclasses.replace(wanted, paths=(path,)), lambda text: None)
         if work.total:
             for plain in answer(work, _model(wanted.checkpoint)):
-                yield False, json.dumps({"study": number, **plain}, ensure_ascii=False)
+                yield OUTPUTS[0], json.dumps({"study": number, **plain}, ensure_ascii=False)
+        errors, notes = work.errors, work.notes
+    except CheckpointError:
+        raise  # All studies would fail.
     except Exception as e:  # A study that fails must not fail the pipeline.
-        said.append(f"{type(e).__name__}: {e}")
-        work.code = 2
-    if work.code:
-        for text in said:
-            failure = {"study": number, "reason": _without_names(text, path)}
-            yield True, json.dumps(failure, ensure_ascii=False)
+        errors = [*(work.errors if work else ()), f"{type(e).__name__}: {e}"]
+        notes = work.notes if work else []
+    for name, texts in zip(OUTPUTS[1:], (errors, notes), strict=True):
+        for text in texts:
+            line = {"study": number, "reason": _without_names(text, path)}
+            yield name, json.dumps(line, ensure_ascii=False)
 
 
 def _model(checkpoint: str) -> RadGrounder:
@@ -154,9 +163,14 @@ def _model(checkpoint: str) -> RadGrounder:
 
 
 def _without_names(text: str, path: str) -> str:
-    names = {p.name for p in walk.files([path])[0]} | set(pathlib.Path(path).parts)
-    for name in sorted((n for n in names if len(n) > 2), key=len, reverse=True):
-        text = text.replace(name, "(file)")
+    study = pathlib.Path(path)
+    names = {study.name}
+    for file in walk.files([path])[0]:
+        names |= set(file.parts[len(study.parts) :])
+    text = text.replace(f"{study.parent}{os.sep}", "")
+    for name in sorted(names, key=len, reverse=True):
+        # A folder "images" does not change the word in "no images".
+        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "(file)", text)
     return text
 
 

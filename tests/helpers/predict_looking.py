@@ -1,6 +1,6 @@
 """The command `predict` with a model that marks what is bright, in a process of its own.
 
-    python -m tests.helpers.predict_looking --checkpoint=CHECKPOINT IMAGES --out=DIR
+python -m tests.helpers.predict_looking --checkpoint=CHECKPOINT IMAGES --out=DIR
 """
 
 import sys

@@ -114,9 +114,7 @@ def looking(marks, size, *, masks=True, batches=None):
     def answer_batch(params, batch, *, max_new_tokens, logits=False):
         seen = batch["image"][0, ..., 0]
         # Above 0 between the levels.
-        found = {
-            name: np.minimum(seen - low, high - seen) for name, (low, high) in marks.items()
-        }
+        found = {name: np.minimum(seen - low, high - seen) for name, (low, high) in marks.items()}
         found = {name: x for name, x in found.items() if (x > 0).any()}
         if masks:
             each = [f"<seg>{name}</seg>" for name in found]
