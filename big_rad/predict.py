@@ -129,8 +129,10 @@ def _check_series(args: argparse.Namespace) -> None:
     if args.stow and not args.dicom:
         raise ValueError("--stow sends DICOM objects; give --dicom=seg,sr as well")
     web.Options.parse(args)  # An error now, and not after the predictions.
-    if args.every < 1:
-        raise ValueError(f"--every={args.every}: give a whole number from 1")
+    for name in ("every", "rows"):
+        number = getattr(args, name)
+        if number is not None and number < 1:
+            raise ValueError(f"--{name}={number}: give a whole number from 1")
     unknown = [n for n in args.dicom.split(",") if n and n not in dicom_results.WANTED]
     if unknown:
         raise ValueError(
@@ -167,12 +169,13 @@ def _predict_all(args: argparse.Namespace) -> int:
             print(f"big_rad.predict: {warning}", file=sys.stderr)
     if args.wado:
         args.images = [*args.images, _fetched(remote, args)]
-    work = jobs.Jobs(_wanted(args), _print_error)
+    wanted = _wanted(args)
+    work = jobs.Jobs(wanted, _print_error)
     asks = work.asks()
     first = next(asks, None)
     if first is not None:  # Otherwise nothing is to be predicted, and no model is loaded.
         progress = progress_lib.Progress("predict", work.total, "slices")
-        model = RadGrounder.load(args.checkpoint)
+        model = RadGrounder.load(args.checkpoint, **wanted.loading)
         work.seen = model.seen
         for plain in _answer(work, model, first, asks, args):
             indent = 1 if args.pretty else None
@@ -311,6 +314,7 @@ def _wanted(args: argparse.Namespace) -> jobs.Wanted:
         dicom=tuple(filter(None, args.dicom.split(","))),
         now=args.now,
         checkpoint=args.checkpoint,
+        loading={} if args.rows is None else dict(rows=args.rows),
         asked=asked,
         lang=args.lang,
         fields=dict(task=args.task, lang=args.lang),
@@ -367,6 +371,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--top_p", type=float, default=1.0, help="draw from the likeliest tokens of this mass")
     add("--seed", type=int, default=0, help="of the drawing")
+    add("--rows", type=int, help="how many answers are decoded together, by default 8")
     add("--pretty", action="store_true", help="JSON on several lines, for people")
     add("--every", type=int, default=1, help="of a series, predict on each N-th slice")
     add("--out", default="", help="folder for JSON, overlays, masks and all files of a series")

@@ -58,7 +58,8 @@ def segmentation(
     Args:
         images: the headers of the images of one series in any order, or the header of one
             multi-frame image. Pixels are not needed.
-        segments: the segments, which may overlap. Their order is that of the segment numbers.
+        segments: the segments. Their order is that of the segment numbers, unless some overlap:
+            then they are numbered by where they end, see `_for_viewers`.
         origin: what made the masks.
         series_number: the number of the new series.
 
@@ -77,6 +78,10 @@ def segmentation(
     source = sources.check(images, "SEG", {index for s in kept for index in s.masks})
     used = source.shown
     _check_shapes(kept, source)
+    pixels = _pixels(kept, used, source.shape)
+    if pixels is None:
+        kept = _for_viewers(kept, source)
+        pixels = _stacked(kept, used, source.shape)
     hd, seg = objects.package(), objects.package("seg")
     role = f"SEG {origin.created.isoformat()}"
     names = {what: objects.uid(origin, source.instances, f"{role} {what}")
@@ -88,7 +93,7 @@ def segmentation(
         ]
         made = seg.Segmentation(
             source_images=_stand_ins(source, used),
-            pixel_array=_pixels(kept, used, source.shape),
+            pixel_array=pixels,
             segmentation_type="BINARY",
             segment_descriptions=described,
             series_instance_uid=names["series"],
@@ -146,21 +151,45 @@ def _check_shapes(segments: Sequence[Segment], source: sources.Source) -> None:
                 )
 
 
-def _pixels(segments: Sequence[Segment], used: Sequence[int], shape: tuple[int, int]) -> np.ndarray:
-    """Returns label maps [used, H, W], or masks [used, H, W, segments] if segments overlap."""
+def _for_viewers(segments: Sequence[Segment], source: sources.Source) -> list[Segment]:
+    """Returns overlapping segments in the order of their last images along the normal.
+
+    Cornerstone 5.14, with which OHIF reads a SEG, lays such segments over each other one by one, in
+    the order of their numbers. Where a segment begins before an earlier one, and that one ends
+    later, it loses pixels without a word (seen in a test). In this order none is lost, as long as
+    the viewer sorts its images along the normal, as OHIF does for volumes.
+    """
+
+    def end(segment: Segment) -> float:
+        frames = [source.frames[index] for index in segment.masks]
+        if any(f.position is None or f.orientation is None for f in frames):
+            return max(segment.masks)
+        across, down = np.reshape([float(v) for v in frames[0].orientation], (2, 3))
+        normal = np.cross(across, down)
+        return max(float(np.dot(normal, [float(v) for v in f.position])) for f in frames)
+
+    return sorted(segments, key=end)
+
+
+def _pixels(
+    segments: Sequence[Segment], used: Sequence[int], shape: tuple[int, int]
+) -> np.ndarray | None:
+    """Returns label maps [used, H, W]; None if segments overlap."""
     place = {index: row for row, index in enumerate(used)}
     labels = np.zeros((len(used), *shape), np.uint8 if len(segments) < 256 else np.uint16)
     for number, segment in enumerate(segments, start=1):
         for index, mask in segment.masks.items():
             if labels[place[index]][mask].any():
-                return _stacked(segments, place, shape)
+                return None
             labels[place[index]][mask] = number
     return labels
 
 
 def _stacked(
-    segments: Sequence[Segment], place: Mapping[int, int], shape: tuple[int, int]
+    segments: Sequence[Segment], used: Sequence[int], shape: tuple[int, int]
 ) -> np.ndarray:
+    """Returns masks [used, H, W, segments], which may overlap."""
+    place = {index: row for row, index in enumerate(used)}
     masks = np.zeros((len(place), *shape, len(segments)), bool)
     for number, segment in enumerate(segments):
         for index, mask in segment.masks.items():

@@ -42,6 +42,7 @@ class Wanted:
         dicom: the DICOM objects to write, of `dicom_results.WANTED`.
         now: the date and time of the DICOM objects; None takes those of the source.
         checkpoint: the checkpoint that predicts.
+        loading: arguments of `RadGrounder.load`, such as `rows`.
         asked: everything that the predictions depend on besides the images, as plain data.
         lang: the language of the texts.
         fields: the fields that come first in each JSON file, such as the task.
@@ -56,6 +57,7 @@ class Wanted:
     dicom: Sequence[str] = ()
     now: datetime.datetime | None = None
     checkpoint: str = ""
+    loading: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     asked: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     lang: str = "en"
     fields: Mapping[str, Any] = dataclasses.field(default_factory=dict)

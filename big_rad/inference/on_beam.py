@@ -141,7 +141,7 @@ def predicted(
     try:
         work = jobs.Jobs(dataclasses.replace(wanted, paths=(path,)), lambda text: None)
         if work.total:
-            for plain in answer(work, _model(wanted.checkpoint)):
+            for plain in answer(work, _model(wanted)):
                 yield OUTPUTS[0], json.dumps({"study": number, **plain}, ensure_ascii=False)
         errors, notes = work.errors, work.notes
     except CheckpointError:
@@ -155,11 +155,12 @@ def predicted(
             yield name, json.dumps(line, ensure_ascii=False)
 
 
-def _model(checkpoint: str) -> RadGrounder:
+def _model(wanted: jobs.Wanted) -> RadGrounder:
+    key = f"{wanted.checkpoint} {dict(wanted.loading)}"
     with _LOCK:
-        if checkpoint not in _models:
-            _models[checkpoint] = RadGrounder.load(checkpoint)
-        return _models[checkpoint]
+        if key not in _models:
+            _models[key] = RadGrounder.load(wanted.checkpoint, **wanted.loading)
+        return _models[key]
 
 
 def _without_names(text: str, path: str) -> str:

@@ -88,6 +88,29 @@ def test_masks_may_overlap_and_touch():
         assert ds.SegmentationType == "BINARY"
 
 
+def test_overlapping_segments_are_numbered_by_where_they_end(phantom):
+    """Cornerstone loses pixels of a segment that lies in a gap of an earlier, longer one."""
+    headers, labels = phantom
+    whole = np.ones(labels.shape[1:], bool)
+    ends = {"late": (0, 5), "early": (2, 3), "middle": (3, 4)}
+    segments = [Segment(5, n, n, dict.fromkeys(at, whole)) for n, at in ends.items()]
+    for images in (headers, headers[::-1]):
+        last = len(images) - 1
+        given = segments
+        if images is not headers:
+            given = [
+                dataclasses.replace(s, masks={last - i: m for i, m in s.masks.items()})
+                for s in segments
+            ]
+        ds = made.read(write(images, given))
+        assert [s.SegmentLabel for s in ds.SegmentSequence] == ["early", "middle", "late"]
+    apart = [
+        Segment(5, "late", "l", {5: whole}), Segment(5, "early", "e", {1: whole})
+    ]  # fmt: skip
+    ds = made.read(write(headers, apart))
+    assert [s.SegmentLabel for s in ds.SegmentSequence] == ["late", "early"]
+
+
 def test_blank_masks_are_left_out_and_this_is_said():
     blank = np.zeros_like(shape())
     made_of = [Segment(5, "liver", "a", {0: blank}), Segment(1, "spleen", "b", {0: shape()})]

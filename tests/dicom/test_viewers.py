@@ -47,9 +47,17 @@ def plane(ds):
     }
 
 
+def along(headers):
+    """The numbers of the headers in the order in which a viewer sorts their images."""
+    normal = np.cross(*np.reshape(headers[0].ImageOrientationPatient, (2, 3)).astype(float))
+    places = [float(np.dot(normal, np.array(ds.ImagePositionPatient, float))) for ds in headers]
+    return [int(k) for k in np.argsort(places)]
+
+
 def seen(folder, headers, boxes, segments):
     """What the adapters make of an SR with boxes and of a SEG with masks."""
-    (folder / "headers.json").write_text(json.dumps([plane(ds) for ds in headers]))
+    planes = [plane(headers[k]) for k in along(headers)]
+    (folder / "headers.json").write_text(json.dumps(planes))
     structured_report(headers, boxes, made.ORIGIN).save(folder / "sr.dcm")
     segmentation(headers, segments, made.ORIGIN).save(folder / "seg.dcm")
     shutil.copy(SCRIPT, folder)
@@ -76,6 +84,9 @@ def test_cornerstone_finds_boxes_and_masks_where_they_are(tmp_path, overlap):
     ]
     segments = made.segments_of(labels, (2, 3, 5))
     if overlap:
+        # One that begins first and ends first, and has another one's slices in its own gap.
+        segments.insert(0, Segment(7, "two", "two", {9: labels[9] > 0, 15: labels[15] > 0}))
+        segments.append(Segment(6, "one", "one", {0: labels[12] > 0, 11: labels[12] > 0}))
         segments.append(Segment(0, "Läsion", "all", {10: labels[10] > 0}))
     found = seen(tmp_path, headers, boxes, segments)
     for box, got in zip(boxes, found["boxes"], strict=True):
@@ -84,11 +95,13 @@ def test_cornerstone_finds_boxes_and_masks_where_they_are(tmp_path, overlap):
         assert np.abs(np.subtract(got["corners"], corners)).max() < 1e-3
         assert got["image"] == headers[box.image].SOPInstanceUID
         assert got["label"] == box.comment("en")
-    masks = found["masks"]
-    assert masks["labels"] == [s.label for s in segments]
+    masks, order = found["masks"], along(headers)
+    assert sorted(masks["labels"]) == sorted(s.label for s in segments)
     expected = {
-        f"{number}:{index}": np.flatnonzero(mask).tolist()
-        for number, segment in enumerate(segments, start=1)
+        f"{masks['labels'].index(segment.label) + 1}:{order.index(index)}": np.flatnonzero(
+            mask
+        ).tolist()
+        for segment in segments
         for index, mask in segment.masks.items()
         if mask.any()
     }
