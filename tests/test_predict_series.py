@@ -158,7 +158,7 @@ def test_a_volume_and_the_same_slices_as_dicom_give_the_same_regions(
 
 
 def test_a_prediction_that_is_killed_and_resumed_gives_the_same_bytes(
-    volume, tmp_path, monkeypatch
+    volume, tmp_path, monkeypatch, capsys
 ):
     """`make prove` kills more often. The moments are spread over the whole run."""
     pytest.importorskip("highdicom")
@@ -193,6 +193,7 @@ def test_a_prediction_that_is_killed_and_resumed_gives_the_same_bytes(
             done = subprocess.run([*command, f"--out={out}", "--resume"], capture_output=True)
             assert done.returncode == 0, done.stderr
             assert files_of(out) == expected
+    capsys.readouterr()
     print(
         f"killed {[n for n, code in reached if code]} of 60, ended {sum(not c for _, c in reached)}"
     )
