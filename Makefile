@@ -35,8 +35,8 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Editable, so that Python finds big_rad from any folder and a change here counts at once.
-$(VENV)/.runtime: pyproject.toml requirements.txt constraints.txt | $(VENV)/bin/python
-	$(PIP_INSTALL) -e .
+$(VENV)/.runtime: pyproject.toml requirements.txt requirements/infer.txt constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) -e '.[train]'
 	touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime
