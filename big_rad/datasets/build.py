@@ -22,7 +22,7 @@ from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
-from big_rad import quiet
+from big_rad import extras, quiet
 from big_rad.datasets import contents, files, on_beam, records, reject_limit
 from big_rad.datasets.contents import Contents
 from big_rad.datasets.files import sha256
@@ -245,7 +245,8 @@ class _Made:
 @quiet.without_warnings()  # TFDS warns of every custom configuration.
 def _write(plan: _Plan, scratch: Path, beam: Sequence[str] | None) -> _Made:
     """Runs TFDS, which writes into <name>/<config>/<version> below `scratch`."""
-    import tensorflow_datasets as tfds  # This import is slow.
+    with extras.needed("train"):
+        import tensorflow_datasets as tfds  # This import is slow.
 
     tfds.disable_progress_bar()
     made = _Made()
