@@ -15,6 +15,7 @@ import datetime
 import functools
 import itertools
 import json
+import os
 import pathlib
 import shlex
 import sys
@@ -68,7 +69,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_error(e)
         return 2
     except KeyboardInterrupt:
-        _print_error("stopped")
+        more = "; the same command with --resume goes on" if args.out else ""
+        _print_error(f"stopped{more}")
         return 130
 
 
@@ -144,18 +146,29 @@ def _check_series(args: argparse.Namespace) -> None:
     for name in ("dicom", "resume"):
         if getattr(args, name) and not args.out:
             raise ValueError(f"--{name} needs --out=DIR")
+    if args.dicom and args.frame is not None:
+        raise ValueError(
+            "--dicom is about whole series, and --frame names one slice; leave one of them out"
+        )
+    if args.frame is not None and any(pathlib.Path(p).is_dir() for p in args.images):
+        raise ValueError("--frame names a slice of one file; give files, and no folders")
+    args.now = _time(args.now)
+    if "sc" in args.dicom.split(",") and not args.now:
+        raise ValueError(
+            "--dicom=sc needs --now=2026-01-31T12:00:00, because a picture states no date"
+        )
     if args.now and not args.dicom:
         raise ValueError("--now is the date of DICOM objects; give --dicom, or leave it out")
     if args.dicom:
         objects.package()  # An error now, and not after the predictions.
 
 
-def _time(text: str) -> datetime.datetime:
+def _time(text: str) -> datetime.datetime | None:
     try:
-        return datetime.datetime.fromisoformat(text).replace(tzinfo=None)
+        return datetime.datetime.fromisoformat(text).replace(tzinfo=None) if text else None
     except ValueError:
-        raise argparse.ArgumentTypeError(
-            f"{text!r} is no date and time; give one as 2026-01-31T12:00:00"
+        raise ValueError(
+            f"--now={text} is no date and time; give one as 2026-01-31T12:00:00"
         ) from None
 
 
@@ -177,14 +190,35 @@ def _predict_all(args: argparse.Namespace) -> int:
         progress = progress_lib.Progress("predict", work.total, "slices")
         model = RadGrounder.load(args.checkpoint, **wanted.loading)
         work.seen = model.seen
+        if "seg" in args.dicom and model.pointing != "masks":
+            _print_error("no SEG will be written: the model does not point with masks")
         for plain in _answer(work, model, first, asks, args):
             indent = 1 if args.pretty else None
-            print(json.dumps(plain, ensure_ascii=False, indent=indent), flush=True)
+            if not _printed(json.dumps(plain, ensure_ascii=False, indent=indent)) and not args.out:
+                return work.code  # Nobody reads on, and there is nothing else to write.
             progress.step()
     work.finish(functools.partial(_page, args))
+    _sum_up(work, args)
     if args.stow:
         _send(remote, work)
     return work.code
+
+
+def _printed(line: str) -> bool:
+    # Prints a line, and returns whether somebody reads it. `predict | head` is no error.
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
+
+
+def _sum_up(work: jobs.Jobs, args: argparse.Namespace) -> None:
+    if work.folders:
+        made = "".join(f", {path.parent.name}/{path.name}" for path in work.written)
+        said = f"{work.done:,} of {work.total:,} slices predicted, {work.folders} series"
+        print(f"{said} in {args.out}{made}", file=sys.stderr)
 
 
 def _fetched(remote: web.Options, args: argparse.Namespace) -> str:
@@ -218,44 +252,17 @@ def _page(
     files: SeriesFiles,
     read: Callable[[series_lib.SliceRef], dicom_read.Slice],
 ) -> None:
-    # Writes the page of a series from its files.
-    done = {ref.index: plain for ref, plain in files.read()}
+    about = files.read_json()["calibration"]
     facts = {
         "checkpoint": pathlib.Path(args.checkpoint).name,
         "task": args.task,
         "language": args.lang,
+        "question": args.question,
+        "organs": ", ".join(args.organ),
+        "choices": ", ".join(args.choice),
+        "confidences": f"calibrated on {about}" if about else "",
     }
-    with series_page.SeriesPage(len(series.slices)) as page:
-        for ref in series.slices:
-            name, error = files.stem(ref), files.failed.get(ref.index, "")
-            try:
-                image = read(ref)
-            except (ValueError, OSError) as e:
-                page.add(
-                    series_page.SliceView(
-                        ref.index,
-                        name,
-                        None,
-                        series.modality or "OT",
-                        None,
-                        error=jobs.without_name(e, ref),
-                    )
-                )
-                continue
-            plain = done.get(ref.index)
-            prediction = None if plain is None else files.prediction(plain)
-            page.add(
-                series_page.view(
-                    ref.index,
-                    name,
-                    image,
-                    prediction,
-                    files.seen(ref),
-                    position=ref.position,
-                    error=error or ("" if plain else "not predicted"),
-                )
-            )
-        page.save(files.folder / "series.html", files.read_json(), facts)
+    series_page.of_files(series, files, read, {k: v for k, v in facts.items() if v})
 
 
 def _answer(
@@ -317,7 +324,8 @@ def _wanted(args: argparse.Namespace) -> jobs.Wanted:
         loading={} if args.rows is None else dict(rows=args.rows),
         asked=asked,
         lang=args.lang,
-        fields=dict(task=args.task, lang=args.lang),
+        fields=dict(task=args.task, lang=args.lang)
+        | {k: v for k in ("question", "choice", "organ") if (v := getattr(args, k))},
     )
 
 
@@ -377,7 +385,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", default="", help="folder for JSON, overlays, masks and all files of a series")
     add("--resume", action="store_true", help="slices of series that have outputs are skipped")
     add("--dicom", default="", help="also write DICOM objects, with --out: seg,sr,sc")
-    add("--now", type=_time, help="date and time of DICOM objects, as 2026-01-31T12:00:00")
+    add("--now", default="", help="date and time of DICOM objects, as 2026-01-31T12:00:00")
     add("--wado", default="", help="fetch a study from an archive: its DICOMweb address")
     add("--study", default="", help="with --wado: the StudyInstanceUID")
     add("--series", default="", help="with --wado: a SeriesInstanceUID, for one series alone")

@@ -1,6 +1,7 @@
 """The command `predict` on folders, series and volumes: their files, resuming, DICOM results."""
 
 import csv
+import hashlib
 import json
 import os
 import random
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pydicom
 import pytest
 from PIL import Image
@@ -17,6 +19,7 @@ from big_rad import predict
 from big_rad.datasets.phantom import export
 from big_rad.inference import jobs, on_beam
 from tests.helpers import predict_looking, radgrounders
+from tests.helpers.dicom_files import nifti
 from tests.helpers.series_files import series_files
 
 # A box around the upper left quarter of the image, whatever the image is.
@@ -108,6 +111,77 @@ def test_resuming_gives_the_same_files_and_asks_only_about_what_is_missing(run, 
     assert code == 0 and "3 of 5 slices are there already" in err
     assert [x["slice"] for x in lines] == [1, 3] and len(run.seen) == 2
     assert files_of(out) == files_of(whole)
+
+
+def test_a_series_that_has_grown_is_not_mixed_up_with_its_earlier_slices(run, folder, tmp_path):
+    """Slices are numbered by their positions, so new ones give the others new numbers."""
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    later = folder / "ct" / "IM1.dcm"
+    content = later.read_bytes()
+    later.unlink()
+    assert run(folder, f"--out={out}")[0] == 0
+    later.write_bytes(content)
+    code, lines, err = run(folder, f"--out={out}", "--resume")
+    assert code == 0 and [x["position_mm"] for x in lines] == HEIGHTS
+    assert "4 slices had predictions of other images" in err
+    assert run(folder, f"--out={whole}")[0] == 0
+    assert files_of(out) == files_of(whole)
+
+
+def test_another_volume_of_the_same_name_is_predicted_again(run, tmp_path):
+    path, out = tmp_path / "in" / "ct.nii", tmp_path / "out"
+    path.parent.mkdir()
+    for fill in (0, 100):
+        path.write_bytes(nifti(np.full((4, 3, 2), fill, np.int16), np.eye(4)))
+        _, lines, _ = run(path, "--modality=CT", f"--out={out}", "--resume")
+        assert len(lines) == 2
+        assert {x["source"] for x in lines} == {hashlib.sha256(path.read_bytes()).hexdigest()[:16]}
+    assert not run(path, "--modality=CT", f"--out={out}", "--resume")[1]
+
+
+def test_nothing_of_an_earlier_prediction_stays_in_the_folder(run, folder, tmp_path, monkeypatch):
+    out, whole = tmp_path / "out", tmp_path / "whole"
+    with monkeypatch.context() as m:
+        predict_looking.patch(m.setattr)
+        assert run(folder, f"--out={out}", "--dicom=seg,sr")[0] == 0
+    (place,) = out.iterdir()
+    (place / "slices" / "notes of mine.txt").write_text("kept")
+    for where in (out, whole):
+        assert run(folder, f"--out={where}", "--every=2")[0] == 0
+    (place / "slices" / "notes of mine.txt").unlink()  # It is not ours to delete.
+    assert files_of(out) == files_of(whole)
+
+
+def test_outputs_in_the_folder_of_the_input_are_not_predicted_on(run, folder):
+    out = folder / "out"
+    assert run(folder, f"--out={out}")[0] == 0
+    for _ in range(2):
+        code, lines, err = run(folder, f"--out={out}")
+        assert code == 0 and len(lines) == 5
+        said = [line for line in err.splitlines() if "skipped" in line]
+        assert len(said) == 1 and "the outputs of an earlier prediction" in said[0]
+
+
+def test_what_cannot_be_done_is_said_before_anything_is_predicted(run, folder, tmp_path):
+    out = tmp_path / "out"
+    volume = tmp_path / "ct.nii"
+    volume.write_bytes(nifti(np.zeros((4, 3, 5), np.int16), np.eye(4)))
+    code, lines, err = run(volume, f"--out={out}")
+    assert code == 2 and not lines and err.count("--modality") == 1
+    assert not list(out.iterdir())
+    _, _, err = run(volume, "--modality=CT", f"--out={out}", "--dicom=sr")
+    assert err.count("no DICOM objects will be written") == 1
+    picture = tmp_path / "a.png"
+    Image.new("L", (40, 30)).save(picture)
+    _, _, err = run(picture, f"--out={out}", "--dicom=sr")
+    assert err.count("add sc to --dicom") == 1
+    for options, said in (
+        ([picture, "--dicom=sc"], "--dicom=sc needs --now"),
+        ([volume, "--frame=0", "--dicom=sr"], "--frame names one slice"),
+        ([folder, "--frame=0"], "--frame names a slice of one file"),
+    ):
+        code, lines, err = run(*options, f"--out={out}")
+        assert code == 2 and not lines and said in err
 
 
 def test_slices_of_other_options_are_not_resumed(run, folder, tmp_path):

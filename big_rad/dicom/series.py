@@ -31,7 +31,7 @@ KEEP = ("localiser", "secondary capture", "projection")
 _SCOUT = "a single slice across the others of its series, as in a localiser"
 _ENDS = re.compile(r"(\.dcm|\.nii|\.png|\.jpe?g|\.npy)?(\.zst|\.gz)?$", re.IGNORECASE)
 _LIKE_UID = re.compile(r"[0-9]+(\.[0-9]+){4}")
-_OUTPUT = re.compile(r"(.+)(_overlay\.png|_masks\.npy|_mask[0-9]+\.png)")
+_OUTPUT = re.compile(r"(.+)(_overlay\.png|_masks\.npy|_mask[0-9]+\.png|_seen\.png)")
 
 
 @dataclasses.dataclass(frozen=True)

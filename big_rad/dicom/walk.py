@@ -24,7 +24,7 @@ def files(
     Returns:
         The files, each once, in the order of their names, in which numbers count as numbers. Then,
         for each folder that was not searched, its path, the reason and the kind of the reason:
-        "unreadable", or "no image" for a link.
+        "unreadable", "no image" for a link, or "output" for what an earlier prediction wrote.
 
     Raises:
         ValueError: there are more than `MAX_FILES` files.
@@ -50,6 +50,11 @@ def files(
             add(path)
             continue
         for folder, folders, names in os.walk(path, onerror=failed):
+            if "asked.json" in names and "slices" in folders:
+                reason = "the outputs of an earlier prediction"
+                refused.append((pathlib.Path(folder), reason, "output"))
+                folders.clear()
+                continue
             for link in (pathlib.Path(folder, name) for name in folders):
                 if link.is_symlink():
                     reason = "a link to a folder, which is not followed; give its target too"

@@ -21,6 +21,7 @@ from big_rad.dicom import capture, objects, segmentation, sources, structured_re
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.errors import WriteError
 from big_rad.dicom.series import Series
+from big_rad.grounding import classes
 from big_rad.inference import calibration, draw, regions
 
 WANTED = ("seg", "sr", "sc")
@@ -178,13 +179,19 @@ def _seg(
                 at = numbers[key[0]]
                 masks[at] = mask | masks[at] if at in masks else mask
         if masks:
-            label = (region.class_name or region.phrases[0]).replace("_", " ")
+            label = _label(region, origin.language)
             same = sum(other.class_name == region.class_name for other in joined) > 1
             label = f"{label} ({region.number})" if same else label
             segments.append(
                 segmentation.Segment(region.class_id, label, f"region {region.number}", masks)
             )
     return segmentation.segmentation(headers, segments, origin) if segments else None
+
+
+def _label(region: regions.Region, language: str) -> str:
+    if language != "en" and region.class_id:
+        return getattr(classes.by_id(region.class_id), language)
+    return (region.class_name or region.phrases[0]).replace("_", " ")
 
 
 def _sr(

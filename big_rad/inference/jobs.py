@@ -8,6 +8,7 @@ import collections
 import dataclasses
 import datetime
 import functools
+import hashlib
 import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -19,10 +20,10 @@ from big_rad.dicom import reader as reader_lib
 from big_rad.dicom import series as series_lib
 from big_rad.dicom.errors import WriteError
 from big_rad.grounding.unicode import nfc
-from big_rad.inference import dicom_results, inputs, predictions
+from big_rad.inference import calibration, dicom_results, inputs, predictions
 from big_rad.inference.asks import Ask
 from big_rad.inference.predictions import Prediction
-from big_rad.inference.series_files import SeriesFiles
+from big_rad.inference.series_files import SeriesFiles, without_name
 
 Log = Callable[[str], None]
 Page = Callable[[series_lib.Series, SeriesFiles, reader_lib.Reader], None]
@@ -43,7 +44,8 @@ class Wanted:
         now: the date and time of the DICOM objects; None takes those of the source.
         checkpoint: the checkpoint that predicts.
         loading: arguments of `RadGrounder.load`, such as `rows`.
-        asked: everything that the predictions depend on besides the images, as plain data.
+        asked: everything that the predictions depend on besides the images, the checkpoint and its
+            calibration, as plain data.
         lang: the language of the texts.
         fields: the fields that come first in each JSON file, such as the task.
     """
@@ -101,6 +103,8 @@ class Jobs:
         notes: everything else that was said, such as what is skipped and what is odd about a
             series.
         total: how many slices are predicted.
+        done: how many of them have been predicted.
+        folders: how many series have a folder of outputs.
         written: the files of DICOM objects that were written.
         seen: a function of a slice that returns the picture of what the model sees of it; None, as
             at first, keeps no such pictures.
@@ -117,6 +121,7 @@ class Jobs:
         self._single, self._series = self._sorted()
         self._files = {s.key: self._open(s) for s in self._series} if wanted.out else {}
         self._left = {s.key: self._start(s) for s in self._series}
+        self.done, self.folders = 0, len(self._files)
         self.total = len(self._single) + sum(map(len, self._left.values()))
 
     @property
@@ -154,6 +159,7 @@ class Jobs:
 
     def take(self, job: Job, prediction: Prediction) -> dict[str, Any]:
         """Writes the prediction about a slice, if files are wanted, and returns it as JSON data."""
+        self.done += 1
         fields = dict(self._wanted.fields)
         if job.files is not None:
             seen = None if self.seen is None else self.seen(job.image)
@@ -184,6 +190,22 @@ class Jobs:
         self.notes.append(text)
         self._log(text)
 
+    def _asked(self, series: series_lib.Series) -> dict[str, Any]:
+        mark = self._calibration[0]
+        return {**self._wanted.asked, "every": series.every, "calibration": mark}
+
+    @functools.cached_property
+    def _calibration(self) -> tuple[str, str]:
+        # A hash of the calibration, and what it was made from; two empty texts without one.
+        try:
+            found = calibration.of(self._wanted.checkpoint)
+            if found is None:
+                return "", ""
+            content = calibration.path_of(self._wanted.checkpoint).read_bytes()
+        except (OSError, ValueError):  # The loader says why it cannot be used.
+            return "", ""
+        return hashlib.sha256(content).hexdigest()[:16], found.about()
+
     @functools.cached_property
     def _mark(self) -> str:
         return dicom_results.fingerprint(self._wanted.checkpoint)
@@ -205,6 +227,7 @@ class Jobs:
                 say = self.failed if skipped.kind == "unreadable" else self._note
                 say(f"{skipped.path.name}: skipped, {skipped.reason}")
             series += found.series
+        series = [s for s in series if not self._refused(s)]
         names = stems([s.key for s in series])  # Two files may have the same name.
         series = [dataclasses.replace(s, key=n) for s, n in zip(series, names, strict=True)]
         for path in whole:
@@ -215,25 +238,46 @@ class Jobs:
                 self._note(f"{one.key}: {warning}")
         return single, tuple(series)
 
+    def _refused(self, series: series_lib.Series) -> bool:
+        # Whether no slice of a series could be read, which is said once.
+        if series.kind != "nifti" or series.modality or self._wanted.reading.get("modality"):
+            return False
+        self.failed(f"{series.key}: NIfTI does not say its modality; give --modality=CT or MR")
+        return True
+
     def _is_series(self, path: str) -> bool:
         # A volume or a file of several frames; with DICOM results, every DICOM file.
         found = series_lib.find([path], keep=series_lib.KEEP).series
-        own = ("dicom",) if self._wanted.dicom else ()
-        own += ("picture",) if "sc" in self._wanted.dicom else ()
+        own = ("dicom", "picture") if self._wanted.dicom else ()
         return any(s.count > 1 or s.kind in own for s in found)
 
     def _open(self, series: series_lib.Series) -> SeriesFiles:
-        asked = {**self._wanted.asked, "checkpoint": self._mark, "every": series.every}
+        asked = {**self._asked(series), "checkpoint": self._mark}
         return SeriesFiles(self._wanted.out, series, asked)
 
     def _start(self, series: series_lib.Series) -> list[series_lib.SliceRef]:
         if series.key not in self._files:
             return list(series.slices)
-        left = self._files[series.key].start(self._wanted.resume)
+        files, wanted = self._files[series.key], self._wanted
+        left = files.start(wanted.resume)
         done = len(series.slices) - len(left)
         if done:
             self._note(f"{series.key}: {done} of {len(series.slices)} slices are there already")
+        if files.changed:
+            self._note(
+                f"{series.key}: {files.changed} slices had predictions of other images, which are "
+                "removed"
+            )
+        if wanted.dicom and (why := self._no_dicom(series)):
+            self._note(f"{series.key}: no DICOM objects will be written: {why}")
         return left
+
+    def _no_dicom(self, series: series_lib.Series) -> str:
+        # Why a series has no header that DICOM objects could refer to; "" if it has one.
+        if series.kind == "dicom" or (series.kind == "picture" and "sc" in self._wanted.dicom):
+            return ""
+        more = " or add sc to --dicom" if series.kind == "picture" else ""
+        return f"the source is no DICOM image, and there is nothing to refer to; give DICOM{more}"
 
     def _of_series(self, series: series_lib.Series) -> Iterator[Ask]:
         read = self._reader(series)
@@ -261,7 +305,8 @@ class Jobs:
         yield from job.asks
 
     def _finish(self, series: series_lib.Series, files: SeriesFiles) -> None:
-        marked, joined = files.finish(**self._wanted.fields)
+        about = {"calibration": self._calibration[1] or None}
+        marked, joined = files.finish(**self._wanted.fields, **about)
         names = [n for n in self._wanted.dicom if n != "sc"]
         if not names:
             return
@@ -280,22 +325,19 @@ class Jobs:
                 said[name] = f"written to {path.name}"
                 for remark in made[name].remarks:
                     self._note(f"{series.key}: {path.name}: {remark}")
-            else:
+            elif not self._no_dicom(series):  # Otherwise it was said before.
                 self._note(f"{series.key}: {name}: {said[name]}")
         files.write_json({**files.read_json(), "dicom": said})
 
     def _sources(self, series: series_lib.Series, files: SeriesFiles) -> tuple[Any, Any]:
         wanted = self._wanted
-        asked = {**wanted.asked, "every": series.every}
+        asked = self._asked(series)
         if series.kind == "dicom":
             headers = dicom_results.headers_of(series)
             origin = dicom_results.origin_of(headers, self._mark, asked, wanted.now, wanted.lang)
             return headers, origin
-        if series.kind != "picture" or "sc" not in wanted.dicom:
-            more = " or add sc to --dicom" if series.kind == "picture" else ""
-            raise WriteError(
-                f"the source is no DICOM image, and there is nothing to refer to; give DICOM{more}"
-            )
+        if why := self._no_dicom(series):
+            raise WriteError(why)
         image = inputs.read(series.slices[0].path, **wanted.reading)
         written = dicom_results.picture(image, self._mark, asked, wanted.now)
         written.save(files.folder / "sc.dcm")
@@ -304,11 +346,6 @@ class Jobs:
             [written.dataset], self._mark, asked, wanted.now, wanted.lang
         )
         return [written.dataset], origin
-
-
-def without_name(error: Exception | str, ref: series_lib.SliceRef) -> str:
-    """Returns an error without the name of the slice's file, which may be that of a patient."""
-    return str(error).removeprefix(f"{ref.path.name}: ").replace(ref.path.name, "the file")
 
 
 def stems(paths: Sequence[str]) -> list[str]:

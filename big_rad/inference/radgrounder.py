@@ -470,7 +470,7 @@ def _calibration(
     if found is None:
         log("confidences are uncalibrated (python -m tools.calibrate makes a calibration)")
     else:
-        log(f"confidences are calibrated on {found.about()}, and hold for images like these")
+        log(f"confidences are calibrated on {found.about()}, and hold only for images like those")
     return found
 
 

@@ -8,15 +8,19 @@
     OUT/<series>/series.html               a page to look at, see `pages.series`
     OUT/<series>/seg.dcm, sr.dcm           on request, see `dicom_results`
 
-The JSON file of a slice is written last and whole, so a slice that has one is done. Everything
+The JSON file of a slice is written last and whole, so a slice that has one is done. It names the
+content of the image's file by its hash, so that it is not taken for another image's. Everything
 that is about the whole series is made from the files of its slices. So a prediction that was killed
 and resumed gives the same files as one that ran through.
 """
 
 import csv
+import functools
+import hashlib
 import io
 import json
 import pathlib
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +35,10 @@ from big_rad.inference import predictions, regions
 from big_rad.inference.confidence import Confidence
 from big_rad.inference.predictions import Entity, Prediction
 
+# The files that are about the whole series, and names of files in `slices`.
+_WHOLE = ("seg.dcm", "sr.dcm", "sc.dcm", "series.json", "series.html", "slices.jsonl",
+          "entities.csv")  # fmt: skip
+_SLICE = re.compile(r"(\d{4,})(\.json|_overlay\.png|_seen\.png|_mask\d+\.png|_masks\.npy)")
 _COLUMNS = (
     "series", "slice", "position_mm", "entity", "phrase", "class_id", "class_name",
     "x1", "y1", "x2", "y2", "mask_pixels", "confidence", "confidence_status", "withheld", "region",
@@ -50,19 +58,25 @@ class SeriesFiles:
         series: the series.
         folder: the folder of the series.
         failed: the slices that could not be predicted, and why.
+        changed: how many slices had predictions of other images, which were removed.
     """
 
     def __init__(self, out: str | pathlib.Path, series: Series, asked: Mapping[str, Any]):
         self.series, self.folder = series, pathlib.Path(out) / series.key
         self.failed: dict[int, str] = {}
+        self.changed = 0
         self._slices = self.folder / "slices"
+        self._source = functools.cache(source_of)
         self._asked = json.loads(json.dumps(asked, sort_keys=True))
 
     def start(self, resume: bool) -> list[SliceRef]:
         """Prepares the folder, and returns the slices that are still to be predicted.
 
+        What an earlier prediction wrote about the whole series is removed, and written again later.
+
         Args:
-            resume: whether slices that have been predicted stay; otherwise all are predicted again.
+            resume: whether slices that have been predicted stay, as long as their images are the
+                same; otherwise all are removed and predicted again.
 
         Raises:
             ValueError: the folder holds predictions that were made with other options or by another
@@ -76,9 +90,15 @@ class SeriesFiles:
                 f"{self.folder.name}: its slices were predicted by another checkpoint or with "
                 "other options; leave out --resume to predict them again, or give another --out"
             )
-        if not done:
-            for old in self._slices.glob("*.json"):
+        for name in _WHOLE:
+            (self.folder / name).unlink(missing_ok=True)
+        stay = {f"{r.index:04d}" for r in self.series.slices if done and self._is_same(r)}
+        for old in sorted(self._slices.iterdir(), reverse=True):  # `0007_...` before `0007.json`.
+            match = _SLICE.fullmatch(old.name)
+            if match and match[1] not in stay:
+                self.changed += done and old.suffix == ".json"
                 old.unlink()
+        if not done:
             files.write_whole(path, json.dumps(self._asked, indent=1, sort_keys=True) + "\n")
         return [ref for ref in self.series.slices if not self._json(ref).exists()]
 
@@ -109,7 +129,8 @@ class SeriesFiles:
             rows = seen.reshape(-1, seen.shape[-1]) if windows else seen
             Image.fromarray(rows).save(self._seen(ref), optimize=True)
         place = {"series": self.series.key, "slice": ref.index, "position_mm": ref.position}
-        fields = {"file": self.stem(ref), **place, **fields}
+        origin = {"source": self._source(ref.path), "frame": ref.frame}
+        fields = {"file": self.stem(ref), **place, **origin, **fields}
         return predictions.write(prediction, image, self._slices, f"{ref.index:04d}", **fields)
 
     def read(self) -> list[tuple[SliceRef, dict[str, Any]]]:
@@ -174,6 +195,15 @@ class SeriesFiles:
         """Returns the content of `series.json`."""
         return json.loads((self.folder / "series.json").read_text(encoding="utf-8"))
 
+    def _is_same(self, ref: SliceRef) -> bool:
+        # Whether the prediction about a slice, if there is one, is about the same image.
+        path = self._json(ref)
+        if not path.exists():
+            return False
+        plain = json.loads(path.read_text(encoding="utf-8"))
+        place = (plain.get("source"), plain.get("frame"), plain.get("position_mm"))
+        return place == (self._source(ref.path), ref.frame, ref.position)
+
     def _seen(self, ref: SliceRef) -> pathlib.Path:
         return self._slices / f"{ref.index:04d}_seen.png"
 
@@ -228,6 +258,17 @@ class SeriesFiles:
                     ]  # fmt: skip
                 )
         return out.getvalue()
+
+
+def without_name(error: Exception | str, ref: SliceRef) -> str:
+    """Returns an error without the name of the slice's file, which may be that of a patient."""
+    return str(error).removeprefix(f"{ref.path.name}: ").replace(ref.path.name, "the file")
+
+
+def source_of(path: pathlib.Path) -> str:
+    """Returns the first 16 digits of the SHA-256 of a file, as `sha256sum FILE` prints them."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _confidence(plain: Mapping[str, Any]) -> Confidence:

@@ -17,14 +17,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
+from big_rad.dicom import read as dicom_read
+from big_rad.dicom.series import Series, SliceRef
 from big_rad.inference.predictions import NOTE
+from big_rad.inference.series_files import SeriesFiles, without_name
 from big_rad.pages import parts as page_parts
 from big_rad.pages import series_client, series_slices, series_tables
 from big_rad.pages import series_pictures as pictures
 from big_rad.pages.parts import esc
 from big_rad.pages.series_slices import SliceView, view
 
-__all__ = ["MAX_BYTES", "SeriesPage", "SliceView", "view", "write"]
+__all__ = ["MAX_BYTES", "SeriesPage", "SliceView", "of_files", "view", "write"]
 
 MAX_BYTES = 24_000_000
 _BLOCK = 1 << 20
@@ -68,6 +71,38 @@ def write(
         for one in slices:
             page.add(one)
         return page.save(path, series() if callable(series) else series, facts)
+
+
+def of_files(
+    series: Series,
+    files: SeriesFiles,
+    read: Callable[[SliceRef], dicom_read.Slice],
+    facts: Mapping[str, object],
+) -> None:
+    """Writes the page of a predicted series from its files, as `series.html` beside them.
+
+    Args:
+        series: the series.
+        files: its files, `series.json` included.
+        read: reads a slice.
+        facts: see `SeriesPage.save`.
+    """
+    done = {ref.index: plain for ref, plain in files.read()}
+    with SeriesPage(len(series.slices)) as page:
+        for ref in series.slices:
+            name, error = files.stem(ref), files.failed.get(ref.index, "")
+            try:
+                image = read(ref)
+            except (ValueError, OSError) as e:
+                why, modality = without_name(e, ref), series.modality or "OT"
+                page.add(SliceView(ref.index, name, None, modality, None, error=why))
+                continue
+            plain = done.get(ref.index)
+            prediction = None if plain is None else files.prediction(plain)
+            error = error or ("" if plain else "not predicted")
+            seen, place = files.seen(ref), ref.position
+            page.add(view(ref.index, name, image, prediction, seen, position=place, error=error))
+        page.save(files.folder / "series.html", files.read_json(), facts)
 
 
 class SeriesPage:

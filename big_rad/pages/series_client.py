@@ -73,7 +73,7 @@ rect.mark { pointer-events: all; }
   top: calc(50% - .7em); }
 .stage .head { top: 2px; left: calc(50% - .4em); } .stage .foot { bottom: 2px;
   left: calc(50% - .4em); }
-.doubt { position: absolute; left: 6px; bottom: 4px; font-size: .72rem; color: #fff;
+.doubt { position: absolute; left: 6px; bottom: 4px; max-width: 42%; font-size: .72rem; color: #fff;
   background: rgb(0 0 0 / .55); padding: 0 5px; border-radius: 4px; pointer-events: none; }
 .said h4:first-child { margin-top: 0; }
 .words { overflow-wrap: anywhere; white-space: pre-line; }
