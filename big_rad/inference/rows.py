@@ -31,7 +31,7 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from big_rad import sharding as sharding_lib
 from big_rad.inference import sampling
-from big_rad.models import gemma, gemma_cache
+from big_rad.models import gemma, gemma_cache, gemma_layout
 
 BLANK = -1.0  # The value of an empty slice after normalisation, which is the lowest value.
 MASK_LOGITS = "mask_logits, kept"  # The name of an array that stays on the device.
@@ -75,9 +75,17 @@ class Rows:
     logits: bool = False
     sharding: jax.sharding.Sharding | None = None
 
-    @functools.partial(jax.jit, static_argnums=0)
     def prepare(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Arranges the model's parameters for `advance`."""
+        """Arranges the model's parameters for `advance`.
+
+        Parameters that are arranged already, as those of an export are, are not copied.
+        """
+        if gemma_layout.is_arranged(params.get("llm", {})):
+            return self.sampler.model.decode_weights(params)
+        return self._arrange(params)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def _arrange(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return self.sampler.model.decode_weights(params)
 
     def image_features(
