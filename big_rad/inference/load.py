@@ -228,7 +228,7 @@ def _fitted(
 ) -> Loaded:
     found = source_config.read(checkpoint, log=log)  # Also if `fields` is given: it says guesses.
     fields = found if fields is None else fields
-    tokenizer = _tokenizer(fields)
+    tokenizer = make_tokenizer(fields)
     # Without adapters: they are merged into the parameters that are read.
     cfg = {k: _plain(v) for k, v in fields["model"].items() if k != "lora"}
     opened = open_checkpoint(checkpoint, log=log)
@@ -258,7 +258,7 @@ def _as_stored(
         tensors.check_finite(value, name, checkpoint)
     found = source_config.of_run(checkpoint, meta["config"], log)
     fields = found if fields is None else fields
-    tokenizer = _tokenizer(fields)
+    tokenizer = make_tokenizer(fields)
     _check_meta(meta, tokenizer, fields["tokenizer"]["path"])
     model = models.make(fields["model_name"], fields["model"], tokenizer.padded_vocab_size)
     held = meta["config"].get("untrained") or ()
@@ -271,7 +271,7 @@ def _arranged(
     checkpoint: str | pathlib.Path, fields: Mapping[str, Any] | None, log: Log
 ) -> Loaded:
     fields = source_config.of_export(checkpoint) if fields is None else fields
-    tokenizer = _tokenizer(fields)
+    tokenizer = make_tokenizer(fields)
     opened = open_checkpoint(checkpoint, log=log)
     _check_meta(opened.run_meta, tokenizer, fields["tokenizer"]["path"])
     cfg = {k: _plain(v) for k, v in fields["model"].items()}
@@ -302,7 +302,8 @@ def _one_error(checkpoint: str | pathlib.Path) -> Iterator[None]:
         raise CheckpointError(f"{checkpoint}: its config has no {e}") from e
 
 
-def _tokenizer(fields: Mapping[str, Any]) -> tokenizers.Tokenizer:
+def make_tokenizer(fields: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """Returns the tokenizer that the `source_config.FIELDS` of a checkpoint name."""
     return tokenizers.load(fields["tokenizer"]["path"], tuple(fields["tokenizer"]["sets"]))
 
 
