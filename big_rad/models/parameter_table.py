@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from clu import parameter_overview
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +56,8 @@ def subtree_totals(rows: Iterable[Parameter], depth: int = 2) -> list[Subtree]:
 
 def text(rows: list[Parameter] | list[Subtree]) -> str:
     """Returns the rows as a table, with a column for each field of their dataclass."""
+    from clu import parameter_overview  # Imported here, so that prediction does not need it.
+
     table = parameter_overview.make_table(
         rows,
         value_formatter=lambda v: (

@@ -28,7 +28,11 @@ HLO, TOKENS, SIDE = CONFIG["hlo"], CONFIG["tokens"], CONFIG["meta"]["config"]["i
 
 def program(name):
     """A program of the folder hlo/ as a function of nested dicts and lists of arrays."""
-    return jax.jit(export.deserialize(bytearray((HERE / f"hlo/{name}.bin").read_bytes())).call)
+    data = bytearray((HERE / f"hlo/{name}.bin").read_bytes())
+    try:
+        return jax.jit(export.deserialize(data).call)
+    except Exception as e:
+        raise SystemExit(f"JAX {jax.__version__} cannot read what JAX {HLO['jax']} wrote: {e}") from e
 
 
 def nested(flat):

@@ -117,8 +117,8 @@ def _check_programs(
         done(
             "HLO",
             "not tried",
-            f"HLO not tried: JAX {said['jax']} wrote it and this is {jax.__version__}, which is "
-            "older; all the rest was checked",
+            f"JAX {said['jax']} wrote it and this is {jax.__version__}, which is older; all the "
+            "rest was checked",
         )
         return
     new = stored["tokens"].shape[1]
