@@ -97,20 +97,14 @@ def read(
         raise ValueError(f"{path} is damaged: {'; '.join(problems)}; {_AGAIN}")
     log(f"{path}: an export ({found['dtype']}) of step {found['source'].get('step')}")
     stored = {n: (tuple(shape), dtype) for n, (shape, dtype) in found[PARAMS].items()}
+    lazy = tensors.lazies(
+        stored, lambda names: _read_arrays(folder / PARAMS, {n: stored[n] for n in names})
+    )
     flat = {}
-    for name, (shape, dtype) in stored.items():
-        if name.startswith(SCALES):
-            continue
-        scale = stored.get(SCALES + name)
-        kind = "float32" if scale else dtype
-
-        def one(name: str = name, scaled: bool = scale is not None) -> np.ndarray:
-            names = [name, *[SCALES + name] * scaled]
-            arrays = _read_arrays(folder / PARAMS, {n: stored[n] for n in names})
-            return widened(*(arrays[n] for n in names)) if scaled else arrays[name]
-
-        lazy = tensors.Lazy(shape, tensors.dtype_of(kind), one)
-        flat[name] = tensors.check_when_read(lazy, name, path)
+    for name, array in lazy.items():
+        if not name.startswith(SCALES):
+            whole = _scaled(array, lazy[SCALES + name]) if SCALES + name in lazy else array
+            flat[name] = tensors.check_when_read(whole, name, path)
     return flat, found["meta"]
 
 
@@ -121,6 +115,13 @@ def widened(
     wide = values.astype(np.float32)
     wide *= scale
     return wide
+
+
+def _scaled(array: tensors.Lazy, scale: tensors.Lazy) -> tensors.Lazy:
+    def read() -> np.ndarray:
+        return widened(np.asarray(array), np.asarray(scale))
+
+    return tensors.Lazy(array.shape, np.float32, read)
 
 
 def digest(file: pathlib.Path) -> str:
