@@ -10,8 +10,8 @@ RUN is a run directory or one of its steps; without a step, the best one. `--dty
 array in the type in which the model computes with it, so that the export is the same function as
 the run. `bfloat16` casts all. `int8` stores the matrices of the language model in int8, and is
 refused if the answers to questions of `--data` change too much. An export is read again and answers
-a few questions before it gets its name. `--verify` repeats that in any environment. Wherever big_rad
-takes a checkpoint it takes an export. docs/export.md explains the files.
+a few questions before it gets its name. `--verify` repeats that in any environment. Wherever
+big_rad takes a checkpoint it takes an export. docs/export.md explains the files.
 """
 
 import argparse
@@ -188,8 +188,9 @@ def _stored(
     if dtype == "int8":
         arrays = quantise.quantised(flat)
         return {
-            n: x if x.dtype == np.int8 or n.startswith(exported.SCALES) else
-            common.cast(x, computed.dtype_of(n, x.dtype, model), n)
+            n: x
+            if x.dtype == np.int8 or n.startswith(exported.SCALES)
+            else common.cast(x, computed.dtype_of(n, x.dtype, model), n)
             for n, x in arrays.items()
         }
     return {n: common.cast(np.asarray(x), to(n, x), n) for n, x in flat.items()}

@@ -267,9 +267,7 @@ def _as_stored(
     return Loaded(model, params, tokenizer, fields, untrained)
 
 
-def _arranged(
-    checkpoint: str | pathlib.Path, fields: Mapping[str, Any] | None, log: Log
-) -> Loaded:
+def _arranged(checkpoint: str | pathlib.Path, fields: Mapping[str, Any] | None, log: Log) -> Loaded:
     fields = source_config.of_export(checkpoint) if fields is None else fields
     tokenizer = make_tokenizer(fields)
     opened = open_checkpoint(checkpoint, log=log)

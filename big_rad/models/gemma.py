@@ -428,9 +428,7 @@ class Model(nn.Module, Dims):
         d, kvs = self.dims(), []
         block = Block(d, parent=None)
         for i in range(d.depth):
-            own = gemma_layout.block_params(
-                blocks[str(i)], d.num_heads, d.num_kv_heads, d.head_dim
-            )
+            own = gemma_layout.block_params(blocks[str(i)], d.num_heads, d.num_kv_heads, d.head_dim)
             own = jax.tree.map(lambda p: p.astype(d.dtype_mm) if p.ndim > 1 else p, own)
             kv = None if cache is None else {n: c[i] for n, c in cache.items()}
             last = skip if i == d.depth - 1 else 0

@@ -92,9 +92,7 @@ def block_params(
     return norms | {
         "attn": {
             "q_einsum": {"w": q.reshape(width, num_heads, head_dim).transpose(1, 0, 2)},
-            "kv_einsum": {
-                "w": kv.reshape(width, 2, num_kv_heads, head_dim).transpose(1, 2, 0, 3)
-            },
+            "kv_einsum": {"w": kv.reshape(width, 2, num_kv_heads, head_dim).transpose(1, 2, 0, 3)},
             "attn_vec_einsum": {"w": layer["out"].reshape(num_heads, head_dim, width)},
         },
         "mlp": {

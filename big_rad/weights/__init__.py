@@ -108,8 +108,8 @@ def kind(path: str | pathlib.Path) -> str:
         )
     raise ValueError(
         f"checkpoint {str(file)!r} is of no known kind: an .npz file, a Hugging Face folder (with "
-        f"config.json), a run directory (with checkpoints/), an export (with params/), or a SigLIP tower "
-        f"({', '.join(_TORCH_SUFFIXES)}). {_WHERE}"
+        f"config.json), a run directory (with checkpoints/), an export (with params/), or a SigLIP "
+        f"tower ({', '.join(_TORCH_SUFFIXES)}). {_WHERE}"
     )
 
 
@@ -180,5 +180,5 @@ _READERS: dict[str, Callable[[str | pathlib.Path, Log], dict[str, tensors.Lazy]]
     "siglip_torch": _read_siglip_torch,
 }
 KINDS = tuple(_READERS)
-# The kinds that big_rad itself wrote: they hold their settings, and a table that fits the tokenizer.
+# The kinds that big_rad itself wrote: they hold their settings, and a table for their tokenizer.
 OWN = ("orbax", "export")

@@ -70,8 +70,7 @@ def _job(
     if name.startswith(_LAYERS):  # The scales of a norm.
         norm = name.removeprefix(_LAYERS).removesuffix("/scale")
         return {
-            f"llm/{gemma_layout.BLOCKS}/{i}/norms/{norm}": put(_own(x))
-            for i, x in enumerate(value)
+            f"llm/{gemma_layout.BLOCKS}/{i}/norms/{norm}": put(_own(x)) for i, x in enumerate(value)
         }
     return {name: put(value)}
 

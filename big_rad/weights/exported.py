@@ -1,7 +1,7 @@
 """The folder that `tools.export` writes: parameters and everything that they must be used with.
 
     OUT/
-        config.json         settings, names and shapes of the parameters, versions; see `read_config`
+        config.json         settings, names and shapes of the parameters; see `read_config`
         params/             the parameters, as `orbax.checkpoint.StandardCheckpointer` writes them
         tokenizer.model
         SHA256SUMS          the SHA-256 of every other file
@@ -68,8 +68,8 @@ def read_config(path: str | pathlib.Path) -> dict[str, Any]:
     found = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     if found.get("format_version") != VERSION:
         raise ValueError(
-            f"{folder / CONFIG}: its field `format_version` is {found.get('format_version')!r}, and "
-            f"this version of big_rad reads {VERSION}; install the version that wrote it"
+            f"{folder / CONFIG}: its field `format_version` is {found.get('format_version')!r}, "
+            f"and this version of big_rad reads {VERSION}; install the version that wrote it"
         )
     return found
 

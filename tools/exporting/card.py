@@ -39,7 +39,11 @@ _LICENCES = """\
 The weights may be derived from PaliGemma 2 or Gemma, and from data with terms of their own; read
 [NOTICE](NOTICE). {data}The programs and the code of big_rad are under the Apache License 2.0.
 """
-_CONTROLS = {"none": "the true image", "blank": "a blank image", "shuffled": "another patient's image"}
+_CONTROLS = {
+    "none": "the true image",
+    "blank": "a blank image",
+    "shuffled": "another patient's image",
+}
 
 
 def notice(share_alike: bool) -> str:
@@ -97,8 +101,8 @@ def _how(config: Mapping[str, Any]) -> str:
     text = (
         "```python\nfrom big_rad.predict import RadGrounder\n\n"
         'model = RadGrounder.load("THIS_FOLDER")\nprint(model.report("slice.dcm").text)\n```\n\n'
-        "`python -m tools.export --verify THIS_FOLDER` compares every file with SHA256SUMS, and the "
-        "preprocessing and the answers with the goldens."
+        "`python -m tools.export --verify THIS_FOLDER` compares every file with SHA256SUMS, and "
+        "the preprocessing and the answers with the goldens."
     )
     hlo = config["hlo"]
     if hlo is None:

@@ -13,6 +13,8 @@ import functools
 import json
 import pathlib
 import re
+from collections.abc import Callable
+from typing import Any
 
 import jax
 import numpy as np
@@ -26,18 +28,20 @@ CONFIG = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
 HLO, TOKENS, SIDE = CONFIG["hlo"], CONFIG["tokens"], CONFIG["meta"]["config"]["image"]["size"]
 
 
-def program(name):
+def program(name: str) -> Callable[..., Any]:
     """A program of the folder hlo/ as a function of nested dicts and lists of arrays."""
     data = bytearray((HERE / f"hlo/{name}.bin").read_bytes())
     try:
         return jax.jit(export.deserialize(data).call)
     except Exception as e:
-        raise SystemExit(f"JAX {jax.__version__} cannot read what JAX {HLO['jax']} wrote: {e}") from e
+        raise SystemExit(
+            f"JAX {jax.__version__} cannot read what JAX {HLO['jax']} wrote: {e}"
+        ) from e
 
 
-def nested(flat):
+def nested(flat: dict[str, Any]) -> dict[str, Any]:
     """Nested dicts from names such as "img/head/kernel"."""
-    tree = {}
+    tree: dict[str, Any] = {}
     for name, value in flat.items():
         *path, last = name.split("/")
         here = tree
@@ -47,7 +51,7 @@ def nested(flat):
     return tree
 
 
-def load():
+def load() -> dict[str, Any]:
     """The parameters, with the layers of the language model arranged one by one."""
     empty = {n: np.empty(shape, np.dtype(kind)) for n, (shape, kind) in CONFIG["params"].items()}
     tree = ocp.StandardCheckpointer().restore(HERE / "params", nested(empty))
@@ -62,7 +66,7 @@ def load():
     return jax.device_put(params)
 
 
-def read_image(path):
+def read_image(path: str) -> np.ndarray:
     """The image as the model takes it: float32 [side, side, 3]."""
     if path.endswith(".npy"):
         image = np.load(path, allow_pickle=False).astype(np.float32)
@@ -77,7 +81,9 @@ def read_image(path):
     return 2 * x - 1 if kind == "medgemma" else x
 
 
-def answer(params, images, prompts, most):
+def answer(
+    params: dict[str, Any], images: list[np.ndarray], prompts: list[str], most: int
+) -> tuple[dict[str, np.ndarray], list[str]]:
     """The state after the answers, as a dict of arrays, for any number of images and prompts."""
     speller = sentencepiece.SentencePieceProcessor(model_file=str(HERE / "tokenizer.model"))
     apart = re.compile(r"(?<=<)(?=(?:loc\d{4}|seg\d{3})>)")  # A question cannot forge a token.
@@ -94,12 +100,13 @@ def answer(params, images, prompts, most):
     return jax.device_get(state), [spell(speller, row) for row in np.asarray(state["tokens"])]
 
 
-def spell(speller, ids):
+def spell(speller: sentencepiece.SentencePieceProcessor, ids: np.ndarray) -> str:
     """The text of an answer, with its markup."""
     base, names = TOKENS["base"], {i: name for name, i in TOKENS["markup"].items()}
     names |= {base + i: f"<loc{i:04d}>" for i in range(1024)}
     names |= {base + 1024 + i: f"<seg{i:03d}>" for i in range(128)}
-    parts, run = [], []
+    parts: list[str] = []
+    run: list[int] = []
     for i in [int(i) for i in ids if i > 2] + [-1]:  # -1 ends the last run of ordinary pieces.
         if i in names or i < 0:
             parts += [speller.decode(run), names.get(i, "")]
@@ -109,7 +116,7 @@ def spell(speller, ids):
     return "".join(parts)
 
 
-def main():
+def main() -> None:
     """Answers one question and prints the answer as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("image")

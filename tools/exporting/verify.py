@@ -80,7 +80,7 @@ def verify(
     found = load.load(folder, dtype=None, log=lambda _: None)
     images, asks, arrays = goldens.read(folder)
     batch = goldens.prepared(found, images, asks)
-    _check_pixels(batch, arrays, done)
+    check_pixels(batch, arrays, done)
     stored = {n.removeprefix("answer_"): x for n, x in arrays.items() if n.startswith("answer_")}
     stored = dict(wanted or stored)
     within = goldens.tolerance(found) if within is None else within
@@ -89,9 +89,16 @@ def verify(
     return checks
 
 
-def _check_pixels(
+def check_pixels(
     batch: goldens.Batch, arrays: Mapping[str, np.ndarray], done: Callable[[str, str, str], None]
 ) -> None:
+    """Compares what the model sees of the goldens with what it saw where they were written.
+
+    Args:
+        batch: what it sees here.
+        arrays: the arrays of the goldens, see `goldens.read`.
+        done: receives the name, the status and the text of the check.
+    """
     pixels = goldens.thinned(batch.image, goldens.SAMPLED, (1, 2))
     same = batch.text.shape == arrays["text"].shape and (batch.text == arrays["text"]).all()
     if not same:
