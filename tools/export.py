@@ -216,15 +216,15 @@ def _check_model(
 ) -> list[str]:
     # Writes the goldens and the programs, and compares the answers with those of the run. Returns
     # remarks for the model card.
-    made = load.load(folder, dtype=None, log=_silent)
-    images = goldens.pictures(made.fields["image"]["normalize"])
-    asks = goldens.questions(goldens.pointing(made), len(images))
-    batch = goldens.prepared(made, images, asks)
     merged = bool(_run_model(place).get("lora"))
     # The run as `RadGrounder` loads it. Adapters are merged in an export.
     run = load.load(place.folder, dtype="float32" if merged else None, log=_silent)
+    images = goldens.pictures(run.fields["image"]["normalize"])
+    asks = goldens.questions(goldens.pointing(run), len(images))
+    batch = goldens.prepared(run, images, asks)
     answered = goldens.answers(run, batch)
-    del run
+    del run  # Before the export is loaded: a large model fits the memory once.
+    made = load.load(folder, dtype=None, log=_silent)
     remarks = []
     if merged:
         remarks.append("The adapters of the run are merged into its matrices.")

@@ -88,7 +88,10 @@ def answer(
     speller = sentencepiece.SentencePieceProcessor(model_file=str(HERE / "tokenizer.model"))
     apart = re.compile(r"(?<=<)(?=(?:loc\d{4}|seg\d{3})>)")  # A question cannot forge a token.
     ids = [[i for part in apart.split(p) for i in speller.encode(part)] for p in prompts]
-    text = np.zeros((len(ids), -(-max(map(len, ids)) // 32) * 32 + 32), np.int32)
+    length = -(-(1 + max(map(len, ids))) // 32) * 32
+    if length > HLO["longest_prompt"]:
+        raise SystemExit(f"a prompt has {length} tokens and {HLO['longest_prompt']} fit: shorten it")
+    text = np.zeros((len(ids), length), np.int32)
     for row, own in zip(text, ids):
         row[: len(own) + 1] = [TOKENS["bos"], *own]
     state = program("prefill")(params, np.stack(images), text, np.full(len(ids), most, np.int32))
