@@ -265,6 +265,7 @@ def _write_programs(
     nested = flax.traverse_util.unflatten_dict(layer, sep="/")
     content["hlo"] = programs.write(folder / programs.FOLDER, parts, made.params, nested)
     contents.write(folder, content)
+    exported.write_sums(folder)
 
 
 def _run_model(place: run_dir.Place) -> Mapping[str, Any]:
