@@ -90,7 +90,9 @@ def answer(
     ids = [[i for part in apart.split(p) for i in speller.encode(part)] for p in prompts]
     length = -(-(1 + max(map(len, ids))) // 32) * 32
     if length > HLO["longest_prompt"]:
-        raise SystemExit(f"a prompt has {length} tokens and {HLO['longest_prompt']} fit: shorten it")
+        raise SystemExit(
+            f"a prompt has {length} tokens and {HLO['longest_prompt']} fit: shorten it"
+        )
     text = np.zeros((len(ids), length), np.int32)
     for row, own in zip(text, ids):
         row[: len(own) + 1] = [TOKENS["bos"], *own]
