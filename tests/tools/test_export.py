@@ -63,7 +63,7 @@ def test_run_py_is_short_and_imports_nothing_of_big_rad():
     found = {name.partition(".")[0] for name in imports.along_with("tools.exporting.run")}
     own = {"tools", "argparse", "functools", "json", "pathlib", "re", "typing", "collections"}
     assert found - own == {"jax", "numpy", "orbax", "sentencepiece", "PIL"}
-    assert len(path.read_text().splitlines()) < 140
+    assert len(list(filter(None, path.read_text().splitlines()))) < 125
 
 
 # ---- int8 ----

@@ -34,9 +34,7 @@ def program(name: str) -> Callable[..., Any]:
     try:
         return jax.jit(export.deserialize(data).call)
     except Exception as e:
-        raise SystemExit(
-            f"JAX {jax.__version__} cannot read what JAX {HLO['jax']} wrote: {e}"
-        ) from e
+        raise SystemExit(f"JAX {jax.__version__} cannot read what {HLO['jax']} wrote: {e}") from e
 
 
 def nested(flat: dict[str, Any]) -> dict[str, Any]:
