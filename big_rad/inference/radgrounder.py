@@ -47,6 +47,7 @@ from big_rad.inference.asks import TASKS, Ask
 from big_rad.inference.inputs import Image
 from big_rad.inference.organs import detect_question, join_answers, organs
 from big_rad.inference.predictions import Entity, Prediction
+from big_rad.models import gemma_layout
 from big_rad.pp import strings
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import source_config
@@ -130,6 +131,9 @@ class RadGrounder:
         self._model, self._params, self._own = model, params, generate_fn
         self._rows, self._alternatives, self._sharding = rows, alternatives, sharding
         self._max_text = max_text
+        # The parameters of an export: one copy, also where a CPU would widen all of them.
+        narrow = model is not None and model.llm.get("dtype_mm", "float32") != "float32"
+        self._lean = narrow and gemma_layout.is_arranged(params.get("llm", {}))
         self._never = load_lib.never_ids(tokenizer, tuple(untrained))
         if generate_fn is None:
             answer_lib.check_mask_tokens(model, tokenizer)
@@ -455,6 +459,7 @@ class RadGrounder:
             prompt_buckets=prepare.lengths(self._max_text + 1),  # And `<bos>`.
             logits=masks,
             sharding=self._sharding,
+            lean=self._lean,
         )
         return functools.partial(queue.serve, self._params)
 
