@@ -15,7 +15,6 @@ Beam is not a requirement of big_rad, so it is imported only when it is used. In
 import argparse
 import dataclasses
 import json
-import logging
 import os
 import pathlib
 import re
@@ -23,6 +22,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from big_rad.datasets import on_beam
 from big_rad.dicom import walk
 from big_rad.inference import jobs
 from big_rad.inference.load import CheckpointError
@@ -51,22 +51,6 @@ def studies(paths: Sequence[str]) -> list[str]:
     return found
 
 
-def options(arguments: Sequence[str]) -> Any:
-    """Returns the options of Beam from arguments such as "--runner=FnApiRunner".
-
-    Raises:
-        ValueError: Beam is not installed.
-    """
-    try:
-        from apache_beam.options.pipeline_options import PipelineOptions
-    except ImportError as e:
-        raise ValueError(
-            "--beam needs Apache Beam: pip install apache-beam -c constraints.txt"
-        ) from e
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    return PipelineOptions(list(arguments))
-
-
 def run(
     wanted: jobs.Wanted, answer: Answer, out: pathlib.Path, arguments: Sequence[str], shards: int
 ) -> dict[str, int]:
@@ -86,7 +70,7 @@ def run(
     Raises:
         ValueError: Beam is not installed.
     """
-    beam_options = options(arguments)
+    beam_options = on_beam.options(arguments)
     import apache_beam as beam
 
     numbered = list(enumerate(studies(wanted.paths)))

@@ -11,6 +11,7 @@ import itertools
 import pathlib
 import subprocess
 
+import nibabel
 import numpy as np
 import pydicom
 import pytest
@@ -222,3 +223,19 @@ def program(name):
     module = pytest.importorskip("dcmqi", reason=f"{name}: pip install dcmqi")
     importlib.import_module("dcmqi")
     return pathlib.Path(module.__file__).parent / "bin" / name
+
+
+def by_dcmqi(path, folder):
+    """The points in mm that each segment of a SEG marks, as dcmqi reads them, by label number."""
+    command = [program("segimage2itkimage"), "--inputDICOM", path, "--outputDirectory", folder]
+    done = subprocess.run([*command, "-t", "nii"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
+    found = {}
+    for file in pathlib.Path(folder).glob("*.nii*"):
+        image = nibabel.load(file)
+        values = np.asarray(image.dataobj)
+        for label in set(np.unique(values).tolist()) - {0}:
+            voxels = np.argwhere(values == label)
+            # NIfTI's x and y point the other way than DICOM's.
+            found[label] = nibabel.affines.apply_affine(image.affine, voxels) * (-1, -1, 1)
+    return found

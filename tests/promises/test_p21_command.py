@@ -7,7 +7,6 @@ read by the standard alone, by dcmqi, and checked by dciodvfy.
 
 import json
 import os
-import subprocess
 
 import nibabel
 import numpy as np
@@ -103,23 +102,6 @@ def masks_of(seg):
     return found
 
 
-def by_dcmqi(place, folder):
-    """The points in mm that each segment of a SEG marks, as dcmqi reads them, by label number."""
-    program = made.program("segimage2itkimage")
-    command = [program, "--inputDICOM", place / "seg.dcm", "--outputDirectory", folder]
-    done = subprocess.run([*command, "-t", "nii"], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stdout
-    found = {}
-    for path in folder.glob("*.nii*"):
-        image = nibabel.load(path)
-        values = np.asarray(image.dataobj)
-        for label in set(np.unique(values).tolist()) - {0}:
-            voxels = np.argwhere(values == label)
-            # NIfTI's x and y point the other way than DICOM's.
-            found[label] = nibabel.affines.apply_affine(image.affine, voxels) * (-1, -1, 1)
-    return found
-
-
 @pytest.mark.parametrize("turn", range(5, len(made.TURNS), STEP))
 def test_p21_what_the_model_sees_is_marked_in_a_series_of_any_orientation(
     run, phantom, turn, tmp_path
@@ -146,7 +128,7 @@ def test_p21_what_the_model_sees_is_marked_in_a_series_of_any_orientation(
                 assert np.abs(matrix[:, 3] - start).max() < 1e-4
                 assert np.abs(matrix[:, 1:3] - whole[:, 1:3]).max() < 1e-6
     assert sorted(made.boxes_of(sr)) == sorted(boxes)
-    points = by_dcmqi(place, tmp_path)
+    points = made.by_dcmqi(place / "seg.dcm", tmp_path)
     for segment in seg.SegmentSequence:
         got = nibabel.affines.apply_affine(np.linalg.inv(whole), points[segment.SegmentNumber])
         voxels = np.argwhere(labels == CLASS[segment.SegmentLabel.split(" (")[0]])
