@@ -69,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_error(e)
         return 2
     except KeyboardInterrupt:
-        more = "; the same command with --resume goes on" if args.out else ""
+        more = "; the same command with --resume goes on" if args.out and not args.beam else ""
         _print_error(f"stopped{more}")
         return 130
 

@@ -342,6 +342,21 @@ def test_beam_gives_the_same_answers_in_shards_and_names_no_file_that_failed(
         assert "Doe" not in said and "John" not in said
 
 
+def test_beam_names_no_volume_that_failed(run, tmp_path):
+    """A series of NIfTI is called after its file."""
+    pytest.importorskip("apache_beam")
+    archive, out = tmp_path / "archive", tmp_path / "out"
+    for folder in ("one", "one/two"):
+        path = archive / folder / "Doe John.nii"
+        path.parent.mkdir(parents=True)
+        path.write_bytes(nifti(np.zeros((4, 3, 2), np.int16), np.eye(4)))
+    code, _, err = run(archive, f"--out={out}", "--beam=--runner=FnApiRunner")
+    assert code == 2 and "0 slices predicted, 2 failures" in err
+    said = (out / "failed-00000-of-00001.jsonl").read_text()
+    assert said.count("does not say its modality") == 2
+    assert "Doe" not in said and "John" not in said
+
+
 def test_beam_does_not_go_with_options_of_other_outputs(run, folder, tmp_path):
     for more, said in (
         (["--resume"], "--resume does not go with --beam"),

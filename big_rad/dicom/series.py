@@ -213,7 +213,12 @@ def _key(item: parts_lib.Item) -> str:
     uid = item.info.series_uid
     if uid:
         return f"series-{hashlib.sha256(uid.encode()).hexdigest()[:12]}"
-    stem = _ENDS.sub("", nfc(item.path.name)) or item.path.name
+    return key_of_file(item.path)
+
+
+def key_of_file(path: pathlib.Path) -> str:
+    """Returns the `key` of a series that has no SeriesInstanceUID, from the name of its file."""
+    stem = _ENDS.sub("", nfc(path.name)) or path.name
     if _LIKE_UID.search(stem):  # Archives name files after the SOPInstanceUID.
         return f"image-{hashlib.sha256(stem.encode()).hexdigest()[:12]}"
     return re.sub(r"[^\w.-]", "_", stem).lstrip(".") or "image"

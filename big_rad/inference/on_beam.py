@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from big_rad.datasets import on_beam
-from big_rad.dicom import walk
+from big_rad.dicom import series, walk
 from big_rad.inference import jobs
 from big_rad.inference.load import CheckpointError
 from big_rad.inference.radgrounder import RadGrounder
@@ -151,11 +151,12 @@ def _without_names(text: str, path: str) -> str:
     study = pathlib.Path(path)
     names = {study.name}
     for file in walk.files([path])[0]:
-        names |= set(file.parts[len(study.parts) :])
+        names |= {*file.parts[len(study.parts) :], series.key_of_file(file)}
     text = text.replace(f"{study.parent}{os.sep}", "")
     for name in sorted(names, key=len, reverse=True):
-        # A folder "images" does not change the word in "no images".
-        text = re.sub(rf"(?<!\w){re.escape(name)}(?!\w)", "(file)", text)
+        # A folder "images" does not change the word in "no images". Of several series with the
+        # same name, all but the first have a number behind it.
+        text = re.sub(rf"(?<!\w){re.escape(name)}(_\d+)?(?!\w)", "(file)", text)
     return text
 
 

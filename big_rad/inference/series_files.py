@@ -16,7 +16,6 @@ and resumed gives the same files as one that ran through.
 
 import csv
 import functools
-import hashlib
 import io
 import json
 import pathlib
@@ -29,6 +28,7 @@ from jaxtyping import UInt8
 from PIL import Image
 
 from big_rad import files
+from big_rad.datasets import files as files_lib
 from big_rad.dicom import read as dicom_read
 from big_rad.dicom.series import Series, SliceRef
 from big_rad.inference import predictions, regions
@@ -66,7 +66,7 @@ class SeriesFiles:
         self.failed: dict[int, str] = {}
         self.changed = 0
         self._slices = self.folder / "slices"
-        self._source = functools.cache(source_of)
+        self._sum = functools.cache(files_lib.sha256)
         self._asked = json.loads(json.dumps(asked, sort_keys=True))
 
     def start(self, resume: bool) -> list[SliceRef]:
@@ -129,7 +129,7 @@ class SeriesFiles:
             rows = seen.reshape(-1, seen.shape[-1]) if windows else seen
             Image.fromarray(rows).save(self._seen(ref), optimize=True)
         place = {"series": self.series.key, "slice": ref.index, "position_mm": ref.position}
-        origin = {"source": self._source(ref.path), "frame": ref.frame}
+        origin = {"source": self._source(ref), "frame": ref.frame}
         fields = {"file": self.stem(ref), **place, **origin, **fields}
         return predictions.write(prediction, image, self._slices, f"{ref.index:04d}", **fields)
 
@@ -202,7 +202,11 @@ class SeriesFiles:
             return False
         plain = json.loads(path.read_text(encoding="utf-8"))
         place = (plain.get("source"), plain.get("frame"), plain.get("position_mm"))
-        return place == (self._source(ref.path), ref.frame, ref.position)
+        return place == (self._source(ref), ref.frame, ref.position)
+
+    def _source(self, ref: SliceRef) -> str:
+        # The first digits that `sha256sum FILE` prints.
+        return self._sum(ref.path)[:16]
 
     def _seen(self, ref: SliceRef) -> pathlib.Path:
         return self._slices / f"{ref.index:04d}_seen.png"
@@ -263,12 +267,6 @@ class SeriesFiles:
 def without_name(error: Exception | str, ref: SliceRef) -> str:
     """Returns an error without the name of the slice's file, which may be that of a patient."""
     return str(error).removeprefix(f"{ref.path.name}: ").replace(ref.path.name, "the file")
-
-
-def source_of(path: pathlib.Path) -> str:
-    """Returns the first 16 digits of the SHA-256 of a file, as `sha256sum FILE` prints them."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _confidence(plain: Mapping[str, Any]) -> Confidence:
