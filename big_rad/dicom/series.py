@@ -260,7 +260,7 @@ def _series(key: str, part: list[parts_lib.Item], parts: int, every: int, plane:
         for index, item in enumerate(part)
     )[::every]
     if every > 1 and count > 1:
-        warnings.append(f"{len(refs)} of {count} slices are used: each one of {every}")
+        warnings.append(f"{len(refs)} of {count} slices are used (every={every})")
     gaps = np.diff([ref.position for ref in refs]) if places is not None else []
     thick = {item.about.thickness for item in part}
     modalities = {item.info.modality for item in part}

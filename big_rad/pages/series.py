@@ -258,7 +258,7 @@ class SeriesPage:
         return {
             "modality": modality,
             "plane": series.get("plane") or "oblique or unknown",
-            "slices": slices + (f", each one of {every}" if every > 1 else ""),
+            "slices": slices + (f" (every={every})" if every > 1 else ""),
             "predicted": f"{self._predicted} of {len(self._indices)}",
             "distance of slices": _mm(series.get("spacing_mm")),
             "thickness of slices": _mm(series.get("thickness_mm")),

@@ -110,7 +110,7 @@ def test_the_head_says_what_the_series_and_the_model_are_and_that_nobody_verifie
     ):  # fmt: skip
         assert words in head, words
     every = made(tmp_path, views, count=8, every=2).one("header").words
-    assert "slices 4 of 8, each one of 2" in every
+    assert "slices 4 of 8 (every=2)" in every
     guessed = made(tmp_path, views, modality="", plane="").one("header").words
     assert "modality CT, which the files do not state" in guessed
     assert "plane oblique or unknown" in guessed
