@@ -3,6 +3,7 @@
 `.ci/light` runs this file where only these are installed, in the versions of Colab's image.
 """
 
+import ast
 import pathlib
 import re
 import subprocess
@@ -15,7 +16,9 @@ from big_rad.predict import RadGrounder
 from tests.helpers import radgrounders
 
 ROOT = pathlib.Path(__file__).parents[1]
-TRAINING = ("grain", "tensorflow_datasets", "array_record", "pyarrow", "optax", "clu", "httpx")
+# Their names as they are imported.
+TRAINING = ("grain", "tensorflow_datasets", "array_record", "pyarrow", "optax", "clu", "httpx",
+            "tensorboardX", "krippendorff", "sacrebleu", "rouge_score")  # fmt: skip
 
 
 def names(file):
@@ -51,6 +54,24 @@ def test_a_missing_package_of_training_names_the_extra():
         with extras.needed("train"):
             import no_such_package  # noqa: F401
     assert caught.value.name == "no_such_package"
+
+
+def _unguarded(node, guarded=False):
+    # Yields the imports of packages of training that stand outside `extras.needed("train")`.
+    if isinstance(node, ast.With):
+        guarded |= any(ast.unparse(i) == "extras.needed('train')" for i in node.items)
+    if isinstance(node, ast.Import | ast.ImportFrom) and not guarded:
+        whole = [node.module] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names]
+        yield from (n for n in whole if n and n.split(".")[0] in TRAINING)
+    for child in ast.iter_child_nodes(node):
+        yield from _unguarded(child, guarded)
+
+
+def test_every_import_of_a_package_of_training_names_the_extra_if_it_is_missing():
+    paths = [p for folder in ("big_rad", "configs", "tools") for p in (ROOT / folder).rglob("*.py")]
+    assert len(paths) > 200
+    found = {str(p): list(_unguarded(ast.parse(p.read_text(encoding="utf-8")))) for p in paths}
+    assert {path: names for path, names in found.items() if names} == {}
 
 
 def test_a_run_answers(tmp_path):

@@ -273,7 +273,8 @@ def _write(plan: _Plan, scratch: Path, beam: Sequence[str] | None) -> _Made:
 
 
 def _builder_class(plan: _Plan, beam: Sequence[str] | None, scratch: Path, made: _Made) -> type:
-    import tensorflow_datasets as tfds
+    with extras.needed("train"):
+        import tensorflow_datasets as tfds
 
     from big_rad.datasets.stable_writer import StableWriter  # Imports TFDS.
 
@@ -314,7 +315,8 @@ def _builder_class(plan: _Plan, beam: Sequence[str] | None, scratch: Path, made:
 
 
 def _features() -> Any:
-    import tensorflow_datasets as tfds
+    with extras.needed("train"):
+        import tensorflow_datasets as tfds
 
     text = tfds.features.Text
     data = functools.partial(tfds.features.Tensor, shape=(), dtype=np.object_)
@@ -390,7 +392,8 @@ def _map(make: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> It
 
 
 def _counts(folder: Path) -> dict[str, int]:
-    import tensorflow_datasets as tfds
+    with extras.needed("train"):
+        import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(str(folder))
     return {name: info.num_examples for name, info in builder.info.splits.items()}

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from big_rad import extras
+
 
 @dataclasses.dataclass(frozen=True)
 class Parameter:
@@ -56,7 +58,8 @@ def subtree_totals(rows: Iterable[Parameter], depth: int = 2) -> list[Subtree]:
 
 def text(rows: list[Parameter] | list[Subtree]) -> str:
     """Returns the rows as a table, with a column for each field of their dataclass."""
-    from clu import parameter_overview  # Here, because prediction needs no tables and no clu.
+    with extras.needed("train"):  # Here, because prediction needs no tables.
+        from clu import parameter_overview
 
     table = parameter_overview.make_table(
         rows,

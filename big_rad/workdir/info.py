@@ -171,16 +171,17 @@ def versions(packages: Collection[str] = ()) -> dict[str, str]:
     """Returns the versions of packages, or of Python and every package that is installed.
 
     Args:
-        packages: the names of the packages. If it is empty, Python and all installed packages are
-            listed, sorted by name.
+        packages: the names of the packages, of which those that are not installed are left out. If
+            it is empty, Python and all installed packages are listed, sorted by name.
     """
-    if packages:
-        return {n: importlib.metadata.version(n) for n in packages}
     found = {
         d.metadata["Name"]: d.version
         for d in importlib.metadata.distributions()
         if d.metadata["Name"]
     }
+    if packages:
+        plain = {n.lower().replace("_", "-"): v for n, v in found.items()}
+        return {n: plain[n] for n in packages if n in plain}
     return {"python": platform.python_version(), **dict(sorted(found.items(), key=_folded))}
 
 
