@@ -180,8 +180,8 @@ def versions(packages: Collection[str] = ()) -> dict[str, str]:
         if d.metadata["Name"]
     }
     if packages:
-        plain = {n.lower().replace("_", "-"): v for n, v in found.items()}
-        return {n: plain[n] for n in packages if n in plain}
+        plain = {_plain(name): version for name, version in found.items()}
+        return {n: plain[_plain(n)] for n in packages if _plain(n) in plain}
     return {"python": platform.python_version(), **dict(sorted(found.items(), key=_folded))}
 
 
@@ -301,6 +301,11 @@ def _git(path: pathlib.Path, *command: str) -> str | None:
 
 def _folded(item: tuple[str, str]) -> str:
     return item[0].lower()
+
+
+def _plain(name: str) -> str:
+    # pip takes both spellings for the same package.
+    return name.lower().replace("_", "-")
 
 
 def _processor() -> str:
