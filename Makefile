@@ -4,7 +4,7 @@ VENV ?= .venv
 PY = $(VENV)/bin/python
 PIP_INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-seg test prove lint bench clean
+.PHONY: demo demo-seg models test prove lint bench clean
 
 demo: $(VENV)/.runtime  ## phantom data, training, evaluation, a page: about ten minutes on two cores
 	$(PY) -m tools.build_dataset phantom --config=demo --data_dir=data
@@ -13,6 +13,15 @@ demo: $(VENV)/.runtime  ## phantom data, training, evaluation, a page: about ten
 demo-seg: $(VENV)/.runtime  ## the same with masks instead of boxes: about a quarter of an hour
 	$(PY) -m tools.build_dataset phantom --config=demo --data_dir=data
 	$(PY) -m big_rad.train --config=configs/demo.py:ground=masks --data_dir=data --workdir=runs/demo-seg
+
+models: demo demo-seg  ## the two small models of notebooks/, made again from the two demos
+	$(PY) -m tools.calibrate --checkpoint=runs/demo --data_dir=data
+	$(PY) -m tools.calibrate --checkpoint=runs/demo-seg --data_dir=data
+	$(PY) -m big_rad.evaluate --checkpoint=runs/demo --data_dir=data --controls
+	$(PY) -m big_rad.evaluate --checkpoint=runs/demo-seg --data_dir=data --controls
+	rm -rf notebooks/models
+	$(PY) -m tools.export runs/demo notebooks/models/demo --dtype=bfloat16
+	$(PY) -m tools.export runs/demo-seg notebooks/models/demo_masks --dtype=bfloat16
 
 test: $(VENV)/.dev  ## the whole test suite
 	$(PY) -m pytest -n auto --dist=loadfile

@@ -156,7 +156,8 @@ def test_the_card_shows_intervals_and_controls_of_the_exported_step_alone(tmp_pa
     summary = dict(step=3, by="patient", resamples=1000, evals=evals)
     (tmp_path / "evaluation").mkdir()
     (tmp_path / "evaluation/summary.json").write_text(json.dumps(summary))
-    (tmp_path / "metrics.jsonl").write_text('{"step": 4, "vqa/accuracy": 0.25}\n')
+    scores = {"vqa/accuracy": 0.25, "vqa/accuracy_en": 0.5, "detect/valid_markup": 1, "lr": 1}
+    (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 4} | scores) + "\n")
     content = dict(
         params={"llm/x": [[2, 3], "float32"]},
         dtype="run",
@@ -174,6 +175,7 @@ def test_the_card_shows_intervals_and_controls_of_the_exported_step_alone(tmp_pa
     assert "0.500 (0.400 to 0.600)" in texts[3] and "a blank image" in texts[3]
     assert "by patient, 1,000 resamples" in texts[3] and "`cccccccccccccccc`" in texts[3]
     assert "| vqa | accuracy | 0.25 |" in texts[4] and "without intervals" in texts[4]
+    assert "| detect | valid_markup | 1 |" in texts[4] and "accuracy_en" not in texts[4]
     assert "no scores of this step" in texts[5]
     assert all("It is rounded." in x and "6 parameters" in x for x in texts.values())
 

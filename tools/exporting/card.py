@@ -140,7 +140,8 @@ def _scores(place: run_dir.Place) -> list[str]:
         ]
     return [
         f"From the evaluations during training, at step {step:,}, without intervals. "
-        "`python -m big_rad.evaluate` makes them with intervals; export again afterwards.",
+        "`python -m big_rad.evaluate` makes them with intervals; export again afterwards. Scores of "
+        "groups (languages, modalities, classes) are left out.",
         "",
         "| evaluator | score | value |",
         "|---|---|---|",
@@ -184,7 +185,10 @@ def _own_rows(place: run_dir.Place) -> tuple[list[str], int]:
             continue
         for key, value in row.items():
             evaluator, slash, score = key.partition("/")
-            if slash and isinstance(value, int | float):
+            parts = score.split("_")  # g_iou_en is the score g_iou of the group en.
+            whole = ("_".join(parts[:k]) for k in range(1, len(parts)))
+            grouped = any(f"{evaluator}/{name}" in row for name in whole)
+            if slash and isinstance(value, int | float) and not grouped:
                 lines.append(f"| {evaluator} | {score} | {value:.4g} |")
     return lines, place.step
 
