@@ -4,7 +4,7 @@ VENV ?= .venv
 PY = $(VENV)/bin/python
 PIP_INSTALL = $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo demo-seg test prove lint bench clean
+.PHONY: demo demo-seg models test prove lint bench clean
 
 demo: $(VENV)/.runtime  ## phantom data, training, evaluation, a page: about ten minutes on two cores
 	$(PY) -m tools.build_dataset phantom --config=demo --data_dir=data
@@ -14,12 +14,22 @@ demo-seg: $(VENV)/.runtime  ## the same with masks instead of boxes: about a qua
 	$(PY) -m tools.build_dataset phantom --config=demo --data_dir=data
 	$(PY) -m big_rad.train --config=configs/demo.py:ground=masks --data_dir=data --workdir=runs/demo-seg
 
+models: demo demo-seg  ## the two small models of notebooks/, made again from the two demos
+	$(PY) -m tools.calibrate --checkpoint=runs/demo --data_dir=data
+	$(PY) -m tools.calibrate --checkpoint=runs/demo-seg --data_dir=data
+	$(PY) -m big_rad.evaluate --checkpoint=runs/demo --data_dir=data --controls
+	$(PY) -m big_rad.evaluate --checkpoint=runs/demo-seg --data_dir=data --controls
+	rm -rf notebooks/models
+	$(PY) -m tools.export runs/demo notebooks/models/demo --dtype=bfloat16
+	$(PY) -m tools.export runs/demo-seg notebooks/models/demo_masks --dtype=bfloat16
+
 test: $(VENV)/.dev  ## the whole test suite
 	$(PY) -m pytest -n auto --dist=loadfile
 
-prove: $(VENV)/.dev  ## the promises of docs/operations.md and the queue, at length: hours, not for CI
-	BIG_RAD_KILLS=40 BIG_RAD_GENERATIONS=10000 BIG_RAD_REQUESTS=500 \
-	  $(PY) -m pytest -s --timeout=0 tests/promises tests/inference/test_queue_soak.py
+prove: $(VENV)/.dev  ## the promises of docs/operations.md, queue and resuming, at length: hours, not for CI
+	BIG_RAD_KILLS=40 BIG_RAD_PREDICT_KILLS=20 BIG_RAD_GENERATIONS=10000 BIG_RAD_REQUESTS=500 \
+	  BIG_RAD_TURN_STEP=1 $(PY) -m pytest -s --timeout=0 tests/promises \
+	  tests/inference/test_queue_soak.py tests/test_predict_series.py
 
 lint: $(VENV)/.dev  ## style, format, and that imports run downwards only
 	$(VENV)/bin/ruff check .
@@ -34,8 +44,8 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 # Editable, so that Python finds big_rad from any folder and a change here counts at once.
-$(VENV)/.runtime: pyproject.toml requirements.txt constraints.txt | $(VENV)/bin/python
-	$(PIP_INSTALL) -e .
+$(VENV)/.runtime: pyproject.toml requirements.txt requirements/infer.txt constraints.txt | $(VENV)/bin/python
+	$(PIP_INSTALL) -e '.[train]'
 	touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.runtime

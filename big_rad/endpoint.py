@@ -15,7 +15,10 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import httpx
+from big_rad import extras
+
+with extras.needed("train"):
+    import httpx
 
 Body = dict[str, Any]
 Answer = tuple[Any, str]

@@ -4,20 +4,21 @@ import os
 import pathlib
 import threading
 import unicodedata
+from collections.abc import Iterable
 
 # numpy reads the header of a .npy file as Python source, which in Python 3.11 can fail while
 # another thread does the same. Whoever reads such files in threads holds this lock meanwhile.
 NPY_HEADER_LOCK = threading.Lock()
 
 
-def write_whole(path: str | pathlib.Path, content: str | bytes) -> None:
+def write_whole(path: str | pathlib.Path, content: str | bytes | Iterable[bytes]) -> None:
     """Writes a file that appears whole or not at all, even if the process is killed meanwhile.
 
     The content goes to `<path>.partial` first, which then replaces the file.
 
     Args:
         path: the file.
-        content: its new content. Text is encoded as UTF-8.
+        content: its new content, which may come in parts. Text is encoded as UTF-8.
 
     Raises:
         OSError: the file cannot be written. Its old content stays.
@@ -25,9 +26,10 @@ def write_whole(path: str | pathlib.Path, content: str | bytes) -> None:
     path = pathlib.Path(path)
     partial = path.with_name(path.name + ".partial")
     data = content.encode() if isinstance(content, str) else content
+    parts = [data] if isinstance(data, bytes) else data
     try:
         with partial.open("wb") as file:
-            file.write(data)
+            file.writelines(parts)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

@@ -156,7 +156,9 @@ def _put_model(c: ml_collections.ConfigDict, log: Log) -> None:
     # The model is trained on the texts of `source` exactly as they are written, decimals included.
     # This holds for a released checkpoint too, although its own training texts were cleaned.
     c.text.clean = ""
-    if weights.kind(init) != "orbax":  # Such a checkpoint gives only the sizes of the model.
+    if (
+        weights.kind(init) not in weights.OWN
+    ):  # Such a checkpoint gives only the sizes of the model.
         recipe_parts.compute_in_bfloat16(c)
         if "vocab_size" in c.model.llm:  # The tokenizer decides it, as in every other config.
             del c.model.llm["vocab_size"]

@@ -17,15 +17,18 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
-import grain
 import jax
 import numpy as np
 from absl import flags
 
+from big_rad import extras
 from big_rad.datasets import core
 from big_rad.pp import builder as pp_builder
 from big_rad.pp import check as pp_check
 from big_rad.pp.example import Example, TokenRow
+
+with extras.needed("train"):
+    import grain
 
 # Arrays whose first axis is the row, lists with one entry for each row, and under "rejects" a list
 # of `Reject`.

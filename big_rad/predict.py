@@ -10,31 +10,37 @@ the DICOM header that appear in the outputs are modality, plane and orientation.
 """
 
 import argparse
-import collections
 import dataclasses
+import datetime
+import functools
 import itertools
 import json
+import os
 import pathlib
+import shlex
 import sys
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
+from big_rad.datasets import progress as progress_lib
+from big_rad.dicom import objects, web
 from big_rad.dicom import read as dicom_read
+from big_rad.dicom import series as series_lib
 from big_rad.dicom.image import MODALITIES, PLANES
-from big_rad.grounding.unicode import nfc
-from big_rad.inference import inputs, predictions
+from big_rad.inference import dicom_results, jobs, on_beam, predictions
 from big_rad.inference.asks import Ask
 from big_rad.inference.load import CheckpointError
 from big_rad.inference.organs import detect_question, join_answers, organs
 from big_rad.inference.predictions import Entity, Prediction
 from big_rad.inference.radgrounder import RadGrounder
+from big_rad.inference.series_files import SeriesFiles
+from big_rad.pages import series as series_page
 
 __all__ = [
     "Ask", "CheckpointError", "Entity", "Prediction", "RadGrounder", "detect_question", "main",
 ]  # fmt: skip
 
 
-_SAY_EVERY = 5.0  # Seconds between two lines of progress.
 # The options that only one task uses, with this task.
 _TASK_OF_OPTION = {"organ": "detect", "choice": "vqa", "clinical": "report"}
 
@@ -52,17 +58,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             _check_outputs(args.out, args.images)
         _check_task(args)
         _check_numbers(args)
+        _check_series(args)
         for name in args.organ:
             meant = organs([name])
             if len(meant) > 1:
                 each = ", ".join(getattr(c, args.lang) for c in meant)
                 print(f"--organ={name}: asked for as {each}", file=sys.stderr)
         return _predict_all(args)
-    except (CheckpointError, ValueError, OSError) as e:
+    except (CheckpointError, ValueError, OSError, ImportError) as e:
         _print_error(e)
         return 2
     except KeyboardInterrupt:
-        _print_error("stopped")
+        more = "; the same command with --resume goes on" if args.out and not args.beam else ""
+        _print_error(f"stopped{more}")
         return 130
 
 
@@ -81,52 +89,6 @@ def _check_task(args: argparse.Namespace) -> None:
         raise ValueError(f"the question is empty; give --question{more}")
     if args.organ and args.question.strip():
         raise ValueError("give --organ or --question, not both: each organ is asked for by itself")
-
-
-@dataclasses.dataclass(frozen=True)
-class _Job:
-    # One slice: its file, the stem of its outputs, the slice, and what is asked about it.
-    path: str
-    stem: str
-    image: dicom_read.Slice
-    asks: list[Ask]
-
-
-class _Jobs:
-    """Reads the images one after the other, and remembers what is asked about each.
-
-    An image that cannot be read is an error message, and the others go on.
-
-    Attributes:
-        found: the images that have been read and are not answered yet, in their order.
-        code: the exit code so far.
-    """
-
-    def __init__(self, args: argparse.Namespace):
-        self.found: collections.deque[_Job] = collections.deque()
-        self.code = 0
-        self._args = args
-
-    def asks(self) -> Iterator[Ask]:
-        """Yields everything that is asked, image by image."""
-        args = self._args
-        options = dict(
-            frame=args.frame, plane=args.plane, modality=args.modality, offset=args.offset
-        )
-        for path, stem in zip(args.images, _stems(args.images), strict=True):
-            try:
-                image = inputs.read(path, **options)
-            except (ValueError, OSError) as e:  # One bad file does not stop the others.
-                self.failed(e)
-                continue
-            job = _Job(path, stem, image, _asks(image, args))
-            self.found.append(job)  # Before its answer can come.
-            yield from job.asks
-
-    def failed(self, error: Exception | str) -> None:
-        """Prints an error, which changes the exit code."""
-        _print_error(error)
-        self.code = 2
 
 
 def _asks(image: dicom_read.Slice, args: argparse.Namespace) -> list[Ask]:
@@ -161,36 +123,210 @@ def _check_numbers(args: argparse.Namespace) -> None:
         raise ValueError("--top_p and --seed are for drawing; give --temperature above 0 as well")
 
 
+def _check_series(args: argparse.Namespace) -> None:
+    if not (args.images or args.wado):
+        raise ValueError("give files or folders, or --wado and --study")
+    if args.wado and not args.out:
+        raise ValueError("--wado needs --out=DIR, where the study is kept in DIR/fetched")
+    if args.stow and not args.dicom:
+        raise ValueError("--stow sends DICOM objects; give --dicom=seg,sr as well")
+    web.Options.parse(args)  # An error now, and not after the predictions.
+    for name in ("every", "rows"):
+        number = getattr(args, name)
+        if number is not None and number < 1:
+            raise ValueError(f"--{name}={number}: give a whole number from 1")
+    unknown = [n for n in args.dicom.split(",") if n and n not in dicom_results.WANTED]
+    if unknown:
+        raise ValueError(
+            f"--dicom={args.dicom}: {', '.join(unknown)} is unknown; give some of "
+            f"{', '.join(dicom_results.WANTED)}"
+        )
+    if args.beam:
+        on_beam.check(args)
+    for name in ("dicom", "resume"):
+        if getattr(args, name) and not args.out:
+            raise ValueError(f"--{name} needs --out=DIR")
+    if args.dicom and args.frame is not None:
+        raise ValueError(
+            "--dicom is about whole series, and --frame names one slice; leave one of them out"
+        )
+    if args.frame is not None and any(pathlib.Path(p).is_dir() for p in args.images):
+        raise ValueError("--frame names a slice of one file; give files, and no folders")
+    args.now = _time(args.now)
+    if "sc" in args.dicom.split(",") and not args.now:
+        raise ValueError(
+            "--dicom=sc needs --now=2026-01-31T12:00:00, because a picture states no date"
+        )
+    if args.now and not args.dicom:
+        raise ValueError("--now is the date of DICOM objects; give --dicom, or leave it out")
+    if args.dicom:
+        objects.package()  # An error now, and not after the predictions.
+
+
+def _time(text: str) -> datetime.datetime | None:
+    try:
+        return datetime.datetime.fromisoformat(text).replace(tzinfo=None) if text else None
+    except ValueError:
+        raise ValueError(
+            f"--now={text} is no date and time; give one as 2026-01-31T12:00:00"
+        ) from None
+
+
 def _predict_all(args: argparse.Namespace) -> int:
     """Predicts on each image that can be read, and returns the exit code."""
-    jobs = _Jobs(args)
-    asks = jobs.asks()
+    if args.beam:
+        return _on_beam(args)
+    remote = web.Options.parse(args) if args.wado or args.stow else None
+    if remote is not None:
+        for warning in remote.warnings:
+            print(f"big_rad.predict: {warning}", file=sys.stderr)
+    if args.wado:
+        args.images = [*args.images, _fetched(remote, args)]
+    wanted = _wanted(args)
+    work = jobs.Jobs(wanted, _print_error)
+    asks = work.asks()
     first = next(asks, None)
-    if first is None:  # No image can be read, so no model is loaded.
-        return jobs.code
-    model = RadGrounder.load(args.checkpoint)
+    if first is not None:  # Otherwise nothing is to be predicted, and no model is loaded.
+        progress = progress_lib.Progress("predict", work.total, "slices")
+        model = RadGrounder.load(args.checkpoint, **wanted.loading)
+        work.seen = model.seen
+        if "seg" in args.dicom and model.pointing != "masks":
+            _print_error("no SEG will be written: the model does not point with masks")
+        for plain in _answer(work, model, first, asks, args):
+            indent = 1 if args.pretty else None
+            if not _printed(json.dumps(plain, ensure_ascii=False, indent=indent)) and not args.out:
+                return work.code  # Nobody reads on, and there is nothing else to write.
+            progress.step()
+    work.finish(functools.partial(_page, args))
+    _sum_up(work, args)
+    if args.stow:
+        _send(remote, work)
+    return work.code
+
+
+def _printed(line: str) -> bool:
+    # Prints a line, and returns whether somebody reads it. `predict | head` is no error.
+    try:
+        print(line, flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return False
+    return True
+
+
+def _sum_up(work: jobs.Jobs, args: argparse.Namespace) -> None:
+    if work.folders:
+        made = "".join(f", {path.parent.name}/{path.name}" for path in work.written)
+        said = f"{work.done:,} of {work.total:,} slices predicted, {work.folders} series"
+        print(f"{said} in {args.out}{made}", file=sys.stderr)
+
+
+def _fetched(remote: web.Options, args: argparse.Namespace) -> str:
+    # Fetches a study, and returns its folder.
+    folder = pathlib.Path(args.out) / "fetched"
+    progress = progress_lib.Progress("fetch", 0, "images")
+    found = web.fetch(
+        remote.wado.url,
+        study=remote.study,
+        series=remote.series or None,
+        folder=folder,
+        access=remote.access,
+        done=lambda count, total: progress.step(),
+    )
+    print(f"fetched {found.new} images; {found.kept} were there already", file=sys.stderr)
+    return str(folder)
+
+
+def _send(remote: web.Options, work: jobs.Jobs) -> None:
+    # Sends the DICOM objects that were written.
+    if not work.written:
+        print("big_rad.predict: --stow: there is no DICOM object to send", file=sys.stderr)
+        return
+    sent = web.send(remote.stow.url, work.written, access=remote.access)
+    print(f"sent {len(sent.stored)} DICOM objects to {remote.stow.host}", file=sys.stderr)
+
+
+def _page(
+    args: argparse.Namespace,
+    series: series_lib.Series,
+    files: SeriesFiles,
+    read: Callable[[series_lib.SliceRef], dicom_read.Slice],
+) -> None:
+    about = files.read_json()["calibration"]
+    facts = {
+        "checkpoint": pathlib.Path(args.checkpoint).name,
+        "task": args.task,
+        "language": args.lang,
+        "question": args.question,
+        "organs": ", ".join(args.organ),
+        "choices": ", ".join(args.choice),
+        "confidences": f"calibrated on {about}" if about else "",
+    }
+    series_page.of_files(series, files, read, {k: v for k, v in facts.items() if v})
+
+
+def _answer(
+    work: jobs.Jobs,
+    model: RadGrounder,
+    first: Ask,
+    asks: Iterator[Ask],
+    args: argparse.Namespace,
+) -> Iterator[dict[str, Any]]:
+    # Answers everything, and yields the predictions as plain data.
     model.as_stored = args.as_stored
-    alone = len(args.images) == 1 and len(jobs.found[0].asks) == 1
+    alone = work.alone() and len(work.found[0].asks) == 1
     rest = itertools.chain([first], asks)
     # A list of one question is answered in a single row.
     answers = model.ask([*rest] if alone else rest, errors="return", max_new_tokens=first.limit)
-    said = time.monotonic()
-    for number in itertools.count():
-        made = next(answers, None)
-        if made is None:
-            return jobs.code
-        job = jobs.found.popleft()  # Its pixels are not kept until the last image is answered.
+    for made in answers:
+        job = work.found.popleft()  # Its pixels are not kept until the last image is answered.
         found = [made, *itertools.islice(answers, len(job.asks) - 1)]
         errors = [x for x in found if isinstance(x, Exception)]
-        if errors:
-            for why in dict.fromkeys(map(str, errors)):  # Several organs may have one error.
-                jobs.failed(f"{job.path}: {why}")
-            continue
-        joined = join_answers(organs(args.organ), found, args.lang) if args.organ else made
-        _show(joined, job, args)
-        if time.monotonic() > said + _SAY_EVERY:
-            said = time.monotonic()
-            print(f"{number + 1} of {len(args.images)} images", file=sys.stderr)
+        for why in dict.fromkeys(map(str, errors)):  # Several organs may have one error.
+            work.failed(why, job)
+        if not errors:
+            joined = join_answers(organs(args.organ), found, args.lang) if args.organ else made
+            yield work.take(job, joined)
+
+
+def _on_beam(args: argparse.Namespace) -> int:
+    def answer(work: jobs.Jobs, model: RadGrounder) -> Iterator[dict[str, Any]]:
+        asks = work.asks()
+        first = next(asks, None)
+        if first is not None:
+            yield from _answer(work, model, first, asks, args)
+
+    wanted, out = _wanted(args), pathlib.Path(args.out)
+    made = on_beam.run(wanted, answer, out, shlex.split(args.beam), args.shards)
+    predicted, failed, notes = (made[name] for name in on_beam.OUTPUTS)
+    said = f"{predicted:,} slices predicted, {failed:,} failures, {notes:,} notes"
+    print(f"{said}, in {out}", file=sys.stderr)
+    return 2 if failed else 0
+
+
+def _wanted(args: argparse.Namespace) -> jobs.Wanted:
+    reading = dict(frame=args.frame, plane=args.plane, modality=args.modality, offset=args.offset)
+    names = ("question", "clinical", "choice", "organ", "ground", "max_new_tokens", "constrained",
+             "min_score", "temperature", "top_p", "seed", "as_stored", "task", "lang")  # fmt: skip
+    asked = {name: getattr(args, name) for name in names} | {
+        k: v for k, v in reading.items() if k != "frame"
+    }
+    return jobs.Wanted(
+        paths=args.images,
+        asks=lambda image: _asks(image, args),
+        reading=reading,
+        every=args.every,
+        out=pathlib.Path(args.out) if args.out else None,
+        resume=args.resume,
+        dicom=tuple(filter(None, args.dicom.split(","))),
+        now=args.now,
+        checkpoint=args.checkpoint,
+        loading={} if args.rows is None else dict(rows=args.rows),
+        asked=asked,
+        lang=args.lang,
+        fields=dict(task=args.task, lang=args.lang)
+        | {k: v for k in ("question", "choice", "organ") if (v := getattr(args, k))},
+    )
 
 
 def _print_error(error: Exception | str) -> None:
@@ -198,7 +334,7 @@ def _print_error(error: Exception | str) -> None:
 
 
 def _check_outputs(folder: str, images: Sequence[str]) -> None:
-    for stem in _stems(images):
+    for stem in jobs.stems(images):
         outputs = predictions.outputs(folder, stem)
         for path in images:
             if outputs.fullmatch(str(pathlib.Path(path).resolve())):
@@ -207,23 +343,13 @@ def _check_outputs(folder: str, images: Sequence[str]) -> None:
                 )
 
 
-def _show(prediction: Prediction, job: _Job, args: argparse.Namespace) -> None:
-    fields = dict(file=job.stem, task=args.task, lang=args.lang)
-    if args.out:
-        plain = predictions.write(prediction, job.image, args.out, job.stem, **fields)
-    else:
-        plain = predictions.to_json(prediction, job.image, **fields)
-    indent = 1 if args.pretty else None
-    print(json.dumps(plain, ensure_ascii=False, indent=indent), flush=True)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m big_rad.predict",
         description=f"Prints one line of JSON for each slice. {predictions.NOTE}.",
     )
     add = parser.add_argument
-    add("images", nargs="+", help="DICOM, NIfTI, PNG, JPEG or NPY files")
+    add("images", nargs="*", help="DICOM, NIfTI, PNG, JPEG or NPY files, and folders of them")
     add(
         "--checkpoint",
         required=True,
@@ -253,21 +379,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--top_p", type=float, default=1.0, help="draw from the likeliest tokens of this mass")
     add("--seed", type=int, default=0, help="of the drawing")
+    add("--rows", type=int, help="how many answers are decoded together, by default 8")
     add("--pretty", action="store_true", help="JSON on several lines, for people")
-    add("--out", default="", help="folder for <stem>.json, <stem>_overlay.png and masks")
+    add("--every", type=int, default=1, help="of a series, predict on each N-th slice")
+    add("--out", default="", help="folder for JSON, overlays, masks and all files of a series")
+    add("--resume", action="store_true", help="slices of series that have outputs are skipped")
+    add("--dicom", default="", help="also write DICOM objects, with --out: seg,sr,sc")
+    add("--now", default="", help="date and time of DICOM objects, as 2026-01-31T12:00:00")
+    add("--wado", default="", help="fetch a study from an archive: its DICOMweb address")
+    add("--study", default="", help="with --wado: the StudyInstanceUID")
+    add("--series", default="", help="with --wado: a SeriesInstanceUID, for one series alone")
+    add("--stow", default="", help="send the DICOM objects to an archive: its DICOMweb address")
+    add("--ca_file", default="", help="certificates that an archive is trusted by")
+    add("--insecure_http", action="store_true", help="allow http to archives on other machines")
+    add("--beam", default="", help="predict on studies with Apache Beam: its options, in quotes")
+    add("--shards", type=int, default=16, help="with --beam, the number of files of predictions")
     return parser
-
-
-def _stems(paths: Sequence[str]) -> list[str]:
-    # Files of the same name from several folders must not overwrite the outputs of each other.
-    stems: list[str] = []
-    for path in paths:
-        name = nfc(pathlib.Path(path).name)
-        stem = unique = pathlib.Path(name.removesuffix(".zst")).stem
-        while unique in stems:
-            unique = f"{stem}_{sum(s.startswith(stem) for s in stems) + 1}"
-        stems.append(unique)
-    return stems
 
 
 if __name__ == "__main__":

@@ -3,11 +3,13 @@
     --config=configs/public_vqa.py
     --config=configs/public_vqa.py:ground=boxes     # also SLAKE's organs as detection questions
     --config=configs/public_vqa.py:variant=tiny,size=112,epochs=2
+    --config=configs/public_vqa.py:data=slake,lora=16,batch=16,accum=8   # for a card of 15 GB
 
 The optimisation is that of `radgrounder_det`. Rows are short, so batches are cut to a few lengths
 (`input.buckets`). The model is evaluated on the validation questions of both datasets and, with
 boxes or masks, on two detection questions for each of SLAKE's validation images. The published
-figures are on SLAKE's validation questions and VQA-RAD's test questions.
+figures are on SLAKE's validation questions and VQA-RAD's test questions. `lora=16` freezes the
+model and trains adapters of rank 16, and the mask decoder if there is one.
 """
 
 import ml_collections
@@ -17,6 +19,8 @@ from big_rad.config import recipes as config_lib
 from big_rad.datasets.slake import organs
 from configs import common, radgrounder_det
 
+_DATA = ("slake", "vqa_rad")
+
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     a = config_lib.parse_arg(
@@ -24,22 +28,29 @@ def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
         variant=("3b", "10b", "28b", "tiny"),
         size=224,
         siglip=("original", "frozen", "unfrozen"),
+        data=("all", *_DATA),
         ground=("none", "boxes", "masks"),
         epochs=6.0,
         batch=288,
         accum=12,
+        lora=0,
     )
     fields.check_arguments(
         a,
         epochs=fields.number(above=0),
         **dict.fromkeys(("size", "batch", "accum"), fields.whole(1)),
+        lora=fields.whole(0),
     )
+    if a.ground != "none" and a.data == "vqa_rad":
+        raise ValueError(f"config argument 'ground={a.ground}': VQA-RAD has no boxes and no masks")
     c = radgrounder_det.model_config(a.variant, a.size, tower=a.siglip)
+    if a.lora:
+        radgrounder_det.add_lora(c, a.lora, masks=a.ground == "masks")
     c.input.batch_size = a.batch
     c.grad_accum = a.accum
     c.total_epochs = a.epochs
     c.input.weights = "epochs"
-    c.input.data = dict(slake=1.0, vqa_rad=1.0)
+    c.input.data = dict.fromkeys(_DATA if a.data == "all" else (a.data,), 1.0)
     masks = radgrounder_det.MASKS if a.ground == "masks" else 0
     if masks:
         radgrounder_det.add_masks(c)

@@ -17,6 +17,7 @@ RECIPES = (
     "radgrounder_det:data=folder,texts=3", "radgrounder_det:data=external,lora=16",
     "radgrounder_det:released=True", "radgrounder_seg", "radgrounder_seg:released=True",
     "radgrounder_seg:variant=tiny,data=phantom,size=112", "public_vqa", "public_vqa:ground=masks",
+    "public_vqa:data=slake,lora=16", "public_vqa:data=vqa_rad",
 )  # fmt: skip
 
 
@@ -40,6 +41,15 @@ def test_every_recipe_passes_also_read_back_from_a_run_directory(recipe):
     found = config_lib.load(f"{ROOT / 'configs' / name}.py:{arg}")
     config_check.check(found)
     config_check.check(config_lib.from_json(config_lib.to_json(found)))
+
+
+def test_public_questions_of_one_dataset_alone():
+    path = f"{ROOT / 'configs/public_vqa'}.py"
+    with pytest.raises(ValueError, match="'ground=boxes': VQA-RAD has no boxes"):
+        config_lib.load(f"{path}:data=vqa_rad,ground=boxes")
+    found = config_lib.load(f"{path}:data=slake,ground=boxes,lora=4")
+    assert set(found.input.data) == {"slake", "slake_organs"} and found.model.lora.rank == 4
+    assert not any("vqa_rad" in name for name in found.evals)
 
 
 def test_every_field_that_has_a_default_has_a_rule_and_no_other():
@@ -67,6 +77,7 @@ def test_every_field_that_has_a_default_has_a_rule_and_no_other():
         ("demo", "batch=0", "at least 1"),
         ("demo", "lora=-1", "at least 0"),
         ("public_vqa", "accum=0", "at least 1"),
+        ("public_vqa", "lora=-1", "at least 0"),
         ("radgrounder_det", "texts=0", "at least 1"),
         ("radgrounder_det", "size=0", "at least 1"),
         ("radgrounder_det", "ground_share=1.5", "at most 1"),

@@ -136,7 +136,7 @@ def made_up(monkeypatch, model):
         made.append(weakref.ref(image))
         return image
 
-    monkeypatch.setattr(predict.inputs, "read", read)
+    monkeypatch.setattr(predict.jobs.inputs, "read", read)
     monkeypatch.setattr(predict.RadGrounder, "load", lambda _: model)
     return made
 

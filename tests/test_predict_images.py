@@ -133,10 +133,11 @@ def test_grey_values_of_unknown_modality_are_refused_and_the_option_named(run, t
         model([]).report(path)
 
 
-def test_a_volume_needs_a_frame_and_may_be_sliced_in_any_plane(run, tmp_path):
+def test_a_volume_is_a_series_and_a_frame_of_it_a_slice_in_any_plane(run, tmp_path):
     path = silent(tmp_path, "nii.gz")
-    code, _, err, _ = run(path, "--modality=CT")
-    assert code == 2 and "3 axial slices" in err and "--frame" in err and "--plane" in err
+    code, plain, err, _ = run(path, "--modality=CT")
+    assert code == 0, err
+    assert [p["slice"] for p in plain] == [0, 1, 2] and {p["plane"] for p in plain} == {"axial"}
     code, plain, _, _ = run(path, "--modality=CT", "--plane=coronal", "--frame=9")
     assert code == 0 and (plain[0]["plane"], plain[0]["height"]) == ("coronal", 3)
 

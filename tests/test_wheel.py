@@ -56,7 +56,7 @@ def environment(tmp_path_factory):
     """The programs of an environment with the wheel and what it requires, and nothing else."""
     place = tmp_path_factory.mktemp("wheel")
     source = place / "source"  # A copy, so that nothing of an earlier build gets into the wheel.
-    for name in ("big_rad", "tools", "configs"):
+    for name in ("big_rad", "tools", "configs", "requirements"):
         junk = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, source / name, ignore=junk)
     for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE", "requirements.txt"):
@@ -67,7 +67,15 @@ def environment(tmp_path_factory):
     (wheel,) = place.glob("*.whl")
     run(sys.executable, "-m", "venv", place / "venv", cwd=place)
     pip[0] = place / "venv/bin/python"
-    run(*pip, "install", "--no-compile", "-c", ROOT / "constraints.txt", wheel, cwd=place)
+    run(
+        *pip,
+        "install",
+        "--no-compile",
+        "-c",
+        ROOT / "constraints.txt",
+        f"{wheel}[train]",
+        cwd=place,
+    )
     return place / "venv/bin"
 
 

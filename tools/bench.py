@@ -6,6 +6,7 @@
     python -m tools.bench memory [--size=mid]         # peak memory of the training step
     python -m tools.bench hlo    [--size=3b] [--device=h100]  # the ceiling; nothing is run
     python -m tools.bench input  [--source=DIR]       # DICOM.zst -> 224 px, and whole pipeline
+    python -m tools.bench export [--size=300m]        # memory of a run and of its export
     python -m tools.bench gpu    [--seconds=500] [--out=DIR] [--dry-run]  # one prepared GPU run
 
 All commands take --json=FILE, and those that measure time take --rounds=5. The ways that are
@@ -28,6 +29,7 @@ COMMANDS = {  # Name -> (module in tools/benchmarks, what it measures).
     "memory": ("memory", "peak memory of the training step"),
     "hlo": ("hlo", "the predicted ceiling of the training step on a device"),
     "input": ("images", "input: DICOM.zst to 224 px against pydicom and torch; whole pipeline"),
+    "export": ("exports", "memory and time of a run and of its export, loaded and asked"),
     "gpu": ("gpu", "one prepared run on a GPU, within a budget of seconds"),
 }
 

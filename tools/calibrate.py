@@ -29,6 +29,7 @@ from big_rad.evaluators import spec as spec_lib
 from big_rad.evaluators.records import Confidence, Entry, Record
 from big_rad.inference import calibration, calibration_fits
 from big_rad.inference.calibration_fits import Item
+from big_rad.weights import exported
 from big_rad.workdir import run_dir
 
 Log = Callable[[str], None]
@@ -361,6 +362,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _make_way(checkpoint, path)
         made = calibrate(checkpoint, config, args.data_dir, out, notes)
         made.write(path)
+        if weights.kind(checkpoint) == "export":
+            exported.write_sums(path.parent)
     except (OSError, ValueError) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2

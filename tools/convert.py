@@ -91,7 +91,8 @@ def convert(
     """Converts one checkpoint.
 
     Args:
-        src: an npz file, a Hugging Face folder, a run directory, or a torch file of a SigLIP tower.
+        src: an npz file, a Hugging Face folder, a run directory, an export, or a torch file of a
+            SigLIP tower.
         dst: the new file or folder.
         to: the new format, one of `TARGETS`. None takes npz if `dst` ends in `.npz`, otherwise
             huggingface.
@@ -151,7 +152,7 @@ def open_source(path: str | pathlib.Path, log: Log = print) -> Source:
     extra, tokenizer = dict(opened.other_settings), opened.tokenizer_folder
     if kind == "huggingface":
         extra["cc_by_nc_sa"] = _is_cc_by_nc_sa(pathlib.Path(path))
-    elif kind == "orbax":
+    elif kind in weights.OWN:
         extra["config"] = opened.run_meta["config"]
     if any(name.startswith("llm/") for name in flat):
         infer.check_version(flat, where)
@@ -252,7 +253,7 @@ def _extend_table(source: Source, log: Log) -> None:
         raise ValueError(f"{source.path} has no tokenizer, and a run needs one: give --tokenizer")
     tokenizer, held = _load_tokenizer(source.tokenizer, source.extra), source.flat[table.NAME]
     need = tokenizer.padded_vocab_size
-    if source.kind != "orbax":
+    if source.kind not in weights.OWN:
         table.check(held.shape[0], tokenizer, source.path)
     missing = source_config.untrained(source.path, held.shape[0], tokenizer)
     table.say(missing, source.path, log, trained=False)

@@ -22,7 +22,7 @@ from typing import Any, TypedDict, TypeVar
 
 import numpy as np
 
-from big_rad import quiet
+from big_rad import extras, quiet
 from big_rad.datasets import contents, files, on_beam, records, reject_limit
 from big_rad.datasets.contents import Contents
 from big_rad.datasets.files import sha256
@@ -245,7 +245,8 @@ class _Made:
 @quiet.without_warnings()  # TFDS warns of every custom configuration.
 def _write(plan: _Plan, scratch: Path, beam: Sequence[str] | None) -> _Made:
     """Runs TFDS, which writes into <name>/<config>/<version> below `scratch`."""
-    import tensorflow_datasets as tfds  # This import is slow.
+    with extras.needed("train"):
+        import tensorflow_datasets as tfds  # This import is slow.
 
     tfds.disable_progress_bar()
     made = _Made()
@@ -272,7 +273,8 @@ def _write(plan: _Plan, scratch: Path, beam: Sequence[str] | None) -> _Made:
 
 
 def _builder_class(plan: _Plan, beam: Sequence[str] | None, scratch: Path, made: _Made) -> type:
-    import tensorflow_datasets as tfds
+    with extras.needed("train"):
+        import tensorflow_datasets as tfds
 
     from big_rad.datasets.stable_writer import StableWriter  # Imports TFDS.
 
@@ -313,7 +315,8 @@ def _builder_class(plan: _Plan, beam: Sequence[str] | None, scratch: Path, made:
 
 
 def _features() -> Any:
-    import tensorflow_datasets as tfds
+    with extras.needed("train"):
+        import tensorflow_datasets as tfds
 
     text = tfds.features.Text
     data = functools.partial(tfds.features.Tensor, shape=(), dtype=np.object_)
@@ -389,7 +392,8 @@ def _map(make: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> It
 
 
 def _counts(folder: Path) -> dict[str, int]:
-    import tensorflow_datasets as tfds
+    with extras.needed("train"):
+        import tensorflow_datasets as tfds
 
     builder = tfds.builder_from_directory(str(folder))
     return {name: info.num_examples for name, info in builder.info.splits.items()}

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypedDict
 
 import numpy as np
 
+from big_rad import extras
 from big_rad.pp import ops_detect, packed
 from big_rad.pp.example import Example
 
@@ -115,7 +116,8 @@ class RecordSource:
 
     def _open(self) -> None:
         # This import is slow, and only readers of records need it.
-        import tensorflow_datasets as tfds
+        with extras.needed("train"):
+            import tensorflow_datasets as tfds
 
         if not (Path(self._folder) / "dataset_info.json").exists():
             raise FileNotFoundError(f"{self._folder} holds no dataset; build it: {self._command}")

@@ -62,7 +62,7 @@ def rejects(scratch: Path, name: str) -> list[dict[str, Any]]:
 
 
 def options(arguments: Sequence[str]) -> Any:
-    """Returns the options of Beam from arguments such as "--runner=DirectRunner".
+    """Returns the options of Beam from arguments such as "--runner=FnApiRunner".
 
     Raises:
         ValueError: Beam is not installed.

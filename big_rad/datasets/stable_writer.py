@@ -8,8 +8,11 @@ a resumed training run would take it for other data.
 from collections.abc import Iterable
 from typing import Any
 
-import tensorflow_datasets as tfds
-from tensorflow_datasets.proto import tf_example_pb2
+from big_rad import extras
+
+with extras.needed("train"):
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.proto import tf_example_pb2
 
 
 class StableWriter(tfds.core.ExampleWriter):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydicom import uid
 
-from big_rad.dicom import grey, modalities, palette, pixel_data, unpack
+from big_rad.dicom import grey, kinds, modalities, palette, pixel_data, unpack
 from big_rad.dicom.elements import IDENTITY, DataSet, Source, starts_with_vr
 from big_rad.dicom.errors import (
     FrameError,
@@ -67,10 +67,38 @@ def read_dicom(data: bytes, name: str, frame: int | None, modality: str | None =
     else:
         frame_values = grey.stored(words, header, fields)
         pixels = grey.to_shown(frame_values, header, fields, shown != "MR", name)
-    where = _where(fields)  # Before `fields.warnings` is read, because this may add a warning.
+    place = where(fields)  # Before `fields.warnings` is read, because this may add a warning.
     return Slice(
-        pixels, shown, units=units, stated=stated, warnings=tuple(fields.warnings), **where
+        pixels, shown, units=units, stated=stated, warnings=tuple(fields.warnings), **place
     )
+
+
+def read_header(
+    data: bytes, name: str, size: int
+) -> tuple[DataSet, Header | None, modalities.Found, str]:
+    """Reads what a DICOM file says about its image, without its pixels.
+
+    Args:
+        data: the file, unpacked, or its beginning up to the value of PixelData at least.
+        name: the name of the file, for messages.
+        size: the size of the whole file in bytes, unpacked.
+
+    Returns:
+        The elements of the file, how its pixels are stored, its modality, and its SOP class. How
+        the pixels are stored is None if `kinds.no_image` says that the object holds no image; only
+        an object that should be an image is checked.
+
+    Raises:
+        ReadError: the file cannot be used, or `data` ends too early.
+    """
+    ds, syntax, sop_class = _parse(data, name, size=size)
+    sop_class = ds.get("SOPClassUID") or sop_class
+    kind = modalities.find(ds.get("Modality"), sop_class, None)
+    if kinds.no_image(sop_class, kind.code):
+        return ds, None, kind, sop_class
+    header = _check_header(ds, syntax, kind.code, name)
+    pixel_data.check_size(ds, header, name)
+    return ds, header, kind, sop_class
 
 
 def digests(data: bytes, name: str, key: bytes) -> dict[str, bytes]:
@@ -104,19 +132,22 @@ def _colour(
     return pixel_data.to_8_bits(words, header)
 
 
-def _parse(data: bytes, name: str, last: int | None = None) -> tuple[DataSet, str, str]:
+def _parse(
+    data: bytes, name: str, last: int | None = None, size: int | None = None
+) -> tuple[DataSet, str, str]:
     """Returns the data set, the transfer syntax of its pixels and the SOP class of the file.
 
-    Elements after the group `last` are not read.
+    Elements after the group `last` are not read. If `data` is only the beginning of a file, `size`
+    is the number of bytes of the whole file.
     """
     meta = DataSet(Source(data, name), 132, len(data), implicit=False, group=2)
     syntax, start = meta.get("TransferSyntaxUID"), meta.end
     if not syntax:
         raise MissingElementError(f"{name}: no TransferSyntaxUID; export the file again")
     if syntax == uid.DeflatedExplicitVRLittleEndian:
-        data, start = unpack.inflate(data[start:], name), 0
+        data, start, size = unpack.inflate(data[start:], name), 0, None
         syntax = str(uid.ExplicitVRLittleEndian)
-    source = Source(data, name, little=syntax != uid.ExplicitVRBigEndian)
+    source = Source(data, name, little=syntax != uid.ExplicitVRBigEndian, size=size)
     # If the bytes contradict the transfer syntax, the bytes decide, as in pydicom.
     found = DataSet(source, start, len(data), not starts_with_vr(data, start), last=last)
     return found, syntax, meta.get("MediaStorageSOPClassUID") or ""
@@ -197,7 +228,7 @@ def _spacing(fields: Fields) -> tuple[float, float] | None:
     return None
 
 
-def _where(fields: Fields) -> dict[str, Any]:
+def where(fields: Fields) -> dict[str, Any]:
     """Returns the attributes spacing, plane, orientation and place of a `Slice`."""
     found = dict(spacing=_spacing(fields), plane="", orientation="")
     value = fields.optional("ImageOrientationPatient")

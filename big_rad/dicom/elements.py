@@ -7,7 +7,9 @@ asked for.
 """
 
 import hmac
+import itertools
 import struct
+from collections.abc import Iterator
 
 from big_rad.dicom.errors import MissingElementError, NotAnImageError, ReadError, TooLargeError
 
@@ -19,13 +21,24 @@ _UNDEFINED = 0xFFFFFFFF
 _ITEM, _ITEM_END, _SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 _PIXELS = 0x7FE00010
 _LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
-# The elements that can be asked for, each with its tag and its kind. None of them identifies a
-# patient. The kind follows the VR in the DICOM dictionary, not the VR in the file.
+# The elements that can be asked for, each with its tag and its kind. None of them names a patient.
+# The identifiers of object, series and frame of reference can be looked up in an archive, so they
+# stay out of messages and outputs other than DICOM objects. The kind follows the VR in the DICOM
+# dictionary, not the VR in the file.
 TAGS = {
     "MediaStorageSOPClassUID": (0x00020002, "text"),
     "TransferSyntaxUID": (0x00020010, "text"),
+    "ImageType": (0x00080008, "text"),
     "SOPClassUID": (0x00080016, "text"),
+    "SOPInstanceUID": (0x00080018, "text"),
     "Modality": (0x00080060, "text"),
+    "SliceThickness": (0x00180050, "numbers"),
+    "EchoNumbers": (0x00180086, "numbers"),
+    "SeriesInstanceUID": (0x0020000E, "text"),
+    "AcquisitionNumber": (0x00200012, "numbers"),
+    "InstanceNumber": (0x00200013, "numbers"),
+    "FrameOfReferenceUID": (0x00200052, "text"),
+    "TemporalPositionIdentifier": (0x00200100, "numbers"),
     "ModalityLUTSequence": (0x00283000, "items"),
     "VOILUTSequence": (0x00283010, "items"),
     "LUTDescriptor": (0x00283002, "words"),
@@ -87,10 +100,13 @@ class Source:
         data: the bytes.
         name: the name of the file, for messages.
         little: whether numbers are little endian.
+        size: the size of the whole file in bytes, if `data` is only its beginning. The pixel data
+            of the file itself may then reach beyond `data`, but not beyond `size`.
     """
 
-    def __init__(self, data: bytes, name: str, little: bool = True):
+    def __init__(self, data: bytes, name: str, little: bool = True, size: int | None = None):
         self.data, self.name, self.little = data, name, little
+        self.size = len(data) if size is None else size
         self._left = MAX_ELEMENTS
         order = "<" if little else ">"
         self.explicit = struct.Struct(f"{order}HH2sH").unpack_from
@@ -213,28 +229,36 @@ class DataSet:
 
     def item(self, keyword: str, index: int = 0) -> "DataSet | None":
         """Returns one item of a sequence, or None if there is no such item."""
+        found = next(itertools.islice(self._items(keyword), index, None), None)
+        return found and DataSet(self.source, *found)
+
+    def items(self, keyword: str) -> Iterator["DataSet"]:
+        """Yields the items of a sequence, each of which is found only once."""
+        for found in self._items(keyword):
+            yield DataSet(self.source, *found)
+
+    def _items(self, keyword: str) -> Iterator[tuple[int, int, bool]]:
+        """Yields for each item its start, an offset that it does not pass, and `implicit`."""
         found = self._found.get(TAGS[keyword][0])
         if not found:
-            return None
+            return
         at, length, implicit, _ = found
         source = self.source
         end = len(source.data) if length < 0 else at + length
-        for k in range(index + 1):
+        while True:
             source.step()
             if at + 8 > end:
-                return None
+                return
             tag, size = _item_header(source, at)
             if tag != _ITEM:
-                return None
+                return
             at += 8
             stop = end if size == _UNDEFINED else at + size
             if stop > end:
                 raise source.truncated("a sequence item")
             kind = implicit or not _has_vr(source.data, at)
-            if k == index:
-                return DataSet(source, at, stop, kind)
+            yield at, stop, kind
             at = _elements(source, at, stop, kind, 1)[1] if size == _UNDEFINED else stop
-        return None
 
     def _decoded(self, value: bytes, kind: str):
         order = "<" if self.source.little else ">"
@@ -344,11 +368,12 @@ def _elements(
                 break
             at = _skipped(source, at, end, implicit or vr in (b"", b"UN"), depth + 1)
             continue
-        if at + length > end:
+        pixels = tag == _PIXELS and not depth
+        if at + length > (source.size if pixels and end == len(data) else end):
             raise source.truncated("PixelData" if tag == _PIXELS else "an element")
         if tag in _WANTED:
             found[tag] = (at, length, implicit or vr == b"UN", vr)
-            if tag == _PIXELS and not depth:
+            if pixels:
                 break
         at += length
     else:

@@ -1,4 +1,4 @@
-"""Exceptions for image files that cannot be used.
+"""Exceptions for image files that cannot be used, and for DICOM objects that cannot be written.
 
 Each message names the file (without its folder), the field and the remedy. It never quotes a value
 from the file, because headers hold the identity of the patient.
@@ -43,3 +43,15 @@ class GridError(GeometryError):
     """A label volume has another number of voxels than its image, or says nothing of its place."""
 
     frame_helps = False
+
+
+class WriteError(ValueError):
+    """A DICOM object cannot be written; the subclasses say why."""
+
+
+class MissingPackageError(WriteError):
+    """The optional package that writes DICOM objects is not installed."""
+
+
+class SourceError(WriteError):
+    """The headers of the source images do not say what a DICOM object has to say of them."""

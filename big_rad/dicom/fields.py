@@ -4,6 +4,8 @@ An enhanced DICOM file may state the same element in the functional groups of th
 that all frames share, or in the file itself. `Fields` looks in these places in this order.
 """
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
 from big_rad.dicom.elements import DataSet
@@ -16,6 +18,7 @@ _GROUPS = {  # The functional group that holds an element in enhanced files.
     "ImagePositionPatient": "PlanePositionSequence",
     "ImageOrientationPatient": "PlaneOrientationSequence",
     "PixelSpacing": "PixelMeasuresSequence",
+    "SliceThickness": "PixelMeasuresSequence",
     "WindowCenter": "FrameVOILUTSequence",
     "WindowWidth": "FrameVOILUTSequence",
     "VOILUTFunction": "FrameVOILUTSequence",
@@ -41,6 +44,35 @@ class Fields:
         self._ds, self._frame = ds, frame
         self._opened: dict[str | None, list[DataSet]] = {None: [ds]}
         self._roots: list[DataSet] | None = None
+
+    @classmethod
+    def each(cls, ds: DataSet, frames: int) -> Iterator[tuple["Fields", int]]:
+        """Yields the fields of the frames 0, 1, ...; each functional group is found only once.
+
+        Args:
+            ds: the elements of the file.
+            frames: the number of frames.
+
+        Yields:
+            The fields, and the number of frames that they describe. This is 1 for frames with
+            functional groups of their own; the frames without any come last and together.
+        """
+        shared = ds.item("SharedFunctionalGroupsSequence")
+        own = itertools.islice(ds.items("PerFrameFunctionalGroupsSequence"), frames)
+        for count, groups in enumerate(itertools.chain(own, [None])):
+            rest = 1 if groups else frames - count
+            if rest:
+                fields = cls(ds, count)
+                fields._roots = [place for place in (groups, shared) if place]
+                yield fields, rest
+
+    def of_frame(self, keyword: str) -> Any:
+        """Returns the value of an element in the functional groups, or None.
+
+        The element of the file itself is not looked at, because it may describe the first frame.
+        """
+        values = (place.get(keyword) for place in self._places(keyword) if place is not self._ds)
+        return next((v for v in values if v is not None), None)
 
     def get(self, keyword: str) -> Any:
         """Returns the value of an element, or None if the element is absent or empty.

@@ -95,6 +95,7 @@ class Volume:
             back, z to the head), or None if the file does not give one.
         rescale: the slope and the intercept of the values.
         warnings: sentences that each say what was guessed.
+        intent: the intent code of the file, such as 1002 for a map of labels.
     """
 
     def __init__(self, stream: BinaryIO, name: str):
@@ -120,6 +121,7 @@ class Volume:
         if int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0:
             self.affine = np.diag([*_TO_DICOM * unit, 1.0]) @ _affine(header, name)
         self._little = header.endianness == "<"
+        self.intent = int(header["intent_code"])
 
     def extensions(self) -> list[bytes]:
         """Returns the contents of the header's extensions.
@@ -151,12 +153,7 @@ class Volume:
             FrameError: there is no slice at `frame`, or there are several and `frame` is None.
             UnsupportedError: the file has no affine.
         """
-        affine = self.affine if affine is None else affine
-        if affine is None:
-            raise UnsupportedError(
-                f"{self.name}: neither sform_code nor qform_code is set, so left and right are "
-                "unknown; save it with its affine"
-            )
+        affine = self._known_affine() if affine is None else affine
         axes = _voxel_axes(affine, self.name)
         across = axes[_NORMAL[plane]][0]
         index = _check_frame(self.shape[across], frame, plane, self.name)
@@ -164,12 +161,56 @@ class Volume:
         rows, columns = (axes[k] for k in _AXES[plane])
         if rows[0] > columns[0]:
             values = values.T
+        values = values[:: -rows[1], :: -columns[1]]
+        return values, self._lies(affine, axes, plane, index)
+
+    def stack(self, plane: str) -> tuple[tuple[int, int, int], dict[str, Any], np.ndarray]:
+        """Returns how the slices of a plane lie, without reading a voxel.
+
+        Args:
+            plane: "axial", "coronal" or "sagittal".
+
+        Returns:
+            The numbers of slices, rows and columns; the attributes spacing, plane, orientation and
+            place of the slice with the index 0; and the vector [3] from a slice to the next one, in
+            mm.
+
+        Raises:
+            UnsupportedError: the file has no affine.
+        """
+        affine = self._known_affine()
+        axes = _voxel_axes(affine, self.name)
+        normal, rows, columns = (axes[k][0] for k in (_NORMAL[plane], *_AXES[plane]))
+        counts = tuple(self.shape[axis] for axis in (normal, rows, columns))
+        return counts, self._lies(affine, axes, plane, 0), affine[:3, normal]
+
+    @property
+    def end(self) -> int:
+        """The offset in bytes at which the voxels end in the unpacked file."""
+        return self._voxels.end
+
+    def _known_affine(self) -> Float[np.ndarray, "4 4"]:
+        if self.affine is None:
+            raise UnsupportedError(
+                f"{self.name}: neither sform_code nor qform_code is set, so left and right are "
+                "unknown; save it with its affine"
+            )
+        return self.affine
+
+    def _lies(
+        self,
+        affine: Float[np.ndarray, "4 4"],
+        axes: dict[int, tuple[int, int]],
+        plane: str,
+        index: int,
+    ) -> dict[str, Any]:
+        """Returns the attributes spacing, plane, orientation and place of a slice."""
+        rows, columns = (axes[k] for k in _AXES[plane])
         first = np.zeros(3)
-        first[across] = index
+        first[axes[_NORMAL[plane]][0]] = index
         for axis, sign in (rows, columns):
             first[axis] = self.shape[axis] - 1 if sign > 0 else 0
-        values = values[:: -rows[1], :: -columns[1]]
-        return values, _where(affine, rows, columns, affine[:3, :3] @ first + affine[:3, 3])
+        return _where(affine, rows, columns, affine[:3, :3] @ first + affine[:3, 3])
 
 
 def _scaling(header: nib.Nifti1Header, name: str) -> tuple[float, float]:
@@ -234,6 +275,7 @@ class _Voxels:
         if not read <= offset <= MAX_VOLUME:
             raise NotAnImageError(f"{name}: vox_offset is impossible; save the volume again")
         self._offset, self._name = offset, name
+        self.end = offset + size
         self._stream, self._at = stream, read
 
     def before(self) -> bytes:

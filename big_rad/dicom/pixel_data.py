@@ -31,6 +31,7 @@ _PLUGINS = {
     "JPEG 2000": "pylibjpeg and pylibjpeg-openjpeg",
     "HTJ2K": "pylibjpeg and pylibjpeg-openjpeg",
 }
+_NATIVE = (uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian)
 _KINDS = {
     **dict.fromkeys(uid.JPEGTransferSyntaxes, "JPEG"),
     **dict.fromkeys(uid.JPEGLSTransferSyntaxes, "JPEG-LS"),
@@ -95,20 +96,33 @@ def decode(
         TooLargeError: the compressed frame is too large to decode.
         UnsupportedError: the compression is not supported, or its plugin is missing.
     """
+    check_size(ds, header, name)
     start, length = ds.span("PixelData")
-    if header.syntax in (
-        uid.ImplicitVRLittleEndian, uid.ExplicitVRLittleEndian, uid.ExplicitVRBigEndian,
-    ):  # fmt: skip
-        needed = header.frame_bytes * header.frames
-        if length < needed:
-            raise MissingElementError(
-                f"{name}: PixelData has {max(length, 0)} bytes, {needed} are needed: the file is "
-                "truncated; copy or export it again"
-            )
+    if header.syntax in _NATIVE:
         return _native(ds, start, length, header, frame)
-    if length >= 0:
-        raise NotAnImageError(f"{name}: PixelData is not compressed as its transfer syntax says")
     return _compressed(ds.source, start, header, frame, name)
+
+
+def check_size(ds: DataSet, header: Header, name: str) -> None:
+    """Checks that the pixel data are as long as the header says, or compressed if it says so.
+
+    Raises:
+        MissingElementError: uncompressed pixel data are too short.
+        NotAnImageError: the pixel data are not compressed, but should be.
+    """
+    length = ds.span("PixelData")[1]
+    if header.syntax not in _NATIVE:
+        if length >= 0:
+            raise NotAnImageError(
+                f"{name}: PixelData is not compressed as its transfer syntax says"
+            )
+        return
+    needed = header.frame_bytes * header.frames
+    if length < needed:
+        raise MissingElementError(
+            f"{name}: PixelData has {max(length, 0)} bytes, {needed} are needed: the file is "
+            "truncated; copy or export it again"
+        )
 
 
 def _native(ds: DataSet, start: int, length: int, header: Header, frame: int) -> np.ndarray:

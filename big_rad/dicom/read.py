@@ -47,6 +47,7 @@ def read(
     modality: str | None = None,
     labels: bool = False,
     offset: float = 0,
+    name: str = "the given bytes",
 ) -> Slice:
     """Reads one slice.
 
@@ -79,6 +80,7 @@ def read(
             indices.
         offset: a number that is added to the values of a CT, for files whose values are HU plus a
             constant.
+        name: what messages call the content of a file; a path has its own name.
 
     Raises:
         ReadError: the file is damaged, too large or of an unsupported kind; see its subclasses.
@@ -92,7 +94,7 @@ def read(
     if not math.isfinite(offset):
         raise ValueError(f"offset is {offset}; give a number")
     options = (frame, plane, modality, labels, offset)
-    name = "the given bytes" if isinstance(path, bytes) else pathlib.Path(path).name
+    name = name if isinstance(path, bytes) else pathlib.Path(path).name
     # The messages of libraries may quote the file. So the cause is hidden by `from None`, and only
     # the type of the exception is shown.
     try:

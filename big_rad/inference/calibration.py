@@ -5,7 +5,7 @@ of an answer. Such a number need not be the share of answers that are right. A c
 from questions with known answers (`python -m tools.calibrate`) and is stored with the checkpoint:
 
     run directory         RUN/calibration/<step>.json
-    Hugging Face folder   FOLDER/calibration.json
+    export, or HF folder  FOLDER/calibration.json
     model.npz             model.npz.calibration.json
 
 `of(checkpoint)` reads it, and `Calibration.apply` returns the calibrated probability. The kinds are
@@ -24,11 +24,11 @@ from jaxtyping import Float
 
 from big_rad import files, weights
 from big_rad.inference import confidence
-from big_rad.weights import npz
+from big_rad.weights import exported, npz
 from big_rad.workdir import run_dir
 
 FOLDER = "calibration"  # In a run directory.
-FILE = "calibration.json"  # In a Hugging Face folder.
+FILE = "calibration.json"  # In an export or a Hugging Face folder.
 EPSILON = 1e-6  # Probabilities of 0 and 1 have no logit.
 ALL = ""  # The language of a fit over all languages.
 _FORMAT = "big_rad calibration"
@@ -240,7 +240,7 @@ def path_of(checkpoint: str | pathlib.Path) -> pathlib.Path:
     if kind == "orbax":
         place = run_dir.locate(checkpoint)
         return place.workdir / FOLDER / f"{place.step}.json"
-    if kind == "huggingface":
+    if kind in ("huggingface", "export"):
         return file / FILE
     if kind == "npz":
         return file.with_name(f"{file.name}.{FILE}")
@@ -258,6 +258,8 @@ def of(checkpoint: str | pathlib.Path) -> Calibration | None:
         ValueError: the calibration is damaged, or was made for other weights of the same step.
     """
     path = path_of(checkpoint)
+    if weights.kind(checkpoint) == "export" and (wrong := exported.damaged(path.parent, (FILE,))):
+        raise ValueError(f"{path}: {'; '.join(wrong)}; copy the export again, or {_REMEDY}")
     if not path.is_file():
         return None
     found, digest = read(path), digest_of(checkpoint)

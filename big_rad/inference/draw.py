@@ -213,10 +213,11 @@ def _tinted(
     for _ in range(2):
         padded = np.pad(core, 1)
         core = core & padded[:-2, 1:-1] & padded[2:, 1:-1] & padded[1:-1, :-2] & padded[1:-1, 2:]
-    share = np.where(core, 0.25, np.where(inside, 1.0, 0.0))[..., None]
     rgb = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)])
-    mixed = np.asarray(picture) * (1 - share) + rgb * share
-    return Image.fromarray((mixed + 0.5).astype(np.uint8))
+    mixed = np.array(picture)
+    mixed[inside & ~core] = rgb
+    mixed[core] = mixed[core] * 0.75 + rgb * 0.25 + 0.5
+    return Image.fromarray(mixed)
 
 
 def _box(draw: ImageDraw.ImageDraw, box: Rect, mark: Mark, width: int) -> None:

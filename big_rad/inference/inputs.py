@@ -33,6 +33,7 @@ def read(
     plane: str | None = None,
     modality: str | None = None,
     offset: float = 0,
+    name: str = "the given bytes",
 ) -> dicom_read.Slice:
     """Reads an image; see `dicom.read.read`.
 
@@ -48,6 +49,7 @@ def read(
         modality: "CT", "MR" or "OT"; None takes the modality that the file says. A grey array
             says none, so give it.
         offset: a number that is added to the values of CT to make them HU.
+        name: what messages call an image that is given as bytes.
 
     Returns:
         The slice as it is stored. Its warnings also say what was guessed here.
@@ -65,11 +67,10 @@ def read(
                 "give them where it is read"
             )
         return image
-    content, name = _content(image)
+    content, name = _content(image, name)
+    given = dict(frame=frame, plane=plane or "axial", modality=modality, offset=offset)
     try:
-        found = dicom_read.read(
-            content, frame=frame, plane=plane or "axial", modality=modality, offset=offset
-        )
+        found = dicom_read.read(content, **given, name=name)
     except dicom_read.FrameError as e:
         more = " and --plane, --modality for a volume" if modality is None or plane is None else ""
         raise dicom_read.FrameError(f"{e} (option --frame{more})") from None
@@ -100,14 +101,14 @@ def read(
     return dataclasses.replace(found, warnings=tuple(warnings))
 
 
-def _content(image: Image) -> tuple[pathlib.Path | bytes, str]:
+def _content(image: Image, name: str) -> tuple[pathlib.Path | bytes, str]:
     # Returns what `dicom.read` reads, and the name of the image in messages.
     if isinstance(image, str | pathlib.Path):
         path = pathlib.Path(image)
         path = files.find(pathlib.Path(path.anchor), path.relative_to(path.anchor).as_posix())
         return path, path.name
     if isinstance(image, bytes):
-        return image, "the given bytes"
+        return image, name
     stream = io.BytesIO()
     if isinstance(image, np.ndarray):
         np.save(stream, image, allow_pickle=False)

@@ -24,7 +24,16 @@ import jax.numpy as jnp
 from big_rad import models, trees, weights
 from big_rad.grounding import classes
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import hf_config, npz, sidecar, source_config, table, tensors
+from big_rad.weights import (
+    arranged,
+    exported,
+    hf_config,
+    npz,
+    sidecar,
+    source_config,
+    table,
+    tensors,
+)
 from big_rad.workdir import checkpoint as checkpoints
 from big_rad.workdir import run_dir
 
@@ -40,9 +49,9 @@ class Opened:
         kind: one of `weights.KINDS`.
         flat: the lazy arrays by their names, with adapters merged.
         model: the model's arguments that the checkpoint states; empty if it states none.
-        run_meta: the data beside the arrays in a run's checkpoint: `config` and, unless the
-            checkpoint predates them, `tokenizer` (a fingerprint) and `classes` (the names of the
-            class table). Empty for other kinds.
+        run_meta: the data beside the arrays in a run's checkpoint or in an export: `config` and,
+            unless the checkpoint predates them, `tokenizer` (a fingerprint) and `classes` (the
+            names of the class table). Empty for other kinds.
         other_settings: the content of the file beside an npz, or the parts of a Hugging Face config
             that are not about the model's dimensions.
         tokenizer_folder: the folder that may hold the tokenizer; None if there is no such folder.
@@ -109,6 +118,10 @@ def open_checkpoint(path: str | pathlib.Path, *, log: Log = print) -> Opened:
         flat, meta = orbax.read(path, log=log)
         model = meta["config"].get("model") or {}
         return Opened(kind, flat, model, meta, tokenizer_folder=run_dir.workdir_of(folder))
+    if kind == "export":
+        flat, meta = exported.read(path, log=log)
+        model = meta["config"].get("model") or {}
+        return Opened(kind, flat, model, meta, tokenizer_folder=folder)
     if kind == "huggingface":
         from big_rad.weights import huggingface
 
@@ -132,7 +145,7 @@ def load(
     dtype: str | None = "float32",
     log: Log = print,
 ) -> Loaded:
-    """Loads a run, one of its steps, a Hugging Face folder or an npz.
+    """Loads a run, one of its steps, an export, a Hugging Face folder or an npz.
 
     The embedding table of a foreign checkpoint gets the height that the tokenizer needs. Rows for
     markup tokens that the checkpoint never met are appended, and these tokens are never generated.
@@ -144,7 +157,9 @@ def load(
         fields: the `source_config.FIELDS` of the model; None reads them from the checkpoint.
         dtype: the dtype of the parameters, which are read one by one, with adapters merged. None
             loads a run as it is stored: all at once, in its own dtypes, with its adapters beside
-            their matrices. Other checkpoints are float32 then.
+            their matrices. It loads an export in the dtypes in which the model computes, with the
+            language model arranged for decoding, see `models.gemma_layout`. Other checkpoints are
+            float32 then.
         log: receives lines that say which step of a run is loaded, and what was left out, guessed
             or filled in.
 
@@ -161,6 +176,8 @@ def load(
             run_dir.locate(checkpoint)  # Raises an error that says what is missing.
         if dtype is None and weights.kind(checkpoint) == "orbax":
             return _as_stored(checkpoint, fields, log)
+        if dtype is None and weights.kind(checkpoint) == "export":
+            return _arranged(checkpoint, fields, log)
         return _fitted(checkpoint, fields, dtype or "float32", log)
 
 
@@ -211,13 +228,13 @@ def _fitted(
 ) -> Loaded:
     found = source_config.read(checkpoint, log=log)  # Also if `fields` is given: it says guesses.
     fields = found if fields is None else fields
-    tokenizer = _tokenizer(fields)
+    tokenizer = make_tokenizer(fields)
     # Without adapters: they are merged into the parameters that are read.
     cfg = {k: _plain(v) for k, v in fields["model"].items() if k != "lora"}
     opened = open_checkpoint(checkpoint, log=log)
     _check_meta(opened.run_meta, tokenizer, fields["tokenizer"]["path"])
     rows = tokenizer.padded_vocab_size
-    if opened.kind != "orbax":
+    if opened.kind not in weights.OWN:
         cfg["llm"].pop("vocab_size", None)  # `rows`, the tokenizer's number, counts instead.
     tree, untrained = _fit(opened, checkpoint, tokenizer, rows, False, log)
     name, side = fields["model_name"], int(fields["image"]["size"])
@@ -241,13 +258,31 @@ def _as_stored(
         tensors.check_finite(value, name, checkpoint)
     found = source_config.of_run(checkpoint, meta["config"], log)
     fields = found if fields is None else fields
-    tokenizer = _tokenizer(fields)
+    tokenizer = make_tokenizer(fields)
     _check_meta(meta, tokenizer, fields["tokenizer"]["path"])
     model = models.make(fields["model_name"], fields["model"], tokenizer.padded_vocab_size)
     held = meta["config"].get("untrained") or ()
     untrained = tuple(t for t in tokenizer.markup if t in held)
     log(f"{checkpoint}: {place}")
     return Loaded(model, params, tokenizer, fields, untrained)
+
+
+def _arranged(checkpoint: str | pathlib.Path, fields: Mapping[str, Any] | None, log: Log) -> Loaded:
+    fields = source_config.of_export(checkpoint) if fields is None else fields
+    tokenizer = make_tokenizer(fields)
+    opened = open_checkpoint(checkpoint, log=log)
+    _check_meta(opened.run_meta, tokenizer, fields["tokenizer"]["path"])
+    cfg = {k: _plain(v) for k, v in fields["model"].items()}
+    name, side = fields["model_name"], int(fields["image"]["size"])
+    rows = tokenizer.padded_vocab_size
+    wanted = trees.flatten(_shapes(name, json.dumps(cfg, sort_keys=True), rows, side))
+    shapes = {n: tuple(x.shape) for n, x in wanted.items()}
+    problems = tensors.problems(opened.flat, shapes, "its config asks for")
+    if problems:
+        raise ValueError(f"{checkpoint} is not its model:\n  " + "\n  ".join(problems))
+    params = arranged.read(opened.flat, cfg)
+    untrained = source_config.untrained(checkpoint, rows, tokenizer)
+    return Loaded(models.make(name, cfg, rows), params, tokenizer, fields, untrained)
 
 
 @contextlib.contextmanager
@@ -265,7 +300,8 @@ def _one_error(checkpoint: str | pathlib.Path) -> Iterator[None]:
         raise CheckpointError(f"{checkpoint}: its config has no {e}") from e
 
 
-def _tokenizer(fields: Mapping[str, Any]) -> tokenizers.Tokenizer:
+def make_tokenizer(fields: Mapping[str, Any]) -> tokenizers.Tokenizer:
+    """Returns the tokenizer that the `source_config.FIELDS` of a checkpoint name."""
     return tokenizers.load(fields["tokenizer"]["path"], tuple(fields["tokenizer"]["sets"]))
 
 

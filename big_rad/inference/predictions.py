@@ -15,12 +15,12 @@ import numpy as np
 from jaxtyping import Bool
 from PIL import Image
 
+from big_rad import files
 from big_rad.dicom import read as dicom_read
+from big_rad.dicom.objects import NOTE
 from big_rad.dicom.turns import Turn
 from big_rad.inference import draw
 from big_rad.inference.confidence import Confidence
-
-NOTE = "AI output, unverified; not for diagnostic use"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -203,7 +203,7 @@ def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
             colour = draw.ORANGE
             if e.mask is not None:  # Masks that touch need different colours; boxes do not.
                 colour = draw.PALETTE[len(marks) % len(draw.PALETTE)]
-            mark = draw.prediction(e.box, _label(e))
+            mark = draw.prediction(e.box, label(e))
             marks.append(dataclasses.replace(mark, mask=e.mask, colour=colour))
     sure = [e.confidence for e in prediction.entities if e.box is not None and e.confidence]
     doubt = any(c.calibrated is None for c in sure)
@@ -213,6 +213,19 @@ def overlay(prediction: Prediction, image: dicom_read.Slice) -> Image.Image:
         min_side=768,
         caption="?: uncalibrated confidence" if doubt else "",
     )
+
+
+def label(entity: Entity) -> str:
+    """Returns the label of an entity in a picture: its name and, if it is known, its confidence.
+
+    A question mark follows a confidence that is uncalibrated.
+    """
+    name = (entity.class_name or entity.phrase).replace("_", " ")
+    if entity.confidence is None:
+        return name
+    # A question mark stands where nobody has checked how often such a number is right.
+    doubt = "?" if entity.confidence.calibrated is None else ""
+    return f"{name} {entity.confidence.value:.2f}{doubt}"
 
 
 def write(
@@ -240,7 +253,7 @@ def write(
         The content of the JSON file: the result of `to_json`, with the names of the mask files.
     """
     folder = pathlib.Path(folder)
-    _remove_masks(folder, stem)
+    _remove(folder, stem)
     plain = to_json(prediction, image, **fields)
     made = [e.mask for e in prediction.entities if e.mask is not None]
     if made:
@@ -251,9 +264,10 @@ def write(
         for i, (entity, mask) in enumerate(zip(plain["entities"], masks, strict=True)):
             entity["mask"] = f"{stem}_mask{i + 1}.png"
             Image.fromarray(mask).save(folder / entity["mask"], optimize=True)
-    text = json.dumps(plain, ensure_ascii=False, indent=1)
-    (folder / f"{stem}.json").write_text(text + "\n", encoding="utf-8")
     overlay(prediction, image).save(folder / f"{stem}_overlay.png")
+    # Last, and whole: who finds it finds the others too.
+    text = json.dumps(plain, ensure_ascii=False, indent=1)
+    files.write_whole(folder / f"{stem}.json", text + "\n")
     return plain
 
 
@@ -268,24 +282,17 @@ def outputs(folder: str | pathlib.Path, stem: str) -> re.Pattern[str]:
     return re.compile(start + r"(\.json|_overlay\.png|_masks\.npy|_mask[0-9]+\.png)")
 
 
-def _remove_masks(folder: pathlib.Path, stem: str) -> None:
+def _remove(folder: pathlib.Path, stem: str) -> None:
     # An earlier run may have made more masks than this one makes. The masks beyond would look as if
-    # they belonged to this run.
+    # they belonged to this run. The JSON file goes first, which says that the others are there.
+    path = folder / f"{stem}.json"
     try:
-        before = json.loads((folder / f"{stem}.json").read_text(encoding="utf-8"))
+        before = json.loads(path.read_text(encoding="utf-8"))
         names = [before.get("masks"), *(e.get("mask") for e in before["entities"])]
     except (OSError, ValueError, TypeError, AttributeError, KeyError):
         return  # There is no such file, or it is not one of ours.
+    path.unlink()
     written_here = outputs(folder, stem)
     for name in filter(None, names):
         if isinstance(name, str) and written_here.fullmatch(str(folder.resolve() / name)):
             (folder / name).unlink(missing_ok=True)
-
-
-def _label(entity: Entity) -> str:
-    name = (entity.class_name or entity.phrase).replace("_", " ")
-    if entity.confidence is None:
-        return name
-    # A question mark stands where nobody has checked how often such a number is right.
-    doubt = "?" if entity.confidence.calibrated is None else ""
-    return f"{name} {entity.confidence.value:.2f}{doubt}"

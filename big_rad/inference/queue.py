@@ -67,6 +67,7 @@ class Queue:
         logits: whether results have `mask_logits` instead of `masks`.
         sharding: how the rows are split over devices, such as `sharding.batch_sharding(mesh)`.
             Parameters stay where the caller has put them.
+        lean: whether to need little memory on a CPU, and more time, see `compiling`.
         clock: the clock of the requests' deadlines, in seconds.
         **fields: fields of `sampling.Options`, which replace those of `options` or stand alone.
 
@@ -93,6 +94,7 @@ class Queue:
         window: int | None = None,
         logits: bool = False,
         sharding: jax.sharding.Sharding | None = None,
+        lean: bool = False,
         clock: Callable[[], float] = time.monotonic,
         **fields: Any,
     ):
@@ -109,7 +111,8 @@ class Queue:
         self._sharding = sharding
         self._features: dict[tuple[int, ...], jax.ShapeDtypeStruct] = {}
         self.steps, self.prefilled = 0, {"images": 0, "image_batches": 0, "prompts": 0}
-        self.device = rows_lib.Rows(sampling.Sampler(model, options), chunk, logits, sharding)
+        sampler = sampling.Sampler(model, options)
+        self.device = rows_lib.Rows(sampler, chunk, logits, sharding, lean)
 
     def run(
         self, params: Mapping[str, Any], requests: Iterable[Request]

@@ -31,13 +31,23 @@ from big_rad.dicom import read as dicom_read
 from big_rad.grounding import codec as codecs
 from big_rad.inference import answer as answer_lib
 from big_rad.inference import calibration as calibration_lib
-from big_rad.inference import confidence, constrain, feed, inputs, pickers, prepare, reading
+from big_rad.inference import (
+    confidence,
+    constrain,
+    draw,
+    feed,
+    inputs,
+    pickers,
+    prepare,
+    reading,
+)
 from big_rad.inference import load as load_lib
 from big_rad.inference import queue as queue_lib
 from big_rad.inference.asks import TASKS, Ask
 from big_rad.inference.inputs import Image
 from big_rad.inference.organs import detect_question, join_answers, organs
 from big_rad.inference.predictions import Entity, Prediction
+from big_rad.models import gemma_layout
 from big_rad.pp import strings
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.weights import source_config
@@ -121,6 +131,9 @@ class RadGrounder:
         self._model, self._params, self._own = model, params, generate_fn
         self._rows, self._alternatives, self._sharding = rows, alternatives, sharding
         self._max_text = max_text
+        # The parameters of an export: one copy, also where a CPU would widen all of them.
+        narrow = model is not None and model.llm.get("dtype_mm", "float32") != "float32"
+        self._lean = narrow and gemma_layout.is_arranged(params.get("llm", {}))
         self._never = load_lib.never_ids(tokenizer, tuple(untrained))
         if generate_fn is None:
             answer_lib.check_mask_tokens(model, tokenizer)
@@ -362,6 +375,13 @@ class RadGrounder:
             raise TypeError(f"a question is a {type(ask).__name__}; give an Ask")
         return self._preparer.prepare(ask, self.as_stored)
 
+    def seen(self, image: dicom_read.Slice) -> np.ndarray:
+        """Returns the picture of what the model sees of a slice, see `draw.seen`."""
+        displayed = inputs.to_model(image, self.as_stored)[0]
+        text = dict(task="report", sentence="", clinical="", question="")
+        batch = self.preprocess(displayed, text, "en", "none", False)
+        return draw.seen(batch["image"][0], displayed.modality)
+
     def preprocess(self, *args: Any) -> dict[str, np.ndarray]:
         """Makes a batch of one row from a slice and a text, see `prepare.Preparer.preprocess`."""
         return self._preparer.preprocess(*args)
@@ -439,6 +459,7 @@ class RadGrounder:
             prompt_buckets=prepare.lengths(self._max_text + 1),  # And `<bos>`.
             logits=masks,
             sharding=self._sharding,
+            lean=self._lean,
         )
         return functools.partial(queue.serve, self._params)
 
@@ -454,7 +475,7 @@ def _calibration(
     if found is None:
         log("confidences are uncalibrated (python -m tools.calibrate makes a calibration)")
     else:
-        log(f"confidences are calibrated on {found.about()}, and hold for images like these")
+        log(f"confidences are calibrated on {found.about()}, and hold only for images like those")
     return found
 
 

@@ -31,7 +31,8 @@ from jaxtyping import Array, Bool, Float, Int, UInt32
 
 from big_rad import sharding as sharding_lib
 from big_rad.inference import sampling
-from big_rad.models import gemma, gemma_cache
+from big_rad.inference.compiling import Compiled
+from big_rad.models import gemma, gemma_cache, gemma_layout
 
 BLANK = -1.0  # The value of an empty slice after normalisation, which is the lowest value.
 MASK_LOGITS = "mask_logits, kept"  # The name of an array that stays on the device.
@@ -68,16 +69,26 @@ class Rows:
         chunk: the number of steps in one call of `advance`.
         logits: whether masks are returned as logits instead of bool.
         sharding: how the rows are split over devices; None keeps them all on one device.
+        lean: whether programs need little memory on a CPU, and more time, see `compiling`.
     """
 
     sampler: sampling.Sampler
     chunk: int = 8
     logits: bool = False
     sharding: jax.sharding.Sharding | None = None
+    lean: bool = False
+
+    def prepare(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Arranges the model's parameters for `advance`.
+
+        Parameters that are arranged already, as those of an export are, are not copied.
+        """
+        if gemma_layout.is_arranged(params.get("llm", {})):
+            return self.sampler.model.decode_weights(params)
+        return self._arrange(params)
 
     @functools.partial(jax.jit, static_argnums=0)
-    def prepare(self, params: Mapping[str, Any]) -> dict[str, Any]:
-        """Arranges the model's parameters for `advance`."""
+    def _arrange(self, params: Mapping[str, Any]) -> dict[str, Any]:
         return self.sampler.model.decode_weights(params)
 
     def image_features(
@@ -113,7 +124,7 @@ class Rows:
         )
         return self._place(state)
 
-    @functools.partial(jax.jit, static_argnums=0)
+    @Compiled
     def prefill(
         self,
         params: Mapping[str, Any],
@@ -138,7 +149,7 @@ class Rows:
         )
         return self._begin(logits, gemma_cache.split_cache(kv), valid.sum(axis=1), asked, features)
 
-    @functools.partial(jax.jit, static_argnums=0)
+    @Compiled
     def prefill_image(
         self, params: Mapping[str, Any], image: Float[Array, "images height width 3"]
     ) -> list[Prefilled]:
@@ -150,7 +161,7 @@ class Rows:
             for i, row in enumerate(jnp.unstack(features))
         ]
 
-    @functools.partial(jax.jit, static_argnums=0)
+    @Compiled
     def prefill_text(
         self,
         params: Mapping[str, Any],
@@ -177,7 +188,7 @@ class Rows:
         length = kv["k"].shape[2] + (text != 0).sum(axis=1)
         return self._begin(logits, cache, length, asked, features)
 
-    @functools.partial(jax.jit, static_argnums=0)
+    @Compiled
     def score(
         self,
         weights: Mapping[str, Any],
@@ -249,7 +260,7 @@ class Rows:
         cache = gemma_cache.resize_cache(state.cache, slots)
         return self._place(dataclasses.replace(state, cache=cache))
 
-    @functools.partial(jax.jit, static_argnums=0, donate_argnums=2)
+    @functools.partial(Compiled, donate_argnums=2)
     def advance(
         self, weights: Mapping[str, Any], state: sampling.State
     ) -> tuple[sampling.State, Bool[Array, " rows"]]:
@@ -291,7 +302,7 @@ class Rows:
         # Without the cache: its size changes, and each size would be another compilation.
         return self._collect(params, _without_cache(state), rows, size)
 
-    @functools.partial(jax.jit, static_argnums=(0, 4))
+    @functools.partial(Compiled, static_argnums=(0, 4))
     def _collect(
         self,
         params: Mapping[str, Any],
@@ -310,7 +321,7 @@ class Rows:
             out |= made
         return self._for_host(out)
 
-    @functools.partial(jax.jit, static_argnums=(0, 2))
+    @functools.partial(Compiled, static_argnums=(0, 2))
     def without_image(
         self,
         params: Mapping[str, Any],

@@ -5,10 +5,14 @@ Krippendorff's alpha is described in Krippendorff 2018, "Content Analysis", chap
 
 from collections.abc import Callable
 
-import krippendorff as library
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+
+from big_rad import extras
+
+with extras.needed("train"):
+    import krippendorff as library
 
 LEVELS = ("nominal", "ordinal", "interval")
 

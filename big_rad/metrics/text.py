@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from big_rad import extras
 from big_rad.grounding import markup
 from big_rad.grounding.unicode import nfc
 from big_rad.metrics import words
@@ -147,7 +148,8 @@ def bleu(preds: Sequence[str], refs: Sequence[str], order: int = 4) -> float:
         ValueError: the lengths differ, or the lists are empty.
     """
     # This import and the one of `rouge_l` take a second or two, and few callers need them.
-    import sacrebleu
+    with extras.needed("train"):
+        import sacrebleu
 
     _check(preds, refs)
     scorer = sacrebleu.BLEU(max_ngram_order=order)
@@ -170,7 +172,8 @@ def rouge_l(preds: Sequence[str], refs: Sequence[str]) -> tuple[float, list[floa
     Raises:
         ValueError: the lengths differ, or the lists are empty.
     """
-    from rouge_score import rouge_scorer
+    with extras.needed("train"):
+        from rouge_score import rouge_scorer
 
     _check(preds, refs)
     scorer = rouge_scorer.RougeScorer(["rougeL"], tokenizer=_Letters())

@@ -8,7 +8,7 @@ Reference: Gemma Team 2024, "Gemma 2: Improving Open Language Models at a Practi
 
 import dataclasses
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax.linen as nn
@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax.typing import DTypeLike
 from jaxtyping import Array, Float, Int
 
-from big_rad.models import attention, common, lora
+from big_rad.models import attention, common, gemma_layout, lora
 from big_rad.models.rope import Rope, apply_rope, make_rope
 
 # The keys `k` and the values `v` of one layer, and of all layers.
@@ -387,6 +387,10 @@ class Model(nn.Module, Dims):
         rope = make_rope(positions, d.head_dim)
         if self.is_initializing():
             self.layers(x, rope, mask, cache)
+        own = self.variables.get("params", {})
+        if gemma_layout.is_arranged(own):
+            x, kv = self._arranged(own[gemma_layout.BLOCKS], x, rope, mask, cache, skip)
+            return self.final_norm(x), {"kv": kv}
         params = self.layers.variables["params"]
         # Matrices are cast once here, not in each layer. The scales of norms are not cast.
         params = jax.tree.map(lambda p: p.astype(d.dtype_mm) if p.ndim > 2 else p, params)
@@ -409,6 +413,28 @@ class Model(nn.Module, Dims):
             x, kv_last = body(skip)(x, last)
             kv = jax.tree.map(lambda a, b: jnp.concatenate([a, b[None]]), kv, kv_last)
         return self.final_norm(x), {"kv": kv}
+
+    def _arranged(
+        self,
+        blocks: Mapping[str, Any],
+        x: Tokens,
+        rope: Rope,
+        mask: attention.Mask,
+        cache: KV | None,
+        skip: int,
+    ) -> tuple[Float[Array, "batch unskipped width"], KV]:
+        # Runs the blocks on parameters in the layout of decoding, see `gemma_layout`. The layers
+        # are not a loop, because a loop would need them stacked, which is a second copy of them.
+        d, kvs = self.dims(), []
+        block = Block(d, parent=None)
+        for i in range(d.depth):
+            own = gemma_layout.block_params(blocks[str(i)], d.num_heads, d.num_kv_heads, d.head_dim)
+            own = jax.tree.map(lambda p: p.astype(d.dtype_mm) if p.ndim > 1 else p, own)
+            kv = None if cache is None else {n: c[i] for n, c in cache.items()}
+            last = skip if i == d.depth - 1 else 0
+            x, new = block.apply({"params": own}, x, rope, mask, kv, last)
+            kvs.append(new)
+        return x, jax.tree.map(lambda *layers: jnp.stack(layers), *kvs)
 
 
 LOADING = common.Loading(adapt={"embedder/input_embedding": common.extend_embedding})

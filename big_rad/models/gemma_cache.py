@@ -21,7 +21,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int
 
-from big_rad.models import attention, gemma
+from big_rad.models import attention, gemma, gemma_layout
 from big_rad.models.rope import Rope, apply_rope, make_rope
 
 # The cache of one layer: `k` [B, kv, head_dim, S] and `v` [B, kv, S, head_dim]. Each has its axes
@@ -39,7 +39,8 @@ def decode_weights(dims: gemma.Dims, params: Mapping[str, Any]) -> dict[str, Any
 
     Args:
         dims: The sizes of the decoder.
-        params: The parameters of `gemma.Model`, `{"embedder", "layers", "final_norm"}`.
+        params: The parameters of `gemma.Model`, `{"embedder", "layers", "final_norm"}`, or arranged
+            before, see `gemma_layout`; these are not copied if their dtype is that of the products.
 
     Returns:
         A dict of `layers`, which is a list with one dict for each layer, `final_norm` and
@@ -49,18 +50,13 @@ def decode_weights(dims: gemma.Dims, params: Mapping[str, Any]) -> dict[str, Any
     def matrix(w: Float[Array, "rows columns"]) -> Float[Array, "rows columns"]:
         return w.astype(dims.dtype_mm)
 
+    def cast(layer: dict[str, Any]) -> dict[str, Any]:
+        return {n: x if n == "norms" else matrix(x) for n, x in layer.items()}
+
     def layer(i: int) -> dict[str, Any]:
-        one = jax.tree.map(lambda w: w[i], params["layers"])
-        attn, mlp = one.pop("attn"), one.pop("mlp")
-        q, kv = attn["q_einsum"]["w"], attn["kv_einsum"]["w"]
-        by_input = (q.transpose(1, 0, 2), kv.transpose(2, 0, 1, 3))
-        return {
-            "norms": {name: norm["scale"] for name, norm in one.items()},
-            "qkv": matrix(jnp.concatenate([w.reshape(dims.width, -1) for w in by_input], axis=1)),
-            "out": matrix(attn["attn_vec_einsum"]["w"].reshape(-1, dims.width)),
-            "wide": matrix(jnp.concatenate(list(mlp["gating_einsum"]), axis=1)),
-            "down": matrix(mlp["linear"]),
-        }
+        if gemma_layout.is_arranged(params):
+            return cast(params[gemma_layout.BLOCKS][str(i)])
+        return cast(gemma_layout.arrange_layer(jax.tree.map(lambda w: w[i], params["layers"])))
 
     return {
         "layers": [layer(i) for i in range(dims.depth)],

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
-from clu import parameter_overview
+
+from big_rad import extras
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +58,9 @@ def subtree_totals(rows: Iterable[Parameter], depth: int = 2) -> list[Subtree]:
 
 def text(rows: list[Parameter] | list[Subtree]) -> str:
     """Returns the rows as a table, with a column for each field of their dataclass."""
+    with extras.needed("train"):  # Here, because prediction needs no tables.
+        from clu import parameter_overview
+
     table = parameter_overview.make_table(
         rows,
         value_formatter=lambda v: (

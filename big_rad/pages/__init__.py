@@ -1,1 +1,1 @@
-"""Self-contained HTML pages of training runs and of evaluations."""
+"""Self-contained HTML pages of training runs, of evaluations and of predicted series."""

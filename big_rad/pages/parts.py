@@ -7,9 +7,10 @@ data and from a model.
 import base64
 import hashlib
 import html
+import itertools
 import math
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ Entity = Mapping[str, Any]  # An entity of a sample or of a prediction.
 def save(
     path: str | pathlib.Path,
     title: str,
-    parts: Sequence[str],
+    parts: Iterable[str],
     style: str = "",
     script: str = "",
 ) -> pathlib.Path:
@@ -32,7 +33,7 @@ def save(
     Args:
         path: the HTML file, whose folder is made if it is missing.
         title: the title of the window, which is escaped here.
-        parts: the parts of the body as HTML, in their order.
+        parts: the parts of the body as HTML, in their order. They are written one by one.
         style: CSS that is added to the CSS of all pages.
         script: JavaScript for the end of the body. The security policy of the page allows no other
             script.
@@ -43,13 +44,14 @@ def save(
     policy = "'none'"
     if script:
         digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
-        policy, parts = f"'sha256-{digest}'", [*parts, f"<script>{script}</script>"]
-    text = page_style.DOCUMENT.format(
-        title=esc(title), style=page_style.BASE + style, scripts=policy, body="\n".join(parts)
-    )
+        policy = f"'sha256-{digest}'"
+        parts = itertools.chain(parts, [f"<script>{script}</script>"])
+    head, tail = page_style.DOCUMENT.split("{body}")
+    head = head.format(title=esc(title), style=page_style.BASE + style, scripts=policy)
     path = pathlib.Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    files.write_whole(path, text.encode("utf-8", errors="replace"))
+    texts = itertools.chain([head], (f"{part}\n" for part in parts), [tail.lstrip()])
+    files.write_whole(path, (text.encode("utf-8", errors="replace") for text in texts))
     return path
 
 
@@ -57,18 +59,19 @@ def header(summary: Mapping[str, Any]) -> str:
     """Returns the header of a page as HTML.
 
     Args:
-        summary: `title`, the heading; `lead`, a sentence below it; and `facts`, {name: value}. Each
-            may be missing.
+        summary: `title`, the heading; `lead`, a sentence below it; `facts`, {name: value}; and
+            `note`, the warning that the page is not for diagnoses. Each may be missing.
     """
     facts = "".join(
         f"<div><dt>{esc(k)}</dt><dd>{esc(v)}</dd></div>"
         for k, v in (summary.get("facts") or {}).items()
     )
     lead = summary.get("lead", "")
+    note = summary.get("note", "Research software. Not for diagnostic use.")
     return (
         f"<header><h1>{esc(summary.get('title', 'RadGrounder'))}</h1>"
         + (f'<p class="lead">{esc(lead)}</p>' if lead else "")
-        + '<p class="warn">Research software. Not for diagnostic use.</p>'
+        + f'<p class="warn">{esc(note)}</p>'
         + (f'<dl class="facts">{facts}</dl>' if facts else "")
         + "</header>"
     )

@@ -12,11 +12,13 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Float, Int, Key, Num, Shaped
 
-from big_rad import registry
+from big_rad import extras, registry
 from big_rad.training import head_loss
+
+with extras.needed("train"):
+    import optax
 
 LOSSES = registry.Registry("loss")
 ROW_FIELDS = ("image", "text", "mask_ar", "mask_loss")

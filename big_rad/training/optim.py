@@ -16,12 +16,14 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
-import optax.contrib
 from jaxtyping import Array, BFloat16, Float, Int, Key, PyTree
 
-from big_rad import trees
+from big_rad import extras, trees
 from big_rad.config.defaults import Config
+
+with extras.needed("train"):
+    import optax
+    import optax.contrib
 
 Step = int | Int[Array, ""]
 Schedule = Callable[[Step], float | Float[Array, ""]]

@@ -13,7 +13,7 @@ from typing import Any
 
 import flax
 
-from big_rad.weights import npz, tensors
+from big_rad.weights import exported, npz, tensors
 from big_rad.workdir import run_dir
 
 Log = Callable[[str], None]
@@ -37,7 +37,8 @@ def load(
     """Reads a checkpoint of any known format.
 
     The known formats are an original `.npz` (`file.npz:img` names a subtree), a Hugging Face folder
-    of PaliGemma 2 or SigLIP, a torch file of a SigLIP tower, and a run directory of big_rad.
+    of PaliGemma 2 or SigLIP, a torch file of a SigLIP tower, and a run directory or an export of
+    big_rad.
 
     Args:
         path: The file or folder.
@@ -83,6 +84,8 @@ def kind(path: str | pathlib.Path) -> str:
         return "siglip_torch"
     if run_dir.is_run(file):
         return "orbax"
+    if exported.is_export(file):
+        return "export"
     if (file / "adapter_config.json").is_file():
         from big_rad.weights import unusable
 
@@ -105,8 +108,8 @@ def kind(path: str | pathlib.Path) -> str:
         )
     raise ValueError(
         f"checkpoint {str(file)!r} is of no known kind: an .npz file, a Hugging Face folder (with "
-        f"config.json), a run directory (with checkpoints/), or a SigLIP tower "
-        f"({', '.join(_TORCH_SUFFIXES)}). {_WHERE}"
+        f"config.json), a run directory (with checkpoints/), an export (with params/), or a SigLIP "
+        f"tower ({', '.join(_TORCH_SUFFIXES)}). {_WHERE}"
     )
 
 
@@ -145,6 +148,10 @@ def _read_run(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:
     return orbax.read(path, log=log)[0]
 
 
+def _read_export(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:
+    return exported.read(path, log=log)[0]
+
+
 def _read_huggingface(path: str | pathlib.Path, log: Log) -> dict[str, tensors.Lazy]:
     from big_rad.weights import huggingface
 
@@ -167,8 +174,11 @@ def _read_siglip_torch(path: str | pathlib.Path, log: Log) -> dict[str, tensors.
 _READERS: dict[str, Callable[[str | pathlib.Path, Log], dict[str, tensors.Lazy]]] = {
     "npz": _read_npz,
     "orbax": _read_run,
+    "export": _read_export,
     "huggingface": _read_huggingface,
     "huggingface_siglip": _read_huggingface_siglip,
     "siglip_torch": _read_siglip_torch,
 }
 KINDS = tuple(_READERS)
+# The kinds that big_rad itself wrote: they hold their settings, and a table for their tokenizer.
+OWN = ("orbax", "export")

@@ -279,6 +279,10 @@ def _text_config(llm: Mapping[str, Any], num_image: int, dtype: str) -> dict[str
         rms_norm_eps=1e-6,
         max_position_embeddings=8192,
         sliding_window=4096,
+        # As transformers fills it in; vLLM reads it. The window is wider than a row of 448 pixels.
+        layer_types=[
+            "full_attention" if i % 2 else "sliding_attention" for i in range(llm["depth"])
+        ],
         num_image_tokens=num_image,
         vocab_size=llm["vocab_size"],
         tie_word_embeddings=True,

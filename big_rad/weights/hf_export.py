@@ -108,10 +108,19 @@ def save(
     _write_json(folder / "config.json", config)
     _write_json(folder / "generation_config.json", _generation())
     _write_json(folder / "preprocessor_config.json", _preprocessor(image_size, tokens))
-    (folder / "NOTICE").write_text(_GEMMA + (_CC if cc_by_nc_sa else ""), encoding="utf-8")
+    (folder / "NOTICE").write_text(notice(cc_by_nc_sa), encoding="utf-8")
     _write_tokenizer(folder, tokenizer)
     _write_weights(folder, flat, head, axes, dtype, max_shard_bytes)
     return sorted(p.name for p in folder.iterdir())
+
+
+def notice(cc_by_nc_sa: bool) -> str:
+    """Returns the notice about the licences of weights.
+
+    Args:
+        cc_by_nc_sa: Whether they come from a checkpoint under that licence.
+    """
+    return _GEMMA + (_CC if cc_by_nc_sa else "")
 
 
 def _check_function(model_cfg: Mapping[str, Any], allow_other_mask: bool) -> None:
@@ -243,7 +252,7 @@ def _write_tokenizer(
         | dict(
             tokenizer_class="GemmaTokenizer",
             processor_class="PaliGemmaProcessor",
-            add_bos_token=True,
+            add_bos_token=False,  # As Google's PaliGemma 2 has it; the processor writes `<bos>`.
             add_eos_token=False,
             additional_special_tokens=[tokenizer_json.IMAGE],
             clean_up_tokenization_spaces=False,

@@ -38,15 +38,15 @@ def read(
         shapes = flax.traverse_util.flatten_dict(reader.shapes)
         meta = reader.meta()
 
-    def read_one(keys: tuple[str, ...]) -> np.ndarray:
+    def some(names: list[str]) -> dict[str, np.ndarray]:
+        wanted = {tuple(n.split("/")): shapes[tuple(n.split("/"))] for n in names}
         with checkpoint.ParamsReader(place.folder) as reader:
-            one = flax.traverse_util.unflatten_dict({keys: shapes[keys]})
-            return flax.traverse_util.flatten_dict(reader.read(one))[keys]
+            found = reader.read(flax.traverse_util.unflatten_dict(wanted))
+        return flax.traverse_util.flatten_dict(found, sep="/")
 
-    flat = {}
-    for keys, x in shapes.items():
-        name, array = "/".join(keys), tensors.Lazy(x.shape, x.dtype, lambda k=keys: read_one(k))
-        flat[name] = tensors.check_when_read(array, name, path)
+    stored = {"/".join(keys): (x.shape, x.dtype) for keys, x in shapes.items()}
+    lazy = tensors.lazies(stored, some)
+    flat = {name: tensors.check_when_read(x, name, path) for name, x in lazy.items()}
     return _merged(flat, meta)
 
 

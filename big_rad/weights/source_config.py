@@ -15,7 +15,7 @@ from big_rad import weights
 from big_rad.config import defaults
 from big_rad.pp import strings, tokenizer_json
 from big_rad.pp import tokenizer as tokenizers
-from big_rad.weights import hf_config, infer, npz, sidecar, table
+from big_rad.weights import exported, hf_config, infer, npz, sidecar, table
 from big_rad.workdir import run_dir
 
 FIELDS = defaults.OF_CHECKPOINT
@@ -25,7 +25,7 @@ _TOKENIZER = "paligemma_tokenizer.model"  # For an npz without a tokenizer besid
 def read(
     path: str | pathlib.Path, *, log: Callable[[str], None] = lambda _: None
 ) -> dict[str, Any]:
-    """Returns the `FIELDS` of a run, a Hugging Face folder of PaliGemma 2, or an original npz.
+    """Returns the `FIELDS` of a run, an export, a Hugging Face folder of PaliGemma 2, or an npz.
 
     The adapters of a run are merged, so the model config has none. The tokenizer of an npz is
     beside it, or else in the working directory. The settings that its shapes do not show are read
@@ -44,6 +44,8 @@ def read(
         from big_rad.weights import orbax
 
         return of_run(path, orbax.read(path)[1]["config"], log)
+    if kind == "export":
+        return of_export(path)
     if kind == "huggingface":
         from big_rad.weights import huggingface
 
@@ -96,6 +98,13 @@ def of_run(
     return fields
 
 
+def of_export(path: str | pathlib.Path) -> dict[str, Any]:
+    """Returns the `FIELDS` of an export, with the tokenizer in its folder."""
+    fields = of_config(exported.read_config(path)["meta"]["config"])
+    kept = pathlib.Path(path) / exported.TOKENIZER
+    return fields | dict(tokenizer=dict(fields["tokenizer"], path=str(kept)))
+
+
 def _of_npz(
     path: str | pathlib.Path, flat: Mapping[str, Any], log: Callable[[str], None]
 ) -> dict[str, Any]:
@@ -135,10 +144,8 @@ def untrained(
         tokenizer: The tokenizer that it is to be used with.
     """
     kind = weights.kind(path)
-    if kind == "orbax":  # Only tools.convert leaves tokens untrained; training trains all.
-        from big_rad.weights import orbax
-
-        held = set(orbax.read(path)[1]["config"].get("untrained") or ())
+    if kind in weights.OWN:  # Only tools.convert leaves tokens untrained; training trains all.
+        held = set(_own_config(path, kind).get("untrained") or ())
         return tuple(t for t in tokenizer.markup if t in held)
     if kind == "huggingface":
         return table.untrained(rows, tokenizer, tokenizer_json.read_added(pathlib.Path(path)))
@@ -179,7 +186,7 @@ def fit_table(
     if found is None:  # An image tower alone; `models.load` reports what is missing.
         return dict(tree), ()
     missing = untrained(path, found.shape[0], tokenizer)
-    if weights.kind(path) != "orbax":
+    if weights.kind(path) not in weights.OWN:
         table.check(found.shape[0], tokenizer, path)
         tree = table.cut(tree, rows, path, log)
     table.say(missing, path, log, trained)
@@ -230,12 +237,17 @@ def put(
 
 
 def evals(path: str | pathlib.Path) -> dict[str, Any]:
-    """Returns `config.evals` of a run; an empty dict for any other checkpoint."""
-    if weights.kind(path) != "orbax":
-        return {}
+    """Returns `config.evals` of a run or an export; an empty dict for any other checkpoint."""
+    kind = weights.kind(path)
+    return dict(_own_config(path, kind).get("evals") or {}) if kind in weights.OWN else {}
+
+
+def _own_config(path: str | pathlib.Path, kind: str) -> Mapping[str, Any]:
+    if kind == "export":
+        return exported.read_config(path)["meta"]["config"]
     from big_rad.weights import orbax
 
-    return dict(orbax.read(path)[1]["config"].get("evals") or {})
+    return orbax.read(path)[1]["config"]
 
 
 def foreign(

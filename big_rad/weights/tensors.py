@@ -24,6 +24,7 @@ from big_rad.models import common
 BFLOAT16 = np.dtype(ml_dtypes.bfloat16)
 _EXPONENT = {"bfloat16": np.uint16(0x7F80), "float16": np.uint16(0x7C00)}  # All ones: not finite.
 _PIECE = 2**20
+_TOGETHER = 2**20  # The size in bytes up to which arrays are read together.
 # One value for all arrays, or a function of an array's name, or None.
 Dtypes = DTypeLike | Callable[[str], DTypeLike | None] | None
 Shardings = jax.sharding.Sharding | Callable[[str], jax.sharding.Sharding | None] | None
@@ -65,6 +66,33 @@ class Lazy:
 
     def __repr__(self):
         return f"Lazy({self.shape}, {self.dtype})"
+
+
+def lazies(
+    stored: Mapping[str, tuple[tuple[int, ...], DTypeLike]],
+    read: Callable[[list[str]], Mapping[str, np.ndarray]],
+) -> dict[str, Lazy]:
+    """Returns lazy arrays for a reader that reads any number of arrays at once.
+
+    Opening a checkpoint takes longer than reading a small array. All small arrays are therefore
+    read together when the first of them is used, and each is kept until it is used itself.
+
+    Args:
+        stored: The shape and the dtype of each array by its name.
+        read: A function from names to the arrays of these names.
+    """
+    sizes = {n: math.prod(shape) * dtype_of(dtype).itemsize for n, (shape, dtype) in stored.items()}
+    small = [n for n, size in sizes.items() if size <= _TOGETHER]
+    kept: dict[str, np.ndarray] = {}
+
+    def one(name: str) -> np.ndarray:
+        if sizes[name] > _TOGETHER:
+            return read([name])[name]
+        if name not in kept:
+            kept.update(read(small))
+        return kept.pop(name)
+
+    return {n: Lazy(x[0], dtype_of(x[1]), lambda n=n: one(n)) for n, x in stored.items()}
 
 
 def check_when_read(array: Lazy, name: str, where: str | pathlib.Path) -> Lazy:

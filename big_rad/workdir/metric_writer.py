@@ -18,12 +18,14 @@ import jax
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
-from tensorboardX import summary
-from tensorboardX.event_file_writer import EventsWriter
-from tensorboardX.proto import event_pb2
 
-from big_rad import files
+from big_rad import extras, files
 from big_rad.workdir import run_dir
+
+with extras.needed("train"):
+    from tensorboardX import summary
+    from tensorboardX.event_file_writer import EventsWriter
+    from tensorboardX.proto import event_pb2
 
 # The start of a metric's name -> its group in TensorBoard, the part of a tag before the slash. The
 # group of all other metrics is "training".

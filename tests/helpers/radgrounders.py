@@ -8,6 +8,7 @@ import numpy as np
 
 from big_rad import models, predict
 from big_rad.dicom import read as dicom_read
+from big_rad.grounding import classes
 from big_rad.grounding import codec as codecs
 from big_rad.pp import tokenizer as tokenizers
 from big_rad.workdir import checkpoint
@@ -56,10 +57,10 @@ def write_run(workdir, config=CONFIG):
     return workdir
 
 
-def build(model, params, tokenizer, **options):
+def build(model, params, tokenizer, *, image_size=SIZE, **options):
     """A RadGrounder with the settings of `CONFIG`."""
-    codec = codecs.get_codec(CONFIG["codec"]["name"])
-    return predict.RadGrounder(model, params, tokenizer, codec=codec, image_size=SIZE, **options)
+    codec, size = codecs.get_codec(CONFIG["codec"]["name"]), image_size
+    return predict.RadGrounder(model, params, tokenizer, codec=codec, image_size=size, **options)
 
 
 def always(text, batches=None):
@@ -96,6 +97,51 @@ def with_masks(text, logits, batches=None):
 
     model = make_model(MASKS_CONFIG, tokenizer.padded_vocab_size)
     return build(model, {}, tokenizer, generate_fn=answer_batch)
+
+
+def looking(marks, size, *, masks=True, batches=None):
+    """A model that marks what is bright in the image that it sees.
+
+    Args:
+        marks: for each organ, the levels between which a pixel of the model's first channel, in
+            -1..1, is marked.
+        size: the side of the model's image.
+        masks: whether it points with masks, or with the boxes around them.
+        batches: collects the batches that it is given.
+    """
+    codec = codecs.get_codec(CONFIG["codec"]["name"])
+
+    def answer_batch(params, batch, *, max_new_tokens, logits=False):
+        seen = batch["image"][0, ..., 0]
+        # Above 0 between the levels.
+        found = {name: np.minimum(seen - low, high - seen) for name, (low, high) in marks.items()}
+        found = {name: x for name, x in found.items() if (x > 0).any()}
+        if masks:
+            each = [f"<seg>{name}</seg>" for name in found]
+        else:
+            each = [
+                f"<p bbox={codec.encode(np.divide(box_of(x > 0), size))}"
+                f" id=<seg{classes.lookup(name).id:03d}>>{name}</p>"
+                for name, x in found.items()
+            ]
+        text = f"Seen: {', '.join(each)}." if each else "Nothing."
+        out = always(text, batches)(params, batch, max_new_tokens=max_new_tokens)
+        if masks:
+            padded = np.full((1, 16, size, size), 9.0, np.float32)
+            for n, x in enumerate(found.values()):
+                padded[0, n] = x
+            out |= {"mask_logits": padded, "num_masks": np.array([len(found)])}
+        return out
+
+    tokenizer = tokenizers.load("tiny")
+    model = make_model(MASKS_CONFIG, tokenizer.padded_vocab_size) if masks else None
+    return build(model, {}, tokenizer, generate_fn=answer_batch, image_size=size)
+
+
+def box_of(mask):
+    """The box (x1, y1, x2, y2) around a mask, with exclusive ends."""
+    rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+    return columns[0], rows[0], columns[-1] + 1, rows[-1] + 1
 
 
 def grey(height, width):

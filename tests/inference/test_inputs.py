@@ -5,8 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from big_rad.dicom import reader
+from big_rad.dicom.series import find
 from big_rad.inference import inputs
-from tests.helpers.dicom_files import content, dataset
+from tests.helpers.dicom_files import content, dataset, nifti
 
 
 def test_the_plane_in_which_an_oblique_volume_was_sliced_is_not_called_unused(tmp_path):
@@ -34,3 +36,17 @@ def test_a_picture_given_as_ct_is_said_to_hold_no_hu(tmp_path, kind):
     assert not any("not HU" in w for w in inputs.read(path, modality="OT").warnings)
     with pytest.raises(ValueError, match="--offset .* picture of 8 bits"):
         inputs.read(path, modality="CT", offset=-1024)
+
+
+def test_the_slices_of_a_volume_are_read_from_memory_under_the_name_of_its_file(tmp_path):
+    volume = np.arange(60, dtype=np.int16).reshape(3, 4, 5)
+    (tmp_path / "v.nii.gz").write_bytes(nifti(volume, np.eye(4), packed=True))
+    (series,) = find(tmp_path, plane="coronal").series
+    read = reader.Reader(inputs.read, modality="MR")
+    for ref in series.slices:
+        want = inputs.read(ref.path, modality="MR", frame=ref.frame, plane="coronal")
+        found = read(ref)
+        np.testing.assert_array_equal(found.pixels, want.pixels)
+        assert found.place == want.place and found.warnings == want.warnings
+    with pytest.raises(ValueError, match="^v.nii.gz: .*--modality"):
+        reader.Reader(inputs.read)(series.slices[0])

@@ -24,12 +24,7 @@ from PIL import Image
 from pydicom import uid as uids
 from pydicom.data import get_testdata_file
 
-from big_rad import train
-from big_rad.datasets import core
-from configs import radgrounder_det
 from tests.helpers import dicom_files as files
-from tests.published import folder
-from tools import build_dataset, validate_data
 
 ROOT = pathlib.Path(__file__).parents[2]
 READ_EACH = pathlib.Path(__file__).parents[1] / "helpers" / "read_each.py"
@@ -227,6 +222,13 @@ def test_p8_mutated_dicom_files_are_read_or_a_typed_error(tmp_path):
 
 @pytest.mark.slow
 def test_p8_hostile_files_are_listed_and_the_rest_is_built_and_trained(hostile, tmp_path, capsys):
+    # Imported here, because the other tests also run where only prediction is installed.
+    from big_rad import train
+    from big_rad.datasets import core
+    from configs import radgrounder_det
+    from tests.published import folder
+    from tools import build_dataset, validate_data
+
     root = tmp_path / "source"
     sound = folder.write(root)
     lines = folder.read_lines(root)

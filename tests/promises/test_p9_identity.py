@@ -8,6 +8,7 @@ written is searched for them.
 import os
 import pathlib
 import pickle
+import shutil
 import subprocess
 import sys
 
@@ -16,6 +17,7 @@ import pytest
 import zstandard
 
 from big_rad.datasets import core
+from big_rad.datasets.phantom import export
 from tests.helpers import tiny_run
 from tests.published import folder, refrad2d
 
@@ -121,3 +123,37 @@ def test_p9_planted_identifiers_appear_in_no_artefact(places):
         for example in core.load_source(name, "train", data):
             images = [core.unpacked(i) for i in core.images_of(example)]
             assert CANARY.encode() not in pickle.dumps((example, images))
+
+
+def test_p9_a_series_names_its_patient_in_its_dicom_objects_alone(tmp_path):
+    """Also folders and files of series are named after patients."""
+    pytest.importorskip("highdicom")
+    planted, source = "1.2.777.1234", tmp_path / f"{STRINGS[0]}^Jane"
+    export.export(tmp_path / "phantom", 2, size=32, thickness=60.0)
+    series = source / STRINGS[1]
+    series.mkdir(parents=True)
+    for n, path in enumerate(sorted((tmp_path / "phantom/dicom/P000001").iterdir())):
+        ds = pydicom.dcmread(path)
+        plant(ds)
+        ds.StudyInstanceUID, ds.SeriesInstanceUID = f"{planted}.1", f"{planted}.2"
+        ds.FrameOfReferenceUID = f"{planted}.3"
+        ds.SOPInstanceUID = ds.file_meta.MediaStorageSOPInstanceUID = f"{planted}.4.{n}"
+        ds.save_as(series / f"{CANARY}_{n}.dcm")
+    shutil.rmtree(tmp_path / "phantom")
+    (series / "broken.dcm").write_bytes(b"\0" * 128 + b"DICM" + CANARY.encode())
+    out = tmp_path / "out"
+    code, text = printed(
+        "tests.helpers.predict_looking", f"--checkpoint={tmp_path}", source, f"--out={out}",
+        "--dicom=seg,sr",
+    )  # fmt: skip
+    assert code == 2 and text.count("\n") > n  # Of the broken file.
+    assert CANARY not in text and planted not in text
+    objects = []
+    for path, content in search(tmp_path, source):
+        if path.name in ("seg.dcm", "sr.dcm"):
+            assert STRINGS[0].encode() in content and f"{planted}.1".encode() in content
+            objects.append(path)
+        else:
+            assert CANARY.encode() not in content and planted.encode() not in content, path
+    assert len(objects) == 2
+    assert len(list(out.glob("*/slices/*.json"))) == n + 1 and list(out.glob("*/series.html"))

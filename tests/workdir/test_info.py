@@ -1,6 +1,7 @@
 """The files that describe a run: config.json, run.json and parameters.txt."""
 
 import getpass
+import importlib.metadata
 import json
 import os
 import pathlib
@@ -43,6 +44,13 @@ def test_every_start_is_listed_with_its_step_and_the_first_stay(tmp_path):
     assert all(s["total_steps"] == 9 for s in starts)
     assert [s["time"] for s in starts] == sorted(s["time"] for s in starts)
     assert starts[0]["time"].endswith("+00:00")  # Whatever the machine's zone.
+
+
+def test_versions_leave_out_a_package_that_is_not_installed():
+    assert run_info.versions(("jax", "no-such-package", "ml_collections")) == {
+        "jax": jax.__version__,
+        "ml_collections": importlib.metadata.version("ml-collections"),
+    }
 
 
 def test_packages_and_hardware_are_those_of_this_process(tmp_path):

@@ -121,6 +121,8 @@ def write_nifti(volume: Volume, folder: Path, name: str) -> None:
         picture = nib.Nifti1Image(np.ascontiguousarray(data.transpose(2, 1, 0)), affine(volume))
         picture.header.set_xyzt_units("mm")
         picture.set_qform(affine(volume), code=1)
+        if suffix:
+            picture.header.set_intent("label")  # So it is not taken for an image.
         nib.save(picture, folder / f"{name}{suffix}.nii.gz")
 
 

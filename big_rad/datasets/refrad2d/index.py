@@ -13,13 +13,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from big_rad import extras
 from big_rad.datasets import progress
 from big_rad.datasets.records import Problem
 from big_rad.datasets.refrad2d import source
+
+with extras.needed("train"):
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
 
 LANGUAGES = {"en": "english", "de": "german"}
 FIELDS = (

@@ -1,0 +1,1 @@
+"""The parts of `tools.export`: programs, goldens, the model card, and int8."""
