@@ -5,10 +5,73 @@ umlauts are "ae", "oe", "ue" and "ss" here. Names in braces stand for the expres
 The rules of `REMOVE` are tried in order; each has the text that takes the place of the match.
 """
 
+# A date that is no fraction and no level ("4/5"), and the months, which are dates after "in".
+_YEAR = r"(?:19|20)\d{2}(?!\s?(?:ml|mg|mm|cm|he|hu|m)(?!\w))"
+_MONTH_EN = (
+    r"(?:(?:january|february|march|april|june|july|august|september|october|november|december|jan|"
+    r"feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)(?!\w)\.?|"
+    r"may(?! (?:be|have|represent|correspond|also|not|indicate|reflect|suggest|well)(?!\w))(?!\w))"
+)
+_MONTH_DE = (
+    r"(?:januar|jaenner|februar|maerz|april|mai|juni|juli|august|september|oktober|november|"
+    r"dezember|jan|feb|apr|jun|jul|aug|sept?|okt|nov|dez)(?!\w)\.?"
+)
+_DAY = (
+    r"(?:\d{1,2}\.\s?\d{1,2}\.(?:\s?\d{2,4})?|\d{1,2}/(?:\d{1,2}/)?(?:19|20)\d{2}|"
+    r"\d{4}-\d{2}(?:-\d{2})?|" + _YEAR + ")"
+)
+_DAY_EN = (
+    rf"(?:{_DAY}|(?:\d{{1,2}}(?:st|nd|rd|th)? (?:of )?)?{_MONTH_EN}"
+    r"(?: \d{1,2}(?:st|nd|rd|th)?(?!\d))?(?:,? \d{4})?)"
+)
+_DAY_DE = rf"(?:{_DAY}|(?:\d{{1,2}}\.\s?)?{_MONTH_DE}(?: \d{{4}})?)"
+_COUNT_EN = (
+    r"(?:\d+|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|a few|few|several|some|"
+    r"many|a couple of)"
+)
+_COUNT_DE = (
+    r"(?:\d+|ein\w*|wenig\w*|mehrer\w*|viel\w*|zwei|drei|vier|fuenf|sechs|sieben|acht|neun|zehn|"
+    r"zwoelf)"
+)
+_AGO_EN = (
+    rf"(?:about |approximately |some )?{_COUNT_EN} (?:minute|hour|day|week|month|year)s? "
+    r"(?:ago|earlier|before|prior)"
+)
+_AGO_DE = (
+    rf"vor (?:etwa |ca\.? |rund |circa |knapp |gut )?{_COUNT_DE} "
+    r"(?:minute|stunde|tag|woche|monat|jahr)\w*"
+)
+_VISIT_EN = (
+    r"(?:year|month|week|time|visit|night|evening|spring|summer|autumn|fall|winter|control|check|"
+    r"check-?up|follow-?up|appointment|admission|session|staging|restaging|consultation|day)"
+)
+_WHEN_EN = (
+    r"(?:(?:on|in|at|from|of|during|by|it was|those of|that of|the one of|was|seen|noted|already|"
+    r"still|the|early|late|mid|end of|beginning of) )*"
+    rf"(?:{_DAY_EN}|{_AGO_EN}|yesterday|this (?:morning|afternoon)|"
+    rf"(?:day|night|evening|week|month|year) before(?! (?:the )?\w+ing)|"
+    rf"(?:last|previous|prior|earlier|initial|first) {_VISIT_EN}|baseline|before|previously|"
+    r"formerly|initially|back then)(?!\w)"
+)
+_WHEN_DE = (
+    r"(?:(?:am|im|in|vom|von|bei|zu|zum|zur|aus|noch|bereits|schon|der|dem|den|denen|jahre?|anfang|"
+    r"mitte|ende|es|war|waren) )*"
+    rf"(?:{_DAY_DE}|{_AGO_DE}|vor(?:tag|jahr|monat|woche|abend|wert)\w*|gestern|zuletzt|zuvor|vorher|"
+    r"damals|frueher|initial|heute morgen|"
+    r"(?:letzte|vorige|vorherige|vergangene|fruehere)[nmrs]? (?:jahr|monat|woche|mal|kontrolle|termin|"
+    r"vorstellung|staging|scan|aufnahme|untersuchung)\w*|"
+    r"(?:erst|vor)(?:aufnahme|untersuchung|kontrolle|diagnose|vorstellung)\w*)(?!\w)"
+)
+
 PARTS = {
     "date": r"(?:\d{1,2}\.\s?\d{1,2}\.(?:\s?\d{2,4})?|\d{1,4}[/-]\d{1,4}(?:[/-]\d{1,4})?|"
     r"(?:\d{1,2}\.?\s+)?(?:jan|feb|mar|maerz|apr|may|mai|jun|jul|aug|sep|okt|oct|nov|dez|dec)\w*\.?"
     r"(?:\s+\d{1,2},?)?\s+\d{4}|(?:19|20)\d{2})",
+    "day_en": _DAY_EN,
+    "day_de": _DAY_DE,
+    "ago_de": _AGO_DE,
+    "when_en": _WHEN_EN,
+    "when_de": _WHEN_DE,
     "size": r"\d+(?:[.,]\d+)?(?:\s*(?:x|mal)\s*\d+(?:[.,]\d+)?)*\s*(?:mm|cm|ml|m|%|he|hu)?",
     "study_en": r"(?:studies|study|exams?|examinations?|ct|cts|mri|mris|mr|scans?|imaging|"
     r"tomograms?|"
@@ -19,14 +82,17 @@ PARTS = {
     r"former|old|antecedent|external|preoperative|pretreatment|older)(?!\w)",
     "study_de": r"(?:voruntersuchung(?:en)?|voraufnahmen?|vorbefund(?:e|en|es)?|vorstudien?|"
     r"vor-?(?:ct|mrt|mr)s?|"
-    r"vu|vus|voruntersuchungs\w*|vorbilder\w*|vorserien?|(?:letzte[nrs]?|vorherige[nrs]?|"
+    r"vu|vus|voruntersuchungs\w*|vorbilder\w*|vorserien?|"
+    r"vor-?(?:sono|pet|roentgen|szinti|scan|kontroll|status|aufnahm|befund|studie|bildgebung)\w*|"
+    r"(?:letzte[nrs]?|vorherige[nrs]?|"
     r"frueheren?|"
     r"auswaertige[nrs]?|externe[nrs]?|alte[nrs]?|vorangegangene[nrs]?|vorliegende[nrs]?|"
     r"aeltere[nrs]?|"
     r"vorige[nrs]?|juengste[nrs]?|initiale[nrs]?)\s+"
     r"(?:vor)?(?:\w+-)?(?:ct|mrt|mr|untersuchung(?:en)?|aufnahmen?|befund(?:e|es|en)?|bilder\w*|"
     r"kontrolle|"
-    r"studie|bildgebung|ct-untersuchung|staging|(?:ct|mrt)\w*)|ausgangsbefund(?:es)?|"
+    r"studie|bildgebung|ct-untersuchung|staging|sonographie|sono|szintigraphie|pet(?:-ct)?|"
+    r"roentgen\w*|(?:ct|mrt)\w*)|ausgangsbefund(?:es)?|"
     r"ausgangsuntersuchung|baseline|bildgebung\s+vom|(?:ct|mrt|mr|untersuchung|"
     r"aufnahme)(?=\s+vom\s+\d))(?!\w)",
     "degree_en": r"(?:(?:slightly|mildly|moderately|markedly|significantly|substantially|"
@@ -83,7 +149,7 @@ KEEP = {
         r"(?:previously|formerly) (?:resected|operated|treated|irradiated|healthy|fractured|"
         r"removed|implanted)",
         r"(?:since|prior to|before|previous to) (?:the )?(?:surgery|operation|birth|childhood|"
-        r"trauma|accident|"
+        r"trauma(?! ct| mri| scan)|accident|"
         r"therapy|chemotherapy|yesterday|days?|weeks?|contrast|biopsy|intervention|\d+ (?:days?|"
         r"weeks?|months?|hours?|years?))",
         r"(?:clinically|hemodynamically|haemodynamically|mechanically|biomechanically) "
@@ -115,6 +181,55 @@ KEEP = {
         r"progressive(?:ly)? (?:enhanc|fill|centripetal|contrast|delayed|accumul|opacif)\w*",
         r"(?:increasing|decreasing) (?:in (?:size|caliber|width|diameter) )?(?:towards?|to the|"
         r"caudally|cranially|distally|proximally)",
+        # Symptoms and values of the laboratory are no findings of an image.
+        r"(?:new|new[- ]onset|increasing|increased|progressive|progressively|worsening|worsened|"
+        r"persistent|persisting|persists|continued|continuing|again|still|now|ongoing|improving|"
+        r"improved|resolving|stable|unchanged|previous|earlier|newly|since) (?:\w+[ -]){0,3}?"
+        r"(?:pain\w*|dyspn\w+|shortness|cough\w*|fever\w*|headache\w*|weakness|nausea|vomiting|"
+        r"jaundice|diarrh\w+|seizure\w*|\w*paresis|numbness|paresth\w+|weight loss|symptom\w*|"
+        r"deficit\w*|complain\w*|crp|cea|psa|ldh|afp|creatinine|bilirubin|leuko\w+|lipase|"
+        r"inflammatory markers|tumou?r markers?|hematuria|haematuria|claudication|hemopt\w+|"
+        r"dysphagia|incontinence|vertigo|dizziness|aphasia|confusion|ataxia|fatigue|discomfort|"
+        r"oxygen (?:demand|requirement)\w*|night sweats)",
+        r"now (?:with )?(?:rising|elevated|present(?:s|ing)|suffer\w+|febrile|pregnant|scheduled|"
+        r"referred|admitted)",
+        r"(?:symptoms?|pain|fever|cough|dyspn\w+|headaches?|jaundice|weakness|dialysis|smoker|"
+        r"smoking|therapy|treatment|medication|insulin|anticoagulation|cirrhosis|diabetes|hiv|"
+        r"multiple sclerosis|hepatitis|transplant\w*|menopause|pacemaker) (?:known |present )?since",
+        r"since (?:an? |the |his |her )?(?:fall|accident|trauma|injury|admission|diagnosis)\b"
+        r"(?![- ](?:ct|mri|scan|study|exam|radiograph))",
+        r"since (?:about |approximately |more than )?(?:\d+|two|three|four|five|six|seven|eight|"
+        r"ten|several|many|a few|some|one) (?:hours?|days?|weeks?|months?|years?)",
+        r"new[- ]onset|newly diagnosed|new diagnosis|new (?:bone|vessel|collateral) ?formation",
+        r"persist\w* (?:(?:left|fetal|foetal|primitive|embryonic|open|patent) )*(?:svc|superior vena|"
+        r"vena cava|fetal|foetal|lobulation|ductus|foramen|trigeminal|hypoglossal|sciatic|thymus|"
+        r"thymic|notochord\w*|metopic|urachus|vitelline|hyaloid|truncus|stapedial|proatlantal)\w*",
+        r"(?:infiltrat\w+|invasive|exophytic|endophytic|expansile|lepidic|hair|intraductal|"
+        r"extramural|extraluminal|destructive) growth|growth (?:plate|arrest|pattern|hormone|factor|"
+        r"disturb|retard|recovery)\w*|in-?growth|over-?growth",
+        r"(?:r-?r|rotator(?: cuff)?|cuff|sl|scapholunate|lunotriquetral|\w*dental|dens|slice|time|"
+        r"section|scan|qt|pr|cardiac|reconstruction|sampling|sl-) intervals?\b",
+        r"interval (?:is|was|measures|of|width|widening|appendectomy|between|normal|not widened|"
+        r"unremarkable|irregular)\b",
+        r"still (?:\w+ )?(?:normal|within|just|acceptable|physiologic\w*|borderline|assessable|"
+        r"tolerable|age|diagnostic|in the (?:normal|upper))\w*",
+        r"(?:prior|previous|earlier|older|outside|external|comparison) (?:\w+ )?(?:studies|study|"
+        r"exam\w*|images?|imaging|scans?|cts?|mris?|reports?|films?|mammograms?)[^.;,]*(?:not|"
+        r"un|no longer) ?(?:be |yet |currently )?(?:available|retriev\w+|obtain\w+|access\w+|"
+        r"provided|found|loaded|exist|submitted)\w*[^.;,]*",
+        r"(?:for|due to|in|because of|owing to)(?: the| a)? (?:lack|absence|want) of[^.;]*(?:prior|"
+        r"previous|comparison|earlier|older)[^.;]*",
+        r"comparison[^.;,]*(?:not possible|impossible|cannot|not feasible)[^.;]*",
+        r"without (?:prior|previous|comparison|older)\w* (?:images|studies|imaging|exam\w*|films?)",
+        r"(?:in|de)creasing (?:[^.;,]* )?from [^.;,]* (?:to|towards?) [^.;,]*(?:caudal|cranial|distal|"
+        r"proximal|peripher|bifurcation|level|apex|base)\w*",
+        r"resolution of (?:the )?(?:images?|scan|data|volume|sequences?|detector)",
+        r"prior to\b",
+        r"(?:prior|previous|earlier|recent|last|old|former) (?:\w+ ){0,2}?(?:cesarean|caesarean|"
+        r"tur\w*|amputation|osteotomy|osteosynthesis|spondylodesis|injection|vaccination|fall|"
+        r"accident|illness|hospital\w*|admission|delivery|menstrua\w+|puncture|whipple)\w*",
+        r"(?:pre-?existing) (?:\w+ )?(?:condition|illness|insufficiency|comorbid)\w*",
+        r"declined (?:the |an? )?(?:contrast|consent|further|iv|to)",
     ),
     "de": (
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
@@ -168,7 +283,40 @@ KEEP = {
         r"infarkt|blutung|eingriff|chemotherapie|rippen\w*|entzuendung|pankreatitis|rippe|"
         r"menstruation|periode|lendenwirbel\w*|wirbel\w*)\w*",
         r"seit (?:geburt|kindheit|tagen|wochen|monaten|jahren|gestern|heute|\d+ (?:tag|woch|monat|"
-        r"jahr|stund)\w*|dem unfall|dem trauma|dem sturz)",
+        r"jahr|stund)\w*|dem unfall|dem sturz)",
+        # Symptoms and values of the laboratory are no findings of an image.
+        r"(?:neu|neue[rsnm]?|neu aufgetreten\w*|neuaufgetreten\w*|zunehmend\w*|progredient\w*|"
+        r"persistier\w*|persistent\w*|erneut\w*|wieder|weiterhin|jetzt|nun|inzwischen|unveraendert\w*|"
+        r"zuletzt|frueher|bisher|seit \w+) (?:\w+[ -]){0,3}?(?:\w*schmerz\w*|dyspnoe|luftnot|atemnot|"
+        r"husten|fieber\w*|\w*parese\w*|schwaeche|uebelkeit|erbrechen|ikterus|diarrhoe|durchfall|"
+        r"krampfanf\w+|synkop\w+|schwindel|gewichtsverlust|beschwerde\w*|symptom\w*|crp\w*|cea\w*|"
+        r"psa\w*|entzuendungs(?:wert|parameter)\w*|kreatinin\w*|bilirubin\w*|leukozyt\w*|"
+        r"tumormarker\w*|haematurie|haemoptys\w+|dysphagie|inkontinenz|gangstoerung|"
+        r"sensibilitaets\w+|taubheit\w*|aphasie|sehstoerung\w*|verwirrtheit|vigilanz\w*|"
+        r"sauerstoffbedarf|nachtschweiss|nikotin\w*|raucher\w*|alkohol\w*)",
+        r"seit (?:etwa |ca\.? |rund |mehr als |ueber |knapp )*(?:\d+|ein\w*|wenig\w*|mehrer\w*|viel\w*|"
+        r"zwei|drei|vier|fuenf|sechs|sieben|acht|neun|zehn|zwoelf) (?:tag|woch|monat|jahr|stund)\w*",
+        r"seit (?:einem |dem |der |seinem |ihrem )?(?:unfall|sturz|trauma|operation|op|eingriff|"
+        r"geburt|kindheit|jugend|aufnahme|diagnose|menopause)(?![- ]?(?:ct|mrt|roentgen))\b",
+        r"(?:dialyse\w*|\w*schmerz\w*|beschwerden|symptome|fieber|husten|nikotin\w*|raucher\w*|"
+        r"\w*therapie|hiv\w*|diabetes\w*|leberzirrhose|herzkrankheit|khk|sklerose|hepatitis|"
+        r"erkrankung|\w+pflichtig\w*|marcumar\w*|schrittmacher) (?:bekannt |bestehend )?seit",
+        r"persistier\w* (?:(?:linke|obere|linksseitige|offene|embryonale|fetale)[rsnm]? )*(?:hohlvene|"
+        r"vena cava|v\.? cava|foramen|ductus|lappung\w*|renkulierung|lobulierung|urachus|thymus\w*|"
+        r"truncus|sutura|a\. hypo\w*)\w*",
+        r"(?:infiltrativ|exophytisch|endophytisch|invasiv|lepidisch|expansiv|destruierend|"
+        r"verdraengend|infiltrierend|intraduktal)\w* wachs\w*|wachstums(?:muster|richtung)\w*",
+        r"bereits (?:in|im|nach|bei|auf) (?:der |den |dem )?(?:\w+ )?(?:phase|nativ\w*|arteriell\w*|"
+        r"\w*phase|t1|t2|ruhe|km-\w*|kontrastmittel\w*)\w*",
+        r"(?:vor|fremd|vergleichs)(?:aufnahm|untersuch|befund|bild|studie|ct|mrt)\w* (?:\w+ )?(?:waren|"
+        r"sind|liegen|liegt|lagen|lag|konnten|wurden|stehen|standen|war|ist)[^.;,]*nicht[^.;]*",
+        r"(?:mangels|in ermangelung|bei fehlenden|ohne) (?:\w+ )?(?:vor|fremd|vergleichs)"
+        r"(?:aufnahm|untersuch|befund|bild|studie|ct|mrt|liegen)\w*[^.;]*",
+        r"vergleich\w*[^.;,]*(?:nicht moeglich|unmoeglich|nicht durchfuehrbar|entfaellt)[^.;,]*",
+        r"(?:abgleich|vergleich|korrelation) mit[^.;]*(?:waere|empfohlen|hilfreich|sinnvoll|"
+        r"wuenschenswert|ratsam|erforderlich|angeraten)\w*",
+        r"konstante?[rsnm]? (?:wand\w*|kaliber|weite|breite|hoehe|lumen\w*|abstand)",
+        r"(?:seit|in) (?:der )?(?:menarche|pubertaet)",
     ),
 }
 
@@ -179,8 +327,11 @@ FIND = {
         r"comparison|"
         r"{prior} (?:\w+ ){{0,3}}?{study_en}\b|priors?\b|previous\b|previously|formerly|earlier|"
         r"since (?:the )?(?:{prior}|{study_en}|{date}|then)|\bsince\b|"
-        r"unchanged|unaltered|no (?:\w+ ){{0,3}}?changes?\b(?! of| in (?:signal|density|caliber|"
-        r"calibre))|"
+        r"unchanged|unaltered|(?:no|without) (?:(?:any|significant|relevant|interval|appreciable|"
+        r"substantial|definite|further|major|essential|notable|size|clear|obvious|marked|real|"
+        r"overall|measurable|important|noticeable|visible) ){{0,3}}(?:changes?\b(?! of| in (?:"
+        r"signal|density|caliber|calibre))|alterations?(?= in size| since|[.,;]|$)|progress\w*|"
+        r"growth)|"
         r"not (?:\w+ )?changed|changed\b|no (?:\w+ ){{0,2}}?(?:interval|progression|progress|"
         r"growth|regression)|"
         r"stable\b|stability|stably|interval\b|in the interim|interim|baseline|"
@@ -207,6 +358,53 @@ FIND = {
         r"last (?:{study_en})|follow[- ]?up (?:shows|demonstrates|reveals)|on follow[- ]?up\b|for "
         r"the first time|old "
         r"(?:ct|mri|study)"
+        r"|than {when_en}|(?:as|like|same as|identical to|similar to|comparable to|comparable with|"
+        r"different from|differen(?:ce|t) to|unlike|versus|vs\.?|from|since) {when_en}|"
+        r"than (?:before|prior to)|"
+        r"(?:not|never|already|also|first|still|only|barely|hardly|yet) (?:yet )?(?:present|seen|"
+        r"visible|there|noted|detect\w+|appreciat\w+|identif\w+|existing|known|described|"
+        r"demonstrated|visuali[sz]ed|apparent|documented|found) {when_en}|"
+        r"(?:already|first|not yet) (?:present|seen|visible|there|noted|known|described|existing|"
+        r"evident|apparent|demonstrated|visuali[sz]ed|identified|documented|reported|detected)|"
+        r"(?:present|seen|visible|noted|described|found|reported|detected|demonstrated|documented|"
+        r"known) (?:already |only |first )?(?:on|in|at|by|from)?(?: the)? ?{day_en}|"
+        r"(?:measured|was|were) (?:\w+ )?{size} (?:in|on|at|by) {day_en}|measured {size}|"
+        r"\((?:it )?(?:was|were|prev\w*\.?|prior|before|earlier|formerly|initially|originally|from|"
+        r"then|at that time|last):? (?:about |ca\.? |approx\w*\.? |only |still )*{size}|"
+        r"(?:up|down) from {size}|(?:initially|originally|formerly) (?:measur\w+ |up to |about "
+        r")*{size}|{size} (?:in|on) {day_en}|{size} last (?:year|month|week|time)|"
+        r"(?:at|since|from|in|during|to) (?:the )?last (?:visit|control|check-?up|follow-?up|staging|"
+        r"appointment|time)|"
+        r"reced(?:e|es|ed|ing)|abat(?:ed|ing)|subsid(?:ed|ing|es)|dwindl(?:ed|ing)|regressive|"
+        r"dissipat(?:ed|ing)|vanish(?:ed|ing)?|disappear(?:ed|ing|ance)?|shrank|shrinkage|"
+        r"clearing|halved|halving|(?:has|have|nearly|almost|more than) (?:\w+ )?(?:doubled|tripled)|"
+        r"(?:doubled|tripled) (?:in|its|their|the|since|within|over)|doubling (?:of|in|time)|"
+        r"ha(?:s|ve|d) (?:\w+ ){{0,2}}?(?:recurred|risen|dropped|returned|reappeared|receded|"
+        r"subsided|shrunken|progressed|advanced|normali[sz]ed|resorbed)|re-?appear\w*|"
+        r"re-?accumulat\w*|de novo|"
+        r"constant(?=[.,;)]|$| (?:for|since|in size|over time|findings?|size|appearance|compared|to|"
+        r"with)\b)|size-constant|constancy of|known (?:for|since) (?:\w+ ){{0,2}}(?:years|months|"
+        r"weeks|{day_en})|known (?:from|by) (?:the |an? )?(?:{prior}|{study_en})|"
+        r"(?:identical|comparable|equal|equivalent) (?:to|with) (?:the |those of |that of )*"
+        r"(?:{prior}|before)|(?:no different|differen(?:ce|t)) (?:from|to) (?:the )?(?:{prior}|"
+        r"before)|over time|"
+        r"response (?:of|to)|(?:partial|complete|mixed|good|excellent|treatment|therapeutic|"
+        r"metabolic|poor|favou?rable|partially|no) response|respond(?:ed|ing) to|"
+        r"(?:partial|complete|in) remission|pre-?existing|pre-?described|"
+        r"in (?:resolution|regression|progression)|"
+        r"(?:lesions?|nodul\w*|mass(?:es)?|cysts?|effusions?|collections?|abscess\w*|h(?:a)?ematomas?|"
+        r"metasta\w+|nodes?|aneurysms?|thromb\w+|tumou?rs?|infiltrates?|opacit\w+|consolidations?|"
+        r"pneumothorax|o?edema|herniations?|finding|findings)[^.,;:]{{0,40}}? (?:is|are|become|"
+        r"became|appears?|looks?) {degree_en}(?:\w+ly |a little |a bit )?(?:larger|smaller|bigger|"
+        r"better|worse|denser|thicker|thinner|wider|less \w+|more \w+)(?=[.,;)]|$| today| and)|"
+        r"(?:larger|smaller|thinner|thicker|better|worse|bigger|less \w+|more \w+|{size}|visible|"
+        r"seen|only) today|"
+        r"(?:returned|back) to (?:normal|baseline)|normali[sz]ation of|has normali[sz]ed|"
+        r"comparison: ?(?!none|no\b|not\b|n/a)\w+|progress\b|compared? (?:to|with|against)|"
+        r"(?:on|in|than|as|from|with|to|by|per) (?:the |an? )?(?:\w+ )?{study_en} (?:of|from|in|on|"
+        r"dated|at) (?:the )?{day_en}|"
+        r"further (?:increase|decrease|progress\w*|regress\w*|reduction|growth|consolidat\w+|"
+        r"improvement|decline|enlargement|healing|worsening|shrink\w+)"
     ),
     "de": (
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
@@ -239,9 +437,38 @@ FIND = {
         r"zwischenzeitlich\w*|mittlerweile|inzwischen|nunmehr|\bjetzt\b|\bnun\b|"
         r"\bzuvor\b|vormals|\bvorher\w*|ehemals|\bfrueher\b|bisher\w*|\bseit\b|"
         r"im (?:weiteren |kurzfristigen |zeitlichen )?verlauf\b|verlaufsbeurteilung|"
-        r"(?:wie|als) (?:zuvor|vorher|bereits|bei der|in der) ?(?:vor)?\w*|bereits (?:in|im|bei|"
-        r"vor\w+|bekannt|zuvor|am)\b|"
+        r"(?:wie|als) (?:zuvor|vorher|bereits)|bereits (?:in|im|bei|vor\w+|bekannt|zuvor|am|"
+        r"nachweisbar|sichtbar|vorhanden|abgrenzbar|erkennbar|beschrieben)\b|"
         r"von {size} auf {size}|vom {date}(?=[^.;]*vergleich)"
+        r"|(?:als|wie|gegenueber|seit|verglichen mit|vergleich (?:zu|zum|zur|mit)|identisch (?:mit|"
+        r"zu|wie)|aehnlich(?: wie)?|vergleichbar(?: mit| zu)|unterschied (?:zu|zum|zur)|vs\.?|"
+        r"versus|noch|bereits|schon|erstmals|zum) {when_de}|zuletzt|vorjahr\w*|vormonat\w*|vortag\w*|"
+        r"(?:im|am|seit|aus|anfang|mitte|ende) (?:{day_de}) (?:\w+ )?(?:noch|nicht|bereits|schon|"
+        r"kein\w*|{size})|(?:war|waren|mass|massen) (?:(?:im|am|in|anfang|ende|mitte|jahr|jahre) )*"
+        r"(?:{day_de}|{ago_de})|{size} (?:im jahr |im |am |in )?{day_de}|"
+        r"(?:befund|untersuchung|ct|mrt|aufnahme|bild|kontrolle|studie|sonographie|sono|roentgen\w*|"
+        r"pet-ct|mr)\w* (?:\w+ )?{ago_de}|"
+        r"(?:unterschied|differenz|aenderung|befundaenderung) (?:zu|zum|zur|gegenueber) (?:der |dem |"
+        r"den )?(?:{study_de}|befund|aufnahme|untersuchung)\w*|"
+        r"(?:in|im|auf|zum|zur|als) (?:der |den |dem |einer )?(?:\w+en )?(?:sono\w*|ct\w*|mrt\w*|mr|"
+        r"roentgen\w*|pet\w*|szinti\w*|aufnahme|untersuchung) (?:vom|von|aus|im) {when_de}|"
+        r"(?:auswaertig|extern|fremd)\w* (?:sono\w*|ct|mrt|mr|roentgen\w*|pet\w*|szinti\w*|"
+        r"\w*untersuchung|aufnahmen?)\w*|fremd(?:befund|ct|mrt)\w*|"
+        r"(?:damals|seinerzeit|dazumal|anfangs|bislang|bis dato)|initial (?:noch )?(?:ca\.? )?{size}|"
+        r"hinzugekommen\w*|hinzugetreten\w*|dazugekommen\w*|neu hinzu\w*|"
+        r"(?:nur|kaum|allenfalls|lediglich) noch|nurmehr|nur mehr|"
+        r"(?:groessen)?gleich(?:bleibend|geblieben)\w*|groessengleich\w*|groessenident\w*|"
+        r"\bidente?[rsnm]?|\w*konstanz|vergleich:? ?(?=\w+[^.;]*{day_de})|"
+        r"ansprechen|\w*therapieansprechen|tumoransprechen|\w*remission\w*|therapieerfolg|"
+        r"normalisiert\w*|normalisierung|halbiert\w*|verdoppelt\w*|verdreifacht\w*|"
+        r"\w+er geworden|weniger geworden|geschrumpft|zurueckgegangen|rueckgaengig\w*|"
+        r"sich (?:\w+ ){{0,3}}?(?:verringert|vermindert|reduziert|verkleinert|vergroessert)|"
+        r"angestiegen\w*|angewachsen\w*|abgeklungen\w*|abgeschwollen\w*|resorbiert\w*|"
+        r"befundwandel|\w*dynamik|"
+        r"(?:besser|schlechter|groesser|kleiner|{size}|deutlicher|geringer|weniger|mehr|nur) heute|"
+        r"heute (?:\w+ )?(?:{size}|groesser|kleiner|besser|schlechter|wieder|nicht mehr|nur|noch|"
+        r"weniger|deutlicher|geringer)|in (?:rueckbildung|regression|progression|resorption)|"
+        r"erneut aufgetreten|wiederaufgetreten\w*|im vergleich"
     ),
 }
 
