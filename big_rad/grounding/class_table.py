@@ -27,6 +27,7 @@ SINGLE = (
             "Mittellappen der rechten Lunge",
             "Lungenmittellappen rechts",
             "ML rechts",
+            "ML",
         ),
     ),
     (15, "esophagus", "esophagus", "Speiseröhre", ("oesophagus", "gullet"), ("Ösophagus",)),

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 
 from big_rad.grounding import candidates, plain
 from big_rad.grounding.candidates import RIBS, Phrase
-from big_rad.grounding.clauses import CONJUNCTIONS, PREPOSITIONS, VERBS, Token
+from big_rad.grounding.clauses import CONJUNCTIONS, DETERMINERS, PREPOSITIONS, VERBS, Token
 from big_rad.grounding.side_words import SideWord
 
 _CONJ = (
@@ -199,7 +199,9 @@ class _Filler:
         self, near: Phrase, whole: Phrase, first: int, last: int, hyphen: bool = False
     ) -> Phrase | None:
         word = self._words[first]
-        if word.low in PREPOSITIONS or word.low in VERBS or word.low in CONJUNCTIONS:
+        if word.low in PREPOSITIONS | CONJUNCTIONS or word.low in VERBS:
+            return None
+        if word.low in DETERMINERS and word.low != "a":  # "A." is an artery.
             return None
         ids = self._substituted(whole, word, hyphen)
         side = self._sides.get(first - 1)

@@ -58,22 +58,24 @@ _ROMAN = dict(zip("i ii iii iv v vi vii viii ix x xi xii".split(), range(1, 13))
 _NOT_A_VERTEBRA = (("t", 1), ("t", 2))  # "T1" and "T2" alone are weightings of MR.
 _NO_LEVEL = re.compile(
     r"[nm]\d?[abcx]?$|tumou?r|karzinom|carcinoma|stad|stage|gewicht|weight|wichtung|sequen|signal|"
-    r"hyper|hypo|iso|flair|stir|tse|fse|map|time|zeit|image|bild|blade|dixon|stern|relax|haste|space$"
+    r"hyper|hypo|iso|lesion|laesion|flair|stir|tse|fse|map|time|zeit|image|bild|blade|dixon|stern|relax|haste|space$"
 )
 # Beginnings of words beside the number of a nerve root ("the S1 root"), which is no vertebra.
-_NERVE = ("nerve", "root", "radic", "wurzel", "nervenwurzel", "spinalnerv", "nerv", "dermatom")
+_NERVE = ("nerve", "root", "radic", "wurzel", "nervenwurzel", "spinalnerv", "nerv", "dermatom", "syndrom",
+          "radik", "symptom", "kennmusk", "reiz", "irrit", "neuropath")  # fmt: skip
 # Words about discs and words about bone, by their beginnings; the nearest word decides.
 _DISC = re.compile(
     r"bandscheib|dis[ck](?:s|us|al|ogen|opath|itis)?$|diszitis|disk(?:us|o)|disc(?:us|o|itis)|protru|"
     r"prolaps|herni|extru|sequest|bulg|vorwoelb|npp|bsv|osteochondr|chondros|anul|annul|"
-    r"zwischenwirbel|interverteb|nucle|nukle|dis[ck]e[ck]tom|mi[ck]rodis[ck]"
+    r"zwischenwirbel|interverteb|nucle|nukle|dis[ck]e[ck]tom|mi[ck]rodis[ck]|"
+    r"desic|dehydr|vakuumph|vacuum"
 )
 _BONE = re.compile(
     r"frak|fract|bruch|wirbelk|wirbelb|vertebra|body|bodies|spondyl|listhes|listhet|facet|facett|"
     r"endplat|deckplat|grundplat|abschlussplat|modic|metasta|osteoly|oste[ob]?lasti|lytic|lytisch|"
     r"sklero|sclero|dornfort|querfort|process|pedi|bogen|lamina|haemang|hemang|sinter|kompression|"
-    r"compression|hoehenminder|keil|wedg|oedem|edema|knochen|bone|osse|ossae|spinous|transverse|"
-    r"hinterkant|vorderkant|versteif|fusion|spondylod|arthro|gelenk|joint|block|lwk|bwk|hwk|swk|"
+    r"compression|keil|wedg|oedem|edema|knochen|bone|osse|ossae|spinous|transverse|"
+    r"hinterkant|vorderkant|versteif|fusion|spondylod|arthro|gelenk|joint|block|"
     r"corpus|koerper"
 )
 _FAR = 12  # The most words between a level and a word about it.
@@ -308,6 +310,9 @@ class _Reader:
         first, last = atoms[0], atoms[-1]
         after = self._words[last.last + 1].low if last.last + 1 < len(self._words) else ""
         before = self._words[first.first - 1].low if first.first else ""
+        if first.first and before == "segment":  # As in "short-segment T2 lesions".
+            start = self._words[first.first - 1].start
+            before = "" if self._text[max(0, start - 1) : start] == "-" else before
         beside = {before, after} & (_VERTEBRA | {"level", "levels", "hoehe", "segment"})
         if before.startswith(_NERVE) or after.startswith(_NERVE):
             return True
@@ -331,20 +336,32 @@ class _Reader:
         return first, last
 
     def _about_discs(self, first: int, last: int) -> bool:
+        """Returns whether the nearest word about a level is one of discs.
+
+        It is looked for up to the next semicolon, and then in the rest of the sentence.
+        """
+        found = self._nearest_is_disc(first, last, (".", ";"))
+        if found is None:
+            found = self._nearest_is_disc(first, last, (".",))
+        if found is None:
+            own = [self._words[k].low for k in range(first, last + 1)]
+            found = any(_DISC.match(low) for low in own)
+        return found
+
+    def _nearest_is_disc(self, first: int, last: int, ends: tuple[str, ...]) -> bool | None:
         for far in range(1, _FAR + 1):
             near = [k for k in (first - far, last + far) if 0 <= k < len(self._words)]
-            near = [k for k in near if not self._apart(k, first, last)]
+            near = [k for k in near if not self._apart(k, first, last, ends)]
             lows = [self._words[k].low for k in near]
             if any(_DISC.match(low) for low in lows):
                 return True
             if any(_BONE.match(low) for low in lows):
                 return False
-        own = [self._words[k].low for k in range(first, last + 1)]
-        return any(_DISC.match(low) for low in own)
+        return None
 
-    def _apart(self, k: int, first: int, last: int) -> bool:
+    def _apart(self, k: int, first: int, last: int, ends: tuple[str, ...]) -> bool:
         between = range(k, first) if k < first else range(last, k)
-        return any(self._marks[j] in (".", ";") for j in between)
+        return any(self._marks[j] in ends for j in between)
 
 
 def _number(low: str) -> int | None:

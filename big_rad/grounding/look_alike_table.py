@@ -27,7 +27,10 @@ EN = (
     "artery; thyroid vein; bronchial artery; sacral nerve; sacral plexus; sacral nerve root; "
     "lumbosacral plexus; sacral foramen; sacral artery; sacral canal; sacral decubitus; sacral "
     "ulcer; sacral edema; iliac fossa; iliac lymph node; iliac node; iliac region; iliac stent; "
-    "intervertebral foramen; intervertebral foramina; neural foramen; facet cyst; renal fascia; "
+    "intervertebral foramen; intervertebral foramina; neural foramen; spinal canal; vertebral "
+    "canal; central canal; spinal canal stenosis; central canal stenosis; spinal stenosis; spinal "
+    "canal narrowing; lumbar spinal canal; cervical spinal canal; thoracic spinal canal; lumbar "
+    "spinal stenosis; cervical spinal stenosis; facet cyst; renal fascia; "
     "renal transplant artery; cardiac plexus; coronary artery; coronary sinus; aortic plexus; "
     "splenic vessel; hepatic vessel; hepatic vasculature; portal triad; lobe bronchus; upper lobe "
     "bronchus; lower lobe bronchus; middle lobe bronchus; lobar bronchus; lingular bronchus; lobe "
@@ -120,7 +123,9 @@ DE = (
     "Konus des Strahls; kosto; iliakaler Lymphknoten; pulmonaler Hilus; Hauptachse; "
     "gastroösophagealer Übergang; ösophagogastraler Übergang; kardiogen; Handgelenksdiskus; "
     "Brustwand; Thoraxwand; kranieller Nerv; kortikaler Knochen; Kreuzband; sakraler Plexus; "
-    "kardiovaskulär"
+    "kardiovaskulär; Spinalkanal; Spinalkanalstenose; Spinalstenose; Wirbelkanal; Wirbelkanalstenose; "
+    "Zentralkanal; Rückenmarkskanal; lumbaler Spinalkanal; zervikaler Spinalkanal; thorakaler "
+    "Spinalkanal"
 )
 
 # The heads of German compounds: the beginnings of a word that name an organ, whatever follows.
@@ -167,7 +172,7 @@ HEADS_DE = {
     "Hüfte": "hüftbein azetabulum acetabulum beckenkamm schambein sitzbein darmbein beckenschaufel "
     "hüftgelenk hüft",
     "knöchernes Becken": "beckenring beckenskelett",
-    "Rückenmark": "rückenmark myelon spinalkanal myelo konus",
+    "Rückenmark": "rückenmark myelon myelo konus",
     "Musculus gluteus maximus": "glutaeusmaximus gluteusmaximus",
     "Gesäßmuskel": "gluteus glutäus glutealmuskel",
     "Rückenmuskulatur": "rückenmuskel rückenstrecker",
@@ -235,7 +240,7 @@ NOT_COMPOUNDS_DE = (
     "wirbelarterie wirbelsäulenfern wirbelsturm spondylodese spondylodesematerial facettenblockade "
     "facetteninfiltration spondylolog balkendiagramm ponsnah hirnszint bandscheibenprothese "
     "discuss diskussion diskut diskusartikul thyreoidea prostatastanze dense densit enzephalogra "
-    "lebertransplantiert"
+    "lebertransplantiert leberspezifisch"
 )
 
 # Second parts of a hyphenated word that make it a technique and no organ ("Leber-CT").

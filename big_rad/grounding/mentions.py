@@ -1,13 +1,15 @@
 """Finds the mentions of anatomy in a text: words that name a class, with their place.
 
-The search has five steps:
+The search has six steps:
 
 1. `clauses` splits the text into words and clauses.
-2. `candidates` finds phrases of the lexicon, the longest first.
+2. `candidates` finds phrases of the lexicon, the longest first. `techniques` leaves out those that
+   only name an examination.
 3. `ellipsis` adds phrases whose noun a coordination leaves out.
 4. `side_resolution` gives each phrase that may mean either organ of a pair the side that its clause
    names.
-5. `negation` judges whether a finding is denied there, and whether the organ is absent.
+5. `carried_sides` carries organs and sides into later clauses that leave them out.
+6. `negation` judges whether a finding is denied there, and whether the organ is absent.
 
 All of them read the text in plain spelling, see `plain`.
 """
@@ -17,6 +19,7 @@ import functools
 
 from big_rad.grounding import (
     candidates,
+    carried_sides,
     casing,
     clauses,
     ellipsis,
@@ -25,6 +28,7 @@ from big_rad.grounding import (
     rib_numbers,
     side_resolution,
     side_words,
+    techniques,
 )
 
 
@@ -73,13 +77,15 @@ def find(text: str, lang: str) -> list[Mention]:
     candidates.end_after_sides(searched, words, marks, lang)
     phrases = candidates.find(searched, words, marks, lang)
     alike = {i for p in phrases if not p.ids for i in p.words}
-    phrases = [p for p in phrases if p.ids]
+    phrases = techniques.without(words, marks, [p for p in phrases if p.ids])
     if not phrases:
         return []
     sides = [s for s in side_words.read(searched, words, marks, lang) if s.index not in alike]
     phrases = ellipsis.fill_in(searched, words, marks, phrases, sides, lang)
     rib_numbers.add(searched, words, marks, phrases, lang)
     side_resolution.resolve(searched, words, marks, phrases, sides, lang)
+    carried_sides.inherit(words, marks, phrases, sides)
+    phrases = carried_sides.omitted(words, marks, phrases, sides, lang)
     judged = negation.judge(words, marks, phrases, lang)
     found = []
     for p, said in zip(phrases, judged, strict=True):

@@ -14,25 +14,22 @@ import functools
 import re
 from collections.abc import Sequence
 
-from big_rad.grounding import clauses, lexicon, negation_table, plain
+from big_rad.grounding import absence, clauses, cue_words, negation_table, plain
 from big_rad.grounding.clauses import CONJUNCTIONS, DETERMINERS, PREPOSITIONS, VERBS, Token
-from big_rad.grounding.phrase import Phrase
+from big_rad.grounding.levels import DISCS
+from big_rad.grounding.phrase import Phrase, mirrored
 
-_NEAR = 4  # The most words between an organ and a word that says that it is not there.
 _PREDICATE = re.compile(
     r".*(?:ed|iert|ierte|baren?|able|ible)$|unauff|normal|frei$|clear$|inta[ck]t|regelr|schlank|large$|small$|"
     r"klein|gross|patent$|offen$|ver[a-z]+t$|erweit|erhalt|unremark|altersent|zart|homogen|"
     r"geblaeht|gestaut|mild|moderate|degener|zeigt|shows?$|schon$|with$|mit$"
 )
 _INVOLVES = re.compile(
-    r"invol|infiltr|exten|reach|contact|abut|compress|invad|affect|reich|erreich|betrof|einbez|displac|encas|"
+    r"invol|infiltr|exten|reach|contact|abut|compress|invad|affect|reich|erreich|betrof|einbez|displac|encas|arise|origin|penetr|"
     r"contain|komprimier|verlager|kontakt|in$"
 )
-_FILLERS = frozenset(
-    plain.words("is are was were be been has have ist sind war waren wurde wurden wird bei nach st "
-                "surgically congenitally completely operativ vollständig angeboren komplett "
-                "postoperativ the der die das des dem den of von a s p z n status post zustand a i")
-)  # fmt: skip
+# Words that speak of all that was named before: "both without stones", "none of them enhances".
+_ALL = frozenset(plain.words("both neither all none beide beiden alle keine davon keiner keines sämtliche"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,11 +57,13 @@ def judge(
     """
     if not phrases:
         return []
-    reader = _Reader(words, marks, phrases, lang)
-    absent = [reader.is_absent(p) for p in phrases]
-    denied = reader.denied()
+    absent = absence.find(words, marks, phrases, lang)
+    denied = _Reader(words, marks, phrases, lang).denied()
+    # What is denied after an operation is mostly beside the organ, unless it has come back.
+    back = any(w.low.startswith(cue_words.begins("BACK")) for w in words)
     return [
-        Judgement(negated=n in denied and not gone, absent=gone) for n, gone in enumerate(absent)
+        Judgement(negated=n in denied and (back or not gone), absent=gone)
+        for n, gone in enumerate(absent)
     ]
 
 
@@ -85,57 +84,6 @@ class _Reader:
         self._owner = {i: n for n, p in enumerate(phrases) for i in p.words}
         self._verbs = [low in VERBS for low in self._lows]
 
-    # Organs that are not there.
-
-    def is_absent(self, p: Phrase) -> bool:
-        """Returns whether the organ of a phrase is not there."""
-        removals = lexicon.removals(self._lang)
-        if any(self._lows[i] in removals for i in p.words):
-            return True
-        after = self._next_word(p.last + 1)
-        gone = _matcher("GONE", self._lang)
-        if after is not None and gone.at(self._lows, after):
-            return not self._names_part(p, after)
-        ahead = _matcher("GONE_BEFORE", self._lang)
-        start = max(0, p.first - 6)
-        for i in range(start, p.first):
-            last = ahead.at(self._lows, i)
-            between = range(last or 0, p.first)
-            near = all(self._lows[k] in _FILLERS or self._is_side(k) for k in between)
-            if last and near and self._ends_here(p):
-                return not any(self._marks[k] for k in range(i, p.first))
-        return False
-
-    def _next_word(self, i: int) -> int | None:
-        """Returns the first word from `i` on that is no filler, within its clause."""
-        for k in range(i, min(i + _NEAR, len(self._words))):
-            if self._marks[k - 1] not in ("", "("):
-                return None
-            if self._lows[k] not in _FILLERS and not self._is_side(k):
-                return k
-        return None
-
-    def _is_side(self, i: int) -> bool:
-        return self._lows[i] in ("left", "right", "links", "rechts", "linke", "rechte", "linken",
-                                 "rechten", "linker", "rechter", "bds", "beidseits")  # fmt: skip
-
-    def _names_part(self, p: Phrase, after: int) -> bool:
-        """Returns whether something else is gone ("the drain in the liver was removed")."""
-        first = p.first
-        while first and not self._marks[first - 1]:
-            first -= 1
-        return any(
-            _is_finding(self._lows[i]) or self._lows[i] in PREPOSITIONS - {"nach", "bei"}
-            for i in range(first, p.first)
-        ) and self._lows[after] not in ("agenesis", "aplasia", "agenesie", "aplasie")
-
-    def _ends_here(self, p: Phrase) -> bool:
-        """Returns whether no finding follows an organ ("absence of gallbladder stones")."""
-        i = p.last + 1
-        if self._marks[p.last] or i >= len(self._words):
-            return True
-        return not _is_finding(self._lows[i])
-
     # Findings that are denied.
 
     def denied(self) -> set[int]:
@@ -143,7 +91,7 @@ class _Reader:
         found: set[int] = set()
         first = 0
         for i, mark in enumerate(self._marks):
-            if mark in (".", ";"):
+            if mark == ".":
                 found |= self._in_sentence(first, i + 1)
                 first = i + 1
         return found
@@ -161,14 +109,15 @@ class _Reader:
 
     def _cues(self, first: int, stop: int) -> list[_Cue]:
         hidden: set[int] = set()
-        pseudo = _matcher("PSEUDO", self._lang)
+        pseudo = cue_words.matcher("PSEUDO", self._lang)
         for i in range(first, stop):
             last = pseudo.at(self._lows, i, stop)
             if last:
                 hidden.update(range(i, last))
         found, i = [], first
         while i < stop:
-            cue = None if i in hidden or i in self._owner else self._cue_at(i, stop)
+            own = i in self._owner and self._lows[i] != "neither"
+            cue = None if i in hidden or own else self._cue_at(i, stop)
             if cue is not None:
                 found.append(cue)
                 i = cue.last
@@ -180,7 +129,7 @@ class _Reader:
         if low == "noch":
             return _Cue(i, i, "deny") if "weder" in self._lows[max(0, i - 20) : i] else None
         for kind, table in (("deny", "DENY"), ("not", "NOT"), ("denied", "DENIED")):
-            last = _matcher(table, self._lang).at(self._lows, i, stop)
+            last = cue_words.matcher(table, self._lang).at(self._lows, i, stop)
             if last:
                 if low == "absent" and i + 1 < stop and not self._marks[i]:
                     continue
@@ -204,10 +153,12 @@ class _Reader:
         ahead = self._ahead(cue, part)
         behind = self._behind(cue, part)
         if cue.kind == "deny":
-            found = ahead or set(behind)
+            found = ahead or set(self._not_elsewhere(cue, part, behind))
             whole = not self._stops_within(cue, part)
             if found == ahead and whole:
                 ahead = found = found | self._list_after(parts, n)
+            if not found and self._under_heading(part):
+                found = self._heading(cue, parts, n)
             if not found and whole:
                 found = self._list_after(parts, n)
             if found and found is not ahead and not ahead:
@@ -215,7 +166,7 @@ class _Reader:
             if not found:
                 found = self._heading(cue, parts, n)
             return found | self._same_organ(found, behind)
-        if cue.kind == "not" and self._hides(cue, part, behind):
+        if cue.kind == "not" and (self._unjudged(cue, part) or self._hides(cue, part, behind)):
             return set()
         after = self._lows[cue.last + 1 : min(part.stop, cue.last + 4)]
         if ahead and (not behind or any(_INVOLVES.match(low) for low in after)):
@@ -251,7 +202,7 @@ class _Reader:
                 return False
         last = self._lows[stop - 1]
         return owned and stop - 1 not in self._owner and bool(_PREDICATE.match(last)) and (
-            not _is_finding(last)
+            not cue_words.is_finding(last)
         )  # fmt: skip
 
     def _stops_within(self, cue: _Cue, part: range) -> bool:
@@ -266,11 +217,57 @@ class _Reader:
                 verb = True
             if self._lows[i] in CONJUNCTIONS:
                 before = any(self._verbs[k] for k in range(part.start, i))
-                if (verb and before) or i == cue.first - 1 and self._ahead(cue, part):
+                goes_on = self._verbs[i + 1] or i + 1 == cue.first  # "is large and shows no cyst"
+                if (verb and before and not goes_on) or i == cue.first - 1 and self._ahead(cue, part):
                     break
             if i in self._owner and self._owner[i] not in found:
                 found.append(self._owner[i])
-        return found
+        return self._subjects(found)
+
+    def _subjects(self, found: Sequence[int]) -> list[int]:
+        """Returns phrases without those that only give a place ("the conus ends at L1")."""
+        kept = [n for n in found if not self._is_place(n)]
+        return kept or list(found)
+
+    def _is_place(self, n: int) -> bool:
+        p = self._phrases[n]
+        i = p.first - 1
+        while i >= 0 and not self._marks[i] and (
+            self._lows[i] in DETERMINERS or self._lows[i] in ("level", "of", "levels")
+            or cue_words.is_side(self._lows[i])
+        ):  # fmt: skip
+            i -= 1
+        if i < 0 or self._marks[i] not in ("", ","):
+            return False
+        if self._lows[i] in CONJUNCTIONS or self._marks[i] == ",":
+            i -= self._lows[i] in CONJUNCTIONS
+            return n > 0 and self._phrases[n - 1].last == i and self._is_place(n - 1)
+        return self._lows[i] in _places()
+
+    def _not_elsewhere(self, cue: _Cue, part: range, behind: Sequence[int]) -> Sequence[int]:
+        """Returns no phrases if what is denied would lie elsewhere ("skull ..., no subdural")."""
+        near = self._lows[cue.last + 1 : min(part.stop, cue.last + 4)]
+        outside = any(low.startswith(("epidural", "subdural", "subarach")) for low in near)
+        return [] if outside else behind
+
+    def _unjudged(self, cue: _Cue, part: range) -> bool:
+        """Returns whether it is only said that something cannot be judged or told apart."""
+        lows = self._lows
+        after = lows[cue.last + 1 : min(part.stop, cue.last + 6)]
+        judged = cue_words.begins("JUDGED")
+        if any(low.startswith(judged) for low in after):
+            return True
+        subject = any(lows[i].startswith(cue_words.begins("JUDGEMENT")) for i in part)
+        if subject and any(low.startswith(("possib", "moeglich", "feasib", "reliab")) for low in after):
+            return True
+        seen = any(low in _seen(self._lang) for low in after)
+        apart = "from" in after or any(
+            lows[i] in ("von", "vom", "gegen") for i in range(part.start, cue.first)
+        )
+        return seen and apart
+
+    def _under_heading(self, part: range) -> bool:
+        return part.start > 0 and self._marks[part.start - 1] == ":"
 
     def _hides(self, cue: _Cue, part: range, behind: Sequence[int]) -> bool:
         """Returns whether an organ itself cannot be seen ("gallbladder not visualized")."""
@@ -282,10 +279,10 @@ class _Reader:
         first = min((self._phrases[n].first for n in behind), default=cue.first)
         before = range(part.start, first)
         own = [self._lows[i] for n in behind for i in self._phrases[n].words]
-        if any(_is_finding(self._lows[i]) for i in before) or any(map(_is_finding, own)):
+        if any(cue_words.is_finding(self._lows[i]) for i in before) or any(map(cue_words.is_finding, own)):
             return False
         between = range(max((self._phrases[n].last for n in behind), default=0) + 1, cue.first)
-        return not any(_is_finding(self._lows[i]) for i in between)
+        return not any(cue_words.is_finding(self._lows[i]) for i in between)
 
     def _list_after(self, parts: list[range], n: int) -> set[int]:
         """Returns the phrases of the parts that go on with a list ("no cyst in spleen, liver")."""
@@ -296,6 +293,8 @@ class _Reader:
                 break
             if self._cues(part.start, part.stop) or any(self._verbs[i] for i in part):
                 break
+            if self._marks[part[-1]] == ":":
+                break  # This is the next heading: "Left: no stone, right: 5 mm stone".
             owned = {self._owner[i] for i in part if i in self._owner}
             rest = [i for i in part if i not in self._owner]
             if any(self._predicates(i) for i in rest):
@@ -307,10 +306,10 @@ class _Reader:
 
     def _predicates(self, i: int) -> bool:
         low = self._lows[i]
-        if low in CONJUNCTIONS or low in PREPOSITIONS or low in DETERMINERS or _is_finding(low):
+        if low in CONJUNCTIONS or low in PREPOSITIONS or low in DETERMINERS or cue_words.is_finding(low):
             return False
         after = self._words[i + 1].low if i + 1 < len(self._words) and not self._marks[i] else ""
-        if after and (i + 1 in self._owner or _is_finding(after)):
+        if after and (i + 1 in self._owner or cue_words.is_finding(after)):
             return False  # This is an adjective before its noun.
         return bool(_PREDICATE.match(low))
 
@@ -325,15 +324,16 @@ class _Reader:
             part = parts[k]
             if self._marks[part[-1]] not in (",", "(", ")") or any(self._content(i) for i in part):
                 break
-            more |= {self._owner[i] for i in part if i in self._owner}
-        return more
+            more |= self._owned(part)
+        other = {mirrored(i) for k in found for i in self._phrases[k].ids}
+        return {k for k in more if other.isdisjoint(self._phrases[k].ids) or len(found) > 1}
 
     def _content(self, i: int) -> bool:
         """Returns whether a word is more than an organ in a list."""
         low = self._lows[i]
         return not (
             i in self._owner or low in CONJUNCTIONS or low in DETERMINERS or low in PREPOSITIONS
-            or self._is_side(i) or low in ("both", "beide", "sowie")
+            or cue_words.is_side(low) or low in ("both", "beide", "sowie")
         )  # fmt: skip
 
     def _heading(self, cue: _Cue, parts: list[range], n: int) -> set[int]:
@@ -342,47 +342,75 @@ class _Reader:
             return set()
         part = parts[n]
         mark = self._marks[parts[n - 1][-1]]
-        if self._owned(part) or mark == "(":
-            return set()
-        if any(low.startswith(_elsewhere()) for low in (self._lows[i] for i in part)):
+        if self._owned(part) or mark == "(" or self._outside(part, cue):
             return set()
         if mark == ":":
-            return {m for k in range(n) for m in self._owned(parts[k])}
+            return self._headed(parts, n)
+        if mark == ";" and not self._unplaced(part):
+            return set()
+        every = any(self._lows[i] in _ALL for i in part)
         found: set[int] = set()
         for k in range(n - 1, -1, -1):
-            found |= self._owned(parts[k])
+            owned = self._owned(parts[k])
+            if owned or not found:
+                found |= owned
             mark = self._marks[parts[k - 1][-1]] if k else ""
-            if found or not k or mark == ";":
-                if k and mark == ":" and not found:
-                    continue
+            if not k or mark == ";":
                 break
+            if found and not every and not self._lists(parts, k):
+                break
+            if not owned and self._outside(parts[k], None):
+                break  # Something else is meant ("..., lymph nodes of 8 mm, none necrotic").
+            if found and mark == ":":
+                break
+        return set(self._subjects(sorted(found)))
+
+    def _lists(self, parts: list[range], k: int) -> bool:
+        """Returns whether a part goes on with the list of the part before ("at C2, C4 and T1")."""
+        ends = self._marks[parts[k - 1][-1]] == ","
+        return ends and not any(self._content(i) for i in parts[k - 1]) and (
+            parts[k][0] in self._owner or self._lows[parts[k][0]] in CONJUNCTIONS
+        )  # fmt: skip
+
+    def _headed(self, parts: list[range], n: int) -> set[int]:
+        """Returns the phrases of a heading ("Liver, spleen: no lesion")."""
+        found = self._owned(parts[n - 1])
+        for k in range(n - 2, -1, -1):
+            mark = self._marks[parts[k][-1]]
+            if mark == ";" or found and mark != ",":
+                break
+            if found and any(self._content(i) for i in parts[k]):
+                break
+            found |= self._owned(parts[k])
         return found
+
+    def _outside(self, part: range, cue: _Cue | None) -> bool:
+        """Returns whether a part is about something that lies outside the organs before it."""
+        lows = [self._lows[i] for i in part]
+        discs = any(p.ids == (DISCS,) and p.last < part.start for p in self._phrases)
+        if any(
+            low.startswith(cue_words.begins("ELSEWHERE"))
+            and not (discs and low.startswith("herni"))
+            for low in lows
+        ):
+            return True
+        if cue is None:
+            return False
+        after = [low for i, low in zip(part, lows, strict=True) if i > cue.last]
+        before = {low for i, low in zip(part, lows, strict=True) if i < cue.first}
+        return bool(before & {"an", "am", "at"}) or any(low in ("at", "am", "an") for low in after)
+
+    def _unplaced(self, part: range) -> bool:
+        """Returns whether a part denies a finding that may lie in any organ ("no mass")."""
+        return any(self._lows[i].startswith(cue_words.begins("ANYWHERE")) for i in part)
 
     def _owned(self, part: range) -> set[int]:
         return {self._owner[i] for i in part if i in self._owner}
 
 
-class _Matcher:
-    """Finds the phrases of a table at a word of a text, the longest first."""
-
-    def __init__(self, phrases: Sequence[tuple[str, ...]]):
-        self._by_first: dict[str, list[tuple[str, ...]]] = {}
-        for phrase in sorted(phrases, key=len, reverse=True):
-            self._by_first.setdefault(phrase[0], []).append(phrase)
-
-    def at(self, lows: Sequence[str], i: int, stop: int | None = None) -> int | None:
-        """Returns the index behind the phrase that begins with the word `i`, or None."""
-        for phrase in self._by_first.get(lows[i], ()):
-            end = i + len(phrase)
-            if end <= (len(lows) if stop is None else stop) and tuple(lows[i:end]) == phrase:
-                return end
-        return None
-
-
 @functools.cache
-def _matcher(table: str, lang: str) -> _Matcher:
-    row = getattr(negation_table, table)[lang]
-    return _Matcher([tuple(plain.words(phrase)) for phrase in row.split(";")])
+def _places() -> frozenset[str]:
+    return frozenset(plain.words(negation_table.PLACES))
 
 
 @functools.cache
@@ -393,20 +421,3 @@ def _ends(lang: str) -> frozenset[str]:
 @functools.cache
 def _seen(lang: str) -> frozenset[str]:
     return frozenset(plain.words(negation_table.SEEN[lang]))
-
-
-@functools.cache
-def _elsewhere() -> tuple[str, ...]:
-    return tuple(plain.words(negation_table.ELSEWHERE))
-
-
-@functools.lru_cache(maxsize=1 << 14)
-def _is_finding(low: str) -> bool:
-    """Returns whether a word names a finding; in a German compound it may stand at the end."""
-    findings = _findings()
-    return low.startswith(findings) or any(f in low for f in findings if len(f) > 4)
-
-
-@functools.cache
-def _findings() -> tuple[str, ...]:
-    return tuple(plain.words(negation_table.FINDINGS))

@@ -38,9 +38,11 @@ PSEUDO = {
     "yet; not unusual; not uncommon; without contrast; without intravenous contrast; without iv "
     "contrast; without i v contrast; without gadolinium; without oral contrast; without sedation; "
     "no contrast; without comparison; without prior; without change; without interval change; "
-    "without significant change; no further; not further; no increase; no decrease; no "
-    "progression; no growth; no interval growth; no new; no adverse; no doubt; not certain; not "
-    "unremarkable; no other; no additional; not visualized adequately; no difference; no side "
+    "without significant change; not further; no further evaluation; no further workup; no further work up; no further imaging; no "
+    "further follow up; no further characterization; no follow up; no followup; no therapy; no treatment; "
+    "no intervention; no biopsy; no need; no indication; not present in; not present on; not yet; no increase; no decrease; no "
+    "progression; no growth; no interval growth; no adverse; no doubt; not certain; not "
+    "unremarkable; not visualized adequately; no difference; no side "
     "difference; not specific; not performed; not administered; not given",
     "de": "nicht dislozierte; nicht dislozierter; nicht dislozierten; nicht verschobene; nicht "
     "verschobener; nicht verschobenen; nicht disloziert; nicht nur; keine änderung; keine "
@@ -69,8 +71,9 @@ PSEUDO = {
     "km; ohne kontrast; ohne kontrastmittelgabe; ohne i v; ohne iv; ohne kontrastierung; keine "
     "kontrastmittelgabe; ohne gadolinium; kein kontrastmittel; nicht durchgeführt; nicht "
     "verabreicht; ohne seitendifferenz; kein seitenunterschied; keine seitendifferenz; kein "
-    "zweifel; keine sonstigen; keine weiteren; keine neuen; keine neu; kein neu; nicht neu; keine "
-    "anderen; nicht unauffällig; nicht sicher; nicht eindeutig; noch nicht; nicht geändert; nicht "
+    "zweifel; keine weitere abklärung; keine weiteren maßnahmen; keine weiteren kontrollen; keine "
+    "weitere kontrolle; keine kontrolle; keine verlaufskontrolle; keine therapie; keine "
+    "intervention; keine biopsie; keine indikation; nicht neu; nicht unauffällig; nicht sicher; nicht eindeutig; noch nicht; nicht geändert; nicht "
     "wesentlich geändert; nicht verändert; nicht wesentlich verändert; nicht größenprogredient",
 }
 # What cannot be seen is no finding that is denied, if the organ itself cannot be seen.
@@ -100,6 +103,31 @@ ENDS = {
     "de": "aber jedoch hingegen dagegen außer ausgenommen abgesehen obwohl während wohingegen "
     "sondern allerdings dafür mit bei wobei lediglich nur welche welcher dennoch",
 }
+# What cannot be judged, or told apart from something else, is not denied: "cannot be assessed".
+JUDGED = (
+    "assess evaluat judg interpret differentiat distinguish separa delimit apprais characteri "
+    "beurteil bewert einschätz trenn abzutrenn differenzier unterscheid"
+)
+# Beginnings of nouns after which "is not possible" denies no finding.
+JUDGEMENT = "assess evaluat judg apprais differentiat beurteil bewert aussage einschätz abgrenz"
+# What may be denied although its organ was removed.
+BACK = "recurr rezidiv residu lokalrez restherni relaps"
+# An organ after these words is the place of something else: "the conus ends at L1".
+PLACES = (
+    "at behind near beside above below under between against toward towards along adjacent next to "
+    "höhe hinter neben über unter oberhalb unterhalb gegenüber zwischen bis"
+)
+# Beginnings of words for findings that may lie in any organ, so that a clause after a semicolon may
+# speak of the organ before it.
+ANYWHERE = (
+    "herd laesion lesion focal fokal raumford malign metast suspic suspekt tumor mass enhanc "
+    "anreicher obstruct stau aufstau stone stein konkrement dilat erweiter rezidiv recurr nodul"
+)
+# Beginnings of words that state something of an organ, if no verb does.
+STATES = (
+    "normal unremark unauff regelrecht intact intakt frei free clear no kein keine patent enlarg "
+    "vergrö atroph small schlank zart homogen inhomogen diffus verdick gestaut verschm ruptur"
+)
 # Beginnings of words for what lies outside the organ of the clause before ("heart normal, no
 # pleural effusion").
 ELSEWHERE = (
@@ -120,7 +148,7 @@ GONE = {
 }
 GONE_BEFORE = {
     "en": "absent; surgically absent; congenitally absent; absence of; surgical absence of; "
-    "congenital absence of; removal of; surgical removal of; resection of the entire; agenesis "
+    "congenital absence of; removal of; lobectomy; lobectomy of; surgical removal of; resection of the entire; agenesis "
     "of; aplasia of; missing; explantation of; excision of; complete resection of; total "
     "resection of; exstirpation of; removed; surgically removed; resected",
     "de": "fehlende; fehlender; fehlendes; fehlenden; fehlendem; entfernung; entfernung von; "

@@ -15,7 +15,7 @@ EN = {
     "kidney": "renal; renal pelvis; renal cortex; renal medulla; renal sinus; renal hilum; renal "
     "calyx; renal calix; renal pole; renal collecting system; pelvicalyceal system; pyelocaliceal "
     "system; pelvicaliceal system; intrarenal; nephrolithiasis; hydronephrosis; pyelonephritis; "
-    "nephritis; nephropathy; nephrocalcinosis; pyonephrosis; renal calyces; renal calices",
+    "hydroureteronephrosis; ureterohydronephrosis; nephritis; nephropathy; nephrocalcinosis; pyonephrosis; renal calyces; renal calices",
     "gallbladder": "gallbladder wall; gallbladder fundus; gallbladder neck; cholecystitis; "
     "cholecystolithiasis; gallbladder fossa",
     "liver": "hepatic; hepatic lobe; hepatic segment; hepatic dome; hepatic capsule; caudate lobe; "
@@ -24,7 +24,7 @@ EN = {
     "carcinoma; segment ii; segment iii; segment iv; segment iva; segment ivb; segment v; "
     "segment vi; segment vii; segment viii",
     "liver+spleen": "hepatosplenomegaly; hepatosplenic",
-    "stomach": "gastric; gastric fundus; gastric antrum; gastric body; gastric cardia; pylorus; "
+    "stomach": "cardia; gastric; gastric fundus; gastric antrum; gastric body; gastric cardia; pylorus; "
     "pyloric; gastritis; gastric outlet; greater curvature; lesser curvature; intragastric",
     "pancreas": "pancreatic; pancreatic head; pancreatic body; pancreatic tail; pancreatic neck; "
     "uncinate process; pancreatic duct; main pancreatic duct; pancreatitis; intrapancreatic",
@@ -37,13 +37,18 @@ EN = {
     "lung_middle_lobe_right": "middle lobe segment",
     "esophagus": "esophageal; oesophageal; esophagitis; oesophagitis; esophageal wall; "
     "distal esophagus; proximal esophagus; transesophageal wall",
-    "trachea": "tracheal; tracheal bifurcation; tracheal wall; tracheal lumen; endotracheal lumen; "
+    "trachea": "carina; tracheal; tracheal bifurcation; tracheal wall; tracheal lumen; endotracheal lumen; "
     "tracheomalacia; intratracheal",
     "thyroid_gland": "thyroid lobe; thyroid isthmus; thyroid nodule; thyroiditis; goiter; goitre; "
     "intrathyroidal",
     "small_bowel": "jejunal; ileal; terminal ileum; small bowel loop; small intestinal; "
     "proximal jejunum; distal ileum; enteroenteric",
-    "small_bowel+colon": "bowel; bowel loop; bowel wall; intestine; intestinal; intestinal loop; "
+    "stomach+small_bowel": "gastrojejunal; gastrojejunostomy; gastroenterostomy; gastroenteric",
+    "esophagus+small_bowel": "esophagojejunal; esophagojejunostomy; oesophagojejunal; "
+    "oesophagojejunostomy",
+    "pancreas+small_bowel": "pancreaticojejunal; pancreaticojejunostomy; pancreatojejunostomy",
+    "small_bowel+colon": "ileocolic; ileocolonic; ileocecal; ileocaecal; ileocolostomy; "
+    "ileotransversostomy; bowel; bowel loop; bowel wall; intestine; intestinal; intestinal loop; "
     "intestinal wall; large and small bowel; small and large bowel",
     "duodenum": "duodenal; duodenal bulb; duodenal sweep; duodenitis; descending duodenum",
     "colon": "colonic; colonic wall; colonic flexure; hepatic flexure; splenic flexure; right "
@@ -101,13 +106,11 @@ EN = {
     "joint; acetabular column; acetabular fossa; coxarthrosis; acetabular labrum; iliac blade; "
     "ischial spine; hip osteoarthritis; quadrilateral plate",
     "spinal_cord": "cord; cord signal; cord compression; myelopathy; myelitis; myelomalacia; "
-    "conus; conus tip; spinal canal stenosis; central canal; central canal stenosis; vertebral "
-    "canal; cervical cord; thoracic cord; cervical spinal cord; thoracic spinal cord; "
-    "intraspinal; spinal stenosis; spinal canal narrowing; hydromyelia; syringomyelia; lumbar "
-    "spinal canal; cervical spinal canal; thoracic spinal canal",
-    "gluteus_maximus": "gluteus maximus tendon; maximus muscle",
+    "conus; conus tip; cervical cord; thoracic cord; cervical spinal cord; thoracic spinal cord; "
+    "hydromyelia; syringomyelia; syrinx",
+    "gluteus_maximus": "gluteus maximus tendon; maximus; maximus muscle",
     "gluteus_medius": "gluteus medius tendon",
-    "gluteus_minimus": "gluteus minimus tendon",
+    "gluteus_minimus": "gluteus minimus tendon; minimus",
     "gluteus_maximus+gluteus_medius+gluteus_minimus": "gluteal; gluteus muscle; glutei; "
     "gluteal muscles",
     "autochthon": "multifidus; multifidus muscle; longissimus; iliocostalis; back muscle; back "
@@ -178,6 +181,7 @@ DE = {
     "Nierenpol; Nierenbeckenkelchsystem; NBKS; Hydronephrose; Nephrolithiasis; Pyelonephritis; "
     "Pyelon; Schrumpfniere; Hufeisenniere; Zystenniere; Stauungsniere; Nephropathie; "
     "Nephrokalzinose; Nephritis; Urolithiasis der Niere; Wanderniere; Restniere; Beckenniere; "
+    "Harnstauungsniere; Hydroureteronephrose; Ureterohydronephrose; "
     "Kelchsystem; Nierenbeckenkelchsystem; Hohlsystem der Niere; Pyonephrose; Nierenhohlsystem; "
     "Nierenhohlraumsystem; Doppelniere; Sackniere",
     "gallbladder": "Cholezystitis; Cholecystitis; Cholezystolithiasis; Cholecystolithiasis; "
@@ -190,7 +194,7 @@ DE = {
     "Segment II; Segment III; Segment IV; Segment IVa; Segment IVb; Segment V; Segment VI; Segment "
     "VII; Segment VIII",
     "liver+spleen": "Hepatosplenomegalie",
-    "stomach": "Magenfundus; Magenantrum; Magenkorpus; Pylorus; Gastritis; Restmagen; "
+    "stomach": "Kardia; Cardia; Magenfundus; Magenantrum; Magenkorpus; Pylorus; Gastritis; Restmagen; "
     "Schlauchmagen; Magenausgang; Magenpforte; Antrum pylori; große Kurvatur; kleine Kurvatur; "
     "Magenkardia; Fundus des Magens; Fundus ventriculi",
     "pancreas": "Pankreaskopf; Pankreaskorpus; Pankreasschwanz; Pankreasgang; Pankreatitis; "
@@ -207,21 +211,26 @@ DE = {
     "lung_lower_lobe_right": "RLL",
     "lung_middle_lobe_right": "RML; Mittellappensegment",
     "esophagus": "Oesophagus; Ösophagitis; Ösophaguswand; Megaösophagus",
-    "trachea": "Trachealbifurkation; Tracheallumen; Tracheomalazie; Bifurkation der Trachea; "
+    "trachea": "Karina; Carina; Trachealbifurkation; Tracheallumen; Tracheomalazie; Bifurkation der Trachea; "
     "Trachealwand; Bifurcatio tracheae",
     "thyroid_gland": "Schilddrüsenlappen; Schilddrüsenisthmus; Struma; Struma nodosa; "
     "Thyreoiditis; Thyroidea; Thyreoidea; Knotenstruma; Schilddrüsenloge; Struma multinodosa; "
     "Glandula thyroidea",
     "small_bowel": "terminales Ileum; Dünndarmschlinge; Dünndarmwand; Jejunalschlinge; "
     "Ileumschlinge; Jejunumschlinge; Ilealschlinge; Neoterminales Ileum",
-    "small_bowel+colon": "Darm; Darmschlinge; Darmwand; Darmkonvolut; Dünn und Dickdarm; "
+    "stomach+small_bowel": "Gastrojejunostomie; Gastroenterostomie",
+    "esophagus+small_bowel": "Ösophagojejunostomie",
+    "pancreas+small_bowel": "Pankreatikojejunostomie; Pankreatojejunostomie",
+    "small_bowel+colon": "Ileotransversostomie; Ileokolostomie; Ileoaszendostomie; "
+    "Ileorektostomie; Ileosigmoidostomie; Darm; Darmschlinge; Darmwand; Darmkonvolut; Dünn und Dickdarm; "
     "Dünndarm und Dickdarm; Darmtrakt; Intestinum; Dickdarm und Dünndarm",
     "duodenum": "Bulbus duodeni; Duodenalwand; Pars descendens duodeni; Duodenitis; "
     "Duodenaldivertikel; Duodenalstenose",
     "colon": "Kolonflexur; rechte Kolonflexur; linke Kolonflexur; rechte Flexur; linke Flexur; "
     "Caecum; Coecum; Zökum; Rektum; Rectum; Rektosigmoid; Enddarm; Kolitis; Colitis; Kolonwand; "
     "Zökalpol; Zäkalpol; Sigmoid; Kolon ascendens; Kolon descendens; Kolon transversum; Flexura "
-    "coli dextra; Flexura coli sinistra; Mastdarm; Blinddarmpol; Sigmaschlinge; Hemikolon; Kolon "
+    "coli dextra; Flexura coli sinistra; Flexura lienalis; Flexura hepatica; Flexura coli; "
+    "Mastdarm; Blinddarmpol; Sigmaschlinge; Hemikolon; Kolon "
     "sigmoideum; Rektosigmoidaler Übergang; rektosigmoidaler Übergang; Colon transversum; "
     "Haustrierung des Kolons",
     "urinary_bladder": "Blasenwand; Blasendach; Blasenhals; Blasenboden; Blasenlumen; Zystitis; "
@@ -286,15 +295,14 @@ DE = {
     "Os Ilium; Acetabulumpfanne; Iliakalschaufel; Beckenschaufel; Sitzbeinknochen; "
     "Hüftbeinschaufel; Ischium; Pubis",
     "spinal_cord": "Myelopathie; Myelitis; Myelomalazie; Halsmark; Brustmark; Lendenmark; "
-    "Zervikalmark; Thorakalmark; Konus; Konus medullaris; Conus; Spinalkanalstenose; Wirbelkanal; "
-    "Wirbelkanalstenose; Spinalstenose; Konusspitze; Rückenmarkskanal; Zentralkanal; "
+    "Zervikalmark; Thorakalmark; Konus; Konus medullaris; Conus; Konusspitze; "
     "Syringomyelie; Hydromyelie; Zervikalkanal; Lumbalkanal; Myelonkompression; "
     "Myelopathiesignal; Spinalkanaleinengung; Halsmyelon; Brustmyelon; thorakales Myelon; "
     "zervikales Myelon",
-    "gluteus_maximus": "Mm. glutei maximi; Glutei maximi; Glutaeus maximus; M. glut. maximus; "
+    "gluteus_maximus": "Maximus; Mm. glutei maximi; Glutei maximi; Glutaeus maximus; M. glut. maximus; "
     "Glutealis maximus",
     "gluteus_medius": "Mm. glutei medii; Glutei medii; Glutaeus medius; M. glut. medius",
-    "gluteus_minimus": "Mm. glutei minimi; Glutei minimi; Glutaeus minimus; M. glut. minimus",
+    "gluteus_minimus": "Minimus; Mm. glutei minimi; Glutei minimi; Glutaeus minimus; M. glut. minimus",
     "gluteus_maximus+gluteus_medius+gluteus_minimus": "Glutäalmuskulatur; Glutealmuskel; "
     "Mm. glutei; Musculi glutei; Glutäusmuskulatur; Glutaealmuskulatur; gluteale Muskulatur; "
     "glutäale Muskulatur; Gluteusmuskulatur; Mm. glutaei; Gesäßmuskulatur; Glutäalmuskel",
@@ -318,7 +326,8 @@ DE = {
     "Centrum semiovale; Hypothalamus; Zerebrum; Enzephalon; Nucleus lentiformis; "
     "Großhirnmarklager; Occipitallappen; Substantia nigra; Mark Rinden Differenzierung; Mark "
     "Rinden Grenze; Mesenzephalon; Hirnwindung; Hirnfurche; Leukoenzephalopathie; Sulcus; Gyrus "
-    "hippocampi; Hirnmark; Marklagerläsion; Temporalhorn; Vorderhorn; Hinterhorn; "
+    "hippocampi; Hirnmark; Marklagerläsion; Temporalhorn; Vorderhorn des Seitenventrikels; "
+    "Hinterhorn des Seitenventrikels; Ventrikelvorderhorn; Ventrikelhinterhorn; "
     "Mesiotemporallappen; Kleinhirnwurm; Globus pallidus; Hirnsubstanz; Sulcierung; Sulkierung",
     "skull": "Schädelkalotte; Schädeldach; Stirnbein; Scheitelbein; Schläfenbein; "
     "Hinterhauptbein; Hinterhauptsbein; Felsenbein; Mastoid; Mastoidzelle; Keilbein; Os frontale; "
@@ -468,7 +477,8 @@ REMOVED_DE = {
     "Schilddrüsenentfernung; Hemithyroidektomie",
     "small_bowel": "Jejunektomie; Ilektomie",
     "duodenum": "Duodenektomie",
-    "colon": "Kolektomie; Hemikolektomie; Colektomie; Sigmaektomie; Sigmoidektomie; "
+    "colon": "Kolektomie; Hemikolektomie; Rechtshemikolektomie; Linkshemikolektomie; "
+    "Colektomie; Sigmaektomie; Sigmoidektomie; "
     "Proktokolektomie; Rektumexstirpation; Proktektomie; Zökektomie; Hemicolektomie; "
     "Rektosigmoidektomie",
     "urinary_bladder": "Zystektomie; Cystektomie; Harnblasenentfernung",

@@ -15,7 +15,7 @@ from big_rad.grounding.clauses import Token
 _EN = {
     **dict.fromkeys(("left", "leftsided", "leftward", "lt"), "left"),
     **dict.fromkeys(("right", "rightsided", "rightward", "rt"), "right"),
-    **dict.fromkeys(("both", "either", "bilateral", "bilaterally"), "both"),
+    **dict.fromkeys(("both", "either", "neither", "bilateral", "bilaterally"), "both"),
 }
 _DE = {
     **dict.fromkeys(("links", "li", "linkerseits", "linksseits"), "left"),

@@ -1,0 +1,119 @@
+"""Judges whether an organ is absent: an operation removed it, or it was never there.
+
+The words are those of `negation_table` and the operations of `part_table` ("splenectomy").
+"""
+
+from collections.abc import Sequence
+
+from big_rad.grounding import cue_words, lexicon, plain
+from big_rad.grounding.clauses import CONJUNCTIONS, DETERMINERS, PREPOSITIONS, Token
+from big_rad.grounding.phrase import Phrase
+
+_NEAR = 4  # The most words between an organ and a word that says that it is not there.
+_FILLERS = frozenset(
+    plain.words("is are was were be been has have ist sind war waren wurde wurden wird bei nach st "
+                "surgically congenitally completely operativ vollständig angeboren komplett "
+                "postoperativ the der die das des dem den of von a s p z n status post zustand a i")
+)  # fmt: skip
+
+
+def find(
+    words: Sequence[Token], marks: Sequence[str], phrases: Sequence[Phrase], lang: str
+) -> list[bool]:
+    """Returns for each phrase of a text whether its organ is absent.
+
+    Args:
+        words, marks: the results of `clauses.tokens` and `clauses.gaps`.
+        phrases: all phrases of the text, in order.
+        lang: "en" or "de".
+    """
+    return _Reader(words, marks, phrases, lang).absent()
+
+
+class _Reader:
+    def __init__(
+        self, words: Sequence[Token], marks: Sequence[str], phrases: Sequence[Phrase], lang: str
+    ):
+        self._words, self._marks, self._phrases, self._lang = words, marks, phrases, lang
+        self._lows = [w.low for w in words]
+
+    def absent(self) -> list[bool]:
+        """Returns for each phrase whether its organ is not there."""
+        found = [self._is_removed(p) or self._is_absent(p) for p in self._phrases]
+        listed = False
+        for n in range(len(found) - 1, 0, -1):
+            before, p = self._phrases[n - 1], self._phrases[n]
+            listed = (listed or self._gone_after(p)) and self._is_list(before, p)
+            listed = listed and found[n] and not self._opens_part(before)
+            found[n - 1] = found[n - 1] or listed
+        for n in range(1, len(found)):
+            before, p = self._phrases[n - 1], self._phrases[n]
+            same = self._is_removed(before) and before.ids == p.ids and p.first == before.last + 1
+            found[n] = found[n] or same and not self._marks[before.last]
+        return found
+
+    def _is_removed(self, p: Phrase) -> bool:
+        removals = lexicon.removals(self._lang)
+        return any(self._lows[i] in removals for i in p.words)
+
+    def _gone_after(self, p: Phrase) -> bool:
+        after = self._next_word(p.last + 1)
+        if after is None or not cue_words.matcher("GONE", self._lang).at(self._lows, after):
+            return False
+        return not self._names_part(p, after)
+
+    def _is_list(self, a: Phrase, b: Phrase) -> bool:
+        """Returns whether only words of a list stand between two phrases."""
+        if {self._marks[i] for i in range(a.last, b.first)} - {"", ","}:
+            return False
+        return all(
+            self._lows[i] in CONJUNCTIONS or self._lows[i] in DETERMINERS or self._is_side(i)
+            for i in range(a.last + 1, b.first)
+        )
+
+    def _opens_part(self, p: Phrase) -> bool:
+        return p.first > 0 and not self._marks[p.first - 1] and (
+            self._lows[p.first - 1] in PREPOSITIONS - {"nach", "bei"}
+        )  # fmt: skip
+
+    def _is_absent(self, p: Phrase) -> bool:
+        if self._gone_after(p):
+            return True
+        ahead = cue_words.matcher("GONE_BEFORE", self._lang)
+        start = max(0, p.first - 6)
+        for i in range(start, p.first):
+            last = ahead.at(self._lows, i)
+            between = range(last or 0, p.first)
+            near = all(self._lows[k] in _FILLERS or self._is_side(k) for k in between)
+            if last and near and self._ends_here(p):
+                return not any(self._marks[k] for k in range(i, p.first))
+        return False
+
+    def _next_word(self, i: int) -> int | None:
+        """Returns the first word from `i` on that is no filler, within its clause."""
+        for k in range(i, min(i + _NEAR, len(self._words))):
+            if self._marks[k - 1] not in ("", "("):
+                return None
+            if self._lows[k] not in _FILLERS and not self._is_side(k):
+                return k
+        return None
+
+    def _is_side(self, i: int) -> bool:
+        return cue_words.is_side(self._lows[i])
+
+    def _names_part(self, p: Phrase, after: int) -> bool:
+        """Returns whether something else is gone ("the drain in the liver was removed")."""
+        first = p.first
+        while first and not self._marks[first - 1]:
+            first -= 1
+        return any(
+            cue_words.is_finding(self._lows[i]) or self._lows[i] in PREPOSITIONS - {"nach", "bei"}
+            for i in range(first, p.first)
+        ) and self._lows[after] not in ("agenesis", "aplasia", "agenesie", "aplasie")
+
+    def _ends_here(self, p: Phrase) -> bool:
+        """Returns whether no finding follows an organ ("absence of gallbladder stones")."""
+        i = p.last + 1
+        if self._marks[p.last] or i >= len(self._words):
+            return True
+        return not cue_words.is_finding(self._lows[i])
