@@ -9,12 +9,14 @@ The rules of `REMOVE` are tried in order; each has the text that takes the place
 _YEAR = r"(?:19|20)\d{2}(?!\s?(?:ml|mg|mm|cm|he|hu|m)(?!\w))"
 _MONTH_EN = (
     r"(?:(?:january|february|march|april|june|july|august|september|october|november|december|jan|"
-    r"feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)(?!\w)\.?|"
+    r"feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec|(?:mon|tues|wednes|thurs|fri|satur|sun)day|spring|"
+    r"summer|autumn|winter)(?!\w)\.?|"
     r"may(?! (?:be|have|represent|correspond|also|not|indicate|reflect|suggest|well)(?!\w))(?!\w))"
 )
 _MONTH_DE = (
     r"(?:januar|jaenner|februar|maerz|april|mai|juni|juli|august|september|oktober|november|"
-    r"dezember|jan|feb|apr|jun|jul|aug|sept?|okt|nov|dez)(?!\w)\.?"
+    r"dezember|montag|dienstag|mittwoch|donnerstag|freitag|samstag|sonntag|fruehjahr|sommer|"
+    r"herbst|winter|jan|feb|apr|jun|jul|aug|sept?|okt|nov|dez)(?!\w)\.?"
 )
 _DAY = (
     r"(?:\d{1,2}\.\s?\d{1,2}\.(?:\s?\d{2,4})?|\d{1,2}/(?:\d{1,2}/)?(?:19|20)\d{2}|"
@@ -27,11 +29,11 @@ _DAY_EN = (
 _DAY_DE = rf"(?:{_DAY}|(?:\d{{1,2}}\.\s?)?{_MONTH_DE}(?: \d{{4}})?)"
 _COUNT_EN = (
     r"(?:\d+|an?|one|two|three|four|five|six|seven|eight|nine|ten|twelve|a few|few|several|some|"
-    r"many|a couple of)"
+    r"many|a couple of|half an?)"
 )
 _COUNT_DE = (
     r"(?:\d+|ein\w*|wenig\w*|mehrer\w*|viel\w*|zwei|drei|vier|fuenf|sechs|sieben|acht|neun|zehn|"
-    r"zwoelf)"
+    r"zwoelf)(?: halben)?"
 )
 _AGO_EN = (
     rf"(?:about |approximately |some )?{_COUNT_EN} (?:minute|hour|day|week|month|year)s? "
@@ -79,11 +81,15 @@ PARTS = {
     r"tomography|priors?|film|films|angiogram)(?!\w)",
     "prior": r"(?:most recent|prior|previous|last|earlier|recent|outside|baseline|initial|"
     r"preceding|"
-    r"former|old|antecedent|external|preoperative|pretreatment|older)(?!\w)",
+    r"former|old|antecedent|external|reference|index|original|pre-?operative|pre-?treatment|"
+    r"pre-?interventional|preoperative|pretreatment|older)(?!\w)",
     "study_de": r"(?:voruntersuchung(?:en)?|voraufnahmen?|vorbefund(?:e|en|es)?|vorstudien?|"
     r"vor-?(?:ct|mrt|mr)s?|"
     r"vu|vus|voruntersuchungs\w*|vorbilder\w*|vorserien?|"
-    r"vor-?(?:sono|pet|roentgen|szinti|scan|kontroll|status|aufnahm|befund|studie|bildgebung)\w*|"
+    r"vor-?(?:sono|pet|roentgen|szinti|scan|kontroll|status|aufnahm|befund|bericht|"
+    r"studie|bildgebung)\w*|vergleichs-?(?:untersuch|aufnahm|ct|mrt|bild|studie)\w*|altbefund\w*|"
+    r"(?:erst|ausgangs|index|referenz|primaer)-?(?:aufnahm|untersuch|ct|mrt|befund|bildgebung|staging)"
+    r"\w*|"
     r"(?:letzte[nrs]?|vorherige[nrs]?|"
     r"frueheren?|"
     r"auswaertige[nrs]?|externe[nrs]?|alte[nrs]?|vorangegangene[nrs]?|vorliegende[nrs]?|"
@@ -148,7 +154,7 @@ KEEP = {
         r"\w*stomy|\w*plasty|lumbar|procedure\w*)",
         r"(?:previously|formerly) (?:resected|operated|treated|irradiated|healthy|fractured|"
         r"removed|implanted)",
-        r"(?:since|prior to|before|previous to) (?:the )?(?:surgery|operation|birth|childhood|"
+        r"(?<!than )(?:since|prior to|before|previous to) (?:the )?(?:surgery|operation|birth|childhood|"
         r"trauma(?! ct| mri| scan)|accident|"
         r"therapy|chemotherapy|yesterday|days?|weeks?|contrast|biopsy|intervention|\d+ (?:days?|"
         r"weeks?|months?|hours?|years?))",
@@ -224,7 +230,7 @@ KEEP = {
         r"(?:in|de)creasing (?:[^.;,]* )?from [^.;,]* (?:to|towards?) [^.;,]*(?:caudal|cranial|distal|"
         r"proximal|peripher|bifurcation|level|apex|base)\w*",
         r"resolution of (?:the )?(?:images?|scan|data|volume|sequences?|detector)",
-        r"prior to\b",
+        r"(?<!than )prior to\b",
         r"(?:prior|previous|earlier|recent|last|old|former) (?:\w+ ){0,2}?(?:cesarean|caesarean|"
         r"tur\w*|amputation|osteotomy|osteosynthesis|spondylodesis|injection|vaccination|fall|"
         r"accident|illness|hospital\w*|admission|delivery|menstrua\w+|puncture|whipple)\w*",
@@ -358,7 +364,20 @@ FIND = {
         r"last (?:{study_en})|follow[- ]?up (?:shows|demonstrates|reveals)|on follow[- ]?up\b|for "
         r"the first time|old "
         r"(?:ct|mri|study)"
-        r"|than {when_en}|(?:as|like|same as|identical to|similar to|comparable to|comparable with|"
+        r"|as (?:already |previously )?known|(?:the|than in|since|in) first {study_en}|at that time|"
+        r"{day_en}:? (?:it was|they were|there were|was|were|measured)|then {size}|"
+        r"than (?:it|they) (?:was|were|used)|than at (?:first|the first|baseline)|"
+        r"re-?(?:inflated|aerated|ventilated|expanded|expansion|aeration)|evolution of|"
+        r"(?:relative to|against|over|compared with|with respect to|in contrast to) {when_en}|"
+        r"(?:yesterday|last (?:year|month|week|time))'?s|"
+        r"(?:increase|decrease|growth|reduction|gain|rise|drop|decline|shrinkage) (?:of|by) (?:about |"
+        r"approximately |up to )?(?:{size}|half|a third)|"
+        r"(?:increas|decreas|enlarg|shr[aiu]nk|grow|grew|larger|smaller|wider|thicker|bigger)\w* by "
+        r"(?:about |approximately )?(?:\d|half|a third|one|two|three)\S*|"
+        r"(?:smaller|larger|bigger|fewer|less|better|improved) (?:\w+ )?(?:under|on|after|following|"
+        r"with) (?:\w+ )?(?:\w*therapy|treatment|antibiotic\w*|steroids?|anticoagulation|diuretic\w*|"
+        r"drainage)|(?:ct|mri|mr|study|exam\w*|scan|than|as) (?:of|from|dated|on) \d{{1,2}}/\d{{1,2}}"
+        r"(?:/\d{{2,4}})?|than {when_en}|(?:as|like|same as|identical to|similar to|comparable to|comparable with|"
         r"different from|differen(?:ce|t) to|unlike|versus|vs\.?|from|since) {when_en}|"
         r"than (?:before|prior to)|"
         r"(?:not|never|already|also|first|still|only|barely|hardly|yet) (?:yet )?(?:present|seen|"
@@ -464,7 +483,19 @@ FIND = {
         r"\w+er geworden|weniger geworden|geschrumpft|zurueckgegangen|rueckgaengig\w*|"
         r"sich (?:\w+ ){{0,3}}?(?:verringert|vermindert|reduziert|verkleinert|vergroessert)|"
         r"angestiegen\w*|angewachsen\w*|abgeklungen\w*|abgeschwollen\w*|resorbiert\w*|"
-        r"befundwandel|\w*dynamik|"
+        r"befundwandel|(?:befund|groessen|tumor|wachstums|erguss)?dynamik|"
+        r"wie (?:vor)?bekannt|bekanntermassen|anhaltend\w*|im intervall(?! von)|neuerdings|"
+        r"{day_de}(?: noch)? (?:war|waren|mass|massen|betrug|betrugen|noch)|(?:war|betrug|mass)(?:en)? "
+        r"(?:noch )?{day_de}|wieder(?:belueft|entfalt|aufgetret|eroeffn)\w*|"
+        r"(?:als|wie) vor (?:der |dem |\w+em |\w+er )?(?:\w*therapie|behandlung|op|operation|"
+        r"intervention|stent\w*|drainage\w*|chemo\w*|punktion|\w*wechsel|anlage|beginn)|"
+        r"weiter (?:bestehend|nachweisbar|erkennbar|abgrenzbar|sichtbar|vorhanden|persist\w*|"
+        r"ruecklaeufig|zunehm\w*|abnehm\w*|vergroessert)\w*|"
+        r"(?:kleiner|groesser|weniger|besser|geringer|gebessert) (?:unter|nach) (?:\w+ )?(?:\w*therapie|"
+        r"behandlung|antibio\w*|antikoag\w*|steroid\w*|drainage\w*|diuretik\w*)|"
+        r"um (?:etwa |ca\.? |rund |circa )?(?:{size}|die haelfte|ein drittel|ein viertel|das doppelte) "
+        r"(?:groesser|kleiner|laenger|breiter|dicker|geringer|weiter|gewachsen|\w+genommen|"
+        r"geschrumpft|reduziert|progredient|regredient|mehr|weniger)|"
         r"(?:besser|schlechter|groesser|kleiner|{size}|deutlicher|geringer|weniger|mehr|nur) heute|"
         r"heute (?:\w+ )?(?:{size}|groesser|kleiner|besser|schlechter|wieder|nicht mehr|nur|noch|"
         r"weniger|deutlicher|geringer)|in (?:rueckbildung|regression|progression|resorption)|"

@@ -9,7 +9,14 @@ import re
 from collections.abc import Iterator, Sequence
 
 from big_rad.grounding import candidates, clauses, cue_words, plain
-from big_rad.grounding.clauses import CLAUSE_OPENERS, CONJUNCTIONS, DETERMINERS, VERBS, Token
+from big_rad.grounding.clauses import (
+    CLAUSE_OPENERS,
+    CONJUNCTIONS,
+    DETERMINERS,
+    PREPOSITIONS,
+    VERBS,
+    Token,
+)
 from big_rad.grounding.phrase import Phrase, mirrored
 from big_rad.grounding.side_words import SideWord
 
@@ -40,6 +47,8 @@ _PREDICATE = re.compile(
     r"large|thickened|dilated|occluded|atroph\w*|hyper\w+|hypo\w+|preserved|negative|absent|nad|"
     r"\w+ly"
 )
+_STATE_DE = re.compile(r"\d|unauff|normal|frei|intakt|regelr|schlank|o$|klein$|gross$|verd|verg|ver")
+_THAN = frozenset(plain.words("als than wie"))
 # Beginnings of words for places that are no class. A clause about these leaves no organ out.
 _OTHER = tuple(
     plain.words(
@@ -78,22 +87,21 @@ def omitted(
     added: list[Phrase] = []
     for side in sides:
         i = side.index
-        if i in taken or side.remaining or not side.counts or side.side == "both":
+        if i in taken or side.remaining or side.side == "both":
             continue
         clause = _clause(words, marks, i)
-        if clause.start == 0 or not taken.isdisjoint(clause):
+        compared = _compared(words, marks, phrases, side) if lang == "de" else None
+        if compared is not None:
+            added.append(compared)
+            continue
+        if not side.counts or clause.start == 0 or not taken.isdisjoint(clause):
             continue
         if not _stands_alone(words, marks, i, side, clause, lang):
             continue
         base = _base(marks, [*phrases, *added], clause.start)
         if base is None or base.own_side in (None, side.side):
             continue
-        ids = base.ids if base.side is None else candidates.on_side(base.ids, base.side)
-        other = [mirrored(c) for c in ids]
-        if None not in other:
-            made = Phrase(i, i, tuple(sorted(other)), side_words=(i,), resolved=True)
-            made.several_organs = base.several_organs
-            added.append(made)
+        added += _mirrored(base, i)
     return sorted([*phrases, *added], key=lambda p: p.first) if added else list(phrases)
 
 
@@ -119,6 +127,32 @@ def inherit(
         same = candidates.family(near.ids) == candidates.family(p.ids)
         if same or side != "both" and _related(near, p):
             p.side, p.resolved = side, True
+
+
+def _mirrored(base: Phrase, i: int) -> list[Phrase]:
+    """Returns a phrase at the word `i` for the organ on the other side, if there is one."""
+    ids = base.ids if base.side is None else candidates.on_side(base.ids, base.side)
+    other = [mirrored(c) for c in ids]
+    if None in other:
+        return []
+    made = Phrase(i, i, tuple(sorted(other)), side_words=(i,), resolved=True)
+    made.several_organs = base.several_organs
+    return [made]
+
+
+def _compared(
+    words: Sequence[Token], marks: Sequence[str], phrases: Sequence[Phrase], side: SideWord
+) -> Phrase | None:
+    """Returns a phrase for a side that an organ is compared with: "psoas rechts dicker als links"."""
+    i = side.index
+    if i < 3 or words[i - 1].low not in _THAN or words[i - 2].capital:
+        return None
+    for p in reversed(phrases):
+        if p.last < i - 1:
+            near = i - p.last <= 4 and not any(marks[p.last : i])
+            both = p.own_side not in (None, side.side) and p.last in p.side_words
+            return next(iter(_mirrored(p, i)), None) if near and both else None
+    return None
 
 
 def _known_before(
@@ -187,4 +221,8 @@ def _stands_alone(
     adverb = words[i].low in ("links", "rechts", "linksseitig", "rechtsseitig")
     if adverb or words[i].low in clauses.SIDE_SHORT["de"]:
         return not after.capital or cue_words.is_finding(after.low)
-    return not after.capital and (after.low in VERBS or lead[-1:] in (["der"], ["die"], ["das"]))
+    if after.capital:
+        return False
+    return lead[-1:] in (["der"], ["die"], ["das"]) or after.low in VERBS or (
+        after.low in PREPOSITIONS or bool(_STATE_DE.match(after.low))
+    )  # fmt: skip

@@ -153,6 +153,8 @@ class _Reader:
         ahead = self._ahead(cue, part)
         behind = self._behind(cue, part)
         if cue.kind == "deny":
+            if self._denies_change(cue, part):
+                return set()
             found = ahead or set(self._not_elsewhere(cue, part, behind))
             whole = not self._stops_within(cue, part)
             if found == ahead and whole:
@@ -249,6 +251,11 @@ class _Reader:
         near = self._lows[cue.last + 1 : min(part.stop, cue.last + 4)]
         outside = any(low.startswith(("epidural", "subdural", "subarach")) for low in near)
         return [] if outside else behind
+
+    def _denies_change(self, cue: _Cue, part: range) -> bool:
+        """Returns whether only a change is denied ("no evidence of progression")."""
+        near = self._lows[cue.last + 1 : min(part.stop, cue.last + 4)]
+        return any(low.startswith(cue_words.begins("CHANGES")) for low in near)
 
     def _unjudged(self, cue: _Cue, part: range) -> bool:
         """Returns whether it is only said that something cannot be judged or told apart."""

@@ -94,6 +94,8 @@ FINDINGS = (
     "defect polyp karzinom carcinom hernie hernia vorfall protrus prolaps kompression compress "
     "enhanc anreicher signal entzuend inflamm dissek dissect obstruk obstruct stau congest ileus "
     "lympho luxation disloc destruk destruct osteoly auffaellig abnorm patholog verschattung "
+    "verschluss occlus okklus nekros necros ektas ectas plaque kollaps collaps emphys fibros "
+    "schwell kontus contus lazer lacer verschmaeler verengung narrowing arthros knoten "
     "opacit veraenderung degener wandverdick narb scar fremdk foreign luft air gas sklero sclero"
 )
 # The clause goes on to something else ("no lesion, but ..."); what follows is not denied.
@@ -110,6 +112,11 @@ JUDGED = (
 )
 # Beginnings of nouns after which "is not possible" denies no finding.
 JUDGEMENT = "assess evaluat judg apprais differentiat beurteil bewert aussage einschätz abgrenz"
+# Beginnings of words for changes; to deny one denies no finding ("no evidence of progression").
+CHANGES = (
+    "progress progred growth increas decreas regress zunahme abnahme größenzu größenab wachstum "
+    "befundänder größenänder befundwandel befundprog größenprog befunddyn"
+)
 # What may be denied although its organ was removed.
 BACK = "recurr rezidiv residu lokalrez restherni relaps"
 # An organ after these words is the place of something else: "the conus ends at L1".
@@ -121,7 +128,8 @@ PLACES = (
 # speak of the organ before it.
 ANYWHERE = (
     "herd laesion lesion focal fokal raumford malign metast suspic suspekt tumor mass enhanc "
-    "anreicher obstruct stau aufstau stone stein konkrement dilat erweiter rezidiv recurr nodul"
+    "anreicher obstruct stau aufstau stone stein konkrement dilat erweiter rezidiv recurr nodul "
+    "extension extracaps infiltr invas kapsel"
 )
 # Beginnings of words that state something of an organ, if no verb does.
 STATES = (
@@ -133,6 +141,7 @@ STATES = (
 ELSEWHERE = (
     "pleur perikard pericard lymph aszites ascites erguss ergues effusion effusions pneumothora "
     "gallenw gallengang gallengae bile biliary fluess fluid freie free pneumoperi peritone "
+    "platte plates screw schraub osteosynthesemat implant prothes stent kathet cathet sonde drain "
     "mediastin hilaer hilar paraaort retroperi weichteil soft adenopath embol hernia hernie "
     "pneumomediast inguin mesenter bauchw thoraxw"
 )

@@ -243,7 +243,10 @@ class _Resolver:
             side = before.own_side if before.resolved or not before.paired else None
             if before.side == "both" and before.grammatical_number == "both":
                 side = "both" if p.coordinated else None
-            if side and (self._coordinated(before, p) or self._part(before, p)):
+            whole = candidates.is_collective(self._words, p, self._lang)
+            whole = whole and not self._words[p.last].low.startswith("rest")
+            part = not whole and self._part(before, p)  # As in "ML belüftet, Lunge sonst frei".
+            if side and (self._coordinated(before, p) or part):
                 self._give(p, side)
         for p, after in reversed(pairs):
             if p.resolved or not p.paired or p.grammatical_number == "many" and not p.coordinated:
