@@ -97,10 +97,9 @@ def remove(text: str, lang: str) -> Removal:
     left = _BRACKET.sub(lambda m: "" if _compares(m[0], lang) else m[0], text)
     left = _without_clauses(left, _whole_clause(lang), lang)
     for _ in range(_ROUNDS):
-        cut = _cut(left, lang)
-        if cut == left:
+        before, left = left, _cut(left, lang)
+        if left == before or not _compares(left, lang):
             break
-        left = cut
     left = _tidied(left, text)
     if _compares(left, lang):
         left = _tidied(_without_clauses(left, _finder(lang), lang), text)
@@ -119,6 +118,7 @@ def _compares(text: str, lang: str) -> bool:
     return _finder(lang).search(_searched(spelled, lang)) is not None
 
 
+@functools.lru_cache(maxsize=64)  # The rules for one sentence search the same text many times.
 def _searched(text: str, lang: str) -> str:
     """Returns a text in lower case of the same length, in which look-alikes are hidden."""
     low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
@@ -132,9 +132,9 @@ def _searched(text: str, lang: str) -> str:
 
 def _cut(text: str, lang: str) -> str:
     """Applies each rule once."""
+    written = plain.read(text)
+    low = _searched(written.text, lang)
     for pattern, instead in _rules(lang):
-        written = plain.read(text)
-        low = _searched(written.text, lang)
         pieces, last = [], 0
         for match in pattern.finditer(low):
             if match.end() > match.start() and match[0].strip():
@@ -143,6 +143,8 @@ def _cut(text: str, lang: str) -> str:
                 last = end
         if pieces:
             text = " ".join("".join([*pieces, text[last:]]).split())
+            written = plain.read(text)
+            low = _searched(written.text, lang)
     return text
 
 

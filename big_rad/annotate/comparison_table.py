@@ -52,7 +52,7 @@ _WHEN_EN = (
     r"still|the|early|late|mid|end of|beginning of) )*"
     rf"(?:{_DAY_EN}|{_AGO_EN}|yesterday|this (?:morning|afternoon)|"
     rf"(?:day|night|evening|week|month|year) before(?! (?:the )?\w+ing)|"
-    rf"(?:last|previous|prior|earlier|initial|first) {_VISIT_EN}|baseline|before|previously|"
+    rf"(?:last|previous|prior|earlier|initial|first) {_VISIT_EN}|baseline|admission|discharge|presentation|before|previously|"
     r"formerly|initially|back then)(?!\w)"
 )
 _WHEN_DE = (
@@ -62,7 +62,7 @@ _WHEN_DE = (
     r"damals|frueher|initial|heute morgen|"
     r"(?:letzte|vorige|vorherige|vergangene|fruehere)[nmrs]? (?:jahr|monat|woche|mal|kontrolle|termin|"
     r"vorstellung|staging|scan|aufnahme|untersuchung)\w*|"
-    r"(?:erst|vor)(?:aufnahme|untersuchung|kontrolle|diagnose|vorstellung)\w*)(?!\w)"
+    r"aufnahme|entlassung|vorstellung|diagnosestellung|therapiebeginn|(?:erst|vor)(?:aufnahme|untersuchung|kontrolle|diagnose|vorstellung)\w*)(?!\w)"
 )
 
 PARTS = {
@@ -141,7 +141,7 @@ KEEP = {
         r"other|"
         r"surrounding|adjacent|normal|muscle|liver|spleen|skeletal|background|rest|remaining|"
         r"parenchyma)\w*",
-        r"(?:prior|previous|earlier|recent|last|old) (?:\w+ ){0,2}?(?:surg\w+|operation\w*|"
+        r"(?<!than )(?:prior|previous|earlier|recent|last|old) (?:\w+ ){0,2}?(?:surg\w+|operation\w*|"
         r"\w*ectom\w+|"
         r"fracture\w*|injur\w+|trauma\w*|infection\w*|resection\w*|sternotom\w+|radiation|"
         r"radiotherapy|"
@@ -217,6 +217,8 @@ KEEP = {
         r"section|scan|qt|pr|cardiac|reconstruction|sampling|sl-) intervals?\b",
         r"interval (?:is|was|measures|of|width|widening|appendectomy|between|normal|not widened|"
         r"unremarkable|irregular)\b",
+        r"(?:lie|keep|kept|hold|held|sit|lying) still",
+        r"(?:haemo|hemo)dynamic\w* (?:is |are |and \w+ )?(?:un)?stable",
         r"still (?:\w+ )?(?:normal|within|just|acceptable|physiologic\w*|borderline|assessable|"
         r"tolerable|age|diagnostic|in the (?:normal|upper))\w*",
         r"(?:prior|previous|earlier|older|outside|external|comparison) (?:\w+ )?(?:studies|study|"
@@ -243,8 +245,8 @@ KEEP = {
         r"[^.;,]*(?:vor(?=[.;,]|$)|vorliegend|verfuegbar|verfuegung|vergleich|vorhanden|moeglich)?",
         r"(?:voraufnahmen?|voruntersuchung(?:en)?|vorbefunde?|vorbilder|vergleichsaufnahmen|"
         r"vergleichsuntersuchung(?:en)?)"
-        r"\s+(?:liegen|liegt|sind|ist|stehen|steht|lagen|lag|existieren)?\s*(?:zum vergleich |"
-        r"aktuell |hier )?nicht[^.;]*",
+        r"\s+(?:(?:liegen|liegt|sind|ist|stehen|steht|lagen|lag|existieren)\s+(?:zum vergleich |"
+        r"aktuell |hier )?nicht[^.;]*|nicht (?:vorliegend|verfuegbar|zur verf\w+|zum vergleich)[^.;]*)",
         r"(?:ein )?vergleich (?:ist )?nicht moeglich|kein vergleich\w*[^.;,]*",
         r"(?:im|in) seitenvergleich",
         r"(?:im )?(?:direkten )?vergleich (?:zur|zum|mit der|mit dem|zu|mit) (?:kontralateralen?|"
@@ -321,6 +323,9 @@ KEEP = {
         r"vergleich\w*[^.;,]*(?:nicht moeglich|unmoeglich|nicht durchfuehrbar|entfaellt)[^.;,]*",
         r"(?:abgleich|vergleich|korrelation) mit[^.;]*(?:waere|empfohlen|hilfreich|sinnvoll|"
         r"wuenschenswert|ratsam|erforderlich|angeraten)\w*",
+        r"(?:haemodynamik|kreislauf\w*|vitalparameter) (?:ist |sind )?(?:in)?stabil\w*",
+        r"(?:zu|ab)nehmend\w* (?:\w+ ){1,2}nach (?:kaudal|kranial|distal|proximal|dorsal|ventral|"
+        r"peripher|basal|apikal)",
         r"konstante?[rsnm]? (?:wand\w*|kaliber|weite|breite|hoehe|lumen\w*|abstand)",
         r"(?:seit|in) (?:der )?(?:menarche|pubertaet)",
     ),
@@ -366,7 +371,12 @@ FIND = {
         r"(?:ct|mri|study)"
         r"|as (?:already |previously )?known|(?:the|than in|since|in) first {study_en}|at that time|"
         r"{day_en}:? (?:it was|they were|there were|was|were|measured)|then {size}|"
-        r"than (?:it|they) (?:was|were|used)|than at (?:first|the first|baseline)|"
+        r"(?:no|without) (?:\w+ ){{0,2}}dynamics|(?:versus|vs\.?|against) (?:the |an? )*(?:{study_en}|"
+        r"{prior})|ha(?:s|ve) \w+(?:ed|en) further|(?:slight|mild|marked|moderate|clear|significant|"
+        r"minimal|interval|relevant|substantial) (?:increase|decrease)|(?:increase|decrease|reduction) "
+        r"in (?:width|length|thickness|prominence|conspicuity|calib\w+)|"
+        r"at (?:the time of )?(?:first |initial |primary )?(?:diagnosis|presentation|admission):? "
+        r"(?:still )?{size}|than (?:it|they) (?:was|were|used)|than at (?:first|the first|baseline)|"
         r"re-?(?:inflated|aerated|ventilated|expanded|expansion|aeration)|evolution of|"
         r"(?:relative to|against|over|compared with|with respect to|in contrast to) {when_en}|"
         r"(?:yesterday|last (?:year|month|week|time))'?s|"
@@ -484,7 +494,9 @@ FIND = {
         r"sich (?:\w+ ){{0,3}}?(?:verringert|vermindert|reduziert|verkleinert|vergroessert)|"
         r"angestiegen\w*|angewachsen\w*|abgeklungen\w*|abgeschwollen\w*|resorbiert\w*|"
         r"befundwandel|(?:befund|groessen|tumor|wachstums|erguss)?dynamik|"
-        r"wie (?:vor)?bekannt|bekanntermassen|anhaltend\w*|im intervall(?! von)|neuerdings|"
+        r"nachgelaufen\w*|weiter (?:gesintert|eingebrochen|aufgeweitet|abgesunken|ausgedehnt|"
+        r"ausgebreitet|verkleinert|verdichtet|verschmaelert)|wie (?:vor)?bekannt|gestrig\w*|bei (?:der )?(?:erst)?(?:diagnose|diagnosestellung|vorstellung|"
+        r"aufnahme) (?:noch )?{size}|bekanntermassen|anhaltend\w*|im intervall(?! von)|neuerdings|"
         r"{day_de}(?: noch)? (?:war|waren|mass|massen|betrug|betrugen|noch)|(?:war|betrug|mass)(?:en)? "
         r"(?:noch )?{day_de}|wieder(?:belueft|entfalt|aufgetret|eroeffn)\w*|"
         r"(?:als|wie) vor (?:der |dem |\w+em |\w+er )?(?:\w*therapie|behandlung|op|operation|"
@@ -505,6 +517,36 @@ FIND = {
 
 REMOVE = {
     "en": (
+        (
+            r"(?:,\s*|\b)(?:(?:is|are|has become|have become) )?{degree_en}(?:\w+er(?: \w+ed)?|"
+            r"(?:more|less|fewer)(?: \w+)?) than {when_en}(?: {study_en})?",
+            "",
+        ),
+        (r"{degree_en}(?:larger|smaller|bigger|wider|thicker) (?=\w+ than {when_en})", ""),
+        (r"\bthan {when_en}(?: {study_en})?", ""),
+        (
+            r",?\s*(?:formerly|previously) (?:one|two|three|four|five|six|seven|eight|nine|ten|twelve)\b",
+            "",
+        ),
+        (
+            r",?\s*(?:the )?(?:same )?(?:as|like|identical to|similar to|comparable to) "
+            r"(?:(?:on|in) the )?(?:{prior}|{when_en}|known)(?=[.,;)]|$)",
+            "",
+        ),
+        (r",?\s*(?:up|down) from {size}", ""),
+        (
+            r",?\s*(?:already |also |first )?(?:present|seen|visible|noted|described|found|known|"
+            r"documented) (?:already )?(?:on|in|at|by|from)?(?: the)? ?(?:{day_en}|(?:{prior} )+"
+            r"{study_en})",
+            "",
+        ),
+        (r",?\s*constant(?: for (?:\w+ )?years)?(?=[.,;]|$)", ""),
+        (r"(?:,\s*|(?:is|are) (?:\w+ly )?)(?:receding|subsiding|clearing|regressive|abating)\b", ""),
+        (r"(?:without|no) (?:(?:significant|relevant|further) )?(?:growth|progress\w*)(?: over (?:\w+ )+years)?", ""),
+        (r"\bpre-?existing\b", ""),
+        (r"\bsince (?:the |an? )?(?:\w+ ){{0,2}}{study_en}", ""),
+        (r",?\s*vs\.? {size}(?: last \w+| in {day_en})", ""),
+        (r"(?:slow )?growth of (?:the )?|over the past (?:\w+ )?(?:years|months|weeks)", ""),
         (
             r"\(\s*(?:previously|formerly|prior|before|was|previous|earlier|compared|unchanged|"
             r"stable|"
@@ -626,6 +668,24 @@ REMOVE = {
     ),
     "de": (
         (
+            r"(?:,\s*|\b)(?:(?:ist|sind) )?{degree_de}(?:\w+er|mehr|weniger) (?:\w+ )?(?:als|wie) "
+            r"{when_de}(?: {study_de})?",
+            "",
+        ),
+        (r",?\s*(?:wie|als|aehnlich|identisch mit) (?:{when_de}|bekannt)(?=[.,;)]|$)", ""),
+        (r"\bin rueckbildung\b", ""),
+        (
+            r",?\s*(?:bereits |schon |erstmals )(?:\w+ )?{day_de}(?: (?:vorhanden|beschrieben|"
+            r"diagnostiziert|nachweisbar|bekannt|sichtbar))?",
+            "",
+        ),
+        (r",?\s*aus (?:der|dem) {study_de}(?: {study_de})? bekannt\w*", ""),
+        (r",?\s*seit (?:\w+ )?jahren konstant\w*", ""),
+        (r",?\s*vs\.? {size} im vorjahr", ""),
+        (r",?\s*(?:vergleichbar|identisch) mit (?:der |dem )?{study_de}", ""),
+        (r"\bunveraendert zu {day_de}", ""),
+        (r"\bseit (?:dem |der )?\w+-(?:ct|mrt)\b", ""),
+        (
             r"\(\s*(?:vorher|zuvor|vormals|vu|vor|ehemals|damals|frueher|unveraendert|neu|bisher|"
             r"im vergleich|zuletzt)\b[^()]*\)",
             "",
@@ -692,8 +752,8 @@ REMOVE = {
             r"\b{degree_de}(?:groessen|befund|volumen|erguss|laengen)?(?:zunahme|abnahme|"
             r"progredienz|regredienz|rueckgang|"
             r"zuwachs|wachstum|rueckbildung|verbesserung|besserung|verschlechterung|progress|"
-            r"progression|regression|konstanz|persistenz)"
-            r"(?: (?:der|des|von|einer|eines|an|in|am))?\b",
+            r"progression|regression|konstanz|persistenz)(?! (?:des|eines)\b)"
+            r"(?: (?:der|von|einer|an|in|am))?\b",
             "",
         ),
         (
@@ -716,12 +776,14 @@ REMOVE = {
 # "No new lesion" says nothing about old ones, and what has resolved is not there any more. Such a
 # clause is left out as a whole, because without the word it would say something else.
 WHOLE_CLAUSE = {
-    "en": r"\b(?:no|without|not|nor) (?:\w+ ){0,4}?(?:new|newly|progressive|increasing|enlarging|"
+    "en": r"\bno (?:\w+ )?differen(?:ce|t) (?:from|to|compared)\b|"
+    r"\b(?:no|without|not|nor) (?:\w+ ){0,4}?(?:new|newly|progressive|increasing|enlarging|"
     r"worsening|persistent|persisting)\b|"
     r"^no longer\b|\bcomplete(?:ly)? (?:regress|clear)\w*|"
     r"\b(?:resolved|disappeared|cleared|vanished)\b|\bresolution of\b|\b(?:complete|interval) "
     r"resolution\b",
-    "de": r"\b(?:kein\w*|ohne|nicht) (?:\w+ ){0,3}?(?:neu(?:e|er|es|en|em)?|neu aufgetreten\w*|"
+    "de": r"\bkein\w* (?:\w+ )?unterschied (?:zu|zum|zur|gegenueber)\b|"
+    r"\b(?:kein\w*|ohne|nicht) (?:\w+ ){0,3}?(?:neu(?:e|er|es|en|em)?|neu aufgetreten\w*|"
     r"neuaufgetreten\w*|"
     r"(?:groessen)?progredient\w+|zunehmend\w*|persistierend\w*|erneut\w*)\b|"
     r"^nicht mehr\b|\b(?:vollstaendig|komplett)\w* (?:\w+ )?(?:regredient|ruecklaeufig|"

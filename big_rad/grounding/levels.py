@@ -205,7 +205,7 @@ class _Reader:
 
     def _atom(self, i: int) -> _Atom | None:
         low = self._words[i].low
-        code = _CODE.fullmatch(low) or _GLUED.fullmatch(low)
+        code = low[-1].isdigit() and (_CODE.fullmatch(low) or _GLUED.fullmatch(low))
         if code:
             region = _NAMES.get(code[1], code[1][0])
             return self._made(region, int(code[2]), i, i)

@@ -60,7 +60,7 @@ def judge(
     absent = absence.find(words, marks, phrases, lang)
     denied = _Reader(words, marks, phrases, lang).denied()
     # What is denied after an operation is mostly beside the organ, unless it has come back.
-    back = any(w.low.startswith(cue_words.begins("BACK")) for w in words)
+    back = any(absent) and any(w.low.startswith(cue_words.begins("BACK")) for w in words)
     return [
         Judgement(negated=n in denied and (back or not gone), absent=gone)
         for n, gone in enumerate(absent)

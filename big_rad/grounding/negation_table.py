@@ -21,7 +21,7 @@ DENIED = {
 }
 # In these the words above deny nothing about an organ.
 PSEUDO = {
-    "en": "not displaced; not significantly displaced; not only; not just; no change; no interval "
+    "en": "not as; not so; not displaced; not significantly displaced; not only; not just; no change; no interval "
     "change; no significant change; no relevant change; no significant interval change; not "
     "changed; not significantly changed; no comparison; no prior; no previous; not excluded; not "
     "ruled out; cannot be excluded; cannot be ruled out; not be excluded; not be ruled out; "
@@ -44,7 +44,7 @@ PSEUDO = {
     "progression; no growth; no interval growth; no adverse; no doubt; not certain; not "
     "unremarkable; not visualized adequately; no difference; no side "
     "difference; not specific; not performed; not administered; not given",
-    "de": "nicht dislozierte; nicht dislozierter; nicht dislozierten; nicht verschobene; nicht "
+    "de": "nicht so; nicht dislozierte; nicht dislozierter; nicht dislozierten; nicht verschobene; nicht "
     "verschobener; nicht verschobenen; nicht disloziert; nicht nur; keine änderung; keine "
     "befundänderung; keine größenänderung; keine wesentliche änderung; keine relevante änderung; "
     "keine signifikante änderung; kein wesentlicher unterschied; keine wesentliche "
@@ -108,14 +108,15 @@ ENDS = {
 # What cannot be judged, or told apart from something else, is not denied: "cannot be assessed".
 JUDGED = (
     "assess evaluat judg interpret differentiat distinguish separa delimit apprais characteri "
-    "beurteil bewert einschätz trenn abzutrenn differenzier unterscheid"
+    "mention describ reported erwähn beschrieb beurteil bewert einschätz trenn abzutrenn differenzier unterscheid"
 )
 # Beginnings of nouns after which "is not possible" denies no finding.
 JUDGEMENT = "assess evaluat judg apprais differentiat beurteil bewert aussage einschätz abgrenz"
 # Beginnings of words for changes; to deny one denies no finding ("no evidence of progression").
 CHANGES = (
     "progress progred growth increas decreas regress zunahme abnahme größenzu größenab wachstum "
-    "befundänder größenänder befundwandel befundprog größenprog befunddyn"
+    "befundänder größenänder befundwandel befundprog größenprog "
+    "befunddyn größendyn dynami differen unterschied"
 )
 # What may be denied although its organ was removed.
 BACK = "recurr rezidiv residu lokalrez restherni relaps"

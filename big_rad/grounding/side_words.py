@@ -6,6 +6,7 @@ or an organ that is not one of a pair ("left ventricle").
 """
 
 import dataclasses
+import functools
 import re
 from collections.abc import Iterator, Sequence
 
@@ -123,6 +124,11 @@ def side_of(token: Token, lang: str) -> str | None:
         if low in ("lt", "rt") and token.text.isupper():
             return None  # RT is radiotherapy.
         return _EN.get(low)
+    return _german(low)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _german(low: str) -> str | None:
     if low in _DE:
         return _DE[low]
     for stem, side in _DE_STEMS:

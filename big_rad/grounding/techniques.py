@@ -52,6 +52,11 @@ _OF = frozenset(plain.words("of der des vom von"))
 _WHOLE = frozenset(plain.words("entire whole gesamten ganzen complete right left both"))
 
 
+_RANGE_OPENS = frozenset(r[0] for r in _RANGES)
+# Without any of these words, no phrase of a text is left out.
+_HINTS = _MODALITIES | _NAMED_AFTER | _RANGE_OPENS | {"from", "von", "vom", "ab"}
+
+
 def without(
     words: Sequence[Token], marks: Sequence[str], phrases: list[Phrase]
 ) -> list[Phrase]:
@@ -62,9 +67,9 @@ def without(
         phrases: the phrases of the text, in order.
     """
     lows = [w.low for w in words]
-    ranges = [i for i in range(len(lows)) if _range_at(lows, i)]
-    if not ranges and _MODALITIES.isdisjoint(lows) and not {"from", "von", "vom"} & set(lows):
+    if _HINTS.isdisjoint(lows):
         return phrases
+    ranges = [i for i, low in enumerate(lows) if low in _RANGE_OPENS and _range_at(lows, i)]
     kept: list[Phrase] = []
     dropped: Phrase | None = None
     for p in phrases:

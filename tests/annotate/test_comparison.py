@@ -86,6 +86,6 @@ def test_any_text_is_read(text, lang):
 
 
 def test_the_spelling_changes_nothing():
-    for lang, had, text in ROWS[::2]:
+    for lang, had, text in ROWS[::8]:
         for written in anatomy.SPELLINGS.values():
             assert comparison.remove(written(text), lang).had == had, text

@@ -11,7 +11,7 @@ from tests.helpers import anatomy, sided
 
 ROWS = list(anatomy.table())
 # Only one side has a middle lobe, a lingula and an atrial appendage among the classes.
-ONE_SIDE = ("iddle", "ittel", "ingula", "RML", "ppendage")
+ONE_SIDE = ("iddle", "ittel", "ingula", "ML", "ppendage")
 
 
 @functools.cache
