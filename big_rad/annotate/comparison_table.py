@@ -52,17 +52,21 @@ _WHEN_EN = (
     r"still|the|early|late|mid|end of|beginning of) )*"
     rf"(?:{_DAY_EN}|{_AGO_EN}|yesterday|this (?:morning|afternoon)|"
     rf"(?:day|night|evening|week|month|year) before(?! (?:the )?\w+ing)|"
-    rf"(?:last|previous|prior|earlier|initial|first) {_VISIT_EN}|baseline|admission|discharge|presentation|before|previously|"
+    rf"(?:last|previous|prior|earlier|initial|first) {_VISIT_EN}|baseline|admission|discharge|"
+    rf"presentation|before|previously|"
     r"formerly|initially|back then)(?!\w)"
 )
 _WHEN_DE = (
     r"(?:(?:am|im|in|vom|von|bei|zu|zum|zur|aus|noch|bereits|schon|der|dem|den|denen|jahre?|anfang|"
     r"mitte|ende|es|war|waren) )*"
-    rf"(?:{_DAY_DE}|{_AGO_DE}|vor(?:tag|jahr|monat|woche|abend|wert)\w*|gestern|zuletzt|zuvor|vorher|"
+    rf"(?:{_DAY_DE}|{_AGO_DE}|vor(?:tag|jahr|monat|woche|abend|wert)\w*|gestern|zuletzt|zuvor|"
+    rf"vorher|"
     r"damals|frueher|initial|heute morgen|"
-    r"(?:letzte|vorige|vorherige|vergangene|fruehere)[nmrs]? (?:jahr|monat|woche|mal|kontrolle|termin|"
+    r"(?:letzte|vorige|vorherige|vergangene|fruehere)[nmrs]? (?:jahr|monat|woche|mal|kontrolle|"
+    r"termin|"
     r"vorstellung|staging|scan|aufnahme|untersuchung)\w*|"
-    r"aufnahme|entlassung|vorstellung|diagnosestellung|therapiebeginn|(?:erst|vor)(?:aufnahme|untersuchung|kontrolle|diagnose|vorstellung)\w*)(?!\w)"
+    r"aufnahme|entlassung|vorstellung|diagnosestellung|therapiebeginn|(?:erst|vor)(?:aufnahme|"
+    r"untersuchung|kontrolle|diagnose|vorstellung)\w*)(?!\w)"
 )
 
 PARTS = {
@@ -88,7 +92,8 @@ PARTS = {
     r"vu|vus|voruntersuchungs\w*|vorbilder\w*|vorserien?|"
     r"vor-?(?:sono|pet|roentgen|szinti|scan|kontroll|status|aufnahm|befund|bericht|"
     r"studie|bildgebung)\w*|vergleichs-?(?:untersuch|aufnahm|ct|mrt|bild|studie)\w*|altbefund\w*|"
-    r"(?:erst|ausgangs|index|referenz|primaer)-?(?:aufnahm|untersuch|ct|mrt|befund|bildgebung|staging)"
+    r"(?:erst|ausgangs|index|referenz|primaer)-?(?:aufnahm|untersuch|ct|mrt|befund|bildgebung|"
+    r"staging)"
     r"\w*|"
     r"(?:letzte[nrs]?|vorherige[nrs]?|"
     r"frueheren?|"
@@ -141,7 +146,8 @@ KEEP = {
         r"other|"
         r"surrounding|adjacent|normal|muscle|liver|spleen|skeletal|background|rest|remaining|"
         r"parenchyma)\w*",
-        r"(?<!than )(?:prior|previous|earlier|recent|last|old) (?:\w+ ){0,2}?(?:surg\w+|operation\w*|"
+        r"(?<!than )(?:prior|previous|earlier|recent|last|old) (?:\w+ ){0,2}?(?:surg\w+|"
+        r"operation\w*|"
         r"\w*ectom\w+|"
         r"fracture\w*|injur\w+|trauma\w*|infection\w*|resection\w*|sternotom\w+|radiation|"
         r"radiotherapy|"
@@ -154,7 +160,8 @@ KEEP = {
         r"\w*stomy|\w*plasty|lumbar|procedure\w*)",
         r"(?:previously|formerly) (?:resected|operated|treated|irradiated|healthy|fractured|"
         r"removed|implanted)",
-        r"(?<!than )(?:since|prior to|before|previous to) (?:the )?(?:surgery|operation|birth|childhood|"
+        r"(?<!than )(?:since|prior to|before|previous to) (?:the )?(?:surgery|operation|birth|"
+        r"childhood|"
         r"trauma(?! ct| mri| scan)|accident|"
         r"therapy|chemotherapy|yesterday|days?|weeks?|contrast|biopsy|intervention|\d+ (?:days?|"
         r"weeks?|months?|hours?|years?))",
@@ -201,17 +208,20 @@ KEEP = {
         r"referred|admitted)",
         r"(?:symptoms?|pain|fever|cough|dyspn\w+|headaches?|jaundice|weakness|dialysis|smoker|"
         r"smoking|therapy|treatment|medication|insulin|anticoagulation|cirrhosis|diabetes|hiv|"
-        r"multiple sclerosis|hepatitis|transplant\w*|menopause|pacemaker) (?:known |present )?since",
+        r"multiple sclerosis|hepatitis|transplant\w*|menopause|pacemaker) (?:known |present "
+        r")?since",
         r"since (?:an? |the |his |her )?(?:fall|accident|trauma|injury|admission|diagnosis)\b"
         r"(?![- ](?:ct|mri|scan|study|exam|radiograph))",
         r"since (?:about |approximately |more than )?(?:\d+|two|three|four|five|six|seven|eight|"
         r"ten|several|many|a few|some|one) (?:hours?|days?|weeks?|months?|years?)",
         r"new[- ]onset|newly diagnosed|new diagnosis|new (?:bone|vessel|collateral) ?formation",
-        r"persist\w* (?:(?:left|fetal|foetal|primitive|embryonic|open|patent) )*(?:svc|superior vena|"
+        r"persist\w* (?:(?:left|fetal|foetal|primitive|embryonic|open|patent) )*(?:svc|superior "
+        r"vena|"
         r"vena cava|fetal|foetal|lobulation|ductus|foramen|trigeminal|hypoglossal|sciatic|thymus|"
         r"thymic|notochord\w*|metopic|urachus|vitelline|hyaloid|truncus|stapedial|proatlantal)\w*",
         r"(?:infiltrat\w+|invasive|exophytic|endophytic|expansile|lepidic|hair|intraductal|"
-        r"extramural|extraluminal|destructive) growth|growth (?:plate|arrest|pattern|hormone|factor|"
+        r"extramural|extraluminal|destructive) growth|growth (?:plate|arrest|pattern|hormone|"
+        r"factor|"
         r"disturb|retard|recovery)\w*|in-?growth|over-?growth",
         r"(?:r-?r|rotator(?: cuff)?|cuff|sl|scapholunate|lunotriquetral|\w*dental|dens|slice|time|"
         r"section|scan|qt|pr|cardiac|reconstruction|sampling|sl-) intervals?\b",
@@ -229,7 +239,8 @@ KEEP = {
         r"previous|comparison|earlier|older)[^.;]*",
         r"comparison[^.;,]*(?:not possible|impossible|cannot|not feasible)[^.;]*",
         r"without (?:prior|previous|comparison|older)\w* (?:images|studies|imaging|exam\w*|films?)",
-        r"(?:in|de)creasing (?:[^.;,]* )?from [^.;,]* (?:to|towards?) [^.;,]*(?:caudal|cranial|distal|"
+        r"(?:in|de)creasing (?:[^.;,]* )?from [^.;,]* (?:to|towards?) [^.;,]*(?:caudal|cranial|"
+        r"distal|"
         r"proximal|peripher|bifurcation|level|apex|base)\w*",
         r"resolution of (?:the )?(?:images?|scan|data|volume|sequences?|detector)",
         r"(?<!than )prior to\b",
@@ -246,7 +257,8 @@ KEEP = {
         r"(?:voraufnahmen?|voruntersuchung(?:en)?|vorbefunde?|vorbilder|vergleichsaufnahmen|"
         r"vergleichsuntersuchung(?:en)?)"
         r"\s+(?:(?:liegen|liegt|sind|ist|stehen|steht|lagen|lag|existieren)\s+(?:zum vergleich |"
-        r"aktuell |hier )?nicht[^.;]*|nicht (?:vorliegend|verfuegbar|zur verf\w+|zum vergleich)[^.;]*)",
+        r"aktuell |hier )?nicht[^.;]*|nicht (?:vorliegend|verfuegbar|zur verf\w+|zum "
+        r"vergleich)[^.;]*)",
         r"(?:ein )?vergleich (?:ist )?nicht moeglich|kein vergleich\w*[^.;,]*",
         r"(?:im|in) seitenvergleich",
         r"(?:im )?(?:direkten )?vergleich (?:zur|zum|mit der|mit dem|zu|mit) (?:kontralateralen?|"
@@ -294,29 +306,36 @@ KEEP = {
         r"jahr|stund)\w*|dem unfall|dem sturz)",
         # Symptoms and values of the laboratory are no findings of an image.
         r"(?:neu|neue[rsnm]?|neu aufgetreten\w*|neuaufgetreten\w*|zunehmend\w*|progredient\w*|"
-        r"persistier\w*|persistent\w*|erneut\w*|wieder|weiterhin|jetzt|nun|inzwischen|unveraendert\w*|"
-        r"zuletzt|frueher|bisher|seit \w+) (?:\w+[ -]){0,3}?(?:\w*schmerz\w*|dyspnoe|luftnot|atemnot|"
+        r"persistier\w*|persistent\w*|erneut\w*|wieder|weiterhin|jetzt|nun|inzwischen|"
+        r"unveraendert\w*|"
+        r"zuletzt|frueher|bisher|seit \w+) (?:\w+[ -]){0,3}?(?:\w*schmerz\w*|dyspnoe|luftnot|"
+        r"atemnot|"
         r"husten|fieber\w*|\w*parese\w*|schwaeche|uebelkeit|erbrechen|ikterus|diarrhoe|durchfall|"
         r"krampfanf\w+|synkop\w+|schwindel|gewichtsverlust|beschwerde\w*|symptom\w*|crp\w*|cea\w*|"
         r"psa\w*|entzuendungs(?:wert|parameter)\w*|kreatinin\w*|bilirubin\w*|leukozyt\w*|"
         r"tumormarker\w*|haematurie|haemoptys\w+|dysphagie|inkontinenz|gangstoerung|"
         r"sensibilitaets\w+|taubheit\w*|aphasie|sehstoerung\w*|verwirrtheit|vigilanz\w*|"
         r"sauerstoffbedarf|nachtschweiss|nikotin\w*|raucher\w*|alkohol\w*)",
-        r"seit (?:etwa |ca\.? |rund |mehr als |ueber |knapp )*(?:\d+|ein\w*|wenig\w*|mehrer\w*|viel\w*|"
-        r"zwei|drei|vier|fuenf|sechs|sieben|acht|neun|zehn|zwoelf) (?:tag|woch|monat|jahr|stund)\w*",
+        r"seit (?:etwa |ca\.? |rund |mehr als |ueber |knapp )*(?:\d+|ein\w*|wenig\w*|mehrer\w*|"
+        r"viel\w*|"
+        r"zwei|drei|vier|fuenf|sechs|sieben|acht|neun|zehn|zwoelf) (?:tag|woch|monat|jahr|"
+        r"stund)\w*",
         r"seit (?:einem |dem |der |seinem |ihrem )?(?:unfall|sturz|trauma|operation|op|eingriff|"
         r"geburt|kindheit|jugend|aufnahme|diagnose|menopause)(?![- ]?(?:ct|mrt|roentgen))\b",
         r"(?:dialyse\w*|\w*schmerz\w*|beschwerden|symptome|fieber|husten|nikotin\w*|raucher\w*|"
         r"\w*therapie|hiv\w*|diabetes\w*|leberzirrhose|herzkrankheit|khk|sklerose|hepatitis|"
         r"erkrankung|\w+pflichtig\w*|marcumar\w*|schrittmacher) (?:bekannt |bestehend )?seit",
-        r"persistier\w* (?:(?:linke|obere|linksseitige|offene|embryonale|fetale)[rsnm]? )*(?:hohlvene|"
+        r"persistier\w* (?:(?:linke|obere|linksseitige|offene|embryonale|fetale)[rsnm]? "
+        r")*(?:hohlvene|"
         r"vena cava|v\.? cava|foramen|ductus|lappung\w*|renkulierung|lobulierung|urachus|thymus\w*|"
         r"truncus|sutura|a\. hypo\w*)\w*",
         r"(?:infiltrativ|exophytisch|endophytisch|invasiv|lepidisch|expansiv|destruierend|"
         r"verdraengend|infiltrierend|intraduktal)\w* wachs\w*|wachstums(?:muster|richtung)\w*",
-        r"bereits (?:in|im|nach|bei|auf) (?:der |den |dem )?(?:\w+ )?(?:phase|nativ\w*|arteriell\w*|"
+        r"bereits (?:in|im|nach|bei|auf) (?:der |den |dem )?(?:\w+ )?(?:phase|nativ\w*|"
+        r"arteriell\w*|"
         r"\w*phase|t1|t2|ruhe|km-\w*|kontrastmittel\w*)\w*",
-        r"(?:vor|fremd|vergleichs)(?:aufnahm|untersuch|befund|bild|studie|ct|mrt)\w* (?:\w+ )?(?:waren|"
+        r"(?:vor|fremd|vergleichs)(?:aufnahm|untersuch|befund|bild|studie|ct|mrt)\w* (?:\w+ "
+        r")?(?:waren|"
         r"sind|liegen|liegt|lagen|lag|konnten|wurden|stehen|standen|war|ist)[^.;,]*nicht[^.;]*",
         r"(?:mangels|in ermangelung|bei fehlenden|ohne) (?:\w+ )?(?:vor|fremd|vergleichs)"
         r"(?:aufnahm|untersuch|befund|bild|studie|ct|mrt|liegen)\w*[^.;]*",
@@ -369,25 +388,36 @@ FIND = {
         r"last (?:{study_en})|follow[- ]?up (?:shows|demonstrates|reveals)|on follow[- ]?up\b|for "
         r"the first time|old "
         r"(?:ct|mri|study)"
-        r"|as (?:already |previously )?known|(?:the|than in|since|in) first {study_en}|at that time|"
+        r"|as (?:already |previously )?known|(?:the|than in|since|in) first {study_en}|at that "
+        r"time|"
         r"{day_en}:? (?:it was|they were|there were|was|were|measured)|then {size}|"
-        r"(?:no|without) (?:\w+ ){{0,2}}dynamics|(?:versus|vs\.?|against) (?:the |an? )*(?:{study_en}|"
-        r"{prior})|ha(?:s|ve) \w+(?:ed|en) further|(?:slight|mild|marked|moderate|clear|significant|"
-        r"minimal|interval|relevant|substantial) (?:increase|decrease)|(?:increase|decrease|reduction) "
+        r"(?:no|without) (?:\w+ ){{0,2}}dynamics|(?:versus|vs\.?|against) (?:the |an? "
+        r")*(?:{study_en}|"
+        r"{prior})|ha(?:s|ve) \w+(?:ed|en) further|(?:slight|mild|marked|moderate|clear|"
+        r"significant|"
+        r"minimal|interval|relevant|substantial) (?:increase|decrease)|(?:increase|decrease|"
+        r"reduction) "
         r"in (?:width|length|thickness|prominence|conspicuity|calib\w+)|"
         r"at (?:the time of )?(?:first |initial |primary )?(?:diagnosis|presentation|admission):? "
-        r"(?:still )?{size}|than (?:it|they) (?:was|were|used)|than at (?:first|the first|baseline)|"
+        r"(?:still )?{size}|than (?:it|they) (?:was|were|used)|than at (?:first|the first|"
+        r"baseline)|"
         r"re-?(?:inflated|aerated|ventilated|expanded|expansion|aeration)|evolution of|"
         r"(?:relative to|against|over|compared with|with respect to|in contrast to) {when_en}|"
         r"(?:yesterday|last (?:year|month|week|time))'?s|"
-        r"(?:increase|decrease|growth|reduction|gain|rise|drop|decline|shrinkage) (?:of|by) (?:about |"
+        r"(?:increase|decrease|growth|reduction|gain|rise|drop|decline|shrinkage) (?:of|by) "
+        r"(?:about |"
         r"approximately |up to )?(?:{size}|half|a third)|"
-        r"(?:increas|decreas|enlarg|shr[aiu]nk|grow|grew|larger|smaller|wider|thicker|bigger)\w* by "
+        r"(?:increas|decreas|enlarg|shr[aiu]nk|grow|grew|larger|smaller|wider|thicker|bigger)\w* "
+        r"by "
         r"(?:about |approximately )?(?:\d|half|a third|one|two|three)\S*|"
-        r"(?:smaller|larger|bigger|fewer|less|better|improved) (?:\w+ )?(?:under|on|after|following|"
-        r"with) (?:\w+ )?(?:\w*therapy|treatment|antibiotic\w*|steroids?|anticoagulation|diuretic\w*|"
-        r"drainage)|(?:ct|mri|mr|study|exam\w*|scan|than|as) (?:of|from|dated|on) \d{{1,2}}/\d{{1,2}}"
-        r"(?:/\d{{2,4}})?|than {when_en}|(?:as|like|same as|identical to|similar to|comparable to|comparable with|"
+        r"(?:smaller|larger|bigger|fewer|less|better|improved) (?:\w+ )?(?:under|on|after|"
+        r"following|"
+        r"with) (?:\w+ )?(?:\w*therapy|treatment|antibiotic\w*|steroids?|anticoagulation|"
+        r"diuretic\w*|"
+        r"drainage)|(?:ct|mri|mr|study|exam\w*|scan|than|as) (?:of|from|dated|on) "
+        r"\d{{1,2}}/\d{{1,2}}"
+        r"(?:/\d{{2,4}})?|than {when_en}|(?:as|like|same as|identical to|similar to|comparable to|"
+        r"comparable with|"
         r"different from|differen(?:ce|t) to|unlike|versus|vs\.?|from|since) {when_en}|"
         r"than (?:before|prior to)|"
         r"(?:not|never|already|also|first|still|only|barely|hardly|yet) (?:yet )?(?:present|seen|"
@@ -402,16 +432,19 @@ FIND = {
         r"then|at that time|last):? (?:about |ca\.? |approx\w*\.? |only |still )*{size}|"
         r"(?:up|down) from {size}|(?:initially|originally|formerly) (?:measur\w+ |up to |about "
         r")*{size}|{size} (?:in|on) {day_en}|{size} last (?:year|month|week|time)|"
-        r"(?:at|since|from|in|during|to) (?:the )?last (?:visit|control|check-?up|follow-?up|staging|"
+        r"(?:at|since|from|in|during|to) (?:the )?last (?:visit|control|check-?up|follow-?up|"
+        r"staging|"
         r"appointment|time)|"
         r"reced(?:e|es|ed|ing)|abat(?:ed|ing)|subsid(?:ed|ing|es)|dwindl(?:ed|ing)|regressive|"
         r"dissipat(?:ed|ing)|vanish(?:ed|ing)?|disappear(?:ed|ing|ance)?|shrank|shrinkage|"
-        r"clearing|halved|halving|(?:has|have|nearly|almost|more than) (?:\w+ )?(?:doubled|tripled)|"
+        r"clearing|halved|halving|(?:has|have|nearly|almost|more than) (?:\w+ )?(?:doubled|"
+        r"tripled)|"
         r"(?:doubled|tripled) (?:in|its|their|the|since|within|over)|doubling (?:of|in|time)|"
         r"ha(?:s|ve|d) (?:\w+ ){{0,2}}?(?:recurred|risen|dropped|returned|reappeared|receded|"
         r"subsided|shrunken|progressed|advanced|normali[sz]ed|resorbed)|re-?appear\w*|"
         r"re-?accumulat\w*|de novo|"
-        r"constant(?=[.,;)]|$| (?:for|since|in size|over time|findings?|size|appearance|compared|to|"
+        r"constant(?=[.,;)]|$| (?:for|since|in size|over time|findings?|size|appearance|compared|"
+        r"to|"
         r"with)\b)|size-constant|constancy of|known (?:for|since) (?:\w+ ){{0,2}}(?:years|months|"
         r"weeks|{day_en})|known (?:from|by) (?:the |an? )?(?:{prior}|{study_en})|"
         r"(?:identical|comparable|equal|equivalent) (?:to|with) (?:the |those of |that of )*"
@@ -421,7 +454,8 @@ FIND = {
         r"metabolic|poor|favou?rable|partially|no) response|respond(?:ed|ing) to|"
         r"(?:partial|complete|in) remission|pre-?existing|pre-?described|"
         r"in (?:resolution|regression|progression)|"
-        r"(?:lesions?|nodul\w*|mass(?:es)?|cysts?|effusions?|collections?|abscess\w*|h(?:a)?ematomas?|"
+        r"(?:lesions?|nodul\w*|mass(?:es)?|cysts?|effusions?|collections?|abscess\w*|"
+        r"h(?:a)?ematomas?|"
         r"metasta\w+|nodes?|aneurysms?|thromb\w+|tumou?rs?|infiltrates?|opacit\w+|consolidations?|"
         r"pneumothorax|o?edema|herniations?|finding|findings)[^.,;:]{{0,40}}? (?:is|are|become|"
         r"became|appears?|looks?) {degree_en}(?:\w+ly |a little |a bit )?(?:larger|smaller|bigger|"
@@ -471,19 +505,24 @@ FIND = {
         r"von {size} auf {size}|vom {date}(?=[^.;]*vergleich)"
         r"|(?:als|wie|gegenueber|seit|verglichen mit|vergleich (?:zu|zum|zur|mit)|identisch (?:mit|"
         r"zu|wie)|aehnlich(?: wie)?|vergleichbar(?: mit| zu)|unterschied (?:zu|zum|zur)|vs\.?|"
-        r"versus|noch|bereits|schon|erstmals|zum) {when_de}|zuletzt|vorjahr\w*|vormonat\w*|vortag\w*|"
+        r"versus|noch|bereits|schon|erstmals|zum) {when_de}|zuletzt|vorjahr\w*|vormonat\w*|"
+        r"vortag\w*|"
         r"(?:im|am|seit|aus|anfang|mitte|ende) (?:{day_de}) (?:\w+ )?(?:noch|nicht|bereits|schon|"
         r"kein\w*|{size})|(?:war|waren|mass|massen) (?:(?:im|am|in|anfang|ende|mitte|jahr|jahre) )*"
         r"(?:{day_de}|{ago_de})|{size} (?:im jahr |im |am |in )?{day_de}|"
-        r"(?:befund|untersuchung|ct|mrt|aufnahme|bild|kontrolle|studie|sonographie|sono|roentgen\w*|"
+        r"(?:befund|untersuchung|ct|mrt|aufnahme|bild|kontrolle|studie|sonographie|sono|"
+        r"roentgen\w*|"
         r"pet-ct|mr)\w* (?:\w+ )?{ago_de}|"
-        r"(?:unterschied|differenz|aenderung|befundaenderung) (?:zu|zum|zur|gegenueber) (?:der |dem |"
+        r"(?:unterschied|differenz|aenderung|befundaenderung) (?:zu|zum|zur|gegenueber) (?:der |"
+        r"dem |"
         r"den )?(?:{study_de}|befund|aufnahme|untersuchung)\w*|"
-        r"(?:in|im|auf|zum|zur|als) (?:der |den |dem |einer )?(?:\w+en )?(?:sono\w*|ct\w*|mrt\w*|mr|"
+        r"(?:in|im|auf|zum|zur|als) (?:der |den |dem |einer )?(?:\w+en )?(?:sono\w*|ct\w*|mrt\w*|"
+        r"mr|"
         r"roentgen\w*|pet\w*|szinti\w*|aufnahme|untersuchung) (?:vom|von|aus|im) {when_de}|"
         r"(?:auswaertig|extern|fremd)\w* (?:sono\w*|ct|mrt|mr|roentgen\w*|pet\w*|szinti\w*|"
         r"\w*untersuchung|aufnahmen?)\w*|fremd(?:befund|ct|mrt)\w*|"
-        r"(?:damals|seinerzeit|dazumal|anfangs|bislang|bis dato)|initial (?:noch )?(?:ca\.? )?{size}|"
+        r"(?:damals|seinerzeit|dazumal|anfangs|bislang|bis dato)|initial (?:noch )?(?:ca\.? "
+        r")?{size}|"
         r"hinzugekommen\w*|hinzugetreten\w*|dazugekommen\w*|neu hinzu\w*|"
         r"(?:nur|kaum|allenfalls|lediglich) noch|nurmehr|nur mehr|"
         r"(?:groessen)?gleich(?:bleibend|geblieben)\w*|groessengleich\w*|groessenident\w*|"
@@ -495,17 +534,21 @@ FIND = {
         r"angestiegen\w*|angewachsen\w*|abgeklungen\w*|abgeschwollen\w*|resorbiert\w*|"
         r"befundwandel|(?:befund|groessen|tumor|wachstums|erguss)?dynamik|"
         r"nachgelaufen\w*|weiter (?:gesintert|eingebrochen|aufgeweitet|abgesunken|ausgedehnt|"
-        r"ausgebreitet|verkleinert|verdichtet|verschmaelert)|wie (?:vor)?bekannt|gestrig\w*|bei (?:der )?(?:erst)?(?:diagnose|diagnosestellung|vorstellung|"
+        r"ausgebreitet|verkleinert|verdichtet|verschmaelert)|wie (?:vor)?bekannt|gestrig\w*|bei "
+        r"(?:der )?(?:erst)?(?:diagnose|diagnosestellung|vorstellung|"
         r"aufnahme) (?:noch )?{size}|bekanntermassen|anhaltend\w*|im intervall(?! von)|neuerdings|"
-        r"{day_de}(?: noch)? (?:war|waren|mass|massen|betrug|betrugen|noch)|(?:war|betrug|mass)(?:en)? "
+        r"{day_de}(?: noch)? (?:war|waren|mass|massen|betrug|betrugen|noch)|(?:war|betrug|"
+        r"mass)(?:en)? "
         r"(?:noch )?{day_de}|wieder(?:belueft|entfalt|aufgetret|eroeffn)\w*|"
         r"(?:als|wie) vor (?:der |dem |\w+em |\w+er )?(?:\w*therapie|behandlung|op|operation|"
         r"intervention|stent\w*|drainage\w*|chemo\w*|punktion|\w*wechsel|anlage|beginn)|"
         r"weiter (?:bestehend|nachweisbar|erkennbar|abgrenzbar|sichtbar|vorhanden|persist\w*|"
         r"ruecklaeufig|zunehm\w*|abnehm\w*|vergroessert)\w*|"
-        r"(?:kleiner|groesser|weniger|besser|geringer|gebessert) (?:unter|nach) (?:\w+ )?(?:\w*therapie|"
+        r"(?:kleiner|groesser|weniger|besser|geringer|gebessert) (?:unter|nach) (?:\w+ "
+        r")?(?:\w*therapie|"
         r"behandlung|antibio\w*|antikoag\w*|steroid\w*|drainage\w*|diuretik\w*)|"
-        r"um (?:etwa |ca\.? |rund |circa )?(?:{size}|die haelfte|ein drittel|ein viertel|das doppelte) "
+        r"um (?:etwa |ca\.? |rund |circa )?(?:{size}|die haelfte|ein drittel|ein viertel|das "
+        r"doppelte) "
         r"(?:groesser|kleiner|laenger|breiter|dicker|geringer|weiter|gewachsen|\w+genommen|"
         r"geschrumpft|reduziert|progredient|regredient|mehr|weniger)|"
         r"(?:besser|schlechter|groesser|kleiner|{size}|deutlicher|geringer|weniger|mehr|nur) heute|"
@@ -518,14 +561,16 @@ FIND = {
 REMOVE = {
     "en": (
         (
-            r"(?:,\s*|\b)(?:(?:is|are|has become|have become) )?{degree_en}(?:\w+er(?: \w+ed)?|"
+            r"(?:,\s*|\b)(?:(?:is|are|has become|have become) )?(?:(?:slightly|much|"
+            r"clearly|markedly|somewhat) )?(?:\w+er(?: \w+ed)?|"
             r"(?:more|less|fewer)(?: \w+)?) than {when_en}(?: {study_en})?",
             "",
         ),
         (r"{degree_en}(?:larger|smaller|bigger|wider|thicker) (?=\w+ than {when_en})", ""),
         (r"\bthan {when_en}(?: {study_en})?", ""),
         (
-            r",?\s*(?:formerly|previously) (?:one|two|three|four|five|six|seven|eight|nine|ten|twelve)\b",
+            r",?\s*(?:formerly|previously) (?:one|two|three|four|five|six|seven|eight|nine|ten|"
+            r"twelve)\b",
             "",
         ),
         (
@@ -541,8 +586,15 @@ REMOVE = {
             "",
         ),
         (r",?\s*constant(?: for (?:\w+ )?years)?(?=[.,;]|$)", ""),
-        (r"(?:,\s*|(?:is|are) (?:\w+ly )?)(?:receding|subsiding|clearing|regressive|abating)\b", ""),
-        (r"(?:without|no) (?:(?:significant|relevant|further) )?(?:growth|progress\w*)(?: over (?:\w+ )+years)?", ""),
+        (
+            r"(?:,\s*|(?:is|are) (?:\w+ly )?)(?:receding|subsiding|clearing|regressive|abating)\b",
+            "",
+        ),
+        (
+            r"(?:without|no) (?:(?:significant|relevant|further) )?(?:growth|progress\w*)(?: over "
+            r"(?:\w+ )+years)?",
+            "",
+        ),
         (r"\bpre-?existing\b", ""),
         (r"\bsince (?:the |an? )?(?:\w+ ){{0,2}}{study_en}", ""),
         (r",?\s*vs\.? {size}(?: last \w+| in {day_en})", ""),
@@ -668,7 +720,8 @@ REMOVE = {
     ),
     "de": (
         (
-            r"(?:,\s*|\b)(?:(?:ist|sind) )?{degree_de}(?:\w+er|mehr|weniger) (?:\w+ )?(?:als|wie) "
+            r"(?:,\s*|\b)(?:(?:ist|sind) )?(?:(?:deutlich|etwas|leicht|gering|minimal|viel) "
+            r")?(?:\w+er|mehr|weniger) (?:\w+ )?(?:als|wie) "
             r"{when_de}(?: {study_de})?",
             "",
         ),

@@ -91,7 +91,17 @@ BACK_MUSCLES = (86, 87)
 _COLLECTIVE_DE = re.compile(r".*muskulatur|brustkorb|.*wirbelsaeule|[lbh]ws")
 _COLLECTIVE_EN = frozenset(plain.words("cage musculature thorax"))
 # Groups of organs that one word in the singular names as a whole ("bowel").
-_WHOLE_GROUPS = ((1, 5), (6, 18), (7, 18), (15, 18), (7, 19), (18, 20), (21, 22), (49, 50), (120, 121))
+_WHOLE_GROUPS = (
+    (1, 5),
+    (6, 18),
+    (7, 18),
+    (15, 18),
+    (7, 19),
+    (18, 20),
+    (21, 22),
+    (49, 50),
+    (120, 121),
+)
 # Endings of nouns with which "pulmonary" means both lungs.
 _WHOLE_LUNG = ("s", "ae", "i", "edema", "congestion", "emphysema", "hemorrhage", "disease")
 # Beginnings of words for both hip bones together.
@@ -243,9 +253,8 @@ def _is_range_of_scan(words: Sequence[Token], first: int, ids: tuple[int, ...]) 
 def _is_no_organ(words: Sequence[Token], span: range, lang: str) -> bool:
     """Returns whether a single word has another meaning here.
 
-    The German plural "Blasen" means bullae or gas, and no urinary bladder. After a number, "ml" is a
-    unit. An English "axis" is the
-    second vertebra only in a sentence about the cervical spine.
+    The German plural "Blasen" means bullae or gas, and no urinary bladder. After a number, "ml" is
+    a unit. An English "axis" is the second vertebra only in a sentence about the cervical spine.
     """
     if len(span) > 1:
         return False

@@ -36,7 +36,8 @@ _GROUPS = (
 _LEAD = CONJUNCTIONS | CLAUSE_OPENERS | DETERMINERS | frozenset(
     plain.words(
         "on in at auf none not nicht kein keine without ohne only nur now jetzt again seite side "
-        "also auch dagegen hingegen dafür demgegenüber new neu small kleine kleiner"
+        "also auch dagegen hingegen dafür demgegenüber new neu small kleine kleiner multiple "
+        "mehrere several zahlreiche einzelne single"
     )
 )  # fmt: skip
 # What may follow an English side that is an adjective, if it stands for the organ itself.
@@ -47,7 +48,9 @@ _PREDICATE = re.compile(
     r"large|thickened|dilated|occluded|atroph\w*|hyper\w+|hypo\w+|preserved|negative|absent|nad|"
     r"\w+ly"
 )
-_STATE_DE = re.compile(r"\d|unauff|normal|frei|intakt|regelr|schlank|o$|klein$|gross$|verd|verg|ver")
+_STATE_DE = re.compile(
+    r"\d|unauff|normal|frei|intakt|regelr|schlank|o$|klein$|gross$|verd|verg|ver"
+)
 _THAN = frozenset(plain.words("als than wie"))
 # Beginnings of words for places that are no class. A clause about these leaves no organ out.
 _OTHER = tuple(
@@ -58,7 +61,8 @@ _OTHER = tuple(
         "parotid submandib nerv nerve nerves root jugular femoral popliteal tibia fibula radius "
         "ulna patella calcan talus bronch hilum hilus hilar zwerchf diaphrag kostophren costophren "
         "weichteil soft subkut subcut bein leg arm thigh oberschenkel unterschenkel flank wand "
-        "vene venen vein veins arteri artery arteries rezess recess foramen foramin neurofor labrum "
+        "vene venen vein veins arteri artery arteries rezess recess foramen foramin neurofor "
+        "labrum "
         "gelenk joint sehne tendon muscle muskel ventrik vorhof atrium hemis lobe lappen thorax "
         "chest hemithorax abdomen oberbauch unterbauch mittelbauch quadrant effusion erguss "
         "ergues port zvk katheter catheter drain sonde elektrod lead electrode stent implant "
@@ -143,7 +147,7 @@ def _mirrored(base: Phrase, i: int) -> list[Phrase]:
 def _compared(
     words: Sequence[Token], marks: Sequence[str], phrases: Sequence[Phrase], side: SideWord
 ) -> Phrase | None:
-    """Returns a phrase for a side that an organ is compared with: "psoas rechts dicker als links"."""
+    """Returns a phrase for a side that an organ is compared with ("rechts dicker als links")."""
     i = side.index
     if i < 3 or words[i - 1].low not in _THAN or words[i - 2].capital:
         return None

@@ -283,7 +283,7 @@ _WORDS = {
     **dict.fromkeys(("a",), "arteria"),
     **dict.fromkeys(("m",), "musculus"),
 }
-_BOTH = {"both", "either", "neither", "bilateral", "beid", "beidseit", "beidseitig", "bd", "bds", "all"}
+_BOTH = set("both either neither bilateral beid beidseit beidseitig bd bds all".split())
 # Words, or endings of compounds, that do not change which organ is meant.
 _PARTS_DE = ("parenchym", "gewebe", "wand", "rand", "kontur", "region", "knochen")
 _PARTS_EN = ("parenchyma", "tissue", "wall", "margin", "contour", "region", "bone", "muscle")

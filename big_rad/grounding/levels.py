@@ -58,14 +58,18 @@ _ROMAN = dict(zip("i ii iii iv v vi vii viii ix x xi xii".split(), range(1, 13))
 _NOT_A_VERTEBRA = (("t", 1), ("t", 2))  # "T1" and "T2" alone are weightings of MR.
 _NO_LEVEL = re.compile(
     r"[nm]\d?[abcx]?$|tumou?r|karzinom|carcinoma|stad|stage|gewicht|weight|wichtung|sequen|signal|"
-    r"hyper|hypo|iso|lesion|laesion|flair|stir|tse|fse|map|time|zeit|image|bild|blade|dixon|stern|relax|haste|space$"
+    r"hyper|hypo|iso|lesion|laesion|flair|stir|tse|fse|map|time|zeit|image|bild|blade|dixon|stern|"
+    r"relax|haste|space$"
 )
 # Beginnings of words beside the number of a nerve root ("the S1 root"), which is no vertebra.
-_NERVE = ("nerve", "root", "radic", "wurzel", "nervenwurzel", "spinalnerv", "nerv", "dermatom", "syndrom",
-          "radik", "symptom", "kennmusk", "reiz", "irrit", "neuropath")  # fmt: skip
+_NERVE = tuple(
+    "nerve root radic wurzel nervenwurzel spinalnerv nerv dermatom syndrom radik symptom kennmusk "
+    "reiz irrit neuropath".split()
+)
 # Words about discs and words about bone, by their beginnings; the nearest word decides.
 _DISC = re.compile(
-    r"bandscheib|dis[ck](?:s|us|al|ogen|opath|itis)?$|diszitis|disk(?:us|o)|disc(?:us|o|itis)|protru|"
+    r"bandscheib|dis[ck](?:s|us|al|ogen|opath|itis)?$|diszitis|disk(?:us|o)|disc(?:us|o|itis)|"
+    r"protru|"
     r"prolaps|herni|extru|sequest|bulg|vorwoelb|npp|bsv|osteochondr|chondros|anul|annul|"
     r"zwischenwirbel|interverteb|nucle|nukle|dis[ck]e[ck]tom|mi[ck]rodis[ck]|"
     r"desic|dehydr|vakuumph|vacuum"

@@ -123,7 +123,8 @@ DE = (
     "Konus des Strahls; kosto; iliakaler Lymphknoten; pulmonaler Hilus; Hauptachse; "
     "gastroösophagealer Übergang; ösophagogastraler Übergang; kardiogen; Handgelenksdiskus; "
     "Brustwand; Thoraxwand; kranieller Nerv; kortikaler Knochen; Kreuzband; sakraler Plexus; "
-    "kardiovaskulär; Spinalkanal; Spinalkanalstenose; Spinalstenose; Wirbelkanal; Wirbelkanalstenose; "
+    "kardiovaskulär; Spinalkanal; Spinalkanalstenose; Spinalstenose; Wirbelkanal; "
+    "Wirbelkanalstenose; "
     "Zentralkanal; Rückenmarkskanal; lumbaler Spinalkanal; zervikaler Spinalkanal; thorakaler "
     "Spinalkanal"
 )

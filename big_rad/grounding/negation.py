@@ -29,7 +29,9 @@ _INVOLVES = re.compile(
     r"contain|komprimier|verlager|kontakt|in$"
 )
 # Words that speak of all that was named before: "both without stones", "none of them enhances".
-_ALL = frozenset(plain.words("both neither all none beide beiden alle keine davon keiner keines sämtliche"))
+_ALL = frozenset(
+    plain.words("both neither all none beide beiden alle keine davon keiner keines sämtliche")
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,7 +222,11 @@ class _Reader:
             if self._lows[i] in CONJUNCTIONS:
                 before = any(self._verbs[k] for k in range(part.start, i))
                 goes_on = self._verbs[i + 1] or i + 1 == cue.first  # "is large and shows no cyst"
-                if (verb and before and not goes_on) or i == cue.first - 1 and self._ahead(cue, part):
+                if (
+                    (verb and before and not goes_on)
+                    or i == cue.first - 1
+                    and self._ahead(cue, part)
+                ):
                     break
             if i in self._owner and self._owner[i] not in found:
                 found.append(self._owner[i])
@@ -265,7 +271,9 @@ class _Reader:
         if any(low.startswith(judged) for low in after):
             return True
         subject = any(lows[i].startswith(cue_words.begins("JUDGEMENT")) for i in part)
-        if subject and any(low.startswith(("possib", "moeglich", "feasib", "reliab")) for low in after):
+        if subject and any(
+            low.startswith(("possib", "moeglich", "feasib", "reliab")) for low in after
+        ):
             return True
         seen = any(low in _seen(self._lang) for low in after)
         apart = "from" in after or any(
@@ -286,7 +294,9 @@ class _Reader:
         first = min((self._phrases[n].first for n in behind), default=cue.first)
         before = range(part.start, first)
         own = [self._lows[i] for n in behind for i in self._phrases[n].words]
-        if any(cue_words.is_finding(self._lows[i]) for i in before) or any(map(cue_words.is_finding, own)):
+        if any(cue_words.is_finding(self._lows[i]) for i in before) or any(
+            map(cue_words.is_finding, own)
+        ):
             return False
         between = range(max((self._phrases[n].last for n in behind), default=0) + 1, cue.first)
         return not any(cue_words.is_finding(self._lows[i]) for i in between)
@@ -313,7 +323,12 @@ class _Reader:
 
     def _predicates(self, i: int) -> bool:
         low = self._lows[i]
-        if low in CONJUNCTIONS or low in PREPOSITIONS or low in DETERMINERS or cue_words.is_finding(low):
+        if (
+            low in CONJUNCTIONS
+            or low in PREPOSITIONS
+            or low in DETERMINERS
+            or cue_words.is_finding(low)
+        ):
             return False
         after = self._words[i + 1].low if i + 1 < len(self._words) and not self._marks[i] else ""
         if after and (i + 1 in self._owner or cue_words.is_finding(after)):

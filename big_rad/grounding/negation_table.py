@@ -21,7 +21,8 @@ DENIED = {
 }
 # In these the words above deny nothing about an organ.
 PSEUDO = {
-    "en": "not as; not so; not displaced; not significantly displaced; not only; not just; no change; no interval "
+    "en": "not as; not so; not displaced; not significantly displaced; not only; not just; no "
+    "change; no interval "
     "change; no significant change; no relevant change; no significant interval change; not "
     "changed; not significantly changed; no comparison; no prior; no previous; not excluded; not "
     "ruled out; cannot be excluded; cannot be ruled out; not be excluded; not be ruled out; "
@@ -38,13 +39,17 @@ PSEUDO = {
     "yet; not unusual; not uncommon; without contrast; without intravenous contrast; without iv "
     "contrast; without i v contrast; without gadolinium; without oral contrast; without sedation; "
     "no contrast; without comparison; without prior; without change; without interval change; "
-    "without significant change; not further; no further evaluation; no further workup; no further work up; no further imaging; no "
-    "further follow up; no further characterization; no follow up; no followup; no therapy; no treatment; "
-    "no intervention; no biopsy; no need; no indication; not present in; not present on; not yet; no increase; no decrease; no "
+    "without significant change; not further; no further evaluation; no further workup; no "
+    "further work up; no further imaging; no "
+    "further follow up; no further characterization; no follow up; no followup; no therapy; no "
+    "treatment; "
+    "no intervention; no biopsy; no need; no indication; not present in; not present on; not yet; "
+    "no increase; no decrease; no "
     "progression; no growth; no interval growth; no adverse; no doubt; not certain; not "
     "unremarkable; not visualized adequately; no difference; no side "
     "difference; not specific; not performed; not administered; not given",
-    "de": "nicht so; nicht dislozierte; nicht dislozierter; nicht dislozierten; nicht verschobene; nicht "
+    "de": "nicht so; nicht dislozierte; nicht dislozierter; nicht dislozierten; nicht verschobene;"
+    " nicht "
     "verschobener; nicht verschobenen; nicht disloziert; nicht nur; keine änderung; keine "
     "befundänderung; keine größenänderung; keine wesentliche änderung; keine relevante änderung; "
     "keine signifikante änderung; kein wesentlicher unterschied; keine wesentliche "
@@ -73,7 +78,8 @@ PSEUDO = {
     "verabreicht; ohne seitendifferenz; kein seitenunterschied; keine seitendifferenz; kein "
     "zweifel; keine weitere abklärung; keine weiteren maßnahmen; keine weiteren kontrollen; keine "
     "weitere kontrolle; keine kontrolle; keine verlaufskontrolle; keine therapie; keine "
-    "intervention; keine biopsie; keine indikation; nicht neu; nicht unauffällig; nicht sicher; nicht eindeutig; noch nicht; nicht geändert; nicht "
+    "intervention; keine biopsie; keine indikation; nicht neu; nicht unauffällig; nicht sicher; "
+    "nicht eindeutig; noch nicht; nicht geändert; nicht "
     "wesentlich geändert; nicht verändert; nicht wesentlich verändert; nicht größenprogredient",
 }
 # What cannot be seen is no finding that is denied, if the organ itself cannot be seen.
@@ -108,7 +114,8 @@ ENDS = {
 # What cannot be judged, or told apart from something else, is not denied: "cannot be assessed".
 JUDGED = (
     "assess evaluat judg interpret differentiat distinguish separa delimit apprais characteri "
-    "mention describ reported erwähn beschrieb beurteil bewert einschätz trenn abzutrenn differenzier unterscheid"
+    "mention describ reported erwähn beschrieb beurteil bewert einschätz trenn abzutrenn "
+    "differenzier unterscheid"
 )
 # Beginnings of nouns after which "is not possible" denies no finding.
 JUDGEMENT = "assess evaluat judg apprais differentiat beurteil bewert aussage einschätz abgrenz"
@@ -158,7 +165,8 @@ GONE = {
 }
 GONE_BEFORE = {
     "en": "absent; surgically absent; congenitally absent; absence of; surgical absence of; "
-    "congenital absence of; removal of; lobectomy; lobectomy of; surgical removal of; resection of the entire; agenesis "
+    "congenital absence of; removal of; lobectomy; lobectomy of; surgical removal of; resection "
+    "of the entire; agenesis "
     "of; aplasia of; missing; explantation of; excision of; complete resection of; total "
     "resection of; exstirpation of; removed; surgically removed; resected",
     "de": "fehlende; fehlender; fehlendes; fehlenden; fehlendem; entfernung; entfernung von; "

@@ -15,7 +15,8 @@ EN = {
     "kidney": "renal; renal pelvis; renal cortex; renal medulla; renal sinus; renal hilum; renal "
     "calyx; renal calix; renal pole; renal collecting system; pelvicalyceal system; pyelocaliceal "
     "system; pelvicaliceal system; intrarenal; nephrolithiasis; hydronephrosis; pyelonephritis; "
-    "hydroureteronephrosis; ureterohydronephrosis; nephritis; nephropathy; nephrocalcinosis; pyonephrosis; renal calyces; renal calices",
+    "hydroureteronephrosis; ureterohydronephrosis; nephritis; nephropathy; nephrocalcinosis; "
+    "pyonephrosis; renal calyces; renal calices",
     "gallbladder": "gallbladder wall; gallbladder fundus; gallbladder neck; cholecystitis; "
     "cholecystolithiasis; gallbladder fossa",
     "liver": "hepatic; hepatic lobe; hepatic segment; hepatic dome; hepatic capsule; caudate lobe; "
@@ -24,7 +25,8 @@ EN = {
     "carcinoma; segment ii; segment iii; segment iv; segment iva; segment ivb; segment v; "
     "segment vi; segment vii; segment viii",
     "liver+spleen": "hepatosplenomegaly; hepatosplenic",
-    "stomach": "cardia; gastric; gastric fundus; gastric antrum; gastric body; gastric cardia; pylorus; "
+    "stomach": "cardia; gastric; gastric fundus; gastric antrum; gastric body; gastric cardia; "
+    "pylorus; "
     "pyloric; gastritis; gastric outlet; greater curvature; lesser curvature; intragastric",
     "pancreas": "pancreatic; pancreatic head; pancreatic body; pancreatic tail; pancreatic neck; "
     "uncinate process; pancreatic duct; main pancreatic duct; pancreatitis; intrapancreatic",
@@ -37,7 +39,8 @@ EN = {
     "lung_middle_lobe_right": "middle lobe segment",
     "esophagus": "esophageal; oesophageal; esophagitis; oesophagitis; esophageal wall; "
     "distal esophagus; proximal esophagus; transesophageal wall",
-    "trachea": "carina; tracheal; tracheal bifurcation; tracheal wall; tracheal lumen; endotracheal lumen; "
+    "trachea": "carina; tracheal; tracheal bifurcation; tracheal wall; tracheal lumen; "
+    "endotracheal lumen; "
     "tracheomalacia; intratracheal",
     "thyroid_gland": "thyroid lobe; thyroid isthmus; thyroid nodule; thyroiditis; goiter; goitre; "
     "intrathyroidal",
@@ -194,7 +197,8 @@ DE = {
     "Segment II; Segment III; Segment IV; Segment IVa; Segment IVb; Segment V; Segment VI; Segment "
     "VII; Segment VIII",
     "liver+spleen": "Hepatosplenomegalie",
-    "stomach": "Kardia; Cardia; Magenfundus; Magenantrum; Magenkorpus; Pylorus; Gastritis; Restmagen; "
+    "stomach": "Kardia; Cardia; Magenfundus; Magenantrum; Magenkorpus; Pylorus; Gastritis; "
+    "Restmagen; "
     "Schlauchmagen; Magenausgang; Magenpforte; Antrum pylori; große Kurvatur; kleine Kurvatur; "
     "Magenkardia; Fundus des Magens; Fundus ventriculi",
     "pancreas": "Pankreaskopf; Pankreaskorpus; Pankreasschwanz; Pankreasgang; Pankreatitis; "
@@ -211,7 +215,8 @@ DE = {
     "lung_lower_lobe_right": "RLL",
     "lung_middle_lobe_right": "RML; Mittellappensegment",
     "esophagus": "Oesophagus; Ösophagitis; Ösophaguswand; Megaösophagus",
-    "trachea": "Karina; Carina; Trachealbifurkation; Tracheallumen; Tracheomalazie; Bifurkation der Trachea; "
+    "trachea": "Karina; Carina; Trachealbifurkation; Tracheallumen; Tracheomalazie; Bifurkation "
+    "der Trachea; "
     "Trachealwand; Bifurcatio tracheae",
     "thyroid_gland": "Schilddrüsenlappen; Schilddrüsenisthmus; Struma; Struma nodosa; "
     "Thyreoiditis; Thyroidea; Thyreoidea; Knotenstruma; Schilddrüsenloge; Struma multinodosa; "
@@ -222,7 +227,8 @@ DE = {
     "esophagus+small_bowel": "Ösophagojejunostomie",
     "pancreas+small_bowel": "Pankreatikojejunostomie; Pankreatojejunostomie",
     "small_bowel+colon": "Ileotransversostomie; Ileokolostomie; Ileoaszendostomie; "
-    "Ileorektostomie; Ileosigmoidostomie; Darm; Darmschlinge; Darmwand; Darmkonvolut; Dünn und Dickdarm; "
+    "Ileorektostomie; Ileosigmoidostomie; Darm; Darmschlinge; Darmwand; Darmkonvolut; Dünn und "
+    "Dickdarm; "
     "Dünndarm und Dickdarm; Darmtrakt; Intestinum; Dickdarm und Dünndarm",
     "duodenum": "Bulbus duodeni; Duodenalwand; Pars descendens duodeni; Duodenitis; "
     "Duodenaldivertikel; Duodenalstenose",
@@ -299,10 +305,12 @@ DE = {
     "Syringomyelie; Hydromyelie; Zervikalkanal; Lumbalkanal; Myelonkompression; "
     "Myelopathiesignal; Spinalkanaleinengung; Halsmyelon; Brustmyelon; thorakales Myelon; "
     "zervikales Myelon",
-    "gluteus_maximus": "Maximus; Mm. glutei maximi; Glutei maximi; Glutaeus maximus; M. glut. maximus; "
+    "gluteus_maximus": "Maximus; Mm. glutei maximi; Glutei maximi; Glutaeus maximus; M. glut. "
+    "maximus; "
     "Glutealis maximus",
     "gluteus_medius": "Mm. glutei medii; Glutei medii; Glutaeus medius; M. glut. medius",
-    "gluteus_minimus": "Minimus; Mm. glutei minimi; Glutei minimi; Glutaeus minimus; M. glut. minimus",
+    "gluteus_minimus": "Minimus; Mm. glutei minimi; Glutei minimi; Glutaeus minimus; M. glut. "
+    "minimus",
     "gluteus_maximus+gluteus_medius+gluteus_minimus": "Glutäalmuskulatur; Glutealmuskel; "
     "Mm. glutei; Musculi glutei; Glutäusmuskulatur; Glutaealmuskulatur; gluteale Muskulatur; "
     "glutäale Muskulatur; Gluteusmuskulatur; Mm. glutaei; Gesäßmuskulatur; Glutäalmuskel",

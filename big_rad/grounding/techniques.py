@@ -34,7 +34,8 @@ _RANGES = (
     ("acquired", "from"), ("field", "of", "view"), ("fov",), ("anatomical", "coverage"),
     ("scanbereich",), ("scanlaenge",), ("scanumfang",), ("untersuchungsbereich",),
     ("aufnahmebereich",), ("untersuchungsumfang",), ("untersuchungsregion",), ("messbereich",),
-    ("messfeld",), ("untersuchungsvolumen",), ("scanvolumen",), ("abdeckung",), ("imaging", "range"),
+    ("messfeld",), ("untersuchungsvolumen",), ("scanvolumen",), ("abdeckung",),
+    ("imaging", "range"),
     ("volume", "from"), ("imaged", "from"), ("images", "from"), ("aufnahmen", "von"),
     ("aufnahmen", "vom"), ("spirale", "von"), ("spiral", "von"), ("spirale", "vom"),
 )  # fmt: skip
@@ -57,9 +58,7 @@ _RANGE_OPENS = frozenset(r[0] for r in _RANGES)
 _HINTS = _MODALITIES | _NAMED_AFTER | _RANGE_OPENS | {"from", "von", "vom", "ab"}
 
 
-def without(
-    words: Sequence[Token], marks: Sequence[str], phrases: list[Phrase]
-) -> list[Phrase]:
+def without(words: Sequence[Token], marks: Sequence[str], phrases: list[Phrase]) -> list[Phrase]:
     """Returns phrases without those that only name an examination or its range.
 
     Args:
@@ -78,7 +77,8 @@ def without(
             or any(i < p.first and "." not in marks[i : p.first] for i in ranges)
             or (_of_examination(lows, marks, p) or dropped and _lists(lows, marks, dropped, p))
             and _states_nothing(lows, marks, p)
-            or _from_to(lows, marks, p) and _states_nothing(lows, marks, p)
+            or _from_to(lows, marks, p)
+            and _states_nothing(lows, marks, p)
         )
         if named:
             dropped = p
@@ -126,9 +126,9 @@ def _states_nothing(lows: Sequence[str], marks: Sequence[str], p: Phrase) -> boo
     if any(low in clauses.SHORT and low == "b" for low in own):
         return False  # "o. B." states that there is nothing.
     made = not _MADE.isdisjoint(own)
-    return not any((low in VERBS and not made) or cue_words.is_finding(low) for low in own) and not (
-        cue_words.states(own)
-    )
+    return not any(
+        (low in VERBS and not made) or cue_words.is_finding(low) for low in own
+    ) and not (cue_words.states(own))
 
 
 def _from_to(lows: Sequence[str], marks: Sequence[str], p: Phrase) -> bool:
