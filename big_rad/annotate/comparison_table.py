@@ -227,6 +227,7 @@ KEEP = {
         r"section|scan|qt|pr|cardiac|reconstruction|sampling|sl-) intervals?\b",
         r"interval (?:is|was|measures|of|width|widening|appendectomy|between|normal|not widened|"
         r"unremarkable|irregular)\b",
+        r"growth (?:of )?(?:the |a )?\w+ (?:into|through|beyond|along|across)\b",
         r"(?:lie|keep|kept|hold|held|sit|lying) still",
         r"(?:haemo|hemo)dynamic\w* (?:is |are |and \w+ )?(?:un)?stable",
         r"still (?:\w+ )?(?:normal|within|just|acceptable|physiologic\w*|borderline|assessable|"
@@ -331,7 +332,7 @@ KEEP = {
         r"truncus|sutura|a\. hypo\w*)\w*",
         r"(?:infiltrativ|exophytisch|endophytisch|invasiv|lepidisch|expansiv|destruierend|"
         r"verdraengend|infiltrierend|intraduktal)\w* wachs\w*|wachstums(?:muster|richtung)\w*",
-        r"bereits (?:in|im|nach|bei|auf) (?:der |den |dem )?(?:\w+ )?(?:phase|nativ\w*|"
+        r"(?:bereits|schon) (?:in|im|nach|bei|auf) (?:der |den |dem )?(?:\w+ )?(?:phase|nativ\w*|"
         r"arteriell\w*|"
         r"\w*phase|t1|t2|ruhe|km-\w*|kontrastmittel\w*)\w*",
         r"(?:vor|fremd|vergleichs)(?:aufnahm|untersuch|befund|bild|studie|ct|mrt)\w* (?:\w+ "
@@ -342,6 +343,7 @@ KEEP = {
         r"vergleich\w*[^.;,]*(?:nicht moeglich|unmoeglich|nicht durchfuehrbar|entfaellt)[^.;,]*",
         r"(?:abgleich|vergleich|korrelation) mit[^.;]*(?:waere|empfohlen|hilfreich|sinnvoll|"
         r"wuenschenswert|ratsam|erforderlich|angeraten)\w*",
+        r"wachstum (?:des |der |eines |einer )?\w+ (?:in|durch|entlang|ueber)\b(?! de[nr] letzten)",
         r"(?:haemodynamik|kreislauf\w*|vitalparameter) (?:ist |sind )?(?:in)?stabil\w*",
         r"(?:zu|ab)nehmend\w* (?:\w+ ){1,2}nach (?:kaudal|kranial|distal|proximal|dorsal|ventral|"
         r"peripher|basal|apikal)",
@@ -388,7 +390,11 @@ FIND = {
         r"last (?:{study_en})|follow[- ]?up (?:shows|demonstrates|reveals)|on follow[- ]?up\b|for "
         r"the first time|old "
         r"(?:ct|mri|study)"
-        r"|deteriorat(?:ed|ing|ion)|aggravat(?:ed|ing|ion)|ameliorat(?:ed|ing|ion)|lessen(?:ed|"
+        r"|than (?:on|in) (?:the |a )?(?!t1|t2|flair|dwi|diffusion|arterial|venous|portal|delayed|"
+        r"native|"
+        r"unenhanced|coronal|axial|sagittal|contrast|lung|bone|other|out)(?:\w+ ){{0,1}}{study_en}|"
+        r"status quo|deteriorat(?:ed|ing|ion)|aggravat(?:ed|ing|ion)|ameliorat(?:ed|ing|ion)|"
+        r"lessen(?:ed|"
         r"ing)|"
         r"(?:newly )?emerged|re-?grown|re-?growth|became (?:\w+ )?\w+er|slow(?:ly)?[- ]growing|"
         r"as (?:already |previously )?known|(?:the|than in|since|in) first {study_en}|at that "
@@ -536,7 +542,8 @@ FIND = {
         r"sich (?:\w+ ){{0,3}}?(?:verringert|vermindert|reduziert|verkleinert|vergroessert)|"
         r"angestiegen\w*|angewachsen\w*|abgeklungen\w*|abgeschwollen\w*|resorbiert\w*|"
         r"befundwandel|(?:befund|groessen|tumor|wachstums|erguss)?dynamik|"
-        r"nachgelaufen\w*|verschlimmert\w*|abklingend\w*|nachlassend\w*|fortschreitend\w*|"
+        r"status quo|verkleinerung|schon (?:im|in|am|auf|bei|vor\w+|bekannt)|nachgelaufen\w*|"
+        r"verschlimmert\w*|abklingend\w*|nachlassend\w*|fortschreitend\w*|"
         r"fortschreiten|vorangeschritten\w*|seitdem|seither|wachsend\w*|"
         r"noch (?:\w+ )?(?:nachweisbar|sichtbar|abgrenzbar|vorhanden|erkennbar|bestehend)\w*|"
         r"(?:\w*herde?|laesion|\w*metastasen?|tumor|\w*erguss|lymphknoten|\w*zyste|\w*haematom|"

@@ -264,9 +264,11 @@ class _Reader:
         return any(low.startswith(cue_words.begins("CHANGES")) for low in near)
 
     def _unjudged(self, cue: _Cue, part: range) -> bool:
-        """Returns whether it is only said that something cannot be judged or told apart."""
+        """Returns whether only a judgement or a change is denied ("cannot be assessed")."""
         lows = self._lows
         after = lows[cue.last + 1 : min(part.stop, cue.last + 6)]
+        if after and after[0].startswith(("zugenom", "abgenom", "gewachs", "grown", "progress")):
+            return True
         judged = cue_words.begins("JUDGED")
         if any(low.startswith(judged) for low in after):
             return True
