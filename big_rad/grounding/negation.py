@@ -14,7 +14,7 @@ import functools
 import re
 from collections.abc import Sequence
 
-from big_rad.grounding import absence, clauses, cue_words, negation_table, plain
+from big_rad.grounding import absence, clauses, cue_words, denials, negation_table, plain
 from big_rad.grounding.clauses import CONJUNCTIONS, DETERMINERS, PREPOSITIONS, VERBS, Token
 from big_rad.grounding.levels import DISCS
 from big_rad.grounding.phrase import Phrase, mirrored
@@ -233,24 +233,7 @@ class _Reader:
         return self._subjects(found)
 
     def _subjects(self, found: Sequence[int]) -> list[int]:
-        """Returns phrases without those that only give a place ("the conus ends at L1")."""
-        kept = [n for n in found if not self._is_place(n)]
-        return kept or list(found)
-
-    def _is_place(self, n: int) -> bool:
-        p = self._phrases[n]
-        i = p.first - 1
-        while i >= 0 and not self._marks[i] and (
-            self._lows[i] in DETERMINERS or self._lows[i] in ("level", "of", "levels")
-            or cue_words.is_side(self._lows[i])
-        ):  # fmt: skip
-            i -= 1
-        if i < 0 or self._marks[i] not in ("", ","):
-            return False
-        if self._lows[i] in CONJUNCTIONS or self._marks[i] == ",":
-            i -= self._lows[i] in CONJUNCTIONS
-            return n > 0 and self._phrases[n - 1].last == i and self._is_place(n - 1)
-        return self._lows[i] in _places()
+        return denials.subjects(self._lows, self._marks, self._phrases, found)
 
     def _not_elsewhere(self, cue: _Cue, part: range, behind: Sequence[int]) -> Sequence[int]:
         """Returns no phrases if what is denied would lie elsewhere ("skull ..., no subdural")."""
@@ -259,36 +242,17 @@ class _Reader:
         return [] if outside else behind
 
     def _denies_change(self, cue: _Cue, part: range) -> bool:
-        """Returns whether only a change is denied ("no evidence of progression")."""
-        near = self._lows[cue.last + 1 : min(part.stop, cue.last + 4)]
-        return any(low.startswith(cue_words.begins("CHANGES")) for low in near)
+        return denials.denies_change(self._lows[cue.last + 1 : min(part.stop, cue.last + 4)])
 
     def _unjudged(self, cue: _Cue, part: range) -> bool:
-        """Returns whether only a judgement or a change is denied ("cannot be assessed")."""
-        lows = self._lows
-        after = lows[cue.last + 1 : min(part.stop, cue.last + 6)]
-        if after and after[0].startswith(("zugenom", "abgenom", "gewachs", "grown", "progress")):
-            return True
-        judged = cue_words.begins("JUDGED")
-        if any(low.startswith(judged) for low in after):
-            return True
-        subject = any(lows[i].startswith(cue_words.begins("JUDGEMENT")) for i in part)
-        if subject and any(
-            low.startswith(("possib", "moeglich", "feasib", "reliab")) for low in after
-        ):
-            return True
-        seen = any(low in _seen(self._lang) for low in after)
-        apart = "from" in after or any(
-            lows[i] in ("von", "vom", "gegen") for i in range(part.start, cue.first)
-        )
-        return seen and apart
+        return denials.unjudged(self._lows, part, cue.first, cue.last, self._lang)
 
     def _under_heading(self, part: range) -> bool:
         return part.start > 0 and self._marks[part.start - 1] == ":"
 
     def _hides(self, cue: _Cue, part: range, behind: Sequence[int]) -> bool:
         """Returns whether an organ itself cannot be seen ("gallbladder not visualized")."""
-        seen = _seen(self._lang)
+        seen = denials.seen(self._lang)
         after = self._lows[cue.last + 1 : min(part.stop, cue.last + 5)]
         after = [low for low in after if low not in ("sicher", "eindeutig", "mehr")] or after
         if not any(low in seen for low in after):
@@ -433,15 +397,5 @@ class _Reader:
 
 
 @functools.cache
-def _places() -> frozenset[str]:
-    return frozenset(plain.words(negation_table.PLACES))
-
-
-@functools.cache
 def _ends(lang: str) -> frozenset[str]:
     return frozenset(plain.words(negation_table.ENDS[lang])) | clauses.CLAUSE_OPENERS
-
-
-@functools.cache
-def _seen(lang: str) -> frozenset[str]:
-    return frozenset(plain.words(negation_table.SEEN[lang]))
