@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 
@@ -31,6 +31,7 @@ class ImageRecord(TypedDict):
     boxes: str  # JSON: [[x1, y1, x2, y2, class id], ...]
     unsure: str  # JSON: [class id, ...], classes that are possibly shown, unmarked
     texts: str  # JSON: a list of `pp.example.Text`
+    patient: NotRequired[str]  # the pseudonym, if the images of a record may differ in it
 
 
 class Record(TypedDict):
@@ -124,6 +125,7 @@ def make_image_record(
     boxes: Iterable[Sequence[float]] = (),
     unsure: Iterable[int] = (),
     texts: Iterable[Text] = (),
+    patient: str | None = None,
 ) -> ImageRecord:
     """Returns one image of a record.
 
@@ -138,7 +140,11 @@ def make_image_record(
         boxes: the boxes as (x1, y1, x2, y2, class id) in pixels; x2 and y2 are exclusive.
         unsure: the ids of classes that may be shown although neither map nor boxes show them.
         texts: the texts, with the fields that `pp.example.Text` marks as "record".
+        patient: the pseudonym of the patient ("" if it is not known), in a dataset whose records
+            may have images of several patients, see `each_patient` of `build.build`. With None
+            the image has no such field, and the patient is that of the record.
     """
+    own: dict[str, Any] = {} if patient is None else {"patient": patient}
     return {
         "id": id,
         "modality": modality,
@@ -149,6 +155,7 @@ def make_image_record(
         "boxes": json.dumps([list(b) for b in boxes]),
         "unsure": json.dumps(list(unsure)),
         "texts": json.dumps(list(texts), ensure_ascii=False),
+        **own,
     }
 
 
@@ -157,7 +164,7 @@ def make_record(id: str, patient: str, images: Sequence[ImageRecord]) -> Record:
 
     Args:
         id: the id of the record, unique in the split.
-        patient: the pseudonym of the patient, or "".
+        patient: the pseudonym of the patient; "" if it is not known, or if there are several.
         images: the results of `make_image_record`, at least one.
 
     Raises:
