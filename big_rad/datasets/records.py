@@ -7,7 +7,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any, TypedDict
 
 import numpy as np
 
@@ -31,7 +31,12 @@ class ImageRecord(TypedDict):
     boxes: str  # JSON: [[x1, y1, x2, y2, class id], ...]
     unsure: str  # JSON: [class id, ...], classes that are possibly shown, unmarked
     texts: str  # JSON: a list of `pp.example.Text`
-    patient: NotRequired[str]  # the pseudonym, if the images of a record may differ in it
+
+
+class PatientImageRecord(ImageRecord, total=False):
+    """One image of a record whose images may be of several patients."""
+
+    patient: str  # the pseudonym of the image's patient, or "" if the source does not give one
 
 
 class Record(TypedDict):
@@ -126,7 +131,7 @@ def make_image_record(
     unsure: Iterable[int] = (),
     texts: Iterable[Text] = (),
     patient: str | None = None,
-) -> ImageRecord:
+) -> PatientImageRecord:
     """Returns one image of a record.
 
     Args:
