@@ -168,6 +168,7 @@ def validate(
     parquet: str | Path | None = None,
     segments: str | Path | None = None,
     splits: str | Path | None = None,
+    notes: list[str] | None = None,
     contents: dict[str, contents_lib.Contents] | None = None,
 ) -> Iterator[Problem]:
     """Yields every problem of a source; if parts are missing, the others are still checked.
@@ -178,6 +179,7 @@ def validate(
         workers: the number of processes.
         modalities, limit, max_images, as_stored, drop_repeated_sentences: as for `build`.
         dicoms, parquet, segments, splits: as for `build`.
+        notes: a list that receives lines for the user on what the source does not say, or None.
         contents: a dict that receives the counts of the usable images of each split, or None. It
             is complete when the last problem has been yielded.
     """
@@ -204,8 +206,11 @@ def validate(
             places, read, patients or {}, drop_repeated=drop_repeated_sentences, limit=limit
         )
         wanted = read.ids()
-        for message in _unnamed(read, patients) if patients is not None else ():
-            yield Problem(places.name(places.parquet), None, "patient", message, "warning")
+        for message in _unnamed(read, patients) if rows else ():
+            if patients is not None:
+                yield Problem(places.name(places.parquet), None, "patient", message, "warning")
+            elif notes is not None:  # The published format has no such column.
+                notes.append(message)
         for modality in chosen:
             try:
                 index.write_entries(places, [modality], wanted, Path(folder))
