@@ -8,7 +8,7 @@ memory, each with a sorted array of ids. Only images that a split names are kept
 import bisect
 import functools
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,28 +94,29 @@ def patients(places: source.Places, wanted: Collection[str]) -> dict[str, str] |
         ParquetError: The parquet is damaged, or a column is missing or of another type.
     """
     name = places.name(places.parquet)
-    found: dict[str, list[dict[str, Any]]] = {}
-    value_set = pa.array(sorted(wanted), pa.string())
+    found: dict[str, list[object]] = {}
+    wanted = frozenset(wanted)
     try:
         with pq.ParquetFile(places.parquet) as file:
             _columns(file.schema_arrow, name)
             if _PATIENT not in file.schema_arrow.names:
                 return None
-            batches = file.iter_batches(_BATCH, columns=["rsopid", _PATIENT])
-            for batch in _filtered(batches, value_set):
-                for row in batch.to_pylist():
-                    found.setdefault(row["rsopid"], []).append(row)
+            for batch in file.iter_batches(columns=["rsopid", _PATIENT]):
+                columns = (batch.column(name).to_pylist() for name in ("rsopid", _PATIENT))
+                for image, value in zip(*columns, strict=True):
+                    if image in wanted:
+                        found.setdefault(image, []).append(value)
     except (pa.ArrowException, OSError) as e:
         raise ParquetError(_damaged(name, e)) from None
-    return {image: one_patient(rows) or "" for image, rows in found.items()}
+    return {image: one_patient(values) or "" for image, values in found.items()}
 
 
-def one_patient(rows: Iterable[Mapping[str, Any]]) -> str | None:
-    """Returns the pseudonym of the patient of an image's rows; None if they name several.
+def one_patient(values: Iterable[object]) -> str | None:
+    """Returns the pseudonym in the cells of all rows of an image; None if these name several.
 
     It is "" if no row names a patient.
     """
-    named = {pseudonym(row.get(_PATIENT)) or "" for row in rows} - {""}
+    named = {pseudonym(value) or "" for value in values} - {""}
     return None if len(named) > 1 else named.pop() if named else ""
 
 

@@ -202,7 +202,7 @@ class _Reader:
         found = texts.Findings(parquet, rows[0]["row"])
         if len(rows) > 1:
             others = ", ".join(str(r["row"]) for r in rows[1:])
-            if index.one_patient(rows) is None:
+            if index.one_patient(r.get("patient") for r in rows) is None:
                 message = f"the same id has another patient in other rows: {others}; keep one row"
                 found.error("patient", message)
             else:
