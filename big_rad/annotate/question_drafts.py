@@ -10,7 +10,7 @@ from typing import Any
 from big_rad.annotate import findings, question_terms
 from big_rad.annotate import question_table as table
 from big_rad.annotate.question_terms import Term
-from big_rad.grounding import phrase, plain
+from big_rad.grounding import classes, phrase, plain
 
 METADATA = ("modality", "plane", "region")
 _CHOICES = 4
@@ -24,18 +24,19 @@ class Image:
         id: the id of the image, unique in the data set.
         modality: "CT", "MR", "XR" or "US"; no question is asked about any other.
         plane: "axial", "coronal" or "sagittal"; "" if it is not known.
-        body_part: the region that was examined, as free text in either language.
+        body_part: the region that was examined, as free text in either language; "" or None if it
+            is not known.
         sentences: the sentence on the image in one or both languages: {"en" or "de": text}. If both
-            are given, only what both say is asked about.
+            are given, only what both say is asked about. Empty ones and None count as not given.
         shown: the ids of the classes in the label map of the image; None if there is no label map.
-            Leave out classes of which only a few pixels are shown.
+            0, the background, is ignored. Leave out classes of which only a few pixels are shown.
     """
 
     id: str
     modality: str = ""
     plane: str = ""
-    body_part: str = ""
-    sentences: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    body_part: str | None = ""
+    sentences: Mapping[str, str | None] = dataclasses.field(default_factory=dict)
     shown: Iterable[int] | None = None
 
 
@@ -87,7 +88,7 @@ def metadata(image: Image) -> dict[str, tuple[str, ...]]:
                              ("plane", image.plane.strip().lower()))
         if value in table.WORDS[field]["en"]
     }  # fmt: skip
-    text = plain.spelled(image.body_part).lower()
+    text = plain.spelled(image.body_part or "").lower()
     regions = tuple(r for r, pattern in table.REGIONS.items() if re.search(pattern, text))
     return known | ({"region": regions} if regions else {})
 
@@ -140,9 +141,16 @@ def of_finding(image: Image, known: Mapping[str, tuple[str, ...]], draw: Draw) -
     Questions that need the sentence come first; those about visible organs fill up.
     """
     facts = findings.agreed([
-        findings.read(text, lang) for lang, text in sorted(image.sentences.items()) if text.strip()
+        findings.read(text, lang)
+        for lang, text in sorted(image.sentences.items())
+        if text and text.strip()
     ])  # fmt: skip
-    shown = None if image.shown is None else frozenset(int(c) for c in image.shown)
+    shown = None if image.shown is None else frozenset(int(c) for c in image.shown) - {0}
+    if wrong := [c for c in shown or () if not 1 <= c <= classes.NUM_CLASSES]:
+        raise ValueError(
+            f"image {image.id!r}: shown has class id {wrong[0]}, which is not in "
+            f"1..{classes.NUM_CLASSES}; harmonise the classes of the label map"
+        )
     possible = question_terms.of_modality(known.get("modality", ("",))[0])
     facts = _in_image(facts, shown, possible)
     absent = _absent(facts, shown, known.get("region", ())) & possible

@@ -88,8 +88,9 @@ class Asked:
         questions: {id of an image: its questions}; the German wording of a question follows the
             English one.
         left_out: {kind: number of yes/no questions that were left out for the balance}.
-        unknown: {field: number of images whose metadata has a value that no question is asked
-            about, or no value}.
+        unknown: {field: number of images without a value, or with one that no question is asked
+            about}; for "finding", the number of images whose sentences state nothing that could be
+            asked, and that have no label map of any use.
     """
 
     questions: dict[str, list[Question]]
@@ -107,7 +108,7 @@ def ask(images: Sequence[Image], seed: int = 0, most: int = 5) -> Asked:
         most: the largest number of questions about an image that come from its finding.
 
     Raises:
-        ValueError: two images have the same id, or a language is unknown.
+        ValueError: two images have the same id, a language is unknown, or a class does not exist.
     """
     drafts: dict[str, list[Draft]] = {}
     spare: dict[str, list[Draft]] = {}
@@ -123,13 +124,16 @@ def ask(images: Sequence[Image], seed: int = 0, most: int = 5) -> Asked:
         from_finding = of_finding(image, known, draw)
         drafts[image.id] = of_metadata(known, draw) + from_finding[:most]
         spare[image.id] = [d for d in from_finding[most:] if d.form != "yesno"]
+        unknown["finding"] += not from_finding
     kept, left_out = _balanced(drafts, seed)
     questions = {}
     for image, some in kept.items():
         count = sum(d.kind not in METADATA for d in some)
         some += spare[image][: max(0, most - count)]
         questions[image] = [_written(d, lang) for d in some for lang in LANGS]
-    return Asked(questions, dict(sorted(left_out.items())), dict(sorted(unknown.items())))
+    return Asked(
+        questions, dict(sorted(left_out.items())), {k: n for k, n in sorted(unknown.items()) if n}
+    )
 
 
 def columns(questions: Iterable[Question], lang: str) -> dict[str, list[dict[str, Any]]]:

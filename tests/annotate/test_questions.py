@@ -180,7 +180,9 @@ def test_one_image_has_no_yes_or_no_but_keeps_three_questions_from_metadata():
 def test_what_metadata_do_not_say_is_counted_and_not_asked():
     asked = questions.ask([Image("a", "OT", "", "Protocol 7"), Image("b", "CT", "axial", "Thorax")])
     assert asked.questions["a"] == []
-    assert asked.unknown == {"modality": 1, "plane": 1, "region": 1}
+    assert asked.unknown == {"modality": 1, "plane": 1, "region": 1, "finding": 2}
+    empty = Image("c", body_part=None, sentences={"en": None, "de": " "})
+    assert questions.ask([empty]).questions == {"c": []}
 
 
 def test_sides_are_asked_of_pairs_only():
@@ -231,6 +233,7 @@ def test_the_fields_of_a_row_are_those_of_the_published_format(asked):
     [
         ([Image("a"), Image("a")], "image 'a' occurs twice"),
         ([Image("a", sentences={"fr": "Foie."})], "no rules for the language 'fr'"),
+        ([Image("a", shown=[0, 5, 122])], "image 'a': shown has class id 122"),
     ],
 )
 def test_impossible_images_are_errors(images, message):
