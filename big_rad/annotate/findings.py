@@ -16,10 +16,12 @@ wrong is left out, and no question is asked about it. These are the rules:
    `grounding.mentions` calls the organ negated. A denial of large or significant findings only
    denies nothing. A finding is stated if no denial comes near it, and the organ is not negated. In
    all other cases it is unknown.
-5. An organ is normal if its clause says so, and if nothing else in the sentence may be a finding
-   there. It is not normal if a finding is stated there. An organ at which a finding is denied is
-   visible, and neither normal nor abnormal.
-6. An organ of a pair whose side is unknown has no facts. A finding in the singular, stated in "the
+5. An organ is normal if its clause says nothing but this, and if nothing else in the sentence may
+   be a finding there. It is not normal if a finding is stated there. An organ at which a finding is
+   denied is visible, and neither normal nor abnormal.
+6. A finding in a part is one in its organ. What is denied in a part ("pancreatic head"), or normal
+   there, says nothing about the organ.
+7. An organ of a pair whose side is unknown has no facts. A finding in the singular, stated in "the
    lungs", has none either, because it may be on either side.
 """
 
@@ -30,7 +32,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from big_rad.annotate import comparison, reports
 from big_rad.annotate import question_table as table
-from big_rad.grounding import casing, classes, clauses, mentions, negation_table, plain
+from big_rad.grounding import (
+    casing,
+    classes,
+    clauses,
+    mentions,
+    negation_table,
+    plain,
+)
 
 _BOTH = frozenset(plain.words("both bilateral bilaterally beide beiden beider bds beidseits"))
 _LISTED = frozenset(plain.words("or nor oder noch"))
@@ -52,12 +61,14 @@ class Facts:
         normal: {class id: whether the organ is called normal (True) or has a finding (False)}.
         mentioned: the ids of all classes that any words may mean, on either side.
         removed: the ids of the classes that are said to be absent.
+        alone: the keys of `found` whose sentence names no other organ.
     """
 
     found: Mapping[tuple[str, int], bool] = dataclasses.field(default_factory=dict)
     normal: Mapping[int, bool] = dataclasses.field(default_factory=dict)
     mentioned: frozenset[int] = frozenset()
     removed: frozenset[int] = frozenset()
+    alone: frozenset[tuple[str, int]] = frozenset()
 
 
 def read(text: str, lang: str) -> Facts:
@@ -69,7 +80,7 @@ def read(text: str, lang: str) -> Facts:
     """
     found: dict[tuple[str, int], set[bool]] = {}
     normal: dict[int, set[bool]] = {}
-    named, removed = set(), set()
+    named, removed, alone = set(), set(), set()
     for sentence in reports.sentences(text, lang):
         # What is removed with a comparison is named too, so no question may call it absent.
         named |= {i for m in mentions.find(sentence, lang) for i in m.possible_ids}
@@ -77,6 +88,7 @@ def read(text: str, lang: str) -> Facts:
         removed |= reader.removed()
         for key, there in reader.found():
             found.setdefault(key, set()).add(there)
+            alone |= {key} if reader.names_one() else set()
         for organ in reader.normal():
             normal.setdefault(organ, set()).add(True)
     for (_, organ), there in found.items():
@@ -88,6 +100,7 @@ def read(text: str, lang: str) -> Facts:
         {k: v.pop() for k, v in sorted(normal.items()) if len(v) == 1 and k not in removed},
         frozenset(named | {_organ(i)[0] for i in named}),
         frozenset(removed),
+        frozenset(alone),
     )
 
 
@@ -104,6 +117,7 @@ def agreed(parts: Sequence[Facts]) -> Facts:
         {k: v for k, v in first.normal.items() if all(p.normal.get(k) is v for p in others)},
         frozenset().union(*(p.mentioned for p in parts)),
         frozenset.intersection(*(p.removed for p in parts)),
+        frozenset.intersection(*(p.alone for p in parts)),
     )
 
 
@@ -137,6 +151,10 @@ class _Sentence:
         """Returns the classes that are said to be absent."""
         return {i for m in self._mentions if m.absent for i in m.class_ids}
 
+    def names_one(self) -> bool:
+        """Returns whether the sentence names one organ only, or one pair of organs."""
+        return len(set(map(_named, self._mentions))) == 1
+
     def found(self) -> Iterator[tuple[tuple[str, int], bool]]:
         """Yields ((finding, class id), whether it is stated or denied)."""
         if self._states_nothing:
@@ -148,10 +166,22 @@ class _Sentence:
             for m in self._targets(i, there):
                 if m.negated is there or m.absent:
                     continue
+                if not there and not (_is_whole(m, self._lang) and self._whole_part(i)):
+                    continue
                 ids = [_organ(c) for c in m.class_ids]
                 unsure = there and len(ids) > 1 and not _BOTH.intersection(self._lows)
                 if len(ids) <= 2 and not unsure:
-                    yield from (((name, c), there) for c, of in ids if of in ("", name))
+                    yield from (
+                        ((name, c), there)
+                        for c, of in ids
+                        if of in ("", name)
+                        and (name, classes.by_id(c).name) not in table.NOT_FOUND_IN
+                    )
+
+    def _whole_part(self, i: int) -> bool:
+        """Returns whether the part of a word speaks of whole organs."""
+        part = next(p for p in self._parts if i in p)
+        return all(k in self._owner or self._lows[k] not in _words(table.PARTS) for k in part)
 
     def normal(self) -> Iterator[int]:
         """Yields the classes that are called normal."""
@@ -162,7 +192,8 @@ class _Sentence:
                 continue
             for m in self._in(part):
                 others = [p for p in self._parts if p is not part]
-                if not m.absent and not any(self._may_sicken(p, m) for p in others):
+                whole = _is_whole(m, self._lang) and not m.absent
+                if whole and not any(self._may_sicken(p, m) for p in others):
                     yield from (c for c in m.class_ids if len(m.class_ids) <= 2)
 
     def _says_normal(self, part: range) -> bool:
@@ -171,16 +202,19 @@ class _Sentence:
         at += [k for k in range(len(lows) - 1) if lows[k : k + 2] == ["o", "b"]]
         if not at or (lows[at[0]] == "clear" and at[0] + 1 < len(lows)):
             return False
-        if any(low in _words(table.MEASURES) or low.startswith("varia") for low in lows):
-            return False
-        return not self._cues(part) and not any(_may_be_finding(low) for low in lows)
+        fillers = _words(f"{table.NORMAL} {table.NORMAL_FILLERS} o b") | clauses.PREPOSITIONS
+        fillers |= clauses.DETERMINERS | clauses.CONJUNCTIONS | clauses.VERBS
+        return not self._cues(part) and all(
+            i in self._owner or self._lows[i] in fillers for i in part
+        )
 
     def _may_sicken(self, part: range, mention: mentions.Mention) -> bool:
         """Returns whether a part may tell of a finding at the organ of a mention."""
+        if any(set(_named(mention)) & set(_named(m)) for m in self._in(part)):
+            return True
         if not any(_may_be_finding(self._lows[i]) for i in part):
             return False
-        here = self._in(part)
-        if here and not any(set(_named(mention)) & set(_named(m)) for m in here):
+        if self._in(part):
             return False
         inside = [i for i, _ in self._findings if i in part]
         sure = len(inside) == sum(_may_be_finding(self._lows[i]) for i in part)
@@ -220,7 +254,8 @@ class _Sentence:
         part = next(p for p in self._parts if i in p)
         lows = [self._lows[k] for k in part]
         elsewhere = tuple(plain.words(negation_table.ELSEWHERE))
-        if any(low in _words(table.BESIDE) or low.startswith(elsewhere) for low in lows):
+        beside = any(_starts(lows, k, _phrases(table.BESIDE)) for k in range(len(lows)))
+        if beside or any(low.startswith(elsewhere) for low in lows):
             return []
         here = self._in(part)
         if here:
@@ -284,8 +319,41 @@ def _named(mention: mentions.Mention) -> tuple[int, ...]:
     return mention.class_ids or mention.possible_ids
 
 
+def _is_whole(mention: mentions.Mention, lang: str) -> bool:
+    """Returns whether the words of a mention mean the whole organ.
+
+    What a text denies in a part of an organ, or calls normal there, says nothing about the rest.
+    """
+    words = classes.plain_words(mention.phrase)
+    words = [w for w in words if w not in _words(table.NORMAL_FILLERS)]
+    if any(w in _words(table.PARTIAL) for w in words):
+        return False
+    ids = {c.id for c in classes.lookup_all(mention.phrase, lang)}
+    if ids and ids.issuperset(mention.class_ids):
+        return True
+    if len(words) != 1:
+        return False
+    stems = (words[0].removesuffix(e) for e in ("", "e", "er", "en", "es", "em"))
+    if any(w in _words(table.WHOLE_ADJECTIVES) for w in stems):
+        return True
+    return lang == "de" and any(
+        {c.id for c in classes.lookup_all(name, lang)}.issuperset(mention.class_ids)
+        for name in _of_compound(words[0])
+        if name not in _words(table.PARTIAL)
+    )
+
+
+def _of_compound(word: str) -> Iterator[str]:
+    """Yields what may stand before a finding in a German compound ("leber" of "leberzyste")."""
+    for k in range(3, len(word) - 2):
+        if any(re.fullmatch(row[2][-1].replace(".*", ""), word[k:]) for row in table.FINDINGS):
+            yield from (word[:k].removesuffix(link) for link in ("", "n", "en", "s", "er", "e"))
+
+
 @functools.lru_cache(maxsize=1 << 14)
 def _findings_of(low: str, lang: str) -> tuple[str, ...]:
+    if "pseudo" in low:
+        return ()
     k = 1 if lang == "en" else 2
     return tuple(row[0] for row in table.FINDINGS if re.fullmatch(row[k][-1], low))
 

@@ -154,7 +154,7 @@ def of_finding(image: Image, known: Mapping[str, tuple[str, ...]], draw: Draw) -
     possible = question_terms.of_modality(known.get("modality", ("",))[0])
     facts = _in_image(facts, shown, possible)
     absent = _absent(facts, shown, known.get("region", ())) & possible
-    absent = [c for c in sorted(absent) if question_terms.visible(c)]
+    absent = [c for c in sorted(absent) if question_terms.organ(c) is not None]
     drafts = [*_about_findings(facts, absent, draw), *_about_organs(facts, shown, absent, draw)]
     drafts = [dataclasses.replace(d, variant=(d.order >> 1) % 2) for d in drafts]
     return sorted(drafts, key=lambda d: (d.kind in ("shown", "which"), d.order))
@@ -202,7 +202,7 @@ def _about_findings(facts: findings.Facts, absent: Sequence[int], draw: Draw) ->
         if len(others) == 1:
             answer = Term("finding", name)
             yield Draft("open", "finding", "", draw.number("finding"), answer, organ=term)
-        if len(same) == 1:
+        if len(same) == 1 and (name, organ) in facts.alone:
             wrong = [c for c in absent if c != phrase.mirrored(organ)]
             choices = _choices(term, wrong, draw)
             form = "multiple" if choices and order % 2 else "open"
@@ -219,6 +219,9 @@ def _about_findings(facts: findings.Facts, absent: Sequence[int], draw: Draw) ->
 def _about_side(facts: findings.Facts, name: str, organ: int, draw: Draw) -> Iterator[Draft]:
     """Yields questions about the side of a finding that is stated at an organ of a pair."""
     other = phrase.mirrored(organ)
+    known = (name, other) in facts.found or facts.normal.get(other) is True
+    if other in facts.mentioned and not known:
+        return  # The other organ may have the finding as well.
     both = facts.found.get((name, other)) is True
     side = "both" if both else phrase.side_of_class(organ)
     term, order = Term("paired", organ), draw.number("side", name)
@@ -241,7 +244,7 @@ def _about_organs(
     seen = sorted((shown or frozenset()) - facts.removed)
     gone = sorted(facts.removed - (shown or frozenset()))
     seen, missing = (
-        [c for c in some if question_terms.visible(c)]
+        [c for c in some if question_terms.organ(c) is not None]
         for some in (seen, gone or ([] if shown is None else absent))
     )
     for there, organs in ((True, seen), (False, missing)):

@@ -165,17 +165,42 @@ FINDINGS = (
     ),
     ("atelectasis", ("an atelectasis", r"atelectas[ei]s"), ("Atelektase", "f", r".*atelektasen?")),
 )
-# An organ is called normal by these words. Behind or before the words of `MEASURES` they only speak
-# of a size or the like.
+# An organ is called normal by these words.
 NORMAL = (
     "normal unremarkable inconspicuous clear unauffällig unauffällige unauffälliger "
     "unauffälliges unauffälligen normale normaler normales normalen regelrecht regelrechte "
     "regelrechter regelrechtes regelrechten ob"
 )
-MEASURES = (
-    "size sized calibre caliber width thickness position contour density enhancement signal limits "
-    "gross weit breit dick größe kaliber weite lage kontur dichte signal kontrastierung "
-    "konfiguriert konfiguration"
+# Beside these words and those of grammar, nothing else may stand in the clause, so that they do not
+# speak of a size ("normal in size") or of something else ("a haemangioma in the normal liver").
+NORMAL_FILLERS = (
+    "appearance appears appear imaging entirely completely otherwise visualized depicted shown "
+    "left right both bilateral bilaterally side sides darstellung dargestellt darstellbar "
+    "erscheinungsbild befund links rechts linke linker linkes linken rechte rechter rechtes "
+    "rechten beide beiden beider bds beidseits soweit sich stellen"
+)
+# In a name of a class, these stand for a part of it only.
+PARTIAL = (
+    "wall wand lumen arch bogen aortenbogen ascending descending ascendens descendens transversum "
+    "transverse thoracic thorakale abdominal abdominale abdominalis thoracica bauchaorta bauchaort "
+    "brustaorta brustaort infrarenal infrarenale sigmoid sigmoideum sigma cecum caecum zäkum zökum "
+    "jejunum ileum "
+    "silhouette herzschatten spinalkanal canal myokard myocardium herzmuskel rahmen contour kontur "
+    "margin rand region dünndarmschlinge dünndarmschlingen kortikal cortical"
+)
+# So do these beside the name of an organ ("the upper pole of the left kidney").
+PARTS = (
+    "pole head tail segment segments apex base hilum neck dome tip portion part parts aspect third "
+    "half cortex lobe lumen surface quadrant region area level oberpol unterpol pol kopf schwanz "
+    "segmente spitze basis hilus kuppel anteil anteile abschnitt abschnitte drittel hälfte kortex "
+    "lappen höhe bereich oberfläche quadrant schaft shaft"
+)
+# Adjectives that name a whole organ; the German ones without their endings.
+WHOLE_ADJECTIVES = (
+    "splenic renal hepatic pancreatic pulmonary gastric cardiac aortic adrenal thyroid prostatic "
+    "sternal clavicular scapular sacral vertebral esophageal oesophageal tracheal intracerebral "
+    "cerebral intrahepatic intrapulmonary hepatisch hepatal lienal pulmonal intrapulmonal "
+    "intrahepatisch pankreatisch kardial zerebral intrazerebral"
 )
 # With one of these, a sentence says nothing certain about what is there now.
 DOUBT = (
@@ -198,7 +223,8 @@ SIGN = (
 # Läsion`).
 QUALIFIED = (
     "significant relevant large larger greater bigger major gross acute fresh displaced new "
-    "typical obvious definite clear clearly malignant measurable high grade "
+    "typical obvious definite clear clearly malignant measurable high grade suspicious suspekter "
+    "suspekte suspekten verdächtige verdächtigen verdächtiger "
     "signifikante signifikanten signifikanter relevante relevanten relevanter wesentliche "
     "wesentlichen wesentlicher große größere größeren größerer großer akute akuten akuter frische "
     "frischen frischer dislozierte dislozierten neue neuen neuer eindeutige eindeutigen "
@@ -207,9 +233,13 @@ QUALIFIED = (
 )
 # What stands beside an organ is not in it.
 BESIDE = (
-    "near adjacent next beside above below behind abutting compressing displacing towards toward "
-    "between around along outside invading into neben angrenzend benachbart oberhalb unterhalb "
-    "hinter vor zwischen um außerhalb komprimiert komprimierend verlagert kontakt bis nahe am"
+    "near; adjacent; next; beside; above; below; behind; abutting; compressing; displacing; "
+    "towards; toward; between; around; along; outside; invading; into; inferior to; superior to; "
+    "anterior to; posterior to; medial to; lateral to; distal to; proximal to; caudal to; cranial "
+    "to; ventral to; dorsal to; close to; extending to; neben; angrenzend; benachbart; oberhalb; "
+    "unterhalb; hinter; vor; zwischen; um; außerhalb; komprimiert; komprimierend; verlagert; "
+    "kontakt; bis; nahe; am; kaudal der; kranial der; dorsal der; ventral der; medial der; lateral "
+    "der; kaudal des; kranial des; dorsal des; ventral des; medial des; lateral des"
 )
 # The clause goes on to something that the denial before does not reach.
 EXCEPT = (
@@ -239,9 +269,11 @@ ORGANS = {
 NOT_ASKED = (
     "costal_cartilages", "intervertebral_discs", "kidney_cyst_left", "kidney_cyst_right",
     "autochthon_left", "autochthon_right",
+    # This class is two vessels, and neither words nor pixels say which of them is meant.
+    "portal_vein_and_splenic_vein",
 )  # fmt: skip
-# This class has two vessels, so that its pixels do not say which of them is visible.
-NOT_SHOWN = ("portal_vein_and_splenic_vein",)
+# A finding in the spinal canal is one of the class of the cord, but not in the cord.
+NOT_FOUND_IN = (("stenosis", "spinal_cord"), ("cyst", "sacrum"), ("cyst", "spinal_cord"))
 # A finding of these classes is one of the organ: {class: (organ, finding)}.
 FINDING_CLASSES = {
     "kidney_cyst_left": ("kidney_left", "cyst"),

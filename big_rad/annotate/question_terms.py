@@ -69,11 +69,6 @@ def organ(class_id: int) -> Organ | None:
     return _paired(class_id) or _numbered(class_id)
 
 
-def visible(class_id: int) -> bool:
-    """Returns whether one may ask if a class is visible."""
-    return organ(class_id) is not None and classes.by_id(class_id).name not in table.NOT_SHOWN
-
-
 @functools.cache
 def without_side(class_id: int) -> Organ | None:
     """Returns the names of an organ of a pair without its side; None if it is not one of a pair."""

@@ -30,6 +30,8 @@ DENIED = [
      ["adrenal_gland_left", "adrenal_gland_right"]),
     ("en", "A fracture of the sternum is not seen.", "fracture", ["sternum"]),
     ("de", "Kein Hinweis auf Metastasen in der Leber.", "metastasis", ["liver"]),
+    ("de", "Keine Milzläsion.", "lesion", ["spleen"]),
+    ("de", "Keine pulmonalen Rundherde.", "nodule", ["lung_left", "lung_right"]),
 ]  # fmt: skip
 
 
@@ -88,6 +90,16 @@ def test_each_organ_has_its_own_facts():
         ("en", "A nodule in the lungs."),
         ("de", "Rundherd im Oberlappen."),
         ("en", "Cyst in the left kidney and the right kidney is normal."),
+        ("de", "Pankreaskopf unauffällig."),
+        ("en", "No cyst in the upper pole of the left kidney."),
+        ("en", "No thrombus in the left ventricle."),
+        ("de", "Keine Fraktur der HWS."),
+        ("de", "Kein Pankreaskopfkarzinom."),
+        ("de", "Kein suspekter Rundherd in beiden Lungen."),
+        ("en", "Left para-aortic mass inferior to the left adrenal."),
+        ("en", "Haemangioma in the normal liver."),
+        ("en", "Right middle lobe collapse with normal right upper lobe."),
+        ("en", "Severe central canal stenosis at L4-5."),
         ("en", "The gallbladder is not visualized."),
         ("de", "Die Milz ist nicht dargestellt."),
         ("en", ""),
