@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from big_rad.datasets.records import Problem
 
 _COMMON = ("dataset", "source", "no_pixels", "workers", "json")
+_WITH_PATIENTS = ("folder", "refrad2d")  # Datasets that may say whose an image is.
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -68,7 +69,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         )
         problems = sorted(found, key=_place)
         errors = sum(p.level == "error" for p in problems)
-        counted = {s: contents.summary(c, args.dataset == "folder") for s, c in held.items()}
+        counted = {s: contents.summary(c, args.dataset in _WITH_PATIENTS) for s, c in held.items()}
         if args.json is not None:
             _write(args.json, args.dataset, problems, errors, notes, counted)
     except (ValueError, OSError) as e:

@@ -74,6 +74,7 @@ def build(
     max_reject_share: float = reject_limit.SHARE,
     item: str = "line",
     patients: bool = True,
+    each_patient: bool = False,
     judge: Callable[[Sequence[Problem]], None] | None = None,
 ) -> Built:
     """Builds a dataset, or finds it already built with the same parameters.
@@ -105,6 +106,7 @@ def build(
         item: the items that are counted for this share: "line" (texts, and images without a text)
             or "image".
         patients: whether the source says which patient an image belongs to.
+        each_patient: whether each image of a record has a patient of its own.
         judge: a function that receives the problems that leave nothing out, before the new records
             take their place; it may raise BuildError.
 
@@ -126,7 +128,8 @@ def build(
     known = functools.partial(_known, folder, params, ignore, overwrite, defaults)
     if built := known():
         return built
-    plan = _Plan(name, config, version, description, splits, make, workers, max_reject_share, item)
+    plan = _Plan(name, config, version, description, splits, make, workers, max_reject_share, item,
+                 each_patient)  # fmt: skip
     with files.workplace(Path(data_dir), f"{name}-{config}-{version}", folder) as scratch:
         # `workplace` may have moved an old dataset back, after a build that was killed.
         if built := known():
@@ -217,6 +220,7 @@ class _Plan:
     workers: int
     max_reject_share: float
     item: str
+    each_patient: bool
 
     def made(self, found: Contents) -> int:
         """Returns how many items can be used."""
@@ -278,11 +282,12 @@ def _builder_class(plan: _Plan, beam: Sequence[str] | None, scratch: Path, made:
 
     from big_rad.datasets.stable_writer import StableWriter  # Imports TFDS.
 
+    features = _features(plan.each_patient)
     progress = Progress(f"{plan.name}/{plan.config}", sum(map(len, plan.splits.values())))
 
     def info(self: tfds.core.GeneratorBasedBuilder) -> tfds.core.DatasetInfo:
         return tfds.core.DatasetInfo(
-            builder=self, description=plan.description, features=_features(), license="see source"
+            builder=self, description=plan.description, features=features, license="see source"
         )
 
     def splits(*_: object) -> dict[str, Iterator[tuple[str, Record]]]:
@@ -314,7 +319,7 @@ def _builder_class(plan: _Plan, beam: Sequence[str] | None, scratch: Path, made:
     )
 
 
-def _features() -> Any:
+def _features(each_patient: bool) -> Any:
     with extras.needed("train"):
         import tensorflow_datasets as tfds
 
@@ -322,6 +327,8 @@ def _features() -> Any:
     data = functools.partial(tfds.features.Tensor, shape=(), dtype=np.object_)
     image = {k: text() for k in ("id", "modality", "plane", "body_part", "boxes", "unsure")}
     image |= {"texts": text(), "image": data(), "segmap": data()}
+    # Other datasets do not have this field, so that their files stay equal byte for byte.
+    image |= {"patient": text()} if each_patient else {}
     return tfds.features.FeaturesDict(
         {"id": text(), "patient": text(), "images": tfds.features.Sequence(image)}
     )

@@ -58,7 +58,8 @@ class Contents:
         """Counts a record as `records.make_record` makes it."""
         for image in record["images"]:
             texts, boxes = json.loads(image["texts"]), json.loads(image["boxes"])
-            self.add_image(record["patient"], texts, [b[4] for b in boxes], image["segmap"] or None)
+            patient = image.get("patient", record["patient"])
+            self.add_image(patient, texts, [b[4] for b in boxes], image["segmap"] or None)
 
     def add_image(
         self,

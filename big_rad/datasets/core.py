@@ -22,7 +22,7 @@ import numpy as np
 
 from big_rad import extras
 from big_rad.pp import ops_detect, packed
-from big_rad.pp.example import Example
+from big_rad.pp.example import Example, one_of_several
 
 _PACKED = ("image", "segmap")
 
@@ -158,7 +158,9 @@ class RecordSource:
             for row in zip(*columns.values(), strict=True)
         ]
         example = {"id": record["id"].decode(), "patient": record["patient"].decode()}
-        return {**images[0], **example} if len(images) == 1 else {**example, "images": images}
+        if len(images) > 1:
+            return {**example, "images": images}
+        return {**images[0], **example, "patient": images[0].get("patient", example["patient"])}
 
     def __iter__(self) -> Iterator[Example]:
         return (self[i] for i in range(len(self)))
@@ -304,12 +306,12 @@ def images_of(example: Example) -> list[Example]:
     """Returns the images of an example, each as an example with one image.
 
     If there are several images, each result has the `id` of the example, and the id of the image
-    itself as `image_id`.
+    itself as `image_id`. The patient is that of the image, if the images may differ in it.
     """
     if "images" not in example:
         return [example]
     shared = {k: v for k, v in example.items() if k != "images"}
-    return [{**image, **shared, "image_id": image["id"]} for image in example["images"]]
+    return [one_of_several(image, shared) for image in example["images"]]
 
 
 def _points(image: Example) -> bool:

@@ -33,6 +33,12 @@ class ImageRecord(TypedDict):
     texts: str  # JSON: a list of `pp.example.Text`
 
 
+class PatientImageRecord(ImageRecord, total=False):
+    """One image of a record whose images may be of several patients."""
+
+    patient: str  # the pseudonym of the image's patient, or "" if the source does not give one
+
+
 class Record(TypedDict):
     """A record as it is stored: an item with one image, or several to choose from."""
 
@@ -124,7 +130,8 @@ def make_image_record(
     boxes: Iterable[Sequence[float]] = (),
     unsure: Iterable[int] = (),
     texts: Iterable[Text] = (),
-) -> ImageRecord:
+    patient: str | None = None,
+) -> PatientImageRecord:
     """Returns one image of a record.
 
     Args:
@@ -138,7 +145,11 @@ def make_image_record(
         boxes: the boxes as (x1, y1, x2, y2, class id) in pixels; x2 and y2 are exclusive.
         unsure: the ids of classes that may be shown although neither map nor boxes show them.
         texts: the texts, with the fields that `pp.example.Text` marks as "record".
+        patient: the pseudonym of the patient ("" if it is not known), in a dataset whose records
+            may have images of several patients, see `each_patient` of `build.build`. With None
+            the image has no such field, and the patient is that of the record.
     """
+    own: dict[str, Any] = {} if patient is None else {"patient": patient}
     return {
         "id": id,
         "modality": modality,
@@ -149,6 +160,7 @@ def make_image_record(
         "boxes": json.dumps([list(b) for b in boxes]),
         "unsure": json.dumps(list(unsure)),
         "texts": json.dumps(list(texts), ensure_ascii=False),
+        **own,
     }
 
 
@@ -157,7 +169,7 @@ def make_record(id: str, patient: str, images: Sequence[ImageRecord]) -> Record:
 
     Args:
         id: the id of the record, unique in the split.
-        patient: the pseudonym of the patient, or "".
+        patient: the pseudonym of the patient; "" if it is not known, or if there are several.
         images: the results of `make_image_record`, at least one.
 
     Raises:

@@ -114,3 +114,15 @@ class Example(TypedDict, total=False):
     mask_classes: list[int]  # tok: as in the text
     reference: str  # tok: the target, with markup
     mask_input: TokenRow  # tok: 1 on the tokens of the prompt
+
+
+def one_of_several(image: Example, shared: Example) -> Example:
+    """Returns an image of an example that has several, as an example of its own.
+
+    Args:
+        image: an entry of `images`. If it names a patient, that one counts, because the images of
+            an example may be of several patients.
+        shared: the other fields of the example, which count for all its images.
+    """
+    own: Example = {"patient": image["patient"]} if "patient" in image else {}
+    return {**image, **shared, "image_id": image["id"], **own}

@@ -13,7 +13,7 @@ from big_rad.dicom import read as dicom_read
 from big_rad.dicom import turns
 from big_rad.grounding import boxes as box_lib
 from big_rad.pp import packed
-from big_rad.pp.example import Example
+from big_rad.pp.example import Example, one_of_several
 from big_rad.pp.ops import OPS, Op, rng_of
 from big_rad.pp.ops_image import resize_nearest
 
@@ -27,7 +27,8 @@ def get_view(which: str = "random") -> Op:
     """Chooses one image, with its texts, of an example that has several under "images".
 
     The fields of the image become fields of the example. The id of the image becomes "image_id",
-    and "id" stays the id of the whole example. An example with a single image is not changed.
+    and "id" stays the id of the whole example; see `example.one_of_several`. An example with one
+    image is not changed.
 
     Args:
         which: "random", or "first" for evaluation.
@@ -46,7 +47,7 @@ def get_view(which: str = "random") -> Op:
         if not images:
             raise ValueError("view: the example has no image; leave it out of the split")
         index = int(rng_of(example).random() * len(images)) if which == "random" else 0
-        return {**images[index], **rest, "image_id": images[index]["id"]}
+        return one_of_several(images[index], rest)
 
     return _view
 

@@ -50,6 +50,7 @@ def write(
     seed: int = 0,
     nested: str = "struct",
     identity: str = "",
+    patients: bool = False,
 ) -> dict[str, Any]:
     """Writes the dataset.
 
@@ -59,6 +60,9 @@ def write(
         seed: the seed of all random draws.
         nested: the type of the language columns of the parquet, "struct" or "json".
         identity: a text that is put into the identifying elements of every DICOM file.
+        patients: whether the parquet has a column `patient`, which the published one does not have.
+            Two consecutive images of a split and modality then are of one patient, so that the
+            images of some sentences are of two patients.
 
     Returns:
         a dict with `items`: one dict for each sentence with split, modality, sentence and `images`.
@@ -69,6 +73,8 @@ def write(
     counts = {"train": sentences, "val": -(-sentences // 2), "test": -(-sentences // 2)}
     items = _items(counts, seed)
     images = [image for item in items for image in item["images"]]
+    if patients:
+        _name_patients(items)
     for number, image in enumerate(images):
         _place(root / "dicoms_anon", image["id"], ".dcm.zst").write_bytes(
             zstandard.compress(_dicom(image, number, identity))
@@ -88,10 +94,13 @@ def write_parquet(
 ) -> None:
     """Writes refrad2d_vqa_dataset.parquet with its rows in random order, five in a row group."""
     language = _LANGUAGE if nested == "struct" else pa.string()
-    schema = pa.schema({
+    columns = {
         "ProtocolName": pa.string(), "rsopid": pa.string(), "modality": pa.string(),
         "body_part": pa.string(), "english": language, "german": language,
-    })  # fmt: skip
+    }  # fmt: skip
+    if any("patient" in row for row in rows):
+        columns["patient"] = pa.string()
+    schema = pa.schema(columns)
     if nested == "json":
         rows = [r | {k: json.dumps(r[k]) for k in _LANGS.values()} for r in rows]
     order = np.random.default_rng(seed).permutation(len(rows))
@@ -120,6 +129,15 @@ def mask_file(root: str | Path, image_id: str) -> Path:
     """Returns the path of a label map."""
     folder = Path(root) / "refrad2d_segment/segmented_slices_v3"
     return folder / image_id[:2] / f"{image_id}.npy"
+
+
+def _name_patients(items: list[dict[str, Any]]) -> None:
+    counts: dict[tuple[str, str], int] = {}
+    for item in items:
+        key = (item["split"], item["modality"])
+        for image in item["images"]:
+            number = counts[key] = counts.get(key, -1) + 1
+            image["row"]["patient"] = f"pseudonym-{'-'.join(key)}-{number // 2}"
 
 
 def _place(folder: Path, image_id: str, ending: str) -> Path:

@@ -3,7 +3,7 @@ import json
 import pytest
 
 from big_rad.datasets import records
-from tests.published import folder, slake
+from tests.published import folder, refrad2d, slake
 from tools import validate_data
 
 
@@ -150,3 +150,10 @@ def test_help_names_the_exit_codes_and_the_datasets(capsys):
     code, out, _ = run(capsys, "--help")
     assert code == 0 and "Exit code 1" in out
     assert all(name in out for name in ("refrad2d", "slake", "vqa_rad", "folder"))
+
+
+def test_patients_of_refrad2d_are_counted_if_the_parquet_names_them(capsys, tmp_path):
+    refrad2d.write(tmp_path, sentences=1, patients=True)
+    code, out, _ = run(capsys, "refrad2d", f"--source={tmp_path}", "--no_pixels")
+    assert code == 0 and "refrad2d: train: 2 images of 2 patients;" in out
+    assert "no column" not in out and "pseudonym-" not in out

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from big_rad.datasets import core, records
 
-VERSION = "2.0.0"
+VERSION = "2.1.0"
 
 
 def load(split: str, data_dir: str | Path, config: str = "default") -> core.RecordSource:

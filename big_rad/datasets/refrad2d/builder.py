@@ -11,7 +11,7 @@ import dataclasses
 import functools
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Unpack
@@ -20,7 +20,7 @@ from big_rad.datasets import build as build_lib
 from big_rad.datasets import contents as contents_lib
 from big_rad.datasets import files, progress, records
 from big_rad.datasets.records import Problem
-from big_rad.datasets.refrad2d import VERSION, index, items
+from big_rad.datasets.refrad2d import VERSION, index, items, leaks
 from big_rad.datasets.refrad2d.items import Job, Setting
 from big_rad.datasets.refrad2d.source import (
     MODALITIES,
@@ -29,26 +29,11 @@ from big_rad.datasets.refrad2d.source import (
     JsonError,
     Places,
     Sentence,
-    read_split,
 )
-from big_rad.grounding.unicode import nfc
 
 __all__ = ["VERSION", "add_arguments", "build", "validate"]
 
-# If a sentence or an image is in two splits, it stays in the one that comes first here.
-_KEPT_FIRST = ("test", "validation", "train")
 _JOB_IMAGES = 32
-
-
-@dataclasses.dataclass
-class _Read:
-    """The sentences and problems of the split JSONs, by (split, modality)."""
-
-    sentences: dict[tuple[str, str], list[Sentence]]
-    problems: dict[tuple[str, str], list[Problem]]
-
-    def ids(self) -> set[str]:
-        return {i for some in self.sentences.values() for s in some for i in s.ids}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--as_stored", action="store_true",
         help="do not turn images to their usual display: what the released model was trained on",
     )  # fmt: skip
+    parser.add_argument(
+        "--drop_repeated_sentences", action="store_true",
+        help="leave out sentences that another split also has; otherwise they are kept and counted",
+    )  # fmt: skip
     parser.add_argument("--dicoms", help="folder of {id[:2]}/{id}.dcm.zst, if it lies apart")
     parser.add_argument("--parquet", help="file of texts and questions, if it lies apart")
     parser.add_argument("--segments", help="folder of box JSONs and label maps, if it lies apart")
@@ -80,6 +69,7 @@ def build(
     limit: int = 0,
     max_images: int = 256,
     as_stored: bool = False,
+    drop_repeated_sentences: bool = False,
     dicoms: str | Path | None = None,
     parquet: str | Path | None = None,
     segments: str | Path | None = None,
@@ -96,6 +86,8 @@ def build(
         max_images: the most images of one sentence that are kept.
         as_stored: whether images stay as they are stored. Otherwise they are turned to their usual
             display, on which label maps and boxes lie.
+        drop_repeated_sentences: whether a sentence that another split also has is left out, which
+            counts as an error. Otherwise it is kept, with a counted warning.
         dicoms: the folder of images, if it lies elsewhere.
         parquet: the file with the texts, if it lies elsewhere.
         segments: the folder of box JSONs and label maps, if it lies elsewhere.
@@ -118,16 +110,25 @@ def build(
         raise records.SourceError(
             f"not found: {names}; {WHERE}, or say where a piece lies: {where}"
         )
-    params = _params(places, chosen, limit, max_images) | {"as_stored": as_stored}
+    params = _params(places, chosen, limit, max_images) | {
+        "as_stored": as_stored, "drop_repeated_sentences": drop_repeated_sentences,
+    }  # fmt: skip
     turned: collections.Counter[str] = collections.Counter()
     config = "default" if len(chosen) > 1 else chosen[0].lower()
     info_path = Path(data_dir) / "refrad2d" / config / VERSION / records.BUILD_INFO
     known = (
         info_path.exists() and json.loads(info_path.read_text(encoding="utf-8"))["params"] == params
     )
-    read, unreadable = _read_splits(places, chosen, limit)
+    read, unreadable = leaks.read_splits(places, chosen)
     if unreadable:
         raise records.SourceError("\n".join(map(str, unreadable)))
+    try:
+        patients = index.patients(places, read.ids())
+    except index.ParquetError as e:
+        raise records.SourceError(str(e)) from None
+    leaks.leave_out(
+        places, read, patients or {}, drop_repeated=drop_repeated_sentences, limit=limit
+    )
     with files.workplace(Path(data_dir), f"refrad2d-{config}-index") as folder:
         if not known:
             wanted = read.ids()
@@ -144,12 +145,12 @@ def build(
             description="CT and MR slices with report sentences, questions, boxes and label maps.",
             splits={s: _jobs(places, read, s, chosen, max_images) for s in SPLITS},
             make=functools.partial(items.make, setting), params=params, data_dir=data_dir,
-            item="image", patients=False,
+            item="image", each_patient=True,
             judge=lambda found: turned.update(p.message for p in found if p.level == items.TURNED),
             **options,
         )  # fmt: skip
     made.notes += [f"{n} images were {how}, to their usual display" for how, n in turned.items()]
-    made.notes += _notes(made, params, read, max_images)
+    made.notes += _notes(made, params, read, max_images) + _unnamed(read, patients)
     return made
 
 
@@ -162,10 +163,12 @@ def validate(
     limit: int = 0,
     max_images: int = 256,
     as_stored: bool = False,
+    drop_repeated_sentences: bool = False,
     dicoms: str | Path | None = None,
     parquet: str | Path | None = None,
     segments: str | Path | None = None,
     splits: str | Path | None = None,
+    notes: list[str] | None = None,
     contents: dict[str, contents_lib.Contents] | None = None,
 ) -> Iterator[Problem]:
     """Yields every problem of a source; if parts are missing, the others are still checked.
@@ -174,7 +177,9 @@ def validate(
         source: the folder of the published files.
         pixels: whether images and label maps are opened; otherwise they only have to exist.
         workers: the number of processes.
-        modalities, limit, max_images, as_stored, dicoms, parquet, segments, splits: as for `build`.
+        modalities, limit, max_images, as_stored, drop_repeated_sentences: as for `build`.
+        dicoms, parquet, segments, splits: as for `build`.
+        notes: a list that receives lines for the user on what the source does not say, or None.
         contents: a dict that receives the counts of the usable images of each split, or None. It
             is complete when the last problem has been yielded.
     """
@@ -186,17 +191,26 @@ def validate(
     if not places.masks.is_dir():
         message = "no label maps, so there are only boxes, no masks"
         yield Problem(places.name(places.masks), None, "", message, "warning")
-    read, unreadable = _read_splits(places, chosen, limit)
+    read, unreadable = leaks.read_splits(places, chosen)
     yield from (p for p in unreadable if p.file not in {m.file for m in missing})
-    wanted = read.ids()
     with tempfile.TemporaryDirectory() as folder:
-        rows, entries = places.parquet.is_file(), []
+        rows, entries, patients = places.parquet.is_file(), [], None
         if rows:
             try:
-                index.write_rows(places, wanted, Path(folder))
+                patients = index.patients(places, read.ids())
+                index.write_rows(places, read.ids(), Path(folder))
             except index.ParquetError as e:
                 rows = False
                 yield e.problem
+        leaks.leave_out(
+            places, read, patients or {}, drop_repeated=drop_repeated_sentences, limit=limit
+        )
+        wanted = read.ids()
+        for message in _unnamed(read, patients) if rows else ():
+            if patients is not None:
+                yield Problem(places.name(places.parquet), None, "patient", message, "warning")
+            elif notes is not None:  # The published format has no such column.
+                notes.append(message)
         for modality in chosen:
             try:
                 index.write_entries(places, [modality], wanted, Path(folder))
@@ -249,59 +263,8 @@ def _params(
     }
 
 
-def _read_splits(
-    places: Places, modalities: Sequence[str], limit: int
-) -> tuple[_Read, list[Problem]]:
-    """Reads all split JSONs and removes leaks; also returns the problems of unreadable files."""
-    read, unreadable = _Read({}, {}), []
-    for split in SPLITS:
-        for modality in modalities:
-            key = (split, modality)
-            try:
-                read.sentences[key], read.problems[key] = read_split(places, *key)
-            except JsonError as e:
-                read.sentences[key], read.problems[key] = [], []
-                unreadable.append(e.problem)
-    _leave_leaks_out(places, read)
-    if limit:
-        read.sentences = {k: some[:limit] for k, some in read.sentences.items()}
-    return read, unreadable
-
-
-def _leave_leaks_out(places: Places, read: _Read) -> None:
-    """Removes ids and sentences that another split also has."""
-    homes: dict[str, tuple[str, str]] = {}  # image id: the (split, modality) that keeps it
-    said: dict[str, list[tuple[str, str]]] = {}  # sentence: the (split, modality) pairs with it
-    order = [(s, m) for s in _KEPT_FIRST for m in MODALITIES if (s, m) in read.sentences]
-    for key in order:
-        name, kept = places.name(places.split(*key)), []
-        for sentence in read.sentences[key]:
-            others = [o for o in said.get(nfc(sentence.text), ()) if o[0] != key[0]]
-            for other in others[:1]:
-                same = [o for o in others if o[1] == key[1]]
-                where = places.name(places.split(*(same or [other])[0]))
-                level = "error" if same else "warning"
-                message = f"the same sentence is in {where}" + ("; it stays there" * bool(same))
-                lost = len(sentence.ids)
-                read.problems[key].append(Problem(name, sentence.line, "", message, level, lost))
-            said.setdefault(nfc(sentence.text), []).append(key)
-            if any(o[1] == key[1] for o in others):
-                continue
-            fresh = []
-            for i in sentence.ids:
-                home = homes.setdefault(i, key)
-                if home[0] == key[0]:
-                    fresh.append(i)
-                    continue
-                message = f"{i} is also in {places.name(places.split(*home))}; it stays there"
-                read.problems[key].append(Problem(name, sentence.line, "ids", message))
-            if fresh:
-                kept.append(dataclasses.replace(sentence, ids=tuple(fresh)))
-        read.sentences[key] = kept
-
-
 def _jobs(
-    places: Places, read: _Read, split: str, modalities: Sequence[str], max_images: int
+    places: Places, read: leaks.Read, split: str, modalities: Sequence[str], max_images: int
 ) -> list[Job]:
     """Divides a split into jobs of a few images each."""
     jobs: list[Job] = []
@@ -321,7 +284,7 @@ def _jobs(
 
 
 def _too_many(
-    places: Places, read: _Read, split: str, modalities: Sequence[str], max_images: int
+    places: Places, read: leaks.Read, split: str, modalities: Sequence[str], max_images: int
 ) -> Iterator[Problem]:
     for modality in modalities:
         for s in read.sentences[split, modality]:
@@ -343,7 +306,9 @@ def _looked(
         yield from pool.imap(look, jobs)
 
 
-def _notes(made: records.Built, params: dict[str, Any], read: _Read, max_images: int) -> list[str]:
+def _notes(
+    made: records.Built, params: dict[str, Any], read: leaks.Read, max_images: int
+) -> list[str]:
     """Returns lines for the user with counts and digests."""
     notes = []
     for split, count in made.counts.items():
@@ -358,3 +323,17 @@ def _notes(made: records.Built, params: dict[str, Any], read: _Read, max_images:
     if not params["label_maps"]:
         notes.append("no label maps: boxes only")
     return notes + [f"sha256 {digest} {name}" for name, digest in params["sha256"].items()]
+
+
+def _unnamed(read: leaks.Read, patients: Mapping[str, str] | None) -> list[str]:
+    """Returns a line on images whose patient is not known; [] if all patients are known."""
+    ids = read.ids()
+    if patients is None:
+        return [
+            "the parquet has no column 'patient', so it is not known whether a patient is in two "
+            "splits, and each image counts as a patient of its own"
+        ]
+    count = sum(not patients.get(i) for i in ids)
+    if not count:
+        return []
+    return [f"{count} of {len(ids)} images name no patient; each counts as a patient of its own"]

@@ -8,7 +8,7 @@ memory, each with a sorted array of ids. Only images that a split names are kept
 import bisect
 import functools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import numpy as np
 
 from big_rad import extras
 from big_rad.datasets import progress
+from big_rad.datasets.folder import fields
 from big_rad.datasets.records import Problem
 from big_rad.datasets.refrad2d import source
 
@@ -30,6 +31,10 @@ FIELDS = (
     "CleanedSentence",
 )  # fmt: skip
 _PLAIN = ("rsopid", "modality", "body_part")
+_PATIENT = "patient"  # This column is optional: the published format does not have it.
+# What table programs write for a missing value when they make texts of a column.
+_MISSING = frozenset(("", "nan", "none", "null", "<na>", "nat"))
+NO_PSEUDONYM = "must be one line of at most 200 characters, a whole number, or null"
 _BATCH = 2048
 
 
@@ -60,8 +65,7 @@ def write_rows(places: source.Places, wanted: Iterable[str], folder: Path) -> No
             )  # fmt: skip
             _write(folder, "rows", _filtered(batches, value_set))
     except (pa.ArrowException, OSError) as e:
-        message = f"damaged, or no parquet ({type(e).__name__} while reading it); copy it again"
-        raise ParquetError(Problem(name, None, "", message)) from None
+        raise ParquetError(_damaged(name, e)) from None
 
 
 def write_entries(
@@ -78,6 +82,57 @@ def write_entries(
         every = progress.over(source.members(path, name), f"{name}: read", 0, "entries")
         found = (m for m in every if m[0] in wanted)
         _write(folder, modality, _entry_batches(found))
+
+
+def patients(places: source.Places, wanted: Collection[str]) -> dict[str, str] | None:
+    """Returns the pseudonym of each wanted image's patient, or None if there is no such column.
+
+    It is "" if it is missing, cannot be used, or differs between rows of the same image; `Table`
+    gives the values of the rows for the messages on these.
+
+    Raises:
+        ParquetError: The parquet is damaged, or a column is missing or of another type.
+    """
+    name = places.name(places.parquet)
+    found: dict[str, list[object]] = {}
+    wanted = frozenset(wanted)
+    try:
+        with pq.ParquetFile(places.parquet) as file:
+            _columns(file.schema_arrow, name)
+            if _PATIENT not in file.schema_arrow.names:
+                return None
+            for batch in file.iter_batches(columns=["rsopid", _PATIENT]):
+                columns = (batch.column(name).to_pylist() for name in ("rsopid", _PATIENT))
+                for image, value in zip(*columns, strict=True):
+                    if image in wanted:
+                        found.setdefault(image, []).append(value)
+    except (pa.ArrowException, OSError) as e:
+        raise ParquetError(_damaged(name, e)) from None
+    return {image: one_patient(values) or "" for image, values in found.items()}
+
+
+def one_patient(values: Iterable[object]) -> str | None:
+    """Returns the pseudonym in the cells of all rows of an image; None if these name several.
+
+    It is "" if no row names a patient.
+    """
+    named = {pseudonym(value) or "" for value in values} - {""}
+    return None if len(named) > 1 else named.pop() if named else ""
+
+
+def pseudonym(value: object) -> str | None:
+    """Returns the pseudonym in a cell of the column `patient`.
+
+    Returns:
+        the pseudonym in composed Unicode, a whole number as digits; "" if the value is missing, and
+        None if it cannot be a pseudonym.
+    """
+    if value is None or value != value or str(value).strip().lower() in _MISSING:
+        return ""
+    try:
+        return fields.name(value)
+    except fields.Bad:
+        return None
 
 
 class Table:
@@ -106,6 +161,11 @@ class Table:
         return out
 
 
+def _damaged(name: str, error: Exception) -> Problem:
+    message = f"damaged, or no parquet ({type(error).__name__} while reading it); copy it again"
+    return Problem(name, None, "", message)
+
+
 def _columns(schema: pa.Schema, name: str) -> list[str]:
     """Checks the columns; returns the names of the columns and fields that are to be read."""
     missing = [c for c in (*_PLAIN, *LANGUAGES.values()) if c not in schema.names]
@@ -116,7 +176,7 @@ def _columns(schema: pa.Schema, name: str) -> list[str]:
         if not _is_text(schema.field(column).type) and column == "rsopid":
             message = f"is {schema.field(column).type}, must be text; write the ids as strings"
             raise ParquetError(Problem(name, None, column, message))
-    out = list(_PLAIN)
+    out = [*_PLAIN, *_patient_column(schema, name)]
     for column in LANGUAGES.values():
         kind = schema.field(column).type
         if _is_text(kind):
@@ -131,6 +191,20 @@ def _columns(schema: pa.Schema, name: str) -> list[str]:
             raise ParquetError(Problem(name, None, f"{column}.{missing[0]}", message))
         out += [f"{column}.{field}" for field in FIELDS]
     return out
+
+
+def _patient_column(schema: pa.Schema, name: str) -> list[str]:
+    """Checks the column of patients; returns its name, or [] if there is none."""
+    if _PATIENT not in schema.names:
+        return []
+    kind = schema.field(_PATIENT).type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    good = (pa.types.is_integer, pa.types.is_floating, pa.types.is_null, _is_text)
+    if not any(is_kind(kind) for is_kind in good):
+        message = f"is {kind}, must be text or whole numbers; write pseudonyms, null if unknown"
+        raise ParquetError(Problem(name, None, _PATIENT, message))
+    return [_PATIENT]
 
 
 def _is_text(kind: pa.DataType) -> bool:

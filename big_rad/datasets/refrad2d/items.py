@@ -73,9 +73,10 @@ def make(setting: Setting, job: Job) -> Iterator[records.Record | Problem]:
     """Yields the records of a job, and the first error of each image that cannot be used.
 
     For a usable image it also yields a problem of the level `TURNED` if the image was turned, and
-    the warning `texts.UNPLACED` if a keyword could not be placed.
+    the warning `texts.UNPLACED` if a keyword could not be placed. Sentences that another split also
+    has are warnings of the job.
     """
-    yield from (p for p in job.problems if p.level == "error")
+    yield from job.problems
     reader = _reader(setting) if job.sentences else None
     for sentence in job.sentences:
         images = []
@@ -89,7 +90,9 @@ def make(setting: Setting, job: Job) -> Iterator[records.Record | Problem]:
                 yield from (p for p in problems if p.level == TURNED or p.message == texts.UNPLACED)
         if images:
             digest = hashlib.sha256(sentence.text.encode()).hexdigest()[:16]
-            yield records.make_record(f"{job.modality.lower()}-{digest}", "", images)
+            people = {image["patient"] for image in images}
+            patient = people.pop() if len(people) == 1 else ""
+            yield records.make_record(f"{job.modality.lower()}-{digest}", patient, images)
 
 
 def check(setting: Setting, job: Job) -> list[Problem]:
@@ -110,7 +113,7 @@ def look(setting: Setting, job: Job) -> tuple[list[Problem], Contents]:
             if setting.pixels:
                 held.add({"patient": "", "images": [image]})
             else:
-                held.add_image("", **image)
+                held.add_image(**image)
     return out, held
 
 
@@ -141,6 +144,7 @@ class _Reader:
         said = row.pop("texts", [])
         if not self._set.pixels:
             listed = {"texts": said, "boxes": [int(b[4]) for b in boxes]}
+            listed["patient"] = row.get("patient", "")
             listed["unopened"] = self._mask(mask_path)[0] is not None
             return listed, found + self._exist(image_id, mask_path)
         picture, turn, more = self._picture(image_id, job.modality)
@@ -162,6 +166,7 @@ class _Reader:
         made = records.make_image_record(
             image_id, job.modality, shown, plane=picture.plane, segmap=segmap,
             boxes=boxes, texts=said, body_part=row.get("body_part") or "",
+            patient=row.get("patient", ""),
         )  # fmt: skip
         return made, found
 
@@ -185,7 +190,7 @@ class _Reader:
     def _row(
         self, image_id: str, job: Job, sentence: source.Sentence, keywords: dict[str, list]
     ) -> tuple[dict[str, Any], texts.Findings]:
-        """Returns the body part and the texts from the parquet row of an image, and problems."""
+        """Returns body part, patient and texts from the parquet row of an image, and problems."""
         parquet = self._places.name(self._places.parquet)
         if self._rows is None:
             return {}, texts.Findings(parquet)
@@ -197,15 +202,22 @@ class _Reader:
         found = texts.Findings(parquet, rows[0]["row"])
         if len(rows) > 1:
             others = ", ".join(str(r["row"]) for r in rows[1:])
-            found.error("rsopid", f"the same id is in other rows: {others}; keep one")
+            if index.one_patient(r.get("patient") for r in rows) is None:
+                message = f"the same id has another patient in other rows: {others}; keep one row"
+                found.error("patient", message)
+            else:
+                found.error("rsopid", f"the same id is in other rows: {others}; keep one")
         modality = rows[0]["modality"]
         if not isinstance(modality, str) or modality.strip().upper() != job.modality:
             found.error("modality", f"is not {job.modality}, though {job.file} lists the id")
         body_part = rows[0]["body_part"]
         if body_part is not None and not isinstance(body_part, str):
             found.error("body_part", "must be text or null")
+        patient = index.pseudonym(rows[0].get("patient"))
+        if patient is None:
+            found.error("patient", index.NO_PSEUDONYM)
         said = texts.texts(rows[0], keywords, found)
-        return {"body_part": body_part, "texts": said}, found
+        return {"body_part": body_part, "patient": patient or "", "texts": said}, found
 
     def _exist(self, image_id: str, mask_path: str) -> list[Problem]:
         """Returns a problem for each missing file of an image, without opening the files."""

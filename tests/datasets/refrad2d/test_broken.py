@@ -261,19 +261,19 @@ def of_split(written, split, modality):
     return next(i for i in written[1] if (i["split"], i["modality"]) == (split, modality))
 
 
-def test_a_sentence_in_two_splits_stays_in_the_one_for_testing(written, copy, tmp_path):
+def test_a_dropped_repeated_sentence_stays_in_the_split_for_testing(written, copy, tmp_path):
     test, train = of_split(written, "test", "CT"), of_split(written, "train", "CT")
     ids = [train["images"][0]["id"]]
     file, line = add_to_split(copy, "train", "CT", test["sentence"], ids)
     # The train item that had this image keeps it: an image may be in two sentences of a split.
-    problems = list(builder.validate(copy, pixels=False))
+    problems = list(builder.validate(copy, pixels=False, drop_repeated_sentences=True))
     assert [(p.file, p.line, p.level) for p in problems] == [(file, line, "error")]
     assert (
         "the same sentence is in split_v18/generated/filtered_ct_splits/snippet2rsopids_test"
         in (problems[0].message)
     )
     assert test["sentence"] not in problems[0].message
-    made = builder.build(copy, tmp_path, workers=1)
+    made = builder.build(copy, tmp_path, workers=1, drop_repeated_sentences=True)
     assert made.rejects == 1 and made.counts == {"train": 12, "validation": 6, "test": 6}
     assert match(load("test", tmp_path), test)
 

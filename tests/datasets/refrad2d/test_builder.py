@@ -99,8 +99,10 @@ def test_workers_and_nesting_do_not_change_a_record(written, built, tmp_path):
 
 
 def test_a_good_source_has_no_problem(written):
-    assert list(builder.validate(written[0])) == []
+    notes = []
+    assert list(builder.validate(written[0], notes=notes)) == []
     assert list(builder.validate(written[0], pixels=False, workers=2)) == []
+    assert len(notes) == 1 and "no column 'patient'" in notes[0]
 
 
 def test_validation_and_build_count_the_same(written, built):
@@ -119,6 +121,7 @@ def test_validation_and_build_count_the_same(written, built):
 
 def test_notes_count_and_name_digests(written, built):
     notes = "\n".join(built[1].notes)
+    assert "the parquet has no column 'patient'" in notes
     assert "train: 12 sentences made; listed: 12 CT images, 12 MR images" in notes
     for split in refrad2d.SPLITS:
         path = refrad2d.split_file(written[0], split, "CT")

@@ -98,6 +98,11 @@ def test_entries_are_found_with_their_lines(written, tmp_path):
             "english.dicom_vqa",
             "no such field; there are CleanedSentence",
         ),
+        (
+            lambda t: t.append_column("patient", pa.array([["p1"]] * len(t))),
+            "patient",
+            "must be text or whole numbers",
+        ),
     ],
 )
 def test_columns_of_another_kind_are_refused(written, tmp_path, change, field, message):
@@ -123,6 +128,42 @@ def test_text_columns_of_every_arrow_type_are_read(written, tmp_path):
     index.write_rows(places, rows, tmp_path)
     found = index.Table(tmp_path, "rows")
     assert all(found.get(i)[0]["modality"] == r["modality"] for i, r in rows.items())
+
+
+PATIENTS = [
+    (pa.array(["p1", " p2 ", None, "nan", ""]), ["p1", "p2", "", "", ""]),
+    (pa.array(["p1", "p2", None, "<NA>", "None"]).dictionary_encode(), ["p1", "p2", "", "", ""]),
+    (pa.array([7, 8, None, 10, 11]), ["7", "8", "", "10", "11"]),
+    (pa.array([7, 8, None, 10, 11]).dictionary_encode(), ["7", "8", "", "10", "11"]),
+    (pa.array([7.0, 8.0, float("nan"), None, 11.0]), ["7", "8", "", "", "11"]),
+    (pa.array([7.0, 0.5, 8.0, 9.0, 10.0]), ["7", None, "8", "9", "10"]),
+    (pa.array(["p1", "two\nlines", "\x07", "x" * 201, "u\u0308"]), ["p1", None, None, None, "ü"]),
+    (pa.nulls(5), [""] * 5),
+]
+
+
+@pytest.mark.parametrize(("column", "expected"), PATIENTS)
+def test_patients_are_read_from_columns_of_every_arrow_type(written, tmp_path, column, expected):
+    table = pq.read_table(written[0] / "refrad2d_vqa_dataset.parquet").slice(0, 5)
+    places = source.Places.under(tmp_path)
+    pq.write_table(table.append_column("patient", column), places.parquet)
+    ids = table["rsopid"].to_pylist()
+    assert index.patients(places, ids) == {i: p or "" for i, p in zip(ids, expected)}
+    index.write_rows(places, ids, tmp_path)
+    rows = index.Table(tmp_path, "rows")
+    assert [index.pseudonym(rows.get(i)[0]["patient"]) for i in ids] == expected
+
+
+def test_without_the_column_no_patient_is_known(written):
+    assert index.patients(source.Places.under(written[0]), rows_of(written)) is None
+
+
+def test_rows_of_one_image_with_two_patients_name_none(written, tmp_path):
+    rows = list(rows_of(written).values())[:2]
+    values = ["p1", "p2", "p3", None, "p3"]
+    refrad2d.write_parquet(tmp_path, [rows[k > 1] | {"patient": p} for k, p in enumerate(values)])
+    found = index.patients(source.Places.under(tmp_path), [r["rsopid"] for r in rows])
+    assert found == {rows[0]["rsopid"]: "", rows[1]["rsopid"]: "p3"}
 
 
 @pytest.mark.parametrize("keep", [0, 100, -50])
