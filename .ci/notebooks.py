@@ -15,6 +15,7 @@ import pathlib
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 
 import jax
 import nbformat
@@ -72,6 +73,8 @@ def execute(path: pathlib.Path, work: str, keep: bool, times: bool) -> str:
     if keep:
         for cell in whole:
             cell.metadata.pop("execution", None)  # Times, which differ from run to run.
+            if "outputs" in cell:
+                cell.outputs = joined(cell.outputs)
         book.cells = whole
         text = nbformat.writes(book).replace(work, "notebook_outputs")
         path.write_text(text + "\n", encoding="utf-8")
@@ -121,6 +124,18 @@ def stand_ins(folder: pathlib.Path) -> dict[str, str]:
         "BIG_RAD_NOTEBOOK_SLAKE": str(folder / "slake"),
         "BIG_RAD_NOTEBOOK_SLAKE_STEPS": "4",
     }
+
+
+def joined(outputs: Sequence[dict]) -> list[dict]:
+    """Joins what was printed bit by bit, so that it reads as one text."""
+    found = []
+    for output in outputs:
+        before = found[-1] if found else {}
+        if output["output_type"] == "stream" and output["name"] == before.get("name"):
+            before["text"] += output["text"]
+        else:
+            found.append(output)
+    return found
 
 
 if __name__ == "__main__":

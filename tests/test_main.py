@@ -8,6 +8,7 @@ import types
 import pytest
 
 from big_rad import __main__ as programs
+from tests.helpers import imports
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -69,3 +70,10 @@ def test_every_program_has_a_main_without_arguments():
 def test_the_version_is_said(capsys):
     assert programs.main(["--version"]) == 0
     assert capsys.readouterr().out.startswith("big_rad ")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict"])
+def test_a_command_starts_without_the_statistics_of_scipy_which_import_slower_than_jax(command):
+    found = imports.along_with(f"big_rad.{command}")
+    assert "scipy.special" in found  # So the imports of other projects are seen.
+    assert not [name for name in found if name.startswith("scipy.stats")]

@@ -17,7 +17,7 @@ from collections.abc import Callable, Hashable, Sequence
 import numpy as np
 from jaxtyping import Float, Int
 from numpy.typing import ArrayLike
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 BINS = 15
 EPSILON = 1e-6  # Scores of 0 and 1 have no logit.
@@ -147,7 +147,8 @@ def auroc(scores: ArrayLike, outcomes: ArrayLike) -> float:
     n, m = int(right.sum()), int((~right).sum())
     if not n or not m:
         return float("nan")
-    ranks = stats.rankdata(scores)
+    _, place, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]  # Equal scores have their mean rank.
     return float((ranks[right].sum() - n * (n + 1) / 2) / (n * m))
 
 

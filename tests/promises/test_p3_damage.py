@@ -152,9 +152,9 @@ def test_checkpoints_from_before_there_were_checksums_are_still_read(
 def test_a_run_with_a_damaged_latest_checkpoint_ends_as_the_undisturbed_one(tmp_path):
     data = tiny_run.build_data(tmp_path / "data")
     whole, damaged = tmp_path / "whole", tmp_path / "damaged_run"
-    for workdir in (whole, damaged):
-        done = tiny_run.run(tiny_run.command(data, workdir))
-        assert done.returncode == 0, done.stderr
+    done = tiny_run.run(tiny_run.command(data, whole))
+    assert done.returncode == 0, done.stderr
+    shutil.copytree(whole, damaged)
     largest = max((damaged / "checkpoints/6/state").rglob("*"), key=lambda p: p.stat().st_size)
     assert cut(largest, random.Random(0))
     done = tiny_run.run(tiny_run.command(data, damaged))

@@ -140,8 +140,8 @@ def _scores(place: run_dir.Place) -> list[str]:
         ]
     return [
         f"From the evaluations during training, at step {step:,}, without intervals. "
-        "`python -m big_rad.evaluate` makes them with intervals; export again afterwards. Scores of "
-        "groups (languages, modalities, classes) are left out.",
+        "`python -m big_rad.evaluate` makes them with intervals; export again afterwards. Scores "
+        "of groups (languages, modalities, classes) are left out.",
         "",
         "| evaluator | score | value |",
         "|---|---|---|",

@@ -241,7 +241,7 @@ def gather(
     for id_, group in groups.items():
         shared = together[id_]
         if shared["image"] is None:
-            message = "is missing; no line of this id names an image file"
+            message = "is missing; no line of this id that can be used names an image file"
             problems.append(Problem(file, group[0].line, "image", message, items=len(group)))
             continue
         if not any(r.report or r.question for r in group):

@@ -289,6 +289,14 @@ def test_an_id_without_image_or_without_anything_to_learn_is_a_problem():
     ]  # fmt: skip
 
 
+def test_an_image_that_a_refused_line_names_is_not_said_to_be_named_nowhere(tmp_path):
+    lines = [{"id": "a", "image": "a.png", "boxes": [[9, 9, 1, 1, "liver"]]}, {"id": "a", **REPORT}]
+    (tmp_path / "data.jsonl").write_text("".join(json.dumps(x) + "\n" for x in lines))
+    problems = source.read(tmp_path).problems
+    assert [(p.line, p.field) for p in problems] == [(1, "boxes"), (2, "image")]
+    assert "no line of this id that can be used names an image file" in problems[1].message
+
+
 def test_a_split_is_drawn_by_patient_and_stays():
     drawn = [source.drawn_split(f"patient {n}") for n in range(2000)]
     assert [drawn.count(s) / 2000 for s in source.SPLITS] == pytest.approx(
