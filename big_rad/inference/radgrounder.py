@@ -132,8 +132,11 @@ class RadGrounder:
         self._rows, self._alternatives, self._sharding = rows, alternatives, sharding
         self._max_text = max_text
         # The parameters of an export: one copy, also where a CPU would widen all of them.
-        narrow = model is not None and model.llm.get("dtype_mm", "float32") != "float32"
-        self._lean = narrow and gemma_layout.is_arranged(params.get("llm", {}))
+        self._lean = (
+            generate_fn is None
+            and model.llm.get("dtype_mm", "float32") != "float32"
+            and gemma_layout.is_arranged(params.get("llm", {}))
+        )
         self._never = load_lib.never_ids(tokenizer, tuple(untrained))
         if generate_fn is None:
             answer_lib.check_mask_tokens(model, tokenizer)

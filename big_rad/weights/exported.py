@@ -32,11 +32,12 @@ _AGAIN = "copy the export again, or make it again: python -m tools.export RUN OU
 def is_export(path: str | pathlib.Path) -> bool:
     """Returns whether a path is a folder that `tools.export` wrote.
 
-    A folder with parameters whose config.json is damaged counts as an export.
+    A folder with parameters whose config.json is damaged counts as an export, and so does a folder
+    that SHA256SUMS calls one and from which the parameters or config.json were removed.
     """
     path = pathlib.Path(path)
     if not (path / PARAMS).is_dir() or not (path / CONFIG).is_file():
-        return False
+        return _listed(path)
     try:
         found = json.loads((path / CONFIG).read_text(encoding="utf-8"))
     except ValueError:
@@ -44,6 +45,14 @@ def is_export(path: str | pathlib.Path) -> bool:
     return isinstance(found, dict) and (
         found.get("format") == FORMAT or (path / SUMS).is_file() and "model_type" not in found
     )
+
+
+def _listed(path: pathlib.Path) -> bool:
+    try:
+        text = (path / SUMS).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
+    return f"  {PARAMS}/" in text and f"  {CONFIG}\n" in text
 
 
 def read_config(path: str | pathlib.Path) -> dict[str, Any]:

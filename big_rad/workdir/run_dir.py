@@ -109,9 +109,10 @@ def locate(path: str | pathlib.Path, step: int | None = None) -> Place:
         step = int(pathlib.Path(path).absolute().name)
     folder, workdir = _steps_folder(path), workdir_of(path)
     if not folder.is_dir():
+        there = "" if pathlib.Path(path).exists() else "does not exist: "
         raise FileNotFoundError(
-            f"{path}: no checkpoint here; give the --workdir of a run, or make one of another "
-            "checkpoint: python -m tools.convert CHECKPOINT RUN --to orbax"
+            f"{path}: {there}no checkpoint here; give the --workdir of a run, or make one of "
+            "another checkpoint: python -m tools.convert CHECKPOINT RUN --to orbax"
         )
     steps = _whole_steps(folder)
     if not steps or (step is not None and step not in steps):

@@ -92,6 +92,9 @@ def test_a_flipped_byte_in_any_file_is_noticed(made, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(made, copy)
     assert len(files_of(copy)) > 15
+    program = exports.program_of(copy)
+    program.check()
+    used = ("params", "hlo", "config.json", "tokenizer.model")
     for name in files_of(copy):
         path = copy / name
         good = path.read_bytes()
@@ -102,6 +105,9 @@ def test_a_flipped_byte_in_any_file_is_noticed(made, tmp_path):
             path.write_bytes(bad)
             checks = verify.verify(copy, log=silent)
             assert verify.failed(checks), (name, place)
+            if name.parts[0] in used:
+                with pytest.raises(SystemExit, match="missing or changed"):
+                    program.check()
         path.unlink()
         assert f"{name.name}" in " ".join(verify.failed(verify.verify(copy, log=silent)))
         path.write_bytes(good)

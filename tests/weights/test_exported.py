@@ -1,6 +1,7 @@
 """Reading an export: its sums, its settings and its arrays, also in int8."""
 
 import json
+import shutil
 
 import numpy as np
 import orbax.checkpoint as ocp
@@ -96,3 +97,15 @@ def test_a_folder_without_its_parameters_or_of_hugging_face_is_no_export(tmp_pat
     assert not exported.is_export(tmp_path)
     (tmp_path / "config.json").write_text('{"format": "big_rad export"}')
     assert exported.is_export(tmp_path)
+
+
+@pytest.mark.parametrize("part", ["params", "config.json", "tokenizer.model"])
+def test_an_export_from_which_a_part_was_removed_is_a_damaged_export(tmp_path, part):
+    path = write(tmp_path / "x")
+    for file in [p for p in path.rglob("*") if p.is_file()]:
+        if file.relative_to(path).parts[0] == part:
+            file.unlink()
+    shutil.rmtree(path / "params") if part == "params" else None
+    assert weights.kind(path) == "export"
+    with pytest.raises(ValueError, match=f"is damaged: {part}.* is missing"):
+        exported.read(path)

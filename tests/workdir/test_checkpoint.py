@@ -100,7 +100,9 @@ def test_the_best_step_is_read_and_training_goes_on_from_the_last(saved):
 
 
 def test_a_missing_run_or_step_is_an_error_that_names_the_path(saved, tmp_path_factory):
-    with pytest.raises(FileNotFoundError, match="nowhere: no checkpoint here.*--workdir"):
+    with pytest.raises(
+        FileNotFoundError, match="nowhere: does not exist: no checkpoint.*--workdir"
+    ):
         checkpoint.load_params(saved / "nowhere")
     with pytest.raises(FileNotFoundError, match=r"step 1; steps here: \[2, 3\]"):
         checkpoint.load_params(saved, step=1)

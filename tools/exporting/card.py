@@ -108,7 +108,9 @@ def _how(config: Mapping[str, Any]) -> str:
     if hlo is None:
         return text + " `run.py` needs the programs of `--hlo`, which this export does not have."
     return text + (
-        "\n\nWithout big_rad: `python run.py slice.png`. The programs in `hlo/` are StableHLO for "
+        "\n\nWithout big_rad: `python run.py slice.npy`, with a slice that was prepared for the "
+        "model, or `python run.py picture.png`, which is taken as it is: a CT needs its windows "
+        "first. The programs in `hlo/` are StableHLO for "
         f"{', '.join(hlo['platforms'])}, written by JAX {hlo['jax']} (calling convention "
         f"{hlo['calling_convention']}). JAX promises to read them for six months after that "
         "release, and versions up to three weeks older may read them."
@@ -125,6 +127,12 @@ def _data(meta: Mapping[str, Any]) -> list[str]:
         split = (inputs.get(name) or {}).get("split", "")
         digest = f"`{str(one.get('sha256', ''))[:16]}`"
         lines.append(f"| {name} | {split} | {one.get('items', '')} | {digest} |")
+    if all(name.startswith("phantom") for name in known):
+        lines += [
+            "",
+            "phantom: patients that big_rad draws, with reports from templates. This model has "
+            "never seen a real image, and what it says about one means nothing.",
+        ]
     return lines
 
 
@@ -162,17 +170,18 @@ def _evaluation(place: run_dir.Place) -> Mapping[str, Any] | None:
 
 def _table(found: Mapping[str, Any]) -> list[str]:
     lines = [
-        f"95 % intervals by {found['by']}, {found['resamples']:,} resamples.",
+        f"95 % intervals by {found['by']}, {found['resamples']:,} resamples. n is the number of "
+        "questions that a score counts; some count only those with an entity, or with a side.",
         "",
-        "| evaluator | image | dataset | split | questions (sha256) | score | mean (95 %) |",
-        "|---|---|---|---|---|---|---|",
+        "| evaluator | image | dataset | split | questions (sha256) | score | mean (95 %) | n |",
+        "|---|---|---|---|---|---|---|---|",
     ]
     for name, entry in found["evals"].items():
         seen = _CONTROLS.get(entry["control"], entry["control"])
         data = f"{entry['dataset']} | {entry['split']} | {entry['n']} (`{entry['sha256'][:16]}`)"
         for score, x in entry["intervals"].get("", {}).items():
             value = f"{x['mean']:.3f} ({x['low']:.3f} to {x['high']:.3f})"
-            lines.append(f"| {name} | {seen} | {data} | {score} | {value} |")
+            lines.append(f"| {name} | {seen} | {data} | {score} | {value} | {x['n']} |")
     return lines
 
 

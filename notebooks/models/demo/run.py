@@ -10,9 +10,11 @@ Not for diagnosis.
 
 import argparse
 import functools
+import hashlib
 import json
 import pathlib
 import re
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +28,16 @@ from PIL import Image, ImageOps
 HERE = pathlib.Path(__file__).absolute().parent
 CONFIG = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
 HLO, TOKENS, SIDE = CONFIG["hlo"], CONFIG["tokens"], CONFIG["meta"]["config"]["image"]["size"]
+
+
+def check() -> None:
+    """Compares the files that are used with SHA256SUMS: a changed byte may change the answer."""
+    for line in (HERE / "SHA256SUMS").read_text(encoding="utf-8").splitlines():
+        wanted, _, name = line.partition("  ")
+        if name.startswith(("params/", "hlo/", "config.json", "tokenizer.model")):
+            path = HERE / name
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
+                raise SystemExit(f"{path} is missing or changed: copy the export again")
 
 
 def program(name: str) -> Callable[..., Any]:
@@ -68,9 +80,11 @@ def read_image(path: str) -> np.ndarray:
     """The image as the model takes it: float32 [side, side, 3]."""
     if path.endswith(".npy"):
         image = np.load(path, allow_pickle=False).astype(np.float32)
-        assert image.shape == (SIDE, SIDE, 3), f"{path} is {image.shape}, not {(SIDE, SIDE, 3)}"
+        if image.shape != (SIDE, SIDE, 3):
+            raise SystemExit(f"{path} has the shape {image.shape} and not {(SIDE, SIDE, 3)}")
         return image
     picture, kind = Image.open(path), CONFIG["meta"]["config"]["image"]["normalize"]
+    print(f"{path}: taken as it is. A CT needs its windows: prepare an .npy", file=sys.stderr)
     if picture.mode.startswith("I") or kind == "dataset_stats":
         raise SystemExit(f"{path}: pictures of 8 bits alone; prepare others and give a .npy")
     picture = ImageOps.exif_transpose(picture).convert("RGB").resize((SIDE, SIDE), Image.BICUBIC)
@@ -131,8 +145,15 @@ def main() -> None:
     args = parser.parse_args()
     if HLO is None:
         raise SystemExit("this export has no folder hlo/: python -m tools.export RUN OUT --hlo")
+    if not args.question and args.task != "report":
+        raise SystemExit(f"--task={args.task} needs --question")
+    check()
     prompt = CONFIG["prompts"][f"{args.task}_{args.lang}"].replace("{question}", args.question)
-    found, (text,) = answer(load(), [read_image(args.image)], [prompt], args.max_new_tokens)
+    try:
+        image = read_image(args.image)
+    except (OSError, ValueError) as e:
+        raise SystemExit(f"{args.image} is no picture and no .npy: {e}") from e
+    found, (text,) = answer(load(), [image], [prompt], args.max_new_tokens)
     if args.masks and "mask_logits" in found:
         np.save(args.masks, found["mask_logits"][0, : int(found["num_masks"][0])])
     tokens = [int(i) for i in found["tokens"][0] if i]
