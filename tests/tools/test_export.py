@@ -64,7 +64,7 @@ def test_run_py_is_short_and_imports_nothing_of_big_rad():
     own = {"tools", "argparse", "functools", "hashlib", "json", "pathlib", "re", "sys", "typing",
            "collections"}  # fmt: skip
     assert found - own == {"jax", "numpy", "orbax", "sentencepiece", "PIL"}
-    assert len(list(filter(None, path.read_text().splitlines()))) < 145
+    assert len(list(filter(None, path.read_text().splitlines()))) < 150
 
 
 # ---- int8 ----

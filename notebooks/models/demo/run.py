@@ -26,8 +26,10 @@ from jax import export
 from PIL import Image, ImageOps
 
 HERE = pathlib.Path(__file__).absolute().parent
-CONFIG = json.loads((HERE / "config.json").read_text(encoding="utf-8"))
-HLO, TOKENS, SIDE = CONFIG["hlo"], CONFIG["tokens"], CONFIG["meta"]["config"]["image"]["size"]
+FILE = HERE / "config.json"  # It lies beside the copy in an export, not beside the original.
+CONFIG = json.loads(FILE.read_text(encoding="utf-8")) if FILE.is_file() else {}
+HLO, TOKENS = CONFIG.get("hlo"), CONFIG.get("tokens")
+SIDE = CONFIG["meta"]["config"]["image"]["size"] if CONFIG else 0
 
 
 def check() -> None:
@@ -143,6 +145,8 @@ def main() -> None:
     parser.add_argument("--max_new_tokens", type=int, default=HLO and HLO["max_new_tokens"])
     parser.add_argument("--masks", help="write the logits of the masks to this .npy")
     args = parser.parse_args()
+    if not CONFIG:
+        raise SystemExit(f"{FILE} is missing: run the copy in an export, or copy that again")
     if HLO is None:
         raise SystemExit("this export has no folder hlo/: python -m tools.export RUN OUT --hlo")
     if not args.question and args.task != "report":
