@@ -134,6 +134,7 @@ class RadGrounder:
         # The parameters of an export: one copy, also where a CPU would widen all of them.
         self._lean = (
             generate_fn is None
+            and model is not None
             and model.llm.get("dtype_mm", "float32") != "float32"
             and gemma_layout.is_arranged(params.get("llm", {}))
         )

@@ -174,14 +174,17 @@ def versions(packages: Collection[str] = ()) -> dict[str, str]:
         packages: the names of the packages, of which those that are not installed are left out. If
             it is empty, Python and all installed packages are listed, sorted by name.
     """
+    if packages:
+        some = {}
+        for name in packages:
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                some[name] = importlib.metadata.version(name)
+        return some
     found = {
         d.metadata["Name"]: d.version
         for d in importlib.metadata.distributions()
         if d.metadata["Name"]
     }
-    if packages:
-        plain = {_plain(name): version for name, version in found.items()}
-        return {n: plain[_plain(n)] for n in packages if _plain(n) in plain}
     return {"python": platform.python_version(), **dict(sorted(found.items(), key=_folded))}
 
 
@@ -301,11 +304,6 @@ def _git(path: pathlib.Path, *command: str) -> str | None:
 
 def _folded(item: tuple[str, str]) -> str:
     return item[0].lower()
-
-
-def _plain(name: str) -> str:
-    # pip takes both spellings for the same package.
-    return name.lower().replace("_", "-")
 
 
 def _processor() -> str:

@@ -88,6 +88,13 @@ def files_of(folder):
     return sorted(p.relative_to(folder) for p in folder.rglob("*") if p.is_file())
 
 
+def test_no_file_names_a_folder_of_the_machine_that_wrote_it(made, run):
+    for name in files_of(made):
+        content = (made / name).read_bytes()
+        for folder in (made.parent, run.parent):
+            assert str(folder).encode() not in content, name
+
+
 def test_a_flipped_byte_in_any_file_is_noticed(made, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(made, copy)
