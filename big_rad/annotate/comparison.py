@@ -122,6 +122,8 @@ def _compares(text: str, lang: str) -> bool:
 def _searched(text: str, lang: str) -> str:
     """Returns a text in lower case of the same length, in which look-alikes are hidden."""
     low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    if _any_keeper(lang).search(low) is None:
+        return low
     for pattern in _keepers(lang):
         if (match := pattern.search(low)) is not None:
             while match is not None:
@@ -210,6 +212,11 @@ def _finder(lang: str) -> re.Pattern:
 @functools.cache
 def _keepers(lang: str) -> tuple[re.Pattern, ...]:
     return tuple(re.compile(r"(?<!\w)(?:" + p + ")") for p in table.KEEP[lang])
+
+
+@functools.cache
+def _any_keeper(lang: str) -> re.Pattern:
+    return re.compile(r"(?<!\w)(?:" + "|".join(table.KEEP[lang]) + ")")
 
 
 @functools.cache

@@ -214,7 +214,13 @@ def _in_run(
     text: str, words: Sequence[Token], marks: Sequence[str], run: range, lang: str
 ) -> list[Phrase]:
     """Returns the phrases in a run of words that are all in the lexicon or ignored by it."""
-    found, taken = [], set()
+    found, taken, fillers = [], set(), _FILLERS[lang]
+    first, stop = run.start, run.stop
+    while first < stop and words[first].low in fillers:
+        first += 1
+    while stop > first and words[stop - 1].low in fillers:
+        stop -= 1
+    run = range(first, stop)
     for length in range(min(MAX_WORDS, len(run)), 0, -1):
         for first in range(run.start, run.stop - length + 1):
             span = range(first, first + length)
@@ -301,9 +307,8 @@ def _phrase(
 
 def _is_phrase(words: Sequence[Token], span: range, lang: str) -> bool:
     """Returns whether consecutive words may be a phrase, by where sides and ignored words stand."""
-    lower = [words[i].low for i in span]
     fillers = _FILLERS[lang]
-    if lower[0] in fillers or lower[-1] in fillers:
+    if words[span[0]].low in fillers or words[span[-1]].low in fillers:
         return False
     if (
         side_words.side_of(words[span[-1]], lang) == "both"

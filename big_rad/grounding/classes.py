@@ -287,20 +287,23 @@ _BOTH = set("both either neither bilateral beid beidseit beidseitig bd bds all".
 # Words, or endings of compounds, that do not change which organ is meant.
 _PARTS_DE = ("parenchym", "gewebe", "wand", "rand", "kontur", "region", "knochen")
 _PARTS_EN = ("parenchyma", "tissue", "wall", "margin", "contour", "region", "bone", "muscle")
+_WORDS_AND_NUMBERS = re.compile(r"[0-9]+(?:st|nd|rd|th)\b|[a-z]+|[0-9]+")
 
 
 def _fold(phrase: str) -> list[str]:
     """Returns the folded words of a phrase, without punctuation; numbers are words of their own."""
-    text = nfc(phrase).lower()
-    for umlaut, written in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss")):
-        text = text.replace(umlaut, written)
+    text = phrase.lower()
     if not text.isascii():
+        text = nfc(text)
+        for umlaut, written in (("ä", "ae"), ("ö", "oe"), ("ü", "ue"), ("ß", "ss")):
+            text = text.replace(umlaut, written)
         decomposed = unicodedata.normalize("NFD", text)
         text = "".join(c for c in decomposed if not unicodedata.combining(c))
     text = text.replace("'s", "s")
-    return re.findall(r"[0-9]+(?:st|nd|rd|th)\b|[a-z]+|[0-9]+", text)
+    return _WORDS_AND_NUMBERS.findall(text)
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def _stem(word: str) -> str:
     """Cuts plural and case endings. This is crude, but names and phrases are cut the same way."""
     if len(word) < 4:

@@ -3,8 +3,8 @@
 The split is by rules. It is as fine as the search for the sides of organs needs it to be.
 """
 
-import dataclasses
 import re
+from typing import NamedTuple
 
 from big_rad.grounding import plain
 
@@ -81,8 +81,7 @@ _SINGULAR_VERBS = frozenset(
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word of a text.
 
     Attributes:
@@ -162,6 +161,8 @@ def _gap(text: str, words: list[Token], i: int, lang: str) -> str:
         return "."
     here, after = words[i], words[i + 1]
     gap = text[here.end : after.start]
+    if gap == " ":
+        return ""
     if _NEW_ITEM.search(text, here.end, after.start + 1) or _ends_sentence(gap, words, i, lang):
         return "."
     for mark in ";:()":

@@ -17,6 +17,7 @@ class Matcher:
         self._by_first: dict[str, list[tuple[str, ...]]] = {}
         for phrase in sorted(phrases, key=len, reverse=True):
             self._by_first.setdefault(phrase[0], []).append(phrase)
+        self.first_words = frozenset(self._by_first)
 
     def at(self, lows: Sequence[str], i: int, stop: int | None = None) -> int | None:
         """Returns the index behind the phrase that begins with the word `i`, or None."""

@@ -38,6 +38,7 @@ _COMPARE = re.compile(
     r"(?: the| die| der| in der)?\s*",
     re.IGNORECASE,
 )
+_JOINS = re.compile("|".join(p.pattern for p in (_JOIN, _RANGE, _COMPARE)), re.IGNORECASE)
 _CLAUSE = 30  # The most words between an organ and a side that stands in for it later.
 _FAR = 4  # The most words of the text that joins two phrases.
 _MIN_PART = 3  # The fewest letters of a part of a German compound.
@@ -180,7 +181,7 @@ class _Filler:
                 return
             if self._words[other].low in CONJUNCTIONS:
                 continue
-            if any(r.fullmatch(joint) for r in (_JOIN, _RANGE, _COMPARE)):
+            if _JOINS.fullmatch(joint):
                 yield other, joint
                 return
 

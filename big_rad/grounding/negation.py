@@ -33,6 +33,9 @@ _ALL = frozenset(
     plain.words("both neither all none beide beiden alle keine davon keiner keines sämtliche")
 )
 
+# Kinds of words that deny, and their tables in `negation_table`.
+_KINDS = (("deny", "DENY"), ("not", "NOT"), ("denied", "DENIED"))
+
 
 @dataclasses.dataclass(frozen=True)
 class Judgement:
@@ -128,9 +131,11 @@ class _Reader:
 
     def _cue_at(self, i: int, stop: int) -> _Cue | None:
         low = self._lows[i]
+        if low not in _first_words(self._lang):
+            return None
         if low == "noch":
             return _Cue(i, i, "deny") if "weder" in self._lows[max(0, i - 20) : i] else None
-        for kind, table in (("deny", "DENY"), ("not", "NOT"), ("denied", "DENIED")):
+        for kind, table in _KINDS:
             last = cue_words.matcher(table, self._lang).at(self._lows, i, stop)
             if last:
                 if low == "absent" and i + 1 < stop and not self._marks[i]:
@@ -394,6 +399,13 @@ class _Reader:
 
     def _owned(self, part: range) -> set[int]:
         return {self._owner[i] for i in part if i in self._owner}
+
+
+@functools.cache
+def _first_words(lang: str) -> frozenset[str]:
+    """Returns the words with which a denial may begin."""
+    begins = (cue_words.matcher(table, lang).first_words for _, table in _KINDS)
+    return frozenset(("noch",)).union(*begins)
 
 
 @functools.cache

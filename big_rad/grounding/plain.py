@@ -56,6 +56,7 @@ class Plain:
         return place if self.places is None else bisect.bisect_left(self.places, place)
 
 
+@functools.lru_cache(maxsize=64)  # Several searches read the same sentence one after the other.
 def read(text: str) -> Plain:
     """Returns a text in plain spelling; the case of its letters does not change."""
     text = _SPACES.sub(" ", text)
