@@ -9,6 +9,14 @@ from big_rad.grounding import cue_words, lexicon, plain
 from big_rad.grounding.clauses import CONJUNCTIONS, DETERMINERS, PREPOSITIONS, Token
 from big_rad.grounding.phrase import Phrase
 
+LOBES = frozenset((10, 11, 12, 13, 14))  # The lobes of the lungs, which are classes.
+_NEVER = ("agenes", "aplas")
+# Words before "agenesis" with which it explains what was said before.
+_PARTS = tuple(
+    plain.words("head tail body lobe segment segments pole wall kopf schwanz korpus lappen pol wand")
+)
+_FINDINGS = ("megaly", "megalie", "itis", "nephrosis", "nephrose", "lithiasis", "pathy", "pathie")
+_AS = frozenset(plain.words("with to of by bei durch einer eine as congenital suggesting likely"))
 _NEAR = 4  # The most words between an organ and a word that says that it is not there.
 _FILLERS = frozenset(
     plain.words("is are was were be been has have ist sind war waren wurde wurden wird bei nach st "
@@ -58,9 +66,32 @@ class _Reader:
 
     def _gone_after(self, p: Phrase) -> bool:
         after = self._next_word(p.last + 1)
+        if after is not None and self._lows[after] == "absent" and self._names_finding(p):
+            return False  # As in "splenomegaly is absent".
         if after is None or not cue_words.matcher("GONE", self._lang).at(self._lows, after):
             return False
-        return not self._names_part(p, after)
+        if self._lows[after].startswith("rese") and self._is_part(p):
+            return False
+        return not self._names_part(p, after) and not self._denied_after(after)
+
+    def _denied_after(self, i: int) -> bool:
+        """Returns whether a word is denied itself ("agenesis excluded")."""
+        if not self._lows[i].startswith(_NEVER):
+            return False
+        denied, negates = (cue_words.matcher(t, self._lang) for t in ("DENIED", "NOT"))
+        return any(
+            denied.at(self._lows, k) or negates.at(self._lows, k)
+            for k in range(i + 1, min(i + 4, len(self._words)))
+        )
+
+    def _never_there(self, p: Phrase) -> bool:
+        """Returns whether an organ is not seen and never was ("consistent with agenesis")."""
+        for k in range(p.last + 1, len(self._words)):
+            if "." in self._marks[p.last : k] or any(k in q.words for q in self._phrases):
+                return False
+            if self._lows[k].startswith(_NEVER) and self._lows[k - 1] in _AS:
+                return not self._denied_after(k)
+        return False
 
     def _is_list(self, a: Phrase, b: Phrase) -> bool:
         """Returns whether only words of a list stand between two phrases."""
@@ -77,7 +108,7 @@ class _Reader:
         )  # fmt: skip
 
     def _is_absent(self, p: Phrase) -> bool:
-        if self._gone_after(p):
+        if self._gone_after(p) or self._never_there(p):
             return True
         ahead = cue_words.matcher("GONE_BEFORE", self._lang)
         start = max(0, p.first - 6)
@@ -97,6 +128,15 @@ class _Reader:
             if self._lows[k] not in _FILLERS and not self._is_side(k):
                 return k
         return None
+
+    def _is_part(self, p: Phrase) -> bool:
+        """Returns whether only a part of an organ is meant ("the pancreatic head was resected")."""
+        own = self._lows[max(0, p.first - 3) : p.last + 1]
+        return not LOBES.issuperset(p.ids) and any(low.endswith(_PARTS) for low in own)
+
+    def _names_finding(self, p: Phrase) -> bool:
+        low = self._lows[p.last]
+        return low.endswith(_FINDINGS) or cue_words.is_finding(low)
 
     def _is_side(self, i: int) -> bool:
         return cue_words.is_side(self._lows[i])

@@ -40,6 +40,9 @@ _SHARED_NOUN = re.compile(
     r"-\s*(?:,\s*\w+-\s*)?(?:/|,|(?:und|u\.|oder|bzw\.?|sowie|and|or)(?!\w))\s*(\w+)(?:-(\w+))?",
     re.IGNORECASE,
 )
+_VESSELS = (
+    "arterie", "arterien", "vene", "venen", "ader", "adern", "gefaess", "gefaesse", "gefaessen"
+)  # fmt: skip
 _SECOND = re.compile(r"-(\w+)")
 # Words that the lexicon ignores. A phrase neither begins nor ends with such a word.
 _FILLERS = {
@@ -125,7 +128,7 @@ def find(text: str, words: Sequence[Token], marks: Sequence[str], lang: str) -> 
     """
     found = levels.find(text, words, marks)
     claimed = {i for p in found for i in p.words}
-    numbered = {i for p in found if p.ids for i in p.words}
+    numbered = {i for p in found if p.ids and p.ids != (levels.DISCS,) for i in p.words}
     first = 0
     while first < len(words):
         last = first
@@ -234,7 +237,7 @@ def _in_run(
             if not ids:
                 found.append(Phrase(first, span[-1], ()))
                 continue
-            if _is_range_of_scan(words, first, ids) or _is_no_organ(words, span, lang):
+            if _is_range_of_scan(words, span, ids) or _is_no_organ(words, span, lang):
                 continue
             if not _is_part(text, start, end, ids, lang) and not _device_follows(
                 text, words, marks, span[-1], lang
@@ -248,11 +251,15 @@ def _in_run(
     return found
 
 
-def _is_range_of_scan(words: Sequence[Token], first: int, ids: tuple[int, ...]) -> bool:
+def _is_range_of_scan(words: Sequence[Token], span: range, ids: tuple[int, ...]) -> bool:
     """Returns whether the skull is only an end of a scan ("from the skull base on")."""
+    first = span[0]
     if ids != (SKULL,) or not words[first].low.startswith(("skull", "schaedelb", "base", "vertex")):
         return False
     before = [w.low for w in words[max(0, first - 2) : first] if w.low not in clauses.DETERMINERS]
+    after = [w.low for w in words[span[-1] + 1 : span[-1] + 3]]
+    if first == 0 and after[:1] == ["scanned"] or after == ["is", "scanned"]:
+        return True
     return bool(before) and before[-1] in _SCAN
 
 
@@ -364,6 +371,8 @@ def _names_the_whole(text: str, end: int) -> bool:
     second = shared or _SECOND.match(text, end)
     if second is None:
         return True
+    if shared and shared[1].lower().endswith(_VESSELS):
+        return False  # As in "Milz- und Pfortader", which are two vessels.
     return not any(lexicon.is_technique(part) for part in second.groups() if part)
 
 

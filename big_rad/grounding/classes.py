@@ -308,6 +308,8 @@ def _stem(word: str) -> str:
     """Cuts plural and case endings. This is crude, but names and phrases are cut the same way."""
     if len(word) < 4:
         return word
+    if word.endswith("halses"):  # The genitive of "Hals", as in "Femurhals".
+        word = word[:-2]
     if word.endswith("s") and not word.endswith("ss"):
         word = word[:-1]
     for ending in ("en", "em", "ae", "e", "a", "n"):

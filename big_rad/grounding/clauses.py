@@ -31,7 +31,10 @@ _OPENS = frozenset(
 )
 # The beginnings of nouns that may follow a German ordinal ("4."). A capital letter after the point
 # then does not begin a sentence.
-_COUNTED = ("ripp", "cost", "lend", "brust", "hals", "wirbel", "lumbal", "thorakal", "zervikal")
+_COUNTED = (
+    "ripp", "cost", "lend", "brust", "hals", "wirbel", "lumbal", "thorakal", "zervikal", "sakral",
+    "hwk", "bwk", "lwk", "swk",
+)  # fmt: skip
 
 # Words that a number belongs to, so that it counts nothing that follows ("LWK 1. Rippen frei").
 _BEFORE_NUMBER = frozenset("lwk bwk hwk swk lw bw hw th segment serie bild".split())

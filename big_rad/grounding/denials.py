@@ -1,6 +1,7 @@
 """Helpers of `negation`: what is a place and no subject, and what only seems to be denied."""
 
 import functools
+import re
 from collections.abc import Sequence
 
 from big_rad.grounding import cue_words, negation_table, plain
@@ -48,6 +49,22 @@ def unjudged(lows: Sequence[str], part: range, first: int, last: int, lang: str)
         lows[i] in ("von", "vom", "gegen") for i in range(part.start, first)
     )
     return apart and any(low in seen(lang) for low in after)
+
+
+_FREE_OF = re.compile(
+    r"(?:thromb|metasta|laesion|herd|stein|konkrement|fraktur|tumor|befall|infiltrat|erguss|rezidiv|"
+    r"stenose|plaque|zysten|embol|verkalk|entzuendung)[a-z]*freie?[nrsm]?"
+)
+
+
+def is_free_of(low: str) -> bool:
+    """Returns whether a German word denies a finding by its ending ("thrombenfrei")."""
+    return "frei" in low and _FREE_OF.fullmatch(low) is not None
+
+
+def assumes(before: Sequence[str]) -> bool:
+    """Returns whether "that" after these words belongs to a denial ("no reason to assume that")."""
+    return any(low.startswith(cue_words.begins("ASSUMES")) for low in before)
 
 
 @functools.cache

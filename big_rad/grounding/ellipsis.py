@@ -22,7 +22,7 @@ from big_rad.grounding.clauses import CONJUNCTIONS, DETERMINERS, PREPOSITIONS, V
 from big_rad.grounding.side_words import SideWord
 
 _CONJ = (
-    r"(?:and/or|und/oder|and|or|und|u\.?|oder|sowie|bzw\.?|as well as|wie auch|but not|but also|"
+    r"(?:and/or|und/oder|and|or|nor|und|u\.?|oder|noch|sowie|bzw\.?|as well as|wie auch|but not|but also|"
     r"nicht aber|aber nicht|sondern auch|als auch)"
 )
 _ARTICLE = r"(?:\s+(?:the|of the|in the|der|die|des|dem|den|das|im|in der))?"
@@ -144,7 +144,7 @@ class _Filler:
             return False
         if after is not None and after.text[0].isdigit() and before[0] in _ARTICLES:
             return True  # As in "the left kidney measures 11 cm and the right 10 cm".
-        return after is None or after.low in (*VERBS, *CONJUNCTIONS, "one", "than", "als", "nicht")
+        return after is None or after.low in (*VERBS, *CONJUNCTIONS, "one", "than", "als", "nicht", "by", "um")
 
     def _one_before(self, near: Phrase, whole: Phrase) -> Phrase | None:
         for p, joint in self._joints(near.first, -1):
@@ -192,7 +192,7 @@ class _Filler:
         low = self._words[q + 1].low
         return (
             low in PREPOSITIONS or low in CONJUNCTIONS or low in VERBS or q + 1 in self._sides
-            or bool(re.match(r"\s*[,/&)-]", self._text[self._words[q].end :]))
+            or bool(re.match(r"\s*[,/&)\-\u2010\u2011\u2013]", self._text[self._words[q].end :]))
             or not self._words[q].text[0].isdigit()
         )  # fmt: skip
 

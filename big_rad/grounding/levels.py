@@ -61,6 +61,7 @@ _NO_LEVEL = re.compile(
     r"hyper|hypo|iso|lesion|laesion|flair|stir|tse|fse|map|time|zeit|image|bild|blade|dixon|stern|"
     r"relax|haste|space$"
 )
+_STAGES = 4  # The highest number of a weighting of MR ("T2") or of a stage of a tumor ("T4").
 # Beginnings of words beside the number of a nerve root ("the S1 root"), which is no vertebra.
 _NERVE = tuple(
     "nerve root radic wurzel nervenwurzel spinalnerv nerv dermatom syndrom radik symptom kennmusk "
@@ -326,7 +327,8 @@ class _Reader:
         codes = {(_region_at(a.place), a.place - _FIRST[_region_at(a.place)] + 1) for a in atoms}
         if letter and not beside and codes <= set(_NOT_A_VERTEBRA):
             return True
-        return letter and not self._marks[last.last] and bool(_NO_LEVEL.match(after))
+        staged = all(n <= _STAGES for _, n in codes)
+        return letter and staged and not self._marks[last.last] and bool(_NO_LEVEL.match(after))
 
     def _extended(self, first: int, last: int) -> tuple[int, int]:
         """Returns the words of a phrase with "vertebral body" before or after them."""

@@ -74,7 +74,9 @@ def head(folded: str) -> str | None:
         organ = heads.get(folded[:n])
         if organ is not None:
             inflected = folded[n:] in ("en", "er", "es", "em", "ns", "ens")
-            return None if inflected or folded.startswith(_not_compounds()) else organ
+            other = folded.endswith(_no_organ_endings())
+            no_organ = inflected or other or folded.startswith(_not_compounds())
+            return None if no_organ else organ
     return None
 
 
@@ -266,6 +268,11 @@ def _heads() -> tuple[dict[str, str], int]:
 @functools.cache
 def _not_compounds() -> tuple[str, ...]:
     return tuple(classes.plain_words(look_alike_table.NOT_COMPOUNDS_DE))
+
+
+@functools.cache
+def _no_organ_endings() -> tuple[str, ...]:
+    return tuple(classes.plain_words(look_alike_table.NO_ORGAN_ENDINGS_DE))
 
 
 @functools.cache

@@ -56,7 +56,7 @@ EN = (
     "mastoid portion of the facial nerve; popliteal; knee; gastric band; gastric tube; gastric "
     "bypass tube; lung window; "
     # Look-alikes: terms of physics, pictures and other organs.
-    "short axis; long axis; short axis diameter; long axis diameter; axis deviation; vertical "
+    "maxillary antrum; mastoid antrum; short axis; long axis; short axis diameter; long axis diameter; axis deviation; vertical "
     "axis; horizontal axis; longitudinal axis; central axis; main axis; mechanical axis; axis of "
     "rotation; left axis deviation; celiac axis; coeliac axis; craniocaudal axis; anatomic axis; z "
     "axis; x axis; y axis; axis view; short axis view; long axis view; four chamber; atlas view; "
@@ -167,7 +167,7 @@ HEADS_DE = {
     "Beckenvene": "beckenvenen iliakalvenen",
     "Humerus": "humerus oberarmkopf humeruskopf",
     "Skapula": "skapula scapula schulterblatt glenoid",
-    "Klavikula": "klavikula clavicula schlüsselbein",
+    "Klavikula": "klavikula clavicula clavikula klavicula schlüsselbein",
     "Femur": "femur femurkopf femurhals schenkelhals hüftkopf femurschaft oberschenkelhals "
     "oberschenkelkopf",
     "Hüfte": "hüftbein azetabulum acetabulum beckenkamm schambein sitzbein darmbein beckenschaufel "
@@ -242,6 +242,13 @@ NOT_COMPOUNDS_DE = (
     "facetteninfiltration spondylolog balkendiagramm ponsnah hirnszint bandscheibenprothese "
     "discuss diskussion diskut diskusartikul thyreoidea prostatastanze dense densit enzephalogra "
     "lebertransplantiert leberspezifisch"
+)
+
+# Endings of compounds that name a device or a vessel and no organ ("Ösophagusstent").
+NO_ORGAN_ENDINGS_DE = (
+    "stent stents katheter katheters kathetern sonde sonden drainage drainagen prothese prothesen "
+    "schrittmacher kanüle kanülen elektrode elektroden shunt shunts clip clips tubus port ports "
+    "arterie arterien vene venen ader adern gefäß gefäße gefäßen"
 )
 
 # Second parts of a hyphenated word that make it a technique and no organ ("Leber-CT").

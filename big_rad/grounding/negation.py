@@ -14,7 +14,15 @@ import functools
 import re
 from collections.abc import Sequence
 
-from big_rad.grounding import absence, clauses, cue_words, denials, negation_table, plain
+from big_rad.grounding import (
+    absence,
+    clauses,
+    cue_words,
+    denials,
+    exceptions,
+    negation_table,
+    plain,
+)
 from big_rad.grounding.clauses import CONJUNCTIONS, DETERMINERS, PREPOSITIONS, VERBS, Token
 from big_rad.grounding.levels import DISCS
 from big_rad.grounding.phrase import Phrase, mirrored
@@ -24,6 +32,10 @@ _PREDICATE = re.compile(
     r"klein|gross|patent$|offen$|ver[a-z]+t$|erweit|erhalt|unremark|altersent|zart|homogen|"
     r"geblaeht|gestaut|mild|moderate|degener|zeigt|shows?$|schon$|with$|mit$"
 )
+# Beginnings of words for spaces around an organ; what is denied there is not denied in the organ.
+_AROUND = ("epidural", "subdural", "subarach", "pericard", "perikard")
+# Beginnings of words for what contrast agents do.
+_OF_CONTRAST = ("extrava", "enhanc", "uptake", "leak", "accumul", "pooling", "fill", "stagn")
 _INVOLVES = re.compile(
     r"invol|infiltr|exten|reach|contact|abut|compress|invad|affect|reich|erreich|betrof|einbez|displac|encas|arise|origin|penetr|"
     r"contain|komprimier|verlager|kontakt|in$"
@@ -63,7 +75,8 @@ def judge(
     if not phrases:
         return []
     absent = absence.find(words, marks, phrases, lang)
-    denied = _Reader(words, marks, phrases, lang).denied()
+    *rest, numbers = exceptions.without(words, marks, phrases, lang)
+    denied = {numbers[n] for n in _Reader(*rest, lang).denied()}
     # What is denied after an operation is mostly beside the organ, unless it has come back.
     back = any(absent) and any(w.low.startswith(cue_words.begins("BACK")) for w in words)
     return [
@@ -117,7 +130,7 @@ class _Reader:
         pseudo = cue_words.matcher("PSEUDO", self._lang)
         for i in range(first, stop):
             last = pseudo.at(self._lows, i, stop)
-            if last:
+            if last and not self._names_leak(last, stop):
                 hidden.update(range(i, last))
         found, i = [], first
         while i < stop:
@@ -129,10 +142,19 @@ class _Reader:
             i += 1
         return found
 
+    def _names_leak(self, i: int, stop: int) -> bool:
+        """Returns whether "no contrast" goes on to a finding ("no contrast extravasation")."""
+        return (
+            self._lows[i - 1] == "contrast"
+            and i < stop
+            and not self._marks[i - 1]
+            and self._lows[i].startswith(_OF_CONTRAST)
+        )
+
     def _cue_at(self, i: int, stop: int) -> _Cue | None:
         low = self._lows[i]
         if low not in _first_words(self._lang):
-            return None
+            return _Cue(i, i, "deny") if denials.is_free_of(low) else None
         if low == "noch":
             return _Cue(i, i, "deny") if "weder" in self._lows[max(0, i - 20) : i] else None
         for kind, table in _KINDS:
@@ -149,6 +171,8 @@ class _Reader:
         parts, start = [], first
         for i in range(first, stop):
             opens = i + 1 < stop and self._lows[i + 1] in ends
+            if opens and self._lows[i + 1] in ("that", "dass") and not self._marks[i]:
+                opens = not denials.assumes(self._lows[max(first, i - 2) : i + 1])
             if self._marks[i] or opens or i + 1 == stop:
                 parts.append(range(start, i + 1))
                 start = i + 1
@@ -191,8 +215,17 @@ class _Reader:
         return {n for n in behind if ids.issuperset(self._phrases[n].ids)}
 
     def _ahead(self, cue: _Cue, part: range) -> set[int]:
-        stop = self._clause_after(cue, part)
-        return {self._owner[i] for i in range(cue.last + 1, stop) if i in self._owner}
+        return self._ahead_of_cause(range(cue.last + 1, self._clause_after(cue, part)))
+
+    def _ahead_of_cause(self, part: range) -> set[int]:
+        """Returns the phrases before "by" ("no compression of the spleen by the stomach")."""
+        found: set[int] = set()
+        for i in part:
+            if found and self._lows[i] in ("by", "durch"):
+                break
+            if i in self._owner:
+                found.add(self._owner[i])
+        return found
 
     def _clause_after(self, cue: _Cue, part: range) -> int:
         """Returns where the clause of a word ends that denies: before "and the spleen is large"."""
@@ -243,7 +276,7 @@ class _Reader:
     def _not_elsewhere(self, cue: _Cue, part: range, behind: Sequence[int]) -> Sequence[int]:
         """Returns no phrases if what is denied would lie elsewhere ("skull ..., no subdural")."""
         near = self._lows[cue.last + 1 : min(part.stop, cue.last + 4)]
-        outside = any(low.startswith(("epidural", "subdural", "subarach")) for low in near)
+        outside = any(low.startswith(_AROUND) for low in near)
         return [] if outside else behind
 
     def _denies_change(self, cue: _Cue, part: range) -> bool:
@@ -283,14 +316,23 @@ class _Reader:
                 break
             if self._marks[part[-1]] == ":":
                 break  # This is the next heading: "Left: no stone, right: 5 mm stone".
-            owned = {self._owner[i] for i in part if i in self._owner}
+            owned = self._ahead_of_cause(part)
             rest = [i for i in part if i not in self._owner]
             if any(self._predicates(i) for i in rest):
+                break
+            if self._opposes(parts[n], part):
                 break
             found |= owned
             if not owned and len(part) > 4:
                 break
         return found
+
+    def _opposes(self, part: range, after: range) -> bool:
+        """Returns whether a later part states a finding on the other side of an earlier one."""
+        other = {mirrored(i) for n in self._owned(part) for i in self._phrases[n].ids}
+        own = {i for n in self._owned(after) for i in self._phrases[n].ids}
+        finding = any(cue_words.is_finding(self._lows[i]) for i in after if i not in self._owner)
+        return finding and not own.isdisjoint(other - {None})
 
     def _predicates(self, i: int) -> bool:
         low = self._lows[i]

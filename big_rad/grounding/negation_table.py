@@ -7,10 +7,13 @@ that ends in `*` stands for all words that begin so.
 # They deny what follows them, or what stands before them in their clause ("liver without lesion").
 DENY = {
     "en": "no; without; absence of; free of; free from; devoid of; lack of; negative for; neither; "
-    "nor; none; no longer",
+    "nor; none; no longer; nothing to suggest; nothing suggestive of; non dilated; nondilated; "
+    "undilated; non enlarged; nonenlarged; non distended; nondistended; non thickened; "
+    "nonthickened; non obstructed; nonobstructed; non aneurysmal; nonaneurysmal; non inflamed; "
+    "non stenotic; non displaced fragments of",
     "de": "kein; keine; keinen; keinem; keiner; keines; ohne; frei von; weder; ausschluss; "
     "ausschluss von; ausschluss einer; ausschluss eines; keinerlei; fehlender nachweis; negativ "
-    "für; fehlen von; nirgends; keineswegs",
+    "für; fehlen von; nirgends; keineswegs; nichts spricht für",
 }
 # They deny the clause that they stand in ("is not enlarged").
 NOT = {"en": "not; never; nowhere; cannot; isn; aren", "de": "nicht; niemals; keinesfalls"}
@@ -47,7 +50,9 @@ PSEUDO = {
     "no increase; no decrease; no "
     "progression; no growth; no interval growth; no adverse; no doubt; not certain; not "
     "unremarkable; not visualized adequately; no difference; no side "
-    "difference; not specific; not performed; not administered; not given",
+    "difference; not specific; not performed; not administered; not given; lack of enhancement; "
+    "lack of perfusion; lack of contrast; absence of enhancement; absence of perfusion; absence of "
+    "flow; lack of flow; lack of opacification; not possible to exclude; not possible to rule out",
     "de": "nicht so; nicht dislozierte; nicht dislozierter; nicht dislozierten; nicht verschobene;"
     " nicht "
     "verschobener; nicht verschobenen; nicht disloziert; nicht nur; keine änderung; keine "
@@ -125,6 +130,19 @@ CHANGES = (
     "befundänder größenänder befundwandel befundprog größenprog "
     "befunddyn größendyn dynami differen unterschied"
 )
+# Beginnings of words before "that" with which a denial goes on ("no evidence that the liver ...").
+ASSUMES = "assum believ suspect suggest evidence sign indicat reason anhalt hinweis zeichen"
+# An exception, or something that is compared, begins with these; see `exceptions`.
+EXCEPT = {
+    "en": "apart from; except for; except; with the exception of; aside from; other than; besides",
+    "de": "bis auf; mit ausnahme von; mit ausnahme der; mit ausnahme des; mit ausnahme einer; mit "
+    "ausnahme eines; mit ausnahme; abgesehen von; außer; ausgenommen",
+}
+UNLIKE = {
+    "en": "unlike; in contrast to; contrary to; in contradistinction to",
+    "de": "im gegensatz zu; im gegensatz zur; im gegensatz zum; anders als; im unterschied zu; im "
+    "unterschied zur; im unterschied zum",
+}
 # What may be denied although its organ was removed.
 BACK = "recurr rezidiv residu lokalrez restherni relaps"
 # An organ after these words is the place of something else: "the conus ends at L1".
@@ -150,7 +168,7 @@ ELSEWHERE = (
     "pleur perikard pericard lymph aszites ascites erguss ergues effusion effusions pneumothora "
     "gallenw gallengang gallengae bile biliary fluess fluid freie free pneumoperi peritone "
     "platte plates screw schraub osteosynthesemat implant prothes stent kathet cathet sonde drain "
-    "mediastin hilaer hilar paraaort retroperi weichteil soft adenopath embol hernia hernie "
+    "elsewhere anderswo andernorts mediastin hilaer hilar paraaort retroperi weichteil soft adenopath embol hernia hernie "
     "pneumomediast inguin mesenter bauchw thoraxw"
 )
 # An organ before these words, or after them, is not there.
@@ -158,10 +176,10 @@ GONE = {
     "en": "absent; surgically absent; congenitally absent; been removed; was removed; were "
     "removed; surgically removed; removed; been resected; surgically resected; is missing; are "
     "missing; missing; agenesis; aplasia; not present; been surgically removed; been excised; "
-    "been explanted; is no longer present; explanted",
+    "been explanted; is no longer present; explanted; resected",
     "de": "fehlt; fehlen; fehlend; entfernt; operativ entfernt; chirurgisch entfernt; exstirpiert; "
     "nicht angelegt; nicht vorhanden; agenesie; aplasie; nicht mehr vorhanden; explantiert; "
-    "wurde entfernt; in toto reseziert; vollständig reseziert; fehlt operativ; komplett reseziert",
+    "wurde entfernt; reseziert; operativ reseziert; in toto reseziert; vollständig reseziert; fehlt operativ; komplett reseziert",
 }
 GONE_BEFORE = {
     "en": "absent; surgically absent; congenitally absent; absence of; surgical absence of; "

@@ -25,7 +25,7 @@ EN = {
     "carcinoma; segment ii; segment iii; segment iv; segment iva; segment ivb; segment v; "
     "segment vi; segment vii; segment viii",
     "liver+spleen": "hepatosplenomegaly; hepatosplenic",
-    "stomach": "cardia; gastric; gastric fundus; gastric antrum; gastric body; gastric cardia; "
+    "stomach": "cardia; antrum; antral; gastric; gastric fundus; gastric antrum; gastric body; gastric cardia; "
     "pylorus; "
     "pyloric; gastritis; gastric outlet; greater curvature; lesser curvature; intragastric",
     "pancreas": "pancreatic; pancreatic head; pancreatic body; pancreatic tail; pancreatic neck; "
@@ -186,7 +186,7 @@ DE = {
     "Nephrokalzinose; Nephritis; Urolithiasis der Niere; Wanderniere; Restniere; Beckenniere; "
     "Harnstauungsniere; Hydroureteronephrose; Ureterohydronephrose; "
     "Kelchsystem; Nierenbeckenkelchsystem; Hohlsystem der Niere; Pyonephrose; Nierenhohlsystem; "
-    "Nierenhohlraumsystem; Doppelniere; Sackniere",
+    "Nierenhohlraumsystem; Doppelniere; Sackniere; Einzelniere; Solitärniere",
     "gallbladder": "Cholezystitis; Cholecystitis; Cholezystolithiasis; Cholecystolithiasis; "
     "Porzellangallenblase; Gallenblasenwand; Schrumpfgallenblase; Gallenblasenlager; "
     "Gallenblasenloge",
@@ -197,7 +197,7 @@ DE = {
     "Segment II; Segment III; Segment IV; Segment IVa; Segment IVb; Segment V; Segment VI; Segment "
     "VII; Segment VIII",
     "liver+spleen": "Hepatosplenomegalie",
-    "stomach": "Kardia; Cardia; Magenfundus; Magenantrum; Magenkorpus; Pylorus; Gastritis; "
+    "stomach": "Kardia; Cardia; Antrum; Magenfundus; Magenantrum; Magenkorpus; Pylorus; Gastritis; "
     "Restmagen; "
     "Schlauchmagen; Magenausgang; Magenpforte; Antrum pylori; große Kurvatur; kleine Kurvatur; "
     "Magenkardia; Fundus des Magens; Fundus ventriculi",
@@ -213,7 +213,9 @@ DE = {
     "lung_lower_lobe_left": "LLL",
     "lung_upper_lobe_right": "RUL",
     "lung_lower_lobe_right": "RLL",
-    "lung_middle_lobe_right": "RML; Mittellappensegment",
+    "lung_upper_lobe": "Lobus superior; Lobus superior der Lunge",
+    "lung_lower_lobe": "Lobus inferior; Lobus inferior der Lunge",
+    "lung_middle_lobe_right": "RML; Mittellappensegment; Lobus medius; Lobus medius der Lunge",
     "esophagus": "Oesophagus; Ösophagitis; Ösophaguswand; Megaösophagus",
     "trachea": "Karina; Carina; Trachealbifurkation; Tracheallumen; Tracheomalazie; Bifurkation "
     "der Trachea; "
@@ -233,7 +235,7 @@ DE = {
     "duodenum": "Bulbus duodeni; Duodenalwand; Pars descendens duodeni; Duodenitis; "
     "Duodenaldivertikel; Duodenalstenose",
     "colon": "Kolonflexur; rechte Kolonflexur; linke Kolonflexur; rechte Flexur; linke Flexur; "
-    "Caecum; Coecum; Zökum; Rektum; Rectum; Rektosigmoid; Enddarm; Kolitis; Colitis; Kolonwand; "
+    "Caecum; Coecum; Zökum; Cökum; Querkolon; Quercolon; Rektum; Rectum; Rektosigmoid; Enddarm; Kolitis; Colitis; Kolonwand; "
     "Zökalpol; Zäkalpol; Sigmoid; Kolon ascendens; Kolon descendens; Kolon transversum; Flexura "
     "coli dextra; Flexura coli sinistra; Flexura lienalis; Flexura hepatica; Flexura coli; "
     "Mastdarm; Blinddarmpol; Sigmaschlinge; Hemikolon; Kolon "
@@ -285,7 +287,7 @@ DE = {
     "scapula": "Glenoid; Akromion; Acromion; Korakoid; Coracoid; Processus coracoideus; "
     "Skapulahals; Skapulablatt; Spina scapulae; Schulterpfanne; Cavitas glenoidalis; Scapula; "
     "Scapulahals; Gelenkpfanne der Schulter; Proc. coracoideus; Margo lateralis scapulae",
-    "clavicula": "Klavikulaschaft; laterale Klavikula; mediale Klavikula; Schlüsselbeinschaft; "
+    "clavicula": "Clavikula; Klavicula; Klavikulaschaft; laterale Klavikula; mediale Klavikula; Schlüsselbeinschaft; "
     "Claviculaschaft; laterale Clavicula; mediale Clavicula; sternales Klavikulaende",
     "femur": "Femurhals; Femurschaft; Schenkelhals; Trochanter major; Trochanter minor; "
     "Femurkondyle; Femurkondylus; Oberschenkelhals; Oberschenkelschaft; Hüftkopf; distaler Femur; "
@@ -346,7 +348,7 @@ DE = {
     "okzipitale; Kranium",
     "sternum": "Manubrium; Manubrium sterni; Corpus sterni; Processus xiphoideus; Xiphoid; "
     "Sternumkorpus; Schwertfortsatz; Proc. xiphoideus; Sternumcorpus",
-    "costal_cartilages": "Rippenknorpelverkalkung; Rippenknorpelansatz",
+    "costal_cartilages": "Kostalknorpel; Rippenknorpelverkalkung; Rippenknorpelansatz",
     "ribs": "Rippenbogen; Costa; Rippenskelett; Rippenthorax; knöcherner Thorax; Thoraxskelett; "
     "knöchernes Thoraxskelett",
     "intervertebral_discs": "Bandscheibenraum; Bandscheibenhöhe; Bandscheibenvorfall; "
