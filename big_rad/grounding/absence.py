@@ -13,7 +13,9 @@ LOBES = frozenset((10, 11, 12, 13, 14))  # The lobes of the lungs, which are cla
 _NEVER = ("agenes", "aplas")
 # Words before "agenesis" with which it explains what was said before.
 _PARTS = tuple(
-    plain.words("head tail body lobe segment segments pole wall kopf schwanz korpus lappen pol wand")
+    plain.words(
+        "head tail body lobe segment segments pole wall kopf schwanz korpus lappen pol wand"
+    )
 )
 _FINDINGS = ("megaly", "megalie", "itis", "nephrosis", "nephrose", "lithiasis", "pathy", "pathie")
 _AS = frozenset(plain.words("with to of by bei durch einer eine as congenital suggesting likely"))
@@ -131,7 +133,10 @@ class _Reader:
 
     def _is_part(self, p: Phrase) -> bool:
         """Returns whether only a part of an organ is meant ("the pancreatic head was resected")."""
-        own = self._lows[max(0, p.first - 3) : p.last + 1]
+        first = p.first
+        while first > max(0, p.first - 3) and self._lows[first - 1] not in CONJUNCTIONS:
+            first -= 1
+        own = self._lows[first : p.last + 1]
         return not LOBES.issuperset(p.ids) and any(low.endswith(_PARTS) for low in own)
 
     def _names_finding(self, p: Phrase) -> bool:

@@ -102,7 +102,8 @@ def omitted(
             continue
         if not _stands_alone(words, marks, i, side, clause, lang):
             continue
-        base = _base(marks, [*phrases, *added], clause.start)
+        heading = clause.start == i and marks[i] == ":"  # "... . Left: a cyst"
+        base = _base(marks, [*phrases, *added], clause.start - heading)
         if base is None or base.own_side in (None, side.side):
             continue
         added += _mirrored(base, i)
@@ -188,13 +189,13 @@ def _clause(words: Sequence[Token], marks: Sequence[str], i: int) -> range:
     return range(first, min(last, len(words) - 1) + 1)
 
 
-def _base(marks: Sequence[str], phrases: Sequence[Phrase], start: int) -> Phrase | None:
-    """Returns the last phrase before a clause in its sentence, if its side is known."""
-    before = [p for p in phrases if p.last < start]
+def _base(marks: Sequence[str], phrases: Sequence[Phrase], stop: int) -> Phrase | None:
+    """Returns the last phrase before a word if its side is known and no sentence ends between."""
+    before = [p for p in phrases if p.last <= stop]
     if not before:
         return None
     base = max(before, key=lambda p: p.last)
-    if "." in marks[base.last : start] or not (base.resolved or not base.paired):
+    if "." in marks[base.last : stop] or not (base.resolved or not base.paired):
         return None
     return base
 

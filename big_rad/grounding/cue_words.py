@@ -54,6 +54,8 @@ def begins(table: str) -> tuple[str, ...]:
 def is_finding(low: str) -> bool:
     """Returns whether a word names a finding; in a German compound it may stand at the end."""
     findings = _findings()
+    if low.startswith("unauff"):
+        return False
     return low.startswith(findings) or any(f in low for f in findings if len(f) > 4)
 
 

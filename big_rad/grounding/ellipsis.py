@@ -22,8 +22,8 @@ from big_rad.grounding.clauses import CONJUNCTIONS, DETERMINERS, PREPOSITIONS, V
 from big_rad.grounding.side_words import SideWord
 
 _CONJ = (
-    r"(?:and/or|und/oder|and|or|nor|und|u\.?|oder|noch|sowie|bzw\.?|as well as|wie auch|but not|but also|"
-    r"nicht aber|aber nicht|sondern auch|als auch)"
+    r"(?:and/or|und/oder|and|or|nor|und|u\.?|oder|noch|sowie|bzw\.?|as well as|wie auch|"
+    r"but not|but also|nicht aber|aber nicht|sondern auch|als auch)"
 )
 _ARTICLE = r"(?:\s+(?:the|of the|in the|der|die|des|dem|den|das|im|in der))?"
 _JOIN = re.compile(
@@ -51,7 +51,7 @@ _STATES = frozenset(
         "verschlossen verdickt thickened atrophic atroph"
     )
 )
-_ARTICLES = frozenset(plain.words("the die der den dem des"))
+_ARTICLES = frozenset(plain.words("the die der das den dem des"))
 _ADVERBIAL = frozenset(plain.words("on at to from toward towards auf nach von zur"))
 
 
@@ -144,7 +144,16 @@ class _Filler:
             return False
         if after is not None and after.text[0].isdigit() and before[0] in _ARTICLES:
             return True  # As in "the left kidney measures 11 cm and the right 10 cm".
-        return after is None or after.low in (*VERBS, *CONJUNCTIONS, "one", "than", "als", "nicht", "by", "um")
+        return after is None or after.low in (
+            *VERBS,
+            *CONJUNCTIONS,
+            "one",
+            "than",
+            "als",
+            "nicht",
+            "by",
+            "um",
+        )
 
     def _one_before(self, near: Phrase, whole: Phrase) -> Phrase | None:
         for p, joint in self._joints(near.first, -1):

@@ -56,7 +56,8 @@ EN = (
     "mastoid portion of the facial nerve; popliteal; knee; gastric band; gastric tube; gastric "
     "bypass tube; lung window; "
     # Look-alikes: terms of physics, pictures and other organs.
-    "maxillary antrum; mastoid antrum; short axis; long axis; short axis diameter; long axis diameter; axis deviation; vertical "
+    "maxillary antrum; mastoid antrum; short axis; long axis; short axis diameter; long axis "
+    "diameter; axis deviation; vertical "
     "axis; horizontal axis; longitudinal axis; central axis; main axis; mechanical axis; axis of "
     "rotation; left axis deviation; celiac axis; coeliac axis; craniocaudal axis; anatomic axis; z "
     "axis; x axis; y axis; axis view; short axis view; long axis view; four chamber; atlas view; "

@@ -170,10 +170,10 @@ class _Reader:
         ends = _ends(self._lang)
         parts, start = [], first
         for i in range(first, stop):
-            opens = i + 1 < stop and self._lows[i + 1] in ends
-            if opens and self._lows[i + 1] in ("that", "dass") and not self._marks[i]:
+            opens = i + 1 < stop and (self._marks[i] or self._lows[i + 1] in ends)
+            if opens and self._lows[i + 1] in ("that", "dass") and self._marks[i] in ("", ","):
                 opens = not denials.assumes(self._lows[max(first, i - 2) : i + 1])
-            if self._marks[i] or opens or i + 1 == stop:
+            if opens or i + 1 == stop:
                 parts.append(range(start, i + 1))
                 start = i + 1
         return parts

@@ -168,7 +168,8 @@ ELSEWHERE = (
     "pleur perikard pericard lymph aszites ascites erguss ergues effusion effusions pneumothora "
     "gallenw gallengang gallengae bile biliary fluess fluid freie free pneumoperi peritone "
     "platte plates screw schraub osteosynthesemat implant prothes stent kathet cathet sonde drain "
-    "elsewhere anderswo andernorts mediastin hilaer hilar paraaort retroperi weichteil soft adenopath embol hernia hernie "
+    "elsewhere anderswo andernorts mediastin hilaer hilar paraaort retroperi weichteil soft "
+    "adenopath embol hernia hernie "
     "pneumomediast inguin mesenter bauchw thoraxw"
 )
 # An organ before these words, or after them, is not there.
@@ -179,7 +180,8 @@ GONE = {
     "been explanted; is no longer present; explanted; resected",
     "de": "fehlt; fehlen; fehlend; entfernt; operativ entfernt; chirurgisch entfernt; exstirpiert; "
     "nicht angelegt; nicht vorhanden; agenesie; aplasie; nicht mehr vorhanden; explantiert; "
-    "wurde entfernt; reseziert; operativ reseziert; in toto reseziert; vollständig reseziert; fehlt operativ; komplett reseziert",
+    "wurde entfernt; reseziert; operativ reseziert; in toto reseziert; vollständig reseziert; "
+    "fehlt operativ; komplett reseziert",
 }
 GONE_BEFORE = {
     "en": "absent; surgically absent; congenitally absent; absence of; surgical absence of; "

@@ -25,7 +25,8 @@ EN = {
     "carcinoma; segment ii; segment iii; segment iv; segment iva; segment ivb; segment v; "
     "segment vi; segment vii; segment viii",
     "liver+spleen": "hepatosplenomegaly; hepatosplenic",
-    "stomach": "cardia; antrum; antral; gastric; gastric fundus; gastric antrum; gastric body; gastric cardia; "
+    "stomach": "cardia; antrum; antral; gastric; gastric fundus; gastric antrum; gastric body; "
+    "gastric cardia; "
     "pylorus; "
     "pyloric; gastritis; gastric outlet; greater curvature; lesser curvature; intragastric",
     "pancreas": "pancreatic; pancreatic head; pancreatic body; pancreatic tail; pancreatic neck; "
@@ -235,7 +236,8 @@ DE = {
     "duodenum": "Bulbus duodeni; Duodenalwand; Pars descendens duodeni; Duodenitis; "
     "Duodenaldivertikel; Duodenalstenose",
     "colon": "Kolonflexur; rechte Kolonflexur; linke Kolonflexur; rechte Flexur; linke Flexur; "
-    "Caecum; Coecum; Zökum; Cökum; Querkolon; Quercolon; Rektum; Rectum; Rektosigmoid; Enddarm; Kolitis; Colitis; Kolonwand; "
+    "Caecum; Coecum; Zökum; Cökum; Querkolon; Quercolon; Rektum; Rectum; Rektosigmoid; Enddarm; "
+    "Kolitis; Colitis; Kolonwand; "
     "Zökalpol; Zäkalpol; Sigmoid; Kolon ascendens; Kolon descendens; Kolon transversum; Flexura "
     "coli dextra; Flexura coli sinistra; Flexura lienalis; Flexura hepatica; Flexura coli; "
     "Mastdarm; Blinddarmpol; Sigmaschlinge; Hemikolon; Kolon "
@@ -287,7 +289,8 @@ DE = {
     "scapula": "Glenoid; Akromion; Acromion; Korakoid; Coracoid; Processus coracoideus; "
     "Skapulahals; Skapulablatt; Spina scapulae; Schulterpfanne; Cavitas glenoidalis; Scapula; "
     "Scapulahals; Gelenkpfanne der Schulter; Proc. coracoideus; Margo lateralis scapulae",
-    "clavicula": "Clavikula; Klavicula; Klavikulaschaft; laterale Klavikula; mediale Klavikula; Schlüsselbeinschaft; "
+    "clavicula": "Clavikula; Klavicula; Klavikulaschaft; laterale Klavikula; mediale Klavikula; "
+    "Schlüsselbeinschaft; "
     "Claviculaschaft; laterale Clavicula; mediale Clavicula; sternales Klavikulaende",
     "femur": "Femurhals; Femurschaft; Schenkelhals; Trochanter major; Trochanter minor; "
     "Femurkondyle; Femurkondylus; Oberschenkelhals; Oberschenkelschaft; Hüftkopf; distaler Femur; "

@@ -64,11 +64,13 @@ def read(text: str) -> Plain:
         return Plain(text)
     pieces: list[str] = []
     places: list[int] = []
-    last = 0
+    last, capitals = 0, text.isupper()
     for match in _CLUSTER.finditer(text):
         pieces.append(text[last : match.start()])
         places.extend(range(last, match.start()))
         written = _letters(match[0])
+        if capitals:
+            written = written.upper()  # A text in capitals stays one: "ÖDEM" is "OEDEM".
         pieces.append(written)
         places.extend([match.start()] * len(written))
         last = match.end()

@@ -53,7 +53,7 @@ def test_the_spelling_of_a_sentence_changes_nothing(spelling):
     written = anatomy.SPELLINGS[spelling]
     assert [
         text
-        for lang, text, *_ in ROWS[::2]
+        for lang, text, *_ in ROWS
         if anatomy.judged(written(text), lang) != anatomy.judged(text, lang)
     ] == []
 
