@@ -92,6 +92,15 @@ _BESIDE = {
 }
 _HAND = frozenset(plain.words("side sided hand seite seitig seitige seitiger seitiges seitigen"))
 _DIRECTION = frozenset(plain.words("to toward towards from via nach von via über"))
+# Words for the picture and for who looks at it, and words between them and their side.
+_PICTURE = frozenset(
+    plain.words(
+        "viewer viewers observer observers image picture screen betrachter betrachters bild "
+        "bildes abbildung bildhälfte bildseite bildrand bildrandes"
+    )
+)
+_BEFORE_SIDE = frozenset(plain.words("s aus gesehen her"))
+_AFTER_SIDE = frozenset(plain.words("s side half part edge of the in seite hälfte im der des vom"))
 _CLAUSE = 30  # The words before "left" that are searched for a word of `_REMAINING`.
 _REACH = 4  # The most words between a side and its noun, the noun included.
 
@@ -164,6 +173,40 @@ def read(text: str, words: Sequence[Token], marks: Sequence[str], lang: str) -> 
         counts = not remaining and not _elsewhere(text, words, marks, end, lang)
         found.append(SideWord(i, side, adjective, counts, remaining))
     return found
+
+
+def without_picture(words: Sequence[Token], marks: Sequence[str], lang: str) -> list[Token]:
+    """Returns the words of a text, in which sides of the picture are no sides any more.
+
+    What is on the viewer's left is on the right of most patients, and the text does not say how the
+    picture is displayed. So these sides say nothing about an organ.
+
+    Args:
+        words, marks: the results of `clauses.tokens` and `clauses.gaps`.
+        lang: "en" or "de".
+    """
+    lows = [w.low for w in words]
+    if _PICTURE.isdisjoint(lows):
+        return list(words)
+    return [
+        w._replace(low="-") if side_of(w, lang) and _in_picture(lows, marks, i) else w
+        for i, w in enumerate(words)
+    ]
+
+
+def _in_picture(lows: Sequence[str], marks: Sequence[str], i: int) -> bool:
+    """Returns whether a side is one of the picture: "viewer's left", "left half of the image"."""
+    k = i - 1
+    while k > 0 and not marks[k] and lows[k] in _BEFORE_SIDE:
+        k -= 1
+    if k >= 0 and not marks[k] and lows[k] in _PICTURE:
+        alone = bool(marks[i]) or lows[i + 1] in ("side", "half")
+        if lows[i] in ("links", "rechts") or alone or lows[k] not in ("image", "picture"):
+            return True
+    k = i + 1
+    while k < len(lows) and not marks[k - 1] and lows[k] in _AFTER_SIDE:
+        k += 1
+    return k < len(lows) and not marks[k - 1] and lows[k] in _PICTURE
 
 
 def sides(text: str) -> set[str]:
