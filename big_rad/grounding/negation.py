@@ -18,12 +18,14 @@ from big_rad.grounding import (
     absence,
     clauses,
     cue_words,
+    denial_cues,
     denials,
     exceptions,
     negation_table,
     plain,
 )
 from big_rad.grounding.clauses import CONJUNCTIONS, DETERMINERS, PREPOSITIONS, VERBS, Token
+from big_rad.grounding.denial_cues import Cue
 from big_rad.grounding.levels import DISCS
 from big_rad.grounding.phrase import Phrase, mirrored
 
@@ -34,8 +36,6 @@ _PREDICATE = re.compile(
 )
 # Beginnings of words for spaces around an organ; what is denied there is not denied in the organ.
 _AROUND = ("epidural", "subdural", "subarach", "pericard", "perikard")
-# Beginnings of words for what contrast agents do.
-_OF_CONTRAST = ("extrava", "enhanc", "uptake", "leak", "accumul", "pooling", "fill", "stagn")
 _INVOLVES = re.compile(
     r"invol|infiltr|exten|reach|contact|abut|compress|invad|affect|reich|erreich|betrof|einbez|displac|encas|arise|origin|penetr|"
     r"contain|komprimier|verlager|kontakt|in$"
@@ -44,9 +44,6 @@ _INVOLVES = re.compile(
 _ALL = frozenset(
     plain.words("both neither all none beide beiden alle keine davon keiner keines sämtliche")
 )
-
-# Kinds of words that deny, and their tables in `negation_table`.
-_KINDS = (("deny", "DENY"), ("not", "NOT"), ("denied", "DENIED"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,13 +82,6 @@ def judge(
     ]
 
 
-@dataclasses.dataclass
-class _Cue:
-    first: int
-    last: int
-    kind: str  # "deny", "not" or "denied"; see `negation_table`.
-
-
 class _Reader:
     def __init__(
         self, words: Sequence[Token], marks: Sequence[str], phrases: Sequence[Phrase], lang: str
@@ -115,7 +105,7 @@ class _Reader:
         return found
 
     def _in_sentence(self, first: int, stop: int) -> set[int]:
-        cues = self._cues(first, stop)
+        cues = self._cues(range(first, stop))
         if not cues:
             return set()
         parts = self._parts(first, stop)
@@ -125,45 +115,8 @@ class _Reader:
             found |= self._reached(cue, parts, n)
         return found
 
-    def _cues(self, first: int, stop: int) -> list[_Cue]:
-        hidden: set[int] = set()
-        pseudo = cue_words.matcher("PSEUDO", self._lang)
-        for i in range(first, stop):
-            last = pseudo.at(self._lows, i, stop)
-            if last and not self._names_leak(last, stop):
-                hidden.update(range(i, last))
-        found, i = [], first
-        while i < stop:
-            own = i in self._owner and self._lows[i] != "neither"
-            cue = None if i in hidden or own else self._cue_at(i, stop)
-            if cue is not None:
-                found.append(cue)
-                i = cue.last
-            i += 1
-        return found
-
-    def _names_leak(self, i: int, stop: int) -> bool:
-        """Returns whether "no contrast" goes on to a finding ("no contrast extravasation")."""
-        return (
-            self._lows[i - 1] == "contrast"
-            and i < stop
-            and not self._marks[i - 1]
-            and self._lows[i].startswith(_OF_CONTRAST)
-        )
-
-    def _cue_at(self, i: int, stop: int) -> _Cue | None:
-        low = self._lows[i]
-        if low not in _first_words(self._lang):
-            return _Cue(i, i, "deny") if denials.is_free_of(low) else None
-        if low == "noch":
-            return _Cue(i, i, "deny") if "weder" in self._lows[max(0, i - 20) : i] else None
-        for kind, table in _KINDS:
-            last = cue_words.matcher(table, self._lang).at(self._lows, i, stop)
-            if last:
-                if low == "absent" and i + 1 < stop and not self._marks[i]:
-                    continue
-                return _Cue(i, last - 1, kind)
-        return None
+    def _cues(self, sentence: range) -> list[Cue]:
+        return denial_cues.find(self._lows, self._marks, self._owner, sentence, self._lang)
 
     def _parts(self, first: int, stop: int) -> list[range]:
         """Returns the parts of a sentence, which end at marks and before words of `ENDS`."""
@@ -178,7 +131,7 @@ class _Reader:
                 start = i + 1
         return parts
 
-    def _reached(self, cue: _Cue, parts: list[range], n: int) -> set[int]:
+    def _reached(self, cue: Cue, parts: list[range], n: int) -> set[int]:
         """Returns the phrases that a word reaches which denies."""
         part = parts[n]
         ahead = self._ahead(cue, part)
@@ -214,7 +167,7 @@ class _Reader:
         ids = {i for n in found for i in self._phrases[n].ids}
         return {n for n in behind if ids.issuperset(self._phrases[n].ids)}
 
-    def _ahead(self, cue: _Cue, part: range) -> set[int]:
+    def _ahead(self, cue: Cue, part: range) -> set[int]:
         return self._ahead_of_cause(range(cue.last + 1, self._clause_after(cue, part)))
 
     def _ahead_of_cause(self, part: range) -> set[int]:
@@ -227,7 +180,7 @@ class _Reader:
                 found.add(self._owner[i])
         return found
 
-    def _clause_after(self, cue: _Cue, part: range) -> int:
+    def _clause_after(self, cue: Cue, part: range) -> int:
         """Returns where the clause of a word ends that denies: before "and the spleen is large"."""
         for i in range(cue.last + 1, part.stop):
             if self._lows[i] in CONJUNCTIONS and self._new_clause(i, part.stop):
@@ -247,10 +200,10 @@ class _Reader:
             not cue_words.is_finding(last)
         )  # fmt: skip
 
-    def _stops_within(self, cue: _Cue, part: range) -> bool:
+    def _stops_within(self, cue: Cue, part: range) -> bool:
         return self._clause_after(cue, part) < part.stop
 
-    def _behind(self, cue: _Cue, part: range) -> list[int]:
+    def _behind(self, cue: Cue, part: range) -> list[int]:
         """Returns the phrases before a word that denies, back to the start of its clause."""
         found: list[int] = []
         verb = False
@@ -273,22 +226,22 @@ class _Reader:
     def _subjects(self, found: Sequence[int]) -> list[int]:
         return denials.subjects(self._lows, self._marks, self._phrases, found)
 
-    def _not_elsewhere(self, cue: _Cue, part: range, behind: Sequence[int]) -> Sequence[int]:
+    def _not_elsewhere(self, cue: Cue, part: range, behind: Sequence[int]) -> Sequence[int]:
         """Returns no phrases if what is denied would lie elsewhere ("skull ..., no subdural")."""
         near = self._lows[cue.last + 1 : min(part.stop, cue.last + 4)]
         outside = any(low.startswith(_AROUND) for low in near)
         return [] if outside else behind
 
-    def _denies_change(self, cue: _Cue, part: range) -> bool:
+    def _denies_change(self, cue: Cue, part: range) -> bool:
         return denials.denies_change(self._lows[cue.last + 1 : min(part.stop, cue.last + 4)])
 
-    def _unjudged(self, cue: _Cue, part: range) -> bool:
+    def _unjudged(self, cue: Cue, part: range) -> bool:
         return denials.unjudged(self._lows, part, cue.first, cue.last, self._lang)
 
     def _under_heading(self, part: range) -> bool:
         return part.start > 0 and self._marks[part.start - 1] == ":"
 
-    def _hides(self, cue: _Cue, part: range, behind: Sequence[int]) -> bool:
+    def _hides(self, cue: Cue, part: range, behind: Sequence[int]) -> bool:
         """Returns whether an organ itself cannot be seen ("gallbladder not visualized")."""
         seen = denials.seen(self._lang)
         after = self._lows[cue.last + 1 : min(part.stop, cue.last + 5)]
@@ -312,7 +265,7 @@ class _Reader:
             part = parts[k]
             if self._marks[parts[k - 1][-1]] != "," or self._lows[part[0]] in _ends(self._lang):
                 break
-            if self._cues(part.start, part.stop) or any(self._verbs[i] for i in part):
+            if self._cues(part) or any(self._verbs[i] for i in part):
                 break
             if self._marks[part[-1]] == ":":
                 break  # This is the next heading: "Left: no stone, right: 5 mm stone".
@@ -371,7 +324,7 @@ class _Reader:
             or cue_words.is_side(low) or low in ("both", "beide", "sowie")
         )  # fmt: skip
 
-    def _heading(self, cue: _Cue, parts: list[range], n: int) -> set[int]:
+    def _heading(self, cue: Cue, parts: list[range], n: int) -> set[int]:
         """Returns the phrases of the part before, if a word that denies opens a part of its own."""
         if n == 0 or cue.kind == "denied" and len(parts[n]) > 3:
             return set()
@@ -419,7 +372,7 @@ class _Reader:
             found |= self._owned(parts[k])
         return found
 
-    def _outside(self, part: range, cue: _Cue | None) -> bool:
+    def _outside(self, part: range, cue: Cue | None) -> bool:
         """Returns whether a part is about something that lies outside the organs before it."""
         lows = [self._lows[i] for i in part]
         discs = any(p.ids == (DISCS,) and p.last < part.start for p in self._phrases)
@@ -441,13 +394,6 @@ class _Reader:
 
     def _owned(self, part: range) -> set[int]:
         return {self._owner[i] for i in part if i in self._owner}
-
-
-@functools.cache
-def _first_words(lang: str) -> frozenset[str]:
-    """Returns the words with which a denial may begin."""
-    begins = (cue_words.matcher(table, lang).first_words for _, table in _KINDS)
-    return frozenset(("noch",)).union(*begins)
 
 
 @functools.cache
