@@ -121,7 +121,9 @@ def _compares(text: str, lang: str) -> bool:
 @functools.lru_cache(maxsize=64)  # The rules for one sentence search the same text many times.
 def _searched(text: str, lang: str) -> str:
     """Returns a text in lower case of the same length, in which look-alikes are hidden."""
-    low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    low = text.lower()
+    if len(low) != len(text):
+        low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
     if _any_keeper(lang).search(low) is None:
         return low
     for pattern in _keepers(lang):
@@ -206,7 +208,32 @@ def _compiled(pattern: str) -> re.Pattern:
 
 @functools.cache
 def _finder(lang: str) -> re.Pattern:
-    return re.compile(r"(?<!\w)(?:" + "".join(table.FIND[lang]).format(**table.PARTS) + r")(?!\w)")
+    return _any_of("".join(table.FIND[lang]).format(**table.PARTS), r"(?!\w)")
+
+
+def _any_of(pattern: str, end: str = "") -> re.Pattern:
+    """Returns a pattern's alternatives at the starts of words, grouped by their first letter.
+
+    Python tries each alternative at each word. It skips a group with a single look at the letter.
+    """
+    groups = collections.defaultdict(list)
+    for one in _alternatives(pattern):
+        one = one.removeprefix(r"\b")
+        first = one[0] if one[0].isalpha() and one[1:2] not in ("?", "*", "{") else ""
+        groups[first].append(one.removeprefix(first))
+    grouped = (f"{first}(?:{'|'.join(rests)})" for first, rests in sorted(groups.items())[::-1])
+    return re.compile(rf"(?<!\w)(?:{'|'.join(grouped)}){end}")
+
+
+def _alternatives(pattern: str) -> Iterator[str]:
+    """Yields the alternatives of a regular expression that stand in no bracket."""
+    depth = start = 0
+    for mark in re.finditer(r"\\.|\[[^]]*\]|[(|)]", pattern):
+        depth += (mark[0] == "(") - (mark[0] == ")")
+        if mark[0] == "|" and not depth:
+            yield pattern[start : mark.start()]
+            start = mark.end()
+    yield pattern[start:]
 
 
 @functools.cache
@@ -216,7 +243,7 @@ def _keepers(lang: str) -> tuple[re.Pattern, ...]:
 
 @functools.cache
 def _any_keeper(lang: str) -> re.Pattern:
-    return re.compile(r"(?<!\w)(?:" + "|".join(table.KEEP[lang]) + ")")
+    return _any_of("|".join(table.KEEP[lang]))
 
 
 @functools.cache

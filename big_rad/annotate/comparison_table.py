@@ -125,13 +125,25 @@ PARTS = {
 KEEP = {
     "en": (
         r"intervals? (?:between|of \d)",
-        r"(?:correlation|correlate|comparison) with (?:the )?(?:prior|previous|older|outside)[^.;]*"
+        r"(?:correlation|correlate|comparison) with (?:the )?(?:prior|previous|older|"
+        r"outside)[^.;]{0,120}"
         r"(?:recommend|advis|suggest|helpful|useful|if available)\w*",
         r"enlarging (?:field|the image)",
         r"(?:short[- ])?interval follow[- ]?up",
-        r"no (?:prior|previous|earlier|old|comparison|relevant prior|available prior)s?\b[^.;]*"
+        r"no (?:prior|previous|earlier|old|comparison|relevant prior|available "
+        r"prior)s?\b[^.;]{0,120}"
         r"(?:available|comparison|\bstud\w+|\bexam\w*|\bimages?|\bimaging|provided|priors)[^.;]*",
-        r"no (?:priors?|comparisons?)\b[^.;,]*",
+        r"no (?:\w+ )?(?:priors?|comparisons?)\b[^.;,]*",
+        r"(?:prior|previous|earlier|older|outside|external|comparison|old|any) (?:\w+ )?(?:priors?|"
+        r"studies|study|exam\w*|images?|imaging|scans?|cts?|mris?|reports?|films?|mammograms?|"
+        r"radiographs?)[^.;,:]{0,120}(?:pending|requested|awaited|outstanding|missing|lacking|lost|"
+        r"on request|unknown|elsewhere|deleted|destroyed|inaccessible|unavailable)\b[^.;,]*",
+        r"priors? [^.;,:]{0,120}(?:\bnot|n't|unavailable|pending|requested|missing|lacking|awaited)"
+        r"\b[^.;,]*",
+        r"(?:unable|impossible|not possible|failed|attempt\w*|tried|waiting|await\w*) (?:to )?"
+        r"[^.;,:]{0,120}(?:prior|previous|earlier|older|outside|comparison)[^.;,]*",
+        r"(?:absence|unavailability|missing) (?:of )?[^.;,:]{0,120}(?:priors?|previous|earlier|"
+        r"older|outside|comparison)\b[^.;,]*",
         r"comparison:? (?:is )?(?:none|not available|unavailable)\b",
         r"(?:prior|previous) (?:studies|examinations|images|imaging) (?:are |is |were |was "
         r")?(?:not available|unavailable)",
@@ -172,12 +184,84 @@ KEEP = {
         r"new (?:york|zealand|born)\w*|newborn\w*",
         r"(?:high|spatial|low|temporal|contrast|image|limited|thin|insufficient|isotropic)[- "
         r"]resolution\w*",
-        r"(?:follow[- ]?up|control|re-?evaluation|reassessment|surveillance)\b[^.;]*(?:recommend|"
-        r"advis|suggest|"
-        r"in \d|after \d|within \d|indicated|could|should|may be|is needed|required)\w*[^.;]*",
-        r"(?:recommend|advis|suggest|consider)\w*\b[^.;]*(?:follow[- ]?up|control|re-?evaluation|"
+        # Advice. It ends at a comma or colon, because a comparison may follow there.
+        r"(?:(?:short|long)[- ](?:interval|term) )?(?:follow[- ]?up|controls?|re-?evaluation|"
+        r"reassessment|surveillance|monitoring|re-?imaging|re-?staging|check-?ups?|correlation|"
+        r"comparison|(?:repeat(?:ed)?|interval|another|additional|subsequent|new|further|"
+        r"continued|short[- ](?:interval|term)) (?:[\w-]+ ){0,3}?(?:imaging|mri|mr|ct|pet|scan|"
+        r"ultrasound|sonograph\w+|radiographs?|x-?rays?|stud\w+|exam\w*|biops\w+|follow[- ]?up|"
+        r"surveillance|monitoring|control|observation|mammogra\w+|\w*scopy|imag\w+))\b"
+        r"[^.;:,]{0,120}?(?:recommended|advised|suggested|advisable|warranted|indicated|proposed|"
+        r"prudent|helpful|useful|reasonable|desirable|necessary|could|should|may be|needed|"
+        r"required|requested|planned|scheduled|appropriate|considered)\b[^.;:,]{0,120}"
+        r"(?:, (?:in order |so |to |if |for |as |or )[^.;:,]*)*",
+        r"(?:follow[- ]?up|controls?|re-?evaluation|reassessment|surveillance|re-?imaging|"
+        r"re-?staging)(?: [\w-]+){0,3}? (?:in|after|within|at) (?:\w+ )?\d+(?: ?(?:-|to) ?\d+)? "
+        r"(?:days?|weeks?|months?|years?)(?: (?:to|for|in order) [^.;:,]*)?",
+        r"(?:recommend|advis|consider|propos)\w*\b[^.;:]{0,120}(?:follow[- ]?up|control|"
+        r"re-?evaluation|comparison|correlation|surveillance|interval|stab\w+|prior|previous|"
+        r"repeat\w*|new|earlier|imaging)\w*[^.;:,]*",
+        r"(?:would|we|i|to) suggest\b[^.;:]{0,120}(?:follow[- ]?up|control|re-?evaluation|"
         r"comparison|"
-        r"correlation|surveillance|interval|stab\w+|prior|previous)\w*[^.;]*",
+        r"correlation|surveillance|repeat\w*|monitor\w*|interval)\w*[^.;:,]*",
+        r"(?:correlation|correlate|comparison|compare) with[^.;:,]{0,120}(?:recommend|advis|"
+        r"suggest|"
+        r"helpful|useful|advisable|desirable|if available|needed|required)\w*",
+        r"please (?!note)[^.;:]*",
+        r"(?<!even )(?<!as )(?<!see )if (?!compared)[^.;:,]*",
+        r"should (?:[\w-]+ ){1,4}?(?:persist|progress|worsen|change|recur|increase|grow|develop|"
+        r"continue|remain|improve|deteriorate|resolve)\b",
+        r"(?:in case of|in the event of|unless|until) [^.;:,]*",
+        r"(?:to|for) (?:\w+ and )?(?:assess\w*|document\w*|confirm\w*|ensure|exclu\w+|evaluat\w*|"
+        r"demonstrat\w*|verify|monitor\w*|establish|check|rule out|detect\w*|see|prove|show) "
+        r"(?:[\w-]+ ){0,4}?(?:stab\w+|resol\w+|progress\w*|regress\w*|chang\w+|growth|"
+        r"interval(?: \w+)?|clear\w+|persist\w+|response|evolution|improvement|recurr\w+|"
+        r"remission|dynamics|increase|decrease)",
+        # The examination before a therapy with which later ones will be compared.
+        r"(?<!to )(?<!since )(?<!from )(?<!than )(?<!the )(?<!with )(?<!at )(?<!over )(?:new )?"
+        r"baseline(?: [\w-]+){0,3}? (?:before|prior to|for|ahead of|pre\w*|in view of|as part|"
+        r"preceding|in preparation)\b",
+        r"^(?:(?:this is|this|the) (?:is )?)?(?:an? |the )?baseline(?: [\w-]+){0,2}(?=[.:]?$)",
+        r"(?:(?:serv|act|us|establish|obtain|consider|regard)\w*|as|new|future) (?:as )?(?:an? |"
+        r"the )?(?:new )?baseline\b",
+        r"(?<!to )(?<!since )(?<!than )(?<!with )(?:initial|first|primary) (?:staging|"
+        r"examination|study|presentation|imaging|visit|ct|mri)(?: \w+){0,2}? (?:at (?:our|this)|"
+        r"in (?:our|this)|before|prior to|here|for)\b",
+        # The apparatus may be new, or the patient may lie still, or the image be resolved.
+        r"new (?:[\w-]+ ){0,3}?(?:scanner|system|machine|device|coil|detector|protocol|software|"
+        r"version|tomograph|pacs|suite|unit|workstation|equipment|gantry|technique|tracer|"
+        r"guidelines?|classification|standard)s?\b",
+        r"(?:time|spatially|temporally|highly|finely|angle|energy|poorly|well|motion|phase|"
+        r"individually)[- ]resolved",
+        r"no longer(?:-| )?(?:segment|term|stretch|distance|axis|than|lasting|section|course)\w*",
+        r"(?:unchanged|remain(?:s|ed)?|constant|stable|still|same|persist\w*)[^.;,]{0,40}? "
+        r"(?:during|between|throughout|across|on|in|over|through) (?:the |both |all |two |three |"
+        r"entire |whole |these |every )*(?:acquisitions?|phases?|sequences?|runs?|series|"
+        r"delayed|late|later|portal|venous|arterial|equilibrium|hepatobiliary|excretory|"
+        r"post-?contrast|breath-?holds?|planes|positions?|time ?points? of|in- and|opposed|"
+        r"fat-?sat\w*|prone|supine|examination|b-?values?)\b",
+        r"stationary (?:tissue|spin|phantom|anode|table|patient|gantry|detector|proton|fluid|"
+        r"blood)\w*",
+        r"stable (?:[\w-]+ ){0,4}?(?:on|in|under|during|with) (?:[\w-]+ )?(?:flexion|extension|"
+        r"inclination|stress|varus|valgus|load\w*|traction|dynamic|functional|weight|motion|"
+        r"provocation|abduction|rotation)",
+        r"stable (?:[\w-]+ )?(?:joint|knee|ankle|shoulder|elbow|pelvis|ring|construct|fixation|"
+        r"ligament|syndesmosis|rhythm|breathing|seating|positioning|plaque|circulation|gait|"
+        r"coronary|heart rate|signal over)\w*",
+        # The clinical course and what is asked of the examination.
+        r"(?:clinical|clinically|symptomatic|symptomatically|biochemical(?:ly)?|laborator\w+|"
+        r"neurological(?:ly)?|haematolog\w+|hematolog\w+) (?!and (?:radio|imag|morph))"
+        r"(?:[\w-]+ ){0,3}?(?:progress\w*|regress\w*|improv\w*|worsen\w*|deteriorat\w*|stable|"
+        r"unchanged|recur\w*|remission|response|course|resol\w*|new|persist\w*|stability)",
+        r"^(?:clinical (?:indication|history|information|details|question|data|background)|"
+        r"indication|history|reason for (?:the )?\w+|question|anamnesis|medical history|"
+        r"past (?:medical|surgical) history|diagnosis)s? ?:(?:(?!compar|prior |previous)[^.;])*",
+        r"(?:suspected|suspicion of|\?|query|questionable|concern for|concerning for|question of|"
+        r"looking for|rule out|r/o|\bro|exclude|exclusion of) (?:clinical |disease |tumou?r |"
+        r"local )*(?:progression|recurrence|relapse|remission)",
+        r"(?:progression|response|regression|remission|recurrence) ?\?",
+        r"(?:suffering|diabetic|known|ill|symptomatic|treated|anticoagulated|pregnant|operated|"
+        r"immunosuppressed|on \w+) since",
         r"(?:interval (?:appendectomy|debulking|of \d)|intervals?(?= of \d))",
         r"still (?:image|frame|birth)\w*",
         r"larger than (?:the )?(?:left|right)\w*|smaller than (?:the )?(?:left|right)\w*",
@@ -232,15 +316,19 @@ KEEP = {
         r"(?:haemo|hemo)dynamic\w* (?:is |are |and \w+ )?(?:un)?stable",
         r"still (?:\w+ )?(?:normal|within|just|acceptable|physiologic\w*|borderline|assessable|"
         r"tolerable|age|diagnostic|in the (?:normal|upper))\w*",
-        r"(?:prior|previous|earlier|older|outside|external|comparison) (?:\w+ )?(?:studies|study|"
-        r"exam\w*|images?|imaging|scans?|cts?|mris?|reports?|films?|mammograms?)[^.;,]*(?:not|"
+        r"(?:prior|previous|earlier|older|outside|external|comparison|old) (?:\w+ )?(?:priors|"
+        r"studies|study|"
+        r"exam\w*|images?|imaging|scans?|cts?|mris?|reports?|films?|"
+        r"mammograms?)[^.;,]{0,120}(?:not|"
         r"un|no longer) ?(?:be |yet |currently )?(?:available|retriev\w+|obtain\w+|access\w+|"
         r"provided|found|loaded|exist|submitted)\w*[^.;,]*",
-        r"(?:for|due to|in|because of|owing to)(?: the| a)? (?:lack|absence|want) of[^.;]*(?:prior|"
+        r"(?:for|due to|in|because of|owing to)(?: the| a)? (?:lack|absence|want) "
+        r"of[^.;]{0,120}(?:prior|"
         r"previous|comparison|earlier|older)[^.;]*",
-        r"comparison[^.;,]*(?:not possible|impossible|cannot|not feasible)[^.;]*",
+        r"comparison[^.;,]{0,120}(?:not possible|impossible|cannot|not feasible)[^.;]*",
         r"without (?:prior|previous|comparison|older)\w* (?:images|studies|imaging|exam\w*|films?)",
-        r"(?:in|de)creasing (?:[^.;,]* )?from [^.;,]* (?:to|towards?) [^.;,]*(?:caudal|cranial|"
+        r"(?:in|de)creasing (?:[^.;,]* )?from [^.;,]* (?:to|towards?) [^.;,]{0,120}(?:caudal|"
+        r"cranial|"
         r"distal|"
         r"proximal|peripher|bifurcation|level|apex|base)\w*",
         r"resolution of (?:the )?(?:images?|scan|data|volume|sequences?|detector)",
@@ -254,7 +342,8 @@ KEEP = {
     "de": (
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
         r"aufnahmen)\b"
-        r"[^.;,]*(?:vor(?=[.;,]|$)|vorliegend|verfuegbar|verfuegung|vergleich|vorhanden|moeglich)?",
+        r"[^.;,]{0,120}(?:vor(?=[.;,]|$)|vorliegend|verfuegbar|verfuegung|vergleich|vorhanden|"
+        r"moeglich)?",
         r"(?:voraufnahmen?|voruntersuchung(?:en)?|vorbefunde?|vorbilder|vergleichsaufnahmen|"
         r"vergleichsuntersuchung(?:en)?)"
         r"\s+(?:(?:liegen|liegt|sind|ist|stehen|steht|lagen|lag|existieren)\s+(?:zum vergleich |"
@@ -270,12 +359,93 @@ KEEP = {
         r"kollektiv|hirnrinde)\w*",
         r"im verlauf (?:der|des|von|eines|einer)\b(?! (?:letzten|vergangenen|therapie|behandlung|"
         r"zeit))",
-        r"(?:verlaufs\w+|kontroll\w+|ct-kontrolle|mrt-kontrolle|follow-up)\b[^.;]*(?:empf\w+|"
-        r"empfohlen|angeraten|erwaeg\w*|"
-        r"ratsam|indiziert|sinnvoll|in \d|nach \d|erforderlich|anzustreben|vorgeschlagen)[^.;]*",
-        r"(?:empf\w+|zum ausschluss\b|wir empfehlen)\b[^.;]*(?:kontrolle|verlauf\w*|vergleich\w*|"
-        r"abgleich|befund\w*|progred\w*)[^.;]*",
-        r"abgleich mit (?:vor\w+|aelteren\w*)[^.;]*(?:empfohlen|ratsam|sinnvoll|"
+        # Advice. It ends at a comma or colon, because a comparison may follow there.
+        r"(?:verlaufs\w+|kontroll\w+|\w+-kontroll\w*|\w+kontrollen?|follow-up|nachsorge\w*|"
+        r"re-?evaluation|re-?staging|(?:erneut|neuerlich|wiederholt|weiter|nochmalig|baldig|"
+        r"zeitnah|kurzfristig|neu)\w* (?:[\w-]+ ){0,3}?[\w-]*(?:ct|mrt|mr|kontrollen?|bildgebung|"
+        r"untersuchung|sono\w*|punktion|biopsie|aufnahmen?|vorstellung|staging|abklaerung|"
+        r"diagnostik|szintigra\w+|\w+skopie|ultraschall\w*|pet|vergleich|messung|probe\w*))\b"
+        r"[^.;:,]{0,120}?(?:empf\w+|angeraten|anzuraten|erwaeg\w*|ratsam|indiziert|sinnvoll|"
+        r"erforderlich|anzustreben|vorgeschlagen|wuenschenswert|hilfreich|notwendig|geboten|"
+        r"geplant|vorgesehen|angezeigt|veranlass\w*|durchzufuehren|noetig|erbeten|anberaumt|"
+        r"nahegelegt|sollte\w*|koennte\w*|vorschlag\w*)\b[^.;:,]{0,120}"
+        r"(?:, (?:um|ob|da|damit|falls|sofern|zum|zur|bzw|oder) [^.;:,]*)*",
+        r"(?:verlaufs\w+|kontroll\w+|\w+-kontroll\w*|\w+kontrolle|follow-up|nachsorge\w*)"
+        r"(?: [\w-]+){0,3}? (?:in|nach|binnen|innerhalb von) (?:\w+ )?\d+(?: ?(?:-|bis) ?\d+)? "
+        r"(?:tag|woch|monat|jahr)\w*(?: (?:zum|zur|um) [^.;:,]*)?",
+        r"(?:empf\w+|angeraten|ratsam|vorgeschlagen|zu erwaegen|erwaegen|anzuraten)\b[^.;:]{0,120}"
+        r"(?:kontrolle|verlauf\w*|vergleich\w*|abgleich|befund\w*|progred\w*|erneut\w*|vor\w+|"
+        r"bildgebung|dynamik|neu\w*)[^.;:,]*",
+        r"(?:zum|zur|frage nach|die frage|fragestellung:?|frage:?|hinsichtlich|bezueglich|"
+        r"bzgl\.?|auf) (?:ausschluss|beurteilung|kontrolle|dokumentation|frage|evaluation|"
+        r"evaluierung|abklaerung|erfassung|nachweis|bestaetigung|sicherung|objektivierung|"
+        r"einschaetzung|ueberpruefung|feststellung|\w*ueberwachung)?(?: (?:der|des|einer|eines|"
+        r"von|auf|nach|ob|ein\w*))* ?(?:(?:\w+ ){0,2}?(?:\w*progress\w*|\w*progredienz|"
+        r"\w*dynamik|\w*konstanz|regress\w*|regredienz|rueckbildung\w*|\w*zunahme|wachstum\w*|"
+        r"\w*ansprechen\w*|neu\w*|\w*remission|stabilitaet|befundaenderung|persistenz))"
+        r"(?=[^.;:,]{0,120}(?:kontroll|ratsam|empf|sinnvoll|indiziert|erwaeg|ct|mrt|untersuch|"
+        r"bildgebung|erfolgt|\?|\x00)|\?|[.]?$)",
+        r"(?:\w*progress|\w*progredienz|\w*ansprechen|remission|regress|dynamik|regredienz) ?\?",
+        r"bitte\b[^.;:]*",
+        r"(?:falls|sofern|soweit|wenn(?! auch)|solange) [^.;:,]*",
+        # The examination before a therapy with which later ones will be compared.
+        r"(?:erst|ausgangs|initial|basis|baseline)-?\s?(?:untersuchung|befund|staging|aufnahme|"
+        r"bildgebung|ct|mrt|diagnostik|status)\w*(?: [\w-]+){0,2}? (?:im haus\w*|hier|in unsere\w+|"
+        r"am hiesigen|am haus\w*|bei uns|vor (?:geplant|beginn|einleitung|start|\w*therapie|"
+        r"\w*transplantation|der|dem|einer|einem|op|operation|\w+stellung)\w*|bei (?:v\. ?a|"
+        r"verdacht|neu|erst)\w*|fuer|praetherapeutisch\w*|ohne)\b",
+        r"^(?:\w+e?s? )?(?:erst|ausgangs|baseline-?)(?:untersuchung|befund|staging|aufnahme|"
+        r"bildgebung|ct|mrt|status)(?=[.:]?$)",
+        r"(?<!er )als (?:neuer |neue |kuenftige[rs]? |spaetere[rs]? )?(?:ausgangs|referenz|"
+        r"vergleichs|basis)\w+(?= |[.,;]|$)(?! vom)|dien\w* als (?:\w+ )?(?:baseline|\w+befund|"
+        r"\w+untersuchung)",
+        r"baseline(?:-?\w+)? (?:vor|fuer|zum)\b",
+        # The clinical course and what is asked of the examination.
+        r"klin(?:isch|ische[rsnm]?|\.) (?!und (?:bild|radio|morph))(?:v\. ?a\.? "
+        r")?[^.;,:]{0,50}?(?:progred\w*|"
+        r"progress\w*|regred\w*|ruecklaeufig\w*|(?:in)?stabil\w*|gebessert\w*|verbesser\w*|"
+        r"besserung|verschlechter\w*|unveraendert\w*|zunahme|zunehmend\w*|abnehmend\w*|"
+        r"remission|ansprechen|persistier\w*|neu\w*|weiterhin|erneut\w*|verlauf)\b",
+        r"^(?:anamnese|anamnestisch|indikation|klinik|klinische angaben?|klinische frage\w*|"
+        r"vorgeschichte|fragestellung|rechtfertigende indikation|klinische information\w*|"
+        r"diagnosen?|vorerkrankungen|angaben)\b ?:?"
+        r"(?:(?!vergleich|voruntersuch|voraufnahm|vorbefund|\bvu\b)[^.;])*",
+        r"(?:bei|nach) (?:seit )?(?:\d{4}|jahren) bekannt\w* (?:morbus|m\.|\w+erkrankung)",
+        # The enhancement changes from phase to phase.
+        r"(?:fuell\w*|reicher\w*|kontrastier\w*|demarkier\w*) (?:sich )?(?:\w+ ){0,3}?"
+        r"zunehmend\w*",
+        r"(?:zu|ab)nehmend\w* (?:[\w-]+ ){0,3}?(?:zentripetal\w*|von peripher|aufgefuellt|"
+        r"auffuellend|kontrastier\w*|anreicher\w*|homogenisier\w*|auswasch\w*|iris\w*|"
+        r"fuellend\w*|kontrastmittel\w*)",
+        r"(?:unveraendert|konstant|stabil|persistier\w*|weiterhin|gleichbleibend|bleib\w*)\w* "
+        r"[^.;,]{0,40}?(?:in|im|ueber|zwischen|waehrend|auf) (?:den |der |dem |allen |beiden |"
+        r"saemtlichen )*(?:\w*sequenz\w*|\w*phasen?|serien|\w*akquisition\w*|messung\w*|"
+        r"messdauer|aufnahmezeit|spaet\w*|gesamten (?:untersuchung|messung|aufnahme))",
+        # The patient, the apparatus or a joint may be stable or new.
+        r"(?:in)?stabile?[nrsm]? (?:\w+ )?(?:lagerung|patienten\w*|atem\w*|atmung|gelenk\w*|"
+        r"kniegelenk|syndesmose|bandverh\w+|sinusrhythmus|frequenz|plaque\w*|allgemeinzustand|"
+        r"vital\w*|signal\w*|kreislauf\w*|herz\w*|montage)",
+        r"stabil\w* (?:[\w-]+ ){0,4}?(?:in|bei|unter|auf) (?:\w+ )?(?:inklination|reklination|"
+        r"flexion|extension|stress|belastung|funktion|traktion|ante|varus|valgus)\w*",
+        r"neue[nrms]? (?:[\w-]+ ){0,2}?[\w-]*(?:geraet|scanner|tomograph|tomographen|detektor|"
+        r"spule|software|ct|mrt|tesla|sequenz|workstation|gantry|protokoll|version|system|"
+        r"technik|leitlinie|klassifikation|untersuchungstisch|kontrastmittel|tracer)s?\b",
+        # Places and phases, not times.
+        r"(?:bereits|schon) (?:in|im|auf|bei|an|am) (?:der |dem |den )?(?:hoehe|bereich|segment|"
+        r"proximal|distal|hilus|becken|hals|niveau|ober|unter|mittler|ruhe|stand|abgang|ursprung|"
+        r"lumen|gering|leicht|normal|inspiration|exspiration|frueh|scout|topogramm|uebersicht|"
+        r"localizer|planung|einstrom|aufzweig|bifurkation|karina|carina)\w*",
+        r"fehlend\w* (?:\w+ )?(?:vor|vergleichs|fremd|alt|auswaertig|extern|aelter)\w*"
+        r"(?: (?:aufnahm|bild|befund|untersuchung)\w*)?",
+        r"(?:vor|fremd|vergleichs|alt)(?:aufnahm|untersuch|befund|bild|studie|ct|mrt)\w* "
+        r"[^.;,:]{0,120}"
+        r"(?:angefordert|ausstehend|fehlen|fehlend|unbekannt|archiviert|nachgereicht|"
+        r"nachreich\w*|stehen aus|steht aus|vermisst)\b[^.;,]*",
+        r"(?:auswaertig|extern|aelter|frueher|alt)\w* (?:vor\w+|bilder|aufnahmen|untersuchung\w*|"
+        r"befunde?|ct|mrt|cts|mrts|bildgebung) [^.;,:]{0,120}(?:angefordert|ausstehend|fehlen|"
+        r"fehlt|"
+        r"unbekannt|nicht|nachgereicht|stehen aus|steht aus)\b[^.;,]*",
+        r"abgleich mit (?:vor\w+|aelteren\w*)[^.;]{0,120}(?:empfohlen|ratsam|sinnvoll|"
         r"erforderlich)[^.;]*",
         r"(?:stabile?[nrs]?|instabile?[nrs]?) (?:fraktur|verletzung|bruch|seitenlage|kreislauf|"
         r"wirbel\w+fraktur|situation des kreislaufs|"
@@ -284,7 +454,8 @@ KEEP = {
         r"respiratorisch)\s?stabil\w*",
         r"station(?:ae)re?[nrsm]? (?:aufnahme|behandlung|patient|aufenthalt|therapie|"
         r"abklaerung)\w*|stationaer auf\w*",
-        r"weder\b[^.;]*\bnoch",
+        r"weder (?:(?!\w*(?:neu|progred|regred|veraend|zunehm|vergleich|vor|persist))[\w/-]+[ ,]+)*"
+        r"noch",
         r"nach (?:kaudal|kranial|distal|proximal|dorsal|ventral|peripher|basal|apikal|lateral|"
         r"medial|oben|unten) (?:hin )?(?:zu|ab)nehmend\w*",
         r"(?:zunehmende?[nrs]?|abnehmende?[nrs]?) (?:verschmaelerung|weite|aufweitung|breite) nach",
@@ -303,8 +474,10 @@ KEEP = {
         r"(?:\w+-)?(?:operation|op|fraktur|trauma|resektion|biopsie|bestrahlung|"
         r"infarkt|blutung|eingriff|chemotherapie|rippen\w*|entzuendung|pankreatitis|rippe|"
         r"menstruation|periode|lendenwirbel\w*|wirbel\w*)\w*",
-        r"seit (?:geburt|kindheit|tagen|wochen|monaten|jahren|gestern|heute|\d+ (?:tag|woch|monat|"
-        r"jahr|stund)\w*|dem unfall|dem sturz)",
+        r"seit (?:geburt|kindheit|gestern|heute|dem unfall|dem sturz)",
+        r"seit (?:(?:vielen|mehreren|einigen|langen|wenigen|\d+) )?(?:tagen?|wochen?|monaten?|"
+        r"jahren?|stunden?)\b(?! (?:\w+ )?(?:bekannt|unveraendert|konstant|dokumentiert|stabil|"
+        r"nachweisbar|beschrieben|sichtbar|vorhanden|bestehend)(?!\w| (?:diabetes|hypertonie)))",
         # Symptoms and values of the laboratory are no findings of an image.
         r"(?:neu|neue[rsnm]?|neu aufgetreten\w*|neuaufgetreten\w*|zunehmend\w*|progredient\w*|"
         r"persistier\w*|persistent\w*|erneut\w*|wieder|weiterhin|jetzt|nun|inzwischen|"
@@ -317,10 +490,15 @@ KEEP = {
         r"tumormarker\w*|haematurie|haemoptys\w+|dysphagie|inkontinenz|gangstoerung|"
         r"sensibilitaets\w+|taubheit\w*|aphasie|sehstoerung\w*|verwirrtheit|vigilanz\w*|"
         r"sauerstoffbedarf|nachtschweiss|nikotin\w*|raucher\w*|alkohol\w*)",
+        r"(?:diabetes|morbus \w+|m\. ?\w+|\w*insuffizienz|\w*hypertonie|copd|asthma\w*|"
+        r"\w*erkrankung|"
+        r"\w*arthritis|\w*sklerose|\w*leiden|\w*syndrom|epilepsie|\w*schmerz\w*)[^.;,]{0,12} seit "
+        r"(?:\w+ ){0,2}(?:jahren?|monaten?|wochen?|\d{4}) (?:bekannt|bestehend)",
         r"seit (?:etwa |ca\.? |rund |mehr als |ueber |knapp )*(?:\d+|ein\w*|wenig\w*|mehrer\w*|"
         r"viel\w*|"
         r"zwei|drei|vier|fuenf|sechs|sieben|acht|neun|zehn|zwoelf) (?:tag|woch|monat|jahr|"
-        r"stund)\w*",
+        r"stund)\w*(?! (?:\w+ )?(?:bekannt|unveraendert|konstant|dokumentiert|stabil|"
+        r"nachweisbar|beschrieben|sichtbar|vorhanden|bestehend)(?!\w))",
         r"seit (?:einem |dem |der |seinem |ihrem )?(?:unfall|sturz|trauma|operation|op|eingriff|"
         r"geburt|kindheit|jugend|aufnahme|diagnose|menopause)(?![- ]?(?:ct|mrt|roentgen))\b",
         r"(?:dialyse\w*|\w*schmerz\w*|beschwerden|symptome|fieber|husten|nikotin\w*|raucher\w*|"
@@ -340,14 +518,18 @@ KEEP = {
         r"sind|liegen|liegt|lagen|lag|konnten|wurden|stehen|standen|war|ist)[^.;,]*nicht[^.;]*",
         r"(?:mangels|in ermangelung|bei fehlenden|ohne) (?:\w+ )?(?:vor|fremd|vergleichs)"
         r"(?:aufnahm|untersuch|befund|bild|studie|ct|mrt|liegen)\w*[^.;]*",
-        r"vergleich\w*[^.;,]*(?:nicht moeglich|unmoeglich|nicht durchfuehrbar|entfaellt)[^.;,]*",
-        r"(?:abgleich|vergleich|korrelation) mit[^.;]*(?:waere|empfohlen|hilfreich|sinnvoll|"
+        r"vergleich\w*[^.;,]{0,120}(?:nicht moeglich|unmoeglich|nicht durchfuehrbar|"
+        r"entfaellt)[^.;,]*",
+        r"(?:abgleich|vergleich|korrelation) mit[^.;]{0,120}(?:waere|empfohlen|hilfreich|sinnvoll|"
         r"wuenschenswert|ratsam|erforderlich|angeraten)\w*",
         r"wachstum (?:des |der |eines |einer )?\w+ (?:in|durch|entlang|ueber)\b(?! de[nr] letzten)",
         r"(?:haemodynamik|kreislauf\w*|vitalparameter) (?:ist |sind )?(?:in)?stabil\w*",
         r"(?:zu|ab)nehmend\w* (?:\w+ ){1,2}nach (?:kaudal|kranial|distal|proximal|dorsal|ventral|"
         r"peripher|basal|apikal)",
-        r"konstante?[rsnm]? (?:wand\w*|kaliber|weite|breite|hoehe|lumen\w*|abstand)",
+        r"konstante?[rsnm]? (?:wand\w*|kaliber|weite|breite|hoehe|lumen\w*|abstand)"
+        r"(?=[^.;,]* (?:entlang|ueber|in allen|im gesamten|in der gesamten|auf ganzer|bis zu[mr])"
+        r"(?!\w))",
+        r"konstante?[rsnm]? (?:abstand|schichtdicke|wandstaerke)",
         r"(?:seit|in) (?:der )?(?:menarche|pubertaet)",
     ),
 }
@@ -476,7 +658,40 @@ FIND = {
         r"(?:on|in|than|as|from|with|to|by|per) (?:the |an? )?(?:\w+ )?{study_en} (?:of|from|in|on|"
         r"dated|at) (?:the )?{day_en}|"
         r"further (?:increase|decrease|progress\w*|regress\w*|reduction|growth|consolidat\w+|"
-        r"improvement|decline|enlargement|healing|worsening|shrink\w+)"
+        r"improvement|decline|enlargement|healing|worsening|shrink\w+)|"
+        r"fad(?:ed|ing)(?! (?:out|into))|wan(?:ed|ing)\b|melted away|died down|"
+        r"(?:is|are|has|have|now|almost|nearly|completely|largely) (?:\w+ )?gone(?!\w)|"
+        r"ha(?:s|ve) (?:\w+ly |since |also |almost |nearly ){{0,2}}(?:eased|settled|widened|"
+        r"narrowed|thickened|"
+        r"shortened|lengthened|lost (?:\w+ )?(?:size|volume|height|in)|gained|reverted|"
+        r"recovered|reversed|"
+        r"re-?formed|fallen|lessened|expanded|come down|gone|cleared|faded|waned)|"
+        r"evolving|(?:expected|normal|usual|natural|typical|temporal) evolution|"
+        r"stationary|static (?:disease|appearances?|findings?|lesions?|size|in|since)|"
+        r"(?:is|are|remain\w*|appears?|largely|essentially|overall|quite|completely) "
+        r"static(?=[.,;]|$)|"
+        r"idem|unch\.|(?:no|without|w/o) (?:sig\.? |signif\.? |interval )*(?:chg|chng|change)\b|"
+        r"identical (?:appearances?|findings?|size|extent|picture|position)|"
+        r"already (?:\w+ )?(?:showed|shown|demonstrated|revealed|depicted|evident|mentioned|"
+        r"reported|diagnosed|appreciated|displayed)|"
+        r"{study_en} (?:\(?[^()]{{0,12}}\)? )?(?:from|by|of|at|performed at|done at) (?:the |an? "
+        r"|another )*(?:referring|outside|other|external|local|another|previous)? ?(?:hospital|"
+        r"institution|clinic|practice|centre|center|facility)|"
+        r"(?:increased|decreased|reduced|diminished|lessened) (?:[\w-]+ ){{0,3}}?(?:atelecta\w+|"
+        r"effusions?|consolidations?|infiltrates?|o?edema|ha?ematomas?|collections?|ascites|"
+        r"nodul\w+|metasta\w+|lesions?|mass(?:es)?|lymphadenopathy|adenopathy|pneumothora\w+|"
+        r"swelling|tumou?rs?|disease burden|tumou?r (?:load|burden)|congestion|hydronephrosis|"
+        r"mass effect|midline shift|herniation|pneumoperitoneum|pneumomediastinum|displacement|"
+        r"angulation|callus|cavitation|ha?emorrhage|haemothorax|hemothorax|thromb\w+|"
+        r"abscess\w*|cysts?|osteolys\w+|ground[- ]glass opacit\w+|opacities|conspicuity|"
+        r"prominence|distension|loosening|lymph nodes|inflammat\w+|wall thickening|dilatation|"
+        r"dilation)(?!\w)|"
+        r"{size} (?:instead of|rather than) (?:\w+ )?{size}|{size} ?(?:->|=>|→|⇒) ?{size}|"
+        r"in the intervening|(?:over|during|within|in) the (?:last|past|course of|preceding|"
+        r"previous|intervening) (?:\w+ )?(?:days?|weeks?|months?|years?|decade|time|period|"
+        r"treatment|therapy)|over (?:the )?(?:years|months|weeks)|since we last|"
+        r"(?:it|they|this|which|that) (?:was|were) (?:not )?(?:already |still |only |barely )*"
+        r"(?:seen|noted|there|present|visible|described|reported|absent) (?:then|before|earlier)"
     ),
     "de": (
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
@@ -570,7 +785,37 @@ FIND = {
         r"(?:besser|schlechter|groesser|kleiner|{size}|deutlicher|geringer|weniger|mehr|nur) heute|"
         r"heute (?:\w+ )?(?:{size}|groesser|kleiner|besser|schlechter|wieder|nicht mehr|nur|noch|"
         r"weniger|deutlicher|geringer)|in (?:rueckbildung|regression|progression|resorption)|"
-        r"erneut aufgetreten|wiederaufgetreten\w*|im vergleich"
+        r"erneut aufgetreten|wiederaufgetreten\w*|im vergleich|"
+        r"(?:in|zu|auf|aus|seit|gegenueber|mit) der va|zur va|z\.? ?va|(?:wie|als) va|vas?(?= vom)|"
+        r"ggue\.? (?:{study_de}|va|{day_de}|vom)|i\.? ?vgl\.? z\w*|i\. ?v\. ?z\.|vgl\.? (?:zu|zur|"
+        r"zum|"
+        r"mit|vu|va|vom|{day_de})\b|z\. ?vu|unv\.|unveraend\.|"
+        r"(?:bereits|schon) (?:auf|an|aus|durch) (?:den |der |dem |einem |einer )?(?:\w+ )?"
+        r"(?:\w*bild\w*|\w*aufnahm\w*|\w*ct|\w*mrt|\w*roentgen\w*|vor\w+|studie|"
+        r"\w*untersuchung)|"
+        r"seit (?:etwa |ca\.? |rund |mehr als |ueber |langem|laengerem|\d+|\w+)? ?(?:\w*jahren?|"
+        r"monaten?|wochen?|tagen?)? ?(?:\w+ )?(?:bekannt|unveraendert|konstant|dokumentiert|"
+        r"stabil|nachweisbar|"
+        r"vorhanden|bestehend)(?!\w)|"
+        r"(?:in der|in dieser) zwischenzeit|unterdessen|(?:im laufe|im verlauf) (?:der|des|von) "
+        r"(?:letzten|zeit|jahre|monate|wochen|behandlung|therapie|vergangenen)\w*|mit der zeit|"
+        r"wieder(?:auftret|auftauch|anstieg|zunahme|zunehmend|vollgelaufen|gekommen|angestiegen|"
+        r"vergroesser|nachgelaufen)\w*|"
+        r"neu(?:entwicklung|manifestation|entstanden|entsteh)\w*|"
+        r"(?:groessen|befund|verlaufs)?stabilitaet|stabilisierung|stabilisiert\w*|"
+        r"groessen(?:reduktion|minderung|veraenderung|regression|progression|schwankung)\w*|"
+        r"befund(?:konstan|stabil|besser|verschlechter)\w*|"
+        r"an (?:groesse|umfang|volumen|ausdehnung|dichte|intensitaet|zahl|durchmesser|dicke|"
+        r"laenge|"
+        r"breite|hoehe|deutlichkeit|schaerfe) (?:\w+ ){{0,2}}?(?:verloren|gewonnen|eingebuesst|"
+        r"verlier\w*|gewinn\w*|zugelegt|zugenommen|abgenommen)|zugelegt|eingebuesst|"
+        r"(?:{size})? ?(?:statt|anstatt|anstelle von|nach) (?:\w+ )?{size}(?= |[.,;)]|$)"
+        r"(?<=mm|cm)|{size} (?:statt|anstatt) (?:\w+ )?{size}|"
+        r"(?:statt|anstatt) (?:bisher|zuvor|vorher|vormals|frueher|damals|ehemals|initial)|"
+        r"{size} ?(?:->|=>|→|⇒) ?{size}|"
+        r"abgeblasst\w*|verblasst\w*|verkleinert hat|abgebaut|geschwunden|entschwunden|"
+        r"nachgelassen|zusammengeschmolzen|eingeschmolzen seit|abgeheilt seit|aufgehellt|"
+        r"aufgeklart|zurueckgezogen|geschwunden|weggefallen|ausgeheilt seit"
     ),
 }
 
