@@ -338,6 +338,15 @@ KEEP = {
         r"accident|illness|hospital\w*|admission|delivery|menstrua\w+|puncture|whipple)\w*",
         r"(?:pre-?existing) (?:\w+ )?(?:condition|illness|insufficiency|comorbid)\w*",
         r"declined (?:the |an? )?(?:contrast|consent|further|iv|to)",
+        r"new (?:staging|tnm|criteria|who|edition|lexicon|score|nomenclature|onset|moms?)\b",
+        r"(?:fetus|fetal|foetal|foetus)[^.;,]{0,60}growth|growth (?:appropriate|restriction|curve|"
+        r"chart|percentile|in childhood|spurt|lines?)\w*",
+        r"remains? (?:[\w-]+ ){1,3}?(?:on|in|at) (?:the )?(?:high|low|b-?|t1|t2|flair|dwi|adc|"
+        r"stir|subtract|fat|opposed|in-phase|inspirat|expirat|left|right|prone|supine)[\w-]*",
+        r"(?:progression|stability|growth|interval|chronicity|dynamics|changes?|development|"
+        r"course|evolution|novelty)[^.;:]{0,60}? (?:cannot|can not|could not|not possible|"
+        r"impossible|difficult to|unable)[^.;:]{0,40}?(?:assess|judge|determin|evaluat|establish|"
+        r"comment|document|stated|without|apprais)[^.;]*",
     ),
     "de": (
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
@@ -531,6 +540,24 @@ KEEP = {
         r"(?!\w))",
         r"konstante?[rsnm]? (?:abstand|schichtdicke|wandstaerke)",
         r"(?:seit|in) (?:der )?(?:menarche|pubertaet)",
+        r"(?:patient|patientin|pat\.?|sie|er|kind)s? [^.;,]{0,40}?(?:wieder|erneut|jetzt|nun|"
+        r"inzwischen|weiterhin|hat sich[^.;,]{0,60}|seit \w+)\b",
+        r"hat sich (?:\w+ ){0,4}?(?:vorgestellt|verletzt|bewegt|zugezogen|bewaehrt|verhoben|"
+        r"gestossen|geschnitten|entschieden|entschlossen)",
+        r"wieder (?:auf|in) (?:die |der )?(?:\w*station|stationaer|ambulan|haeuslich)\w*",
+        r"(?:zu|ab)nahme [^.;,]{0,50}? nach (?:kaudal|kranial|distal|proximal|dorsal|ventral|"
+        r"peripher|basal|apikal|lateral|medial|zentral|unten|oben)\w*",
+        r"erneut\w* (?:(?:kontrastmittel|km-?)?(?:gabe|applikation|injektion)|akquisition|scan|"
+        r"messung|punktion|lagerung|\w*sequenz|anlage|planung)\b",
+        r"stabil\w* (?:\w+ )?verhaeltnisse (?:der|von|des) (?:haemo|kreislauf|atm|patient)\w*",
+        r"(?:ein\w* |die |der |das )?(?:\w*progress\w*|progredienz|\w*dynamik|neuauftreten|"
+        r"verlauf\w*|"
+        r"stabilitaet|\w*aenderung\w*|\w*wachstum|\w*zunahme|alter) [^.;:]{0,80}?(?:nicht (?:\w+ )?"
+        r"(?:beurteil|moeglich|einschaetz|einzuschaetz|mach|zu beurteil|festzulegen)\w*|(?:ohne|"
+        r"mangels|(?:bei|wegen) fehlend\w*) (?:\w+ )?(?:vor|vergleichs)\w+|\x00+)[^.;]*",
+        r"um (?:\w+ ){0,3}?(?:mm|cm|drittel|haelfte|%|prozent) \w+er als (?:die |der |das |auf "
+        r"der |"
+        r"am )*(?:link|recht|gegen|kontralateral|norm|ueblich)\w*",
     ),
 }
 
@@ -691,7 +718,29 @@ FIND = {
         r"previous|intervening) (?:\w+ )?(?:days?|weeks?|months?|years?|decade|time|period|"
         r"treatment|therapy)|over (?:the )?(?:years|months|weeks)|since we last|"
         r"(?:it|they|this|which|that) (?:was|were) (?:not )?(?:already |still |only |barely )*"
-        r"(?:seen|noted|there|present|visible|described|reported|absent) (?:then|before|earlier)"
+        r"(?:seen|noted|there|present|visible|described|reported|absent) (?:then|before|earlier)|"
+        r"(?:came|come|comes|coming) (?:back|up again|down)|(?:not|never) (?:returned|recurred)|"
+        r"recurred|reappeared|"
+        r"further (?:loss|collapse|compression|subsidence|displacement|dislocation|migration|"
+        r"dilatation|dilation|widening|narrowing|thickening|destruction|spread|deterioration|"
+        r"clearing|resolution|resorption|descent|expansion|extension|shift|drop|rise|new)\b|"
+        r"ha(?:s|ve) (?:\w+ly |since |also |not )*(?:sprung up|cropped up|popped up|turned up|"
+        r"arisen(?! from)|formed|multiplied|doubled|spread further|moved (?:up|down|further|back)|"
+        r"opened up|closed|normali[sz]ed)|"
+        r"(?:slow|steady|gradual|rapid|continuous|ongoing|mild|clear|definite|marked|visible) "
+        r"(?:(?:but|and) \w+ )?(?:enlargement|expansion|shrinkage|reduction|rise|growth|"
+        r"improvement|resorption|resolution|increase(?! in (?:cali|width|diam))|"
+        r"decrease(?! in (?:cali|width|diam)))(?: of| in| since|[.,;]|$)|"
+        r"first (?!diagnosed with)(?:\w+ ){{1,3}}(?:in|on) (?:the )?{day_en}|"
+        r"(?:closing|settling|lessening|diminishing|retracting|filling in|drying up|dying down)"
+        r"(?=[.,;]|$)|hold(?:s|ing)? (?:steady|constant)|(?:is|are|remain\w*|kept|stays?|stayed) "
+        r"(?:steady|put)|"
+        r"{size} (?:on|at|in|from|as of) (?:the )?(?:{prior}|admission|discharge|presentation|"
+        r"diagnosis|referral)|{size} (?:before|earlier|previously|formerly|initially|yesterday|"
+        r"then|originally|\d+ \w+ ago)(?=[).,;]|$)|"
+        r"(?:absent|missing|intact|clear|smaller|larger|thinner|thicker|wider|normal|invisible) "
+        r"(?:in|on|at) (?:the )?(?:{day_en}|{prior})|back (?:down |up )?to {size}|"
+        r"{day_en} ?[:=] ?(?:about )?{size}"
     ),
     "de": (
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
@@ -815,7 +864,33 @@ FIND = {
         r"{size} ?(?:->|=>|→|⇒) ?{size}|"
         r"abgeblasst\w*|verblasst\w*|verkleinert hat|abgebaut|geschwunden|entschwunden|"
         r"nachgelassen|zusammengeschmolzen|eingeschmolzen seit|abgeheilt seit|aufgehellt|"
-        r"aufgeklart|zurueckgezogen|geschwunden|weggefallen|ausgeheilt seit"
+        r"aufgeklart|zurueckgezogen|geschwunden|weggefallen|ausgeheilt seit|"
+        r"um (?:(?:etwa|ca\.?|rund|circa|knapp|gut|fast|ungefaehr|mehr als|bis zu|nur|ueber) )*"
+        r"(?:{size}|\d+ ?prozent|die haelfte|das doppelte|(?:ein|zwei|drei) (?:drittel|viertel|"
+        r"fuenftel)|mehrere \w+|einige \w+) (?:groesser|kleiner|laenger|kuerzer|breiter|"
+        r"schmaler|dicker|duenner|geringer|weiter|hoeher|niedriger|gewachsen|\w+genommen|"
+        r"geschrumpft|reduziert|\w*progredient|\w*regredient|mehr|weniger|ruecklaeufig|"
+        r"verkleinert|vergroessert|gesintert|geschrumpft|gesunken|gestiegen)|"
+        r"weitere[rsn]? (?:\w*sinterung|\w*zunahme|\w*abnahme|hoehenminderung|dislokation|"
+        r"verlagerung|rueckbildung|ausdehnung|ausbreitung|verkleinerung|vergroesserung|"
+        r"verdichtung|aufweitung|resorption|reduktion|entfaltung|schrumpfung|absenkung|"
+        r"annaeherung|normalisierung|regeneration|aufklarung|dilatation)|"
+        r"groessen(?:aenderung|entwicklung)\w*|befundentwicklung|"
+        r"ha(?:t|ben) sich [^.;,]{{0,60}}?\w+(?:t|en)(?=[.,;]|$)|"
+        r"(?:fast|nahezu|nun|ist|sind|vollstaendig|komplett|ganz|praktisch) weg(?!\w)|"
+        r"{day_de} ?[:=] ?(?:noch |ca\.? )?{size}|geworden|"
+        r"(?:{ago_de}|im vorjahr) (?:\w+ )?(?:noch|nicht|kein\w*|{size}|intakt|unauffaellig|normal|"
+        r"(?:bereits|schon)(?! (?:oper|resez|bestrahl|behandel)))|"
+        r"besteh\w* (?:\w+ )?(?:fort|weiter)(?!\w)|(?:fort|weiter)dauer\w*|haelt an|halten an|"
+        r"dauer\w* (?:fort|an)(?!\w)|bleib(?:t|en) (?:\w+ )?(?:vergroessert|erweitert|nachweisbar|"
+        r"sichtbar|bestehen|abgrenzbar|gleich|verdickt|erhoeht|dilatiert|gestaut|auffaellig|"
+        r"aktiv|verbreitert|erkennbar)|"
+        r"(?:als|wie|seit|gegenueber) (?:bei |in |auf )?(?:der |dem )?(?:letzte|vorige|vorherige|"
+        r"vorangegangene|juengste|vergangene|fruehere)[nrms]? \w+|"
+        r"(?:ist|sind|war|waren) [^.;,]{{0,60}}?(?:entstanden|aufgetaucht|nachgewachsen|"
+        r"hinzugetreten)|(?<!weit )fortgeschritten(?=[.,;]|$)|"
+        r"(?:im|in|in der) (?:\w+er )?(?:abheil\w*|abklingen|aufloesung|rueckgang)|"
+        r"(?:zurueck|wieder)gekehrt|wiedergekommen|ausgeblieben"
     ),
 }
 
