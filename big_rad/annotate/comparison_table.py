@@ -347,6 +347,27 @@ KEEP = {
         r"course|evolution|novelty)[^.;:]{0,60}? (?:cannot|can not|could not|not possible|"
         r"impossible|difficult to|unable)[^.;:]{0,40}?(?:assess|judge|determin|evaluat|establish|"
         r"comment|document|stated|without|apprais)[^.;]*",
+        r"(?:compare|compared|comparison|correlate|correlation) (?:with|to) (?:the )?(?:clinical|"
+        r"lab|histo|patho|physical|endoscop|reference|age|standard|expected|literature)\w*",
+        r"(?:as )?(?:compared|in comparison|relative|in relation) (?:to|with) (?![^.;,]{0,60}?\b"
+        r"(?:prior|previous|last|earlier|former|older?|outside|external|baseline|initial|index|"
+        r"original|recent|stud\w+|exam\w*|cts?|mris?|mr|scans?|imaging|images?|films?|"
+        r"radiograph\w*|x-?rays?|reports?|ultrasound|pet\S*|tomogra\w+|before|then|yesterday|ago|"
+        r"admission|\d+|jan\w*|feb\w*|march|april|may|june|july|aug\w*|sept?\w*|oct\w*|nov\w*|"
+        r"dec\w*|\w+day|nadir|pre\w*|post\w*|years?|months?|weeks?|visit|first|spring|summer|"
+        r"autumn|winter|fall|same|findings?|status|state|situation|appearance)\b)",
+        r"growing (?:skelet|bone|child|patient|phys|spine|fetus|teratoma syndrome)\w*",
+        r"ha(?:s|ve) grown (?:through|into|beyond|along|around|across|out)",
+        r"(?:we|i|would|kindly) (?:[\w-]+ ){0,4}?(?:appreciate|grateful|welcome|request|ask|"
+        r"like to (?:see|have|compare|review))\b[^.;:]*",
+        r"no (?:\w+ )?changes? (?:in|of) (?:\w+ )?(?:cali\w+|diameter|width|signal|density|"
+        r"attenuation|thickness|position|shape)[^.;,]{0,60}?(?:along|between|throughout|across|"
+        r"during|valsalva|inspirat|respirat|expirat|cardiac)\w*",
+        r"(?:pain|symptoms?|fever|cough|dyspn\w+|headaches?|weakness|complaints?|seizures|"
+        r"jaundice|nausea|weight|crp|psa|cea|markers?) (?:has|have|had|is|are|was|were|which|that|"
+        r"continu\w+|persist\w*|worsen\w*|progress\w*|increas\w*|unchanged|since)\b[^.;,]*",
+        r"(?:increas|decreas|progress|worsen)\w* from (?:the )?(?!prior|previous|last|baseline|"
+        r"\d)[a-z]\w+ (?:\w+ )?to(?:wards?)? (?:the )?(?!\d)\w+",
     ),
     "de": (
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
@@ -558,6 +579,23 @@ KEEP = {
         r"um (?:\w+ ){0,3}?(?:mm|cm|drittel|haelfte|%|prozent) \w+er als (?:die |der |das |auf "
         r"der |"
         r"am )*(?:link|recht|gegen|kontralateral|norm|ueblich)\w*",
+        r"(?:\w*schmerz\w*|beschwerden|symptom\w*|fieber|husten|dyspnoe|luftnot|atemnot|ikterus|"
+        r"schwindel|parese|hemiparese|crp|psa|cea|tumormarker|entzuendungswerte) (?:[\w\x00-]+ "
+        r"){0,6}?"
+        r"(?:seit|unveraendert|zunehmend|progredient|ruecklaeufig|persistier\w*|weiterhin|neu|"
+        r"erneut|regredient|gebessert|verschlechtert|zugenommen|abgenommen|angestiegen|wieder|"
+        r"stabil|konstant|verstaerkt|(?:ge|ver)\w+t)\b",
+        r"im (?:(?:weiteren|gesamten|ganzen|\w+alen|\w+ellen) )?verlauf (?:der|des|von|eines|einer)"
+        r" (?!letzten|vergangenen|\w*therapie|behandlung|zeit|beobachtung)",
+        r"(?:im|in) (?:direkten )?vergleich (?:zu|zur|zum|mit)(?: der| dem| den)? "
+        r"(?!\w*(?:vor|unters|aufnahm|befund|ct|mrt|mr|bild|studi|letzt|frueh|extern|ausw|alt|"
+        r"aelt|gester|sono|roent|pet|vu|va|kontroll|damal|staging|scan|ausgang|erst|initial|"
+        r"baseline|juengst|diagnos|therap|nadir|\d|jaen|januar|feb|maerz|april|mai|juni|juli|aug|"
+        r"sept|okt|nov|dez|ersten|zweiten|zuletzt|jahr|tag|woche|monat))\w+",
+        r"(?:kontrastmittel|km-|anreicherung|signal|enhancement|kurve|perfusion)\w* "
+        r"[^.;,]{0,40}?im "
+        r"(?:zeitlichen )?verlauf (?:ansteigend|abfallend|zunehmend|abnehmend|plateau\w*)",
+        r"(?:wir )?bitten? (?:um|wir|daher|hoeflich)\b[^.;:]*",
     ),
 }
 
@@ -740,7 +778,31 @@ FIND = {
         r"then|originally|\d+ \w+ ago)(?=[).,;]|$)|"
         r"(?:absent|missing|intact|clear|smaller|larger|thinner|thicker|wider|normal|invisible) "
         r"(?:in|on|at) (?:the )?(?:{day_en}|{prior})|back (?:down |up )?to {size}|"
-        r"{day_en} ?[:=] ?(?:about )?{size}"
+        r"{day_en} ?[:=] ?(?:about )?{size}|"
+        r"(?:as|than) (?:it|they|those|these) (?:did|was|were|had|used)|"
+        r"re-?(?:fill|expand|inflat|accumul|collaps|appear|open|dilat|occlud|bleed|narrow|"
+        r"enlarg)(?:ed|ing|s|ation)?|re-?formed|"
+        r"recurren(?:ce of|t) (?:the |an? )?(?:left |right |bilateral |\w+-sided )?(?:\w+ )?"
+        r"(?:effusions?|pneumothorax|hydrothorax|ha?ematoma|ascites|atelectasis|collection|"
+        r"abscess|bleeding|ha?emorrhage|hydronephrosis|stenosis|congestion|o?edema)|"
+        r"(?:up|down) (?:by|from) {size}|"
+        r"(?:tubes?|drains?|catheters?|lines?|picc|stents?|pigtail|port|wires?|probe|cannula|"
+        r"balloon pump|electrodes?) (?:[\w-]+ ){{0,3}}?(?:has|have) (?:since |also )?been "
+        r"(?:removed|"
+        r"pulled|withdrawn|advanced|placed|inserted|exchanged|replaced|repositioned|retracted|"
+        r"changed)|ha(?:s|ve) (?:since )?been (?:relieved|evacuated|decompressed)|"
+        r"(?:is|are|appears?|looks?) (?:\w+ly |a little |a bit |much |somewhat )?(?:(?:more|less) "
+        r"(?:advanced|extensive|conspicuous|prominent|pronounced|marked|dense|apparent|evident|"
+        r"visible|swollen|distended|dilated|severe)|fewer)(?=[.,;)]|$| today)|"
+        r"fewer(?! than)|less (?:\w+ )?(?:effusion|o?edema|fluid|air|gas|atelectasis|"
+        r"consolidation|swelling|stranding|opacification|congestion|ascites|mass effect|"
+        r"displacement|ha?emorrhage|blood)|continue to \w+|"
+        r"ha(?:s|ve) (?:\w+ly |since |now )*(?:passed|dissolved|lysed|abated|softened|"
+        r"cavitated|liquefied|coalesced|migrated further|stabili[sz]ed)|"
+        r"under way|underway|on the (?:wane|rise|increase|decrease|decline|mend)|"
+        r"resorption of (?:the )?(?:[\w-]+ ){{0,2}}?(?:blood|ha?ematoma|effusion|collection|"
+        r"ascites|"
+        r"ha?emorrhage|fluid|air|gas|o?edema|graft|contusion)"
     ),
     "de": (
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
@@ -751,7 +813,7 @@ FIND = {
         r"dynamik|befunddynamik|progress|"
         r"befundwandel|groessendynamik|befundveraenderung)\w*|"
         r"nicht (?:\w+ )?(?:veraendert|geaendert)|befundaenderung\w*|"
-        r"\w*progredien\w*|\bprogress(?:ion)?\b|\w*regredien\w*|\bregress(?:ion)?\b|"
+        r"\w*(?:progredien|regredien)\w*|"
         r"rueckl(?:ae)ufig\w*|"
         r"(?:groessen|befund|volumen|dichte|erguss|laengen)?(?:zu|ab)nahme\b(?! (?:der |des "
         r")?signal)|zugenommen\w*|abgenommen\w*|"
@@ -890,7 +952,16 @@ FIND = {
         r"(?:ist|sind|war|waren) [^.;,]{{0,60}}?(?:entstanden|aufgetaucht|nachgewachsen|"
         r"hinzugetreten)|(?<!weit )fortgeschritten(?=[.,;]|$)|"
         r"(?:im|in|in der) (?:\w+er )?(?:abheil\w*|abklingen|aufloesung|rueckgang)|"
-        r"(?:zurueck|wieder)gekehrt|wiedergekommen|ausgeblieben"
+        r"(?:zurueck|wieder)gekehrt|wiedergekommen|ausgeblieben|"
+        r"wie gehabt|(?:in|mit|von) (?:weiter )?(?:bekannte[rmn]|unveraenderte[rmn]|gleiche[rmn]|"
+        r"derselben|gewohnte[rmn]) (?:auspraegung|groesse|form|weise|lage|ausdehnung|"
+        r"konfiguration|menge|verteilung|position|weite)|"
+        r"\w*(?:progress|regress)(?:es|ion|ionen)?|"
+        r"(?:am|bei|vor|in) (?:\w+ )?(?:aufnahmetag|vortag|op-tag|entlassungstag|aufnahme|"
+        r"entlassung|diagnose|erstvorstellung|diagnosestellung|therapiebeginn) (?:noch )?"
+        r"(?:bei |mit )?{size}|"
+        r"(?:weniger|mehr) (?:luft|fluessigkeit|erguss|oedem|atelektase|stauung|aszites|blut|"
+        r"infiltrat|verschattung|einblutung|schwellung|gas|raumforderungswirkung|masseneffekt)\w*"
     ),
 }
 
