@@ -87,6 +87,16 @@ PARTS = {
     r"preceding|"
     r"former|old|antecedent|external|reference|index|original|pre-?operative|pre-?treatment|"
     r"pre-?interventional|preoperative|pretreatment|older)(?!\w)",
+    # Findings that grow and shrink. Increased density or enhancement compares nothing.
+    "fluctuates_en": r"(?:atelecta\w+|"
+        r"effusions?|consolidations?|infiltrates?|o?edema|ha?ematomas?|collections?|ascites|"
+        r"nodul\w+|metasta\w+|lesions?|mass(?:es)?|lymphadenopathy|adenopathy|pneumothora\w+|"
+        r"swelling|tumou?rs?|disease burden|tumou?r (?:load|burden)|congestion|hydronephrosis|"
+        r"mass effect|midline shift|herniation|pneumoperitoneum|pneumomediastinum|displacement|"
+        r"angulation|callus|cavitation|ha?emorrhage|haemothorax|hemothorax|thromb\w+|"
+        r"abscess\w*|cysts?|osteolys\w+|ground[- ]glass opacit\w+|opacities|conspicuity|"
+        r"prominence|distension|loosening|lymph nodes|inflammat\w+|wall thickening|dilatation|"
+        r"dilation)(?!\w)",
     "study_de": r"(?:voruntersuchung(?:en)?|voraufnahmen?|vorbefund(?:e|en|es)?|vorstudien?|"
     r"vor-?(?:ct|mrt|mr)s?|"
     r"vu|vus|voruntersuchungs\w*|vorbilder\w*|vorserien?|"
@@ -368,6 +378,34 @@ KEEP = {
         r"continu\w+|persist\w*|worsen\w*|progress\w*|increas\w*|unchanged|since)\b[^.;,]*",
         r"(?:increas|decreas|progress|worsen)\w* from (?:the )?(?!prior|previous|last|baseline|"
         r"\d)[a-z]\w+ (?:\w+ )?to(?:wards?)? (?:the )?(?!\d)\w+",
+        r"newly (?:built|installed|purchased|established|introduced|(?:acquired|developed) "
+        r"(?:sequence|software|protocol|method|scanner))",
+        r"remains? (?:\w+ly )?(?:unassess|unclear|uncertain|indeterminate|unknown|non-?diagnostic|"
+        r"obscured|limited|difficult|to be|open|speculative|elusive|possible|doubtful|"
+        r"questionable|undetermined|unexplained|within|hidden|unexamined|equivocal|incompletely|"
+        r"not assess|inconclusive|concealed)\w*",
+        r"(?<!than )(?:prior|previous|earlier|recent|last|old|former) (?:[\w-]+ ){0,3}?"
+        r"(?:replacement|prosthes\w+|graft\w*|implant\w*|catheter\w*|craniotomy|disease|"
+        r"malignanc\w+|cancer|carcinoma|lymphoma|exposure|insult|episode|attack|bout|event|dvt|"
+        r"perforation|clipping|coiling|shunt\w*|dissection|drainage|fixation|reconstruction|"
+        r"nailing|plating|diverticulitis|hepatitis|myocarditis|pericarditis|pleurodesis|"
+        r"irradiation|ulcer\w*|diagnosis|cholecystitis|appendicitis)",
+        r"compared (?:to|with|against) (?:an? |the )?(?:normal|reference|age|healthy|standard|"
+        r"control|peer|population|database)\w*",
+        r"(?:resolved|persist\w*|new|stable|changing) (?:\w+ )?art[ei]fact\w*",
+        r"art[ei]facts? (?:\w+ ){0,2}?(?:resolved|persist\w*|remain\w*|improv\w*|again)",
+        r"(?<!the )(?<!with )(?<!to )(?<!since )(?<!than )(?<!on )(?:pre-?operative|"
+        r"pre-?interventional|pre-?treatment) (?:[\w-]+ )?(?:planning|work-?up|assessment|"
+        r"evaluation|mapping|staging|measure\w*|ct|mri|exam\w*|imaging|scan)(?: ct| mri)?"
+        r"(?=[.:]|$| for| of| before| prior| was performed| requested)",
+        r"(?:progressive(?:ly)?|gradual(?:ly)?|increasing(?:ly)?|decreasing(?:ly)?) [^.;,]{0,40}? "
+        r"from (?:the )?(?!prior|previous|last|baseline)[a-z]\w* (?:\w+ )?to(?:wards?)? ",
+        r"earlier than (?:scheduled|expected|planned|usual|the|in the)",
+        r"(?:the )?(?:left|right)(?: (?:side|one|kidney|lung|lobe|hippocampus|ventricle))? (?:is "
+        r"|are )?(?:\w+ly |a little |much )?(?:more|less) \w+(?=[.,;)]|$)",
+        r"(?:the )?(?:left|right)(?: (?:side|one|kidney|lung|lobe|hippocampus|ventricle|adrenal|"
+        r"hilum|atrium|ovary|vertebral artery))? (?:is |are )?(?:\w+ly |a little |much |somewhat )?"
+        r"(?:smaller|larger|bigger|thinner|thicker|wider|narrower|better|worse)(?=[.,;)]|$)",
     ),
     "de": (
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
@@ -596,6 +634,17 @@ KEEP = {
         r"[^.;,]{0,40}?im "
         r"(?:zeitlichen )?verlauf (?:ansteigend|abfallend|zunehmend|abnehmend|plateau\w*)",
         r"(?:wir )?bitten? (?:um|wir|daher|hoeflich)\b[^.;:]*",
+        r"(?:die |der |das )?(?:linke|rechte)[rsn]? (?:niere|lunge|nebenniere|seite|hippocampus|"
+        r"\w*ventrikel|vorhof|\w*lappen|hoden|ovar|mamma|lungenfluegel|thoraxhaelfte|a\. "
+        r"vertebralis|\w*arterie|\w*vene|hilus|zwerchfell\w*|kieferhoehle|psoas\w*) (?:ist |stellt "
+        r"sich |erscheint )?(?:\w+ )?\w+er(?=[.,;)]|$)",
+        r"(?:zunehmend|progredient|neu|persistierend|anhaltend|ruecklaeufig|unveraendert)\w* "
+        r"(?:muedigkeit|appetit\w*|abgeschlagenheit|schlappheit|leistungs\w+|vergesslichkeit|"
+        r"gangunsicherheit|schluck\w+|heiserkeit|stuhl\w+|unterbauch\w+|oberbauch\w+|sturz\w*|"
+        r"juckreiz|tinnitus|hoermind\w+|dysurie|kraftmind\w+|laehmung\w*|unruhe|spastik)",
+        r"klin(?:isch|\.) (?:\w+ ){0,2}?(?:bislang|bisher|seit|wieder|jetzt|derzeit)",
+        r"erneut (?:gemessen|durchgefuehrt|akquiriert|aufgenommen|gestartet|angefertigt|"
+        r"wiederholt|gescannt|injiziert|punktiert|vorgestellt|einbestellt|erfolgt)",
     ),
 }
 
@@ -742,15 +791,9 @@ FIND = {
         r"{study_en} (?:\(?[^()]{{0,12}}\)? )?(?:from|by|of|at|performed at|done at) (?:the |an? "
         r"|another )*(?:referring|outside|other|external|local|another|previous)? ?(?:hospital|"
         r"institution|clinic|practice|centre|center|facility)|"
-        r"(?:increased|decreased|reduced|diminished|lessened) (?:[\w-]+ ){{0,3}}?(?:atelecta\w+|"
-        r"effusions?|consolidations?|infiltrates?|o?edema|ha?ematomas?|collections?|ascites|"
-        r"nodul\w+|metasta\w+|lesions?|mass(?:es)?|lymphadenopathy|adenopathy|pneumothora\w+|"
-        r"swelling|tumou?rs?|disease burden|tumou?r (?:load|burden)|congestion|hydronephrosis|"
-        r"mass effect|midline shift|herniation|pneumoperitoneum|pneumomediastinum|displacement|"
-        r"angulation|callus|cavitation|ha?emorrhage|haemothorax|hemothorax|thromb\w+|"
-        r"abscess\w*|cysts?|osteolys\w+|ground[- ]glass opacit\w+|opacities|conspicuity|"
-        r"prominence|distension|loosening|lymph nodes|inflammat\w+|wall thickening|dilatation|"
-        r"dilation)(?!\w)|"
+        r"(?:increased|decreased|reduced|diminished|lessened) (?:[\w-]+ ){{0,3}}?{fluctuates_en}|"
+        r"(?:increase|decrease|reduction|rise|drop|decline) (?:of|in) (?:the )?"
+        r"(?:[\w-]+ ){{0,2}}?{fluctuates_en}|"
         r"{size} (?:instead of|rather than) (?:\w+ )?{size}|{size} ?(?:->|=>|→|⇒) ?{size}|"
         r"in the intervening|(?:over|during|within|in) the (?:last|past|course of|preceding|"
         r"previous|intervening) (?:\w+ )?(?:days?|weeks?|months?|years?|decade|time|period|"
@@ -802,7 +845,18 @@ FIND = {
         r"under way|underway|on the (?:wane|rise|increase|decrease|decline|mend)|"
         r"resorption of (?:the )?(?:[\w-]+ ){{0,2}}?(?:blood|ha?ematoma|effusion|collection|"
         r"ascites|"
-        r"ha?emorrhage|fluid|air|gas|o?edema|graft|contusion)"
+        r"ha?emorrhage|fluid|air|gas|o?edema|graft|contusion)|"
+        r"(?:in|from|since) '\d\d(?!\d)|(?<=, )(?:was|were|had been|prev\w*) {size}|than in the "
+        r"past|"
+        r"(?:looks?|appears?|is|are|measures?) (?:much |exactly |about |largely |essentially )*the "
+        r"same(?=[.,;]|$)|serial (?:imaging|ct|scans|exam\w*|radiographs|studies|mri|follow\S*)|"
+        r"over (?:several|multiple|serial|successive|consecutive) (?:exam\w*|studies|scans|"
+        r"years|months|weeks|mris|cts)|"
+        r"(?:more|less) (?:pronounced|conspicuous|prominent|marked|extensive|dense|visible|"
+        r"swollen|dilated|distended|severe|apparent|evident|advanced|intense|avid)(?=[.,;)]|$)|"
+        r"(?:much|slightly|somewhat|clearly|considerably|markedly|significantly|a little|a bit|"
+        r"marginally|minimally|mostly|partly) (?:smaller|larger|bigger|thinner|thicker|wider|"
+        r"narrower|denser|shorter|longer|better|worse)(?=[.,;)]|$)"
     ),
     "de": (
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
@@ -961,7 +1015,14 @@ FIND = {
         r"entlassung|diagnose|erstvorstellung|diagnosestellung|therapiebeginn) (?:noch )?"
         r"(?:bei |mit )?{size}|"
         r"(?:weniger|mehr) (?:luft|fluessigkeit|erguss|oedem|atelektase|stauung|aszites|blut|"
-        r"infiltrat|verschattung|einblutung|schwellung|gas|raumforderungswirkung|masseneffekt)\w*"
+        r"infiltrat|verschattung|einblutung|schwellung|gas|raumforderungswirkung|masseneffekt)\w*|"
+        r"(?:deutlich|etwas|leicht|minimal|geringfuegig|gering|wesentlich|merklich|diskret|"
+        r"jetzt|aktuell|teils|eher|sichtbar|erheblich|insgesamt|allenfalls) (?:kleiner|groesser|"
+        r"breiter|schmaler|dicker|duenner|dichter|laenger|kuerzer|weniger|geringer|ausgedehnter|"
+        r"flauer|blasser|transparenter|schlanker|weiter)(?=[.,;)]|$)|verringert(?=[.,;)]|$)|"
+        r"anstieg (?:der|des|von) (?!crp|psa|cea|tumorm|leuko|entz|krea|bili|chol|trans|leberw|"
+        r"lip|ldh|temp|hirndr|signal|dicht)\w+|"
+        r"(?:in|aus|von|seit) '\d\d(?!\d)|(?<=, )(?:war|waren) {size}"
     ),
 }
 
