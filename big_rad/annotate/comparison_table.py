@@ -406,6 +406,15 @@ KEEP = {
         r"(?:the )?(?:left|right)(?: (?:side|one|kidney|lung|lobe|hippocampus|ventricle|adrenal|"
         r"hilum|atrium|ovary|vertebral artery))? (?:is |are )?(?:\w+ly |a little |much |somewhat )?"
         r"(?:smaller|larger|bigger|thinner|thicker|wider|narrower|better|worse)(?=[.,;)]|$)",
+        r"neither now|prior (?:auth|consent|informed|agreement|knowledge|arrangement|approval)\w*",
+        r"growth (?:along|into|through|beyond|around|towards|within)\b",
+        r"stability (?:issues?|test|exam|of the (?:knee|joint|ankle|shoulder|elbow|pelvi|spin))\w*",
+        r"(?:joint|ligament\w*|spinal|pelvic|mechanical|segmental|rotational|posterolateral|"
+        r"anterior|posterior|scapholunate|patellar) stability",
+        r"now (?:aged )?\d+(?:[ -]years?)?[ -](?:old|of age|year)|now aged",
+        r"(?:improv|worsen|degrad|better|resolution)\w* (?:of |in )?(?:the )?(?:image|contrast|"
+        r"resolution|quality|signal|visuali\w+|assess\w+|delineation|temporal|spatial|dose|"
+        r"lesion detection|diagnostic)",
     ),
     "de": (
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
@@ -645,6 +654,16 @@ KEEP = {
         r"klin(?:isch|\.) (?:\w+ ){0,2}?(?:bislang|bisher|seit|wieder|jetzt|derzeit)",
         r"erneut (?:gemessen|durchgefuehrt|akquiriert|aufgenommen|gestartet|angefertigt|"
         r"wiederholt|gescannt|injiziert|punktiert|vorgestellt|einbestellt|erfolgt)",
+        r"neue[rnms]? (?:patient|kolleg|praxis|jahr|abteilung|raeum|standort|zuweis|team|ueberweis|"
+        r"personal|adresse|anschrift)\w*",
+        r"(?:vormals|ehemals|ehemalig\w*|frueher\w*|bislang|bisher) (?:\w+ )?(?:\w*raucher|nikotin|"
+        r"alkohol|sportler|gesund|beschwerdefrei|asymptomatisch|unbehandelt)\w*",
+        r"ha(?:t|ben) sich [^.;,]{0,40}?(?:serie|phase|km-|kontrastm|sequenz)\w*[^.;,]*",
+        r"(?:verbesser|verschlechter|zunahme|abnahme)\w* (?:der |des )?(?:bild|aufloes|beurteil|"
+        r"kontrast|signal|qualit|sensitiv|untersuchungsqual|aussage)\w*",
+        r"(?:\w*niere|lunge|hippocampus|\w*ventrikel|vorhof|hoden|ovar|mamma|schilddruese|"
+        r"\w*lappen) (?:ist |erscheint )?(?:links|rechts) (?:ist |erscheint )?(?:\w+ )?\w+er"
+        r"(?=[.,;)]|$)",
     ),
 }
 
@@ -856,7 +875,12 @@ FIND = {
         r"swollen|dilated|distended|severe|apparent|evident|advanced|intense|avid)(?=[.,;)]|$)|"
         r"(?:much|slightly|somewhat|clearly|considerably|markedly|significantly|a little|a bit|"
         r"marginally|minimally|mostly|partly) (?:smaller|larger|bigger|thinner|thicker|wider|"
-        r"narrower|denser|shorter|longer|better|worse)(?=[.,;)]|$)"
+        r"narrower|denser|shorter|longer|better|worse)(?=[.,;)]|$)|"
+        r"(?:seen|noted|described|known|reported|documented|visible|present|identified) (?:before|"
+        r"earlier|already|in the past)(?=[.,;)]|$)|over (?:a period of |about |the )*(?:\d+|two|"
+        r"three|four|five|six|eight|ten|twelve|several|many) (?:day|week|month|year)s?|"
+        r"[+-] ?\d+(?:[.,]\d+)? ?(?:mm|cm|ml|%) (?:in|over|since|within|compared|vs)|"
+        r"re-?(?:ossif|calcif|minerali[sz])\w*"
     ),
     "de": (
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
@@ -1022,7 +1046,20 @@ FIND = {
         r"flauer|blasser|transparenter|schlanker|weiter)(?=[.,;)]|$)|verringert(?=[.,;)]|$)|"
         r"anstieg (?:der|des|von) (?!crp|psa|cea|tumorm|leuko|entz|krea|bili|chol|trans|leberw|"
         r"lip|ldh|temp|hirndr|signal|dicht)\w+|"
-        r"(?:in|aus|von|seit) '\d\d(?!\d)|(?<=, )(?:war|waren) {size}"
+        r"(?:in|aus|von|seit) '\d\d(?!\d)|(?<=, )(?:war|waren) {size}|"
+        r"(?:groessen|volumen|mengen)(?:zu|ab)nehmend\w*|bis auf (?:\w+ ){{1,3}}?(?:ausgeraeumt|"
+        r"entleert|drainiert|zurueck\w+)|(?:sprech|sprich)\w* (?:\w+ ){{0,2}}?auf (?:\w+ ){{0,2}}?"
+        r"\w*(?:therapie|behandlung|chemo|gabe|schema)\w*|"
+        r"(?:geringer|kleiner|groesser|weniger|schmaler|blasser|flauer|transparenter|kuerzer|"
+        r"laenger|duenner|dichter)(?=[.;)]|$)|noch (?:\w+ ){{0,2}}?(?:zu (?:sehen|erkennen|finden)|"
+        r"nachzuweisen|abzugrenzen|nachvollziehbar)|geblieben|blieb(?:en)? (?:\w+ )?(?:gleich|"
+        r"bestehen|stabil|unveraendert|konstant|nachweisbar|sichtbar|aus)|"
+        r"(?:stetig|langsam|kontinuierlich|immer|nochmals|nochmal|deutlich) (?:kleiner|groesser|"
+        r"breiter|dicker|duenner|weniger|geringer|dichter)|"
+        r"(?:\w*sonde|\w*drainage\w*|tubus|\w*katheter|zvk|\w*kanuele|\w*stent|\w*draht|\w*zugang) "
+        r"(?:\w+ ){{0,2}}?(?:entfernt|gezogen|zurueckgezogen|gewechselt|vorgeschoben|umgelegt|"
+        r"korrigiert|umpositioniert|neu)|re(?:kalzifizier|ossifizier|mineralisier|expandier|"
+        r"formier)\w*"
     ),
 }
 
