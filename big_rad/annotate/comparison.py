@@ -21,6 +21,10 @@ from big_rad.grounding import clauses, plain
 _ROUNDS = 4  # The most times that the rules are applied to one sentence.
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 _HIDDEN = "\x00"
+# Brackets and bars of a regular expression, beside what is escaped; and how a pattern may begin.
+_MARKS = re.compile(r"\\.|\[[^]]*\]|[()|]")
+_BEGIN = re.compile(r"[a-z](?![?*+{])|\\w\*(?=[a-z(])|\\d\+|\\d\{1,2\}")
+_REPEATS = ("?", "*", "+", "{")
 NOTHING_LEFT = "nothing remains without the comparison"
 NOT_CLEANED = "the comparison could not be removed"
 # What is tidied after a removal, in this order: pattern, replacement.
@@ -212,23 +216,46 @@ def _finder(lang: str) -> re.Pattern:
 
 
 def _any_of(pattern: str, end: str = "") -> re.Pattern:
-    """Returns a pattern's alternatives at the starts of words, grouped by their first letter.
+    """Returns a pattern's alternatives at the starts of words, grouped by how they begin.
 
     Python tries each alternative at each word. It skips a group with a single look at the letter.
     """
+    groups = sorted(_grouped(pattern).items(), reverse=True)
+    each = (f"{begin}(?:{'|'.join(rests)})" for begin, rests in groups)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(each)}){end}")
+
+
+def _grouped(pattern: str) -> dict[str, list[str]]:
+    """Returns a pattern's alternatives without their beginning, by this beginning or by ""."""
     groups = collections.defaultdict(list)
     for one in _alternatives(pattern):
         one = one.removeprefix(r"\b")
-        first = one[0] if one[0].isalpha() and one[1:2] not in ("?", "*", "{") else ""
-        groups[first].append(one.removeprefix(first))
-    grouped = (f"{first}(?:{'|'.join(rests)})" for first, rests in sorted(groups.items())[::-1])
-    return re.compile(rf"(?<!\w)(?:{'|'.join(grouped)}){end}")
+        length = _bracket(one)
+        if length and one[length : length + 1] not in _REPEATS:
+            inner = _grouped(one[len("(?:") : length - 1])
+            if "" not in inner:
+                for begin, rests in inner.items():
+                    groups[begin].append(f"(?:{'|'.join(rests)}){one[length:]}")
+                continue
+        begin = match[0] if (match := _BEGIN.match(one)) else ""
+        groups[begin].append(one[len(begin) :])
+    return groups
+
+
+def _bracket(pattern: str) -> int:
+    """Returns the length of the group with which a pattern begins, or 0."""
+    depth = 0
+    for mark in _MARKS.finditer(pattern if pattern.startswith("(?:") else ""):
+        depth += (mark[0] == "(") - (mark[0] == ")")
+        if not depth:
+            return mark.end()
+    return 0
 
 
 def _alternatives(pattern: str) -> Iterator[str]:
     """Yields the alternatives of a regular expression that stand in no bracket."""
     depth = start = 0
-    for mark in re.finditer(r"\\.|\[[^]]*\]|[(|)]", pattern):
+    for mark in _MARKS.finditer(pattern):
         depth += (mark[0] == "(") - (mark[0] == ")")
         if mark[0] == "|" and not depth:
             yield pattern[start : mark.start()]
