@@ -33,22 +33,38 @@ _TIDY = (
     (re.compile(r"\(\s*[,;]\s*"), "("),
     (re.compile(r"\s{2,}"), " "),
     (re.compile(r"\s+([.,;:!?)])"), r"\1"),
+    (re.compile(r"[,:]\s*(?=;)"), ""),
     (re.compile(r"([,;:])(?:\s*[,;:])+"), r"\1"),
     (re.compile(r"\.\s*\.(?!\w)"), "."),
     (re.compile(r"^[\s,;:.\-]+"), ""),
+    (re.compile(r"(?<=:)\s+(?:and|und|with|mit)\s+(?=\S)"), " "),
+    # German puts the verb second, so it stands first if what stood before it is removed.
+    (re.compile(r"^stell(?:t|en) sich (.*?) dar(?=[.,;]|$)", re.I), r"\1"),
+    (
+        re.compile(
+            r"^(?:ist|sind|zeigt|zeigen|hat|haben|findet|finden|stellt|stellen|misst|messen|liegt|"
+            r"liegen|besteht|bestehen|erscheint|erscheinen|imponiert|imponieren|wird|werden)"
+            r"(?: sich)?\s+(?=\S)",
+            re.I,
+        ),
+        "",
+    ),
     (re.compile(r"^(?:and|but|und|aber|sowie|with|mit|of|in size|von|der|des)\s+(?=\S)"), ""),
     (
         re.compile(
             r"[\s,;:]+(?:and|but|und|aber|sowie|is|are|was|were|has|have|ist|sind|hat|haben|war|"
             r"waren|remains?|zeigt sich|zeigen sich|stellt sich|stellen sich|im|in|of|to|from|"
-            r"since|with|mit|which|the|a|an|als|than|zur|zum|bei|sich|also|auch|nicht|not|it|been|as)(?=[.;,!?]|$)",
+            # A full stop counts at the end only, because "A." may be an artery.
+            r"since|with|mit|which|the|a|an|als|than|zur|zum|bei|sich|also|auch|nicht|not|it|been|"
+            r"as|dagegen|hingegen|jedoch)(?=[;,!?]|\.?\s*$)",
             re.I,
         ),
         "",
     ),
     (
         re.compile(
-            r"(?:,\s*(?:as )?(?:seen|noted|described|shown|beschrieben|bekannt)|"
+            r"(?:,\s*(?:as )?(?:seen|noted|described|shown|demonstrated|visuali[sz]ed|present|"
+            r"beschrieben|bekannt|nachweisbar|abgrenzbar|befund|findings?)|"
             r"\s(?:appears?|shows?|zeigt|zeigen|stellt|stellen|erscheint|erscheinen|demonstrates?))(?=[.;]|$)",
             re.I,
         ),
@@ -57,7 +73,16 @@ _TIDY = (
     (re.compile(r"([,;:])\s*(?=[.!?]|$)"), ""),
 )
 _BRACKET = re.compile(r"\s*\([^()]*\)")
-_CLAUSE_MARKS = re.compile(r"[,;:]|\s(?:but|aber|jedoch|while|während|and|und)\s", re.IGNORECASE)
+# "And" begins a clause only before words that a list of nouns does not go on with.
+_CLAUSE_MARKS = re.compile(
+    r"[,;:]|\s(?:but|aber|jedoch|while|waehrend)\s|"
+    r"\s(?:and|und)\s(?=(?:there|no|kein\w*|without|ohne|es)\s)"
+)
+# A clause that says nothing without the one before it.
+_DEPENDS = re.compile(
+    r"[\s,;:]*(?:\w+ing|which|that|those|whereas|with|mit|wobei|welche\w*|so ?dass|were|was|is|"
+    r"are|has|have|had|it|they|es|diese\w*|its|their|in particular|insbesondere)\b"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +123,7 @@ def remove(text: str, lang: str) -> Removal:
     """
     if not _compares(text, lang):
         return Removal(text, had=False)
-    left = _BRACKET.sub(lambda m: "" if _compares(m[0], lang) else m[0], text)
+    left = _BRACKET.sub(lambda m: _bracketed(m[0], lang), text)
     left = _without_clauses(left, _whole_clause(lang), lang)
     for _ in range(_ROUNDS):
         before, left = left, _cut(left, lang)
@@ -112,6 +137,15 @@ def remove(text: str, lang: str) -> Removal:
     if not _says_something(left, lang):
         return Removal("", had=True, reason=NOTHING_LEFT)
     return Removal(left, had=True)
+
+
+def _bracketed(text: str, lang: str) -> str:
+    """Returns the part of a bracket that stands before its comparison."""
+    if not _compares(text, lang):
+        return text
+    parts = re.split(r"(?<=[,;])\s", text)
+    count = next((i for i, part in enumerate(parts) if _compares(part, lang)), 0)
+    return " ".join(parts[:count])[:-1] + ")" if count else ""
 
 
 def _compares(text: str, lang: str) -> bool:
@@ -147,7 +181,13 @@ def _cut(text: str, lang: str) -> str:
         for match in pattern.finditer(low):
             if match.end() > match.start() and match[0].strip():
                 start, end = written.start(match.start()), written.end(match.end())
-                pieces += [text[last:start], f" {instead} " if instead else " "]
+                put = f" {instead} " if instead else " "
+                if "kept" in pattern.groupindex:
+                    a, b = match.span("kept")
+                    put = f" {text[written.start(a) : written.end(b)]} "
+                # A comma belongs to the match only behind another one or behind a beginning.
+                inside = match[0].lstrip()[0] != "," and low[: match.start()].strip()
+                pieces += [text[last:start], "," if match[0][-1] == "," and inside else "", put]
                 last = end
         if pieces:
             text = " ".join("".join([*pieces, text[last:]]).split())
@@ -165,9 +205,12 @@ def _without_clauses(text: str, pattern: re.Pattern, lang: str) -> str:
     parts = list(_clauses(low))
     if len(parts) > 1 and all(not pattern.search(low[a:b]) for a, b in parts):
         return ""
-    kept = [
-        text[written.start(a) : written.end(b)] for a, b in parts if not pattern.search(low[a:b])
-    ]
+    kept, dropped = [], False
+    for a, b in parts:
+        # What depends on a clause is left out with it.
+        dropped = bool(pattern.search(low[a:b])) or (dropped and bool(_DEPENDS.match(low, a, b)))
+        if not dropped:
+            kept.append(text[written.start(a) : written.end(b)])
     return " ".join(" ".join(kept).split())
 
 

@@ -89,14 +89,14 @@ PARTS = {
     r"pre-?interventional|preoperative|pretreatment|older)(?!\w)",
     # Findings that grow and shrink. Increased density or enhancement compares nothing.
     "fluctuates_en": r"(?:atelecta\w+|"
-        r"effusions?|consolidations?|infiltrates?|o?edema|ha?ematomas?|collections?|ascites|"
-        r"nodul\w+|metasta\w+|lesions?|mass(?:es)?|lymphadenopathy|adenopathy|pneumothora\w+|"
-        r"swelling|tumou?rs?|disease burden|tumou?r (?:load|burden)|congestion|hydronephrosis|"
-        r"mass effect|midline shift|herniation|pneumoperitoneum|pneumomediastinum|displacement|"
-        r"angulation|callus|cavitation|ha?emorrhage|haemothorax|hemothorax|thromb\w+|"
-        r"abscess\w*|cysts?|osteolys\w+|ground[- ]glass opacit\w+|opacities|conspicuity|"
-        r"prominence|distension|loosening|lymph nodes|inflammat\w+|wall thickening|dilatation|"
-        r"dilation)(?!\w)",
+    r"effusions?|consolidations?|infiltrates?|o?edema|ha?ematomas?|collections?|ascites|"
+    r"nodul\w+|metasta\w+|lesions?|mass(?:es)?|lymphadenopathy|adenopathy|pneumothora\w+|"
+    r"swelling|tumou?rs?|disease burden|tumou?r (?:load|burden)|congestion|hydronephrosis|"
+    r"mass effect|midline shift|herniation|pneumoperitoneum|pneumomediastinum|displacement|"
+    r"angulation|callus|cavitation|ha?emorrhage|haemothorax|hemothorax|thromb\w+|"
+    r"abscess\w*|cysts?|osteolys\w+|ground[- ]glass opacit\w+|opacities|conspicuity|"
+    r"prominence|distension|loosening|lymph nodes|inflammat\w+|wall thickening|dilatation|"
+    r"dilation)(?!\w)",
     "study_de": r"(?:voruntersuchung(?:en)?|voraufnahmen?|vorbefund(?:e|en|es)?|vorstudien?|"
     r"vor-?(?:ct|mrt|mr)s?|"
     r"vu|vus|voruntersuchungs\w*|vorbilder\w*|vorserien?|"
@@ -121,7 +121,9 @@ PARTS = {
     r"grossly|largely|overall|minimally|clearly|relatively|otherwise|also|mild|slight|marked|"
     r"moderate|"
     r"significant|further|somewhat|again|interval|relevant|definite|appreciable|minimal|obvious|"
-    r"generally|completely|almost|nearly|very|in the interval|partially|much|progressively)\s+)*",
+    r"generally|completely|almost|nearly|very|in the interval|partially|much|progressively|partly|"
+    r"mostly|slowly|steadily|gradually|rapidly|interim|noticeably|visibly|considerably|entirely|"
+    r"hardly|since)\s+)*",
     "degree_de": r"(?:(?:gering|geringgradig|geringfuegig|leicht|leichte|deutlich|deutliche|"
     r"maessig|"
     r"wesentlich|wesentliche|relevant|relevante|signifikant|signifikante|weitgehend|im "
@@ -880,7 +882,8 @@ FIND = {
         r"earlier|already|in the past)(?=[.,;)]|$)|over (?:a period of |about |the )*(?:\d+|two|"
         r"three|four|five|six|eight|ten|twelve|several|many) (?:day|week|month|year)s?|"
         r"[+-] ?\d+(?:[.,]\d+)? ?(?:mm|cm|ml|%) (?:in|over|since|within|compared|vs)|"
-        r"re-?(?:ossif|calcif|minerali[sz])\w*"
+        r"re-?(?:ossif|calcif|minerali[sz])\w*|"
+        r"nadir|(?:smaller|larger|bigger)(?=[.;)]|$)"
     ),
     "de": (
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
@@ -1059,12 +1062,75 @@ FIND = {
         r"(?:\w*sonde|\w*drainage\w*|tubus|\w*katheter|zvk|\w*kanuele|\w*stent|\w*draht|\w*zugang) "
         r"(?:\w+ ){{0,2}}?(?:entfernt|gezogen|zurueckgezogen|gewechselt|vorgeschoben|umgelegt|"
         r"korrigiert|umpositioniert|neu)|re(?:kalzifizier|ossifizier|mineralisier|expandier|"
-        r"formier)\w*"
+        r"formier)\w*|"
+        r"nadir|(?:gegenueber|seit|als (?:in|auf|bei)|wie (?:in|auf|bei)|vergleich (?:zu|zur|zum|"
+        r"mit)) (?:der |dem |den )*(?:\w+en )?(?:\w+-)?(?:ct|mrt|mr|untersuchung|aufnahmen?|"
+        r"bildgebung|sonographie|studie|kontrolle|staging)(?!\w)|"
+        r"(?:in|im|auf) (?:den |der |dem )?(?:\w+en )?(?:bildern|aufnahmen|schnittbildern|"
+        r"bildmaterial) (?:vom|von|aus|im) {when_de}|"
+        r"(?:im|am|in|vom|seit) {day_de} (?:\w+ )?(?:beschrieben|gesehen|diagnostiziert|"
+        r"nachgewies|sichtbar|festgestellt|entdeckt|bekannt|aufgefallen|dokumentiert)\w*"
     ),
 }
 
 REMOVE = {
     "en": (
+        # A list of earlier studies, and how something was then.
+        (r"^(?:comparison|priors?|(?:{prior} )+{study_en}|comparison {study_en}):[^;]*;?", ""),
+        (
+            r",\s*(?:previously|formerly|initially|originally|earlier|before that)\b"
+            r"(?! (?:seen|noted|described|known))(?:[^,;.]|[.,]\d)*"
+            r"(?:,(?= (?:now|has|have|is|are|measures|shows|remains|appears)\b)|(?=[,;.]|$))",
+            "",
+        ),
+        (
+            r",?\s*(?:as opposed to|instead of|rather than|versus|vs\.?|against|as against) "
+            r"(?:the )?{size}(?: (?:in|on|at) (?:the )?(?:{prior} )*{study_en}| {when_en})?",
+            "",
+        ),
+        (
+            r"(?:,\s*|\b)(?:(?:is|are|appears?|looks?) )?{degree_en}(?:\w+er|(?:more|less) \w+|"
+            r"fewer) than (?:(?:on|in|at|from) )?(?:the |an? |her |his )*(?:{prior}[ ,]+)+"
+            r"(?:\w+ ){{0,2}}?{study_en}(?: (?:from|of|dated|on) (?:the )?{day_en})?",
+            "",
+        ),
+        (
+            r"(?:has |have )?(?:went|goes|gone|came down|dropped|fell|fallen|rose|risen|changed|"
+            r"shr[au]nk|grew|grown|diminished|decreased|increased|dwindled) (?:in \w+ )?from "
+            r"{size} to (?={size})",
+            "measures",
+        ),
+        (
+            r"(?:there (?:is|has been|was) )?(?:no|without) {degree_en}(?:growth|progress\w*)"
+            r"(?: over (?:\w+ )+years)?(?: (?:in|of))?\b",
+            "",
+        ),
+        (
+            r"\b(?:shows?|showed|demonstrates?|with) no {degree_en}change(?:[^,;.]|[.,]\d)*",
+            "",
+        ),
+        (
+            r",?\s*(?:as |when )?(?:compared|in comparison) (?:to|with) (?:the |an? )?(?:\w+ )?"
+            r"{study_en} (?:of|from|dated|on) (?:the )?{day_en},?",
+            "",
+        ),
+        (
+            r"\b(?:is|are|remains?) {degree_en}(?:constant|static|stationary|idem|identical|"
+            r"steady)(?: in (?:size|appearance|extent))?\b",
+            "",
+        ),
+        (
+            r"\b{degree_en}(?:stationary|static|identical) (?:(?:appearances?|findings?|size|"
+            r"extent|position)\b ?)?(?:of (?:the )?)?",
+            "",
+        ),
+        (r",?\s*\bevolving(?: as (?:expected|anticipated))?(?=[.,;]|$)", ""),
+        (
+            r"\b{degree_en}(?:increased|decreased|reduced|diminished|lessened) "
+            r"(?=(?:[\w-]+ ){{0,3}}?{fluctuates_en})",
+            "",
+        ),
+        (r"\bnewly (?:appeared|developed|detected|occurred|emerged|formed|arisen|visible)\b", ""),
         (
             r"(?:,\s*|\b)(?:(?:is|are|has become|have become) )?(?:(?:slightly|much|"
             r"clearly|markedly|somewhat) )?(?:\w+er(?: \w+ed)?|"
@@ -1224,6 +1290,67 @@ REMOVE = {
         ),
     ),
     "de": (
+        # A list of earlier studies, and how something was then.
+        (r"^(?:{study_de}|vergleich):[^;]*;?", ""),
+        (
+            r",\s*(?:im|in der|in dem|auf den|auf der|am|bei|in den) (?:{study_de}|{day_de})"
+            r"(?: (?:vom|von|aus) {day_de})? ?(?:noch|nicht|bereits|schon|kein\w*|nur|{size})"
+            r"(?:[^,;.]|[.,]\d)*",
+            "",
+        ),
+        (
+            r"(?:(?:in|im|auf|bei) (?:der |dem |den )?)?{study_de}(?: (?:vom|von|aus) {day_de})?:? "
+            r"(?:noch |nur |ca\. )*{size}",
+            "",
+        ),
+        (
+            r"\b(?:hat|haben|ist|sind) (?:sich )?(?:[^,;.]{{0,60}}? )?von {size} auf (?={size} "
+            r"(?:\w*genommen|gewachsen|angewachsen|geschrumpft|verkleinert|vergroessert|gesunken|"
+            r"angestiegen|zurueckgegangen|reduziert|vergroessert)(?!\w))",
+            "misst",
+        ),
+        (
+            r"(?<=\d (?:mm|cm|ml) )(?:angewachsen|geschrumpft|verkleinert|vergroessert|gesunken|"
+            r"angestiegen|zurueckgegangen|reduziert)(?!\w)",
+            "",
+        ),
+        (
+            r",?\s*(?:bereits|schon) (?:auf|in|im|am|an) (?:der |den |dem )?(?:\w+ )?(?:bild|"
+            r"aufnahm|ct|mrt|untersuchung)\w*(?: (?:von|vom|aus|im) {when_de})?(?: (?:erkennbar|"
+            r"sichtbar|nachweisbar|abgrenzbar|vorhanden|zu sehen))?",
+            "",
+        ),
+        (
+            r"\b(?:im|am|in|vom|seit) {day_de} (?:\w+ )?(?:beschrieben|gesehen|diagnostiziert|"
+            r"nachgewies|festgestellt|entdeckt|bekannt|dokumentiert)\w*",
+            "",
+        ),
+        (
+            r",?\s*(?:gegenueber|seit|als (?:in|auf|bei)|wie (?:in|auf|bei)|im vergleich (?:zu|zur|"
+            r"zum|mit)) (?:der |dem |den )*(?:\w+en )?(?:\w+-)?(?:ct|mrt|mr|untersuchung|"
+            r"aufnahmen?|bildgebung|sonographie|studie|kontrolle|staging)(?!\w)"
+            r"(?: (?:vom|von|aus) {day_de})?,?",
+            "",
+        ),
+        (r",?\s*(?:groesse )?gleich wie (?:in|bei|auf) (?:der |dem )?{study_de}", ""),
+        (
+            r"\bist {degree_de}(?:zunehmend|abnehmend|unveraendert|weiterhin|stabil|konstant) "
+            r"(?=\w+(?:t|en|bar|ig)(?:[.,;]|$))",
+            "ist",
+        ),
+        (
+            r"\bsind {degree_de}(?:zunehmend|abnehmend|unveraendert|weiterhin|stabil|konstant) "
+            r"(?=\w+(?:t|en|bar|ig)(?:[.,;]|$))",
+            "sind",
+        ),
+        # "Persistenz der kleinen Blutung" leaves "kleine Blutung".
+        (
+            r"\b{degree_de}(?:groessen|befund|volumen|erguss)?(?:zunahme|abnahme|progredienz|"
+            r"regredienz|rueckgang|rueckbildung|besserung|persistenz|progress|regression) der "
+            r"(?P<kept>(?!link|recht|ober|unter)\w+e)n (?=\w)",
+            "",
+        ),
+        (r"\b(?:gleichbleibende?\w*|vordiagnostizierte?\w*|stetig)\b", ""),
         (
             r"(?:,\s*|\b)(?:(?:ist|sind) )?(?:(?:deutlich|etwas|leicht|gering|minimal|viel) "
             r")?(?:\w+er|mehr|weniger) (?:\w+ )?(?:als|wie) "
@@ -1334,13 +1461,20 @@ REMOVE = {
 # "No new lesion" says nothing about old ones, and what has resolved is not there any more. Such a
 # clause is left out as a whole, because without the word it would say something else.
 WHOLE_CLAUSE = {
-    "en": r"\bno (?:\w+ )?differen(?:ce|t) (?:from|to|compared)\b|"
+    "en": r"\b(?:on|in|at) (?:the |that |an? )?(?:prior|previous|last|earlier|first|initial) "
+    r"[\w ]*?(?:had been|was|were|had|showed|measured)\b|"
+    r"\b(?:growth|progression|change|increase|enlargement|decrease|regression)\b[^,;.]*\b(?:not|"
+    r"nor)\b|"
+    r"\bno (?:\w+ )?differen(?:ce|t) (?:from|to|compared)\b|"
     r"\b(?:no|without|not|nor) (?:\w+ ){0,4}?(?:new|newly|progressive|increasing|enlarging|"
     r"worsening|persistent|persisting)\b|"
     r"^no longer\b|\bcomplete(?:ly)? (?:regress|clear)\w*|"
     r"\b(?:resolved|disappeared|cleared|vanished)\b|\bresolution of\b|\b(?:complete|interval) "
     r"resolution\b",
-    "de": r"\bkein\w* (?:\w+ )?unterschied (?:zu|zum|zur|gegenueber)\b|"
+    "de": r"\b(?:\w*progredienz|\w*progress\w*|\w*zunahme|\w*abnahme|\w*wachstum|\w*aenderung|"
+    r"\w*regredienz|dynamik)\b[^,;.]*\b(?:nicht|kein\w*)\b|"
+    r"\bbefund(?:konstanz|stabilitaet)\b|\b(?:stabile|konstante) verhaeltnisse\b|"
+    r"\bkein\w* (?:\w+ )?unterschied (?:zu|zum|zur|gegenueber)\b|"
     r"\b(?:kein\w*|ohne|nicht) (?:\w+ ){0,3}?(?:neu(?:e|er|es|en|em)?|neu aufgetreten\w*|"
     r"neuaufgetreten\w*|"
     r"(?:groessen)?progredient\w+|zunehmend\w*|persistierend\w*|erneut\w*)\b|"
@@ -1353,10 +1487,11 @@ EMPTY = {
     "en": "there disease finding findings appearance otherwise also overall study exam examination "
     "ct mri "
     "change changes noted seen evidence interval however likewise compared comparison size in not "
-    "significant significantly slightly known previous status image images as well prior",
+    "significant significantly slightly known previous status image images as well prior today "
+    "mm cm ml width size appearances situation",
     "de": "befund befunde befundlage nachweis untersuchung übrigen sonst ansonsten zudem auch "
     "ebenfalls insgesamt ct mrt veränderung veränderungen änderung änderungen größe deutlich "
     "gering leicht geringgradig wesentlich wesentliche relevante bekannt bekannte bekannter nicht "
     "sich wie zum unverändert bild gesamtbild lage status vergleich aktuell damit somit daher so "
-    "als",
+    "als heute mm cm ml verhältnisse",
 }
