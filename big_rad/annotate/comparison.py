@@ -37,6 +37,7 @@ _TIDY = (
     (re.compile(r"([,;:])(?:\s*[,;:])+"), r"\1"),
     (re.compile(r"\.\s*\.(?!\w)"), "."),
     (re.compile(r"^[\s,;:.\-]+"), ""),
+    (re.compile(r"^([^,:;()]+), (?=(?:measures|is|are|has|have|shows?)\s)"), r"\1 "),
     (re.compile(r"(?<=:)\s+(?:and|und|with|mit)\s+(?=\S)"), " "),
     # German puts the verb second, so it stands first if what stood before it is removed.
     (re.compile(r"^stell(?:t|en) sich (.*?) dar(?=[.,;]|$)", re.I), r"\1"),
@@ -70,7 +71,25 @@ _TIDY = (
         ),
         "",
     ),
+    (
+        re.compile(
+            r"\s(?:in (?:der|ihrer|seiner) (?:größe|weite|ausdehnung|form|lage|menge)|"
+            r"in menge und \w+|"
+            r"in (?:size|extent|appearance|number|configuration))(?=[.,;]|$)",
+            re.I,
+        ),
+        "",
+    ),
     (re.compile(r"([,;:])\s*(?=[.!?]|$)"), ""),
+)
+# What remains of a clause is no sentence if it ends or begins like this.
+_BROKEN = re.compile(
+    r"\b(?:no|of|very|nach|dem der|bleibt|bleiben|looks?|keeps?|none|one of them|some|the|a|an|der|"
+    r"des|dem|den|more|less|mehr|weniger|etwas|sehr|zeigt|entspricht|imponiert|slightly|deutlich)\.?\s*$|"
+    r"^(?:zeigten?|zeigte|war|waren|showed|was|were|had|steady)\s|"
+    r"\b(?:\w+ical|\w+ular|steady|slow|has|have|is|are) the\b|\bno [,;]|\bof of\b|"
+    r"\bthe the\b|'s\b \w+$",
+    re.I,
 )
 _BRACKET = re.compile(r"\s*\([^()]*\)")
 # "And" begins a clause only before words that a list of nouns does not go on with.
@@ -81,7 +100,9 @@ _CLAUSE_MARKS = re.compile(
 # A clause that says nothing without the one before it.
 _DEPENDS = re.compile(
     r"[\s,;:]*(?:\w+ing|which|that|those|whereas|with|mit|wobei|welche\w*|so ?dass|were|was|is|"
-    r"are|has|have|had|it|they|es|diese\w*|its|their|in particular|insbesondere)\b"
+    r"are|has|have|had|it|they|es|diese\w*|its|their|in particular|insbesondere|"
+    r"(?:the )?(?:largest|smallest|biggest)|(?:der |die |das )?(?:groesste|kleinste)\w*|up to|"
+    r"bis)\b"
 )
 
 
@@ -132,9 +153,12 @@ def remove(text: str, lang: str) -> Removal:
     left = _tidied(left, text)
     if _compares(left, lang):
         left = _tidied(_without_clauses(left, _finder(lang), lang), text)
-    if _compares(left, lang) or not _kept_numbers(text, left):
+    elif _BROKEN.search(left):
+        left = _tidied(_without_clauses(text, _finder(lang), lang), text)
+    if _compares(left, lang) or _BROKEN.search(left) or not _kept_numbers(text, left):
         return Removal("", had=True, reason=NOT_CLEANED)
-    if not _says_something(left, lang):
+    heading = text.partition(":")[0] if ":" in text else ""
+    if not _says_something(left, lang) or left.rstrip(".:") == heading.strip().split(" ")[0]:
         return Removal("", had=True, reason=NOTHING_LEFT)
     return Removal(left, had=True)
 

@@ -123,8 +123,9 @@ PARTS = {
     r"significant|further|somewhat|again|interval|relevant|definite|appreciable|minimal|obvious|"
     r"generally|completely|almost|nearly|very|in the interval|partially|much|progressively|partly|"
     r"mostly|slowly|steadily|gradually|rapidly|interim|noticeably|visibly|considerably|entirely|"
-    r"hardly|since)\s+)*",
-    "degree_de": r"(?:(?:gering|geringgradig|geringfuegig|leicht|leichte|deutlich|deutliche|"
+    r"hardly|since|a little|a bit|slow but steady|slow|steady|gradual|continuous|rapid)\s+)*",
+    "degree_de": r"(?:(?:weitere[rs]?|langsame[rs]?|geringe|maessige[rs]?|deutlicher|"
+    r"partielle[rs]?|gering|geringgradig|geringfuegig|leicht|leichte|deutlich|deutliche|"
     r"maessig|"
     r"wesentlich|wesentliche|relevant|relevante|signifikant|signifikante|weitgehend|im "
     r"wesentlichen|"
@@ -576,7 +577,7 @@ KEEP = {
         r"seit (?:etwa |ca\.? |rund |mehr als |ueber |knapp )*(?:\d+|ein\w*|wenig\w*|mehrer\w*|"
         r"viel\w*|"
         r"zwei|drei|vier|fuenf|sechs|sieben|acht|neun|zehn|zwoelf) (?:tag|woch|monat|jahr|"
-        r"stund)\w*(?! (?:\w+ )?(?:bekannt|unveraendert|konstant|dokumentiert|stabil|"
+        r"stund)\w*(?!\w)(?! (?:\w+ )?(?:bekannt|unveraendert|konstant|dokumentiert|stabil|"
         r"nachweisbar|beschrieben|sichtbar|vorhanden|bestehend)(?!\w))",
         r"seit (?:einem |dem |der |seinem |ihrem )?(?:unfall|sturz|trauma|operation|op|eingriff|"
         r"geburt|kindheit|jugend|aufnahme|diagnose|menopause)(?![- ]?(?:ct|mrt|roentgen))\b",
@@ -883,7 +884,10 @@ FIND = {
         r"three|four|five|six|eight|ten|twelve|several|many) (?:day|week|month|year)s?|"
         r"[+-] ?\d+(?:[.,]\d+)? ?(?:mm|cm|ml|%) (?:in|over|since|within|compared|vs)|"
         r"re-?(?:ossif|calcif|minerali[sz])\w*|"
-        r"nadir|(?:smaller|larger|bigger)(?=[.;)]|$)"
+        r"nadir|(?:smaller|larger|bigger)(?=[.;)]|$)|"
+        r"(?:some|others|several|most|many|the rest|the others?) (?:are |is |have become "
+        r")?(?:larger|"
+        r"smaller|bigger|new|unchanged)"
     ),
     "de": (
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
@@ -1069,12 +1073,41 @@ FIND = {
         r"(?:in|im|auf) (?:den |der |dem )?(?:\w+en )?(?:bildern|aufnahmen|schnittbildern|"
         r"bildmaterial) (?:vom|von|aus|im) {when_de}|"
         r"(?:im|am|in|vom|seit) {day_de} (?:\w+ )?(?:beschrieben|gesehen|diagnostiziert|"
-        r"nachgewies|sichtbar|festgestellt|entdeckt|bekannt|aufgefallen|dokumentiert)\w*"
+        r"nachgewies|sichtbar|festgestellt|entdeckt|bekannt|aufgefallen|dokumentiert)\w*|"
+        r"im (?:kurzfristigen|kurzen|zeitlichen) abstand"
     ),
 }
 
 REMOVE = {
     "en": (
+        (r"^comparison:? [^:;]*:", ""),
+        (r",\s*first (?:\w+ ){{1,3}}(?:in|on) (?:the )?{day_en},?", ""),
+        (r",\s*which (?:was|were|had been) [^,]*,(?= (?:is|are|has|have) now)", ""),
+        (
+            r"(?:,\s*|\b)(?:(?:is|are|looks?|appears?) )?(?:no |not )?{degree_en}(?:\w+er|(?:more|"
+            r"less) \w+) than (?:on |in |at )?{when_en}(?:'s)?(?: {study_en})?",
+            "",
+        ),
+        (
+            r",?\s*(?:stable|unchanged|constant) (?:for|over|since) (?:\w+ ){{1,3}}(?:years|"
+            r"months|weeks|days)",
+            "",
+        ),
+        (r",?\s*(?:growth|increase|decrease) of {size}(?: per \w+)?", ""),
+        # What was so then is not so now.
+        (
+            r"(?<!, )\b(?:formerly|previously) (?!seen|noted|described|known|identified|mentioned|"
+            r"found|"
+            r"demonstrated|reported|visuali|measur|up to|about|\d)\w+ (?=\w)",
+            "",
+        ),
+        (
+            r"\b(?:keeps?|is|are) (?:growing|shrinking|enlarging|increasing|decreasing|clearing|"
+            r"regressing|progressing|improving|worsening|receding|resolving)\b(?! (?:in|to|from|"
+            r"along|the))(?: (?:slowly|further|well|nicely|gradually|steadily|again|slightly))?",
+            "",
+        ),
+        (r"\bno longer with\b", "without"),
         # A list of earlier studies, and how something was then.
         (r"^(?:comparison|priors?|(?:{prior} )+{study_en}|comparison {study_en}):[^;]*;?", ""),
         (
@@ -1130,6 +1163,7 @@ REMOVE = {
             r"(?=(?:[\w-]+ ){{0,3}}?{fluctuates_en})",
             "",
         ),
+        (r"(?<= mm| cm| ml) today\b|\btoday (?=(?:only |about )*{size})", ""),
         (r"\bnewly (?:appeared|developed|detected|occurred|emerged|formed|arisen|visible)\b", ""),
         (
             r"(?:,\s*|\b)(?:(?:is|are|has become|have become) )?(?:(?:slightly|much|"
@@ -1158,7 +1192,9 @@ REMOVE = {
         ),
         (r",?\s*constant(?: for (?:\w+ )?years)?(?=[.,;]|$)", ""),
         (
-            r"(?:,\s*|(?:is|are) (?:\w+ly )?)(?:receding|subsiding|clearing|regressive|abating)\b",
+            r"(?:,\s*|(?:is|are) (?:\w+ly )?)(?:receding|subsiding|clearing|regressive|abating|"
+            r"regressing|progressing|shrinking|growing|enlarging|improving|worsening|resolving|"
+            r"increasing|decreasing|fading|closing|settling)\b(?! (?:the|in|to|from|along))",
             "",
         ),
         (
@@ -1290,6 +1326,56 @@ REMOVE = {
         ),
     ),
     "de": (
+        (r"^[^:;]*\bzum vergleich\b[^:;]*:", ""),
+        (r"\bim (?:kurzfristigen|kurzen|zeitlichen) abstand\b", ""),
+        (
+            r",?\s*seit (?:\w+ ){{1,3}}(?:jahren?|monaten?|wochen?|tagen?) (?:stabil|konstant|"
+            r"unveraendert|bekannt)(?=[.,;]|$)",
+            "",
+        ),
+        (
+            r",?\s*\b(?:groessen)?(?:stabil|konstant|unveraendert) (?:ueber|seit) (?:\w+ ){{1,3}}"
+            r"(?:jahren?|monaten?|wochen?|tagen?)\b",
+            "",
+        ),
+        (
+            r"\b(?:hat|haben|zeigt|zeigen) (?:die|eine|den|das) (?:gleiche|selbe|identische)n? \w+ "
+            r"wie {when_de}",
+            "",
+        ),
+        (r",?\s*nach (?:zuvor|vorher|initial|vormals) (?:ca\. )?{size}", ""),
+        (
+            r",?\s*entsprechend eine[mr] (?:\w+ )?(?:\w*wachstum|\w*zunahme|\w*abnahme|"
+            r"\w*progredienz)(?:[^,;.]|[.,]\d)*",
+            "",
+        ),
+        (r",\s*(?:die|der|das) (?:vorher|zuvor|damals|frueher) (?:[^,;.]|[.,]\d)*", ""),
+        # What was so then is not so now.
+        (
+            r"\b(?:vormals|zuvor|ehemals) (?!beschrieb|gesehen|bekannt|nachgew|sichtbar|abgrenzb|"
+            r"dokument|diagnost|genannt|erwaehnt)\w+e[rnsm]? (?=\w)",
+            "",
+        ),
+        (
+            r"\b(?:im|i\.) ?vgl\.? ?(?:zur|zum|zu|z\.|mit)? ?(?:der |dem )?(?:{study_de}|\w*ct|"
+            r"\w*mrt)?(?: (?:vom|von) {day_de})?,?",
+            "",
+        ),
+        (r"\bgroessenmaessig\b", ""),
+        (r"\bbleib(?:t|en) {degree_de}(?:unveraendert|konstant|stabil|gleich)\b", ""),
+        (r"\bbleibt\b(?= (?:\w+ )?(?:vergr|erweit|verdick|dilat|gestaut|verbreit))", "ist"),
+        (r"\bbleiben\b(?= (?:\w+ )?(?:vergr|erweit|verdick|dilat|gestaut|verbreit))", "sind"),
+        (
+            r"\b(?:hat|haben) {degree_de}an (?:groesse|umfang|volumen|ausdehnung|dichte|zahl|"
+            r"durchmesser|dicke|laenge|breite|hoehe) (?:\w+ )?(?:zugenommen|abgenommen|verloren|"
+            r"gewonnen|eingebuesst|zugelegt)",
+            "",
+        ),
+        (
+            r"\bunveraendert zu[rm]? (?:\w+en )?\w*(?:aufnahme|untersuchung|ct|mrt|befund|"
+            r"kontrolle)\w*(?: vom {day_de})?",
+            "",
+        ),
         # A list of earlier studies, and how something was then.
         (r"^(?:{study_de}|vergleich):[^;]*;?", ""),
         (
@@ -1329,7 +1415,7 @@ REMOVE = {
             r",?\s*(?:gegenueber|seit|als (?:in|auf|bei)|wie (?:in|auf|bei)|im vergleich (?:zu|zur|"
             r"zum|mit)) (?:der |dem |den )*(?:\w+en )?(?:\w+-)?(?:ct|mrt|mr|untersuchung|"
             r"aufnahmen?|bildgebung|sonographie|studie|kontrolle|staging)(?!\w)"
-            r"(?: (?:vom|von|aus) {day_de})?,?",
+            r"(?: (?:vom|von|aus) {day_de}| {ago_de})?,?",
             "",
         ),
         (r",?\s*(?:groesse )?gleich wie (?:in|bei|auf) (?:der |dem )?{study_de}", ""),
@@ -1347,10 +1433,12 @@ REMOVE = {
         (
             r"\b{degree_de}(?:groessen|befund|volumen|erguss)?(?:zunahme|abnahme|progredienz|"
             r"regredienz|rueckgang|rueckbildung|besserung|persistenz|progress|regression) der "
-            r"(?P<kept>(?!link|recht|ober|unter)\w+e)n (?=\w)",
+            r"(?P<kept>\w*(?:ig|lich|isch|iv|al|aer|oes|iert|end|bar|klein|gross|bekannt)e)n "
+            r"(?=\w)",
             "",
         ),
         (r"\b(?:gleichbleibende?\w*|vordiagnostizierte?\w*|stetig)\b", ""),
+        (r"\bheute (?=(?:noch |nur |ca\. )*{size})", ""),
         (
             r"(?:,\s*|\b)(?:(?:ist|sind) )?(?:(?:deutlich|etwas|leicht|gering|minimal|viel) "
             r")?(?:\w+er|mehr|weniger) (?:\w+ )?(?:als|wie) "
@@ -1473,6 +1561,10 @@ WHOLE_CLAUSE = {
     r"resolution\b",
     "de": r"\b(?:\w*progredienz|\w*progress\w*|\w*zunahme|\w*abnahme|\w*wachstum|\w*aenderung|"
     r"\w*regredienz|dynamik)\b[^,;.]*\b(?:nicht|kein\w*)\b|"
+    r"\b(?:kein\w*|ohne) (?:\w+ )?\w*(?:progredienz|zunahme|abnahme|wachstum|progress|aenderung) "
+    r"(?:des|"
+    r"eines)\b|\bkein\w* (?:\w+ )?(?:neu|wieder)auftreten\b|"
+    r"\b(?:vollstaendig|komplett)\w* (?:rueckgang|regredienz|remission|resorption|aufloesung)\b|"
     r"\bbefund(?:konstanz|stabilitaet)\b|\b(?:stabile|konstante) verhaeltnisse\b|"
     r"\bkein\w* (?:\w+ )?unterschied (?:zu|zum|zur|gegenueber)\b|"
     r"\b(?:kein\w*|ohne|nicht) (?:\w+ ){0,3}?(?:neu(?:e|er|es|en|em)?|neu aufgetreten\w*|"
