@@ -95,7 +95,8 @@ PARTS = {
     r"mass effect|midline shift|herniation|pneumoperitoneum|pneumomediastinum|displacement|"
     r"angulation|callus|cavitation|ha?emorrhage|haemothorax|hemothorax|thromb\w+|"
     r"abscess\w*|cysts?|osteolys\w+|ground[- ]glass opacit\w+|opacities|conspicuity|"
-    r"prominence|distension|loosening|lymph nodes|inflammat\w+|wall thickening|dilatation|"
+    r"component|involvement|prominence|distension|loosening|lymph nodes|inflammat\w+|wall "
+    r"thickening|dilatation|"
     r"dilation)(?!\w)",
     "study_de": r"(?:voruntersuchung(?:en)?|voraufnahmen?|vorbefund(?:e|en|es)?|vorstudien?|"
     r"vor-?(?:ct|mrt|mr)s?|"
@@ -418,6 +419,13 @@ KEEP = {
         r"(?:improv|worsen|degrad|better|resolution)\w* (?:of |in )?(?:the )?(?:image|contrast|"
         r"resolution|quality|signal|visuali\w+|assess\w+|delineation|temporal|spatial|dose|"
         r"lesion detection|diagnostic)",
+        r"progressive(?:ly)? [^.;,]{0,40}? (?:towards?|centrally|peripherally|with depth)\b",
+        r"lack of (?:any )?(?:prior|previous|comparison|older|earlier|outside)\b[^.;]*",
+        r"previously (?:administered|given|injected|swallowed|ingested|applied|instilled)",
+        r"continu\w+ (?:\w+ )?(?:treatment|therapy|monitoring|medication|anticoagulation|"
+        r"observation|care|surveillance|feeding|ventilation|support|antibiotic\w*|chemo\w*)",
+        r"(?:evaluation|assessment|monitoring|determination|measurement) of (?:the )?(?:\w+ ){0,2}?"
+        r"(?:response|progression|stability|recurrence|change)\b",
     ),
     "de": (
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
@@ -543,7 +551,7 @@ KEEP = {
         r"perfusion|speicherung)\w*",
         r"progrediente?[nrs]? (?:kontrast\w*|anreicherung|enhancement|km-\w*|fuellung)\w*",
         r"mehr als|mehr oder weniger|nicht mehr als|mehr rechts|mehr links",
-        r"(?:zu|ab)nehmende?[nrs]? (?:kontrast|km|anreicherung|fuellung|signal)\w*",
+        r"(?:zu|ab)nehmende?[nrs]? (?:kontrast|km|anreicherung|fuellung|signal|enhancement)\w*",
         r"neu(?:ro|ral|ronal|rinom|rit|rom|rologisch|tral|geboren|gebor)\w*",
         r"wachstums(?:fuge|fugen|stoerung|hormon|zone|plan)\w*",
         r"neue[nrms]? (?:version|bundesland|protokoll|geraet)\w*",
@@ -634,7 +642,7 @@ KEEP = {
         r"){0,6}?"
         r"(?:seit|unveraendert|zunehmend|progredient|ruecklaeufig|persistier\w*|weiterhin|neu|"
         r"erneut|regredient|gebessert|verschlechtert|zugenommen|abgenommen|angestiegen|wieder|"
-        r"stabil|konstant|verstaerkt|(?:ge|ver)\w+t)\b",
+        r"stabil|konstant|verstaerkt|(?:ge|ver)\w+t|\x00+)\b[^.;,]*",
         r"im (?:(?:weiteren|gesamten|ganzen|\w+alen|\w+ellen) )?verlauf (?:der|des|von|eines|einer)"
         r" (?!letzten|vergangenen|\w*therapie|behandlung|zeit|beobachtung)",
         r"(?:im|in) (?:direkten )?vergleich (?:zu|zur|zum|mit)(?: der| dem| den)? "
@@ -649,7 +657,9 @@ KEEP = {
         r"(?:die |der |das )?(?:linke|rechte)[rsn]? (?:niere|lunge|nebenniere|seite|hippocampus|"
         r"\w*ventrikel|vorhof|\w*lappen|hoden|ovar|mamma|lungenfluegel|thoraxhaelfte|a\. "
         r"vertebralis|\w*arterie|\w*vene|hilus|zwerchfell\w*|kieferhoehle|psoas\w*) (?:ist |stellt "
-        r"sich |erscheint )?(?:\w+ )?\w+er(?=[.,;)]|$)",
+        r"sich |erscheint )?(?:\w+ )?(?:groesser|kleiner|schmaler|breiter|dicker|"
+        r"duenner|kraeftiger|laenger|kuerzer|schlanker|plumper|dichter|enger|staerker|schwaecher|"
+        r"heller|dunkler|geringer|hoeher|tiefer|besser|schlechter|ausgepraegter)(?=[.,;)]|$)",
         r"(?:zunehmend|progredient|neu|persistierend|anhaltend|ruecklaeufig|unveraendert)\w* "
         r"(?:muedigkeit|appetit\w*|abgeschlagenheit|schlappheit|leistungs\w+|vergesslichkeit|"
         r"gangunsicherheit|schluck\w+|heiserkeit|stuhl\w+|unterbauch\w+|oberbauch\w+|sturz\w*|"
@@ -665,8 +675,19 @@ KEEP = {
         r"(?:verbesser|verschlechter|zunahme|abnahme)\w* (?:der |des )?(?:bild|aufloes|beurteil|"
         r"kontrast|signal|qualit|sensitiv|untersuchungsqual|aussage)\w*",
         r"(?:\w*niere|lunge|hippocampus|\w*ventrikel|vorhof|hoden|ovar|mamma|schilddruese|"
-        r"\w*lappen) (?:ist |erscheint )?(?:links|rechts) (?:ist |erscheint )?(?:\w+ )?\w+er"
-        r"(?=[.,;)]|$)",
+        r"\w*lappen) (?:ist |erscheint )?(?:links|rechts) (?:ist |erscheint )?(?:\w+ "
+        r")?(?:groesser|kleiner|schmaler|breiter|dicker|"
+        r"duenner|kraeftiger|laenger|kuerzer|schlanker|plumper|dichter|enger|staerker|schwaecher|"
+        r"heller|dunkler|geringer|hoeher|tiefer|besser|schlechter|ausgepraegter)(?=[.,;)]|$)",
+        r"bei (?:\w+ )?(?:persist\w*|progred\w*|verschlechter\w*|zunahme|fortbestehen\w*|"
+        r"anhalten\w*|besserung) (?:der |von |des )?(?:\w+ )?(?:symptom|beschwerd|schmerz|"
+        r"klinik)\w*",
+        r"konstante?[rsnm]? (?:atem|bildqual|geschwindigkeit|flussrate|temperatur)\w*",
+        r"(?:zunehmend|progredient|neu|persistierend|anhaltend)\w* (?:\w*kribbel|\w*paraesthes|"
+        r"\w*schwaeche|\w*krampf|medikation|dosis)\w*",
+        r"unveraenderte[rsnm]? (?:klinik|symptomatik|beschwerd|medikation|therapie|dosis|"
+        r"klinisch)\w*|stabilisierung (?:mittels|durch|mit|der wirbel|des kreis)\b|"
+        r"wachstums(?:bedingt|alter|potenz|phase|schub)\w*",
     ),
 }
 
@@ -778,7 +799,8 @@ FIND = {
         r"(?:{prior}|before)|(?:no different|differen(?:ce|t)) (?:from|to) (?:the )?(?:{prior}|"
         r"before)|over time|"
         r"response (?:of|to)|(?:partial|complete|mixed|good|excellent|treatment|therapeutic|"
-        r"metabolic|poor|favou?rable|partially|no) response|respond(?:ed|ing) to|"
+        r"metabolic|poor|favou?rable|partially|no) response|respond(?:ed|ing) (?:\w+ )?to|ha(?:s|"
+        r"ve) responded|"
         r"(?:partial|complete|in) remission|pre-?existing|pre-?described|"
         r"in (?:resolution|regression|progression)|"
         r"(?:lesions?|nodul\w*|mass(?:es)?|cysts?|effusions?|collections?|abscess\w*|"
@@ -887,7 +909,14 @@ FIND = {
         r"nadir|(?:smaller|larger|bigger)(?=[.;)]|$)|"
         r"(?:some|others|several|most|many|the rest|the others?) (?:are |is |have become "
         r")?(?:larger|"
-        r"smaller|bigger|new|unchanged)"
+        r"smaller|bigger|new|unchanged)|"
+        r"(?:no|without) (?:\w+ )?(?:expansion|increase|re-?bleeding)(?=[.,;]|$| of the ha?em| "
+        r"since)|"
+        r"not (?:\w+ly )?different(?=[.,;]|$)|ha(?:s|ve) (?:\w+ly )?(?:(?:moved|shifted|slipped) "
+        r"(?:distally|proximally|cranially|caudally|further|back|up|down|upwards|downwards|"
+        r"towards)|"
+        r"migrated (?:distally|proximally|further))|involution of (?:the )?(?!thym)\w+|"
+        r"development of (?:(?:a|an|the|new) )?(?:[\w-]+ ){{0,2}}?{fluctuates_en}|intervally"
     ),
     "de": (
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
@@ -910,7 +939,7 @@ FIND = {
         r"verschlechter\w*|aufgeloest\w*|groesser geworden|kleiner geworden|verkleinert sich|"
         r"vergroessert sich|"
         r"hat sich\b[^.;]*(?:ver|ge|auf)\w+t\b|"
-        r"persistier\w*|\bpersistent\w*|persistenz|fortbestehen\w*|unveraenderte?|"
+        r"persistier\w*|\bpersistent\w*|persistenz|befundpersistenz|fortbestehen\w*|unveraenderte?|"
         r"weiterbestehen\w*|"
         r"\berstmal(?:s|ig\w*)|weiterhin|nach wie vor|immer noch|noch immer|erneut\w*|\bwieder\b|"
         r"wiederum|"
@@ -1074,7 +1103,8 @@ FIND = {
         r"bildmaterial) (?:vom|von|aus|im) {when_de}|"
         r"(?:im|am|in|vom|seit) {day_de} (?:\w+ )?(?:beschrieben|gesehen|diagnostiziert|"
         r"nachgewies|sichtbar|festgestellt|entdeckt|bekannt|aufgefallen|dokumentiert)\w*|"
-        r"im (?:kurzfristigen|kurzen|zeitlichen) abstand"
+        r"im (?:kurzfristigen|kurzen|zeitlichen) abstand|"
+        r"noch (?:\w+ )?(?:residuell|rest|flau|einzelne|diskret)\w*|nicht laenger"
     ),
 }
 
@@ -1494,7 +1524,7 @@ REMOVE = {
         (r"\berstmal(?:s|ig\w*)\b", ""),
         (r"\bim vergleich\b,?", ""),
         (r"\bim (?:weiteren |kurzfristigen |zeitlichen )?verlauf\b,?", ""),
-        (r"\bnicht mehr\b", "nicht"),
+        (r"\bnicht (?:mehr|laenger)\b", "nicht"),
         (r"(?<=\w )mehr(?= (?:nachweis|abgrenz|sicht|erkenn|dar|vor|zu))", ""),
         (r"\bmehr(?=[ .,;]|$)", ""),
         (
