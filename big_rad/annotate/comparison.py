@@ -85,7 +85,9 @@ _TIDY = (
 # What remains of a clause is no sentence if it ends or begins like this.
 _BROKEN = re.compile(
     r"\b(?:no|of|very|nach|dem der|bleibt|bleiben|looks?|keeps?|none|one of them|some|the|a|an|der|"
-    r"des|dem|den|more|less|mehr|weniger|etwas|sehr|zeigt|entspricht|imponiert|slightly|deutlich)\.?\s*$|"
+    r"des|dem|den|more|less|mehr|weniger|etwas|sehr|zeigt|entspricht|imponiert|slightly|deutlich|"
+    r"weiterem|weiterer|letztere[rn]?|latter|(?:hat|haben) an \w+)\.?\s*$|"
+    r"^(?:im bereich|in the region)\b[^,;:]*$|^there of\b|"
     r"^(?:zeigten?|zeigte|war|waren|showed|was|were|had|steady)\s|"
     r"\b(?:\w+ical|\w+ular|steady|slow|has|have|is|are) the\b|\bno [,;]|\bof of\b|"
     r"\bthe the\b|'s\b \w+$",

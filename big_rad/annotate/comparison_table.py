@@ -916,7 +916,8 @@ FIND = {
         r"(?:distally|proximally|cranially|caudally|further|back|up|down|upwards|downwards|"
         r"towards)|"
         r"migrated (?:distally|proximally|further))|involution of (?:the )?(?!thym)\w+|"
-        r"development of (?:(?:a|an|the|new) )?(?:[\w-]+ ){{0,2}}?{fluctuates_en}|intervally"
+        r"development of (?:(?:a|an|the|new) )?(?:[\w-]+ ){{0,2}}?{fluctuates_en}|intervally|"
+        r"(?:appears?|looks?) (?:very |broadly |grossly )?similar(?=[.,;]|$)"
     ),
     "de": (
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
@@ -976,7 +977,7 @@ FIND = {
         r"(?:nur|kaum|allenfalls|lediglich) noch|nurmehr|nur mehr|"
         r"(?:groessen)?gleich(?:bleibend|geblieben)\w*|groessengleich\w*|groessenident\w*|"
         r"\bidente?[rsnm]?|\w*konstanz|vergleich:? ?(?=\w+[^.;]*{day_de})|"
-        r"ansprechen|\w*therapieansprechen|tumoransprechen|\w*remission\w*|therapieerfolg|"
+        r"ansprechen|\w*therapieansprechens?|tumoransprechen|\w*remission\w*|therapieerfolg|"
         r"normalisiert\w*|normalisierung|halbiert\w*|verdoppelt\w*|verdreifacht\w*|"
         r"\w+er geworden|weniger geworden|geschrumpft|zurueckgegangen|rueckgaengig\w*|"
         r"sich (?:\w+ ){{0,3}}?(?:verringert|vermindert|reduziert|verkleinert|vergroessert)|"
@@ -1110,6 +1111,28 @@ FIND = {
 
 REMOVE = {
     "en": (
+        (
+            r"\b(?:has|have) {degree_en}(?:increased|decreased|grown|enlarged|shrunk) by (?:about |"
+            r"approximately )?\d+(?:[.,]\d+)? ?(?:%|\w+)",
+            "",
+        ),
+        (
+            r"\bshows? {degree_en}(?:interval )?(?:increase|decrease|improvement|progression|"
+            r"regression|worsening|growth|reduction|enlargement)\b(?: in \w+)?(?! of)",
+            "",
+        ),
+        (
+            r",?\s*(?:stable|unchanged|constant) over (?:\w+ ){{0,3}}(?:scans|studies|"
+            r"examinations|exams)",
+            "",
+        ),
+        (r"(?:\band )?(?:appears?|is|are|looks?) (?:very |broadly )?similar(?=[.,;]|$)", ""),
+        (
+            r",?\s*(?:as a sign of|in keeping with|consistent with|indicating|suggesting) "
+            r"(?:\w+ )?(?:response|progression|regression)(?: to \w+)?",
+            "",
+        ),
+        (r"(?:,|\band)?\s*\bunchanged in (?:alignment|position|shape|contour|morphology)", ""),
         (r"^comparison:? [^:;]*:", ""),
         (r",\s*first (?:\w+ ){{1,3}}(?:in|on) (?:the )?{day_en},?", ""),
         (r",\s*which (?:was|were|had been) [^,]*,(?= (?:is|are|has|have) now)", ""),
@@ -1133,13 +1156,17 @@ REMOVE = {
         ),
         (
             r"\b(?:keeps?|is|are) (?:growing|shrinking|enlarging|increasing|decreasing|clearing|"
-            r"regressing|progressing|improving|worsening|receding|resolving)\b(?! (?:in|to|from|"
+            r"regressing|progressing|improving|worsening|receding|resolving)\b(?! (?:in|of|to|from|"
             r"along|the))(?: (?:slowly|further|well|nicely|gradually|steadily|again|slightly))?",
             "",
         ),
         (r"\bno longer with\b", "without"),
         # A list of earlier studies, and how something was then.
-        (r"^(?:comparison|priors?|(?:{prior} )+{study_en}|comparison {study_en}):[^;]*;?", ""),
+        (
+            r"^(?:comparison|priors?|(?:{prior} )+{study_en}(?: from| of| dated)?[\d ./-]{{0,14}}|"
+            r"comparison {study_en}):[^;]*;?",
+            "",
+        ),
         (
             r",\s*(?:previously|formerly|initially|originally|earlier|before that)\b"
             r"(?! (?:seen|noted|described|known))(?:[^,;.]|[.,]\d)*"
@@ -1224,7 +1251,7 @@ REMOVE = {
         (
             r"(?:,\s*|(?:is|are) (?:\w+ly )?)(?:receding|subsiding|clearing|regressive|abating|"
             r"regressing|progressing|shrinking|growing|enlarging|improving|worsening|resolving|"
-            r"increasing|decreasing|fading|closing|settling)\b(?! (?:the|in|to|from|along))",
+            r"increasing|decreasing|fading|closing|settling)\b(?! (?:the|in|of|to|from|along))",
             "",
         ),
         (
@@ -1356,6 +1383,23 @@ REMOVE = {
         ),
     ),
     "de": (
+        (
+            r",?\s*(?:seit {day_de} )?um (?:etwa |ca\. )?{size} (?:gewachsen|groesser|kleiner|"
+            r"zugenommen|abgenommen|progredient|regredient)(?: geworden)?(?!\w)",
+            "",
+        ),
+        (
+            r"\b(?:hat|haben) {degree_de}an (?:zahl|groesse|anzahl) (?:und|sowie) \w+ "
+            r"(?:zugenommen|abgenommen)",
+            "",
+        ),
+        (
+            r",?\s*(?:als zeichen|im sinne|als ausdruck) (?:des|eines|einer) (?:\w+ )?\w*"
+            r"(?:ansprechens?|progress\w*|regress\w*)",
+            "",
+        ),
+        (r"\b(?:ist|sind) (?:konstant|unveraendert|gleichbleibend|stabil) gross\b", ""),
+        (r"\bnoch (?=(?:\w+ )?(?:residuell|rest|flau|einzelne|diskret))", ""),
         (r"^[^:;]*\bzum vergleich\b[^:;]*:", ""),
         (r"\bim (?:kurzfristigen|kurzen|zeitlichen) abstand\b", ""),
         (
@@ -1403,11 +1447,15 @@ REMOVE = {
         ),
         (
             r"\bunveraendert zu[rm]? (?:\w+en )?\w*(?:aufnahme|untersuchung|ct|mrt|befund|"
-            r"kontrolle)\w*(?: vom {day_de})?",
+            r"kontrolle)\w*(?: (?:vom )?{day_de})?",
             "",
         ),
         # A list of earlier studies, and how something was then.
-        (r"^(?:{study_de}|vergleich):[^;]*;?", ""),
+        (
+            r"^(?:(?=vor|vu|va|alt|letzt|frueher|ausw|extern|erst){study_de}[^:;]{{0,20}}|"
+            r"vergleich):[^;]*;?",
+            "",
+        ),
         (
             r",\s*(?:im|in der|in dem|auf den|auf der|am|bei|in den) (?:{study_de}|{day_de})"
             r"(?: (?:vom|von|aus) {day_de})? ?(?:noch|nicht|bereits|schon|kein\w*|nur|{size})"
@@ -1461,7 +1509,8 @@ REMOVE = {
         ),
         # "Persistenz der kleinen Blutung" leaves "kleine Blutung".
         (
-            r"\b{degree_de}(?:groessen|befund|volumen|erguss)?(?:zunahme|abnahme|progredienz|"
+            r"\b(?:kein\w* )?{degree_de}(?:groessen|befund|volumen|erguss)?(?:zunahme|abnahme|"
+            r"progredienz|"
             r"regredienz|rueckgang|rueckbildung|besserung|persistenz|progress|regression) der "
             r"(?P<kept>\w*(?:ig|lich|isch|iv|al|aer|oes|iert|end|bar|klein|gross|bekannt)e)n "
             r"(?=\w)",
@@ -1581,6 +1630,7 @@ REMOVE = {
 WHOLE_CLAUSE = {
     "en": r"\b(?:on|in|at) (?:the |that |an? )?(?:prior|previous|last|earlier|first|initial) "
     r"[\w ]*?(?:had been|was|were|had|showed|measured)\b|"
+    r"\b(?:no|without) (?:\w+ ){0,2}?(?:development|appearance|emergence|occurrence)\b|"
     r"\b(?:growth|progression|change|increase|enlargement|decrease|regression)\b[^,;.]*\b(?:not|"
     r"nor)\b|"
     r"\bno (?:\w+ )?differen(?:ce|t) (?:from|to|compared)\b|"
@@ -1591,6 +1641,7 @@ WHOLE_CLAUSE = {
     r"resolution\b",
     "de": r"\b(?:\w*progredienz|\w*progress\w*|\w*zunahme|\w*abnahme|\w*wachstum|\w*aenderung|"
     r"\w*regredienz|dynamik)\b[^,;.]*\b(?:nicht|kein\w*)\b|"
+    r"\bohne (?:\w+ )?\w*(?:zunahme|abnahme|progredienz|regredienz|besserung) der\b|"
     r"\b(?:kein\w*|ohne) (?:\w+ )?\w*(?:progredienz|zunahme|abnahme|wachstum|progress|aenderung) "
     r"(?:des|"
     r"eines)\b|\bkein\w* (?:\w+ )?(?:neu|wieder)auftreten\b|"
@@ -1615,5 +1666,5 @@ EMPTY = {
     "ebenfalls insgesamt ct mrt veränderung veränderungen änderung änderungen größe deutlich "
     "gering leicht geringgradig wesentlich wesentliche relevante bekannt bekannte bekannter nicht "
     "sich wie zum unverändert bild gesamtbild lage status vergleich aktuell damit somit daher so "
-    "als heute mm cm ml verhältnisse",
+    "als heute erkrankung mm cm ml verhältnisse",
 }
