@@ -426,6 +426,20 @@ KEEP = {
         r"observation|care|surveillance|feeding|ventilation|support|antibiotic\w*|chemo\w*)",
         r"(?:evaluation|assessment|monitoring|determination|measurement) of (?:the )?(?:\w+ ){0,2}?"
         r"(?:response|progression|stability|recurrence|change)\b",
+        r"(?:prior|previous|old) (?:\w+ )?(?:c-?section|section|scars?|scarring|childbirth)",
+        r"normal growth|growth of the (?:\w+ )?(?:epiphys|nail|hair|skelet|maxilla|mandible|physis|"
+        r"child|femoral|tibial)\w*",
+        r"(?:patient|he|she|woman|man|child|boy|girl)s? [^.;,]{0,60}?\b(?:since|previously|"
+        r"formerly|still|recently|again)\b(?! (?:the )?(?:last|prior|previous|ct|mri|scan|study))"
+        r"[^.;,]*",
+        r"no (?:\w+ )?(?:prior|previous|earlier|older|outside|comparison) (?:films?|images?|"
+        r"imaging|stud\w+|exam\w*|scans?|reports?|cts?|mris?|radiographs?|mammograms?)\b[^.;,]*",
+        r"pre-?existing (?:\w+ )?(?:disease|disorder|diagnos|comorbid|heart failure|copd)\w*",
+        r"(?:art[ei]fact|acquisition|sequence|imag|repeat|re-?acquir)\w*[^.;]{0,40}? (?:without|"
+        r"no|little) improvement",
+        r"previously (?:well|fit|independent|asymptomatic|unremarkable history|mobile)",
+        r"remains? (?:\w+ly )?(?:confined|limited|restricted|separate|preserved|spared|"
+        r"attached|in contact|in continuity)\w*",
     ),
     "de": (
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
@@ -688,6 +702,11 @@ KEEP = {
         r"unveraenderte[rsnm]? (?:klinik|symptomatik|beschwerd|medikation|therapie|dosis|"
         r"klinisch)\w*|stabilisierung (?:mittels|durch|mit|der wirbel|des kreis)\b|"
         r"wachstums(?:bedingt|alter|potenz|phase|schub)\w*",
+        r"(?:verdacht auf|v\. ?a\.?|ausschluss) (?:\w+ )?(?:\w*progress\w*|\w*progredienz)"
+        r"(?=[.,;?]|$| bei| unter)",
+        r"wachsende[rsnm]? (?:skelett|knochen|kind|organismus)\w*",
+        r"neu (?:installier|beschafft|angeschafft|eingefuehrt|aufgebaut|zugewiesen|"
+        r"diagnostizier)\w*",
     ),
 }
 
@@ -917,7 +936,8 @@ FIND = {
         r"towards)|"
         r"migrated (?:distally|proximally|further))|involution of (?:the )?(?!thym)\w+|"
         r"development of (?:(?:a|an|the|new) )?(?:[\w-]+ ){{0,2}}?{fluctuates_en}|intervally|"
-        r"(?:appears?|looks?) (?:very |broadly |grossly )?similar(?=[.,;]|$)"
+        r"(?:appears?|looks?) (?:very |broadly |grossly )?similar(?=[.,;]|$)|"
+        r"(?<=, )(?:now )?(?:smaller|larger|bigger|thinner|thicker)(?=,)"
     ),
     "de": (
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
@@ -1105,7 +1125,8 @@ FIND = {
         r"(?:im|am|in|vom|seit) {day_de} (?:\w+ )?(?:beschrieben|gesehen|diagnostiziert|"
         r"nachgewies|sichtbar|festgestellt|entdeckt|bekannt|aufgefallen|dokumentiert)\w*|"
         r"im (?:kurzfristigen|kurzen|zeitlichen) abstand|"
-        r"noch (?:\w+ )?(?:residuell|rest|flau|einzelne|diskret)\w*|nicht laenger"
+        r"noch (?:\w+ )?(?:residuell|rest|flau|einzelne|diskret)\w*|nicht laenger|"
+        r"(?:weitgehend|fast|vollstaendig|komplett|nahezu) abgeheilt|abgeheilt(?=[.,;]|$)"
     ),
 }
 
