@@ -86,7 +86,8 @@ _TIDY = (
 _BROKEN = re.compile(
     r"\b(?:no|of|very|nach|dem der|bleibt|bleiben|looks?|keeps?|none|one of them|some|the|a|an|der|"
     r"des|dem|den|more|less|mehr|weniger|etwas|sehr|zeigt|entspricht|imponiert|slightly|deutlich|"
-    r"weiterem|weiterer|letztere[rn]?|latter|(?:hat|haben) an \w+)\.?\s*$|"
+    r"weiterem|weiterer|letztere[rn]?|latter|being|eher|einzelne|überwiegend|"
+    r"(?:hat|haben) an \w+|(?:hat|haben) in \w+ \w+|^vom \w+)\.?\s*$|"
     r"^(?:im bereich|in the region)\b[^,;:]*$|^there of\b|"
     r"^(?:zeigten?|zeigte|war|waren|showed|was|were|had|steady)\s|"
     r"\b(?:\w+ical|\w+ular|steady|slow|has|have|is|are) the\b|\bno [,;]|\bof of\b|"

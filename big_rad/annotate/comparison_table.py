@@ -126,7 +126,8 @@ PARTS = {
     r"mostly|slowly|steadily|gradually|rapidly|interim|noticeably|visibly|considerably|entirely|"
     r"hardly|since|a little|a bit|slow but steady|slow|steady|gradual|continuous|rapid)\s+)*",
     "degree_de": r"(?:(?:weitere[rs]?|langsame[rs]?|geringe|maessige[rs]?|deutlicher|"
-    r"partielle[rs]?|gering|geringgradig|geringfuegig|leicht|leichte|deutlich|deutliche|"
+    r"partielle[rs]?|ueberwiegend|gering|geringgradig|geringfuegig|leicht|leichte|deutlich|"
+    r"deutliche|"
     r"maessig|"
     r"wesentlich|wesentliche|relevant|relevante|signifikant|signifikante|weitgehend|im "
     r"wesentlichen|"
@@ -152,7 +153,7 @@ KEEP = {
         r"studies|study|exam\w*|images?|imaging|scans?|cts?|mris?|reports?|films?|mammograms?|"
         r"radiographs?)[^.;,:]{0,120}(?:pending|requested|awaited|outstanding|missing|lacking|lost|"
         r"on request|unknown|elsewhere|deleted|destroyed|inaccessible|unavailable)\b[^.;,]*",
-        r"priors? [^.;,:]{0,120}(?:\bnot|n't|unavailable|pending|requested|missing|lacking|awaited)"
+        r"priors [^.;,:]{0,120}(?:\bnot|n't|unavailable|pending|requested|missing|lacking|awaited)"
         r"\b[^.;,]*",
         r"(?:unable|impossible|not possible|failed|attempt\w*|tried|waiting|await\w*) (?:to )?"
         r"[^.;,:]{0,120}(?:prior|previous|earlier|older|outside|comparison)[^.;,]*",
@@ -189,7 +190,7 @@ KEEP = {
         r"(?<!than )(?:since|prior to|before|previous to) (?:the )?(?:surgery|operation|birth|"
         r"childhood|"
         r"trauma(?! ct| mri| scan)|accident|"
-        r"therapy|chemotherapy|yesterday|days?|weeks?|contrast|biopsy|intervention|\d+ (?:days?|"
+        r"therapy|chemotherapy|days?|weeks?|contrast|biopsy|intervention|\d+ (?:days?|"
         r"weeks?|months?|hours?|years?))",
         r"(?:clinically|hemodynamically|haemodynamically|mechanically|biomechanically) "
         r"(?:un)?stable",
@@ -345,7 +346,7 @@ KEEP = {
         r"cranial|"
         r"distal|"
         r"proximal|peripher|bifurcation|level|apex|base)\w*",
-        r"resolution of (?:the )?(?:images?|scan|data|volume|sequences?|detector)",
+        r"resolution of (?:the )?(?:\w+ )?(?:images?|scan|data|volume|sequences?|detector)",
         r"(?<!than )prior to\b",
         r"(?:prior|previous|earlier|recent|last|old|former) (?:\w+ ){0,2}?(?:cesarean|caesarean|"
         r"tur\w*|amputation|osteotomy|osteosynthesis|spondylodesis|injection|vaccination|fall|"
@@ -440,6 +441,7 @@ KEEP = {
         r"previously (?:well|fit|independent|asymptomatic|unremarkable history|mobile)",
         r"remains? (?:\w+ly )?(?:confined|limited|restricted|separate|preserved|spared|"
         r"attached|in contact|in continuity)\w*",
+        r"changes? (?:to|in|of) (?:the )?(?:management|therapy|treatment|medication|protocol|plan)",
     ),
     "de": (
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
@@ -497,7 +499,7 @@ KEEP = {
         r"\w*transplantation|der|dem|einer|einem|op|operation|\w+stellung)\w*|bei (?:v\. ?a|"
         r"verdacht|neu|erst)\w*|fuer|praetherapeutisch\w*|ohne)\b",
         r"^(?:\w+e?s? )?(?:erst|ausgangs|baseline-?)(?:untersuchung|befund|staging|aufnahme|"
-        r"bildgebung|ct|mrt|status)(?=[.:]?$)",
+        r"bildgebung|ct|mrt|status)(?=[.:,;]|$)",
         r"(?<!er )als (?:neuer |neue |kuenftige[rs]? |spaetere[rs]? )?(?:ausgangs|referenz|"
         r"vergleichs|basis)\w+(?= |[.,;]|$)(?! vom)|dien\w* als (?:\w+ )?(?:baseline|\w+befund|"
         r"\w+untersuchung)",
@@ -576,7 +578,7 @@ KEEP = {
         r"(?:\w+-)?(?:operation|op|fraktur|trauma|resektion|biopsie|bestrahlung|"
         r"infarkt|blutung|eingriff|chemotherapie|rippen\w*|entzuendung|pankreatitis|rippe|"
         r"menstruation|periode|lendenwirbel\w*|wirbel\w*)\w*",
-        r"seit (?:geburt|kindheit|gestern|heute|dem unfall|dem sturz)",
+        r"seit (?:geburt|kindheit|heute|dem unfall|dem sturz)",
         r"seit (?:(?:vielen|mehreren|einigen|langen|wenigen|\d+) )?(?:tagen?|wochen?|monaten?|"
         r"jahren?|stunden?)\b(?! (?:\w+ )?(?:bekannt|unveraendert|konstant|dokumentiert|stabil|"
         r"nachweisbar|beschrieben|sichtbar|vorhanden|bestehend)(?!\w| (?:diabetes|hypertonie)))",
@@ -707,6 +709,8 @@ KEEP = {
         r"wachsende[rsnm]? (?:skelett|knochen|kind|organismus)\w*",
         r"neu (?:installier|beschafft|angeschafft|eingefuehrt|aufgebaut|zugewiesen|"
         r"diagnostizier)\w*",
+        r"(?:weiterhin|erneut) (?:[\w-]+ ){0,3}?(?:empfohlen|indiziert|ratsam|erforderlich|"
+        r"notwendig|angeraten)",
     ),
 }
 
@@ -937,13 +941,16 @@ FIND = {
         r"migrated (?:distally|proximally|further))|involution of (?:the )?(?!thym)\w+|"
         r"development of (?:(?:a|an|the|new) )?(?:[\w-]+ ){{0,2}}?{fluctuates_en}|intervally|"
         r"(?:appears?|looks?) (?:very |broadly |grossly )?similar(?=[.,;]|$)|"
-        r"(?<=, )(?:now )?(?:smaller|larger|bigger|thinner|thicker)(?=,)"
+        r"(?<=, )(?:now )?(?:smaller|larger|bigger|thinner|thicker)(?=,)|"
+        r"(?:than|as) on day \d+|increasingly (?!towards|caudal|distal|cranial|proximal)\w+|"
+        r"gone(?=[.,;]|$)|than yesterday|since yesterday"
     ),
     "de": (
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
         r"vergleich\b|"
         r"vor(?:bestehend|bekannt|beschrieben|diagnostiziert)\w*|zur vu\b|\bvu\b|"
-        r"unveraendert\w*|\bidem\b|\w*konstant\w*|\bstabil\w*|groessenstabil\w*|stationaer\w*|"
+        r"unveraendert\w*|\bidem\b|\w*konstant\w*|\bstabil\w*|groessenstabil\w*|(?:groessen|"
+        r"befund)?stationaer\w*|"
         r"(?:keine|ohne|kein) (?:\w+ ){{0,2}}?(?:aenderung|befundaenderung|groessenaenderung|"
         r"dynamik|befunddynamik|progress|"
         r"befundwandel|groessendynamik|befundveraenderung)\w*|"
@@ -1126,12 +1133,26 @@ FIND = {
         r"nachgewies|sichtbar|festgestellt|entdeckt|bekannt|aufgefallen|dokumentiert)\w*|"
         r"im (?:kurzfristigen|kurzen|zeitlichen) abstand|"
         r"noch (?:\w+ )?(?:residuell|rest|flau|einzelne|diskret)\w*|nicht laenger|"
-        r"(?:weitgehend|fast|vollstaendig|komplett|nahezu) abgeheilt|abgeheilt(?=[.,;]|$)"
+        r"(?:weitgehend|fast|vollstaendig|komplett|nahezu) abgeheilt|abgeheilt(?=[.,;]|$)|"
+        r"(?:\w*erguss|\w*erguesse|aszites|\w*oedem|\w*herde|\w*metastasen|fluessigkeit) (?:\w+ )"
+        r"{{0,2}}?(?:vermehrt|vermindert)(?=[.,;]|$)|seit gestern"
     ),
 }
 
 REMOVE = {
     "en": (
+        (
+            r"\bha(?:s|ve) (?:not )?{degree_en}(?:increased|decreased|enlarged|grown|progressed|"
+            r"regressed|improved|worsened|diminished|shrunk|changed|reduced|declined)"
+            r"\b(?! (?:in (?:size|diameter) )?from )(?: (?:in|over|within) (?:size|"
+            r"width|length|extent|number|volume|diameter|thickness|depth|prominence|(?:the (?:last|"
+            r"past) )?(?:\w+ )?(?:years?|months?|weeks?|days?)))?(?: by (?:about )?\d+"
+            r"(?:[.,]\d+)? ?(?:%|\w+))?(?: to an? \w+)?(?: (?:mildly|slightly|markedly|"
+            r"moderately|significantly|further|since|a little|somewhat)\b)*",
+            "",
+        ),
+        (r",?\s*(?:as )?(?:compared|in comparison) (?:to|with) (?:the )?{when_en}", ""),
+        (r"\b(?:remain|continue to be)\b(?= \w+(?:ed|al|able|ic|ent|ous|ear)\b)", "are"),
         (
             r"\b(?:has|have) {degree_en}(?:increased|decreased|grown|enlarged|shrunk) by (?:about |"
             r"approximately )?\d+(?:[.,]\d+)? ?(?:%|\w+)",
@@ -1195,7 +1216,8 @@ REMOVE = {
             "",
         ),
         (
-            r",?\s*(?:as opposed to|instead of|rather than|versus|vs\.?|against|as against) "
+            r",?\s*(?:as opposed to|instead of|rather than|versus|vs\.?|against|as against|"
+            r"compared (?:to|with)) "
             r"(?:the )?{size}(?: (?:in|on|at) (?:the )?(?:{prior} )*{study_en}| {when_en})?",
             "",
         ),
@@ -1405,6 +1427,11 @@ REMOVE = {
     ),
     "de": (
         (
+            r",?\s*(?:ist |sind )?\bin unveraenderter (?:stellung|lage|position|groesse|weise|form|"
+            r"auspraegung|ausdehnung)",
+            "",
+        ),
+        (
             r",?\s*(?:seit {day_de} )?um (?:etwa |ca\. )?{size} (?:gewachsen|groesser|kleiner|"
             r"zugenommen|abgenommen|progredient|regredient)(?: geworden)?(?!\w)",
             "",
@@ -1584,7 +1611,8 @@ REMOVE = {
         (
             r",?\s*(?:wie )?(?:bereits )?(?:gegenueber|zur|zum|seit|zu|in|bei|auf|aus|verglichen "
             r"mit|wie in|wie bei|als in|als bei|laut|entsprechend)\s+(?:der |dem |den )?"
-            r"{study_de}(?: (?:vom|von|aus|am) {date})?,?(?: (?:bereits )?(?:beschrieben\w*|"
+            r"{study_de}(?: (?:vom|von|aus|am) (?:{day_de}|{date}))?,?(?: (?:bereits "
+            r")?(?:beschrieben\w*|"
             r"bekannt\w*))?",
             "",
         ),
@@ -1658,7 +1686,8 @@ WHOLE_CLAUSE = {
     r"\b(?:no|without|not|nor) (?:\w+ ){0,4}?(?:new|newly|progressive|increasing|enlarging|"
     r"worsening|persistent|persisting)\b|"
     r"^no longer\b|\bcomplete(?:ly)? (?:regress|clear)\w*|"
-    r"\b(?:resolved|disappeared|cleared|vanished)\b|\bresolution of\b|\b(?:complete|interval) "
+    r"\b(?:resolved|disappeared|cleared|vanished|subsided|faded|gone|dissolved|dissipated)\b|"
+    r"\bresolution of\b|\b(?:complete|interval) "
     r"resolution\b",
     "de": r"\b(?:\w*progredienz|\w*progress\w*|\w*zunahme|\w*abnahme|\w*wachstum|\w*aenderung|"
     r"\w*regredienz|dynamik)\b[^,;.]*\b(?:nicht|kein\w*)\b|"
@@ -1674,7 +1703,8 @@ WHOLE_CLAUSE = {
     r"(?:groessen)?progredient\w+|zunehmend\w*|persistierend\w*|erneut\w*)\b|"
     r"^nicht mehr\b|\b(?:vollstaendig|komplett)\w* (?:\w+ )?(?:regredient|ruecklaeufig|"
     r"resorbiert)\w*|"
-    r"\b(?:zu)?rueckgebildet\b|\baufgeloest\b|\bverschwunden\b|\bvollstaendige?r? rueckbildung\b",
+    r"\b(?:zu)?rueckgebildet\b|\baufgeloest\b|\b(?:verschwunden|abgeklungen|abgeheilt|"
+    r"geschwunden)\b|\bvollstaendige?r? rueckbildung\b",
 }
 # Words that are no statement if they are all that remains.
 EMPTY = {
