@@ -364,7 +364,8 @@ KEEP = {
         r"comment|document|stated|without|apprais)[^.;]*",
         r"(?:compare|compared|comparison|correlate|correlation) (?:with|to) (?:the )?(?:clinical|"
         r"lab|histo|patho|physical|endoscop|reference|age|standard|expected|literature)\w*",
-        r"(?:as )?(?:compared|in comparison|relative|in relation) (?:to|with) (?![^.;,]{0,60}?\b"
+        r"(?:as )?(?:compared|(?:in )?comparison|relative|in relation) (?:to|with) "
+        r"(?![^.;,]{0,60}?\b"
         r"(?:prior|previous|last|earlier|former|older?|outside|external|baseline|initial|index|"
         r"original|recent|stud\w+|exam\w*|cts?|mris?|mr|scans?|imaging|images?|films?|"
         r"radiograph\w*|x-?rays?|reports?|ultrasound|pet\S*|tomogra\w+|before|then|yesterday|ago|"
@@ -422,7 +423,8 @@ KEEP = {
         r"lesion detection|diagnostic)",
         r"progressive(?:ly)? [^.;,]{0,40}? (?:towards?|centrally|peripherally|with depth)\b",
         r"lack of (?:any )?(?:prior|previous|comparison|older|earlier|outside)\b[^.;]*",
-        r"previously (?:administered|given|injected|swallowed|ingested|applied|instilled)",
+        r"previously (?:placed|inserted|implanted|stented|administered|given|injected|swallowed|"
+        r"ingested|applied|instilled)",
         r"continu\w+ (?:\w+ )?(?:treatment|therapy|monitoring|medication|anticoagulation|"
         r"observation|care|surveillance|feeding|ventilation|support|antibiotic\w*|chemo\w*)",
         r"(?:evaluation|assessment|monitoring|determination|measurement) of (?:the )?(?:\w+ ){0,2}?"
@@ -442,6 +444,8 @@ KEEP = {
         r"remains? (?:\w+ly )?(?:confined|limited|restricted|separate|preserved|spared|"
         r"attached|in contact|in continuity)\w*",
         r"changes? (?:to|in|of) (?:the )?(?:management|therapy|treatment|medication|protocol|plan)",
+        r"(?:time )?interval (?:from|to|until|after)\b",
+        r"(?:in|de)creasing (?:fill|enhanc|opacif|centripetal|contrast|wash)[\w-]*",
     ),
     "de": (
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
@@ -557,6 +561,7 @@ KEEP = {
         r"(?:kreislauf|haemodynamisch|klinisch|kardiopulmonal|biomechanisch|mechanisch|"
         r"respiratorisch)\s?stabil\w*",
         r"station(?:ae)re?[nrsm]? (?:aufnahme|behandlung|patient|aufenthalt|therapie|"
+        r"ueberwachung|einweisung|vorstellung|betreuung|"
         r"abklaerung)\w*|stationaer auf\w*",
         r"weder (?:(?!\w*(?:neu|progred|regred|veraend|zunehm|vergleich|vor|persist))[\w/-]+[ ,]+)*"
         r"noch",
@@ -711,6 +716,9 @@ KEEP = {
         r"diagnostizier)\w*",
         r"(?:weiterhin|erneut) (?:[\w-]+ ){0,3}?(?:empfohlen|indiziert|ratsam|erforderlich|"
         r"notwendig|angeraten)",
+        r"(?:progred\w*|progress|verschlechterung|besserung|stabil\w*|regredien\w*) klinisch",
+        r"zum vergleich [^.;]{0,60}?(?:kein|nicht|fehl)\w*[^.;]*",
+        r"(?:erfolgt\w*|durchgefuehrt|geplant) (?:jetzt|nun|nunmehr)",
     ),
 }
 
@@ -904,7 +912,7 @@ FIND = {
         r"(?:is|are|appears?|looks?) (?:\w+ly |a little |a bit |much |somewhat )?(?:(?:more|less) "
         r"(?:advanced|extensive|conspicuous|prominent|pronounced|marked|dense|apparent|evident|"
         r"visible|swollen|distended|dilated|severe)|fewer)(?=[.,;)]|$| today)|"
-        r"fewer(?! than)|less (?:\w+ )?(?:effusion|o?edema|fluid|air|gas|atelectasis|"
+        r"fewer(?! than)|less (?:\w+ )?(?:thickening|effusion|o?edema|fluid|air|gas|atelectasis|"
         r"consolidation|swelling|stranding|opacification|congestion|ascites|mass effect|"
         r"displacement|ha?emorrhage|blood)|continue to \w+|"
         r"ha(?:s|ve) (?:\w+ly |since |now )*(?:passed|dissolved|lysed|abated|softened|"
@@ -943,7 +951,13 @@ FIND = {
         r"(?:appears?|looks?) (?:very |broadly |grossly )?similar(?=[.,;]|$)|"
         r"(?<=, )(?:now )?(?:smaller|larger|bigger|thinner|thicker)(?=,)|"
         r"(?:than|as) on day \d+|increasingly (?!towards|caudal|distal|cranial|proximal)\w+|"
-        r"gone(?=[.,;]|$)|than yesterday|since yesterday"
+        r"gone(?=[.,;]|$)|than yesterday|since yesterday|"
+        r"(?:similar|identical|comparable|equal) (?:in \w+ )?(?:to|with) (?:the |that |those |on |"
+        r"of )*(?:\w+ )?{study_en}|down-?siz(?:ed|ing)|down-?stag(?:ed|ing)|"
+        r"\d (?:mm|cm|ml) (?:\w+ ){{1,3}}ago|not (?:seen|visible|present|there|apparent|noted|"
+        r"detected|"
+        r"identified|described) (?:on|in|at) (?:the )?(?:trauma|admission|emergency|outside|first|"
+        r"initial|planning|staging|screening) {study_en}|ha(?:s|ve) (?:extended|propagated)"
     ),
     "de": (
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
@@ -975,7 +989,7 @@ FIND = {
         r"\bneu(?:e|er|es|en|em)?\b|neuauftreten|neu aufgetreten\w*|neuaufgetreten\w*|neu "
         r"abgrenzbar|\bneuerlich\w*|"
         r"zwischenzeitlich\w*|mittlerweile|inzwischen|nunmehr|\bjetzt\b|\bnun\b|"
-        r"\bzuvor\b|vormals|\bvorher\w*|ehemals|\bfrueher\b|bisher\w*|\bseit\b|"
+        r"\bzuvor\b|vormals|\bvorher(?:ig\w*)?|ehemals|\bfrueher\b|bisher\w*|\bseit\b|"
         r"im (?:weiteren |kurzfristigen |zeitlichen )?verlauf\b|verlaufsbeurteilung|"
         r"(?:wie|als) (?:zuvor|vorher|bereits)|bereits (?:in|im|bei|vor\w+|bekannt|zuvor|am|"
         r"nachweisbar|sichtbar|vorhanden|abgrenzbar|erkennbar|beschrieben)\b|"
@@ -1135,7 +1149,8 @@ FIND = {
         r"noch (?:\w+ )?(?:residuell|rest|flau|einzelne|diskret)\w*|nicht laenger|"
         r"(?:weitgehend|fast|vollstaendig|komplett|nahezu) abgeheilt|abgeheilt(?=[.,;]|$)|"
         r"(?:\w*erguss|\w*erguesse|aszites|\w*oedem|\w*herde|\w*metastasen|fluessigkeit) (?:\w+ )"
-        r"{{0,2}}?(?:vermehrt|vermindert)(?=[.,;]|$)|seit gestern"
+        r"{{0,2}}?(?:vermehrt|vermindert)(?=[.,;]|$)|seit gestern|"
+        r"(?:durchmesser|groesse|form|lage|weite) (?:\w+ )?(?:behalten|beibehalten)|beibehalten"
     ),
 }
 
