@@ -65,7 +65,7 @@ _TIDY = (
     (
         re.compile(
             r"(?:,\s*(?:as )?(?:seen|noted|described|shown|demonstrated|visuali[sz]ed|present|"
-            r"beschrieben|bekannt|nachweisbar|abgrenzbar|befund|findings?)|"
+            r"beschrieben|bekannt|nachweisbar|abgrenzbar|befund|findings?|lage|größe|stellung)|"
             r"\s(?:appears?|shows?|zeigt|zeigen|stellt|stellen|erscheint|erscheinen|demonstrates?))(?=[.;]|$)",
             re.I,
         ),
@@ -86,10 +86,10 @@ _TIDY = (
 _BROKEN = re.compile(
     r"\b(?:no|of|very|nach|dem der|bleibt|bleiben|looks?|keeps?|none|one of them|some|the|a|an|der|"
     r"des|dem|den|more|less|mehr|weniger|etwas|sehr|zeigt|entspricht|imponiert|slightly|deutlich|"
-    r"weiterem|weiterer|letztere[rn]?|latter|being|eher|einzelne|überwiegend|"
+    r"weiterem|weiterer|letztere[rn]?|latter|being|eher|einzelne|überwiegend|größtenteils|"
     r"(?:hat|haben) an \w+|(?:hat|haben) in \w+ \w+|^vom \w+)\.?\s*$|"
     r"^(?:im bereich|in the region)\b[^,;:]*$|^there of\b|"
-    r"^(?:zeigten?|zeigte|war|waren|showed|was|were|had|steady)\s|"
+    r"^(?:(?:die |der |das )?zeigten?|zeigte|war|waren|showed|was|were|had|steady)\s|"
     r"\b(?:\w+ical|\w+ular|steady|slow|has|have|is|are) the\b|\bno [,;]|\bof of\b|"
     r"\bthe the\b|'s\b \w+$",
     re.I,

@@ -126,7 +126,8 @@ PARTS = {
     r"mostly|slowly|steadily|gradually|rapidly|interim|noticeably|visibly|considerably|entirely|"
     r"hardly|since|a little|a bit|slow but steady|slow|steady|gradual|continuous|rapid)\s+)*",
     "degree_de": r"(?:(?:weitere[rs]?|langsame[rs]?|geringe|maessige[rs]?|deutlicher|"
-    r"partielle[rs]?|ueberwiegend|gering|geringgradig|geringfuegig|leicht|leichte|deutlich|"
+    r"partielle[rs]?|ueberwiegend|groesstenteils|gering|geringgradig|geringfuegig|leicht|leichte|"
+    r"deutlich|"
     r"deutliche|"
     r"maessig|"
     r"wesentlich|wesentliche|relevant|relevante|signifikant|signifikante|weitgehend|im "
@@ -1157,6 +1158,17 @@ FIND = {
 REMOVE = {
     "en": (
         (
+            r"\b(?:has|have) {degree_en}(?:increased|decreased|grown|enlarged|shrunk|dropped|"
+            r"fallen|risen) to (?:about )?(?={size})",
+            "measures",
+        ),
+        (
+            r"(?:\b(?:is|are|was|were) )?(?:already |also |first )?(?:present|seen|visible|noted|"
+            r"described|found|known) (?:on|in|at|by) (?:the )?{day_en} {study_en}",
+            "",
+        ),
+        (r"\bof (?:unchanged|stable|constant) (?:size|extent|appearance|width|shape)\b", ""),
+        (
             r"\bha(?:s|ve) (?:not )?{degree_en}(?:increased|decreased|enlarged|grown|progressed|"
             r"regressed|improved|worsened|diminished|shrunk|changed|reduced|declined)"
             r"\b(?! (?:in (?:size|diameter) )?from )(?: (?:in|over|within) (?:size|"
@@ -1391,7 +1403,8 @@ REMOVE = {
             "",
         ),
         (
-            r"(?:has|have|had|is|are|was|were|appears?|remains?|remained)?\s*(?:been )?{degree_en}"
+            r"(?:\b(?:has|have|had|is|are|was|were|appears?|remains?|remained))?\s*(?:been "
+            r")?{degree_en}"
             r"(?:not )?{degree_en}\b(?:unchanged|unaltered|stable|improved|worsened|progressed|"
             r"regressed|resolved|grown|"
             r"(?:increas|decreas|diminish|reduc)(?:ed|ing)(?= in (?:size|number|extent|volume|"
@@ -1441,6 +1454,22 @@ REMOVE = {
         ),
     ),
     "de": (
+        (
+            r",\s*(?:vorher|zuvor|vormals|frueher|damals|ehemals|initial|bisher|anfangs)\b"
+            r"(?! (?:beschrieb|bekannt|genannt))(?:[^,;.]|[.,]\d)*",
+            "",
+        ),
+        (
+            r"\b(?:hat|haben|ist|sind) (?:sich )?{degree_de}auf (?={size} (?:\w*genommen|"
+            r"gewachsen|geschrumpft|verkleinert|vergroessert|gesunken|angestiegen|zurueckgegangen|"
+            r"reduziert|angewachsen)(?!\w))",
+            "misst",
+        ),
+        (
+            r"\bbleib(?:t|en) (?:in (?:ihrer|seiner|der) \w+ )?{degree_de}(?:unveraendert|"
+            r"konstant|stabil|gleich)\b",
+            "",
+        ),
         (
             r",?\s*(?:ist |sind )?\bin unveraenderter (?:stellung|lage|position|groesse|weise|form|"
             r"auspraegung|ausdehnung)",
@@ -1700,7 +1729,7 @@ WHOLE_CLAUSE = {
     r"\bno (?:\w+ )?differen(?:ce|t) (?:from|to|compared)\b|"
     r"\b(?:no|without|not|nor) (?:\w+ ){0,4}?(?:new|newly|progressive|increasing|enlarging|"
     r"worsening|persistent|persisting)\b|"
-    r"^no longer\b|\bcomplete(?:ly)? (?:regress|clear)\w*|"
+    r"^no longer\b|\bno longer(?=[.,;]|$)|\bcomplete(?:ly)? (?:regress|clear)\w*|"
     r"\b(?:resolved|disappeared|cleared|vanished|subsided|faded|gone|dissolved|dissipated)\b|"
     r"\bresolution of\b|\b(?:complete|interval) "
     r"resolution\b",
@@ -1716,7 +1745,8 @@ WHOLE_CLAUSE = {
     r"\b(?:kein\w*|ohne|nicht) (?:\w+ ){0,3}?(?:neu(?:e|er|es|en|em)?|neu aufgetreten\w*|"
     r"neuaufgetreten\w*|"
     r"(?:groessen)?progredient\w+|zunehmend\w*|persistierend\w*|erneut\w*)\b|"
-    r"^nicht mehr\b|\b(?:vollstaendig|komplett)\w* (?:\w+ )?(?:regredient|ruecklaeufig|"
+    r"^nicht mehr\b|\bnicht mehr(?=[.,;]|$)|\b(?:vollstaendig|komplett)\w* (?:\w+ )?(?:regredient|"
+    r"ruecklaeufig|"
     r"resorbiert)\w*|"
     r"\b(?:zu)?rueckgebildet\b|\baufgeloest\b|\b(?:verschwunden|abgeklungen|abgeheilt|"
     r"geschwunden)\b|\bvollstaendige?r? rueckbildung\b",
