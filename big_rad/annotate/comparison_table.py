@@ -1158,6 +1158,12 @@ FIND = {
 REMOVE = {
     "en": (
         (
+            r"\bha(?:s|ve) (?:not )?{degree_en}(?:increased|decreased|changed|progressed|reduced|"
+            r"diminished) in (?:size|number|extent|width|length|volume|thickness) and (?:size|"
+            r"number|extent|width|length|volume|thickness)\b",
+            "",
+        ),
+        (
             r"\b(?:has|have) {degree_en}(?:increased|decreased|grown|enlarged|shrunk|dropped|"
             r"fallen|risen) to (?:about )?(?={size})",
             "measures",
@@ -1178,7 +1184,10 @@ REMOVE = {
             r"moderately|significantly|further|since|a little|somewhat)\b)*",
             "",
         ),
-        (r",?\s*(?:as )?(?:compared|in comparison) (?:to|with) (?:the )?{when_en}", ""),
+        (
+            r",?\s*(?:(?:as|when|if) )?(?:compared|in comparison) (?:to|with) (?:the )?{when_en},?",
+            "",
+        ),
         (r"\b(?:remain|continue to be)\b(?= \w+(?:ed|al|able|ic|ent|ous|ear)\b)", "are"),
         (
             r"\b(?:has|have) {degree_en}(?:increased|decreased|grown|enlarged|shrunk) by (?:about |"
@@ -1275,12 +1284,13 @@ REMOVE = {
             "",
         ),
         (
-            r"\b(?:is|are|remains?) {degree_en}(?:constant|static|stationary|idem|identical|"
-            r"steady)(?: in (?:size|appearance|extent))?\b",
+            r"\b(?:is|are|remains?) {degree_en}(?:constant|static|stationary|idem|steady|"
+            r"identical(?! to| with))(?: in (?:size|appearance|extent))?\b",
             "",
         ),
         (
-            r"\b{degree_en}(?:stationary|static|identical) (?:(?:appearances?|findings?|size|"
+            r"\b{degree_en}(?:stationary|static|identical(?! to| with)) (?:(?:appearances?|"
+            r"findings?|size|"
             r"extent|position)\b ?)?(?:of (?:the )?)?",
             "",
         ),
@@ -1454,6 +1464,24 @@ REMOVE = {
         ),
     ),
     "de": (
+        (
+            r"(?:,\s*|\b(?:ist|sind) )?\b{degree_de}(?:\w+er|(?:weniger|mehr) \w+) als (?:in|auf|"
+            r"bei) (?:der |dem |den )*(?:\w+en )?(?:\w+-)?(?:ct|mrt|mr|untersuchung|aufnahmen?|"
+            r"bildgebung|sonographie|studie|kontrolle|staging|entlassung)(?!\w)"
+            r"(?: (?:vom|von|aus) (?:{day_de}|\w+))?",
+            "",
+        ),
+        (
+            r",?\s*\bals (?:in|auf|bei) (?:der |dem |den )*(?:ct|mrt|untersuchung|aufnahme|"
+            r"kontrolle) (?:vom|von) (?:{day_de}|\w+)",
+            "",
+        ),
+        (
+            r",?\s*(?:\b(?:ist|hat|sind|haben) (?:sich )?)?\b(?:seit {day_de} )?um (?:etwa |ca\. )?"
+            r"{size} (?:geschrumpft|verkleinert|vergroessert|gesunken|angestiegen|gewachsen|"
+            r"zugenommen|abgenommen)(?!\w)",
+            "",
+        ),
         (
             r",\s*(?:vorher|zuvor|vormals|frueher|damals|ehemals|initial|bisher|anfangs)\b"
             r"(?! (?:beschrieb|bekannt|genannt))(?:[^,;.]|[.,]\d)*",
