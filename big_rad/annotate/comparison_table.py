@@ -447,6 +447,9 @@ KEEP = {
         r"changes? (?:to|in|of) (?:the )?(?:management|therapy|treatment|medication|protocol|plan)",
         r"(?:time )?interval (?:from|to|until|after)\b",
         r"(?:in|de)creasing (?:fill|enhanc|opacif|centripetal|contrast|wash)[\w-]*",
+        r"(?<!than )(?:prior|previous|earlier|recent|old) (?:[\w-]+ ){0,2}?\w+(?:otom|oscop|opex|"
+        r"rrhaph|odes|plast)(?:y|is|ies)\b",
+        r"remains? in (?:\w+ )?continuity",
     ),
     "de": (
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
@@ -514,7 +517,7 @@ KEEP = {
         r")?[^.;,:]{0,50}?(?:progred\w*|"
         r"progress\w*|regred\w*|ruecklaeufig\w*|(?:in)?stabil\w*|gebessert\w*|verbesser\w*|"
         r"besserung|verschlechter\w*|unveraendert\w*|zunahme|zunehmend\w*|abnehmend\w*|"
-        r"remission|ansprechen|persistier\w*|neu\w*|weiterhin|erneut\w*|verlauf)\b",
+        r"remission|ansprechen|persistier\w*|neu\w*|weiterhin|erneut\w*|verlauf)\b(?: seit \w+)?",
         r"^(?:anamnese|anamnestisch|indikation|klinik|klinische angaben?|klinische frage\w*|"
         r"vorgeschichte|fragestellung|rechtfertigende indikation|klinische information\w*|"
         r"diagnosen?|vorerkrankungen|angaben)\b ?:?"
@@ -720,6 +723,7 @@ KEEP = {
         r"(?:progred\w*|progress|verschlechterung|besserung|stabil\w*|regredien\w*) klinisch",
         r"zum vergleich [^.;]{0,60}?(?:kein|nicht|fehl)\w*[^.;]*",
         r"(?:erfolgt\w*|durchgefuehrt|geplant) (?:jetzt|nun|nunmehr)",
+        r"unveraendert\w* (?:beurteilbarkeit|bildqualitaet|untersuchungs|artefakt|technik)\w*",
     ),
 }
 
@@ -1181,7 +1185,7 @@ REMOVE = {
             r"width|length|extent|number|volume|diameter|thickness|depth|prominence|(?:the (?:last|"
             r"past) )?(?:\w+ )?(?:years?|months?|weeks?|days?)))?(?: by (?:about )?\d+"
             r"(?:[.,]\d+)? ?(?:%|\w+))?(?: to an? \w+)?(?: (?:mildly|slightly|markedly|"
-            r"moderately|significantly|further|since|a little|somewhat)\b)*",
+            r"moderately|significantly|further|a little|somewhat)\b)*",
             "",
         ),
         (
@@ -1464,6 +1468,11 @@ REMOVE = {
         ),
     ),
     "de": (
+        (
+            r"\b(?:groessen)?(?:regredient|progredient|zunehmend|abnehmend|ruecklaeufig) auf "
+            r"(?={size})",
+            "",
+        ),
         (
             r"(?:,\s*|\b(?:ist|sind) )?\b{degree_de}(?:\w+er|(?:weniger|mehr) \w+) als (?:in|auf|"
             r"bei) (?:der |dem |den )*(?:\w+en )?(?:\w+-)?(?:ct|mrt|mr|untersuchung|aufnahmen?|"
@@ -1790,5 +1799,5 @@ EMPTY = {
     "ebenfalls insgesamt ct mrt veränderung veränderungen änderung änderungen größe deutlich "
     "gering leicht geringgradig wesentlich wesentliche relevante bekannt bekannte bekannter nicht "
     "sich wie zum unverändert bild gesamtbild lage status vergleich aktuell damit somit daher so "
-    "als heute erkrankung mm cm ml verhältnisse",
+    "als heute identischer erkrankung mm cm ml verhältnisse",
 }
