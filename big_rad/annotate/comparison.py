@@ -21,6 +21,10 @@ from big_rad.grounding import clauses, plain
 _ROUNDS = 4  # The most times that the rules are applied to one sentence.
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)?")
 _HIDDEN = "\x00"
+# Brackets and bars of a regular expression, beside what is escaped; and how a pattern may begin.
+_MARKS = re.compile(r"\\.|\[[^]]*\]|[()|]")
+_BEGIN = re.compile(r"[a-z](?![?*+{])|\\w\*(?=[a-z(])|\\d\+|\\d\{1,2\}")
+_REPEATS = ("?", "*", "+", "{")
 NOTHING_LEFT = "nothing remains without the comparison"
 NOT_CLEANED = "the comparison could not be removed"
 # What is tidied after a removal, in this order: pattern, replacement.
@@ -29,31 +33,80 @@ _TIDY = (
     (re.compile(r"\(\s*[,;]\s*"), "("),
     (re.compile(r"\s{2,}"), " "),
     (re.compile(r"\s+([.,;:!?)])"), r"\1"),
+    (re.compile(r"[,:]\s*(?=;)"), ""),
     (re.compile(r"([,;:])(?:\s*[,;:])+"), r"\1"),
     (re.compile(r"\.\s*\.(?!\w)"), "."),
     (re.compile(r"^[\s,;:.\-]+"), ""),
+    (re.compile(r"^([^,:;()]+), (?=(?:measures|is|are|has|have|shows?)\s)"), r"\1 "),
+    (re.compile(r"(?<=:)\s+(?:and|und|with|mit)\s+(?=\S)"), " "),
+    # German puts the verb second, so it stands first if what stood before it is removed.
+    (re.compile(r"^stell(?:t|en) sich (.*?) dar(?=[.,;]|$)", re.I), r"\1"),
+    (
+        re.compile(
+            r"^(?:ist|sind|zeigt|zeigen|hat|haben|findet|finden|stellt|stellen|misst|messen|liegt|"
+            r"liegen|besteht|bestehen|erscheint|erscheinen|imponiert|imponieren|wird|werden)"
+            r"(?: sich)?\s+(?=\S)",
+            re.I,
+        ),
+        "",
+    ),
     (re.compile(r"^(?:and|but|und|aber|sowie|with|mit|of|in size|von|der|des)\s+(?=\S)"), ""),
     (
         re.compile(
             r"[\s,;:]+(?:and|but|und|aber|sowie|is|are|was|were|has|have|ist|sind|hat|haben|war|"
             r"waren|remains?|zeigt sich|zeigen sich|stellt sich|stellen sich|im|in|of|to|from|"
-            r"since|with|mit|which|the|a|an|als|than|zur|zum|bei|sich|also|auch|nicht|not|it|been|as)(?=[.;,!?]|$)",
+            # A full stop counts at the end only, because "A." may be an artery.
+            r"since|with|mit|which|the|a|an|als|than|zur|zum|bei|sich|also|auch|nicht|not|it|been|"
+            r"as|dagegen|hingegen|jedoch)(?=[;,!?]|\.?\s*$)",
             re.I,
         ),
         "",
     ),
     (
         re.compile(
-            r"(?:,\s*(?:as )?(?:seen|noted|described|shown|beschrieben|bekannt)|"
+            r"(?:,\s*(?:as )?(?:seen|noted|described|shown|demonstrated|visuali[sz]ed|present|"
+            r"beschrieben|bekannt|nachweisbar|abgrenzbar|befund|findings?|lage|größe|stellung)|"
             r"\s(?:appears?|shows?|zeigt|zeigen|stellt|stellen|erscheint|erscheinen|demonstrates?))(?=[.;]|$)",
+            re.I,
+        ),
+        "",
+    ),
+    (
+        re.compile(
+            r"\s(?:in (?:der|ihrer|seiner) (?:größe|weite|ausdehnung|form|lage|menge)|"
+            r"in menge und \w+|"
+            r"in (?:size|extent|appearance|number|configuration))(?=[.,;]|$)",
             re.I,
         ),
         "",
     ),
     (re.compile(r"([,;:])\s*(?=[.!?]|$)"), ""),
 )
+# What remains of a clause is no sentence if it ends or begins like this.
+_BROKEN = re.compile(
+    r"\b(?:no|of|very|nach|dem der|bleibt|bleiben|looks?|keeps?|none|one of them|some|the|a|an|der|"
+    r"des|dem|den|more|less|mehr|weniger|etwas|sehr|zeigt|entspricht|imponiert|slightly|deutlich|"
+    r"weiterem|weiterer|letztere[rn]?|latter|being|eher|einzelne|überwiegend|größtenteils|"
+    r"(?:hat|haben) an \w+|(?:hat|haben) in \w+ \w+|^vom \w+)\.?\s*$|"
+    r"^(?:im bereich|in the region)\b[^,;:]*$|^there of\b|"
+    r"^(?:(?:die |der |das )?zeigten?|zeigte|war|waren|showed|was|were|had|steady)\s|"
+    r"\b(?:\w+ical|\w+ular|steady|slow|has|have|is|are) the\b|\bno [,;]|\bof of\b|"
+    r"\bthe the\b|'s\b \w+$",
+    re.I,
+)
 _BRACKET = re.compile(r"\s*\([^()]*\)")
-_CLAUSE_MARKS = re.compile(r"[,;:]|\s(?:but|aber|jedoch|while|während|and|und)\s", re.IGNORECASE)
+# "And" begins a clause only before words that a list of nouns does not go on with.
+_CLAUSE_MARKS = re.compile(
+    r"[,;:]|\s(?:but|aber|jedoch|while|waehrend)\s|"
+    r"\s(?:and|und)\s(?=(?:there|no|kein\w*|without|ohne|es)\s)"
+)
+# A clause that says nothing without the one before it.
+_DEPENDS = re.compile(
+    r"[\s,;:]*(?:\w+ing|which|that|those|whereas|with|mit|wobei|welche\w*|so ?dass|were|was|is|"
+    r"are|has|have|had|it|they|es|diese\w*|its|their|in particular|insbesondere|"
+    r"(?:the )?(?:largest|smallest|biggest)|(?:der |die |das )?(?:groesste|kleinste)\w*|up to|"
+    r"bis)\b"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,7 +147,7 @@ def remove(text: str, lang: str) -> Removal:
     """
     if not _compares(text, lang):
         return Removal(text, had=False)
-    left = _BRACKET.sub(lambda m: "" if _compares(m[0], lang) else m[0], text)
+    left = _BRACKET.sub(lambda m: _bracketed(m[0], lang), text)
     left = _without_clauses(left, _whole_clause(lang), lang)
     for _ in range(_ROUNDS):
         before, left = left, _cut(left, lang)
@@ -103,11 +156,23 @@ def remove(text: str, lang: str) -> Removal:
     left = _tidied(left, text)
     if _compares(left, lang):
         left = _tidied(_without_clauses(left, _finder(lang), lang), text)
-    if _compares(left, lang) or not _kept_numbers(text, left):
+    elif _BROKEN.search(left):
+        left = _tidied(_without_clauses(text, _finder(lang), lang), text)
+    if _compares(left, lang) or _BROKEN.search(left) or not _kept_numbers(text, left):
         return Removal("", had=True, reason=NOT_CLEANED)
-    if not _says_something(left, lang):
+    heading = text.partition(":")[0] if ":" in text else ""
+    if not _says_something(left, lang) or left.rstrip(".:") == heading.strip().split(" ")[0]:
         return Removal("", had=True, reason=NOTHING_LEFT)
     return Removal(left, had=True)
+
+
+def _bracketed(text: str, lang: str) -> str:
+    """Returns the part of a bracket that stands before its comparison."""
+    if not _compares(text, lang):
+        return text
+    parts = re.split(r"(?<=[,;])\s", text)
+    count = next((i for i, part in enumerate(parts) if _compares(part, lang)), 0)
+    return " ".join(parts[:count])[:-1] + ")" if count else ""
 
 
 def _compares(text: str, lang: str) -> bool:
@@ -121,7 +186,9 @@ def _compares(text: str, lang: str) -> bool:
 @functools.lru_cache(maxsize=64)  # The rules for one sentence search the same text many times.
 def _searched(text: str, lang: str) -> str:
     """Returns a text in lower case of the same length, in which look-alikes are hidden."""
-    low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    low = text.lower()
+    if len(low) != len(text):
+        low = "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
     if _any_keeper(lang).search(low) is None:
         return low
     for pattern in _keepers(lang):
@@ -141,7 +208,13 @@ def _cut(text: str, lang: str) -> str:
         for match in pattern.finditer(low):
             if match.end() > match.start() and match[0].strip():
                 start, end = written.start(match.start()), written.end(match.end())
-                pieces += [text[last:start], f" {instead} " if instead else " "]
+                put = f" {instead} " if instead else " "
+                if "kept" in pattern.groupindex:
+                    a, b = match.span("kept")
+                    put = f" {text[written.start(a) : written.end(b)]} "
+                # A comma belongs to the match only behind another one or behind a beginning.
+                inside = match[0].lstrip()[0] != "," and low[: match.start()].strip()
+                pieces += [text[last:start], "," if match[0][-1] == "," and inside else "", put]
                 last = end
         if pieces:
             text = " ".join("".join([*pieces, text[last:]]).split())
@@ -159,9 +232,12 @@ def _without_clauses(text: str, pattern: re.Pattern, lang: str) -> str:
     parts = list(_clauses(low))
     if len(parts) > 1 and all(not pattern.search(low[a:b]) for a, b in parts):
         return ""
-    kept = [
-        text[written.start(a) : written.end(b)] for a, b in parts if not pattern.search(low[a:b])
-    ]
+    kept, dropped = [], False
+    for a, b in parts:
+        # What depends on a clause is left out with it.
+        dropped = bool(pattern.search(low[a:b])) or (dropped and bool(_DEPENDS.match(low, a, b)))
+        if not dropped:
+            kept.append(text[written.start(a) : written.end(b)])
     return " ".join(" ".join(kept).split())
 
 
@@ -206,7 +282,55 @@ def _compiled(pattern: str) -> re.Pattern:
 
 @functools.cache
 def _finder(lang: str) -> re.Pattern:
-    return re.compile(r"(?<!\w)(?:" + "".join(table.FIND[lang]).format(**table.PARTS) + r")(?!\w)")
+    return _any_of("".join(table.FIND[lang]).format(**table.PARTS), r"(?!\w)")
+
+
+def _any_of(pattern: str, end: str = "") -> re.Pattern:
+    """Returns a pattern's alternatives at the starts of words, grouped by how they begin.
+
+    Python tries each alternative at each word. It skips a group with a single look at the letter.
+    """
+    groups = sorted(_grouped(pattern).items(), reverse=True)
+    each = (f"{begin}(?:{'|'.join(rests)})" for begin, rests in groups)
+    return re.compile(rf"(?<!\w)(?:{'|'.join(each)}){end}")
+
+
+def _grouped(pattern: str) -> dict[str, list[str]]:
+    """Returns a pattern's alternatives without their beginning, by this beginning or by ""."""
+    groups = collections.defaultdict(list)
+    for one in _alternatives(pattern):
+        one = one.removeprefix(r"\b")
+        length = _bracket(one)
+        if length and one[length : length + 1] not in _REPEATS:
+            inner = _grouped(one[len("(?:") : length - 1])
+            if "" not in inner:
+                for begin, rests in inner.items():
+                    groups[begin].append(f"(?:{'|'.join(rests)}){one[length:]}")
+                continue
+        begin = match[0] if (match := _BEGIN.match(one)) else ""
+        groups[begin].append(one[len(begin) :])
+    return groups
+
+
+def _bracket(pattern: str) -> int:
+    """Returns the length of the group with which a pattern begins, or 0."""
+    depth = 0
+    for mark in _MARKS.finditer(pattern if pattern.startswith("(?:") else ""):
+        depth += (mark[0] == "(") - (mark[0] == ")")
+        if not depth:
+            return mark.end()
+    return 0
+
+
+def _alternatives(pattern: str) -> Iterator[str]:
+    """Yields the alternatives of a regular expression that stand in no bracket."""
+    depth = start = 0
+    for mark in _MARKS.finditer(pattern):
+        depth += (mark[0] == "(") - (mark[0] == ")")
+        if mark[0] == "|" and not depth:
+            yield pattern[start : mark.start()]
+            start = mark.end()
+    yield pattern[start:]
 
 
 @functools.cache
@@ -216,7 +340,7 @@ def _keepers(lang: str) -> tuple[re.Pattern, ...]:
 
 @functools.cache
 def _any_keeper(lang: str) -> re.Pattern:
-    return re.compile(r"(?<!\w)(?:" + "|".join(table.KEEP[lang]) + ")")
+    return _any_of("|".join(table.KEEP[lang]))
 
 
 @functools.cache

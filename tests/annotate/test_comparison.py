@@ -54,6 +54,37 @@ def test_numbers_and_sides_of_what_remains_stand_in_the_sentence():
             "Lymphknoten mediastinal bis 12 mm.",
         ),
         ("de", "Keine Metastasen mehr nachweisbar.", "Keine Metastasen nachweisbar."),
+        # A list of organs is no list of clauses.
+        (
+            *("en", "The lesions in the cerebellum and pons show no change since last year."),
+            "The lesions in the cerebellum and pons.",
+        ),
+        # What was so then is not so now.
+        ("en", "A formerly patent portal vein is occluded.", "A portal vein is occluded."),
+        ("en", "The right kidney, formerly dilated, is slim.", "The right kidney is slim."),
+        (
+            *("en", "Tracheal narrowing, width 7 mm as opposed to 10 mm in the last study."),
+            "Tracheal narrowing, width 7 mm.",
+        ),
+        ("en", "The aneurysm has grown (5.1 cm, previously 4.7 cm).", "The aneurysm (5.1 cm)."),
+        ("en", "Axillary nodes remain prominent.", "Axillary nodes are prominent."),
+        ("en", "Spleen smaller than on the previous scan, now 12 cm.", "Spleen, 12 cm."),
+        (
+            *("de", "Der Rundherd hat seit der letzten CT von 8 auf 12 mm zugenommen."),
+            "Der Rundherd misst 12 mm.",
+        ),
+        (
+            *("de", "Hygrom links, heute 6 mm breit, im Vor-CT 11 mm."),
+            "Hygrom links, 6 mm breit.",
+        ),
+        # The A. is an artery, not an article.
+        (
+            *("de", "Zunahme der Aufweitung der linken A. iliaca: 22 mm, am 5.1. noch 19 mm."),
+            "Aufweitung der linken A. iliaca: 22 mm.",
+        ),
+        ("de", "Persistenz der kleinen Blutung rechts.", "Kleine Blutung rechts."),
+        ("de", "Keine Größenzunahme der bekannten Lymphknoten.", "Bekannte Lymphknoten."),
+        ("de", "Die Herde sind zunehmend sklerosiert.", "Die Herde sind sklerosiert."),
     ],
 )
 def test_what_remains_says_what_is_seen_now(lang, text, left):
@@ -68,6 +99,12 @@ def test_what_remains_says_what_is_seen_now(lang, text, left):
         # Without "new" or "resolved" these would say something else.
         ("en", "No new pulmonary nodules."),
         ("en", "The pneumothorax has resolved."),
+        ("en", "The opacities in both lungs have largely faded, leaving fine reticulation."),
+        ("en", "Abscess has recurred after drainage; on the last scan it had been empty."),
+        ("en", "Prior CT 03/2022: liver lesion 22 mm, today 30 mm."),
+        ("en", "No interval development of hydrocephalus."),
+        ("de", "Eine Größenprogredienz der Läsionen in BWK 6 und BWK 8 besteht nicht."),
+        ("de", "Voruntersuchung: CT Thorax vom 08.11.2022."),
         ("de", "Unveränderter Befund."),
         ("de", "Kein neu aufgetretener Rundherd."),
         ("de", "Das Infiltrat hat sich vollständig zurückgebildet."),
