@@ -140,6 +140,7 @@ PARTS = {
 # What only looks like a comparison. The words stay as they are.
 KEEP = {
     "en": (
+        r"and,? (?:even |slightly |much )?(?:more|less) (?:advanced|pronounced|marked|severe)",
         r"intervals? (?:between|of \d)",
         r"(?:correlation|correlate|comparison) with (?:the )?(?:prior|previous|older|"
         r"outside)[^.;]{0,120}"
@@ -452,6 +453,8 @@ KEEP = {
         r"remains? in (?:\w+ )?continuity",
     ),
     "de": (
+        r"(?:als )?letzte[rsmn]? (?:gefaess|seiten|teilungs|abgehend\w* )?(?:ast|aeste|abgang)\b",
+        r"(?:narbig|fibrotisch|bindegewebig|postspezifisch|kongenital) (?:ge|ver)schrumpft",
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
         r"aufnahmen)\b"
         r"[^.;,]{0,120}(?:vor(?=[.;,]|$)|vorliegend|verfuegbar|verfuegung|vergleich|vorhanden|"
@@ -730,6 +733,8 @@ KEEP = {
 # Any of these is a comparison with an earlier study.
 FIND = {
     "en": (
+        r"(?:absent|not (?:present|seen|visible|there)|missing) "
+        r"(?:on|at) (?:admission|presentation|discharge|baseline)|"
         r"compared (?:to|with)|in comparison|comparison(?: is)? made|comparison (?:to|with)|by "
         r"comparison|"
         r"{prior} (?:\w+ ){{0,3}}?{study_en}\b|priors?\b|previous\b|previously|formerly|earlier|"

@@ -19,11 +19,12 @@ _PARTS = tuple(
 )
 _FINDINGS = ("megaly", "megalie", "itis", "nephrosis", "nephrose", "lithiasis", "pathy", "pathie")
 _AS = frozenset(plain.words("with to of by bei durch einer eine as congenital suggesting likely"))
-_NEAR = 4  # The most words between an organ and a word that says that it is not there.
+_NEAR = 6  # The most words between an organ and a word that says that it is not there.
 _FILLERS = frozenset(
     plain.words("is are was were be been has have ist sind war waren wurde wurden wird bei nach st "
                 "surgically congenitally completely operativ vollständig angeboren komplett "
-                "postoperativ the der die das des dem den of von a s p z n status post zustand a i")
+                "postoperativ in im jahr jahre year the der die das des dem den of von a s p z n "
+                "status post zustand a i")
 )  # fmt: skip
 
 
@@ -127,7 +128,8 @@ class _Reader:
         for k in range(i, min(i + _NEAR, len(self._words))):
             if self._marks[k - 1] not in ("", "("):
                 return None
-            if self._lows[k] not in _FILLERS and not self._is_side(k):
+            low = self._lows[k]
+            if low not in _FILLERS and not low.isdigit() and not self._is_side(k):
                 return k
         return None
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 from big_rad.grounding import (
     class_table,
-    classes,
     clauses,
     levels,
     lexicon,
@@ -19,11 +18,12 @@ from big_rad.grounding import (
     side_words,
 )
 from big_rad.grounding.clauses import Token
-from big_rad.grounding.phrase import Phrase, mirrored, most_per_side, on_side, side_of_class
+from big_rad.grounding.phrase import Phrase, family, mirrored, most_per_side, on_side, side_of_class
 
 __all__ = [
     "Phrase",
     "end_after_sides",
+    "family",
     "find",
     "lookup",
     "mirrored",
@@ -41,6 +41,8 @@ _AFTER_SHORT = re.compile(r"\.\s*")
 _SHORT = re.compile(r"[0-9]{1,2}|[A-Za-z]|[Aa]a|[Vv]v|[Mm]m|Tr|tr|Proc|proc|Lig")
 # The text that follows a number if it is the start of a range: "/" or an en dash, and a word.
 _RANGE = re.compile(r"\s?[/\u2013]\s?\w")
+# Units that stand before "ml" in a concentration.
+_PER_ML = frozenset(plain.words("ng mg g pg µg ug mmol mol mval iu ie mie u mu kg pro per zellen"))
 _HYPHENS = "-\u2010\u2011"
 # The text that follows "rechts" in "Niere rechts- und linksseitig".
 _SHARED_ENDING = re.compile(r"[-\u2010\u2011]\s*(?:/|u|oder|bzw|sowie)")
@@ -79,10 +81,12 @@ _COLLECTIVE_EN = frozenset(plain.words("cage musculature thorax"))
 # Groups of organs that one word in the singular names as a whole ("bowel").
 _WHOLE_GROUPS = (
     (1, 5),
+    (6, 15),
     (6, 18),
     (7, 18),
     (15, 18),
     (7, 19),
+    (18, 19),
     (18, 20),
     (21, 22),
     (49, 50),
@@ -181,19 +185,11 @@ def is_collective(words: Sequence[Token], phrase: Phrase, lang: str) -> bool:
     if phrase.ids == LUNGS:
         return any(
             w.endswith("lunge")
-            or w.startswith(("lunge", "pulmona", "intrapulmona"))
+            or w.startswith(("lunge", "pulmona", "intrapulmona", "bipulmona"))
             and not w.endswith("fluegel")
             for w in lows
         )
     return any(_COLLECTIVE_DE.fullmatch(w) for w in lows)
-
-
-def family(ids: Sequence[int]) -> str:
-    """Returns the first word of the class name, such as "lung", which the lung lobes share.
-
-    A side may carry over from one phrase to another of the same family.
-    """
-    return classes.by_id(ids[0]).name.split("_")[0]
 
 
 def _in_run(
@@ -257,7 +253,8 @@ def _is_no_organ(words: Sequence[Token], span: range, lang: str) -> bool:
     low = words[span[0]].low
     if lang == "de":
         if low == "ml":  # The middle lobe, or a unit.
-            return span[0] > 0 and words[span[0] - 1].text[-1].isdigit()
+            before = words[span[0] - 1] if span[0] else None
+            return before is not None and (before.text[-1].isdigit() or before.low in _PER_ML)
         return low in ("blasen", "blaeschen")
     before = words[span[0] - 1].low if span[0] else ""
     neck = any(w.low.startswith(_NECK) for w in words) and not before.startswith(_AXES)

@@ -51,6 +51,7 @@ _PREDICATE = re.compile(
 _STATE_DE = re.compile(
     r"\d|unauff|normal|frei|intakt|regelr|schlank|o$|klein$|gross$|verd|verg|ver"
 )
+_STATUS = frozenset(plain.words("z zustand status"))  # As in "rechts Z. n. Osteosynthese".
 _THAN = frozenset(plain.words("als than wie"))
 # Beginnings of words for places that are no class. A clause about these leaves no organ out.
 _OTHER = tuple(
@@ -220,14 +221,18 @@ def _stands_alone(
         placed = lead[-2:] in (["on", "the"], ["at", "the"], ["in", "the"])
         if after is None or placed:
             return placed or bool(marks[i]) and marks[i] == ":"
-        return marks[i] == ":" or bool(_PREDICATE.fullmatch(after.low))
+        return marks[i] == ":" or after.low in _STATUS or bool(_PREDICATE.fullmatch(after.low))
     if after is None:
         return not side.adjective
+    if after.low in _STATUS:
+        return True
     adverb = words[i].low in ("links", "rechts", "linksseitig", "rechtsseitig")
     if adverb or words[i].low in clauses.SIDE_SHORT["de"]:
         return not after.capital or cue_words.is_finding(after.low)
     if after.capital:
         return False
+    if not any(words[k].capital for k in rest) and not marks[i]:
+        return True  # No noun follows, as in "rechte Niere groß, linke narbig geschrumpft".
     return lead[-1:] in (["der"], ["die"], ["das"]) or after.low in VERBS or (
         after.low in PREPOSITIONS or bool(_STATE_DE.match(after.low))
     )  # fmt: skip

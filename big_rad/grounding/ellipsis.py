@@ -51,7 +51,7 @@ _STATES = frozenset(
         "verschlossen verdickt thickened atrophic atroph"
     )
 )
-_ARTICLES = frozenset(plain.words("the die der das den dem des"))
+_ARTICLES = frozenset(plain.words("the its their die der das den dem des"))
 _ADVERBIAL = frozenset(plain.words("on at to from toward towards auf nach von zur"))
 
 
@@ -153,6 +153,7 @@ class _Filler:
             "nicht",
             "by",
             "um",
+            "counterpart",
         )
 
     def _one_before(self, near: Phrase, whole: Phrase) -> Phrase | None:
@@ -235,6 +236,9 @@ class _Filler:
         those of the phrase, unless it is named `again` for another side.
         """
         kept = [i for i in whole.words if i not in whole.side_words]
+        if whole.is_range:  # Of "8th to 12th ribs", the words of "12th ribs" are replaced.
+            numbers = [i for i in kept if self._words[i].text[0].isdigit()]
+            kept = [i for i in kept if not numbers or i >= numbers[-1]]
         texts = [self._words[i].text for i in kept]
         for j, old in enumerate(texts):
             instead = [word.text]

@@ -80,9 +80,13 @@ def head(folded: str) -> str | None:
     return None
 
 
+_TECHNIQUE_ENDINGS = ("fenster", "phase", "protokoll", "sequenz", "spirale")
+
+
 def is_technique(word: str) -> bool:
     """Returns whether a word behind a hyphen makes the whole a technique ("Leber-CT")."""
-    return classes.fold(word).startswith(_techniques())
+    folded = classes.fold(word)
+    return folded.startswith(_techniques()) or folded.endswith(_TECHNIQUE_ENDINGS)
 
 
 @functools.lru_cache(maxsize=1 << 16)

@@ -42,7 +42,7 @@ EN = (
     "renal fossa; transplant kidney; kidney transplant; renal transplant; renal allograft; "
     "nephrectomy bed; splenic fossa; splenic bed; hepatic fossa; hepatorenal; hepatorenal recess; "
     "splenorenal; splenorenal shunt; gastrohepatic ligament; hepatoduodenal ligament; hepatic "
-    "hilar node; gastroesophageal junction; esophagogastric junction; esophageal hiatus; "
+    "hilar node; esophageal hiatus; "
     "aortopulmonary window; aortic hiatus; aorticopulmonary window; cerebellopontine angle; "
     "cerebrospinal fluid; cerebral palsy; pulmonary ligament; pulmonary hilum; cardiac apex beat; "
     "cardiophrenic angle; costal margin; costal pleura; costal arch; prostatic urethra calculus; "
@@ -56,7 +56,11 @@ EN = (
     "mastoid portion of the facial nerve; popliteal; knee; gastric band; gastric tube; gastric "
     "bypass tube; lung window; "
     # Look-alikes: terms of physics, pictures and other organs.
-    "maxillary antrum; mastoid antrum; short axis; long axis; short axis diameter; long axis "
+    "gastroesophageal reflux; maxillary antrum; mastoid antrum; cerebral venous sinus; cerebral "
+    "venous sinuses; dural venous sinuses; dural "
+    "venous sinus; brain natriuretic "
+    "peptide; gluteal subcutaneous; subcutaneous gluteal; gluteal fat; gluteal region; gluteal "
+    "injection; short axis; long axis; short axis diameter; long axis "
     "diameter; axis deviation; vertical "
     "axis; horizontal axis; longitudinal axis; central axis; main axis; mechanical axis; axis of "
     "rotation; left axis deviation; celiac axis; coeliac axis; craniocaudal axis; anatomic axis; z "
@@ -122,10 +126,10 @@ DE = (
     "Insel; künstlicher Herz; künstliche Herzklappe; mechanische Herzklappe; mechanische "
     "Aortenklappe; biologische Aortenklappe; V. iliaca Stent; kostaler Pleura; Pleura costalis; "
     "Konus des Strahls; kosto; iliakaler Lymphknoten; pulmonaler Hilus; Hauptachse; "
-    "gastroösophagealer Übergang; ösophagogastraler Übergang; kardiogen; Handgelenksdiskus; "
+    "kardiogen; Handgelenksdiskus; "
     "Brustwand; Thoraxwand; kranieller Nerv; kortikaler Knochen; Kreuzband; sakraler Plexus; "
     "kardiovaskulär; Spinalkanal; Spinalkanalstenose; Spinalstenose; Wirbelkanal; "
-    "Wirbelkanalstenose; "
+    "Wirbelkanalstenose; gastroösophagealer Reflux; "
     "Zentralkanal; Rückenmarkskanal; lumbaler Spinalkanal; zervikaler Spinalkanal; thorakaler "
     "Spinalkanal"
 )
@@ -249,7 +253,7 @@ NOT_COMPOUNDS_DE = (
 NO_ORGAN_ENDINGS_DE = (
     "stent stents katheter katheters kathetern sonde sonden drainage drainagen prothese prothesen "
     "schrittmacher kanüle kanülen elektrode elektroden shunt shunts clip clips tubus port ports "
-    "arterie arterien vene venen ader adern gefäß gefäße gefäßen"
+    "phase phasen fenster arterie arterien vene venen ader adern gefäß gefäße gefäßen"
 )
 
 # Second parts of a hyphenated word that make it a technique and no organ ("Leber-CT").

@@ -7,7 +7,7 @@ The search has six steps:
    only name an examination.
 3. `ellipsis` adds phrases whose noun a coordination leaves out.
 4. `side_resolution` gives each phrase that may mean either organ of a pair the side that its clause
-   names.
+   names; `relative_sides` reads "contralateral" and "of the same side".
 5. `carried_sides` carries organs and sides into later clauses that leave them out.
 6. `negation` judges whether a finding is denied there, and whether the organ is absent.
 
@@ -25,6 +25,7 @@ from big_rad.grounding import (
     ellipsis,
     negation,
     plain,
+    relative_sides,
     rib_numbers,
     side_resolution,
     side_words,
@@ -85,6 +86,7 @@ def find(text: str, lang: str) -> list[Mention]:
     phrases = ellipsis.fill_in(searched, words, marks, phrases, sides, lang)
     rib_numbers.add(searched, words, marks, phrases, lang)
     side_resolution.resolve(searched, words, marks, phrases, sides, lang)
+    relative_sides.resolve(words, marks, phrases)
     carried_sides.inherit(words, marks, phrases, sides)
     phrases = carried_sides.omitted(words, marks, phrases, sides, lang)
     judged = negation.judge(words, marks, phrases, lang)

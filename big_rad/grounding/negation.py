@@ -27,7 +27,7 @@ from big_rad.grounding import (
 from big_rad.grounding.clauses import CONJUNCTIONS, DETERMINERS, PREPOSITIONS, VERBS, Token
 from big_rad.grounding.denial_cues import Cue
 from big_rad.grounding.levels import DISCS
-from big_rad.grounding.phrase import Phrase, mirrored
+from big_rad.grounding.phrase import Phrase, family, mirrored
 
 _PREDICATE = re.compile(
     r".*(?:ed|iert|ierte|baren?|able|ible)$|unauff|normal|frei$|clear$|inta[ck]t|regelr|schlank|large$|small$|"
@@ -310,11 +310,26 @@ class _Reader:
             return more
         for k in range(n - 1, -1, -1):
             part = parts[k]
+            numbered = self._numbered(part[-1], found | more)
+            if numbered is not None:
+                more.add(numbered)
+                if any(self._content(i) for i in part):
+                    break
+                continue
             if self._marks[part[-1]] not in (",", "(", ")") or any(self._content(i) for i in part):
                 break
             more |= self._owned(part)
         other = {mirrored(i) for k in found for i in self._phrases[k].ids}
         return {k for k in more if other.isdisjoint(self._phrases[k].ids) or len(found) > 1}
+
+    def _numbered(self, i: int, found: set[int]) -> int | None:
+        """Returns the vertebra or rib at a word that begins a list ("screws in L3, L4 and L5")."""
+        n = self._owner.get(i)
+        if n is None or self._marks[i] != ",":
+            return None
+        families = {family(self._phrases[k].ids) for k in found}
+        own = family(self._phrases[n].ids)
+        return n if own in families and own in ("vertebrae", "rib") else None
 
     def _content(self, i: int) -> bool:
         """Returns whether a word is more than an organ in a list."""
@@ -375,6 +390,8 @@ class _Reader:
     def _outside(self, part: range, cue: Cue | None) -> bool:
         """Returns whether a part is about something that lies outside the organs before it."""
         lows = [self._lows[i] for i in part]
+        if any(low.startswith(("endolum", "intralum")) for low in lows):
+            return False
         discs = any(p.ids == (DISCS,) and p.last < part.start for p in self._phrases)
         if any(
             low.startswith(cue_words.begins("ELSEWHERE"))

@@ -10,7 +10,7 @@ DENY = {
     "nor; none; no longer; nothing to suggest; nothing suggestive of; non dilated; nondilated; "
     "undilated; non enlarged; nonenlarged; non distended; nondistended; non thickened; "
     "nonthickened; non obstructed; nonobstructed; non aneurysmal; nonaneurysmal; non inflamed; "
-    "non stenotic; non displaced fragments of",
+    "non stenotic; non displaced; nondisplaced; undisplaced",
     "de": "kein; keine; keinen; keinem; keiner; keines; ohne; frei von; weder; ausschluss; "
     "ausschluss von; ausschluss einer; ausschluss eines; keinerlei; fehlender nachweis; negativ "
     "für; fehlen von; nirgends; keineswegs; nichts spricht für",
@@ -24,9 +24,11 @@ DENIED = {
 }
 # In these the words above deny nothing about an organ.
 PSEUDO = {
-    "en": "not as; not so; not displaced; not significantly displaced; not only; not just; no "
+    "en": "not as; not so; not only; not just; no "
     "change; no interval "
-    "change; no significant change; no relevant change; no significant interval change; not "
+    "change; no significant change; no relevant change; no significant interval change; without "
+    "relevant change; without any change; without substantial change; no substantial change; no "
+    "appreciable change; no further change; not "
     "changed; not significantly changed; no comparison; no prior; no previous; not excluded; not "
     "ruled out; cannot be excluded; cannot be ruled out; not be excluded; not be ruled out; "
     "cannot exclude; cannot rule out; not exclude; not rule out; cannot be completely excluded; "
@@ -53,9 +55,7 @@ PSEUDO = {
     "difference; not specific; not performed; not administered; not given; lack of enhancement; "
     "lack of perfusion; lack of contrast; absence of enhancement; absence of perfusion; absence of "
     "flow; lack of flow; lack of opacification; not possible to exclude; not possible to rule out",
-    "de": "nicht so; nicht dislozierte; nicht dislozierter; nicht dislozierten; nicht verschobene;"
-    " nicht "
-    "verschobener; nicht verschobenen; nicht disloziert; nicht nur; keine änderung; keine "
+    "de": "nicht so; nicht nur; keine änderung; keine "
     "befundänderung; keine größenänderung; keine wesentliche änderung; keine relevante änderung; "
     "keine signifikante änderung; kein wesentlicher unterschied; keine wesentliche "
     "befundänderung; keine relevante befundänderung; keine veränderung; keine wesentliche "
@@ -155,7 +155,7 @@ PLACES = (
 ANYWHERE = (
     "herd laesion lesion focal fokal raumford malign metast suspic suspekt tumor mass enhanc "
     "anreicher obstruct stau aufstau stone stein konkrement dilat erweiter rezidiv recurr nodul "
-    "extension extracaps infiltr invas kapsel"
+    "extension extracaps infiltr invas kapsel wall wand"
 )
 # Beginnings of words that state something of an organ, if no verb does.
 STATES = (

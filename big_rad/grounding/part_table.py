@@ -47,6 +47,9 @@ EN = {
     "intrathyroidal",
     "small_bowel": "jejunal; ileal; terminal ileum; small bowel loop; small intestinal; "
     "proximal jejunum; distal ileum; enteroenteric",
+    "esophagus+stomach": "gastroesophageal junction; gastroesophageal; esophagogastric junction; "
+    "esophagogastric; gastro-oesophageal junction; oesophagogastric junction; GE junction",
+    "duodenum+small_bowel": "duodenojejunal; duodenojejunal flexure; duodenojejunal junction",
     "stomach+small_bowel": "gastrojejunal; gastrojejunostomy; gastroenterostomy; gastroenteric",
     "esophagus+small_bowel": "esophagojejunal; esophagojejunostomy; oesophagojejunal; "
     "oesophagojejunostomy",
@@ -55,13 +58,15 @@ EN = {
     "ileotransversostomy; bowel; bowel loop; bowel wall; intestine; intestinal; intestinal loop; "
     "intestinal wall; large and small bowel; small and large bowel",
     "duodenum": "duodenal; duodenal bulb; duodenal sweep; duodenitis; descending duodenum",
-    "colon": "colonic; colonic wall; colonic flexure; hepatic flexure; splenic flexure; right "
+    "colon": "megacolon; colonic; colonic wall; colonic flexure; hepatic flexure; splenic "
+    "flexure; right "
     "colonic flexure; left colonic flexure; hepatic flexure of the colon; splenic flexure of the "
     "colon; sigmoidal; cecal; caecal; cecal pole; rectum; rectal; rectosigmoid; rectosigmoid "
     "junction; colitis; ascending and descending colon; rectal wall; rectosigmoid colon",
     "urinary_bladder": "vesical; bladder dome; bladder neck; bladder lumen; cystitis; bladder "
     "base; bladder floor; bladder trigone; intravesical; bladder mucosa",
-    "prostate": "prostatic; prostatic bed; prostatitis; prostatic urethra; peripheral zone of the "
+    "prostate": "peripheral zone; transition zone; prostatic; prostatic bed; prostatitis; "
+    "prostatic urethra; peripheral zone of the "
     "prostate; transition zone of the prostate; intraprostatic; prostatomegaly",
     "urinary_bladder+prostate": "vesicoprostatic",
     "sacrum": "sacral; sacral ala; sacral body; sacral promontory; sacral wing; promontory",
@@ -227,6 +232,8 @@ DE = {
     "small_bowel": "terminales Ileum; Dünndarmschlinge; Dünndarmwand; Jejunalschlinge; "
     "Ileumschlinge; Jejunumschlinge; Ilealschlinge; Neoterminales Ileum",
     "stomach+small_bowel": "Gastrojejunostomie; Gastroenterostomie",
+    "esophagus+stomach": "gastroösophagealer Übergang; ösophagogastraler Übergang",
+    "duodenum+small_bowel": "Flexura duodenojejunalis; duodenojejunale Flexur",
     "esophagus+small_bowel": "Ösophagojejunostomie",
     "pancreas+small_bowel": "Pankreatikojejunostomie; Pankreatojejunostomie",
     "small_bowel+colon": "Ileotransversostomie; Ileokolostomie; Ileoaszendostomie; "
@@ -235,7 +242,8 @@ DE = {
     "Dünndarm und Dickdarm; Darmtrakt; Intestinum; Dickdarm und Dünndarm",
     "duodenum": "Bulbus duodeni; Duodenalwand; Pars descendens duodeni; Duodenitis; "
     "Duodenaldivertikel; Duodenalstenose",
-    "colon": "Kolonflexur; rechte Kolonflexur; linke Kolonflexur; rechte Flexur; linke Flexur; "
+    "colon": "Megakolon; Megacolon; Kolonflexur; rechte Kolonflexur; linke Kolonflexur; rechte "
+    "Flexur; linke Flexur; "
     "Caecum; Coecum; Zökum; Cökum; Querkolon; Quercolon; Rektum; Rectum; Rektosigmoid; Enddarm; "
     "Kolitis; Colitis; Kolonwand; "
     "Zökalpol; Zäkalpol; Sigmoid; Kolon ascendens; Kolon descendens; Kolon transversum; Flexura "
@@ -247,7 +255,8 @@ DE = {
     "Blasenhinterwand; Blasendivertikel; Blasenstein; Blasentumor; Blasenkarzinom; "
     "Blasenvorderwand; Blasenseitenwand; Blasenschleimhaut; Blasenausgang; Blasenfüllung; "
     "Blasentrigonum; Blasenkonkrement; Balkenblase; Blasenkontur",
-    "prostate": "Prostatitis; Prostataloge; Prostatahyperplasie; periphere Zone der Prostata; "
+    "prostate": "periphere Zone; Transitionszone; Transitionalzone; Prostatitis; Prostataloge; "
+    "Prostatahyperplasie; periphere Zone der Prostata; "
     "Transitionalzone der Prostata; Prostatalappen; Prostatamittellappen",
     "sacrum": "Promontorium; Sakralwirbel; Kreuzbeinflügel; Massa lateralis; Massa lateralis des "
     "Sakrums; Os sakrum; Ala ossis sacri; Sacrum",
@@ -270,7 +279,8 @@ DE = {
     "brachiozephalicus",
     "common_carotid_artery": "Aa. carotides communes; Aa. carotides; A. carotis com; Carotis "
     "communis; Karotis communis; A. karotis communis; Arteria karotis communis; Carotis",
-    "brachiocephalic_vein": "Vena anonyma; V. anonyma; Vena brachiozephalica; V. brachiozephalica",
+    "brachiocephalic_vein": "Vv. brachiocephalicae; Venae brachiocephalicae; Vena anonyma; V. "
+    "anonyma; Vena brachiozephalica; V. brachiozephalica",
     "iliac_artery": "Aa. iliacae communes; Aa. iliacae; Aa. iliacae externae; Aa. iliacae "
     "internae; A. iliaca externa; A. iliaca interna; Arteria iliaca externa; Arteria iliaca "
     "interna; AIE; AII; Iliaca communis; Iliaca externa; Beckenschlagader; Beckenstrombahn",
@@ -396,9 +406,11 @@ ADJECTIVES_DE = {
     "stomach": "gastral; gastrisch; intragastral; pylorisch",
     "pancreas": "pankreatisch; intrapankreatisch; pankreatitisch; pankreatogen",
     "adrenal_gland": "adrenal; suprarenal",
-    "lung": "pulmonal; intrapulmonal; pulmonar",
+    "lung": "pulmonal; intrapulmonal; pulmonar; bipulmonal",
     "lung_upper_lobe_left": "lingulär",
     "esophagus": "ösophageal; intraösophageal",
+    "esophagus+stomach": "gastroösophageal; ösophagogastral; oesophagogastral",
+    "duodenum+small_bowel": "duodenojejunal",
     "trachea": "tracheal; endotracheal; intratracheal",
     "thyroid_gland": "thyreoidal; thyroidal; intrathyreoidal; strumös",
     "small_bowel": "jejunal; ileal",
@@ -479,9 +491,11 @@ REMOVED_DE = {
     "pancreas+duodenum": "Pankreatikoduodenektomie; Duodenopankreatektomie; Pankreatoduodenektomie",
     "adrenal_gland": "Adrenalektomie",
     "lung": "Pneumonektomie; Pneumektomie; Lungenentfernung; Lungenagenesie",
-    "lung_upper_lobe": "Oberlappenlobektomie; Oberlappenresektion; obere Lobektomie; Lobektomie "
+    "lung_upper_lobe": "Lobektomie oben; Oberlappenlobektomie; Oberlappenresektion; obere "
+    "Lobektomie; Lobektomie "
     "Oberlappen; Lobektomie OL; Oberlobektomie; Oberlappenektomie",
-    "lung_lower_lobe": "Unterlappenlobektomie; Unterlappenresektion; untere Lobektomie; Lobektomie "
+    "lung_lower_lobe": "Lobektomie unten; Unterlappenlobektomie; Unterlappenresektion; untere "
+    "Lobektomie; Lobektomie "
     "Unterlappen; Lobektomie UL; Unterlobektomie; Unterlappenektomie",
     "lung_middle_lobe_right": "Mittellappenlobektomie; Mittellappenresektion; Lobektomie "
     "Mittellappen; Mittellobektomie",

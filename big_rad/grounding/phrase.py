@@ -3,7 +3,7 @@
 import collections
 import dataclasses
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from big_rad.grounding import classes
 
@@ -98,3 +98,11 @@ def _mirror() -> dict[int, int]:
         if swapped != name and swapped in ids:
             found[class_id] = ids[swapped]
     return found
+
+
+def family(ids: Sequence[int]) -> str:
+    """Returns the first word of the class name, such as "lung", which the lung lobes share.
+
+    A side may carry over from one phrase to another of the same family.
+    """
+    return classes.by_id(ids[0]).name.split("_")[0]
