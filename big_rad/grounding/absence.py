@@ -47,6 +47,7 @@ class _Reader:
     ):
         self._words, self._marks, self._phrases, self._lang = words, marks, phrases, lang
         self._lows = [w.low for w in words]
+        self._never = [i for i, low in enumerate(self._lows) if low.startswith(_NEVER)]
 
     def absent(self) -> list[bool]:
         """Returns for each phrase whether its organ is not there."""
@@ -89,12 +90,11 @@ class _Reader:
 
     def _never_there(self, p: Phrase) -> bool:
         """Returns whether an organ is not seen and never was ("consistent with agenesis")."""
-        for k in range(p.last + 1, len(self._words)):
-            if "." in self._marks[p.last : k] or any(k in q.words for q in self._phrases):
-                return False
-            if self._lows[k].startswith(_NEVER) and self._lows[k - 1] in _AS:
-                return not self._denied_after(k)
-        return False
+        k = next((k for k in self._never if k > p.last), None)
+        if k is None or self._lows[k - 1] not in _AS or "." in self._marks[p.last : k]:
+            return False
+        others = any(p.last < q.first <= k for q in self._phrases)
+        return not others and not self._denied_after(k)
 
     def _is_list(self, a: Phrase, b: Phrase) -> bool:
         """Returns whether only words of a list stand between two phrases."""
