@@ -1,7 +1,7 @@
 """The command's answers on sentences that two people wrote and labelled without seeing the rules.
 
-They are from before the rules were done, except where the documents say so; see "How often the rules are right" in
-docs/data.md. What is asked here is that the rules do not become worse than they were then.
+See "How often the rules are right" in docs/data.md for what they gave when they were read first.
+What is asked here is that the rules do not become worse than they were then.
 """
 
 import json
