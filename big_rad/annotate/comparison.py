@@ -91,7 +91,10 @@ _BROKEN = re.compile(
     r"^(?:im bereich|in the region)\b[^,;:]*$|^there of\b|"
     r"^(?:(?:die |der |das )?zeigten?|zeigte|war|waren|showed|was|were|had|steady)\s|"
     r"\b(?:\w+ical|\w+ular|steady|slow|has|have|is|are) the\b|\bno [,;]|\bof of\b|"
-    r"\bthe the\b|'s\b \w+$",
+    r"\bthe the\b|'s\b \w+$|\w- (?!und |oder |bzw|sowie |u\. |and |or |/)\w|^\d{1,2}/\d{2,4}\b|"
+    r"\b(?:zeigt|zeigen|stellt|shows?) \(|"
+    r"\b(?:weniger|mehr|less|more) (?:ausgeprägt|pronounced|marked)\b"
+    r"(?! (?:als|than|in|on|an|auf|at|rechts|links|right|left)\b)",
     re.I,
 )
 _BRACKET = re.compile(r"\s*\([^()]*\)")

@@ -1474,6 +1474,22 @@ REMOVE = {
     ),
     "de": (
         (
+            r",?\s*\b(?:im vergleich|verglichen) (?:zu[mr]?|mit) (?:de[mrn] )?"
+            r"(?:{day_de}|\d{{1,2}}/(?:19|20)?\d{{2}}|erst\w+|vor\w+|letzte\w* \w+)"
+            r"(?: vom {day_de})?",
+            "",
+        ),
+        (
+            r"\bim (?:weiteren |kurzen )?verlauf zu[mr]? (?:\w+-)*(?:ct|mrt|mr|pet|untersuchung|"
+            r"aufnahme)(?: vom {day_de})?(?!\w)",
+            "",
+        ),
+        (
+            r"\b{degree_de}(?:regredienz|progredienz|rueckgang|regression) (?:der|des|von|einer|"
+            r"eines)\b(?= \w)(?![^.;]* um )",
+            "",
+        ),
+        (
             r"\b(?:groessen)?(?:regredient|progredient|zunehmend|abnehmend|ruecklaeufig) auf "
             r"(?={size})",
             "",

@@ -49,6 +49,12 @@ def test_numbers_and_sides_of_what_remains_stand_in_the_sentence():
         ("en", "The heart remains enlarged.", "The heart is enlarged."),
         ("de", "Zur VU vom 3.4. unveränderte Zyste der rechten Niere.", "Zyste der rechten Niere."),
         ("de", "Die Milz ist weiterhin vergrößert.", "Die Milz ist vergrößert."),
+        ("de", "Verglichen mit 05/2022 zunehmende Hirnatrophie.", "Hirnatrophie."),
+        ("de", "Kardiomegalie, zum Voraufnahmezeitpunkt weniger ausgeprägt.", "Kardiomegalie."),
+        (
+            *("de", "Im Verlauf zum PET-CT vom 22.11.2021 Regredienz der Lungenmetastasen links."),
+            "Lungenmetastasen links.",
+        ),
         (
             *("de", "Lymphknoten mediastinal bis 12 mm (vorher 8 mm)."),
             "Lymphknoten mediastinal bis 12 mm.",
