@@ -3,12 +3,13 @@
     python -m big_rad.annotate text --lang=de sentences.txt
     echo "No lesion in the left kidney." | python -m big_rad.annotate text --lang=en
 
-The input has one sentence a line, in UTF-8. The output has one line of JSON for each of them, an
-empty one too. Standard output holds nothing else; a summary goes to standard error. Neither a
-config nor a model is read.
+The input has one sentence a line, in UTF-8; "-" is standard input. The output has one line of JSON
+for each of them, an empty one too. Standard output holds nothing else; a summary goes to standard
+error. Neither a config nor a model is read.
 """
 
 import argparse
+import codecs
 import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ from big_rad.annotate import comparison
 from big_rad.grounding import classes, mentions
 
 LANGS = ("en", "de")
+_MANY = 20  # The fewest lines of which it is said that hardly any names anatomy.
 
 
 def annotated(text: str, lang: str) -> dict[str, Any]:
@@ -54,16 +56,23 @@ def read(lines: Iterable[str], lang: str, out: TextIO, err: TextIO) -> int:
     Returns:
         The number of lines.
     """
-    count = compared = dropped = 0
+    count = named = compared = dropped = 0
     for count, line in enumerate(lines, start=1):
         text = line.rstrip("\r\n")
         removal = comparison.remove(text, lang)
-        out.write(json.dumps(_line(text, removal, lang), ensure_ascii=False) + "\n")
+        found = _line(text, removal, lang)
+        _write(out, json.dumps(found, ensure_ascii=False) + "\n")
+        named += bool(found["mentions"])
         compared += removal.had
         if removal.reason:
             dropped += 1
             err.write(f"line {count}: dropped, {removal.reason}\n")
-    err.write(f"{count} lines, {compared} with a comparison, {dropped} of these dropped\n")
+    err.write(
+        f"{count} lines, {named} with anatomy, {compared} with a comparison, {dropped} of these "
+        f"dropped\n"
+    )
+    if count >= _MANY and named < count / 20:
+        err.write(f"hardly any line names anatomy; is the language of the text --lang={lang}?\n")
     return count
 
 
@@ -83,7 +92,9 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument(
         "--lang", required=True, choices=LANGS, help="the language of the sentences"
     )
-    parser.add_argument("file", nargs="?", help="one sentence a line; without it, standard input")
+    parser.add_argument(
+        "file", nargs="?", help="one sentence a line; without it, or as -, standard input"
+    )
     args = parser.parse_args(argv)
     try:
         read(_lines(args.file), args.lang, _utf8(sys.stdout), sys.stderr)
@@ -91,12 +102,21 @@ def main(argv: Sequence[str]) -> int:
     except BrokenPipeError:
         sys.stderr.close()  # The reader of the output has seen enough ("| head").
         return 0
-    except (OSError, UnicodeDecodeError) as e:
-        name = args.file or "standard input"
-        why = f"is not UTF-8 ({e}); convert it" if isinstance(e, UnicodeDecodeError) else str(e)
-        print(f"error: {name}: {why}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    except (OSError, ValueError) as e:
+        print(f"error: {e}", file=sys.stderr)
         return 1
     return 0
+
+
+def _write(out: TextIO, line: str) -> None:
+    try:
+        out.write(line)
+    except BrokenPipeError:
+        raise
+    except OSError as e:
+        raise OSError(f"standard output: {e.strerror}") from e
 
 
 def _line(text: str, removal: comparison.Removal, lang: str) -> dict[str, Any]:
@@ -120,13 +140,30 @@ def _line(text: str, removal: comparison.Removal, lang: str) -> dict[str, Any]:
 
 def _lines(file: str | None) -> Iterator[str]:
     """Yields lines, which end at line feeds only, as the users of other programs count them."""
-    if file is None:
-        for raw in sys.stdin.buffer:
-            yield raw.decode("utf-8")
+    if file in (None, "-"):
+        yield from _decoded(sys.stdin.buffer, "standard input")
         return
-    with open(file, "rb") as lines:
-        for raw in lines:
+    try:
+        lines = open(file, "rb")
+    except OSError as e:
+        raise OSError(f"{file}: {e.strerror}; give a file with one sentence a line") from e
+    with lines:
+        yield from _decoded(lines, file)
+
+
+def _decoded(lines: Iterable[bytes], name: str) -> Iterator[str]:
+    for number, raw in enumerate(lines, start=1):
+        if number == 1:
+            if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise ValueError(f"{name}: is UTF-16; convert it (iconv -f UTF-16 -t UTF-8)")
+            raw = raw.removeprefix(codecs.BOM_UTF8)
+        try:
             yield raw.decode("utf-8")
+        except UnicodeDecodeError as e:
+            raise ValueError(
+                f"{name}: line {number}: byte {e.start + 1} is not UTF-8; convert the file, for "
+                f"example with iconv -f ISO-8859-1 -t UTF-8. The output ends before this line"
+            ) from e
 
 
 def _utf8(stream: TextIO) -> TextIO:

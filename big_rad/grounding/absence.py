@@ -11,6 +11,8 @@ from big_rad.grounding.phrase import Phrase
 
 LOBES = frozenset((10, 11, 12, 13, 14))  # The lobes of the lungs, which are classes.
 _NEVER = ("agenes", "aplas")
+# Words that begin a cause: "wegen eines Tumors entfernt".
+_CAUSE = frozenset(plain.words("wegen aufgrund infolge karzinom tumor because due for"))
 # Words before "agenesis" with which it explains what was said before.
 _PARTS = tuple(
     plain.words(
@@ -23,8 +25,10 @@ _NEAR = 6  # The most words between an organ and a word that says that it is not
 _FILLERS = frozenset(
     plain.words("is are was were be been has have ist sind war waren wurde wurden wird bei nach st "
                 "surgically congenitally completely operativ vollständig angeboren komplett "
-                "postoperativ in im jahr jahre year the der die das des dem den of von a s p z n "
-                "status post zustand a i")
+                "postoperativ operationsbedingt zwischenzeitlich intervall interval verlauf since "
+                "also ebenfalls inzwischen mittlerweile meantime already bereits too has have "
+                "been later später worden auch recently kürzlich in im jahr jahre year the der die "
+                "das des dem den of von a s p z n status post zustand a i")
 )  # fmt: skip
 
 
@@ -60,9 +64,21 @@ class _Reader:
             found[n - 1] = found[n - 1] or listed
         for n in range(1, len(found)):
             before, p = self._phrases[n - 1], self._phrases[n]
+            if self._is_removed(p) and self._operated(before, p):
+                found[n - 1] = True
             same = self._is_removed(before) and before.ids == p.ids and p.first == before.last + 1
             found[n] = found[n] or same and not self._marks[before.last]
         return found
+
+    def _operated(self, organ: Phrase, operation: Phrase) -> bool:
+        """Returns whether an organ heads its removal ("linke Niere: Z. n. Nephrektomie")."""
+        between = range(organ.last + 1, operation.first)
+        same = organ.ids == operation.ids and organ.side == operation.side
+        same = same or organ.own_side is not None and organ.own_side == operation.side
+        return same and set(organ.ids) <= set(operation.ids) and (
+            {self._marks[i] for i in range(organ.last, operation.first)} <= {"", ":", "("}
+            and all(self._lows[i] in _FILLERS or self._lows[i] in PREPOSITIONS for i in between)
+        )  # fmt: skip
 
     def _is_removed(self, p: Phrase) -> bool:
         removals = lexicon.removals(self._lang)
@@ -70,6 +86,8 @@ class _Reader:
 
     def _gone_after(self, p: Phrase) -> bool:
         after = self._next_word(p.last + 1)
+        if after is not None and self._lows[after] in _CAUSE:
+            after = self._behind_cause(after)
         if after is not None and self._lows[after] == "absent" and self._names_finding(p):
             return False  # As in "splenomegaly is absent".
         if after is None or not cue_words.matcher("GONE", self._lang).at(self._lows, after):
@@ -77,6 +95,16 @@ class _Reader:
         if self._lows[after].startswith("rese") and self._is_part(p):
             return False
         return not self._names_part(p, after) and not self._denied_after(after)
+
+    def _behind_cause(self, i: int) -> int | None:
+        """Returns the word that goes on after a cause ("removed", after "because of a tumor")."""
+        gone = cue_words.matcher("GONE", self._lang)
+        for k in range(i + 1, min(i + 6, len(self._words))):
+            if self._marks[k - 1] or any(k in q.words for q in self._phrases):
+                return None
+            if gone.at(self._lows, k):
+                return k
+        return None
 
     def _denied_after(self, i: int) -> bool:
         """Returns whether a word is denied itself ("agenesis excluded")."""

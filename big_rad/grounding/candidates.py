@@ -256,9 +256,11 @@ def _is_no_organ(words: Sequence[Token], span: range, lang: str) -> bool:
             before = words[span[0] - 1] if span[0] else None
             return before is not None and (before.text[-1].isdigit() or before.low in _PER_ML)
         return low in ("blasen", "blaeschen")
+    if low not in ("axis", "axes"):
+        return False
     before = words[span[0] - 1].low if span[0] else ""
     neck = any(w.low.startswith(_NECK) for w in words) and not before.startswith(_AXES)
-    return low in ("axis", "axes") and not neck
+    return not neck
 
 
 def _without_parts(

@@ -67,6 +67,7 @@ _OTHER = tuple(
         "gelenk joint sehne tendon muscle muskel ventrik vorhof atrium hemis lobe lappen thorax "
         "chest hemithorax abdomen oberbauch unterbauch mittelbauch quadrant effusion erguss "
         "ergues port zvk katheter catheter drain sonde elektrod lead electrode stent implant "
+        "interna externa internal external "
         "lateral medial dorsal ventral kranial kaudal cranial caudal anterior posterior betont "
         "als than konvex convex kidney niere"
     )
@@ -167,7 +168,7 @@ def _known_before(
     """Yields the phrases with a side before a phrase in its sentence, the nearest first."""
     for k in range(n - 1, -1, -1):
         before = phrases[k]
-        if "." in marks[before.last : phrases[n].first]:
+        if "." in marks[before.last : phrases[k + 1].first]:
             return
         side = before.side or before.own_side
         if side is not None and (before.resolved or not before.paired):
@@ -185,7 +186,9 @@ def _clause(words: Sequence[Token], marks: Sequence[str], i: int) -> range:
     while first and not marks[first - 1] and words[first].low not in CLAUSE_OPENERS:
         first -= 1
     last = i + 1 if marks[i] == ":" else i
-    while last + 1 < len(words) and not marks[last] and words[last + 1].low not in CLAUSE_OPENERS:
+    while last + 1 < len(words) and not marks[last]:
+        if clauses.opens_clause(words, last + 1, first):
+            break
         last += 1
     return range(first, min(last, len(words) - 1) + 1)
 

@@ -9,7 +9,7 @@ import re
 from big_rad.grounding import clauses, lexicon, plain, side_words
 
 _WORD = re.compile(r"[a-z]+")
-_END = re.compile(r"(\w*)[.!?]\s+(?=[a-z])")
+_END = re.compile(r"(?<!\w)(\w*)[.!?]\s+(?=[a-z])")
 _NOUN_ENDINGS = (
     *("ung", "ungen", "heit", "heiten", "keit", "keiten", "ion", "ionen", "taet", "om", "ome"),
     *("omen", "ose", "osen", "itis", "tur", "turen", "ie", "ien", "ang", "ismus", "ist", "tion"),

@@ -4,6 +4,7 @@ The split is by rules. It is as fine as the search for the sides of organs needs
 """
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from big_rad.grounding import plain
@@ -66,6 +67,17 @@ CLAUSE_OPENERS = frozenset(
         "welcher welches"
     )
 )
+# Clause openers that may also stand behind the first word of a clause.
+_CONTRASTS = frozenset(
+    plain.words("but however though aber jedoch hingegen dagegen wohingegen whereas while")
+)
+_ASIDES = frozenset(
+    tuple(aside.split())
+    for aside in "however;in contrast;by contrast;on the other hand;conversely;hingegen;dagegen;"
+    "jedoch;allerdings;im gegensatz dazu;demgegenueber;andererseits;umgekehrt".split(";")
+)
+_SIDES = frozenset(plain.words("left right links rechts linksseitig rechtsseitig re li"))
+_LEADS_SIDE = frozenset(plain.words("on the at auf der and und"))
 VERBS = frozenset(
     plain.words(
         "is are was were has have had be been shows show showed demonstrates demonstrate appears "
@@ -133,9 +145,31 @@ def gaps(text: str, words: list[Token], lang: str) -> list[str]:
     return [_gap(text, words, i, lang) for i in range(len(words))]
 
 
+def opens_clause(words: Sequence[Token], i: int, first: int) -> bool:
+    """Returns whether the word `i` opens a clause, in a clause that began with the word `first`.
+
+    It does not after a lone side, as in "rechts frei, links hingegen ein Erguss".
+    """
+    if words[i].low not in CLAUSE_OPENERS:
+        return False
+    lead = words[first : i - 1]
+    lone = i > first and words[i - 1].low in _SIDES and all(w.low in _LEADS_SIDE for w in lead)
+    return not (lone and words[i].low in _CONTRASTS)
+
+
 def verb_follows(words: list[Token], i: int) -> bool:
     """Returns whether the word after the word `i` is a finite verb in the singular."""
     return i + 1 < len(words) and words[i + 1].low in _SINGULAR_VERBS
+
+
+def join_asides(words: Sequence[Token], marks: list[str]) -> None:
+    """Takes the commas away around an aside behind a side ("left, in contrast, ..."), in place."""
+    for i in range(len(words) - 1):
+        if marks[i] != "," or words[i].low not in _SIDES:
+            continue
+        stop = next((k for k in range(i + 1, len(words)) if marks[k]), None)
+        if stop and marks[stop] == "," and tuple(w.low for w in words[i + 1 : stop + 1]) in _ASIDES:
+            marks[i] = marks[stop] = ""
 
 
 def segments(words: list[Token], marks: list[str], splits: set[int]) -> list[range]:
@@ -153,7 +187,7 @@ def segments(words: list[Token], marks: list[str], splits: set[int]) -> list[ran
     parts, first = [], 0
     for i in range(len(words)):
         last = i + 1 == len(words)
-        if last or marks[i] or i + 1 in splits or words[i + 1].low in CLAUSE_OPENERS:
+        if last or marks[i] or i + 1 in splits or opens_clause(words, i + 1, first):
             parts.append(range(first, i + 1))
             first = i + 1
     return parts

@@ -39,6 +39,7 @@ _COMPARE = re.compile(
     re.IGNORECASE,
 )
 _JOINS = re.compile("|".join(p.pattern for p in (_JOIN, _RANGE, _COMPARE)), re.IGNORECASE)
+_SIZE = re.compile(r"\d[\d.,x\s]*(?:cm|mm|ml|hu|he)\b", re.IGNORECASE)
 _CLAUSE = 30  # The most words between an organ and a side that stands in for it later.
 _FAR = 4  # The most words of the text that joins two phrases.
 _MIN_PART = 3  # The fewest letters of a part of a German compound.
@@ -131,7 +132,12 @@ class _Filler:
     def _for_noun(self, i: int, side: SideWord) -> bool:
         """Returns whether a side stands in the place of a noun."""
         after = self._words[i + 1] if i + 1 < len(self._words) and not self._marks[i] else None
-        if i and self._marks[i - 1] == "," and after is not None and after.text[0].isdigit():
+        if (
+            i
+            and self._marks[i - 1] == ","
+            and after is not None
+            and (_SIZE.match(self._text, after.start))
+        ):
             return True  # As in "Right kidney 11 cm, left 10 cm".
         if i and self._marks[i - 1] == "," and after is not None and after.low in _STATES:
             return side.adjective  # As in "Right kidney small, left normal".

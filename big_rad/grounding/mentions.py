@@ -75,6 +75,7 @@ def find(text: str, lang: str) -> list[Mention]:
     searched = casing.usual(written.text, lang)
     words = clauses.tokens(searched)
     marks = clauses.gaps(searched, words, lang)
+    clauses.join_asides(words, marks)
     words = side_words.without_picture(words, marks, lang)
     candidates.end_after_sides(searched, words, marks, lang)
     phrases = candidates.find(searched, words, marks, lang)

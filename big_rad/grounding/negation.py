@@ -273,7 +273,7 @@ class _Reader:
             rest = [i for i in part if i not in self._owner]
             if any(self._predicates(i) for i in rest):
                 break
-            if self._opposes(parts[n], part):
+            if self._opposes(parts[n], part) or self._restates(parts[n], part):
                 break
             found |= owned
             if not owned and len(part) > 4:
@@ -286,6 +286,22 @@ class _Reader:
         own = {i for n in self._owned(after) for i in self._phrases[n].ids}
         finding = any(cue_words.is_finding(self._lows[i]) for i in after if i not in self._owner)
         return finding and not own.isdisjoint(other - {None})
+
+    def _restates(self, part: range, after: range) -> bool:
+        """Returns whether a later part states what an earlier one denies.
+
+        It does for another side ("no stone on the right, 5 mm stone in the left kidney"), or if it
+        names the same finding before its organ ("no metastasis in the liver, metastasis in the
+        spleen").
+        """
+        sides = {_side(self._lows[i]) for i in part} - {None}
+        others = {_side(self._lows[i]) for i in after} - {None}
+        findings = {self._lows[i] for i in part if cue_words.is_finding(self._lows[i])}
+        again = [self._lows[i] for i in after if i not in self._owner]
+        stated = any(cue_words.is_finding(low) for low in again)
+        if sides and others and sides.isdisjoint(others):
+            return stated or any(cue_words.is_finding(self._lows[i]) for i in after)
+        return bool(findings & set(again)) and any(low in PREPOSITIONS for low in again)
 
     def _predicates(self, i: int) -> bool:
         low = self._lows[i]
@@ -411,6 +427,12 @@ class _Reader:
 
     def _owned(self, part: range) -> set[int]:
         return {self._owner[i] for i in part if i in self._owner}
+
+
+def _side(low: str) -> str | None:
+    if not cue_words.is_side(low) or low.startswith("b"):
+        return None
+    return "left" if low.startswith("l") else "right"
 
 
 @functools.cache

@@ -98,8 +98,9 @@ SEEN = {
 }
 # Beginnings of words for findings, and endings of German compounds for them.
 FINDINGS = (
-    "fraktur fractur lesion laesion mass masses nodul nodule rundherd herd stein stone zyste cyst "
-    "tumor raumforderung metasta abszess abscess haematom hematom ruptur konkrement calcul verkalk "
+    "harnstau aufstau fraktur fractur lesion laesion mass masses nodul nodule rundherd herd "
+    "stein stone zyste cyst tumor raumforderung metasta "
+    "abszess abscess haematom hematom ruptur konkrement calcul verkalk "
     "calcif infarkt infarct blutung hemorrhag haemorrhag dilat erweiter stenos thromb aneurysm "
     "embol infiltrat konsolid consolid atelekt verdick thicken oedem edema erguss effusion defekt "
     "defect polyp karzinom carcinom hernie hernia vorfall protrus prolaps kompression compress "

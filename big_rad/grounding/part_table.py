@@ -104,7 +104,8 @@ EN = {
     "inferior angle of the scapula; bony glenoid; scapular wing",
     "clavicula": "clavicular; clavicular head; medial clavicle; lateral clavicle; clavicular "
     "shaft; distal clavicle; distal clavicular; medial end of the clavicle; midshaft clavicle",
-    "femur": "femoral; femoral neck; femoral shaft; femoral diaphysis; greater trochanter; lesser "
+    "femur": "os femoris; femoral; femoral neck; femoral shaft; femoral diaphysis; greater "
+    "trochanter; lesser "
     "trochanter; trochanter; trochanteric; intertrochanteric; subtrochanteric; pertrochanteric; "
     "femoral condyle; distal femur; femoral metaphysis; intertrochanteric femur; proximal femoral; "
     "distal femoral; medial femoral condyle; lateral femoral condyle; femoral cortex",
@@ -302,7 +303,8 @@ DE = {
     "clavicula": "Clavikula; Klavicula; Klavikulaschaft; laterale Klavikula; mediale Klavikula; "
     "Schlüsselbeinschaft; "
     "Claviculaschaft; laterale Clavicula; mediale Clavicula; sternales Klavikulaende",
-    "femur": "Femurhals; Femurschaft; Schenkelhals; Trochanter major; Trochanter minor; "
+    "femur": "Os femoris; Femurhals; Femurschaft; Schenkelhals; Trochanter major; Trochanter "
+    "minor; "
     "Femurkondyle; Femurkondylus; Oberschenkelhals; Oberschenkelschaft; Hüftkopf; distaler Femur; "
     "Trochanter; Caput femoris; Collum femoris; Femurdiaphyse; Trochanterregion; Trochantermassiv; "
     "Oberschenkelkopf; Femurmetaphyse; Kalkar femoris",

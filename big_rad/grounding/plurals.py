@@ -55,7 +55,7 @@ def is_plural(
             continue  # The word is an adjective.
         if lang == "de" and (lexicon.is_adjective(word, lang) or lexicon.is_compound(word, lang)):
             continue
-        if _inflected_plural(word, lang):
+        if word not in lexicon.removals(lang) and _inflected_plural(word, lang):
             return True
     return lang == "de" and _same_plural(words, marks, span, folded)
 

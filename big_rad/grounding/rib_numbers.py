@@ -21,11 +21,19 @@ _BETWEEN = frozenset(
         "serienfrakturen metastases metastasen nr no number numbers nummer i ii costae costa in den"
     )
 )
+_CARDINALS = {
+    word: n
+    for words in (
+        "one two three four five six seven eight nine ten eleven twelve",
+        "eins zwei drei vier fuenf sechs sieben acht neun zehn elf zwoelf",
+    )
+    for n, word in enumerate(words.split(), start=1)
+}
 _FAR = 6  # The most words between the noun and its first number.
 _JOINT = re.compile(
     r"\.?\s*(?:,|and|und|sowie|u\.|&|/|\+)\s*(?:and\s+|und\s+|the\s+)?", re.IGNORECASE
 )
-_RANGE = re.compile(r"\.?\s*(?:-|\u2013|to|bis|through)\s*(?:the\s+|zur\s+)?", re.IGNORECASE)
+_RANGE = re.compile(r"\.?\s*(?:-|\u2013|to|bis|through|thru)\s*(?:the\s+|zur\s+)?", re.IGNORECASE)
 
 
 def add(
@@ -66,7 +74,7 @@ def _numbers(
         if marks[first - 1] in (".", ";") or first in owned:
             return set()
         low = words[first].low
-        if levels.ordinal(low) is not None and not low.isalpha():
+        if low in _CARDINALS or levels.ordinal(low) is not None and not low.isalpha():
             break
         if low not in _BETWEEN and not side_words.side_of(words[first], lang):
             return set()
@@ -74,7 +82,7 @@ def _numbers(
     found: set[int] = set()
     k, previous, ranged = first, 0, False
     while k < len(words):
-        n = levels.ordinal(words[k].low)
+        n = _CARDINALS.get(words[k].low) or levels.ordinal(words[k].low)
         if n is None or not 1 <= n <= 12 or levels.measured(text, words, marks, k):
             break
         found.update(range(previous, n) if ranged and previous < n else (), (n,))
