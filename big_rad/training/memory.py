@@ -223,6 +223,8 @@ def fit(config: Config, vocab_size: int, card: float) -> dict[str, Any] | None:
         changed = config_lib.changed(config, changes(policy, accum))
         return predict(changed, vocab_size).fits(card)
 
+    if fits(as_it_is, now):
+        return {}
     for policy in dict.fromkeys((as_it_is, "full")):
         if fits(policy, accums[-1]):
             # Smaller microbatches never need more memory, so a binary search finds the largest.
