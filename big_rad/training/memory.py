@@ -223,6 +223,8 @@ def fit(config: Config, vocab_size: int, card: float) -> dict[str, Any] | None:
         changed = config_lib.changed(config, changes(policy, accum))
         return predict(changed, vocab_size).fits(card)
 
+    if fits(as_it_is, now):
+        return {}
     for policy in dict.fromkeys((as_it_is, "full")):
         if fits(policy, accums[-1]):
             # Smaller microbatches never need more memory, so a binary search finds the largest.
@@ -270,7 +272,19 @@ def _shapes_of(fields: str, vocab_size: int) -> dict[str, jax.ShapeDtypeStruct]:
 
 def _kept(config: Config, vocab_size: int, batch: Shapes) -> int:
     # Returns the bytes of the arrays that the forward pass keeps for the backward pass of the loss,
-    # without the parameters and the batch, which are inputs.
+    # without the parameters and the batch, which are inputs. They are cached, because tracing takes
+    # a second, and `fit` and `_block` ask for the same configs again.
+    fields = config_lib.to_json(config_lib.changed(config, {"grad_accum": 1}))
+    shapes = tuple((name, x.shape, np.dtype(x.dtype)) for name, x in sorted(batch.items()))
+    return _kept_by(fields, vocab_size, shapes)
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_by(
+    fields: str, vocab_size: int, shapes: tuple[tuple[str, tuple[int, ...], np.dtype], ...]
+) -> int:
+    config = config_lib.from_json(fields)
+    batch = {name: jax.ShapeDtypeStruct(shape, dtype) for name, shape, dtype in shapes}
     model = models.make(config.model_name, config.model, vocab_size)
     _, trained, frozen = _split(config, _shapes(config, vocab_size))
     loss = losses.get(config.loss)
@@ -284,7 +298,7 @@ def _kept(config: Config, vocab_size: int, batch: Shapes) -> int:
 
         return jax.tree.leaves(jax.vjp(of, trained, has_aux=True)[1])
 
-    jaxpr = jax.make_jaxpr(residuals)(trained, frozen, dict(batch)).jaxpr
+    jaxpr = jax.make_jaxpr(residuals)(trained, frozen, batch).jaxpr
     inputs = {id(v) for v in jaxpr.invars}
     own = {id(v): v.aval for v in jaxpr.outvars if id(v) not in inputs}
     arrays = [a for a in own.values() if isinstance(a.dtype, np.dtype)]  # No random keys.

@@ -27,7 +27,7 @@ from big_rad.config import recipes as config_lib
 from configs import demo
 
 def get_config(arg=None):
-    a = config_lib.parse_arg(arg, steps=6, batch=4)
+    a = config_lib.parse_arg(arg, steps=6, batch=4, evals=True)
     c = demo.get_config(f"steps={a.steps},limit=4,batch={a.batch}")
     c.model.img.update(width=32, depth=1, mlp_dim=48, num_heads=2)
     c.model.llm.update(width=32, depth=1, mlp_dim=48, num_heads=2, num_kv_heads=1, head_dim=16)
@@ -39,6 +39,8 @@ def get_config(arg=None):
         kept[name] = dict(c.evals[name], max_new_tokens=4, batch_size=4, every=every)
     c.evals = kept
     c.summary = {"g_iou": "report/g_iou", "yes_no": "yes_no/accuracy"}
+    if not a.evals:
+        c.evals, c.summary = {}, {}
     return c
 """
 

@@ -38,11 +38,9 @@ def test_the_step_is_finished_saved_and_named_and_the_exit_code_is_0(data, tmp_p
 
 
 @pytest.mark.slow
-def test_an_evaluation_is_broken_off_and_done_at_the_next_start(data, tmp_path):
-    undisturbed, stopped = tmp_path / "undisturbed", tmp_path / "stopped"
-    assert tiny_run.run(tiny_run.command(data, undisturbed)).returncode == 0
-    code, said = stop_at("training done", signal.SIGTERM, tiny_run.command(data, stopped))
+def test_an_evaluation_is_broken_off_and_done_at_the_next_start(data, finished, tmp_path):
+    code, said = stop_at("training done", signal.SIGTERM, tiny_run.command(data, tmp_path))
     assert code == 0 and "stopped after step 6, which is saved" in said
-    assert not (stopped / "summary.json").exists()
-    assert tiny_run.run(tiny_run.command(data, stopped)).returncode == 0
-    tiny_run.assert_same(undisturbed, stopped)
+    assert not (tmp_path / "summary.json").exists()
+    assert tiny_run.run(tiny_run.command(data, tmp_path)).returncode == 0
+    tiny_run.assert_same(finished(), tmp_path)

@@ -149,11 +149,10 @@ def test_checkpoints_from_before_there_were_checksums_are_still_read(
 
 
 @pytest.mark.slow
-def test_a_run_with_a_damaged_latest_checkpoint_ends_as_the_undisturbed_one(tmp_path):
-    data = tiny_run.build_data(tmp_path / "data")
-    whole, damaged = tmp_path / "whole", tmp_path / "damaged_run"
-    done = tiny_run.run(tiny_run.command(data, whole))
-    assert done.returncode == 0, done.stderr
+def test_a_run_with_a_damaged_latest_checkpoint_ends_as_the_undisturbed_one(
+    data, finished, tmp_path
+):
+    whole, damaged = finished(), tmp_path / "damaged_run"
     shutil.copytree(whole, damaged)
     largest = max((damaged / "checkpoints/6/state").rglob("*"), key=lambda p: p.stat().st_size)
     assert cut(largest, random.Random(0))

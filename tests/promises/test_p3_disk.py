@@ -26,12 +26,12 @@ def log(line):
 train.train = lambda *args, **kw: run(*args, **{**kw, "log": log})
 train.main()
 """
-OPTIONS = ("--config.evals.yes_no.every=0",)
+ARG = "evals=False"
 
 
 @pytest.fixture(scope="module")
 def undisturbed(finished):
-    return finished(*OPTIONS)
+    return finished(arg=ARG)
 
 
 @pytest.mark.slow
@@ -43,7 +43,7 @@ def test_a_write_that_fails_is_one_error_and_the_run_goes_on_from_the_last_check
 ):
     if not failing_disk.supported():
         pytest.skip("needs Linux on x86_64 or aarch64")
-    command = tiny_run.command(data, tmp_path, *OPTIONS)
+    command = tiny_run.command(data, tmp_path, arg=ARG)
     failing = [sys.executable, "-c", SCRIPT, kind, str(tmp_path), *command[3:]]
     done = subprocess.run(
         failing,
