@@ -160,7 +160,8 @@ KEEP = {
         r"patients? (?:is|are|was|were|remains?|remained) (?:\w+ )?(?:un)?stable",
         r"stable (?:[\w-]+ ){0,2}?fractures?(?=[^.;]*(?:without (?:\w+ ){0,2}?(?:involvement|"
         r"displacement|retropulsion)|intact|posterior (?:wall|column|edge|margin)|\bao\b))",
-        r"(?:right|left)(?!\w)(?:[^.;]|\.\d){0,90}?(?:left|right|contralateral|other side)(?!\w)"
+        r"(?:right|left)(?!\w)(?=[^;]* (?:vs|versus)\.? \d)"
+        r"(?:[^.;]|\.\d){0,90}?(?:left|right|contralateral|other side)(?!\w)"
         r"(?:[^.;]|\.\d){0,60}? (?:vs|versus)\.? \d",
         r"and,? (?:even |slightly |much )?(?:more|less) (?:advanced|pronounced|marked|severe)",
         r"intervals? (?:between|of \d)",
@@ -475,8 +476,11 @@ KEEP = {
         r"remains? in (?:\w+ )?continuity",
     ),
     "de": (
-        r"(?:rechts|links|re\.|li\.|rechte\w*|linke\w*)(?!\w)(?:[^.;]|\.\d){0,90}?(?:links|"
-        r"rechts|linke\w*|rechte\w*|gegenseite)(?!\w)(?:[^.;]|\.\d){0,60}? (?:vs|versus)\.? \d",
+        r"patient(?:in|en)?,? (?:ist |war |aktuell |derzeit |klinisch )*(?:kreislauf)?(?:in)?stabil"
+        r"(?!\w)",
+        r"(?:rechts|links|re\.|li\.|rechte\w*|linke\w*)(?!\w)(?=[^;]* (?:vs|versus)\.? \d)"
+        r"(?:[^.;]|\.\d){0,90}?(?:links|rechts|linke\w*|rechte\w*|gegenseite)(?!\w)"
+        r"(?:[^.;]|\.\d){0,60}? (?:vs|versus)\.? \d",
         r"(?:als )?letzte[rsmn]? (?:gefaess|seiten|teilungs|abgehend\w* )?(?:ast|aeste|abgang)\b",
         r"(?:narbig|fibrotisch|bindegewebig|postspezifisch|kongenital) (?:ge|ver)schrumpft",
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
@@ -1202,12 +1206,20 @@ REMOVE = {
         (
             r"(?:\b(?:is|are|was|were|appears?|remains?) )?{degree_en}(?:stable|unchanged|constant|"
             r"stationary|similar|progressive|increasing|decreasing) in {respect_en}"
-            r"(?:, {respect_en})*,? (?:and|or) {respect_en}(?! (?:of|to|from)(?!\w))",
+            r"(?:, {respect_en})*,? (?:and|or) (?:in )?{respect_en}(?! (?:of|to|from)(?!\w))",
+            "",
+        ),
+        (
+            r"\b(?:is|are|was|were|remains?|has remained|have remained) {degree_en}(?:stable|"
+            r"unchanged|constant|stationary)(?: in {respect_en})?,? and "
+            r"(?=(?:shows?|has|have|measures?|contains?|demonstrates?|is|are|lies|lie|enhances?|"
+            r"extends?|compress\w*|displaces?)(?!\w))",
             "",
         ),
         # "That" says nothing if the clause loses its verb.
         (
-            r",?\s*(?:while|whereas|but|and) (?:that|those|the ones?) (?:in|of|on|at) [^,;.]*? "
+            r",?\s*(?:while|whereas|but|and) (?:(?:that|those|the ones?) (?:in|of|on|at) [^,;.]*?|"
+            r"the (?:left|right|others?|former|latter)(?: ones?)?) "
             r"(?:has|have|is|are|appears?|remains?) {degree_en}(?:increased|decreased|grown|"
             r"enlarged|unchanged|stable|constant|smaller|larger|new|shrunk|changed|regressed|"
             r"progressed|improved|worsened|resolved)(?: in {respect_en})?(?=[,;.]|$)",
@@ -1540,10 +1552,21 @@ REMOVE = {
             "",
         ),
         (
-            r",?\s*(?:waehrend|wohingegen) (?:der|die|das|jene[rs]?|der?jenigen?) (?:im|in|am|an|"
-            r"links|rechts)(?!\w)[^,;.]*?(?:gewachsen|zugenommen|abgenommen|unveraendert|"
-            r"konstant|stabil|progredient|regredient|groesser|kleiner|ruecklaeufig)"
+            r",?\s*(?:waehrend|wohingegen) (?:der|die|das|jene[rs]?) (?:(?:im|in|am|an|"
+            r"links|rechts)(?!\w)[^,;.]*?|(?:linke|rechte|andere)n? {degree_de})(?:gewachsen|"
+            r"zugenommen|abgenommen|unveraendert|konstant|stabil|progredient|regredient|groesser|kleiner|ruecklaeufig)"
             r"(?: (?:ist|sind|hat|haben|erscheint|erscheinen|geworden))*(?=[,;.]|$)",
+            "",
+        ),
+        (
+            r"\b(?:ist|sind|bleibt|bleiben) {degree_de}(?:groessen)?(?:unveraendert|konstant|"
+            r"stabil|stationaer) und (?=(?:zeigt|zeigen|hat|haben|misst|messen|enthaelt|liegt|"
+            r"liegen|ist|sind|komprimiert|verdraengt|reicht)(?!\w))",
+            "",
+        ),
+        (
+            r"\b(?:groessen|zahl|anzahl|form|lage|befund)- und (?:groessen|zahl|anzahl|form|lage|"
+            r"befund)(?:konstant|stabil|progredient|regredient)(?:e[nrsm]?)?(?!\w)",
             "",
         ),
         (r"\bvon {size}\s*\([^()]*\) auf (?={size})", ""),

@@ -100,6 +100,12 @@ def test_numbers_and_sides_of_what_remains_stand_in_the_sentence():
         ("de", "Nierenzyste in Form und Kontur unverändert.", "Nierenzyste."),
         ("en", "The renal cyst is stable in size and contour.", "The renal cyst."),
         ("en", "Liver stable in number and size of lesions.", "Liver with lesions."),
+        (
+            *("en", "The cyst is stable in size and shows no wall thickening."),
+            "The cyst shows no wall thickening.",
+        ),
+        ("de", "Die Zyste ist konstant und zeigt Septen.", "Die Zyste zeigt Septen."),
+        ("de", "Lymphknoten größen- und zahlkonstant.", "Lymphknoten."),
         # What is seen now stays, with its unit.
         (
             *("de", "Milz mit 15 cm vergrößert, zur VU vom 12.03.2020 unverändert."),
@@ -134,6 +140,11 @@ def test_numbers_and_sides_of_what_remains_stand_in_the_sentence():
         (
             *("en", "The right nodule is unchanged, while that in the left lung has grown."),
             "The right nodule.",
+        ),
+        ("en", "The right nodule has grown, whereas the left is unchanged.", "The right nodule."),
+        (
+            *("de", "Der Herd rechts ist konstant, während der im linken Lappen gewachsen ist."),
+            "Der Herd rechts.",
         ),
         (
             *("en", "Fracture of L1, unchanged, and new fracture of T12."),
