@@ -19,12 +19,12 @@ LANGS = ("en", "de")
 UNNAMED = "findings"  # The section of text before any header.
 # One class of marks, and not a repeated group: a long row of "-" must not take long.
 _LINE_HEADER = re.compile(
-    r"(?m)^[#*\-\d.)(=\[\u2013\u2014 \t]*(?:<\w{1,6}>[ \t]*)*([^\n:]{1,60}?)[ \t]*"
+    r"(?m)^[#*\-\d.)(=\[{|_\u2013\u2014 \t]*(?:<\w{1,6}>[ \t]*)*([^\n:]{1,60}?)[ \t]*"
     r"(?::|\*\*:?|(?=[\]=])|(?=</\w)|$)(?:[ \t*\]=:]|</\w{1,6}>)*"
 )
 _INLINE_HEADER = re.compile(r"(?:(?<=[.!?])|(?<=\n))[ \t]*([^\W\d_][^\n:.!?]{1,50}?)[ \t]*:[ \t]*")
 _DASH_HEADER = re.compile(
-    r"(?m)^[ \t]*([^\W\d_][^\n:.!?]{1,40}?)[ \t]+[-\u2013\u2014][ \t]+(?=[^\W\d_a-z\u00df-\u00ff])"
+    r"(?m)^[ \t]*([^\W\d_][^\n:.!?]{1,40}?)[ \t]+[-\u2013\u2014][ \t]+([^\W_])"
 )
 _TAG = re.compile(r"</?\w{1,6}>")
 _JOINED = re.compile(r"\s*[/&+,]\s*|\s+(?:und|and|sowie|bzw\.?|[-\u2013\u2014])\s+")
@@ -107,28 +107,43 @@ def _header_edges(report: str) -> list[_Edge]:
     spans = [(m.start(), m.end()) for m in found_at.values()]
     for match in _DASH_HEADER.finditer(report):
         inside = any(a < match.end() and match.start() < b for a, b in spans)
-        if not inside and _section_of(match[1]):
+        # "Contrast - enhanced" is no header, and "Conclusion - normal brain" begins with one.
+        name = _section_of(match[1])
+        if name and not inside and (name in section_table.TARGETS or not match[2].islower()):
             found_at[match.end(1)] = match
     edges = [(0, 0, "", UNNAMED)]
     for _, m in sorted(found_at.items()):
         name = _section_of(m[1], ":" in m[0]) or UNNAMED
-        edges.append((m.start(), m.end(), m[1].strip(" \t\r*#"), name))
+        stop = m.start(2) if m.re is _DASH_HEADER else m.end()
+        header = m[1].strip(" \t\r*#_|}")
+        edges.append((m.start(), stop, header if "(" in header else header.strip(")"), name))
     return edges
 
 
 def _without_letters(report: str, edges: list[_Edge]) -> list[_Edge]:
     """Returns the edges with those of the title, the salutations and the signatures."""
     more = []
-    first = edges[1][0] if len(edges) > 1 else len(report)
-    title = _TITLE.match(report)
-    if title and title.end(1) <= first and report[title.end() :].strip(": \t\r\n"):
-        if _is_title(title[1]):
-            more += [(0, title.start(1), "", "technique"), (title.end(), title.end(), "", UNNAMED)]
+    for k, (_, start, header, name) in enumerate(edges):
+        stop = edges[k + 1][0] if k + 1 < len(edges) else len(report)
+        while (title := _TITLE.match(report, start)) and title.end(1) <= stop:
+            rest = report[title.end() :].strip(": \t\r\n")
+            if name not in section_table.TARGETS or not rest or not _is_title(title[1]):
+                break
+            more += [(start, title.start(1), "", "technique")]
+            more += [(title.end(), title.end(), header, name)]
+            start = title.end()
     for match in _LETTER.finditer(report):
         _, _, header, name = max(e for e in edges if e[0] <= match.start())
         more += [(match.start(), match.start(), "", "letter")]
         more += [(match.end(), match.end(), header, name)]
-    more += [(m.start(), m.start(), "", "letter") for m in _SIGNED.finditer(report)]
+    for match in _SIGNED.finditer(report):
+        more += [(match.start(), match.start(), "", "letter")]
+        if not match[0].strip().lower().startswith(section_table.LAST_WORDS):
+            # A report may also begin with who read it, so only the line is left out.
+            _, _, header, name = max(e for e in edges if e[0] <= match.start())
+            stop = report.find("\n", match.end())
+            stop = stop if stop >= 0 else len(report)
+            more += [(stop, stop, header, name)]
     return edges + more
 
 
@@ -188,7 +203,7 @@ def _stands_alone(match: re.Match, report: str) -> bool:
         return True
     line_end = report.find("\n", match.end(1))
     rest = report[match.end(1) : line_end if line_end >= 0 else len(report)]
-    return not _TAG.sub("", rest).strip(" *#=]\t\r-\u2013\u2014")
+    return not _TAG.sub("", rest).strip(" *#=]_|}\t\r-\u2013\u2014")
 
 
 def _ends(text: str, start: int, match: re.Match, lang: str) -> bool:
@@ -260,7 +275,7 @@ def _is_item(text: str, match: re.Match) -> bool:
 
 def _key(header: str) -> str:
     bare = _TAG.sub(" ", plain.spelled(header).lower()).replace("*", " ")
-    return " ".join(bare.strip(" :.-#\t\r=[]\u2013\u2014").split())
+    return " ".join(bare.strip(" :.-#\t\r=[](){}|_\u2013\u2014").split())
 
 
 @functools.cache

@@ -63,7 +63,7 @@ HEADERS = {
 TARGETS = ("findings", "impression")
 # A first line of the words in these rows, which begins with an examination, is a title.
 EXAMINATIONS = (
-    "ct cta mrt mri mr mra mrcp pet spect computertomographie computertomografie "
+    "ct cta xr cxr mrt mri mr mra mrcp pet spect computertomographie computertomografie "
     "magnetresonanztomographie kernspintomographie röntgen roentgen xray x radiograph sonographie "
     "sono ultraschall ultrasound us mammographie mammography angiographie angio computed magnetic "
     "szintigraphie ganzkörper"
@@ -91,9 +91,15 @@ LETTER = (
     r"mr|ms|mrs|prof)|to whom it may concern)[^\n]*?(?:,(?=[ \t]+wir\b)|[,!:.]?[ \t\r]*$)|"
     r"^[ \t]*(?:vielen |herzlichen |besten )?dank für (?:die|ihre) (?:freundliche )?"
     r"(?:über|zu)weisung[^\n.]*\.?|"
+    r"(?:^|(?<=,))[ \t]*wir (?:danken (?:ihnen )?für|bedanken uns|berichten (?:ihnen )?über)"
+    r"[^\n.]*\.?|"
     r"^[ \t]*thank you for (?:referring|the referral|your referral)[^\n.]*\.?"
 )
-# What closes a report, to the next header: greetings and signatures.
+# Greetings, which close a report to the next header, and signatures, which take their line.
+LAST_WORDS = (
+    *("mit ", "freundliche ", "kollegiale ", "beste ", "viele ", "mfg", "mfkg", "hochachtungsvoll"),
+    *("kind ", "best ", "warm ", "with ", "yours ", "sincerely", "dr", "prof", "pd"),
+)
 SIGNED = (
     r"(?i)(?:^|(?<=\n)|(?<=[.!?]))[ \t]*(?:mit (?:\w+ ){0,2}?"
     r"(?:kollegialen |freundlichen |besten )+(?:\w+ )?grü(?:ß|ss)en|"
@@ -103,7 +109,10 @@ SIGNED = (
     r"approved|reported|interpreted|read|reviewed)(?: and \w+)? (?:electronically )?by\b|"
     r"electronically signed|(?:elektronisch|digital) (?:signiert|unterschrieben|freigegeben|"
     r"validiert|unterzeichnet)|(?:dieser|der) befund wurde (?:elektronisch|digital)|"
-    r"(?:befundet|diktiert|geschrieben|freigegeben|validiert|signiert) (?:von|durch)\b|gez\.)"
+    r"(?:befundet|diktiert|geschrieben|freigegeben|validiert|signiert) (?:von|durch)\b|gez\.)|"
+    # A doctor's name on a line of its own, close to the end.
+    r"(?<=\n)[ \t]*(?:(?:pd|prof\.|dr\.)[ \t]*)+(?:med\.[ \t]*)?(?-i:[A-ZÄÖÜ][\w.-]*[ \t]*){1,3}"
+    r"(?=(?:\r?\n[^\n.]{0,40}){0,3}\s*\Z)"
 )
 # A point after these never ends a sentence, in either language.
 ABBREVIATIONS = (

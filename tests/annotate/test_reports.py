@@ -107,7 +107,8 @@ def test_no_word_of_a_text_is_lost(text, lang):
             "Befund und Beurteilung:|Befund/Beurteilung:|BEFUND & BEURTEILUNG:|Findings and "
             "impression:|FINDINGS/IMPRESSION:|Befund - Beurteilung:|Bericht:|Befund vom 3.4.:|"
             "Findings (CT chest):|[Befund]|[Befund]:|== Findings ==|<b>Findings:</b>|"
-            "<h2>Findings</h2>|Radiologist report:|Nachtrag:|ADDENDUM:|Technik und Befund:",
+            "<h2>Findings</h2>|__Findings__|(Befund)|"
+            "Radiologist report:|Nachtrag:|ADDENDUM:|Technik und Befund:",
         ),
         (
             "impression",
@@ -134,6 +135,11 @@ def test_joined_dated_and_marked_headers_open_their_sections(name, headers):
     [
         ("Findings: Ok.\nConclusion - Normal brain MRI.", ["Ok.", "Normal brain MRI."]),
         ("Sehr geehrte Frau Kollegin,\nLeber frei.", ["Leber frei."]),
+        ("Dear Dr. X,\nwir danken für die Zuweisung.\nLeber frei.", ["Leber frei."]),
+        ("Leber frei.\n\nDr. med. A. Müller\nOberarzt", ["Leber frei."]),
+        ("Reported by: Dr. X\nLeber frei.\nKind regards\nX", ["Leber frei."]),
+        ("RADIOLOGY REPORT\nCT HEAD\nNo bleeding.", ["No bleeding."]),
+        ("Findings: Ok.\nConclusion - normal brain.", ["Ok.", "normal brain."]),
         ("Befund: Leber frei. Mit freundlichen kollegialen Grüßen Dr. Müller", ["Leber frei."]),
         ("Findings: Cyst.\nDictated by: J. Doe, M.D. Electronically signed 3/4.", ["Cyst."]),
         ("CT ABDOMEN AND PELVIS WITH CONTRAST\nLiver normal.", ["Liver normal."]),
