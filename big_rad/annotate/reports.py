@@ -136,15 +136,17 @@ def _without_letters(report: str, edges: list[_Edge]) -> list[_Edge]:
         _, _, header, name = max(e for e in edges if e[0] <= match.start())
         more += [(match.start(), match.start(), "", "letter")]
         more += [(match.end(), match.end(), header, name)]
-    for match in _SIGNED.finditer(report):
-        more += [(match.start(), match.start(), "", "letter")]
-        if not match[0].strip().lower().startswith(section_table.LAST_WORDS):
-            # A report may also begin with who read it, so only the line is left out.
-            _, _, header, name = max(e for e in edges if e[0] <= match.start())
+    signed = list(_SIGNED.finditer(report))
+    last = [m for m in signed if m[0].strip().lower().startswith(section_table.LAST_WORDS)]
+    closing = [(m.start(), m.start(), "", "letter") for m in last]
+    for match in signed:
+        # A report may also begin with who read it, so only the line of a signature is left out.
+        _, _, header, name = max(e for e in edges + closing if e[0] <= match.start())
+        if match not in last:
             stop = report.find("\n", match.end())
             stop = stop if stop >= 0 else len(report)
-            more += [(stop, stop, header, name)]
-    return edges + more
+            more += [(match.start(), match.start(), "", "letter"), (stop, stop, header, name)]
+    return edges + more + closing
 
 
 def _is_title(line: str) -> bool:

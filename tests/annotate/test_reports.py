@@ -138,6 +138,7 @@ def test_joined_dated_and_marked_headers_open_their_sections(name, headers):
         ("Dear Dr. X,\nwir danken für die Zuweisung.\nLeber frei.", ["Leber frei."]),
         ("Leber frei.\n\nDr. med. A. Müller\nOberarzt", ["Leber frei."]),
         ("Reported by: Dr. X\nLeber frei.\nKind regards\nX", ["Leber frei."]),
+        ("Liver ok.\nKind regards\nElectronically signed by X\nRadiology", ["Liver ok."]),
         ("RADIOLOGY REPORT\nCT HEAD\nNo bleeding.", ["No bleeding."]),
         ("Findings: Ok.\nConclusion - normal brain.", ["Ok.", "normal brain."]),
         ("Befund: Leber frei. Mit freundlichen kollegialen Grüßen Dr. Müller", ["Leber frei."]),
