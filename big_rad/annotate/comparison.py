@@ -15,6 +15,7 @@ import functools
 import re
 from collections.abc import Iterator
 
+from big_rad.annotate import articles
 from big_rad.annotate import comparison_table as table
 from big_rad.grounding import clauses, plain
 
@@ -37,7 +38,26 @@ _TIDY = (
     (re.compile(r"([,;:])(?:\s*[,;:])+"), r"\1"),
     (re.compile(r"\.\s*\.(?!\w)"), "."),
     (re.compile(r"^[\s,;:.\-]+"), ""),
-    (re.compile(r"^([^,:;()]+), (?=(?:measures|is|are|has|have|shows?)\s)"), r"\1 "),
+    (
+        re.compile(
+            r"^([^,:;()]+), (?=(?:measures|is|are|has|have|shows?|misst|messen|ist|sind)\s)"
+        ),
+        r"\1 ",
+    ),
+    (
+        re.compile(
+            r"^((?:the )?(?:size|diameter|length|width|volume) of [^,;]*?) measures (?=\d)", re.I
+        ),
+        r"\1 is ",
+    ),
+    (
+        re.compile(
+            r"^((?:die |der |das )?(?:größe|durchmesser|länge|breite|volumen) de[rs] [^,;]*?) "
+            r"misst (?=\d)",
+            re.I,
+        ),
+        r"\1 beträgt ",
+    ),
     (re.compile(r"(?<=:)\s+(?:and|und|with|mit)\s+(?=\S)"), " "),
     # German puts the verb second, so it stands first if what stood before it is removed.
     (re.compile(r"^stell(?:t|en) sich (.*?) dar(?=[.,;]|$)", re.I), r"\1"),
@@ -97,6 +117,7 @@ _BROKEN = re.compile(
     r"(?! (?:als|than|in|on|an|auf|at|rechts|links|right|left)\b)",
     re.I,
 )
+_VERSUS = re.compile(table.PARTS["versus"], re.I)
 _BRACKET = re.compile(r"\s*\([^()]*\)")
 # "And" begins a clause only before words that a list of nouns does not go on with.
 _CLAUSE_MARKS = re.compile(
@@ -166,16 +187,22 @@ def remove(text: str, lang: str) -> Removal:
     heading = text.partition(":")[0] if ":" in text else ""
     if not _says_something(left, lang) or left.rstrip(".:") == heading.strip().split(" ")[0]:
         return Removal("", had=True, reason=NOTHING_LEFT)
-    return Removal(left, had=True)
+    return Removal(articles.suited(left, text) if lang == "en" else left, had=True)
 
 
 def _bracketed(text: str, lang: str) -> str:
     """Returns the part of a bracket that stands before its comparison."""
+    text = _VERSUS.sub(_first_size, text)
     if not _compares(text, lang):
         return text
     parts = re.split(r"(?<=[,;])\s", text)
     count = next((i for i, part in enumerate(parts) if _compares(part, lang)), 0)
     return " ".join(parts[:count])[:-1] + ")" if count else ""
+
+
+def _first_size(match: re.Match) -> str:
+    shared = match["kept"][-1].isdigit()
+    return f"{match['kept']} {match['unit']}" if shared else match["kept"]
 
 
 def _compares(text: str, lang: str) -> bool:
@@ -215,6 +242,8 @@ def _cut(text: str, lang: str) -> str:
                 if "kept" in pattern.groupindex:
                     a, b = match.span("kept")
                     put = f" {text[written.start(a) : written.end(b)]} "
+                    if "unit" in pattern.groupindex and match["kept"][-1].isdigit():
+                        put += f"{match['unit']} "
                 # A comma belongs to the match only behind another one or behind a beginning.
                 inside = match[0].lstrip()[0] != "," and low[: match.start()].strip()
                 pieces += [text[last:start], "," if match[0][-1] == "," and inside else "", put]

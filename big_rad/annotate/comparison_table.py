@@ -69,6 +69,14 @@ _WHEN_DE = (
     r"untersuchung|kontrolle|diagnose|vorstellung)\w*)(?!\w)"
 )
 
+_SIZE = r"\d+(?:[.,]\d+)?(?:\s*(?:x|mal)\s*\d+(?:[.,]\d+)?)*\s*(?:mm|cm|ml|m|%|he|hu)?"
+# Two sizes, of which the first is of today. It may share the unit of the second.
+_NUMBERS = r"\d+(?:[.,]\d+)?(?:\s*x\s*\d+(?:[.,]\d+)?)*"
+_VERSUS = (
+    rf"(?P<kept>(?<![\d.,x]){_NUMBERS}(?:\s*(?:mm|cm|ml))?)\s*(?:vs\.?|versus)\s*"
+    rf"{_NUMBERS}\s*(?P<unit>mm|cm|ml)(?!\w)"
+)
+
 PARTS = {
     "date": r"(?:\d{1,2}\.\s?\d{1,2}\.(?:\s?\d{2,4})?|\d{1,4}[/-]\d{1,4}(?:[/-]\d{1,4})?|"
     r"(?:\d{1,2}\.?\s+)?(?:jan|feb|mar|maerz|apr|may|mai|jun|jul|aug|sep|okt|oct|nov|dez|dec)\w*\.?"
@@ -78,7 +86,16 @@ PARTS = {
     "ago_de": _AGO_DE,
     "when_en": _WHEN_EN,
     "when_de": _WHEN_DE,
-    "size": r"\d+(?:[.,]\d+)?(?:\s*(?:x|mal)\s*\d+(?:[.,]\d+)?)*\s*(?:mm|cm|ml|m|%|he|hu)?",
+    "size": _SIZE,
+    "versus": _VERSUS,
+    # What of a finding is said to have stayed or changed ("stable in size and contour").
+    "respect_en": r"(?:the )?(?:overall )?(?:size|number|extent|contour|shape|form|appearance|"
+    r"width|length|volume|thickness|position|location|configuration|morphology|distribution|"
+    r"density|signal|attenuation|diameter|caliber|structure|quantity|degree|prominence)s?(?!\w)",
+    "respect_de": r"(?:der |ihrer |seiner |ihrem |seinem )?(?:groesse|zahl|anzahl|kontur|form|lage|"
+    r"ausdehnung|umfang|volumen|weite|breite|dichte|morphologie|signal|signalverhalten|"
+    r"konfiguration|struktur|verteilung|stellung|position|durchmesser|kaliber|menge|auspraegung|"
+    r"dicke|laenge|hoehe|gestalt|textur)(?!\w)",
     "study_en": r"(?:studies|study|exams?|examinations?|ct|cts|mri|mris|mr|scans?|imaging|"
     r"tomograms?|"
     r"radiographs?|x-?rays?|reports?|images?|investigations?|ultrasound|pet(?:[/-]ct)?|comparison|"
@@ -140,6 +157,12 @@ PARTS = {
 # What only looks like a comparison. The words stay as they are.
 KEEP = {
     "en": (
+        r"patients? (?:is|are|was|were|remains?|remained) (?:\w+ )?(?:un)?stable",
+        r"stable (?:[\w-]+ ){0,2}?fractures?(?=[^.;]*(?:without (?:\w+ ){0,2}?(?:involvement|"
+        r"displacement|retropulsion)|intact|posterior (?:wall|column|edge|margin)|\bao\b))",
+        r"(?:right|left)(?!\w)(?=[^;]* (?:vs|versus)\.? \d)"
+        r"(?:[^.;]|\.\d){0,90}?(?:left|right|contralateral|other side)(?!\w)"
+        r"(?:[^.;]|\.\d){0,60}? (?:vs|versus)\.? \d",
         r"and,? (?:even |slightly |much )?(?:more|less) (?:advanced|pronounced|marked|severe)",
         r"intervals? (?:between|of \d)",
         r"(?:correlation|correlate|comparison) with (?:the )?(?:prior|previous|older|"
@@ -453,6 +476,11 @@ KEEP = {
         r"remains? in (?:\w+ )?continuity",
     ),
     "de": (
+        r"patient(?:in|en)?,? (?:ist |war |aktuell |derzeit |klinisch )*(?:kreislauf)?(?:in)?stabil"
+        r"(?!\w)",
+        r"(?:rechts|links|re\.|li\.|rechte\w*|linke\w*)(?!\w)(?=[^;]* (?:vs|versus)\.? \d)"
+        r"(?:[^.;]|\.\d){0,90}?(?:links|rechts|linke\w*|rechte\w*|gegenseite)(?!\w)"
+        r"(?:[^.;]|\.\d){0,60}? (?:vs|versus)\.? \d",
         r"(?:als )?letzte[rsmn]? (?:gefaess|seiten|teilungs|abgehend\w* )?(?:ast|aeste|abgang)\b",
         r"(?:narbig|fibrotisch|bindegewebig|postspezifisch|kongenital) (?:ge|ver)schrumpft",
         r"(?:keine?|ohne) (?:relevanten |externen |bildgebenden )?(?:vor\w+|vergleichs\w+|aelteren "
@@ -733,6 +761,7 @@ KEEP = {
 # Any of these is a comparison with an earlier study.
 FIND = {
     "en": (
+        r"{size} (?:vs\.?|versus) \d+(?:[.,]\d+)? ?(?:mm|cm|ml)(?=[.,;)]|$)|"
         r"(?:absent|not (?:present|seen|visible|there)|missing) "
         r"(?:on|at) (?:admission|presentation|discharge|baseline)|"
         r"compared (?:to|with)|in comparison|comparison(?: is)? made|comparison (?:to|with)|by "
@@ -970,6 +999,7 @@ FIND = {
         r"initial|planning|staging|screening) {study_en}|ha(?:s|ve) (?:extended|propagated)"
     ),
     "de": (
+        r"{size} (?:vs\.?|versus) \d+(?:[.,]\d+)? ?(?:mm|cm|ml)(?=[.,;)]|$)|"
         r"{study_de}|vergleich\b(?=[^.;]*(?:vor|vom|{date}))|verglichen|vergleichsweise|im "
         r"vergleich\b|"
         r"vor(?:bestehend|bekannt|beschrieben|diagnostiziert)\w*|zur vu\b|\bvu\b|"
@@ -1166,6 +1196,41 @@ FIND = {
 
 REMOVE = {
     "en": (
+        (r"{versus}", ""),
+        (
+            r"(?:\b(?:is|are|was|were|appears?|remains?) )?{degree_en}(?:stable|unchanged|constant|"
+            r"stationary|similar) in {respect_en}(?:,? (?:and|or) {respect_en})* of (?:the )?"
+            r"(?=(?:lesions|nodules|metastases|lymph nodes|nodes|cysts|foci)(?:[.,;]|$))",
+            "with",
+        ),
+        (
+            r"(?:\b(?:is|are|was|were|appears?|remains?) )?{degree_en}(?:stable|unchanged|constant|"
+            r"stationary|similar|progressive|increasing|decreasing) in {respect_en}"
+            r"(?:, {respect_en})*,? (?:and|or) (?:in )?{respect_en}(?! (?:of|to|from)(?!\w))",
+            "",
+        ),
+        (
+            r"\b(?:is|are|was|were|remains?|has remained|have remained) {degree_en}(?:stable|"
+            r"unchanged|constant|stationary)(?: in {respect_en})?,? and "
+            r"(?=(?:shows?|has|have|measures?|contains?|demonstrates?|is|are|lies|lie|enhances?|"
+            r"extends?|compress\w*|displaces?)(?!\w))",
+            "",
+        ),
+        # "That" says nothing if the clause loses its verb.
+        (
+            r",?\s*(?:while|whereas|but|and) (?:(?:that|those|the ones?) (?:in|of|on|at) [^,;.]*?|"
+            r"the (?:left|right|others?|former|latter)(?: ones?)?) "
+            r"(?:has|have|is|are|appears?|remains?) {degree_en}(?:increased|decreased|grown|"
+            r"enlarged|unchanged|stable|constant|smaller|larger|new|shrunk|changed|regressed|"
+            r"progressed|improved|worsened|resolved)(?: in {respect_en})?(?=[,;.]|$)",
+            "",
+        ),
+        (
+            r"(?:\b(?:has|have) )?\b(?:increased|decreased|grown|enlarged|shrunk|grew|shrank|"
+            r"progressed|regressed) (?:in \w+ )?from {size}\s*\([^()]*\) to (?={size})",
+            "measures",
+        ),
+        (r", {degree_en}(?:unchanged|stable|constant|stationary),? (?=and )", ""),
         (
             r"\bha(?:s|ve) (?:not )?{degree_en}(?:increased|decreased|changed|progressed|reduced|"
             r"diminished) in (?:size|number|extent|width|length|volume|thickness) and (?:size|"
@@ -1473,6 +1538,40 @@ REMOVE = {
         ),
     ),
     "de": (
+        (r"{versus}", ""),
+        (
+            r"(?:\b(?:ist|sind|war|waren|bleibt|bleiben) )?(?:\b(?:in|an) )?{respect_de}"
+            r"(?:, {respect_de})*(?: (?:und|sowie|oder) (?:in |an )?{respect_de})+ {degree_de}"
+            r"(?:groessen)?(?:unveraendert|konstant|stabil|stationaer|gleichbleibend|idem|"
+            r"progredient|regredient|zunehmend|abnehmend|ruecklaeufig)(?:e[rnsm]?)?(?!\w)",
+            "",
+        ),
+        (
+            r"(?:\b(?:ist|sind|war|waren|bleibt|bleiben) )?\b(?:in|an) {respect_de} {degree_de}"
+            r"(?:unveraendert|konstant|stabil|stationaer|gleichbleibend|idem)(?:e[rnsm]?)?(?!\w)",
+            "",
+        ),
+        (
+            r",?\s*(?:waehrend|wohingegen) (?:der|die|das|jene[rs]?) (?:(?:im|in|am|an|"
+            r"links|rechts)(?!\w)[^,;.]*?|(?:linke|rechte|andere)n? {degree_de})(?:gewachsen|"
+            r"zugenommen|abgenommen|unveraendert|konstant|stabil|progredient|regredient|groesser|kleiner|ruecklaeufig)"
+            r"(?: (?:ist|sind|hat|haben|erscheint|erscheinen|geworden))*(?=[,;.]|$)",
+            "",
+        ),
+        (
+            r"\b(?:ist|sind|bleibt|bleiben) {degree_de}(?:groessen)?(?:unveraendert|konstant|"
+            r"stabil|stationaer) und (?=(?:zeigt|zeigen|hat|haben|misst|messen|enthaelt|liegt|"
+            r"liegen|ist|sind|komprimiert|verdraengt|reicht)(?!\w))",
+            "",
+        ),
+        (
+            r"\b(?:groessen|zahl|anzahl|form|lage|befund)- und (?:groessen|zahl|anzahl|form|lage|"
+            r"befund)(?:konstant|stabil|progredient|regredient)(?:e[nrsm]?)?(?!\w)",
+            "",
+        ),
+        (r"\bvon {size}\s*\([^()]*\) auf (?={size})", ""),
+        (r"\b(?:aktuell|derzeit|gegenwaertig) (?=(?:ca\. |etwa |noch )*{size})", ""),
+        (r", {degree_de}(?:unveraendert|konstant|stabil|idem),? (?=(?:und|sowie) )", ""),
         (
             r",?\s*\b(?:im vergleich|verglichen) (?:zu[mr]?|mit) (?:de[mrn] )?"
             r"(?:{day_de}|\d{{1,2}}/(?:19|20)?\d{{2}}|erst\w+|vor\w+|letzte\w* \w+)"
@@ -1624,8 +1723,10 @@ REMOVE = {
             "misst",
         ),
         (
-            r"(?<=\d (?:mm|cm|ml) )(?:angewachsen|geschrumpft|verkleinert|vergroessert|gesunken|"
-            r"angestiegen|zurueckgegangen|reduziert)(?!\w)",
+            # "Milz mit 15 cm vergrößert" says what is seen now.
+            r"\b(?P<kept>(?:misst|auf|um) (?:ca\. |etwa |nun |jetzt |aktuell )*{size}) "
+            r"(?:angewachsen|geschrumpft|verkleinert|vergroessert|gesunken|angestiegen|"
+            r"zurueckgegangen|reduziert)(?!\w)",
             "",
         ),
         (

@@ -15,16 +15,29 @@ import re
 from big_rad.annotate import section_table
 from big_rad.grounding import plain
 
+LANGS = ("en", "de")
 UNNAMED = "findings"  # The section of text before any header.
+# One class of marks, and not a repeated group: a long row of "-" must not take long.
 _LINE_HEADER = re.compile(
-    r"(?m)^[ \t]*(?:[#*\-\d.)(]+[ \t]*)*([^\n:]{1,60}?)[ \t]*(?::|\*\*:?|$)[ \t]*\**"
+    r"(?m)^[#*\-\d.)(=\[{|_\u2013\u2014 \t]*(?:<\w{1,6}>[ \t]*)*([^\n:]{1,60}?)[ \t]*"
+    r"(?::|\*\*:?|(?=[\]=])|(?=</\w)|$)(?:[ \t*\]=:]|</\w{1,6}>)*"
 )
 _INLINE_HEADER = re.compile(r"(?:(?<=[.!?])|(?<=\n))[ \t]*([^\W\d_][^\n:.!?]{1,50}?)[ \t]*:[ \t]*")
+_DASH_HEADER = re.compile(
+    r"(?m)^[ \t]*([^\W\d_][^\n:.!?]{1,40}?)[ \t]+[-\u2013\u2014][ \t]+([^\W_])"
+)
+_TAG = re.compile(r"</?\w{1,6}>")
+_JOINED = re.compile(r"\s*[/&+,]\s*|\s+(?:und|and|sowie|bzw\.?|[-\u2013\u2014])\s+")
+_LETTER = re.compile(section_table.LETTER)
+_SIGNED = re.compile(section_table.SIGNED)
+_TITLE = re.compile(r"\s*([^\n]{2,120}?):?[ \t\r]*(?=\n|$)")
+_DATE = re.compile(r"\d{1,4}[./-]\s?\d{1,2}(?:[./-](?:\s?\d{2,4})?)?")
 _END = re.compile(
     r"[.!?]+[)\"'\u201d\u201c\u00bb]*(?=\s|$)|\n[ \t]*(?=\n)|\n[ \t]*(?=[-*\u2022\u2013][ \t])|\n"
 )
 _LAST_WORD = re.compile(r"([\w\u0300-\u036f]+)[.!?]+[)\"'\u201d\u201c\u00bb]*$")
 _BULLET = re.compile(r"^(?:[-*\u2022\u2013]\s+|\(?\d{1,2}[.)]\s+(?=[^\W\d_]))")
+_ITEM = re.compile(r"[^\W\d_][\w /-]{1,40}:\s")
 # Nouns that a German ordinal counts ("4. Rippe"), by their beginnings in plain spelling.
 _COUNTED = tuple(
     plain.words(
@@ -41,8 +54,10 @@ class Section:
     """A section of a report.
 
     Attributes:
-        name: "clinical", "indication", "technique", "comparison", "findings" or "impression".
-        header: the header as it is written, without its colon; "" for text before any header.
+        name: "clinical", "indication", "technique", "comparison", "findings", "impression",
+            "recommendation" or "letter" (a salutation or a signature).
+        header: the header as it is written, without its colon; "" for text before any header, for
+            the title of the report and for a letter's words.
         text: the text of the section.
         start: the place of the text in the report.
         target: whether the section describes the images, so that its sentences may be targets.
@@ -59,31 +74,86 @@ class Section:
         return self.name in section_table.TARGETS
 
 
+_Edge = tuple[int, int, str, str]  # Where a section's header and text begin, header and name.
+
+
 def sections(report: str) -> list[Section]:
     """Returns the sections of a report in order; empty ones are left out.
 
-    Text before the first header counts as findings.
+    Text before the first header counts as findings, except the title of the examination, which
+    is technique. An unknown header opens no section; its text belongs to the section before.
 
     Args:
         report: the report, English or German.
     """
-    found_at: dict[int, re.Match] = {}
-    for pattern in (_LINE_HEADER, _INLINE_HEADER):
-        for match in pattern.finditer(report):
-            if _section_of(match[1]) and _stands_alone(match, report):
-                # "Klin. Angaben:" ends where "Angaben:" does; the longer header counts.
-                found_at.setdefault(match.end(1), match)
-    marks = [found_at[k] for k in sorted(found_at)]
+    edges = sorted(_without_letters(report, _header_edges(report)))
     found = []
-    edges = [(0, 0, "", UNNAMED)]
-    edges += [(m.start(1), m.end(), m[1].strip(" *"), _section_of(m[1]) or UNNAMED) for m in marks]
     for k, (_, start, header, name) in enumerate(edges):
         stop = edges[k + 1][0] if k + 1 < len(edges) else len(report)
         text = report[start:stop]
-        inner = text.strip(" \t\r\n#*")
+        inner = text.strip(" \t\r\n#*=")
         if inner:
             found.append(Section(name, header, inner, start + text.index(inner)))
     return found
+
+
+def _header_edges(report: str) -> list[_Edge]:
+    found_at: dict[int, re.Match] = {}
+    for pattern in (_LINE_HEADER, _INLINE_HEADER):
+        for match in pattern.finditer(report):
+            if _section_of(match[1], ":" in match[0]) and _stands_alone(match, report):
+                # "Klin. Angaben:" ends where "Angaben:" does; the longer header counts.
+                found_at.setdefault(match.end(1), match)
+    spans = [(m.start(), m.end()) for m in found_at.values()]
+    for match in _DASH_HEADER.finditer(report):
+        inside = any(a < match.end() and match.start() < b for a, b in spans)
+        # "Contrast - enhanced" is no header, and "Conclusion - normal brain" begins with one.
+        name = _section_of(match[1])
+        if name and not inside and (name in section_table.TARGETS or not match[2].islower()):
+            found_at[match.end(1)] = match
+    edges = [(0, 0, "", UNNAMED)]
+    for _, m in sorted(found_at.items()):
+        name = _section_of(m[1], ":" in m[0]) or UNNAMED
+        stop = m.start(2) if m.re is _DASH_HEADER else m.end()
+        header = m[1].strip(" \t\r*#_|}")
+        edges.append((m.start(), stop, header if "(" in header else header.strip(")"), name))
+    return edges
+
+
+def _without_letters(report: str, edges: list[_Edge]) -> list[_Edge]:
+    """Returns the edges with those of the title, the salutations and the signatures."""
+    more = []
+    for k, (_, start, header, name) in enumerate(edges):
+        stop = edges[k + 1][0] if k + 1 < len(edges) else len(report)
+        while (title := _TITLE.match(report, start)) and title.end(1) <= stop:
+            rest = report[title.end() :].strip(": \t\r\n")
+            if name not in section_table.TARGETS or not rest or not _is_title(title[1]):
+                break
+            more += [(start, title.start(1), "", "technique")]
+            more += [(title.end(), title.end(), header, name)]
+            start = title.end()
+    for match in _LETTER.finditer(report):
+        _, _, header, name = max(e for e in edges if e[0] <= match.start())
+        more += [(match.start(), match.start(), "", "letter")]
+        more += [(match.end(), match.end(), header, name)]
+    signed = list(_SIGNED.finditer(report))
+    last = [m for m in signed if m[0].strip().lower().startswith(section_table.LAST_WORDS)]
+    closing = [(m.start(), m.start(), "", "letter") for m in last]
+    for match in signed:
+        # A report may also begin with who read it, so only the line of a signature is left out.
+        _, _, header, name = max(e for e in edges + closing if e[0] <= match.start())
+        if match not in last:
+            stop = report.find("\n", match.end())
+            stop = stop if stop >= 0 else len(report)
+            more += [(match.start(), match.start(), "", "letter"), (stop, stop, header, name)]
+    return edges + more + closing
+
+
+def _is_title(line: str) -> bool:
+    """Returns whether a line only names an examination ("MRT LWS nativ vom 3.4.2021")."""
+    said = re.findall(r"[^\W\d_]+", plain.spelled(_DATE.sub(" ", line)).lower())
+    titles = _title_words()
+    return bool(said) and said[0] in titles[0] and all(w in titles[0] | titles[1] for w in said)
 
 
 def sentences(text: str, lang: str) -> list[str]:
@@ -92,7 +162,12 @@ def sentences(text: str, lang: str) -> list[str]:
     Args:
         text: the text of a section.
         lang: "en" or "de".
+
+    Raises:
+        ValueError: the language is neither.
     """
+    if lang not in LANGS:
+        raise ValueError(f"no rules for the language {lang!r}; use one of {', '.join(LANGS)}")
     found, start = [], 0
     for match in _END.finditer(text):
         if match.start() >= start and _ends(text, start, match, lang):
@@ -103,8 +178,25 @@ def sentences(text: str, lang: str) -> list[str]:
     return [s for s in cleaned if any(c.isalnum() for c in s)]
 
 
-def _section_of(header: str) -> str | None:
-    return _headers().get(_key(header))
+def _section_of(header: str, colon: bool = False) -> str | None:
+    """Returns the section that a header opens, also one joined from several, or None.
+
+    Args:
+        header: the header.
+        colon: whether a colon follows; only then an examination or a date may be named in it.
+    """
+    names, key = _headers(), _key(header)
+    if key in names:
+        return names[key]
+    parts = [names.get(_key(part)) for part in _JOINED.split(key)]
+    if len(parts) > 1 and all(parts):
+        return next((name for name in section_table.TARGETS if name in parts), parts[0])
+    if not colon:
+        return None
+    # "Befund vom 3.4." and "Findings (CT chest)" name the examination as well.
+    said, named = _DATE.sub(" ", key).replace("(", " ").replace(")", " ").split(), _title_words()
+    rest = [w for w in said if not w.isdigit() and w not in named[0] | named[1]]
+    return names.get(" ".join(rest)) if len(rest) < len(key.split()) else None
 
 
 def _stands_alone(match: re.Match, report: str) -> bool:
@@ -113,7 +205,7 @@ def _stands_alone(match: re.Match, report: str) -> bool:
         return True
     line_end = report.find("\n", match.end(1))
     rest = report[match.end(1) : line_end if line_end >= 0 else len(report)]
-    return not rest.strip(" *#\t\r")
+    return not _TAG.sub("", rest).strip(" *#=]_|}\t\r-\u2013\u2014")
 
 
 def _ends(text: str, start: int, match: re.Match, lang: str) -> bool:
@@ -132,12 +224,21 @@ def _ends(text: str, start: int, match: re.Match, lang: str) -> bool:
     if low.isdigit():
         return _number_ends(word, text, match, lang, following)
     if low in _abbreviations() and not (low in _NOUNS_TOO and following[:1].isupper()):
+        if low == "unauff" and following[:1].isupper():
+            # "Leber unauff. Milz" are two sentences, and "unauff. Milz" is one.
+            before = text[start : word.start()].split()
+            if before and before[-1][:1].isupper() and before[-1][-1:].isalpha():
+                return True
         return low in _SIDES and bool(_OPENS.match(following))
+    if len(low) == 1 and _TITLED.search(text[start : word.start()]):
+        return False  # This is the initial of a name.
     return following[:1].isupper() or not following[:1].isalpha()
 
 
 _NOUNS_TOO = frozenset(plain.words("axial st mm ms im sec mult"))
-_SIDES = frozenset(("re", "li", "bds", "lt", "rt"))
+# These may end a sentence, if a word that opens one follows.
+_SIDES = frozenset(plain.words("re li bds lt rt unauff bek erw vergr chron path etc usw"))
+_TITLED = re.compile(r"\b(?:dr|prof|med|mr|mrs|ms|hr|fr|herr|frau|by|von)\.? ?(?:\w\. ?)*$", re.I)
 _OPENS = re.compile(
     r"(?:Der|Die|Das|Im|In|Kein\w*|Ein\w*|Link\w+|Recht\w+|The|There|No|Sonst|Es|Beid\w+|Auch|"
     r"Both|Zudem|Ansonsten|A|An|At|Bei|An)\b"
@@ -171,13 +272,19 @@ def _is_item(text: str, match: re.Match) -> bool:
     """Returns whether the line before a break is an item of its own ("Liver: normal")."""
     line = text[: match.start()].rsplit("\n", 1)[-1]
     following = text[match.end() :].lstrip().split("\n", 1)[0]
-    return bool(re.match(r"\s*[^\W\d_][\w /-]{1,40}:\s", line)) and bool(
-        re.match(r"[^\W\d_][\w /-]{1,40}:\s", following)
-    )
+    return bool(_ITEM.match(_BULLET.sub("", line.strip()) + " ")) and bool(_ITEM.match(following))
 
 
 def _key(header: str) -> str:
-    return " ".join(plain.spelled(header).lower().replace("*", " ").strip(" :.-#\t").split())
+    bare = _TAG.sub(" ", plain.spelled(header).lower()).replace("*", " ")
+    return " ".join(bare.strip(" :.-#\t\r=[](){}|_\u2013\u2014").split())
+
+
+@functools.cache
+def _title_words() -> tuple[frozenset[str], frozenset[str]]:
+    return tuple(
+        frozenset(plain.words(row)) for row in (section_table.EXAMINATIONS, section_table.TITLE)
+    )
 
 
 @functools.cache

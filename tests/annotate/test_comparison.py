@@ -91,6 +91,66 @@ def test_numbers_and_sides_of_what_remains_stand_in_the_sentence():
         ("de", "Persistenz der kleinen Blutung rechts.", "Kleine Blutung rechts."),
         ("de", "Keine Größenzunahme der bekannten Lymphknoten.", "Bekannte Lymphknoten."),
         ("de", "Die Herde sind zunehmend sklerosiert.", "Die Herde sind sklerosiert."),
+        # Several respects are one comparison.
+        ("de", "Lebermetastasen in Zahl und Größe konstant.", "Lebermetastasen."),
+        (
+            *("de", "Metastasen in Größe und Anzahl konstant, neu aufgetretener Nierenherd."),
+            "Metastasen, Nierenherd.",
+        ),
+        ("de", "Nierenzyste in Form und Kontur unverändert.", "Nierenzyste."),
+        ("en", "The renal cyst is stable in size and contour.", "The renal cyst."),
+        ("en", "Liver stable in number and size of lesions.", "Liver with lesions."),
+        (
+            *("en", "The cyst is stable in size and shows no wall thickening."),
+            "The cyst shows no wall thickening.",
+        ),
+        ("de", "Die Zyste ist konstant und zeigt Septen.", "Die Zyste zeigt Septen."),
+        ("de", "Lymphknoten größen- und zahlkonstant.", "Lymphknoten."),
+        # What is seen now stays, with its unit.
+        (
+            *("de", "Milz mit 15 cm vergrößert, zur VU vom 12.03.2020 unverändert."),
+            "Milz mit 15 cm vergrößert.",
+        ),
+        ("de", "Prostata mit 60 ml vergrößert, zur VU konstant.", "Prostata mit 60 ml vergrößert."),
+        ("de", "Herd von 8 auf 12 mm vergrößert.", "Herd 12 mm."),
+        (
+            *("en", "Minimal decrease in the left adrenal mass (2.1 vs 2.4 cm)."),
+            "The left adrenal mass (2.1 cm).",
+        ),
+        (
+            *("de", "Geringe Abnahme der Raumforderung der linken Nebenniere (2,1 vs. 2,4 cm)."),
+            "Raumforderung der linken Nebenniere (2,1 cm).",
+        ),
+        ("en", "The mass has grown (2.4 cm vs. 2.1 cm).", "The mass (2.4 cm)."),
+        ("en", "Lesion in the liver 2.4 cm vs. 2.1 cm.", "Lesion in the liver 2.4 cm."),
+        ("de", "Leberherd von 2,4 cm (3/2020) auf 3,1 cm progredient.", "Leberherd 3,1 cm."),
+        (
+            *("en", "The size of the nodule in the lung has increased from 4 to 6 mm."),
+            "The size of the nodule in the lung is 6 mm.",
+        ),
+        ("de", "Aortenaneurysma, aktuell 4,2 cm, vormals 3,9 cm.", "Aortenaneurysma, 4,2 cm."),
+        # The article suits the word that now follows.
+        ("en", "In the lung there is a new 8 mm nodule.", "In the lung there is an 8 mm nodule."),
+        ("en", "A new 11 mm nodule.", "An 11 mm nodule."),
+        ("en", "A stable aneurysm of the aorta.", "An aneurysm of the aorta."),
+        ("en", "An unchanged nodule and a new ulcer.", "A nodule and an ulcer."),
+        ("en", "An increased hydronephrosis.", "A hydronephrosis."),
+        ("en", "An unchanged unilateral effusion.", "A unilateral effusion."),
+        # No half clause and no stray comma.
+        (
+            *("en", "The right nodule is unchanged, while that in the left lung has grown."),
+            "The right nodule.",
+        ),
+        ("en", "The right nodule has grown, whereas the left is unchanged.", "The right nodule."),
+        (
+            *("de", "Der Herd rechts ist konstant, während der im linken Lappen gewachsen ist."),
+            "Der Herd rechts.",
+        ),
+        (
+            *("en", "Fracture of L1, unchanged, and new fracture of T12."),
+            "Fracture of L1 and fracture of T12.",
+        ),
+        ("de", "Der Leberherd, zuvor 2 cm, misst nun 3 cm.", "Der Leberherd misst 3 cm."),
     ],
 )
 def test_what_remains_says_what_is_seen_now(lang, text, left):

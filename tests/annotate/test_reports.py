@@ -97,3 +97,83 @@ def test_telegraphic_german_stays_one_sentence(text):
 def test_no_word_of_a_text_is_lost(text, lang):
     kept = "".join(c for s in reports.sentences(text, lang) for c in s if c.isalpha())
     assert kept == "".join(c for c in " ".join(text.split()) if c.isalpha())
+
+
+@pytest.mark.parametrize(
+    "name, headers",
+    [
+        (
+            "findings",
+            "Befund und Beurteilung:|Befund/Beurteilung:|BEFUND & BEURTEILUNG:|Findings and "
+            "impression:|FINDINGS/IMPRESSION:|Befund - Beurteilung:|Bericht:|Befund vom 3.4.:|"
+            "Findings (CT chest):|[Befund]|[Befund]:|== Findings ==|<b>Findings:</b>|"
+            "<h2>Findings</h2>|__Findings__|(Befund)|"
+            "Radiologist report:|Nachtrag:|ADDENDUM:|Technik und Befund:",
+        ),
+        (
+            "impression",
+            "Beurteilung/Zusammenfassung:|Beurteilung –|Beurteilung -|Impression and "
+            "recommendation:|Epikrise:|Empfehlung und Beurteilung:",
+        ),
+        ("clinical", "Anamnese und Fragestellung:|Klinik/Fragestellung:"),
+        ("indication", "Indication and history:"),
+        ("technique", "Technik/KM:"),
+        ("recommendation", "Empfehlung:|Recommendations:"),
+    ],
+)
+def test_joined_dated_and_marked_headers_open_their_sections(name, headers):
+    for header in headers.split("|"):
+        found = reports.sections(f"Vergleich: CT.\n{header}\nLeber normal.")
+        assert [(s.name, s.text) for s in found] == [
+            ("comparison", "CT."),
+            (name, "Leber normal."),
+        ], header
+
+
+@pytest.mark.parametrize(
+    "report, targets",
+    [
+        ("Findings: Ok.\nConclusion - Normal brain MRI.", ["Ok.", "Normal brain MRI."]),
+        ("Sehr geehrte Frau Kollegin,\nLeber frei.", ["Leber frei."]),
+        ("Dear Dr. X,\nwir danken für die Zuweisung.\nLeber frei.", ["Leber frei."]),
+        ("Leber frei.\n\nDr. med. A. Müller\nOberarzt", ["Leber frei."]),
+        ("Reported by: Dr. X\nLeber frei.\nKind regards\nX", ["Leber frei."]),
+        ("Liver ok.\nKind regards\nElectronically signed by X\nRadiology", ["Liver ok."]),
+        ("RADIOLOGY REPORT\nCT HEAD\nNo bleeding.", ["No bleeding."]),
+        ("Findings: Ok.\nConclusion - normal brain.", ["Ok.", "normal brain."]),
+        ("Befund: Leber frei. Mit freundlichen kollegialen Grüßen Dr. Müller", ["Leber frei."]),
+        ("Findings: Cyst.\nDictated by: J. Doe, M.D. Electronically signed 3/4.", ["Cyst."]),
+        ("CT ABDOMEN AND PELVIS WITH CONTRAST\nLiver normal.", ["Liver normal."]),
+        ("MRT Schädel nativ vom 03.05.2021\nBefund: Kein Infarkt.", ["Kein Infarkt."]),
+        # A line with a finding is no title, and a known word in a sentence is no header.
+        ("CT shows a fracture\nLiver normal.", ["CT shows a fracture\nLiver normal."]),
+        ("Contrast - enhanced lesion. Dr. Smith read it.", None),
+    ],
+)
+def test_titles_and_letters_are_no_targets(report, targets):
+    found = [s.text for s in reports.sections(report) if s.target]
+    assert found == ([report] if targets is None else targets)
+
+
+@pytest.mark.parametrize(
+    "text, count",
+    [
+        ("Anterolisthese LWK 4 ggü. LWK 5.", 1),
+        ("Besprochen mit Dr. J. Doe.", 1),
+        ("  - Colon: diverticulosis\nBONES: No aggressive lesion.", 2),
+        ("Leber unauff. Kein Aszites.", 2),
+        ("Leber unauff. Milz unauff. Pankreas frei.", 3),
+        ("Unauff. Leber.", 1),
+    ],
+)
+def test_abbreviations_and_items_end_where_they_should(text, count):
+    assert len(reports.sentences(text, "de")) == count
+
+
+def test_an_unknown_language_is_an_error_that_names_the_known_ones():
+    with pytest.raises(ValueError, match="'fr'.*en, de"):
+        reports.sentences("Foie normal.", "fr")
+
+
+def test_a_long_row_of_marks_is_read_at_once():
+    assert len(reports.sections("-" * 200 + "x" * 100)) == 1
