@@ -112,7 +112,7 @@ def test_all_programs_are_listed_and_say_what_they_are(environment, tmp_path):
     texts = {f.stem: f.read_text(encoding="utf-8") for f in (ROOT / "tools").glob("*.py")}
     tools = {name for name, text in texts.items() if "\ndef main(" in text}
     names = {line.split()[0] for line in said.splitlines() if line.startswith("  ")}
-    assert names == tools | {"train", "evaluate", "predict"}
+    assert names == tools | {"train", "evaluate", "annotate", "predict"}
     assert "did you mean 'convert'" in run(environment / "big-rad", "covert", cwd=tmp_path, fails=1)
     said = run(environment / "big-rad", "bench", "--help", cwd=tmp_path)
     assert "usage: big-rad bench" in said and "tools." not in said
