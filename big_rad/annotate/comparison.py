@@ -17,6 +17,9 @@ from collections.abc import Iterator
 
 from big_rad.annotate import articles
 from big_rad.annotate import comparison_table as table
+from big_rad.annotate.comparison_find import FIND
+from big_rad.annotate.comparison_keep import KEEP
+from big_rad.annotate.comparison_remove import REMOVE
 from big_rad.grounding import clauses, plain
 
 _ROUNDS = 4  # The most times that the rules are applied to one sentence.
@@ -314,7 +317,7 @@ def _compiled(pattern: str) -> re.Pattern:
 
 @functools.cache
 def _finder(lang: str) -> re.Pattern:
-    return _any_of("".join(table.FIND[lang]).format(**table.PARTS), r"(?!\w)")
+    return _any_of("".join(FIND[lang]).format(**table.PARTS), r"(?!\w)")
 
 
 def _any_of(pattern: str, end: str = "") -> re.Pattern:
@@ -367,17 +370,17 @@ def _alternatives(pattern: str) -> Iterator[str]:
 
 @functools.cache
 def _keepers(lang: str) -> tuple[re.Pattern, ...]:
-    return tuple(re.compile(r"(?<!\w)(?:" + p + ")") for p in table.KEEP[lang])
+    return tuple(re.compile(r"(?<!\w)(?:" + p + ")") for p in KEEP[lang])
 
 
 @functools.cache
 def _any_keeper(lang: str) -> re.Pattern:
-    return _any_of("|".join(table.KEEP[lang]))
+    return _any_of("|".join(KEEP[lang]))
 
 
 @functools.cache
 def _rules(lang: str) -> tuple[tuple[re.Pattern, str], ...]:
-    return tuple((_compiled(p), instead) for p, instead in table.REMOVE[lang])
+    return tuple((_compiled(p), instead) for p, instead in REMOVE[lang])
 
 
 @functools.cache

@@ -67,7 +67,8 @@ _FILLERS = {
 }
 RIBS = frozenset(lexicon.RIBS)
 SKULL = 91
-# Beginnings of words that make "axis" the vertebra, and of words before an axis that is none.
+# Beginnings of words before "axis" that make it no vertebra, and of words anywhere in the sentence
+# that make it the second vertebra.
 _AXES = ("long", "short", "main", "vertical", "horizontal", "its", "this", "optic", "celiac")
 _NECK = ("atlas", "atlant", "c1", "c2", "c3", "dens", "odont", "cervic", "hangman", "fractur")
 _SCAN = frozenset(plain.words("from to until between bis von ab zur der unterhalb vertex"))

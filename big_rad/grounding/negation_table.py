@@ -117,7 +117,7 @@ ENDS = {
     "de": "aber jedoch hingegen dagegen außer ausgenommen abgesehen obwohl während wohingegen "
     "sondern allerdings dafür mit bei wobei lediglich nur welche welcher dennoch",
 }
-# What cannot be judged, or told apart from something else, is not denied: "cannot be assessed".
+# Beginnings of words for a judgement. "Cannot be assessed" denies no finding.
 JUDGED = (
     "assess evaluat judg interpret differentiat distinguish separa delimit apprais characteri "
     "mention describ reported erwähn beschrieb beurteil bewert einschätz trenn abzutrenn "

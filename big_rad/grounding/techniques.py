@@ -115,14 +115,19 @@ def _lists(lows: Sequence[str], marks: Sequence[str], a: Phrase, b: Phrase) -> b
     return all(lows[i] in CONJUNCTIONS or lows[i] in DETERMINERS for i in between)
 
 
-def _states_nothing(lows: Sequence[str], marks: Sequence[str], p: Phrase) -> bool:
-    """Returns whether the sentence of a phrase has neither a verb nor a finding."""
+def _sentence(lows: Sequence[str], marks: Sequence[str], p: Phrase) -> Sequence[str]:
+    """Returns the words of the sentence that a phrase is in."""
     first, last = p.first, p.last
     while first and marks[first - 1] != ".":
         first -= 1
     while marks[last] != ".":
         last += 1
-    own = lows[first : last + 1]
+    return lows[first : last + 1]
+
+
+def _states_nothing(lows: Sequence[str], marks: Sequence[str], p: Phrase) -> bool:
+    """Returns whether the sentence of a phrase has neither a verb nor a finding."""
+    own = _sentence(lows, marks, p)
     if any(low in clauses.SHORT and low == "b" for low in own):
         return False  # "o. B." states that there is nothing.
     made = not _MADE.isdisjoint(own)
@@ -133,12 +138,7 @@ def _states_nothing(lows: Sequence[str], marks: Sequence[str], p: Phrase) -> boo
 
 def _from_to(lows: Sequence[str], marks: Sequence[str], p: Phrase) -> bool:
     """Returns whether a phrase is an end of a scan from one place to another."""
-    first, last = p.first, p.last
-    while first and marks[first - 1] != ".":
-        first -= 1
-    while marks[last] != ".":
-        last += 1
-    own = lows[first : last + 1]
+    own = _sentence(lows, marks, p)
     opens = own[0] in ("from", "von", "vom", "ab") or not _MODALITIES.isdisjoint(own)
     spans = {"from", "von", "vom", "ab"} & set(own) and {"to", "bis", "through"} & set(own)
     return bool(opens and spans and any(low.startswith(_ENDS) for low in own))

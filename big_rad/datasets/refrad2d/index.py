@@ -194,7 +194,7 @@ def _columns(schema: pa.Schema, name: str) -> list[str]:
 
 
 def _patient_column(schema: pa.Schema, name: str) -> list[str]:
-    """Checks the column of patients; returns its name, or [] if there is none."""
+    """Returns [the name of the column of patients], or [] if the file does not have one."""
     if _PATIENT not in schema.names:
         return []
     kind = schema.field(_PATIENT).type
