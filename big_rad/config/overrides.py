@@ -27,14 +27,14 @@ class _NotFinishedError(Exception):
 class _Loader(flags.ArgumentParser):
     """Loads a config file and completes the config before the command line sets fields."""
 
-    def __init__(self, loader: flags.ArgumentParser, finish: config_lib.Finish):
-        self._loader, self._finish = loader, finish
+    def __init__(self, loader: flags.ArgumentParser, finish: config_lib.Finish, fill: bool):
+        self._loader, self._finish, self._fill = loader, finish, fill
 
     def parse(self, argument: str) -> ml_collections.ConfigDict:
         """Returns the completed config of a file."""
         config = self._loader.parse(argument)
         try:
-            return config_lib.completed(config, self._finish)
+            return config_lib.completed(config, self._finish, self._fill)
         except Exception as e:  # absl would wrap the message of any other error in its own text.
             raise _NotFinishedError from e
 
@@ -47,6 +47,7 @@ def parse(
     argv: Sequence[str],
     values: flags.FlagValues = flags.FLAGS,
     finish: config_lib.Finish = config_lib.as_it_is,
+    fill: bool = True,
 ) -> list[str]:
     """Reads a command line with `--config=FILE:ARGUMENTS` and `--config.FIELD=VALUE`.
 
@@ -59,6 +60,7 @@ def parse(
             receive the values.
         finish: a function that completes the config of a recipe, see `finetune.fit`. Fields that
             the command line sets win over those that it sets.
+        fill: whether the fields of the trainer are filled in, see `recipes.completed`.
 
     Returns:
         The words that are no flags, beginning with the program.
@@ -73,7 +75,7 @@ def parse(
     file = _file(argv)
     kept, unset = _without_none(argv)
     loader = values["config"].parser
-    values["config"].parser = _Loader(loader, finish)
+    values["config"].parser = _Loader(loader, finish, fill)
     try:
         with companions.recipes_of(file.partition(":")[0]):
             rest = values(kept)
@@ -88,7 +90,7 @@ def parse(
                 raise KeyError(name)
             holder[name] = "" if isinstance(holder[name], str) else None
     except Exception as e:  # A wrong flag, an error of the config file, an unknown field.
-        said = " ".join(_said(e, file, argv, finish).split())
+        said = " ".join(_said(e, file, argv, finish, fill).split())
         raise CommandLineError(said.removeprefix(_EARLIER)) from e
     finally:
         values["config"].parser = loader
@@ -118,7 +120,9 @@ def _without_none(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     return kept, unset
 
 
-def _said(error: Exception, file: str, argv: Sequence[str], finish: config_lib.Finish) -> str:
+def _said(
+    error: Exception, file: str, argv: Sequence[str], finish: config_lib.Finish, fill: bool
+) -> str:
     if isinstance(error, _NotFinishedError):
         return _of_file(error.__cause__ or error, file)
     if isinstance(error, flags.Error):
@@ -131,7 +135,7 @@ def _said(error: Exception, file: str, argv: Sequence[str], finish: config_lib.F
         return str(root)
     paths = [m[1] for m in map(_OVERRIDE.fullmatch, argv) if m]
     try:
-        return file and _no_field(config_lib.load(file, finish), paths) or str(error)
+        return file and _no_field(config_lib.load(file, finish, fill), paths) or str(error)
     except Exception as e:  # Loading the file a second time has raised the file's own error.
         return _of_file(e, file)
 

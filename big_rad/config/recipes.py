@@ -127,28 +127,30 @@ def as_it_is(config: Config) -> Config:
     return config
 
 
-def completed(config: Config, finish: Finish = as_it_is) -> Config:
+def completed(config: Config, finish: Finish = as_it_is, fill: bool = True) -> Config:
     """Completes the config of a recipe, so that it has every field.
 
     Args:
         config: the config that the recipe has returned, which is changed in place. A value that is
             no config is returned unchanged; `config_check` later raises an error for it.
         finish: a function that is called before missing fields are filled in.
+        fill: whether the fields of the trainer are filled in, which other programs do not have.
     """
     if isinstance(config, Config):
         config = finish(config)
-        defaults.fill(config)
+        if fill:
+            defaults.fill(config)
     return config
 
 
-def load(spec: str, finish: Finish = as_it_is) -> Config:
+def load(spec: str, finish: Finish = as_it_is, fill: bool = True) -> Config:
     """Loads the config of `path.py` or `path.py:arg`, see `locate`.
 
     `companions.recipes_of` says what `from configs import ...` finds in the file.
 
     Args:
         spec: the path, with or without arguments.
-        finish: see `completed`.
+        finish, fill: see `completed`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -158,7 +160,7 @@ def load(spec: str, finish: Finish = as_it_is) -> Config:
     module = importlib.util.module_from_spec(module_spec)
     with companions.recipes_of(path):
         module_spec.loader.exec_module(module)
-        return completed(module.get_config(arg or None), finish)
+        return completed(module.get_config(arg or None), finish, fill)
 
 
 def num_steps(config: Config, examples_per_epoch: int) -> int:

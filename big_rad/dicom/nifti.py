@@ -12,15 +12,13 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from big_rad.dicom.errors import FrameError, NotAnImageError, TooLargeError, UnsupportedError
+from big_rad.dicom.grid import TO_DICOM, Grid
 from big_rad.dicom.image import (
     MAX_PIXELS,
     Slice,
     compact,
     hu,
     in_blocks,
-    orientation_of,
-    place_of,
-    plane_of,
 )
 from big_rad.dicom.unpack import GzipStream, cannot_open
 
@@ -34,13 +32,7 @@ HEAD = 348  # The bytes that identify a NIfTI file; they are the whole header of
 _MAX_SIDE = 32767
 _PIECE = 1 << 20
 _MAX_EXTENSIONS = 1 << 20
-# The RAS axes (0 rises to the right, 1 to the front, 2 to the head) against which the row index and
-# the column index of each plane rise. In an axial slice, for example, the row index rises to the
-# back and the column index to the patient's left.
-_AXES = {"axial": (1, 0), "coronal": (2, 0), "sagittal": (2, 1)}
-_NORMAL = {"sagittal": 0, "coronal": 1, "axial": 2}
 _TO_MM = {"meter": 1e3, "micron": 1e-3}
-_TO_DICOM = np.array([-1.0, -1.0, 1.0])  # The factors from RAS to DICOM's x, y, z.
 
 
 def is_nifti(head: bytes) -> bool:
@@ -119,7 +111,7 @@ class Volume:
         self.affine = None
         unit, self.warnings = _mm(header)
         if int(header["sform_code"]) > 0 or int(header["qform_code"]) > 0:
-            self.affine = np.diag([*_TO_DICOM * unit, 1.0]) @ _affine(header, name)
+            self.affine = np.diag([*TO_DICOM * unit, 1.0]) @ _affine(header, name)
         self._little = header.endianness == "<"
         self.intent = int(header["intent_code"])
 
@@ -153,16 +145,10 @@ class Volume:
             FrameError: there is no slice at `frame`, or there are several and `frame` is None.
             UnsupportedError: the file has no affine.
         """
-        affine = self._known_affine() if affine is None else affine
-        axes = _voxel_axes(affine, self.name)
-        across = axes[_NORMAL[plane]][0]
+        grid = self._grid(affine)
+        across = grid.axis(plane)
         index = _check_frame(self.shape[across], frame, plane, self.name)
-        values = self.across(across, index)
-        rows, columns = (axes[k] for k in _AXES[plane])
-        if rows[0] > columns[0]:
-            values = values.T
-        values = values[:: -rows[1], :: -columns[1]]
-        return values, self._lies(affine, axes, plane, index)
+        return grid.turned(self.across(across, index), plane, index)
 
     def stack(self, plane: str) -> tuple[tuple[int, int, int], dict[str, Any], np.ndarray]:
         """Returns how the slices of a plane lie, without reading a voxel.
@@ -178,39 +164,21 @@ class Volume:
         Raises:
             UnsupportedError: the file has no affine.
         """
-        affine = self._known_affine()
-        axes = _voxel_axes(affine, self.name)
-        normal, rows, columns = (axes[k][0] for k in (_NORMAL[plane], *_AXES[plane]))
-        counts = tuple(self.shape[axis] for axis in (normal, rows, columns))
-        return counts, self._lies(affine, axes, plane, 0), affine[:3, normal]
+        grid = self._grid()
+        return grid.counts(plane), grid.lies(plane, 0), grid.affine[:3, grid.axis(plane)]
 
     @property
     def end(self) -> int:
         """The offset in bytes at which the voxels end in the unpacked file."""
         return self._voxels.end
 
-    def _known_affine(self) -> Float[np.ndarray, "4 4"]:
-        if self.affine is None:
+    def _grid(self, affine: Float[np.ndarray, "4 4"] | None = None) -> Grid:
+        if affine is None and self.affine is None:
             raise UnsupportedError(
                 f"{self.name}: neither sform_code nor qform_code is set, so left and right are "
                 "unknown; save it with its affine"
             )
-        return self.affine
-
-    def _lies(
-        self,
-        affine: Float[np.ndarray, "4 4"],
-        axes: dict[int, tuple[int, int]],
-        plane: str,
-        index: int,
-    ) -> dict[str, Any]:
-        """Returns the attributes spacing, plane, orientation and place of a slice."""
-        rows, columns = (axes[k] for k in _AXES[plane])
-        first = np.zeros(3)
-        first[axes[_NORMAL[plane]][0]] = index
-        for axis, sign in (rows, columns):
-            first[axis] = self.shape[axis] - 1 if sign > 0 else 0
-        return _where(affine, rows, columns, affine[:3, :3] @ first + affine[:3, 3])
+        return Grid(self.shape, self.affine if affine is None else affine, self.name)
 
 
 def _scaling(header: nib.Nifti1Header, name: str) -> tuple[float, float]:
@@ -348,18 +316,6 @@ def _affine(header: nib.Nifti1Header, name: str) -> np.ndarray:
     return affine
 
 
-def _voxel_axes(affine: np.ndarray, name: str) -> dict[int, tuple[int, int]]:
-    """Returns for each RAS axis the nearest voxel axis, and 1 or -1 for its direction."""
-    ras = np.diag([*_TO_DICOM, 1.0]) @ affine
-    axes = {
-        int(towards): (axis, int(sign))
-        for axis, (towards, sign) in enumerate(nib.io_orientation(ras))
-    }
-    if set(axes) != {0, 1, 2}:
-        raise NotAnImageError(f"{name}: the affine (sform or qform) is impossible; save it again")
-    return axes
-
-
 def _check_frame(count: int, frame: int | None, plane: str, name: str) -> int:
     if frame is None and count > 1:
         raise FrameError(
@@ -369,17 +325,3 @@ def _check_frame(count: int, frame: int | None, plane: str, name: str) -> int:
     if not 0 <= frame < count:
         raise FrameError(f"{name}: there is no frame {frame}, it has {count} {plane} slices")
     return frame
-
-
-def _where(
-    affine: np.ndarray, rows: tuple[int, int], columns: tuple[int, int], origin: np.ndarray
-) -> dict[str, Any]:
-    """Returns where a slice lies whose rows and columns run against the RAS axes."""
-    # A voxel axis that rises with its RAS axis was reversed, so its direction changes its sign.
-    down, right = (-sign * affine[:3, axis] for axis, sign in (rows, columns))
-    return dict(
-        spacing=(float(np.linalg.norm(down)), float(np.linalg.norm(right))),
-        plane=plane_of(right / np.linalg.norm(right), down / np.linalg.norm(down)),
-        orientation=orientation_of(right, down),
-        place=place_of(right, down, origin),
-    )

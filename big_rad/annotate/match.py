@@ -1,0 +1,245 @@
+"""Ties sentences to slices, and keeps a pair only if text and label map agree.
+
+A sentence has a slice from the manifest ("given"), from its own words ("reference"), or else the
+slice that shows best what it names ("proposed"). A pair is kept if at least one class that the
+sentence names is in the slice. Everything else is counted by reason.
+"""
+
+import collections
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float64
+
+from big_rad.annotate import sentences as sentence_lib
+from big_rad.annotate.sentences import Sentence
+from big_rad.annotate.slices import Cut, Stack, without_specks
+from big_rad.grounding import boxes as box_lib
+from big_rad.grounding import classes
+
+# Classes that cover others. `Options.rollup` gives them the pixels of their parts.
+PARTS = {
+    "lung_left": ("lung_upper_lobe_left", "lung_lower_lobe_left"),
+    "lung_right": ("lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right"),
+    "vertebrae": tuple(
+        f"vertebrae_{level}"
+        for level in (
+            "S1", *(f"L{n}" for n in range(5, 0, -1)), *(f"T{n}" for n in range(12, 0, -1)),
+            *(f"C{n}" for n in range(7, 0, -1)),
+        )
+    ),
+}  # fmt: skip
+_PARTS = {
+    classes.by_name(whole).id: tuple(classes.by_name(part).id for part in parts)
+    for whole, parts in PARTS.items()
+}
+_APART = 10  # Several proposed slices are at least this share (1 / _APART) of the stack apart.
+NOT_IN_SLICE = "nothing that it names is visible in its slice"
+NOWHERE = "nothing that it names is visible in any slice"
+NO_SLICE = "its slice does not exist in the volume"
+HIDDEN = "is not visible in the slice of its sentence"
+NO_NUMBERS = "refers to an image number, and the volume has no such numbers"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How sentences are matched.
+
+    Attributes:
+        planes: the planes in which slices are proposed.
+        slices_per_sentence: the number of slices that are proposed for a sentence in each plane.
+        min_area_mm2: components of a class below this area leave the label map.
+        rollup: whether the parts of a class show the class: lobes a lung, single vertebrae the
+            spine. It works upwards only.
+    """
+
+    planes: tuple[str, ...] = ("axial",)
+    slices_per_sentence: int = 1
+    min_area_mm2: float = 10.0
+    rollup: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Wanted:
+    """A sentence that needs a slice.
+
+    Attributes:
+        line: the line of the manifest.
+        lang: "en" or "de".
+        sentence: the sentence.
+        clinical, indication: the context of the sentence.
+        slices: the slices (plane, index from 0) that are given; () lets the anatomy decide.
+        planes: the planes in which a slice is proposed; () takes those of the options.
+        link: "given", "reference", "proposed" or "template".
+    """
+
+    line: int
+    lang: str
+    sentence: Sentence
+    clinical: str = ""
+    indication: str = ""
+    slices: tuple[tuple[str, int], ...] = ()
+    planes: tuple[str, ...] = ()
+    link: str = "proposed"
+
+
+@dataclasses.dataclass(frozen=True)
+class Item:
+    """A slice with one sentence in one or both languages.
+
+    Attributes:
+        plane: the plane of the slice.
+        index: the number of the slice, from 0, along the stored axis.
+        number: the number of the item on the slice, from 0.
+        cut: the slice. Its label map has the classes as the sentence names them.
+        boxes: [x1, y1, x2, y2, class id] for each class.
+        texts: the sentences by language.
+        keywords: {language: [[phrase, class name, class id], ...]}.
+    """
+
+    plane: str
+    index: int
+    number: int
+    cut: Cut
+    boxes: list[list[int]]
+    texts: dict[str, Wanted]
+    keywords: dict[str, list[list]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Drop:
+    """A sentence or a mention that is not used."""
+
+    line: int
+    what: str
+    reason: str
+
+
+def items(
+    stack: Stack, wanted: Sequence[Wanted], options: Options
+) -> tuple[list[Item], list[Drop]]:
+    """Returns the items of a volume, in the order of planes, slices and sentences.
+
+    Args:
+        stack: the volume with its label map.
+        wanted: the sentences about the volume.
+        options: how they are matched.
+    """
+    drops: list[Drop] = []
+    on_slice: dict[tuple[str, int], list[Wanted]] = collections.defaultdict(list)
+    for one in wanted:
+        places, reason = _places(stack, one, options)
+        for place in places:
+            on_slice[place].append(one)
+        if reason:
+            drops.append(Drop(one.line, "sentence", reason))
+    found: list[Item] = []
+    for (plane, index), some in sorted(on_slice.items()):
+        whole = stack.cut(plane, index)
+        segmap = without_specks(whole.segmap, whole.spacing, options.min_area_mm2)
+        here = _shown(segmap, options.rollup)
+        kept = [one for one in some if here & set(_named(one.sentence))]
+        drops += [Drop(one.line, "sentence", NOT_IN_SLICE) for one in some if one not in kept]
+        for number, texts in enumerate(_paired(kept, here)):
+            cut = dataclasses.replace(whole, segmap=segmap)
+            found.append(_item(plane, index, number, cut, texts, options.rollup))
+        drops += [
+            Drop(one.line, "mention", HIDDEN)
+            for one in kept
+            for m in one.sentence.mentions
+            if sentence_lib.classes_of(m) and not here & set(sentence_lib.classes_of(m))
+        ]
+    return found, drops
+
+
+def _places(stack: Stack, one: Wanted, options: Options) -> tuple[list[tuple[str, int]], str]:
+    """Returns the slices of a sentence, and the reason if there are none."""
+    if one.slices:
+        exist = [(p, k) for p, k in one.slices if 0 <= k < stack.count(p)]
+        return exist, "" if exist else NO_SLICE
+    found = []
+    for plane in one.planes or options.planes:
+        areas = _areas(stack, plane, _named(one.sentence), options)
+        found += [(plane, k) for k in _best(areas, options.slices_per_sentence)]
+    return found, "" if found else NOWHERE
+
+
+def _areas(
+    stack: Stack, plane: str, named: Sequence[int], options: Options
+) -> Float64[np.ndarray, "slices named"]:
+    """Returns the area in mm2 of each class that is named; 0 if it is below the least area."""
+    every = stack.areas(plane)
+    parts = [[c, *(_PARTS.get(c, ()) if options.rollup else ())] for c in named]
+    areas = np.stack([every[:, ids].sum(axis=1) for ids in parts], axis=1)
+    return np.where(areas >= options.min_area_mm2, areas, 0)
+
+
+def _best(areas: Float64[np.ndarray, "slices named"], most: int) -> list[int]:
+    """Returns the slices that show most of the named classes, and show them largest."""
+    if not areas.any():
+        return []
+    shares = (areas / np.maximum(areas.max(axis=0), 1e-9)).sum(axis=1)
+    order = np.lexsort((np.arange(len(areas)), -shares, -(areas > 0).sum(axis=1)))
+    apart, found = max(1, len(areas) // _APART), []
+    for k in map(int, order):
+        if len(found) < most and areas[k].any() and all(abs(k - o) >= apart for o in found):
+            found.append(k)
+    return found
+
+
+def _paired(some: Sequence[Wanted], here: set[int]) -> list[dict[str, Wanted]]:
+    """Pairs the sentences of a slice that name the same visible classes in two languages."""
+    rows: list[dict[str, Wanted]] = []
+    for one in some:
+        same = frozenset(here & set(_named(one.sentence)))
+        for row in rows:
+            (other,) = list(row.values())[:1]
+            twin = frozenset(here & set(_named(other.sentence))) == same
+            if one.lang not in row and len(row) == 1 and twin:
+                row[one.lang] = one
+                break
+        else:
+            rows.append({one.lang: one})
+    return rows
+
+
+def _item(
+    plane: str, index: int, number: int, cut: Cut, texts: dict[str, Wanted], rollup: bool
+) -> Item:
+    named = {c for one in texts.values() for c in _named(one.sentence)}
+    segmap, boxes = cut.segmap, {}
+    for whole, parts in _PARTS.items() if rollup else ():
+        inside = np.isin(segmap, [whole, *parts])
+        if whole not in named or not inside.any():
+            continue
+        if named.isdisjoint(parts):
+            segmap = np.where(inside, np.uint8(whole), segmap)
+        else:  # The map keeps the parts, which a pixel has only one class for.
+            boxes[whole] = box_lib.from_mask(inside)
+    boxes = box_lib.from_label_map(segmap) | boxes
+    keywords = {
+        lang: [
+            [m.phrase, classes.by_id(c).name, c]
+            for m in one.sentence.mentions
+            for c in sentence_lib.classes_of(m)
+            if c in boxes
+        ]
+        for lang, one in sorted(texts.items())
+    }
+    return Item(
+        plane, index, number, dataclasses.replace(cut, segmap=segmap),
+        [[*box, c] for c, box in sorted(boxes.items())], texts, keywords,
+    )  # fmt: skip
+
+
+def _named(sentence: Sentence) -> tuple[int, ...]:
+    """Returns the ids of the classes that a sentence names, each once."""
+    return tuple(sorted({c for m in sentence.mentions for c in sentence_lib.classes_of(m)}))
+
+
+def _shown(segmap: np.ndarray, rollup: bool) -> set[int]:
+    """Returns the ids of the classes that a label map shows, those of its parts included."""
+    found = {int(c) for c in np.flatnonzero(np.bincount(segmap.ravel())) if c}
+    wholes = {w for w, parts in _PARTS.items() if not found.isdisjoint(parts)} if rollup else set()
+    return found | wholes

@@ -1,0 +1,295 @@
+"""Makes a grounded dataset out of volumes, masks and reports.
+
+    python -m big_rad.annotate --config=configs/annotate.py:manifest=studies.csv,out=annotated
+    python -m big_rad.annotate --config=configs/annotate.py:manifest=M,out=DIR --config.workers=4
+    python -m big_rad.annotate --config=... --beam="--runner=FnApiRunner"
+
+The dataset appears in OUT/dataset when everything is done. If the command is interrupted, the same
+command goes on where it was. What is left out is in OUT/rejects.jsonl, by line of the manifest and
+with the reason.
+"""
+
+import collections
+import dataclasses
+import json
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import ml_collections
+from absl import flags
+from ml_collections import config_flags
+
+from big_rad import files
+from big_rad.annotate import card, engine, match, page, sources, studies, write
+from big_rad.annotate import settings as settings_lib
+from big_rad.annotate.deidentify.keys import Keys
+from big_rad.annotate.segment import totalsegmentator
+from big_rad.annotate.settings import Settings, Source
+from big_rad.annotate.store import Store
+from big_rad.config import overrides
+from big_rad.datasets import files as dataset_files
+from big_rad.dicom.image import PLANES
+from big_rad.registry import did_you_mean
+
+DATASET, REJECTS, KEY = "dataset", "rejects.jsonl", "secret.key"
+Log = Callable[[str], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Made:
+    """What a run made.
+
+    Attributes:
+        dataset: the folder of the dataset.
+        items: the number of images.
+        failed: the number of images of studies that failed for a reason that may pass.
+        rejects: the number of lines in rejects.jsonl.
+    """
+
+    dataset: Path
+    items: int
+    failed: int
+    rejects: int
+
+
+def run(
+    settings: Settings,
+    *,
+    workers: int = 1,
+    beam: Sequence[str] | None = None,
+    log: Log = print,
+) -> Made:
+    """Makes a dataset.
+
+    Args:
+        settings: the settings.
+        workers: the number of processes.
+        beam: options of Apache Beam; None does without it.
+        log: receives lines for the user.
+
+    Raises:
+        ValueError: the manifest cannot be read, another process works in the same folder, or no
+            image can be used.
+    """
+    out = settings.out
+    with dataset_files.workplace(out, "run"):
+        Store(out / "stage").clean()
+        keys = Keys.load(settings.key)
+        if settings.segment == "totalsegmentator":
+            totalsegmentator.check(settings.totalsegmentator)
+        found = sources.read(settings.source)
+        tasks = studies.tasks(found.rows, keys)
+        log(f"annotate: {len(found.rows)} rows about {len(tasks)} images of studies")
+        outcomes = engine.run(tasks, settings, workers, beam)
+        store = Store(out / "stage")
+        results = [store.folder(studies.STAGE, o.key) for o in outcomes if o.key]
+        rejects = [_of_problem(p) for p in found.problems]
+        rejects += engine.faults(outcomes, {task.id: task for task in tasks})
+        for folder in results:
+            with open(folder / studies.REJECTS, encoding="utf-8") as lines:
+                rejects += map(json.loads, lines)
+        failed = sum(bool(o.fault) for o in outcomes)
+        made = _assembled(results, rejects, settings, log)
+    for line in made.pop("said"):
+        log(line)
+    if failed:
+        log(
+            f"annotate: {failed} images of studies failed for reasons that may pass; the same "
+            "command tries them again"
+        )
+    return Made(out / DATASET, failed=failed, **made)
+
+
+def _assembled(
+    results: Sequence[Path], rejects: list[dict[str, Any]], settings: Settings, log: Log
+) -> dict[str, Any]:
+    """Writes the dataset and the rejects; returns counts, and lines for the user."""
+    out = settings.out
+    with dataset_files.workplace(out, DATASET, out / DATASET) as scratch:
+        root = scratch / "new"
+        root.mkdir()
+        written = write.write(results, root, settings)
+        rejects = sorted(rejects + written.rejects, key=_order)
+        audit = _audit(results)
+        content, markdown = card.make(
+            written.counts, rejects=rejects, warnings=written.warnings, leaks=written.leaks,
+            audit=audit, options=_options(settings), licences=settings.licences,
+        )  # fmt: skip
+        files.write_whole(root / "card.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
+        files.write_whole(root / "card.md", markdown)
+        files.write_whole(root / "audit.json", json.dumps(audit, indent=1, sort_keys=True) + "\n")
+        page.write(root / "page.html", written.items, rejects, content, settings.seed)
+        text = "".join(json.dumps(r, sort_keys=True) + "\n" for r in rejects)
+        files.write_whole(out / REJECTS, text)
+        dataset_files.put(root, out / DATASET, scratch)
+    reasons = collections.Counter()
+    for reject in rejects:
+        reasons[reject["what"], reject["reason"]] += reject["count"]
+    said = [f"annotate: {len(written.items)} images in {out / DATASET}"]
+    said += [
+        f"  left out: {n:,} x {what}: {reason}" for (what, reason), n in reasons.most_common(9)
+    ]
+    return {"items": len(written.items), "rejects": len(rejects), "said": said}
+
+
+def _order(reject: Mapping[str, Any]) -> tuple:
+    return reject["line"] or 0, reject["stage"], reject["what"], reject["reason"]
+
+
+def _of_problem(problem: Any) -> dict[str, Any]:
+    reason = f"{problem.field}: {problem.message}" if problem.field else problem.message
+    return {
+        "line": problem.line, "stage": "manifest", "what": "row", "reason": reason, "count": 1,
+    }  # fmt: skip
+
+
+def _audit(results: Sequence[Path]) -> dict[str, dict[str, int]]:
+    total: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
+    for folder in results:
+        for name, counts in json.loads((folder / studies.AUDIT).read_text()).items():
+            total[name].update(counts)
+    return {name: dict(sorted(counts.items())) for name, counts in sorted(total.items())}
+
+
+def _options(settings: Settings) -> dict[str, Any]:
+    return settings.content() | {
+        "shares": list(settings.shares),
+        "questions": settings.questions,
+        "key": Keys.load(settings.key).fingerprint,
+        "code": settings_lib.code(),
+    }
+
+
+def settings_of(config: ml_collections.ConfigDict) -> Settings:
+    """Returns the settings of a config.
+
+    Raises:
+        ValueError: a field is unknown or has an impossible value; the message names it.
+    """
+    c = config.to_dict()
+    known = _fields()
+    if unknown := sorted(set(c) - set(known)):
+        raise ValueError(f"config has no field {unknown[0]!r}{did_you_mean(unknown[0], known)}")
+    importer = c["importer"]
+    if bool(c["manifest"]) == bool(importer):
+        raise ValueError("config: give manifest=FILE or an importer, and not both")
+    if importer and importer not in sources.IMPORTERS:
+        raise ValueError(
+            f"config.importer is {importer!r}; known: {', '.join(sources.IMPORTERS)}"
+            + did_you_mean(importer, sources.IMPORTERS)
+        )
+    if importer and not c["source"]:
+        raise ValueError("config.source: give the folder that the importer reads")
+    if not c["out"]:
+        raise ValueError("config.out: give the folder of the results, out=DIR")
+    _check(c)
+    out = Path(c["out"])
+    return Settings(
+        source=Source(
+            Path(c["manifest"]) if c["manifest"] else None, importer,
+            Path(c["source"]) if c["source"] else None, Path(c["notes"]) if c["notes"] else None,
+        ),
+        out=out,
+        key=Path(c["key"]) if c["key"] else out / KEY,
+        segment=c["segment"],
+        totalsegmentator=totalsegmentator.Settings(**_tuples(c["totalsegmentator"])),
+        matching=match.Options(**_tuples(c["match"])),
+        shares=tuple(map(float, c["shares"])),
+        splits_from=Path(c["splits_from"]) if c["splits_from"] else None,
+        licences=tuple(c["licences"]),
+        **{
+            k: c[k]
+            for k in ("nifti_image_numbers", "patterns", "scrubber", "templates", "seed",
+                      "questions", "keep_volumes")
+        },
+    )  # fmt: skip
+
+
+def _fields() -> tuple[str, ...]:
+    own = [f.name for f in dataclasses.fields(Settings)]
+    renamed = {"matching": "match"}
+    return (*(renamed.get(n, n) for n in own), "manifest", "importer", "notes", "workers")
+
+
+def _check(c: Mapping[str, Any]) -> None:
+    def need(field: str, right: bool, what: str) -> None:
+        if not right:
+            holder: Any = c
+            for part in field.split("."):
+                holder = holder[part]
+            raise ValueError(f"config.{field} is {holder!r}; give {what}")
+
+    need("segment", c["segment"] in settings_lib.SEGMENT, " or ".join(settings_lib.SEGMENT))
+    planes = tuple(c["match"]["planes"])
+    need("match.planes", bool(planes) and set(planes) <= set(PLANES), f"some of {PLANES}")
+    need("match.slices_per_sentence", _whole(c["match"]["slices_per_sentence"], 1), "at least 1")
+    need("match.min_area_mm2", c["match"]["min_area_mm2"] >= 0, "a number of at least 0")
+    need(
+        "nifti_image_numbers", c["nifti_image_numbers"] in settings_lib.NUMBERS,
+        "'ascending', 'descending' or ''",
+    )  # fmt: skip
+    need("templates", _whole(c["templates"], 0), "a whole number of at least 0")
+    need("questions", _whole(c["questions"], 0), "a whole number of at least 0")
+    need("workers", _whole(c["workers"], 1), "a whole number of at least 1")
+    shares = tuple(c["shares"])
+    right = len(shares) == 3 and min(shares) >= 0 and abs(sum(shares) - 1) < 1e-6
+    need("shares", right, "three shares of train, val and test that add up to 1")
+
+
+def _whole(value: object, least: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
+
+
+def parsed(argv: Sequence[str], program: str, usage: str) -> tuple[Any, flags.FlagValues]:
+    """Reads `--config=FILE:ARGUMENTS`, `--config.FIELD=VALUE` and `--beam=OPTIONS`.
+
+    Returns:
+        The config, and all flags.
+
+    Raises:
+        ValueError: the command line is wrong.
+    """
+    values = flags.FlagValues()
+    config_flags.DEFINE_config_file("config", None, "the recipe", flag_values=values)
+    flags.DEFINE_string("beam", None, "options of Apache Beam, in quotes", flag_values=values)
+    rest = overrides.parse([program, *argv], values, fill=False)
+    if rest[1:]:
+        raise ValueError(f"unknown argument {rest[1]!r}; {usage}")
+    if values.config is None:
+        raise ValueError(f"--config is missing; {usage}")
+    return values.config, values
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs `python -m big_rad.annotate run`.
+
+    Args:
+        argv: the arguments behind `run`.
+
+    Returns:
+        The exit code: 0; 1 if a study failed for a reason that may pass; 2 for an error.
+    """
+    if "--help" in argv or "-h" in argv:
+        print(__doc__.strip())
+        return 0
+    try:
+        config, values = parsed(
+            argv, "annotate", "give --config=configs/annotate.py:manifest=FILE,out=DIR"
+        )
+        settings = settings_of(config)
+        beam = None if values.beam is None else shlex.split(values.beam)
+        made = run(settings, workers=config.workers, beam=beam)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on", file=sys.stderr)
+        return 130
+    except (OSError, ValueError) as e:
+        print(f"error: {e}", file=sys.stderr)
+        return 2
+    return 1 if made.failed else 0

@@ -1,0 +1,111 @@
+"""The settings of a run of the data engine, as a config gives them."""
+
+import dataclasses
+import functools
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from big_rad.annotate import match
+from big_rad.annotate.segment import totalsegmentator
+
+SEGMENT = ("precomputed", "totalsegmentator")
+NUMBERS = ("", "ascending", "descending")
+_PACKAGES = ("annotate", "grounding", "dicom")
+# What does not change the content of the dataset.
+_ASIDE = ("manifest", "out", "workers", "beam", "key", "importer", "source", "notes")
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """Where the rows of a dataset come from.
+
+    Attributes:
+        manifest: the manifest, or None if an importer makes the rows.
+        importer: the name of the importer, or "".
+        folder: the folder that the importer reads.
+        notes: a table of reports for the importer, or None.
+    """
+
+    manifest: Path | None = None
+    importer: str = ""
+    folder: Path | None = None
+    notes: Path | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """How a dataset is made. Paths are kept apart from what decides the content.
+
+    Attributes:
+        source: where the rows come from.
+        out: the folder of the results.
+        key: the file with the key of all pseudonyms.
+        segment: "precomputed" or "totalsegmentator".
+        totalsegmentator: how TotalSegmentator is called.
+        matching: how sentences are matched with slices.
+        nifti_image_numbers: how the image numbers in reports count the slices of NIfTI volumes:
+            "ascending" (image 1 is the first slice along the third stored axis), "descending", or
+            "" if that is not known; then numbers in the text of such a study are not used.
+        patterns: whether dates, numbers and names are also removed from reports by patterns.
+        scrubber: a function "package.module:function" that finds further identifiers, or "".
+        templates: the number of slices of a volume that get template sentences; 0 makes none.
+        seed: the seed of all draws.
+        shares: the shares of patients in train, val and test.
+        splits_from: the dataset of an earlier run, whose patients stay in their splits, or None.
+        questions: the most questions about the finding of an image; 0 makes no questions at all.
+        licences: sentences on the licences of the sources, for the card.
+        keep_volumes: whether canonical volumes stay on disk.
+    """
+
+    source: Source
+    out: Path
+    key: Path
+    segment: str = "precomputed"
+    totalsegmentator: totalsegmentator.Settings = dataclasses.field(
+        default_factory=totalsegmentator.Settings
+    )
+    matching: match.Options = dataclasses.field(default_factory=match.Options)
+    nifti_image_numbers: str = ""
+    patterns: bool = True
+    scrubber: str = ""
+    templates: int = 0
+    seed: int = 0
+    shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
+    splits_from: Path | None = None
+    questions: int = 5
+    licences: tuple[str, ...] = ()
+    keep_volumes: bool = False
+
+    def content(self) -> dict[str, Any]:
+        """Returns what decides the content of items, as JSON has it."""
+        return {
+            "segment": self.segment,
+            "totalsegmentator": self.totalsegmentator.content(),
+            "matching": dataclasses.asdict(self.matching),
+            "nifti_image_numbers": self.nifti_image_numbers,
+            "patterns": self.patterns,
+            "scrubber": self.scrubber,
+            "templates": self.templates,
+            "seed": self.seed,
+        }
+
+
+@functools.cache
+def code() -> str:
+    """Returns a digest of the code that decides the content of items.
+
+    A change of the rules therefore makes new items, and no old ones are taken for them.
+    """
+    digest = hashlib.sha256()
+    root = Path(__file__).parents[1]
+    for package in _PACKAGES:
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()
+
+
+def key_of(*parts: object) -> str:
+    """Returns the key of a stage: a digest (hex) of everything that decides its result."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,372 @@
+"""Assembles the dataset from the results of all studies, in the published layout of RefRad2D.
+
+    dataset/dicoms_anon/{id[:2]}/{id}.dcm.zst
+    dataset/refrad2d_vqa_dataset.parquet
+    dataset/refrad2d_segment/...                 boxes, and label maps of class ids
+    dataset/split_v18/generated/...              the sentences of each split
+    dataset/provenance.jsonl                     where each sentence comes from, and how it was tied
+    dataset/card.md, card.json, page.html        what the dataset holds; a page to look at
+
+One process reads the results in the order of their pseudonyms, twice: first for the splits, then to
+write. It keeps a few hundred bytes for each image in memory.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from big_rad import extras, files
+from big_rad.annotate import leaks, questions, split, studies
+from big_rad.annotate.settings import Settings
+from big_rad.datasets.refrad2d.source import MODALITIES, SPLITS, Places
+
+with extras.needed("train"):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+LANGUAGES = {"en": "english", "de": "german"}
+_KEYWORDS = {"en": "keywords_eng", "de": "keywords_de"}
+_BLOCK = 4096  # Images whose questions are balanced together, and rows of a group in the parquet.
+_AXES = {"sagittal": 0, "coronal": 1, "axial": 2}
+_QA = pa.list_(
+    pa.struct({
+        "question": pa.string(), "answer": pa.string(), "question_type": pa.string(),
+        "choices": pa.list_(pa.string()),
+    })
+)  # fmt: skip
+_LANGUAGE = pa.struct({
+    "dicom_vqa": _QA, "snippet_vqa": _QA, "ReportFragestellungCleaned": pa.string(),
+    "ReportKlinischeAngabenCleaned": pa.string(), "CleanedSentence": pa.string(),
+})  # fmt: skip
+_SCHEMA = pa.schema({
+    "rsopid": pa.string(), "patient": pa.string(), "modality": pa.string(),
+    "body_part": pa.string(), "english": _LANGUAGE, "german": _LANGUAGE,
+})  # fmt: skip
+_NAMES = {theirs: ours for ours, theirs in SPLITS.items()}  # "val": "validation"
+PROVENANCE = "provenance.jsonl"
+TWICE = "the same slice with the same sentences is there twice"
+
+
+@dataclasses.dataclass
+class Written:
+    """What was written.
+
+    Attributes:
+        items: the items in their order, without their texts: those of `_Light`.
+        splits: {patient: "train", "val" or "test"}.
+        counts: {split: {what: {name: count}}} for the card.
+        warnings: sentences on the split.
+        leaks: the report of `leaks.check`.
+        rejects: the rejects of this stage.
+    """
+
+    items: list["Light"]
+    splits: dict[str, str]
+    counts: dict[str, dict[str, collections.Counter]]
+    warnings: list[str]
+    leaks: dict[str, Any]
+    rejects: list[dict[str, Any]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Light:
+    """What is remembered of an item.
+
+    Attributes:
+        id, patient, modality, plane: as in the item.
+        classes: the ids of the classes that its keywords name.
+        phash: the perceptual hash of its pixels.
+        folder: the folder of its files.
+        place: where its line begins in `items.jsonl`, in bytes.
+    """
+
+    id: str
+    patient: str
+    modality: str
+    plane: str
+    classes: tuple[int, ...]
+    phash: str
+    folder: Path
+    place: int
+
+    def item(self) -> dict[str, Any]:
+        """Returns the whole item."""
+        with open(self.folder / studies.ITEMS, "rb") as lines:
+            lines.seek(self.place)
+            return json.loads(lines.readline())
+
+    def segmap(self) -> np.ndarray:
+        """Returns the label map."""
+        with files.NPY_HEADER_LOCK:
+            return np.load(self.folder / f"{self.id}.npy", allow_pickle=False)
+
+
+def write(results: Sequence[Path], root: Path, settings: Settings) -> Written:
+    """Writes images, label maps, texts, boxes, splits and provenance.
+
+    Args:
+        results: the folders of the results, in the order of the dataset.
+        root: the empty folder of the dataset.
+        settings: the settings of the run.
+    """
+    light, rejects = _read(results)
+    near = leaks.near({i.id: i.phash for i in light})
+    by_id = {i.id: i for i in light}
+    joined = [{by_id[name].patient for name in group} for group in near]
+    splits, warnings = split.assign(
+        _summaries(light), settings.shares, settings.seed,
+        [group for group in joined if len(group) > 1], _earlier(settings.splits_from),
+    )  # fmt: skip
+    counts = {name: collections.defaultdict(collections.Counter) for name in SPLITS.values()}
+    said: dict[tuple[str, str], dict[str, list[str]]] = collections.defaultdict(dict)
+    places = Places.under(root)
+    with (
+        _Parquet(root, settings) as parquet,
+        _boxes(places) as boxes,
+        _lines(root / PROVENANCE) as provenance,
+    ):
+        for one in light:
+            item, name = one.item(), splits[one.patient]
+            _put(one, places)
+            boxes[one.modality](one.id, _entry(item))
+            parquet.add(item, name)
+            sentence = _sentence(item)
+            said[name, one.modality].setdefault(sentence, []).append(one.id)
+            provenance(_origin(item, name))
+            _count(counts[name], item)
+    for modality in MODALITIES:
+        for ours, theirs in SPLITS.items():
+            path = places.split(ours, modality)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            content = dict(sorted(said[theirs, modality].items()))
+            files.write_whole(path, json.dumps(content, ensure_ascii=False, indent=1))
+    for (name, kind), some in parquet.questions.items():
+        counts[name]["questions"][kind] += some
+    report = leaks.check(
+        {n: [i for i in light if splits[i.patient] == n] for n in SPLITS.values()}, said, near
+    )
+    return Written(light, splits, counts, warnings, report, rejects)
+
+
+def _read(results: Sequence[Path]) -> tuple[list[Light], list[dict[str, Any]]]:
+    """Reads all items once; an item that is there twice is rejected."""
+    found, seen, rejects = [], set(), collections.Counter()
+    for folder in results:
+        place = 0
+        with open(folder / studies.ITEMS, "rb") as lines:
+            for line in lines:
+                item, start = json.loads(line), place
+                place += len(line)
+                said = tuple(sorted((k, t["sentence"]) for k, t in item["texts"].items()))
+                twin = (item["patient"], item["pixels"], hash_of(said))
+                if twin in seen:
+                    rejects.update(p["line"] for p in item["provenance"].values())
+                    continue
+                seen.add(twin)
+                named = {k[2] for t in item["texts"].values() for k in t["keywords"]}
+                found.append(
+                    Light(
+                        item["id"], item["patient"], item["modality"], item["plane"],
+                        tuple(sorted(named)), item["phash"], folder, start,
+                    )
+                )  # fmt: skip
+    return found, [
+        {"line": line, "stage": "write", "what": "slice", "reason": TWICE, "count": n}
+        for line, n in sorted(rejects.items())
+    ]
+
+
+def hash_of(said: object) -> str:
+    """Returns a short digest of texts."""
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
+
+
+def _summaries(light: Iterable[Light]) -> list[split.PatientSummary]:
+    modalities = collections.defaultdict(collections.Counter)
+    classes = collections.defaultdict(collections.Counter)
+    for one in light:
+        modalities[one.patient][one.modality] += 1
+        classes[one.patient].update(one.classes)
+    return [
+        split.PatientSummary(p, dict(modalities[p]), dict(classes[p])) for p in sorted(modalities)
+    ]
+
+
+def _earlier(dataset: Path | None) -> Mapping[str, str]:
+    """Returns the splits of the patients of an earlier dataset."""
+    if dataset is None:
+        return {}
+    path = dataset / PROVENANCE
+    try:
+        with open(path, encoding="utf-8") as lines:
+            return {x["patient"]: x["split"] for x in map(json.loads, lines)}
+    except (OSError, ValueError, KeyError) as e:
+        raise ValueError(
+            f"splits_from: {path.name} cannot be read ({type(e).__name__}); give the folder "
+            "`dataset` of an earlier run"
+        ) from None
+
+
+def _put(one: Light, places: Places) -> None:
+    for source, place in (
+        (one.folder / f"{one.id}.dcm.zst", places.dicom(one.id)),
+        (one.folder / f"{one.id}.npy", places.masks / one.id[:2] / f"{one.id}.npy"),
+    ):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, place)  # Takes no further space.
+        except OSError:
+            shutil.copyfile(source, place)
+
+
+def _entry(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the entry of an item in the box JSON."""
+    keywords = {
+        field: item["texts"].get(lang, {}).get("keywords", []) for lang, field in _KEYWORDS.items()
+    }
+    return {
+        "scan_rserid": item["volume"],
+        "scan_file": None,
+        "slice_axis": _AXES[item["plane"]],
+        "slice_idx": item["slice"],
+        "segment_scan_path": None,
+        "segment_slice_path": f"segmented_slices_v3/{item['id'][:2]}/{item['id']}.npy",
+        **keywords,
+        "bboxes": item["boxes"],
+    }
+
+
+def _sentence(item: Mapping[str, Any]) -> str:
+    """Returns the sentence that groups the images of a split."""
+    texts = item["texts"]
+    return texts.get("en", texts.get("de"))["sentence"]
+
+
+def _origin(item: Mapping[str, Any], name: str) -> dict[str, Any]:
+    kept = ("id", "patient", "study", "volume", "modality", "plane", "slice", "slices")
+    return {
+        **{k: item[k] for k in kept},
+        "split": name,
+        "segmentation": item["segmentation"],
+        "texts": item["provenance"],
+    }
+
+
+def _count(counts: dict[str, collections.Counter], item: Mapping[str, Any]) -> None:
+    counts["images"]["images"] += 1
+    counts["modality"][item["modality"]] += 1
+    counts["plane"][item["plane"]] += 1
+    counts["body_part"][item["body_part"] or "unknown"] += 1
+    for lang, text in item["texts"].items():
+        counts["language"][lang] += 1
+        counts["phrases"].update(k[1] for k in text["keywords"])
+        counts["link"][item["provenance"][lang]["link"]] += 1
+    named = {k[1] for t in item["texts"].values() for k in t["keywords"]}
+    counts["class"].update(named)
+
+
+class _Parquet:
+    """Writes the rows of images with their questions, a block of one split at a time."""
+
+    def __init__(self, root: Path, settings: Settings):
+        self._path, self._set = root / "refrad2d_vqa_dataset.parquet", settings
+        self._waiting: dict[str, list[dict[str, Any]]] = collections.defaultdict(list)
+        self.questions: collections.Counter[tuple[str, str]] = collections.Counter()
+
+    def __enter__(self) -> "_Parquet":
+        self._file = pq.ParquetWriter(self._path, _SCHEMA)
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            for name in SPLITS.values():
+                self._flush(name)
+        self._file.close()
+
+    def add(self, item: dict[str, Any], name: str) -> None:
+        """Adds an item of a split."""
+        self._waiting[name].append(item)
+        if len(self._waiting[name]) >= _BLOCK:
+            self._flush(name)
+
+    def _flush(self, name: str) -> None:
+        items = self._waiting.pop(name, [])
+        if not items:
+            return
+        asked: dict[str, list[questions.Question]] = {}
+        if self._set.questions:
+            images = [
+                questions.Image(
+                    i["id"], i["modality"], i["plane"], i["body_part"],
+                    {lang: t["sentence"] for lang, t in i["texts"].items()}, i["visible"],
+                )
+                for i in items
+            ]  # fmt: skip
+            asked = questions.ask(images, self._set.seed, self._set.questions).questions
+        for some in asked.values():
+            self.questions.update((name, f"{q.source}, {q.question_type}") for q in some)
+        rows = [_row(item, asked.get(item["id"], [])) for item in items]
+        self._file.write_table(pa.Table.from_pylist(rows, _SCHEMA), row_group_size=_BLOCK)
+
+
+def _row(item: Mapping[str, Any], asked: Sequence[questions.Question]) -> dict[str, Any]:
+    row = {
+        "rsopid": item["id"],
+        "patient": item["patient"],
+        "modality": item["modality"],
+        "body_part": item["body_part"] or None,
+    }
+    for lang, column in LANGUAGES.items():
+        text = item["texts"].get(lang)
+        if text is None and not asked:
+            row[column] = None
+            continue
+        text = text or {}
+        row[column] = {
+            **questions.columns(asked, lang),
+            "ReportFragestellungCleaned": text.get("indication") or None,
+            "ReportKlinischeAngabenCleaned": text.get("clinical") or None,
+            "CleanedSentence": text.get("sentence"),
+        }
+    return row
+
+
+@contextlib.contextmanager
+def _boxes(places: Places) -> Iterator[dict[str, Callable[[str, dict[str, Any]], None]]]:
+    """Yields {modality: function that writes an entry of its box JSON}."""
+    places.segments.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        files_ = {
+            m: stack.enter_context(open(places.boxes(m), "w", encoding="utf-8")) for m in MODALITIES
+        }
+        yield {m: _member_writer(file) for m, file in files_.items()}
+        for file in files_.values():
+            file.write("}\n" if file.tell() else "{}\n")
+
+
+def _member_writer(file: IO[str]) -> Callable[[str, dict[str, Any]], None]:
+    def write(name: str, entry: dict[str, Any]) -> None:
+        file.write("{" if not file.tell() else ",")
+        file.write(f"{json.dumps(name)}: {json.dumps(entry, ensure_ascii=False)}\n")
+
+    return write
+
+
+@contextlib.contextmanager
+def _lines(path: Path) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Yields a function that writes a line of JSON."""
+    with open(path, "w", encoding="utf-8") as file:
+
+        def write(value: dict[str, Any]) -> None:
+            file.write(json.dumps(value, ensure_ascii=False, sort_keys=True) + "\n")
+
+        yield write
