@@ -20,13 +20,17 @@ _GOLDEN = 0x9E3779B1
 _BLOCK = 1 << 18  # The number of words of a numpy array that are summed at once.
 
 
-def of(arrays: Mapping[str, jax.Array]) -> dict[str, str]:
-    """Returns the checksum of each array as 16 hexadecimal digits, computed on its devices."""
-    names = sorted(arrays)
+def of(arrays: Mapping[str, jax.Array], on_host: int = 1 << 18) -> dict[str, str]:
+    """Returns the checksum of each array as 16 hexadecimal digits.
+
+    Args:
+        arrays: the arrays by name.
+        on_host: the most bytes of an array whose checksum the host computes. On its devices each
+            shape needs a program of its own, which takes longer than to copy a small array.
+    """
     # One array after another: several programs that run at once and communicate between devices
     # can deadlock.
-    sums = [jax.device_get(_sum(arrays[n])) for n in names]
-    return {n: _text(*s) for n, s in zip(names, sums, strict=True)}
+    return {name: _of(arrays[name], on_host) for name in sorted(arrays)}
 
 
 def of_numpy(x: Shaped[np.ndarray, "..."]) -> str:
@@ -42,6 +46,13 @@ def of_numpy(x: Shaped[np.ndarray, "..."]) -> str:
         first += int(a.sum(dtype=np.uint32))
         second += int(b.sum(dtype=np.uint32))
     return _text(first % 2**32, second % 2**32)
+
+
+def _of(x: jax.Array, on_host: int) -> str:
+    if x.nbytes > on_host or not (x.is_fully_addressable or x.is_fully_replicated):
+        return _text(*jax.device_get(_sum(x)))
+    held = x if x.is_fully_addressable else x.addressable_data(0)
+    return of_numpy(np.asarray(held))
 
 
 def _text(first: int, second: int) -> str:

@@ -23,7 +23,8 @@ def draw(shape, dtype, seed=0):
 @pytest.mark.parametrize("shape", [(), (1,), (7, 5), (3, 4, 5)])
 def test_device_and_host_agree_on_every_dtype_and_shape(dtype, shape):
     x = draw(shape, dtype)
-    assert checksums.of({"x": jnp.asarray(x)})["x"] == checksums.of_numpy(x)
+    for on_host in (0, 1 << 18):
+        assert checksums.of({"x": jnp.asarray(x)}, on_host)["x"] == checksums.of_numpy(x)
 
 
 def test_host_sums_over_blocks_as_over_the_whole():
@@ -64,6 +65,7 @@ def test_eight_devices_give_what_one_gives(on_eight_devices):
         x = np.random.default_rng(0).standard_normal((16, 24)).astype(np.float32)
         split = jax.device_put(x, sharding.batch_sharding(mesh))
         assert len(split.addressable_shards) == 8
+        assert checksums.of({"x": split}, 0)["x"] == checksums.of_numpy(x)
         assert checksums.of({"x": split})["x"] == checksums.of_numpy(x)
         print("equal")
     """)
