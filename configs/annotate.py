@@ -45,8 +45,10 @@ def base() -> ml_collections.ConfigDict:
     c.totalsegmentator = dict(
         # The program, and arguments before those of the data engine.
         command=("TotalSegmentator",),
-        # A folder for its settings, and the folder of its weights; "" leaves the weights where the
-        # program looks for them.
+        # The Python of its environment; "" finds it from the command.
+        python="",
+        # A folder for its temporary homes, and the folder of its weights; "" takes the folder of
+        # the results, and the place where TotalSegmentator itself keeps its weights.
         home="",
         weights="",
         # "gpu", "gpu:1", "cpu" or "mps".

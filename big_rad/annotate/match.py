@@ -13,27 +13,13 @@ import numpy as np
 from jaxtyping import Float64
 
 from big_rad.annotate import sentences as sentence_lib
+from big_rad.annotate.segment import harmonised
 from big_rad.annotate.sentences import Sentence
 from big_rad.annotate.slices import Cut, Stack, without_specks
 from big_rad.grounding import boxes as box_lib
 from big_rad.grounding import classes
 
-# Classes that cover others. `Options.rollup` gives them the pixels of their parts.
-PARTS = {
-    "lung_left": ("lung_upper_lobe_left", "lung_lower_lobe_left"),
-    "lung_right": ("lung_upper_lobe_right", "lung_middle_lobe_right", "lung_lower_lobe_right"),
-    "vertebrae": tuple(
-        f"vertebrae_{level}"
-        for level in (
-            "S1", *(f"L{n}" for n in range(5, 0, -1)), *(f"T{n}" for n in range(12, 0, -1)),
-            *(f"C{n}" for n in range(7, 0, -1)),
-        )
-    ),
-}  # fmt: skip
-_PARTS = {
-    classes.by_name(whole).id: tuple(classes.by_name(part).id for part in parts)
-    for whole, parts in PARTS.items()
-}
+_PARTS = harmonised.ROLLUP
 _APART = 10  # Several proposed slices are at least this share (1 / _APART) of the stack apart.
 NOT_IN_SLICE = "nothing that it names is visible in its slice"
 NOWHERE = "nothing that it names is visible in any slice"

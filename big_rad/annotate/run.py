@@ -14,7 +14,7 @@ import dataclasses
 import json
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,9 @@ from big_rad import files
 from big_rad.annotate import card, engine, match, page, sources, studies, write
 from big_rad.annotate import settings as settings_lib
 from big_rad.annotate.deidentify.keys import Keys
-from big_rad.annotate.segment import totalsegmentator
+from big_rad.annotate.faults import Failed
+from big_rad.annotate.segment import installation
+from big_rad.annotate.segment.settings import Settings as Segmentator
 from big_rad.annotate.settings import Settings, Source
 from big_rad.annotate.store import Store
 from big_rad.config import overrides
@@ -34,6 +36,7 @@ from big_rad.datasets import files as dataset_files
 from big_rad.dicom.image import PLANES
 from big_rad.registry import did_you_mean
 
+AUDIT = "audit.jsonl"
 DATASET, REJECTS, KEY = "dataset", "rejects.jsonl", "secret.key"
 Log = Callable[[str], None]
 
@@ -78,9 +81,11 @@ def run(
     with dataset_files.workplace(out, "run"):
         Store(out / "stage").clean()
         keys = Keys.load(settings.key)
-        if settings.segment == "totalsegmentator":
-            totalsegmentator.check(settings.totalsegmentator)
         found = sources.read(settings.source)
+        if settings.segment == "totalsegmentator":
+            modalities = {row.modality for row in found.rows}
+            for line in installation.check(settings.totalsegmentator, modalities):
+                log(f"TotalSegmentator: {line}")
         tasks = studies.tasks(found.rows, keys)
         log(f"annotate: {len(found.rows)} rows about {len(tasks)} images of studies")
         outcomes = engine.run(tasks, settings, workers, beam)
@@ -113,14 +118,13 @@ def _assembled(
         root.mkdir()
         written = write.write(results, root, settings)
         rejects = sorted(rejects + written.rejects, key=_order)
-        audit = _audit(results)
+        audit = _audit(results, root / AUDIT)
         content, markdown = card.make(
             written.counts, rejects=rejects, warnings=written.warnings, leaks=written.leaks,
             audit=audit, options=_options(settings), licences=settings.licences,
         )  # fmt: skip
         files.write_whole(root / "card.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
         files.write_whole(root / "card.md", markdown)
-        files.write_whole(root / "audit.json", json.dumps(audit, indent=1, sort_keys=True) + "\n")
         page.write(root / "page.html", written.items, rejects, content, settings.seed)
         text = "".join(json.dumps(r, sort_keys=True) + "\n" for r in rejects)
         files.write_whole(out / REJECTS, text)
@@ -146,11 +150,19 @@ def _of_problem(problem: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _audit(results: Sequence[Path]) -> dict[str, dict[str, int]]:
+def _audit(results: Sequence[Path], path: Path) -> dict[str, dict[str, int]]:
+    """Writes what was done to each image of a study, and returns the sums."""
     total: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
-    for folder in results:
-        for name, counts in json.loads((folder / studies.AUDIT).read_text()).items():
-            total[name].update(counts)
+
+    def lines() -> Iterator[bytes]:
+        for folder in results:
+            line = (folder / studies.AUDIT).read_bytes()
+            yield line
+            for name, counts in json.loads(line).items():
+                if isinstance(counts, dict):
+                    total[name].update(counts)
+
+    files.write_whole(path, lines())
     return {name: dict(sorted(counts.items())) for name, counts in sorted(total.items())}
 
 
@@ -195,7 +207,7 @@ def settings_of(config: ml_collections.ConfigDict) -> Settings:
         out=out,
         key=Path(c["key"]) if c["key"] else out / KEY,
         segment=c["segment"],
-        totalsegmentator=totalsegmentator.Settings(**_tuples(c["totalsegmentator"])),
+        totalsegmentator=_segmentator(c["totalsegmentator"]),
         matching=match.Options(**_tuples(c["match"])),
         shares=tuple(map(float, c["shares"])),
         splits_from=Path(c["splits_from"]) if c["splits_from"] else None,
@@ -206,6 +218,11 @@ def settings_of(config: ml_collections.ConfigDict) -> Settings:
                       "questions", "keep_volumes")
         },
     )  # fmt: skip
+
+
+def _segmentator(values: Mapping[str, Any]) -> Segmentator:
+    folders = {k: Path(values[k]) if values[k] else None for k in ("home", "weights")}
+    return Segmentator(**_tuples(values) | folders)
 
 
 def _fields() -> tuple[str, ...]:
@@ -289,7 +306,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on", file=sys.stderr)
         return 130
-    except (OSError, ValueError) as e:
+    except (OSError, ValueError, Failed) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
     return 1 if made.failed else 0

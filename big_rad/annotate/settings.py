@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from big_rad.annotate import match
-from big_rad.annotate.segment import totalsegmentator
+from big_rad.annotate.segment.settings import Settings as Segmentator
 
 SEGMENT = ("precomputed", "totalsegmentator")
 NUMBERS = ("", "ascending", "descending")
@@ -63,9 +63,7 @@ class Settings:
     out: Path
     key: Path
     segment: str = "precomputed"
-    totalsegmentator: totalsegmentator.Settings = dataclasses.field(
-        default_factory=totalsegmentator.Settings
-    )
+    totalsegmentator: Segmentator = dataclasses.field(default_factory=Segmentator)
     matching: match.Options = dataclasses.field(default_factory=match.Options)
     nifti_image_numbers: str = ""
     patterns: bool = True
@@ -82,7 +80,7 @@ class Settings:
         """Returns what decides the content of items, as JSON has it."""
         return {
             "segment": self.segment,
-            "totalsegmentator": self.totalsegmentator.content(),
+            "fast": self.segment == "totalsegmentator" and self.totalsegmentator.fast,
             "matching": dataclasses.asdict(self.matching),
             "nifti_image_numbers": self.nifti_image_numbers,
             "patterns": self.patterns,

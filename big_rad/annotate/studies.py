@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import re
 import traceback
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -24,10 +25,11 @@ from big_rad import files
 from big_rad.annotate import leaks, manifest, match, sentences, templates, volumes
 from big_rad.annotate.deidentify import identifiers as identifier_lib
 from big_rad.annotate.deidentify import objects, texts
+from big_rad.annotate.deidentify.audit import Audit
 from big_rad.annotate.deidentify.keys import Keys
 from big_rad.annotate.faults import Failed, Rejected
 from big_rad.annotate.manifest import Row
-from big_rad.annotate.segment import precomputed, totalsegmentator
+from big_rad.annotate.segment import installation, precomputed, totalsegmentator
 from big_rad.annotate.segment.result import Segmented
 from big_rad.annotate.settings import Settings, code, key_of
 from big_rad.annotate.slices import Stack
@@ -37,6 +39,7 @@ from big_rad.dicom import walk
 ITEMS, REJECTS, AUDIT = "items.jsonl", "rejects.jsonl", "audit.json"
 STAGE = "items"
 _BLOCK = 1 << 20
+_NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 NO_SERIES = "refers to a series that the image does not have"
 NOT_USED = "refers to an image by a number that its volume does not have; a slice was proposed"
 
@@ -120,10 +123,12 @@ class _Work:
         self._keys = _keys(settings.key)
         self._first = task.rows[0]
         self._rejects: collections.Counter[tuple[int, str, str, str]] = collections.Counter()
-        self._audit: dict[str, collections.Counter[str]] = {
-            "files_left_out": collections.Counter(), "texts": collections.Counter(),
-            "warnings": collections.Counter(), "objects": collections.Counter(),
-        }  # fmt: skip
+        self._audit = Audit()
+        self._seen: dict[str, collections.Counter[str]] = {
+            "files_left_out": collections.Counter(),
+            "warnings": collections.Counter(),
+            "objects": collections.Counter(),
+        }
 
     def key(self) -> str:
         """Returns the key of the result."""
@@ -147,7 +152,7 @@ class _Work:
         lines: list[dict[str, Any]] = []
         try:
             found = volumes.catalogue(self._first.image, self._first.modality)
-            self._audit["files_left_out"].update(found.left_out)
+            self._seen["files_left_out"].update(found.left_out)
             for volume, rows in self._by_volume(found):
                 try:
                     lines += self._of_volume(volume, rows, folder)
@@ -163,7 +168,8 @@ class _Work:
             for (line, stage, what, reason), count in sorted(self._rejects.items())
         ]
         _write_lines(folder / REJECTS, rejects)
-        files.write_whole(folder / AUDIT, json.dumps(self._audit, sort_keys=True))
+        done = json.loads(self._audit.line(image=self.task.id))
+        files.write_whole(folder / AUDIT, json.dumps(done | self._seen, sort_keys=True) + "\n")
         return len(lines)
 
     def _by_volume(
@@ -178,6 +184,7 @@ class _Work:
                 known = known | identifier_lib.of_nifti(volume.paths[0])
             else:
                 known = known | identifier_lib.of_dicom(volume.paths[:1])
+                self._audit.header(volumes.header(volume.paths[0]))
         scrubber = texts.Scrubber(
             known, patterns=self._set.patterns, model=_model(self._set.scrubber)
         )
@@ -214,9 +221,9 @@ class _Work:
         context = {}
         for field in ("clinical", "indication"):
             given = scrubber.all(getattr(row, field), row.language)
-            self._audit["texts"].update(given.found)
+            self._audit.text(given.found)
             context[field] = given.text or getattr(made, field)
-        self._audit["texts"].update(made.removed)
+        self._audit.text(made.removed)
         for reason, count in sorted(made.dropped.items()):
             self._reject(row.line, "text", "sentence", reason, count)
         return dataclasses.replace(made, **context)
@@ -233,9 +240,9 @@ class _Work:
         with self.store.scratch() as scratch:
             stored = volumes.prepare(volume, scratch)
             self._date = _date(self.task.rows, volume)
-            self._audit["warnings"].update(stored.about["warnings"])
+            self._warn(stored.about["warnings"])
             segmented = self._segmented(stored, rows, volume, scratch)
-            self._audit["warnings"].update(segmented.warnings)
+            self._warn(segmented.warnings)
             stack = Stack(stored, segmented.labels)
             wanted = [w for row, report in rows for w in self._wanted(stack, volume, row, report)]
             if self._set.templates:
@@ -268,7 +275,8 @@ class _Work:
             return precomputed.read(mask, stored, names)
         settings = self._set.totalsegmentator
         key = key_of(
-            "labels", volumes.VERSION, settings.content(), volume.number, volume.modality,
+            "labels", volumes.VERSION, installation.installed(settings)["version"],
+            settings.fast, volume.number, volume.modality,
             _digest(self._first.image, self.store, self._keys),
         )  # fmt: skip
         if not self.store.has("labels", key):
@@ -318,7 +326,7 @@ class _Work:
             study=keys.uid("study", study),
             series=keys.uid("series", series, item.plane),
             instance=keys.uid("image", name),
-            frame_of_reference=keys.uid("frame", series),
+            frame=keys.uid("frame", series),
         )
         data, remarks = objects.image_object(
             item.cut.pixels, modality=about["modality"], place=item.cut.place,
@@ -326,7 +334,7 @@ class _Work:
             uids=uids, patient=patient, study_date=keys.shifted(self._date, row.patient),
             number=item.index + 1,
         )  # fmt: skip
-        self._audit["objects"].update(remarks)
+        self._seen["objects"].update(remarks)
         packed = zstandard.ZstdCompressor(level=3).compress(data)
         (folder / f"{name}.dcm.zst").write_bytes(packed)
         np.save(folder / f"{name}.npy", np.ascontiguousarray(item.cut.segmap), allow_pickle=False)
@@ -366,6 +374,10 @@ class _Work:
 
     def _names(self) -> list[Path]:
         return sorted({row.mask_names for row in self.task.rows if row.mask_names is not None})
+
+    def _warn(self, warnings: Iterable[str]) -> None:
+        # Numbers differ from volume to volume, and the warnings are counted over all of them.
+        self._seen["warnings"].update(_NUMBER.sub("N", w) for w in warnings)
 
     def _reject(self, line: int, stage: str, what: str, reason: str, count: int = 1) -> None:
         if count:

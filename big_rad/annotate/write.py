@@ -51,7 +51,6 @@ _SCHEMA = pa.schema({
     "rsopid": pa.string(), "patient": pa.string(), "modality": pa.string(),
     "body_part": pa.string(), "english": _LANGUAGE, "german": _LANGUAGE,
 })  # fmt: skip
-_NAMES = {theirs: ours for ours, theirs in SPLITS.items()}  # "val": "validation"
 PROVENANCE = "provenance.jsonl"
 TWICE = "the same slice with the same sentences is there twice"
 
@@ -119,13 +118,20 @@ def write(results: Sequence[Path], root: Path, settings: Settings) -> Written:
         settings: the settings of the run.
     """
     light, rejects = _read(results)
-    near = leaks.near({i.id: i.phash for i in light})
-    by_id = {i.id: i for i in light}
-    joined = [{by_id[name].patient for name in group} for group in near]
-    splits, warnings = split.assign(
-        _summaries(light), settings.shares, settings.seed,
-        [group for group in joined if len(group) > 1], _earlier(settings.splits_from),
-    )  # fmt: skip
+    joined = leaks.joined(
+        leaks.near({i.id: i.phash for i in light}), {i.id: i.patient for i in light}
+    )
+    patients = _summaries(light)
+    splits = split.assign(
+        patients, settings.shares, settings.seed, joined, _earlier(settings.splits_from)
+    )
+    warnings = list(split.warnings(patients, splits))
+    if joined:
+        together = len(set().union(*joined))
+        warnings.append(
+            f"{together} patients share nearly the same image with another patient, as one person "
+            "under two names does; such patients are kept in one split"
+        )
     counts = {name: collections.defaultdict(collections.Counter) for name in SPLITS.values()}
     said: dict[tuple[str, str], dict[str, list[str]]] = collections.defaultdict(dict)
     places = Places.under(root)
@@ -151,9 +157,11 @@ def write(results: Sequence[Path], root: Path, settings: Settings) -> Written:
             files.write_whole(path, json.dumps(content, ensure_ascii=False, indent=1))
     for (name, kind), some in parquet.questions.items():
         counts[name]["questions"][kind] += some
-    report = leaks.check(
-        {n: [i for i in light if splits[i.patient] == n] for n in SPLITS.values()}, said, near
-    )
+    of_split = {
+        name: (one.item() for one in light if splits[one.patient] == name)
+        for name in SPLITS.values()
+    }
+    report = leaks.check(of_split)
     return Written(light, splits, counts, warnings, report, rejects)
 
 

@@ -1,16 +1,21 @@
 """The label map of a volume, and the grid on which masks are laid on it."""
 
 import dataclasses
+import json
+from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
+import zstandard
 from jaxtyping import Bool, Float, Shaped, UInt8
 
+from big_rad import files
 from big_rad.annotate.faults import Rejected
 
 # Headers are rounded, so the voxels of a mask may lie this far from those of the volume, in voxels.
 NEAR = 0.25
+_LABELS, _ABOUT = "labels.zst", "labels.json"
 ELSEWHERE = "the mask does not lie on the voxels of the volume"
 REMEDY = "save it on the grid of the image, without resampling"
 
@@ -30,6 +35,24 @@ class Segmented:
     labels: UInt8[np.ndarray, "i j k"] = dataclasses.field(repr=False)
     warnings: tuple[str, ...]
     about: dict[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Writes the label map into a folder, for `load`."""
+        shape = self.labels.shape
+        about = {"shape": shape, "warnings": self.warnings, "about": self.about}
+        packed = zstandard.ZstdCompressor().compress(np.ascontiguousarray(self.labels).tobytes())
+        (folder / _LABELS).write_bytes(packed)
+        files.write_whole(folder / _ABOUT, json.dumps(about, sort_keys=True))
+
+    @classmethod
+    def load(cls, folder: Path) -> "Segmented":
+        """Returns what `save` wrote."""
+        held = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+        size = int(np.prod(held["shape"]))
+        packed = (folder / _LABELS).read_bytes()
+        values = zstandard.ZstdDecompressor().decompress(packed, max_output_size=size)
+        labels = np.frombuffer(values, np.uint8).reshape(held["shape"])
+        return cls(labels, tuple(held["warnings"]), held["about"])
 
 
 class Canvas:
