@@ -1,0 +1,40 @@
+"""The codes that `allowed` lets through, as the standard lists them."""
+
+# PS3.16, annex L, the terms of BodyPartExamined.
+BODY_PARTS = frozenset(
+    """
+    ABDOMEN ABDOMENPELVIS ADRENAL ANKLE ANUS AORTA ARM ARTERY AXILLA BACK BILEDUCT BLADDER BRAIN
+    BREAST BRONCHUS BUTTOCK CALCANEUS CALF CAROTID CEREBELLUM CERVIX CHEEK CHEST CHESTABDOMEN
+    CHESTABDPELVIS CIRCLEOFWILLIS CLAVICLE COCCYX COLON CORNEA CORONARYARTERY CSPINE CTSPINE
+    DUODENUM EAR ELBOW ENTIREBODY ESOPHAGUS EXTREMITY EYE EYELID FACE FEMUR FINGER FLANK FOOT
+    FOREARM GALLBLADDER HAND HEAD HEADNECK HEART HIP HUMERUS IAC ILEUM ILIUM INNOMINATE JAW JEJUNUM
+    KIDNEY KNEE LARYNX LEG LIVER LSPINE LSSPINE LUMBAR LUNG MANDIBLE MAXILLA MEDIASTINUM MOUTH NECK
+    NECKCHEST NECKCHESTABDOMEN NECKCHESTABDPELV NOSE ORBIT OVARY PANCREAS PAROTID PATELLA PELVIS
+    PELVISLOWEXTREMT PENIS PHARYNX PROSTATE PULMONARYARTERY RADIUS RADIUSULNA RECTUM RIB SCALP
+    SCAPULA SCLERA SCROTUM SHOULDER SINUS SKULL SPINE SPLEEN SSPINE STERNUM STOMACH SUBMANDIBULAR
+    TESTIS THIGH THORAX THUMB THYMUS THYROID TIBIA TIBIAFIBULA TLSPINE TMJ TOE TONGUE TRACHEA
+    TSPINE ULNA UMBILICAL URETER URETHRA UTERUS VAGINA VULVA WHOLEBODY WRIST ZYGOMA
+    """.split()
+)
+# PS3.3 C.7.6.1.1.2, C.8.2.1.1.1 and C.8.3.1.1.1: the words behind the first two of ImageType.
+IMAGE_TYPE = frozenset(
+    """
+    AXIAL LOCALIZER MPR OTHER AVERAGE VOLUME NONE
+    """.split()
+)
+_POSITIONS = "HFP HFS HFDR HFDL FFDR FFDL FFP FFS LFP LFS RFP RFS AFDR AFDL PFDR PFDL"
+# The codes of each attribute, and whether it may have several.
+CODES: dict[str, tuple[frozenset[str], bool]] = {
+    "Modality": (frozenset(["CT", "MR"]), False),
+    "BodyPartExamined": (BODY_PARTS, False),
+    "ScanningSequence": (frozenset("SE IR GR EP RM".split()), True),
+    "SequenceVariant": (frozenset("SK MTC SS TRSS SP MP OSP NONE".split()), True),
+    "ScanOptions": (frozenset("PER RG CG PPG FC PFF PFP SP FS".split()), True),
+    "MRAcquisitionType": (frozenset(["2D", "3D"]), False),
+    "AngioFlag": (frozenset("YN"), False),
+    "VariableFlipAngleFlag": (frozenset("YN"), False),
+    "ImagedNucleus": (frozenset("1H 3HE 7LI 13C 19F 23NA 31P 129XE".split()), False),
+    "RotationDirection": (frozenset(["CW", "CC"]), False),
+    "Laterality": (frozenset("RL"), False),
+    "PatientPosition": (frozenset(_POSITIONS.split()), False),
+}
