@@ -1,5 +1,8 @@
 """The data engine as a program.
 
+    python -m big_rad.annotate [run] --config=configs/annotate.py:manifest=FILE,out=DIR
+                                                           volumes and reports -> a dataset
+    python -m big_rad.annotate check --config=...          what is wrong with the manifest
     python -m big_rad.annotate text --lang=en|de [FILE]    the anatomy of sentences, as JSON lines
 
 `python -m big_rad.annotate COMMAND --help` says more of one command.
@@ -12,7 +15,11 @@ from collections.abc import Sequence
 from big_rad.registry import did_you_mean
 
 # Each command is a module with a function `main`, and only the one that is run is imported.
-COMMANDS = {"text": "big_rad.annotate.text"}
+COMMANDS = {
+    "run": "big_rad.annotate.run",
+    "check": "big_rad.annotate.check",
+    "text": "big_rad.annotate.text",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -28,6 +35,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if name in ("--help", "-h", "help"):
         print(__doc__.strip())
         return 0
+    if name.startswith("--"):  # `--config=...` alone runs the engine.
+        name, rest = "run", [name, *rest]
     if name not in COMMANDS:
         like = did_you_mean(name, COMMANDS)
         print(

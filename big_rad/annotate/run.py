@@ -23,7 +23,17 @@ from absl import flags
 from ml_collections import config_flags
 
 from big_rad import files
-from big_rad.annotate import card, engine, match, page, sources, studies, write
+from big_rad.annotate import (
+    card,
+    card_counts,
+    engine,
+    leaks,
+    match,
+    page,
+    sources,
+    studies,
+    write,
+)
 from big_rad.annotate import settings as settings_lib
 from big_rad.annotate.deidentify.keys import Keys
 from big_rad.annotate.faults import Failed
@@ -97,7 +107,7 @@ def run(
             with open(folder / studies.REJECTS, encoding="utf-8") as lines:
                 rejects += map(json.loads, lines)
         failed = sum(bool(o.fault) for o in outcomes)
-        made = _assembled(results, rejects, settings, log)
+        made = _assembled(results, rejects, settings)
     for line in made.pop("said"):
         log(line)
     if failed:
@@ -109,7 +119,7 @@ def run(
 
 
 def _assembled(
-    results: Sequence[Path], rejects: list[dict[str, Any]], settings: Settings, log: Log
+    results: Sequence[Path], rejects: list[dict[str, Any]], settings: Settings
 ) -> dict[str, Any]:
     """Writes the dataset and the rejects; returns counts, and lines for the user."""
     out = settings.out
@@ -119,10 +129,21 @@ def _assembled(
         written = write.write(results, root, settings)
         rejects = sorted(rejects + written.rejects, key=_order)
         audit = _audit(results, root / AUDIT)
+        facts = card_counts.count(written.by_split())
         content, markdown = card.make(
-            written.counts, rejects=rejects, warnings=written.warnings, leaks=written.leaks,
-            audit=audit, options=_options(settings), licences=settings.licences,
-        )  # fmt: skip
+            facts
+            | {
+                "title": "A grounded dataset of CT and MR slices",
+                "rejected": card_counts.rejected(rejects),
+                "deidentification": audit,
+                "leaks": leaks.check(written.by_split()),
+                "licences": sources.licences(settings.source) + list(settings.licences),
+                "options": _options(settings),
+                "versions": {"big_rad.annotate": settings_lib.code()[:12]},
+                "key": Keys.load(settings.key).fingerprint,
+                "warnings": written.warnings,
+            }
+        )
         files.write_whole(root / "card.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
         files.write_whole(root / "card.md", markdown)
         page.write(root / "page.html", written.items, rejects, content, settings.seed)
@@ -170,8 +191,6 @@ def _options(settings: Settings) -> dict[str, Any]:
     return settings.content() | {
         "shares": list(settings.shares),
         "questions": settings.questions,
-        "key": Keys.load(settings.key).fingerprint,
-        "code": settings_lib.code(),
     }
 
 

@@ -63,6 +63,9 @@ _BRACKETS = (
     (re.compile(r"\s+([.,;:!?)])"), r"\1"),
     (re.compile(r"^[\s,;:.\-)]+"), ""),
 )
+_BEHIND = re.compile(
+    r"([.!?])[ \t]+([(\[][^()\[\]\n]{3,60}[)\]])(?=[ \t]+[^\W\d_a-z]|[ \t]*(?:\n|$))"
+)
 _BLACKED_OUT = re.compile(r"\[(?:name|date|number|contact|place)\]")
 _MANY = 3  # The most classes on one side that a word may name, as in `placing.found`.
 _RANGE = re.compile(r"(\d+)\s*(?:-|\u2013|bis|to)\s*(\d+)")
@@ -132,7 +135,7 @@ def of_report(text: str, lang: str, scrubber: "object") -> Report:
             removed.update(cleaned.found)
             context[section.name].append(" ".join(cleaned.text.split()))
             continue
-        written = reports.sentences(section.text, lang)
+        written = reports.sentences(_with_references(section.text), lang)
         if not section.target:
             dropped[f"is in the section {section.name!r}"] += len(written)
             continue
@@ -236,6 +239,19 @@ def _of_sentence(
     return (
         Sentence(cleaned.text, section, number, found, series, images, removal.had), "", {},
     )  # fmt: skip
+
+
+def _with_references(text: str) -> str:
+    """Moves references behind a full stop before it: "Leber frei. (Bild 7) Milz" is of the liver.
+
+    At the beginning of a line, a reference belongs to what follows.
+    """
+
+    def moved(match: re.Match) -> str:
+        rest, _, images = reference(match[2])
+        return f" {match[2]}{match[1]}" if images and not rest else match[0]
+
+    return _BEHIND.sub(moved, text)
 
 
 def _numbers(text: str) -> list[int]:

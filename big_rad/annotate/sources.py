@@ -1,11 +1,14 @@
 """Reads the rows of a run, from a manifest or from a public dataset."""
 
+from typing import Any
+
 from big_rad.annotate import manifest
 from big_rad.annotate.importers import totalsegmentator
 from big_rad.annotate.manifest import Manifest
 from big_rad.annotate.settings import Source
 
-IMPORTERS = {"totalsegmentator": totalsegmentator.read}
+# Each importer is a module with functions `read` and `licences`.
+IMPORTERS = {"totalsegmentator": totalsegmentator}
 
 
 def read(source: Source) -> Manifest:
@@ -15,5 +18,12 @@ def read(source: Source) -> Manifest:
         ValueError: the table cannot be read at all.
     """
     if source.importer:
-        return IMPORTERS[source.importer](source.folder, source.notes)
+        return IMPORTERS[source.importer].read(source.folder, source.notes)
     return manifest.read(source.manifest)
+
+
+def licences(source: Source) -> list[dict[str, Any]]:
+    """Returns the licences of a public source as a card has them; [] for a manifest."""
+    if source.importer:
+        return list(IMPORTERS[source.importer].licences(source.folder, source.notes))
+    return []

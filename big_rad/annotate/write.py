@@ -55,25 +55,30 @@ PROVENANCE = "provenance.jsonl"
 TWICE = "the same slice with the same sentences is there twice"
 
 
-@dataclasses.dataclass
+@dataclasses.dataclass(frozen=True)
 class Written:
     """What was written.
 
     Attributes:
-        items: the items in their order, without their texts: those of `_Light`.
+        items: what is remembered of the items, in their order.
         splits: {patient: "train", "val" or "test"}.
-        counts: {split: {what: {name: count}}} for the card.
-        warnings: sentences on the split.
-        leaks: the report of `leaks.check`.
+        questions: {(split, source and type): number of questions}.
+        warnings: sentences on the splits.
         rejects: the rejects of this stage.
     """
 
     items: list["Light"]
     splits: dict[str, str]
-    counts: dict[str, dict[str, collections.Counter]]
+    questions: dict[tuple[str, str], int]
     warnings: list[str]
-    leaks: dict[str, Any]
     rejects: list[dict[str, Any]]
+
+    def by_split(self) -> dict[str, Iterator[dict[str, Any]]]:
+        """Returns the items of each split, which are read one by one."""
+        return {
+            name: (one.item() for one in self.items if self.splits[one.patient] == name)
+            for name in SPLITS.values()
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +137,6 @@ def write(results: Sequence[Path], root: Path, settings: Settings) -> Written:
             f"{together} patients share nearly the same image with another patient, as one person "
             "under two names does; such patients are kept in one split"
         )
-    counts = {name: collections.defaultdict(collections.Counter) for name in SPLITS.values()}
     said: dict[tuple[str, str], dict[str, list[str]]] = collections.defaultdict(dict)
     places = Places.under(root)
     with (
@@ -148,21 +152,13 @@ def write(results: Sequence[Path], root: Path, settings: Settings) -> Written:
             sentence = _sentence(item)
             said[name, one.modality].setdefault(sentence, []).append(one.id)
             provenance(_origin(item, name))
-            _count(counts[name], item)
     for modality in MODALITIES:
         for ours, theirs in SPLITS.items():
             path = places.split(ours, modality)
             path.parent.mkdir(parents=True, exist_ok=True)
             content = dict(sorted(said[theirs, modality].items()))
             files.write_whole(path, json.dumps(content, ensure_ascii=False, indent=1))
-    for (name, kind), some in parquet.questions.items():
-        counts[name]["questions"][kind] += some
-    of_split = {
-        name: (one.item() for one in light if splits[one.patient] == name)
-        for name in SPLITS.values()
-    }
-    report = leaks.check(of_split)
-    return Written(light, splits, counts, warnings, report, rejects)
+    return Written(light, splits, dict(parquet.questions), warnings, rejects)
 
 
 def _read(results: Sequence[Path]) -> tuple[list[Light], list[dict[str, Any]]]:
@@ -267,19 +263,6 @@ def _origin(item: Mapping[str, Any], name: str) -> dict[str, Any]:
         "segmentation": item["segmentation"],
         "texts": item["provenance"],
     }
-
-
-def _count(counts: dict[str, collections.Counter], item: Mapping[str, Any]) -> None:
-    counts["images"]["images"] += 1
-    counts["modality"][item["modality"]] += 1
-    counts["plane"][item["plane"]] += 1
-    counts["body_part"][item["body_part"] or "unknown"] += 1
-    for lang, text in item["texts"].items():
-        counts["language"][lang] += 1
-        counts["phrases"].update(k[1] for k in text["keywords"])
-        counts["link"][item["provenance"][lang]["link"]] += 1
-    named = {k[1] for t in item["texts"].values() for k in t["keywords"]}
-    counts["class"].update(named)
 
 
 class _Parquet:
