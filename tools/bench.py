@@ -7,6 +7,7 @@
     python -m tools.bench hlo    [--size=3b] [--device=h100]  # the ceiling; nothing is run
     python -m tools.bench input  [--source=DIR]       # DICOM.zst -> 224 px, and whole pipeline
     python -m tools.bench export [--size=300m]        # memory of a run and of its export
+    python -m tools.bench annotate [--studies=20,200]  # the stages of the data engine, and memory
     python -m tools.bench gpu    [--seconds=500] [--out=DIR] [--dry-run]  # one prepared GPU run
 
 All commands take --json=FILE, and those that measure time take --rounds=5. The ways that are
@@ -30,6 +31,10 @@ COMMANDS = {  # Name -> (module in tools/benchmarks, what it measures).
     "hlo": ("hlo", "the predicted ceiling of the training step on a device"),
     "input": ("images", "input: DICOM.zst to 224 px against pydicom and torch; whole pipeline"),
     "export": ("exports", "memory and time of a run and of its export, loaded and asked"),
+    "annotate": (
+        "data_engine",
+        "the data engine: seconds of each stage, and memory of many studies",
+    ),
     "gpu": ("gpu", "one prepared run on a GPU, within a budget of seconds"),
 }
 

@@ -16,10 +16,11 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 from big_rad.annotate import sources, studies
 from big_rad.annotate.deidentify.keys import Keys
-from big_rad.annotate.settings import Settings
+from big_rad.annotate.settings import Settings, Source
 from big_rad.annotate.studies import Outcome, Task
 from big_rad.datasets import on_beam, progress
 
@@ -63,8 +64,8 @@ def _in_processes(tasks: Sequence[Task], settings: Settings, workers: int) -> It
             try:
                 while todo or running:
                     while todo and len(running) < _AHEAD * workers:
-                        task = todo.pop()
-                        running[pool.submit(studies.process, task, settings)] = task
+                        running[pool.submit(studies.process, todo[-1], settings)] = todo[-1]
+                        todo.pop()
                     done, _ = concurrent.futures.wait(
                         running, return_when=concurrent.futures.FIRST_COMPLETED
                     )
@@ -112,7 +113,7 @@ def _on_beam(
     def work(name: str) -> str:
         # Only the id crosses the shuffle. Reports would fill the memory of the runner, and would
         # lie in its files.
-        o = studies.process(_task(name, settings), settings)
+        o = studies.process(_tasks(settings.source, settings.key)[name], settings)
         return "\t".join((o.task, o.key, str(o.items), o.fault))
 
     with beam.Pipeline(options=options) as pipeline:
@@ -127,17 +128,13 @@ def _on_beam(
         for line in path.read_text(encoding="utf-8").splitlines():
             name, key, items, fault = line.split("\t")
             yield Outcome(name, key, fault, int(items))
-
-
-def _task(name: str, settings: Settings) -> Task:
-    return _tasks(settings)[name]
+        path.unlink()
 
 
 @functools.lru_cache(1)
-def _tasks(settings: Settings) -> dict[str, Task]:
+def _tasks(source: Source, key: Path) -> dict[str, Task]:
     """Returns the tasks of a run by id; each worker process reads the manifest once."""
-    found = sources.read(settings.source)
-    return {task.id: task for task in studies.tasks(found.rows, Keys.load(settings.key))}
+    return {task.id: task for task in studies.tasks(sources.read(source).rows, Keys.load(key))}
 
 
 def faults(outcomes: Sequence[Outcome], tasks: Mapping[str, Task]) -> list[dict]:
