@@ -19,7 +19,7 @@ FIELDS = (
     "segmentation", "texts", "rejected", "deidentification", "leaks", "licences", "options",
     "versions", "key", "warnings",
 )  # fmt: skip
-_LINKS = {
+LINKS = {
     "given": "the manifest names the slice",
     "reference": "the sentence names series and image",
     "proposed": "proposed from the anatomy that the sentence names; not checked by a person",
@@ -182,7 +182,7 @@ def _links(card: Mapping[str, Any]) -> str:
     if not (found := card.get("links")):
         return ""
     parts = ["## How sentences were tied to slices", _by_split("link (texts)", found)]
-    parts.append("\n".join(f"- {name}: {_LINKS[name]}" for name in sorted(found) if name in _LINKS))
+    parts.append("\n".join(f"- {name}: {LINKS[name]}" for name in sorted(found) if name in LINKS))
     return "\n\n".join(filter(None, parts))
 
 

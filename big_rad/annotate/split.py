@@ -130,7 +130,7 @@ def warnings(patients: Iterable[PatientSummary], assigned: Mapping[str, str]) ->
             rare.append(label)
     if rare:
         names = ", ".join(_name(label) for label in rare)
-        said.append(f"Too few patients to be in every split: {names}.")
+        said.append(f"In too few patients to be in every split ({len(rare)}): {names}.")
     return tuple(said)
 
 
@@ -157,7 +157,7 @@ def _name(label: Hashable) -> str:
     if not isinstance(label, int):
         return str(label)
     known = 1 <= label <= classes.NUM_CLASSES
-    return f"class {label} ({classes.by_id(label).en})" if known else f"class {label}"
+    return classes.by_id(label).en if known else f"class {label}"
 
 
 def _units(
