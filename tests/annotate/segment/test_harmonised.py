@@ -5,8 +5,8 @@ from big_rad.grounding import classes
 from tests.helpers import totalsegmentator_wheel as wheel
 
 TABLES = {task: dict(enumerate(names, start=1)) for task, names in harmonised.TASKS.items()}
-# Six classes that the task total_mr had before 2.5.0 and has no more.
-OLD_MR = ("lung_upper_lobe_left", "vertebrae_L1", "rib_left_1", "skull", "sternum", "trachea")
+# Names for six classes more, because the task total_mr had 56 classes before 2.5.0.
+MORE_MR = ("lung_upper_lobe_left", "vertebrae_L1", "rib_left_1", "skull", "sternum", "trachea")
 
 
 def test_the_tables_are_those_of_the_real_totalsegmentator():
@@ -52,7 +52,7 @@ def test_the_newer_task_whose_label_26_is_another_vertebra_is_noticed():
 
 
 def test_the_older_mr_task_with_56_classes_is_noticed():
-    table = TABLES["total_mr"] | dict(enumerate(OLD_MR, start=51))
+    table = TABLES["total_mr"] | dict(enumerate(MORE_MR, start=51))
     assert len(table) == 56
     with pytest.raises(harmonised.TableError, match="label 51"):
         harmonised.by_name(table, "total_mr")
