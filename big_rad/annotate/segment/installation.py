@@ -5,6 +5,7 @@ import re
 import subprocess
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from big_rad.annotate.segment import harmonised
@@ -107,6 +108,9 @@ def _ask(python: str, settings: Settings) -> dict[str, Any]:
         done = subprocess.run(
             [python, "-c", script],
             env=settings.environment(),
+            cwd=Path(
+                python
+            ).parent,  # A package in the current folder would hide the installed one.
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=_SECONDS,

@@ -84,11 +84,10 @@ def _guarded(path: Path, volume: Stored) -> Found | Rejected:
 
 
 def _read(path: Path, volume: Stored) -> Found:
-    with path.open("rb") as file:
-        meta = pydicom.filereader.read_file_meta_info(file)
-        # Deflated data may grow a thousandfold, and pydicom inflates all before it can be checked.
-        if meta.get("TransferSyntaxUID") == uid.DeflatedExplicitVRLittleEndian:
-            raise Rejected("the DICOM SEG is deflated as a whole; save it uncompressed")
+    meta = pydicom.filereader.read_file_meta_info(path)
+    # Deflated data may grow a thousandfold, and pydicom inflates all before it can be checked.
+    if meta.get("TransferSyntaxUID") == uid.DeflatedExplicitVRLittleEndian:
+        raise Rejected("the DICOM SEG is deflated as a whole; save it uncompressed")
     ds = pydicom.dcmread(path)
     kind = _check(ds, volume)
     frames = ds.PerFrameFunctionalGroupsSequence

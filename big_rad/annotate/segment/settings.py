@@ -94,11 +94,13 @@ class Settings:
             SettingsError: it cannot be found.
         """
         if self.python:
-            found = shutil.which(self.python, path=self.environment().get("PATH"))
+            likely = [self.python]
         else:
             program = self.program()
-            found = program if program.name.startswith("python") else _of_script(program)
-            found = found and shutil.which(found, path=self.environment().get("PATH"))
+            is_python = program.name.startswith("python")
+            likely = [str(program)] if is_python else _of_script(program)
+        path = self.environment().get("PATH")
+        found = next((p for p in (shutil.which(word, path=path) for word in likely) if p), None)
         if not found:
             raise SettingsError(
                 "the Python in which TotalSegmentator is installed cannot be found from its "
@@ -107,20 +109,20 @@ class Settings:
         return Path(found)
 
 
-def _of_script(program: Path) -> str | None:
-    """Returns the interpreter in the first lines of a script that pip installed, or None."""
+def _of_script(program: Path) -> list[str]:
+    """Returns what may be the interpreter in the first lines of a script that pip installed."""
     try:
         with program.open("rb") as file:
             first, second = (file.readline(4096).decode() for _ in range(2))
     except (OSError, UnicodeDecodeError):
-        return None
+        return []
     if not first.startswith("#!"):
-        return None
+        return []
     words = first[2:].split()
     # pip writes a line of the shell where the path is too long for a first line.
     if words == ["/bin/sh"] and (match := re.match(r"""'''exec' "?([^"]+?)"? "\$0" """, second)):
-        return match[1]
+        return [match[1]]
     if words and Path(words[0]).name == "env":
         words = words[1:]
-    # A path may hold spaces.
-    return next((w for w in (first[2:].strip(), *words[:1]) if "python" in Path(w).name), None)
+    # The path may hold spaces, and options may follow it.
+    return [w for w in (first[2:].strip(), *words[:1]) if "python" in Path(w).name]

@@ -153,6 +153,8 @@ def _read(
         same, table = nifti_mask.of_same_grid(output, volume)
         if not same:
             raise Rejected("the affine is another than the volume's")
+        if not (table or installed_table):
+            raise SettingsError(f"the installed TotalSegmentator has no task {task}")
         names = "own table" if table else "installed tables"
         # An unknown name is no fault of the volume.
         harmonised.by_name(table or installed_table, task)
