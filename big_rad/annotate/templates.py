@@ -112,12 +112,12 @@ def wanted(
         cut = stack.cut(plane, index)
         segmap = without_specks(cut.segmap, cut.spacing, options.min_area_mm2)
         chosen = _chosen(segmap, options, named, draw)
-        kept, form = _readable(chosen, plane, modality, draw)
+        asked = draw.number("asked") % len(template_table.INDICATIONS)
+        kept, form = _readable(chosen, plane, modality, asked, draw)
         if not kept:
             continue
         named.update(class_id for ids, _ in kept for class_id in ids)
         names = [name for _, name in kept]
-        asked = draw.number("asked") % len(template_table.INDICATIONS)
         number = len(out) // len(LANGS) + 1
         for lang in LANGS:
             text = written(names, lang, form, plane, modality)
@@ -279,7 +279,11 @@ def _chosen(
 
 
 def _readable(
-    chosen: Sequence[tuple[tuple[int, ...], Name]], plane: str, modality: str, draw: Draw
+    chosen: Sequence[tuple[tuple[int, ...], Name]],
+    plane: str,
+    modality: str,
+    asked: int,
+    draw: Draw,
 ) -> tuple[Sequence[tuple[tuple[int, ...], Name]], int]:
     """Returns the structures and the wording of a sentence that is read back as it is meant.
 
@@ -291,6 +295,8 @@ def _readable(
     for count in range(len(chosen), 0, -1):
         names = [name for _, name in chosen[:count]]
         meant = {i for ids, _ in chosen[:count] for i in ids}
+        if any(read_back(question(names, lang, asked), lang) != meant for lang in LANGS):
+            continue
         for k in range(forms):
             form = (first + k) % forms
             texts = [(written(names, lang, form, plane, modality), lang) for lang in LANGS]
