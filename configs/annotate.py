@@ -81,7 +81,8 @@ def base() -> ml_collections.ConfigDict:
     c.shares, c.splits_from = (0.8, 0.1, 0.1), ""
     # The most questions about the finding of an image; 0 asks nothing.
     c.questions = 5
-    # The licences of the sources, for the card.
+    # The licences of the sources, for the card, such as dict(source="own", licence="none",
+    # note="", pass_on=False). Without one the card says that the data may not be passed on.
     c.licences = ()
     # Whether canonical volumes stay in OUT/stage. They need about a megabyte for two slices.
     c.keep_volumes = False

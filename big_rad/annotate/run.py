@@ -43,6 +43,7 @@ from big_rad.annotate.settings import Settings, Source
 from big_rad.annotate.store import Store
 from big_rad.config import overrides
 from big_rad.datasets import files as dataset_files
+from big_rad.datasets.records import Problem
 from big_rad.dicom.image import PLANES
 from big_rad.registry import did_you_mean
 
@@ -101,7 +102,8 @@ def run(
         outcomes = engine.run(tasks, settings, workers, beam)
         store = Store(out / "stage")
         results = [store.folder(studies.STAGE, o.key) for o in outcomes if o.key]
-        rejects = [_of_problem(p) for p in found.problems]
+        table = sources.table(settings.source)
+        rejects = [_of_problem(p, table) for p in found.problems]
         rejects += engine.faults(outcomes, {task.id: task for task in tasks})
         for folder in results:
             with open(folder / studies.REJECTS, encoding="utf-8") as lines:
@@ -129,12 +131,12 @@ def _assembled(
         written = write.write(results, root, settings)
         rejects = sorted(rejects + written.rejects, key=_order)
         audit = _audit(results, root / AUDIT)
-        facts = card_counts.count(written.by_split())
+        facts, left_out = card_counts.count(written.by_split()), card_counts.rejected(rejects)
         content, markdown = card.make(
             facts
             | {
                 "title": "A grounded dataset of CT and MR slices",
-                "rejected": card_counts.rejected(rejects),
+                "rejected": left_out,
                 "deidentification": audit,
                 "leaks": leaks.check(written.by_split()),
                 "licences": sources.licences(settings.source) + list(settings.licences),
@@ -146,7 +148,7 @@ def _assembled(
         )
         files.write_whole(root / "card.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
         files.write_whole(root / "card.md", markdown)
-        page.write(root / "page.html", written.items, rejects, content, settings.seed)
+        page.write(root / "page.html", written.with_splits(), written.picture, rejects, content)
         text = "".join(json.dumps(r, sort_keys=True) + "\n" for r in rejects)
         files.write_whole(out / REJECTS, text)
         dataset_files.put(root, out / DATASET, scratch)
@@ -164,10 +166,14 @@ def _order(reject: Mapping[str, Any]) -> tuple:
     return reject["line"] or 0, reject["stage"], reject["what"], reject["reason"]
 
 
-def _of_problem(problem: Any) -> dict[str, Any]:
+def _of_problem(problem: Problem, table: str) -> dict[str, Any]:
+    """Returns a problem of the table of a source as a reject."""
     reason = f"{problem.field}: {problem.message}" if problem.field else problem.message
+    if problem.file != table:
+        reason = f"{problem.file}: {reason}"
+    what = "row" if problem.level == "error" else "warning"
     return {
-        "line": problem.line, "stage": "manifest", "what": "row", "reason": reason, "count": 1,
+        "line": problem.line or 0, "stage": "manifest", "what": what, "reason": reason, "count": 1,
     }  # fmt: skip
 
 

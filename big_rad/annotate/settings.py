@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ class Settings:
         shares: the shares of patients in train, val and test.
         splits_from: the dataset of an earlier run, whose patients stay in their splits, or None.
         questions: the most questions about the finding of an image; 0 makes no questions at all.
-        licences: sentences on the licences of the sources, for the card.
+        licences: the licences of the sources, as `card.make` takes them.
         keep_volumes: whether canonical volumes stay on disk.
     """
 
@@ -73,7 +74,7 @@ class Settings:
     shares: tuple[float, float, float] = (0.8, 0.1, 0.1)
     splits_from: Path | None = None
     questions: int = 5
-    licences: tuple[str, ...] = ()
+    licences: tuple[Mapping[str, Any], ...] = ()
     keep_volumes: bool = False
 
     def content(self) -> dict[str, Any]:

@@ -22,6 +22,11 @@ def read(source: Source) -> Manifest:
     return manifest.read(source.manifest)
 
 
+def table(source: Source) -> str:
+    """Returns the name of the table whose lines the rows name."""
+    return IMPORTERS[source.importer].META if source.importer else source.manifest.name
+
+
 def licences(source: Source) -> list[dict[str, Any]]:
     """Returns the licences of a public source as a card has them; [] for a manifest."""
     if source.importer:

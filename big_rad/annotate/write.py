@@ -28,6 +28,7 @@ from big_rad import extras, files
 from big_rad.annotate import leaks, questions, split, studies
 from big_rad.annotate.settings import Settings
 from big_rad.datasets.refrad2d.source import MODALITIES, SPLITS, Places
+from big_rad.dicom import read as dicom_read
 
 with extras.needed("train"):
     import pyarrow as pa
@@ -75,10 +76,22 @@ class Written:
 
     def by_split(self) -> dict[str, Iterator[dict[str, Any]]]:
         """Returns the items of each split, which are read one by one."""
-        return {
-            name: (one.item() for one in self.items if self.splits[one.patient] == name)
-            for name in SPLITS.values()
-        }
+        return {name: self._of(name) for name in SPLITS.values()}
+
+    def _of(self, name: str) -> Iterator[dict[str, Any]]:
+        return (one.item() for one in self.items if self.splits[one.patient] == name)
+
+    def with_splits(self) -> Iterator[dict[str, Any]]:
+        """Yields all items, each with its `split`."""
+        return (one.item() | {"split": self.splits[one.patient]} for one in self.items)
+
+    def picture(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the pixels and the label map of an item."""
+        one = next(i for i in self.items if i.id == name)
+        with files.NPY_HEADER_LOCK:
+            segmap = np.load(one.folder / f"{name}.npy", allow_pickle=False)
+        shown, _ = dicom_read.to_display(dicom_read.read(one.folder / f"{name}.dcm.zst"))
+        return shown.pixels, segmap
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,11 +120,6 @@ class Light:
         with open(self.folder / studies.ITEMS, "rb") as lines:
             lines.seek(self.place)
             return json.loads(lines.readline())
-
-    def segmap(self) -> np.ndarray:
-        """Returns the label map."""
-        with files.NPY_HEADER_LOCK:
-            return np.load(self.folder / f"{self.id}.npy", allow_pickle=False)
 
 
 def write(results: Sequence[Path], root: Path, settings: Settings) -> Written:
