@@ -137,3 +137,14 @@ def test_broken_files_are_broken(tmp_path):
             row = next(r for r in made.rows if r["patient"] == patient and r["language"] == "de")
             with pytest.raises(UnicodeDecodeError):
                 (made.root / row["report"]).read_text(encoding="utf-8")
+
+
+def test_one_row_for_each_sentence_has_the_slice_of_the_stored_axis(tmp_path):
+    made = hospital.write(tmp_path, patients=2, size=24, thickness=25.0, reports="sentences")
+    assert len(made.rows) == len(made.truth)
+    for row, t in zip(made.rows, made.truth):
+        first = 0 if made.sources[t.patient] == "nifti" else 1
+        assert (row["sentence"], row["slice"]) == (t.sentence, t.instance - 1 + first)
+    sheet, lines = hospital.write_spreadsheet(made)
+    assert sheet is None or sheet.stat().st_size
+    assert len(lines.read_text(encoding="utf-8").splitlines()) == len(made.rows)

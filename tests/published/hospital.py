@@ -117,7 +117,12 @@ def write(
 
     Returns:
         the export with its truth.
+
+    Raises:
+        ValueError: the source or the kind of reports is unknown.
     """
+    if source not in ("nifti", "dicom", "mixed") or reports not in ("free", "sentences"):
+        raise ValueError(f"unknown source {source!r} or reports {reports!r}")
     root = Path(root)
     for folder in ("images", "masks", "reports"):
         (root / folder).mkdir(parents=True, exist_ok=True)
@@ -230,11 +235,12 @@ def _image(
         for file in (folder / name).iterdir():
             ds = pydicom.dcmread(file)
             ds.SeriesNumber = SERIES
+            ds.StudyDate = ds.SeriesDate = "20210503"  # Later than the compared studies.
             ds.save_as(file)
         image = f"images/{name}"
     return {
         "_number": number, "patient": name, "study": f"ST{number:04d}", "image": image,
-        "modality": patient.modality, "date": "2020-01-01", "series": str(SERIES),
+        "modality": patient.modality, "date": "2021-05-03", "series": str(SERIES),
         "plane": "axial", "patient_name": f"Phantom^{name}",
     }  # fmt: skip
 
@@ -356,7 +362,7 @@ def _reports(
             path = f"reports/{patient.id}_{language}.txt"
             text = hospital_words.report(
                 language, sentences, title=f"{patient.modality} {patient.region}",
-                date="01.01.2020" if language == "de" else "1 January 2020",
+                date="03.05.2021" if language == "de" else "3 May 2021",
                 modality=patient.modality, thickness=volume.thickness,
                 clinical=fields["clinical"], question=fields["indication"],
             )  # fmt: skip

@@ -26,18 +26,20 @@ _ELLIPSIS = {
     (2, 3): ("Left kidney normal, right likewise", "Linke Niere o. B., rechte ebenso"),
     (118, 119): ("Left lung clear, right likewise", "Linke Lunge frei, rechte ebenso"),
 }
+# Comparisons that fit anything, and then those that fit only a lesion.
 _COMPARED = {
-    "en": (", unchanged since 2019", ", previously 5 mm", ", stable compared to 3 April 2020"),
-    "de": (", im Vergleich zur VU vom 3.4.2020 größenprogredient", ", unverändert zur VU",
-           ", zuvor 5 mm"),
+    "en": (", unchanged since 2019", ", stable compared to 3 April 2020",
+           ", previously 5 mm", ", increased in size since 3 April 2020"),
+    "de": (", unverändert zur VU", ", konstant zur VU vom 3.4.2020", ", zuvor 5 mm",
+           ", im Vergleich zur VU vom 3.4.2020 größenprogredient"),
 }  # fmt: skip
 _REFERENCES = {
     "en": ("(series {s}, image {k})", "(series {s} image {k})", "(image {k})", "(image {k}/{n})"),
     "de": ("(Serie {s}, Bild {k})", "(Se. {s}, IMA {k})", "(Bild {k})", "(Bild {k}/{n})"),
 }
 FILLERS = {
-    "en": ("No prior studies available.", "Please correlate clinically, e.g. with lab results."),
-    "de": ("Keine VU verfügbar.", "Bitte klin. Korrelation, ggf. Labor."),
+    "en": ("No enlarged lymph nodes.", "Please correlate clinically, e.g. with lab results."),
+    "de": ("Keine vergrößerten Lymphknoten.", "Bitte klin. Korrelation, ggf. Labor."),
 }
 _FRAME = {
     "en": """\
@@ -123,7 +125,7 @@ def rewrite(
         sentence, ids = _ELLIPSIS[two][german], list(two)
     compares = bool(rng.random() < 0.35)
     if compares:
-        choices = _COMPARED[language]
+        choices = _COMPARED[language][2 if lesion else 0 : 4 if lesion else 2]
         sentence += choices[int(rng.integers(len(choices)))]
     referenced = style % 2 == 1
     if referenced:
