@@ -96,7 +96,7 @@ def read_in_order(
         shape, affine = _reading(image_path, lambda volume: (volume.shape, volume.affine))
 
     def ordered(volume: nifti.Volume) -> Labels:
-        table = _table(volume)
+        table = table_of(volume)
         if image.format == "nifti":
             if volume.shape != shape:
                 raise GridError(
@@ -110,6 +110,18 @@ def read_in_order(
         return Labels(_rescaled(values, volume), table)
 
     return _reading(path, ordered)
+
+
+def table_of(volume: nifti.Volume) -> dict[int, str]:
+    """Returns the names of the labels of a volume, {} if the file has no table.
+
+    The table is the one that TotalSegmentator and Connectome Workbench write into the header. Call
+    this before voxels are read, because the file is read forwards only.
+
+    Args:
+        volume: a label volume.
+    """
+    return dict(_names(volume))
 
 
 def _reading(path: str | pathlib.Path, use: Callable[[nifti.Volume], Any]) -> Any:
@@ -136,7 +148,7 @@ def _unpacked(stream: BinaryIO, name: str) -> BinaryIO:
 
 
 def _labels_on(volume: nifti.Volume, image: Slice, frame: int | None, plane: str) -> Labels:
-    table, place, name = _table(volume), image.place, volume.name
+    table, place, name = table_of(volume), image.place, volume.name
     if volume.affine is None:
         raise GridError(f"{name}: has no affine, so where it lies is unknown")
     if place is None:
@@ -304,10 +316,6 @@ def _rescaled(values: np.ndarray, volume: nifti.Volume) -> np.ndarray:
     if (slope, inter) != (1, 0):
         values = in_blocks(values, lambda x: x * np.float64(slope) + inter, np.float32)
     return np.ascontiguousarray(compact(values, volume.name))
-
-
-def _table(volume: nifti.Volume) -> dict[int, str]:
-    return dict(_names(volume))
 
 
 def _names(volume: nifti.Volume) -> Iterator[tuple[int, str]]:

@@ -127,6 +127,16 @@ class Volume:
         """Returns the slice at `index` of a voxel axis; the two other axes keep their order."""
         return self._voxels.across(axis, index)
 
+    def check_end(self) -> None:
+        """Checks what follows the voxels: gzip compares its checksum there.
+
+        Call it after the last voxel was read, because the file is read forwards only.
+
+        Raises:
+            NotAnImageError: the data are damaged.
+        """
+        self._voxels.check_end()
+
     def slice(
         self, plane: str, frame: int | None, affine: Float[np.ndarray, "4 4"] | None = None
     ) -> tuple[Num[np.ndarray, "height width"], dict[str, Any]]:
@@ -272,6 +282,11 @@ class _Voxels:
                 self._read(k * width * height, width * height)[index::width].copy() for k in planes
             ]
         return np.stack(lines).T
+
+    def check_end(self) -> None:
+        """Lets gzip compare its checksum, which follows the voxels."""
+        if isinstance(self._stream, GzipStream):
+            self._stream.read(1)
 
     def _read(self, first: int, count: int) -> np.ndarray:
         size = self.dtype.itemsize

@@ -1,0 +1,1 @@
+"""Label maps of canonical volumes: read from masks that exist, or made by TotalSegmentator."""

@@ -1,0 +1,137 @@
+"""Reads a mask that exists: a NIfTI file of labels, one binary file per class, or a DICOM SEG.
+
+    >>> made = read(Path("mask.nii.gz"), volume)
+    >>> made.labels.shape == volume.shape
+    True
+
+Names are mapped to classes, and numbers count only where a file of labels has no names. No message
+gives the name of a file, because it may be that of a patient.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from big_rad.annotate.faults import Failed, Rejected
+from big_rad.annotate.segment import harmonised, nifti_mask, result, seg_mask
+from big_rad.annotate.segment.result import Canvas, Segmented
+from big_rad.annotate.volumes import Stored
+from big_rad.datasets import label_tables
+
+_ENDINGS = (".nii.gz", ".nii")
+_RANK = {class_id: rank for rank, class_id in enumerate(harmonised.ORDER)}
+_EMPTY = "the mask is empty; leave out the study, or correct its mask"
+
+
+def read(mask: Path, volume: Stored, names: Path | None = None) -> Segmented:
+    """Reads a mask onto the grid of a volume.
+
+    Args:
+        mask: a NIfTI file of labels, a DICOM SEG file, or a folder with a binary NIfTI file for
+            each class, such as liver.nii.gz.
+        volume: the volume.
+        names: a names file for a NIfTI file of labels, see `label_tables.read_names`. Without it
+            the table in the file counts, and without a table numbers are taken for class ids.
+
+    Raises:
+        Rejected: the mask cannot be used.
+        Failed: the mask could not be read, for a reason that may pass.
+    """
+    try:
+        folder = mask.is_dir()
+        head = b"" if folder else _head(mask)
+    except (FileNotFoundError, PermissionError, NotADirectoryError) as e:
+        raise Rejected(f"the mask cannot be opened ({type(e).__name__}); check its path") from None
+    except OSError as e:
+        raise Failed(f"the mask could not be read ({type(e).__name__})") from None
+    if folder:
+        made = _of_folder(mask, volume)
+    elif head[128:132] == b"DICM":
+        made = _of_seg(mask, volume)
+    else:
+        return _checked(_of_labels(mask, volume, names))
+    return _checked(made, ("the names file was not used",) if names else ())
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(132)
+
+
+def _checked(made: Segmented, warnings: tuple[str, ...] = ()) -> Segmented:
+    if not made.labels.any():
+        if made.about["labels_not_used"]:
+            raise Rejected("the mask shows no class: the names of all its labels are unknown")
+        raise Rejected(_EMPTY)
+    if not warnings:
+        return made
+    return Segmented(made.labels, made.warnings + warnings, made.about)
+
+
+def _about(kind: str, names: str, not_used: int, several: int) -> dict[str, object]:
+    return {
+        "source": "precomputed",
+        "version": "",
+        "task": "",
+        "kind": kind,
+        "names": names,
+        "labels_not_used": not_used,
+        "voxels_in_several_classes": several,
+    }
+
+
+def _of_labels(mask: Path, volume: Stored, names: Path | None) -> Segmented:
+    table = None
+    if names is not None:
+        try:
+            table = label_tables.read_names(names)
+        except label_tables.TableError as e:
+            reason = str(e).removeprefix(f"{names.name}: ")
+            raise Rejected(f"the names file of the mask: {reason}") from None
+    found = nifti_mask.read_labels(mask, volume, table)
+    warnings = found.warnings + result.not_used(len(found.not_used))
+    if found.names == "class ids":
+        # The task total_mr has other numbers, and its masks may have lost their table.
+        warnings += ("the mask has no names, so its numbers were taken for class ids",)
+    return Segmented(found.labels, warnings, _about("labels", found.names, len(found.not_used), 0))
+
+
+def _of_folder(folder: Path, volume: Stored) -> Segmented:
+    try:
+        files = sorted(folder.iterdir(), key=lambda p: p.name)
+    except OSError as e:
+        raise Failed(f"the folder of masks could not be read ({type(e).__name__})") from None
+    found, others = [], 0
+    for path in files:
+        ending = next((e for e in _ENDINGS if path.name.lower().endswith(e)), None)
+        if ending is None or path.name.startswith("."):
+            continue
+        class_id = label_tables.class_of(path.name[: -len(ending)])
+        if class_id is None:
+            others += 1
+        else:
+            found.append((class_id, path))
+    if not found:
+        raise Rejected(
+            "no file in the folder of masks is named after a class, such as liver.nii.gz"
+        )
+    canvas, warnings = Canvas(volume.shape), []
+    for class_id, path in sorted(found, key=lambda f: _RANK[f[0]]):
+        said = nifti_mask.paint_class(path, volume, class_id, canvas)
+        warnings += [w for w in said if w not in warnings]
+    if joined := len(found) - len({class_id for class_id, _ in found}):
+        warnings.append(f"files that were joined with another of the same class: {joined}")
+    return Segmented(
+        canvas.labels,
+        (*warnings, *result.not_used(others), *result.overlap(canvas.several)),
+        _about("folder", "file names", others, canvas.several),
+    )
+
+
+def _of_seg(mask: Path, volume: Stored) -> Segmented:
+    found = seg_mask.read(mask, volume)
+    return Segmented(
+        np.ascontiguousarray(found.labels),
+        (*found.warnings, *result.not_used(found.not_used), *result.overlap(found.several)),
+        _about("seg", "segments", found.not_used, found.several),
+    )
