@@ -275,7 +275,9 @@ def _chosen(
         if len(found) == most:
             break
     found.sort(key=lambda s: (-sum(areas[i] for i in s.ids), s.ids))
-    return [(s.ids, s.names[draw.number("name", *s.ids) % len(s.names)]) for s in found]
+    # One number for all, so that two ribs or two vertebrae are named in the same way.
+    variant = draw.number("name")
+    return [(s.ids, s.names[variant % len(s.names)]) for s in found]
 
 
 def _readable(

@@ -1,8 +1,12 @@
 import pytest
 
+from big_rad.annotate import match, templates, volumes
 from big_rad.annotate.importers import totalsegmentator as importer
+from big_rad.annotate.segment import precomputed
+from big_rad.annotate.slices import Stack
 from big_rad.config import recipes
 from big_rad.grounding import classes
+from tests.published import totalsegmentator as fixture
 
 COLUMNS = "image_id;age;gender;institute;study_type;split;manufacturer"
 NOTES = "AbdomenAtlasRadiologistsNotes.csv"
@@ -193,3 +197,35 @@ def test_the_recipe_names_source_and_result_and_uses_all_planes():
     for argument, missing in (("out=there", "source"), ("source=here", "out")):
         with pytest.raises(ValueError, match=f"'?{missing}"):
             recipes.load(f"{path}:{argument}")
+
+
+@pytest.mark.parametrize("kind", ["CT", "MR"])
+def test_a_dataset_in_the_published_format_gives_grounded_sentences_in_both_languages(
+    tmp_path, kind
+):
+    told = fixture.write(tmp_path / "set", 1, modality=kind, notes=kind == "CT")
+    notes = tmp_path / "set" / NOTES
+    found = importer.read(tmp_path / "set", notes if kind == "CT" else None)
+    assert not [p for p in found.problems if p.level == "error"]
+    assert [r.patient for r in found.rows] == list(told)
+    assert importer.splits(tmp_path / "set") == {name: t["split"] for name, t in told.items()}
+    options = match.Options(("axial", "coronal", "sagittal"))
+    for row in found.rows:
+        assert row.modality == kind and row.report == told[row.patient]["notes"]
+        (volume,) = volumes.catalogue(row.image, row.modality).volumes
+        scratch = tmp_path / row.patient
+        scratch.mkdir()
+        stored = volumes.prepare(volume, scratch)
+        stack = Stack(stored, precomputed.read(row.mask, stored, row.mask_names).labels)
+        wanted = templates.wanted(stack, row.patient, row.line, 6, options)
+        items, drops = match.items(stack, wanted, options)
+        assert len(items) == 6 and not drops
+        there = {classes.by_name(name).id for name in told[row.patient]["names"]}
+        there |= {
+            classes.by_name(whole).id
+            for whole, parts in match.PARTS.items()
+            if there & {classes.by_name(part).id for part in parts}
+        }
+        for item in items:
+            assert set(item.texts) == {"en", "de"}
+            assert {k[2] for rows in item.keywords.values() for k in rows} <= there
