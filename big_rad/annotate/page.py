@@ -82,10 +82,7 @@ def write(
             "Rare classes",
             f"One image of each of the {sum(len(numbers) for _, numbers in scarce)} classes with "
             "the fewest images.",
-            [
-                article(item, [_scarcity(k, counts[k]) for k in numbers])
-                for item, numbers in scarce
-            ],
+            [article(item, [_scarcity(k, counts[k]) for k in numbers]) for item, numbers in scarce],
         ),
         _left_out(card_counts.rejected(rejects)),
     ]
