@@ -6,24 +6,27 @@
 
 A hash has 256 bits. It stays nearly the same if an image gets a little noise, is stored with other
 steps of grey or another size, or is compressed; and it is quite another one for another patient and
-for the mirrored image. Measured on phantom patients (CT and MR, 160 x 160 pixels), in bits that
-differ:
+for the mirrored image. Bits that differ, for twelve phantom patients (CT and MR, slices of 160 by
+160 pixels):
 
-| compared with | median | 95 % | most |
-|---|---|---|---|
-| the same slice, in 256 grey levels | 1 | 3 | 3 |
-| the same slice, noise of 1 % of the standard deviation of the image | 0 | 2 | 4 |
-| the same slice, JPEG of quality 90 | 1 | 3 | 4 |
-| the same slice, at half its size | 2 | 4 | 6 |
-| the same slice, noise of 20 % of the standard deviation | 6 | 14 | 22 |
-| the same slice, mirrored | 126 | 131 | 136 (the least: 118) |
-| the same CT slice in the soft-tissue window, which cuts most values off | 59 | 87 | 99 |
-| the next slice, 5 mm away | 18 | 36 | 64 (the least: 2) |
-| the next slice, 1 mm away | 6 | 12 | 20 (the least: 0) |
-| slices of other patients | 120 | 142 | 174 (the least: 46) |
+| compared with | least | median | 95 % | most |
+|---|---|---|---|---|
+| the same slice, in 256 grey levels | 0 | 0 | 2 | 2 |
+| the same slice, noise of 1 % of the standard deviation of its values | 0 | 0 | 2 | 4 |
+| the same slice, noise of 5 % | 0 | 2 | 5 | 6 |
+| the same slice, noise of 20 % | 0 | 6 | 14 | 18 |
+| the same slice, JPEG of quality 90 | 0 | 0 | 2 | 4 |
+| the same slice, at half its size | 0 | 2 | 4 | 6 |
+| the same slice, mirrored | 118 | 127 | 132 | 137 |
+| the same CT slice in the soft-tissue window, which cuts most values off | 28 | 58 | 86 | 98 |
+| the next slice, 5 mm away | 3 | 19 | 36 | 65 |
+| the next slice, 1 mm away | 0 | 6 | 14 | 20 |
+| slices of other patients | 45 | 120 | 142 | 175 |
 
-Hence `MOST` is 4: copies are found, and patients are told apart by a wide margin. A picture of
-one narrow window is not recognised as a copy of the whole range of values.
+Among forty phantom patients the least distance was 28. In a real CT of the head, the next slice,
+1.5 mm away, differs in 2 to 56 bits (median 13); in a real MR of the head, 1 mm away, in 6 to 46
+(median 18). Hence `MOST` is 4: copies are found, and patients are told apart by a wide
+margin. A copy that shows one narrow window, or that was cropped, is not recognised.
 """
 
 import itertools
@@ -94,7 +97,8 @@ def near(hashes: Mapping[str, str], most: int = MOST) -> list[set[str]]:
     pairs joins them. The result is exact. Images whose hash is `BLANK` are in no group.
 
     If two hashes differ in at most `most` bits, they agree in one of `most + 1` bands of bits. So
-    only hashes with the same bits in a band are compared.
+    only hashes with the same bits in a band are compared. 400,000 hashes with the structure of
+    phantom slices took 2 to 10 seconds and 310 MB, for `most` from 2 to 8.
 
     Args:
         hashes: id of an image -> its hash, see `phash`.

@@ -249,12 +249,12 @@ def _words(text: Mapping[str, Any], lang: str) -> str:
     sentence, given = text["sentence"], [(k, number) for k, _, number in text["keywords"]]
     placed, left_out = placing.place(sentence, given, lang)
     spans = [markup.Mention(phrase, number, start=at) for phrase, number, at in placed]
-    same: dict[str, list[int]] = {}  # "both kidneys" is one phrase of two classes.
-    for phrase, number in given:
-        same.setdefault(phrase, []).append(number)
+    same: dict[tuple[str, int | None], dict[int, str]] = {}  # "both kidneys" names two classes.
+    for phrase, number, at in placed:
+        same.setdefault((phrase, at), {})[number] = class_name(number)
     entities = [
         {"span": (a, b), "class_id": m.class_id,
-         "class_name": ", ".join(class_name(k) for k in same[m.keyword])}
+         "class_name": ", ".join(same[m.keyword, m.start].values())}
         for a, b, m in markup.locate(sentence, spans, mode="masks")
     ]  # fmt: skip
     marked = mark_entities(sentence, entities, lambda e: f"k{e['class_id']}")

@@ -1,49 +1,11 @@
-"""Tests the card of a data set and the counts that it is made from."""
+"""Tests the card of a data set."""
 
-import hashlib
 import json
 
 import pytest
 
 from big_rad.annotate import card, card_counts, leaks
-
-
-def item(number, split="train", **more):
-    return {
-        "id": f"{number:020x}", "patient": f"p-{split}-{number % 3}", "study": f"s{number % 4}",
-        "volume": f"v{number % 5}", "modality": "CT" if number % 4 else "MR", "plane": "axial",
-        "body_part": "ABDOMEN" if number % 2 else "", "pixels": "",
-        "phash": hashlib.sha256(f"{split} {number}".encode()).hexdigest(),
-        "texts": {
-            "de": {"sentence": f"Leber {number}.", "keywords": [["Leber", "liver", 5]]},
-            "en": {"sentence": f"Liver {number}.",
-                   "keywords": [["liver", "liver", 5], ["spleen", "spleen", 1]][: 1 + number % 2]},
-        },
-        "provenance": {
-            "de": {"line": number, "link": "reference", "rewritten": True, "scrubbed": {"name": 2}},
-            "en": {"line": number, "link": "template", "rewritten": False, "scrubbed": {}},
-        },
-        "segmentation": {"source": "totalsegmentator", "version": "2.18.0", "task": "total"},
-    } | more  # fmt: skip
-
-
-def sets():
-    return {
-        "train": [item(k) for k in range(8)],
-        "val": [item(k, "val") for k in range(8, 10)],
-        "test": [item(k, "test") for k in range(10, 12)],
-    }
-
-
-REJECTS = [
-    {"line": k, "stage": stage, "what": what, "reason": reason, "count": n}
-    for k, stage, what, reason, n in [
-        (9, "match", "slice", "no class of the sentence is in the slice", 3),
-        (4, "match", "sentence", "the sentence names no anatomy", 30),
-        (2, "volume", "study", "the volume has 4 | axes", 1),
-        (1, "volume", "study", "the volume has 4 | axes", 1),
-    ]
-]
+from tests.helpers.counted_items import REJECTS, item, sets
 
 
 def counts():
@@ -69,40 +31,6 @@ def rows(markdown):
         for line in markdown.splitlines()
         if line.startswith("|")
     ]
-
-
-def test_items_are_counted_by_split():
-    found = card_counts.count(sets())
-    assert found["splits"]["train"] == {
-        "patients": 3, "studies": 4, "volumes": 5, "images": 8, "texts": 16
-    }  # fmt: skip
-    assert found["modality"] == {
-        "MR": {"train": 2, "val": 1},
-        "CT": {"train": 6, "val": 1, "test": 2},
-    }
-    assert found["language"]["de"] == {"train": 8, "val": 2, "test": 2}
-    assert found["links"]["reference"] == {"train": 8, "val": 2, "test": 2}
-    assert found["segmentation"] == {
-        "totalsegmentator 2.18.0 total": {"train": 8, "val": 2, "test": 2}
-    }
-    assert found["classes"]["5"] == {
-        "images": {"train": 8, "val": 2, "test": 2}, "phrases": {"train": 16, "val": 4, "test": 4}
-    }  # fmt: skip
-    assert found["classes"]["1"]["images"] == {"train": 4, "val": 1, "test": 1}
-    assert found["texts"] == {"rewritten": 12, "scrubbed: name": 24}
-
-
-def test_what_was_left_out_is_added_up_whatever_the_order():
-    found = card_counts.rejected(REJECTS)
-    assert found == card_counts.rejected(reversed(REJECTS))
-    assert [(r["stage"], r["count"], r["lines"]) for r in found] == [
-        ("match", 30, [4]), ("match", 3, [9]), ("volume", 2, [1, 2])
-    ]  # fmt: skip
-    many = [dict(REJECTS[0], line=k, count=1) for k in range(50, 0, -1)]
-    assert card_counts.rejected(many)[0] == {
-        "stage": "match", "what": "slice", "reason": REJECTS[0]["reason"], "count": 50,
-        "lines": [1, 2, 3, 4, 5],
-    }  # fmt: skip
 
 
 def test_the_card_has_a_table_of_classes_and_names_those_without_images():

@@ -113,6 +113,17 @@ def test_a_phrase_of_two_classes_names_both(tmp_path):
     assert "right kidney (not in the slice)" in shown.one("ul", css="legend").words
 
 
+def test_each_place_of_the_same_words_has_its_own_class(tmp_path):
+    text = "Rechts im Unterlappen ein Rundherd, links ist der Unterlappen frei."
+    given = [["Unterlappen", "lung_lower_lobe_right", 14], ["Unterlappen", "x", 11]]
+    texts = {"de": {"sentence": text, "clinical": "", "indication": "", "keywords": given}}
+    (shown,) = sample(made(tmp_path, [item(1, texts=texts)]))
+    assert [(m.get("title"), m.classes) for m in shown.all("mark")] == [
+        ("right lower lobe", ["k14"]),
+        ("left lower lobe", ["k11"]),
+    ]
+
+
 def test_the_provenance_of_a_sentence_is_said(tmp_path):
     (shown,) = sample(made(tmp_path, [item(1)]))
     assert (

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Integer, UInt8
+from jaxtyping import Bool, Integer, UInt8
 
 from big_rad.annotate.faults import Failed, Rejected
 from big_rad.annotate.segment.result import Canvas, turn, turned
@@ -69,7 +69,7 @@ def read_labels(path: Path, volume: Stored, names: Mapping[int, str] | None) -> 
         origin = ("own table" if own else "names file") if table else "class ids"
         orientation, moved = _placed(mask, volume)
         lookup = _lookup(table)
-        result = np.zeros(volume.shape, np.uint8)
+        result = np.zeros(volume.shape, np.uint8, order="F")  # The order in which slabs are stored.
         view, not_used = turned(result, orientation), set()
         for index, values in _slabs(mask):
             view[:, :, index] = _mapped(values, lookup, bool(table), not_used)
@@ -97,13 +97,15 @@ def paint_class(path: Path, volume: Stored, class_id: int, canvas: Canvas) -> tu
             high = int(values.max())
             if not high:
                 continue
-            if number not in (0, high) or ((values != 0) & (values != high)).any():
+            inside = values != 0
+            if number not in (0, high) or (values == high).sum() != inside.sum():
                 raise Rejected(
                     "a mask of one class holds several numbers; it must be 0 and one other number"
                 )
             number = high
-            where = (slice(None), slice(None), slice(index, index + 1))
-            canvas.paint(where, (values != 0)[:, :, None], class_id, orientation)
+            # Most masks are small, and painting is the slowest part.
+            where = (*_box(inside), slice(index, index + 1))
+            canvas.paint(where, inside[where[:2]][:, :, None], class_id, orientation)
         return (*mask.warnings, *((TURNED,) if moved else ()))
 
 
@@ -178,6 +180,12 @@ def _slabs(mask: nifti.Volume) -> Iterator[tuple[int, Integer[np.ndarray, "first
             raise Rejected(f"{MASK} holds numbers outside 0..{_MAX_LABEL}; labels lie within")
         yield index, values if values.dtype.kind in "iu" else values.astype(np.int32)
     mask.check_end()
+
+
+def _box(inside: Bool[np.ndarray, "first second"]) -> tuple[slice, slice]:
+    """Returns the slices of the smallest box that holds all true elements."""
+    ends = (np.flatnonzero(inside.any(axis=other))[[0, -1]] for other in (1, 0))
+    return tuple(slice(int(first), int(last) + 1) for first, last in ends)
 
 
 def _lookup(table: Mapping[int, str]) -> UInt8[np.ndarray, " labels"]:

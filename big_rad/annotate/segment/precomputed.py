@@ -10,8 +10,6 @@ gives the name of a file, because it may be that of a patient.
 
 from pathlib import Path
 
-import numpy as np
-
 from big_rad.annotate.faults import Failed, Rejected
 from big_rad.annotate.segment import harmonised, nifti_mask, result, seg_mask
 from big_rad.annotate.segment.result import Canvas, Segmented
@@ -131,7 +129,7 @@ def _of_folder(folder: Path, volume: Stored) -> Segmented:
 def _of_seg(mask: Path, volume: Stored) -> Segmented:
     found = seg_mask.read(mask, volume)
     return Segmented(
-        np.ascontiguousarray(found.labels),
+        found.labels,
         (*found.warnings, *result.not_used(found.not_used), *result.overlap(found.several)),
         _about("seg", "segments", found.not_used, found.several),
     )

@@ -25,11 +25,12 @@ class Segmented:
     """The label map of a volume.
 
     Attributes:
-        labels: the class id of each voxel of the volume, 0 for background.
+        labels: the class id of each voxel of the volume, 0 for background. In memory the first
+            axis runs fastest, as in NIfTI files, so that slices along the last axis are read fast.
         warnings: sentences that each say what was guessed, turned or left out.
         about: where the labels come from, as JSON has it. Its keys are "source" (such as
             "precomputed"), "version", "task", "kind", "names", "labels_not_used" and
-            "voxels_in_several_classes".
+            "voxels_in_several_classes"; a run of TotalSegmentator adds "fast".
     """
 
     labels: UInt8[np.ndarray, "i j k"] = dataclasses.field(repr=False)
@@ -63,7 +64,7 @@ class Canvas:
     """
 
     def __init__(self, shape: tuple[int, int, int]):
-        self.labels: UInt8[np.ndarray, "i j k"] = np.zeros(shape, np.uint8)
+        self.labels: UInt8[np.ndarray, "i j k"] = np.zeros(shape, np.uint8, order="F")
         self._several: Bool[np.ndarray, "i j k"] | None = None
 
     def paint(
@@ -85,7 +86,7 @@ class Canvas:
         taken = inside & (part != 0) & (part != class_id)
         if taken.any():
             if self._several is None:  # Most masks do not overlap, and this needs as much again.
-                self._several = np.zeros(self.labels.shape, bool)
+                self._several = np.zeros(self.labels.shape, bool, order="F")
             turned(self._several, orientation)[where] |= taken
         part[inside] = class_id
 
