@@ -12,14 +12,20 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64
 
+from big_rad.annotate import question_table
 from big_rad.annotate import sentences as sentence_lib
 from big_rad.annotate.segment import harmonised
 from big_rad.annotate.sentences import Sentence
 from big_rad.annotate.slices import Cut, Stack, without_specks
 from big_rad.grounding import boxes as box_lib
-from big_rad.grounding import classes
+from big_rad.grounding import classes, mentions
 
 _PARTS = harmonised.ROLLUP
+# A finding that is a class of its own is shown by its organ where the label map lacks the class.
+_ORGANS = {
+    classes.by_name(finding).id: classes.by_name(organ).id
+    for finding, (organ, _) in question_table.FINDING_CLASSES.items()
+}
 _APART = 10  # Several proposed slices are at least this share (1 / _APART) of the stack apart.
 NOT_IN_SLICE = "nothing that it names is visible in its slice"
 NOWHERE = "nothing that it names is visible in any slice"
@@ -113,9 +119,10 @@ def items(
         options: how they are matched.
     """
     drops: list[Drop] = []
+    named = _Named(stack, options.rollup)
     on_slice: dict[tuple[str, int], list[Wanted]] = collections.defaultdict(list)
     for one in wanted:
-        places, reason = _places(stack, one, options)
+        places, reason = _places(stack, one, named, options)
         for place in places:
             on_slice[place].append(one)
         if reason:
@@ -125,28 +132,30 @@ def items(
         whole = stack.cut(plane, index)
         segmap = without_specks(whole.segmap, whole.spacing, options.min_area_mm2)
         here = _shown(segmap, options.rollup)
-        kept = [one for one in some if here & set(_named(one.sentence))]
+        kept = [one for one in some if here & set(named(one.sentence))]
         drops += [Drop(one.line, "sentence", NOT_IN_SLICE) for one in some if one not in kept]
-        for number, texts in enumerate(_paired(kept, here)):
+        for number, texts in enumerate(_paired(kept, here, named)):
             cut = dataclasses.replace(whole, segmap=segmap)
-            found.append(_item(plane, index, number, cut, texts, options.rollup))
+            found.append(_item(plane, index, number, cut, texts, named))
         drops += [
             Drop(one.line, "mention", HIDDEN)
             for one in kept
             for m in one.sentence.mentions
-            if sentence_lib.classes_of(m) and not here & set(sentence_lib.classes_of(m))
+            if named.of(m) and not here & set(named.of(m))
         ]
     return found, drops
 
 
-def _places(stack: Stack, one: Wanted, options: Options) -> tuple[list[tuple[str, int]], str]:
+def _places(
+    stack: Stack, one: Wanted, named: "_Named", options: Options
+) -> tuple[list[tuple[str, int]], str]:
     """Returns the slices of a sentence, and the reason if there are none."""
     if one.slices:
         exist = [(p, k) for p, k in one.slices if 0 <= k < stack.count(p)]
         return exist, "" if exist else NO_SLICE
     found = []
     for plane in one.planes or options.planes:
-        areas = _areas(stack, plane, _named(one.sentence), options)
+        areas = _areas(stack, plane, named(one.sentence), options)
         found += [(plane, k) for k in _best(areas, options.slices_per_sentence)]
     return found, "" if found else NOWHERE
 
@@ -174,14 +183,14 @@ def _best(areas: Float64[np.ndarray, "slices named"], most: int) -> list[int]:
     return found
 
 
-def _paired(some: Sequence[Wanted], here: set[int]) -> list[dict[str, Wanted]]:
+def _paired(some: Sequence[Wanted], here: set[int], named: "_Named") -> list[dict[str, Wanted]]:
     """Pairs the sentences of a slice that name the same visible classes in two languages."""
     rows: list[dict[str, Wanted]] = []
     for one in some:
-        same = frozenset(here & set(_named(one.sentence)))
+        same = frozenset(here & set(named(one.sentence)))
         for row in rows:
             (other,) = list(row.values())[:1]
-            twin = frozenset(here & set(_named(other.sentence))) == same
+            twin = frozenset(here & set(named(other.sentence))) == same
             if one.lang not in row and len(row) == 1 and twin:
                 row[one.lang] = one
                 break
@@ -191,15 +200,15 @@ def _paired(some: Sequence[Wanted], here: set[int]) -> list[dict[str, Wanted]]:
 
 
 def _item(
-    plane: str, index: int, number: int, cut: Cut, texts: dict[str, Wanted], rollup: bool
+    plane: str, index: int, number: int, cut: Cut, texts: dict[str, Wanted], named: "_Named"
 ) -> Item:
-    named = {c for one in texts.values() for c in _named(one.sentence)}
+    wanted = {c for one in texts.values() for c in named(one.sentence)}
     segmap, boxes = cut.segmap, {}
-    for whole, parts in _PARTS.items() if rollup else ():
+    for whole, parts in _PARTS.items() if named.rollup else ():
         inside = np.isin(segmap, [whole, *parts])
-        if whole not in named or not inside.any():
+        if whole not in wanted or not inside.any():
             continue
-        if named.isdisjoint(parts):
+        if wanted.isdisjoint(parts):
             segmap = np.where(inside, np.uint8(whole), segmap)
         else:  # The map keeps the parts, which a pixel has only one class for.
             boxes[whole] = box_lib.from_mask(inside)
@@ -208,7 +217,7 @@ def _item(
         lang: [
             [m.phrase, classes.by_id(c).name, c]
             for m in one.sentence.mentions
-            for c in sentence_lib.classes_of(m)
+            for c in named.of(m)
             if c in boxes
         ]
         for lang, one in sorted(texts.items())
@@ -219,9 +228,20 @@ def _item(
     )  # fmt: skip
 
 
-def _named(sentence: Sentence) -> tuple[int, ...]:
-    """Returns the ids of the classes that a sentence names, each once."""
-    return tuple(sorted({c for m in sentence.mentions for c in sentence_lib.classes_of(m)}))
+class _Named:
+    """Returns the ids of the classes that a sentence names, each once, as its volume shows them."""
+
+    def __init__(self, stack: Stack, rollup: bool):
+        self.rollup = rollup
+        missing = set(_ORGANS) - stack.classes if rollup else ()
+        self._instead = {c: _ORGANS[c] for c in missing}
+
+    def __call__(self, sentence: Sentence) -> tuple[int, ...]:
+        return tuple(sorted({c for m in sentence.mentions for c in self.of(m)}))
+
+    def of(self, mention: mentions.Mention) -> tuple[int, ...]:
+        """Returns the ids of the classes that a mention names."""
+        return tuple(self._instead.get(c, c) for c in sentence_lib.classes_of(mention))
 
 
 def _shown(segmap: np.ndarray, rollup: bool) -> set[int]:

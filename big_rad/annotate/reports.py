@@ -219,6 +219,9 @@ def _ends(text: str, start: int, match: re.Match, lang: str) -> bool:
         return True
     low = plain.spelled(word[1]).lower()
     following = plain.spelled(after[:20])
+    inside = text.rfind("(", start, match.start()) > text.rfind(")", start, match.start())
+    if inside and following[:1].isdigit() and ")" in after[:60].split("\n")[0]:
+        return False  # "(Se. 4, Bild 57)".
     if low == "b" and re.search(r"\bo\.?\s?b\.$", text[start : match.end()], re.IGNORECASE):
         return following[:1].isupper() or following[:1].isdigit() or following[:1] == "-"
     if low.isdigit():

@@ -55,6 +55,11 @@ class Stack:
         self.stored, self._labels = stored, labels
         self._grid = Grid(stored.shape, stored.affine)
 
+    @functools.cached_property
+    def classes(self) -> frozenset[int]:
+        """The ids of the classes that the label map has anywhere."""
+        return frozenset(map(int, np.flatnonzero(np.bincount(self._labels.ravel())))) - {0}
+
     @property
     def own_plane(self) -> str:
         """The plane of the slices along the third stored axis."""

@@ -141,10 +141,12 @@ def catalogue(image: Path, modality: str) -> Catalogue:
 def chosen(found: Catalogue, number: str) -> Volume:
     """Returns the volume of a series number; "" chooses the one with the most slices.
 
+    A NIfTI file has no number, so it is the volume whatever number is given.
+
     Raises:
         Rejected: there is no series of this number, or there are several.
     """
-    if not number:
+    if not number or found.volumes[0].series is None:
         return found.volumes[0]
     same = [v for v in found.volumes if v.number == number]
     if not same:
