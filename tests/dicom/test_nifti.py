@@ -1,4 +1,5 @@
 import gzip
+import io
 import itertools
 
 import nibabel as nib
@@ -252,3 +253,17 @@ def test_arguments_are_checked():
         with pytest.raises(ValueError, match="give one of") as e:
             read(nifti(VOLUME, AFFINE), frame=0, **kwargs)
         assert not isinstance(e.value, reader.ReadError)
+
+
+def test_a_wrong_checksum_after_the_voxels_is_noticed():
+    data = nifti(np.zeros((2, 3, 4), np.uint8), np.eye(4), packed=True)
+
+    def read_all(content):
+        volume = nifti_file.Volume(io.BytesIO(content), "volume.nii.gz")
+        for k in range(4):
+            volume.across(2, k)
+        volume.check_end()
+
+    read_all(data)
+    with pytest.raises(reader.ReadError, match="damaged gzip"):
+        read_all(data[:-8] + b"\1" * 8)
