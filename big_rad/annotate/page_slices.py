@@ -149,7 +149,7 @@ def _colour(number: int) -> str:
     hue = (number * _GOLDEN) % 1
     # Left and right, and neighbours among the ribs and vertebrae, also differ in their lightness.
     # Blue and violet look darker than they are.
-    light = (0.52, 0.63, 0.74)[number % 3] + 0.08 * (0.58 < hue < 0.8)
+    light = (0.52, 0.63, 0.74)[number % 3] + 0.15 * (0.58 < hue < 0.8)
     red, green, blue = colorsys.hls_to_rgb(hue, light, 0.9)
     return f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
 
