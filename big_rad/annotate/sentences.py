@@ -66,6 +66,7 @@ _BRACKETS = (
 _BEHIND = re.compile(
     r"([.!?])[ \t]+([(\[][^()\[\]\n]{3,60}[)\]])(?=[ \t]+[^\W\d_a-z]|[ \t]*(?:\n|$))"
 )
+_AT_END = re.compile(r"([(\[][^()\[\]\n]{3,60}[)\]])\s*([.!?;]*)\s*$")
 _BLACKED_OUT = re.compile(r"\[(?:name|date|number|contact|place)\]")
 _MANY = 3  # The most classes on one side that a word may name, as in `placing.found`.
 _RANGE = re.compile(r"(\d+)\s*(?:-|\u2013|bis|to)\s*(\d+)")
@@ -221,10 +222,19 @@ def classes_of(mention: mentions.Mention) -> tuple[int, ...]:
 def _of_sentence(
     text: str, lang: str, section: str, number: int, scrubber: "object"
 ) -> tuple[Sentence | None, str, dict[str, int]]:
+    # A reference in brackets at the end is of this study, also behind "previously 5 mm". Others
+    # may be of the earlier study, and then leave the text with the comparison.
+    at_end = _AT_END.search(text)
+    if at_end and reference(at_end[1])[2] and not reference(at_end[1])[0]:
+        text = text[: at_end.start()].rstrip() + at_end[2]
+    else:
+        at_end = None
     removal = comparison.remove(text, lang)
     if removal.reason:
         return None, removal.reason, {}
     rest, series, images = reference(removal.text)
+    if at_end:
+        _, series, images = reference(at_end[1])
     cleaned = scrubber.all(rest, lang)
     if cleaned.found or _BLACKED_OUT.search(cleaned.text):
         return None, IDENTIFIER, cleaned.found
