@@ -14,9 +14,7 @@ from big_rad.grounding import plain
 
 _WORD = re.compile(r"[^\W\d_]+")
 _GROUP = re.compile(r"[A-Za-z]+|[0-9]+")
-# "M ue l l e r": an umlaut has two letters in plain spelling.
-_LETTER = r"(?:[aouAOU][eE](?=[ ])|[^\W\d_])"
-_SPACED = re.compile(rf"(?<![^\W_])(?:{_LETTER}[ ]){{3,}}+[^\W\d_](?![^\W_])")
+_UMLAUTS = ("ae", "oe", "ue")
 _UMLAUT = re.compile(r"(?<=[aou])e")
 _NEAR = re.compile(r"[\s,.'\u2019\u00b4`^_/-]{0,4}")
 _JOIN = re.compile(r"-?\s{0,2}\n\s{0,2}|['\u2019\u00b4`-]")
@@ -27,6 +25,7 @@ _LEVEL = re.compile(r"(?:[lscth]|th|co|hwk|bwk|lwk|swk|t|n|m|g|b|p|r)\d{1,2}")
 _ID_WORD = re.compile(r"(?:nr|no|id|nummer|number|mrn|pat|patient|fall|case|pid|ref)\W{0,3}$", re.I)
 _STRONG, _WEAK = 2, 1
 _MOST_GROUPS = 16
+_MOST_LETTERS = 24
 _LONG = 4  # Shorter names are found only if they are written with a capital.
 
 
@@ -109,10 +108,24 @@ class Known:
                     hits[k] = hits[k + 1] = _STRONG
         taken, doubtful = self._promoted(text, tokens, hits, cased)
         found = list(_merged(text, tokens, self._with_initials(text, tokens, taken)))
-        for match in _SPACED.finditer(text):
-            if self._strength(match[0].replace(" ", "").lower()) == _STRONG:
-                found.append(Span(match.start(), match.end(), "name"))
+        found += self._spaced(text, tokens)
         return found, doubtful
+
+    def _spaced(self, text: str, tokens: list[re.Match]) -> Iterator[Span]:
+        """Yields names whose letters stand apart: "M ü l l e r", where "ü" is "ue" by now."""
+        single = [len(t[0]) == 1 or t[0].lower() in _UMLAUTS for t in tokens]
+        for k, token in enumerate(tokens):
+            joined = token[0]
+            if not single[k] or joined[0].lower() not in self._initials:
+                continue
+            for m in range(k + 1, min(k + _MOST_LETTERS, len(tokens))):
+                if not (single[m - 1] and single[m]) or text[tokens[m - 1].end()] != " ":
+                    break
+                if tokens[m].start() != tokens[m - 1].end() + 1:
+                    break
+                joined += tokens[m][0]
+                if len(joined) >= _LONG and self._strength(joined.lower()) == _STRONG:
+                    yield Span(token.start(), tokens[m].end(), "name")
 
     def _promoted(
         self, text: str, tokens: list[re.Match], hits: list[int], cased: bool
