@@ -14,7 +14,7 @@ import pydicom
 from pydicom import uid
 
 from big_rad.annotate.deidentify import code_strings
-from big_rad.dicom import kinds
+from big_rad.dicom import kinds, objects
 
 # The lowest and the highest value of attributes that are numbers, and how many values they have.
 NUMBERS: dict[str, tuple[float, float, int]] = {
@@ -66,6 +66,7 @@ _FRAMES = (
 )  # fmt: skip
 
 
+@objects.guarded("a header")  # Warnings of pydicom quote values.
 def kept(ds: pydicom.Dataset) -> dict[str, str | float | list]:
     """Returns the attributes of an image that a new object may have.
 
@@ -95,6 +96,7 @@ def kept(ds: pydicom.Dataset) -> dict[str, str | float | list]:
     return dict(sorted(found.items()))
 
 
+@objects.guarded("a header")
 def refusal(ds: pydicom.Dataset, derived: bool = False) -> str:
     """Returns why an image must not be used; "" if it may be used.
 
@@ -143,6 +145,7 @@ def refusal(ds: pydicom.Dataset, derived: bool = False) -> str:
     )
 
 
+@objects.guarded("a header")
 def notes(ds: pydicom.Dataset) -> dict[str, int]:
     """Returns what should be counted about an object that is used: things dropped or unknown.
 

@@ -7,14 +7,14 @@ identifiers. The texts are in plain spelling (see `grounding.plain`): "Müller" 
 import re
 from collections.abc import Iterable, Iterator
 
-from big_rad.annotate.deidentify import dates, words
+from big_rad.annotate.deidentify import dates, spelling, words
 from big_rad.annotate.deidentify.identifiers import Identifiers
 from big_rad.annotate.deidentify.patterns import Span
 from big_rad.grounding import plain
 
 _WORD = re.compile(r"[^\W\d_]+")
 _GROUP = re.compile(r"[A-Za-z]+|[0-9]+")
-_SPACED = re.compile(r"(?<![^\W_])(?:[^\W\d_][ ]){3,}[^\W\d_](?![^\W_])")
+_UMLAUTS = ("ae", "oe", "ue")
 _UMLAUT = re.compile(r"(?<=[aou])e")
 _NEAR = re.compile(r"[\s,.'\u2019\u00b4`^_/-]{0,4}")
 _JOIN = re.compile(r"-?\s{0,2}\n\s{0,2}|['\u2019\u00b4`-]")
@@ -24,7 +24,8 @@ _UNIT = re.compile(dates.UNIT)
 _LEVEL = re.compile(r"(?:[lscth]|th|co|hwk|bwk|lwk|swk|t|n|m|g|b|p|r)\d{1,2}")
 _ID_WORD = re.compile(r"(?:nr|no|id|nummer|number|mrn|pat|patient|fall|case|pid|ref)\W{0,3}$", re.I)
 _STRONG, _WEAK = 2, 1
-_MOST_GROUPS = 12
+_MOST_GROUPS = 16
+_MOST_LETTERS = 24
 _LONG = 4  # Shorter names are found only if they are written with a capital.
 
 
@@ -42,12 +43,11 @@ class Known:
             self._add_name(name)
         self._numbers: set[str] = set()
         for number in identifiers.numbers:
-            groups = _GROUP.findall(plain.spelled(number).lower())
+            groups = _GROUP.findall(spelling.spelled(number).lower())
             if any(g.isdigit() for g in groups):
                 self._numbers.add(_code(groups))
         self._numbers.discard("")
-        self._starts = {_GROUP.match(n)[0] for n in self._numbers}
-        self._longest = max(map(len, self._numbers), default=0) + 8
+        self._beginnings = {n[:k] for n in self._numbers for k in range(1, len(n) + 1)}
         self._days = frozenset(d for text in identifiers.dates for d in dates.read(text))
         self._places: dict[str, set[tuple[str, ...]]] = {}
         for place in identifiers.places:
@@ -66,7 +66,7 @@ class Known:
         return sorted(set(found)), doubtful
 
     def _add_name(self, name: str) -> None:
-        parts = [p.lower() for p in _WORD.findall(plain.spelled(name))]
+        parts = [p.lower() for p in _WORD.findall(spelling.spelled(name))]
         real = [p for p in parts if p not in words.PLACEHOLDERS]
         parts = [p for p in real if p not in words.PARTICLES and p not in words.TITLES]
         for part in parts:
@@ -108,10 +108,24 @@ class Known:
                     hits[k] = hits[k + 1] = _STRONG
         taken, doubtful = self._promoted(text, tokens, hits, cased)
         found = list(_merged(text, tokens, self._with_initials(text, tokens, taken)))
-        for match in _SPACED.finditer(text):
-            if self._strength(match[0].replace(" ", "").lower()) == _STRONG:
-                found.append(Span(match.start(), match.end(), "name"))
+        found += self._spaced(text, tokens)
         return found, doubtful
+
+    def _spaced(self, text: str, tokens: list[re.Match]) -> Iterator[Span]:
+        """Yields names whose letters stand apart: "M ü l l e r", where "ü" is "ue" by now."""
+        single = [len(t[0]) == 1 or t[0].lower() in _UMLAUTS for t in tokens]
+        for k, token in enumerate(tokens):
+            joined = token[0]
+            if not single[k] or joined[0].lower() not in self._initials:
+                continue
+            for m in range(k + 1, min(k + _MOST_LETTERS, len(tokens))):
+                if not (single[m - 1] and single[m]) or text[tokens[m - 1].end()] != " ":
+                    break
+                if tokens[m].start() != tokens[m - 1].end() + 1:
+                    break
+                joined += tokens[m][0]
+                if len(joined) >= _LONG and self._strength(joined.lower()) == _STRONG:
+                    yield Span(token.start(), tokens[m].end(), "name")
 
     def _promoted(
         self, text: str, tokens: list[re.Match], hits: list[int], cased: bool
@@ -174,7 +188,7 @@ class Known:
         return more
 
     def _add_place(self, place: str) -> None:
-        parts = tuple(_key(w.lower()) for w in _WORD.findall(plain.spelled(place)))
+        parts = tuple(_key(w.lower()) for w in _WORD.findall(spelling.spelled(place)))
         telling = [
             p for p in parts
             if len(p) >= 4 and p not in words.INSTITUTION and p not in words.ORDINARY
@@ -204,31 +218,27 @@ class Known:
         if not self._numbers:
             return
         groups = list(_GROUP.finditer(text))
-        codes = [_ZEROS.sub("", g[0].lower()) for g in groups]
         last = -1
-        for k, code in enumerate(codes):
-            if groups[k].start() < last or code not in self._starts:
-                continue
-            found = self._longest_number(text, groups, codes, k)
-            if found:
-                last = found
-                yield Span(groups[k].start(), found, "number")
+        for k, group in enumerate(groups):
+            if group.start() >= last:
+                end = self._longest_number(text, groups, k)
+                if end:
+                    last = end
+                    yield Span(group.start(), end, "number")
 
-    def _longest_number(self, text: str, groups: list[re.Match], codes: list[str], k: int) -> int:
+    def _longest_number(self, text: str, groups: list[re.Match], k: int) -> int:
         """Returns where the longest number that begins at a group ends; 0 if there is none."""
         joined, end = "", 0
         for m in range(k, min(k + _MOST_GROUPS, len(groups))):
             gap = text[groups[m - 1].end() : groups[m].start()] if m > k else ""
-            if m > k and (len(gap) > 2 or not _JOINT.fullmatch(gap)):
+            if len(gap) > 2 or not _JOINT.fullmatch(gap):
                 break
-            # A zero counts inside a number, and not at the beginning of a code.
-            piece = groups[m][0].lower()
-            is_first = not joined or not joined[-1].isdigit()
-            joined += _ZEROS.sub("", piece) if is_first else piece
-            if len(joined) > self._longest:
-                break
-            if joined in self._numbers and self._counts(text, groups, k, m, joined):
+            joined += groups[m][0].lower()
+            code = _ZEROS.sub("", joined)
+            if code in self._numbers and self._counts(text, groups, k, m, code):
                 end = groups[m].end()
+            if code not in self._beginnings and code != "0":
+                break
         return end
 
     def _counts(self, text: str, groups: list[re.Match], first: int, last: int, code: str) -> bool:
@@ -286,8 +296,4 @@ def _key(word: str) -> str:
 
 
 def _code(groups: Iterable[str]) -> str:
-    joined = ""
-    for group in groups:
-        is_first = not joined or not joined[-1].isdigit()
-        joined += _ZEROS.sub("", group) if is_first else group
-    return joined
+    return _ZEROS.sub("", "".join(groups))

@@ -227,6 +227,8 @@ def _image(
         is_decimal = pydicom.datadict.dictionary_VR(keyword) == "DS"
         several = value if isinstance(value, list) else [value]
         setattr(ds, keyword, [_ds(v) if is_decimal else v for v in several])
+    if ds.get("BodyPartExamined") in code_strings.UNPAIRED:
+        del ds.Laterality
     if "IR" in ds.get("ScanningSequence", "") and "InversionTime" not in ds:
         ds.InversionTime = None
     if {"CG", "PPG"} & set(allowed_now.get("ScanOptions", ())):

@@ -10,14 +10,18 @@ from collections.abc import Iterator
 
 from big_rad.annotate.deidentify import dates, words
 
-_CAP = r"(?:[A-Z][a-z']{0,40}(?:[A-Z'][a-z]{1,40}){0,2}|[A-Z]{2,40})"
-_CAPS = rf"(?:{_CAP}(?:-{_CAP}){{0,3}})"
-_INITIAL = r"(?:[A-Z]\.(?:-?[A-Z]\.)?)"
+# Groups with "?>" are not tried again in another way, which keeps the time in proportion.
+_CAP = (
+    r"(?>[A-Z]{2,40}(?![a-z])|[A-Z][a-z']{1,40}(?:[A-Z'][a-z]{1,40}){0,2}|"
+    r"[^\x00-\x7f\W\d_][^\W\d_]{1,40})"
+)
+_CAPS = rf"(?>{_CAP}(?:-{_CAP}){{0,3}})"
+_INITIAL = r"(?>[A-Z]\.(?:-?[A-Z]\.)?)"
 _PART = r"(?:von|van|vom|zu|zur|de|der|den|del|della|di|da|dos|la|le|el|al|ten|ter|bin|ibn)"
-_TOKEN = rf"(?:\[name\]|{_INITIAL}|{_CAPS})"
-_NEXT = rf"(?:(?:{_PART}[ ]){{0,3}}{_TOKEN})"
-_SEQUENCE = rf"{_NEXT}(?:[ ]{{0,2}}{_NEXT}){{0,3}}"
-_COMMAS = rf"{_NEXT}(?:,?[ ]{{1,2}}{_NEXT}){{0,3}}"
+_TOKEN = rf"(?>\[name\]|(?:{_INITIAL}[ ]{{0,2}}){{1,3}}{_CAPS}|{_INITIAL}|{_CAPS})"
+_NEXT = rf"(?>(?:{_PART}[ ]){{0,3}}{_TOKEN})"
+_SEQUENCE = rf"(?<![^\W_]){_NEXT}(?:[ ]{{1,2}}{_NEXT}){{0,3}}"
+_COMMAS = rf"(?<![^\W_]){_NEXT}(?:,?[ ]{{1,2}}{_NEXT}){{0,3}}"
 _BETWEEN = (
     r"(?:Dr|Prof|med|habil|dent|vet|nat|rer|univ|phil|h\.\s?c|PD|Priv\.-Doz|Dipl|-?Med|-?Ing|"
     r"OA|OAe|CA|AA|Kollege|Kollegin|Kollegen|Oberarzt|Oberaerztin|Professor|Doktor|DR|PROF|MED)"
@@ -32,10 +36,14 @@ _TITLE = re.compile(
 # Titles that are also abbreviations or nouns: they only count before another title.
 _DOUBTFUL = re.compile(r"(?:PD|OA|OAe|CA|AA|Schwester|Kolleg(?:e|en|in)|Patient|Patientin)\b")
 _SIGNED = re.compile(
-    r"(?:(?<!\w)(?:gez\.|Gez\.|i\.\s?A\.|i\.\s?V\.)|\b(?:[Ss]igned|[Dd]ictated|[Rr]eported|[Rr]ead|"
-    r"[Vv]erified|[Aa]pproved|[Ii]nterpreted|[Rr]eviewed|[Ff]inali[sz]ed|[Vv]alidiert|[Ff]reigegeben|"
-    r"[Dd]iktiert|[Bb]efundet|[Ee]rstellt|[Uu]nterzeichnet|[Vv]idiert|[Tt]ranscribed|[Pp]erformed|"
-    r"[Cc]ommunicated|[Dd]iscussed|[Bb]esprochen)\s(?:electronically\s)?(?:by|with|to|von|durch|mit))"
+    r"(?:(?<!\w)(?:gez\.|Gez\.|i\.\s?A\.|i\.\s?V\.)|\b(?:[Ss]igned|[Dd]ictated|"
+    r"[Rr]eported|[Rr]ead|"
+    r"[Vv]erified|[Aa]pproved|[Ii]nterpreted|[Rr]eviewed|[Ff]inali[sz]ed|[Vv]alidiert|"
+    r"[Ff]reigegeben|"
+    r"[Dd]iktiert|[Bb]efundet|[Ee]rstellt|[Uu]nterzeichnet|[Vv]idiert|[Tt]ranscribed|"
+    r"[Pp]erformed|"
+    r"[Cc]ommunicated|[Dd]iscussed|[Bb]esprochen)\s(?:electronically\s)?(?:by|with|to|von|"
+    r"durch|mit))"
     rf"[ :]{{1,3}}(?:(?:Dr|Prof|OA|OAe|CA|PD)\.?[ ](?:med\.[ ])?){{0,3}}(?P<name>{_COMMAS})"
 )
 _LABEL = re.compile(
@@ -43,7 +51,8 @@ _LABEL = re.compile(
     r"Patientin|Pat\.|Befunder|Befundender|Untersucher(?:in)?|Zuweiser(?:in)?|Ueberweiser|"
     r"Einsender|Radiolog(?:e|in|ist|IST)|MTRA?|MTA|Unterschrift|Signatur|Visum|"
     r"(?:Haus|Ober|Chef|Fach|Assistenz)?(?:[Aa]rzt|[Aa]erztin)|Operateur|Anforderer|Attending|"
-    r"Resident|(?:[Rr]eferring|[Rr]equesting|[Oo]rdering|[Rr]eporting)(?:[ ](?:[Pp]hysician|[Dd]octor|"
+    r"Resident|(?:[Rr]eferring|[Rr]equesting|[Oo]rdering|"
+    r"[Rr]eporting)(?:[ ](?:[Pp]hysician|[Dd]octor|"
     r"[Rr]adiologist|[Cc]linician))?|Physician|Technologist|Dictated|Signed|Angehoerige[r]?)"
     rf"[ ]{{0,2}}:\s{{0,2}}(?:(?:Herrn?|Frau|Mrs?\.?|Dr|Prof|OA|PD)\.?[ ](?:med\.[ ])?){{0,3}}"
     rf"(?P<name>{_COMMAS})"
@@ -57,7 +66,8 @@ _BORN = re.compile(
 )
 _MAIDEN = re.compile(rf"\b(?:geb\.|geborene[r]?|nee)[ ](?P<name>{_NEXT})")
 _CLOSING = re.compile(
-    r"(?:[Gg]ruessen?|GRUESSEN?|MfG|[Rr]egards|[Ss]incerely(?: yours)?|[Hh]ochachtungsvoll)[ ]{0,3}[,.!]?"
+    r"(?:[Gg]ruessen?|GRUESSEN?|MfG|[Rr]egards|[Ss]incerely(?: yours)?|"
+    r"[Hh]ochachtungsvoll)[ ]{0,3}[,.!]?"
     r"\s{1,6}(?P<lines>(?:[^\n]{1,80}(?:\n{1,3}|$)){1,3})"
 )
 _LINE = re.compile(rf"(?:(?:Dr|Prof|PD|OA|med)\.?[ ]{{0,2}}){{0,5}}(?P<name>{_SEQUENCE})")
@@ -78,8 +88,10 @@ _CONTACT = [
     re.compile(r"\b(?:https?://|ftp://|www\.)[^\s<>\"]{1,300}", re.IGNORECASE),
     re.compile(r"(?<![\w.@/-])[\w-]{3,63}\.(?:de|com|org|net|eu|at|ch|uk)\b(?![\w.]\w)(?:/\S{0,200})?"),
     re.compile(
-        r"\b(?:Tel(?:efon|ephone)?|Fon|Telefax|Fax|Phone|Mobil|Mobile|Handy|Durchwahl|DECT|Piepser|"
-        r"Pager|Rueckruf|Rufnummer|Cell|Ext|Hotline|Call back(?: at)?)\b\.?(?:[ -]?(?:Nr|No|nummer|"
+        r"\b(?:Tel(?:efon|ephone)?|Fon|Telefax|Fax|Phone|Mobil|Mobile|Handy|Durchwahl|"
+        r"DECT|Piepser|"
+        r"Pager|Rueckruf|Rufnummer|Cell|Ext|Hotline|Call back(?: at)?)\b\.?(?:[ -]?(?:Nr|"
+        r"No|nummer|"
         r"number)\.?)?\s?[:.]?\s?(?:unter\s)?(?P<value>\+?\(?\d[\d /().-]{1,24}\d)",
         re.IGNORECASE,
     ),
@@ -88,7 +100,8 @@ _CONTACT = [
     re.compile(r"(?<![\w.,/-])0\d{2,4}[ ]\d{3,9}(?:[ -]\d{1,6}){0,4}(?!\d)"),
     re.compile(r"(?<![\w.,/-])\(0\d{2,5}\)[ ]?\d[\d -]{2,12}\d"),
     re.compile(
-        r"(?<![\w.,/-])(?!\d\d0[.-]\d\d0[.-])(?:\+?1[ .-])?(?:\([2-9]\d\d\)[ ]?|[2-9]\d\d[.-])\d{3}"
+        r"(?<![\w.,/-])(?!\d\d0[.-]\d\d0[.-])(?:\+?1[ .-])?(?:\([2-9]\d\d\)[ ]?|"
+        r"[2-9]\d\d[.-])\d{3}"
         r"[.-]\d{4}(?![\d.-])"
     ),
 ]  # fmt: skip
@@ -96,13 +109,17 @@ _NUMBER = [
     re.compile(r"(?<![\w.])\d{1,9}(?:\.\d{1,39}){5,}(?![\w])"),  # A UID.
     re.compile(
         r"\b(?:Pat(?:ient(?:en)?)?|Fall|Case|Aufnahme|Auftrags?|Untersuchungs?|Versicherten?|"
-        r"Versicherungs?|Vers|Kranken(?:kassen|versicherten|blatt)?|Accession|Access|Order|Request|"
-        r"KIS|RIS|PACS|Chart|Record|Medical record|Study|Exam|Studien|Befund|Dokumenten?|Ref|Reference|"
-        r"Hospital|Personal|Member|Mitglieds?|Policy|NHS|Vorgangs?|Proben?|Journal|Social security|"
+        r"Versicherungs?|Vers|Kranken(?:kassen|versicherten|blatt)?|Accession|Access|"
+        r"Order|Request|"
+        r"KIS|RIS|PACS|Chart|Record|Medical record|Study|Exam|Studien|Befund|Dokumenten?|"
+        r"Ref|Reference|"
+        r"Hospital|Personal|Member|Mitglieds?|Policy|NHS|Vorgangs?|Proben?|Journal|"
+        r"Social security|"
         r"Insurance|Anforderungs?|Ausweis|Passport|License|Account|Visit|Encounter)"
         r"(?:\.[ -]?|[ -]{0,2})(?:ID|Id|id|Nr|nr|No|no|Num|Nummer|nummer|Number|number|Kennung|#)"
         r"(?:\.?[ ]?[:#=]|\.|[ ](?=[A-Z]{0,4}-?\d{3}))\s{0,2}"
-        r"(?P<value>[A-Za-z]{0,5}[-_ ]?\d[\w./ -]{0,24}?\w?)(?=[\s,;)\].]*(?:$|[^\w./-]|[ \n][A-Za-z(]))"
+        r"(?P<value>[A-Za-z]{0,5}[-_ ]?\d[\w./ -]{0,24}?\w?)(?=[\s,;)\].]*(?:$|[^\w./-]|"
+        r"[ \n][A-Za-z(]))"
     ),
     re.compile(
         r"\b(?:MRN|SSN|Accession|ID|PID|PIZ|KVNR|KV-Nr\.?|NHS|Acc\.?)\s?(?:No\.?|Nr\.?|number)?"
@@ -113,22 +130,28 @@ _NUMBER = [
     re.compile(r"(?<![\d.,])\d{7,}(?!\d)"),
     re.compile(r"(?<![\w-])[A-Z]{1,4}[-_]?\d{6,}(?!\d)"),
 ]  # fmt: skip
-_HOUSE = r"[ ]\d{1,4}(?:[ ]?[a-z](?![a-z]))?(?![\d.,:/])(?:[ ]?-[ ]?\d{1,4})?" + dates.UNIT
+_HOUSE = r"[ ]\d{1,4}(?:[ ]?[a-z](?![a-z]))?(?!\d|[.,:/]\d)(?:[ ]?-[ ]?\d{1,4})?" + dates.UNIT
 _TOWN = r"[A-Z][a-z]{2,30}(?:[ -](?:am|an der|im|bei|ob der|a\.)?[ ]?[A-Z][a-z]{2,30}){0,2}"
 _PLACE = [
     re.compile(
-        rf"(?<![\w-])(?:[A-Z][a-z]{{1,30}}-){{0,3}}[A-Z]?[a-z]{{2,30}}(?:strasse|str\.|platz|allee|gasse|"
+        rf"(?<![\w-])(?:[A-Z][a-z]{{1,30}}-){{0,3}}[A-Z]?[a-z]{{2,30}}(?:strasse|str\.|"
+        rf"platz|allee|gasse|"
         rf"chaussee|damm|ufer|(?<!gallen)(?<!luft)(?<!atem)(?<!harn)(?<!zugangs)weg|steig|pfad)"
         rf"{_HOUSE}"
     ),
     re.compile(
-        rf"(?<![\w-])(?:[A-Z][a-z]{{1,30}}[ -]){{1,3}}(?:Strasse|Str\.|Platz|Allee|Gasse|Weg|Damm|Ufer|"
+        rf"(?<![\w-])(?:[A-Z][a-z]{{1,30}}[ -]){{1,3}}(?:Strasse|Str\.|Platz|Allee|Gasse|"
+        rf"Weg|Damm|Ufer|"
         rf"Ring|Chaussee){_HOUSE}"
     ),
-    re.compile(rf"\b(?:Am|An der|Im|Zum|Zur|Auf der|Unter den)[ ]{_TOWN}[ ]\d{{1,3}}(?=,?[ \n]\d{{5}}\b)"),
+    re.compile(
+        rf"\b(?:Am|An der|Im|Zum|Zur|Auf der|Unter den)[ ]{_TOWN}[ ]"
+        r"\d{1,3}(?=,?[ \n]\d{5}\b)"
+    ),
     re.compile(rf"(?<![\w.,])(?:D-|A-|CH-)?\d{{5}}[ ](?P<town>{_TOWN})"),
     re.compile(
-        r"(?<![\w.,])\d{1,5}[ ](?:[NSEW]\.?[ ])?(?:[A-Z][a-z]{1,30}[ ]){1,3}(?:Street|St\.?|Avenue|Ave\.?|"
+        r"(?<![\w.,])\d{1,5}[ ](?:[NSEW]\.?[ ])?(?:[A-Z][a-z]{1,30}[ ]){1,3}(?:Street|"
+        r"St\.?|Avenue|Ave\.?|"
         r"Road|Rd\.?|Lane|Ln\.?|Drive|Boulevard|Blvd\.?|Court|Square|Terrace|Crescent)(?![\w])"
     ),
     re.compile(r"\b(?:[A-Z][a-z]{2,30}[ ]){1,2}?[A-Z][a-z]{2,30},[ ][A-Z]{2}[ ]\d{5}(?:-\d{4})?\b"),
@@ -137,18 +160,20 @@ _PLACE = [
     re.compile(rf"\b(?:wohnhaft in|wohnt in|resident of|lives in|living in)[ ](?P<value>{_TOWN})"),
     re.compile(
         r"\b(?:Universitaets(?:klinikum|klinik|medizin|spital)|Uniklinik(?:um)?|Klinikum|"
-        r"Kreiskrankenhaus|Stadtkrankenhaus|Krankenhaus|Kantonsspital|Klinik|Spital|MVZ)"
+        r"Kreiskrankenhaus|Stadtkrankenhaus|Krankenhaus|Kantonsspital|"
+        r"(?<![Ii]n der )Klinik|Spital|MVZ)"
         rf"(?:[ ](?:am|im|an der|der|fuer))?[ ](?P<town>{_TOWN})"
     ),
     re.compile(
         r"\b(?P<town>(?:(?:St\.?|Saint|Sankt|Mount)[ ])?(?:[A-Z][a-z']{1,30}[ ]){1,3}?)"
-        r"(?P<kind>(?:(?:General|University|Memorial|Community|Regional|Royal|County|City|Children's)[ ])"
+        r"(?P<kind>(?:(?:General|University|Memorial|Community|Regional|Royal|County|City|"
+        r"Children's)[ ])"
         r"{0,2}(?:Hospital|Medical Center|Medical Centre|Infirmary|Clinic)\b)"
     ),
     re.compile(r"\bSt\.?[ ][A-Z][a-z']{2,20}(?:-|[ ])(?:Krankenhaus|Hospital|Klinik|Stift)\b"),
 ]  # fmt: skip
 _NO_TOWN = words.ORDINARY | words.INSTITUTION | frozenset(
-    "einheiten mal schuss voxel pixel euro stueck iu ie units hounsfield heparin in our this".split()
+    "einheiten mal schuss voxel pixel euro stueck iu ie units hounsfield heparin in our".split()
 )  # fmt: skip
 
 
@@ -201,6 +226,8 @@ def _names(text: str) -> Iterator[Span]:
         yield from _taken(match, strict=False)
     for pattern in (_SIGNED, _LABEL, _DEGREE, _MAIDEN):
         for match in pattern.finditer(text):
+            if pattern is _DEGREE and match["name"].isupper():
+                continue  # "FA, MD" are maps of diffusion.
             yield from _taken(match, strict=True)
     for match in _BORN.finditer(text):
         yield from _taken(match, strict=True, last=True)

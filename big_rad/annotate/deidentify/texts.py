@@ -14,7 +14,7 @@ import dataclasses
 import importlib
 from collections.abc import Callable, Iterable
 
-from big_rad.annotate.deidentify import patterns
+from big_rad.annotate.deidentify import patterns, spelling
 from big_rad.annotate.deidentify.identifiers import Identifiers
 from big_rad.annotate.deidentify.known import Known
 from big_rad.annotate.deidentify.patterns import Span
@@ -63,7 +63,7 @@ class Scrubber:
         """Returns a text without this study's own identifiers."""
         if len(text) > MOST_CHARACTERS:
             raise ValueError(f"a text has more than {MOST_CHARACTERS} characters")
-        read = plain.read(text)
+        read = spelling.read(text)
         spans, doubtful = self._known.find(read.text)
         return _replaced(text, [_back(read, s) for s in spans], doubtful)
 
@@ -79,7 +79,7 @@ class Scrubber:
         """
         done = self.known(text)
         if self._patterns:
-            read = plain.read(done.text)
+            read = spelling.read(done.text)
             done = _added(done, [_back(read, s) for s in patterns.find(read.text)])
         if self._model is not None:
             done = _added(done, _of_model(self._model, done.text, lang))

@@ -10,9 +10,8 @@ from typing import Any
 
 import pydicom
 
-from big_rad.annotate.deidentify import dates, patterns, words
+from big_rad.annotate.deidentify import dates, patterns, spelling, words
 from big_rad.dicom import objects
-from big_rad.grounding import plain
 from big_rad.grounding.unicode import nfc
 
 MOST_CHARACTERS = 4096  # Of a value so many are looked at.
@@ -143,7 +142,7 @@ def add_name(text: str, found: Found) -> None:
 
 
 def _names(word: str) -> bool:
-    spelled = plain.spelled(word).lower()
+    spelled = spelling.spelled(word).lower()
     return len(spelled) >= 2 and not word.isdigit() and spelled not in words.PLACEHOLDERS
 
 
@@ -154,16 +153,15 @@ def add_number(text: str, found: Found) -> None:
         return
     if any(c.isdigit() for c in text):
         found.numbers.add(text)
-        for day in dates.find(plain.spelled(text)):
-            found.dates.add("%04d-%02d-%02d" % sorted(day.days)[0])
+        for day in dates.find(spelling.spelled(text)):
+            found.dates.update(map(_written, day.days))
     else:
         of_words(text, found)
 
 
 def add_date(text: str, found: Found) -> None:
     """Adds a date as DICOM writes it, or in any notation of a report."""
-    for year, month, day in dates.read(plain.spelled(text or "")):
-        found.dates.add(f"{year:04}-{month:02}-{day:02}")
+    found.dates.update(map(_written, dates.read(spelling.spelled(text or ""))))
 
 
 def add_place(text: str, found: Found) -> None:
@@ -183,7 +181,7 @@ def of_words(text: str, found: Found) -> None:
     """
     text = nfc(text or "")[:MOST_CHARACTERS]
     of_text(text, found)
-    spelled = plain.spelled(text)
+    spelled = spelling.spelled(text)
     for run in re.findall(r"[A-Za-z]{0,8}[-_ .]?\d[\d.\-_ ]{2,}\d", spelled):
         found.numbers.add(run.strip("-_. "))
     named = []
@@ -195,7 +193,7 @@ def of_words(text: str, found: Found) -> None:
         if any(c.isdigit() for c in written) and len(written) >= 4:
             found.numbers.add(written)
         for word in _CASES.split(written):
-            spelled = plain.spelled(word).lower()
+            spelled = spelling.spelled(word).lower()
             if len(spelled) >= 4 and spelled.isalpha() and spelled not in words.ORDINARY:
                 if spelled not in words.PLACEHOLDERS:
                     named.append(word)
@@ -207,12 +205,12 @@ def of_text(text: str, found: Found) -> None:
     text = nfc(text)[:MOST_CHARACTERS]
     for person in _CARET.findall(text):
         add_name(person, found)
-    read = plain.read(text)
+    read = spelling.read(text)
     for last, first in _LAST_FIRST.findall(read.text):
         if not {last.lower(), first.lower()} & words.ORDINARY:
             add_name(f"{last}, {first}", found)
     for day in dates.find(read.text):
-        found.dates.update("%04d-%02d-%02d" % d for d in day.days)
+        found.dates.update(map(_written, day.days))
     for span in patterns.find(read.text):
         part = text[read.start(span.start) : read.end(span.end)]
         if span.kind == "name":
@@ -243,6 +241,11 @@ def of_json(value: Any, found: Found, keyword: str = "", depth: int = 0) -> None
             _of_value(text, vr, keyword, False, found)
         elif isinstance(value, str):
             of_words(text, found)
+
+
+def _written(day: tuple[int, int, int]) -> str:
+    year, month, number = day
+    return f"{year:04}-{month:02}-{number:02}"
 
 
 def _decoded(value: bytes) -> str:
