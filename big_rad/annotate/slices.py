@@ -58,7 +58,7 @@ class Stack:
     @functools.cached_property
     def classes(self) -> frozenset[int]:
         """The ids of the classes that the label map has anywhere."""
-        return frozenset(map(int, np.flatnonzero(np.bincount(self._labels.ravel())))) - {0}
+        return frozenset(map(int, np.flatnonzero(np.bincount(self._labels.ravel("K"))))) - {0}
 
     @property
     def own_plane(self) -> str:
@@ -80,7 +80,7 @@ class Stack:
         lengths = np.linalg.norm(self.stored.affine[:3, :3], axis=0)
         pixel = float(np.prod(np.delete(lengths, axis)))
         counts = [
-            np.bincount(np.take(self._labels, k, axis).ravel(), minlength=NUM_CLASSES + 1)
+            np.bincount(self._across(axis, k).ravel("K"), minlength=NUM_CLASSES + 1)
             for k in range(self.stored.shape[axis])
         ]
         return np.array(counts, float) * pixel
@@ -95,7 +95,7 @@ class Stack:
         with open(self.stored.path, "rb") as stream:
             volume = nifti.Volume(stream, "a volume")
             pixels, where = volume.slice(plane, index, self.stored.affine)
-        across = np.take(self._labels, index, self._grid.axis(plane))
+        across = self._across(self._grid.axis(plane), index)
         segmap, _ = self._grid.turned(across, plane, index)
         return Cut(
             np.ascontiguousarray(pixels),
@@ -103,6 +103,10 @@ class Stack:
             tuple(map(float, where["spacing"])),
             where["place"],
         )
+
+    def _across(self, axis: int, index: int) -> UInt8[np.ndarray, "first second"]:
+        # `np.take` would copy the whole map if it is stored in Fortran's order.
+        return self._labels[(slice(None),) * axis + (index,)]
 
 
 def without_specks(

@@ -297,7 +297,9 @@ class _Work:
             slices, link = (), "proposed"
             if row.slice is not None:
                 plane = row.plane or own
-                k = row.slice if volume.series is None else numbers.get(row.slice, -1)
+                # InstanceNumbers count the slices that were acquired, and no others.
+                counted = volume.series is not None and plane == own
+                k = numbers.get(row.slice, -1) if counted else row.slice
                 slices, link = ((plane, k),), "given"
             elif sentence.images and numbers:
                 slices = tuple((own, numbers.get(n, -1)) for n in sentence.images)

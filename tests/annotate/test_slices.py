@@ -33,7 +33,9 @@ def turned(labels, axes, signs, spacing=(1.0, 2.0, 3.0)):
     return np.ascontiguousarray(labels.transpose(axes)), affine
 
 
-EVERY = list(itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3)))
+EVERY = list(
+    itertools.product(itertools.permutations(range(3)), itertools.product((1, -1), repeat=3))
+)
 
 
 @pytest.mark.parametrize("axes, signs", EVERY)
@@ -42,8 +44,11 @@ def test_left_is_left_however_the_voxels_are_stored(tmp_path, axes, signs):
     volume = stored.write(tmp_path / "v.nii", labels.astype(np.int16) * 10, affine)
     stack = Stack(volume, labels)
     for plane, across in (("axial", 2), ("coronal", 1)):
-        index = int(stack.areas(plane)[:, HEART].argmax() if across == 2 else
-                    stack.areas(plane)[:, LIVER].argmax())
+        index = int(
+            stack.areas(plane)[:, HEART].argmax()
+            if across == 2
+            else stack.areas(plane)[:, LIVER].argmax()
+        )
         cut = stack.cut(plane, index)
         np.testing.assert_array_equal(cut.pixels, cut.segmap.astype(np.int16) * 10)
         columns = {c: np.flatnonzero((cut.segmap == c).any(0)).mean() for c in (LIVER, SPLEEN)}
@@ -71,7 +76,9 @@ def test_a_place_is_where_the_affine_puts_the_first_pixel(tmp_path):
     rng = np.random.default_rng(0)
     values = rng.integers(-1000, 1000, SHAPE).astype(np.int16)
     labels, affine = turned(values, (1, 2, 0), (-1, 1, -1))
-    stack = Stack(stored.write(tmp_path / "v.nii", labels, affine), np.zeros(labels.shape, np.uint8))
+    stack = Stack(
+        stored.write(tmp_path / "v.nii", labels, affine), np.zeros(labels.shape, np.uint8)
+    )
     image = nib.Nifti1Image(labels, affine)
     for plane in ("axial", "coronal", "sagittal"):
         cut = stack.cut(plane, 3)

@@ -61,9 +61,7 @@ def test_beam_gives_the_same_bytes(source, undisturbed, tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(
-    source, undisturbed, tmp_path, workers
-):
+def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(source, undisturbed, tmp_path, workers):
     expected, seconds = small_studies.digests(undisturbed[0]), undisturbed[1]
     for number in range(workers, KILLS + 1, 2):  # The kills are shared by both cases.
         rng = random.Random(number)
@@ -162,7 +160,7 @@ def stand_in(folder):
     )
     python = folder / "python"
     python.write_text(
-        f"#!/bin/sh\nPYTHONPATH={settings.env['PYTHONPATH']} exec {sys.executable} \"$@\"\n"
+        f'#!/bin/sh\nPYTHONPATH={settings.env["PYTHONPATH"]} exec {sys.executable} "$@"\n'
     )
     for path in (program, python):
         path.chmod(path.stat().st_mode | stat.S_IXUSR)
