@@ -62,7 +62,11 @@ class Known:
         names, doubtful = self._find_names(text)
         found = [*names, *self._find_places(text), *self._find_numbers(text)]
         if self._days:
-            found += [Span(d.start, d.end, "date") for d in dates.find(text) if d.days & self._days]
+            found += [
+                Span(d.start, d.end, "date")
+                for d in dates.find(text, loose=True)
+                if d.days & self._days
+            ]
         return sorted(set(found)), doubtful
 
     def _add_name(self, name: str) -> None:
@@ -235,14 +239,17 @@ class Known:
                 break
             joined += groups[m][0].lower()
             code = _ZEROS.sub("", joined)
-            if code in self._numbers and self._counts(text, groups, k, m, code):
+            if code in self._numbers and self._counts(text, groups, k, m, joined):
                 end = groups[m].end()
             if code not in self._beginnings and code != "0":
                 break
         return end
 
     def _counts(self, text: str, groups: list[re.Match], first: int, last: int, code: str) -> bool:
-        """Returns whether a short number is meant, and not a measurement or a level."""
+        """Returns whether a short number is meant, and not a measurement or a level.
+
+        `code` is the number as it is written, with its zeros: "s0001" is no level, "S1" is one.
+        """
         before = text[max(0, groups[first].start() - 12) : groups[first].start()]
         if _ID_WORD.search(before):
             return True

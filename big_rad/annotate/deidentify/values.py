@@ -14,7 +14,9 @@ from big_rad.annotate.deidentify import dates, patterns, spelling, words
 from big_rad.dicom import objects
 from big_rad.grounding.unicode import nfc
 
-MOST_CHARACTERS = 4096  # Of a value so many are looked at.
+MOST_CHARACTERS = 1 << 18  # Of a value so many are looked at.
+_LONG = 4096  # A longer value is read only where it may name somebody.
+_AROUND = re.compile(r"(?i)(?:patient|name|physician|operator)")
 _MOST_ELEMENTS = 20_000
 _MOST_DEPTH = 16
 _MOST_ITEMS = 4096
@@ -60,6 +62,7 @@ _PARTS = re.compile(r"[\^=,;\s]+")
 _SPLIT = re.compile(r"[^\W_]+")
 _CARET = re.compile(r"[^\W\d_][\w'. -]{0,63}(?:\^[\w'. -]{0,64}){1,5}")
 _LAST_FIRST = re.compile(r"\b([A-Z][\w'-]{1,40}),[ ]?([A-Z][\w'-]{1,40})\b")
+_QUOTED = re.compile(r"(?i)Name\W{1,24}\"([^\"\n]{3,64})\"")
 _CASES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=\d)(?=[A-Za-z])|(?<=[A-Za-z])(?=\d)")
 
 
@@ -108,7 +111,7 @@ def _of_element(element: pydicom.DataElement, found: Found) -> None:
         several = [_decoded(value)] if vr in _TEXTS else []
     else:
         several = value if isinstance(value, pydicom.multival.MultiValue | list) else [value]
-        several = [str(v)[:MOST_CHARACTERS] for v in several[:64]]
+        several = [str(v)[:MOST_CHARACTERS] for v in several[:_MOST_ITEMS]]
     for text in several:
         key = (int(element.tag), text)
         if not text.strip() or key in found.seen:
@@ -205,6 +208,16 @@ def of_text(text: str, found: Found) -> None:
     text = nfc(text)[:MOST_CHARACTERS]
     for person in _CARET.findall(text):
         add_name(person, found)
+    if len(text) > _LONG:  # Such as the protocol in a private attribute.
+        places = [m.start() for m in _AROUND.finditer(text)][:_MOST_ITEMS]
+        kept, last = [], -1
+        for at in places:
+            if at >= last:
+                last = at + 128
+                kept.append(text[at:last])
+        text = "\n".join(kept)[: 4 * _LONG]
+        for quoted in _QUOTED.findall(text):
+            of_words(quoted, found)
     read = spelling.read(text)
     for last, first in _LAST_FIRST.findall(read.text):
         if not {last.lower(), first.lower()} & words.ORDINARY:
