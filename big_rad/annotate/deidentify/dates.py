@@ -114,7 +114,8 @@ def find(text: str, loose: bool = False) -> Iterator[Found]:
         return
     for pattern in _LOOSE if loose else _DATE:
         for match in pattern.finditer(text):
-            days = _days(match.groupdict())
+            year_first = match.start("y") < match.start("a")
+            days = _days(match.groupdict(), year_first)
             if days:
                 yield Found(match.start(), match.end(), days)
 
@@ -143,7 +144,7 @@ def read(date: str) -> frozenset[tuple[int, int, int]]:
     return next((f.days for f in find(date) if f.start == 0), frozenset())
 
 
-def _days(groups: dict[str, str | None]) -> frozenset[tuple[int, int, int]]:
+def _days(groups: dict[str, str | None], year_first: bool) -> frozenset[tuple[int, int, int]]:
     years = [int(groups["y"])]
     if len(groups["y"]) == 2:
         years = [1900 + years[0], 2000 + years[0]]
@@ -154,7 +155,7 @@ def _days(groups: dict[str, str | None]) -> frozenset[tuple[int, int, int]]:
         pairs = [(_ROMAN[groups["r"].upper()], first)]
     else:
         second = int(groups["b"])
-        pairs = [(second, first), (first, second)]
+        pairs = [(second, first)] if year_first else [(second, first), (first, second)]
     return frozenset(d for y in years for month, day in pairs for d in _real(y, month, day))
 
 

@@ -67,11 +67,14 @@ _LAST_FIRST = re.compile(
 )
 # How many nouns of medicine end, and few names.
 _MEDICAL = re.compile(
+    r".*(?:metasta|karzinom|carcinom|lymph|tumor|fraktur|fractur|vergroesser).*|"
     r".{2,}(?:ung|ungen|keit|heit|schaft|tion|tions|itis|ose|osen|osis|ektomie|ectomy|pathie|pathy|"
     r"graphie|graphy|skopie|scopy|karzinom|karzinome|carcinoma|metastas\w{1,3}|schmerz\w{0,3}|zysten?|"
     r"tumore?n?|logie|logy|ismus|aemie|emia|phase|fenster|schichten?|gramm|sequenz|diagnos\w{1,3})"
 )
 _QUOTED = re.compile(r"(?i)Name\W{1,24}\"([^\"\n]{3,64})\"")
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_SIZE = re.compile(r"\d+(?:mm|cm|kv|ms|min|sec|hu|iso)|[0-9]{1,4}x[0-9]{1,4}", re.IGNORECASE)
 _CASES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=\d)(?=[A-Za-z])|(?<=[A-Za-z])(?=\d)")
 
 
@@ -194,15 +197,16 @@ def of_words(text: str, found: Found) -> None:
     text = nfc(text or "")[:MOST_CHARACTERS]
     of_text(text, found)
     spelled = spelling.spelled(text)
-    for run in re.findall(r"[A-Za-z]{0,8}[-_ .]?\d[\d.\-_ ]{2,}\d", spelled):
-        found.numbers.add(run.strip("-_. "))
+    for run in re.findall(r"(?<![A-Za-z0-9])[A-Za-z]{0,8}[-_ .]?\d[\d.\-_ ]{2,}\d(?!\w)", spelled):
+        if not _YEAR.fullmatch(run):
+            found.numbers.add(run.strip("-_. "))
     named = []
     for written in _SPLIT.findall(text):
         if written.isdigit():
-            if len(written) >= 4:
+            if len(written) >= 4 and not _YEAR.fullmatch(written):
                 add_number(written, found)
             continue
-        if any(c.isdigit() for c in written) and len(written) >= 4:
+        if any(c.isdigit() for c in written) and len(written) >= 4 and not _SIZE.fullmatch(written):
             found.numbers.add(written)
         for word in _CASES.split(written):
             spelled = spelling.spelled(word).lower()

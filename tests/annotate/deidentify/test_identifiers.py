@@ -14,7 +14,7 @@ from pydicom import uid
 from big_rad.annotate.deidentify import identifiers
 from big_rad.annotate.deidentify.texts import Scrubber
 from big_rad.annotate.faults import Rejected
-from tests.helpers import canaries, dicom_files
+from tests.helpers import canaries, dicom_files, scrub_sentences
 
 IMAGE = {
     "PatientName": "Müller-Lüdenscheidt^Erika^^Dr.", "PatientID": "P-0004711", "StudyID": "8812",
@@ -80,6 +80,41 @@ PLACES = {
 def test_a_name_is_found_in_each_attribute_that_may_hold_one(image, keyword):
     found = identifiers.of_dicom([image(PatientName=None, **{keyword: PLACES[keyword]})])
     assert "canari" not in scrubbed(found, "Siehe Canari dort.").lower()
+
+
+HOSPITAL = IMAGE | {
+    "StudyDescription": "CT Abdomen mit KM portalvenös, Leber und Milz",
+    "SeriesDescription": "Abdomen  1.5  B30f", "ProtocolName": "Abdomen_Becken_nativ",
+    "ManufacturerModelName": "SOMATOM Definition AS", "Manufacturer": "SIEMENS",
+    "OperatorsName": "MTA Weidenbusch", "RequestingService": "Innere Medizin Station 7B",
+    "StudyComments": "V.a. Pankreaskopf-CA, Metastasen?", "StudyID": "1",
+    "ImageComments": "Spine, Lung, soft tissue", "ContrastBolusAgent": "Imeron 400",
+    "PatientComments": "Diabetes, Kreatinin 1.2, Allergie: keine", "PatientAge": "056Y",
+    "AdditionalPatientHistory": "Sturz auf die linke Hüfte, Schmerz im Knie",
+    "PerformedProcedureStepDescription": "Thorax^TX_ABD_ROUTINE (Adult)",
+    "ReasonForTheRequestedProcedure": "Pat. mit Oberbauchschmerzen, Raumforderung?",
+    "InstitutionalDepartmentName": "Institut für diagnostische und interventionelle Radiologie",
+}  # fmt: skip
+
+
+def test_a_header_as_hospitals_have_it_blacks_out_no_word_of_medicine(image):
+    ds = dicom_files.dataset(**HOSPITAL)
+    block = ds.private_block(0x0019, "SIEMENS CT VA0  COAD", create=True)
+    block.add_new(1, "LO", "Liver Spleen")
+    block.add_new(2, "LO", "Contrast^left^Kidney")
+    found = identifiers.of_dicom([image(ds)])
+    for text in (*scrub_sentences.MEDICINE, "Metastasen, Raumforderung im Pankreaskopf, Kidney"):
+        assert scrubbed(found, text) == text
+
+
+def test_usual_names_of_files_black_out_no_word_of_medicine():
+    name = (
+        "Leberzirrhose_Follow-up/Pankreas_CA_Metastasen/2021/series-004_portalvenoes_1.25mm.nii.gz"
+    )
+    row = Line(image_name=name, image=pathlib.Path("/d", name), report_file=None, mask=None)
+    found = identifiers.of_row(row)
+    for text in (*scrub_sentences.MEDICINE, "Metastasen 2021, follow-up, 1.25 mm, 25 mm"):
+        assert scrubbed(found, text) == text
 
 
 def test_a_number_of_the_device_is_found(image):
