@@ -306,6 +306,27 @@ Krankenhaus Musterstadt | Musterstadt
 St. Mary's Hospital | Mary
 Springfield General Hospital | Springfield
 Mount Sinai Hospital | Sinai
+Der Befund wurde Dr. med. A. Öztürk mitgeteilt. | Öztürk
+Discussed with Dr. Amy Winehouse-Smith on 5/4/21 | Amy;Winehouse;Smith;5/4/21
+Electronically signed by: Smith, John A., MD on 05/04/2021 14:35 | Smith;John;05/04/2021
+Dres. Müller und Schmidt | Müller;Schmidt
+Arzt i. W. Peter Sander | Peter;Sander
+OÄ Dr. Sander, FÄ Weber | Sander;Weber
+Ehefrau Klara Sonnenschein wurde informiert. | Klara;Sonnenschein
+Sohn: Max Sonnenschein | Max;Sonnenschein
+Name des Patienten: Sonnenschein Klara | Sonnenschein;Klara
+SONNENSCHEIN, KLARA  F  12.11.1987 | SONNENSCHEIN;KLARA;12.11.1987
+Geburtsname: Regenbogen | Regenbogen
+Herr Schwarz, Frau Weiß, Herr Herz | Schwarz;Weiß;Herz
+Hr Sonnenschein, Fr Sonnenschein | Sonnenschein
+Vers.-Nr. 65 170839 J 003 | 170839
+KH Konstanz, Abt. Radiologie | Konstanz
+Pat. Klara Sonnenschein, *12.11.1987 | Klara;Sonnenschein;12.11.1987
+Ihre Patientin Klara Sonnenschein | Klara;Sonnenschein
+Patient John Smith was scanned. | John;Smith
+Accession Number: CT-21-004455 | 004455
+Kopie: Hausarzt Dr. Alois Huber, Dorfstr. 5, 83022 Rosenheim | Alois;Huber;Dorfstr;Rosenheim
+E-Mail: k.sonnenschein (at) gmx.de | sonnenschein
 92-jährige Patientin | 92
 A 94-year-old man | 94
 Alter: 91 | 91

@@ -58,7 +58,14 @@ _PATTERNS = [
     # 2021 April 3
     rf"{_BEFORE}(?P<y>{_YEAR})\s(?P<m>{_NAME})\s(?P<a>\d{{1,2}})\b",
 ]
+_SHORT = rf"(?P<a>\d{{1,2}})(?P<s>[/-])(?P<b>\d{{1,2}})(?P=s)(?P<y>\d\d){_AFTER}"
+_PATTERNS.append(
+    r"(?:(?<=\bon )|(?<=\bam )|(?<=\bvom )|(?<=\bdated )|(?<=\bfrom )|(?<=\bof )|(?<=\bsince )|"
+    rf"(?<=\bseit )|(?<=\bzum )){_SHORT}"
+)
 _DATE = [re.compile(p + UNIT, re.IGNORECASE) for p in _PATTERNS]
+# So short that it may also be a list of numbers, unless the day is known.
+_LOOSE = [*_DATE, re.compile(_BEFORE + _SHORT + UNIT)]
 _FIRST = re.compile(r"\d")
 # Parts of dates, which tell nothing of a birthday by themselves but of a stay.
 _PARTS = [
@@ -75,6 +82,7 @@ _PARTS = [
         (r"(?<=\b[Aa]m )(?:[0-3]?\d\.\s?[01]?\d\.)(?!\d)", 0),
         (r"(?<=[Zz]um )(?:[0-3]?\d\.\s?[01]?\d\.)(?!\d)", 0),
         (r"(?<=[Ss]eit )(?:[0-3]?\d\.\s?[01]?\d\.)(?!\d)", 0),
+        (r"(?<=\d\. und )(?:[0-3]?\d\.\s?[01]?\d\.)(?= [a-z]+t\b)", 0),
         (r"(?<=\bfrom )(?:[01]?\d/[0-3]?\d)(?![\d/])", 0),
     )
 ]  # fmt: skip
@@ -95,13 +103,19 @@ class Found:
     days: frozenset[tuple[int, int, int]] = frozenset()
 
 
-def find(text: str) -> Iterator[Found]:
-    """Yields the whole dates of a text in plain spelling, of which some may overlap."""
+def find(text: str, loose: bool = False) -> Iterator[Found]:
+    """Yields the whole dates of a text in plain spelling, of which some may overlap.
+
+    Args:
+        text: the text.
+        loose: whether "3/4/21" counts as well; it may be a list of numbers.
+    """
     if not _FIRST.search(text):
         return
-    for pattern in _DATE:
+    for pattern in _LOOSE if loose else _DATE:
         for match in pattern.finditer(text):
-            days = _days(match.groupdict())
+            year_first = match.start("y") < match.start("a")
+            days = _days(match.groupdict(), year_first)
             if days:
                 yield Found(match.start(), match.end(), days)
 
@@ -130,7 +144,7 @@ def read(date: str) -> frozenset[tuple[int, int, int]]:
     return next((f.days for f in find(date) if f.start == 0), frozenset())
 
 
-def _days(groups: dict[str, str | None]) -> frozenset[tuple[int, int, int]]:
+def _days(groups: dict[str, str | None], year_first: bool) -> frozenset[tuple[int, int, int]]:
     years = [int(groups["y"])]
     if len(groups["y"]) == 2:
         years = [1900 + years[0], 2000 + years[0]]
@@ -141,7 +155,7 @@ def _days(groups: dict[str, str | None]) -> frozenset[tuple[int, int, int]]:
         pairs = [(_ROMAN[groups["r"].upper()], first)]
     else:
         second = int(groups["b"])
-        pairs = [(second, first), (first, second)]
+        pairs = [(second, first)] if year_first else [(second, first), (first, second)]
     return frozenset(d for y in years for month, day in pairs for d in _real(y, month, day))
 
 

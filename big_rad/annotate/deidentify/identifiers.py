@@ -16,7 +16,6 @@ from big_rad.annotate.deidentify import headers, values
 from big_rad.annotate.faults import Rejected
 
 MOST_FILES = 64  # Of a longer series so many headers are read, spread evenly.
-MOST = 4000  # The most identifiers of one kind.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,6 +115,8 @@ def of_row(row: Row) -> Identifiers:
     for number in (row.patient, row.study):
         values.add_number(number, found)
         values.of_words(number, found)
+    if not any(c.isdigit() for c in row.patient):
+        values.add_name(row.patient.replace("_", " "), found)
     values.add_name(getattr(row, "name", ""), found)
     values.add_date(getattr(row, "date", ""), found)
     for text in _below(row):
@@ -143,10 +144,10 @@ def _below(row: Row) -> list[str]:
 
 def _identifiers(found: values.Found) -> Identifiers:
     return Identifiers(
-        frozenset(sorted(found.names)[:MOST]),
-        frozenset(sorted(found.numbers)[:MOST]),
-        frozenset(sorted(found.dates)[:MOST]),
-        frozenset(sorted(found.places)[:MOST]),
+        frozenset(found.names),
+        frozenset(found.numbers),
+        frozenset(found.dates),
+        frozenset(found.places),
     )
 
 

@@ -50,6 +50,9 @@ class Keys:
     def __repr__(self) -> str:
         return f"Keys(fingerprint={self.fingerprint})"
 
+    def __reduce__(self):
+        raise TypeError("a key is never pickled, so that it gets into no other file; load it again")
+
     @classmethod
     def load(cls, path: str | pathlib.Path) -> "Keys":
         """Reads the key from a file, which is made if it does not exist.

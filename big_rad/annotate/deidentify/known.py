@@ -41,12 +41,15 @@ class Known:
         self._initials: set[str] = set()
         for name in identifiers.names:
             self._add_name(name)
-        self._numbers: set[str] = set()
+        # By how each is looked up: how long it is as it is written.
+        self._numbers: dict[str, int] = {}
         for number in identifiers.numbers:
             groups = _GROUP.findall(spelling.spelled(number).lower())
             if any(g.isdigit() for g in groups):
-                self._numbers.add(_code(groups))
-        self._numbers.discard("")
+                code = _code(groups)
+                size = max(self._numbers.get(code, 0), len("".join(groups)))
+                self._numbers[code] = size
+        self._numbers.pop("", None)
         self._beginnings = {n[:k] for n in self._numbers for k in range(1, len(n) + 1)}
         self._days = frozenset(d for text in identifiers.dates for d in dates.read(text))
         self._places: dict[str, set[tuple[str, ...]]] = {}
@@ -62,7 +65,11 @@ class Known:
         names, doubtful = self._find_names(text)
         found = [*names, *self._find_places(text), *self._find_numbers(text)]
         if self._days:
-            found += [Span(d.start, d.end, "date") for d in dates.find(text) if d.days & self._days]
+            found += [
+                Span(d.start, d.end, "date")
+                for d in dates.find(text, loose=True)
+                if d.days & self._days
+            ]
         return sorted(set(found)), doubtful
 
     def _add_name(self, name: str) -> None:
@@ -235,18 +242,26 @@ class Known:
                 break
             joined += groups[m][0].lower()
             code = _ZEROS.sub("", joined)
-            if code in self._numbers and self._counts(text, groups, k, m, code):
+            if code in self._numbers and self._counts(
+                text, groups, k, m, joined, self._numbers[code]
+            ):
                 end = groups[m].end()
             if code not in self._beginnings and code != "0":
                 break
         return end
 
-    def _counts(self, text: str, groups: list[re.Match], first: int, last: int, code: str) -> bool:
-        """Returns whether a short number is meant, and not a measurement or a level."""
+    def _counts(
+        self, text: str, groups: list[re.Match], first: int, last: int, code: str, size: int
+    ) -> bool:
+        """Returns whether a short number is meant, and not a measurement or a level.
+
+        `code` is the number as it is written, with its zeros: "s0001" is no level, "S1" is one.
+        `size` is the length of the identifier.
+        """
         before = text[max(0, groups[first].start() - 12) : groups[first].start()]
         if _ID_WORD.search(before):
             return True
-        if len(code) < 4 or _LEVEL.fullmatch(code):
+        if min(len(code), size) < 4 or _LEVEL.fullmatch(code):
             return False
         if not code.isdigit():
             return True

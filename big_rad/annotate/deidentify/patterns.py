@@ -27,14 +27,22 @@ _BETWEEN = (
     r"OA|OAe|CA|AA|Kollege|Kollegin|Kollegen|Oberarzt|Oberaerztin|Professor|Doktor|DR|PROF|MED)"
 )
 _TITLE = re.compile(
-    r"(?:(?<![\w-])(?:Herrn?|Frau|Hrn?\.|(?<!\d )Fr\.|Mrs?\.?|Ms\.?|Miss|Dres|Dr|Prof|Professor|"
-    r"Doktor|Doctor|PD|Priv\.-Doz|OA|OAe|CA|AA|Ober(?:arzt|aerztin)|Chef(?:arzt|aerztin)|"
-    r"Assistenz(?:arzt|aerztin)|Familie|Fam\.|Schwester|Kolleg(?:e|en|in)|Patientin|Patient|"
+    r"(?:(?<![\w-])(?:Herrn?|Frau|Hrn?\.?|(?<!\d )Fr\.?|Mrs?\.?|Ms\.?|Miss|Dres|Dr|Prof|Professor|"
+    r"Doktor|Doctor|PD|Priv\.-Doz|OAe|OA|CA|AA|Ober(?:arzt|aerztin)|Chef(?:arzt|aerztin)|"
+    r"Assistenz(?:arzt|aerztin)|Familie|Fam\.|Schwester|Kolleg(?:e|en|in)|Patientin|Patient(?:en)?|"
+    r"FAe|AAe|Ehefrau|Ehemann|Sohn|Tochter|Mutter|Vater|Bruder|Arzt(?: i\. ?W)?|Aerztin|Hausarzt|"
     r"HERRN?|FRAU|DR\.|PROF\.|MRS\.|MR\.))"
-    rf"(?P<more>(?:\.?\s{{0,2}}{_BETWEEN}\b){{0,5}})(?P<dot>\.?)\s{{1,3}}(?P<name>{_SEQUENCE})"
+    rf"(?P<more>(?:\.?\s{{0,2}}{_BETWEEN}\b){{0,5}})(?P<dot>[.:]?)\s{{1,3}}(?P<name>{_SEQUENCE})"
 )
 # Titles that are also abbreviations or nouns: they only count before another title.
-_DOUBTFUL = re.compile(r"(?:PD|OA|OAe|CA|AA|Schwester|Kolleg(?:e|en|in)|Patient|Patientin)\b")
+_DOUBTFUL = re.compile(
+    r"(?:PD|OA|CA|AA|Schwester|Kolleg(?:e|en|in)|Patient|Patienten|Patientin|Ehefrau|Ehemann|Sohn|"
+    r"Tochter|Mutter|Vater|Bruder|Arzt|Aerztin|Hausarzt)\b(?! i\.)"
+)
+_SEVERAL = re.compile(
+    rf"\b(?:Dres|Drs)\.?[ ](?:med\.[ ])?{_NEXT}(?:,[ ]{_NEXT})?[ ](?:und|and|u\.|&)[ ]"
+    rf"(?P<name>{_SEQUENCE})"
+)
 _SIGNED = re.compile(
     r"(?:(?<!\w)(?:gez\.|Gez\.|i\.\s?A\.|i\.\s?V\.)|\b(?:[Ss]igned|[Dd]ictated|"
     r"[Rr]eported|[Rr]ead|"
@@ -47,7 +55,9 @@ _SIGNED = re.compile(
     rf"[ :]{{1,3}}(?:(?:Dr|Prof|OA|OAe|CA|PD)\.?[ ](?:med\.[ ])?){{0,3}}(?P<name>{_COMMAS})"
 )
 _LABEL = re.compile(
-    r"\b(?:Name|NAME|(?:Pat\.|Patient(?:en|in)?)?-?[ ]?[Nn]ame|Nachname|Vorname|Patient|PATIENT|"
+    r"\b(?:Name(?: des Patienten| der Patientin| of (?:the )?patient)?|NAME|Geburtsname|"
+    r"Maedchenname|[Mm]aiden name|(?:Pat\.|Patient(?:en|in)?)?-?[ ]?[Nn]ame|"
+    r"Nachname|Vorname|Patient|PATIENT|"
     r"Patientin|Pat\.|Befunder|Befundender|Untersucher(?:in)?|Zuweiser(?:in)?|Ueberweiser|"
     r"Einsender|Radiolog(?:e|in|ist|IST)|MTRA?|MTA|Unterschrift|Signatur|Visum|"
     r"(?:Haus|Ober|Chef|Fach|Assistenz)?(?:[Aa]rzt|[Aa]erztin)|Operateur|Anforderer|Attending|"
@@ -63,6 +73,11 @@ _DEGREE = re.compile(
 _BORN = re.compile(
     rf"(?P<name>{_COMMAS}),?[ ]{{0,2}}\(?(?:geb\.|geboren|born\b|DOB\b|D\.O\.B\.|\*)[ ]{{0,2}}"
     r"(?:am\b|on\b|:)?[ ]{0,2}(?=\d|\[date\]|[A-Z])"
+)
+# "MUSTERMANN, ERIKA  F  12.11.1987", as in the first line of many reports.
+_LISTED = re.compile(
+    rf"(?P<name>(?<![^\W_]){_NEXT},[ ]{{1,2}}{_NEXT})(?=[ ,;(]{{1,4}}(?:[MFWDmfwd]\b[ ,;)]{{0,4}})?"
+    r"(?:\[date\]|\d{1,2}[./]\d{1,2}[./]\d{2}|\d{4}-\d\d-\d\d))"
 )
 _MAIDEN = re.compile(rf"\b(?:geb\.|geborene[r]?|nee)[ ](?P<name>{_NEXT})")
 _CLOSING = re.compile(
@@ -126,6 +141,7 @@ _NUMBER = [
         r"\s?[:#]?\s?(?P<value>[A-Z]{0,4}-?\d(?:[\d/-]| (?=\d{3})){2,20}\d)"
     ),
     re.compile(r"(?<![\w-])[A-Z]\d{9}(?!\w)"),
+    re.compile(r"(?<![\w.,-])\d\d[ ]?\d{6}[ ]?[A-Z][ ]?\d{3}(?!\w)"),
     re.compile(r"(?<![\w.,-])\d{3}-\d{2}-\d{4}(?![\w-])"),
     re.compile(r"(?<![\d.,])\d{7,}(?!\d)"),
     re.compile(r"(?<![\w-])[A-Z]{1,4}[-_]?\d{6,}(?!\d)"),
@@ -160,7 +176,7 @@ _PLACE = [
     re.compile(rf"\b(?:wohnhaft in|wohnt in|resident of|lives in|living in)[ ](?P<value>{_TOWN})"),
     re.compile(
         r"\b(?:Universitaets(?:klinikum|klinik|medizin|spital)|Uniklinik(?:um)?|Klinikum|"
-        r"Kreiskrankenhaus|Stadtkrankenhaus|Krankenhaus|Kantonsspital|"
+        r"Kreiskrankenhaus|Stadtkrankenhaus|Krankenhaus|Kantonsspital|KH|"
         r"(?<![Ii]n der )Klinik|Spital|MVZ)"
         rf"(?:[ ](?:am|im|an der|der|fuer))?[ ](?P<town>{_TOWN})"
     ),
@@ -223,14 +239,16 @@ def _names(text: str) -> Iterator[Span]:
             # "OA Mueller", but not "OA Knie": the word behind must be no usual one.
             if match[0].startswith(("OA", "CA", "AA", "PD")) or not _pair(match["name"]):
                 continue
-        yield from _taken(match, strict=False)
-    for pattern in (_SIGNED, _LABEL, _DEGREE, _MAIDEN):
+        # "MR. Brain" is no person.
+        yield from _taken(match, strict=match[0].startswith("MR"))
+    for pattern in (_SIGNED, _LABEL, _DEGREE, _MAIDEN, _SEVERAL):
         for match in pattern.finditer(text):
             if pattern is _DEGREE and match["name"].isupper():
                 continue  # "FA, MD" are maps of diffusion.
             yield from _taken(match, strict=True)
-    for match in _BORN.finditer(text):
-        yield from _taken(match, strict=True, last=True)
+    for pattern in (_BORN, _LISTED):
+        for match in pattern.finditer(text):
+            yield from _taken(match, strict=True, last=True)
     for match in _CLOSING.finditer(text):
         at = match.start("lines")
         for line in match["lines"].splitlines(keepends=True):
@@ -287,11 +305,11 @@ def _accepted(name: str, strict: bool) -> int:
 
 
 def _is_name(word: str, strict: bool) -> bool:
-    if word == "[name]":
+    if word == "[name]" or (word[0].isupper() and len(word.rstrip(".")) == 1):
         return True
     spelled = word.strip(".'-").lower()
     if spelled in words.PLACEHOLDERS or spelled in words.TITLES or spelled in words.FUNCTION:
         return False
     if strict:
         return spelled not in words.ORDINARY or spelled in words.ADJECTIVES - words.REPORT
-    return spelled not in words.REPORT
+    return spelled not in words.REPORT - words.NOUNS - words.ADJECTIVES

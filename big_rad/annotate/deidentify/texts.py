@@ -18,7 +18,7 @@ from big_rad.annotate.deidentify import patterns, spelling
 from big_rad.annotate.deidentify.identifiers import Identifiers
 from big_rad.annotate.deidentify.known import Known
 from big_rad.annotate.deidentify.patterns import Span
-from big_rad.annotate.faults import Failed
+from big_rad.annotate.faults import Failed, Rejected
 from big_rad.grounding import plain
 
 KINDS = ("name", "date", "number", "contact", "place")
@@ -60,9 +60,13 @@ class Scrubber:
         self._known, self._patterns, self._model = Known(identifiers), patterns, model
 
     def known(self, text: str) -> Scrubbed:
-        """Returns a text without this study's own identifiers."""
+        """Returns a text without this study's own identifiers.
+
+        Raises:
+            Rejected: the text has more than `MOST_CHARACTERS`.
+        """
         if len(text) > MOST_CHARACTERS:
-            raise ValueError(f"a text has more than {MOST_CHARACTERS} characters")
+            raise Rejected(f"a text has more than {MOST_CHARACTERS} characters")
         read = spelling.read(text)
         spans, doubtful = self._known.find(read.text)
         return _replaced(text, [_back(read, s) for s in spans], doubtful)
@@ -75,6 +79,7 @@ class Scrubber:
             lang: "en" or "de", for the model.
 
         Raises:
+            Rejected: the text has more than `MOST_CHARACTERS`.
             Failed: the model failed, or returned what is no place in the text.
         """
         done = self.known(text)

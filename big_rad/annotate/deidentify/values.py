@@ -12,9 +12,12 @@ import pydicom
 
 from big_rad.annotate.deidentify import dates, patterns, spelling, words
 from big_rad.dicom import objects
+from big_rad.grounding import mentions
 from big_rad.grounding.unicode import nfc
 
-MOST_CHARACTERS = 4096  # Of a value so many are looked at.
+MOST_CHARACTERS = 1 << 18  # Of a value so many are looked at.
+_LONG = 4096  # A longer value is read only where it may name somebody.
+_AROUND = re.compile(r"(?i)(?:patient|name|physician|operator)")
 _MOST_ELEMENTS = 20_000
 _MOST_DEPTH = 16
 _MOST_ITEMS = 4096
@@ -59,7 +62,19 @@ _TEXTS = ("LO", "SH", "ST", "LT", "UT", "UC", "UN", "AE", "OB")
 _PARTS = re.compile(r"[\^=,;\s]+")
 _SPLIT = re.compile(r"[^\W_]+")
 _CARET = re.compile(r"[^\W\d_][\w'. -]{0,63}(?:\^[\w'. -]{0,64}){1,5}")
-_LAST_FIRST = re.compile(r"\b([A-Z][\w'-]{1,40}),[ ]?([A-Z][\w'-]{1,40})\b")
+_LAST_FIRST = re.compile(
+    r"(?:^|[:;(][ ]?)([A-Z][\w'-]{1,40}),[ ]?([A-Z][\w'-]{1,40})(?=$|[ ]?[;)\n.])"
+)
+# How many nouns of medicine end, and few names.
+_MEDICAL = re.compile(
+    r".*(?:metasta|karzinom|carcinom|lymph|tumor|fraktur|fractur|vergroesser).*|"
+    r".{2,}(?:ung|ungen|keit|heit|schaft|tion|tions|itis|ose|osen|osis|ektomie|ectomy|pathie|pathy|"
+    r"graphie|graphy|skopie|scopy|karzinom|karzinome|carcinoma|metastas\w{1,3}|schmerz\w{0,3}|zysten?|"
+    r"tumore?n?|logie|logy|ismus|aemie|emia|phase|fenster|schichten?|gramm|sequenz|diagnos\w{1,3})"
+)
+_QUOTED = re.compile(r"(?i)Name\W{1,24}\"([^\"\n]{3,64})\"")
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_SIZE = re.compile(r"\d+(?:mm|cm|kv|ms|min|sec|hu|iso)|[0-9]{1,4}x[0-9]{1,4}", re.IGNORECASE)
 _CASES = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=\d)(?=[A-Za-z])|(?<=[A-Za-z])(?=\d)")
 
 
@@ -108,7 +123,7 @@ def _of_element(element: pydicom.DataElement, found: Found) -> None:
         several = [_decoded(value)] if vr in _TEXTS else []
     else:
         several = value if isinstance(value, pydicom.multival.MultiValue | list) else [value]
-        several = [str(v)[:MOST_CHARACTERS] for v in several[:64]]
+        several = [str(v)[:MOST_CHARACTERS] for v in several[:_MOST_ITEMS]]
     for text in several:
         key = (int(element.tag), text)
         if not text.strip() or key in found.seen:
@@ -182,33 +197,60 @@ def of_words(text: str, found: Found) -> None:
     text = nfc(text or "")[:MOST_CHARACTERS]
     of_text(text, found)
     spelled = spelling.spelled(text)
-    for run in re.findall(r"[A-Za-z]{0,8}[-_ .]?\d[\d.\-_ ]{2,}\d", spelled):
-        found.numbers.add(run.strip("-_. "))
+    for run in re.findall(r"(?<![A-Za-z0-9])[A-Za-z]{0,8}[-_ .]?\d[\d.\-_ ]{2,}\d(?!\w)", spelled):
+        if not _YEAR.fullmatch(run):
+            found.numbers.add(run.strip("-_. "))
     named = []
     for written in _SPLIT.findall(text):
         if written.isdigit():
-            if len(written) >= 4:
+            if len(written) >= 4 and not _YEAR.fullmatch(written):
                 add_number(written, found)
             continue
-        if any(c.isdigit() for c in written) and len(written) >= 4:
+        if any(c.isdigit() for c in written) and len(written) >= 4 and not _SIZE.fullmatch(written):
             found.numbers.add(written)
         for word in _CASES.split(written):
             spelled = spelling.spelled(word).lower()
-            if len(spelled) >= 4 and spelled.isalpha() and spelled not in words.ORDINARY:
-                if spelled not in words.PLACEHOLDERS:
-                    named.append(word)
+            if len(spelled) >= 4 and spelled.isalpha() and may_name(word):
+                named.append(word)
     found.names.update(named)
+
+
+def may_name(word: str) -> bool:
+    """Returns whether a word of a free text may name somebody: it is no word of medicine."""
+    spelled = spelling.spelled(word).lower()
+    if any(c.isdigit() or c == "_" for c in word) or len(spelled) < 2:
+        return False
+    parts = re.findall(r"[^\W\d_]+", spelled)
+    if all(p in words.ORDINARY or p in words.PLACEHOLDERS or _MEDICAL.fullmatch(p) for p in parts):
+        return False
+    return not any(mentions.find(word, lang) for lang in ("de", "en"))
+
+
+def _add_guess(text: str, found: Found) -> None:
+    parts = [p for p in re.split(r"[\s^,]+", text) if p and may_name(p.strip("."))]
+    if parts:
+        found.names.add(" ".join(parts))
 
 
 def of_text(text: str, found: Found) -> None:
     """Adds what looks like an identifier in a free text: a name with a title, dates, numbers."""
     text = nfc(text)[:MOST_CHARACTERS]
     for person in _CARET.findall(text):
-        add_name(person, found)
+        _add_guess(person, found)
+    if len(text) > _LONG:  # Such as the protocol in a private attribute.
+        places = [m.start() for m in _AROUND.finditer(text)][:_MOST_ITEMS]
+        kept, last = [], -1
+        for at in places:
+            if at >= last:
+                last = at + 128
+                kept.append(text[at:last])
+        text = "\n".join(kept)[: 4 * _LONG]
+        for quoted in _QUOTED.findall(text):
+            of_words(quoted, found)
     read = spelling.read(text)
     for last, first in _LAST_FIRST.findall(read.text):
-        if not {last.lower(), first.lower()} & words.ORDINARY:
-            add_name(f"{last}, {first}", found)
+        if may_name(last) and may_name(first):
+            _add_guess(f"{last} {first}", found)
     for day in dates.find(read.text):
         found.dates.update(map(_written, day.days))
     for span in patterns.find(read.text):

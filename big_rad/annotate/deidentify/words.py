@@ -110,7 +110,9 @@ REPORT = _set(
     indication indikation fragestellung klinische angaben anamnese history comparison vergleich
     voraufnahme voruntersuchung zustand empfehlung nachweis hinweis ausschluss verdacht
     untersuchung darstellung aufnahme aufnahmen uebersicht organ organe gefaesse lymphknoten
-    sehr geehrte geehrter kollege kollegin kollegen herr herrn dr prof med mrt ct mr kst us
+    follow up befundtext befundtexte texte text deutsch englisch german english
+    totalsegmentator verlaufskontrollen sehr geehrte geehrter
+    kollege kollegin kollegen herr herrn dr prof med mrt ct mr kst us
     diabetes mellitus hypertonie hypertension carcinoma karzinom lymphom lymphoma
     """
 )

@@ -7,6 +7,9 @@ from pydicom import uid
 from big_rad.annotate.deidentify import allowed
 from tests.helpers import canaries, dicom_files
 
+# The values are wrong on purpose.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:pydicom")
+
 
 def header(**fields):
     ds, _ = canaries.header()

@@ -2,6 +2,7 @@ import dataclasses
 import gzip
 import json
 import pathlib
+import time
 import warnings
 
 import nibabel as nib
@@ -13,7 +14,7 @@ from pydicom import uid
 from big_rad.annotate.deidentify import identifiers
 from big_rad.annotate.deidentify.texts import Scrubber
 from big_rad.annotate.faults import Rejected
-from tests.helpers import canaries, dicom_files
+from tests.helpers import canaries, dicom_files, scrub_sentences
 
 IMAGE = {
     "PatientName": "Müller-Lüdenscheidt^Erika^^Dr.", "PatientID": "P-0004711", "StudyID": "8812",
@@ -24,8 +25,8 @@ IMAGE = {
     "ProtocolName": "Leber", "InstitutionAddress": "Hauptstr. 7, 70173 Stuttgart",
 }  # fmt: skip
 MEDICINE = (
-    "CT Abdomen nativ axial: Leber, Milz und Niere o. B. L4/5. M 1, 5 mm, S2. Universitaet ist hier "
-    "nicht gemeint, Klinikum auch nicht. Dr. fehlt."
+    "CT Abdomen nativ axial: Leber, Milz und Niere o. B. L4/5. M 1, 5 mm, S2. Universitaet ist "
+    "hier nicht gemeint, Klinikum auch nicht. Dr. fehlt."
 )
 
 
@@ -47,8 +48,10 @@ def scrubbed(found, text):
 
 def test_names_numbers_dates_and_places_of_a_header_are_found(image):
     found = identifiers.of_dicom([image()])
-    for text in ("Müller", "LUEDENSCHEIDT", "Erika", "Hassknecht", "P 4711", "ACC-77123", "3.4.1965",
-                 "5. April 2021", "Musterstadt", "Stuttgart"):  # fmt: skip
+    for text in (
+        "Müller", "LUEDENSCHEIDT", "Erika", "Hassknecht", "P 4711", "ACC-77123", "3.4.1965",
+        "5. April 2021", "Musterstadt", "Stuttgart",
+    ):  # fmt: skip
         assert text not in scrubbed(found, f"Siehe {text} dort."), text
 
 
@@ -79,6 +82,41 @@ def test_a_name_is_found_in_each_attribute_that_may_hold_one(image, keyword):
     assert "canari" not in scrubbed(found, "Siehe Canari dort.").lower()
 
 
+HOSPITAL = IMAGE | {
+    "StudyDescription": "CT Abdomen mit KM portalvenös, Leber und Milz",
+    "SeriesDescription": "Abdomen  1.5  B30f", "ProtocolName": "Abdomen_Becken_nativ",
+    "ManufacturerModelName": "SOMATOM Definition AS", "Manufacturer": "SIEMENS",
+    "OperatorsName": "MTA Weidenbusch", "RequestingService": "Innere Medizin Station 7B",
+    "StudyComments": "V.a. Pankreaskopf-CA, Metastasen?", "StudyID": "1",
+    "ImageComments": "Spine, Lung, soft tissue", "ContrastBolusAgent": "Imeron 400",
+    "PatientComments": "Diabetes, Kreatinin 1.2, Allergie: keine", "PatientAge": "056Y",
+    "AdditionalPatientHistory": "Sturz auf die linke Hüfte, Schmerz im Knie",
+    "PerformedProcedureStepDescription": "Thorax^TX_ABD_ROUTINE (Adult)",
+    "ReasonForTheRequestedProcedure": "Pat. mit Oberbauchschmerzen, Raumforderung?",
+    "InstitutionalDepartmentName": "Institut für diagnostische und interventionelle Radiologie",
+}  # fmt: skip
+
+
+def test_a_header_as_hospitals_have_it_blacks_out_no_word_of_medicine(image):
+    ds = dicom_files.dataset(**HOSPITAL)
+    block = ds.private_block(0x0019, "SIEMENS CT VA0  COAD", create=True)
+    block.add_new(1, "LO", "Liver Spleen")
+    block.add_new(2, "LO", "Contrast^left^Kidney")
+    found = identifiers.of_dicom([image(ds)])
+    for text in (*scrub_sentences.MEDICINE, "Metastasen, Raumforderung im Pankreaskopf, Kidney"):
+        assert scrubbed(found, text) == text
+
+
+def test_usual_names_of_files_black_out_no_word_of_medicine():
+    name = (
+        "Leberzirrhose_Follow-up/Pankreas_CA_Metastasen/2021/series-004_portalvenoes_1.25mm.nii.gz"
+    )
+    row = Line(image_name=name, image=pathlib.Path("/d", name), report_file=None, mask=None)
+    found = identifiers.of_row(row)
+    for text in (*scrub_sentences.MEDICINE, "Metastasen 2021, follow-up, 1.25 mm, 25 mm"):
+        assert scrubbed(found, text) == text
+
+
 def test_a_number_of_the_device_is_found(image):
     found = identifiers.of_dicom([image(DeviceSerialNumber="SN881234")])
     assert "881234" not in scrubbed(found, "Gerät SN-881234")
@@ -98,6 +136,19 @@ def test_names_are_found_in_nested_and_private_items(image):
     found = identifiers.of_dicom([image(ds)])
     text = "Innermann, Geheimrat, Bytesmann, Unknownmann"
     assert scrubbed(found, text).count("mann") == 0 and "Geheim" not in scrubbed(found, text)
+
+
+def test_a_name_in_a_long_private_protocol_is_found_in_little_time(image):
+    ds = dicom_files.dataset(**IMAGE)
+    block = ds.private_block(0x0099, "MAKER", create=True)
+    protocol = "sProtConsistencyInfo.tSystemType = 1\n" * 2000
+    planted = '<ParamString."tPatientName"> { "Zwiebelmann, Zoe" }\n'
+    block.add_new(1, "OB", (protocol + planted + protocol).encode())
+    began = time.process_time()
+    found = identifiers.of_dicom([image(ds)])
+    assert time.process_time() - began < 2
+    assert scrubbed(found, "Zwiebelmann") == "[name]"
+    assert scrubbed(found, MEDICINE) == MEDICINE
 
 
 @pytest.mark.parametrize("syntax", [uid.ImplicitVRLittleEndian, uid.ExplicitVRBigEndian,
@@ -234,6 +285,11 @@ def test_a_line_of_the_manifest_is_read_with_the_names_of_its_files():
     assert scrubbed(found, MEDICINE + " Hospitalia") == MEDICINE + " Hospitalia"
 
 
+def test_a_patient_column_may_hold_a_short_name():
+    found = identifiers.of_row(Line(patient="Wu_Kai", name=""))
+    assert scrubbed(found, "Frau Wu und Kai: li. Wu") == "Frau [name] und [name]: li. Wu"
+
+
 def test_short_numbers_of_a_manifest_do_not_black_out_measurements():
     found = identifiers.of_row(Line(patient="12", study="4", image_name="3/4.nii", name=""))
     text = "Zyste 12 mm, 4. Rippe, Serie 3, Bild 12."
@@ -256,6 +312,8 @@ def test_every_canary_that_stands_for_the_patient_is_found(tmp_path):
         path = tmp_path / "x.dcm"
         path.write_bytes(dicom_files.content(base))
     found = identifiers.of_dicom([path])
-    for place in ("PatientName", "PatientID", "AccessionNumber", "OtherPatientNames", "StudyID",
-                  "ReferringPhysicianName", "nested patient", "private sequence", "digital trail"):  # fmt: skip
+    for place in (
+        "PatientName", "PatientID", "AccessionNumber", "OtherPatientNames", "StudyID",
+        "ReferringPhysicianName", "nested patient", "private sequence", "digital trail",
+    ):  # fmt: skip
         assert where[place] not in scrubbed(found, f"x {where[place]} y"), place

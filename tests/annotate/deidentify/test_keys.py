@@ -1,6 +1,7 @@
 import datetime
 import os
 import pathlib
+import pickle
 import subprocess
 import sys
 
@@ -109,6 +110,11 @@ def test_what_is_no_date_is_rejected_without_being_quoted(date):
         KEYS.shifted(date, "4711")
     assert date not in str(caught.value) or date == "x"
     assert KEYS.shifted("", "4711") == ""
+
+
+def test_a_key_is_not_pickled():
+    with pytest.raises(TypeError, match="load it again"):
+        pickle.dumps(KEYS)
 
 
 def test_the_secret_is_not_shown():

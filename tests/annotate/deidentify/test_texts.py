@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from big_rad.annotate.deidentify.identifiers import Identifiers
 from big_rad.annotate.deidentify.texts import KINDS, Scrubber, load_model
-from big_rad.annotate.faults import Failed
+from big_rad.annotate.faults import Failed, Rejected
 from tests.helpers import scrub_sentences
 
 NOBODY = Scrubber(Identifiers())
@@ -49,15 +49,19 @@ def test_there_are_enough_sentences_with_identifiers():
 
 
 MUELLER = ["Müller", "MÜLLER", "müller", "Mueller", "MUELLER", "Muller", "Müllers", "Mueller's",
-           "Mu\u0308ller", "Herr Müller", "E. Müller", "Müller, E.", "Müller, Erika", "Erika Müller",
-           "ERIKA MUELLER", "Müller  Erika", "Müller\nErika", "Mül-\nler", "M ü l l e r",
+           "Mu\u0308ller", "Herr Müller", "E. Müller", "Müller, E.", "Müller, Erika",
+           "Erika Müller", "ERIKA MUELLER", "Müller  Erika", "Müller\nErika", "Mül-\nler",
+           "M ü l l e r",
            "Müller-Lüdenscheidt", "Lüdenscheidt", "Luedenscheidts", "Müller - Lüdenscheidt",
            "Dr. E. Müller-Lüdenscheidt", "MüllerErika", "mueller_erika", "Erika"]  # fmt: skip
 
 
 @pytest.mark.parametrize("written", MUELLER)
-@pytest.mark.parametrize("name", ["Müller-Lüdenscheidt^Erika", "MUELLER-LUEDENSCHEIDT^ERIKA",
-                                  "Muller Ludenscheidt, Erika", "Erika Müller-Lüdenscheidt"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name",
+    ["Müller-Lüdenscheidt^Erika", "MUELLER-LUEDENSCHEIDT^ERIKA", "Muller Ludenscheidt, Erika",
+     "Erika Müller-Lüdenscheidt"],
+)  # fmt: skip
 def test_a_name_is_found_in_every_spelling(name, written):
     done = of(names=[name.replace("^", " ")]).known(f"Bei {written} ist die Leber frei.")
     left = done.text.replace("[name]", "").replace("Bei", "").replace("ist die Leber frei.", "")
@@ -94,8 +98,11 @@ def test_other_dates_are_left_to_the_patterns():
     assert scrubber.known("vom 4.4.2021").text == "vom 4.4.2021"
 
 
-@pytest.mark.parametrize("written", ["4711223", "4711 223", "4711-223", "4711.223", "4 711 223",
-                                     "004711223", "4711/223", "ID4711223", "4711\u00a0223"])  # fmt: skip
+@pytest.mark.parametrize(
+    "written",
+    ["4711223", "4711 223", "4711-223", "4711.223", "4 711 223", "004711223", "4711/223",
+     "ID4711223", "4711\u00a0223", "00 4711 223"],
+)  # fmt: skip
 @pytest.mark.parametrize("number", ["4711223", "0004711223", "4711-223"])
 def test_a_number_is_found_in_every_notation(number, written):
     done = of(numbers=[number]).known(f"Nr. {written} x")
@@ -109,6 +116,18 @@ def test_a_number_is_found_in_every_notation(number, written):
 )  # fmt: skip
 def test_short_numbers_do_not_touch_measurements(number, text):
     assert of(numbers=[number]).known(text).text == text
+
+
+def test_zeros_before_a_short_number_make_it_a_number_of_a_patient():
+    scrubber = of(numbers=["s0001", "0012"])
+    assert (
+        scrubber.known("Fall s0001, S1, 0012, 12 mm").text == "Fall [number], S1, [number], 12 mm"
+    )
+
+
+def test_a_text_without_end_is_rejected():
+    with pytest.raises(Rejected, match="characters"):
+        NOBODY.known("a" * (1 << 23))
 
 
 def test_ordinary_words_go_only_where_a_person_is_meant_and_doubt_is_counted():
@@ -129,7 +148,10 @@ def test_an_eponym_goes_only_if_the_patient_is_named_so():
 
 def test_institutions_go_as_phrases_and_by_their_telling_words():
     scrubber = of(places=["Universitätsklinikum Musterstadt", "Institut für Radiologie"])
-    text = "Universitaetsklinikum Musterstadt, Klinikum, Radiologie, Musterstadt, Institut für Radiologie"
+    text = (
+        "Universitaetsklinikum Musterstadt, Klinikum, Radiologie, Musterstadt, "
+        "Institut für Radiologie"
+    )
     assert scrubber.known(text).text == "[place], Klinikum, Radiologie, [place], [place]"
 
 
@@ -156,8 +178,10 @@ AFTER = st.sampled_from(
 def spellings(first, last):
     plain = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "ß": "ss"})
     bare = str.maketrans({"ä": "a", "ö": "o", "ü": "u", "ß": "ss"})
-    for spelled in (str, str.upper, str.lower, lambda s: s.translate(plain),
-                    lambda s: s.translate(bare), lambda s: unicodedata.normalize("NFD", s)):  # fmt: skip
+    for spelled in (
+        str, str.upper, str.lower, lambda s: s.translate(plain), lambda s: s.translate(bare),
+        lambda s: unicodedata.normalize("NFD", s),
+    ):  # fmt: skip
         yield spelled(last)
         yield spelled(f"{last}, {first}")
         yield spelled(f"{first} {last}")
