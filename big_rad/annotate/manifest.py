@@ -1,66 +1,278 @@
-import csv
-from dataclasses import dataclass, field
+"""Reads the manifest of a hospital: a table with a row for each report or sentence of a study.
+
+| column | what it holds |
+|---|---|
+| `patient`, `study` | identifiers, which never leave the engine |
+| `image` | a DICOM folder or file, or a NIfTI file |
+| `modality` | CT or MR |
+| `language` | de or en, of the report |
+| `report` | the text, or the path of a text file |
+
+Further columns are optional: `mask`, `mask_names`, `sentence` (instead of a report), `series`,
+`slice`, `plane`, `date`, `clinical`, `indication`, `patient_name`. Paths count from the folder of
+the manifest. The table is CSV (with commas, semicolons or tabs), Excel or JSON lines.
+
+    found = read(Path("studies.csv"))
+    for problem in found.problems:
+        print(problem)   # "studies.csv:17: language: ..."
+
+A row with a problem is left out, and its problem says why. No message quotes a cell.
+"""
+
+import dataclasses
+import datetime
+import re
+from collections.abc import Mapping
 from pathlib import Path
+
+from big_rad.annotate import tables
 from big_rad.annotate.faults import Rejected
+from big_rad.datasets.records import Problem
+from big_rad.dicom.image import PLANES
+from big_rad.grounding.unicode import nfc
+from big_rad.registry import did_you_mean
+
+REQUIRED = ("patient", "study", "image", "modality", "language", "report")
+OPTIONAL = (
+    "mask", "mask_names", "sentence", "series", "slice", "plane", "date", "clinical",
+    "indication", "patient_name",
+)  # fmt: skip
+_LANGUAGES = {
+    "de": "de", "deu": "de", "ger": "de", "german": "de", "deutsch": "de", "en": "en",
+    "eng": "en", "english": "en", "englisch": "en",
+}  # fmt: skip
+_MODALITIES = {"CT": "CT", "MR": "MR", "MRI": "MR", "MRT": "MR"}
+_PLANES = {p: p for p in PLANES} | {"axial": "axial", "transversal": "axial", "transverse": "axial",
+                                    "koronar": "coronal", "frontal": "coronal"}  # fmt: skip
+_DATES = ("%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%S")
+_TEXT_FILE = re.compile(r"[^\n]{1,400}\.(?:txt|md)", re.IGNORECASE)
+_MAX_REPORT = 1 << 20
+_MAX_ID = 256
+_TWICE = "the row is the same as an earlier one, so it is used once"
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Row:
+    """A row of a manifest; a field that it leaves out has its default.
+
+    Attributes:
+        line: the line or row of the table, from 1, the header included.
+        patient, study: as they are written.
+        image: the image.
+        image_name: the image as the table has it.
+        modality: "CT" or "MR".
+        language: "en" or "de".
+        report: the text of the report, or "" if it is in `report_file` or `sentence` is given.
+        report_file: the file of the report, or None.
+        mask: a file of labels, a folder with a binary file for each class, or a DICOM SEG.
+        mask_names: the names file of the labels, or None.
+        sentence: one sentence instead of a report, or "".
+        series: the SeriesNumber as text, or "".
+        slice: the InstanceNumber of the slice in the plane of a DICOM series; otherwise the index
+            from 0 along the stored axis. None leaves it to the text or to the anatomy.
+        plane: "axial", "coronal", "sagittal" or "".
+        date: the date of the study, "YYYY-MM-DD" or "".
+        clinical, indication: the context of the report.
+        name: the patient's name. It is only searched for in texts, to remove it.
+    """
+
     line: int
-    patient: str
-    study: str
-    image: Path
-    image_name: str
+    patient: str = dataclasses.field(repr=False)
+    study: str = dataclasses.field(repr=False)
+    image: Path = dataclasses.field(repr=False)
+    image_name: str = dataclasses.field(repr=False)
     modality: str
     language: str
-    report: str = ""
-    report_file: Path | None = None
-    mask: Path | None = None
-    mask_names: Path | None = None
-    sentence: str = ""
+    report: str = dataclasses.field(default="", repr=False)
+    report_file: Path | None = dataclasses.field(default=None, repr=False)
+    mask: Path | None = dataclasses.field(default=None, repr=False)
+    mask_names: Path | None = dataclasses.field(default=None, repr=False)
+    sentence: str = dataclasses.field(default="", repr=False)
     series: str = ""
     slice: int | None = None
     plane: str = ""
-    date: str = ""
-    clinical: str = ""
-    indication: str = ""
-    name: str = ""
+    date: str = dataclasses.field(default="", repr=False)
+    clinical: str = dataclasses.field(default="", repr=False)
+    indication: str = dataclasses.field(default="", repr=False)
+    name: str = dataclasses.field(default="", repr=False)
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Manifest:
-    rows: tuple
-    problems: tuple = ()
+    """The rows of a manifest that can be used, and the problems of its table.
+
+    Attributes:
+        rows: the rows, in their order.
+        problems: an error for each row that is left out, and warnings.
+    """
+
+    rows: tuple[Row, ...]
+    problems: tuple[Problem, ...]
 
 
-def read(path):
-    rows = []
-    with open(path, newline="", encoding="utf-8-sig") as f:
-        for n, r in enumerate(csv.DictReader(f), start=2):
-            kw = {k: v for k, v in r.items() if v}
-            root = Path(path).parent
-            image = root / kw.pop("image")
-            name = r["image"]
-            for k in ("mask", "mask_names"):
-                if k in kw:
-                    kw[k] = root / kw[k]
-            rep = kw.pop("report", "")
-            if rep.endswith(".txt"):
-                kw["report_file"] = root / rep
-            else:
-                kw["report"] = rep
-            if "slice" in kw:
-                kw["slice"] = int(kw["slice"])
-            if "patient_name" in kw:
-                kw["name"] = kw.pop("patient_name")
-            rows.append(Row(line=n, image=image, image_name=name, **kw))
-    return Manifest(tuple(rows))
+class _Bad(ValueError):
+    """A cell cannot be used: (field, message)."""
 
 
-def report_text(row):
-    if row.report_file:
+def read(path: str | Path) -> Manifest:
+    """Reads a manifest.
+
+    Args:
+        path: a table `.csv`, `.tsv`, `.xlsx`, or `.jsonl`.
+
+    Raises:
+        ValueError: the table cannot be read at all, or has an unknown or no needed column.
+    """
+    path = Path(path)
+    rows: list[Row] = []
+    problems: list[Problem] = []
+    seen: set[tuple] = set()
+    for line, cells in tables.read(path, _column, REQUIRED):
+        if isinstance(cells, str):
+            problems.append(Problem(path.name, line, "", cells))
+            continue
+        cells = {k: nfc(v).strip() for k, v in cells.items()}
+        if not any(cells.values()):
+            continue
+        same = tuple(sorted(cells.items()))
+        if same in seen:
+            problems.append(Problem(path.name, line, "", _TWICE, "warning"))
+            continue
+        seen.add(same)
         try:
-            return row.report_file.read_text()
-        except UnicodeDecodeError:
-            raise Rejected("the report is not UTF-8")
-    return row.report
+            rows.append(_row(line, cells, path.parent))
+        except _Bad as e:
+            problems.append(Problem(path.name, line, *e.args))
+    if not rows and not problems:
+        raise ValueError(f"{path.name}: has no rows; add one for each report")
+    return Manifest(tuple(rows), tuple(problems))
+
+
+def report_text(row: Row) -> str:
+    """Returns the report of a row, "" if it has none.
+
+    Raises:
+        Rejected: the file of the report is missing, too long or not UTF-8.
+    """
+    if row.report_file is None:
+        return row.report
+    try:
+        if row.report_file.stat().st_size > _MAX_REPORT:
+            raise Rejected(f"the file of the report is longer than {_MAX_REPORT} bytes")
+        data = row.report_file.read_bytes()
+    except (OSError, ValueError) as e:
+        raise Rejected(
+            f"the file of the report cannot be read ({type(e).__name__}); correct its path"
+        ) from None
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Rejected(
+            "the file of the report is not UTF-8; convert it, for example with iconv -f "
+            "ISO-8859-1 -t UTF-8"
+        ) from None
+    if not text.strip():
+        raise Rejected("the file of the report is empty")
+    return text
+
+
+def _column(header: str) -> str:
+    """Returns the column that a header means.
+
+    Raises:
+        ValueError: there is no such column; an ignored column would be lost in silence.
+    """
+    name = re.sub(r"[\s_-]+", "_", nfc(header).strip().lower())
+    known = (*REQUIRED, *OPTIONAL)
+    if name not in known:
+        shown = name if re.fullmatch(r"[a-z_]{1,30}", name) else "a column"
+        raise ValueError(
+            f"{shown!r} is no column of a manifest; rename it or take it out. Known: "
+            f"{', '.join(known)}{did_you_mean(name, known)}"
+        )
+    return name
+
+
+def _row(line: int, cells: Mapping[str, str], root: Path) -> Row:
+    for field in ("patient", "study", "image", "modality", "language"):
+        if not cells.get(field):
+            raise _Bad(field, "is empty; fill it in")
+    for field in ("patient", "study"):
+        if len(cells[field]) > _MAX_ID or not cells[field].isprintable():
+            raise _Bad(field, f"must be one line of at most {_MAX_ID} characters")
+    report, sentence = cells.get("report", ""), cells.get("sentence", "")
+    if not report and not sentence:
+        raise _Bad("report", "is empty, and there is no sentence; fill in one of them")
+    file = None if sentence else _report_file(report, root)
+    return Row(
+        line=line,
+        patient=cells["patient"],
+        study=cells["study"],
+        image=_path(cells, "image", root),
+        image_name=cells["image"],
+        modality=_one_of(cells, "modality", _MODALITIES, str.upper),
+        language=_one_of(cells, "language", _LANGUAGES, lambda v: re.split("[-_]", v.lower())[0]),
+        report="" if file or sentence else report,
+        report_file=file,
+        mask=_path(cells, "mask", root) if cells.get("mask") else None,
+        mask_names=_path(cells, "mask_names", root) if cells.get("mask_names") else None,
+        sentence=sentence,
+        series=_series(cells),
+        slice=_whole(cells, "slice"),
+        plane=_one_of(cells, "plane", _PLANES, str.lower) if cells.get("plane") else "",
+        date=_date(cells),
+        clinical=cells.get("clinical", ""),
+        indication=cells.get("indication", ""),
+        name=cells.get("patient_name", ""),
+    )
+
+
+def _path(cells: Mapping[str, str], field: str, root: Path) -> Path:
+    if "\0" in cells[field]:
+        raise _Bad(field, "is no path")
+    return root / Path(cells[field].replace("\\", "/") if "/" not in cells[field] else cells[field])
+
+
+def _report_file(report: str, root: Path) -> Path | None:
+    """Returns the file if a cell is a path: it ends in .txt or .md, or there is such a file."""
+    if "\n" in report or "\0" in report or len(report) > 400:
+        return None
+    path = root / report
+    try:
+        known = path.is_file()
+    except OSError:
+        return None
+    return path if known or _TEXT_FILE.fullmatch(report) else None
+
+
+def _one_of(cells: Mapping[str, str], field: str, known: Mapping[str, str], fold) -> str:  # noqa: ANN001
+    value = known.get(fold(cells[field]))
+    if value is None:
+        raise _Bad(field, f"must be one of {', '.join(dict.fromkeys(known.values()))}")
+    return value
+
+
+def _series(cells: Mapping[str, str]) -> str:
+    value = _whole(cells, "series")
+    return "" if value is None else str(value)
+
+
+def _whole(cells: Mapping[str, str], field: str) -> int | None:
+    text = cells.get(field, "")
+    if not text:
+        return None
+    if not re.fullmatch(r"\d{1,9}(?:\.0)?", text):
+        raise _Bad(field, "must be a whole number of at least 0")
+    return int(text.removesuffix(".0"))
+
+
+def _date(cells: Mapping[str, str]) -> str:
+    text = cells.get("date", "")
+    if not text:
+        return ""
+    for form in _DATES:
+        try:
+            return datetime.datetime.strptime(text, form).date().isoformat()
+        except ValueError:
+            continue
+    raise _Bad("date", "must be a date such as 2021-05-03, 20210503 or 03.05.2021")

@@ -73,6 +73,16 @@ def run(*args, **options):
     )
 
 
+def lines_of(manifest):
+    """Returns {line of the file: row}; the text of a report may have several lines."""
+    found, line = {}, 2
+    with manifest.open(encoding="utf-8", newline="") as file:
+        reader = csv.DictReader(file)
+        for row in reader:
+            found[line], line = row, reader.line_num + 1
+    return found
+
+
 def digests(out):
     """Returns {name: digest} of the dataset and of the rejects."""
     paths = [p for p in sorted((out / "dataset").rglob("*")) if p.is_file()]

@@ -95,9 +95,7 @@ def test_every_sentence_is_in_the_dataset_or_among_the_rejects(source, undisturb
         one = json.loads(line)
         if one["what"] == "sentence":
             left_out[one["line"]] = left_out.get(one["line"], 0) + one["count"]
-    with open(source, encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    for number, row in enumerate(rows, start=2):
+    for number, row in small_studies.lines_of(source).items():
         sections = reports.sections(row["report"])
         said = sum(len(reports.sentences(s.text, row["language"])) for s in sections)
         assert said >= 4
@@ -112,14 +110,14 @@ def test_one_bad_study_of_each_kind_leaves_the_others_whole(tmp_path):
     volume.write_bytes(volume.read_bytes()[: volume.stat().st_size // 2])
     report = tmp_path / "in" / "befund.txt"
     report.write_bytes(small_studies.TEXTS["de"].format(n=2).encode("latin-1"))
-    with open(manifest, encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    line_of_latin = next(k for k, r in enumerate(rows) if r["study"] == f"S{latin}")
+    rows = small_studies.lines_of(manifest)
+    line_of_latin = next(k for k, r in rows.items() if r["study"] == f"S{latin}")
     rows[line_of_latin]["report"] = report.name
     with open(manifest, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, small_studies.COLUMNS)
         writer.writeheader()
-        writer.writerows(rows)
+        writer.writerows(rows.values())
+    rows = small_studies.lines_of(manifest)
     options = stand_in(tmp_path / "program")
     done = small_studies.run(
         manifest, tmp_path / "out", *options, "--config.workers=2", segment="totalsegmentator"
@@ -131,7 +129,7 @@ def test_one_bad_study_of_each_kind_leaves_the_others_whole(tmp_path):
     faults = {}
     for one in rejects:
         if one["what"] != "sentence" and one["what"] != "mention":
-            faults.setdefault(rows[one["line"] - 2]["study"], set()).add(one["reason"])
+            faults.setdefault(rows[one["line"]]["study"], set()).add(one["reason"])
     assert set(faults) == {f"S{n}" for n in (hanging, corrupt, latin)}
     assert all(len(reasons) == 1 for reasons in faults.values())
     assert "did not finish within" in faults[f"S{hanging}"].pop()
@@ -139,8 +137,8 @@ def test_one_bad_study_of_each_kind_leaves_the_others_whole(tmp_path):
     assert "truncated" in faults[f"S{corrupt}"].pop()
     lines = (tmp_path / "out" / "dataset" / "provenance.jsonl").read_text().splitlines()
     used = {t["line"] for line in lines for t in json.loads(line)["texts"].values()}
-    lost = {k + 2 for k, r in enumerate(rows) if r["study"] in (f"S{hanging}", f"S{corrupt}")}
-    assert used == set(range(2, 2 + len(rows))) - lost - {line_of_latin + 2}
+    lost = {k for k, r in rows.items() if r["study"] in (f"S{hanging}", f"S{corrupt}")}
+    assert used == set(rows) - lost - {line_of_latin}
 
 
 def stand_in(folder):

@@ -1,0 +1,190 @@
+"""Reads tables row by row: CSV, Excel and JSON lines, with the number of each row's line."""
+
+import codecs
+import csv
+import datetime
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+_MAX_CELL = 1 << 22
+_DELIMITERS = ",;\t"
+_MARKS = {
+    codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", b"PK\x03\x04": "a zip file",
+    b"\xd0\xcf\x11\xe0": "an old Excel file (.xls)",
+}  # fmt: skip
+
+Cells = dict[str, str]
+
+
+def read(
+    path: Path, column: Callable[[str], str], required: Sequence[str]
+) -> Iterator[tuple[int, Cells | str]]:
+    """Yields the rows of a table.
+
+    Args:
+        path: the table. The ending of its name decides on the format: `.csv` or `.tsv`, `.xlsx`,
+            `.jsonl` or `.ndjson`.
+        column: a function that returns the name of the column that a header means, and raises a
+            ValueError for an unknown one.
+        required: the columns that a table must have.
+
+    Yields:
+        (line, cells) for each row. Lines count from 1, and the header is one of them. Instead of
+        the cells there is a sentence for a row that cannot be read.
+
+    Raises:
+        ValueError: the table cannot be read at all; the message names the file and the remedy.
+    """
+    readers = dict.fromkeys((".csv", ".tsv", ".txt"), _csv) | {".xlsx": _excel}
+    readers |= dict.fromkeys((".jsonl", ".ndjson"), _json)
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise ValueError(
+            f"{path.name}: the ending says no format; give a table .csv, .tsv, .xlsx or .jsonl"
+        )
+    try:
+        if not path.is_file():
+            raise ValueError(f"{path.name}: there is no such file; correct manifest=FILE")
+        yield from reader(path, column, required)
+    except OSError as e:
+        raise ValueError(f"{path.name}: cannot be read ({e.strerror})") from None
+
+
+def _columns(
+    headers: Sequence[str], column: Callable[[str], str], required: Sequence[str], name: str
+) -> list[str]:
+    problems, found = [], []
+    for header in headers:
+        try:
+            found.append(column(header) if header.strip() else "")
+        except ValueError as e:
+            problems.append(str(e))
+    twice = sorted({c for c in found if c and found.count(c) > 1})
+    problems += [f"the column {c!r} is there twice" for c in twice]
+    missing = [c for c in required if c not in found]
+    if missing:
+        problems.append(f"columns are missing: {', '.join(missing)}")
+    if problems:
+        raise ValueError("\n".join(f"{name}: {p}" for p in problems))
+    return found
+
+
+def _decoded(path: Path) -> str:
+    data = path.read_bytes()
+    for mark, what in _MARKS.items():
+        if data.startswith(mark):
+            raise ValueError(f"{path.name}: is {what}, not text in UTF-8; save it as CSV in UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as e:
+        line = data[: e.start].count(b"\n") + 1
+        raise ValueError(
+            f"{path.name}:{line}: not UTF-8; convert the file, for example with iconv -f "
+            "ISO-8859-1 -t UTF-8, or save it as CSV in UTF-8"
+        ) from None
+
+
+def _csv(
+    path: Path, column: Callable[[str], str], required: Sequence[str]
+) -> Iterator[tuple[int, Cells | str]]:
+    text = _decoded(path)
+    csv.field_size_limit(_MAX_CELL)
+    first = text.split("\n", 1)[0]
+    delimiter = max(_DELIMITERS, key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        columns = _columns(next(reader, []), column, required, path.name)
+        line = reader.line_num + 1
+        for values in reader:
+            # A quoted report may have several lines; a row is named by its first one.
+            start, line = line, reader.line_num + 1
+            if len(values) > len(columns) and any(values[len(columns) :]):
+                more = f"has {len(values)} cells, the header {len(columns)}"
+                yield start, f"{more}; put texts that hold {delimiter!r} into quotes"
+            elif values:
+                yield start, {c: v for c, v in zip(columns, values) if c}
+    except csv.Error:
+        raise ValueError(
+            f"{path.name}:{reader.line_num}: the quotes do not fit; double those inside a quoted "
+            "text, and close each text"
+        ) from None
+
+
+def _json(
+    path: Path, column: Callable[[str], str], required: Sequence[str]
+) -> Iterator[tuple[int, Cells | str]]:
+    known: dict[str, str] = {}
+    for line, text in enumerate(_decoded(path).split("\n"), start=1):
+        if not text.strip():
+            continue
+        try:
+            row = json.loads(text)
+        except (ValueError, RecursionError):
+            yield line, "is no JSON; write one object a line"
+            continue
+        if not isinstance(row, dict):
+            yield line, "is no JSON object; write one object a line"
+            continue
+        for key in row:
+            if key not in known:
+                try:
+                    known[key] = column(key)
+                except ValueError as e:
+                    raise ValueError(f"{path.name}:{line}: {e}") from None
+        if any(isinstance(v, dict | list) for v in row.values()):
+            yield line, "a value is a list or an object; write texts and numbers only"
+            continue
+        # What a row of JSON leaves out is an empty cell.
+        yield line, {known[k]: _text(v) for k, v in row.items()}
+
+
+def _excel(
+    path: Path, column: Callable[[str], str], required: Sequence[str]
+) -> Iterator[tuple[int, Cells | str]]:
+    try:
+        import openpyxl
+    except ModuleNotFoundError:
+        raise ValueError(
+            f"{path.name}: Excel files need openpyxl (pip install 'big_rad[annotate]'); or save it "
+            "as CSV in UTF-8"
+        ) from None
+    try:
+        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+    except Exception as e:  # The messages of libraries may quote the file.
+        raise ValueError(
+            f"{path.name}: cannot be read as Excel ({type(e).__name__}); save it again"
+        ) from None
+    with_columns, problem = [], ""
+    for sheet in book.worksheets:
+        headers = [_text(v) for v in next(sheet.iter_rows(values_only=True), ())]
+        try:
+            with_columns.append((sheet, _columns(headers, column, required, path.name)))
+        except ValueError as e:
+            problem = problem or str(e)
+    if not with_columns:
+        raise ValueError(problem)
+    if len(with_columns) > 1:
+        raise ValueError(
+            f"{path.name}: {len(with_columns)} sheets have the columns of a manifest; keep one"
+        )
+    ((sheet, columns),) = with_columns
+    for number, values in enumerate(sheet.iter_rows(min_row=2, values_only=True), start=2):
+        if any(v is not None for v in values):
+            yield number, {c: _text(v) for c, v in zip(columns, values) if c}
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime.datetime):
+        return value.date().isoformat()
+    if isinstance(value, datetime.date):
+        return value.isoformat()
+    return str(value)
