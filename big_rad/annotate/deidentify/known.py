@@ -75,11 +75,12 @@ class Known:
     def _add_name(self, name: str) -> None:
         parts = [p.lower() for p in _WORD.findall(spelling.spelled(name))]
         real = [p for p in parts if p not in words.PLACEHOLDERS]
-        parts = [p for p in real if p not in words.PARTICLES and p not in words.TITLES]
+        small = words.PARTICLES & (words.FUNCTION | {"van", "del", "della", "dos", "du"})
+        parts = [p for p in real if p not in small and p not in words.TITLES]
         for part in parts:
             self._initials.add(part[0])
             if len(part) > 1:
-                weak = len(part) == 2 or part in words.ORDINARY
+                weak = len(part) == 2 or part in words.ORDINARY | words.PARTICLES
                 key = _key(part)
                 self._names[key] = max(self._names.get(key, 0), _WEAK if weak else _STRONG)
         # Parts may be written as one word: "O'Brien" as "OBrien", "Anne-Marie" as "Annemarie".

@@ -76,7 +76,8 @@ def test_a_name_is_found_in_every_spelling(name, written):
      ("Anne-Marie", "Annemarie"), ("von der Heide^Hans", "Hans von der Heide"),
      ("Strauß^Ole", "STRAUSS"), ("Sjöström^Åsa", "Sjostrom"), ("Иванов^Иван", "Иванов"),
      ("Jørgensen^Per", "Jorgensen"), ("Nguyễn^An", "Nguyen"), ("Doe^Jane^Q", "Jane Q. Doe"),
-     ("Doe^Jane", "J. Doe"), ("Kim^Jo", "Kim"), ("Schultze^Max=漢字", "Schultze")],
+     ("Doe^Jane", "J. Doe"), ("Al^Ben", "Ben"), ("Le^Van An", "Le, An"),
+     ("Kim^Jo", "Kim"), ("Schultze^Max=漢字", "Schultze")],
 )  # fmt: skip
 def test_other_names_and_spellings(name, written):
     assert of(names=[name.replace("^", " ")]).known(f"x {written} y").text in (
@@ -132,6 +133,7 @@ def test_a_text_without_end_is_rejected():
 
 def test_ordinary_words_go_only_where_a_person_is_meant_and_doubt_is_counted():
     scrubber = of(names=["Stein Klein"])
+    assert of(names=["Lange Ida"]).known("Lange bekannte Zyste").text == "Lange bekannte Zyste"
     text = "Kein Stein im kleinen Ureter, klein und rund."
     done = scrubber.known(text)
     assert done.text == text and done.doubtful == 1
