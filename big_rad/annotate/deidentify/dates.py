@@ -65,7 +65,11 @@ _PATTERNS.append(
 )
 _DATE = [re.compile(p + UNIT, re.IGNORECASE) for p in _PATTERNS]
 # So short that it may also be a list of numbers, unless the day is known.
-_LOOSE = [*_DATE, re.compile(_BEFORE + _SHORT + UNIT)]
+_LOOSE = [
+    *_DATE,
+    re.compile(_BEFORE + _SHORT + UNIT),
+    re.compile(rf"{_BEFORE}(?P<a>\d{{1,2}})\s(?P<b>\d{{1,2}})\s(?P<y>{_YEAR}){_AFTER}" + UNIT),
+]
 _FIRST = re.compile(r"\d")
 # Parts of dates, which tell nothing of a birthday by themselves but of a stay.
 _PARTS = [

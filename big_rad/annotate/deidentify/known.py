@@ -14,6 +14,7 @@ from big_rad.grounding import plain
 
 _WORD = re.compile(r"[^\W\d_]+")
 _GROUP = re.compile(r"[A-Za-z]+|[0-9]+")
+_CAPITAL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _UMLAUTS = ("ae", "oe", "ue")
 _UMLAUT = re.compile(r"(?<=[aou])e")
 _NEAR = re.compile(r"[\s,.'\u2019\u00b4`^_/-]{0,4}")
@@ -75,11 +76,12 @@ class Known:
     def _add_name(self, name: str) -> None:
         parts = [p.lower() for p in _WORD.findall(spelling.spelled(name))]
         real = [p for p in parts if p not in words.PLACEHOLDERS]
-        parts = [p for p in real if p not in words.PARTICLES and p not in words.TITLES]
+        small = words.PARTICLES & (words.FUNCTION | {"van", "del", "della", "dos", "du"})
+        parts = [p for p in real if p not in small and p not in words.TITLES]
         for part in parts:
             self._initials.add(part[0])
             if len(part) > 1:
-                weak = len(part) == 2 or part in words.ORDINARY
+                weak = len(part) == 2 or part in words.ORDINARY | words.PARTICLES
                 key = _key(part)
                 self._names[key] = max(self._names.get(key, 0), _WEAK if weak else _STRONG)
         # Parts may be written as one word: "O'Brien" as "OBrien", "Anne-Marie" as "Annemarie".
@@ -107,6 +109,11 @@ class Known:
             _WEAK if h == _STRONG and len(t[0]) < _LONG and cased and t[0].islower() else h
             for h, t in zip(hits, tokens)
         ]
+        for k, token in enumerate(tokens):
+            # "PatMueller", where a space is missing.
+            parts = _CAPITAL.split(token[0]) if not hits[k] else []
+            if len(parts) > 1 and any(self._strength(p.lower()) == _STRONG for p in parts):
+                hits[k] = _STRONG
         for k in range(len(tokens) - 1):
             gap = text[tokens[k].end() : tokens[k + 1].start()]
             if len(gap) < 7 and _JOIN.fullmatch(gap):
@@ -306,8 +313,8 @@ def _merged(text: str, tokens: list[re.Match], taken: list[bool]) -> Iterator[Sp
 
 
 def _key(word: str) -> str:
-    """Returns a word without the "e" of its umlauts: "mueller" and "muller" are the same."""
-    return _UMLAUT.sub("", word) if len(word) > _LONG else word
+    """Returns what spellings of a name share: "mueller" and "muller", "meyer" and "meier"."""
+    return _UMLAUT.sub("", word).replace("y", "i") if len(word) > _LONG else word
 
 
 def _code(groups: Iterable[str]) -> str:

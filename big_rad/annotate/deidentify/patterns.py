@@ -99,7 +99,10 @@ _AGE = re.compile(
 _WORD = re.compile(r"\[name\]|[A-Za-z.'-]+")
 
 _CONTACT = [
-    re.compile(r"(?<![\w.+-])[\w.+-]{1,64}\s?(?:@|\(at\)|\[at\])\s?[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"),
+    re.compile(
+        r"(?<![\w.+-])(?:[\w.+-]|\[name\]|\[number\]){1,64}+\s?(?:@|\(at\)|\[at\])\s?"
+        r"[\w-]{1,63}(?:\.[\w-]{1,63}){1,4}"
+    ),
     re.compile(r"\b(?:https?://|ftp://|www\.)[^\s<>\"]{1,300}", re.IGNORECASE),
     re.compile(r"(?<![\w.@/-])[\w-]{3,63}\.(?:de|com|org|net|eu|at|ch|uk)\b(?![\w.]\w)(?:/\S{0,200})?"),
     re.compile(

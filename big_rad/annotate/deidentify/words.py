@@ -26,7 +26,8 @@ ADJECTIVES = _set(
     spitz voll leer frei fest links rechts ganz halb letzt erst white black brown green gray
     grey red long short small little young old new rich strong sharp good best wild sweet gold
     silver high low deep large great major minor early late quick right left fine close wide
-    narrow bright
+    narrow bright lange grosse kleine kurze neue alte weisse schwarze rote graue harte kalte warme
+    freie volle leere runde breite tiefe feine dicke
     """
 )
 NOUNS = _set(
@@ -121,7 +122,7 @@ TITLES = _set(
     "professor doktor doctor kollege kollegin kollegen schwester"
 )
 PARTICLES = _set(
-    "von van der den de del della di da do dos du la le el al ter ten zu zum zur vom bin ibn ben "
+    "von van der den de del della di da do dos du la le el al ter ten zu zum zur vom bin ibn "
     "af av y e und auf"
 )
 # Words of institutions that name no place by themselves.
