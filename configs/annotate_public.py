@@ -17,9 +17,6 @@ from configs import annotate
 
 def get_config(arg: str | None = None) -> ml_collections.ConfigDict:
     a = config_lib.parse_arg(arg, source="", out="", notes="")
-    for name, what in (("source", "the unpacked dataset"), ("out", "the folder of the results")):
-        if not a[name]:
-            raise ValueError(f"config argument {name}: give {what}, {name}=DIR")
     c = annotate.base()
     c.importer, c.source, c.notes, c.out = "totalsegmentator", a.source, a.notes, a.out
     c.segment = "precomputed"
