@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Num, UInt8
 
 from big_rad.annotate import card
+from big_rad.annotate.segment import harmonised
 from big_rad.grounding import classes, markup, placing
 from big_rad.inference import draw
 from big_rad.pages import series_pictures as pictures
@@ -22,8 +23,6 @@ Item = Mapping[str, Any]  # A line of items.jsonl.
 # What lies at the left, right, upper and lower edge of a slice in its usual display.
 SIDES = {"axial": "RLAP", "coronal": "RLHF", "sagittal": "APHF"}
 _EDGES = ("left", "right", "head", "foot")
-# Coarse classes that a label map need not hold itself, and their parts.
-_PARTS = {118: (10, 11), 119: (12, 13, 14), 121: tuple(range(26, 51))}
 _PERCENTILES = (1, 99.5)  # Of MR: the few brightest pixels would leave the rest dark.
 _FONT, _LETTER = (
     15,
@@ -142,7 +141,7 @@ def class_name(number: int) -> str:
 def mask_of(segmap: UInt8[np.ndarray, "height width"], number: int) -> Bool[np.ndarray, "h w"]:
     """Returns the mask of a class, which for coarse classes may be that of their parts."""
     mask = segmap == number
-    return mask if mask.any() else np.isin(segmap, _PARTS.get(number, ()))
+    return mask if mask.any() else np.isin(segmap, harmonised.ROLLUP.get(number, ()))
 
 
 def _colour(number: int) -> str:

@@ -128,7 +128,12 @@ def _assembled(
     with dataset_files.workplace(out, DATASET, out / DATASET) as scratch:
         root = scratch / "new"
         root.mkdir()
-        written = write.write(results, root, settings)
+        keys = Keys.load(settings.key)
+        fixed = {
+            keys.pseudonym("patient", patient): name
+            for patient, name in sources.splits(settings.source).items()
+        }
+        written = write.write(results, root, settings, fixed)
         rejects = sorted(rejects + written.rejects, key=_order)
         audit = _audit(results, root / AUDIT)
         facts, left_out = card_counts.count(written.by_split()), card_counts.rejected(rejects)
@@ -142,7 +147,7 @@ def _assembled(
                 "licences": sources.licences(settings.source) + list(settings.licences),
                 "options": _options(settings),
                 "versions": {"big_rad.annotate": settings_lib.code()[:12]},
-                "key": Keys.load(settings.key).fingerprint,
+                "key": keys.fingerprint,
                 "warnings": written.warnings,
             }
         )

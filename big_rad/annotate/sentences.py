@@ -236,7 +236,7 @@ def _of_sentence(
     if at_end:
         _, series, images = reference(at_end[1])
     cleaned = scrubber.all(rest, lang)
-    if cleaned.found or _BLACKED_OUT.search(cleaned.text):
+    if cleaned.found or cleaned.doubtful or _BLACKED_OUT.search(cleaned.text):
         return None, IDENTIFIER, cleaned.found
     found = tuple(mentions.find(cleaned.text, lang))
     if not any(classes_of(m) for m in found):

@@ -7,7 +7,8 @@ from big_rad.annotate.importers import totalsegmentator
 from big_rad.annotate.manifest import Manifest
 from big_rad.annotate.settings import Source
 
-# Each importer is a module with functions `read` and `licences`.
+# Each importer is a module with the name `META` of its table, and functions `read`, `splits` and
+# `licences`.
 IMPORTERS = {"totalsegmentator": totalsegmentator}
 
 
@@ -25,6 +26,11 @@ def read(source: Source) -> Manifest:
 def table(source: Source) -> str:
     """Returns the name of the table whose lines the rows name."""
     return IMPORTERS[source.importer].META if source.importer else source.manifest.name
+
+
+def splits(source: Source) -> dict[str, str]:
+    """Returns the splits that the publisher of a source gives its patients, {} for a manifest."""
+    return IMPORTERS[source.importer].splits(source.folder) if source.importer else {}
 
 
 def licences(source: Source) -> list[dict[str, Any]]:

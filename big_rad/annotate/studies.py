@@ -335,6 +335,7 @@ class _Work:
             spacing=item.cut.spacing, thickness=stack.thickness(item.plane), kept=about["kept"],
             uids=uids, patient=patient, study_date=keys.shifted(self._date, row.patient),
             number=item.index + 1,
+            rescale=_rescale(item.cut.pixels, *about["range"]),
         )  # fmt: skip
         self._seen["objects"].update(remarks)
         packed = zstandard.ZstdCompressor(level=3).compress(data)
@@ -413,6 +414,11 @@ def _date(rows: Sequence[Row], volume: volumes.Volume) -> str:
     if given or volume.series is None:
         return given
     return str(volumes.header(volume.paths[0], ["StudyDate"]).get("StudyDate") or "")
+
+
+def _rescale(pixels: np.ndarray, low: float, high: float) -> tuple[float, float] | None:
+    """Returns slope and intercept that all slices of a volume share; None for whole numbers."""
+    return None if pixels.dtype.kind == "i" else ((high - low) / 65535, low)
 
 
 def _numbers(volume: volumes.Volume, count: int, nifti: str) -> dict[int, int]:

@@ -25,6 +25,7 @@ from jaxtyping import UInt8
 
 from big_rad.annotate import match, question_terms, template_table
 from big_rad.annotate.question_drafts import Draw
+from big_rad.annotate.segment import harmonised
 from big_rad.annotate.sentences import Sentence, classes_of
 from big_rad.annotate.slices import Stack, without_specks
 from big_rad.datasets.phantom.words import lexicon
@@ -311,9 +312,8 @@ def _areas(segmap: UInt8[np.ndarray, "height width"], rollup: bool) -> dict[int,
     """Returns the number of pixels of each class that a label map shows."""
     counts = np.bincount(segmap.ravel(), minlength=classes.NUM_CLASSES + 1)
     found = {int(c): int(counts[c]) for c in np.flatnonzero(counts) if c}
-    for name, parts in match.PARTS.items() if rollup else ():
-        whole = classes.by_name(name).id
-        area = sum(int(counts[i]) for i in (whole, *(classes.by_name(p).id for p in parts)))
+    for whole, parts in harmonised.ROLLUP.items() if rollup else ():
+        area = sum(int(counts[i]) for i in (whole, *parts))
         if area:
             found[whole] = area
     return found

@@ -57,7 +57,8 @@ class Stored:
         about: what is known about the volume, as JSON has it: `modality`; `plane`, in which it was
             acquired ("" if it is oblique or unknown); `kept`, the attributes that DICOM objects
             made of it may have; `instances`, the InstanceNumber of each slice along the third axis
-            (None if the source has none); and `warnings`.
+            (None if the source has none); `range`, the lowest and the highest value; and
+            `warnings`.
     """
 
     path: Path = dataclasses.field(repr=False)
@@ -364,6 +365,7 @@ def _write(
                 file.write(small.tobytes())
         if fits:
             break
+    about["range"] = [float(low), float(high)]
     if low == high:
         raise Rejected("all voxels have the same value; the volume is empty")
     look, count = looks.most_common(1)[0] if looks else (None, 0)

@@ -122,13 +122,16 @@ class Light:
             return json.loads(lines.readline())
 
 
-def write(results: Sequence[Path], root: Path, settings: Settings) -> Written:
+def write(
+    results: Sequence[Path], root: Path, settings: Settings, fixed: Mapping[str, str]
+) -> Written:
     """Writes images, label maps, texts, boxes, splits and provenance.
 
     Args:
         results: the folders of the results, in the order of the dataset.
         root: the empty folder of the dataset.
         settings: the settings of the run.
+        fixed: the splits of patients that are given, by pseudonym. Those of `splits_from` win.
     """
     light, rejects = _read(results)
     joined = leaks.joined(
@@ -136,7 +139,11 @@ def write(results: Sequence[Path], root: Path, settings: Settings) -> Written:
     )
     patients = _summaries(light)
     splits = split.assign(
-        patients, settings.shares, settings.seed, joined, _earlier(settings.splits_from)
+        patients,
+        settings.shares,
+        settings.seed,
+        joined,
+        {**fixed, **_earlier(settings.splits_from)},
     )
     warnings = list(split.warnings(patients, splits))
     if joined:

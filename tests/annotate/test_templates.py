@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from big_rad.annotate import match, question_table, template_table, templates
+from big_rad.annotate.segment import harmonised
 from big_rad.annotate.slices import Stack
 from big_rad.annotate.volumes import Stored
 from big_rad.grounding import classes
@@ -97,11 +98,7 @@ def test_what_is_read_back_is_the_same_in_both_languages_and_is_in_the_slice(tmp
         assert (en.lang, de.lang, en.slices) == ("en", "de", de.slices)
         ((plane, index),) = en.slices
         shown = set(np.unique(stack.cut(plane, index).segmap)) - {0}
-        shown |= {
-            ID[whole]
-            for whole, parts in match.PARTS.items()
-            if shown & {ID[part] for part in parts}
-        }
+        shown |= {whole for whole, parts in harmonised.ROLLUP.items() if shown & set(parts)}
         named = templates.read_back(en.sentence.text, "en")
         assert named and named == templates.read_back(de.sentence.text, "de")
         assert named <= shown

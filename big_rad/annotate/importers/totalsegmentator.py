@@ -18,6 +18,7 @@ import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from big_rad.annotate.manifest import Manifest, Row
 from big_rad.datasets.records import Problem
@@ -37,21 +38,25 @@ _SUBJECT = re.compile(r"s\d{1,6}")
 _LONGEST_CELL = 1 << 20
 _AGAIN = "unpack the archive again"
 _LICENCES = {
-    "CT": (
-        "TotalSegmentator CT dataset (Wasserthal et al. 2023), version 2: CC BY 4.0. Whoever "
-        "passes on what is made of it names its authors."
-    ),
-    "MR": (
-        "TotalSegmentator MRI dataset (Akinci D'Antonoli et al. 2025), version 2: CC BY-NC-SA, as "
-        "its mirrors state. It must not be used commercially, and what is made of it is passed on "
-        "under the same licence only."
-    ),
+    "CT": {
+        "source": "TotalSegmentator CT dataset (Wasserthal et al. 2023), version 2",
+        "licence": "CC BY 4.0",
+        "note": "Whoever passes on what is made of it names its authors.",
+    },
+    "MR": {
+        "source": "TotalSegmentator MRI dataset (Akinci D'Antonoli et al. 2025), version 2",
+        "licence": "CC BY-NC-SA",
+        "note": "As its mirrors state. It must not be used commercially, and what is made of it is "
+        "passed on under the same licence only.",
+    },
 }
-_NOTES_LICENCE = (
-    "Notes of radiologists (RadGPT, AbdomenAtlasRadiologistsNotes.csv): CC BY-NC-ND. Sentences of "
-    "these notes are in this dataset, often changed, so the dataset must not be passed on and must "
-    "not be used commercially."
-)
+_NOTES_LICENCE = {
+    "source": "Notes of radiologists (RadGPT, AbdomenAtlasRadiologistsNotes.csv)",
+    "licence": "CC BY-NC-ND",
+    "note": "Sentences of these notes are in this dataset, often changed, so it must not be used "
+    "commercially.",
+    "pass_on": False,
+}
 
 
 def read(folder: Path, notes: Path | None = None) -> Manifest:
@@ -113,14 +118,14 @@ def splits(folder: Path) -> dict[str, str]:
     return {subject: split for subject, (_, split) in found.items() if split in SPLITS}
 
 
-def licences(folder: Path, notes: Path | None = None) -> tuple[str, ...]:
-    """Returns sentences on the licences of the sources, for the card.
+def licences(folder: Path, notes: Path | None = None) -> tuple[dict[str, Any], ...]:
+    """Returns the licences of the sources, as `card.make` takes them.
 
     Raises:
         ValueError: the table cannot be read.
     """
     kinds = {_modality(folder / subject) for subject in _subjects(folder)[0]}
-    found = tuple(text for kind, text in _LICENCES.items() if kind in kinds)
+    found = tuple(one for kind, one in _LICENCES.items() if kind in kinds)
     return found if notes is None else (*found, _NOTES_LICENCE)
 
 

@@ -2,7 +2,7 @@ import pytest
 
 from big_rad.annotate import match, templates, volumes
 from big_rad.annotate.importers import totalsegmentator as importer
-from big_rad.annotate.segment import precomputed
+from big_rad.annotate.segment import harmonised, precomputed
 from big_rad.annotate.slices import Stack
 from big_rad.config import recipes
 from big_rad.grounding import classes
@@ -182,9 +182,9 @@ def test_a_table_that_cannot_be_read_is_refused_with_its_name_and_the_remedy(pub
 def test_the_card_says_that_a_dataset_with_notes_must_not_be_passed_on(published, tmp_path):
     root = published([line("s0000")])
     (ct,) = importer.licences(root)
-    assert "CC BY 4.0" in ct and "NC" not in ct
+    assert ct["licence"] == "CC BY 4.0"
     both = importer.licences(root, notes_of(tmp_path))
-    assert both[0] == ct and "must not be passed on" in both[1] and "NC-ND" in both[1]
+    assert both[0] == ct and both[1]["pass_on"] is False and "NC-ND" in both[1]["licence"]
 
 
 def test_the_recipe_names_source_and_result_and_uses_all_planes():
@@ -217,11 +217,7 @@ def test_a_dataset_in_the_published_format_gives_grounded_sentences_in_both_lang
         items, drops = match.items(stack, wanted, options)
         assert len(items) == 6 and not drops
         there = {classes.by_name(name).id for name in told[row.patient]["names"]}
-        there |= {
-            classes.by_name(whole).id
-            for whole, parts in match.PARTS.items()
-            if there & {classes.by_name(part).id for part in parts}
-        }
+        there |= {whole for whole, parts in harmonised.ROLLUP.items() if there & set(parts)}
         for item in items:
             assert set(item.texts) == {"en", "de"}
             assert {k[2] for rows in item.keywords.values() for k in rows} <= there
