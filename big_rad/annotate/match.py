@@ -191,7 +191,8 @@ def _paired(some: Sequence[Wanted], here: set[int], named: "_Named") -> list[dic
         for row in rows:
             (other,) = list(row.values())[:1]
             twin = frozenset(here & set(named(other.sentence))) == same
-            if one.lang not in row and len(row) == 1 and twin:
+            alike = twin and (one.link == "template") == (other.link == "template")
+            if one.lang not in row and len(row) == 1 and alike:
                 row[one.lang] = one
                 break
         else:
