@@ -157,13 +157,14 @@ def report_text(row: Row) -> str:
     if row.report_file is None:
         return row.report
     try:
-        if row.report_file.stat().st_size > _MAX_REPORT:
-            raise Rejected(f"the file of the report is longer than {_MAX_REPORT} bytes")
-        data = row.report_file.read_bytes()
+        with row.report_file.open("rb") as file:
+            data = file.read(_MAX_REPORT + 1)
     except (OSError, ValueError) as e:
         raise Rejected(
             f"the file of the report cannot be read ({type(e).__name__}); correct its path"
         ) from None
+    if len(data) > _MAX_REPORT:
+        raise Rejected(f"the file of the report is longer than {_MAX_REPORT} bytes")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
