@@ -11,7 +11,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from big_rad.annotate import check, manifest
+from big_rad.annotate import check, manifest, volumes
 from big_rad.annotate.checks import estimate as estimate_lib
 from big_rad.annotate.checks import texts
 from big_rad.annotate.settings import Settings, Source
@@ -342,6 +342,7 @@ def test_the_installed_program_is_checked(nifti, tmp_path):
     assert has(found, "error", None, "segment", "not found")
 
 
+@pytest.mark.slow
 def test_workers_do_not_change_what_is_found(nifti):
     copy_image(nifti, 0, 2)
     nifti.path(3, "mask").unlink()
@@ -410,3 +411,15 @@ def test_no_identifier_is_in_a_message(tmp_path):
     assert said.count("no volume of") == 1 and said.count("check its path") == 3
     names = [*made.canaries, *(row["patient"] for row in source.rows), str(tmp_path), "nowhere"]
     assert [name for name in names if name.casefold() in said.casefold()] == []
+
+
+@pytest.mark.parametrize("kind", ["nifti", "dicom"])
+def test_the_grid_that_headers_tell_is_that_of_the_voxels(kind, request, tmp_path):
+    export = request.getfixturevalue(kind)
+    for row in manifest.read(export.table).rows[::2]:
+        volume = volumes.catalogue(row.image, row.modality).volumes[0]
+        folder = tmp_path / f"line{row.line}"
+        folder.mkdir()
+        told, made = volumes.grid(volume), volumes.prepare(volume, folder)
+        assert told.shape == made.shape
+        np.testing.assert_array_equal(told.affine, made.affine)
