@@ -156,12 +156,16 @@ def main(argv: Sequence[str]) -> int:
     have = across.counts(seen.pairs)
     print(
         f"check: {have['rows']:,} rows about {have['images']:,} images of {have['studies']:,} "
-        f"studies of {have['patients']:,} patients; {count['error']:,} errors, "
-        f"{count['warning']:,} warnings"
+        f"studies of {have['patients']:,} patients; {_counted(count['error'], 'error')}, "
+        f"{_counted(count['warning'], 'warning')}"
     )
     for line in estimate_lib.lines(estimate(seen, settings), config.workers):
         print(line)
     return 1 if count["error"] else 0
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _flags(values: flags.FlagValues) -> None:

@@ -385,7 +385,7 @@ def test_the_command_prints_a_line_for_each_problem_and_a_summary(nifti, capsys,
     assert re.search(r"^estimate: time about .* with 1 process$", out, re.M)
     nifti.path(0, "mask").unlink()
     code, out, _ = run(config, "--pixels", capsys=capsys)
-    assert code == 1 and "1 errors" in out
+    assert code == 1 and "; 1 error," in out
     assert re.search(r"^error: manifest.csv:2: mask: .*check its path$", out, re.M)
     assert not (small_studies.ROOT / "never").exists()
 
