@@ -14,10 +14,9 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import TypeVar
 
 from big_rad.annotate import sources, studies
 from big_rad.annotate.deidentify.keys import Keys
@@ -25,7 +24,6 @@ from big_rad.annotate.settings import Settings, Source
 from big_rad.annotate.studies import Outcome, Task
 from big_rad.datasets import on_beam, progress
 
-Result = TypeVar("Result")
 _AHEAD = 4  # Tasks that are handed out for each worker.
 _DIED = "the process that worked on it was killed; it may need more memory"
 
@@ -55,15 +53,6 @@ def run(
         found = _in_processes(tasks, settings, workers)
     by_id = {o.task: o for o in progress.over(found, "annotate", len(tasks), "images of studies")}
     return [by_id[task.id] for task in tasks]
-
-
-def mapped(work: Callable[[Task], Result], tasks: Sequence[Task], workers: int) -> Iterator[Result]:
-    """Yields the results of a function in the order of the tasks, from processes if several."""
-    if workers <= 1 or len(tasks) < 2:
-        yield from map(work, tasks)
-        return
-    with _pool(workers) as pool:
-        yield from pool.map(work, tasks)
 
 
 def _in_processes(tasks: Sequence[Task], settings: Settings, workers: int) -> Iterator[Outcome]:

@@ -177,31 +177,6 @@ def prepare(volume: Volume, folder: Path) -> Stored:
     return opened(folder)
 
 
-def unread(volume: Volume) -> Stored:
-    """Returns a volume with the grid that it would have, without reading its voxels.
-
-    Its `path` does not exist.
-
-    Raises:
-        Rejected: the volume cannot be used.
-    """
-    shape, affine = grid(volume)
-    return Stored(Path(), affine, shape, {"modality": volume.modality})
-
-
-def grid(volume: Volume) -> tuple[tuple[int, int, int], Float64[np.ndarray, "4 4"]]:
-    """Returns shape and affine of a volume from its headers and at most one slice.
-
-    Raises:
-        Rejected: the volume cannot be used.
-    """
-    try:
-        _, affine, shape, _ = _of_nifti(volume) if volume.series is None else _of_dicom(volume)
-    except ReadError as e:
-        raise Rejected(_without_name(e, volume.paths)) from None
-    return shape, affine
-
-
 def opened(folder: Path) -> Stored:
     """Returns the canonical volume that `prepare` wrote into a folder."""
     about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
