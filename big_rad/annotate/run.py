@@ -298,8 +298,19 @@ def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {k: tuple(v) if isinstance(v, list | tuple) else v for k, v in values.items()}
 
 
-def parsed(argv: Sequence[str], program: str, usage: str) -> tuple[Any, flags.FlagValues]:
-    """Reads `--config=FILE:ARGUMENTS`, `--config.FIELD=VALUE` and `--beam=OPTIONS`.
+def parsed(
+    argv: Sequence[str],
+    program: str,
+    usage: str,
+    define: Callable[[flags.FlagValues], None] | None = None,
+) -> tuple[Any, flags.FlagValues]:
+    """Reads `--config=FILE:ARGUMENTS`, `--config.FIELD=VALUE` and further flags.
+
+    Args:
+        argv: the arguments.
+        program: the name of the program, for messages.
+        usage: what to give, for messages.
+        define: a function that defines the further flags; None defines `--beam=OPTIONS`.
 
     Returns:
         The config, and all flags.
@@ -309,13 +320,17 @@ def parsed(argv: Sequence[str], program: str, usage: str) -> tuple[Any, flags.Fl
     """
     values = flags.FlagValues()
     config_flags.DEFINE_config_file("config", None, "the recipe", flag_values=values)
-    flags.DEFINE_string("beam", None, "options of Apache Beam, in quotes", flag_values=values)
+    (define or _beam)(values)
     rest = overrides.parse([program, *argv], values, fill=False)
     if rest[1:]:
         raise ValueError(f"unknown argument {rest[1]!r}; {usage}")
     if values.config is None:
         raise ValueError(f"--config is missing; {usage}")
     return values.config, values
+
+
+def _beam(values: flags.FlagValues) -> None:
+    flags.DEFINE_string("beam", None, "options of Apache Beam, in quotes", flag_values=values)
 
 
 def main(argv: Sequence[str]) -> int:

@@ -177,6 +177,31 @@ def prepare(volume: Volume, folder: Path) -> Stored:
     return opened(folder)
 
 
+def grid(volume: Volume) -> Stored:
+    """Returns where the voxels of a volume lie, without reading them.
+
+    Args:
+        volume: a volume of `catalogue`.
+
+    Returns:
+        The affine and the shape that `prepare` would write. Its path is that of a source file.
+
+    Raises:
+        Rejected: the volume cannot be used.
+    """
+    first = volume.paths[0]
+    try:
+        if volume.series is not None:
+            ds = header(volume.series.slices[0].path, ["Rows", "Columns"])
+            shape = int(ds.get("Columns") or 0), int(ds.get("Rows") or 0), volume.count
+            return Stored(first, _affine(volume.series), shape, {})
+        with open(first, "rb") as stream:
+            opened = nifti.Volume(stream, first.name)
+            return Stored(first, _known(opened.affine), opened.shape, {})
+    except ReadError as e:
+        raise Rejected(_without_name(e, volume.paths)) from None
+
+
 def opened(folder: Path) -> Stored:
     """Returns the canonical volume that `prepare` wrote into a folder."""
     about = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
@@ -299,12 +324,8 @@ def _of_nifti(volume: Volume) -> tuple[dict[str, Any], np.ndarray, tuple, Callab
     path = volume.paths[0]
     with open(path, "rb") as stream:
         opened = nifti.Volume(stream, path.name)
-        if opened.affine is None:
-            raise Rejected(
-                "neither sform_code nor qform_code of the NIfTI file is set, so left and right are "
-                "unknown; save it with its affine"
-            )
-        affine, shape, (slope, inter) = opened.affine, opened.shape, opened.rescale
+        affine, shape = _known(opened.affine), opened.shape
+        slope, inter = opened.rescale
         warnings = [*volume.warnings, *(w for w in opened.warnings if w not in volume.warnings)]
     about = {
         "modality": volume.modality, "plane": "", "kept": {}, "instances": None,
@@ -325,6 +346,15 @@ def _of_nifti(volume: Volume) -> tuple[dict[str, Any], np.ndarray, tuple, Callab
                     yield piece
 
     return about, affine, shape, values
+
+
+def _known(affine: np.ndarray | None) -> np.ndarray:
+    if affine is None:
+        raise Rejected(
+            "neither sform_code nor qform_code of the NIfTI file is set, so left and right are "
+            "unknown; save it with its affine"
+        )
+    return affine
 
 
 def _rescaled(block: np.ndarray, slope: float, inter: float) -> np.ndarray:

@@ -18,6 +18,8 @@ from big_rad.datasets import label_tables
 
 _ENDINGS = (".nii.gz", ".nii")
 _RANK = {class_id: rank for rank, class_id in enumerate(harmonised.ORDER)}
+_NUMBERS = "the mask has no names, so its numbers were taken for class ids"
+_UNUSED = "the names file was not used"
 _EMPTY = "the mask is empty; leave out the study, or correct its mask"
 
 
@@ -35,25 +37,58 @@ def read(mask: Path, volume: Stored, names: Path | None = None) -> Segmented:
         Rejected: the mask cannot be used.
         Failed: the mask could not be read, for a reason that may pass.
     """
+    kind = _kind(mask)
+    if kind == "labels":
+        return _checked(_of_labels(mask, volume, names))
+    made = _of_folder(mask, volume) if kind == "folder" else _of_seg(mask, volume)
+    return _checked(made, (_UNUSED,) if names else ())
+
+
+def check(mask: Path, volume: Stored, names: Path | None = None) -> tuple[str, ...]:
+    """Checks a mask by its headers alone: whether `read` would accept its kind, names and place.
+
+    Args:
+        mask: as in `read`.
+        volume: the volume; only its grid is used.
+        names: as in `read`.
+
+    Returns:
+        Warnings: sentences about what would be guessed or left out.
+
+    Raises:
+        Rejected: the mask cannot be used.
+        Failed: the mask could not be read, for a reason that may pass.
+    """
+    kind = _kind(mask)
+    warnings = (_UNUSED,) if names and kind != "labels" else ()
+    if kind == "seg":
+        seg_mask.check(mask, volume)
+    elif kind == "folder":
+        found, others = _classes_in(mask)
+        for _, path in found:
+            nifti_mask.of_same_grid(path, volume)
+        warnings += result.not_used(others)
+    else:
+        _, own = nifti_mask.of_same_grid(mask, volume)
+        table = {**own, **_table(names)}
+        if not table:
+            warnings += (_NUMBERS,)
+        elif not any(label_tables.class_of(name) for name in table.values()):
+            raise Rejected("no name of a label of the mask is a class; docs/data.md lists them")
+    return warnings
+
+
+def _kind(mask: Path) -> str:
+    """Returns "folder", "seg" or "labels"."""
     try:
-        folder = mask.is_dir()
-        head = b"" if folder else _head(mask)
+        if mask.is_dir():
+            return "folder"
+        with mask.open("rb") as file:
+            return "seg" if file.read(132)[128:] == b"DICM" else "labels"
     except (FileNotFoundError, PermissionError, NotADirectoryError) as e:
         raise Rejected(f"the mask cannot be opened ({type(e).__name__}); check its path") from None
     except OSError as e:
         raise Failed(f"the mask could not be read ({type(e).__name__})") from None
-    if folder:
-        made = _of_folder(mask, volume)
-    elif head[128:132] == b"DICM":
-        made = _of_seg(mask, volume)
-    else:
-        return _checked(_of_labels(mask, volume, names))
-    return _checked(made, ("the names file was not used",) if names else ())
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(132)
 
 
 def _checked(made: Segmented, warnings: tuple[str, ...] = ()) -> Segmented:
@@ -79,22 +114,27 @@ def _about(kind: str, names: str, not_used: int, several: int) -> dict[str, obje
 
 
 def _of_labels(mask: Path, volume: Stored, names: Path | None) -> Segmented:
-    table = None
-    if names is not None:
-        try:
-            table = label_tables.read_names(names)
-        except label_tables.TableError as e:
-            reason = str(e).removeprefix(f"{names.name}: ")
-            raise Rejected(f"the names file of the mask: {reason}") from None
-    found = nifti_mask.read_labels(mask, volume, table)
+    found = nifti_mask.read_labels(mask, volume, _table(names) or None)
     warnings = found.warnings + result.not_used(len(found.not_used))
     if found.names == "class ids":
         # The task total_mr has other numbers, and its masks may have lost their table.
-        warnings += ("the mask has no names, so its numbers were taken for class ids",)
+        warnings += (_NUMBERS,)
     return Segmented(found.labels, warnings, _about("labels", found.names, len(found.not_used), 0))
 
 
-def _of_folder(folder: Path, volume: Stored) -> Segmented:
+def _table(names: Path | None) -> dict[int, str]:
+    """Returns what a names file says, {} if there is none."""
+    if names is None:
+        return {}
+    try:
+        return label_tables.read_names(names)
+    except label_tables.TableError as e:
+        reason = str(e).removeprefix(f"{names.name}: ")
+        raise Rejected(f"the names file of the mask: {reason}") from None
+
+
+def _classes_in(folder: Path) -> tuple[list[tuple[int, Path]], int]:
+    """Returns the files of a folder with their classes, and the number of other masks."""
     try:
         files = sorted(folder.iterdir(), key=lambda p: p.name)
     except OSError as e:
@@ -113,6 +153,11 @@ def _of_folder(folder: Path, volume: Stored) -> Segmented:
         raise Rejected(
             "no file in the folder of masks is named after a class, such as liver.nii.gz"
         )
+    return found, others
+
+
+def _of_folder(folder: Path, volume: Stored) -> Segmented:
+    found, others = _classes_in(folder)
     canvas, warnings = Canvas(volume.shape), []
     for class_id, path in sorted(found, key=lambda f: _RANK[f[0]]):
         said = nifti_mask.paint_class(path, volume, class_id, canvas)

@@ -6,7 +6,7 @@ names none, its codes decide (see `dicom.codes`).
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,25 @@ def read(path: Path, volume: Stored) -> Found:
         Rejected: the file cannot be used.
         Failed: the file could not be read, for a reason that may pass.
     """
+    return _safely(_read, path, volume)
+
+
+def check(path: Path, volume: Stored) -> None:
+    """Checks a DICOM SEG by its header: what kind it is, and that its frames lie on the volume.
+
+    Args:
+        path: the file.
+        volume: the volume; only its grid is used.
+
+    Raises:
+        Rejected: the file cannot be used.
+        Failed: the file could not be read, for a reason that may pass.
+    """
+    _safely(_checked, path, volume)
+
+
+def _safely(function: Callable[[Path, Stored], Any], path: Path, volume: Stored) -> Any:
+    """Calls a function that reads a SEG; nothing that pydicom says of it gets out."""
     try:
         if path.stat().st_size > _MAX_BYTES:
             raise Rejected(
@@ -64,7 +83,10 @@ def read(path: Path, volume: Stored) -> Found:
             )
         with objects.guarded("the DICOM SEG"):
             # A fault of ours must not become that of the library, so it is kept until the end.
-            found = _guarded(path, volume)
+            try:
+                found = function(path, volume)
+            except Rejected as e:
+                found = e
     except WriteError:
         raise Rejected(
             "the DICOM SEG is damaged or not standard; check it with dciodvfy, or save it again"
@@ -76,24 +98,32 @@ def read(path: Path, volume: Stored) -> Found:
     return found
 
 
-def _guarded(path: Path, volume: Stored) -> Found | Rejected:
-    try:
-        return _read(path, volume)
-    except Rejected as e:
-        return e
+def _checked(path: Path, volume: Stored) -> None:
+    ds, shared, _ = _header(path, volume, whole=False)
+    size = int(ds.Rows), int(ds.Columns)
+    for frame in ds.PerFrameFunctionalGroupsSequence:
+        _placed(_geometry(frame, shared), size, volume)
 
 
-def _read(path: Path, volume: Stored) -> Found:
+def _header(
+    path: Path, volume: Stored, whole: bool
+) -> tuple[pydicom.Dataset, pydicom.Dataset | dict, str]:
+    """Returns the object, its shared groups, and its kind, "BINARY" or "LABELMAP"."""
     meta = pydicom.filereader.read_file_meta_info(path)
     # Deflated data may grow a thousandfold, and pydicom inflates all before it can be checked.
     if meta.get("TransferSyntaxUID") == uid.DeflatedExplicitVRLittleEndian:
         raise Rejected("the DICOM SEG is deflated as a whole; save it uncompressed")
-    ds = pydicom.dcmread(path)
+    ds = pydicom.dcmread(path, stop_before_pixels=not whole)
     kind = _check(ds, volume)
-    frames = ds.PerFrameFunctionalGroupsSequence
     shared = (
         ds.SharedFunctionalGroupsSequence[0] if ds.get("SharedFunctionalGroupsSequence") else {}
     )
+    return ds, shared, kind
+
+
+def _read(path: Path, volume: Stored) -> Found:
+    ds, shared, kind = _header(path, volume, whole=True)
+    frames = ds.PerFrameFunctionalGroupsSequence
     class_of = {int(s.SegmentNumber): _class(s) for s in ds.SegmentSequence}
     size = int(ds.Rows), int(ds.Columns)
     places = [_placed(_geometry(f, shared), size, volume) for f in frames]

@@ -1,0 +1,1 @@
+"""What `python -m big_rad.annotate check` looks at."""
