@@ -85,8 +85,8 @@ def estimate(found: Iterable[Found], settings: Settings, rates: Rates = Rates())
     made = round(made * settings.matching.slices_per_sentence) + settings.templates * len(sizes)
     pixels = total / slices if slices else 0
     external = settings.segment == "totalsegmentator"
-    stored = made * 2 * (rates.image * pixels + rates.text)  # In the stage and in the dataset.
-    stored += total * rates.volume if settings.keep_volumes else 0
+    # Files of the stage and of the dataset are the same, by hard links.
+    stored = made * (rates.image * pixels + rates.text)
     stored += total * rates.label_map if external else 0
     return Estimate(
         images=len(found), volumes=len(sizes), slices=slices, voxels=total, reports=reports,
