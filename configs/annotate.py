@@ -84,8 +84,6 @@ def base() -> ml_collections.ConfigDict:
     # The licences of the sources, for the card, such as dict(source="own", licence="none",
     # note="", pass_on=False). Without one the card says that the data may not be passed on.
     c.licences = ()
-    # Whether canonical volumes stay in OUT/stage. They need about a megabyte for two slices.
-    c.keep_volumes = False
     # The number of worker processes; with TotalSegmentator, about two to four for each GPU.
     c.workers = 1
     c.seed = 0

@@ -107,7 +107,11 @@ def run(
         rejects += engine.faults(outcomes, {task.id: task for task in tasks})
         for folder in results:
             with open(folder / studies.REJECTS, encoding="utf-8") as lines:
-                rejects += map(json.loads, lines)
+                # The same few reasons come again and again, so each is held once.
+                rejects += (
+                    {k: sys.intern(v) if isinstance(v, str) else v for k, v in one.items()}
+                    for one in map(json.loads, lines)
+                )
         failed = sum(bool(o.fault) for o in outcomes)
         made = _assembled(results, rejects, settings)
     for line in made.pop("said"):
@@ -245,7 +249,7 @@ def settings_of(config: ml_collections.ConfigDict) -> Settings:
         **{
             k: c[k]
             for k in ("nifti_image_numbers", "patterns", "scrubber", "templates", "seed",
-                      "questions", "keep_volumes")
+                      "questions")
         },
     )  # fmt: skip
 

@@ -61,7 +61,7 @@ _BRACKETS = (
     (re.compile(r"[\s,;:]*(?:\s-)?\s*([.!?])\s*$"), r"\1"),
     (re.compile(r"\s{2,}"), " "),
     (re.compile(r"\s+([.,;:!?)])"), r"\1"),
-    (re.compile(r"^[\s,;:.\-)]+"), ""),
+    (re.compile(r"^[\s,;:.\-)]*(?:(?:und|and)\s*(?=[,;:]))?[\s,;:.\-)]+", re.IGNORECASE), ""),
 )
 _BEHIND = re.compile(
     r"([.!?])[ \t]+([(\[][^()\[\]\n]{3,60}[)\]])(?=[ \t]+[^\W\d_a-z]|[ \t]*(?:\n|$))"

@@ -57,7 +57,6 @@ class Settings:
         splits_from: the dataset of an earlier run, whose patients stay in their splits, or None.
         questions: the most questions about the finding of an image; 0 makes no questions at all.
         licences: the licences of the sources, as `card.make` takes them.
-        keep_volumes: whether canonical volumes stay on disk.
     """
 
     source: Source
@@ -75,7 +74,6 @@ class Settings:
     splits_from: Path | None = None
     questions: int = 5
     licences: tuple[Mapping[str, Any], ...] = ()
-    keep_volumes: bool = False
 
     def content(self) -> dict[str, Any]:
         """Returns what decides the content of items, as JSON has it."""

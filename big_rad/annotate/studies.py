@@ -10,7 +10,6 @@ patient. A fault of the input is part of the result; a fault that may pass leave
 import collections
 import dataclasses
 import functools
-import hashlib
 import json
 import re
 import traceback
@@ -18,13 +17,18 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import zstandard
-
 from big_rad import files
-from big_rad.annotate import leaks, manifest, match, sentences, templates, volumes
+from big_rad.annotate import (
+    digests,
+    items,
+    manifest,
+    match,
+    sentences,
+    templates,
+    volumes,
+)
 from big_rad.annotate.deidentify import identifiers as identifier_lib
-from big_rad.annotate.deidentify import objects, texts
+from big_rad.annotate.deidentify import texts
 from big_rad.annotate.deidentify.audit import Audit
 from big_rad.annotate.deidentify.keys import Keys
 from big_rad.annotate.faults import Failed, Rejected
@@ -34,11 +38,9 @@ from big_rad.annotate.segment.result import Segmented
 from big_rad.annotate.settings import Settings, code, key_of
 from big_rad.annotate.slices import Stack
 from big_rad.annotate.store import Store
-from big_rad.dicom import walk
 
 ITEMS, REJECTS, AUDIT = "items.jsonl", "rejects.jsonl", "audit.json"
 STAGE = "items"
-_BLOCK = 1 << 20
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 NO_SERIES = "refers to a series that the image does not have"
 NOT_USED = "refers to an image by a number that its volume does not have; a slice was proposed"
@@ -134,7 +136,7 @@ class _Work:
         """Returns the key of the result."""
         self._reports = {row.line: _report(row) for row in self.task.rows}
         inputs = [
-            _digest(path, self.store, self._keys)
+            digests.of(path, self.store, self._keys)
             for path in [self._first.image, *self._masks(), *self._names()]
         ]
         said = [
@@ -239,7 +241,6 @@ class _Work:
             return []
         with self.store.scratch() as scratch:
             stored = volumes.prepare(volume, scratch)
-            self._date = _date(self.task.rows, volume)
             self._warn(stored.about["warnings"])
             segmented = self._segmented(stored, rows, volume, scratch)
             self._warn(segmented.warnings)
@@ -252,8 +253,14 @@ class _Work:
             found, drops = match.items(stack, wanted, self._set.matching)
             for drop in drops:
                 self._reject(drop.line, "match", drop.what, drop.reason)
-            name = self._keys.pseudonym("series", self.task.id, volume.number)
-            return [self._item(item, stack, name, segmented, folder) for item in found]
+            names = items.Names.of(self._keys, self._first, self.task.id, volume.number)
+            date = self._keys.shifted(_date(self.task.rows, volume), self._first.patient)
+            lines = []
+            for item in found:
+                line, remarks = items.write(item, stack, names, date, segmented.about, folder)
+                self._seen["objects"].update(remarks)
+                lines.append(line)
+            return lines
 
     def _segmented(
         self,
@@ -277,7 +284,7 @@ class _Work:
         key = key_of(
             "labels", volumes.VERSION, installation.installed(settings)["version"],
             settings.fast, volume.number, volume.modality,
-            _digest(self._first.image, self.store, self._keys),
+            digests.of(self._first.image, self.store, self._keys),
         )  # fmt: skip
         if not self.store.has("labels", key):
             made = totalsegmentator.run(stored, volume.modality, settings, scratch)
@@ -315,63 +322,6 @@ class _Work:
             )  # fmt: skip
         return out
 
-    def _item(
-        self, item: match.Item, stack: Stack, series: str, segmented: Segmented, folder: Path
-    ) -> dict[str, Any]:
-        """Writes the files of an item, and returns its line."""
-        row, keys, about = self._first, self._keys, stack.stored.about
-        patient = keys.pseudonym("patient", row.patient)
-        study = keys.pseudonym("study", row.patient, row.study)
-        place = (series, item.plane, str(item.index))
-        name = keys.pseudonym("image", *place, str(item.number))
-        uids = objects.ObjectUids(
-            study=keys.uid("study", study),
-            series=keys.uid("series", series, item.plane),
-            instance=keys.uid("image", name),
-            frame=keys.uid("frame", series),
-        )
-        data, remarks = objects.image_object(
-            item.cut.pixels, modality=about["modality"], place=item.cut.place,
-            spacing=item.cut.spacing, thickness=stack.thickness(item.plane), kept=about["kept"],
-            uids=uids, patient=patient, study_date=keys.shifted(self._date, row.patient),
-            number=item.index + 1,
-            rescale=_rescale(item.cut.pixels, *about["range"]),
-        )  # fmt: skip
-        self._seen["objects"].update(remarks)
-        packed = zstandard.ZstdCompressor(level=3).compress(data)
-        (folder / f"{name}.dcm.zst").write_bytes(packed)
-        np.save(folder / f"{name}.npy", np.ascontiguousarray(item.cut.segmap), allow_pickle=False)
-        return {
-            "id": name,
-            "patient": patient,
-            "study": study,
-            "volume": series,
-            "modality": about["modality"],
-            "plane": item.plane,
-            "slice": item.index,
-            "slices": stack.count(item.plane),
-            "shape": list(item.cut.pixels.shape),
-            "spacing": [round(v, 6) for v in item.cut.spacing],
-            "body_part": str(about["kept"].get("BodyPartExamined", "")),
-            "visible": sorted({b[4] for b in item.boxes}),
-            "boxes": item.boxes,
-            "phash": leaks.phash(item.cut.pixels),
-            "pixels": hashlib.sha256(np.ascontiguousarray(item.cut.pixels).tobytes()).hexdigest(),
-            "texts": {
-                lang: {
-                    "sentence": one.sentence.text,
-                    "clinical": one.clinical,
-                    "indication": one.indication,
-                    "keywords": item.keywords[lang],
-                }
-                for lang, one in sorted(item.texts.items())
-            },
-            "provenance": {
-                lang: _provenance(one, item) for lang, one in sorted(item.texts.items())
-            },
-            "segmentation": segmented.about,
-        }
-
     def _masks(self) -> list[Path]:
         return sorted({row.mask for row in self.task.rows if row.mask is not None})
 
@@ -387,38 +337,12 @@ class _Work:
             self._rejects[line, stage, what, reason] += count
 
 
-def _provenance(one: match.Wanted, item: match.Item) -> dict[str, Any]:
-    visible = {b[4] for b in item.boxes}
-    return {
-        "line": one.line,
-        "link": one.link,
-        "section": one.sentence.section,
-        "sentence": one.sentence.number,
-        "rewritten": one.sentence.rewritten,
-        "mentions": [
-            {
-                "keyword": m.phrase,
-                "classes": list(m.class_ids),
-                "negated": m.negated,
-                "absent": m.absent,
-                "kept": bool(visible & set(sentences.classes_of(m))),
-            }
-            for m in one.sentence.mentions
-        ],
-    }
-
-
 def _date(rows: Sequence[Row], volume: volumes.Volume) -> str:
     """Returns the date of a study as the manifest or else the image has it, or ""."""
     given = next((row.date for row in rows if row.date), "")
     if given or volume.series is None:
         return given
     return str(volumes.header(volume.paths[0], ["StudyDate"]).get("StudyDate") or "")
-
-
-def _rescale(pixels: np.ndarray, low: float, high: float) -> tuple[float, float] | None:
-    """Returns slope and intercept that all slices of a volume share; None for whole numbers."""
-    return None if pixels.dtype.kind == "i" else ((high - low) / 65535, low)
 
 
 def _numbers(volume: volumes.Volume, count: int, nifti: str) -> dict[int, int]:
@@ -435,32 +359,6 @@ def _report(row: Row) -> "str | Rejected":
         return manifest.report_text(row)
     except Rejected as e:
         return e
-
-
-def _digest(path: Path, store: Store, keys: Keys) -> str:
-    """Returns a keyed digest of the content of a file, or of all files in a folder.
-
-    It is computed again only if a name, a size or a time of change differs.
-    """
-    if not path.exists():
-        return ""
-    listed = walk.files([path])[0]
-    stats = [(p.stat(), p.relative_to(path).as_posix() if path.is_dir() else "") for p in listed]
-    seen = keys.digest(json.dumps([(name, s.st_size, s.st_mtime_ns) for s, name in stats]))
-    note = keys.digest("path", str(path.resolve()))
-    known = store.note("digests", note)
-    if isinstance(known, dict) and known.get("seen") == seen:
-        return str(known["content"])
-    whole = hashlib.sha256()
-    for p, (_, name) in zip(listed, stats):
-        one = hashlib.sha256()
-        with p.open("rb") as file:
-            while block := file.read(_BLOCK):
-                one.update(block)
-        whole.update(keys.digest("file", name, one.hexdigest()).encode())
-    content = whole.hexdigest()
-    store.write_note("digests", note, {"seen": seen, "content": content})
-    return content
 
 
 def _write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:

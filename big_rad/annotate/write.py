@@ -94,7 +94,7 @@ class Written:
         return shown.pixels, segmap
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Light:
     """What is remembered of an item.
 

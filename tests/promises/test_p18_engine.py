@@ -141,6 +141,44 @@ def test_one_bad_study_of_each_kind_leaves_the_others_whole(tmp_path):
     assert used == set(rows) - lost - {line_of_latin}
 
 
+@pytest.mark.slow
+def test_a_study_that_kills_its_worker_costs_itself_alone(tmp_path):
+    manifest = small_studies.write(tmp_path / "in", 6)
+    text = manifest.read_text(encoding="utf-8")
+    bad = {"S2": "tödlich", "S4": "kaputt"}
+    with manifest.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        if row["study"] in bad:
+            row["report"] = f"Befund: Magen {bad[row['study']]}."
+    with manifest.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, small_studies.COLUMNS)
+        writer.writeheader()
+        writer.writerows(rows)
+    assert text != manifest.read_text(encoding="utf-8")
+    done = small_studies.run(
+        manifest, tmp_path / "out", "--config.workers=2",
+        "--config.scrubber=tests.helpers.deadly_scrubber:find",
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    rows = small_studies.lines_of(manifest)
+    lines = (tmp_path / "out" / "rejects.jsonl").read_text().splitlines()
+    faults = {
+        rows[one["line"]]["study"]: one["reason"]
+        for one in map(json.loads, lines)
+        if one["stage"] == "run"
+    }
+    assert set(faults) == set(bad)
+    assert "was killed" in faults["S2"]
+    # The message of an unexpected error may quote a report, so only its kind and place are said.
+    assert "RuntimeError" in faults["S4"] and "cannot read" not in "".join(lines) + done.stderr
+    provenance = (tmp_path / "out" / "dataset" / "provenance.jsonl").read_text()
+    used = {
+        t["line"] for x in map(json.loads, provenance.splitlines()) for t in x["texts"].values()
+    }
+    assert {rows[n]["study"] for n in used} == {"S0", "S1", "S3", "S5"}
+
+
 def stand_in(folder):
     """Installs a program with TotalSegmentator's command line that hangs if it sees a pancreas."""
     folder.mkdir()

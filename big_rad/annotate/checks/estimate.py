@@ -28,8 +28,9 @@ class Rates:
         report: seconds for a report.
         item: seconds for an image of the dataset with its files.
         segmentation: seconds of TotalSegmentator for a volume.
-        image: bytes of an item for each pixel, in the stage and in the dataset together.
+        image: bytes of an item for each pixel, with its label map.
         text: bytes of an item besides.
+        page: bytes of the page to look at, which shows a sample.
         label_map: bytes of a stored label map, for each voxel.
         volume: bytes of a canonical volume, for each voxel.
         share: the items for each sentence; two languages share an item where they agree.
@@ -40,8 +41,9 @@ class Rates:
     report: float = 0.014
     item: float = 0.055
     segmentation: float = 90.0
-    image: float = 3.4
+    image: float = 2.2
     text: float = 8192.0
+    page: float = 4e6
     label_map: float = 0.02
     volume: float = 2.0
     share: float = 0.55
@@ -90,8 +92,8 @@ def estimate(found: Iterable[Found], settings: Settings, rates: Rates = Rates())
     made = round(made * settings.matching.slices_per_sentence) + settings.templates * len(sizes)
     pixels = total / slices if slices else 0
     external = settings.segment == "totalsegmentator"
-    stored = made * (rates.image * pixels + rates.text)
-    stored += total * rates.volume if settings.keep_volumes else 0
+    # Files of the stage and of the dataset are the same, by hard links.
+    stored = rates.page + made * (rates.image * pixels + rates.text)
     stored += total * rates.label_map if external else 0
     return Estimate(
         images=len(found), volumes=len(sizes), slices=slices, voxels=total, reports=reports,
