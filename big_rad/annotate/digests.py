@@ -26,7 +26,9 @@ def of(path: Path, store: Store, keys: Keys) -> str:
         return ""
     listed = walk.files([path])[0]
     stats = [(p.stat(), p.relative_to(path).as_posix() if path.is_dir() else "") for p in listed]
-    seen = keys.digest(json.dumps([(name, s.st_size, s.st_mtime_ns) for s, name in stats]))
+    seen = keys.digest(
+        json.dumps([(name, s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino) for s, name in stats])
+    )
     note = keys.digest("path", str(path.resolve()))
     known = store.note("digests", note)
     if isinstance(known, dict) and known.get("seen") == seen:

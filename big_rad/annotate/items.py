@@ -91,8 +91,11 @@ def write(
         patient=names.patient, study_date=date, number=item.index + 1,
         rescale=_rescale(pixels, *about["range"]),
     )  # fmt: skip
-    (folder / f"{name}.dcm.zst").write_bytes(zstandard.ZstdCompressor(level=3).compress(data))
-    np.save(folder / f"{name}.npy", np.ascontiguousarray(item.cut.segmap), allow_pickle=False)
+    files_ = [folder / f"{name}.dcm.zst", folder / f"{name}.npy"]
+    files_[0].write_bytes(zstandard.ZstdCompressor(level=3).compress(data))
+    np.save(files_[1], np.ascontiguousarray(item.cut.segmap), allow_pickle=False)
+    for path in files_:  # The dataset links to them, so that whoever changes one changes both.
+        path.chmod(0o444)
     line = {
         "id": name,
         "patient": names.patient,
@@ -127,7 +130,7 @@ def write(
 def _provenance(one: match.Wanted, item: match.Item) -> dict[str, Any]:
     visible = {b[4] for b in item.boxes}
     return {
-        "line": one.line,
+        "row": one.row,
         "link": one.link,
         "section": one.sentence.section,
         "sentence": one.sentence.number,

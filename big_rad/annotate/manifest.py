@@ -6,11 +6,11 @@
 | `image` | a DICOM folder or file, or a NIfTI file |
 | `modality` | CT or MR |
 | `language` | de or en, of the report |
-| `report` | the text, or the path of a text file |
+| `report` or `sentence` | the text or the path of a text file; or one sentence |
 
-Further columns are optional: `mask`, `mask_names`, `sentence` (instead of a report), `series`,
-`slice`, `plane`, `date`, `clinical`, `indication`, `patient_name`. Paths count from the folder of
-the manifest. The table is CSV (with commas, semicolons or tabs), Excel or JSON lines.
+Further columns are optional: `mask`, `mask_names`, `series`, `slice`, `plane`, `date`, `clinical`,
+`indication`, `patient_name`. Paths count from the folder of the manifest. The table is CSV (with
+commas, semicolons or tabs), Excel or JSON lines.
 
     found = read(Path("studies.csv"))
     for problem in found.problems:
@@ -25,6 +25,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from big_rad import files
 from big_rad.annotate import tables
 from big_rad.annotate.faults import Rejected
 from big_rad.datasets.records import Problem
@@ -32,9 +33,10 @@ from big_rad.dicom.image import PLANES
 from big_rad.grounding.unicode import nfc
 from big_rad.registry import did_you_mean
 
-REQUIRED = ("patient", "study", "image", "modality", "language", "report")
+REQUIRED = ("patient", "study", "image", "modality", "language")
+TEXTS = ("report", "sentence")  # At least one of these columns.
 OPTIONAL = (
-    "mask", "mask_names", "sentence", "series", "slice", "plane", "date", "clinical",
+    "mask", "mask_names", "series", "slice", "plane", "date", "clinical",
     "indication", "patient_name",
 )  # fmt: skip
 _LANGUAGES = {
@@ -48,6 +50,7 @@ _DATES = ("%Y-%m-%d", "%Y%m%d", "%d.%m.%Y", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M
 _TEXT_FILE = re.compile(r"[^\n]{1,400}\.(?:txt|md)", re.IGNORECASE)
 _MAX_REPORT = 1 << 20
 _MAX_ID = 256
+_BESIDE = "is not used, because the row has a sentence; leave one of them empty"
 _TWICE = "the row is the same as an earlier one, so it is used once"
 
 
@@ -127,7 +130,7 @@ def read(path: str | Path) -> Manifest:
     rows: list[Row] = []
     problems: list[Problem] = []
     seen: set[tuple] = set()
-    for line, cells in tables.read(path, _column, REQUIRED):
+    for line, cells in tables.read(path, _column, REQUIRED, TEXTS):
         if isinstance(cells, str):
             problems.append(Problem(path.name, line, "", cells))
             continue
@@ -139,6 +142,8 @@ def read(path: str | Path) -> Manifest:
             problems.append(Problem(path.name, line, "", _TWICE, "warning"))
             continue
         seen.add(same)
+        if cells.get("report") and cells.get("sentence"):
+            problems.append(Problem(path.name, line, "report", _BESIDE, "warning"))
         try:
             rows.append(_row(line, cells, path.parent))
         except _Bad as e:
@@ -184,7 +189,7 @@ def _column(header: str) -> str:
         ValueError: there is no such column; an ignored column would be lost in silence.
     """
     name = re.sub(r"[\s_-]+", "_", nfc(header).strip().lower())
-    known = (*REQUIRED, *OPTIONAL)
+    known = (*REQUIRED, *TEXTS, *OPTIONAL)
     if name not in known:
         shown = name if re.fullmatch(r"[a-z_]{1,30}", name) else "a column"
         raise ValueError(
@@ -231,15 +236,26 @@ def _row(line: int, cells: Mapping[str, str], root: Path) -> Row:
 def _path(cells: Mapping[str, str], field: str, root: Path) -> Path:
     if "\0" in cells[field]:
         raise _Bad(field, "is no path")
-    return root / Path(cells[field].replace("\\", "/") if "/" not in cells[field] else cells[field])
+    return _found(cells[field], root)
+
+
+def _found(name: str, root: Path) -> Path:
+    """Returns the path of a file or folder, which Windows or another Unicode form may spell."""
+    name = name.replace("\\", "/") if "/" not in name else name
+    try:
+        if Path(name).is_absolute():
+            return files.find(Path("/"), name.lstrip("/"))
+        return files.find(root, name)
+    except OSError:  # Reading it says why it cannot be followed.
+        return root / name
 
 
 def _report_file(report: str, root: Path) -> Path | None:
     """Returns the file if a cell is a path: it ends in .txt or .md, or there is such a file."""
     if "\n" in report or "\0" in report or len(report) > 400:
         return None
-    path = root / report
     try:
+        path = _found(report, root)
         known = path.is_file()
     except OSError:
         return None

@@ -8,6 +8,7 @@ sentence names is in the slice. Everything else is counted by reason.
 import collections
 import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
@@ -29,6 +30,7 @@ _ORGANS = {
 _APART = 10  # Several proposed slices are at least this share (1 / _APART) of the stack apart.
 NOT_IN_SLICE = "nothing that it names is visible in its slice"
 NOWHERE = "nothing that it names is visible in any slice"
+TILTED = "its plane is not at right angles, because the gantry was tilted"
 NO_SLICE = "its slice does not exist in the volume"
 HIDDEN = "is not visible in the slice of its sentence"
 NO_NUMBERS = "refers to an image number, and the volume has no such numbers"
@@ -57,7 +59,7 @@ class Wanted:
     """A sentence that needs a slice.
 
     Attributes:
-        line: the line of the manifest.
+        row: the number of the row among those of its image.
         lang: "en" or "de".
         sentence: the sentence.
         clinical, indication: the context of the sentence.
@@ -66,7 +68,7 @@ class Wanted:
         link: "given", "reference", "proposed" or "template".
     """
 
-    line: int
+    row: int
     lang: str
     sentence: Sentence
     clinical: str = ""
@@ -103,7 +105,7 @@ class Item:
 class Drop:
     """A sentence or a mention that is not used."""
 
-    line: int
+    row: int
     what: str
     reason: str
 
@@ -126,19 +128,23 @@ def items(
         for place in places:
             on_slice[place].append(one)
         if reason:
-            drops.append(Drop(one.line, "sentence", reason))
+            drops.append(Drop(one.row, "sentence", reason))
+        elif len(places) < len(one.slices):
+            drops.append(
+                Drop(one.row, "link", "one of the images that it refers to does not exist")
+            )
     found: list[Item] = []
     for (plane, index), some in sorted(on_slice.items()):
         whole = stack.cut(plane, index)
         segmap = without_specks(whole.segmap, whole.spacing, options.min_area_mm2)
         here = _shown(segmap, options.rollup)
         kept = [one for one in some if here & set(named(one.sentence))]
-        drops += [Drop(one.line, "sentence", NOT_IN_SLICE) for one in some if one not in kept]
+        drops += [Drop(one.row, "sentence", NOT_IN_SLICE) for one in some if one not in kept]
         for number, texts in enumerate(_paired(kept, here, named)):
             cut = dataclasses.replace(whole, segmap=segmap)
             found.append(_item(plane, index, number, cut, texts, named))
         drops += [
-            Drop(one.line, "mention", HIDDEN)
+            Drop(one.row, "mention", HIDDEN)
             for one in kept
             for m in one.sentence.mentions
             if named.of(m) and not here & set(named.of(m))
@@ -152,9 +158,13 @@ def _places(
     """Returns the slices of a sentence, and the reason if there are none."""
     if one.slices:
         exist = [(p, k) for p, k in one.slices if 0 <= k < stack.count(p)]
-        return exist, "" if exist else NO_SLICE
+        square = [(p, k) for p, k in exist if stack.square(p)]
+        return square, "" if square else TILTED if exist else NO_SLICE
     found = []
-    for plane in one.planes or options.planes:
+    planes = [p for p in one.planes or options.planes if stack.square(p)]
+    if not planes:
+        return [], TILTED
+    for plane in planes:
         areas = _areas(stack, plane, named(one.sentence), options)
         found += [(plane, k) for k in _best(areas, options.slices_per_sentence)]
     return found, "" if found else NOWHERE
@@ -184,19 +194,22 @@ def _best(areas: Float64[np.ndarray, "slices named"], most: int) -> list[int]:
 
 
 def _paired(some: Sequence[Wanted], here: set[int], named: "_Named") -> list[dict[str, Wanted]]:
-    """Pairs the sentences of a slice that name the same visible classes in two languages."""
-    rows: list[dict[str, Wanted]] = []
+    """Pairs the sentences of a slice that say as much about the same classes in two languages.
+
+    Only sentences that name the same visible classes, and deny something or not alike, are pairs,
+    and only if both languages have equally many of them.
+    """
+    groups: dict[Any, dict[str, list[Wanted]]] = {}
     for one in some:
-        same = frozenset(here & set(named(one.sentence)))
-        for row in rows:
-            (other,) = list(row.values())[:1]
-            twin = frozenset(here & set(named(other.sentence))) == same
-            alike = twin and (one.link == "template") == (other.link == "template")
-            if one.lang not in row and len(row) == 1 and alike:
-                row[one.lang] = one
-                break
+        denied = any(m.negated for m in one.sentence.mentions)
+        key = (frozenset(here & set(named(one.sentence))), denied, one.link == "template")
+        groups.setdefault(key, {}).setdefault(one.lang, []).append(one)
+    rows = []
+    for group in groups.values():
+        if len({len(alike) for alike in group.values()}) == 1:
+            rows += [dict(zip(group, pair)) for pair in zip(*group.values())]
         else:
-            rows.append({one.lang: one})
+            rows += [{lang: one} for lang, alike in group.items() for one in alike]
     return rows
 
 

@@ -35,8 +35,10 @@ from big_rad.annotate import (
     write,
 )
 from big_rad.annotate import settings as settings_lib
+from big_rad.annotate.deidentify import texts
 from big_rad.annotate.deidentify.keys import Keys
 from big_rad.annotate.faults import Failed
+from big_rad.annotate.results import Result
 from big_rad.annotate.segment import installation
 from big_rad.annotate.segment.settings import Settings as Segmentator
 from big_rad.annotate.settings import Settings, Source
@@ -85,13 +87,21 @@ def run(
         log: receives lines for the user.
 
     Raises:
-        ValueError: the manifest cannot be read, another process works in the same folder, or no
-            image can be used.
+        ValueError: the manifest or a setting cannot be used, another process works in the same
+            folder, or nothing can be used. A dataset that is already there stays.
     """
     out = settings.out
+    if settings.scrubber:
+        texts.load_model(settings.scrubber)
+    if not settings.key.exists() and (out / DATASET).exists():
+        raise ValueError(
+            f"{settings.key.name}: the key of the dataset that is there is gone, and with another "
+            "one all pseudonyms would change; put it back (--config.key=FILE), or give another out"
+        )
     with dataset_files.workplace(out, "run"):
         Store(out / "stage").clean()
         keys = Keys.load(settings.key)
+        fixed = _fixed(settings, keys)
         found = sources.read(settings.source)
         if settings.segment == "totalsegmentator":
             modalities = {row.modality for row in found.rows}
@@ -101,19 +111,20 @@ def run(
         log(f"annotate: {len(found.rows)} rows about {len(tasks)} images of studies")
         outcomes = engine.run(tasks, settings, workers, beam)
         store = Store(out / "stage")
-        results = [store.folder(studies.STAGE, o.key) for o in outcomes if o.key]
+        results = [
+            Result(store.folder(studies.STAGE, o.key), tuple(row.line for row in task.rows))
+            for o, task in zip(outcomes, tasks, strict=True)
+            if o.key
+        ]
         table = sources.table(settings.source)
         rejects = [_of_problem(p, table) for p in found.problems]
         rejects += engine.faults(outcomes, {task.id: task for task in tasks})
-        for folder in results:
-            with open(folder / studies.REJECTS, encoding="utf-8") as lines:
-                # The same few reasons come again and again, so each is held once.
-                rejects += (
-                    {k: sys.intern(v) if isinstance(v, str) else v for k, v in one.items()}
-                    for one in map(json.loads, lines)
-                )
+        for result in results:
+            rejects += result.rejects()
         failed = sum(bool(o.fault) for o in outcomes)
-        made = _assembled(results, rejects, settings)
+        if not any(o.items for o in outcomes):
+            raise ValueError(_nothing(rejects))
+        made = _assembled(results, rejects, settings, fixed)
     for line in made.pop("said"):
         log(line)
     if failed:
@@ -124,8 +135,27 @@ def run(
     return Made(out / DATASET, failed=failed, **made)
 
 
+def _fixed(settings: Settings, keys: Keys) -> dict[str, str]:
+    """Returns the splits of patients that are given, by pseudonym."""
+    given = sources.splits(settings.source)
+    published = {keys.pseudonym("patient", patient): name for patient, name in given.items()}
+    return published | write.earlier(settings.splits_from, keys.fingerprint)
+
+
+def _nothing(rejects: Sequence[Mapping[str, Any]]) -> str:
+    """Returns the message of a run that would make an empty dataset."""
+    reasons = collections.Counter()
+    for one in rejects:
+        reasons[one["reason"]] += one["count"]
+    most = "; ".join(f"{reason} ({n:,})" for reason, n in reasons.most_common(5))
+    return f"no sentence could be tied to a slice, so nothing was written: {most or 'no rows'}"
+
+
 def _assembled(
-    results: Sequence[Path], rejects: list[dict[str, Any]], settings: Settings
+    results: Sequence[Result],
+    rejects: list[dict[str, Any]],
+    settings: Settings,
+    fixed: Mapping[str, str],
 ) -> dict[str, Any]:
     """Writes the dataset and the rejects; returns counts, and lines for the user."""
     out = settings.out
@@ -133,10 +163,6 @@ def _assembled(
         root = scratch / "new"
         root.mkdir()
         keys = Keys.load(settings.key)
-        fixed = {
-            keys.pseudonym("patient", patient): name
-            for patient, name in sources.splits(settings.source).items()
-        }
         written = write.write(results, root, settings, fixed)
         rejects = sorted(rejects + written.rejects, key=_order)
         audit = _audit(results, root / AUDIT)
@@ -155,7 +181,7 @@ def _assembled(
                 "warnings": written.warnings,
             }
         )
-        files.write_whole(root / "card.json", json.dumps(content, indent=1, sort_keys=True) + "\n")
+        files.write_whole(root / write.CARD, json.dumps(content, indent=1, sort_keys=True) + "\n")
         files.write_whole(root / "card.md", markdown)
         page.write(root / "page.html", written.with_splits(), written.picture, rejects, content)
         text = "".join(json.dumps(r, sort_keys=True) + "\n" for r in rejects)
@@ -186,13 +212,13 @@ def _of_problem(problem: Problem, table: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _audit(results: Sequence[Path], path: Path) -> dict[str, dict[str, int]]:
+def _audit(results: Sequence[Result], path: Path) -> dict[str, dict[str, int]]:
     """Writes what was done to each image of a study, and returns the sums."""
     total: dict[str, collections.Counter] = collections.defaultdict(collections.Counter)
 
     def lines() -> Iterator[bytes]:
-        for folder in results:
-            line = (folder / studies.AUDIT).read_bytes()
+        for result in results:
+            line = result.audit()
             yield line
             for name, counts in json.loads(line).items():
                 if isinstance(counts, dict):

@@ -3,7 +3,9 @@
 import dataclasses
 import functools
 import hashlib
+import importlib.util
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,16 @@ from big_rad.annotate.segment.settings import Settings as Segmentator
 
 SEGMENT = ("precomputed", "totalsegmentator")
 NUMBERS = ("", "ascending", "descending")
+# The modules that decide the content of items: these packages and modules, without the modules of
+# the engine that only run it, or work on finished items.
 _PACKAGES = ("annotate", "grounding", "dicom")
-# What does not change the content of the dataset.
-_ASIDE = ("manifest", "out", "workers", "beam", "key", "importer", "source", "notes")
+_MODULES = (
+    "datasets/label_tables.py", "datasets/phantom/words/lexicon.py", "files.py", "pp/example.py",
+)  # fmt: skip
+_LATER = re.compile(
+    r"annotate/(?:__main__|card\w*|check|checks/\w+|engine|page\w*|question_drafts|questions|run|"
+    r"sources|split|text|write)\.py"
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +92,7 @@ class Settings:
             "matching": dataclasses.asdict(self.matching),
             "nifti_image_numbers": self.nifti_image_numbers,
             "patterns": self.patterns,
-            "scrubber": self.scrubber,
+            "scrubber": [self.scrubber, source_of(self.scrubber)],
             "templates": self.templates,
             "seed": self.seed,
         }
@@ -97,10 +106,31 @@ def code() -> str:
     """
     digest = hashlib.sha256()
     root = Path(__file__).parents[1]
-    for package in _PACKAGES:
-        for path in sorted((root / package).rglob("*.py")):
-            digest.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes())
+    paths = [p for package in _PACKAGES for p in (root / package).rglob("*.py")]
+    for path in sorted([*paths, *(root / name for name in _MODULES)]):
+        name = path.relative_to(root).as_posix()
+        if not _LATER.fullmatch(name):
+            digest.update(name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
+
+
+@functools.cache
+def source_of(scrubber: str) -> str:
+    """Returns a digest of the file that a scrubber "package.module:function" is in, "" for "".
+
+    Raises:
+        ValueError: there is no such module.
+    """
+    if not scrubber:
+        return ""
+    try:
+        found = importlib.util.find_spec(scrubber.partition(":")[0])
+        return hashlib.sha256(Path(found.origin).read_bytes()).hexdigest()
+    except (ImportError, AttributeError, TypeError, OSError, ValueError) as e:
+        raise ValueError(
+            f"config.scrubber: the module is not found ({type(e).__name__}); give "
+            "package.module:function"
+        ) from None
 
 
 def key_of(*parts: object) -> str:

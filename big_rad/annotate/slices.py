@@ -21,6 +21,7 @@ from big_rad.dicom.grid import Grid
 from big_rad.dicom.image import PLANES, Place
 from big_rad.grounding.classes import NUM_CLASSES
 
+_SQUARE = 0.05  # The largest cosine of the angle between rows and columns, as in `place_of`.
 _EIGHT = np.ones((3, 3), bool)  # Pixels that touch at a corner belong to the same component.
 
 
@@ -68,6 +69,19 @@ class Stack:
     def count(self, plane: str) -> int:
         """Returns the number of slices in a plane."""
         return self.stored.shape[self._grid.axis(plane)]
+
+    def square(self, plane: str) -> bool:
+        """Returns whether rows and columns of a plane are at right angles.
+
+        They are not in the other planes of a CT whose gantry was tilted.
+        """
+        across = self._grid.axis(plane)
+        first, second = (
+            self.stored.affine[:3, k] / np.linalg.norm(self.stored.affine[:3, k])
+            for k in range(3)
+            if k != across
+        )
+        return abs(float(first @ second)) < _SQUARE
 
     def thickness(self, plane: str) -> float:
         """Returns the distance in mm between slices of a plane."""

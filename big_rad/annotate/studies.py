@@ -11,6 +11,7 @@ import collections
 import dataclasses
 import functools
 import json
+import posixpath
 import re
 import traceback
 from collections.abc import Iterable, Sequence
@@ -21,6 +22,7 @@ from big_rad import files
 from big_rad.annotate import (
     digests,
     items,
+    links,
     manifest,
     match,
     sentences,
@@ -32,17 +34,20 @@ from big_rad.annotate.deidentify import texts
 from big_rad.annotate.deidentify.audit import Audit
 from big_rad.annotate.deidentify.keys import Keys
 from big_rad.annotate.faults import Failed, Rejected
+from big_rad.annotate.links import Part
 from big_rad.annotate.manifest import Row
+from big_rad.annotate.results import AUDIT, ITEMS, REJECTS
 from big_rad.annotate.segment import installation, precomputed, totalsegmentator
 from big_rad.annotate.segment.result import Segmented
 from big_rad.annotate.settings import Settings, code, key_of
 from big_rad.annotate.slices import Stack
 from big_rad.annotate.store import Store
 
-ITEMS, REJECTS, AUDIT = "items.jsonl", "rejects.jsonl", "audit.json"
 STAGE = "items"
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
-NO_SERIES = "refers to a series that the image does not have"
+NOT_READ = "its volume is not used"
+NO_SENTENCE = "has no sentence that describes the images"
+SEVERAL = "the image has several series, and a row names none; the one with the most slices is used"
 NOT_USED = "refers to an image by a number that its volume does not have; a slice was proposed"
 
 
@@ -80,7 +85,8 @@ def tasks(rows: Iterable[Row], keys: Keys) -> list[Task]:
     """Groups the rows of a manifest by image, in the order of the images' pseudonyms."""
     groups: dict[str, list[Row]] = collections.defaultdict(list)
     for row in rows:
-        groups[keys.pseudonym("volume", row.patient, row.study, row.image_name)].append(row)
+        image = posixpath.normpath(row.image_name.replace("\\", "/"))
+        groups[keys.pseudonym("volume", row.patient, row.study, image, row.modality)].append(row)
     return [Task(name, tuple(some)) for name, some in sorted(groups.items())]
 
 
@@ -134,20 +140,31 @@ class _Work:
 
     def key(self) -> str:
         """Returns the key of the result."""
-        self._reports = {row.line: _report(row) for row in self.task.rows}
-        inputs = [
-            digests.of(path, self.store, self._keys)
-            for path in [self._first.image, *self._masks(), *self._names()]
-        ]
-        said = [
-            {k: v.name if isinstance(v, Path) else v for k, v in dataclasses.asdict(row).items()}
-            | {"text": str(self._reports[row.line])}
-            for row in self.task.rows
-        ]
+        self._reports = [_report(row) for row in self.task.rows]
+        said = []
+        for row, text in zip(self.task.rows, self._reports, strict=True):
+            # Paths are told apart by what is there, and their names may hold identifiers.
+            held = {
+                k: v.name if isinstance(v, Path) else v for k, v in dataclasses.asdict(row).items()
+            }
+            del held["line"]  # A row that is inserted above must not change the key.
+            for field in ("mask", "mask_names"):
+                path = getattr(row, field)
+                digest = "" if path is None else digests.of(path, self.store, self._keys)
+                held[f"{field} content"] = digest
+            said.append(held | {"text": str(text)})
         return key_of(
             STAGE, volumes.VERSION, code(), self._keys.fingerprint, self.task.id,
-            self._set.content(), inputs, self._keys.digest(json.dumps(said, sort_keys=True)),
+            self._set.content(), self._program(),
+            digests.of(self._first.image, self.store, self._keys),
+            self._keys.digest(json.dumps(said, sort_keys=True)),
         )  # fmt: skip
+
+    def _program(self) -> str:
+        """Returns the version of TotalSegmentator, or "" if it is not used."""
+        if self._set.segment != "totalsegmentator":
+            return ""
+        return installation.installed(self._set.totalsegmentator)["version"]
 
     def write(self, folder: Path) -> int:
         """Writes the result into a folder, and returns the number of items."""
@@ -155,29 +172,29 @@ class _Work:
         try:
             found = volumes.catalogue(self._first.image, self._first.modality)
             self._seen["files_left_out"].update(found.left_out)
-            for volume, rows in self._by_volume(found):
+            for volume, parts in self._by_volume(found):
                 try:
-                    lines += self._of_volume(volume, rows, folder)
+                    lines += self._of_volume(volume, parts, folder)
                 except Rejected as e:
-                    for line in sorted({row.line for row, _ in rows}):
-                        self._reject(line, "volume", "study", str(e))
+                    for part in parts:
+                        lost = len(part.report.sentences)
+                        self._reject(part.number, "volume", "study", str(e))
+                        self._reject(part.number, "volume", "sentence", NOT_READ, lost)
         except Rejected as e:
-            for row in self.task.rows:
-                self._reject(row.line, "volume", "study", str(e))
+            for number in range(len(self.task.rows)):
+                self._reject(number, "volume", "study", str(e))
         _write_lines(folder / ITEMS, lines)
         rejects = [
-            {"line": line, "stage": stage, "what": what, "reason": reason, "count": count}
-            for (line, stage, what, reason), count in sorted(self._rejects.items())
+            {"row": number, "stage": stage, "what": what, "reason": reason, "count": count}
+            for (number, stage, what, reason), count in sorted(self._rejects.items())
         ]
         _write_lines(folder / REJECTS, rejects)
         done = json.loads(self._audit.line(image=self.task.id))
         files.write_whole(folder / AUDIT, json.dumps(done | self._seen, sort_keys=True) + "\n")
         return len(lines)
 
-    def _by_volume(
-        self, found: volumes.Catalogue
-    ) -> list[tuple[volumes.Volume, list[tuple[Row, sentences.Report]]]]:
-        """Returns the volumes that are needed, each with its rows and their sentences."""
+    def _by_volume(self, found: volumes.Catalogue) -> list[tuple[volumes.Volume, list[Part]]]:
+        """Returns the volumes that are needed, each with what the rows say about it."""
         known = identifier_lib.of_row(self._first)
         for row in self.task.rows[1:]:
             known = known | identifier_lib.of_row(row)
@@ -190,33 +207,21 @@ class _Work:
         scrubber = texts.Scrubber(
             known, patterns=self._set.patterns, model=_model(self._set.scrubber)
         )
-        groups: dict[str, list[tuple[Row, sentences.Report]]] = {}
-        for row in self.task.rows:
-            report = self._sentences(row, scrubber)
-            if report is None:
-                continue
-            by_series: dict[str, list[sentences.Sentence]] = collections.defaultdict(list)
-            for sentence in report.sentences:
-                by_series[sentence.series or row.series].append(sentence)
-            for number, some in by_series.items() or {row.series: []}.items():
-                part = dataclasses.replace(report, sentences=tuple(some))
-                groups.setdefault(number, []).append((row, part))
-        chosen: dict[int, list[tuple[Row, sentences.Report]]] = {}
-        for number, rows in groups.items():
-            try:
-                volume = volumes.chosen(found, number)
-            except Rejected:
-                for row, part in rows:
-                    self._reject(row.line, "text", "sentence", NO_SERIES, len(part.sentences))
-                continue
-            chosen.setdefault(found.volumes.index(volume), []).extend(rows)
-        return [(found.volumes[k], rows) for k, rows in sorted(chosen.items())]
+        if len(found.volumes) > 1 and not all(row.series for row in self.task.rows):
+            self._warn([SEVERAL])
+        reports = (
+            (number, row, self._sentences(number, row, scrubber))
+            for number, row in enumerate(self.task.rows)
+        )
+        return links.by_volume(found, [r for r in reports if r[2] is not None], self._reject)
 
-    def _sentences(self, row: Row, scrubber: texts.Scrubber) -> sentences.Report | None:
-        """Returns the sentences of a row, or None, with a reject, if it has none that is used."""
-        text = self._reports[row.line]
+    def _sentences(
+        self, number: int, row: Row, scrubber: texts.Scrubber
+    ) -> sentences.Report | None:
+        """Returns the sentences of a row, or None, with a reject, if its text cannot be read."""
+        text = self._reports[number]
         if isinstance(text, Rejected):
-            self._reject(row.line, "text", "report", str(text))
+            self._reject(number, "text", "report", str(text))
             return None
         of = sentences.of_sentence if row.sentence else sentences.of_report
         made = of(row.sentence or text, row.language, scrubber)
@@ -227,34 +232,33 @@ class _Work:
             context[field] = given.text or getattr(made, field)
         self._audit.text(made.removed)
         for reason, count in sorted(made.dropped.items()):
-            self._reject(row.line, "text", "sentence", reason, count)
+            self._reject(number, "text", "sentence", reason, count)
+        if text and not made.sentences and not made.dropped:
+            self._reject(number, "text", "report", NO_SENTENCE)
         return dataclasses.replace(made, **context)
 
     def _of_volume(
-        self,
-        volume: volumes.Volume,
-        rows: Sequence[tuple[Row, sentences.Report]],
-        folder: Path,
+        self, volume: volumes.Volume, parts: Sequence[Part], folder: Path
     ) -> list[dict[str, Any]]:
         """Writes the items of one volume, and returns their lines."""
-        if not any(report.sentences for _, report in rows) and not self._set.templates:
+        if not any(part.report.sentences for part in parts) and not self._set.templates:
             return []
         with self.store.scratch() as scratch:
             stored = volumes.prepare(volume, scratch)
             self._warn(stored.about["warnings"])
-            segmented = self._segmented(stored, rows, volume, scratch)
+            segmented = self._segmented(stored, parts, volume, scratch)
             self._warn(segmented.warnings)
             stack = Stack(stored, segmented.labels)
-            wanted = [w for row, report in rows for w in self._wanted(stack, volume, row, report)]
+            wanted = [w for part in parts for w in self._wanted(stack, volume, part)]
             if self._set.templates:
                 wanted += templates.wanted(
-                    stack, self.task.id, self._first.line, self._set.templates, self._set.matching
+                    stack, self.task.id, 0, self._set.templates, self._set.matching
                 )
             found, drops = match.items(stack, wanted, self._set.matching)
             for drop in drops:
-                self._reject(drop.line, "match", drop.what, drop.reason)
+                self._reject(drop.row, "match", drop.what, drop.reason)
             names = items.Names.of(self._keys, self._first, self.task.id, volume.number)
-            date = self._keys.shifted(_date(self.task.rows, volume), self._first.patient)
+            date = self._date(volume)
             lines = []
             for item in found:
                 line, remarks = items.write(item, stack, names, date, segmented.about, folder)
@@ -265,12 +269,14 @@ class _Work:
     def _segmented(
         self,
         stored: volumes.Stored,
-        rows: Sequence[tuple[Row, sentences.Report]],
+        parts: Sequence[Part],
         volume: volumes.Volume,
         scratch: Path,
     ) -> Segmented:
         if self._set.segment == "precomputed":
-            masks = {(row.mask, row.mask_names) for row, _ in rows if row.mask}
+            # A mask is that of its row's own volume; another row's may fit as well.
+            masks = {(p.row.mask, p.row.mask_names) for p in parts if p.row.mask and p.own}
+            masks = masks or {(p.row.mask, p.row.mask_names) for p in parts if p.row.mask}
             if len(masks) != 1:
                 raise Rejected(
                     "its rows name several masks; give one"
@@ -282,8 +288,8 @@ class _Work:
             return precomputed.read(mask, stored, names)
         settings = self._set.totalsegmentator
         key = key_of(
-            "labels", volumes.VERSION, installation.installed(settings)["version"],
-            settings.fast, volume.number, volume.modality,
+            "labels", volumes.VERSION, self._program(), settings.fast, volume.modality,
+            self._keys.digest(volume.series.series_instance_uid if volume.series else ""),
             digests.of(self._first.image, self.store, self._keys),
         )  # fmt: skip
         if not self.store.has("labels", key):
@@ -292,17 +298,13 @@ class _Work:
                 made.save(place)
         return Segmented.load(self.store.folder("labels", key))
 
-    def _wanted(
-        self, stack: Stack, volume: volumes.Volume, row: Row, report: sentences.Report
-    ) -> list[match.Wanted]:
+    def _wanted(self, stack: Stack, volume: volumes.Volume, part: Part) -> list[match.Wanted]:
         """Returns the sentences of a row with their slices."""
-        out = []
-        own = stack.own_plane
-        count = stack.count(own)
-        numbers = _numbers(volume, count, self._set.nifti_image_numbers)
-        for sentence in report.sentences:
+        row, own, out = part.row, stack.own_plane, []
+        numbers = _numbers(volume, stack.count(own), self._set.nifti_image_numbers)
+        for sentence in part.report.sentences:
             slices, link = (), "proposed"
-            if row.slice is not None:
+            if row.slice is not None and part.own:
                 plane = row.plane or own
                 # InstanceNumbers count the slices that were acquired, and no others.
                 counted = volume.series is not None and plane == own
@@ -312,37 +314,33 @@ class _Work:
                 slices = tuple((own, numbers.get(n, -1)) for n in sentence.images)
                 link = "reference"
             elif sentence.images:
-                self._reject(row.line, "match", "link", NOT_USED)
-            planes = (row.plane,) if row.plane else ()
+                self._reject(part.number, "match", "link", NOT_USED)
             out.append(
                 match.Wanted(
-                    row.line, row.language, sentence, report.clinical, report.indication, slices,
-                    planes, link,
+                    part.number, row.language, sentence, part.report.clinical,
+                    part.report.indication, slices, (row.plane,) if row.plane else (), link,
                 )
             )  # fmt: skip
         return out
 
-    def _masks(self) -> list[Path]:
-        return sorted({row.mask for row in self.task.rows if row.mask is not None})
-
-    def _names(self) -> list[Path]:
-        return sorted({row.mask_names for row in self.task.rows if row.mask_names is not None})
+    def _date(self, volume: volumes.Volume) -> str:
+        """Returns the shifted date of the study, as the manifest or else the image has it."""
+        given = next((row.date for row in self.task.rows if row.date), "")
+        if not given and volume.series is not None:
+            given = str(volumes.header(volume.paths[0], ["StudyDate"]).get("StudyDate") or "")
+        try:
+            return self._keys.shifted(given, self._first.patient)
+        except Rejected:  # Programs that remove identifiers leave such dates.
+            self._warn(["the date of the study is impossible, so the objects have none"])
+            return ""
 
     def _warn(self, warnings: Iterable[str]) -> None:
         # Numbers differ from volume to volume, and the warnings are counted over all of them.
         self._seen["warnings"].update(_NUMBER.sub("N", w) for w in warnings)
 
-    def _reject(self, line: int, stage: str, what: str, reason: str, count: int = 1) -> None:
+    def _reject(self, row: int, stage: str, what: str, reason: str, count: int = 1) -> None:
         if count:
-            self._rejects[line, stage, what, reason] += count
-
-
-def _date(rows: Sequence[Row], volume: volumes.Volume) -> str:
-    """Returns the date of a study as the manifest or else the image has it, or ""."""
-    given = next((row.date for row in rows if row.date), "")
-    if given or volume.series is None:
-        return given
-    return str(volumes.header(volume.paths[0], ["StudyDate"]).get("StudyDate") or "")
+            self._rejects[row, stage, what, reason] += count
 
 
 def _numbers(volume: volumes.Volume, count: int, nifti: str) -> dict[int, int]:

@@ -3,13 +3,16 @@
 import codecs
 import csv
 import datetime
+import functools
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 _MAX_CELL = 1 << 22
+_NO_HEADER = "a cell stands in a column without a header; give it one, or empty it"
 _DELIMITERS = ",;\t"
 _MARKS = {
     codecs.BOM_UTF16_LE: "UTF-16", codecs.BOM_UTF16_BE: "UTF-16", b"PK\x03\x04": "a zip file",
@@ -20,7 +23,7 @@ Cells = dict[str, str]
 
 
 def read(
-    path: Path, column: Callable[[str], str], required: Sequence[str]
+    path: Path, column: Callable[[str], str], required: Sequence[str], one_of: Sequence[str] = ()
 ) -> Iterator[tuple[int, Cells | str]]:
     """Yields the rows of a table.
 
@@ -30,6 +33,7 @@ def read(
         column: a function that returns the name of the column that a header means, and raises a
             ValueError for an unknown one.
         required: the columns that a table must have.
+        one_of: columns of which it must have one.
 
     Yields:
         (line, cells) for each row. Lines count from 1, and the header is one of them. Instead of
@@ -48,13 +52,20 @@ def read(
     try:
         if not path.is_file():
             raise ValueError(f"{path.name}: there is no such file; correct manifest=FILE")
-        yield from reader(path, column, required)
+        check = functools.partial(
+            _columns, column=column, required=required, one_of=one_of, name=path.name
+        )
+        yield from reader(path, check, column)
     except OSError as e:
         raise ValueError(f"{path.name}: cannot be read ({e.strerror})") from None
 
 
 def _columns(
-    headers: Sequence[str], column: Callable[[str], str], required: Sequence[str], name: str
+    headers: Sequence[str],
+    column: Callable[[str], str],
+    required: Sequence[str],
+    one_of: Sequence[str],
+    name: str,
 ) -> list[str]:
     problems, found = [], []
     for header in headers:
@@ -65,6 +76,8 @@ def _columns(
     twice = sorted({c for c in found if c and found.count(c) > 1})
     problems += [f"the column {c!r} is there twice" for c in twice]
     missing = [c for c in required if c not in found]
+    if one_of and not set(one_of) & set(found):
+        missing.append(" or ".join(one_of))
     if missing:
         problems.append(f"columns are missing: {', '.join(missing)}")
     if problems:
@@ -88,15 +101,19 @@ def _decoded(path: Path) -> str:
 
 
 def _csv(
-    path: Path, column: Callable[[str], str], required: Sequence[str]
+    path: Path, check: Callable[[Sequence[str]], list[str]], column: Callable[[str], str]
 ) -> Iterator[tuple[int, Cells | str]]:
     text = _decoded(path)
     csv.field_size_limit(_MAX_CELL)
-    first = text.split("\n", 1)[0]
+    lines = text.split("\n", 2)
+    first = lines[1] if len(lines) > 1 and re.fullmatch("sep=.\r?", lines[0]) else lines[0]
     delimiter = max(_DELIMITERS, key=first.count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     try:
-        columns = _columns(next(reader, []), column, required, path.name)
+        head = next(reader, [])
+        if len(head) == 1 and re.fullmatch("sep=.", head[0]):  # A line that Excel understands.
+            head = next(reader, [])
+        columns = check(head)
         line = reader.line_num + 1
         for values in reader:
             # A quoted report may have several lines; a row is named by its first one.
@@ -104,6 +121,8 @@ def _csv(
             if len(values) > len(columns) and any(values[len(columns) :]):
                 more = f"has {len(values)} cells, the header {len(columns)}"
                 yield start, f"{more}; put texts that hold {delimiter!r} into quotes"
+            elif _beside(columns, values):
+                yield start, _NO_HEADER
             elif values:
                 yield start, {c: v for c, v in zip(columns, values) if c}
     except csv.Error:
@@ -114,7 +133,7 @@ def _csv(
 
 
 def _json(
-    path: Path, column: Callable[[str], str], required: Sequence[str]
+    path: Path, check: Callable[[Sequence[str]], list[str]], column: Callable[[str], str]
 ) -> Iterator[tuple[int, Cells | str]]:
     known: dict[str, str] = {}
     for line, text in enumerate(_decoded(path).split("\n"), start=1):
@@ -142,7 +161,7 @@ def _json(
 
 
 def _excel(
-    path: Path, column: Callable[[str], str], required: Sequence[str]
+    path: Path, check: Callable[[Sequence[str]], list[str]], column: Callable[[str], str]
 ) -> Iterator[tuple[int, Cells | str]]:
     try:
         import openpyxl
@@ -161,7 +180,7 @@ def _excel(
     for sheet in book.worksheets:
         headers = [_text(v) for v in next(sheet.iter_rows(values_only=True), ())]
         try:
-            with_columns.append((sheet, _columns(headers, column, required, path.name)))
+            with_columns.append((sheet, check(headers)))
         except ValueError as e:
             problem = problem or str(e)
     if not with_columns:
@@ -172,8 +191,15 @@ def _excel(
         )
     ((sheet, columns),) = with_columns
     for number, values in enumerate(sheet.iter_rows(min_row=2, values_only=True), start=2):
-        if any(v is not None for v in values):
+        if _beside(columns, [_text(v) for v in values]):
+            yield number, _NO_HEADER
+        elif any(v is not None for v in values):
             yield number, {c: _text(v) for c, v in zip(columns, values) if c}
+
+
+def _beside(columns: Sequence[str], values: Sequence[str]) -> bool:
+    """Returns whether a cell without a header is not empty."""
+    return any(v.strip() for c, v in zip(columns, values) if not c)
 
 
 def _text(value: Any) -> str:

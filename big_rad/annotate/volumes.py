@@ -24,7 +24,7 @@ from jaxtyping import Float64
 
 from big_rad import files
 from big_rad.annotate.deidentify import allowed
-from big_rad.annotate.faults import Rejected
+from big_rad.annotate.faults import Failed, Rejected
 from big_rad.dicom import nifti, plausible, unpack
 from big_rad.dicom import reader as reader_lib
 from big_rad.dicom import series as series_lib
@@ -36,10 +36,12 @@ _ABOUT, _VOXELS = "about.json", "volume.nii"
 _TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _TAGS = (
     "SOPClassUID ImageType BurnedInAnnotation Modality SeriesNumber InstanceNumber "
-    "RecognizableVisualFeatures"
+    "RecognizableVisualFeatures PatientID"
 ).split()
+_NAN = "voxels that are no numbers (NaN) were taken for 0"
 # A slice may lie this share of the distance between slices away from where it should lie.
 _MAX_OFF = 0.1
+_UNOPENED = "cannot be opened"  # What `dicom.unpack.cannot_open` says.
 _HEADER = 352  # Bytes before the voxels of a NIfTI-1 file without extensions.
 _Values = Iterator[np.ndarray]  # Slices [j, i] along the third stored axis.
 
@@ -111,22 +113,29 @@ def catalogue(image: Path, modality: str) -> Catalogue:
         modality: the modality that the manifest states, "CT" or "MR".
 
     Raises:
-        Rejected: there is no such file, or it holds no volume of this modality.
+        Rejected: it holds no volume of this modality, or files of several patients.
+        Failed: there is no such file, or one cannot be opened.
     """
-    if not image.exists():
-        raise Rejected("the image does not exist; correct its path in the manifest")
+    if not image.exists():  # A share that is not mounted looks like this.
+        raise Failed(
+            "the image does not exist; correct its path in the manifest, or mount its disk"
+        )
     try:
         found = series_lib.find([image])
     except ValueError as e:
         raise Rejected(f"the image has too many files; give the folder of one study: {e}") from None
+    if any(_UNOPENED in skipped.reason for skipped in found.skipped):
+        raise Failed("a file of the image cannot be opened; check its permissions and its disk")
     left_out: collections.Counter[str] = collections.Counter(s.reason for s in found.skipped)
-    volumes = []
+    volumes, people = [], set()
     for series in found.series:
-        if series.kind == "nifti":
+        if series.kind == "nifti" and image.is_dir():
+            left_out["is NIfTI, and beside other files it may be a mask; give the file itself"] += 1
+        elif series.kind == "nifti":
             paths = tuple(dict.fromkeys(ref.path for ref in series.slices))
             volumes.append(Volume("", modality, None, series.count, paths, None, series.warnings))
         elif series.kind == "dicom" and series.modality == modality:
-            volume = _of_series(series, left_out)
+            volume = _of_series(series, left_out, people)
             if volume is not None:
                 volumes.append(volume)
         else:
@@ -135,6 +144,10 @@ def catalogue(image: Path, modality: str) -> Catalogue:
     if not volumes:
         reasons = "; ".join(f"{reason} ({n})" for reason, n in left_out.most_common(3))
         raise Rejected(f"no volume of {modality} can be used" + (f": {reasons}" if reasons else ""))
+    if len(people) > 1:
+        raise Rejected(
+            f"the files name {len(people)} patients (PatientID); give each patient a folder"
+        )
     volumes.sort(key=lambda v: (-v.count, _natural(v.number)))
     return Catalogue(tuple(volumes), dict(left_out))
 
@@ -171,7 +184,8 @@ def prepare(volume: Volume, folder: Path) -> Stored:
         about, affine, shape, values = made
         _write(folder / _VOXELS, affine, shape, values, about)
     except ReadError as e:
-        raise Rejected(_without_name(e, volume.paths)) from None
+        kind = Failed if _UNOPENED in str(e) else Rejected
+        raise kind(_without_name(e, volume.paths)) from None
     about |= {"affine": affine.tolist(), "shape": list(shape)}
     files.write_whole(folder / _ABOUT, json.dumps(about, sort_keys=True, ensure_ascii=False))
     return opened(folder)
@@ -217,7 +231,8 @@ def header(path: Path, tags: Sequence[str] | None = None) -> pydicom.Dataset:
         tags: keywords of the elements that are needed; None reads all.
 
     Raises:
-        Rejected: the file cannot be read.
+        Rejected: the file is damaged.
+        Failed: the disk refuses to read it.
     """
     try:
         with open(path, "rb") as stream:
@@ -227,27 +242,40 @@ def header(path: Path, tags: Sequence[str] | None = None) -> pydicom.Dataset:
                 source = io.BytesIO(unpack.unzstd(unpack.read_capped(stream, ""), ""))
             source.seek(0)
             return pydicom.dcmread(source, stop_before_pixels=True, specific_tags=tags)
+    except OSError as e:
+        raise Failed(f"a DICOM file cannot be read ({type(e).__name__})") from None
     except Exception as e:  # The messages of libraries may quote the file.
         raise Rejected(
             f"a DICOM file cannot be read ({type(e).__name__}); export it again"
         ) from None
 
 
-def _of_series(series: series_lib.Series, left_out: collections.Counter[str]) -> Volume | None:
-    """Returns the volume of a DICOM series, or None, with a reason, if it must not be used."""
+def _of_series(
+    series: series_lib.Series, left_out: collections.Counter[str], people: set[str]
+) -> Volume | None:
+    """Returns the volume of a DICOM series, or None, with a reason, if it must not be used.
+
+    The PatientIDs of its files are added to `people`.
+    """
     instances, refused, number = [], collections.Counter(), ""
     warnings = list(series.warnings)
     for path in dict.fromkeys(ref.path for ref in series.slices):
         ds = header(path, _TAGS)
         number = number or _whole(ds.get("SeriesNumber"))
         instances.append(_whole(ds.get("InstanceNumber")))
+        people |= {str(ds.get("PatientID") or "").strip().casefold()} - {""}
         if reason := allowed.refusal(ds):
             refused[reason] += 1
     if refused:
         left_out.update(refused)
         return None
     frames = len(instances) != len(series.slices)
-    known = [int(i) for i in instances if i] if not frames else list(range(1, series.count + 1))
+    # Slices are sorted by their place, and frames are counted as they are stored.
+    known = (
+        [(ref.frame or 0) + 1 for ref in series.slices]
+        if frames
+        else [int(i) for i in instances if i]
+    )
     if len(known) != series.count or len(set(known)) != len(known):
         warnings.append("its InstanceNumbers are missing or not unique, so images have no numbers")
         known = []
@@ -337,6 +365,10 @@ def _of_nifti(volume: Volume) -> tuple[dict[str, Any], np.ndarray, tuple, Callab
             source = nifti.Volume(stream, path.name)
             for k in range(shape[2]):
                 piece = source.across(2, k).T
+                if volume.modality != "CT" and piece.dtype.kind == "f" and np.isnan(piece).any():
+                    piece = np.nan_to_num(piece, nan=0.0)  # A usual mark of what lies outside.
+                    if _NAN not in warnings:
+                        warnings.append(_NAN)
                 if volume.modality == "CT":
                     yield hu(piece, slope, inter, path.name)
                 elif (slope, inter) != (1, 0):

@@ -25,7 +25,8 @@ from typing import IO, Any
 import numpy as np
 
 from big_rad import extras, files
-from big_rad.annotate import leaks, questions, split, studies
+from big_rad.annotate import leaks, questions, split
+from big_rad.annotate.results import Result
 from big_rad.annotate.settings import Settings
 from big_rad.datasets.refrad2d.source import MODALITIES, SPLITS, Places
 from big_rad.dicom import read as dicom_read
@@ -52,7 +53,7 @@ _SCHEMA = pa.schema({
     "rsopid": pa.string(), "patient": pa.string(), "modality": pa.string(),
     "body_part": pa.string(), "english": _LANGUAGE, "german": _LANGUAGE,
 })  # fmt: skip
-PROVENANCE = "provenance.jsonl"
+PROVENANCE, CARD = "provenance.jsonl", "card.json"
 TWICE = "the same slice with the same sentences is there twice"
 
 
@@ -102,8 +103,8 @@ class Light:
         id, patient, modality, plane: as in the item.
         classes: the ids of the classes that its keywords name.
         phash: the perceptual hash of its pixels.
-        folder: the folder of its files.
-        place: where its line begins in `items.jsonl`, in bytes.
+        result: the result that it is in.
+        place: where its line begins in the items of the result, in bytes.
     """
 
     id: str
@@ -112,46 +113,32 @@ class Light:
     plane: str
     classes: tuple[int, ...]
     phash: str
-    folder: Path
+    result: Result
     place: int
+
+    @property
+    def folder(self) -> Path:
+        """The folder of its files."""
+        return self.result.folder
 
     def item(self) -> dict[str, Any]:
         """Returns the whole item."""
-        with open(self.folder / studies.ITEMS, "rb") as lines:
-            lines.seek(self.place)
-            return json.loads(lines.readline())
+        return self.result.item(self.place)
 
 
 def write(
-    results: Sequence[Path], root: Path, settings: Settings, fixed: Mapping[str, str]
+    results: Sequence[Result], root: Path, settings: Settings, fixed: Mapping[str, str]
 ) -> Written:
     """Writes images, label maps, texts, boxes, splits and provenance.
 
     Args:
-        results: the folders of the results, in the order of the dataset.
+        results: the results, in the order of the dataset.
         root: the empty folder of the dataset.
         settings: the settings of the run.
-        fixed: the splits of patients that are given, by pseudonym. Those of `splits_from` win.
+        fixed: the splits of patients that are given, by pseudonym.
     """
     light, rejects = _read(results)
-    joined = leaks.joined(
-        leaks.near({i.id: i.phash for i in light}), {i.id: i.patient for i in light}
-    )
-    patients = _summaries(light)
-    splits = split.assign(
-        patients,
-        settings.shares,
-        settings.seed,
-        joined,
-        {**fixed, **_earlier(settings.splits_from)},
-    )
-    warnings = list(split.warnings(patients, splits))
-    if joined:
-        together = len(set().union(*joined))
-        warnings.append(
-            f"{together} patients share nearly the same image with another patient, as one person "
-            "under two names does; such patients are kept in one split"
-        )
+    splits, warnings = _splits(light, settings, fixed)
     said: dict[tuple[str, str], dict[str, list[str]]] = collections.defaultdict(dict)
     places = Places.under(root)
     with (
@@ -176,28 +163,68 @@ def write(
     return Written(light, splits, dict(parquet.questions), warnings, rejects)
 
 
-def _read(results: Sequence[Path]) -> tuple[list[Light], list[dict[str, Any]]]:
+def _splits(
+    light: Sequence[Light], settings: Settings, fixed: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
+    """Returns the split of each patient, and warnings."""
+    joined = leaks.joined(
+        leaks.near({i.id: i.phash for i in light}), {i.id: i.patient for i in light}
+    )
+    patients, warnings = _summaries(light), []
+    joined, apart = _without_conflicts(joined, fixed)
+    splits = split.assign(patients, settings.shares, settings.seed, joined, fixed)
+    warnings += split.warnings(patients, splits)
+    if joined:
+        together = len(set().union(*joined))
+        warnings.append(
+            f"{together} patients share nearly the same image with another patient, as one person "
+            "under two names does; such patients are kept in one split"
+        )
+    if apart:
+        warnings.append(
+            f"{apart} patients whose splits were given share nearly the same image with a patient "
+            "of another given split; they stay where they were, and count as leaks"
+        )
+    return splits, warnings
+
+
+def _without_conflicts(
+    joined: Sequence[set[str]], fixed: Mapping[str, str]
+) -> tuple[list[set[str]], int]:
+    """Returns groups of patients without those whose given splits differ, and their number."""
+    whole: list[set[str]] = []
+    for group in joined:  # Groups that overlap are one.
+        touching = [w for w in whole if w & group]
+        whole = [w for w in whole if not w & group] + [set().union(group, *touching)]
+    conflicts = {
+        p
+        for group in whole
+        if len({fixed[p] for p in group if p in fixed}) > 1
+        for p in group
+        if p in fixed
+    }
+    kept = [group - conflicts for group in joined]
+    return [group for group in kept if len(group) > 1], len(conflicts)
+
+
+def _read(results: Sequence[Result]) -> tuple[list[Light], list[dict[str, Any]]]:
     """Reads all items once; an item that is there twice is rejected."""
     found, seen, rejects = [], set(), collections.Counter()
-    for folder in results:
-        place = 0
-        with open(folder / studies.ITEMS, "rb") as lines:
-            for line in lines:
-                item, start = json.loads(line), place
-                place += len(line)
-                said = tuple(sorted((k, t["sentence"]) for k, t in item["texts"].items()))
-                twin = (item["patient"], item["pixels"], hash_of(said))
-                if twin in seen:
-                    rejects.update(p["line"] for p in item["provenance"].values())
-                    continue
-                seen.add(twin)
-                named = {k[2] for t in item["texts"].values() for k in t["keywords"]}
-                found.append(
-                    Light(
-                        item["id"], item["patient"], item["modality"], item["plane"],
-                        tuple(sorted(named)), item["phash"], folder, start,
-                    )
-                )  # fmt: skip
+    for result in results:
+        for place, item in result.items():
+            said = tuple(sorted((k, t["sentence"]) for k, t in item["texts"].items()))
+            twin = (item["patient"], item["pixels"], hash_of(said))
+            if twin in seen:
+                rejects.update(p["line"] for p in item["provenance"].values())
+                continue
+            seen.add(twin)
+            named = {k[2] for t in item["texts"].values() for k in t["keywords"]}
+            found.append(
+                Light(
+                    item["id"], item["patient"], item["modality"], item["plane"],
+                    tuple(sorted(named)), item["phash"], result, place,
+                )
+            )  # fmt: skip
     return found, [
         {"line": line, "stage": "write", "what": "slice", "reason": TWICE, "count": n}
         for line, n in sorted(rejects.items())
@@ -220,19 +247,33 @@ def _summaries(light: Iterable[Light]) -> list[split.PatientSummary]:
     ]
 
 
-def _earlier(dataset: Path | None) -> Mapping[str, str]:
-    """Returns the splits of the patients of an earlier dataset."""
+def earlier(dataset: Path | None, fingerprint: str) -> dict[str, str]:
+    """Returns the splits of the patients of an earlier dataset.
+
+    Args:
+        dataset: the folder of the earlier dataset, or None.
+        fingerprint: the fingerprint of the key of this run.
+
+    Raises:
+        ValueError: the dataset cannot be read, or its pseudonyms come from another key.
+    """
     if dataset is None:
         return {}
-    path = dataset / PROVENANCE
     try:
-        with open(path, encoding="utf-8") as lines:
-            return {x["patient"]: x["split"] for x in map(json.loads, lines)}
+        key = json.loads((dataset / CARD).read_text(encoding="utf-8"))["key"]
+        with open(dataset / PROVENANCE, encoding="utf-8") as lines:
+            found = {x["patient"]: x["split"] for x in map(json.loads, lines)}
     except (OSError, ValueError, KeyError) as e:
         raise ValueError(
-            f"splits_from: {path.name} cannot be read ({type(e).__name__}); give the folder "
-            "`dataset` of an earlier run"
+            f"config.splits_from: {CARD} or {PROVENANCE} cannot be read ({type(e).__name__}); give "
+            "the folder `dataset` of an earlier run"
         ) from None
+    if key != fingerprint:
+        raise ValueError(
+            "config.splits_from: the earlier dataset has pseudonyms of another key, so no patient "
+            "would be found again; pass its key, --config.key=EARLIER/secret.key"
+        )
+    return found
 
 
 def _put(one: Light, places: Places) -> None:

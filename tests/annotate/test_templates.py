@@ -195,7 +195,7 @@ def test_neighbours_in_a_list_that_would_be_misread_are_not_written(tmp_path):
 
 def test_provenance_of_a_sentence_is_its_line_and_its_number(tmp_path):
     some = wanted(stack_of(tmp_path, blocks(3)), 3, line=12)
-    assert {w.line for w in some} == {12}
+    assert {w.row for w in some} == {12}
     assert [w.sentence.number for w in some] == [1, 1, 2, 2, 3, 3]
     assert {w.sentence.section for w in some} == {"template"}
 
