@@ -21,15 +21,15 @@ from big_rad.grounding import candidates, mentions
 from big_rad.grounding.unicode import nfc
 
 _NUMBERS = (
-    r"\d{{1,5}}(?:\s*/\s*\d{{1,5}})?"
+    r"\d{{1,5}}(?:\s*(?:/|of|von)\s*\d{{1,5}})?(?:\s*ff?\b\.?)?"
     r"(?:\s*(?:,|und|and|u\.|&|-|\u2013|bis|to)\s*\d{{1,5}}(?![\d.,]*\s*(?:mm|cm|ml)))*"
 )
-_SERIES = r"(?:(?:serien?|series|ser|se)\.?|s\.)\s*(?:nr\.?|no\.?|#)?\s*(?P<{s}>\d{{1,5}})"
-_WORD = (
-    r"(?:bilder|bild|images?|imgs?|ima|schichten|schicht|slices?{more})\.?\s*(?:nr\.?|no\.?|#)?\s*"
-)
-_IMAGE = _WORD.replace("{more}", "") + r"(?P<{i}>" + _NUMBERS + ")"
-_SHORT = _WORD.replace("{more}", "|im|bd|sl") + r"(?P<{i}>" + _NUMBERS + ")"
+_NR = r"\s*(?:-?\s*(?:nr|no|number|nummer)\.?|#|:)?\s*"
+_SERIES_WORD = r"(?:(?:serien?|series|ser|se)\.?|s\.)"
+_SERIES = _SERIES_WORD + _NR + r"(?P<{s}>\d{{1,5}})"
+_WORD = r"(?:bilder|bild|images?|imgs?|ima|schichten|schicht|slices?{more})\.?"
+_IMAGE = _WORD.replace("{more}", "") + _NR + r"(?P<{i}>" + _NUMBERS + ")"
+_SHORT = _WORD.replace("{more}", "|im|bd|sl") + _NR + r"(?P<{i}>" + _NUMBERS + ")"
 _JOIN = r"[\s,;:/()|-]{0,4}"
 _OF = r"(?:of|in|der|aus|von)?\s*(?:the\s+)?"
 # "Im" and "sl" mean an image only beside a series, because "im 4. Segment" is German.
@@ -37,12 +37,20 @@ _REFERENCE = re.compile(
     "|".join(
         rf"(?<![\w.]){form}(?!\d|[.,]\d|\s*(?:mm|cm|ml))"
         for form in (
+            # "Serie/Bild 4/57" names both words first, and then both numbers.
+            _SERIES_WORD + r"\s*/\s*" + _WORD.replace("{more}", "|im|bd|sl") + _NR
+            + r"(?P<s4>\d{1,5})\s*/\s*(?P<i5>\d{1,5})",
             _SERIES.format(s="s1") + _JOIN + _SHORT.format(i="i1"),
             _SERIES.format(s="s2") + r"\s*/\s*(?P<i2>\d{1,5})",
             _SHORT.format(i="i3") + _JOIN + _OF + _SERIES.format(s="s3"),
             _IMAGE.format(i="i4"),
         )
     ),
+    re.IGNORECASE,
+)  # fmt: skip
+# A series without an image ties a sentence to that series.
+_SERIES_ALONE = re.compile(
+    r"(?<![\w.])(?:serie|series)\s*(?:nr\.?|no\.?|#)?\s*(?P<s>\d{1,5})(?!\d|[.,]\d|\s*(?:mm|cm|ml))",
     re.IGNORECASE,
 )
 _LEAD_IN = re.compile(
@@ -58,6 +66,7 @@ _BRACKETS = (
     (re.compile(r"[(\[{][\s,;:.\-]*[)\]}]"), ""),
     (re.compile(r"([(\[{])[\s,;:]+"), r"\1"),
     (re.compile(r"[\s,;:]+([)\]}])"), r"\1"),
+    (re.compile(r"([,;:])(?:\s*[,;:])+"), r"\1"),
     (re.compile(r"[\s,;:]*(?:\s-)?\s*([.!?])\s*$"), r"\1"),
     (re.compile(r"\s{2,}"), " "),
     (re.compile(r"\s+([.,;:!?)])"), r"\1"),
@@ -71,6 +80,7 @@ _BLACKED_OUT = re.compile(r"\[(?:name|date|number|contact|place)\]")
 _MANY = 3  # The most classes on one side that a word may name, as in `placing.found`.
 _RANGE = re.compile(r"(\d+)\s*(?:-|\u2013|bis|to)\s*(\d+)")
 NO_ANATOMY = "names no anatomy"
+SEVERAL = "several"
 IDENTIFIER = "holds an identifier or a date"
 
 Scrub = Callable[[str], str]
@@ -172,8 +182,8 @@ def reference(text: str) -> tuple[str, str, tuple[int, ...]]:
         reference("Zyste in der Leber (Serie 4, Bild 57/120).")
         -> ("Zyste in der Leber.", "4", (57,))
 
-    A range names its middle image. References to several series are not understood; the words
-    leave the text, and no image is named.
+    A range names its middle image. A series may be named without an image. If several series are
+    named, the series is `SEVERAL`, and no image is named.
 
     Args:
         text: the sentence.
@@ -184,9 +194,9 @@ def reference(text: str) -> tuple[str, str, tuple[int, ...]]:
     series, images, rest, leads = [], [], text, False
     while match := _REFERENCE.search(rest):
         groups = match.groupdict()
-        number = next((groups[k] for k in ("s1", "s2", "s3") if groups[k]), "")
+        number = next((groups[k] for k in ("s1", "s2", "s3", "s4") if groups[k]), "")
         series.append(str(int(number)) if number else "")
-        images += _numbers(next(groups[k] for k in ("i1", "i2", "i3", "i4") if groups[k]))
+        images += _numbers(next(groups[k] for k in ("i1", "i2", "i3", "i4", "i5") if groups[k]))
         before, after = _LEAD_IN.sub("", rest[: match.start()]), rest[match.end() :]
         # A bracket that was opened within the reference is closed behind it, and the reverse.
         if match[0].count("(") > match[0].count(")"):
@@ -194,7 +204,12 @@ def reference(text: str) -> tuple[str, str, tuple[int, ...]]:
         leads = leads or not before.strip()
         rest = before + after
     if not images:
-        return text, "", ()
+        match = _SERIES_ALONE.search(text)
+        if match is None:
+            return text, "", ()
+        series.append(str(int(match["s"])))
+        before = _LEAD_IN.sub("", text[: match.start()])
+        leads, rest = not before.strip(), before + text[match.end() :]
     for pattern, instead in _BRACKETS:
         rest = pattern.sub(instead, rest)
     rest = rest.strip()
@@ -203,7 +218,7 @@ def reference(text: str) -> tuple[str, str, tuple[int, ...]]:
         rest = rest[:1].upper() + rest[1:]
     named = sorted(set(series) - {""})
     if len(named) > 1:
-        return rest, "", ()
+        return rest, SEVERAL, ()
     return rest, named[0] if named else "", tuple(dict.fromkeys(images))
 
 
@@ -235,6 +250,8 @@ def _of_sentence(
     rest, series, images = reference(removal.text)
     if at_end:
         _, series, images = reference(at_end[1])
+    if series == SEVERAL:
+        return None, "refers to images of several series", {}
     cleaned = scrubber.all(rest, lang)
     if cleaned.found or cleaned.doubtful or _BLACKED_OUT.search(cleaned.text):
         return None, IDENTIFIER, cleaned.found
@@ -265,7 +282,8 @@ def _with_references(text: str) -> str:
 
 
 def _numbers(text: str) -> list[int]:
-    text = re.sub(r"(\d+)\s*/\s*\d+", r"\1", text)  # "57/120" is image 57 of 120.
+    # "57/120" is image 57 of 120.
+    text = re.sub(r"(\d+)\s*(?:/|of|von)\s*\d+", r"\1", text, flags=re.IGNORECASE)
 
     def middle(match: re.Match) -> str:
         return str((int(match[1]) + int(match[2])) // 2)

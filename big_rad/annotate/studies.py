@@ -14,11 +14,12 @@ import json
 import posixpath
 import re
 import traceback
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from big_rad import files
+from big_rad import files, quiet
 from big_rad.annotate import (
     digests,
     items,
@@ -95,6 +96,13 @@ def process(task: Task, settings: Settings) -> Outcome:
 
     Never raises an exception: what goes wrong is in the outcome or in the stored rejects.
     """
+    # Libraries quote values of headers in their warnings.
+    with warnings.catch_warnings(), quiet.without_warnings("pydicom"):
+        warnings.simplefilter("ignore")
+        return _guarded(task, settings)
+
+
+def _guarded(task: Task, settings: Settings) -> Outcome:
     try:
         work = _Work(task, settings)
         key = work.key()

@@ -25,7 +25,14 @@ def of(report, lang="de", scrubber=NOBODY):
         ("Auf Bild 12 zeigt sich eine Zyste.", "Eine Zyste.", "", (12,)),
         ("in segment 4, image 30 (series 2).", "in segment 4.", "2", (30,)),
         ("(Se 4 / Im 57) Zyste.", "Zyste.", "4", (57,)),
-        ("Serie 2 Bild 3 und Serie 4 Bild 5: Zyste.", "Zyste.", "", ()),
+        ("Serie 2 Bild 3 und Serie 4 Bild 5: Zyste.", "Zyste.", "several", ()),
+        ("Zyste (series/image 4/57).", "Zyste.", "4", (57,)),
+        ("Zyste (Series: 4, Image: 57).", "Zyste.", "4", (57,)),
+        ("Zyste (Bild-Nr. 57).", "Zyste.", "", (57,)),
+        ("Zyste, Bild 57, Größe 3 cm.", "Zyste, Größe 3 cm.", "", (57,)),
+        ("Cyst (image 12 of 80).", "Cyst.", "", (12,)),
+        ("Zyste (Bild 57 ff.).", "Zyste.", "", (57,)),
+        ("In series 5 the spleen is normal.", "The spleen is normal.", "5", ()),
     ],
 )  # fmt: skip
 def test_references_to_images_leave_the_sentence(text, rest, series, images):
@@ -36,7 +43,8 @@ def test_references_to_images_leave_the_sentence(text, rest, series, images):
     "text",
     ["Im 4. Segment der Leber", "Image quality is good.", "images 5 cm apart", "Im 3 cm Abstand",
      "Sl 4 mm", "An image 12 mm nodule", "Wirbel S1", "Im 5 mm dicken Schichtbild", "L4/5 frei",
-     "T2 SE 3/4 Sequenz", "4. Rippe rechts", "Größe 3/4 cm"],
+     "T2 SE 3/4 Sequenz", "4. Rippe rechts", "Größe 3/4 cm", "3 series of images",
+     "Serie von Bildern"],
 )  # fmt: skip
 def test_what_only_looks_like_a_reference_stays(text):
     assert sentences.reference(text) == (text, "", ()) or "SE 3/4" in text
