@@ -29,10 +29,10 @@ test: $(VENV)/.dev  ## the whole test suite
 prove: $(VENV)/.dev  ## the promises of docs/operations.md, queue and resuming, at length: hours, not for CI
 	BIG_RAD_KILLS=40 BIG_RAD_PREDICT_KILLS=20 BIG_RAD_GENERATIONS=10000 BIG_RAD_REQUESTS=500 \
 	  BIG_RAD_TURN_STEP=1 BIG_RAD_LOSS_STEPS=200 BIG_RAD_BATCHES=1000 \
-	  BIG_RAD_ENGINE_KILLS=20 BIG_RAD_STUDIES=50 \
+	  BIG_RAD_ENGINE_KILLS=20 BIG_RAD_STUDIES=50 BIG_RAD_ENGINE_PATIENTS=1000 \
 	  $(PY) -m pytest -s --timeout=0 tests/promises tests/inference/test_queue_soak.py \
 	  tests/test_predict_series.py tests/training/test_loss_curves.py \
-	  tests/test_input_determinism.py
+	  tests/test_input_determinism.py tests/annotate/test_training.py
 
 lint: $(VENV)/.dev  ## style, format, and that imports run downwards only
 	$(VENV)/bin/ruff check .

@@ -102,6 +102,7 @@ def write(
     source: str = "mixed",
     canaries: bool = False,
     reports: str = "free",
+    merged: bool = False,
 ) -> Export:
     """Writes the export.
 
@@ -114,6 +115,8 @@ def write(
         source: "nifti", "dicom" or "mixed" (the patients alternate, NIfTI first).
         canaries: whether to plant invented identifiers, see `plant`.
         reports: "free", or "sentences" for one row per sentence with series and slice.
+        merged: whether the masks have the demo's classes (whole lungs, the spine) in CT and MR,
+            instead of those of TotalSegmentator's tasks.
 
     Returns:
         the export with its truth.
@@ -135,7 +138,7 @@ def write(
         made.sources[patient.id] = kind
         made.labels[patient.id] = DEMO_LABELS[volume.labels]
         base = _image(made, patient, volume, kind, number)
-        base |= _mask(made, patient, volume, kind, number)
+        base |= _mask(made, patient, volume, kind, number, merged)
         _reports(made, patient, volume, base, seed, reports)
     write_manifest(made)
     if canaries:
@@ -246,20 +249,24 @@ def _image(
 
 
 def _mask(
-    made: Export, patient: Any, volume: phantom.Volume, kind: str, number: int
+    made: Export, patient: Any, volume: phantom.Volume, kind: str, number: int, merged: bool
 ) -> dict[str, str]:
     how = _MASKS[number % len(_MASKS)]
+    if how == "seg" and merged:
+        how = "extension"
     if how == "seg" and (kind != "dicom" or not _seg(made, patient, volume)):
         how = "extension"
     made.masks[patient.id] = how
     if how == "seg":
         return {"mask": f"masks/{patient.id}_seg.dcm"}
     named: dict[str, np.ndarray] = {}
-    for label in np.unique(volume.labels[volume.labels > 0]):
-        if name := label_name(int(label), patient.modality):
-            here = volume.labels == label
+    labels = made.labels[patient.id] if merged else volume.labels
+    modality = "CT" if merged else patient.modality
+    for label in np.unique(labels[labels > 0]):
+        if name := label_name(int(label), modality):
+            here = labels == label
             named[name] = named[name] | here if name in named else here
-    order = MR_NAMES if patient.modality == "MR" else [classes.by_id(i).name for i in range(1, 122)]
+    order = MR_NAMES if modality == "MR" else [classes.by_id(i).name for i in range(1, 122)]
     if how == "folder":
         folder = made.root / "masks" / patient.id
         folder.mkdir(exist_ok=True)
