@@ -20,6 +20,7 @@ import secrets
 import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 from absl import flags
 
@@ -29,7 +30,7 @@ from big_rad.annotate.checks import estimate as estimate_lib
 from big_rad.annotate.checks.study import Found
 from big_rad.annotate.deidentify.keys import Keys
 from big_rad.annotate.faults import Failed
-from big_rad.annotate.manifest import Manifest
+from big_rad.annotate.manifest import Manifest, Row
 from big_rad.annotate.segment import installation
 from big_rad.annotate.segment.settings import SettingsError
 from big_rad.annotate.settings import Settings
@@ -79,6 +80,7 @@ def check(
     table = sources.table(settings.source)
     seen = Seen() if seen is None else seen
     yield from source.problems
+    yield from _two_modalities(source, table)
     yield from _program(source, settings, table)
     secret = secrets.token_bytes(32)
     tasks = sorted(studies.tasks(source.rows, Keys(secret)), key=lambda task: task.rows[0].line)
@@ -91,6 +93,16 @@ def check(
         yield from found.problems
         seen.pairs.append((task, found))
     yield from across.compare(seen.pairs, table, settings.nifti_image_numbers)
+
+
+def _two_modalities(source: Manifest, table: str) -> Iterator[Problem]:
+    """Yields the rows that give a file another modality than an earlier row does."""
+    seen: dict[Path, Row] = {}
+    for row in source.rows:
+        first = seen.setdefault(row.image, row)
+        if row.modality != first.modality and row.image.is_file():
+            message = f"differs from line {first.line}, the same image"
+            yield Problem(table, row.line, "modality", message)
 
 
 def estimate(

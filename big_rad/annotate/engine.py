@@ -3,9 +3,9 @@
 Only the ids and keys of results come back from workers; everything else lies in the store. The
 results therefore do not depend on the number of workers, nor on the order in which they finish.
 
-A worker that dies, because the system ran out of memory for example, costs the tasks that it was
-working on. They are tried once more, each in a process of its own; a task that kills this process
-as well has failed.
+A worker that dies, because the system ran out of memory for example, costs the tasks that were
+handed out. They are tried once more, one after the other in a single process; a task that kills
+this process as well has failed.
 """
 
 import concurrent.futures
@@ -75,12 +75,14 @@ def _in_processes(tasks: Sequence[Task], settings: Settings, workers: int) -> It
                         yield outcome
             except BrokenProcessPool:
                 again += running.values()
-    for task in again:
+    while again:
         with _pool(1) as pool:
             try:
-                yield pool.submit(studies.process, task, settings).result()
+                while again:
+                    yield pool.submit(studies.process, again[0], settings).result()
+                    again.pop(0)
             except BrokenProcessPool:
-                yield Outcome(task.id, "", _DIED)
+                yield Outcome(again.pop(0).id, "", _DIED)
 
 
 def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:

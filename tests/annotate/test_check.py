@@ -270,7 +270,7 @@ DICOM = {
     "left out files": (
         lambda s: (s.path(0, "image") / "a.txt").write_text("x"), "warning", 2, "image",
         "files left out: 1"),
-    "two patients in a folder": (two_patients, "error", 2, "image", "files of 2 patients"),
+    "two patients in a folder": (two_patients, "error", 2, "image", "2 patients"),
     "same PatientID": (
         lambda s: same(s, "PatientID"), "error", 4, "patient", "the same PatientID"),
     "same person": (same_person, "error", 4, "patient", "the same name and day of birth"),

@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 
 from big_rad import quiet
-from big_rad.annotate import studies, volumes
+from big_rad.annotate import links, volumes
 from big_rad.annotate.checks import facts as facts_lib
 from big_rad.annotate.checks import texts as text_checks
 from big_rad.annotate.checks.facts import Facts
@@ -142,9 +142,6 @@ class _Work:
                     "no mask is given; fill in the column mask, or pass segment=totalsegmentator",
                 )  # fmt: skip
         first = self._rows[0]
-        for row in self._rows[1:]:
-            if row.modality != first.modality:
-                self.say(row.line, "modality", f"differs from line {first.line}, the same image")
         found = volumes.catalogue(first.image, first.modality)
         for reason, count in sorted(found.left_out.items()):
             self.say(first.line, "image", f"files left out: {count}: {reason}", "warning")
@@ -170,7 +167,7 @@ class _Work:
         """Collects what tells whose image it is."""
         first = self._rows[0]
         self._facts, patients = facts_lib.of_image(first.image, found.volumes, self._secret)
-        if patients > 1:
+        if patients > 1:  # Those that `volumes.catalogue` does not see.
             self.say(
                 first.line, "image",
                 f"the folder has files of {patients} patients (PatientID); give the folder of one",
@@ -218,7 +215,7 @@ class _Work:
         else:
             self.say(
                 row.line, "report",
-                f"{studies.NO_SERIES}; give the folder with all series of the study", "warning",
+                f"{links.NO_SERIES}; give the folder with all series of the study", "warning",
             )  # fmt: skip
 
     def _of_volume(self, volume: Volume, rows: list[Row]) -> None:
