@@ -55,6 +55,8 @@ class Stack:
             raise ValueError(f"labels are {labels.dtype} {labels.shape}, the volume {stored.shape}")
         self.stored, self._labels = stored, labels
         self._grid = Grid(stored.shape, stored.affine)
+        # Not `functools.cache`, which would keep every stack for ever.
+        self._areas: dict[str, np.ndarray] = {}
 
     @functools.cached_property
     def classes(self) -> frozenset[int]:
@@ -87,17 +89,18 @@ class Stack:
         """Returns the distance in mm between slices of a plane."""
         return float(np.linalg.norm(self.stored.affine[:3, self._grid.axis(plane)]))
 
-    @functools.cache  # noqa: B019  The stack lives as long as its study is worked on.
     def areas(self, plane: str) -> Float64[np.ndarray, "slices classes"]:
         """Returns the area in mm2 of each class, 0 to 121, in each slice of a plane."""
-        axis = self._grid.axis(plane)
-        lengths = np.linalg.norm(self.stored.affine[:3, :3], axis=0)
-        pixel = float(np.prod(np.delete(lengths, axis)))
-        counts = [
-            np.bincount(self._across(axis, k).ravel("K"), minlength=NUM_CLASSES + 1)
-            for k in range(self.stored.shape[axis])
-        ]
-        return np.array(counts, float) * pixel
+        if plane not in self._areas:
+            axis = self._grid.axis(plane)
+            lengths = np.linalg.norm(self.stored.affine[:3, :3], axis=0)
+            pixel = float(np.prod(np.delete(lengths, axis)))
+            counts = [
+                np.bincount(self._across(axis, k).ravel("K"), minlength=NUM_CLASSES + 1)
+                for k in range(self.stored.shape[axis])
+            ]
+            self._areas[plane] = np.array(counts, float) * pixel
+        return self._areas[plane]
 
     def cut(self, plane: str, index: int) -> Cut:
         """Returns a slice.

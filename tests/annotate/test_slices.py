@@ -1,4 +1,6 @@
+import gc
 import itertools
+import weakref
 
 import nibabel as nib
 import numpy as np
@@ -104,3 +106,13 @@ def test_components_below_the_least_area_leave_the_map():
     assert not (kept == SPLEEN).any()  # four pixels of 2 mm2
     np.testing.assert_array_equal(without_specks(segmap, (2.0, 1.0), 0), segmap)
     np.testing.assert_array_equal(without_specks(segmap, (2.0, 1.0), 2.0), segmap)
+
+
+def test_a_stack_is_forgotten_with_its_labels(tmp_path):
+    labels = body()
+    stack = Stack(stored.write(tmp_path / "v.nii", labels.astype(np.int16)), labels)
+    assert stack.areas("axial") is stack.areas("axial") and stack.classes
+    held = weakref.ref(stack)
+    del stack
+    gc.collect()
+    assert held() is None
