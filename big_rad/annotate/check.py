@@ -12,10 +12,8 @@ Exit code 1 means that there is an error, 0 that there are only warnings or no p
 the command is wrong or the manifest cannot be read.
 """
 
-import concurrent.futures
 import dataclasses
 import functools
-import multiprocessing
 import secrets
 import sys
 from collections.abc import Iterator, Sequence
@@ -24,7 +22,7 @@ from pathlib import Path
 
 from absl import flags
 
-from big_rad.annotate import run, sources, studies
+from big_rad.annotate import engine, run, sources, studies
 from big_rad.annotate.checks import across, study
 from big_rad.annotate.checks import estimate as estimate_lib
 from big_rad.annotate.checks.study import Found
@@ -125,9 +123,7 @@ def _program(source: Manifest, settings: Settings, table: str) -> Iterator[Probl
 
 
 def _in_processes(work: functools.partial, tasks: Sequence[Task], workers: int) -> Iterator[Found]:
-    # The processes are spawned, because forking a process that has threads is not safe.
-    context = multiprocessing.get_context("spawn")
-    pool = concurrent.futures.ProcessPoolExecutor(workers, context)
+    pool = engine.processes(workers)
     try:
         for start in range(0, len(tasks), _AHEAD * workers):
             yield from pool.map(work, tasks[start : start + _AHEAD * workers])

@@ -59,7 +59,7 @@ def _in_processes(tasks: Sequence[Task], settings: Settings, workers: int) -> It
     again: list[Task] = []
     todo = list(reversed(tasks))
     while todo:
-        with _pool(workers) as pool:
+        with processes(workers) as pool:
             running: dict[concurrent.futures.Future, Task] = {}
             try:
                 while todo or running:
@@ -76,7 +76,7 @@ def _in_processes(tasks: Sequence[Task], settings: Settings, workers: int) -> It
             except BrokenProcessPool:
                 again += running.values()
     while again:
-        with _pool(1) as pool:
+        with processes(1) as pool:
             try:
                 while again:
                     yield pool.submit(studies.process, again[0], settings).result()
@@ -85,7 +85,8 @@ def _in_processes(tasks: Sequence[Task], settings: Settings, workers: int) -> It
                 yield Outcome(again.pop(0).id, "", _DIED)
 
 
-def _pool(workers: int) -> concurrent.futures.ProcessPoolExecutor:
+def processes(workers: int) -> concurrent.futures.ProcessPoolExecutor:
+    """Returns a pool of processes that end with this one, even if it is killed."""
     # The processes are spawned, because forking a process that has threads is not safe.
     return concurrent.futures.ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), _end_with, (os.getpid(),)

@@ -4,6 +4,9 @@ Both carry one sentence for people, without anything that could name a patient: 
 a file, no words of a report and no message of another library.
 """
 
+import traceback
+from pathlib import Path
+
 
 class Rejected(ValueError):
     """The input cannot be used. The same input has the same fault again, so it is remembered."""
@@ -14,3 +17,13 @@ class Failed(RuntimeError):
 
     Nothing is remembered, and the next run tries again.
     """
+
+
+def unexpected(error: Exception) -> str:
+    """Returns what may be said of an error that nobody foresaw: its kind, and where it was raised.
+
+    Its message may quote the input; the place in the code of big_rad does not.
+    """
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if "big_rad" in f.filename]
+    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
+    return f"an unexpected {type(error).__name__} at {where}"

@@ -25,7 +25,7 @@ for the mirrored image. Bits that differ, for twelve phantom patients (CT and MR
 
 Among forty phantom patients the least distance was 28. In a real CT of the head, the next slice,
 1.5 mm away, differs in 2 to 56 bits (median 13); in a real MR of the head, 1 mm away, in 6 to 46
-(median 18). Hence `MOST` is 4: copies are found, and patients are told apart by a wide
+(median 18). Therefore `MOST` is 4: copies are found, and patients are told apart by a wide
 margin. A copy that shows one narrow window, or that was cropped, is not recognised.
 """
 
@@ -63,7 +63,7 @@ def phash(pixels: Num[np.ndarray, "height width"]) -> str:
         pixels: grey values of any range. Values that are not finite count as the smallest one.
 
     Returns:
-        64 hexadecimal digits; `BLANK` if all values are the same or there are none.
+        64 hexadecimal digits; `BLANK` if all values are the same or the image has no pixels.
 
     Raises:
         ValueError: the array is not two-dimensional.

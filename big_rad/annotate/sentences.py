@@ -14,9 +14,9 @@ out word is no caption.
 import collections
 import dataclasses
 import re
-from collections.abc import Callable
 
 from big_rad.annotate import comparison, reports
+from big_rad.annotate.deidentify.texts import Scrubber
 from big_rad.grounding import candidates, mentions
 from big_rad.grounding.unicode import nfc
 
@@ -83,8 +83,6 @@ NO_ANATOMY = "names no anatomy"
 SEVERAL = "several"
 IDENTIFIER = "holds an identifier or a date"
 
-Scrub = Callable[[str], str]
-
 
 @dataclasses.dataclass(frozen=True)
 class Sentence:
@@ -128,13 +126,13 @@ class Report:
     removed: dict[str, int]
 
 
-def of_report(text: str, lang: str, scrubber: "object") -> Report:
+def of_report(text: str, lang: str, scrubber: Scrubber) -> Report:
     """Returns the sentences of a report.
 
     Args:
         text: the report.
         lang: "en" or "de".
-        scrubber: a `deidentify.texts.Scrubber`.
+        scrubber: removes what names the patient.
     """
     dropped: collections.Counter[str] = collections.Counter()
     known = scrubber.known(nfc(text))
@@ -164,7 +162,7 @@ def of_report(text: str, lang: str, scrubber: "object") -> Report:
     )  # fmt: skip
 
 
-def of_sentence(text: str, lang: str, scrubber: "object") -> Report:
+def of_sentence(text: str, lang: str, scrubber: Scrubber) -> Report:
     """Returns one sentence of a manifest as a report has it; see `of_report`."""
     known = scrubber.known(nfc(text))
     removed = collections.Counter(known.found)
@@ -235,7 +233,7 @@ def classes_of(mention: mentions.Mention) -> tuple[int, ...]:
 
 
 def _of_sentence(
-    text: str, lang: str, section: str, number: int, scrubber: "object"
+    text: str, lang: str, section: str, number: int, scrubber: Scrubber
 ) -> tuple[Sentence | None, str, dict[str, int]]:
     # A reference in brackets at the end is of this study, also behind "previously 5 mm". Others
     # may be of the earlier study, and then leave the text with the comparison.

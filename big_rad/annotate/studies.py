@@ -13,7 +13,6 @@ import functools
 import json
 import posixpath
 import re
-import traceback
 import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -34,7 +33,7 @@ from big_rad.annotate.deidentify import identifiers as identifier_lib
 from big_rad.annotate.deidentify import texts
 from big_rad.annotate.deidentify.audit import Audit
 from big_rad.annotate.deidentify.keys import Keys
-from big_rad.annotate.faults import Failed, Rejected
+from big_rad.annotate.faults import Failed, Rejected, unexpected
 from big_rad.annotate.links import Part
 from big_rad.annotate.manifest import Row
 from big_rad.annotate.results import AUDIT, ITEMS, REJECTS
@@ -117,10 +116,8 @@ def _guarded(task: Task, settings: Settings) -> Outcome:
         return Outcome(task.id, "", "the memory was not enough; use fewer workers")
     except OSError as e:
         return Outcome(task.id, "", f"the disk refused ({e.strerror or type(e).__name__})")
-    except Exception as e:  # The message may quote the input, the place in the code does not.
-        frames = [f for f in traceback.extract_tb(e.__traceback__) if "big_rad" in f.filename]
-        where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-        return Outcome(task.id, "", f"an unexpected {type(e).__name__} at {where}")
+    except Exception as e:
+        return Outcome(task.id, "", unexpected(e))
 
 
 def _counted(store: Store, key: str) -> int | None:

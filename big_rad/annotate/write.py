@@ -213,7 +213,7 @@ def _read(results: Sequence[Result]) -> tuple[list[Light], list[dict[str, Any]]]
     for result in results:
         for place, item in result.items():
             said = tuple(sorted((k, t["sentence"]) for k, t in item["texts"].items()))
-            twin = (item["patient"], item["pixels"], hash_of(said))
+            twin = (item["patient"], item["pixels"], _hashed(said))
             if twin in seen:
                 rejects.update(p["line"] for p in item["provenance"].values())
                 continue
@@ -231,7 +231,7 @@ def _read(results: Sequence[Result]) -> tuple[list[Light], list[dict[str, Any]]]
     ]
 
 
-def hash_of(said: object) -> str:
+def _hashed(said: object) -> str:
     """Returns a short digest of texts."""
     return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:24]
 

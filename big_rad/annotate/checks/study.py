@@ -8,7 +8,6 @@ No message names a path, a patient, a study or a text.
 import collections
 import dataclasses
 import tempfile
-import traceback
 import warnings
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from big_rad.annotate.checks.facts import Facts
 from big_rad.annotate.deidentify import texts
 from big_rad.annotate.deidentify.identifiers import Identifiers
 from big_rad.annotate.deidentify.keys import Keys
-from big_rad.annotate.faults import Failed, Rejected
+from big_rad.annotate.faults import Failed, Rejected, unexpected
 from big_rad.annotate.manifest import Row
 from big_rad.annotate.segment import precomputed
 from big_rad.annotate.sentences import Report
@@ -97,12 +96,8 @@ def check(task: Task, settings: Settings, table: str, secret: bytes, pixels: boo
         except OSError as e:
             kind = e.strerror or type(e).__name__
             work.say(line, "image", f"the disk refused ({kind}); check the permissions")
-        except Exception as e:  # The message may quote the input, the place in the code does not.
-            frames = [f for f in traceback.extract_tb(e.__traceback__) if "big_rad" in f.filename]
-            where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-            work.say(
-                line, "image", f"an unexpected {type(e).__name__} at {where}; please report it"
-            )
+        except Exception as e:
+            work.say(line, "image", f"{unexpected(e)}; please report it")
     return work.found()
 
 

@@ -47,7 +47,7 @@ def read_dicom(path: pathlib.Path) -> pydicom.Dataset | None:
 
 
 def embedded(content: bytes) -> pydicom.Dataset | None:
-    """Returns the DICOM header in an extension of a NIfTI file; None if there is none."""
+    """Returns the DICOM header in an extension of a NIfTI file, or None if it is no DICOM."""
     if content[128:132] == dicom_file.MAGIC:
         return _parsed(content, len(content))
     # A data set without a preamble begins with its lowest group.

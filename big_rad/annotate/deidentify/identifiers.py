@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from big_rad.annotate.deidentify import headers, values
 from big_rad.annotate.faults import Rejected
 
-MOST_FILES = 64  # Of a longer series so many headers are read, spread evenly.
+MOST_FILES = 64  # The most headers of a series that are read; they are spread evenly.
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +56,8 @@ def of_dicom(paths: Iterable[str | pathlib.Path]) -> Identifiers:
     """Returns what names the patient in the headers of DICOM files.
 
     All attributes are looked at, those of nested sequences and private ones as well. Of more than
-    `MOST_FILES` files so many are read, the first and the last among them, because the headers of
-    a series repeat each other. A file that is not DICOM is passed over.
+    `MOST_FILES` files only that number is read, the first and the last among them, because the
+    headers of a series repeat each other. A file that is not DICOM is passed over.
 
     Raises:
         Rejected: a header cannot be read, so that its identifiers would stay unknown.

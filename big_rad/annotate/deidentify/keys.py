@@ -20,7 +20,7 @@ import stat
 from big_rad.annotate.faults import Rejected
 from big_rad.grounding.unicode import nfc
 
-MOST_DAYS = 3650  # Dates go back by 1 to so many days.
+MOST_DAYS = 3650  # The most days by which dates go back; the least is 1.
 _SIZE = 32  # In bytes.
 _HEAD = "big_rad key 1"
 _FILE = re.compile(rf"{_HEAD}\n([0-9a-f]{{64}})\n([0-9a-f]{{8}})\n")

@@ -241,7 +241,7 @@ class Known:
                     yield Span(group.start(), end, "number")
 
     def _longest_number(self, text: str, groups: list[re.Match], k: int) -> int:
-        """Returns where the longest number that begins at a group ends; 0 if there is none."""
+        """Returns where the longest number that begins at a group ends, or 0 without a number."""
         joined, end = "", 0
         for m in range(k, min(k + _MOST_GROUPS, len(groups))):
             gap = text[groups[m - 1].end() : groups[m].start()] if m > k else ""

@@ -86,7 +86,7 @@ def image_object(
         kept: what the source says and the new object may say, from `allowed.kept`.
         uids: the UIDs of the new object.
         patient: the pseudonym, which becomes PatientID and PatientName.
-        study_date: the shifted date, "YYYYMMDD" or "YYYY-MM-DD"; "" if there is none.
+        study_date: the shifted date, "YYYYMMDD" or "YYYY-MM-DD"; "" if the date is unknown.
         number: the InstanceNumber.
         rescale: the (slope, intercept) with which values are stored that are no whole numbers in
             16 bits, so that all slices of a volume share them. None takes the lowest and the

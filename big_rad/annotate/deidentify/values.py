@@ -1,6 +1,6 @@
 """Decides of each value in a header or a file name what it is: a name, a number, a date, a place.
 
-A value that is none of these, such as "Abdomen" or "CT", must not become an identifier, because
+A value of another kind, such as "Abdomen" or "CT", must not become an identifier, because
 its word would be taken out of every report of the study.
 """
 
@@ -15,7 +15,7 @@ from big_rad.dicom import objects
 from big_rad.grounding import mentions
 from big_rad.grounding.unicode import nfc
 
-MOST_CHARACTERS = 1 << 18  # Of a value so many are looked at.
+MOST_CHARACTERS = 1 << 18  # The most characters of a value that are looked at.
 _LONG = 4096  # A longer value is read only where it may name somebody.
 _AROUND = re.compile(r"(?i)(?:patient|name|physician|operator)")
 _MOST_ELEMENTS = 20_000
