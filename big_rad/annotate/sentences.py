@@ -135,10 +135,12 @@ def of_report(text: str, lang: str, scrubber: Scrubber) -> Report:
         scrubber: removes what names the patient.
     """
     dropped: collections.Counter[str] = collections.Counter()
-    known = scrubber.known(nfc(text))
-    removed = collections.Counter(known.found)
+    # Names go before the text is cut: the points of "Fr. Meyer" and "Dr. med. univ. Meyer" would
+    # end a sentence, and the name would stand in the next one without its title.
+    whole = scrubber.all(nfc(text), lang, dates=False)
+    removed = collections.Counter(whole.found)
     found, context, number = [], {"clinical": [], "indication": []}, 0
-    for section in reports.sections(known.text):
+    for section in reports.sections(whole.text):
         if section.name in context:
             cleaned = scrubber.all(section.text, lang)
             removed.update(cleaned.found)
@@ -164,10 +166,10 @@ def of_report(text: str, lang: str, scrubber: Scrubber) -> Report:
 
 def of_sentence(text: str, lang: str, scrubber: Scrubber) -> Report:
     """Returns one sentence of a manifest as a report has it; see `of_report`."""
-    known = scrubber.known(nfc(text))
-    removed = collections.Counter(known.found)
+    whole = scrubber.all(nfc(text), lang, dates=False)
+    removed = collections.Counter(whole.found)
     made, reason, kinds = _of_sentence(
-        " ".join(known.text.split()), lang, reports.UNNAMED, 1, scrubber
+        " ".join(whole.text.split()), lang, reports.UNNAMED, 1, scrubber
     )
     removed.update(kinds)
     dropped = {} if made else {reason: 1}

@@ -103,3 +103,25 @@ def test_a_sentence_of_the_manifest_is_treated_like_one_of_a_report():
     assert one.images == (7,) and one.rewritten and "neu" not in one.text
     gone = sentences.of_sentence("Unverändert.", "de", NOBODY)
     assert gone.sentences == () and sum(gone.dropped.values()) == 1
+
+
+TITLES = """Fr.;Frau;Hr.;Hrn.;Herrn;Fam.;Dr.;Dr. med. univ.;Prof. Dr. med. habil.;Dr. rer. nat.;
+Dr. h. c.;Univ.-Prof. Dr.;Priv.-Doz. Dr.;Fr. Dr.;Frau Dr. A.-B.;OA;Koll.;Der Pat.;Ass.-Arzt;Mr.;
+Mrs.;Ms.;Mx.;Miss;Dr. med.;Prof.;Mr. van der;Attending;Schwester"""
+
+
+@pytest.mark.parametrize("title", TITLES.replace("\n", "").split(";"))
+@pytest.mark.parametrize(
+    "lang, form",
+    [
+        ("de", "Leber o. B. {} Yildirim sah die Milz. Niere links o. B."),
+        ("de", "Leber o. B. Die Milz wurde mit {} Yildirim besprochen. Niere links o. B."),
+        ("de", "Leber o. B. Milz o. B. ({} Yildirim). Niere links o. B."),
+        ("en", "Normal liver. {} Yildirim has a normal spleen. Normal left kidney."),
+    ],
+)
+def test_a_name_goes_with_its_title_before_the_report_is_cut_into_sentences(title, lang, form):
+    made = of(form.format(title), lang)
+    texts = [s.text for s in made.sentences]
+    assert not [t for t in texts if "Yildirim" in t or "ilz" in t or "spleen" in t], texts
+    assert len(texts) == 2 and made.removed["name"] >= 1
