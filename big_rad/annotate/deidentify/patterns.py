@@ -27,7 +27,8 @@ _BETWEEN = (
     r"OA|OAe|CA|AA|Kollege|Kollegin|Kollegen|Oberarzt|Oberaerztin|Professor|Doktor|DR|PROF|MED)"
 )
 _TITLE = re.compile(
-    r"(?:(?<![\w-])(?:Herrn?|Frau|Hrn?\.?|(?<!\d )Fr\.?|Mrs?\.?|Ms\.?|Mx\.?|Sr\.|Miss|Dres|Dr|Prof|Professor|"
+    r"(?:(?<![\w-])(?:Herrn?|Frau|Hrn?\.?|(?<!\d )Fr\.?|Mrs?\.?|Ms\.?|Mx\.?|Sr\.|Miss|"
+    r"Dres|Dr|Prof|Professor|"
     r"Doktor|Doctor|PD|Priv\.-Doz|OAe|OA|CA|AA|Ober(?:arzt|aerztin)|Chef(?:arzt|aerztin)|"
     r"Assistenz(?:arzt|aerztin)|Familie|Fam\.|Schwester|Kolleg(?:e|en|in)|Patientin|Patient(?:en)?|"
     r"FAe|AAe|Ehefrau|Ehemann|Sohn|Tochter|Mutter|Vater|Bruder|Arzt(?: i\. ?W)?|Aerztin|Hausarzt|"
