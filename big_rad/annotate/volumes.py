@@ -211,7 +211,7 @@ def grid(volume: Volume) -> Stored:
             return Stored(first, _affine(volume.series), shape, {})
         with open(first, "rb") as stream:
             opened = nifti.Volume(stream, first.name)
-            return Stored(first, _known(opened.affine), opened.shape, {})
+            return Stored(first, _known(opened), opened.shape, {})
     except ReadError as e:
         raise Rejected(_without_name(e, volume.paths)) from None
 
@@ -352,7 +352,7 @@ def _of_nifti(volume: Volume) -> tuple[dict[str, Any], np.ndarray, tuple, Callab
     path = volume.paths[0]
     with open(path, "rb") as stream:
         opened = nifti.Volume(stream, path.name)
-        affine, shape = _known(opened.affine), opened.shape
+        affine, shape = _known(opened), opened.shape
         slope, inter = opened.rescale
         warnings = [*volume.warnings, *(w for w in opened.warnings if w not in volume.warnings)]
     about = {
@@ -380,13 +380,20 @@ def _of_nifti(volume: Volume) -> tuple[dict[str, Any], np.ndarray, tuple, Callab
     return about, affine, shape, values
 
 
-def _known(affine: np.ndarray | None) -> np.ndarray:
-    if affine is None:
+def _known(opened: nifti.Volume) -> np.ndarray:
+    """Returns the affine of a NIfTI file, in DICOM's coordinates.
+
+    Raises:
+        Rejected: the file does not say where its voxels lie, or says it in two ways.
+    """
+    if opened.affine is None:
         raise Rejected(
             "neither sform_code nor qform_code of the NIfTI file is set, so left and right are "
             "unknown; save it with its affine"
         )
-    return affine
+    if opened.contradiction:
+        raise Rejected(opened.contradiction)
+    return opened.affine
 
 
 def _rescaled(block: np.ndarray, slope: float, inter: float) -> np.ndarray:

@@ -65,7 +65,15 @@ def read_labels(
             lies.
         ReadError: the file cannot be used; see the other subclasses.
     """
-    return _reading(path, lambda volume: _labels_on(volume, image, frame, image.plane or plane))
+
+    def placed(volume: nifti.Volume) -> Labels:
+        if volume.contradiction:
+            raise GridError(f"{volume.name}: {volume.contradiction}")
+        found = _labels_on(volume, image, frame, image.plane or plane)
+        said = tuple(f"{volume.name}: {warning}" for warning in volume.warnings)
+        return dataclasses.replace(found, warnings=said + found.warnings)
+
+    return _reading(path, placed)
 
 
 def read_in_order(

@@ -119,6 +119,15 @@ def turn(path):
     nib.save(image.as_reoriented([[1, -1], [0, 1], [2, 1]]), path)
 
 
+def mirror_qform(path, code=1):
+    """Lets the qform say another side than the sform; code is that of the sform."""
+    image = nib.load(path)
+    image.set_qform(np.diag([-1.0, 1, 1, 1]) @ image.affine, 1)
+    image.set_sform(image.affine, code)
+    data = np.asarray(image.dataobj)
+    nib.save(nib.Nifti1Image(data, None, image.header), path)
+
+
 def folder_of(source, names):
     folder = source.root / "masks"
     folder.mkdir()
@@ -152,6 +161,14 @@ NIFTI = {
         lambda s: s.path(0, "mask").write_bytes(b"x" * 999), "error", 2, "mask", "the mask"),
     "mask elsewhere": (lambda s: shift(s.path(0, "mask")), "error", 2, "mask", "not lie on"),
     "mask of another shape": (lambda s: crop(s.path(0, "mask")), "error", 2, "mask", "voxels and"),
+    "image with two sides": (
+        lambda s: mirror_qform(s.path(0, "image")), "error", 2, "image", "which of them is right"),
+    "image with another qform": (
+        lambda s: mirror_qform(s.path(0, "image"), 2), "warning", 2, "image", "sform is used"),
+    "mask with two sides": (
+        lambda s: mirror_qform(s.path(0, "mask")), "error", 2, "mask", "which of them is right"),
+    "mask with another qform": (
+        lambda s: mirror_qform(s.path(0, "mask"), 2), "warning", 2, "mask", "sform is used"),
     "several masks": (
         lambda s: set_row(s, 1, mask="m1.nii.gz"), "error", 4, "mask", "differs from that of line"),
     "folder without a class": (

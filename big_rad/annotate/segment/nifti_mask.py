@@ -109,8 +109,11 @@ def paint_class(path: Path, volume: Stored, class_id: int, canvas: Canvas) -> tu
         return (*mask.warnings, *((TURNED,) if moved else ()))
 
 
-def of_same_grid(path: Path, volume: Stored) -> tuple[bool, dict[int, str]]:
-    """Returns whether a mask is stored in the same order as a volume, and its own table of names.
+def of_same_grid(path: Path, volume: Stored) -> tuple[bool, dict[int, str], tuple[str, ...]]:
+    """Reads the header of a mask.
+
+    Returns:
+        Whether it is stored in the same order as the volume, its own table of names, and warnings.
 
     Args:
         path: the file.
@@ -122,7 +125,7 @@ def of_same_grid(path: Path, volume: Stored) -> tuple[bool, dict[int, str]]:
     """
     with opened(path) as mask:
         own = labels.table_of(mask)
-        return not _placed(mask, volume)[1], own
+        return not _placed(mask, volume)[1], own, mask.warnings
 
 
 @contextlib.contextmanager
@@ -158,6 +161,8 @@ def _placed(mask: nifti.Volume, volume: Stored) -> tuple[np.ndarray | None, bool
             f"{MASK} does not say where it lies (neither sform_code nor qform_code is set); save "
             "it with the affine of its image"
         )
+    if mask.contradiction:
+        raise Rejected(f"{MASK}: {mask.contradiction}")
     orientation, moved = turn(mask.shape, mask.affine, volume.shape, volume.affine)
     return (orientation if moved else None), moved
 

@@ -66,10 +66,12 @@ def check(mask: Path, volume: Stored, names: Path | None = None) -> tuple[str, .
     elif kind == "folder":
         found, others = _classes_in(mask)
         for _, path in found:
-            nifti_mask.of_same_grid(path, volume)
+            _, _, said = nifti_mask.of_same_grid(path, volume)
+            warnings += tuple(w for w in said if w not in warnings)
         warnings += result.not_used(others)
     else:
-        _, own = nifti_mask.of_same_grid(mask, volume)
+        _, own, said = nifti_mask.of_same_grid(mask, volume)
+        warnings += said
         table = {**own, **_table(names)}
         if not table:
             warnings += (_NUMBERS,)
