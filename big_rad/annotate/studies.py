@@ -290,7 +290,7 @@ class _Work:
                     "segment=totalsegmentator"
                 )
             (mask, names) = masks.pop()
-            return precomputed.read(mask, stored, names)
+            return precomputed.read(mask, stored, names, volume)
         settings = self._set.totalsegmentator
         key = key_of(
             "labels", volumes.VERSION, self._program(), settings.fast, volume.modality,

@@ -333,6 +333,22 @@ def test_a_dicom_seg_is_checked_by_its_header(written, dicom):
     assert has(dicom.check(), "error", at + 2, "mask", "DICOM SEG")
 
 
+def test_a_dicom_seg_of_other_images_is_an_error(dicom):
+    pytest.importorskip("highdicom")
+    at = next(n for n, row in enumerate(dicom.rows) if row["mask"].endswith("_seg.dcm"))
+    path = dicom.path(at, "mask")
+    ds = pydicom.dcmread(path)
+    ds.FrameOfReferenceUID = "1.2.3.4"
+    for item in ds.ReferencedSeriesSequence:
+        item.SeriesInstanceUID = "1.2.3.4.5"
+    for element in ds.iterall():
+        if element.keyword == "ReferencedSOPInstanceUID":
+            element.value += ".1"
+    ds.save_as(path)
+    for pixels in (False, True):
+        assert has(dicom.check(pixels=pixels), "error", at + 2, "mask", "made for other images")
+
+
 def test_only_the_pixels_tell_a_damaged_volume(nifti):
     path = nifti.path(0, "image")
     data = path.read_bytes()

@@ -236,12 +236,12 @@ class _Work:
             x, y, z = stored.shape
             self._sizes.append(Size("dicom" if volume.series else "nifti", z, x * y * z))
             if self._set.segment == "precomputed":
-                self._masks(stored, rows)
+                self._masks(stored, volume, rows)
         grid = Grid(stored.shape, stored.affine)
         for row in rows:
             self._slices(volume, grid, row)
 
-    def _masks(self, stored: Stored, rows: list[Row]) -> None:
+    def _masks(self, stored: Stored, volume: Volume, rows: list[Row]) -> None:
         seen: dict[tuple, int] = {}
         for row in rows:
             if row.mask is None or (row.mask, row.mask_names) in seen:
@@ -252,10 +252,11 @@ class _Work:
                 self.say(row.line, "mask", message)
             seen[row.mask, row.mask_names] = row.line
             try:
+                of = row.mask, stored, row.mask_names, volume
                 if self._pixels:
-                    said = precomputed.read(row.mask, stored, row.mask_names).warnings
+                    said = precomputed.read(*of).warnings
                 else:
-                    said = precomputed.check(row.mask, stored, row.mask_names)
+                    said = precomputed.check(*of)
             except (Rejected, Failed) as e:
                 names = str(e).startswith("the names file")
                 self.say(row.line, "mask_names" if names else "mask", str(e))

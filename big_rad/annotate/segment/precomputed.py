@@ -13,7 +13,7 @@ from pathlib import Path
 from big_rad.annotate.faults import Failed, Rejected
 from big_rad.annotate.segment import harmonised, nifti_mask, result, seg_mask
 from big_rad.annotate.segment.result import Canvas, Segmented
-from big_rad.annotate.volumes import Stored
+from big_rad.annotate.volumes import Stored, Volume
 from big_rad.datasets import label_tables
 
 _ENDINGS = (".nii.gz", ".nii")
@@ -23,7 +23,9 @@ _UNUSED = "the names file was not used"
 _EMPTY = "the mask is empty; leave out the study, or correct its mask"
 
 
-def read(mask: Path, volume: Stored, names: Path | None = None) -> Segmented:
+def read(
+    mask: Path, volume: Stored, names: Path | None = None, source: Volume | None = None
+) -> Segmented:
     """Reads a mask onto the grid of a volume.
 
     Args:
@@ -32,6 +34,7 @@ def read(mask: Path, volume: Stored, names: Path | None = None) -> Segmented:
         volume: the volume.
         names: a names file for a NIfTI file of labels, see `label_tables.read_names`. Without it
             the table in the file counts, and without a table numbers are taken for class ids.
+        source: the same volume as its source has it, for which a DICOM SEG must have been made.
 
     Raises:
         Rejected: the mask cannot be used.
@@ -40,17 +43,19 @@ def read(mask: Path, volume: Stored, names: Path | None = None) -> Segmented:
     kind = _kind(mask)
     if kind == "labels":
         return _checked(_of_labels(mask, volume, names))
-    made = _of_folder(mask, volume) if kind == "folder" else _of_seg(mask, volume)
+    made = _of_folder(mask, volume) if kind == "folder" else _of_seg(mask, volume, source)
     return _checked(made, (_UNUSED,) if names else ())
 
 
-def check(mask: Path, volume: Stored, names: Path | None = None) -> tuple[str, ...]:
+def check(
+    mask: Path, volume: Stored, names: Path | None = None, source: Volume | None = None
+) -> tuple[str, ...]:
     """Checks a mask by its headers alone: whether `read` would accept its kind, names and place.
 
     Args:
         mask: as in `read`.
         volume: the volume; only its grid is used.
-        names: as in `read`.
+        names, source: as in `read`.
 
     Returns:
         Warnings: sentences about what would be guessed or left out.
@@ -62,7 +67,7 @@ def check(mask: Path, volume: Stored, names: Path | None = None) -> tuple[str, .
     kind = _kind(mask)
     warnings = (_UNUSED,) if names and kind != "labels" else ()
     if kind == "seg":
-        seg_mask.check(mask, volume)
+        warnings += seg_mask.check(mask, volume, source)
     elif kind == "folder":
         found, others = _classes_in(mask)
         for _, path in found:
@@ -173,8 +178,8 @@ def _of_folder(folder: Path, volume: Stored) -> Segmented:
     )
 
 
-def _of_seg(mask: Path, volume: Stored) -> Segmented:
-    found = seg_mask.read(mask, volume)
+def _of_seg(mask: Path, volume: Stored, source: Volume | None) -> Segmented:
+    found = seg_mask.read(mask, volume, source)
     return Segmented(
         found.labels,
         (*found.warnings, *result.not_used(found.not_used), *result.overlap(found.several)),
