@@ -280,8 +280,8 @@ class _Work:
     ) -> Segmented:
         if self._set.segment == "precomputed":
             # A mask is that of its row's own volume; another row's may fit as well.
-            masks = {(p.row.mask, p.row.mask_names) for p in parts if p.row.mask and p.own}
-            masks = masks or {(p.row.mask, p.row.mask_names) for p in parts if p.row.mask}
+            masks = {(p.row.mask, p.row.names_of_labels) for p in parts if p.row.mask and p.own}
+            masks = masks or {(p.row.mask, p.row.names_of_labels) for p in parts if p.row.mask}
             if len(masks) != 1:
                 raise Rejected(
                     "its rows name several masks; give one"

@@ -22,6 +22,10 @@ _MARKS = {
 Cells = dict[str, str]
 
 
+class _Pairs(list):
+    """The pairs of a JSON object, in which a key may stand twice."""
+
+
 def read(
     path: Path, column: Callable[[str], str], required: Sequence[str], one_of: Sequence[str] = ()
 ) -> Iterator[tuple[int, Cells | str]]:
@@ -96,7 +100,7 @@ def _decoded(path: Path) -> str:
         line = data[: e.start].count(b"\n") + 1
         raise ValueError(
             f"{path.name}:{line}: not UTF-8; convert the file, for example with iconv -f "
-            "ISO-8859-1 -t UTF-8, or save it as CSV in UTF-8"
+            "WINDOWS-1252 -t UTF-8, or save it as CSV in UTF-8"
         ) from None
 
 
@@ -140,24 +144,28 @@ def _json(
         if not text.strip():
             continue
         try:
-            row = json.loads(text)
+            row = json.loads(text, object_pairs_hook=_Pairs)
         except (ValueError, RecursionError):
             yield line, "is no JSON; write one object a line"
             continue
-        if not isinstance(row, dict):
+        if not isinstance(row, _Pairs):
             yield line, "is no JSON object; write one object a line"
             continue
-        for key in row:
+        for key, _ in row:
             if key not in known:
                 try:
                     known[key] = column(key)
                 except ValueError as e:
                     raise ValueError(f"{path.name}:{line}: {e}") from None
-        if any(isinstance(v, dict | list) for v in row.values()):
+        columns = [known[key] for key, _ in row]
+        if twice := sorted({c for c in columns if columns.count(c) > 1}):
+            yield line, f"has the key {twice[0]!r} twice; keep one"
+            continue
+        if any(isinstance(v, list) for _, v in row):
             yield line, "a value is a list or an object; write texts and numbers only"
             continue
         # What a row of JSON leaves out is an empty cell.
-        yield line, {known[k]: _text(v) for k, v in row.items()}
+        yield line, {known[k]: _text(v) for k, v in row}
 
 
 def _excel(

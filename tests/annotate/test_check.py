@@ -175,7 +175,8 @@ NIFTI = {
         lambda s: folder_of(s, ["a", "b"]), "error", 2, "mask", "named after a class"),
     "folder with another file": (
         lambda s: folder_of(s, ["liver", "b"]), "warning", 2, "mask", "are no class: 1"),
-    "mask without names": (lambda s: None, "warning", 2, "mask", "taken for class ids"),
+    "mask without names": (
+        lambda s: set_row(s, 0, mask_names=""), "error", 2, "mask", "no names for its numbers"),
     "missing names file": (
         lambda s: set_row(s, 0, mask_names="n.json"), "error", 2, "mask_names", "cannot be read"),
     "missing report": (

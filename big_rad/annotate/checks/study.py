@@ -244,15 +244,15 @@ class _Work:
     def _masks(self, stored: Stored, volume: Volume, rows: list[Row]) -> None:
         seen: dict[tuple, int] = {}
         for row in rows:
-            if row.mask is None or (row.mask, row.mask_names) in seen:
+            if row.mask is None or (row.mask, row.names_of_labels) in seen:
                 continue
             if seen:
                 other = next(iter(seen.values()))
                 message = f"differs from that of line {other} of the same image; give one mask"
                 self.say(row.line, "mask", message)
-            seen[row.mask, row.mask_names] = row.line
+            seen[row.mask, row.names_of_labels] = row.line
             try:
-                of = row.mask, stored, row.mask_names, volume
+                of = row.mask, stored, row.names_of_labels, volume
                 if self._pixels:
                     said = precomputed.read(*of).warnings
                 else:

@@ -4,8 +4,9 @@
     >>> made.labels.shape == volume.shape
     True
 
-Names are mapped to classes, and numbers count only where a file of labels has no names. No message
-gives the name of a file, because it may be that of a patient.
+Names are mapped to classes, and never numbers: a file of labels without names is refused unless the
+caller says which table its numbers are of. No message gives the name of a file, because it may be
+that of a patient.
 """
 
 from pathlib import Path
@@ -18,13 +19,12 @@ from big_rad.datasets import label_tables
 
 _ENDINGS = (".nii.gz", ".nii")
 _RANK = {class_id: rank for rank, class_id in enumerate(harmonised.ORDER)}
-_NUMBERS = "the mask has no names, so its numbers were taken for class ids"
-_UNUSED = "the names file was not used"
+_UNUSED = "mask_names was not used, because the mask names its classes itself"
 _EMPTY = "the mask is empty; leave out the study, or correct its mask"
 
 
 def read(
-    mask: Path, volume: Stored, names: Path | None = None, source: Volume | None = None
+    mask: Path, volume: Stored, names: Path | str | None = None, source: Volume | None = None
 ) -> Segmented:
     """Reads a mask onto the grid of a volume.
 
@@ -32,8 +32,9 @@ def read(
         mask: a NIfTI file of labels, a DICOM SEG file, or a folder with a binary NIfTI file for
             each class, such as liver.nii.gz.
         volume: the volume.
-        names: a names file for a NIfTI file of labels, see `label_tables.read_names`. Without it
-            the table in the file counts, and without a table numbers are taken for class ids.
+        names: what names the labels of a NIfTI file that has no table of its own: a names file, see
+            `label_tables.read_names`, or the table that its numbers are of, a key of
+            `harmonised.NUMBERS`.
         source: the same volume as its source has it, for which a DICOM SEG must have been made.
 
     Raises:
@@ -48,7 +49,7 @@ def read(
 
 
 def check(
-    mask: Path, volume: Stored, names: Path | None = None, source: Volume | None = None
+    mask: Path, volume: Stored, names: Path | str | None = None, source: Volume | None = None
 ) -> tuple[str, ...]:
     """Checks a mask by its headers alone: whether `read` would accept its kind, names and place.
 
@@ -79,8 +80,8 @@ def check(
         warnings += said
         table = {**own, **_table(names)}
         if not table:
-            warnings += (_NUMBERS,)
-        elif not any(label_tables.class_of(name) for name in table.values()):
+            raise Rejected(nifti_mask.NO_NAMES)
+        if not any(label_tables.class_of(name) for name in table.values()):
             raise Rejected("no name of a label of the mask is a class; docs/data.md lists them")
     return warnings
 
@@ -120,19 +121,21 @@ def _about(kind: str, names: str, not_used: int, several: int) -> dict[str, obje
     }
 
 
-def _of_labels(mask: Path, volume: Stored, names: Path | None) -> Segmented:
+def _of_labels(mask: Path, volume: Stored, names: Path | str | None) -> Segmented:
     found = nifti_mask.read_labels(mask, volume, _table(names) or None)
     warnings = found.warnings + result.not_used(len(found.not_used))
-    if found.names == "class ids":
-        # The task total_mr has other numbers, and its masks may have lost their table.
-        warnings += (_NUMBERS,)
-    return Segmented(found.labels, warnings, _about("labels", found.names, len(found.not_used), 0))
+    origin = found.names
+    if origin == "names file" and isinstance(names, str):
+        origin = f"numbers of {names}"
+    return Segmented(found.labels, warnings, _about("labels", origin, len(found.not_used), 0))
 
 
-def _table(names: Path | None) -> dict[int, str]:
-    """Returns what a names file says, {} if there is none."""
+def _table(names: Path | str | None) -> dict[int, str]:
+    """Returns {label: name} of a names file or of a known table, {} if there is none."""
     if names is None:
         return {}
+    if isinstance(names, str):
+        return harmonised.NUMBERS[names]
     try:
         return label_tables.read_names(names)
     except label_tables.TableError as e:
