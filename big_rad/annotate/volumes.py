@@ -38,6 +38,10 @@ _TAGS = (
     "SOPClassUID ImageType BurnedInAnnotation Modality SeriesNumber InstanceNumber "
     "RecognizableVisualFeatures PatientID"
 ).split()
+SHARED = (
+    "refers to a series by a SeriesNumber that several series of the image have, so which one is "
+    "meant is unknown; give the folder with the files of that series alone"
+)
 _NAN = "voxels that are no numbers (NaN) were taken for 0"
 # A slice may lie this share of the distance between slices away from where it should lie.
 _MAX_OFF = 0.1
@@ -162,10 +166,22 @@ def chosen(found: Catalogue, number: str) -> Volume:
     """
     if not number or found.volumes[0].series is None:
         return found.volumes[0]
+    if shared(found, number):
+        raise Rejected(SHARED)
     same = [v for v in found.volumes if v.number == number]
     if not same:
         raise Rejected("the image has no series of the number that the manifest or the text gives")
     return same[0]
+
+
+def shared(found: Catalogue, number: str) -> bool:
+    """Returns whether several series have a number, so that it names none of them.
+
+    The parts of one series, such as slices of two orientations, have the same number as well; of
+    these the one with the most slices is meant.
+    """
+    series = [v.series for v in found.volumes if number and v.number == number]
+    return len({one.series_instance_uid or one.key for one in series if one is not None}) > 1
 
 
 def prepare(volume: Volume, folder: Path) -> Stored:

@@ -272,6 +272,14 @@ def one_patient_two_studies(source):
     same(source, "StudyInstanceUID")
 
 
+def shared_number(source, series):
+    """Gives both series of an image the same SeriesNumber, which the row or its text names."""
+    second_series(source)
+    source.edit_headers(0, SeriesNumber=9)
+    source[0]["series"] = series
+    source[0]["report"] = "Leber normal (Serie 9)." if not series else "Leber normal."
+
+
 DICOM = {
     "other modality": (
         lambda s: [set_row(s, n, modality={"CT": "MR", "MR": "CT"}[s[0]["modality"]])
@@ -283,6 +291,10 @@ DICOM = {
         lambda s: set_row(s, 0, report="Leber normal (Serie 77, Bild 3)."), "warning", 2, "report",
         "a series that the image does not have"),
     "several series": (second_series, "warning", 2, "series", "none is named"),
+    "two series of the number": (
+        lambda s: shared_number(s, "9"), "error", 2, "series", "that several series of the image"),
+    "two series of the number in the text": (
+        lambda s: shared_number(s, ""), "warning", 2, "report", "that several series of the"),
     "unknown InstanceNumber": (
         lambda s: set_row(s, 0, slice="999"), "error", 2, "slice", "InstanceNumber"),
     "left out files": (

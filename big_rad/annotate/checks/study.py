@@ -179,11 +179,10 @@ class _Work:
         """Returns the volumes that are needed with their rows."""
         chosen: dict[int, list[Row]] = collections.defaultdict(list)
         several = len(found.volumes) > 1
-        numbers = collections.Counter(v.number for v in found.volumes)
         for row in self._rows:
             report = self._reports.get(row.line)
             named = {s.series or row.series for s in report.sentences} if report else set()
-            for number in sorted(named or {row.series}):
+            for number in sorted(named | {row.series} if row.series else named or {""}):
                 if not number and several:
                     self.say(
                         row.line, "series",
@@ -191,22 +190,24 @@ class _Work:
                         f"longest is used; {_FILL_IN}",
                         "warning",
                     )  # fmt: skip
-                if number and numbers[number] > 1:
-                    message = "the image has several series of this number; the longest is used"
-                    self.say(row.line, "series", message, "warning")
                 try:
                     volume = volumes.chosen(found, number)
                 except Rejected:
-                    self._no_series(row, number)
+                    self._no_series(found, row, number)
                     continue
                 rows = chosen[found.volumes.index(volume)]
                 if row not in rows:
                     rows.append(row)
         return [(found.volumes[k], rows) for k, rows in sorted(chosen.items())]
 
-    def _no_series(self, row: Row, number: str) -> None:
+    def _no_series(self, found: Catalogue, row: Row, number: str) -> None:
         if number == row.series:
-            self.say(row.line, "series", "the image has no series of this number; correct it")
+            message = "the image has no series of this number; correct it"
+            if volumes.shared(found, number):
+                message = volumes.SHARED
+            self.say(row.line, "series", message)
+        elif volumes.shared(found, number):
+            self.say(row.line, "report", volumes.SHARED, "warning")
         else:
             self.say(
                 row.line, "report",
