@@ -272,6 +272,14 @@ def one_patient_two_studies(source):
     same(source, "StudyInstanceUID")
 
 
+def one_patient(source):
+    """Gives the image of rows 2 and 3 the patient of rows 0 and 1."""
+    for number in (2, 3):
+        source[number]["patient"] = source[0]["patient"]
+    for number, name in ((0, "Doe^Jane"), (2, "Roe^Mary")):
+        source.edit_headers(number, PatientName=name, PatientBirthDate="19500102")
+
+
 def shared_number(source, series):
     """Gives both series of an image the same SeriesNumber, which the row or its text names."""
     second_series(source)
@@ -307,6 +315,13 @@ DICOM = {
     "same StudyInstanceUID": (
         lambda s: same(s, "StudyInstanceUID"), "error", 4, "patient", "StudyInstanceUID"),
     "same pixels": (same_pixels, "error", 4, "patient", "the same pixels"),
+    "one id, two PatientIDs": (
+        lambda s: one_patient(s), "warning", 4, "patient", "the images have another PatientID"),
+    "one id, two names": (
+        lambda s: [one_patient(s), same(s, "PatientID")], "warning", 4, "patient",
+        "another name or day of birth"),
+    "another date": (
+        lambda s: set_row(s, 0, date="2019-02-01"), "warning", 2, "date", "StudyDate"),
     "one study under two ids": (one_patient_two_studies, "warning", 4, "study", "there twice"),
 }  # fmt: skip
 
@@ -316,6 +331,13 @@ def test_a_problem_of_dicom_studies_is_found(dicom, name):
     change, *expected = DICOM[name]
     change(dicom)
     assert has(dicom.check(), *expected)
+
+
+def test_two_studies_of_one_person_and_the_right_date_are_no_problem(dicom):
+    one_patient(dicom)
+    same(dicom, "PatientID", "PatientName")
+    said = [p for p in dicom.check() if p.field in ("patient", "date")]
+    assert said == [] and dicom[0]["date"] == "2021-05-03"
 
 
 def test_what_stands_in_place_of_a_name_is_no_person(dicom):

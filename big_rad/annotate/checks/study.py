@@ -7,6 +7,7 @@ No message names a path, a patient, a study or a text.
 
 import collections
 import dataclasses
+import re
 import tempfile
 import warnings
 from pathlib import Path
@@ -239,8 +240,25 @@ class _Work:
             if self._set.segment == "precomputed":
                 self._masks(stored, volume, rows)
         grid = Grid(stored.shape, stored.affine)
+        self._date(volume, rows)
         for row in rows:
             self._slices(volume, grid, row)
+
+    def _date(self, volume: Volume, rows: list[Row]) -> None:
+        """Compares the dates of rows with the date of the images."""
+        if volume.series is None or not any(row.date for row in rows):
+            return
+        said = str(volumes.header(volume.paths[0], ["StudyDate"]).get("StudyDate") or "").strip()
+        if not re.fullmatch(r"\d{8}", said):
+            return
+        for row in rows:
+            if row.date and row.date.replace("-", "") != said:
+                self.say(
+                    row.line, "date",
+                    "is another day than the StudyDate of the images; check that report and image "
+                    "belong together",
+                    "warning",
+                )  # fmt: skip
 
     def _masks(self, stored: Stored, volume: Volume, rows: list[Row]) -> None:
         seen: dict[tuple, int] = {}
