@@ -30,7 +30,7 @@ def cannot_open(what: str, error: Exception) -> str:
         return f"{what} may not be read; give yourself the permission, also of its folders"
     if isinstance(error, IsADirectoryError):
         return f"{what} is a folder; give a file"
-    return f"{what} cannot be read ({type(error).__name__}); correct its path"
+    return f"{what} cannot be read ({type(error).__name__}); check its path"
 
 
 def unexpected(error: Exception) -> str:

@@ -49,6 +49,12 @@ def read(
     readers = dict.fromkeys((".csv", ".tsv", ".txt"), _csv) | {".xlsx": _excel}
     readers |= dict.fromkeys((".jsonl", ".ndjson"), _json)
     reader = readers.get(path.suffix.lower())
+    try:
+        is_folder = path.is_dir()
+    except OSError:
+        is_folder = False  # Opening it says why.
+    if is_folder:
+        raise ValueError(f"{path.name}: is a folder; give the table itself, manifest=FILE")
     if reader is None:
         raise ValueError(
             f"{path.name}: the ending says no format; give a table .csv, .tsv, .xlsx or .jsonl"
@@ -60,8 +66,13 @@ def read(
             _columns, column=column, required=required, one_of=one_of, name=path.name
         )
         yield from reader(path, check, column)
+    except PermissionError:
+        raise ValueError(
+            f"{path.name}: the manifest may not be read; give yourself the permission, also of its "
+            "folders"
+        ) from None
     except OSError as e:
-        raise ValueError(f"{path.name}: cannot be read ({e.strerror})") from None
+        raise ValueError(f"{path.name}: the manifest cannot be read ({e.strerror})") from None
 
 
 def _columns(

@@ -24,7 +24,7 @@ from jaxtyping import Float64
 
 from big_rad import files
 from big_rad.annotate.deidentify import allowed
-from big_rad.annotate.faults import Failed, Rejected
+from big_rad.annotate.faults import Failed, Rejected, cannot_open
 from big_rad.dicom import nifti, plausible, unpack
 from big_rad.dicom import reader as reader_lib
 from big_rad.dicom import series as series_lib
@@ -120,7 +120,11 @@ def catalogue(image: Path, modality: str) -> Catalogue:
         Rejected: it holds no volume of this modality, or files of several patients.
         Failed: there is no such file, or one cannot be opened.
     """
-    if not image.exists():  # A share that is not mounted looks like this.
+    try:
+        there = image.exists()
+    except OSError as e:
+        raise Failed(cannot_open("the image", e)) from None
+    if not there:  # A share that is not mounted looks like this.
         raise Failed(
             "the image does not exist; correct its path in the manifest, or mount its disk"
         )

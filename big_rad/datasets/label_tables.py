@@ -96,8 +96,12 @@ def read_names(path: Path) -> dict[int, str]:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:
         raise TableError(f"{path.name}: not UTF-8; save it as UTF-8") from None
+    except IsADirectoryError:
+        raise TableError(f"{path.name}: is a folder; give a file") from None
     except OSError as e:
-        raise TableError(f"{path.name}: cannot be read ({type(e).__name__})") from None
+        raise TableError(
+            f"{path.name}: cannot be read ({type(e).__name__}); check its path and permissions"
+        ) from None
     found = _of_json(text) if text.lstrip()[:1] in ("{", "[") else _of_lines(text)
     found = {k: v for k, v in found.items() if k}
     if not found:

@@ -2,9 +2,12 @@
 
 import csv
 import dataclasses
+import os
 import pathlib
 import re
 import shutil
+import subprocess
+import sys
 
 import nibabel as nib
 import numpy as np
@@ -180,7 +183,10 @@ NIFTI = {
     "missing names file": (
         lambda s: set_row(s, 0, mask_names="n.json"), "error", 2, "mask_names", "cannot be read"),
     "missing report": (
-        lambda s: set_row(s, 0, report="r.txt"), "error", 2, "report", "correct its path"),
+        lambda s: set_row(s, 0, report="r.txt"), "error", 2, "report", "check its path"),
+    "report that is a folder": (
+        lambda s: [(s.root / "r").mkdir(), set_row(s, 0, report="r")], "error", 2, "report",
+        "is a folder; give a file"),
     "report in Latin-1": (
         lambda s: text_file(s, "Größe".encode("latin-1")), "error", 2, "report", "not UTF-8"),
     "empty report": (lambda s: text_file(s, b" \n"), "error", 2, "report", "empty"),
@@ -491,3 +497,45 @@ def test_the_grid_that_headers_tell_is_that_of_the_voxels(kind, request, tmp_pat
         told, made = volumes.grid(volume), volumes.prepare(volume, folder)
         assert told.shape == made.shape
         np.testing.assert_array_equal(told.affine, made.affine)
+
+
+def closed(*arguments):
+    """Runs the command as a user who must obey permissions, which root does not have to."""
+    command = [sys.executable, "-m", "big_rad.annotate", *arguments]
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may read everything")
+        drop = "-dac_override,-dac_read_search"
+        command = ["setpriv", f"--bounding-set={drop}", f"--inh-caps={drop}", *command]
+    env = os.environ | {"PYTHONPATH": str(small_studies.ROOT)}
+    return subprocess.run(
+        command, capture_output=True, text=True, cwd=small_studies.ROOT, env=env, timeout=300
+    )
+
+
+def test_files_that_may_not_be_read_are_named_by_what_they_are(nifti):
+    (nifti.root / "folder").mkdir()
+    shutil.copy(nifti.path(2, "image"), nifti.root / "folder" / "i.nii.gz")
+    (nifti.root / "r.txt").write_text("Leber normal.")
+    set_row(nifti, 2, image="folder/i.nii.gz")
+    set_row(nifti, 3, image="folder/i.nii.gz")
+    set_row(nifti, 4, report="r.txt")
+    nifti.check()  # Writes the manifest.
+    for name in (nifti[0]["mask"], "folder", "r.txt"):
+        (nifti.root / name).chmod(0)
+    try:
+        recipe = f"--config=configs/annotate.py:manifest={nifti.table},out={nifti.root / 'out'}"
+        said = closed("check", recipe)
+        assert "manifest.csv:2: mask: the mask may not be read; give yourself" in said.stdout
+        assert "manifest.csv:6: image: the image may not be read; give yourself" in said.stdout
+        line = "manifest.csv:10: report: the file of the report may not be read"
+        assert line in said.stdout and said.returncode == 1
+        done = closed("run", recipe)
+        assert "the mask may not be read" in done.stdout + done.stderr
+        assert "the image may not be read" in done.stdout + done.stderr
+        nifti.table.chmod(0)
+        assert "manifest.csv: the manifest may not be read" in closed("check", recipe).stderr
+        assert "Errno" not in said.stdout + said.stderr + done.stdout + done.stderr
+    finally:
+        for path in (nifti.table, nifti.root / "folder"):
+            path.chmod(0o755)

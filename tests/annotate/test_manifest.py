@@ -235,3 +235,10 @@ def test_a_key_of_json_that_stands_twice_is_an_error(tmp_path, again):
     (one,) = found.problems
     assert str(one).startswith("m.jsonl:2: ") and "'report' twice" in one.message
     assert "Milz" not in str(one)
+
+
+@pytest.mark.parametrize("name", ["studies", "studies.csv", "studies.jsonl"])
+def test_a_folder_is_no_manifest(tmp_path, name):
+    (tmp_path / name).mkdir()
+    with pytest.raises(ValueError, match=f"{name}: is a folder; give the table itself"):
+        manifest.read(tmp_path / name)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Integer, UInt8
 
-from big_rad.annotate.faults import Failed, Rejected
+from big_rad.annotate.faults import Failed, Rejected, cannot_open
 from big_rad.annotate.segment import harmonised
 from big_rad.annotate.segment.result import Canvas, turn, turned
 from big_rad.annotate.volumes import Stored
@@ -153,7 +153,7 @@ def opened(path: Path) -> Iterator[nifti.Volume]:
     except ReadError as e:
         raise Rejected(str(e)) from None
     except (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError) as e:
-        raise Rejected(f"{MASK} cannot be opened ({type(e).__name__}); check its path") from None
+        raise Rejected(cannot_open(MASK, e)) from None
     except (OSError, MemoryError) as e:
         raise Failed(f"{MASK} could not be read ({type(e).__name__})") from None
     except Exception as e:

@@ -11,7 +11,7 @@ that of a patient.
 
 from pathlib import Path
 
-from big_rad.annotate.faults import Failed, Rejected
+from big_rad.annotate.faults import Failed, Rejected, cannot_open
 from big_rad.annotate.segment import harmonised, nifti_mask, result, seg_mask
 from big_rad.annotate.segment.result import Canvas, Segmented
 from big_rad.annotate.volumes import Stored, Volume
@@ -94,7 +94,7 @@ def _kind(mask: Path) -> str:
         with mask.open("rb") as file:
             return "seg" if file.read(132)[128:] == b"DICM" else "labels"
     except (FileNotFoundError, PermissionError, NotADirectoryError) as e:
-        raise Rejected(f"the mask cannot be opened ({type(e).__name__}); check its path") from None
+        raise Rejected(cannot_open("the mask", e)) from None
     except OSError as e:
         raise Failed(f"the mask could not be read ({type(e).__name__})") from None
 
@@ -147,6 +147,8 @@ def _classes_in(folder: Path) -> tuple[list[tuple[int, Path]], int]:
     """Returns the files of a folder with their classes, and the number of other masks."""
     try:
         files = sorted(folder.iterdir(), key=lambda p: p.name)
+    except PermissionError as e:
+        raise Rejected(cannot_open("the folder of masks", e)) from None
     except OSError as e:
         raise Failed(f"the folder of masks could not be read ({type(e).__name__})") from None
     found, others = [], 0

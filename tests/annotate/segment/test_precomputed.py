@@ -131,7 +131,9 @@ def test_names_may_come_from_a_names_file(tmp_path):
     names.write_text("nothing")
     assert "names file" in rejected(mask, volume, names)
     names.unlink()
-    assert "cannot be read" in rejected(mask, volume, names)
+    assert "check its path" in rejected(mask, volume, names)
+    names.mkdir()
+    assert "the names file of the mask: is a folder" in rejected(mask, volume, names)
 
 
 def test_a_names_file_must_not_contradict_the_mask(tmp_path):
@@ -209,7 +211,7 @@ def test_damaged_files_are_refused(tmp_path):
         mask.write_bytes(content)
         rejected(mask, volume)
     mask.unlink()
-    assert "cannot be opened" in rejected(mask, volume)
+    assert "the mask cannot be read" in rejected(mask, volume)
 
 
 def binary(folder, labels, affine, names):
