@@ -136,6 +136,18 @@ def test_names_may_come_from_a_names_file(tmp_path):
     assert "the names file of the mask: is a folder" in rejected(mask, volume, names)
 
 
+def test_a_label_with_two_names_in_the_mask_is_refused(tmp_path):
+    volume, file = made.stored(tmp_path), tmp_path / f"{SECRET}.nii.gz"
+    image = nib.Nifti1Image(made.random_labels((5,)), made.TO_RAS @ volume.affine)
+    xml = "".join(f'<Label Key="5"><![CDATA[{name}]]></Label>' for name in ("liver", "spleen"))
+    table = nib.nifti1.Nifti1Extension(0, f"<LabelTable>{xml}</LabelTable>".encode())
+    image.header.extensions.append(table)
+    nib.save(image, file)
+    assert "label 5 has two names" in rejected(file, volume)
+    with pytest.raises(Rejected, match="label 5 has two names"):
+        precomputed.check(file, volume)
+
+
 def test_a_names_file_must_not_contradict_the_mask(tmp_path):
     volume, names = made.stored(tmp_path), tmp_path / "names.json"
     mask = mask_file(tmp_path, made.random_labels((5,)), volume.affine, table={5: "liver"})
