@@ -39,6 +39,10 @@ _OTHER = (
     "image that it refers to is that of the image; give the SEG of this series, or if it is that "
     "of this series and its UIDs were changed, save it as a NIfTI of labels"
 )
+_OF_NIFTI = (
+    "the image is NIfTI and does not say of which series it is, so whether the DICOM SEG was made "
+    "for it is unknown, and only its place was compared"
+)
 _UNSAID = "the DICOM SEG does not say for which series it was made, so only its place was compared"
 _RANK = {class_id: rank for rank, class_id in enumerate(harmonised.ORDER)}
 
@@ -141,8 +145,10 @@ def _made_for(ds: pydicom.Dataset, source: Volume | None) -> tuple[str, ...]:
         Rejected: it was made for other images: neither its frame of reference nor a series or an
             image that it refers to is that of the volume.
     """
-    if source is None or source.series is None:
+    if source is None:
         return ()
+    if source.series is None:
+        return (_OF_NIFTI,)
     ours = header(source.paths[0], ["FrameOfReferenceUID", "SeriesInstanceUID"])
     frames = [str(one.get("FrameOfReferenceUID") or "") for one in (ds, ours)]
     if frames[0] and frames[0] == frames[1]:

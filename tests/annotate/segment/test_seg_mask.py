@@ -318,3 +318,13 @@ def test_a_seg_that_names_no_images_is_used_with_a_warning(phantom, tmp_path):
         precomputed.check(file, volume, None, source),
     ):
         assert "does not say for which series" in found[0]
+
+
+def test_a_seg_beside_a_nifti_image_is_used_with_a_warning(phantom, tmp_path):
+    headers, labels = phantom
+    volume, _ = volume_of(headers, labels, tmp_path)
+    file = seg(headers, named(labels), tmp_path)
+    source = volumes.Volume("", "CT", None, volume.shape[2], (volume.path,))
+    (said,) = precomputed.check(file, volume, None, source)
+    assert "does not say of which series" in said
+    assert precomputed.read(file, volume, None, source).warnings == (said,)
