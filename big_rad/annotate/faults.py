@@ -19,6 +19,20 @@ class Failed(RuntimeError):
     """
 
 
+def cannot_open(what: str, error: Exception) -> str:
+    """Returns why a file cannot be opened and what to do, without its path.
+
+    Args:
+        what: what it is for the user, such as "the mask".
+        error: what opening it raised.
+    """
+    if isinstance(error, PermissionError):
+        return f"{what} may not be read; give yourself the permission, also of its folders"
+    if isinstance(error, IsADirectoryError):
+        return f"{what} is a folder; give a file"
+    return f"{what} cannot be read ({type(error).__name__}); check its path"
+
+
 def unexpected(error: Exception) -> str:
     """Returns what may be said of an error that nobody foresaw: its kind, and where it was raised.
 

@@ -33,7 +33,7 @@ from big_rad.annotate.deidentify import identifiers as identifier_lib
 from big_rad.annotate.deidentify import texts
 from big_rad.annotate.deidentify.audit import Audit
 from big_rad.annotate.deidentify.keys import Keys
-from big_rad.annotate.faults import Failed, Rejected, unexpected
+from big_rad.annotate.faults import Failed, Rejected, cannot_open, unexpected
 from big_rad.annotate.links import Part
 from big_rad.annotate.manifest import Row
 from big_rad.annotate.results import AUDIT, ITEMS, REJECTS
@@ -153,17 +153,29 @@ class _Work:
                 k: v.name if isinstance(v, Path) else v for k, v in dataclasses.asdict(row).items()
             }
             del held["line"]  # A row that is inserted above must not change the key.
-            for field in ("mask", "mask_names"):
+            for field, what in (("mask", "the mask"), ("mask_names", "the names file of the mask")):
                 path = getattr(row, field)
-                digest = "" if path is None else digests.of(path, self.store, self._keys)
-                held[f"{field} content"] = digest
+                held[f"{field} content"] = "" if path is None else self._digest(path, what)
             said.append(held | {"text": str(text)})
         return key_of(
             STAGE, volumes.VERSION, code(), self._keys.fingerprint, self.task.id,
             self._set.content(), self._program(),
-            digests.of(self._first.image, self.store, self._keys),
+            self._digest(self._first.image, "the image"),
             self._keys.digest(json.dumps(said, sort_keys=True)),
         )  # fmt: skip
+
+    def _digest(self, path: Path, what: str) -> str:
+        """Returns the digest of a file or a folder of the manifest.
+
+        Raises:
+            Failed: it may not be read.
+        """
+        try:
+            return digests.of(path, self.store, self._keys)
+        except PermissionError as e:
+            if e.filename and Path(e.filename).is_relative_to(self._set.out):
+                raise  # A result cannot be written, and the file is not to blame.
+            raise Failed(cannot_open(what, e)) from None
 
     def _program(self) -> str:
         """Returns the version of TotalSegmentator, or "" if it is not used."""
@@ -280,8 +292,8 @@ class _Work:
     ) -> Segmented:
         if self._set.segment == "precomputed":
             # A mask is that of its row's own volume; another row's may fit as well.
-            masks = {(p.row.mask, p.row.mask_names) for p in parts if p.row.mask and p.own}
-            masks = masks or {(p.row.mask, p.row.mask_names) for p in parts if p.row.mask}
+            masks = {(p.row.mask, p.row.names_of_labels) for p in parts if p.row.mask and p.own}
+            masks = masks or {(p.row.mask, p.row.names_of_labels) for p in parts if p.row.mask}
             if len(masks) != 1:
                 raise Rejected(
                     "its rows name several masks; give one"
@@ -290,7 +302,7 @@ class _Work:
                     "segment=totalsegmentator"
                 )
             (mask, names) = masks.pop()
-            return precomputed.read(mask, stored, names)
+            return precomputed.read(mask, stored, names, volume)
         settings = self._set.totalsegmentator
         key = key_of(
             "labels", volumes.VERSION, self._program(), settings.fast, volume.modality,

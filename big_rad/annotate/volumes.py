@@ -24,7 +24,7 @@ from jaxtyping import Float64
 
 from big_rad import files
 from big_rad.annotate.deidentify import allowed
-from big_rad.annotate.faults import Failed, Rejected
+from big_rad.annotate.faults import Failed, Rejected, cannot_open
 from big_rad.dicom import nifti, plausible, unpack
 from big_rad.dicom import reader as reader_lib
 from big_rad.dicom import series as series_lib
@@ -38,6 +38,10 @@ _TAGS = (
     "SOPClassUID ImageType BurnedInAnnotation Modality SeriesNumber InstanceNumber "
     "RecognizableVisualFeatures PatientID"
 ).split()
+SHARED = (
+    "refers to a series by a SeriesNumber that several series of the image have, so which one is "
+    "meant is unknown; give the folder with the files of that series alone"
+)
 _NAN = "voxels that are no numbers (NaN) were taken for 0"
 # A slice may lie this share of the distance between slices away from where it should lie.
 _MAX_OFF = 0.1
@@ -116,7 +120,11 @@ def catalogue(image: Path, modality: str) -> Catalogue:
         Rejected: it holds no volume of this modality, or files of several patients.
         Failed: there is no such file, or one cannot be opened.
     """
-    if not image.exists():  # A share that is not mounted looks like this.
+    try:
+        there = image.exists()
+    except OSError as e:
+        raise Failed(cannot_open("the image", e)) from None
+    if not there:  # A share that is not mounted looks like this.
         raise Failed(
             "the image does not exist; correct its path in the manifest, or mount its disk"
         )
@@ -162,10 +170,22 @@ def chosen(found: Catalogue, number: str) -> Volume:
     """
     if not number or found.volumes[0].series is None:
         return found.volumes[0]
+    if shared(found, number):
+        raise Rejected(SHARED)
     same = [v for v in found.volumes if v.number == number]
     if not same:
         raise Rejected("the image has no series of the number that the manifest or the text gives")
     return same[0]
+
+
+def shared(found: Catalogue, number: str) -> bool:
+    """Returns whether several series have a number, so that it names none of them.
+
+    The parts of one series, such as slices of two orientations, have the same number as well; of
+    these the one with the most slices is meant.
+    """
+    series = [v.series for v in found.volumes if number and v.number == number]
+    return len({one.series_instance_uid or one.key for one in series if one is not None}) > 1
 
 
 def prepare(volume: Volume, folder: Path) -> Stored:
@@ -211,7 +231,7 @@ def grid(volume: Volume) -> Stored:
             return Stored(first, _affine(volume.series), shape, {})
         with open(first, "rb") as stream:
             opened = nifti.Volume(stream, first.name)
-            return Stored(first, _known(opened.affine), opened.shape, {})
+            return Stored(first, _known(opened), opened.shape, {})
     except ReadError as e:
         raise Rejected(_without_name(e, volume.paths)) from None
 
@@ -352,7 +372,7 @@ def _of_nifti(volume: Volume) -> tuple[dict[str, Any], np.ndarray, tuple, Callab
     path = volume.paths[0]
     with open(path, "rb") as stream:
         opened = nifti.Volume(stream, path.name)
-        affine, shape = _known(opened.affine), opened.shape
+        affine, shape = _known(opened), opened.shape
         slope, inter = opened.rescale
         warnings = [*volume.warnings, *(w for w in opened.warnings if w not in volume.warnings)]
     about = {
@@ -380,13 +400,20 @@ def _of_nifti(volume: Volume) -> tuple[dict[str, Any], np.ndarray, tuple, Callab
     return about, affine, shape, values
 
 
-def _known(affine: np.ndarray | None) -> np.ndarray:
-    if affine is None:
+def _known(opened: nifti.Volume) -> np.ndarray:
+    """Returns the affine of a NIfTI file, in DICOM's coordinates.
+
+    Raises:
+        Rejected: the file does not say where its voxels lie, or says it in two ways.
+    """
+    if opened.affine is None:
         raise Rejected(
             "neither sform_code nor qform_code of the NIfTI file is set, so left and right are "
             "unknown; save it with its affine"
         )
-    return affine
+    if opened.contradiction:
+        raise Rejected(opened.contradiction)
+    return opened.affine
 
 
 def _rescaled(block: np.ndarray, slope: float, inter: float) -> np.ndarray:

@@ -9,7 +9,7 @@ import pydicom
 import pytest
 from pydicom import uid
 
-from big_rad.annotate import links, match, studies
+from big_rad.annotate import links, match, studies, volumes
 from tests.helpers import series_studies as made
 from tests.helpers.series_studies import body, go, manifest, write_mask, write_series
 
@@ -60,6 +60,20 @@ def test_a_series_that_is_not_there_is_counted_for_each_sentence(tmp_path):
     found, left_out, _ = go(table, tmp_path / "out")
     assert [line for line, *_ in found] == [2]
     assert left_out == [(2, "sentence", links.NO_SERIES), (3, "sentence", links.NO_SERIES)]
+
+
+def test_a_number_that_two_series_have_names_none_of_them(tmp_path):
+    two_series(tmp_path)
+    write_series(tmp_path / "dcm", body(3, 12)[1], 6, SeriesNumber=4)
+    table = manifest(
+        tmp_path,
+        dict(series="4", mask="m4.nii.gz", report="Normal liver. Normal spleen (series 5)."),
+        dict(series="5", mask="m5.nii.gz", report="Normal liver. Normal spleen (series 4)."),
+    )
+    found, left_out, _ = go(table, tmp_path / "out")
+    assert len({volume for *_, volume in found}) == 1 and {line for line, *_ in found} == {2, 3}
+    assert left_out.count((2, "sentence", volumes.SHARED)) == 1
+    assert left_out.count((3, "sentence", volumes.SHARED)) == 1
 
 
 def test_a_nifti_file_of_a_named_series_refuses_another_one(tmp_path):

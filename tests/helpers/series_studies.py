@@ -66,13 +66,15 @@ def write_series(folder, values, number=4, modality="MR", patient="P1", dz=4.0, 
 
 
 def manifest(root, *rows):
-    """Writes manifest.csv."""
+    """Writes manifest.csv. NIfTI masks have class ids, unless a row says something else."""
     root.mkdir(parents=True, exist_ok=True)
     path = root / "manifest.csv"
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, COLUMNS, restval="")
         writer.writeheader()
-        writer.writerows(ROW | row for row in rows)
+        for row in rows:
+            named = {"mask_names": "class_ids"} if ".nii" in row.get("mask", "") else {}
+            writer.writerow(ROW | named | row)
     return path
 
 

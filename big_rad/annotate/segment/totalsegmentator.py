@@ -150,7 +150,7 @@ def _read(
     if not output.is_file():
         raise Failed("TotalSegmentator ended without an error but wrote no labels")
     try:
-        same, table = nifti_mask.of_same_grid(output, volume)
+        same, table, _ = nifti_mask.of_same_grid(output, volume)
         if not same:
             raise Rejected("the affine is another than the volume's")
         if not (table or installed_table):
