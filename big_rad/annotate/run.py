@@ -30,6 +30,8 @@ from big_rad.annotate import (
     leaks,
     match,
     page,
+    patient_splits,
+    place,
     sources,
     studies,
     write,
@@ -50,7 +52,8 @@ from big_rad.dicom.image import PLANES
 from big_rad.registry import did_you_mean
 
 AUDIT = "audit.jsonl"
-DATASET, REJECTS, KEY = "dataset", "rejects.jsonl", "secret.key"
+DATASET, REJECTS, KEY = place.DATASET, place.REJECTS, "secret.key"
+_OTHER = "give another out"
 Log = Callable[[str], None]
 
 
@@ -91,22 +94,34 @@ def run(
             folder, or nothing can be used. A dataset that is already there stays.
     """
     out = settings.out
+    # Everything is looked at before the first file is written.
     if settings.scrubber:
         texts.load_model(settings.scrubber)
-    if not settings.key.exists() and (out / DATASET).exists():
+    place.check(out)
+    splits = settings.keep_splits and (out / place.SPLITS).exists()
+    if not settings.key.exists() and (splits or place.own_card(out / DATASET)):
         raise ValueError(
             f"{settings.key.name}: the key of the dataset that is there is gone, and with another "
             "one all pseudonyms would change; put it back (--config.key=FILE), or give another out"
         )
-    with dataset_files.workplace(out, "run"):
-        Store(out / "stage").clean()
+    fingerprint = Keys.load(settings.key).fingerprint if settings.key.exists() else ""
+    before = patient_splits.earlier(settings.splits_from, fingerprint)
+    found = sources.read(settings.source)
+    table = sources.table(settings.source)
+    if not found.rows:
+        raise ValueError(_nothing([_of_problem(p, table) for p in found.problems]))
+    given = sources.splits(settings.source)
+    if settings.segment == "totalsegmentator":
+        modalities = {row.modality for row in found.rows}
+        for line in installation.check(settings.totalsegmentator, modalities):
+            log(f"TotalSegmentator: {line}")
+    with dataset_files.workplace(out, "run", other=_OTHER):
+        with dataset_files.workplace(out, DATASET, out / DATASET, _OTHER):
+            pass  # Moves a dataset back that a killed run had put aside.
         keys = Keys.load(settings.key)
-        fixed = _fixed(settings, keys)
-        found = sources.read(settings.source)
-        if settings.segment == "totalsegmentator":
-            modalities = {row.modality for row in found.rows}
-            for line in installation.check(settings.totalsegmentator, modalities):
-                log(f"TotalSegmentator: {line}")
+        memory = patient_splits.remembered(out, keys.fingerprint, settings.keep_splits)
+        Store(out / "stage").clean()
+        named = {keys.pseudonym("patient", patient): name for patient, name in given.items()}
         tasks = studies.tasks(found.rows, keys)
         log(f"annotate: {len(found.rows)} rows about {len(tasks)} images of studies")
         outcomes = engine.run(tasks, settings, workers, beam)
@@ -116,7 +131,6 @@ def run(
             for o, task in zip(outcomes, tasks, strict=True)
             if o.key
         ]
-        table = sources.table(settings.source)
         rejects = [_of_problem(p, table) for p in found.problems]
         rejects += engine.faults(outcomes, {task.id: task for task in tasks})
         for result in results:
@@ -124,7 +138,7 @@ def run(
         failed = sum(bool(o.fault) for o in outcomes)
         if not any(o.items for o in outcomes):
             raise ValueError(_nothing(rejects))
-        made = _assembled(results, rejects, settings, fixed)
+        made = _assembled(results, rejects, settings, named | before, memory)
     for line in made.pop("said"):
         log(line)
     if failed:
@@ -133,13 +147,6 @@ def run(
             "command tries them again"
         )
     return Made(out / DATASET, failed=failed, **made)
-
-
-def _fixed(settings: Settings, keys: Keys) -> dict[str, str]:
-    """Returns the splits of patients that are given, by pseudonym."""
-    given = sources.splits(settings.source)
-    published = {keys.pseudonym("patient", patient): name for patient, name in given.items()}
-    return published | write.earlier(settings.splits_from, keys.fingerprint)
 
 
 def _nothing(rejects: Sequence[Mapping[str, Any]]) -> str:
@@ -155,15 +162,16 @@ def _assembled(
     results: Sequence[Result],
     rejects: list[dict[str, Any]],
     settings: Settings,
-    fixed: Mapping[str, str],
+    given: Mapping[str, str],
+    memory: patient_splits.Memory,
 ) -> dict[str, Any]:
     """Writes the dataset and the rejects; returns counts, and lines for the user."""
     out = settings.out
-    with dataset_files.workplace(out, DATASET, out / DATASET) as scratch:
+    with dataset_files.workplace(out, DATASET, out / DATASET, _OTHER) as scratch:
         root = scratch / "new"
         root.mkdir()
         keys = Keys.load(settings.key)
-        written = write.write(results, root, settings, fixed)
+        written = write.write(results, root, settings, given, memory)
         rejects = sorted(rejects + written.rejects, key=_order)
         audit = _audit(results, root / AUDIT)
         facts, left_out = card_counts.count(written.by_split()), card_counts.rejected(rejects)
@@ -178,19 +186,26 @@ def _assembled(
                 "options": _options(settings),
                 "versions": {"big_rad.annotate": settings_lib.code()[:12]},
                 "key": keys.fingerprint,
-                "warnings": written.warnings,
+                "draw": written.assigned.draw,
+                "warnings": written.assigned.warnings,
             }
         )
-        files.write_whole(root / write.CARD, json.dumps(content, indent=1, sort_keys=True) + "\n")
+        files.write_whole(root / place.CARD, json.dumps(content, indent=1, sort_keys=True) + "\n")
         files.write_whole(root / "card.md", markdown)
         page.write(root / "page.html", written.with_splits(), written.picture, rejects, content)
         text = "".join(json.dumps(r, sort_keys=True) + "\n" for r in rejects)
+        place.check(out)  # Somebody may have put files there meanwhile.
+        # Until the new dataset is there, only patients of earlier ones are remembered.
+        patient_splits.remember(out, keys.fingerprint, memory.patients)
         files.write_whole(out / REJECTS, text)
         dataset_files.put(root, out / DATASET, scratch)
+        everyone = dict(memory.patients) | written.assigned.splits
+        patient_splits.remember(out, keys.fingerprint, everyone)
     reasons = collections.Counter()
     for reject in rejects:
         reasons[reject["what"], reject["reason"]] += reject["count"]
     said = [f"annotate: {len(written.items)} images in {out / DATASET}"]
+    said += patient_splits.said(written.assigned, memory)
     said += [
         f"  left out: {n:,} x {what}: {reason}" for (what, reason), n in reasons.most_common(9)
     ]
@@ -275,7 +290,7 @@ def settings_of(config: ml_collections.ConfigDict) -> Settings:
         **{
             k: c[k]
             for k in ("nifti_image_numbers", "patterns", "scrubber", "templates", "seed",
-                      "questions")
+                      "keep_splits", "questions")
         },
     )  # fmt: skip
 
@@ -311,6 +326,7 @@ def _check(c: Mapping[str, Any]) -> None:
     need("templates", _whole(c["templates"], 0), "a whole number of at least 0")
     need("questions", _whole(c["questions"], 0), "a whole number of at least 0")
     need("workers", _whole(c["workers"], 1), "a whole number of at least 1")
+    need("keep_splits", isinstance(c["keep_splits"], bool), "True or False")
     shares = tuple(c["shares"])
     right = len(shares) == 3 and min(shares) >= 0 and abs(sum(shares) - 1) < 1e-6
     need("shares", right, "three shares of train, val and test that add up to 1")
@@ -371,6 +387,7 @@ def main(argv: Sequence[str]) -> int:
     if "--help" in argv or "-h" in argv:
         print(__doc__.strip())
         return 0
+    settings = None
     try:
         config, values = parsed(
             argv, "annotate", "give --config=configs/annotate.py:manifest=FILE,out=DIR"
@@ -379,9 +396,12 @@ def main(argv: Sequence[str]) -> int:
         beam = None if values.beam is None else shlex.split(values.beam)
         made = run(settings, workers=config.workers, beam=beam)
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on", file=sys.stderr)
+        print("interrupted; the same command goes on from there", file=sys.stderr)
         return 130
-    except (OSError, ValueError, Failed) as e:
+    except OSError as e:
+        print(f"error: {place.said(e, settings.out) if settings else e}", file=sys.stderr)
+        return 2
+    except (ValueError, Failed) as e:
         print(f"error: {e}", file=sys.stderr)
         return 2
     return 1 if made.failed else 0
