@@ -300,11 +300,21 @@ def test_a_scrubber_or_earlier_dataset_that_is_not_there_is_said_before_the_work
 def test_one_image_under_two_spellings_of_its_path_is_one_image(tmp_path):
     table = simple(
         tmp_path, dict(report="Normal liver."),
-        dict(image="./dcm/", language="de", report="Leber frei."),
+        dict(image="./dcm/", language="de", report="Leber unauffällig."),
     )  # fmt: skip
     go(table, tmp_path / "out")
     lines = (tmp_path / "out/dataset/provenance.jsonl").read_text().splitlines()
     assert [sorted(json.loads(line)["texts"]) for line in lines] == [["de", "en"]]
+
+
+def test_an_organ_that_is_shown_in_place_of_its_cyst_counts_as_shown(tmp_path):
+    table = simple(tmp_path, dict(report="Cyst of the left kidney and normal pancreas."))
+    go(table, tmp_path / "out")
+    (line,) = (tmp_path / "out/dataset/provenance.jsonl").read_text().splitlines()
+    mentions = json.loads(line)["texts"]["en"]["mentions"]
+    assert [(m["kept"], m["shown"]) for m in mentions] == [(True, [3]), (False, [])]
+    page = (tmp_path / "out/dataset/page.html").read_text()
+    assert "named, but without a mark: pancreas" in page
 
 
 def test_patients_with_given_splits_that_share_an_image_stay_where_they_are(tmp_path):
