@@ -71,8 +71,8 @@ def said(error: OSError, out: Path) -> str:
 
 def _refused(path: Path) -> str:
     return (
-        f"config.out: {path} may not be written by this user; change its owner or its permissions, "
-        "or give another out"
+        f"config.out: {path} may not be read or written by this user; change its owner or its "
+        "permissions, or give another out"
     )
 
 

@@ -40,6 +40,7 @@ from big_rad.annotate import settings as settings_lib
 from big_rad.annotate.deidentify import texts
 from big_rad.annotate.deidentify.keys import Keys
 from big_rad.annotate.faults import Failed
+from big_rad.annotate.manifest import Manifest
 from big_rad.annotate.results import Result
 from big_rad.annotate.segment import installation
 from big_rad.annotate.segment.settings import Settings as Segmentator
@@ -94,7 +95,52 @@ def run(
             folder, or nothing can be used. A dataset that is already there stays.
     """
     out = settings.out
-    # Everything is looked at before the first file is written.
+    inputs = _ready(settings, log)
+    table = sources.table(settings.source)
+    with dataset_files.workplace(out, "run", other=_OTHER):
+        with dataset_files.workplace(out, DATASET, out / DATASET, _OTHER):
+            pass  # Moves a dataset back that a killed run had put aside.
+        keys = Keys.load(settings.key)
+        memory = patient_splits.remembered(out, keys.fingerprint, settings.keep_splits)
+        Store(out / "stage").clean()
+        given = {keys.pseudonym("patient", p): name for p, name in inputs.published.items()}
+        tasks = studies.tasks(inputs.found.rows, keys)
+        log(f"annotate: {len(inputs.found.rows)} rows about {len(tasks)} images of studies")
+        outcomes = engine.run(tasks, settings, workers, beam)
+        store = Store(out / "stage")
+        results = [
+            Result(store.folder(studies.STAGE, o.key), tuple(row.line for row in task.rows))
+            for o, task in zip(outcomes, tasks, strict=True)
+            if o.key
+        ]
+        rejects = [_of_problem(p, table) for p in inputs.found.problems]
+        rejects += engine.faults(outcomes, {task.id: task for task in tasks})
+        for result in results:
+            rejects += result.rejects()
+        failed = sum(bool(o.fault) for o in outcomes)
+        if not any(o.items for o in outcomes):
+            raise ValueError(_nothing(rejects))
+        made = _assembled(results, rejects, settings, given | inputs.earlier, memory)
+    for line in made.pop("said"):
+        log(line)
+    if failed:
+        log(
+            f"annotate: {failed} images of studies failed for reasons that may pass; the same "
+            "command tries them again"
+        )
+    return Made(out / DATASET, failed=failed, **made)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Inputs:
+    found: Manifest
+    published: dict[str, str]  # The splits that a publisher gives, by the names of the source.
+    earlier: dict[str, str]  # The splits of the setting `splits_from`, by pseudonym.
+
+
+def _ready(settings: Settings, log: Log) -> _Inputs:
+    """Reads the inputs and checks everything that can be checked before a file is written."""
+    out = settings.out
     if settings.scrubber:
         texts.load_model(settings.scrubber)
     place.check(out)
@@ -105,48 +151,17 @@ def run(
             "one all pseudonyms would change; put it back (--config.key=FILE), or give another out"
         )
     fingerprint = Keys.load(settings.key).fingerprint if settings.key.exists() else ""
-    before = patient_splits.earlier(settings.splits_from, fingerprint)
+    earlier = patient_splits.earlier(settings.splits_from, fingerprint)
     found = sources.read(settings.source)
-    table = sources.table(settings.source)
     if not found.rows:
+        table = sources.table(settings.source)
         raise ValueError(_nothing([_of_problem(p, table) for p in found.problems]))
-    given = sources.splits(settings.source)
+    published = sources.splits(settings.source)
     if settings.segment == "totalsegmentator":
         modalities = {row.modality for row in found.rows}
         for line in installation.check(settings.totalsegmentator, modalities):
             log(f"TotalSegmentator: {line}")
-    with dataset_files.workplace(out, "run", other=_OTHER):
-        with dataset_files.workplace(out, DATASET, out / DATASET, _OTHER):
-            pass  # Moves a dataset back that a killed run had put aside.
-        keys = Keys.load(settings.key)
-        memory = patient_splits.remembered(out, keys.fingerprint, settings.keep_splits)
-        Store(out / "stage").clean()
-        named = {keys.pseudonym("patient", patient): name for patient, name in given.items()}
-        tasks = studies.tasks(found.rows, keys)
-        log(f"annotate: {len(found.rows)} rows about {len(tasks)} images of studies")
-        outcomes = engine.run(tasks, settings, workers, beam)
-        store = Store(out / "stage")
-        results = [
-            Result(store.folder(studies.STAGE, o.key), tuple(row.line for row in task.rows))
-            for o, task in zip(outcomes, tasks, strict=True)
-            if o.key
-        ]
-        rejects = [_of_problem(p, table) for p in found.problems]
-        rejects += engine.faults(outcomes, {task.id: task for task in tasks})
-        for result in results:
-            rejects += result.rejects()
-        failed = sum(bool(o.fault) for o in outcomes)
-        if not any(o.items for o in outcomes):
-            raise ValueError(_nothing(rejects))
-        made = _assembled(results, rejects, settings, named | before, memory)
-    for line in made.pop("said"):
-        log(line)
-    if failed:
-        log(
-            f"annotate: {failed} images of studies failed for reasons that may pass; the same "
-            "command tries them again"
-        )
-    return Made(out / DATASET, failed=failed, **made)
+    return _Inputs(found, published, earlier)
 
 
 def _nothing(rejects: Sequence[Mapping[str, Any]]) -> str:

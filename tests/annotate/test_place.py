@@ -106,7 +106,9 @@ def test_a_folder_that_may_not_be_written_is_said(tmp_path, monkeypatch):
     table, out = simple(tmp_path), tmp_path / "out"
     go(table, out)
     monkeypatch.setattr(os, "access", lambda path, mode: path != out / "stage")  # Tests are root.
-    with pytest.raises(ValueError, match="config.out: .*stage may not be written .*permissions"):
+    with pytest.raises(
+        ValueError, match="config.out: .*stage may not be read or written .*permissions"
+    ):
         go(table, out)
 
 
