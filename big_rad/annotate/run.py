@@ -36,6 +36,7 @@ from big_rad.annotate import (
     studies,
     write,
 )
+from big_rad.annotate import rejects as rejects_lib
 from big_rad.annotate import settings as settings_lib
 from big_rad.annotate.deidentify import texts
 from big_rad.annotate.deidentify.keys import Keys
@@ -48,7 +49,6 @@ from big_rad.annotate.settings import Settings, Source
 from big_rad.annotate.store import Store
 from big_rad.config import overrides
 from big_rad.datasets import files as dataset_files
-from big_rad.datasets.records import Problem
 from big_rad.dicom.image import PLANES
 from big_rad.registry import did_you_mean
 
@@ -113,13 +113,13 @@ def run(
             for o, task in zip(outcomes, tasks, strict=True)
             if o.key
         ]
-        rejects = [_of_problem(p, table) for p in inputs.found.problems]
+        rejects = [rejects_lib.of_problem(p, table) for p in inputs.found.problems]
         rejects += engine.faults(outcomes, {task.id: task for task in tasks})
         for result in results:
             rejects += result.rejects()
         failed = sum(bool(o.fault) for o in outcomes)
         if not any(o.items for o in outcomes):
-            raise ValueError(_nothing(rejects))
+            raise ValueError(rejects_lib.nothing(rejects))
         made = _assembled(results, rejects, settings, given | inputs.earlier, memory)
     for line in made.pop("said"):
         log(line)
@@ -155,22 +155,15 @@ def _ready(settings: Settings, log: Log) -> _Inputs:
     found = sources.read(settings.source)
     if not found.rows:
         table = sources.table(settings.source)
-        raise ValueError(_nothing([_of_problem(p, table) for p in found.problems]))
+        raise ValueError(
+            rejects_lib.nothing([rejects_lib.of_problem(p, table) for p in found.problems])
+        )
     published = sources.splits(settings.source)
     if settings.segment == "totalsegmentator":
         modalities = {row.modality for row in found.rows}
         for line in installation.check(settings.totalsegmentator, modalities):
             log(f"TotalSegmentator: {line}")
     return _Inputs(found, published, earlier)
-
-
-def _nothing(rejects: Sequence[Mapping[str, Any]]) -> str:
-    """Returns the message of a run that would make an empty dataset."""
-    reasons = collections.Counter()
-    for one in rejects:
-        reasons[one["reason"]] += one["count"]
-    most = "; ".join(f"{reason} ({n:,})" for reason, n in reasons.most_common(5))
-    return f"no sentence could be tied to a slice, so nothing was written: {most or 'no rows'}"
 
 
 def _assembled(
@@ -187,7 +180,7 @@ def _assembled(
         root.mkdir()
         keys = Keys.load(settings.key)
         written = write.write(results, root, settings, given, memory)
-        rejects = sorted(rejects + written.rejects, key=_order)
+        rejects = sorted(rejects + written.rejects, key=rejects_lib.order)
         audit = _audit(results, root / AUDIT)
         facts, left_out = card_counts.count(written.by_split()), card_counts.rejected(rejects)
         content, markdown = card.make(
@@ -216,30 +209,9 @@ def _assembled(
         dataset_files.put(root, out / DATASET, scratch)
         everyone = dict(memory.patients) | written.assigned.splits
         patient_splits.remember(out, keys.fingerprint, everyone)
-    reasons = collections.Counter()
-    for reject in rejects:
-        reasons[reject["what"], reject["reason"]] += reject["count"]
     said = [f"annotate: {len(written.items)} images in {out / DATASET}"]
-    said += patient_splits.said(written.assigned, memory)
-    said += [
-        f"  left out: {n:,} x {what}: {reason}" for (what, reason), n in reasons.most_common(9)
-    ]
+    said += patient_splits.said(written.assigned, memory) + rejects_lib.said(rejects)
     return {"items": len(written.items), "rejects": len(rejects), "said": said}
-
-
-def _order(reject: Mapping[str, Any]) -> tuple:
-    return reject["line"] or 0, reject["stage"], reject["what"], reject["reason"]
-
-
-def _of_problem(problem: Problem, table: str) -> dict[str, Any]:
-    """Returns a problem of the table of a source as a reject."""
-    reason = f"{problem.field}: {problem.message}" if problem.field else problem.message
-    if problem.file != table:
-        reason = f"{problem.file}: {reason}"
-    what = "row" if problem.level == "error" else "warning"
-    return {
-        "line": problem.line or 0, "stage": "manifest", "what": what, "reason": reason, "count": 1,
-    }  # fmt: skip
 
 
 def _audit(results: Sequence[Result], path: Path) -> dict[str, dict[str, int]]:

@@ -23,7 +23,7 @@ _MODULES = (
 )  # fmt: skip
 _LATER = re.compile(
     r"annotate/(?:__main__|card\w*|check|checks/\w+|engine|page\w*|patient_splits|place|"
-    r"question_drafts|questions|run|sources|split|text|write)\.py"
+    r"question_drafts|questions|rejects|run|sources|split|text|write)\.py"
 )
 
 
