@@ -85,9 +85,9 @@ def settings(table, out, **options):
     return Settings(Source(table), out, key, **options)
 
 
-def go(table, out, **options):
+def go(table, out, log=lambda line: None, **options):
     """Runs the engine; returns (items with their `pixels`, rejects, what the run returned)."""
-    made = run.run(settings(table, out, **options), log=lambda line: None)
+    made = run.run(settings(table, out, **options), log=log)
     return items(out), rejects(out), made
 
 

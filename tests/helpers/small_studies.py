@@ -85,9 +85,9 @@ def lines_of(manifest):
 
 
 def digests(out):
-    """Returns {name: digest} of the dataset and of the rejects."""
+    """Returns {name: digest} of the dataset, of the rejects and of the remembered splits."""
     paths = [p for p in sorted((out / "dataset").rglob("*")) if p.is_file()]
     return {
         str(p.relative_to(out)): hashlib.sha256(p.read_bytes()).hexdigest()
-        for p in [*paths, out / "rejects.jsonl"]
+        for p in [*paths, out / "rejects.jsonl", out / "splits.json"]
     }
