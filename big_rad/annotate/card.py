@@ -21,7 +21,7 @@ FIELDS = (
 )  # fmt: skip
 LINKS = {
     "given": "the manifest names the slice",
-    "reference": "the sentence names series and image",
+    "reference": "the sentence names the image, and its series if there are several",
     "proposed": "proposed from the anatomy that the sentence names; not checked by a person",
     "template": "the sentence was made from the masks of the slice",
 }

@@ -61,6 +61,8 @@ def refused(error: OSError, places: Iterable[tuple[str, Path]], doing: str, writ
     inside = [(len(p), what) for p, what in known if where == p or where.startswith(p + os.sep)]
     full = error.errno in (errno.ENOSPC, errno.EDQUOT)
     what = max(inside)[1] if inside else written if full else doing
+    if isinstance(error, PermissionError) and what != written:
+        return cannot_open(what, error)
     why = os.strerror(error.errno) if error.errno else type(error).__name__
     remedy = "check the permissions" if isinstance(error, PermissionError) else "look at the disk"
     return f"the disk refused {what} ({why}); {'free some space' if full else remedy}"

@@ -199,10 +199,12 @@ def _column(header: str) -> str:
     name = re.sub(r"[\s_-]+", "_", nfc(header).strip().lower())
     known = (*REQUIRED, *TEXTS, *OPTIONAL)
     if name not in known:
-        shown = name if re.fullmatch(r"[a-z_]{1,30}", name) else "a column"
+        # A table without names of columns begins with a row, whose cells may name a patient.
+        like = did_you_mean(name, known)
+        shown = repr(name) if like else "a name in the first line, which holds those of columns,"
         raise ValueError(
-            f"{shown!r} is no column of a manifest; rename it or take it out. Known: "
-            f"{', '.join(known)}{did_you_mean(name, known)}"
+            f"{shown} is no column of a manifest; rename it or take it out. Known: "
+            f"{', '.join(known)}{like}"
         )
     return name
 

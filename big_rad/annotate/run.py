@@ -293,6 +293,9 @@ def _fields() -> tuple[str, ...]:
     return (*(renamed.get(n, n) for n in own), "manifest", "importer", "notes", "workers")
 
 
+_LICENCE = {"source", "licence", "note", "pass_on"}
+
+
 def _check(c: Mapping[str, Any]) -> None:
     def need(field: str, right: bool, what: str) -> None:
         if not right:
@@ -313,6 +316,12 @@ def _check(c: Mapping[str, Any]) -> None:
     need("templates", _whole(c["templates"], 0), "a whole number of at least 0")
     need("questions", _whole(c["questions"], 0), "a whole number of at least 0")
     need("workers", _whole(c["workers"], 1), "a whole number of at least 1")
+    for one in c["licences"]:
+        # Without a source or a licence the card could not say what is allowed.
+        right = hasattr(one, "items") and {"source", "licence"} <= {*one} <= _LICENCE
+        right = right and all(isinstance(one[k], str) and one[k] for k in ("source", "licence"))
+        right = right and isinstance(one.get("pass_on", True), bool)
+        need("licences", right, "(dict(source='own', licence='none', note='', pass_on=False),)")
     need("keep_splits", isinstance(c["keep_splits"], bool), "True or False")
     shares = tuple(c["shares"])
     right = len(shares) == 3 and min(shares) >= 0 and abs(sum(shares) - 1) < 1e-6

@@ -90,6 +90,14 @@ def test_unknown_and_missing_columns_are_all_named_at_once(tmp_path):
     assert "'languages'" in said and "columns are missing: modality, language, report" in said
 
 
+def test_a_table_without_names_of_columns_is_an_error_that_quotes_no_cell(tmp_path):
+    path = tmp_path / "m.csv"
+    path.write_text("schmidt,s1,schmidt/ct.nii.gz,CT,de,Leber normal.\n")
+    with pytest.raises(ValueError, match="the first line, which holds those of columns") as caught:
+        manifest.read(path)
+    assert "schmidt" not in str(caught.value)
+
+
 def test_headers_may_be_written_in_capitals_and_with_spaces(tmp_path):
     path = tmp_path / "m.csv"
     path.write_text("Patient;STUDY;Image;Modality;Language;Report;Patient Name;Mask-Names\n"

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -109,6 +111,21 @@ def part(table, count):
     return path
 
 
+KILLED_BETWEEN = """
+import os, pathlib, sys
+from big_rad.datasets import files
+from tests.annotate import test_patient_splits as made
+
+def put(new, whole, scratch):
+    whole.rename(scratch / "old")
+    os._exit(9)
+
+files.put = put
+table, out, key = map(pathlib.Path, sys.argv[1:])
+made.go(table, out, key=key)
+"""
+
+
 def test_kills_of_a_growing_run_change_neither_it_nor_the_next_one(tmp_path, table, monkeypatch):
     first, out, clean = part(table, 8), tmp_path / "out", tmp_path / "clean"
     go(first, clean)
@@ -126,26 +143,19 @@ def test_kills_of_a_growing_run_change_neither_it_nor_the_next_one(tmp_path, tab
     def killed(*_):
         raise KeyboardInterrupt
 
-    def killed_between(new, made, scratch):
-        made.rename(scratch / "old")
-        os._exit(9)
-
     def killed_later(*args):
         monkeypatch.setattr(patient_splits, "remember", killed)  # With the dataset in its place.
         whole_put(*args)
 
-    for kill in (killed, killed_later, killed_between):
+    for kill in (killed, killed_later, None):
         go(first, out, key=key)
         assert small_studies.digests(out) == before
-        monkeypatch.setattr(dataset_files, "put", kill)
-        if kill is killed_between:
-            if not (child := os.fork()):
-                try:
-                    go(table, out, key=key)
-                finally:
-                    os._exit(1)
-            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+        if kill is None:  # A process that ends between the two renames.
+            command = [sys.executable, "-c", KILLED_BETWEEN, table, out, key]
+            env = os.environ | {"PYTHONPATH": str(small_studies.ROOT)}
+            assert subprocess.run(list(map(str, command)), env=env).returncode == 9
         else:
+            monkeypatch.setattr(dataset_files, "put", kill)
             with pytest.raises(KeyboardInterrupt):
                 go(table, out, key=key)
         monkeypatch.setattr(dataset_files, "put", whole_put)
@@ -155,7 +165,7 @@ def test_kills_of_a_growing_run_change_neither_it_nor_the_next_one(tmp_path, tab
             assert len(copy) == 4
         go(table, out, key=key)
         assert small_studies.digests(out) == grown
-        os.rename(out, tmp_path / f"done {kill.__name__}")
+        os.rename(out, tmp_path / f"done {kill}")
 
 
 def test_splits_survive_the_dataset_and_another_key_is_refused(tmp_path, table):

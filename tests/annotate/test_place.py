@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from big_rad.annotate import place
+from tests.helpers import small_studies
 from tests.helpers.series_studies import body, go, manifest, write_mask, write_series
 
 LABELS, VALUES = body()
@@ -135,3 +136,19 @@ def test_a_second_process_is_told_to_wait_or_to_give_another_out(tmp_path):
         with pytest.raises(ValueError, match="another process; wait for it, or give another out$"):
             go(table, out)
         other.stdin.close()
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        "(dict(source='own',licence='none',note='',pass_on=True),)",  # The text of a Python call.
+        "({'source':'own','licence':''},)",
+        "({'source':'own','licence':'none','pas_on':True},)",
+    ],
+)
+def test_licences_are_checked_before_the_work(tmp_path, given):
+    done = small_studies.run(
+        small_studies.write(tmp_path / "in", 1), tmp_path / "out", f"--config.licences={given}"
+    )
+    assert done.returncode == 2 and "config.licences" in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr and not (tmp_path / "out").exists()

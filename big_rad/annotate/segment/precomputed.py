@@ -143,6 +143,21 @@ def _table(names: Path | str | None) -> dict[int, str]:
         raise Rejected(f"the names file of the mask: {reason}") from None
 
 
+_FOREIGN = (
+    ".nrrd",
+    ".nhdr",
+    ".mha",
+    ".mhd",
+    ".mgz",
+    ".hdr",
+    ".img",
+    ".npy",
+    ".npz",
+    ".dcm",
+    ".stl",
+)
+
+
 def _classes_in(folder: Path) -> tuple[list[tuple[int, Path]], int]:
     """Returns the files of a folder with their classes, and the number of other masks."""
     try:
@@ -152,6 +167,12 @@ def _classes_in(folder: Path) -> tuple[list[tuple[int, Path]], int]:
     except OSError as e:
         raise Failed(f"the folder of masks could not be read ({type(e).__name__})") from None
     found, others = [], 0
+    foreign = sorted({e for p in files for e in _FOREIGN if p.name.lower().endswith(e)})
+    if foreign:  # A mask that is passed over would be an organ that is not there.
+        raise Rejected(
+            f"the folder of masks has files of another format ({', '.join(foreign)}); convert them "
+            "to NIfTI, or take them out"
+        )
     for path in files:
         ending = next((e for e in _ENDINGS if path.name.lower().endswith(e)), None)
         if ending is None or path.name.startswith("."):

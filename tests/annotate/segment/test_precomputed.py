@@ -304,3 +304,14 @@ def test_memory_is_one_label_map_and_little_more(tmp_path):
     tracemalloc.stop()
     assert (found.labels == labels).all()
     assert peak < 1.6 * found.labels.nbytes  # As floats the mask has eight times as many bytes.
+
+
+@pytest.mark.parametrize("name", ["spleen.nrrd", "spleen.mha", "Spleen.HDR"])
+def test_a_mask_in_another_format_is_not_passed_over(tmp_path, name):
+    labels = made.random_labels(IDS)
+    volume = made.stored(tmp_path)
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    made.save(folder / "liver.nii.gz", (labels == 5).astype(np.uint8), volume.affine)
+    (folder / name).write_bytes(b"0")
+    assert "files of another format" in rejected(folder, volume)
