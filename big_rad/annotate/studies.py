@@ -20,6 +20,7 @@ from typing import Any
 
 from big_rad import files, quiet
 from big_rad.annotate import (
+    canonical,
     digests,
     items,
     links,
@@ -271,7 +272,7 @@ class _Work:
             return []
         with self.store.scratch() as scratch:
             self._doing.what = IMAGE
-            stored = volumes.prepare(volume, scratch)
+            stored = canonical.prepare(volume, scratch)
             self._warn(stored.about["warnings"])
             self._doing.what = MASK
             segmented = self._segmented(stored, parts, volume, scratch)
@@ -297,7 +298,7 @@ class _Work:
 
     def _segmented(
         self,
-        stored: volumes.Stored,
+        stored: canonical.Stored,
         parts: Sequence[Part],
         volume: volumes.Volume,
         scratch: Path,

@@ -14,7 +14,7 @@ import numpy as np
 import pydicom
 import pytest
 
-from big_rad.annotate import check, manifest, volumes
+from big_rad.annotate import canonical, check, manifest, volumes
 from big_rad.annotate.checks import estimate as estimate_lib
 from big_rad.annotate.checks import texts
 from big_rad.annotate.settings import Settings, Source
@@ -494,7 +494,7 @@ def test_the_grid_that_headers_tell_is_that_of_the_voxels(kind, request, tmp_pat
         volume = volumes.catalogue(row.image, row.modality).volumes[0]
         folder = tmp_path / f"line{row.line}"
         folder.mkdir()
-        told, made = volumes.grid(volume), volumes.prepare(volume, folder)
+        told, made = canonical.grid(volume), canonical.prepare(volume, folder)
         assert told.shape == made.shape
         np.testing.assert_array_equal(told.affine, made.affine)
 

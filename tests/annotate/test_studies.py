@@ -332,13 +332,13 @@ def failing(monkeypatch, module, name, error):
 @pytest.mark.parametrize(
     "module, name, error, said",
     [
-        (studies.volumes, "prepare", MemoryError(), "the memory was not enough for the image;"),
+        (studies.canonical, "prepare", MemoryError(), "the memory was not enough for the image;"),
         (studies.precomputed, "read", MemoryError(), "the memory was not enough for the mask;"),
         (studies.match, "items", MemoryError(), "not enough for the slices of the image;"),
-        (studies.volumes, "prepare", OSError(errno.EIO, "x"),
+        (studies.canonical, "prepare", OSError(errno.EIO, "x"),
          "the disk refused the image (Input/output error); look at the disk"),
         (studies.precomputed, "read", OSError(errno.EIO, "x"), "the disk refused the mask ("),
-        (studies.volumes, "prepare", OSError(errno.ENOSPC, "x"),
+        (studies.canonical, "prepare", OSError(errno.ENOSPC, "x"),
          "the disk refused the folder of the results (No space left on device); free some space"),
     ],
 )  # fmt: skip

@@ -23,7 +23,7 @@ import nibabel as nib
 import numpy as np
 import pydicom
 
-from big_rad.annotate import match, sentences, slices, volumes
+from big_rad.annotate import canonical, match, sentences, slices, volumes
 from big_rad.annotate.deidentify import identifiers, texts
 from big_rad.annotate.segment import precomputed
 from big_rad.datasets.phantom import export
@@ -129,7 +129,9 @@ def _stages(root: pathlib.Path, report: str, rounds: int) -> dict[str, float]:
     scratch.mkdir()
     for kind, image in (("NIfTI", root / "image.nii.gz"), ("DICOM", root / "series")):
         listed = timed(f"catalogue, {kind}", lambda p=image: volumes.catalogue(p, "CT"))
-        stored = timed(f"prepare, {kind}", lambda v=listed.volumes[0]: volumes.prepare(v, scratch))
+        stored = timed(
+            f"prepare, {kind}", lambda v=listed.volumes[0]: canonical.prepare(v, scratch)
+        )
     scrubber = texts.Scrubber(identifiers.of_dicom([next((root / "series").iterdir())]))
     said = timed("sentences", lambda: sentences.of_report(report, "de", scrubber))
     made = timed(

@@ -13,7 +13,8 @@ import warnings
 from pathlib import Path
 
 from big_rad import quiet
-from big_rad.annotate import links, volumes
+from big_rad.annotate import canonical, links, volumes
+from big_rad.annotate.canonical import Stored
 from big_rad.annotate.checks import facts as facts_lib
 from big_rad.annotate.checks import texts as text_checks
 from big_rad.annotate.checks.facts import Facts
@@ -26,7 +27,7 @@ from big_rad.annotate.segment import precomputed
 from big_rad.annotate.sentences import Report
 from big_rad.annotate.settings import Settings
 from big_rad.annotate.studies import Task
-from big_rad.annotate.volumes import Catalogue, Stored, Volume
+from big_rad.annotate.volumes import Catalogue, Volume
 from big_rad.datasets.records import Problem
 from big_rad.dicom.grid import Grid
 from big_rad.dicom.image import PLANES
@@ -223,11 +224,11 @@ class _Work:
         with tempfile.TemporaryDirectory() as scratch:
             try:
                 if self._pixels:
-                    stored = volumes.prepare(volume, Path(scratch))
+                    stored = canonical.prepare(volume, Path(scratch))
                     for warning in stored.about["warnings"]:
                         self.say(line, "image", warning, "warning")
                 else:
-                    stored = volumes.grid(volume)
+                    stored = canonical.grid(volume)
                 content = facts_lib.content(volume, self._secret, stored if self._pixels else None)
             except Rejected as e:
                 self.say(line, "image", str(e))

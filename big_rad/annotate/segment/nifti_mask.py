@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Bool, Integer, UInt8
 
+from big_rad.annotate.canonical import Stored
 from big_rad.annotate.faults import Failed, Rejected, cannot_open
 from big_rad.annotate.segment import harmonised
 from big_rad.annotate.segment.result import Canvas, turn, turned
-from big_rad.annotate.volumes import Stored
 from big_rad.datasets import label_tables
 from big_rad.dicom import labels, nifti
 from big_rad.dicom.errors import NotAnImageError, ReadError

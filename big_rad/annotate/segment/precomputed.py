@@ -11,10 +11,11 @@ that of a patient.
 
 from pathlib import Path
 
+from big_rad.annotate.canonical import Stored
 from big_rad.annotate.faults import Failed, Rejected, cannot_open
 from big_rad.annotate.segment import harmonised, nifti_mask, result, seg_mask
 from big_rad.annotate.segment.result import Canvas, Segmented
-from big_rad.annotate.volumes import Stored, Volume
+from big_rad.annotate.volumes import Volume
 from big_rad.datasets import label_tables
 
 _ENDINGS = (".nii.gz", ".nii")

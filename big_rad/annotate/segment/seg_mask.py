@@ -15,10 +15,11 @@ import pydicom
 from jaxtyping import Float, UInt8
 from pydicom import pixels, uid
 
+from big_rad.annotate.canonical import Stored
 from big_rad.annotate.faults import Failed, Rejected
 from big_rad.annotate.segment import harmonised
 from big_rad.annotate.segment.result import ELSEWHERE, NEAR, REMEDY, Canvas
-from big_rad.annotate.volumes import Stored, Volume, header
+from big_rad.annotate.volumes import Volume, header
 from big_rad.datasets import label_tables
 from big_rad.dicom import codes, objects
 from big_rad.dicom.errors import WriteError

@@ -1,6 +1,6 @@
 import pytest
 
-from big_rad.annotate import check, match, templates, volumes
+from big_rad.annotate import canonical, check, match, templates, volumes
 from big_rad.annotate.importers import totalsegmentator as importer
 from big_rad.annotate.segment import harmonised, precomputed
 from big_rad.annotate.settings import Settings, Source
@@ -212,7 +212,7 @@ def test_a_dataset_in_the_published_format_gives_grounded_sentences_in_both_lang
         (volume,) = volumes.catalogue(row.image, row.modality).volumes
         scratch = tmp_path / row.patient
         scratch.mkdir()
-        stored = volumes.prepare(volume, scratch)
+        stored = canonical.prepare(volume, scratch)
         stack = Stack(stored, precomputed.read(row.mask, stored, row.mask_names).labels)
         wanted = templates.wanted(stack, row.patient, row.line, 6, options)
         items, drops = match.items(stack, wanted, options)

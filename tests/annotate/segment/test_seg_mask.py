@@ -6,9 +6,9 @@ import pydicom
 import pytest
 
 from big_rad.annotate import volumes
+from big_rad.annotate.canonical import Stored
 from big_rad.annotate.faults import Rejected
 from big_rad.annotate.segment import precomputed
-from big_rad.annotate.volumes import Stored
 from big_rad.dicom.segmentation import segmentation
 from big_rad.grounding import classes
 from tests.helpers import dicom_objects as made
