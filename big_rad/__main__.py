@@ -21,7 +21,7 @@ from big_rad.registry import did_you_mean
 COMMANDS = {
     "train": "Trains what a config says, or goes on where an earlier start ended.",
     "evaluate": "Evaluates a checkpoint on datasets: scores with intervals, samples, a page.",
-    "annotate": "Reads the anatomy of sentences by rule: organs, sides, negation, comparisons.",
+    "annotate": "Turns volumes, masks and reports into a grounded dataset; or reads sentences.",
     "predict": "Asks a checkpoint about images: reports, answers, boxes and masks.",
 }
 _MAIN = "\ndef main("  # A module of `tools` without this is only a part of programs.

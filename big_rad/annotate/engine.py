@@ -116,9 +116,10 @@ class _Pool(concurrent.futures.ProcessPoolExecutor):
 
     def __exit__(self, kind: type[BaseException] | None, *rest: Any) -> bool | None:
         if kind is not None and not issubclass(kind, BrokenProcessPool):
-            self.shutdown(wait=False, cancel_futures=True)
             for child in set(multiprocessing.active_children()) - self._others:
                 child.kill()
+            # Python's own exit may print an error if the pool's thread is still at work by then.
+            self.shutdown(wait=True, cancel_futures=True)
         return super().__exit__(kind, *rest)
 
 
