@@ -40,7 +40,7 @@ def read(row: Row, scrubber: texts.Scrubber, say: Say) -> tuple[str, sentences.R
         say: receives (field, message, level) of each problem.
 
     Returns:
-        The text and what can be used of it, or None if there is none or it cannot be read.
+        The text and what can be used of it; None without a text, or if it cannot be read.
     """
     field = "sentence" if row.sentence else "report"
     try:

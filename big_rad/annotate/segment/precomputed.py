@@ -132,7 +132,7 @@ def _of_labels(mask: Path, volume: Stored, names: Path | str | None) -> Segmente
 
 
 def _table(names: Path | str | None) -> dict[int, str]:
-    """Returns {label: name} of a names file or of a known table, {} if there is none."""
+    """Returns {label: name} of a names file or of a known table; {} without one."""
     if names is None:
         return {}
     if isinstance(names, str):
