@@ -81,7 +81,7 @@ def base() -> ml_collections.ConfigDict:
     # stay in their splits, or "".
     c.shares, c.splits_from = (0.8, 0.1, 0.1), ""
     # Whether patients of an earlier run in the same folder of results stay in their splits. With
-    # False all patients are drawn anew.
+    # False the splits of all are drawn again.
     c.keep_splits = True
     # The most questions about the finding of an image; 0 asks nothing.
     c.questions = 5

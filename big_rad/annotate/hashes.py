@@ -25,8 +25,8 @@ for the mirrored image. Bits that differ, for twelve phantom patients (CT and MR
 
 Among forty phantom patients the least distance was 28. In a real CT of the head, the next slice,
 1.5 mm away, differs in 2 to 56 bits (median 13); in a real MR of the head, 1 mm away, in 6 to 46
-(median 18). Therefore `MOST` is 4: copies are found, and patients are told apart by a wide
-margin. A copy that shows one narrow window, or that was cropped, is not recognised.
+(median 18). With `MOST` = 4, copies are found, and none of these images of two patients count as
+copies. A copy that shows one narrow window, or that was cropped, is not recognised.
 """
 
 import itertools

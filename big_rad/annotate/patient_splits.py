@@ -25,7 +25,7 @@ from big_rad.annotate.results import Light
 from big_rad.annotate.settings import Settings, key_of
 
 PROVENANCE = "provenance.jsonl"
-_ANEW = "--config.keep_splits=False draws all splits anew"
+_DRAW_ALL = "--config.keep_splits=False draws the splits of all patients again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,7 +190,7 @@ def said(assigned: Assigned, memory: Memory) -> list[str]:
     moved = sum(assigned.splits[p] != name for p, name in held.items())
     lines = [
         f"annotate: {len(held) - moved} patients keep their splits of the earlier run in this "
-        f"folder, and {len(assigned.splits) - len(held)} are new; {_ANEW}"
+        f"folder, and {len(assigned.splits) - len(held)} are new; {_DRAW_ALL}"
     ]
     if moved:
         lines.append(
@@ -218,7 +218,7 @@ def _about_shares(
     return [
         f"The splits do not have the shares {', '.join(f'{s:g}' for s in shares)}, but {held}, "
         f"because {draw['kept']} patients keep the splits of an earlier run, and those of "
-        f"{draw['given']} are given; {_ANEW}."
+        f"{draw['given']} are given; {_DRAW_ALL}."
     ]
 
 

@@ -62,7 +62,7 @@ def markup(text: str) -> str:
 
 
 def control(text: str) -> str:
-    """Returns a clause about characters that no text has, "" if there are none."""
+    """Returns a clause about characters that no text has, or "" for a sound text."""
     if not _CONTROL.search(text):
         return ""
     return (

@@ -10,13 +10,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import flax
-import numpy as np
 
 from big_rad.weights import hf_layout, huggingface, shards, tensors, unusable
 
 # The number of heads of the published SigLIP towers (base, large, So400m, giant) by their width.
 # The shape of the fused query-key-value matrix does not show it.
-_HEADS = {768: 12, 1024: 16, 1152: 16, 1536: 16}
+HEADS = {768: 12, 1024: 16, 1152: 16, 1536: 16}
 
 _ANCHOR = re.compile(r"(?P<prefix>.*?)patch_embed\.proj\.weight")
 _BLOCK = re.compile(r"blocks\.(\d+)\.(.+)")
@@ -111,9 +110,7 @@ def _canonical(name: str, value: tensors.Lazy) -> dict[str, Any]:
     # Returns the tensors that a tensor of timm holds, with Hugging Face's names: one; or three, if
     # it is the fused query, key and value; or an empty dict, if the name is unknown.
     if name == "pos_embed" and value.ndim == 3:
-        return {
-            hf_layout.VISION + _TRUNK_NAMES[name]: _part(value, lambda x: x[0], value.shape[1:])
-        }
+        return {hf_layout.VISION + _TRUNK_NAMES[name]: value.cut(value.shape[1:], lambda x: x[0])}
     if name in _TRUNK_NAMES:
         return {hf_layout.VISION + _TRUNK_NAMES[name]: value}
     block = _BLOCK.fullmatch(name)
@@ -123,21 +120,11 @@ def _canonical(name: str, value: tensors.Lazy) -> dict[str, Any]:
     if block[2] == f"attn.qkv.{suffix}" and value.shape[0] % 3 == 0:
         shape = (value.shape[0] // 3, *value.shape[1:])
         return {
-            f"{layer}self_attn.{n}_proj.{suffix}": _part(value, _third_of_qkv(i), shape)
+            f"{layer}self_attn.{n}_proj.{suffix}": value.cut(shape, tensors.share(i, 3))
             for i, n in enumerate("qkv")
         }
     block_name = _BLOCK_NAMES.get(block[2].rsplit(".", 1)[0])
     return {f"{layer}{block_name}.{suffix}": value} if block_name else {}
-
-
-def _third_of_qkv(i: int) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda x: np.split(x, 3)[i]
-
-
-def _part(
-    value: tensors.Lazy, cut: Callable[[np.ndarray], np.ndarray], shape: tuple[int, ...]
-) -> tensors.Lazy:
-    return tensors.Lazy(shape, value.dtype, lambda: cut(np.asarray(value)))
 
 
 def _axis_sizes(
@@ -150,11 +137,11 @@ def _axis_sizes(
         raise ValueError(f"{file} does not hold the tower:\n  missing: " + ", ".join(missing))
     patch, positions, mlp = (source[hf_layout.VISION + n].shape for n in names)
     width = patch[0]
-    heads = num_heads or _HEADS.get(width)
+    heads = num_heads or HEADS.get(width)
     if not heads or width % heads:
         raise ValueError(
             f"{file}: how many heads does a tower of width {width} have? Give num_heads (known "
-            f"widths: {_HEADS})"
+            f"widths: {HEADS})"
         )
     layers = {int(m[1]) for m in (re.search(r"encoder\.layers\.(\d+)\.", n) for n in source) if m}
     cfg = dict(

@@ -64,8 +64,17 @@ class Lazy:
         value = self._read()
         return value if dtype is None else value.astype(dtype, copy=False)
 
+    def cut(self, shape: tuple[int, ...], of: Callable[[np.ndarray], np.ndarray]) -> "Lazy":
+        """Returns the lazy array that a function makes of this one, with the shape it will have."""
+        return Lazy(shape, self.dtype, lambda: of(np.asarray(self)))
+
     def __repr__(self):
         return f"Lazy({self.shape}, {self.dtype})"
+
+
+def share(i: int, count: int) -> Callable[[np.ndarray], np.ndarray]:
+    """Returns a function that gives the i-th of `count` equal shares of the first axis."""
+    return lambda x: np.split(x, count)[i]
 
 
 def lazies(

@@ -13,12 +13,12 @@ parameters. Every tensor is accounted for: a missing, surplus or mis-shaped one 
 import dataclasses
 import pathlib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from big_rad.weights import hf_config, hf_layout, shards, tensors, unusable
+from big_rad.weights import hf_config, hf_layout, shards, siglip_torch, tensors, unusable
 from big_rad.weights.hf_layout import VISION, Rule
 
 Flat = Mapping[str, Any]
@@ -39,8 +39,6 @@ RULES: tuple[Rule, ...] = (
     Rule("t", ("logit_scale",), "x"),
     Rule("b", ("logit_bias",), "x"),
 )
-# The number of heads of the published towers by their width, which no shape shows.
-HEADS = {384: 6, 768: 12, 1024: 16, 1152: 16, 1536: 16}
 
 LAYOUTS = ("huggingface", "open_clip")
 
@@ -282,25 +280,15 @@ def _parts(value: tensors.Lazy, entry: Entry) -> dict[str, tensors.Lazy]:
     # Cuts one of their tensors into canonical ones.
     count, shape = len(entry.parts), value.shape
     if entry.form == "scalar":
-        return {entry.parts[0]: _cut(value, (1,), lambda x: np.reshape(x, (1,)))}
+        return {entry.parts[0]: value.cut((1,), lambda x: np.reshape(x, (1,)))}
     if entry.form == "lead":
-        return {entry.parts[0]: _cut(value, shape[1:], lambda x: x[0])}
+        return {entry.parts[0]: value.cut(shape[1:], lambda x: x[0])}
     if count == 1:
         return {entry.parts[0]: value}
     if not shape or shape[0] % count:
         return {}
     piece = (shape[0] // count, *shape[1:])
-    return {n: _cut(value, piece, _part_of(i, count)) for i, n in enumerate(entry.parts)}
-
-
-def _part_of(i: int, count: int) -> Callable[[np.ndarray], np.ndarray]:
-    return lambda x: np.split(x, count)[i]
-
-
-def _cut(
-    value: tensors.Lazy, shape: tuple[int, ...], cut: Callable[[np.ndarray], np.ndarray]
-) -> tensors.Lazy:
-    return tensors.Lazy(shape, value.dtype, lambda: cut(np.asarray(value)))
+    return {n: value.cut(piece, tensors.share(i, count)) for i, n in enumerate(entry.parts)}
 
 
 def _config_heads(place: pathlib.Path) -> tuple[int, int] | None:
@@ -331,12 +319,12 @@ def _sizes(
         raise ValueError(f"{place} is no whole SigLIP:\n  missing: " + ", ".join(missing))
     patch, tokens, mlp, table, context, txt_mlp, head = (source[n].shape for n in needed)
     widths = (patch[0], table[1])
-    heads = heads or tuple(HEADS.get(w, 0) for w in widths)
+    heads = heads or tuple(siglip_torch.HEADS.get(w, 0) for w in widths)
     for width, count in zip(widths, heads, strict=True):
         if not count or width % count:
             raise ValueError(
                 f"{place}: how many heads does a tower of width {width} have? Give num_heads "
-                f"(known widths: {HEADS})"
+                f"(known widths: {siglip_torch.HEADS})"
             )
     img = dict(
         width=patch[0],

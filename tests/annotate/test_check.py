@@ -504,7 +504,7 @@ def closed(*arguments):
     command = [sys.executable, "-m", "big_rad.annotate", *arguments]
     if os.geteuid() == 0:
         if shutil.which("setpriv") is None:
-            pytest.skip("root may read everything")
+            pytest.skip("root may read everything, and there is no setpriv to take this from it")
         drop = "-dac_override,-dac_read_search"
         command = ["setpriv", f"--bounding-set={drop}", f"--inh-caps={drop}", *command]
     env = os.environ | {"PYTHONPATH": str(small_studies.ROOT)}

@@ -69,16 +69,16 @@ def test_patients_that_were_away_come_back_to_their_splits():
     assert {p: again.splits[p] for p in first.splits} == first.splits
 
 
-def test_a_draw_anew_is_the_draw_of_a_new_folder_and_is_said():
+def test_drawing_all_again_is_the_draw_of_a_new_folder_and_is_said():
     first = assign(light(40))
-    anew = assign(light(60), memory_of(first), keep_splits=False)
-    assert anew.splits == assign(light(60)).splits
-    moved = sum(anew.splits[p] != name for p, name in first.splits.items())
-    assert moved > 0 and anew.draw["moved"] == moved and anew.draw["kept"] == 0
+    again = assign(light(60), memory_of(first), keep_splits=False)
+    assert again.splits == assign(light(60)).splits
+    moved = sum(again.splits[p] != name for p, name in first.splits.items())
+    assert moved > 0 and again.draw["moved"] == moved and again.draw["kept"] == 0
     assert any(f"{moved} patients are in another split" in s
-               for s in patient_splits.said(anew, memory_of(first)))  # fmt: skip
-    # Later runs keep what was drawn anew.
-    assert assign(light(70), memory_of(anew)).draw["kept"] == 60
+               for s in patient_splits.said(again, memory_of(first)))  # fmt: skip
+    # Later runs keep what was drawn again.
+    assert assign(light(70), memory_of(again)).draw["kept"] == 60
 
 
 def test_given_splits_win_over_earlier_ones():

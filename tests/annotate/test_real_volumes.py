@@ -58,15 +58,13 @@ def head(tmp_path_factory):
     return folder, values, affine
 
 
+def row_of(image, modality, mask):
+    row = dict(patient="p", study="s", image=image, modality=modality)
+    return row | dict(mask=mask, mask_names="class_ids")
+
+
 def rows_of_head(image):
-    row = dict(
-        patient="p",
-        study="s",
-        image=image,
-        modality="CT",
-        mask="skull.nii.gz",
-        mask_names="class_ids",
-    )
+    row = row_of(image, "CT", "skull.nii.gz")
     return [
         row | dict(language="de", report="Befund: Schädel unauffällig. Kein Hirnödem."),
         row | dict(language="en", sentence="The skull is intact.", slice=128, plane="coronal"),
@@ -110,14 +108,7 @@ def brain(tmp_path_factory):
 @pytest.mark.parametrize("image", ["mr.nii.gz", "series"])
 def test_left_is_left_on_the_template_in_three_planes(brain, image):
     folder, affine = brain
-    row = dict(
-        patient="p",
-        study="s",
-        image=image,
-        modality="MR",
-        mask="sides.nii.gz",
-        mask_names="class_ids",
-    )
+    row = row_of(image, "MR", "sides.nii.gz")
     rows = [
         row | dict(language="en", sentence="The left kidney and the right kidney.", plane=plane)
         for plane in ("axial", "coronal")

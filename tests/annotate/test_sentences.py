@@ -140,7 +140,6 @@ def test_an_image_of_an_earlier_study_is_no_reference(text):
 )  # fmt: skip
 def test_what_is_only_as_before_says_nothing_of_this_image(text):
     made = of(text, "en" if text.startswith("The") else "de")
-
     assert not made.sentences and made.dropped == {comparison.NOTHING_LEFT: 1}
 
 

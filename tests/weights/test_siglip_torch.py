@@ -40,7 +40,7 @@ def test_heads_of_published_widths_are_known_and_others_are_asked_for(tmp_path):
     kernel = load(tmp_path, state(width=36), num_heads=3)
     kernel = kernel["Transformer"]["encoderblock"]["MultiHeadDotProductAttention_0"]["out"]
     assert kernel["kernel"].shape == (2, 3, 12, 36)
-    assert siglip.VARIANTS["So400m/14"]["num_heads"] == siglip_torch._HEADS[1152]
+    assert siglip.VARIANTS["So400m/14"]["num_heads"] == siglip_torch.HEADS[1152]
 
 
 def test_query_key_and_value_come_in_this_order(tmp_path):

@@ -255,7 +255,7 @@ def _names(text: str) -> Iterator[Span]:
         # "MR. Brain" is no person.
         yield from _taken(match, strict=match[0].startswith("MR"))
     for match in _ROLE.finditer(text):
-        # "OA Knie" and "Patient Supine" are none: words of reports, and those in capitals.
+        # "OA Knie" names no person: `_taken` knows words of reports. Nor do words in capitals.
         if not match["name"].isupper():
             yield from _taken(match, strict=True)
     for pattern in (_SIGNED, _LABEL, _DEGREE, _MAIDEN, _SEVERAL):

@@ -144,19 +144,7 @@ def _table(names: Path | str | None) -> dict[int, str]:
         raise Rejected(f"the names file of the mask: {reason}") from None
 
 
-_FOREIGN = (
-    ".nrrd",
-    ".nhdr",
-    ".mha",
-    ".mhd",
-    ".mgz",
-    ".hdr",
-    ".img",
-    ".npy",
-    ".npz",
-    ".dcm",
-    ".stl",
-)
+_FOREIGN = tuple(".nrrd .nhdr .mha .mhd .mgz .hdr .img .npy .npz .dcm .stl".split())
 
 
 def _classes_in(folder: Path) -> tuple[list[tuple[int, Path]], int]:
