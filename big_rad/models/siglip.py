@@ -1,7 +1,8 @@
-"""The SigLIP image tower: a pre-norm ViT without class token or pooling, and a linear head.
+"""The SigLIP image tower: a pre-norm ViT without class token, and a pooling or a linear head.
 
-The names and shapes of the parameters are those of `img` in the original PaliGemma checkpoints,
-stacked over the layers.
+PaliGemma reads the tokens through the linear head `head`. SigLIP itself pools them with the
+attention of a learned query (`MAPHead_0`), see `two_towers`. The names and shapes of the parameters
+are those of `img` in the original checkpoints of both, stacked over the layers.
 Reference: Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training".
 """
 
@@ -46,18 +47,18 @@ def sincos2d(
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention with biases, and with the softmax in float32."""
+    """Multi-head attention with biases, and with the softmax in float32."""
 
     num_heads: int
     dtype: DTypeLike
 
     @nn.compact
-    def __call__(self, x: Tokens) -> Tokens:
-        """Lets every token attend to all tokens of its image."""
+    def __call__(self, x: Tokens, queries: Tokens | None = None) -> Tokens:
+        """Lets every token, or each of other `queries`, attend to all tokens of its row."""
         head_dim = x.shape[-1] // self.num_heads
         q, k, v = (
-            nn.DenseGeneral((self.num_heads, head_dim), dtype=self.dtype, name=name)(x)
-            for name in ("query", "key", "value")
+            nn.DenseGeneral((self.num_heads, head_dim), dtype=self.dtype, name=name)(y)
+            for name, y in (("query", x if queries is None else queries), ("key", x), ("value", x))
         )
         q, k, v = (x.swapaxes(1, 2) for x in (q * head_dim**-0.5, k, v))
         part = attention_parts.Part(k, v, None)
@@ -120,6 +121,25 @@ class Transformer(nn.Module):
         return nn.LayerNorm(epsilon=1e-6, dtype=jnp.float32, name="encoder_norm")(x)
 
 
+class AttentionPool(nn.Module):
+    """Pools tokens into one vector: the attention of a learned query, then an MLP block."""
+
+    mlp_dim: int
+    num_heads: int
+    dtype: DTypeLike
+
+    @nn.compact
+    def __call__(self, x: Tokens) -> Float[Array, "batch width"]:
+        """Returns one vector for each row of tokens."""
+        shape = (1, 1, x.shape[-1])
+        probe = self.param("probe", nn.initializers.xavier_uniform(), shape)
+        probe = jnp.broadcast_to(probe.astype(self.dtype), (x.shape[0], *shape[1:]))
+        attention = Attention(self.num_heads, self.dtype, name="MultiHeadDotProductAttention_0")
+        x = attention(x, probe)
+        y = nn.LayerNorm(epsilon=1e-6, dtype=jnp.float32)(x).astype(self.dtype)
+        return (x + MlpBlock(self.mlp_dim, self.dtype)(y))[:, 0]
+
+
 class Model(nn.Module):
     """The image tower.
 
@@ -131,6 +151,8 @@ class Model(nn.Module):
         num_heads: The number of heads of the attention.
         patch_size: The side of a patch in pixels; each patch becomes a token.
         num_classes: The output width of `head`; 0 leaves the head out.
+        pool: "none" returns the tokens of an image, as PaliGemma needs them; "map" pools them into
+            one vector with `AttentionPool`, as SigLIP does, before the head.
         posemb_init: The initial values of the position embedding, "normal" or "sincos2d". They
             matter only without a checkpoint.
         scan: Whether the layers run as a loop; False unrolls them. The parameters are the same.
@@ -146,6 +168,7 @@ class Model(nn.Module):
     num_heads: int | None = None
     patch_size: int | None = None
     num_classes: int = 0
+    pool: str = "none"
     posemb_init: str = "normal"
     scan: bool = True
     remat_policy: str = "none"
@@ -154,7 +177,7 @@ class Model(nn.Module):
     @nn.compact
     def __call__(
         self, image: Float[Array, "batch height_px width_px 3"], *, train: bool = False
-    ) -> tuple[Float[Array, "batch tokens features"], dict[str, Tokens]]:
+    ) -> tuple[Float[Array, "batch *tokens features"], dict[str, Array]]:
         """Encodes images.
 
         Args:
@@ -162,8 +185,9 @@ class Model(nn.Module):
             train: Unused, since the tower has no dropout; the models share this interface.
 
         Returns:
-            A pair: the tokens [B, N, num_classes] ([B, N, width] without a head), and `out`.
-            `out["encoded"]` [B, N, width] holds the tokens after the final norm, before the head.
+            A pair: the tokens [B, N, num_classes] ([B, N, width] without a head), or one vector
+            [B, ...] of this width if they are pooled; and `out`. `out["encoded"]` [B, N, width]
+            holds the tokens after the final norm, before pooling and head.
         """
         del train
         dims = self.dims()
@@ -190,6 +214,12 @@ class Model(nn.Module):
             name="Transformer",
         )(x)
         x = out["encoded"] = x.astype(dtype)
+        if self.pool == "map":
+            x = out["pooled"] = AttentionPool(
+                dims["mlp_dim"], dims["num_heads"], dtype, name="MAPHead_0"
+            )(x)
+        elif self.pool != "none":
+            raise ValueError(f'no pool {self.pool!r}; known: "none", "map"')
         if self.num_classes:
             x = out["tokens"] = nn.Dense(self.num_classes, dtype=dtype, name="head")(x)
         return x, out

@@ -1,4 +1,4 @@
-"""The losses that `config.loss` can name: of texts alone, or of texts and masks.
+"""The losses that `config.loss` can name: of texts, of texts and masks, or of pairs.
 
 `config.loss` is a call with literal arguments, such as `"text_xent(mean='example')"`. `get` turns
 it into a function (model, params, batch, rng) -> (loss, metrics), which is all that the trainer
@@ -15,12 +15,13 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int, Key, Num, Shaped
 
 from big_rad import extras, registry
-from big_rad.training import head_loss
+from big_rad.training import contrastive, head_loss
 
 with extras.needed("train"):
     import optax
 
 LOSSES = registry.Registry("loss")
+LOSSES.register("sigmoid_pairs")(contrastive.Pairs)
 ROW_FIELDS = ("image", "text", "mask_ar", "mask_loss")
 Metrics = dict[str, Float[Array, ""]]
 Batch = Mapping[str, Shaped[Array, "rows ..."]]  # See docs/design.md for its fields.
@@ -45,7 +46,12 @@ def get(call: str, **more: Any) -> Loss:
     name, args, kwargs = registry.parse_call(call)
     if args:
         raise ValueError(f"loss {call!r}: write the arguments by name")
-    return functools.partial(LOSSES.get(name), **{**more, **kwargs})
+    loss = LOSSES.get(name)
+    return (
+        loss(**{**more, **kwargs})
+        if isinstance(loss, type)
+        else functools.partial(loss, **{**more, **kwargs})
+    )
 
 
 @LOSSES.register("text_xent")

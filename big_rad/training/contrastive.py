@@ -1,0 +1,212 @@
+"""The sigmoid loss of all pairs of images and texts in a batch, for `two_towers`.
+
+Zhai et al. 2023, "Sigmoid Loss for Language Image Pre-Training": for image i and text j with
+embeddings of length 1,
+
+    logit_ij = t * (image_i . text_j) + b
+    loss     = 1/B * sum_ij -log sigmoid(z_ij * logit_ij)
+
+where z_ij is 1 if the two belong together and -1 if they do not. A report sentence is often true of
+several images of a batch, and then it would be wrong to push them apart: texts of one image, and
+equal sentences of different images, belong together as well (`positives`).
+
+The B x B logits are never in memory at once. The batch is cut into blocks, and the texts' blocks go
+round from one to the next, as from one device to the next if there are several:
+
+    block of images   0 1 2 3     0 1 2 3     0 1 2 3     0 1 2 3
+    meets texts       0 1 2 3     3 0 1 2     2 3 0 1     1 2 3 0
+
+Only embeddings and keys travel. `Pairs.embed` and `Pairs.of_embeddings` are the two halves of the
+loss, with which `step` accumulates gradients over microbatches without losing a pair.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int, Key, Shaped
+
+Batch = Mapping[str, Shaped[Array, "rows ..."]]
+Metrics = dict[str, Float[Array, ""]]
+Scalar = Float[Array, ""]
+Params = Mapping[str, Any]
+Blocks = Mapping[str, Array]  # Arrays [blocks, rows, ...]: embeddings and keys.
+KEY_FIELDS = ("image_key", "text_keys")
+
+
+def positives(images: Mapping[str, Array], texts: Mapping[str, Array]) -> Bool[Array, "... i j"]:
+    """Returns which images and texts belong together.
+
+    Args:
+        images: `image_key` i32 [..., I, 2], equal for rows of the same image, and `text_keys` i32
+            [..., I, K, 2], the keys of all texts of the image. A key is a hash of 64 bits, in two
+            numbers; (0, 0) stands for no key.
+        texts: the same fields of the texts' rows, [..., J, 2] and [..., J, K, 2]; the first of the
+            text keys is that of the row's own text.
+
+    Returns:
+        A bool [..., I, J]: the text is one of the image, or is equal to one of the image.
+    """
+
+    def equal(a: Int[Array, "..."], b: Int[Array, "..."]) -> Bool[Array, "..."]:
+        return (a == b).all(-1) & (b != 0).any(-1)
+
+    same = equal(images["image_key"][..., :, None, :], texts["image_key"][..., None, :, :])
+    own = texts["text_keys"][..., None, :, None, 0, :]  # [..., 1, J, 1, 2]
+    return same | equal(images["text_keys"][..., :, None, :, :], own).any(-1)
+
+
+def sigmoid_loss(
+    image: Float[Array, "rows features"],
+    text: Float[Array, "rows features"],
+    t: Float[Array, " 1"],
+    b: Float[Array, " 1"],
+    keys: Mapping[str, Int[Array, "rows ..."]],
+    *,
+    blocks: int = 1,
+) -> tuple[Scalar, Metrics]:
+    """Computes the loss over all pairs, block by block; see the head of this module.
+
+    Args:
+        image, text: the embeddings f32 [B, D], of length 1; the two of a row belong together.
+        t, b: the temperature and the bias.
+        keys: `image_key` and `text_keys` of the rows, see `positives`, and optionally `weight`
+            f32 [B], which is 0 for a row that does not count.
+        blocks: the number of blocks, which divides B. It has to be a multiple of the number of
+            devices that the rows are split over, so that a block is on one device.
+
+    Returns:
+        (loss, metrics): `positives` is the mean number of texts that belong to an image, and
+        `text_accuracy` and `image_accuracy` are the shares of images and texts whose best partner
+        in the batch belongs to them.
+
+    Raises:
+        ValueError: the blocks do not divide the rows.
+    """
+    rows = image.shape[0]
+    if rows % blocks:
+        raise ValueError(f"{rows} rows do not divide into {blocks} blocks")
+    weight = keys.get("weight", jnp.ones(rows, jnp.float32))
+    kept = {k: keys[k] for k in KEY_FIELDS}
+
+    def cut(tree: Any) -> Any:
+        return jax.tree.map(lambda x: x.reshape(blocks, rows // blocks, *x.shape[1:]), tree)
+
+    images = cut({"z": image, "weight": weight, **kept})
+    texts = cut({"z": text, "weight": weight, **kept})
+
+    @jax.checkpoint  # The logits of a block are computed again in the backward pass.
+    def meet(texts: Blocks) -> tuple[Any, Any]:
+        dots = jnp.einsum("gid,gjd->gij", images["z"], texts["z"])
+        logits = t * dots + b
+        together = positives(images, texts)
+        both = images["weight"][:, :, None] * texts["weight"][:, None, :]
+        log_sigmoid = jax.nn.log_sigmoid(jnp.where(together, logits, -logits))
+        sums = -(log_sigmoid * both).sum((1, 2)), (together * both).sum((1, 2))
+        dots = jax.lax.stop_gradient(jnp.where(both > 0, dots, -jnp.inf))
+        return sums, (_best(dots, together, 2), _best(dots, together, 1))
+
+    def hop(carry: Any, _: None) -> tuple[Any, None]:
+        texts, (loss, found), by_image, by_text = carry
+        (new_loss, new_found), (of_images, of_texts) = meet(texts)
+        by_image = _better(by_image, of_images)
+        # A text's record of its best image travels with it.
+        by_text = jax.tree.map(_pass_on, _better(by_text, of_texts))
+        texts = jax.tree.map(_pass_on, texts)
+        return (texts, (loss + new_loss, found + new_found), by_image, by_text), None
+
+    zeros = jnp.zeros(blocks, jnp.float32)
+    none = (jnp.full((blocks, rows // blocks), -jnp.inf), jnp.zeros((blocks, rows // blocks), bool))
+    start = (texts, (zeros, zeros), none, none)
+    (_, (loss, found), by_image, by_text), _ = jax.lax.scan(hop, start, None, length=blocks)
+    total = jnp.maximum(weight.sum(), 1.0)
+    metrics = {
+        "positives": found.sum() / total,
+        "text_accuracy": (by_image[1] * images["weight"]).sum() / total,
+        "image_accuracy": (by_text[1] * texts["weight"]).sum() / total,
+    }
+    return loss.sum() / total, metrics
+
+
+def _pass_on(x: Float[Array, "blocks ..."]) -> Float[Array, "blocks ..."]:
+    # Gives every block to the next place. Over devices this is one exchange with a neighbour.
+    return jnp.roll(x, 1, axis=0)
+
+
+def _best(
+    dots: Float[Array, "g i j"], together: Bool[Array, "g i j"], axis: int
+) -> tuple[Float[Array, "g rows"], Bool[Array, "g rows"]]:
+    # The best dot product along an axis, and whether it is reached by a pair that belongs together.
+    best = dots.max(axis)
+    of_pairs = jnp.where(together, dots, -jnp.inf).max(axis)
+    return best, of_pairs >= best
+
+
+def _better(a: tuple[Array, Array], b: tuple[Array, Array]) -> tuple[Array, Array]:
+    # Joins what `_best` says of two sets of partners.
+    hit = jnp.where(a[0] == b[0], a[1] | b[1], jnp.where(a[0] > b[0], a[1], b[1]))
+    return jnp.maximum(a[0], b[0]), hit
+
+
+class Pairs:
+    """The loss "sigmoid_pairs" of a `two_towers.Model`; see the head of this module.
+
+    Args:
+        groups: the number of devices that rows are split over.
+        block: the largest number of rows of a block: with B rows, B * block logits are in memory
+            at once, divided over the devices.
+    """
+
+    def __init__(self, *, groups: int = 1, block: int = 1024):
+        self._groups, self._block = groups, block
+
+    def __call__(
+        self, model: nn.Module, params: Params, batch: Batch, rng: Key[Array, ""]
+    ) -> tuple[Scalar, Metrics]:
+        """Returns the loss of a batch and its metrics, see `of_embeddings`."""
+        del rng
+        return self.of_embeddings(params, self.embed(model, params, batch), batch)
+
+    def embed(self, model: nn.Module, params: Params, batch: Batch) -> dict[str, Array]:
+        """Returns the embeddings `image` and `text`, f32 [B, D], of the rows of a batch.
+
+        Each row is embedded by itself, so a batch may be embedded in parts.
+        """
+        (image, text), _ = model.apply({"params": params}, batch["image"], batch["text"])
+        return {"image": image, "text": text}
+
+    def of_embeddings(
+        self, params: Params, embedded: Mapping[str, Array], batch: Batch
+    ) -> tuple[Scalar, Metrics]:
+        """Returns the loss of the embeddings of a whole batch, and its metrics.
+
+        Args:
+            params: the parameters, of which `t` and `b` are read.
+            embedded: what `embed` returns for the whole batch.
+            batch: the batch, of which `image_key`, `text_keys` and `mask_loss` are read. A row
+                without any `mask_loss` is one of an example that could not be used, and does not
+                count.
+
+        Returns:
+            (loss, metrics): those of `sigmoid_loss`, and `weight`, the number of rows that count,
+            `temperature` and `bias`.
+        """
+        keys = {k: batch[k] for k in KEY_FIELDS}
+        if "mask_loss" in batch:
+            keys["weight"] = (batch["mask_loss"] != 0).any(axis=1).astype(jnp.float32)
+        t, b = jnp.exp(params["t"].astype(jnp.float32)), params["b"].astype(jnp.float32)
+        loss, metrics = sigmoid_loss(
+            embedded["image"], embedded["text"], t, b, keys, blocks=self._blocks(batch)
+        )
+        weight = keys.get("weight", jnp.ones(len(batch["text"]), jnp.float32)).sum()
+        return loss, metrics | {"weight": weight, "temperature": t[0], "bias": b[0]}
+
+    def _blocks(self, batch: Batch) -> int:
+        # The smallest number of blocks that each fit, and lie on one device.
+        rows = batch["text"].shape[0]
+        blocks = self._groups
+        while rows // blocks > self._block and rows % (2 * blocks) == 0:
+            blocks *= 2
+        return blocks
