@@ -24,7 +24,7 @@ models: demo demo-seg  ## the two small models of notebooks/, made again from th
 	$(PY) -m tools.export runs/demo-seg notebooks/models/demo_masks --dtype=bfloat16
 
 test: $(VENV)/.dev  ## the whole test suite
-	$(PY) -m pytest -n auto --dist=loadfile
+	$(PY) -m pytest -n auto --dist=loadfile --no-loadscope-reorder
 
 prove: $(VENV)/.dev  ## the promises of docs/operations.md, queue and resuming, at length: hours, not for CI
 	BIG_RAD_KILLS=40 BIG_RAD_PREDICT_KILLS=20 BIG_RAD_GENERATIONS=10000 BIG_RAD_REQUESTS=500 \

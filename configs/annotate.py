@@ -68,8 +68,9 @@ def base() -> ml_collections.ConfigDict:
         # Whether lobes show a lung and single vertebrae the spine.
         rollup=True,
     )
-    # How image numbers in reports count the slices of NIfTI volumes: "ascending", "descending" or
-    # "" (not known). DICOM files say it themselves.
+    # How image numbers in reports count the axial slices of NIfTI volumes: "ascending" (image 1 is
+    # next to the feet), "descending" (next to the top of the head) or "" (not known). DICOM files
+    # say it themselves.
     c.nifti_image_numbers = ""
     # Whether dates, numbers and names are removed from reports also by patterns, and a function
     # "package.module:function" that finds more, or "".

@@ -7,6 +7,8 @@ off. XLA's newer emitter of fused loops takes twice as long to compile as the on
 """
 
 import atexit
+import collections
+import gc
 import os
 import shutil
 import subprocess
@@ -37,8 +39,17 @@ from hypothesis import settings
 
 from big_rad.models import paligemma
 
+# Tracing makes many small objects that live long, in which nothing is to be collected.
+gc.set_threshold(50_000)
 settings.register_profile("big_rad", deadline=None)
 settings.load_profile("big_rad")
+
+
+def pytest_collection_modifyitems(items):
+    """Puts the files with the most slow tests first: at the end, none is left to one worker."""
+    slow = collections.Counter(i.path for i in items if i.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])
+
 
 IMG = dict(width=16, depth=2, mlp_dim=32, num_heads=2, patch_size=4)
 LLM = dict(width=16, depth=2, mlp_dim=32, num_heads=4, num_kv_heads=2, head_dim=8, vocab_size=64)

@@ -1,6 +1,6 @@
 """A batch depends only on config, seed and number, not on processes, threads or the first batch.
 
-CI compares 300 batches, which are ten passes over the data; `make prove` sets BIG_RAD_BATCHES.
+CI compares 150 batches, which are five passes over the data; `make prove` sets BIG_RAD_BATCHES.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from big_rad import input_pipeline
 from big_rad.datasets.phantom import builder
 from configs import radgrounder_det
 
-BATCHES = int(os.environ.get("BIG_RAD_BATCHES", "300"))
+BATCHES = int(os.environ.get("BIG_RAD_BATCHES", "150"))
 ROOT = pathlib.Path(__file__).parents[1]
 SIZE = 28
 

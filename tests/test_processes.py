@@ -18,7 +18,7 @@ import pytest
 
 from tests.helpers import tiny_run
 
-STEPS = 20
+STEPS = 12
 BATCH = 4
 # A recipe that writes down each row that a process makes, with its id and the key of its random
 # numbers. Each row takes some time, so that a signal arrives in the middle of a run.
@@ -46,11 +46,11 @@ def get_config(arg=None):
     spec = c.input.phantom
     spec.pp = spec.pp.replace("|keep", "|noted|keep")
     c.input.num_threads = 0  # Rows are made when they are needed, and not before.
-    c.log_training_steps, c.ckpt_steps = 1, 4
+    c.log_training_steps, c.ckpt_steps = 1, 2
     if not a.evals:
         c.evals, c.summary = {}, {}
     else:
-        c.evals = {k: dict(c.evals[k], every=10) for k in ("report", "yes_no")}
+        c.evals = {k: dict(c.evals[k], every=6) for k in ("report", "yes_no")}
     return c
 """.replace("STEPS", str(STEPS)).replace("BATCH", str(BATCH))
 
@@ -64,7 +64,7 @@ class Run:
         processes, devices: the number of processes, and the number of devices of each.
         options: further words of the command line.
         seconds: the time that each row takes.
-        evals: whether to evaluate at step 10 and at the end.
+        evals: whether to evaluate at step 6 and at the end.
     """
 
     def __init__(self, data, workdir, processes, devices, *options, seconds=0.0, evals=False):
@@ -195,7 +195,7 @@ def test_two_processes_train_and_evaluate_as_one_with_as_many_devices(alone, tog
         [line for line in tiny_run.lines(d) if "training_loss" not in line]
         for d in (workdir, alone)
     ]
-    assert [line["step"] for line in evaluated[0]] == [10, STEPS]
+    assert [line["step"] for line in evaluated[0]] == [6, STEPS]
     assert_lines_equal_to_rounding(*evaluated)
     for name in ("report", "yes_no"):
         ours, theirs = (
@@ -234,7 +234,7 @@ def test_each_process_makes_only_its_own_rows_of_every_batch(alone, together):
 def test_whichever_process_is_killed_the_other_says_what_to_do_and_the_run_goes_on_bit_for_bit(
     data, together, tmp_path
 ):
-    for victim, saved in ((1, 4), (0, 8)):
+    for victim, saved in ((1, 2), (0, 4)):
         run = Run(data, tmp_path, 2, 1, seconds=0.15)
         run.wait_for(lambda said: saved in tiny_run.steps(tmp_path))  # noqa: B023
         run.send(victim, signal.SIGKILL)
@@ -249,7 +249,7 @@ def test_whichever_process_is_killed_the_other_says_what_to_do_and_the_run_goes_
         )
     run = Run(data, tmp_path, 2, 1)
     assert run.ends() == [0, 0], run.said
-    assert resumed_from(run.said[0]) >= 8
+    assert resumed_from(run.said[0]) >= 4
     (ours, *position), (theirs, *wanted) = tiny_run.state(tmp_path), tiny_run.state(together[0])
     for (name, x), (_, y) in zip(tiny_run.named(ours), tiny_run.named(theirs), strict=True):
         np.testing.assert_array_equal(x, y, err_msg=name)

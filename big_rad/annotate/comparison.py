@@ -31,6 +31,14 @@ _BEGIN = re.compile(r"[a-z](?![?*+{])|\\w\*(?=[a-z(])|\\d\+|\\d\{1,2\}")
 _REPEATS = ("?", "*", "+", "{")
 NOTHING_LEFT = "nothing remains without the comparison"
 NOT_CLEANED = "the comparison could not be removed"
+# Of "unverändert groß", "groß" alone would say something else.
+_AS_BEFORE = re.compile(
+    r"\b(?:unver(?:ä|ae|a\u0308)ndert(?:e[nmrs]?)?|gleich|konstant|identisch|stabil|ebenso)\s+"
+    r"(?:gro(?:ß|ss)|klein|weit|eng|breit|schmal|dick|d(?:ü|ue|u\u0308)nn|lang|kurz|hoch|dicht|"
+    r"ausgepr(?:ä|ae|a\u0308)gt|zahlreich|viele?|stark|tief|hell|kr(?:ä|ae|a\u0308)ftig)"
+    r"(?:e[nmrs]?)?\b",
+    re.IGNORECASE,
+)
 # What is tidied after a removal, in this order: pattern, replacement.
 _TIDY = (
     (re.compile(r"\(\s*[,;]?\s*\)"), ""),
@@ -174,6 +182,8 @@ def remove(text: str, lang: str) -> Removal:
     """
     if not _compares(text, lang):
         return Removal(text, had=False)
+    if _AS_BEFORE.search(text):
+        return Removal("", had=True, reason=NOTHING_LEFT)
     left = _BRACKET.sub(lambda m: _bracketed(m[0], lang), text)
     left = _without_clauses(left, _whole_clause(lang), lang)
     for _ in range(_ROUNDS):

@@ -233,6 +233,8 @@ def _ends(text: str, start: int, match: re.Match, lang: str) -> bool:
             if before and before[-1][:1].isupper() and before[-1][-1:].isalpha():
                 return True
         return low in _SIDES and bool(_OPENS.match(following))
+    if low in _BEFORE_MARKS and _MARK.match(text, match.end()):
+        return False  # "Fr. [name]", whose name was taken out, and "Fr. Dr. [name]".
     if len(low) == 1 and _TITLED.search(text[start : word.start()]):
         return False  # This is the initial of a name.
     return following[:1].isupper() or not following[:1].isalpha()
@@ -242,6 +244,17 @@ _NOUNS_TOO = frozenset(plain.words("axial st mm ms im sec mult"))
 # These may end a sentence, if a word that opens one follows.
 _SIDES = frozenset(plain.words("re li bds lt rt unauff bek erw vergr chron path etc usw"))
 _TITLED = re.compile(r"\b(?:dr|prof|med|mr|mrs|ms|hr|fr|herr|frau|by|von)\.? ?(?:\w\. ?)*$", re.I)
+# What stands in place of a name, and the abbreviations that may stand before it.
+_MARK = re.compile(
+    r"[ \t]*(?:(?:Dr|Prof|PD|OA|OÄ|CA|FA|med|Med|Univ)\b\.?[ \t]*)*"
+    r"(?:\[(?:name|number|contact|place|date)\]|(?<=[. \t])(?:Dr|Prof)\b)"
+)
+_BEFORE_MARKS = frozenset(
+    plain.words(
+        "fr frl hr hrn dr dres prof med univ nat phil rer habil dent vet h c gez koll pat fam mr "
+        "mrs ms mx sr jr st tel fon fax mob nr no str ing dipl doz arzt i a v"
+    )
+)
 _OPENS = re.compile(
     r"(?:Der|Die|Das|Im|In|Kein\w*|Ein\w*|Link\w+|Recht\w+|The|There|No|Sonst|Es|Beid\w+|Auch|"
     r"Both|Zudem|Ansonsten|A|An|At|Bei|An)\b"

@@ -17,12 +17,13 @@ import re
 
 from big_rad.annotate import comparison, reports
 from big_rad.annotate.deidentify.texts import Scrubber
-from big_rad.grounding import candidates, mentions
+from big_rad.grounding import candidates, classes, mentions
 from big_rad.grounding.unicode import nfc
 
 _NUMBERS = (
     r"\d{{1,5}}(?:\s*(?:/|of|von)\s*\d{{1,5}})?(?:\s*ff?\b\.?)?"
-    r"(?:\s*(?:,|und|and|u\.|&|-|\u2013|bis|to)\s*\d{{1,5}}(?![\d.,]*\s*(?:mm|cm|ml)))*"
+    r"(?:\s*(?:,|und|and|u\.|&|-|\u2013|bis|to|(?:,\s*)?(?:bzw|resp)\.?|oder|or)\s*\d{{1,5}}"
+    r"(?![\d.,]*\s*(?:mm|cm|ml)))*"
 )
 _NR = r"\s*(?:-?\s*(?:nr|no|number|nummer)\.?|#|:)?\s*"
 _SERIES_WORD = r"(?:(?:serien?|series|ser|se)\.?|s\.)"
@@ -35,7 +36,7 @@ _OF = r"(?:of|in|der|aus|von)?\s*(?:the\s+)?"
 # "Im" and "sl" mean an image only beside a series, because "im 4. Segment" is German.
 _REFERENCE = re.compile(
     "|".join(
-        rf"(?<![\w.]){form}(?!\d|[.,]\d|\s*(?:mm|cm|ml))"
+        rf"(?<![\w.]){form}(?!\d|[.,:]\d|\s*(?:mm|cm|ml))"
         for form in (
             # "Serie/Bild 4/57" names both words first, and then both numbers.
             _SERIES_WORD + r"\s*/\s*" + _WORD.replace("{more}", "|im|bd|sl") + _NR
@@ -76,10 +77,23 @@ _BEHIND = re.compile(
     r"([.!?])[ \t]+([(\[][^()\[\]\n]{3,60}[)\]])(?=[ \t]+[^\W\d_a-z]|[ \t]*(?:\n|$))"
 )
 _AT_END = re.compile(r"([(\[][^()\[\]\n]{3,60}[)\]])\s*([.!?;]*)\s*$")
+# What is left of a reference that could not be read: "(Bild 4.57)", "(4/57)", "(Im. 1-9)", "(/13)".
+_NOT_READ = re.compile(
+    r"(?<![\w.])(?:bilder|bild|images?|imgs?|ima|schichten|schicht|slices?|serien?|series)\.?"
+    r"(?:[ -]?(?:nr|no)\.?)?[ ]?\d"
+    r"|\([\s\d.,;:-]*[/:][\s\d.,;:/-]*\)"
+    r"|\((?:im|bd|sl|ser|se|s)\.?\s?\d{1,5}(?:\s?[-/\u2013]\s?\d{1,5})?\s?\)",
+    re.IGNORECASE,
+)
+_ONLY_A_NUMBER = re.compile(r"\(\s*\d{1,5}\s*\)|\(\s*(?:war|was)\s*\)|\b\d{1,5}\s*[.!]?$")
+_ARTICLE = re.compile(r"^(?:die|der|das|den|dem|des|the|an?|eine?)\s+", re.IGNORECASE)
+_AND = re.compile(r"\s*[,;]\s*|\s+(?:und|and|sowie|&)\s+")
 _BLACKED_OUT = re.compile(r"\[(?:name|date|number|contact|place)\]")
 _MANY = 3  # The most classes on one side that a word may name, as in `placing.found`.
 _RANGE = re.compile(r"(\d+)\s*(?:-|\u2013|bis|to)\s*(\d+)")
 NO_ANATOMY = "names no anatomy"
+UNREAD = "refers to an image in a form that is not understood"
+EARLIER = "refers to an image that may be one of an earlier study"
 SEVERAL = "several"
 IDENTIFIER = "holds an identifier or a date"
 
@@ -135,10 +149,12 @@ def of_report(text: str, lang: str, scrubber: Scrubber) -> Report:
         scrubber: removes what names the patient.
     """
     dropped: collections.Counter[str] = collections.Counter()
-    known = scrubber.known(nfc(text))
-    removed = collections.Counter(known.found)
+    # Names go before the text is cut: the points of "Fr. Meyer" and "Dr. med. univ. Meyer" would
+    # end a sentence, and the name would stand in the next one without its title.
+    whole = scrubber.all(_joined(text), lang, dates=False)
+    removed = collections.Counter(whole.found)
     found, context, number = [], {"clinical": [], "indication": []}, 0
-    for section in reports.sections(known.text):
+    for section in reports.sections(whole.text):
         if section.name in context:
             cleaned = scrubber.all(section.text, lang)
             removed.update(cleaned.found)
@@ -164,10 +180,10 @@ def of_report(text: str, lang: str, scrubber: Scrubber) -> Report:
 
 def of_sentence(text: str, lang: str, scrubber: Scrubber) -> Report:
     """Returns one sentence of a manifest as a report has it; see `of_report`."""
-    known = scrubber.known(nfc(text))
-    removed = collections.Counter(known.found)
+    whole = scrubber.all(_joined(text), lang, dates=False)
+    removed = collections.Counter(whole.found)
     made, reason, kinds = _of_sentence(
-        " ".join(known.text.split()), lang, reports.UNNAMED, 1, scrubber
+        " ".join(whole.text.split()), lang, reports.UNNAMED, 1, scrubber
     )
     removed.update(kinds)
     dropped = {} if made else {reason: 1}
@@ -250,6 +266,12 @@ def _of_sentence(
         _, series, images = reference(at_end[1])
     if series == SEVERAL:
         return None, "refers to images of several series", {}
+    if _NOT_READ.search(rest) or images and _ONLY_A_NUMBER.search(rest):
+        return None, UNREAD, {}
+    if removal.had and not at_end and images and _behind_comparison(text, lang):
+        return None, EARLIER, {}
+    if removal.had and _names_only(rest, lang):
+        return None, comparison.NOTHING_LEFT, {}
     cleaned = scrubber.all(rest, lang)
     if cleaned.found or cleaned.doubtful or _BLACKED_OUT.search(cleaned.text):
         return None, IDENTIFIER, cleaned.found
@@ -264,6 +286,25 @@ def _of_sentence(
     return (
         Sentence(cleaned.text, section, number, found, series, images, removal.had), "", {},
     )  # fmt: skip
+
+
+def _joined(text: str) -> str:
+    # Soft hyphens say where a word may be cut, and are not seen.
+    return nfc(text).replace("\xad", "")
+
+
+def _behind_comparison(text: str, lang: str) -> bool:
+    """Returns whether a sentence names an image behind words on an earlier study.
+
+    In "Zyste, in der Voruntersuchung Bild 10." it is an image of that study.
+    """
+    return any(comparison.found(text[: m.start()], lang) for m in _REFERENCE.finditer(text))
+
+
+def _names_only(text: str, lang: str) -> bool:
+    """Returns whether a text names organs and says nothing of them, as "Die Milz." does."""
+    parts = (_ARTICLE.sub("", part.strip()) for part in _AND.split(text.strip(" .:;!")))
+    return all(classes.lookup_all(part, lang) for part in parts)
 
 
 def _with_references(text: str) -> str:

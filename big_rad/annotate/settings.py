@@ -56,8 +56,9 @@ class Settings:
         totalsegmentator: how TotalSegmentator is called.
         matching: how sentences are matched with slices.
         nifti_image_numbers: how the image numbers in reports count the slices of NIfTI volumes:
-            "ascending" (image 1 is the first slice along the third stored axis), "descending", or
-            "" if that is not known; then numbers in the text of such a study are not used.
+            "ascending" (image 1 is the slice next to the feet), "descending" (next to the top of
+            the head), or "" if that is not known. Numbers in the text of a study are not used if it
+            is not known, or if the volume was not acquired in axial slices.
         patterns: whether dates, numbers and names are also removed from reports by patterns.
         scrubber: a function "package.module:function" that finds further identifiers, or "".
         templates: the number of slices of a volume that get template sentences; 0 makes none.

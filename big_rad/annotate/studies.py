@@ -306,7 +306,7 @@ class _Work:
     def _wanted(self, stack: Stack, volume: volumes.Volume, part: Part) -> list[match.Wanted]:
         """Returns the sentences of a row with their slices."""
         row, own, out = part.row, stack.own_plane, []
-        numbers = _numbers(volume, stack.count(own), self._set.nifti_image_numbers)
+        numbers = _numbers(volume, stack, self._set.nifti_image_numbers)
         for sentence in part.report.sentences:
             slices, link = (), "proposed"
             if row.slice is not None and part.own:
@@ -348,13 +348,17 @@ class _Work:
             self._rejects[row, stage, what, reason] += count
 
 
-def _numbers(volume: volumes.Volume, count: int, nifti: str) -> dict[int, int]:
+def _numbers(volume: volumes.Volume, stack: Stack, nifti: str) -> dict[int, int]:
     """Returns {image number: index of the slice}; {} if the numbers are not known."""
     if volume.series is not None:
         return {n: k for k, n in enumerate(volume.instances or ())}
-    if nifti == "ascending":
-        return {k + 1: k for k in range(count)}
-    return {count - k: k for k in range(count)} if nifti == "descending" else {}
+    if not nifti or stack.own_plane != "axial":
+        return {}
+    count = stack.count("axial")
+    from_feet = nifti == "ascending"
+    if stack.stored.affine[2, 2] < 0:  # The first stored slice is next to the head.
+        from_feet = not from_feet
+    return {k + 1 if from_feet else count - k: k for k in range(count)}
 
 
 def _report(row: Row) -> "str | Rejected":

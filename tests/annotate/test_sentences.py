@@ -1,6 +1,6 @@
 import pytest
 
-from big_rad.annotate import sentences
+from big_rad.annotate import comparison, sentences
 from big_rad.annotate.deidentify import identifiers, texts
 
 NOBODY = texts.Scrubber(identifiers.Identifiers())
@@ -103,3 +103,68 @@ def test_a_sentence_of_the_manifest_is_treated_like_one_of_a_report():
     assert one.images == (7,) and one.rewritten and "neu" not in one.text
     gone = sentences.of_sentence("Unverändert.", "de", NOBODY)
     assert gone.sentences == () and sum(gone.dropped.values()) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Zyste in der Leber (Bild 4.57).", "Zyste in der Leber (4/57).", "Zyste der Leber (Im. 1-9).",
+     "Leberherd (Ser. 1 Bild 12 u. 1/13).", "Liver cyst (image 4:57)."],
+)  # fmt: skip
+def test_a_reference_that_is_not_understood_costs_the_sentence_and_is_counted(text):
+    made = of(text, "en" if text.startswith("Liver") else "de")
+    assert not made.sentences and made.dropped == {sentences.UNREAD: 1}
+
+
+@pytest.mark.parametrize("text", ["Leberzyste, Bild 8 bzw. 9.", "Leberzyste (Bilder 8 oder 9)."])
+def test_images_may_be_joined_by_other_words(text):
+    (sentence,) = of(text).sentences
+    assert (sentence.text, sentence.images) == ("Leberzyste.", (8, 9))
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Leberzyste (Bild 12), in der VU Bild 10.", "Zyste linke Niere, Vorbefund Serie 2 Bild 11.",
+     "Leberherd, Bild 12, VU: Bild 10.", "Leberherd (VU Bild 10), aktuell Bild 12."],
+)  # fmt: skip
+def test_an_image_of_an_earlier_study_is_no_reference(text):
+    made = of(text)
+    assert not [s for s in made.sentences if 10 in s.images or 11 in s.images or "10" in s.text]
+    assert sum(made.dropped.values()) + len(made.sentences) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Milz unverändert groß.", "Die Aorta ist unverändert weit.", "Leberzyste unverändert groß.",
+     "Die Milz ist im Vergleich unverändert groß.", "Leber im Verlauf stabil groß.",
+     "Die Milz ist unverändert.", "Leber und Milz unverändert.", "The spleen is unchanged."],
+)  # fmt: skip
+def test_what_is_only_as_before_says_nothing_of_this_image(text):
+    made = of(text, "en" if text.startswith("The") else "de")
+
+    assert not made.sentences and made.dropped == {comparison.NOTHING_LEFT: 1}
+
+
+def test_soft_hyphens_leave_the_text():
+    assert of("Milz\xadzyste.").sentences[0].text == "Milzzyste."
+
+
+TITLES = """Fr.;Frau;Hr.;Hrn.;Herrn;Fam.;Dr.;Dr. med. univ.;Prof. Dr. med. habil.;Dr. rer. nat.;
+Dr. h. c.;Univ.-Prof. Dr.;Priv.-Doz. Dr.;Fr. Dr.;Frau Dr. A.-B.;OA;Koll.;Der Pat.;Ass.-Arzt;Mr.;
+Mrs.;Ms.;Mx.;Miss;Dr. med.;Prof.;Mr. van der;Attending;Schwester"""
+
+
+@pytest.mark.parametrize("title", TITLES.replace("\n", "").split(";"))
+@pytest.mark.parametrize(
+    "lang, form",
+    [
+        ("de", "Leber o. B. {} Yildirim sah die Milz. Niere links o. B."),
+        ("de", "Leber o. B. Die Milz wurde mit {} Yildirim besprochen. Niere links o. B."),
+        ("de", "Leber o. B. Milz o. B. ({} Yildirim). Niere links o. B."),
+        ("en", "Normal liver. {} Yildirim has a normal spleen. Normal left kidney."),
+    ],
+)
+def test_a_name_goes_with_its_title_before_the_report_is_cut_into_sentences(title, lang, form):
+    made = of(form.format(title), lang)
+    texts = [s.text for s in made.sentences]
+    assert not [t for t in texts if "Yildirim" in t or "ilz" in t or "spleen" in t], texts
+    assert len(texts) == 2 and made.removed["name"] >= 1

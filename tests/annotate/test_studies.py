@@ -333,3 +333,39 @@ def test_patients_with_given_splits_that_share_an_image_stay_where_they_are(tmp_
     card = json.loads((tmp_path / "out" / "dataset" / "card.json").read_text())
     assert card["leaks"]["leaks"] == 1
     assert any("count as leaks" in w for w in card["warnings"])
+
+
+@pytest.mark.parametrize("numbers, from_feet", [("ascending", 5), ("descending", 2)])
+@pytest.mark.parametrize("head_first", [False, True])
+def test_image_numbers_of_a_nifti_count_in_the_patient_and_not_in_the_file(
+    tmp_path, numbers, from_feet, head_first
+):
+    affine = np.diag([-2.0, -2.0, 4.0, 1.0])
+    turn = slice(None, None, -1 if head_first else 1)
+    if head_first:
+        affine[2, 2], affine[2, 3] = -4.0, 4.0 * (LABELS.shape[2] - 1)
+    for name, values in (("mr", VALUES), ("m", LABELS)):
+        nib.save(
+            nib.Nifti1Image(np.ascontiguousarray(values[..., turn]), affine),
+            tmp_path / f"{name}.nii.gz",
+        )
+    report = "Normal spleen (image 6). Normal right kidney (image 6)."
+    table = manifest(tmp_path, dict(image="mr.nii.gz", mask="m.nii.gz", report=report))
+    found, left_out, _ = go(table, tmp_path / "out", nifti_image_numbers=numbers)
+    last = LABELS.shape[2] - 1
+    ((_, _, index, link, _),) = found
+    assert link == "reference" and index == (last - from_feet if head_first else from_feet)
+    assert len([x for x in left_out if x[1] == "sentence"]) == 1
+
+
+def test_image_numbers_of_a_sagittal_nifti_are_not_used(tmp_path):
+    to_sagittal = [1, 2, 0]
+    affine = np.diag([-2.0, -2.0, 4.0, 1.0])[:, [*to_sagittal, 3]]
+    for name, values in (("mr", VALUES), ("m", LABELS)):
+        nib.save(nib.Nifti1Image(values.transpose(to_sagittal), affine), tmp_path / f"{name}.nii")
+    row = dict(image="mr.nii", mask="m.nii", report="Normal spleen (image 6).")
+    found, left_out, _ = go(
+        manifest(tmp_path, row), tmp_path / "out", nifti_image_numbers="ascending"
+    )
+    assert [link for *_, link, _ in found] == ["proposed"]
+    assert (2, "link", studies.NOT_USED) in left_out

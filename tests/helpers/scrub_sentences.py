@@ -100,7 +100,7 @@ Fragestellung: Metastasen? Vergleich: keine Voraufnahme.
 Arzt: Bitte Kontrolle.
 OA Knie rechts, Grad 2.
 CA der Prostata, Gleason 7 (3+4).
-Schwester Maria-Lage.
+Schwester-Maria-Joseph-Knoten periumbilikal.
 Schulter: Supraspinatus 2.5 cm retrahiert, Goutallier 2.
 Kontrolle in 3-6 Monaten empfohlen.
 Verlaufskontrolle in 12 Monaten.
@@ -323,6 +323,19 @@ Vers.-Nr. 65 170839 J 003 | 170839
 KH Konstanz, Abt. Radiologie | Konstanz
 Pat. Klara Sonnenschein, *12.11.1987 | Klara;Sonnenschein;12.11.1987
 Ihre Patientin Klara Sonnenschein | Klara;Sonnenschein
+OA Lehmann: Leber unauffällig. | Lehmann
+Ass.-Arzt Quandt: Leber unauffällig. | Quandt
+Koll. Schmidt sah die Leber. | Schmidt
+der Pat. Krause hat eine Leberzyste. | Krause
+Patientin Krause-Meier: Leber unauffällig. | Krause;Meier
+Schwester Monika: Leber punktiert. | Monika
+Attending Brown confirmed the liver cyst. | Brown
+RN Kelly noted it. | Kelly
+The patient, Smith, has a cyst. | Smith
+Discussed with Dr. d'Angelo. | Angelo
+Frau Dr. A.-B. Knüller: Milz unauffällig. | Knüller
+Mx. Green has a cyst. | Green
+Fall 2021/4711 | 4711
 Patient John Smith was scanned. | John;Smith
 Accession Number: CT-21-004455 | 004455
 Kopie: Hausarzt Dr. Alois Huber, Dorfstr. 5, 83022 Rosenheim | Alois;Huber;Dorfstr;Rosenheim

@@ -2,7 +2,7 @@
 
 A model that was never trained writes at temperature 1, so its tokens are random. Most ordinary
 pieces are never predicted here, so that random texts hold many tags. `make prove` writes 10,000
-texts with boxes and as many with masks, instead of 500.
+texts with boxes and as many with masks, instead of 250.
 """
 
 import os
@@ -17,7 +17,7 @@ from big_rad.inference import answer, constrain, decode, pickers, queue
 from big_rad.pp import tokenizer as tokenizers
 from tests.helpers import radgrounders
 
-COUNT = int(os.environ.get("BIG_RAD_GENERATIONS", "500"))
+COUNT = int(os.environ.get("BIG_RAD_GENERATIONS", "250"))
 LONGEST = 30
 PIECES = 24  # Ordinary pieces that may be written, besides those with "<".
 

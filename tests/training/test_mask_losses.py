@@ -185,15 +185,15 @@ def test_a_mask_counts_the_same_in_whichever_microbatch_it_is(setup, mean):
     names = trees.flatten(params)
     optimizer = types.SimpleNamespace(trainable=dict.fromkeys(names, True), tx=optax.sgd(1.0))
     ends = []
-    for count in (1, 2, 4):
+    for count in (1, 4):
         loss = losses.get(f"text_and_masks(lambda_seg=0.5, mean={mean!r})")
         step = jax.jit(train_step.make_train_step(model, loss, optimizer, count))
         state = {"params": params, "opt_state": optimizer.tx.init(names), "step": jnp.int32(0)}
         state, metrics = step(state, batch, jax.random.key(0))
         assert metrics["masks"] == 5
         ends.append((metrics["mask_loss"], metrics["l2_grads"], trees.flatten(state["params"])))
-    for mask_loss, l2, last in ends[1:]:
-        np.testing.assert_allclose(mask_loss, ends[0][0], rtol=1e-5)
-        np.testing.assert_allclose(l2, ends[0][1], rtol=1e-4)
-        for name, value in last.items():
-            np.testing.assert_allclose(value, ends[0][2][name], atol=2e-5, err_msg=name)
+    whole, parts = ends
+    np.testing.assert_allclose(parts[0], whole[0], rtol=1e-5)
+    np.testing.assert_allclose(parts[1], whole[1], rtol=1e-4)
+    for name, value in parts[2].items():
+        np.testing.assert_allclose(value, whole[2][name], atol=2e-5, err_msg=name)

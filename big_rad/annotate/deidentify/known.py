@@ -22,7 +22,8 @@ _JOIN = re.compile(r"-?\s{0,2}\n\s{0,2}|['\u2019\u00b4`-]")
 _JOINT = re.compile(r"[ .\-/_:#()]{0,2}|[ ]?\n")
 _ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 _UNIT = re.compile(dates.UNIT)
-_LEVEL = re.compile(r"(?:[lscth]|th|co|hwk|bwk|lwk|swk|t|n|m|g|b|p|r)\d{1,2}")
+# Vertebrae, ribs, segments, and stages of tumours: "L4", "Th12", "S7", "pT2".
+_LEVEL = re.compile(r"(?:[lscth]|th|co|hwk|bwk|lwk|swk|t|n|m|g|b|p|r)(?:1[0-3]|\d)")
 _ID_WORD = re.compile(r"(?:nr|no|id|nummer|number|mrn|pat|patient|fall|case|pid|ref)\W{0,3}$", re.I)
 _STRONG, _WEAK = 2, 1
 _MOST_GROUPS = 16
@@ -268,7 +269,15 @@ class Known:
         before = text[max(0, groups[first].start() - 12) : groups[first].start()]
         if _ID_WORD.search(before):
             return True
-        if min(len(code), size) < 4 or _LEVEL.fullmatch(code):
+        shortest = min(len(code), size)
+        if shortest == 3 and not _LEVEL.fullmatch(code):
+            # "P37" and "007" are no measurements.
+            if not code.isdigit():
+                return True
+            if code[0] == "0" and first == last:
+                after = text[groups[last].end() :][:2]
+                return before[-1:] not in (".", ",", ":", "/") and not re.match(r"[.,:/]\d", after)
+        if shortest < 4 or _LEVEL.fullmatch(code):
             return False
         if not code.isdigit():
             return True

@@ -18,7 +18,7 @@ _CAP = (
 _CAPS = rf"(?>{_CAP}(?:-{_CAP}){{0,3}})"
 _INITIAL = r"(?>[A-Z]\.(?:-?[A-Z]\.)?)"
 _PART = r"(?:von|van|vom|zu|zur|de|der|den|del|della|di|da|dos|la|le|el|al|ten|ter|bin|ibn)"
-_TOKEN = rf"(?>\[name\]|(?:{_INITIAL}[ ]{{0,2}}){{1,3}}{_CAPS}|{_INITIAL}|{_CAPS})"
+_TOKEN = rf"(?>\[name\]|(?:{_INITIAL}[ ]{{0,2}}){{1,3}}{_CAPS}|{_INITIAL}|(?:[dlo]')?{_CAPS})"
 _NEXT = rf"(?>(?:{_PART}[ ]){{0,3}}{_TOKEN})"
 _SEQUENCE = rf"(?<![^\W_]){_NEXT}(?:[ ]{{1,2}}{_NEXT}){{0,3}}"
 _COMMAS = rf"(?<![^\W_]){_NEXT}(?:,?[ ]{{1,2}}{_NEXT}){{0,3}}"
@@ -27,7 +27,8 @@ _BETWEEN = (
     r"OA|OAe|CA|AA|Kollege|Kollegin|Kollegen|Oberarzt|Oberaerztin|Professor|Doktor|DR|PROF|MED)"
 )
 _TITLE = re.compile(
-    r"(?:(?<![\w-])(?:Herrn?|Frau|Hrn?\.?|(?<!\d )Fr\.?|Mrs?\.?|Ms\.?|Miss|Dres|Dr|Prof|Professor|"
+    r"(?:(?<![\w-])(?:Herrn?|Frau|Hrn?\.?|(?<!\d )Fr\.?|Mrs?\.?|Ms\.?|Mx\.?|Sr\.|Miss|"
+    r"Dres|Dr|Prof|Professor|"
     r"Doktor|Doctor|PD|Priv\.-Doz|OAe|OA|CA|AA|Ober(?:arzt|aerztin)|Chef(?:arzt|aerztin)|"
     r"Assistenz(?:arzt|aerztin)|Familie|Fam\.|Schwester|Kolleg(?:e|en|in)|Patientin|Patient(?:en)?|"
     r"FAe|AAe|Ehefrau|Ehemann|Sohn|Tochter|Mutter|Vater|Bruder|Arzt(?: i\. ?W)?|Aerztin|Hausarzt|"
@@ -38,6 +39,13 @@ _TITLE = re.compile(
 _DOUBTFUL = re.compile(
     r"(?:PD|OA|CA|AA|Schwester|Kolleg(?:e|en|in)|Patient|Patienten|Patientin|Ehefrau|Ehemann|Sohn|"
     r"Tochter|Mutter|Vater|Bruder|Arzt|Aerztin|Hausarzt)\b(?! i\.)"
+)
+# A role and one name behind it: "OA Lehmann", "Koll. Schmidt", "der Pat. Krause".
+_ROLE = re.compile(
+    r"(?<![\w-])(?:Ass(?:istenz)?\.?-?[ ]?(?:Arzt|Aerztin|arzt|aerztin)|OAe?|CAe?|FAe?|AAe?|PD|"
+    r"Koll\.|Kolleg(?:e|en|in)|Schwester|Pfleger|Krankenschwester|Pat\.|Patient(?:en|in)?|"
+    r"Dipl\.-Med\.|Attending|RN|PA|NP|Nurse|Resident|Fellow|[Tt]he patient,)[ ]{1,2}"
+    rf"(?P<name>{_CAPS})"
 )
 _SEVERAL = re.compile(
     rf"\b(?:Dres|Drs)\.?[ ](?:med\.[ ])?{_NEXT}(?:,[ ]{_NEXT})?[ ](?:und|and|u\.|&)[ ]"
@@ -96,6 +104,7 @@ _AGE = re.compile(
     r"years?[ -]old|-?year-?old))"
     r"|\b(?:[Aa]ged|[Aa]ge:?|[Aa]lter:?|Alter von)[ ](?P<value2>9\d|1[0-2]\d)\b(?![.,]\d)"
 )
+_INITIALS = re.compile(r"(?:-?[A-Z]\.)+")
 _WORD = re.compile(r"\[name\]|[A-Za-z.'-]+")
 
 _CONTACT = [
@@ -143,6 +152,7 @@ _NUMBER = [
         r"\b(?:MRN|SSN|Accession|ID|PID|PIZ|KVNR|KV-Nr\.?|NHS|Acc\.?)\s?(?:No\.?|Nr\.?|number)?"
         r"\s?[:#]?\s?(?P<value>[A-Z]{0,4}-?\d(?:[\d/-]| (?=\d{3})){2,20}\d)"
     ),
+    re.compile(r"\b(?:Fall|Case)[ ](?P<value>\d{2,4}[/-]\d{2,10})(?![\w.,]*\s?(?:mm|cm|ml))"),
     re.compile(r"(?<![\w-])[A-Z]\d{9}(?!\w)"),
     re.compile(r"(?<![\w.,-])\d\d[ ]?\d{6}[ ]?[A-Z][ ]?\d{3}(?!\w)"),
     re.compile(r"(?<![\w.,-])\d{3}-\d{2}-\d{4}(?![\w-])"),
@@ -244,6 +254,10 @@ def _names(text: str) -> Iterator[Span]:
                 continue
         # "MR. Brain" is no person.
         yield from _taken(match, strict=match[0].startswith("MR"))
+    for match in _ROLE.finditer(text):
+        # "OA Knie" and "Patient Supine" are none: words of reports, and those in capitals.
+        if not match["name"].isupper():
+            yield from _taken(match, strict=True)
     for pattern in (_SIGNED, _LABEL, _DEGREE, _MAIDEN, _SEVERAL):
         for match in pattern.finditer(text):
             if pattern is _DEGREE and match["name"].isupper():
@@ -301,7 +315,7 @@ def _accepted(name: str, strict: bool) -> int:
             break
         end = piece.end()
         real |= word == "[name]" or len(word.strip(".")) > 1
-        if word.endswith(".") and len(word) > 2:
+        if word.endswith(".") and len(word) > 2 and not _INITIALS.fullmatch(word):
             end -= 1
             break  # The end of a sentence.
     return end if real else 0

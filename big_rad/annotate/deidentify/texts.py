@@ -71,12 +71,14 @@ class Scrubber:
         spans, doubtful = self._known.find(read.text)
         return _replaced(text, [_back(read, s) for s in spans], doubtful)
 
-    def all(self, text: str, lang: str) -> Scrubbed:
+    def all(self, text: str, lang: str, dates: bool = True) -> Scrubbed:
         """Returns a text without this study's identifiers, what looks like one, and the model's.
 
         Args:
             text: the text.
             lang: "en" or "de", for the model.
+            dates: whether dates go as well that are not this study's. A comparison with an earlier
+                study is known by its date, so a report keeps them until the comparison is gone.
 
         Raises:
             Rejected: the text has more than `MOST_CHARACTERS`.
@@ -85,9 +87,11 @@ class Scrubber:
         done = self.known(text)
         if self._patterns:
             read = spelling.read(done.text)
-            done = _added(done, [_back(read, s) for s in patterns.find(read.text)])
+            spans = [s for s in patterns.find(read.text) if dates or s.kind != "date"]
+            done = _added(done, [_back(read, s) for s in spans])
         if self._model is not None:
-            done = _added(done, _of_model(self._model, done.text, lang))
+            spans = _of_model(self._model, done.text, lang)
+            done = _added(done, [s for s in spans if dates or s.kind != "date"])
         return done
 
 

@@ -308,3 +308,11 @@ def test_a_model_is_loaded_by_its_name():
     for name in ("json", "json:nothing", "no.such:thing", ":", "json:__name__"):
         with pytest.raises(ValueError, match="scrubber"):
             load_model(name)
+
+
+@pytest.mark.parametrize("text", ["P37: Leber frei.", "Leber frei (S37).", "007 Leber frei."])
+def test_a_short_number_of_the_row_goes_where_it_is_no_measurement(text):
+    done = of(numbers=["P37", "S37", "007", "S7", "T12"]).known(text)
+    assert done.found == {"number": 1} and "Leber frei" in done.text
+    plain = "Segment S7, BWK T12, 12 cm, 0.007 mm und 1.007."
+    assert of(numbers=["007", "S7", "T12", "12"]).known(plain).text == plain
