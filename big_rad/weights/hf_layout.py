@@ -59,35 +59,65 @@ class Rule:
 
 
 def _vision() -> list[Rule]:
-    block, layer = "img/Transformer/encoderblock", VISION + "encoder.layers.{i}"
-    attn, mlp = f"{block}/MultiHeadDotProductAttention_0", f"{block}/MlpBlock_0"
-    rules = [
-        (
+    return [
+        Rule(
             "img/embedding/kernel",
-            VISION + "embeddings.patch_embedding.weight",
+            (VISION + "embeddings.patch_embedding.weight",),
             "w c p q -> p q c w",
         ),
-        ("img/embedding/bias", VISION + "embeddings.patch_embedding.bias", "w"),
-        ("img/pos_embedding", VISION + "embeddings.position_embedding.weight", "n w -> 1 n w"),
-        ("img/Transformer/encoder_norm/scale", VISION + "post_layernorm.weight", "w"),
-        ("img/Transformer/encoder_norm/bias", VISION + "post_layernorm.bias", "w"),
-        (f"{attn}/out/kernel", f"{layer}.self_attn.out_proj.weight", "w (a h) -> a h w"),
-        (f"{attn}/out/bias", f"{layer}.self_attn.out_proj.bias", "w"),
-        (f"{mlp}/Dense_0/kernel", f"{layer}.mlp.fc1.weight", "f w -> w f"),
-        (f"{mlp}/Dense_0/bias", f"{layer}.mlp.fc1.bias", "f"),
-        (f"{mlp}/Dense_1/kernel", f"{layer}.mlp.fc2.weight", "w f -> f w"),
-        (f"{mlp}/Dense_1/bias", f"{layer}.mlp.fc2.bias", "w"),
+        Rule("img/embedding/bias", (VISION + "embeddings.patch_embedding.bias",), "w"),
+        Rule(
+            "img/pos_embedding", (VISION + "embeddings.position_embedding.weight",), "n w -> 1 n w"
+        ),
+        *norm("img/Transformer/encoder_norm", VISION + "post_layernorm"),
+        *encoder_block("img/Transformer/encoderblock", VISION + "encoder.layers.{i}"),
     ]
-    for i in (0, 1):
-        for ours, theirs in (("scale", "weight"), ("bias", "bias")):
-            rules.append(
-                (f"{block}/LayerNorm_{i}/{ours}", f"{layer}.layer_norm{i + 1}.{theirs}", "w")
-            )
+
+
+def encoder_block(ours: str, theirs: str) -> list[Rule]:
+    """Returns the rules of a pre-norm transformer block of SigLIP, which both towers have.
+
+    Args:
+        ours: The name of the block in our tree.
+        theirs: The prefix of its tensors' names, without the last dot.
+    """
+    return [
+        *attention(f"{ours}/MultiHeadDotProductAttention_0", f"{theirs}.self_attn"),
+        *mlp(f"{ours}/MlpBlock_0", f"{theirs}.mlp"),
+        *norm(f"{ours}/LayerNorm_0", f"{theirs}.layer_norm1"),
+        *norm(f"{ours}/LayerNorm_1", f"{theirs}.layer_norm2"),
+    ]
+
+
+def attention(ours: str, theirs: str) -> list[Rule]:
+    """Returns the rules of an attention with biases; see `encoder_block`."""
+    rules = [
+        Rule(f"{ours}/out/kernel", (f"{theirs}.out_proj.weight",), "w (a h) -> a h w"),
+        Rule(f"{ours}/out/bias", (f"{theirs}.out_proj.bias",), "w"),
+    ]
     for name in ("query", "key", "value"):
-        theirs = f"{layer}.self_attn.{name[0]}_proj"
-        rules.append((f"{attn}/{name}/kernel", f"{theirs}.weight", "(a h) w -> w a h"))
-        rules.append((f"{attn}/{name}/bias", f"{theirs}.bias", "(a h) -> a h"))
-    return [Rule(ours, (theirs,), pattern) for ours, theirs, pattern in rules]
+        part = f"{theirs}.{name[0]}_proj"
+        rules.append(Rule(f"{ours}/{name}/kernel", (f"{part}.weight",), "(a h) w -> w a h"))
+        rules.append(Rule(f"{ours}/{name}/bias", (f"{part}.bias",), "(a h) -> a h"))
+    return rules
+
+
+def mlp(ours: str, theirs: str) -> list[Rule]:
+    """Returns the rules of the two dense layers of a block; see `encoder_block`."""
+    return [
+        Rule(f"{ours}/Dense_0/kernel", (f"{theirs}.fc1.weight",), "f w -> w f"),
+        Rule(f"{ours}/Dense_0/bias", (f"{theirs}.fc1.bias",), "f"),
+        Rule(f"{ours}/Dense_1/kernel", (f"{theirs}.fc2.weight",), "w f -> f w"),
+        Rule(f"{ours}/Dense_1/bias", (f"{theirs}.fc2.bias",), "w"),
+    ]
+
+
+def norm(ours: str, theirs: str) -> list[Rule]:
+    """Returns the rules of a layer norm; see `encoder_block`."""
+    return [
+        Rule(f"{ours}/scale", (f"{theirs}.weight",), "w"),
+        Rule(f"{ours}/bias", (f"{theirs}.bias",), "w"),
+    ]
 
 
 def _text() -> list[Rule]:
