@@ -239,18 +239,18 @@ def _canonical(
     stored: Mapping[str, tensors.Lazy], place: pathlib.Path
 ) -> tuple[dict[str, tensors.Lazy], list[str], str]:
     """Returns the tensors by canonical name, their names without a prefix, and the layout."""
-    for kind, anchor in (
-        ("huggingface", "vision_model.embeddings.patch_embedding.weight"),
-        ("open_clip", "visual.trunk.patch_embed.proj.weight"),
-    ):
-        full = next((n for n in stored if n.endswith(anchor)), None)
-        if full is not None:
-            break
-    else:
+    anchors = {
+        "huggingface": "vision_model.embeddings.patch_embedding.weight",
+        "open_clip": "visual.trunk.patch_embed.proj.weight",
+    }
+    found = ((kind, n) for kind, anchor in anchors.items() for n in stored if n.endswith(anchor))
+    kind, full = next(found, ("", ""))
+    if not kind:
         raise ValueError(
             f"{place} holds no SigLIP of transformers or open_clip; it has "
             f"{', '.join(list(stored)[:5])}, ..."
         )
+    anchor = anchors[kind]
     prefix = full.removesuffix(anchor)
     named = {n.removeprefix(prefix): x for n, x in stored.items()}
     constant = re.compile(r"(?:.*\.)?position_ids")

@@ -1,4 +1,4 @@
-"""The sigmoid loss of all pairs: against a plain formula, in blocks, in microbatches, on devices."""
+"""The sigmoid loss of all pairs: a plain formula, blocks, microbatches, and eight devices."""
 
 import types
 
