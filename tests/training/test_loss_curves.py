@@ -1,6 +1,6 @@
 """The fast step trains as the plain one does, on phantom slices.
 
-CI trains for 60 steps; `make prove` sets BIG_RAD_LOSS_STEPS for the 200 steps of docs/training.md.
+CI trains for 36 steps; `make prove` sets BIG_RAD_LOSS_STEPS for the 200 steps of docs/training.md.
 """
 
 import functools
@@ -17,7 +17,7 @@ from big_rad.pp import tokenizer as tokenizers
 from big_rad.training import losses, optim
 from big_rad.training import step as train_step
 
-STEPS = int(os.environ.get("BIG_RAD_LOSS_STEPS", "60"))
+STEPS = int(os.environ.get("BIG_RAD_LOSS_STEPS", "36"))
 # Unlike in other tests, optimised compilation pays off if the step runs often.
 COMPILER = {"xla_backend_optimization_level": 1} if STEPS > 100 else {}
 # A row of the demo has several texts of an image. A row of the published recipe has one text, with
@@ -79,6 +79,7 @@ def test_loss_curves_of_the_fast_and_the_plain_step_agree_to_1e_4(name, data_dir
     call = config.loss.replace(")", ", tile={})").replace("(,", "(")
     fast = curve(config, data_dir, call.format(64), FAST)
     plain = curve(config, data_dir, call.format(None), PLAIN)
-    assert fast[-20:].mean() < fast[:20].mean() - 0.5  # It learns, so that steps matter.
+    third = STEPS // 3
+    assert fast[-third:].mean() < fast[:third].mean() - 0.1  # It learns, so that steps matter.
     np.testing.assert_allclose(fast, plain, atol=1e-4)
     print(f"largest difference in {STEPS} steps, {name}: {np.abs(fast - plain).max():.1e}")
