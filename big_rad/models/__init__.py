@@ -37,16 +37,20 @@ def make(name: str, model_cfg: Mapping[str, Any], vocab_size: int) -> nn.Module:
 
     Args:
         name: The name of the model's module.
-        model_cfg: The arguments of its `Model`; `llm.vocab_size` may be left out.
+        model_cfg: The arguments of its `Model`; `vocab_size` of the part that reads text, `llm` or
+            `txt`, may be left out.
         vocab_size: How many rows the tokenizer needs, padding included.
 
     Raises:
-        ValueError: `llm.vocab_size` is given, and it is smaller than `vocab_size`.
+        ValueError: `vocab_size` is given, and it is smaller than what the tokenizer needs.
     """
     cfg = {k: dict(v) if hasattr(v, "items") else v for k, v in model_cfg.items()}
-    rows = cfg["llm"].setdefault("vocab_size", vocab_size)
+    part = "llm" if "llm" in cfg else "txt"
+    rows = cfg[part].setdefault("vocab_size", vocab_size)
     if rows < vocab_size:
-        raise ValueError(f"config.model.llm.vocab_size is {rows}, the tokenizer needs {vocab_size}")
+        raise ValueError(
+            f"config.model.{part}.vocab_size is {rows}, the tokenizer needs {vocab_size}"
+        )
     return get(name).Model(**cfg)
 
 

@@ -137,6 +137,10 @@ class Model(nn.Module):
         self._t = self.param("t", log_t, (1,))
         self._b = self.param("b", nn.initializers.constant(self.bias_init), (1,))
 
+    def choose_attention(self) -> tuple[str, str]:
+        """Returns the implementation of the attention, and why."""
+        return "xla", "the towers have no mask"
+
     def __call__(
         self, image: siglip.Tokens | None, text: Text | None, *_: Any, train: bool = False
     ) -> tuple[tuple[Embeddings | None, Embeddings | None], dict[str, Any]]:
